@@ -1,0 +1,3 @@
+//! The `ivy` program.
+
+fn main() {}

@@ -1,0 +1,244 @@
+//! What can be asked of the broker, and what it answers.
+//!
+//! Richer than [`QueueOp`](crate::queue::QueueOp): a server must be able to hear what a careful
+//! client never says, such as a delete without a reservation.
+
+use std::time::Duration;
+
+use crate::id::{MessageId, ReservationId};
+use crate::name::QueueName;
+use crate::queue::{Body, NewMessage, QueueInfo, QueueSettings};
+
+/// A request to the broker. What is `None` was not given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Create a queue, or merge these settings into an existing one.
+    PutQueue {
+        /// The queue.
+        queue: QueueName,
+        /// Its settings.
+        settings: QueueSettings,
+    },
+    /// Merge these settings into an existing queue.
+    PatchQueue {
+        /// The queue.
+        queue: QueueName,
+        /// What is to change.
+        settings: QueueSettings,
+    },
+    /// Tell a queue's settings and sizes.
+    GetQueue {
+        /// The queue.
+        queue: QueueName,
+    },
+    /// Delete a queue and its messages.
+    DeleteQueue {
+        /// The queue.
+        queue: QueueName,
+    },
+    /// List queues in ascending order of their names.
+    ListQueues {
+        /// Only names that begin so.
+        prefix: String,
+        /// Only names after this text. Empty: from the start.
+        previous: String,
+        /// The most names.
+        per_page: usize,
+    },
+    /// Put messages on a queue, creating it if it is missing.
+    Post {
+        /// The queue.
+        queue: QueueName,
+        /// The messages, in order.
+        messages: Vec<NewMessage>,
+    },
+    /// Take messages for the time of a lease.
+    Reserve {
+        /// The queue.
+        queue: QueueName,
+        /// The most messages.
+        count: usize,
+        /// The lease; else the queue's `message_timeout`.
+        timeout: Option<Duration>,
+        /// How long to wait while no message is ready.
+        wait: Duration,
+        /// Delete the messages at once instead of leasing them.
+        delete: bool,
+    },
+    /// Look at one message, in whatever state.
+    GetMessage {
+        /// The queue.
+        queue: QueueName,
+        /// The message.
+        message: MessageId,
+    },
+    /// Look at the next ready messages.
+    Peek {
+        /// The queue.
+        queue: QueueName,
+        /// The most messages.
+        count: usize,
+    },
+    /// Delete a message.
+    Delete {
+        /// The queue.
+        queue: QueueName,
+        /// The message.
+        target: Target,
+    },
+    /// Delete several messages: all, or none if one of them cannot be deleted.
+    DeleteMany {
+        /// The queue.
+        queue: QueueName,
+        /// The messages.
+        targets: Vec<Target>,
+    },
+    /// Delete all messages of a queue.
+    Clear {
+        /// The queue.
+        queue: QueueName,
+    },
+    /// Renew a reservation.
+    Touch {
+        /// The queue.
+        queue: QueueName,
+        /// The message.
+        target: Target,
+        /// The new lease, from now on; else the queue's `message_timeout`.
+        timeout: Option<Duration>,
+    },
+    /// Give a message back.
+    Release {
+        /// The queue.
+        queue: QueueName,
+        /// The message.
+        target: Target,
+        /// How long it stays invisible.
+        delay: Duration,
+    },
+}
+
+/// A message that a request is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The message.
+    pub message: MessageId,
+    /// The reservation that the asker claims to hold.
+    pub reservation: Option<ReservationId>,
+}
+
+/// The broker's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The messages are on the queue, under these ids.
+    Posted(Vec<MessageId>),
+    /// These messages were reserved, or with `delete` taken off the queue.
+    Reserved(Vec<Delivery>),
+    /// The message.
+    Message(View),
+    /// The next ready messages.
+    Peeked(Vec<View>),
+    /// The messages are deleted.
+    Deleted,
+    /// All messages are deleted.
+    Cleared,
+    /// The reservation is renewed under this id.
+    Touched(ReservationId),
+    /// The message was given back.
+    Released,
+    /// The queue's settings and sizes.
+    Queue(QueueInfo),
+    /// The queue is deleted.
+    QueueDeleted,
+    /// Names of queues.
+    Queues(Vec<QueueName>),
+}
+
+/// A message handed out by a reserve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The message.
+    pub message: MessageId,
+    /// The reservation that now holds it.
+    pub reservation: ReservationId,
+    /// What it says.
+    pub body: Body,
+    /// How often it was reserved or touched, this time included.
+    pub reserved_count: u32,
+}
+
+/// A message that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The message.
+    pub message: MessageId,
+    /// What it says.
+    pub body: Body,
+    /// How often it was reserved or touched so far.
+    pub reserved_count: u32,
+}
+
+/// Why the broker refuses a request. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The queue does not exist.
+    #[error("Queue not found")]
+    QueueNotFound,
+    /// The message does not exist.
+    #[error("Message not found")]
+    MessageNotFound,
+    /// The message is reserved, and the request names no reservation.
+    #[error("A reservation_id is required")]
+    ReservationRequired,
+    /// The named reservation is not the one that holds the message now.
+    #[error("Reservation timed out")]
+    ReservationTimedOut,
+    /// The kind of an existing queue cannot be changed.
+    #[error("Queue type cannot be changed")]
+    KindIsFixed,
+    /// A value is out of its range, or does not fit the queue's kind.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// A message is larger than the broker accepts.
+    #[error("Message is too large")]
+    TooLarge,
+}
+
+/// Names a request, so that its answer finds the way back to the asker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// What can happen to the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// Somebody asks.
+    Request(RequestId, Request),
+    /// The asker has gone: do not answer any more. What it already reserved stays reserved.
+    Abandon(RequestId),
+}
+
+/// What the broker wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Answer this request.
+    Answer(RequestId, Result<Answer, Refusal>),
+    /// Nothing is left to be done before this deadline or the next input.
+    Wait(Option<crate::time::Deadline<Why>>),
+}
+
+/// When the broker wants to be called again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Why {
+    /// When a reservation ends.
+    LeaseEnds,
+    /// When a delayed message becomes ready.
+    DelayEnds,
+    /// When a message is thrown away because of its age.
+    MessageExpires,
+    /// When a waiting reserve is answered empty.
+    WaitEnds,
+}

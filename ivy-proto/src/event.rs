@@ -1,0 +1,255 @@
+//! What happened: the stream that an application can watch, and the log is written from.
+
+use std::time::Duration;
+
+use crate::id::{MessageId, TaskId};
+use crate::name::{QueueName, TaskName};
+use crate::notify::NotifyFault;
+use crate::queue::Fault;
+use crate::task::TaskError;
+use crate::wire::DeadLetterReason;
+
+/// A scheduled task, as events name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskRef {
+    /// The task's id.
+    pub id: TaskId,
+    /// The task's name.
+    pub name: TaskName,
+    /// The physical queue.
+    pub queue: QueueName,
+}
+
+/// Something that happened in a producer or a worker. Holds no payload and no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The queue has accepted a task.
+    TaskSent {
+        /// The task.
+        task: TaskRef,
+        /// Its message.
+        message: MessageId,
+    },
+    /// A post whose answer was lost is sent again, so that two copies may exist.
+    Resent {
+        /// The task.
+        task: TaskRef,
+        /// How often it was sent before.
+        tries: u32,
+    },
+    /// A task could not be sent.
+    SendFailed {
+        /// The task.
+        task: TaskRef,
+        /// Why.
+        fault: Fault,
+    },
+    /// The worker has reserved a message.
+    MessageRetrieved {
+        /// The physical queue.
+        queue: QueueName,
+        /// The message.
+        message: MessageId,
+        /// How often it was delivered so far, this time included, if known.
+        deliveries: u32,
+    },
+    /// A handler has returned, or was stopped.
+    TaskExecuted {
+        /// The task.
+        task: TaskRef,
+        /// Which attempt it was, from 1.
+        attempt: u32,
+        /// How long it took.
+        took: Duration,
+        /// The error, if it failed.
+        error: Option<TaskError>,
+    },
+    /// A failed task will be tried again.
+    Retried {
+        /// The task.
+        task: TaskRef,
+        /// Which attempt comes next, from 2.
+        attempt: u32,
+        /// How long the queue holds it back.
+        delay: Duration,
+    },
+    /// A finished task's message was deleted.
+    Acknowledged {
+        /// The task.
+        task: TaskRef,
+    },
+    /// A message was put aside in the dead-letter queue.
+    DeadLettered {
+        /// The physical queue that it came from.
+        queue: QueueName,
+        /// The message.
+        message: MessageId,
+        /// The task, where the message told it.
+        task: Option<TaskName>,
+        /// Why.
+        reason: DeadLetterReason,
+        /// How often the handler was run to an end.
+        attempts: u32,
+        /// How often it was delivered.
+        deliveries: u32,
+    },
+    /// A message could not be put aside, and was given back with the longest delay.
+    DeadLetterRefused {
+        /// The physical queue that it came from.
+        queue: QueueName,
+        /// The message.
+        message: MessageId,
+        /// Why it was to be put aside.
+        reason: DeadLetterReason,
+        /// Why the copy was refused.
+        fault: Fault,
+    },
+    /// A message that this worker cannot handle yet was given back.
+    Released {
+        /// The physical queue.
+        queue: QueueName,
+        /// The message.
+        message: MessageId,
+        /// Why.
+        reason: ReleaseReason,
+        /// How long the queue holds it back.
+        delay: Duration,
+    },
+    /// A message's reservation was lost: it may be running elsewhere now.
+    LeaseLost {
+        /// The physical queue.
+        queue: QueueName,
+        /// The message.
+        message: MessageId,
+    },
+    /// Entries of a queue's answer without id or reservation were passed over.
+    UnusableMessages {
+        /// The physical queue.
+        queue: QueueName,
+        /// How many.
+        count: usize,
+    },
+    /// A notice was published.
+    ResultSent {
+        /// The task.
+        task: TaskRef,
+        /// How many subscribers heard it. Zero: the caller has gone, or listens elsewhere.
+        receivers: u64,
+    },
+    /// A notice was not published.
+    NoticeDropped {
+        /// The task.
+        task: TaskRef,
+        /// Why.
+        reason: NoticeDropReason,
+    },
+    /// A notice that is not for this producer, or not readable, was passed over.
+    NoticeIgnored,
+    /// A result has reached its caller.
+    CallerResumed {
+        /// The task.
+        task: TaskRef,
+        /// Whether the task succeeded.
+        succeeded: bool,
+    },
+    /// A request to a queue failed.
+    QueueError {
+        /// The physical queue.
+        queue: QueueName,
+        /// Why.
+        fault: Fault,
+    },
+    /// The notifier failed.
+    NotifierError {
+        /// Why.
+        fault: NotifyFault,
+    },
+    /// Something has been failing for a while; it is tried again for ever.
+    Degraded {
+        /// What.
+        part: Part,
+    },
+    /// What was failing works again.
+    Recovered {
+        /// What.
+        part: Part,
+    },
+    /// The queue's server would move messages by itself, without a reason.
+    ServerSideDeadLetter {
+        /// The physical queue.
+        queue: QueueName,
+    },
+}
+
+/// What can be degraded.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Part {
+    /// Requests to this queue fail.
+    Queue(QueueName),
+    /// One message after the other on this queue cannot be handled: the worker may lack a key or a
+    /// handler. It rests, and puts nothing aside meanwhile.
+    Messages(QueueName),
+    /// The notifier cannot be reached.
+    Notifier,
+}
+
+/// Why a message was given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReleaseReason {
+    /// Another worker may be able to handle it.
+    Undecided(DeadLetterReason),
+    /// The handler failed, and will be tried again.
+    Retry,
+    /// The worker is draining.
+    Drain,
+    /// Too little was left of its lease to start its handler.
+    LeaseTooShort,
+    /// The queue answered with more messages than there is room for.
+    NoRoom,
+    /// Its successor could not be posted.
+    SuccessorRefused,
+    /// It could not be put aside.
+    DeadLetterRefused,
+}
+
+/// Why a notice was not published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoticeDropReason {
+    /// The message asks for a channel that is not one of this worker's prefix.
+    ForeignChannel,
+    /// The notifier was unreachable for too long, or refused.
+    NotifierFailed,
+    /// Too many notices were waiting.
+    Overflow,
+    /// The worker has no notifier.
+    NoNotifier,
+}
+
+/// How loud an event is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// A state change.
+    Debug,
+    /// Something that somebody should look at.
+    Warn,
+}
+
+impl Event {
+    /// How loud the event is in the log: warn for lasting trouble and for what is put aside, debug
+    /// for everything else.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match self {
+            Event::Degraded { .. }
+            | Event::Recovered { .. }
+            | Event::DeadLettered { .. }
+            | Event::DeadLetterRefused { .. }
+            | Event::ServerSideDeadLetter { .. } => Level::Warn,
+            _ => Level::Debug,
+        }
+    }
+}

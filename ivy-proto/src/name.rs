@@ -1,0 +1,176 @@
+//! Names: of queues, tasks and notification channels, each checked once, when it is made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::text::{Escaped, is_plain};
+
+/// The longest name, in bytes.
+const LONGEST: usize = 255;
+
+/// Why a text cannot be a name. Says what is wrong with it, never repeats it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidName {
+    /// The text is empty.
+    #[error("a name must not be empty")]
+    Empty,
+    /// The text is longer than 255 bytes.
+    #[error("a name must be at most 255 bytes long, and this one has {0}")]
+    TooLong(usize),
+    /// The text holds a control character, or one that changes the direction of writing.
+    #[error("a name must not hold control characters; there is one at byte {0}")]
+    ControlCharacter(usize),
+}
+
+fn check(text: &str) -> Result<(), InvalidName> {
+    if text.is_empty() {
+        return Err(InvalidName::Empty);
+    }
+    if text.len() > LONGEST {
+        return Err(InvalidName::TooLong(text.len()));
+    }
+    match text.char_indices().find(|(_, character)| !is_plain(*character)) {
+        Some((position, _)) => Err(InvalidName::ControlCharacter(position)),
+        None => Ok(()),
+    }
+}
+
+macro_rules! name {
+    ($(#[$docs:meta])* $name:ident) => {
+        $(#[$docs])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks the text and makes it a name.
+            ///
+            /// # Errors
+            /// If the text is empty, longer than 255 bytes, or holds a control character.
+            pub fn new(text: &str) -> Result<Self, InvalidName> {
+                check(text)?;
+                Ok($name(text.into()))
+            }
+
+            /// The name's text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                $name::new(text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", Escaped(&self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", self.as_str())
+            }
+        }
+    };
+}
+
+name! {
+    /// Names a queue inside a queue backend.
+    ///
+    /// The queue that a message is really posted to is the *physical* queue: the task's route, or
+    /// else its queue, with a suffix for priorities above 0 (see [`QueueName::with_priority`]).
+    QueueName
+}
+
+name! {
+    /// Names a task, the same on the producer and on the worker.
+    TaskName
+}
+
+name! {
+    /// Names a notification channel.
+    ChannelName
+}
+
+impl QueueName {
+    /// The name of the physical queue for messages of this priority: the name itself for
+    /// priority 0, which is the queue that peers of the original use, else with `.p1` to `.p9`
+    /// behind it.
+    ///
+    /// # Errors
+    /// If the name with its suffix is too long.
+    pub fn with_priority(&self, priority: Priority) -> Result<QueueName, InvalidName> {
+        if priority == Priority::NORMAL {
+            return Ok(self.clone());
+        }
+        QueueName::new(&format!("{}.p{}", self.0, priority.number()))
+    }
+
+    /// The queue that keeps this queue's dead letters: its name with `.dead` behind it.
+    ///
+    /// # Errors
+    /// If the name with its suffix is too long.
+    pub fn dead_letters(&self) -> Result<QueueName, InvalidName> {
+        QueueName::new(&format!("{}.dead", self.0))
+    }
+}
+
+/// How urgent a message is, 0 to 9. Larger is first; 0 is the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Priority(u8);
+
+impl Priority {
+    /// Priority 0: the default, and the only one that peers of the original know.
+    pub const NORMAL: Priority = Priority(0);
+    /// Priority 9: before all others.
+    pub const HIGHEST: Priority = Priority(9);
+
+    /// The priority of this number, if it is at most 9.
+    #[must_use]
+    pub const fn new(number: u8) -> Option<Priority> {
+        if number <= 9 { Some(Priority(number)) } else { None }
+    }
+
+    /// The priority's number, 0 to 9.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_long_and_unprintable_names_are_refused() {
+        assert_eq!(QueueName::new(""), Err(InvalidName::Empty));
+        assert_eq!(QueueName::new(&"x".repeat(1024)), Err(InvalidName::TooLong(1024)));
+        for text in ["a\r\nb", "a\0b", "a\u{1b}[31m", "a\u{202e}b"] {
+            assert_eq!(TaskName::new(text), Err(InvalidName::ControlCharacter(1)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_in_any_language_are_accepted_unchanged() {
+        for text in ["ivy", "Überweisung", "任务", "a/b c?d"] {
+            assert_eq!(QueueName::new(text).unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn only_priorities_above_zero_change_the_queue() {
+        let queue = QueueName::new("mail").unwrap();
+        assert_eq!(queue.with_priority(Priority::NORMAL).unwrap(), queue);
+        let urgent = queue.with_priority(Priority::HIGHEST).unwrap();
+        assert_eq!(urgent.as_str(), "mail.p9");
+        assert_eq!(urgent.dead_letters().unwrap().as_str(), "mail.p9.dead");
+    }
+}

@@ -1,0 +1,20 @@
+//! Notifiers: what can be asked of one, as plain data.
+//!
+//! A notifier carries results from workers to callers, at most once and best effort: a subscriber
+//! that is not connected misses what is published. Nothing that must not be lost travels here.
+
+mod fault;
+
+pub use fault::{NotifyFault, NotifyFaultKind};
+
+use crate::name::ChannelName;
+use crate::queue::Body;
+
+/// A message to be published on a notification channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// The channel.
+    pub channel: ChannelName,
+    /// What is published.
+    pub payload: Body,
+}

@@ -1,0 +1,234 @@
+//! What goes into a producer, and what comes out.
+
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::id::{MessageId, OpId, TaskId};
+use crate::name::{ChannelName, QueueName, TaskName};
+use crate::notify::NotifyFault;
+use crate::queue::{Fault, QueueOp, QueueReply};
+use crate::task::TaskOutcome;
+use crate::time::Deadline;
+use crate::wire::{RawJson, TraceParent};
+
+/// A task to be sent.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The scheduled task's id: sixteen random bytes, never used before.
+    pub id: TaskId,
+    /// The task.
+    pub task: TaskName,
+    /// The physical queue: route or queue, with the priority's suffix.
+    pub queue: QueueName,
+    /// The arguments: a JSON array.
+    pub args: RawJson,
+    /// What the message says about itself.
+    pub options: CallOptions,
+    /// How long the queue holds the message back.
+    pub delay: Duration,
+    /// Who waits for the result.
+    pub reply: Reply,
+}
+
+/// What a message says about itself: only what differs from the defaults is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// Whether a failed task is tried again, if the call or its task say so.
+    pub retry: Option<bool>,
+    /// How often, if the call or its task say so.
+    pub max_retries: Option<u32>,
+    /// The priority, if it is not 0.
+    pub priority: Option<u8>,
+    /// The route, if there is one.
+    pub route: Option<String>,
+    /// How long after the call the task is not to be started any more.
+    pub expires_after: Option<Duration>,
+    /// The trace context to carry along.
+    pub trace: Option<TraceParent>,
+}
+
+/// Who waits for a task's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Nobody: fire and forget.
+    None,
+    /// A result handle.
+    Handle,
+    /// A registered callback, which is given the arguments too, with or without a handle.
+    Callback,
+}
+
+/// What can happen to a producer.
+#[derive(Debug)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// Send these. Calls that come together travel together.
+    Calls(Vec<Call>),
+    /// The answer to an [`Output::Queue`].
+    Queue(OpId, Result<QueueReply, Fault>),
+    /// The subscription of an [`Output::Subscribe`] stands.
+    Subscribed,
+    /// The subscription could not be made, or has ended. Notices published before the next
+    /// [`Input::Subscribed`] are lost.
+    SubscriptionLost(NotifyFault),
+    /// A notice arrived.
+    Notice {
+        /// The channel that it arrived on.
+        channel: ChannelName,
+        /// What it says, not yet looked at.
+        payload: Vec<u8>,
+    },
+    /// The caller waits for this task's result, at most so long from now.
+    Await {
+        /// The task.
+        id: TaskId,
+        /// How long.
+        timeout: Duration,
+    },
+    /// The caller has dropped the handle.
+    Forget(TaskId),
+    /// Finish: send what waits to be sent, accept nothing more.
+    Drain {
+        /// How long that may take.
+        limit: Duration,
+    },
+}
+
+/// What a producer wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Ask the queue, and feed the answer back as [`Input::Queue`].
+    Queue(OpId, QueueOp),
+    /// Drop whatever subscription there is, subscribe to these channels, and feed back
+    /// [`Input::Subscribed`] when all are acknowledged, then each notice.
+    Subscribe(Vec<ChannelName>),
+    /// A call was sent, or was not: exactly one for each call.
+    Sent(TaskId, Result<MessageId, SendError>),
+    /// A result has arrived: at most one for each call.
+    Resumed {
+        /// The task's id.
+        id: TaskId,
+        /// The task.
+        task: TaskName,
+        /// How it ended.
+        outcome: TaskOutcome,
+        /// The arguments, for [`Reply::Callback`].
+        args: Option<RawJson>,
+    },
+    /// The time of an [`Input::Await`] has passed without a result. It may still arrive.
+    TimedOut(TaskId),
+    /// Something happened that an application may want to know.
+    Event(Event),
+    /// Nothing is left to be done before this deadline or the next input.
+    Wait(Option<Deadline<Why>>),
+    /// The producer has drained, and will do nothing any more.
+    Finished,
+}
+
+/// Why a call was not sent, or not surely.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// It was surely not stored: it may be called again.
+    #[error("the task was not sent, after {tries} tries: {fault}")]
+    NotSent {
+        /// The last failure.
+        fault: Fault,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// It may have been stored: the answer was lost, and the task does not allow a second copy.
+    /// The result, if one comes, still arrives.
+    #[error("the task may or may not have been sent: {fault}")]
+    Unknown {
+        /// The last failure.
+        fault: Fault,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// The queue refused it.
+    #[error("the queue refused the task: {fault}")]
+    Refused {
+        /// Why.
+        fault: Fault,
+    },
+    /// The message would be too large.
+    #[error(
+        "the task's message has {size} {unit}, and the limit is {limit}; send less, or send a reference to the data"
+    )]
+    TooLarge {
+        /// Its size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+        /// What is counted.
+        unit: SizeUnit,
+    },
+    /// Too many calls wait to be sent or answered. Here is the call, to be tried later.
+    #[error("too many calls are waiting (limit {limit}); wait for some to finish and call again")]
+    Full {
+        /// The limit.
+        limit: usize,
+        /// The call.
+        call: Box<Call>,
+    },
+    /// A result is wanted, and there is no notifier to bring it.
+    #[error(
+        "results need a notifier, and none is configured; set IVY_NOTIFIER_URL, or send without waiting"
+    )]
+    NoNotifier,
+    /// A result is wanted, and the notifier cannot be reached. Nothing was sent.
+    #[error("the notifier cannot be reached, so the result could not come back; nothing was sent")]
+    NotifierUnavailable {
+        /// The last failure, if there was one.
+        fault: Option<NotifyFault>,
+    },
+    /// The name is one that kills peers of the original (see
+    /// [`Task`](crate::task)).
+    #[error(
+        "the task name is a property of every JavaScript object, which workers of the original delete without running; choose another"
+    )]
+    ForbiddenName,
+    /// An id was used twice.
+    #[error("the task id is in use; make a new one for each call")]
+    IdInUse,
+    /// The producer is draining.
+    #[error("the producer is shutting down and accepts no more calls")]
+    Draining,
+}
+
+/// What a limit of size counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SizeUnit {
+    /// Bytes of UTF-8.
+    Bytes,
+    /// UTF-16 units of the posted JSON, as the original counts.
+    Utf16Units,
+}
+
+impl std::fmt::Display for SizeUnit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            SizeUnit::Bytes => "bytes",
+            SizeUnit::Utf16Units => "UTF-16 units",
+        })
+    }
+}
+
+/// When a producer wants to be called again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Why {
+    /// When to send a queue's waiting calls again.
+    Resend(QueueName),
+    /// When a call has waited long enough for the subscription.
+    SubscriptionLimit(TaskId),
+    /// When a caller has waited long enough for a result.
+    ResultLimit(TaskId),
+    /// When to subscribe again.
+    Subscribe,
+    /// When to stop trying to send while draining.
+    DrainLimit,
+}

@@ -1,0 +1,61 @@
+//! What a queue backend can do.
+
+use std::time::Duration;
+
+/// What a queue backend can do, told to the machines when they are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// The longest time that a reserve may wait for a message. Zero: it answers at once.
+    pub long_poll: Duration,
+    /// The most messages in one post, reserve or delete.
+    pub max_batch: usize,
+    /// The largest body, in bytes.
+    pub max_body: usize,
+    /// The largest request, in bytes, that one batch may become.
+    pub max_request: usize,
+    /// Whether a touch raises the count of reservations, so that the count does not tell how
+    /// often a task was attempted.
+    pub counts_touch_as_attempt: bool,
+    /// The shortest and the longest lease that the backend grants.
+    pub lease: (Duration, Duration),
+    /// The longest delay of a message.
+    pub max_delay: Duration,
+}
+
+impl Capabilities {
+    /// What IronMQ v3 can do, and with it the in-memory broker, which follows it.
+    #[must_use]
+    pub const fn ironmq() -> Self {
+        Capabilities {
+            long_poll: Duration::from_secs(30),
+            max_batch: 100,
+            max_body: 256 * 1024,
+            max_request: 256 * 1024,
+            counts_touch_as_attempt: true,
+            lease: (Duration::from_secs(1), Duration::from_secs(86_400)),
+            max_delay: Duration::from_secs(604_800),
+        }
+    }
+
+    /// The same, with another limit for one body.
+    #[must_use]
+    pub const fn with_max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// The same, for a backend whose count of reservations tells the attempts.
+    #[must_use]
+    pub const fn with_reliable_count(mut self) -> Self {
+        self.counts_touch_as_attempt = false;
+        self
+    }
+
+    /// The same, for a backend that answers a reserve at once.
+    #[must_use]
+    pub const fn without_long_poll(mut self) -> Self {
+        self.long_poll = Duration::ZERO;
+        self
+    }
+}

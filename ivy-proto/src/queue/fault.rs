@@ -1,0 +1,169 @@
+//! How asking a queue can fail.
+
+use std::time::Duration;
+
+use crate::text::Escaped;
+
+/// A request to a queue failed: what happened, whether it may have had an effect all the same, and
+/// what to do next. Never holds a token or a message body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}{}{}; {}", .status.map(|status| format!(" (status {status})")).unwrap_or_default(), said(.detail), .kind.advice())]
+pub struct Fault {
+    kind: FaultKind,
+    status: Option<u16>,
+    detail: String,
+    retry_after: Option<Duration>,
+}
+
+/// What kind of failure it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// The request never left: no address, no connection.
+    #[error("cannot reach the queue's server")]
+    Unreachable,
+    /// No secure connection could be made: wrong host name, expired or unknown certificate.
+    #[error("cannot make a secure connection to the queue's server")]
+    Tls,
+    /// The request left, and no whole answer came back.
+    #[error("the answer of the queue's server was lost")]
+    AnswerLost,
+    /// An answer came that is not one of this protocol.
+    #[error("the queue's server gave an answer that is not understood")]
+    BadResponse,
+    /// The server, or a proxy in front of it, failed (5xx).
+    #[error("the queue's server failed")]
+    ServerError,
+    /// The server asks to be left alone for a while (429).
+    #[error("the queue's server asks to slow down")]
+    TooManyRequests,
+    /// The credentials are wrong (401), or not for this project.
+    #[error("the queue's server refused the credentials")]
+    Unauthorized,
+    /// The server sent us elsewhere, which is not followed, since it would carry the token along.
+    #[error("the queue's server redirected the request")]
+    Redirected,
+    /// The queue does not exist.
+    #[error("the queue does not exist")]
+    NoQueue,
+    /// The message does not exist, or no longer.
+    #[error("the message does not exist")]
+    NoMessage,
+    /// The reservation is not, or no longer, ours.
+    #[error("the reservation of the message was lost")]
+    LeaseLost,
+    /// The request is larger than the server accepts.
+    #[error("the request is too large")]
+    TooLarge,
+    /// The server understood and refused the request.
+    #[error("the queue's server refused the request")]
+    Refused,
+}
+
+/// Whether a failed request may have had its effect all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It surely had none, and may have one if it is tried again.
+    None,
+    /// It may have had it: the answer was lost, not the request.
+    Unknown,
+    /// It had none, and will have none if it is repeated unchanged.
+    Refused,
+}
+
+impl FaultKind {
+    /// What a person or program can do about it.
+    fn advice(self) -> &'static str {
+        match self {
+            FaultKind::Unreachable => "check the address, and that the server runs",
+            FaultKind::Tls => {
+                "check the host name and the certificate, or hand in the root of your own authority"
+            }
+            FaultKind::AnswerLost | FaultKind::ServerError | FaultKind::TooManyRequests => {
+                "it can be tried again"
+            }
+            FaultKind::BadResponse => {
+                "check that the address is that of an IronMQ v3 server, and no proxy answers in its place"
+            }
+            FaultKind::Unauthorized => {
+                "check host, project id and token; credentials of an older API version do not work"
+            }
+            FaultKind::Redirected => "use the address that the server names",
+            FaultKind::NoQueue => "a queue comes into being with its first message",
+            FaultKind::NoMessage => "it was deleted or has expired",
+            FaultKind::LeaseLost => "another worker may hold the message now",
+            FaultKind::TooLarge => "send less, or send a reference to the data",
+            FaultKind::Refused => "repeating it will not help",
+        }
+    }
+}
+
+impl Fault {
+    /// A fault of this kind without further detail.
+    #[must_use]
+    pub fn new(kind: FaultKind) -> Self {
+        Fault { kind, status: None, detail: String::new(), retry_after: None }
+    }
+
+    /// The same, with the status code that the server gave.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// The same, with what the server or the system said. It is escaped and cut when printed, and
+    /// must not hold a secret or a body.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// The same, with the time after which the server wants to be asked again.
+    #[must_use]
+    pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
+        self.retry_after = Some(retry_after);
+        self
+    }
+
+    /// What kind of failure it was.
+    #[must_use]
+    pub fn kind(&self) -> FaultKind {
+        self.kind
+    }
+
+    /// The status code of the answer, if there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// When the server wants to be asked again, if it said so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Whether the request may have had its effect all the same.
+    #[must_use]
+    pub fn effect(&self) -> Effect {
+        match self.kind {
+            FaultKind::Unreachable | FaultKind::Tls | FaultKind::TooManyRequests => Effect::None,
+            FaultKind::AnswerLost | FaultKind::BadResponse | FaultKind::ServerError => {
+                Effect::Unknown
+            }
+            FaultKind::Unauthorized
+            | FaultKind::Redirected
+            | FaultKind::NoQueue
+            | FaultKind::NoMessage
+            | FaultKind::LeaseLost
+            | FaultKind::TooLarge
+            | FaultKind::Refused => Effect::Refused,
+        }
+    }
+}
+
+fn said(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!(": {}", Escaped(detail)) }
+}

@@ -1,0 +1,17 @@
+//! Queues: what can be asked of one, as plain data.
+//!
+//! A machine says what it wants with a [`QueueOp`]. A backend does it, over whatever protocol it
+//! speaks, and answers with a [`QueueReply`] or a [`Fault`]. What a backend can do, it says once,
+//! with its [`Capabilities`].
+
+mod capabilities;
+mod fault;
+mod message;
+mod op;
+mod settings;
+
+pub use capabilities::Capabilities;
+pub use fault::{Effect, Fault, FaultKind};
+pub use message::{Body, NewMessage, PeekedMessage, ReceivedBody, ReservedMessage};
+pub use op::{Batch, QueueOp, QueueReply, Reserved};
+pub use settings::{DeadLetterSetting, QueueInfo, QueueKind, QueueSettings};

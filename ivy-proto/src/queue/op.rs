@@ -1,0 +1,219 @@
+//! What can be asked of a queue, and what it answers.
+
+use std::time::Duration;
+
+use crate::id::{MessageId, Receipt};
+use crate::name::QueueName;
+
+use super::message::{NewMessage, PeekedMessage, ReservedMessage};
+use super::settings::{QueueInfo, QueueSettings};
+
+/// How much longer than its own waiting time a request may take.
+const REQUEST_GRACE: Duration = Duration::from_secs(10);
+
+/// A request to a queue backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueueOp {
+    /// Put messages on a queue, creating it if it is missing. Answer: [`QueueReply::Posted`].
+    Post {
+        /// The queue.
+        queue: QueueName,
+        /// The messages, in order.
+        messages: Batch<NewMessage>,
+    },
+    /// Take messages for the time of a lease. Answer: [`QueueReply::Reserved`].
+    Reserve {
+        /// The queue.
+        queue: QueueName,
+        /// The most messages to take.
+        count: usize,
+        /// How long they are ours.
+        lease: Duration,
+        /// How long to wait while there is none. Zero: do not wait.
+        wait: Duration,
+    },
+    /// Look at one message. Answer: [`QueueReply::Message`].
+    Get {
+        /// The queue.
+        queue: QueueName,
+        /// The message.
+        message: MessageId,
+    },
+    /// Look at the next messages without reserving them. Answer: [`QueueReply::Peeked`].
+    Peek {
+        /// The queue.
+        queue: QueueName,
+        /// The most messages to look at.
+        count: usize,
+    },
+    /// Delete one reserved message. Answer: [`QueueReply::Deleted`].
+    Delete {
+        /// The queue.
+        queue: QueueName,
+        /// The message and its reservation.
+        receipt: Receipt,
+    },
+    /// Delete several reserved messages. Answer: [`QueueReply::Deleted`].
+    DeleteMany {
+        /// The queue.
+        queue: QueueName,
+        /// The messages and their reservations. Never empty: IronMQ would clear the queue.
+        receipts: Batch<Receipt>,
+    },
+    /// Renew a lease. Answer: [`QueueReply::Touched`].
+    Touch {
+        /// The queue.
+        queue: QueueName,
+        /// The message and its reservation.
+        receipt: Receipt,
+        /// How long it is ours from now on.
+        lease: Duration,
+    },
+    /// Give a message back. Answer: [`QueueReply::Released`].
+    Release {
+        /// The queue.
+        queue: QueueName,
+        /// The message and its reservation.
+        receipt: Receipt,
+        /// How long it stays invisible. Whole seconds on IronMQ, rounded up.
+        delay: Duration,
+    },
+    /// Delete all messages of a queue, reserved ones included. Answer: [`QueueReply::Cleared`].
+    Clear {
+        /// The queue.
+        queue: QueueName,
+    },
+    /// Ask for a queue's settings and sizes. Answer: [`QueueReply::Queue`].
+    GetQueue {
+        /// The queue.
+        queue: QueueName,
+    },
+    /// Create a queue, or change its settings. Answer: [`QueueReply::Queue`].
+    CreateQueue {
+        /// The queue.
+        queue: QueueName,
+        /// Its settings; what is not given is left to the server.
+        settings: QueueSettings,
+    },
+    /// Change a queue's settings. Answer: [`QueueReply::Queue`].
+    UpdateQueue {
+        /// The queue.
+        queue: QueueName,
+        /// What is to change; what is not given stays.
+        settings: QueueSettings,
+    },
+    /// Delete a queue with all its messages. Answer: [`QueueReply::QueueDeleted`].
+    DeleteQueue {
+        /// The queue.
+        queue: QueueName,
+    },
+    /// List queues by name. Answer: [`QueueReply::Queues`].
+    ListQueues {
+        /// Only queues whose names begin so. Empty: all.
+        prefix: String,
+        /// Only queues whose names come after this one.
+        after: Option<QueueName>,
+        /// The most names, 1 to 100.
+        count: usize,
+    },
+}
+
+impl QueueOp {
+    /// The queue that the request is about, if it is about one.
+    #[must_use]
+    pub fn queue(&self) -> Option<&QueueName> {
+        match self {
+            QueueOp::Post { queue, .. }
+            | QueueOp::Reserve { queue, .. }
+            | QueueOp::Get { queue, .. }
+            | QueueOp::Peek { queue, .. }
+            | QueueOp::Delete { queue, .. }
+            | QueueOp::DeleteMany { queue, .. }
+            | QueueOp::Touch { queue, .. }
+            | QueueOp::Release { queue, .. }
+            | QueueOp::Clear { queue }
+            | QueueOp::GetQueue { queue }
+            | QueueOp::CreateQueue { queue, .. }
+            | QueueOp::UpdateQueue { queue, .. }
+            | QueueOp::DeleteQueue { queue } => Some(queue),
+            QueueOp::ListQueues { .. } => None,
+        }
+    }
+
+    /// How long a driver lets the whole request take, connecting and reading included, before it
+    /// gives up with [`FaultKind::AnswerLost`](super::FaultKind::AnswerLost).
+    #[must_use]
+    pub fn time_limit(&self) -> Duration {
+        match self {
+            QueueOp::Reserve { wait, .. } => wait.saturating_add(REQUEST_GRACE),
+            _ => REQUEST_GRACE,
+        }
+    }
+}
+
+/// One or more things that travel in one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch<T>(Vec<T>);
+
+impl<T> Batch<T> {
+    /// A batch of these, or nothing if there are none.
+    #[must_use]
+    pub fn new(items: Vec<T>) -> Option<Self> {
+        if items.is_empty() { None } else { Some(Batch(items)) }
+    }
+
+    /// A batch of one.
+    #[must_use]
+    pub fn one(item: T) -> Self {
+        Batch(vec![item])
+    }
+
+    /// What is in it, in order.
+    #[must_use]
+    pub fn items(&self) -> &[T] {
+        &self.0
+    }
+
+    /// What is in it, in order.
+    #[must_use]
+    pub fn into_items(self) -> Vec<T> {
+        self.0
+    }
+}
+
+/// A queue backend's answer to a [`QueueOp`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueueReply {
+    /// The messages are on the queue, under these ids, in the order of the request.
+    Posted(Vec<MessageId>),
+    /// These messages are ours for the time of the lease.
+    Reserved(Reserved),
+    /// The message that was asked for.
+    Message(PeekedMessage),
+    /// The next messages.
+    Peeked(Vec<PeekedMessage>),
+    /// The messages are deleted.
+    Deleted,
+    /// The lease is renewed; this receipt replaces the old one, which is worthless now.
+    Touched(Receipt),
+    /// The message is given back.
+    Released,
+    /// The queue is empty.
+    Cleared,
+    /// The queue's settings and, where the backend tells, its sizes.
+    Queue(QueueInfo),
+    /// The queue is deleted.
+    QueueDeleted,
+    /// Names of queues, in ascending order.
+    Queues(Vec<QueueName>),
+}
+
+/// What a reserve brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reserved {
+    /// The messages.
+    pub messages: Vec<ReservedMessage>,
+    /// How many entries had no id or no reservation, so that nothing can be done about them. They
+    /// return to the queue when their leases end.
+    pub unusable: usize,
+}

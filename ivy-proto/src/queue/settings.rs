@@ -1,0 +1,64 @@
+//! Settings and sizes of a queue.
+
+use std::time::Duration;
+
+use crate::name::QueueName;
+
+/// How messages leave a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QueueKind {
+    /// Workers reserve them.
+    #[default]
+    Pull,
+    /// The queue pushes each to all subscribers.
+    Multicast,
+    /// The queue pushes each to one subscriber.
+    Unicast,
+}
+
+/// Settings of a queue; what is `None` is not given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueSettings {
+    /// How messages leave it. Cannot be changed later.
+    pub kind: Option<QueueKind>,
+    /// The lease of reservations that name none. Whole seconds.
+    pub message_timeout: Option<Duration>,
+    /// How long messages are kept. Whole seconds.
+    pub message_expiration: Option<Duration>,
+    /// Where the queue itself moves messages that were reserved too often. ivy never sets it: the
+    /// server would move them without a reason.
+    pub dead_letter: Option<DeadLetterSetting>,
+}
+
+/// A server-side dead-letter rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterSetting {
+    /// Where messages go. `None` switches the rule off, in a request.
+    pub queue: Option<QueueName>,
+    /// After how many reservations.
+    pub max_reservations: Option<u32>,
+}
+
+/// What a queue backend tells of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueInfo {
+    /// The queue's name.
+    pub name: QueueName,
+    /// Its settings.
+    pub settings: QueueSettings,
+    /// Messages on it now, reserved and delayed ones included.
+    pub size: Option<u64>,
+    /// Messages ever posted to it.
+    pub total_messages: Option<u64>,
+}
+
+impl QueueInfo {
+    /// What is told of the queue of this name, so far nothing.
+    #[must_use]
+    pub fn new(name: QueueName) -> Self {
+        QueueInfo { name, settings: QueueSettings::default(), size: None, total_messages: None }
+    }
+}

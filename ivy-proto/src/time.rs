@@ -1,0 +1,121 @@
+//! Time as an argument: moments on a clock that the driver owns.
+
+use std::fmt;
+use std::ops::Add;
+use std::time::Duration;
+
+/// A point in time: nanoseconds since an epoch that the driver chooses, usually its own start.
+///
+/// The core never reads a clock. A driver stamps each input with a moment of a monotonic clock;
+/// a simulator stamps it with a moment of its own invention.
+///
+/// ```
+/// use ivy_proto::Moment;
+/// use std::time::Duration;
+///
+/// let start = Moment::EPOCH;
+/// let later = start + Duration::from_secs(5);
+/// assert_eq!(later.since(start), Duration::from_secs(5));
+/// assert_eq!(start.since(later), Duration::ZERO);
+/// ```
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The epoch of the driver's clock.
+    pub const EPOCH: Moment = Moment(0);
+    /// The end of the clock, about 584 years after its epoch. Sums stop here.
+    pub const FOREVER: Moment = Moment(u64::MAX);
+
+    /// The moment `nanos` nanoseconds after the epoch.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Moment(nanos)
+    }
+
+    /// The moment `after` the epoch.
+    #[must_use]
+    pub fn after_epoch(after: Duration) -> Self {
+        Moment::EPOCH + after
+    }
+
+    /// Nanoseconds since the epoch.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// How long ago `earlier` was; zero if it is not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Moment) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Moment;
+
+    fn add(self, duration: Duration) -> Moment {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Moment(self.0.saturating_add(nanos))
+    }
+}
+
+impl fmt::Debug for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "+{:?}", Duration::from_nanos(self.0))
+    }
+}
+
+/// The wall clock, derived from moments: what the clock on the wall showed at the epoch, plus the
+/// time since.
+///
+/// Only stamps that travel (deadlines, dead-letter times) are wall-clock times. Everything that a
+/// machine waits for is a [`Moment`], so a wall clock that jumps changes no timer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WallClock {
+    unix_at_epoch: Duration,
+}
+
+impl WallClock {
+    /// A wall clock that showed `unix_at_epoch` (time since 1970-01-01T00:00:00Z) at
+    /// [`Moment::EPOCH`].
+    #[must_use]
+    pub const fn new(unix_at_epoch: Duration) -> Self {
+        WallClock { unix_at_epoch }
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z at `moment`.
+    #[must_use]
+    pub fn unix_millis(&self, moment: Moment) -> u64 {
+        let unix = self.unix_at_epoch.saturating_add(moment.since(Moment::EPOCH));
+        u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// When a machine wants to be called again, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline<Why> {
+    /// The moment at which [`Tick`](crate::worker::Input::Tick) is due.
+    pub at: Moment,
+    /// What will happen then.
+    pub why: Why,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_stop_at_the_end_of_the_clock() {
+        assert_eq!(Moment::FOREVER + Duration::from_nanos(1), Moment::FOREVER);
+        assert_eq!(Moment::from_nanos(1) + Duration::MAX, Moment::FOREVER);
+    }
+
+    #[test]
+    fn the_wall_clock_advances_with_the_moments() {
+        let clock = WallClock::new(Duration::from_secs(1_000));
+        let moment = Moment::after_epoch(Duration::from_millis(1_500));
+        assert_eq!(clock.unix_millis(moment), 1_001_500);
+    }
+}

@@ -1,0 +1,144 @@
+//! Why a message was put aside.
+
+/// Why a message was moved to the dead-letter queue. Its name stands in the dead-letter envelope
+/// and, as the kind of the error, in the notice to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum DeadLetterReason {
+    /// The message has no body.
+    EmptyBody,
+    /// The body, opened if it was a frame, is not JSON.
+    BadJson,
+    /// The body is JSON, but not an object.
+    NotAnObject,
+    /// A key of the envelope or of its options stands twice.
+    DuplicateKey,
+    /// The task's name is missing, not a text, or not a name.
+    BadName,
+    /// The options are not an object, or one of them is out of its range.
+    BadOptions,
+    /// The arguments are not an array, too many, or not what the handler takes.
+    BadArgs,
+    /// The body is not UTF-8.
+    BadUtf8,
+    /// The arguments are nested too deeply.
+    TooDeep,
+    /// The body is too large.
+    TooLarge,
+    /// The body is a frame without the parts that its tag asks for.
+    BadFrame,
+    /// The frame names a cipher that is not accepted.
+    UnknownCipher,
+    /// The frame's content is not base64.
+    BadBase64,
+    /// The body is a frame, and there is no key to open it with.
+    NoKey,
+    /// The frame does not open with the key that there is.
+    Undecryptable,
+    /// The body is readable to anybody where only encrypted ones are accepted.
+    ExpectedEncrypted,
+    /// The body, or its `options.ivy`, is of a version that is not known here.
+    UnsupportedVersion,
+    /// No handler is registered under the task's name.
+    UnknownTask,
+    /// The task's deadline had passed before it could be started.
+    Deadline,
+    /// The message was delivered too often without an outcome: it may be what kills the workers.
+    TooManyDeliveries,
+    /// The task failed, and all its retries as well.
+    RetriesExhausted,
+    /// The task failed with an error that is not to be retried.
+    Fatal,
+}
+
+impl DeadLetterReason {
+    /// All reasons.
+    pub const ALL: [DeadLetterReason; 22] = [
+        DeadLetterReason::EmptyBody,
+        DeadLetterReason::BadJson,
+        DeadLetterReason::NotAnObject,
+        DeadLetterReason::DuplicateKey,
+        DeadLetterReason::BadName,
+        DeadLetterReason::BadOptions,
+        DeadLetterReason::BadArgs,
+        DeadLetterReason::BadUtf8,
+        DeadLetterReason::TooDeep,
+        DeadLetterReason::TooLarge,
+        DeadLetterReason::BadFrame,
+        DeadLetterReason::UnknownCipher,
+        DeadLetterReason::BadBase64,
+        DeadLetterReason::NoKey,
+        DeadLetterReason::Undecryptable,
+        DeadLetterReason::ExpectedEncrypted,
+        DeadLetterReason::UnsupportedVersion,
+        DeadLetterReason::UnknownTask,
+        DeadLetterReason::Deadline,
+        DeadLetterReason::TooManyDeliveries,
+        DeadLetterReason::RetriesExhausted,
+        DeadLetterReason::Fatal,
+    ];
+
+    /// The reason's name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DeadLetterReason::EmptyBody => "EmptyBody",
+            DeadLetterReason::BadJson => "BadJson",
+            DeadLetterReason::NotAnObject => "NotAnObject",
+            DeadLetterReason::DuplicateKey => "DuplicateKey",
+            DeadLetterReason::BadName => "BadName",
+            DeadLetterReason::BadOptions => "BadOptions",
+            DeadLetterReason::BadArgs => "BadArgs",
+            DeadLetterReason::BadUtf8 => "BadUtf8",
+            DeadLetterReason::TooDeep => "TooDeep",
+            DeadLetterReason::TooLarge => "TooLarge",
+            DeadLetterReason::BadFrame => "BadFrame",
+            DeadLetterReason::UnknownCipher => "UnknownCipher",
+            DeadLetterReason::BadBase64 => "BadBase64",
+            DeadLetterReason::NoKey => "NoKey",
+            DeadLetterReason::Undecryptable => "Undecryptable",
+            DeadLetterReason::ExpectedEncrypted => "ExpectedEncrypted",
+            DeadLetterReason::UnsupportedVersion => "UnsupportedVersion",
+            DeadLetterReason::UnknownTask => "UnknownTask",
+            DeadLetterReason::Deadline => "Deadline",
+            DeadLetterReason::TooManyDeliveries => "TooManyDeliveries",
+            DeadLetterReason::RetriesExhausted => "RetriesExhausted",
+            DeadLetterReason::Fatal => "Fatal",
+        }
+    }
+
+    /// Whether another worker, or this one after its next deployment, may be able to handle such a
+    /// message: then it is released for a while before it is put aside.
+    #[must_use]
+    pub const fn may_be_decided_elsewhere(self) -> bool {
+        matches!(
+            self,
+            DeadLetterReason::NoKey
+                | DeadLetterReason::Undecryptable
+                | DeadLetterReason::UnsupportedVersion
+                | DeadLetterReason::UnknownTask
+        )
+    }
+}
+
+impl std::fmt::Display for DeadLetterReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for DeadLetterReason {
+    type Err = UnknownReason;
+
+    fn from_str(text: &str) -> Result<Self, UnknownReason> {
+        DeadLetterReason::ALL
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
+            .ok_or(UnknownReason)
+    }
+}
+
+/// The text names no reason that is known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a reason for a dead letter that is known here")]
+pub struct UnknownReason;

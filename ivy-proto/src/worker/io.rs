@@ -1,0 +1,142 @@
+//! What goes into a worker, and what comes out.
+
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::id::{JobId, MessageId, OpId, TaskId};
+use crate::name::{QueueName, TaskName};
+use crate::notify::{NotifyFault, Publication};
+use crate::queue::{Fault, QueueOp, QueueReply};
+use crate::task::TaskError;
+use crate::time::{Deadline, Moment};
+use crate::wire::{RawJson, TraceParent};
+
+/// What can happen to a worker.
+#[derive(Debug)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// The answer to an [`Output::Queue`].
+    Queue(OpId, Result<QueueReply, Fault>),
+    /// The answer to an [`Output::Publish`]: how many subscribers heard it.
+    Published(OpId, Result<u64, NotifyFault>),
+    /// The handler of an [`Output::Run`] has ended, by itself or after an [`Output::Cancel`].
+    Job(JobId, JobOutcome),
+    /// Something hints at new messages (a connection came back, a task was sent from this
+    /// process): ask all queues that are resting between polls.
+    Nudge,
+    /// Reserve no more messages. What is held goes on.
+    Pause,
+    /// Reserve messages again.
+    Resume,
+    /// Hold notices back.
+    PauseNotifier,
+    /// Publish the notices that were held back, and new ones again.
+    ResumeNotifier,
+    /// Finish: reserve no more, let running handlers end, give back the rest. After `limit` the
+    /// running ones are cancelled and given back as well.
+    Drain {
+        /// How long running handlers may take.
+        limit: Duration,
+    },
+}
+
+/// How a handler ended.
+#[derive(Debug)]
+pub enum JobOutcome {
+    /// It returned this value.
+    Done(RawJson),
+    /// It returned an error.
+    Failed(TaskError),
+    /// It panicked.
+    Panicked(String),
+    /// The arguments are not what it takes, so it was not run.
+    BadArgs(String),
+    /// It was stopped because of an [`Output::Cancel`].
+    Cancelled,
+}
+
+/// What a worker wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Ask the queue, and feed the answer back as [`Input::Queue`].
+    Queue(OpId, QueueOp),
+    /// Stop waiting for this operation, and feed back a fault of kind
+    /// [`AnswerLost`](crate::queue::FaultKind::AnswerLost) in its place, or its answer if that was
+    /// quicker.
+    CancelQueue(OpId),
+    /// Publish a notice, and feed the answer back as [`Input::Published`].
+    Publish(OpId, Publication),
+    /// Run the handler registered under this task's name, and feed its end back as
+    /// [`Input::Job`].
+    Run(Run),
+    /// Tell the handler of this job to stop. Its end must still be fed back as [`Input::Job`].
+    Cancel(JobId, CancelReason),
+    /// Something happened that an application may want to know.
+    Event(Event),
+    /// Nothing is left to be done before this deadline or the next input.
+    Wait(Option<Deadline<Why>>),
+    /// The worker has drained: it holds no message and will do nothing any more.
+    Finished,
+}
+
+/// A handler to be run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Names this run.
+    pub job: JobId,
+    /// The task.
+    pub task: TaskName,
+    /// The scheduled task's id.
+    pub id: TaskId,
+    /// The physical queue that it came from.
+    pub queue: QueueName,
+    /// The message that carried it.
+    pub message: MessageId,
+    /// The arguments: a JSON array.
+    pub args: RawJson,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// How many attempts there may be.
+    pub max_attempts: u32,
+    /// When the handler will be told to stop, if the task has a time limit.
+    pub deadline: Option<Moment>,
+    /// The caller's trace context.
+    pub trace: Option<TraceParent>,
+}
+
+/// Why a handler is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CancelReason {
+    /// The message may be running elsewhere now.
+    LeaseLost,
+    /// It took longer than the task's time limit.
+    TimeLimit,
+    /// The worker is draining, and the limit for that has passed.
+    Drain,
+}
+
+/// When a worker wants to be called again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Why {
+    /// When to renew the lease of a message.
+    Touch(JobId),
+    /// When a message's lease ends.
+    LeaseEnds(JobId),
+    /// When a handler has used up its task's time limit.
+    TimeLimit(JobId),
+    /// When to repeat a request that settles a message.
+    Settle(JobId),
+    /// When to send the deletes that have gathered for a queue.
+    AckLinger(QueueName),
+    /// When to reserve from a queue again.
+    Poll(QueueName),
+    /// When to publish notices again.
+    Publish,
+    /// When to cancel the polls that are in flight while draining.
+    DrainPolls,
+    /// When to cancel the handlers that still run while draining.
+    DrainLimit,
+}

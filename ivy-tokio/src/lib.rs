@@ -1,0 +1,1 @@
+//! ivy for programs on tokio.
