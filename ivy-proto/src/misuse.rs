@@ -1,5 +1,6 @@
 //! The driver's own mistakes.
 
+use crate::broker::RequestId;
 use crate::id::{JobId, OpId};
 
 /// A machine was driven wrongly. Nothing was changed; the driver has a bug.
@@ -15,6 +16,9 @@ pub enum Misuse {
     /// No such job is running.
     #[error("job {0:?} is not running")]
     UnknownJob(JobId),
+    /// A request of this id is still waiting for its answer.
+    #[error("request {0:?} is still waiting for its answer, so its id cannot be used again")]
+    RequestInUse(RequestId),
     /// The machine has finished.
     #[error("the machine has finished and takes no more input")]
     Finished,

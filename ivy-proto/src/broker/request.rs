@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::id::{MessageId, ReservationId};
+use crate::id::{MessageId, Receipt, ReservationId};
 use crate::name::QueueName;
 use crate::queue::{Body, NewMessage, QueueInfo, QueueSettings};
 
@@ -142,8 +142,8 @@ pub enum Answer {
     Deleted,
     /// All messages are deleted.
     Cleared,
-    /// The reservation is renewed under this id.
-    Touched(ReservationId),
+    /// The reservation is renewed; this receipt replaces the old one.
+    Touched(Receipt),
     /// The message was given back.
     Released,
     /// The queue's settings and sizes.

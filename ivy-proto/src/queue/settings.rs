@@ -32,12 +32,13 @@ pub struct QueueSettings {
     pub dead_letter: Option<DeadLetterSetting>,
 }
 
-/// A server-side dead-letter rule.
+/// A server-side dead-letter rule. In a request, one without a queue and without a number switches
+/// the rule off; one with only one of them changes that one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterSetting {
-    /// Where messages go. `None` switches the rule off, in a request.
+    /// Where messages go.
     pub queue: Option<QueueName>,
-    /// After how many reservations.
+    /// After how many reservations, 1 to 1000; 10 where a new rule does not say.
     pub max_reservations: Option<u32>,
 }
 
