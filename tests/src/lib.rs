@@ -1,1 +1,24 @@
-//! Shared helpers of the tests: servers on free ports, peers in other languages.
+//! The real parts that ivy's tests run against: Redis, `ivy serve`, and peers in other languages.
+//!
+//! A helper that cannot do its part panics and says why, with what the program it runs has printed:
+//! in a test that is the failure. Everything that is started is killed when its value is dropped.
+
+mod build;
+mod ironmq;
+mod notices;
+mod port;
+mod process;
+mod redis_server;
+mod script;
+mod tools;
+
+pub use build::{binary, example};
+pub use ironmq::IvyServer;
+pub use notices::{Notice, Notices};
+pub use port::free_port;
+pub use process::Process;
+pub use redis_server::RedisServer;
+pub use script::{Script, node_script, python_script};
+
+/// How long a test waits for what must happen: so long that a slow machine is no failure.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

@@ -1,0 +1,55 @@
+//! The project's own programs, as the tests start them.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::tools::project;
+
+/// The program `name` of this build.
+pub fn binary(name: &str) -> PathBuf {
+    built().join(name)
+}
+
+/// The example program `name` of this build.
+pub fn example(name: &str) -> PathBuf {
+    built().join("examples").join(name)
+}
+
+/// The folder of this build's programs, brought up to date once.
+///
+/// Cargo builds a package's programs for that package's own tests only. `tests/run` has built them
+/// all already and says so in `IVY_TEST_BUILT`.
+fn built() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let test = env::current_exe().expect("a test knows its own path");
+        let folder =
+            test.ancestors().nth(2).expect("a test lies in TARGET/PROFILE/deps").to_path_buf();
+        if env::var_os("IVY_TEST_BUILT").is_none() {
+            build(&folder);
+        }
+        folder
+    })
+}
+
+fn build(folder: &Path) {
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    // The whole workspace, so that the dependencies keep the features they were built with.
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--locked", "--workspace", "--bins", "--examples", "--profile", profile])
+        .arg("--target-dir")
+        .arg(folder.parent().expect("a profile's folder lies in the target folder"))
+        .current_dir(project())
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "the programs under test do not build:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

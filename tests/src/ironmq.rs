@@ -1,0 +1,113 @@
+use std::net::Ipv4Addr;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::binary;
+use crate::process::Process;
+
+const PROJECT: &str = "5f0c2a8e9b1d4c7e8a6f0b3d";
+const TOKEN: &str = "test-token";
+
+/// `ivy serve`: the IronMQ server of this build, on a free port.
+#[derive(Debug)]
+pub struct IvyServer {
+    port: u16,
+    process: Process,
+}
+
+impl IvyServer {
+    /// Starts a server.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a server with further options, like `--strict`.
+    pub async fn start_with(options: &[&str]) -> Self {
+        let args = ["serve", "--port", "0", "--project", PROJECT, "--token", TOKEN]
+            .into_iter()
+            .chain(options.iter().copied());
+        let mut process = Process::spawn("ivy serve", binary("ivy").as_os_str(), args, []);
+        let line = process.line().await;
+        let port =
+            line.strip_prefix("listening on http://127.0.0.1:").and_then(|port| port.parse().ok());
+        let Some(port) = port else { process.fail("did not say first where it listens") };
+        IvyServer { port, process }
+    }
+
+    /// Its address as a queue URL of ivy, token included.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("ironmq+http://{TOKEN}@127.0.0.1:{}/{PROJECT}", self.port)
+    }
+
+    /// The environment that leads the official clients, and the Node original, to it.
+    #[must_use]
+    pub fn env(&self) -> Vec<(String, String)> {
+        let port = self.port.to_string();
+        // The clients for Node and for Python disagree on the name of the scheme.
+        [
+            ("IRON_MQ_SCHEME", "http"),
+            ("IRON_MQ_PROTOCOL", "http"),
+            ("IRON_MQ_HOST", "127.0.0.1"),
+            ("IRON_MQ_PORT", &port),
+            ("IRON_MQ_PROJECT_ID", PROJECT),
+            ("IRON_MQ_TOKEN", TOKEN),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+    }
+
+    /// How many messages a queue holds, in whatever state; none where it does not exist.
+    pub async fn size(&self, queue: &str) -> u64 {
+        let (status, answer) = self.request("GET", &format!("queues/{queue}"), None).await;
+        match (status, answer["queue"]["size"].as_u64()) {
+            (200, Some(size)) => size,
+            (404, _) => 0,
+            _ => self.process.fail(&format!("answered {status} {answer}")),
+        }
+    }
+
+    /// Posts a message with exactly this body.
+    pub async fn post(&self, queue: &str, body: &str) {
+        let request = serde_json::json!({ "messages": [{ "body": body }] });
+        let (status, answer) =
+            self.request("POST", &format!("queues/{queue}/messages"), Some(&request)).await;
+        if status != 201 {
+            self.process.fail(&format!("answered {status} {answer}"));
+        }
+    }
+
+    /// The bodies of up to a hundred ready messages of a queue, which stay where they are.
+    pub async fn peek(&self, queue: &str) -> Vec<String> {
+        let (_, answer) =
+            self.request("GET", &format!("queues/{queue}/messages?n=100"), None).await;
+        let messages = answer["messages"].as_array().cloned().unwrap_or_default();
+        messages.iter().filter_map(|message| Some(message["body"].as_str()?.to_owned())).collect()
+    }
+
+    /// Sends one request and gives the status and the body of its answer.
+    ///
+    /// By hand and not through ivy's own client: what shows that both are right must not be either.
+    async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = format!(
+            "{method} /3/projects/{PROJECT}/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: OAuth {TOKEN}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream =
+            TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.expect("ivy serve listens");
+        stream.write_all(request.as_bytes()).await.expect("ivy serve reads a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("ivy serve answers");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .expect("an answer has a status");
+        (status, serde_json::from_str(body).expect("an answer is JSON"))
+    }
+}

@@ -1,0 +1,258 @@
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::PATIENCE;
+
+/// A program that a test runs. It is killed when this is dropped.
+///
+/// It sees no environment but `PATH` and what it is given, so that nothing of the machine's
+/// configuration reaches it. All it prints is kept, and shown when it fails.
+pub struct Process {
+    name: String,
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: mpsc::UnboundedReceiver<String>,
+    log: Log,
+}
+
+impl Process {
+    /// Starts a program under a name for the failure messages.
+    pub fn spawn<A, E>(name: &str, program: &OsStr, args: A, env: E) -> Self
+    where
+        A: IntoIterator<Item: AsRef<OsStr>>,
+        E: IntoIterator<Item = (String, String)>,
+    {
+        let mut child = Command::new(program)
+            .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("{name}: {} does not start: {error}", program.display())
+            });
+        let log = Log::default();
+        let (sender, lines) = mpsc::unbounded_channel();
+        let output = child.stdout.take().expect("the output is piped");
+        let errors = child.stderr.take().expect("the errors are piped");
+        tokio::spawn(read(output, log.clone(), Some(sender)));
+        tokio::spawn(read(errors, log.clone(), None));
+        Process { name: name.to_owned(), input: child.stdin.take(), child, lines, log }
+    }
+
+    /// The next line of its standard output.
+    pub async fn line(&mut self) -> String {
+        match timeout(PATIENCE, self.lines.recv()).await {
+            Ok(Some(line)) => line,
+            Ok(None) => self.fail("ended before the line that was waited for"),
+            Err(_) => self.fail("did not print the line that was waited for"),
+        }
+    }
+
+    /// The next line of its standard output that is a JSON object. Others are its log.
+    pub async fn event(&mut self) -> Value {
+        loop {
+            if let Ok(event @ Value::Object(_)) = serde_json::from_str(&self.line().await) {
+                return event;
+            }
+        }
+    }
+
+    /// The next event, which must be of this kind (its `event`).
+    pub async fn expect_event(&mut self, kind: &str) -> Value {
+        let event = self.event().await;
+        if event["event"] != kind {
+            self.fail(&format!("should have told {kind:?}, but told {event}"));
+        }
+        event
+    }
+
+    /// Writes a line to its standard input.
+    pub async fn send(&mut self, line: &Value) {
+        let input = self.input.as_mut().expect("the input is open until it is closed");
+        let text = format!("{line}\n");
+        if let Err(error) = input.write_all(text.as_bytes()).await {
+            self.fail(&format!("took no input: {error}"));
+        }
+    }
+
+    /// Ends its standard input.
+    pub fn close_input(&mut self) {
+        self.input = None;
+    }
+
+    /// Its exit status, waited for.
+    pub async fn exit(&mut self) -> ExitStatus {
+        match timeout(PATIENCE, self.child.wait()).await {
+            Ok(status) => status.expect("a child can be waited for"),
+            Err(_) => self.fail("did not end"),
+        }
+    }
+
+    /// Waits until it has ended, which must be with success. Gives all the lines of its standard
+    /// output that were not read yet.
+    pub async fn success(&mut self) -> Vec<String> {
+        let status = self.exit().await;
+        let mut rest = Vec::new();
+        while let Some(line) = self.lines.recv().await {
+            rest.push(line);
+        }
+        if !status.success() {
+            self.fail(&format!("ended with {status}"));
+        }
+        rest
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Kills it, as `kill -9` does, and waits until it is gone.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("a child can be killed");
+    }
+
+    /// Asks it to end, as Ctrl-C does.
+    pub fn interrupt(&self) {
+        let id = self.child.id().expect("only a running program is interrupted");
+        let status = std::process::Command::new("kill").args(["-INT", &id.to_string()]).status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "{}: cannot be interrupted",
+            self.name
+        );
+    }
+
+    /// Everything it has printed.
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// Fails the test: what happened, and what the program had printed.
+    pub fn fail(&self, what: &str) -> ! {
+        panic!("{} {what}. It printed:\n{}", self.name, self.log())
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process")
+            .field("name", &self.name)
+            .field("id", &self.child.id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a program printed, both streams in the order of their lines.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    fn add(&self, line: &str) {
+        let mut text = self.0.lock().expect("no writer of the log panics");
+        text.push_str(line);
+        text.push('\n');
+    }
+
+    fn text(&self) -> String {
+        self.0.lock().expect("no writer of the log panics").clone()
+    }
+}
+
+async fn read(
+    stream: impl AsyncRead + Unpin,
+    log: Log,
+    lines: Option<mpsc::UnboundedSender<String>>,
+) -> io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let mut bytes = Vec::new();
+    while reader.read_until(b'\n', &mut bytes).await? > 0 {
+        let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+        bytes.clear();
+        log.add(&line);
+        if let Some(lines) = &lines {
+            // A test may have stopped to listen; the log still wants the rest.
+            let _ = lines.send(line);
+        }
+    }
+    Ok(())
+}
+
+/// Tries until it succeeds, a little later each time. The last failure is the test's.
+pub(crate) async fn retry<T, E: fmt::Display>(
+    what: &str,
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
+    let started = tokio::time::Instant::now();
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) if started.elapsed() > PATIENCE => panic!("{what}: {error}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn shell(script: &str) -> Process {
+        Process::spawn("shell", OsStr::new("sh"), ["-c", script], [])
+    }
+
+    #[tokio::test]
+    async fn events_are_the_lines_that_are_json_objects() {
+        let mut process = shell(r#"echo noise; echo 7; echo '{"event":"ready"}'"#);
+        assert_eq!(process.event().await, json!({"event": "ready"}));
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_arrives_on_the_input() {
+        let mut process = shell("cat");
+        process.send(&json!({"event": "echoed"})).await;
+        process.expect_event("echoed").await;
+        process.close_input();
+        assert!(process.exit().await.success());
+    }
+
+    #[tokio::test]
+    async fn the_environment_of_the_test_stays_outside() {
+        let mut process =
+            Process::spawn("env", OsStr::new("env"), [""; 0], [("A".to_owned(), "b".to_owned())]);
+        let lines = process.success().await;
+        assert!(lines.iter().all(|line| line == "A=b" || line.starts_with("PATH=")), "{lines:?}");
+    }
+
+    #[tokio::test]
+    async fn a_killed_process_is_gone() {
+        let mut process = shell("sleep 1000");
+        assert!(process.is_running());
+        process.kill().await;
+        assert!(!process.is_running());
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "the last words")]
+    async fn a_failure_shows_what_was_printed() {
+        let mut process = shell("echo the last words >&2; exit 3");
+        process.success().await;
+    }
+}

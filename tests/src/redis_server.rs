@@ -1,0 +1,137 @@
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::process::{Process, retry};
+use crate::{free_port, tools};
+
+/// A real Redis server on a free port, which keeps nothing on disk.
+pub struct RedisServer {
+    port: u16,
+    password: Option<String>,
+    process: Process,
+}
+
+impl RedisServer {
+    /// Starts a server.
+    pub async fn start() -> Self {
+        Self::start_on_free_port(None).await
+    }
+
+    /// Starts a server that wants this password.
+    pub async fn start_with_password(password: &str) -> Self {
+        Self::start_on_free_port(Some(password.to_owned())).await
+    }
+
+    async fn start_on_free_port(password: Option<String>) -> Self {
+        loop {
+            let port = free_port();
+            let mut process = spawn(port, password.as_deref());
+            if becomes_ready(&mut process, port).await {
+                return RedisServer { port, password, process };
+            }
+            // Another program was quicker to take the port: the next one, then.
+            assert!(
+                process.log().contains("Address already in use"),
+                "redis-server:\n{}",
+                process.log()
+            );
+        }
+    }
+
+    /// Its address, password included.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match &self.password {
+            None => format!("redis://127.0.0.1:{}", self.port),
+            Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.port),
+        }
+    }
+
+    /// The port it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it, as `kill -9` does.
+    pub async fn kill_hard(&mut self) {
+        self.process.kill().await;
+    }
+
+    /// Starts it again on the same port, empty, after it was killed; kills it first where it lives.
+    pub async fn restart(&mut self) {
+        if self.process.is_running() {
+            self.kill_hard().await;
+        }
+        self.process = spawn(self.port, self.password.as_deref());
+        if !becomes_ready(&mut self.process, self.port).await {
+            self.process.fail("did not come back");
+        }
+    }
+}
+
+impl fmt::Debug for RedisServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisServer").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+fn spawn(port: u16, password: Option<&str>) -> Process {
+    let port = port.to_string();
+    let mut args = vec!["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+    if let Some(password) = password {
+        args.extend(["--requirepass", password]);
+    }
+    Process::spawn("redis-server", tools::redis_server().as_os_str(), args, [])
+}
+
+/// Waits for the answer to a ping, or for the end of the process.
+async fn becomes_ready(process: &mut Process, port: u16) -> bool {
+    retry("redis-server does not answer", async || match (process.is_running(), ping(port).await) {
+        (true, Ok(())) => Ok(true),
+        (false, _) => Ok(false),
+        (true, Err(error)) => Err(error),
+    })
+    .await
+}
+
+async fn ping(port: u16) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    stream.write_all(b"PING\r\n").await?;
+    let mut answer = [0; 7];
+    stream.read_exact(&mut answer).await?;
+    // A server that wants a password refuses even the ping, and lives.
+    match &answer {
+        b"+PONG\r\n" | b"-NOAUTH" => Ok(()),
+        _ => Err(std::io::Error::other("not the answer to a ping")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_killed_server_comes_back_on_its_port() {
+        let mut server = RedisServer::start().await;
+        server.kill_hard().await;
+        assert!(ping(server.port()).await.is_err());
+        server.restart().await;
+        assert!(ping(server.port()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_password_is_wanted() {
+        let server = RedisServer::start_with_password("secret").await;
+        let client = redis::Client::open(server.url()).expect("a good address");
+        assert!(client.get_multiplexed_async_connection().await.is_ok());
+        let stranger = redis::Client::open(format!("redis://127.0.0.1:{}", server.port()))
+            .expect("a good address");
+        let mut connection =
+            stranger.get_multiplexed_async_connection().await.expect("a connection");
+        assert!(redis::cmd("PING").query_async::<()>(&mut connection).await.is_err());
+    }
+}

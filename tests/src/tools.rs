@@ -1,0 +1,43 @@
+//! Where the programs and packages of others lie. `tests/run` installs them.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The folder of the whole project.
+pub(crate) fn project() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().expect("the tests lie in the project").to_path_buf()
+}
+
+/// The program `redis-server`: of the environment, the system, or the project's own tools.
+pub(crate) fn redis_server() -> PathBuf {
+    given("IVY_TEST_REDIS_SERVER")
+        .or_else(|| on_path("redis-server"))
+        .unwrap_or_else(|| installed("redis/redis-server"))
+}
+
+/// The folder of the installed Node packages.
+pub(crate) fn node_modules() -> PathBuf {
+    given("IVY_TEST_NODE_MODULES").unwrap_or_else(|| installed("node/node_modules"))
+}
+
+/// The folder of the installed Python packages.
+pub(crate) fn python_packages() -> PathBuf {
+    given("IVY_TEST_PYTHONPATH").unwrap_or_else(|| installed("python"))
+}
+
+fn given(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).map(PathBuf::from)
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+fn installed(tool: &str) -> PathBuf {
+    let path = project().join("target/tools").join(tool);
+    assert!(path.exists(), "{} is missing: run `tests/run`, which installs it", path.display());
+    path
+}
