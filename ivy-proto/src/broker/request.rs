@@ -118,6 +118,29 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// The queue that the request is about, if it is about one.
+    #[must_use]
+    pub fn queue(&self) -> Option<&QueueName> {
+        match self {
+            Request::PutQueue { queue, .. }
+            | Request::PatchQueue { queue, .. }
+            | Request::GetQueue { queue }
+            | Request::DeleteQueue { queue }
+            | Request::Post { queue, .. }
+            | Request::Reserve { queue, .. }
+            | Request::GetMessage { queue, .. }
+            | Request::Peek { queue, .. }
+            | Request::Delete { queue, .. }
+            | Request::DeleteMany { queue, .. }
+            | Request::Clear { queue }
+            | Request::Touch { queue, .. }
+            | Request::Release { queue, .. } => Some(queue),
+            Request::ListQueues { .. } => None,
+        }
+    }
+}
+
 /// A message that a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {

@@ -1,0 +1,109 @@
+//! The broker as a queue backend: what a machine wants becomes a request, and the broker's answer
+//! the reply that a server of IronMQ v3 would have given.
+
+use crate::id::Receipt;
+use crate::queue::{
+    Fault, FaultKind, PeekedMessage, QueueOp, QueueReply, ReceivedBody, Reserved, ReservedMessage,
+};
+
+use super::request::{Answer, Delivery, Refusal, Request, Target, View};
+
+impl From<Receipt> for Target {
+    fn from(receipt: Receipt) -> Self {
+        Target { message: receipt.message, reservation: Some(receipt.reservation) }
+    }
+}
+
+impl From<QueueOp> for Request {
+    fn from(op: QueueOp) -> Self {
+        match op {
+            QueueOp::Post { queue, messages } => {
+                Request::Post { queue, messages: messages.into_items() }
+            }
+            QueueOp::Reserve { queue, count, lease, wait } => {
+                Request::Reserve { queue, count, timeout: Some(lease), wait, delete: false }
+            }
+            QueueOp::Get { queue, message } => Request::GetMessage { queue, message },
+            QueueOp::Peek { queue, count } => Request::Peek { queue, count },
+            QueueOp::Delete { queue, receipt } => Request::Delete { queue, target: receipt.into() },
+            QueueOp::DeleteMany { queue, receipts } => Request::DeleteMany {
+                queue,
+                targets: receipts.into_items().into_iter().map(Target::from).collect(),
+            },
+            QueueOp::Touch { queue, receipt, lease } => {
+                Request::Touch { queue, target: receipt.into(), timeout: Some(lease) }
+            }
+            QueueOp::Release { queue, receipt, delay } => {
+                Request::Release { queue, target: receipt.into(), delay }
+            }
+            QueueOp::Clear { queue } => Request::Clear { queue },
+            QueueOp::GetQueue { queue } => Request::GetQueue { queue },
+            QueueOp::CreateQueue { queue, settings } => Request::PutQueue { queue, settings },
+            QueueOp::UpdateQueue { queue, settings } => Request::PatchQueue { queue, settings },
+            QueueOp::DeleteQueue { queue } => Request::DeleteQueue { queue },
+            QueueOp::ListQueues { prefix, after, count } => Request::ListQueues {
+                prefix,
+                previous: after.map(|name| name.as_str().to_owned()).unwrap_or_default(),
+                per_page: count,
+            },
+        }
+    }
+}
+
+impl From<Answer> for QueueReply {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Posted(ids) => QueueReply::Posted(ids),
+            Answer::Reserved(deliveries) => QueueReply::Reserved(Reserved {
+                messages: deliveries.into_iter().map(ReservedMessage::from).collect(),
+                unusable: 0,
+            }),
+            Answer::Message(view) => QueueReply::Message(view.into()),
+            Answer::Peeked(views) => {
+                QueueReply::Peeked(views.into_iter().map(PeekedMessage::from).collect())
+            }
+            Answer::Deleted => QueueReply::Deleted,
+            Answer::Cleared => QueueReply::Cleared,
+            Answer::Touched(receipt) => QueueReply::Touched(receipt),
+            Answer::Released => QueueReply::Released,
+            Answer::Queue(info) => QueueReply::Queue(info),
+            Answer::QueueDeleted => QueueReply::QueueDeleted,
+            Answer::Queues(names) => QueueReply::Queues(names),
+        }
+    }
+}
+
+impl From<Delivery> for ReservedMessage {
+    fn from(delivery: Delivery) -> Self {
+        ReservedMessage {
+            receipt: Receipt { message: delivery.message, reservation: delivery.reservation },
+            body: ReceivedBody::Text(delivery.body),
+            reserved_count: Some(delivery.reserved_count),
+        }
+    }
+}
+
+impl From<View> for PeekedMessage {
+    fn from(view: View) -> Self {
+        PeekedMessage {
+            id: view.message,
+            body: ReceivedBody::Text(view.body),
+            reserved_count: Some(view.reserved_count),
+        }
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        let kind = match refusal {
+            Refusal::QueueNotFound => FaultKind::NoQueue,
+            Refusal::MessageNotFound => FaultKind::NoMessage,
+            Refusal::ReservationTimedOut => FaultKind::LeaseLost,
+            Refusal::TooLarge => FaultKind::TooLarge,
+            Refusal::ReservationRequired | Refusal::KindIsFixed | Refusal::Invalid(_) => {
+                FaultKind::Refused
+            }
+        };
+        Fault::new(kind).with_detail(refusal.to_string())
+    }
+}

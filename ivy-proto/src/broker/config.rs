@@ -1,0 +1,131 @@
+//! What a broker accepts.
+
+use std::time::Duration;
+
+use crate::queue::{Body, Capabilities};
+
+use super::request::Refusal;
+
+/// The ranges of IronMQ v3, which the broker follows.
+const IRONMQ: Capabilities = Capabilities::ironmq();
+/// The shortest lease that IronMQ's documentation allows. The service itself grants shorter ones.
+const DOCUMENTED_MIN_LEASE: Duration = Duration::from_secs(30);
+/// The longest time that a message is kept.
+const MAX_EXPIRATION: Duration = Duration::from_secs(2_592_000);
+/// The longest page of a list of queues.
+const MAX_PAGE: usize = 100;
+
+/// How a broker behaves where IronMQ's documentation and its service, or its users, differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokerConfig {
+    /// The largest body, in bytes. 256 KiB.
+    pub max_body: usize,
+    /// Whether to hold to the documentation: leases of at least 30 s, and no settings for a queue
+    /// that does not exist. Otherwise leases may be as short as one likes, and a
+    /// [`PatchQueue`](super::Request::PatchQueue) creates the queue. Off.
+    pub strict: bool,
+    /// Where a message goes that was given back. To the front.
+    pub requeue: Requeue,
+}
+
+/// Where a message goes that was reserved and comes back, released or with its lease ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Requeue {
+    /// To the place that it had: before all messages that were posted after it. IronMQ v3.
+    #[default]
+    Front,
+    /// Behind all messages, as IronMQ v2 did it.
+    Back,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        BrokerConfig { max_body: IRONMQ.max_body, strict: false, requeue: Requeue::Front }
+    }
+}
+
+impl BrokerConfig {
+    /// The same, with another limit for one body.
+    #[must_use]
+    pub fn with_max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// The same, holding to the documentation or not.
+    #[must_use]
+    pub fn with_strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// The same, with another place for messages that were given back.
+    #[must_use]
+    pub fn with_requeue(mut self, requeue: Requeue) -> Self {
+        self.requeue = requeue;
+        self
+    }
+
+    pub(super) fn check_body(&self, body: &Body) -> Result<(), Refusal> {
+        if body.as_str().len() > self.max_body { Err(Refusal::TooLarge) } else { Ok(()) }
+    }
+
+    /// A lease that was asked for, or nothing if none was: zero means that it was not given.
+    pub(super) fn lease(&self, asked: Option<Duration>) -> Result<Option<Duration>, Refusal> {
+        let Some(lease) = asked.filter(|lease| !lease.is_zero()) else { return Ok(None) };
+        if self.strict && lease < DOCUMENTED_MIN_LEASE {
+            return Err(Refusal::Invalid("timeout must be from 30 to 86400 seconds"));
+        }
+        if lease > IRONMQ.lease.1 {
+            return Err(Refusal::Invalid("timeout must be at most 86400 seconds"));
+        }
+        Ok(Some(lease))
+    }
+}
+
+/// How many messages a reserve or a peek is about: zero means that it was not given.
+pub(super) fn count(asked: usize) -> Result<usize, Refusal> {
+    if asked > IRONMQ.max_batch {
+        return Err(Refusal::Invalid("n must be from 1 to 100"));
+    }
+    Ok(asked.max(1))
+}
+
+pub(super) fn check_batch(length: usize) -> Result<(), Refusal> {
+    if (1..=IRONMQ.max_batch).contains(&length) {
+        Ok(())
+    } else {
+        Err(Refusal::Invalid("a request must be about 1 to 100 messages"))
+    }
+}
+
+pub(super) fn check_wait(wait: Duration) -> Result<(), Refusal> {
+    if wait > IRONMQ.long_poll {
+        return Err(Refusal::Invalid("wait must be from 0 to 30 seconds"));
+    }
+    Ok(())
+}
+
+pub(super) fn check_delay(delay: Duration) -> Result<(), Refusal> {
+    if delay > IRONMQ.max_delay {
+        return Err(Refusal::Invalid("delay must be from 0 to 604800 seconds"));
+    }
+    Ok(())
+}
+
+/// How long messages are kept, or nothing if that was not asked: zero means that it was not given.
+pub(super) fn expiration(asked: Option<Duration>) -> Result<Option<Duration>, Refusal> {
+    let Some(expiration) = asked.filter(|expiration| !expiration.is_zero()) else {
+        return Ok(None);
+    };
+    if expiration > MAX_EXPIRATION {
+        return Err(Refusal::Invalid("message_expiration must be at most 2592000 seconds"));
+    }
+    Ok(Some(expiration))
+}
+
+/// How many names a list may have. Too many are not refused: fewer come back.
+pub(super) fn page(asked: usize) -> usize {
+    asked.clamp(1, MAX_PAGE)
+}

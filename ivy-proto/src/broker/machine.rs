@@ -1,0 +1,316 @@
+//! The machine: what each request does, and what follows from it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+
+use crate::id::MessageId;
+use crate::misuse::Misuse;
+use crate::name::QueueName;
+use crate::queue::NewMessage;
+use crate::rng::Rng;
+use crate::time::{Deadline, Moment};
+use crate::timers::Timers;
+
+use super::config::{self, BrokerConfig};
+use super::message::Sequence;
+use super::queues::Queues;
+use super::request::{Answer, Delivery, Input, Output, Refusal, Request, RequestId, Why};
+use super::waiters::{Place, Waiter, Want};
+
+/// The last moment that an input can have, so that a deadline at the end of the clock never comes.
+const LAST_MOMENT: Moment = Moment::from_nanos(Moment::FOREVER.as_nanos() - 1);
+
+/// An in-memory broker: see the [module](super).
+pub struct Broker {
+    config: BrokerConfig,
+    rng: Rng,
+    now: Moment,
+    queues: Queues,
+    /// The earliest deadline of each queue that has one.
+    agenda: Timers<QueueName>,
+    /// The reserves that wait, and where.
+    waiting: BTreeMap<RequestId, (QueueName, Place)>,
+    /// Queues that have both a ready message and a waiting reserve.
+    woken: BTreeSet<QueueName>,
+    last_message: Sequence,
+    answers: VecDeque<(RequestId, Result<Answer, Refusal>)>,
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker")
+            .field("now", &self.now)
+            .field("queues", &self.queues.len())
+            .field("waiting", &self.waiting.len())
+            .field("answers", &self.answers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Broker {
+    /// A broker without queues. The ids of its reservations follow from `seed`.
+    #[must_use]
+    pub fn new(config: BrokerConfig, seed: [u8; 32]) -> Self {
+        Broker {
+            config,
+            rng: Rng::from_seed(seed),
+            now: Moment::EPOCH,
+            queues: Queues::default(),
+            agenda: Timers::new(),
+            waiting: BTreeMap::new(),
+            woken: BTreeSet::new(),
+            last_message: Sequence::START,
+            answers: VecDeque::new(),
+        }
+    }
+
+    /// Takes notice of what happened. A stamp earlier than one before counts as that one.
+    ///
+    /// Each request is answered exactly once, unless it is abandoned while it waits.
+    ///
+    /// # Errors
+    /// [`Misuse::RequestInUse`] if a reserve of the same id is waiting. Nothing was changed.
+    pub fn handle_input(&mut self, input: Input, now: Moment) -> Result<(), Misuse> {
+        match &input {
+            Input::Request(id, _) if self.waiting.contains_key(id) => {
+                return Err(Misuse::RequestInUse(*id));
+            }
+            _ => self.catch_up(now),
+        }
+        match input {
+            Input::Tick => {}
+            Input::Request(id, request) => self.request(id, request),
+            Input::Abandon(id) => self.abandon(id),
+        }
+        Ok(())
+    }
+
+    /// What is to be done next. Runs no logic: everything was decided when the input came.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Output {
+        match self.answers.pop_front() {
+            Some((id, answer)) => Output::Answer(id, answer),
+            None => Output::Wait(self.next_deadline()),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Deadline<Why>> {
+        let queue = self.agenda.next()?.why;
+        let deadline = self.queues.find(&queue).ok()?.next_deadline()?;
+        (deadline.at != Moment::FOREVER).then_some(deadline)
+    }
+
+    /// Does what was due by now: old messages go, hidden ones become ready and are handed to those
+    /// who wait, and who has waited long enough is answered. In this order, so that nobody is
+    /// given an expired message, or nothing while there is something.
+    fn catch_up(&mut self, now: Moment) {
+        self.now = now.clamp(self.now, LAST_MOMENT);
+        let due: Vec<QueueName> = std::iter::from_fn(|| self.agenda.pop_due(self.now)).collect();
+        for name in &due {
+            if let Ok(queue) = self.queues.find_mut(name) {
+                queue.scheduled = None;
+                queue.catch_up(self.now, self.config.requeue);
+                self.note_changes(name);
+            }
+        }
+        self.serve_waiters();
+        for name in &due {
+            self.end_waits(name);
+            self.note_changes(name);
+        }
+    }
+
+    fn end_waits(&mut self, name: &QueueName) {
+        let Ok(queue) = self.queues.find_mut(name) else { return };
+        while let Some(waiter) = queue.waiters.pop_ended(self.now) {
+            self.waiting.remove(&waiter.request);
+            self.answers.push_back((waiter.request, Ok(Answer::Reserved(Vec::new()))));
+        }
+    }
+
+    fn request(&mut self, id: RequestId, request: Request) {
+        let queue = request.queue().cloned();
+        let answer = self.perform(id, request);
+        if let Some(answer) = answer.transpose() {
+            self.answers.push_back((id, answer));
+        }
+        if let Some(queue) = queue {
+            self.note_changes(&queue);
+            self.serve_waiters();
+        }
+    }
+
+    /// Does what is asked. No answer yet: the request waits. A refused one has changed nothing.
+    fn perform(&mut self, id: RequestId, request: Request) -> Result<Option<Answer>, Refusal> {
+        let answer = match request {
+            Request::Post { queue, messages } => Answer::Posted(self.post(&queue, messages)?),
+            Request::Reserve { queue, count, timeout, wait, delete } => {
+                config::check_wait(wait)?;
+                let (count, lease) = (config::count(count)?, self.config.lease(timeout)?);
+                let want = Want { count, lease, delete };
+                let deliveries = self.reserve(&queue, &want)?;
+                if deliveries.is_empty() && !wait.is_zero() {
+                    self.wait(queue, Waiter { request: id, want, until: self.now + wait })?;
+                    return Ok(None);
+                }
+                Answer::Reserved(deliveries)
+            }
+            Request::GetMessage { queue, message } => {
+                Answer::Message(self.queues.find(&queue)?.view(&message)?)
+            }
+            Request::Peek { queue, count } => {
+                let count = config::count(count)?;
+                Answer::Peeked(self.queues.find(&queue)?.peek(count))
+            }
+            Request::Delete { queue, target } => {
+                self.queues.find_mut(&queue)?.delete(&[target])?;
+                Answer::Deleted
+            }
+            Request::DeleteMany { queue, targets } => {
+                config::check_batch(targets.len())?;
+                self.queues.find_mut(&queue)?.delete(&targets)?;
+                Answer::Deleted
+            }
+            Request::Clear { queue } => {
+                self.queues.find_mut(&queue)?.clear();
+                Answer::Cleared
+            }
+            Request::Touch { queue, target, timeout } => {
+                let lease = self.config.lease(timeout)?;
+                let queue = self.queues.find_mut(&queue)?;
+                Answer::Touched(queue.touch(&target, lease, self.now, &mut self.rng)?)
+            }
+            Request::Release { queue, target, delay } => {
+                config::check_delay(delay)?;
+                let queue = self.queues.find_mut(&queue)?;
+                queue.release(&target, delay, self.now, self.config.requeue)?;
+                Answer::Released
+            }
+            Request::PutQueue { queue, settings } => {
+                Answer::Queue(self.queues.put(&queue, &settings, &self.config)?)
+            }
+            Request::PatchQueue { queue, settings } => {
+                if self.config.strict {
+                    self.queues.find(&queue)?;
+                }
+                Answer::Queue(self.queues.put(&queue, &settings, &self.config)?)
+            }
+            Request::GetQueue { queue } => Answer::Queue(self.queues.find(&queue)?.info(&queue)),
+            Request::DeleteQueue { queue } => {
+                self.delete_queue(&queue)?;
+                Answer::QueueDeleted
+            }
+            Request::ListQueues { prefix, previous, per_page } => {
+                Answer::Queues(self.queues.list(&prefix, &previous, config::page(per_page)))
+            }
+        };
+        Ok(Some(answer))
+    }
+
+    fn post(
+        &mut self,
+        queue: &QueueName,
+        messages: Vec<NewMessage>,
+    ) -> Result<Vec<MessageId>, Refusal> {
+        config::check_batch(messages.len())?;
+        for message in &messages {
+            self.config.check_body(&message.body)?;
+            config::check_delay(message.delay)?;
+        }
+        let queue = self.queues.find_or_create(queue);
+        let mut ids = Vec::with_capacity(messages.len());
+        for message in messages {
+            self.last_message = self.last_message.next();
+            ids.push(self.last_message.to_id());
+            queue.post(self.last_message, message, self.now);
+        }
+        Ok(ids)
+    }
+
+    /// Hands out ready messages, and moves those that were reserved too often to the queue for
+    /// dead letters, where somebody may wait for them.
+    fn reserve(&mut self, name: &QueueName, want: &Want) -> Result<Vec<Delivery>, Refusal> {
+        let queue = self.queues.find_mut(name)?;
+        let taken = queue.take(want, self.now, &mut self.rng);
+        let rule = queue.settings.dead_letter.as_ref();
+        if let Some(target) = rule.map(|rule| rule.queue.clone())
+            && !taken.dead.is_empty()
+        {
+            let queue = self.queues.find_or_create(&target);
+            for (sequence, dead) in taken.dead {
+                queue.bury(sequence, dead, self.now);
+            }
+            self.note_changes(&target);
+        }
+        Ok(taken.deliveries)
+    }
+
+    fn wait(&mut self, name: QueueName, waiter: Waiter) -> Result<(), Refusal> {
+        let place = self.queues.find_mut(&name)?.waiters.join(waiter);
+        self.waiting.insert(waiter.request, (name, place));
+        Ok(())
+    }
+
+    fn abandon(&mut self, id: RequestId) {
+        // Not waiting: it was answered before its asker left.
+        let Some((name, place)) = self.waiting.get(&id).cloned() else { return };
+        self.leave_line(&name, place, id);
+        self.note_changes(&name);
+    }
+
+    fn delete_queue(&mut self, name: &QueueName) -> Result<(), Refusal> {
+        let queue = self.queues.remove(name)?;
+        self.agenda.stop(name);
+        for waiter in queue.waiters.into_all() {
+            self.waiting.remove(&waiter.request);
+            self.answers.push_back((waiter.request, Err(Refusal::QueueNotFound)));
+        }
+        Ok(())
+    }
+
+    /// Hands ready messages to those who wait. The dead letters of one queue may serve those who
+    /// wait at another, and so on; it ends, since dead letters never go round in a circle.
+    fn serve_waiters(&mut self) {
+        while let Some(name) = self.woken.pop_first() {
+            while let Some((place, waiter)) = self.next_to_serve(&name) {
+                match self.reserve(&name, &waiter.want) {
+                    // All ready ones were dead letters: the waiter keeps its place.
+                    Ok(deliveries) if deliveries.is_empty() => break,
+                    answer => {
+                        self.leave_line(&name, place, waiter.request);
+                        self.answers.push_back((waiter.request, answer.map(Answer::Reserved)));
+                    }
+                }
+            }
+            self.note_changes(&name);
+        }
+    }
+
+    fn next_to_serve(&self, name: &QueueName) -> Option<(Place, Waiter)> {
+        let queue = self.queues.find(name).ok()?;
+        if queue.can_serve() { queue.waiters.first() } else { None }
+    }
+
+    fn leave_line(&mut self, name: &QueueName, place: Place, id: RequestId) {
+        self.waiting.remove(&id);
+        if let Ok(queue) = self.queues.find_mut(name) {
+            queue.waiters.leave(place);
+        }
+    }
+
+    /// After a change to a queue: puts it into the agenda and among the woken ones, as it now is.
+    fn note_changes(&mut self, name: &QueueName) {
+        let Ok(queue) = self.queues.find_mut(name) else { return };
+        if queue.can_serve() {
+            self.woken.insert(name.clone());
+        }
+        let at = queue.next_deadline().map(|deadline| deadline.at);
+        if at != queue.scheduled {
+            queue.scheduled = at;
+            match at {
+                Some(at) => self.agenda.set(name.clone(), at),
+                None => self.agenda.stop(name),
+            }
+        }
+    }
+}

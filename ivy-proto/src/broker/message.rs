@@ -1,0 +1,105 @@
+//! A message as the broker keeps it.
+
+use crate::id::{MessageId, ReservationId};
+use crate::queue::Body;
+use crate::rng::Rng;
+use crate::time::Moment;
+
+use super::request::View;
+
+/// Added to a message's number to make its id, since IronMQ's ids have 19 digits.
+const FIRST_ID: u64 = 1_000_000_000_000_000_000;
+/// The length of an id.
+const ID_DIGITS: usize = 19;
+/// The length of a reservation's id: 128 bits in hexadecimal.
+const RESERVATION_DIGITS: usize = 32;
+
+/// A message's number, counted over all queues. Its id is made of it, so that the id need not be
+/// kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Sequence(u64);
+
+impl Sequence {
+    /// The number before the first message's.
+    pub(super) const START: Sequence = Sequence(0);
+
+    pub(super) fn next(self) -> Sequence {
+        Sequence(self.0 + 1)
+    }
+
+    pub(super) fn to_id(self) -> MessageId {
+        MessageId::new((FIRST_ID + self.0).to_string())
+    }
+
+    /// The number of this id, if it is one that this broker could have given.
+    pub(super) fn from_id(id: &MessageId) -> Option<Sequence> {
+        let text = id.as_str();
+        if text.len() != ID_DIGITS || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        text.parse::<u64>().ok()?.checked_sub(FIRST_ID).map(Sequence)
+    }
+}
+
+/// A reservation's id, as its 128 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reservation([u8; 16]);
+
+impl Reservation {
+    pub(super) fn random(rng: &mut Rng) -> Reservation {
+        Reservation(rng.sixteen_bytes())
+    }
+
+    pub(super) fn to_id(self) -> ReservationId {
+        ReservationId::new(format!("{:032x}", u128::from_be_bytes(self.0)))
+    }
+
+    pub(super) fn is(self, id: &ReservationId) -> bool {
+        let text = id.as_str();
+        text.len() == RESERVATION_DIGITS
+            && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            && u128::from_str_radix(text, 16) == Ok(u128::from_be_bytes(self.0))
+    }
+}
+
+/// Whether a message can be had, and if not, until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// The next reserve may take it.
+    Ready,
+    /// Nobody can have it yet.
+    Delayed { until: Moment },
+    /// Somebody has it.
+    Reserved { until: Moment, by: Reservation },
+}
+
+impl State {
+    /// When the message becomes ready by itself.
+    pub(super) fn returns(self) -> Option<Moment> {
+        match self {
+            State::Ready => None,
+            State::Delayed { until } | State::Reserved { until, .. } => Some(until),
+        }
+    }
+}
+
+/// A message. A million of them may wait, so it holds nothing that can be worked out.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) body: Body,
+    pub(super) state: State,
+    /// Its place among the ready messages, kept while it is away from them.
+    pub(super) position: u64,
+    pub(super) expires: Moment,
+    pub(super) reserved_count: u32,
+}
+
+impl Stored {
+    pub(super) fn view(&self, sequence: Sequence) -> View {
+        View {
+            message: sequence.to_id(),
+            body: self.body.clone(),
+            reserved_count: self.reserved_count,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! One queue: its settings, its messages, and who waits for them.
+
+use std::time::Duration;
+
+use crate::id::Receipt;
+use crate::name::QueueName;
+use crate::queue::{Body, NewMessage, QueueInfo};
+use crate::rng::Rng;
+use crate::time::{Deadline, Moment};
+
+use super::config::Requeue;
+use super::message::{Reservation, Sequence, State, Stored};
+use super::request::{Delivery, Refusal, Target, View, Why};
+use super::settings::Settings;
+use super::store::Store;
+use super::waiters::{Waiters, Want};
+
+/// One queue.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub(super) settings: Settings,
+    pub(super) waiters: Waiters,
+    store: Store,
+    total_messages: u64,
+    /// The moment at which the machine has it in its agenda.
+    pub(super) scheduled: Option<Moment>,
+}
+
+/// What a reserve found.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) deliveries: Vec<Delivery>,
+    /// Messages that were reserved too often, to be moved.
+    pub(super) dead: Vec<(Sequence, Stored)>,
+}
+
+impl Queue {
+    pub(super) fn info(&self, name: &QueueName) -> QueueInfo {
+        QueueInfo {
+            settings: self.settings.told(),
+            size: Some(self.store.len() as u64),
+            total_messages: Some(self.total_messages),
+            ..QueueInfo::new(name.clone())
+        }
+    }
+
+    pub(super) fn post(&mut self, sequence: Sequence, message: NewMessage, now: Moment) {
+        let state = hidden_for(message.delay, now);
+        self.add(sequence, message.body, 0, state, now);
+    }
+
+    /// Takes in a message that another queue got rid of. It keeps its id and its count, and its
+    /// age starts anew.
+    pub(super) fn bury(&mut self, sequence: Sequence, dead: Stored, now: Moment) {
+        self.add(sequence, dead.body, dead.reserved_count, State::Ready, now);
+    }
+
+    fn add(&mut self, sequence: Sequence, body: Body, count: u32, state: State, now: Moment) {
+        self.total_messages += 1;
+        let expires = now + self.settings.message_expiration;
+        self.store.insert(sequence, body, count, state, expires);
+    }
+
+    /// Hands out ready messages, and sorts out those that were reserved too often.
+    pub(super) fn take(&mut self, want: &Want, now: Moment, rng: &mut Rng) -> Taken {
+        let until = now + want.lease.unwrap_or(self.settings.message_timeout);
+        let mut taken = Taken::default();
+        while taken.deliveries.len() < want.count {
+            let Some((sequence, stored)) = self.store.ready().next() else { break };
+            let rule = self.settings.dead_letter.as_ref();
+            if rule.is_some_and(|rule| rule.applies_to(stored.reserved_count)) {
+                taken.dead.extend(self.store.remove(sequence).map(|dead| (sequence, dead)));
+                continue;
+            }
+            let by = Reservation::random(rng);
+            taken.deliveries.push(Delivery {
+                message: sequence.to_id(),
+                reservation: by.to_id(),
+                body: stored.body.clone(),
+                reserved_count: stored.reserved_count.saturating_add(1),
+            });
+            if want.delete {
+                self.store.remove(sequence);
+            } else {
+                self.store.reserve(sequence, State::Reserved { until, by });
+            }
+        }
+        taken
+    }
+
+    pub(super) fn peek(&self, count: usize) -> Vec<View> {
+        self.store.ready().take(count).map(|(sequence, stored)| stored.view(sequence)).collect()
+    }
+
+    pub(super) fn view(&self, message: &crate::MessageId) -> Result<View, Refusal> {
+        let found = Sequence::from_id(message)
+            .and_then(|sequence| Some(self.store.get(sequence)?.view(sequence)));
+        found.ok_or(Refusal::MessageNotFound)
+    }
+
+    /// Deletes all these messages, or none if one of them cannot be deleted.
+    pub(super) fn delete(&mut self, targets: &[Target]) -> Result<(), Refusal> {
+        let deletable = targets.iter().map(|target| self.deletable(target));
+        let sequences: Vec<Sequence> = deletable.collect::<Result<_, _>>()?;
+        for sequence in sequences {
+            self.store.remove(sequence);
+        }
+        Ok(())
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.store.clear();
+    }
+
+    pub(super) fn touch(
+        &mut self,
+        target: &Target,
+        lease: Option<Duration>,
+        now: Moment,
+        rng: &mut Rng,
+    ) -> Result<Receipt, Refusal> {
+        let sequence = self.reserved(target)?;
+        let until = now + lease.unwrap_or(self.settings.message_timeout);
+        let by = Reservation::random(rng);
+        self.store.reserve(sequence, State::Reserved { until, by });
+        Ok(Receipt { message: target.message.clone(), reservation: by.to_id() })
+    }
+
+    pub(super) fn release(
+        &mut self,
+        target: &Target,
+        delay: Duration,
+        now: Moment,
+        requeue: Requeue,
+    ) -> Result<(), Refusal> {
+        let sequence = self.reserved(target)?;
+        self.store.give_back(sequence, hidden_for(delay, now), requeue);
+        Ok(())
+    }
+
+    /// Throws away what has expired, then makes ready what was hidden until now.
+    pub(super) fn catch_up(&mut self, now: Moment, requeue: Requeue) {
+        self.store.expire(now);
+        self.store.return_due(now, requeue);
+    }
+
+    /// Whether a waiting reserve can be served.
+    pub(super) fn can_serve(&self) -> bool {
+        self.store.has_ready() && !self.waiters.is_empty()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Deadline<Why>> {
+        let wait_ends = self.waiters.next_end().map(|at| Deadline { at, why: Why::WaitEnds });
+        let deadlines = self.store.next_deadline().into_iter().chain(wait_ends);
+        deadlines.min_by_key(|deadline| deadline.at)
+    }
+
+    fn find(&self, target: &Target) -> Result<(Sequence, State), Refusal> {
+        let found = Sequence::from_id(&target.message)
+            .and_then(|sequence| Some((sequence, self.store.get(sequence)?.state)));
+        found.ok_or(Refusal::MessageNotFound)
+    }
+
+    /// The message, if the target names the reservation that holds it.
+    fn reserved(&self, target: &Target) -> Result<Sequence, Refusal> {
+        let (sequence, state) = self.find(target)?;
+        match (&target.reservation, state) {
+            (None, _) => Err(Refusal::ReservationRequired),
+            (Some(id), State::Reserved { by, .. }) if by.is(id) => Ok(sequence),
+            (Some(_), _) => Err(Refusal::ReservationTimedOut),
+        }
+    }
+
+    /// The message, if it is held by nobody or by the reservation that the target names.
+    fn deletable(&self, target: &Target) -> Result<Sequence, Refusal> {
+        match self.find(target)? {
+            (sequence, State::Ready | State::Delayed { .. }) if target.reservation.is_none() => {
+                Ok(sequence)
+            }
+            _ => self.reserved(target),
+        }
+    }
+}
+
+fn hidden_for(delay: Duration, now: Moment) -> State {
+    if delay.is_zero() { State::Ready } else { State::Delayed { until: now + delay } }
+}

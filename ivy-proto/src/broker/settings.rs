@@ -1,0 +1,76 @@
+//! The settings of a queue, complete and within their ranges.
+
+use std::time::Duration;
+
+use crate::queue::{DeadLetterSetting, QueueKind, QueueSettings};
+
+use super::config::{BrokerConfig, expiration};
+use super::dead_letter::DeadLetterRule;
+use super::request::Refusal;
+
+/// The settings of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    kind: QueueKind,
+    pub(super) message_timeout: Duration,
+    pub(super) message_expiration: Duration,
+    pub(super) dead_letter: Option<DeadLetterRule>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            kind: QueueKind::Pull,
+            message_timeout: Duration::from_secs(60),
+            message_expiration: Duration::from_secs(604_800),
+            dead_letter: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The settings of a new queue for which these are asked.
+    pub(super) fn new(asked: &QueueSettings, config: &BrokerConfig) -> Result<Self, Refusal> {
+        let kind = asked.kind.unwrap_or_default();
+        Settings { kind, ..Settings::default() }.merged(asked, config)
+    }
+
+    /// These settings with what is asked for in the place of what was. What is not asked for
+    /// stays.
+    pub(super) fn merged(
+        &self,
+        asked: &QueueSettings,
+        config: &BrokerConfig,
+    ) -> Result<Self, Refusal> {
+        if asked.kind.is_some_and(|kind| kind != self.kind) {
+            return Err(Refusal::KindIsFixed);
+        }
+        let dead_letter = match &asked.dead_letter {
+            None => self.dead_letter.clone(),
+            Some(_) if self.kind != QueueKind::Pull => {
+                return Err(Refusal::Invalid("only a pull queue can have a dead_letter"));
+            }
+            Some(asked) => DeadLetterRule::merged(self.dead_letter.as_ref(), asked)?,
+        };
+        Ok(Settings {
+            kind: self.kind,
+            message_timeout: config.lease(asked.message_timeout)?.unwrap_or(self.message_timeout),
+            message_expiration: expiration(asked.message_expiration)?
+                .unwrap_or(self.message_expiration),
+            dead_letter,
+        })
+    }
+
+    /// The settings as they are told: every one given, and the dead-letter rule if there is one.
+    pub(super) fn told(&self) -> QueueSettings {
+        QueueSettings {
+            kind: Some(self.kind),
+            message_timeout: Some(self.message_timeout),
+            message_expiration: Some(self.message_expiration),
+            dead_letter: self.dead_letter.as_ref().map(|rule| DeadLetterSetting {
+                queue: Some(rule.queue.clone()),
+                max_reservations: Some(rule.max_reservations),
+            }),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The messages of one queue, and the orders in which they are looked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::queue::Body;
+use crate::time::{Deadline, Moment};
+
+use super::config::Requeue;
+use super::message::{Sequence, State, Stored};
+use super::request::Why;
+
+/// The messages of one queue. Every operation finds its message by number, by place or by moment,
+/// so none of them looks at the messages one by one.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    messages: BTreeMap<Sequence, Stored>,
+    /// The ready ones by their places.
+    ready: BTreeMap<u64, Sequence>,
+    /// The delayed and the reserved ones by the moment at which they become ready.
+    returns: BTreeSet<(Moment, Sequence)>,
+    /// All of them by the moment at which they are thrown away.
+    expiries: BTreeSet<(Moment, Sequence)>,
+    /// The last place that was given.
+    last_position: u64,
+}
+
+impl Store {
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub(super) fn get(&self, sequence: Sequence) -> Option<&Stored> {
+        self.messages.get(&sequence)
+    }
+
+    /// The ready messages, the next one first.
+    pub(super) fn ready(&self) -> impl Iterator<Item = (Sequence, &Stored)> {
+        self.ready.values().filter_map(|sequence| Some((*sequence, self.messages.get(sequence)?)))
+    }
+
+    /// Puts a message behind all others.
+    pub(super) fn insert(
+        &mut self,
+        sequence: Sequence,
+        body: Body,
+        reserved_count: u32,
+        state: State,
+        expires: Moment,
+    ) {
+        let position = self.next_position();
+        let stored = Stored { body, state, position, expires, reserved_count };
+        self.expiries.insert((expires, sequence));
+        self.enter(sequence, state, position);
+        self.messages.insert(sequence, stored);
+    }
+
+    pub(super) fn remove(&mut self, sequence: Sequence) -> Option<Stored> {
+        let stored = self.messages.remove(&sequence)?;
+        self.expiries.remove(&(stored.expires, sequence));
+        self.leave(sequence, stored.state, stored.position);
+        Some(stored)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.messages.clear();
+        self.ready.clear();
+        self.returns.clear();
+        self.expiries.clear();
+    }
+
+    /// Reserves a message, or renews its reservation, and counts that.
+    pub(super) fn reserve(&mut self, sequence: Sequence, state: State) {
+        if let Some(stored) = self.messages.get_mut(&sequence) {
+            stored.reserved_count = stored.reserved_count.saturating_add(1);
+        }
+        self.change(sequence, state);
+    }
+
+    /// Gives a reserved message its place back, or a new one, to take when it is ready again.
+    pub(super) fn give_back(&mut self, sequence: Sequence, state: State, requeue: Requeue) {
+        if requeue == Requeue::Back {
+            self.move_to_back(sequence);
+        }
+        self.change(sequence, state);
+    }
+
+    /// Throws away what has expired.
+    pub(super) fn expire(&mut self, now: Moment) {
+        while let Some((at, sequence)) = self.expiries.first().copied()
+            && at <= now
+        {
+            self.remove(sequence);
+        }
+    }
+
+    /// Makes ready what was hidden until now.
+    pub(super) fn return_due(&mut self, now: Moment, requeue: Requeue) {
+        while let Some((at, sequence)) = self.returns.first().copied()
+            && at <= now
+        {
+            match self.messages.get(&sequence).map(|stored| stored.state) {
+                Some(State::Reserved { .. }) => self.give_back(sequence, State::Ready, requeue),
+                _ => self.change(sequence, State::Ready),
+            }
+        }
+    }
+
+    /// When a message becomes ready or expires next.
+    pub(super) fn next_deadline(&self) -> Option<Deadline<Why>> {
+        let returns = self.returns.first().map(|(at, sequence)| {
+            let reserved = matches!(
+                self.messages.get(sequence).map(|stored| stored.state),
+                Some(State::Reserved { .. })
+            );
+            Deadline { at: *at, why: if reserved { Why::LeaseEnds } else { Why::DelayEnds } }
+        });
+        let expires =
+            self.expiries.first().map(|(at, _)| Deadline { at: *at, why: Why::MessageExpires });
+        returns.into_iter().chain(expires).min_by_key(|deadline| deadline.at)
+    }
+
+    fn next_position(&mut self) -> u64 {
+        self.last_position += 1;
+        self.last_position
+    }
+
+    fn move_to_back(&mut self, sequence: Sequence) {
+        let position = self.next_position();
+        if let Some(stored) = self.messages.get_mut(&sequence) {
+            self.ready.remove(&stored.position);
+            stored.position = position;
+        }
+    }
+
+    fn change(&mut self, sequence: Sequence, state: State) {
+        let Some(stored) = self.messages.get_mut(&sequence) else { return };
+        let (before, position) = (stored.state, stored.position);
+        stored.state = state;
+        self.leave(sequence, before, position);
+        self.enter(sequence, state, position);
+    }
+
+    fn enter(&mut self, sequence: Sequence, state: State, position: u64) {
+        match state.returns() {
+            None => drop(self.ready.insert(position, sequence)),
+            Some(at) => drop(self.returns.insert((at, sequence))),
+        }
+    }
+
+    fn leave(&mut self, sequence: Sequence, state: State, position: u64) {
+        match state.returns() {
+            None => drop(self.ready.remove(&position)),
+            Some(at) => drop(self.returns.remove(&(at, sequence))),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! A broker with a clock of its own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::broker::{
+    Answer, Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Target,
+};
+use crate::queue::{Body, NewMessage, QueueInfo, QueueSettings};
+use crate::{MessageId, Moment, QueueName};
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+
+/// The queue that a scenario is about, where it does not say.
+pub(super) fn q() -> QueueName {
+    name("q")
+}
+
+pub(super) fn name(text: &str) -> QueueName {
+    QueueName::new(text).unwrap()
+}
+
+pub(super) fn new_message(body: &str, delay: Duration) -> NewMessage {
+    NewMessage { body: Body::new(body), delay }
+}
+
+/// The target of one who holds this delivery.
+pub(super) fn held(delivery: &Delivery) -> Target {
+    Target { message: delivery.message.clone(), reservation: Some(delivery.reservation.clone()) }
+}
+
+/// The target of one who knows the id only.
+pub(super) fn unheld(message: &MessageId) -> Target {
+    Target { message: message.clone(), reservation: None }
+}
+
+pub(super) fn reserve(count: usize) -> Request {
+    Request::Reserve { queue: q(), count, timeout: None, wait: Duration::ZERO, delete: false }
+}
+
+pub(super) fn waiting_reserve(count: usize, wait: Duration) -> Request {
+    Request::Reserve { queue: q(), count, timeout: None, wait, delete: false }
+}
+
+pub(super) fn release(delivery: &Delivery, delay: Duration) -> Request {
+    Request::Release { queue: q(), target: held(delivery), delay }
+}
+
+pub(super) fn touch(delivery: &Delivery, timeout: Option<Duration>) -> Request {
+    Request::Touch { queue: q(), target: held(delivery), timeout }
+}
+
+pub(super) fn delete(target: Target) -> Request {
+    Request::Delete { queue: q(), target }
+}
+
+pub(super) fn put(settings: QueueSettings) -> Request {
+    Request::PutQueue { queue: q(), settings }
+}
+
+pub(super) fn bodies(deliveries: &[Delivery]) -> Vec<&str> {
+    deliveries.iter().map(|delivery| delivery.body.as_str()).collect()
+}
+
+/// A broker, the time, and the answers so far.
+pub(super) struct Scenario {
+    pub(super) broker: Broker,
+    pub(super) now: Moment,
+    requests: u64,
+    answers: BTreeMap<RequestId, (Moment, Result<Answer, Refusal>)>,
+}
+
+impl Scenario {
+    pub(super) fn new() -> Self {
+        Scenario::with(BrokerConfig::default())
+    }
+
+    pub(super) fn with(config: BrokerConfig) -> Self {
+        Scenario {
+            broker: Broker::new(config, [7; 32]),
+            now: Moment::EPOCH,
+            requests: 0,
+            answers: BTreeMap::new(),
+        }
+    }
+
+    /// Asks something that is answered at once.
+    pub(super) fn ask(&mut self, request: Request) -> Result<Answer, Refusal> {
+        let id = self.start(request);
+        self.answers.remove(&id).expect("an answer at once").1
+    }
+
+    /// Asks something that may have to wait.
+    pub(super) fn start(&mut self, request: Request) -> RequestId {
+        self.requests += 1;
+        let id = RequestId(self.requests);
+        self.feed(Input::Request(id, request));
+        id
+    }
+
+    pub(super) fn abandon(&mut self, id: RequestId) {
+        self.feed(Input::Abandon(id));
+    }
+
+    /// The answer to a request, if there is one yet, and how long after the start it came.
+    pub(super) fn answer(&mut self, id: RequestId) -> Option<(Duration, Result<Answer, Refusal>)> {
+        let (at, answer) = self.answers.remove(&id)?;
+        Some((at.since(Moment::EPOCH), answer))
+    }
+
+    /// The messages that a waiting reserve was given, if it was answered, and after how long.
+    pub(super) fn given(&mut self, id: RequestId) -> Option<(Duration, Vec<Delivery>)> {
+        match self.answer(id)? {
+            (at, Ok(Answer::Reserved(deliveries))) => Some((at, deliveries)),
+            other => panic!("not the answer to a reserve: {other:?}"),
+        }
+    }
+
+    /// Lets time pass as a good driver does: from deadline to deadline.
+    pub(super) fn pass(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while let Some(at) = self.drain()
+            && at <= end
+        {
+            assert!(at > self.now, "the broker wants to be called again at once");
+            self.now = at;
+            self.feed(Input::Tick);
+        }
+        self.now = end;
+        self.feed(Input::Tick);
+    }
+
+    pub(super) fn post(&mut self, body: &str) -> MessageId {
+        self.post_delayed(body, Duration::ZERO)
+    }
+
+    pub(super) fn post_delayed(&mut self, body: &str, delay: Duration) -> MessageId {
+        let request = Request::Post { queue: q(), messages: vec![new_message(body, delay)] };
+        match self.ask(request) {
+            Ok(Answer::Posted(mut ids)) => ids.remove(0),
+            other => panic!("not the answer to a post: {other:?}"),
+        }
+    }
+
+    pub(super) fn reserve(&mut self, count: usize) -> Vec<Delivery> {
+        self.take(reserve(count))
+    }
+
+    /// Reserves the one message that is ready.
+    pub(super) fn reserve_one(&mut self) -> Delivery {
+        let mut deliveries = self.reserve(2);
+        assert_eq!(deliveries.len(), 1, "exactly one message is ready");
+        deliveries.remove(0)
+    }
+
+    pub(super) fn take(&mut self, request: Request) -> Vec<Delivery> {
+        match self.ask(request) {
+            Ok(Answer::Reserved(deliveries)) => deliveries,
+            other => panic!("not the answer to a reserve: {other:?}"),
+        }
+    }
+
+    pub(super) fn peek(&mut self, queue: &QueueName) -> Vec<String> {
+        match self.ask(Request::Peek { queue: queue.clone(), count: 100 }) {
+            Ok(Answer::Peeked(views)) => {
+                views.iter().map(|view| view.body.as_str().to_owned()).collect()
+            }
+            other => panic!("not the answer to a peek: {other:?}"),
+        }
+    }
+
+    pub(super) fn info(&mut self, queue: &QueueName) -> QueueInfo {
+        match self.ask(Request::GetQueue { queue: queue.clone() }) {
+            Ok(Answer::Queue(info)) => info,
+            other => panic!("not the answer to a get: {other:?}"),
+        }
+    }
+
+    pub(super) fn size(&mut self) -> u64 {
+        self.info(&q()).size.unwrap()
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.broker.handle_input(input, self.now).unwrap();
+        self.drain();
+    }
+
+    /// Takes the answers, and tells when the broker wants to be called again.
+    fn drain(&mut self) -> Option<Moment> {
+        loop {
+            match self.broker.poll_output() {
+                Output::Answer(id, answer) => {
+                    let before = self.answers.insert(id, (self.now, answer));
+                    assert_eq!(before, None, "{id:?} was answered twice");
+                }
+                Output::Wait(deadline) => return deadline.map(|deadline| deadline.at),
+            }
+        }
+    }
+}
