@@ -71,6 +71,8 @@ impl Settings {
                 queue: Some(rule.queue.clone()),
                 max_reservations: Some(rule.max_reservations),
             }),
+            // The broker pushes to nobody.
+            push: None,
         }
     }
 }

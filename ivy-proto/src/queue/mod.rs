@@ -6,6 +6,7 @@
 
 mod capabilities;
 mod fault;
+pub mod ironmq;
 mod message;
 mod op;
 mod settings;

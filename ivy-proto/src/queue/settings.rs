@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::name::QueueName;
+use crate::wire::RawJson;
 
 /// How messages leave a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,9 @@ pub struct QueueSettings {
     /// Where the queue itself moves messages that were reserved too often. ivy never sets it: the
     /// server would move them without a reason.
     pub dead_letter: Option<DeadLetterSetting>,
+    /// Whom a push queue pushes to and how often it tries, as the server writes it: ivy works on
+    /// pull queues and only carries this along.
+    pub push: Option<RawJson>,
 }
 
 /// A server-side dead-letter rule. In a request, one without a queue and without a number switches

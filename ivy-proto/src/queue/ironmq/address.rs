@@ -1,0 +1,259 @@
+//! Where an IronMQ server and a project on it are found.
+
+use std::fmt;
+
+use http::Uri;
+use url::Host;
+
+use super::path::segment;
+use crate::text::is_plain;
+
+/// The longest host name, as the domain name system has it.
+const LONGEST_HOST: usize = 253;
+/// The longest project id and the longest segment of a path prefix, in bytes.
+const LONGEST_SEGMENT: usize = 255;
+/// The most segments of a path prefix. With the limit on each, a URL stays far below the 64 KiB
+/// that HTTP libraries take.
+const MOST_SEGMENTS: usize = 16;
+
+/// How requests travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// In the clear, by default to port 80.
+    Http,
+    /// Encrypted, by default to port 443.
+    Https,
+}
+
+impl Scheme {
+    /// The port that is used unless another is given.
+    #[must_use]
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+
+    /// `http` or `https`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
+
+/// A project on an IronMQ server:
+/// `{scheme}://{host}:{port}{/prefix...}/3/projects/{project}`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address {
+    scheme: Scheme,
+    host: Host,
+    port: u16,
+    prefix: Vec<String>,
+    project: String,
+}
+
+/// Why the parts do not make an [`Address`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidAddress {
+    /// The host is neither a name nor an address.
+    #[error("the host must be a name, an IPv4 address, or an IPv6 address in brackets")]
+    Host,
+    /// The port is 0.
+    #[error("the port must be 1 to 65535")]
+    Port,
+    /// The project id is empty, too long, or holds control characters.
+    #[error("the project id must be 1 to 255 bytes without control characters")]
+    Project,
+    /// A segment of the path prefix is empty, too long, or holds control characters, or there are
+    /// too many.
+    #[error(
+        "a path prefix must be at most 16 segments of 1 to 255 bytes without control characters"
+    )]
+    Prefix,
+}
+
+impl Address {
+    /// The host that every IronMQ client uses unless told otherwise.
+    pub const DEFAULT_HOST: &'static str = "mq-aws-us-east-1-1.iron.io";
+
+    /// The address of a project, on the scheme's default port.
+    ///
+    /// # Errors
+    /// If the host or the project id cannot be one.
+    pub fn new(scheme: Scheme, host: &str, project: &str) -> Result<Self, InvalidAddress> {
+        let address = Address {
+            scheme,
+            host: parse_host(host)?,
+            port: scheme.default_port(),
+            prefix: Vec::new(),
+            project: project.to_owned(),
+        };
+        if !is_segment(project) {
+            return Err(InvalidAddress::Project);
+        }
+        // A host name may hold characters that are allowed in names and not in the URL of a
+        // request.
+        match Uri::try_from(address.base()) {
+            Ok(_) => Ok(address),
+            Err(_) => Err(InvalidAddress::Host),
+        }
+    }
+
+    /// The same, on another port.
+    ///
+    /// # Errors
+    /// If the port is 0.
+    pub fn with_port(mut self, port: u16) -> Result<Self, InvalidAddress> {
+        if port == 0 {
+            return Err(InvalidAddress::Port);
+        }
+        self.port = port;
+        Ok(self)
+    }
+
+    /// The same, with a path in front of `/3`, as some servers behind a proxy have it. The
+    /// segments are given unescaped.
+    ///
+    /// # Errors
+    /// If a segment cannot be one, or there are too many.
+    pub fn with_prefix(mut self, prefix: Vec<String>) -> Result<Self, InvalidAddress> {
+        if prefix.len() > MOST_SEGMENTS || !prefix.iter().all(|segment| is_segment(segment)) {
+            return Err(InvalidAddress::Prefix);
+        }
+        self.prefix = prefix;
+        Ok(self)
+    }
+
+    /// How requests travel.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The host, an IPv6 address in brackets.
+    #[must_use]
+    pub fn host(&self) -> String {
+        self.host.to_string()
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The segments of the path in front of `/3`, unescaped.
+    #[must_use]
+    pub fn prefix(&self) -> &[String] {
+        &self.prefix
+    }
+
+    /// The project id.
+    #[must_use]
+    pub fn project(&self) -> &str {
+        &self.project
+    }
+
+    /// Whether the token would travel in the clear over a network that others may read.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        let loopback = match &self.host {
+            Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        };
+        self.scheme == Scheme::Http && !loopback
+    }
+
+    /// The URL under which the project's queues are found, without a slash at its end.
+    pub(super) fn base(&self) -> String {
+        let mut base = format!("{}://{}", self.scheme.as_str(), self.host);
+        if self.port != self.scheme.default_port() {
+            base.push_str(&format!(":{}", self.port));
+        }
+        for part in &self.prefix {
+            base.push('/');
+            base.push_str(&segment(part));
+        }
+        base.push_str("/3/projects/");
+        base.push_str(&segment(&self.project));
+        base
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.base())
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn parse_host(text: &str) -> Result<Host, InvalidAddress> {
+    let host = Host::parse(text).map_err(|_| InvalidAddress::Host)?;
+    match &host {
+        Host::Domain(name) if name.len() > LONGEST_HOST => Err(InvalidAddress::Host),
+        _ => Ok(host),
+    }
+}
+
+fn is_segment(text: &str) -> bool {
+    (1..=LONGEST_SEGMENT).contains(&text.len()) && text.chars().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base(scheme: Scheme, host: &str) -> Result<String, InvalidAddress> {
+        Address::new(scheme, host, "p").map(|address| address.base())
+    }
+
+    #[test]
+    fn the_default_port_is_left_out() {
+        assert_eq!(base(Scheme::Https, "mq.example").unwrap(), "https://mq.example/3/projects/p");
+        let address = Address::new(Scheme::Http, "[::1]", "p").unwrap().with_port(8080).unwrap();
+        assert_eq!(address.base(), "http://[::1]:8080/3/projects/p");
+    }
+
+    #[test]
+    fn prefix_and_project_stay_single_segments() {
+        let address = Address::new(Scheme::Https, "mq.example", "a/b").unwrap();
+        let address = address.with_prefix(vec!["..".into(), "ä ?".into()]).unwrap();
+        let expected = "https://mq.example/%2E%2E/%C3%A4%20%3F/3/projects/a%2Fb";
+        assert_eq!(address.base(), expected);
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for host in ["", " ", "a b", "a/b", "a@b", "a:1", "::1", "a#b", "a\"b", "a\r\nb", "a{b"] {
+            assert_eq!(base(Scheme::Http, host), Err(InvalidAddress::Host), "{host:?}");
+        }
+        let long = vec!["x"; 128].join(".");
+        assert_eq!(base(Scheme::Http, &long), Err(InvalidAddress::Host));
+    }
+
+    #[test]
+    fn only_plain_http_off_this_machine_is_exposed() {
+        for (scheme, host, exposed) in [
+            (Scheme::Https, "mq.example", false),
+            (Scheme::Http, "mq.example", true),
+            (Scheme::Http, "10.0.0.1", true),
+            (Scheme::Http, "localhost", false),
+            (Scheme::Http, "127.1.2.3", false),
+            (Scheme::Http, "[::1]", false),
+        ] {
+            let address = Address::new(scheme, host, "p").unwrap();
+            assert_eq!(address.is_exposed(), exposed, "{address}");
+        }
+    }
+}

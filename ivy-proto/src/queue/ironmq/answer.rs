@@ -1,0 +1,310 @@
+//! Answers that say yes: what they must hold to be believed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::json::{self, Element, Object};
+use crate::id::{MessageId, Receipt, ReservationId};
+use crate::name::QueueName;
+use crate::queue::{
+    DeadLetterSetting, PeekedMessage, QueueInfo, QueueKind, QueueOp, QueueReply, QueueSettings,
+    Reserved, ReservedMessage,
+};
+use crate::wire::RawJson;
+
+/// Why an answer is not believed. Never repeats its body.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Flaw {
+    #[error("it is encoded, though no encoding was asked for")]
+    Encoded,
+    #[error("it is not the JSON that was expected, and its content type is {0:?}")]
+    NotExpected(String),
+    #[error("it acknowledges {ids} of {messages} messages")]
+    WrongCount { ids: usize, messages: usize },
+    #[error("{0} is missing or not of its type")]
+    Missing(&'static str),
+    #[error("it is about something else than was asked for")]
+    OtherSubject,
+}
+
+/// Reads the answer to an operation that the server says has succeeded.
+pub(super) fn read(op: &QueueOp, headers: &HeaderMap, body: &[u8]) -> Result<QueueReply, Flaw> {
+    if !is_plain(headers) {
+        return Err(Flaw::Encoded);
+    }
+    let answer = Answer { headers, body };
+    match op {
+        QueueOp::Post { messages, .. } => posted(answer.object()?, messages.items().len()),
+        QueueOp::Reserve { .. } => answer.messages().map(reserved),
+        QueueOp::Peek { .. } => {
+            let messages = answer.messages()?;
+            Ok(QueueReply::Peeked(messages.into_iter().filter_map(peeked).collect()))
+        }
+        QueueOp::Get { message, .. } => got(answer.object()?, message),
+        QueueOp::Delete { .. } | QueueOp::DeleteMany { .. } => {
+            answer.done().map(|()| QueueReply::Deleted)
+        }
+        QueueOp::Touch { receipt, .. } => touched(answer.object()?, receipt),
+        QueueOp::Release { .. } => answer.done().map(|()| QueueReply::Released),
+        QueueOp::Clear { .. } => answer.done().map(|()| QueueReply::Cleared),
+        QueueOp::DeleteQueue { .. } => answer.done().map(|()| QueueReply::QueueDeleted),
+        QueueOp::GetQueue { queue }
+        | QueueOp::CreateQueue { queue, .. }
+        | QueueOp::UpdateQueue { queue, .. } => queue_info(answer.object()?, queue),
+        QueueOp::ListQueues { .. } => queues(answer.object()?),
+    }
+}
+
+/// Whether the body is as the server wrote it.
+fn is_plain(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// The text under `msg`, if the body is a JSON object with one. The content type is not looked at,
+/// since proxies and old servers get it wrong.
+pub(super) fn message(body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?;
+    let Object(said) = serde_json::from_str::<Object<Said<'_>>>(text).ok()?;
+    json::text(said.msg?)
+}
+
+struct Answer<'a> {
+    headers: &'a HeaderMap,
+    body: &'a [u8],
+}
+
+impl<'a> Answer<'a> {
+    fn object<T: Deserialize<'a>>(&self) -> Result<T, Flaw> {
+        let text = std::str::from_utf8(self.body).map_err(|_| self.not_expected())?;
+        match serde_json::from_str::<Object<T>>(text) {
+            Ok(Object(fields)) => Ok(fields),
+            // serde's own text may repeat what it found.
+            Err(_) => Err(self.not_expected()),
+        }
+    }
+
+    fn not_expected(&self) -> Flaw {
+        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        Flaw::NotExpected(content_type.unwrap_or_default().chars().take(80).collect())
+    }
+
+    /// The messages of a reserve or peek. Servers before 3.1.10 left them out, or wrote `null`,
+    /// where there were none; an answer that says something else instead is none of theirs.
+    fn messages(&self) -> Result<Vec<Element<Message<'a>>>, Flaw> {
+        let answer: Messages<'_> = self.object()?;
+        match (answer.messages, answer.msg) {
+            (Some(messages), _) => Ok(messages.unwrap_or_default()),
+            (None, None) => Ok(Vec::new()),
+            (None, Some(_)) => Err(Flaw::Missing("messages")),
+        }
+    }
+
+    /// Nothing is answered but that it was done. The words are the server's own and differ.
+    fn done(&self) -> Result<(), Flaw> {
+        let said: Said<'_> = self.object()?;
+        said.msg.and_then(json::text).map(|_| ()).ok_or(Flaw::Missing("msg"))
+    }
+}
+
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow)]
+    msg: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Posted<'a> {
+    #[serde(borrow)]
+    ids: Option<Vec<&'a RawValue>>,
+}
+
+fn posted(answer: Posted<'_>, messages: usize) -> Result<QueueReply, Flaw> {
+    let ids = answer.ids.unwrap_or_default();
+    if ids.len() != messages {
+        return Err(Flaw::WrongCount { ids: ids.len(), messages });
+    }
+    let ids = ids.into_iter().map(|id| json::id(id).map(MessageId::new)).collect::<Option<_>>();
+    ids.map(QueueReply::Posted).ok_or(Flaw::Missing("an id"))
+}
+
+#[derive(Deserialize)]
+struct Messages<'a> {
+    /// `Some(None)` where it says `null`.
+    #[serde(borrow, default, deserialize_with = "present")]
+    messages: Option<Option<Vec<Element<Message<'a>>>>>,
+    msg: Option<&'a RawValue>,
+}
+
+/// Tells what is `null` from what is missing.
+fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    body: Option<&'a RawValue>,
+    reserved_count: Option<&'a RawValue>,
+    reservation_id: Option<&'a RawValue>,
+}
+
+fn reserved(entries: Vec<Element<Message<'_>>>) -> QueueReply {
+    let mut known = BTreeSet::new();
+    let mut reserved = Reserved::default();
+    for entry in entries {
+        match reserved_message(entry) {
+            // The same reservation twice is one message, and to be run once.
+            Some(message) => {
+                if known.insert(message.receipt.clone()) {
+                    reserved.messages.push(message);
+                }
+            }
+            None => reserved.unusable += 1,
+        }
+    }
+    QueueReply::Reserved(reserved)
+}
+
+fn reserved_message(entry: Element<Message<'_>>) -> Option<ReservedMessage> {
+    let Element::Object(message) = entry else {
+        return None;
+    };
+    let receipt = Receipt {
+        message: MessageId::new(json::id(message.id?)?),
+        reservation: ReservationId::new(json::id(message.reservation_id?)?),
+    };
+    let reserved_count = json::count(message.reserved_count);
+    Some(ReservedMessage { receipt, body: json::body(message.body), reserved_count })
+}
+
+fn peeked(entry: Element<Message<'_>>) -> Option<PeekedMessage> {
+    let Element::Object(message) = entry else {
+        return None;
+    };
+    let id = MessageId::new(json::id(message.id?)?);
+    let reserved_count = json::count(message.reserved_count);
+    Some(PeekedMessage { id, body: json::body(message.body), reserved_count })
+}
+
+#[derive(Deserialize)]
+struct Got<'a> {
+    #[serde(borrow)]
+    message: Option<Element<Message<'a>>>,
+}
+
+fn got(answer: Got<'_>, asked: &MessageId) -> Result<QueueReply, Flaw> {
+    let message = answer.message.and_then(peeked).ok_or(Flaw::Missing("message"))?;
+    // A late answer to an earlier request on the same connection must not pass for this one.
+    if message.id != *asked {
+        return Err(Flaw::OtherSubject);
+    }
+    Ok(QueueReply::Message(message))
+}
+
+#[derive(Deserialize)]
+struct Touched<'a> {
+    #[serde(borrow)]
+    reservation_id: Option<&'a RawValue>,
+}
+
+fn touched(answer: Touched<'_>, receipt: &Receipt) -> Result<QueueReply, Flaw> {
+    let reservation = answer.reservation_id.and_then(json::id);
+    let reservation = reservation.ok_or(Flaw::Missing("reservation_id"))?;
+    let message = receipt.message.clone();
+    Ok(QueueReply::Touched(Receipt { message, reservation: ReservationId::new(reservation) }))
+}
+
+#[derive(Deserialize)]
+struct QueueAnswer<'a> {
+    #[serde(borrow)]
+    queue: Option<Element<Queue<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Queue<'a> {
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(rename = "type")]
+    kind: Option<&'a RawValue>,
+    message_timeout: Option<&'a RawValue>,
+    message_expiration: Option<&'a RawValue>,
+    size: Option<&'a RawValue>,
+    total_messages: Option<&'a RawValue>,
+    dead_letter: Option<Element<DeadLetter<'a>>>,
+    push: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct DeadLetter<'a> {
+    #[serde(borrow)]
+    queue_name: Option<&'a RawValue>,
+    max_reservations: Option<&'a RawValue>,
+}
+
+fn queue_info(answer: QueueAnswer<'_>, asked: &QueueName) -> Result<QueueReply, Flaw> {
+    let Some(Element::Object(queue)) = answer.queue else {
+        return Err(Flaw::Missing("queue"));
+    };
+    let name = queue.name.and_then(json::text).ok_or(Flaw::Missing("name"))?;
+    if name != asked.as_str() {
+        return Err(Flaw::OtherSubject);
+    }
+    let seconds = |value| json::number(value).map(Duration::from_secs);
+    let mut info = QueueInfo::new(asked.clone());
+    info.settings = QueueSettings {
+        kind: queue.kind.and_then(json::text).and_then(|kind| kind_of(&kind)),
+        message_timeout: seconds(queue.message_timeout),
+        message_expiration: seconds(queue.message_expiration),
+        dead_letter: queue.dead_letter.and_then(dead_letter),
+        push: queue.push.map(|push| RawJson::from(push.to_owned())),
+    };
+    info.size = json::number(queue.size);
+    info.total_messages = json::number(queue.total_messages);
+    Ok(QueueReply::Queue(info))
+}
+
+fn kind_of(name: &str) -> Option<QueueKind> {
+    match name {
+        "pull" => Some(QueueKind::Pull),
+        "multicast" => Some(QueueKind::Multicast),
+        "unicast" => Some(QueueKind::Unicast),
+        _ => None,
+    }
+}
+
+fn dead_letter(setting: Element<DeadLetter<'_>>) -> Option<DeadLetterSetting> {
+    let Element::Object(setting) = setting else {
+        return None;
+    };
+    let name = setting.queue_name.and_then(json::text)?;
+    // An empty name is how a rule is switched off.
+    (!name.is_empty()).then(|| DeadLetterSetting {
+        queue: QueueName::new(&name).ok(),
+        max_reservations: json::count(setting.max_reservations),
+    })
+}
+
+#[derive(Deserialize)]
+struct QueueList<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    queues: Option<Option<Vec<Element<Queue<'a>>>>>,
+}
+
+/// Names that ivy cannot use, since they are too long or hold control characters, are left out.
+fn queues(answer: QueueList<'_>) -> Result<QueueReply, Flaw> {
+    let queues = answer.queues.ok_or(Flaw::Missing("queues"))?.unwrap_or_default();
+    let names = queues.into_iter().filter_map(|queue| match queue {
+        Element::Object(queue) => QueueName::new(&json::text(queue.name?)?).ok(),
+        Element::Other => None,
+    });
+    Ok(QueueReply::Queues(names.collect()))
+}

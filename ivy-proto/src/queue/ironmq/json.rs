@@ -1,0 +1,185 @@
+//! The JSON of an answer, read in one pass and without recursion: what is not needed is skipped,
+//! however deep or strange it is.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::path::LONGEST_ID;
+use crate::queue::{Body, ReceivedBody};
+use crate::text::is_plain;
+
+/// A JSON object that reads as `T`; a key that occurs twice is an error. A derived `Deserialize`
+/// alone would take an array for an object, its elements for the fields.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+/// An element of an array that should be an object. Anything else is skipped, so that it does not
+/// spoil the elements beside it.
+pub(super) enum Element<T> {
+    Object(T),
+    Other,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Element<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ElementVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ElementVisitor<T> {
+            type Value = Element<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Element::Object)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Element::Other)
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Element::Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Element::Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+                Ok(Element::Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Element::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Element::Other)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+                Ok(Element::Other)
+            }
+        }
+
+        deserializer.deserialize_any(ElementVisitor(PhantomData))
+    }
+}
+
+/// The text that the value is, if it is one: not if it holds half a surrogate pair.
+pub(super) fn text(value: &RawValue) -> Option<String> {
+    let json = value.get();
+    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        // Without an escape, a text stands there as it is.
+        Some(inner) if !inner.contains('\\') => Some(inner.to_owned()),
+        Some(_) => serde_json::from_str(json).ok(),
+        None => None,
+    }
+}
+
+/// An id: a text or, as some servers write it, a whole number, of which every digit counts.
+pub(super) fn id(value: &RawValue) -> Option<String> {
+    let json = value.get();
+    let id =
+        if json.bytes().all(|byte| byte.is_ascii_digit()) { json.to_owned() } else { text(value)? };
+    ((1..=LONGEST_ID).contains(&id.len()) && id.chars().all(is_plain)).then_some(id)
+}
+
+/// A message's body, kept as it was written where it is not a text.
+pub(super) fn body(value: Option<&RawValue>) -> ReceivedBody {
+    let Some(value) = value else {
+        return ReceivedBody::Missing;
+    };
+    match text(value) {
+        Some(text) => ReceivedBody::Text(Body::new(text)),
+        None => ReceivedBody::NotText(Body::new(value.get())),
+    }
+}
+
+/// A count: nothing where it is not a number or below zero, the largest where it is too large.
+pub(super) fn count(value: Option<&RawValue>) -> Option<u32> {
+    let number: f64 = value?.get().parse().ok()?;
+    // `as` stops at the largest number and drops fractions.
+    (number >= 0.0).then_some(number as u32)
+}
+
+/// A whole number that is not negative.
+pub(super) fn number(value: Option<&RawValue>) -> Option<u64> {
+    value?.get().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> &RawValue {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn every_digit_of_an_id_counts() {
+        let digits = "61140000000000000000000000000000001";
+        assert_eq!(id(raw(digits)).as_deref(), Some(digits));
+        assert_eq!(id(raw("\"0061\"")).as_deref(), Some("0061"));
+    }
+
+    #[test]
+    fn what_cannot_stand_in_a_request_is_no_id() {
+        for json in ["\"\"", "-1", "1.5", "1e3", "{}", "[1]", "true", "\"a\\r\\nb\"", "\"\\u0000\""]
+        {
+            assert_eq!(id(raw(json)), None, "{json}");
+        }
+        assert_eq!(id(raw(&format!("\"{}\"", "x".repeat(LONGEST_ID + 1)))), None);
+    }
+
+    #[test]
+    fn a_count_is_clamped_or_unknown() {
+        for (json, expected) in [
+            ("0", Some(0)),
+            ("7", Some(7)),
+            ("1000000000000000000", Some(u32::MAX)),
+            ("1e400", Some(u32::MAX)),
+            ("-1", None),
+            ("\"3\"", None),
+            ("[]", None),
+        ] {
+            assert_eq!(count(Some(raw(json))), expected, "{json}");
+        }
+        assert_eq!(count(None), None);
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_is_kept_as_written() {
+        for json in ["5", "{\"a\": 1}", "\"\\ud800\"", "true"] {
+            assert_eq!(body(Some(raw(json))), ReceivedBody::NotText(Body::new(json)), "{json}");
+        }
+        assert_eq!(body(Some(raw("\"a\\n\""))), ReceivedBody::Text(Body::new("a\n")));
+        assert_eq!(body(None), ReceivedBody::Missing);
+    }
+}

@@ -1,0 +1,165 @@
+//! The IronMQ v3 dialect: operations as HTTP requests, and HTTP answers as replies or faults.
+//!
+//! [`IronMq`] is stateless and does no IO. A driver sends what [`IronMq::encode`] gives, reads at
+//! most [`IronMq::answer_limit`] bytes of the answer within
+//! [`QueueOp::time_limit`](super::QueueOp::time_limit), and hands it to [`IronMq::decode`]. It
+//! follows no redirect, decompresses nothing, and reports what it could not send or read as a
+//! [`Fault`] of its own: [`FaultKind::Unreachable`], [`FaultKind::Tls`] or
+//! [`FaultKind::AnswerLost`].
+//!
+//! ```
+//! use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
+//! use ivy_proto::queue::{QueueOp, QueueReply};
+//! use ivy_proto::QueueName;
+//!
+//! let address = Address::new(Scheme::Https, "mq.example", "5e3a6f0c1b2d4e5f6a7b8c9d")?;
+//! let ironmq = IronMq::new(&address, Token::new("secret")?);
+//!
+//! let clear = QueueOp::Clear { queue: QueueName::new("mail")? };
+//! let request = ironmq.encode(&clear);
+//! assert_eq!(request.method(), "DELETE");
+//! assert_eq!(
+//!     request.uri(),
+//!     "https://mq.example/3/projects/5e3a6f0c1b2d4e5f6a7b8c9d/queues/mail/messages",
+//! );
+//!
+//! let answer = http::Response::new(r#"{"msg":"Cleared"}"#.into());
+//! assert_eq!(ironmq.decode(&clear, answer), Ok(QueueReply::Cleared));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod address;
+mod answer;
+mod http_date;
+mod json;
+mod path;
+mod refusal;
+mod request;
+mod token;
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderValue, Request, Response, Uri};
+
+pub use address::{Address, InvalidAddress, Scheme};
+pub use token::{BadToken, Token};
+
+use super::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
+
+/// The part of an answer around its messages, in bytes.
+const ANSWER_FRAME: usize = 64 * 1024;
+/// The longest entry of a list of queues: a name of 255 bytes, each escaped as six.
+const LISTED_QUEUE: usize = 2 * 1024;
+/// How much of a body must come back in an error for the error to be silenced, in characters.
+const RECOGNISED: usize = 24;
+/// The longest text of a server that is kept, in characters.
+const LONGEST_SAID: usize = 256;
+
+/// A project on an IronMQ v3 server, as a dialect: [`QueueOp`] to request, answer to
+/// [`QueueReply`] or [`Fault`]. Its `Debug` does not show the token.
+#[derive(Clone)]
+pub struct IronMq {
+    base: String,
+    token: Token,
+    authorization: HeaderValue,
+    max_body: usize,
+}
+
+impl IronMq {
+    /// The dialect of this project, for bodies as large as IronMQ's largest plan takes.
+    #[must_use]
+    pub fn new(address: &Address, token: Token) -> Self {
+        let max_body = Capabilities::ironmq().max_body;
+        IronMq { base: address.base(), authorization: token.authorization(), token, max_body }
+    }
+
+    /// The same, with another limit for one body, in bytes.
+    #[must_use]
+    pub fn with_max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// The request that does the operation. Durations travel as whole seconds, rounded up; they
+    /// and numbers beyond IronMQ's limits are sent as the limit.
+    ///
+    /// The `Authorization` header is marked as sensitive, so that its `Debug` does not show it.
+    #[must_use]
+    pub fn encode(&self, op: &QueueOp) -> Request<Bytes> {
+        let call = request::call(op);
+        let uri = Uri::try_from(format!("{}{}", self.base, call.path))
+            .expect("base and path are made of escaped segments of limited length");
+        let mut request = Request::new(call.body.clone().unwrap_or_default());
+        *request.method_mut() = call.method;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, self.authorization.clone());
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("ivy/", env!("CARGO_PKG_VERSION"))),
+        );
+        if call.body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        request
+    }
+
+    /// Reads the answer to the operation.
+    ///
+    /// # Errors
+    /// The [`Fault`] that the answer is. Where the server claims success and does not show what
+    /// proves it, such as one id for each posted message, that is [`FaultKind::BadResponse`], and
+    /// whether the operation had its effect is unknown.
+    pub fn decode(&self, op: &QueueOp, answer: Response<Bytes>) -> Result<QueueReply, Fault> {
+        let (head, body) = answer.into_parts();
+        if matches!(head.status.as_u16(), 200 | 201) {
+            return answer::read(op, &head.headers, &body).map_err(|flaw| {
+                Fault::new(FaultKind::BadResponse)
+                    .with_status(head.status.as_u16())
+                    .with_detail(flaw.to_string())
+            });
+        }
+        let said = answer::message(&body).filter(|said| !self.repeats_a_secret(op, said));
+        let said = said.map(|said| said.chars().take(LONGEST_SAID).collect::<String>());
+        Err(refusal::fault(op, head.status, &head.headers, said.as_deref()))
+    }
+
+    /// How many bytes of the answer to this operation are read. A longer one is cut off and
+    /// counts as [`FaultKind::AnswerLost`].
+    #[must_use]
+    pub fn answer_limit(&self, op: &QueueOp) -> usize {
+        let messages = match op {
+            QueueOp::Reserve { count, .. } | QueueOp::Peek { count, .. } => request::asked(*count),
+            QueueOp::Get { .. } => 1,
+            QueueOp::ListQueues { count, .. } => {
+                return request::asked(*count) * LISTED_QUEUE + ANSWER_FRAME;
+            }
+            _ => 0,
+        };
+        messages.saturating_mul(self.max_body.saturating_mul(2)).saturating_add(ANSWER_FRAME)
+    }
+
+    /// Whether a server's text gives back what must not be shown: our token, or the beginning of a
+    /// body that was sent.
+    fn repeats_a_secret(&self, op: &QueueOp, said: &str) -> bool {
+        let repeats_a_body = match op {
+            QueueOp::Post { messages, .. } => messages.items().iter().any(|message| {
+                let body = message.body.as_str();
+                let end = body.char_indices().nth(RECOGNISED).map_or(body.len(), |(at, _)| at);
+                end > 0 && said.contains(&body[..end])
+            }),
+            _ => false,
+        };
+        repeats_a_body || said.contains(self.token.expose())
+    }
+}
+
+impl fmt::Debug for IronMq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IronMq").field("project", &self.base).finish_non_exhaustive()
+    }
+}

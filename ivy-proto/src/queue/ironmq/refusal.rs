@@ -1,0 +1,117 @@
+//! Answers that say no: what each status means for each operation.
+
+use std::time::Duration;
+
+use http::header::{DATE, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, StatusCode, Uri};
+
+use super::http_date::unix_seconds;
+use crate::queue::{Fault, FaultKind, QueueOp};
+
+/// The longest wait that a server is granted.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// The fault that an answer with this status is. `said` is the server's own text, if it gave one;
+/// it is a hint only, since no two servers use the same words.
+pub(super) fn fault(
+    op: &QueueOp,
+    status: StatusCode,
+    headers: &HeaderMap,
+    said: Option<&str>,
+) -> Fault {
+    let kind = kind(op, status.as_u16(), said);
+    let mut fault = Fault::new(kind).with_status(status.as_u16());
+    if kind == FaultKind::Redirected {
+        if let Some(origin) = redirect_origin(headers) {
+            fault = fault.with_detail(format!("to {origin}"));
+        }
+    } else if let Some(said) = said {
+        fault = fault.with_detail(said);
+    }
+    if let (FaultKind::ServerError | FaultKind::TooManyRequests, Some(after)) =
+        (kind, retry_after(headers))
+    {
+        fault = fault.with_retry_after(after);
+    }
+    fault
+}
+
+fn kind(op: &QueueOp, status: u16, said: Option<&str>) -> FaultKind {
+    match status {
+        300..400 => FaultKind::Redirected,
+        401 => FaultKind::Unauthorized,
+        403 => forbidden(op),
+        404 => missing(op, said),
+        // Whoever waited too long for the request may have passed it on all the same.
+        408 | 500..600 => FaultKind::ServerError,
+        413 => FaultKind::TooLarge,
+        429 => FaultKind::TooManyRequests,
+        400..500 => FaultKind::Refused,
+        // Success in other words than IronMQ's (202, 204, ...), and codes outside of HTTP.
+        _ => FaultKind::BadResponse,
+    }
+}
+
+/// 403 is IronMQ's single sign that a reservation is no longer ours, and that a queue's type
+/// cannot be changed. Elsewhere it can only mean the project.
+fn forbidden(op: &QueueOp) -> FaultKind {
+    match op {
+        QueueOp::Delete { .. }
+        | QueueOp::DeleteMany { .. }
+        | QueueOp::Touch { .. }
+        | QueueOp::Release { .. } => FaultKind::LeaseLost,
+        QueueOp::CreateQueue { .. } | QueueOp::UpdateQueue { .. } => FaultKind::Refused,
+        QueueOp::Post { .. }
+        | QueueOp::Reserve { .. }
+        | QueueOp::Get { .. }
+        | QueueOp::Peek { .. }
+        | QueueOp::Clear { .. }
+        | QueueOp::GetQueue { .. }
+        | QueueOp::DeleteQueue { .. }
+        | QueueOp::ListQueues { .. } => FaultKind::Unauthorized,
+    }
+}
+
+fn missing(op: &QueueOp, said: Option<&str>) -> FaultKind {
+    match op {
+        // Where the queue is gone, its messages are gone too, and that is what the holder of one
+        // has to know.
+        QueueOp::Delete { .. }
+        | QueueOp::DeleteMany { .. }
+        | QueueOp::Touch { .. }
+        | QueueOp::Release { .. } => FaultKind::NoMessage,
+        QueueOp::Get { .. } if said == Some("Queue not found") => FaultKind::NoQueue,
+        QueueOp::Get { .. } => FaultKind::NoMessage,
+        QueueOp::Reserve { .. }
+        | QueueOp::Peek { .. }
+        | QueueOp::Clear { .. }
+        | QueueOp::GetQueue { .. }
+        | QueueOp::UpdateQueue { .. }
+        | QueueOp::DeleteQueue { .. } => FaultKind::NoQueue,
+        // These need nothing that could be missing, except the project or the API itself.
+        QueueOp::Post { .. } | QueueOp::CreateQueue { .. } | QueueOp::ListQueues { .. } => {
+            FaultKind::Refused
+        }
+    }
+}
+
+/// When to ask again: in seconds, or as a date, which is taken relative to the server's own clock,
+/// since ours may differ and is not known here. Garbage is ignored.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Only too many digits can fail here.
+        text.parse().unwrap_or(u64::MAX)
+    } else {
+        let now = unix_seconds(headers.get(DATE)?.to_str().ok()?)?;
+        unix_seconds(text)?.checked_sub(now)?
+    };
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+}
+
+/// Where a redirect leads, without path, query and user, any of which may hold a secret.
+fn redirect_origin(headers: &HeaderMap) -> Option<String> {
+    let target: Uri = headers.get(LOCATION)?.to_str().ok()?.parse().ok()?;
+    let port = target.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{}://{}{port}", target.scheme_str()?, target.host()?))
+}

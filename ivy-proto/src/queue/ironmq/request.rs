@@ -1,0 +1,267 @@
+//! Operations as requests.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde::Serialize;
+
+use super::path::{message_segment, segment};
+use crate::id::Receipt;
+use crate::name::QueueName;
+use crate::queue::{Batch, DeadLetterSetting, NewMessage, QueueKind, QueueOp, QueueSettings};
+use crate::wire::RawJson;
+
+/// The range of a lease, in seconds. The documented minimum is 30; shorter ones work.
+const LEASE: (u64, u64) = (1, 86_400);
+/// The longest wait of a reserve, in seconds.
+const LONGEST_WAIT: u64 = 30;
+/// The longest delay, in seconds: a week.
+const LONGEST_DELAY: u64 = 604_800;
+/// The longest time that messages are kept, in seconds: thirty days.
+const LONGEST_EXPIRATION: u64 = 2_592_000;
+/// The most messages, or names, that can be asked for.
+const MOST: usize = 100;
+/// Names are shorter than this, in characters, so a longer prefix matches as little as one of this
+/// length.
+const LONGEST_PREFIX: usize = 256;
+
+/// What an operation becomes: a method, a path below the project's, and a body.
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) body: Option<Bytes>,
+}
+
+/// How many messages or names the operation asks for, as it is sent.
+pub(super) fn asked(count: usize) -> usize {
+    count.clamp(1, MOST)
+}
+
+/// The request that the operation becomes.
+pub(super) fn call(op: &QueueOp) -> Call {
+    match op {
+        QueueOp::Post { queue, messages } => {
+            post(messages_of(queue), &PostBody::new(messages.items()))
+        }
+        QueueOp::Reserve { queue, count, lease, wait } => {
+            let body = ReserveBody {
+                n: asked(*count),
+                timeout: seconds(*lease, LEASE.0, LEASE.1),
+                wait: seconds(*wait, 0, LONGEST_WAIT),
+            };
+            post(format!("{}/reservations", path_of(queue)), &body)
+        }
+        QueueOp::Get { queue, message } => {
+            get(format!("{}/{}", messages_of(queue), message_segment(message)))
+        }
+        QueueOp::Peek { queue, count } => {
+            get(format!("{}?n={}", messages_of(queue), asked(*count)))
+        }
+        QueueOp::Delete { queue, receipt } => {
+            let body = LeaseBody { reservation_id: receipt.reservation.as_str(), ..NO_LEASE };
+            call_with(Method::DELETE, message_of(queue, receipt), &body)
+        }
+        QueueOp::DeleteMany { queue, receipts } => {
+            call_with(Method::DELETE, messages_of(queue), &DeleteBody::new(receipts))
+        }
+        QueueOp::Touch { queue, receipt, lease } => {
+            let body = LeaseBody {
+                reservation_id: receipt.reservation.as_str(),
+                timeout: Some(seconds(*lease, LEASE.0, LEASE.1)),
+                ..NO_LEASE
+            };
+            post(format!("{}/touch", message_of(queue, receipt)), &body)
+        }
+        QueueOp::Release { queue, receipt, delay } => {
+            let body = LeaseBody {
+                reservation_id: receipt.reservation.as_str(),
+                delay: seconds(*delay, 0, LONGEST_DELAY),
+                ..NO_LEASE
+            };
+            post(format!("{}/release", message_of(queue, receipt)), &body)
+        }
+        QueueOp::Clear { queue } => call_with(Method::DELETE, messages_of(queue), &Empty {}),
+        QueueOp::GetQueue { queue } => get(path_of(queue)),
+        QueueOp::CreateQueue { queue, settings } => {
+            call_with(Method::PUT, path_of(queue), &QueueBody::new(settings))
+        }
+        QueueOp::UpdateQueue { queue, settings } => {
+            call_with(Method::PATCH, path_of(queue), &QueueBody::new(settings))
+        }
+        QueueOp::DeleteQueue { queue } => call_with(Method::DELETE, path_of(queue), &Empty {}),
+        QueueOp::ListQueues { prefix, after, count } => {
+            let mut path = format!("/queues?per_page={}", asked(*count));
+            if let Some(after) = after {
+                path.push_str(&format!("&previous={}", segment(after.as_str())));
+            }
+            let prefix: String = prefix.chars().take(LONGEST_PREFIX).collect();
+            if !prefix.is_empty() {
+                path.push_str(&format!("&prefix={}", segment(&prefix)));
+            }
+            get(path)
+        }
+    }
+}
+
+fn path_of(queue: &QueueName) -> String {
+    format!("/queues/{}", segment(queue.as_str()))
+}
+
+fn messages_of(queue: &QueueName) -> String {
+    format!("{}/messages", path_of(queue))
+}
+
+fn message_of(queue: &QueueName, receipt: &Receipt) -> String {
+    format!("{}/{}", messages_of(queue), message_segment(&receipt.message))
+}
+
+fn get(path: String) -> Call {
+    Call { method: Method::GET, path, body: None }
+}
+
+fn post(path: String, body: &impl Serialize) -> Call {
+    call_with(Method::POST, path, body)
+}
+
+fn call_with(method: Method, path: String, body: &impl Serialize) -> Call {
+    let body = serde_json::to_vec(body).expect("texts, numbers and JSON can be written as JSON");
+    Call { method, path, body: Some(body.into()) }
+}
+
+/// Whole seconds, rounded up, so that nothing is shorter than was asked for, within the limits.
+fn seconds(duration: Duration, least: u64, most: u64) -> u64 {
+    let rounded = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
+    rounded.clamp(least, most)
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[derive(Serialize)]
+struct Empty {}
+
+#[derive(Serialize)]
+struct PostBody<'a> {
+    messages: Vec<PostMessage<'a>>,
+}
+
+#[derive(Serialize)]
+struct PostMessage<'a> {
+    body: &'a str,
+    #[serde(skip_serializing_if = "is_zero")]
+    delay: u64,
+}
+
+impl<'a> PostBody<'a> {
+    fn new(messages: &'a [NewMessage]) -> Self {
+        let messages = messages.iter().map(|message| PostMessage {
+            body: message.body.as_str(),
+            delay: seconds(message.delay, 0, LONGEST_DELAY),
+        });
+        PostBody { messages: messages.collect() }
+    }
+}
+
+#[derive(Serialize)]
+struct ReserveBody {
+    n: usize,
+    timeout: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    wait: u64,
+}
+
+#[derive(Serialize)]
+struct LeaseBody<'a> {
+    reservation_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<u64>,
+    #[serde(skip_serializing_if = "is_zero")]
+    delay: u64,
+}
+
+const NO_LEASE: LeaseBody<'static> = LeaseBody { reservation_id: "", timeout: None, delay: 0 };
+
+#[derive(Serialize)]
+struct DeleteBody<'a> {
+    ids: Vec<DeleteEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct DeleteEntry<'a> {
+    id: &'a str,
+    reservation_id: &'a str,
+}
+
+impl<'a> DeleteBody<'a> {
+    fn new(receipts: &'a Batch<Receipt>) -> Self {
+        let ids = receipts.items().iter().map(|receipt| DeleteEntry {
+            id: receipt.message.as_str(),
+            reservation_id: receipt.reservation.as_str(),
+        });
+        DeleteBody { ids: ids.collect() }
+    }
+}
+
+#[derive(Serialize)]
+struct QueueBody<'a> {
+    queue: SettingsBody<'a>,
+}
+
+#[derive(Serialize)]
+struct SettingsBody<'a> {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_timeout: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_expiration: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letter: Option<DeadLetterBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    push: Option<&'a RawJson>,
+}
+
+#[derive(Serialize)]
+struct DeadLetterBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_reservations: Option<u32>,
+}
+
+impl<'a> QueueBody<'a> {
+    fn new(settings: &'a QueueSettings) -> Self {
+        let lease = |duration| seconds(duration, LEASE.0, LEASE.1);
+        let expiration = |duration| seconds(duration, 1, LONGEST_EXPIRATION);
+        let queue = SettingsBody {
+            kind: settings.kind.map(kind_name),
+            message_timeout: settings.message_timeout.map(lease),
+            message_expiration: settings.message_expiration.map(expiration),
+            dead_letter: settings.dead_letter.as_ref().map(DeadLetterBody::new),
+            push: settings.push.as_ref(),
+        };
+        QueueBody { queue }
+    }
+}
+
+impl<'a> DeadLetterBody<'a> {
+    fn new(setting: &'a DeadLetterSetting) -> Self {
+        let queue_name = match (&setting.queue, setting.max_reservations) {
+            (Some(queue), _) => Some(queue.as_str()),
+            (None, Some(_)) => None,
+            // An empty name switches the rule off.
+            (None, None) => Some(""),
+        };
+        DeadLetterBody { queue_name, max_reservations: setting.max_reservations }
+    }
+}
+
+fn kind_name(kind: QueueKind) -> &'static str {
+    match kind {
+        QueueKind::Pull => "pull",
+        QueueKind::Multicast => "multicast",
+        QueueKind::Unicast => "unicast",
+    }
+}
