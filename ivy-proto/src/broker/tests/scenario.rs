@@ -130,6 +130,12 @@ impl Scenario {
         self.feed(Input::Tick);
     }
 
+    /// Lets time pass as a driver does that was kept from its work.
+    pub(super) fn jump(&mut self, duration: Duration) {
+        self.now = self.now + duration;
+        self.feed(Input::Tick);
+    }
+
     pub(super) fn post(&mut self, body: &str) -> MessageId {
         self.post_delayed(body, Duration::ZERO)
     }

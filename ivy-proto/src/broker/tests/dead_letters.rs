@@ -1,0 +1,252 @@
+//! Messages that the queue itself moves away.
+
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::broker::{Answer, Refusal, Request};
+use crate::queue::{DeadLetterSetting, QueueKind, QueueSettings};
+
+/// Sets or changes the dead-letter rule of a queue.
+fn rule(of: &str, target: Option<&str>, max_reservations: Option<u32>) -> Request {
+    let dead_letter = Some(DeadLetterSetting { queue: target.map(name), max_reservations });
+    let settings = QueueSettings { dead_letter, ..QueueSettings::default() };
+    Request::PatchQueue { queue: name(of), settings }
+}
+
+fn with_rule(max_reservations: u32) -> Scenario {
+    let mut scenario = Scenario::new();
+    scenario.ask(rule("q", Some("dead"), Some(max_reservations))).unwrap();
+    scenario
+}
+
+/// Reserves from the queue and gives back what came.
+fn fail(scenario: &mut Scenario) -> usize {
+    let deliveries = scenario.reserve(10);
+    for delivery in &deliveries {
+        scenario.ask(release(delivery, Duration::ZERO)).unwrap();
+    }
+    deliveries.len()
+}
+
+#[test]
+fn a_message_is_handed_out_as_often_as_the_rule_allows_and_then_moved() {
+    let mut scenario = with_rule(3);
+    scenario.post("a");
+    let handed_out: Vec<usize> = (0..4).map(|_| fail(&mut scenario)).collect();
+    assert_eq!(handed_out, [1, 1, 1, 0]);
+    assert_eq!(scenario.peek(&name("dead")), ["a"]);
+}
+
+#[test]
+fn only_a_reserve_moves_a_message() {
+    let mut scenario = with_rule(1);
+    scenario.post("a");
+    fail(&mut scenario);
+    scenario.pass(100 * SECOND);
+    assert_eq!(scenario.peek(&q()), ["a"]);
+    assert!(scenario.peek(&name("dead")).is_empty());
+}
+
+#[test]
+fn a_moved_message_keeps_its_id_its_body_and_its_count() {
+    let mut scenario = with_rule(1);
+    let message = scenario.post("a");
+    fail(&mut scenario);
+    fail(&mut scenario);
+    let dead = scenario.ask(Request::GetMessage { queue: name("dead"), message: message.clone() });
+    let Ok(Answer::Message(view)) = dead else { panic!("a message") };
+    assert_eq!((&view.message, view.body.as_str(), view.reserved_count), (&message, "a", 1));
+    let gone = scenario.ask(Request::GetMessage { queue: q(), message });
+    assert_eq!(gone, Err(Refusal::MessageNotFound));
+}
+
+#[test]
+fn a_move_shrinks_one_queue_and_grows_the_other() {
+    let mut scenario = with_rule(1);
+    scenario.post("a");
+    fail(&mut scenario);
+    fail(&mut scenario);
+    let (source, target) = (scenario.info(&q()), scenario.info(&name("dead")));
+    assert_eq!((source.size, source.total_messages), (Some(0), Some(1)));
+    assert_eq!((target.size, target.total_messages), (Some(1), Some(1)));
+}
+
+#[test]
+fn a_reserve_goes_on_with_the_messages_behind_a_dead_one() {
+    let mut scenario = with_rule(1);
+    scenario.post("dead");
+    fail(&mut scenario);
+    scenario.post("a");
+    scenario.post("b");
+    assert_eq!(bodies(&scenario.reserve(2)), ["a", "b"]);
+}
+
+#[test]
+fn a_touch_counts_but_does_not_move() {
+    let mut scenario = with_rule(2);
+    scenario.post("a");
+    let delivery = scenario.reserve_one();
+    let Ok(Answer::Touched(receipt)) = scenario.ask(touch(&delivery, None)) else {
+        panic!("a receipt")
+    };
+    scenario
+        .ask(Request::Release { queue: q(), target: receipt.into(), delay: Duration::ZERO })
+        .unwrap();
+    assert!(scenario.reserve(1).is_empty());
+    assert_eq!(scenario.peek(&name("dead")), ["a"]);
+}
+
+#[test]
+fn a_moved_message_starts_a_new_age_by_the_rules_of_its_new_queue() {
+    let mut scenario = with_rule(1);
+    let target =
+        QueueSettings { message_expiration: Some(100 * SECOND), ..QueueSettings::default() };
+    scenario.ask(Request::PutQueue { queue: name("dead"), settings: target }).unwrap();
+    scenario.post("a");
+    scenario.pass(1000 * SECOND);
+    fail(&mut scenario);
+    fail(&mut scenario);
+    scenario.pass(99 * SECOND);
+    assert_eq!(scenario.peek(&name("dead")), ["a"]);
+    scenario.pass(SECOND);
+    assert!(scenario.peek(&name("dead")).is_empty());
+}
+
+#[test]
+fn the_queue_for_dead_letters_is_created_with_the_rule() {
+    let mut scenario = with_rule(1);
+    assert!(scenario.peek(&name("dead")).is_empty());
+}
+
+#[test]
+fn the_queue_for_dead_letters_is_created_anew_if_it_was_deleted() {
+    let mut scenario = with_rule(1);
+    scenario.ask(Request::DeleteQueue { queue: name("dead") }).unwrap();
+    scenario.post("a");
+    fail(&mut scenario);
+    fail(&mut scenario);
+    assert_eq!(scenario.peek(&name("dead")), ["a"]);
+}
+
+#[test]
+fn a_rule_applies_to_messages_that_were_there_before_it() {
+    let mut scenario = Scenario::new();
+    scenario.post("a");
+    fail(&mut scenario);
+    scenario.ask(rule("q", Some("dead"), Some(1))).unwrap();
+    assert!(scenario.reserve(1).is_empty());
+    assert_eq!(scenario.peek(&name("dead")), ["a"]);
+}
+
+#[test]
+fn a_rule_without_a_number_allows_ten_reservations() {
+    let mut scenario = Scenario::new();
+    scenario.ask(rule("q", Some("dead"), None)).unwrap();
+    scenario.post("a");
+    assert_eq!((0..20).map(|_| fail(&mut scenario)).sum::<usize>(), 10);
+}
+
+#[test]
+fn a_rule_can_be_changed_in_part() {
+    let mut scenario = with_rule(5);
+    scenario.ask(rule("q", Some("other"), None)).unwrap();
+    scenario.ask(rule("q", None, Some(7))).unwrap();
+    let expected = DeadLetterSetting { queue: Some(name("other")), max_reservations: Some(7) };
+    assert_eq!(scenario.info(&q()).settings.dead_letter, Some(expected));
+}
+
+#[test]
+fn a_rule_can_be_switched_off() {
+    let mut scenario = with_rule(1);
+    scenario.ask(rule("q", None, None)).unwrap();
+    assert_eq!(scenario.info(&q()).settings.dead_letter, None);
+    scenario.post("a");
+    fail(&mut scenario);
+    assert_eq!(fail(&mut scenario), 1);
+}
+
+#[test]
+fn a_rule_without_a_queue_or_with_a_number_out_of_range_is_refused() {
+    let mut scenario = Scenario::new();
+    for (target, number) in [(None, Some(3)), (Some("dead"), Some(0)), (Some("dead"), Some(1001))] {
+        let answer = scenario.ask(rule("q", target, number));
+        assert!(matches!(answer, Err(Refusal::Invalid(_))), "{target:?} {number:?}: {answer:?}");
+    }
+    assert_eq!(scenario.ask(Request::GetQueue { queue: q() }), Err(Refusal::QueueNotFound));
+}
+
+#[test]
+fn dead_letters_must_not_go_round_in_a_circle() {
+    let mut scenario = Scenario::new();
+    scenario.ask(rule("a", Some("b"), None)).unwrap();
+    scenario.ask(rule("b", Some("c"), None)).unwrap();
+    for target in ["a", "b", "c"] {
+        let answer = scenario.ask(rule("c", Some(target), None));
+        assert!(matches!(answer, Err(Refusal::Invalid(_))), "to {target}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_push_queue_can_have_no_rule() {
+    let mut scenario = Scenario::new();
+    let settings = QueueSettings { kind: Some(QueueKind::Multicast), ..QueueSettings::default() };
+    scenario.ask(put(settings)).unwrap();
+    let answer = scenario.ask(rule("q", Some("dead"), None));
+    assert!(matches!(answer, Err(Refusal::Invalid(_))), "{answer:?}");
+}
+
+#[test]
+fn one_who_waits_for_dead_letters_is_served_by_a_move() {
+    let mut scenario = with_rule(1);
+    let waiter = scenario.start(Request::Reserve {
+        queue: name("dead"),
+        count: 1,
+        timeout: None,
+        wait: 20 * SECOND,
+        delete: false,
+    });
+    scenario.post("a");
+    fail(&mut scenario);
+    assert_eq!(scenario.given(waiter), None);
+    assert!(scenario.reserve(1).is_empty());
+    assert_eq!(scenario.given(waiter).unwrap().1[0].reserved_count, 2);
+}
+
+#[test]
+fn one_who_waits_keeps_its_place_when_only_dead_letters_come() {
+    let mut scenario = with_rule(1);
+    scenario.post("dead");
+    let held = scenario.reserve_one();
+    let first = scenario.start(waiting_reserve(1, 20 * SECOND));
+    let second = scenario.start(waiting_reserve(1, 20 * SECOND));
+    scenario.ask(release(&held, Duration::ZERO)).unwrap();
+    assert_eq!(scenario.peek(&name("dead")), ["dead"]);
+    scenario.post("a");
+    assert_eq!(bodies(&scenario.given(first).unwrap().1), ["a"]);
+    assert_eq!(scenario.given(second), None);
+}
+
+#[test]
+fn dead_letters_run_down_a_long_line_of_queues_to_those_who_wait() {
+    let mut scenario = Scenario::new();
+    let line: Vec<String> = (0..1000).map(|number| format!("q{number:04}")).collect();
+    for pair in line.windows(2) {
+        scenario.ask(rule(&pair[0], Some(&pair[1]), Some(1))).unwrap();
+    }
+    let wait = |queue: &str| Request::Reserve {
+        queue: name(queue),
+        count: 1,
+        timeout: Some(SECOND),
+        wait: 30 * SECOND,
+        delete: false,
+    };
+    let first = name(&line[0]);
+    let message = vec![new_message("a", Duration::ZERO)];
+    scenario.ask(Request::Post { queue: first, messages: message }).unwrap();
+    scenario.take(wait(&line[0]));
+    let waiters: Vec<_> = line.iter().map(|queue| scenario.start(wait(queue))).collect();
+    scenario.pass(SECOND);
+    let served: Vec<bool> =
+        waiters.into_iter().map(|waiter| scenario.given(waiter).is_some()).collect();
+    assert_eq!(served.iter().position(|served| *served), Some(999));
+}

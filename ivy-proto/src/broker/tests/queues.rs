@@ -1,0 +1,248 @@
+//! Queues: creation, settings, sizes, age, clearing, deletion and listing.
+
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::broker::{Answer, BrokerConfig, Refusal, Request};
+use crate::queue::{QueueKind, QueueSettings};
+
+fn patch(settings: QueueSettings) -> Request {
+    Request::PatchQueue { queue: q(), settings }
+}
+
+fn keeping(message_expiration: Duration) -> QueueSettings {
+    QueueSettings { message_expiration: Some(message_expiration), ..QueueSettings::default() }
+}
+
+fn leasing(message_timeout: Duration) -> QueueSettings {
+    QueueSettings { message_timeout: Some(message_timeout), ..QueueSettings::default() }
+}
+
+#[test]
+fn a_post_creates_the_queue_with_default_settings() {
+    let mut scenario = Scenario::new();
+    scenario.post("a");
+    let settings = scenario.info(&q()).settings;
+    assert_eq!(settings.kind, Some(QueueKind::Pull));
+    assert_eq!(settings.message_timeout, Some(60 * SECOND));
+    assert_eq!(settings.message_expiration, Some(604_800 * SECOND));
+    assert_eq!(settings.dead_letter, None);
+}
+
+#[test]
+fn only_posts_and_settings_create_a_queue() {
+    let mut scenario = Scenario::new();
+    scenario.post("a");
+    let target = held(&scenario.reserve_one());
+    let queue = name("missing");
+    let requests = [
+        Request::GetQueue { queue: queue.clone() },
+        Request::DeleteQueue { queue: queue.clone() },
+        Request::GetMessage { queue: queue.clone(), message: target.message.clone() },
+        Request::Peek { queue: queue.clone(), count: 1 },
+        Request::Delete { queue: queue.clone(), target: target.clone() },
+        Request::DeleteMany { queue: queue.clone(), targets: vec![target.clone()] },
+        Request::Clear { queue: queue.clone() },
+        Request::Touch { queue: queue.clone(), target: target.clone(), timeout: None },
+        Request::Release { queue, target, delay: Duration::ZERO },
+    ];
+    for request in requests {
+        assert_eq!(scenario.ask(request.clone()), Err(Refusal::QueueNotFound), "{request:?}");
+    }
+}
+
+#[test]
+fn a_patch_creates_a_missing_queue_unless_the_broker_is_strict() {
+    assert!(Scenario::new().ask(patch(QueueSettings::default())).is_ok());
+    let mut strict = Scenario::with(BrokerConfig::default().with_strict(true));
+    assert_eq!(strict.ask(patch(QueueSettings::default())), Err(Refusal::QueueNotFound));
+}
+
+#[test]
+fn put_and_patch_change_only_what_is_given() {
+    let requests: [fn(QueueSettings) -> Request; 2] = [put, patch];
+    for request in requests {
+        let mut scenario = Scenario::new();
+        scenario.ask(put(keeping(100 * SECOND))).unwrap();
+        scenario.ask(request(leasing(5 * SECOND))).unwrap();
+        let settings = scenario.info(&q()).settings;
+        assert_eq!(settings.message_expiration, Some(100 * SECOND));
+        assert_eq!(settings.message_timeout, Some(5 * SECOND));
+    }
+}
+
+#[test]
+fn settings_of_zero_count_as_not_given() {
+    let mut scenario = Scenario::new();
+    let settings = QueueSettings {
+        message_timeout: Some(Duration::ZERO),
+        message_expiration: Some(Duration::ZERO),
+        ..QueueSettings::default()
+    };
+    scenario.ask(put(settings)).unwrap();
+    assert_eq!(scenario.info(&q()).settings.message_timeout, Some(60 * SECOND));
+    assert_eq!(scenario.info(&q()).settings.message_expiration, Some(604_800 * SECOND));
+}
+
+#[test]
+fn the_kind_of_a_queue_is_fixed() {
+    let mut scenario = Scenario::new();
+    let kind = |kind| QueueSettings { kind: Some(kind), ..QueueSettings::default() };
+    scenario.ask(put(kind(QueueKind::Unicast))).unwrap();
+    assert!(scenario.ask(put(kind(QueueKind::Unicast))).is_ok());
+    assert_eq!(scenario.ask(put(kind(QueueKind::Pull))), Err(Refusal::KindIsFixed));
+    assert_eq!(scenario.ask(patch(kind(QueueKind::Pull))), Err(Refusal::KindIsFixed));
+}
+
+#[test]
+fn the_size_counts_messages_in_every_state() {
+    let mut scenario = Scenario::new();
+    scenario.post("reserved");
+    scenario.reserve_one();
+    scenario.post("ready");
+    scenario.post_delayed("delayed", 5 * SECOND);
+    assert_eq!(scenario.size(), 3);
+}
+
+#[test]
+fn the_total_never_falls() {
+    let mut scenario = Scenario::new();
+    let id = scenario.post("a");
+    scenario.ask(delete(unheld(&id))).unwrap();
+    scenario.post("b");
+    scenario.ask(Request::Clear { queue: q() }).unwrap();
+    let info = scenario.info(&q());
+    assert_eq!((info.size, info.total_messages), (Some(0), Some(2)));
+}
+
+#[test]
+fn a_message_expires_in_whatever_state_by_its_age_since_the_post() {
+    let mut scenario = Scenario::new();
+    scenario.ask(put(keeping(100 * SECOND))).unwrap();
+    scenario.post("reserved");
+    let delivery = scenario
+        .take(Request::Reserve {
+            queue: q(),
+            count: 1,
+            timeout: Some(1000 * SECOND),
+            wait: Duration::ZERO,
+            delete: false,
+        })
+        .remove(0);
+    scenario.post("ready");
+    scenario.post_delayed("delayed", 1000 * SECOND);
+    scenario.pass(100 * SECOND - Duration::from_nanos(1));
+    assert_eq!(scenario.size(), 3);
+    scenario.pass(Duration::from_nanos(1));
+    assert_eq!(scenario.size(), 0);
+    assert_eq!(scenario.ask(delete(held(&delivery))), Err(Refusal::MessageNotFound));
+}
+
+#[test]
+fn a_message_that_comes_back_at_the_end_of_its_age_is_not_given_to_anybody() {
+    let mut scenario = Scenario::new();
+    scenario.ask(put(keeping(10 * SECOND))).unwrap();
+    scenario.post_delayed("a", 10 * SECOND);
+    let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
+    scenario.pass(20 * SECOND);
+    assert_eq!(scenario.given(waiter), Some((20 * SECOND, Vec::new())));
+}
+
+#[test]
+fn another_age_applies_to_later_posts_only() {
+    let mut scenario = Scenario::new();
+    scenario.ask(put(keeping(10 * SECOND))).unwrap();
+    scenario.post("before");
+    scenario.ask(put(keeping(100 * SECOND))).unwrap();
+    scenario.post("after");
+    scenario.pass(10 * SECOND);
+    assert_eq!(scenario.peek(&q()), ["after"]);
+}
+
+#[test]
+fn another_lease_applies_to_the_next_reserve() {
+    let mut scenario = Scenario::new();
+    scenario.post("a");
+    scenario.ask(patch(leasing(5 * SECOND))).unwrap();
+    scenario.reserve_one();
+    scenario.pass(5 * SECOND);
+    scenario.reserve_one();
+}
+
+#[test]
+fn a_cleared_queue_has_no_messages_in_any_state() {
+    let mut scenario = Scenario::new();
+    scenario.post("reserved");
+    let delivery = scenario.reserve_one();
+    scenario.post("ready");
+    scenario.post_delayed("delayed", 5 * SECOND);
+    assert_eq!(scenario.ask(Request::Clear { queue: q() }), Ok(Answer::Cleared));
+    scenario.pass(100 * SECOND);
+    assert!(scenario.reserve(10).is_empty());
+    assert_eq!(scenario.ask(delete(held(&delivery))), Err(Refusal::MessageNotFound));
+    assert_eq!(scenario.size(), 0);
+}
+
+#[test]
+fn a_deleted_queue_is_gone_with_its_messages_and_settings() {
+    let mut scenario = Scenario::new();
+    scenario.ask(put(leasing(5 * SECOND))).unwrap();
+    scenario.post("a");
+    assert_eq!(scenario.ask(Request::DeleteQueue { queue: q() }), Ok(Answer::QueueDeleted));
+    assert_eq!(scenario.ask(reserve(1)), Err(Refusal::QueueNotFound));
+    scenario.post("b");
+    assert_eq!(scenario.peek(&q()), ["b"]);
+    let info = scenario.info(&q());
+    assert_eq!(info.total_messages, Some(1));
+    assert_eq!(info.settings.message_timeout, Some(60 * SECOND));
+}
+
+fn listed(prefix: &str, previous: &str, per_page: usize) -> Vec<String> {
+    let mut scenario = Scenario::new();
+    for queue in ["b", "ab", "a", "Z", "abc", "é"] {
+        let settings = QueueSettings::default();
+        scenario.ask(Request::PutQueue { queue: name(queue), settings }).unwrap();
+    }
+    let (prefix, previous) = (prefix.to_owned(), previous.to_owned());
+    match scenario.ask(Request::ListQueues { prefix, previous, per_page }) {
+        Ok(Answer::Queues(names)) => names.iter().map(|name| name.as_str().to_owned()).collect(),
+        other => panic!("not a list: {other:?}"),
+    }
+}
+
+#[test]
+fn queues_are_listed_in_the_order_of_their_bytes() {
+    assert_eq!(listed("", "", 30), ["Z", "a", "ab", "abc", "b", "é"]);
+}
+
+#[test]
+fn a_page_starts_after_the_previous_name_whether_it_exists_or_not() {
+    assert_eq!(listed("", "ab", 2), ["abc", "b"]);
+    assert_eq!(listed("", "aa", 2), ["ab", "abc"]);
+    assert_eq!(listed("", "\u{0}", 1), ["Z"]);
+    assert!(listed("", "\u{10ffff}", 30).is_empty());
+}
+
+#[test]
+fn a_list_can_be_limited_to_a_prefix() {
+    assert_eq!(listed("a", "", 30), ["a", "ab", "abc"]);
+    assert_eq!(listed("a", "ab", 30), ["abc"]);
+    assert_eq!(listed("ab", "a", 30), ["ab", "abc"]);
+    assert!(listed("a", "b", 30).is_empty());
+}
+
+#[test]
+fn a_page_has_one_to_a_hundred_names_whatever_is_asked() {
+    let mut scenario = Scenario::new();
+    for number in 0..101 {
+        let settings = QueueSettings::default();
+        let queue = name(&format!("q{number}"));
+        scenario.ask(Request::PutQueue { queue, settings }).unwrap();
+    }
+    for (asked, expected) in [(0, 1), (101, 100), (usize::MAX, 100)] {
+        let list =
+            Request::ListQueues { prefix: String::new(), previous: String::new(), per_page: asked };
+        let Ok(Answer::Queues(names)) = scenario.ask(list) else { panic!("a list") };
+        assert_eq!(names.len(), expected, "{asked}");
+    }
+}

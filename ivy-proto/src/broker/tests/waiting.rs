@@ -1,0 +1,201 @@
+//! Reserves that wait.
+
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::Misuse;
+use crate::broker::{Answer, Input, Refusal, Request, RequestId};
+use crate::queue::QueueSettings;
+
+fn with_queue() -> Scenario {
+    let mut scenario = Scenario::new();
+    scenario.ask(put(QueueSettings::default())).unwrap();
+    scenario
+}
+
+#[test]
+fn a_waiting_reserve_is_answered_by_a_post() {
+    let mut scenario = with_queue();
+    let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
+    scenario.pass(5 * SECOND);
+    assert_eq!(scenario.given(waiter), None);
+    scenario.post("a");
+    let (at, deliveries) = scenario.given(waiter).unwrap();
+    assert_eq!((at, bodies(&deliveries)), (5 * SECOND, vec!["a"]));
+}
+
+#[test]
+fn a_waiting_reserve_is_answered_when_a_delay_ends() {
+    let mut scenario = with_queue();
+    scenario.post_delayed("a", 3 * SECOND);
+    let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
+    scenario.pass(10 * SECOND);
+    let (at, deliveries) = scenario.given(waiter).unwrap();
+    assert_eq!((at, bodies(&deliveries)), (3 * SECOND, vec!["a"]));
+}
+
+#[test]
+fn a_waiting_reserve_is_answered_when_a_lease_ends() {
+    let mut scenario = with_queue();
+    scenario.post("a");
+    scenario.reserve_one();
+    scenario.pass(50 * SECOND);
+    let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
+    scenario.pass(20 * SECOND);
+    assert_eq!(scenario.given(waiter).unwrap().0, 60 * SECOND);
+}
+
+#[test]
+fn a_waiting_reserve_is_answered_by_a_release() {
+    let mut scenario = with_queue();
+    scenario.post("a");
+    let delivery = scenario.reserve_one();
+    let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
+    scenario.ask(release(&delivery, Duration::ZERO)).unwrap();
+    assert_eq!(scenario.given(waiter).unwrap().1[0].reserved_count, 2);
+}
+
+#[test]
+fn a_waiting_reserve_is_answered_empty_when_its_time_is_over() {
+    let mut scenario = with_queue();
+    let waiter = scenario.start(waiting_reserve(1, 3 * SECOND));
+    scenario.pass(10 * SECOND);
+    assert_eq!(scenario.given(waiter), Some((3 * SECOND, Vec::new())));
+}
+
+#[test]
+fn a_message_that_becomes_ready_at_the_end_of_the_wait_is_still_given() {
+    let mut scenario = with_queue();
+    scenario.post_delayed("a", 3 * SECOND);
+    let waiter = scenario.start(waiting_reserve(1, 3 * SECOND));
+    scenario.pass(3 * SECOND);
+    assert_eq!(bodies(&scenario.given(waiter).unwrap().1), ["a"]);
+}
+
+#[test]
+fn a_waiting_reserve_takes_the_first_that_comes_and_does_not_wait_for_more() {
+    let mut scenario = with_queue();
+    let waiter = scenario.start(waiting_reserve(10, 20 * SECOND));
+    scenario.post("a");
+    scenario.post("b");
+    assert_eq!(bodies(&scenario.given(waiter).unwrap().1), ["a"]);
+    assert_eq!(scenario.peek(&q()), ["b"]);
+}
+
+#[test]
+fn who_came_first_is_served_first() {
+    let mut scenario = with_queue();
+    let waiters: Vec<RequestId> =
+        (0..3).map(|_| scenario.start(waiting_reserve(1, 20 * SECOND))).collect();
+    for (waiter, body) in waiters.into_iter().zip(["a", "b", "c"]) {
+        scenario.post(body);
+        assert_eq!(bodies(&scenario.given(waiter).unwrap().1), [body]);
+    }
+}
+
+#[test]
+fn one_post_of_several_messages_serves_several_who_wait() {
+    let mut scenario = with_queue();
+    let waiters: Vec<RequestId> =
+        (0..3).map(|_| scenario.start(waiting_reserve(2, 20 * SECOND))).collect();
+    let messages = ["a", "b", "c"].map(|body| new_message(body, Duration::ZERO)).to_vec();
+    scenario.ask(Request::Post { queue: q(), messages }).unwrap();
+    let given = waiters.into_iter().map(|waiter| scenario.given(waiter));
+    let counts: Vec<Option<usize>> =
+        given.map(|given| given.map(|(_, deliveries)| deliveries.len())).collect();
+    assert_eq!(counts, [Some(2), Some(1), None]);
+}
+
+#[test]
+fn the_lease_of_one_who_waited_counts_from_the_answer() {
+    let mut scenario = with_queue();
+    scenario.start(waiting_reserve(1, 20 * SECOND));
+    scenario.pass(15 * SECOND);
+    scenario.post("a");
+    scenario.pass(59 * SECOND);
+    assert!(scenario.reserve(1).is_empty());
+    scenario.pass(SECOND);
+    scenario.reserve_one();
+}
+
+#[test]
+fn a_reserve_that_waits_can_delete_what_it_gets() {
+    let mut scenario = with_queue();
+    let waiter = scenario.start(Request::Reserve {
+        queue: q(),
+        count: 1,
+        timeout: None,
+        wait: 20 * SECOND,
+        delete: true,
+    });
+    scenario.post("a");
+    assert_eq!(bodies(&scenario.given(waiter).unwrap().1), ["a"]);
+    assert_eq!(scenario.size(), 0);
+}
+
+#[test]
+fn a_reserve_on_a_missing_queue_does_not_wait() {
+    let answer = Scenario::new().ask(waiting_reserve(1, 20 * SECOND));
+    assert_eq!(answer, Err(Refusal::QueueNotFound));
+}
+
+#[test]
+fn those_who_wait_are_told_when_their_queue_is_deleted() {
+    let mut scenario = with_queue();
+    let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
+    assert_eq!(scenario.ask(Request::DeleteQueue { queue: q() }), Ok(Answer::QueueDeleted));
+    assert_eq!(scenario.answer(waiter), Some((Duration::ZERO, Err(Refusal::QueueNotFound))));
+}
+
+#[test]
+fn a_cleared_queue_keeps_those_who_wait() {
+    let mut scenario = with_queue();
+    scenario.post_delayed("a", 5 * SECOND);
+    let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
+    scenario.ask(Request::Clear { queue: q() }).unwrap();
+    scenario.post("b");
+    assert_eq!(bodies(&scenario.given(waiter).unwrap().1), ["b"]);
+}
+
+#[test]
+fn who_abandons_a_wait_gets_no_message_and_no_answer() {
+    let mut scenario = with_queue();
+    let gone = scenario.start(waiting_reserve(1, 20 * SECOND));
+    let still_there = scenario.start(waiting_reserve(1, 20 * SECOND));
+    scenario.abandon(gone);
+    scenario.post("a");
+    scenario.pass(60 * SECOND);
+    assert_eq!(scenario.answer(gone), None);
+    assert_eq!(bodies(&scenario.given(still_there).unwrap().1), ["a"]);
+}
+
+#[test]
+fn what_was_already_reserved_stays_reserved_when_its_asker_leaves() {
+    let mut scenario = with_queue();
+    scenario.post("a");
+    let id = scenario.start(reserve(1));
+    scenario.abandon(id);
+    assert!(scenario.reserve(1).is_empty());
+}
+
+#[test]
+fn the_id_of_a_waiting_reserve_cannot_be_used_again() {
+    let mut scenario = with_queue();
+    let id = scenario.start(waiting_reserve(1, 20 * SECOND));
+    let second = Input::Request(id, Request::Clear { queue: q() });
+    let now = scenario.now;
+    assert_eq!(scenario.broker.handle_input(second, now), Err(Misuse::RequestInUse(id)));
+    scenario.post("a");
+    assert_eq!(bodies(&scenario.given(id).unwrap().1), ["a"]);
+}
+
+#[test]
+fn a_late_tick_gives_what_became_ready_and_grants_the_lease_from_then() {
+    let mut scenario = with_queue();
+    scenario.post_delayed("a", 3 * SECOND);
+    let waiter = scenario.start(waiting_reserve(1, 10 * SECOND));
+    scenario.jump(100 * SECOND);
+    assert_eq!(bodies(&scenario.given(waiter).unwrap().1), ["a"]);
+    scenario.pass(59 * SECOND);
+    assert!(scenario.reserve(1).is_empty());
+}
