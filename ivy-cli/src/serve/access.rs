@@ -1,0 +1,132 @@
+//! Who may ask: the one project that the server has, and the one token that it accepts.
+
+use std::fmt;
+use std::str::FromStr;
+
+use hyper::header::{AUTHORIZATION, HeaderMap};
+
+use super::route::Query;
+
+/// The project whose queues are served, and the token that opens it.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    pub(crate) project: ProjectId,
+    pub(crate) token: Token,
+}
+
+/// A project's id: letters, digits and `-._~`, so that it needs no quoting anywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProjectId(String);
+
+/// A token, of the same characters. Its `Debug` does not tell it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Token(String);
+
+/// The text cannot be used as it is in an address, a header and a shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it must not be empty, and can have letters, digits and -._~ only")]
+pub(crate) struct InvalidText;
+
+impl Access {
+    /// Whether a request may see this project: its header or its query must give the token.
+    pub(crate) fn allows(&self, project: &str, headers: &HeaderMap, query: &Query) -> bool {
+        let header = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+        let header = header.and_then(|value| value.strip_prefix(b"OAuth "));
+        let given = header.map(<[u8]>::trim_ascii).or(query.get("oauth").map(str::as_bytes));
+        project == self.project.0 && given == Some(self.token.0.as_bytes())
+    }
+}
+
+impl ProjectId {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Token {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+impl FromStr for ProjectId {
+    type Err = InvalidText;
+
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        unreserved(text).map(ProjectId)
+    }
+}
+
+impl FromStr for Token {
+    type Err = InvalidText;
+
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        unreserved(text).map(Token)
+    }
+}
+
+/// The text, if it has only characters that RFC 3986 calls unreserved.
+fn unreserved(text: &str) -> Result<String, InvalidText> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if text.is_empty() || !text.bytes().all(fits) { Err(InvalidText) } else { Ok(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(project: &str, header: Option<&str>, query: &str) -> bool {
+        let access = Access { project: "p".parse().unwrap(), token: "t".parse().unwrap() };
+        let mut headers = HeaderMap::new();
+        if let Some(header) = header {
+            headers.insert(AUTHORIZATION, header.parse().unwrap());
+        }
+        access.allows(project, &headers, &Query::parse(Some(query)))
+    }
+
+    #[test]
+    fn the_token_is_taken_from_the_header_or_from_the_query() {
+        assert!(allows("p", Some("OAuth t"), ""));
+        assert!(allows("p", None, "oauth=t"));
+        assert!(allows("p", Some("OAuth t"), "oauth=t"), "some clients give both");
+        assert!(allows("p", Some("Basic x"), "oauth=t"), "a webhook may have a header of its own");
+    }
+
+    #[test]
+    fn another_token_or_project_is_refused() {
+        for (project, header, query) in [
+            ("p", None, ""),
+            ("p", None, "oauth="),
+            ("p", None, "oauth=T"),
+            ("p", Some("OAuth aaaaaa"), ""),
+            ("p", Some("OAuth aaaaaa"), "oauth=t"),
+            ("p", Some("oauth t"), ""),
+            ("p", Some("Bearer t"), ""),
+            ("p", Some("t"), ""),
+            ("q", Some("OAuth t"), ""),
+            ("", Some("OAuth t"), ""),
+        ] {
+            assert!(!allows(project, header, query), "{project} {header:?} {query}");
+        }
+    }
+
+    #[test]
+    fn what_would_need_quoting_is_no_project_and_no_token() {
+        for text in ["", "a b", "a'b", "a/b", "a%20b", "ä", "a\n"] {
+            assert_eq!(text.parse::<ProjectId>(), Err(InvalidText), "{text:?}");
+            assert_eq!(text.parse::<Token>(), Err(InvalidText), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_told_by_its_debug() {
+        let token: Token = "secret".parse().unwrap();
+        assert_eq!(format!("{token:?}"), "Token");
+    }
+}

@@ -1,0 +1,241 @@
+//! Answers: what a call's outcome looks like in HTTP.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use ivy_proto::broker::{Answer, Delivery, View};
+use ivy_proto::queue::{QueueInfo, QueueKind};
+use ivy_proto::{MessageId, QueueName, Receipt};
+use serde::Serialize;
+
+use super::alerts::Alerts;
+use super::failure::Failure;
+use super::push::Push;
+use super::state::{Extras, Outcome, Reply};
+
+/// A status, and a JSON text as the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) status: StatusCode,
+    pub(crate) allow: Option<&'static str>,
+    pub(crate) body: Bytes,
+    /// Whether it is about an array of messages.
+    pub(crate) has_messages: bool,
+}
+
+impl Told {
+    /// Puts an outcome into words. Only 200 and 201 stand for success.
+    pub(crate) fn new(outcome: Outcome, project: &str) -> Self {
+        match outcome {
+            Ok(reply) => Told::reply(reply, project),
+            Err(failure) => Told::failure(failure),
+        }
+    }
+
+    /// Puts a failure into words.
+    pub(crate) fn failure(failure: Failure) -> Self {
+        let Failure { status, message, allow } = failure;
+        Told { allow, ..json(status, &Message { msg: message }) }
+    }
+
+    fn reply(reply: Reply, project: &str) -> Self {
+        match reply {
+            Reply::Answer(answer) => Told::answer(answer, project),
+            Reply::Queue(info, extras) => {
+                ok(&QueueRoot { queue: Queue::new(project, &info, &extras) })
+            }
+            Reply::Done(words) => ok(&said(words)),
+            Reply::NotPushed => ok(&Subscribers { subscribers: [] }),
+        }
+    }
+
+    fn answer(answer: Answer, project: &str) -> Self {
+        match answer {
+            Answer::Posted(ids) => json(
+                StatusCode::CREATED,
+                &Posted {
+                    ids: ids.iter().map(MessageId::as_str).collect(),
+                    msg: "Messages put on queue.",
+                },
+            ),
+            Answer::Reserved(deliveries) => messages(deliveries.iter().map(Reserved::new)),
+            Answer::Message(view) => ok(&MessageRoot { message: Viewed::new(&view) }),
+            Answer::Peeked(views) => messages(views.iter().map(Viewed::new)),
+            Answer::Deleted => ok(&said("Deleted")),
+            Answer::Cleared => ok(&said("Cleared")),
+            Answer::Touched(Receipt { reservation, .. }) => {
+                ok(&Touched { reservation_id: reservation.as_str(), msg: "Touched" })
+            }
+            Answer::Released => ok(&said("Released")),
+            Answer::Queue(info) => {
+                let extras = Extras::default();
+                ok(&QueueRoot { queue: Queue::new(project, &info, &extras) })
+            }
+            // With a full stop, unlike all the others.
+            Answer::QueueDeleted => ok(&said("Deleted.")),
+            Answer::Queues(names) => ok(&Queues { queues: names.iter().map(Named::new).collect() }),
+        }
+    }
+}
+
+fn ok(body: &impl Serialize) -> Told {
+    json(StatusCode::OK, body)
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Told {
+    let body = serde_json::to_vec(body).expect("texts, numbers and lists of them are always JSON");
+    Told { status, allow: None, body: body.into(), has_messages: false }
+}
+
+fn messages(messages: impl Iterator<Item = impl Serialize>) -> Told {
+    Told { has_messages: true, ..ok(&Messages { messages: messages.collect() }) }
+}
+
+fn said(words: &'static str) -> Message {
+    Message { msg: Cow::Borrowed(words) }
+}
+
+#[derive(Serialize)]
+struct Message {
+    msg: Cow<'static, str>,
+}
+
+#[derive(Serialize)]
+struct Posted<'a> {
+    ids: Vec<&'a str>,
+    msg: &'static str,
+}
+
+#[derive(Serialize)]
+struct Touched<'a> {
+    reservation_id: &'a str,
+    msg: &'static str,
+}
+
+#[derive(Serialize)]
+struct Messages<T> {
+    messages: Vec<T>,
+}
+
+#[derive(Serialize)]
+struct MessageRoot<'a> {
+    message: Viewed<'a>,
+}
+
+#[derive(Serialize)]
+struct Reserved<'a> {
+    id: &'a str,
+    body: &'a str,
+    reserved_count: u32,
+    reservation_id: &'a str,
+}
+
+impl<'a> Reserved<'a> {
+    fn new(delivery: &'a Delivery) -> Self {
+        Reserved {
+            id: delivery.message.as_str(),
+            body: delivery.body.as_str(),
+            reserved_count: delivery.reserved_count,
+            reservation_id: delivery.reservation.as_str(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Viewed<'a> {
+    id: &'a str,
+    body: &'a str,
+    reserved_count: u32,
+}
+
+impl<'a> Viewed<'a> {
+    fn new(view: &'a View) -> Self {
+        Viewed {
+            id: view.message.as_str(),
+            body: view.body.as_str(),
+            reserved_count: view.reserved_count,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Subscribers {
+    subscribers: [(); 0],
+}
+
+#[derive(Serialize)]
+struct Queues<'a> {
+    queues: Vec<Named<'a>>,
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
+}
+
+impl<'a> Named<'a> {
+    fn new(name: &'a QueueName) -> Self {
+        Named { name: name.as_str() }
+    }
+}
+
+#[derive(Serialize)]
+struct QueueRoot<'a> {
+    queue: Queue<'a>,
+}
+
+#[derive(Serialize)]
+struct Queue<'a> {
+    project_id: &'a str,
+    name: &'a str,
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_timeout: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_expiration: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_messages: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    push: Option<&'a Push>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letter: Option<DeadLetter<'a>>,
+    #[serde(skip_serializing_if = "Alerts::is_empty")]
+    alerts: &'a Alerts,
+}
+
+#[derive(Serialize)]
+struct DeadLetter<'a> {
+    queue_name: &'a str,
+    max_reservations: Option<u32>,
+}
+
+impl<'a> Queue<'a> {
+    fn new(project: &'a str, info: &'a QueueInfo, extras: &'a Extras) -> Self {
+        let settings = &info.settings;
+        let rule = settings.dead_letter.as_ref();
+        Queue {
+            project_id: project,
+            name: info.name.as_str(),
+            r#type: match settings.kind {
+                Some(QueueKind::Multicast) => "multicast",
+                Some(QueueKind::Unicast) => "unicast",
+                _ => "pull",
+            },
+            message_timeout: settings.message_timeout.map(|time| time.as_secs()),
+            message_expiration: settings.message_expiration.map(|time| time.as_secs()),
+            size: info.size,
+            total_messages: info.total_messages,
+            push: extras.push.as_ref(),
+            dead_letter: rule.and_then(|rule| {
+                Some(DeadLetter {
+                    queue_name: rule.queue.as_ref()?.as_str(),
+                    max_reservations: rule.max_reservations,
+                })
+            }),
+            alerts: &extras.alerts,
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Requests: what a verb, an address and a body ask for.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Method;
+use ivy_proto::broker::{Request, Target};
+use ivy_proto::queue::{Body, DeadLetterSetting, NewMessage, QueueKind, QueueSettings};
+use ivy_proto::{MessageId, QueueName, ReservationId};
+use serde_json::Value;
+
+use super::alerts::{self, AlertsChange, NewAlert};
+use super::failure::Failure;
+use super::fields::Fields;
+use super::push::{self, PushUpdate, SubscribersChange};
+use super::route::{Query, Resource};
+
+/// The names in a page of a list of queues, if the request does not say.
+const PAGE: usize = 30;
+
+/// What is asked for: what the broker does by itself, and what the server adds to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// The broker is asked, and its answer told as it is.
+    Broker(Request),
+    /// Tell a queue's settings, with its sizes or without.
+    GetQueue { queue: QueueName, sizes: bool },
+    /// Merge settings into a queue, creating it if the verb may.
+    UpdateQueue { queue: QueueName, update: QueueUpdate, verb: UpdateVerb },
+    /// Delete a queue, its messages and its settings.
+    DeleteQueue { queue: QueueName },
+    /// Change a queue's subscribers.
+    Subscribers { queue: QueueName, change: SubscribersChange },
+    /// Change a queue's alerts.
+    Alerts { queue: QueueName, change: AlertsChange },
+    /// Tell to whom a message was pushed.
+    PushStatus { queue: QueueName, message: MessageId },
+}
+
+/// How a queue is updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UpdateVerb {
+    /// Creates a missing queue, and does not tell sizes.
+    Put,
+    /// May refuse a missing queue, and tells sizes.
+    Patch,
+}
+
+/// Settings of a queue that are to change: those that the broker keeps, and others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct QueueUpdate {
+    pub(crate) settings: QueueSettings,
+    pub(crate) push: Option<PushUpdate>,
+    pub(crate) alerts: Option<Vec<NewAlert>>,
+}
+
+impl Call {
+    /// Reads a request. Every verb may come with a body or without; what is not known is ignored.
+    pub(crate) fn read(
+        method: &Method,
+        resource: Resource,
+        query: &Query,
+        body: &Bytes,
+        strict: bool,
+    ) -> Result<Call, Failure> {
+        let fields = || Fields::parse(body, strict);
+        Ok(match (method, resource) {
+            (&Method::GET, Resource::Queues) => Call::Broker(list(query)?),
+            (&Method::PUT, Resource::Queue(queue)) => {
+                Call::UpdateQueue { queue, update: update(fields()?)?, verb: UpdateVerb::Put }
+            }
+            (&Method::PATCH, Resource::Queue(queue)) => {
+                Call::UpdateQueue { queue, update: update(fields()?)?, verb: UpdateVerb::Patch }
+            }
+            (&Method::GET, Resource::Queue(queue)) => Call::GetQueue { queue, sizes: true },
+            (&Method::GET, Resource::QueueInfo(queue)) => Call::GetQueue { queue, sizes: false },
+            (&Method::DELETE, Resource::Queue(queue)) => Call::DeleteQueue { queue },
+            (&Method::POST, Resource::Messages(queue)) => Call::Broker(post(queue, fields()?)?),
+            (&Method::POST, Resource::Webhook(queue)) => Call::Broker(webhook(queue, body)?),
+            (&Method::GET, Resource::Messages(queue)) => {
+                let count = match query.whole("n")? {
+                    0 => fields()?.count("n")?,
+                    count => count,
+                };
+                Call::Broker(Request::Peek { queue, count })
+            }
+            (&Method::DELETE, Resource::Messages(queue)) => {
+                Call::Broker(delete_many(queue, fields()?)?)
+            }
+            (&Method::POST, Resource::Reservations(queue)) => {
+                Call::Broker(reserve(queue, fields()?)?)
+            }
+            (&Method::GET, Resource::Message(queue, message)) => {
+                Call::Broker(Request::GetMessage { queue, message })
+            }
+            (&Method::DELETE, Resource::Message(queue, message)) => {
+                let target = target(message, &mut fields()?)?;
+                Call::Broker(Request::Delete { queue, target })
+            }
+            (&Method::POST, Resource::Touch(queue, message)) => {
+                Call::Broker(touch(queue, message, fields()?)?)
+            }
+            (&Method::POST, Resource::Release(queue, message)) => {
+                Call::Broker(release(queue, message, fields()?)?)
+            }
+            (&Method::GET, Resource::PushStatus(queue, message)) => {
+                Call::PushStatus { queue, message }
+            }
+            (&Method::POST, Resource::Subscribers(queue)) => {
+                let change = SubscribersChange::Add(push::required_subscribers(fields()?)?);
+                Call::Subscribers { queue, change }
+            }
+            (&Method::PUT, Resource::Subscribers(queue)) => {
+                let change = SubscribersChange::Replace(push::required_subscribers(fields()?)?);
+                Call::Subscribers { queue, change }
+            }
+            (&Method::DELETE, Resource::Subscribers(queue)) => {
+                let change = SubscribersChange::Remove(push::required_names(fields()?)?);
+                Call::Subscribers { queue, change }
+            }
+            (&Method::POST, Resource::Alerts(queue)) => {
+                let change = AlertsChange::Add(alerts::required_alerts(fields()?)?);
+                Call::Alerts { queue, change }
+            }
+            (&Method::PUT, Resource::Alerts(queue)) => {
+                let change = AlertsChange::Replace(alerts::required_alerts(fields()?)?);
+                Call::Alerts { queue, change }
+            }
+            (&Method::DELETE, Resource::Alerts(queue)) => {
+                let change = AlertsChange::Remove(alerts::required_ids(fields()?)?);
+                Call::Alerts { queue, change }
+            }
+            (&Method::DELETE, Resource::Alert(queue, id)) => {
+                Call::Alerts { queue, change: AlertsChange::Remove(vec![id]) }
+            }
+            (_, resource) => return Err(Failure::wrong_verb(resource.verbs())),
+        })
+    }
+}
+
+fn list(query: &Query) -> Result<Request, Failure> {
+    let per_page = match query.whole("per_page")? {
+        0 => PAGE,
+        names => names,
+    };
+    let text = |key| query.get(key).unwrap_or_default().to_owned();
+    Ok(Request::ListQueues { prefix: text("prefix"), previous: text("previous"), per_page })
+}
+
+fn update(mut fields: Fields) -> Result<QueueUpdate, Failure> {
+    let Some(mut queue) = fields.object("queue")? else { return Ok(QueueUpdate::default()) };
+    let mut settings = QueueSettings::default();
+    settings.kind = match queue.filled_text("type")?.as_deref() {
+        None => None,
+        Some("pull") => Some(QueueKind::Pull),
+        Some("multicast") => Some(QueueKind::Multicast),
+        Some("unicast") => Some(QueueKind::Unicast),
+        Some(_) => {
+            return Err(Failure::bad_request("type must be pull, multicast or unicast"));
+        }
+    };
+    settings.message_timeout = queue.seconds("message_timeout")?;
+    settings.message_expiration = queue.seconds("message_expiration")?;
+    settings.dead_letter = match queue.object("dead_letter")? {
+        Some(rule) => dead_letter(rule)?,
+        None => None,
+    };
+    let push = queue.object("push")?.map(PushUpdate::read).transpose()?;
+    Ok(QueueUpdate { settings, push, alerts: alerts::read_alerts(&mut queue)? })
+}
+
+/// A rule with an empty name switches dead letters off; one that says nothing changes nothing.
+fn dead_letter(mut rule: Fields) -> Result<Option<DeadLetterSetting>, Failure> {
+    let max_reservations = rule.whole("max_reservations")?.filter(|number| *number > 0);
+    let max_reservations = max_reservations.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+    Ok(match rule.text("queue_name")?.as_deref() {
+        Some("") => Some(DeadLetterSetting { queue: None, max_reservations: None }),
+        Some(name) => {
+            let queue = QueueName::new(name).map_err(|error| {
+                Failure::bad_request(format!("Invalid dead_letter queue_name: {error}"))
+            })?;
+            Some(DeadLetterSetting { queue: Some(queue), max_reservations })
+        }
+        None => max_reservations.map(|_| DeadLetterSetting { queue: None, max_reservations }),
+    })
+}
+
+fn post(queue: QueueName, mut fields: Fields) -> Result<Request, Failure> {
+    let messages = fields.objects("messages")?;
+    let messages = messages.ok_or_else(|| Failure::bad_request("messages are required"))?;
+    let messages = messages.into_iter().map(new_message).collect::<Result<_, _>>()?;
+    Ok(Request::Post { queue, messages })
+}
+
+fn new_message(mut fields: Fields) -> Result<NewMessage, Failure> {
+    let body = fields.text("body")?;
+    let body = body.ok_or_else(|| Failure::bad_request("A message needs a body"))?;
+    let delay = fields.seconds("delay")?.unwrap_or_default();
+    Ok(NewMessage { body: Body::new(body), delay })
+}
+
+/// Whatever is posted there becomes a message, unchanged.
+fn webhook(queue: QueueName, body: &Bytes) -> Result<Request, Failure> {
+    let body = std::str::from_utf8(body)
+        .map_err(|_| Failure::bad_request("The body of a message must be UTF-8"))?;
+    let message = NewMessage { body: Body::new(body), delay: Duration::ZERO };
+    Ok(Request::Post { queue, messages: vec![message] })
+}
+
+fn reserve(queue: QueueName, mut fields: Fields) -> Result<Request, Failure> {
+    Ok(Request::Reserve {
+        queue,
+        count: fields.count("n")?,
+        timeout: fields.seconds("timeout")?,
+        wait: fields.seconds("wait")?.unwrap_or_default(),
+        delete: fields.flag("delete")?.unwrap_or_default(),
+    })
+}
+
+/// With `ids`, the messages of these ids; without the key, all messages.
+fn delete_many(queue: QueueName, mut fields: Fields) -> Result<Request, Failure> {
+    if !fields.has("ids") {
+        return Ok(Request::Clear { queue });
+    }
+    // Neither `null` nor an empty list can mean all: too much would be lost by a mistake.
+    let targets = match fields.array("ids")? {
+        Some(ids) if !ids.is_empty() => ids,
+        _ => return Err(Failure::bad_request("ids must hold at least one message")),
+    };
+    let targets = targets.into_iter().map(|value| match value {
+        Value::Object(_) => {
+            let mut element = fields.inner("ids", value)?;
+            let message = message_id(element.take("id"))?;
+            target(message, &mut element)
+        }
+        id => Ok(Target { message: message_id(id)?, reservation: None }),
+    });
+    Ok(Request::DeleteMany { queue, targets: targets.collect::<Result<_, Failure>>()? })
+}
+
+fn touch(queue: QueueName, message: MessageId, mut fields: Fields) -> Result<Request, Failure> {
+    let target = target(message, &mut fields)?;
+    Ok(Request::Touch { queue, target, timeout: fields.seconds("timeout")? })
+}
+
+fn release(queue: QueueName, message: MessageId, mut fields: Fields) -> Result<Request, Failure> {
+    let target = target(message, &mut fields)?;
+    let delay = fields.seconds("delay")?.unwrap_or_default();
+    Ok(Request::Release { queue, target, delay })
+}
+
+/// A message with the reservation that the body names. Some clients always send the key, empty if
+/// they hold none.
+fn target(message: MessageId, fields: &mut Fields) -> Result<Target, Failure> {
+    let reservation = fields.filled_text("reservation_id")?.map(ReservationId::new);
+    Ok(Target { message, reservation })
+}
+
+/// The id of a message, as a text or as a number.
+fn message_id(value: Value) -> Result<MessageId, Failure> {
+    match value {
+        Value::String(id) if !id.is_empty() => Ok(MessageId::new(id)),
+        Value::Number(id) if id.is_u64() => Ok(MessageId::new(id.to_string())),
+        _ => Err(Failure::bad_request("The id of a message must be a string")),
+    }
+}

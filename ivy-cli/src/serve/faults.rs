@@ -1,0 +1,233 @@
+//! Faults on demand, so that a client's behaviour in bad weather can be tested.
+
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::StatusCode;
+use ivy_proto::Rng;
+
+/// One `--fault` option: what goes wrong, and how often.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Fault {
+    kind: Kind,
+    /// From 0, never, to 1, always.
+    chance: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Slow(Duration),
+    Spoil(Spoil),
+}
+
+/// How an answer goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoil {
+    /// Nothing is done, and this status is answered.
+    Status(StatusCode),
+    /// The work is done, and the connection closed without an answer.
+    DropReply,
+    /// The work is done, and answered with an empty body.
+    EmptyReply,
+    /// The work is done, and the connection closed in the middle of the answer.
+    PartialReply,
+    /// The work is done, and an array of messages is answered as `null`, as old servers did.
+    NullMessages,
+}
+
+/// What goes wrong with one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// How long the answer is held back.
+    pub(crate) delay: Duration,
+    /// How the answer is spoiled.
+    pub(crate) spoil: Option<Spoil>,
+}
+
+/// All faults, and the dice.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    faults: Vec<Fault>,
+    rng: Mutex<Rng>,
+}
+
+impl Faults {
+    pub(crate) fn new(faults: Vec<Fault>, seed: u64) -> Self {
+        Faults { faults, rng: Mutex::new(Rng::from_number(seed)) }
+    }
+
+    /// Throws the dice for one request: once for each fault, whatever the others show, so that
+    /// the same seed brings the same troubles to the same sequence of requests.
+    pub(crate) fn draw(&self) -> Trouble {
+        let mut trouble = Trouble::default();
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        for fault in &self.faults {
+            if !hits(&mut rng, fault.chance) {
+                continue;
+            }
+            match fault.kind {
+                Kind::Slow(delay) => trouble.delay += delay,
+                Kind::Spoil(spoil) => trouble.spoil = trouble.spoil.or(Some(spoil)),
+            }
+        }
+        trouble
+    }
+}
+
+/// Whether a chance comes true. It is measured in millionths.
+fn hits(rng: &mut Rng, chance: f64) -> bool {
+    const PARTS: u64 = 1_000_000;
+    let thrown = rng.up_to(PARTS - 1);
+    (thrown as f64) < chance * PARTS as f64
+}
+
+/// Why a text does not name a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidFault {
+    #[error(
+        "the fault must be one of status=CODE, drop-reply, slow, empty-reply, partial-reply, \
+         null-messages"
+    )]
+    Kind,
+    #[error("the status must be from 400 to 599")]
+    Status,
+    #[error("the chance must be a number from 0 to 1")]
+    Chance,
+    #[error("the delay must be a whole number of ms or s, such as 250ms or 2s")]
+    Delay,
+    #[error("slow needs a delay, such as slow,delay=250ms")]
+    NoDelay,
+    #[error("only slow takes a delay")]
+    NeedlessDelay,
+    #[error("after the fault only chance=P and delay=D can follow, each once")]
+    Option,
+}
+
+impl FromStr for Fault {
+    type Err = InvalidFault;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFault> {
+        let mut parts = text.split(',');
+        let name = parts.next().unwrap_or_default();
+        let (mut chance, mut delay) = (None, None);
+        for part in parts {
+            match part.split_once('=') {
+                Some(("chance", value)) if chance.is_none() => chance = Some(parse_chance(value)?),
+                Some(("delay", value)) if delay.is_none() => delay = Some(parse_delay(value)?),
+                _ => return Err(InvalidFault::Option),
+            }
+        }
+        let kind = match (name, delay) {
+            ("slow", Some(delay)) => Kind::Slow(delay),
+            ("slow", None) => return Err(InvalidFault::NoDelay),
+            (_, None) => Kind::Spoil(parse_spoil(name)?),
+            (_, Some(_)) => return Err(InvalidFault::NeedlessDelay),
+        };
+        Ok(Fault { kind, chance: chance.unwrap_or(1.0) })
+    }
+}
+
+fn parse_spoil(name: &str) -> Result<Spoil, InvalidFault> {
+    match name.split_once('=') {
+        Some(("status", code)) => match code.parse() {
+            Ok(code) if (400..600).contains(&code) => {
+                let status = StatusCode::from_u16(code).map_err(|_| InvalidFault::Status)?;
+                Ok(Spoil::Status(status))
+            }
+            _ => Err(InvalidFault::Status),
+        },
+        Some(_) => Err(InvalidFault::Kind),
+        None => match name {
+            "drop-reply" => Ok(Spoil::DropReply),
+            "empty-reply" => Ok(Spoil::EmptyReply),
+            "partial-reply" => Ok(Spoil::PartialReply),
+            "null-messages" => Ok(Spoil::NullMessages),
+            _ => Err(InvalidFault::Kind),
+        },
+    }
+}
+
+fn parse_chance(text: &str) -> Result<f64, InvalidFault> {
+    match text.parse() {
+        Ok(chance) if (0.0..=1.0).contains(&chance) => Ok(chance),
+        _ => Err(InvalidFault::Chance),
+    }
+}
+
+fn parse_delay(text: &str) -> Result<Duration, InvalidFault> {
+    let (number, unit): (_, fn(u64) -> Duration) = match text.strip_suffix("ms") {
+        Some(number) => (number, Duration::from_millis),
+        None => (text.strip_suffix('s').ok_or(InvalidFault::Delay)?, Duration::from_secs),
+    };
+    // An hour is more than any client waits, and small enough to be added up.
+    let number: u32 = number.parse().map_err(|_| InvalidFault::Delay)?;
+    Ok(unit(number.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(texts: &[&str], seed: u64) -> Faults {
+        Faults::new(texts.iter().map(|text| text.parse().unwrap()).collect(), seed)
+    }
+
+    #[test]
+    fn a_fault_without_a_chance_always_happens() {
+        let trouble = faults(&["drop-reply"], 1).draw();
+        assert_eq!(trouble, Trouble { delay: Duration::ZERO, spoil: Some(Spoil::DropReply) });
+    }
+
+    #[test]
+    fn the_first_spoiling_fault_counts_and_delays_add_up() {
+        let trouble =
+            faults(&["slow,delay=250ms", "status=503", "drop-reply", "slow,delay=2s"], 1).draw();
+        let unavailable = Spoil::Status(StatusCode::SERVICE_UNAVAILABLE);
+        let delay = Duration::from_millis(2250);
+        assert_eq!(trouble, Trouble { delay, spoil: Some(unavailable) });
+    }
+
+    #[test]
+    fn the_same_seed_brings_the_same_troubles() {
+        let draw = |seed| {
+            let faults = faults(&["status=503,chance=0.3", "drop-reply,chance=0.3"], seed);
+            (0..100).map(|_| faults.draw()).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+    }
+
+    #[test]
+    fn a_chance_is_how_often_it_happens() {
+        for (chance, from, to) in [("0", 0, 0), ("0.1", 800, 1200), ("1", 10_000, 10_000)] {
+            let faults = faults(&[&format!("drop-reply,chance={chance}")], 1);
+            let hits = (0..10_000).filter(|_| faults.draw().spoil.is_some()).count();
+            assert!((from..=to).contains(&hits), "{chance}: {hits}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_fault_is_refused_with_the_reason() {
+        for (text, error) in [
+            ("", InvalidFault::Kind),
+            ("explode", InvalidFault::Kind),
+            ("explode=1", InvalidFault::Kind),
+            ("status", InvalidFault::Kind),
+            ("status=200", InvalidFault::Status),
+            ("status=abc", InvalidFault::Status),
+            ("status=600", InvalidFault::Status),
+            ("drop-reply,chance=2", InvalidFault::Chance),
+            ("drop-reply,chance=NaN", InvalidFault::Chance),
+            ("drop-reply,often", InvalidFault::Option),
+            ("drop-reply,chance=1,chance=1", InvalidFault::Option),
+            ("drop-reply,delay=1s", InvalidFault::NeedlessDelay),
+            ("slow", InvalidFault::NoDelay),
+            ("slow,delay=5", InvalidFault::Delay),
+            ("slow,delay=-5s", InvalidFault::Delay),
+            ("slow,delay=1.5s", InvalidFault::Delay),
+        ] {
+            assert_eq!(text.parse::<Fault>(), Err(error), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Connections: accepted, served, and ended together.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+
+use super::service::Service;
+
+/// The most headers of a request.
+const MAX_HEADERS: usize = 100;
+/// The most bytes of a request that are held before its body is read.
+const MAX_HEAD: usize = 64 * 1024;
+/// How long requests may take to end when the server does.
+const LAST_REQUESTS: Duration = Duration::from_secs(1);
+/// How long to wait when no more connections can be had.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves connections until `end` comes true. Then `close` is called, and the requests that are
+/// being worked on are given a moment to end.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    service: Arc<Service>,
+    end: impl Future<Output = ()>,
+) {
+    let connections = GracefulShutdown::new();
+    tokio::select! {
+        never = accept(&listener, &service, &connections) => match never {},
+        () = end => {}
+    }
+    drop(listener);
+    service.close();
+    // Whoever takes longer is cut off.
+    let _ = tokio::time::timeout(LAST_REQUESTS, connections.shutdown()).await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    service: &Arc<Service>,
+    connections: &GracefulShutdown,
+) -> Infallible {
+    let mut http = http1::Builder::new();
+    http.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD).title_case_headers(true);
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Mostly the limit of open files. Connections that end make room.
+                eprintln!("ivy serve: cannot accept a connection: {error}");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        // An answer is one small write. It must not wait for the acknowledgement of another.
+        let _ = stream.set_nodelay(true);
+        let service = Arc::clone(service);
+        let respond = service_fn(move |request| {
+            let service = Arc::clone(&service);
+            async move { service.respond(request).await }
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), respond);
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            // An error is a client that went away or does not speak HTTP: nobody to tell.
+            let _ = connection.await;
+        });
+    }
+}

@@ -1,0 +1,181 @@
+//! `ivy serve`: a local server that speaks the HTTP interface of IronMQ v3.
+
+mod access;
+mod alerts;
+mod answer;
+mod call;
+mod engine;
+mod failure;
+mod faults;
+mod fields;
+mod listener;
+mod push;
+mod reply_body;
+mod route;
+mod service;
+mod state;
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use ivy_proto::broker::BrokerConfig;
+use tokio::net::TcpListener;
+
+use self::access::{Access, ProjectId, Token};
+use self::engine::Engine;
+use self::faults::{Fault, Faults};
+use self::service::Service;
+
+/// Serve queues on this machine as IronMQ v3 does, for development and tests
+///
+/// Any IronMQ client can be pointed at it. Queues live in memory: when the server ends, all is
+/// gone. Push queues are accepted, but nothing is pushed.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = FAULTS_HELP)]
+pub(crate) struct Options {
+    /// The port to listen on; 0 takes any free one
+    #[arg(long, default_value_t = 8080, value_name = "PORT")]
+    port: u16,
+
+    /// The address to listen on
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
+    bind: IpAddr,
+
+    /// The project that is served; others are refused
+    #[arg(long, default_value = "000000000000000000000001", value_name = "ID")]
+    project: ProjectId,
+
+    /// The token that is accepted; others are refused
+    #[arg(long, default_value = "local-development-token", value_name = "TOKEN")]
+    token: Token,
+
+    /// Hold to IronMQ's documentation where the service is lenient
+    ///
+    /// Reservations shorter than 30 seconds, settings for a queue that does not exist (PATCH), and
+    /// numbers written as strings are refused.
+    #[arg(long)]
+    strict: bool,
+
+    /// Let something go wrong, for tests of clients: see below
+    #[arg(long = "fault", value_name = "FAULT")]
+    faults: Vec<Fault>,
+
+    /// Chooses which requests the faults strike: the same number, the same requests
+    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    fault_seed: u64,
+}
+
+const FAULTS_HELP: &str = "\
+Faults:
+  Each --fault is KIND[,chance=P][,delay=D]. P is from 0 to 1 and always if not given. D is a
+  whole number of ms or s. Several can be given: the dice are thrown for each at every request,
+  and the first that hits counts. Only slow goes together with others.
+
+  status=CODE      Nothing is done. The answer has this status, 400 to 599; its body is an HTML
+                   page for 502 to 504, which come from proxies, and else JSON with a msg
+  drop-reply       The work is done, and the connection closed without an answer
+  partial-reply    The work is done, and the connection closed in the middle of the answer
+  empty-reply      The work is done, and the answer has an empty body
+  null-messages    The work is done, and messages are answered as null, as old servers did
+  slow,delay=D     The answer is held back for this time
+
+  ivy serve --fault status=503,chance=0.1 --fault slow,chance=0.5,delay=250ms --fault-seed 7";
+
+/// Why the server could not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot start: {0}")]
+    Start(io::Error),
+    #[error("the system has no random numbers: {0}")]
+    Entropy(getrandom::Error),
+}
+
+/// Serves until the process is told to end.
+pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(ServeError::Start)?;
+    let result = runtime.block_on(serve(options));
+    // Connections that did not end in time are not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(options: &Options) -> Result<(), ServeError> {
+    // Before anything is told to the world, so that whoever reads it can already end the server.
+    let end = end_signal().map_err(ServeError::Start)?;
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(ServeError::Entropy)?;
+
+    let address = SocketAddr::new(options.bind, options.port);
+    let listen = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+
+    let config = BrokerConfig::default().with_strict(options.strict);
+    let engine = Engine::start(config, seed);
+    let access = Access { project: options.project.clone(), token: options.token.clone() };
+    greet(address, &access);
+    let faults = Faults::new(options.faults.clone(), options.fault_seed);
+    let service = Service::new(engine, access, faults, options.strict);
+    listener::serve(listener, Arc::new(service), end).await;
+    Ok(())
+}
+
+/// Tells where the server listens, in a first line that programs read, and how to point a client
+/// at it.
+fn greet(address: SocketAddr, access: &Access) {
+    let Access { project, token } = access;
+    let (project, token) = (project.as_str(), token.as_str());
+    // An address that stands for all of this machine's is none that a client can use.
+    let ip = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
+    let client = SocketAddr::new(ip, address.port());
+    let (host, port) = (client.ip(), client.port());
+    let text = format!(
+        "\
+listening on http://{address}
+
+# ivy
+export IVY_QUEUE_URL=ironmq+http://{token}@{client}/{project}
+# other IronMQ clients
+export IRON_MQ_TOKEN={token}
+export IRON_MQ_PROJECT_ID={project}
+export IRON_MQ_HOST={host}
+export IRON_MQ_PORT={port}
+export IRON_MQ_SCHEME=http
+export IRON_MQ_PROTOCOL=http
+
+Ctrl-C ends the server, and all its queues with it.
+"
+    );
+    let mut out = io::stdout().lock();
+    // Whoever closed the output does not want to read it; the server serves all the same.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Comes true when the process is told to end.
+#[cfg(unix)]
+fn end_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Comes true when the process is told to end.
+#[cfg(not(unix))]
+fn end_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // Without the signal the process is ended the hard way.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}

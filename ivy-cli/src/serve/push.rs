@@ -1,0 +1,146 @@
+//! The settings of push queues. They are kept and told; nothing is pushed yet.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::failure::Failure;
+use super::fields::Fields;
+
+/// How a queue pushes its messages. All fields are told: some clients require them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Push {
+    subscribers: Vec<Subscriber>,
+    retries: u64,
+    /// In seconds.
+    retries_delay: u64,
+    /// Empty: none.
+    error_queue: String,
+}
+
+/// Somebody to whom messages are pushed, identified by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Subscriber {
+    name: String,
+    url: String,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    headers: Map<String, Value>,
+}
+
+/// Push settings as they are asked for; what is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PushUpdate {
+    pub(crate) subscribers: Option<Vec<Subscriber>>,
+    retries: Option<u64>,
+    retries_delay: Option<u64>,
+    error_queue: Option<String>,
+}
+
+/// What is to happen to a queue's subscribers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SubscribersChange {
+    /// These join, or take the place of those of the same name.
+    Add(Vec<Subscriber>),
+    /// These take the place of all others.
+    Replace(Vec<Subscriber>),
+    /// Those of these names leave.
+    Remove(Vec<String>),
+}
+
+impl Default for Push {
+    fn default() -> Self {
+        Push { subscribers: Vec::new(), retries: 3, retries_delay: 60, error_queue: String::new() }
+    }
+}
+
+impl Push {
+    /// These settings with what is asked for in the place of what was.
+    pub(crate) fn merged(mut self, update: PushUpdate) -> Result<Self, Failure> {
+        self.subscribers = update.subscribers.unwrap_or(self.subscribers);
+        self.retries = update.retries.unwrap_or(self.retries);
+        self.retries_delay = update.retries_delay.unwrap_or(self.retries_delay);
+        self.error_queue = update.error_queue.unwrap_or(self.error_queue);
+        self.checked()
+    }
+
+    /// These settings with other subscribers.
+    pub(crate) fn changed(mut self, change: SubscribersChange) -> Result<Self, Failure> {
+        match change {
+            SubscribersChange::Replace(subscribers) => self.subscribers = subscribers,
+            SubscribersChange::Remove(names) => {
+                self.subscribers.retain(|subscriber| !names.contains(&subscriber.name));
+            }
+            SubscribersChange::Add(subscribers) => {
+                for new in subscribers {
+                    match self.subscribers.iter_mut().find(|old| old.name == new.name) {
+                        Some(old) => *old = new,
+                        None => self.subscribers.push(new),
+                    }
+                }
+            }
+        }
+        self.checked()
+    }
+
+    fn checked(self) -> Result<Self, Failure> {
+        if self.subscribers.is_empty() {
+            return Err(Failure::bad_request("Push queues must have at least one subscriber"));
+        }
+        if self.retries > 100 {
+            return Err(Failure::bad_request("retries must be from 0 to 100"));
+        }
+        if !(3..=86_400).contains(&self.retries_delay) {
+            return Err(Failure::bad_request("retries_delay must be from 3 to 86400 seconds"));
+        }
+        Ok(self)
+    }
+}
+
+impl PushUpdate {
+    pub(crate) fn read(mut fields: Fields) -> Result<Self, Failure> {
+        Ok(PushUpdate {
+            subscribers: read_subscribers(&mut fields)?,
+            retries: fields.whole("retries")?,
+            retries_delay: fields.whole("retries_delay")?.filter(|seconds| *seconds > 0),
+            error_queue: fields.text("error_queue")?,
+        })
+    }
+
+    /// Whether the update only makes sense for a push queue.
+    pub(crate) fn has_subscribers(&self) -> bool {
+        self.subscribers.as_ref().is_some_and(|subscribers| !subscribers.is_empty())
+    }
+}
+
+/// The subscribers of a body that must have some.
+pub(crate) fn required_subscribers(mut fields: Fields) -> Result<Vec<Subscriber>, Failure> {
+    read_subscribers(&mut fields)?.ok_or_else(|| Failure::bad_request("subscribers are required"))
+}
+
+/// The names of the subscribers of a body that must have some.
+pub(crate) fn required_names(mut fields: Fields) -> Result<Vec<String>, Failure> {
+    let subscribers = fields.objects("subscribers")?;
+    subscribers
+        .ok_or_else(|| Failure::bad_request("subscribers are required"))?
+        .into_iter()
+        .map(|mut subscriber| read_name(&mut subscriber))
+        .collect()
+}
+
+fn read_subscribers(fields: &mut Fields) -> Result<Option<Vec<Subscriber>>, Failure> {
+    let Some(subscribers) = fields.objects("subscribers")? else { return Ok(None) };
+    subscribers.into_iter().map(read_subscriber).collect::<Result<_, _>>().map(Some)
+}
+
+fn read_subscriber(mut fields: Fields) -> Result<Subscriber, Failure> {
+    Ok(Subscriber {
+        name: read_name(&mut fields)?,
+        url: fields
+            .filled_text("url")?
+            .ok_or_else(|| Failure::bad_request("A subscriber needs a url"))?,
+        headers: fields.object("headers")?.map(Fields::into_map).unwrap_or_default(),
+    })
+}
+
+fn read_name(fields: &mut Fields) -> Result<String, Failure> {
+    fields.filled_text("name")?.ok_or_else(|| Failure::bad_request("A subscriber needs a name"))
+}

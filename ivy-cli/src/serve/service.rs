@@ -1,0 +1,173 @@
+//! One request and its answer.
+
+use std::sync::Once;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::access::Access;
+use super::answer::Told;
+use super::call::Call;
+use super::engine::Engine;
+use super::failure::Failure;
+use super::faults::{Faults, Spoil};
+use super::reply_body::ReplyBody;
+use super::route::{Place, Query};
+use super::state::{Outcome, Reply};
+
+/// The largest body of a request. A hundred messages of the largest size fit in.
+const MAX_REQUEST: usize = 32 * 1024 * 1024;
+/// How much of a larger body is still read, so that the client comes to read the answer.
+const MAX_DISCARDED: usize = 4 * MAX_REQUEST;
+
+/// What some clients name the verb with, since they cannot send a body with every verb.
+const METHOD_OVERRIDE: &str = "x-http-method-override";
+
+/// Without a charset: some clients compare the whole text.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const HTML: HeaderValue = HeaderValue::from_static("text/html");
+
+/// Answers the requests of all connections.
+#[derive(Debug)]
+pub(crate) struct Service {
+    engine: Engine,
+    access: Access,
+    faults: Faults,
+    strict: bool,
+    push_warning: Once,
+}
+
+/// The connection is closed without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no answer is given")]
+pub(crate) struct NoAnswer;
+
+impl Service {
+    pub(crate) fn new(engine: Engine, access: Access, faults: Faults, strict: bool) -> Self {
+        Service { engine, access, faults, strict, push_warning: Once::new() }
+    }
+
+    /// Answers a request, as well as the faults allow.
+    pub(crate) async fn respond(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<ReplyBody>, NoAnswer> {
+        let trouble = self.faults.draw();
+        let (head, body) = request.into_parts();
+        let body = read(body).await?;
+        let response = match trouble.spoil {
+            Some(Spoil::Status(status)) => Ok(refused_by_a_proxy(status)),
+            spoil => {
+                let outcome = match body {
+                    Ok(body) => self.answer(&head, &body).await,
+                    Err(failure) => Err(failure),
+                };
+                self.warn_of_push_queues(&outcome);
+                let told = Told::new(outcome, self.access.project.as_str());
+                spoiled(told, spoil)
+            }
+        };
+        if !trouble.delay.is_zero() {
+            tokio::time::sleep(trouble.delay).await;
+        }
+        response
+    }
+
+    /// Ends all long polls, now and later.
+    pub(crate) fn close(&self) {
+        self.engine.close();
+    }
+
+    async fn answer(&self, head: &Parts, body: &Bytes) -> Outcome {
+        let place = Place::parse(head.uri.path())?;
+        let query = Query::parse(head.uri.query());
+        if !self.access.allows(&place.project, &head.headers, &query) {
+            return Err(Failure::unauthorized());
+        }
+        let call = Call::read(&method(head)?, place.resource()?, &query, body, self.strict)?;
+        self.engine.call(call).await
+    }
+
+    fn warn_of_push_queues(&self, outcome: &Outcome) {
+        if let Ok(Reply::Queue(_, extras)) = outcome
+            && extras.push.is_some()
+        {
+            self.push_warning.call_once(|| {
+                eprintln!(
+                    "ivy serve: push queues are kept and told, but nothing is pushed to subscribers"
+                );
+            });
+        }
+    }
+}
+
+fn method(head: &Parts) -> Result<Method, Failure> {
+    match head.headers.get(METHOD_OVERRIDE) {
+        Some(name) if head.method == Method::POST => Method::from_bytes(name.as_bytes())
+            .map_err(|_| Failure::bad_request("X-HTTP-Method-Override must name a verb")),
+        _ => Ok(head.method.clone()),
+    }
+}
+
+/// Reads a body whole, unless it is too large.
+async fn read(mut body: Incoming) -> Result<Result<Bytes, Failure>, NoAnswer> {
+    match Limited::new(&mut body, MAX_REQUEST).collect().await {
+        Ok(body) => Ok(Ok(body.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => {
+            discard(body).await;
+            Ok(Err(Failure::bad_request("Request is too large")))
+        }
+        // The client has gone, or does not speak HTTP.
+        Err(_) => Err(NoAnswer),
+    }
+}
+
+async fn discard(mut body: Incoming) {
+    let mut discarded = 0;
+    while discarded < MAX_DISCARDED
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        discarded += frame.data_ref().map_or(0, Bytes::len);
+    }
+}
+
+fn spoiled(told: Told, spoil: Option<Spoil>) -> Result<Response<ReplyBody>, NoAnswer> {
+    let Told { status, allow, body, has_messages } = told;
+    let body = match spoil {
+        Some(Spoil::DropReply) => return Err(NoAnswer),
+        Some(Spoil::EmptyReply) => ReplyBody::whole(Bytes::new()),
+        Some(Spoil::PartialReply) => ReplyBody::cut(&body),
+        Some(Spoil::NullMessages) if has_messages => {
+            ReplyBody::whole(Bytes::from_static(b"{\"messages\":null}"))
+        }
+        _ => ReplyBody::whole(body),
+    };
+    let mut response = response(status, JSON, body);
+    if let Some(verbs) = allow {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(verbs));
+    }
+    Ok(response)
+}
+
+/// What a proxy in front of the server would say, or for a fault of the server itself, what the
+/// server would say.
+fn refused_by_a_proxy(status: StatusCode) -> Response<ReplyBody> {
+    let reason = status.canonical_reason().unwrap_or("Error");
+    if matches!(status.as_u16(), 502..=504) {
+        let page = format!("<html><body><h1>{} {reason}</h1></body></html>\n", status.as_u16());
+        return response(status, HTML, ReplyBody::whole(page.into()));
+    }
+    let body = Told::failure(Failure { status, message: reason.into(), allow: None }).body;
+    response(status, JSON, ReplyBody::whole(body))
+}
+
+fn response(status: StatusCode, kind: HeaderValue, body: ReplyBody) -> Response<ReplyBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}

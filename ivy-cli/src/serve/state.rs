@@ -1,0 +1,242 @@
+//! All that the server knows: the broker, and the settings of queues that the broker has no use
+//! for. Without IO, like the broker itself.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ivy_proto::broker::{
+    Answer, Broker, BrokerConfig, Input, Output, Refusal, Request, RequestId, Why,
+};
+use ivy_proto::queue::{QueueInfo, QueueKind};
+use ivy_proto::{Deadline, Moment, QueueName};
+
+use super::alerts::{Alerts, AlertsChange, NewAlert};
+use super::call::{Call, QueueUpdate, UpdateVerb};
+use super::failure::Failure;
+use super::push::{Push, PushUpdate, SubscribersChange};
+
+/// What became of a call.
+pub(crate) type Outcome = Result<Reply, Failure>;
+
+/// What a call that succeeded is answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// What the broker said.
+    Answer(Answer),
+    /// A queue with all its settings.
+    Queue(QueueInfo, Extras),
+    /// It is done, in these words.
+    Done(&'static str),
+    /// A message was pushed to nobody.
+    NotPushed,
+}
+
+/// Settings of a queue that the broker does not know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extras {
+    pub(crate) push: Option<Push>,
+    pub(crate) alerts: Alerts,
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Answer this call.
+    Answer(RequestId, Outcome),
+    /// Nothing, before this deadline or the next call.
+    Wait(Option<Deadline<Why>>),
+}
+
+/// The broker, and what the server adds to it.
+#[derive(Debug)]
+pub(crate) struct State {
+    broker: Broker,
+    extras: BTreeMap<QueueName, Extras>,
+    answers: VecDeque<(RequestId, Outcome)>,
+}
+
+/// Names the questions that the state itself asks the broker. Callers use other numbers.
+const OWN: RequestId = RequestId(0);
+
+impl State {
+    pub(crate) fn new(config: BrokerConfig, seed: [u8; 32]) -> Self {
+        State {
+            broker: Broker::new(config, seed),
+            extras: BTreeMap::new(),
+            answers: VecDeque::new(),
+        }
+    }
+
+    /// Takes a call. Each is answered once, unless it is abandoned; only a reserve that waits is
+    /// answered later than at the next polls.
+    pub(crate) fn call(&mut self, id: RequestId, call: Call, now: Moment) {
+        let outcome = match call {
+            Call::Broker(request) => return self.input(Input::Request(id, request), now),
+            Call::GetQueue { queue, sizes } => self.get_queue(queue, sizes, now),
+            Call::UpdateQueue { queue, update, verb } => {
+                self.update_queue(queue, update, verb, now)
+            }
+            Call::DeleteQueue { queue } => self.delete_queue(queue, now),
+            Call::Subscribers { queue, change } => self.change_subscribers(queue, change, now),
+            Call::Alerts { queue, change } => self.change_alerts(queue, change, now),
+            Call::PushStatus { queue, message } => {
+                let message = self.ask(Request::GetMessage { queue, message }, now);
+                message.map(|_| Reply::NotPushed)
+            }
+        };
+        self.answers.push_back((id, outcome));
+    }
+
+    /// Forgets a call whose caller has gone.
+    pub(crate) fn abandon(&mut self, id: RequestId, now: Moment) {
+        self.input(Input::Abandon(id), now);
+    }
+
+    /// Does what is due by now.
+    pub(crate) fn tick(&mut self, now: Moment) {
+        self.input(Input::Tick, now);
+    }
+
+    /// What is to be done next.
+    pub(crate) fn poll(&mut self) -> Next {
+        if let Some((id, outcome)) = self.answers.pop_front() {
+            return Next::Answer(id, outcome);
+        }
+        match self.broker.poll_output() {
+            Output::Answer(id, answer) => Next::Answer(id, outcome(answer)),
+            Output::Wait(deadline) => Next::Wait(deadline),
+        }
+    }
+
+    fn get_queue(&mut self, queue: QueueName, sizes: bool, now: Moment) -> Outcome {
+        let info = self.info(queue, now)?;
+        let extras = self.extras_of(&info.name);
+        Ok(Reply::Queue(if sizes { info } else { without_sizes(info) }, extras))
+    }
+
+    fn update_queue(
+        &mut self,
+        queue: QueueName,
+        update: QueueUpdate,
+        verb: UpdateVerb,
+        now: Moment,
+    ) -> Outcome {
+        let QueueUpdate { mut settings, push, alerts } = update;
+        let existing = self.info(queue.clone(), now).ok().and_then(|info| info.settings.kind);
+        if existing.is_none() && push.as_ref().is_some_and(PushUpdate::has_subscribers) {
+            settings.kind = settings.kind.or(Some(QueueKind::Multicast));
+        }
+        let kind = settings.kind.or(existing).unwrap_or_default();
+        let extras = self.extras_of(&queue).updated(kind, push, alerts)?;
+        let request = match verb {
+            UpdateVerb::Put => Request::PutQueue { queue: queue.clone(), settings },
+            UpdateVerb::Patch => Request::PatchQueue { queue: queue.clone(), settings },
+        };
+        self.ask(request, now)?;
+        self.extras.insert(queue.clone(), extras);
+        self.get_queue(queue, verb == UpdateVerb::Patch, now)
+    }
+
+    fn delete_queue(&mut self, queue: QueueName, now: Moment) -> Outcome {
+        let answer = self.ask(Request::DeleteQueue { queue: queue.clone() }, now)?;
+        self.extras.remove(&queue);
+        Ok(Reply::Answer(answer))
+    }
+
+    fn change_subscribers(
+        &mut self,
+        queue: QueueName,
+        change: SubscribersChange,
+        now: Moment,
+    ) -> Outcome {
+        self.info(queue.clone(), now)?;
+        let mut extras = self.extras_of(&queue);
+        let push = extras.push.ok_or_else(no_subscribers_here)?;
+        extras.push = Some(push.changed(change)?);
+        self.extras.insert(queue, extras);
+        Ok(Reply::Done("Updated"))
+    }
+
+    fn change_alerts(&mut self, queue: QueueName, change: AlertsChange, now: Moment) -> Outcome {
+        let info = self.info(queue.clone(), now)?;
+        if info.settings.kind.unwrap_or_default() != QueueKind::Pull {
+            return Err(no_alerts_here());
+        }
+        let words = change.words();
+        let mut extras = self.extras_of(&queue);
+        extras.alerts.change(change)?;
+        self.extras.insert(queue, extras);
+        Ok(Reply::Done(words))
+    }
+
+    fn extras_of(&self, queue: &QueueName) -> Extras {
+        self.extras.get(queue).cloned().unwrap_or_default()
+    }
+
+    fn info(&mut self, queue: QueueName, now: Moment) -> Result<QueueInfo, Failure> {
+        match self.ask(Request::GetQueue { queue }, now)? {
+            Answer::Queue(info) => Ok(info),
+            _ => Err(Failure::internal()),
+        }
+    }
+
+    /// Asks the broker something that it answers at once. What else it has to say is kept.
+    fn ask(&mut self, request: Request, now: Moment) -> Result<Answer, Failure> {
+        self.input(Input::Request(OWN, request), now);
+        loop {
+            match self.broker.poll_output() {
+                Output::Answer(OWN, answer) => return answer.map_err(Failure::from),
+                Output::Answer(id, answer) => self.answers.push_back((id, outcome(answer))),
+                Output::Wait(_) => return Err(Failure::internal()),
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input, now: Moment) {
+        let misuse = self.broker.handle_input(input, now);
+        debug_assert_eq!(misuse, Ok(()), "each call has an id of its own");
+    }
+}
+
+impl Extras {
+    /// These settings with what is asked for in the place of what was, if it suits the queue.
+    fn updated(
+        mut self,
+        kind: QueueKind,
+        push: Option<PushUpdate>,
+        alerts: Option<Vec<NewAlert>>,
+    ) -> Result<Self, Failure> {
+        if kind != QueueKind::Pull {
+            if alerts.is_some_and(|alerts| !alerts.is_empty()) {
+                return Err(no_alerts_here());
+            }
+            let push = self.push.unwrap_or_default().merged(push.unwrap_or_default())?;
+            return Ok(Extras { push: Some(push), ..self });
+        }
+        if push.is_some_and(|push| push.has_subscribers()) {
+            return Err(no_subscribers_here());
+        }
+        if let Some(alerts) = alerts {
+            self.alerts.change(AlertsChange::Replace(alerts))?;
+        }
+        Ok(self)
+    }
+}
+
+fn outcome(answer: Result<Answer, Refusal>) -> Outcome {
+    answer.map(Reply::Answer).map_err(Failure::from)
+}
+
+fn without_sizes(info: QueueInfo) -> QueueInfo {
+    let mut info = info;
+    info.size = None;
+    info.total_messages = None;
+    info
+}
+
+fn no_subscribers_here() -> Failure {
+    Failure::bad_request("Only a push queue can have subscribers")
+}
+
+fn no_alerts_here() -> Failure {
+    Failure::bad_request("Only a pull queue can have alerts")
+}
