@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::Uri;
+use http::uri::Authority;
 use url::Host;
 
 use super::path::segment;
@@ -86,22 +86,16 @@ impl Address {
     /// # Errors
     /// If the host or the project id cannot be one.
     pub fn new(scheme: Scheme, host: &str, project: &str) -> Result<Self, InvalidAddress> {
-        let address = Address {
+        if !is_segment(project) {
+            return Err(InvalidAddress::Project);
+        }
+        Ok(Address {
             scheme,
             host: parse_host(host)?,
             port: scheme.default_port(),
             prefix: Vec::new(),
             project: project.to_owned(),
-        };
-        if !is_segment(project) {
-            return Err(InvalidAddress::Project);
-        }
-        // A host name may hold characters that are allowed in names and not in the URL of a
-        // request.
-        match Uri::try_from(address.base()) {
-            Ok(_) => Ok(address),
-            Err(_) => Err(InvalidAddress::Host),
-        }
+        })
     }
 
     /// The same, on another port.
@@ -198,12 +192,13 @@ impl fmt::Debug for Address {
     }
 }
 
-fn parse_host(text: &str) -> Result<Host, InvalidAddress> {
+/// The host that a text names, in its usual form.
+pub(crate) fn parse_host(text: &str) -> Result<Host, InvalidAddress> {
     let host = Host::parse(text).map_err(|_| InvalidAddress::Host)?;
-    match &host {
-        Host::Domain(name) if name.len() > LONGEST_HOST => Err(InvalidAddress::Host),
-        _ => Ok(host),
-    }
+    let written = host.to_string();
+    // A name may hold characters that are allowed in names and not in the URL of a request.
+    let is_usable = written.len() <= LONGEST_HOST && Authority::try_from(written.as_str()).is_ok();
+    if is_usable { Ok(host) } else { Err(InvalidAddress::Host) }
 }
 
 fn is_segment(text: &str) -> bool {

@@ -43,6 +43,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Request, Response, Uri};
 
+pub(crate) use address::parse_host;
 pub use address::{Address, InvalidAddress, Scheme};
 pub use token::{BadToken, Token};
 

@@ -1,0 +1,84 @@
+//! Where configuration is looked up.
+
+use std::fmt;
+
+/// The look-ups of a program: its environment variables and its files. The core reads neither
+/// itself; whoever has an environment hands it in.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    variable: &'a dyn Fn(&str) -> Option<String>,
+    file: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+}
+
+impl<'a> Environment<'a> {
+    /// An environment of these look-ups: a variable's value by its name, and a file's content by
+    /// its path. The paths are `./iron.json` and `$HOME/.iron.json`.
+    #[must_use]
+    pub fn new(
+        variable: &'a dyn Fn(&str) -> Option<String>,
+        file: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+    ) -> Self {
+        Environment { variable, file }
+    }
+
+    /// An environment in which nothing is found.
+    #[must_use]
+    pub fn empty() -> Environment<'static> {
+        Environment { variable: &|_| None, file: &|_| None }
+    }
+
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        (self.variable)(name)
+    }
+
+    pub(super) fn file(&self, path: &str) -> Option<Vec<u8>> {
+        (self.file)(path)
+    }
+
+    /// The first of these variables that is set.
+    pub(super) fn first(&self, names: &[&'static str]) -> Option<Found> {
+        names.iter().find_map(|name| {
+            let value = self.variable(name)?;
+            Some(Found { value, origin: Origin::Variable(name) })
+        })
+    }
+}
+
+impl fmt::Debug for Environment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Environment")
+    }
+}
+
+/// A value, and where it stands, so that an error can name the place. It may be a secret.
+pub(super) struct Found {
+    pub(super) value: String,
+    pub(super) origin: Origin,
+}
+
+/// Where a part of the configuration was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// The program gave it.
+    Argument(&'static str),
+    /// An environment variable.
+    Variable(&'static str),
+    /// A key in a file.
+    File {
+        /// The file, with `~` for the home directory.
+        path: &'static str,
+        /// The key.
+        key: &'static str,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Argument(name) => write!(f, "the given {name}"),
+            Origin::Variable(name) => f.write_str(name),
+            Origin::File { path, key } => write!(f, "{key:?} in {path}"),
+        }
+    }
+}

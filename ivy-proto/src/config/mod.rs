@@ -1,0 +1,255 @@
+//! Configuration: from what the program gives, from URLs, and from look-ups in its environment.
+//!
+//! What is asked | first found of
+//! --- | ---
+//! queue | given; `IVY_QUEUE_URL`; a token and a project where IronMQ's clients look for them
+//! parts left out of an `ironmq://` URL | `IRON_MQ_*`; `IRON_*`; `IRONMQ_TOKEN`, `IRONMQ_PROJECT_ID`, `IRONMQ_PROJECT`; `./iron.json`; `~/.iron.json`
+//! notifier | given; `IVY_NOTIFIER_URL`; `REDIS_URL`; the memory if the queue is in memory; none
+//! database, if the URL of a Redis server leaves it out | `REDIS_DATABASE`
+//! channel prefix | given; `IVY_NOTIFICATION_CHANNEL_NAME`; `ivy-notifier`
+//! encryption password | given; `MESSAGES_ENCRYPTION_KEY`; none
+//!
+//! A variable that is set and cannot be used is an error, also if it is empty: it is never passed
+//! over in silence.
+//!
+//! ```
+//! use ivy_proto::config::{Config, Environment, QueueConfig};
+//!
+//! let variables = |name: &str| match name {
+//!     "IRON_MQ_TOKEN" => Some("secret".to_owned()),
+//!     "IRON_MQ_PROJECT_ID" => Some("5e3a6f0c1b2d4e5f6a7b8c9d".to_owned()),
+//!     _ => None,
+//! };
+//! let config = Config::builder().resolve(&Environment::new(&variables, &|_| None))?;
+//! let QueueConfig::IronMq { address, .. } = config.queue else { panic!("not IronMQ") };
+//! assert_eq!(address.host(), "mq-aws-us-east-1-1.iron.io");
+//! # Ok::<(), ivy_proto::config::ConfigError>(())
+//! ```
+
+mod environment;
+mod error;
+mod iron;
+mod notifier;
+mod queue_url;
+mod url;
+mod warning;
+
+pub use environment::{Environment, Origin};
+pub use error::ConfigError;
+pub use notifier::{NotifierConfig, RedisAddress};
+pub use queue_url::{IronMqUrl, QueueUrl};
+pub use url::{BadUrl, UrlProblem};
+pub use warning::Warning;
+
+use environment::Found;
+
+use crate::name::ChannelName;
+use crate::queue::ironmq::{Address, Token};
+use crate::secret::Secret;
+
+/// The shared channel of the original, and the prefix of reply channels.
+const DEFAULT_CHANNEL: &str = "ivy-notifier";
+
+/// Where tasks are queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QueueConfig {
+    /// In the memory of this process.
+    Memory,
+    /// On an IronMQ v3 server.
+    IronMq {
+        /// Where the project is found.
+        address: Address,
+        /// What opens it.
+        token: Token,
+    },
+}
+
+/// A configuration that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where tasks are queued.
+    pub queue: QueueConfig,
+    /// Where results travel, if anywhere.
+    pub notifier: Option<NotifierConfig>,
+    /// The shared notification channel, and the prefix of reply channels.
+    pub channel: ChannelName,
+    /// The password that messages are encrypted with, if they are.
+    pub encryption_password: Option<Secret>,
+    /// What can be used and is dubious all the same.
+    pub warnings: Vec<Warning>,
+}
+
+impl Config {
+    /// A configuration of which nothing is given yet.
+    #[must_use]
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder::default()
+    }
+}
+
+/// What a program itself says about its configuration; the rest is looked up.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigBuilder {
+    queue: Option<Given<QueueConfig>>,
+    notifier: Option<Given<NotifierConfig>>,
+    channel: Option<ChannelName>,
+    encryption_password: Option<Secret>,
+}
+
+/// What a program gives as a URL, which may hold a secret, or in parts.
+#[derive(Clone, Debug)]
+enum Given<T> {
+    Url(Secret),
+    Parts(T),
+}
+
+impl ConfigBuilder {
+    /// Takes the queue from this URL: see [`QueueUrl`].
+    #[must_use]
+    pub fn queue_url(mut self, url: impl Into<String>) -> Self {
+        self.queue = Some(Given::Url(Secret::new(url)));
+        self
+    }
+
+    /// Uses this queue.
+    #[must_use]
+    pub fn queue(mut self, queue: QueueConfig) -> Self {
+        self.queue = Some(Given::Parts(queue));
+        self
+    }
+
+    /// Takes the notifier from this URL: see [`NotifierConfig`].
+    #[must_use]
+    pub fn notifier_url(mut self, url: impl Into<String>) -> Self {
+        self.notifier = Some(Given::Url(Secret::new(url)));
+        self
+    }
+
+    /// Uses this notifier.
+    #[must_use]
+    pub fn notifier(mut self, notifier: NotifierConfig) -> Self {
+        self.notifier = Some(Given::Parts(notifier));
+        self
+    }
+
+    /// Uses this name for the shared notification channel and as the prefix of reply channels.
+    #[must_use]
+    pub fn channel(mut self, channel: ChannelName) -> Self {
+        self.channel = Some(channel);
+        self
+    }
+
+    /// Encrypts messages with this password.
+    #[must_use]
+    pub fn encryption_password(mut self, password: Secret) -> Self {
+        self.encryption_password = Some(password);
+        self
+    }
+
+    /// Completes the configuration from the environment.
+    ///
+    /// # Errors
+    /// If something that was given or found cannot be used, or if nothing says which queue to use.
+    pub fn resolve(self, environment: &Environment<'_>) -> Result<Config, ConfigError> {
+        let queue = queue(self.queue, environment)?;
+        let notifier = notifier(self.notifier, &queue, environment)?;
+        let channel = match self.channel {
+            Some(channel) => channel,
+            None => channel(environment)?,
+        };
+        let encryption_password = encryption_password(self.encryption_password, environment)?;
+        let warnings = Warning::about(&queue, encryption_password.as_ref());
+        Ok(Config { queue, notifier, channel, encryption_password, warnings })
+    }
+}
+
+fn queue(
+    given: Option<Given<QueueConfig>>,
+    environment: &Environment<'_>,
+) -> Result<QueueConfig, ConfigError> {
+    let url = match given {
+        Some(Given::Parts(queue)) => return Ok(queue),
+        Some(Given::Url(url)) => {
+            let origin = Origin::Argument("queue URL");
+            Some(Found { value: url.expose().to_owned(), origin })
+        }
+        None => environment.first(&["IVY_QUEUE_URL"]),
+    };
+    let url = match url {
+        None => None,
+        Some(Found { value, origin }) => match QueueUrl::parse(&value) {
+            Ok(QueueUrl::Memory) => return Ok(QueueConfig::Memory),
+            Ok(QueueUrl::IronMq(url)) => Some(url),
+            Err(error) => return Err(ConfigError::BadUrl { origin, error }),
+        },
+    };
+    match iron::resolve(url, environment)? {
+        Some((address, token)) => Ok(QueueConfig::IronMq { address, token }),
+        None => Err(ConfigError::NoQueue),
+    }
+}
+
+fn notifier(
+    given: Option<Given<NotifierConfig>>,
+    queue: &QueueConfig,
+    environment: &Environment<'_>,
+) -> Result<Option<NotifierConfig>, ConfigError> {
+    let url = match given {
+        Some(Given::Parts(notifier)) => return Ok(Some(notifier)),
+        Some(Given::Url(url)) => {
+            let origin = Origin::Argument("notifier URL");
+            Some(Found { value: url.expose().to_owned(), origin })
+        }
+        None => environment.first(&["IVY_NOTIFIER_URL", "REDIS_URL"]),
+    };
+    let Some(Found { value, origin }) = url else {
+        return Ok(match queue {
+            QueueConfig::Memory => Some(NotifierConfig::Memory),
+            QueueConfig::IronMq { .. } => None,
+        });
+    };
+    let mut notifier =
+        NotifierConfig::parse(&value).map_err(|error| ConfigError::BadUrl { origin, error })?;
+    if let NotifierConfig::Redis(redis @ RedisAddress { database: None, .. }) = &mut notifier {
+        redis.database = redis_database(environment)?;
+    }
+    Ok(Some(notifier))
+}
+
+fn redis_database(environment: &Environment<'_>) -> Result<Option<u32>, ConfigError> {
+    let Some(Found { value, origin }) = environment.first(&["REDIS_DATABASE"]) else {
+        return Ok(None);
+    };
+    let expected = "the number of a database, in digits only";
+    let number = notifier::database_number(&value);
+    number.map(Some).ok_or(ConfigError::BadValue { origin, expected })
+}
+
+fn channel(environment: &Environment<'_>) -> Result<ChannelName, ConfigError> {
+    let found = environment.first(&["IVY_NOTIFICATION_CHANNEL_NAME"]);
+    let Some(Found { value, origin }) = found else {
+        return Ok(ChannelName::new(DEFAULT_CHANNEL).expect("it is short and plain"));
+    };
+    ChannelName::new(&value).map_err(|error| ConfigError::BadChannel { origin, error })
+}
+
+/// The password. The original takes an empty one for none; whoever set the variable meant
+/// something else.
+fn encryption_password(
+    given: Option<Secret>,
+    environment: &Environment<'_>,
+) -> Result<Option<Secret>, ConfigError> {
+    let (password, origin) = match given {
+        Some(password) => (password, Origin::Argument("encryption password")),
+        None => match environment.first(&["MESSAGES_ENCRYPTION_KEY"]) {
+            Some(Found { value, origin }) => (Secret::new(value), origin),
+            None => return Ok(None),
+        },
+    };
+    if password.expose().trim().is_empty() {
+        return Err(ConfigError::BlankPassword { origin });
+    }
+    Ok(Some(password))
+}
