@@ -7,7 +7,7 @@ use crate::id::{MessageId, OpId, TaskId};
 use crate::name::{ChannelName, QueueName, TaskName};
 use crate::notify::NotifyFault;
 use crate::queue::{Fault, QueueOp, QueueReply};
-use crate::task::TaskOutcome;
+use crate::task::{ForbiddenName, TaskOutcome};
 use crate::time::Deadline;
 use crate::wire::{RawJson, TraceParent};
 
@@ -185,12 +185,9 @@ pub enum SendError {
         /// The last failure, if there was one.
         fault: Option<NotifyFault>,
     },
-    /// The name is one that kills peers of the original (see
-    /// [`Task`](crate::task)).
-    #[error(
-        "the task name is a property of every JavaScript object, which workers of the original delete without running; choose another"
-    )]
-    ForbiddenName,
+    /// No task may have this name.
+    #[error("the task's name is forbidden: {0}")]
+    ForbiddenName(#[from] ForbiddenName),
     /// An id was used twice.
     #[error("the task id is in use; make a new one for each call")]
     IdInUse,

@@ -1,7 +1,30 @@
 //! Tasks: the contract that producer and worker share.
+//!
+//! * [`Task`] is that contract as a constant, [`TaskSettings`] what it says, checked.
+//! * [`Handler`] is a function that runs a task, and [`Registry`] keeps a worker's handlers. Both
+//!   are `std` futures, which any runtime can poll.
+//! * [`TaskStatus`] tells where a scheduled task stands, [`TaskOutcome`] how it ended.
+//!
+//! Some names no task may have: the properties of every JavaScript object (`toString`,
+//! `constructor`, ...), since a worker of the original that meets one deletes the message without
+//! running anything, and everything that begins with `ivy.`.
 
+mod args;
+mod definition;
 mod error;
+mod handler;
+mod names;
 mod outcome;
+mod registry;
+mod settings;
+mod status;
 
+pub use args::{BadArgs, FromArgs, ToArgs, UnwritableArgs};
+pub use definition::Task;
 pub use error::TaskError;
+pub use handler::{Handler, Plain, WithCtx};
+pub use names::ForbiddenName;
 pub use outcome::{TaskFailure, TaskOutcome};
+pub use registry::{JobFuture, RegisterError, Registry, TaskRef};
+pub use settings::{InvalidTask, TaskSettings};
+pub use status::{IllegalChange, TaskChange, TaskStatus};

@@ -1,0 +1,293 @@
+//! Arguments: a tuple in Rust, a positional JSON array on the wire.
+
+use std::any::type_name;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{Serialize, forward_to_deserialize_any};
+use serde_json::value::RawValue;
+
+use crate::wire::RawJson;
+
+/// The most arguments of a task.
+const MOST: usize = 8;
+
+/// A tuple of arguments that a producer can write.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent as the arguments of a task",
+    label = "must be a tuple of up to eight values that implement `Serialize`",
+    note = "one argument is a tuple too: write `(x,)`"
+)]
+pub trait ToArgs: sealed::Tuple {
+    /// The arguments as a JSON array.
+    ///
+    /// # Errors
+    /// If one of them cannot be written as JSON, such as a map whose keys are not texts.
+    fn to_args(&self) -> Result<RawJson, UnwritableArgs>;
+}
+
+/// A tuple of arguments that a worker can read.
+///
+/// Trailing arguments that are an `Option` may be missing; all others must be there, and none may
+/// be left over. Numbers are checked: what does not fit its type exactly is refused, not rounded,
+/// except by `f32` and `f64`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read as the arguments of a task",
+    label = "must be a tuple of up to eight values that implement `DeserializeOwned`"
+)]
+pub trait FromArgs: sealed::Tuple + Sized {
+    /// Reads the arguments from a JSON array.
+    ///
+    /// # Errors
+    /// If there are too few or too many, or one is not what the task takes.
+    fn from_args(args: &RawJson) -> Result<Self, BadArgs>;
+}
+
+mod sealed {
+    #[diagnostic::on_unimplemented(
+        message = "the arguments of a task are a tuple of up to eight values, and `{Self}` is none",
+        note = "one argument is a tuple too: write `(x,)`"
+    )]
+    pub trait Tuple {}
+}
+
+/// The arguments of a call cannot be written as JSON.
+#[derive(Debug, thiserror::Error)]
+#[error("the arguments cannot be written as JSON: {0}")]
+pub struct UnwritableArgs(#[source] serde_json::Error);
+
+/// The arguments of a message are not what its task takes. Says which one, and never repeats what
+/// it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadArgs {
+    /// They are not an array.
+    #[error("the arguments are not a JSON array")]
+    NotAnArray,
+    /// There are more than the task takes.
+    #[error("the task takes {takes} argument(s), and the message has {given}")]
+    TooMany {
+        /// How many the task takes.
+        takes: usize,
+        /// How many there are.
+        given: usize,
+    },
+    /// One is missing, and it is not an `Option`.
+    #[error("argument {position} ({expected}) is missing")]
+    Missing {
+        /// Which one, from 1.
+        position: usize,
+        /// Its type.
+        expected: &'static str,
+    },
+    /// One is not of its type.
+    #[error("argument {position} is not a {expected} (from its character {column})")]
+    Mismatch {
+        /// Which one, from 1.
+        position: usize,
+        /// Its type.
+        expected: &'static str,
+        /// Where in the argument it is wrong, in bytes.
+        column: usize,
+    },
+}
+
+macro_rules! tuple {
+    ($count:literal: $($argument:ident)+) => {
+        impl<$($argument),+> sealed::Tuple for ($($argument,)+) {}
+
+        impl<$($argument: Serialize),+> ToArgs for ($($argument,)+) {
+            fn to_args(&self) -> Result<RawJson, UnwritableArgs> {
+                RawJson::from_value(self).map_err(UnwritableArgs)
+            }
+        }
+
+        impl<$($argument: DeserializeOwned),+> FromArgs for ($($argument,)+) {
+            fn from_args(args: &RawJson) -> Result<Self, BadArgs> {
+                let elements = split(args, $count)?;
+                let mut elements = elements.into_iter().enumerate();
+                Ok(($(read::<$argument>(&mut elements)?,)+))
+            }
+        }
+    };
+}
+
+impl sealed::Tuple for () {}
+
+impl ToArgs for () {
+    fn to_args(&self) -> Result<RawJson, UnwritableArgs> {
+        // Serde would write the empty tuple as `null`.
+        RawJson::from_value::<[(); 0]>(&[]).map_err(UnwritableArgs)
+    }
+}
+
+impl FromArgs for () {
+    fn from_args(args: &RawJson) -> Result<Self, BadArgs> {
+        split(args, 0).map(|_| ())
+    }
+}
+
+tuple!(1: A);
+tuple!(2: A B);
+tuple!(3: A B C);
+tuple!(4: A B C D);
+tuple!(5: A B C D E);
+tuple!(6: A B C D E F);
+tuple!(7: A B C D E F G);
+tuple!(8: A B C D E F G H);
+
+/// The elements of the array, each as its text, up to the `takes` that a task takes.
+fn split(args: &RawJson, takes: usize) -> Result<[Option<&RawValue>; MOST], BadArgs> {
+    let mut json = serde_json::Deserializer::from_str(args.as_str());
+    let (elements, given) =
+        json.deserialize_seq(Elements { takes }).map_err(|_| BadArgs::NotAnArray)?;
+    if given > takes { Err(BadArgs::TooMany { takes, given }) } else { Ok(elements) }
+}
+
+struct Elements {
+    takes: usize,
+}
+
+impl<'de> Visitor<'de> for Elements {
+    type Value = ([Option<&'de RawValue>; MOST], usize);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of arguments")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut array: S) -> Result<Self::Value, S::Error> {
+        let mut elements = [None; MOST];
+        for slot in elements.iter_mut().take(self.takes) {
+            match array.next_element()? {
+                Some(element) => *slot = Some(element),
+                None => break,
+            }
+        }
+        let read = elements.iter().flatten().count();
+        // What is left over is counted, not kept: there may be very many.
+        let mut left_over = 0;
+        while array.next_element::<IgnoredAny>()?.is_some() {
+            left_over += 1;
+        }
+        Ok((elements, read + left_over))
+    }
+}
+
+/// Reads the next argument.
+fn read<'a, T: DeserializeOwned>(
+    elements: &mut impl Iterator<Item = (usize, Option<&'a RawValue>)>,
+) -> Result<T, BadArgs> {
+    let (index, element) = elements.next().unwrap_or_default();
+    let (position, expected) = (index + 1, type_name::<T>());
+    match element {
+        // The error of serde is dropped, since it repeats what it read.
+        Some(element) => serde_json::from_str(element.get()).map_err(|error| BadArgs::Mismatch {
+            position,
+            expected,
+            column: error.column(),
+        }),
+        None => T::deserialize(Missing).map_err(|_| BadArgs::Missing { position, expected }),
+    }
+}
+
+/// An argument that is not there: an `Option` is then `None`, and nothing else can be read.
+struct Missing;
+
+impl<'de> Deserializer<'de> for Missing {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(serde::de::Error::custom("missing"))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_none()
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn parse<T: FromArgs>(args: &str) -> Result<T, BadArgs> {
+        T::from_args(&RawJson::parse(args).unwrap())
+    }
+
+    #[test]
+    fn arguments_travel_as_an_array_even_if_there_are_none() {
+        assert_eq!(().to_args().unwrap().as_str(), "[]");
+        assert_eq!((5,).to_args().unwrap().as_str(), "[5]");
+        assert_eq!(("a", [1, 2], None::<u8>).to_args().unwrap().as_str(), r#"["a",[1,2],null]"#);
+    }
+
+    #[test]
+    fn arguments_come_back_as_they_were_sent() {
+        let args = (1u8, -2i64, "three".to_owned(), Some(4.5), vec![5, 6], true, 'h', [8u128]);
+        let json = args.to_args().unwrap();
+        assert_eq!(FromArgs::from_args(&json), Ok(args));
+    }
+
+    #[test]
+    fn arguments_that_cannot_be_json_are_an_error() {
+        assert!((BTreeMap::from([((1, 2), 3)]),).to_args().is_err());
+    }
+
+    #[test]
+    fn only_a_trailing_option_may_be_missing() {
+        assert_eq!(parse("[1]"), Ok((1u8, None::<String>)));
+        assert_eq!(
+            parse::<(Option<u8>, u8)>("[1]"),
+            Err(BadArgs::Missing { position: 2, expected: "u8" })
+        );
+    }
+
+    #[test]
+    fn arguments_left_over_are_counted_and_refused() {
+        assert_eq!(parse::<()>("[1]"), Err(BadArgs::TooMany { takes: 0, given: 1 }));
+        assert_eq!(parse::<(u8,)>("[1,2,3]"), Err(BadArgs::TooMany { takes: 1, given: 3 }));
+        let many = format!("[0{}]", ",0".repeat(10_000));
+        assert_eq!(parse::<(u8,)>(&many), Err(BadArgs::TooMany { takes: 1, given: 10_001 }));
+    }
+
+    #[test]
+    fn arguments_that_are_not_an_array_are_refused() {
+        for args in ["{\"0\":1}", "\"[1]\"", "null", "1"] {
+            assert_eq!(parse::<(u8,)>(args), Err(BadArgs::NotAnArray), "{args}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_not_rounded_into_integers() {
+        for number in ["1.5", "1.0", "1e2", "256", "-1", "123456789012345678901234567890", "\"1\""]
+        {
+            let mismatch = parse::<(u8,)>(&format!("[{number}]")).unwrap_err();
+            assert!(matches!(mismatch, BadArgs::Mismatch { position: 1, expected: "u8", .. }));
+        }
+        assert_eq!(parse("[9007199254740993]"), Ok((9_007_199_254_740_993u64,)));
+    }
+
+    #[test]
+    fn what_no_rust_value_can_hold_is_refused() {
+        assert!(parse::<(f64,)>("[1e400]").is_err());
+        assert!(parse::<(String,)>(r#"["\ud800"]"#).is_err());
+    }
+
+    #[test]
+    fn an_error_names_the_position_and_not_the_content() {
+        let error = parse::<(u64, u64)>(r#"[1,"hunter2"]"#).unwrap_err().to_string();
+        assert_eq!(error, "argument 2 is not a u64 (from its character 9)");
+    }
+
+    #[test]
+    fn deep_nesting_does_not_exhaust_the_stack() {
+        let deep = format!("[{}{}]", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(parse::<(serde_json::Value,)>(&deep).is_err());
+    }
+}

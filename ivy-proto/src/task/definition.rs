@@ -1,0 +1,260 @@
+//! The contract of a task, as a constant.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use crate::name::{Priority, QueueName};
+
+use super::settings::{DEFAULT_MAX_RETRIES, InvalidTask, MOST_RETRIES, TaskSettings};
+
+/// The queue of a task that names none, as in the original.
+pub(crate) const DEFAULT_QUEUE: &str = "ivy";
+
+/// A task: its name, what it takes and returns, and how its messages are treated.
+///
+/// Producer and worker share it as a constant; neither needs the other's code. `Args` is a tuple
+/// of up to eight arguments, which travel as a JSON array.
+///
+/// ```
+/// use ivy_proto::task::Task;
+///
+/// pub const FACTORIAL: Task<(u64,), u64> =
+///     Task::new("testpackage.factorial").queue("testpackage").max_retries(3);
+///
+/// let settings = FACTORIAL.settings()?;
+/// assert_eq!(settings.queue.as_str(), "testpackage");
+/// assert_eq!(settings.max_retries, 3);
+/// # Ok::<(), ivy_proto::task::InvalidTask>(())
+/// ```
+///
+/// In a constant, a number that is out of range is an error of the compiler:
+///
+/// ```compile_fail
+/// use ivy_proto::task::Task;
+///
+/// const URGENT: Task<(), ()> = Task::new("testpackage.urgent").priority(10);
+/// # let _ = URGENT;
+/// ```
+pub struct Task<Args, Output> {
+    name: &'static str,
+    queue: &'static str,
+    route: Option<&'static str>,
+    priority: Priority,
+    retry: bool,
+    max_retries: u32,
+    reserve_time: Option<Duration>,
+    time_limit: Option<Duration>,
+    // As a function type it is `Send`, `Sync` and `'static` whatever the two are.
+    signature: PhantomData<fn(Args) -> Output>,
+}
+
+impl<Args, Output> Task<Args, Output> {
+    /// A task of this name, in queue `ivy`, with ten retries.
+    ///
+    /// The name is the same on producer and worker, and unique among all tasks:
+    /// `package.module.function` is a good pattern. Names that begin with `ivy.` are reserved.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Task {
+            name,
+            queue: DEFAULT_QUEUE,
+            route: None,
+            priority: Priority::NORMAL,
+            retry: true,
+            max_retries: DEFAULT_MAX_RETRIES,
+            reserve_time: None,
+            time_limit: None,
+            signature: PhantomData,
+        }
+    }
+
+    /// The queue that the task belongs to.
+    #[must_use]
+    pub const fn queue(mut self, queue: &'static str) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// The queue that the task's messages go to instead of its own. Only workers that name the
+    /// route serve it.
+    #[must_use]
+    pub const fn route(mut self, route: &'static str) -> Self {
+        self.route = Some(route);
+        self
+    }
+
+    /// How urgent the task is, 0 to 9. Larger is first.
+    ///
+    /// # Panics
+    /// If the number is above 9; in a constant, the compiler says so.
+    #[must_use]
+    pub const fn priority(mut self, number: u8) -> Self {
+        match Priority::new(number) {
+            Some(priority) => self.priority = priority,
+            None => panic!("the priority of a task is 0 to 9"),
+        }
+        self
+    }
+
+    /// Whether the task is tried again after a failure, and may be sent twice when the queue's
+    /// answer is lost.
+    #[must_use]
+    pub const fn retry(mut self, retry: bool) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// How often the task is tried again after a failure, 0 to 100: N retries are N + 1 attempts.
+    ///
+    /// # Panics
+    /// If the number is above 100; in a constant, the compiler says so.
+    #[must_use]
+    pub const fn max_retries(mut self, retries: u32) -> Self {
+        assert!(retries <= MOST_RETRIES, "a task has at most 100 retries");
+        self.max_retries = retries;
+        self
+    }
+
+    /// How long a worker reserves the task's messages at a time, 1 s to 24 h. A reservation is
+    /// renewed while the handler runs; a longer one costs fewer renewals, and a longer wait after
+    /// a crash.
+    ///
+    /// # Panics
+    /// If the time is shorter or longer; in a constant, the compiler says so.
+    #[must_use]
+    pub const fn reserve_time(mut self, time: Duration) -> Self {
+        assert!(
+            time.as_secs() >= 1 && time.as_nanos() <= Duration::from_secs(86_400).as_nanos(),
+            "a message is reserved for 1 s to 24 h"
+        );
+        self.reserve_time = Some(time);
+        self
+    }
+
+    /// How long the task's handler may take before it is stopped, which counts as a failed
+    /// attempt.
+    #[must_use]
+    pub const fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// The task's name, as it is written.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The task's settings, with all names checked.
+    ///
+    /// # Errors
+    /// If the task's name is not a [`TaskName`](crate::TaskName) or is reserved, or if its queue
+    /// or route is not a [`QueueName`].
+    pub fn settings(&self) -> Result<TaskSettings, InvalidTask> {
+        let task = InvalidTask::check_name(self.name)?;
+        let queue = QueueName::new(self.queue)
+            .map_err(|why| InvalidTask::Queue { task: task.clone(), why })?;
+        let route = self
+            .route
+            .map(QueueName::new)
+            .transpose()
+            .map_err(|why| InvalidTask::Route { task: task.clone(), why })?;
+        let settings = TaskSettings {
+            route,
+            priority: self.priority,
+            retry: self.retry,
+            max_retries: self.max_retries,
+            reserve_time: self.reserve_time,
+            time_limit: self.time_limit,
+            ..TaskSettings::in_queue(queue)
+        };
+        settings.physical_queue().map_err(|why| InvalidTask::Queue { task, why })?;
+        Ok(settings)
+    }
+}
+
+// Not derived: a derive would ask the same of `Args` and `Output`.
+impl<Args, Output> Clone for Task<Args, Output> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Args, Output> Copy for Task<Args, Output> {}
+
+impl<Args, Output> fmt::Debug for Task<Args, Output> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Task({:?})", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::InvalidName;
+    use crate::task::ForbiddenName;
+
+    #[test]
+    fn every_option_reaches_the_settings() {
+        const EVERYTHING: Task<(u64, String), bool> = Task::new("testpackage.everything")
+            .queue("testpackage")
+            .route("testpackage.route1")
+            .priority(4)
+            .retry(false)
+            .max_retries(2)
+            .reserve_time(Duration::from_secs(3600))
+            .time_limit(Duration::from_secs(60));
+        let settings = EVERYTHING.settings().unwrap();
+        assert_eq!(settings.queue.as_str(), "testpackage");
+        assert_eq!(settings.route.as_ref().unwrap().as_str(), "testpackage.route1");
+        assert_eq!(settings.priority.number(), 4);
+        assert!(!settings.retry);
+        assert_eq!(settings.max_retries, 2);
+        assert_eq!(settings.reserve_time, Some(Duration::from_secs(3600)));
+        assert_eq!(settings.time_limit, Some(Duration::from_secs(60)));
+        assert_eq!(settings.physical_queue().unwrap().as_str(), "testpackage.route1.p4");
+    }
+
+    #[test]
+    fn a_task_that_names_no_queue_is_in_queue_ivy() {
+        assert_eq!(Task::<(), ()>::new("a").settings().unwrap().queue.as_str(), "ivy");
+    }
+
+    #[test]
+    fn names_are_checked() {
+        let name = || crate::TaskName::new("a").unwrap();
+        assert_eq!(Task::<(), ()>::new("").settings(), Err(InvalidTask::Name(InvalidName::Empty)));
+        assert_eq!(
+            Task::<(), ()>::new("valueOf").settings(),
+            Err(InvalidTask::Forbidden {
+                name: crate::TaskName::new("valueOf").unwrap(),
+                why: ForbiddenName::PropertyOfEveryObject
+            })
+        );
+        assert_eq!(
+            Task::<(), ()>::new("a").queue("").settings(),
+            Err(InvalidTask::Queue { task: name(), why: InvalidName::Empty })
+        );
+        assert_eq!(
+            Task::<(), ()>::new("a").route("x\n").settings(),
+            Err(InvalidTask::Route { task: name(), why: InvalidName::ControlCharacter(1) })
+        );
+    }
+
+    #[test]
+    fn a_queue_name_must_have_room_for_the_suffix_of_the_priority() {
+        const NAME: &str = match std::str::from_utf8(&[b'q'; 254]) {
+            Ok(name) => name,
+            Err(_) => panic!("it is ASCII"),
+        };
+        assert!(Task::<(), ()>::new("a").queue(NAME).settings().is_ok());
+        assert!(Task::<(), ()>::new("a").queue(NAME).priority(1).settings().is_err());
+    }
+
+    #[test]
+    fn a_task_can_be_shared_whatever_it_takes() {
+        fn shareable<T: Send + Sync + Copy + 'static>(_: T) {}
+        shareable(Task::<(std::rc::Rc<u8>,), *const u8>::new("a"));
+    }
+}

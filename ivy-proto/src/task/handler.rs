@@ -1,0 +1,112 @@
+//! Handlers: plain async functions that run a task.
+
+use super::TaskError;
+use super::args::FromArgs;
+
+/// A function that runs a task: an `async fn` or closure with one parameter for each of the
+/// task's arguments, whose parameters are owned values. If the first parameter is the worker's
+/// context, it is given that as well.
+///
+/// It returns `Result<Output, E>`, where `E` converts into a [`TaskError`]. Nothing has to
+/// implement this trait: functions of up to eight arguments do. `Marker` keeps the two forms
+/// apart, and is inferred.
+///
+/// ```
+/// use ivy_proto::task::{Registry, Task};
+///
+/// const FACTORIAL: Task<(u64,), u64> = Task::new("testpackage.factorial");
+///
+/// async fn factorial(n: u64) -> Result<u64, String> {
+///     (1..=n).try_fold(1, u64::checked_mul).ok_or_else(|| format!("{n}! is too large"))
+/// }
+///
+/// let mut registry = Registry::<()>::new();
+/// registry.register(&FACTORIAL, factorial)?;
+/// registry.register("testpackage.greet", |name: String| async move {
+///     Ok::<_, String>(format!("Hello {name}"))
+/// })?;
+/// # Ok::<(), ivy_proto::task::RegisterError>(())
+/// ```
+///
+/// A function of other parameters is refused by the compiler:
+///
+/// ```compile_fail
+/// use ivy_proto::task::{Registry, Task};
+///
+/// const FACTORIAL: Task<(u64,), u64> = Task::new("testpackage.factorial");
+///
+/// async fn factorial(n: String) -> Result<u64, String> {
+///     Ok(n.len() as u64)
+/// }
+///
+/// Registry::<()>::new().register(&FACTORIAL, factorial);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "this function cannot run the task: it must take `{Args}` as its parameters (and may take `{Ctx}` before them), and return a `Send` future of `Result<{Output}, E>`, where `E: Into<TaskError>`",
+    label = "not a handler of this task",
+    note = "parameters are owned values; a closure may need their types written down: `|n: u64| async move {{ .. }}`"
+)]
+pub trait Handler<Ctx, Args, Output, Marker>: Send + Sync + 'static {
+    /// Runs the task once.
+    fn call(&self, ctx: Ctx, args: Args) -> impl Future<Output = Result<Output, TaskError>> + Send;
+}
+
+/// Marks handlers that take the task's arguments only.
+#[derive(Debug)]
+pub enum Plain {}
+
+/// Marks handlers that take the worker's context first.
+#[derive(Debug)]
+pub enum WithCtx {}
+
+macro_rules! handlers {
+    ($($argument:ident)*) => {
+        impl<Ctx, Output, Function, Running, Error, $($argument),*>
+            Handler<Ctx, ($($argument,)*), Output, Plain> for Function
+        where
+            Function: Fn($($argument),*) -> Running + Send + Sync + 'static,
+            Running: Future<Output = Result<Output, Error>> + Send,
+            Error: Into<TaskError>,
+            ($($argument,)*): FromArgs,
+        {
+            #[allow(non_snake_case, reason = "the names of the types serve for the values too")]
+            fn call(
+                &self,
+                _: Ctx,
+                ($($argument,)*): ($($argument,)*),
+            ) -> impl Future<Output = Result<Output, TaskError>> + Send {
+                let running = self($($argument),*);
+                async move { running.await.map_err(Into::into) }
+            }
+        }
+
+        impl<Ctx, Output, Function, Running, Error, $($argument),*>
+            Handler<Ctx, ($($argument,)*), Output, WithCtx> for Function
+        where
+            Function: Fn(Ctx, $($argument),*) -> Running + Send + Sync + 'static,
+            Running: Future<Output = Result<Output, Error>> + Send,
+            Error: Into<TaskError>,
+            ($($argument,)*): FromArgs,
+        {
+            #[allow(non_snake_case, reason = "the names of the types serve for the values too")]
+            fn call(
+                &self,
+                ctx: Ctx,
+                ($($argument,)*): ($($argument,)*),
+            ) -> impl Future<Output = Result<Output, TaskError>> + Send {
+                let running = self(ctx, $($argument),*);
+                async move { running.await.map_err(Into::into) }
+            }
+        }
+    };
+}
+
+handlers!();
+handlers!(A);
+handlers!(A B);
+handlers!(A B C);
+handlers!(A B C D);
+handlers!(A B C D E);
+handlers!(A B C D E F);
+handlers!(A B C D E F G);
+handlers!(A B C D E F G H);

@@ -1,0 +1,78 @@
+//! Names that no task may have.
+
+use crate::name::TaskName;
+
+/// What every JavaScript object inherits. A worker of the original looks a task up as a property
+/// of an object; it finds these without a registration, deletes the message, and runs nothing.
+const PROPERTIES_OF_EVERY_OBJECT: [&str; 12] = [
+    "__defineGetter__",
+    "__defineSetter__",
+    "__lookupGetter__",
+    "__lookupSetter__",
+    "__proto__",
+    "constructor",
+    "hasOwnProperty",
+    "isPrototypeOf",
+    "propertyIsEnumerable",
+    "toLocaleString",
+    "toString",
+    "valueOf",
+];
+
+/// Messages of ivy itself, such as dead letters, have names that begin so.
+const OUR_OWN: &str = "ivy.";
+
+/// The name is a proper one, but no task may have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForbiddenName {
+    /// It is a property of every JavaScript object.
+    #[error(
+        "it is a property of every JavaScript object, and workers of the original would delete such a task without running it; choose another name"
+    )]
+    PropertyOfEveryObject,
+    /// It begins with `ivy.`.
+    #[error("names that begin with `ivy.` are kept for ivy itself; choose another name")]
+    ReservedPrefix,
+}
+
+impl ForbiddenName {
+    /// Checks that a task may have this name.
+    pub(crate) fn check(name: &TaskName) -> Result<(), ForbiddenName> {
+        if PROPERTIES_OF_EVERY_OBJECT.contains(&name.as_str()) {
+            return Err(ForbiddenName::PropertyOfEveryObject);
+        }
+        if name.as_str().starts_with(OUR_OWN) {
+            return Err(ForbiddenName::ReservedPrefix);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str) -> Result<(), ForbiddenName> {
+        ForbiddenName::check(&TaskName::new(name).unwrap())
+    }
+
+    #[test]
+    fn properties_of_every_javascript_object_are_forbidden() {
+        for name in PROPERTIES_OF_EVERY_OBJECT {
+            assert_eq!(check(name), Err(ForbiddenName::PropertyOfEveryObject), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_prefix_of_ivy_itself_is_reserved() {
+        assert_eq!(check("ivy.dead-letter"), Err(ForbiddenName::ReservedPrefix));
+    }
+
+    #[test]
+    fn names_that_only_resemble_forbidden_ones_are_free() {
+        for name in ["tostring", "app.toString", "ivy", "ivyx.grow"] {
+            assert_eq!(check(name), Ok(()), "{name}");
+        }
+    }
+}

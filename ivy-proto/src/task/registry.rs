@@ -1,0 +1,332 @@
+//! The handlers of a worker, by the names of their tasks.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use serde::Serialize;
+
+use crate::name::TaskName;
+use crate::wire::RawJson;
+use crate::worker::JobOutcome;
+
+use super::TaskError;
+use super::args::FromArgs;
+use super::definition::Task;
+use super::handler::Handler;
+use super::settings::{InvalidTask, TaskSettings};
+
+/// What names a task when its handler is registered: its [`Task`], or a text.
+///
+/// A text leaves the types to the handler and the settings to the worker.
+pub trait TaskRef<Args, Output> {
+    /// The task's name and, if they are known, its settings.
+    ///
+    /// # Errors
+    /// If the task cannot be used as it is written.
+    fn resolve(&self) -> Result<(TaskName, Option<TaskSettings>), InvalidTask>;
+}
+
+impl<Args, Output> TaskRef<Args, Output> for &Task<Args, Output> {
+    fn resolve(&self) -> Result<(TaskName, Option<TaskSettings>), InvalidTask> {
+        let settings = self.settings()?;
+        Ok((InvalidTask::check_name(self.name())?, Some(settings)))
+    }
+}
+
+impl<Args, Output> TaskRef<Args, Output> for &str {
+    fn resolve(&self) -> Result<(TaskName, Option<TaskSettings>), InvalidTask> {
+        Ok((InvalidTask::check_name(self)?, None))
+    }
+}
+
+/// Why a handler was not registered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// The task cannot be used as it is written.
+    #[error(transparent)]
+    Invalid(#[from] InvalidTask),
+    /// A handler is registered under this name already.
+    #[error("task {0} has a handler already; names are unique over all queues")]
+    Taken(TaskName),
+}
+
+/// The handlers of a worker. `Ctx` is the context that it gives them.
+///
+/// The machines know tasks by their names only; this is where a name becomes a function, and JSON
+/// becomes values. Every way in which that can fail is a [`JobOutcome`].
+pub struct Registry<Ctx> {
+    entries: BTreeMap<TaskName, Entry<Ctx>>,
+}
+
+struct Entry<Ctx> {
+    settings: Option<TaskSettings>,
+    run: Box<dyn Fn(Ctx, RawJson) -> JobFuture + Send + Sync>,
+}
+
+impl<Ctx: Send + 'static> Registry<Ctx> {
+    /// No handlers.
+    #[must_use]
+    pub fn new() -> Self {
+        Registry { entries: BTreeMap::new() }
+    }
+
+    /// Registers the handler of a task.
+    ///
+    /// # Errors
+    /// If the task's name, queue or route cannot be used, or the name has a handler already.
+    pub fn register<Args, Output, Marker>(
+        &mut self,
+        task: impl TaskRef<Args, Output>,
+        handler: impl Handler<Ctx, Args, Output, Marker>,
+    ) -> Result<(), RegisterError>
+    where
+        Args: FromArgs,
+        Output: Serialize,
+    {
+        let (name, settings) = task.resolve()?;
+        if self.entries.contains_key(&name) {
+            return Err(RegisterError::Taken(name));
+        }
+        let handler = Arc::new(handler);
+        let run = move |ctx, args: RawJson| {
+            let handler = Arc::clone(&handler);
+            // Everything that is not ours (reading, running, writing) happens inside the future,
+            // where a panic is caught.
+            JobFuture::new(async move {
+                let running = match Args::from_args(&args) {
+                    Ok(args) => handler.call(ctx, args),
+                    Err(error) => return JobOutcome::BadArgs(error.to_string()),
+                };
+                outcome(running.await)
+            })
+        };
+        self.entries.insert(name, Entry { settings, run: Box::new(run) });
+        Ok(())
+    }
+
+    /// Runs the handler of a task, or nothing if it has none.
+    #[must_use]
+    pub fn run(&self, task: &TaskName, ctx: Ctx, args: RawJson) -> Option<JobFuture> {
+        self.entries.get(task).map(|entry| (entry.run)(ctx, args))
+    }
+
+    /// The tasks that have a handler, with their settings unless they are registered by name only.
+    pub fn tasks(&self) -> impl Iterator<Item = (&TaskName, Option<&TaskSettings>)> {
+        self.entries.iter().map(|(name, entry)| (name, entry.settings.as_ref()))
+    }
+}
+
+impl<Ctx: Send + 'static> Default for Registry<Ctx> {
+    fn default() -> Self {
+        Registry::new()
+    }
+}
+
+impl<Ctx> fmt::Debug for Registry<Ctx> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.entries.keys()).finish()
+    }
+}
+
+/// A handler that runs. Gives its outcome, also when the handler panics.
+pub struct JobFuture(Pin<Box<dyn Future<Output = JobOutcome> + Send>>);
+
+impl JobFuture {
+    fn new(job: impl Future<Output = JobOutcome> + Send + 'static) -> Self {
+        JobFuture(Box::pin(job))
+    }
+}
+
+impl Future for JobFuture {
+    type Output = JobOutcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<JobOutcome> {
+        // After a panic the future is not polled again, so no broken state of it is seen.
+        catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context)))
+            .unwrap_or_else(|panic| Poll::Ready(JobOutcome::Panicked(panic_message(&*panic))))
+    }
+}
+
+impl fmt::Debug for JobFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JobFuture")
+    }
+}
+
+/// What a handler's result means to the worker.
+fn outcome<Output: Serialize>(result: Result<Output, TaskError>) -> JobOutcome {
+    match result.map(|output| RawJson::from_value(&output)) {
+        Ok(Ok(output)) => JobOutcome::Done(output),
+        // The task's code is at fault, so another attempt would do its work again for nothing.
+        Ok(Err(error)) => JobOutcome::Failed(TaskError::fatal(format!(
+            "the result cannot be written as JSON: {error}"
+        ))),
+        Err(error) => JobOutcome::Failed(error),
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    if let Some(message) = panic.downcast_ref::<&str>() {
+        (*message).to_owned()
+    } else if let Some(message) = panic.downcast_ref::<String>() {
+        message.clone()
+    } else {
+        "the handler panicked without a message".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FACTORIAL: Task<(u64,), u64> = Task::new("testpackage.factorial").queue("testpackage");
+    const JOIN: Task<(String, Vec<u32>), String> = Task::new("testpackage.join");
+
+    async fn factorial(n: u64) -> Result<u64, TaskError> {
+        (1..=n).try_fold(1, u64::checked_mul).ok_or_else(|| TaskError::fatal("too large"))
+    }
+
+    /// What the worker gives to handlers that ask for it.
+    struct Worker(&'static str);
+
+    /// Runs a task whose handler never waits.
+    fn run(registry: &Registry<Worker>, task: &str, args: &str) -> JobOutcome {
+        let (task, args) = (TaskName::new(task).unwrap(), RawJson::parse(args).unwrap());
+        let mut job = registry.run(&task, Worker("context"), args).unwrap();
+        match Pin::new(&mut job).poll(&mut Context::from_waker(std::task::Waker::noop())) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => panic!("the handler waits"),
+        }
+    }
+
+    fn done(outcome: JobOutcome) -> String {
+        match outcome {
+            JobOutcome::Done(output) => output.as_str().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_function_runs_its_task() {
+        let mut registry = Registry::new();
+        registry.register(&FACTORIAL, factorial).unwrap();
+        assert_eq!(done(run(&registry, "testpackage.factorial", "[5]")), "120");
+    }
+
+    #[test]
+    fn the_types_of_a_closure_come_from_its_task() {
+        let mut registry = Registry::new();
+        registry.register(&FACTORIAL, |n| async move { factorial(n).await }).unwrap();
+        assert_eq!(done(run(&registry, "testpackage.factorial", "[3]")), "6");
+    }
+
+    #[test]
+    fn a_handler_may_take_the_context_first() {
+        let mut registry = Registry::new();
+        let join = |ctx: Worker, text: String, numbers: Vec<u32>| async move {
+            Ok::<_, TaskError>(format!("{} {text} {numbers:?}", ctx.0))
+        };
+        registry.register(&JOIN, join).unwrap();
+        assert_eq!(
+            done(run(&registry, "testpackage.join", r#"["a",[1,2]]"#)),
+            r#""context a [1, 2]""#
+        );
+    }
+
+    #[test]
+    fn a_handler_without_arguments_may_take_the_context_too() {
+        let mut registry = Registry::new();
+        registry.register("plain", || async { Ok::<_, TaskError>(1) }).unwrap();
+        registry.register("ctx", |ctx: Worker| async move { Ok::<_, TaskError>(ctx.0) }).unwrap();
+        assert_eq!(done(run(&registry, "plain", "[]")), "1");
+        assert_eq!(done(run(&registry, "ctx", "[]")), "\"context\"");
+    }
+
+    #[test]
+    fn two_handlers_under_one_name_are_refused() {
+        let mut registry = Registry::<Worker>::new();
+        registry.register(&FACTORIAL, factorial).unwrap();
+        let again = registry.register(&FACTORIAL, factorial).unwrap_err();
+        assert!(matches!(again, RegisterError::Taken(_)));
+        let elsewhere: Task<(u64,), u64> = Task::new("testpackage.factorial").queue("elsewhere");
+        let again = registry.register(&elsewhere, factorial).unwrap_err();
+        assert!(matches!(again, RegisterError::Taken(_)));
+    }
+
+    #[test]
+    fn a_forbidden_name_is_refused() {
+        let mut registry = Registry::<Worker>::new();
+        let error = registry.register("toString", factorial).unwrap_err();
+        assert!(matches!(error, RegisterError::Invalid(InvalidTask::Forbidden { .. })));
+    }
+
+    #[test]
+    fn settings_are_known_unless_registered_by_name() {
+        let mut registry = Registry::<Worker>::new();
+        registry.register(&FACTORIAL, factorial).unwrap();
+        registry.register("by.name", factorial).unwrap();
+        let queues: Vec<_> = registry
+            .tasks()
+            .map(|(name, settings)| (name.as_str(), settings.map(|known| known.queue.as_str())))
+            .collect();
+        assert_eq!(queues, [("by.name", None), ("testpackage.factorial", Some("testpackage"))]);
+    }
+
+    #[test]
+    fn a_task_without_a_handler_is_not_run() {
+        let registry = Registry::<Worker>::new();
+        let (task, args) = (TaskName::new("x").unwrap(), RawJson::parse("[]").unwrap());
+        assert!(registry.run(&task, Worker("context"), args).is_none());
+    }
+
+    #[test]
+    fn arguments_that_do_not_fit_are_not_run() {
+        let mut registry = Registry::new();
+        registry.register(&FACTORIAL, factorial).unwrap();
+        for args in ["[]", "[1,2]", "[\"5\"]", "{}"] {
+            let outcome = run(&registry, "testpackage.factorial", args);
+            assert!(matches!(outcome, JobOutcome::BadArgs(_)), "{args}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_stays_what_it_is() {
+        let mut registry = Registry::new();
+        registry.register(&FACTORIAL, factorial).unwrap();
+        match run(&registry, "testpackage.factorial", "[21]") {
+            JobOutcome::Failed(error) => assert_eq!(error, TaskError::fatal("too large")),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_result_that_cannot_be_written_is_not_tried_again() {
+        let mut registry = Registry::new();
+        let handler = || async { Ok::<_, TaskError>(BTreeMap::from([((1, 2), 3)])) };
+        registry.register("map", handler).unwrap();
+        match run(&registry, "map", "[]") {
+            JobOutcome::Failed(error) => assert!(error.is_fatal()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_outcome() {
+        async fn fails(n: u64) -> Result<u64, TaskError> {
+            assert!(n > 100, "{n} is too small");
+            Ok(n)
+        }
+        let mut registry = Registry::new();
+        registry.register("fails", fails).unwrap();
+        match run(&registry, "fails", "[5]") {
+            JobOutcome::Panicked(message) => assert_eq!(message, "5 is too small"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

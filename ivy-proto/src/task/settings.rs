@@ -1,0 +1,181 @@
+//! The checked settings of a task.
+
+use std::time::Duration;
+
+use crate::name::{InvalidName, Priority, QueueName, TaskName};
+use crate::producer::CallOptions;
+
+use super::names::ForbiddenName;
+
+/// The number of retries of a task that does not say otherwise.
+pub(crate) const DEFAULT_MAX_RETRIES: u32 = 10;
+
+/// The most retries that a task may have.
+pub(crate) const MOST_RETRIES: u32 = 100;
+
+/// How a task's messages are sent and its failures are treated: what a
+/// [`Task`](super::Task) says, checked.
+///
+/// ```
+/// use ivy_proto::task::TaskSettings;
+/// use ivy_proto::{Priority, QueueName};
+///
+/// let mut settings = TaskSettings::in_queue(QueueName::new("testpackage")?);
+/// settings.priority = Priority::HIGHEST;
+/// assert_eq!(settings.physical_queue()?.as_str(), "testpackage.p9");
+/// # Ok::<(), ivy_proto::InvalidName>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskSettings {
+    /// The queue that the task belongs to.
+    pub queue: QueueName,
+    /// The queue that its messages go to instead, if there is a route.
+    pub route: Option<QueueName>,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Whether it is tried again after a failure. Default: yes.
+    pub retry: bool,
+    /// How often it is tried again at most, 0 to 100. Default: 10.
+    pub max_retries: u32,
+    /// How long a worker reserves its messages at a time, if not as long as other tasks'.
+    pub reserve_time: Option<Duration>,
+    /// How long its handler may take before it is stopped, if there is a limit.
+    pub time_limit: Option<Duration>,
+}
+
+impl TaskSettings {
+    /// The defaults, for a task of this queue that is known by its name only.
+    #[must_use]
+    pub const fn in_queue(queue: QueueName) -> Self {
+        TaskSettings {
+            queue,
+            route: None,
+            priority: Priority::NORMAL,
+            retry: true,
+            max_retries: DEFAULT_MAX_RETRIES,
+            reserve_time: None,
+            time_limit: None,
+        }
+    }
+
+    /// The queue that its messages are posted to: the route, or else the queue, with the
+    /// priority's suffix.
+    ///
+    /// # Errors
+    /// If the name with its suffix is too long.
+    pub fn physical_queue(&self) -> Result<QueueName, InvalidName> {
+        self.route.as_ref().unwrap_or(&self.queue).with_priority(self.priority)
+    }
+
+    /// How many retries a failed task has: none, if it is not to be tried again.
+    #[must_use]
+    pub const fn retries(&self) -> u32 {
+        if self.retry { self.max_retries } else { 0 }
+    }
+
+    /// What the task's messages say about it: only what differs from the defaults.
+    #[must_use]
+    pub fn call_options(&self) -> CallOptions {
+        CallOptions {
+            retry: (!self.retry).then_some(false),
+            max_retries: (self.max_retries != DEFAULT_MAX_RETRIES).then_some(self.max_retries),
+            priority: (self.priority != Priority::NORMAL).then_some(self.priority.number()),
+            route: self.route.as_ref().map(|route| route.as_str().to_owned()),
+            ..CallOptions::default()
+        }
+    }
+}
+
+/// Why a task cannot be used as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidTask {
+    /// The task's name is not a name.
+    #[error("the name of a task is not valid: {0}")]
+    Name(#[source] InvalidName),
+    /// The task's name is one that no task may have.
+    #[error("a task cannot be named {name}: {why}")]
+    Forbidden {
+        /// The name.
+        name: TaskName,
+        /// Why no task may have it.
+        #[source]
+        why: ForbiddenName,
+    },
+    /// The queue's name is not a name, or too long with the priority's suffix.
+    #[error("the queue of task {task} is not valid: {why}")]
+    Queue {
+        /// The task.
+        task: TaskName,
+        /// What is wrong with the queue's name.
+        #[source]
+        why: InvalidName,
+    },
+    /// The route's name is not a name.
+    #[error("the route of task {task} is not valid: {why}")]
+    Route {
+        /// The task.
+        task: TaskName,
+        /// What is wrong with the route's name.
+        #[source]
+        why: InvalidName,
+    },
+}
+
+impl InvalidTask {
+    /// The checked name of a task.
+    pub(crate) fn check_name(name: &str) -> Result<TaskName, InvalidTask> {
+        let name = TaskName::new(name).map_err(InvalidTask::Name)?;
+        match ForbiddenName::check(&name) {
+            Ok(()) => Ok(name),
+            Err(why) => Err(InvalidTask::Forbidden { name, why }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> TaskSettings {
+        TaskSettings::in_queue(QueueName::new("testpackage").unwrap())
+    }
+
+    #[test]
+    fn a_task_with_defaults_writes_no_options() {
+        assert_eq!(settings().call_options(), CallOptions::default());
+    }
+
+    #[test]
+    fn only_what_differs_from_the_defaults_is_written() {
+        let mut settings = settings();
+        settings.retry = false;
+        settings.max_retries = 3;
+        settings.priority = Priority::HIGHEST;
+        settings.route = Some(QueueName::new("route1").unwrap());
+        let expected = CallOptions {
+            retry: Some(false),
+            max_retries: Some(3),
+            priority: Some(9),
+            route: Some("route1".to_owned()),
+            ..CallOptions::default()
+        };
+        assert_eq!(settings.call_options(), expected);
+    }
+
+    #[test]
+    fn a_route_takes_the_place_of_the_queue() {
+        let mut settings = settings();
+        settings.route = Some(QueueName::new("route1").unwrap());
+        assert_eq!(settings.physical_queue().unwrap().as_str(), "route1");
+    }
+
+    #[test]
+    fn a_task_that_is_not_retried_has_no_retries() {
+        let mut settings = settings();
+        assert_eq!(settings.retries(), 10);
+        settings.retry = false;
+        assert_eq!(settings.retries(), 0);
+    }
+}
