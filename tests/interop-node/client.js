@@ -1,7 +1,7 @@
 'use strict';
-// Takes the official IronMQ client for Node through all of its verbs on pull queues, against the
-// server that the environment names (IRON_MQ_*). Prints one JSON line for each check that held and
-// exits with an error at the first that did not.
+// Takes the official IronMQ client for Node through its verbs, all but those that tell of pushed
+// messages, against the server that the environment names (IRON_MQ_*). Prints one JSON line for each
+// check that held and exits with an error at the first that did not.
 
 const assert = require('assert');
 
@@ -208,6 +208,25 @@ const checks = {
     await call(queue, 'msg_release', id, held.reservation_id, {});
     assert.strictEqual(await call(queue, 'reserve', {}), undefined);
     assert.strictEqual((await call(mq.queue('node-poison-dead'), 'peek', {})).id, id);
+  },
+
+  async 'subscribers of a push queue are added, replaced and removed'() {
+    const subscriber = (name) => ({ name, url: `http://127.0.0.1/${name}` });
+    const { queue } = await call(mq, 'create_queue', 'node-push', {
+      type: 'multicast',
+      push: { subscribers: [subscriber('first')], retries: 7 },
+    });
+    assert.strictEqual(queue.type, 'multicast');
+    assert.strictEqual(queue.push.retries, 7);
+    const push = mq.queue('node-push');
+    const names = async () => (await call(push, 'info')).push.subscribers.map(({ name }) => name);
+    assert.deepStrictEqual(await call(push, 'add_subscribers', subscriber('second')), { msg: 'Updated' });
+    assert.deepStrictEqual(await names(), ['first', 'second']);
+    await call(push, 'rpl_subscribers', [subscriber('third'), subscriber('fourth')]);
+    assert.deepStrictEqual(await names(), ['third', 'fourth']);
+    await call(push, 'rm_subscribers', { name: 'third' });
+    assert.deepStrictEqual(await names(), ['fourth']);
+    await assert.rejects(call(push, 'rm_subscribers', { name: 'fourth' }), /at least one subscriber/);
   },
 
   async 'a wrong token is refused'() {

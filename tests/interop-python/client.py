@@ -1,6 +1,6 @@
-"""Takes the official IronMQ client for Python through all of its verbs on pull queues, against the
-server that the environment names (IRON_MQ_*). Prints one JSON line for each check that held and
-exits with an error at the first that did not."""
+"""Takes the official IronMQ client for Python through its verbs, all but those that tell of pushed
+messages, against the server that the environment names (IRON_MQ_*). Prints one JSON line for each
+check that held and exits with an error at the first that did not."""
 
 import json
 import threading
@@ -282,6 +282,30 @@ def alerts():
     assert added["trigger"] == 10, added
     (updated,) = queue.update_alerts(dict(alert, trigger=20))["alerts"]
     assert updated["trigger"] == 20, updated
+
+
+@check
+def subscribers():
+    """subscribers of a push queue are added, replaced and removed"""
+
+    def subscriber(name):
+        return {"name": name, "url": "http://127.0.0.1/" + name}
+
+    push = {"subscribers": [subscriber("first")], "retries": 7}
+    created = mq.create_queue("python-push", {"type": "multicast", "push": push})
+    assert (created["type"], created["push"]["retries"]) == ("multicast", 7), created
+    queue = mq.queue("python-push")
+
+    def names():
+        return [subscriber["name"] for subscriber in queue.info()["push"]["subscribers"]]
+
+    assert queue.add_subscribers(subscriber("second")) == {"msg": "Updated"}
+    assert names() == ["first", "second"]
+    assert queue.replace_subscribers(subscriber("third"), subscriber("fourth")) == {"msg": "Updated"}
+    assert names() == ["third", "fourth"]
+    assert queue.remove_subscribers("third") == {"msg": "Updated"}
+    assert names() == ["fourth"]
+    assert "at least one subscriber" in refuses(400, queue.remove_subscribers, "fourth")
 
 
 @check
