@@ -1,9 +1,40 @@
 //! Bytes to values and back: message bodies, frames, notices, dead letters.
+//!
+//! A message's body is text. It is either the JSON of an [`Envelope`], or a frame `$tag$...` whose
+//! opened content is such JSON; a frame within a frame is refused. A [`Codec`] reads and writes
+//! one queue's bodies. Whatever cannot be read becomes a [`BadBody`] with the
+//! [`DeadLetterReason`] to put the message aside for.
+//!
+//! Arguments, results and unknown options stay text ([`RawJson`]) on their way through, so that
+//! no number is rounded and no strange string is lost, until a handler's own types read them.
 
+mod bad_body;
+mod codec;
+mod dead_letter;
+mod envelope;
+mod frame;
+mod ivy_options;
+mod legacy;
+mod notice;
+mod object;
+mod options;
 mod raw;
 mod reason;
+mod shape;
+mod size;
 mod trace;
+mod write;
 
+pub use bad_body::BadBody;
+pub use codec::{Codec, DEFAULT_MAX_BODY, Format};
+pub use dead_letter::{BadDeadLetter, DeadLetter, is_dead_letter};
+pub use envelope::Envelope;
+pub use ivy_options::{IvyOptions, MAX_UNKNOWN_OPTIONS};
+pub use legacy::{InvalidKey, LegacyKey};
+pub use notice::{BadNotice, NOTICE_CAP, Notice};
+pub use options::{MAX_RETRIES, Options};
 pub use raw::RawJson;
 pub use reason::{DeadLetterReason, UnknownReason};
+pub use shape::{MAX_ARGS, MAX_DEPTH};
+pub use size::{POSTED_UTF16_LIMIT, posted_utf16_units};
 pub use trace::TraceParent;

@@ -1,0 +1,124 @@
+//! Why a body could not be read.
+
+use std::fmt;
+
+use crate::name::TaskName;
+use crate::text::Escaped;
+use crate::wire::DeadLetterReason;
+
+/// A message body that cannot become a task.
+///
+/// It tells the kind of the trouble, its place, and the task where that much was readable. It
+/// never repeats the body; only the name of an unknown cipher is shown, escaped and cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadBody {
+    reason: DeadLetterReason,
+    detail: Detail,
+    at: Option<usize>,
+    task: Option<TaskName>,
+}
+
+/// What is said about the trouble beyond its kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Detail {
+    Fixed(&'static str),
+    Cipher(String),
+}
+
+/// The most characters of an unknown cipher's name that are repeated.
+const LONGEST_CIPHER: usize = 32;
+
+impl BadBody {
+    pub(super) fn new(reason: DeadLetterReason, detail: &'static str) -> Self {
+        BadBody { reason, detail: Detail::Fixed(detail), at: None, task: None }
+    }
+
+    pub(super) fn unknown_cipher(name: &str) -> Self {
+        BadBody {
+            reason: DeadLetterReason::UnknownCipher,
+            detail: Detail::Cipher(name.chars().take(LONGEST_CIPHER).collect()),
+            at: None,
+            task: None,
+        }
+    }
+
+    /// The same, at this byte of the text that was read.
+    pub(super) fn at(mut self, offset: usize) -> Self {
+        self.at = Some(offset);
+        self
+    }
+
+    /// The same, where the text that was read starts at byte `start` of a larger one.
+    pub(super) fn within(mut self, start: usize) -> Self {
+        self.at = Some(start + self.at.unwrap_or(0));
+        self
+    }
+
+    /// The same, in the message of this task.
+    pub(super) fn of(mut self, task: &TaskName) -> Self {
+        self.task = Some(task.clone());
+        self
+    }
+
+    /// The kind of the trouble.
+    #[must_use]
+    pub fn reason(&self) -> DeadLetterReason {
+        self.reason
+    }
+
+    /// The byte of the body, opened if it was a frame, where the trouble was noticed.
+    #[must_use]
+    pub fn offset(&self) -> Option<usize> {
+        self.at
+    }
+
+    /// The task, if its name could be read.
+    #[must_use]
+    pub fn task(&self) -> Option<&TaskName> {
+        self.task.as_ref()
+    }
+}
+
+impl fmt::Display for BadBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.reason)?;
+        match &self.detail {
+            Detail::Fixed(text) => f.write_str(text)?,
+            Detail::Cipher(name) => {
+                write!(f, "the body is a frame of the unknown kind \"{}\"", Escaped(name))?;
+            }
+        }
+        if let Some(offset) = self.at {
+            write!(f, " (at byte {offset})")?;
+        }
+        match &self.task {
+            Some(task) => write!(f, ", in a message of the task {task}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for BadBody {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_tells_kind_place_and_task() {
+        let bad = BadBody::new(DeadLetterReason::BadOptions, "`retry` must be true or false")
+            .at(3)
+            .within(10)
+            .of(&TaskName::new("mail.send").unwrap());
+        assert_eq!(
+            bad.to_string(),
+            "BadOptions: `retry` must be true or false (at byte 13), in a message of the task mail.send"
+        );
+    }
+
+    #[test]
+    fn an_unknown_cipher_is_cut_and_escaped() {
+        let text = BadBody::unknown_cipher(&format!("\n{}", "x".repeat(100))).to_string();
+        assert!(text.ends_with(&format!("\"\\n{}\"", "x".repeat(31))), "{text}");
+    }
+}

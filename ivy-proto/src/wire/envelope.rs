@@ -1,0 +1,132 @@
+//! The envelope: what a message says when it is open.
+
+use crate::name::TaskName;
+use crate::wire::object::{BadObject, Object, read};
+use crate::wire::shape::{MAX_ARGS, MAX_DEPTH, measure};
+use crate::wire::write::ObjectWriter;
+use crate::wire::{BadBody, DeadLetterReason, Options, RawJson};
+
+/// A task to be run, as a message carries it: `{"name":..,"options":..,"args":..}`.
+///
+/// Strict where the original is lax: a name is a text, a key stands once, and names and options
+/// are within their limits. Lax where peers differ: absent options are none, and other keys of
+/// the envelope are passed over.
+///
+/// ```
+/// use ivy_proto::wire::Envelope;
+///
+/// let text = r#"{"name":"testpackage.factorial","options":{"maxRetries":3},"args":[5]}"#;
+/// let envelope = Envelope::parse(text)?;
+/// assert_eq!(envelope.name.as_str(), "testpackage.factorial");
+/// assert_eq!(envelope.args.as_str(), "[5]");
+/// assert_eq!(envelope.to_text(), text);
+/// # Ok::<(), ivy_proto::wire::BadBody>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The task's name.
+    pub name: TaskName,
+    /// The message's options.
+    pub options: Options,
+    /// The arguments: a JSON array, since anything else kills a worker of the original.
+    pub args: RawJson,
+}
+
+impl Envelope {
+    /// Reads the JSON of an envelope.
+    ///
+    /// # Errors
+    /// If it is not one, with the reason to put the message aside for.
+    pub fn parse(text: &str) -> Result<Envelope, BadBody> {
+        let object = Object::parse(text).map_err(bad_object)?;
+        let name = read_name(&object)?;
+        let options = read_options(&object).map_err(|bad| bad.of(&name))?;
+        let args = read_args(&object).map_err(|bad| bad.of(&name))?;
+        Ok(Envelope { name, options, args })
+    }
+
+    /// The envelope's JSON, byte for byte as the original writes it.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut out = ObjectWriter::new();
+        out.text("name", self.name.as_str());
+        out.json("options", self.options.to_json().as_str());
+        out.json("args", self.args.as_str());
+        out.finish()
+    }
+}
+
+fn bad_object(error: BadObject) -> BadBody {
+    match error {
+        BadObject::NotJson(at) => {
+            BadBody::new(DeadLetterReason::BadJson, "the body is not JSON").at(at)
+        }
+        BadObject::NotAnObject => {
+            BadBody::new(DeadLetterReason::NotAnObject, "the body is JSON, but not an object")
+        }
+        BadObject::DuplicateKey(at) => {
+            BadBody::new(DeadLetterReason::DuplicateKey, "a key of the envelope stands twice")
+                .at(at)
+        }
+    }
+}
+
+fn read_name(object: &Object<'_>) -> Result<TaskName, BadBody> {
+    let bad = |rule| BadBody::new(DeadLetterReason::BadName, rule);
+    let raw = object.get("name").ok_or_else(|| bad("`name` is missing"))?;
+    let at = object.offset(raw);
+    let text: String = read(raw).ok_or_else(|| bad("`name` must be a text").at(at))?;
+    let rule = "`name` must have 1 to 255 bytes and no control characters";
+    TaskName::new(&text).map_err(|_| bad(rule).at(at))
+}
+
+fn read_options(object: &Object<'_>) -> Result<Options, BadBody> {
+    match object.get("options") {
+        Some(raw) => Options::parse(raw).map_err(|bad| bad.within(object.offset(raw))),
+        None => Ok(Options::new()),
+    }
+}
+
+fn read_args(object: &Object<'_>) -> Result<RawJson, BadBody> {
+    let bad = |rule| BadBody::new(DeadLetterReason::BadArgs, rule);
+    let raw = object.get("args").ok_or_else(|| bad("`args` is missing"))?;
+    let at = object.offset(raw);
+    if !raw.get().starts_with('[') {
+        return Err(bad("`args` must be an array").at(at));
+    }
+    let shape = measure(raw.get());
+    if shape.depth > MAX_DEPTH {
+        let rule = "`args` is nested more than 127 levels deep";
+        return Err(BadBody::new(DeadLetterReason::TooDeep, rule).at(at));
+    }
+    if shape.elements > MAX_ARGS {
+        return Err(bad("`args` has more than 10,000 elements").at(at));
+    }
+    Ok(raw.to_owned().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_original_writes_is_read_and_written_back() {
+        let text = r#"{"name":"test","options":{"retry":true,"maxRetries":10},"args":[1,"two",{"three":3},null,true,[4.5]]}"#;
+        assert_eq!(Envelope::parse(text).unwrap().to_text(), text);
+    }
+
+    #[test]
+    fn keys_may_come_in_any_order_and_more_of_them() {
+        let text = r#" {"args":[ ],"extra":{},"name":"\u0074"} "#;
+        let envelope = Envelope::parse(text).unwrap();
+        assert_eq!(envelope.to_text(), r#"{"name":"t","options":{},"args":[ ]}"#);
+    }
+
+    #[test]
+    fn an_error_names_the_task_and_the_place_in_the_whole_body() {
+        let text = r#"{"name":"t","options":{"ivy":{"v":1,"id":5}},"args":[]}"#;
+        let bad = Envelope::parse(text).unwrap_err();
+        assert_eq!(bad.task().unwrap().as_str(), "t");
+        assert_eq!(bad.offset(), text.find("5}"));
+    }
+}

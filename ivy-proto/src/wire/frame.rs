@@ -1,0 +1,76 @@
+//! The grammar of bodies: JSON as it is, or a frame `$tag$content`.
+
+use crate::wire::{BadBody, DeadLetterReason};
+
+/// What a body is, by its first characters.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Form<'a> {
+    /// An envelope in the open.
+    Open(&'a str),
+    /// A frame of the original's cipher, with its base64.
+    ///
+    /// What follows a third `$` is passed over, as the original does: an authentication code may
+    /// ride there, which a reader that has no use for it must not trip over.
+    Legacy(&'a str),
+}
+
+/// The tag of the original's frames. The original takes any cipher that its crypto library knows;
+/// exactly this one is accepted here.
+pub(super) const LEGACY_TAG: &str = "aes-256-cbc";
+
+/// Splits a body.
+pub(super) fn split(text: &str) -> Result<Form<'_>, BadBody> {
+    let Some(frame) = text.strip_prefix('$') else { return Ok(Form::Open(text)) };
+    let (tag, content) = frame
+        .split_once('$')
+        .filter(|(tag, _)| !tag.is_empty())
+        .ok_or_else(|| BadBody::new(DeadLetterReason::BadFrame, "the frame has no tag"))?;
+    if tag == LEGACY_TAG {
+        let base64 = content.split_once('$').map_or(content, |(base64, _)| base64);
+        return Ok(Form::Legacy(base64));
+    }
+    if is_version(tag) {
+        return Err(BadBody::new(
+            DeadLetterReason::UnsupportedVersion,
+            "the frame is of a version that is not known here; upgrade this worker",
+        ));
+    }
+    Err(BadBody::unknown_cipher(tag))
+}
+
+/// Whether a tag is one of ivy's own, `ivy` and a number.
+fn is_version(tag: &str) -> bool {
+    tag.strip_prefix("ivy").is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_first_dollar_makes_a_frame() {
+        assert_eq!(split(" $aes-256-cbc$AA=="), Ok(Form::Open(" $aes-256-cbc$AA==")));
+        assert_eq!(split("$aes-256-cbc$AA=="), Ok(Form::Legacy("AA==")));
+    }
+
+    #[test]
+    fn what_follows_a_third_dollar_is_passed_over() {
+        assert_eq!(split("$aes-256-cbc$AA==$h1$k$tag"), Ok(Form::Legacy("AA==")));
+    }
+
+    #[test]
+    fn other_tags_are_told_apart() {
+        let reason = |text| split(text).unwrap_err().reason();
+        for text in ["$", "$$", "$$x", "$aes-256-cbc", "$ivy2"] {
+            assert_eq!(reason(text), DeadLetterReason::BadFrame, "{text}");
+        }
+        for text in ["$ivy2$k$x", "$ivy3$"] {
+            assert_eq!(reason(text), DeadLetterReason::UnsupportedVersion, "{text}");
+        }
+        for text in ["$AES-256-CBC$", "$aes-256-cbc $", "$ivy$", "$ivyx$", "$rot13$"] {
+            assert_eq!(reason(text), DeadLetterReason::UnknownCipher, "{text}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What ivy adds to a message, under `options.ivy`.
+
+use serde_json::value::RawValue;
+
+use crate::id::TaskId;
+use crate::wire::object::{BadObject, Object, read};
+use crate::wire::write::ObjectWriter;
+use crate::wire::{BadBody, DeadLetterReason, RawJson, TraceParent};
+
+/// The version of `options.ivy` that is read and written here.
+const VERSION: u64 = 1;
+
+/// The most keys of `options`, or of `options.ivy`, that are not known here.
+pub const MAX_UNKNOWN_OPTIONS: usize = 1_000;
+
+/// The fields under `options.ivy`, which peers of the original pass over and echo back.
+///
+/// On the wire: `{"v":1,"id","reply","attempt","deadline","trace","node"}`. Only `v` and `id` are
+/// always there. Keys that are not known here are kept, behind the known ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IvyOptions {
+    /// The scheduled task's id, the same in all its messages and notices.
+    pub id: TaskId,
+    /// The channel on which the caller waits for the outcome. Not checked here: a worker
+    /// publishes only to channels of its own configured prefix.
+    pub reply: Option<String>,
+    /// Which attempt the message asks for, from 1. The first is not written.
+    pub attempt: u32,
+    /// When the task is not to be started any more, in milliseconds since 1970.
+    pub deadline: Option<u64>,
+    /// The caller's trace context. One that cannot be read counts as none, as the W3C
+    /// recommendation for it asks.
+    pub trace: Option<TraceParent>,
+    /// Whether the task came from a peer of the original, which waits on the shared channel: set
+    /// when a message that had no `options.ivy` is followed by one for the next attempt.
+    pub node: bool,
+    unknown: Vec<Unknown>,
+}
+
+/// An entry that is carried along. The key is kept as it was written, quotes included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Unknown {
+    raw_key: RawJson,
+    value: RawJson,
+}
+
+impl IvyOptions {
+    /// The options of a first attempt that nobody waits for.
+    #[must_use]
+    pub fn new(id: TaskId) -> Self {
+        IvyOptions {
+            id,
+            reply: None,
+            attempt: 1,
+            deadline: None,
+            trace: None,
+            node: false,
+            unknown: Vec::new(),
+        }
+    }
+
+    pub(super) fn parse(raw: &RawValue) -> Result<Self, BadBody> {
+        let object = Object::parse(raw.get()).map_err(|error| match error {
+            BadObject::DuplicateKey(at) => {
+                BadBody::new(DeadLetterReason::DuplicateKey, "a key of `options.ivy` stands twice")
+                    .at(at)
+            }
+            BadObject::NotJson(_) | BadObject::NotAnObject => {
+                bad("`options.ivy` must be an object").at(0)
+            }
+        })?;
+        match field(&object, "v", "`options.ivy.v` must be a whole number")? {
+            Some(VERSION) => {}
+            Some(_) => {
+                return Err(BadBody::new(
+                    DeadLetterReason::UnsupportedVersion,
+                    "`options.ivy` is of a version that is not known here; upgrade this worker",
+                ));
+            }
+            None => return Err(bad("`options.ivy.v` is missing")),
+        }
+        let id_rule = "`options.ivy.id` must be a text of 22 characters of base64url";
+        let id: String = field(&object, "id", id_rule)?.ok_or_else(|| bad(id_rule))?;
+        let attempt_rule = "`options.ivy.attempt` must be a whole number from 1";
+        let attempt = field(&object, "attempt", attempt_rule)?.unwrap_or(1);
+        if attempt == 0 {
+            return Err(bad(attempt_rule));
+        }
+        let trace: Option<String> = field(&object, "trace", "`options.ivy.trace` must be a text")?;
+        Ok(IvyOptions {
+            id: id.parse().map_err(|_| bad(id_rule))?,
+            reply: field(&object, "reply", "`options.ivy.reply` must be a text")?,
+            attempt,
+            deadline: field(
+                &object,
+                "deadline",
+                "`options.ivy.deadline` must be milliseconds since 1970",
+            )?,
+            trace: trace.as_deref().and_then(TraceParent::parse),
+            node: field(&object, "node", "`options.ivy.node` must be true or false")?
+                .unwrap_or(false),
+            unknown: unknown(&object)?,
+        })
+    }
+
+    /// Writes the entries, less the unknown ones whose keys are in `except`.
+    pub(super) fn write(&self, out: &mut ObjectWriter, except: &[&str]) {
+        out.number("v", VERSION);
+        out.text("id", &self.id.to_string());
+        if let Some(reply) = &self.reply {
+            out.text("reply", reply);
+        }
+        if self.attempt > 1 {
+            out.number("attempt", self.attempt);
+        }
+        if let Some(deadline) = self.deadline {
+            out.number("deadline", deadline);
+        }
+        if let Some(trace) = &self.trace {
+            out.text("trace", trace.as_str());
+        }
+        if self.node {
+            out.json("node", "true");
+        }
+        for entry in &self.unknown {
+            let key: Option<String> = serde_json::from_str(entry.raw_key.as_str()).ok();
+            if !key.is_some_and(|key| except.contains(&key.as_str())) {
+                out.entry(entry.raw_key.as_str(), entry.value.as_str());
+            }
+        }
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        let mut out = ObjectWriter::new();
+        self.write(&mut out, &[]);
+        out.finish()
+    }
+}
+
+const KNOWN: [&str; 7] = ["v", "id", "reply", "attempt", "deadline", "trace", "node"];
+
+fn unknown(object: &Object<'_>) -> Result<Vec<Unknown>, BadBody> {
+    let unknown: Vec<_> = object
+        .entries()
+        .iter()
+        .filter(|entry| !entry.key().is_some_and(|key| KNOWN.contains(&key)))
+        .map(|entry| Unknown {
+            raw_key: entry.raw_key().to_owned().into(),
+            value: entry.value().to_owned().into(),
+        })
+        .collect();
+    if unknown.len() > MAX_UNKNOWN_OPTIONS {
+        return Err(bad("`options.ivy` has too many keys"));
+    }
+    Ok(unknown)
+}
+
+/// The value of a known key, which is one of this type or, like an absent one, `null`.
+pub(super) fn field<T: serde::de::DeserializeOwned>(
+    object: &Object<'_>,
+    key: &str,
+    rule: &'static str,
+) -> Result<Option<T>, BadBody> {
+    match object.get(key) {
+        None => Ok(None),
+        Some(value) if value.get() == "null" => Ok(None),
+        Some(value) => read(value).map(Some).ok_or_else(|| bad(rule).at(object.offset(value))),
+    }
+}
+
+pub(super) fn bad(rule: &'static str) -> BadBody {
+    BadBody::new(DeadLetterReason::BadOptions, rule)
+}

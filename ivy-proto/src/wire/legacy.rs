@@ -1,0 +1,218 @@
+//! The original's cipher: `$aes-256-cbc$` and base64.
+//!
+//! Key and IV come from the password alone, by SHA-512 and OpenSSL's `EVP_BytesToKey` with MD5,
+//! and nothing authenticates a frame. That keeps casual readers out and no more: equal beginnings
+//! give equal ciphertext, and whoever can post can replay and cut. It is here to talk to peers of
+//! the original.
+
+use std::fmt;
+
+use aes::Aes256;
+use aes::cipher::block_padding::Pkcs7;
+use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use md5::Md5;
+use sha2::{Digest, Sha512};
+use zeroize::Zeroizing;
+
+use crate::wire::frame::{Form, LEGACY_TAG, split};
+use crate::wire::{BadBody, DeadLetterReason};
+
+const BLOCK: usize = 16;
+
+/// The key that the original makes of a password (its `encryptionKey`). Wiped when dropped; its
+/// `Debug` shows nothing.
+pub struct LegacyKey {
+    key: Zeroizing<[u8; 32]>,
+    iv: Zeroizing<[u8; BLOCK]>,
+    lossy: bool,
+}
+
+/// The password is empty or only white space.
+///
+/// The original takes an empty one for "no encryption", so it is never silently accepted here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the encryption key is empty or only white space; give a real one, or none at all to send in the open"
+)]
+pub struct InvalidKey;
+
+impl LegacyKey {
+    /// The key for this password.
+    ///
+    /// # Errors
+    /// If it is empty or only white space.
+    pub fn new(password: &str) -> Result<Self, InvalidKey> {
+        if password.trim().is_empty() {
+            return Err(InvalidKey);
+        }
+        Ok(LegacyKey::derive(password))
+    }
+
+    fn derive(password: &str) -> Self {
+        // The original hands the password over as a "binary" string: of each UTF-16 unit, the
+        // low byte is taken.
+        let low_bytes: Zeroizing<Vec<u8>> =
+            Zeroizing::new(password.encode_utf16().map(|unit| unit.to_le_bytes()[0]).collect());
+        let secret = Zeroizing::new(<[u8; 64]>::from(Sha512::digest(low_bytes.as_slice())));
+        let first = md5_of(&[secret.as_slice()]);
+        let second = md5_of(&[first.as_slice(), secret.as_slice()]);
+        let mut key = Zeroizing::new([0; 32]);
+        key[..BLOCK].copy_from_slice(first.as_slice());
+        key[BLOCK..].copy_from_slice(second.as_slice());
+        let iv = md5_of(&[second.as_slice(), secret.as_slice()]);
+        LegacyKey { key, iv, lossy: password.chars().any(|character| character > '\u{ff}') }
+    }
+
+    /// Whether the password holds characters above U+00FF. Only the low byte of each counts, so
+    /// that other passwords give the same key: worth a warning.
+    #[must_use]
+    pub fn lossy(&self) -> bool {
+        self.lossy
+    }
+
+    /// The frame around this text, byte for byte as the original makes it. The same text gives
+    /// the same frame.
+    #[must_use]
+    pub fn encrypt(&self, text: &str) -> String {
+        let cipher = cbc::Encryptor::<Aes256>::new((&*self.key).into(), (&*self.iv).into());
+        let ciphertext = cipher.encrypt_padded_vec::<Pkcs7>(text.as_bytes());
+        let mut frame = format!("${LEGACY_TAG}$");
+        STANDARD.encode_string(ciphertext, &mut frame);
+        frame
+    }
+
+    /// The text inside a frame.
+    ///
+    /// # Errors
+    /// If the text is not such a frame, or does not open with this key. Whether the padding or
+    /// the text inside was wrong is not told, since nothing authenticates the frame: the
+    /// difference would help to guess what is inside.
+    pub fn decrypt(&self, frame: &str) -> Result<Zeroizing<String>, BadBody> {
+        match split(frame)? {
+            Form::Legacy(base64) => self.open(&Ciphertext::decode(base64)?),
+            Form::Open(_) => Err(BadBody::new(DeadLetterReason::BadFrame, "this is not a frame")),
+        }
+    }
+
+    pub(super) fn open(&self, ciphertext: &Ciphertext) -> Result<Zeroizing<String>, BadBody> {
+        let cipher = cbc::Decryptor::<Aes256>::new((&*self.key).into(), (&*self.iv).into());
+        let mut buffer = Zeroizing::new(ciphertext.0.clone());
+        let opened = cipher.decrypt_padded::<Pkcs7>(&mut buffer).map_err(|_| undecryptable())?;
+        let text = std::str::from_utf8(opened).map_err(|_| undecryptable())?;
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for LegacyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LegacyKey([redacted])")
+    }
+}
+
+fn md5_of(parts: &[&[u8]]) -> Zeroizing<[u8; BLOCK]> {
+    let mut hash = Md5::new();
+    for part in parts {
+        hash.update(part);
+    }
+    Zeroizing::new(hash.finalize().into())
+}
+
+/// The one error for all that can be wrong inside a frame of the original.
+pub(super) fn undecryptable() -> BadBody {
+    BadBody::new(
+        DeadLetterReason::Undecryptable,
+        "the frame does not open with this key; does the sender use the same one?",
+    )
+}
+
+/// What a frame of the original carries: one or more whole cipher blocks.
+pub(super) struct Ciphertext(Vec<u8>);
+
+impl Ciphertext {
+    /// Only the standard alphabet with its padding is accepted, as the original writes it. That
+    /// the original also reads other spellings is not copied: one message has one form.
+    pub(super) fn decode(base64: &str) -> Result<Self, BadBody> {
+        let bytes = STANDARD.decode(base64).map_err(|_| {
+            BadBody::new(DeadLetterReason::BadBase64, "the frame's content is not padded base64")
+        })?;
+        if bytes.is_empty() || bytes.len() % BLOCK != 0 {
+            let rule = "the frame's content is not a number of whole cipher blocks";
+            return Err(BadBody::new(DeadLetterReason::BadFrame, rule));
+        }
+        Ok(Ciphertext(bytes))
+    }
+}
+
+/// How many spaces to put in front of a text so that the original reads its frame undamaged.
+///
+/// The original decodes the last cipher block apart from those before it, and so destroys a
+/// character that lies across the border. JSON may start with white space.
+pub(super) fn leading_spaces(text: &str) -> usize {
+    (0..BLOCK)
+        .find(|spaces| {
+            let length = text.len() + spaces;
+            // A border inside the added spaces is as harmless as one between characters.
+            let border = (length - length % BLOCK).saturating_sub(*spaces);
+            text.is_char_boundary(border)
+        })
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> LegacyKey {
+        LegacyKey::new("pass").unwrap()
+    }
+
+    #[test]
+    fn the_key_is_the_one_that_openssl_derives() {
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        assert_eq!(
+            hex(key().key.as_slice()),
+            "590f3ba4f6662912405cf550d3debdab5a810804aa5e62b512ef2dbfbfc6de70"
+        );
+        assert_eq!(hex(key().iv.as_slice()), "72935b91f93031c8952badeeb03dab59");
+    }
+
+    #[test]
+    fn the_known_answer_of_the_original_is_met_both_ways() {
+        let frame = "$aes-256-cbc$DWKO1589bRhzNrgivtoXyw==";
+        assert_eq!(key().encrypt("Hello Crypto"), frame);
+        assert_eq!(key().decrypt(frame).unwrap().as_str(), "Hello Crypto");
+    }
+
+    #[test]
+    fn a_password_without_a_visible_character_is_refused() {
+        for password in ["", " ", "\t\n", "\u{3000}"] {
+            assert_eq!(LegacyKey::new(password).err(), Some(InvalidKey), "{password:?}");
+        }
+    }
+
+    #[test]
+    fn characters_above_latin_1_are_told() {
+        assert!(!LegacyKey::new("héslöÿ").unwrap().lossy());
+        assert!(LegacyKey::new("ž").unwrap().lossy());
+    }
+
+    #[test]
+    fn no_character_lies_across_the_last_border_after_the_spaces() {
+        for length in 0..40 {
+            for character in ["é", "任", "🚀"] {
+                let text = format!("{}{}", "x".repeat(length), character.repeat(12));
+                let shifted = format!("{}{text}", " ".repeat(leading_spaces(&text)));
+                let border = shifted.len() - shifted.len() % BLOCK;
+                assert!(shifted.is_char_boundary(border), "{length} {character}");
+            }
+        }
+        assert_eq!(leading_spaces("all ascii needs no spaces"), 0);
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        assert_eq!(format!("{:?}", key()), "LegacyKey([redacted])");
+    }
+}

@@ -1,0 +1,517 @@
+//! Notices: how a worker tells how a task ended.
+
+use crate::id::{MessageId, TaskId};
+use crate::name::{QueueName, TaskName};
+use crate::queue::Body;
+use crate::task::{TaskFailure, TaskOutcome};
+use crate::wire::object::{BadObject, Object, read};
+use crate::wire::shape::measure;
+use crate::wire::write::ObjectWriter;
+use crate::wire::{Envelope, IvyOptions, RawJson};
+
+/// The largest notice that is written or read, in bytes.
+pub const NOTICE_CAP: usize = 1024 * 1024;
+
+/// The longest error message in a notice, in bytes.
+const LONGEST_MESSAGE: usize = 1024;
+
+/// The error kind of a successful task whose result did not fit.
+const RESULT_TOO_LARGE: &str = "ResultTooLarge";
+
+/// How a task ended:
+/// `{"id":..,"name":..,"args":..,"options":..,"result":..,"notify":true,"queue":..}`.
+///
+/// `id` is the message's id in its queue. `result` is an array of what the handler returned, since
+/// the original's handlers call back with any number of values. On a reply channel `args` is empty
+/// and `options.ivy` is that of the message with `outcome` and `error` added; towards a peer of
+/// the original `args` and `options` are those of the message, untouched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    id: MessageId,
+    name: TaskName,
+    args: RawJson,
+    options: RawJson,
+    result: RawJson,
+    queue: QueueName,
+    verdict: Option<Verdict>,
+}
+
+/// What `options.ivy` of a notice says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Verdict {
+    id: TaskId,
+    /// Nothing if the task succeeded and its result is here.
+    instead: Option<Instead>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Instead {
+    ResultTooLarge,
+    Failed(TaskFailure),
+}
+
+impl Notice {
+    /// The notice of a success, for a reply channel. If the output makes it larger than
+    /// [`NOTICE_CAP`], it tells that instead.
+    #[must_use]
+    pub fn success(
+        message: &MessageId,
+        queue: &QueueName,
+        name: &TaskName,
+        ivy: &IvyOptions,
+        output: &RawJson,
+    ) -> Notice {
+        let done = Notice::reply(message, queue, name, ivy, result_of(output), None);
+        if done.to_payload().as_str().len() <= NOTICE_CAP {
+            return done;
+        }
+        Notice::reply(message, queue, name, ivy, empty_array(), Some(Instead::ResultTooLarge))
+    }
+
+    /// The notice of a task that was put aside, for a reply channel. The failure's texts are cut
+    /// to 1 KiB each.
+    #[must_use]
+    pub fn failure(
+        message: &MessageId,
+        queue: &QueueName,
+        name: &TaskName,
+        ivy: &IvyOptions,
+        failure: &TaskFailure,
+    ) -> Notice {
+        let failure = TaskFailure {
+            kind: cut(&failure.kind).to_owned(),
+            message: cut(&failure.message).to_owned(),
+            attempts: failure.attempts,
+        };
+        Notice::reply(message, queue, name, ivy, empty_array(), Some(Instead::Failed(failure)))
+    }
+
+    /// The notice of a success as a worker of the original writes it, for the shared channel.
+    ///
+    /// Its reader calls back with `args`, so those must arrive: a result that would make the
+    /// notice larger than [`NOTICE_CAP`] is left out.
+    #[must_use]
+    pub fn success_for_original(
+        message: &MessageId,
+        queue: &QueueName,
+        envelope: &Envelope,
+        output: &RawJson,
+    ) -> Notice {
+        let with_result = |result| Notice {
+            id: message.clone(),
+            name: envelope.name.clone(),
+            args: envelope.args.clone(),
+            options: envelope.options.to_json(),
+            result,
+            queue: queue.clone(),
+            verdict: envelope.options.ivy().map(|ivy| Verdict { id: ivy.id, instead: None }),
+        };
+        let notice = with_result(result_of(output));
+        if notice.to_payload().as_str().len() <= NOTICE_CAP {
+            return notice;
+        }
+        with_result(empty_array())
+    }
+
+    fn reply(
+        message: &MessageId,
+        queue: &QueueName,
+        name: &TaskName,
+        ivy: &IvyOptions,
+        result: RawJson,
+        instead: Option<Instead>,
+    ) -> Notice {
+        let mut fields = ObjectWriter::new();
+        ivy.write(&mut fields, &["outcome", "error"]);
+        let dead = matches!(instead, Some(Instead::Failed(_)));
+        fields.text("outcome", if dead { "dead" } else { "ok" });
+        match &instead {
+            None => {}
+            Some(Instead::ResultTooLarge) => fields.json(
+                "error",
+                &error(RESULT_TOO_LARGE, "the result does not fit into a notice", ivy.attempt),
+            ),
+            Some(Instead::Failed(TaskFailure { kind, message, attempts })) => {
+                fields.json("error", &error(kind, message, *attempts));
+            }
+        }
+        let mut options = ObjectWriter::new();
+        options.json("ivy", &fields.finish());
+        Notice {
+            id: message.clone(),
+            name: name.clone(),
+            args: empty_array(),
+            options: json(&options.finish()),
+            result,
+            queue: queue.clone(),
+            verdict: Some(Verdict { id: ivy.id, instead }),
+        }
+    }
+
+    /// Reads a notice.
+    ///
+    /// # Errors
+    /// If it is not one. Then it is counted and passed over: whoever reaches the notifier can
+    /// publish anything.
+    pub fn parse(payload: &[u8]) -> Result<Notice, BadNotice> {
+        if payload.len() > NOTICE_CAP {
+            return Err(BadNotice::TooLarge(payload.len()));
+        }
+        let text = std::str::from_utf8(payload).map_err(|_| BadNotice::NotUtf8)?;
+        let object = Object::parse(text).map_err(|error| match error {
+            BadObject::NotJson(at) => BadNotice::NotJson(at),
+            BadObject::NotAnObject => BadNotice::NotAnObject,
+            BadObject::DuplicateKey(_) => BadNotice::Field("a key, which stands twice"),
+        })?;
+        if object.read("notify") != Some(true) {
+            return Err(BadNotice::Field("notify"));
+        }
+        let id: String = object.read("id").ok_or(BadNotice::Field("id"))?;
+        let name: Option<String> = object.read("name");
+        let queue: Option<String> = object.read("queue");
+        let options = container(&object, "options", '{')?;
+        Ok(Notice {
+            id: MessageId::new(id),
+            name: name
+                .and_then(|name| TaskName::new(&name).ok())
+                .ok_or(BadNotice::Field("name"))?,
+            args: container(&object, "args", '[')?,
+            result: container(&object, "result", '[')?,
+            queue: queue
+                .and_then(|queue| QueueName::new(&queue).ok())
+                .ok_or(BadNotice::Field("queue"))?,
+            verdict: read_verdict(options.as_str())?,
+            options,
+        })
+    }
+
+    /// The notice's JSON.
+    #[must_use]
+    pub fn to_payload(&self) -> Body {
+        let mut out = ObjectWriter::new();
+        out.text("id", self.id.as_str());
+        out.text("name", self.name.as_str());
+        out.json("args", self.args.as_str());
+        out.json("options", self.options.as_str());
+        out.json("result", self.result.as_str());
+        out.json("notify", "true");
+        out.text("queue", self.queue.as_str());
+        Body::new(out.finish())
+    }
+
+    /// The id of the task that ended, unless it was sent by a peer of the original.
+    #[must_use]
+    pub fn task_id(&self) -> Option<TaskId> {
+        self.verdict.as_ref().map(|verdict| verdict.id)
+    }
+
+    /// How the task ended. A worker of the original tells of successes only.
+    #[must_use]
+    pub fn outcome(&self) -> TaskOutcome {
+        match self.verdict.as_ref().and_then(|verdict| verdict.instead.as_ref()) {
+            None => TaskOutcome::Done(output_of(&self.result)),
+            Some(Instead::ResultTooLarge) => TaskOutcome::ResultTooLarge,
+            Some(Instead::Failed(failure)) => TaskOutcome::Failed(failure.clone()),
+        }
+    }
+
+    /// The message's id in its queue.
+    #[must_use]
+    pub fn message(&self) -> &MessageId {
+        &self.id
+    }
+
+    /// The task's name.
+    #[must_use]
+    pub fn name(&self) -> &TaskName {
+        &self.name
+    }
+
+    /// The task's arguments: a JSON array, empty on a reply channel.
+    #[must_use]
+    pub fn args(&self) -> &RawJson {
+        &self.args
+    }
+
+    /// The queue that the message was in.
+    #[must_use]
+    pub fn queue(&self) -> &QueueName {
+        &self.queue
+    }
+}
+
+/// A payload that is not a notice. It tells what is wrong, and never repeats the payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadNotice {
+    /// It is larger than [`NOTICE_CAP`].
+    #[error("the notice has {0} bytes, more than the limit of {NOTICE_CAP}")]
+    TooLarge(usize),
+    /// It is not UTF-8.
+    #[error("the notice is not UTF-8")]
+    NotUtf8,
+    /// It is not JSON.
+    #[error("the notice is not JSON (at byte {0})")]
+    NotJson(usize),
+    /// It is JSON, but not an object.
+    #[error("the notice is JSON, but not an object")]
+    NotAnObject,
+    /// This field is missing, or is not as it must be.
+    #[error("the notice's field is missing or wrong: {0}")]
+    Field(&'static str),
+}
+
+fn container(object: &Object<'_>, key: &'static str, open: char) -> Result<RawJson, BadNotice> {
+    object
+        .get(key)
+        .filter(|value| value.get().starts_with(open))
+        .map(|value| value.to_owned().into())
+        .ok_or(BadNotice::Field(key))
+}
+
+/// Reads `options.ivy`. One that a task of somebody else carries is none of our business.
+fn read_verdict(options: &str) -> Result<Option<Verdict>, BadNotice> {
+    let Ok(options) = Object::parse(options) else { return Ok(None) };
+    let Some(raw) = options.get("ivy") else { return Ok(None) };
+    let (Ok(ivy), Ok(fields)) = (IvyOptions::parse(raw), Object::parse(raw.get())) else {
+        return Ok(None);
+    };
+    let outcome: Option<String> = match fields.get("outcome") {
+        Some(value) => Some(read(value).ok_or(BadNotice::Field("outcome"))?),
+        None => None,
+    };
+    let error = || read_error(&fields).ok_or(BadNotice::Field("error"));
+    let instead = match outcome.as_deref() {
+        None => None,
+        Some("ok") if fields.get("error").is_none() => None,
+        Some("ok") if error()?.kind == RESULT_TOO_LARGE => Some(Instead::ResultTooLarge),
+        Some("dead") => Some(Instead::Failed(error()?)),
+        Some(_) => return Err(BadNotice::Field("outcome")),
+    };
+    Ok(Some(Verdict { id: ivy.id, instead }))
+}
+
+fn read_error(fields: &Object<'_>) -> Option<TaskFailure> {
+    let error = Object::parse(fields.get("error")?.get()).ok()?;
+    let text = |key| error.read::<String>(key).map(|text| cut(&text).to_owned());
+    Some(TaskFailure {
+        kind: text("kind")?,
+        message: text("message")?,
+        attempts: error.read("attempts")?,
+    })
+}
+
+fn error(kind: &str, message: &str, attempts: u32) -> String {
+    let mut out = ObjectWriter::new();
+    out.text("kind", kind);
+    out.text("message", message);
+    out.number("attempts", attempts);
+    out.finish()
+}
+
+/// The beginning of a text, up to 1 KiB, at a border between characters.
+fn cut(text: &str) -> &str {
+    let longest = text.len().min(LONGEST_MESSAGE);
+    let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
+}
+
+/// What a handler returned, as the array that travels: nothing at all for `null`.
+fn result_of(output: &RawJson) -> RawJson {
+    match output.as_str() {
+        "null" => empty_array(),
+        output => json(&format!("[{output}]")),
+    }
+}
+
+/// What a handler returned, or the original's handler called back with.
+fn output_of(result: &RawJson) -> RawJson {
+    let array = result.as_str();
+    match measure(array).elements {
+        0 => json("null"),
+        1 => json(array.get(1..array.len() - 1).unwrap_or("null")),
+        _ => result.clone(),
+    }
+}
+
+fn empty_array() -> RawJson {
+    json("[]")
+}
+
+fn json(text: &str) -> RawJson {
+    RawJson::parse(text).expect("it was put together from JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "BwcHBwcHBwcHBwcHBwcHBw";
+
+    fn message() -> MessageId {
+        MessageId::new("6114")
+    }
+
+    fn queue() -> QueueName {
+        QueueName::new("q").unwrap()
+    }
+
+    fn name() -> TaskName {
+        TaskName::new("t").unwrap()
+    }
+
+    fn ivy() -> IvyOptions {
+        let mut ivy = IvyOptions::new(TaskId::from_random([7; 16]));
+        ivy.reply = Some("c".to_owned());
+        ivy
+    }
+
+    fn reread(notice: &Notice) -> Notice {
+        let reread = Notice::parse(notice.to_payload().as_str().as_bytes()).unwrap();
+        assert_eq!(reread, *notice);
+        reread
+    }
+
+    fn done(result: &str) -> TaskOutcome {
+        let text = format!(
+            r#"{{"id":"1","name":"t","args":[],"options":{{}},"result":{result},"notify":true,"queue":"q"}}"#
+        );
+        Notice::parse(text.as_bytes()).unwrap().outcome()
+    }
+
+    #[test]
+    fn a_success_on_a_reply_channel() {
+        let notice = Notice::success(&message(), &queue(), &name(), &ivy(), &json("120"));
+        assert_eq!(
+            notice.to_payload().as_str(),
+            format!(
+                r#"{{"id":"6114","name":"t","args":[],"options":{{"ivy":{{"v":1,"id":"{ID}","reply":"c","outcome":"ok"}}}},"result":[120],"notify":true,"queue":"q"}}"#
+            )
+        );
+        let reread = reread(&notice);
+        assert_eq!(reread.task_id(), Some(ivy().id));
+        assert_eq!(reread.outcome(), TaskOutcome::Done(json("120")));
+    }
+
+    #[test]
+    fn a_success_for_a_peer_of_the_original_echoes_the_message() {
+        let text = r#"{"name":"t","options":{ "retry":true,"x":[1] },"args":[5, "\ud800"]}"#;
+        let envelope = Envelope::parse(text).unwrap();
+        let notice = Notice::success_for_original(&message(), &queue(), &envelope, &json("{}"));
+        assert_eq!(
+            notice.to_payload().as_str(),
+            r#"{"id":"6114","name":"t","args":[5, "\ud800"],"options":{ "retry":true,"x":[1] },"result":[{}],"notify":true,"queue":"q"}"#
+        );
+        assert_eq!(reread(&notice).task_id(), None);
+    }
+
+    #[test]
+    fn a_failure_tells_kind_message_and_attempts() {
+        let failure =
+            TaskFailure { kind: "Fatal".to_owned(), message: "é".repeat(600), attempts: 3 };
+        let notice = Notice::failure(&message(), &queue(), &name(), &ivy(), &failure);
+        let payload = notice.to_payload();
+        assert!(
+            payload.as_str().contains(r#""outcome":"dead","error":{"kind":"Fatal","message":"é"#)
+        );
+        let TaskOutcome::Failed(told) = reread(&notice).outcome() else { panic!("not failed") };
+        assert_eq!(told, TaskFailure { message: "é".repeat(512), ..failure });
+    }
+
+    #[test]
+    fn a_message_is_cut_between_characters() {
+        assert_eq!(cut(&format!("x{}", "é".repeat(600))).len(), 1023);
+    }
+
+    #[test]
+    fn a_result_that_does_not_fit_is_told_as_such() {
+        let size = |text: usize| json(&format!("\"{}\"", "x".repeat(text)));
+        let fits = Notice::success(&message(), &queue(), &name(), &ivy(), &size(0));
+        let room = NOTICE_CAP - fits.to_payload().as_str().len();
+        let exact = Notice::success(&message(), &queue(), &name(), &ivy(), &size(room));
+        assert_eq!(exact.to_payload().as_str().len(), NOTICE_CAP);
+        assert_eq!(reread(&exact).outcome(), TaskOutcome::Done(size(room)));
+        let over = Notice::success(&message(), &queue(), &name(), &ivy(), &size(room + 1));
+        assert_eq!(reread(&over).outcome(), TaskOutcome::ResultTooLarge);
+    }
+
+    #[test]
+    fn towards_a_peer_of_the_original_a_result_that_does_not_fit_is_left_out() {
+        let envelope = Envelope::parse(r#"{"name":"t","options":{},"args":[5]}"#).unwrap();
+        let output = json(&format!("\"{}\"", "x".repeat(NOTICE_CAP)));
+        let notice = Notice::success_for_original(&message(), &queue(), &envelope, &output);
+        assert_eq!(notice.args().as_str(), "[5]");
+        assert_eq!(reread(&notice).outcome(), TaskOutcome::Done(json("null")));
+    }
+
+    #[test]
+    fn a_result_is_nothing_one_value_or_the_list_of_several() {
+        assert_eq!(done("[]"), TaskOutcome::Done(json("null")));
+        assert_eq!(done("[ 1e400 ]"), TaskOutcome::Done(json("1e400")));
+        assert_eq!(done("[[]]"), TaskOutcome::Done(json("[]")));
+        assert_eq!(done("[1,2]"), TaskOutcome::Done(json("[1,2]")));
+    }
+
+    #[test]
+    fn unit_travels_as_an_empty_list() {
+        let notice = Notice::success(&message(), &queue(), &name(), &ivy(), &json("null"));
+        assert!(notice.to_payload().as_str().contains(r#""result":[]"#));
+        assert_eq!(reread(&notice).outcome(), TaskOutcome::Done(json("null")));
+    }
+
+    #[test]
+    fn an_outcome_that_the_sender_put_into_its_message_is_replaced() {
+        let text = format!(r#"{{"v":1,"id":"{ID}","\u006futcome":"dead","error":5,"keep":6}}"#);
+        let forged = IvyOptions::parse(serde_json::from_str(&text).unwrap()).unwrap();
+        let notice = Notice::success(&message(), &queue(), &name(), &forged, &json("1"));
+        assert_eq!(reread(&notice).outcome(), TaskOutcome::Done(json("1")));
+        assert!(notice.to_payload().as_str().contains(r#""keep":6,"outcome":"ok""#));
+    }
+
+    #[test]
+    fn what_a_worker_of_the_original_publishes_is_read() {
+        let text = format!(
+            r#"{{"id":"42","name":"t","args":[5],"options":{{"retry":true,"ivy":{{"v":1,"id":"{ID}","reply":"c"}},"reservation_id":"r"}},"result":[120,"x"],"notify":true,"queue":"q"}}"#
+        );
+        let notice = Notice::parse(text.as_bytes()).unwrap();
+        assert_eq!(notice.task_id().unwrap().to_string(), ID);
+        assert_eq!(notice.outcome(), TaskOutcome::Done(json("[120,\"x\"]")));
+        assert_eq!(notice.to_payload().as_str(), text);
+    }
+
+    #[test]
+    fn what_is_no_notice_is_refused() {
+        let good =
+            r#"{"id":"1","name":"t","args":[],"options":{},"result":[],"notify":true,"queue":"q"}"#;
+        for (from, to, error) in [
+            (r#""id":"1""#, r#""id":1"#, BadNotice::Field("id")),
+            (r#""name":"t""#, r#""name":"""#, BadNotice::Field("name")),
+            (r#""args":[],"#, "", BadNotice::Field("args")),
+            (r#""args":[]"#, r#""args":{}"#, BadNotice::Field("args")),
+            (r#""options":{}"#, r#""options":[]"#, BadNotice::Field("options")),
+            (r#""result":[]"#, r#""result":null"#, BadNotice::Field("result")),
+            ("true", "false", BadNotice::Field("notify")),
+            (r#""q"}"#, r#""q""#, BadNotice::NotJson(good.len() - 2)),
+        ] {
+            assert_eq!(Notice::parse(good.replace(from, to).as_bytes()), Err(error), "{from}");
+        }
+        assert_eq!(Notice::parse(b"[]"), Err(BadNotice::NotAnObject));
+        assert_eq!(Notice::parse(b"\xff"), Err(BadNotice::NotUtf8));
+        let huge = vec![b' '; NOTICE_CAP + 1];
+        assert_eq!(Notice::parse(&huge), Err(BadNotice::TooLarge(NOTICE_CAP + 1)));
+    }
+
+    #[test]
+    fn an_outcome_that_is_not_known_is_refused() {
+        let with = |fields: &str| {
+            let text = format!(
+                r#"{{"id":"1","name":"t","args":[],"options":{{"ivy":{{"v":1,"id":"{ID}",{fields}}}}},"result":[],"notify":true,"queue":"q"}}"#
+            );
+            Notice::parse(text.as_bytes()).unwrap_err()
+        };
+        assert_eq!(with(r#""outcome":"half""#), BadNotice::Field("outcome"));
+        assert_eq!(with(r#""outcome":5"#), BadNotice::Field("outcome"));
+        assert_eq!(with(r#""outcome":"dead""#), BadNotice::Field("error"));
+        assert_eq!(with(r#""outcome":"dead","error":{}"#), BadNotice::Field("error"));
+    }
+}

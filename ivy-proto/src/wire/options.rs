@@ -1,0 +1,376 @@
+//! A message's `options`.
+
+use serde_json::value::RawValue;
+
+use crate::name::Priority;
+use crate::wire::ivy_options::{MAX_UNKNOWN_OPTIONS, bad, field};
+use crate::wire::object::{BadObject, Object};
+use crate::wire::write::{ObjectWriter, json_text};
+use crate::wire::{BadBody, DeadLetterReason, IvyOptions, RawJson};
+
+/// The most retries that a message may ask for.
+pub const MAX_RETRIES: u32 = 100;
+
+/// Whether a failed task is tried again when neither its message nor the worker says.
+const DEFAULT_RETRY: bool = true;
+
+/// How often, likewise.
+const DEFAULT_MAX_RETRIES: u32 = 10;
+
+/// The options of a message: a JSON object.
+///
+/// The known options are checked when they are read; `null` counts as not given. All others, such
+/// as those that an application of the original registered its task with, are carried along as
+/// they were written. Written are only the options that differ from the defaults: `retry` true,
+/// `maxRetries` 10, `priority` 0.
+///
+/// ```
+/// use ivy_proto::Priority;
+/// use ivy_proto::wire::Options;
+///
+/// let options = Options::new().with_priority(Priority::HIGHEST).with_max_retries(3);
+/// assert_eq!(options.to_json().as_str(), r#"{"maxRetries":3,"priority":9}"#);
+/// assert_eq!(options.max_retries(), Some(3));
+/// assert_eq!(options.retry(), None);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    json: RawJson,
+    retry: Option<bool>,
+    max_retries: Option<u32>,
+    priority: Option<Priority>,
+    route: Option<String>,
+    ivy: Option<IvyOptions>,
+}
+
+/// The known keys, in the order in which they are written.
+const KNOWN: [&str; 5] = ["retry", "maxRetries", "priority", "route", "ivy"];
+
+fn rank(key: Option<&str>) -> Option<usize> {
+    KNOWN.iter().position(|known| Some(*known) == key)
+}
+
+impl Options {
+    /// No options.
+    #[must_use]
+    pub fn new() -> Self {
+        Options {
+            json: checked("{}".to_owned()),
+            retry: None,
+            max_retries: None,
+            priority: None,
+            route: None,
+            ivy: None,
+        }
+    }
+
+    pub(super) fn parse(raw: &RawValue) -> Result<Self, BadBody> {
+        if raw.get() == "null" {
+            return Ok(Options::new());
+        }
+        let object = Object::parse(raw.get()).map_err(|error| match error {
+            BadObject::DuplicateKey(at) => {
+                BadBody::new(DeadLetterReason::DuplicateKey, "a key of `options` stands twice")
+                    .at(at)
+            }
+            BadObject::NotJson(_) | BadObject::NotAnObject => {
+                bad("`options` must be an object").at(0)
+            }
+        })?;
+        let unknown = object.entries().iter().filter(|entry| rank(entry.key()).is_none());
+        if unknown.count() > MAX_UNKNOWN_OPTIONS {
+            return Err(bad("`options` has too many keys"));
+        }
+        let retries_rule = "`maxRetries` must be a whole number from 0 to 100";
+        let max_retries = field(&object, "maxRetries", retries_rule)?;
+        if max_retries.is_some_and(|retries| retries > MAX_RETRIES) {
+            return Err(bad(retries_rule));
+        }
+        let priority_rule = "`priority` must be a whole number from 0 to 9";
+        let priority = field(&object, "priority", priority_rule)?
+            .map(|number| Priority::new(number).ok_or_else(|| bad(priority_rule)))
+            .transpose()?;
+        let ivy = match object.get("ivy").filter(|ivy| ivy.get() != "null") {
+            Some(ivy) => {
+                Some(IvyOptions::parse(ivy).map_err(|bad| bad.within(object.offset(ivy)))?)
+            }
+            None => None,
+        };
+        Ok(Options {
+            json: raw.to_owned().into(),
+            retry: field(&object, "retry", "`retry` must be true or false")?,
+            max_retries,
+            priority,
+            route: field(&object, "route", "`route` must be a text")?,
+            ivy,
+        })
+    }
+
+    /// Whether a failed task is tried again, if the message says.
+    #[must_use]
+    pub fn retry(&self) -> Option<bool> {
+        self.retry
+    }
+
+    /// How often a failed task is tried again, 0 to 100, if the message says.
+    #[must_use]
+    pub fn max_retries(&self) -> Option<u32> {
+        self.max_retries
+    }
+
+    /// The message's priority, if it says.
+    #[must_use]
+    pub fn priority(&self) -> Option<Priority> {
+        self.priority
+    }
+
+    /// The queue that the task was sent to in place of its own, if the message says.
+    #[must_use]
+    pub fn route(&self) -> Option<&str> {
+        self.route.as_deref()
+    }
+
+    /// What ivy adds, unless the message comes from a peer of the original.
+    #[must_use]
+    pub fn ivy(&self) -> Option<&IvyOptions> {
+        self.ivy.as_ref()
+    }
+
+    /// The same, saying whether a failed task is tried again.
+    #[must_use]
+    pub fn with_retry(mut self, retry: bool) -> Self {
+        self.retry = (retry != DEFAULT_RETRY).then_some(retry);
+        let value = self.retry.map(|retry| retry.to_string());
+        self.set("retry", value)
+    }
+
+    /// The same, saying how often a failed task is tried again: at most 100, and a larger number
+    /// counts as 100.
+    #[must_use]
+    pub fn with_max_retries(mut self, retries: u32) -> Self {
+        let retries = retries.min(MAX_RETRIES);
+        self.max_retries = (retries != DEFAULT_MAX_RETRIES).then_some(retries);
+        let value = self.max_retries.map(|retries| retries.to_string());
+        self.set("maxRetries", value)
+    }
+
+    /// The same, with this priority.
+    #[must_use]
+    pub fn with_priority(mut self, priority: Priority) -> Self {
+        self.priority = (priority != Priority::NORMAL).then_some(priority);
+        let value = self.priority.map(|priority| priority.number().to_string());
+        self.set("priority", value)
+    }
+
+    /// The same, saying which queue the task was sent to in place of its own.
+    #[must_use]
+    pub fn with_route(mut self, route: &str) -> Self {
+        self.route = Some(route.to_owned());
+        self.set("route", Some(json_text(route)))
+    }
+
+    /// The same, with these fields under `ivy` in place of those that may be there.
+    #[must_use]
+    pub fn with_ivy(mut self, ivy: IvyOptions) -> Self {
+        let value = ivy.to_text();
+        self.ivy = Some(ivy);
+        self.set("ivy", Some(value))
+    }
+
+    /// Writes a known key, or removes it, and leaves all others as they are.
+    fn set(mut self, key: &'static str, mut value: Option<String>) -> Self {
+        let mine = rank(Some(key));
+        let mut out = ObjectWriter::new();
+        let object = Object::parse(self.json.as_str()).ok();
+        for entry in object.iter().flat_map(|object| object.entries()) {
+            let place = rank(entry.key());
+            if place >= mine
+                && let Some(value) = value.take()
+            {
+                out.json(key, &value);
+            }
+            if place != mine {
+                out.entry(entry.raw_key().get(), entry.value().get());
+            }
+        }
+        if let Some(value) = value {
+            out.json(key, &value);
+        }
+        self.json = checked(out.finish());
+        self
+    }
+
+    /// The options as JSON: those that were read, as they were written.
+    #[must_use]
+    pub fn to_json(&self) -> RawJson {
+        self.json.clone()
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options::new()
+    }
+}
+
+fn checked(json: String) -> RawJson {
+    RawJson::parse(&json).expect("what an ObjectWriter wrote of JSON values is JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::TaskId;
+
+    fn parse(text: &str) -> Result<Options, BadBody> {
+        Options::parse(serde_json::from_str(text).unwrap())
+    }
+
+    const ID: &str = "BwcHBwcHBwcHBwcHBwcHBw";
+
+    #[test]
+    fn known_options_are_read_and_all_are_kept_as_written() {
+        let text = format!(
+            r#"{{ "x" : 1e400, "retry":false,"maxRetries":0,"priority":9,"route":"\u0061","ivy":{{"v":1,"id":"{ID}","y":[]}} }}"#
+        );
+        let options = parse(&text).unwrap();
+        assert_eq!(options.retry(), Some(false));
+        assert_eq!(options.max_retries(), Some(0));
+        assert_eq!(options.priority(), Some(Priority::HIGHEST));
+        assert_eq!(options.route(), Some("a"));
+        assert_eq!(options.ivy().unwrap().id.to_string(), ID);
+        assert_eq!(options.to_json().as_str(), text);
+    }
+
+    #[test]
+    fn an_option_out_of_its_range_is_refused() {
+        for text in [
+            r#"{"retry":1}"#,
+            r#"{"retry":"true"}"#,
+            r#"{"maxRetries":-1}"#,
+            r#"{"maxRetries":101}"#,
+            r#"{"maxRetries":1.5}"#,
+            r#"{"maxRetries":1e99}"#,
+            r#"{"maxRetries":"10"}"#,
+            r#"{"priority":10}"#,
+            r#"{"priority":-1}"#,
+            r#"{"route":5}"#,
+            r#"{"route":"\ud800"}"#,
+            r#"{"ivy":[]}"#,
+            r#"{"ivy":{}}"#,
+            "[]",
+            "5",
+            "\"str\"",
+        ] {
+            let reason = parse(text).map_err(|bad| bad.reason());
+            assert_eq!(reason, Err(DeadLetterReason::BadOptions), "{text}");
+        }
+    }
+
+    #[test]
+    fn null_counts_as_not_given() {
+        assert_eq!(parse("null").unwrap(), Options::new());
+        let options = parse(r#"{"retry":null,"route":null,"ivy":null}"#).unwrap();
+        assert_eq!((options.retry(), options.route(), options.ivy()), (None, None, None));
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused() {
+        let bad = parse(r#"{"x":1,"x":2}"#).unwrap_err();
+        assert_eq!((bad.reason(), bad.offset()), (DeadLetterReason::DuplicateKey, Some(7)));
+    }
+
+    #[test]
+    fn unknown_keys_are_limited_in_number_only() {
+        let many = |count: usize| {
+            let entries: Vec<_> = (0..count).map(|n| format!("\"{n}\":{n}")).collect();
+            parse(&format!("{{\"retry\":false,{}}}", entries.join(",")))
+        };
+        assert!(many(MAX_UNKNOWN_OPTIONS).is_ok());
+        let bad = many(MAX_UNKNOWN_OPTIONS + 1).unwrap_err();
+        assert_eq!(bad.reason(), DeadLetterReason::BadOptions);
+    }
+
+    #[test]
+    fn options_are_written_in_one_order_whatever_the_order_of_the_calls() {
+        let ivy = IvyOptions::new(TaskId::from_random([7; 16]));
+        let options = Options::new()
+            .with_ivy(ivy)
+            .with_route("r")
+            .with_priority(Priority::HIGHEST)
+            .with_max_retries(3)
+            .with_retry(false);
+        assert_eq!(
+            options.to_json().as_str(),
+            format!(
+                r#"{{"retry":false,"maxRetries":3,"priority":9,"route":"r","ivy":{{"v":1,"id":"{ID}"}}}}"#
+            )
+        );
+        assert_eq!(parse(options.to_json().as_str()).unwrap(), options);
+    }
+
+    #[test]
+    fn defaults_are_not_written_and_replace_what_was() {
+        let options = parse(r#"{"x":0,"retry":false,"maxRetries":3,"priority":9}"#)
+            .unwrap()
+            .with_retry(true)
+            .with_max_retries(10)
+            .with_priority(Priority::NORMAL);
+        assert_eq!(options.to_json().as_str(), r#"{"x":0}"#);
+        assert_eq!(options, parse(r#"{"x":0}"#).unwrap());
+    }
+
+    #[test]
+    fn ivy_is_replaced_in_its_place() {
+        let before = format!(r#"{{"a":"\u0031","ivy":{{"v":1,"id":"{ID}"}},"b":2}}"#);
+        let options = parse(&before).unwrap();
+        let mut ivy = options.ivy().unwrap().clone();
+        ivy.attempt = 2;
+        let after = format!(r#"{{"a":"\u0031","ivy":{{"v":1,"id":"{ID}","attempt":2}},"b":2}}"#);
+        assert_eq!(options.with_ivy(ivy).to_json().as_str(), after);
+    }
+
+    #[test]
+    fn all_fields_of_ivy_are_written_in_order_and_read_back() {
+        let text = format!(
+            r#"{{"v":1,"id":"{ID}","reply":"ivy-notifier.r.{ID}","attempt":2,"deadline":1700000000000,"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","node":true,"z":{{"a":1}}}}"#
+        );
+        let options = parse(&format!("{{\"ivy\":{text}}}")).unwrap();
+        let ivy = options.ivy().unwrap();
+        assert_eq!(ivy.to_text(), text);
+        assert_eq!((ivy.attempt, ivy.deadline, ivy.node), (2, Some(1_700_000_000_000), true));
+        assert!(ivy.trace.is_some());
+    }
+
+    #[test]
+    fn an_unreadable_trace_context_counts_as_none() {
+        let options = parse(&format!(r#"{{"ivy":{{"v":1,"id":"{ID}","trace":"cc-x"}}}}"#)).unwrap();
+        assert_eq!(options.ivy().unwrap().trace, None);
+    }
+
+    #[test]
+    fn another_version_is_not_looked_into() {
+        let bad = parse(r#"{"ivy":{"v":2,"id":5}}"#).unwrap_err();
+        assert_eq!(bad.reason(), DeadLetterReason::UnsupportedVersion);
+        assert_eq!(bad.offset(), Some(7));
+    }
+
+    #[test]
+    fn a_broken_field_of_ivy_is_refused() {
+        for fields in [
+            r#""id":"short""#,
+            r#""id":null"#,
+            r#""id":"BwcHBwcHBwcHBwcHBwcHBw","attempt":0"#,
+            r#""id":"BwcHBwcHBwcHBwcHBwcHBw","attempt":-1"#,
+            r#""id":"BwcHBwcHBwcHBwcHBwcHBw","reply":5"#,
+            r#""id":"BwcHBwcHBwcHBwcHBwcHBw","deadline":"x""#,
+            r#""id":"BwcHBwcHBwcHBwcHBwcHBw","node":1"#,
+            r#""id":"BwcHBwcHBwcHBwcHBwcHBw","trace":{}"#,
+        ] {
+            let bad = parse(&format!(r#"{{"ivy":{{"v":1,{fields}}}}}"#)).unwrap_err();
+            assert_eq!(bad.reason(), DeadLetterReason::BadOptions, "{fields}");
+        }
+        let bad = parse(&format!(r#"{{"ivy":{{"id":"{ID}"}}}}"#)).unwrap_err();
+        assert_eq!(bad.reason(), DeadLetterReason::BadOptions);
+    }
+}
