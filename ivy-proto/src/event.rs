@@ -205,6 +205,8 @@ pub enum ReleaseReason {
     Retry,
     /// The worker is draining.
     Drain,
+    /// The worker is paused.
+    Paused,
     /// Too little was left of its lease to start its handler.
     LeaseTooShort,
     /// The queue answered with more messages than there is room for.

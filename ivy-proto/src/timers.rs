@@ -30,8 +30,9 @@ impl<Key: Ord + Clone> Timers<Key> {
         }
     }
 
-    pub(crate) fn is_set(&self, key: &Key) -> bool {
-        self.by_key.contains_key(key)
+    /// When the timer of `key` is due, if it is set.
+    pub(crate) fn at(&self, key: &Key) -> Option<Moment> {
+        self.by_key.get(key).copied()
     }
 
     /// Takes one timer that is due. It is stopped before the caller acts on it, so an action

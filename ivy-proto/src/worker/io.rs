@@ -121,6 +121,8 @@ pub enum CancelReason {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Why {
+    /// When to begin: at once.
+    Start,
     /// When to renew the lease of a message.
     Touch(JobId),
     /// When a message's lease ends.
@@ -139,4 +141,6 @@ pub enum Why {
     DrainPolls,
     /// When to cancel the handlers that still run while draining.
     DrainLimit,
+    /// When to end a drain even if the queue does not answer.
+    DrainEnd,
 }

@@ -1,6 +1,226 @@
 //! The worker: reserves messages, has their tasks run, and settles each message exactly as its
 //! task ended.
+//!
+//! Feed it what happens with [`Worker::handle_input`], in any number; take what it wants done with
+//! [`Worker::poll_output`], in any rhythm, until it says [`Output::Wait`]. Nothing is lost or
+//! reordered by polling late. When the time of a wait has come, feed [`Input::Tick`]; the next
+//! wait is strictly later.
+//!
+//! ```text
+//!               ┌────────── poller: which queue, how many ──────────┐
+//!               ▼                                                   │ slots free
+//!   Reserve ► admission ► run ► handler ► settling ► acks ► DeleteMany
+//!               │           │ lease: touch    │
+//!               │ unreadable, unknown         ├─ retry: Post successor, delete
+//!               └────────────────────────────►└─ dead letter: Post copy, delete
+//! ```
+//!
+//! A message is deleted only after its handler returned, or after its successor or its dead-letter
+//! copy was accepted. Whatever goes wrong in between, its lease ends and it is delivered again.
 
+mod acks;
+mod admission;
+mod answers;
+mod config;
+mod draining;
+mod effects;
+mod holding;
+mod intake;
 mod io;
+mod job;
+mod lease;
+mod notices;
+mod outcome;
+mod poller;
+mod replying;
+mod settling;
 
+pub use config::{InvalidConfig, WorkerConfig};
 pub use io::{CancelReason, Input, JobOutcome, Output, Run, Why};
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::id::JobId;
+use crate::misuse::Misuse;
+use crate::name::QueueName;
+use crate::rng::Rng;
+use crate::time::{Deadline, Moment, WallClock};
+
+use acks::Acks;
+use effects::{Effects, Purpose};
+use job::Job;
+use notices::Notices;
+use poller::Poller;
+
+/// The worker's state machine.
+#[derive(Debug)]
+pub struct Worker {
+    config: WorkerConfig,
+    wall: WallClock,
+    fx: Effects,
+    mode: Mode,
+    poller: Poller,
+    jobs: BTreeMap<JobId, Job>,
+    /// Jobs that wait for a slot, by queue, oldest first.
+    waiting: BTreeMap<QueueName, VecDeque<JobId>>,
+    /// How many handlers run for a message that is still held.
+    running: usize,
+    /// Handlers that run on without a message. They keep their slots until they end.
+    orphans: BTreeSet<JobId>,
+    acks: Acks,
+    notices: Notices,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Nothing was fed yet.
+    New,
+    Running,
+    Paused,
+    Draining {
+        limit_passed: bool,
+    },
+    Finished,
+}
+
+impl Worker {
+    /// A worker with this configuration. `seed` is 32 random bytes, for jitter; `wall` tells what
+    /// the clock on the wall shows, for deadlines that travel.
+    ///
+    /// # Errors
+    /// If the configuration breaks a rule.
+    pub fn new(
+        config: WorkerConfig,
+        seed: [u8; 32],
+        wall: WallClock,
+    ) -> Result<Self, InvalidConfig> {
+        config.check()?;
+        let capabilities = &config.capabilities;
+        let poller = Poller::new(config.served()?, capabilities.long_poll, capabilities.max_batch);
+        let mut fx = Effects::new(Rng::from_seed(seed));
+        fx.timers.set(Why::Start, Moment::EPOCH);
+        Ok(Worker {
+            config,
+            wall,
+            fx,
+            mode: Mode::New,
+            poller,
+            jobs: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            running: 0,
+            orphans: BTreeSet::new(),
+            acks: Acks::default(),
+            notices: Notices::default(),
+        })
+    }
+
+    /// Takes in what happened at `now`. A moment before an earlier one counts as that one.
+    ///
+    /// # Errors
+    /// If the driver made a mistake, such as answering an operation twice. Then nothing was
+    /// changed.
+    pub fn handle_input(&mut self, input: Input, now: Moment) -> Result<(), Misuse> {
+        if self.mode == Mode::Finished {
+            return Err(Misuse::Finished);
+        }
+        self.fx.now = self.fx.now.max(now);
+        match input {
+            Input::Tick => {}
+            Input::Queue(op, answer) => self.take_answer(op, answer)?,
+            Input::Published(op, answer) => {
+                if !self.notices.published(op, answer, &mut self.fx) {
+                    return Err(Misuse::UnknownOp(op));
+                }
+            }
+            Input::Job(job, outcome) => self.take_outcome(job, outcome)?,
+            Input::Nudge => self.wake_queues(),
+            Input::Pause => {
+                if self.mode == Mode::Running || self.mode == Mode::New {
+                    self.start();
+                    self.mode = Mode::Paused;
+                }
+            }
+            Input::Resume => {
+                if self.mode == Mode::Paused {
+                    self.mode = Mode::Running;
+                }
+            }
+            Input::PauseNotifier => self.notices.pause(),
+            Input::ResumeNotifier => self.notices.resume(&mut self.fx),
+            Input::Drain { limit } => self.drain(limit),
+        }
+        self.act_on_timers();
+        self.start_waiting();
+        self.poll_queues();
+        self.finish_if_drained();
+        Ok(())
+    }
+
+    /// Takes the next thing to be done. [`Output::Wait`] means that there is none.
+    pub fn poll_output(&mut self) -> Output {
+        self.fx.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.next_deadline()))
+    }
+
+    /// How many messages are held now, and how many handlers run.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load { held: self.jobs.len(), running: self.running + self.orphans.len() }
+    }
+
+    fn next_deadline(&self) -> Option<Deadline<Why>> {
+        self.fx.timers.next()
+    }
+
+    fn act_on_timers(&mut self) {
+        while let Some(why) = self.fx.timers.pop_due(self.fx.now) {
+            match why {
+                Why::Start => self.start(),
+                Why::Touch(job) => self.touch(job),
+                Why::LeaseEnds(job) => self.lose_lease(job),
+                Why::TimeLimit(job) => self.stop_overdue(job),
+                Why::Settle(job) => self.settle(job),
+                Why::AckLinger(queue) => self.send_acks(&queue),
+                Why::Poll(queue) => {
+                    if let Some(queue) = self.poller.queue(&queue) {
+                        queue.wake();
+                    }
+                }
+                Why::Publish => self.notices.rested(&mut self.fx),
+                Why::DrainPolls => self.cancel_polls(),
+                Why::DrainLimit => self.pass_drain_limit(),
+                Why::DrainEnd => self.abandon_all(),
+            }
+        }
+    }
+
+    /// Before the first poll, looks for rules of the queues' server that would move messages
+    /// without a reason.
+    fn start(&mut self) {
+        if self.mode != Mode::New {
+            return;
+        }
+        self.mode = Mode::Running;
+        self.fx.timers.stop(&Why::Start);
+        for queue in self.poller.names().cloned().collect::<Vec<_>>() {
+            let op = crate::queue::QueueOp::GetQueue { queue: queue.clone() };
+            self.fx.ask(Purpose::Inspect(queue), op);
+        }
+    }
+
+    fn is_draining(&self) -> bool {
+        matches!(self.mode, Mode::Draining { .. })
+    }
+}
+
+/// What a worker is busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Load {
+    /// Messages that are reserved and not yet settled.
+    pub held: usize,
+    /// Handlers that have not ended.
+    pub running: usize,
+}
+
+#[cfg(test)]
+mod tests;

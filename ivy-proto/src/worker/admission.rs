@@ -1,0 +1,137 @@
+//! What to do with a message that was just reserved: decided from its bytes and counts alone.
+
+use sha2::{Digest, Sha256};
+
+use crate::event::TaskRef;
+use crate::id::{MessageId, TaskId};
+use crate::name::QueueName;
+use crate::queue::ReceivedBody;
+use crate::wire::{DeadLetterReason, Envelope};
+
+use super::config::WorkerConfig;
+use super::job::Scheduled;
+
+/// How far the clocks of producer and worker may differ before a deadline counts as passed.
+const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
+
+/// What a message is, and whether it can be run.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    /// The task, if the message could be read.
+    pub(super) scheduled: Option<Scheduled>,
+    /// Why it is not to be run, if so.
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// Why a message is not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) reason: DeadLetterReason,
+    pub(super) message: String,
+}
+
+/// Reads a message and decides whether it can be run.
+pub(super) fn examine(
+    config: &WorkerConfig,
+    queue: &QueueName,
+    message: &MessageId,
+    body: &ReceivedBody,
+    deliveries: u32,
+    unix_millis: u64,
+) -> Verdict {
+    if let ReceivedBody::Text(text) | ReceivedBody::NotText(text) = body
+        && text.as_str().len() > config.capabilities.max_body
+    {
+        return Verdict::unreadable(DeadLetterReason::TooLarge, "the message is too large");
+    }
+    let envelope = match config.codec.open_received(body) {
+        Ok(envelope) => envelope,
+        Err(bad) => return Verdict::unreadable(bad.reason(), &bad.to_string()),
+    };
+    let scheduled = schedule(config, queue, message, envelope, deliveries);
+    let refusal = refuse(config, &scheduled, deliveries, unix_millis);
+    Verdict { scheduled: Some(scheduled), refusal }
+}
+
+impl Verdict {
+    fn unreadable(reason: DeadLetterReason, message: &str) -> Self {
+        Verdict { scheduled: None, refusal: Some(Refusal { reason, message: message.to_owned() }) }
+    }
+}
+
+fn schedule(
+    config: &WorkerConfig,
+    queue: &QueueName,
+    message: &MessageId,
+    envelope: Envelope,
+    deliveries: u32,
+) -> Scheduled {
+    let settings = config.tasks.get(&envelope.name);
+    let options = &envelope.options;
+    let ivy = options.ivy();
+    let retry = options.retry().or(settings.map(|task| task.retry)).unwrap_or(true);
+    let max_retries = options.max_retries().or(settings.map(|task| task.max_retries));
+    let max_retries = if retry { max_retries.unwrap_or(10) } else { 0 };
+    let attempt = ivy.map_or(1, |ivy| ivy.attempt);
+    // Where the count is reliable, each delivery after the first is one more attempt.
+    let released = if config.capabilities.counts_touch_as_attempt { 0 } else { deliveries - 1 };
+    Scheduled {
+        task: TaskRef {
+            id: ivy.map_or_else(|| id_from(queue, message), |ivy| ivy.id),
+            name: envelope.name.clone(),
+            queue: queue.clone(),
+        },
+        attempt: attempt.saturating_add(released),
+        max_attempts: max_retries + 1,
+        time_limit: settings.and_then(|task| task.time_limit),
+        lease: settings.map_or(config.lease, |task| config.lease_of(&envelope.name, task)),
+        envelope,
+    }
+}
+
+fn refuse(
+    config: &WorkerConfig,
+    scheduled: &Scheduled,
+    deliveries: u32,
+    unix_millis: u64,
+) -> Option<Refusal> {
+    let refusal = |reason, message: &str| Some(Refusal { reason, message: message.to_owned() });
+    if !config.tasks.contains_key(&scheduled.task.name) {
+        return refusal(
+            DeadLetterReason::UnknownTask,
+            "no worker of this queue has a handler under the task's name",
+        );
+    }
+    let deadline = scheduled.envelope.options.ivy().and_then(|ivy| ivy.deadline);
+    if deadline
+        .is_some_and(|deadline| unix_millis > deadline.saturating_add(CLOCK_TOLERANCE_MILLIS))
+    {
+        return refusal(
+            DeadLetterReason::Deadline,
+            "the task's deadline had passed before it could be started",
+        );
+    }
+    let limit = if config.capabilities.counts_touch_as_attempt {
+        config.max_deliveries
+    } else {
+        config.max_deliveries.max(scheduled.max_attempts)
+    };
+    if deliveries > limit {
+        return refusal(
+            DeadLetterReason::TooManyDeliveries,
+            "the message was delivered too often without an outcome; its task may crash workers",
+        );
+    }
+    None
+}
+
+/// The id of a task whose producer gave it none: the same at each delivery of its message.
+fn id_from(queue: &QueueName, message: &MessageId) -> TaskId {
+    let mut hash = Sha256::new();
+    hash.update(queue.as_str());
+    hash.update([0]);
+    hash.update(message.as_str());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    TaskId::from_random(bytes)
+}

@@ -1,0 +1,157 @@
+//! Answers of the queue, each led to what it was asked for.
+
+use std::time::Duration;
+
+use crate::event::{Event, Part};
+use crate::id::OpId;
+use crate::misuse::Misuse;
+use crate::name::QueueName;
+use crate::queue::{Effect, Fault, FaultKind, QueueOp, QueueReply, QueueSettings};
+
+use super::Worker;
+use super::effects::Purpose;
+use super::poller::Health;
+
+/// How long a queue rests after it refused the credentials.
+const UNAUTHORIZED_REST: Duration = Duration::from_secs(60);
+
+impl Worker {
+    pub(super) fn take_answer(
+        &mut self,
+        op: OpId,
+        answer: Result<QueueReply, Fault>,
+    ) -> Result<(), Misuse> {
+        let purpose = self.fx.asked.get(&op).ok_or(Misuse::UnknownOp(op))?;
+        if let Ok(reply) = &answer
+            && !purpose.fits(reply)
+        {
+            return Err(Misuse::WrongReply(op));
+        }
+        let Some(purpose) = self.fx.asked.remove(&op) else { return Ok(()) };
+        match answer {
+            Ok(reply) => self.take_reply(purpose, reply),
+            Err(fault) => self.take_fault(purpose, &fault),
+        }
+        Ok(())
+    }
+
+    fn take_reply(&mut self, purpose: Purpose, reply: QueueReply) {
+        if let Some(queue) = self.queue_of(&purpose)
+            && let Some(served) = self.poller.queue(&queue)
+            && served.succeeded() == Health::Recovered
+        {
+            self.fx.event(Event::Recovered { part: Part::Queue(queue) });
+        }
+        match (purpose, reply) {
+            (Purpose::Inspect(queue), QueueReply::Queue(info)) => {
+                if info.settings.dead_letter.is_some() {
+                    self.fx.event(Event::ServerSideDeadLetter { queue });
+                }
+            }
+            (Purpose::Create(queue), _) => {
+                if let Some(served) = self.poller.queue(&queue) {
+                    served.wake();
+                }
+            }
+            (Purpose::Poll { queue, count, wait, asked_at }, QueueReply::Reserved(reserved)) => {
+                self.take_in(&queue, count, wait, asked_at, reserved);
+            }
+            (Purpose::Touch { job, length, asked_at }, QueueReply::Touched(receipt)) => {
+                self.touched(job, receipt, length, asked_at);
+            }
+            (Purpose::Post(job), _) => self.posted(job),
+            (Purpose::Release(job), _) => self.released(job),
+            (Purpose::Delete(job), _) => self.deleted(job),
+            (Purpose::DeleteMany { jobs, .. }, _) => {
+                for job in jobs {
+                    self.deleted(job);
+                }
+            }
+            (Purpose::Inspect(_) | Purpose::Poll { .. } | Purpose::Touch { .. }, _) => {}
+        }
+    }
+
+    fn take_fault(&mut self, purpose: Purpose, fault: &Fault) {
+        match purpose {
+            // The first poll meets the same trouble and deals with it.
+            Purpose::Inspect(_) => {}
+            Purpose::Create(queue) => self.rest_failed_queue(&queue, fault),
+            Purpose::Poll { queue, count, .. } => self.poll_failed(&queue, count, fault),
+            Purpose::Touch { job, .. } => self.touch_failed(job, fault),
+            Purpose::Post(job) => self.post_failed(job, fault),
+            Purpose::Release(job) => self.release_failed(job, fault),
+            Purpose::Delete(job) => self.delete_failed(job, fault),
+            Purpose::DeleteMany { queue, jobs } => self.acks_failed(&queue, jobs, fault),
+        }
+    }
+
+    fn poll_failed(&mut self, queue: &QueueName, count: usize, fault: &Fault) {
+        if let Some(served) = self.poller.queue(queue) {
+            served.forget_ask(count);
+        }
+        if self.is_draining() {
+            return;
+        }
+        if fault.kind() != FaultKind::NoQueue {
+            return self.rest_failed_queue(queue, fault);
+        }
+        if self.config.creates_queues {
+            if let Some(served) = self.poller.queue(queue) {
+                served.rest();
+            }
+            let settings = QueueSettings::default();
+            let op = QueueOp::CreateQueue { queue: queue.clone(), settings };
+            return self.fx.ask(Purpose::Create(queue.clone()), op);
+        }
+        // To a worker a queue that does not exist is one without messages.
+        let waited = (Duration::ZERO, Duration::ZERO);
+        let rest = self
+            .poller
+            .queue(queue)
+            .and_then(|served| served.answered(count, 0, waited, &mut self.fx.rng));
+        self.fx.event(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
+        if let Some(rest) = rest {
+            self.rest_queue(queue, rest);
+        }
+    }
+
+    fn rest_failed_queue(&mut self, queue: &QueueName, fault: &Fault) {
+        let rest = self.queue_failed(queue, fault);
+        self.rest_queue(queue, rest);
+    }
+
+    /// A request to this queue failed. Tells it, and gives the time until it may be repeated.
+    pub(super) fn queue_failed(&mut self, queue: &QueueName, fault: &Fault) -> Duration {
+        self.fx.event(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
+        let at_least = match fault.kind() {
+            FaultKind::Unauthorized => UNAUTHORIZED_REST,
+            _ => fault.retry_after().unwrap_or_default(),
+        };
+        let now = self.fx.now;
+        let Some(served) = self.poller.queue(queue) else { return at_least };
+        let (delay, health) = served.failed(at_least, now, &mut self.fx.rng);
+        if health == Health::Degraded {
+            self.fx.event(Event::Degraded { part: Part::Queue(queue.clone()) });
+        }
+        delay
+    }
+
+    fn queue_of(&self, purpose: &Purpose) -> Option<QueueName> {
+        match purpose {
+            Purpose::Inspect(queue)
+            | Purpose::Create(queue)
+            | Purpose::Poll { queue, .. }
+            | Purpose::DeleteMany { queue, .. } => Some(queue.clone()),
+            Purpose::Touch { job, .. }
+            | Purpose::Post(job)
+            | Purpose::Release(job)
+            | Purpose::Delete(job) => self.jobs.get(job).map(|held| held.queue.clone()),
+        }
+    }
+}
+
+/// Whether repeating a request unchanged may help.
+pub(super) fn may_succeed_later(fault: &Fault) -> bool {
+    fault.effect() != Effect::Refused
+        || matches!(fault.kind(), FaultKind::Unauthorized | FaultKind::Redirected)
+}

@@ -1,0 +1,255 @@
+//! What a worker is told when it is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::name::{ChannelName, InvalidName, Priority, QueueName, TaskName};
+use crate::queue::Capabilities;
+use crate::retry::Backoff;
+use crate::task::TaskSettings;
+use crate::wire::Codec;
+
+/// The most handlers that one worker may run at a time.
+const MOST_SLOTS: usize = 100_000;
+
+/// What a worker serves, and how. Made with [`WorkerConfig::new`], then narrowed by value; checked
+/// as a whole by [`Worker::new`](super::Worker::new).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WorkerConfig {
+    /// What the queue backend can do.
+    pub capabilities: Capabilities,
+    /// How the bodies of the queues are written and read.
+    pub codec: Codec,
+    /// The channel that peers of the original share, and the prefix of reply channels. `None`:
+    /// there is no notifier.
+    pub notifier: Option<ChannelName>,
+    /// The tasks that have a handler.
+    pub tasks: BTreeMap<TaskName, TaskSettings>,
+    /// Routes that are served beside the tasks' queues.
+    pub routes: BTreeSet<QueueName>,
+    /// The share of each queue or route when several have messages; 1 if it is not named.
+    pub weights: BTreeMap<QueueName, u32>,
+    /// Priorities that are served beside those of the tasks.
+    pub priorities: BTreeSet<Priority>,
+    /// How many handlers may run at a time.
+    pub concurrency: usize,
+    /// How long a message is reserved before it must be touched.
+    pub lease: Duration,
+    /// Leases of single tasks; they win over the tasks' own `reserve_time`.
+    pub reserve_times: BTreeMap<TaskName, Duration>,
+    /// How long a failed task waits for its next attempt.
+    pub backoff: Backoff,
+    /// After how many deliveries without an outcome a message is put aside.
+    pub max_deliveries: u32,
+    /// Whether a queue that does not exist yet is created, so that it can be waited on. Without
+    /// it, such a queue is asked again at growing intervals.
+    pub creates_queues: bool,
+}
+
+impl WorkerConfig {
+    /// A worker for a backend that can do this, whose bodies are written and read so. It serves no
+    /// task yet.
+    #[must_use]
+    pub fn new(capabilities: Capabilities, codec: Codec) -> Self {
+        // Where touches raise the count, a long task is delivered once and counted often.
+        let max_deliveries = if capabilities.counts_touch_as_attempt { 50 } else { 10 };
+        WorkerConfig {
+            capabilities,
+            codec,
+            notifier: None,
+            tasks: BTreeMap::new(),
+            routes: BTreeSet::new(),
+            weights: BTreeMap::new(),
+            priorities: BTreeSet::new(),
+            concurrency: 10,
+            lease: Duration::from_secs(30),
+            reserve_times: BTreeMap::new(),
+            backoff: Backoff::ATTEMPTS,
+            max_deliveries,
+            creates_queues: true,
+        }
+    }
+
+    /// Publish results, on this shared channel and on reply channels under its name.
+    #[must_use]
+    pub fn with_notifier(mut self, channel: ChannelName) -> Self {
+        self.notifier = Some(channel);
+        self
+    }
+
+    /// Serve this task.
+    #[must_use]
+    pub fn with_task(mut self, name: TaskName, settings: TaskSettings) -> Self {
+        self.tasks.insert(name, settings);
+        self
+    }
+
+    /// Serve the tasks also on this route.
+    #[must_use]
+    pub fn with_route(mut self, route: QueueName) -> Self {
+        self.routes.insert(route);
+        self
+    }
+
+    /// Give this queue or route a larger share than 1.
+    #[must_use]
+    pub fn with_weight(mut self, queue: QueueName, weight: u32) -> Self {
+        self.weights.insert(queue, weight);
+        self
+    }
+
+    /// Serve this priority too, though no registered task has it.
+    #[must_use]
+    pub fn with_priority(mut self, priority: Priority) -> Self {
+        self.priorities.insert(priority);
+        self
+    }
+
+    /// Run up to so many handlers at a time.
+    #[must_use]
+    pub fn with_concurrency(mut self, handlers: usize) -> Self {
+        self.concurrency = handlers;
+        self
+    }
+
+    /// Reserve messages for so long before they must be touched.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// Reserve the messages of this task for so long.
+    #[must_use]
+    pub fn with_reserve_time(mut self, task: TaskName, lease: Duration) -> Self {
+        self.reserve_times.insert(task, lease);
+        self
+    }
+
+    /// Let failed tasks wait so for their next attempt.
+    #[must_use]
+    pub fn with_backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Put messages aside after so many deliveries without an outcome.
+    #[must_use]
+    pub fn with_max_deliveries(mut self, deliveries: u32) -> Self {
+        self.max_deliveries = deliveries;
+        self
+    }
+
+    /// Leave it to others to create the queues.
+    #[must_use]
+    pub fn without_creating_queues(mut self) -> Self {
+        self.creates_queues = false;
+        self
+    }
+
+    /// The lease of this task's messages.
+    pub(super) fn lease_of(&self, task: &TaskName, settings: &TaskSettings) -> Duration {
+        self.reserve_times.get(task).copied().or(settings.reserve_time).unwrap_or(self.lease)
+    }
+
+    /// The physical queues to be served, most urgent first.
+    pub(super) fn served(&self) -> Result<Vec<ServedQueue>, InvalidConfig> {
+        let mut wanted: BTreeSet<(QueueName, Priority)> = BTreeSet::new();
+        let mut priorities = self.priorities.clone();
+        for settings in self.tasks.values() {
+            wanted.insert((settings.queue.clone(), Priority::NORMAL));
+            wanted.insert((settings.queue.clone(), settings.priority));
+            priorities.insert(settings.priority);
+            wanted.extend(self.priorities.iter().map(|p| (settings.queue.clone(), *p)));
+        }
+        for route in &self.routes {
+            wanted.insert((route.clone(), Priority::NORMAL));
+            wanted.extend(priorities.iter().map(|p| (route.clone(), *p)));
+        }
+        let mut served = Vec::new();
+        for (queue, priority) in wanted {
+            let weight = self.weights.get(&queue).copied().unwrap_or(1);
+            let name = queue.with_priority(priority).map_err(InvalidConfig::QueueName)?;
+            name.dead_letters().map_err(InvalidConfig::QueueName)?;
+            served.push(ServedQueue { name, priority, weight });
+        }
+        served.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
+        Ok(served)
+    }
+
+    pub(super) fn check(&self) -> Result<(), InvalidConfig> {
+        if self.tasks.is_empty() {
+            return Err(InvalidConfig::NoTask);
+        }
+        if self.concurrency == 0 || self.concurrency > MOST_SLOTS {
+            return Err(InvalidConfig::Concurrency(self.concurrency));
+        }
+        if self.max_deliveries < 2 {
+            return Err(InvalidConfig::MaxDeliveries(self.max_deliveries));
+        }
+        let leases = self.reserve_times.values().copied();
+        let own = self.tasks.values().filter_map(|settings| settings.reserve_time);
+        let (shortest, longest) = self.capabilities.lease;
+        for lease in leases.chain(own).chain([self.lease]) {
+            if lease < shortest || lease > longest {
+                return Err(InvalidConfig::Lease { lease, shortest, longest });
+            }
+        }
+        if let Some((queue, _)) = self.weights.iter().find(|(_, weight)| **weight == 0) {
+            return Err(InvalidConfig::Weight(queue.clone()));
+        }
+        let served = self.served()?;
+        for one in &served {
+            let dead = one.name.dead_letters().map_err(InvalidConfig::QueueName)?;
+            if served.iter().any(|other| other.name == dead) {
+                return Err(InvalidConfig::ServesDeadLetters(dead));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A physical queue that a worker polls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServedQueue {
+    pub(super) name: QueueName,
+    pub(super) priority: Priority,
+    pub(super) weight: u32,
+}
+
+/// A worker's configuration breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidConfig {
+    /// No task is registered.
+    #[error("the worker has no task; register at least one handler before starting it")]
+    NoTask,
+    /// Too few or too many handlers at a time.
+    #[error("concurrency must be from 1 to {MOST_SLOTS}, not {0}")]
+    Concurrency(usize),
+    /// A message would be put aside before it had a chance.
+    #[error("max_deliveries must be at least 2, not {0}: one crash would put a message aside")]
+    MaxDeliveries(u32),
+    /// The backend does not grant such a lease.
+    #[error("a lease (reserve time) must be from {shortest:?} to {longest:?}, not {lease:?}")]
+    Lease {
+        /// The lease that was asked for.
+        lease: Duration,
+        /// The shortest that the backend grants.
+        shortest: Duration,
+        /// The longest that the backend grants.
+        longest: Duration,
+    },
+    /// A queue would get no share at all.
+    #[error("the weight of queue {0} must be at least 1")]
+    Weight(QueueName),
+    /// A queue's dead letters would be run again.
+    #[error(
+        "queue {0} keeps the dead letters of another queue that is served too; serve one of them with another worker"
+    )]
+    ServesDeadLetters(QueueName),
+    /// A queue's name is too long with its suffix.
+    #[error("a queue's name cannot carry the suffix for priority or dead letters: {0}")]
+    QueueName(InvalidName),
+}

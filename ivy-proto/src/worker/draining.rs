@@ -1,0 +1,96 @@
+//! Draining: finish what was begun, give back the rest, end.
+
+use std::time::Duration;
+
+use crate::event::ReleaseReason;
+use crate::id::{JobId, OpId};
+
+use super::effects::Purpose;
+use super::io::{CancelReason, Output, Why};
+use super::job::Stage;
+use super::{Mode, Worker};
+
+/// How long polls in flight may still bring an answer. What the queue reserves for a poll that was
+/// cancelled returns when its lease ends.
+const POLLS_MAY_END: Duration = Duration::from_secs(1);
+/// How long the last requests may take after the limit has passed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+impl Worker {
+    /// Begins to drain, or shortens a drain that has begun.
+    pub(super) fn drain(&mut self, limit: Duration) {
+        if self.is_draining() {
+            let at = self.fx.now + limit;
+            if self.fx.timers.at(&Why::DrainLimit).is_some_and(|set| at < set) {
+                self.fx.set_timer(Why::DrainLimit, limit);
+            }
+            return;
+        }
+        self.mode = Mode::Draining { limit_passed: false };
+        self.fx.timers.stop(&Why::Start);
+        self.wake_queues();
+        self.fx.set_timer(Why::DrainPolls, POLLS_MAY_END.min(limit));
+        self.fx.set_timer(Why::DrainLimit, limit);
+        let waiting: Vec<JobId> =
+            std::mem::take(&mut self.waiting).into_values().flatten().collect();
+        for job in waiting {
+            self.give_back(job, Duration::ZERO, ReleaseReason::Drain);
+        }
+        for queue in self.acks.queues() {
+            self.send_acks(&queue);
+        }
+        self.notices.drain(&mut self.fx);
+    }
+
+    /// Stops waiting for messages that would only be given back.
+    pub(super) fn cancel_polls(&mut self) {
+        let polls: Vec<OpId> = self
+            .fx
+            .asked
+            .iter()
+            .filter(|(_, purpose)| {
+                matches!(purpose, Purpose::Poll { .. } | Purpose::Inspect(_) | Purpose::Create(_))
+            })
+            .map(|(op, _)| *op)
+            .collect();
+        for op in polls {
+            self.fx.outputs.push_back(Output::CancelQueue(op));
+        }
+    }
+
+    /// The limit has passed: what still runs is stopped and given back.
+    pub(super) fn pass_drain_limit(&mut self) {
+        self.mode = Mode::Draining { limit_passed: true };
+        self.fx.set_timer(Why::DrainEnd, LAST_WORDS);
+        let running: Vec<JobId> = self
+            .jobs
+            .iter()
+            .filter(|(_, held)| matches!(held.stage, Stage::Running { .. }))
+            .map(|(job, _)| *job)
+            .collect();
+        for job in running {
+            self.orphan(job, CancelReason::Drain);
+            self.give_back(job, Duration::ZERO, ReleaseReason::Drain);
+        }
+        self.notices.give_up(&mut self.fx);
+    }
+
+    /// The time for last words is over: what is not settled returns when its lease ends.
+    pub(super) fn abandon_all(&mut self) {
+        self.fx.asked.clear();
+        for job in self.jobs.keys().copied().collect::<Vec<_>>() {
+            self.forget(job);
+        }
+    }
+
+    pub(super) fn finish_if_drained(&mut self) {
+        let Mode::Draining { limit_passed } = self.mode else { return };
+        let settled = self.jobs.is_empty() && self.fx.asked.is_empty();
+        let ended = self.orphans.is_empty() && self.notices.is_idle();
+        if settled && (ended || limit_passed) {
+            self.mode = Mode::Finished;
+            self.fx.timers.clear();
+            self.fx.outputs.push_back(Output::Finished);
+        }
+    }
+}

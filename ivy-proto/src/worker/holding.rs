@@ -1,0 +1,130 @@
+//! Holding messages: leases are renewed in time, and a lost one stops its handler.
+
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::id::{JobId, Receipt};
+use crate::queue::{Fault, QueueOp};
+use crate::time::Moment;
+
+use super::Worker;
+use super::effects::Purpose;
+use super::io::{CancelReason, Output, Why};
+use super::job::{Progress, Stage};
+use super::lease::TouchFailure;
+
+/// How soon to look again whether a lease can be renewed.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+impl Worker {
+    /// Renews a message's lease.
+    pub(super) fn touch(&mut self, job: JobId) {
+        let now = self.fx.now;
+        let Some(held) = self.jobs.get_mut(&job) else { return };
+        if held.lease.is_being_touched() {
+            return;
+        }
+        if held.receipt_is_in_use() {
+            return self.fx.set_timer(Why::Touch(job), LOOK_AGAIN);
+        }
+        let length = held.lease.length();
+        let op = QueueOp::Touch {
+            queue: held.queue.clone(),
+            receipt: held.lease.receipt().clone(),
+            lease: length,
+        };
+        held.lease.touch_sent();
+        self.fx.ask(Purpose::Touch { job, length, asked_at: now }, op);
+    }
+
+    pub(super) fn touched(
+        &mut self,
+        job: JobId,
+        receipt: Receipt,
+        length: Duration,
+        asked_at: Moment,
+    ) {
+        let Some(held) = self.jobs.get_mut(&job) else { return };
+        held.lease.touched(receipt, length, asked_at);
+        let touch_at = asked_at + held.lease.touch_after(&mut self.fx.rng);
+        self.fx.timers.set(Why::LeaseEnds(job), held.lease.until());
+        self.fx.set_timer(Why::Touch(job), touch_at.since(self.fx.now));
+        self.settle_if_due(job);
+    }
+
+    pub(super) fn touch_failed(&mut self, job: JobId, fault: &Fault) {
+        let Some(held) = self.jobs.get_mut(&job) else { return };
+        let queue = held.queue.clone();
+        match held.lease.touch_failed(fault, &mut self.fx.rng) {
+            TouchFailure::Lost => self.lose_lease(job),
+            TouchFailure::Again(after) => {
+                let earliest = self.queue_failed(&queue, fault);
+                let after = if after.is_zero() { after } else { after.max(earliest) };
+                self.fx.set_timer(Why::Touch(job), after);
+                self.settle_if_due(job);
+            }
+        }
+    }
+
+    /// The message is not ours any more: nothing is told to the queue about it, and its handler is
+    /// told to stop.
+    pub(super) fn lose_lease(&mut self, job: JobId) {
+        let Some(held) = self.jobs.get(&job) else { return };
+        let event = Event::LeaseLost {
+            queue: held.queue.clone(),
+            message: held.lease.receipt().message.clone(),
+        };
+        self.fx.event(event);
+        self.orphan(job, CancelReason::LeaseLost);
+        self.forget(job);
+    }
+
+    /// If the job's handler runs, tells it to stop and lets it keep its slot until it does.
+    pub(super) fn orphan(&mut self, job: JobId, reason: CancelReason) {
+        let Some(held) = self.jobs.get(&job) else { return };
+        if let Stage::Running { .. } = held.stage {
+            self.running -= 1;
+            self.orphans.insert(job);
+            self.fx.timers.stop(&Why::TimeLimit(job));
+            self.fx.outputs.push_back(Output::Cancel(job, reason));
+        }
+    }
+
+    /// Stops holding a message.
+    pub(super) fn forget(&mut self, job: JobId) {
+        let Some(held) = self.jobs.remove(&job) else { return };
+        if let Stage::Waiting = held.stage
+            && let Some(jobs) = self.waiting.get_mut(&held.queue)
+        {
+            jobs.retain(|waiting| *waiting != job);
+            if jobs.is_empty() {
+                self.waiting.remove(&held.queue);
+            }
+        }
+        for timer in [Why::Touch(job), Why::LeaseEnds(job), Why::TimeLimit(job), Why::Settle(job)] {
+            self.fx.timers.stop(&timer);
+        }
+    }
+
+    /// A handler has used up its task's time limit. What it still returns counts only if it is a
+    /// result.
+    pub(super) fn stop_overdue(&mut self, job: JobId) {
+        let Some(held) = self.jobs.get_mut(&job) else { return };
+        if let Stage::Running { overdue, .. } = &mut held.stage {
+            *overdue = true;
+            self.fx.outputs.push_back(Output::Cancel(job, CancelReason::TimeLimit));
+        }
+    }
+
+    /// Goes on with a settlement that waited for a touch to end.
+    fn settle_if_due(&mut self, job: JobId) {
+        let due = self
+            .jobs
+            .get_mut(&job)
+            .and_then(|held| held.settling())
+            .is_some_and(|settling| settling.progress == Progress::Due);
+        if due {
+            self.settle(job);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Messages coming in: polls, admission, and the start of handlers.
+
+use std::time::Duration;
+
+use crate::event::{Event, Part, ReleaseReason};
+use crate::id::JobId;
+use crate::name::QueueName;
+use crate::queue::{QueueOp, Reserved, ReservedMessage};
+use crate::retry::Backoff;
+use crate::time::Moment;
+
+use super::admission::{Refusal, examine};
+use super::effects::Purpose;
+use super::io::{Output, Run, Why};
+use super::job::{Job, PutAside, Settlement, Stage};
+use super::lease::Lease;
+use super::poller::Health;
+use super::{Mode, Worker};
+
+/// The most messages that may wait for their settlement; beyond it nothing is reserved.
+const MOST_SETTLING: usize = 1000;
+/// How long a queue rests after too many messages in a row that cannot be handled here.
+const UNDECIDED_REST: Duration = Duration::from_secs(60);
+
+impl Worker {
+    /// Asks all queues that may be asked now.
+    pub(super) fn poll_queues(&mut self) {
+        if self.mode != Mode::Running || self.settling() >= MOST_SETTLING {
+            return;
+        }
+        let waiting = &self.waiting;
+        let held: usize = waiting.values().map(|jobs| jobs.len()).sum();
+        let taken = self.running + self.orphans.len() + held;
+        let free = self.config.concurrency.saturating_sub(taken);
+        for ask in self.poller.plan(free, |queue| waiting.contains_key(queue)) {
+            let purpose = Purpose::Poll {
+                queue: ask.queue.clone(),
+                count: ask.count,
+                wait: ask.wait,
+                asked_at: self.fx.now,
+            };
+            let lease = self.config.lease;
+            let op = QueueOp::Reserve { queue: ask.queue, count: ask.count, lease, wait: ask.wait };
+            self.fx.ask(purpose, op);
+        }
+    }
+
+    /// Takes in what a reserve brought.
+    pub(super) fn take_in(
+        &mut self,
+        queue: &QueueName,
+        count: usize,
+        wait: Duration,
+        asked_at: Moment,
+        reserved: Reserved,
+    ) {
+        let took = self.fx.now.since(asked_at);
+        let brought = reserved.messages.len();
+        if let Some(served) = self.poller.queue(queue)
+            && let Some(rest) = served.answered(count, brought, (wait, took), &mut self.fx.rng)
+        {
+            self.rest_queue(queue, rest);
+        }
+        if reserved.unusable > 0 {
+            let count = reserved.unusable;
+            self.fx.event(Event::UnusableMessages { queue: queue.clone(), count });
+        }
+        // A queue that did not wait may have granted the leases as early as it was asked; one that
+        // waited granted them just before it answered.
+        let granted_at = if wait.is_zero() { asked_at } else { self.fx.now };
+        for message in reserved.messages {
+            self.admit(queue, message, granted_at);
+        }
+    }
+
+    /// Lets a queue rest until a timer or a nudge.
+    pub(super) fn rest_queue(&mut self, queue: &QueueName, rest: Duration) {
+        if let Some(served) = self.poller.queue(queue) {
+            served.rest();
+            self.fx.set_timer(Why::Poll(queue.clone()), rest);
+        }
+    }
+
+    /// Ends the rest of all queues.
+    pub(super) fn wake_queues(&mut self) {
+        for queue in self.poller.names().cloned().collect::<Vec<_>>() {
+            self.fx.timers.stop(&Why::Poll(queue.clone()));
+            if let Some(served) = self.poller.queue(&queue) {
+                served.wake();
+            }
+        }
+    }
+
+    fn admit(&mut self, queue: &QueueName, message: ReservedMessage, granted_at: Moment) {
+        let id = message.receipt.message.clone();
+        let deliveries = message.reserved_count.unwrap_or(1).max(1);
+        self.fx.event(Event::MessageRetrieved {
+            queue: queue.clone(),
+            message: id.clone(),
+            deliveries,
+        });
+        let unix_millis = self.wall.unix_millis(self.fx.now);
+        let verdict = examine(&self.config, queue, &id, &message.body, deliveries, unix_millis);
+        let job = self.fx.counter.next_job();
+        let held = Job {
+            queue: queue.clone(),
+            body: message.body,
+            deliveries,
+            lease: Lease::new(message.receipt, self.config.lease, granted_at),
+            scheduled: verdict.scheduled,
+            stage: Stage::Waiting,
+        };
+        self.fx.timers.set(Why::LeaseEnds(job), held.lease.until());
+        let touch_at = granted_at + held.lease.touch_after(&mut self.fx.rng);
+        self.fx.set_timer(Why::Touch(job), touch_at.since(self.fx.now));
+        self.jobs.insert(job, held);
+        match verdict.refusal {
+            _ if self.mode != Mode::Running => {
+                let reason =
+                    if self.is_draining() { ReleaseReason::Drain } else { ReleaseReason::Paused };
+                self.give_back(job, Duration::ZERO, reason);
+            }
+            Some(refusal) => self.refuse(job, refusal),
+            None => self.accept(job),
+        }
+    }
+
+    /// A message that this worker can run.
+    fn accept(&mut self, job: JobId) {
+        let Some(held) = self.jobs.get_mut(&job) else { return };
+        let queue = held.queue.clone();
+        let lease = held.scheduled.as_ref().map_or(self.config.lease, |task| task.lease);
+        held.lease.set_length(lease);
+        if let Some(served) = self.poller.queue(&queue)
+            && served.decided() == Health::Recovered
+        {
+            self.fx.event(Event::Recovered { part: Part::Messages(queue.clone()) });
+        }
+        let waiting: usize = self.waiting.values().map(|jobs| jobs.len()).sum();
+        let room = self.running + self.orphans.len() + waiting < self.config.concurrency;
+        if !room && self.waiting.contains_key(&queue) {
+            return self.give_back(job, Duration::ZERO, ReleaseReason::NoRoom);
+        }
+        if lease != self.config.lease {
+            // The message was reserved before its task was known.
+            self.fx.timers.stop(&Why::Touch(job));
+            self.touch(job);
+        }
+        self.waiting.entry(queue).or_default().push_back(job);
+    }
+
+    /// A message that this worker cannot run.
+    fn refuse(&mut self, job: JobId, refusal: Refusal) {
+        let Some(held) = self.jobs.get(&job) else { return };
+        let (queue, deliveries) = (held.queue.clone(), held.deliveries);
+        let attempts = held.scheduled.as_ref().map_or(0, |task| task.attempt - 1);
+        let mut degraded = false;
+        if refusal.reason.may_be_decided_elsewhere() {
+            degraded = self.count_undecided(&queue);
+        }
+        let undecided = refusal.reason.may_be_decided_elsewhere()
+            && (degraded || deliveries < self.config.max_deliveries);
+        if undecided {
+            let delay = Backoff::UNDECIDED.ceiling(deliveries - 1);
+            return self.give_back(job, delay, ReleaseReason::Undecided(refusal.reason));
+        }
+        self.settle_as(
+            job,
+            Settlement::PutAside(PutAside {
+                reason: refusal.reason,
+                message: refusal.message,
+                attempts,
+                bare: false,
+            }),
+        );
+    }
+
+    /// Counts one more message of this queue that cannot be handled here. Says whether there were
+    /// so many that the fault may be this worker's.
+    fn count_undecided(&mut self, queue: &QueueName) -> bool {
+        let Some(served) = self.poller.queue(queue) else { return false };
+        let health = served.undecided();
+        let degraded = served.is_degraded();
+        if served.is_resting() {
+            self.fx.set_timer(Why::Poll(queue.clone()), UNDECIDED_REST);
+        }
+        if health == Health::Degraded {
+            self.fx.event(Event::Degraded { part: Part::Messages(queue.clone()) });
+        }
+        degraded
+    }
+
+    /// Starts handlers while there are free slots and messages that wait for one.
+    pub(super) fn start_waiting(&mut self) {
+        while self.running + self.orphans.len() < self.config.concurrency {
+            let waiting = &self.waiting;
+            let Some(queue) = self.poller.next_to_start(|queue| waiting.contains_key(queue)) else {
+                return;
+            };
+            if let Some(job) = self.take_waiting(&queue) {
+                self.run(job);
+            }
+        }
+    }
+
+    fn take_waiting(&mut self, queue: &QueueName) -> Option<JobId> {
+        let jobs = self.waiting.get_mut(queue)?;
+        let job = jobs.pop_front();
+        if jobs.is_empty() {
+            self.waiting.remove(queue);
+        }
+        job
+    }
+
+    fn run(&mut self, job: JobId) {
+        let now = self.fx.now;
+        let Some(held) = self.jobs.get_mut(&job) else { return };
+        if !held.lease.allows_start(now) {
+            return self.give_back(job, Duration::ZERO, ReleaseReason::LeaseTooShort);
+        }
+        let Some(scheduled) = &held.scheduled else { return };
+        let deadline = scheduled.time_limit.map(|limit| now + limit);
+        let run = Run {
+            job,
+            task: scheduled.task.name.clone(),
+            id: scheduled.task.id,
+            queue: held.queue.clone(),
+            message: held.lease.receipt().message.clone(),
+            args: scheduled.envelope.args.clone(),
+            attempt: scheduled.attempt,
+            max_attempts: scheduled.max_attempts,
+            deadline,
+            trace: scheduled.envelope.options.ivy().and_then(|ivy| ivy.trace.clone()),
+        };
+        held.stage = Stage::Running { started_at: now, overdue: false };
+        self.running += 1;
+        if let Some(deadline) = deadline {
+            self.fx.timers.set(Why::TimeLimit(job), deadline);
+        }
+        self.fx.outputs.push_back(Output::Run(run));
+    }
+
+    /// How many messages wait for their settlement.
+    fn settling(&self) -> usize {
+        let waiting: usize = self.waiting.values().map(|jobs| jobs.len()).sum();
+        self.jobs.len() - self.running - waiting
+    }
+}

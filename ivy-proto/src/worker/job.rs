@@ -1,0 +1,164 @@
+//! One message that the worker holds, from the reserve to its settlement.
+//!
+//! ```text
+//!             slot free               handler ended
+//!  Waiting ──────────────► Running ──────────────────► Settling ──► gone
+//!     │                       │                            ▲  │
+//!     │ not ours to run       │ lease lost, drain limit    │  └ lease lost ──► gone
+//!     └───────────────────────┼────────────────────────────┘
+//!                             └► gone; the handler is cancelled, and its slot stays
+//!                                taken until it ends
+//! ```
+
+use std::time::Duration;
+
+use crate::event::{ReleaseReason, TaskRef};
+use crate::name::QueueName;
+use crate::queue::{Body, ReceivedBody};
+use crate::time::Moment;
+use crate::wire::{DeadLetter, DeadLetterReason, Envelope, is_dead_letter};
+
+use super::lease::Lease;
+
+/// A held message.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) queue: QueueName,
+    pub(super) body: ReceivedBody,
+    pub(super) deliveries: u32,
+    pub(super) lease: Lease,
+    /// The task, if the message could be read.
+    pub(super) scheduled: Option<Scheduled>,
+    pub(super) stage: Stage,
+}
+
+/// The task that a message carries.
+#[derive(Clone, Debug)]
+pub(super) struct Scheduled {
+    pub(super) task: TaskRef,
+    pub(super) envelope: Envelope,
+    /// Which attempt this is, from 1.
+    pub(super) attempt: u32,
+    pub(super) max_attempts: u32,
+    pub(super) time_limit: Option<Duration>,
+    /// How long its message is to be reserved.
+    pub(super) lease: Duration,
+}
+
+/// Where a held message stands.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// It waits for a slot.
+    Waiting,
+    /// Its handler runs.
+    Running {
+        started_at: Moment,
+        /// The handler has used up its time, and was told to stop.
+        overdue: bool,
+    },
+    /// What has become of it is being told to the queue.
+    Settling(Settling),
+}
+
+/// A settlement in progress.
+#[derive(Debug)]
+pub(super) struct Settling {
+    pub(super) settlement: Settlement,
+    pub(super) progress: Progress,
+}
+
+/// How a message leaves the worker.
+#[derive(Clone, Debug)]
+pub(super) enum Settlement {
+    /// It is deleted: its task is done, or lives on elsewhere.
+    Delete,
+    /// A copy with the next attempt's number is posted, then it is deleted.
+    Succeed { successor: Body, delay: Duration },
+    /// A copy is posted to the dead-letter queue, then it is deleted.
+    PutAside(PutAside),
+    /// It is given back.
+    Release { delay: Duration, reason: ReleaseReason },
+}
+
+/// Why and how a message is put aside.
+#[derive(Clone, Debug)]
+pub(super) struct PutAside {
+    pub(super) reason: DeadLetterReason,
+    /// For the caller: what went wrong.
+    pub(super) message: String,
+    /// How often the handler was run to an end.
+    pub(super) attempts: u32,
+    /// Whether the envelope of a dead letter was too large, so that the bare original goes.
+    pub(super) bare: bool,
+}
+
+/// How far a settlement has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// To be asked for as soon as the receipt is not about to be replaced.
+    Due,
+    /// Among the deletes that gather.
+    Gathered,
+    /// Asked for.
+    UnderWay,
+    /// Failed; a timer will make it due again.
+    Resting,
+}
+
+impl Job {
+    pub(super) fn settling(&mut self) -> Option<&mut Settling> {
+        match &mut self.stage {
+            Stage::Settling(settling) => Some(settling),
+            Stage::Waiting | Stage::Running { .. } => None,
+        }
+    }
+
+    /// Whether a request that names the receipt is under way, so that a touch would spoil it.
+    pub(super) fn receipt_is_in_use(&self) -> bool {
+        match &self.stage {
+            Stage::Settling(Settling { settlement, progress }) => {
+                *progress == Progress::UnderWay
+                    && matches!(settlement, Settlement::Delete | Settlement::Release { .. })
+            }
+            Stage::Waiting | Stage::Running { .. } => false,
+        }
+    }
+
+    /// The dead letter that this job is to leave, and where, if it is to be put aside.
+    pub(super) fn dead_letter(
+        &self,
+        unix_millis: u64,
+        max_body: usize,
+    ) -> Option<(QueueName, Body)> {
+        let Stage::Settling(Settling { settlement: Settlement::PutAside(aside), .. }) = &self.stage
+        else {
+            return None;
+        };
+        let queue = self.queue.dead_letters().ok()?;
+        let original = self.original();
+        // Wrapping a dead letter again would let it grow with each round.
+        if aside.bare || is_dead_letter(&original) {
+            return Some((queue, original));
+        }
+        let letter = DeadLetter {
+            queue: self.queue.clone(),
+            id: self.lease.receipt().message.clone(),
+            reason: aside.reason,
+            attempts: aside.attempts,
+            deliveries: self.deliveries,
+            at: unix_millis,
+            body: original.clone(),
+        };
+        let envelope = letter.to_body();
+        let body = if envelope.as_str().len() > max_body { original } else { envelope };
+        Some((queue, body))
+    }
+
+    /// The body as it came.
+    fn original(&self) -> Body {
+        match &self.body {
+            ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.clone(),
+            ReceivedBody::Missing => Body::new(""),
+        }
+    }
+}

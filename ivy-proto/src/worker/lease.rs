@@ -1,0 +1,167 @@
+//! The lease of one held message: when to renew it, and when it is lost.
+
+use std::time::Duration;
+
+use crate::id::Receipt;
+use crate::queue::{Effect, Fault, FaultKind};
+use crate::retry::Backoff;
+use crate::rng::Rng;
+use crate::time::Moment;
+
+/// A reservation that is renewed in time.
+#[derive(Debug)]
+pub(super) struct Lease {
+    receipt: Receipt,
+    /// How long each renewal lasts.
+    length: Duration,
+    until: Moment,
+    touch: Touch,
+    failures: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Touch {
+    Resting,
+    /// Under way; `unsure` if the answer to the one before was lost, so that the receipt may be
+    /// worthless already.
+    UnderWay {
+        unsure: bool,
+    },
+    /// To be sent again with the same receipt.
+    Again {
+        unsure: bool,
+    },
+}
+
+/// What a failed touch means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TouchFailure {
+    /// The message is not ours any more.
+    Lost,
+    /// Try again after this time.
+    Again(Duration),
+}
+
+impl Lease {
+    /// The lease that a reserve brought.
+    pub(super) fn new(receipt: Receipt, length: Duration, granted_at: Moment) -> Self {
+        Lease { receipt, length, until: granted_at + length, touch: Touch::Resting, failures: 0 }
+    }
+
+    pub(super) fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
+    pub(super) fn until(&self) -> Moment {
+        self.until
+    }
+
+    pub(super) fn length(&self) -> Duration {
+        self.length
+    }
+
+    /// From the next touch on, renew for so long.
+    pub(super) fn set_length(&mut self, length: Duration) {
+        self.length = length;
+    }
+
+    /// Whether a touch is under way: then the receipt is about to be replaced.
+    pub(super) fn is_being_touched(&self) -> bool {
+        matches!(self.touch, Touch::UnderWay { .. })
+    }
+
+    /// Whether enough is left to start a handler: a fifth of the lease, at most 5 s.
+    pub(super) fn allows_start(&self, now: Moment) -> bool {
+        self.until.since(now) >= (self.length / 5).min(Duration::from_secs(5))
+    }
+
+    /// When to renew it: after 60 % of its length, give or take 10 %, so that the touches of many
+    /// workers spread out.
+    pub(super) fn touch_after(&self, rng: &mut Rng) -> Duration {
+        rng.between(self.length / 2, self.length / 10 * 7)
+    }
+
+    pub(super) fn touch_sent(&mut self) {
+        let unsure = matches!(self.touch, Touch::Again { unsure: true });
+        self.touch = Touch::UnderWay { unsure };
+    }
+
+    /// The queue renewed the lease, at the earliest when it was asked to.
+    pub(super) fn touched(&mut self, receipt: Receipt, length: Duration, asked_at: Moment) {
+        self.receipt = receipt;
+        self.until = asked_at + length;
+        self.touch = Touch::Resting;
+        self.failures = 0;
+    }
+
+    /// The touch failed. While the answer may have been lost, the old receipt is tried once more:
+    /// if the queue still takes it, nothing had happened.
+    pub(super) fn touch_failed(&mut self, fault: &Fault, rng: &mut Rng) -> TouchFailure {
+        if matches!(fault.kind(), FaultKind::LeaseLost | FaultKind::NoMessage | FaultKind::NoQueue)
+        {
+            return TouchFailure::Lost;
+        }
+        let was_unsure = matches!(self.touch, Touch::UnderWay { unsure: true });
+        let unsure = was_unsure || fault.effect() == Effect::Unknown;
+        self.touch = Touch::Again { unsure };
+        if unsure && !was_unsure {
+            // The sooner the queue is asked, the sooner it is known whether the message is ours.
+            return TouchFailure::Again(Duration::ZERO);
+        }
+        let delay = Backoff::REQUESTS.delay(self.failures, rng);
+        self.failures += 1;
+        TouchFailure::Again(delay)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{MessageId, ReservationId};
+
+    fn receipt(reservation: &str) -> Receipt {
+        Receipt { message: MessageId::new("1"), reservation: ReservationId::new(reservation) }
+    }
+
+    fn lease() -> Lease {
+        Lease::new(receipt("a"), Duration::from_secs(30), Moment::EPOCH)
+    }
+
+    #[test]
+    fn it_is_renewed_after_about_sixty_percent() {
+        let mut rng = Rng::from_number(1);
+        for _ in 0..100 {
+            let after = lease().touch_after(&mut rng).as_secs_f64();
+            assert!((15.0..=21.0).contains(&after), "{after}");
+        }
+    }
+
+    #[test]
+    fn a_touch_replaces_the_receipt_and_counts_from_its_request() {
+        let mut lease = lease();
+        let asked_at = Moment::after_epoch(Duration::from_secs(18));
+        lease.touch_sent();
+        lease.touched(receipt("b"), Duration::from_secs(30), asked_at);
+        assert_eq!(lease.receipt(), &receipt("b"));
+        assert_eq!(lease.until(), Moment::after_epoch(Duration::from_secs(48)));
+    }
+
+    #[test]
+    fn a_lost_answer_is_followed_at_once_by_one_more_try_with_the_old_receipt() {
+        let mut lease = lease();
+        let mut rng = Rng::from_number(1);
+        let lost = Fault::new(FaultKind::AnswerLost);
+        lease.touch_sent();
+        assert_eq!(lease.touch_failed(&lost, &mut rng), TouchFailure::Again(Duration::ZERO));
+        lease.touch_sent();
+        let refused = Fault::new(FaultKind::LeaseLost);
+        assert_eq!(lease.touch_failed(&refused, &mut rng), TouchFailure::Lost);
+    }
+
+    #[test]
+    fn no_handler_starts_on_the_last_fifth_of_a_short_lease() {
+        let lease = Lease::new(receipt("a"), Duration::from_secs(5), Moment::EPOCH);
+        assert!(lease.allows_start(Moment::after_epoch(Duration::from_millis(4000))));
+        assert!(!lease.allows_start(Moment::after_epoch(Duration::from_millis(4001))));
+    }
+}

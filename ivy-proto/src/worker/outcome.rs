@@ -1,0 +1,125 @@
+//! How a handler ended, and what becomes of its message.
+
+use std::time::Duration;
+
+use crate::event::{Event, ReleaseReason};
+use crate::id::JobId;
+use crate::misuse::Misuse;
+use crate::task::TaskError;
+use crate::wire::{DeadLetterReason, IvyOptions, RawJson};
+
+use super::Worker;
+use super::io::{JobOutcome, Why};
+use super::job::{PutAside, Scheduled, Settlement, Stage};
+
+impl Worker {
+    pub(super) fn take_outcome(&mut self, job: JobId, outcome: JobOutcome) -> Result<(), Misuse> {
+        if self.orphans.remove(&job) {
+            // Its message may be running elsewhere: what it returned does not count.
+            return Ok(());
+        }
+        let held = self.jobs.get(&job).ok_or(Misuse::UnknownJob(job))?;
+        let Stage::Running { started_at, overdue } = held.stage else {
+            return Err(Misuse::UnknownJob(job));
+        };
+        let Some(scheduled) = held.scheduled.clone() else { return Err(Misuse::UnknownJob(job)) };
+        self.running -= 1;
+        self.fx.timers.stop(&Why::TimeLimit(job));
+        let took = self.fx.now.since(started_at);
+        let failure = match outcome {
+            JobOutcome::Done(result) => return self.succeed(job, &scheduled, &result, took),
+            JobOutcome::BadArgs(message) => {
+                return self.put_aside_bad_args(job, &scheduled, message);
+            }
+            JobOutcome::Failed(error) => error,
+            JobOutcome::Panicked(message) => {
+                TaskError::new(format!("the handler panicked: {message}"))
+            }
+            JobOutcome::Cancelled if overdue => {
+                let limit = scheduled.time_limit.unwrap_or_default();
+                TaskError::new(format!("the handler took longer than its limit of {limit:?}"))
+            }
+            JobOutcome::Cancelled => TaskError::new("the handler was stopped"),
+        };
+        self.fail(job, &scheduled, failure, took);
+        Ok(())
+    }
+
+    fn succeed(
+        &mut self,
+        job: JobId,
+        scheduled: &Scheduled,
+        result: &RawJson,
+        took: Duration,
+    ) -> Result<(), Misuse> {
+        let Some(held) = self.jobs.get(&job) else { return Ok(()) };
+        let message = held.lease.receipt().message.clone();
+        self.executed(scheduled, took, None);
+        self.settle_as(job, Settlement::Delete);
+        self.notify_success(&message, scheduled, result);
+        Ok(())
+    }
+
+    fn fail(&mut self, job: JobId, scheduled: &Scheduled, error: TaskError, took: Duration) {
+        self.executed(scheduled, took, Some(error.clone()));
+        let reason = if error.is_fatal() {
+            DeadLetterReason::Fatal
+        } else if scheduled.attempt >= scheduled.max_attempts {
+            DeadLetterReason::RetriesExhausted
+        } else {
+            return self.retry(job, scheduled);
+        };
+        let settlement = Settlement::PutAside(PutAside {
+            reason,
+            message: error.message().to_owned(),
+            attempts: scheduled.attempt,
+            bare: false,
+        });
+        self.settle_as(job, settlement);
+    }
+
+    /// The handler does not take the arguments; it was not run, and a retry would not change them.
+    fn put_aside_bad_args(
+        &mut self,
+        job: JobId,
+        scheduled: &Scheduled,
+        message: String,
+    ) -> Result<(), Misuse> {
+        let settlement = Settlement::PutAside(PutAside {
+            reason: DeadLetterReason::BadArgs,
+            message,
+            attempts: scheduled.attempt - 1,
+            bare: false,
+        });
+        self.settle_as(job, settlement);
+        Ok(())
+    }
+
+    fn retry(&mut self, job: JobId, scheduled: &Scheduled) {
+        let delay = self.config.backoff.delay(scheduled.attempt - 1, &mut self.fx.rng);
+        let delay = delay.min(self.config.capabilities.max_delay);
+        if !self.config.capabilities.counts_touch_as_attempt {
+            return self.give_back(job, delay, ReleaseReason::Retry);
+        }
+        let successor = self.config.codec.seal(&successor(scheduled));
+        self.settle_as(job, Settlement::Succeed { successor, delay });
+    }
+
+    fn executed(&mut self, scheduled: &Scheduled, took: Duration, error: Option<TaskError>) {
+        let task = scheduled.task.clone();
+        self.fx.event(Event::TaskExecuted { task, attempt: scheduled.attempt, took, error });
+    }
+}
+
+/// The message of the task's next attempt: the same, under the same id, one attempt further.
+fn successor(scheduled: &Scheduled) -> crate::wire::Envelope {
+    let mut envelope = scheduled.envelope.clone();
+    let mut ivy = envelope.options.ivy().cloned().unwrap_or_else(|| {
+        let mut ivy = IvyOptions::new(scheduled.task.id);
+        ivy.node = true;
+        ivy
+    });
+    ivy.attempt = scheduled.attempt.saturating_add(1);
+    envelope.options = envelope.options.with_ivy(ivy);
+    envelope
+}

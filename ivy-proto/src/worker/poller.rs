@@ -1,0 +1,456 @@
+//! Which queue to ask, for how many messages, and how long to wait for them.
+//!
+//! A queue is *busy* while its last answer brought messages. The free slots are shared out among
+//! busy queues, the more urgent first, then by weight. An idle queue is asked to wait for a single
+//! message, so that no slot is promised to a queue that has nothing, and none is hoarded.
+
+use std::time::Duration;
+
+use crate::name::QueueName;
+use crate::retry::Backoff;
+use crate::rng::Rng;
+use crate::time::Moment;
+
+use super::config::ServedQueue;
+
+/// The most polls in flight for one queue.
+const POLLS_IN_FLIGHT: usize = 8;
+/// How often the least urgent queue comes first, so that it never starves: every eighth time.
+const LOWEST_FIRST_EVERY: u32 = 8;
+/// Where the backend does not wait: the first and the longest rest between two polls.
+const REST: Backoff = Backoff::new(Duration::from_millis(100), 2, Duration::from_secs(5));
+/// A queue that fails is asked at most twice a second.
+const OUTAGE_INTERVAL: Duration = Duration::from_millis(500);
+/// After so many failures in a row a queue counts as degraded.
+const DEGRADED_AFTER: u32 = 3;
+/// After so many messages in a row that cannot be handled here, a queue rests.
+const UNDECIDED_LIMIT: u32 = 20;
+
+#[derive(Debug)]
+pub(super) struct Poller {
+    queues: Vec<Queue>,
+    long_poll: Duration,
+    max_batch: usize,
+    polls: u32,
+    starts: u32,
+}
+
+/// A queue that is polled.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) served: ServedQueue,
+    /// What each poll in flight asks for.
+    asked: Vec<usize>,
+    activity: Activity,
+    resting: bool,
+    failures: u32,
+    /// No request to this queue is repeated before this moment.
+    not_before: Moment,
+    undecided_in_a_row: u32,
+    degraded: bool,
+}
+
+/// What a queue's last answer brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Activity {
+    /// Nothing, so many times in a row.
+    Idle(u32),
+    Busy,
+    /// As much as was asked for, so that there may be more.
+    Overflowing,
+}
+
+/// A reserve to be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ask {
+    pub(super) queue: QueueName,
+    pub(super) count: usize,
+    pub(super) wait: Duration,
+}
+
+/// A change that is worth telling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    Unchanged,
+    Degraded,
+    Recovered,
+}
+
+impl Poller {
+    pub(super) fn new(served: Vec<ServedQueue>, long_poll: Duration, max_batch: usize) -> Self {
+        let queues = served.into_iter().map(Queue::new).collect();
+        Poller { queues, long_poll, max_batch, polls: 0, starts: 0 }
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &QueueName> {
+        self.queues.iter().map(|queue| &queue.served.name)
+    }
+
+    pub(super) fn queue(&mut self, name: &QueueName) -> Option<&mut Queue> {
+        self.queues.iter_mut().find(|queue| &queue.served.name == name)
+    }
+
+    /// What to ask next, given the slots that are neither taken nor promised to messages that are
+    /// held already. `holds` tells whether a queue has a message waiting for a slot: then it is
+    /// not asked for more.
+    pub(super) fn plan(&mut self, free: usize, holds: impl Fn(&QueueName) -> bool) -> Vec<Ask> {
+        let promised: usize = self.queues.iter().flat_map(|queue| &queue.asked).sum();
+        let mut free = free.saturating_sub(promised);
+        let mut asks = Vec::new();
+        let alone = self.queues.len() == 1;
+        for index in self.order(self.polls) {
+            let shares = self.shares(index, &holds);
+            let Some(queue) = self.queues.get_mut(index) else { continue };
+            if queue.resting || holds(&queue.served.name) {
+                continue;
+            }
+            let count = queue.share(free, shares, alone).min(self.max_batch);
+            if count == 0 {
+                continue;
+            }
+            // A queue among others is asked to wait only for a single message: while it waits,
+            // the others may take the slots.
+            let wait = if alone && queue.asked.is_empty() || queue.is_idle() {
+                self.long_poll
+            } else {
+                Duration::ZERO
+            };
+            free = free.saturating_sub(count);
+            queue.asked.push(count);
+            asks.push(Ask { queue: queue.served.name.clone(), count, wait });
+        }
+        if !asks.is_empty() {
+            self.polls = self.polls.wrapping_add(1);
+        }
+        asks
+    }
+
+    /// The queue whose message is to be started next, among those that hold one.
+    pub(super) fn next_to_start(
+        &mut self,
+        holds: impl Fn(&QueueName) -> bool,
+    ) -> Option<QueueName> {
+        let mut order = self.order(self.starts).into_iter();
+        let next = order.find_map(|index| {
+            let name = &self.queues.get(index)?.served.name;
+            holds(name).then(|| name.clone())
+        })?;
+        self.starts = self.starts.wrapping_add(1);
+        Some(next)
+    }
+
+    /// The indices of the queues, most urgent first, but every eighth time the other way round.
+    fn order(&self, turn: u32) -> Vec<usize> {
+        let indices = 0..self.queues.len();
+        let lowest_first = turn % LOWEST_FIRST_EVERY == LOWEST_FIRST_EVERY - 1;
+        if lowest_first { indices.rev().collect() } else { indices.collect() }
+    }
+
+    /// The weight of a queue, and the weights of all busy queues that are as urgent as it is and
+    /// still to be asked.
+    fn shares(&self, index: usize, holds: &impl Fn(&QueueName) -> bool) -> (u32, u32) {
+        let Some(queue) = self.queues.get(index) else { return (1, 1) };
+        let rivals = self.queues.iter().filter(|other| {
+            other.served.priority == queue.served.priority
+                && other.served.name != queue.served.name
+                && !other.is_idle()
+                && !other.resting
+                && other.asked.is_empty()
+                && !holds(&other.served.name)
+        });
+        let weight = queue.served.weight;
+        (weight, rivals.map(|other| other.served.weight).fold(weight, u32::saturating_add))
+    }
+}
+
+impl Queue {
+    fn new(served: ServedQueue) -> Self {
+        Queue {
+            served,
+            asked: Vec::new(),
+            activity: Activity::Idle(0),
+            resting: false,
+            failures: 0,
+            not_before: Moment::EPOCH,
+            undecided_in_a_row: 0,
+            degraded: false,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        matches!(self.activity, Activity::Idle(_))
+    }
+
+    /// How many messages to ask for; 0 for none.
+    fn share(&self, free: usize, (weight, all): (u32, u32), alone: bool) -> usize {
+        match (self.asked.len(), self.activity) {
+            (0, Activity::Idle(_)) if !alone => 1,
+            (0, _) => {
+                let share = (free as u64 * u64::from(weight)).div_ceil(u64::from(all.max(1)));
+                usize::try_from(share).unwrap_or(usize::MAX).max(1)
+            }
+            // More polls at a time only where one was not enough.
+            (in_flight, Activity::Overflowing) if in_flight < POLLS_IN_FLIGHT => free,
+            _ => 0,
+        }
+    }
+
+    /// An answer came that brought so many messages, after this time. Gives the time to rest, if
+    /// the backend did not wait by itself.
+    pub(super) fn answered(
+        &mut self,
+        count: usize,
+        brought: usize,
+        waited: (Duration, Duration),
+        rng: &mut Rng,
+    ) -> Option<Duration> {
+        self.forget_ask(count);
+        let (asked_to_wait, took) = waited;
+        if brought > 0 {
+            self.activity = if brought >= count { Activity::Overflowing } else { Activity::Busy };
+            return None;
+        }
+        let was_busy = !self.is_idle();
+        let empty_in_a_row = match self.activity {
+            Activity::Idle(times) => times.saturating_add(1),
+            Activity::Busy | Activity::Overflowing => 0,
+        };
+        self.activity = Activity::Idle(empty_in_a_row);
+        let did_wait = asked_to_wait > Duration::ZERO && took >= asked_to_wait / 2;
+        // After a burst the queue is asked once more, this time to wait.
+        if did_wait || (was_busy && asked_to_wait.is_zero()) {
+            return None;
+        }
+        let ceiling = REST.ceiling(empty_in_a_row);
+        Some(rng.between(ceiling / 2, ceiling))
+    }
+
+    /// A poll ended without an answer that counts.
+    pub(super) fn forget_ask(&mut self, count: usize) {
+        if let Some(position) = self.asked.iter().position(|asked| *asked == count) {
+            self.asked.swap_remove(position);
+        }
+    }
+
+    /// A request succeeded.
+    pub(super) fn succeeded(&mut self) -> Health {
+        let was_degraded = self.failures >= DEGRADED_AFTER;
+        self.failures = 0;
+        if was_degraded { Health::Recovered } else { Health::Unchanged }
+    }
+
+    /// A request failed. Gives when it may be repeated, together with what changed.
+    pub(super) fn failed(
+        &mut self,
+        at_least: Duration,
+        now: Moment,
+        rng: &mut Rng,
+    ) -> (Duration, Health) {
+        let backoff = Backoff::REQUESTS.delay(self.failures, rng);
+        self.failures = self.failures.saturating_add(1);
+        // Each repetition takes the next place in a row of two a second, however many wait.
+        let earliest = self.not_before.max(now + OUTAGE_INTERVAL);
+        let at = earliest.max(now + backoff.max(at_least));
+        self.not_before = earliest + OUTAGE_INTERVAL;
+        let health =
+            if self.failures == DEGRADED_AFTER { Health::Degraded } else { Health::Unchanged };
+        (at.since(now), health)
+    }
+
+    pub(super) fn rest(&mut self) {
+        self.resting = true;
+    }
+
+    pub(super) fn is_resting(&self) -> bool {
+        self.resting
+    }
+
+    pub(super) fn wake(&mut self) {
+        self.resting = false;
+    }
+
+    /// Whether messages that cannot be handled have made the queue rest: then none of them is put
+    /// aside, since the fault may be this worker's.
+    pub(super) fn is_degraded(&self) -> bool {
+        self.degraded
+    }
+
+    /// A message came that this worker cannot handle. Says whether that is the last straw.
+    pub(super) fn undecided(&mut self) -> Health {
+        self.undecided_in_a_row = self.undecided_in_a_row.saturating_add(1);
+        if self.undecided_in_a_row.is_multiple_of(UNDECIDED_LIMIT) {
+            let known = std::mem::replace(&mut self.degraded, true);
+            // Degraded again after its rest: rests again, without another line in the log.
+            self.resting = true;
+            return if known { Health::Unchanged } else { Health::Degraded };
+        }
+        Health::Unchanged
+    }
+
+    /// A message came that this worker can handle.
+    pub(super) fn decided(&mut self) -> Health {
+        self.undecided_in_a_row = 0;
+        if std::mem::take(&mut self.degraded) { Health::Recovered } else { Health::Unchanged }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Priority;
+
+    const LONG_POLL: Duration = Duration::from_secs(30);
+
+    fn served(name: &str, priority: u8, weight: u32) -> ServedQueue {
+        let (name, priority) = (QueueName::new(name).unwrap(), Priority::new(priority).unwrap());
+        ServedQueue { name, priority, weight }
+    }
+
+    fn poller(served: Vec<ServedQueue>) -> Poller {
+        Poller::new(served, LONG_POLL, 100)
+    }
+
+    fn plan(poller: &mut Poller, free: usize) -> Vec<(String, usize, Duration)> {
+        let asks = poller.plan(free, |_| false);
+        asks.into_iter().map(|ask| (ask.queue.as_str().to_owned(), ask.count, ask.wait)).collect()
+    }
+
+    /// Lets a queue's poll bring as much as it asked for.
+    fn fill(poller: &mut Poller, name: &str, count: usize) {
+        let queue = poller.queue(&QueueName::new(name).unwrap()).unwrap();
+        let waited = (LONG_POLL, Duration::ZERO);
+        assert_eq!(queue.answered(count, count, waited, &mut Rng::from_number(1)), None);
+    }
+
+    fn starve(poller: &mut Poller, name: &str, count: usize, waited: Duration) -> Option<Duration> {
+        let queue = poller.queue(&QueueName::new(name).unwrap()).unwrap();
+        queue.answered(count, 0, (LONG_POLL, waited), &mut Rng::from_number(1))
+    }
+
+    #[test]
+    fn a_queue_alone_is_asked_for_all_that_is_free() {
+        let mut poller = poller(vec![served("a", 0, 1)]);
+        assert_eq!(plan(&mut poller, 10), [("a".to_owned(), 10, LONG_POLL)]);
+        assert_eq!(plan(&mut poller, 10), []);
+    }
+
+    #[test]
+    fn idle_queues_among_others_wait_for_a_single_message_each() {
+        let mut poller = poller(vec![served("a", 0, 1), served("b", 0, 1)]);
+        let asks = plan(&mut poller, 10);
+        assert_eq!(asks, [("a".to_owned(), 1, LONG_POLL), ("b".to_owned(), 1, LONG_POLL)]);
+    }
+
+    #[test]
+    fn a_queue_is_asked_for_one_message_though_no_slot_is_free() {
+        let mut poller = poller(vec![served("a", 0, 1)]);
+        assert_eq!(plan(&mut poller, 0), [("a".to_owned(), 1, LONG_POLL)]);
+    }
+
+    #[test]
+    fn a_queue_whose_message_waits_for_a_slot_is_not_asked_for_more() {
+        let mut poller = poller(vec![served("a", 0, 1)]);
+        assert_eq!(poller.plan(0, |_| true), []);
+    }
+
+    #[test]
+    fn busy_queues_share_by_weight_without_waiting() {
+        let mut poller = poller(vec![served("a", 0, 3), served("b", 0, 1)]);
+        plan(&mut poller, 8);
+        fill(&mut poller, "a", 1);
+        fill(&mut poller, "b", 1);
+        let asks = plan(&mut poller, 8);
+        let zero = Duration::ZERO;
+        assert_eq!(asks, [("a".to_owned(), 6, zero), ("b".to_owned(), 2, zero)]);
+    }
+
+    #[test]
+    fn urgent_queues_are_served_first_and_every_eighth_time_last() {
+        let mut poller = poller(vec![served("a.p5", 5, 1), served("a", 0, 1)]);
+        let starts: Vec<String> =
+            (0..16).map(|_| poller.next_to_start(|_| true).unwrap().as_str().to_owned()).collect();
+        assert_eq!(starts.iter().filter(|name| *name == "a").count(), 2);
+        assert_eq!(starts[7], "a");
+        assert_eq!(starts[0], "a.p5");
+    }
+
+    #[test]
+    fn an_overflowing_queue_is_asked_several_times_at_once() {
+        let mut poller = poller(vec![served("a", 0, 1)]);
+        assert_eq!(plan(&mut poller, 1000), [("a".to_owned(), 100, LONG_POLL)]);
+        assert_eq!(plan(&mut poller, 1000), []);
+        fill(&mut poller, "a", 100);
+        let first = plan(&mut poller, 900);
+        let second = plan(&mut poller, 900);
+        assert_eq!((first.len(), second.len()), (1, 1));
+        assert_eq!(second[0].2, Duration::ZERO);
+    }
+
+    #[test]
+    fn the_polls_in_flight_never_promise_more_than_what_is_free() {
+        let mut poller = poller(vec![served("a", 0, 1)]);
+        plan(&mut poller, 150);
+        fill(&mut poller, "a", 100);
+        let asked: usize =
+            (0..10).flat_map(|_| plan(&mut poller, 150)).map(|(_, count, _)| count).sum();
+        assert_eq!(asked, 150);
+    }
+
+    #[test]
+    fn a_backend_that_does_not_wait_is_asked_at_growing_intervals() {
+        let mut poller = poller(vec![served("a", 0, 1)]);
+        let mut rests = Vec::new();
+        for _ in 0..10 {
+            let count = plan(&mut poller, 10)[0].1;
+            rests.push(starve(&mut poller, "a", count, Duration::ZERO).unwrap());
+        }
+        assert!(rests[0] <= Duration::from_millis(200), "{rests:?}");
+        assert!(rests[9] >= Duration::from_millis(2500), "{rests:?}");
+        assert!(rests.iter().all(|rest| *rest <= Duration::from_secs(5)), "{rests:?}");
+    }
+
+    #[test]
+    fn a_backend_that_waited_is_asked_again_at_once() {
+        let mut poller = poller(vec![served("a", 0, 1)]);
+        plan(&mut poller, 10);
+        assert_eq!(starve(&mut poller, "a", 10, LONG_POLL), None);
+    }
+
+    #[test]
+    fn a_failing_queue_is_asked_at_most_twice_a_second_however_many_requests_wait() {
+        let mut poller = poller(vec![served("a", 0, 1)]);
+        let mut rng = Rng::from_number(1);
+        let queue = poller.queue(&QueueName::new("a").unwrap()).unwrap();
+        let mut delays: Vec<Duration> =
+            (0..20).map(|_| queue.failed(Duration::ZERO, Moment::EPOCH, &mut rng).0).collect();
+        delays.sort();
+        assert!(delays[19] >= Duration::from_millis(500 * 19), "{delays:?}");
+    }
+
+    #[test]
+    fn trouble_is_told_once_and_its_end_too() {
+        let mut poller = poller(vec![served("a", 0, 1)]);
+        let mut rng = Rng::from_number(1);
+        let queue = poller.queue(&QueueName::new("a").unwrap()).unwrap();
+        let told: Vec<Health> = (0..9)
+            .map(|_| queue.failed(Duration::ZERO, Moment::EPOCH, &mut rng).1)
+            .filter(|health| *health != Health::Unchanged)
+            .collect();
+        assert_eq!(told, [Health::Degraded]);
+        assert_eq!(queue.succeeded(), Health::Recovered);
+        assert_eq!(queue.succeeded(), Health::Unchanged);
+    }
+
+    #[test]
+    fn twenty_messages_in_a_row_that_cannot_be_handled_make_a_queue_rest() {
+        let mut poller = poller(vec![served("a", 0, 1)]);
+        let queue = poller.queue(&QueueName::new("a").unwrap()).unwrap();
+        for _ in 0..19 {
+            assert_eq!(queue.undecided(), Health::Unchanged);
+        }
+        assert_eq!(queue.undecided(), Health::Degraded);
+        assert!(queue.is_degraded());
+        assert_eq!(queue.decided(), Health::Recovered);
+        assert!(!queue.is_degraded());
+    }
+}

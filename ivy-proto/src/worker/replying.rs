@@ -1,0 +1,125 @@
+//! Telling callers how their tasks ended.
+
+use crate::event::{Event, NoticeDropReason};
+use crate::id::MessageId;
+use crate::name::ChannelName;
+use crate::notify::Publication;
+use crate::task::TaskFailure;
+use crate::wire::{IvyOptions, Notice, RawJson};
+
+use super::Worker;
+use super::job::{PutAside, Scheduled};
+use super::notices::Outgoing;
+
+/// How many characters of base64url name a reply channel below its prefix.
+const REPLY_NAME: usize = 22;
+
+/// Who wants to hear of a task.
+enum Audience<'a> {
+    /// The caller, on its own channel.
+    Caller(ChannelName, &'a IvyOptions),
+    /// Peers of the original, on the channel that they share.
+    PeersOfTheOriginal,
+    /// The message asks for a channel that this worker does not publish to.
+    ForeignChannel,
+    Nobody,
+}
+
+impl Worker {
+    /// Tells that a task is done.
+    pub(super) fn notify_success(
+        &mut self,
+        message: &MessageId,
+        scheduled: &Scheduled,
+        output: &RawJson,
+    ) {
+        let queue = &scheduled.task.queue;
+        let envelope = &scheduled.envelope;
+        let Some(shared) = self.config.notifier.clone() else { return self.miss(scheduled) };
+        match audience(&shared, scheduled) {
+            Audience::Caller(channel, ivy) => {
+                let notice = Notice::success(message, queue, &envelope.name, ivy, output);
+                self.send(scheduled, channel, &notice);
+            }
+            Audience::PeersOfTheOriginal => {
+                let notice = Notice::success_for_original(message, queue, envelope, output);
+                self.send(scheduled, shared, &notice);
+            }
+            Audience::ForeignChannel => self.drop_notice(scheduled),
+            Audience::Nobody => {}
+        }
+    }
+
+    /// Tells that a task was put aside. Peers of the original are told of successes only.
+    pub(super) fn notify_failure(
+        &mut self,
+        message: &MessageId,
+        scheduled: &Scheduled,
+        aside: &PutAside,
+    ) {
+        let Some(shared) = self.config.notifier.clone() else { return self.miss(scheduled) };
+        match audience(&shared, scheduled) {
+            Audience::Caller(channel, ivy) => {
+                let failure = TaskFailure {
+                    kind: aside.reason.as_str().to_owned(),
+                    message: aside.message.clone(),
+                    attempts: aside.attempts,
+                };
+                let (queue, name) = (&scheduled.task.queue, &scheduled.task.name);
+                let notice = Notice::failure(message, queue, name, ivy, &failure);
+                self.send(scheduled, channel, &notice);
+            }
+            Audience::ForeignChannel => self.drop_notice(scheduled),
+            Audience::PeersOfTheOriginal | Audience::Nobody => {}
+        }
+    }
+
+    fn send(&mut self, scheduled: &Scheduled, channel: ChannelName, notice: &Notice) {
+        let publication = Publication { channel, payload: notice.to_payload() };
+        let task = scheduled.task.clone();
+        self.notices.send(Outgoing { task, publication }, &mut self.fx);
+    }
+
+    fn drop_notice(&mut self, scheduled: &Scheduled) {
+        let (task, reason) = (scheduled.task.clone(), NoticeDropReason::ForeignChannel);
+        self.fx.event(Event::NoticeDropped { task, reason });
+    }
+
+    /// There is no notifier. Only a caller that waits on a channel misses something.
+    fn miss(&mut self, scheduled: &Scheduled) {
+        let ivy = scheduled.envelope.options.ivy();
+        if ivy.is_some_and(|ivy| ivy.reply.is_some()) {
+            let (task, reason) = (scheduled.task.clone(), NoticeDropReason::NoNotifier);
+            self.fx.event(Event::NoticeDropped { task, reason });
+        }
+    }
+}
+
+fn audience<'a>(shared: &ChannelName, scheduled: &'a Scheduled) -> Audience<'a> {
+    match scheduled.envelope.options.ivy() {
+        None => Audience::PeersOfTheOriginal,
+        Some(IvyOptions { reply: Some(reply), .. }) if !is_reply_channel(reply, shared) => {
+            Audience::ForeignChannel
+        }
+        Some(ivy @ IvyOptions { reply: Some(reply), .. }) => match ChannelName::new(reply) {
+            Ok(channel) => Audience::Caller(channel, ivy),
+            Err(_) => Audience::ForeignChannel,
+        },
+        Some(IvyOptions { node: true, .. }) => Audience::PeersOfTheOriginal,
+        Some(_) => Audience::Nobody,
+    }
+}
+
+/// Whether the channel is one that a producer of this prefix listens on alone. Whoever can post
+/// could otherwise make workers publish to the shared channel, where a task name that a peer of
+/// the original does not know ends its process.
+fn is_reply_channel(channel: &str, prefix: &ChannelName) -> bool {
+    channel.strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_prefix(".r.")).is_some_and(
+        |name| {
+            name.len() == REPLY_NAME
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        },
+    )
+}

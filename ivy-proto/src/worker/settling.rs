@@ -1,0 +1,260 @@
+//! Settling: telling the queue what has become of a message.
+//!
+//! Copy first, delete second: a message is deleted only when it is done, or when what replaces it
+//! (its next attempt, its dead letter) was accepted.
+
+use std::time::Duration;
+
+use crate::event::{Event, ReleaseReason};
+use crate::id::{JobId, Receipt};
+use crate::name::QueueName;
+use crate::queue::{Batch, Fault, FaultKind, NewMessage, QueueOp};
+use crate::retry::Backoff;
+
+use super::Worker;
+use super::acks::{Added, LINGER};
+use super::answers::may_succeed_later;
+use super::effects::Purpose;
+use super::io::Why;
+use super::job::{Job, Progress, Settlement, Settling, Stage};
+
+/// What one delete takes in an encoded request, beside its two ids.
+const DELETE_OVERHEAD: usize = 32;
+
+impl Worker {
+    /// From now on, the job is settled so.
+    pub(super) fn settle_as(&mut self, job: JobId, settlement: Settlement) {
+        let Some(held) = self.jobs.get_mut(&job) else { return };
+        held.stage = Stage::Settling(Settling { settlement, progress: Progress::Due });
+        self.settle(job);
+    }
+
+    /// Gives a message back.
+    pub(super) fn give_back(&mut self, job: JobId, delay: Duration, reason: ReleaseReason) {
+        self.settle_as(job, Settlement::Release { delay, reason });
+    }
+
+    /// Asks for the next step of a job's settlement, unless its receipt is about to be replaced.
+    pub(super) fn settle(&mut self, job: JobId) {
+        let Some(held) = self.jobs.get_mut(&job) else { return };
+        let being_touched = held.lease.is_being_touched();
+        let queue = held.queue.clone();
+        let receipt = held.lease.receipt().clone();
+        let max_body = self.config.capabilities.max_body;
+        let copy = held.dead_letter(self.wall.unix_millis(self.fx.now), max_body);
+        let Some(settling) = held.settling() else { return };
+        let (purpose, op) = match settling.settlement.clone() {
+            Settlement::Delete => {
+                settling.progress = Progress::Gathered;
+                return self.gather_ack(&queue, job);
+            }
+            Settlement::Release { .. } if being_touched => {
+                settling.progress = Progress::Due;
+                return;
+            }
+            Settlement::Release { delay, .. } => {
+                (Purpose::Release(job), QueueOp::Release { queue, receipt, delay })
+            }
+            Settlement::Succeed { successor, delay } => {
+                let message = NewMessage { body: successor, delay };
+                (Purpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })
+            }
+            Settlement::PutAside(_) => {
+                let Some((queue, body)) = copy else { return };
+                let message = NewMessage { body, delay: Duration::ZERO };
+                (Purpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })
+            }
+        };
+        settling.progress = Progress::UnderWay;
+        self.fx.ask(purpose, op);
+    }
+
+    /// The successor or the dead-letter copy was accepted.
+    pub(super) fn posted(&mut self, job: JobId) {
+        let Some(held) = self.jobs.get_mut(&job) else { return };
+        let scheduled = held.scheduled.clone();
+        let (queue, deliveries) = (held.queue.clone(), held.deliveries);
+        let message = held.lease.receipt().message.clone();
+        let Some(settling) = held.settling() else { return };
+        match settling.settlement.clone() {
+            Settlement::Succeed { delay, .. } => {
+                if let Some(scheduled) = scheduled {
+                    let attempt = scheduled.attempt.saturating_add(1);
+                    self.fx.event(Event::Retried { task: scheduled.task, attempt, delay });
+                }
+            }
+            Settlement::PutAside(aside) => {
+                self.fx.event(Event::DeadLettered {
+                    queue,
+                    message: message.clone(),
+                    task: scheduled.as_ref().map(|scheduled| scheduled.task.name.clone()),
+                    reason: aside.reason,
+                    attempts: aside.attempts,
+                    deliveries,
+                });
+                if let Some(scheduled) = scheduled {
+                    self.notify_failure(&message, &scheduled, &aside);
+                }
+            }
+            Settlement::Delete | Settlement::Release { .. } => return,
+        }
+        self.settle_as(job, Settlement::Delete);
+    }
+
+    pub(super) fn post_failed(&mut self, job: JobId, fault: &Fault) {
+        let Some(held) = self.jobs.get_mut(&job) else { return };
+        let queue = held.queue.clone();
+        let message = held.lease.receipt().message.clone();
+        let Some(settling) = held.settling() else { return };
+        if may_succeed_later(fault) {
+            // It may have been accepted; then there will be two copies under one id.
+            return self.rest_settlement(job, fault);
+        }
+        match &mut settling.settlement {
+            Settlement::Succeed { delay, .. } => {
+                let delay = *delay;
+                self.fx.event(Event::QueueError { queue, fault: fault.clone() });
+                self.give_back(job, delay, ReleaseReason::SuccessorRefused);
+            }
+            Settlement::PutAside(aside) if !aside.bare && fault.kind() == FaultKind::TooLarge => {
+                aside.bare = true;
+                self.settle(job);
+            }
+            Settlement::PutAside(aside) => {
+                let reason = aside.reason;
+                let fault = fault.clone();
+                self.fx.event(Event::DeadLetterRefused { queue, message, reason, fault });
+                let delay = Backoff::UNDECIDED.ceiling(u32::MAX);
+                self.give_back(job, delay, ReleaseReason::DeadLetterRefused);
+            }
+            Settlement::Delete | Settlement::Release { .. } => {}
+        }
+    }
+
+    pub(super) fn released(&mut self, job: JobId) {
+        let Some(held) = self.jobs.get_mut(&job) else { return };
+        let queue = held.queue.clone();
+        let message = held.lease.receipt().message.clone();
+        let scheduled = held.scheduled.clone();
+        let Some(settling) = held.settling() else { return };
+        let Settlement::Release { delay, reason } = settling.settlement else { return };
+        self.fx.event(Event::Released { queue, message, reason, delay });
+        if let (ReleaseReason::Retry, Some(scheduled)) = (reason, scheduled) {
+            let attempt = scheduled.attempt.saturating_add(1);
+            self.fx.event(Event::Retried { task: scheduled.task, attempt, delay });
+        }
+        self.forget(job);
+    }
+
+    pub(super) fn release_failed(&mut self, job: JobId, fault: &Fault) {
+        match fault.kind() {
+            FaultKind::LeaseLost | FaultKind::NoMessage | FaultKind::NoQueue => {
+                self.lose_lease(job);
+            }
+            _ => self.rest_settlement(job, fault),
+        }
+    }
+
+    pub(super) fn deleted(&mut self, job: JobId) {
+        let Some(held) = self.jobs.get(&job) else { return };
+        if let Some(scheduled) = &held.scheduled {
+            let task = scheduled.task.clone();
+            self.fx.event(Event::Acknowledged { task });
+        }
+        self.forget(job);
+    }
+
+    pub(super) fn delete_failed(&mut self, job: JobId, fault: &Fault) {
+        match fault.kind() {
+            // Gone is what it should be.
+            FaultKind::NoMessage | FaultKind::NoQueue => self.deleted(job),
+            FaultKind::LeaseLost => self.lose_lease(job),
+            _ => self.rest_settlement(job, fault),
+        }
+    }
+
+    fn gather_ack(&mut self, queue: &QueueName, job: JobId) {
+        let added = self.acks.add(queue, job, self.config.capabilities.max_batch);
+        match added {
+            Added::Full => self.send_acks(queue),
+            _ if self.is_draining() => self.send_acks(queue),
+            Added::First => self.fx.set_timer(Why::AckLinger(queue.clone()), LINGER),
+            Added::Waits => {}
+        }
+    }
+
+    /// Sends the deletes that have gathered for a queue, less those whose receipt is about to be
+    /// replaced: these go with the next batch.
+    pub(super) fn send_acks(&mut self, queue: &QueueName) {
+        self.fx.timers.stop(&Why::AckLinger(queue.clone()));
+        let mut batch: Vec<(JobId, Receipt)> = Vec::new();
+        let mut size = 0;
+        let mut touched = Vec::new();
+        for job in self.acks.take(queue) {
+            let Some(held) = self.jobs.get_mut(&job) else { continue };
+            if held.lease.is_being_touched() {
+                touched.push(job);
+                continue;
+            }
+            let receipt = held.lease.receipt().clone();
+            if let Some(settling) = held.settling() {
+                settling.progress = Progress::UnderWay;
+            }
+            size += receipt.message.as_str().len()
+                + receipt.reservation.as_str().len()
+                + DELETE_OVERHEAD;
+            batch.push((job, receipt));
+            let capabilities = &self.config.capabilities;
+            if batch.len() >= capabilities.max_batch || size >= capabilities.max_request {
+                self.send_batch(queue, std::mem::take(&mut batch));
+                size = 0;
+            }
+        }
+        self.send_batch(queue, batch);
+        if !touched.is_empty() {
+            self.acks.put_back(queue, touched);
+            self.fx.set_timer(Why::AckLinger(queue.clone()), LINGER);
+        }
+    }
+
+    fn send_batch(&mut self, queue: &QueueName, batch: Vec<(JobId, Receipt)>) {
+        let (jobs, receipts): (Vec<JobId>, Vec<Receipt>) = batch.into_iter().unzip();
+        let Some(receipts) = Batch::new(receipts) else { return };
+        let op = QueueOp::DeleteMany { queue: queue.clone(), receipts };
+        self.fx.ask(Purpose::DeleteMany { queue: queue.clone(), jobs }, op);
+    }
+
+    /// A batch of deletes failed. If the queue refused it, one of them is to blame, and each is
+    /// tried alone.
+    pub(super) fn acks_failed(&mut self, queue: &QueueName, jobs: Vec<JobId>, fault: &Fault) {
+        if may_succeed_later(fault) {
+            let delay = self.queue_failed(queue, fault);
+            let mut again = Vec::new();
+            for job in jobs {
+                if let Some(settling) = self.jobs.get_mut(&job).and_then(Job::settling) {
+                    settling.progress = Progress::Gathered;
+                    again.push(job);
+                }
+            }
+            self.acks.put_back(queue, again);
+            return self.fx.set_timer(Why::AckLinger(queue.clone()), delay);
+        }
+        for job in jobs {
+            let Some(held) = self.jobs.get(&job) else { continue };
+            let receipt = held.lease.receipt().clone();
+            let op = QueueOp::Delete { queue: queue.clone(), receipt };
+            self.fx.ask(Purpose::Delete(job), op);
+        }
+    }
+
+    /// Lets a settlement rest after a failure, until it may be tried again or the lease ends.
+    fn rest_settlement(&mut self, job: JobId, fault: &Fault) {
+        let Some(held) = self.jobs.get_mut(&job) else { return };
+        let queue = held.queue.clone();
+        if let Some(settling) = held.settling() {
+            settling.progress = Progress::Resting;
+        }
+        let delay = self.queue_failed(&queue, fault);
+        self.fx.set_timer(Why::Settle(job), delay);
+    }
+}

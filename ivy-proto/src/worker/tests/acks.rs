@@ -1,0 +1,97 @@
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::event::Event;
+use crate::queue::{FaultKind, QueueOp, QueueReply};
+
+/// A worker whose handlers for so many messages have returned.
+fn with_done(count: usize) -> Scenario {
+    let mut worker = started_with(config().with_concurrency(count));
+    let body = plain_body();
+    worker.deliver(&vec![body.as_str(); count]);
+    while let Some(run) = worker.runs.pop_front() {
+        worker.done(&run);
+    }
+    worker
+}
+
+#[test]
+fn deletes_gather_for_fifty_milliseconds() {
+    let mut worker = with_done(3);
+    worker.advance(Duration::from_millis(49));
+    assert!(worker.take_deletes().is_none());
+    worker.advance(Duration::from_millis(1));
+    assert_eq!(worker.take_deletes().unwrap().1.len(), 3);
+}
+
+#[test]
+fn a_hundred_deletes_go_at_once() {
+    let mut worker = with_done(100);
+    assert_eq!(worker.take_deletes().unwrap().1.len(), 100);
+}
+
+#[test]
+fn a_finished_task_is_told_when_its_message_is_deleted() {
+    let mut worker = with_done(1);
+    worker.advance(Duration::from_millis(50));
+    assert!(!worker.has_event(|event| matches!(event, Event::Acknowledged { .. })));
+    let (op, _) = worker.take_deletes().unwrap();
+    worker.answer(op, Ok(QueueReply::Deleted));
+    assert!(worker.has_event(|event| matches!(event, Event::Acknowledged { .. })));
+    assert_eq!(worker.worker.load().held, 0);
+}
+
+#[test]
+fn a_refused_batch_is_deleted_one_by_one() {
+    let mut worker = with_done(3);
+    worker.advance(Duration::from_millis(50));
+    let (batch, _) = worker.take_deletes().unwrap();
+    worker.faulty(batch, FaultKind::NoMessage);
+    let (first, _) = worker.take_deletes().unwrap();
+    let (second, _) = worker.take_deletes().unwrap();
+    let (third, _) = worker.take_deletes().unwrap();
+    worker.answer(first, Ok(QueueReply::Deleted));
+    worker.faulty(second, FaultKind::NoMessage);
+    worker.faulty(third, FaultKind::LeaseLost);
+    assert_eq!(worker.worker.load().held, 0);
+    let lost = worker.events.iter().filter(|event| matches!(event, Event::LeaseLost { .. }));
+    assert_eq!(lost.count(), 1, "gone is done; another's is lost");
+}
+
+#[test]
+fn a_batch_that_may_succeed_later_is_sent_again() {
+    let mut worker = with_done(3);
+    worker.advance(Duration::from_millis(50));
+    let (batch, receipts) = worker.take_deletes().unwrap();
+    worker.faulty(batch, FaultKind::AnswerLost);
+    assert!(worker.take_deletes().is_none());
+    worker.advance(Duration::from_secs(1));
+    assert_eq!(worker.take_deletes().unwrap().1, receipts);
+}
+
+#[test]
+fn deletes_that_cannot_be_sent_keep_their_leases() {
+    let mut worker = with_done(1);
+    let mut touches = 0;
+    for _ in 0..120 {
+        worker.advance(Duration::from_millis(500));
+        while let Some((op, _)) = worker.take_deletes() {
+            worker.faulty(op, FaultKind::Unreachable);
+        }
+        while let Some((op, _)) = worker.take_touch() {
+            touches += 1;
+            worker.touched(op, &format!("t{touches}"));
+        }
+    }
+    assert!(touches >= 2, "{touches} touches in a minute");
+    assert_eq!(worker.worker.load().held, 1);
+}
+
+#[test]
+fn nothing_is_deleted_before_its_handler_returned() {
+    let mut worker = started();
+    worker.running(&plain_body());
+    worker.advance(Duration::from_secs(10));
+    assert!(worker.take_deletes().is_none());
+    assert!(!worker.ops.iter().any(|(_, op)| matches!(op, QueueOp::DeleteMany { .. })));
+}

@@ -1,0 +1,171 @@
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::event::{Event, Part};
+use crate::queue::{Body, Capabilities, FaultKind, QueueReply};
+use crate::wire::{DeadLetter, DeadLetterReason};
+use crate::worker::JobOutcome;
+
+const UNKNOWN: &str = r#"{"name":"nobody.knows","options":{},"args":[]}"#;
+
+/// Delivers a body that is put aside at once, and gives the dead letter.
+fn dead_letter_of(body: &str) -> DeadLetter {
+    let mut worker = started();
+    worker.deliver(&[body]);
+    let (_, (queue, message)) = worker.take_post().unwrap();
+    assert_eq!(queue.as_str(), "testpackage.dead");
+    DeadLetter::parse(&message.body).unwrap()
+}
+
+#[test]
+fn what_cannot_be_read_is_put_aside_with_its_reason_and_its_original_bytes() {
+    let letter = dead_letter_of("{\"name\":");
+    assert_eq!(letter.reason, DeadLetterReason::BadJson);
+    assert_eq!(letter.body, Body::new("{\"name\":"));
+    assert_eq!((letter.attempts, letter.deliveries), (0, 1));
+    assert_eq!(letter.queue, queue());
+    assert_eq!(letter.id.as_str(), "1");
+    assert_eq!(u128::from(letter.at), UNIX_AT_START.as_millis());
+}
+
+#[test]
+fn the_copy_comes_first_and_the_delete_second() {
+    let mut worker = started();
+    worker.deliver(&["nonsense"]);
+    let (post, _) = worker.take_post().unwrap();
+    worker.advance(Duration::from_secs(1));
+    assert!(worker.take_deletes().is_none());
+    worker.posted(post);
+    worker.advance(Duration::from_millis(50));
+    let (delete, _) = worker.take_deletes().unwrap();
+    worker.answer(delete, Ok(QueueReply::Deleted));
+    assert_eq!(worker.worker.load().held, 0);
+}
+
+#[test]
+fn a_copy_whose_answer_was_lost_is_posted_again() {
+    let mut worker = started();
+    worker.deliver(&["nonsense"]);
+    let (post, _) = worker.take_post().unwrap();
+    worker.faulty(post, FaultKind::AnswerLost);
+    worker.advance(Duration::from_secs(1));
+    assert!(worker.take_post().is_some());
+    assert!(worker.take_deletes().is_none());
+}
+
+#[test]
+fn a_refused_copy_gives_the_message_back_with_the_longest_delay_and_never_deletes_it() {
+    let mut worker = started();
+    worker.deliver(&["nonsense"]);
+    let (post, _) = worker.take_post().unwrap();
+    worker.faulty(post, FaultKind::Refused);
+    let (_, delay) = worker.take_release().unwrap();
+    assert_eq!(delay, Duration::from_secs(300));
+    assert!(worker.has_event(|event| matches!(event, Event::DeadLetterRefused { .. })));
+    assert!(worker.take_deletes().is_none());
+}
+
+#[test]
+fn where_the_envelope_is_too_large_the_bare_original_goes() {
+    let mut config = config();
+    config.capabilities = Capabilities::ironmq().with_max_body(300);
+    let mut worker = started_with(config);
+    let body = "x".repeat(290);
+    worker.deliver(&[&body]);
+    let (_, (_, message)) = worker.take_post().unwrap();
+    assert_eq!(message.body, Body::new(body));
+}
+
+#[test]
+fn a_body_above_the_limit_is_put_aside_unread() {
+    let mut config = config();
+    config.capabilities = Capabilities::ironmq().with_max_body(10);
+    let mut worker = started_with(config);
+    worker.deliver(&[&plain_body()]);
+    assert!(worker.runs.is_empty());
+    let (post, _) = worker.take_post().unwrap();
+    worker.posted(post);
+    assert!(worker.has_event(|event| matches!(
+        event,
+        Event::DeadLettered { reason: DeadLetterReason::TooLarge, .. }
+    )));
+}
+
+#[test]
+fn a_dead_letter_on_a_served_queue_is_not_wrapped_again() {
+    let letter = dead_letter_of("nonsense").to_body();
+    let mut worker = started();
+    worker.deliver_counted(&[(letter.as_str(), 50)]);
+    let (_, (_, message)) = worker.take_post().unwrap();
+    assert_eq!(message.body, letter);
+}
+
+#[test]
+fn an_unknown_task_is_given_back_for_longer_and_longer_and_then_put_aside() {
+    let mut worker = started();
+    let mut delays = Vec::new();
+    for count in [1, 2, 3, 10, 49] {
+        worker.deliver_counted(&[(UNKNOWN, count)]);
+        let (op, delay) = worker.take_release().unwrap();
+        worker.answer(op, Ok(QueueReply::Released));
+        delays.push(delay.as_secs());
+    }
+    assert_eq!(delays, [5, 10, 20, 300, 300]);
+    worker.deliver_counted(&[(UNKNOWN, 50)]);
+    assert!(worker.take_post().is_some());
+}
+
+#[test]
+fn a_message_that_was_delivered_too_often_is_put_aside_without_being_run() {
+    let mut worker = started();
+    worker.deliver_counted(&[(&plain_body(), 51)]);
+    assert!(worker.runs.is_empty());
+    let (post, _) = worker.take_post().unwrap();
+    worker.posted(post);
+    assert!(worker.has_event(|event| matches!(
+        event,
+        Event::DeadLettered { reason: DeadLetterReason::TooManyDeliveries, deliveries: 51, .. }
+    )));
+}
+
+#[test]
+fn arguments_that_the_handler_does_not_take_put_the_task_aside_without_a_retry() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    worker.end(&run, JobOutcome::BadArgs("argument 1 is not a number".to_owned()));
+    let (_, (_, message)) = worker.take_post().unwrap();
+    let letter = DeadLetter::parse(&message.body).unwrap();
+    assert_eq!((letter.reason, letter.attempts), (DeadLetterReason::BadArgs, 0));
+}
+
+#[test]
+fn a_deadline_counts_as_passed_a_minute_late_since_clocks_differ() {
+    let at = |late: Duration| {
+        let deadline = UNIX_AT_START.as_millis() - late.as_millis();
+        let body = our_body(1, None).replace("\"id\"", &format!("\"deadline\":{deadline},\"id\""));
+        let mut worker = started();
+        worker.deliver(&[&body]);
+        worker.runs.len()
+    };
+    assert_eq!(at(Duration::from_secs(60)), 1);
+    assert_eq!(at(Duration::from_secs(61)), 0);
+}
+
+#[test]
+fn a_worker_that_lacks_a_handler_puts_nothing_aside_and_rests() {
+    let mut worker = started();
+    for _ in 0..20 {
+        worker.deliver_counted(&[(UNKNOWN, 1)]);
+        let (op, _) = worker.take_release().unwrap();
+        worker.answer(op, Ok(QueueReply::Released));
+    }
+    let degraded = Event::Degraded { part: Part::Messages(queue()) };
+    assert!(worker.events.contains(&degraded));
+    assert!(worker.take_poll().is_none(), "the queue rests");
+    worker.advance(Duration::from_secs(60));
+    worker.deliver_counted(&[(UNKNOWN, 1000)]);
+    assert!(worker.take_post().is_none(), "nothing is put aside while degraded");
+    assert!(worker.take_release().is_some());
+    worker.deliver(&[&plain_body()]);
+    assert!(worker.events.contains(&Event::Recovered { part: Part::Messages(queue()) }));
+}

@@ -1,0 +1,129 @@
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::event::{Event, ReleaseReason};
+use crate::misuse::Misuse;
+use crate::queue::{FaultKind, QueueReply};
+use crate::worker::{CancelReason, Input, JobOutcome, Output};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn drain(worker: &mut Scenario) {
+    worker.feed(Input::Drain { limit: LIMIT });
+}
+
+#[test]
+fn an_idle_worker_cancels_its_poll_after_a_second_and_ends() {
+    let mut worker = started();
+    let (poll, _) = worker.take_poll().unwrap();
+    drain(&mut worker);
+    worker.advance(Duration::from_secs(1));
+    assert_eq!(worker.cancelled_ops, [poll]);
+    worker.faulty(poll, FaultKind::AnswerLost);
+    assert!(worker.finished);
+}
+
+#[test]
+fn what_a_late_poll_brings_is_given_back_at_once() {
+    let mut worker = started();
+    drain(&mut worker);
+    worker.deliver(&[&plain_body()]);
+    assert!(worker.runs.is_empty());
+    let (op, delay) = worker.take_release().unwrap();
+    assert_eq!(delay, Duration::ZERO);
+    worker.answer(op, Ok(QueueReply::Released));
+    assert!(
+        worker.has_event(|event| matches!(
+            event,
+            Event::Released { reason: ReleaseReason::Drain, .. }
+        ))
+    );
+    assert!(worker.finished);
+}
+
+#[test]
+fn draining_waits_for_running_handlers_and_deletes_at_once() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    let (poll, _) = worker.take_poll().unwrap();
+    drain(&mut worker);
+    worker.faulty(poll, FaultKind::AnswerLost);
+    assert!(!worker.finished);
+    worker.done(&run);
+    let (notice, _) = worker.take_publication().unwrap();
+    worker.published(notice, Ok(1));
+    let (delete, _) = worker.take_deletes().expect("no linger while draining");
+    worker.answer(delete, Ok(QueueReply::Deleted));
+    assert!(worker.finished);
+}
+
+#[test]
+fn messages_that_wait_for_a_slot_are_given_back() {
+    let mut worker = started_with(config().with_concurrency(1));
+    let body = plain_body();
+    worker.deliver(&[&body, &body]);
+    drain(&mut worker);
+    assert!(worker.take_release().is_some());
+}
+
+#[test]
+fn at_the_limit_running_handlers_are_cancelled_and_their_messages_given_back() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    let (poll, _) = worker.take_poll().unwrap();
+    drain(&mut worker);
+    worker.faulty(poll, FaultKind::AnswerLost);
+    worker.advance_renewing(LIMIT);
+    assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::Drain)]);
+    let (op, _) = worker.take_release().unwrap();
+    worker.answer(op, Ok(QueueReply::Released));
+    assert!(worker.finished);
+}
+
+#[test]
+fn a_drain_ends_a_second_after_its_limit_whatever_the_queue_does() {
+    let mut worker = started();
+    worker.running(&plain_body());
+    drain(&mut worker);
+    worker.advance(LIMIT + Duration::from_secs(1));
+    assert!(worker.finished);
+}
+
+#[test]
+fn draining_again_can_only_shorten_it() {
+    let mut worker = started();
+    worker.running(&plain_body());
+    drain(&mut worker);
+    worker.feed(Input::Drain { limit: Duration::from_secs(600) });
+    worker.feed(Input::Drain { limit: Duration::from_secs(2) });
+    worker.advance(Duration::from_secs(3));
+    assert!(worker.finished);
+}
+
+#[test]
+fn a_failing_handler_still_gets_its_successor_while_draining() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    drain(&mut worker);
+    worker.end(&run, JobOutcome::Failed("no".into()));
+    assert!(worker.take_post().is_some());
+}
+
+#[test]
+fn a_finished_worker_wants_nothing_and_takes_nothing() {
+    let mut worker = started();
+    let (poll, _) = worker.take_poll().unwrap();
+    drain(&mut worker);
+    worker.faulty(poll, FaultKind::AnswerLost);
+    assert!(worker.finished);
+    assert_eq!(worker.worker.handle_input(Input::Tick, worker.now), Err(Misuse::Finished));
+    assert!(matches!(worker.worker.poll_output(), Output::Wait(None)));
+}
+
+#[test]
+fn a_worker_that_was_never_started_drains_at_once() {
+    use crate::time::{Moment, WallClock};
+    let mut worker = crate::worker::Worker::new(config(), [0; 32], WallClock::default()).unwrap();
+    worker.handle_input(Input::Drain { limit: LIMIT }, Moment::EPOCH).unwrap();
+    assert!(matches!(worker.poll_output(), Output::Finished));
+}

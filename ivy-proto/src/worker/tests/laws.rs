@@ -1,0 +1,256 @@
+//! What holds for every list of inputs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::scenario::*;
+use crate::id::{JobId, OpId, Receipt, ReservationId};
+use crate::notify::{NotifyFault, NotifyFaultKind};
+use crate::queue::{
+    Body, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, ReceivedBody, Reserved, ReservedMessage,
+};
+use crate::time::{Moment, WallClock};
+use crate::wire::RawJson;
+use crate::worker::{Input, JobOutcome, Output, Worker};
+
+/// One thing that happens; numbers choose among what is possible at that time.
+#[derive(Clone, Debug)]
+enum Step {
+    Advance(u64),
+    Answer(usize, u8),
+    Publish(usize, u8),
+    End(usize, u8),
+    Pause,
+    Resume,
+    PauseNotifier,
+    ResumeNotifier,
+    Nudge,
+    Drain,
+    ClockBack,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0u64..20_000).prop_map(Step::Advance),
+        12 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Answer(which, how)),
+        2 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Publish(which, how)),
+        8 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::End(which, how)),
+        1 => Just(Step::Pause),
+        1 => Just(Step::Resume),
+        1 => Just(Step::PauseNotifier),
+        1 => Just(Step::ResumeNotifier),
+        1 => Just(Step::Nudge),
+        1 => Just(Step::Drain),
+        1 => Just(Step::ClockBack),
+    ]
+}
+
+/// Plays all parts by chance and checks the laws after each step.
+struct World {
+    worker: Worker,
+    now: Moment,
+    asked: BTreeMap<OpId, QueueOp>,
+    publishing: Vec<OpId>,
+    running: Vec<JobId>,
+    finished: bool,
+    messages: u32,
+    trace: Vec<String>,
+}
+
+const SLOTS: usize = 3;
+
+impl World {
+    fn new() -> Self {
+        let config = config().with_concurrency(SLOTS);
+        let worker = Worker::new(config, [1; 32], WallClock::new(UNIX_AT_START)).unwrap();
+        let mut world = World {
+            worker,
+            now: Moment::EPOCH,
+            asked: BTreeMap::new(),
+            publishing: Vec::new(),
+            running: Vec::new(),
+            finished: false,
+            messages: 0,
+            trace: Vec::new(),
+        };
+        world.feed(Input::Tick);
+        world
+    }
+
+    fn feed(&mut self, input: Input) {
+        if self.finished {
+            return;
+        }
+        self.worker.handle_input(input, self.now).unwrap();
+        loop {
+            let output = self.worker.poll_output();
+            self.trace.push(format!("{output:?}"));
+            match output {
+                Output::Queue(id, op) => {
+                    assert!(self.asked.insert(id, op).is_none(), "an id was used twice");
+                }
+                Output::CancelQueue(id) => assert!(self.asked.contains_key(&id)),
+                Output::Publish(id, _) => self.publishing.push(id),
+                Output::Run(run) => self.running.push(run.job),
+                Output::Cancel(job, _) => assert!(self.running.contains(&job)),
+                Output::Event(_) => {}
+                Output::Finished => self.finished = true,
+                Output::Wait(deadline) => {
+                    if let Some(deadline) = deadline {
+                        assert!(deadline.at > self.now, "{deadline:?} is not later");
+                        assert!(!self.finished, "a finished worker has no timer");
+                    }
+                    break;
+                }
+            }
+        }
+        assert!(self.running.len() <= SLOTS, "slots were exceeded");
+    }
+
+    fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Advance(millis) => {
+                self.now = self.now + Duration::from_millis(millis);
+                self.feed(Input::Tick);
+            }
+            Step::Answer(which, how) => {
+                if let Some(id) = pick(self.asked.keys().copied(), which) {
+                    let op = self.asked.remove(&id).unwrap();
+                    let answer = self.reply(&op, how);
+                    self.feed(Input::Queue(id, answer));
+                }
+            }
+            Step::Publish(which, how) => {
+                if let Some(id) = pick(self.publishing.iter().copied(), which) {
+                    self.publishing.retain(|other| *other != id);
+                    let kind = match how % 4 {
+                        0 => NotifyFaultKind::Unreachable,
+                        1 => NotifyFaultKind::ConnectionLost,
+                        _ => return self.feed(Input::Published(id, Ok(1))),
+                    };
+                    self.feed(Input::Published(id, Err(NotifyFault::new(kind))));
+                }
+            }
+            Step::End(which, how) => {
+                if let Some(job) = pick(self.running.iter().copied(), which) {
+                    self.running.retain(|other| *other != job);
+                    let outcome = match how % 6 {
+                        0 => JobOutcome::Failed("no".into()),
+                        1 => JobOutcome::Panicked("no".to_owned()),
+                        2 => JobOutcome::BadArgs("no".to_owned()),
+                        3 => JobOutcome::Cancelled,
+                        _ => JobOutcome::Done(RawJson::parse("1").unwrap()),
+                    };
+                    self.feed(Input::Job(job, outcome));
+                }
+            }
+            Step::Pause => self.feed(Input::Pause),
+            Step::Resume => self.feed(Input::Resume),
+            Step::PauseNotifier => self.feed(Input::PauseNotifier),
+            Step::ResumeNotifier => self.feed(Input::ResumeNotifier),
+            Step::Nudge => self.feed(Input::Nudge),
+            Step::Drain => self.feed(Input::Drain { limit: Duration::from_secs(5) }),
+            Step::ClockBack => {
+                let now = std::mem::replace(&mut self.now, Moment::EPOCH);
+                if !self.finished {
+                    self.worker.handle_input(Input::Tick, self.now).unwrap();
+                    self.now = now;
+                    self.feed(Input::Tick);
+                }
+                self.now = now;
+            }
+        }
+    }
+
+    fn reply(&mut self, op: &QueueOp, how: u8) -> Result<QueueReply, Fault> {
+        let kinds = [
+            FaultKind::Unreachable,
+            FaultKind::AnswerLost,
+            FaultKind::ServerError,
+            FaultKind::Unauthorized,
+            FaultKind::LeaseLost,
+            FaultKind::NoMessage,
+            FaultKind::NoQueue,
+            FaultKind::TooLarge,
+            FaultKind::Refused,
+        ];
+        if how < 60 {
+            return Err(Fault::new(kinds[usize::from(how) % kinds.len()]));
+        }
+        Ok(match op {
+            QueueOp::Post { .. } => QueueReply::Posted(vec![crate::MessageId::new("99")]),
+            QueueOp::Reserve { count, .. } => QueueReply::Reserved(Reserved {
+                messages: (0..usize::from(how) % (count + 2)).map(|_| self.message(how)).collect(),
+                unusable: usize::from(how % 2),
+            }),
+            QueueOp::Touch { receipt, .. } => QueueReply::Touched(Receipt {
+                message: receipt.message.clone(),
+                reservation: ReservationId::new(format!("{}t", receipt.reservation.as_str())),
+            }),
+            QueueOp::Release { .. } => QueueReply::Released,
+            QueueOp::Delete { .. } | QueueOp::DeleteMany { .. } => QueueReply::Deleted,
+            _ => QueueReply::Queue(QueueInfo::new(queue())),
+        })
+    }
+
+    fn message(&mut self, how: u8) -> ReservedMessage {
+        self.messages += 1;
+        let body = match how % 5 {
+            0 => ReceivedBody::Missing,
+            1 => ReceivedBody::Text(Body::new("nonsense")),
+            2 => ReceivedBody::Text(Body::new(r#"{"name":"x","options":{},"args":[]}"#)),
+            3 => ReceivedBody::Text(Body::new(our_body(1, Some(REPLY_CHANNEL)))),
+            _ => ReceivedBody::Text(Body::new(plain_body())),
+        };
+        ReservedMessage {
+            receipt: Receipt {
+                message: crate::MessageId::new(self.messages.to_string()),
+                reservation: ReservationId::new("r"),
+            },
+            body,
+            reserved_count: (!how.is_multiple_of(7)).then_some(u32::from(how)),
+        }
+    }
+}
+
+fn pick<T>(from: impl ExactSizeIterator<Item = T>, which: usize) -> Option<T> {
+    let len = from.len();
+    let mut from = from;
+    if len == 0 { None } else { from.nth(which % len) }
+}
+
+proptest! {
+    #[test]
+    fn slots_hold_deadlines_advance_and_answers_find_their_way_whatever_happens(
+        steps in prop::collection::vec(step(), 0..200),
+    ) {
+        let mut world = World::new();
+        for step in &steps {
+            world.take(step);
+        }
+    }
+
+    #[test]
+    fn the_same_inputs_give_the_same_outputs(steps in prop::collection::vec(step(), 0..100)) {
+        let (mut one, mut other) = (World::new(), World::new());
+        for step in &steps {
+            one.take(step);
+            other.take(step);
+        }
+        prop_assert_eq!(one.trace, other.trace);
+    }
+
+    #[test]
+    fn a_drain_ends_by_itself_soon_after_its_limit(steps in prop::collection::vec(step(), 0..100)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.take(step);
+        }
+        world.take(&Step::Drain);
+        world.take(&Step::Advance(5_000));
+        world.take(&Step::Advance(1_001));
+        prop_assert!(world.finished);
+    }
+}

@@ -1,0 +1,150 @@
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::event::{Event, ReleaseReason};
+use crate::name::TaskName;
+use crate::queue::{FaultKind, QueueReply};
+use crate::task::TaskSettings;
+use crate::worker::{CancelReason, JobOutcome};
+
+const LEASE: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_long_task_is_kept_by_touches() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    let receipts = worker.advance_renewing(Duration::from_secs(300));
+    let reservations: Vec<&str> =
+        receipts.iter().map(|receipt| receipt.reservation.as_str()).collect();
+    assert_eq!(reservations[..3], ["r1", "t1", "t2"], "each touch replaces the receipt");
+    assert!((14..=20).contains(&receipts.len()), "{} touches in ten leases", receipts.len());
+    assert!(worker.cancelled_jobs.is_empty());
+    worker.done(&run);
+    worker.advance(Duration::from_millis(50));
+    let (_, deleted) = worker.take_deletes().unwrap();
+    assert_eq!(deleted[0].reservation.as_str(), format!("t{}", receipts.len()));
+}
+
+#[test]
+fn a_lost_lease_cancels_the_handler_and_never_deletes() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    worker.advance(Duration::from_secs(21));
+    let (touch, _) = worker.take_touch().unwrap();
+    worker.faulty(touch, FaultKind::LeaseLost);
+    assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::LeaseLost)]);
+    worker.done(&run);
+    worker.advance(Duration::from_secs(60));
+    assert!(worker.take_deletes().is_none());
+    assert!(worker.publications.is_empty(), "its outcome is discarded");
+}
+
+#[test]
+fn a_handler_that_lost_its_message_keeps_its_slot_until_it_ends() {
+    let mut worker = started_with(config().with_concurrency(1));
+    let run = worker.running(&plain_body());
+    worker.deliver(&[&plain_body()]);
+    worker.advance(Duration::from_secs(21));
+    while let Some((touch, (receipt, _))) = worker.take_touch() {
+        if receipt.message.as_str() == "1" {
+            worker.faulty(touch, FaultKind::LeaseLost);
+        }
+    }
+    assert!(worker.runs.is_empty());
+    worker.end(&run, JobOutcome::Cancelled);
+    assert_eq!(worker.worker.load().running, 1);
+}
+
+#[test]
+fn a_lease_that_runs_out_unrenewed_is_lost() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    worker.advance(LEASE);
+    assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::LeaseLost)]);
+    assert!(worker.has_event(|event| matches!(event, Event::LeaseLost { .. })));
+}
+
+#[test]
+fn a_receipt_that_rotates_while_the_task_ends_is_waited_for() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    worker.advance(Duration::from_secs(21));
+    let (touch, _) = worker.take_touch().unwrap();
+    worker.done(&run);
+    worker.advance(Duration::from_millis(200));
+    assert!(worker.take_deletes().is_none(), "the old receipt may be worthless");
+    worker.touched(touch, "t1");
+    worker.advance(Duration::from_millis(50));
+    let (_, receipts) = worker.take_deletes().unwrap();
+    assert_eq!(receipts[0].reservation.as_str(), "t1");
+}
+
+#[test]
+fn a_lost_touch_answer_is_followed_by_one_more_with_the_old_receipt() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    worker.advance(Duration::from_secs(21));
+    let (touch, _) = worker.take_touch().unwrap();
+    worker.faulty(touch, FaultKind::AnswerLost);
+    worker.advance(Duration::from_millis(1));
+    let (again, (receipt, _)) = worker.take_touch().unwrap();
+    assert_eq!(receipt.reservation.as_str(), "r1");
+    worker.touched(again, "t1");
+    assert!(worker.cancelled_jobs.is_empty());
+    worker.done(&run);
+    assert!(worker.has_event(|event| matches!(event, Event::TaskExecuted { error: None, .. })));
+}
+
+#[test]
+fn a_task_of_its_own_reserve_time_is_touched_right_after_it_was_read() {
+    let hour = Duration::from_secs(3600);
+    let mut settings = TaskSettings::in_queue(queue());
+    settings.reserve_time = Some(hour);
+    let mut worker = started_with(config().with_task(TaskName::new(TASK).unwrap(), settings));
+    worker.running(&plain_body());
+    let (_, (_, lease)) = worker.take_touch().unwrap();
+    assert_eq!(lease, hour);
+}
+
+#[test]
+fn the_worker_may_override_a_tasks_reserve_time() {
+    let minute = Duration::from_secs(60);
+    let name = TaskName::new(TASK).unwrap();
+    let mut worker = started_with(config().with_reserve_time(name, minute));
+    worker.running(&plain_body());
+    let (_, (_, lease)) = worker.take_touch().unwrap();
+    assert_eq!(lease, minute);
+}
+
+#[test]
+fn no_handler_starts_on_the_rest_of_a_lease() {
+    let mut worker = started_with(config().with_concurrency(1));
+    let body = plain_body();
+    let first = worker.running(&body);
+    worker.deliver(&[&body]);
+    worker.advance(Duration::from_secs(26));
+    while let Some((touch, _)) = worker.take_touch() {
+        worker.faulty(touch, FaultKind::Unreachable);
+    }
+    worker.done(&first);
+    assert!(worker.runs.is_empty());
+    let (op, _) = worker.take_release().unwrap();
+    worker.answer(op, Ok(QueueReply::Released));
+    assert!(worker.has_event(|event| matches!(
+        event,
+        Event::Released { reason: ReleaseReason::LeaseTooShort, .. }
+    )));
+}
+
+#[test]
+fn a_handler_that_passes_its_time_limit_is_stopped_and_counts_as_a_failed_attempt() {
+    let mut settings = TaskSettings::in_queue(queue());
+    settings.time_limit = Some(Duration::from_secs(5));
+    let mut worker = started_with(config().with_task(TaskName::new(TASK).unwrap(), settings));
+    let run = worker.running(&plain_body());
+    assert_eq!(run.deadline, Some(worker.now + Duration::from_secs(5)));
+    worker.advance(Duration::from_secs(5));
+    assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::TimeLimit)]);
+    worker.end(&run, JobOutcome::Cancelled);
+    assert!(worker.take_post().is_some(), "the next attempt is posted");
+}

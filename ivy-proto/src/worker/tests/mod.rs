@@ -1,0 +1,11 @@
+//! The worker's behaviour, one scenario each.
+
+mod acks;
+mod dead_letters;
+mod draining;
+mod laws;
+mod leases;
+mod notices;
+mod polling;
+mod retries;
+mod scenario;

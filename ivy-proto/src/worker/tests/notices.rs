@@ -1,0 +1,189 @@
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::event::{Event, NoticeDropReason, Part};
+use crate::notify::{NotifyFault, NotifyFaultKind, Publication};
+use crate::task::{TaskError, TaskOutcome};
+use crate::wire::{Notice, RawJson};
+use crate::worker::{Input, JobOutcome};
+
+fn unreachable() -> NotifyFault {
+    NotifyFault::new(NotifyFaultKind::Unreachable)
+}
+
+/// The notice for a task of this body that ended so.
+fn notice_for(body: &str, outcome: JobOutcome) -> Option<Publication> {
+    let mut worker = started();
+    let run = worker.running(body);
+    worker.end(&run, outcome);
+    if let Some((post, _)) = worker.take_post() {
+        worker.posted(post);
+    }
+    worker.take_publication().map(|(_, publication)| publication)
+}
+
+fn done() -> JobOutcome {
+    JobOutcome::Done(RawJson::parse("120").unwrap())
+}
+
+fn outcome_in(publication: &Publication) -> TaskOutcome {
+    Notice::parse(publication.payload.as_str().as_bytes()).unwrap().outcome()
+}
+
+#[test]
+fn a_result_goes_to_the_callers_channel() {
+    let publication = notice_for(&our_body(1, Some(REPLY_CHANNEL)), done()).unwrap();
+    assert_eq!(publication.channel.as_str(), REPLY_CHANNEL);
+    let expected = TaskOutcome::Done(RawJson::parse("120").unwrap());
+    assert_eq!(outcome_in(&publication), expected);
+}
+
+#[test]
+fn the_final_failure_goes_to_the_callers_channel() {
+    let outcome = JobOutcome::Failed(TaskError::fatal("out of paper"));
+    let publication = notice_for(&our_body(1, Some(REPLY_CHANNEL)), outcome).unwrap();
+    let TaskOutcome::Failed(failure) = outcome_in(&publication) else { panic!("not a failure") };
+    assert_eq!(failure.kind, "Fatal");
+    assert_eq!(failure.message, "out of paper");
+    assert_eq!(failure.attempts, 1);
+}
+
+#[test]
+fn an_attempt_that_will_be_retried_is_not_told() {
+    let outcome = JobOutcome::Failed("no".into());
+    assert_eq!(notice_for(&our_body(1, Some(REPLY_CHANNEL)), outcome), None);
+}
+
+#[test]
+fn a_failure_is_told_only_after_the_dead_letter_was_accepted() {
+    let mut worker = started();
+    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    worker.end(&run, JobOutcome::Failed(TaskError::fatal("no")));
+    assert!(worker.take_publication().is_none());
+    let (post, _) = worker.take_post().unwrap();
+    worker.posted(post);
+    assert!(worker.take_publication().is_some());
+}
+
+#[test]
+fn a_peer_of_the_original_is_answered_on_the_shared_channel_in_its_own_form() {
+    let publication = notice_for(&plain_body(), done()).unwrap();
+    assert_eq!(publication.channel.as_str(), "ivy-notifier");
+    let expected = format!(
+        "{{\"id\":\"1\",\"name\":\"{TASK}\",\"args\":[5],\"options\":{{}},\"result\":[120],\"notify\":true,\"queue\":\"{QUEUE}\"}}"
+    );
+    assert_eq!(publication.payload.as_str(), expected);
+}
+
+#[test]
+fn a_peer_of_the_original_is_not_told_of_failures() {
+    let outcome = JobOutcome::Failed(TaskError::fatal("no"));
+    assert_eq!(notice_for(&plain_body(), outcome), None);
+}
+
+#[test]
+fn a_retried_task_of_a_peer_of_the_original_is_still_answered_in_its_form() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    worker.fail(&run);
+    let (post, (_, successor)) = worker.take_post().unwrap();
+    worker.posted(post);
+    let run = worker.running(successor.body.as_str());
+    worker.done(&run);
+    let (_, publication) = worker.take_publication().unwrap();
+    assert_eq!(publication.channel.as_str(), "ivy-notifier");
+}
+
+#[test]
+fn nobody_is_told_of_a_task_that_was_sent_without_waiting() {
+    assert_eq!(notice_for(&our_body(1, None), done()), None);
+}
+
+#[test]
+fn a_channel_that_is_not_of_this_workers_prefix_is_never_published_to() {
+    for channel in ["ivy-notifier", "other.r.AAAAAAAAAAAAAAAAAAAAAA", "ivy-notifier.r.short"] {
+        let mut worker = started();
+        let run = worker.running(&our_body(1, Some(channel)));
+        worker.done(&run);
+        assert!(worker.take_publication().is_none(), "{channel}");
+        assert!(worker.has_event(|event| matches!(
+            event,
+            Event::NoticeDropped { reason: NoticeDropReason::ForeignChannel, .. }
+        )));
+    }
+}
+
+#[test]
+fn a_result_too_large_for_a_notice_is_told_as_such() {
+    let large = RawJson::from_value(&"x".repeat(1 << 20)).unwrap();
+    let body = our_body(1, Some(REPLY_CHANNEL));
+    let publication = notice_for(&body, JobOutcome::Done(large)).unwrap();
+    assert_eq!(outcome_in(&publication), TaskOutcome::ResultTooLarge);
+}
+
+#[test]
+fn a_failing_notifier_never_delays_an_ack() {
+    let mut worker = started();
+    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    worker.done(&run);
+    let (op, _) = worker.take_publication().unwrap();
+    worker.published(op, Err(unreachable()));
+    worker.advance(Duration::from_millis(50));
+    assert!(worker.take_deletes().is_some());
+}
+
+#[test]
+fn a_notice_that_surely_was_not_published_is_tried_again() {
+    let mut worker = started();
+    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    worker.done(&run);
+    let (op, first) = worker.take_publication().unwrap();
+    worker.published(op, Err(unreachable()));
+    worker.advance(Duration::from_millis(100));
+    let (op, second) = worker.take_publication().unwrap();
+    assert_eq!(first, second);
+    worker.published(op, Ok(1));
+    assert!(worker.has_event(|event| matches!(event, Event::ResultSent { receivers: 1, .. })));
+}
+
+#[test]
+fn a_notice_that_may_have_been_published_is_not_repeated() {
+    let mut worker = started();
+    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    worker.done(&run);
+    let (op, _) = worker.take_publication().unwrap();
+    worker.published(op, Err(NotifyFault::new(NotifyFaultKind::ConnectionLost)));
+    worker.advance(Duration::from_secs(60));
+    assert!(worker.take_publication().is_none());
+    assert!(worker.has_event(|event| matches!(event, Event::NoticeDropped { .. })));
+}
+
+#[test]
+fn an_unreachable_notifier_is_told_once_and_costs_the_notice_after_a_minute() {
+    let mut worker = started();
+    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    worker.done(&run);
+    for _ in 0..1200 {
+        while let Some((op, _)) = worker.take_publication() {
+            worker.published(op, Err(unreachable()));
+        }
+        worker.advance(Duration::from_millis(100));
+    }
+    let degraded = Event::Degraded { part: Part::Notifier };
+    assert_eq!(worker.events.iter().filter(|event| **event == degraded).count(), 1);
+    assert!(worker.has_event(|event| matches!(
+        event,
+        Event::NoticeDropped { reason: NoticeDropReason::NotifierFailed, .. }
+    )));
+}
+
+#[test]
+fn a_paused_notifier_holds_notices_back_until_it_is_resumed() {
+    let mut worker = started();
+    worker.feed(Input::PauseNotifier);
+    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    worker.done(&run);
+    assert!(worker.take_publication().is_none());
+    worker.feed(Input::ResumeNotifier);
+    assert!(worker.take_publication().is_some());
+}

@@ -1,0 +1,213 @@
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::event::{Event, Part, ReleaseReason};
+use crate::queue::{DeadLetterSetting, FaultKind, QueueInfo, QueueOp, QueueReply, Reserved};
+use crate::time::WallClock;
+use crate::worker::{Input, InvalidConfig, Output, Worker};
+
+fn empty() -> QueueReply {
+    QueueReply::Reserved(Reserved::default())
+}
+
+#[test]
+fn a_new_worker_asks_for_as_many_messages_as_it_has_slots_and_waits_for_them() {
+    let mut worker = started();
+    let (_, op) = worker.ops.pop_front().unwrap();
+    let (lease, wait) = (Duration::from_secs(30), Duration::from_secs(30));
+    assert_eq!(op, QueueOp::Reserve { queue: queue(), count: 10, lease, wait });
+}
+
+#[test]
+fn slots_are_never_exceeded() {
+    let mut worker = started_with(config().with_concurrency(2));
+    let body = plain_body();
+    worker.deliver(&[&body, &body]);
+    assert_eq!(worker.runs.len(), 2);
+    worker.deliver(&[&body]);
+    assert_eq!(worker.runs.len(), 2);
+    assert!(worker.take_poll().is_none(), "a message waits for a slot already");
+    let first = worker.runs[0].clone();
+    worker.done(&first);
+    assert_eq!(worker.runs.len(), 3);
+}
+
+#[test]
+fn what_arrives_beyond_the_slots_is_held_once_and_the_rest_given_back() {
+    let mut worker = started_with(config().with_concurrency(1));
+    let body = plain_body();
+    worker.deliver(&[&body, &body, &body]);
+    assert_eq!(worker.worker.load().running, 1);
+    let (op, delay) = worker.take_release().unwrap();
+    assert_eq!(delay, Duration::ZERO);
+    worker.answer(op, Ok(QueueReply::Released));
+    assert!(
+        worker.has_event(|event| matches!(
+            event,
+            Event::Released { reason: ReleaseReason::NoRoom, .. }
+        ))
+    );
+    assert_eq!(worker.worker.load().held, 2);
+}
+
+#[test]
+fn an_idle_worker_asks_at_most_four_times_a_minute() {
+    let mut worker = started();
+    let mut polls = 0;
+    for _ in 0..6 {
+        if let Some((op, _)) = worker.take_poll() {
+            polls += 1;
+            worker.advance(Duration::from_secs(30));
+            worker.answer(op, Ok(empty()));
+        }
+    }
+    assert_eq!(polls, 6, "a poll lasts 30 seconds, and another follows it");
+}
+
+#[test]
+fn a_queue_that_does_not_exist_is_created_and_then_waited_on() {
+    let mut worker = started();
+    let (poll, _) = worker.take_poll().unwrap();
+    worker.faulty(poll, FaultKind::NoQueue);
+    let (op, ()) =
+        worker.take(|op| matches!(op, QueueOp::CreateQueue { .. }).then_some(())).unwrap();
+    assert!(worker.take_poll().is_none());
+    worker.answer(op, Ok(QueueReply::Queue(QueueInfo::new(queue()))));
+    assert!(worker.take_poll().is_some());
+}
+
+#[test]
+fn a_queue_that_must_not_be_created_is_asked_again_at_growing_intervals() {
+    let mut worker = started_with(config().without_creating_queues());
+    let mut polls = 0;
+    for _ in 0..600 {
+        while let Some((poll, _)) = worker.take_poll() {
+            polls += 1;
+            worker.faulty(poll, FaultKind::NoQueue);
+        }
+        worker.advance(Duration::from_millis(100));
+    }
+    assert!((10..=40).contains(&polls), "{polls} polls in a minute");
+}
+
+#[test]
+fn a_failing_queue_is_asked_at_most_twice_a_second_and_its_trouble_told_once() {
+    let mut worker = started();
+    let mut polls = 0;
+    for _ in 0..600 {
+        while let Some((poll, _)) = worker.take_poll() {
+            polls += 1;
+            worker.faulty(poll, FaultKind::Unreachable);
+        }
+        worker.advance(Duration::from_millis(100));
+    }
+    assert!((5..=121).contains(&polls), "{polls} polls in a minute");
+    let degraded = Event::Degraded { part: Part::Queue(queue()) };
+    assert_eq!(worker.events.iter().filter(|event| **event == degraded).count(), 1);
+}
+
+#[test]
+fn a_queue_that_works_again_is_told() {
+    let mut worker = started();
+    for _ in 0..5 {
+        let poll = loop {
+            match worker.take_poll() {
+                Some((poll, _)) => break poll,
+                None => worker.advance(Duration::from_millis(100)),
+            }
+        };
+        worker.faulty(poll, FaultKind::ServerError);
+    }
+    worker.advance(Duration::from_secs(20));
+    let (poll, _) = worker.take_poll().unwrap();
+    worker.answer(poll, Ok(empty()));
+    assert!(worker.events.contains(&Event::Recovered { part: Part::Queue(queue()) }));
+}
+
+#[test]
+fn refused_credentials_are_tried_once_a_minute() {
+    let mut worker = started();
+    let (poll, _) = worker.take_poll().unwrap();
+    worker.faulty(poll, FaultKind::Unauthorized);
+    worker.advance(Duration::from_secs(59));
+    assert!(worker.take_poll().is_none());
+    worker.advance(Duration::from_secs(2));
+    assert!(worker.take_poll().is_some());
+}
+
+#[test]
+fn a_nudge_ends_a_rest() {
+    let mut worker = started();
+    let (poll, _) = worker.take_poll().unwrap();
+    worker.faulty(poll, FaultKind::Unauthorized);
+    worker.feed(Input::Nudge);
+    assert!(worker.take_poll().is_some());
+}
+
+#[test]
+fn a_paused_worker_gives_back_what_its_last_poll_brings() {
+    let mut worker = started();
+    worker.feed(Input::Pause);
+    worker.deliver(&[&plain_body()]);
+    assert!(worker.runs.is_empty());
+    assert!(worker.take_release().is_some());
+    assert!(worker.take_poll().is_none());
+    worker.feed(Input::Resume);
+    assert!(worker.take_poll().is_some());
+}
+
+#[test]
+fn a_server_side_dead_letter_rule_is_told_at_the_start() {
+    let mut worker = Worker::new(config(), [7; 32], WallClock::default()).unwrap();
+    worker.handle_input(Input::Tick, crate::Moment::EPOCH).unwrap();
+    let Output::Queue(op, QueueOp::GetQueue { queue }) = worker.poll_output() else {
+        panic!("the queue's settings were not asked for");
+    };
+    let mut info = QueueInfo::new(queue.clone());
+    info.settings.dead_letter =
+        Some(DeadLetterSetting { queue: Some(queue.clone()), max_reservations: Some(3) });
+    worker
+        .handle_input(Input::Queue(op, Ok(QueueReply::Queue(info))), crate::Moment::EPOCH)
+        .unwrap();
+    let told = std::iter::from_fn(|| match worker.poll_output() {
+        Output::Wait(_) => None,
+        output => Some(output),
+    })
+    .any(|output| matches!(output, Output::Event(Event::ServerSideDeadLetter { .. })));
+    assert!(told);
+}
+
+#[test]
+fn a_configuration_that_breaks_a_rule_is_refused_with_the_rule() {
+    use crate::name::QueueName;
+    let new = |config| Worker::new(config, [0; 32], WallClock::default()).map(|_| ());
+    let dead = queue().dead_letters().unwrap();
+    assert_eq!(new(config().with_concurrency(0)), Err(InvalidConfig::Concurrency(0)));
+    let many = 1_000_000_000;
+    assert_eq!(new(config().with_concurrency(many)), Err(InvalidConfig::Concurrency(many)));
+    assert_eq!(new(config().with_max_deliveries(1)), Err(InvalidConfig::MaxDeliveries(1)));
+    assert_eq!(new(config().with_weight(queue(), 0)), Err(InvalidConfig::Weight(queue())));
+    assert_eq!(new(config().with_route(dead.clone())), Err(InvalidConfig::ServesDeadLetters(dead)));
+    assert!(matches!(
+        new(config().with_lease(Duration::from_millis(10))),
+        Err(InvalidConfig::Lease { .. })
+    ));
+    let long = QueueName::new(&"x".repeat(255)).unwrap();
+    assert!(matches!(new(config().with_route(long)), Err(InvalidConfig::QueueName(_))));
+}
+
+#[test]
+fn routes_and_priorities_are_queues_of_their_own() {
+    use crate::name::{Priority, QueueName};
+    let route = QueueName::new("eu").unwrap();
+    let mut worker =
+        started_with(config().with_route(route).with_priority(Priority::new(5).unwrap()));
+    let mut polled = Vec::new();
+    while let Some((_, queue)) = worker.take(|op| match op {
+        QueueOp::Reserve { queue, .. } => Some(queue.clone()),
+        _ => None,
+    }) {
+        polled.push(queue.as_str().to_owned());
+    }
+    assert_eq!(polled, ["eu.p5", "testpackage.p5", "eu", "testpackage"]);
+}

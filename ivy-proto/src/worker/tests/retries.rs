@@ -1,0 +1,180 @@
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::event::Event;
+use crate::name::TaskName;
+use crate::queue::{Capabilities, FaultKind, QueueReply};
+use crate::retry::Backoff;
+use crate::task::{TaskError, TaskSettings};
+use crate::wire::{DeadLetterReason, Envelope};
+use crate::worker::{JobOutcome, WorkerConfig};
+
+const SHORT: Duration = Duration::ZERO;
+
+fn with_retries(max_retries: u32) -> WorkerConfig {
+    let mut settings = TaskSettings::in_queue(queue());
+    settings.max_retries = max_retries;
+    config().with_task(TaskName::new(TASK).unwrap(), settings)
+}
+
+/// Fails each attempt, after it took so long, until the message is put aside.
+fn attempts(config: WorkerConfig, body: &str, took: Duration) -> Vec<u32> {
+    let mut worker = started_with(config);
+    let mut body = body.to_owned();
+    let mut attempts = Vec::new();
+    loop {
+        let run = worker.running(&body);
+        worker.advance_renewing(took);
+        worker.fail(&run);
+        attempts.push(run.attempt);
+        let (op, (queue, message)) = worker.take_post().unwrap();
+        worker.posted(op);
+        worker.advance(Duration::from_millis(50));
+        let (op, _) = worker.take_deletes().unwrap();
+        worker.answer(op, Ok(QueueReply::Deleted));
+        if queue.as_str().ends_with(".dead") {
+            return attempts;
+        }
+        body = message.body.as_str().to_owned();
+    }
+}
+
+#[test]
+fn n_retries_are_n_plus_one_attempts() {
+    assert_eq!(attempts(with_retries(3), &our_body(1, None), SHORT), [1, 2, 3, 4]);
+}
+
+#[test]
+fn heartbeats_do_not_change_the_number_of_attempts() {
+    assert_eq!(attempts(with_retries(2), &plain_body(), Duration::from_secs(120)), [1, 2, 3]);
+}
+
+#[test]
+fn the_messages_own_limit_wins() {
+    let body = plain_body().replace("{}", "{\"maxRetries\":1}");
+    assert_eq!(attempts(with_retries(5), &body, SHORT), [1, 2]);
+}
+
+#[test]
+fn a_task_that_is_not_to_be_retried_is_run_once() {
+    let body = plain_body().replace("{}", "{\"retry\":false}");
+    assert_eq!(attempts(with_retries(5), &body, SHORT), [1]);
+}
+
+#[test]
+fn without_any_limit_there_are_ten_retries() {
+    assert_eq!(attempts(config(), &plain_body(), SHORT).len(), 11);
+}
+
+#[test]
+fn the_old_message_is_deleted_only_after_its_successor_was_accepted() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    worker.fail(&run);
+    let (post, _) = worker.take_post().unwrap();
+    worker.advance(Duration::from_secs(5));
+    assert!(worker.take_deletes().is_none());
+    worker.posted(post);
+    worker.advance(Duration::from_millis(50));
+    assert!(worker.take_deletes().is_some());
+    assert!(worker.has_event(|event| matches!(event, Event::Retried { attempt: 2, .. })));
+}
+
+#[test]
+fn a_successor_is_the_same_task_one_attempt_further() {
+    let mut worker = started();
+    let run = worker.running(&our_body(3, Some(REPLY_CHANNEL)));
+    worker.fail(&run);
+    let (_, (queue_name, message)) = worker.take_post().unwrap();
+    assert_eq!(queue_name, queue());
+    let envelope = Envelope::parse(message.body.as_str()).unwrap();
+    let ivy = envelope.options.ivy().unwrap();
+    assert_eq!((ivy.id, ivy.attempt), (task_id(), 4));
+    assert_eq!(ivy.reply.as_deref(), Some(REPLY_CHANNEL));
+    assert_eq!(envelope.args.as_str(), "[5]");
+}
+
+#[test]
+fn a_successor_is_posted_again_when_the_answer_was_lost() {
+    let mut worker = started();
+    let run = worker.running(&our_body(1, None));
+    worker.fail(&run);
+    let (post, (_, first)) = worker.take_post().unwrap();
+    worker.faulty(post, FaultKind::AnswerLost);
+    worker.advance(Duration::from_secs(1));
+    let (_, (_, second)) = worker.take_post().unwrap();
+    assert_eq!(first.body, second.body);
+}
+
+#[test]
+fn a_message_whose_successor_is_refused_is_given_back_with_the_same_delay() {
+    let mut worker = started();
+    let run = worker.running(&our_body(1, None));
+    worker.fail(&run);
+    let (post, (_, message)) = worker.take_post().unwrap();
+    worker.faulty(post, FaultKind::Refused);
+    let (_, delay) = worker.take_release().unwrap();
+    assert_eq!(delay, message.delay);
+}
+
+#[test]
+fn the_delay_grows_with_the_attempts() {
+    let delay_at = |attempt: u32| {
+        let config = config().with_backoff(Backoff::new(
+            Duration::from_secs(1),
+            2,
+            Duration::from_secs(300),
+        ));
+        let mut worker = started_with(config);
+        let run = worker.running(&our_body(attempt, None));
+        worker.fail(&run);
+        worker.take_post().unwrap().1.1.delay
+    };
+    // The same seed draws the same fraction of a growing interval.
+    assert!(delay_at(1) <= Duration::from_secs(1));
+    assert!(delay_at(8) > delay_at(3), "{:?} {:?}", delay_at(8), delay_at(3));
+}
+
+#[test]
+fn an_error_that_is_not_to_be_retried_puts_the_task_aside_at_once() {
+    let mut worker = started();
+    let run = worker.running(&our_body(1, None));
+    worker.end(&run, JobOutcome::Failed(TaskError::fatal("no")));
+    let (post, (queue, _)) = worker.take_post().unwrap();
+    assert_eq!(queue.as_str(), "testpackage.dead");
+    worker.posted(post);
+    assert!(worker.has_event(|event| matches!(
+        event,
+        Event::DeadLettered { reason: DeadLetterReason::Fatal, attempts: 1, .. }
+    )));
+}
+
+#[test]
+fn a_panic_is_a_failed_attempt_and_frees_the_slot() {
+    let mut worker = started_with(config().with_concurrency(1));
+    let run = worker.running(&our_body(1, None));
+    worker.end(&run, JobOutcome::Panicked("index out of bounds".to_owned()));
+    assert_eq!(worker.worker.load().running, 0);
+    assert!(worker.take_post().is_some());
+}
+
+#[test]
+fn where_the_count_is_reliable_a_failed_task_is_given_back() {
+    let mut config = with_retries(2);
+    config.capabilities = Capabilities::ironmq().with_reliable_count();
+    let mut worker = started_with(config);
+    let body = our_body(1, None);
+    for delivery in 1..=2 {
+        worker.deliver_counted(&[(&body, delivery)]);
+        let run = worker.runs.pop_front().unwrap();
+        assert_eq!(run.attempt, delivery);
+        worker.fail(&run);
+        let (op, _) = worker.take_release().unwrap();
+        worker.answer(op, Ok(QueueReply::Released));
+    }
+    worker.deliver_counted(&[(&body, 3)]);
+    let run = worker.runs.pop_front().unwrap();
+    worker.fail(&run);
+    let (_, (queue, _)) = worker.take_post().unwrap();
+    assert_eq!(queue.as_str(), "testpackage.dead");
+}

@@ -1,0 +1,274 @@
+//! A worker in any state, driven by hand: the test plays queue, notifier, handlers and clock.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::id::{JobId, MessageId, OpId, Receipt, ReservationId, TaskId};
+use crate::name::{ChannelName, QueueName, TaskName};
+use crate::notify::{NotifyFault, Publication};
+use crate::queue::{
+    Body, Capabilities, Fault, FaultKind, NewMessage, QueueInfo, QueueOp, QueueReply, ReceivedBody,
+    Reserved, ReservedMessage,
+};
+use crate::task::TaskSettings;
+use crate::time::{Moment, WallClock};
+use crate::wire::{Codec, Envelope, IvyOptions, Options, RawJson};
+use crate::worker::{CancelReason, Input, JobOutcome, Output, Run, Worker, WorkerConfig};
+
+pub(super) const TASK: &str = "testpackage.factorial";
+pub(super) const QUEUE: &str = "testpackage";
+/// What the clock on the wall shows at the epoch of these tests.
+pub(super) const UNIX_AT_START: Duration = Duration::from_secs(1_700_000_000);
+
+pub(super) struct Scenario {
+    pub(super) worker: Worker,
+    pub(super) now: Moment,
+    pub(super) ops: VecDeque<(OpId, QueueOp)>,
+    pub(super) runs: VecDeque<Run>,
+    pub(super) publications: VecDeque<(OpId, Publication)>,
+    pub(super) cancelled_jobs: Vec<(JobId, CancelReason)>,
+    pub(super) cancelled_ops: Vec<OpId>,
+    pub(super) events: Vec<Event>,
+    pub(super) finished: bool,
+    messages: u32,
+}
+
+pub(super) fn queue() -> QueueName {
+    QueueName::new(QUEUE).unwrap()
+}
+
+pub(super) fn config() -> WorkerConfig {
+    WorkerConfig::new(Capabilities::ironmq(), Codec::plain())
+        .with_task(TaskName::new(TASK).unwrap(), TaskSettings::in_queue(queue()))
+        .with_notifier(ChannelName::new("ivy-notifier").unwrap())
+}
+
+/// A worker that serves one task and has begun to poll.
+pub(super) fn started() -> Scenario {
+    started_with(config())
+}
+
+pub(super) fn started_with(config: WorkerConfig) -> Scenario {
+    let worker = Worker::new(config, [7; 32], WallClock::new(UNIX_AT_START)).unwrap();
+    let mut scenario = Scenario {
+        worker,
+        now: Moment::EPOCH,
+        ops: VecDeque::new(),
+        runs: VecDeque::new(),
+        publications: VecDeque::new(),
+        cancelled_jobs: Vec::new(),
+        cancelled_ops: Vec::new(),
+        events: Vec::new(),
+        finished: false,
+        messages: 0,
+    };
+    scenario.feed(Input::Tick);
+    while let Some((op, queue)) = scenario.take(|op| match op {
+        QueueOp::GetQueue { queue } => Some(queue.clone()),
+        _ => None,
+    }) {
+        scenario.answer(op, Ok(QueueReply::Queue(QueueInfo::new(queue))));
+    }
+    scenario.events.clear();
+    scenario
+}
+
+impl Scenario {
+    pub(super) fn feed(&mut self, input: Input) {
+        self.worker.handle_input(input, self.now).unwrap();
+        self.drain_outputs();
+    }
+
+    fn drain_outputs(&mut self) {
+        loop {
+            match self.worker.poll_output() {
+                Output::Queue(id, op) => self.ops.push_back((id, op)),
+                Output::CancelQueue(id) => self.cancelled_ops.push(id),
+                Output::Publish(id, publication) => self.publications.push_back((id, publication)),
+                Output::Run(run) => self.runs.push_back(run),
+                Output::Cancel(job, reason) => self.cancelled_jobs.push((job, reason)),
+                Output::Event(event) => self.events.push(event),
+                Output::Finished => self.finished = true,
+                Output::Wait(deadline) => {
+                    if let Some(deadline) = deadline {
+                        assert!(deadline.at > self.now, "{deadline:?}");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Lets time pass, stopping at each deadline on the way.
+    pub(super) fn advance(&mut self, by: Duration) {
+        let end = self.now + by;
+        loop {
+            let Output::Wait(deadline) = self.worker.poll_output() else { unreachable!() };
+            self.now = deadline.map_or(end, |deadline| deadline.at.min(end));
+            if self.finished {
+                self.now = end;
+                return;
+            }
+            self.feed(Input::Tick);
+            if self.now == end {
+                return;
+            }
+        }
+    }
+
+    /// Lets time pass while the queue renews the lease of the only message whenever it is asked.
+    /// Gives the receipts that it was asked with.
+    pub(super) fn advance_renewing(&mut self, by: Duration) -> Vec<Receipt> {
+        let end = self.now + by;
+        let mut receipts = Vec::new();
+        while self.now < end {
+            self.advance(Duration::from_millis(100));
+            while let Some((op, (receipt, _))) = self.take_touch() {
+                receipts.push(receipt);
+                self.touched(op, &format!("t{}", receipts.len()));
+            }
+        }
+        receipts
+    }
+
+    /// Takes the first operation of a kind.
+    pub(super) fn take<T>(&mut self, kind: impl Fn(&QueueOp) -> Option<T>) -> Option<(OpId, T)> {
+        let position = self.ops.iter().position(|(_, op)| kind(op).is_some())?;
+        let (id, op) = self.ops.remove(position)?;
+        kind(&op).map(|found| (id, found))
+    }
+
+    pub(super) fn answer(&mut self, op: OpId, answer: Result<QueueReply, Fault>) {
+        self.feed(Input::Queue(op, answer));
+    }
+
+    pub(super) fn take_poll(&mut self) -> Option<(OpId, usize)> {
+        self.take(|op| match op {
+            QueueOp::Reserve { count, .. } => Some(*count),
+            _ => None,
+        })
+    }
+
+    pub(super) fn take_post(&mut self) -> Option<(OpId, (QueueName, NewMessage))> {
+        self.take(|op| match op {
+            QueueOp::Post { queue, messages } => Some((queue.clone(), messages.items()[0].clone())),
+            _ => None,
+        })
+    }
+
+    pub(super) fn take_deletes(&mut self) -> Option<(OpId, Vec<Receipt>)> {
+        self.take(|op| match op {
+            QueueOp::DeleteMany { receipts, .. } => Some(receipts.items().to_vec()),
+            QueueOp::Delete { receipt, .. } => Some(vec![receipt.clone()]),
+            _ => None,
+        })
+    }
+
+    pub(super) fn take_release(&mut self) -> Option<(OpId, Duration)> {
+        self.take(|op| match op {
+            QueueOp::Release { delay, .. } => Some(*delay),
+            _ => None,
+        })
+    }
+
+    pub(super) fn take_touch(&mut self) -> Option<(OpId, (Receipt, Duration))> {
+        self.take(|op| match op {
+            QueueOp::Touch { receipt, lease, .. } => Some((receipt.clone(), *lease)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn take_publication(&mut self) -> Option<(OpId, Publication)> {
+        self.publications.pop_front()
+    }
+
+    /// Answers the poll in flight with these bodies, each reserved so often.
+    pub(super) fn deliver_counted(&mut self, bodies: &[(&str, u32)]) {
+        let (op, _) = self.take_poll().unwrap();
+        let messages = bodies.iter().map(|(body, count)| self.message(body, *count)).collect();
+        self.answer(op, Ok(QueueReply::Reserved(Reserved { messages, unusable: 0 })));
+    }
+
+    pub(super) fn deliver(&mut self, bodies: &[&str]) {
+        let counted: Vec<(&str, u32)> = bodies.iter().map(|body| (*body, 1)).collect();
+        self.deliver_counted(&counted);
+    }
+
+    fn message(&mut self, body: &str, count: u32) -> ReservedMessage {
+        self.messages += 1;
+        let number = self.messages;
+        ReservedMessage {
+            receipt: Receipt {
+                message: MessageId::new(number.to_string()),
+                reservation: ReservationId::new(format!("r{number}")),
+            },
+            body: ReceivedBody::Text(Body::new(body)),
+            reserved_count: Some(count),
+        }
+    }
+
+    /// Delivers one message of the test's task and takes its handler.
+    pub(super) fn running(&mut self, body: &str) -> Run {
+        self.deliver(&[body]);
+        self.runs.pop_front().unwrap()
+    }
+
+    pub(super) fn end(&mut self, run: &Run, outcome: JobOutcome) {
+        self.feed(Input::Job(run.job, outcome));
+    }
+
+    pub(super) fn done(&mut self, run: &Run) {
+        self.end(run, JobOutcome::Done(RawJson::parse("120").unwrap()));
+    }
+
+    pub(super) fn fail(&mut self, run: &Run) {
+        self.end(run, JobOutcome::Failed("no".into()));
+    }
+
+    pub(super) fn posted(&mut self, op: OpId) {
+        self.answer(op, Ok(QueueReply::Posted(vec![MessageId::new("99")])));
+    }
+
+    pub(super) fn faulty(&mut self, op: OpId, kind: FaultKind) {
+        self.answer(op, Err(Fault::new(kind)));
+    }
+
+    pub(super) fn touched(&mut self, op: OpId, reservation: &str) {
+        let receipt =
+            Receipt { message: MessageId::new("1"), reservation: ReservationId::new(reservation) };
+        self.answer(op, Ok(QueueReply::Touched(receipt)));
+    }
+
+    pub(super) fn published(&mut self, op: OpId, answer: Result<u64, NotifyFault>) {
+        self.feed(Input::Published(op, answer));
+    }
+
+    pub(super) fn has_event(&self, wanted: impl Fn(&Event) -> bool) -> bool {
+        self.events.iter().any(wanted)
+    }
+}
+
+/// A body as the original writes it.
+pub(super) fn plain_body() -> String {
+    format!("{{\"name\":\"{TASK}\",\"options\":{{}},\"args\":[5]}}")
+}
+
+/// A body of ours, in this attempt, answered on this channel.
+pub(super) fn our_body(attempt: u32, reply: Option<&str>) -> String {
+    let mut ivy = IvyOptions::new(task_id());
+    ivy.attempt = attempt;
+    ivy.reply = reply.map(str::to_owned);
+    let envelope = Envelope {
+        name: TaskName::new(TASK).unwrap(),
+        options: Options::new().with_ivy(ivy),
+        args: RawJson::parse("[5]").unwrap(),
+    };
+    envelope.to_text()
+}
+
+pub(super) fn task_id() -> TaskId {
+    TaskId::from_random([9; 16])
+}
+
+pub(super) const REPLY_CHANNEL: &str = "ivy-notifier.r.AAAAAAAAAAAAAAAAAAAAAA";
