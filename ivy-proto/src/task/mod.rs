@@ -10,6 +10,7 @@
 //! running anything, and everything that begins with `ivy.`.
 
 mod args;
+mod call;
 mod definition;
 mod error;
 mod handler;
@@ -20,6 +21,7 @@ mod settings;
 mod status;
 
 pub use args::{BadArgs, FromArgs, ToArgs, UnwritableArgs};
+pub use call::{CallOptions, InvalidCall};
 pub use definition::Task;
 pub use error::TaskError;
 pub use handler::{Handler, Plain, WithCtx};

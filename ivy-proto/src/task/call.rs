@@ -1,0 +1,215 @@
+//! One call of a task: what it can say beyond its task, and what the producer takes.
+
+use std::time::Duration;
+
+use crate::id::TaskId;
+use crate::name::{InvalidName, Priority, QueueName};
+use crate::producer::{self, Call, Reply};
+use crate::wire::TraceParent;
+
+use super::args::{ToArgs, UnwritableArgs};
+use super::definition::Task;
+use super::settings::{InvalidTask, MOST_RETRIES, TaskSettings};
+
+/// What a single call says beyond its task: when it is to run, and how it differs from what the
+/// task says of itself. Checked when the call is made.
+///
+/// ```
+/// use ivy_proto::task::CallOptions;
+/// use std::time::Duration;
+///
+/// let options = CallOptions::new().delay(Duration::from_secs(60)).max_retries(2);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallOptions {
+    delay: Duration,
+    priority: Option<u8>,
+    route: Option<String>,
+    retry: Option<bool>,
+    max_retries: Option<u32>,
+    expires_after: Option<Duration>,
+    trace: Option<TraceParent>,
+}
+
+impl CallOptions {
+    /// A call that is as its task says.
+    #[must_use]
+    pub fn new() -> Self {
+        CallOptions::default()
+    }
+
+    /// Lets the queue hold the task back for so long. IronMQ counts in whole seconds, rounded up.
+    #[must_use]
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// How urgent it is, 0 to 9. Larger is first. Only workers that know the priority, from their
+    /// tasks or by name, serve it.
+    #[must_use]
+    pub fn priority(mut self, number: u8) -> Self {
+        self.priority = Some(number);
+        self
+    }
+
+    /// Sends it to this queue instead of the task's own. Only workers that name the route serve
+    /// it.
+    #[must_use]
+    pub fn route(mut self, route: impl Into<String>) -> Self {
+        self.route = Some(route.into());
+        self
+    }
+
+    /// Whether it is tried again after a failure, and may be sent twice when the queue's answer is
+    /// lost.
+    #[must_use]
+    pub fn retry(mut self, retry: bool) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// How often it is tried again after a failure, 0 to 100.
+    #[must_use]
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.max_retries = Some(retries);
+        self
+    }
+
+    /// After what time from now on it is not to be started any more.
+    #[must_use]
+    pub fn expires_after(mut self, time: Duration) -> Self {
+        self.expires_after = Some(time);
+        self
+    }
+
+    /// The trace context to carry along.
+    #[must_use]
+    pub fn trace(mut self, trace: TraceParent) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
+    /// The settings of this call, if its task has these.
+    fn settings(&self, mut settings: TaskSettings) -> Result<TaskSettings, InvalidCall> {
+        if let Some(number) = self.priority {
+            settings.priority = Priority::new(number).ok_or(InvalidCall::Priority(number))?;
+        }
+        if let Some(route) = &self.route {
+            settings.route = Some(QueueName::new(route).map_err(InvalidCall::Queue)?);
+        }
+        settings.retry = self.retry.unwrap_or(settings.retry);
+        if let Some(retries) = self.max_retries {
+            if retries > MOST_RETRIES {
+                return Err(InvalidCall::MaxRetries(retries));
+            }
+            settings.max_retries = retries;
+        }
+        Ok(settings)
+    }
+}
+
+impl<Args: ToArgs, Output> Task<Args, Output> {
+    /// One call of this task, for the [`producer`]. The id is sixteen random bytes, never used
+    /// before.
+    ///
+    /// # Errors
+    /// If the task cannot be used as it is written, an option is out of its range, or the
+    /// arguments cannot be written as JSON.
+    pub fn call(
+        &self,
+        id: TaskId,
+        args: &Args,
+        options: &CallOptions,
+        reply: Reply,
+    ) -> Result<Call, InvalidCall> {
+        let settings = options.settings(self.settings()?)?;
+        Ok(Call {
+            id,
+            task: InvalidTask::check_name(self.name())?,
+            queue: settings.physical_queue().map_err(InvalidCall::Queue)?,
+            args: args.to_args()?,
+            options: producer::CallOptions {
+                expires_after: options.expires_after,
+                trace: options.trace.clone(),
+                ..settings.call_options()
+            },
+            delay: options.delay,
+            reply,
+        })
+    }
+}
+
+/// Why a task cannot be called so.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidCall {
+    /// The task cannot be used as it is written.
+    #[error(transparent)]
+    Task(#[from] InvalidTask),
+    /// There is no such priority.
+    #[error("a priority is 0 to 9, not {0}")]
+    Priority(u8),
+    /// Too many retries.
+    #[error("a task has at most {MOST_RETRIES} retries, not {0}")]
+    MaxRetries(u32),
+    /// The route is not the name of a queue, or too long with the priority's suffix.
+    #[error("the queue or route of the call is not valid: {0}")]
+    Queue(#[source] InvalidName),
+    /// The arguments have no form in JSON.
+    #[error(transparent)]
+    Args(#[from] UnwritableArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test").max_retries(3);
+
+    fn call(options: &CallOptions) -> Result<Call, InvalidCall> {
+        DOUBLE.call(TaskId::from_random([1; 16]), &(7,), options, Reply::Handle)
+    }
+
+    #[test]
+    fn a_call_without_options_is_as_its_task_says() {
+        let call = call(&CallOptions::new()).unwrap();
+        assert_eq!((call.task.as_str(), call.queue.as_str()), ("test.double", "test"));
+        assert_eq!(call.args.as_str(), "[7]");
+        assert_eq!(call.options, DOUBLE.settings().unwrap().call_options());
+    }
+
+    #[test]
+    fn options_win_over_the_task() {
+        let options = CallOptions::new()
+            .delay(Duration::from_secs(5))
+            .route("fast")
+            .priority(2)
+            .retry(false)
+            .max_retries(1)
+            .expires_after(Duration::from_secs(9));
+        let call = call(&options).unwrap();
+        assert_eq!(call.queue.as_str(), "fast.p2");
+        assert_eq!(call.delay, Duration::from_secs(5));
+        let expected = producer::CallOptions {
+            retry: Some(false),
+            max_retries: Some(1),
+            priority: Some(2),
+            route: Some("fast".to_owned()),
+            expires_after: Some(Duration::from_secs(9)),
+            trace: None,
+        };
+        assert_eq!(call.options, expected);
+    }
+
+    #[test]
+    fn an_option_out_of_its_range_is_refused() {
+        let refused = |options| call(&options).unwrap_err();
+        assert!(matches!(refused(CallOptions::new().priority(10)), InvalidCall::Priority(10)));
+        let retries = CallOptions::new().max_retries(101);
+        assert!(matches!(refused(retries), InvalidCall::MaxRetries(101)));
+        assert!(matches!(refused(CallOptions::new().route("")), InvalidCall::Queue(_)));
+        let long = CallOptions::new().route("q".repeat(254)).priority(1);
+        assert!(matches!(refused(long), InvalidCall::Queue(_)));
+    }
+}
