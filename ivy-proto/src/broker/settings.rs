@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::queue::{DeadLetterSetting, QueueKind, QueueSettings};
+use crate::wire::RawJson;
 
 use super::config::{BrokerConfig, expiration};
 use super::dead_letter::DeadLetterRule;
@@ -15,6 +16,8 @@ pub(super) struct Settings {
     pub(super) message_timeout: Duration,
     pub(super) message_expiration: Duration,
     pub(super) dead_letter: Option<DeadLetterRule>,
+    /// Kept and told, but nothing is pushed.
+    push: Option<RawJson>,
 }
 
 impl Default for Settings {
@@ -24,6 +27,7 @@ impl Default for Settings {
             message_timeout: Duration::from_secs(60),
             message_expiration: Duration::from_secs(604_800),
             dead_letter: None,
+            push: None,
         }
     }
 }
@@ -52,12 +56,16 @@ impl Settings {
             }
             Some(asked) => DeadLetterRule::merged(self.dead_letter.as_ref(), asked)?,
         };
+        if asked.push.is_some() && self.kind == QueueKind::Pull {
+            return Err(Refusal::Invalid("only a push queue can have push settings"));
+        }
         Ok(Settings {
             kind: self.kind,
             message_timeout: config.lease(asked.message_timeout)?.unwrap_or(self.message_timeout),
             message_expiration: expiration(asked.message_expiration)?
                 .unwrap_or(self.message_expiration),
             dead_letter,
+            push: asked.push.clone().or_else(|| self.push.clone()),
         })
     }
 
@@ -71,8 +79,7 @@ impl Settings {
                 queue: Some(rule.queue.clone()),
                 max_reservations: Some(rule.max_reservations),
             }),
-            // The broker pushes to nobody.
-            push: None,
+            push: self.push.clone(),
         }
     }
 }

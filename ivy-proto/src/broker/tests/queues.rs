@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::scenario::*;
 use crate::broker::{Answer, BrokerConfig, Refusal, Request};
 use crate::queue::{QueueKind, QueueSettings};
+use crate::wire::RawJson;
 
 fn patch(settings: QueueSettings) -> Request {
     Request::PatchQueue { queue: q(), settings }
@@ -92,6 +93,18 @@ fn the_kind_of_a_queue_is_fixed() {
     assert!(scenario.ask(put(kind(QueueKind::Unicast))).is_ok());
     assert_eq!(scenario.ask(put(kind(QueueKind::Pull))), Err(Refusal::KindIsFixed));
     assert_eq!(scenario.ask(patch(kind(QueueKind::Pull))), Err(Refusal::KindIsFixed));
+}
+
+#[test]
+fn push_settings_are_kept_for_push_queues_and_refused_for_others() {
+    let mut scenario = Scenario::new();
+    let push = Some(RawJson::parse(r#"{"retries":3}"#).unwrap());
+    let pushing = QueueSettings { push: push.clone(), ..QueueSettings::default() };
+    let multicast = QueueSettings { kind: Some(QueueKind::Multicast), ..pushing.clone() };
+    assert!(matches!(scenario.ask(put(pushing)), Err(Refusal::Invalid(_))));
+    scenario.ask(put(multicast)).unwrap();
+    scenario.ask(patch(leasing(5 * SECOND))).unwrap();
+    assert_eq!(scenario.info(&q()).settings.push, push);
 }
 
 #[test]
