@@ -117,6 +117,23 @@ impl Pair {
         self.compare();
     }
 
+    /// Compares all that can be asked without changing anything.
+    fn compare_all(&mut self) {
+        for queue in ["a", "b", "c"].map(name) {
+            let mut requests = vec![
+                Request::GetQueue { queue: queue.clone() },
+                Request::Peek { queue: queue.clone(), count: 100 },
+            ];
+            requests.extend(self.posted.iter().map(|message| Request::GetMessage {
+                queue: queue.clone(),
+                message: message.clone(),
+            }));
+            for request in requests {
+                self.ask(request.clone(), request);
+            }
+        }
+    }
+
     /// One target in the names of the broker and in those of the reference.
     fn targets(&self, pick: &Pick) -> (Target, Target) {
         let held = |index: usize| self.held.get(index % self.held.len().max(1));
@@ -306,5 +323,6 @@ proptest! {
         for step in steps {
             pair.step(step);
         }
+        pair.compare_all();
     }
 }

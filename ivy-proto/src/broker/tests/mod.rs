@@ -1,7 +1,9 @@
 //! The broker's behaviour, one at a time, in virtual time.
 
 mod agreement;
+mod backend;
 mod dead_letters;
+mod laws;
 mod messages;
 mod queues;
 mod reference;

@@ -71,9 +71,7 @@ impl Reference {
             }
         }
         self.serve();
-        let (ended, waiting) = self.waiters.drain(..).partition(|waiter| waiter.until <= now);
-        self.waiters = waiting;
-        for waiter in Vec::<Waiter>::from(ended) {
+        for waiter in self.waiters.extract_if(.., |waiter| waiter.until <= now) {
             self.answers.push((waiter.request, Ok(Answer::Reserved(Vec::new()))));
         }
     }

@@ -1,0 +1,130 @@
+//! The broker as a queue backend.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+
+use super::scenario::*;
+use crate::broker::{Refusal, Request};
+use crate::queue::ironmq::{Address, IronMq, Scheme, Token};
+use crate::queue::{
+    Batch, Fault, FaultKind, QueueOp, QueueReply, QueueSettings, ReceivedBody, ReservedMessage,
+};
+use crate::{MessageId, Receipt, ReservationId};
+
+/// Does what a backend does.
+fn execute(scenario: &mut Scenario, op: QueueOp) -> Result<QueueReply, Fault> {
+    scenario.ask(Request::from(op)).map(QueueReply::from).map_err(Fault::from)
+}
+
+fn post(body: &str) -> QueueOp {
+    QueueOp::Post { queue: q(), messages: Batch::one(new_message(body, Duration::ZERO)) }
+}
+
+fn reserve_one(scenario: &mut Scenario) -> ReservedMessage {
+    let op = QueueOp::Reserve { queue: q(), count: 1, lease: 30 * SECOND, wait: Duration::ZERO };
+    match execute(scenario, op) {
+        Ok(QueueReply::Reserved(mut reserved)) => {
+            assert_eq!(reserved.unusable, 0);
+            reserved.messages.remove(0)
+        }
+        other => panic!("not the reply to a reserve: {other:?}"),
+    }
+}
+
+#[test]
+fn a_message_goes_through_its_life_by_operations() {
+    let mut scenario = Scenario::new();
+    let Ok(QueueReply::Posted(ids)) = execute(&mut scenario, post("a")) else { panic!("ids") };
+    let message = reserve_one(&mut scenario);
+    assert_eq!(message.receipt.message, ids[0]);
+    assert_eq!(message.reserved_count, Some(1));
+    assert!(matches!(&message.body, ReceivedBody::Text(body) if body.as_str() == "a"));
+
+    let release = QueueOp::Release { queue: q(), receipt: message.receipt, delay: Duration::ZERO };
+    assert_eq!(execute(&mut scenario, release), Ok(QueueReply::Released));
+    let receipt = reserve_one(&mut scenario).receipt;
+    let receipts = Batch::one(receipt);
+    let delete = QueueOp::DeleteMany { queue: q(), receipts };
+    assert_eq!(execute(&mut scenario, delete), Ok(QueueReply::Deleted));
+    assert_eq!(scenario.size(), 0);
+}
+
+#[test]
+fn the_receipt_of_a_touch_deletes_the_message() {
+    let mut scenario = Scenario::new();
+    execute(&mut scenario, post("a")).unwrap();
+    let receipt = reserve_one(&mut scenario).receipt;
+    let touch = QueueOp::Touch { queue: q(), receipt, lease: 30 * SECOND };
+    let Ok(QueueReply::Touched(receipt)) = execute(&mut scenario, touch) else {
+        panic!("a receipt")
+    };
+    let delete = QueueOp::Delete { queue: q(), receipt };
+    assert_eq!(execute(&mut scenario, delete), Ok(QueueReply::Deleted));
+}
+
+#[test]
+fn a_message_can_be_looked_at_by_operations() {
+    let mut scenario = Scenario::new();
+    let message = scenario.post("a");
+    let get = QueueOp::Get { queue: q(), message };
+    let Ok(QueueReply::Message(got)) = execute(&mut scenario, get) else { panic!("a message") };
+    let peek = QueueOp::Peek { queue: q(), count: 10 };
+    assert_eq!(execute(&mut scenario, peek), Ok(QueueReply::Peeked(vec![got])));
+}
+
+#[test]
+fn queues_are_administered_by_operations() {
+    let mut scenario = Scenario::new();
+    for queue in ["a", "b", "c"] {
+        let settings = QueueSettings::default();
+        let create = QueueOp::CreateQueue { queue: name(queue), settings };
+        assert!(matches!(execute(&mut scenario, create), Ok(QueueReply::Queue(_))));
+    }
+    let clear = QueueOp::Clear { queue: name("a") };
+    assert_eq!(execute(&mut scenario, clear), Ok(QueueReply::Cleared));
+    let delete = QueueOp::DeleteQueue { queue: name("b") };
+    assert_eq!(execute(&mut scenario, delete), Ok(QueueReply::QueueDeleted));
+    let settings = QueueSettings { message_timeout: Some(5 * SECOND), ..QueueSettings::default() };
+    let update = QueueOp::UpdateQueue { queue: name("c"), settings };
+    let updated = execute(&mut scenario, update);
+    let get = QueueOp::GetQueue { queue: name("c") };
+    assert_eq!(execute(&mut scenario, get), updated);
+    let list = QueueOp::ListQueues { prefix: String::new(), after: Some(name("a")), count: 30 };
+    assert_eq!(execute(&mut scenario, list), Ok(QueueReply::Queues(vec![name("c")])));
+}
+
+#[test]
+fn a_refusal_is_the_fault_that_it_would_be_over_http() {
+    let address = Address::new(Scheme::Http, "localhost", "54f95d43ecbd7e000800002a").unwrap();
+    let dialect = IronMq::new(&address, Token::new("token").unwrap());
+    let receipt = Receipt { message: MessageId::new("1"), reservation: ReservationId::new("r") };
+    let peek = QueueOp::Peek { queue: q(), count: 1 };
+    let touch = QueueOp::Touch { queue: q(), receipt, lease: SECOND };
+    let create = QueueOp::CreateQueue { queue: q(), settings: QueueSettings::default() };
+    let get = QueueOp::Get { queue: q(), message: MessageId::new("1") };
+    for (op, refusal, status) in [
+        (&peek, Refusal::QueueNotFound, 404),
+        (&get, Refusal::QueueNotFound, 404),
+        (&get, Refusal::MessageNotFound, 404),
+        (&touch, Refusal::MessageNotFound, 404),
+        (&touch, Refusal::ReservationTimedOut, 403),
+        (&touch, Refusal::ReservationRequired, 400),
+        (&create, Refusal::KindIsFixed, 403),
+        (&peek, Refusal::Invalid("n must be from 1 to 100"), 400),
+    ] {
+        let body = Bytes::from(format!(r#"{{"msg":"{refusal}"}}"#));
+        let answer = Response::builder().status(status).body(body).unwrap();
+        let over_http = dialect.decode(op, answer).unwrap_err().kind();
+        assert_eq!(Fault::from(refusal).kind(), over_http, "{op:?}");
+    }
+}
+
+#[test]
+fn a_body_that_is_too_large_is_told_apart() {
+    let mut scenario = Scenario::new();
+    let body = "x".repeat(256 * 1024 + 1);
+    let fault = execute(&mut scenario, post(&body)).unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::TooLarge);
+}

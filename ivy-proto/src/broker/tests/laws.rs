@@ -1,0 +1,327 @@
+//! What holds whatever happens.
+
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::scenario::{name, new_message};
+use crate::broker::{
+    Answer, Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Requeue,
+    Target,
+};
+use crate::queue::{DeadLetterSetting, QueueKind, QueueSettings};
+use crate::{MessageId, Moment, QueueName, ReservationId};
+
+/// An hour before the end of the clock: late enough for sums to reach the end.
+const LATE: Moment = Moment::from_nanos(Moment::FOREVER.as_nanos() - 3_600_000_000_000);
+
+fn queue() -> impl Strategy<Value = QueueName> {
+    select(vec!["a", "b", "dead"]).prop_map(name)
+}
+
+/// Durations that make sense, are just out of range, or are absurd.
+fn duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        6 => (0u64..5).prop_map(Duration::from_secs),
+        1 => select(vec![
+            Duration::from_nanos(1),
+            Duration::from_secs(30),
+            Duration::from_secs(86_400),
+            Duration::from_secs(2_592_001),
+            Duration::MAX,
+        ]),
+    ]
+}
+
+fn count() -> impl Strategy<Value = usize> {
+    prop_oneof![6 => 0usize..5, 1 => select(vec![100, 101, usize::MAX])]
+}
+
+/// Messages that exist, once the broker has posted some, and texts that are no ids.
+fn message() -> impl Strategy<Value = MessageId> {
+    prop_oneof![
+        5 => (1u64..20).prop_map(|number| (1_000_000_000_000_000_000 + number).to_string()),
+        1 => ".{0,20}",
+        1 => "[0-9]{19}",
+    ]
+    .prop_map(MessageId::new)
+}
+
+/// A message, and a reservation that nobody was given, or none.
+fn target() -> impl Strategy<Value = Target> {
+    let reservation = prop_oneof![3 => Just(None), 1 => "[0-9a-f]{32}".prop_map(Some), 1 => ".{0,40}".prop_map(Some)];
+    (message(), reservation).prop_map(|(message, reservation)| Target {
+        message,
+        reservation: reservation.map(ReservationId::new),
+    })
+}
+
+fn settings() -> impl Strategy<Value = QueueSettings> {
+    let rule = (proptest::option::of(queue()), proptest::option::of(0u32..4))
+        .prop_map(|(queue, max_reservations)| DeadLetterSetting { queue, max_reservations });
+    let kind = prop_oneof![4 => Just(None), 1 => Just(Some(QueueKind::Unicast))];
+    let duration = || proptest::option::of(duration());
+    (kind, duration(), duration(), proptest::option::of(rule)).prop_map(
+        |(kind, message_timeout, message_expiration, dead_letter)| QueueSettings {
+            kind,
+            message_timeout,
+            message_expiration,
+            dead_letter,
+            ..QueueSettings::default()
+        },
+    )
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let messages = vec(duration().prop_map(|delay| new_message("body", delay)), 0..4);
+    prop_oneof![
+        6 => (queue(), messages).prop_map(|(queue, messages)| Request::Post { queue, messages }),
+        8 => (queue(), count(), proptest::option::of(duration()), duration(), any::<bool>())
+            .prop_map(|(queue, count, timeout, wait, delete)| Request::Reserve {
+                queue, count, timeout, wait, delete,
+            }),
+        1 => (queue(), count()).prop_map(|(queue, count)| Request::Peek { queue, count }),
+        1 => (queue(), message())
+            .prop_map(|(queue, message)| Request::GetMessage { queue, message }),
+        2 => (queue(), target()).prop_map(|(queue, target)| Request::Delete { queue, target }),
+        1 => (queue(), vec(target(), 0..4))
+            .prop_map(|(queue, targets)| Request::DeleteMany { queue, targets }),
+        1 => (queue(), target(), proptest::option::of(duration()))
+            .prop_map(|(queue, target, timeout)| Request::Touch { queue, target, timeout }),
+        1 => (queue(), target(), duration())
+            .prop_map(|(queue, target, delay)| Request::Release { queue, target, delay }),
+        1 => queue().prop_map(|queue| Request::Clear { queue }),
+        1 => queue().prop_map(|queue| Request::GetQueue { queue }),
+        1 => queue().prop_map(|queue| Request::DeleteQueue { queue }),
+        3 => (queue(), settings())
+            .prop_map(|(queue, settings)| Request::PutQueue { queue, settings }),
+        1 => (queue(), settings())
+            .prop_map(|(queue, settings)| Request::PatchQueue { queue, settings }),
+        1 => (".{0,3}", ".{0,3}", count()).prop_map(|(prefix, previous, per_page)| {
+            Request::ListQueues { prefix, previous, per_page }
+        }),
+    ]
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        2 => Just(Input::Tick),
+        10 => (0u64..30, request()).prop_map(|(id, request)| Input::Request(RequestId(id), request)),
+        1 => (0u64..30).prop_map(|id| Input::Abandon(RequestId(id))),
+    ]
+}
+
+/// Stamps at the beginning and at the end of the clock, not in order.
+fn stamp() -> impl Strategy<Value = Moment> {
+    prop_oneof![
+        20 => (0u64..20).prop_map(|seconds| Moment::after_epoch(Duration::from_secs(seconds))),
+        1 => (0u64..3600).prop_map(|seconds| LATE + Duration::from_secs(seconds)),
+        1 => Just(Moment::FOREVER),
+    ]
+}
+
+fn config() -> impl Strategy<Value = BrokerConfig> {
+    (any::<bool>(), any::<bool>()).prop_map(|(strict, back)| {
+        let requeue = if back { Requeue::Back } else { Requeue::Front };
+        BrokerConfig::default().with_strict(strict).with_requeue(requeue)
+    })
+}
+
+type Answered = (RequestId, Result<Answer, Refusal>);
+
+/// The answers that are ready, and what comes after them.
+fn drain(broker: &mut Broker) -> (Vec<Answered>, Output) {
+    let mut answers = Vec::new();
+    loop {
+        match broker.poll_output() {
+            Output::Answer(id, answer) => answers.push((id, answer)),
+            wait @ Output::Wait(_) => return (answers, wait),
+        }
+    }
+}
+
+/// All that can be seen of a broker without changing it.
+fn seen(broker: &mut Broker, now: Moment) -> Vec<Result<Answer, Refusal>> {
+    let mut requests = Vec::new();
+    for queue in ["a", "b", "dead"].map(name) {
+        requests.push(Request::GetQueue { queue: queue.clone() });
+        requests.push(Request::Peek { queue: queue.clone(), count: 100 });
+        for number in 1..10u64 {
+            let message = MessageId::new((1_000_000_000_000_000_000 + number).to_string());
+            requests.push(Request::GetMessage { queue: queue.clone(), message });
+        }
+    }
+    let asked = requests.into_iter().map(|request| {
+        broker.handle_input(Input::Request(RequestId(u64::MAX), request), now).unwrap();
+        drain(broker).0.remove(0).1
+    });
+    asked.collect()
+}
+
+proptest! {
+    #[test]
+    fn the_next_deadline_is_later_than_the_time_that_has_passed(
+        config in config(),
+        inputs in vec((input(), stamp()), 1..80),
+    ) {
+        let mut broker = Broker::new(config, [1; 32]);
+        let mut now = Moment::EPOCH;
+        for (input, stamp) in inputs {
+            // What is misuse changes nothing, the time included.
+            if broker.handle_input(input, stamp).is_ok() {
+                now = now.max(stamp);
+            }
+            if let (_, Output::Wait(Some(deadline))) = drain(&mut broker) {
+                prop_assert!(deadline.at > now);
+            }
+        }
+        while let (_, Output::Wait(Some(deadline))) = drain(&mut broker) {
+            prop_assert!(deadline.at > now);
+            now = deadline.at;
+            broker.handle_input(Input::Tick, now).unwrap();
+        }
+    }
+
+    #[test]
+    fn each_request_is_answered_once_unless_it_is_abandoned(
+        config in config(),
+        steps in vec((request(), proptest::option::weighted(0.1, 0u64..5), 0u64..3), 1..80),
+    ) {
+        let mut broker = Broker::new(config, [1; 32]);
+        let mut now = Moment::EPOCH;
+        let mut open = std::collections::BTreeSet::new();
+        for (id, (request, abandoned, seconds)) in (0..).zip(steps) {
+            now = now + Duration::from_secs(seconds);
+            broker.handle_input(Input::Request(RequestId(id), request), now).unwrap();
+            open.insert(RequestId(id));
+            for (answered, _) in drain(&mut broker).0 {
+                prop_assert!(open.remove(&answered));
+            }
+            if let Some(back) = abandoned {
+                let gone = RequestId(id.saturating_sub(back));
+                broker.handle_input(Input::Abandon(gone), now).unwrap();
+                open.remove(&gone);
+            }
+        }
+        broker.handle_input(Input::Tick, now + Duration::from_secs(30)).unwrap();
+        for (answered, _) in drain(&mut broker).0 {
+            prop_assert!(open.remove(&answered));
+        }
+        prop_assert!(open.is_empty());
+    }
+
+    #[test]
+    fn the_same_seed_and_inputs_give_the_same_outputs(
+        config in config(),
+        inputs in vec((input(), stamp()), 1..80),
+    ) {
+        let run = || {
+            let mut broker = Broker::new(config.clone(), [9; 32]);
+            let feed = |(input, stamp): &(Input, Moment)| {
+                (broker.handle_input(input.clone(), *stamp), drain(&mut broker))
+            };
+            inputs.iter().map(feed).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(run(), run());
+    }
+
+    #[test]
+    fn polling_late_loses_and_reorders_nothing(inputs in vec((input(), stamp()), 1..80)) {
+        let mut polled = Broker::new(BrokerConfig::default(), [9; 32]);
+        let mut left_alone = Broker::new(BrokerConfig::default(), [9; 32]);
+        let mut answers = Vec::new();
+        for (input, stamp) in inputs {
+            let _ = polled.handle_input(input.clone(), stamp);
+            answers.extend(drain(&mut polled).0);
+            let _ = left_alone.handle_input(input, stamp);
+        }
+        prop_assert_eq!(drain(&mut left_alone).0, answers);
+    }
+
+    #[test]
+    fn a_refused_request_changes_nothing(
+        config in config(),
+        requests in vec(request(), 1..30),
+    ) {
+        let now = Moment::EPOCH;
+        let mut broker = Broker::new(config, [1; 32]);
+        for (id, request) in (0..).map(RequestId).zip(requests) {
+            let before = seen(&mut broker, now);
+            broker.handle_input(Input::Request(id, request.clone()), now).unwrap();
+            let (answers, _) = drain(&mut broker);
+            if answers.iter().any(|(answered, answer)| *answered == id && answer.is_err()) {
+                prop_assert_eq!(seen(&mut broker, now), before, "{:?}", request);
+            }
+        }
+    }
+
+    #[test]
+    fn a_stale_reservation_never_changes_a_message(
+        ways in vec((0usize..4, 0usize..3), 1..30),
+    ) {
+        let mut broker = Broker::new(BrokerConfig::default(), [1; 32]);
+        let mut now = Moment::EPOCH;
+        let queue = name("a");
+        let mut ids = 0;
+        let mut ask = |broker: &mut Broker, request: Request, now: Moment| {
+            ids += 1;
+            broker.handle_input(Input::Request(RequestId(ids), request), now).unwrap();
+            drain(broker).0.remove(0).1
+        };
+        let post = Request::Post {
+            queue: queue.clone(),
+            messages: vec![new_message("body", Duration::ZERO)],
+        };
+        ask(&mut broker, post, now).unwrap();
+        let mut stale: Vec<Target> = Vec::new();
+        for (end, misuse) in ways {
+            let reserve = Request::Reserve {
+                queue: queue.clone(),
+                count: 1,
+                timeout: None,
+                wait: Duration::ZERO,
+                delete: false,
+            };
+            let Ok(Answer::Reserved(deliveries)) = ask(&mut broker, reserve, now) else {
+                panic!("a reserve is answered")
+            };
+            let target = |delivery: &Delivery| Target {
+                message: delivery.message.clone(),
+                reservation: Some(delivery.reservation.clone()),
+            };
+            let held = target(&deliveries[0]);
+            stale.push(held.clone());
+            let release = |target: Target, seconds| Request::Release {
+                queue: queue.clone(),
+                target,
+                delay: Duration::from_secs(seconds),
+            };
+            // All ways in which a reservation ends while its message stays.
+            let touch = Request::Touch { queue: queue.clone(), target: held.clone(), timeout: None };
+            match end {
+                0 => now = now + Duration::from_secs(60),
+                1 => drop(ask(&mut broker, touch, now)),
+                2 => drop(ask(&mut broker, release(held, 0), now)),
+                _ => drop(ask(&mut broker, release(held, 60), now)),
+            }
+            let before = seen(&mut broker, now);
+            for target in &stale {
+                let (queue, target) = (queue.clone(), target.clone());
+                let request = match misuse {
+                    0 => Request::Delete { queue, target },
+                    1 => Request::Touch { queue, target, timeout: None },
+                    _ => Request::Release { queue, target, delay: Duration::ZERO },
+                };
+                prop_assert_eq!(
+                    ask(&mut broker, request, now),
+                    Err(Refusal::ReservationTimedOut)
+                );
+            }
+            prop_assert_eq!(seen(&mut broker, now), before);
+            now = now + Duration::from_secs(60);
+            broker.handle_input(Input::Tick, now).unwrap();
+        }
+    }
+}
