@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod config;
+mod error;
 pub mod event;
 mod id;
 mod misuse;
@@ -19,6 +20,7 @@ mod timers;
 pub mod wire;
 pub mod worker;
 
+pub use error::{Cause, ErrorKind};
 pub use id::{InvalidTaskId, JobId, MessageId, OpId, Receipt, ReservationId, TaskId};
 pub use misuse::Misuse;
 pub use name::{ChannelName, InvalidName, Priority, QueueName, TaskName};

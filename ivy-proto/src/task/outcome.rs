@@ -1,5 +1,10 @@
 //! What a caller learns of a task in the end.
 
+use std::any::type_name;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::Cause;
 use crate::text::Escaped;
 use crate::wire::RawJson;
 
@@ -15,6 +20,23 @@ pub enum TaskOutcome {
     Failed(TaskFailure),
 }
 
+impl TaskOutcome {
+    /// The value that the task's handler returned.
+    ///
+    /// # Errors
+    /// If the task failed, or its value is not here, or is not of this type.
+    pub fn value<Output: DeserializeOwned>(&self) -> Result<Output, Cause> {
+        match self {
+            // What the parser says is left out: it repeats what it found.
+            TaskOutcome::Done(value) => serde_json::from_str(value.as_str()).map_err(|error| {
+                Cause::BadResult { expected: type_name::<Output>(), column: error.column() }
+            }),
+            TaskOutcome::ResultTooLarge => Err(Cause::ResultTooLarge),
+            TaskOutcome::Failed(failure) => Err(Cause::Failed(failure.clone())),
+        }
+    }
+}
+
 /// Why a task was put aside.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the task failed after {attempts} attempt(s) ({}): {}; its message is kept in the dead-letter queue", Escaped(.kind), Escaped(.message))]
@@ -26,4 +48,28 @@ pub struct TaskFailure {
     pub message: String,
     /// How often the handler was run to an end.
     pub attempts: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_value_of_another_type_is_told_apart_from_a_failure() {
+        let done = TaskOutcome::Done(RawJson::parse("120").unwrap());
+        assert_eq!(done.value::<u64>().unwrap(), 120);
+        assert_eq!(done.value::<String>().unwrap_err().kind(), ErrorKind::BadResult);
+        let failure =
+            TaskFailure { kind: "Fatal".to_owned(), message: "no".to_owned(), attempts: 1 };
+        let failed = TaskOutcome::Failed(failure).value::<u64>().unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::Failed);
+    }
+
+    #[test]
+    fn an_error_about_a_result_does_not_repeat_it() {
+        let done = TaskOutcome::Done(RawJson::parse(r#""secret""#).unwrap());
+        let error = done.value::<u64>().unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+    }
 }

@@ -10,6 +10,7 @@
 
 mod bad_body;
 mod codec;
+mod content;
 mod dead_letter;
 mod envelope;
 mod frame;
@@ -27,6 +28,7 @@ mod write;
 
 pub use bad_body::BadBody;
 pub use codec::{Codec, DEFAULT_MAX_BODY, Format};
+pub use content::Content;
 pub use dead_letter::{BadDeadLetter, DeadLetter, is_dead_letter};
 pub use envelope::Envelope;
 pub use ivy_options::{IvyOptions, MAX_UNKNOWN_OPTIONS};

@@ -1,0 +1,144 @@
+//! What can go wrong, as an application sees it: the texts and kinds that all adapters share.
+
+use std::error::Error;
+use std::time::Duration;
+
+use crate::producer::SendError;
+use crate::queue::Fault;
+use crate::task::{InvalidCall, TaskFailure, UnwritableArgs};
+
+/// What kind of error it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An address, key, name or setting is wrong.
+    Config,
+    /// The task's arguments cannot be written as JSON.
+    BadArgs,
+    /// The task was surely not sent. It can be called again.
+    NotSent,
+    /// The task may or may not have been sent, and does not allow a second copy.
+    Unknown,
+    /// The queue refused the task, or no task may have its name.
+    Refused,
+    /// The task's message is too large.
+    TooLarge,
+    /// Too many calls are under way.
+    Full,
+    /// There is no notifier that could bring the result.
+    NoNotifier,
+    /// The notifier cannot be reached. Nothing was sent.
+    NotifierUnavailable,
+    /// No result has come in the given time. It may still come.
+    TimedOut,
+    /// The task failed for good, and is kept in the dead-letter queue.
+    Failed,
+    /// The task is done, but its result was too large to be brought here.
+    ResultTooLarge,
+    /// The task is done, but its result is not of the type that the task promises.
+    BadResult,
+    /// A request to the queue failed.
+    Queue,
+    /// What carries ivy out has ended.
+    Stopped,
+}
+
+/// Why something that an application asked for was not done, and what to do about it. Holds no
+/// secret and no payload.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Cause {
+    /// An address, key, name or setting is wrong.
+    #[error("{0}")]
+    Config(Box<dyn Error + Send + Sync>),
+    /// The arguments have no form in JSON.
+    #[error("{0}; keep to types that JSON has")]
+    BadArgs(UnwritableArgs),
+    /// The call was not sent, or not surely.
+    #[error("{0}")]
+    Send(SendError),
+    /// No result has come.
+    #[error(
+        "no result within {0:?}; it may still come: wait again, and see whether a worker serves the queue"
+    )]
+    TimedOut(Duration),
+    /// The task failed for good.
+    #[error("{0}")]
+    Failed(TaskFailure),
+    /// The result did not fit into a notice.
+    #[error(
+        "the task is done, but its result is too large for a notice; return a reference to the data instead"
+    )]
+    ResultTooLarge,
+    /// The result is not what the caller expects.
+    #[error(
+        "the task is done, but its result is not a {expected} (from its character {column}); check that producer and worker share one contract"
+    )]
+    BadResult {
+        /// The type that the caller expects.
+        expected: &'static str,
+        /// Where in the result it is wrong, in bytes.
+        column: usize,
+    },
+    /// A request to the queue failed.
+    #[error("{0}")]
+    Queue(Fault),
+    /// What carries ivy out has ended.
+    #[error("ivy has stopped, since the runtime that it was first used in has ended")]
+    Stopped,
+}
+
+impl Cause {
+    /// A cause in the configuration.
+    #[must_use]
+    pub fn config(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Cause::Config(error.into())
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Cause::Config(_) => ErrorKind::Config,
+            Cause::BadArgs(_) => ErrorKind::BadArgs,
+            Cause::Send(error) => match error {
+                SendError::Unknown { .. } => ErrorKind::Unknown,
+                SendError::TooLarge { .. } => ErrorKind::TooLarge,
+                SendError::Full { .. } => ErrorKind::Full,
+                SendError::NoNotifier => ErrorKind::NoNotifier,
+                SendError::NotifierUnavailable { .. } => ErrorKind::NotifierUnavailable,
+                SendError::Refused { .. } | SendError::ForbiddenName(_) => ErrorKind::Refused,
+                SendError::NotSent { .. } | SendError::IdInUse | SendError::Draining => {
+                    ErrorKind::NotSent
+                }
+            },
+            Cause::TimedOut(_) => ErrorKind::TimedOut,
+            Cause::Failed(_) => ErrorKind::Failed,
+            Cause::ResultTooLarge => ErrorKind::ResultTooLarge,
+            Cause::BadResult { .. } => ErrorKind::BadResult,
+            Cause::Queue(_) => ErrorKind::Queue,
+            Cause::Stopped => ErrorKind::Stopped,
+        }
+    }
+}
+
+impl From<SendError> for Cause {
+    fn from(error: SendError) -> Self {
+        Cause::Send(error)
+    }
+}
+
+impl From<InvalidCall> for Cause {
+    fn from(error: InvalidCall) -> Self {
+        match error {
+            InvalidCall::Args(error) => Cause::BadArgs(error),
+            error => Cause::config(error),
+        }
+    }
+}
+
+impl From<Fault> for Cause {
+    fn from(fault: Fault) -> Self {
+        Cause::Queue(fault)
+    }
+}

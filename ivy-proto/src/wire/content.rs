@@ -1,0 +1,90 @@
+//! What a message says, for those who look at a queue.
+
+use crate::queue::ReceivedBody;
+use crate::wire::{BadBody, Codec, DeadLetter, Envelope};
+
+/// What a message says, for those who look at a queue. Its `Debug` does not show arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Content {
+    /// A task that waits to be run.
+    Task(Envelope),
+    /// A message that was put aside, and the task in it, if that can be read.
+    DeadLetter {
+        /// Why, when and from where.
+        letter: DeadLetter,
+        /// The task.
+        task: Result<Envelope, BadBody>,
+    },
+    /// Something that cannot be read here.
+    Unreadable(BadBody),
+}
+
+impl Content {
+    /// Reads a body as it came from a queue whose bodies are written so.
+    #[must_use]
+    pub fn read(body: &ReceivedBody, codec: &Codec) -> Self {
+        if let ReceivedBody::Text(text) = body
+            && let Ok(letter) = DeadLetter::parse(text)
+        {
+            let task = codec.open(&letter.body);
+            return Content::DeadLetter { letter, task };
+        }
+        codec.open_received(body).map_or_else(Content::Unreadable, Content::Task)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::Body;
+    use crate::wire::{DeadLetterReason, LegacyKey};
+    use crate::{MessageId, QueueName};
+
+    fn read(text: &str) -> Content {
+        Content::read(&ReceivedBody::Text(Body::new(text)), &Codec::plain())
+    }
+
+    fn letter(body: Body) -> DeadLetter {
+        DeadLetter {
+            queue: QueueName::new("mail").unwrap(),
+            id: MessageId::new("1"),
+            reason: DeadLetterReason::Fatal,
+            attempts: 1,
+            deliveries: 1,
+            at: 0,
+            body,
+        }
+    }
+
+    #[test]
+    fn tasks_dead_letters_and_everything_else_are_told_apart() {
+        let task = r#"{"name":"mail.send","options":{},"args":["secret"]}"#;
+        assert!(matches!(read(task), Content::Task(_)));
+        let put_aside = letter(Body::new(task)).to_body();
+        let Content::DeadLetter { task: Ok(inner), .. } = read(put_aside.as_str()) else {
+            panic!("not a dead letter");
+        };
+        assert_eq!(inner, Envelope::parse(task).unwrap());
+        assert!(matches!(read("<html>"), Content::Unreadable(_)));
+    }
+
+    #[test]
+    fn the_task_in_a_dead_letter_is_opened_with_the_key() {
+        let codec = Codec::legacy(LegacyKey::new("pass").unwrap());
+        let envelope = Envelope::parse(r#"{"name":"t","options":{},"args":[]}"#).unwrap();
+        let body = ReceivedBody::Text(letter(codec.seal(&envelope)).to_body());
+        let Content::DeadLetter { task, .. } = Content::read(&body, &codec) else { panic!() };
+        assert_eq!(task, Ok(envelope));
+        let Content::DeadLetter { task, .. } = Content::read(&body, &Codec::plain()) else {
+            panic!()
+        };
+        assert_eq!(task.unwrap_err().reason(), DeadLetterReason::NoKey);
+    }
+
+    #[test]
+    fn what_is_shown_in_a_log_holds_no_arguments() {
+        let task = read(r#"{"name":"mail.send","options":{},"args":["secret"]}"#);
+        assert!(!format!("{task:?}").contains("secret"));
+    }
+}
