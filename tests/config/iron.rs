@@ -1,0 +1,213 @@
+//! The project where IronMQ's clients look for it.
+
+use ivy_proto::config::{Config, ConfigError, Origin};
+use ivy_proto::queue::ironmq::{Address, BadToken, InvalidAddress, Scheme};
+
+use crate::support::*;
+
+fn both() -> Machine {
+    machine().with("IRON_TOKEN", "t").with("IRON_PROJECT_ID", "p")
+}
+
+#[test]
+fn token_and_project_are_enough() {
+    let (address, token) = both().project();
+    let expected = Address::new(Scheme::Https, "mq-aws-us-east-1-1.iron.io", "p").unwrap();
+    assert_eq!((address, token.expose()), (expected, "t"));
+}
+
+/// Each variable in turn, with all weaker ones and a file beside it, must be the one that is read.
+fn assert_order(names: &[&str], read: impl Fn(&Machine) -> String) {
+    for first in 0..names.len() {
+        let file = r#"{"token":"file","project_id":"file"}"#;
+        let mut machine = machine().with_file("./iron.json", file);
+        for name in &names[first..] {
+            machine = machine.with(name, name);
+        }
+        assert_eq!(read(&machine), names[first]);
+    }
+}
+
+#[test]
+fn each_variable_yields_to_the_ones_before_it() {
+    assert_order(&["IRON_MQ_TOKEN", "IRON_TOKEN", "IRONMQ_TOKEN"], |machine| {
+        machine.project().1.expose().to_owned()
+    });
+    let projects = ["IRON_MQ_PROJECT_ID", "IRON_PROJECT_ID", "IRONMQ_PROJECT_ID", "IRONMQ_PROJECT"];
+    assert_order(&projects, |machine| machine.project().0.project().to_owned());
+}
+
+#[test]
+fn files_come_after_variables_and_the_nearer_one_first() {
+    let near = r#"{"token":"near"}"#;
+    let far = r#"{"token":"far","project_id":"far","host":"far.example"}"#;
+    let machine = machine()
+        .with("HOME", "/home/ada")
+        .with_file("/home/ada/.iron.json", far)
+        .with_file("./iron.json", near);
+    let (address, token) = machine.project();
+    assert_eq!(token.expose(), "near");
+    assert_eq!((address.project(), address.host().as_str()), ("far", "far.example"));
+    let (_, token) = machine.with("IRONMQ_TOKEN", "variable").project();
+    assert_eq!(token.expose(), "variable");
+}
+
+#[test]
+fn without_a_home_there_is_no_file_in_it() {
+    for home in [None, Some("")] {
+        let mut machine = machine().with_file("/.iron.json", r#"{"token":"t","project_id":"p"}"#);
+        if let Some(home) = home {
+            machine = machine.with("HOME", home);
+        }
+        assert_eq!(machine.error(), ConfigError::NoQueue);
+    }
+}
+
+#[test]
+fn what_a_file_says_under_iron_mq_wins_over_its_root() {
+    let file = r#"{
+        "token": "root", "project_id": "root", "host": "root.example",
+        "iron_mq": { "token": "mq", "port": 8080, "unknown": [{}] },
+        "iron_worker": { "token": "worker" }
+    }"#;
+    let (address, token) = machine().with_file("./iron.json", file).project();
+    assert_eq!(token.expose(), "mq");
+    let expected = Address::new(Scheme::Https, "root.example", "root").unwrap();
+    assert_eq!(address, expected.with_port(8080).unwrap());
+}
+
+#[test]
+fn the_scheme_may_be_called_protocol_and_the_port_be_a_text() {
+    for file in [r#"{"scheme":"HTTP","port":"8080"}"#, r#"{"protocol":"http","port":8080}"#] {
+        let (address, _) = both().with_file("./iron.json", file).project();
+        assert_eq!((address.scheme(), address.port()), (Scheme::Http, 8080), "{file}");
+    }
+    for name in ["IRON_MQ_SCHEME", "IRON_MQ_PROTOCOL", "IRON_SCHEME", "IRON_PROTOCOL"] {
+        let (address, _) = both().with(name, "http").project();
+        assert_eq!((address.scheme(), address.port()), (Scheme::Http, 80), "{name}");
+    }
+}
+
+#[test]
+fn host_and_port_can_be_set() {
+    let machine = both().with("IRON_HOST", "localhost").with("IRON_MQ_PORT", "8080");
+    let (address, _) = machine.project();
+    assert_eq!(address.to_string(), "https://localhost:8080/3/projects/p");
+}
+
+#[test]
+fn what_a_url_leaves_out_is_looked_up() {
+    let machine = both()
+        .with("IRON_MQ_HOST", "env.example")
+        .with("IRON_MQ_PORT", "1234")
+        .with("IRON_MQ_SCHEME", "http");
+    for (url, expected_token, expected) in [
+        ("ironmq://", "t", "http://env.example:1234/3/projects/p"),
+        ("ironmq:///mine", "t", "http://env.example:1234/3/projects/mine"),
+        ("ironmq://mine@", "mine", "http://env.example:1234/3/projects/p"),
+        ("ironmq+http://", "t", "http://env.example:1234/3/projects/p"),
+        // A named server brings its own scheme and port.
+        ("ironmq://mine.example", "t", "https://mine.example/3/projects/p"),
+        ("ironmq://mine.example:99/a/b", "t", "https://mine.example:99/a/3/projects/b"),
+    ] {
+        let (address, token) = ironmq(machine.resolve(Config::builder().queue_url(url)).unwrap());
+        assert_eq!(
+            (address.to_string().as_str(), token.expose()),
+            (expected, expected_token),
+            "{url}"
+        );
+    }
+}
+
+#[test]
+fn one_part_without_the_other_is_told() {
+    for (machine, expected) in [
+        (machine().with("IRON_MQ_TOKEN", "t"), ConfigError::NoProject),
+        (machine().with("IRONMQ_PROJECT", "p"), ConfigError::NoToken),
+        (machine().with("IVY_QUEUE_URL", "ironmq://"), ConfigError::NoToken),
+        (machine().with("IVY_QUEUE_URL", "ironmq://h/p"), ConfigError::NoToken),
+        (machine().with("IVY_QUEUE_URL", "ironmq://t@h"), ConfigError::NoProject),
+    ] {
+        assert_eq!(machine.error(), expected, "{machine:?}");
+        assert!(expected.to_string().contains("IRON_MQ_"), "{expected}");
+    }
+}
+
+#[test]
+fn a_token_may_end_in_one_line_break_and_hold_nothing_invisible() {
+    let token = |text: &str| both().with("IRON_MQ_TOKEN", text);
+    for text in ["abc", "abc\n", "abc\r\n"] {
+        assert_eq!(token(text).project().1.expose(), "abc");
+    }
+    let long = "x".repeat(10 * 1024);
+    for text in ["", " ", "a b", "a\r\nX-Evil: 1", "a\n\n", "t\u{f6}ken", "a\0", long.as_str()] {
+        let origin = Origin::Variable("IRON_MQ_TOKEN");
+        let error = BadToken { len: text.len() };
+        assert_eq!(token(text).error(), ConfigError::BadToken { origin, error }, "{text:?}");
+    }
+}
+
+#[test]
+fn a_bad_part_is_an_error_that_names_its_place_and_not_passed_over() {
+    let in_file = |key| Origin::File { path: "./iron.json", key };
+    let host = InvalidAddress::Host;
+    let cases = [
+        (
+            both().with("IRON_MQ_HOST", ""),
+            ConfigError::BadAddress { origin: Origin::Variable("IRON_MQ_HOST"), error: host },
+        ),
+        (
+            both().with("IRON_HOST", "https://mq.example"),
+            ConfigError::BadAddress { origin: Origin::Variable("IRON_HOST"), error: host },
+        ),
+        (
+            both().with("IRON_MQ_PROJECT_ID", ""),
+            ConfigError::BadAddress {
+                origin: Origin::Variable("IRON_MQ_PROJECT_ID"),
+                error: InvalidAddress::Project,
+            },
+        ),
+        (
+            both().with("IRON_MQ_SCHEME", "ftp"),
+            ConfigError::BadValue {
+                origin: Origin::Variable("IRON_MQ_SCHEME"),
+                expected: "http or https",
+            },
+        ),
+        (
+            machine().with_file("./iron.json", r#"{"token":["t"]}"#),
+            ConfigError::BadValue { origin: in_file("token"), expected: "a text or number" },
+        ),
+        (
+            machine().with_file("./iron.json", r#"{"iron_mq":{"token":"a b"}}"#),
+            ConfigError::BadToken { origin: in_file("token"), error: BadToken { len: 3 } },
+        ),
+        (
+            both().with_file("./iron.json", r#"{"port":80.5}"#),
+            ConfigError::BadValue { origin: in_file("port"), expected: "a port, 1 to 65535" },
+        ),
+    ];
+    for (machine, expected) in cases {
+        assert_eq!(machine.error(), expected, "{machine:?}");
+    }
+    let error = both().with_file("./iron.json", r#"{"port":0}"#).error();
+    assert_eq!(error.to_string(), "\"port\" in ./iron.json: it must be a port, 1 to 65535");
+}
+
+#[test]
+fn a_file_that_is_no_json_object_is_told_by_its_path() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for content in ["", "null", "[]", "token: t", "{\"token\":\"t\"", "\u{feff}{}", &deep] {
+        let error = both().with_file("./iron.json", content).error();
+        assert!(error.to_string().starts_with("./iron.json: "), "{error}");
+    }
+    let error =
+        machine().with("HOME", "/root").with_file("/root/.iron.json", r#"{"iron_mq":1}"#).error();
+    assert!(error.to_string().starts_with("~/.iron.json: "), "{error}");
+}
+
+#[test]
+fn a_complete_url_needs_no_file() {
+    let machine = machine().with_file("./iron.json", "broken");
+    assert!(machine.resolve(Config::builder().queue_url("ironmq://t@h/p")).is_ok());
+}

@@ -1,0 +1,12 @@
+//! Configuration: where each part comes from, what is refused, and that no secret is shown.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod generated;
+mod iron;
+mod notifier;
+mod numbers;
+mod password;
+mod queue_urls;
+mod secrets;
+mod support;

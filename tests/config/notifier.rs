@@ -1,0 +1,149 @@
+//! Notifiers: their URLs, and where they are looked up.
+
+use ivy_proto::config::{Config, ConfigError, NotifierConfig, Origin, RedisAddress, UrlProblem};
+use ivy_proto::{ChannelName, InvalidName, Secret};
+
+use crate::support::*;
+
+fn redis(url: &str) -> RedisAddress {
+    match NotifierConfig::parse(url) {
+        Ok(NotifierConfig::Redis(redis)) => redis,
+        other => panic!("{url}: {other:?}"),
+    }
+}
+
+fn on_ironmq() -> Machine {
+    machine().with("IVY_QUEUE_URL", "ironmq://t@h/p")
+}
+
+#[test]
+fn a_redis_url_names_server_user_and_database() {
+    let expected = RedisAddress {
+        tls: true,
+        host: "redis.example".to_owned(),
+        port: 6380,
+        user: Some("ada".to_owned()),
+        password: Some(Secret::new("pw")),
+        database: Some(3),
+    };
+    assert_eq!(redis("rediss://ada:pw@redis.example:6380/3"), expected);
+    let least = redis("redis://localhost");
+    assert_eq!((least.tls, least.port, least.database), (false, 6379, None));
+    assert_eq!((least.user, least.password), (None, None));
+    assert_eq!(redis("redis://[::1]:1/").host, "[::1]");
+}
+
+#[test]
+fn passwords_are_read_right_or_refused() {
+    for (url, password) in [
+        ("redis://:p%40ss:w@host", "p@ss:w"),
+        ("redis://:p@ss@host", "p@ss"),
+        ("redis://u:%23%2F%3F%25@host", "#/?%"),
+        ("redis://u::@host", ":"),
+        ("redis://u:p\u{e4}ss@host", "p\u{e4}ss"),
+    ] {
+        assert_eq!(redis(url).password.unwrap().expose(), password, "{url}");
+        assert_eq!(redis(url).host, "host", "{url}");
+    }
+    for (url, expected) in [
+        ("redis://:p/ss@host", UrlProblem::MisplacedAt),
+        ("redis://:p?ss@host", UrlProblem::MisplacedAt),
+        ("redis://:p#ss@host", UrlProblem::MisplacedAt),
+        ("redis://:100%@host", UrlProblem::Escape),
+        ("redis://:@host", UrlProblem::Credentials),
+        ("redis://user:@host", UrlProblem::Credentials),
+        ("redis://secret@host", UrlProblem::Credentials),
+        ("redis://@host", UrlProblem::Credentials),
+    ] {
+        assert_eq!(NotifierConfig::parse(url).unwrap_err().problem(), expected, "{url}");
+    }
+}
+
+#[test]
+fn what_is_no_url_of_a_notifier_is_refused() {
+    let accepted = "redis://, rediss://, memory://";
+    for (url, expected) in [
+        ("", UrlProblem::Empty),
+        ("localhost:6379", UrlProblem::NoScheme { accepted }),
+        ("redis:localhost", UrlProblem::NoScheme { accepted }),
+        ("file:///tmp/redis.sock", UrlProblem::UnknownScheme { accepted }),
+        ("ironmq://t@h/p", UrlProblem::UnknownScheme { accepted }),
+        ("redis://", UrlProblem::NoHost),
+        ("redis:///0", UrlProblem::NoHost),
+        ("redis://h:0", UrlProblem::Port),
+        ("redis://h:70000", UrlProblem::Port),
+        ("redis://h h", UrlProblem::Space),
+        ("redis://h/one", UrlProblem::Database),
+        ("redis://h/-1", UrlProblem::Database),
+        ("redis://h/+1", UrlProblem::Database),
+        ("redis://h/0/1", UrlProblem::Database),
+        ("redis://h/0/", UrlProblem::Database),
+        ("redis://h/99999999999", UrlProblem::Database),
+        ("redis://h?db=1", UrlProblem::Query),
+        ("redis://h#1", UrlProblem::Fragment),
+        ("memory://x", UrlProblem::NotBare),
+    ] {
+        assert_eq!(NotifierConfig::parse(url).unwrap_err().problem(), expected, "{url:?}");
+    }
+}
+
+#[test]
+fn the_notifier_is_looked_up_in_order() {
+    let notifier = |machine: &Machine| machine.config().unwrap().notifier;
+    let host = |machine: &Machine| match notifier(machine) {
+        Some(NotifierConfig::Redis(redis)) => redis.host,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(notifier(&on_ironmq()), None);
+    let in_memory = machine().with("IVY_QUEUE_URL", "memory://");
+    assert_eq!(notifier(&in_memory), Some(NotifierConfig::Memory));
+    let original = on_ironmq().with("REDIS_URL", "redis://original");
+    assert_eq!(host(&original), "original");
+    assert_eq!(host(&in_memory.with("REDIS_URL", "redis://original")), "original");
+    let ours = original.with("IVY_NOTIFIER_URL", "redis://ours");
+    assert_eq!(host(&ours), "ours");
+    let given = ours.resolve(Config::builder().notifier_url("memory://")).unwrap();
+    assert_eq!(given.notifier, Some(NotifierConfig::Memory));
+    let given = ours.resolve(Config::builder().notifier(NotifierConfig::Memory)).unwrap();
+    assert_eq!(given.notifier, Some(NotifierConfig::Memory));
+}
+
+#[test]
+fn a_bad_url_is_not_passed_over() {
+    let machine = on_ironmq().with("IVY_NOTIFIER_URL", "").with("REDIS_URL", "redis://h");
+    let ConfigError::BadUrl { origin, error } = machine.error() else { panic!("another error") };
+    assert_eq!(
+        (origin, error.problem()),
+        (Origin::Variable("IVY_NOTIFIER_URL"), UrlProblem::Empty)
+    );
+}
+
+#[test]
+fn the_database_of_the_original_counts_where_the_url_names_none() {
+    let database = |url: &str| {
+        let machine = on_ironmq().with("REDIS_URL", url).with("REDIS_DATABASE", "2");
+        match machine.config().unwrap().notifier {
+            Some(NotifierConfig::Redis(redis)) => redis.database,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(database("redis://h"), Some(2));
+    assert_eq!(database("redis://h/1"), Some(1));
+}
+
+#[test]
+fn the_channel_is_the_originals_unless_another_is_named() {
+    let channel = |machine: &Machine| machine.config().unwrap().channel.as_str().to_owned();
+    assert_eq!(channel(&on_ironmq()), "ivy-notifier");
+    let named = on_ironmq().with("IVY_NOTIFICATION_CHANNEL_NAME", "mine");
+    assert_eq!(channel(&named), "mine");
+    let given = ChannelName::new("given").unwrap();
+    let config = named.resolve(Config::builder().channel(given.clone())).unwrap();
+    assert_eq!(config.channel, given);
+    let error = on_ironmq().with("IVY_NOTIFICATION_CHANNEL_NAME", "").error();
+    let origin = Origin::Variable("IVY_NOTIFICATION_CHANNEL_NAME");
+    assert_eq!(error, ConfigError::BadChannel { origin, error: InvalidName::Empty });
+    for name in ["a\0b", "a\r\nb"] {
+        assert!(on_ironmq().with("IVY_NOTIFICATION_CHANNEL_NAME", name).config().is_err());
+    }
+}

@@ -1,0 +1,50 @@
+//! Numbers in variables: digits only, since a typing error must not become another number.
+
+use ivy_proto::config::{ConfigError, Origin};
+
+use crate::support::*;
+
+const NO_NUMBERS: &[&str] = &[
+    "",
+    " ",
+    "abc",
+    "-1",
+    "+1",
+    "1e3",
+    "0x10",
+    "10s",
+    " 10",
+    "10 ",
+    "1.5",
+    "1_000",
+    "\u{0661}",
+    "99999999999999999999",
+    "NaN",
+];
+
+fn refused(name: &'static str, machine: &Machine) {
+    match machine.error() {
+        ConfigError::BadValue { origin, .. } => assert_eq!(origin, Origin::Variable(name)),
+        other => panic!("{machine:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_port_is_a_number_in_digits() {
+    let machine = || machine().with("IRON_TOKEN", "t").with("IRON_PROJECT_ID", "p");
+    for name in ["IRON_MQ_PORT", "IRON_PORT"] {
+        for text in NO_NUMBERS.iter().chain(&["0", "65536"]) {
+            refused(name, &machine().with(name, text));
+        }
+        assert_eq!(machine().with(name, "65535").project().0.port(), 65535);
+    }
+}
+
+#[test]
+fn a_database_is_a_number_in_digits() {
+    let machine = || machine().with("IVY_QUEUE_URL", "memory://").with("REDIS_URL", "redis://h");
+    for text in NO_NUMBERS {
+        refused("REDIS_DATABASE", &machine().with("REDIS_DATABASE", text));
+    }
+    assert!(machine().with("REDIS_DATABASE", "0").config().is_ok());
+}

@@ -1,0 +1,51 @@
+//! The encryption password.
+
+use ivy_proto::Secret;
+use ivy_proto::config::{Config, ConfigError, Origin, Warning};
+
+use crate::support::*;
+
+const NAME: &str = "MESSAGES_ENCRYPTION_KEY";
+
+fn on_ironmq() -> Machine {
+    machine().with("IVY_QUEUE_URL", "ironmq://t@h/p")
+}
+
+#[test]
+fn a_given_password_wins_over_the_variable() {
+    assert_eq!(on_ironmq().config().unwrap().encryption_password, None);
+    let machine = on_ironmq().with(NAME, "variable");
+    assert_eq!(machine.config().unwrap().encryption_password, Some(Secret::new("variable")));
+    let builder = Config::builder().encryption_password(Secret::new("given"));
+    let config = machine.resolve(builder).unwrap();
+    assert_eq!(config.encryption_password, Some(Secret::new("given")));
+}
+
+#[test]
+fn a_password_counts_as_it_is_written() {
+    for text in [" x ", "x\n", "\u{e4}"] {
+        let config = on_ironmq().with(NAME, text).config().unwrap();
+        assert_eq!(config.encryption_password, Some(Secret::new(text)));
+        assert_eq!(config.warnings, []);
+    }
+}
+
+#[test]
+fn a_blank_password_does_not_silently_send_in_the_clear() {
+    for text in ["", " ", "\n", "\t \r\n", "\u{a0}"] {
+        let origin = Origin::Variable(NAME);
+        assert_eq!(on_ironmq().with(NAME, text).error(), ConfigError::BlankPassword { origin });
+        let given = Config::builder().encryption_password(Secret::new(text));
+        let origin = Origin::Argument("encryption password");
+        let error = on_ironmq().resolve(given).unwrap_err();
+        assert_eq!(error, ConfigError::BlankPassword { origin });
+    }
+}
+
+#[test]
+fn dubious_uses_of_a_password_are_warned_about() {
+    let config = on_ironmq().with(NAME, "\u{17e}").config().unwrap();
+    assert_eq!(config.warnings, [Warning::LossyPassword]);
+    let config = machine().with("IVY_QUEUE_URL", "memory://").with(NAME, "x").config().unwrap();
+    assert_eq!(config.warnings, [Warning::NeedlessEncryption]);
+}

@@ -1,0 +1,168 @@
+//! URLs of queues.
+
+use ivy_proto::config::{
+    BadUrl, Config, ConfigError, IronMqUrl, Origin, QueueConfig, QueueUrl, UrlProblem, Warning,
+};
+use ivy_proto::queue::ironmq::{Address, BadToken, InvalidAddress, Scheme, Token};
+
+use crate::support::*;
+
+fn problem(url: &str) -> UrlProblem {
+    QueueUrl::parse(url).unwrap_err().problem()
+}
+
+fn parsed(url: &str) -> IronMqUrl {
+    match QueueUrl::parse(url) {
+        Ok(QueueUrl::IronMq(url)) => url,
+        other => panic!("{url}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_whole_url_says_everything() {
+    let url = parsed("ironmq+http://t%3Ak@mq.example:8080/a%2Fb/c/project");
+    assert_eq!(url.scheme, Scheme::Http);
+    assert_eq!(url.token.unwrap().expose(), "t:k");
+    assert_eq!(url.server, Some(("mq.example".to_owned(), 8080)));
+    let prefix = vec!["a/b".to_owned(), "c".to_owned()];
+    assert_eq!(url.project, Some((prefix, "project".to_owned())));
+}
+
+#[test]
+fn each_part_may_be_left_out() {
+    let nothing = parsed("ironmq://");
+    assert_eq!((nothing.token, nothing.server, nothing.project), (None, None, None));
+    let host = parsed("ironmq://mq.example/");
+    assert_eq!(host.server, Some(("mq.example".to_owned(), 443)));
+    assert_eq!((host.token, host.project), (None, None));
+    let project = parsed("IRONMQ+HTTP:///p");
+    assert_eq!((project.server, project.project), (None, Some((Vec::new(), "p".to_owned()))));
+    assert_eq!(parsed("ironmq://t@").token, Some(Token::new("t").unwrap()));
+}
+
+#[test]
+fn hosts_are_names_or_addresses() {
+    for (url, host, port) in [
+        ("ironmq://t@MQ.Example/p", "mq.example", 443),
+        ("ironmq+http://t@127.0.0.1/p", "127.0.0.1", 80),
+        ("ironmq://t@[::1]/p", "[::1]", 443),
+        ("ironmq://t@[::1]:8080/p", "[::1]", 8080),
+        ("ironmq://t@b\u{fc}cher.example/p", "xn--bcher-kva.example", 443),
+    ] {
+        assert_eq!(parsed(url).server, Some((host.to_owned(), port)), "{url}");
+    }
+}
+
+#[test]
+fn what_is_no_url_of_a_queue_is_refused() {
+    let accepted = "ironmq://, ironmq+http://, memory://";
+    for (url, expected) in [
+        ("", UrlProblem::Empty),
+        ("mq.example", UrlProblem::NoScheme { accepted }),
+        ("://mq.example", UrlProblem::NoScheme { accepted }),
+        ("javascript:alert(1)", UrlProblem::NoScheme { accepted }),
+        ("file:///etc/passwd", UrlProblem::UnknownScheme { accepted }),
+        ("https://mq.example/3/projects/p", UrlProblem::UnknownScheme { accepted }),
+        ("irommq://t@h/p", UrlProblem::UnknownScheme { accepted }),
+        ("amqp://h", UrlProblem::UnknownScheme { accepted }),
+        ("redis://localhost", UrlProblem::NotBuiltIn),
+        ("rediss://:secret@localhost/1", UrlProblem::NotBuiltIn),
+        ("ironmq://t@h /p", UrlProblem::Space),
+        ("ironmq://t@h/p\n", UrlProblem::Space),
+        ("ironmq://t@h/p\u{0}", UrlProblem::Space),
+        ("ironmq://t@h:0/p", UrlProblem::Port),
+        ("ironmq://t@h:70000/p", UrlProblem::Port),
+        ("ironmq://t@h:/p", UrlProblem::Port),
+        ("ironmq://t@h:+1/p", UrlProblem::Port),
+        ("ironmq://t@h:8o/p", UrlProblem::Port),
+        ("ironmq://t@:80/p", UrlProblem::Address(InvalidAddress::Host)),
+        ("ironmq://t@[::1/p", UrlProblem::Address(InvalidAddress::Host)),
+        ("ironmq://t@a%20b/p", UrlProblem::Address(InvalidAddress::Host)),
+        ("ironmq://t@a\"b/p", UrlProblem::Address(InvalidAddress::Host)),
+        ("ironmq://t@h/p/", UrlProblem::Address(InvalidAddress::Project)),
+        ("ironmq://t@h//p", UrlProblem::Address(InvalidAddress::Prefix)),
+        ("ironmq://t@h/p%00", UrlProblem::Address(InvalidAddress::Project)),
+        ("ironmq://t@h/%zz", UrlProblem::Escape),
+        ("ironmq://t%ff@h/p", UrlProblem::Escape),
+        ("ironmq://t@h/p?wait=30", UrlProblem::Query),
+        ("ironmq://t@h/p?", UrlProblem::Query),
+        ("ironmq://t@h/p#x", UrlProblem::Fragment),
+        ("ironmq://t/k@h/p", UrlProblem::MisplacedAt),
+        ("ironmq://t?k@h/p", UrlProblem::MisplacedAt),
+        ("ironmq://project:token@h/q", UrlProblem::ColonInToken),
+        ("ironmq://@h/p", UrlProblem::Token(BadToken { len: 0 })),
+        ("ironmq://t%0d%0aX@h/p", UrlProblem::Token(BadToken { len: 4 })),
+        ("memory://queue", UrlProblem::NotBare),
+        ("memory:///", UrlProblem::NotBare),
+        ("memory://u@", UrlProblem::NotBare),
+    ] {
+        assert_eq!(problem(url), expected, "{url:?}");
+    }
+}
+
+#[test]
+fn an_unknown_scheme_is_answered_with_the_known_ones() {
+    let text = QueueUrl::parse("irommq://t@h/p").unwrap_err().to_string();
+    assert!(text.contains("ironmq://, ironmq+http://, memory://"), "{text}");
+}
+
+#[test]
+fn a_given_url_wins_over_the_environment() {
+    let machine = machine().with("IVY_QUEUE_URL", "ironmq://t@h/p");
+    let config = machine.resolve(Config::builder().queue_url("memory://")).unwrap();
+    assert_eq!(config.queue, QueueConfig::Memory);
+    let given = QueueConfig::IronMq {
+        address: Address::new(Scheme::Https, "mine.example", "p").unwrap(),
+        token: Token::new("t").unwrap(),
+    };
+    let config = machine.resolve(Config::builder().queue(given.clone())).unwrap();
+    assert_eq!(config.queue, given);
+    let (address, token) = machine.project();
+    assert_eq!((address.host().as_str(), token.expose()), ("h", "t"));
+}
+
+#[test]
+fn an_error_names_the_place_of_the_bad_url() {
+    let in_variable = machine().with("IVY_QUEUE_URL", "").error();
+    assert!(in_variable.to_string().starts_with("IVY_QUEUE_URL: "), "{in_variable}");
+    let given = machine().resolve(Config::builder().queue_url("nonsense")).unwrap_err();
+    let ConfigError::BadUrl { origin, error } = &given else { panic!("{given:?}") };
+    assert_eq!(*origin, Origin::Argument("queue URL"));
+    assert!(matches!(error.problem(), UrlProblem::NoScheme { .. }));
+}
+
+#[test]
+fn without_any_queue_the_error_says_what_to_set() {
+    let error = machine().error();
+    assert_eq!(error, ConfigError::NoQueue);
+    for hint in ["IVY_QUEUE_URL", "ironmq://", "memory://", "IRON_MQ_TOKEN", "IRON_MQ_PROJECT_ID"] {
+        assert!(error.to_string().contains(hint), "{error}");
+    }
+}
+
+#[test]
+fn plain_http_to_another_machine_is_warned_about() {
+    let host = |host: &str| Warning::PlainHttp { host: host.to_owned() };
+    for (url, expected) in [
+        ("ironmq+http://t@mq.example/p", vec![host("mq.example")]),
+        ("ironmq+http://t@192.168.0.1:8080/p", vec![host("192.168.0.1")]),
+        ("ironmq+http://t@localhost:8080/p", Vec::new()),
+        ("ironmq+http://t@127.0.0.1/p", Vec::new()),
+        ("ironmq+http://t@[::1]/p", Vec::new()),
+        ("ironmq://t@mq.example/p", Vec::new()),
+        ("memory://", Vec::new()),
+    ] {
+        let config = machine().with("IVY_QUEUE_URL", url).config().unwrap();
+        assert_eq!(config.warnings, expected, "{url}");
+    }
+}
+
+#[test]
+fn control_characters_in_a_url_cannot_forge_a_log_line() {
+    let error: BadUrl = QueueUrl::parse("ironmq://t@h/p\n[ERROR] forged\u{1b}[31m").unwrap_err();
+    let text = error.to_string();
+    assert!(!text.contains('\n') && !text.contains('\u{1b}'), "{text:?}");
+    let text =
+        QueueUrl::parse(&format!("ironmq://h/{}", "x".repeat(1 << 20))).unwrap_err().to_string();
+    assert!(text.len() < 600, "{} bytes", text.len());
+}

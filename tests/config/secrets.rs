@@ -1,0 +1,112 @@
+//! No token and no password is seen in anything that is printed.
+
+use std::fmt::{Debug, Display};
+
+use ivy_proto::Secret;
+use ivy_proto::config::{Config, NotifierConfig, QueueUrl};
+use ivy_proto::queue::ironmq::{IronMq, Token};
+
+use crate::support::*;
+
+const MARKER: &str = "MarkerSecret9Xq";
+
+fn assert_hidden(shown: &str) {
+    assert!(!shown.contains("MarkerSecret"), "{shown}");
+}
+
+fn hidden<T: Debug>(value: &T) {
+    assert_hidden(&format!("{value:?} {value:#?}"));
+}
+
+/// Neither the error nor what caused it.
+fn hidden_error<E: std::error::Error + Display>(error: &E) {
+    hidden(error);
+    assert_hidden(&error.to_string());
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        assert_hidden(&format!("{error} {error:?}"));
+        cause = error.source();
+    }
+}
+
+#[test]
+fn a_configuration_hides_its_secrets() {
+    let builder = Config::builder()
+        .queue_url(format!("ironmq+http://{MARKER}@mq.example/p"))
+        .notifier_url(format!("redis://u:{MARKER}@redis.example/0"))
+        .encryption_password(Secret::new(MARKER));
+    hidden(&builder);
+    let config = machine().resolve(builder).unwrap();
+    hidden(&config);
+    for warning in &config.warnings {
+        assert_hidden(&warning.to_string());
+    }
+    let (address, token) = ironmq(config);
+    assert_hidden(&format!("{address} {address:?}"));
+    hidden(&IronMq::new(&address, token));
+}
+
+#[test]
+fn parsed_urls_hide_their_secrets_unless_they_are_exposed() {
+    let queue = format!("ironmq://{MARKER}@mq.example/p");
+    hidden(&QueueUrl::parse(&queue).unwrap());
+    assert_eq!(QueueUrl::parse(&queue).unwrap().expose(), queue);
+    let notifier = format!("rediss://u:{MARKER}@redis.example/1");
+    hidden(&NotifierConfig::parse(&notifier).unwrap());
+    assert_eq!(NotifierConfig::parse(&notifier).unwrap().expose(), notifier);
+}
+
+#[test]
+fn errors_about_bad_urls_hide_the_secrets_in_them() {
+    for before in ["", "u:", "u:a@", ":"] {
+        for after in [
+            "@h:0/p", "@h/p?x", "@h/p#x", "@h h", "/x@h", "?x@h", "#x@h", "%zz@h", "@[::1", "@",
+            " @h/p", "\n@h/p",
+        ] {
+            for scheme in ["ironmq://", "redis://", "rediss://", "memory://", "nonsense://", ""] {
+                let url = format!("{scheme}{before}{MARKER}{after}");
+                if let Err(error) = QueueUrl::parse(&url) {
+                    hidden_error(&error);
+                }
+                if let Err(error) = NotifierConfig::parse(&url) {
+                    hidden_error(&error);
+                }
+            }
+        }
+    }
+    for url in [
+        format!("redis://h?password={MARKER}"),
+        format!("ironmq://h/p#{MARKER}"),
+        format!("redis://user:{MARKER}"),
+        format!("redis://:{MARKER}"),
+        MARKER.to_owned(),
+    ] {
+        hidden_error(&QueueUrl::parse(&url).unwrap_err());
+        hidden_error(&NotifierConfig::parse(&url).unwrap_err());
+    }
+}
+
+#[test]
+fn errors_about_bad_values_hide_them() {
+    let bad = format!("{MARKER} with a space");
+    hidden_error(&Token::new(&bad).unwrap_err());
+    let both = || machine().with("IRON_TOKEN", "t").with("IRON_PROJECT_ID", "p");
+    for machine in [
+        both().with("IRON_MQ_TOKEN", &bad),
+        both().with("IRON_MQ_HOST", &bad),
+        both().with("IRON_MQ_PORT", &bad),
+        both().with("IRON_MQ_SCHEME", &bad),
+        both().with("IRON_MQ_PROJECT_ID", &format!("{MARKER}\n")),
+        both().with("REDIS_URL", &bad),
+        both().with("REDIS_URL", "redis://h").with("REDIS_DATABASE", &bad),
+        both().with("IVY_NOTIFICATION_CHANNEL_NAME", &format!("{MARKER}\n")),
+        both().with_file("./iron.json", &format!(r#"{{"token":"{MARKER}""#)),
+        machine().with_file("./iron.json", &format!(r#"{{"token":["{MARKER}"]}}"#)),
+        machine().with_file("./iron.json", &format!(r#"{{"iron_mq":"{MARKER}"}}"#)),
+        machine().with_file("./iron.json", &format!(r#"{{"token":"{MARKER} x"}}"#)),
+        machine().with("IRON_MQ_TOKEN", MARKER),
+        machine().with("IVY_QUEUE_URL", &format!("ironmq://{MARKER}@h")),
+    ] {
+        hidden_error(&machine.error());
+    }
+}

@@ -1,0 +1,57 @@
+//! Environments of tables.
+
+use ivy_proto::config::{Config, ConfigBuilder, ConfigError, Environment, QueueConfig};
+use ivy_proto::queue::ironmq::{Address, Token};
+
+/// Variables and files by name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Machine {
+    variables: Vec<(String, String)>,
+    files: Vec<(String, String)>,
+}
+
+impl Machine {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn with_file(mut self, path: &str, content: &str) -> Self {
+        self.files.push((path.to_owned(), content.to_owned()));
+        self
+    }
+
+    pub(crate) fn resolve(&self, builder: ConfigBuilder) -> Result<Config, ConfigError> {
+        let find = |table: &[(String, String)], name: &str| {
+            table.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        };
+        let variable = |name: &str| find(&self.variables, name);
+        let file = |path: &str| find(&self.files, path).map(String::into_bytes);
+        builder.resolve(&Environment::new(&variable, &file))
+    }
+
+    /// The configuration of a program that gives nothing itself.
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        self.resolve(Config::builder())
+    }
+
+    /// The IronMQ project that is configured.
+    pub(crate) fn project(&self) -> (Address, Token) {
+        ironmq(self.config().unwrap())
+    }
+
+    pub(crate) fn error(&self) -> ConfigError {
+        self.config().unwrap_err()
+    }
+}
+
+pub(crate) fn machine() -> Machine {
+    Machine::default()
+}
+
+pub(crate) fn ironmq(config: Config) -> (Address, Token) {
+    match config.queue {
+        QueueConfig::IronMq { address, token } => (address, token),
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,107 @@
+//! Recorded answers, cut and damaged: never a success that was not proved, and no crash.
+
+use ivy_proto::Rng;
+use ivy_proto::queue::{Effect, QueueOp, QueueReply};
+
+use crate::recorded::{self, Recorded};
+use crate::support::*;
+
+/// How often each answer is hurt.
+const POINTS: usize = 20;
+
+/// The recorded answers as they are, spread over lines, and with something unknown in front.
+fn answers() -> Vec<Recorded> {
+    let mut answers = Vec::new();
+    for recorded in recorded::all() {
+        let value: serde_json::Value = serde_json::from_str(&recorded.body).unwrap();
+        let pretty = serde_json::to_string_pretty(&value).unwrap();
+        let unknown = recorded.body.replacen('{', r#"{"unknown":[{"x":"\"}"},1e9],"#, 1);
+        for body in [pretty, unknown] {
+            let (op, reply) = (recorded.op.clone(), recorded.reply.clone());
+            answers.push(Recorded { op, status: recorded.status, body, reply });
+        }
+        answers.push(recorded);
+    }
+    answers
+}
+
+/// A number below `limit`.
+fn below(rng: &mut Rng, limit: usize) -> usize {
+    let largest = u64::try_from(limit - 1).unwrap();
+    usize::try_from(rng.up_to(largest)).unwrap()
+}
+
+#[test]
+fn there_are_fifty_answers_to_hurt() {
+    assert!(answers().len() >= 50);
+}
+
+#[test]
+fn a_cut_answer_is_never_a_success() {
+    let mut rng = Rng::from_number(13);
+    for Recorded { op, status, body, .. } in answers() {
+        for _ in 0..POINTS {
+            let cut = &body.as_bytes()[..below(&mut rng, body.len())];
+            let fault = dialect().decode(&op, answer(status, cut.to_vec())).unwrap_err();
+            assert_eq!(fault.effect(), Effect::Unknown, "{op:?}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_answer_proves_nothing_that_it_does_not_show() {
+    let mut rng = Rng::from_number(14);
+    for Recorded { op, status, body, .. } in answers() {
+        for _ in 0..POINTS {
+            let mut bytes = body.clone().into_bytes();
+            let at = below(&mut rng, bytes.len());
+            let byte = u8::try_from(below(&mut rng, 256)).unwrap();
+            match below(&mut rng, 4) {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                2 => drop(bytes.remove(at)),
+                _ => bytes.extend_from_within(at..),
+            }
+            if let Ok(reply) = dialect().decode(&op, answer(status, bytes)) {
+                assert_proved(&op, &reply);
+            }
+        }
+    }
+}
+
+/// A success of an operation that needs something to go on with holds it.
+pub(crate) fn assert_proved(op: &QueueOp, reply: &QueueReply) {
+    match (op, reply) {
+        (QueueOp::Post { messages, .. }, QueueReply::Posted(ids)) => {
+            assert_eq!(ids.len(), messages.items().len());
+            assert!(ids.iter().all(|id| !id.as_str().is_empty()));
+        }
+        (QueueOp::Reserve { .. }, QueueReply::Reserved(reserved)) => {
+            let receipts = reserved.messages.iter().map(|message| &message.receipt);
+            for receipt in receipts {
+                assert!(!receipt.message.as_str().is_empty());
+                assert!(!receipt.reservation.as_str().is_empty());
+            }
+        }
+        (QueueOp::Get { message, .. }, QueueReply::Message(found)) => {
+            assert_eq!(*message, found.id)
+        }
+        (QueueOp::Touch { receipt, .. }, QueueReply::Touched(renewed)) => {
+            assert_eq!(receipt.message, renewed.message);
+            assert!(!renewed.reservation.as_str().is_empty());
+        }
+        (
+            QueueOp::GetQueue { queue }
+            | QueueOp::CreateQueue { queue, .. }
+            | QueueOp::UpdateQueue { queue, .. },
+            QueueReply::Queue(info),
+        ) => assert_eq!(*queue, info.name),
+        (QueueOp::Peek { .. }, QueueReply::Peeked(_))
+        | (QueueOp::Delete { .. } | QueueOp::DeleteMany { .. }, QueueReply::Deleted)
+        | (QueueOp::Release { .. }, QueueReply::Released)
+        | (QueueOp::Clear { .. }, QueueReply::Cleared)
+        | (QueueOp::DeleteQueue { .. }, QueueReply::QueueDeleted)
+        | (QueueOp::ListQueues { .. }, QueueReply::Queues(_)) => {}
+        _ => panic!("{reply:?} is no answer to {op:?}"),
+    }
+}

@@ -1,0 +1,213 @@
+//! Answers of another shape than the protocol's, though the status says success.
+
+use ivy_proto::queue::{Effect, FaultKind, QueueReply, Reserved};
+
+use crate::support::*;
+
+/// What a server, a proxy or a stranger may answer in the place of JSON that was expected.
+const STRANGE: &[&str] = &[
+    "",
+    " ",
+    "null",
+    "[]",
+    "5",
+    "\"x\"",
+    "true",
+    "{",
+    "{}{}",
+    "\u{feff}{}",
+    "{'messages':[]}",
+    "<!doctype html><html><body>Please log in</body></html>",
+    "HTTP/1.1 200 OK\r\n\r\n{}",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "\u{15}\u{3}\u{1}\0\u{2}\u{2}(",
+    "{\"msg\":\"a\",\"msg\":\"b\"}",
+];
+
+#[test]
+fn what_is_not_a_json_object_is_no_answer() {
+    for op in all_ops() {
+        for body in STRANGE {
+            let fault = fault(&op, 200, body);
+            assert_eq!(fault.kind(), FaultKind::BadResponse, "{op:?}: {body:?}");
+            assert_eq!(fault.status(), Some(200));
+            assert_eq!(fault.effect(), Effect::Unknown);
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_no_answer() {
+    for op in all_ops() {
+        let body = b"{\"msg\":\"\xff\",\"messages\":[]}".to_vec();
+        let fault = dialect().decode(&op, answer(200, body)).unwrap_err();
+        assert_eq!(fault.kind(), FaultKind::BadResponse);
+    }
+}
+
+#[test]
+fn a_login_page_is_told_by_its_type_and_never_repeated() {
+    let page = "<html>LOGIN-PAGE</html>";
+    let headers = [("content-type", "text/html; charset=utf-8")];
+    let fault = dialect().decode(&reserve(1), answer_with(200, &headers, page)).unwrap_err();
+    let said = format!("{fault} {fault:?}");
+    assert!(said.contains("text/html") && said.contains("200"), "{said}");
+    assert!(!said.contains("LOGIN-PAGE"), "{said}");
+}
+
+#[test]
+fn json_under_another_content_type_is_accepted() {
+    for headers in [&[("content-type", "text/plain; charset=utf-8")][..], &[]] {
+        let answer = answer_with(200, headers, r#"{"messages":[]}"#);
+        assert_eq!(
+            dialect().decode(&reserve(1), answer),
+            Ok(QueueReply::Reserved(Reserved::default()))
+        );
+    }
+}
+
+#[test]
+fn an_answer_in_an_encoding_that_was_not_asked_for_is_refused() {
+    for (encoding, accepted) in [
+        ("identity", true),
+        ("Identity", true),
+        ("gzip", false),
+        ("br", false),
+        ("identity, gzip", false),
+        ("", false),
+    ] {
+        let answer = answer_with(200, &[("content-encoding", encoding)], r#"{"messages":[]}"#);
+        assert_eq!(dialect().decode(&reserve(1), answer).is_ok(), accepted, "{encoding:?}");
+    }
+}
+
+#[test]
+fn a_server_without_messages_may_leave_them_out_or_write_null() {
+    for body in
+        ["{}", r#"{"messages":null}"#, r#"{"messages":[]}"#, r#"{"messages":null,"msg":"x"}"#]
+    {
+        assert_eq!(reserved(body), Reserved::default(), "{body}");
+        assert_eq!(decode(&peek(), 200, body), Ok(QueueReply::Peeked(Vec::new())), "{body}");
+    }
+}
+
+#[test]
+fn messages_of_another_type_are_no_answer() {
+    for body in [r#"{"messages":{}}"#, r#"{"messages":"none"}"#, r#"{"messages":0}"#] {
+        assert_eq!(kind(&reserve(1), 200, body), FaultKind::BadResponse, "{body}");
+    }
+}
+
+#[test]
+fn an_error_text_under_a_status_of_success_is_no_success() {
+    for op in [
+        post(&["a"]),
+        reserve(1),
+        get(),
+        peek(),
+        touch(),
+        get_queue(),
+        create_queue(),
+        list_queues(),
+    ] {
+        let fault = fault(&op, 200, r#"{"msg":"error"}"#);
+        assert_eq!(fault.kind(), FaultKind::BadResponse, "{op:?}");
+        assert_eq!(fault.effect(), Effect::Unknown, "{op:?}");
+    }
+}
+
+#[test]
+fn nothing_is_believed_done_without_a_word_of_the_server() {
+    for op in [delete(), delete_many(), release(), clear(), delete_queue()] {
+        for body in ["{}", r#"{"msg":null}"#, r#"{"msg":1}"#, r#"{"ok":true}"#] {
+            assert_eq!(kind(&op, 200, body), FaultKind::BadResponse, "{op:?}: {body}");
+        }
+        // The words themselves differ from server to server.
+        assert!(decode(&op, 200, r#"{"msg":"Weg damit"}"#).is_ok());
+    }
+}
+
+#[test]
+fn a_post_is_only_acknowledged_by_one_id_for_each_message() {
+    let op = post(&["a"]);
+    for body in [
+        "{}",
+        r#"{"msg":"Messages put on queue."}"#,
+        r#"{"ids":null,"msg":"Messages put on queue."}"#,
+        r#"{"ids":[]}"#,
+        r#"{"ids":["1","2"]}"#,
+        r#"{"ids":[null]}"#,
+        r#"{"ids":[""]}"#,
+        r#"{"ids":[{}]}"#,
+        r#"{"ids":[["1"]]}"#,
+        r#"{"ids":[-1]}"#,
+        r#"{"ids":[1.5]}"#,
+        r#"{"ids":["\ud800"]}"#,
+        r#"{"ids":["a\r\nb"]}"#,
+        r#"{"ids":"1"}"#,
+        r#"{"ids":{"0":"1"}}"#,
+        r#"{"ids":["1"],"ids":["2"]}"#,
+    ] {
+        for status in [200, 201] {
+            let fault = fault(&op, status, body);
+            assert_eq!(fault.effect(), Effect::Unknown, "{body}");
+        }
+    }
+    assert_eq!(kind(&post(&["a", "b"]), 201, r#"{"ids":["1"]}"#), FaultKind::BadResponse);
+}
+
+#[test]
+fn an_answer_about_something_else_is_not_the_one_that_is_waited_for() {
+    let late = r#"{"message":{"id":"1","body":"x","reserved_count":0}}"#;
+    assert_eq!(kind(&get(), 200, late), FaultKind::BadResponse);
+    let late = r#"{"queue":{"name":"other","size":1}}"#;
+    assert_eq!(kind(&get_queue(), 200, late), FaultKind::BadResponse);
+}
+
+#[test]
+fn a_touch_without_a_new_reservation_is_no_success() {
+    for body in [
+        r#"{"msg":"Touched"}"#,
+        r#"{"reservation_id":"","msg":"Touched"}"#,
+        r#"{"reservation_id":null}"#,
+    ] {
+        assert_eq!(kind(&touch(), 200, body), FaultKind::BadResponse, "{body}");
+    }
+}
+
+#[test]
+fn success_in_other_words_than_the_protocols_is_not_believed() {
+    for status in [100, 202, 203, 204, 206, 299, 600, 999] {
+        for op in all_ops() {
+            let kind = kind(&op, status, r#"{"msg":"Deleted","ids":["1"],"messages":[]}"#);
+            assert_eq!(kind, FaultKind::BadResponse, "{status} {op:?}");
+        }
+    }
+}
+
+#[test]
+fn unknown_fields_of_any_depth_are_skipped() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let body = format!(
+        r#"{{"x":{deep},"messages":[{{"y":{deep},"id":"1","reservation_id":"r","body":"b"}}]}}"#
+    );
+    assert_eq!(reserved(&body).messages.len(), 1);
+    let body = format!(r#"{{"x":{deep},"ids":["1"]}}"#);
+    assert!(decode(&post(&["a"]), 201, &body).is_ok());
+}
+
+#[test]
+fn an_answer_of_any_depth_is_refused_without_a_crash() {
+    for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"messages\":", "}]")] {
+        let body = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
+        for op in all_ops() {
+            // An object without any known key is an answer to a reserve, so it may be a success.
+            let _ = decode(&op, 200, &body);
+            let _ = decode(&op, 500, &body);
+        }
+        assert!(decode(&delete(), 200, &body).is_err());
+        assert!(decode(&post(&["a"]), 200, &body).is_err());
+    }
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(reserved(&format!(r#"{{"messages":[{deep}]}}"#)).unusable, 1);
+}
