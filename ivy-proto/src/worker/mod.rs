@@ -17,6 +17,72 @@
 //!
 //! A message is deleted only after its handler returned, or after its successor or its dead-letter
 //! copy was accepted. Whatever goes wrong in between, its lease ends and it is delivered again.
+//!
+//! # Driving it
+//!
+//! A worker against the in-memory broker, without any adapter.
+//!
+//! ```
+//! use std::{collections::BTreeMap, time::Duration};
+//!
+//! use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId};
+//! use ivy_proto::queue::{Batch, Body, Capabilities, Fault, NewMessage, QueueOp, QueueReply};
+//! use ivy_proto::task::TaskSettings;
+//! use ivy_proto::wire::{Codec, RawJson};
+//! use ivy_proto::worker::{Input, JobOutcome, Output, Worker, WorkerConfig};
+//! use ivy_proto::{Moment, QueueName, TaskName, WallClock};
+//!
+//! let queue = QueueName::new("math")?;
+//! let config = WorkerConfig::new(Capabilities::ironmq(), Codec::plain())
+//!     .with_task(TaskName::new("math.double")?, TaskSettings::in_queue(queue.clone()));
+//! let mut worker = Worker::new(config, [1; 32], WallClock::default())?;
+//! let mut broker = Broker::new(BrokerConfig::default(), [2; 32]);
+//!
+//! let body = Body::new(r#"{"name":"math.double","options":{},"args":[21]}"#);
+//! let message = NewMessage { body, delay: Duration::ZERO };
+//! let post = QueueOp::Post { queue, messages: Batch::one(message) };
+//! let mut now = Moment::EPOCH;
+//! broker.handle_input(broker::Input::Request(RequestId(0), post.into()), now)?;
+//!
+//! let mut asked = BTreeMap::new();
+//! let mut results = Vec::new();
+//! loop {
+//!     match worker.poll_output() {
+//!         Output::Queue(op, ask) => {
+//!             let id = RequestId(asked.len() as u64 + 1);
+//!             asked.insert(id, op);
+//!             broker.handle_input(broker::Input::Request(id, ask.into()), now)?;
+//!         }
+//!         Output::CancelQueue(op) => {
+//!             let lost = Fault::new(ivy_proto::queue::FaultKind::AnswerLost);
+//!             worker.handle_input(Input::Queue(op, Err(lost)), now)?;
+//!         }
+//!         Output::Run(run) => {
+//!             let (n,): (u64,) = serde_json::from_str(run.args.as_str())?;
+//!             results.push(n * 2);
+//!             let outcome = JobOutcome::Done(RawJson::from_value(&(n * 2))?);
+//!             worker.handle_input(Input::Job(run.job, outcome), now)?;
+//!             worker.handle_input(Input::Drain { limit: Duration::from_secs(5) }, now)?;
+//!         }
+//!         Output::Publish(..) | Output::Cancel(..) | Output::Event(_) => {}
+//!         Output::Finished => break,
+//!         Output::Wait(deadline) => match broker.poll_output() {
+//!             broker::Output::Answer(id, answer) => {
+//!                 let Some(op) = asked.get(&id) else { continue };
+//!                 let answer = answer.map(QueueReply::from).map_err(Fault::from);
+//!                 worker.handle_input(Input::Queue(*op, answer), now)?;
+//!             }
+//!             // Nothing to do: let time pass.
+//!             broker::Output::Wait(_) => {
+//!                 now = deadline.map_or(now, |deadline| deadline.at);
+//!                 worker.handle_input(Input::Tick, now)?;
+//!             }
+//!         },
+//!     }
+//! }
+//! assert_eq!(results, [42]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod acks;
 mod admission;

@@ -9,3 +9,4 @@ mod notices;
 mod polling;
 mod retries;
 mod scenario;
+mod with_broker;

@@ -1,0 +1,294 @@
+//! The worker against the broker, over a network that loses requests and answers, with workers
+//! that crash: nothing is lost, and nothing is deleted that was not done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::scenario::*;
+use crate::broker::{self, Broker, BrokerConfig, Request, RequestId};
+use crate::id::{JobId, OpId};
+use crate::name::QueueName;
+use crate::queue::{Body, Fault, FaultKind, NewMessage, QueueReply};
+use crate::rng::Rng;
+use crate::time::{Moment, WallClock};
+use crate::wire::RawJson;
+use crate::worker::{Input, JobOutcome, Output, Worker};
+
+const TASKS: u64 = 12;
+const SLOTS: usize = 3;
+/// How much of the time is full of faults, and how much without any follows.
+const STORM: Duration = Duration::from_secs(120);
+const CALM: Duration = Duration::from_secs(1_800);
+
+/// What the network and the handlers do, in percent.
+#[derive(Clone, Copy, Debug)]
+struct Weather {
+    lose_request: u64,
+    lose_answer: u64,
+    fail: u64,
+    hang: u64,
+    crash: u64,
+}
+
+fn weather() -> impl Strategy<Value = (u64, Weather)> {
+    let percent = || prop_oneof![Just(0u64), 1u64..40];
+    (any::<u64>(), percent(), percent(), percent(), 0u64..10, 0u64..3).prop_map(
+        |(seed, lose_request, lose_answer, fail, hang, crash)| {
+            (seed, Weather { lose_request, lose_answer, fail, hang, crash })
+        },
+    )
+}
+
+enum Due {
+    Answer(OpId, Result<QueueReply, Fault>),
+    End(JobId, JobOutcome),
+}
+
+struct World {
+    rng: Rng,
+    weather: Weather,
+    now: Moment,
+    broker: Broker,
+    worker: Worker,
+    requests: BTreeMap<RequestId, (OpId, u64)>,
+    requested: u64,
+    /// Which incarnation of the worker runs; answers to an earlier one are for nobody.
+    incarnation: u64,
+    due: BTreeMap<(Moment, u64), (u64, Due)>,
+    sequence: u64,
+    done: BTreeSet<String>,
+    executions: BTreeMap<String, u32>,
+    job_of: BTreeMap<JobId, String>,
+}
+
+impl World {
+    fn new(seed: u64, weather: Weather) -> Self {
+        let mut world = World {
+            rng: Rng::from_number(seed),
+            weather,
+            now: Moment::EPOCH,
+            broker: Broker::new(BrokerConfig::default(), [3; 32]),
+            worker: worker(seed),
+            requests: BTreeMap::new(),
+            requested: 0,
+            incarnation: 0,
+            due: BTreeMap::new(),
+            sequence: 0,
+            done: BTreeSet::new(),
+            executions: BTreeMap::new(),
+            job_of: BTreeMap::new(),
+        };
+        for number in 0..TASKS {
+            let body = format!(
+                "{{\"name\":\"{TASK}\",\"options\":{{\"maxRetries\":3}},\"args\":[\"task{number}\"]}}"
+            );
+            let message = NewMessage { body: Body::new(body), delay: Duration::ZERO };
+            let request = Request::Post { queue: queue(), messages: vec![message] };
+            let id = RequestId(u64::MAX - number);
+            world.broker.handle_input(broker::Input::Request(id, request), world.now).unwrap();
+        }
+        world.feed(Input::Tick);
+        world
+    }
+
+    fn happens(&mut self, percent: u64) -> bool {
+        self.rng.up_to(99) < percent
+    }
+
+    fn later(&mut self, after: Duration, due: Due) {
+        self.sequence += 1;
+        self.due.insert((self.now + after, self.sequence), (self.incarnation, due));
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.worker.handle_input(input, self.now).unwrap();
+        loop {
+            match self.worker.poll_output() {
+                Output::Queue(op, ask) => {
+                    if self.happens(self.weather.lose_request) {
+                        let limit = ask.time_limit();
+                        let lost = Err(Fault::new(FaultKind::AnswerLost));
+                        self.later(limit, Due::Answer(op, lost));
+                        continue;
+                    }
+                    self.requested += 1;
+                    let id = RequestId(self.requested);
+                    self.requests.insert(id, (op, self.incarnation));
+                    let request = broker::Input::Request(id, ask.into());
+                    self.broker.handle_input(request, self.now).unwrap();
+                }
+                Output::Run(run) => {
+                    let name = run.args.as_str().to_owned();
+                    *self.executions.entry(name.clone()).or_default() += 1;
+                    self.job_of.insert(run.job, name);
+                    if self.happens(self.weather.hang) {
+                        continue;
+                    }
+                    let fails = self.happens(self.weather.fail);
+                    let outcome = if fails {
+                        JobOutcome::Failed("no".into())
+                    } else {
+                        JobOutcome::Done(RawJson::parse("1").unwrap())
+                    };
+                    let took = Duration::from_millis(self.rng.up_to(40_000));
+                    self.later(took, Due::End(run.job, outcome));
+                }
+                Output::Cancel(job, _) => {
+                    // A handler that hangs ends only when it is told to.
+                    self.later(Duration::from_millis(1), Due::End(job, JobOutcome::Cancelled));
+                }
+                Output::Publish(op, _) => {
+                    self.worker.handle_input(Input::Published(op, Ok(1)), self.now).unwrap();
+                }
+                Output::Event(_) | Output::CancelQueue(_) | Output::Finished => {}
+                Output::Wait(_) => break,
+            }
+        }
+        self.take_answers();
+    }
+
+    fn take_answers(&mut self) {
+        while let broker::Output::Answer(id, answer) = self.broker.poll_output() {
+            let Some((op, incarnation)) = self.requests.remove(&id) else { continue };
+            if incarnation != self.incarnation {
+                continue;
+            }
+            let mut answer = answer.map(QueueReply::from).map_err(Fault::from);
+            if self.happens(self.weather.lose_answer) {
+                answer = Err(Fault::new(FaultKind::AnswerLost));
+            }
+            let delay = Duration::from_millis(self.rng.up_to(300));
+            self.later(delay, Due::Answer(op, answer));
+        }
+    }
+
+    /// A new worker takes the place of one that has died; its leases end by themselves.
+    fn crash(&mut self) {
+        self.incarnation += 1;
+        self.worker = worker(self.incarnation);
+        self.job_of.clear();
+        self.feed(Input::Tick);
+    }
+
+    fn run_until(&mut self, end: Moment) {
+        while self.now < end {
+            let mut next = end;
+            if let Some(((at, _), _)) = self.due.first_key_value() {
+                next = next.min(*at);
+            }
+            if let Output::Wait(Some(deadline)) = self.worker.poll_output() {
+                next = next.min(deadline.at);
+            }
+            if let broker::Output::Wait(Some(deadline)) = self.broker.poll_output() {
+                next = next.min(deadline.at);
+            }
+            self.now = next;
+            self.broker.handle_input(broker::Input::Tick, self.now).unwrap();
+            self.take_answers();
+            while let Some(entry) = self.due.first_entry()
+                && entry.key().0 <= self.now
+            {
+                let (incarnation, due) = entry.remove();
+                if incarnation == self.incarnation {
+                    self.take(due);
+                }
+            }
+            self.feed(Input::Tick);
+            if self.happens(self.weather.crash) {
+                self.crash();
+            }
+        }
+    }
+
+    fn take(&mut self, due: Due) {
+        match due {
+            Due::Answer(op, answer) => self.feed(Input::Queue(op, answer)),
+            Due::End(job, outcome) => {
+                let Some(name) = self.job_of.remove(&job) else { return };
+                if matches!(outcome, JobOutcome::Done(_)) {
+                    self.done.insert(name);
+                }
+                self.feed(Input::Job(job, outcome));
+            }
+        }
+    }
+
+    fn size(&mut self, queue: QueueName) -> u64 {
+        let id = RequestId(0);
+        let ask = broker::Input::Request(id, Request::GetQueue { queue });
+        self.broker.handle_input(ask, self.now).unwrap();
+        loop {
+            match self.broker.poll_output() {
+                broker::Output::Answer(answered, answer) if answered == id => {
+                    let Ok(broker::Answer::Queue(info)) = answer else { return 0 };
+                    return info.size.unwrap();
+                }
+                broker::Output::Answer(..) => {}
+                broker::Output::Wait(_) => unreachable!("a queue's size is told at once"),
+            }
+        }
+    }
+
+    fn dead_names(&mut self) -> Vec<String> {
+        let queue = queue().dead_letters().unwrap();
+        let id = RequestId(0);
+        let ask = broker::Input::Request(id, Request::Peek { queue, count: 100 });
+        self.broker.handle_input(ask, self.now).unwrap();
+        let mut names = Vec::new();
+        while let broker::Output::Answer(answered, answer) = self.broker.poll_output() {
+            if let (true, Ok(broker::Answer::Peeked(views))) = (answered == id, answer) {
+                for view in views {
+                    let letter = crate::wire::DeadLetter::parse(&view.body).unwrap();
+                    let body = crate::wire::Envelope::parse(letter.body.as_str()).unwrap();
+                    names.push(body.args.as_str().to_owned());
+                }
+            }
+        }
+        names
+    }
+}
+
+fn worker(seed: u64) -> Worker {
+    let mut bytes = [5; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let config = config().with_concurrency(SLOTS);
+    Worker::new(config, bytes, WallClock::new(UNIX_AT_START)).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn every_task_is_done_or_put_aside_whatever_the_network_and_the_handlers_do(
+        (seed, weather) in weather(),
+    ) {
+        let mut world = World::new(seed, weather);
+        world.run_until(Moment::EPOCH + STORM);
+        let calm = Weather { lose_request: 0, lose_answer: 0, fail: 0, hang: 0, crash: 0 };
+        world.weather = calm;
+        // Handlers that hang without a time limit would hold their slots for ever.
+        world.crash();
+        world.run_until(Moment::EPOCH + STORM + CALM);
+
+        prop_assert_eq!(world.size(queue()), 0, "the queue is empty in the end");
+        let dead = world.dead_names();
+        for number in 0..TASKS {
+            let name = format!("[\"task{number}\"]");
+            prop_assert!(
+                world.done.contains(&name) || dead.contains(&name),
+                "{name} is neither done nor put aside"
+            );
+        }
+    }
+
+    #[test]
+    fn in_fair_weather_every_task_is_run_exactly_once(seed in any::<u64>()) {
+        let weather = Weather { lose_request: 0, lose_answer: 0, fail: 0, hang: 0, crash: 0 };
+        let mut world = World::new(seed, weather);
+        world.run_until(Moment::EPOCH + CALM);
+        prop_assert_eq!(world.done.len() as u64, TASKS);
+        prop_assert!(world.executions.values().all(|times| *times == 1), "{:?}", world.executions);
+        prop_assert_eq!(world.size(queue()), 0);
+    }
+}
