@@ -71,12 +71,12 @@ impl Broker {
     /// # Errors
     /// [`Misuse::RequestInUse`] if a reserve of the same id is waiting. Nothing was changed.
     pub fn handle_input(&mut self, input: Input, now: Moment) -> Result<(), Misuse> {
-        match &input {
-            Input::Request(id, _) if self.waiting.contains_key(id) => {
-                return Err(Misuse::RequestInUse(*id));
-            }
-            _ => self.catch_up(now),
+        if let Input::Request(id, _) = &input
+            && self.waiting.contains_key(id)
+        {
+            return Err(Misuse::RequestInUse(*id));
         }
+        self.catch_up(now);
         match input {
             Input::Tick => {}
             Input::Request(id, request) => self.request(id, request),

@@ -103,3 +103,32 @@ impl Stored {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_kept_in_few_bytes() {
+        assert!(size_of::<Stored>() <= 72, "{} bytes", size_of::<Stored>());
+    }
+
+    #[test]
+    fn a_number_is_found_again_by_its_id() {
+        let number = Sequence::START.next().next();
+        assert_eq!(number.to_id().as_str(), "1000000000000000002");
+        assert_eq!(Sequence::from_id(&number.to_id()), Some(number));
+    }
+
+    #[test]
+    fn only_the_text_of_a_reservation_itself_is_its_id() {
+        let mut rng = Rng::from_number(1);
+        let (one, other) = (Reservation::random(&mut rng), Reservation::random(&mut rng));
+        assert!(one.is(&one.to_id()));
+        assert!(!one.is(&other.to_id()));
+        let low = Reservation([0; 16]);
+        for strange in ["0", "", &format!("+{}", "0".repeat(31)), &"0".repeat(33)] {
+            assert!(!low.is(&ReservationId::new(strange)), "{strange}");
+        }
+    }
+}

@@ -19,7 +19,8 @@ pub enum Request {
         /// Its settings.
         settings: QueueSettings,
     },
-    /// Merge these settings into an existing queue.
+    /// Merge these settings into an existing queue. Creates a missing one, unless the broker is
+    /// [strict](super::BrokerConfig::strict).
     PatchQueue {
         /// The queue.
         queue: QueueName,
@@ -42,25 +43,25 @@ pub enum Request {
         prefix: String,
         /// Only names after this text. Empty: from the start.
         previous: String,
-        /// The most names.
+        /// The most names: 1 to 100, and what is beyond that counts as the nearest of them.
         per_page: usize,
     },
     /// Put messages on a queue, creating it if it is missing.
     Post {
         /// The queue.
         queue: QueueName,
-        /// The messages, in order.
+        /// The messages, in order: 1 to 100, each delayed for at most 604,800 seconds.
         messages: Vec<NewMessage>,
     },
     /// Take messages for the time of a lease.
     Reserve {
         /// The queue.
         queue: QueueName,
-        /// The most messages.
+        /// The most messages, up to 100. Zero counts as not given: one.
         count: usize,
-        /// The lease; else the queue's `message_timeout`.
+        /// The lease, up to a day; else the queue's `message_timeout`. Zero counts as not given.
         timeout: Option<Duration>,
-        /// How long to wait while no message is ready.
+        /// How long to wait while no message is ready, up to 30 seconds.
         wait: Duration,
         /// Delete the messages at once instead of leasing them.
         delete: bool,
@@ -76,10 +77,10 @@ pub enum Request {
     Peek {
         /// The queue.
         queue: QueueName,
-        /// The most messages.
+        /// The most messages, up to 100. Zero counts as not given: one.
         count: usize,
     },
-    /// Delete a message.
+    /// Delete a message: with its reservation if it is reserved, else without one.
     Delete {
         /// The queue.
         queue: QueueName,
@@ -90,7 +91,7 @@ pub enum Request {
     DeleteMany {
         /// The queue.
         queue: QueueName,
-        /// The messages.
+        /// The messages: 1 to 100. The first one that cannot be deleted decides the refusal.
         targets: Vec<Target>,
     },
     /// Delete all messages of a queue.
@@ -104,16 +105,17 @@ pub enum Request {
         queue: QueueName,
         /// The message.
         target: Target,
-        /// The new lease, from now on; else the queue's `message_timeout`.
+        /// The new lease, from now on, up to a day; else the queue's `message_timeout`. Zero counts
+        /// as not given.
         timeout: Option<Duration>,
     },
-    /// Give a message back.
+    /// Give a message back, to the place that it had.
     Release {
         /// The queue.
         queue: QueueName,
         /// The message.
         target: Target,
-        /// How long it stays invisible.
+        /// How long it stays invisible, up to 604,800 seconds.
         delay: Duration,
     },
 }
@@ -239,7 +241,8 @@ pub enum Input {
     Tick,
     /// Somebody asks.
     Request(RequestId, Request),
-    /// The asker has gone: do not answer any more. What it already reserved stays reserved.
+    /// The asker has gone: if its request still waits, do not answer it any more. What was reserved
+    /// for it already stays reserved.
     Abandon(RequestId),
 }
 
