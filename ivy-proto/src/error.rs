@@ -13,7 +13,7 @@ use crate::task::{InvalidCall, TaskFailure, UnwritableArgs};
 pub enum ErrorKind {
     /// An address, key, name or setting is wrong.
     Config,
-    /// The task's arguments cannot be written as JSON.
+    /// The task's arguments cannot be written as JSON, or are not a list.
     BadArgs,
     /// The task was surely not sent. It can be called again.
     NotSent,
@@ -105,6 +105,8 @@ impl Cause {
                 SendError::Unknown { .. } => ErrorKind::Unknown,
                 SendError::TooLarge { .. } => ErrorKind::TooLarge,
                 SendError::Full { .. } => ErrorKind::Full,
+                SendError::DelayTooLong { .. } => ErrorKind::Config,
+                SendError::ArgsNotAnArray => ErrorKind::BadArgs,
                 SendError::NoNotifier => ErrorKind::NoNotifier,
                 SendError::NotifierUnavailable { .. } => ErrorKind::NotifierUnavailable,
                 SendError::Refused { .. } | SendError::ForbiddenName(_) => ErrorKind::Refused,

@@ -146,6 +146,12 @@ pub enum Event {
     },
     /// A notice that is not for this producer, or not readable, was passed over.
     NoticeIgnored,
+    /// The registered callback will not hear of this task any more: it was the oldest of too many
+    /// whose results have not come.
+    ResultGivenUp {
+        /// The task.
+        task: TaskRef,
+    },
     /// A result has reached its caller.
     CallerResumed {
         /// The task.

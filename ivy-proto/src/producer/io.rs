@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::event::Event;
 use crate::id::{MessageId, OpId, TaskId};
-use crate::name::{ChannelName, QueueName, TaskName};
+use crate::name::{ChannelName, Priority, QueueName, TaskName};
 use crate::notify::NotifyFault;
 use crate::queue::{Fault, QueueOp, QueueReply};
 use crate::task::{ForbiddenName, TaskOutcome};
@@ -36,12 +36,12 @@ pub struct Call {
 pub struct CallOptions {
     /// Whether a failed task is tried again, if the call or its task say so.
     pub retry: Option<bool>,
-    /// How often, if the call or its task say so.
+    /// How often, if the call or its task say so: at most 100.
     pub max_retries: Option<u32>,
     /// The priority, if it is not 0.
-    pub priority: Option<u8>,
+    pub priority: Option<Priority>,
     /// The route, if there is one.
-    pub route: Option<String>,
+    pub route: Option<QueueName>,
     /// How long after the call the task is not to be started any more.
     pub expires_after: Option<Duration>,
     /// The trace context to carry along.
@@ -87,7 +87,8 @@ pub enum Input {
         /// How long.
         timeout: Duration,
     },
-    /// The caller has dropped the handle.
+    /// The caller has dropped the handle, or never had one. A registered callback still hears of
+    /// the result.
     Forget(TaskId),
     /// Finish: send what waits to be sent, accept nothing more.
     Drain {
@@ -104,7 +105,7 @@ pub enum Output {
     /// Drop whatever subscription there is, subscribe to these channels, and feed back
     /// [`Input::Subscribed`] when all are acknowledged, then each notice.
     Subscribe(Vec<ChannelName>),
-    /// A call was sent, or was not: exactly one for each call.
+    /// A call was sent, or was not: exactly one for each call, before its result.
     Sent(TaskId, Result<MessageId, SendError>),
     /// A result has arrived: at most one for each call.
     Resumed {
@@ -166,6 +167,17 @@ pub enum SendError {
         /// What is counted.
         unit: SizeUnit,
     },
+    /// The queue does not hold messages back for so long.
+    #[error("the task is to be delayed by {delay:?}, and the queue's limit is {limit:?}")]
+    DelayTooLong {
+        /// The delay.
+        delay: Duration,
+        /// The longest.
+        limit: Duration,
+    },
+    /// The arguments are not a JSON array.
+    #[error("the arguments of a task must be a JSON array")]
+    ArgsNotAnArray,
     /// Too many calls wait to be sent or answered. Here is the call, to be tried later.
     #[error("too many calls are waiting (limit {limit}); wait for some to finish and call again")]
     Full {
@@ -220,7 +232,7 @@ impl std::fmt::Display for SizeUnit {
 pub enum Why {
     /// When to send a queue's waiting calls again.
     Resend(QueueName),
-    /// When a call has waited long enough for the subscription.
+    /// When the call that has waited longest for the subscription has waited long enough.
     SubscriptionLimit(TaskId),
     /// When a caller has waited long enough for a result.
     ResultLimit(TaskId),

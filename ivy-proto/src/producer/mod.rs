@@ -1,5 +1,348 @@
 //! The producer: sends calls, and brings each result back to its caller.
+//!
+//! Feed a [`Producer`] inputs in any number, and poll it in any rhythm: nothing is lost or
+//! reordered by polling late. [`Output::Wait`] means that no effect is pending: call again at its
+//! deadline, or with the next input. When time has been advanced to a deadline, the next one is
+//! strictly later.
+//!
+//! ```text
+//!  Input::Calls ──▶ written, measured ──▶ wants a result? ──▶ outbox, queue by queue ──▶ Output::Queue
+//!                          │               waits until the      merged into batches        │
+//!                          ▼               subscription is up   ▲                          ▼
+//!                   Output::Sent(Err)                           ╰── rests, again ◀── Input::Queue
+//!                                                                                          │
+//!  Output::Resumed ◀── first notice with its id ◀── pending ◀── Output::Sent(Ok) ◀─────────╯
+//! ```
+//!
+//! A queue's answer decides what happens to a post. What surely was not stored is sent again, with
+//! growing pauses; what may have been stored is sent again, under the same id, only if the task
+//! may be retried; what was refused is given up, a batch only after it was cut in halves down to
+//! the message that spoilt it. Everything is bounded: a call that finds no room is given back.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use ivy_proto::producer::{Call, CallOptions, Input, Output, Producer, ProducerConfig, Reply};
+//! use ivy_proto::queue::{Capabilities, QueueOp, QueueReply};
+//! use ivy_proto::wire::{Codec, RawJson};
+//! use ivy_proto::{MessageId, Moment, QueueName, TaskId, TaskName, WallClock};
+//!
+//! let config = ProducerConfig::new(Capabilities::ironmq(), Codec::plain());
+//! let mut producer = Producer::new(config, [7; 32], WallClock::default());
+//!
+//! let call = Call {
+//!     id: TaskId::from_random([1; 16]),
+//!     task: TaskName::new("testpackage.factorial")?,
+//!     queue: QueueName::new("testpackage")?,
+//!     args: RawJson::parse("[5]")?,
+//!     options: CallOptions::default(),
+//!     delay: Duration::ZERO,
+//!     reply: Reply::None,
+//! };
+//! producer.handle_input(Input::Calls(vec![call]), Moment::EPOCH)?;
+//!
+//! let mut sent = 0;
+//! loop {
+//!     match producer.poll_output() {
+//!         // A real driver asks its queue. Here the queue accepts everything at once.
+//!         Output::Queue(op, QueueOp::Post { messages, .. }) => {
+//!             let ids = messages.items().iter().map(|_| MessageId::new("61")).collect();
+//!             let answer = Ok(QueueReply::Posted(ids));
+//!             producer.handle_input(Input::Queue(op, answer), Moment::EPOCH)?;
+//!         }
+//!         Output::Sent(_, result) => {
+//!             result?;
+//!             sent += 1;
+//!         }
+//!         // A real driver waits for the deadline or for the next input.
+//!         Output::Wait(_) => break,
+//!         _ => {}
+//!     }
+//! }
+//! assert_eq!(sent, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod config;
 mod io;
+mod message;
+mod outbox;
+mod pending;
+mod results;
+mod sending;
+mod subscription;
+#[cfg(test)]
+mod tests;
 
+pub use config::ProducerConfig;
 pub use io::{Call, CallOptions, Input, Output, Reply, SendError, SizeUnit, Why};
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::event::{Event, TaskRef};
+use crate::id::{Counter, MessageId, TaskId};
+use crate::misuse::Misuse;
+use crate::name::QueueName;
+use crate::queue::{Fault, FaultKind, QueueReply};
+use crate::rng::Rng;
+use crate::task::TaskStatus;
+use crate::time::{Moment, WallClock};
+use crate::timers::Timers;
+
+use outbox::{Outbox, PostLimits};
+use pending::Pending;
+use subscription::{Subscription, WaitingCall, reply_channel};
+
+/// The producer's side of ivy as a state machine. See the [module](self) for its contract.
+#[derive(Debug)]
+pub struct Producer {
+    config: ProducerConfig,
+    wall: WallClock,
+    rng: Rng,
+    now: Moment,
+    ops: Counter,
+    timers: Timers<Why>,
+    outputs: VecDeque<Output>,
+    pending: Pending,
+    outbox: Outbox,
+    subscription: Option<Subscription>,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// Nothing more is accepted, and after this moment nothing more is sent.
+    Draining(Moment),
+    Finished,
+}
+
+impl Producer {
+    /// A producer at [`Moment::EPOCH`], where `wall` shows the time of day.
+    ///
+    /// The name of its reply channel and all jitter follow from `seed`: 32 random bytes, never
+    /// used before.
+    #[must_use]
+    pub fn new(config: ProducerConfig, seed: [u8; 32], wall: WallClock) -> Self {
+        let mut rng = Rng::from_seed(seed);
+        let random = rng.sixteen_bytes();
+        let subscription = config.notifier.clone().and_then(|shared| {
+            let reply = reply_channel(&shared, random).ok()?;
+            Some(Subscription::new(shared, reply))
+        });
+        let outbox = Outbox::new(PostLimits {
+            messages: config.capabilities.max_batch,
+            bytes: config.capabilities.max_request,
+            in_flight: config.posts_in_flight,
+        });
+        Producer {
+            config,
+            wall,
+            rng,
+            now: Moment::EPOCH,
+            ops: Counter::default(),
+            timers: Timers::new(),
+            outputs: VecDeque::new(),
+            pending: Pending::default(),
+            outbox,
+            subscription,
+            phase: Phase::Running,
+        }
+    }
+
+    /// Takes an input that happened at `now`. A moment before that of an earlier input counts as
+    /// the same moment. What is due by then is done first.
+    ///
+    /// # Errors
+    /// If the driver has made a mistake. Then the input has changed nothing.
+    pub fn handle_input(&mut self, input: Input, now: Moment) -> Result<(), Misuse> {
+        self.check(&input)?;
+        self.now = self.now.max(now);
+        while let Some(why) = self.timers.pop_due(self.now) {
+            self.act(why);
+        }
+        match input {
+            Input::Tick => {}
+            Input::Calls(calls) => self.on_calls(calls),
+            Input::Queue(op, answer) => self.on_answer(op, answer),
+            Input::Subscribed => self.on_subscribed(),
+            Input::SubscriptionLost(fault) => self.on_subscription_lost(fault),
+            Input::Notice { channel, payload } => self.on_notice(&channel, &payload),
+            Input::Await { id, timeout } => self.on_await(id, timeout),
+            Input::Forget(id) => self.on_forget(id),
+            Input::Drain { limit } => self.on_drain(limit),
+        }
+        self.finish_if_drained();
+        Ok(())
+    }
+
+    /// What is to be done next.
+    pub fn poll_output(&mut self) -> Output {
+        self.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.timers.next()))
+    }
+
+    /// Where a task stands whose result is waited for. Nothing is known of it before the queue has
+    /// accepted it, nor after its result has arrived or it was forgotten.
+    #[must_use]
+    pub fn status(&self, id: TaskId) -> Option<TaskStatus> {
+        self.pending.status(id)
+    }
+
+    fn check(&self, input: &Input) -> Result<(), Misuse> {
+        if self.phase == Phase::Finished {
+            return Err(Misuse::Finished);
+        }
+        match input {
+            Input::Queue(op, _) if !self.outbox.is_in_flight(*op) => Err(Misuse::UnknownOp(*op)),
+            Input::Queue(_, Ok(QueueReply::Posted(_)) | Err(_)) => Ok(()),
+            Input::Queue(op, Ok(_)) => Err(Misuse::WrongReply(*op)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Acts on a timer, which is stopped already.
+    fn act(&mut self, why: Why) {
+        match why {
+            Why::Resend(queue) => self.on_rested(&queue),
+            Why::SubscriptionLimit(_) => self.on_subscription_limit(),
+            Why::ResultLimit(id) => self.on_result_limit(id),
+            Why::Subscribe => self.subscribe_again(),
+            Why::DrainLimit => self.on_drain_limit(),
+        }
+    }
+
+    fn on_calls(&mut self, calls: Vec<Call>) {
+        let mut queues = BTreeSet::new();
+        for call in calls {
+            let id = call.id;
+            match self.accept(call) {
+                Ok(queue) => queues.extend(queue),
+                Err(error) => self.outputs.push_back(Output::Sent(id, Err(error))),
+            }
+        }
+        // Only now, so that calls which came together travel together.
+        for queue in queues {
+            self.post(&queue);
+        }
+    }
+
+    /// Takes a call over. Gives its queue if it can be posted now.
+    fn accept(&mut self, call: Call) -> Result<Option<QueueName>, SendError> {
+        if self.phase != Phase::Running {
+            return Err(SendError::Draining);
+        }
+        if self.pending.contains(call.id) {
+            return Err(SendError::IdInUse);
+        }
+        let wants_result = call.reply != Reply::None;
+        let subscription = self.subscription.as_mut().filter(|_| wants_result);
+        if wants_result && subscription.is_none() {
+            return Err(SendError::NoNotifier);
+        }
+        if self.pending.unsent() >= self.config.outbox {
+            return Err(SendError::Full { limit: self.config.outbox, call: Box::new(call) });
+        }
+        let reply = subscription.as_ref().map(|subscription| subscription.reply_channel());
+        let deadline =
+            call.options.expires_after.map(|after| self.wall.unix_millis(self.now + after));
+        let letter = message::write(&call, reply, deadline, &self.config)?;
+        if wants_result && self.pending.wanted() >= self.config.waiting {
+            let Some(task) = self.pending.give_up_oldest_callback() else {
+                return Err(SendError::Full { limit: self.config.waiting, call: Box::new(call) });
+            };
+            self.outputs.push_back(Output::Event(Event::ResultGivenUp { task }));
+        }
+        let queue = call.queue.clone();
+        self.pending.add(call);
+        match subscription.filter(|subscription| !subscription.is_up()) {
+            Some(subscription) => {
+                let limit = self.now + self.config.subscription_wait;
+                subscription.wait(WaitingCall { limit, queue, letter });
+                self.outputs.extend(subscription.ask_first().map(Output::Subscribe));
+                self.watch_subscription_limit();
+                Ok(None)
+            }
+            None => {
+                self.outbox.add(&queue, letter);
+                Ok(Some(queue))
+            }
+        }
+    }
+
+    /// The queue has the message.
+    fn sent(&mut self, id: TaskId, message: MessageId) {
+        if let Some(task) = self.pending.sent(id) {
+            self.outputs.push_back(Output::Sent(id, Ok(message.clone())));
+            self.tell(Event::TaskSent { task, message });
+        }
+    }
+
+    /// The message will not be sent, or not again. Gives its task, unless the message turned out
+    /// to be sent.
+    fn not_sent(&mut self, id: TaskId, error: SendError) -> Option<TaskRef> {
+        let may_be_stored = matches!(error, SendError::Unknown { .. });
+        let task = self.pending.not_sent(id, may_be_stored)?;
+        if !may_be_stored {
+            self.timers.stop(&Why::ResultLimit(id));
+        }
+        self.outputs.push_back(Output::Sent(id, Err(error)));
+        Some(task)
+    }
+
+    fn on_drain(&mut self, limit: Duration) {
+        let limit = match self.phase {
+            // The earlier limit counts, whichever was named last.
+            Phase::Draining(earlier) => earlier.min(self.now + limit),
+            Phase::Running | Phase::Finished => self.now + limit,
+        };
+        self.phase = Phase::Draining(limit);
+        self.set_timer(Why::DrainLimit, limit);
+    }
+
+    /// Nothing more is sent.
+    fn on_drain_limit(&mut self) {
+        let (waiting, in_flight) = self.outbox.clear();
+        let subscription = self.subscription.as_mut();
+        let unposted = subscription.map(Subscription::take_waiting).unwrap_or_default();
+        for call in unposted {
+            self.not_sent(call.letter.id, SendError::Draining);
+        }
+        let lost = Fault::new(FaultKind::AnswerLost)
+            .with_detail("the producer was shut down before the queue had answered");
+        for letter in waiting {
+            if letter.may_be_stored {
+                self.give_up(&letter, &lost);
+            } else {
+                self.not_sent(letter.id, SendError::Draining);
+            }
+        }
+        for mut letter in in_flight {
+            letter.tries += 1;
+            letter.may_be_stored = true;
+            self.give_up(&letter, &lost);
+        }
+    }
+
+    fn finish_if_drained(&mut self) {
+        if matches!(self.phase, Phase::Draining(_)) && self.pending.unsent() == 0 {
+            self.phase = Phase::Finished;
+            self.timers.clear();
+            self.pending.clear();
+            self.outbox.clear();
+            self.outputs.push_back(Output::Finished);
+        }
+    }
+
+    /// Sets a timer, always in the future, so that acting on one never makes another due at once.
+    fn set_timer(&mut self, why: Why, at: Moment) {
+        let at = at.max(self.now + Duration::from_nanos(1));
+        if at > self.now {
+            self.timers.set(why, at);
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+}

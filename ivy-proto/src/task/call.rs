@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::id::TaskId;
 use crate::name::{InvalidName, Priority, QueueName};
 use crate::producer::{self, Call, Reply};
-use crate::wire::TraceParent;
+use crate::wire::{MAX_RETRIES, TraceParent};
 
 use super::args::{ToArgs, UnwritableArgs};
 use super::definition::Task;
-use super::settings::{InvalidTask, MOST_RETRIES, TaskSettings};
+use super::settings::{InvalidTask, TaskSettings};
 
 /// What a single call says beyond its task: when it is to run, and how it differs from what the
 /// task says of itself. Checked when the call is made.
@@ -100,7 +100,7 @@ impl CallOptions {
         }
         settings.retry = self.retry.unwrap_or(settings.retry);
         if let Some(retries) = self.max_retries {
-            if retries > MOST_RETRIES {
+            if retries > MAX_RETRIES {
                 return Err(InvalidCall::MaxRetries(retries));
             }
             settings.max_retries = retries;
@@ -151,7 +151,7 @@ pub enum InvalidCall {
     #[error("a priority is 0 to 9, not {0}")]
     Priority(u8),
     /// Too many retries.
-    #[error("a task has at most {MOST_RETRIES} retries, not {0}")]
+    #[error("a task has at most {MAX_RETRIES} retries, not {0}")]
     MaxRetries(u32),
     /// The route is not the name of a queue, or too long with the priority's suffix.
     #[error("the queue or route of the call is not valid: {0}")]
@@ -194,8 +194,8 @@ mod tests {
         let expected = producer::CallOptions {
             retry: Some(false),
             max_retries: Some(1),
-            priority: Some(2),
-            route: Some("fast".to_owned()),
+            priority: Priority::new(2),
+            route: Some(QueueName::new("fast").unwrap()),
             expires_after: Some(Duration::from_secs(9)),
             trace: None,
         };

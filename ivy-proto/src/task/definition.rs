@@ -5,8 +5,9 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::name::{Priority, QueueName};
+use crate::wire::MAX_RETRIES;
 
-use super::settings::{DEFAULT_MAX_RETRIES, InvalidTask, MOST_RETRIES, TaskSettings};
+use super::settings::{DEFAULT_MAX_RETRIES, InvalidTask, TaskSettings};
 
 /// The queue of a task that names none, as in the original.
 pub(crate) const DEFAULT_QUEUE: &str = "ivy";
@@ -111,7 +112,7 @@ impl<Args, Output> Task<Args, Output> {
     /// If the number is above 100; in a constant, the compiler says so.
     #[must_use]
     pub const fn max_retries(mut self, retries: u32) -> Self {
-        assert!(retries <= MOST_RETRIES, "a task has at most 100 retries");
+        assert!(retries <= MAX_RETRIES, "a task has at most 100 retries");
         self.max_retries = retries;
         self
     }

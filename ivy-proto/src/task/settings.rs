@@ -10,9 +10,6 @@ use super::names::ForbiddenName;
 /// The number of retries of a task that does not say otherwise.
 pub(crate) const DEFAULT_MAX_RETRIES: u32 = 10;
 
-/// The most retries that a task may have.
-pub(crate) const MOST_RETRIES: u32 = 100;
-
 /// How a task's messages are sent and its failures are treated: what a
 /// [`Task`](super::Task) says, checked.
 ///
@@ -80,8 +77,8 @@ impl TaskSettings {
         CallOptions {
             retry: (!self.retry).then_some(false),
             max_retries: (self.max_retries != DEFAULT_MAX_RETRIES).then_some(self.max_retries),
-            priority: (self.priority != Priority::NORMAL).then_some(self.priority.number()),
-            route: self.route.as_ref().map(|route| route.as_str().to_owned()),
+            priority: (self.priority != Priority::NORMAL).then_some(self.priority),
+            route: self.route.clone(),
             ..CallOptions::default()
         }
     }
@@ -157,8 +154,8 @@ mod tests {
         let expected = CallOptions {
             retry: Some(false),
             max_retries: Some(3),
-            priority: Some(9),
-            route: Some("route1".to_owned()),
+            priority: Some(Priority::HIGHEST),
+            route: settings.route.clone(),
             ..CallOptions::default()
         };
         assert_eq!(settings.call_options(), expected);

@@ -1,0 +1,100 @@
+//! A call as a message: written once, and measured before anything is sent.
+
+use crate::name::ChannelName;
+use crate::queue::Body;
+use crate::task::ForbiddenName;
+use crate::wire::{Envelope, IvyOptions, Options, POSTED_UTF16_LIMIT, posted_utf16_units};
+
+use super::config::ProducerConfig;
+use super::io::{Call, SendError, SizeUnit};
+use super::outbox::Letter;
+
+/// What a message costs in a post beside its body: `{"body":"","delay":604800},`.
+const AROUND_A_BODY: usize = 27;
+
+/// Writes the call, and checks that a queue and its workers will take it.
+pub(super) fn write(
+    call: &Call,
+    reply: Option<&ChannelName>,
+    deadline: Option<u64>,
+    config: &ProducerConfig,
+) -> Result<Letter, SendError> {
+    ForbiddenName::check(&call.task)?;
+    let limit = config.capabilities.max_delay;
+    if call.delay > limit {
+        return Err(SendError::DelayTooLong { delay: call.delay, limit });
+    }
+    // Anything but an array would kill a worker of the original.
+    if !call.args.as_str().starts_with('[') {
+        return Err(SendError::ArgsNotAnArray);
+    }
+    let body = config.codec.seal(&Envelope {
+        name: call.task.clone(),
+        options: options(call, reply, deadline),
+        args: call.args.clone(),
+    });
+    check_size(&body, config)?;
+    let encoded = encoded_size(&body) + AROUND_A_BODY;
+    // What may run again may be posted again.
+    let repeatable = call.options.retry != Some(false) && call.options.max_retries != Some(0);
+    Ok(Letter::new(call.id, body, call.delay, encoded, repeatable))
+}
+
+fn options(call: &Call, reply: Option<&ChannelName>, deadline: Option<u64>) -> Options {
+    let mut ivy = IvyOptions::new(call.id);
+    ivy.reply = reply.map(|channel| channel.as_str().to_owned());
+    ivy.deadline = deadline;
+    ivy.trace = call.options.trace.clone();
+    let mut options = Options::new();
+    if let Some(retry) = call.options.retry {
+        options = options.with_retry(retry);
+    }
+    if let Some(retries) = call.options.max_retries {
+        options = options.with_max_retries(retries);
+    }
+    if let Some(priority) = call.options.priority {
+        options = options.with_priority(priority);
+    }
+    if let Some(route) = &call.options.route {
+        options = options.with_route(route.as_str());
+    }
+    options.with_ivy(ivy)
+}
+
+fn check_size(body: &Body, config: &ProducerConfig) -> Result<(), SendError> {
+    let (size, limit) = (body.as_str().len(), config.capabilities.max_body);
+    if size > limit {
+        return Err(SendError::TooLarge { size, limit, unit: SizeUnit::Bytes });
+    }
+    // Encrypted bodies are in the original's own form, so its workers may read them.
+    if config.node_compatible || config.codec.encrypts() {
+        let (size, limit) = (posted_utf16_units(body), POSTED_UTF16_LIMIT);
+        if size > limit {
+            return Err(SendError::TooLarge { size, limit, unit: SizeUnit::Utf16Units });
+        }
+    }
+    Ok(())
+}
+
+/// How many bytes a body has as a JSON text, quotes not counted.
+fn encoded_size(body: &Body) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..=0x1f => 6,
+        _ => 1,
+    };
+    body.as_str().bytes().map(escaped).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_encoded_size_is_that_of_the_json_text() {
+        for text in ["", "plain", "\"\\\n\r\t\u{8}\u{c}\u{0}\u{1f}", "任务 🚀 \u{7f}"] {
+            let json = serde_json::to_string(text).unwrap();
+            assert_eq!(encoded_size(&Body::new(text)) + 2, json.len(), "{text:?}");
+        }
+    }
+}

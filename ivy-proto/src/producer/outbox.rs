@@ -1,0 +1,254 @@
+//! Messages on their way to their queues: what waits, what is in flight, what rests.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::id::{OpId, TaskId};
+use crate::name::QueueName;
+use crate::queue::{Body, NewMessage};
+use crate::time::Moment;
+
+/// What a post costs beside its messages: `{"messages":[]}`.
+const AROUND_A_POST: usize = 15;
+
+/// How many rounds of posts must fail, one after the other, until a queue counts as degraded.
+const ROUNDS_UNTIL_DEGRADED: u32 = 3;
+
+/// A message that is not yet in its queue.
+#[derive(Debug)]
+pub(super) struct Letter {
+    pub(super) id: TaskId,
+    body: Body,
+    delay: Duration,
+    encoded: usize,
+    /// Whether it may be sent again though a copy may be in the queue already.
+    pub(super) repeatable: bool,
+    /// How often it was sent, or could not be since its queue was down.
+    pub(super) tries: u32,
+    /// Whether an answer was lost, so that a copy may be in the queue.
+    pub(super) may_be_stored: bool,
+}
+
+impl Letter {
+    /// `encoded` is what it takes up in a post, in bytes.
+    pub(super) fn new(
+        id: TaskId,
+        body: Body,
+        delay: Duration,
+        encoded: usize,
+        repeatable: bool,
+    ) -> Self {
+        Letter { id, body, delay, encoded, repeatable, tries: 0, may_be_stored: false }
+    }
+
+    /// The message as the queue is given it.
+    pub(super) fn message(&self) -> NewMessage {
+        NewMessage { body: self.body.clone(), delay: self.delay }
+    }
+}
+
+/// A request to post messages, which waits for its answer.
+#[derive(Debug)]
+pub(super) struct Post {
+    pub(super) queue: QueueName,
+    pub(super) letters: Vec<Letter>,
+}
+
+/// How large a post may be, and how many may be in flight to one queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PostLimits {
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+    pub(super) in_flight: usize,
+}
+
+/// The messages of one queue. While posts to it fail, it rests between one trial post and the
+/// next.
+#[derive(Debug, Default)]
+struct Lane {
+    waiting: VecDeque<Letter>,
+    /// Halves of batches that were refused as a whole. They are not merged again.
+    halves: VecDeque<Vec<Letter>>,
+    in_flight: usize,
+    /// How many rounds of posts have failed, one after the other.
+    failed_rounds: u32,
+    resting_until: Option<Moment>,
+}
+
+impl Lane {
+    fn next_letters(&mut self, limits: PostLimits) -> Option<Vec<Letter>> {
+        let in_flight = if self.failed_rounds == 0 { limits.in_flight } else { 1 };
+        if self.resting_until.is_some() || self.in_flight >= in_flight {
+            return None;
+        }
+        if let Some(half) = self.halves.pop_front() {
+            return Some(half);
+        }
+        let mut letters = vec![self.waiting.pop_front()?];
+        let mut bytes = AROUND_A_POST + letters[0].encoded;
+        while letters.len() < limits.messages
+            && let Some(next) = self.waiting.front()
+            && bytes + next.encoded <= limits.bytes
+        {
+            bytes += next.encoded;
+            letters.extend(self.waiting.pop_front());
+        }
+        Some(letters)
+    }
+
+    /// Whether forgetting the lane would change nothing.
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+            && self.halves.is_empty()
+            && self.in_flight == 0
+            && self.failed_rounds == 0
+    }
+}
+
+/// All messages that are not yet in their queues, queue by queue.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    limits: PostLimits,
+    lanes: BTreeMap<QueueName, Lane>,
+    posts: BTreeMap<OpId, Post>,
+}
+
+impl Outbox {
+    pub(super) fn new(limits: PostLimits) -> Self {
+        Outbox { limits, lanes: BTreeMap::new(), posts: BTreeMap::new() }
+    }
+
+    /// Puts a message behind all others of its queue.
+    pub(super) fn add(&mut self, queue: &QueueName, letter: Letter) {
+        self.lane(queue).waiting.push_back(letter);
+    }
+
+    /// Puts messages that are to be sent again before all others of their queue, in their order.
+    pub(super) fn put_back(&mut self, queue: &QueueName, letters: Vec<Letter>) {
+        let lane = self.lane(queue);
+        for letter in letters.into_iter().rev() {
+            lane.waiting.push_front(letter);
+        }
+    }
+
+    /// Puts the halves of a refused batch before all other messages of their queue.
+    pub(super) fn split(&mut self, queue: &QueueName, mut letters: Vec<Letter>) {
+        let second = letters.split_off(letters.len() / 2);
+        let lane = self.lane(queue);
+        lane.halves.push_front(second);
+        lane.halves.push_front(letters);
+    }
+
+    /// The next messages to be posted to a queue, if a post may go out now. They are to be given
+    /// to [`Outbox::posted`].
+    pub(super) fn next_letters(&mut self, queue: &QueueName) -> Option<Vec<Letter>> {
+        self.lanes.get_mut(queue)?.next_letters(self.limits)
+    }
+
+    /// Keeps what was posted until its answer comes.
+    pub(super) fn posted(&mut self, op: OpId, queue: &QueueName, letters: Vec<Letter>) {
+        self.lane(queue).in_flight += 1;
+        self.posts.insert(op, Post { queue: queue.clone(), letters });
+    }
+
+    pub(super) fn is_in_flight(&self, op: OpId) -> bool {
+        self.posts.contains_key(&op)
+    }
+
+    /// The post whose answer has come.
+    pub(super) fn answered(&mut self, op: OpId) -> Option<Post> {
+        let post = self.posts.remove(&op)?;
+        let lane = self.lane(&post.queue);
+        lane.in_flight = lane.in_flight.saturating_sub(1);
+        Some(post)
+    }
+
+    /// A post to the queue was answered as it should be. Says whether the queue was degraded.
+    pub(super) fn succeeded(&mut self, queue: &QueueName) -> bool {
+        let lane = self.lane(queue);
+        let degraded = lane.failed_rounds >= ROUNDS_UNTIL_DEGRADED;
+        lane.failed_rounds = 0;
+        degraded
+    }
+
+    /// A post to the queue has failed. Of several that were in flight together only the first
+    /// counts: the others tell nothing new.
+    pub(super) fn failed(&mut self, queue: &QueueName) -> Option<FailedRound> {
+        let lane = self.lane(queue);
+        if lane.resting_until.is_some() {
+            return None;
+        }
+        lane.failed_rounds = lane.failed_rounds.saturating_add(1);
+        Some(FailedRound {
+            number: lane.failed_rounds,
+            is_degraded_now: lane.failed_rounds == ROUNDS_UNTIL_DEGRADED,
+        })
+    }
+
+    /// Lets the queue rest until then, or longer if it was to rest longer. Gives the moment.
+    pub(super) fn rest(&mut self, queue: &QueueName, until: Moment) -> Moment {
+        let lane = self.lane(queue);
+        *lane.resting_until.insert(lane.resting_until.unwrap_or(until).max(until))
+    }
+
+    /// The queue could not be reached at all, so that all its waiting messages could not be sent
+    /// either: counts a try of each, and takes out those that have used up theirs.
+    pub(super) fn count_try_of_waiting(&mut self, queue: &QueueName, tries: u32) -> Vec<Letter> {
+        let lane = self.lane(queue);
+        let halves = std::mem::take(&mut lane.halves).into_iter().flatten();
+        let waiting = std::mem::take(&mut lane.waiting);
+        let (mut exhausted, mut left) = (Vec::new(), VecDeque::new());
+        for mut letter in halves.chain(waiting) {
+            letter.tries += 1;
+            if letter.tries >= tries { exhausted.push(letter) } else { left.push_back(letter) }
+        }
+        lane.waiting = left;
+        exhausted
+    }
+
+    /// The queue has rested.
+    pub(super) fn rested(&mut self, queue: &QueueName) {
+        self.lane(queue).resting_until = None;
+    }
+
+    /// Takes out a message that turned out to be in its queue already.
+    pub(super) fn remove(&mut self, queue: &QueueName, id: TaskId) {
+        let Some(lane) = self.lanes.get_mut(queue) else { return };
+        if let Some(position) = lane.waiting.iter().position(|letter| letter.id == id) {
+            lane.waiting.remove(position);
+        }
+        for half in &mut lane.halves {
+            half.retain(|letter| letter.id != id);
+        }
+        lane.halves.retain(|half| !half.is_empty());
+    }
+
+    /// Drops the queue's lane if nothing is left in it.
+    pub(super) fn tidy(&mut self, queue: &QueueName) {
+        if self.lanes.get(queue).is_some_and(Lane::is_idle) {
+            self.lanes.remove(queue);
+        }
+    }
+
+    /// Takes out everything: first what waits, then what is in flight.
+    pub(super) fn clear(&mut self) -> (Vec<Letter>, Vec<Letter>) {
+        let lanes = std::mem::take(&mut self.lanes).into_values();
+        let waiting =
+            lanes.flat_map(|lane| lane.halves.into_iter().flatten().chain(lane.waiting)).collect();
+        let posts = std::mem::take(&mut self.posts).into_values();
+        (waiting, posts.flat_map(|post| post.letters).collect())
+    }
+
+    fn lane(&mut self, queue: &QueueName) -> &mut Lane {
+        self.lanes.entry(queue.clone()).or_default()
+    }
+}
+
+/// A round of posts to a queue has failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FailedRound {
+    /// How many have failed now, one after the other.
+    pub(super) number: u32,
+    /// Whether the queue counts as degraded from this round on.
+    pub(super) is_degraded_now: bool,
+}

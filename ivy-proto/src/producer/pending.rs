@@ -1,0 +1,192 @@
+//! The calls that are on their way, and those whose results are wanted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::TaskRef;
+use crate::id::TaskId;
+use crate::task::{TaskChange, TaskStatus};
+use crate::wire::RawJson;
+
+use super::io::{Call, Reply};
+
+#[derive(Debug)]
+struct Entry {
+    task: TaskRef,
+    /// Nothing while it is not certain that the queue has it.
+    status: Option<TaskStatus>,
+    /// Whether its [`Output::Sent`](super::Output::Sent) is still to come.
+    unsent: bool,
+    has_handle: bool,
+    /// The arguments for the registered callback, if there is one.
+    callback: Option<RawJson>,
+    /// Its place among all calls, by time.
+    number: u64,
+}
+
+impl Entry {
+    fn is_wanted(&self) -> bool {
+        self.has_handle || self.callback.is_some()
+    }
+
+    fn change(&mut self, change: TaskChange) {
+        // Whatever happens to a task shows that it was in the queue.
+        let status = self.status.unwrap_or(TaskStatus::Scheduled);
+        self.status = status.after(change).ok().or(self.status);
+    }
+}
+
+/// The calls by their ids. An entry is kept until its call is sent and its result is no longer
+/// wanted or has come.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    entries: BTreeMap<TaskId, Entry>,
+    unsent: usize,
+    wanted: usize,
+    /// Calls with a callback and without a handle, the oldest first. Nobody but the notice ends
+    /// them, and it may be lost.
+    callbacks_only: BTreeSet<(u64, TaskId)>,
+    calls: u64,
+}
+
+/// A call whose notice has come.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) task: TaskRef,
+    pub(super) succeeded: bool,
+    /// The arguments, for the registered callback.
+    pub(super) args: Option<RawJson>,
+}
+
+impl Pending {
+    pub(super) fn contains(&self, id: TaskId) -> bool {
+        self.entries.contains_key(&id)
+    }
+
+    /// How many calls are not sent yet.
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent
+    }
+
+    /// How many results are wanted.
+    pub(super) fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    pub(super) fn is_unsent(&self, id: TaskId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.unsent)
+    }
+
+    pub(super) fn task(&self, id: TaskId) -> Option<&TaskRef> {
+        self.entries.get(&id).map(|entry| &entry.task)
+    }
+
+    pub(super) fn status(&self, id: TaskId) -> Option<TaskStatus> {
+        self.entries.get(&id)?.status
+    }
+
+    pub(super) fn add(&mut self, call: Call) {
+        self.calls += 1;
+        let entry = Entry {
+            task: TaskRef { id: call.id, name: call.task, queue: call.queue },
+            status: None,
+            unsent: true,
+            has_handle: call.reply != Reply::None,
+            callback: (call.reply == Reply::Callback).then_some(call.args),
+            number: self.calls,
+        };
+        self.unsent += 1;
+        self.wanted += usize::from(entry.is_wanted());
+        self.entries.insert(call.id, entry);
+    }
+
+    /// The queue has the message. Nothing, if that was known.
+    pub(super) fn sent(&mut self, id: TaskId) -> Option<TaskRef> {
+        let entry = self.entries.get_mut(&id).filter(|entry| entry.unsent)?;
+        entry.status = Some(TaskStatus::Scheduled);
+        self.settle(id)
+    }
+
+    /// The message will not be sent, or not again. Nothing, if it turned out to be sent.
+    pub(super) fn not_sent(&mut self, id: TaskId, may_be_stored: bool) -> Option<TaskRef> {
+        let entry = self.entries.get(&id).filter(|entry| entry.unsent)?;
+        if !may_be_stored && entry.is_wanted() {
+            self.lose_interest(id);
+        }
+        self.settle(id)
+    }
+
+    /// A notice has come for a call that was sent. The first one counts, and ends the entry.
+    pub(super) fn notice(&mut self, id: TaskId, change: TaskChange) -> Option<Resolved> {
+        let entry = self.entries.get_mut(&id).filter(|entry| !entry.unsent)?;
+        entry.change(change);
+        let resolved = Resolved {
+            task: entry.task.clone(),
+            succeeded: entry.status == Some(TaskStatus::Done),
+            args: entry.callback.clone(),
+        };
+        self.lose_interest(id);
+        Some(resolved)
+    }
+
+    /// Whether a handle waits for the result of this call.
+    pub(super) fn has_handle(&self, id: TaskId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.has_handle)
+    }
+
+    /// The caller has waited long enough.
+    pub(super) fn give_up(&mut self, id: TaskId) {
+        if let Some(entry) = self.entries.get_mut(&id)
+            && entry.status.is_some()
+        {
+            entry.change(TaskChange::GivenUp);
+        }
+    }
+
+    /// The caller has dropped its handle.
+    pub(super) fn forget(&mut self, id: TaskId) {
+        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.has_handle) else {
+            return;
+        };
+        if entry.callback.is_some() {
+            entry.has_handle = false;
+            self.callbacks_only.insert((entry.number, id));
+        } else {
+            self.lose_interest(id);
+        }
+    }
+
+    /// Gives up the oldest call that only a callback waits for, to make room for another.
+    pub(super) fn give_up_oldest_callback(&mut self) -> Option<TaskRef> {
+        let (_, id) = *self.callbacks_only.first()?;
+        let task = self.entries.get(&id)?.task.clone();
+        self.lose_interest(id);
+        Some(task)
+    }
+
+    /// Takes out everything.
+    pub(super) fn clear(&mut self) {
+        *self = Pending::default();
+    }
+
+    fn settle(&mut self, id: TaskId) -> Option<TaskRef> {
+        let entry = self.entries.get_mut(&id)?;
+        entry.unsent = false;
+        self.unsent -= 1;
+        let task = entry.task.clone();
+        if !entry.is_wanted() {
+            self.entries.remove(&id);
+        }
+        Some(task)
+    }
+
+    fn lose_interest(&mut self, id: TaskId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        self.wanted -= usize::from(entry.is_wanted());
+        self.callbacks_only.remove(&(entry.number, id));
+        entry.has_handle = false;
+        entry.callback = None;
+        if !entry.unsent {
+            self.entries.remove(&id);
+        }
+    }
+}

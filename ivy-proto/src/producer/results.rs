@@ -1,0 +1,121 @@
+//! Results on their way back: the subscription, notices, and who waits for them.
+
+use std::time::Duration;
+
+use crate::event::{Event, Part};
+use crate::id::TaskId;
+use crate::name::ChannelName;
+use crate::notify::NotifyFault;
+use crate::retry::Backoff;
+use crate::task::{TaskChange, TaskOutcome};
+use crate::wire::Notice;
+
+use super::Producer;
+use super::io::{Output, SendError, Why};
+use super::subscription::Subscription;
+
+impl Producer {
+    pub(super) fn on_subscribed(&mut self) {
+        let Some(subscription) = &mut self.subscription else { return };
+        let Some(had_failed) = subscription.subscribed() else { return };
+        if let Some(first) = subscription.first_waiting() {
+            self.timers.stop(&Why::SubscriptionLimit(first.letter.id));
+        }
+        let calls = subscription.take_waiting();
+        if had_failed {
+            self.tell(Event::Recovered { part: Part::Notifier });
+        }
+        let queues = calls.into_iter().map(|call| {
+            self.outbox.add(&call.queue, call.letter);
+            call.queue
+        });
+        for queue in queues.collect::<std::collections::BTreeSet<_>>() {
+            self.post(&queue);
+        }
+    }
+
+    pub(super) fn on_subscription_lost(&mut self, fault: NotifyFault) {
+        let Some(subscription) = &mut self.subscription else { return };
+        let Some(failures_before) = subscription.lost(fault.clone()) else { return };
+        self.tell(Event::NotifierError { fault });
+        if failures_before == 0 {
+            self.tell(Event::Degraded { part: Part::Notifier });
+        }
+        let rest = Backoff::NOTIFIER.delay(failures_before, &mut self.rng);
+        self.set_timer(Why::Subscribe, self.now + rest);
+    }
+
+    /// The subscription has rested after a failure.
+    pub(super) fn subscribe_again(&mut self) {
+        let channels = self.subscription.as_mut().and_then(Subscription::ask_again);
+        self.outputs.extend(channels.map(Output::Subscribe));
+    }
+
+    /// The calls that have waited long enough for the subscription are given up.
+    pub(super) fn on_subscription_limit(&mut self) {
+        while let Some(subscription) = &mut self.subscription
+            && let Some(call) = subscription.pop_overdue(self.now)
+        {
+            let fault = subscription.fault().cloned();
+            self.not_sent(call.letter.id, SendError::NotifierUnavailable { fault });
+        }
+        self.watch_subscription_limit();
+    }
+
+    /// Sets the timer of the call that has waited longest for the subscription.
+    pub(super) fn watch_subscription_limit(&mut self) {
+        let first = self.subscription.as_ref().and_then(Subscription::first_waiting);
+        if let Some((id, limit)) = first.map(|call| (call.letter.id, call.limit)) {
+            self.set_timer(Why::SubscriptionLimit(id), limit);
+        }
+    }
+
+    pub(super) fn on_notice(&mut self, channel: &ChannelName, payload: &[u8]) {
+        if self.take_notice(channel, payload).is_none() {
+            self.tell(Event::NoticeIgnored);
+        }
+    }
+
+    /// Takes a notice, if it is the first one for a call of ours.
+    fn take_notice(&mut self, channel: &ChannelName, payload: &[u8]) -> Option<()> {
+        self.subscription.as_ref().filter(|subscription| subscription.has_channel(channel))?;
+        let notice = Notice::parse(payload).ok()?;
+        let id = notice.task_id()?;
+        let outcome = notice.outcome();
+        let change = match outcome {
+            TaskOutcome::Done(_) | TaskOutcome::ResultTooLarge => TaskChange::Resumed,
+            TaskOutcome::Failed(_) => TaskChange::PutAside,
+        };
+        let was_quicker_than_the_answer = self.pending.is_unsent(id);
+        if was_quicker_than_the_answer {
+            if let Some(task) = self.pending.task(id) {
+                self.outbox.remove(&task.queue, id);
+            }
+            self.sent(id, notice.message().clone());
+        }
+        let Some(resolved) = self.pending.notice(id, change) else {
+            return was_quicker_than_the_answer.then_some(());
+        };
+        self.timers.stop(&Why::ResultLimit(id));
+        let task = resolved.task.name.clone();
+        self.outputs.push_back(Output::Resumed { id, task, outcome, args: resolved.args });
+        self.tell(Event::CallerResumed { task: resolved.task, succeeded: resolved.succeeded });
+        Some(())
+    }
+
+    pub(super) fn on_await(&mut self, id: TaskId, timeout: Duration) {
+        if self.pending.has_handle(id) {
+            self.set_timer(Why::ResultLimit(id), self.now + timeout);
+        }
+    }
+
+    pub(super) fn on_result_limit(&mut self, id: TaskId) {
+        self.pending.give_up(id);
+        self.outputs.push_back(Output::TimedOut(id));
+    }
+
+    pub(super) fn on_forget(&mut self, id: TaskId) {
+        self.pending.forget(id);
+        self.timers.stop(&Why::ResultLimit(id));
+    }
+}

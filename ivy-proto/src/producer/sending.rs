@@ -1,0 +1,151 @@
+//! Posting, and what becomes of the posts: which are repeated, when, and which are given up.
+
+use std::time::Duration;
+
+use crate::event::{Event, Part};
+use crate::id::{MessageId, OpId};
+use crate::name::QueueName;
+use crate::queue::{Batch, Effect, Fault, FaultKind, QueueOp, QueueReply};
+use crate::retry::Backoff;
+
+use super::Producer;
+use super::io::{Output, SendError, Why};
+use super::outbox::{Letter, Post};
+
+/// The longest wait that a queue may ask for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// After the first two retries, a queue that is down is asked at most twice a second.
+const QUICK_RETRIES: u32 = 2;
+const SHORTEST_REST: Duration = Duration::from_millis(500);
+
+impl Producer {
+    /// Posts what waits for this queue, as far as posts may go out now.
+    pub(super) fn post(&mut self, queue: &QueueName) {
+        while let Some(letters) = self.outbox.next_letters(queue) {
+            let Some(messages) = Batch::new(letters.iter().map(Letter::message).collect()) else {
+                continue;
+            };
+            for letter in letters.iter().filter(|letter| letter.may_be_stored) {
+                if let Some(task) = self.pending.task(letter.id).cloned() {
+                    self.tell(Event::Resent { task, tries: letter.tries });
+                }
+            }
+            let op = self.ops.next_op();
+            self.outbox.posted(op, queue, letters);
+            self.outputs
+                .push_back(Output::Queue(op, QueueOp::Post { queue: queue.clone(), messages }));
+        }
+        self.outbox.tidy(queue);
+    }
+
+    /// The answer to a post has come.
+    pub(super) fn on_answer(&mut self, op: OpId, answer: Result<QueueReply, Fault>) {
+        let Some(post) = self.outbox.answered(op) else { return };
+        let queue = post.queue.clone();
+        match message_ids(answer, post.letters.len()) {
+            Ok(ids) => {
+                self.queue_works(&queue);
+                for (letter, message) in post.letters.iter().zip(ids) {
+                    self.sent(letter.id, message);
+                }
+            }
+            Err(fault) => self.on_fault(post, &fault),
+        }
+        self.post(&queue);
+    }
+
+    /// The queue has rested.
+    pub(super) fn on_rested(&mut self, queue: &QueueName) {
+        self.outbox.rested(queue);
+        self.post(queue);
+    }
+
+    fn on_fault(&mut self, post: Post, fault: &Fault) {
+        let Post { queue, mut letters } = post;
+        self.tell(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
+        // A notice may have shown meanwhile that a message was stored.
+        letters.retain(|letter| self.pending.is_unsent(letter.id));
+        match fault.effect() {
+            Effect::None | Effect::Unknown => self.try_again(&queue, letters, fault),
+            Effect::Refused => {
+                // A queue that refuses is one that works.
+                self.queue_works(&queue);
+                let one_may_spoil_all =
+                    matches!(fault.kind(), FaultKind::Refused | FaultKind::TooLarge);
+                if one_may_spoil_all && letters.len() > 1 {
+                    self.outbox.split(&queue, letters);
+                } else {
+                    for letter in letters {
+                        self.give_up(&letter, fault);
+                    }
+                }
+            }
+        }
+    }
+
+    fn try_again(&mut self, queue: &QueueName, letters: Vec<Letter>, fault: &Fault) {
+        let unknown = fault.effect() == Effect::Unknown;
+        let tries = self.config.tries;
+        let (mut again, mut given_up) = (Vec::new(), Vec::new());
+        for mut letter in letters {
+            letter.tries += 1;
+            letter.may_be_stored |= unknown;
+            let may_try = letter.tries < tries && (letter.repeatable || !letter.may_be_stored);
+            if may_try { again.push(letter) } else { given_up.push(letter) }
+        }
+        let mut rest = fault.retry_after().map(|asked| asked.min(LONGEST_RETRY_AFTER));
+        if let Some(round) = self.outbox.failed(queue) {
+            if round.is_degraded_now {
+                self.tell(Event::Degraded { part: Part::Queue(queue.clone()) });
+            }
+            if !unknown {
+                given_up.extend(self.outbox.count_try_of_waiting(queue, tries));
+            }
+            let shortest =
+                if round.number > QUICK_RETRIES { SHORTEST_REST } else { Duration::ZERO };
+            let jittered = Backoff::REQUESTS.delay(round.number - 1, &mut self.rng);
+            rest = Some(rest.unwrap_or_default().max(jittered).max(shortest));
+        }
+        self.outbox.put_back(queue, again);
+        for letter in given_up {
+            self.give_up(&letter, fault);
+        }
+        if let Some(rest) = rest {
+            let until = self.outbox.rest(queue, self.now + rest);
+            self.set_timer(Why::Resend(queue.clone()), until);
+        }
+    }
+
+    /// The message will not be sent again.
+    pub(super) fn give_up(&mut self, letter: &Letter, fault: &Fault) {
+        let (fault, tries) = (fault.clone(), letter.tries);
+        let error = if letter.may_be_stored {
+            SendError::Unknown { fault: fault.clone(), tries }
+        } else if fault.effect() == Effect::Refused {
+            SendError::Refused { fault: fault.clone() }
+        } else {
+            SendError::NotSent { fault: fault.clone(), tries }
+        };
+        if let Some(task) = self.not_sent(letter.id, error) {
+            self.tell(Event::SendFailed { task, fault });
+        }
+    }
+
+    fn queue_works(&mut self, queue: &QueueName) {
+        if self.outbox.succeeded(queue) {
+            self.tell(Event::Recovered { part: Part::Queue(queue.clone()) });
+        }
+    }
+}
+
+/// The ids of `count` posted messages. With any other number it is unknown which were stored.
+fn message_ids(answer: Result<QueueReply, Fault>, count: usize) -> Result<Vec<MessageId>, Fault> {
+    match answer? {
+        QueueReply::Posted(ids) if ids.len() == count => Ok(ids),
+        QueueReply::Posted(ids) => Err(Fault::new(FaultKind::BadResponse)
+            .with_detail(format!("{} message ids for {count} messages", ids.len()))),
+        // Refused as a misuse before it comes here.
+        _ => Err(Fault::new(FaultKind::BadResponse)),
+    }
+}

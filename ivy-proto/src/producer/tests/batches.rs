@@ -1,0 +1,129 @@
+//! How calls become posts.
+
+use super::scenario::*;
+use crate::name::QueueName;
+use crate::producer::Input;
+use crate::producer::ProducerConfig;
+use crate::queue::Capabilities;
+use crate::wire::{Codec, RawJson};
+
+#[test]
+fn a_call_is_posted_at_once() {
+    let mut scenario = Scenario::new(config());
+    scenario.call(call(1));
+    assert_eq!(scenario.only_post().queue.as_str(), QUEUE);
+}
+
+#[test]
+fn calls_that_come_together_travel_together() {
+    let mut scenario = Scenario::new(config());
+    scenario.feed(Input::Calls(calls(30)));
+    assert_eq!(scenario.post_sizes(), [30]);
+}
+
+#[test]
+fn a_batch_holds_as_many_messages_as_the_queue_takes() {
+    let mut scenario = Scenario::new(config());
+    scenario.feed(Input::Calls(calls(250)));
+    assert_eq!(scenario.post_sizes(), [100, 100, 50]);
+}
+
+#[test]
+fn a_batch_holds_as_many_bytes_as_the_queue_takes() {
+    let mut capabilities = Capabilities::ironmq();
+    capabilities.max_request = 1_000;
+    let mut scenario = Scenario::new(ProducerConfig::new(capabilities, Codec::plain()));
+    scenario.feed(Input::Calls(calls(10)));
+    let posts = scenario.posts();
+    assert!(posts.len() > 1);
+    for post in posts {
+        let messages: Vec<_> = post
+            .bodies
+            .iter()
+            .map(|body| serde_json::json!({"body": body, "delay": 604_800}))
+            .collect();
+        assert!(serde_json::json!({ "messages": messages }).to_string().len() <= 1_000);
+    }
+}
+
+#[test]
+fn a_message_that_fills_more_than_a_request_travels_alone() {
+    let mut capabilities = Capabilities::ironmq();
+    capabilities.max_request = 100;
+    let mut scenario = Scenario::new(ProducerConfig::new(capabilities, Codec::plain()));
+    scenario.feed(Input::Calls(calls(3)));
+    assert_eq!(scenario.post_sizes(), [1, 1, 1]);
+}
+
+#[test]
+fn calls_merge_while_the_most_posts_are_in_flight() {
+    let mut scenario = Scenario::new(config().with_posts_in_flight(2));
+    for number in 1..=10 {
+        scenario.call(call(number));
+    }
+    let posts = scenario.posts();
+    assert_eq!(posts.iter().map(|post| post.bodies.len()).collect::<Vec<_>>(), [1, 1]);
+    scenario.accept(&posts[0]);
+    assert_eq!(scenario.post_sizes(), [8]);
+}
+
+#[test]
+fn each_queue_has_its_own_posts() {
+    let mut scenario = Scenario::new(config().with_posts_in_flight(1));
+    let mut elsewhere = call(2);
+    elsewhere.queue = QueueName::new("elsewhere").unwrap();
+    scenario.feed(Input::Calls(vec![call(1), elsewhere, call(3)]));
+    let posts = scenario.posts();
+    let sizes: Vec<_> = posts.iter().map(|post| (post.queue.as_str(), post.bodies.len())).collect();
+    assert_eq!(sizes, [("elsewhere", 1), (QUEUE, 2)]);
+}
+
+#[test]
+fn calls_keep_their_order_in_their_queue() {
+    let mut scenario = Scenario::new(config());
+    let numbered = (0..250).map(|number| {
+        let mut call = call(u8::try_from(number).unwrap());
+        call.args = RawJson::parse(&format!("[{number}]")).unwrap();
+        call
+    });
+    scenario.feed(Input::Calls(numbered.collect()));
+    let bodies = scenario.posts().into_iter().flat_map(|post| post.bodies);
+    for (number, body) in bodies.enumerate() {
+        assert!(body.ends_with(&format!("\"args\":[{number}]}}")), "{body}");
+    }
+}
+
+#[test]
+fn every_call_of_a_batch_learns_its_message() {
+    let mut scenario = Scenario::new(config());
+    scenario.feed(Input::Calls(calls(3)));
+    let post = scenario.only_post();
+    scenario.accept(&post);
+    let sent: Vec<_> = scenario
+        .sent_results()
+        .into_iter()
+        .map(|(id, message)| (id, message.unwrap().as_str().to_owned()))
+        .collect();
+    let expected = [(id(1), "0"), (id(2), "1"), (id(3), "2")];
+    assert_eq!(sent, expected.map(|(id, message)| (id, message.to_owned())));
+}
+
+#[test]
+fn a_full_outbox_gives_the_call_back() {
+    let mut scenario = Scenario::new(config().with_outbox(2));
+    scenario.feed(Input::Calls(calls(3)));
+    match scenario.send_errors().as_slice() {
+        [crate::producer::SendError::Full { limit: 2, call }] => assert_eq!(call.id, id(3)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_call_that_was_sent_makes_room_in_the_outbox() {
+    let mut scenario = Scenario::new(config().with_outbox(1));
+    scenario.call(call(1));
+    let post = scenario.only_post();
+    scenario.accept(&post);
+    scenario.call(call(2));
+    assert_eq!(scenario.post_sizes(), [1]);
+}

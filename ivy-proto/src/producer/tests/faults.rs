@@ -1,0 +1,327 @@
+//! What becomes of posts that fail.
+
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::event::{Event, Part};
+use crate::id::MessageId;
+use crate::misuse::Misuse;
+use crate::producer::{Input, Reply, Why};
+use crate::queue::{FaultKind, QueueReply};
+
+fn queue_part() -> Part {
+    Part::Queue(call(1).queue)
+}
+
+#[test]
+fn what_was_not_sent_is_sent_again_after_a_rest() {
+    let mut scenario = Scenario::new(config());
+    scenario.call(call(1));
+    let post = scenario.only_post();
+    scenario.fail(&post, fault(FaultKind::Unreachable));
+    assert!(scenario.posts().is_empty());
+    assert_eq!(scenario.reach_deadline(), Why::Resend(call(1).queue));
+    let again = scenario.only_post();
+    assert_eq!(again.bodies, post.bodies);
+    scenario.accept(&again);
+    assert_eq!(scenario.only_sent(), Ok(MessageId::new("0")));
+}
+
+#[test]
+fn what_cannot_be_sent_is_given_up_after_five_tries() {
+    let mut scenario = Scenario::new(config());
+    scenario.call(call(1));
+    for _ in 0..4 {
+        scenario.fail_and_rest(FaultKind::Unreachable);
+        assert!(scenario.sent_results().is_empty());
+    }
+    let post = scenario.only_post();
+    scenario.fail(&post, fault(FaultKind::Unreachable));
+    assert_eq!(scenario.only_sent(), Err("NotSent after 5".to_owned()));
+    let failures = scenario.events();
+    assert!(failures.iter().any(|event| matches!(event, Event::SendFailed { .. })));
+}
+
+#[test]
+fn rests_are_random_and_grow_up_to_a_cap() {
+    let mut scenario = Scenario::new(config().with_tries(100));
+    scenario.call(call(1));
+    for ceiling in [100, 400, 1_600, 6_400, 6_400, 6_400] {
+        let start = scenario.now();
+        scenario.fail_and_rest(FaultKind::Unreachable);
+        assert!(scenario.now().since(start) <= Duration::from_millis(ceiling));
+    }
+}
+
+#[test]
+fn the_queue_may_ask_for_a_longer_rest() {
+    let mut scenario = Scenario::new(config());
+    scenario.call(call(1));
+    let post = scenario.only_post();
+    let busy = fault(FaultKind::TooManyRequests).with_retry_after(Duration::from_secs(20));
+    scenario.fail(&post, busy);
+    scenario.pass(Duration::from_millis(19_999));
+    assert!(scenario.posts().is_empty());
+    scenario.pass(Duration::from_millis(1));
+    scenario.only_post();
+}
+
+#[test]
+fn no_queue_may_ask_for_more_than_a_minute() {
+    let mut scenario = Scenario::new(config());
+    scenario.call(call(1));
+    let post = scenario.only_post();
+    let busy = fault(FaultKind::TooManyRequests).with_retry_after(Duration::from_secs(86_400));
+    scenario.fail(&post, busy);
+    scenario.pass(Duration::from_secs(60));
+    scenario.only_post();
+}
+
+#[test]
+fn while_a_queue_is_down_one_post_at_a_time_tries_it() {
+    let mut scenario = Scenario::new(config().with_posts_in_flight(2));
+    for number in 1..=4 {
+        scenario.call(call(number));
+    }
+    for post in scenario.posts() {
+        scenario.fail(&post, fault(FaultKind::Unreachable));
+    }
+    scenario.call(call(5));
+    assert!(scenario.posts().is_empty());
+    scenario.reach_deadline();
+    assert_eq!(scenario.post_sizes(), [5]);
+}
+
+#[test]
+fn a_queue_that_is_down_gets_at_most_two_requests_a_second() {
+    let mut scenario = Scenario::new(config());
+    let (mut requests, minutes) = (0, 10);
+    for second in 0..60 * minutes {
+        scenario.call(call(u8::try_from(second % 250).unwrap()));
+        for _ in 0..20 {
+            for post in scenario.posts() {
+                requests += 1;
+                scenario.fail(&post, fault(FaultKind::Unreachable));
+            }
+            scenario.pass(Duration::from_millis(50));
+        }
+    }
+    assert!(requests <= 60 * minutes * 2, "{requests} requests in {minutes} minutes");
+    assert!(requests >= 60 * minutes / 10, "{requests} requests in {minutes} minutes");
+}
+
+#[test]
+fn calls_that_wait_for_a_queue_that_is_down_are_given_up_in_time() {
+    let mut scenario = Scenario::new(config().with_posts_in_flight(1));
+    scenario.call(call(1));
+    let post = scenario.only_post();
+    scenario.feed(Input::Calls((2..=250).map(call).collect()));
+    scenario.fail(&post, fault(FaultKind::Unreachable));
+    for _ in 0..3 {
+        scenario.reach_deadline();
+        let post = scenario.only_post();
+        scenario.fail(&post, fault(FaultKind::Unreachable));
+        assert!(scenario.sent_results().is_empty());
+    }
+    scenario.reach_deadline();
+    let post = scenario.only_post();
+    scenario.fail(&post, fault(FaultKind::Unreachable));
+    let sent = scenario.sent_results();
+    assert_eq!(sent.len(), 250);
+    assert!(sent.iter().all(|(_, result)| *result == Err("NotSent after 5".to_owned())));
+}
+
+#[test]
+fn a_queue_that_stays_down_is_reported_once_and_so_is_its_return() {
+    let mut scenario = Scenario::new(config().with_tries(100));
+    scenario.call(call(1));
+    for _ in 0..10 {
+        scenario.fail_and_rest(FaultKind::Unreachable);
+    }
+    let degraded = Event::Degraded { part: queue_part() };
+    assert_eq!(scenario.events().iter().filter(|event| **event == degraded).count(), 1);
+    let post = scenario.only_post();
+    scenario.accept(&post);
+    let recovered = Event::Recovered { part: queue_part() };
+    assert_eq!(scenario.events().iter().filter(|event| **event == recovered).count(), 1);
+}
+
+#[test]
+fn a_single_failure_is_not_reported_as_lasting_trouble() {
+    let mut scenario = Scenario::new(config());
+    scenario.call(call(1));
+    scenario.fail_and_rest(FaultKind::Unreachable);
+    let post = scenario.only_post();
+    scenario.accept(&post);
+    let lasting = |event: &Event| matches!(event, Event::Degraded { .. } | Event::Recovered { .. });
+    assert!(!scenario.events().iter().any(lasting));
+}
+
+#[test]
+fn what_may_be_stored_is_sent_again_under_the_same_id_and_says_so() {
+    let mut scenario = Scenario::new(config());
+    scenario.call(call(1));
+    let post = scenario.only_post();
+    scenario.fail(&post, fault(FaultKind::AnswerLost));
+    scenario.reach_deadline();
+    let again = scenario.only_post();
+    assert_eq!(again.bodies, post.bodies);
+    assert!(scenario.events().contains(&Event::Resent { task: task_ref(1), tries: 1 }));
+}
+
+#[test]
+fn each_resend_says_so() {
+    let mut scenario = Scenario::new(config());
+    scenario.call(call(1));
+    for _ in 0..4 {
+        scenario.fail_and_rest(FaultKind::ServerError);
+    }
+    let resent = |event: &Event| match event {
+        Event::Resent { tries, .. } => Some(*tries),
+        _ => None,
+    };
+    assert_eq!(scenario.events().iter().filter_map(resent).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    let post = scenario.only_post();
+    scenario.fail(&post, fault(FaultKind::ServerError));
+    assert_eq!(scenario.only_sent(), Err("Unknown after 5".to_owned()));
+}
+
+#[test]
+fn a_task_without_retries_is_not_sent_twice() {
+    let mut no_retries = call(2);
+    no_retries.options.max_retries = Some(0);
+    for call in [call_once(1), no_retries] {
+        let mut scenario = Scenario::new(config());
+        scenario.call(call);
+        let post = scenario.only_post();
+        scenario.fail(&post, fault(FaultKind::AnswerLost));
+        assert_eq!(scenario.only_sent(), Err("Unknown after 1".to_owned()));
+        scenario.pass(Duration::from_secs(60));
+        assert!(scenario.posts().is_empty());
+    }
+}
+
+#[test]
+fn a_task_without_retries_that_surely_was_not_stored_is_sent_again() {
+    let mut scenario = Scenario::new(config());
+    scenario.call(call_once(1));
+    scenario.fail_and_rest(FaultKind::Unreachable);
+    scenario.only_post();
+}
+
+#[test]
+fn the_handle_of_a_call_of_unknown_fate_keeps_listening() {
+    let mut call = call_once(1);
+    call.reply = Reply::Handle;
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.call(call);
+    let post = scenario.only_post();
+    scenario.fail(&post, fault(FaultKind::AnswerLost));
+    assert_eq!(scenario.only_sent(), Err("Unknown after 1".to_owned()));
+    scenario.notice(1, &done());
+    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+}
+
+#[test]
+fn after_a_lost_answer_a_call_is_never_called_not_sent() {
+    let mut scenario = Scenario::new(config().with_tries(2));
+    for last in [FaultKind::Unreachable, FaultKind::Unauthorized] {
+        scenario.call(call(1));
+        scenario.fail_and_rest(FaultKind::AnswerLost);
+        let post = scenario.only_post();
+        scenario.fail(&post, fault(last));
+        assert!(scenario.only_sent().unwrap_err().starts_with("Unknown"), "{last:?}");
+        scenario.pass(Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn an_answer_with_another_number_of_ids_is_unknown_for_all() {
+    for count in [0, 1, 3] {
+        let mut scenario = Scenario::new(config());
+        scenario.feed(Input::Calls(vec![call_once(1), call_once(2)]));
+        let post = scenario.only_post();
+        let ids = vec![MessageId::new("1"); count];
+        scenario.feed(Input::Queue(post.op, Ok(QueueReply::Posted(ids))));
+        let unknown = Err("Unknown after 1".to_owned());
+        let expected = [(id(1), unknown.clone()), (id(2), unknown)];
+        assert_eq!(scenario.sent_results(), expected, "{count}");
+    }
+}
+
+#[test]
+fn what_is_refused_is_given_up_at_once() {
+    for kind in [FaultKind::Unauthorized, FaultKind::Redirected, FaultKind::NoQueue] {
+        let mut scenario = Scenario::new(config());
+        scenario.feed(Input::Calls(calls(2)));
+        let post = scenario.only_post();
+        scenario.fail(&post, fault(kind));
+        let refused = Err(format!("Refused: {kind:?}"));
+        assert_eq!(scenario.sent_results(), [(id(1), refused.clone()), (id(2), refused)]);
+    }
+}
+
+#[test]
+fn a_refused_batch_is_cut_in_halves_down_to_the_message_that_spoils_it() {
+    for kind in [FaultKind::Refused, FaultKind::TooLarge] {
+        let mut scenario = Scenario::new(config());
+        let mut calls = calls(8);
+        calls[4].args = crate::wire::RawJson::parse("[\"spoils it\"]").unwrap();
+        scenario.feed(Input::Calls(calls));
+        let mut sizes = Vec::new();
+        let mut posts = scenario.posts();
+        while let Some(post) = &posts.pop() {
+            sizes.push(post.bodies.len());
+            if post.bodies.iter().any(|body| body.contains("spoils")) {
+                scenario.fail(post, fault(kind));
+            } else {
+                scenario.accept(post);
+            }
+            posts.extend(scenario.posts());
+        }
+        let sent = scenario.sent_results();
+        for (task, result) in &sent {
+            assert_eq!(result.is_err(), *task == id(5), "{task}: {result:?}");
+        }
+        assert_eq!(sent.len(), 8);
+        sizes.sort_unstable();
+        assert_eq!(sizes, [1, 1, 2, 2, 4, 4, 8]);
+    }
+}
+
+#[test]
+fn halves_of_a_batch_are_not_merged_again() {
+    let mut scenario = Scenario::new(config().with_posts_in_flight(1));
+    scenario.feed(Input::Calls(calls(4)));
+    let post = scenario.only_post();
+    scenario.feed(Input::Calls((5..=9).map(call).collect()));
+    scenario.fail(&post, fault(FaultKind::Refused));
+    let half = scenario.only_post();
+    assert_eq!(half.bodies, post.bodies[..2]);
+    scenario.accept(&half);
+    let half = scenario.only_post();
+    assert_eq!(half.bodies, post.bodies[2..]);
+    scenario.accept(&half);
+    assert_eq!(scenario.post_sizes(), [5]);
+}
+
+#[test]
+fn an_answer_of_another_kind_is_a_misuse_and_changes_nothing() {
+    let mut scenario = Scenario::new(config());
+    scenario.call(call(1));
+    let post = scenario.only_post();
+    let wrong = Input::Queue(post.op, Ok(QueueReply::Deleted));
+    assert_eq!(scenario.try_feed(wrong), Err(Misuse::WrongReply(post.op)));
+    scenario.accept(&post);
+    assert!(scenario.only_sent().is_ok());
+}
+
+#[test]
+fn a_second_answer_is_a_misuse() {
+    let mut scenario = Scenario::new(config());
+    scenario.call(call(1));
+    let post = scenario.only_post();
+    scenario.accept(&post);
+    let again = Input::Queue(post.op, Err(fault(FaultKind::AnswerLost)));
+    assert_eq!(scenario.try_feed(again), Err(Misuse::UnknownOp(post.op)));
+}

@@ -1,0 +1,270 @@
+//! What holds whatever happens: random inputs in random order.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::scenario::*;
+use crate::id::{MessageId, OpId, TaskId};
+use crate::name::{ChannelName, QueueName};
+use crate::producer::{Call, Input, Output, Producer, ProducerConfig, Reply, SendError};
+use crate::queue::{FaultKind, QueueOp, QueueReply};
+use crate::time::{Moment, WallClock};
+
+/// What may happen next. Numbers that name something are taken modulo what there is.
+#[derive(Clone, Debug)]
+enum Step {
+    Call { number: u8, queue: u8, reply: u8, retry: bool },
+    Answer { post: usize, with: u8 },
+    Subscribed,
+    SubscriptionLost,
+    Notice { number: u8, good: bool, shared: bool },
+    Noise(Vec<u8>),
+    Await { number: u8, seconds: u64 },
+    Forget { number: u8 },
+    Pass { millis: u64 },
+    ToDeadline,
+    ClockGoesBack,
+    Drain { seconds: u64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..40u8, 0..3u8, 0..3u8, any::<bool>())
+            .prop_map(|(number, queue, reply, retry)| Step::Call { number, queue, reply, retry }),
+        6 => (any::<usize>(), any::<u8>()).prop_map(|(post, with)| Step::Answer { post, with }),
+        2 => Just(Step::Subscribed),
+        1 => Just(Step::SubscriptionLost),
+        3 => (0..40u8, any::<bool>(), any::<bool>())
+            .prop_map(|(number, good, shared)| Step::Notice { number, good, shared }),
+        1 => vec(any::<u8>(), 0..40).prop_map(Step::Noise),
+        1 => (0..40u8, 0..20u64).prop_map(|(number, seconds)| Step::Await { number, seconds }),
+        1 => (0..40u8).prop_map(|number| Step::Forget { number }),
+        2 => (0..3_000u64).prop_map(|millis| Step::Pass { millis }),
+        4 => Just(Step::ToDeadline),
+        1 => Just(Step::ClockGoesBack),
+        1 => (0..20u64).prop_map(|seconds| Step::Drain { seconds }),
+    ]
+}
+
+/// Drives a producer through the steps, and checks every law on the way.
+struct Run {
+    producer: Producer,
+    now: Moment,
+    due: Option<Moment>,
+    /// The posts in flight, with how many messages each has.
+    posts: BTreeMap<OpId, usize>,
+    called: BTreeMap<TaskId, u32>,
+    sent: BTreeMap<TaskId, u32>,
+    resumed: BTreeMap<TaskId, u32>,
+    finished: bool,
+    trace: Vec<String>,
+}
+
+const OUTBOX: usize = 10;
+const WAITING: usize = 6;
+const IN_FLIGHT: usize = 2;
+const QUEUES: usize = 3;
+
+impl Run {
+    fn new(seed: [u8; 32]) -> Self {
+        let config: ProducerConfig = config_with_notifier()
+            .with_outbox(OUTBOX)
+            .with_waiting(WAITING)
+            .with_posts_in_flight(IN_FLIGHT);
+        Run {
+            producer: Producer::new(config, seed, WallClock::default()),
+            now: Moment::EPOCH,
+            due: None,
+            posts: BTreeMap::new(),
+            called: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            resumed: BTreeMap::new(),
+            finished: false,
+            trace: Vec::new(),
+        }
+    }
+
+    fn feed_at(&mut self, input: Input, at: Moment) {
+        if let Input::Calls(calls) = &input {
+            for call in calls {
+                *self.called.entry(call.id).or_default() += 1;
+            }
+        }
+        self.producer.handle_input(input, at).unwrap();
+        self.now = self.now.max(at);
+        self.poll();
+        assert!(self.due.is_none_or(|due| due > self.now), "a deadline is not in the future");
+        self.check_bounds();
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.feed_at(input, self.now);
+    }
+
+    fn poll(&mut self) {
+        loop {
+            let output = self.producer.poll_output();
+            self.trace.push(format!("{output:?}"));
+            match output {
+                Output::Queue(op, QueueOp::Post { messages, .. }) => {
+                    self.posts.insert(op, messages.items().len());
+                }
+                Output::Queue(_, other) => panic!("a producer has no use for {other:?}"),
+                Output::Sent(id, result) => {
+                    *self.sent.entry(id).or_default() += 1;
+                    assert!(self.sent[&id] <= self.called[&id], "sent more often than called");
+                    if matches!(result, Err(SendError::Full { .. })) {
+                        assert!(self.called.len() > OUTBOX.min(WAITING));
+                    }
+                }
+                Output::Resumed { id, .. } => {
+                    *self.resumed.entry(id).or_default() += 1;
+                    assert!(self.resumed[&id] <= self.sent[&id], "resumed before it was sent");
+                }
+                Output::TimedOut(id) => assert!(self.called.contains_key(&id)),
+                Output::Subscribe(_) | Output::Event(_) => {}
+                Output::Finished => {
+                    assert!(!self.finished, "finished twice");
+                    self.finished = true;
+                }
+                Output::Wait(deadline) => {
+                    self.due = deadline.map(|deadline| deadline.at);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn check_bounds(&self) {
+        assert!(self.producer.pending.unsent() <= OUTBOX);
+        assert!(self.producer.pending.wanted() <= WAITING);
+        // One post more per queue may be in flight than fits: none.
+        assert!(self.posts.len() <= QUEUES * IN_FLIGHT);
+    }
+
+    fn step(&mut self, step: Step) {
+        if self.finished {
+            assert!(self.producer.handle_input(Input::Tick, self.now).is_err());
+            assert!(matches!(self.producer.poll_output(), Output::Wait(None)));
+            return;
+        }
+        match step {
+            Step::Call { number, queue, reply, retry } => {
+                let mut call = call(number);
+                call.queue = QueueName::new(["a", "b", "c"][usize::from(queue)]).unwrap();
+                call.reply = [Reply::None, Reply::Handle, Reply::Callback][usize::from(reply)];
+                call.options.retry = (!retry).then_some(false);
+                self.feed(Input::Calls(vec![call]));
+            }
+            Step::Answer { post, with } => self.answer(post, with),
+            Step::Subscribed => self.feed(Input::Subscribed),
+            Step::SubscriptionLost => self.feed(Input::SubscriptionLost(notifier_gone())),
+            Step::Notice { number, good, shared } => {
+                let reply = self.producer.subscription.as_ref().unwrap().reply_channel().clone();
+                let shared_channel = ChannelName::new("ivy-notifier").unwrap();
+                let channel = if shared { shared_channel } else { reply };
+                let outcome = if good { done() } else { failed() };
+                self.feed(Input::Notice { channel, payload: notice(number, &outcome) });
+            }
+            Step::Noise(payload) => {
+                let channel = ChannelName::new("ivy-notifier").unwrap();
+                self.feed(Input::Notice { channel, payload });
+            }
+            Step::Await { number, seconds } => {
+                self.feed(Input::Await { id: id(number), timeout: Duration::from_secs(seconds) });
+            }
+            Step::Forget { number } => self.feed(Input::Forget(id(number))),
+            Step::Pass { millis } => {
+                self.feed_at(Input::Tick, self.now + Duration::from_millis(millis));
+            }
+            Step::ToDeadline => self.feed_at(Input::Tick, self.due.unwrap_or(self.now)),
+            Step::ClockGoesBack => self.feed_at(Input::Tick, Moment::EPOCH),
+            Step::Drain { seconds } => {
+                self.feed(Input::Drain { limit: Duration::from_secs(seconds) });
+            }
+        }
+    }
+
+    fn answer(&mut self, post: usize, with: u8) {
+        if self.posts.is_empty() {
+            return;
+        }
+        let op = *self.posts.keys().nth(post % self.posts.len()).unwrap();
+        let count = self.posts.remove(&op).unwrap();
+        let posted = |count| Ok(QueueReply::Posted(vec![MessageId::new("1"); count]));
+        let answer = match with % 8 {
+            0..=2 => posted(count),
+            3 => posted(count + 1),
+            4 => Err(fault(FaultKind::Unreachable)),
+            5 => Err(fault(FaultKind::AnswerLost)),
+            6 => Err(fault(FaultKind::Refused)),
+            _ => Err(fault(FaultKind::TooManyRequests).with_retry_after(Duration::from_secs(5))),
+        };
+        self.feed(Input::Queue(op, answer));
+    }
+
+    /// Drains to the end, whatever the queue does.
+    fn end(&mut self) {
+        if !self.finished {
+            self.feed(Input::Drain { limit: Duration::from_secs(30) });
+        }
+        if !self.finished {
+            self.feed_at(Input::Tick, self.now + Duration::from_secs(30));
+        }
+        assert!(self.finished, "not finished at the limit");
+        assert_eq!(self.due, None);
+        assert_eq!(self.called, self.sent, "not exactly one Sent for each call");
+    }
+}
+
+fn run(seed: [u8; 32], steps: &[Step]) -> Run {
+    let mut run = Run::new(seed);
+    for step in steps {
+        run.step(step.clone());
+    }
+    run.end();
+    run
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_every_call_is_settled_once_and_within_the_bounds(
+        steps in vec(step(), 0..120),
+        seed in any::<[u8; 32]>(),
+    ) {
+        run(seed, &steps);
+    }
+
+    #[test]
+    fn one_seed_gives_one_run(steps in vec(step(), 0..60), seed in any::<[u8; 32]>()) {
+        prop_assert_eq!(run(seed, &steps).trace, run(seed, &steps).trace);
+    }
+
+    #[test]
+    fn polling_late_changes_nothing(numbers in vec(0..20u8, 0..20)) {
+        let mut early = Run::new([1; 32]);
+        let mut late = Run::new([1; 32]);
+        for number in &numbers {
+            early.feed(Input::Calls(vec![call(*number)]));
+            late.producer.handle_input(Input::Calls(vec![call(*number)]), late.now).unwrap();
+            *late.called.entry(id(*number)).or_default() += 1;
+        }
+        late.poll();
+        let outputs = |run: &Run| -> Vec<String> {
+            run.trace.iter().filter(|line| !line.starts_with("Wait")).cloned().collect()
+        };
+        prop_assert_eq!(outputs(&early), outputs(&late));
+    }
+}
+
+#[test]
+fn the_end_of_the_clock_is_no_trap() {
+    let mut run = Run::new([1; 32]);
+    run.feed(Input::Calls(vec![Call { reply: Reply::Handle, ..call(1) }, call(2)]));
+    run.feed_at(Input::Tick, Moment::FOREVER);
+    run.feed(Input::Await { id: id(1), timeout: Duration::MAX });
+    run.answer(0, 4);
+}

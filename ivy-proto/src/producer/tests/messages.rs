@@ -1,0 +1,189 @@
+//! What a message says, and which calls are refused before anything is sent.
+
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::name::{Priority, QueueName, TaskName};
+use crate::producer::{Call, Input, ProducerConfig, SendError, SizeUnit};
+use crate::queue::{Body, Capabilities};
+use crate::wire::{Codec, LegacyKey, POSTED_UTF16_LIMIT, RawJson, TraceParent, posted_utf16_units};
+
+fn body_of(call: Call) -> String {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.call(call);
+    scenario.only_post().bodies.remove(0)
+}
+
+fn error_of(config: ProducerConfig, call: Call) -> Option<SendError> {
+    let mut scenario = Scenario::new(config);
+    scenario.call(call);
+    let error = scenario.send_errors().pop();
+    assert_eq!(error.is_some(), scenario.posts().is_empty());
+    error
+}
+
+#[test]
+fn a_call_without_options_says_only_its_id() {
+    let id = id(1);
+    assert_eq!(
+        body_of(call(1)),
+        format!(
+            r#"{{"name":"testpackage.factorial","options":{{"ivy":{{"v":1,"id":"{id}"}}}},"args":[5]}}"#
+        )
+    );
+}
+
+#[test]
+fn all_options_stand_in_their_order() {
+    let mut call = call_with_handle(1);
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    call.options.retry = Some(false);
+    call.options.max_retries = Some(3);
+    call.options.priority = Priority::new(2);
+    call.options.route = Some(QueueName::new("route1").unwrap());
+    call.options.expires_after = Some(Duration::from_secs(60));
+    call.options.trace = TraceParent::parse(trace);
+    let reply = Scenario::new(config_with_notifier()).reply_channel();
+    let (id, reply) = (id(1), reply.as_str());
+    let expected = format!(
+        r#""options":{{"retry":false,"maxRetries":3,"priority":2,"route":"route1","ivy":{{"v":1,"id":"{id}","reply":"{reply}","deadline":1700000060000,"trace":"{trace}"}}}}"#
+    );
+    let body = body_of(call);
+    assert!(body.contains(&expected), "{body}");
+}
+
+#[test]
+fn a_deadline_counts_from_the_moment_of_the_call() {
+    let mut scenario = Scenario::new(config());
+    scenario.pass(Duration::from_secs(7));
+    let mut call = call(1);
+    call.options.expires_after = Some(Duration::from_secs(1));
+    scenario.call(call);
+    assert!(scenario.only_post().bodies[0].contains(r#""deadline":1700000008000"#));
+}
+
+#[test]
+fn how_long_a_caller_waits_does_not_become_a_deadline() {
+    assert!(!body_of(call_with_handle(1)).contains("deadline"));
+}
+
+#[test]
+fn the_delay_is_the_queue_s_business() {
+    let mut scenario = Scenario::new(config());
+    scenario.call(Call { delay: Duration::from_secs(90), ..call(1) });
+    let post = scenario.only_post();
+    assert_eq!(post.delays, [Duration::from_secs(90)]);
+    assert!(!post.bodies[0].contains("90"));
+}
+
+#[test]
+fn a_delay_beyond_the_queue_s_limit_is_refused() {
+    let week = Capabilities::ironmq().max_delay;
+    assert!(error_of(config(), Call { delay: week, ..call(1) }).is_none());
+    let error = error_of(config(), Call { delay: week + Duration::from_nanos(1), ..call(1) });
+    assert!(matches!(error, Some(SendError::DelayTooLong { .. })));
+}
+
+#[test]
+fn bodies_are_written_by_the_codec() {
+    let codec = Codec::legacy(LegacyKey::new("pass").unwrap());
+    let mut scenario = Scenario::new(ProducerConfig::new(Capabilities::ironmq(), codec.clone()));
+    scenario.call(call(1));
+    let body = Body::new(scenario.only_post().bodies.remove(0));
+    assert!(body.as_str().starts_with("$aes-256-cbc$"));
+    assert_eq!(codec.open(&body).unwrap().args.as_str(), "[5]");
+}
+
+#[test]
+fn b22_names_that_kill_peers_of_the_original_are_refused() {
+    for name in ["__proto__", "constructor", "toString", "hasOwnProperty", "valueOf", "ivy.x"] {
+        let task = TaskName::new(name).unwrap();
+        let error = error_of(config(), Call { task, ..call(1) });
+        assert!(matches!(error, Some(SendError::ForbiddenName(_))), "{name}");
+    }
+}
+
+#[test]
+fn arguments_that_are_not_an_array_are_refused() {
+    for args in ["{\"0\":1}", "null", "\"[]\"", " 5"] {
+        let args = RawJson::parse(args).unwrap();
+        let error = error_of(config(), Call { args, ..call(1) });
+        assert!(matches!(error, Some(SendError::ArgsNotAnArray)));
+    }
+}
+
+/// A call whose only argument is this text.
+fn call_of_text(text: &str) -> Call {
+    Call { args: RawJson::from_value(&[text]).unwrap(), ..call(1) }
+}
+
+/// A call whose message has this many UTF-16 units as the original counts them, in the open.
+fn call_of_units(units: usize) -> Call {
+    let empty = posted_utf16_units(&Body::new(body_of(call_of_text(""))));
+    call_of_text(&"x".repeat(units - empty))
+}
+
+#[test]
+fn b37_a_message_of_exactly_the_original_s_limit_is_sent() {
+    let call = call_of_units(POSTED_UTF16_LIMIT);
+    assert!(error_of(config().with_node_compatible(true), call).is_none());
+}
+
+#[test]
+fn b38_a_message_of_one_unit_more_is_refused_before_anything_is_sent() {
+    let call = call_of_units(POSTED_UTF16_LIMIT + 1);
+    match error_of(config().with_node_compatible(true), call) {
+        Some(SendError::TooLarge { size: 65_537, limit: 65_536, unit: SizeUnit::Utf16Units }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_message_that_no_peer_of_the_original_reads_may_be_larger() {
+    assert!(error_of(config(), call_of_units(POSTED_UTF16_LIMIT + 1)).is_none());
+}
+
+#[test]
+fn b39_the_limit_is_that_of_the_encrypted_message() {
+    let codec = Codec::legacy(LegacyKey::new("pass").unwrap());
+    let config = ProducerConfig::new(Capabilities::ironmq(), codec);
+    match error_of(config, call_of_units(POSTED_UTF16_LIMIT)) {
+        Some(SendError::TooLarge { size, limit: 65_536, unit: SizeUnit::Utf16Units }) => {
+            assert!(size > 80_000, "base64 makes four of three, so it is not {size}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn b40_few_units_may_be_too_many_bytes_for_the_queue() {
+    let call = || call_of_text(&"任".repeat(40_000));
+    let with_max_body = |bytes| {
+        let capabilities = Capabilities::ironmq().with_max_body(bytes);
+        ProducerConfig::new(capabilities, Codec::plain()).with_node_compatible(true)
+    };
+    assert!(error_of(with_max_body(256 * 1024), call()).is_none());
+    match error_of(with_max_body(64 * 1024), call()) {
+        Some(SendError::TooLarge { size, limit: 65_536, unit: SizeUnit::Bytes }) => {
+            assert!(size > 120_000);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_refused_call_spoils_no_other() {
+    let mut scenario = Scenario::new(config());
+    let refused = Call { task: TaskName::new("toString").unwrap(), ..call(2) };
+    scenario.feed(Input::Calls(vec![call(1), refused, call(3)]));
+    assert_eq!(scenario.post_sizes(), [2]);
+    assert_eq!(scenario.send_errors().len(), 1);
+}
+
+#[test]
+fn errors_do_not_repeat_what_was_to_be_sent() {
+    let mut scenario = Scenario::new(config().with_outbox(0));
+    scenario.call(call_of_text("hunter2"));
+    let [error] = &scenario.send_errors()[..] else { panic!("one error") };
+    assert!(!format!("{error} {error:?}").contains("hunter2"));
+}

@@ -1,0 +1,285 @@
+//! How results come back.
+
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::event::Event;
+use crate::id::MessageId;
+use crate::name::ChannelName;
+use crate::producer::{Call, Input, Output, Reply, SendError, Why};
+use crate::queue::{FaultKind, QueueReply};
+use crate::task::{TaskOutcome, TaskStatus};
+use crate::wire::{Codec, Notice, RawJson};
+
+fn call_with_callback(number: u8) -> Call {
+    Call { reply: Reply::Callback, ..call(number) }
+}
+
+#[test]
+fn a_notice_resumes_its_caller() {
+    for outcome in [done(), failed(), TaskOutcome::ResultTooLarge] {
+        let mut scenario = Scenario::sent(call_with_handle(1));
+        scenario.notice(1, &outcome);
+        assert_eq!(scenario.resumed(), [(id(1), outcome.clone(), None)]);
+        let succeeded = !matches!(outcome, TaskOutcome::Failed(_));
+        let resumed = Event::CallerResumed { task: task_ref(1), succeeded };
+        assert_eq!(scenario.events(), [resumed]);
+    }
+}
+
+#[test]
+fn a_callback_is_given_the_arguments_too() {
+    let mut scenario = Scenario::sent(call_with_callback(1));
+    scenario.notice(1, &done());
+    assert_eq!(scenario.resumed(), [(id(1), done(), Some("[5]".to_owned()))]);
+}
+
+#[test]
+fn the_first_notice_for_a_call_wins() {
+    let mut scenario = Scenario::sent(call_with_handle(1));
+    scenario.notice(1, &done());
+    scenario.notice(1, &failed());
+    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+    assert!(scenario.events().contains(&Event::NoticeIgnored));
+}
+
+#[test]
+fn a_worker_of_the_original_answers_on_the_shared_channel() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    let post = scenario.only_post();
+    scenario.accept(&post);
+    let envelope = Codec::plain().open(&crate::queue::Body::new(post.bodies[0].as_str())).unwrap();
+    let output = RawJson::parse("120").unwrap();
+    let notice =
+        Notice::success_for_original(&MessageId::new("1"), &post.queue, &envelope, &output);
+    let payload = notice.to_payload().as_str().as_bytes().to_vec();
+    scenario.feed(Input::Notice { channel: ChannelName::new("ivy-notifier").unwrap(), payload });
+    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+}
+
+#[test]
+fn a_notice_that_is_not_for_this_producer_is_counted_and_passed_over() {
+    let reply = Scenario::sent(call_with_handle(1)).reply_channel();
+    let other = ChannelName::new("other").unwrap();
+    let large = vec![b' '; (1 << 20) + 1];
+    for (what, channel, payload) in [
+        ("no JSON", &reply, b"\xff{".to_vec()),
+        ("empty", &reply, Vec::new()),
+        ("too large", &reply, large),
+        ("an id that was never issued", &reply, notice(2, &done())),
+        ("a channel that was not asked for", &other, notice(1, &done())),
+    ] {
+        let mut scenario = Scenario::sent(call_with_handle(1));
+        scenario.feed(Input::Notice { channel: channel.clone(), payload });
+        assert_eq!(scenario.events(), [Event::NoticeIgnored], "{what}");
+        assert!(scenario.resumed().is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn a_notice_before_the_answer_to_the_post_shows_that_it_was_sent() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    let post = scenario.only_post();
+    scenario.notice(1, &done());
+    let order: Vec<_> = scenario
+        .outputs()
+        .into_iter()
+        .filter_map(|output| match output {
+            Output::Sent(_, Ok(message)) => Some(message.as_str().to_owned()),
+            Output::Resumed { .. } => Some("resumed".to_owned()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(order, ["message", "resumed"]);
+    scenario.accept(&post);
+    assert!(scenario.sent_results().is_empty());
+}
+
+#[test]
+fn a_notice_ends_the_resending_of_a_lost_post() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    let post = scenario.only_post();
+    scenario.fail(&post, fault(FaultKind::AnswerLost));
+    scenario.notice(1, &done());
+    assert!(scenario.only_sent().is_ok());
+    scenario.pass(Duration::from_secs(10));
+    assert!(scenario.posts().is_empty());
+}
+
+#[test]
+fn a_post_that_fails_after_its_notice_is_not_repeated() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    let post = scenario.only_post();
+    scenario.notice(1, &done());
+    scenario.fail(&post, fault(FaultKind::AnswerLost));
+    scenario.pass(Duration::from_secs(10));
+    assert!(scenario.posts().is_empty());
+    assert!(scenario.only_sent().is_ok());
+}
+
+#[test]
+fn a_caller_that_has_waited_long_enough_is_told_and_may_still_be_resumed() {
+    let mut scenario = Scenario::sent(call_with_handle(1));
+    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
+    assert_eq!(scenario.reach_deadline(), Why::ResultLimit(id(1)));
+    assert_eq!(scenario.timed_out(), [id(1)]);
+    scenario.notice(1, &done());
+    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+}
+
+#[test]
+fn a_result_in_time_stops_the_wait() {
+    let mut scenario = Scenario::sent(call_with_handle(1));
+    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
+    scenario.notice(1, &done());
+    assert_eq!(scenario.deadline(), None);
+}
+
+#[test]
+fn waiting_again_replaces_the_earlier_limit() {
+    let mut scenario = Scenario::sent(call_with_handle(1));
+    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
+    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(60) });
+    scenario.pass(Duration::from_secs(59));
+    assert!(scenario.timed_out().is_empty());
+    scenario.pass(Duration::from_secs(1));
+    assert_eq!(scenario.timed_out(), [id(1)]);
+}
+
+#[test]
+fn waiting_for_no_time_times_out_at_the_next_tick() {
+    let mut scenario = Scenario::sent(call_with_handle(1));
+    scenario.feed(Input::Await { id: id(1), timeout: Duration::ZERO });
+    scenario.reach_deadline();
+    assert_eq!(scenario.timed_out(), [id(1)]);
+}
+
+#[test]
+fn waiting_for_an_unknown_call_is_passed_over() {
+    let mut scenario = Scenario::sent(call_with_handle(1));
+    scenario.feed(Input::Await { id: id(9), timeout: Duration::ZERO });
+    assert_eq!(scenario.deadline(), None);
+}
+
+#[test]
+fn a_dropped_handle_is_not_resumed() {
+    let mut scenario = Scenario::sent(call_with_handle(1));
+    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
+    scenario.feed(Input::Forget(id(1)));
+    assert_eq!(scenario.deadline(), None);
+    scenario.notice(1, &done());
+    assert!(scenario.resumed().is_empty());
+}
+
+#[test]
+fn a_call_whose_handle_is_dropped_is_sent_all_the_same() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    let post = scenario.only_post();
+    scenario.feed(Input::Forget(id(1)));
+    scenario.fail(&post, fault(FaultKind::Unreachable));
+    scenario.reach_deadline();
+    let post = scenario.only_post();
+    scenario.accept(&post);
+    assert!(scenario.only_sent().is_ok());
+    scenario.notice(1, &done());
+    assert!(scenario.resumed().is_empty());
+}
+
+#[test]
+fn a_callback_hears_the_result_without_a_handle() {
+    let mut scenario = Scenario::sent(call_with_callback(1));
+    scenario.feed(Input::Forget(id(1)));
+    scenario.notice(1, &done());
+    assert_eq!(scenario.resumed().len(), 1);
+}
+
+#[test]
+fn with_too_many_waiting_handles_the_call_is_given_back() {
+    let config = config_with_notifier().with_waiting(1);
+    let mut scenario = Scenario::subscribed(config);
+    scenario.feed(Input::Calls(vec![call_with_handle(1), call_with_handle(2), call(3)]));
+    let errors = scenario.send_errors();
+    assert!(matches!(&errors[..], [SendError::Full { limit: 1, call }] if call.id == id(2)));
+}
+
+#[test]
+fn with_too_many_callbacks_the_oldest_without_a_handle_is_given_up() {
+    let config = config_with_notifier().with_waiting(2);
+    let mut scenario = Scenario::subscribed(config);
+    scenario.feed(Input::Calls(vec![call_with_callback(1), call_with_callback(2)]));
+    scenario.feed(Input::Forget(id(2)));
+    scenario.feed(Input::Forget(id(1)));
+    scenario.call(call_with_callback(3));
+    assert_eq!(scenario.events(), [Event::ResultGivenUp { task: task_ref(1) }]);
+    assert!(scenario.send_errors().is_empty());
+}
+
+#[test]
+fn a_call_that_nobody_waits_for_leaves_nothing_behind() {
+    let scenario = Scenario::sent(call(1));
+    assert!(!scenario.producer().pending.contains(id(1)));
+}
+
+#[test]
+fn an_id_that_is_in_use_is_refused() {
+    let mut scenario = Scenario::sent(call_with_handle(1));
+    scenario.call(call_with_handle(1));
+    assert_eq!(scenario.only_sent(), Err("IdInUse".to_owned()));
+}
+
+#[test]
+fn the_status_of_a_task_is_what_the_producer_knows_of_it() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    let post = scenario.only_post();
+    assert_eq!(scenario.producer().status(id(1)), None);
+    scenario.accept(&post);
+    assert_eq!(scenario.producer().status(id(1)), Some(TaskStatus::Scheduled));
+    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
+    scenario.reach_deadline();
+    assert_eq!(scenario.producer().status(id(1)), Some(TaskStatus::Lost));
+    scenario.notice(1, &done());
+    assert_eq!(scenario.producer().status(id(1)), None);
+}
+
+#[test]
+fn nothing_is_known_of_a_task_whose_post_was_lost_however_long_it_is_waited_for() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.call(Call { reply: Reply::Handle, ..call_once(1) });
+    let post = scenario.only_post();
+    scenario.fail(&post, fault(FaultKind::AnswerLost));
+    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
+    scenario.pass(Duration::from_secs(6));
+    assert_eq!(scenario.producer().status(id(1)), None);
+    assert_eq!(scenario.timed_out(), [id(1)]);
+}
+
+#[test]
+fn a_call_that_was_not_sent_has_no_result_to_wait_for() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
+    let post = scenario.only_post();
+    scenario.fail(&post, fault(FaultKind::Unauthorized));
+    assert_eq!(scenario.deadline(), None);
+}
+
+#[test]
+fn an_empty_answer_in_a_batch_resolves_only_what_it_names() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.feed(Input::Calls(vec![call_with_handle(1), call_with_handle(2)]));
+    let post = scenario.only_post();
+    scenario.notice(2, &done());
+    scenario.feed(Input::Queue(
+        post.op,
+        Ok(QueueReply::Posted(vec![MessageId::new("a"), MessageId::new("b")])),
+    ));
+    let sent: Vec<_> = scenario.sent_results().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(sent, [id(2), id(1)]);
+    assert_eq!(scenario.resumed().len(), 1);
+}

@@ -1,0 +1,360 @@
+//! Puts a producer in any state, and reads what it wants done.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::event::{Event, TaskRef};
+use crate::id::{MessageId, OpId, TaskId};
+use crate::misuse::Misuse;
+use crate::name::{ChannelName, QueueName, TaskName};
+use crate::notify::{NotifyFault, NotifyFaultKind};
+use crate::producer::{
+    Call, CallOptions, Input, Output, Producer, ProducerConfig, Reply, SendError, Why,
+};
+use crate::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
+use crate::task::{TaskFailure, TaskOutcome};
+use crate::time::{Deadline, Moment, WallClock};
+use crate::wire::{Codec, IvyOptions, Notice, RawJson};
+
+/// The queue of calls that do not say otherwise.
+pub(super) const QUEUE: &str = "testpackage";
+
+/// A configuration without a notifier.
+pub(super) fn config() -> ProducerConfig {
+    ProducerConfig::new(Capabilities::ironmq(), Codec::plain())
+}
+
+/// A configuration with the usual notifier.
+pub(super) fn config_with_notifier() -> ProducerConfig {
+    config().with_notifier(ChannelName::new("ivy-notifier").unwrap()).unwrap()
+}
+
+/// The id of the call of this number.
+pub(super) fn id(number: u8) -> TaskId {
+    TaskId::from_random([number; 16])
+}
+
+/// A call of `testpackage.factorial` with the argument 5 that nobody waits for.
+pub(super) fn call(number: u8) -> Call {
+    Call {
+        id: id(number),
+        task: TaskName::new("testpackage.factorial").unwrap(),
+        queue: QueueName::new(QUEUE).unwrap(),
+        args: RawJson::parse("[5]").unwrap(),
+        options: CallOptions::default(),
+        delay: Duration::ZERO,
+        reply: Reply::None,
+    }
+}
+
+/// The same, with a handle that waits for the result.
+pub(super) fn call_with_handle(number: u8) -> Call {
+    Call { reply: Reply::Handle, ..call(number) }
+}
+
+/// The same, of a task that is not to be retried.
+pub(super) fn call_once(number: u8) -> Call {
+    let mut call = call(number);
+    call.options.retry = Some(false);
+    call
+}
+
+/// Calls of the numbers from 1 to `count` that nobody waits for.
+pub(super) fn calls(count: u8) -> Vec<Call> {
+    (1..=count).map(call).collect()
+}
+
+pub(super) fn fault(kind: FaultKind) -> Fault {
+    Fault::new(kind)
+}
+
+pub(super) fn notifier_gone() -> NotifyFault {
+    NotifyFault::new(NotifyFaultKind::ConnectionLost)
+}
+
+/// A post that the producer wants sent.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) op: OpId,
+    pub(super) queue: QueueName,
+    pub(super) bodies: Vec<String>,
+    pub(super) delays: Vec<Duration>,
+}
+
+/// A producer, its time, and what it has put out and nobody has looked at yet.
+pub(super) struct Scenario {
+    producer: Producer,
+    now: Moment,
+    outputs: VecDeque<Output>,
+    deadline: Option<Deadline<Why>>,
+}
+
+impl Scenario {
+    pub(super) fn new(config: ProducerConfig) -> Self {
+        let wall = WallClock::new(Duration::from_secs(1_700_000_000));
+        Scenario {
+            producer: Producer::new(config, [7; 32], wall),
+            now: Moment::EPOCH,
+            outputs: VecDeque::new(),
+            deadline: None,
+        }
+    }
+
+    /// A producer whose subscription is up.
+    pub(super) fn subscribed(config: ProducerConfig) -> Self {
+        let mut scenario = Scenario::new(config);
+        let waker = call_with_handle(255);
+        scenario.feed(Input::Calls(vec![waker]));
+        scenario.feed(Input::Subscribed);
+        let post = scenario.only_post();
+        scenario.accept(&post);
+        scenario.feed(Input::Forget(id(255)));
+        scenario.outputs.clear();
+        scenario
+    }
+
+    /// A producer that has sent this call, with a subscription that is up.
+    pub(super) fn sent(call: Call) -> Self {
+        let mut scenario = Scenario::subscribed(config_with_notifier());
+        scenario.feed(Input::Calls(vec![call]));
+        let post = scenario.only_post();
+        scenario.accept(&post);
+        scenario.outputs.clear();
+        scenario
+    }
+
+    pub(super) fn try_feed(&mut self, input: Input) -> Result<(), Misuse> {
+        self.producer.handle_input(input, self.now)?;
+        loop {
+            match self.producer.poll_output() {
+                Output::Wait(deadline) => {
+                    self.deadline = deadline;
+                    return Ok(());
+                }
+                output => self.outputs.push_back(output),
+            }
+        }
+    }
+
+    pub(super) fn feed(&mut self, input: Input) {
+        self.try_feed(input).unwrap();
+    }
+
+    pub(super) fn call(&mut self, call: Call) {
+        self.feed(Input::Calls(vec![call]));
+    }
+
+    pub(super) fn producer(&self) -> &Producer {
+        &self.producer
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Lets so much time pass, deadline by deadline.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(Deadline { at, .. }) = self.deadline.clone()
+            && at <= end
+        {
+            self.now = at;
+            self.feed(Input::Tick);
+        }
+        self.now = end;
+        match self.try_feed(Input::Tick) {
+            Ok(()) | Err(Misuse::Finished) => {}
+            Err(misuse) => panic!("{misuse}"),
+        }
+    }
+
+    /// Advances to the next deadline, and says what it was for.
+    pub(super) fn reach_deadline(&mut self) -> Why {
+        let Deadline { at, why } = self.deadline.clone().expect("there is a deadline");
+        self.now = at;
+        self.feed(Input::Tick);
+        why
+    }
+
+    pub(super) fn deadline(&self) -> Option<Deadline<Why>> {
+        self.deadline.clone()
+    }
+
+    /// Takes the outputs for which `pick` gives something.
+    fn take<T>(&mut self, pick: impl Fn(&Output) -> Option<T>) -> Vec<T> {
+        let (mut taken, mut left) = (Vec::new(), VecDeque::new());
+        for output in self.outputs.drain(..) {
+            match pick(&output) {
+                Some(picked) => taken.push(picked),
+                None => left.push_back(output),
+            }
+        }
+        self.outputs = left;
+        taken
+    }
+
+    /// Everything that was put out so far.
+    pub(super) fn outputs(&mut self) -> Vec<Output> {
+        self.outputs.drain(..).collect()
+    }
+
+    pub(super) fn posts(&mut self) -> Vec<Sending> {
+        self.take(|output| match output {
+            Output::Queue(op, QueueOp::Post { queue, messages }) => Some(Sending {
+                op: *op,
+                queue: queue.clone(),
+                bodies: messages.items().iter().map(|m| m.body.as_str().to_owned()).collect(),
+                delays: messages.items().iter().map(|m| m.delay).collect(),
+            }),
+            _ => None,
+        })
+    }
+
+    /// How many messages each post has.
+    pub(super) fn post_sizes(&mut self) -> Vec<usize> {
+        self.posts().iter().map(|post| post.bodies.len()).collect()
+    }
+
+    pub(super) fn only_post(&mut self) -> Sending {
+        let mut posts = self.posts();
+        assert_eq!(posts.len(), 1, "{posts:?}");
+        posts.remove(0)
+    }
+
+    pub(super) fn accept(&mut self, post: &Sending) {
+        let ids = (0..post.bodies.len()).map(|n| MessageId::new(n.to_string())).collect();
+        self.feed(Input::Queue(post.op, Ok(QueueReply::Posted(ids))));
+    }
+
+    pub(super) fn fail(&mut self, post: &Sending, fault: Fault) {
+        self.feed(Input::Queue(post.op, Err(fault)));
+    }
+
+    /// Answers the next post with a fault, and goes to the moment of the next one.
+    pub(super) fn fail_and_rest(&mut self, kind: FaultKind) {
+        let post = self.only_post();
+        self.fail(&post, fault(kind));
+        assert!(matches!(self.reach_deadline(), Why::Resend(_)));
+    }
+
+    /// Which calls were sent, and how.
+    pub(super) fn sent_results(&mut self) -> Vec<(TaskId, Result<MessageId, String>)> {
+        self.take(|output| match output {
+            Output::Sent(id, result) => Some((*id, result.as_ref().cloned().map_err(kind))),
+            _ => None,
+        })
+    }
+
+    /// How the only call was sent.
+    pub(super) fn only_sent(&mut self) -> Result<MessageId, String> {
+        let mut sent = self.sent_results();
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        sent.remove(0).1
+    }
+
+    pub(super) fn send_errors(&mut self) -> Vec<SendError> {
+        let (mut errors, mut left) = (Vec::new(), VecDeque::new());
+        for output in self.outputs.drain(..) {
+            match output {
+                Output::Sent(_, Err(error)) => errors.push(error),
+                other => left.push_back(other),
+            }
+        }
+        self.outputs = left;
+        errors
+    }
+
+    pub(super) fn resumed(&mut self) -> Vec<(TaskId, TaskOutcome, Option<String>)> {
+        self.take(|output| match output {
+            Output::Resumed { id, outcome, args, .. } => {
+                Some((*id, outcome.clone(), args.as_ref().map(|args| args.as_str().to_owned())))
+            }
+            _ => None,
+        })
+    }
+
+    pub(super) fn timed_out(&mut self) -> Vec<TaskId> {
+        self.take(|output| match output {
+            Output::TimedOut(id) => Some(*id),
+            _ => None,
+        })
+    }
+
+    pub(super) fn subscribes(&mut self) -> Vec<Vec<String>> {
+        self.take(|output| match output {
+            Output::Subscribe(channels) => {
+                Some(channels.iter().map(|channel| channel.as_str().to_owned()).collect())
+            }
+            _ => None,
+        })
+    }
+
+    pub(super) fn events(&mut self) -> Vec<Event> {
+        self.take(|output| match output {
+            Output::Event(event) => Some(event.clone()),
+            _ => None,
+        })
+    }
+
+    pub(super) fn has_finished(&mut self) -> bool {
+        !self.take(|output| matches!(output, Output::Finished).then_some(())).is_empty()
+    }
+
+    /// The channel of its own on which the producer listens.
+    pub(super) fn reply_channel(&self) -> ChannelName {
+        self.producer.subscription.as_ref().unwrap().reply_channel().clone()
+    }
+
+    /// A notice with this outcome arrives on the reply channel.
+    pub(super) fn notice(&mut self, number: u8, outcome: &TaskOutcome) {
+        let channel = self.reply_channel();
+        self.feed(Input::Notice { channel, payload: notice(number, outcome) });
+    }
+}
+
+/// The notice for the call of this number, as our workers write it.
+pub(super) fn notice(number: u8, outcome: &TaskOutcome) -> Vec<u8> {
+    let (message, call) = (MessageId::new("message"), call(number));
+    let ivy = IvyOptions::new(call.id);
+    let notice = match outcome {
+        TaskOutcome::Done(output) => {
+            Notice::success(&message, &call.queue, &call.task, &ivy, output)
+        }
+        TaskOutcome::Failed(failure) => {
+            Notice::failure(&message, &call.queue, &call.task, &ivy, failure)
+        }
+        TaskOutcome::ResultTooLarge => {
+            let output = RawJson::from_value(&"x".repeat(1 << 20)).unwrap();
+            Notice::success(&message, &call.queue, &call.task, &ivy, &output)
+        }
+    };
+    notice.to_payload().as_str().as_bytes().to_vec()
+}
+
+/// The outcome of 5!.
+pub(super) fn done() -> TaskOutcome {
+    TaskOutcome::Done(RawJson::parse("120").unwrap())
+}
+
+pub(super) fn failed() -> TaskOutcome {
+    TaskOutcome::Failed(TaskFailure {
+        kind: "Fatal".to_owned(),
+        message: "no".to_owned(),
+        attempts: 1,
+    })
+}
+
+pub(super) fn task_ref(number: u8) -> TaskRef {
+    let call = call(number);
+    TaskRef { id: call.id, name: call.task, queue: call.queue }
+}
+
+/// An error's kind, with how often it was tried where that counts.
+pub(super) fn kind(error: &SendError) -> String {
+    match error {
+        SendError::NotSent { tries, .. } => format!("NotSent after {tries}"),
+        SendError::Unknown { tries, .. } => format!("Unknown after {tries}"),
+        SendError::Refused { fault } => format!("Refused: {:?}", fault.kind()),
+        other => format!("{other:?}").split([' ', '(']).next().unwrap_or_default().to_owned(),
+    }
+}

@@ -1,0 +1,150 @@
+//! How a producer subscribes, and what waits for it.
+
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::event::{Event, Part};
+use crate::notify::NotifyFaultKind;
+use crate::producer::{Input, SendError, Why};
+
+#[test]
+fn nothing_is_subscribed_before_a_result_is_wanted() {
+    let mut scenario = Scenario::new(config_with_notifier());
+    scenario.call(call(1));
+    assert!(scenario.subscribes().is_empty());
+    assert_eq!(scenario.post_sizes(), [1]);
+}
+
+#[test]
+fn the_first_call_that_wants_a_result_subscribes_and_waits() {
+    let mut scenario = Scenario::new(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    let reply = scenario.reply_channel().as_str().to_owned();
+    assert_eq!(scenario.subscribes(), [vec![reply, "ivy-notifier".to_owned()]]);
+    assert!(scenario.posts().is_empty());
+    scenario.feed(Input::Subscribed);
+    assert_eq!(scenario.post_sizes(), [1]);
+}
+
+#[test]
+fn the_reply_channel_is_the_prefix_and_22_characters_that_follow_from_the_seed() {
+    let channel = Scenario::new(config_with_notifier()).reply_channel();
+    let random = channel.as_str().strip_prefix("ivy-notifier.r.").unwrap();
+    assert_eq!(random.len(), 22);
+    assert_eq!(Scenario::new(config_with_notifier()).reply_channel(), channel);
+}
+
+#[test]
+fn only_one_subscription_is_asked_for_and_those_who_waited_travel_together() {
+    let mut scenario = Scenario::new(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    scenario.call(call_with_handle(2));
+    assert_eq!(scenario.subscribes().len(), 1);
+    scenario.feed(Input::Subscribed);
+    assert_eq!(scenario.post_sizes(), [2]);
+}
+
+#[test]
+fn a_call_that_nobody_waits_for_does_not_wait_for_the_subscription() {
+    let mut scenario = Scenario::new(config_with_notifier());
+    scenario.feed(Input::Calls(vec![call_with_handle(1), call(2)]));
+    assert_eq!(scenario.post_sizes(), [1]);
+}
+
+#[test]
+fn without_a_subscription_in_time_nothing_is_sent() {
+    let mut scenario = Scenario::new(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    scenario.pass(Duration::from_secs(4));
+    scenario.call(call_with_handle(2));
+    assert_eq!(scenario.reach_deadline(), Why::SubscriptionLimit(id(1)));
+    assert!(matches!(
+        &scenario.send_errors()[..],
+        [SendError::NotifierUnavailable { fault: None }]
+    ));
+    assert_eq!(scenario.reach_deadline(), Why::SubscriptionLimit(id(2)));
+    scenario.feed(Input::Subscribed);
+    assert!(scenario.posts().is_empty());
+}
+
+#[test]
+fn the_error_of_a_call_that_waited_in_vain_names_the_last_failure() {
+    let mut scenario = Scenario::new(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    scenario.feed(Input::SubscriptionLost(notifier_gone()));
+    scenario.pass(Duration::from_secs(10));
+    match &scenario.send_errors()[..] {
+        [SendError::NotifierUnavailable { fault: Some(fault) }] => {
+            assert_eq!(fault.kind(), NotifyFaultKind::ConnectionLost);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_lost_subscription_is_made_again_for_ever_with_growing_rests() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    for round in 0..20 {
+        let start = scenario.now();
+        scenario.feed(Input::SubscriptionLost(notifier_gone()));
+        assert_eq!(scenario.reach_deadline(), Why::Subscribe);
+        assert_eq!(scenario.subscribes().len(), 1);
+        let ceiling = crate::Backoff::NOTIFIER.ceiling(round);
+        assert!(scenario.now().since(start) <= ceiling, "{round}");
+    }
+}
+
+#[test]
+fn losing_the_subscription_is_reported_once_and_so_is_its_return() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    for _ in 0..5 {
+        scenario.feed(Input::SubscriptionLost(notifier_gone()));
+        scenario.reach_deadline();
+    }
+    scenario.feed(Input::Subscribed);
+    let events = scenario.events();
+    let count = |wanted: Event| events.iter().filter(|event| **event == wanted).count();
+    assert_eq!(count(Event::Degraded { part: Part::Notifier }), 1);
+    assert_eq!(count(Event::Recovered { part: Part::Notifier }), 1);
+    assert_eq!(count(Event::NotifierError { fault: notifier_gone() }), 5);
+}
+
+#[test]
+fn calls_made_while_the_subscription_is_down_wait_for_its_return() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.feed(Input::SubscriptionLost(notifier_gone()));
+    scenario.call(call_with_handle(1));
+    assert!(scenario.posts().is_empty());
+    scenario.reach_deadline();
+    scenario.feed(Input::Subscribed);
+    assert_eq!(scenario.post_sizes(), [1]);
+}
+
+#[test]
+fn results_are_still_awaited_after_a_gap() {
+    let mut scenario = Scenario::sent(call_with_handle(1));
+    scenario.feed(Input::SubscriptionLost(notifier_gone()));
+    scenario.reach_deadline();
+    scenario.feed(Input::Subscribed);
+    scenario.notice(1, &done());
+    assert_eq!(scenario.resumed().len(), 1);
+}
+
+#[test]
+fn without_a_notifier_no_result_can_be_wanted() {
+    let mut scenario = Scenario::new(config());
+    scenario.call(call_with_handle(1));
+    assert_eq!(scenario.only_sent(), Err("NoNotifier".to_owned()));
+    scenario.call(call(2));
+    assert_eq!(scenario.post_sizes(), [1]);
+}
+
+#[test]
+fn unasked_news_of_a_subscription_change_nothing() {
+    for mut scenario in [Scenario::new(config()), Scenario::new(config_with_notifier())] {
+        scenario.feed(Input::Subscribed);
+        scenario.feed(Input::SubscriptionLost(notifier_gone()));
+        assert!(scenario.outputs().is_empty());
+        assert_eq!(scenario.deadline(), None);
+    }
+}
