@@ -1,0 +1,167 @@
+use super::*;
+
+const ID: &str = "BwcHBwcHBwcHBwcHBwcHBw";
+
+fn message() -> MessageId {
+    MessageId::new("6114")
+}
+
+fn queue() -> QueueName {
+    QueueName::new("q").unwrap()
+}
+
+fn name() -> TaskName {
+    TaskName::new("t").unwrap()
+}
+
+fn ivy() -> IvyOptions {
+    let mut ivy = IvyOptions::new(TaskId::from_random([7; 16]));
+    ivy.reply = Some("c".to_owned());
+    ivy
+}
+
+fn reread(notice: &Notice) -> Notice {
+    let reread = Notice::parse(notice.to_payload().as_str().as_bytes()).unwrap();
+    assert_eq!(reread, *notice);
+    reread
+}
+
+fn done(result: &str) -> TaskOutcome {
+    let text = format!(
+        r#"{{"id":"1","name":"t","args":[],"options":{{}},"result":{result},"notify":true,"queue":"q"}}"#
+    );
+    Notice::parse(text.as_bytes()).unwrap().outcome()
+}
+
+#[test]
+fn a_success_on_a_reply_channel() {
+    let notice = Notice::success(&message(), &queue(), &name(), &ivy(), &json("120"));
+    assert_eq!(
+        notice.to_payload().as_str(),
+        format!(
+            r#"{{"id":"6114","name":"t","args":[],"options":{{"ivy":{{"v":1,"id":"{ID}","reply":"c","outcome":"ok"}}}},"result":[120],"notify":true,"queue":"q"}}"#
+        )
+    );
+    let reread = reread(&notice);
+    assert_eq!(reread.task_id(), Some(ivy().id));
+    assert_eq!(reread.outcome(), TaskOutcome::Done(json("120")));
+}
+
+#[test]
+fn a_success_for_a_peer_of_the_original_echoes_the_message() {
+    let text = r#"{"name":"t","options":{ "retry":true,"x":[1] },"args":[5, "\ud800"]}"#;
+    let envelope = Envelope::parse(text).unwrap();
+    let notice = Notice::success_for_original(&message(), &queue(), &envelope, &json("{}"));
+    assert_eq!(
+        notice.to_payload().as_str(),
+        r#"{"id":"6114","name":"t","args":[5, "\ud800"],"options":{ "retry":true,"x":[1] },"result":[{}],"notify":true,"queue":"q"}"#
+    );
+    assert_eq!(reread(&notice).task_id(), None);
+}
+
+#[test]
+fn a_failure_tells_kind_message_and_attempts() {
+    let failure = TaskFailure { kind: "Fatal".to_owned(), message: "é".repeat(600), attempts: 3 };
+    let notice = Notice::failure(&message(), &queue(), &name(), &ivy(), &failure);
+    let payload = notice.to_payload();
+    assert!(payload.as_str().contains(r#""outcome":"dead","error":{"kind":"Fatal","message":"é"#));
+    let TaskOutcome::Failed(told) = reread(&notice).outcome() else { panic!("not failed") };
+    assert_eq!(told, TaskFailure { message: "é".repeat(512), ..failure });
+}
+
+#[test]
+fn a_message_is_cut_between_characters() {
+    assert_eq!(cut(&format!("x{}", "é".repeat(600))).len(), 1023);
+}
+
+#[test]
+fn a_result_that_does_not_fit_is_told_as_such() {
+    let size = |text: usize| json(&format!("\"{}\"", "x".repeat(text)));
+    let fits = Notice::success(&message(), &queue(), &name(), &ivy(), &size(0));
+    let room = NOTICE_CAP - fits.to_payload().as_str().len();
+    let exact = Notice::success(&message(), &queue(), &name(), &ivy(), &size(room));
+    assert_eq!(exact.to_payload().as_str().len(), NOTICE_CAP);
+    assert_eq!(reread(&exact).outcome(), TaskOutcome::Done(size(room)));
+    let over = Notice::success(&message(), &queue(), &name(), &ivy(), &size(room + 1));
+    assert_eq!(reread(&over).outcome(), TaskOutcome::ResultTooLarge);
+}
+
+#[test]
+fn towards_a_peer_of_the_original_a_result_that_does_not_fit_is_left_out() {
+    let envelope = Envelope::parse(r#"{"name":"t","options":{},"args":[5]}"#).unwrap();
+    let output = json(&format!("\"{}\"", "x".repeat(NOTICE_CAP)));
+    let notice = Notice::success_for_original(&message(), &queue(), &envelope, &output);
+    assert_eq!(notice.args().as_str(), "[5]");
+    assert_eq!(reread(&notice).outcome(), TaskOutcome::Done(json("null")));
+}
+
+#[test]
+fn a_result_is_nothing_one_value_or_the_list_of_several() {
+    assert_eq!(done("[]"), TaskOutcome::Done(json("null")));
+    assert_eq!(done("[ 1e400 ]"), TaskOutcome::Done(json("1e400")));
+    assert_eq!(done("[[]]"), TaskOutcome::Done(json("[]")));
+    assert_eq!(done("[1,2]"), TaskOutcome::Done(json("[1,2]")));
+}
+
+#[test]
+fn unit_travels_as_an_empty_list() {
+    let notice = Notice::success(&message(), &queue(), &name(), &ivy(), &json("null"));
+    assert!(notice.to_payload().as_str().contains(r#""result":[]"#));
+    assert_eq!(reread(&notice).outcome(), TaskOutcome::Done(json("null")));
+}
+
+#[test]
+fn an_outcome_that_the_sender_put_into_its_message_is_replaced() {
+    let text = format!(r#"{{"v":1,"id":"{ID}","\u006futcome":"dead","error":5,"keep":6}}"#);
+    let forged = IvyOptions::parse(serde_json::from_str(&text).unwrap()).unwrap();
+    let notice = Notice::success(&message(), &queue(), &name(), &forged, &json("1"));
+    assert_eq!(reread(&notice).outcome(), TaskOutcome::Done(json("1")));
+    assert!(notice.to_payload().as_str().contains(r#""keep":6,"outcome":"ok""#));
+}
+
+#[test]
+fn what_a_worker_of_the_original_publishes_is_read() {
+    let text = format!(
+        r#"{{"id":"42","name":"t","args":[5],"options":{{"retry":true,"ivy":{{"v":1,"id":"{ID}","reply":"c"}},"reservation_id":"r"}},"result":[120,"x"],"notify":true,"queue":"q"}}"#
+    );
+    let notice = Notice::parse(text.as_bytes()).unwrap();
+    assert_eq!(notice.task_id().unwrap().to_string(), ID);
+    assert_eq!(notice.outcome(), TaskOutcome::Done(json("[120,\"x\"]")));
+    assert_eq!(notice.to_payload().as_str(), text);
+}
+
+#[test]
+fn what_is_no_notice_is_refused() {
+    let good =
+        r#"{"id":"1","name":"t","args":[],"options":{},"result":[],"notify":true,"queue":"q"}"#;
+    for (from, to, error) in [
+        (r#""id":"1""#, r#""id":1"#, BadNotice::Field("id")),
+        (r#""name":"t""#, r#""name":"""#, BadNotice::Field("name")),
+        (r#""args":[],"#, "", BadNotice::Field("args")),
+        (r#""args":[]"#, r#""args":{}"#, BadNotice::Field("args")),
+        (r#""options":{}"#, r#""options":[]"#, BadNotice::Field("options")),
+        (r#""result":[]"#, r#""result":null"#, BadNotice::Field("result")),
+        ("true", "false", BadNotice::Field("notify")),
+        (r#""q"}"#, r#""q""#, BadNotice::NotJson(good.len() - 2)),
+    ] {
+        assert_eq!(Notice::parse(good.replace(from, to).as_bytes()), Err(error), "{from}");
+    }
+    assert_eq!(Notice::parse(b"[]"), Err(BadNotice::NotAnObject));
+    assert_eq!(Notice::parse(b"\xff"), Err(BadNotice::NotUtf8));
+    let huge = vec![b' '; NOTICE_CAP + 1];
+    assert_eq!(Notice::parse(&huge), Err(BadNotice::TooLarge(NOTICE_CAP + 1)));
+}
+
+#[test]
+fn an_outcome_that_is_not_known_is_refused() {
+    let with = |fields: &str| {
+        let text = format!(
+            r#"{{"id":"1","name":"t","args":[],"options":{{"ivy":{{"v":1,"id":"{ID}",{fields}}}}},"result":[],"notify":true,"queue":"q"}}"#
+        );
+        Notice::parse(text.as_bytes()).unwrap_err()
+    };
+    assert_eq!(with(r#""outcome":"half""#), BadNotice::Field("outcome"));
+    assert_eq!(with(r#""outcome":5"#), BadNotice::Field("outcome"));
+    assert_eq!(with(r#""outcome":"dead""#), BadNotice::Field("error"));
+    assert_eq!(with(r#""outcome":"dead","error":{}"#), BadNotice::Field("error"));
+}

@@ -1,0 +1,195 @@
+//! What holds for all input.
+
+use ivy_proto::queue::{Body, ReceivedBody};
+use ivy_proto::wire::{
+    Codec, DeadLetter, Envelope, LegacyKey, Notice, Options, RawJson, is_dead_letter,
+    posted_utf16_units,
+};
+use proptest::prelude::*;
+
+use crate::inputs::{
+    built_options, damaged, damages, dead_letter, envelope, envelope_text, ivy_options, json,
+    json_array, notice, options_text, password, raw, task_name,
+};
+use crate::node;
+
+/// A key of a fixed password, made once: deriving it is not what is tested here.
+fn codecs() -> [Codec; 2] {
+    [Codec::plain(), Codec::legacy(key("pass"))]
+}
+
+fn key(password: &str) -> LegacyKey {
+    LegacyKey::new(password).expect("a password")
+}
+
+/// Feeds a body to whatever reads bodies. What is read must be written and read again unchanged.
+fn read_everywhere(text: &str) -> Result<(), TestCaseError> {
+    let body = Body::new(text);
+    for codec in codecs() {
+        if let Ok(envelope) = codec.open(&body) {
+            prop_assert_eq!(codec.open(&codec.seal(&envelope)), Ok(envelope));
+        }
+        let _ = codec.open_received(&ReceivedBody::NotText(body.clone()));
+    }
+    let _ = key("pass").decrypt(text);
+    if let Ok(envelope) = Envelope::parse(text) {
+        prop_assert_eq!(Envelope::parse(&envelope.to_text()), Ok(envelope));
+    }
+    if let Ok(letter) = DeadLetter::parse(&body) {
+        prop_assert!(is_dead_letter(&body));
+        prop_assert_eq!(DeadLetter::parse(&letter.to_body()), Ok(letter));
+    }
+    Ok(())
+}
+
+fn read_notice(payload: &[u8]) -> Result<(), TestCaseError> {
+    if let Ok(notice) = Notice::parse(payload) {
+        let _ = (notice.outcome(), notice.task_id());
+        prop_assert_eq!(Notice::parse(notice.to_payload().as_str().as_bytes()), Ok(notice));
+    }
+    Ok(())
+}
+
+fn options_of(text: &str) -> Options {
+    let body = format!(r#"{{"name":"t","options":{text},"args":[]}}"#);
+    Envelope::parse(&body).expect("the generators make options").options
+}
+
+proptest! {
+    #[test]
+    fn an_envelope_is_read_as_it_was_written(envelope in envelope()) {
+        prop_assert_eq!(Envelope::parse(&envelope.to_text()), Ok(envelope));
+    }
+
+    #[test]
+    fn an_envelope_of_anybody_is_written_in_one_form(text in envelope_text()) {
+        let envelope = Envelope::parse(&text).expect("the generators make envelopes");
+        let canonical = envelope.to_text();
+        let again = Envelope::parse(&canonical).expect("what is written is read");
+        prop_assert_eq!(again.to_text(), canonical);
+        prop_assert_eq!(again, envelope);
+    }
+
+    #[test]
+    fn options_are_read_as_they_were_written(options in built_options()) {
+        prop_assert_eq!(options_of(options.to_json().as_str()), options);
+    }
+
+    #[test]
+    fn options_of_anybody_are_echoed_untouched(text in options_text()) {
+        let echo = options_of(&text).to_json();
+        prop_assert_eq!(echo.as_str(), text);
+    }
+
+    #[test]
+    fn fields_of_ivy_are_read_as_they_were_written(ivy in ivy_options(), text in options_text()) {
+        let options = options_of(&text).with_ivy(ivy.clone());
+        prop_assert_eq!(options.ivy(), Some(&ivy));
+        prop_assert_eq!(options_of(options.to_json().as_str()), options);
+    }
+
+    #[test]
+    fn unknown_fields_of_ivy_survive_a_succession(text in options_text()) {
+        let options = options_of(&text);
+        if let Some(ivy) = options.ivy() {
+            let mut next = ivy.clone();
+            next.attempt += 1;
+            let succeeded = options_of(options.clone().with_ivy(next.clone()).to_json().as_str());
+            prop_assert_eq!(succeeded.ivy(), Some(&next));
+            next.attempt -= 1;
+            prop_assert_eq!(options.ivy(), Some(&next));
+        }
+    }
+
+    #[test]
+    fn a_notice_is_read_as_it_was_written(notice in notice()) {
+        let read = Notice::parse(notice.to_payload().as_str().as_bytes());
+        prop_assert_eq!(read.as_ref().map(Notice::outcome), Ok(notice.outcome()));
+        prop_assert_eq!(read, Ok(notice));
+    }
+
+    #[test]
+    fn a_dead_letter_is_read_as_it_was_written(letter in dead_letter()) {
+        let body = letter.to_body();
+        prop_assert!(is_dead_letter(&body));
+        prop_assert_eq!(DeadLetter::parse(&body), Ok(letter));
+    }
+
+    #[test]
+    fn a_sealed_envelope_opens_and_the_original_reads_it_undamaged(
+        envelope in envelope(),
+        password in password(),
+    ) {
+        let codec = Codec::legacy(key(&password));
+        let body = codec.seal(&envelope);
+        let read = node::reads(&key(&password), body.as_str());
+        prop_assert_eq!(read.trim_start_matches(' '), envelope.to_text());
+        prop_assert_eq!(codec.open(&body), Ok(envelope));
+    }
+
+    #[test]
+    fn any_text_is_decrypted_as_it_was_encrypted(text: String, password in password()) {
+        let key = key(&password);
+        let frame = key.encrypt(&text);
+        let read = key.decrypt(&frame).expect("it was made with this key");
+        prop_assert_eq!(read.as_str(), text);
+        prop_assert_eq!(key.encrypt(&read), frame);
+    }
+
+    #[test]
+    fn json_keeps_its_spelling(text in json()) {
+        let json = raw(&text);
+        prop_assert_eq!(json.as_str(), text);
+    }
+
+    #[test]
+    fn the_size_is_that_of_the_stringified_message(text: String) {
+        let stringified = serde_json::json!({ "body": text }).to_string();
+        prop_assert_eq!(posted_utf16_units(&Body::new(text)), stringified.encode_utf16().count());
+    }
+
+    #[test]
+    fn no_text_makes_a_reader_panic(text in "(\\$[a-z0-9-]{0,12})?\\PC{0,60}|.{0,60}") {
+        read_everywhere(&text)?;
+        read_notice(text.as_bytes())?;
+        let _ = RawJson::parse(&text);
+    }
+
+    #[test]
+    fn no_bytes_make_a_reader_panic(bytes: Vec<u8>) {
+        read_notice(&bytes)?;
+        read_everywhere(&String::from_utf8_lossy(&bytes))?;
+    }
+
+    #[test]
+    fn no_damaged_body_makes_a_reader_panic(text in envelope_text(), damages in damages()) {
+        read_everywhere(&String::from_utf8_lossy(&damaged(&text, &damages)))?;
+    }
+
+    #[test]
+    fn no_damaged_frame_makes_a_reader_panic(envelope in envelope(), damages in damages()) {
+        let [_, legacy] = codecs();
+        let frame = legacy.seal(&envelope);
+        read_everywhere(&String::from_utf8_lossy(&damaged(frame.as_str(), &damages)))?;
+        let inside = damaged(&envelope.to_text(), &damages);
+        read_everywhere(&key("pass").encrypt(&String::from_utf8_lossy(&inside)))?;
+    }
+
+    #[test]
+    fn no_damaged_notice_makes_a_reader_panic(notice in notice(), damages in damages()) {
+        read_notice(&damaged(notice.to_payload().as_str(), &damages))?;
+    }
+
+    #[test]
+    fn no_damaged_dead_letter_makes_a_reader_panic(letter in dead_letter(), damages in damages()) {
+        read_everywhere(&String::from_utf8_lossy(&damaged(letter.to_body().as_str(), &damages)))?;
+    }
+
+    #[test]
+    fn arguments_pass_through_untouched(name in task_name(), args in json_array()) {
+        let name = serde_json::to_string(name.as_str()).expect("a text is JSON");
+        let text = format!(r#"{{"name":{name},"options":{{}},"args":{args}}}"#);
+        let envelope = Envelope::parse(&text).expect("the generators make envelopes");
+        prop_assert_eq!(envelope.to_text(), text);
+    }
+}

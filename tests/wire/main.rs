@@ -1,0 +1,10 @@
+//! The wire layer against tables of malformed input, recorded frames and generated input.
+//!
+//! The generated tests run 256 cases each; `PROPTEST_CASES=1000000` runs more.
+
+mod bodies;
+mod frames;
+mod generated;
+mod inputs;
+mod node;
+mod secrecy;
