@@ -65,6 +65,7 @@ fn refused() -> Vec<Refused> {
                     r#"{"name":"t","n\u0061me":"u","options":{},"args":[]}"#,
                     r#"{"name":"t","options":{},"args":[],"args":[1]}"#,
                     r#"{"name":"t","options":{"x":1,"x":2},"args":[]}"#,
+                    r#"{"name":"t","options":{"ivy":{"v":1,"v":1}},"args":[]}"#,
                 ],
             ),
             DuplicateKey,

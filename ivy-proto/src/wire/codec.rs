@@ -135,7 +135,7 @@ impl Codec {
             (Form::Legacy(base64), key) => {
                 let ciphertext = Ciphertext::decode(base64)?;
                 let key = key.as_ref().ok_or_else(no_key)?;
-                read_opened(&key.open(&ciphertext)?)
+                read_opened(&key.open(ciphertext)?)
             }
         }
     }

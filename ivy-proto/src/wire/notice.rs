@@ -1,5 +1,7 @@
 //! Notices: how a worker tells how a task ended.
 
+use serde_json::value::RawValue;
+
 use crate::id::{MessageId, TaskId};
 use crate::name::{QueueName, TaskName};
 use crate::queue::Body;
@@ -166,12 +168,11 @@ impl Notice {
         if object.read("notify") != Some(true) {
             return Err(BadNotice::Field("notify"));
         }
-        let id: String = object.read("id").ok_or(BadNotice::Field("id"))?;
         let name: Option<String> = object.read("name");
         let queue: Option<String> = object.read("queue");
         let options = container(&object, "options", '{')?;
         Ok(Notice {
-            id: MessageId::new(id),
+            id: object.get("id").and_then(read_id).ok_or(BadNotice::Field("id"))?,
             name: name
                 .and_then(|name| TaskName::new(&name).ok())
                 .ok_or(BadNotice::Field("name"))?,
@@ -267,6 +268,14 @@ fn container(object: &Object<'_>, key: &'static str, open: char) -> Result<RawJs
         .filter(|value| value.get().starts_with(open))
         .map(|value| value.to_owned().into())
         .ok_or(BadNotice::Field(key))
+}
+
+/// Reads a message's id. Some queues number their messages, and a number may have more digits than
+/// any number type.
+fn read_id(raw: &RawValue) -> Option<MessageId> {
+    let is_number = raw.get().starts_with(|first: char| first.is_ascii_digit());
+    let text = if is_number { Some(raw.get().to_owned()) } else { read(raw) };
+    text.map(MessageId::new)
 }
 
 /// Reads `options.ivy`. One that a task of somebody else carries is none of our business.

@@ -181,8 +181,8 @@ impl Options {
     fn set(mut self, key: &'static str, mut value: Option<String>) -> Self {
         let mine = rank(Some(key));
         let mut out = ObjectWriter::new();
-        let object = Object::parse(self.json.as_str()).ok();
-        for entry in object.iter().flat_map(|object| object.entries()) {
+        let object = Object::parse(self.json.as_str()).expect("options are an object");
+        for entry in object.entries() {
             let place = rank(entry.key());
             if place >= mine
                 && let Some(value) = value.take()

@@ -55,6 +55,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_deepest_arguments_are_the_deepest_that_a_handler_can_read() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        let read = |depth| serde_json::from_str::<serde_json::Value>(&nested(depth));
+        assert!(read(MAX_DEPTH).is_ok() && read(MAX_DEPTH + 1).is_err());
+    }
+
+    #[test]
     fn levels_and_elements_are_counted() {
         for (array, depth, elements) in [
             ("[]", 1, 0),

@@ -131,11 +131,19 @@ fn what_a_worker_of_the_original_publishes_is_read() {
 }
 
 #[test]
+fn a_number_as_message_id_keeps_its_digits() {
+    let text = r#"{"id":61141234567890123456789,"name":"t","args":[],"options":{},"result":[],"notify":true,"queue":"q"}"#;
+    let notice = Notice::parse(text.as_bytes()).unwrap();
+    assert_eq!(notice.message().as_str(), "61141234567890123456789");
+    reread(&notice);
+}
+
+#[test]
 fn what_is_no_notice_is_refused() {
     let good =
         r#"{"id":"1","name":"t","args":[],"options":{},"result":[],"notify":true,"queue":"q"}"#;
     for (from, to, error) in [
-        (r#""id":"1""#, r#""id":1"#, BadNotice::Field("id")),
+        (r#""id":"1""#, r#""id":null"#, BadNotice::Field("id")),
         (r#""name":"t""#, r#""name":"""#, BadNotice::Field("name")),
         (r#""args":[],"#, "", BadNotice::Field("args")),
         (r#""args":[]"#, r#""args":{}"#, BadNotice::Field("args")),
