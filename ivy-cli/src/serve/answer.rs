@@ -42,8 +42,8 @@ impl Told {
     fn reply(reply: Reply, project: &str) -> Self {
         match reply {
             Reply::Answer(answer) => Told::answer(answer, project),
-            Reply::Queue(info, extras) => {
-                ok(&QueueRoot { queue: Queue::new(project, &info, &extras) })
+            Reply::Queue(told) => {
+                ok(&QueueRoot { queue: Queue::new(project, &told.info, &told.extras) })
             }
             Reply::Done(words) => ok(&said(words)),
             Reply::NotPushed => ok(&Subscribers { subscribers: [] }),

@@ -26,7 +26,7 @@ pub(crate) enum Call {
     /// Tell a queue's settings, with its sizes or without.
     GetQueue { queue: QueueName, sizes: bool },
     /// Merge settings into a queue, creating it if the verb may.
-    UpdateQueue { queue: QueueName, update: QueueUpdate, verb: UpdateVerb },
+    UpdateQueue { queue: QueueName, update: Box<QueueUpdate>, verb: UpdateVerb },
     /// Delete a queue, its messages and its settings.
     DeleteQueue { queue: QueueName },
     /// Change a queue's subscribers.
@@ -67,10 +67,12 @@ impl Call {
         Ok(match (method, resource) {
             (&Method::GET, Resource::Queues) => Call::Broker(list(query)?),
             (&Method::PUT, Resource::Queue(queue)) => {
-                Call::UpdateQueue { queue, update: update(fields()?)?, verb: UpdateVerb::Put }
+                let update = Box::new(update(fields()?)?);
+                Call::UpdateQueue { queue, update, verb: UpdateVerb::Put }
             }
             (&Method::PATCH, Resource::Queue(queue)) => {
-                Call::UpdateQueue { queue, update: update(fields()?)?, verb: UpdateVerb::Patch }
+                let update = Box::new(update(fields()?)?);
+                Call::UpdateQueue { queue, update, verb: UpdateVerb::Patch }
             }
             (&Method::GET, Resource::Queue(queue)) => Call::GetQueue { queue, sizes: true },
             (&Method::GET, Resource::QueueInfo(queue)) => Call::GetQueue { queue, sizes: false },

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ivy_proto::Moment;
@@ -41,17 +43,15 @@ impl Engine {
         Engine { mailbox, last_id: Arc::default() }
     }
 
-    /// Asks, and waits for the answer. A caller that drops the future has gone: its call is
-    /// abandoned if it still waits.
-    pub(crate) async fn call(&self, call: Call) -> Outcome {
+    /// Asks. The answer comes later; a caller that drops it has gone, and the call is abandoned if
+    /// it still waits.
+    pub(crate) fn call(&self, call: Call) -> Pending {
         // Numbers start at one: the state uses zero itself.
         let id = RequestId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let (sender, answer) = oneshot::channel();
-        let mut asked = Asked { id, mailbox: &self.mailbox, answered: false };
-        asked.send(Mail::Call(id, call, sender));
-        let outcome = answer.await;
-        asked.answered = true;
-        outcome.unwrap_or_else(|_| Err(Failure::internal()))
+        // If the task has ended, the answer's channel is closed with it, and that is noticed.
+        let _ = self.mailbox.send(Mail::Call(id, call, sender));
+        Pending { id, mailbox: self.mailbox.clone(), answer }
     }
 
     /// Ends all waiting: long polls are answered with nothing, now and later.
@@ -61,24 +61,27 @@ impl Engine {
     }
 }
 
-/// A call that was handed in.
-struct Asked<'a> {
+/// The answer to a call, when it comes.
+#[derive(Debug)]
+pub(crate) struct Pending {
     id: RequestId,
-    mailbox: &'a UnboundedSender<Mail>,
-    answered: bool,
+    mailbox: UnboundedSender<Mail>,
+    answer: oneshot::Receiver<Outcome>,
 }
 
-impl Asked<'_> {
-    fn send(&self, mail: Mail) {
-        // If the task has ended, the answer's channel is closed with it, and that is noticed.
-        let _ = self.mailbox.send(mail);
+impl Future for Pending {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        let answer = Pin::new(&mut self.answer).poll(context);
+        answer.map(|answer| answer.unwrap_or_else(|_| Err(Failure::internal())))
     }
 }
 
-impl Drop for Asked<'_> {
+impl Drop for Pending {
     fn drop(&mut self) {
-        if !self.answered {
-            self.send(Mail::Abandon(self.id));
+        if !self.answer.is_terminated() {
+            let _ = self.mailbox.send(Mail::Abandon(self.id));
         }
     }
 }
@@ -167,5 +170,90 @@ async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ivy_proto::QueueName;
+    use ivy_proto::queue::{Body, NewMessage};
+
+    use super::super::call::UpdateVerb;
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn engine() -> Engine {
+        Engine::start(BrokerConfig::default(), [7; 32])
+    }
+
+    fn queue() -> QueueName {
+        QueueName::new("q").unwrap()
+    }
+
+    fn post(delay: Duration) -> Call {
+        let message = NewMessage { body: Body::new("hello"), delay };
+        Call::Broker(Request::Post { queue: queue(), messages: vec![message] })
+    }
+
+    fn reserve(wait: Duration) -> Call {
+        let (queue, count) = (queue(), 1);
+        Call::Broker(Request::Reserve { queue, count, timeout: None, wait, delete: false })
+    }
+
+    /// Makes the queue, without a message.
+    async fn make_queue(engine: &Engine) {
+        let update = Box::default();
+        let verb = UpdateVerb::Put;
+        engine.call(Call::UpdateQueue { queue: queue(), update, verb }).await.unwrap();
+    }
+
+    fn messages(outcome: Outcome) -> usize {
+        match outcome {
+            Ok(Reply::Answer(Answer::Reserved(deliveries))) => deliveries.len(),
+            other => panic!("not an answer to a reserve: {other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiting_reserve_is_answered_when_its_time_is_over() {
+        let engine = engine();
+        make_queue(&engine).await;
+        let started = Instant::now();
+        assert_eq!(messages(engine.call(reserve(20 * SECOND)).await), 0);
+        assert_eq!(started.elapsed().as_secs(), 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiting_reserve_gets_a_delayed_message_in_time() {
+        let engine = engine();
+        engine.call(post(10 * SECOND)).await.unwrap();
+        let started = Instant::now();
+        assert_eq!(messages(engine.call(reserve(20 * SECOND)).await), 1);
+        assert_eq!(started.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_while_waiting_takes_no_message_along() {
+        let engine = engine();
+        make_queue(&engine).await;
+        drop(engine.call(reserve(20 * SECOND)));
+        engine.call(post(Duration::ZERO)).await.unwrap();
+        assert_eq!(messages(engine.call(reserve(Duration::ZERO)).await), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_waits_in_an_engine_that_was_closed() {
+        let engine = engine();
+        make_queue(&engine).await;
+        let waiting = engine.call(reserve(20 * SECOND));
+        let started = Instant::now();
+        engine.close();
+        assert_eq!(messages(waiting.await), 0);
+        assert_eq!(messages(engine.call(reserve(20 * SECOND)).await), 0);
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        // All else goes on until the connections have ended.
+        engine.call(post(Duration::ZERO)).await.unwrap();
+        assert_eq!(messages(engine.call(reserve(20 * SECOND)).await), 1);
     }
 }

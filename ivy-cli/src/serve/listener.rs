@@ -1,6 +1,8 @@
 //! Connections: accepted, served, and ended together.
 
 use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::service::Service;
 
@@ -16,10 +18,23 @@ use super::service::Service;
 const MAX_HEADERS: usize = 100;
 /// The most bytes of a request that are held before its body is read.
 const MAX_HEAD: usize = 64 * 1024;
+/// The most connections that wait to be accepted. A client beyond them would try again after a
+/// second, and thousands may come at once.
+const MAX_UNACCEPTED: u32 = 4096;
 /// How long requests may take to end when the server does.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
 /// How long to wait when no more connections can be had.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens at this address.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A server that is started again must not wait for the connections of the one before.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(MAX_UNACCEPTED)
+}
 
 /// Serves connections until `end` comes true. Then `close` is called, and the requests that are
 /// being worked on are given a moment to end.
@@ -59,15 +74,12 @@ async fn accept(
         // An answer is one small write. It must not wait for the acknowledgement of another.
         let _ = stream.set_nodelay(true);
         let service = Arc::clone(service);
-        let respond = service_fn(move |request| {
-            let service = Arc::clone(&service);
-            async move { service.respond(request).await }
-        });
-        let connection = http.serve_connection(TokioIo::new(stream), respond);
-        let connection = connections.watch(connection);
+        let respond = service_fn(move |request| Arc::clone(&service).respond(request));
+        let connections = connections.watcher();
+        let http = http.clone();
         tokio::spawn(async move {
             // An error is a client that went away or does not speak HTTP: nobody to tell.
-            let _ = connection.await;
+            let _ = connections.watch(http.serve_connection(TokioIo::new(stream), respond)).await;
         });
     }
 }

@@ -20,7 +20,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use ivy_proto::broker::BrokerConfig;
-use tokio::net::TcpListener;
 
 use self::access::{Access, ProjectId, Token};
 use self::engine::Engine;
@@ -57,7 +56,7 @@ pub(crate) struct Options {
     #[arg(long)]
     strict: bool,
 
-    /// Let something go wrong, for tests of clients: see below
+    /// Let something go wrong, for tests of clients (see the end of --help)
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Fault>,
 
@@ -70,7 +69,7 @@ const FAULTS_HELP: &str = "\
 Faults:
   Each --fault is KIND[,chance=P][,delay=D]. P is from 0 to 1 and always if not given. D is a
   whole number of ms or s. Several can be given: the dice are thrown for each at every request,
-  and the first that hits counts. Only slow goes together with others.
+  and of those that hit the first one counts. Only slow goes together with others.
 
   status=CODE      Nothing is done. The answer has this status, 400 to 599; its body is an HTML
                    page for 502 to 504, which come from proxies, and else JSON with a msg
@@ -103,15 +102,16 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
 }
 
 async fn serve(options: &Options) -> Result<(), ServeError> {
+    open_more_files();
     // Before anything is told to the world, so that whoever reads it can already end the server.
     let end = end_signal().map_err(ServeError::Start)?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(ServeError::Entropy)?;
 
     let address = SocketAddr::new(options.bind, options.port);
-    let listen = |source| ServeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let refused = |source| ServeError::Listen { address, source };
+    let listener = listener::listen(address).map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
 
     let config = BrokerConfig::default().with_strict(options.strict);
     let engine = Engine::start(config, seed);
@@ -153,6 +153,20 @@ Ctrl-C ends the server, and all its queues with it.
     // Whoever closed the output does not want to read it; the server serves all the same.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
+
+/// Lets the process have as many connections as the system allows. Shells often start programs
+/// with a limit of 1,024 files, out of the times of `select`, and programs raise it themselves.
+#[cfg(unix)]
+fn open_more_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Without it the server has fewer connections, and says so when they run out.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+#[cfg(not(unix))]
+fn open_more_files() {}
 
 /// Comes true when the process is told to end.
 #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! One request and its answer.
 
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -12,9 +12,9 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::access::Access;
 use super::answer::Told;
 use super::call::Call;
-use super::engine::Engine;
+use super::engine::{Engine, Pending};
 use super::failure::Failure;
-use super::faults::{Faults, Spoil};
+use super::faults::{Faults, Spoil, Trouble};
 use super::reply_body::ReplyBody;
 use super::route::{Place, Query};
 use super::state::{Outcome, Reply};
@@ -41,6 +41,14 @@ pub(crate) struct Service {
     push_warning: Once,
 }
 
+/// A request that was read.
+enum Asked {
+    /// It will be answered.
+    Pending(Pending),
+    /// It is refused without being asked any further.
+    Refused(Response<ReplyBody>),
+}
+
 /// The connection is closed without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no answer is given")]
@@ -52,29 +60,23 @@ impl Service {
     }
 
     /// Answers a request, as well as the faults allow.
-    pub(crate) async fn respond(
-        &self,
+    pub(crate) fn respond(
+        self: Arc<Self>,
         request: Request<Incoming>,
-    ) -> Result<Response<ReplyBody>, NoAnswer> {
-        let trouble = self.faults.draw();
-        let (head, body) = request.into_parts();
-        let body = read(body).await?;
-        let response = match trouble.spoil {
-            Some(Spoil::Status(status)) => Ok(refused_by_a_proxy(status)),
-            spoil => {
-                let outcome = match body {
-                    Ok(body) => self.answer(&head, &body).await,
-                    Err(failure) => Err(failure),
-                };
-                self.warn_of_push_queues(&outcome);
-                let told = Told::new(outcome, self.access.project.as_str());
-                spoiled(told, spoil)
+    ) -> impl Future<Output = Result<Response<ReplyBody>, NoAnswer>> {
+        let Trouble { delay, spoil } = self.faults.draw();
+        // In a box of its own, so that all that reading needs is gone while thousands wait.
+        let asking = Box::pin(Arc::clone(&self).ask(request, spoil));
+        async move {
+            let response = match asking.await? {
+                Asked::Pending(answer) => self.tell(answer.await, spoil),
+                Asked::Refused(response) => Ok(response),
+            };
+            if !delay.is_zero() {
+                Box::pin(tokio::time::sleep(delay)).await;
             }
-        };
-        if !trouble.delay.is_zero() {
-            tokio::time::sleep(trouble.delay).await;
+            response
         }
-        response
     }
 
     /// Ends all long polls, now and later.
@@ -82,19 +84,44 @@ impl Service {
         self.engine.close();
     }
 
-    async fn answer(&self, head: &Parts, body: &Bytes) -> Outcome {
+    async fn ask(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        spoil: Option<Spoil>,
+    ) -> Result<Asked, NoAnswer> {
+        let (head, body) = request.into_parts();
+        let body = read(body).await?;
+        if let Some(Spoil::Status(status)) = spoil {
+            return Ok(Asked::Refused(refused_in_front(status)));
+        }
+        match body.and_then(|body| self.call(&head, &body)) {
+            Ok(call) => Ok(Asked::Pending(self.engine.call(call))),
+            Err(failure) => self.tell(Err(failure), spoil).map(Asked::Refused),
+        }
+    }
+
+    fn tell(
+        &self,
+        outcome: Outcome,
+        spoil: Option<Spoil>,
+    ) -> Result<Response<ReplyBody>, NoAnswer> {
+        self.warn_of_push_queues(&outcome);
+        spoiled(Told::new(outcome, self.access.project.as_str()), spoil)
+    }
+
+    /// What a request asks for, if it may.
+    fn call(&self, head: &Parts, body: &Bytes) -> Result<Call, Failure> {
         let place = Place::parse(head.uri.path())?;
         let query = Query::parse(head.uri.query());
         if !self.access.allows(&place.project, &head.headers, &query) {
             return Err(Failure::unauthorized());
         }
-        let call = Call::read(&method(head)?, place.resource()?, &query, body, self.strict)?;
-        self.engine.call(call).await
+        Call::read(&method(head)?, place.resource()?, &query, body, self.strict)
     }
 
     fn warn_of_push_queues(&self, outcome: &Outcome) {
-        if let Ok(Reply::Queue(_, extras)) = outcome
-            && extras.push.is_some()
+        if let Ok(Reply::Queue(told)) = outcome
+            && told.extras.push.is_some()
         {
             self.push_warning.call_once(|| {
                 eprintln!(
@@ -155,7 +182,7 @@ fn spoiled(told: Told, spoil: Option<Spoil>) -> Result<Response<ReplyBody>, NoAn
 
 /// What a proxy in front of the server would say, or for a fault of the server itself, what the
 /// server would say.
-fn refused_by_a_proxy(status: StatusCode) -> Response<ReplyBody> {
+fn refused_in_front(status: StatusCode) -> Response<ReplyBody> {
     let reason = status.canonical_reason().unwrap_or("Error");
     if matches!(status.as_u16(), 502..=504) {
         let page = format!("<html><body><h1>{} {reason}</h1></body></html>\n", status.as_u16());

@@ -22,12 +22,19 @@ pub(crate) type Outcome = Result<Reply, Failure>;
 pub(crate) enum Reply {
     /// What the broker said.
     Answer(Answer),
-    /// A queue with all its settings.
-    Queue(QueueInfo, Extras),
+    /// A queue.
+    Queue(Box<WholeQueue>),
     /// It is done, in these words.
     Done(&'static str),
     /// A message was pushed to nobody.
     NotPushed,
+}
+
+/// A queue with all its settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WholeQueue {
+    pub(crate) info: QueueInfo,
+    pub(crate) extras: Extras,
 }
 
 /// Settings of a queue that the broker does not know.
@@ -73,7 +80,7 @@ impl State {
             Call::Broker(request) => return self.input(Input::Request(id, request), now),
             Call::GetQueue { queue, sizes } => self.get_queue(queue, sizes, now),
             Call::UpdateQueue { queue, update, verb } => {
-                self.update_queue(queue, update, verb, now)
+                self.update_queue(queue, *update, verb, now)
             }
             Call::DeleteQueue { queue } => self.delete_queue(queue, now),
             Call::Subscribers { queue, change } => self.change_subscribers(queue, change, now),
@@ -110,7 +117,8 @@ impl State {
     fn get_queue(&mut self, queue: QueueName, sizes: bool, now: Moment) -> Outcome {
         let info = self.info(queue, now)?;
         let extras = self.extras_of(&info.name);
-        Ok(Reply::Queue(if sizes { info } else { without_sizes(info) }, extras))
+        let info = if sizes { info } else { without_sizes(info) };
+        Ok(Reply::Queue(Box::new(WholeQueue { info, extras })))
     }
 
     fn update_queue(
@@ -124,6 +132,9 @@ impl State {
         let existing = self.info(queue.clone(), now).ok().and_then(|info| info.settings.kind);
         if existing.is_none() && push.as_ref().is_some_and(PushUpdate::has_subscribers) {
             settings.kind = settings.kind.or(Some(QueueKind::Multicast));
+        }
+        if existing.is_some_and(|existing| settings.kind.is_some_and(|asked| asked != existing)) {
+            return Err(Refusal::KindIsFixed.into());
         }
         let kind = settings.kind.or(existing).unwrap_or_default();
         let extras = self.extras_of(&queue).updated(kind, push, alerts)?;

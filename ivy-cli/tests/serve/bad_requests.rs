@@ -1,0 +1,114 @@
+//! Requests that make no sense.
+
+use serde_json::json;
+
+use crate::server::Server;
+
+#[test]
+fn malformed_json_is_a_bad_request_with_a_msg() {
+    let server = Server::start();
+    let deep = "[".repeat(100_000);
+    let deep_object = "{\"a\":".repeat(100_000);
+    let not_unicode = b"{\"messages\":[{\"body\":\"\xff\"}]}";
+    let not_a_character = br#"{"messages":[{"body":"\ud800"}]}"#;
+    for body in [
+        b"{".as_slice(),
+        b"{\"messages\":[{\"body\":\"a\"}]} x",
+        b"{'messages':[]}",
+        b"null",
+        b"[]",
+        b"\"messages\"",
+        b"\xef\xbb\xbf{}",
+        b"\0",
+        not_unicode,
+        not_a_character,
+        deep.as_bytes(),
+        deep_object.as_bytes(),
+    ] {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(40)]);
+        let answer = server.request("POST", "queues/q/messages", body);
+        assert_eq!(answer.status(), 400, "{shown}");
+        assert_eq!(answer.header("Content-Type"), Some("application/json"));
+        assert!(!answer.msg().is_empty(), "{shown}");
+    }
+    assert_eq!(server.get("queues/q").status(), 404, "nothing was created");
+}
+
+#[test]
+fn a_place_that_does_not_exist_is_not_found() {
+    let server = Server::start();
+    server.put("queues/q", json!({}));
+    for path in ["", "nonsense", "queues/q/nonsense", "queues/q/messages/1/touch/2"] {
+        let answer = server.get(path);
+        assert_eq!(answer.told(), (404, r#"{"msg":"Not found"}"#), "{path}");
+    }
+}
+
+#[test]
+fn a_path_outside_of_the_projects_is_not_found() {
+    let server = Server::start();
+    for target in ["/", "/1/projects/x/queues", "/3/projects", "*"] {
+        let mut connection = server.connect();
+        connection.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert_eq!(connection.read().told(), (404, r#"{"msg":"Not found"}"#), "{target}");
+    }
+}
+
+#[test]
+fn a_verb_that_does_not_fit_is_told_those_that_do() {
+    let server = Server::start();
+    server.put("queues/q", json!({}));
+    for (path, verbs) in [
+        ("queues", "GET"),
+        ("queues/q", "GET, PUT, PATCH, DELETE"),
+        ("queues/q/info", "GET"),
+        ("queues/q/messages", "GET, POST, DELETE"),
+        ("queues/q/messages/1", "GET, DELETE"),
+        ("queues/q/messages/1/touch", "POST"),
+        ("queues/q/messages/1/release", "POST"),
+        ("queues/q/messages/1/subscribers", "GET"),
+        ("queues/q/reservations", "POST"),
+        ("queues/q/webhook", "POST"),
+        ("queues/q/subscribers", "POST, PUT, DELETE"),
+        ("queues/q/alerts", "POST, PUT, DELETE"),
+        ("queues/q/alerts/1", "DELETE"),
+    ] {
+        for verb in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            let answer = server.request(verb, path, "");
+            if verbs.split(", ").any(|known| known == verb) {
+                assert_ne!(answer.status(), 405, "{verb} {path}");
+            } else {
+                assert_eq!(
+                    answer.told(),
+                    (405, r#"{"msg":"Method not allowed"}"#),
+                    "{verb} {path}"
+                );
+                assert_eq!(answer.header("Allow"), Some(verbs), "{verb} {path}");
+            }
+            server.put("queues/q", json!({}));
+        }
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_one_is_a_bad_request() {
+    let server = Server::start();
+    let long = "x".repeat(256);
+    for segment in ["%ff", "a%0d%0ab", "%00", &long] {
+        let answer = server.put(&format!("queues/{segment}"), json!({}));
+        assert_eq!(answer.status(), 400, "{segment}");
+        assert!(!answer.msg().is_empty());
+    }
+}
+
+#[test]
+fn a_body_that_is_too_large_is_refused_and_the_connection_stays_usable() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    let body = vec![b' '; 33 * 1024 * 1024];
+    connection.send(crate::server::request("POST", "queues/q/messages", body));
+    let answer = connection.read();
+    assert_eq!(answer.told(), (400, r#"{"msg":"Request is too large"}"#));
+    connection.send(crate::server::request("GET", "queues", ""));
+    assert_eq!(connection.read().status(), 200);
+}

@@ -1,0 +1,48 @@
+//! How the program ends.
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::server::{Server, request};
+
+#[test]
+fn the_signals_that_end_programs_end_it_well() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut server = Server::start();
+        server.post_bodies("q", &["a"]);
+        server.signal(signal);
+        assert_eq!(server.wait().code(), Some(0), "{signal:?}");
+    }
+}
+
+#[test]
+fn waiting_reserves_do_not_keep_it() {
+    let mut server = Server::start();
+    server.put("queues/q", json!({}));
+    let mut polling: Vec<_> = (0..10).map(|_| server.connect()).collect();
+    for connection in &mut polling {
+        connection.send(request("POST", "queues/q/reservations", r#"{"wait":30}"#));
+    }
+    server.signal(Signal::TERM);
+    for connection in &mut polling {
+        // One that is read too late is not answered at all.
+        if let Ok(answer) = connection.try_read() {
+            assert_eq!(answer.told(), (200, r#"{"messages":[]}"#));
+        }
+        assert_eq!(connection.read_to_end(), b"");
+    }
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn idle_and_silent_connections_do_not_keep_it() {
+    let mut server = Server::start();
+    let mut used = server.connect();
+    used.send(request("GET", "queues", ""));
+    assert_eq!(used.read().status(), 200);
+    let _silent = server.connect();
+    let mut half = server.connect();
+    half.send("POST /3/projects/");
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+}

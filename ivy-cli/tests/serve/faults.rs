@@ -1,0 +1,138 @@
+//! Faults on demand.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::http::Answer;
+use crate::server::{Server, request};
+
+const POST: &str = r#"{"messages":[{"body":"a"}]}"#;
+
+fn post(server: &Server) -> std::io::Result<Answer> {
+    server.try_request("POST", "queues/q/messages", POST)
+}
+
+/// Posts messages under a fault that strikes every other time or so. Gives how many posts were
+/// answered as usual, how many were not, and how many messages are there in the end.
+fn outcome(fault: &str) -> (u64, u64, u64) {
+    let server = Server::start_with(&["--fault", &format!("{fault},chance=0.5")]);
+    let usual = |answer: &std::io::Result<Answer>| {
+        answer
+            .as_ref()
+            .is_ok_and(|answer| matches!(answer.status(), 200 | 201) && !answer.body.is_empty())
+    };
+    let answered = (0..40).filter(|_| usual(&post(&server))).count() as u64;
+    // The question is struck as well, now and then.
+    let size = loop {
+        let answer = server.try_request("GET", "queues/q", "");
+        if usual(&answer) {
+            break answer.unwrap().json()["queue"]["size"].as_u64().unwrap();
+        }
+    };
+    (answered, 40 - answered, size)
+}
+
+#[test]
+fn a_status_comes_without_the_work_being_done() {
+    let (answered, failed, stored) = outcome("status=503");
+    assert!(answered > 0 && failed > 0, "{answered} {failed}");
+    assert_eq!(stored, answered);
+}
+
+#[test]
+fn a_reply_is_dropped_after_the_work_was_done() {
+    for fault in ["drop-reply", "partial-reply", "empty-reply"] {
+        let (answered, failed, stored) = outcome(fault);
+        assert!(answered > 0 && failed > 0, "{fault}: {answered} {failed}");
+        assert_eq!(stored, 40, "{fault}");
+    }
+}
+
+#[test]
+fn a_proxy_answers_with_a_page() {
+    for status in [502, 503, 504] {
+        let server = Server::start_with(&["--fault", &format!("status={status}")]);
+        let answer = post(&server).unwrap();
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.header("Content-Type"), Some("text/html"));
+        assert!(answer.text().starts_with("<html>"), "{}", answer.text());
+    }
+}
+
+#[test]
+fn the_server_itself_answers_with_a_msg() {
+    for (status, msg) in [(500, "Internal Server Error"), (429, "Too Many Requests")] {
+        let server = Server::start_with(&["--fault", &format!("status={status}")]);
+        let answer = post(&server).unwrap();
+        assert_eq!((answer.status(), answer.msg().as_str()), (status, msg));
+        assert_eq!(answer.header("Content-Type"), Some("application/json"));
+    }
+}
+
+#[test]
+fn a_dropped_reply_is_the_end_of_the_connection_without_a_byte() {
+    let server = Server::start_with(&["--fault", "drop-reply"]);
+    let mut connection = server.connect();
+    connection.send(request("POST", "queues/q/messages", POST));
+    assert_eq!(connection.read_to_end(), b"");
+}
+
+#[test]
+fn a_partial_reply_is_cut_in_its_body() {
+    let server = Server::start_with(&["--fault", "partial-reply"]);
+    let mut connection = server.connect();
+    connection.send(request("POST", "queues/q/messages", POST));
+    let bytes = connection.read_to_end();
+    let (head, body) = std::str::from_utf8(&bytes).unwrap().split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 201 Created\r\n"), "{head}");
+    let whole = r#"{"ids":["1000000000000000001"],"msg":"Messages put on queue."}"#;
+    assert!(head.contains(&format!("Content-Length: {}", whole.len())), "{head}");
+    assert_eq!(body, &whole[..whole.len() / 2]);
+}
+
+#[test]
+fn an_empty_reply_has_its_status_and_no_body() {
+    let server = Server::start_with(&["--fault", "empty-reply"]);
+    let answer = post(&server).unwrap();
+    assert_eq!(answer.told(), (201, ""));
+    assert_eq!(answer.header("Content-Length"), Some("0"));
+}
+
+#[test]
+fn null_takes_the_place_of_messages_and_of_nothing_else() {
+    let server = Server::start_with(&["--fault", "null-messages"]);
+    server.post_bodies("q", &["a", "b"]);
+    for answer in [server.post("queues/q/reservations", json!({})), server.get("queues/q/messages")]
+    {
+        assert_eq!(answer.told(), (200, r#"{"messages":null}"#));
+    }
+    assert_eq!(server.size("q"), 2);
+}
+
+#[test]
+fn a_slow_reply_is_held_back() {
+    let server = Server::start_with(&["--fault", "slow,delay=300ms"]);
+    let started = Instant::now();
+    assert_eq!(post(&server).unwrap().status(), 201);
+    assert!(started.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
+fn slow_goes_together_with_others() {
+    let server = Server::start_with(&["--fault", "slow,delay=300ms", "--fault", "status=503"]);
+    let started = Instant::now();
+    assert_eq!(post(&server).unwrap().status(), 503);
+    assert!(started.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
+fn the_same_seed_strikes_the_same_requests() {
+    let statuses = |seed: &str| {
+        let options = ["--fault", "status=503,chance=0.5", "--fault-seed", seed];
+        let server = Server::start_with(&options);
+        (0..40).map(|_| post(&server).unwrap().status()).collect::<Vec<_>>()
+    };
+    assert_eq!(statuses("7"), statuses("7"));
+    assert_ne!(statuses("7"), statuses("8"));
+}

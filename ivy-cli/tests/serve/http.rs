@@ -1,0 +1,103 @@
+//! A client that sees every byte.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Longer than any answer takes, so that a test that would hang fails instead.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One connection.
+pub(crate) struct Connection {
+    stream: BufReader<TcpStream>,
+}
+
+/// One answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The line with the status, and the headers, as they came.
+    pub(crate) head: Vec<String>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) fn open(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Connection { stream: BufReader::new(stream) }
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).unwrap();
+    }
+
+    /// Sends what the server may not want to read to its end.
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes.as_ref())
+    }
+
+    /// Reads an answer, if there is one before the connection ends.
+    pub(crate) fn try_read(&mut self) -> io::Result<Answer> {
+        let mut head = Vec::new();
+        loop {
+            let mut line = String::new();
+            if self.stream.read_line(&mut line)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            match line.strip_suffix("\r\n").expect("lines end in CR LF") {
+                "" => break,
+                line => head.push(line.to_owned()),
+            }
+        }
+        let mut answer = Answer { head, body: Vec::new() };
+        let length = answer.header("Content-Length").map_or(0, |length| length.parse().unwrap());
+        answer.body.resize(length, 0);
+        self.stream.read_exact(&mut answer.body)?;
+        Ok(answer)
+    }
+
+    pub(crate) fn read(&mut self) -> Answer {
+        self.try_read().expect("an answer")
+    }
+
+    /// Reads what is left until the server ends the connection.
+    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        // A connection may also end with a reset.
+        let _ = self.stream.read_to_end(&mut rest);
+        rest
+    }
+}
+
+impl Answer {
+    pub(crate) fn status(&self) -> u16 {
+        self.head[0].split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head[1..].iter().find_map(|line| {
+            let (key, value) = line.split_once(": ").unwrap();
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn msg(&self) -> String {
+        self.json()["msg"].as_str().unwrap().to_owned()
+    }
+
+    /// The status and the text, which is what most tests are about.
+    pub(crate) fn told(&self) -> (u16, &str) {
+        (self.status(), self.text())
+    }
+}

@@ -1,0 +1,266 @@
+//! Messages: posted, looked at, deleted.
+
+use serde_json::json;
+
+use crate::server::Server;
+
+const DELETED: (u16, &str) = (200, r#"{"msg":"Deleted"}"#);
+const CLEARED: (u16, &str) = (200, r#"{"msg":"Cleared"}"#);
+const NOT_FOUND: (u16, &str) = (404, r#"{"msg":"Message not found"}"#);
+const NO_RESERVATION: (u16, &str) = (400, r#"{"msg":"A reservation_id is required"}"#);
+const TIMED_OUT: (u16, &str) = (403, r#"{"msg":"Reservation timed out"}"#);
+
+#[test]
+fn a_post_is_answered_with_ids_of_nineteen_digits_in_order() {
+    let server = Server::start();
+    let answer = server
+        .post("queues/q/messages", json!({"messages": [{"body": "a"}, {"body": "b", "delay": 0}]}));
+    let ids = answer.json()["ids"].as_array().unwrap().clone();
+    let expected =
+        format!("{{\"ids\":[{},{}],\"msg\":\"Messages put on queue.\"}}", ids[0], ids[1]);
+    assert_eq!(answer.told(), (201, expected.as_str()));
+    let ids: Vec<_> = ids.iter().map(|id| id.as_str().unwrap()).collect();
+    assert!(ids.iter().all(|id| id.len() == 19 && id.bytes().all(|byte| byte.is_ascii_digit())));
+    assert!(ids[0] < ids[1]);
+}
+
+#[test]
+fn bodies_of_any_text_come_back_unchanged() {
+    let server = Server::start();
+    let texts =
+        ["", "plain", "{\"json\":[1,\"\\\"\"]}", "über 任务 🦀", "a\u{0}\u{1f}\r\n\u{2028}"];
+    server.post_bodies("q", &texts);
+    assert_eq!(server.peek("q"), texts);
+}
+
+#[test]
+fn a_hundred_messages_fit_in_a_post() {
+    let server = Server::start();
+    assert_eq!(server.post_bodies("q", &["x"; 100]).len(), 100);
+    let messages = json!({ "messages": vec![json!({"body": "x"}); 101] });
+    assert_eq!(server.post("queues/q/messages", messages).status(), 400);
+    assert_eq!(server.size("q"), 100);
+}
+
+#[test]
+fn what_clients_add_to_a_post_is_ignored() {
+    let server = Server::start();
+    let message = json!({
+        "body": "a", "reserved_until": "0001-01-01T00:00:00Z", "timeout": 60, "expires_in": 60,
+        "id": "", "reserved_count": 0, "push_headers": null, "delay": null,
+    });
+    let answer = server.post("queues/q/messages", json!({"messages": [message], "oauth": "x"}));
+    assert_eq!(answer.status(), 201, "{}", answer.text());
+}
+
+#[test]
+fn a_post_that_is_not_one_is_a_bad_request_and_stores_nothing() {
+    let server = Server::start();
+    for body in [
+        json!({}),
+        json!({"messages": null}),
+        json!({"messages": []}),
+        json!({"messages": {}}),
+        json!({"messages": "a"}),
+        json!({"messages": ["a"]}),
+        json!({"messages": [["a"]]}),
+        json!({"messages": [{}]}),
+        json!({"messages": [{"body": null}]}),
+        json!({"messages": [{"body": 5}]}),
+        json!({"messages": [{"body": {"a": 1}}]}),
+        json!({"messages": [{"body": "a", "delay": -1}]}),
+        json!({"messages": [{"body": "a", "delay": 604_801}]}),
+        json!({"messages": [{"body": "a", "delay": 0.5}]}),
+        json!({"messages": [{"body": "a"}, {"body": "b", "delay": "soon"}]}),
+        json!({"messages": [{"body": "a"}, {"body": "x".repeat(256 * 1024 + 1)}]}),
+    ] {
+        let answer = server.post("queues/q/messages", body.clone());
+        assert_eq!(answer.status(), 400, "{body}");
+        assert!(!answer.msg().is_empty());
+    }
+    assert_eq!(server.get("queues/q").status(), 404);
+}
+
+#[test]
+fn a_message_of_the_largest_size_is_stored() {
+    let server = Server::start();
+    let body = "x".repeat(256 * 1024);
+    server.post_bodies("q", &[&body]);
+    assert_eq!(server.peek("q"), [body]);
+}
+
+#[test]
+fn a_delayed_message_is_counted_at_once_and_ready_later() {
+    let server = Server::start();
+    server.post("queues/q/messages", json!({"messages": [{"body": "later", "delay": 1}]}));
+    assert_eq!(server.size("q"), 1);
+    // Answered as soon as the message is ready, and never before.
+    let messages = server.reserve("q", json!({"wait": 30}));
+    assert_eq!(messages[0]["body"], "later");
+}
+
+#[test]
+fn a_webhook_takes_whatever_text_as_one_message() {
+    let server = Server::start();
+    for body in ["{\"not\": \"read\"", "plain", ""] {
+        let answer = server.request("POST", "queues/q/webhook", body);
+        assert_eq!(answer.status(), 201, "{body:?}");
+        assert_eq!(answer.msg(), "Messages put on queue.");
+        assert_eq!(answer.json()["ids"].as_array().unwrap().len(), 1);
+    }
+    assert_eq!(server.peek("q"), ["{\"not\": \"read\"", "plain", ""]);
+    assert_eq!(server.request("POST", "queues/q/webhook", b"\xff\xfe").status(), 400);
+}
+
+#[test]
+fn a_peek_shows_ready_messages_in_order_and_reserves_none() {
+    let server = Server::start();
+    let ids = server.post_bodies("q", &["a", "b", "c"]);
+    server.reserve("q", json!({"n": 1}));
+    for _ in 0..2 {
+        let answer = server.get("queues/q/messages?n=2");
+        let messages = json!({"messages": [
+            {"id": ids[1], "body": "b", "reserved_count": 0},
+            {"id": ids[2], "body": "c", "reserved_count": 0},
+        ]});
+        assert_eq!((answer.status(), answer.json()), (200, messages));
+    }
+}
+
+#[test]
+fn a_peek_takes_its_number_from_the_query_or_else_from_the_body() {
+    let server = Server::start();
+    server.post_bodies("q", &["x"; 5]);
+    for (query, body, count) in [
+        ("", "", 1),
+        ("?n=0", "", 1),
+        ("?n=", "", 1),
+        ("?n=3", "", 3),
+        ("", r#"{"n":2}"#, 2),
+        ("?n=3", r#"{"n":2}"#, 3),
+        ("?n=100", "{}", 5),
+    ] {
+        let answer = server.request("GET", &format!("queues/q/messages{query}"), body);
+        let messages = answer.json()["messages"].as_array().unwrap().len();
+        assert_eq!(messages, count, "{query} {body}");
+    }
+    for query in ["?n=101", "?n=-1", "?n=x"] {
+        assert_eq!(server.get(&format!("queues/q/messages{query}")).status(), 400, "{query}");
+    }
+}
+
+#[test]
+fn a_peek_at_an_empty_queue_shows_an_empty_list() {
+    let server = Server::start();
+    server.put("queues/q", json!({}));
+    assert_eq!(server.get("queues/q/messages").told(), (200, r#"{"messages":[]}"#));
+}
+
+#[test]
+fn a_message_is_found_by_its_id_reserved_or_not() {
+    let server = Server::start();
+    let id = server.post_bodies("q", &["a"]).remove(0);
+    let path = format!("queues/q/messages/{id}");
+    let told = |count| json!({"message": {"id": id, "body": "a", "reserved_count": count}});
+    assert_eq!((server.get(&path).status(), server.get(&path).json()), (200, told(0)));
+    server.reserve("q", json!({}));
+    assert_eq!(server.get(&path).json(), told(1), "and its reservation is not told");
+    server.request("DELETE", "queues/q/messages", "");
+    assert_eq!(server.get(&path).told(), NOT_FOUND);
+}
+
+#[test]
+fn a_message_that_nobody_holds_is_deleted_without_a_reservation() {
+    let server = Server::start();
+    for body in ["", "{}", r#"{"reservation_id":""}"#, r#"{"reservation_id":null}"#] {
+        let id = server.post_bodies("q", &["a"]).remove(0);
+        let path = format!("queues/q/messages/{id}");
+        assert_eq!(server.request("DELETE", &path, body).told(), DELETED, "{body}");
+        assert_eq!(server.request("DELETE", &path, body).told(), NOT_FOUND, "{body}");
+    }
+}
+
+#[test]
+fn a_reserved_message_is_deleted_with_its_reservation_only() {
+    let server = Server::start();
+    server.post_bodies("q", &["a"]);
+    let (id, reservation) = server.reserve_one("q");
+    let path = format!("queues/q/messages/{id}");
+    assert_eq!(server.request("DELETE", &path, "").told(), NO_RESERVATION);
+    assert_eq!(server.delete(&path, json!({"reservation_id": ""})).told(), NO_RESERVATION);
+    let other = "0".repeat(32);
+    assert_eq!(server.delete(&path, json!({ "reservation_id": other })).told(), TIMED_OUT);
+    assert_eq!(server.delete(&path, json!({"reservation_id": 5})).status(), 400);
+    let mine = json!({"reservation_id": reservation, "subscriber_name": "s"});
+    assert_eq!(server.delete(&path, mine).told(), DELETED);
+    assert_eq!(server.size("q"), 0);
+}
+
+#[test]
+fn several_messages_are_deleted_by_objects_texts_or_numbers() {
+    let server = Server::start();
+    let ids = server.post_bodies("q", &["a", "b", "c", "d", "kept"]);
+    let (reserved, reservation) = server.reserve_one("q");
+    assert_eq!(reserved, ids[0]);
+    let number: u64 = ids[3].parse().unwrap();
+    let body = json!({"ids": [
+        {"id": ids[0], "reservation_id": reservation, "subscriber_name": "s"},
+        {"id": ids[1], "reservation_id": ""},
+        ids[2],
+        {"id": number},
+    ]});
+    assert_eq!(server.delete("queues/q/messages", body).told(), DELETED);
+    assert_eq!(server.peek("q"), ["kept"]);
+    assert_eq!(server.size("q"), 1);
+}
+
+#[test]
+fn several_messages_are_deleted_all_or_none() {
+    let server = Server::start();
+    let ids = server.post_bodies("q", &["reserved", "ready"]);
+    server.reserve("q", json!({"n": 1}));
+    let delete = |ids| server.delete("queues/q/messages", json!({ "ids": ids }));
+    assert_eq!(delete(json!([ids[1], ids[0]])).told(), NO_RESERVATION);
+    let other = json!({"id": ids[0], "reservation_id": "0".repeat(32)});
+    assert_eq!(delete(json!([ids[1], other])).told(), TIMED_OUT);
+    assert_eq!(delete(json!([ids[1], "1999999999999999999"])).told(), NOT_FOUND);
+    assert_eq!(server.size("q"), 2);
+}
+
+#[test]
+fn ids_that_name_no_message_never_clear_a_queue() {
+    let server = Server::start();
+    server.post_bodies("q", &["a"]);
+    for ids in [
+        json!([]),
+        json!(null),
+        json!({}),
+        json!("1"),
+        json!([null]),
+        json!([{}]),
+        json!([{"id": null}]),
+        json!([""]),
+        json!([1.5]),
+        json!([[]]),
+    ] {
+        let answer = server.delete("queues/q/messages", json!({ "ids": ids }));
+        assert_eq!(answer.status(), 400, "{ids}");
+    }
+    let many = vec!["1"; 101];
+    assert_eq!(server.delete("queues/q/messages", json!({ "ids": many })).status(), 400);
+    for body in ["null", "[]", "5", "{"] {
+        assert_eq!(server.request("DELETE", "queues/q/messages", body).status(), 400, "{body}");
+    }
+    assert_eq!(server.size("q"), 1);
+}
+
+#[test]
+fn without_ids_a_queue_is_cleared_of_reserved_messages_too() {
+    let server = Server::start();
+    for body in ["", "{}", r#"{"oauth":"x"}"#] {
+        server.post_bodies("q", &["a", "b"]);
+        server.reserve("q", json!({"n": 1}));
+        assert_eq!(server.request("DELETE", "queues/q/messages", body).told(), CLEARED, "{body}");
+        assert_eq!(server.size("q"), 0);
+    }
+}

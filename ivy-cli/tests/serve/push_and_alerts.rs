@@ -1,0 +1,224 @@
+//! Settings that are kept and told, and have no effect yet.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::server::Server;
+
+const UPDATED: (u16, &str) = (200, r#"{"msg":"Updated"}"#);
+
+fn push_queue(server: &Server) {
+    let push = json!({"subscribers": [{"name": "a", "url": "http://127.0.0.1/a"}]});
+    let answer = server.put("queues/q", json!({"queue": {"push": push}}));
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+}
+
+fn push(server: &Server) -> Value {
+    server.get("queues/q").json()["queue"]["push"].clone()
+}
+
+#[test]
+fn subscribers_make_a_multicast_queue_and_all_of_its_push_settings_are_told() {
+    let server = Server::start();
+    push_queue(&server);
+    let queue = server.get("queues/q").json()["queue"].clone();
+    assert_eq!(queue["type"], "multicast");
+    assert_eq!(
+        queue["push"],
+        json!({
+            "subscribers": [{"name": "a", "url": "http://127.0.0.1/a"}],
+            "retries": 3, "retries_delay": 60, "error_queue": "",
+        })
+    );
+}
+
+#[test]
+fn that_nothing_is_pushed_is_said_once() {
+    let mut server = Server::start();
+    server.put("queues/pull", json!({}));
+    push_queue(&server);
+    push_queue(&server);
+    server.signal(Signal::TERM);
+    server.wait();
+    assert_eq!(
+        server.complaints(),
+        "ivy serve: push queues are kept and told, but nothing is pushed to subscribers\n"
+    );
+}
+
+#[test]
+fn push_settings_merge() {
+    let server = Server::start();
+    push_queue(&server);
+    server.patch("queues/q", json!({"queue": {"push": {"retries": 0, "error_queue": "e"}}}));
+    server.patch("queues/q", json!({"queue": {"push": {"retries_delay": 30}}}));
+    let push = push(&server);
+    assert_eq!(push["retries"], 0);
+    assert_eq!(push["retries_delay"], 30);
+    assert_eq!(push["error_queue"], "e");
+    assert_eq!(push["subscribers"][0]["name"], "a");
+}
+
+#[test]
+fn subscribers_are_added_replaced_and_removed_by_name() {
+    let server = Server::start();
+    push_queue(&server);
+    let path = "queues/q/subscribers";
+    let subscriber = |name: &str, url: &str| json!({"name": name, "url": url});
+    let urls = || {
+        let subscribers = push(&server)["subscribers"].as_array().unwrap().clone();
+        subscribers.iter().map(|one| one["url"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+
+    let body = json!({"subscribers": [subscriber("b", "http://b/"), subscriber("a", "http://a/")]});
+    assert_eq!(server.post(path, body).told(), UPDATED);
+    assert_eq!(urls(), ["http://a/", "http://b/"]);
+
+    let body = json!({"subscribers": [{"name": "a"}]});
+    assert_eq!(server.delete(path, body).told(), UPDATED);
+    assert_eq!(urls(), ["http://b/"]);
+
+    let headers = json!({"name": "c", "url": "http://c/", "headers": {"X-Key": "v"}});
+    assert_eq!(server.put(path, json!({ "subscribers": [headers] })).told(), UPDATED);
+    assert_eq!(push(&server)["subscribers"], json!([headers]));
+}
+
+#[test]
+fn a_push_queue_keeps_at_least_one_subscriber() {
+    let server = Server::start();
+    push_queue(&server);
+    let words = "Push queues must have at least one subscriber";
+    for answer in [
+        server.delete("queues/q/subscribers", json!({"subscribers": [{"name": "a"}]})),
+        server.put("queues/q/subscribers", json!({"subscribers": []})),
+        server.patch("queues/q", json!({"queue": {"push": {"subscribers": []}}})),
+        server.put("queues/new", json!({"queue": {"type": "unicast"}})),
+    ] {
+        assert_eq!((answer.status(), answer.msg().as_str()), (400, words));
+    }
+    assert_eq!(push(&server)["subscribers"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_does_not_suit_the_type_of_a_queue_is_a_bad_request() {
+    let server = Server::start();
+    push_queue(&server);
+    server.put("queues/pull", json!({}));
+    let subscribers = json!([{"name": "a", "url": "http://127.0.0.1/"}]);
+    let alert = json!({"type": "fixed", "trigger": 1, "queue": "x"});
+    for answer in [
+        server.patch("queues/q", json!({"queue": {"dead_letter": {"queue_name": "d"}}})),
+        server.patch("queues/q", json!({"queue": {"alerts": [alert]}})),
+        server.post("queues/q/alerts", json!({"alerts": [alert]})),
+        server.patch("queues/pull", json!({"queue": {"push": {"subscribers": subscribers}}})),
+        server.post("queues/pull/subscribers", json!({ "subscribers": subscribers })),
+    ] {
+        assert_eq!(answer.status(), 400, "{}", answer.text());
+    }
+}
+
+#[test]
+fn malformed_push_settings_are_bad_requests() {
+    let server = Server::start();
+    push_queue(&server);
+    for push in [
+        json!({"retries": 101}),
+        json!({"retries_delay": 2}),
+        json!({"retries_delay": 86_401}),
+        json!({"subscribers": [{"name": "a"}]}),
+        json!({"subscribers": [{"url": "http://127.0.0.1/"}]}),
+        json!({"subscribers": "a"}),
+    ] {
+        let answer = server.patch("queues/q", json!({"queue": {"push": push}}));
+        assert_eq!(answer.status(), 400, "{push}");
+    }
+    assert_eq!(server.post("queues/q/subscribers", json!({})).status(), 400);
+    assert_eq!(server.delete("queues/q/subscribers", json!({})).status(), 400);
+}
+
+#[test]
+fn a_message_was_pushed_to_nobody() {
+    let server = Server::start();
+    push_queue(&server);
+    let id = server.post_bodies("q", &["a"]).remove(0);
+    let answer = server.get(&format!("queues/q/messages/{id}/subscribers"));
+    assert_eq!(answer.told(), (200, r#"{"subscribers":[]}"#));
+}
+
+#[test]
+fn a_queue_created_anew_has_none_of_the_old_settings() {
+    let server = Server::start();
+    push_queue(&server);
+    server.delete("queues/q", json!({}));
+    let queue = server.put("queues/q", json!({})).json()["queue"].clone();
+    assert_eq!((&queue["type"], queue.get("push")), (&json!("pull"), None));
+}
+
+#[test]
+fn alerts_are_added_replaced_and_deleted_by_id() {
+    let server = Server::start();
+    server.put("queues/q", json!({}));
+    let alerts = || server.get("queues/q").json()["queue"].get("alerts").cloned();
+    let said = |answer: crate::http::Answer| (answer.status(), answer.msg());
+    assert_eq!(alerts(), None);
+
+    let fixed = json!({"type": "fixed", "trigger": 10, "queue": "x"});
+    let progressive = json!({
+        "type": "progressive", "trigger": 5, "direction": "desc", "queue": "x", "snooze": 60,
+    });
+    let answer = server.post("queues/q/alerts", json!({"alerts": [fixed, progressive]}));
+    assert_eq!(said(answer), (200, "Alerts were added.".into()));
+    let told = alerts().unwrap();
+    assert_eq!(told[0]["direction"], "asc");
+    assert_eq!(told[0]["snooze"], 0);
+    assert_eq!(told[1]["direction"], "desc");
+
+    let id = told[0]["id"].as_str().unwrap();
+    let answer = server.request("DELETE", &format!("queues/q/alerts/{id}"), "");
+    assert_eq!(said(answer), (200, "Alerts were deleted.".into()));
+    let answer = server.request("DELETE", &format!("queues/q/alerts/{id}"), "");
+    assert_eq!(said(answer), (404, "Alert not found".into()));
+
+    let answer = server.put("queues/q/alerts", json!({"alerts": [fixed]}));
+    assert_eq!(said(answer), (200, "Alerts were replaced.".into()));
+    let told = alerts().unwrap();
+    assert_eq!(told.as_array().unwrap().len(), 1);
+
+    let answer = server.delete("queues/q/alerts", json!({"alerts": [{"id": told[0]["id"]}]}));
+    assert_eq!(said(answer), (200, "Alerts were deleted.".into()));
+    assert_eq!(alerts(), None);
+}
+
+#[test]
+fn alerts_can_be_given_with_the_settings_of_a_queue() {
+    let server = Server::start();
+    let alert = json!({"type": "fixed", "trigger": 10, "queue": "x"});
+    let answer = server.put("queues/q", json!({"queue": {"alerts": [alert]}}));
+    assert_eq!(answer.json()["queue"]["alerts"][0]["trigger"], 10);
+    let answer = server.patch("queues/q", json!({"queue": {"message_timeout": 90}}));
+    assert_eq!(answer.json()["queue"]["alerts"].as_array().unwrap().len(), 1, "others stay");
+    let answer = server.patch("queues/q", json!({"queue": {"alerts": []}}));
+    assert_eq!(answer.json()["queue"].get("alerts"), None);
+}
+
+#[test]
+fn malformed_alerts_are_bad_requests() {
+    let server = Server::start();
+    server.put("queues/q", json!({}));
+    for alert in [
+        json!({}),
+        json!("a"),
+        json!({"type": "sometimes", "trigger": 1, "queue": "x"}),
+        json!({"type": "fixed", "queue": "x"}),
+        json!({"type": "fixed", "trigger": 0, "queue": "x"}),
+        json!({"type": "fixed", "trigger": 1}),
+        json!({"type": "fixed", "trigger": 1, "queue": "x", "direction": "up"}),
+        json!({"type": "fixed", "trigger": 1, "queue": "x", "snooze": -1}),
+    ] {
+        let answer = server.post("queues/q/alerts", json!({"alerts": [alert]}));
+        assert_eq!(answer.status(), 400, "{alert}");
+    }
+    for (verb, body) in [("POST", "{}"), ("PUT", ""), ("DELETE", "{}")] {
+        assert_eq!(server.request(verb, "queues/q/alerts", body).status(), 400, "{verb}");
+    }
+}

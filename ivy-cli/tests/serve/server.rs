@@ -1,0 +1,186 @@
+//! The program, started for one test.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::http::{Answer, Connection};
+
+pub(crate) const PROJECT: &str = "5f0c2a8e9b1d4c7e8a6f0b3d";
+pub(crate) const TOKEN: &str = "test-token";
+
+/// `ivy serve` on a free port. It is killed at the end of the test.
+pub(crate) struct Server {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    stderr: ChildStderr,
+    pub(crate) port: u16,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Server::start_with(&[])
+    }
+
+    pub(crate) fn start_with(options: &[&str]) -> Self {
+        let mut child = ivy()
+            .args(["serve", "--port", "0", "--project", PROJECT, "--token", TOKEN])
+            .args(options)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let stderr = child.stderr.take().unwrap();
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let port = line.trim_end().strip_prefix("listening on http://127.0.0.1:").unwrap();
+        Server { child, stdout, stderr, port: port.parse().unwrap() }
+    }
+
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(self.port)
+    }
+
+    /// Sends one request on a connection of its own.
+    pub(crate) fn request(&self, verb: &str, path: &str, body: impl AsRef<[u8]>) -> Answer {
+        self.try_request(verb, path, body).expect("an answer")
+    }
+
+    pub(crate) fn try_request(
+        &self,
+        verb: &str,
+        path: &str,
+        body: impl AsRef<[u8]>,
+    ) -> std::io::Result<Answer> {
+        let mut connection = self.connect();
+        connection.send(request(verb, path, body));
+        connection.try_read()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, "")
+    }
+
+    pub(crate) fn put(&self, path: &str, body: Value) -> Answer {
+        self.request("PUT", path, body.to_string())
+    }
+
+    pub(crate) fn patch(&self, path: &str, body: Value) -> Answer {
+        self.request("PATCH", path, body.to_string())
+    }
+
+    pub(crate) fn post(&self, path: &str, body: Value) -> Answer {
+        self.request("POST", path, body.to_string())
+    }
+
+    pub(crate) fn delete(&self, path: &str, body: Value) -> Answer {
+        self.request("DELETE", path, body.to_string())
+    }
+
+    /// Posts messages of these bodies and gives their ids.
+    pub(crate) fn post_bodies(&self, queue: &str, bodies: &[&str]) -> Vec<String> {
+        let messages: Vec<_> = bodies.iter().map(|body| json!({ "body": body })).collect();
+        let answer =
+            self.post(&format!("queues/{queue}/messages"), json!({ "messages": messages }));
+        assert_eq!(answer.status(), 201, "{}", answer.text());
+        let ids = answer.json()["ids"].as_array().unwrap().clone();
+        ids.iter().map(|id| id.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Reserves messages and gives them as they were told.
+    pub(crate) fn reserve(&self, queue: &str, request: Value) -> Vec<Value> {
+        let answer = self.post(&format!("queues/{queue}/reservations"), request);
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        answer.json()["messages"].as_array().unwrap().clone()
+    }
+
+    /// Reserves one message and gives its id and its reservation.
+    pub(crate) fn reserve_one(&self, queue: &str) -> (String, String) {
+        let messages = self.reserve(queue, json!({}));
+        let text = |key: &str| messages[0][key].as_str().unwrap().to_owned();
+        (text("id"), text("reservation_id"))
+    }
+
+    /// The bodies of the messages that are ready.
+    pub(crate) fn peek(&self, queue: &str) -> Vec<String> {
+        bodies(&self.get(&format!("queues/{queue}/messages?n=100")).json()["messages"])
+    }
+
+    pub(crate) fn size(&self, queue: &str) -> u64 {
+        self.get(&format!("queues/{queue}")).json()["queue"]["size"].as_u64().unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the program to end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// What the program complained about, once it has ended.
+    pub(crate) fn complaints(&mut self) -> String {
+        let mut complaints = String::new();
+        self.stderr.read_to_string(&mut complaints).unwrap();
+        complaints
+    }
+
+    /// What the program prints after its first line, up to and including a line.
+    pub(crate) fn read_until(&mut self, last: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line| line != last) {
+            let mut line = String::new();
+            assert_ne!(self.stdout.read_line(&mut line).unwrap(), 0, "{lines:?}");
+            lines.push(line.trim_end().to_owned());
+        }
+        lines
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program, with nothing on its input.
+pub(crate) fn ivy() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ivy"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A request as most clients write it.
+pub(crate) fn request(verb: &str, path: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let authorization = format!("Authorization: OAuth {TOKEN}");
+    raw_request(verb, &format!("/3/projects/{PROJECT}/{path}"), &[&authorization], body)
+}
+
+/// A request with these headers, besides those that say where its body ends.
+pub(crate) fn raw_request(
+    verb: &str,
+    target: &str,
+    headers: &[&str],
+    body: impl AsRef<[u8]>,
+) -> Vec<u8> {
+    let body = body.as_ref();
+    let mut request = format!("{verb} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n");
+    for header in headers {
+        request += &format!("{header}\r\n");
+    }
+    request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+    let mut request = request.into_bytes();
+    request.extend(body);
+    request
+}
+
+/// The bodies in an array of messages.
+pub(crate) fn bodies(messages: &Value) -> Vec<String> {
+    let messages = messages.as_array().unwrap();
+    messages.iter().map(|message| message["body"].as_str().unwrap().to_owned()).collect()
+}
