@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 fn host() -> impl Strategy<Value = String> {
     prop_oneof![
-        "[a-z][a-z0-9-]{0,8}[a-z0-9](\\.example)?",
+        "[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,4})?(\\.example)?",
         Just("127.0.0.1".to_owned()),
         Just("[::1]".to_owned())
     ]

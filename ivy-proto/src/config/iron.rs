@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::environment::{Environment, Found, Origin};
 use super::error::ConfigError;
 use super::queue_url::IronMqUrl;
+use super::url::port_number;
 use crate::queue::ironmq::{Address, Scheme, Token, parse_host};
 
 /// A part of the configuration: the variables that hold it, and the keys of a file, each strongest
@@ -151,8 +152,7 @@ fn host(found: Found) -> Result<String, ConfigError> {
 }
 
 fn port(found: Found) -> Result<u16, ConfigError> {
-    let digits = found.value.bytes().all(|byte| byte.is_ascii_digit());
-    let port = found.value.parse().ok().filter(|port| digits && *port > 0);
+    let port = port_number(&found.value);
     port.ok_or(ConfigError::BadValue { origin: found.origin, expected: "a port, 1 to 65535" })
 }
 

@@ -223,8 +223,7 @@ fn redis_database(environment: &Environment<'_>) -> Result<Option<u32>, ConfigEr
         return Ok(None);
     };
     let expected = "the number of a database, in digits only";
-    let number = notifier::database_number(&value);
-    number.map(Some).ok_or(ConfigError::BadValue { origin, expected })
+    url::number(&value).map(Some).ok_or(ConfigError::BadValue { origin, expected })
 }
 
 fn channel(environment: &Environment<'_>) -> Result<ChannelName, ConfigError> {

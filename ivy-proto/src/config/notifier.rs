@@ -1,6 +1,7 @@
 //! The URL of a notifier.
 
-use super::url::{BadUrl, Parts, UrlProblem, decoded, encoded};
+use super::url::{BadUrl, Parts, UrlProblem, decoded, number};
+use crate::queue::ironmq::segment;
 use crate::secret::Secret;
 
 /// The schemes of notifiers, for error messages.
@@ -74,7 +75,7 @@ impl RedisAddress {
         let mut url = if self.tls { "rediss://" } else { "redis://" }.to_owned();
         if let Some(password) = &self.password {
             let user = self.user.as_deref().unwrap_or_default();
-            url.push_str(&format!("{}:{}@", encoded(user), encoded(password.expose())));
+            url.push_str(&format!("{}:{}@", segment(user), segment(password.expose())));
         }
         url.push_str(&self.host);
         if self.port != REDIS_PORT {
@@ -103,17 +104,11 @@ fn redis(tls: bool, parts: &Parts<'_>) -> Result<RedisAddress, UrlProblem> {
     let host = parts.host.clone().ok_or(UrlProblem::NoHost)?;
     let database = match parts.segments()?.as_slice() {
         [] => None,
-        [number] => Some(database_number(number).ok_or(UrlProblem::Database)?),
+        [database] => Some(number(database).ok_or(UrlProblem::Database)?),
         _ => return Err(UrlProblem::Database),
     };
     let port = parts.port.unwrap_or(REDIS_PORT);
     Ok(RedisAddress { tls, host, port, user, password, database })
-}
-
-/// The number of a database, in digits only: `1e3`, `0x10` and `+1` are typing errors.
-pub(super) fn database_number(text: &str) -> Option<u32> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits)
 }
 
 /// User and password. A user without a password is most likely a password without its colon, and

@@ -1,7 +1,7 @@
 //! The URL of a queue.
 
-use super::url::{BadUrl, Parts, UrlProblem, decoded, encoded};
-use crate::queue::ironmq::{Address, Scheme, Token};
+use super::url::{BadUrl, Parts, UrlProblem, decoded};
+use crate::queue::ironmq::{Address, Scheme, Token, segment};
 
 /// The schemes of queues, for error messages.
 const ACCEPTED: &str = "ironmq://, ironmq+http://, memory://";
@@ -69,7 +69,7 @@ impl IronMqUrl {
             Scheme::Http => "ironmq+http://".to_owned(),
         };
         if let Some(token) = &self.token {
-            url.push_str(&format!("{}@", encoded(token.expose())));
+            url.push_str(&format!("{}@", segment(token.expose())));
         }
         if let Some((host, port)) = &self.server {
             url.push_str(host);
@@ -78,8 +78,8 @@ impl IronMqUrl {
             }
         }
         if let Some((prefix, project)) = &self.project {
-            for segment in prefix.iter().chain([project]) {
-                url.push_str(&format!("/{}", encoded(segment)));
+            for part in prefix.iter().chain([project]) {
+                url.push_str(&format!("/{}", segment(part)));
             }
         }
         url

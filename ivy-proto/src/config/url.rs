@@ -5,8 +5,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 
 use crate::queue::ironmq::{BadToken, InvalidAddress, parse_host};
 use crate::text::Escaped;
@@ -169,11 +170,15 @@ pub(super) fn decoded(part: &str) -> Result<String, UrlProblem> {
     percent_decode_str(part).decode_utf8().map(Cow::into_owned).map_err(|_| UrlProblem::Escape)
 }
 
-/// A text as a part of a URL.
-pub(super) fn encoded(text: &str) -> impl fmt::Display {
-    const RESERVED: &AsciiSet =
-        &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-    utf8_percent_encode(text, RESERVED)
+/// A number that is written in digits only: `1e3`, `0x10`, `+1` and `10s` are typing errors.
+pub(super) fn number<T: FromStr>(text: &str) -> Option<T> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
+/// The number of a port.
+pub(super) fn port_number(text: &str) -> Option<u16> {
+    number(text).filter(|port| *port > 0)
 }
 
 fn split_scheme(text: &str) -> Option<(&str, &str)> {
@@ -197,12 +202,8 @@ fn host_and_port(place: &str) -> Result<(Option<String>, Option<u16>), UrlProble
         _ => (place, None),
     };
     let host = parse_host(host).map_err(UrlProblem::Address)?;
-    Ok((Some(host.to_string()), port.map(port_number).transpose()?))
-}
-
-fn port_number(text: &str) -> Result<u16, UrlProblem> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|port| digits && *port > 0).ok_or(UrlProblem::Port)
+    let port = port.map(|port| port_number(port).ok_or(UrlProblem::Port)).transpose()?;
+    Ok((Some(host.to_string()), port))
 }
 
 /// The URL without what may be a secret: credentials, query and fragment. Where it cannot be told

@@ -1,5 +1,6 @@
 //! Answers that say yes: what they must hold to be believed.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -68,7 +69,7 @@ fn is_plain(headers: &HeaderMap) -> bool {
 
 /// The text under `msg`, if the body is a JSON object with one. The content type is not looked at,
 /// since proxies and old servers get it wrong.
-pub(super) fn message(body: &[u8]) -> Option<String> {
+pub(super) fn message(body: &[u8]) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(body).ok()?;
     let Object(said) = serde_json::from_str::<Object<Said<'_>>>(text).ok()?;
     json::text(said.msg?)

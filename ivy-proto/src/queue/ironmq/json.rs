@@ -1,6 +1,7 @@
 //! The JSON of an answer, read in one pass and without recursion: what is not needed is skipped,
 //! however deep or strange it is.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -93,21 +94,21 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Element<T> {
 }
 
 /// The text that the value is, if it is one: not if it holds half a surrogate pair.
-pub(super) fn text(value: &RawValue) -> Option<String> {
+pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     let json = value.get();
     match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         // Without an escape, a text stands there as it is.
-        Some(inner) if !inner.contains('\\') => Some(inner.to_owned()),
-        Some(_) => serde_json::from_str(json).ok(),
+        Some(inner) if !inner.contains('\\') => Some(Cow::Borrowed(inner)),
+        Some(_) => serde_json::from_str(json).ok().map(Cow::Owned),
         None => None,
     }
 }
 
 /// An id: a text or, as some servers write it, a whole number, of which every digit counts.
-pub(super) fn id(value: &RawValue) -> Option<String> {
+pub(super) fn id(value: &RawValue) -> Option<Cow<'_, str>> {
     let json = value.get();
-    let id =
-        if json.bytes().all(|byte| byte.is_ascii_digit()) { json.to_owned() } else { text(value)? };
+    let is_number = json.bytes().all(|byte| byte.is_ascii_digit());
+    let id = if is_number { Cow::Borrowed(json) } else { text(value)? };
     ((1..=LONGEST_ID).contains(&id.len()) && id.chars().all(is_plain)).then_some(id)
 }
 

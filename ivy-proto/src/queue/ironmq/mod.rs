@@ -45,6 +45,7 @@ use http::{HeaderValue, Request, Response, Uri};
 
 pub(crate) use address::parse_host;
 pub use address::{Address, InvalidAddress, Scheme};
+pub(crate) use path::segment;
 pub use token::{BadToken, Token};
 
 use super::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};

@@ -13,8 +13,8 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// reservations 32.
 pub(super) const LONGEST_ID: usize = 1024;
 
-/// A text as one segment of a path, or as a value in a query.
-pub(super) fn segment(text: &str) -> Cow<'_, str> {
+/// A text as one segment of a path, or as another part of a URL.
+pub(crate) fn segment(text: &str) -> Cow<'_, str> {
     match text {
         // These two mean "here" and "one up" to everyone who reads the path.
         "." => Cow::Borrowed("%2E"),

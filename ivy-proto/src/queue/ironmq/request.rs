@@ -59,26 +59,19 @@ pub(super) fn call(op: &QueueOp) -> Call {
             get(format!("{}?n={}", messages_of(queue), asked(*count)))
         }
         QueueOp::Delete { queue, receipt } => {
-            let body = LeaseBody { reservation_id: receipt.reservation.as_str(), ..NO_LEASE };
-            call_with(Method::DELETE, message_of(queue, receipt), &body)
+            call_with(Method::DELETE, message_of(queue, receipt), &LeaseBody::new(receipt))
         }
         QueueOp::DeleteMany { queue, receipts } => {
             call_with(Method::DELETE, messages_of(queue), &DeleteBody::new(receipts))
         }
         QueueOp::Touch { queue, receipt, lease } => {
-            let body = LeaseBody {
-                reservation_id: receipt.reservation.as_str(),
-                timeout: Some(seconds(*lease, LEASE.0, LEASE.1)),
-                ..NO_LEASE
-            };
+            let timeout = Some(seconds(*lease, LEASE.0, LEASE.1));
+            let body = LeaseBody { timeout, ..LeaseBody::new(receipt) };
             post(format!("{}/touch", message_of(queue, receipt)), &body)
         }
         QueueOp::Release { queue, receipt, delay } => {
-            let body = LeaseBody {
-                reservation_id: receipt.reservation.as_str(),
-                delay: seconds(*delay, 0, LONGEST_DELAY),
-                ..NO_LEASE
-            };
+            let delay = seconds(*delay, 0, LONGEST_DELAY);
+            let body = LeaseBody { delay, ..LeaseBody::new(receipt) };
             post(format!("{}/release", message_of(queue, receipt)), &body)
         }
         QueueOp::Clear { queue } => call_with(Method::DELETE, messages_of(queue), &Empty {}),
@@ -181,7 +174,11 @@ struct LeaseBody<'a> {
     delay: u64,
 }
 
-const NO_LEASE: LeaseBody<'static> = LeaseBody { reservation_id: "", timeout: None, delay: 0 };
+impl<'a> LeaseBody<'a> {
+    fn new(receipt: &'a Receipt) -> Self {
+        LeaseBody { reservation_id: receipt.reservation.as_str(), timeout: None, delay: 0 }
+    }
+}
 
 #[derive(Serialize)]
 struct DeleteBody<'a> {
