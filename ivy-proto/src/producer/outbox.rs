@@ -211,18 +211,6 @@ impl Outbox {
         self.lane(queue).resting_until = None;
     }
 
-    /// Takes out a message that turned out to be in its queue already.
-    pub(super) fn remove(&mut self, queue: &QueueName, id: TaskId) {
-        let Some(lane) = self.lanes.get_mut(queue) else { return };
-        if let Some(position) = lane.waiting.iter().position(|letter| letter.id == id) {
-            lane.waiting.remove(position);
-        }
-        for half in &mut lane.halves {
-            half.retain(|letter| letter.id != id);
-        }
-        lane.halves.retain(|half| !half.is_empty());
-    }
-
     /// Drops the queue's lane if nothing is left in it.
     pub(super) fn tidy(&mut self, queue: &QueueName) {
         if self.lanes.get(queue).is_some_and(Lane::is_idle) {
