@@ -240,3 +240,39 @@ pub(super) struct FailedRound {
     /// Whether the queue counts as degraded from this round on.
     pub(super) is_degraded_now: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Counter;
+
+    fn outbox_after(answer: impl FnOnce(&mut Outbox, &QueueName)) -> Outbox {
+        let mut outbox = Outbox::new(PostLimits { messages: 100, bytes: 1_000, in_flight: 8 });
+        let queue = QueueName::new("testpackage").unwrap();
+        let id = TaskId::from_random([1; 16]);
+        outbox.add(&queue, Letter::new(id, Body::new("{}"), Duration::ZERO, 30, true));
+        let letters = outbox.next_letters(&queue).unwrap();
+        let op = Counter::default().next_op();
+        outbox.posted(op, &queue, letters);
+        outbox.answered(op).unwrap();
+        answer(&mut outbox, &queue);
+        outbox.tidy(&queue);
+        outbox
+    }
+
+    #[test]
+    fn a_queue_with_nothing_to_send_leaves_nothing_behind() {
+        let outbox = outbox_after(|outbox, queue| {
+            outbox.succeeded(queue);
+        });
+        assert!(outbox.lanes.is_empty() && outbox.posts.is_empty());
+    }
+
+    #[test]
+    fn a_queue_that_is_down_is_remembered_with_nothing_to_send() {
+        let outbox = outbox_after(|outbox, queue| {
+            outbox.failed(queue);
+        });
+        assert_eq!(outbox.lanes.len(), 1);
+    }
+}

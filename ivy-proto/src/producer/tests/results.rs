@@ -201,6 +201,16 @@ fn a_call_whose_handle_is_dropped_is_sent_all_the_same() {
 }
 
 #[test]
+fn an_early_notice_for_a_dropped_handle_shows_that_the_call_was_sent() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    scenario.feed(Input::Forget(id(1)));
+    scenario.notice(1, &done());
+    assert!(scenario.only_sent().is_ok());
+    assert!(!scenario.events().contains(&Event::NoticeIgnored));
+}
+
+#[test]
 fn a_callback_hears_the_result_without_a_handle() {
     let mut scenario = Scenario::sent(call_with_callback(1));
     scenario.feed(Input::Forget(id(1)));
