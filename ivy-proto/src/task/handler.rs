@@ -9,8 +9,7 @@ use super::args::FromArgs;
 ///
 /// It returns `Result<Output, E>`, where `E` converts into a [`TaskError`]. Nothing has to
 /// implement this trait: functions of up to eight arguments do. `Marker` keeps the two forms
-/// apart, and is inferred; a context that could itself be read from JSON would make that
-/// ambiguous.
+/// apart, and is inferred.
 ///
 /// ```
 /// use ivy_proto::task::{Registry, Task};

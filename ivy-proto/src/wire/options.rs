@@ -15,7 +15,7 @@ pub const MAX_RETRIES: u32 = 100;
 const DEFAULT_RETRY: bool = true;
 
 /// How often, likewise.
-pub(crate) const DEFAULT_MAX_RETRIES: u32 = 10;
+const DEFAULT_MAX_RETRIES: u32 = 10;
 
 /// The options of a message: a JSON object.
 ///

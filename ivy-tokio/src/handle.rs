@@ -1,0 +1,140 @@
+//! The caller's end of a call.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ivy_proto::event::TaskRef;
+use ivy_proto::producer::{Input, SendError};
+use ivy_proto::task::TaskOutcome;
+use ivy_proto::{Cause, TaskId};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::producer::{Mail, Producer};
+
+/// Waits for the result of a call. Dropping it forgets the result, not the task.
+pub struct Handle<Output> {
+    listener: Listener,
+    output: PhantomData<fn() -> Output>,
+}
+
+impl<Output> Handle<Output> {
+    pub(crate) fn new(listener: Listener) -> Self {
+        Handle { listener, output: PhantomData }
+    }
+
+    /// The scheduled task's id, which the logs of producer and worker name.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.listener.task.id
+    }
+}
+
+impl<Output: DeserializeOwned> Handle<Output> {
+    /// Waits for the task's result, at most so long.
+    ///
+    /// Dropping the future loses nothing: the result can be waited for again, as it can after
+    /// [`TimedOut`](crate::ErrorKind::TimedOut).
+    ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut), and if the task
+    /// [`Failed`](crate::ErrorKind::Failed) for good, its result is
+    /// [too large](crate::ErrorKind::ResultTooLarge) or
+    /// [not of type `Output`](crate::ErrorKind::BadResult), or the runtime
+    /// [has ended](crate::ErrorKind::Stopped).
+    pub async fn result(&mut self, timeout: Duration) -> Result<Output> {
+        let outcome = self.listener.outcome(timeout).await;
+        outcome
+            .and_then(|outcome| Ok(outcome.value()?))
+            .map_err(|error| error.about(&self.listener.task))
+    }
+}
+
+impl<Output> fmt::Debug for Handle<Output> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({})", self.id())
+    }
+}
+
+/// What happens to a call.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// It was sent, or was not.
+    Sent(Result<(), SendError>),
+    /// Its result has arrived.
+    Resumed(TaskOutcome),
+    /// The time that the caller wanted to wait has passed.
+    TimedOut,
+}
+
+/// Follows one call. It is told in order what happens, and keeps the outcome.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    task: TaskRef,
+    progress: mpsc::UnboundedReceiver<Progress>,
+    outcome: Option<TaskOutcome>,
+    /// Keeps the producer going while somebody waits.
+    producer: Arc<Producer>,
+}
+
+impl Listener {
+    pub(crate) fn new(
+        task: TaskRef,
+        producer: Arc<Producer>,
+    ) -> (Self, mpsc::UnboundedSender<Progress>) {
+        let (sender, progress) = mpsc::unbounded_channel();
+        (Listener { task, progress, outcome: None, producer }, sender)
+    }
+
+    pub(crate) fn task(&self) -> &TaskRef {
+        &self.task
+    }
+
+    /// Waits until the call was sent.
+    pub(crate) async fn sent(mut self) -> Result<Self> {
+        let error = loop {
+            match self.progress.recv().await {
+                Some(Progress::Sent(Ok(()))) => return Ok(self),
+                Some(Progress::Sent(Err(error))) => break error,
+                // A result may be quicker than the answer of the queue.
+                Some(Progress::Resumed(outcome)) => self.outcome = Some(outcome),
+                Some(Progress::TimedOut) => {}
+                None => return Err(Error::from(Cause::Stopped).about(&self.task)),
+            }
+        };
+        let may_be_sent = matches!(error, SendError::Unknown { .. });
+        let error = Error::from(Cause::Send(error)).about(&self.task);
+        Err(if may_be_sent { error.with_listener(self) } else { error })
+    }
+
+    async fn outcome(&mut self, timeout: Duration) -> Result<&TaskOutcome> {
+        if self.outcome.is_none() {
+            let until = Instant::now().checked_add(timeout);
+            self.producer.post(Mail::Input(Input::Await { id: self.task.id, timeout }));
+            self.outcome = Some(loop {
+                match self.progress.recv().await {
+                    Some(Progress::Resumed(outcome)) => break outcome,
+                    // Else it ends the wait of an earlier future, which was dropped.
+                    Some(Progress::TimedOut)
+                        if until.is_some_and(|until| Instant::now() >= until) =>
+                    {
+                        return Err(Error::from(Cause::TimedOut(timeout)));
+                    }
+                    Some(_) => {}
+                    None => return Err(Error::from(Cause::Stopped)),
+                }
+            });
+        }
+        self.outcome.as_ref().ok_or_else(|| Error::from(Cause::Stopped))
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.producer.post(Mail::Dropped(self.task.id));
+    }
+}
