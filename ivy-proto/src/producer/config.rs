@@ -9,6 +9,7 @@ use crate::wire::Codec;
 use super::subscription::reply_channel;
 
 /// How a producer works: what its queue backend can do, how bodies are written, and its limits.
+/// Every configuration that can be made works.
 ///
 /// ```
 /// use ivy_proto::ChannelName;
@@ -19,32 +20,30 @@ use super::subscription::reply_channel;
 /// let config = ProducerConfig::new(Capabilities::ironmq(), Codec::plain())
 ///     .with_notifier(ChannelName::new("ivy-notifier")?)?
 ///     .with_outbox(1_000);
-/// assert_eq!(config.tries, 5);
 /// # Ok::<(), ivy_proto::InvalidName>(())
 /// ```
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct ProducerConfig {
     /// What the queue backend can do.
-    pub capabilities: Capabilities,
+    pub(super) capabilities: Capabilities,
     /// How bodies are written.
-    pub codec: Codec,
+    pub(super) codec: Codec,
     /// The channel that peers of the original share, and the prefix of reply channels. `None`:
     /// there is no notifier, so no call can have a result.
-    pub notifier: Option<ChannelName>,
+    pub(super) notifier: Option<ChannelName>,
     /// Whether messages must not be larger than a producer of the original would send. Encrypted
     /// ones never are.
-    pub node_compatible: bool,
+    pub(super) node_compatible: bool,
     /// The most calls that may wait to be sent, those in flight included.
-    pub outbox: usize,
+    pub(super) outbox: usize,
     /// The most calls whose results may be waited for.
-    pub waiting: usize,
+    pub(super) waiting: usize,
     /// The most posts that may be in flight to one queue at a time.
-    pub posts_in_flight: usize,
+    pub(super) posts_in_flight: usize,
     /// How long a call that wants a result waits for the notifier.
-    pub subscription_wait: Duration,
+    pub(super) subscription_wait: Duration,
     /// How often a call is sent at most.
-    pub tries: u32,
+    pub(super) tries: u32,
 }
 
 impl ProducerConfig {
@@ -75,42 +74,43 @@ impl ProducerConfig {
         Ok(self)
     }
 
-    /// Refuse messages that are larger than a producer of the original would send.
+    /// Refuse messages that are larger than a producer of the original would send. Encrypted ones
+    /// are always refused then, since they are in the original's own form. Default: no.
     #[must_use]
     pub fn with_node_compatible(mut self, compatible: bool) -> Self {
         self.node_compatible = compatible;
         self
     }
 
-    /// Let so many calls wait to be sent.
+    /// Let so many calls wait to be sent, those in flight included. Default: 10,000.
     #[must_use]
     pub fn with_outbox(mut self, calls: usize) -> Self {
         self.outbox = calls;
         self
     }
 
-    /// Let the results of so many calls be waited for.
+    /// Let the results of so many calls be waited for. Default: 100,000.
     #[must_use]
     pub fn with_waiting(mut self, results: usize) -> Self {
         self.waiting = results;
         self
     }
 
-    /// Have so many posts in flight to one queue, at least one.
+    /// Have so many posts in flight to each queue, at least one. Default: 8.
     #[must_use]
     pub fn with_posts_in_flight(mut self, posts: usize) -> Self {
         self.posts_in_flight = posts.max(1);
         self
     }
 
-    /// Let calls wait so long for the notifier.
+    /// Let calls that want a result wait so long for the notifier. Default: 10 s.
     #[must_use]
     pub fn with_subscription_wait(mut self, wait: Duration) -> Self {
         self.subscription_wait = wait;
         self
     }
 
-    /// Send a call so often, at least once.
+    /// Send a call so often before it is given up, at least once. Default: 5.
     #[must_use]
     pub fn with_tries(mut self, tries: u32) -> Self {
         self.tries = tries.max(1);

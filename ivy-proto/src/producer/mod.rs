@@ -6,12 +6,18 @@
 //! strictly later.
 //!
 //! ```text
-//!  Input::Calls ──▶ written, measured ──▶ wants a result? ──▶ outbox, queue by queue ──▶ Output::Queue
-//!                          │               waits until the      merged into batches        │
-//!                          ▼               subscription is up   ▲                          ▼
-//!                   Output::Sent(Err)                           ╰── rests, again ◀── Input::Queue
-//!                                                                                          │
-//!  Output::Resumed ◀── first notice with its id ◀── pending ◀── Output::Sent(Ok) ◀─────────╯
+//!  Input::Calls ─▶ written, measured ─▶ outbox, queue by queue, ─▶ Output::Queue
+//!                     │      │          merged into batches            │
+//!                     │      │               ▲       ▲                 │
+//!                     │      │ wants a       │       │ to be sent      ▼
+//!                     │      │ result        │       │ again       Input::Queue
+//!                     │      ▼               │       │                 │
+//!                     │   waits until the ───╯       ╰─ rests ◀────────┤
+//!                     │   subscription is up                           │
+//!                     ▼                                                ▼
+//!              Output::Sent(Err)                               Output::Sent(Ok or Err)
+//!                                                                      │
+//!  Output::Resumed ◀─ first Input::Notice with its id ◀─ pending ◀─────╯
 //! ```
 //!
 //! A queue's answer decides what happens to a post. What surely was not stored is sent again, with
@@ -127,9 +133,10 @@ impl Producer {
     pub fn new(config: ProducerConfig, seed: [u8; 32], wall: WallClock) -> Self {
         let mut rng = Rng::from_seed(seed);
         let random = rng.sixteen_bytes();
-        let subscription = config.notifier.clone().and_then(|shared| {
-            let reply = reply_channel(&shared, random).ok()?;
-            Some(Subscription::new(shared, reply))
+        let subscription = config.notifier.clone().map(|shared| {
+            let reply = reply_channel(&shared, random)
+                .expect("all reply channels are equally long, and the configuration tried one");
+            Subscription::new(shared, reply)
         });
         let outbox = Outbox::new(PostLimits {
             messages: config.capabilities.max_batch,

@@ -211,18 +211,6 @@ impl Outbox {
         self.lane(queue).resting_until = None;
     }
 
-    /// Takes out a message that turned out to be in its queue already.
-    pub(super) fn remove(&mut self, queue: &QueueName, id: TaskId) {
-        let Some(lane) = self.lanes.get_mut(queue) else { return };
-        if let Some(position) = lane.waiting.iter().position(|letter| letter.id == id) {
-            lane.waiting.remove(position);
-        }
-        for half in &mut lane.halves {
-            half.retain(|letter| letter.id != id);
-        }
-        lane.halves.retain(|half| !half.is_empty());
-    }
-
     /// Drops the queue's lane if nothing is left in it.
     pub(super) fn tidy(&mut self, queue: &QueueName) {
         if self.lanes.get(queue).is_some_and(Lane::is_idle) {
@@ -251,4 +239,40 @@ pub(super) struct FailedRound {
     pub(super) number: u32,
     /// Whether the queue counts as degraded from this round on.
     pub(super) is_degraded_now: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Counter;
+
+    fn outbox_after(answer: impl FnOnce(&mut Outbox, &QueueName)) -> Outbox {
+        let mut outbox = Outbox::new(PostLimits { messages: 100, bytes: 1_000, in_flight: 8 });
+        let queue = QueueName::new("testpackage").unwrap();
+        let id = TaskId::from_random([1; 16]);
+        outbox.add(&queue, Letter::new(id, Body::new("{}"), Duration::ZERO, 30, true));
+        let letters = outbox.next_letters(&queue).unwrap();
+        let op = Counter::default().next_op();
+        outbox.posted(op, &queue, letters);
+        outbox.answered(op).unwrap();
+        answer(&mut outbox, &queue);
+        outbox.tidy(&queue);
+        outbox
+    }
+
+    #[test]
+    fn a_queue_with_nothing_to_send_leaves_nothing_behind() {
+        let outbox = outbox_after(|outbox, queue| {
+            outbox.succeeded(queue);
+        });
+        assert!(outbox.lanes.is_empty() && outbox.posts.is_empty());
+    }
+
+    #[test]
+    fn a_queue_that_is_down_is_remembered_with_nothing_to_send() {
+        let outbox = outbox_after(|outbox, queue| {
+            outbox.failed(queue);
+        });
+        assert_eq!(outbox.lanes.len(), 1);
+    }
 }

@@ -88,9 +88,6 @@ impl Producer {
         };
         let was_quicker_than_the_answer = self.pending.is_unsent(id);
         if was_quicker_than_the_answer {
-            if let Some(task) = self.pending.task(id) {
-                self.outbox.remove(&task.queue, id);
-            }
             self.sent(id, notice.message().clone());
         }
         let Some(resolved) = self.pending.notice(id, change) else {

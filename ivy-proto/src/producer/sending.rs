@@ -22,7 +22,9 @@ const SHORTEST_REST: Duration = Duration::from_millis(500);
 impl Producer {
     /// Posts what waits for this queue, as far as posts may go out now.
     pub(super) fn post(&mut self, queue: &QueueName) {
-        while let Some(letters) = self.outbox.next_letters(queue) {
+        while let Some(mut letters) = self.outbox.next_letters(queue) {
+            // A notice may have shown meanwhile that a message was stored.
+            letters.retain(|letter| self.pending.is_unsent(letter.id));
             let Some(messages) = Batch::new(letters.iter().map(Letter::message).collect()) else {
                 continue;
             };
@@ -62,10 +64,8 @@ impl Producer {
     }
 
     fn on_fault(&mut self, post: Post, fault: &Fault) {
-        let Post { queue, mut letters } = post;
+        let Post { queue, letters } = post;
         self.tell(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
-        // A notice may have shown meanwhile that a message was stored.
-        letters.retain(|letter| self.pending.is_unsent(letter.id));
         match fault.effect() {
             Effect::None | Effect::Unknown => self.try_again(&queue, letters, fault),
             Effect::Refused => {

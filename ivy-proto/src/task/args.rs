@@ -136,17 +136,15 @@ tuple!(6: A B C D E F);
 tuple!(7: A B C D E F G);
 tuple!(8: A B C D E F G H);
 
-/// The elements of the array, each as its text, up to the `takes` that a task takes.
+/// The elements of the array, each as its text, if there are no more than the task takes.
 fn split(args: &RawJson, takes: usize) -> Result<[Option<&RawValue>; MOST], BadArgs> {
     let mut json = serde_json::Deserializer::from_str(args.as_str());
-    let (elements, given) =
-        json.deserialize_seq(Elements { takes }).map_err(|_| BadArgs::NotAnArray)?;
+    let (elements, given) = json.deserialize_seq(Elements).map_err(|_| BadArgs::NotAnArray)?;
     if given > takes { Err(BadArgs::TooMany { takes, given }) } else { Ok(elements) }
 }
 
-struct Elements {
-    takes: usize,
-}
+/// Keeps as many elements as any task takes, and counts all.
+struct Elements;
 
 impl<'de> Visitor<'de> for Elements {
     type Value = ([Option<&'de RawValue>; MOST], usize);
@@ -157,7 +155,7 @@ impl<'de> Visitor<'de> for Elements {
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut array: S) -> Result<Self::Value, S::Error> {
         let mut elements = [None; MOST];
-        for slot in elements.iter_mut().take(self.takes) {
+        for slot in &mut elements {
             match array.next_element()? {
                 Some(element) => *slot = Some(element),
                 None => break,

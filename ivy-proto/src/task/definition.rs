@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::name::{Priority, QueueName};
-use crate::wire::MAX_RETRIES;
+use crate::wire::{DEFAULT_MAX_RETRIES, MAX_RETRIES};
 
-use super::settings::{DEFAULT_MAX_RETRIES, InvalidTask, TaskSettings};
+use super::settings::{InvalidTask, TaskSettings};
 
 /// The queue of a task that names none, as in the original.
 pub(crate) const DEFAULT_QUEUE: &str = "ivy";

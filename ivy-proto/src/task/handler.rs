@@ -9,7 +9,8 @@ use super::args::FromArgs;
 ///
 /// It returns `Result<Output, E>`, where `E` converts into a [`TaskError`]. Nothing has to
 /// implement this trait: functions of up to eight arguments do. `Marker` keeps the two forms
-/// apart, and is inferred.
+/// apart, and is inferred; a context that could itself be read from JSON would make that
+/// ambiguous.
 ///
 /// ```
 /// use ivy_proto::task::{Registry, Task};

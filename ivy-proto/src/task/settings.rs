@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use crate::name::{InvalidName, Priority, QueueName, TaskName};
 use crate::producer::CallOptions;
+use crate::wire::DEFAULT_MAX_RETRIES;
 
 use super::names::ForbiddenName;
-
-/// The number of retries of a task that does not say otherwise.
-pub(crate) const DEFAULT_MAX_RETRIES: u32 = 10;
 
 /// How a task's messages are sent and its failures are treated: what a
 /// [`Task`](super::Task) says, checked.

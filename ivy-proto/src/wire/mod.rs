@@ -34,6 +34,7 @@ pub use envelope::Envelope;
 pub use ivy_options::{IvyOptions, MAX_UNKNOWN_OPTIONS};
 pub use legacy::{InvalidKey, LegacyKey};
 pub use notice::{BadNotice, NOTICE_CAP, Notice};
+pub(crate) use options::DEFAULT_MAX_RETRIES;
 pub use options::{MAX_RETRIES, Options};
 pub use raw::RawJson;
 pub use reason::{DeadLetterReason, UnknownReason};

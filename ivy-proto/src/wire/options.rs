@@ -15,7 +15,7 @@ pub const MAX_RETRIES: u32 = 100;
 const DEFAULT_RETRY: bool = true;
 
 /// How often, likewise.
-const DEFAULT_MAX_RETRIES: u32 = 10;
+pub(crate) const DEFAULT_MAX_RETRIES: u32 = 10;
 
 /// The options of a message: a JSON object.
 ///

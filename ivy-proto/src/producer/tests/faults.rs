@@ -44,13 +44,57 @@ fn what_cannot_be_sent_is_given_up_after_five_tries() {
 
 #[test]
 fn rests_are_random_and_grow_up_to_a_cap() {
-    let mut scenario = Scenario::new(config().with_tries(100));
+    let mut scenario = Scenario::new(config().with_tries(1_000));
     scenario.call(call(1));
-    for ceiling in [100, 400, 1_600, 6_400, 6_400, 6_400] {
+    for round in 0..300 {
         let start = scenario.now();
         scenario.fail_and_rest(FaultKind::Unreachable);
-        assert!(scenario.now().since(start) <= Duration::from_millis(ceiling));
+        let rest = scenario.now().since(start);
+        assert!(rest <= crate::Backoff::REQUESTS.ceiling(round), "round {round}: {rest:?}");
+        assert!(round < 2 || rest >= Duration::from_millis(500), "round {round}: {rest:?}");
     }
+}
+
+#[test]
+fn posts_that_fail_together_count_as_one_round() {
+    let mut scenario = Scenario::new(config());
+    for number in 1..=8 {
+        scenario.call(call(number));
+    }
+    for post in scenario.posts() {
+        scenario.fail(&post, fault(FaultKind::Unreachable));
+    }
+    let start = scenario.now();
+    scenario.reach_deadline();
+    assert!(scenario.now().since(start) <= Duration::from_millis(100));
+}
+
+#[test]
+fn of_two_rests_the_longer_one_counts() {
+    let asks_for =
+        |seconds| fault(FaultKind::TooManyRequests).with_retry_after(Duration::from_secs(seconds));
+    for seconds in [[20, 1], [1, 20]] {
+        let mut scenario = Scenario::new(config());
+        scenario.call(call(1));
+        scenario.call(call(2));
+        for (post, seconds) in scenario.posts().iter().zip(seconds) {
+            scenario.fail(post, asks_for(seconds));
+        }
+        scenario.pass(Duration::from_secs(19));
+        assert!(scenario.posts().is_empty());
+        scenario.pass(Duration::from_secs(1));
+        scenario.only_post();
+    }
+}
+
+#[test]
+fn a_batch_is_sent_again_in_its_order() {
+    let mut scenario = Scenario::new(config());
+    scenario.feed(Input::Calls(calls(5)));
+    let post = scenario.only_post();
+    scenario.fail(&post, fault(FaultKind::Unreachable));
+    scenario.reach_deadline();
+    assert_eq!(scenario.only_post().bodies, post.bodies);
 }
 
 #[test]
@@ -79,17 +123,19 @@ fn no_queue_may_ask_for_more_than_a_minute() {
 
 #[test]
 fn while_a_queue_is_down_one_post_at_a_time_tries_it() {
-    let mut scenario = Scenario::new(config().with_posts_in_flight(2));
-    for number in 1..=4 {
-        scenario.call(call(number));
-    }
+    let mut scenario = Scenario::new(config());
+    scenario.call(call(1));
+    scenario.call(call(2));
     for post in scenario.posts() {
         scenario.fail(&post, fault(FaultKind::Unreachable));
     }
-    scenario.call(call(5));
+    scenario.feed(Input::Calls((3..=250).map(call).collect()));
     assert!(scenario.posts().is_empty());
     scenario.reach_deadline();
-    assert_eq!(scenario.post_sizes(), [5]);
+    let post = scenario.only_post();
+    assert_eq!(post.bodies.len(), 100);
+    scenario.accept(&post);
+    assert_eq!(scenario.post_sizes(), [100, 50]);
 }
 
 #[test]
@@ -129,6 +175,21 @@ fn calls_that_wait_for_a_queue_that_is_down_are_given_up_in_time() {
     let sent = scenario.sent_results();
     assert_eq!(sent.len(), 250);
     assert!(sent.iter().all(|(_, result)| *result == Err("NotSent after 5".to_owned())));
+}
+
+#[test]
+fn calls_that_wait_while_answers_are_lost_keep_all_their_tries() {
+    let mut scenario = Scenario::new(config().with_posts_in_flight(1).with_tries(2));
+    let mut first = calls(100);
+    first.iter_mut().for_each(|call| call.options.retry = Some(false));
+    scenario.feed(Input::Calls(first));
+    let post = scenario.only_post();
+    scenario.call(call(200));
+    scenario.fail(&post, fault(FaultKind::AnswerLost));
+    scenario.reach_deadline();
+    scenario.sent_results();
+    scenario.fail_and_rest(FaultKind::AnswerLost);
+    assert!(scenario.sent_results().is_empty());
 }
 
 #[test]

@@ -159,6 +159,16 @@ fn waiting_for_no_time_times_out_at_the_next_tick() {
 }
 
 #[test]
+fn an_older_stamp_counts_as_the_latest_moment() {
+    let mut scenario = Scenario::sent(call_with_handle(1));
+    scenario.pass(Duration::from_secs(60));
+    let latest = scenario.now();
+    scenario.set_clock_back();
+    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
+    assert_eq!(scenario.deadline().unwrap().at, latest + Duration::from_secs(5));
+}
+
+#[test]
 fn waiting_for_an_unknown_call_is_passed_over() {
     let mut scenario = Scenario::sent(call_with_handle(1));
     scenario.feed(Input::Await { id: id(9), timeout: Duration::ZERO });
@@ -188,6 +198,16 @@ fn a_call_whose_handle_is_dropped_is_sent_all_the_same() {
     assert!(scenario.only_sent().is_ok());
     scenario.notice(1, &done());
     assert!(scenario.resumed().is_empty());
+}
+
+#[test]
+fn an_early_notice_for_a_dropped_handle_shows_that_the_call_was_sent() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    scenario.feed(Input::Forget(id(1)));
+    scenario.notice(1, &done());
+    assert!(scenario.only_sent().is_ok());
+    assert!(!scenario.events().contains(&Event::NoticeIgnored));
 }
 
 #[test]
@@ -270,7 +290,7 @@ fn a_call_that_was_not_sent_has_no_result_to_wait_for() {
 }
 
 #[test]
-fn an_empty_answer_in_a_batch_resolves_only_what_it_names() {
+fn a_notice_for_one_call_of_a_batch_leaves_the_others_to_the_queue_s_answer() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.feed(Input::Calls(vec![call_with_handle(1), call_with_handle(2)]));
     let post = scenario.only_post();

@@ -152,6 +152,11 @@ impl Scenario {
         self.now
     }
 
+    /// Stamps the next inputs with the first moment of all.
+    pub(super) fn set_clock_back(&mut self) {
+        self.now = Moment::EPOCH;
+    }
+
     /// Lets so much time pass, deadline by deadline.
     pub(super) fn pass(&mut self, time: Duration) {
         let end = self.now + time;

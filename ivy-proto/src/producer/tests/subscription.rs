@@ -110,6 +110,22 @@ fn losing_the_subscription_is_reported_once_and_so_is_its_return() {
 }
 
 #[test]
+fn after_its_return_the_next_loss_is_like_the_first() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    for _ in 0..10 {
+        scenario.feed(Input::SubscriptionLost(notifier_gone()));
+        scenario.reach_deadline();
+    }
+    scenario.feed(Input::Subscribed);
+    scenario.events();
+    let start = scenario.now();
+    scenario.feed(Input::SubscriptionLost(notifier_gone()));
+    scenario.reach_deadline();
+    assert!(scenario.now().since(start) <= Duration::from_millis(100));
+    assert!(scenario.events().contains(&Event::Degraded { part: Part::Notifier }));
+}
+
+#[test]
 fn calls_made_while_the_subscription_is_down_wait_for_its_return() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.feed(Input::SubscriptionLost(notifier_gone()));
