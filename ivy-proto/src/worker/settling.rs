@@ -116,7 +116,9 @@ impl Worker {
                 self.fx.event(Event::QueueError { queue, fault: fault.clone() });
                 self.give_back(job, delay, ReleaseReason::SuccessorRefused);
             }
-            Settlement::PutAside(aside) if !aside.bare && fault.kind() == FaultKind::TooLarge => {
+            // A queue may accept less than it was said to, and IronMQ refuses what is too large like
+            // anything else.
+            Settlement::PutAside(aside) if !aside.bare => {
                 aside.bare = true;
                 self.settle(job);
             }

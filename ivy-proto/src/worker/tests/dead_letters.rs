@@ -59,6 +59,9 @@ fn a_refused_copy_gives_the_message_back_with_the_longest_delay_and_never_delete
     worker.deliver(&["nonsense"]);
     let (post, _) = worker.take_post().unwrap();
     worker.faulty(post, FaultKind::Refused);
+    let (bare, (_, message)) = worker.take_post().unwrap();
+    assert_eq!(message.body, Body::new("nonsense"), "the original without its envelope");
+    worker.faulty(bare, FaultKind::Refused);
     let (_, delay) = worker.take_release().unwrap();
     assert_eq!(delay, Duration::from_secs(300));
     assert!(worker.has_event(|event| matches!(event, Event::DeadLetterRefused { .. })));
