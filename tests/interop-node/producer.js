@@ -1,7 +1,7 @@
 'use strict';
 // A producer on the Node original.
 //
-//   node producer.js '{"queue": Q, "tasks": [{"name": N, "options": {..}}, ..]}'
+//   node producer.js '{"queue": Q, "tasks": {NAME: OPTIONS, ..}}'
 //
 // Events:   ready | sent (name) | refused (name, error) | callback (name, args) | scheduled (tasks) | pong
 // Commands: call (name, args) | scheduled | ping
@@ -14,7 +14,7 @@ const { ivy, emit, queueOptions, functionOf, run, serve } = require('./peer');
 const setup = JSON.parse(process.argv[2]);
 const functions = {};
 
-for (const { name, options } of setup.tasks) {
+for (const [name, options] of Object.entries(setup.tasks)) {
   functions[name] = functionOf(name, () => {
     throw new Error('a producer runs no task');
   });

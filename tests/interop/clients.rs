@@ -1,9 +1,9 @@
-//! Clients that know nothing of ivy, against `ivy serve`.
+//! Clients that know nothing of this ivy, against `ivy serve`.
 
 use ivy_tests::{IvyServer, node_script, python_script};
 use serde_json::json;
 
-use crate::stage::{Stage, assert_alive, call};
+use crate::stage::{Stage, assert_alive, node_call};
 
 #[tokio::test]
 async fn the_official_node_client_finds_an_ironmq() {
@@ -21,14 +21,13 @@ async fn the_official_python_client_finds_an_ironmq() {
 
 #[tokio::test]
 async fn the_node_original_works_with_itself() {
-    for stage in [Stage::plain().await, Stage::encrypted().await] {
+    for stage in Stage::both().await {
         let mut worker =
             stage.node_worker("numbers", json!({ "number.factorial": "factorial" })).await;
-        let mut producer = stage.node_producer("numbers", &["number.factorial"]).await;
-        producer.send(&call("number.factorial", json!([5]))).await;
-        producer.expect_event("sent").await;
-        assert_eq!(worker.expect_event("executed").await["result"], json!([120]));
-        assert_eq!(producer.expect_event("callback").await["args"], json!([5]));
+        let mut producer = stage.node_producer("numbers", json!({ "number.factorial": {} })).await;
+        node_call(&mut producer, "number.factorial", json!([5])).await;
+        assert_eq!(worker.event("executed").await["result"], json!([120]));
+        assert_eq!(producer.event("callback").await["args"], json!([5]));
         assert_alive(&mut producer).await;
         assert_alive(&mut worker).await;
     }

@@ -1,4 +1,10 @@
 //! ivy among real peers: the Node original, the official IronMQ clients, a real Redis.
 
 mod clients;
+mod crash;
+mod faults;
+mod harmless;
+mod node_producer;
+mod node_worker;
+mod redis_outage;
 mod stage;

@@ -1,4 +1,7 @@
-use ivy_tests::{IvyServer, Process, RedisServer, node_script};
+use std::time::Duration;
+
+use ivy_tests::{IvyServer, PATIENCE, Process, RedisServer, node_script};
+use ivy_tokio::{Event, Events, Ivy};
 use serde_json::{Value, json};
 
 /// The servers of one test, and the way to start peers that meet on them.
@@ -6,31 +9,51 @@ use serde_json::{Value, json};
 pub(crate) struct Stage {
     pub(crate) ironmq: IvyServer,
     pub(crate) redis: RedisServer,
-    pub(crate) password: Option<&'static str>,
+    password: Option<&'static str>,
 }
 
 impl Stage {
     /// Servers of its own for a test whose messages travel in plain text.
     pub(crate) async fn plain() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Servers of its own for a test whose messages travel encrypted.
+    pub(crate) async fn encrypted() -> Self {
+        Stage { password: Some("correct horse battery staple"), ..Self::plain().await }
+    }
+
+    /// One of each: for what must not depend on encryption.
+    pub(crate) async fn both() -> [Self; 2] {
+        [Self::plain().await, Self::encrypted().await]
+    }
+
+    /// As [`plain`](Stage::plain), with options for `ivy serve`.
+    pub(crate) async fn with(options: &[&str]) -> Self {
         Stage {
-            ironmq: IvyServer::start().await,
+            ironmq: IvyServer::start_with(options).await,
             redis: RedisServer::start().await,
             password: None,
         }
     }
 
-    /// Servers of its own for a test whose messages travel encrypted.
-    pub(crate) async fn encrypted() -> Self {
-        Stage { password: Some("correct horse battery staple"), ..Stage::plain().await }
+    /// An ivy of ours.
+    pub(crate) fn ivy(&self) -> Ivy {
+        let mut builder =
+            Ivy::builder().queue_url(&self.ironmq.url()).notifier_url(&self.redis.url());
+        if let Some(password) = self.password {
+            builder = builder.encryption_key(password);
+        }
+        builder.build().expect("the addresses of the stage are good")
     }
 
-    /// A producer on the Node original that has registered these tasks and hears results.
-    pub(crate) async fn node_producer(&self, queue: &str, tasks: &[&str]) -> Process {
-        let tasks: Vec<Value> = tasks.iter().map(|name| json!({ "name": name })).collect();
+    /// A producer on the Node original that has registered these tasks, name to options, and hears
+    /// results.
+    pub(crate) async fn node_producer(&self, queue: &str, tasks: Value) -> Process {
         self.node("producer.js", &json!({ "queue": queue, "tasks": tasks })).await
     }
 
-    /// A worker on the Node original that serves these tasks: name to behaviour.
+    /// A worker on the Node original that serves these tasks, name to behaviour.
     pub(crate) async fn node_worker(&self, queue: &str, tasks: Value) -> Process {
         self.node("worker.js", &json!({ "queue": queue, "tasks": tasks })).await
     }
@@ -44,18 +67,55 @@ impl Stage {
             // The original polls once a second unless told otherwise.
             .env("IRONMQ_CONSUME_INTERVAL", "20")
             .start();
-        peer.expect_event("ready").await;
+        peer.event("ready").await;
         peer
+    }
+
+    /// Waits until a queue holds so many messages.
+    pub(crate) async fn until_size(&self, queue: &str, size: u64) {
+        let waited = async {
+            while self.ironmq.size(queue).await != size {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waited).await.is_err() {
+            panic!("queue {queue} holds {} messages and not {size}", self.ironmq.size(queue).await);
+        }
     }
 }
 
-/// The command that makes a Node producer call a task.
-pub(crate) fn call(name: &str, args: Value) -> Value {
-    json!({ "do": "call", "name": name, "args": args })
+/// Calls a task of a Node producer. Returns when the queue has accepted it.
+pub(crate) async fn node_call(producer: &mut Process, name: &str, args: Value) {
+    producer.send(&json!({ "do": "call", "name": name, "args": args })).await;
+    producer.event("sent").await;
 }
 
 /// Shows that a Node peer lives and still takes commands.
 pub(crate) async fn assert_alive(peer: &mut Process) {
     peer.send(&json!({ "do": "ping" })).await;
-    peer.expect_event("pong").await;
+    peer.event("pong").await;
+}
+
+/// Waits for an event of ours that this function picks.
+pub(crate) async fn until<T>(events: &mut Events, pick: impl Fn(&Event) -> Option<T>) -> T {
+    let mut seen = Vec::new();
+    let waited = async {
+        loop {
+            let event = events.next().await.expect("ivy lives");
+            if let Some(found) = pick(&event) {
+                return found;
+            }
+            seen.push(event);
+        }
+    };
+    match tokio::time::timeout(PATIENCE, waited).await {
+        Ok(found) => found,
+        Err(_) => panic!("the event that was waited for did not come, but: {seen:#?}"),
+    }
+}
+
+/// Texts with characters of two, three and four bytes at each position in a cipher's block of
+/// sixteen, so that each of them straddles two blocks in some, the last two included.
+pub(crate) fn texts_across_blocks() -> impl Iterator<Item = String> {
+    (0..16).map(|shift| format!("{}žluťoučký 馬 🐴", "x".repeat(shift)))
 }

@@ -22,6 +22,7 @@ pub struct Process {
     child: Child,
     input: Option<ChildStdin>,
     lines: mpsc::UnboundedReceiver<String>,
+    unasked: Vec<Value>,
     log: Log,
 }
 
@@ -51,7 +52,14 @@ impl Process {
         let errors = child.stderr.take().expect("the errors are piped");
         tokio::spawn(read(output, log.clone(), Some(sender)));
         tokio::spawn(read(errors, log.clone(), None));
-        Process { name: name.to_owned(), input: child.stdin.take(), child, lines, log }
+        Process {
+            name: name.to_owned(),
+            input: child.stdin.take(),
+            child,
+            lines,
+            unasked: Vec::new(),
+            log,
+        }
     }
 
     /// The next line of its standard output.
@@ -63,22 +71,19 @@ impl Process {
         }
     }
 
-    /// The next line of its standard output that is a JSON object. Others are its log.
-    pub async fn event(&mut self) -> Value {
+    /// The first event of this kind (its `event`) that was not asked for yet. An event is a line of
+    /// the standard output that is a JSON object; the others are kept until they are asked for.
+    pub async fn event(&mut self, kind: &str) -> Value {
+        if let Some(position) = self.unasked.iter().position(|event| event["event"] == kind) {
+            return self.unasked.remove(position);
+        }
         loop {
-            if let Ok(event @ Value::Object(_)) = serde_json::from_str(&self.line().await) {
-                return event;
+            match serde_json::from_str(&self.line().await) {
+                Ok(event @ Value::Object(_)) if event["event"] == kind => return event,
+                Ok(event @ Value::Object(_)) => self.unasked.push(event),
+                _ => {}
             }
         }
-    }
-
-    /// The next event, which must be of this kind (its `event`).
-    pub async fn expect_event(&mut self, kind: &str) -> Value {
-        let event = self.event().await;
-        if event["event"] != kind {
-            self.fail(&format!("should have told {kind:?}, but told {event}"));
-        }
-        event
     }
 
     /// Writes a line to its standard input.
@@ -220,15 +225,25 @@ mod tests {
 
     #[tokio::test]
     async fn events_are_the_lines_that_are_json_objects() {
-        let mut process = shell(r#"echo noise; echo 7; echo '{"event":"ready"}'"#);
-        assert_eq!(process.event().await, json!({"event": "ready"}));
+        let mut process = shell(r#"echo noise; echo 7; echo '{"event":"ready","n":1}'"#);
+        assert_eq!(process.event("ready").await, json!({"event": "ready", "n": 1}));
+    }
+
+    #[tokio::test]
+    async fn events_that_come_early_are_kept() {
+        let mut process = shell(
+            r#"echo '{"event":"b","n":1}'; echo '{"event":"b","n":2}'; echo '{"event":"a"}'"#,
+        );
+        process.event("a").await;
+        assert_eq!(process.event("b").await["n"], 1);
+        assert_eq!(process.event("b").await["n"], 2);
     }
 
     #[tokio::test]
     async fn what_is_sent_arrives_on_the_input() {
         let mut process = shell("cat");
         process.send(&json!({"event": "echoed"})).await;
-        process.expect_event("echoed").await;
+        process.event("echoed").await;
         process.close_input();
         assert!(process.exit().await.success());
     }

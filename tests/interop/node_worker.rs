@@ -1,0 +1,80 @@
+//! A producer of ours, a worker on the Node original.
+
+use std::time::Duration;
+
+use ivy_tests::PATIENCE;
+use ivy_tokio::{ErrorKind, Task};
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, assert_alive, texts_across_blocks};
+
+const FACTORIAL: Task<(u64,), u64> = Task::new("number.factorial").queue("numbers");
+const ECHO: Task<(String,), String> = Task::new("text.echo").queue("texts");
+const SHOW: Task<(String, u64, Value), (String, u64, Value)> =
+    Task::new("text.show").queue("texts");
+const NOTHING: Task<(), ()> = Task::new("nothing.do").queue("nothing");
+const FAIL: Task<(u64,), u64> = Task::new("number.fail").queue("numbers");
+
+#[tokio::test]
+async fn our_caller_gets_its_typed_result() {
+    for stage in Stage::both().await {
+        let mut worker =
+            stage.node_worker("numbers", json!({ "number.factorial": "factorial" })).await;
+        let mut handle = stage.ivy().call(&FACTORIAL, (5,)).await.unwrap();
+        assert_eq!(handle.result(PATIENCE).await.unwrap(), 120);
+        worker.event("executed").await;
+        stage.until_size("numbers", 0).await;
+        assert_alive(&mut worker).await;
+    }
+}
+
+#[tokio::test]
+async fn several_results_and_none_come_back_as_what_they_are() {
+    for stage in Stage::both().await {
+        let ivy = stage.ivy();
+        let _texts = stage.node_worker("texts", json!({ "text.show": "echo" })).await;
+        let args = ("ž".to_owned(), 7, json!({ "a": [null, 1.5] }));
+        let mut handle = ivy.call(&SHOW, args.clone()).await.unwrap();
+        assert_eq!(handle.result(PATIENCE).await.unwrap(), args);
+        let _nothing = stage.node_worker("nothing", json!({ "nothing.do": "nothing" })).await;
+        let mut handle = ivy.call(&NOTHING, ()).await.unwrap();
+        handle.result(PATIENCE).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn text_of_any_language_arrives_undamaged() {
+    for stage in Stage::both().await {
+        let ivy = stage.ivy();
+        let mut worker = stage.node_worker("texts", json!({ "text.echo": "echo" })).await;
+        for text in texts_across_blocks() {
+            let mut handle = ivy.call(&ECHO, (text.clone(),)).await.unwrap();
+            assert_eq!(worker.event("executed").await["args"], json!([text]));
+            assert_eq!(handle.result(PATIENCE).await.unwrap(), text);
+        }
+        assert_alive(&mut worker).await;
+    }
+}
+
+#[tokio::test]
+async fn each_of_many_callers_gets_its_own_result() {
+    for stage in Stage::both().await {
+        let _worker =
+            stage.node_worker("numbers", json!({ "number.factorial": "factorial" })).await;
+        let handles = stage.ivy().call_many(&FACTORIAL, (0..16).map(|n| (n,))).await;
+        for (n, handle) in (0..16).zip(handles) {
+            assert_eq!(handle.unwrap().result(PATIENCE).await.unwrap(), (1..=n).product::<u64>());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_the_original_keeps_to_itself_ends_in_a_timeout() {
+    let stage = Stage::plain().await;
+    let mut worker = stage.node_worker("numbers", json!({ "number.fail": "fail" })).await;
+    let mut handle = stage.ivy().call(&FAIL, (1,)).await.unwrap();
+    worker.event("executed").await;
+    let error = handle.result(Duration::from_millis(200)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert_alive(&mut worker).await;
+}
