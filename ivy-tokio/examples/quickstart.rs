@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("5! = {answer}");
 
     // A task that fails for good is kept in the dead-letter queue, and its caller is told.
-    let mut handle = ivy.call(&UNLUCKY, ("this".to_owned(),)).await?;
+    let handle = ivy.call(&UNLUCKY, ("this".to_owned(),)).await?;
     match handle.result(Duration::from_secs(30)).await {
         Err(error) if error.kind() == ErrorKind::Failed => println!("{error}"),
         other => return Err(format!("it should have failed, and gave {other:?}").into()),

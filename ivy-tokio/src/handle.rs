@@ -10,7 +10,7 @@ use ivy_proto::producer::{Input, SendError};
 use ivy_proto::task::TaskOutcome;
 use ivy_proto::{Cause, TaskId};
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
@@ -35,7 +35,8 @@ impl<Output> Handle<Output> {
 }
 
 impl<Output: DeserializeOwned> Handle<Output> {
-    /// Waits for the task's result, at most so long.
+    /// Waits for the task's result, at most so long. Several may wait at a time; each is given the
+    /// result, one after the other.
     ///
     /// Dropping the future loses nothing: the result can be waited for again, as it can after
     /// [`TimedOut`](crate::ErrorKind::TimedOut).
@@ -46,7 +47,7 @@ impl<Output: DeserializeOwned> Handle<Output> {
     /// [too large](crate::ErrorKind::ResultTooLarge) or
     /// [not of type `Output`](crate::ErrorKind::BadResult), or the runtime
     /// [has ended](crate::ErrorKind::Stopped).
-    pub async fn result(&mut self, timeout: Duration) -> Result<Output> {
+    pub async fn result(&self, timeout: Duration) -> Result<Output> {
         let outcome = self.listener.outcome(timeout).await;
         outcome
             .and_then(|outcome| Ok(outcome.value()?))
@@ -75,10 +76,16 @@ pub(crate) enum Progress {
 #[derive(Debug)]
 pub(crate) struct Listener {
     task: TaskRef,
-    progress: mpsc::UnboundedReceiver<Progress>,
-    outcome: Option<TaskOutcome>,
+    heard: Mutex<History>,
     /// Keeps the producer going while somebody waits.
     producer: Arc<Producer>,
+}
+
+/// What was heard of a call so far, and where more is heard.
+#[derive(Debug)]
+struct History {
+    progress: mpsc::UnboundedReceiver<Progress>,
+    outcome: Option<TaskOutcome>,
 }
 
 impl Listener {
@@ -87,7 +94,8 @@ impl Listener {
         producer: Arc<Producer>,
     ) -> (Self, mpsc::UnboundedSender<Progress>) {
         let (sender, progress) = mpsc::unbounded_channel();
-        (Listener { task, progress, outcome: None, producer }, sender)
+        let heard = Mutex::new(History { progress, outcome: None });
+        (Listener { task, heard, producer }, sender)
     }
 
     pub(crate) fn task(&self) -> &TaskRef {
@@ -96,12 +104,13 @@ impl Listener {
 
     /// Waits until the call was sent.
     pub(crate) async fn sent(mut self) -> Result<Self> {
+        let heard = self.heard.get_mut();
         let error = loop {
-            match self.progress.recv().await {
+            match heard.progress.recv().await {
                 Some(Progress::Sent(Ok(()))) => return Ok(self),
                 Some(Progress::Sent(Err(error))) => break error,
                 // A result may be quicker than the answer of the queue.
-                Some(Progress::Resumed(outcome)) => self.outcome = Some(outcome),
+                Some(Progress::Resumed(outcome)) => heard.outcome = Some(outcome),
                 Some(Progress::TimedOut) => {}
                 None => return Err(Error::from(Cause::Stopped).about(&self.task)),
             }
@@ -111,25 +120,30 @@ impl Listener {
         Err(if may_be_sent { error.with_listener(self) } else { error })
     }
 
-    async fn outcome(&mut self, timeout: Duration) -> Result<&TaskOutcome> {
-        if self.outcome.is_none() {
-            let until = Instant::now().checked_add(timeout);
-            self.producer.post(Mail::Input(Input::Await { id: self.task.id, timeout }));
-            self.outcome = Some(loop {
-                match self.progress.recv().await {
-                    Some(Progress::Resumed(outcome)) => break outcome,
-                    // Else it ends the wait of an earlier future, which was dropped.
-                    Some(Progress::TimedOut)
-                        if until.is_some_and(|until| Instant::now() >= until) =>
-                    {
-                        return Err(Error::from(Cause::TimedOut(timeout)));
-                    }
-                    Some(_) => {}
-                    None => return Err(Error::from(Cause::Stopped)),
-                }
-            });
+    async fn outcome(&self, timeout: Duration) -> Result<TaskOutcome> {
+        let until = Instant::now().checked_add(timeout);
+        let timed_out = || Error::from(Cause::TimedOut(timeout));
+        // Another wait on this handle may last longer than this one.
+        let mut heard =
+            tokio::time::timeout(timeout, self.heard.lock()).await.map_err(|_| timed_out())?;
+        if heard.outcome.is_none() {
+            let left = until.map_or(timeout, |until| until.duration_since(Instant::now()));
+            self.producer.post(Mail::Input(Input::Await { id: self.task.id, timeout: left }));
         }
-        self.outcome.as_ref().ok_or_else(|| Error::from(Cause::Stopped))
+        loop {
+            if let Some(outcome) = &heard.outcome {
+                return Ok(outcome.clone());
+            }
+            match heard.progress.recv().await {
+                Some(Progress::Resumed(outcome)) => heard.outcome = Some(outcome),
+                // Else it ends the wait of an earlier future, which was dropped.
+                Some(Progress::TimedOut) if until.is_some_and(|until| Instant::now() >= until) => {
+                    return Err(timed_out());
+                }
+                Some(_) => {}
+                None => return Err(Error::from(Cause::Stopped)),
+            }
+        }
     }
 }
 

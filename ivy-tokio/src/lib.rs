@@ -22,7 +22,7 @@
 //! let worker = ivy.worker().register(&FACTORIAL, factorial).start().await?;
 //!
 //! // The producer.
-//! let mut handle = ivy.call(&FACTORIAL, (5,)).await?;
+//! let handle = ivy.call(&FACTORIAL, (5,)).await?;
 //! assert_eq!(handle.result(Duration::from_secs(5)).await?, 120);
 //!
 //! worker.drain(Duration::from_secs(5)).await;

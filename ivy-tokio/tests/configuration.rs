@@ -49,7 +49,7 @@ fn futures_can_be_sent_between_threads_even_if_arguments_cannot() {
     sendable(ivy.call_many(&DOUBLE, (0..3).map(|n| (n,))));
     sendable(ivy.on_result(&DOUBLE, |_, _| {}));
     sendable(async {
-        let mut handle = ivy.call(&DOUBLE, (1,)).await?;
+        let handle = ivy.call(&DOUBLE, (1,)).await?;
         handle.result(Duration::ZERO).await
     });
     let _ = TASK;

@@ -69,7 +69,7 @@ impl Slow {
 async fn a_call_comes_back_with_its_typed_result() {
     let ivy = ivy();
     let _worker = doubling(&ivy).await;
-    let mut handle = ivy.call(&DOUBLE, (21,)).await.unwrap();
+    let handle = ivy.call(&DOUBLE, (21,)).await.unwrap();
     assert_eq!(handle.result(SOON).await.unwrap(), 42);
     assert_eq!(handle.result(SOON).await.unwrap(), 42, "it can be asked for again");
 }
@@ -90,7 +90,7 @@ async fn a_delayed_task_runs_after_its_delay() {
     let _worker = doubling(&ivy).await;
     let begun = Instant::now();
     let options = CallOptions::new().delay(Duration::from_secs(20));
-    let mut handle = ivy.call_with(&DOUBLE, (1,), options).await.unwrap();
+    let handle = ivy.call_with(&DOUBLE, (1,), options).await.unwrap();
     handle.result(SOON).await.unwrap();
     assert!(begun.elapsed() >= Duration::from_secs(20));
 }
@@ -111,7 +111,7 @@ async fn a_task_that_fails_for_good_is_told_with_its_attempts() {
         .start()
         .await
         .unwrap();
-    let mut handle = ivy.call(&FAIL, ()).await.unwrap();
+    let handle = ivy.call(&FAIL, ()).await.unwrap();
     let error = handle.result(SOON).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Failed);
     assert_eq!(error.task_id(), Some(handle.id()));
@@ -191,7 +191,7 @@ async fn a_result_of_another_type_is_told_apart_from_a_failure() {
 #[tokio::test(start_paused = true)]
 async fn a_result_can_be_waited_for_again_after_a_timeout() {
     let ivy = ivy();
-    let mut handle = ivy.call(&DOUBLE, (1,)).await.unwrap();
+    let handle = ivy.call(&DOUBLE, (1,)).await.unwrap();
     let begun = Instant::now();
     let error = handle.result(Duration::from_secs(3)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
@@ -203,7 +203,7 @@ async fn a_result_can_be_waited_for_again_after_a_timeout() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_was_dropped_loses_nothing() {
     let ivy = ivy();
-    let mut handle = ivy.call(&DOUBLE, (1,)).await.unwrap();
+    let handle = ivy.call(&DOUBLE, (1,)).await.unwrap();
     for _ in 0..3 {
         assert!(timeout(Duration::from_millis(10), handle.result(SOON)).await.is_err());
     }
@@ -214,7 +214,7 @@ async fn a_wait_that_was_dropped_loses_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_wait_does_not_end_the_next_one_early() {
     let ivy = ivy();
-    let mut handle = ivy.call(&DOUBLE, (1,)).await.unwrap();
+    let handle = ivy.call(&DOUBLE, (1,)).await.unwrap();
     let first = handle.result(Duration::from_secs(2));
     assert!(timeout(Duration::from_secs(1), first).await.is_err());
     // The first wait's end falls into this pause.
@@ -331,7 +331,7 @@ async fn a_paused_worker_takes_nothing_until_it_is_resumed() {
     let ivy = ivy();
     let worker = doubling(&ivy).await;
     worker.pause();
-    let mut handle = ivy.call(&DOUBLE, (1,)).await.unwrap();
+    let handle = ivy.call(&DOUBLE, (1,)).await.unwrap();
     // A poll that was under way may still bring a message, which is given back.
     assert!(handle.result(Duration::from_secs(50)).await.is_err());
     worker.resume();
@@ -344,7 +344,7 @@ async fn a_paused_notifier_holds_results_back_and_not_tasks() {
     let worker = doubling(&ivy).await;
     worker.pause_notifier();
     let mut events = worker.events();
-    let mut handle = ivy.call(&DOUBLE, (1,)).await.unwrap();
+    let handle = ivy.call(&DOUBLE, (1,)).await.unwrap();
     while !matches!(events.next().await.unwrap(), Event::Acknowledged { .. }) {}
     assert!(handle.result(Duration::from_secs(1)).await.is_err());
     worker.resume_notifier();
@@ -355,7 +355,7 @@ async fn a_paused_notifier_holds_results_back_and_not_tasks() {
 async fn a_drained_worker_lets_its_handlers_finish() {
     let ivy = ivy();
     let (slow, worker) = Slow::start(&ivy).await;
-    let mut handle = ivy.call(&SLOW, ()).await.unwrap();
+    let handle = ivy.call(&SLOW, ()).await.unwrap();
     slow.begun.notified().await;
     let ending = async {
         sleep(Duration::from_secs(3)).await;
@@ -403,12 +403,12 @@ async fn after_the_limit_of_a_drain_handlers_are_stopped_and_their_messages_give
 async fn a_dropped_worker_drains_in_the_background() {
     let ivy = ivy();
     let (slow, worker) = Slow::start(&ivy).await;
-    let mut handle = ivy.call(&SLOW, ()).await.unwrap();
+    let handle = ivy.call(&SLOW, ()).await.unwrap();
     slow.begun.notified().await;
     drop(worker);
     slow.end.notify_one();
     handle.result(SOON).await.unwrap();
-    let mut later = ivy.call(&DOUBLE, (1,)).await.unwrap();
+    let later = ivy.call(&DOUBLE, (1,)).await.unwrap();
     assert!(later.result(SOON).await.is_err(), "it takes no more tasks");
 }
 
@@ -421,7 +421,7 @@ async fn routes_and_priorities_are_served_by_workers_that_name_them() {
         CallOptions::new().priority(3),
         CallOptions::new().route("fast").priority(3),
     ] {
-        let mut handle = ivy.call_with(&DOUBLE, (1,), options).await.unwrap();
+        let handle = ivy.call_with(&DOUBLE, (1,), options).await.unwrap();
         assert_eq!(handle.result(SOON).await.unwrap(), 2);
     }
     worker.drain(SOON).await;

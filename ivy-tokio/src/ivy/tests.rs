@@ -109,7 +109,7 @@ async fn a_call_that_may_have_been_sent_still_gets_its_result() {
     let error = ivy.call(&ONCE, (4,)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unknown);
     let id = error.task_id().unwrap();
-    let mut handle = error.into_handle(&ONCE).unwrap();
+    let handle = error.into_handle(&ONCE).unwrap();
     assert_eq!(handle.id(), id);
     assert_eq!(handle.result(SOON).await.unwrap(), 8);
 }
@@ -122,10 +122,25 @@ async fn an_error_gives_a_handle_for_its_own_task_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn several_may_wait_for_one_result_each_with_a_limit_of_its_own() {
+    let ivy = with_fates([]);
+    let handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
+    let (patient, hasty, starting) =
+        tokio::join!(handle.result(SOON), handle.result(Duration::from_millis(1)), async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            worker(&ivy).await
+        },);
+    assert_eq!(patient.unwrap(), 8);
+    assert_eq!(hasty.unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(handle.result(SOON).await.unwrap(), 8, "the result is kept");
+    drop(starting);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_task_that_may_run_again_is_sent_again_when_the_answer_is_lost() {
     let ivy = with_fates([Fate::AnswerLost]);
     let mut events = ivy.events();
-    let mut handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
+    let handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
     let _worker = worker(&ivy).await;
     assert_eq!(handle.result(SOON).await.unwrap(), 8);
     let mut resent = 0;
@@ -195,7 +210,7 @@ impl Notifier for Broken {
 async fn a_notifier_that_breaks_is_subscribed_to_again() {
     let notifier = Broken::new(false);
     let ivy = ivy(flaky([]), Some(Arc::new(notifier.clone())));
-    let mut handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
+    let handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
     tokio::time::sleep(SOON).await;
     assert_eq!(*notifier.subscriptions.lock().unwrap(), 3);
     let _worker = worker(&ivy).await;
