@@ -1,5 +1,7 @@
 //! Alerts of a queue, a legacy of IronMQ: they are kept and told, and never raised.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -87,28 +89,29 @@ impl Alerts {
 }
 
 /// The alerts of a body that must have some.
-pub(crate) fn required_alerts(mut fields: Fields) -> Result<Vec<NewAlert>, Failure> {
+pub(crate) fn required_alerts(mut fields: Fields<'_>) -> Result<Vec<NewAlert>, Failure> {
     read_alerts(&mut fields)?.ok_or_else(alerts_are_required)
 }
 
 /// The ids of the alerts of a body that must have some.
-pub(crate) fn required_ids(mut fields: Fields) -> Result<Vec<String>, Failure> {
+pub(crate) fn required_ids(mut fields: Fields<'_>) -> Result<Vec<String>, Failure> {
     let alerts = fields.objects("alerts")?.ok_or_else(alerts_are_required)?;
     alerts
         .into_iter()
         .map(|mut alert| {
-            alert.filled_text("id")?.ok_or_else(|| Failure::bad_request("An alert needs its id"))
+            let id = alert.filled_text("id")?.map(Cow::into_owned);
+            id.ok_or_else(|| Failure::bad_request("An alert needs its id"))
         })
         .collect()
 }
 
 /// The alerts of a body that may have some.
-pub(crate) fn read_alerts(fields: &mut Fields) -> Result<Option<Vec<NewAlert>>, Failure> {
+pub(crate) fn read_alerts(fields: &mut Fields<'_>) -> Result<Option<Vec<NewAlert>>, Failure> {
     let Some(alerts) = fields.objects("alerts")? else { return Ok(None) };
     alerts.into_iter().map(read_alert).collect::<Result<_, _>>().map(Some)
 }
 
-fn read_alert(mut fields: Fields) -> Result<NewAlert, Failure> {
+fn read_alert(mut fields: Fields<'_>) -> Result<NewAlert, Failure> {
     Ok(NewAlert {
         r#type: one_of(fields.text("type")?, "type must be fixed or progressive", |text| {
             matches!(text, "fixed" | "progressive")
@@ -128,11 +131,13 @@ fn read_alert(mut fields: Fields) -> Result<NewAlert, Failure> {
 }
 
 fn one_of(
-    text: Option<String>,
+    text: Option<Cow<'_, str>>,
     otherwise: &'static str,
     fits: impl Fn(&str) -> bool,
 ) -> Result<String, Failure> {
-    text.filter(|text| fits(text)).ok_or_else(|| Failure::bad_request(otherwise))
+    text.filter(|text| fits(text))
+        .map(Cow::into_owned)
+        .ok_or_else(|| Failure::bad_request(otherwise))
 }
 
 fn alerts_are_required() -> Failure {

@@ -7,11 +7,11 @@ use hyper::Method;
 use ivy_proto::broker::{Request, Target};
 use ivy_proto::queue::{Body, DeadLetterSetting, NewMessage, QueueKind, QueueSettings};
 use ivy_proto::{MessageId, QueueName, ReservationId};
-use serde_json::Value;
 
 use super::alerts::{self, AlertsChange, NewAlert};
 use super::failure::Failure;
 use super::fields::Fields;
+use super::json::Json;
 use super::push::{self, PushUpdate, SubscribersChange};
 use super::route::{Query, Resource};
 
@@ -149,7 +149,7 @@ fn list(query: &Query) -> Result<Request, Failure> {
     Ok(Request::ListQueues { prefix: text("prefix"), previous: text("previous"), per_page })
 }
 
-fn update(mut fields: Fields) -> Result<QueueUpdate, Failure> {
+fn update(mut fields: Fields<'_>) -> Result<QueueUpdate, Failure> {
     let Some(mut queue) = fields.object("queue")? else { return Ok(QueueUpdate::default()) };
     let mut settings = QueueSettings::default();
     settings.kind = match queue.filled_text("type")?.as_deref() {
@@ -172,7 +172,7 @@ fn update(mut fields: Fields) -> Result<QueueUpdate, Failure> {
 }
 
 /// A rule with an empty name switches dead letters off; one that says nothing changes nothing.
-fn dead_letter(mut rule: Fields) -> Result<Option<DeadLetterSetting>, Failure> {
+fn dead_letter(mut rule: Fields<'_>) -> Result<Option<DeadLetterSetting>, Failure> {
     let max_reservations = rule.whole("max_reservations")?.filter(|number| *number > 0);
     let max_reservations = max_reservations.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
     Ok(match rule.text("queue_name")?.as_deref() {
@@ -187,14 +187,14 @@ fn dead_letter(mut rule: Fields) -> Result<Option<DeadLetterSetting>, Failure> {
     })
 }
 
-fn post(queue: QueueName, mut fields: Fields) -> Result<Request, Failure> {
+fn post(queue: QueueName, mut fields: Fields<'_>) -> Result<Request, Failure> {
     let messages = fields.objects("messages")?;
     let messages = messages.ok_or_else(|| Failure::bad_request("messages are required"))?;
     let messages = messages.into_iter().map(new_message).collect::<Result<_, _>>()?;
     Ok(Request::Post { queue, messages })
 }
 
-fn new_message(mut fields: Fields) -> Result<NewMessage, Failure> {
+fn new_message(mut fields: Fields<'_>) -> Result<NewMessage, Failure> {
     let body = fields.text("body")?;
     let body = body.ok_or_else(|| Failure::bad_request("A message needs a body"))?;
     let delay = fields.seconds("delay")?.unwrap_or_default();
@@ -209,7 +209,7 @@ fn webhook(queue: QueueName, body: &Bytes) -> Result<Request, Failure> {
     Ok(Request::Post { queue, messages: vec![message] })
 }
 
-fn reserve(queue: QueueName, mut fields: Fields) -> Result<Request, Failure> {
+fn reserve(queue: QueueName, mut fields: Fields<'_>) -> Result<Request, Failure> {
     Ok(Request::Reserve {
         queue,
         count: fields.count("n")?,
@@ -220,7 +220,7 @@ fn reserve(queue: QueueName, mut fields: Fields) -> Result<Request, Failure> {
 }
 
 /// With `ids`, the messages of these ids; without the key, all messages.
-fn delete_many(queue: QueueName, mut fields: Fields) -> Result<Request, Failure> {
+fn delete_many(queue: QueueName, mut fields: Fields<'_>) -> Result<Request, Failure> {
     if !fields.has("ids") {
         return Ok(Request::Clear { queue });
     }
@@ -230,8 +230,8 @@ fn delete_many(queue: QueueName, mut fields: Fields) -> Result<Request, Failure>
         _ => return Err(Failure::bad_request("ids must hold at least one message")),
     };
     let targets = targets.into_iter().map(|value| match value {
-        Value::Object(_) => {
-            let mut element = fields.inner("ids", value)?;
+        Json::Object(entries) => {
+            let mut element = fields.inner(entries);
             let message = message_id(element.take("id"))?;
             target(message, &mut element)
         }
@@ -240,12 +240,16 @@ fn delete_many(queue: QueueName, mut fields: Fields) -> Result<Request, Failure>
     Ok(Request::DeleteMany { queue, targets: targets.collect::<Result<_, Failure>>()? })
 }
 
-fn touch(queue: QueueName, message: MessageId, mut fields: Fields) -> Result<Request, Failure> {
+fn touch(queue: QueueName, message: MessageId, mut fields: Fields<'_>) -> Result<Request, Failure> {
     let target = target(message, &mut fields)?;
     Ok(Request::Touch { queue, target, timeout: fields.seconds("timeout")? })
 }
 
-fn release(queue: QueueName, message: MessageId, mut fields: Fields) -> Result<Request, Failure> {
+fn release(
+    queue: QueueName,
+    message: MessageId,
+    mut fields: Fields<'_>,
+) -> Result<Request, Failure> {
     let target = target(message, &mut fields)?;
     let delay = fields.seconds("delay")?.unwrap_or_default();
     Ok(Request::Release { queue, target, delay })
@@ -253,16 +257,16 @@ fn release(queue: QueueName, message: MessageId, mut fields: Fields) -> Result<R
 
 /// A message with the reservation that the body names. Some clients always send the key, empty if
 /// they hold none.
-fn target(message: MessageId, fields: &mut Fields) -> Result<Target, Failure> {
+fn target(message: MessageId, fields: &mut Fields<'_>) -> Result<Target, Failure> {
     let reservation = fields.filled_text("reservation_id")?.map(ReservationId::new);
     Ok(Target { message, reservation })
 }
 
 /// The id of a message, as a text or as a number.
-fn message_id(value: Value) -> Result<MessageId, Failure> {
+fn message_id(value: Json<'_>) -> Result<MessageId, Failure> {
     match value {
-        Value::String(id) if !id.is_empty() => Ok(MessageId::new(id)),
-        Value::Number(id) if id.is_u64() => Ok(MessageId::new(id.to_string())),
+        Json::Text(id) if !id.is_empty() => Ok(MessageId::new(id)),
+        Json::Number(Some(id)) => Ok(MessageId::new(id.to_string())),
         _ => Err(Failure::bad_request("The id of a message must be a string")),
     }
 }

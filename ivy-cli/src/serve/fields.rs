@@ -1,30 +1,30 @@
 //! The fields of a JSON body, read one by one, each checked for its type.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::failure::Failure;
+use super::json::Json;
 
 /// A JSON object. Keys that nobody reads are ignored, and so is `null` where a key may be missing.
 #[derive(Debug)]
-pub(crate) struct Fields {
-    map: Map<String, Value>,
+pub(crate) struct Fields<'a> {
+    entries: Vec<(Cow<'a, str>, Json<'a>)>,
     strict: bool,
 }
 
-impl Fields {
+impl<'a> Fields<'a> {
     /// Parses a body. An empty one is an object without keys.
     ///
     /// With `strict`, a number must be written as a number; else a string of digits will do, which
     /// some programs send.
-    pub(crate) fn parse(body: &[u8], strict: bool) -> Result<Self, Failure> {
+    pub(crate) fn parse(body: &'a [u8], strict: bool) -> Result<Self, Failure> {
         if body.trim_ascii().is_empty() {
-            return Ok(Fields { map: Map::new(), strict });
+            return Ok(Fields { entries: Vec::new(), strict });
         }
         // The parser bounds the depth by itself, and its errors name positions, not contents.
         match serde_json::from_slice(body) {
-            Ok(Value::Object(map)) => Ok(Fields { map, strict }),
+            Ok(Json::Object(entries)) => Ok(Fields { entries, strict }),
             Ok(_) => Err(Failure::bad_request("The body must be a JSON object")),
             Err(error) => Err(Failure::bad_request(format!("Malformed JSON: {error}"))),
         }
@@ -32,34 +32,38 @@ impl Fields {
 
     /// Whether the key is there, with whatever value.
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.map.contains_key(key)
+        self.entries.iter().any(|(other, _)| other == key)
     }
 
-    /// A value of any type; `null` if it is missing.
-    pub(crate) fn take(&mut self, key: &str) -> Value {
-        self.map.remove(key).unwrap_or_default()
+    /// A value of any type; `null` if it is missing. The last one counts.
+    pub(crate) fn take(&mut self, key: &str) -> Json<'a> {
+        let found = self.entries.iter().rposition(|(other, _)| other == key);
+        found.map_or(Json::Null, |place| self.entries.swap_remove(place).1)
     }
 
     /// A text.
-    pub(crate) fn text(&mut self, key: &'static str) -> Result<Option<String>, Failure> {
+    pub(crate) fn text(&mut self, key: &'static str) -> Result<Option<Cow<'a, str>>, Failure> {
         match self.take(key) {
-            Value::Null => Ok(None),
-            Value::String(text) => Ok(Some(text)),
+            Json::Null => Ok(None),
+            Json::Text(text) => Ok(Some(text)),
             _ => Err(mistyped(key, "a string")),
         }
     }
 
     /// A text, where an empty one counts as missing.
-    pub(crate) fn filled_text(&mut self, key: &'static str) -> Result<Option<String>, Failure> {
+    pub(crate) fn filled_text(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<Cow<'a, str>>, Failure> {
         Ok(self.text(key)?.filter(|text| !text.is_empty()))
     }
 
     /// A whole number.
     pub(crate) fn whole(&mut self, key: &'static str) -> Result<Option<u64>, Failure> {
         let number = match self.take(key) {
-            Value::Null => return Ok(None),
-            Value::Number(number) => number.as_u64(),
-            Value::String(text) if !self.strict => text.parse().ok(),
+            Json::Null => return Ok(None),
+            Json::Number(number) => number,
+            Json::Text(text) if !self.strict => text.parse().ok(),
             _ => None,
         };
         number.map(Some).ok_or_else(|| mistyped(key, "a non-negative integer"))
@@ -79,46 +83,59 @@ impl Fields {
     /// Yes or no.
     pub(crate) fn flag(&mut self, key: &'static str) -> Result<Option<bool>, Failure> {
         match self.take(key) {
-            Value::Null => Ok(None),
-            Value::Bool(flag) => Ok(Some(flag)),
+            Json::Null => Ok(None),
+            Json::Flag(flag) => Ok(Some(flag)),
             _ => Err(mistyped(key, "true or false")),
         }
     }
 
     /// An object.
-    pub(crate) fn object(&mut self, key: &'static str) -> Result<Option<Fields>, Failure> {
+    pub(crate) fn object(&mut self, key: &'static str) -> Result<Option<Fields<'a>>, Failure> {
         match self.take(key) {
-            Value::Null => Ok(None),
-            value => self.inner(key, value).map(Some),
+            Json::Null => Ok(None),
+            Json::Object(entries) => Ok(Some(self.inner(entries))),
+            _ => Err(mistyped(key, "an object")),
         }
     }
 
     /// An array of whatever.
-    pub(crate) fn array(&mut self, key: &'static str) -> Result<Option<Vec<Value>>, Failure> {
+    pub(crate) fn array(&mut self, key: &'static str) -> Result<Option<Vec<Json<'a>>>, Failure> {
         match self.take(key) {
-            Value::Null => Ok(None),
-            Value::Array(values) => Ok(Some(values)),
+            Json::Null => Ok(None),
+            Json::Array(values) => Ok(Some(values)),
             _ => Err(mistyped(key, "an array")),
         }
     }
 
     /// An array of objects.
-    pub(crate) fn objects(&mut self, key: &'static str) -> Result<Option<Vec<Fields>>, Failure> {
+    pub(crate) fn objects(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<Vec<Fields<'a>>>, Failure> {
         let Some(values) = self.array(key)? else { return Ok(None) };
-        values.into_iter().map(|value| self.inner(key, value)).collect::<Result<_, _>>().map(Some)
+        let object = |value| match value {
+            Json::Object(entries) => Ok(self.inner(entries)),
+            _ => Err(mistyped(key, "an array of objects")),
+        };
+        values.into_iter().map(object).collect::<Result<_, _>>().map(Some)
     }
 
-    /// The object that this value, found under this key, must be.
-    pub(crate) fn inner(&self, key: &'static str, value: Value) -> Result<Fields, Failure> {
-        match value {
-            Value::Object(map) => Ok(Fields { map, strict: self.strict }),
-            _ => Err(mistyped(key, "an object, or hold objects")),
-        }
+    /// An object whose values are texts.
+    pub(crate) fn texts(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<Vec<(String, String)>>, Failure> {
+        let Some(fields) = self.object(key)? else { return Ok(None) };
+        let pair = |(name, value): (Cow<'a, str>, Json<'a>)| match value {
+            Json::Text(value) => Ok((name.into_owned(), value.into_owned())),
+            _ => Err(mistyped(key, "an object of strings")),
+        };
+        fields.entries.into_iter().map(pair).collect::<Result<_, _>>().map(Some)
     }
 
-    /// All keys and values.
-    pub(crate) fn into_map(self) -> Map<String, Value> {
-        self.map
+    /// An object inside of this one.
+    pub(crate) fn inner(&self, entries: Vec<(Cow<'a, str>, Json<'a>)>) -> Fields<'a> {
+        Fields { entries, strict: self.strict }
     }
 }
 
@@ -130,14 +147,14 @@ fn mistyped(key: &str, wanted: &str) -> Failure {
 mod tests {
     use super::*;
 
-    fn fields(json: &str) -> Fields {
+    fn fields(json: &str) -> Fields<'_> {
         Fields::parse(json.as_bytes(), false).unwrap()
     }
 
     #[test]
     fn an_empty_body_has_no_fields() {
         for body in ["", " \r\n", "{}"] {
-            assert!(fields(body).into_map().is_empty(), "{body:?}");
+            assert!(fields(body).entries.is_empty(), "{body:?}");
         }
     }
 
@@ -171,7 +188,8 @@ mod tests {
     #[test]
     fn numbers_must_be_whole_and_not_negative() {
         for value in ["-1", "1.5", "1e3", "true", "\"x\"", "\"\"", "[1]", "18446744073709551616"] {
-            let failure = fields(&format!("{{\"n\":{value}}}")).whole("n").unwrap_err();
+            let body = format!("{{\"n\":{value}}}");
+            let failure = fields(&body).whole("n").unwrap_err();
             assert_eq!(failure.message, "n must be a non-negative integer", "{value}");
         }
     }
@@ -191,6 +209,11 @@ mod tests {
         assert_eq!(fields.whole("b"), Ok(None));
         assert!(fields.object("c").unwrap().is_none());
         assert_eq!(fields.array("d"), Ok(None));
+    }
+
+    #[test]
+    fn of_a_key_that_stands_there_twice_the_last_counts() {
+        assert_eq!(fields(r#"{"n":1,"n":2}"#).whole("n"), Ok(Some(2)));
     }
 
     #[test]

@@ -61,16 +61,21 @@ async fn accept(
 ) -> Infallible {
     let mut http = http1::Builder::new();
     http.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD).title_case_headers(true);
+    let mut refusing = false;
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Mostly the limit of open files. Connections that end make room.
-                eprintln!("ivy serve: cannot accept a connection: {error}");
+                if !refusing {
+                    eprintln!("ivy serve: cannot accept connections now: {error}");
+                }
+                refusing = true;
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
+        refusing = false;
         // An answer is one small write. It must not wait for the acknowledgement of another.
         let _ = stream.set_nodelay(true);
         let service = Arc::clone(service);

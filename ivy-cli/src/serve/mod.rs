@@ -8,6 +8,7 @@ mod engine;
 mod failure;
 mod faults;
 mod fields;
+mod json;
 mod listener;
 mod push;
 mod reply_body;

@@ -1,7 +1,9 @@
 //! The settings of push queues. They are kept and told; nothing is pushed yet.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::failure::Failure;
 use super::fields::Fields;
@@ -22,8 +24,8 @@ pub(crate) struct Push {
 pub(crate) struct Subscriber {
     name: String,
     url: String,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    headers: Map<String, Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
 }
 
 /// Push settings as they are asked for; what is `None` stays as it is.
@@ -96,12 +98,12 @@ impl Push {
 }
 
 impl PushUpdate {
-    pub(crate) fn read(mut fields: Fields) -> Result<Self, Failure> {
+    pub(crate) fn read(mut fields: Fields<'_>) -> Result<Self, Failure> {
         Ok(PushUpdate {
             subscribers: read_subscribers(&mut fields)?,
             retries: fields.whole("retries")?,
             retries_delay: fields.whole("retries_delay")?.filter(|seconds| *seconds > 0),
-            error_queue: fields.text("error_queue")?,
+            error_queue: fields.text("error_queue")?.map(Cow::into_owned),
         })
     }
 
@@ -112,12 +114,12 @@ impl PushUpdate {
 }
 
 /// The subscribers of a body that must have some.
-pub(crate) fn required_subscribers(mut fields: Fields) -> Result<Vec<Subscriber>, Failure> {
+pub(crate) fn required_subscribers(mut fields: Fields<'_>) -> Result<Vec<Subscriber>, Failure> {
     read_subscribers(&mut fields)?.ok_or_else(|| Failure::bad_request("subscribers are required"))
 }
 
 /// The names of the subscribers of a body that must have some.
-pub(crate) fn required_names(mut fields: Fields) -> Result<Vec<String>, Failure> {
+pub(crate) fn required_names(mut fields: Fields<'_>) -> Result<Vec<String>, Failure> {
     let subscribers = fields.objects("subscribers")?;
     subscribers
         .ok_or_else(|| Failure::bad_request("subscribers are required"))?
@@ -126,21 +128,23 @@ pub(crate) fn required_names(mut fields: Fields) -> Result<Vec<String>, Failure>
         .collect()
 }
 
-fn read_subscribers(fields: &mut Fields) -> Result<Option<Vec<Subscriber>>, Failure> {
+fn read_subscribers(fields: &mut Fields<'_>) -> Result<Option<Vec<Subscriber>>, Failure> {
     let Some(subscribers) = fields.objects("subscribers")? else { return Ok(None) };
     subscribers.into_iter().map(read_subscriber).collect::<Result<_, _>>().map(Some)
 }
 
-fn read_subscriber(mut fields: Fields) -> Result<Subscriber, Failure> {
+fn read_subscriber(mut fields: Fields<'_>) -> Result<Subscriber, Failure> {
     Ok(Subscriber {
         name: read_name(&mut fields)?,
         url: fields
             .filled_text("url")?
-            .ok_or_else(|| Failure::bad_request("A subscriber needs a url"))?,
-        headers: fields.object("headers")?.map(Fields::into_map).unwrap_or_default(),
+            .ok_or_else(|| Failure::bad_request("A subscriber needs a url"))?
+            .into_owned(),
+        headers: fields.texts("headers")?.unwrap_or_default().into_iter().collect(),
     })
 }
 
-fn read_name(fields: &mut Fields) -> Result<String, Failure> {
-    fields.filled_text("name")?.ok_or_else(|| Failure::bad_request("A subscriber needs a name"))
+fn read_name(fields: &mut Fields<'_>) -> Result<String, Failure> {
+    let name = fields.filled_text("name")?.map(Cow::into_owned);
+    name.ok_or_else(|| Failure::bad_request("A subscriber needs a name"))
 }

@@ -127,6 +127,7 @@ fn malformed_push_settings_are_bad_requests() {
         json!({"retries_delay": 86_401}),
         json!({"subscribers": [{"name": "a"}]}),
         json!({"subscribers": [{"url": "http://127.0.0.1/"}]}),
+        json!({"subscribers": [{"name": "a", "url": "http://127.0.0.1/", "headers": {"X": 5}}]}),
         json!({"subscribers": "a"}),
     ] {
         let answer = server.patch("queues/q", json!({"queue": {"push": push}}));
