@@ -22,3 +22,8 @@ pub use script::{Script, node_script, python_script};
 
 /// How long a test waits for what must happen: so long that a slow machine is no failure.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// The examples of the project's README, compiled and run like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
