@@ -103,8 +103,9 @@ impl Worker {
             let op = QueueOp::CreateQueue { queue: queue.clone(), settings };
             return self.fx.ask(Purpose::Create(queue.clone()), op);
         }
-        // To a worker a queue that does not exist is one without messages.
-        let waited = (Duration::ZERO, Duration::ZERO);
+        // To a worker a queue that does not exist is one without messages, which did not wait for
+        // one though it was asked to.
+        let waited = (self.config.capabilities.long_poll, Duration::ZERO);
         let rest = self
             .poller
             .queue(queue)

@@ -39,6 +39,8 @@ pub(super) struct Poller {
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) served: ServedQueue,
+    /// Whether the backend waits for messages if it is asked to.
+    can_wait: bool,
     /// What each poll in flight asks for.
     asked: Vec<usize>,
     activity: Activity,
@@ -78,7 +80,8 @@ pub(super) enum Health {
 
 impl Poller {
     pub(super) fn new(served: Vec<ServedQueue>, long_poll: Duration, max_batch: usize) -> Self {
-        let queues = served.into_iter().map(Queue::new).collect();
+        let can_wait = !long_poll.is_zero();
+        let queues = served.into_iter().map(|served| Queue::new(served, can_wait)).collect();
         Poller { queues, long_poll, max_batch, polls: 0, starts: 0 }
     }
 
@@ -164,9 +167,10 @@ impl Poller {
 }
 
 impl Queue {
-    fn new(served: ServedQueue) -> Self {
+    fn new(served: ServedQueue, can_wait: bool) -> Self {
         Queue {
             served,
+            can_wait,
             asked: Vec::new(),
             activity: Activity::Idle(0),
             resting: false,
@@ -217,8 +221,9 @@ impl Queue {
         };
         self.activity = Activity::Idle(empty_in_a_row);
         let did_wait = asked_to_wait > Duration::ZERO && took >= asked_to_wait / 2;
-        // After a burst the queue is asked once more, this time to wait.
-        if did_wait || (was_busy && asked_to_wait.is_zero()) {
+        // After a burst the queue is asked once more, this time to wait. However many polls the
+        // burst had under way, they were not asked to, so their answers are no reason to rest.
+        if did_wait || (asked_to_wait.is_zero() && (was_busy || self.can_wait)) {
             return None;
         }
         let ceiling = REST.ceiling(empty_in_a_row);
@@ -407,6 +412,20 @@ mod tests {
         assert!(rests[0] <= Duration::from_millis(200), "{rests:?}");
         assert!(rests[9] >= Duration::from_millis(2500), "{rests:?}");
         assert!(rests.iter().all(|rest| *rest <= Duration::from_secs(5)), "{rests:?}");
+    }
+
+    #[test]
+    fn after_a_burst_the_queue_is_asked_at_once_to_wait() {
+        let mut poller = poller(vec![served("a", 0, 1)]);
+        plan(&mut poller, 100);
+        fill(&mut poller, "a", 100);
+        let counts: Vec<usize> = (1..=4).map(|free| plan(&mut poller, free)[0].1).collect();
+        let queue = poller.queue(&QueueName::new("a").unwrap()).unwrap();
+        for count in counts {
+            let waited = (Duration::ZERO, Duration::ZERO);
+            assert_eq!(queue.answered(count, 0, waited, &mut Rng::from_number(1)), None);
+        }
+        assert_eq!(plan(&mut poller, 100), [("a".to_owned(), 100, LONG_POLL)]);
     }
 
     #[test]
