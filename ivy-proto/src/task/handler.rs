@@ -1,4 +1,4 @@
-//! Handlers: plain async functions that run a task.
+//! Handlers: plain functions, async or not, that run a task.
 
 use super::TaskError;
 use super::args::FromArgs;
@@ -52,6 +52,50 @@ pub trait Handler<Ctx, Args, Output, Marker>: Send + Sync + 'static {
     fn call(&self, ctx: Ctx, args: Args) -> impl Future<Output = Result<Output, TaskError>> + Send;
 }
 
+/// A function that runs a task in a thread, for adapters without futures: as a [`Handler`] is, but
+/// a plain `fn` or closure, which may block.
+///
+/// ```
+/// use ivy_proto::task::{BlockingRegistry, Task};
+///
+/// const FACTORIAL: Task<(u64,), u64> = Task::new("testpackage.factorial");
+///
+/// fn factorial(n: u64) -> Result<u64, String> {
+///     (1..=n).try_fold(1, u64::checked_mul).ok_or_else(|| format!("{n}! is too large"))
+/// }
+///
+/// let mut registry = BlockingRegistry::<()>::new();
+/// registry.register(&FACTORIAL, factorial)?;
+/// registry.register("testpackage.greet", |name: String| Ok::<_, String>(format!("Hello {name}")))?;
+/// # Ok::<(), ivy_proto::task::RegisterError>(())
+/// ```
+///
+/// A function of other parameters is refused by the compiler:
+///
+/// ```compile_fail
+/// use ivy_proto::task::{BlockingRegistry, Task};
+///
+/// const FACTORIAL: Task<(u64,), u64> = Task::new("testpackage.factorial");
+///
+/// fn factorial(n: String) -> Result<u64, String> {
+///     Ok(n.len() as u64)
+/// }
+///
+/// BlockingRegistry::<()>::new().register(&FACTORIAL, factorial);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "this function cannot run the task: it must take `{Args}` as its parameters (and may take `{Ctx}` before them), and return a `Result<{Output}, E>`, where `E: Into<TaskError>`",
+    label = "not a handler of this task",
+    note = "parameters are owned values; a closure may need their types written down: `|n: u64| ..`"
+)]
+pub trait BlockingHandler<Ctx, Args, Output, Marker>: Send + Sync + 'static {
+    /// Runs the task once.
+    ///
+    /// # Errors
+    /// Whatever the function says.
+    fn call(&self, ctx: Ctx, args: Args) -> Result<Output, TaskError>;
+}
+
 /// Marks handlers that take the task's arguments only.
 #[derive(Debug)]
 pub enum Plain {}
@@ -97,6 +141,40 @@ macro_rules! handlers {
             ) -> impl Future<Output = Result<Output, TaskError>> + Send {
                 let running = self(ctx, $($argument),*);
                 async move { running.await.map_err(Into::into) }
+            }
+        }
+
+        impl<Ctx, Output, Function, Error, $($argument),*>
+            BlockingHandler<Ctx, ($($argument,)*), Output, Plain> for Function
+        where
+            Function: Fn($($argument),*) -> Result<Output, Error> + Send + Sync + 'static,
+            Error: Into<TaskError>,
+            ($($argument,)*): FromArgs,
+        {
+            #[allow(non_snake_case, reason = "the names of the types serve for the values too")]
+            fn call(
+                &self,
+                _: Ctx,
+                ($($argument,)*): ($($argument,)*),
+            ) -> Result<Output, TaskError> {
+                self($($argument),*).map_err(Into::into)
+            }
+        }
+
+        impl<Ctx, Output, Function, Error, $($argument),*>
+            BlockingHandler<Ctx, ($($argument,)*), Output, WithCtx> for Function
+        where
+            Function: Fn(Ctx, $($argument),*) -> Result<Output, Error> + Send + Sync + 'static,
+            Error: Into<TaskError>,
+            ($($argument,)*): FromArgs,
+        {
+            #[allow(non_snake_case, reason = "the names of the types serve for the values too")]
+            fn call(
+                &self,
+                ctx: Ctx,
+                ($($argument,)*): ($($argument,)*),
+            ) -> Result<Output, TaskError> {
+                self(ctx, $($argument),*).map_err(Into::into)
             }
         }
     };

@@ -2,7 +2,8 @@
 //!
 //! * [`Task`] is that contract as a constant, [`TaskSettings`] what it says, checked.
 //! * [`Handler`] is a function that runs a task, and [`Registry`] keeps a worker's handlers. Both
-//!   are `std` futures, which any runtime can poll.
+//!   are `std` futures, which any runtime can poll. [`BlockingHandler`] and [`BlockingRegistry`]
+//!   are the same for threads.
 //! * [`TaskStatus`] tells where a scheduled task stands, [`TaskOutcome`] how it ended.
 //!
 //! Some names no task may have: the properties of every JavaScript object (`toString`,
@@ -24,9 +25,9 @@ pub use args::{BadArgs, FromArgs, ToArgs, UnwritableArgs};
 pub use call::{CallOptions, InvalidCall};
 pub use definition::Task;
 pub use error::TaskError;
-pub use handler::{Handler, Plain, WithCtx};
+pub use handler::{BlockingHandler, Handler, Plain, WithCtx};
 pub use names::ForbiddenName;
 pub use outcome::{TaskFailure, TaskOutcome};
-pub use registry::{JobFuture, RegisterError, Registry, TaskRef};
+pub use registry::{BlockingRegistry, JobFuture, RegisterError, Registry, TaskRef};
 pub use settings::{InvalidTask, TaskSettings};
 pub use status::{IllegalChange, TaskChange, TaskStatus};

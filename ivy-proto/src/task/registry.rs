@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -17,7 +18,7 @@ use crate::worker::JobOutcome;
 use super::TaskError;
 use super::args::FromArgs;
 use super::definition::Task;
-use super::handler::Handler;
+use super::handler::{BlockingHandler, Handler};
 use super::settings::{InvalidTask, TaskSettings};
 
 /// What names a task when its handler is registered: its [`Task`], or a text.
@@ -61,19 +62,14 @@ pub enum RegisterError {
 /// The machines know tasks by their names only; this is where a name becomes a function, and JSON
 /// becomes values. Every way in which that can fail is a [`JobOutcome`].
 pub struct Registry<Ctx> {
-    entries: BTreeMap<TaskName, Entry<Ctx>>,
-}
-
-struct Entry<Ctx> {
-    settings: Option<TaskSettings>,
-    run: Box<dyn Fn(Ctx, RawJson) -> JobFuture + Send + Sync>,
+    entries: Entries<dyn Fn(Ctx, RawJson) -> JobFuture + Send + Sync>,
 }
 
 impl<Ctx: Send + 'static> Registry<Ctx> {
     /// No handlers.
     #[must_use]
     pub fn new() -> Self {
-        Registry { entries: BTreeMap::new() }
+        Registry { entries: Entries::new() }
     }
 
     /// Registers the handler of a task.
@@ -89,10 +85,6 @@ impl<Ctx: Send + 'static> Registry<Ctx> {
         Args: FromArgs,
         Output: Serialize,
     {
-        let (name, settings) = task.resolve()?;
-        if self.entries.contains_key(&name) {
-            return Err(RegisterError::Taken(name));
-        }
         let handler = Arc::new(handler);
         let run = move |ctx, args: RawJson| {
             let handler = Arc::clone(&handler);
@@ -106,19 +98,18 @@ impl<Ctx: Send + 'static> Registry<Ctx> {
                 outcome(running.await)
             })
         };
-        self.entries.insert(name, Entry { settings, run: Box::new(run) });
-        Ok(())
+        self.entries.insert(task.resolve()?, Arc::new(run))
     }
 
     /// Runs the handler of a task, or nothing if it has none.
     #[must_use]
     pub fn run(&self, task: &TaskName, ctx: Ctx, args: RawJson) -> Option<JobFuture> {
-        self.entries.get(task).map(|entry| (entry.run)(ctx, args))
+        self.entries.get(task).map(|run| run(ctx, args))
     }
 
     /// The tasks that have a handler, with their settings unless they are registered by name only.
     pub fn tasks(&self) -> impl Iterator<Item = (&TaskName, Option<&TaskSettings>)> {
-        self.entries.iter().map(|(name, entry)| (name, entry.settings.as_ref()))
+        self.entries.tasks()
     }
 }
 
@@ -130,7 +121,108 @@ impl<Ctx: Send + 'static> Default for Registry<Ctx> {
 
 impl<Ctx> fmt::Debug for Registry<Ctx> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.entries.keys()).finish()
+        self.entries.fmt(f)
+    }
+}
+
+/// The handlers of a worker that runs them in threads: what [`Registry`] is for futures.
+pub struct BlockingRegistry<Ctx> {
+    entries: Entries<dyn Fn(Ctx, RawJson) -> JobOutcome + Send + Sync>,
+}
+
+impl<Ctx: Send + 'static> BlockingRegistry<Ctx> {
+    /// No handlers.
+    #[must_use]
+    pub fn new() -> Self {
+        BlockingRegistry { entries: Entries::new() }
+    }
+
+    /// Registers the handler of a task.
+    ///
+    /// # Errors
+    /// If the task's name, queue or route cannot be used, or the name has a handler already.
+    pub fn register<Args, Output, Marker>(
+        &mut self,
+        task: impl TaskRef<Args, Output>,
+        handler: impl BlockingHandler<Ctx, Args, Output, Marker>,
+    ) -> Result<(), RegisterError>
+    where
+        Args: FromArgs,
+        Output: Serialize,
+    {
+        let run = move |ctx, args: RawJson| match Args::from_args(&args) {
+            Ok(args) => outcome(handler.call(ctx, args)),
+            Err(error) => JobOutcome::BadArgs(error.to_string()),
+        };
+        self.entries.insert(task.resolve()?, Arc::new(run))
+    }
+
+    /// What runs the handler of a task, or nothing if it has none.
+    #[must_use]
+    pub fn job(
+        &self,
+        task: &TaskName,
+        ctx: Ctx,
+        args: RawJson,
+    ) -> Option<impl FnOnce() -> JobOutcome + Send + use<Ctx>> {
+        let run = Arc::clone(self.entries.get(task)?);
+        // What a handler that panicked leaves behind is its own.
+        let run = move || catch_unwind(AssertUnwindSafe(|| run(ctx, args)));
+        Some(|| run().unwrap_or_else(|panic| JobOutcome::Panicked(panic_message(&*panic))))
+    }
+
+    /// The tasks that have a handler, with their settings unless they are registered by name only.
+    pub fn tasks(&self) -> impl Iterator<Item = (&TaskName, Option<&TaskSettings>)> {
+        self.entries.tasks()
+    }
+}
+
+impl<Ctx: Send + 'static> Default for BlockingRegistry<Ctx> {
+    fn default() -> Self {
+        BlockingRegistry::new()
+    }
+}
+
+impl<Ctx> fmt::Debug for BlockingRegistry<Ctx> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.entries.fmt(f)
+    }
+}
+
+/// What runs each task, and its settings if they are known.
+struct Entries<Run: ?Sized>(BTreeMap<TaskName, (Option<TaskSettings>, Arc<Run>)>);
+
+impl<Run: ?Sized> Entries<Run> {
+    fn new() -> Self {
+        Entries(BTreeMap::new())
+    }
+
+    fn insert(
+        &mut self,
+        (name, settings): (TaskName, Option<TaskSettings>),
+        run: Arc<Run>,
+    ) -> Result<(), RegisterError> {
+        match self.0.entry(name) {
+            Entry::Occupied(taken) => Err(RegisterError::Taken(taken.key().clone())),
+            Entry::Vacant(free) => {
+                free.insert((settings, run));
+                Ok(())
+            }
+        }
+    }
+
+    fn get(&self, task: &TaskName) -> Option<&Arc<Run>> {
+        self.0.get(task).map(|(_, run)| run)
+    }
+
+    fn tasks(&self) -> impl Iterator<Item = (&TaskName, Option<&TaskSettings>)> {
+        self.0.iter().map(|(name, (settings, _))| (name, settings.as_ref()))
+    }
+}
+
+impl<Run: ?Sized> fmt::Debug for Entries<Run> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -325,6 +417,54 @@ mod tests {
         let mut registry = Registry::new();
         registry.register("fails", fails).unwrap();
         match run(&registry, "fails", "[5]") {
+            JobOutcome::Panicked(message) => assert_eq!(message, "5 is too small"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Runs a task in this thread.
+    fn run_here(registry: &BlockingRegistry<Worker>, task: &str, args: &str) -> JobOutcome {
+        let (task, args) = (TaskName::new(task).unwrap(), RawJson::parse(args).unwrap());
+        registry.job(&task, Worker("context"), args).unwrap()()
+    }
+
+    #[test]
+    fn a_plain_function_runs_its_task_in_a_thread() {
+        fn plain(n: u64) -> Result<u64, &'static str> {
+            Ok(2 * n)
+        }
+        let mut registry = BlockingRegistry::new();
+        registry.register(&FACTORIAL, plain).unwrap();
+        registry.register("ctx", |ctx: Worker| Ok::<_, TaskError>(ctx.0)).unwrap();
+        let join = |_: Worker, text: String, _: Vec<u32>| Ok::<_, TaskError>(text);
+        registry.register(&JOIN, join).unwrap();
+        assert_eq!(done(run_here(&registry, "testpackage.factorial", "[5]")), "10");
+        assert_eq!(done(run_here(&registry, "ctx", "[]")), "\"context\"");
+        assert_eq!(done(run_here(&registry, "testpackage.join", r#"["a",[]]"#)), "\"a\"");
+        let again = registry.register(&FACTORIAL, plain).unwrap_err();
+        assert!(matches!(again, RegisterError::Taken(_)));
+    }
+
+    #[test]
+    fn the_types_of_a_plain_closure_come_from_its_task() {
+        let mut registry = BlockingRegistry::new();
+        let checked = |n: u64| n.checked_mul(2).ok_or("too large");
+        registry.register(&FACTORIAL, move |n| checked(n)).unwrap();
+        assert_eq!(done(run_here(&registry, "testpackage.factorial", "[3]")), "6");
+        match run_here(&registry, "testpackage.factorial", "[18446744073709551615]") {
+            JobOutcome::Failed(error) => assert_eq!(error, TaskError::new("too large")),
+            other => panic!("{other:?}"),
+        }
+        let outcome = run_here(&registry, "testpackage.factorial", "[]");
+        assert!(matches!(outcome, JobOutcome::BadArgs(_)), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_panic_in_a_thread_is_an_outcome_and_leaves_the_thread_alive() {
+        let mut registry = BlockingRegistry::new();
+        let fails = |n: u64| -> Result<u64, TaskError> { panic!("{n} is too small") };
+        registry.register(&FACTORIAL, fails).unwrap();
+        match run_here(&registry, "testpackage.factorial", "[5]") {
             JobOutcome::Panicked(message) => assert_eq!(message, "5 is too small"),
             other => panic!("{other:?}"),
         }
