@@ -448,7 +448,7 @@ mod tests {
     #[test]
     fn the_types_of_a_plain_closure_come_from_its_task() {
         let mut registry = BlockingRegistry::new();
-        registry.register(&FACTORIAL, |n| n.checked_mul(2).ok_or("too large")).unwrap();
+        registry.register(&FACTORIAL, |n| u64::checked_mul(n, 2).ok_or("too large")).unwrap();
         assert_eq!(done(run_here(&registry, "testpackage.factorial", "[3]")), "6");
         match run_here(&registry, "testpackage.factorial", "[18446744073709551615]") {
             JobOutcome::Failed(error) => assert_eq!(error, TaskError::new("too large")),
