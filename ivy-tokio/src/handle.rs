@@ -12,6 +12,7 @@ use ivy_proto::{Cause, TaskId};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::error::{Error, Result};
 use crate::producer::{Mail, Producer};
@@ -104,16 +105,24 @@ impl Listener {
 
     /// Waits until the call was sent.
     pub(crate) async fn sent(mut self) -> Result<Self> {
+        let TaskRef { id, name, queue } = &self.task;
+        let span =
+            tracing::info_span!("ivy.send", task.id = %id, task.name = %name, queue = %queue);
         let heard = self.heard.get_mut();
-        let error = loop {
-            match heard.progress.recv().await {
-                Some(Progress::Sent(Ok(()))) => return Ok(self),
-                Some(Progress::Sent(Err(error))) => break error,
-                // A result may be quicker than the answer of the queue.
-                Some(Progress::Resumed(outcome)) => heard.outcome = Some(outcome),
-                Some(Progress::TimedOut) => {}
-                None => return Err(Error::from(Cause::Stopped).about(&self.task)),
+        let sending = async {
+            loop {
+                match heard.progress.recv().await? {
+                    Progress::Sent(sent) => return Some(sent),
+                    // A result may be quicker than the answer of the queue.
+                    Progress::Resumed(outcome) => heard.outcome = Some(outcome),
+                    Progress::TimedOut => {}
+                }
             }
+        };
+        let error = match sending.instrument(span).await {
+            Some(Ok(())) => return Ok(self),
+            Some(Err(error)) => error,
+            None => return Err(Error::from(Cause::Stopped).about(&self.task)),
         };
         let may_be_sent = matches!(error, SendError::Unknown { .. });
         let error = Error::from(Cause::Send(error)).about(&self.task);

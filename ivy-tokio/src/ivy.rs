@@ -10,7 +10,6 @@ use ivy_proto::wire::Codec;
 use ivy_proto::worker::WorkerConfig;
 use ivy_proto::{Cause, ChannelName, TaskId};
 use serde::de::DeserializeOwned;
-use tracing::Instrument;
 
 use crate::admin::Admin;
 use crate::backend::{Notifier, Queue};
@@ -286,14 +285,8 @@ impl Ivy {
     }
 
     async fn sent(&self, call: Call) -> Result<Listener> {
-        let span = tracing::info_span!(
-            "ivy.send",
-            task.id = %call.id,
-            task.name = %call.task,
-            queue = %call.queue,
-        );
         match self.schedule(vec![call]).pop() {
-            Some(listener) => listener.sent().instrument(span).await,
+            Some(listener) => listener.sent().await,
             None => Err(Error::from(Cause::Stopped)),
         }
     }

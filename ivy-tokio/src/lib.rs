@@ -82,6 +82,9 @@ pub use ivy::Ivy;
 pub use worker::Worker;
 pub use worker_builder::WorkerBuilder;
 
+/// The core, for what is not named here.
+pub use ivy_proto;
+
 pub use ivy_proto::event::{self, Event};
 pub use ivy_proto::queue::QueueInfo;
 pub use ivy_proto::task::{CallOptions, Task, TaskError, TaskFailure};

@@ -65,3 +65,37 @@ pub(crate) fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    /// A certificate for `localhost`, signed by nobody else.
+    pub(crate) const CERTIFICATE: &[u8] = include_bytes!("tls/localhost.crt");
+    const KEY: &[u8] = include_bytes!("tls/localhost.key");
+
+    /// The server's side of a connection to a server with that certificate.
+    pub(crate) fn acceptor() -> TlsAcceptor {
+        let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(KEY).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    #[test]
+    fn what_is_not_a_certificate_is_no_root() {
+        let damaged = String::from_utf8_lossy(CERTIFICATE).replace('M', "!");
+        for pem in ["", "hello", &damaged] {
+            assert!(OwnRoots::from_pem(pem.as_bytes()).is_none(), "{pem:?}");
+        }
+    }
+}

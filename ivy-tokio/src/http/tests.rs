@@ -1,18 +1,12 @@
 use std::io;
-use std::sync::Arc;
 
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::tls::tests::{CERTIFICATE, acceptor};
 
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"ids\":[\"1\"]}";
-const CERTIFICATE: &[u8] = include_bytes!("localhost.crt");
-const KEY: &[u8] = include_bytes!("localhost.key");
 const LIMIT: Duration = Duration::from_secs(10);
 
 async fn listen() -> (TcpListener, String) {
@@ -191,16 +185,7 @@ async fn a_waiting_request_does_not_delay_another() {
 
 /// A TLS server whose certificate is for `localhost`, signed by nobody else.
 async fn secure_server() -> u16 {
-    let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(KEY).unwrap();
-    let config =
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = acceptor();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -241,12 +226,4 @@ async fn a_server_without_tls_is_no_secure_server() {
     });
     let fault = fetch(&address.replace("http:", "https:")).await.unwrap_err();
     assert_eq!(fault.kind(), FaultKind::Tls);
-}
-
-#[test]
-fn what_is_not_a_certificate_is_no_root() {
-    let damaged = String::from_utf8_lossy(CERTIFICATE).replace('M', "!");
-    for pem in ["", "hello", &damaged] {
-        assert!(OwnRoots::from_pem(pem.as_bytes()).is_none(), "{pem:?}");
-    }
 }

@@ -6,6 +6,7 @@ use ivy_proto::Secret;
 use ivy_proto::queue::Body;
 
 use super::*;
+use crate::tls::tests::{CERTIFICATE, acceptor};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -26,7 +27,7 @@ async fn server(
     (notifier(port), running)
 }
 
-async fn converse(mut stream: TcpStream, script: &[(&str, &str)]) {
+async fn converse(mut stream: impl Transport, script: &[(&str, &str)]) {
     let mut buffer = [0; 4096];
     loop {
         let Ok(length @ 1..) = stream.read(&mut buffer).await else { return };
@@ -39,16 +40,19 @@ async fn converse(mut stream: TcpStream, script: &[(&str, &str)]) {
     }
 }
 
-fn notifier(port: u16) -> RedisNotifier {
-    let address = RedisAddress {
+fn address(port: u16) -> RedisAddress {
+    RedisAddress {
         host: "127.0.0.1".to_owned(),
         port,
         tls: false,
         user: None,
         password: Some(Secret::new(PASSWORD)),
         database: None,
-    };
-    RedisNotifier::new(&address, &OwnRoots::default())
+    }
+}
+
+fn notifier(port: u16) -> RedisNotifier {
+    RedisNotifier::new(&address(port), &OwnRoots::default())
 }
 
 fn publication() -> Publication {
@@ -182,6 +186,35 @@ async fn a_dropped_subscription_closes_its_connection() {
     assert!(matches!(subscription.next().await, Some(Heard::Subscribed)));
     drop(subscription);
     conversation.await.unwrap();
+}
+
+/// A server over TLS, as `rediss://` reaches it, for whoever trusts its certificate.
+async fn secure_notifier(host: &str, roots: &OwnRoots) -> RedisNotifier {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            if let Ok(stream) = acceptor().accept(stream).await {
+                tokio::spawn(converse(stream, &[("AUTH", "+OK\r\n"), ("PUBLISH", ":1\r\n")]));
+            }
+        }
+    });
+    RedisNotifier::new(&RedisAddress { tls: true, host: host.to_owned(), ..address(port) }, roots)
+}
+
+#[tokio::test]
+async fn a_connection_over_tls_needs_a_certificate_that_is_trusted_for_its_host() {
+    let trusting = OwnRoots::from_pem(CERTIFICATE).unwrap();
+    let right = secure_notifier("localhost", &trusting).await;
+    assert_eq!(right.publish(publication()).await, Ok(1));
+    for notifier in [
+        secure_notifier("127.0.0.1", &trusting).await,
+        secure_notifier("localhost", &OwnRoots::default()).await,
+    ] {
+        let fault = notifier.publish(publication()).await.unwrap_err();
+        assert_eq!(fault.kind(), NotifyFaultKind::Tls, "{fault}");
+    }
 }
 
 #[test]
