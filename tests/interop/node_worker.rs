@@ -20,7 +20,7 @@ async fn our_caller_gets_its_typed_result() {
     for stage in Stage::both().await {
         let mut worker =
             stage.node_worker("numbers", json!({ "number.factorial": "factorial" })).await;
-        let mut handle = stage.ivy().call(&FACTORIAL, (5,)).await.unwrap();
+        let handle = stage.ivy().call(&FACTORIAL, (5,)).await.unwrap();
         assert_eq!(handle.result(PATIENCE).await.unwrap(), 120);
         worker.event("executed").await;
         stage.until_size("numbers", 0).await;
@@ -34,10 +34,10 @@ async fn several_results_and_none_come_back_as_what_they_are() {
         let ivy = stage.ivy();
         let _texts = stage.node_worker("texts", json!({ "text.show": "echo" })).await;
         let args = ("ž".to_owned(), 7, json!({ "a": [null, 1.5] }));
-        let mut handle = ivy.call(&SHOW, args.clone()).await.unwrap();
+        let handle = ivy.call(&SHOW, args.clone()).await.unwrap();
         assert_eq!(handle.result(PATIENCE).await.unwrap(), args);
         let _nothing = stage.node_worker("nothing", json!({ "nothing.do": "nothing" })).await;
-        let mut handle = ivy.call(&NOTHING, ()).await.unwrap();
+        let handle = ivy.call(&NOTHING, ()).await.unwrap();
         handle.result(PATIENCE).await.unwrap();
     }
 }
@@ -48,7 +48,7 @@ async fn text_of_any_language_arrives_undamaged() {
         let ivy = stage.ivy();
         let mut worker = stage.node_worker("texts", json!({ "text.echo": "echo" })).await;
         for text in texts_across_blocks() {
-            let mut handle = ivy.call(&ECHO, (text.clone(),)).await.unwrap();
+            let handle = ivy.call(&ECHO, (text.clone(),)).await.unwrap();
             assert_eq!(worker.event("executed").await["args"], json!([text]));
             assert_eq!(handle.result(PATIENCE).await.unwrap(), text);
         }
@@ -72,7 +72,7 @@ async fn each_of_many_callers_gets_its_own_result() {
 async fn a_failure_that_the_original_keeps_to_itself_ends_in_a_timeout() {
     let stage = Stage::plain().await;
     let mut worker = stage.node_worker("numbers", json!({ "number.fail": "fail" })).await;
-    let mut handle = stage.ivy().call(&FAIL, (1,)).await.unwrap();
+    let handle = stage.ivy().call(&FAIL, (1,)).await.unwrap();
     worker.event("executed").await;
     let error = handle.result(Duration::from_millis(200)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);

@@ -43,6 +43,6 @@ async fn tasks_go_on_without_it_and_results_come_again_with_it() {
         matches!(event, Event::Recovered { part: Part::Notifier }).then_some(())
     })
     .await;
-    let mut handle = ivy.call(&DOUBLE, (21,)).await.unwrap();
+    let handle = ivy.call(&DOUBLE, (21,)).await.unwrap();
     assert_eq!(handle.result(PATIENCE).await.unwrap(), 42);
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::PATIENCE;
@@ -24,6 +25,7 @@ pub struct Process {
     lines: mpsc::UnboundedReceiver<String>,
     unasked: Vec<Value>,
     log: Log,
+    readers: [JoinHandle<io::Result<()>>; 2],
 }
 
 impl Process {
@@ -50,8 +52,10 @@ impl Process {
         let (sender, lines) = mpsc::unbounded_channel();
         let output = child.stdout.take().expect("the output is piped");
         let errors = child.stderr.take().expect("the errors are piped");
-        tokio::spawn(read(output, log.clone(), Some(sender)));
-        tokio::spawn(read(errors, log.clone(), None));
+        let readers = [
+            tokio::spawn(read(output, log.clone(), Some(sender))),
+            tokio::spawn(read(errors, log.clone(), None)),
+        ];
         Process {
             name: name.to_owned(),
             input: child.stdin.take(),
@@ -59,6 +63,7 @@ impl Process {
             lines,
             unasked: Vec::new(),
             log,
+            readers,
         }
     }
 
@@ -100,10 +105,20 @@ impl Process {
         self.input = None;
     }
 
-    /// Its exit status, waited for.
+    /// Its exit status, waited for. All it printed is in the log then.
     pub async fn exit(&mut self) -> ExitStatus {
-        match timeout(PATIENCE, self.child.wait()).await {
-            Ok(status) => status.expect("a child can be waited for"),
+        let ended = async {
+            let status = self.child.wait().await.expect("a child can be waited for");
+            for reader in &mut self.readers {
+                // Neither a reader's end nor its error says more than the status does.
+                if !reader.is_finished() {
+                    let _ = reader.await;
+                }
+            }
+            status
+        };
+        match timeout(PATIENCE, ended).await {
+            Ok(status) => status,
             Err(_) => self.fail("did not end"),
         }
     }
@@ -132,15 +147,11 @@ impl Process {
         self.child.kill().await.expect("a child can be killed");
     }
 
-    /// Asks it to end, as Ctrl-C does.
-    pub fn interrupt(&self) {
-        let id = self.child.id().expect("only a running program is interrupted");
-        let status = std::process::Command::new("kill").args(["-INT", &id.to_string()]).status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "{}: cannot be interrupted",
-            self.name
-        );
+    /// Sends it a signal: `INT`, as Ctrl-C does, or another by its name.
+    pub fn signal(&self, signal: &str) {
+        let id = self.child.id().expect("only a running program is sent a signal").to_string();
+        let status = std::process::Command::new("kill").args(["-s", signal, &id]).status();
+        assert!(status.is_ok_and(|status| status.success()), "{}: no signal reaches it", self.name);
     }
 
     /// Everything it has printed.
