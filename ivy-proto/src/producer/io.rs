@@ -192,7 +192,13 @@ pub enum SendError {
     )]
     NoNotifier,
     /// A result is wanted, and the notifier cannot be reached. Nothing was sent.
-    #[error("the notifier cannot be reached, so the result could not come back; nothing was sent")]
+    #[error(
+        "nothing was sent, since the result could not come back: {}",
+        .fault.as_ref().map_or_else(
+            || "the notifier has not answered in time; check its address, and that it runs".to_owned(),
+            ToString::to_string,
+        )
+    )]
     NotifierUnavailable {
         /// The last failure, if there was one.
         fault: Option<NotifyFault>,

@@ -123,7 +123,12 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
         options: &CallOptions,
         reply: Reply,
     ) -> Result<Call, InvalidCall> {
-        let settings = options.settings(self.settings()?)?;
+        let own = self.settings()?;
+        let settings = options.settings(own.clone())?;
+        // What is the default needs no words, unless it overrides what workers know of the task.
+        let usual = settings.call_options();
+        let retry = (settings.retry != own.retry).then_some(settings.retry);
+        let retries = (settings.max_retries != own.max_retries).then_some(settings.max_retries);
         Ok(Call {
             id,
             task: InvalidTask::check_name(self.name())?,
@@ -132,7 +137,9 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
             options: producer::CallOptions {
                 expires_after: options.expires_after,
                 trace: options.trace.clone(),
-                ..settings.call_options()
+                retry: retry.or(usual.retry),
+                max_retries: retries.or(usual.max_retries),
+                ..usual
             },
             delay: options.delay,
             reply,
@@ -169,6 +176,14 @@ mod tests {
 
     fn call(options: &CallOptions) -> Result<Call, InvalidCall> {
         DOUBLE.call(TaskId::from_random([1; 16]), &(7,), options, Reply::Handle)
+    }
+
+    #[test]
+    fn a_call_may_return_to_the_default_that_its_task_has_left() {
+        const ONCE: Task<(u64,), u64> = Task::new("test.once").retry(false).max_retries(3);
+        let options = CallOptions::new().retry(true).max_retries(10);
+        let call = ONCE.call(TaskId::from_random([1; 16]), &(7,), &options, Reply::Handle).unwrap();
+        assert_eq!((call.options.retry, call.options.max_retries), (Some(true), Some(10)));
     }
 
     #[test]

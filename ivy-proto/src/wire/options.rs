@@ -11,17 +11,14 @@ use crate::wire::{BadBody, DeadLetterReason, IvyOptions, RawJson};
 /// The most retries that a message may ask for.
 pub const MAX_RETRIES: u32 = 100;
 
-/// Whether a failed task is tried again when neither its message nor the worker says.
-const DEFAULT_RETRY: bool = true;
-
-/// How often, likewise.
+/// How often a failed task is tried again when neither its message nor the worker says.
 pub(crate) const DEFAULT_MAX_RETRIES: u32 = 10;
 
 /// The options of a message: a JSON object.
 ///
 /// The known options are checked when they are read; `null` counts as not given. All others, such
 /// as those that an application of the original registered its task with, are carried along as
-/// they were written. Written are only the options that differ from the defaults: `retry` true,
+/// they were written. A producer sets only what differs from what workers assume: `retry` true,
 /// `maxRetries` 10, `priority` 0.
 ///
 /// ```
@@ -139,9 +136,8 @@ impl Options {
     /// The same, saying whether a failed task is tried again.
     #[must_use]
     pub fn with_retry(mut self, retry: bool) -> Self {
-        self.retry = (retry != DEFAULT_RETRY).then_some(retry);
-        let value = self.retry.map(|retry| retry.to_string());
-        self.set("retry", value)
+        self.retry = Some(retry);
+        self.set("retry", Some(retry.to_string()))
     }
 
     /// The same, saying how often a failed task is tried again: at most 100, and a larger number
@@ -149,9 +145,8 @@ impl Options {
     #[must_use]
     pub fn with_max_retries(mut self, retries: u32) -> Self {
         let retries = retries.min(MAX_RETRIES);
-        self.max_retries = (retries != DEFAULT_MAX_RETRIES).then_some(retries);
-        let value = self.max_retries.map(|retries| retries.to_string());
-        self.set("maxRetries", value)
+        self.max_retries = Some(retries);
+        self.set("maxRetries", Some(retries.to_string()))
     }
 
     /// The same, with this priority.
@@ -310,14 +305,15 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_not_written_and_replace_what_was() {
+    fn what_is_set_replaces_what_was_in_its_place() {
         let options = parse(r#"{"x":0,"retry":false,"maxRetries":3,"priority":9}"#)
             .unwrap()
             .with_retry(true)
             .with_max_retries(10)
             .with_priority(Priority::NORMAL);
-        assert_eq!(options.to_json().as_str(), r#"{"x":0}"#);
-        assert_eq!(options, parse(r#"{"x":0}"#).unwrap());
+        let expected = r#"{"x":0,"retry":true,"maxRetries":10}"#;
+        assert_eq!(options.to_json().as_str(), expected);
+        assert_eq!(options, parse(expected).unwrap());
     }
 
     #[test]
