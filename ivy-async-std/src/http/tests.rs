@@ -1,0 +1,232 @@
+use std::io;
+
+use async_std::net::TcpListener;
+use async_std::task;
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::tls::tests::{CERTIFICATE, acceptor};
+
+const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"ids\":[\"1\"]}";
+const LIMIT: Duration = Duration::from_secs(10);
+
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, format!("http://127.0.0.1:{port}/"))
+}
+
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await?;
+        head.extend(byte);
+    }
+    Ok(())
+}
+
+/// A server that gives each connection this answer, and closes it.
+async fn server(answer: Vec<u8>) -> String {
+    let (listener, address) = listen().await;
+    task::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            if read_head(&mut stream).await.is_ok() {
+                let _ = stream.write_all(&answer).await;
+            }
+        }
+    });
+    address
+}
+
+fn client() -> HttpClient {
+    HttpClient::new(&OwnRoots::default())
+}
+
+fn get(address: &str) -> Request<Bytes> {
+    Request::get(address).body(Bytes::new()).unwrap()
+}
+
+async fn fetch(address: &str) -> Result<Response<Bytes>, Fault> {
+    client().send(get(address), LIMIT, 1024).await
+}
+
+async fn kind_of(answer: &[u8]) -> Result<u16, FaultKind> {
+    let address = server(answer.to_vec()).await;
+    fetch(&address).await.map(|answer| answer.status().as_u16()).map_err(|fault| fault.kind())
+}
+
+#[async_std::test]
+async fn a_whole_answer_is_handed_on() {
+    let answer = fetch(&server(GOOD.to_vec()).await).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.body(), r#"{"ids":["1"]}"#);
+}
+
+#[async_std::test]
+async fn an_answer_cut_at_any_byte_is_no_answer() {
+    for cut in 0..GOOD.len() {
+        let kind = kind_of(&GOOD[..cut]).await;
+        assert_eq!(kind, Err(FaultKind::AnswerLost), "cut at {cut}");
+    }
+}
+
+#[async_std::test]
+async fn a_chunked_answer_cut_at_any_byte_is_no_answer() {
+    let good = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+    assert_eq!(kind_of(good).await, Ok(200));
+    for cut in 0..good.len() {
+        assert!(kind_of(&good[..cut]).await.is_err(), "cut at {cut}");
+    }
+}
+
+#[async_std::test]
+async fn what_is_not_http_is_a_bad_response() {
+    let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(10_000));
+    let large_header = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(1 << 20));
+    let answers: [&[u8]; 9] = [
+        b"<html>hello</html>\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x50\r\n\r\n",
+        b"HTTP/1.1 0 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",
+        many_headers.as_bytes(),
+        large_header.as_bytes(),
+    ];
+    for answer in answers {
+        let start = String::from_utf8_lossy(&answer[..answer.len().min(60)]);
+        assert_eq!(kind_of(answer).await, Err(FaultKind::BadResponse), "{start:?}");
+    }
+}
+
+#[async_std::test]
+async fn a_damaged_chunk_is_never_an_answer() {
+    for chunk in
+        ["zz\r\n{}\r\n0\r\n\r\n", "10000000000000000\r\n{}", "2\r\n{}xx0\r\n\r\n", "-2\r\n"]
+    {
+        let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}");
+        assert!(kind_of(answer.as_bytes()).await.is_err(), "{chunk:?}");
+    }
+}
+
+#[async_std::test]
+async fn a_body_over_the_limit_is_not_read_to_its_end() {
+    for length in ["Content-Length: 1000000000000", "X-Length: none"] {
+        let mut answer = format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n").into_bytes();
+        answer.extend([b'x'; 2048]);
+        assert_eq!(kind_of(&answer).await, Err(FaultKind::AnswerLost), "{length}");
+    }
+}
+
+#[async_std::test]
+async fn a_redirect_is_not_followed() {
+    let answer = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(kind_of(answer).await, Ok(307));
+}
+
+#[async_std::test]
+async fn a_refused_connection_is_an_unreachable_server() {
+    let (listener, address) = listen().await;
+    drop(listener);
+    assert_eq!(fetch(&address).await.unwrap_err().kind(), FaultKind::Unreachable);
+}
+
+#[async_std::test]
+async fn a_name_that_does_not_resolve_is_an_unreachable_server() {
+    let fault = fetch("http://no-such-host.invalid/").await.unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::Unreachable);
+}
+
+#[async_std::test]
+async fn an_answer_that_never_ends_is_given_up_in_time() {
+    let (listener, address) = listen().await;
+    task::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_head(&mut stream).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n").await.unwrap();
+        loop {
+            task::sleep(Duration::from_millis(10)).await;
+            if stream.write_all(b"x").await.is_err() {
+                return;
+            }
+        }
+    });
+    let fault = client().send(get(&address), Duration::from_millis(200), 1024).await.unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::AnswerLost);
+}
+
+#[async_std::test]
+async fn a_dropped_request_closes_its_connection() {
+    let (listener, address) = listen().await;
+    let request = task::spawn(async move { fetch(&address).await });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_head(&mut stream).await.unwrap();
+    request.cancel().await;
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[async_std::test]
+async fn a_waiting_request_does_not_delay_another() {
+    let (listener, address) = listen().await;
+    let client = client();
+    let (patient, slow) = (client.clone(), get(&address));
+    let waiting = task::spawn(async move { patient.send(slow, LIMIT, 1024).await });
+    let (mut first, _) = listener.accept().await.unwrap();
+    read_head(&mut first).await.unwrap();
+    let quick = task::spawn(async move { client.send(get(&address), LIMIT, 1024).await });
+    let (mut second, _) = listener.accept().await.unwrap();
+    read_head(&mut second).await.unwrap();
+    second.write_all(GOOD).await.unwrap();
+    assert!(quick.await.is_ok());
+    first.write_all(GOOD).await.unwrap();
+    assert!(waiting.await.is_ok());
+}
+
+/// A TLS server whose certificate is for `localhost`, signed by nobody else.
+async fn secure_server() -> u16 {
+    let acceptor = acceptor();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    task::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            if read_head(&mut stream).await.is_ok() {
+                let _ = stream.write_all(GOOD).await;
+                let _ = stream.close().await;
+            }
+        }
+    });
+    port
+}
+
+#[async_std::test]
+async fn a_certificate_of_an_unknown_authority_is_refused() {
+    let port = secure_server().await;
+    let fault = fetch(&format!("https://localhost:{port}/")).await.unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::Tls, "{fault}");
+}
+
+#[async_std::test]
+async fn a_certificate_of_ones_own_authority_is_accepted_for_its_host_only() {
+    let port = secure_server().await;
+    let client = HttpClient::new(&OwnRoots::from_pem(CERTIFICATE).unwrap());
+    let right = client.send(get(&format!("https://localhost:{port}/")), LIMIT, 1024).await;
+    assert_eq!(right.unwrap().status(), 200);
+    let wrong = client.send(get(&format!("https://127.0.0.1:{port}/")), LIMIT, 1024).await;
+    assert_eq!(wrong.unwrap_err().kind(), FaultKind::Tls);
+}
+
+#[async_std::test]
+async fn a_server_without_tls_is_no_secure_server() {
+    let (listener, address) = listen().await;
+    task::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    });
+    let fault = fetch(&address.replace("http:", "https:")).await.unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::Tls);
+}
