@@ -3,10 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ivy_proto::Secret;
 use ivy_proto::config::{Config, ConfigBuilder, Environment, NotifierConfig, QueueConfig};
 use ivy_proto::queue::ironmq::IronMq;
-use ivy_proto::wire::{Codec, LegacyKey};
-use ivy_proto::{ChannelName, Secret};
 
 use crate::backend::{Notifier, Queue};
 use crate::clock::Clock;
@@ -30,7 +29,7 @@ pub struct IvyBuilder {
     config: ConfigBuilder,
     node_compatible: bool,
     roots: OwnRoots,
-    error: Option<Error>,
+    bad_roots: bool,
 }
 
 impl IvyBuilder {
@@ -52,10 +51,7 @@ impl IvyBuilder {
     /// names of those that they do not. Workers and producers must agree on it. Default:
     /// `ivy-notifier`.
     pub fn channel(mut self, channel: &str) -> Self {
-        match ChannelName::new(channel) {
-            Ok(channel) => self.config = self.config.channel(channel),
-            Err(error) => self.fail(format!("the notification channel: {error}")),
-        }
+        self.config = self.config.channel(channel);
         self
     }
 
@@ -77,7 +73,7 @@ impl IvyBuilder {
     pub fn root_certificates(mut self, pem: &[u8]) -> Self {
         match OwnRoots::from_pem(pem) {
             Some(roots) => self.roots = roots,
-            None => self.fail("the root certificates are not certificates in PEM form"),
+            None => self.bad_roots = true,
         }
         self
     }
@@ -88,9 +84,10 @@ impl IvyBuilder {
     /// [`Config`](crate::ErrorKind::Config) if something that was given or found in the environment
     /// cannot be used, or no queue is given.
     pub fn build(self) -> Result<Ivy> {
-        let IvyBuilder { config, node_compatible, roots, error } = self;
-        if let Some(error) = error {
-            return Err(error);
+        let IvyBuilder { config, node_compatible, roots, bad_roots } = self;
+        if bad_roots {
+            let error = "the given root certificates are not certificates in PEM form";
+            return Err(Error::config(error));
         }
         let variable =
             |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
@@ -103,16 +100,11 @@ impl IvyBuilder {
         Ivy::new(Parts {
             queue: queue(&config, clock, &roots)?,
             notifier: notifier(&config, &roots)?,
-            codec: codec(&config)?,
+            codec: config.codec().map_err(Error::config)?,
             channel: config.channel,
             node_compatible,
             clock,
         })
-    }
-
-    /// Keeps the first thing that is wrong.
-    fn fail(&mut self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
-        self.error.get_or_insert_with(|| Error::config(error));
     }
 }
 
@@ -140,13 +132,4 @@ fn notifier(config: &Config, roots: &OwnRoots) -> Result<Option<Arc<dyn Notifier
         Some(NotifierConfig::Redis(address)) => Some(Arc::new(RedisNotifier::new(address, roots))),
         Some(_) => return Err(Error::config("this kind of notifier is not built in")),
     })
-}
-
-fn codec(config: &Config) -> Result<Codec> {
-    match &config.encryption_password {
-        None => Ok(Codec::plain()),
-        Some(password) => {
-            LegacyKey::new(password.expose()).map(Codec::legacy).map_err(Error::config)
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Notifiers: their URLs, and where they are looked up.
 
 use ivy_proto::config::{Config, ConfigError, NotifierConfig, Origin, RedisAddress, UrlProblem};
-use ivy_proto::{ChannelName, InvalidName, Secret};
+use ivy_proto::{InvalidName, Secret};
 
 use crate::support::*;
 
@@ -137,9 +137,11 @@ fn the_channel_is_the_originals_unless_another_is_named() {
     assert_eq!(channel(&on_ironmq()), "ivy-notifier");
     let named = on_ironmq().with("IVY_NOTIFICATION_CHANNEL_NAME", "mine");
     assert_eq!(channel(&named), "mine");
-    let given = ChannelName::new("given").unwrap();
-    let config = named.resolve(Config::builder().channel(given.clone())).unwrap();
-    assert_eq!(config.channel, given);
+    let config = named.resolve(Config::builder().channel("given")).unwrap();
+    assert_eq!(config.channel.as_str(), "given");
+    let error = named.resolve(Config::builder().channel("")).unwrap_err();
+    let origin = Origin::Argument("notification channel");
+    assert_eq!(error, ConfigError::BadChannel { origin, error: InvalidName::Empty });
     let error = on_ironmq().with("IVY_NOTIFICATION_CHANNEL_NAME", "").error();
     let origin = Origin::Variable("IVY_NOTIFICATION_CHANNEL_NAME");
     assert_eq!(error, ConfigError::BadChannel { origin, error: InvalidName::Empty });

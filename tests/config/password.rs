@@ -22,6 +22,13 @@ fn a_given_password_wins_over_the_variable() {
 }
 
 #[test]
+fn messages_are_encrypted_if_there_is_a_password() {
+    let encrypts = |machine: &Machine| machine.config().unwrap().codec().unwrap().encrypts();
+    assert!(!encrypts(&on_ironmq()));
+    assert!(encrypts(&on_ironmq().with(NAME, "variable")));
+}
+
+#[test]
 fn a_password_counts_as_it_is_written() {
     for text in [" x ", "x\n", "\u{e4}"] {
         let config = on_ironmq().with(NAME, text).config().unwrap();

@@ -46,6 +46,7 @@ use environment::Found;
 use crate::name::ChannelName;
 use crate::queue::ironmq::{Address, Token};
 use crate::secret::Secret;
+use crate::wire::{Codec, InvalidKey, LegacyKey};
 
 /// The shared channel of the original, and the prefix of reply channels.
 const DEFAULT_CHANNEL: &str = "ivy-notifier";
@@ -87,6 +88,17 @@ impl Config {
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::default()
     }
+
+    /// How messages are written and read: encrypted if there is a password.
+    ///
+    /// # Errors
+    /// If the password is blank, which none that was resolved is.
+    pub fn codec(&self) -> Result<Codec, InvalidKey> {
+        match &self.encryption_password {
+            None => Ok(Codec::plain()),
+            Some(password) => LegacyKey::new(password.expose()).map(Codec::legacy),
+        }
+    }
 }
 
 /// What a program itself says about its configuration; the rest is looked up.
@@ -94,7 +106,7 @@ impl Config {
 pub struct ConfigBuilder {
     queue: Option<Given<QueueConfig>>,
     notifier: Option<Given<NotifierConfig>>,
-    channel: Option<ChannelName>,
+    channel: Option<String>,
     encryption_password: Option<Secret>,
 }
 
@@ -136,8 +148,8 @@ impl ConfigBuilder {
 
     /// Uses this name for the shared notification channel and as the prefix of reply channels.
     #[must_use]
-    pub fn channel(mut self, channel: ChannelName) -> Self {
-        self.channel = Some(channel);
+    pub fn channel(mut self, channel: impl Into<String>) -> Self {
+        self.channel = Some(channel.into());
         self
     }
 
@@ -155,10 +167,7 @@ impl ConfigBuilder {
     pub fn resolve(self, environment: &Environment<'_>) -> Result<Config, ConfigError> {
         let queue = queue(self.queue, environment)?;
         let notifier = notifier(self.notifier, &queue, environment)?;
-        let channel = match self.channel {
-            Some(channel) => channel,
-            None => channel(environment)?,
-        };
+        let channel = channel(self.channel, environment)?;
         let encryption_password = encryption_password(self.encryption_password, environment)?;
         let warnings = Warning::about(&queue, encryption_password.as_ref());
         Ok(Config { queue, notifier, channel, encryption_password, warnings })
@@ -226,8 +235,14 @@ fn redis_database(environment: &Environment<'_>) -> Result<Option<u32>, ConfigEr
     url::number(&value).map(Some).ok_or(ConfigError::BadValue { origin, expected })
 }
 
-fn channel(environment: &Environment<'_>) -> Result<ChannelName, ConfigError> {
-    let found = environment.first(&["IVY_NOTIFICATION_CHANNEL_NAME"]);
+fn channel(
+    given: Option<String>,
+    environment: &Environment<'_>,
+) -> Result<ChannelName, ConfigError> {
+    let found = match given {
+        Some(value) => Some(Found { value, origin: Origin::Argument("notification channel") }),
+        None => environment.first(&["IVY_NOTIFICATION_CHANNEL_NAME"]),
+    };
     let Some(Found { value, origin }) = found else {
         return Ok(ChannelName::new(DEFAULT_CHANNEL).expect("it is short and plain"));
     };
