@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use ivy_proto::task::{FromArgs, Handler, Registry, TaskRef, TaskSettings};
-use ivy_proto::worker::{self, WorkerConfig};
-use ivy_proto::{Backoff, InvalidName, Priority, QueueName, TaskName};
+use ivy_proto::Backoff;
+use ivy_proto::task::{FromArgs, Handler, Registry, TaskRef};
+use ivy_proto::worker::{self, WorkerConfig, WorkerSetup};
 use serde::Serialize;
 
 use crate::context::Ctx;
@@ -24,10 +24,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 pub struct WorkerBuilder {
     ivy: Ivy,
     registry: Registry<Ctx>,
-    config: WorkerConfig,
-    queue: Option<QueueName>,
+    setup: WorkerSetup,
     drain_limit: Duration,
-    error: Option<Error>,
 }
 
 impl WorkerBuilder {
@@ -35,10 +33,8 @@ impl WorkerBuilder {
         WorkerBuilder {
             ivy,
             registry: Registry::new(),
-            config,
-            queue: None,
+            setup: WorkerSetup::new(config),
             drain_limit: DRAIN_LIMIT,
-            error: None,
         }
     }
 
@@ -57,78 +53,65 @@ impl WorkerBuilder {
         Args: FromArgs,
         Output: Serialize,
     {
-        if let Err(error) = self.registry.register(task, handler) {
-            self.fail(error);
-        }
+        self.setup.registered(self.registry.register(task, handler));
         self
     }
 
     /// The queue of the tasks that are registered by name.
     pub fn queue(mut self, queue: &str) -> Self {
-        self.queue = self.checked(QueueName::new(queue));
+        self.setup.queue(queue);
         self
     }
 
     /// Runs up to so many handlers at a time. Default: 10.
     pub fn concurrency(mut self, handlers: usize) -> Self {
-        self.config = self.config.with_concurrency(handlers);
+        self.setup.concurrency(handlers);
         self
     }
 
     /// Reserves messages for so long at a time; the reservation of a running task is renewed. After
     /// a crash, its messages return to the queue when that time is over. Default: 30 s.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.config = self.config.with_lease(lease);
+        self.setup.lease(lease);
         self
     }
 
     /// Reserves the messages of the task of this name for so long at a time.
     pub fn reserve_time(mut self, task: &str, time: Duration) -> Self {
-        if let Some(task) = self.checked(TaskName::new(task)) {
-            self.config = self.config.with_reserve_time(task, time);
-        }
+        self.setup.reserve_time(task, time);
         self
     }
 
     /// Serves this route as well, with all tasks.
     pub fn route(mut self, route: &str) -> Self {
-        if let Some(route) = self.checked(QueueName::new(route)) {
-            self.config = self.config.with_route(route);
-        }
+        self.setup.route(route);
         self
     }
 
     /// Gives a queue or route this share, when several have messages. Default: 1 each.
     pub fn weight(mut self, queue: &str, weight: u32) -> Self {
-        if let Some(queue) = self.checked(QueueName::new(queue)) {
-            self.config = self.config.with_weight(queue, weight);
-        }
+        self.setup.weight(queue, weight);
         self
     }
 
     /// Serves these priorities, 0 to 9, besides those that the registered tasks have: calls may
     /// name others than their tasks do.
     pub fn priorities(mut self, priorities: impl IntoIterator<Item = u8>) -> Self {
-        for number in priorities {
-            match Priority::new(number) {
-                Some(priority) => self.config = self.config.with_priority(priority),
-                None => self.fail(format!("a priority is 0 to 9, not {number}")),
-            }
-        }
+        self.setup.priorities(priorities);
         self
     }
 
     /// How long a failed task waits for its next attempt. Default: a random time of up to 1 s,
     /// doubled with each attempt, at most 300 s.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.config = self.config.with_backoff(backoff);
+        self.setup.backoff(backoff);
         self
     }
 
     /// Puts a message aside after so many deliveries without an outcome, since it may be what kills
     /// the workers. Default: 50 on queues that count renewals of a reservation too, as IronMQ does.
     pub fn max_deliveries(mut self, deliveries: u32) -> Self {
-        self.config = self.config.with_max_deliveries(deliveries);
+        self.setup.max_deliveries(deliveries);
         self
     }
 
@@ -144,34 +127,11 @@ impl WorkerBuilder {
     /// [`Config`](crate::ErrorKind::Config) if a name or number is wrong, a task is registered
     /// twice or by name without a queue, or nothing is registered.
     pub async fn start(self) -> Result<Worker> {
-        let WorkerBuilder { ivy, registry, mut config, queue, drain_limit, error } = self;
-        if let Some(error) = error {
-            return Err(error);
-        }
-        for (name, settings) in registry.tasks() {
-            let settings = match (settings, &queue) {
-                (Some(settings), _) => settings.clone(),
-                (None, Some(queue)) => TaskSettings::in_queue(queue.clone()),
-                (None, None) => {
-                    return Err(Error::config(format!(
-                        "task {name} is registered by name, so its queue is not known; name it with .queue(..)"
-                    )));
-                }
-            };
-            config = config.with_task(name.clone(), settings);
-        }
+        let WorkerBuilder { ivy, registry, setup, drain_limit } = self;
+        let config = setup.finish(registry.tasks()).map_err(Error::config)?;
         let wall = ivy.clock().wall();
         let machine = worker::Worker::new(config, random()?, wall).map_err(Error::config)?;
         Ok(start(ivy, machine, registry, drain_limit))
-    }
-
-    fn checked<T>(&mut self, result: Result<T, InvalidName>) -> Option<T> {
-        result.map_err(|error| self.fail(error)).ok()
-    }
-
-    /// Keeps the first thing that is wrong.
-    fn fail(&mut self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
-        self.error.get_or_insert_with(|| Error::config(error));
     }
 }
 

@@ -100,9 +100,11 @@ mod outcome;
 mod poller;
 mod replying;
 mod settling;
+mod setup;
 
 pub use config::{InvalidConfig, WorkerConfig};
 pub use io::{CancelReason, Input, JobOutcome, Output, Run, Why};
+pub use setup::{SetupError, WorkerSetup};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
