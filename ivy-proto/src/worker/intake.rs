@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::event::{Event, Part, ReleaseReason};
-use crate::id::JobId;
+use crate::id::{JobId, MessageId};
 use crate::name::QueueName;
 use crate::queue::{QueueOp, Reserved, ReservedMessage};
 use crate::retry::Backoff;
@@ -153,10 +153,11 @@ impl Worker {
     fn refuse(&mut self, job: JobId, refusal: Refusal) {
         let Some(held) = self.jobs.get(&job) else { return };
         let (queue, deliveries) = (held.queue.clone(), held.deliveries);
+        let message = held.lease.receipt().message.clone();
         let attempts = held.scheduled.as_ref().map_or(0, |task| task.attempt - 1);
         let mut degraded = false;
         if refusal.reason.may_be_decided_elsewhere() {
-            degraded = self.count_undecided(&queue);
+            degraded = self.count_undecided(&queue, &message);
         }
         let undecided = refusal.reason.may_be_decided_elsewhere()
             && (degraded || deliveries < self.config.max_deliveries);
@@ -177,9 +178,9 @@ impl Worker {
 
     /// Counts one more message of this queue that cannot be handled here. Says whether there were
     /// so many that the fault may be this worker's.
-    fn count_undecided(&mut self, queue: &QueueName) -> bool {
+    fn count_undecided(&mut self, queue: &QueueName, message: &MessageId) -> bool {
         let Some(served) = self.poller.queue(queue) else { return false };
-        let health = served.undecided();
+        let health = served.undecided(message);
         let degraded = served.is_degraded();
         if served.is_resting() {
             self.fx.set_timer(Why::Poll(queue.clone()), UNDECIDED_REST);

@@ -4,8 +4,10 @@
 //! busy queues, the more urgent first, then by weight. An idle queue is asked to wait for a single
 //! message, so that no slot is promised to a queue that has nothing, and none is hoarded.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::id::MessageId;
 use crate::name::QueueName;
 use crate::retry::Backoff;
 use crate::rng::Rng;
@@ -24,7 +26,7 @@ const OUTAGE_INTERVAL: Duration = Duration::from_millis(500);
 /// After so many failures in a row a queue counts as degraded.
 const DEGRADED_AFTER: u32 = 3;
 /// After so many messages in a row that cannot be handled here, a queue rests.
-const UNDECIDED_LIMIT: u32 = 20;
+const UNDECIDED_LIMIT: usize = 20;
 
 #[derive(Debug)]
 pub(super) struct Poller {
@@ -48,7 +50,9 @@ pub(super) struct Queue {
     failures: u32,
     /// No request to this queue is repeated before this moment.
     not_before: Moment,
-    undecided_in_a_row: u32,
+    /// The messages that cannot be handled here, since the last one that can. Each counts once,
+    /// however often it is delivered.
+    undecided_in_a_row: BTreeSet<MessageId>,
     degraded: bool,
 }
 
@@ -176,7 +180,7 @@ impl Queue {
             resting: false,
             failures: 0,
             not_before: Moment::EPOCH,
-            undecided_in_a_row: 0,
+            undecided_in_a_row: BTreeSet::new(),
             degraded: false,
         }
     }
@@ -281,9 +285,10 @@ impl Queue {
     }
 
     /// A message came that this worker cannot handle. Says whether that is the last straw.
-    pub(super) fn undecided(&mut self) -> Health {
-        self.undecided_in_a_row = self.undecided_in_a_row.saturating_add(1);
-        if self.undecided_in_a_row.is_multiple_of(UNDECIDED_LIMIT) {
+    pub(super) fn undecided(&mut self, message: &MessageId) -> Health {
+        self.undecided_in_a_row.insert(message.clone());
+        if self.undecided_in_a_row.len() >= UNDECIDED_LIMIT {
+            self.undecided_in_a_row.clear();
             let known = std::mem::replace(&mut self.degraded, true);
             // Degraded again after its rest: rests again, without another line in the log.
             self.resting = true;
@@ -294,7 +299,7 @@ impl Queue {
 
     /// A message came that this worker can handle.
     pub(super) fn decided(&mut self) -> Health {
-        self.undecided_in_a_row = 0;
+        self.undecided_in_a_row.clear();
         if std::mem::take(&mut self.degraded) { Health::Recovered } else { Health::Unchanged }
     }
 }
@@ -464,10 +469,11 @@ mod tests {
     fn twenty_messages_in_a_row_that_cannot_be_handled_make_a_queue_rest() {
         let mut poller = poller(vec![served("a", 0, 1)]);
         let queue = poller.queue(&QueueName::new("a").unwrap()).unwrap();
-        for _ in 0..19 {
-            assert_eq!(queue.undecided(), Health::Unchanged);
+        let mut undecided = |number: u32| queue.undecided(&MessageId::new(number.to_string()));
+        for number in 0..19 {
+            assert_eq!(undecided(number), Health::Unchanged);
         }
-        assert_eq!(queue.undecided(), Health::Degraded);
+        assert_eq!(undecided(19), Health::Degraded);
         assert!(queue.is_degraded());
         assert_eq!(queue.decided(), Health::Recovered);
         assert!(!queue.is_degraded());

@@ -155,6 +155,19 @@ fn a_deadline_counts_as_passed_a_minute_late_since_clocks_differ() {
 }
 
 #[test]
+fn one_message_that_comes_again_and_again_is_no_sign_that_the_worker_lacks_something() {
+    let mut worker = started();
+    for count in 1..50 {
+        worker.deliver_again("1", UNKNOWN, count);
+        let (op, _) = worker.take_release().unwrap();
+        worker.answer(op, Ok(QueueReply::Released));
+    }
+    worker.deliver_again("1", UNKNOWN, 50);
+    assert!(worker.take_post().is_some(), "it is put aside in the end");
+    assert!(!worker.has_event(|event| matches!(event, Event::Degraded { .. })));
+}
+
+#[test]
 fn a_worker_that_lacks_a_handler_puts_nothing_aside_and_rests() {
     let mut worker = started();
     for _ in 0..20 {

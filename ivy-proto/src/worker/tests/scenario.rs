@@ -190,6 +190,15 @@ impl Scenario {
         self.answer(op, Ok(QueueReply::Reserved(Reserved { messages, unusable: 0 })));
     }
 
+    /// Answers the poll in flight with the message of this id, which may have come before.
+    pub(super) fn deliver_again(&mut self, id: &str, body: &str, count: u32) {
+        let (op, _) = self.take_poll().unwrap();
+        let mut message = self.message(body, count);
+        message.receipt.message = MessageId::new(id);
+        let messages = vec![message];
+        self.answer(op, Ok(QueueReply::Reserved(Reserved { messages, unusable: 0 })));
+    }
+
     pub(super) fn deliver(&mut self, bodies: &[&str]) {
         let counted: Vec<(&str, u32)> = bodies.iter().map(|body| (*body, 1)).collect();
         self.deliver_counted(&counted);
