@@ -49,6 +49,17 @@ async fn its_callback_is_called_when_our_worker_has_run_the_task() {
 }
 
 #[tokio::test]
+async fn it_meets_our_worker_on_another_channel_of_a_redis_with_a_password() {
+    let stage = Stage::with_other_notifier().await;
+    let mut notices = Notices::listen(&stage.redis, "*").await;
+    let _worker = stage.ivy().worker().register(&FACTORIAL, factorial).start().await.unwrap();
+    let mut producer = stage.node_producer("numbers", json!({ "number.factorial": {} })).await;
+    node_call(&mut producer, "number.factorial", json!([5])).await;
+    producer.event("callback").await;
+    assert_eq!(notices.next().await.channel, "other-channel");
+}
+
+#[tokio::test]
 async fn it_hears_exactly_the_fields_that_the_original_writes() {
     let stage = Stage::plain().await;
     let mut notices = Notices::listen(&stage.redis, "*").await;

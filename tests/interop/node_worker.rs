@@ -29,6 +29,14 @@ async fn our_caller_gets_its_typed_result() {
 }
 
 #[tokio::test]
+async fn our_caller_meets_it_on_another_channel_of_a_redis_with_a_password() {
+    let stage = Stage::with_other_notifier().await;
+    let _worker = stage.node_worker("numbers", json!({ "number.factorial": "factorial" })).await;
+    let handle = stage.ivy().call(&FACTORIAL, (5,)).await.unwrap();
+    assert_eq!(handle.result(PATIENCE).await.unwrap(), 120);
+}
+
+#[tokio::test]
 async fn several_results_and_none_come_back_as_what_they_are() {
     for stage in Stage::both().await {
         let ivy = stage.ivy();

@@ -10,6 +10,7 @@ pub(crate) struct Stage {
     pub(crate) ironmq: IvyServer,
     pub(crate) redis: RedisServer,
     password: Option<&'static str>,
+    channel: &'static str,
 }
 
 impl Stage {
@@ -34,13 +35,25 @@ impl Stage {
             ironmq: IvyServer::start_with(options).await,
             redis: RedisServer::start().await,
             password: None,
+            channel: "ivy-notifier",
+        }
+    }
+
+    /// As [`plain`](Stage::plain), with a Redis that wants a password and a channel of another name.
+    pub(crate) async fn with_other_notifier() -> Self {
+        Stage {
+            redis: RedisServer::start_with_password("wanted").await,
+            channel: "other-channel",
+            ..Self::plain().await
         }
     }
 
     /// An ivy of ours.
     pub(crate) fn ivy(&self) -> Ivy {
-        let mut builder =
-            Ivy::builder().queue_url(&self.ironmq.url()).notifier_url(&self.redis.url());
+        let mut builder = Ivy::builder()
+            .queue_url(&self.ironmq.url())
+            .notifier_url(&self.redis.url())
+            .channel(self.channel);
         if let Some(password) = self.password {
             builder = builder.encryption_key(password);
         }
@@ -63,6 +76,7 @@ impl Stage {
             .arg(setup)
             .envs(self.ironmq.env())
             .env("REDIS_URL", &self.redis.url())
+            .env("IVY_NOTIFICATION_CHANNEL_NAME", self.channel)
             .env("MESSAGES_ENCRYPTION_KEY", self.password.unwrap_or_default())
             // The original polls once a second unless told otherwise.
             .env("IRONMQ_CONSUME_INTERVAL", "20")
