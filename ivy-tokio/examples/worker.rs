@@ -12,13 +12,14 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
 
+use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use ivy_tokio::event::Level;
-use ivy_tokio::{Ivy, Result, Task, TaskError};
+use ivy_tokio::{Ivy, Task, TaskError};
 
 /// How long running tasks may take after the worker was told to stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
@@ -41,7 +42,9 @@ async fn factorial(n: u64) -> Result<u64, TaskError> {
         .ok_or_else(|| TaskError::fatal(format!("{n}! does not fit into 64 bits; 20! is the last")))
 }
 
-async fn serve(options: Options) -> Result<()> {
+async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
+    // Before anybody can know that this is running: a signal in between would end it undrained.
+    let stop = stop_signal()?;
     let task = Task::new("testpackage.factorial").queue(options.queue.clone().leak());
     let worker = Ivy::from_env()?
         .worker()
@@ -58,27 +61,33 @@ async fn serve(options: Options) -> Result<()> {
         }
     });
     println!("serving {} from queue {}; Ctrl-C ends it", task.name(), options.queue);
-    if let Err(error) = told_to_stop().await {
-        eprintln!("cannot listen for signals: {error}");
-    }
+    stop.await;
     println!("draining");
     worker.drain(DRAIN_LIMIT).await;
     Ok(())
 }
 
+/// Takes the signals to stop from now on. The future ends with the first of them.
 #[cfg(unix)]
-async fn told_to_stop() -> io::Result<()> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
-    }
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
-#[cfg(not(unix))]
-async fn told_to_stop() -> io::Result<()> {
-    tokio::signal::ctrl_c().await
+/// Takes Ctrl-C from now on. The future ends with it.
+#[cfg(windows)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
 }
 
 #[tokio::main]
