@@ -12,6 +12,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
 
+use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use async_signal::{Signal, Signals};
 use clap::Parser;
 use futures_util::StreamExt;
 use ivy_async_std::event::Level;
-use ivy_async_std::{Ivy, Result, Task, TaskError};
+use ivy_async_std::{Ivy, Task, TaskError};
 
 /// How long running tasks may take after the worker was told to stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
@@ -43,7 +44,9 @@ async fn factorial(n: u64) -> Result<u64, TaskError> {
         .ok_or_else(|| TaskError::fatal(format!("{n}! does not fit into 64 bits; 20! is the last")))
 }
 
-async fn serve(options: Options) -> Result<()> {
+async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
+    // Before anybody can know that this is running: a signal in between would end it undrained.
+    let stop = stop_signal()?;
     let task = Task::new("testpackage.factorial").queue(options.queue.clone().leak());
     let worker = Ivy::from_env()?
         .worker()
@@ -60,18 +63,18 @@ async fn serve(options: Options) -> Result<()> {
         }
     });
     println!("serving {} from queue {}; Ctrl-C ends it", task.name(), options.queue);
-    if let Err(error) = told_to_stop().await {
-        eprintln!("cannot listen for signals: {error}");
-    }
+    stop.await;
     println!("draining");
     worker.drain(DRAIN_LIMIT).await;
     Ok(())
 }
 
-/// Waits for SIGINT or SIGTERM.
-async fn told_to_stop() -> io::Result<()> {
+/// Takes the signals to stop from now on. The future ends with the first of them.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut signals = Signals::new([Signal::Int, Signal::Term])?;
-    signals.next().await.transpose().map(drop)
+    Ok(async move {
+        signals.next().await;
+    })
 }
 
 #[async_std::main]

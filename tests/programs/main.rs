@@ -1,22 +1,26 @@
-//! The example programs, run as a newcomer runs them.
+//! The example programs of each adapter, run as a newcomer runs them.
 
 use ivy_tests::{IvyServer, Process, RedisServer, example};
 
-/// A queue server and a Redis, and the example programs that meet on them.
+/// The packages that have the three examples.
+const ADAPTERS: [&str; 2] = ["ivy-tokio", "ivy-async-std"];
+
+/// A queue server and a Redis, and an adapter's example programs that meet on them.
 struct Stage {
+    adapter: &'static str,
     ironmq: IvyServer,
     redis: RedisServer,
 }
 
 impl Stage {
-    async fn start() -> Self {
-        Stage { ironmq: IvyServer::start().await, redis: RedisServer::start().await }
+    async fn start(adapter: &'static str) -> Self {
+        Stage { adapter, ironmq: IvyServer::start().await, redis: RedisServer::start().await }
     }
 
     fn run(&self, name: &str, args: &[&str]) -> Process {
         let env = [("IVY_QUEUE_URL", self.ironmq.url()), ("IVY_NOTIFIER_URL", self.redis.url())];
         let env = env.map(|(name, value)| (name.to_owned(), value));
-        Process::spawn(name, example(name).as_os_str(), args, env)
+        Process::spawn(name, example(self.adapter, name).as_os_str(), args, env)
     }
 
     /// A worker that has begun to serve.
@@ -27,87 +31,103 @@ impl Stage {
     }
 }
 
-fn without_configuration(name: &str, args: &[&str]) -> Process {
-    Process::spawn(name, example(name).as_os_str(), args, [])
+fn without_configuration(adapter: &str, name: &str, args: &[&str]) -> Process {
+    Process::spawn(name, example(adapter, name).as_os_str(), args, [])
 }
 
 #[tokio::test]
 async fn the_quickstart_shows_a_result_and_a_dead_letter_and_ends() {
-    let lines = without_configuration("quickstart", &[]).success().await;
-    assert!(lines.contains(&"5! = 120".to_owned()), "{lines:?}");
-    assert!(
-        lines.iter().any(|line| line.starts_with("quickstart.dead keeps quickstart.unlucky")),
-        "{lines:?}"
-    );
+    for adapter in ADAPTERS {
+        let lines = without_configuration(adapter, "quickstart", &[]).success().await;
+        assert!(lines.contains(&"5! = 120".to_owned()), "{lines:?}");
+        assert!(
+            lines.iter().any(|line| line.starts_with("quickstart.dead keeps quickstart.unlucky")),
+            "{lines:?}"
+        );
+    }
 }
 
 #[tokio::test]
 async fn the_producer_prints_what_the_worker_computed_in_the_order_of_its_arguments() {
-    let stage = Stage::start().await;
-    let _worker = stage.worker(&[]).await;
-    let lines = stage.run("producer", &["5", "20", "0", "3"]).success().await;
-    assert_eq!(lines, ["5! = 120", "20! = 2432902008176640000", "0! = 1", "3! = 6"]);
+    for adapter in ADAPTERS {
+        let stage = Stage::start(adapter).await;
+        let _worker = stage.worker(&[]).await;
+        let lines = stage.run("producer", &["5", "20", "0", "3"]).success().await;
+        assert_eq!(lines, ["5! = 120", "20! = 2432902008176640000", "0! = 1", "3! = 6"]);
+    }
 }
 
 #[tokio::test]
 async fn producer_and_worker_meet_on_the_queue_that_both_name() {
-    let stage = Stage::start().await;
-    let _elsewhere = stage.worker(&["--queue", "elsewhere"]).await;
-    let _worker = stage.worker(&["--queue", "here", "--concurrency", "2"]).await;
-    let lines = stage
-        .run("producer", &["--queue", "here", "--concurrency", "3", "1", "2", "3", "4"])
-        .success()
-        .await;
-    assert_eq!(lines, ["1! = 1", "2! = 2", "3! = 6", "4! = 24"]);
+    for adapter in ADAPTERS {
+        let stage = Stage::start(adapter).await;
+        let _elsewhere = stage.worker(&["--queue", "elsewhere"]).await;
+        let _worker = stage.worker(&["--queue", "here", "--concurrency", "2"]).await;
+        let lines = stage
+            .run("producer", &["--queue", "here", "--concurrency", "3", "1", "2", "3", "4"])
+            .success()
+            .await;
+        assert_eq!(lines, ["1! = 1", "2! = 2", "3! = 6", "4! = 24"]);
+    }
 }
 
 #[tokio::test]
 async fn the_worker_ends_with_success_when_it_is_told_to() {
-    let stage = Stage::start().await;
-    for signal in ["INT", "TERM"] {
-        let mut worker = stage.worker(&[]).await;
-        worker.signal(signal);
-        worker.success().await;
+    for adapter in ADAPTERS {
+        let stage = Stage::start(adapter).await;
+        for signal in ["INT", "TERM"] {
+            let mut worker = stage.worker(&[]).await;
+            worker.signal(signal);
+            worker.success().await;
+        }
     }
 }
 
 #[tokio::test]
 async fn a_result_that_cannot_be_computed_is_an_error_of_the_producer() {
-    let stage = Stage::start().await;
-    let _worker = stage.worker(&[]).await;
-    let mut producer = stage.run("producer", &["21"]);
-    assert_eq!(producer.exit().await.code(), Some(1));
-    assert!(producer.log().contains("21! does not fit"), "{}", producer.log());
+    for adapter in ADAPTERS {
+        let stage = Stage::start(adapter).await;
+        let _worker = stage.worker(&[]).await;
+        let mut producer = stage.run("producer", &["21"]);
+        assert_eq!(producer.exit().await.code(), Some(1));
+        assert!(producer.log().contains("21! does not fit"), "{}", producer.log());
+    }
 }
 
 #[tokio::test]
 async fn a_result_that_does_not_come_is_an_error_of_the_producer() {
-    let stage = Stage::start().await;
-    let mut producer = stage.run("producer", &["--timeout", "1", "5"]);
-    assert_eq!(producer.exit().await.code(), Some(1));
-    assert!(producer.log().contains("error: "), "{}", producer.log());
+    for adapter in ADAPTERS {
+        let stage = Stage::start(adapter).await;
+        let mut producer = stage.run("producer", &["--timeout", "1", "5"]);
+        assert_eq!(producer.exit().await.code(), Some(1));
+        assert!(producer.log().contains("error: "), "{}", producer.log());
+    }
 }
 
 #[tokio::test]
 async fn a_missing_configuration_is_an_error_that_says_what_to_set() {
-    for (name, args) in [("producer", ["5"].as_slice()), ("worker", &[])] {
-        let mut program = without_configuration(name, args);
-        assert_eq!(program.exit().await.code(), Some(1));
-        assert!(program.log().contains("IVY_QUEUE_URL"), "{}", program.log());
+    for adapter in ADAPTERS {
+        for (name, args) in [("producer", ["5"].as_slice()), ("worker", &[])] {
+            let mut program = without_configuration(adapter, name, args);
+            assert_eq!(program.exit().await.code(), Some(1));
+            assert!(program.log().contains("IVY_QUEUE_URL"), "{}", program.log());
+        }
     }
 }
 
 #[tokio::test]
 async fn bad_usage_is_told_apart() {
-    for (name, args) in [
-        ("producer", ["five"].as_slice()),
-        ("producer", &[]),
-        ("worker", &["--concurrency", "many"]),
-    ] {
-        assert_eq!(
-            without_configuration(name, args).exit().await.code(),
-            Some(2),
-            "{name} {args:?}"
-        );
+    for adapter in ADAPTERS {
+        for (name, args) in [
+            ("producer", ["five"].as_slice()),
+            ("producer", &[]),
+            ("worker", &["--concurrency", "many"]),
+        ] {
+            assert_eq!(
+                without_configuration(adapter, name, args).exit().await.code(),
+                Some(2),
+                "{name} {args:?}"
+            );
+        }
     }
 }
