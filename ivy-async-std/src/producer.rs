@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::Sender;
 use futures_util::stream::{BoxStream, StreamExt};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use ivy_proto::producer::{Call, Input, Output, Reply};
-use ivy_proto::task::TaskOutcome;
+use ivy_proto::task::{Callbacks, TaskOutcome};
 use ivy_proto::wire::RawJson;
 use ivy_proto::{Moment, TaskId, TaskName, producer};
 
@@ -36,26 +36,6 @@ pub(crate) enum Mail {
     Calls(Vec<(Call, Sender<Progress>)>),
     /// Nobody follows this call any more.
     Dropped(TaskId),
-}
-
-/// Callbacks by the task whose results they are for.
-#[derive(Clone, Default)]
-pub(crate) struct Callbacks(Arc<Mutex<HashMap<String, Callback>>>);
-
-type Callback = Arc<dyn Fn(RawJson, TaskOutcome) + Send + Sync>;
-
-impl Callbacks {
-    pub(crate) fn insert(&self, task: &str, callback: Callback) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(task.to_owned(), callback);
-    }
-
-    pub(crate) fn handles(&self, task: &str) -> bool {
-        self.get(task).is_some()
-    }
-
-    fn get(&self, task: &str) -> Option<Callback> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(task).cloned()
-    }
 }
 
 impl Producer {
@@ -134,11 +114,16 @@ impl ProducerRole {
     }
 
     fn resume(&self, task: &TaskName, args: Option<RawJson>, outcome: &TaskOutcome) {
-        if let (Some(callback), Some(args)) = (self.callbacks.get(task.as_str()), args) {
-            let outcome = outcome.clone();
-            // In a task of its own, since it may take long, or panic.
-            async_std::task::spawn(async move { callback(args, outcome) });
-        }
+        let Some(callback) = args.and_then(|args| self.callbacks.ready(task, args, outcome)) else {
+            return;
+        };
+        let task = task.clone();
+        // In a task of its own, since it may take long, or panic.
+        async_std::task::spawn(async move {
+            if let Err(error) = callback() {
+                tracing::warn!(task.name = %task, %error, "the arguments of a call cannot be read back, so its callback is not called");
+            }
+        });
     }
 
     fn subscribe(&mut self, channels: Vec<ivy_proto::ChannelName>) {

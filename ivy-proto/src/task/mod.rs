@@ -4,6 +4,7 @@
 //! * [`Handler`] is a function that runs a task, and [`Registry`] keeps a worker's handlers. Both
 //!   are `std` futures, which any runtime can poll. [`BlockingHandler`] and [`BlockingRegistry`]
 //!   are the same for threads.
+//! * [`Callbacks`] are functions that are called with the results of tasks.
 //! * [`TaskStatus`] tells where a scheduled task stands, [`TaskOutcome`] how it ended.
 //!
 //! Some names no task may have: the properties of every JavaScript object (`toString`,
@@ -12,6 +13,7 @@
 
 mod args;
 mod call;
+mod callbacks;
 mod definition;
 mod error;
 mod handler;
@@ -23,6 +25,7 @@ mod status;
 
 pub use args::{BadArgs, FromArgs, ToArgs, UnwritableArgs};
 pub use call::{CallOptions, InvalidCall};
+pub use callbacks::Callbacks;
 pub use definition::Task;
 pub use error::TaskError;
 pub use handler::{BlockingHandler, Handler, Plain, WithCtx};

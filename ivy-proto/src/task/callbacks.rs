@@ -1,0 +1,169 @@
+//! Functions that are called with the results of tasks, by the names of the tasks.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::de::DeserializeOwned;
+
+use crate::error::Cause;
+use crate::name::TaskName;
+use crate::wire::RawJson;
+
+use super::args::{BadArgs, FromArgs};
+use super::definition::Task;
+use super::outcome::TaskOutcome;
+use super::settings::InvalidTask;
+
+/// The callbacks of a program, as the original registers them: each is given the arguments and the
+/// result of every task of its name. Cheap to clone; clones share what is registered.
+///
+/// ```
+/// use ivy_proto::task::{Callbacks, Task, TaskOutcome};
+/// use ivy_proto::wire::RawJson;
+/// use ivy_proto::{Cause, TaskName};
+///
+/// const DOUBLE: Task<(u64,), u64> = Task::new("math.double");
+///
+/// let callbacks = Callbacks::default();
+/// callbacks.insert(&DOUBLE, |(n,), result: Result<u64, Cause>| {
+///     assert_eq!(result.unwrap(), 2 * n);
+/// })?;
+///
+/// let outcome = TaskOutcome::Done(RawJson::parse("42")?);
+/// let ready = callbacks.ready(&TaskName::new("math.double")?, RawJson::parse("[21]")?, &outcome);
+/// ready.expect("there is one")()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Callbacks(Arc<Mutex<BTreeMap<TaskName, Callback>>>);
+
+type Callback = Arc<dyn Fn(&RawJson, &TaskOutcome) -> Result<(), BadArgs> + Send + Sync>;
+
+impl Callbacks {
+    /// Registers the callback of a task. It takes the place of an earlier one.
+    ///
+    /// # Errors
+    /// If the task cannot be used as it is written.
+    pub fn insert<Args, Output>(
+        &self,
+        task: &Task<Args, Output>,
+        callback: impl Fn(Args, Result<Output, Cause>) + Send + Sync + 'static,
+    ) -> Result<(), InvalidTask>
+    where
+        Args: FromArgs,
+        Output: DeserializeOwned,
+    {
+        task.settings()?;
+        let callback = move |args: &RawJson, outcome: &TaskOutcome| {
+            callback(Args::from_args(args)?, outcome.value());
+            Ok(())
+        };
+        self.entries().insert(InvalidTask::check_name(task.name())?, Arc::new(callback));
+        Ok(())
+    }
+
+    /// Whether the task of this name has a callback.
+    #[must_use]
+    pub fn handles(&self, task: &TaskName) -> bool {
+        self.entries().contains_key(task)
+    }
+
+    /// A task's callback, ready to be called with this result wherever it may take its time; nothing
+    /// if the task has none. It fails if the arguments are not those of the task.
+    pub fn ready(
+        &self,
+        task: &TaskName,
+        args: RawJson,
+        outcome: &TaskOutcome,
+    ) -> Option<impl FnOnce() -> Result<(), BadArgs> + Send + 'static> {
+        let callback = self.entries().get(task).cloned()?;
+        let outcome = outcome.clone();
+        Some(move || callback(&args, &outcome))
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<TaskName, Callback>> {
+        // No code that can panic runs while the lock is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Callbacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.entries().keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    const DOUBLE: Task<(u64,), u64> = Task::new("math.double");
+
+    fn double() -> TaskName {
+        TaskName::new("math.double").unwrap()
+    }
+
+    fn json(text: &str) -> RawJson {
+        RawJson::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_callback_is_given_arguments_and_result_as_values() {
+        let (callbacks, (heard, calls)) = (Callbacks::default(), mpsc::channel());
+        let callback = move |(n,), result: Result<u64, Cause>| {
+            heard.send((n, result.map_err(|error| error.kind()))).unwrap();
+        };
+        callbacks.insert(&DOUBLE, callback).unwrap();
+        for (args, outcome) in [
+            ("[1]", TaskOutcome::Done(json("2"))),
+            ("[2]", TaskOutcome::Done(json("\"four\""))),
+            ("[3]", TaskOutcome::ResultTooLarge),
+        ] {
+            callbacks.clone().ready(&double(), json(args), &outcome).unwrap()().unwrap();
+        }
+        let (bad, large) = (ErrorKind::BadResult, ErrorKind::ResultTooLarge);
+        assert_eq!(
+            calls.try_iter().collect::<Vec<_>>(),
+            [(1, Ok(2)), (2, Err(bad)), (3, Err(large))]
+        );
+    }
+
+    #[test]
+    fn arguments_that_are_not_those_of_the_task_call_nothing() {
+        let callbacks = Callbacks::default();
+        callbacks.insert(&DOUBLE, |_, _| panic!("it is called")).unwrap();
+        let outcome = TaskOutcome::Done(json("2"));
+        let ready = callbacks.ready(&double(), json("[\"one\"]"), &outcome).unwrap();
+        assert!(ready().is_err());
+    }
+
+    #[test]
+    fn a_later_callback_takes_the_place_of_an_earlier_one() {
+        let (callbacks, (heard, calls)) = (Callbacks::default(), mpsc::channel());
+        let later = heard.clone();
+        callbacks.insert(&DOUBLE, move |_, _| heard.send("earlier").unwrap()).unwrap();
+        callbacks.insert(&DOUBLE, move |_, _| later.send("later").unwrap()).unwrap();
+        let outcome = TaskOutcome::Done(json("2"));
+        callbacks.ready(&double(), json("[1]"), &outcome).unwrap()().unwrap();
+        assert_eq!(calls.try_iter().collect::<Vec<_>>(), ["later"]);
+    }
+
+    #[test]
+    fn a_task_without_a_callback_has_none() {
+        let callbacks = Callbacks::default();
+        assert!(!callbacks.handles(&double()));
+        assert!(callbacks.ready(&double(), json("[1]"), &TaskOutcome::ResultTooLarge).is_none());
+        callbacks.insert(&DOUBLE, |_, _| {}).unwrap();
+        assert!(callbacks.handles(&double()));
+    }
+
+    #[test]
+    fn a_task_that_no_task_may_be_has_no_callback() {
+        let forbidden: Task<(), ()> = Task::new("toString");
+        assert!(Callbacks::default().insert(&forbidden, |(), _| {}).is_err());
+    }
+}
