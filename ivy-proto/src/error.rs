@@ -84,7 +84,7 @@ pub enum Cause {
     #[error("{0}")]
     Queue(Fault),
     /// What carries ivy out has ended.
-    #[error("ivy has stopped, since the runtime that it was first used in has ended")]
+    #[error("ivy has stopped, since the runtime or the thread that it ran in has ended")]
     Stopped,
 }
 

@@ -1,0 +1,88 @@
+//! A worker that computes factorials until it is told to stop.
+//!
+//! It takes everything from the environment: see `Ivy::from_env`. With a local server, for example:
+//!
+//! ```text
+//! export IVY_QUEUE_URL=ironmq+http://token@127.0.0.1:8080/0123456789abcdef01234567
+//! export IVY_NOTIFIER_URL=redis://127.0.0.1
+//! cargo run -p ivy-blocking --example worker
+//! ```
+//!
+//! SIGINT (Ctrl-C) or SIGTERM ends it: what runs is finished, what waits is given back.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
+
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+use ivy_blocking::event::Level;
+use ivy_blocking::{Ivy, Result, Task, TaskError};
+
+/// How long running tasks may take after the worker was told to stop.
+const DRAIN_LIMIT: Duration = Duration::from_secs(8);
+
+/// Serves the task `testpackage.factorial` until SIGINT or SIGTERM.
+#[derive(Parser)]
+struct Options {
+    /// The queue to serve.
+    #[arg(long, default_value = "testpackage")]
+    queue: String,
+    /// How many tasks run at a time.
+    #[arg(long, default_value_t = 10)]
+    concurrency: usize,
+}
+
+fn factorial(n: u64) -> Result<u64, TaskError> {
+    (1..=n)
+        .try_fold(1, u64::checked_mul)
+        // Trying it again would not make it fit.
+        .ok_or_else(|| TaskError::fatal(format!("{n}! does not fit into 64 bits; 20! is the last")))
+}
+
+fn serve(options: Options) -> Result<()> {
+    let task = Task::new("testpackage.factorial").queue(options.queue.clone().leak());
+    let worker = Ivy::from_env()?
+        .worker()
+        .register(&task, factorial)
+        .concurrency(options.concurrency)
+        .start()?;
+    let events = worker.events();
+    thread::spawn(move || {
+        for event in events {
+            if event.level() == Level::Warn {
+                eprintln!("{event:?}");
+            }
+        }
+    });
+    println!("serving {} from queue {}; Ctrl-C ends it", task.name(), options.queue);
+    if let Err(error) = told_to_stop() {
+        eprintln!("cannot listen for signals: {error}");
+    }
+    println!("draining");
+    worker.drain(DRAIN_LIMIT);
+    Ok(())
+}
+
+fn told_to_stop() -> Result<(), ctrlc::Error> {
+    let (stop, told) = mpsc::channel();
+    ctrlc::set_handler(move || {
+        // Whoever is told twice is draining already.
+        let _ = stop.send(());
+    })?;
+    // The handler, which is never dropped, has the other end.
+    let _ = told.recv();
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match serve(Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What can go wrong, as an application sees it.
+
+use std::fmt;
+
+use ivy_proto::event::TaskRef;
+use ivy_proto::task::{Task, TaskFailure};
+use ivy_proto::{Cause, ErrorKind, QueueName, TaskId};
+
+use crate::handle::{Handle, Listener};
+
+/// The result of what this crate does.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Something went wrong: what, with which task on which queue, why, and what to do about it.
+///
+/// [`kind`](Error::kind) is for programs, the `Display` text for people. It holds no secret and no
+/// payload.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    cause: Cause,
+    task: Option<TaskRef>,
+    listener: Option<Listener>,
+}
+
+impl Error {
+    /// An error of the configuration.
+    pub(crate) fn config(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Error::from(Cause::config(error))
+    }
+
+    pub(crate) fn about(mut self, task: &TaskRef) -> Self {
+        self.0.task = Some(task.clone());
+        self
+    }
+
+    pub(crate) fn with_listener(mut self, listener: Listener) -> Self {
+        self.0.listener = Some(listener);
+        self
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.cause.kind()
+    }
+
+    /// The id of the task that it is about, if it is about one.
+    #[must_use]
+    pub fn task_id(&self) -> Option<TaskId> {
+        self.0.task.as_ref().map(|task| task.id)
+    }
+
+    /// The physical queue of the task that it is about, if it is about one.
+    #[must_use]
+    pub fn queue(&self) -> Option<&QueueName> {
+        self.0.task.as_ref().map(|task| &task.queue)
+    }
+
+    /// Why, with everything that is known about it.
+    #[must_use]
+    pub fn cause(&self) -> &Cause {
+        &self.0.cause
+    }
+
+    /// Why the task failed, for [`ErrorKind::Failed`].
+    #[must_use]
+    pub fn failure(&self) -> Option<&TaskFailure> {
+        match self.cause() {
+            Cause::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// The handle that still listens for the result of a call that [may or may not have been
+    /// sent](ErrorKind::Unknown). Nothing for other errors, or if the call was one of another task.
+    #[must_use]
+    pub fn into_handle<Args, Output>(self, task: &Task<Args, Output>) -> Option<Handle<Output>> {
+        let listener = self.0.listener?;
+        (listener.task().name.as_str() == task.name()).then(|| Handle::new(listener))
+    }
+}
+
+impl From<Cause> for Error {
+    fn from(cause: Cause) -> Self {
+        Error(Box::new(Inner { cause, task: None, listener: None }))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(TaskRef { id, name, queue }) = &self.0.task {
+            write!(f, "task {name} ({id} on queue {queue}): ")?;
+        }
+        write!(f, "{}", self.0.cause)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({:?}: {self})", self.kind())
+    }
+}
+
+impl std::error::Error for Error {
+    /// What lies beneath that the text of this error does not tell already.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.cause.source()
+    }
+}

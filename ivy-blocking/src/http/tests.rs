@@ -1,0 +1,309 @@
+use std::io::{self, Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
+
+use super::*;
+use crate::tls::tests::{CERTIFICATE, accept};
+
+const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"ids\":[\"1\"]}";
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, format!("http://127.0.0.1:{port}/"))
+}
+
+fn read_head(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok(head)
+}
+
+/// A server that gives each connection this answer, and closes it.
+fn server(answer: Vec<u8>) -> String {
+    let (listener, address) = listen();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            if read_head(&mut stream).is_ok() {
+                let _ = stream.write_all(&answer);
+            }
+        }
+    });
+    address
+}
+
+fn client() -> HttpClient {
+    HttpClient::new(&OwnRoots::default())
+}
+
+fn get(address: &str) -> Request<Bytes> {
+    Request::get(address).body(Bytes::new()).unwrap()
+}
+
+fn send(client: &HttpClient, request: Request<Bytes>) -> Result<Response<Bytes>, Fault> {
+    client.send(request, LIMIT, 1024, &CancellationToken::new())
+}
+
+fn fetch(address: &str) -> Result<Response<Bytes>, Fault> {
+    send(&client(), get(address))
+}
+
+fn kind_of(answer: &[u8]) -> Result<u16, FaultKind> {
+    let address = server(answer.to_vec());
+    fetch(&address).map(|answer| answer.status().as_u16()).map_err(|fault| fault.kind())
+}
+
+#[test]
+fn a_whole_answer_is_handed_on() {
+    let answer = fetch(&server(GOOD.to_vec())).unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.body(), r#"{"ids":["1"]}"#);
+}
+
+#[test]
+fn a_body_of_exactly_the_limit_is_read() {
+    let body = "x".repeat(1024);
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n\r\n{body}");
+    assert_eq!(fetch(&server(answer.into_bytes())).unwrap().body(), &body);
+}
+
+#[test]
+fn a_request_is_sent_as_it_is_with_a_body_only_if_it_has_one() {
+    let (listener, address) = listen();
+    let (heads, seen) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            heads.send(String::from_utf8(read_head(&mut stream).unwrap()).unwrap()).unwrap();
+            stream.write_all(GOOD).unwrap();
+        }
+    });
+    for (method, body) in [("GET", ""), ("DELETE", ""), ("DELETE", "{}"), ("PATCH", "{}")] {
+        let request = Request::builder().method(method).uri(&address).header("User-Agent", "ivy");
+        let body = Bytes::from_static(body.as_bytes());
+        send(&client(), request.body(body.clone()).unwrap()).unwrap();
+        let head = seen.recv().unwrap().to_lowercase();
+        assert!(head.starts_with(&format!("{method} / http/1.1\r\n").to_lowercase()), "{head}");
+        assert!(head.contains("user-agent: ivy\r\n"), "{head}");
+        assert_eq!(head.contains("content-length: 2\r\n"), !body.is_empty(), "{head}");
+        assert_eq!(head.contains("content-length"), !body.is_empty(), "{head}");
+    }
+}
+
+#[test]
+fn an_answer_cut_at_any_byte_is_no_answer() {
+    for cut in 0..GOOD.len() {
+        assert_eq!(kind_of(&GOOD[..cut]), Err(FaultKind::AnswerLost), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_chunked_answer_cut_at_any_byte_is_no_answer() {
+    let good = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+    assert_eq!(kind_of(good), Ok(200));
+    // Once the last chunk has come, the empty line after it adds nothing.
+    for cut in 0..good.len() - b"\r\n".len() {
+        assert!(kind_of(&good[..cut]).is_err(), "cut at {cut}");
+    }
+}
+
+#[test]
+fn what_is_not_http_is_a_bad_response() {
+    let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(10_000));
+    let large_header = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(1 << 20));
+    let answers: [&[u8]; 9] = [
+        b"<html>hello</html>\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x50\r\n\r\n",
+        b"HTTP/1.1 0 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",
+        many_headers.as_bytes(),
+        large_header.as_bytes(),
+    ];
+    for answer in answers {
+        let start = String::from_utf8_lossy(&answer[..answer.len().min(60)]);
+        assert_eq!(kind_of(answer), Err(FaultKind::BadResponse), "{start:?}");
+    }
+}
+
+#[test]
+fn a_damaged_chunk_is_never_an_answer() {
+    for chunk in
+        ["zz\r\n{}\r\n0\r\n\r\n", "10000000000000000\r\n{}", "2\r\n{}xx0\r\n\r\n", "-2\r\n"]
+    {
+        let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}");
+        assert!(kind_of(answer.as_bytes()).is_err(), "{chunk:?}");
+    }
+}
+
+#[test]
+fn a_body_over_the_limit_is_not_read_to_its_end() {
+    for length in ["Content-Length: 1000000000000", "X-Length: none"] {
+        let mut answer = format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n").into_bytes();
+        answer.extend([b'x'; 2048]);
+        assert_eq!(kind_of(&answer), Err(FaultKind::AnswerLost), "{length}");
+    }
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let answer = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(kind_of(answer), Ok(307));
+}
+
+#[test]
+fn a_refused_connection_is_an_unreachable_server() {
+    let (listener, address) = listen();
+    drop(listener);
+    assert_eq!(fetch(&address).unwrap_err().kind(), FaultKind::Unreachable);
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_an_unreachable_server() {
+    let fault = fetch("http://no-such-host.invalid/").unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::Unreachable);
+}
+
+#[test]
+fn an_answer_that_never_ends_is_given_up_in_time() {
+    let (listener, address) = listen();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        read_head(&mut stream).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").unwrap();
+        while stream.write_all(b"x").is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let (begun, limit) = (Instant::now(), Duration::from_millis(300));
+    let answer = client().send(get(&address), limit, 1 << 20, &CancellationToken::new());
+    assert_eq!(answer.unwrap_err().kind(), FaultKind::AnswerLost);
+    assert!(begun.elapsed() >= limit);
+}
+
+/// Sends a request in another thread.
+fn send_elsewhere(
+    client: &Arc<HttpClient>,
+    address: &str,
+    given_up: &CancellationToken,
+) -> thread::JoinHandle<Result<Response<Bytes>, Fault>> {
+    let (client, request, given_up) = (Arc::clone(client), get(address), given_up.clone());
+    thread::spawn(move || client.send(request, LIMIT, 1024, &given_up))
+}
+
+#[test]
+fn a_request_that_is_given_up_closes_its_connection_and_harms_no_other() {
+    let (listener, address) = listen();
+    let (client, given_up) = (Arc::new(client()), CancellationToken::new());
+    let waiting = send_elsewhere(&client, &address, &given_up);
+    let (mut first, _) = listener.accept().unwrap();
+    read_head(&mut first).unwrap();
+    let other = send_elsewhere(&client, &address, &CancellationToken::new());
+    let (mut second, _) = listener.accept().unwrap();
+    read_head(&mut second).unwrap();
+    given_up.cancel();
+    assert_eq!(waiting.join().unwrap().unwrap_err().kind(), FaultKind::AnswerLost);
+    assert_eq!(first.read(&mut [0]).unwrap(), 0);
+    second.write_all(GOOD).unwrap();
+    assert!(other.join().unwrap().is_ok());
+}
+
+#[test]
+fn a_request_that_was_answered_can_no_longer_be_given_up() {
+    let (listener, address) = listen();
+    let (client, given_up) = (Arc::new(client()), CancellationToken::new());
+    let quick = send_elsewhere(&client, &address, &given_up);
+    let (mut stream, _) = listener.accept().unwrap();
+    read_head(&mut stream).unwrap();
+    stream.write_all(GOOD).unwrap();
+    assert!(quick.join().unwrap().is_ok());
+    given_up.cancel();
+    // The next one uses the same connection.
+    let next = send_elsewhere(&client, &address, &CancellationToken::new());
+    read_head(&mut stream).unwrap();
+    stream.write_all(GOOD).unwrap();
+    assert!(next.join().unwrap().is_ok());
+}
+
+#[test]
+fn a_waiting_request_does_not_delay_another() {
+    let (listener, address) = listen();
+    let (client, never) = (Arc::new(client()), CancellationToken::new());
+    let waiting = send_elsewhere(&client, &address, &never);
+    let (mut first, _) = listener.accept().unwrap();
+    read_head(&mut first).unwrap();
+    let quick = send_elsewhere(&client, &address, &never);
+    let (mut second, _) = listener.accept().unwrap();
+    read_head(&mut second).unwrap();
+    second.write_all(GOOD).unwrap();
+    assert!(quick.join().unwrap().is_ok());
+    first.write_all(GOOD).unwrap();
+    assert!(waiting.join().unwrap().is_ok());
+}
+
+/// A TLS server whose certificate is for `localhost`, signed by nobody else. It answers two
+/// requests on each connection.
+fn secure_server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = accept(stream.unwrap());
+            for _ in 0..2 {
+                if read_head(&mut stream).is_ok() {
+                    let _ = stream.write_all(GOOD);
+                }
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn a_certificate_of_an_unknown_authority_is_refused() {
+    let port = secure_server();
+    let fault = fetch(&format!("https://localhost:{port}/")).unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::Tls, "{fault}");
+}
+
+#[test]
+fn a_certificate_of_ones_own_authority_is_accepted_for_its_host_only() {
+    let port = secure_server();
+    let client = HttpClient::new(&OwnRoots::from_pem(CERTIFICATE).unwrap());
+    for _ in 0..2 {
+        let right = send(&client, get(&format!("https://localhost:{port}/"))).unwrap();
+        assert_eq!((right.status().as_u16(), right.body().len()), (200, 13));
+    }
+    let wrong = send(&client, get(&format!("https://127.0.0.1:{port}/")));
+    assert_eq!(wrong.unwrap_err().kind(), FaultKind::Tls);
+}
+
+#[test]
+fn a_server_without_tls_is_no_secure_server() {
+    let (listener, address) = listen();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    });
+    let fault = fetch(&address.replace("http:", "https:")).unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::Tls);
+}
+
+#[test]
+fn a_server_that_does_not_answer_a_handshake_is_unreachable() {
+    let (listener, address) = listen();
+    let limit = Duration::from_millis(200);
+    let request = get(&address.replace("http:", "https:"));
+    let answer = client().send(request, limit, 1024, &CancellationToken::new());
+    assert_eq!(answer.unwrap_err().kind(), FaultKind::Unreachable);
+    drop(listener);
+}

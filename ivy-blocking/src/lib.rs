@@ -1,0 +1,101 @@
+//! ivy for programs on threads: call a function by its name, have it run by a worker somewhere else,
+//! and get its typed result back. No async runtime is needed, nor compiled in.
+//!
+//! ```
+//! use ivy_blocking::{Ivy, Task, TaskError};
+//! use std::time::Duration;
+//!
+//! /// The contract that producer and worker share.
+//! const FACTORIAL: Task<(u64,), u64> = Task::new("docs.factorial").queue("docs");
+//!
+//! fn factorial(n: u64) -> Result<u64, TaskError> {
+//!     (1..=n).try_fold(1, u64::checked_mul).ok_or_else(|| TaskError::fatal("too large"))
+//! }
+//!
+//! # fn main() -> ivy_blocking::Result<()> {
+//! // Everything in this process. A real program uses `ironmq://` and `redis://`, or
+//! // `Ivy::from_env()`.
+//! let ivy = Ivy::builder().queue_url("memory://").notifier_url("memory://").build()?;
+//!
+//! // The worker, mostly in another process.
+//! let worker = ivy.worker().register(&FACTORIAL, factorial).start()?;
+//!
+//! // The producer.
+//! let handle = ivy.call(&FACTORIAL, (5,))?;
+//! assert_eq!(handle.result(Duration::from_secs(5))?, 120);
+//!
+//! worker.drain(Duration::from_secs(5));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What happens to a task
+//!
+//! A task is accepted when [`Ivy::call`] or [`Ivy::send`] has returned `Ok`. From then on it is
+//! queued, reserved by a worker, done, or kept in the dead-letter queue `<queue>.dead`: never lost,
+//! and run at least once. It may be run more than once, after a crash or a lost answer, so handlers
+//! should bear that. A task that fails is tried again, later and later, as often as its [`Task`]
+//! says. The result is brought back by the notifier, at most once and best effort, so a caller
+//! waits for it with a limit; the task itself does not depend on it.
+//!
+//! # Threads
+//!
+//! Everything can be called from any thread, by several at a time. Each [`Ivy`] that is used has a
+//! thread for its calls, up to sixteen for requests to its queue and as many for callbacks, and two
+//! for Redis. Each [`Worker`] has a thread of its own, one for each queue that it waits for, and up
+//! to [`concurrency`](WorkerBuilder::concurrency) for handlers. Those that have nothing to do for
+//! long end.
+//!
+//! # CancellationToken
+//!
+//! A handler cannot be stopped from outside. It is told by its [`Ctx`] when its result is not wanted
+//! any more, and should then return.
+//!
+//! # Logging
+//!
+//! Sending runs in the span `ivy.send`, handlers in the span `ivy.run`, with the fields `task.id`,
+//! `task.name`, `queue` and `attempt`. What happens is logged at debug, and what somebody should
+//! look at, at warn. No subscriber is installed here.
+
+mod admin;
+mod backend;
+mod builder;
+mod cancel;
+mod clock;
+mod context;
+mod driver;
+mod error;
+mod events;
+mod handle;
+mod http;
+mod hub;
+mod ironmq;
+mod ivy;
+mod memory;
+mod producer;
+mod random;
+mod redis;
+mod threads;
+mod tls;
+mod worker;
+mod worker_builder;
+
+pub use admin::{Admin, Peeked};
+pub use builder::IvyBuilder;
+pub use cancel::CancellationToken;
+pub use context::Ctx;
+pub use error::{Error, Result};
+pub use events::Events;
+pub use handle::Handle;
+pub use ivy::Ivy;
+pub use worker::Worker;
+pub use worker_builder::WorkerBuilder;
+
+/// The core, for what is not named here.
+pub use ivy_proto;
+
+pub use ivy_proto::event::{self, Event};
+pub use ivy_proto::queue::QueueInfo;
+pub use ivy_proto::task::{CallOptions, Task, TaskError, TaskFailure};
+pub use ivy_proto::wire::{Content, TraceParent};
+pub use ivy_proto::{Backoff, Cause, ErrorKind, MessageId, QueueName, TaskId, TaskName};

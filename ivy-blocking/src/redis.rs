@@ -1,0 +1,397 @@
+//! The Redis client: one connection that publishes, and one for each subscription.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use ivy_proto::ChannelName;
+use ivy_proto::config::RedisAddress;
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
+use redis::{Cmd, ErrorKind, Msg, Parser, RedisError, RedisResult, Value};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
+use crate::backend::{Answer, Heard, News, Notifier, PublishResult, Subscriber, Subscription};
+use crate::cancel::CancellationToken;
+use crate::threads::spawn;
+use crate::tls::{OwnRoots, is_tls};
+
+/// How many publications are sent together at most.
+const BATCH: usize = 256;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Until a connection can be used, authentication included.
+    connect: Duration,
+    /// One command.
+    command: Duration,
+    /// The silence on a subscription after which the server is asked whether it still stands: a
+    /// connection that a firewall forgot stays silent for ever, and so does one without notices.
+    silence: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let (connect, command) = (Duration::from_secs(5), Duration::from_secs(5));
+        Limits { connect, command, silence: Duration::from_secs(20) }
+    }
+}
+
+/// A notifier over Redis's publish and subscribe.
+#[derive(Debug)]
+pub(crate) struct RedisNotifier {
+    server: Arc<Server>,
+    /// Opened by the first publication, with the thread that publishes.
+    publisher: OnceLock<Sender<(Publication, Answer<PublishResult>)>>,
+}
+
+#[derive(Clone)]
+struct Server {
+    address: RedisAddress,
+    tls: Option<Arc<ClientConfig>>,
+    limits: Limits,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.address.host, self.address.port)
+    }
+}
+
+impl RedisNotifier {
+    pub(crate) fn new(address: &RedisAddress, roots: &OwnRoots) -> Self {
+        let tls = address.tls.then(|| Arc::new(roots.with_system_roots()));
+        let mut address = address.clone();
+        // The resolver and TLS want an IPv6 address without the brackets that it has in a URL.
+        address.host = address.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let server = Arc::new(Server { address, tls, limits: Limits::default() });
+        RedisNotifier { server, publisher: OnceLock::new() }
+    }
+}
+
+impl Notifier for RedisNotifier {
+    fn publish(&self, publication: Publication, answer: Answer<PublishResult>) {
+        let publisher = self.publisher.get_or_init(|| {
+            let (sender, receiver) = mpsc::channel();
+            let server = Arc::clone(&self.server);
+            if let Err(error) = spawn("ivy-publisher", move || server.publish_all(&receiver)) {
+                // Every publication will be told that its answer is lost.
+                tracing::error!(%error, "the publisher's thread cannot be started");
+            }
+            sender
+        });
+        // Without the thread the mail is dropped, and the answer with it.
+        let _ = publisher.send((publication, answer));
+    }
+
+    fn subscribe(&self, channels: Vec<ChannelName>, news: News) -> Subscription {
+        let (subscriber, subscription) = Subscription::new(news);
+        let server = Arc::clone(&self.server);
+        if let Err(error) = spawn("ivy-subscriber", move || server.listen(&channels, &subscriber)) {
+            tracing::error!(%error, "the subscriber's thread cannot be started");
+        }
+        subscription
+    }
+}
+
+impl Server {
+    /// Publishes what comes by mail until nobody is left who could send it.
+    fn publish_all(&self, mailbox: &Receiver<(Publication, Answer<PublishResult>)>) {
+        let mut connection = None;
+        while let Ok(first) = mailbox.recv() {
+            let batch = [first].into_iter().chain(mailbox.try_iter()).take(BATCH).collect();
+            let ready = match connection.take() {
+                Some(connection) => Ok(connection),
+                None => self.open(&CancellationToken::new()),
+            };
+            connection = self.publish(ready, batch);
+        }
+    }
+
+    /// Publishes these together. Gives the connection back if it can be used again.
+    fn publish(
+        &self,
+        connection: Result<Connection, NotifyFault>,
+        batch: Vec<(Publication, Answer<PublishResult>)>,
+    ) -> Option<Connection> {
+        let mut commands = Vec::new();
+        for (Publication { channel, payload }, _) in &batch {
+            let command = redis::cmd("PUBLISH").arg(channel.as_str()).arg(payload.as_str()).clone();
+            command.write_packed_command(&mut commands);
+        }
+        let lost = |error: RedisError| fault(&error, NotifyFaultKind::ConnectionLost);
+        let mut connection = connection.and_then(|mut connection| {
+            connection.limit(self.limits.command);
+            connection.send(&commands).map_err(lost)?;
+            Ok(connection)
+        });
+        for (_, answer) in batch {
+            let published = match &mut connection {
+                Ok(connection) => connection.receive().and_then(|receivers| {
+                    redis::from_redis_value(receivers).map_err(RedisError::from)
+                }),
+                Err(fault) => {
+                    answer.give(Err(fault.clone()));
+                    continue;
+                }
+            };
+            answer.give(published.map_err(|error| {
+                let fault = lost(error);
+                connection = Err(fault.clone());
+                fault
+            }));
+        }
+        connection.ok()
+    }
+
+    /// Subscribes, and tells what is heard until the connection or the subscription ends.
+    fn listen(&self, channels: &[ChannelName], subscriber: &Subscriber) {
+        let Err(fault) = self.hear(channels, subscriber);
+        subscriber.tell(Heard::Lost(fault));
+    }
+
+    fn hear(
+        &self,
+        channels: &[ChannelName],
+        subscriber: &Subscriber,
+    ) -> Result<std::convert::Infallible, NotifyFault> {
+        let mut connection = self.open(subscriber.ended())?;
+        let early = connection
+            .subscribe(channels)
+            .map_err(|error| fault(&error, NotifyFaultKind::Unreachable))?;
+        subscriber.tell(Heard::Subscribed);
+        early.into_iter().filter_map(notice).for_each(|heard| subscriber.tell(heard));
+        let mut asked = false;
+        loop {
+            let patience = if asked { self.limits.command } else { self.limits.silence };
+            connection.limit(patience);
+            match connection.receive() {
+                Ok(said) => {
+                    asked = false;
+                    if let Some(heard) = notice(said) {
+                        subscriber.tell(heard);
+                    }
+                }
+                Err(error) if error.is_timeout() && !asked => {
+                    connection.limit(self.limits.command);
+                    asked = connection.send(&redis::cmd("PING").get_packed_command()).is_ok();
+                    if !asked {
+                        return Err(fault(&error, NotifyFaultKind::ConnectionLost));
+                    }
+                }
+                Err(error) => return Err(fault(&error, NotifyFaultKind::ConnectionLost)),
+            }
+        }
+    }
+
+    /// A connection that can be used. It is shut down when it is given up.
+    fn open(&self, given_up: &CancellationToken) -> Result<Connection, NotifyFault> {
+        let mut connection = self.connect(given_up)?;
+        let RedisAddress { user, password, database, .. } = &self.address;
+        if let Some(password) = password {
+            let mut auth = redis::cmd("AUTH");
+            user.iter().for_each(|user| {
+                auth.arg(user);
+            });
+            auth.arg(password.expose());
+            connection.ask(&auth).map_err(|error| match error.kind() {
+                ErrorKind::Server(_) | ErrorKind::Extension => {
+                    NotifyFault::new(NotifyFaultKind::Unauthorized)
+                        .with_detail(error.code().unwrap_or_default())
+                }
+                _ => fault(&error, NotifyFaultKind::Unreachable),
+            })?;
+        }
+        if let Some(database) = database {
+            connection
+                .ask(redis::cmd("SELECT").arg(database))
+                .map_err(|error| fault(&error, NotifyFaultKind::Unreachable))?;
+        }
+        Ok(connection)
+    }
+
+    fn connect(&self, given_up: &CancellationToken) -> Result<Connection, NotifyFault> {
+        let RedisAddress { host, port, .. } = &self.address;
+        let until = Instant::now() + self.limits.connect;
+        let unreachable = |error: io::Error| {
+            NotifyFault::new(NotifyFaultKind::Unreachable).with_detail(error.to_string())
+        };
+        let socket = reach(host, *port, until).map_err(unreachable)?;
+        socket.set_nodelay(true).map_err(unreachable)?;
+        let handle = socket.try_clone().map_err(unreachable)?;
+        given_up.on_cancel(move || {
+            // It fails only if the connection has ended already.
+            let _ = handle.shutdown(Shutdown::Both);
+        });
+        let mut socket = Limited { socket, until };
+        let Some(tls) = &self.tls else { return Ok(Connection::new(Stream::Plain(socket))) };
+        let insecure = |detail: String| NotifyFault::new(NotifyFaultKind::Tls).with_detail(detail);
+        let name =
+            ServerName::try_from(host.clone()).map_err(|error| insecure(error.to_string()))?;
+        let mut session = ClientConnection::new(Arc::clone(tls), name)
+            .map_err(|error| insecure(error.to_string()))?;
+        match session.complete_io(&mut socket) {
+            Ok(_) => {
+                let stream = Stream::Secured(Box::new(StreamOwned::new(session, socket)));
+                Ok(Connection::new(stream))
+            }
+            Err(error) if is_tls(&error) => Err(insecure(error.to_string())),
+            Err(error) => Err(unreachable(error)),
+        }
+    }
+}
+
+/// Connects to the first address of a host that answers.
+fn reach(host: &str, port: u16, until: Instant) -> io::Result<TcpStream> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, left(until)?) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn left(until: Instant) -> io::Result<Duration> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+/// A connection, and what was read of an answer that is not yet whole.
+struct Connection {
+    stream: Stream,
+    parser: Parser,
+}
+
+impl Connection {
+    fn new(stream: Stream) -> Self {
+        Connection { stream, parser: Parser::new() }
+    }
+
+    /// Everything from now on takes at most so long.
+    fn limit(&mut self, limit: Duration) {
+        let socket = match &mut self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Secured(stream) => &mut stream.sock,
+        };
+        socket.until = Instant::now() + limit;
+    }
+
+    fn send(&mut self, commands: &[u8]) -> RedisResult<()> {
+        self.stream.write_all(commands)?;
+        Ok(self.stream.flush()?)
+    }
+
+    fn receive(&mut self) -> RedisResult<Value> {
+        self.parser.parse_value(&mut self.stream)?.extract_error()
+    }
+
+    fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
+        self.send(&command.get_packed_command())?;
+        self.receive()
+    }
+
+    /// Subscribes to these channels. Gives what was said meanwhile besides the confirmations.
+    fn subscribe(&mut self, channels: &[ChannelName]) -> RedisResult<Vec<Value>> {
+        let mut subscribe = redis::cmd("SUBSCRIBE");
+        for channel in channels {
+            subscribe.arg(channel.as_str());
+        }
+        self.send(&subscribe.get_packed_command())?;
+        let (mut confirmed, mut early) = (0, Vec::new());
+        while confirmed < channels.len() {
+            let said = self.receive()?;
+            match redis::from_redis_value_ref::<(String, String, u64)>(&said) {
+                Ok((kind, _, _)) if kind == "subscribe" => confirmed += 1,
+                _ => early.push(said),
+            }
+        }
+        Ok(early)
+    }
+}
+
+/// A message as a notice; nothing if it is none, or its channel has a name that we cannot have
+/// asked for.
+fn notice(said: Value) -> Option<Heard> {
+    let message = Msg::from_owned_value(said)?;
+    let channel = ChannelName::new(message.get_channel_name()).ok()?;
+    Some(Heard::Notice { channel, payload: message.get_payload_bytes().to_vec() })
+}
+
+/// What a connection runs over.
+enum Stream {
+    Plain(Limited),
+    Secured(Box<StreamOwned<ClientConnection, Limited>>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.read(buffer),
+            Stream::Secured(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.write(bytes),
+            Stream::Secured(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(stream) => stream.flush(),
+            Stream::Secured(stream) => stream.flush(),
+        }
+    }
+}
+
+/// A socket on which nothing lasts longer than until a moment.
+struct Limited {
+    socket: TcpStream,
+    until: Instant,
+}
+
+impl Read for Limited {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(left(self.until)?))?;
+        self.socket.read(buffer)
+    }
+}
+
+impl Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(Some(left(self.until)?))?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+/// What an error means; `broken` if the connection is what failed.
+///
+/// Of what the server said only the code is kept: a text from outside could repeat a password.
+fn fault(error: &RedisError, broken: NotifyFaultKind) -> NotifyFault {
+    let code = error.code().unwrap_or_default();
+    let kind = match (error.kind(), code) {
+        (ErrorKind::AuthenticationFailed, _) | (_, "NOAUTH" | "WRONGPASS" | "NOPERM") => {
+            NotifyFaultKind::Unauthorized
+        }
+        (ErrorKind::Server(_) | ErrorKind::Extension, _) => NotifyFaultKind::Refused,
+        _ => broken,
+    };
+    NotifyFault::new(kind).with_detail(code)
+}
+
+#[cfg(test)]
+mod tests;
