@@ -1,5 +1,6 @@
 //! The protocol core of ivy, a distributed task library, without any IO.
 
+pub mod admin;
 pub mod broker;
 pub mod config;
 mod error;

@@ -1,0 +1,217 @@
+//! Looking at queues, and emptying them: what to ask a queue, and what its answers say.
+//!
+//! Each question is a function that gives the operation, and one that reads its reply.
+//!
+//! ```
+//! use ivy_proto::admin::{Listing, clear, cleared};
+//! use ivy_proto::queue::{QueueOp, QueueReply};
+//! use ivy_proto::Cause;
+//!
+//! /// Empties all queues of a backend.
+//! fn clear_all(mut backend: impl FnMut(QueueOp) -> QueueReply) -> Result<(), Cause> {
+//!     let mut listing = Listing::new("");
+//!     while let Some(page) = listing.next_page() {
+//!         listing.take(backend(page))?;
+//!     }
+//!     for queue in listing.into_names() {
+//!         cleared(backend(clear(queue.as_str())?))?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+
+use crate::error::Cause;
+use crate::id::MessageId;
+use crate::name::QueueName;
+use crate::queue::{Fault, FaultKind, PeekedMessage, QueueInfo, QueueOp, QueueReply};
+use crate::wire::{Codec, Content};
+
+/// How many names are asked for at a time.
+const PAGE: usize = 100;
+
+/// A message that was looked at.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Peeked {
+    /// The message's id.
+    pub message: MessageId,
+    /// How often it was reserved so far, if the queue tells.
+    pub reserved_count: Option<u32>,
+    /// What it says.
+    pub content: Content,
+}
+
+/// Asks for the next messages of a physical queue.
+///
+/// # Errors
+/// If the queue cannot have this name.
+pub fn peek(queue: &str, count: usize) -> Result<QueueOp, Cause> {
+    Ok(QueueOp::Peek { queue: name(queue)?, count })
+}
+
+/// The messages that were asked for.
+///
+/// # Errors
+/// If the reply is one to another question.
+pub fn peeked(reply: QueueReply, codec: &Codec) -> Result<Vec<Peeked>, Cause> {
+    let QueueReply::Peeked(messages) = reply else { return Err(unfitting()) };
+    let read = |PeekedMessage { id, body, reserved_count }| Peeked {
+        message: id,
+        reserved_count,
+        content: Content::read(&body, codec),
+    };
+    Ok(messages.into_iter().map(read).collect())
+}
+
+/// Asks to delete all messages of a physical queue.
+///
+/// # Errors
+/// If the queue cannot have this name.
+pub fn clear(queue: &str) -> Result<QueueOp, Cause> {
+    Ok(QueueOp::Clear { queue: name(queue)? })
+}
+
+/// All messages were deleted.
+///
+/// # Errors
+/// If the reply is one to another question.
+pub fn cleared(reply: QueueReply) -> Result<(), Cause> {
+    if matches!(reply, QueueReply::Cleared) { Ok(()) } else { Err(unfitting()) }
+}
+
+/// Asks for the settings and sizes of a physical queue.
+///
+/// # Errors
+/// If the queue cannot have this name.
+pub fn info(queue: &str) -> Result<QueueOp, Cause> {
+    Ok(QueueOp::GetQueue { queue: name(queue)? })
+}
+
+/// The settings and sizes that were asked for.
+///
+/// # Errors
+/// If the reply is one to another question.
+pub fn informed(reply: QueueReply) -> Result<QueueInfo, Cause> {
+    if let QueueReply::Queue(info) = reply { Ok(info) } else { Err(unfitting()) }
+}
+
+/// The names of all queues that begin alike, asked for page by page.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    prefix: String,
+    names: Vec<QueueName>,
+    complete: bool,
+}
+
+impl Listing {
+    /// Nothing is asked yet. An empty text is the beginning of all names.
+    #[must_use]
+    pub fn new(prefix: &str) -> Self {
+        Listing { prefix: prefix.to_owned(), names: Vec::new(), complete: false }
+    }
+
+    /// What to ask next; nothing when all names are here.
+    #[must_use]
+    pub fn next_page(&self) -> Option<QueueOp> {
+        let (prefix, after) = (self.prefix.clone(), self.names.last().cloned());
+        (!self.complete).then_some(QueueOp::ListQueues { prefix, after, count: PAGE })
+    }
+
+    /// Takes in the reply.
+    ///
+    /// # Errors
+    /// If it is one to another question.
+    pub fn take(&mut self, reply: QueueReply) -> Result<(), Cause> {
+        let QueueReply::Queues(page) = reply else { return Err(unfitting()) };
+        let last_page = page.len() < PAGE;
+        let known = self.names.len();
+        for name in page {
+            // A server that ignores what came before would give the first page for ever.
+            if self.names.last().is_none_or(|last| *last < name) {
+                self.names.push(name);
+            }
+        }
+        self.complete = last_page || self.names.len() == known;
+        Ok(())
+    }
+
+    /// The names that came so far, in order.
+    #[must_use]
+    pub fn into_names(self) -> Vec<QueueName> {
+        self.names
+    }
+}
+
+fn name(queue: &str) -> Result<QueueName, Cause> {
+    QueueName::new(queue).map_err(|error| Cause::config(format!("the queue's name: {error}")))
+}
+
+/// The backend answered a question that was not asked.
+fn unfitting() -> Cause {
+    Fault::new(FaultKind::BadResponse).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// Lists the queues of a server that knows these, and tells how often it was asked.
+    fn list(names: &[&str], paged: bool) -> (Vec<String>, usize) {
+        let mut listing = Listing::new("");
+        let mut asked = 0;
+        while let Some(op) = listing.next_page() {
+            let QueueOp::ListQueues { after, count, .. } = op else { panic!("{op:?}") };
+            let after = after.filter(|_| paged);
+            let page = names
+                .iter()
+                .map(|name| QueueName::new(name).unwrap())
+                .filter(|name| after.as_ref().is_none_or(|after| after < name))
+                .take(count);
+            listing.take(QueueReply::Queues(page.collect())).unwrap();
+            asked += 1;
+        }
+        let names = listing.into_names();
+        (names.iter().map(|name| name.as_str().to_owned()).collect(), asked)
+    }
+
+    fn many(count: usize) -> Vec<String> {
+        (0..count).map(|number| format!("queue{number:04}")).collect()
+    }
+
+    #[test]
+    fn queues_are_listed_page_by_page() {
+        for (count, pages) in [(0, 1), (1, 1), (99, 1), (100, 2), (101, 2), (250, 3)] {
+            let names = many(count);
+            let known: Vec<&str> = names.iter().map(String::as_str).collect();
+            assert_eq!(list(&known, true), (names, pages), "{count} queues");
+        }
+    }
+
+    #[test]
+    fn a_server_that_does_not_page_is_not_asked_for_ever() {
+        let names = many(100);
+        let known: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(list(&known, false), (names, 2));
+    }
+
+    #[test]
+    fn a_reply_to_another_question_is_a_fault() {
+        let faults = [
+            peeked(QueueReply::Cleared, &Codec::plain()).unwrap_err(),
+            cleared(QueueReply::Peeked(Vec::new())).unwrap_err(),
+            informed(QueueReply::Cleared).unwrap_err(),
+            Listing::new("").take(QueueReply::Cleared).unwrap_err(),
+        ];
+        for fault in faults {
+            assert_eq!(fault.kind(), ErrorKind::Queue, "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_queue_without_a_name_is_not_asked() {
+        for refused in [peek("", 1), clear(""), info("")] {
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Config);
+        }
+    }
+}
