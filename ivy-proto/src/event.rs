@@ -175,6 +175,8 @@ pub enum Event {
     Degraded {
         /// What.
         part: Part,
+        /// Why, as far as its last failure tells.
+        why: Trouble,
     },
     /// What was failing works again.
     Recovered {
@@ -199,6 +201,26 @@ pub enum Part {
     Messages(QueueName),
     /// The notifier cannot be reached.
     Notifier,
+}
+
+/// Why something is degraded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// Requests to the queue fail.
+    #[error("{0}")]
+    Queue(Fault),
+    /// The notifier fails.
+    #[error("{0}")]
+    Notifier(NotifyFault),
+    /// There is no notifier, and a caller waits for a result.
+    #[error("a caller waits for a result, and this worker has no notifier; set IVY_NOTIFIER_URL")]
+    NoNotifier,
+    /// Messages cannot be handled here.
+    #[error(
+        "one message after the other cannot be handled here ({0}); check this worker's handlers and encryption key"
+    )]
+    Messages(DeadLetterReason),
 }
 
 /// Why a message was given back.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::event::{Event, Part};
+use crate::event::{Event, Part, Trouble};
 use crate::id::TaskId;
 use crate::name::ChannelName;
-use crate::notify::NotifyFault;
+use crate::notify::{NotifyFault, NotifyFaultKind};
 use crate::retry::Backoff;
 use crate::task::{TaskChange, TaskOutcome};
 use crate::wire::Notice;
@@ -37,9 +37,14 @@ impl Producer {
     pub(super) fn on_subscription_lost(&mut self, fault: NotifyFault) {
         let Some(subscription) = &mut self.subscription else { return };
         let Some(failures_before) = subscription.lost(fault.clone()) else { return };
-        self.tell(Event::NotifierError { fault });
+        self.tell(Event::NotifierError { fault: fault.clone() });
         if failures_before == 0 {
-            self.tell(Event::Degraded { part: Part::Notifier });
+            let why = Trouble::Notifier(fault.clone());
+            self.tell(Event::Degraded { part: Part::Notifier, why });
+        }
+        if matches!(fault.kind(), NotifyFaultKind::Unauthorized | NotifyFaultKind::Tls) {
+            // Waiting would not help: a person must mend it.
+            self.give_up_waiting_calls();
         }
         let rest = Backoff::NOTIFIER.delay(failures_before, &mut self.rng);
         self.set_timer(Why::Subscribe, self.now + rest);
@@ -60,6 +65,19 @@ impl Producer {
             self.not_sent(call.letter.id, SendError::NotifierUnavailable { fault });
         }
         self.watch_subscription_limit();
+    }
+
+    /// All calls that wait for the subscription are given up.
+    fn give_up_waiting_calls(&mut self) {
+        let Some(subscription) = &mut self.subscription else { return };
+        let fault = subscription.fault().cloned();
+        if let Some(first) = subscription.first_waiting() {
+            self.timers.stop(&Why::SubscriptionLimit(first.letter.id));
+        }
+        for call in subscription.take_waiting() {
+            let fault = fault.clone();
+            self.not_sent(call.letter.id, SendError::NotifierUnavailable { fault });
+        }
     }
 
     /// Sets the timer of the call that has waited longest for the subscription.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::{Event, Part};
+use crate::event::{Event, Part, Trouble};
 use crate::id::{MessageId, OpId};
 use crate::name::QueueName;
 use crate::queue::{Batch, Effect, Fault, FaultKind, QueueOp, QueueReply};
@@ -97,7 +97,8 @@ impl Producer {
         let mut rest = fault.retry_after().map(|asked| asked.min(LONGEST_RETRY_AFTER));
         if let Some(round) = self.outbox.failed(queue) {
             if round.is_degraded_now {
-                self.tell(Event::Degraded { part: Part::Queue(queue.clone()) });
+                let why = Trouble::Queue(fault.clone());
+                self.tell(Event::Degraded { part: Part::Queue(queue.clone()), why });
             }
             if !unknown {
                 given_up.extend(self.outbox.count_try_of_waiting(queue, tries));

@@ -77,7 +77,7 @@ impl FaultKind {
         match self {
             FaultKind::Unreachable => "check the address, and that the server runs",
             FaultKind::Tls => {
-                "check the host name and the certificate, or hand in the root of your own authority"
+                "check the host name and the certificate, hand in the root of your own authority, or say that the server has no TLS (ironmq+http://, IRON_MQ_SCHEME=http)"
             }
             FaultKind::AnswerLost | FaultKind::ServerError | FaultKind::TooManyRequests => {
                 "it can be tried again"

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::id::TaskId;
-use crate::name::{InvalidName, Priority, QueueName};
+use crate::name::{InvalidName, Priority, QueueName, TaskName};
 use crate::producer::{self, Call, Reply};
 use crate::wire::{MAX_RETRIES, TraceParent};
 
@@ -91,17 +91,17 @@ impl CallOptions {
     }
 
     /// The settings of this call, if its task has these.
-    fn settings(&self, mut settings: TaskSettings) -> Result<TaskSettings, InvalidCall> {
+    fn settings(&self, mut settings: TaskSettings) -> Result<TaskSettings, InvalidOption> {
         if let Some(number) = self.priority {
-            settings.priority = Priority::new(number).ok_or(InvalidCall::Priority(number))?;
+            settings.priority = Priority::new(number).ok_or(InvalidOption::Priority(number))?;
         }
         if let Some(route) = &self.route {
-            settings.route = Some(QueueName::new(route).map_err(InvalidCall::Queue)?);
+            settings.route = Some(QueueName::new(route).map_err(InvalidOption::Queue)?);
         }
         settings.retry = self.retry.unwrap_or(settings.retry);
         if let Some(retries) = self.max_retries {
             if retries > MAX_RETRIES {
-                return Err(InvalidCall::MaxRetries(retries));
+                return Err(InvalidOption::MaxRetries(retries));
             }
             settings.max_retries = retries;
         }
@@ -124,15 +124,19 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
         reply: Reply,
     ) -> Result<Call, InvalidCall> {
         let own = self.settings()?;
-        let settings = options.settings(own.clone())?;
+        let task = InvalidTask::check_name(self.name())?;
+        let out_of_range = |why| InvalidCall::Option { task: task.clone(), why };
+        let settings = options.settings(own.clone()).map_err(out_of_range)?;
         // What is the default needs no words, unless it overrides what workers know of the task.
         let usual = settings.call_options();
         let retry = (settings.retry != own.retry).then_some(settings.retry);
         let retries = (settings.max_retries != own.max_retries).then_some(settings.max_retries);
         Ok(Call {
             id,
-            task: InvalidTask::check_name(self.name())?,
-            queue: settings.physical_queue().map_err(InvalidCall::Queue)?,
+            queue: settings
+                .physical_queue()
+                .map_err(|why| out_of_range(InvalidOption::Queue(why)))?,
+            task: task.clone(),
             args: args.to_args()?,
             options: producer::CallOptions {
                 expires_after: options.expires_after,
@@ -154,6 +158,23 @@ pub enum InvalidCall {
     /// The task cannot be used as it is written.
     #[error(transparent)]
     Task(#[from] InvalidTask),
+    /// An option of the call is out of its range.
+    #[error("call of task {task}: {why}")]
+    Option {
+        /// The task.
+        task: TaskName,
+        /// What is wrong.
+        why: InvalidOption,
+    },
+    /// The arguments have no form in JSON.
+    #[error(transparent)]
+    Args(#[from] UnwritableArgs),
+}
+
+/// Which option of a call is out of its range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidOption {
     /// There is no such priority.
     #[error("a priority is 0 to 9, not {0}")]
     Priority(u8),
@@ -161,11 +182,8 @@ pub enum InvalidCall {
     #[error("a task has at most {MAX_RETRIES} retries, not {0}")]
     MaxRetries(u32),
     /// The route is not the name of a queue, or too long with the priority's suffix.
-    #[error("the queue or route of the call is not valid: {0}")]
-    Queue(#[source] InvalidName),
-    /// The arguments have no form in JSON.
-    #[error(transparent)]
-    Args(#[from] UnwritableArgs),
+    #[error("its queue or route is not valid: {0}")]
+    Queue(InvalidName),
 }
 
 #[cfg(test)]
@@ -220,11 +238,15 @@ mod tests {
     #[test]
     fn an_option_out_of_its_range_is_refused() {
         let refused = |options| call(&options).unwrap_err();
-        assert!(matches!(refused(CallOptions::new().priority(10)), InvalidCall::Priority(10)));
+        let refused = |options: CallOptions| match refused(options) {
+            InvalidCall::Option { task, why } if task.as_str() == "test.double" => why,
+            other => panic!("{other}"),
+        };
+        assert_eq!(refused(CallOptions::new().priority(10)), InvalidOption::Priority(10));
         let retries = CallOptions::new().max_retries(101);
-        assert!(matches!(refused(retries), InvalidCall::MaxRetries(101)));
-        assert!(matches!(refused(CallOptions::new().route("")), InvalidCall::Queue(_)));
+        assert_eq!(refused(retries), InvalidOption::MaxRetries(101));
+        assert!(matches!(refused(CallOptions::new().route("")), InvalidOption::Queue(_)));
         let long = CallOptions::new().route("q".repeat(254)).priority(1);
-        assert!(matches!(refused(long), InvalidCall::Queue(_)));
+        assert!(matches!(refused(long), InvalidOption::Queue(_)));
     }
 }

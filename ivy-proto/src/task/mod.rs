@@ -24,7 +24,7 @@ mod settings;
 mod status;
 
 pub use args::{BadArgs, FromArgs, ToArgs, UnwritableArgs};
-pub use call::{CallOptions, InvalidCall};
+pub use call::{CallOptions, InvalidCall, InvalidOption};
 pub use callbacks::Callbacks;
 pub use definition::Task;
 pub use error::TaskError;

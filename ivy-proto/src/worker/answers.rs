@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::{Event, Part};
+use crate::event::{Event, Part, Trouble};
 use crate::id::OpId;
 use crate::misuse::Misuse;
 use crate::name::QueueName;
@@ -130,9 +130,10 @@ impl Worker {
         };
         let now = self.fx.now;
         let Some(served) = self.poller.queue(queue) else { return at_least };
-        let (delay, health) = served.failed(at_least, now, &mut self.fx.rng);
+        let (delay, health) = served.failed(needs_a_person(fault), at_least, now, &mut self.fx.rng);
         if health == Health::Degraded {
-            self.fx.event(Event::Degraded { part: Part::Queue(queue.clone()) });
+            let why = Trouble::Queue(fault.clone());
+            self.fx.event(Event::Degraded { part: Part::Queue(queue.clone()), why });
         }
         delay
     }
@@ -149,6 +150,11 @@ impl Worker {
             | Purpose::Delete(job) => self.jobs.get(job).map(|held| held.queue.clone()),
         }
     }
+}
+
+/// Whether the trouble will hardly pass by itself, so that it is told at once.
+fn needs_a_person(fault: &Fault) -> bool {
+    matches!(fault.kind(), FaultKind::Unauthorized | FaultKind::Redirected | FaultKind::Tls)
 }
 
 /// Whether repeating a request unchanged may help.

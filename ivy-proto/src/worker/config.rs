@@ -199,6 +199,15 @@ impl WorkerConfig {
         if let Some((queue, _)) = self.weights.iter().find(|(_, weight)| **weight == 0) {
             return Err(InvalidConfig::Weight(queue.clone()));
         }
+        if let Some(task) = self.reserve_times.keys().find(|task| !self.tasks.contains_key(*task)) {
+            return Err(InvalidConfig::ReserveTimeOfUnknownTask(task.clone()));
+        }
+        let is_served = |queue: &QueueName| {
+            self.routes.contains(queue) || self.tasks.values().any(|task| task.queue == *queue)
+        };
+        if let Some(queue) = self.weights.keys().find(|queue| !is_served(queue)) {
+            return Err(InvalidConfig::WeightOfUnservedQueue(queue.clone()));
+        }
         let served = self.served()?;
         for one in &served {
             let dead = one.name.dead_letters().map_err(InvalidConfig::QueueName)?;
@@ -244,6 +253,12 @@ pub enum InvalidConfig {
     /// A queue would get no share at all.
     #[error("the weight of queue {0} must be at least 1")]
     Weight(QueueName),
+    /// A lease is given for a task without a handler.
+    #[error("task {0} has a reserve time and no handler here; check its name")]
+    ReserveTimeOfUnknownTask(TaskName),
+    /// A share is given to a queue that is not served.
+    #[error("queue {0} has a weight and is not served here; check its name, or name it as a route")]
+    WeightOfUnservedQueue(QueueName),
     /// A queue's dead letters would be run again.
     #[error(
         "queue {0} keeps the dead letters of another queue that is served too; serve one of them with another worker"

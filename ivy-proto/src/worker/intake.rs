@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use crate::event::{Event, Part, ReleaseReason};
+use crate::event::{Event, Part, ReleaseReason, Trouble};
 use crate::id::{JobId, MessageId};
 use crate::name::QueueName;
 use crate::queue::{QueueOp, Reserved, ReservedMessage};
 use crate::retry::Backoff;
 use crate::time::Moment;
+use crate::wire::DeadLetterReason;
 
 use super::admission::{Refusal, examine};
 use super::effects::Purpose;
@@ -155,12 +156,10 @@ impl Worker {
         let (queue, deliveries) = (held.queue.clone(), held.deliveries);
         let message = held.lease.receipt().message.clone();
         let attempts = held.scheduled.as_ref().map_or(0, |task| task.attempt - 1);
-        let mut degraded = false;
-        if refusal.reason.may_be_decided_elsewhere() {
-            degraded = self.count_undecided(&queue, &message);
-        }
-        let undecided = refusal.reason.may_be_decided_elsewhere()
-            && (degraded || deliveries < self.config.max_deliveries);
+        let elsewhere = refusal.reason.may_be_decided_elsewhere();
+        let degraded = (elsewhere || may_be_this_workers_fault(refusal.reason))
+            && self.count_undecided(&queue, &message, refusal.reason);
+        let undecided = degraded || (elsewhere && deliveries < self.config.max_deliveries);
         if undecided {
             let delay = Backoff::UNDECIDED.ceiling(deliveries - 1);
             return self.give_back(job, delay, ReleaseReason::Undecided(refusal.reason));
@@ -178,7 +177,12 @@ impl Worker {
 
     /// Counts one more message of this queue that cannot be handled here. Says whether there were
     /// so many that the fault may be this worker's.
-    fn count_undecided(&mut self, queue: &QueueName, message: &MessageId) -> bool {
+    fn count_undecided(
+        &mut self,
+        queue: &QueueName,
+        message: &MessageId,
+        reason: DeadLetterReason,
+    ) -> bool {
         let Some(served) = self.poller.queue(queue) else { return false };
         let health = served.undecided(message);
         let degraded = served.is_degraded();
@@ -186,7 +190,8 @@ impl Worker {
             self.fx.set_timer(Why::Poll(queue.clone()), UNDECIDED_REST);
         }
         if health == Health::Degraded {
-            self.fx.event(Event::Degraded { part: Part::Messages(queue.clone()) });
+            let why = Trouble::Messages(reason);
+            self.fx.event(Event::Degraded { part: Part::Messages(queue.clone()), why });
         }
         degraded
     }
@@ -246,4 +251,10 @@ impl Worker {
         let waiting: usize = self.waiting.values().map(|jobs| jobs.len()).sum();
         self.jobs.len() - self.running - waiting
     }
+}
+
+/// Whether many such messages in a row tell more of this worker than of them: a key that was set by
+/// mistake makes every readable message unacceptable.
+fn may_be_this_workers_fault(reason: DeadLetterReason) -> bool {
+    reason == DeadLetterReason::ExpectedEncrypted
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::event::{Event, NoticeDropReason, Part, TaskRef};
+use crate::event::{Event, NoticeDropReason, Part, TaskRef, Trouble};
 use crate::id::OpId;
 use crate::notify::{NotifyFault, Publication};
 use crate::retry::Backoff;
@@ -33,6 +33,8 @@ pub(super) struct Notices {
     failures: u32,
     /// Whether the notifier failed, and is left alone until a timer ends.
     resting: bool,
+    /// Whether it was told that there is no notifier.
+    told_missing: bool,
 }
 
 impl Notices {
@@ -49,6 +51,14 @@ impl Notices {
         }
         self.waiting.push_back((notice, fx.now));
         self.flush(fx);
+    }
+
+    /// A caller waits for a notice, and there is no notifier.
+    pub(super) fn miss(&mut self, task: TaskRef, fx: &mut Effects) {
+        fx.event(Event::NoticeDropped { task, reason: NoticeDropReason::NoNotifier });
+        if !std::mem::replace(&mut self.told_missing, true) {
+            fx.event(Event::Degraded { part: Part::Notifier, why: Trouble::NoNotifier });
+        }
     }
 
     pub(super) fn pause(&mut self) {
@@ -107,7 +117,8 @@ impl Notices {
     fn failed(&mut self, notice: Outgoing, since: Moment, fault: &NotifyFault, fx: &mut Effects) {
         self.failures = self.failures.saturating_add(1);
         if self.failures == DEGRADED_AFTER {
-            fx.event(Event::Degraded { part: Part::Notifier });
+            let why = Trouble::Notifier(fault.clone());
+            fx.event(Event::Degraded { part: Part::Notifier, why });
         }
         // What may have been published is not published twice.
         if fault.surely_not_published() && fx.now.since(since) < KEPT_FOR {

@@ -248,21 +248,27 @@ impl Queue {
         if was_degraded { Health::Recovered } else { Health::Unchanged }
     }
 
-    /// A request failed. Gives when it may be repeated, together with what changed.
+    /// A request failed. Gives when it may be repeated, together with what changed. Trouble that
+    /// needs a person counts as lasting at once.
     pub(super) fn failed(
         &mut self,
+        needs_a_person: bool,
         at_least: Duration,
         now: Moment,
         rng: &mut Rng,
     ) -> (Duration, Health) {
         let backoff = Backoff::REQUESTS.delay(self.failures, rng);
+        let failures_before = self.failures;
         self.failures = self.failures.saturating_add(1);
+        if needs_a_person {
+            self.failures = self.failures.max(DEGRADED_AFTER);
+        }
         // Each repetition takes the next place in a row of two a second, however many wait.
         let earliest = self.not_before.max(now + OUTAGE_INTERVAL);
         let at = earliest.max(now + backoff.max(at_least));
         self.not_before = earliest + OUTAGE_INTERVAL;
-        let health =
-            if self.failures == DEGRADED_AFTER { Health::Degraded } else { Health::Unchanged };
+        let is_news = failures_before < DEGRADED_AFTER && self.failures >= DEGRADED_AFTER;
+        let health = if is_news { Health::Degraded } else { Health::Unchanged };
         (at.since(now), health)
     }
 
@@ -445,8 +451,9 @@ mod tests {
         let mut poller = poller(vec![served("a", 0, 1)]);
         let mut rng = Rng::from_number(1);
         let queue = poller.queue(&QueueName::new("a").unwrap()).unwrap();
-        let mut delays: Vec<Duration> =
-            (0..20).map(|_| queue.failed(Duration::ZERO, Moment::EPOCH, &mut rng).0).collect();
+        let mut delays: Vec<Duration> = (0..20)
+            .map(|_| queue.failed(false, Duration::ZERO, Moment::EPOCH, &mut rng).0)
+            .collect();
         delays.sort();
         assert!(delays[19] >= Duration::from_millis(500 * 19), "{delays:?}");
     }
@@ -457,7 +464,7 @@ mod tests {
         let mut rng = Rng::from_number(1);
         let queue = poller.queue(&QueueName::new("a").unwrap()).unwrap();
         let told: Vec<Health> = (0..9)
-            .map(|_| queue.failed(Duration::ZERO, Moment::EPOCH, &mut rng).1)
+            .map(|_| queue.failed(false, Duration::ZERO, Moment::EPOCH, &mut rng).1)
             .filter(|health| *health != Health::Unchanged)
             .collect();
         assert_eq!(told, [Health::Degraded]);

@@ -89,8 +89,7 @@ impl Worker {
     fn miss(&mut self, scheduled: &Scheduled) {
         let ivy = scheduled.envelope.options.ivy();
         if ivy.is_some_and(|ivy| ivy.reply.is_some()) {
-            let (task, reason) = (scheduled.task.clone(), NoticeDropReason::NoNotifier);
-            self.fx.event(Event::NoticeDropped { task, reason });
+            self.notices.miss(scheduled.task.clone(), &mut self.fx);
         }
     }
 }

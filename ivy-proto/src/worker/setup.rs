@@ -35,6 +35,11 @@ pub enum SetupError {
     /// A handler was not registered.
     #[error(transparent)]
     Register(#[from] RegisterError),
+    /// Two queues are named for tasks that are registered by name.
+    #[error(
+        "one queue holds for all tasks that are registered by name, and {0} and {1} are named; declare the tasks as constants with queues of their own, or use two workers"
+    )]
+    TwoQueues(QueueName, QueueName),
     /// A task is registered by its name alone.
     #[error("task {0} is registered by name, so its queue is not known; name it with .queue(..)")]
     NoQueue(TaskName),
@@ -56,7 +61,13 @@ impl WorkerSetup {
 
     /// The queue of the tasks that are registered by name.
     pub fn queue(&mut self, queue: &str) {
-        self.queue = self.name("queue", QueueName::new(queue));
+        let Some(queue) = self.name("queue", QueueName::new(queue)) else { return };
+        match &self.queue {
+            Some(first) if *first != queue => {
+                self.fail(SetupError::TwoQueues(first.clone(), queue));
+            }
+            _ => self.queue = Some(queue),
+        }
     }
 
     /// See [`WorkerConfig::with_concurrency`].
@@ -201,6 +212,15 @@ mod tests {
         assert!(told(|setup| setup.weight("", 1)).starts_with("the queue with a weight:"));
         let told = told(|setup| setup.reserve_time("", Duration::ZERO));
         assert!(told.starts_with("the task with a reserve time:"));
+    }
+
+    #[test]
+    fn a_second_queue_for_tasks_by_name_is_refused() {
+        let mut setup = setup();
+        setup.queue("x");
+        setup.queue("x");
+        setup.queue("y");
+        assert!(matches!(setup.finish([]), Err(SetupError::TwoQueues(..))));
     }
 
     #[test]

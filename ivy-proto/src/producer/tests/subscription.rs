@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::event::{Event, Part};
-use crate::notify::NotifyFaultKind;
+use crate::event::{Event, Part, Trouble};
+use crate::notify::{NotifyFault, NotifyFaultKind};
 use crate::producer::{Input, SendError, Why};
 
 #[test]
@@ -104,7 +104,10 @@ fn losing_the_subscription_is_reported_once_and_so_is_its_return() {
     scenario.feed(Input::Subscribed);
     let events = scenario.events();
     let count = |wanted: Event| events.iter().filter(|event| **event == wanted).count();
-    assert_eq!(count(Event::Degraded { part: Part::Notifier }), 1);
+    assert_eq!(
+        count(Event::Degraded { part: Part::Notifier, why: Trouble::Notifier(notifier_gone()) }),
+        1
+    );
     assert_eq!(count(Event::Recovered { part: Part::Notifier }), 1);
     assert_eq!(count(Event::NotifierError { fault: notifier_gone() }), 5);
 }
@@ -122,7 +125,8 @@ fn after_its_return_the_next_loss_is_like_the_first() {
     scenario.feed(Input::SubscriptionLost(notifier_gone()));
     scenario.reach_deadline();
     assert!(scenario.now().since(start) <= Duration::from_millis(100));
-    assert!(scenario.events().contains(&Event::Degraded { part: Part::Notifier }));
+    let why = Trouble::Notifier(notifier_gone());
+    assert!(scenario.events().contains(&Event::Degraded { part: Part::Notifier, why }));
 }
 
 #[test]
@@ -134,6 +138,16 @@ fn calls_made_while_the_subscription_is_down_wait_for_its_return() {
     scenario.reach_deadline();
     scenario.feed(Input::Subscribed);
     assert_eq!(scenario.post_sizes(), [1]);
+}
+
+#[test]
+fn a_notifier_that_refuses_the_credentials_is_not_waited_for() {
+    let mut scenario = Scenario::new(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    let refused = NotifyFault::new(NotifyFaultKind::Unauthorized);
+    scenario.feed(Input::SubscriptionLost(refused));
+    assert_eq!(scenario.only_sent(), Err("NotifierUnavailable".to_owned()));
+    assert!(scenario.posts().is_empty());
 }
 
 #[test]

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::event::{Event, Part};
+use crate::event::{Event, Part, Trouble};
 use crate::queue::{Body, Capabilities, FaultKind, QueueReply};
-use crate::wire::{DeadLetter, DeadLetterReason};
+use crate::wire::{Codec, DeadLetter, DeadLetterReason, LegacyKey};
 use crate::worker::JobOutcome;
 
 const UNKNOWN: &str = r#"{"name":"nobody.knows","options":{},"args":[]}"#;
@@ -175,7 +175,8 @@ fn a_worker_that_lacks_a_handler_puts_nothing_aside_and_rests() {
         let (op, _) = worker.take_release().unwrap();
         worker.answer(op, Ok(QueueReply::Released));
     }
-    let degraded = Event::Degraded { part: Part::Messages(queue()) };
+    let why = Trouble::Messages(DeadLetterReason::UnknownTask);
+    let degraded = Event::Degraded { part: Part::Messages(queue()), why };
     assert!(worker.events.contains(&degraded));
     assert!(worker.take_poll().is_none(), "the queue rests");
     worker.advance(Duration::from_secs(60));
@@ -184,4 +185,29 @@ fn a_worker_that_lacks_a_handler_puts_nothing_aside_and_rests() {
     assert!(worker.take_release().is_some());
     worker.deliver(&[&plain_body()]);
     assert!(worker.events.contains(&Event::Recovered { part: Part::Messages(queue()) }));
+}
+
+#[test]
+fn a_worker_with_a_key_too_many_does_not_empty_a_readable_queue() {
+    let mut config = config();
+    config.codec = Codec::legacy(LegacyKey::new("by mistake").unwrap());
+    let mut worker = started_with(config);
+    let mut put_aside = 0;
+    for _ in 0..40 {
+        if worker.ops.is_empty() {
+            worker.advance(Duration::from_secs(60));
+        }
+        worker.deliver(&[&plain_body()]);
+        if let Some((post, _)) = worker.take_post() {
+            put_aside += 1;
+            worker.posted(post);
+            worker.advance(Duration::from_millis(50));
+            let (delete, _) = worker.take_deletes().unwrap();
+            worker.answer(delete, Ok(QueueReply::Deleted));
+        }
+        if let Some((release, _)) = worker.take_release() {
+            worker.answer(release, Ok(QueueReply::Released));
+        }
+    }
+    assert_eq!(put_aside, 19, "after twenty in a row, none any more");
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::event::{Event, NoticeDropReason, Part};
+use crate::event::{Event, NoticeDropReason, Part, Trouble};
 use crate::notify::{NotifyFault, NotifyFaultKind, Publication};
 use crate::task::{TaskError, TaskOutcome};
 use crate::wire::{Notice, RawJson};
@@ -169,12 +169,25 @@ fn an_unreachable_notifier_is_told_once_and_costs_the_notice_after_a_minute() {
         }
         worker.advance(Duration::from_millis(100));
     }
-    let degraded = Event::Degraded { part: Part::Notifier };
+    let degraded = Event::Degraded { part: Part::Notifier, why: Trouble::Notifier(unreachable()) };
     assert_eq!(worker.events.iter().filter(|event| **event == degraded).count(), 1);
     assert!(worker.has_event(|event| matches!(
         event,
         Event::NoticeDropped { reason: NoticeDropReason::NotifierFailed, .. }
     )));
+}
+
+#[test]
+fn a_worker_without_notifier_says_so_once_a_caller_misses_it() {
+    let mut config = config();
+    config.notifier = None;
+    let mut worker = started_with(config);
+    for _ in 0..3 {
+        let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+        worker.done(&run);
+    }
+    let told = Event::Degraded { part: Part::Notifier, why: Trouble::NoNotifier };
+    assert_eq!(worker.events.iter().filter(|event| **event == told).count(), 1);
 }
 
 #[test]

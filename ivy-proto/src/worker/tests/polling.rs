@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::event::{Event, Part, ReleaseReason};
+use crate::event::{Event, Part, ReleaseReason, Trouble};
 use crate::queue::{DeadLetterSetting, FaultKind, QueueInfo, QueueOp, QueueReply, Reserved};
 use crate::time::WallClock;
 use crate::worker::{Input, InvalidConfig, Output, Worker};
@@ -102,8 +102,10 @@ fn a_failing_queue_is_asked_at_most_twice_a_second_and_its_trouble_told_once() {
         worker.advance(Duration::from_millis(100));
     }
     assert!((5..=121).contains(&polls), "{polls} polls in a minute");
-    let degraded = Event::Degraded { part: Part::Queue(queue()) };
-    assert_eq!(worker.events.iter().filter(|event| **event == degraded).count(), 1);
+    let is_degraded = |event: &&Event| {
+        matches!(event, Event::Degraded { part: Part::Queue(_), why: Trouble::Queue(_) })
+    };
+    assert_eq!(worker.events.iter().filter(is_degraded).count(), 1);
 }
 
 #[test]
@@ -129,6 +131,7 @@ fn refused_credentials_are_tried_once_a_minute() {
     let mut worker = started();
     let (poll, _) = worker.take_poll().unwrap();
     worker.faulty(poll, FaultKind::Unauthorized);
+    assert!(worker.has_event(|event| matches!(event, Event::Degraded { .. })), "told at once");
     worker.advance(Duration::from_secs(59));
     assert!(worker.take_poll().is_none());
     worker.advance(Duration::from_secs(2));
@@ -179,7 +182,7 @@ fn a_server_side_dead_letter_rule_is_told_at_the_start() {
 
 #[test]
 fn a_configuration_that_breaks_a_rule_is_refused_with_the_rule() {
-    use crate::name::QueueName;
+    use crate::name::{QueueName, TaskName};
     let new = |config| Worker::new(config, [0; 32], WallClock::default()).map(|_| ());
     let dead = queue().dead_letters().unwrap();
     assert_eq!(new(config().with_concurrency(0)), Err(InvalidConfig::Concurrency(0)));
@@ -187,6 +190,15 @@ fn a_configuration_that_breaks_a_rule_is_refused_with_the_rule() {
     assert_eq!(new(config().with_concurrency(many)), Err(InvalidConfig::Concurrency(many)));
     assert_eq!(new(config().with_max_deliveries(1)), Err(InvalidConfig::MaxDeliveries(1)));
     assert_eq!(new(config().with_weight(queue(), 0)), Err(InvalidConfig::Weight(queue())));
+    assert_eq!(
+        new(config().with_weight(dead.clone(), 2)),
+        Err(InvalidConfig::WeightOfUnservedQueue(dead.clone()))
+    );
+    let unknown = TaskName::new("nobody.knows").unwrap();
+    assert_eq!(
+        new(config().with_reserve_time(unknown.clone(), Duration::from_secs(60))),
+        Err(InvalidConfig::ReserveTimeOfUnknownTask(unknown))
+    );
     assert_eq!(new(config().with_route(dead.clone())), Err(InvalidConfig::ServesDeadLetters(dead)));
     assert!(matches!(
         new(config().with_lease(Duration::from_millis(10))),
