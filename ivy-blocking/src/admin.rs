@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use ivy_proto::queue::{Fault, FaultKind, PeekedMessage, QueueInfo, QueueOp, QueueReply};
-use ivy_proto::wire::{Codec, Content};
-use ivy_proto::{Cause, MessageId, QueueName};
+use ivy_proto::admin::{self, Listing, Peeked};
+use ivy_proto::queue::{QueueInfo, QueueOp, QueueReply};
+use ivy_proto::wire::Codec;
+use ivy_proto::{Cause, QueueName};
 
 use crate::backend::{Queue, ask};
-use crate::error::{Error, Result};
-
-/// How many names are asked for at a time.
-const PAGE: usize = 100;
+use crate::error::Result;
 
 /// Looks at queues, and empties them. Every request is tried once.
 #[derive(Clone, Debug)]
@@ -30,17 +28,8 @@ impl Admin {
     /// # Errors
     /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist.
     pub fn peek(&self, queue: &str, count: usize) -> Result<Vec<Peeked>> {
-        match self.ask(QueueOp::Peek { queue: name(queue)?, count })? {
-            QueueReply::Peeked(messages) => Ok(messages
-                .into_iter()
-                .map(|PeekedMessage { id, body, reserved_count }| Peeked {
-                    message: id,
-                    reserved_count,
-                    content: Content::read(&body, &self.codec),
-                })
-                .collect()),
-            _ => Err(unfitting()),
-        }
+        let reply = self.ask(admin::peek(queue, count)?)?;
+        Ok(admin::peeked(reply, &self.codec)?)
     }
 
     /// Deletes all messages of a physical queue, reserved ones included.
@@ -48,10 +37,8 @@ impl Admin {
     /// # Errors
     /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist.
     pub fn clear(&self, queue: &str) -> Result<()> {
-        match self.ask(QueueOp::Clear { queue: name(queue)? })? {
-            QueueReply::Cleared => Ok(()),
-            _ => Err(unfitting()),
-        }
+        let reply = self.ask(admin::clear(queue)?)?;
+        Ok(admin::cleared(reply)?)
     }
 
     /// Tells the settings and sizes of a physical queue.
@@ -59,10 +46,8 @@ impl Admin {
     /// # Errors
     /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist.
     pub fn info(&self, queue: &str) -> Result<QueueInfo> {
-        match self.ask(QueueOp::GetQueue { queue: name(queue)? })? {
-            QueueReply::Queue(info) => Ok(info),
-            _ => Err(unfitting()),
-        }
+        let reply = self.ask(admin::info(queue)?)?;
+        Ok(admin::informed(reply)?)
     }
 
     /// Lists the physical queues whose names begin so, in order; all of them for an empty text.
@@ -70,47 +55,14 @@ impl Admin {
     /// # Errors
     /// [`Queue`](crate::ErrorKind::Queue) if the queue backend cannot be asked, or refuses.
     pub fn list(&self, prefix: &str) -> Result<Vec<QueueName>> {
-        let mut names: Vec<QueueName> = Vec::new();
-        loop {
-            let (prefix, after) = (prefix.to_owned(), names.last().cloned());
-            match self.ask(QueueOp::ListQueues { prefix, after, count: PAGE })? {
-                QueueReply::Queues(page) => {
-                    let more = page.len() == PAGE;
-                    // A server that ignores `after` would give the first page for ever.
-                    let fresh = page.into_iter().filter(|name| Some(name) > names.last());
-                    let before = names.len();
-                    names.extend(fresh.collect::<Vec<_>>());
-                    if !more || names.len() == before {
-                        return Ok(names);
-                    }
-                }
-                _ => return Err(unfitting()),
-            }
+        let mut listing = Listing::new(prefix);
+        while let Some(page) = listing.next_page() {
+            listing.take(self.ask(page)?)?;
         }
+        Ok(listing.into_names())
     }
 
     fn ask(&self, op: QueueOp) -> Result<QueueReply> {
         Ok(ask(&*self.queue, op).map_err(Cause::from)?)
     }
-}
-
-/// A message that was looked at.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Peeked {
-    /// The message's id.
-    pub message: MessageId,
-    /// How often it was reserved so far, if the queue tells.
-    pub reserved_count: Option<u32>,
-    /// What it says.
-    pub content: Content,
-}
-
-fn name(queue: &str) -> Result<QueueName> {
-    QueueName::new(queue).map_err(|error| Error::config(format!("the queue's name: {error}")))
-}
-
-/// The backend answered a question that was not asked.
-fn unfitting() -> Error {
-    Cause::from(Fault::new(FaultKind::BadResponse)).into()
 }

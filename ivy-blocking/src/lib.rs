@@ -80,7 +80,7 @@ mod tls;
 mod worker;
 mod worker_builder;
 
-pub use admin::{Admin, Peeked};
+pub use admin::Admin;
 pub use builder::IvyBuilder;
 pub use cancel::CancellationToken;
 pub use context::Ctx;
@@ -94,6 +94,7 @@ pub use worker_builder::WorkerBuilder;
 /// The core, for what is not named here.
 pub use ivy_proto;
 
+pub use ivy_proto::admin::Peeked;
 pub use ivy_proto::event::{self, Event};
 pub use ivy_proto::queue::QueueInfo;
 pub use ivy_proto::task::{CallOptions, Task, TaskError, TaskFailure};
