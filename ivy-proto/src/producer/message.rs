@@ -9,6 +9,8 @@ use super::config::ProducerConfig;
 use super::io::{Call, SendError, SizeUnit};
 use super::outbox::Letter;
 
+/// What the number of a later attempt may add to a message, also where it is encrypted.
+const ROOM_FOR_ATTEMPTS: usize = 32;
 /// What a message costs in a post beside its body: `{"body":"","delay":604800},`.
 const AROUND_A_BODY: usize = 27;
 
@@ -28,15 +30,15 @@ pub(super) fn write(
     if !call.args.as_str().starts_with('[') {
         return Err(SendError::ArgsNotAnArray);
     }
+    // What may run again may be posted again.
+    let repeatable = call.options.retry != Some(false) && call.options.max_retries != Some(0);
     let body = config.codec.seal(&Envelope {
         name: call.task.clone(),
         options: options(call, reply, deadline),
         args: call.args.clone(),
     });
-    check_size(&body, config)?;
+    check_size(&body, repeatable, config)?;
     let encoded = encoded_size(&body) + AROUND_A_BODY;
-    // What may run again may be posted again.
-    let repeatable = call.options.retry != Some(false) && call.options.max_retries != Some(0);
     Ok(Letter::new(call.id, body, call.delay, encoded, repeatable))
 }
 
@@ -61,8 +63,9 @@ fn options(call: &Call, reply: Option<&ChannelName>, deadline: Option<u64>) -> O
     options.with_ivy(ivy)
 }
 
-fn check_size(body: &Body, config: &ProducerConfig) -> Result<(), SendError> {
-    let (size, limit) = (body.as_str().len(), config.capabilities.max_body);
+fn check_size(body: &Body, repeatable: bool, config: &ProducerConfig) -> Result<(), SendError> {
+    let room = if repeatable { ROOM_FOR_ATTEMPTS } else { 0 };
+    let (size, limit) = (body.as_str().len(), config.capabilities.max_body.saturating_sub(room));
     if size > limit {
         return Err(SendError::TooLarge { size, limit, unit: SizeUnit::Bytes });
     }

@@ -33,7 +33,7 @@ impl Worker {
         self.fx.set_timer(Why::DrainLimit, limit);
         let waiting: Vec<JobId> =
             std::mem::take(&mut self.waiting).into_values().flatten().collect();
-        for job in waiting {
+        for job in waiting.into_iter().chain(self.suspects.take_waiting()) {
             self.give_back(job, Duration::ZERO, ReleaseReason::Drain);
         }
         for queue in self.acks.queues() {

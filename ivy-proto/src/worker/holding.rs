@@ -84,6 +84,7 @@ impl Worker {
         let Some(held) = self.jobs.get(&job) else { return };
         if let Stage::Running { .. } = held.stage {
             self.running -= 1;
+            self.suspects.ended(job);
             self.orphans.insert(job);
             self.fx.timers.stop(&Why::TimeLimit(job));
             self.fx.outputs.push_back(Output::Cancel(job, reason));
@@ -93,6 +94,7 @@ impl Worker {
     /// Stops holding a message.
     pub(super) fn forget(&mut self, job: JobId) {
         let Some(held) = self.jobs.remove(&job) else { return };
+        self.suspects.ended(job);
         if let Stage::Waiting = held.stage
             && let Some(jobs) = self.waiting.get_mut(&held.queue)
         {

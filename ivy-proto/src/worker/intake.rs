@@ -1,5 +1,6 @@
 //! Messages coming in: polls, admission, and the start of handlers.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::event::{Event, Part, ReleaseReason, Trouble};
@@ -20,18 +21,19 @@ use super::{Mode, Worker};
 
 /// The most messages that may wait for their settlement; beyond it nothing is reserved.
 const MOST_SETTLING: usize = 1000;
+/// How many messages more than it was asked for a queue may send.
+const MOST_SURPLUS: usize = 100;
 /// How long a queue rests after too many messages in a row that cannot be handled here.
 const UNDECIDED_REST: Duration = Duration::from_secs(60);
 
 impl Worker {
     /// Asks all queues that may be asked now.
     pub(super) fn poll_queues(&mut self) {
-        if self.mode != Mode::Running || self.settling() >= MOST_SETTLING {
+        if self.mode != Mode::Running || self.settling() >= MOST_SETTLING || self.suspects.any() {
             return;
         }
         let waiting = &self.waiting;
-        let held: usize = waiting.values().map(|jobs| jobs.len()).sum();
-        let taken = self.running + self.orphans.len() + held;
+        let taken = self.running + self.orphans.len() + self.waiting_count();
         let free = self.config.concurrency.saturating_sub(taken);
         for ask in self.poller.plan(free, |queue| waiting.contains_key(queue)) {
             let purpose = Purpose::Poll {
@@ -62,14 +64,17 @@ impl Worker {
         {
             self.rest_queue(queue, rest);
         }
-        if reserved.unusable > 0 {
-            let count = reserved.unusable;
+        // What a broken queue sends beyond all measure is left to its leases.
+        let mut messages = reserved.messages;
+        let surplus = messages.split_off(messages.len().min(count.saturating_add(MOST_SURPLUS)));
+        let count = reserved.unusable + surplus.len();
+        if count > 0 {
             self.fx.event(Event::UnusableMessages { queue: queue.clone(), count });
         }
         // A queue that did not wait may have granted the leases as early as it was asked; one that
         // waited granted them just before it answered.
         let granted_at = if wait.is_zero() { asked_at } else { self.fx.now };
-        for message in reserved.messages {
+        for message in messages {
             self.admit(queue, message, granted_at);
         }
     }
@@ -137,8 +142,8 @@ impl Worker {
         {
             self.fx.event(Event::Recovered { part: Part::Messages(queue.clone()) });
         }
-        let waiting: usize = self.waiting.values().map(|jobs| jobs.len()).sum();
-        let room = self.running + self.orphans.len() + waiting < self.config.concurrency;
+        let taken = self.running + self.orphans.len() + self.waiting_count();
+        let room = taken < self.config.concurrency;
         if !room && self.waiting.contains_key(&queue) {
             return self.give_back(job, Duration::ZERO, ReleaseReason::NoRoom);
         }
@@ -146,6 +151,10 @@ impl Worker {
             // The message was reserved before its task was known.
             self.fx.timers.stop(&Why::Touch(job));
             self.touch(job);
+        }
+        let Some(held) = self.jobs.get(&job) else { return };
+        if held.deliveries > self.config.max_deliveries / 2 {
+            return self.suspects.add(job, held.deliveries);
         }
         self.waiting.entry(queue).or_default().push_back(job);
     }
@@ -161,7 +170,9 @@ impl Worker {
             && self.count_undecided(&queue, &message, refusal.reason);
         let undecided = degraded || (elsewhere && deliveries < self.config.max_deliveries);
         if undecided {
-            let delay = Backoff::UNDECIDED.ceiling(deliveries - 1);
+            // The longer they stay away, the more of what lies behind them is seen.
+            let round = if degraded { u32::MAX } else { deliveries - 1 };
+            let delay = Backoff::UNDECIDED.ceiling(round);
             return self.give_back(job, delay, ReleaseReason::Undecided(refusal.reason));
         }
         self.settle_as(
@@ -196,16 +207,23 @@ impl Worker {
         degraded
     }
 
-    /// Starts handlers while there are free slots and messages that wait for one.
+    /// Starts handlers while there are free slots and messages that wait for one; suspects when
+    /// nothing else runs or waits.
     pub(super) fn start_waiting(&mut self) {
-        while self.running + self.orphans.len() < self.config.concurrency {
+        while !self.suspects.one_runs()
+            && self.running + self.orphans.len() < self.config.concurrency
+        {
             let waiting = &self.waiting;
             let Some(queue) = self.poller.next_to_start(|queue| waiting.contains_key(queue)) else {
-                return;
+                break;
             };
             if let Some(job) = self.take_waiting(&queue) {
                 self.run(job);
             }
+        }
+        while self.running == 0 && self.orphans.is_empty() && self.waiting.is_empty() {
+            let Some(job) = self.suspects.start(&mut self.fx.rng) else { return };
+            self.run(job);
         }
     }
 
@@ -248,8 +266,12 @@ impl Worker {
 
     /// How many messages wait for their settlement.
     fn settling(&self) -> usize {
-        let waiting: usize = self.waiting.values().map(|jobs| jobs.len()).sum();
-        self.jobs.len() - self.running - waiting
+        self.jobs.len() - self.running - self.waiting_count()
+    }
+
+    /// How many messages wait for a slot.
+    fn waiting_count(&self) -> usize {
+        self.waiting.values().map(VecDeque::len).sum::<usize>() + self.suspects.waiting()
     }
 }
 

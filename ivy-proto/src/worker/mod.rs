@@ -101,6 +101,7 @@ mod poller;
 mod replying;
 mod settling;
 mod setup;
+mod suspects;
 
 pub use config::{InvalidConfig, WorkerConfig};
 pub use io::{CancelReason, Input, JobOutcome, Output, Run, Why};
@@ -119,6 +120,7 @@ use effects::{Effects, Purpose};
 use job::Job;
 use notices::Notices;
 use poller::Poller;
+use suspects::Suspects;
 
 /// The worker's state machine.
 #[derive(Debug)]
@@ -131,6 +133,7 @@ pub struct Worker {
     jobs: BTreeMap<JobId, Job>,
     /// Jobs that wait for a slot, by queue, oldest first.
     waiting: BTreeMap<QueueName, VecDeque<JobId>>,
+    suspects: Suspects,
     /// How many handlers run for a message that is still held.
     running: usize,
     /// Handlers that run on without a message. They keep their slots until they end.
@@ -175,6 +178,7 @@ impl Worker {
             poller,
             jobs: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            suspects: Suspects::default(),
             running: 0,
             orphans: BTreeSet::new(),
             acks: Acks::default(),

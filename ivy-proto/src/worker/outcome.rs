@@ -24,6 +24,7 @@ impl Worker {
         };
         let Some(scheduled) = held.scheduled.clone() else { return Err(Misuse::UnknownJob(job)) };
         self.running -= 1;
+        self.suspects.ended(job);
         self.fx.timers.stop(&Why::TimeLimit(job));
         let took = self.fx.now.since(started_at);
         let failure = match outcome {
@@ -67,7 +68,7 @@ impl Worker {
         } else if scheduled.attempt >= scheduled.max_attempts {
             DeadLetterReason::RetriesExhausted
         } else {
-            return self.retry(job, scheduled);
+            return self.retry(job, scheduled, &error);
         };
         let settlement = Settlement::PutAside(PutAside {
             reason,
@@ -95,13 +96,25 @@ impl Worker {
         Ok(())
     }
 
-    fn retry(&mut self, job: JobId, scheduled: &Scheduled) {
+    fn retry(&mut self, job: JobId, scheduled: &Scheduled, error: &TaskError) {
         let delay = self.config.backoff.delay(scheduled.attempt - 1, &mut self.fx.rng);
         let delay = delay.min(self.config.capabilities.max_delay);
         if !self.config.capabilities.counts_touch_as_attempt {
             return self.give_back(job, delay, ReleaseReason::Retry);
         }
         let successor = self.config.codec.seal(&successor(scheduled));
+        if successor.as_str().len() > self.config.capabilities.max_body {
+            // Given back instead, it would be tried for ever under the same number.
+            let message =
+                format!("{}; the next attempt's message would be too large", error.message());
+            let settlement = Settlement::PutAside(PutAside {
+                reason: DeadLetterReason::RetriesExhausted,
+                message,
+                attempts: scheduled.attempt,
+                bare: false,
+            });
+            return self.settle_as(job, settlement);
+        }
         self.settle_as(job, Settlement::Succeed { successor, delay });
     }
 

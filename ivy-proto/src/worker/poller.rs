@@ -25,8 +25,11 @@ const REST: Backoff = Backoff::new(Duration::from_millis(100), 2, Duration::from
 const OUTAGE_INTERVAL: Duration = Duration::from_millis(500);
 /// After so many failures in a row a queue counts as degraded.
 const DEGRADED_AFTER: u32 = 3;
-/// After so many messages in a row that cannot be handled here, a queue rests.
+/// After so many messages in a row that cannot be handled here, a queue rests; after each rest that
+/// changed nothing, after twice as many, so that what lies behind them is reached in the end.
 const UNDECIDED_LIMIT: usize = 20;
+/// The most of them that are counted.
+const MOST_UNDECIDED: usize = 10_240;
 
 #[derive(Debug)]
 pub(super) struct Poller {
@@ -53,6 +56,8 @@ pub(super) struct Queue {
     /// The messages that cannot be handled here, since the last one that can. Each counts once,
     /// however often it is delivered.
     undecided_in_a_row: BTreeSet<MessageId>,
+    /// How many of them make the queue rest.
+    undecided_limit: usize,
     degraded: bool,
 }
 
@@ -181,6 +186,7 @@ impl Queue {
             failures: 0,
             not_before: Moment::EPOCH,
             undecided_in_a_row: BTreeSet::new(),
+            undecided_limit: UNDECIDED_LIMIT,
             degraded: false,
         }
     }
@@ -293,8 +299,9 @@ impl Queue {
     /// A message came that this worker cannot handle. Says whether that is the last straw.
     pub(super) fn undecided(&mut self, message: &MessageId) -> Health {
         self.undecided_in_a_row.insert(message.clone());
-        if self.undecided_in_a_row.len() >= UNDECIDED_LIMIT {
+        if self.undecided_in_a_row.len() >= self.undecided_limit {
             self.undecided_in_a_row.clear();
+            self.undecided_limit = (self.undecided_limit * 2).min(MOST_UNDECIDED);
             let known = std::mem::replace(&mut self.degraded, true);
             // Degraded again after its rest: rests again, without another line in the log.
             self.resting = true;
@@ -306,6 +313,7 @@ impl Queue {
     /// A message came that this worker can handle.
     pub(super) fn decided(&mut self) -> Health {
         self.undecided_in_a_row.clear();
+        self.undecided_limit = UNDECIDED_LIMIT;
         if std::mem::take(&mut self.degraded) { Health::Recovered } else { Health::Unchanged }
     }
 }

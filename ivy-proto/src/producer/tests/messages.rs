@@ -164,11 +164,25 @@ fn b40_few_units_may_be_too_many_bytes_for_the_queue() {
     };
     assert!(error_of(with_max_body(256 * 1024), call()).is_none());
     match error_of(with_max_body(64 * 1024), call()) {
-        Some(SendError::TooLarge { size, limit: 65_536, unit: SizeUnit::Bytes }) => {
+        Some(SendError::TooLarge { size, limit: 65_504, unit: SizeUnit::Bytes }) => {
             assert!(size > 120_000);
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_task_that_may_be_retried_leaves_room_for_the_number_of_its_attempts() {
+    let error = |retry, text: usize| {
+        let config =
+            ProducerConfig::new(Capabilities::ironmq().with_max_body(1_000), Codec::plain());
+        let mut call = call_of_text(&"x".repeat(text));
+        call.options.retry = retry;
+        error_of(config, call)
+    };
+    let most = |retry| (0..1_000).rev().find(|text| error(retry, *text).is_none()).unwrap();
+    let words_of_no_retry = "\"retry\":false,".len();
+    assert_eq!(most(Some(false)) + words_of_no_retry - most(None), 32);
 }
 
 #[test]

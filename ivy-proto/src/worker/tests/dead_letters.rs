@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use super::scenario::*;
 use crate::event::{Event, Part, Trouble};
-use crate::queue::{Body, Capabilities, FaultKind, QueueReply};
+use crate::queue::{Body, Capabilities, FaultKind, QueueReply, Reserved};
+use crate::time::Moment;
 use crate::wire::{Codec, DeadLetter, DeadLetterReason, LegacyKey};
 use crate::worker::JobOutcome;
 
@@ -210,4 +211,81 @@ fn a_worker_with_a_key_too_many_does_not_empty_a_readable_queue() {
         }
     }
     assert_eq!(put_aside, 19, "after twenty in a row, none any more");
+}
+
+/// Plays a queue with so many messages that nobody knows in front of a good one, and gives how long
+/// the good one waits.
+fn wait_behind(unknown: usize) -> Duration {
+    let mut worker = started();
+    let mut hidden: Vec<(Moment, usize)> = (0..unknown).map(|_| (Moment::EPOCH, 0)).collect();
+    let started_at = worker.now;
+    let good = plain_body();
+    loop {
+        let now = worker.now;
+        let Some((poll, count)) = worker.take_poll() else {
+            worker.advance(Duration::from_secs(1));
+            continue;
+        };
+        let mut messages = Vec::new();
+        for (index, (visible_at, deliveries)) in hidden.iter_mut().enumerate() {
+            if *visible_at <= now && messages.len() < count {
+                *deliveries += 1;
+                messages.push(worker.numbered(index, UNKNOWN, *deliveries as u32));
+            }
+        }
+        if messages.len() < count {
+            messages.push(worker.numbered(unknown, &good, 1));
+        }
+        let reserved = Reserved { messages, unusable: 0 };
+        worker.answer(poll, Ok(QueueReply::Reserved(reserved)));
+        while let Some((op, (receipt, delay))) = worker.take_release_of() {
+            let index: usize = receipt.message.as_str().parse().unwrap();
+            if let Some(message) = hidden.get_mut(index) {
+                message.0 = worker.now + delay;
+            }
+            worker.answer(op, Ok(QueueReply::Released));
+        }
+        if !worker.runs.is_empty() {
+            return worker.now.since(started_at);
+        }
+    }
+}
+
+#[test]
+fn a_good_message_is_reached_behind_however_many_that_nobody_knows() {
+    for unknown in [19, 40, 130, 1000] {
+        let waited = wait_behind(unknown);
+        assert!(waited <= Duration::from_secs(420), "{waited:?} behind {unknown}");
+    }
+}
+
+#[test]
+fn messages_that_may_have_killed_workers_are_run_one_at_a_time() {
+    let mut worker = started();
+    let body = plain_body();
+    worker.deliver_counted(&[(&body, 30), (&body, 30), (&body, 1)]);
+    assert_eq!(worker.runs.len(), 1, "the one without a past comes first");
+    let poll = worker.take_poll();
+    assert!(poll.is_none(), "nothing is drawn into what may follow");
+    for _ in 0..3 {
+        let run = worker.runs.pop_front().unwrap();
+        assert!(worker.runs.is_empty());
+        worker.done(&run);
+    }
+    assert!(worker.take_poll().is_some());
+}
+
+#[test]
+fn a_queue_that_sends_beyond_all_measure_is_not_answered_message_by_message() {
+    let mut worker = started();
+    let body = plain_body();
+    let bodies = vec![body.as_str(); 5_000];
+    worker.deliver(&bodies);
+    let mut released = 0;
+    while worker.take_release().is_some() {
+        released += 1;
+    }
+    assert_eq!(worker.runs.len(), 10);
+    assert!(released <= 110, "{released} requests");
+    assert!(worker.has_event(|event| matches!(event, Event::UnusableMessages { .. })));
 }

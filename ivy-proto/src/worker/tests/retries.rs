@@ -178,3 +178,20 @@ fn where_the_count_is_reliable_a_failed_task_is_given_back() {
     let (_, (queue, _)) = worker.take_post().unwrap();
     assert_eq!(queue.as_str(), "testpackage.dead");
 }
+
+#[test]
+fn a_task_whose_next_attempt_does_not_fit_is_put_aside_and_not_tried_for_ever() {
+    let body = our_body(1, None);
+    let mut config = config();
+    config.capabilities = Capabilities::ironmq().with_max_body(body.len());
+    let mut worker = started_with(config);
+    let run = worker.running(&body);
+    worker.fail(&run);
+    let (post, (queue, _)) = worker.take_post().unwrap();
+    assert_eq!(queue.as_str(), "testpackage.dead");
+    worker.posted(post);
+    assert!(worker.has_event(|event| matches!(
+        event,
+        Event::DeadLettered { reason: DeadLetterReason::RetriesExhausted, attempts: 1, .. }
+    )));
+}

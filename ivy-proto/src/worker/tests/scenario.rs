@@ -31,7 +31,7 @@ pub(super) struct Scenario {
     pub(super) cancelled_ops: Vec<OpId>,
     pub(super) events: Vec<Event>,
     pub(super) finished: bool,
-    messages: u32,
+    messages: usize,
 }
 
 pub(super) fn queue() -> QueueName {
@@ -204,9 +204,20 @@ impl Scenario {
         self.deliver_counted(&counted);
     }
 
+    pub(super) fn take_release_of(&mut self) -> Option<(OpId, (Receipt, Duration))> {
+        self.take(|op| match op {
+            QueueOp::Release { receipt, delay, .. } => Some((receipt.clone(), *delay)),
+            _ => None,
+        })
+    }
+
     fn message(&mut self, body: &str, count: u32) -> ReservedMessage {
         self.messages += 1;
-        let number = self.messages;
+        self.numbered(self.messages, body, count)
+    }
+
+    /// A message of this number, reserved so often.
+    pub(super) fn numbered(&self, number: usize, body: &str, count: u32) -> ReservedMessage {
         ReservedMessage {
             receipt: Receipt {
                 message: MessageId::new(number.to_string()),
