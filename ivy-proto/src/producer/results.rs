@@ -17,7 +17,7 @@ use super::subscription::Subscription;
 impl Producer {
     pub(super) fn on_subscribed(&mut self) {
         let Some(subscription) = &mut self.subscription else { return };
-        let Some(had_failed) = subscription.subscribed() else { return };
+        let Some(had_failed) = subscription.subscribed(self.now) else { return };
         if let Some(first) = subscription.first_waiting() {
             self.timers.stop(&Why::SubscriptionLimit(first.letter.id));
         }
@@ -36,9 +36,9 @@ impl Producer {
 
     pub(super) fn on_subscription_lost(&mut self, fault: NotifyFault) {
         let Some(subscription) = &mut self.subscription else { return };
-        let Some(failures_before) = subscription.lost(fault.clone()) else { return };
+        let Some(loss) = subscription.lost(fault.clone(), self.now) else { return };
         self.tell(Event::NotifierError { fault: fault.clone() });
-        if failures_before == 0 {
+        if loss.is_news {
             let why = Trouble::Notifier(fault.clone());
             self.tell(Event::Degraded { part: Part::Notifier, why });
         }
@@ -46,7 +46,7 @@ impl Producer {
             // Waiting would not help: a person must mend it.
             self.give_up_waiting_calls();
         }
-        let rest = Backoff::NOTIFIER.delay(failures_before, &mut self.rng);
+        let rest = Backoff::NOTIFIER.delay(loss.failures_before, &mut self.rng);
         self.set_timer(Why::Subscribe, self.now + rest);
     }
 

@@ -1,6 +1,7 @@
 //! The subscription to the channels on which results arrive, and the calls that wait for it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::id::TaskId;
 use crate::name::{ChannelName, InvalidName, QueueName};
@@ -8,6 +9,10 @@ use crate::notify::NotifyFault;
 use crate::time::Moment;
 
 use super::outbox::Letter;
+
+/// A subscription that breaks sooner than this after it was made counts as one more failure in a
+/// row: a server that accepts and then breaks is not asked without rest.
+const STANDS_AFTER: Duration = Duration::from_secs(10);
 
 /// The reply channel of a producer: the shared channel's name and 128 random bits.
 pub(super) fn reply_channel(
@@ -33,8 +38,17 @@ pub(super) fn reply_channel(
 enum State {
     Idle,
     Asked,
-    Up,
+    Up { since: Moment },
     Resting,
+}
+
+/// How a subscription was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loss {
+    /// How often in a row it had failed before.
+    pub(super) failures_before: u32,
+    /// Whether it was in order until now, so that the loss is news.
+    pub(super) is_news: bool,
 }
 
 /// Where results arrive.
@@ -43,7 +57,7 @@ pub(super) struct Subscription {
     shared: ChannelName,
     reply: ChannelName,
     state: State,
-    /// How often in a row it could not be made or was lost.
+    /// How often in a row it could not be made or did not last.
     failures: u32,
     fault: Option<NotifyFault>,
     /// Calls that want a result, in the order of their limits.
@@ -75,7 +89,7 @@ impl Subscription {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        self.state == State::Up
+        matches!(self.state, State::Up { .. })
     }
 
     pub(super) fn has_channel(&self, channel: &ChannelName) -> bool {
@@ -104,26 +118,26 @@ impl Subscription {
 
     /// The subscription stands. Says whether it had failed before, or nothing if it was not asked
     /// for.
-    pub(super) fn subscribed(&mut self) -> Option<bool> {
+    pub(super) fn subscribed(&mut self, now: Moment) -> Option<bool> {
         if self.state != State::Asked {
             return None;
         }
-        self.state = State::Up;
-        self.failures = 0;
+        self.state = State::Up { since: now };
         Some(self.fault.take().is_some())
     }
 
-    /// The subscription is lost. Says how often in a row it had failed before, or nothing if that
-    /// was known.
-    pub(super) fn lost(&mut self, fault: NotifyFault) -> Option<u32> {
-        if !matches!(self.state, State::Asked | State::Up) {
-            return None;
+    /// The subscription is lost. Says how, or nothing if that was known.
+    pub(super) fn lost(&mut self, fault: NotifyFault, now: Moment) -> Option<Loss> {
+        match self.state {
+            State::Idle | State::Resting => return None,
+            State::Up { since } if now.since(since) >= STANDS_AFTER => self.failures = 0,
+            State::Up { .. } | State::Asked => {}
         }
         self.state = State::Resting;
-        self.fault = Some(fault);
+        let is_news = self.fault.replace(fault).is_none();
         let failures_before = self.failures;
         self.failures = self.failures.saturating_add(1);
-        Some(failures_before)
+        Some(Loss { failures_before, is_news })
     }
 
     /// Lets a call wait. Limits never decrease from one call to the next.

@@ -112,8 +112,8 @@ fn losing_the_subscription_is_reported_once_and_so_is_its_return() {
     assert_eq!(count(Event::NotifierError { fault: notifier_gone() }), 5);
 }
 
-#[test]
-fn after_its_return_the_next_loss_is_like_the_first() {
+/// A subscription that was lost ten times in a row, and stands again for so long.
+fn back_for(duration: Duration) -> Scenario {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     for _ in 0..10 {
         scenario.feed(Input::SubscriptionLost(notifier_gone()));
@@ -121,12 +121,38 @@ fn after_its_return_the_next_loss_is_like_the_first() {
     }
     scenario.feed(Input::Subscribed);
     scenario.events();
+    scenario.pass(duration);
+    scenario
+}
+
+#[test]
+fn after_it_has_stood_for_a_while_the_next_loss_is_like_the_first() {
+    let mut scenario = back_for(Duration::from_secs(10));
     let start = scenario.now();
     scenario.feed(Input::SubscriptionLost(notifier_gone()));
     scenario.reach_deadline();
     assert!(scenario.now().since(start) <= Duration::from_millis(100));
     let why = Trouble::Notifier(notifier_gone());
     assert!(scenario.events().contains(&Event::Degraded { part: Part::Notifier, why }));
+}
+
+#[test]
+fn a_notifier_that_accepts_and_then_breaks_is_asked_more_and_more_seldom() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    let end = scenario.now() + Duration::from_secs(60);
+    let mut rounds = 0;
+    while scenario.now() < end {
+        scenario.feed(Input::SubscriptionLost(notifier_gone()));
+        scenario.reach_deadline();
+        scenario.feed(Input::Subscribed);
+        rounds += 1;
+    }
+    assert!(rounds < 40, "{rounds}");
+    let events = scenario.events();
+    let told = |wanted: Event| events.iter().filter(|event| **event == wanted).count();
+    let why = Trouble::Notifier(notifier_gone());
+    assert_eq!(told(Event::Degraded { part: Part::Notifier, why }), rounds);
+    assert_eq!(told(Event::Recovered { part: Part::Notifier }), rounds);
 }
 
 #[test]
