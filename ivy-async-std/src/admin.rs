@@ -8,7 +8,7 @@ use ivy_proto::wire::Codec;
 use ivy_proto::{Cause, QueueName};
 
 use crate::backend::Queue;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Looks at queues, and empties them. Every request is tried once.
 #[derive(Clone, Debug)]
@@ -22,14 +22,15 @@ impl Admin {
         Admin { queue, codec }
     }
 
-    /// Looks at the next messages of a physical queue, at most 100, without reserving them. Those
+    /// Looks at the next messages of a physical queue, 1 to 100, without reserving them. Those
     /// that are reserved or delayed are not seen.
     ///
     /// # Errors
-    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist.
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist;
+    /// [`Config`](crate::ErrorKind::Config) if its name or the number cannot be one.
     pub async fn peek(&self, queue: &str, count: usize) -> Result<Vec<Peeked>> {
-        let reply = self.ask(admin::peek(queue, count)?).await?;
-        Ok(admin::peeked(reply, &self.codec)?)
+        let read = |reply| admin::peeked(reply, &self.codec);
+        self.ask(admin::peek(queue, count)?, read).await
     }
 
     /// Deletes all messages of a physical queue, reserved ones included.
@@ -39,8 +40,7 @@ impl Admin {
     /// # Errors
     /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist.
     pub async fn clear(&self, queue: &str) -> Result<()> {
-        let reply = self.ask(admin::clear(queue)?).await?;
-        Ok(admin::cleared(reply)?)
+        self.ask(admin::clear(queue)?, admin::cleared).await
     }
 
     /// Tells the settings and sizes of a physical queue.
@@ -48,8 +48,7 @@ impl Admin {
     /// # Errors
     /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist.
     pub async fn info(&self, queue: &str) -> Result<QueueInfo> {
-        let reply = self.ask(admin::info(queue)?).await?;
-        Ok(admin::informed(reply)?)
+        self.ask(admin::info(queue)?, admin::informed).await
     }
 
     /// Lists the physical queues whose names begin so, in order; all of them for an empty text.
@@ -59,12 +58,19 @@ impl Admin {
     pub async fn list(&self, prefix: &str) -> Result<Vec<QueueName>> {
         let mut listing = Listing::new(prefix);
         while let Some(page) = listing.next_page() {
-            listing.take(self.ask(page).await?)?;
+            self.ask(page, |reply| listing.take(reply)).await?;
         }
         Ok(listing.into_names())
     }
 
-    async fn ask(&self, op: QueueOp) -> Result<QueueReply> {
-        Ok(self.queue.execute(op).await.map_err(Cause::from)?)
+    /// Asks, and reads the reply. An error names the queue.
+    async fn ask<T>(
+        &self,
+        op: QueueOp,
+        read: impl FnOnce(QueueReply) -> Result<T, Cause>,
+    ) -> Result<T> {
+        let queue = op.queue().cloned();
+        let reply = self.queue.execute(op).await.map_err(Cause::from);
+        reply.and_then(read).map_err(|cause| Error::from(cause).about_queue(queue))
     }
 }

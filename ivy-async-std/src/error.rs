@@ -20,6 +20,7 @@ pub struct Error(Box<Inner>);
 struct Inner {
     cause: Cause,
     task: Option<TaskRef>,
+    queue: Option<QueueName>,
     listener: Option<Listener>,
 }
 
@@ -31,6 +32,12 @@ impl Error {
 
     pub(crate) fn about(mut self, task: &TaskRef) -> Self {
         self.0.task = Some(task.clone());
+        self
+    }
+
+    /// The same, about a queue, if it is about one.
+    pub(crate) fn about_queue(mut self, queue: Option<QueueName>) -> Self {
+        self.0.queue = queue;
         self
     }
 
@@ -51,10 +58,10 @@ impl Error {
         self.0.task.as_ref().map(|task| task.id)
     }
 
-    /// The physical queue of the task that it is about, if it is about one.
+    /// The physical queue that it is about, or that of the task that it is about.
     #[must_use]
     pub fn queue(&self) -> Option<&QueueName> {
-        self.0.task.as_ref().map(|task| &task.queue)
+        self.0.task.as_ref().map(|task| &task.queue).or(self.0.queue.as_ref())
     }
 
     /// Why, with everything that is known about it.
@@ -83,7 +90,7 @@ impl Error {
 
 impl From<Cause> for Error {
     fn from(cause: Cause) -> Self {
-        Error(Box::new(Inner { cause, task: None, listener: None }))
+        Error(Box::new(Inner { cause, task: None, queue: None, listener: None }))
     }
 }
 
@@ -91,6 +98,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(TaskRef { id, name, queue }) = &self.0.task {
             write!(f, "task {name} ({id} on queue {queue}): ")?;
+        } else if let Some(queue) = &self.0.queue {
+            write!(f, "queue {queue}: ")?;
         }
         write!(f, "{}", self.0.cause)
     }

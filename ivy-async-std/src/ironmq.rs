@@ -30,7 +30,9 @@ impl Queue for IronMqQueue {
         async move {
             let request = this.dialect.encode(&op);
             let limit = this.dialect.answer_limit(&op);
-            let answer = this.client.send(request, op.time_limit(), limit).await?;
+            let server = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+            let answer = this.client.send(request, op.time_limit(), limit).await;
+            let answer = answer.map_err(|fault| fault.with_server(&server))?;
             this.dialect.decode(&op, answer)
         }
         .boxed()

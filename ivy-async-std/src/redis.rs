@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_lock::Mutex;
 use async_std::future::timeout;
@@ -43,6 +43,15 @@ const LIMITS: Limits = Limits {
 // takes tokio's wherever there is one. Either can drive these connections: they are ours, and redis
 // only spawns and times with it.
 
+/// How long a connection that was not used is taken to stand.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// The connection that publishes, and when it was used last.
+struct Publisher {
+    connection: MultiplexedConnection,
+    used_at: Instant,
+}
+
 /// A notifier over Redis's publish and subscribe.
 #[derive(Clone)]
 pub(crate) struct RedisNotifier {
@@ -56,7 +65,7 @@ struct Shared {
     settings: RedisConnectionInfo,
     limits: Limits,
     /// Made by the first publication, dropped when a command fails on it.
-    publisher: Mutex<Option<MultiplexedConnection>>,
+    publisher: Mutex<Option<Publisher>>,
 }
 
 impl fmt::Debug for RedisNotifier {
@@ -95,7 +104,7 @@ impl RedisNotifier {
         connect(host, *port, tls.as_ref()).await.map_err(|error| {
             let tls = is_tls(&error);
             let kind = if tls { NotifyFaultKind::Tls } else { NotifyFaultKind::Unreachable };
-            NotifyFault::new(kind).with_detail(error.to_string())
+            NotifyFault::new(kind).with_detail(format!("{host}:{port}: {error}"))
         })
     }
 
@@ -117,11 +126,21 @@ impl RedisNotifier {
     }
 
     /// The connection to publish on. Those who ask while it is being made wait for the same one.
+    ///
+    /// One that has rested is tried first: what is published on a connection that a restart of the
+    /// server has ended would be lost, though the server is there again.
     async fn publisher(&self) -> Result<MultiplexedConnection, NotifyFault> {
         let mut publisher = self.shared.publisher.lock().await;
-        if let Some(connection) = &*publisher {
-            return Ok(connection.clone());
+        if let Some(Publisher { connection, used_at }) = &mut *publisher {
+            let has_rested = used_at.elapsed() > TRUSTED_FOR;
+            *used_at = Instant::now();
+            let mut connection = connection.clone();
+            let ping = redis::cmd("PING");
+            if !has_rested || ping.query_async::<redis::Value>(&mut connection).await.is_ok() {
+                return Ok(connection);
+            }
         }
+        *publisher = None;
         let Limits { connect, command, .. } = self.shared.limits;
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(command));
         let opening = async {
@@ -132,7 +151,9 @@ impl RedisNotifier {
         };
         let (connection, traffic) = within(connect, opening).await?;
         async_std::task::spawn(traffic);
-        Ok(publisher.insert(connection).clone())
+        let used_at = Instant::now();
+        *publisher = Some(Publisher { connection: connection.clone(), used_at });
+        Ok(connection)
     }
 
     async fn open(&self, channels: &[ChannelName]) -> Result<PubSub, NotifyFault> {

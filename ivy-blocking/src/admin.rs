@@ -8,7 +8,7 @@ use ivy_proto::wire::Codec;
 use ivy_proto::{Cause, QueueName};
 
 use crate::backend::{Queue, ask};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Looks at queues, and empties them. Every request is tried once.
 #[derive(Clone, Debug)]
@@ -22,14 +22,14 @@ impl Admin {
         Admin { queue, codec }
     }
 
-    /// Looks at the next messages of a physical queue, at most 100, without reserving them. Those
+    /// Looks at the next messages of a physical queue, 1 to 100, without reserving them. Those
     /// that are reserved or delayed are not seen.
     ///
     /// # Errors
-    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist.
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist;
+    /// [`Config`](crate::ErrorKind::Config) if its name or the number cannot be one.
     pub fn peek(&self, queue: &str, count: usize) -> Result<Vec<Peeked>> {
-        let reply = self.ask(admin::peek(queue, count)?)?;
-        Ok(admin::peeked(reply, &self.codec)?)
+        self.ask(admin::peek(queue, count)?, |reply| admin::peeked(reply, &self.codec))
     }
 
     /// Deletes all messages of a physical queue, reserved ones included.
@@ -37,8 +37,7 @@ impl Admin {
     /// # Errors
     /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist.
     pub fn clear(&self, queue: &str) -> Result<()> {
-        let reply = self.ask(admin::clear(queue)?)?;
-        Ok(admin::cleared(reply)?)
+        self.ask(admin::clear(queue)?, admin::cleared)
     }
 
     /// Tells the settings and sizes of a physical queue.
@@ -46,8 +45,7 @@ impl Admin {
     /// # Errors
     /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist.
     pub fn info(&self, queue: &str) -> Result<QueueInfo> {
-        let reply = self.ask(admin::info(queue)?)?;
-        Ok(admin::informed(reply)?)
+        self.ask(admin::info(queue)?, admin::informed)
     }
 
     /// Lists the physical queues whose names begin so, in order; all of them for an empty text.
@@ -57,12 +55,15 @@ impl Admin {
     pub fn list(&self, prefix: &str) -> Result<Vec<QueueName>> {
         let mut listing = Listing::new(prefix);
         while let Some(page) = listing.next_page() {
-            listing.take(self.ask(page)?)?;
+            self.ask(page, |reply| listing.take(reply))?;
         }
         Ok(listing.into_names())
     }
 
-    fn ask(&self, op: QueueOp) -> Result<QueueReply> {
-        Ok(ask(&*self.queue, op).map_err(Cause::from)?)
+    /// Asks, and reads the reply. An error names the queue.
+    fn ask<T>(&self, op: QueueOp, read: impl FnOnce(QueueReply) -> Result<T, Cause>) -> Result<T> {
+        let queue = op.queue().cloned();
+        let reply = ask(&*self.queue, op).map_err(Cause::from);
+        reply.and_then(read).map_err(|cause| Error::from(cause).about_queue(queue))
     }
 }

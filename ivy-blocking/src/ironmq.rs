@@ -68,7 +68,9 @@ impl Server {
         }
         let request = self.dialect.encode(op);
         let limit = self.dialect.answer_limit(op);
-        let answer = self.client.send(request, time_limit, limit, given_up)?;
+        let server = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let answer = self.client.send(request, time_limit, limit, given_up);
+        let answer = answer.map_err(|fault| fault.with_server(&server))?;
         self.dialect.decode(op, answer)
     }
 }

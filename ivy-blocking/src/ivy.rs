@@ -260,7 +260,7 @@ impl Ivy {
         let called_back = self.shared.callbacks.handles(task.name());
         let reply = if called_back { Reply::Callback } else { reply };
         let id = TaskId::from_random(random()?);
-        Ok(task.call(id, args, options, reply).map_err(Cause::from)?)
+        Ok(task.to_call(id, args, options, reply).map_err(Cause::from)?)
     }
 
     /// Hands calls to the producer.

@@ -41,6 +41,9 @@ impl Default for Limits {
     }
 }
 
+/// How long a connection that was not used is taken to stand.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
 /// A notifier over Redis's publish and subscribe.
 #[derive(Debug)]
 pub(crate) struct RedisNotifier {
@@ -102,14 +105,28 @@ impl Server {
     /// Publishes what comes by mail until nobody is left who could send it.
     fn publish_all(&self, mailbox: &Receiver<(Publication, Answer<PublishResult>)>) {
         let mut connection = None;
+        let mut used_at = Instant::now();
         while let Ok(first) = mailbox.recv() {
             let batch = [first].into_iter().chain(mailbox.try_iter()).take(BATCH).collect();
-            let ready = match connection.take() {
+            let has_rested = used_at.elapsed() > TRUSTED_FOR;
+            let mut standing = connection.take();
+            if has_rested {
+                standing = standing.and_then(|connection| self.still_standing(connection));
+            }
+            let ready = match standing {
                 Some(connection) => Ok(connection),
                 None => self.open(&CancellationToken::new()),
             };
             connection = self.publish(ready, batch);
+            used_at = Instant::now();
         }
+    }
+
+    /// A connection that has rested, if it still stands: what is published on one that a restart of
+    /// the server has ended would be lost, though the server is there again.
+    fn still_standing(&self, mut connection: Connection) -> Option<Connection> {
+        connection.limit(self.limits.command);
+        connection.ask(&redis::cmd("PING")).ok().map(|_| connection)
     }
 
     /// Publishes these together. Gives the connection back if it can be used again.
@@ -198,10 +215,10 @@ impl Server {
                 auth.arg(user);
             });
             auth.arg(password.expose());
-            connection.ask(&auth).map_err(|error| match error.kind() {
-                ErrorKind::Server(_) | ErrorKind::Extension => {
-                    NotifyFault::new(NotifyFaultKind::Unauthorized)
-                        .with_detail(error.code().unwrap_or_default())
+            connection.ask(&auth).map_err(|error| match error.code() {
+                // Redis says so where it has no password.
+                Some(code @ "ERR") => {
+                    NotifyFault::new(NotifyFaultKind::Unauthorized).with_detail(code)
                 }
                 _ => fault(&error, NotifyFaultKind::Unreachable),
             })?;
@@ -218,7 +235,8 @@ impl Server {
         let RedisAddress { host, port, .. } = &self.address;
         let until = Instant::now() + self.limits.connect;
         let unreachable = |error: io::Error| {
-            NotifyFault::new(NotifyFaultKind::Unreachable).with_detail(error.to_string())
+            let detail = format!("{host}:{port}: {error}");
+            NotifyFault::new(NotifyFaultKind::Unreachable).with_detail(detail)
         };
         let socket = reach(host, *port, until).map_err(unreachable)?;
         socket.set_nodelay(true).map_err(unreachable)?;

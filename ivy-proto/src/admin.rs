@@ -26,6 +26,8 @@ use crate::name::QueueName;
 use crate::queue::{Fault, FaultKind, PeekedMessage, QueueInfo, QueueOp, QueueReply};
 use crate::wire::{Codec, Content};
 
+/// The most messages that can be looked at in one request.
+const MOST_PEEKED: usize = 100;
 /// How many names are asked for at a time.
 const PAGE: usize = 100;
 
@@ -41,12 +43,18 @@ pub struct Peeked {
     pub content: Content,
 }
 
-/// Asks for the next messages of a physical queue.
+/// Asks for the next messages of a physical queue, 1 to 100.
 ///
 /// # Errors
-/// If the queue cannot have this name.
+/// If the queue cannot have this name, or the number is out of its range.
 pub fn peek(queue: &str, count: usize) -> Result<QueueOp, Cause> {
-    Ok(QueueOp::Peek { queue: name(queue)?, count })
+    let queue = name(queue)?;
+    if !(1..=MOST_PEEKED).contains(&count) {
+        let text =
+            format!("queue {queue}: 1 to {MOST_PEEKED} messages can be looked at, not {count}");
+        return Err(Cause::config(text));
+    }
+    Ok(QueueOp::Peek { queue, count })
 }
 
 /// The messages that were asked for.
@@ -205,6 +213,20 @@ mod tests {
         ];
         for fault in faults {
             assert_eq!(fault.kind(), ErrorKind::Queue, "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_look_at_no_messages_or_too_many_is_not_asked_for() {
+        for count in [0, 101, usize::MAX] {
+            let refused = peek("q", count).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Config);
+            assert!(refused.to_string().contains("1 to 100"), "{refused}");
+        }
+        for count in [1, 100] {
+            assert!(
+                matches!(peek("q", count), Ok(QueueOp::Peek { count: asked, .. }) if asked == count)
+            );
         }
     }
 

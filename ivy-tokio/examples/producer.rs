@@ -23,8 +23,9 @@ struct Options {
     /// The queue that the worker serves.
     #[arg(long, default_value = "testpackage")]
     queue: String,
-    /// How long to wait for each result, in seconds.
-    #[arg(long, default_value_t = 30)]
+    /// How long to wait for each result, in seconds. A task whose worker was killed is taken up
+    /// again by another one half a minute later.
+    #[arg(long, default_value_t = 60)]
     timeout: u64,
     /// How many calls are under way at a time.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]

@@ -255,7 +255,7 @@ impl Ivy {
         reply: Reply,
     ) -> Result<Call> {
         let id = TaskId::from_random(random()?);
-        let mut call = task.call(id, args, options, reply).map_err(Cause::from)?;
+        let mut call = task.to_call(id, args, options, reply).map_err(Cause::from)?;
         if self.shared.callbacks.handles(&call.task) {
             call.reply = Reply::Callback;
         }

@@ -17,7 +17,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::backend::{Heard, Notifier};
@@ -31,6 +31,15 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(5);
 /// stays silent for ever, and so does one without notices.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
+/// How long a connection that was not used is taken to stand.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// The connection that publishes, and when it was used last.
+struct Publisher {
+    connection: MultiplexedConnection,
+    used_at: Instant,
+}
+
 /// A notifier over Redis's publish and subscribe.
 #[derive(Clone)]
 pub(crate) struct RedisNotifier {
@@ -43,7 +52,7 @@ struct Shared {
     tls: Option<TlsConnector>,
     settings: RedisConnectionInfo,
     /// Made by the first publication, dropped when a command fails on it.
-    publisher: Mutex<Option<MultiplexedConnection>>,
+    publisher: Mutex<Option<Publisher>>,
 }
 
 impl fmt::Debug for RedisNotifier {
@@ -80,7 +89,8 @@ impl RedisNotifier {
     async fn connect(&self) -> Result<Box<dyn Transport>, NotifyFault> {
         let Shared { host, port, .. } = &*self.shared;
         let unreachable = |error: std::io::Error| {
-            NotifyFault::new(NotifyFaultKind::Unreachable).with_detail(error.to_string())
+            let detail = format!("{host}:{port}: {error}");
+            NotifyFault::new(NotifyFaultKind::Unreachable).with_detail(detail)
         };
         let tcp = TcpStream::connect((host.as_str(), *port)).await.map_err(unreachable)?;
         tcp.set_nodelay(true).map_err(unreachable)?;
@@ -113,11 +123,21 @@ impl RedisNotifier {
     }
 
     /// The connection to publish on. Those who ask while it is being made wait for the same one.
+    ///
+    /// One that has rested is tried first: what is published on a connection that a restart of the
+    /// server has ended would be lost, though the server is there again.
     async fn publisher(&self) -> Result<MultiplexedConnection, NotifyFault> {
         let mut publisher = self.shared.publisher.lock().await;
-        if let Some(connection) = &*publisher {
-            return Ok(connection.clone());
+        if let Some(Publisher { connection, used_at }) = &mut *publisher {
+            let has_rested = used_at.elapsed() > TRUSTED_FOR;
+            *used_at = Instant::now();
+            let mut connection = connection.clone();
+            let ping = redis::cmd("PING");
+            if !has_rested || ping.query_async::<redis::Value>(&mut connection).await.is_ok() {
+                return Ok(connection);
+            }
         }
+        *publisher = None;
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(COMMAND_LIMIT));
         let opening = async {
             let transport = self.connect().await?;
@@ -127,7 +147,9 @@ impl RedisNotifier {
         };
         let (connection, traffic) = within(CONNECT_LIMIT, opening).await?;
         tokio::spawn(traffic);
-        Ok(publisher.insert(connection).clone())
+        let used_at = Instant::now();
+        *publisher = Some(Publisher { connection: connection.clone(), used_at });
+        Ok(connection)
     }
 
     async fn open(&self, channels: &[ChannelName]) -> Result<PubSub, NotifyFault> {

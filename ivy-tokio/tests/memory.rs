@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ivy_tokio::event::ReleaseReason;
 use ivy_tokio::{
-    Backoff, CallOptions, Content, Ctx, ErrorKind, Event, Ivy, Task, TaskError, Worker,
+    Backoff, CallOptions, Content, Ctx, ErrorKind, Event, Ivy, QueueName, Task, TaskError, Worker,
     WorkerBuilder,
 };
 use tokio::sync::{Notify, mpsc};
@@ -461,7 +461,19 @@ async fn peeking_shows_what_waits_and_clearing_removes_it() {
     assert!(!format!("{waiting:?}").contains("[7]"));
     admin.clear("test").await.unwrap();
     assert!(admin.peek("test", 10).await.unwrap().is_empty());
-    assert_eq!(admin.clear("none").await.unwrap_err().kind(), ErrorKind::Queue);
+}
+
+#[tokio::test]
+async fn a_look_at_a_queue_that_fails_names_the_queue() {
+    let admin = ivy().admin();
+    let error = admin.info("nonesuch").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Queue);
+    assert_eq!(error.queue().map(QueueName::as_str), Some("nonesuch"));
+    assert!(error.to_string().starts_with("queue nonesuch: "), "{error}");
+    assert_eq!(admin.clear("nonesuch").await.unwrap_err().kind(), ErrorKind::Queue);
+    let error = admin.peek("nonesuch", 101).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("1 to 100"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

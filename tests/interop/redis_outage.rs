@@ -46,3 +46,24 @@ async fn tasks_go_on_without_it_and_results_come_again_with_it() {
     let handle = ivy.call(&DOUBLE, (21,)).await.unwrap();
     assert_eq!(handle.result(PATIENCE).await.unwrap(), 42);
 }
+
+#[tokio::test]
+async fn the_first_result_of_a_worker_that_rested_through_a_restart_arrives() {
+    let mut stage = Stage::plain().await;
+    let ivy = stage.ivy();
+    let mut events = ivy.events();
+    let _worker = ivy.worker().register(&DOUBLE, double).start().await.unwrap();
+    let handle = ivy.call(&DOUBLE, (1,)).await.unwrap();
+    assert_eq!(handle.result(PATIENCE).await.unwrap(), 2);
+
+    stage.redis.kill_hard().await;
+    stage.redis.restart().await;
+    until(&mut events, |event| {
+        matches!(event, Event::Recovered { part: Part::Notifier }).then_some(())
+    })
+    .await;
+    // Longer than a connection is trusted to stand without a look.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let handle = ivy.call(&DOUBLE, (2,)).await.unwrap();
+    assert_eq!(handle.result(PATIENCE).await.unwrap(), 4);
+}

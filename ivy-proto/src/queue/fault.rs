@@ -120,6 +120,18 @@ impl Fault {
         self
     }
 
+    /// The same, naming the server (`host:port`) that could not be talked to, since its address may
+    /// come from far away. Only for faults of the connection.
+    #[must_use]
+    pub fn with_server(mut self, server: &str) -> Self {
+        let of_the_connection =
+            matches!(self.kind, FaultKind::Unreachable | FaultKind::Tls | FaultKind::AnswerLost);
+        if of_the_connection && !server.is_empty() {
+            self.detail = format!("{server}: {}", self.detail);
+        }
+        self
+    }
+
     /// The same, with the time after which the server wants to be asked again.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Duration) -> Self {

@@ -110,13 +110,15 @@ impl CallOptions {
 }
 
 impl<Args: ToArgs, Output> Task<Args, Output> {
-    /// One call of this task, for the [`producer`]. The id is sixteen random bytes, never used
-    /// before.
+    /// One call of this task as the [`producer`] takes it. For those who drive a producer
+    /// themselves: an application calls tasks through its adapter, as in `ivy.call(&TASK, args)`.
+    ///
+    /// The id is sixteen random bytes, never used before.
     ///
     /// # Errors
     /// If the task cannot be used as it is written, an option is out of its range, or the
     /// arguments cannot be written as JSON.
-    pub fn call(
+    pub fn to_call(
         &self,
         id: TaskId,
         args: &Args,
@@ -193,14 +195,15 @@ mod tests {
     const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test").max_retries(3);
 
     fn call(options: &CallOptions) -> Result<Call, InvalidCall> {
-        DOUBLE.call(TaskId::from_random([1; 16]), &(7,), options, Reply::Handle)
+        DOUBLE.to_call(TaskId::from_random([1; 16]), &(7,), options, Reply::Handle)
     }
 
     #[test]
     fn a_call_may_return_to_the_default_that_its_task_has_left() {
         const ONCE: Task<(u64,), u64> = Task::new("test.once").retry(false).max_retries(3);
         let options = CallOptions::new().retry(true).max_retries(10);
-        let call = ONCE.call(TaskId::from_random([1; 16]), &(7,), &options, Reply::Handle).unwrap();
+        let call =
+            ONCE.to_call(TaskId::from_random([1; 16]), &(7,), &options, Reply::Handle).unwrap();
         assert_eq!((call.options.retry, call.options.max_retries), (Some(true), Some(10)));
     }
 

@@ -55,7 +55,7 @@ const ANSWER_FRAME: usize = 64 * 1024;
 /// The longest entry of a list of queues: a name of 255 bytes, each escaped as six.
 const LISTED_QUEUE: usize = 2 * 1024;
 /// How much of a body must come back in an error for the error to be silenced, in characters.
-const RECOGNISED: usize = 24;
+const RECOGNISED: usize = 12;
 /// The longest text of a server that is kept, in characters.
 const LONGEST_SAID: usize = 256;
 
@@ -125,8 +125,9 @@ impl IronMq {
                     .with_detail(flaw.to_string())
             });
         }
-        let said = answer::message(&body).filter(|said| !self.repeats_a_secret(op, said));
+        let said = answer::message(&body).filter(|said| !said.contains(self.token.expose()));
         let said = said.map(|said| said.chars().take(LONGEST_SAID).collect::<String>());
+        let said = said.filter(|said| !repeats_a_body(op, said));
         Err(refusal::fault(op, head.status, &head.headers, said.as_deref()))
     }
 
@@ -144,20 +145,22 @@ impl IronMq {
         };
         messages.saturating_mul(self.max_body.saturating_mul(2)).saturating_add(ANSWER_FRAME)
     }
+}
 
-    /// Whether a server's text gives back what must not be shown: our token, or the beginning of a
-    /// body that was sent.
-    fn repeats_a_secret(&self, op: &QueueOp, said: &str) -> bool {
-        let repeats_a_body = match op {
-            QueueOp::Post { messages, .. } => messages.items().iter().any(|message| {
-                let body = message.body.as_str();
-                let end = body.char_indices().nth(RECOGNISED).map_or(body.len(), |(at, _)| at);
-                end > 0 && said.contains(&body[..end])
-            }),
-            _ => false,
-        };
-        repeats_a_body || said.contains(self.token.expose())
-    }
+/// Whether a server's text gives back any run of characters of a body that was sent, as servers do
+/// that quote what they stumbled over.
+fn repeats_a_body(op: &QueueOp, said: &str) -> bool {
+    let QueueOp::Post { messages, .. } = op else { return false };
+    let starts: Vec<usize> = said.char_indices().map(|(at, _)| at).chain([said.len()]).collect();
+    messages.items().iter().map(|message| message.body.as_str()).any(|body| {
+        // A body that is shorter than a run counts as a whole.
+        let run = RECOGNISED.min(body.chars().count());
+        run > 0
+            && starts.windows(run + 1).any(|run| match run {
+                [start, .., end] => body.contains(&said[*start..*end]),
+                _ => false,
+            })
+    })
 }
 
 impl fmt::Debug for IronMq {
