@@ -12,14 +12,15 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
 
+use std::error::Error;
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
 use ivy_blocking::event::Level;
-use ivy_blocking::{Ivy, Result, Task, TaskError};
+use ivy_blocking::{Ivy, Task, TaskError};
 
 /// How long running tasks may take after the worker was told to stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
@@ -42,7 +43,9 @@ fn factorial(n: u64) -> Result<u64, TaskError> {
         .ok_or_else(|| TaskError::fatal(format!("{n}! does not fit into 64 bits; 20! is the last")))
 }
 
-fn serve(options: Options) -> Result<()> {
+fn serve(options: Options) -> Result<(), Box<dyn Error>> {
+    // Before anybody can know that this is running: a signal in between would end it undrained.
+    let stop = stop_signal()?;
     let task = Task::new("testpackage.factorial").queue(options.queue.clone().leak());
     let worker = Ivy::from_env()?
         .worker()
@@ -58,23 +61,20 @@ fn serve(options: Options) -> Result<()> {
         }
     });
     println!("serving {} from queue {}; Ctrl-C ends it", task.name(), options.queue);
-    if let Err(error) = told_to_stop() {
-        eprintln!("cannot listen for signals: {error}");
-    }
+    stop.recv()?;
     println!("draining");
     worker.drain(DRAIN_LIMIT);
     Ok(())
 }
 
-fn told_to_stop() -> Result<(), ctrlc::Error> {
+/// Takes the signals to stop from now on. They arrive at the receiver.
+fn stop_signal() -> Result<Receiver<()>, ctrlc::Error> {
     let (stop, told) = mpsc::channel();
     ctrlc::set_handler(move || {
-        // Whoever is told twice is draining already.
+        // Whoever is told again is draining already.
         let _ = stop.send(());
     })?;
-    // The handler, which is never dropped, has the other end.
-    let _ = told.recv();
-    Ok(())
+    Ok(told)
 }
 
 fn main() -> ExitCode {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use ivy_proto::event::TaskRef;
 use ivy_proto::producer::{self, Call, ProducerConfig, Reply};
-use ivy_proto::task::{CallOptions, FromArgs, Task, ToArgs};
+use ivy_proto::task::{CallOptions, Callbacks, FromArgs, Task, ToArgs};
 use ivy_proto::wire::Codec;
 use ivy_proto::worker::WorkerConfig;
 use ivy_proto::{Cause, ChannelName, TaskId};
@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::events::{EventSink, Events};
 use crate::handle::{Handle, Listener};
-use crate::producer::{Callbacks, Mail, Producer, World};
+use crate::producer::{Mail, Producer, World};
 use crate::random::random;
 use crate::worker_builder::WorkerBuilder;
 
@@ -197,18 +197,10 @@ impl Ivy {
         Args: FromArgs + 'static,
         Output: DeserializeOwned + 'static,
     {
-        task.settings().map_err(Error::config)?;
-        let name = task.name();
-        self.shared.callbacks.insert(
-            name,
-            Arc::new(move |args, outcome| match Args::from_args(&args) {
-                Ok(args) => callback(args, outcome.value().map_err(Error::from)),
-                Err(error) => {
-                    tracing::warn!(task.name = name, %error, "the arguments of a call cannot be read back, so its callback is not called");
-                }
-            }),
-        );
-        Ok(())
+        let callback = move |args, result: Result<_, Cause>| {
+            callback(args, result.map_err(Error::from));
+        };
+        self.shared.callbacks.insert(task, callback).map_err(Error::config)
     }
 
     /// Says what a worker serves, and starts it.
@@ -257,10 +249,12 @@ impl Ivy {
         options: &CallOptions,
         reply: Reply,
     ) -> Result<Call> {
-        let called_back = self.shared.callbacks.handles(task.name());
-        let reply = if called_back { Reply::Callback } else { reply };
         let id = TaskId::from_random(random()?);
-        Ok(task.to_call(id, args, options, reply).map_err(Cause::from)?)
+        let mut call = task.to_call(id, args, options, reply).map_err(Cause::from)?;
+        if self.shared.callbacks.handles(&call.task) {
+            call.reply = Reply::Callback;
+        }
+        Ok(call)
     }
 
     /// Hands calls to the producer.

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ivy_proto::producer::{Call, Input, Output, Reply};
-use ivy_proto::task::TaskOutcome;
+use ivy_proto::task::{Callbacks, TaskOutcome};
 use ivy_proto::wire::RawJson;
 use ivy_proto::{ChannelName, Moment, TaskId, TaskName, producer};
 
@@ -39,26 +39,6 @@ pub(crate) enum Mail {
     Dropped(TaskId),
     /// The subscription has heard one more thing.
     News,
-}
-
-/// Callbacks by the task whose results they are for.
-#[derive(Clone, Default)]
-pub(crate) struct Callbacks(Arc<Mutex<HashMap<String, Callback>>>);
-
-type Callback = Arc<dyn Fn(RawJson, TaskOutcome) + Send + Sync>;
-
-impl Callbacks {
-    pub(crate) fn insert(&self, task: &str, callback: Callback) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(task.to_owned(), callback);
-    }
-
-    pub(crate) fn handles(&self, task: &str) -> bool {
-        self.get(task).is_some()
-    }
-
-    fn get(&self, task: &str) -> Option<Callback> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(task).cloned()
-    }
 }
 
 impl Producer {
@@ -141,11 +121,16 @@ impl ProducerRole {
     }
 
     fn resume(&self, task: &TaskName, args: Option<RawJson>, outcome: &TaskOutcome) {
-        if let (Some(callback), Some(args)) = (self.callbacks.get(task.as_str()), args) {
-            let outcome = outcome.clone();
-            // In another thread, since it may take long, or panic.
-            self.callback_threads.run(move || callback(args, outcome));
-        }
+        let Some(callback) = args.and_then(|args| self.callbacks.ready(task, args, outcome)) else {
+            return;
+        };
+        let task = task.clone();
+        // In another thread, since it may take long, or panic.
+        self.callback_threads.run(move || {
+            if let Err(error) = callback() {
+                tracing::warn!(task.name = %task, %error, "the arguments of a call cannot be read back, so its callback is not called");
+            }
+        });
     }
 
     fn subscribe(&mut self, channels: Vec<ChannelName>) {

@@ -3,7 +3,7 @@
 use ivy_tests::{IvyServer, Process, RedisServer, example};
 
 /// The packages that have the three examples.
-const ADAPTERS: [&str; 2] = ["ivy-tokio", "ivy-async-std"];
+const ADAPTERS: [&str; 3] = ["ivy-tokio", "ivy-async-std", "ivy-blocking"];
 
 /// A queue server and a Redis, and an adapter's example programs that meet on them.
 struct Stage {
