@@ -84,6 +84,12 @@ impl Ctx {
         &self.cancelled
     }
 
+    /// Whether the handler is to stop: see [`cancelled`](Ctx::cancelled).
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.is_cancelled()
+    }
+
     /// The tracing span that the handler runs in, for work that it starts elsewhere.
     #[must_use]
     pub fn span(&self) -> &tracing::Span {

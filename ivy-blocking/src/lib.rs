@@ -46,7 +46,7 @@
 //! to [`concurrency`](WorkerBuilder::concurrency) for handlers. Those that have nothing to do for
 //! long end.
 //!
-//! # CancellationToken
+//! # Cancellation
 //!
 //! A handler cannot be stopped from outside. It is told by its [`Ctx`] when its result is not wanted
 //! any more, and should then return.

@@ -82,6 +82,9 @@ pub use ivy::Ivy;
 pub use worker::Worker;
 pub use worker_builder::WorkerBuilder;
 
+/// Tells a handler, and what it has started elsewhere, to stop: see [`Ctx::cancelled`].
+pub use tokio_util::sync::CancellationToken;
+
 /// The core, for what is not named here.
 pub use ivy_proto;
 

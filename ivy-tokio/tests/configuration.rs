@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use ivy_tokio::{
-    Admin, CallOptions, Ctx, Error, ErrorKind, Events, Handle, Ivy, IvyBuilder, Task, TaskError,
-    Worker, WorkerBuilder,
+    Admin, CallOptions, CancellationToken, Ctx, Error, ErrorKind, Events, Handle, Ivy, IvyBuilder,
+    Task, TaskError, Worker, WorkerBuilder,
 };
 
 const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
@@ -32,6 +32,7 @@ fn what_is_shared_between_threads_can_be() {
     shareable::<Ivy>();
     shareable::<Worker>();
     shareable::<Admin>();
+    shareable::<CancellationToken>();
     shareable::<Ctx>();
     shareable::<Error>();
     shareable::<CallOptions>();
