@@ -1,11 +1,12 @@
-//! ivy for programs on async-std: call a function by its name, have it run by a worker somewhere
-//! else, and get its typed result back.
+//! ivy for programs on async-std or smol: call a function by its name, have it run by a worker
+//! somewhere else, and get its typed result back. async-std has ended: 1.13.2 of August 2025 is its
+//! last version, deprecated in favour of [smol](https://docs.rs/smol). This crate runs equally under
+//! smol.
 //!
-//! async-std has ended: its last version is 1.13.2 of August 2025, and its authors recommend
-//! [smol](https://docs.rs/smol) instead. This crate runs equally under smol, whose parts async-std is
-//! made of: its futures can be awaited on any executor, and what works in the background runs on
-//! async-std's threads. It starts no tokio runtime. A new program may prefer `ivy-tokio`, which has
-//! the same names.
+//! async-std is made of smol's parts, and only its sockets, timers and tasks are used here. So the
+//! futures can be awaited on any executor, while what works in the background runs on async-std's
+//! threads. No tokio runtime is started. A new program may prefer `ivy-tokio`, or `ivy-blocking`
+//! without any runtime: the names are the same.
 //!
 //! ```
 //! use ivy_async_std::{Ivy, Task, TaskError};
