@@ -1,0 +1,219 @@
+//! Applications: what they schedule, and what they do with what they are told.
+
+use std::time::Duration;
+
+use ivy_proto::producer::{Call, Reply, SendError};
+use ivy_proto::task::TaskOutcome;
+use ivy_proto::wire::RawJson;
+use ivy_proto::{MessageId, Moment, TaskId};
+
+use crate::dice::{one_in, one_of};
+use crate::fault::Class;
+use crate::host::Heard;
+use crate::task::{Plan, Sender, Task, Told, Who, args};
+use crate::world::{Due, World};
+
+impl World {
+    /// Draws up what is to be scheduled in this run, by whom and when.
+    pub(crate) fn schedule_tasks(&mut self) {
+        let setup = self.setup.clone();
+        let storm = setup.storm * 1_000;
+        let originals = setup.original_producers;
+        let mut number = 0;
+        while number < setup.tasks {
+            // Some come alone, some together.
+            let rng = self.dice.nature(0);
+            let together = one_of(rng, &[1, 1, 3, 8]).min(setup.tasks - number);
+            let at = Moment::EPOCH + Duration::from_millis(rng.up_to(storm * 8 / 10));
+            let by_original = originals > 0 && one_in(rng, 3);
+            let host = if by_original {
+                setup.producers + setup.workers
+            } else {
+                rng.up_to(setup.producers as u64 - 1) as usize
+            };
+            let sender = if by_original { Sender::Original(host) } else { Sender::Producer(host) };
+            let tasks: Vec<usize> = (0..together).map(|_| self.draw_up(sender)).collect();
+            number += together;
+            self.uncalled += tasks.len();
+            self.agenda.add(at, Due::Calls(host, tasks));
+        }
+        for _ in 0..setup.strays {
+            let rng = self.dice.nature(0);
+            let at = Moment::EPOCH + Duration::from_millis(rng.up_to(storm * 8 / 10));
+            self.schedule_stray(at);
+        }
+    }
+
+    /// A task like others. Gives its number.
+    pub(crate) fn draw_up(&mut self, sender: Sender) -> usize {
+        let number = self.ledger.tasks.len();
+        let setup = &self.setup;
+        let (kinds, notifier, lease) = (self.kinds.len() as u64, setup.notifier, setup.lease);
+        let longest = setup.handler_millis;
+        let rng = self.dice.nature(0);
+        let mut task = Task::new(TaskId::from_random(rng.sixteen_bytes()), sender);
+        if let Sender::Producer(_) = sender {
+            task.kind = rng.up_to(kinds - 1) as usize;
+            task.once = one_in(rng, 8);
+            task.has_deadline = one_in(rng, 12);
+            task.delay = one_of(rng, &[0, 0, 0, 0, 3]);
+            if notifier {
+                task.reply =
+                    one_of(rng, &[Reply::None, Reply::Handle, Reply::Handle, Reply::Callback]);
+            }
+        }
+        task.plan = one_of(
+            rng,
+            &[
+                Plan::Succeeds,
+                Plan::Succeeds,
+                Plan::Succeeds,
+                Plan::Succeeds,
+                Plan::FailsFirst(1),
+                Plan::Fails,
+                Plan::FailsForGood,
+                Plan::BadArgs,
+            ],
+        );
+        task.takes = rng.up_to(longest);
+        // A task with a time limit must keep it.
+        if one_in(rng, 8) && self.kinds[task.kind].settings.time_limit.is_none() {
+            task.takes = (lease * 3_000).min(60_000);
+        }
+        task.max_attempts = match (task.once, &sender) {
+            (true, _) => 1,
+            _ => self.kinds[task.kind].settings.max_retries + 1,
+        };
+        self.trace.mix(number as u64);
+        self.ids.insert(task.id, number);
+        self.ledger.tasks.push(task);
+        number
+    }
+
+    /// These tasks are to be scheduled now at this host.
+    pub(crate) fn call(&mut self, host: usize, tasks: Vec<usize>) {
+        let who = self.hosts[host].who;
+        if self.hosts[host].is_up() {
+            self.agenda.add(self.now, Due::Heard(who, Heard::Calls(tasks)));
+        } else {
+            self.later(Duration::from_secs(1), Due::Calls(host, tasks));
+        }
+    }
+
+    /// A handler schedules a task itself.
+    pub(crate) fn call_back(&mut self, _number: usize) {
+        let task = self.draw_up(Sender::Producer(0));
+        self.uncalled += 1;
+        self.agenda.add(self.now, Due::Calls(0, vec![task]));
+    }
+
+    /// The calls that a producer is given for these tasks.
+    pub(crate) fn calls_of(&mut self, who: Who, tasks: Vec<usize>) -> Vec<Call> {
+        self.uncalled -= tasks.len();
+        let calls = tasks.into_iter().map(|number| {
+            let task = &self.ledger.tasks[number];
+            let kind = &self.kinds[task.kind];
+            let settings = &kind.settings;
+            self.hosts[who.host].calls.insert(task.id);
+            let mut options = settings.call_options();
+            if task.once {
+                options.retry = Some(false);
+            }
+            options.expires_after = task.has_deadline.then_some(Duration::from_secs(20));
+            Call {
+                id: task.id,
+                task: kind.name.clone(),
+                queue: kind.queue.clone(),
+                args: RawJson::parse(&args(number)).expect("it is JSON"),
+                options,
+                delay: Duration::from_secs(task.delay),
+                reply: task.reply,
+            }
+        });
+        calls.collect()
+    }
+
+    /// A producer tells what became of a call.
+    pub(crate) fn sent(&mut self, who: Who, id: TaskId, result: Result<MessageId, SendError>) {
+        let Some(number) = self.ids.get(&id).copied() else {
+            return self.ledger.broken("S3", || format!("nobody called {id}"));
+        };
+        if !self.hosts[who.host].calls.remove(&id) {
+            self.ledger.broken("S3", || format!("task {number} was told of twice"));
+        }
+        let answers_mixed_up = self.setup.has(Class::Answers);
+        let records = self.ledger.tasks[number].records;
+        let told = match result {
+            Ok(message) => {
+                let known = self.ledger.task_of_message(&message) == Some(number);
+                if records == 0 || !(known || answers_mixed_up) {
+                    self.ledger.broken("S3", || format!("task {number} was told to be {message}"));
+                }
+                Told::Sent
+            }
+            Err(SendError::Unknown { .. }) => Told::Unknown,
+            Err(SendError::Full { .. }) => {
+                self.uncalled += 1;
+                self.later(Duration::from_secs(1), Due::Calls(who.host, vec![number]));
+                return;
+            }
+            Err(error) => {
+                if records > 0 {
+                    self.ledger.broken("S3", || format!("task {number} is stored; told: {error}"));
+                }
+                Told::NotStored
+            }
+        };
+        let task = &mut self.ledger.tasks[number];
+        task.told = Some(told);
+        if task.reply != Reply::None && told != Told::NotStored {
+            self.wait_for(who, id);
+        }
+    }
+
+    /// The caller waits for a result, or drops its handle.
+    fn wait_for(&mut self, who: Who, id: TaskId) {
+        let rng = self.dice.nature(who.host);
+        let heard = if one_in(rng, 5) {
+            Heard::Forget(id)
+        } else {
+            Heard::Await(id, Duration::from_millis(rng.up_to(60_000)))
+        };
+        self.soon(who, heard);
+    }
+
+    pub(crate) fn timed_out(&mut self, who: Who, id: TaskId) {
+        self.wait_for(who, id);
+    }
+
+    /// A result reaches its caller.
+    pub(crate) fn resumed(&mut self, who: Who, id: TaskId, outcome: &TaskOutcome, with_args: bool) {
+        let Some(number) = self.ids.get(&id).copied() else {
+            return self.ledger.broken("S10", || format!("a result for {id}, called by nobody"));
+        };
+        let task = &mut self.ledger.tasks[number];
+        let again = std::mem::replace(&mut task.resumed, true);
+        let is_true = match outcome {
+            TaskOutcome::Done(value) => {
+                task.finished > 0
+                    && (value.as_str() == number.to_string() || value.as_str().len() > 1_000_000)
+            }
+            TaskOutcome::ResultTooLarge => task.finished > 0,
+            TaskOutcome::Failed(_) => task.dead > 0,
+        };
+        let asked_for = task.reply != Reply::None && with_args == (task.reply == Reply::Callback);
+        if again || !is_true || !asked_for {
+            let task = task.clone();
+            self.ledger
+                .broken("S10", || format!("{who:?} resumes {number}, {outcome:?}: {task:?}"));
+        }
+    }
+
+    /// A producer has finished: every call must have been told of.
+    pub(crate) fn end_calls(&mut self, who: Who) {
+        if let Some(id) = self.hosts[who.host].calls.first() {
+            let number = self.ids.get(id);
+            self.ledger.broken("S3", || format!("nobody told what became of task {number:?}"));
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! After the storm: no more faults, one healthy worker. Whatever was accepted must come to its
+//! end now, and all must be quiet afterwards.
+
+use std::time::Duration;
+
+use ivy_proto::Moment;
+use ivy_proto::producer::{self, Reply};
+use ivy_proto::worker;
+
+use crate::host::{Heard, Machine};
+use crate::original::longest_hidden;
+use crate::task::{Plan, Sender, Who};
+use crate::world::{Due, World};
+
+/// While others cannot be handled, a healthy task must come by now and then: without one, a worker
+/// cannot know that the fault is not its own.
+const PROBE_INTERVAL: Duration = Duration::from_secs(100);
+/// How soon a healthy task must be done when nothing else is to be done: the longest rest between
+/// two polls, and some time to travel.
+const PROMPT: Duration = Duration::from_secs(6);
+
+/// How far the calm has come.
+pub(crate) struct Calm {
+    /// Everything must have come to its end by then.
+    until: Moment,
+    probes: Vec<(usize, Moment)>,
+    /// Everything is settled, and the machines are told to finish.
+    pub(crate) finishing: bool,
+    /// How many have finished.
+    pub(crate) finished: usize,
+    last: Option<usize>,
+    last_is_done: bool,
+}
+
+impl World {
+    /// The storm is over.
+    pub(crate) fn calm_down(&mut self) {
+        self.dice.calm_down();
+        let now = self.now;
+        self.trace.note(now, || "the storm is over".to_owned());
+        let until = now + self.patience();
+        self.calm = Some(Calm {
+            until,
+            probes: Vec::new(),
+            finishing: false,
+            finished: 0,
+            last: None,
+            last_is_done: false,
+        });
+        for host in 0..self.hosts.len() {
+            self.hosts[host].paused_until = now;
+            let is_worker = self.ledger.workers.contains(&host);
+            if self.hosts[host].is_up() && (is_worker || self.is_original_worker(host)) {
+                self.ledger.blame_held(host, crate::task::Cause::Crash);
+                self.kill(host);
+            }
+        }
+        self.start(self.ledger.workers.start);
+        self.agenda.add(now, Due::Probe);
+    }
+
+    /// Whether no process is to be started here: after the storm one worker is enough.
+    pub(crate) fn is_out_of_service(&self, host: usize) -> bool {
+        let worker = self.ledger.workers.start;
+        self.calm.is_some() && host != worker && host >= self.setup.producers
+    }
+
+    /// A process dies for good.
+    pub(crate) fn kill(&mut self, host: usize) {
+        let who = self.hosts[host].who;
+        self.hang_up(who, None);
+        self.redis.disconnect(host);
+        self.hosts[host].die();
+    }
+
+    /// A healthy task is scheduled.
+    pub(crate) fn probe(&mut self) {
+        if self.calm.as_ref().is_none_or(|calm| calm.last.is_some()) {
+            return;
+        }
+        let number = self.schedule_probe();
+        let now = self.now;
+        if let Some(calm) = &mut self.calm {
+            calm.probes.push((number, now));
+        }
+        self.later(PROBE_INTERVAL, Due::Probe);
+    }
+
+    fn schedule_probe(&mut self) -> usize {
+        let number = self.draw_up(Sender::Producer(0));
+        let task = &mut self.ledger.tasks[number];
+        task.plan = Plan::Succeeds;
+        task.kind = 0;
+        task.delay = 0;
+        task.takes = 10;
+        task.once = false;
+        task.has_deadline = false;
+        task.reply = Reply::None;
+        self.uncalled += 1;
+        self.call(0, vec![number]);
+        number
+    }
+
+    /// Whether the run has come to its end.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let Some(calm) = &self.calm else { return false };
+        if calm.finishing {
+            return calm.finished == self.setup.producers + 1;
+        }
+        let last = calm.last;
+        if self.now > calm.until {
+            self.report_unsettled();
+            return true;
+        }
+        if !self.is_settled() {
+            return false;
+        }
+        match last {
+            None => self.send_last_probe(),
+            Some(last) => self.check_last(last),
+        }
+        false
+    }
+
+    fn is_settled(&self) -> bool {
+        self.uncalled == 0
+            && self.ledger.tasks.iter().all(crate::task::Task::is_settled)
+            && self.hosts[..self.setup.producers].iter().all(|host| host.calls.is_empty())
+            && self.requests_settled()
+    }
+
+    /// Whether no request is left from the storm: one that was sent badly, or by a process that is
+    /// gone, may still take a message away.
+    fn requests_settled(&self) -> bool {
+        self.requests.values().all(|sent| sent.is_healthy() && self.host(sent.who).is_some())
+    }
+
+    /// Everything is settled: a last task must be done at once.
+    fn send_last_probe(&mut self) {
+        let number = self.schedule_probe();
+        let now = self.now;
+        if let Some(calm) = &mut self.calm {
+            calm.last = Some(number);
+            calm.probes.push((number, now));
+        }
+    }
+
+    /// The last task is done: it must have been prompt. What is told of it gets time to arrive.
+    fn check_last(&mut self, last: usize) {
+        let Some(calm) = self.calm.as_mut().filter(|calm| !calm.last_is_done) else { return };
+        calm.last_is_done = true;
+        let sent = calm.probes.last().map_or(self.now, |(_, at)| *at);
+        let took = self.now.since(sent);
+        if took > PROMPT && self.hosts[0].honest {
+            self.ledger.broken("L4", || format!("the last task, {last}, took {took:?}"));
+        }
+        self.later(Duration::from_millis(200), Due::Finish);
+    }
+
+    /// All is done: the machines must be quiet, and are told to finish.
+    pub(crate) fn finish(&mut self) {
+        let now = self.now;
+        let worker = self.hosts[self.ledger.workers.start].who;
+        self.check_quiet(worker);
+        let hosts: Vec<Who> = self.hosts[..self.setup.producers]
+            .iter()
+            .map(|host| host.who)
+            .chain([worker])
+            .collect();
+        if let Some(calm) = &mut self.calm {
+            calm.finishing = true;
+        }
+        for who in hosts {
+            self.agenda.add(now, Due::Heard(who, Heard::Drain(Duration::from_secs(8))));
+        }
+    }
+
+    /// When nothing is to be done, only the next poll may be waited for.
+    fn check_quiet(&mut self, who: Who) {
+        if let Machine::Worker(worker) = &mut self.hosts[who.host].machine {
+            let output = worker.poll_output();
+            let quiet = match &output {
+                worker::Output::Wait(None) => true,
+                worker::Output::Wait(Some(deadline)) => {
+                    matches!(deadline.why, worker::Why::Poll(_))
+                }
+                _ => false,
+            };
+            let held = worker.load().held;
+            if !quiet || held > 0 {
+                self.ledger.broken("L5", || format!("{who:?} holds {held}, wants {output:?}"));
+            }
+        }
+        for host in 0..self.setup.producers {
+            if let Machine::Producer(producer) = &mut self.hosts[host].machine
+                && let producer::Output::Wait(Some(deadline)) = producer.poll_output()
+                && matches!(deadline.why, producer::Why::SubscriptionLimit(_))
+            {
+                self.ledger.broken("L5", || format!("producer {host} waits for {deadline:?}"));
+            }
+        }
+    }
+
+    /// How long everything may take to come to its end.
+    fn patience(&self) -> Duration {
+        let setup = &self.setup;
+        let second = Duration::from_secs(1);
+        let originals = setup.original_workers > 0;
+        // Hidden by a lease, by the longest delay, or by a peer that is gone.
+        let hidden = longest_hidden(originals) + (2 * setup.lease()).max(300 * second);
+        // A message that cannot be handled is released with growing delays.
+        let undecided = setup.max_deliveries * 300 * second;
+        // One after the other, in the worst case.
+        let tasks = self.ledger.tasks.len() as u32;
+        let each = 3 * (60 * second + setup.backoff().ceiling(u32::MAX));
+        hidden + undecided + tasks * each + 600 * second
+    }
+
+    fn report_unsettled(&mut self) {
+        let unsettled = self.ledger.tasks.iter().enumerate().find(|(_, task)| !task.is_settled());
+        let what = match unsettled {
+            Some((number, task)) => format!("task {number} has not come to its end: {task:?}"),
+            None => format!("calls without an end: {} uncalled", self.uncalled),
+        };
+        self.ledger.broken("L1", || what);
+    }
+}

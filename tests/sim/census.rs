@@ -1,0 +1,84 @@
+//! What happened over many runs, so that a set of runs in which something never happened is seen
+//! to prove nothing about it.
+
+use std::collections::BTreeMap;
+
+use ivy_proto::event::Event;
+
+use crate::fault::Fault;
+
+/// Counts of what happened.
+#[derive(Clone, Default)]
+pub(crate) struct Census {
+    pub(crate) runs: u64,
+    pub(crate) events: u64,
+    pub(crate) executions: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) dead: u64,
+    pub(crate) virtual_seconds: u64,
+    faults: BTreeMap<Fault, u64>,
+    seen: BTreeMap<&'static str, u64>,
+}
+
+impl Census {
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        *self.faults.entry(fault).or_default() += 1;
+    }
+
+    pub(crate) fn faults(&self, fault: Fault) -> u64 {
+        self.faults.get(&fault).copied().unwrap_or(0)
+    }
+
+    fn see(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn seen(&self) -> &BTreeMap<&'static str, u64> {
+        &self.seen
+    }
+
+    pub(crate) fn event(&mut self, event: &Event) {
+        let name = match event {
+            Event::TaskSent { .. } => "TaskSent",
+            Event::Resent { .. } => "Resent",
+            Event::SendFailed { .. } => "SendFailed",
+            Event::MessageRetrieved { .. } => "MessageRetrieved",
+            Event::TaskExecuted { .. } => "TaskExecuted",
+            Event::Retried { .. } => "Retried",
+            Event::Acknowledged { .. } => "Acknowledged",
+            Event::DeadLettered { .. } => "DeadLettered",
+            Event::DeadLetterRefused { .. } => "DeadLetterRefused",
+            Event::Released { .. } => "Released",
+            Event::LeaseLost { .. } => "LeaseLost",
+            Event::UnusableMessages { .. } => "UnusableMessages",
+            Event::ResultSent { .. } => "ResultSent",
+            Event::NoticeDropped { .. } => "NoticeDropped",
+            Event::NoticeIgnored => "NoticeIgnored",
+            Event::ResultGivenUp { .. } => "ResultGivenUp",
+            Event::CallerResumed { .. } => "CallerResumed",
+            Event::QueueError { .. } => "QueueError",
+            Event::NotifierError { .. } => "NotifierError",
+            Event::Degraded { .. } => "Degraded",
+            Event::Recovered { .. } => "Recovered",
+            Event::ServerSideDeadLetter { .. } => "ServerSideDeadLetter",
+            _ => "another event",
+        };
+        self.see(name);
+    }
+
+    /// Adds the counts of other runs.
+    pub(crate) fn add(&mut self, other: &Census) {
+        self.runs += other.runs;
+        self.events += other.events;
+        self.executions += other.executions;
+        self.duplicates += other.duplicates;
+        self.dead += other.dead;
+        self.virtual_seconds += other.virtual_seconds;
+        for (fault, count) in &other.faults {
+            *self.faults.entry(*fault).or_default() += count;
+        }
+        for (what, count) in &other.seen {
+            *self.seen.entry(what).or_default() += count;
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! A host's clock, which is not the true time.
+
+use std::time::Duration;
+
+use ivy_proto::Moment;
+
+/// A monotonic clock that started with its process, may run fast or slow, stall and leap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    /// When it showed `local`, in true time.
+    base: Moment,
+    local: Moment,
+    /// How many thousandths of a true second its second counts.
+    speed: u64,
+}
+
+const HONEST: u64 = 1_000;
+
+impl Clock {
+    pub(crate) fn new(started: Moment, speed: u64) -> Self {
+        Clock { base: started, local: Moment::EPOCH, speed }
+    }
+
+    pub(crate) fn honest() -> Self {
+        Clock::new(Moment::EPOCH, HONEST)
+    }
+
+    /// What it shows.
+    pub(crate) fn show(&self, now: Moment) -> Moment {
+        let passed = now.since(self.base);
+        if self.speed == HONEST {
+            return self.local + passed;
+        }
+        self.local + Duration::from_nanos(scale(passed, self.speed, HONEST))
+    }
+
+    /// The first true moment at which it shows at least this.
+    pub(crate) fn when(&self, shown: Moment) -> Moment {
+        let to_pass = shown.since(self.local);
+        if self.speed == HONEST {
+            return self.base + to_pass;
+        }
+        self.base + Duration::from_nanos(scale(to_pass, HONEST, self.speed).saturating_add(1))
+    }
+
+    /// Whether it runs, and as fast as time itself.
+    pub(crate) fn is_true(&self, now: Moment) -> bool {
+        self.speed == HONEST && self.base <= now
+    }
+
+    /// It stands still from now on for so long.
+    pub(crate) fn stall(&mut self, now: Moment, time: Duration) {
+        self.local = self.show(now);
+        self.base = now + time;
+    }
+
+    /// It leaps forward.
+    pub(crate) fn leap(&mut self, now: Moment, by: Duration) {
+        self.local = self.show(now) + by;
+        self.base = now.max(self.base);
+    }
+}
+
+fn scale(duration: Duration, by: u64, of: u64) -> u64 {
+    u64::try_from(duration.as_nanos() * u128::from(by) / u128::from(of)).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,104 @@
+//! Handlers: how long they take and how they end.
+
+use std::time::Duration;
+
+use ivy_proto::JobId;
+use ivy_proto::worker::{JobOutcome, Run};
+
+use crate::fault::{Fault, Menu};
+use crate::host::{End, Heard, Job};
+use crate::task::{Cause, Plan, Sender, Who, args};
+use crate::world::{Due, World};
+
+impl World {
+    /// A worker starts a handler.
+    pub(crate) fn run_handler(&mut self, who: Who, run: Run) {
+        self.check_margin(who, &run);
+        let Some(number) = self.ledger.run(who, &run) else {
+            return self.ledger.broken("S2", || format!("{who:?} runs what nobody scheduled"));
+        };
+        let task = &self.ledger.tasks[number];
+        if task.sender != Sender::Stranger && run.args.as_str() != args(number) {
+            self.ledger.broken("S13", || format!("task {number} runs with other arguments"));
+        }
+        let task = &self.ledger.tasks[number];
+        let mut job = Job { task: number, end: end_of(task.plan, &run), obeys: true, plan: 0 };
+        let mut takes = Some(Duration::from_millis(task.takes));
+        if let Some(mut hit) = self.throw(who.host, Menu::Handler) {
+            let lease = self.setup.lease();
+            self.ledger.tasks[number].causes.add(Cause::Handler);
+            match hit.fault {
+                Fault::Panics => job.end = End::Panicked,
+                Fault::Hangs => takes = None,
+                Fault::HangsForGood => (takes, job.obeys) = (None, false),
+                Fault::Stubborn => {
+                    takes = Some(Duration::from_millis(hit.detail.up_to(60_000)));
+                    job.obeys = false;
+                }
+                Fault::Slow => {
+                    takes = Some(lease.mul_f64(1.0 + hit.detail.up_to(300) as f64 / 100.0))
+                }
+                Fault::Aborts => job.end = End::Aborted,
+                Fault::ReturnsHuge if job.end == End::Done => job.end = End::Huge,
+                Fault::CallsBack => self.call_back(number),
+                _ => {}
+            }
+        }
+        if let Some(takes) = takes {
+            self.later(takes, Due::Heard(who, Heard::JobEnds(run.job, job.plan)));
+        }
+        self.hosts[who.host].jobs.insert(run.job, job);
+    }
+
+    /// A handler ends. Its process may end with it.
+    pub(crate) fn end_job(&mut self, who: Who, job: JobId, plan: u32) -> Option<JobOutcome> {
+        let jobs = &mut self.hosts[who.host].jobs;
+        if jobs.get(&job).is_none_or(|job| job.plan != plan) {
+            return None;
+        }
+        let ended = jobs.remove(&job)?;
+        if ended.end == End::Aborted {
+            self.crash(who.host);
+            return None;
+        }
+        let outcome = ended.end.outcome(ended.task);
+        self.ledger.ended(who, job, &outcome);
+        Some(outcome)
+    }
+
+    /// A handler is told to stop.
+    pub(crate) fn stop_handler(&mut self, who: Who, id: JobId) {
+        let time = Duration::from_millis(1 + self.dice.nature(who.host).up_to(200));
+        let Some(job) = self.hosts[who.host].jobs.get_mut(&id) else { return };
+        if job.obeys {
+            job.end = End::Cancelled;
+            job.plan += 1;
+            let plan = job.plan;
+            self.later(time, Due::Heard(who, Heard::JobEnds(id, plan)));
+        }
+    }
+
+    /// No handler starts on a lease that is about to end, as far as its worker can know.
+    fn check_margin(&mut self, who: Who, run: &Run) {
+        let honest = self.host(who).is_some_and(|host| host.honest);
+        if !honest || self.setup.broker_speed != 1_000 {
+            return;
+        }
+        if let Some(lack) = self.ledger.lease_lacks(who, &run.message, self.broker_now()) {
+            let message = &run.message;
+            self.ledger
+                .broken("S6", || format!("{message} was started, and its margin lacked {lack:?}"));
+        }
+    }
+}
+
+fn end_of(plan: Plan, run: &Run) -> End {
+    match plan {
+        Plan::Succeeds => End::Done,
+        Plan::FailsFirst(times) if run.attempt <= times => End::Failed,
+        Plan::FailsFirst(_) => End::Done,
+        Plan::Fails => End::Failed,
+        Plan::FailsForGood => End::FailedForGood,
+        Plan::BadArgs => End::BadArgs,
+    }
+}

@@ -1,0 +1,555 @@
+//! The ghost ledger: what really became of every message, known to nobody in the run.
+//!
+//! It hears what the broker does, not what anybody is told. Each entry is checked against the
+//! promise as it is made.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use ivy_proto::broker::Delivery;
+use ivy_proto::queue::{Body, NewMessage, QueueOp};
+use ivy_proto::wire::{Codec, DeadLetter, DeadLetterReason};
+use ivy_proto::worker::{JobOutcome, Run};
+use ivy_proto::{JobId, MessageId, Moment, QueueName, Receipt, ReservationId};
+
+use crate::task::{Cause, Plan, Sender, Task, Told, Who, number_in};
+
+/// The number before the first message's, in the broker's ids.
+const FIRST_ID: u64 = 1_000_000_000_000_000_000;
+
+/// A law that was broken, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Breach {
+    pub(crate) law: &'static str,
+    pub(crate) what: String,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.law, self.what)
+    }
+}
+
+/// A message that the broker once had.
+#[derive(Debug)]
+struct Message {
+    /// None for one that cannot be told.
+    task: Option<usize>,
+    alive: bool,
+    holder: Option<Holder>,
+    reserved: u32,
+    counted: u32,
+    /// Workers that may delete it, since its task is done, or a copy of it was accepted.
+    done_by: Vec<Who>,
+    copied_by: Vec<Who>,
+}
+
+/// Who has a message, as the broker sees it.
+#[derive(Clone, Debug)]
+struct Holder {
+    who: Who,
+    reservation: ReservationId,
+    /// By the broker's clock.
+    until: Moment,
+    length: Duration,
+}
+
+/// A message in the hands of a worker, as the worker sees it.
+#[derive(Clone, Copy, Debug)]
+struct Grant {
+    until: Moment,
+    length: Duration,
+    granted: Moment,
+    arrived: Moment,
+}
+
+/// A handler that was started.
+#[derive(Clone, Copy, Debug)]
+struct Started {
+    message: usize,
+    task: usize,
+    attempt: u32,
+    /// Its message was lost or given back meanwhile: what it returns does not count.
+    orphaned: bool,
+}
+
+pub(crate) struct Ledger {
+    pub(crate) tasks: Vec<Task>,
+    codec: Codec,
+    /// Bodies of strangers that do not tell their task.
+    strays: BTreeMap<String, usize>,
+    messages: Vec<Message>,
+    grants: BTreeMap<(Who, usize), Grant>,
+    started: BTreeMap<(Who, JobId), Started>,
+    /// Copies for the next attempt that a worker had accepted and has not deleted the original of.
+    successors: BTreeMap<(Who, usize), u32>,
+    /// Which hosts are workers of ours.
+    pub(crate) workers: std::ops::Range<usize>,
+    pub(crate) max_deliveries: u32,
+    pub(crate) reliable_count: bool,
+    /// Whether a worker may lack the key.
+    pub(crate) wrong_keys: bool,
+    breach: Option<Breach>,
+}
+
+impl Ledger {
+    pub(crate) fn new(codec: Codec, workers: std::ops::Range<usize>) -> Ledger {
+        Ledger {
+            tasks: Vec::new(),
+            codec,
+            strays: BTreeMap::new(),
+            messages: Vec::new(),
+            grants: BTreeMap::new(),
+            started: BTreeMap::new(),
+            successors: BTreeMap::new(),
+            workers,
+            max_deliveries: 0,
+            reliable_count: false,
+            wrong_keys: false,
+            breach: None,
+        }
+    }
+
+    /// A law is broken. Only the first breach counts: what follows may be its consequence.
+    pub(crate) fn broken(&mut self, law: &'static str, what: impl FnOnce() -> String) {
+        if self.breach.is_none() {
+            self.breach = Some(Breach { law, what: what() });
+        }
+    }
+
+    pub(crate) fn breach(&self) -> Option<&Breach> {
+        self.breach.as_ref()
+    }
+
+    /// Remembers the body of a stray message, which does not tell its task.
+    pub(crate) fn know_stray(&mut self, body: &str, task: usize) {
+        self.strays.insert(body.to_owned(), task);
+    }
+
+    pub(crate) fn knows_stray(&self, body: &str) -> bool {
+        self.strays.contains_key(body)
+    }
+
+    /// The task of the message with this body, wrapped or not.
+    pub(crate) fn task_of(&self, body: &str) -> Option<usize> {
+        if let Some(number) = number_in(body) {
+            return (number < self.tasks.len()).then_some(number);
+        }
+        if let Some(task) = self.strays.get(body) {
+            return Some(*task);
+        }
+        if body.starts_with('$') {
+            let envelope = self.codec.open(&Body::new(body)).ok()?;
+            return number_in(envelope.args.as_str()).filter(|number| *number < self.tasks.len());
+        }
+        let letter = DeadLetter::parse(&Body::new(body)).ok()?;
+        self.task_of(letter.body.as_str())
+    }
+
+    pub(crate) fn task_of_message(&self, id: &MessageId) -> Option<usize> {
+        self.messages.get(index(id)?)?.task
+    }
+
+    // What the broker did.
+
+    /// Messages were posted. `again` tells that it was the network that repeated the request.
+    pub(crate) fn posted(
+        &mut self,
+        who: Who,
+        queue: &QueueName,
+        messages: &[NewMessage],
+        ids: &[MessageId],
+        again: bool,
+    ) {
+        let in_dead_queue = queue.as_str().ends_with(".dead");
+        for (message, id) in messages.iter().zip(ids) {
+            let task = self.task_of(message.body.as_str());
+            if index(id) != Some(self.messages.len()) {
+                self.broken("S3", || format!("the broker gave {id} out of order"));
+                return;
+            }
+            self.messages.push(Message {
+                task,
+                alive: true,
+                holder: None,
+                reserved: 0,
+                counted: 0,
+                done_by: Vec::new(),
+                copied_by: Vec::new(),
+            });
+            let Some(number) = task else {
+                self.broken("S1", || format!("a message {id} of no task came from {who:?}"));
+                return;
+            };
+            if in_dead_queue {
+                self.put_aside(who, number, &message.body);
+            } else if self.workers.contains(&who.host) {
+                let task = &mut self.tasks[number];
+                task.live += 1;
+                *self.successors.entry((who, number)).or_default() += 1;
+                if again {
+                    self.tasks[number].causes.add(Cause::Twice);
+                }
+            } else {
+                self.accepted(number, again);
+            }
+        }
+    }
+
+    /// A message came from the sender of its task.
+    fn accepted(&mut self, number: usize, again: bool) {
+        let task = &mut self.tasks[number];
+        task.live += 1;
+        task.records += 1;
+        if again {
+            task.doubled += 1;
+            task.causes.add(Cause::Twice);
+        } else if task.records - task.doubled > 1 {
+            task.causes.add(Cause::Resent);
+        }
+        let copies = task.records - task.doubled;
+        let (told, once, unknown) = (task.told, task.once, task.unknown);
+        if copies > 1 + unknown {
+            self.broken("S3", || format!("task {number}: copy {copies} after {unknown} unknown"));
+        }
+        if once && copies > 1 {
+            self.broken("S3", || format!("task {number} is not to be repeated, and was"));
+        }
+        if told == Some(Told::NotStored) {
+            self.broken("S3", || format!("task {number} was told not to be stored, and is"));
+        }
+    }
+
+    fn put_aside(&mut self, who: Who, number: usize, body: &Body) {
+        self.tasks[number].dead += 1;
+        match DeadLetter::parse(body) {
+            Ok(letter) => {
+                let original = letter.queue.as_str();
+                if original.ends_with(".dead") {
+                    self.broken("S1", || format!("task {number}: a dead letter of {original}"));
+                }
+                match index(&letter.id).and_then(|at| self.messages.get_mut(at)) {
+                    Some(message) if message.task == Some(number) => message.copied_by.push(who),
+                    _ => self.broken("S2", || {
+                        format!("task {number}: a dead letter of the message {}", letter.id)
+                    }),
+                }
+                self.check_reason(number, &letter);
+            }
+            // The bare original: which message it was is not told.
+            Err(_) => *self.successors.entry((who, number)).or_default() += 1,
+        }
+    }
+
+    /// Messages were handed out.
+    pub(crate) fn reserved(
+        &mut self,
+        who: Who,
+        deliveries: &[Delivery],
+        lease: Duration,
+        broker_now: Moment,
+    ) {
+        for delivery in deliveries {
+            let Some(at) = index(&delivery.message) else { continue };
+            let Some(message) = self.messages.get_mut(at) else { continue };
+            let before = message.holder.replace(Holder {
+                who,
+                reservation: delivery.reservation.clone(),
+                until: broker_now + lease,
+                length: lease,
+            });
+            message.reserved += 1;
+            message.counted += 1;
+            let alive = message.alive;
+            if before.is_some_and(|before| before.until > broker_now) {
+                self.broken("S4", || format!("{} was handed out twice", delivery.message));
+            }
+            if !alive {
+                self.broken("S4", || format!("{} was handed out when gone", delivery.message));
+            }
+        }
+    }
+
+    /// How often a message was reserved, touches not counted.
+    pub(crate) fn reservations(&self, id: &MessageId) -> u32 {
+        index(id).and_then(|at| self.messages.get(at)).map_or(1, |message| message.reserved)
+    }
+
+    /// Messages arrived at who asked for them.
+    pub(crate) fn arrived(
+        &mut self,
+        who: Who,
+        receipts: impl Iterator<Item = Receipt>,
+        granted: Moment,
+        now: Moment,
+    ) {
+        for receipt in receipts {
+            let Some(at) = index(&receipt.message) else { continue };
+            let until = self.messages.get(at).and_then(|message| message.holder.as_ref());
+            let Some(holder) = until.filter(|h| h.reservation == receipt.reservation) else {
+                // Its lease had ended before the news of it arrived.
+                self.grants.remove(&(who, at));
+                continue;
+            };
+            let grant = Grant { until: holder.until, length: holder.length, granted, arrived: now };
+            self.grants.insert((who, at), grant);
+        }
+    }
+
+    pub(crate) fn touched(
+        &mut self,
+        who: Who,
+        old: &Receipt,
+        new: &Receipt,
+        lease: Duration,
+        broker_now: Moment,
+    ) {
+        self.check_reservation(old, broker_now);
+        let Some(at) = index(&old.message) else { return };
+        let Some(message) = self.messages.get_mut(at) else { return };
+        message.counted += 1;
+        let until = broker_now + lease;
+        let reservation = new.reservation.clone();
+        message.holder = Some(Holder { who, reservation, until, length: lease });
+        if let Some(grant) = self.grants.get_mut(&(who, at)) {
+            grant.until = until;
+            grant.length = lease;
+        }
+    }
+
+    pub(crate) fn released(&mut self, receipt: &Receipt, broker_now: Moment) {
+        self.check_reservation(receipt, broker_now);
+        if let Some(message) = index(&receipt.message).and_then(|at| self.messages.get_mut(at)) {
+            message.holder = None;
+        }
+    }
+
+    /// A message was deleted.
+    pub(crate) fn deleted(&mut self, who: Who, receipt: &Receipt, broker_now: Moment) {
+        let Some(at) = index(&receipt.message) else { return };
+        // The same message may stand twice in one batch, after the broker handed it out twice.
+        if self.messages.get(at).is_some_and(|message| !message.alive) {
+            return;
+        }
+        self.check_reservation(receipt, broker_now);
+        let Some(message) = self.messages.get_mut(at) else { return };
+        message.alive = false;
+        message.holder = None;
+        let settled = message.done_by.contains(&who) || message.copied_by.contains(&who);
+        let Some(number) = message.task else { return };
+        let is_ours = self.workers.contains(&who.host);
+        let replaced = self.successors.get_mut(&(who, number)).filter(|left| **left > 0);
+        match replaced {
+            _ if settled || !is_ours => {}
+            Some(left) => *left -= 1,
+            None => {
+                let message = &receipt.message;
+                self.broken("S2", || format!("task {number}: {message} was deleted, not done"));
+            }
+        }
+        let task = &mut self.tasks[number];
+        task.live -= 1;
+        task.dropped_by_original |= !is_ours;
+        if task.live == 0 && !task.has_ended() {
+            self.broken("S1", || format!("task {number} is lost"));
+        }
+    }
+
+    fn check_reservation(&mut self, receipt: &Receipt, broker_now: Moment) {
+        let message = index(&receipt.message).and_then(|at| self.messages.get(at));
+        let holder = message.and_then(|message| message.holder.as_ref());
+        let valid = holder.is_some_and(|holder| {
+            holder.reservation == receipt.reservation && holder.until > broker_now
+        });
+        if !valid {
+            self.broken("S4", || format!("a stale reservation changed {}", receipt.message));
+        }
+    }
+
+    // What workers did.
+
+    /// A handler was started.
+    pub(crate) fn run(&mut self, who: Who, run: &Run) -> Option<usize> {
+        let at = index(&run.message)?;
+        let number = self.messages.get(at)?.task?;
+        let started = Started { message: at, task: number, attempt: run.attempt, orphaned: false };
+        self.started.insert((who, run.job), started);
+        let reliable_count = self.reliable_count;
+        let task = &mut self.tasks[number];
+        task.runs += 1;
+        let bit = 1u128 << run.attempt.min(127);
+        let again = task.started & bit != 0;
+        task.started |= bit;
+        if again {
+            task.duplicates += 1;
+            if task.causes.is_empty() {
+                let attempt = run.attempt;
+                self.broken("S5", || {
+                    format!("task {number}: attempt {attempt} ran twice, and nothing had happened")
+                });
+            }
+        }
+        let task = &self.tasks[number];
+        let (attempt, most, id) = (run.attempt, task.max_attempts, task.id);
+        let sender = task.sender;
+        // Where the count is reliable, deliveries without an outcome count as attempts.
+        if attempt > most && !reliable_count {
+            self.broken("S5", || format!("task {number}: attempt {attempt} of {most}"));
+        }
+        if matches!(sender, Sender::Producer(_)) && run.id != id {
+            self.broken("S3", || format!("task {number} runs under the id of another"));
+        }
+        Some(number)
+    }
+
+    /// How much less than its margin the lease of a message really lasts, as seen by who holds it.
+    /// The worker cannot know how old the news of its lease was when it came.
+    pub(crate) fn lease_lacks(
+        &self,
+        who: Who,
+        message: &MessageId,
+        broker_now: Moment,
+    ) -> Option<Duration> {
+        let at = index(message)?;
+        let task = self.messages.get(at)?.task?;
+        // What was handed out by mistake has no lease.
+        if self.tasks[task].causes.has(Cause::Delivery) {
+            return None;
+        }
+        let grant = self.grants.get(&(who, at))?;
+        let margin = (grant.length / 5).min(Duration::from_secs(5));
+        let seems = grant.until.since(broker_now) + grant.arrived.since(grant.granted);
+        margin.checked_sub(seems).filter(|lack| !lack.is_zero())
+    }
+
+    /// A handler was told to stop, since its message is not held any more.
+    pub(crate) fn orphaned(&mut self, who: Who, job: JobId, cause: Option<Cause>) {
+        let Some(started) = self.started.get_mut(&(who, job)) else { return };
+        started.orphaned = true;
+        let task = started.task;
+        if let Some(cause) = cause {
+            self.tasks[task].causes.add(cause);
+        }
+    }
+
+    /// A handler ended, and its worker is told.
+    pub(crate) fn ended(&mut self, who: Who, job: JobId, outcome: &JobOutcome) {
+        let Some(started) = self.started.remove(&(who, job)) else { return };
+        if started.orphaned {
+            return;
+        }
+        let task = &mut self.tasks[started.task];
+        match outcome {
+            JobOutcome::Done(_) => {
+                task.finished += 1;
+                self.messages[started.message].done_by.push(who);
+            }
+            _ => task.failed |= 1u128 << started.attempt.min(127),
+        }
+    }
+
+    /// A worker of the original has run a task to its end.
+    pub(crate) fn original_ran(&mut self, message: &MessageId, done: bool) {
+        let Some(number) = self.task_of_message(message) else { return };
+        let task = &mut self.tasks[number];
+        task.finished += u32::from(done);
+        task.causes.add(Cause::Original);
+    }
+
+    /// Whether a worker may tell that the task of this message is done, or that it was put aside.
+    pub(crate) fn may_tell(&self, who: Who, message: &MessageId, succeeded: bool) -> bool {
+        let Some(message) = index(message).and_then(|at| self.messages.get(at)) else {
+            return false;
+        };
+        let by = if succeeded { &message.done_by } else { &message.copied_by };
+        let bare = || message.task.is_some_and(|task| self.successors.contains_key(&(who, task)));
+        by.contains(&who) || (!succeeded && bare())
+    }
+
+    /// Why a task was put aside must be true.
+    fn check_reason(&mut self, number: usize, letter: &DeadLetter) {
+        let task = &self.tasks[number];
+        let counted =
+            index(&letter.id).and_then(|at| self.messages.get(at)).map_or(0, |m| m.counted);
+        // The bit of attempt 0 is never set.
+        let failed_before = |attempts: u32| {
+            let wanted = (2u128 << attempts.min(126)) - 2;
+            task.failed & wanted == wanted
+        };
+        let true_reason = match letter.reason {
+            DeadLetterReason::RetriesExhausted => {
+                self.reliable_count
+                    || (failed_before(letter.attempts) && letter.attempts == task.max_attempts)
+            }
+            DeadLetterReason::Fatal => task.plan == Plan::FailsForGood,
+            DeadLetterReason::TooManyDeliveries => {
+                counted > self.max_deliveries || task.causes.has(Cause::Delivery)
+            }
+            DeadLetterReason::Deadline => task.has_deadline,
+            DeadLetterReason::BadArgs => {
+                task.plan == Plan::BadArgs || task.sender == Sender::Stranger
+            }
+            DeadLetterReason::NoKey | DeadLetterReason::Undecryptable => {
+                self.wrong_keys || task.sender == Sender::Stranger
+            }
+            _ => task.sender == Sender::Stranger,
+        };
+        if !true_reason {
+            let (reason, attempts) = (letter.reason, letter.attempts);
+            let task = task.clone();
+            self.broken("L2", || {
+                format!(
+                    "task {number} was put aside as {reason} after {attempts} attempts, \
+                     {counted} counted: {task:?}"
+                )
+            });
+        }
+    }
+
+    // Who is to blame.
+
+    /// Something befell a host: all tasks in its hands may suffer.
+    pub(crate) fn blame_held(&mut self, host: usize, cause: Cause) {
+        for message in &self.messages {
+            if let (Some(holder), Some(task)) = (&message.holder, message.task)
+                && holder.who.host == host
+            {
+                self.tasks[task].causes.add(cause);
+            }
+        }
+    }
+
+    /// Something befell a request: the tasks that it is about may suffer.
+    pub(crate) fn blame_request(&mut self, op: &QueueOp, cause: Cause) {
+        match op {
+            QueueOp::Post { messages, .. } => {
+                for message in messages.items() {
+                    if let Some(task) = self.task_of(message.body.as_str()) {
+                        self.tasks[task].causes.add(cause);
+                    }
+                }
+            }
+            QueueOp::DeleteMany { receipts, .. } => {
+                for receipt in receipts.items() {
+                    self.blame_message(&receipt.message, cause);
+                }
+            }
+            QueueOp::Delete { receipt, .. }
+            | QueueOp::Touch { receipt, .. }
+            | QueueOp::Release { receipt, .. } => self.blame_message(&receipt.message, cause),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn blame_message(&mut self, message: &MessageId, cause: Cause) {
+        if let Some(task) = self.task_of_message(message) {
+            self.tasks[task].causes.add(cause);
+        }
+    }
+}
+
+fn index(id: &MessageId) -> Option<usize> {
+    let number = id.as_str().parse::<u64>().ok()?.checked_sub(FIRST_ID + 1)?;
+    usize::try_from(number).ok()
+}

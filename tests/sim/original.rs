@@ -1,0 +1,176 @@
+//! Peers of the original, as they really behave: one message a second, reserved for 10,000 s,
+//! deleted whatever becomes of its task, and a message that cannot be read ends the process.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ivy_proto::Receipt;
+use ivy_proto::broker::{Answer, Delivery, Refusal};
+use ivy_proto::notify::Publication;
+use ivy_proto::queue::{Batch, Body, NewMessage, QueueOp};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::host::{self, Machine};
+use crate::setup::shared_channel;
+use crate::task::{Plan, Who, args, number_in};
+use crate::world::{Due, World};
+
+/// It means milliseconds, and IronMQ reads seconds.
+const LEASE: Duration = Duration::from_secs(10_000);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a peer of the original asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Question {
+    Post,
+    Reserve,
+    Delete,
+}
+
+/// What it gets to hear.
+pub(crate) enum Heard {
+    Poll,
+    Answer(Question, Result<Answer, Refusal>),
+    /// Its handler has called back.
+    Ran(Box<Delivery>),
+}
+
+/// A message as the original reads it.
+#[derive(Deserialize)]
+struct Message<'a> {
+    name: String,
+    #[serde(borrow)]
+    options: BTreeMap<String, &'a RawValue>,
+    #[serde(borrow)]
+    args: Vec<&'a RawValue>,
+}
+
+/// A notice as the original reads it.
+#[derive(Deserialize)]
+struct Notice {
+    name: String,
+}
+
+impl World {
+    pub(crate) fn start_original_worker(&mut self, who: Who) {
+        self.hear_soon(who, POLL_INTERVAL, Heard::Poll);
+    }
+
+    fn hear_soon(&mut self, who: Who, after: Duration, heard: Heard) {
+        self.later(after, Due::Heard(who, host::Heard::Original(heard)));
+    }
+
+    pub(crate) fn tell_original(&mut self, who: Who, heard: host::Heard) {
+        match heard {
+            host::Heard::Original(Heard::Poll) => {
+                let queue = self.kinds[0].queue.clone();
+                let op = QueueOp::Reserve { queue, count: 1, lease: LEASE, wait: Duration::ZERO };
+                self.ask_for_original(who, Question::Reserve, op);
+                self.hear_soon(who, POLL_INTERVAL, Heard::Poll);
+            }
+            host::Heard::Original(Heard::Answer(
+                Question::Reserve,
+                Ok(Answer::Reserved(deliveries)),
+            )) => {
+                for delivery in deliveries {
+                    self.begin(who, delivery);
+                }
+            }
+            host::Heard::Original(Heard::Answer(..)) => {}
+            host::Heard::Original(Heard::Ran(delivery)) => self.end(who, &delivery),
+            host::Heard::Calls(tasks) => self.post_as_original(who, &tasks),
+            host::Heard::Notice(_, _, payload) => self.check_as_original(who, &payload),
+            _ => {}
+        }
+    }
+
+    /// It reads a message, and does not survive one that it cannot read or has no handler for.
+    fn begin(&mut self, who: Who, delivery: Delivery) {
+        let message: Option<Message<'_>> = serde_json::from_str(delivery.body.as_str()).ok();
+        let known = message.is_some_and(|message| message.name == self.kinds[0].name.as_str());
+        let task = self.ledger.task_of_message(&delivery.message);
+        match task {
+            Some(task) if known => {
+                let takes = Duration::from_millis(self.ledger.tasks[task].takes);
+                self.hear_soon(who, takes, Heard::Ran(Box::new(delivery)));
+            }
+            _ => self.crash(who.host),
+        }
+    }
+
+    /// A handler has called back. The message is deleted whatever it said.
+    fn end(&mut self, who: Who, delivery: &Delivery) {
+        let Some(number) = self.ledger.task_of_message(&delivery.message) else { return };
+        let done = matches!(self.ledger.tasks[number].plan, Plan::Succeeds | Plan::FailsFirst(_));
+        self.ledger.original_ran(&delivery.message, done);
+        if done {
+            let payload = notice(delivery, number, self.kinds[0].queue.as_str());
+            let publication = Publication { channel: shared_channel(), payload };
+            self.send_notice(who, None, publication, false);
+        }
+        let receipt = Receipt {
+            message: delivery.message.clone(),
+            reservation: delivery.reservation.clone(),
+        };
+        let queue = self.kinds[0].queue.clone();
+        self.ask_for_original(who, Question::Delete, QueueOp::Delete { queue, receipt });
+    }
+
+    fn post_as_original(&mut self, who: Who, tasks: &[usize]) {
+        self.uncalled -= tasks.len();
+        for number in tasks {
+            let kind = &self.kinds[0];
+            let (name, queue) = (kind.name.as_str(), kind.queue.clone());
+            let retries = kind.settings.max_retries;
+            let text = format!(
+                "{{\"name\":\"{name}\",\"options\":{{\"retry\":true,\"maxRetries\":{retries}}},\
+                 \"args\":{}}}",
+                args(*number)
+            );
+            let message = NewMessage { body: Body::new(text), delay: Duration::ZERO };
+            let op = QueueOp::Post { queue, messages: Batch::one(message) };
+            self.ask_for_original(who, Question::Post, op);
+        }
+    }
+
+    /// A notice of a task that it does not know ends a producer of the original.
+    fn check_as_original(&mut self, who: Who, payload: &Body) {
+        let notice: Result<Notice, _> = serde_json::from_str(payload.as_str());
+        let known = notice
+            .is_ok_and(|notice| self.kinds.iter().any(|kind| kind.name.as_str() == notice.name));
+        // Noise is not of our making.
+        if !known && number_in(payload.as_str()).is_some() {
+            self.ledger.broken("S10", || format!("a notice killed the original at {who:?}"));
+        }
+    }
+
+    pub(crate) fn is_original_worker(&self, host: usize) -> bool {
+        matches!(self.hosts[host].machine, Machine::OriginalWorker)
+    }
+}
+
+/// A notice as the original writes it: the options echoed, with the reservation leaking into them.
+fn notice(delivery: &Delivery, number: usize, queue: &str) -> Body {
+    let message: Message<'_> =
+        serde_json::from_str(delivery.body.as_str()).expect("it was read before");
+    let mut options = message.options;
+    let reservation = format!("\"{}\"", delivery.reservation.as_str());
+    let reservation: Box<RawValue> = RawValue::from_string(reservation).expect("it is JSON");
+    options.insert("reservation_id".to_owned(), &reservation);
+    let text = serde_json::json!({
+        "id": delivery.message.as_str(),
+        "name": message.name,
+        "args": message.args,
+        "options": options,
+        "result": [number],
+        "notify": true,
+        "queue": queue,
+    });
+    Body::new(text.to_string())
+}
+
+/// How long a message may be hidden by a peer of the original.
+pub(crate) fn longest_hidden(originals: bool) -> Duration {
+    if originals { LEASE } else { Duration::ZERO }
+}

@@ -1,0 +1,133 @@
+//! Between the machines and the notifier.
+
+use std::time::Duration;
+
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
+use ivy_proto::queue::Body;
+use ivy_proto::task::TaskOutcome;
+use ivy_proto::wire::Notice;
+use ivy_proto::{ChannelName, OpId};
+
+use crate::dice::{one_in, one_of};
+use crate::fault::{Class, Fault, Menu};
+use crate::host::Heard;
+use crate::setup::{SHARED, shared_channel};
+use crate::task::{Sender, Who};
+use crate::world::{Due, World};
+
+impl World {
+    /// A worker publishes a notice.
+    pub(crate) fn publish(&mut self, who: Who, op: OpId, publication: Publication) {
+        self.check_notice(who, &publication);
+        let Some(mut hit) = self.throw(who.host, Menu::Publish) else {
+            return self.send_notice(who, Some(op), publication, false);
+        };
+        let rng = &mut hit.detail;
+        let kind = match hit.fault {
+            Fault::PublishUnreachable => NotifyFaultKind::Unreachable,
+            Fault::PublishRefused => NotifyFaultKind::Refused,
+            Fault::PublishUnauthorized => NotifyFaultKind::Unauthorized,
+            Fault::PublishCut => {
+                // It may have been published, and the worker may learn of its failure late.
+                let after = Duration::from_millis(one_of(rng, &[20, 800, 10_000]));
+                if one_in(rng, 2) {
+                    self.send_notice(who, None, publication, false);
+                }
+                let fault = NotifyFault::new(NotifyFaultKind::ConnectionLost);
+                let heard = Heard::Published(op, Err(fault));
+                return self.later(after, Due::Heard(who, heard));
+            }
+            Fault::PublishForgotten => return self.send_notice(who, Some(op), publication, true),
+            Fault::SubscriberKicked => {
+                let hosts = self.redis.hosts();
+                if !hosts.is_empty() {
+                    let fault = NotifyFault::new(NotifyFaultKind::ConnectionLost);
+                    let notices_after = Duration::from_millis(rng.up_to(20_000));
+                    self.lose_subscription(one_of(rng, &hosts), notices_after, fault);
+                }
+                return self.send_notice(who, Some(op), publication, false);
+            }
+            other => unreachable!("{other:?} is not on the menu of publishers"),
+        };
+        self.soon(who, Heard::Published(op, Err(NotifyFault::new(kind))));
+    }
+
+    /// A notice goes to the notifier. Without an operation, nobody hears what became of it.
+    pub(crate) fn send_notice(
+        &mut self,
+        who: Who,
+        op: Option<OpId>,
+        publication: Publication,
+        forgotten: bool,
+    ) {
+        let latency = self.latency(who.host);
+        self.later(latency, Due::Publish { who, op, publication, forgotten });
+    }
+
+    /// A notice has arrived at the notifier, and goes to all who listen.
+    pub(crate) fn fan_out(
+        &mut self,
+        who: Who,
+        op: Option<OpId>,
+        publication: &Publication,
+        forgotten: bool,
+    ) {
+        let listeners = self.redis.listeners(&publication.channel);
+        let heard_by = listeners.len() as u64;
+        let flood = self.setup.has(Class::Floods) && self.calm.is_none();
+        if !forgotten {
+            for (listener, number) in listeners {
+                let channel = publication.channel.clone();
+                self.soon(listener, Heard::Notice(number, channel, publication.payload.clone()));
+                if flood {
+                    self.send_noise(listener, number, &publication.channel);
+                }
+            }
+        }
+        if let Some(op) = op {
+            self.soon(who, Heard::Published(op, Ok(heard_by)));
+        }
+    }
+
+    /// Somebody publishes what nobody can use.
+    fn send_noise(&mut self, listener: Who, number: u32, channel: &ChannelName) {
+        let noises = [
+            "",
+            "null",
+            "{\"notify\":true}",
+            "{\"id\":\"1\",\"name\":\"sim.plain\",\"args\":[],\"options\":{},\"result\":[],\
+             \"notify\":true,\"queue\":\"plain\"}",
+        ];
+        for noise in noises {
+            let heard = Heard::Notice(number, channel.clone(), Body::new(noise));
+            self.soon(listener, heard);
+        }
+    }
+
+    /// What a worker publishes must be true, and must not harm a peer of the original.
+    fn check_notice(&mut self, who: Who, publication: &Publication) {
+        let Ok(notice) = Notice::parse(publication.payload.as_str().as_bytes()) else {
+            return self.ledger.broken("S10", || "a notice that cannot be read".to_owned());
+        };
+        let succeeded = !matches!(notice.outcome(), TaskOutcome::Failed(_));
+        let message = notice.message();
+        if !self.ledger.may_tell(who, message, succeeded) {
+            self.ledger.broken("S10", || format!("{who:?} tells what is not so of {message}"));
+        }
+        let channel = publication.channel.as_str();
+        let task = self.ledger.task_of_message(message);
+        let from_producer =
+            task.is_some_and(|task| matches!(self.ledger.tasks[task].sender, Sender::Producer(_)));
+        if channel == SHARED && (from_producer || !succeeded) {
+            self.ledger.broken("S10", || format!("{message} was told of on the shared channel"));
+        }
+        if !channel.starts_with(SHARED) {
+            self.ledger.broken("S10", || format!("{message} was told of on {channel}"));
+        }
+    }
+
+    /// A producer of the original hears what others publish.
+    pub(crate) fn start_original_producer(&mut self, who: Who) {
+        self.redis.subscribe(who, 0, vec![shared_channel()]);
+    }
+}

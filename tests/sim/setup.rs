@@ -1,0 +1,198 @@
+//! What a run consists of: everything that is settled before it begins.
+
+use std::time::Duration;
+
+use ivy_proto::queue::Capabilities;
+use ivy_proto::task::TaskSettings;
+use ivy_proto::wire::{Codec, LegacyKey};
+use ivy_proto::{Backoff, ChannelName, Priority, QueueName, TaskName};
+use serde::{Deserialize, Serialize};
+
+use crate::dice::{Weather, one_in, one_of, stream_of};
+use crate::fault::Class;
+
+/// The stream of the settings, far from those of the components.
+const SETTINGS: u64 = 1 << 32;
+/// The channel that all share.
+pub(crate) const SHARED: &str = "ivy-notifier";
+/// What the clocks on the walls show when a run begins, unless they are wrong.
+pub(crate) const UNIX_AT_START: Duration = Duration::from_secs(1_700_000_000);
+
+/// The settings of a run. They follow from its seed, and stand written out in a regression, so
+/// that a change of the code does not change the case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(crate) seed: u64,
+    pub(crate) classes: Vec<Class>,
+    pub(crate) weather: Weather,
+    /// How long faults come, in seconds.
+    pub(crate) storm: u64,
+    pub(crate) producers: usize,
+    pub(crate) workers: usize,
+    pub(crate) original_producers: usize,
+    pub(crate) original_workers: usize,
+    /// How many of the registered tasks, and with them queues, there are.
+    pub(crate) kinds: usize,
+    /// How many tasks are scheduled by producers.
+    pub(crate) tasks: usize,
+    /// How many messages come that are not of this project.
+    pub(crate) strays: usize,
+    /// Whether requests and answers travel as bytes.
+    pub(crate) bytes: bool,
+    pub(crate) encrypted: bool,
+    pub(crate) long_poll: bool,
+    /// Whether the broker's counts are rid of touches.
+    pub(crate) reliable_count: bool,
+    pub(crate) notifier: bool,
+    pub(crate) lease: u64,
+    pub(crate) concurrency: usize,
+    pub(crate) max_batch: usize,
+    pub(crate) max_deliveries: u32,
+    pub(crate) outbox: usize,
+    pub(crate) waiting: usize,
+    pub(crate) posts_in_flight: usize,
+    /// The longest that a handler takes by nature, in milliseconds.
+    pub(crate) handler_millis: u64,
+    /// The speed of the broker's clock, in thousandths.
+    pub(crate) broker_speed: u64,
+}
+
+impl Setup {
+    /// The settings that follow from a seed.
+    pub(crate) fn from_seed(seed: u64) -> Setup {
+        let mut rng = stream_of(seed, SETTINGS);
+        // One run in sixteen has no faults at all.
+        let fair = one_in(&mut rng, 16);
+        let mut classes = Vec::new();
+        for class in Class::ALL {
+            if one_in(&mut rng, 2) && !fair {
+                classes.push(class);
+            }
+        }
+        let has = |class| classes.contains(&class);
+        let weather = Weather {
+            one_request_in: one_of(&mut rng, &[4, 12, 40, 150]),
+            one_step_in: one_of(&mut rng, &[60, 300, 1_500]),
+            one_handler_in: one_of(&mut rng, &[3, 10, 40]),
+            one_publish_in: one_of(&mut rng, &[2, 10]),
+        };
+        let tiny = has(Class::Limits);
+        let originals = one_in(&mut rng, 6);
+        let encrypted = has(Class::Keys) || one_in(&mut rng, 12);
+        Setup {
+            seed,
+            weather,
+            storm: one_of(&mut rng, &[20, 60, 180, 400]),
+            producers: 1 + rng.up_to(1) as usize,
+            workers: 1 + rng.up_to(2) as usize,
+            original_producers: usize::from(originals && !encrypted),
+            original_workers: usize::from(originals && !encrypted && one_in(&mut rng, 2)),
+            kinds: 1 + rng.up_to(2) as usize,
+            tasks: 1 + rng.up_to(15) as usize,
+            strays: if has(Class::Payloads) { 1 + rng.up_to(4) as usize } else { 0 },
+            bytes: one_in(&mut rng, 2),
+            encrypted,
+            long_poll: !one_in(&mut rng, 4),
+            reliable_count: one_in(&mut rng, 6),
+            notifier: !one_in(&mut rng, 8),
+            lease: one_of(&mut rng, &[1, 2, 5, 30, 30, 30, 60]),
+            concurrency: if tiny { 1 } else { one_of(&mut rng, &[1, 2, 4, 10]) },
+            max_batch: if tiny { one_of(&mut rng, &[1, 2, 3]) } else { 100 },
+            max_deliveries: if tiny { 2 } else { one_of(&mut rng, &[3, 6, 50]) },
+            outbox: if tiny { one_of(&mut rng, &[1, 3]) } else { 10_000 },
+            waiting: if tiny { one_of(&mut rng, &[1, 3]) } else { 100_000 },
+            posts_in_flight: if tiny { 1 } else { 8 },
+            handler_millis: one_of(&mut rng, &[20, 500, 5_000]),
+            broker_speed: if has(Class::Leases) {
+                one_of(&mut rng, &[1_000, 1_200])
+            } else {
+                1_000
+            },
+            classes,
+        }
+    }
+
+    pub(crate) fn has(&self, class: Class) -> bool {
+        self.classes.contains(&class)
+    }
+
+    pub(crate) fn hosts(&self) -> usize {
+        self.producers + self.workers + self.original_producers + self.original_workers
+    }
+
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease)
+    }
+
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::ironmq();
+        if !self.long_poll {
+            capabilities = capabilities.without_long_poll();
+        }
+        if self.reliable_count {
+            capabilities = capabilities.with_reliable_count();
+        }
+        capabilities.max_batch = self.max_batch;
+        if self.has(Class::Limits) {
+            capabilities.max_request = 600;
+        }
+        capabilities
+    }
+
+    /// How bodies are written by all that have the right key.
+    pub(crate) fn codec(&self) -> Codec {
+        if self.encrypted { Codec::legacy(key("right")) } else { Codec::plain() }
+    }
+
+    /// The codec of this worker: on one of them the key may be wrong or missing.
+    pub(crate) fn codec_of(&self, worker: usize) -> Codec {
+        match worker {
+            0 if self.has(Class::Keys) && self.seed.is_multiple_of(2) => Codec::plain(),
+            0 if self.has(Class::Keys) => Codec::legacy(key("wrong")),
+            _ => self.codec(),
+        }
+    }
+
+    /// How long a failed task waits at most.
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff::new(Duration::from_secs(1), 2, Duration::from_secs(20))
+    }
+}
+
+fn key(password: &str) -> LegacyKey {
+    LegacyKey::new(password).expect("it is not empty")
+}
+
+/// A task that every worker has a handler for.
+#[derive(Clone, Debug)]
+pub(crate) struct Kind {
+    pub(crate) name: TaskName,
+    pub(crate) settings: TaskSettings,
+    /// The physical queue.
+    pub(crate) queue: QueueName,
+}
+
+/// The registered tasks: a plain one, an urgent one in the same queue, and one in a queue of its
+/// own with a time limit and a lease of its own.
+pub(crate) fn kinds(setup: &Setup) -> Vec<Kind> {
+    let queue = |name| QueueName::new(name).expect("it is a name");
+    let mut plain = TaskSettings::in_queue(queue("plain"));
+    plain.max_retries = 2;
+    let mut urgent = TaskSettings::in_queue(queue("plain"));
+    urgent.priority = Priority::HIGHEST;
+    urgent.max_retries = 1;
+    let mut limited = TaskSettings::in_queue(queue("limited"));
+    limited.time_limit = Some(Duration::from_secs(8));
+    limited.reserve_time = Some(Duration::from_secs(20));
+    let all = [("sim.plain", plain), ("sim.limited", limited), ("sim.urgent", urgent)];
+    let kinds = all.into_iter().take(setup.kinds).map(|(name, settings)| Kind {
+        name: TaskName::new(name).expect("it is a name"),
+        queue: settings.physical_queue().expect("it is short"),
+        settings,
+    });
+    kinds.collect()
+}
+
+pub(crate) fn shared_channel() -> ChannelName {
+    ChannelName::new(SHARED).expect("it is a name")
+}

@@ -1,0 +1,79 @@
+//! Messages that somebody else put into our queues.
+
+use std::time::Duration;
+
+use ivy_proto::Moment;
+use ivy_proto::TaskId;
+use ivy_proto::queue::{Batch, Body, NewMessage, QueueOp};
+
+use crate::dice::one_of;
+use crate::setup::SHARED;
+use crate::task::{Sender, Task};
+use crate::world::{Due, World};
+
+impl World {
+    /// A message that nobody of this project wrote comes at this moment.
+    pub(crate) fn schedule_stray(&mut self, at: Moment) {
+        let number = self.ledger.tasks.len();
+        let rng = self.dice.nature(0);
+        let mut task = Task::new(TaskId::from_random(rng.sixteen_bytes()), Sender::Stranger);
+        let ivy = |fields: &str| {
+            let id = task.id;
+            format!(
+                "{{\"name\":\"sim.plain\",\"options\":{{\"ivy\":{{\"v\":1,\"id\":\"{id}\"{fields}}}}},\
+                 \"args\":[\"#{number}#\"]}}"
+            )
+        };
+        let texts = [
+            format!("<html>#{number}#</html>"),
+            format!("{{\"name\":\"sim.plain\",\"options\":{{}},\"args\":[\"#{number}#"),
+            format!("[\"sim.plain\",{{}},[\"#{number}#\"]]"),
+            format!("{{\"name\":\"sim.unknown\",\"options\":{{}},\"args\":[\"#{number}#\"]}}"),
+            format!("{{\"name\":\"toString\",\"options\":{{}},\"args\":[\"#{number}#\"]}}"),
+            format!("{{\"name\":\"sim.plain\",\"options\":[],\"args\":[\"#{number}#\"]}}"),
+            format!(
+                "{{\"name\":\"sim.plain\",\"options\":{{\"maxRetries\":-1}},\"args\":[\"#{number}#\"]}}"
+            ),
+            format!(
+                "{{\"name\":\"sim.plain\",\"options\":{{}},\"args\":{{\"0\":\"#{number}#\"}}}}"
+            ),
+            format!(
+                "{{\"name\":\"sim.plain\",\"name\":\"x\",\"options\":{{}},\"args\":[\"#{number}#\"]}}"
+            ),
+            format!("{{\"name\":\"ivy.dead-letter\",\"options\":{{}},\"args\":[\"#{number}#\"]}}"),
+            ivy(",\"attempt\":0"),
+            ivy(&format!(",\"reply\":\"{SHARED}\"")),
+            ivy(&format!(",\"reply\":\"{SHARED}.r.\"")),
+            ivy(",\"reply\":\"elsewhere\""),
+            ivy("").replace("\"v\":1", "\"v\":2"),
+            // These do not tell their number.
+            "$rc4$AAAA".to_owned(),
+            "$aes-256-cbc$".to_owned(),
+            "$aes-256-cbc$not base64".to_owned(),
+            format!("$aes-256-cbc${}", "QUFBQUFBQUFBQUFBQUFBQQ=="),
+            String::new(),
+        ];
+        let mut which = one_of(rng, &(0..texts.len()).collect::<Vec<_>>());
+        if self.ledger.knows_stray(&texts[which]) {
+            which = 0;
+        }
+        let kind = rng.up_to(self.kinds.len() as u64 - 1) as usize;
+        // Most break one rule; a few are proper messages with a strange wish.
+        task.max_attempts = self.kinds[0].settings.max_retries + 1;
+        task.kind = kind;
+        self.ledger.tasks.push(task);
+        self.ledger.know_stray(&texts[which], number);
+        self.stray_bodies.insert(number, texts[which].clone());
+        self.uncalled += 1;
+        self.agenda.add(at, Due::Stray(number));
+    }
+
+    pub(crate) fn post_stray(&mut self, number: usize) {
+        self.uncalled -= 1;
+        let Some(body) = self.stray_bodies.remove(&number) else { return };
+        let queue = self.kinds[self.ledger.tasks[number].kind].queue.clone();
+        let message = NewMessage { body: Body::new(body), delay: Duration::ZERO };
+        let op = QueueOp::Post { queue, messages: Batch::one(message) };
+        self.ask_for_stranger(op);
+    }
+}

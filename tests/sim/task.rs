@@ -1,0 +1,206 @@
+//! A scheduled task as the simulator knows it: what was meant to happen, and what did.
+
+use std::fmt;
+
+use ivy_proto::TaskId;
+use ivy_proto::producer::Reply;
+
+/// One life of one process: its host, and the how manyeth it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Who {
+    pub(crate) host: usize,
+    pub(crate) life: u32,
+}
+
+/// Who scheduled a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// A producer of ours.
+    Producer(usize),
+    /// A producer of the original.
+    Original(usize),
+    /// Somebody else, who writes what he likes.
+    Stranger,
+}
+
+/// What a task's handler does, apart from faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    Succeeds,
+    /// It fails so many times first.
+    FailsFirst(u32),
+    Fails,
+    FailsForGood,
+    /// It does not take the arguments.
+    BadArgs,
+}
+
+/// What was told to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Sent,
+    /// Surely not stored: not sent, or refused.
+    NotStored,
+    Unknown,
+}
+
+/// Why a task may be run more often than it should, or put aside though it is healthy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u16)]
+pub(crate) enum Cause {
+    /// A request about it was lost, delayed, or refused.
+    Request = 1,
+    /// The answer to a request about it was lost.
+    Answer = 1 << 1,
+    /// A request about it arrived twice.
+    Twice = 1 << 2,
+    /// The process that held it died.
+    Crash = 1 << 3,
+    /// The process that held it stood still.
+    Pause = 1 << 4,
+    /// The clocks of its holder and the broker disagreed.
+    Clock = 1 << 5,
+    /// The broker handed it out when it should not have.
+    Delivery = 1 << 6,
+    /// Its handler misbehaved.
+    Handler = 1 << 7,
+    /// It was given back by a worker that was told to finish.
+    Shutdown = 1 << 8,
+    /// It was sent again.
+    Resent = 1 << 9,
+    /// A worker of the original had it.
+    Original = 1 << 10,
+}
+
+impl Cause {
+    pub(crate) const ALL: [Cause; 11] = [
+        Cause::Request,
+        Cause::Answer,
+        Cause::Twice,
+        Cause::Crash,
+        Cause::Pause,
+        Cause::Clock,
+        Cause::Delivery,
+        Cause::Handler,
+        Cause::Shutdown,
+        Cause::Resent,
+        Cause::Original,
+    ];
+}
+
+/// Several causes.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Causes(u16);
+
+impl Causes {
+    pub(crate) fn add(&mut self, cause: Cause) {
+        self.0 |= cause as u16;
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn has(self, cause: Cause) -> bool {
+        self.0 & cause as u16 != 0
+    }
+}
+
+impl fmt::Debug for Causes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(Cause::ALL.into_iter().filter(|cause| self.has(*cause))).finish()
+    }
+}
+
+/// A scheduled task.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) id: TaskId,
+    pub(crate) kind: usize,
+    pub(crate) sender: Sender,
+    pub(crate) plan: Plan,
+    pub(crate) reply: Reply,
+    /// Whether a second copy is forbidden: it is not to be retried.
+    pub(crate) once: bool,
+    pub(crate) max_attempts: u32,
+    pub(crate) has_deadline: bool,
+    /// How long the queue is to hold it back, in seconds.
+    pub(crate) delay: u64,
+    /// How long its handler takes, in milliseconds.
+    pub(crate) takes: u64,
+
+    /// Messages accepted from its sender.
+    pub(crate) records: u32,
+    /// How often the network doubled a post of it.
+    pub(crate) doubled: u32,
+    /// How often its sender was told that it is unknown whether a post was stored.
+    pub(crate) unknown: u32,
+    /// Messages of it that are in work queues.
+    pub(crate) live: u32,
+    /// Messages of it in dead-letter queues.
+    pub(crate) dead: u32,
+    /// How often a handler returned, and its worker was still entitled to count it.
+    pub(crate) finished: u32,
+    /// Whether a worker of the original has deleted it, whatever became of it.
+    pub(crate) dropped_by_original: bool,
+    pub(crate) told: Option<Told>,
+    pub(crate) resumed: bool,
+    /// The attempts that have been started and those that have failed, as bits.
+    pub(crate) started: u128,
+    pub(crate) failed: u128,
+    pub(crate) runs: u32,
+    pub(crate) duplicates: u32,
+    pub(crate) causes: Causes,
+}
+
+impl Task {
+    pub(crate) fn new(id: TaskId, sender: Sender) -> Task {
+        Task {
+            id,
+            kind: 0,
+            sender,
+            plan: Plan::Succeeds,
+            reply: Reply::None,
+            once: false,
+            max_attempts: 1,
+            has_deadline: false,
+            delay: 0,
+            takes: 1,
+            records: 0,
+            doubled: 0,
+            unknown: 0,
+            live: 0,
+            dead: 0,
+            finished: 0,
+            dropped_by_original: false,
+            told: None,
+            resumed: false,
+            started: 0,
+            failed: 0,
+            runs: 0,
+            duplicates: 0,
+            causes: Causes::default(),
+        }
+    }
+
+    /// Whether it has come to its end: nothing more needs to happen to it.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.live == 0 && (self.records == 0 || self.has_ended())
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.finished > 0 || self.dead > 0 || self.dropped_by_original
+    }
+}
+
+/// The arguments of the task of this number. The marks let its messages be told in any wrapping.
+pub(crate) fn args(number: usize) -> String {
+    format!("[\"#{number}#\"]")
+}
+
+/// The number of the task whose arguments stand somewhere in this text.
+pub(crate) fn number_in(text: &str) -> Option<usize> {
+    let (_, rest) = text.split_once('#')?;
+    let (digits, _) = rest.split_once('#')?;
+    digits.parse().ok()
+}

@@ -1,0 +1,181 @@
+//! IronMQ's HTTP as bytes, from the server's side: what a request asks, and how it is answered.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use ivy_proto::broker::{self, Answer, Refusal, Target};
+use ivy_proto::queue::{Body, NewMessage, QueueSettings};
+use ivy_proto::{MessageId, QueueName, ReservationId};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::json;
+
+/// What a request of ivy's own asks. Anything else is a mistake of the one who wrote it.
+pub(crate) fn parse(request: &Request<Bytes>) -> broker::Request {
+    let path = request.uri().path();
+    let (_, path) = path.split_once("/queues/").expect("only queues are asked about");
+    let parts: Vec<&str> = path.split('/').collect();
+    let queue = QueueName::new(&decoded(parts[0])).expect("it was a name before");
+    let body = request.body();
+    match (request.method(), &parts[1..]) {
+        (&Method::POST, ["messages"]) => {
+            let posted: Posted = read(body);
+            let messages = posted.messages.into_iter().map(|message| NewMessage {
+                body: Body::new(message.body),
+                delay: Duration::from_secs(message.delay),
+            });
+            broker::Request::Post { queue, messages: messages.collect() }
+        }
+        (&Method::POST, ["reservations"]) => {
+            let asked: Reservations = read(body);
+            broker::Request::Reserve {
+                queue,
+                count: asked.n,
+                timeout: Some(Duration::from_secs(asked.timeout)),
+                wait: Duration::from_secs(asked.wait),
+                delete: false,
+            }
+        }
+        (&Method::POST, ["messages", id, "touch"]) => {
+            let lease: Lease = read(body);
+            let timeout = lease.timeout.map(Duration::from_secs);
+            broker::Request::Touch { queue, target: lease.target(id), timeout }
+        }
+        (&Method::POST, ["messages", id, "release"]) => {
+            let lease: Lease = read(body);
+            let delay = Duration::from_secs(lease.delay);
+            broker::Request::Release { queue, target: lease.target(id), delay }
+        }
+        (&Method::DELETE, ["messages", id]) => {
+            let lease: Lease = read(body);
+            broker::Request::Delete { queue, target: lease.target(id) }
+        }
+        (&Method::DELETE, ["messages"]) => {
+            let deleted: Deleted = read(body);
+            let targets = deleted.ids.into_iter().map(|entry| Target {
+                message: MessageId::new(entry.id),
+                reservation: Some(ReservationId::new(entry.reservation_id)),
+            });
+            broker::Request::DeleteMany { queue, targets: targets.collect() }
+        }
+        (&Method::GET, []) => broker::Request::GetQueue { queue },
+        (&Method::PUT, []) => {
+            broker::Request::PutQueue { queue, settings: QueueSettings::default() }
+        }
+        (method, parts) => panic!("a machine asked {method} {parts:?}"),
+    }
+}
+
+/// The broker's answer as the server of IronMQ would have sent it.
+pub(crate) fn answer(answer: &Result<Answer, Refusal>) -> Response<Bytes> {
+    let (status, body) = match answer {
+        Ok(answer) => told(answer),
+        Err(refusal) => {
+            let status = match refusal {
+                Refusal::QueueNotFound | Refusal::MessageNotFound => 404,
+                Refusal::ReservationTimedOut => 403,
+                Refusal::TooLarge => 413,
+                _ => 400,
+            };
+            (status, json!({"msg": refusal.to_string()}).to_string())
+        }
+    };
+    response(status, body.into())
+}
+
+/// An answer with this status and body.
+pub(crate) fn response(status: u16, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = http::StatusCode::from_u16(status).expect("it is a status");
+    response
+}
+
+fn told(answer: &Answer) -> (u16, String) {
+    match answer {
+        Answer::Posted(ids) => {
+            let ids: Vec<&str> = ids.iter().map(MessageId::as_str).collect();
+            (201, json!({"ids": ids, "msg": "Messages put on queue."}).to_string())
+        }
+        Answer::Reserved(deliveries) => {
+            let mut text = "{\"messages\":[".to_owned();
+            for (position, delivery) in deliveries.iter().enumerate() {
+                let comma = if position == 0 { "" } else { "," };
+                let body = serde_json::to_string(delivery.body.as_str()).expect("it is a text");
+                text.push_str(&format!(
+                    "{comma}{{\"id\":\"{}\",\"body\":{body},\"reserved_count\":{},\
+                     \"reservation_id\":\"{}\"}}",
+                    delivery.message.as_str(),
+                    delivery.reserved_count,
+                    delivery.reservation.as_str(),
+                ));
+            }
+            text.push_str("]}");
+            (200, text)
+        }
+        Answer::Touched(receipt) => {
+            let reservation = receipt.reservation.as_str();
+            (200, json!({"reservation_id": reservation, "msg": "Touched"}).to_string())
+        }
+        Answer::Queue(info) => (200, json!({"queue": {"name": info.name.as_str()}}).to_string()),
+        Answer::Deleted => (200, r#"{"msg":"Deleted"}"#.to_owned()),
+        Answer::Released => (200, r#"{"msg":"Released"}"#.to_owned()),
+        other => panic!("nobody asked for {other:?}"),
+    }
+}
+
+fn decoded(segment: &str) -> String {
+    percent_decode_str(segment).decode_utf8().expect("names are texts").into_owned()
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> T {
+    serde_json::from_slice(body).expect("ivy writes proper JSON")
+}
+
+#[derive(Deserialize)]
+struct Posted {
+    messages: Vec<PostedMessage>,
+}
+
+#[derive(Deserialize)]
+struct PostedMessage {
+    body: String,
+    #[serde(default)]
+    delay: u64,
+}
+
+#[derive(Deserialize)]
+struct Reservations {
+    n: usize,
+    timeout: u64,
+    #[serde(default)]
+    wait: u64,
+}
+
+#[derive(Deserialize)]
+struct Lease {
+    reservation_id: String,
+    timeout: Option<u64>,
+    #[serde(default)]
+    delay: u64,
+}
+
+impl Lease {
+    fn target(self, id: &str) -> Target {
+        Target {
+            message: MessageId::new(decoded(id)),
+            reservation: Some(ReservationId::new(self.reservation_id)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Deleted {
+    ids: Vec<DeletedMessage>,
+}
+
+#[derive(Deserialize)]
+struct DeletedMessage {
+    id: String,
+    reservation_id: String,
+}

@@ -1,0 +1,288 @@
+//! The world of a run: processes, the broker, the notifier and what is between them, in virtual
+//! time that jumps from one event to the next.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId};
+use ivy_proto::notify::{NotifyFault, Publication};
+use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
+use ivy_proto::wire::Codec;
+use ivy_proto::{Moment, OpId, TaskId};
+
+use crate::agenda::Agenda;
+use crate::census::Census;
+use crate::clock::Clock;
+use crate::dice::{Dice, Hit};
+use crate::fault::{Class, Menu};
+use crate::host::{Heard, Host};
+use crate::ledger::Ledger;
+use crate::network::{Handed, Sent};
+use crate::redis::Redis;
+use crate::setup::{Kind, Setup, kinds};
+use crate::task::Who;
+use crate::trace::Trace;
+
+/// So many events at one moment are no progress any more.
+const MOST_AT_ONCE: u32 = 20_000;
+
+/// A run of so many events goes round in circles.
+const MOST_EVENTS: u64 = 1_000_000;
+
+/// What is due.
+pub(crate) enum Due {
+    /// A process gets to hear something, if it is still that process.
+    Heard(Who, Heard),
+    /// A request arrives at the broker.
+    Request(RequestId),
+    /// The broker sees that a connection is gone.
+    Abandon(RequestId),
+    BrokerTick,
+    /// A notice arrives at the notifier.
+    Publish {
+        who: Who,
+        op: Option<OpId>,
+        publication: Publication,
+        forgotten: bool,
+    },
+    /// A subscription arrives at the notifier.
+    Subscribe {
+        who: Who,
+        number: u32,
+        channels: Vec<ivy_proto::ChannelName>,
+    },
+    /// A process is started where there is none.
+    Start(usize),
+    /// Somebody schedules these tasks at this host.
+    Calls(usize, Vec<usize>),
+    /// A stray message is posted.
+    Stray(usize),
+    /// The storm is over.
+    Calm,
+    /// A task is sent to see whether all is well.
+    Probe,
+    /// Everything has come to its end.
+    Finish,
+}
+
+pub(crate) struct World {
+    pub(crate) setup: Setup,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) codecs: Vec<Codec>,
+    pub(crate) now: Moment,
+    pub(crate) agenda: Agenda<Due>,
+    pub(crate) dice: Dice,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) broker: Broker,
+    pub(crate) broker_clock: Clock,
+    pub(crate) broker_tick: Option<Moment>,
+    pub(crate) requests: BTreeMap<RequestId, Sent>,
+    pub(crate) asked: u64,
+    /// What the broker handed out and what was deleted lately.
+    pub(crate) handed: Handed,
+    pub(crate) ironmq: IronMq,
+    pub(crate) redis: Redis,
+    pub(crate) ledger: Ledger,
+    pub(crate) census: Census,
+    pub(crate) trace: Trace,
+    pub(crate) calm: Option<crate::calm::Calm>,
+    /// The numbers of tasks by their ids.
+    pub(crate) ids: BTreeMap<TaskId, usize>,
+    /// The bodies of stray messages that are still to come.
+    pub(crate) stray_bodies: BTreeMap<usize, String>,
+    /// Which tasks each post under way is about.
+    pub(crate) posts: BTreeMap<(Who, OpId), Vec<usize>>,
+    /// How many tasks nobody has scheduled yet.
+    pub(crate) uncalled: usize,
+    at_once: u32,
+}
+
+impl World {
+    pub(crate) fn new(setup: Setup) -> World {
+        let hosts: Vec<Host> = (0..setup.hosts()).map(Host::down).collect();
+        // After the hosts' streams come the broker's.
+        let dice = Dice::new(setup.seed, hosts.len() + 1, &setup.classes, setup.weather);
+        let workers = setup.producers..setup.producers + setup.workers;
+        let mut ledger = Ledger::new(setup.codec(), workers);
+        ledger.max_deliveries = setup.max_deliveries;
+        ledger.reliable_count = setup.reliable_count;
+        ledger.wrong_keys = setup.has(Class::Keys);
+        let address = Address::new(Scheme::Http, "mq.example", "sim").expect("it is an address");
+        let token = Token::new("sim-token").expect("it is a token");
+        let mut world = World {
+            kinds: kinds(&setup),
+            codecs: (0..setup.workers).map(|worker| setup.codec_of(worker)).collect(),
+            now: Moment::EPOCH,
+            agenda: Agenda::new(),
+            dice,
+            hosts,
+            broker: Broker::new(BrokerConfig::default(), seed_bytes(setup.seed, u64::MAX)),
+            broker_clock: Clock::new(Moment::EPOCH, setup.broker_speed),
+            broker_tick: None,
+            requests: BTreeMap::new(),
+            asked: 0,
+            handed: Handed::default(),
+            ironmq: IronMq::new(&address, token),
+            redis: Redis::default(),
+            ledger,
+            census: Census::default(),
+            trace: Trace::default(),
+            calm: None,
+            ids: BTreeMap::new(),
+            stray_bodies: BTreeMap::new(),
+            posts: BTreeMap::new(),
+            uncalled: 0,
+            at_once: 0,
+            setup,
+        };
+        for host in 0..world.hosts.len() {
+            world.agenda.add(Moment::EPOCH, Due::Start(host));
+        }
+        world.schedule_tasks();
+        let storm = Duration::from_secs(world.setup.storm);
+        world.agenda.add(Moment::EPOCH + storm, Due::Calm);
+        world
+    }
+
+    /// Lets the next thing happen. Says whether there was one and no law was broken.
+    pub(crate) fn step(&mut self) -> bool {
+        let Some((at, due)) = self.agenda.pop() else { return false };
+        self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
+        self.now = self.now.max(at);
+        if self.at_once > MOST_AT_ONCE {
+            self.ledger.broken("S7", || "events without end at one moment".to_owned());
+        }
+        self.census.events += 1;
+        if self.census.events > MOST_EVENTS {
+            self.ledger.broken("S7", || "events without end".to_owned());
+        }
+        self.trace.mix(self.now.as_nanos());
+        self.happen(due);
+        self.ledger.breach().is_none()
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::Heard(who, heard) => self.hear(who, heard),
+            Due::Request(id) => self.arrive(id),
+            Due::Abandon(id) => {
+                // A request that is still under way arrives all the same.
+                if self.requests.get(&id).is_some_and(|sent| sent.arrived) {
+                    self.requests.remove(&id);
+                    self.feed_broker(broker::Input::Abandon(id));
+                }
+            }
+            Due::BrokerTick => {
+                if self.broker_tick == Some(self.now) {
+                    self.broker_tick = None;
+                    self.feed_broker(broker::Input::Tick);
+                }
+            }
+            Due::Publish { who, op, publication, forgotten } => {
+                self.fan_out(who, op, &publication, forgotten);
+            }
+            Due::Subscribe { who, number, channels } => {
+                let host = &self.hosts[who.host];
+                if host.who == who && host.subscription == number {
+                    self.redis.subscribe(who, number, channels);
+                    self.soon(who, Heard::Subscribed(number));
+                }
+            }
+            Due::Start(host) => self.start(host),
+            Due::Calls(host, tasks) => self.call(host, tasks),
+            Due::Stray(number) => self.post_stray(number),
+            Due::Calm => self.calm_down(),
+            Due::Probe => self.probe(),
+            Due::Finish => self.finish(),
+        }
+    }
+
+    /// A process hears something, now or when it does not stand still any more.
+    fn hear(&mut self, who: Who, heard: Heard) {
+        let host = &self.hosts[who.host];
+        if host.who != who || !host.is_up() {
+            if let Heard::Calls(tasks) = heard {
+                // The one who schedules tries again.
+                self.later(Duration::from_secs(1), Due::Calls(who.host, tasks));
+            }
+            return;
+        }
+        if host.paused_until > self.now {
+            let until = host.paused_until;
+            if let Heard::Tick = heard {
+                if host.tick_at != Some(self.now) {
+                    return;
+                }
+                self.hosts[who.host].tick_at = Some(until);
+            }
+            return self.agenda.add(until, Due::Heard(who, heard));
+        }
+        self.tell(who, heard);
+    }
+
+    /// Something wants to be told to the broker.
+    pub(crate) fn feed_broker(&mut self, input: broker::Input) {
+        let now = self.broker_clock.show(self.now);
+        if let Err(misuse) = self.broker.handle_input(input, now) {
+            self.ledger.broken("S11", || misuse.to_string());
+        }
+        loop {
+            match self.broker.poll_output() {
+                broker::Output::Answer(id, answer) => self.answered(id, answer, now),
+                broker::Output::Wait(None) => return,
+                broker::Output::Wait(Some(deadline)) => {
+                    if deadline.at <= now {
+                        self.ledger.broken("S7", || format!("the broker waits for {deadline:?}"));
+                    }
+                    let at = self.broker_clock.when(deadline.at);
+                    if self.broker_tick.is_none_or(|set| at < set) {
+                        self.broker_tick = Some(at);
+                        self.agenda.add(at, Due::BrokerTick);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn broker_now(&self) -> Moment {
+        self.broker_clock.show(self.now)
+    }
+
+    /// How long a message between two components is under way.
+    pub(crate) fn latency(&mut self, who: usize) -> Duration {
+        Duration::from_micros(500 + self.dice.nature(who).up_to(20_000))
+    }
+
+    pub(crate) fn later(&mut self, after: Duration, due: Due) {
+        self.agenda.add(self.now + after, due);
+    }
+
+    pub(crate) fn soon(&mut self, who: Who, heard: Heard) {
+        let latency = self.latency(who.host);
+        self.later(latency, Due::Heard(who, heard));
+    }
+
+    pub(crate) fn lose_subscription(&mut self, host: usize, after: Duration, fault: NotifyFault) {
+        if let Some((who, number)) = self.redis.disconnect(host) {
+            self.later(after, Due::Heard(who, Heard::SubscriptionLost(number, fault)));
+        }
+    }
+
+    /// Whether something goes wrong here; if so, it is counted.
+    pub(crate) fn throw(&mut self, who: usize, menu: Menu) -> Option<Hit> {
+        let hit = self.dice.throw(who, menu)?;
+        self.census.fault(hit.fault);
+        let now = self.now;
+        self.trace.note(now, || format!("host {who} suffers {:?}", hit.fault));
+        Some(hit)
+    }
+}
+
+/// The seed of a component, different for each life.
+pub(crate) fn seed_bytes(seed: u64, number: u64) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..16].copy_from_slice(&number.to_le_bytes());
+    bytes
+}
