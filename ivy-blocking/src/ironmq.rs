@@ -74,3 +74,89 @@ impl Server {
         self.dialect.decode(op, answer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc::{self, Receiver, Sender};
+    use std::thread;
+    use std::time::Duration;
+
+    use ivy_proto::QueueName;
+    use ivy_proto::queue::ironmq::{Address, Scheme, Token};
+
+    use super::*;
+    use crate::backend::ask;
+    use crate::tls::OwnRoots;
+
+    const NO_QUEUE: &[u8] =
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 25\r\n\r\n{\"msg\":\"Queue not found\"}";
+
+    /// A queue on a server that knows no queue, and leaves requests for messages unanswered. Tells
+    /// the first line of each request.
+    fn queue() -> (IronMqQueue, Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, tell) = (stream.unwrap(), tell.clone());
+                thread::spawn(move || serve(stream, &tell));
+            }
+        });
+        let address = Address::new(Scheme::Http, "127.0.0.1", "project").unwrap();
+        let address = address.with_port(port).unwrap();
+        let dialect = IronMq::new(&address, Token::new("token").unwrap());
+        (IronMqQueue::new(HttpClient::new(&OwnRoots::default()), dialect), told)
+    }
+
+    fn serve(mut stream: TcpStream, tell: &Sender<String>) {
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        while let Some(Ok(first)) = lines.next() {
+            while lines.next().unwrap().unwrap() != "" {}
+            let waits = first.contains("/reservations");
+            tell.send(first).unwrap();
+            if waits {
+                thread::park();
+            }
+            stream.write_all(NO_QUEUE).unwrap();
+        }
+    }
+
+    fn reserve() -> QueueOp {
+        let (lease, wait) = (Duration::from_secs(30), Duration::from_secs(30));
+        QueueOp::Reserve { queue: QueueName::new("mail").unwrap(), count: 1, lease, wait }
+    }
+
+    fn info() -> QueueOp {
+        QueueOp::GetQueue { queue: QueueName::new("mail").unwrap() }
+    }
+
+    #[test]
+    fn requests_that_wait_for_messages_delay_no_other() {
+        let (queue, told) = queue();
+        let given_up = CancellationToken::new();
+        let (sender, lost) = mpsc::channel();
+        for _ in 0..=MOST_REQUESTS {
+            let sender = sender.clone();
+            let answer = Answer::of_queue(move |answer| sender.send(answer).unwrap());
+            queue.execute(reserve(), &given_up, answer);
+        }
+        assert_eq!(told.iter().take(MOST_REQUESTS + 1).count(), MOST_REQUESTS + 1);
+        assert_eq!(ask(&queue, info()).unwrap_err().kind(), FaultKind::NoQueue);
+        given_up.cancel();
+        for answer in lost.iter().take(MOST_REQUESTS + 1) {
+            assert_eq!(answer.unwrap_err().kind(), FaultKind::AnswerLost);
+        }
+    }
+
+    #[test]
+    fn a_request_whose_time_was_over_before_a_thread_was_free_is_not_sent() {
+        let (queue, told) = queue();
+        let asked_at = Instant::now() - info().time_limit();
+        let fault = queue.server.execute(&info(), asked_at, &CancellationToken::new()).unwrap_err();
+        assert_eq!(fault.kind(), FaultKind::Unreachable);
+        assert!(told.try_recv().is_err());
+    }
+}

@@ -378,17 +378,36 @@ struct Limited {
     until: Instant,
 }
 
+impl Limited {
+    /// A signal interrupts what has a time limit. It is begun again with what is left of it.
+    fn begun_again<T>(
+        &mut self,
+        mut attempt: impl FnMut(&mut TcpStream, Duration) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            match attempt(&mut self.socket, left(self.until)?) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                ended => return ended,
+            }
+        }
+    }
+}
+
 impl Read for Limited {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.set_read_timeout(Some(left(self.until)?))?;
-        self.socket.read(buffer)
+        self.begun_again(|socket, left| {
+            socket.set_read_timeout(Some(left))?;
+            socket.read(buffer)
+        })
     }
 }
 
 impl Write for Limited {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.set_write_timeout(Some(left(self.until)?))?;
-        self.socket.write(bytes)
+        self.begun_again(|socket, left| {
+            socket.set_write_timeout(Some(left))?;
+            socket.write(bytes)
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -250,6 +250,27 @@ fn a_waiting_request_does_not_delay_another() {
     assert!(waiting.join().unwrap().is_ok());
 }
 
+#[test]
+fn a_connection_that_the_server_has_closed_is_not_used_again() {
+    let (listener, address) = listen();
+    let (closed, is_closed) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            read_head(&mut stream).unwrap();
+            stream.write_all(GOOD).unwrap();
+            drop(stream);
+            closed.send(()).unwrap();
+        }
+    });
+    let client = client();
+    for _ in 0..3 {
+        let request = Request::post(&address).body(Bytes::new()).unwrap();
+        assert!(send(&client, request).is_ok());
+        is_closed.recv().unwrap();
+    }
+}
+
 /// A TLS server whose certificate is for `localhost`, signed by nobody else. It answers two
 /// requests on each connection.
 fn secure_server() -> u16 {

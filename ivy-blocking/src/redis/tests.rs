@@ -37,9 +37,13 @@ fn converse(mut stream: impl Read + Write, script: Script) {
         let Ok(length @ 1..) = stream.read(&mut buffer) else { return };
         let said = String::from_utf8_lossy(&buffer[..length]);
         let answer = script.iter().find(|(word, _)| said.contains(word));
-        match answer.map_or("-ERR unknown command\r\n", |(_, answer)| answer) {
-            "HANG UP" => return,
-            answer => stream.write_all(answer.as_bytes()).unwrap(),
+        match answer.copied().unwrap_or(("", "-ERR unknown command\r\n")) {
+            (_, "HANG UP") => return,
+            ("PUBLISH", answer) => {
+                let answers = answer.repeat(said.matches("PUBLISH").count());
+                stream.write_all(answers.as_bytes()).unwrap();
+            }
+            (_, answer) => stream.write_all(answer.as_bytes()).unwrap(),
         }
     }
 }
@@ -115,16 +119,36 @@ fn a_publication_tells_how_many_heard_it() {
 
 #[test]
 fn publications_that_come_together_are_each_answered() {
-    // Until the first is answered, the others gather, and travel as one.
+    // While the connection is made the others gather, and travel as one.
     let notifier = server(script(&[OK, ("PUBLISH", ":1\r\n")]));
     let (sender, answers) = mpsc::channel();
-    for number in 0..3 {
+    for _ in 0..10 {
         let sender = sender.clone();
-        let answer = Answer::of_notifier(move |told| sender.send((number, told)).unwrap());
+        let answer = Answer::of_notifier(move |told| sender.send(told).unwrap());
         notifier.publish(publication(), answer);
     }
-    drop((sender, hasty(notifier)));
-    assert_eq!(answers.iter().count(), 3);
+    drop((sender, notifier));
+    assert_eq!(answers.iter().collect::<Vec<_>>(), [const { Ok(1) }; 10]);
+}
+
+#[test]
+fn publications_that_come_together_are_lost_together() {
+    let notifier = server(script(&[OK, ("PUBLISH", "HANG UP")]));
+    let (sender, answers) = mpsc::channel();
+    let batch = (0..3)
+        .map(|number| {
+            let sender = sender.clone();
+            let tell = move |told: PublishResult| sender.send((number, told)).unwrap();
+            (publication(), Answer::of_notifier(tell))
+        })
+        .collect();
+    let connection = notifier.server.open(&CancellationToken::new());
+    assert!(notifier.server.publish(connection, batch).is_none());
+    drop(sender);
+    let kinds: Vec<_> =
+        answers.iter().map(|(number, told)| (number, told.unwrap_err().kind())).collect();
+    let lost = NotifyFaultKind::ConnectionLost;
+    assert_eq!(kinds, [(0, lost), (1, lost), (2, lost)]);
 }
 
 #[test]
