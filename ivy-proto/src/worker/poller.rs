@@ -49,6 +49,9 @@ pub(super) struct Queue {
     /// What each poll in flight asks for.
     asked: Vec<usize>,
     activity: Activity,
+    /// How far it is behind its share of the starts, in weights. It changes only while others, as
+    /// urgent, have messages to start too.
+    credit: i64,
     resting: bool,
     failures: u32,
     /// No request to this queue is repeated before this moment.
@@ -137,18 +140,28 @@ impl Poller {
         asks
     }
 
-    /// The queue whose message is to be started next, among those that hold one.
+    /// The queue whose message is to be started next, among those that hold one: one of the most
+    /// urgent, which take turns by weight.
     pub(super) fn next_to_start(
         &mut self,
         holds: impl Fn(&QueueName) -> bool,
     ) -> Option<QueueName> {
         let mut order = self.order(self.starts).into_iter();
-        let next = order.find_map(|index| {
-            let name = &self.queues.get(index)?.served.name;
-            holds(name).then(|| name.clone())
+        let urgency = order.find_map(|index| {
+            let served = &self.queues.get(index)?.served;
+            holds(&served.name).then_some(served.priority)
         })?;
         self.starts = self.starts.wrapping_add(1);
-        Some(next)
+        let rivals = self.queues.iter_mut().filter(|queue| queue.served.priority == urgency);
+        let mut rivals: Vec<_> = rivals.filter(|queue| holds(&queue.served.name)).collect();
+        let mut all = 0;
+        for queue in &mut rivals {
+            queue.credit += i64::from(queue.served.weight);
+            all += i64::from(queue.served.weight);
+        }
+        let next = rivals.into_iter().max_by_key(|queue| queue.credit)?;
+        next.credit -= all;
+        Some(next.served.name.clone())
     }
 
     /// The indices of the queues, most urgent first, but every eighth time the other way round.
@@ -182,6 +195,7 @@ impl Queue {
             can_wait,
             asked: Vec::new(),
             activity: Activity::Idle(0),
+            credit: 0,
             resting: false,
             failures: 0,
             not_before: Moment::EPOCH,
@@ -396,6 +410,20 @@ mod tests {
         assert_eq!(starts.iter().filter(|name| *name == "a").count(), 2);
         assert_eq!(starts[7], "a");
         assert_eq!(starts[0], "a.p5");
+    }
+
+    #[test]
+    fn equally_urgent_queues_start_by_weight_and_without_a_rival_a_queue_gains_nothing() {
+        let mut poller = poller(vec![served("a", 0, 1), served("b", 0, 3)]);
+        let mut starts = |queues: &[&str]| {
+            let next = poller.next_to_start(|name| queues.contains(&name.as_str())).unwrap();
+            next.as_str().to_owned()
+        };
+        for _ in 0..100 {
+            assert_eq!(starts(&["a"]), "a");
+        }
+        let both: Vec<String> = (0..8).map(|_| starts(&["a", "b"])).collect();
+        assert_eq!(both, ["b", "b", "a", "b", "b", "b", "a", "b"]);
     }
 
     #[test]
