@@ -36,10 +36,22 @@ impl IvyServer {
         IvyServer { port, process }
     }
 
+    /// The port it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its address as a queue URL of ivy, token included.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("ironmq+http://{TOKEN}@127.0.0.1:{}/{PROJECT}", self.port)
+        self.url_at(self.port)
+    }
+
+    /// The same for another port of this machine, from which its requests are forwarded.
+    #[must_use]
+    pub fn url_at(&self, port: u16) -> String {
+        format!("ironmq+http://{TOKEN}@127.0.0.1:{port}/{PROJECT}")
     }
 
     /// The environment that leads the official clients, and the Node original, to it.
@@ -61,9 +73,18 @@ impl IvyServer {
 
     /// How many messages a queue holds, in whatever state; none where it does not exist.
     pub async fn size(&self, queue: &str) -> u64 {
+        self.number(queue, "size").await
+    }
+
+    /// How many messages were ever posted to a queue; none where it does not exist.
+    pub async fn posted(&self, queue: &str) -> u64 {
+        self.number(queue, "total_messages").await
+    }
+
+    async fn number(&self, queue: &str, field: &str) -> u64 {
         let (status, answer) = self.request("GET", &format!("queues/{queue}"), None).await;
-        match (status, answer["queue"]["size"].as_u64()) {
-            (200, Some(size)) => size,
+        match (status, answer["queue"][field].as_u64()) {
+            (200, Some(number)) => number,
             (404, _) => 0,
             _ => self.process.fail(&format!("answered {status} {answer}")),
         }

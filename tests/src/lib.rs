@@ -8,6 +8,7 @@ mod ironmq;
 mod notices;
 mod port;
 mod process;
+mod proxy;
 mod redis_server;
 mod script;
 mod tools;
@@ -17,6 +18,7 @@ pub use ironmq::IvyServer;
 pub use notices::{Notice, Notices};
 pub use port::free_port;
 pub use process::Process;
+pub use proxy::{FaultyProxy, Held, Mishap, RequestKind};
 pub use redis_server::RedisServer;
 pub use script::{Script, node_script, python_script};
 

@@ -16,7 +16,7 @@ pub struct Notices {
 pub struct Notice {
     /// The channel it was published to.
     pub channel: String,
-    /// Its text, read as JSON.
+    /// Its text, read as JSON; null if it is none.
     pub content: Value,
 }
 
@@ -31,8 +31,8 @@ impl Notices {
         tokio::spawn(async move {
             let mut messages = subscription.on_message();
             while let Some(message) = messages.next().await {
-                let content =
-                    serde_json::from_slice(message.get_payload_bytes()).expect("a notice is JSON");
+                let content = serde_json::from_slice(message.get_payload_bytes());
+                let content = content.unwrap_or_default();
                 if sender
                     .send(Notice { channel: message.get_channel_name().to_owned(), content })
                     .is_err()

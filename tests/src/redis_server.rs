@@ -56,6 +56,19 @@ impl RedisServer {
         self.port
     }
 
+    /// Publishes a text to a channel, as anybody can.
+    pub async fn publish(&self, channel: &str, text: &str) {
+        let client = redis::Client::open(self.url()).expect("the server's address is one");
+        let mut connection =
+            client.get_multiplexed_async_connection().await.expect("the server takes connections");
+        redis::cmd("PUBLISH")
+            .arg(channel)
+            .arg(text)
+            .query_async::<()>(&mut connection)
+            .await
+            .expect("the server publishes");
+    }
+
     /// Kills it, as `kill -9` does.
     pub async fn kill_hard(&mut self) {
         self.process.kill().await;

@@ -1,0 +1,246 @@
+/// Makes a [`Harness`](crate::harness::Harness) of an adapter, given its crate. All adapters have
+/// the same names; where they differ, the module that uses this macro helps with
+///
+/// * `wait`, which takes what a method gives, and gives its result when it is there;
+/// * `forward`, which hands the adapter's `Events` on to a channel;
+/// * `cancelled_within`, which waits until a `Ctx` is cancelled, and says whether it was.
+macro_rules! adapter {
+    ($ivy:ident, $name:literal) => {
+        const _: () = {
+            use std::sync::{Arc, mpsc};
+            use std::time::Duration;
+
+            use ivy_proto::event::Event;
+            use ivy_proto::queue::QueueInfo;
+            use ivy_proto::task::{
+                CallOptions, FromArgs, Task, TaskError, TaskFailure, TaskRef, ToArgs,
+            };
+            use ivy_proto::wire::Content;
+            use ivy_proto::{Backoff, Cause, ErrorKind, QueueName, TaskId};
+            use serde::Serialize;
+            use serde::de::DeserializeOwned;
+
+            use crate::harness::{
+                Builder, Context, Failure, Handle, Harness, Job, Place, Scene, Worker,
+            };
+
+            impl Harness for $ivy::Ivy {
+                const ADAPTER: &'static str = $name;
+
+                type Error = $ivy::Error;
+                type Handle<Output: 'static> = $ivy::Handle<Output>;
+                type Builder = $ivy::WorkerBuilder;
+
+                fn connect(place: &Place) -> $ivy::Result<Self> {
+                    let mut builder = $ivy::Ivy::builder()
+                        .queue_url(&place.queue)
+                        .notifier_url(&place.notifier)
+                        .channel(&place.channel);
+                    if let Some(password) = &place.encryption_key {
+                        builder = builder.encryption_key(password);
+                    }
+                    if let Some(roots) = &place.root_certificates {
+                        builder = builder.root_certificates(roots);
+                    }
+                    builder.build()
+                }
+
+                fn call_with<Args: ToArgs + Send, Output: 'static>(
+                    &self,
+                    task: &Task<Args, Output>,
+                    args: Args,
+                    options: CallOptions,
+                ) -> $ivy::Result<$ivy::Handle<Output>> {
+                    wait(self.call_with(task, args, options))
+                }
+
+                fn call_many<Args: ToArgs + Send, Output: 'static>(
+                    &self,
+                    task: &Task<Args, Output>,
+                    args: impl IntoIterator<Item = Args>,
+                ) -> Vec<$ivy::Result<$ivy::Handle<Output>>> {
+                    wait(self.call_many(task, args))
+                }
+
+                fn send_with<Args: ToArgs + Send, Output>(
+                    &self,
+                    task: &Task<Args, Output>,
+                    args: Args,
+                    options: CallOptions,
+                ) -> $ivy::Result<TaskId> {
+                    wait(self.send_with(task, args, options))
+                }
+
+                fn on_result<Args, Output>(
+                    &self,
+                    task: &Task<Args, Output>,
+                    callback: impl Fn(Args, $ivy::Result<Output>) + Send + Sync + 'static,
+                ) -> $ivy::Result<()>
+                where
+                    Args: FromArgs + 'static,
+                    Output: DeserializeOwned + 'static,
+                {
+                    self.on_result(task, callback)
+                }
+
+                fn into_handle<Args, Output: 'static>(
+                    error: $ivy::Error,
+                    task: &Task<Args, Output>,
+                ) -> Option<$ivy::Handle<Output>> {
+                    error.into_handle(task)
+                }
+
+                fn worker(&self) -> $ivy::WorkerBuilder {
+                    self.worker()
+                }
+
+                fn info(&self, queue: &str) -> $ivy::Result<QueueInfo> {
+                    wait(self.admin().info(queue))
+                }
+
+                fn peek(&self, queue: &str) -> $ivy::Result<Vec<Content>> {
+                    let messages = wait(self.admin().peek(queue, 100))?;
+                    Ok(messages.into_iter().map(|message| message.content).collect())
+                }
+
+                fn clear(&self, queue: &str) -> $ivy::Result<()> {
+                    wait(self.admin().clear(queue))
+                }
+
+                fn events(&self) -> mpsc::Receiver<Event> {
+                    let (sender, receiver) = mpsc::channel();
+                    forward(self.events(), sender);
+                    receiver
+                }
+            }
+
+            impl Failure for $ivy::Error {
+                fn kind(&self) -> ErrorKind {
+                    self.kind()
+                }
+
+                fn cause(&self) -> &Cause {
+                    self.cause()
+                }
+
+                fn failure(&self) -> Option<&TaskFailure> {
+                    self.failure()
+                }
+
+                fn task_id(&self) -> Option<TaskId> {
+                    self.task_id()
+                }
+
+                fn queue(&self) -> Option<&QueueName> {
+                    self.queue()
+                }
+            }
+
+            impl<Output: 'static> Handle<Output> for $ivy::Handle<Output> {
+                type Error = $ivy::Error;
+
+                fn id(&self) -> TaskId {
+                    self.id()
+                }
+
+                fn result(&self, timeout: Duration) -> $ivy::Result<Output>
+                where
+                    Output: DeserializeOwned,
+                {
+                    wait(self.result(timeout))
+                }
+            }
+
+            impl Builder for $ivy::WorkerBuilder {
+                type Error = $ivy::Error;
+                type Worker = $ivy::Worker;
+
+                fn register<Args, Output, Function>(
+                    self,
+                    task: impl TaskRef<Args, Output>,
+                    handler: Function,
+                ) -> Self
+                where
+                    Args: FromArgs + Send + 'static,
+                    Output: Serialize + Send + 'static,
+                    Function: Fn(Job, Args) -> Result<Output, TaskError> + Send + Sync + 'static,
+                {
+                    self.register(task, Scene(Arc::new(handler)))
+                }
+
+                fn queue(self, queue: &str) -> Self {
+                    self.queue(queue)
+                }
+
+                fn concurrency(self, handlers: usize) -> Self {
+                    self.concurrency(handlers)
+                }
+
+                fn lease(self, lease: Duration) -> Self {
+                    self.lease(lease)
+                }
+
+                fn route(self, route: &str) -> Self {
+                    self.route(route)
+                }
+
+                fn weight(self, queue: &str, weight: u32) -> Self {
+                    self.weight(queue, weight)
+                }
+
+                fn priorities(self, priorities: impl IntoIterator<Item = u8>) -> Self {
+                    self.priorities(priorities)
+                }
+
+                fn backoff(self, backoff: Backoff) -> Self {
+                    self.backoff(backoff)
+                }
+
+                fn drain_limit(self, limit: Duration) -> Self {
+                    self.drain_limit(limit)
+                }
+
+                fn start(self) -> $ivy::Result<$ivy::Worker> {
+                    wait(self.start())
+                }
+            }
+
+            impl Worker for $ivy::Worker {
+                fn pause(&self) {
+                    self.pause();
+                }
+
+                fn resume(&self) {
+                    self.resume();
+                }
+
+                fn pause_notifier(&self) {
+                    self.pause_notifier();
+                }
+
+                fn resume_notifier(&self) {
+                    self.resume_notifier();
+                }
+
+                fn drain(&self, limit: Duration) {
+                    wait(self.drain(limit));
+                }
+            }
+
+            impl Context for $ivy::Ctx {
+                fn job(self) -> Job {
+                    Job {
+                        task_id: self.task_id(),
+                        message_id: self.message_id().clone(),
+                        queue: self.queue().clone(),
+                        attempt: self.attempt(),
+                        max_attempts: self.max_attempts(),
+                        cancelled_within: Box::new(move |limit| cancelled_within(&self, limit)),
+                    }
+                }
+            }
+        };
+    };
+}
+
+pub(crate) use adapter;

@@ -1,0 +1,76 @@
+//! One suite for all adapters: each scenario is written once, and run by each adapter over each
+//! queue and each notifier, on real sockets.
+//!
+//! A scenario is a function that knows its adapter as a [`Harness`] only. Its name says what is so;
+//! those of one combination run at the same time on the same servers, each on a queue and a channel
+//! of its own. They assert what happens, how often and in which order, and never how fast: what has
+//! to happen is waited for so long that a slow machine is no failure.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod adapter;
+mod combination;
+mod harness;
+mod on_async_std;
+mod on_blocking;
+mod on_tokio;
+mod props;
+mod runtime;
+mod scenarios;
+mod servers;
+mod stage;
+mod tasks;
+mod watch;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+
+use crate::combination::Combination;
+use crate::harness::Harness;
+use crate::scenarios::{Scenario, scenarios};
+use crate::servers::Servers;
+use crate::stage::Stage;
+
+/// How many scenarios run at a time, if the command line does not say. They mostly wait.
+const AT_A_TIME: usize = 16;
+
+fn main() -> ExitCode {
+    props::expect_panics();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(AT_A_TIME);
+    let mut trials = Vec::new();
+    trials.extend(all::<ivy_tokio::Ivy>());
+    trials.extend(all::<ivy_async_std::Ivy>());
+    trials.extend(all::<ivy_blocking::Ivy>());
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// All scenarios of an adapter. The servers of a combination end with its last scenario.
+fn all<H: Harness>() -> impl Iterator<Item = Trial> {
+    Combination::ALL.into_iter().flat_map(|combination| {
+        let servers = Arc::new(Servers::default());
+        scenarios::<H>()
+            .into_iter()
+            .map(move |scenario| trial(&scenario, combination, Arc::clone(&servers)))
+    })
+}
+
+fn trial<H: Harness>(
+    scenario: &Scenario<H>,
+    combination: Combination,
+    servers: Arc<Servers>,
+) -> Trial {
+    let Scenario { part, name, run, .. } = *scenario;
+    let full_name = format!("{}::{}::{part}::{name}", H::ADAPTER, combination.name());
+    if let Some(reason) = scenario.left_out(combination) {
+        // It stays in the list, so that everybody sees what is not tested, and why.
+        let explain = move || Err(format!("left out: {reason}").into());
+        return Trial::test(full_name, explain).with_kind(reason).with_ignored_flag(true);
+    }
+    Trial::test(full_name, move || {
+        run(&Stage::new(name, combination, servers));
+        Ok(())
+    })
+}

@@ -1,0 +1,153 @@
+//! What scenarios and their handlers share.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ivy_proto::task::TaskError;
+use ivy_tests::PATIENCE;
+
+use crate::harness::Job;
+
+/// What handlers panic with that are to panic.
+pub(crate) const EXPECTED_PANIC: &str = "this handler panics on purpose";
+
+/// Keeps panics that are part of a scenario out of the output.
+pub(crate) fn expect_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload().downcast_ref() != Some(&EXPECTED_PANIC) {
+            print(panic);
+        }
+    }));
+}
+
+/// How often something is looked at that nobody tells.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// Waits until something is so that nobody tells.
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "not so in time: {what}");
+        thread::sleep(GLANCE);
+    }
+}
+
+/// Waits until a number that nobody tells is this one.
+pub(crate) fn eventually_eq<T: PartialEq + Debug>(expected: T, mut number: impl FnMut() -> T) {
+    let started = Instant::now();
+    loop {
+        let number = number();
+        if number == expected {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "{number:?} in the end, and not {expected:?}");
+        thread::sleep(GLANCE);
+    }
+}
+
+/// What handlers have written down, in the order in which they did.
+#[derive(Debug)]
+pub(crate) struct Journal<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T> Clone for Journal<T> {
+    fn clone(&self) -> Self {
+        Journal(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Clone> Journal<T> {
+    pub(crate) fn new() -> Self {
+        Journal(Arc::default())
+    }
+
+    pub(crate) fn write(&self, entry: T) {
+        self.lock().push(entry);
+    }
+
+    pub(crate) fn entries(&self) -> Vec<T> {
+        self.lock().clone()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<T>> {
+        self.0.lock().expect("no holder of the lock panics")
+    }
+}
+
+/// Holds handlers back until it is opened, and knows how many there are.
+#[derive(Clone, Default)]
+pub(crate) struct Gate(Arc<(Mutex<Crowd>, Condvar)>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Crowd {
+    is_open: bool,
+    begun: usize,
+    inside: usize,
+    most: usize,
+    cancelled: usize,
+}
+
+impl Gate {
+    /// Waits, as a handler, until the gate is opened.
+    pub(crate) fn pass(&self, job: &Job) -> Result<(), TaskError> {
+        self.change(|crowd| {
+            crowd.begun += 1;
+            crowd.inside += 1;
+            crowd.most = crowd.most.max(crowd.inside);
+        });
+        let mut is_cancelled = false;
+        while !is_cancelled && !self.crowd().is_open {
+            is_cancelled = job.is_cancelled_within(GLANCE);
+        }
+        self.change(|crowd| {
+            crowd.inside -= 1;
+            crowd.cancelled += usize::from(is_cancelled);
+        });
+        if is_cancelled { Err(TaskError::new("told to stop")) } else { Ok(()) }
+    }
+
+    pub(crate) fn open(&self) {
+        self.change(|crowd| crowd.is_open = true);
+    }
+
+    /// Waits until so many handlers have come to the gate, counted from the beginning.
+    pub(crate) fn wait_for(&self, handlers: usize) {
+        self.wait(|crowd| crowd.begun >= handlers);
+    }
+
+    /// Waits until so many handlers were told to stop, counted from the beginning.
+    pub(crate) fn wait_for_cancelled(&self, handlers: usize) {
+        self.wait(|crowd| crowd.cancelled >= handlers);
+    }
+
+    /// How many handlers have come to the gate.
+    pub(crate) fn begun(&self) -> usize {
+        self.crowd().begun
+    }
+
+    /// How many handlers were between coming and going at a time.
+    pub(crate) fn most_at_a_time(&self) -> usize {
+        self.crowd().most
+    }
+
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.0.0.lock().expect("no holder of the lock panics")
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Crowd)) {
+        change(&mut self.crowd());
+        self.0.1.notify_all();
+    }
+
+    fn wait(&self, is_so: impl Fn(&Crowd) -> bool) {
+        let waited = self.0.1.wait_timeout_while(self.crowd(), PATIENCE, |crowd| !is_so(crowd));
+        let (crowd, waited) = waited.expect("no holder of the lock panics");
+        assert!(!waited.timed_out(), "the handlers did not come so far: {:?}", *crowd);
+    }
+}

@@ -1,0 +1,208 @@
+//! Calls and their results, as long as nothing breaks.
+
+use std::time::{Duration, Instant};
+
+use ivy_proto::ErrorKind;
+use ivy_proto::event::Event;
+use ivy_proto::task::CallOptions;
+use ivy_tests::PATIENCE;
+
+use crate::harness::{Builder, Failure, Handle, Harness, Job};
+use crate::props::{Journal, eventually, eventually_eq};
+use crate::stage::Stage;
+use crate::tasks::{DOUBLE, DOUBLE_TO_TEXT, ECHO, LETTERS};
+
+/// The result of a call is the value that the handler returned, and can be asked for again.
+pub(crate) fn a_call_comes_back_with_its_typed_result<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let _worker = stage.doubling(&double);
+    let handle = stage.ivy.call(&double, (21,)).unwrap();
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+    stage.until_empty();
+}
+
+/// Calls that are made together come back in the order of their arguments, and each task is run
+/// exactly once.
+pub(crate) fn each_of_many_calls_comes_back_with_its_own_result<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let executed = Journal::new();
+    let journal = executed.clone();
+    let handler = move |_, (n,)| {
+        journal.write(n);
+        Ok(2 * n)
+    };
+    let _worker = stage.worker().register(&double, handler).start().unwrap();
+    let handles = stage.ivy.call_many(&double, (0..200).map(|n| (n,)));
+    for (n, handle) in (0..200).zip(handles) {
+        assert_eq!(handle.unwrap().result(PATIENCE).unwrap(), 2 * n);
+    }
+    stage.until_empty();
+    assert_eq!(executed.len(), 200);
+}
+
+/// A result that the caller's type cannot hold is told apart from a failure of the task.
+pub(crate) fn a_result_of_another_type_is_told_apart<H: Harness>(stage: &Stage<H>) {
+    let served = stage.own(DOUBLE_TO_TEXT);
+    let handler = |_, (n,)| Ok(format!("{n} and {n}"));
+    let _worker = stage.worker().register(&served, handler).start().unwrap();
+    let handle = stage.ivy.call(&stage.own(DOUBLE), (1,)).unwrap();
+    assert_eq!(handle.result(PATIENCE).unwrap_err().kind(), ErrorKind::BadResult);
+    stage.until_empty();
+}
+
+/// A result that no notice may carry is told to the caller, and the task is done all the same.
+pub(crate) fn a_result_that_is_too_large_is_told<H: Harness>(stage: &Stage<H>) {
+    let letters = stage.own(LETTERS);
+    let handler = |_, (length,)| Ok("x".repeat(length));
+    let _worker = stage.worker().register(&letters, handler).start().unwrap();
+    let handle = stage.ivy.call(&letters, (2 << 20,)).unwrap();
+    assert_eq!(handle.result(PATIENCE).unwrap_err().kind(), ErrorKind::ResultTooLarge);
+    stage.until_empty();
+}
+
+/// Arguments and results of any length and language arrive undamaged, encrypted as well.
+pub(crate) fn encrypted_calls_come_back<H: Harness>(stage: &Stage<H>) {
+    let stage = stage.at(|place| place.encryption_key = Some("open sesame".to_owned()));
+    let echo = stage.own(ECHO);
+    let _worker = stage.worker().register(&echo, |_, (text,)| Ok(text)).start().unwrap();
+    for length in [0, 1, 15, 16, 17, 10_000] {
+        let text = format!("{}žluťoučký 馬 🐴", "x".repeat(length));
+        let handle = stage.ivy.call(&echo, (text.clone(),)).unwrap();
+        assert_eq!(handle.result(PATIENCE).unwrap(), text);
+    }
+    stage.until_empty();
+}
+
+/// An encrypted message shows neither its task nor its arguments.
+pub(crate) fn an_encrypted_message_shows_nothing<H: Harness>(stage: &Stage<H>) {
+    let stage = stage.at(|place| place.encryption_key = Some("open sesame".to_owned()));
+    stage.ivy.send(&stage.own(ECHO), ("attack at dawn".to_owned(),)).unwrap();
+    let bodies = stage.bodies(stage.name);
+    assert_eq!(bodies.len(), 1);
+    assert!(!bodies[0].contains("attack") && !bodies[0].contains("echo"), "{bodies:?}");
+}
+
+/// A wait that has ended loses nothing: the result can be had whenever it comes.
+pub(crate) fn a_result_that_comes_after_the_wait_can_still_be_had<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let handle = stage.ivy.call(&double, (21,)).unwrap();
+    let error = handle.result(Duration::from_millis(100)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert_eq!(error.task_id(), Some(handle.id()));
+    assert_eq!(error.queue().unwrap().as_str(), stage.name);
+    let _worker = stage.doubling(&double);
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+}
+
+/// Who drops the handle forgets the result, and not the task.
+pub(crate) fn a_dropped_handle_forgets_the_result_and_not_the_task<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let mut watch = stage.watch();
+    drop(stage.ivy.call(&double, (1,)).unwrap());
+    let _worker = stage.doubling(&double);
+    watch.until(|event| matches!(event, Event::Acknowledged { .. }).then_some(()));
+    // Whatever still comes for the first comes before what comes for the second.
+    let handle = stage.ivy.call(&double, (2,)).unwrap();
+    handle.result(PATIENCE).unwrap();
+    assert_eq!(watch.resumed_until(handle.id()), [handle.id()]);
+}
+
+/// What is sent without waiting is run.
+pub(crate) fn what_is_sent_without_waiting_is_run<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let executed = Journal::new();
+    let journal = executed.clone();
+    let id = stage.ivy.send(&double, (1,)).unwrap();
+    let handler = move |job: Job, (n,)| {
+        journal.write(job.task_id);
+        Ok(2 * n)
+    };
+    let _worker = stage.worker().register(&double, handler).start().unwrap();
+    stage.until_empty();
+    assert_eq!(executed.entries(), [id]);
+}
+
+/// A registered callback is called with arguments and result of every call and send of its task.
+pub(crate) fn a_callback_gets_arguments_and_results<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let results = Journal::new();
+    let journal = results.clone();
+    let callback = move |(n,), result: Result<u64, H::Error>| journal.write((n, result.ok()));
+    stage.ivy.on_result(&double, callback).unwrap();
+    let _worker = stage.doubling(&double);
+    stage.ivy.send(&double, (1,)).unwrap();
+    let handle = stage.ivy.call(&double, (2,)).unwrap();
+    assert_eq!(handle.result(PATIENCE).unwrap(), 4);
+    eventually_eq(2, || results.len());
+    let mut entries = results.entries();
+    entries.sort_unstable();
+    assert_eq!(entries, [(1, Some(2)), (2, Some(4))]);
+}
+
+/// A delayed task is not run before its delay is over.
+pub(crate) fn a_delayed_task_is_not_run_early<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let _worker = stage.doubling(&double);
+    let delay = Duration::from_secs(2);
+    let begun = Instant::now();
+    let options = CallOptions::new().delay(delay);
+    let handle = stage.ivy.call_with(&double, (1,), options).unwrap();
+    handle.result(PATIENCE).unwrap();
+    assert!(begun.elapsed() >= delay, "after {:?}", begun.elapsed());
+}
+
+/// A message that would be too large is refused before anything is sent.
+pub(crate) fn a_call_that_is_too_large_is_not_sent<H: Harness>(stage: &Stage<H>) {
+    let echo = stage.own(ECHO);
+    let error = stage.ivy.call(&echo, ("x".repeat(300 << 10),)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert_eq!(stage.posted(stage.name), 0);
+}
+
+/// When too many calls wait to be sent, the next one is given back, and none of those accepted is
+/// lost.
+pub(crate) fn a_full_outbox_gives_calls_back<H: Harness>(stage: &Stage<H>) {
+    const OUTBOX: usize = 10_000;
+    let double = stage.own(DOUBLE);
+    // They all wait for the subscription, which the first of them asks for.
+    let handles = stage.ivy.call_many(&double, (0..OUTBOX as u64 + 1).map(|n| (n,)));
+    let given_back: Vec<_> = handles.iter().filter_map(|call| call.as_ref().err()).collect();
+    assert_eq!(given_back.len(), 1);
+    assert_eq!(given_back[0].kind(), ErrorKind::Full);
+    assert!(handles[OUTBOX].is_err());
+    assert_eq!(stage.size(stage.name), OUTBOX as u64);
+    stage.ivy.send(&double, (1,)).unwrap();
+}
+
+/// Several producers share queues and channels, and each gets its own results only.
+pub(crate) fn two_producers_get_only_their_own_results<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let other = stage.at(|_| {});
+    let (mut watch, mut other_watch) = (stage.watch(), other.watch());
+    let _worker = stage.at(|_| {}).doubling(&double);
+    let handles = stage.ivy.call_many(&double, (0..20).map(|n| (n,)));
+    let other_handles = other.ivy.call_many(&double, (100..120).map(|n| (n,)));
+    let (mut ids, mut other_ids) = (Vec::new(), Vec::new());
+    for (n, handle) in (0..20).zip(handles) {
+        let handle = handle.unwrap();
+        assert_eq!(handle.result(PATIENCE).unwrap(), 2 * n);
+        ids.push(handle.id());
+    }
+    for (n, handle) in (100..120).zip(other_handles) {
+        let handle = handle.unwrap();
+        assert_eq!(handle.result(PATIENCE).unwrap(), 2 * n);
+        other_ids.push(handle.id());
+    }
+    let resumed = |event: &Event| match event {
+        Event::CallerResumed { task, .. } => Some(task.id),
+        _ => None,
+    };
+    for (watch, mut ids) in [(&mut watch, ids), (&mut other_watch, other_ids)] {
+        ids.sort_unstable();
+        eventually("all results have come", || watch.all(resumed).len() >= ids.len());
+        let mut resumed = watch.all(resumed);
+        resumed.sort_unstable();
+        assert_eq!(resumed, ids);
+    }
+}

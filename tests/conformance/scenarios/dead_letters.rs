@@ -1,0 +1,99 @@
+//! Messages that nobody can handle.
+
+use ivy_proto::ErrorKind;
+use ivy_proto::event::{Event, ReleaseReason};
+use ivy_proto::task::TaskError;
+use ivy_proto::wire::DeadLetterReason;
+use ivy_tests::PATIENCE;
+
+use crate::harness::{Builder, Failure, Handle, Harness, Worker};
+use crate::props::eventually_eq;
+use crate::stage::Stage;
+use crate::tasks::{DOUBLE, DOUBLE_OF_TEXT, ECHO, FAIL};
+
+/// A task that failed for good is kept with the reason, the counts and its message, and nowhere
+/// else.
+pub(crate) fn a_task_that_failed_for_good_is_kept<H: Harness>(stage: &Stage<H>) {
+    let fail = stage.own(FAIL);
+    let handler = |_, ()| Err(TaskError::new("no luck"));
+    let _worker = stage.worker().register(&fail, handler).start().unwrap();
+    stage.ivy.send(&fail, ()).unwrap();
+    eventually_eq(1, || stage.dead_letters().len());
+    let letter = &stage.dead_letters()[0];
+    assert_eq!(letter.reason, DeadLetterReason::RetriesExhausted);
+    assert_eq!(letter.attempts, 3);
+    assert_eq!(letter.queue.as_str(), stage.name);
+    assert!(letter.body.as_str().contains(fail.name()), "{}", letter.body.as_str());
+    eventually_eq(0, || stage.size(stage.name));
+}
+
+/// Arguments that the handler does not take are not tried again: their message is put aside, and
+/// the caller told.
+pub(crate) fn arguments_of_another_type_are_put_aside<H: Harness>(stage: &Stage<H>) {
+    let _worker = stage.doubling(&stage.own(DOUBLE));
+    let handle = stage.ivy.call(&stage.own(DOUBLE_OF_TEXT), ("two".to_owned(),)).unwrap();
+    let error = handle.result(PATIENCE).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Failed);
+    assert_eq!(error.failure().unwrap().kind, "BadArgs");
+    let reasons: Vec<_> = stage.dead_letters().iter().map(|letter| letter.reason).collect();
+    assert_eq!(reasons, [DeadLetterReason::BadArgs]);
+}
+
+/// What cannot be read is put aside byte for byte, and those behind it are handled.
+pub(crate) fn what_cannot_be_read_is_put_aside_unchanged<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let bodies = [
+        ("no JSON { žluťoučký 馬 🐴\t\\", DeadLetterReason::BadJson),
+        ("[1,  2]", DeadLetterReason::NotAnObject),
+        (r#"{"name":"conformance.double","options":[],"args":[1]}"#, DeadLetterReason::BadOptions),
+        (
+            r#"{ "name": "conformance.double", "options": {"custom": [1,  2]}, "args": ["two"] }"#,
+            DeadLetterReason::BadArgs,
+        ),
+    ];
+    for (body, _) in bodies {
+        stage.post(body);
+    }
+    let _worker = stage.doubling(&double);
+    assert_eq!(stage.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
+    eventually_eq(bodies.len(), || stage.dead_letters().len());
+    let letters = stage.dead_letters();
+    for (body, reason) in bodies {
+        let letter = letters.iter().find(|letter| letter.body.as_str() == body);
+        assert_eq!(letter.expect(body).reason, reason, "{body}");
+    }
+    eventually_eq(0, || stage.size(stage.name));
+}
+
+/// A task that the worker does not know is given back until it meets a worker that does, and is
+/// never deleted.
+pub(crate) fn an_unknown_task_waits_for_a_worker_that_knows_it<H: Harness>(stage: &Stage<H>) {
+    let (double, echo) = (stage.own(DOUBLE), stage.own(ECHO));
+    let mut watch = stage.watch();
+    let ignorant = stage.doubling(&double);
+    let handle = stage.ivy.call(&echo, ("hello".to_owned(),)).unwrap();
+    watch.until(|event| {
+        let unknown = ReleaseReason::Undecided(DeadLetterReason::UnknownTask);
+        matches!(event, Event::Released { reason, .. } if *reason == unknown).then_some(())
+    });
+    assert_eq!(stage.size(stage.name), 1);
+    ignorant.drain(PATIENCE);
+    let _knowing = stage.worker().register(&echo, |_, (text,)| Ok(text)).start().unwrap();
+    assert_eq!(handle.result(PATIENCE).unwrap(), "hello");
+    stage.until_empty();
+}
+
+/// A message that the worker has no key for is given back, for one that has.
+pub(crate) fn a_message_without_its_key_is_kept<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let sealed = stage.at(|place| place.encryption_key = Some("open sesame".to_owned()));
+    sealed.ivy.send(&double, (1,)).unwrap();
+    let mut watch = stage.watch();
+    let _worker = stage.doubling(&double);
+    watch.until(|event| {
+        let no_key = ReleaseReason::Undecided(DeadLetterReason::NoKey);
+        matches!(event, Event::Released { reason, .. } if *reason == no_key).then_some(())
+    });
+    assert_eq!(stage.size(stage.name), 1);
+    assert_eq!(stage.dead_letters(), []);
+}

@@ -1,0 +1,119 @@
+//! Reservations: kept while a handler runs, and lost.
+
+use std::thread;
+use std::time::Duration;
+
+use ivy_proto::event::Event;
+use ivy_tests::{Mishap, PATIENCE, RequestKind};
+
+use crate::harness::{Builder, Handle, Harness, Job};
+use crate::props::{Gate, Journal, eventually};
+use crate::stage::{LEASE, Stage};
+use crate::tasks::DOUBLE;
+
+/// A task that takes longer than its lease is kept by heartbeats: no other worker gets it.
+pub(crate) fn a_long_task_is_kept_by_heartbeats<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let executed = Journal::new();
+    let start = || {
+        let journal = executed.clone();
+        let handler = move |job: Job, (n,)| {
+            journal.write(job.is_cancelled_within(LEASE * 5 / 2));
+            Ok(2 * n)
+        };
+        stage.worker().register(&double, handler).start().unwrap()
+    };
+    let _workers = [start(), start()];
+    assert_eq!(stage.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
+    stage.until_empty();
+    assert_eq!(executed.entries(), [false]);
+}
+
+/// A handler may end while the renewal of its reservation is under way: its message is then deleted
+/// with the new reservation.
+pub(crate) fn a_task_may_end_while_its_receipt_is_replaced<H: Harness>(stage: &Stage<H>) {
+    let (behind, proxy) = stage.behind_proxy();
+    let double = stage.own(DOUBLE);
+    let gate = Gate::default();
+    let closed = gate.clone();
+    let handler = move |job: Job, (n,)| closed.pass(&job).map(|()| 2 * n);
+    let _worker = behind.worker().register(&double, handler).start().unwrap();
+    let held = proxy.hold_answers(RequestKind::Touch);
+    let handle = behind.ivy.call(&double, (21,)).unwrap();
+    eventually("the renewal is under way", || proxy.seen(RequestKind::Touch) > 0);
+    gate.open();
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+    drop(held);
+    stage.until_empty();
+    assert_eq!(gate.begun(), 1);
+}
+
+/// A worker that has lost a reservation tells its handler to stop, whose outcome no longer counts,
+/// and leaves the message to whom it belongs now.
+pub(crate) fn a_lost_lease_cancels_the_handler_and_deletes_nothing<H: Harness>(stage: &Stage<H>) {
+    let (cut_off, proxy) = stage.behind_proxy();
+    proxy.spoil(RequestKind::Touch, 1000, Mishap::Status(503));
+    let double = stage.own(DOUBLE);
+    let gate = Gate::default();
+    let closed = gate.clone();
+    let handler = move |job: Job, (n,)| closed.pass(&job).map(|()| 2 * n);
+    let mut watch = cut_off.watch();
+    let _late = cut_off.worker().register(&double, handler).start().unwrap();
+    stage.ivy.send(&double, (21,)).unwrap();
+    gate.wait_for(1);
+
+    let executed = Journal::new();
+    let journal = executed.clone();
+    let handler = move |_, (n,)| {
+        journal.write(n);
+        Ok(2 * n)
+    };
+    let _prompt = stage.worker().register(&double, handler).start().unwrap();
+    gate.wait_for_cancelled(1);
+    watch.until(|event| matches!(event, Event::LeaseLost { .. }).then_some(()));
+    stage.until_empty();
+    assert_eq!(executed.entries(), [21]);
+    assert_eq!(proxy.seen(RequestKind::Delete), 0);
+}
+
+/// When the message of a running task is gone, its handler is told to stop, and its place is free.
+pub(crate) fn a_cleared_queue_cancels_what_runs<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let gate = Gate::default();
+    let closed = gate.clone();
+    let handler = move |job: Job, (n,)| match n {
+        0 => closed.pass(&job).map(|()| 0),
+        n => Ok(2 * n),
+    };
+    let _worker = stage.worker().concurrency(1).register(&double, handler).start().unwrap();
+    stage.ivy.send(&double, (0,)).unwrap();
+    gate.wait_for(1);
+    stage.ivy.clear(stage.name).unwrap();
+    gate.wait_for_cancelled(1);
+    assert_eq!(stage.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
+}
+
+/// Never do more handlers run at a time than the worker was given places.
+pub(crate) fn slots_are_never_exceeded<H: Harness>(stage: &Stage<H>) {
+    const SLOTS: usize = 3;
+    let double = stage.own(DOUBLE);
+    let gate = Gate::default();
+    let closed = gate.clone();
+    let handler = move |job: Job, (n,)| {
+        closed.pass(&job)?;
+        Ok(2 * n)
+    };
+    let handles = stage.ivy.call_many(&double, (0..12).map(|n| (n,)));
+    let worker = stage.worker().concurrency(SLOTS).register(&double, handler);
+    let _worker = worker.start().unwrap();
+    gate.wait_for(SLOTS);
+    // A fourth would come now.
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(gate.begun(), SLOTS);
+    gate.open();
+    for handle in handles {
+        handle.unwrap().result(PATIENCE).unwrap();
+    }
+    assert_eq!(gate.most_at_a_time(), SLOTS);
+    assert_eq!(gate.begun(), 12);
+}

@@ -1,0 +1,149 @@
+//! Starting, pausing and ending workers.
+
+use std::thread;
+use std::time::Duration;
+
+use ivy_proto::ErrorKind;
+use ivy_proto::event::Event;
+use ivy_tests::PATIENCE;
+
+use crate::harness::{Builder, Failure, Handle, Harness, Job, Worker};
+use crate::props::{Gate, Journal};
+use crate::stage::Stage;
+use crate::tasks::DOUBLE;
+
+/// How long it is watched that nothing happens.
+const WHILE: Duration = Duration::from_millis(500);
+
+/// Two handlers under one name are a mistake that is told at the start.
+pub(crate) fn two_tasks_under_one_name_are_refused<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let worker =
+        stage.worker().register(&double, |_, (n,)| Ok(n)).register(&double, |_, (n,)| Ok(n));
+    assert_eq!(worker.start().unwrap_err().kind(), ErrorKind::Config);
+}
+
+/// A task may be registered by its name alone, with the queue said beside it.
+pub(crate) fn a_task_is_registered_by_name<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let handler = |_: Job, (n,): (u64,)| Ok(2 * n);
+    let _worker =
+        stage.worker().register(double.name(), handler).queue(stage.name).start().unwrap();
+    assert_eq!(stage.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
+}
+
+/// A paused worker takes nothing until it is resumed.
+pub(crate) fn a_paused_worker_takes_nothing_until_it_is_resumed<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let worker = stage.doubling(&double);
+    worker.pause();
+    let handle = stage.ivy.call(&double, (21,)).unwrap();
+    assert_eq!(handle.result(WHILE).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(stage.size(stage.name), 1);
+    worker.resume();
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+}
+
+/// A paused notifier holds results back, and not tasks.
+pub(crate) fn a_paused_notifier_holds_results_back_and_not_tasks<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let mut watch = stage.watch();
+    let worker = stage.doubling(&double);
+    worker.pause_notifier();
+    let handle = stage.ivy.call(&double, (21,)).unwrap();
+    watch.until(|event| matches!(event, Event::Acknowledged { .. }).then_some(()));
+    assert_eq!(handle.result(WHILE).unwrap_err().kind(), ErrorKind::TimedOut);
+    worker.resume_notifier();
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+}
+
+/// A worker that is drained waits for its handlers, settles their messages and publishes their
+/// results.
+pub(crate) fn drain_waits_for_handlers<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let (gate, ended) = (Gate::default(), Journal::new());
+    let (closed, journal) = (gate.clone(), ended.clone());
+    let handler = move |job: Job, (n,)| {
+        closed.pass(&job)?;
+        journal.write("handler");
+        Ok(2 * n)
+    };
+    let worker = stage.worker().register(&double, handler).start().unwrap();
+    let handle = stage.ivy.call(&double, (21,)).unwrap();
+    gate.wait_for(1);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            worker.drain(PATIENCE);
+            ended.write("drain");
+        });
+        thread::sleep(WHILE);
+        gate.open();
+    });
+    assert_eq!(ended.entries(), ["handler", "drain"]);
+    assert_eq!(stage.size(stage.name), 0);
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+}
+
+/// What a drain cuts off at its limit, and what it finds not begun, is given back at once and run
+/// by another worker. What was cut off does not count as an attempt.
+pub(crate) fn what_a_drain_gives_back_is_run_elsewhere<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let (gate, attempts) = (Gate::default(), Journal::new());
+    let start = || {
+        let (closed, journal) = (gate.clone(), attempts.clone());
+        let handler = move |job: Job, (n,)| {
+            journal.write(job.attempt);
+            closed.pass(&job)?;
+            Ok(2 * n)
+        };
+        stage.worker().concurrency(2).register(&double, handler).start().unwrap()
+    };
+    let handles = stage.ivy.call_many(&double, (0..5).map(|n| (n,)));
+    let worker = start();
+    gate.wait_for(2);
+    worker.drain(Duration::from_millis(200));
+    gate.wait_for_cancelled(2);
+    assert_eq!(stage.size(stage.name), 5);
+    gate.open();
+    let _other = start();
+    for (n, handle) in (0..5).zip(handles) {
+        assert_eq!(handle.unwrap().result(PATIENCE).unwrap(), 2 * n);
+    }
+    stage.until_empty();
+    assert_eq!(attempts.entries(), [1; 7]);
+}
+
+/// A worker that is dropped takes nothing more, and lets its handlers finish.
+pub(crate) fn a_dropped_worker_lets_its_handlers_finish<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let gate = Gate::default();
+    let closed = gate.clone();
+    let handler = move |job: Job, (n,)| closed.pass(&job).map(|()| 2 * n);
+    let worker = stage.worker().drain_limit(PATIENCE).register(&double, handler).start().unwrap();
+    let begun = stage.ivy.call(&double, (21,)).unwrap();
+    gate.wait_for(1);
+    drop(worker);
+    let late = stage.ivy.call(&double, (1,)).unwrap();
+    assert_eq!(late.result(WHILE).unwrap_err().kind(), ErrorKind::TimedOut);
+    gate.open();
+    assert_eq!(begun.result(PATIENCE).unwrap(), 42);
+    assert_eq!(gate.begun(), 1);
+}
+
+/// A handler can call tasks itself, on its worker's ivy.
+pub(crate) fn a_handler_can_call_another_task<H: Harness>(stage: &Stage<H>) {
+    let (double, outer) = (stage.own(DOUBLE), stage.own(crate::tasks::QUADRUPLE));
+    let ivy = stage.ivy.clone();
+    let handler = move |_, (n,)| {
+        let handle = ivy.call(&double, (n,));
+        let result = handle.and_then(|handle| handle.result(PATIENCE));
+        Ok(2 * result.map_err(|error| ivy_proto::TaskError::from_error(&error))?)
+    };
+    let _worker = stage
+        .worker()
+        .register(&double, |_, (n,)| Ok(2 * n))
+        .register(&outer, handler)
+        .start()
+        .unwrap();
+    assert_eq!(stage.ivy.call(&outer, (21,)).unwrap().result(PATIENCE).unwrap(), 84);
+}

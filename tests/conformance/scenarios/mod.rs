@@ -1,0 +1,121 @@
+//! What every adapter must do.
+
+mod calls;
+mod dead_letters;
+mod faults;
+mod leases;
+mod lifecycle;
+mod notices;
+mod retries;
+mod routing;
+
+use crate::combination::{Combination, Exception};
+use crate::harness::Harness;
+use crate::stage::Stage;
+
+/// Something that every adapter must do, over every queue and notifier but those excepted.
+pub(crate) struct Scenario<H> {
+    pub(crate) part: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(&Stage<H>),
+    exceptions: &'static [Exception],
+}
+
+impl<H> Scenario<H> {
+    /// Why it is left out of a combination, if it is.
+    pub(crate) fn left_out(&self, combination: Combination) -> Option<&'static str> {
+        let exception = self.exceptions.iter().find(|exception| (exception.holds)(combination))?;
+        Some(exception.reason)
+    }
+}
+
+/// Lists scenarios, module by module: each the name of a function, and what it cannot be run over.
+macro_rules! conformance {
+    ($($module:ident { $($scenario:ident $(except $exception:ident)*;)* })*) => {
+        /// All scenarios, for one adapter.
+        pub(crate) fn scenarios<H: Harness>() -> Vec<Scenario<H>> {
+            vec![$($(Scenario {
+                part: stringify!($module),
+                name: stringify!($scenario),
+                run: $module::$scenario::<H>,
+                exceptions: &[$($crate::combination::$exception),*],
+            }),*),*]
+        }
+    };
+}
+
+conformance! {
+    calls {
+        a_call_comes_back_with_its_typed_result;
+        each_of_many_calls_comes_back_with_its_own_result;
+        a_result_of_another_type_is_told_apart;
+        a_result_that_is_too_large_is_told;
+        encrypted_calls_come_back;
+        an_encrypted_message_shows_nothing except PRIVATE_QUEUE;
+        a_result_that_comes_after_the_wait_can_still_be_had;
+        a_dropped_handle_forgets_the_result_and_not_the_task;
+        what_is_sent_without_waiting_is_run;
+        a_callback_gets_arguments_and_results;
+        a_delayed_task_is_not_run_early;
+        a_call_that_is_too_large_is_not_sent;
+        a_full_outbox_gives_calls_back;
+        two_producers_get_only_their_own_results except ONE_PROCESS;
+    }
+    retries {
+        a_failing_task_is_tried_again_later_and_later;
+        a_task_that_recovers_comes_back_with_its_result;
+        heartbeats_are_not_counted_as_attempts;
+        a_fatal_error_is_not_tried_again;
+        a_call_may_forbid_retries;
+        a_panic_is_a_failed_attempt_and_leaves_its_slot_free;
+        a_handler_over_its_time_limit_is_stopped;
+    }
+    dead_letters {
+        a_task_that_failed_for_good_is_kept;
+        arguments_of_another_type_are_put_aside;
+        what_cannot_be_read_is_put_aside_unchanged except PRIVATE_QUEUE;
+        an_unknown_task_waits_for_a_worker_that_knows_it;
+        a_message_without_its_key_is_kept except PRIVATE_QUEUE;
+    }
+    leases {
+        a_long_task_is_kept_by_heartbeats;
+        a_task_may_end_while_its_receipt_is_replaced except NO_NETWORK;
+        a_lost_lease_cancels_the_handler_and_deletes_nothing except NO_NETWORK;
+        a_cleared_queue_cancels_what_runs;
+        slots_are_never_exceeded;
+    }
+    faults {
+        a_storm_of_503_is_waited_out except NO_NETWORK;
+        malformed_answers_lose_nothing except NO_NETWORK;
+        a_reset_in_the_middle_of_an_answer_loses_nothing except NO_NETWORK;
+        lost_answers_lose_nothing except NO_NETWORK;
+        a_lost_answer_is_unknown_without_retries except NO_NETWORK;
+        a_lost_answer_is_resent_with_retries except NO_NETWORK;
+        a_result_that_is_quicker_than_the_answer_is_kept except NO_NETWORK;
+        a_call_to_a_server_that_is_not_there_is_not_sent except NO_NETWORK;
+        refused_credentials_are_told except NO_NETWORK;
+    }
+    notices {
+        a_message_that_node_wrote_is_run except PRIVATE_QUEUE;
+        a_caller_on_node_is_answered_as_node_does except PRIVATE_QUEUE except PRIVATE_NOTIFIER;
+        strange_and_repeated_notices_are_passed_over except PRIVATE_NOTIFIER;
+        redis_may_be_killed_while_tasks_run except PRIVATE_NOTIFIER;
+        without_its_notifier_a_call_is_not_sent except PRIVATE_NOTIFIER;
+    }
+    lifecycle {
+        two_tasks_under_one_name_are_refused;
+        a_task_is_registered_by_name;
+        a_paused_worker_takes_nothing_until_it_is_resumed;
+        a_paused_notifier_holds_results_back_and_not_tasks;
+        drain_waits_for_handlers;
+        what_a_drain_gives_back_is_run_elsewhere;
+        a_dropped_worker_lets_its_handlers_finish;
+        a_handler_can_call_another_task;
+    }
+    routing {
+        the_more_urgent_task_is_run_first;
+        a_priority_waits_for_a_worker_that_names_it;
+        a_route_waits_for_a_worker_that_names_it;
+        queues_get_their_shares_by_weight;
+    }
+}

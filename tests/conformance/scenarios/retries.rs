@@ -1,0 +1,151 @@
+//! What becomes of tasks that fail.
+
+use std::time::Duration;
+
+use ivy_proto::event::Event;
+use ivy_proto::task::{CallOptions, TaskError};
+use ivy_proto::wire::DeadLetterReason;
+use ivy_proto::{ErrorKind, TaskId};
+use ivy_tests::PATIENCE;
+
+use crate::harness::{Builder, Failure, Handle, Harness, Job};
+use crate::props::{EXPECTED_PANIC, Gate, Journal, eventually_eq};
+use crate::stage::{BACKOFF, LEASE, Stage};
+use crate::tasks::{DOUBLE, FAIL, LIMITED};
+use crate::watch::Watch;
+
+/// N retries are N + 1 attempts of one task, each told which it is, with delays that may grow from
+/// one to the next, up to the longest. Then the task is put aside, and its caller told.
+pub(crate) fn a_failing_task_is_tried_again_later_and_later<H: Harness>(stage: &Stage<H>) {
+    let fail = stage.own(FAIL);
+    let mut watch = stage.watch();
+    let attempts: Journal<(TaskId, u32, u32)> = Journal::new();
+    let journal = attempts.clone();
+    let handler = move |job: Job, ()| {
+        journal.write((job.task_id, job.attempt, job.max_attempts));
+        Err(TaskError::new("no luck"))
+    };
+    let _worker = stage.worker().register(&fail, handler).start().unwrap();
+    let handle = stage.ivy.call(&fail, ()).unwrap();
+    let id = handle.id();
+
+    let error = handle.result(PATIENCE).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Failed);
+    let failure = error.failure().unwrap();
+    assert_eq!((failure.kind.as_str(), failure.attempts), ("RetriesExhausted", 3));
+    assert!(failure.message.contains("no luck"), "{failure}");
+    assert_eq!(attempts.entries(), [(id, 1, 3), (id, 2, 3), (id, 3, 3)]);
+
+    let retries = retries(&mut watch, 2);
+    let numbers: Vec<_> = retries.iter().map(|(id, attempt, _)| (*id, *attempt)).collect();
+    assert_eq!(numbers, [(id, 2), (id, 3)]);
+    for (_, attempt, delay) in retries {
+        assert!(delay <= BACKOFF.ceiling(attempt - 2), "{delay:?} before attempt {attempt}");
+    }
+}
+
+/// A task that fails first and succeeds then is one task to its caller, under one id.
+pub(crate) fn a_task_that_recovers_comes_back_with_its_result<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let mut watch = stage.watch();
+    let attempts: Journal<TaskId> = Journal::new();
+    let journal = attempts.clone();
+    let handler = move |job: Job, (n,)| {
+        journal.write(job.task_id);
+        if job.attempt < 3 { Err(TaskError::new("not yet")) } else { Ok(2 * n) }
+    };
+    let _worker = stage.worker().register(&double, handler).start().unwrap();
+    let handle = stage.ivy.call(&double, (21,)).unwrap();
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+    stage.until_empty();
+    assert_eq!(attempts.entries(), [handle.id(); 3]);
+    let numbers: Vec<_> = retries(&mut watch, 2).iter().map(|(_, attempt, _)| *attempt).collect();
+    assert_eq!(numbers, [2, 3]);
+}
+
+/// However often the reservation is renewed while a handler runs, N retries are N + 1 executions:
+/// renewals raise the count that IronMQ keeps.
+pub(crate) fn heartbeats_are_not_counted_as_attempts<H: Harness>(stage: &Stage<H>) {
+    let fail = stage.own(FAIL);
+    let executed = Journal::new();
+    let journal = executed.clone();
+    let handler = move |job: Job, ()| {
+        journal.write((job.attempt, job.is_cancelled_within(LEASE * 3 / 2)));
+        Err(TaskError::new("no luck"))
+    };
+    let _worker = stage.worker().register(&fail, handler).start().unwrap();
+    let error = stage.ivy.call(&fail, ()).unwrap().result(PATIENCE).unwrap_err();
+    assert_eq!(error.failure().unwrap().attempts, 3);
+    assert_eq!(executed.entries(), [(1, false), (2, false), (3, false)]);
+}
+
+/// An error that says so ends the task at once.
+pub(crate) fn a_fatal_error_is_not_tried_again<H: Harness>(stage: &Stage<H>) {
+    let fail = stage.own(FAIL);
+    let messages = Journal::new();
+    let journal = messages.clone();
+    let handler = move |job: Job, ()| {
+        journal.write(job.message_id);
+        Err(TaskError::fatal("never"))
+    };
+    let _worker = stage.worker().register(&fail, handler).start().unwrap();
+    let error = stage.ivy.call(&fail, ()).unwrap().result(PATIENCE).unwrap_err();
+    let failure = error.failure().unwrap();
+    assert_eq!((failure.kind.as_str(), failure.attempts), ("Fatal", 1));
+    let letters = stage.dead_letters();
+    let ids: Vec<_> = letters.iter().map(|letter| letter.id.clone()).collect();
+    assert_eq!(ids, messages.entries());
+    assert_eq!(letters[0].reason, DeadLetterReason::Fatal);
+}
+
+/// A call may allow other retries than its task does.
+pub(crate) fn a_call_may_forbid_retries<H: Harness>(stage: &Stage<H>) {
+    let fail = stage.own(FAIL);
+    let handler = |_, ()| Err(TaskError::new("no luck"));
+    let _worker = stage.worker().register(&fail, handler).start().unwrap();
+    let handle = stage.ivy.call_with(&fail, (), CallOptions::new().retry(false)).unwrap();
+    assert_eq!(handle.result(PATIENCE).unwrap_err().failure().unwrap().attempts, 1);
+}
+
+/// A handler that panics has failed, and harms neither its worker nor the place that it took.
+pub(crate) fn a_panic_is_a_failed_attempt_and_leaves_its_slot_free<H: Harness>(stage: &Stage<H>) {
+    let (fail, double) = (stage.own(FAIL), stage.own(DOUBLE));
+    let _worker = stage
+        .worker()
+        .concurrency(1)
+        .register(&fail, |_, ()| std::panic::panic_any(EXPECTED_PANIC))
+        .register(&double, |_, (n,)| Ok(2 * n))
+        .start()
+        .unwrap();
+    let error = stage.ivy.call(&fail, ()).unwrap().result(PATIENCE).unwrap_err();
+    let failure = error.failure().unwrap();
+    assert_eq!(failure.attempts, 3);
+    assert!(failure.message.contains(EXPECTED_PANIC), "{failure}");
+    assert_eq!(stage.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap(), 2);
+}
+
+/// A handler that takes longer than its task may is told to stop, and has failed.
+pub(crate) fn a_handler_over_its_time_limit_is_stopped<H: Harness>(stage: &Stage<H>) {
+    let limited = stage.own(LIMITED);
+    let gate = Gate::default();
+    let closed = gate.clone();
+    let handler = move |job: Job, ()| closed.pass(&job);
+    let _worker = stage.worker().register(&limited, handler).start().unwrap();
+    let error = stage.ivy.call(&limited, ()).unwrap().result(PATIENCE).unwrap_err();
+    assert_eq!(error.failure().unwrap().attempts, 1);
+    gate.wait_for_cancelled(1);
+    assert_eq!(gate.begun(), 1);
+}
+
+/// Waits until so many retries were told. Gives them by attempt: a quick attempt may have ended
+/// before the queue has answered that it is to be made, and so before it is told.
+fn retries(watch: &mut Watch, count: usize) -> Vec<(TaskId, u32, Duration)> {
+    let retry = |event: &Event| match event {
+        Event::Retried { task, attempt, delay } => Some((task.id, *attempt, *delay)),
+        _ => None,
+    };
+    eventually_eq(count, || watch.all(retry).len());
+    let mut retries = watch.all(retry);
+    retries.sort_unstable_by_key(|(_, attempt, _)| *attempt);
+    retries
+}

@@ -1,0 +1,122 @@
+//! Which messages go where, and which of them come first.
+
+use std::sync::{Mutex, mpsc};
+
+use ivy_proto::QueueName;
+use ivy_proto::event::Event;
+use ivy_proto::task::{CallOptions, TaskError};
+use ivy_tests::PATIENCE;
+
+use crate::harness::{Builder, Handle, Harness, Job};
+use crate::props::{Gate, Journal, eventually, eventually_eq};
+use crate::stage::Stage;
+use crate::tasks::DOUBLE;
+
+/// Of the messages that wait for a free place, the more urgent is run first.
+pub(crate) fn the_more_urgent_task_is_run_first<H: Harness>(stage: &Stage<H>) {
+    const FIRST: u64 = 0;
+    const URGENT: u64 = 1;
+    const NORMAL: u64 = 2;
+    let double = stage.own(DOUBLE);
+    let (gate, executed) = (Gate::default(), Journal::new());
+    let (closed, journal) = (gate.clone(), executed.clone());
+    let handler = move |job: Job, (n,)| {
+        journal.write(n);
+        closed.pass(&job).map(|()| 2 * n)
+    };
+    let worker = stage.worker().concurrency(1).priorities([9]).register(&double, handler);
+    let _worker = worker.start().unwrap();
+    let first = stage.ivy.call(&double, (FIRST,)).unwrap();
+    gate.wait_for(1);
+
+    let mut watch = stage.watch();
+    let normal = stage.ivy.call(&double, (NORMAL,)).unwrap();
+    let options = CallOptions::new().priority(9);
+    let urgent = stage.ivy.call_with(&double, (URGENT,), options).unwrap();
+    for _ in 0..2 {
+        watch.until(|event| matches!(event, Event::MessageRetrieved { .. }).then_some(()));
+    }
+    gate.open();
+    for handle in [first, normal, urgent] {
+        handle.result(PATIENCE).unwrap();
+    }
+    assert_eq!(executed.entries(), [FIRST, URGENT, NORMAL]);
+}
+
+/// A priority is served by those workers only that name it, by themselves or with a task.
+pub(crate) fn a_priority_waits_for_a_worker_that_names_it<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let _unaware = stage.doubling(&double);
+    let options = CallOptions::new().priority(5);
+    let handle = stage.ivy.call_with(&double, (21,), options).unwrap();
+    stage.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap();
+    assert_eq!(stage.size(&format!("{}.p5", stage.name)), 1);
+    let worker = stage.worker().priorities([5]).register(&double, |_, (n,)| Ok(2 * n));
+    let _aware = worker.start().unwrap();
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+}
+
+/// A route is served by those workers only that name it, with all their tasks.
+pub(crate) fn a_route_waits_for_a_worker_that_names_it<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let route = format!("{}.route", stage.name);
+    let _elsewhere = stage.doubling(&double);
+    let options = CallOptions::new().route(&route);
+    let handle = stage.ivy.call_with(&double, (21,), options).unwrap();
+    stage.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap();
+    assert_eq!(stage.size(&route), 1);
+
+    let queues = Journal::new();
+    let journal = queues.clone();
+    let handler = move |job: Job, (n,)| {
+        journal.write(job.queue);
+        Ok(2 * n)
+    };
+    let _there = stage.worker().route(&route).register(&double, handler).start().unwrap();
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+    assert_eq!(queues.entries()[0].as_str(), route);
+}
+
+/// Of equally urgent queues that have messages for the next free place, the heavier gets it more
+/// often, as often as their weights say.
+pub(crate) fn queues_get_their_shares_by_weight<H: Harness>(stage: &Stage<H>) {
+    const TURNS: usize = 8;
+    let double = stage.own(DOUBLE);
+    let heavy = format!("{}.heavy", stage.name);
+    let mut watch = stage.watch();
+    for n in 0..TURNS as u64 {
+        stage.ivy.send(&double, (n,)).unwrap();
+        stage.ivy.send_with(&double, (n,), CallOptions::new().route(&heavy)).unwrap();
+    }
+    let (go, turns) = mpsc::channel();
+    let (turns, queues) = (Mutex::new(turns), Journal::new());
+    let journal = queues.clone();
+    let handler = move |job: Job, (n,)| {
+        journal.write(job.queue);
+        turns.lock().unwrap().recv().map_err(|_| TaskError::new("the scenario is over"))?;
+        Ok(2 * n)
+    };
+    let worker = stage.worker().concurrency(1).route(&heavy).weight(&heavy, 3);
+    let _worker = worker.register(&double, handler).start().unwrap();
+    // The first comes from whichever queue is quicker, so it is none of the turns.
+    for turn in 1..=TURNS {
+        eventually_eq(turn, || queues.len());
+        eventually("both queues have a message to start", || {
+            let retrieved = watch.all(|event| match event {
+                Event::MessageRetrieved { queue, .. } => Some(queue.clone()),
+                _ => None,
+            });
+            let started = queues.entries();
+            [stage.name, &heavy].iter().all(|name| {
+                let count = |queues: &[QueueName]| {
+                    queues.iter().filter(|queue| queue.as_str() == *name).count()
+                };
+                count(&retrieved) > count(&started)
+            })
+        });
+        go.send(()).unwrap();
+    }
+    eventually_eq(TURNS + 1, || queues.len());
+    let turns = &queues.entries()[1..];
+    assert_eq!(turns.iter().filter(|queue| queue.as_str() == heavy).count(), TURNS * 3 / 4);
+}

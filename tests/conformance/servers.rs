@@ -1,0 +1,22 @@
+use std::sync::OnceLock;
+
+use ivy_tests::{IvyServer, RedisServer};
+
+use crate::runtime::wait;
+
+/// The servers that all scenarios of one combination share, each started when it is first needed.
+#[derive(Debug, Default)]
+pub(crate) struct Servers {
+    ironmq: OnceLock<IvyServer>,
+    redis: OnceLock<RedisServer>,
+}
+
+impl Servers {
+    pub(crate) fn ironmq(&self) -> &IvyServer {
+        self.ironmq.get_or_init(|| wait(IvyServer::start()))
+    }
+
+    pub(crate) fn redis(&self) -> &RedisServer {
+        self.redis.get_or_init(|| wait(RedisServer::start()))
+    }
+}

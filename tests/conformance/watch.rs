@@ -1,0 +1,50 @@
+use std::sync::mpsc::Receiver;
+use std::time::Instant;
+
+use ivy_proto::TaskId;
+use ivy_proto::event::Event;
+use ivy_tests::PATIENCE;
+
+/// Watches what happens in an ivy.
+pub(crate) struct Watch {
+    events: Receiver<Event>,
+    seen: Vec<Event>,
+}
+
+impl Watch {
+    pub(crate) fn new(events: Receiver<Event>) -> Self {
+        Watch { events, seen: Vec::new() }
+    }
+
+    /// Waits for an event that this function picks, among those that were not waited for yet.
+    pub(crate) fn until<T>(&mut self, pick: impl Fn(&Event) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(event) = self.events.recv_timeout(left) else {
+                panic!("the event that was waited for did not come, but: {:#?}", self.seen)
+            };
+            let picked = pick(&event);
+            self.seen.push(event);
+            if let Some(picked) = picked {
+                return picked;
+            }
+        }
+    }
+
+    /// All events so far that this function picks.
+    pub(crate) fn all<T>(&mut self, pick: impl Fn(&Event) -> Option<T>) -> Vec<T> {
+        self.seen.extend(self.events.try_iter());
+        self.seen.iter().filter_map(pick).collect()
+    }
+
+    /// The tasks whose callers were given their results, up to this one, which is waited for.
+    pub(crate) fn resumed_until(&mut self, last: TaskId) -> Vec<TaskId> {
+        let resumed = |event: &Event| match event {
+            Event::CallerResumed { task, .. } => Some(task.id),
+            _ => None,
+        };
+        while self.until(resumed) != last {}
+        self.all(resumed)
+    }
+}
