@@ -53,6 +53,20 @@ fn an_entry_without_id_or_reservation_is_counted_and_spoils_no_other() {
     }
 }
 
+#[test]
+fn what_is_far_more_than_was_asked_for_is_counted_and_not_kept() {
+    let message = |n: usize| format!(r#"{{"id":"{n}","body":"b","reservation_id":"r{n}"}}"#);
+    let many: Vec<String> = (0..500).map(message).collect();
+    let answer = format!(r#"{{"messages":[{}]}}"#, many.join(","));
+    for (asked, kept) in [(1, 101), (10, 110), (100, 200)] {
+        let reserved = reserved_of(asked, &answer);
+        assert_eq!((reserved.messages.len(), reserved.unusable), (kept, 500 - kept));
+    }
+    let junk = format!(r#"{{"messages":[{}{GOOD}]}}"#, "0,".repeat(100_000));
+    let reserved = reserved_of(1, &junk);
+    assert_eq!((reserved.messages.len(), reserved.unusable), (1, 100_000));
+}
+
 fn body_of(json: &str) -> ReceivedBody {
     let entry = format!(r#"{{"id":"1","reservation_id":"r","body":{json}}}"#);
     reserved(&format!(r#"{{"messages":[{entry}]}}"#)).messages.remove(0).body

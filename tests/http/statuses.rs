@@ -126,11 +126,26 @@ fn a_server_that_repeats_the_token_or_a_body_is_not_quoted() {
         assert!(!shown.contains(TOKEN), "{shown}");
     }
     let body = r#"{"name":"mail.send","options":{},"args":["PRIVATE"]}"#;
-    for quoted in [body, &body[20..], r#""args":["PRIVATE"]"#] {
+    let in_json = r#"s\":[\"PRIVATE\"]"#;
+    for quoted in [body, &body[20..], r#""args":["PRIVATE"]"#, in_json] {
         let echo = serde_json::json!({ "msg": format!("bad near {quoted}") }).to_string();
         let fault = fault(&post(&[body]), 400, &echo);
         let shown = format!("{fault} {fault:?}");
         assert!(!shown.contains("PRIVATE"), "{shown}");
+    }
+}
+
+#[test]
+fn no_header_of_an_answer_gives_the_token_back() {
+    let host = format!("https://{}.example/", TOKEN.to_lowercase());
+    let content_type = format!("text/{TOKEN}");
+    for answer in [
+        answer_with(307, &[("location", &host)], ""),
+        answer_with(200, &[("content-type", &content_type)], ""),
+    ] {
+        let fault = dialect().decode(&reserve(1), answer).unwrap_err();
+        let shown = format!("{fault} {fault:?}").to_lowercase();
+        assert!(!shown.contains(&TOKEN.to_lowercase()), "{shown}");
     }
 }
 

@@ -140,7 +140,11 @@ pub(crate) fn kind(op: &QueueOp, status: u16, body: &str) -> FaultKind {
 
 /// What a reserve of ten brings with this answer.
 pub(crate) fn reserved(body: &str) -> Reserved {
-    match decode(&reserve(10), 200, body) {
+    reserved_of(10, body)
+}
+
+pub(crate) fn reserved_of(count: usize, body: &str) -> Reserved {
+    match decode(&reserve(count), 200, body) {
         Ok(QueueReply::Reserved(reserved)) => reserved,
         other => panic!("{body}: {other:?}"),
     }

@@ -9,7 +9,9 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{self, Element, Object};
+use super::discretion::Discretion;
+use super::json::{self, Element, Entries, Object};
+use super::request::{MOST, asked};
 use crate::id::{MessageId, Receipt, ReservationId};
 use crate::name::QueueName;
 use crate::queue::{
@@ -17,6 +19,12 @@ use crate::queue::{
     Reserved, ReservedMessage,
 };
 use crate::wire::RawJson;
+
+/// How many messages more than asked for are taken from an answer. What is beyond is counted, and
+/// not held in memory.
+const MOST_SURPLUS: usize = 100;
+/// The most messages that are taken from any answer.
+const MOST_MESSAGES: usize = MOST + MOST_SURPLUS;
 
 /// Why an answer is not believed. Never repeats its body.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +41,18 @@ pub(super) enum Flaw {
     OtherSubject,
 }
 
+impl Flaw {
+    /// The same, without a content type that must not be shown.
+    pub(super) fn told_with(self, discretion: &Discretion<'_>) -> Self {
+        match self {
+            Flaw::NotExpected(content_type) => {
+                Flaw::NotExpected(discretion.quote(&content_type).unwrap_or_default())
+            }
+            flaw => flaw,
+        }
+    }
+}
+
 /// Reads the answer to an operation that the server says has succeeded.
 pub(super) fn read(op: &QueueOp, headers: &HeaderMap, body: &[u8]) -> Result<QueueReply, Flaw> {
     if !is_plain(headers) {
@@ -41,10 +61,10 @@ pub(super) fn read(op: &QueueOp, headers: &HeaderMap, body: &[u8]) -> Result<Que
     let answer = Answer { headers, body };
     match op {
         QueueOp::Post { messages, .. } => posted(answer.object()?, messages.items().len()),
-        QueueOp::Reserve { .. } => answer.messages().map(reserved),
+        QueueOp::Reserve { count, .. } => Ok(reserved(answer.messages()?, asked(*count))),
         QueueOp::Peek { .. } => {
             let messages = answer.messages()?;
-            Ok(QueueReply::Peeked(messages.into_iter().filter_map(peeked).collect()))
+            Ok(QueueReply::Peeked(messages.objects.into_iter().filter_map(peeked).collect()))
         }
         QueueOp::Get { message, .. } => got(answer.object()?, message),
         QueueOp::Delete { .. } | QueueOp::DeleteMany { .. } => {
@@ -97,11 +117,11 @@ impl<'a> Answer<'a> {
 
     /// The messages of a reserve or peek. Servers before 3.1.10 left them out, or wrote `null`,
     /// where there were none; an answer that says something else instead is none of theirs.
-    fn messages(&self) -> Result<Vec<Element<Message<'a>>>, Flaw> {
+    fn messages(&self) -> Result<Entries<Message<'a>, MOST_MESSAGES>, Flaw> {
         let answer: Messages<'_> = self.object()?;
         match (answer.messages, answer.msg) {
             (Some(messages), _) => Ok(messages.unwrap_or_default()),
-            (None, None) => Ok(Vec::new()),
+            (None, None) => Ok(Entries::default()),
             (None, Some(_)) => Err(Flaw::Missing("messages")),
         }
     }
@@ -138,7 +158,7 @@ fn posted(answer: Posted<'_>, messages: usize) -> Result<QueueReply, Flaw> {
 struct Messages<'a> {
     /// `Some(None)` where it says `null`.
     #[serde(borrow, default, deserialize_with = "present")]
-    messages: Option<Option<Vec<Element<Message<'a>>>>>,
+    messages: Option<Option<Entries<Message<'a>, MOST_MESSAGES>>>,
     msg: Option<&'a RawValue>,
 }
 
@@ -158,27 +178,24 @@ struct Message<'a> {
     reservation_id: Option<&'a RawValue>,
 }
 
-fn reserved(entries: Vec<Element<Message<'_>>>) -> QueueReply {
+fn reserved(entries: Entries<Message<'_>, MOST_MESSAGES>, count: usize) -> QueueReply {
     let mut known = BTreeSet::new();
-    let mut reserved = Reserved::default();
-    for entry in entries {
+    let mut reserved = Reserved { messages: Vec::new(), unusable: entries.others };
+    for entry in entries.objects {
         match reserved_message(entry) {
             // The same reservation twice is one message, and to be run once.
-            Some(message) => {
-                if known.insert(message.receipt.clone()) {
-                    reserved.messages.push(message);
-                }
+            Some(message) if known.contains(&message.receipt) => {}
+            Some(message) if known.len() < count + MOST_SURPLUS => {
+                known.insert(message.receipt.clone());
+                reserved.messages.push(message);
             }
-            None => reserved.unusable += 1,
+            _ => reserved.unusable += 1,
         }
     }
     QueueReply::Reserved(reserved)
 }
 
-fn reserved_message(entry: Element<Message<'_>>) -> Option<ReservedMessage> {
-    let Element::Object(message) = entry else {
-        return None;
-    };
+fn reserved_message(message: Message<'_>) -> Option<ReservedMessage> {
     let receipt = Receipt {
         message: MessageId::new(json::id(message.id?)?),
         reservation: ReservationId::new(json::id(message.reservation_id?)?),
@@ -187,10 +204,7 @@ fn reserved_message(entry: Element<Message<'_>>) -> Option<ReservedMessage> {
     Some(ReservedMessage { receipt, body: json::body(message.body), reserved_count })
 }
 
-fn peeked(entry: Element<Message<'_>>) -> Option<PeekedMessage> {
-    let Element::Object(message) = entry else {
-        return None;
-    };
+fn peeked(message: Message<'_>) -> Option<PeekedMessage> {
     let id = MessageId::new(json::id(message.id?)?);
     let reserved_count = json::count(message.reserved_count);
     Some(PeekedMessage { id, body: json::body(message.body), reserved_count })
@@ -203,7 +217,10 @@ struct Got<'a> {
 }
 
 fn got(answer: Got<'_>, asked: &MessageId) -> Result<QueueReply, Flaw> {
-    let message = answer.message.and_then(peeked).ok_or(Flaw::Missing("message"))?;
+    let Some(Element::Object(message)) = answer.message else {
+        return Err(Flaw::Missing("message"));
+    };
+    let message = peeked(message).ok_or(Flaw::Missing("message"))?;
     // A late answer to an earlier request on the same connection must not pass for this one.
     if message.id != *asked {
         return Err(Flaw::OtherSubject);
@@ -297,15 +314,13 @@ fn dead_letter(setting: Element<DeadLetter<'_>>) -> Option<DeadLetterSetting> {
 #[derive(Deserialize)]
 struct QueueList<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
-    queues: Option<Option<Vec<Element<Queue<'a>>>>>,
+    queues: Option<Option<Entries<Queue<'a>, { usize::MAX }>>>,
 }
 
 /// Names that ivy cannot use, since they are too long or hold control characters, are left out.
 fn queues(answer: QueueList<'_>) -> Result<QueueReply, Flaw> {
     let queues = answer.queues.ok_or(Flaw::Missing("queues"))?.unwrap_or_default();
-    let names = queues.into_iter().filter_map(|queue| match queue {
-        Element::Object(queue) => QueueName::new(&json::text(queue.name?)?).ok(),
-        Element::Other => None,
-    });
+    let names = queues.objects.into_iter();
+    let names = names.filter_map(|queue| QueueName::new(&json::text(queue.name?)?).ok());
     Ok(QueueReply::Queues(names.collect()))
 }

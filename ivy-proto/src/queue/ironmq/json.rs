@@ -93,6 +93,50 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Element<T> {
     }
 }
 
+/// The elements of an array, as far as they are objects and at most `MOST` of them; the others are
+/// skipped and counted, so that an array of junk takes no memory.
+pub(super) struct Entries<T, const MOST: usize> {
+    pub(super) objects: Vec<T>,
+    pub(super) others: usize,
+}
+
+impl<T, const MOST: usize> Default for Entries<T, MOST> {
+    fn default() -> Self {
+        Entries { objects: Vec::new(), others: 0 }
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Entries<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor<T, const MOST: usize>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for EntriesVisitor<T, MOST> {
+            type Value = Entries<T, MOST>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Entries::default();
+                while entries.objects.len() < MOST {
+                    match seq.next_element()? {
+                        Some(Element::Object(object)) => entries.objects.push(object),
+                        Some(Element::Other) => entries.others += 1,
+                        None => return Ok(entries),
+                    }
+                }
+                while seq.next_element::<IgnoredAny>()?.is_some() {
+                    entries.others += 1;
+                }
+                Ok(entries)
+            }
+        }
+
+        deserializer.deserialize_seq(EntriesVisitor(PhantomData))
+    }
+}
+
 /// The text that the value is, if it is one: not if it holds half a surrogate pair.
 pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     let json = value.get();

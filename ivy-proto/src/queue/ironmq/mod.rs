@@ -30,6 +30,7 @@
 
 mod address;
 mod answer;
+mod discretion;
 mod http_date;
 mod json;
 mod path;
@@ -48,16 +49,13 @@ pub use address::{Address, InvalidAddress, Scheme};
 pub(crate) use path::segment;
 pub use token::{BadToken, Token};
 
+use self::discretion::Discretion;
 use super::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 
 /// The part of an answer around its messages, in bytes.
 const ANSWER_FRAME: usize = 64 * 1024;
 /// The longest entry of a list of queues: a name of 255 bytes, each escaped as six.
 const LISTED_QUEUE: usize = 2 * 1024;
-/// How much of a body must come back in an error for the error to be silenced, in characters.
-const RECOGNISED: usize = 12;
-/// The longest text of a server that is kept, in characters.
-const LONGEST_SAID: usize = 256;
 
 /// A project on an IronMQ v3 server, as a dialect: [`QueueOp`] to request, answer to
 /// [`QueueReply`] or [`Fault`]. Its `Debug` does not show the token.
@@ -118,17 +116,16 @@ impl IronMq {
     /// whether the operation had its effect is unknown.
     pub fn decode(&self, op: &QueueOp, answer: Response<Bytes>) -> Result<QueueReply, Fault> {
         let (head, body) = answer.into_parts();
+        let discretion = Discretion { token: &self.token, op };
         if matches!(head.status.as_u16(), 200 | 201) {
             return answer::read(op, &head.headers, &body).map_err(|flaw| {
                 Fault::new(FaultKind::BadResponse)
                     .with_status(head.status.as_u16())
-                    .with_detail(flaw.to_string())
+                    .with_detail(flaw.told_with(&discretion).to_string())
             });
         }
-        let said = answer::message(&body).filter(|said| !said.contains(self.token.expose()));
-        let said = said.map(|said| said.chars().take(LONGEST_SAID).collect::<String>());
-        let said = said.filter(|said| !repeats_a_body(op, said));
-        Err(refusal::fault(op, head.status, &head.headers, said.as_deref()))
+        let said = answer::message(&body);
+        Err(refusal::fault(&discretion, head.status, &head.headers, said.as_deref()))
     }
 
     /// How many bytes of the answer to this operation are read. A longer one is cut off and
@@ -145,22 +142,6 @@ impl IronMq {
         };
         messages.saturating_mul(self.max_body.saturating_mul(2)).saturating_add(ANSWER_FRAME)
     }
-}
-
-/// Whether a server's text gives back any run of characters of a body that was sent, as servers do
-/// that quote what they stumbled over.
-fn repeats_a_body(op: &QueueOp, said: &str) -> bool {
-    let QueueOp::Post { messages, .. } = op else { return false };
-    let starts: Vec<usize> = said.char_indices().map(|(at, _)| at).chain([said.len()]).collect();
-    messages.items().iter().map(|message| message.body.as_str()).any(|body| {
-        // A body that is shorter than a run counts as a whole.
-        let run = RECOGNISED.min(body.chars().count());
-        run > 0
-            && starts.windows(run + 1).any(|run| match run {
-                [start, .., end] => body.contains(&said[*start..*end]),
-                _ => false,
-            })
-    })
 }
 
 impl fmt::Debug for IronMq {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::header::{DATE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode, Uri};
 
+use super::discretion::Discretion;
 use super::http_date::unix_seconds;
 use crate::queue::{Fault, FaultKind, QueueOp};
 
@@ -14,19 +15,21 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// The fault that an answer with this status is. `said` is the server's own text, if it gave one;
 /// it is a hint only, since no two servers use the same words.
 pub(super) fn fault(
-    op: &QueueOp,
+    discretion: &Discretion<'_>,
     status: StatusCode,
     headers: &HeaderMap,
     said: Option<&str>,
 ) -> Fault {
-    let kind = kind(op, status.as_u16(), said);
+    let kind = kind(discretion.op, status.as_u16(), said);
     let mut fault = Fault::new(kind).with_status(status.as_u16());
-    if kind == FaultKind::Redirected {
-        if let Some(origin) = redirect_origin(headers) {
-            fault = fault.with_detail(format!("to {origin}"));
-        }
-    } else if let Some(said) = said {
-        fault = fault.with_detail(said);
+    let detail = match kind {
+        FaultKind::Redirected => redirect_origin(headers)
+            .and_then(|origin| discretion.quote(&origin))
+            .map(|origin| format!("to {origin}")),
+        _ => said.and_then(|said| discretion.quote(said)),
+    };
+    if let Some(detail) = detail {
+        fault = fault.with_detail(detail);
     }
     if let (FaultKind::ServerError | FaultKind::TooManyRequests, Some(after)) =
         (kind, retry_after(headers))

@@ -21,7 +21,7 @@ const LONGEST_DELAY: u64 = 604_800;
 /// The longest time that messages are kept, in seconds: thirty days.
 const LONGEST_EXPIRATION: u64 = 2_592_000;
 /// The most messages, or names, that can be asked for.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 /// Names are shorter than this, in characters, so a longer prefix matches as little as one of this
 /// length.
 const LONGEST_PREFIX: usize = 256;

@@ -1,0 +1,90 @@
+//! What of a server's own words may be shown: nothing that gives back our token or what was sent.
+
+use std::borrow::Cow;
+
+use super::token::Token;
+use crate::queue::QueueOp;
+
+/// How much of a secret must come back for a text to be silenced, in characters. A secret that is
+/// shorter counts as a whole.
+const RECOGNISED: usize = 10;
+/// The longest text of a server that is kept, in characters.
+const LONGEST_SAID: usize = 256;
+
+/// Knows what a request carried that its answer must not repeat, as servers do that quote what they
+/// stumbled over.
+pub(super) struct Discretion<'a> {
+    pub(super) token: &'a Token,
+    pub(super) op: &'a QueueOp,
+}
+
+impl Discretion<'_> {
+    /// The beginning of a server's text, or nothing if it repeats a part of a secret.
+    pub(super) fn quote(&self, said: &str) -> Option<String> {
+        // Servers may change the case of what they take for a name.
+        let token = self.token.expose().to_ascii_lowercase();
+        let repeats_the_token = has_run_of(&said.to_ascii_lowercase(), &token);
+        let quote: String = said.chars().take(LONGEST_SAID).collect();
+        (!repeats_the_token && !self.repeats_what_was_sent(&quote)).then_some(quote)
+    }
+
+    fn repeats_what_was_sent(&self, quote: &str) -> bool {
+        match self.op {
+            QueueOp::Post { messages, .. } => {
+                messages.items().iter().any(|message| quotes(quote, message.body.as_str()))
+            }
+            // Where to push may hold credentials of the receiver.
+            QueueOp::CreateQueue { settings, .. } | QueueOp::UpdateQueue { settings, .. } => {
+                settings.push.as_ref().is_some_and(|push| quotes(quote, push.as_str()))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether a text quotes a part of what was sent, as it is or as it is written in JSON.
+fn quotes(quote: &str, sent: &str) -> bool {
+    let in_json = || serde_json::to_string(sent).map_or(Cow::Borrowed(sent), Cow::Owned);
+    let quotes = |sent: &str| {
+        // The runs of the quote are looked for, since it is the shorter text.
+        let mut runs = runs(quote, sent.chars().take(RECOGNISED).count());
+        runs.any(|run| sent.contains(run))
+    };
+    quotes(sent) || (quote.contains('\\') && quotes(&in_json()))
+}
+
+/// Whether a text holds a run of characters of a secret.
+fn has_run_of(said: &str, secret: &str) -> bool {
+    runs(secret, secret.chars().take(RECOGNISED).count()).any(|run| said.contains(run))
+}
+
+/// All runs of so many characters; none of zero.
+fn runs(text: &str, length: usize) -> impl Iterator<Item = &str> {
+    let starts = text.char_indices().map(|(at, _)| at);
+    let ends = starts.clone().chain([text.len()]).skip(length);
+    starts.zip(ends).filter(move |_| length > 0).map(|(start, end)| &text[start..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_counted_in_characters() {
+        assert_eq!(runs("a\u{e4}bc", 2).collect::<Vec<_>>(), ["a\u{e4}", "\u{e4}b", "bc"]);
+        assert_eq!(runs("ab", 2).collect::<Vec<_>>(), ["ab"]);
+        assert_eq!(runs("ab", 3).count(), 0);
+        assert_eq!(runs("ab", 0).count(), 0);
+    }
+
+    #[test]
+    fn a_part_of_what_was_sent_is_recognised_as_it_is_and_in_json() {
+        let sent = r#"{"pin":1234,"to":"a@b","x":"\u00e4"}"#;
+        for quote in [sent, r#"near pin":1234,"#, r#"near \"pin\":12"#, r#"at 4,\"to\":\""#] {
+            assert!(quotes(quote, sent), "{quote}");
+        }
+        assert!(!quotes("Queue not found", sent));
+        assert!(quotes("what is 42?", "42"));
+        assert!(!quotes("anything", ""));
+    }
+}
