@@ -34,7 +34,8 @@ pub struct IvyBuilder {
 
 impl IvyBuilder {
     /// The queue: `memory://`, or `ironmq://TOKEN@HOST[:PORT][/PREFIX]/PROJECT_ID`, or the same
-    /// with `ironmq+http://` for a server without TLS, such as `ivy serve`.
+    /// with `ironmq+http://` for a server without TLS, such as `ivy serve`. Without a host, and
+    /// none in the environment, it is IronMQ's own, `mq-aws-us-east-1-1.iron.io`.
     pub fn queue_url(mut self, url: &str) -> Self {
         self.config = self.config.queue_url(url);
         self

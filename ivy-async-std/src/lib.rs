@@ -93,12 +93,15 @@ pub use ivy::Ivy;
 pub use worker::Worker;
 pub use worker_builder::WorkerBuilder;
 
-/// The core, for what is not named here.
+/// The core, for what is not named here. Examples beside types of the core name it `ivy_proto`;
+/// where only this crate is depended on, `use` it from here.
 pub use ivy_proto;
 
 pub use ivy_proto::admin::Peeked;
 pub use ivy_proto::event::{self, Event};
-pub use ivy_proto::queue::QueueInfo;
+pub use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
+pub use ivy_proto::producer::SendError;
+pub use ivy_proto::queue::{Fault, FaultKind, QueueInfo};
 pub use ivy_proto::task::{CallOptions, Task, TaskError, TaskFailure};
-pub use ivy_proto::wire::{Content, TraceParent};
+pub use ivy_proto::wire::{Content, DeadLetterReason, TraceParent};
 pub use ivy_proto::{Backoff, Cause, ErrorKind, MessageId, QueueName, TaskId, TaskName};

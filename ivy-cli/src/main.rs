@@ -1,4 +1,4 @@
-//! The `ivy` program: tools for those who develop with ivy and who operate its queues.
+//! The `ivy` program: tools for those who develop with ivy.
 
 mod serve;
 

@@ -78,6 +78,7 @@ fn errors_about_bad_urls_hide_the_secrets_in_them() {
         format!("redis://h?password={MARKER}"),
         format!("ironmq://h/p#{MARKER}"),
         format!("redis://user:{MARKER}"),
+        format!("redis://u:p@h/{MARKER}"),
         format!("redis://:{MARKER}"),
         MARKER.to_owned(),
     ] {

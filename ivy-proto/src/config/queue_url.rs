@@ -11,7 +11,8 @@ const ACCEPTED: &str = "ironmq://, ironmq+http://, memory://";
 /// * `memory://`: queues in the memory of this process.
 /// * `ironmq://TOKEN@HOST[:PORT][/PREFIX...]/PROJECT_ID`: a project on an IronMQ v3 server, over
 ///   https (port 443). `ironmq+http://`: the same over plain http (port 80). Each part but the
-///   scheme may be left out, and is then looked up elsewhere.
+///   scheme may be left out, and is then looked up elsewhere; a host that is found nowhere is
+///   IronMQ's own, [`Address::DEFAULT_HOST`]: `mq-aws-us-east-1-1.iron.io`.
 ///
 /// ```
 /// use ivy_proto::config::QueueUrl;

@@ -227,6 +227,13 @@ fn shown(text: &str) -> String {
     if query.contains('@') || !is_host {
         return format!("{scheme}://...");
     }
+    // What is no number of a database may be the end of a password.
+    let is_redis = ["redis", "rediss"].iter().any(|redis| scheme.eq_ignore_ascii_case(redis));
+    let is_number = |path: &str| path.bytes().all(|byte| byte.is_ascii_digit());
+    let path = match path.strip_prefix('/') {
+        Some(database) if is_redis && !is_number(database) => "/...",
+        _ => path,
+    };
     let rest = if query.is_empty() { "" } else { "..." };
     let hidden = if before_query.contains('@') { "...@" } else { "" };
     format!("{scheme}://{hidden}{authority}{path}{rest}")
@@ -254,6 +261,18 @@ mod tests {
             ("user:SECRET@host", "(not shown)"),
             ("SECRET", "(not shown)"),
             ("SECRET!://host", "(not shown)"),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_a_database_is_not_shown() {
+        for (text, expected) in [
+            ("redis://u:p@host:1/SECRET", "redis://...@host:1/..."),
+            ("rediss://host/0/SECRET", "rediss://host/..."),
+            ("Redis://:a@host/SEC/RET", "Redis://...@host/..."),
+            ("redis://host/16", "redis://host/16"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }
