@@ -54,6 +54,12 @@ impl IvyServer {
         format!("ironmq+http://{TOKEN}@127.0.0.1:{port}/{PROJECT}")
     }
 
+    /// The same over TLS, for a port at which the certificate of this host is shown.
+    #[must_use]
+    pub fn tls_url_at(&self, host: &str, port: u16) -> String {
+        format!("ironmq://{TOKEN}@{host}:{port}/{PROJECT}")
+    }
+
     /// The environment that leads the official clients, and the Node original, to it.
     #[must_use]
     pub fn env(&self) -> Vec<(String, String)> {

@@ -11,6 +11,7 @@ mod process;
 mod proxy;
 mod redis_server;
 mod script;
+mod tls;
 mod tools;
 
 pub use build::{binary, example};
@@ -21,6 +22,7 @@ pub use process::Process;
 pub use proxy::{FaultyProxy, Held, Mishap, RequestKind};
 pub use redis_server::RedisServer;
 pub use script::{Script, node_script, python_script};
+pub use tls::{Authority, Certificate, TLS_HOST, TlsFront};
 
 /// How long a test waits for what must happen: so long that a slow machine is no failure.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

@@ -8,6 +8,7 @@ mod lifecycle;
 mod notices;
 mod retries;
 mod routing;
+mod tls;
 
 use crate::combination::{Combination, Exception};
 use crate::harness::Harness;
@@ -117,5 +118,11 @@ conformance! {
         a_priority_waits_for_a_worker_that_names_it;
         a_route_waits_for_a_worker_that_names_it;
         queues_get_their_shares_by_weight;
+    }
+    tls {
+        a_queue_over_tls_works except NO_NETWORK;
+        a_queue_that_cannot_be_trusted_is_refused except NO_NETWORK;
+        a_notifier_over_tls_works except PRIVATE_NOTIFIER;
+        a_notifier_that_cannot_be_trusted_is_refused except PRIVATE_NOTIFIER;
     }
 }
