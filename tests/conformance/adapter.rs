@@ -196,6 +196,10 @@ macro_rules! adapter {
                     self.backoff(backoff)
                 }
 
+                fn max_deliveries(self, deliveries: u32) -> Self {
+                    self.max_deliveries(deliveries)
+                }
+
                 fn drain_limit(self, limit: Duration) -> Self {
                     self.drain_limit(limit)
                 }

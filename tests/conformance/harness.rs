@@ -141,6 +141,7 @@ pub(crate) trait Builder: Sized {
     fn weight(self, queue: &str, weight: u32) -> Self;
     fn priorities(self, priorities: impl IntoIterator<Item = u8>) -> Self;
     fn backoff(self, backoff: Backoff) -> Self;
+    fn max_deliveries(self, deliveries: u32) -> Self;
     fn drain_limit(self, limit: Duration) -> Self;
     fn start(self) -> Result<Self::Worker, Self::Error>;
 }

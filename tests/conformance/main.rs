@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod adapter;
+mod child;
 mod combination;
 mod harness;
 mod on_async_std;
@@ -37,6 +38,12 @@ use crate::stage::Stage;
 const AT_A_TIME: usize = 16;
 
 fn main() -> ExitCode {
+    let child = child::serve::<ivy_tokio::Ivy>()
+        .or_else(child::serve::<ivy_async_std::Ivy>)
+        .or_else(child::serve::<ivy_blocking::Ivy>);
+    if let Some(code) = child {
+        return code;
+    }
     props::expect_panics();
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_A_TIME);

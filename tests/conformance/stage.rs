@@ -76,6 +76,11 @@ impl<H: Harness> Stage<H> {
         (stage, proxy)
     }
 
+    /// Where the stage's ivy is connected to.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// A worker of the stage's ivy, with short times, for more settings and handlers.
     pub(crate) fn worker(&self) -> H::Builder {
         self.ivy.worker().lease(LEASE).backoff(BACKOFF).drain_limit(Duration::from_secs(1))

@@ -1,6 +1,6 @@
 use std::net::Ipv4Addr;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -98,11 +98,30 @@ impl IvyServer {
 
     /// Posts a message with exactly this body.
     pub async fn post(&self, queue: &str, body: &str) {
-        let request = serde_json::json!({ "messages": [{ "body": body }] });
+        let request = json!({ "messages": [{ "body": body }] });
         let (status, answer) =
             self.request("POST", &format!("queues/{queue}/messages"), Some(&request)).await;
         if status != 201 {
             self.process.fail(&format!("answered {status} {answer}"));
+        }
+    }
+
+    /// Reserves the next message of a queue and gives it back, so many times, as workers do that end
+    /// in its middle.
+    pub async fn deliver_in_vain(&self, queue: &str, times: usize) {
+        for _ in 0..times {
+            let path = format!("queues/{queue}/reservations");
+            let (_, answer) = self.request("POST", &path, Some(&json!({ "n": 1 }))).await;
+            let message = &answer["messages"][0];
+            let Some(id) = message["id"].as_str() else {
+                self.process.fail(&format!("answered {answer}"))
+            };
+            let path = format!("queues/{queue}/messages/{id}/release");
+            let release = json!({ "reservation_id": message["reservation_id"], "delay": 0 });
+            let (status, answer) = self.request("POST", &path, Some(&release)).await;
+            if status != 200 {
+                self.process.fail(&format!("answered {status} {answer}"));
+            }
         }
     }
 

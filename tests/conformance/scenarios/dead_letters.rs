@@ -5,9 +5,11 @@ use ivy_proto::event::{Event, ReleaseReason};
 use ivy_proto::task::TaskError;
 use ivy_proto::wire::DeadLetterReason;
 use ivy_tests::PATIENCE;
+use serde_json::json;
 
 use crate::harness::{Builder, Failure, Handle, Harness, Worker};
-use crate::props::eventually_eq;
+use crate::props::{Journal, eventually_eq};
+use crate::runtime::wait;
 use crate::stage::Stage;
 use crate::tasks::{DOUBLE, DOUBLE_OF_TEXT, ECHO, FAIL};
 
@@ -63,6 +65,43 @@ pub(crate) fn what_cannot_be_read_is_put_aside_unchanged<H: Harness>(stage: &Sta
         assert_eq!(letter.expect(body).reason, reason, "{body}");
     }
     eventually_eq(0, || stage.size(stage.name));
+}
+
+/// A message that was delivered again and again without an outcome may be what kills its workers: it
+/// is put aside without being run once more.
+pub(crate) fn what_may_kill_workers_is_put_aside<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    stage.ivy.send(&double, (666,)).unwrap();
+    wait(stage.ironmq().deliver_in_vain(stage.name, 5));
+    let executed = Journal::new();
+    let journal = executed.clone();
+    let handler = move |_, (n,)| {
+        journal.write(n);
+        Ok(2 * n)
+    };
+    let _worker = stage.worker().max_deliveries(3).register(&double, handler).start().unwrap();
+    assert_eq!(stage.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
+    eventually_eq(1, || stage.dead_letters().len());
+    assert_eq!(stage.dead_letters()[0].reason, DeadLetterReason::TooManyDeliveries);
+    assert_eq!(executed.entries(), [21]);
+}
+
+/// A task whose deadline has passed is put aside without being run.
+pub(crate) fn a_task_past_its_deadline_is_put_aside<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let options = json!({ "ivy": { "v": 1, "id": "AAAAAAAAAAAAAAAAAAAAAA", "deadline": 1 } });
+    let body = json!({ "name": double.name(), "options": options, "args": [1] });
+    stage.post(&body.to_string());
+    let executed = Journal::new();
+    let journal = executed.clone();
+    let handler = move |_, (n,)| {
+        journal.write(n);
+        Ok(2 * n)
+    };
+    let _worker = stage.worker().register(&double, handler).start().unwrap();
+    eventually_eq(1, || stage.dead_letters().len());
+    assert_eq!(stage.dead_letters()[0].reason, DeadLetterReason::Deadline);
+    assert_eq!(executed.len(), 0);
 }
 
 /// A task that the worker does not know is given back until it meets a worker that does, and is

@@ -108,6 +108,20 @@ pub(crate) fn a_result_that_is_quicker_than_the_answer_is_kept<H: Harness>(stage
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
 }
 
+/// Calls that are made together travel together, and so do the deletes of tasks that end together.
+pub(crate) fn requests_travel_together<H: Harness>(stage: &Stage<H>) {
+    let (behind, proxy) = stage.behind_proxy();
+    let double = stage.own(DOUBLE);
+    let _worker = behind.doubling(&double);
+    let handles = behind.ivy.call_many(&double, (0..200).map(|n| (n,)));
+    for handle in handles {
+        handle.unwrap().result(PATIENCE).unwrap();
+    }
+    stage.until_empty();
+    assert_eq!(proxy.seen(RequestKind::Post), 2);
+    assert!(proxy.seen(RequestKind::Delete) < 100, "{}", proxy.seen(RequestKind::Delete));
+}
+
 /// A call to a server that is not there is told to be surely not sent.
 pub(crate) fn a_call_to_a_server_that_is_not_there_is_not_sent<H: Harness>(stage: &Stage<H>) {
     let lost = stage.at(|place| place.queue = stage.ironmq().url_at(free_port()));

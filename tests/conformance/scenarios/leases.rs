@@ -6,8 +6,10 @@ use std::time::Duration;
 use ivy_proto::event::Event;
 use ivy_tests::{Mishap, PATIENCE, RequestKind};
 
+use crate::child;
 use crate::harness::{Builder, Handle, Harness, Job};
 use crate::props::{Gate, Journal, eventually};
+use crate::runtime::wait;
 use crate::stage::{LEASE, Stage};
 use crate::tasks::DOUBLE;
 
@@ -74,6 +76,27 @@ pub(crate) fn a_lost_lease_cancels_the_handler_and_deletes_nothing<H: Harness>(s
     stage.until_empty();
     assert_eq!(executed.entries(), [21]);
     assert_eq!(proxy.seen(RequestKind::Delete), 0);
+}
+
+/// A worker that is killed costs one lease and no task, and its end does not count as an attempt.
+pub(crate) fn a_killed_worker_costs_a_lease_and_no_task<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let handle = stage.ivy.call(&double, (21,)).unwrap();
+    let mut child = child::start(stage);
+    assert_eq!(wait(child.line()), child::BEGUN);
+    wait(child.kill());
+    assert_eq!(stage.size(stage.name), 1);
+
+    let attempts = Journal::new();
+    let journal = attempts.clone();
+    let handler = move |job: Job, (n,)| {
+        journal.write(job.attempt);
+        Ok(2 * n)
+    };
+    let _worker = stage.worker().register(&double, handler).start().unwrap();
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+    stage.until_empty();
+    assert_eq!(attempts.entries(), [1]);
 }
 
 /// When the message of a running task is gone, its handler is told to stop, and its place is free.

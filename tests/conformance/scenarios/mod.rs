@@ -75,6 +75,8 @@ conformance! {
         a_task_that_failed_for_good_is_kept;
         arguments_of_another_type_are_put_aside;
         what_cannot_be_read_is_put_aside_unchanged except PRIVATE_QUEUE;
+        what_may_kill_workers_is_put_aside except PRIVATE_QUEUE;
+        a_task_past_its_deadline_is_put_aside except PRIVATE_QUEUE;
         an_unknown_task_waits_for_a_worker_that_knows_it;
         a_message_without_its_key_is_kept except PRIVATE_QUEUE;
     }
@@ -82,6 +84,7 @@ conformance! {
         a_long_task_is_kept_by_heartbeats;
         a_task_may_end_while_its_receipt_is_replaced except NO_NETWORK;
         a_lost_lease_cancels_the_handler_and_deletes_nothing except NO_NETWORK;
+        a_killed_worker_costs_a_lease_and_no_task except ONE_PROCESS;
         a_cleared_queue_cancels_what_runs;
         slots_are_never_exceeded;
     }
@@ -93,12 +96,14 @@ conformance! {
         a_lost_answer_is_unknown_without_retries except NO_NETWORK;
         a_lost_answer_is_resent_with_retries except NO_NETWORK;
         a_result_that_is_quicker_than_the_answer_is_kept except NO_NETWORK;
+        requests_travel_together except NO_NETWORK;
         a_call_to_a_server_that_is_not_there_is_not_sent except NO_NETWORK;
         refused_credentials_are_told except NO_NETWORK;
     }
     notices {
         a_message_that_node_wrote_is_run except PRIVATE_QUEUE;
         a_caller_on_node_is_answered_as_node_does except PRIVATE_QUEUE except PRIVATE_NOTIFIER;
+        no_message_makes_a_worker_speak_to_all except PRIVATE_QUEUE;
         strange_and_repeated_notices_are_passed_over except PRIVATE_NOTIFIER;
         redis_may_be_killed_while_tasks_run except PRIVATE_NOTIFIER;
         without_its_notifier_a_call_is_not_sent except PRIVATE_NOTIFIER;

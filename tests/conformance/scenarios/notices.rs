@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use ivy_proto::ErrorKind;
-use ivy_proto::event::{Event, Part};
+use ivy_proto::event::{Event, NoticeDropReason, Part};
 use ivy_tests::{Notices, PATIENCE, RedisServer, free_port};
 use serde_json::json;
 
@@ -45,6 +45,22 @@ pub(crate) fn a_caller_on_node_is_answered_as_node_does<H: Harness>(stage: &Stag
         "queue": stage.name,
     });
     assert_eq!(notice, expected);
+}
+
+/// Whoever can post a message cannot make workers speak on other channels than those of our callers.
+pub(crate) fn no_message_makes_a_worker_speak_to_all<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let mut watch = stage.watch();
+    let _worker = stage.doubling(&double);
+    let ivy = json!({ "v": 1, "id": "AAAAAAAAAAAAAAAAAAAAAA", "reply": stage.name });
+    let body = json!({ "name": double.name(), "options": { "ivy": ivy }, "args": [21] });
+    stage.post(&body.to_string());
+    let reason = watch.until(|event| match event {
+        Event::NoticeDropped { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    assert_eq!(reason, NoticeDropReason::ForeignChannel);
+    stage.until_empty();
 }
 
 /// A notice that comes twice resumes its caller once, and whatever else is said on its channel is

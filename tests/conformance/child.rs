@@ -1,0 +1,64 @@
+//! A worker in a process of its own, which can be killed: this program, started once more.
+
+use std::io::{Write, stdout};
+use std::process::ExitCode;
+use std::{env, thread};
+
+use ivy_tests::Process;
+
+use crate::harness::{Builder, Harness, Place};
+use crate::runtime::runtime;
+use crate::stage::{LEASE, Stage};
+use crate::tasks::DOUBLE;
+
+/// Names the adapter that the child is to use.
+const ADAPTER: &str = "IVY_CONFORMANCE_ADAPTER";
+const QUEUE: &str = "IVY_CONFORMANCE_QUEUE";
+const NOTIFIER: &str = "IVY_CONFORMANCE_NOTIFIER";
+const NAME: &str = "IVY_CONFORMANCE_NAME";
+
+/// What the child says when its handler has begun.
+pub(crate) const BEGUN: &str = "begun";
+
+/// Starts a worker that takes tasks `DOUBLE` from the scenario's queue, and never ends one.
+pub(crate) fn start<H: Harness>(stage: &Stage<H>) -> Process {
+    let Place { queue, notifier, .. } = stage.place();
+    let variables =
+        [(ADAPTER, H::ADAPTER), (QUEUE, queue), (NOTIFIER, notifier), (NAME, stage.name)];
+    let program = env::current_exe().expect("a test knows its own path");
+    let _runtime = runtime().enter();
+    Process::spawn(
+        "a worker",
+        program.as_os_str(),
+        [""; 0],
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())),
+    )
+}
+
+/// Is such a worker, if this process is a child that was started for this adapter.
+pub(crate) fn serve<H: Harness>() -> Option<ExitCode> {
+    let variable = |name| env::var(name).expect("the parent sets it");
+    if env::var(ADAPTER).ok()? != H::ADAPTER {
+        return None;
+    }
+    let name: &'static str = variable(NAME).leak();
+    let place = Place {
+        queue: variable(QUEUE),
+        notifier: variable(NOTIFIER),
+        channel: name.to_owned(),
+        encryption_key: None,
+        root_certificates: None,
+    };
+    let ivy = H::connect(&place).expect("the place is one");
+    let never_ending = |_, (_,)| {
+        writeln!(stdout(), "{BEGUN}").expect("the parent listens");
+        loop {
+            thread::park();
+        }
+    };
+    let worker = ivy.worker().lease(LEASE).register(&DOUBLE.queue(name), never_ending);
+    let _worker = worker.start().expect("a good task");
+    loop {
+        thread::park();
+    }
+}
