@@ -6,5 +6,4 @@ mod faults;
 mod harmless;
 mod node_producer;
 mod node_worker;
-mod redis_outage;
 mod stage;

@@ -106,6 +106,7 @@ conformance! {
         no_message_makes_a_worker_speak_to_all except PRIVATE_QUEUE;
         strange_and_repeated_notices_are_passed_over except PRIVATE_NOTIFIER;
         redis_may_be_killed_while_tasks_run except PRIVATE_NOTIFIER;
+        the_first_result_after_a_restart_arrives except PRIVATE_NOTIFIER;
         without_its_notifier_a_call_is_not_sent except PRIVATE_NOTIFIER;
     }
     lifecycle {

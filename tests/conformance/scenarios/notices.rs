@@ -118,8 +118,24 @@ pub(crate) fn redis_may_be_killed_while_tasks_run<H: Harness>(stage: &Stage<H>) 
             Err(error) => assert_eq!(error.kind(), ErrorKind::TimedOut),
         }
     }
-    watch.until(|event| matches!(event, Event::Recovered { part: Part::Notifier }).then_some(()));
+    watch.until(recovered);
     assert_eq!(stage.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
+}
+
+/// The first result of a worker that did nothing while Redis was started anew arrives: a connection
+/// that has rested is not trusted to stand.
+pub(crate) fn the_first_result_after_a_restart_arrives<H: Harness>(stage: &Stage<H>) {
+    let mut redis = wait(RedisServer::start());
+    let stage = stage.at(|place| place.notifier = redis.url());
+    let double = stage.own(DOUBLE);
+    let mut watch = stage.watch();
+    let _worker = stage.doubling(&double);
+    assert_eq!(stage.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap(), 2);
+    wait(redis.restart());
+    watch.until(recovered);
+    // Longer than a connection is trusted to stand without a look.
+    thread::sleep(Duration::from_millis(1_100));
+    assert_eq!(stage.ivy.call(&double, (2,)).unwrap().result(PATIENCE).unwrap(), 4);
 }
 
 /// While the notifier cannot be reached, a call whose result could not come back is not sent, and
@@ -134,4 +150,8 @@ pub(crate) fn without_its_notifier_a_call_is_not_sent<H: Harness>(stage: &Stage<
     let _worker = stage.doubling(&double);
     stage.until_empty();
     assert_eq!(stage.posted(stage.name), 1);
+}
+
+fn recovered(event: &Event) -> Option<()> {
+    matches!(event, Event::Recovered { part: Part::Notifier }).then_some(())
 }
