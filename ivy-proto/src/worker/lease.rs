@@ -14,6 +14,8 @@ pub(super) struct Lease {
     receipt: Receipt,
     /// How long each renewal lasts.
     length: Duration,
+    /// How long the queue granted it last.
+    granted: Duration,
     until: Moment,
     touch: Touch,
     failures: u32,
@@ -45,7 +47,8 @@ pub(super) enum TouchFailure {
 impl Lease {
     /// The lease that a reserve brought.
     pub(super) fn new(receipt: Receipt, length: Duration, granted_at: Moment) -> Self {
-        Lease { receipt, length, until: granted_at + length, touch: Touch::Resting, failures: 0 }
+        let until = granted_at + length;
+        Lease { receipt, length, granted: length, until, touch: Touch::Resting, failures: 0 }
     }
 
     pub(super) fn receipt(&self) -> &Receipt {
@@ -70,9 +73,10 @@ impl Lease {
         matches!(self.touch, Touch::UnderWay { .. })
     }
 
-    /// Whether enough is left to start a handler: a fifth of the lease, at most 5 s.
+    /// Whether enough is left to start a handler: a fifth of the lease as it was granted, at most
+    /// 5 s.
     pub(super) fn allows_start(&self, now: Moment) -> bool {
-        self.until.since(now) >= (self.length / 5).min(Duration::from_secs(5))
+        self.until.since(now) >= (self.granted / 5).min(Duration::from_secs(5))
     }
 
     /// When to renew it: after 60 % of its length, give or take 10 %, so that the touches of many
@@ -89,6 +93,7 @@ impl Lease {
     /// The queue renewed the lease, at the earliest when it was asked to.
     pub(super) fn touched(&mut self, receipt: Receipt, length: Duration, asked_at: Moment) {
         self.receipt = receipt;
+        self.granted = length;
         self.until = asked_at + length;
         self.touch = Touch::Resting;
         self.failures = 0;
@@ -156,6 +161,14 @@ mod tests {
         lease.touch_sent();
         let refused = Fault::new(FaultKind::LeaseLost);
         assert_eq!(lease.touch_failed(&refused, &mut rng), TouchFailure::Lost);
+    }
+
+    #[test]
+    fn the_margin_is_a_part_of_what_was_granted_not_of_what_is_asked_for_next() {
+        let mut lease = Lease::new(receipt("a"), Duration::from_secs(2), Moment::EPOCH);
+        lease.set_length(Duration::from_secs(600));
+        assert!(lease.allows_start(Moment::EPOCH));
+        assert!(!lease.allows_start(Moment::after_epoch(Duration::from_millis(1601))));
     }
 
     #[test]
