@@ -1,21 +1,22 @@
 //! The Redis client: one connection that publishes, and one for each subscription.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_lock::Mutex;
 use async_std::future::timeout;
+use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use futures_rustls::TlsConnector;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
+use ivy_proto::notify::redis::{Greeting, refusal};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use redis::aio::{MultiplexedConnection, PubSub, PubSubSink};
-use redis::{
-    AsyncConnectionConfig, ErrorKind, Msg, ProtocolVersion, RedisConnectionInfo, RedisError,
-};
+use redis::{AsyncConnectionConfig, Msg, ProtocolVersion, RedisConnectionInfo, RedisError};
 
 use crate::backend::{Heard, Notifier};
 use crate::connector::{CONNECT_LIMIT, Stream, connect};
@@ -43,6 +44,8 @@ const LIMITS: Limits = Limits {
 // takes tokio's wherever there is one. Either can drive these connections: they are ours, and redis
 // only spawns and times with it.
 
+/// The longest line of an answer to what is said first, in bytes.
+const LONGEST_LINE: usize = 1024;
 /// How long a connection that was not used is taken to stand.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
@@ -59,8 +62,7 @@ pub(crate) struct RedisNotifier {
 }
 
 struct Shared {
-    host: String,
-    port: u16,
+    address: RedisAddress,
     tls: Option<TlsConnector>,
     settings: RedisConnectionInfo,
     limits: Limits,
@@ -70,27 +72,20 @@ struct Shared {
 
 impl fmt::Debug for RedisNotifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RedisNotifier({}:{})", self.shared.host, self.shared.port)
+        write!(f, "RedisNotifier({})", self.shared.address.server())
     }
 }
 
 impl RedisNotifier {
     pub(crate) fn new(address: &RedisAddress, roots: &OwnRoots) -> Self {
-        // RESP2 is understood by every Redis, and confirms subscriptions in order.
-        let mut settings = RedisConnectionInfo::default()
+        // RESP2 is understood by every Redis, and confirms subscriptions in order. The credentials
+        // are given before, since redis keeps nothing of the answer to wrong ones.
+        let settings = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP2)
-            .set_skip_set_lib_name()
-            .set_db(address.database.unwrap_or_default().into());
-        if let Some(user) = &address.user {
-            settings = settings.set_username(user);
-        }
-        if let Some(password) = &address.password {
-            settings = settings.set_password(password.expose());
-        }
+            .set_skip_set_lib_name();
         let tls = address.tls.then(|| TlsConnector::from(Arc::new(roots.with_system_roots())));
         let shared = Shared {
-            host: address.host.clone(),
-            port: address.port,
+            address: address.clone(),
             tls,
             settings,
             limits: LIMITS,
@@ -99,13 +94,42 @@ impl RedisNotifier {
         RedisNotifier { shared: Arc::new(shared) }
     }
 
+    /// A connection on which the credentials were taken.
     async fn connect(&self) -> Result<Stream, NotifyFault> {
-        let Shared { host, port, tls, .. } = &*self.shared;
-        connect(host, *port, tls.as_ref()).await.map_err(|error| {
-            let tls = is_tls(&error);
-            let kind = if tls { NotifyFaultKind::Tls } else { NotifyFaultKind::Unreachable };
-            NotifyFault::new(kind).with_detail(format!("{host}:{port}: {error}"))
-        })
+        let unreachable = |error: io::Error| self.no_connection(&error);
+        let Shared { address, tls, .. } = &*self.shared;
+        let mut stream =
+            connect(&address.host, address.port, tls.as_ref()).await.map_err(unreachable)?;
+        let mut greeting = Greeting::new(address);
+        while let Some(command) = greeting.next_command() {
+            stream.get_mut().write_all(&command).await.map_err(unreachable)?;
+            stream.get_mut().flush().await.map_err(unreachable)?;
+            greeting.answered(&read_line(stream.get_mut()).await.map_err(unreachable)?)?;
+        }
+        Ok(stream)
+    }
+
+    fn no_connection(&self, error: &io::Error) -> NotifyFault {
+        let tls = is_tls(error);
+        self.fault(if tls { NotifyFaultKind::Tls } else { NotifyFaultKind::Unreachable }, error)
+    }
+
+    /// A fault of the connection to the server.
+    fn fault(&self, kind: NotifyFaultKind, error: &dyn fmt::Display) -> NotifyFault {
+        NotifyFault::new(kind).with_detail(format!("{}: {error}", self.shared.address.server()))
+    }
+
+    /// What an error means; `broken` if the connection is what failed.
+    fn meaning(&self, error: &RedisError, broken: NotifyFaultKind) -> NotifyFault {
+        match error.code() {
+            Some(code) => {
+                let said = format!("{code} {}", error.detail().unwrap_or_default());
+                refusal(said.trim_end(), &self.shared.address)
+            }
+            // Of what is no Redis the text may hold anything.
+            None if error.is_io_error() => self.fault(broken, error),
+            None => self.fault(broken, &error.category()),
+        }
     }
 
     async fn publish(&self, publication: Publication) -> Result<u64, NotifyFault> {
@@ -120,7 +144,7 @@ impl RedisNotifier {
             Ok(receivers) => Ok(receivers),
             Err(error) => {
                 *self.shared.publisher.lock().await = None;
-                Err(fault(&error, NotifyFaultKind::ConnectionLost))
+                Err(self.meaning(&error, NotifyFaultKind::ConnectionLost))
             }
         }
     }
@@ -147,9 +171,9 @@ impl RedisNotifier {
             let transport = self.connect().await?;
             MultiplexedConnection::new_with_config(&self.shared.settings, transport, config)
                 .await
-                .map_err(|error| fault(&error, NotifyFaultKind::Unreachable))
+                .map_err(|error| self.meaning(&error, NotifyFaultKind::Unreachable))
         };
-        let (connection, traffic) = within(connect, opening).await?;
+        let (connection, traffic) = self.within(connect, opening).await?;
         async_std::task::spawn(traffic);
         let used_at = Instant::now();
         *publisher = Some(Publisher { connection: connection.clone(), used_at });
@@ -159,13 +183,24 @@ impl RedisNotifier {
     async fn open(&self, channels: &[ChannelName]) -> Result<PubSub, NotifyFault> {
         let opening = async {
             let transport = self.connect().await?;
-            let lost = |error| fault(&error, NotifyFaultKind::Unreachable);
+            let lost = |error| self.meaning(&error, NotifyFaultKind::Unreachable);
             let mut pubsub = PubSub::new(&self.shared.settings, transport).await.map_err(lost)?;
             let names: Vec<&str> = channels.iter().map(ChannelName::as_str).collect();
             pubsub.subscribe(names).await.map_err(lost)?;
             Ok(pubsub)
         };
-        within(self.shared.limits.connect, opening).await
+        self.within(self.shared.limits.connect, opening).await
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        opening: impl Future<Output = Result<T, NotifyFault>>,
+    ) -> Result<T, NotifyFault> {
+        timeout(limit, opening).await.unwrap_or_else(|_| {
+            let detail = format!("no connection within {limit:?}");
+            Err(self.fault(NotifyFaultKind::Unreachable, &detail))
+        })
     }
 }
 
@@ -209,29 +244,18 @@ async fn silence(mut sink: PubSubSink, limits: Limits) {
     }
 }
 
-async fn within<T>(
-    limit: Duration,
-    opening: impl Future<Output = Result<T, NotifyFault>>,
-) -> Result<T, NotifyFault> {
-    timeout(limit, opening).await.unwrap_or_else(|_| {
-        let detail = format!("no connection within {limit:?}");
-        Err(NotifyFault::new(NotifyFaultKind::Unreachable).with_detail(detail))
-    })
-}
-
-/// What an error means; `broken` if the connection is what failed.
-///
-/// Of what the server said only the code is kept: a text from outside could repeat a password.
-fn fault(error: &RedisError, broken: NotifyFaultKind) -> NotifyFault {
-    let code = error.code().unwrap_or_default();
-    let kind = match (error.kind(), code) {
-        (ErrorKind::AuthenticationFailed, _) | (_, "NOAUTH" | "WRONGPASS" | "NOPERM") => {
-            NotifyFaultKind::Unauthorized
+/// A line of a server, without its break.
+async fn read_line(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        if line.len() == LONGEST_LINE {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "its answer is too long"));
         }
-        (ErrorKind::Server(_) | ErrorKind::Extension, _) => NotifyFaultKind::Refused,
-        _ => broken,
-    };
-    NotifyFault::new(kind).with_detail(code)
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await?;
+        line.extend(byte);
+    }
+    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
+use ivy_proto::notify::redis::{Greeting, refusal};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
-use redis::{Cmd, ErrorKind, Msg, Parser, RedisError, RedisResult, Value};
+use redis::{Cmd, Msg, Parser, RedisError, RedisResult, Value};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
@@ -19,6 +20,8 @@ use crate::cancel::CancellationToken;
 use crate::threads::spawn;
 use crate::tls::{OwnRoots, is_tls};
 
+/// The longest line of an answer to what is said first, in bytes.
+const LONGEST_LINE: usize = 1024;
 /// How many publications are sent together at most.
 const BATCH: usize = 256;
 
@@ -61,16 +64,14 @@ struct Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.address.host, self.address.port)
+        f.write_str(&self.address.server())
     }
 }
 
 impl RedisNotifier {
     pub(crate) fn new(address: &RedisAddress, roots: &OwnRoots) -> Self {
         let tls = address.tls.then(|| Arc::new(roots.with_system_roots()));
-        let mut address = address.clone();
-        // The resolver and TLS want an IPv6 address without the brackets that it has in a URL.
-        address.host = address.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let address = address.clone();
         let server = Arc::new(Server { address, tls, limits: Limits::default() });
         RedisNotifier { server, publisher: OnceLock::new() }
     }
@@ -140,7 +141,7 @@ impl Server {
             let command = redis::cmd("PUBLISH").arg(channel.as_str()).arg(payload.as_str()).clone();
             command.write_packed_command(&mut commands);
         }
-        let lost = |error: RedisError| fault(&error, NotifyFaultKind::ConnectionLost);
+        let lost = |error: RedisError| self.meaning(&error, NotifyFaultKind::ConnectionLost);
         let mut connection = connection.and_then(|mut connection| {
             connection.limit(self.limits.command);
             connection.send(&commands).map_err(lost)?;
@@ -179,7 +180,7 @@ impl Server {
         let mut connection = self.open(subscriber.ended())?;
         let early = connection
             .subscribe(channels)
-            .map_err(|error| fault(&error, NotifyFaultKind::Unreachable))?;
+            .map_err(|error| self.meaning(&error, NotifyFaultKind::Unreachable))?;
         subscriber.tell(Heard::Subscribed);
         early.into_iter().filter_map(notice).for_each(|heard| subscriber.tell(heard));
         let mut asked = false;
@@ -197,10 +198,10 @@ impl Server {
                     connection.limit(self.limits.command);
                     asked = connection.send(&redis::cmd("PING").get_packed_command()).is_ok();
                     if !asked {
-                        return Err(fault(&error, NotifyFaultKind::ConnectionLost));
+                        return Err(self.meaning(&error, NotifyFaultKind::ConnectionLost));
                     }
                 }
-                Err(error) => return Err(fault(&error, NotifyFaultKind::ConnectionLost)),
+                Err(error) => return Err(self.meaning(&error, NotifyFaultKind::ConnectionLost)),
             }
         }
     }
@@ -208,36 +209,22 @@ impl Server {
     /// A connection that can be used. It is shut down when it is given up.
     fn open(&self, given_up: &CancellationToken) -> Result<Connection, NotifyFault> {
         let mut connection = self.connect(given_up)?;
-        let RedisAddress { user, password, database, .. } = &self.address;
-        if let Some(password) = password {
-            let mut auth = redis::cmd("AUTH");
-            user.iter().for_each(|user| {
-                auth.arg(user);
-            });
-            auth.arg(password.expose());
-            connection.ask(&auth).map_err(|error| match error.code() {
-                // Redis says so where it has no password.
-                Some(code @ "ERR") => {
-                    NotifyFault::new(NotifyFaultKind::Unauthorized).with_detail(code)
-                }
-                _ => fault(&error, NotifyFaultKind::Unreachable),
-            })?;
-        }
-        if let Some(database) = database {
-            connection
-                .ask(redis::cmd("SELECT").arg(database))
-                .map_err(|error| fault(&error, NotifyFaultKind::Unreachable))?;
+        let unreachable = |error: io::Error| self.no_connection(&error);
+        let mut greeting = Greeting::new(&self.address);
+        while let Some(command) = greeting.next_command() {
+            connection.stream.write_all(&command).map_err(unreachable)?;
+            connection.stream.flush().map_err(unreachable)?;
+            greeting.answered(&read_line(&mut connection.stream).map_err(unreachable)?)?;
         }
         Ok(connection)
     }
 
     fn connect(&self, given_up: &CancellationToken) -> Result<Connection, NotifyFault> {
         let RedisAddress { host, port, .. } = &self.address;
+        // The resolver and TLS want an IPv6 address without the brackets that it has in a URL.
+        let host = host.trim_start_matches('[').trim_end_matches(']');
         let until = Instant::now() + self.limits.connect;
-        let unreachable = |error: io::Error| {
-            let detail = format!("{host}:{port}: {error}");
-            NotifyFault::new(NotifyFaultKind::Unreachable).with_detail(detail)
-        };
+        let unreachable = |error: io::Error| self.no_connection(&error);
         let socket = reach(host, *port, until).map_err(unreachable)?;
         socket.set_nodelay(true).map_err(unreachable)?;
         let handle = socket.try_clone().map_err(unreachable)?;
@@ -247,18 +234,34 @@ impl Server {
         });
         let mut socket = Limited { socket, until };
         let Some(tls) = &self.tls else { return Ok(Connection::new(Stream::Plain(socket))) };
-        let insecure = |detail: String| NotifyFault::new(NotifyFaultKind::Tls).with_detail(detail);
-        let name =
-            ServerName::try_from(host.clone()).map_err(|error| insecure(error.to_string()))?;
-        let mut session = ClientConnection::new(Arc::clone(tls), name)
-            .map_err(|error| insecure(error.to_string()))?;
-        match session.complete_io(&mut socket) {
-            Ok(_) => {
-                let stream = Stream::Secured(Box::new(StreamOwned::new(session, socket)));
-                Ok(Connection::new(stream))
+        let insecure = |error: &dyn fmt::Display| self.fault(NotifyFaultKind::Tls, error);
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| insecure(&error))?;
+        let mut session =
+            ClientConnection::new(Arc::clone(tls), name).map_err(|error| insecure(&error))?;
+        session.complete_io(&mut socket).map_err(unreachable)?;
+        Ok(Connection::new(Stream::Secured(Box::new(StreamOwned::new(session, socket)))))
+    }
+
+    fn no_connection(&self, error: &io::Error) -> NotifyFault {
+        let tls = is_tls(error);
+        self.fault(if tls { NotifyFaultKind::Tls } else { NotifyFaultKind::Unreachable }, error)
+    }
+
+    /// A fault of the connection to the server.
+    fn fault(&self, kind: NotifyFaultKind, error: &dyn fmt::Display) -> NotifyFault {
+        NotifyFault::new(kind).with_detail(format!("{}: {error}", self.address.server()))
+    }
+
+    /// What an error means; `broken` if the connection is what failed.
+    fn meaning(&self, error: &RedisError, broken: NotifyFaultKind) -> NotifyFault {
+        match error.code() {
+            Some(code) => {
+                let said = format!("{code} {}", error.detail().unwrap_or_default());
+                refusal(said.trim_end(), &self.address)
             }
-            Err(error) if is_tls(&error) => Err(insecure(error.to_string())),
-            Err(error) => Err(unreachable(error)),
+            // Of what is no Redis the text may hold anything.
+            None if error.is_io_error() => self.fault(broken, error),
+            None => self.fault(broken, &error.category()),
         }
     }
 }
@@ -278,6 +281,20 @@ fn reach(host: &str, port: u16, until: Instant) -> io::Result<TcpStream> {
 fn left(until: Instant) -> io::Result<Duration> {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+/// A line of a server, without its break.
+fn read_line(stream: &mut impl Read) -> io::Result<String> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        if line.len() == LONGEST_LINE {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "its answer is too long"));
+        }
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        line.extend(byte);
+    }
+    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
 /// A connection, and what was read of an answer that is not yet whole.
@@ -413,21 +430,6 @@ impl Write for Limited {
     fn flush(&mut self) -> io::Result<()> {
         self.socket.flush()
     }
-}
-
-/// What an error means; `broken` if the connection is what failed.
-///
-/// Of what the server said only the code is kept: a text from outside could repeat a password.
-fn fault(error: &RedisError, broken: NotifyFaultKind) -> NotifyFault {
-    let code = error.code().unwrap_or_default();
-    let kind = match (error.kind(), code) {
-        (ErrorKind::AuthenticationFailed, _) | (_, "NOAUTH" | "WRONGPASS" | "NOPERM") => {
-            NotifyFaultKind::Unauthorized
-        }
-        (ErrorKind::Server(_) | ErrorKind::Extension, _) => NotifyFaultKind::Refused,
-        _ => broken,
-    };
-    NotifyFault::new(kind).with_detail(code)
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@ use std::fmt;
 
 /// The longest foreign text that is printed; the rest is cut.
 const LONGEST: usize = 256;
+/// How much of a secret must stand in a text for the text to give it away, in characters. A secret
+/// that is shorter counts as a whole.
+const RECOGNISED: usize = 10;
 
 /// Prints foreign text with control and direction-changing characters escaped, cut to 256
 /// characters, so that a name cannot forge a log line.
@@ -31,9 +34,48 @@ pub(crate) fn is_plain(character: char) -> bool {
         && !matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// Whether a text holds a part of a secret that is worth hiding.
+pub(crate) fn holds_run_of(text: &str, secret: &str) -> bool {
+    runs(secret, run_length(secret)).any(|run| text.contains(run))
+}
+
+/// The same, for a short text and a secret that may be very long.
+pub(crate) fn shares_run(text: &str, secret: &str) -> bool {
+    runs(text, run_length(secret)).any(|run| secret.contains(run))
+}
+
+fn run_length(secret: &str) -> usize {
+    secret.chars().take(RECOGNISED).count()
+}
+
+/// All runs of so many characters; none of zero.
+fn runs(text: &str, length: usize) -> impl Iterator<Item = &str> {
+    let starts = text.char_indices().map(|(at, _)| at);
+    let ends = starts.clone().chain([text.len()]).skip(length);
+    starts.zip(ends).filter(move |_| length > 0).map(|(start, end)| &text[start..end])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_are_counted_in_characters() {
+        assert_eq!(runs("a\u{e4}bc", 2).collect::<Vec<_>>(), ["a\u{e4}", "\u{e4}b", "bc"]);
+        assert_eq!(runs("ab", 2).collect::<Vec<_>>(), ["ab"]);
+        assert_eq!(runs("ab", 3).count(), 0);
+        assert_eq!(runs("ab", 0).count(), 0);
+    }
+
+    #[test]
+    fn a_secret_is_recognised_by_ten_of_its_characters_or_as_a_whole() {
+        for recognised in [holds_run_of, shares_run] {
+            assert!(recognised("at 0123456789!", "x0123456789x"));
+            assert!(!recognised("at 012345678!", "x0123456789x"));
+            assert!(recognised("the pin 42", "42"));
+            assert!(!recognised("the pin", ""));
+        }
+    }
 
     #[test]
     fn a_line_break_cannot_forge_a_log_line() {

@@ -1,6 +1,7 @@
 //! The Redis client: one connection that publishes, and one for each subscription.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +9,12 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
+use ivy_proto::notify::redis::{Greeting, refusal};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use redis::aio::{MultiplexedConnection, PubSub, PubSubSink};
-use redis::{
-    AsyncConnectionConfig, ErrorKind, Msg, ProtocolVersion, RedisConnectionInfo, RedisError,
-};
+use redis::{AsyncConnectionConfig, Msg, ProtocolVersion, RedisConnectionInfo, RedisError};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -31,6 +31,8 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(5);
 /// stays silent for ever, and so does one without notices.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
+/// The longest line of an answer to what is said first, in bytes.
+const LONGEST_LINE: usize = 1024;
 /// How long a connection that was not used is taken to stand.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
@@ -47,8 +49,7 @@ pub(crate) struct RedisNotifier {
 }
 
 struct Shared {
-    host: String,
-    port: u16,
+    address: RedisAddress,
     tls: Option<TlsConnector>,
     settings: RedisConnectionInfo,
     /// Made by the first publication, dropped when a command fails on it.
@@ -57,7 +58,7 @@ struct Shared {
 
 impl fmt::Debug for RedisNotifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RedisNotifier({}:{})", self.shared.host, self.shared.port)
+        write!(f, "RedisNotifier({})", self.shared.address.server())
     }
 }
 
@@ -67,41 +68,63 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
 impl RedisNotifier {
     pub(crate) fn new(address: &RedisAddress, roots: &OwnRoots) -> Self {
-        // RESP2 is understood by every Redis, and confirms subscriptions in order.
-        let mut settings = RedisConnectionInfo::default()
+        // RESP2 is understood by every Redis, and confirms subscriptions in order. The credentials
+        // are given before, since redis keeps nothing of the answer to wrong ones.
+        let settings = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP2)
-            .set_skip_set_lib_name()
-            .set_db(address.database.unwrap_or_default().into());
-        if let Some(user) = &address.user {
-            settings = settings.set_username(user);
-        }
-        if let Some(password) = &address.password {
-            settings = settings.set_password(password.expose());
-        }
+            .set_skip_set_lib_name();
         let tls = address.tls.then(|| TlsConnector::from(Arc::new(roots.with_system_roots())));
-        // The resolver and TLS want an IPv6 address without the brackets that it has in a URL.
-        let host = address.host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let publisher = Mutex::new(None);
-        let shared = Shared { host, port: address.port, tls, settings, publisher };
+        let shared = Shared { address: address.clone(), tls, settings, publisher };
         RedisNotifier { shared: Arc::new(shared) }
     }
 
+    /// A connection on which the credentials were taken.
     async fn connect(&self) -> Result<Box<dyn Transport>, NotifyFault> {
-        let Shared { host, port, .. } = &*self.shared;
-        let unreachable = |error: std::io::Error| {
-            let detail = format!("{host}:{port}: {error}");
-            NotifyFault::new(NotifyFaultKind::Unreachable).with_detail(detail)
-        };
-        let tcp = TcpStream::connect((host.as_str(), *port)).await.map_err(unreachable)?;
+        let unreachable = |error: io::Error| self.no_connection(&error);
+        let mut stream = self.reach().await?;
+        let mut greeting = Greeting::new(&self.shared.address);
+        while let Some(command) = greeting.next_command() {
+            stream.write_all(&command).await.map_err(unreachable)?;
+            stream.flush().await.map_err(unreachable)?;
+            greeting.answered(&read_line(&mut stream).await.map_err(unreachable)?)?;
+        }
+        Ok(stream)
+    }
+
+    async fn reach(&self) -> Result<Box<dyn Transport>, NotifyFault> {
+        let unreachable = |error: io::Error| self.no_connection(&error);
+        let Shared { address: RedisAddress { host, port, .. }, tls, .. } = &*self.shared;
+        // The resolver and TLS want an IPv6 address without the brackets that it has in a URL.
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let tcp = TcpStream::connect((host, *port)).await.map_err(unreachable)?;
         tcp.set_nodelay(true).map_err(unreachable)?;
-        let Some(tls) = &self.shared.tls else { return Ok(Box::new(tcp)) };
-        let insecure = |detail: String| NotifyFault::new(NotifyFaultKind::Tls).with_detail(detail);
-        let name =
-            ServerName::try_from(host.clone()).map_err(|error| insecure(error.to_string()))?;
-        match tls.connect(name, tcp).await {
-            Ok(secured) => Ok(Box::new(secured)),
-            Err(error) if is_tls(&error) => Err(insecure(error.to_string())),
-            Err(error) => Err(unreachable(error)),
+        let Some(tls) = tls else { return Ok(Box::new(tcp)) };
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| self.fault(NotifyFaultKind::Tls, &error))?;
+        Ok(Box::new(tls.connect(name, tcp).await.map_err(unreachable)?))
+    }
+
+    fn no_connection(&self, error: &io::Error) -> NotifyFault {
+        let tls = is_tls(error);
+        self.fault(if tls { NotifyFaultKind::Tls } else { NotifyFaultKind::Unreachable }, error)
+    }
+
+    /// A fault of the connection to the server.
+    fn fault(&self, kind: NotifyFaultKind, error: &dyn fmt::Display) -> NotifyFault {
+        NotifyFault::new(kind).with_detail(format!("{}: {error}", self.shared.address.server()))
+    }
+
+    /// What an error means; `broken` if the connection is what failed.
+    fn meaning(&self, error: &RedisError, broken: NotifyFaultKind) -> NotifyFault {
+        match error.code() {
+            Some(code) => {
+                let said = format!("{code} {}", error.detail().unwrap_or_default());
+                refusal(said.trim_end(), &self.shared.address)
+            }
+            // Of what is no Redis the text may hold anything.
+            None if error.is_io_error() => self.fault(broken, error),
+            None => self.fault(broken, &error.category()),
         }
     }
 
@@ -117,7 +140,7 @@ impl RedisNotifier {
             Ok(receivers) => Ok(receivers),
             Err(error) => {
                 *self.shared.publisher.lock().await = None;
-                Err(fault(&error, NotifyFaultKind::ConnectionLost))
+                Err(self.meaning(&error, NotifyFaultKind::ConnectionLost))
             }
         }
     }
@@ -143,9 +166,9 @@ impl RedisNotifier {
             let transport = self.connect().await?;
             MultiplexedConnection::new_with_config(&self.shared.settings, transport, config)
                 .await
-                .map_err(|error| fault(&error, NotifyFaultKind::Unreachable))
+                .map_err(|error| self.meaning(&error, NotifyFaultKind::Unreachable))
         };
-        let (connection, traffic) = within(CONNECT_LIMIT, opening).await?;
+        let (connection, traffic) = self.within(CONNECT_LIMIT, opening).await?;
         tokio::spawn(traffic);
         let used_at = Instant::now();
         *publisher = Some(Publisher { connection: connection.clone(), used_at });
@@ -155,13 +178,24 @@ impl RedisNotifier {
     async fn open(&self, channels: &[ChannelName]) -> Result<PubSub, NotifyFault> {
         let opening = async {
             let transport = self.connect().await?;
-            let lost = |error| fault(&error, NotifyFaultKind::Unreachable);
+            let lost = |error| self.meaning(&error, NotifyFaultKind::Unreachable);
             let mut pubsub = PubSub::new(&self.shared.settings, transport).await.map_err(lost)?;
             let names: Vec<&str> = channels.iter().map(ChannelName::as_str).collect();
             pubsub.subscribe(names).await.map_err(lost)?;
             Ok(pubsub)
         };
-        within(CONNECT_LIMIT, opening).await
+        self.within(CONNECT_LIMIT, opening).await
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        opening: impl Future<Output = Result<T, NotifyFault>>,
+    ) -> Result<T, NotifyFault> {
+        timeout(limit, opening).await.unwrap_or_else(|_| {
+            let detail = format!("no connection within {limit:?}");
+            Err(self.fault(NotifyFaultKind::Unreachable, &detail))
+        })
     }
 }
 
@@ -203,29 +237,18 @@ async fn silence(mut sink: PubSubSink) {
     }
 }
 
-async fn within<T>(
-    limit: Duration,
-    opening: impl Future<Output = Result<T, NotifyFault>>,
-) -> Result<T, NotifyFault> {
-    timeout(limit, opening).await.unwrap_or_else(|_| {
-        let detail = format!("no connection within {limit:?}");
-        Err(NotifyFault::new(NotifyFaultKind::Unreachable).with_detail(detail))
-    })
-}
-
-/// What an error means; `broken` if the connection is what failed.
-///
-/// Of what the server said only the code is kept: a text from outside could repeat a password.
-fn fault(error: &RedisError, broken: NotifyFaultKind) -> NotifyFault {
-    let code = error.code().unwrap_or_default();
-    let kind = match (error.kind(), code) {
-        (ErrorKind::AuthenticationFailed, _) | (_, "NOAUTH" | "WRONGPASS" | "NOPERM") => {
-            NotifyFaultKind::Unauthorized
+/// A line of a server, without its break.
+async fn read_line(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        if line.len() == LONGEST_LINE {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "its answer is too long"));
         }
-        (ErrorKind::Server(_) | ErrorKind::Extension, _) => NotifyFaultKind::Refused,
-        _ => broken,
-    };
-    NotifyFault::new(kind).with_detail(code)
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await?;
+        line.extend(byte);
+    }
+    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
 #[cfg(test)]

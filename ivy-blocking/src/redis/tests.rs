@@ -153,12 +153,23 @@ fn publications_that_come_together_are_lost_together() {
 
 #[test]
 fn wrong_credentials_are_told_without_the_password() {
-    for answer in
-        ["-WRONGPASS correct horse battery staple\r\n", "-NOAUTH a\r\n", "-ERR invalid\r\n"]
-    {
+    for answer in [
+        "-WRONGPASS correct horse battery staple\r\n",
+        "-NOAUTH a\r\n",
+        "-ERR invalid password\r\n",
+    ] {
         let fault = publish_fault(&[("AUTH", answer)]);
         assert_eq!(fault.kind(), NotifyFaultKind::Unauthorized, "{answer:?}");
         assert!(!format!("{fault} {fault:?}").contains("horse"), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_server_that_takes_nobody_for_now_has_not_refused_the_credentials() {
+    for answer in ["-LOADING it is loading\r\n", "-MOVED 1 host:1\r\n", "-READONLY a replica\r\n"] {
+        let fault = publish_fault(&[("AUTH", answer)]);
+        assert_eq!(fault.kind(), NotifyFaultKind::Refused, "{answer:?}");
+        assert!(fault.to_string().contains(answer[1..].trim_end()), "{fault}");
     }
 }
 
@@ -201,12 +212,29 @@ fn a_broken_connection_is_replaced_by_the_next_publication() {
 }
 
 #[test]
+fn a_connection_that_broke_while_it_rested_is_replaced_before_it_publishes() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let notifier = notifier(listener.local_addr().unwrap().port());
+    thread::spawn(move || {
+        let (first, _) = listener.accept().unwrap();
+        converse(first, &[OK, ("PUBLISH", ":1\r\n"), ("PING", "HANG UP")]);
+        let (second, _) = listener.accept().unwrap();
+        converse(second, &[OK, ("PUBLISH", ":2\r\n")]);
+    });
+    assert_eq!(publish(&notifier), Ok(1));
+    let rest = TRUSTED_FOR + Duration::from_millis(1);
+    thread::sleep(rest);
+    assert_eq!(publish(&notifier), Ok(2));
+}
+
+#[test]
 fn an_unreachable_server_has_published_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let notifier = notifier(listener.local_addr().unwrap().port());
     drop(listener);
     let fault = publish(&notifier).unwrap_err();
     assert_eq!(fault.kind(), NotifyFaultKind::Unreachable);
+    assert!(fault.to_string().contains("127.0.0.1:"), "{fault}");
     assert!(matches!(Listening::start(&notifier).next(), Heard::Lost(_)));
 }
 

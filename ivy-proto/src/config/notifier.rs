@@ -71,6 +71,12 @@ impl NotifierConfig {
 }
 
 impl RedisAddress {
+    /// `host:port`.
+    #[must_use]
+    pub fn server(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
     fn expose(&self) -> String {
         let mut url = if self.tls { "rediss://" } else { "redis://" }.to_owned();
         if let Some(password) = &self.password {

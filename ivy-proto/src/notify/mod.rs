@@ -4,6 +4,7 @@
 //! that is not connected misses what is published. Nothing that must not be lost travels here.
 
 mod fault;
+pub mod redis;
 
 pub use fault::{NotifyFault, NotifyFaultKind};
 

@@ -78,13 +78,25 @@ async fn a_publication_tells_how_many_heard_it() {
 
 #[tokio::test]
 async fn wrong_credentials_are_told_without_the_password() {
-    for answer in
-        ["-WRONGPASS correct horse battery staple\r\n", "-NOAUTH a\r\n", "-ERR invalid\r\n"]
-    {
+    for answer in [
+        "-WRONGPASS correct horse battery staple\r\n",
+        "-NOAUTH a\r\n",
+        "-ERR invalid password\r\n",
+    ] {
         let script: &'static [_] = Box::leak(Box::new([("AUTH", answer)]));
         let fault = publish_fault(script).await;
         assert_eq!(fault.kind(), NotifyFaultKind::Unauthorized, "{answer:?}");
         assert!(!format!("{fault} {fault:?}").contains("horse"), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_nobody_for_now_has_not_refused_the_credentials() {
+    for answer in ["-LOADING it is loading\r\n", "-MOVED 1 host:1\r\n", "-READONLY a replica\r\n"] {
+        let script: &'static [_] = Box::leak(Box::new([("AUTH", answer)]));
+        let fault = publish_fault(script).await;
+        assert_eq!(fault.kind(), NotifyFaultKind::Refused, "{answer:?}");
+        assert!(fault.to_string().contains(answer[1..].trim_end()), "{fault}");
     }
 }
 
@@ -132,12 +144,29 @@ async fn a_broken_connection_is_replaced_by_the_next_publication() {
 }
 
 #[tokio::test]
+async fn a_connection_that_broke_while_it_rested_is_replaced_before_it_publishes() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let notifier = notifier(listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        let (first, _) = listener.accept().await.unwrap();
+        converse(first, &[("AUTH", "+OK\r\n"), ("PUBLISH", ":1\r\n"), ("PING", "HANG UP")]).await;
+        let (second, _) = listener.accept().await.unwrap();
+        converse(second, &[("AUTH", "+OK\r\n"), ("PUBLISH", ":2\r\n")]).await;
+    });
+    assert_eq!(notifier.publish(publication()).await, Ok(1));
+    let rest = TRUSTED_FOR + Duration::from_millis(1);
+    tokio::time::sleep(rest).await;
+    assert_eq!(notifier.publish(publication()).await, Ok(2));
+}
+
+#[tokio::test]
 async fn an_unreachable_server_has_published_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let notifier = notifier(listener.local_addr().unwrap().port());
     drop(listener);
     let fault = notifier.publish(publication()).await.unwrap_err();
     assert_eq!(fault.kind(), NotifyFaultKind::Unreachable);
+    assert!(fault.to_string().contains("127.0.0.1:"), "{fault}");
     assert!(matches!(subscribe(&notifier).next().await, Some(Heard::Lost(_))));
 }
 

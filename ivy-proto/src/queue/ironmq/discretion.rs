@@ -4,10 +4,8 @@ use std::borrow::Cow;
 
 use super::token::Token;
 use crate::queue::QueueOp;
+use crate::text::{holds_run_of, shares_run};
 
-/// How much of a secret must come back for a text to be silenced, in characters. A secret that is
-/// shorter counts as a whole.
-const RECOGNISED: usize = 10;
 /// The longest text of a server that is kept, in characters.
 const LONGEST_SAID: usize = 256;
 
@@ -23,7 +21,7 @@ impl Discretion<'_> {
     pub(super) fn quote(&self, said: &str) -> Option<String> {
         // Servers may change the case of what they take for a name.
         let token = self.token.expose().to_ascii_lowercase();
-        let repeats_the_token = has_run_of(&said.to_ascii_lowercase(), &token);
+        let repeats_the_token = holds_run_of(&said.to_ascii_lowercase(), &token);
         let quote: String = said.chars().take(LONGEST_SAID).collect();
         (!repeats_the_token && !self.repeats_what_was_sent(&quote)).then_some(quote)
     }
@@ -45,37 +43,12 @@ impl Discretion<'_> {
 /// Whether a text quotes a part of what was sent, as it is or as it is written in JSON.
 fn quotes(quote: &str, sent: &str) -> bool {
     let in_json = || serde_json::to_string(sent).map_or(Cow::Borrowed(sent), Cow::Owned);
-    let quotes = |sent: &str| {
-        // The runs of the quote are looked for, since it is the shorter text.
-        let mut runs = runs(quote, sent.chars().take(RECOGNISED).count());
-        runs.any(|run| sent.contains(run))
-    };
-    quotes(sent) || (quote.contains('\\') && quotes(&in_json()))
-}
-
-/// Whether a text holds a run of characters of a secret.
-fn has_run_of(said: &str, secret: &str) -> bool {
-    runs(secret, secret.chars().take(RECOGNISED).count()).any(|run| said.contains(run))
-}
-
-/// All runs of so many characters; none of zero.
-fn runs(text: &str, length: usize) -> impl Iterator<Item = &str> {
-    let starts = text.char_indices().map(|(at, _)| at);
-    let ends = starts.clone().chain([text.len()]).skip(length);
-    starts.zip(ends).filter(move |_| length > 0).map(|(start, end)| &text[start..end])
+    shares_run(quote, sent) || (quote.contains('\\') && shares_run(quote, &in_json()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn runs_are_counted_in_characters() {
-        assert_eq!(runs("a\u{e4}bc", 2).collect::<Vec<_>>(), ["a\u{e4}", "\u{e4}b", "bc"]);
-        assert_eq!(runs("ab", 2).collect::<Vec<_>>(), ["ab"]);
-        assert_eq!(runs("ab", 3).count(), 0);
-        assert_eq!(runs("ab", 0).count(), 0);
-    }
 
     #[test]
     fn a_part_of_what_was_sent_is_recognised_as_it_is_and_in_json() {
