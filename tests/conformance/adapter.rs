@@ -247,4 +247,30 @@ macro_rules! adapter {
     };
 }
 
-pub(crate) use adapter;
+/// The same for an adapter whose methods are futures, which its module knows how to `poll`.
+macro_rules! adapter_of_futures {
+    ($ivy:ident, $name:literal) => {
+        crate::adapter::adapter!($ivy, $name);
+
+        impl crate::futures::Futures for $ivy::Ivy {
+            fn call_for<Args: ivy_proto::task::ToArgs + Send, Output: 'static>(
+                &self,
+                polls: usize,
+                task: &ivy_proto::task::Task<Args, Output>,
+                args: Args,
+            ) -> Option<$ivy::Result<$ivy::Handle<Output>>> {
+                poll(polls, self.call(task, args))
+            }
+
+            fn result_for<Output: serde::de::DeserializeOwned + 'static>(
+                polls: usize,
+                handle: &$ivy::Handle<Output>,
+                timeout: Duration,
+            ) -> Option<$ivy::Result<Output>> {
+                poll(polls, handle.result(timeout))
+            }
+        }
+    };
+}
+
+pub(crate) use {adapter, adapter_of_futures};

@@ -11,6 +11,7 @@
 mod adapter;
 mod child;
 mod combination;
+mod futures;
 mod harness;
 mod on_async_std;
 mod on_blocking;
@@ -30,7 +31,7 @@ use libtest_mimic::{Arguments, Trial};
 
 use crate::combination::Combination;
 use crate::harness::Harness;
-use crate::scenarios::{Scenario, scenarios};
+use crate::scenarios::{Scenario, scenarios, scenarios_of_futures};
 use crate::servers::Servers;
 use crate::stage::Stage;
 
@@ -48,17 +49,17 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_A_TIME);
     let mut trials = Vec::new();
-    trials.extend(all::<ivy_tokio::Ivy>());
-    trials.extend(all::<ivy_async_std::Ivy>());
-    trials.extend(all::<ivy_blocking::Ivy>());
+    trials.extend(all::<ivy_tokio::Ivy>(|| [scenarios(), scenarios_of_futures()].concat()));
+    trials.extend(all::<ivy_async_std::Ivy>(|| [scenarios(), scenarios_of_futures()].concat()));
+    trials.extend(all::<ivy_blocking::Ivy>(scenarios));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// All scenarios of an adapter. The servers of a combination end with its last scenario.
-fn all<H: Harness>() -> impl Iterator<Item = Trial> {
-    Combination::ALL.into_iter().flat_map(|combination| {
+fn all<H: Harness>(scenarios: fn() -> Vec<Scenario<H>>) -> impl Iterator<Item = Trial> {
+    Combination::ALL.into_iter().flat_map(move |combination| {
         let servers = Arc::new(Servers::default());
-        scenarios::<H>()
+        scenarios()
             .into_iter()
             .map(move |scenario| trial(&scenario, combination, Arc::clone(&servers)))
     })

@@ -9,10 +9,11 @@ use std::time::Duration;
 use async_std::{future, task};
 use ivy_proto::event::Event;
 
-use crate::adapter::adapter;
+use crate::adapter::adapter_of_futures;
+use crate::futures::poll;
 use crate::harness::AsyncContext;
 
-adapter!(ivy_async_std, "async_std");
+adapter_of_futures!(ivy_async_std, "async_std");
 
 fn wait<F: Future>(future: F) -> F::Output {
     task::block_on(future)

@@ -1,16 +1,18 @@
 //! `ivy-tokio`, on a runtime that the scenarios share.
 
+use std::future::Future;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 
 use ivy_proto::event::Event;
 
-use crate::adapter::adapter;
+use crate::adapter::adapter_of_futures;
+use crate::futures;
 use crate::harness::AsyncContext;
 use crate::runtime::{runtime, wait};
 
-adapter!(ivy_tokio, "tokio");
+adapter_of_futures!(ivy_tokio, "tokio");
 
 fn forward(mut events: ivy_tokio::Events, to: Sender<Event>) {
     runtime().spawn(async move {
@@ -20,6 +22,11 @@ fn forward(mut events: ivy_tokio::Events, to: Sender<Event>) {
             }
         }
     });
+}
+
+fn poll<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let _runtime = runtime().enter();
+    futures::poll(polls, future)
 }
 
 fn cancelled_within(ctx: &ivy_tokio::Ctx, limit: Duration) -> bool {

@@ -1,6 +1,7 @@
 //! What every adapter must do.
 
 mod calls;
+mod cancellation;
 mod dead_letters;
 mod faults;
 mod leases;
@@ -11,6 +12,7 @@ mod routing;
 mod tls;
 
 use crate::combination::{Combination, Exception};
+use crate::futures::Futures;
 use crate::harness::Harness;
 use crate::stage::Stage;
 
@@ -30,11 +32,21 @@ impl<H> Scenario<H> {
     }
 }
 
+impl<H> Clone for Scenario<H> {
+    fn clone(&self) -> Self {
+        Scenario { ..*self }
+    }
+}
+
 /// Lists scenarios, module by module: each the name of a function, and what it cannot be run over.
 macro_rules! conformance {
-    ($($module:ident { $($scenario:ident $(except $exception:ident)*;)* })*) => {
-        /// All scenarios, for one adapter.
-        pub(crate) fn scenarios<H: Harness>() -> Vec<Scenario<H>> {
+    (
+        $(#[$docs:meta])*
+        $list:ident<$bound:ident>:
+        $($module:ident { $($scenario:ident $(except $exception:ident)*;)* })*
+    ) => {
+        $(#[$docs])*
+        pub(crate) fn $list<H: $bound>() -> Vec<Scenario<H>> {
             vec![$($(Scenario {
                 part: stringify!($module),
                 name: stringify!($scenario),
@@ -46,6 +58,8 @@ macro_rules! conformance {
 }
 
 conformance! {
+    /// What every adapter must do.
+    scenarios<Harness>:
     calls {
         a_call_comes_back_with_its_typed_result;
         each_of_many_calls_comes_back_with_its_own_result;
@@ -130,5 +144,14 @@ conformance! {
         a_queue_that_cannot_be_trusted_is_refused except NO_NETWORK;
         a_notifier_over_tls_works except PRIVATE_NOTIFIER;
         a_notifier_that_cannot_be_trusted_is_refused except PRIVATE_NOTIFIER;
+    }
+}
+
+conformance! {
+    /// What an adapter must do beside that whose methods are futures.
+    scenarios_of_futures<Futures>:
+    cancellation {
+        a_call_may_be_dropped_wherever_it_waits;
+        a_wait_may_be_dropped_wherever_it_waits;
     }
 }

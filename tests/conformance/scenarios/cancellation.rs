@@ -1,0 +1,41 @@
+//! Futures that are dropped before they are done.
+
+use ivy_tests::PATIENCE;
+
+use crate::futures::Futures;
+use crate::harness::Handle;
+use crate::stage::Stage;
+use crate::tasks::DOUBLE;
+
+/// A call may be dropped at every point at which it waits: its task is sent or it is not, and no
+/// other call is harmed.
+pub(crate) fn a_call_may_be_dropped_wherever_it_waits<H: Futures>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let _worker = stage.doubling(&double);
+    let mut dropped = 0;
+    let handle = loop {
+        match stage.ivy.call_for(dropped, &double, (21,)) {
+            None => dropped += 1,
+            Some(call) => break call.unwrap(),
+        }
+    };
+    assert!(dropped > 1, "a call that never waits is none that was dropped while it waits");
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+    assert_eq!(stage.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap(), 2);
+    stage.until_empty();
+    assert!(stage.posted(stage.name) <= dropped as u64 + 2);
+}
+
+/// A wait for a result may be dropped at every point at which it waits: the result can be waited for
+/// again.
+pub(crate) fn a_wait_may_be_dropped_wherever_it_waits<H: Futures>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let handle = stage.ivy.call(&double, (21,)).unwrap();
+    for polls in [0, 1, 1] {
+        assert!(H::result_for(polls, &handle, PATIENCE).is_none(), "nobody serves the task yet");
+    }
+    let _worker = stage.doubling(&double);
+    let result = (2..).find_map(|polls| H::result_for(polls, &handle, PATIENCE));
+    assert_eq!(result.unwrap().unwrap(), 42);
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+}
