@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::process::{Process, retry};
-use crate::{free_port, tools};
+use crate::{PATIENCE, free_port, tools};
 
 /// A real Redis server on a free port, which keeps nothing on disk.
 pub struct RedisServer {
@@ -59,8 +59,14 @@ impl RedisServer {
     /// Publishes a text to a channel, as anybody can.
     pub async fn publish(&self, channel: &str, text: &str) {
         let client = redis::Client::open(self.url()).expect("the server's address is one");
-        let mut connection =
-            client.get_multiplexed_async_connection().await.expect("the server takes connections");
+        // The client's own limits are for those in a hurry.
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let mut connection = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .expect("the server takes connections");
         redis::cmd("PUBLISH")
             .arg(channel)
             .arg(text)

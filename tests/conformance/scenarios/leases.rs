@@ -45,6 +45,9 @@ pub(crate) fn a_task_may_end_while_its_receipt_is_replaced<H: Harness>(stage: &S
     eventually("the renewal is under way", || proxy.seen(RequestKind::Touch) > 0);
     gate.open();
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+    // A delete with the old reservation would come now.
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(proxy.seen(RequestKind::Delete), 0);
     drop(held);
     stage.until_empty();
     assert_eq!(gate.begun(), 1);

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use ivy_proto::ErrorKind;
-use ivy_proto::event::Event;
+use ivy_proto::event::{Event, ReleaseReason};
 use ivy_tests::PATIENCE;
 
 use crate::harness::{Builder, Failure, Handle, Harness, Job, Worker};
@@ -36,6 +36,7 @@ pub(crate) fn a_task_is_registered_by_name<H: Harness>(stage: &Stage<H>) {
 pub(crate) fn a_paused_worker_takes_nothing_until_it_is_resumed<H: Harness>(stage: &Stage<H>) {
     let double = stage.own(DOUBLE);
     let worker = stage.doubling(&double);
+    stage.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap();
     worker.pause();
     let handle = stage.ivy.call(&double, (21,)).unwrap();
     assert_eq!(handle.result(WHILE).unwrap_err().kind(), ErrorKind::TimedOut);
@@ -101,8 +102,17 @@ pub(crate) fn what_a_drain_gives_back_is_run_elsewhere<H: Harness>(stage: &Stage
     let handles = stage.ivy.call_many(&double, (0..5).map(|n| (n,)));
     let worker = start();
     gate.wait_for(2);
+    let mut watch = stage.watch();
     worker.drain(Duration::from_millis(200));
     gate.wait_for_cancelled(2);
+    for _ in 0..2 {
+        watch.until(|event| match event {
+            Event::Released { reason, delay, .. } => {
+                (*reason == ReleaseReason::Drain && delay.is_zero()).then_some(())
+            }
+            _ => None,
+        });
+    }
     assert_eq!(stage.size(stage.name), 5);
     gate.open();
     let _other = start();
