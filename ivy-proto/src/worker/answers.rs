@@ -10,7 +10,8 @@ use crate::queue::{Effect, Fault, FaultKind, QueueOp, QueueReply, QueueSettings}
 
 use super::Worker;
 use super::effects::Purpose;
-use super::poller::Health;
+use super::io::Why;
+use super::poller::{Health, Rest};
 
 /// How long a queue rests after it refused the credentials.
 const UNAUTHORIZED_REST: Duration = Duration::from_secs(60);
@@ -49,7 +50,10 @@ impl Worker {
                 }
             }
             (Purpose::Create(queue), _) => {
-                if let Some(served) = self.poller.queue(&queue) {
+                // Another poll may have given it another reason to rest.
+                if self.fx.timers.at(&Why::Poll(queue.clone())).is_none()
+                    && let Some(served) = self.poller.queue(&queue)
+                {
                     served.wake();
                 }
             }
@@ -96,9 +100,11 @@ impl Worker {
             return self.rest_failed_queue(queue, fault);
         }
         if self.config.creates_queues {
-            if let Some(served) = self.poller.queue(queue) {
-                served.rest();
+            let Some(served) = self.poller.queue(queue) else { return };
+            if !served.is_missing() {
+                return self.rest_failed_queue(queue, fault);
             }
+            served.rest(Rest::Trouble);
             let settings = QueueSettings::default();
             let op = QueueOp::CreateQueue { queue: queue.clone(), settings };
             return self.fx.ask(Purpose::Create(queue.clone()), op);
@@ -112,13 +118,13 @@ impl Worker {
             .and_then(|served| served.answered(count, 0, waited, &mut self.fx.rng));
         self.fx.event(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
         if let Some(rest) = rest {
-            self.rest_queue(queue, rest);
+            self.rest_queue(queue, rest, Rest::Empty);
         }
     }
 
     fn rest_failed_queue(&mut self, queue: &QueueName, fault: &Fault) {
         let rest = self.queue_failed(queue, fault);
-        self.rest_queue(queue, rest);
+        self.rest_queue(queue, rest, Rest::Trouble);
     }
 
     /// A request to this queue failed. Tells it, and gives the time until it may be repeated.

@@ -28,7 +28,9 @@ impl Worker {
         }
         self.mode = Mode::Draining { limit_passed: false };
         self.fx.timers.stop(&Why::Start);
-        self.wake_queues();
+        for queue in self.poller.names() {
+            self.fx.timers.stop(&Why::Poll(queue.clone()));
+        }
         self.fx.set_timer(Why::DrainPolls, POLLS_MAY_END.min(limit));
         self.fx.set_timer(Why::DrainLimit, limit);
         let waiting: Vec<JobId> =

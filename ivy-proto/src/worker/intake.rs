@@ -16,7 +16,7 @@ use super::effects::Purpose;
 use super::io::{Output, Run, Why};
 use super::job::{Job, PutAside, Settlement, Stage};
 use super::lease::Lease;
-use super::poller::Health;
+use super::poller::{Health, Rest};
 use super::{Mode, Worker};
 
 /// The most messages that may wait for their settlement; beyond it nothing is reserved.
@@ -62,7 +62,7 @@ impl Worker {
         if let Some(served) = self.poller.queue(queue)
             && let Some(rest) = served.answered(count, brought, (wait, took), &mut self.fx.rng)
         {
-            self.rest_queue(queue, rest);
+            self.rest_queue(queue, rest, Rest::Empty);
         }
         // What a broken queue sends beyond all measure is left to its leases.
         let mut messages = reserved.messages;
@@ -79,20 +79,24 @@ impl Worker {
         }
     }
 
-    /// Lets a queue rest until a timer or a nudge.
-    pub(super) fn rest_queue(&mut self, queue: &QueueName, rest: Duration) {
-        if let Some(served) = self.poller.queue(queue) {
-            served.rest();
-            self.fx.set_timer(Why::Poll(queue.clone()), rest);
-        }
+    /// Lets a queue rest until a timer ends, or a nudge if it was merely empty. Of several reasons
+    /// to rest, such as those of polls that were in flight together, the longest counts.
+    pub(super) fn rest_queue(&mut self, queue: &QueueName, rest: Duration, why: Rest) {
+        let Some(served) = self.poller.queue(queue) else { return };
+        served.rest(why);
+        let timer = Why::Poll(queue.clone());
+        let set = self.fx.timers.at(&timer).map_or(Duration::ZERO, |at| at.since(self.fx.now));
+        self.fx.set_timer(timer, rest.max(set));
     }
 
-    /// Ends the rest of all queues.
-    pub(super) fn wake_queues(&mut self) {
+    /// Ends the rest of all queues that were empty.
+    pub(super) fn nudge(&mut self) {
         for queue in self.poller.names().cloned().collect::<Vec<_>>() {
-            self.fx.timers.stop(&Why::Poll(queue.clone()));
-            if let Some(served) = self.poller.queue(&queue) {
+            if let Some(served) = self.poller.queue(&queue)
+                && served.rests_for(Rest::Empty)
+            {
                 served.wake();
+                self.fx.timers.stop(&Why::Poll(queue));
             }
         }
     }
@@ -195,12 +199,12 @@ impl Worker {
         reason: DeadLetterReason,
     ) -> bool {
         let Some(served) = self.poller.queue(queue) else { return false };
-        let health = served.undecided(message);
+        let last_straw = served.undecided(message);
         let degraded = served.is_degraded();
-        if served.is_resting() {
-            self.fx.set_timer(Why::Poll(queue.clone()), UNDECIDED_REST);
+        if last_straw.is_some() {
+            self.rest_queue(queue, UNDECIDED_REST, Rest::Trouble);
         }
-        if health == Health::Degraded {
+        if last_straw == Some(Health::Degraded) {
             let why = Trouble::Messages(reason);
             self.fx.event(Event::Degraded { part: Part::Messages(queue.clone()), why });
         }

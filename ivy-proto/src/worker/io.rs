@@ -23,7 +23,8 @@ pub enum Input {
     /// The handler of an [`Output::Run`] has ended, by itself or after an [`Output::Cancel`].
     Job(JobId, JobOutcome),
     /// Something hints at new messages (a connection came back, a task was sent from this
-    /// process): ask all queues that are resting between polls.
+    /// process): ask all queues that rest since they were empty. Those that failed are left
+    /// alone as long as before.
     Nudge,
     /// Reserve no more messages. What is held goes on.
     Pause,

@@ -205,7 +205,7 @@ impl Worker {
                 }
             }
             Input::Job(job, outcome) => self.take_outcome(job, outcome)?,
-            Input::Nudge => self.wake_queues(),
+            Input::Nudge => self.nudge(),
             Input::Pause => {
                 if self.mode == Mode::Running || self.mode == Mode::New {
                     self.start();

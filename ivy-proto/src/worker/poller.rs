@@ -52,7 +52,9 @@ pub(super) struct Queue {
     /// How far it is behind its share of the starts, in weights. It changes only while others, as
     /// urgent, have messages to start too.
     credit: i64,
-    resting: bool,
+    resting: Option<Rest>,
+    /// It did not exist, was created, and has not answered a reserve since.
+    was_created: bool,
     failures: u32,
     /// No request to this queue is repeated before this moment.
     not_before: Moment,
@@ -72,6 +74,15 @@ enum Activity {
     Busy,
     /// As much as was asked for, so that there may be more.
     Overflowing,
+}
+
+/// Why a queue is not asked for messages now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rest {
+    /// It brought nothing.
+    Empty,
+    /// It failed, or brought too much that cannot be handled here.
+    Trouble,
 }
 
 /// A reserve to be sent.
@@ -116,7 +127,7 @@ impl Poller {
         for index in self.order(self.polls) {
             let shares = self.shares(index, &holds);
             let Some(queue) = self.queues.get_mut(index) else { continue };
-            if queue.resting || holds(&queue.served.name) {
+            if queue.resting.is_some() || holds(&queue.served.name) {
                 continue;
             }
             let count = queue.share(free, shares, alone).min(self.max_batch);
@@ -179,7 +190,7 @@ impl Poller {
             other.served.priority == queue.served.priority
                 && other.served.name != queue.served.name
                 && !other.is_idle()
-                && !other.resting
+                && other.resting.is_none()
                 && other.asked.is_empty()
                 && !holds(&other.served.name)
         });
@@ -196,7 +207,8 @@ impl Queue {
             asked: Vec::new(),
             activity: Activity::Idle(0),
             credit: 0,
-            resting: false,
+            resting: None,
+            was_created: false,
             failures: 0,
             not_before: Moment::EPOCH,
             undecided_in_a_row: BTreeSet::new(),
@@ -233,6 +245,7 @@ impl Queue {
         rng: &mut Rng,
     ) -> Option<Duration> {
         self.forget_ask(count);
+        self.was_created = false;
         let (asked_to_wait, took) = waited;
         if brought > 0 {
             self.activity = if brought >= count { Activity::Overflowing } else { Activity::Busy };
@@ -292,16 +305,22 @@ impl Queue {
         (at.since(now), health)
     }
 
-    pub(super) fn rest(&mut self) {
-        self.resting = true;
+    pub(super) fn rest(&mut self, why: Rest) {
+        self.resting = self.resting.max(Some(why));
     }
 
-    pub(super) fn is_resting(&self) -> bool {
-        self.resting
+    pub(super) fn rests_for(&self, why: Rest) -> bool {
+        self.resting == Some(why)
     }
 
     pub(super) fn wake(&mut self) {
-        self.resting = false;
+        self.resting = None;
+    }
+
+    /// The queue does not exist. Says whether to create it: not if that was of no use just now.
+    pub(super) fn is_missing(&mut self) -> bool {
+        self.was_created = !self.was_created;
+        self.was_created
     }
 
     /// Whether messages that cannot be handled have made the queue rest: then none of them is put
@@ -310,18 +329,18 @@ impl Queue {
         self.degraded
     }
 
-    /// A message came that this worker cannot handle. Says whether that is the last straw.
-    pub(super) fn undecided(&mut self, message: &MessageId) -> Health {
+    /// A message came that this worker cannot handle. If that is the last straw, so that the queue
+    /// is to rest, tells what changed.
+    pub(super) fn undecided(&mut self, message: &MessageId) -> Option<Health> {
         self.undecided_in_a_row.insert(message.clone());
         if self.undecided_in_a_row.len() >= self.undecided_limit {
             self.undecided_in_a_row.clear();
             self.undecided_limit = (self.undecided_limit * 2).min(MOST_UNDECIDED);
             let known = std::mem::replace(&mut self.degraded, true);
             // Degraded again after its rest: rests again, without another line in the log.
-            self.resting = true;
-            return if known { Health::Unchanged } else { Health::Degraded };
+            return Some(if known { Health::Unchanged } else { Health::Degraded });
         }
-        Health::Unchanged
+        None
     }
 
     /// A message came that this worker can handle.
@@ -514,9 +533,9 @@ mod tests {
         let queue = poller.queue(&QueueName::new("a").unwrap()).unwrap();
         let mut undecided = |number: u32| queue.undecided(&MessageId::new(number.to_string()));
         for number in 0..19 {
-            assert_eq!(undecided(number), Health::Unchanged);
+            assert_eq!(undecided(number), None);
         }
-        assert_eq!(undecided(19), Health::Degraded);
+        assert_eq!(undecided(19), Some(Health::Degraded));
         assert!(queue.is_degraded());
         assert_eq!(queue.decided(), Health::Recovered);
         assert!(!queue.is_degraded());

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use super::scenario::*;
 use crate::event::{Event, Part, ReleaseReason, Trouble};
-use crate::queue::{DeadLetterSetting, FaultKind, QueueInfo, QueueOp, QueueReply, Reserved};
+use crate::queue::{
+    Capabilities, DeadLetterSetting, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, Reserved,
+};
 use crate::time::WallClock;
 use crate::worker::{Input, InvalidConfig, Output, Worker};
 
@@ -139,12 +141,54 @@ fn refused_credentials_are_tried_once_a_minute() {
 }
 
 #[test]
-fn a_nudge_ends_a_rest() {
-    let mut worker = started();
+fn a_nudge_ends_the_rest_of_an_empty_queue_and_not_that_of_a_failing_one() {
+    let mut config = config();
+    config.capabilities = Capabilities::ironmq().without_long_poll();
+    let mut worker = started_with(config);
+    let (poll, _) = worker.take_poll().unwrap();
+    worker.answer(poll, Ok(empty()));
+    assert!(worker.take_poll().is_none());
+    worker.feed(Input::Nudge);
     let (poll, _) = worker.take_poll().unwrap();
     worker.faulty(poll, FaultKind::Unauthorized);
     worker.feed(Input::Nudge);
+    assert!(worker.take_poll().is_none());
+}
+
+#[test]
+fn of_the_rests_that_several_polls_in_flight_ask_for_the_longest_counts() {
+    let mut config = config().with_concurrency(3);
+    config.capabilities.max_batch = 1;
+    let mut worker = started_with(config);
+    worker.deliver(&[&plain_body()]);
+    let (first, _) = worker.take_poll().unwrap();
+    worker.feed(Input::Tick);
+    let (second, _) = worker.take_poll().unwrap();
+    let alone = Fault::new(FaultKind::TooManyRequests).with_retry_after(Duration::from_secs(30));
+    worker.answer(first, Err(alone));
+    worker.faulty(second, FaultKind::ServerError);
+    worker.advance(Duration::from_secs(29));
+    assert!(worker.take_poll().is_none());
+    worker.advance(Duration::from_secs(2));
     assert!(worker.take_poll().is_some());
+}
+
+#[test]
+fn a_queue_that_is_missing_though_it_was_just_created_is_given_time() {
+    let mut worker = started();
+    let mut created = 0;
+    for _ in 0..100 {
+        while let Some((poll, _)) = worker.take_poll() {
+            worker.faulty(poll, FaultKind::NoQueue);
+            let create = worker.take(|op| matches!(op, QueueOp::CreateQueue { .. }).then_some(()));
+            if let Some((op, ())) = create {
+                created += 1;
+                worker.answer(op, Ok(QueueReply::Queue(QueueInfo::new(queue()))));
+            }
+        }
+        worker.advance(Duration::from_millis(100));
+    }
+    assert!((2..=21).contains(&created), "created {created} times in ten seconds");
 }
 
 #[test]
