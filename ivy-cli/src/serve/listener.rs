@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -18,6 +18,10 @@ use super::service::Service;
 const MAX_HEADERS: usize = 100;
 /// The most bytes of a request that are held before its body is read.
 const MAX_HEAD: usize = 64 * 1024;
+/// How long a connection may go without the whole head of a request. It counts from the answer
+/// before, so it is longer than clients keep connections that they do not use: one that closes
+/// while a request is on its way leaves open whether that was done.
+const HEAD_LIMIT: Duration = Duration::from_secs(90);
 /// The most connections that wait to be accepted. A client beyond them would try again after a
 /// second, and thousands may come at once.
 const MAX_UNACCEPTED: u32 = 4096;
@@ -60,6 +64,7 @@ async fn accept(
     connections: &GracefulShutdown,
 ) -> Infallible {
     let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
     http.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD).title_case_headers(true);
     let mut refusing = false;
     loop {
@@ -86,5 +91,35 @@ async fn accept(
             // An error is a client that went away or does not speak HTTP: nobody to tell.
             let _ = connections.watch(http.serve_connection(TokioIo::new(stream), respond)).await;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ivy_proto::broker::BrokerConfig;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::time::Instant;
+
+    use super::super::access::Access;
+    use super::super::engine::Engine;
+    use super::super::faults::Faults;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_head_does_not_come_to_its_end_is_closed() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let engine = Engine::start(BrokerConfig::default(), [7; 32]);
+        let access = Access { project: "p".parse().unwrap(), token: "t".parse().unwrap() };
+        let service = Service::new(engine, access, Faults::new(Vec::new(), 0), false);
+        tokio::spawn(serve(listener, Arc::new(service), std::future::pending()));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let started = Instant::now();
+        stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert!(started.elapsed() >= HEAD_LIMIT);
+        assert!(!answer.starts_with(b"HTTP/1.1 200"));
     }
 }

@@ -8,6 +8,7 @@ mod engine;
 mod failure;
 mod faults;
 mod fields;
+mod intake;
 mod json;
 mod listener;
 mod push;

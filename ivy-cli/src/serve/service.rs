@@ -4,7 +4,6 @@ use std::sync::{Arc, Once};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -15,14 +14,10 @@ use super::call::Call;
 use super::engine::{Engine, Pending};
 use super::failure::Failure;
 use super::faults::{Faults, Spoil, Trouble};
+use super::intake::{Intake, discard};
 use super::reply_body::ReplyBody;
 use super::route::{Place, Query};
 use super::state::{Outcome, Reply};
-
-/// The largest body of a request. A hundred messages of the largest size fit in.
-const MAX_REQUEST: usize = 32 * 1024 * 1024;
-/// How much of a larger body is still read, so that the client comes to read the answer.
-const MAX_DISCARDED: usize = 4 * MAX_REQUEST;
 
 /// What some clients name the verb with, since they cannot send a body with every verb.
 const METHOD_OVERRIDE: &str = "x-http-method-override";
@@ -38,6 +33,7 @@ pub(crate) struct Service {
     access: Access,
     faults: Faults,
     strict: bool,
+    intake: Intake,
     push_warning: Once,
 }
 
@@ -56,7 +52,7 @@ pub(crate) struct NoAnswer;
 
 impl Service {
     pub(crate) fn new(engine: Engine, access: Access, faults: Faults, strict: bool) -> Self {
-        Service { engine, access, faults, strict, push_warning: Once::new() }
+        Service { engine, access, faults, strict, intake: Intake::new(), push_warning: Once::new() }
     }
 
     /// Answers a request, as well as the faults allow.
@@ -90,11 +86,21 @@ impl Service {
         spoil: Option<Spoil>,
     ) -> Result<Asked, NoAnswer> {
         let (head, body) = request.into_parts();
-        let body = read(body).await?;
+        let call = match self.admitted(&head) {
+            Ok((place, query)) => match self.intake.read(body).await? {
+                Ok(held) => self.call(&head, place, &query, &held.bytes),
+                Err(failure) => Err(failure),
+            },
+            // Nothing of what a stranger sends is kept.
+            Err(failure) => {
+                discard(body).await?;
+                Err(failure)
+            }
+        };
         if let Some(Spoil::Status(status)) = spoil {
             return Ok(Asked::Refused(refused_in_front(status)));
         }
-        match body.and_then(|body| self.call(&head, &body)) {
+        match call {
             Ok(call) => Ok(Asked::Pending(self.engine.call(call))),
             Err(failure) => self.tell(Err(failure), spoil).map(Asked::Refused),
         }
@@ -109,14 +115,25 @@ impl Service {
         spoiled(Told::new(outcome, self.access.project.as_str()), spoil)
     }
 
-    /// What a request asks for, if it may.
-    fn call(&self, head: &Parts, body: &Bytes) -> Result<Call, Failure> {
+    /// Where a request goes, if it may.
+    fn admitted<'a>(&self, head: &'a Parts) -> Result<(Place<'a>, Query), Failure> {
         let place = Place::parse(head.uri.path())?;
         let query = Query::parse(head.uri.query());
         if !self.access.allows(&place.project, &head.headers, &query) {
             return Err(Failure::unauthorized());
         }
-        Call::read(&method(head)?, place.resource()?, &query, body, self.strict)
+        Ok((place, query))
+    }
+
+    /// What a request asks for.
+    fn call(
+        &self,
+        head: &Parts,
+        place: Place<'_>,
+        query: &Query,
+        body: &Bytes,
+    ) -> Result<Call, Failure> {
+        Call::read(&method(head)?, place.resource()?, query, body, self.strict)
     }
 
     fn warn_of_push_queues(&self, outcome: &Outcome) {
@@ -137,28 +154,6 @@ fn method(head: &Parts) -> Result<Method, Failure> {
         Some(name) if head.method == Method::POST => Method::from_bytes(name.as_bytes())
             .map_err(|_| Failure::bad_request("X-HTTP-Method-Override must name a verb")),
         _ => Ok(head.method.clone()),
-    }
-}
-
-/// Reads a body whole, unless it is too large.
-async fn read(mut body: Incoming) -> Result<Result<Bytes, Failure>, NoAnswer> {
-    match Limited::new(&mut body, MAX_REQUEST).collect().await {
-        Ok(body) => Ok(Ok(body.to_bytes())),
-        Err(error) if error.is::<LengthLimitError>() => {
-            discard(body).await;
-            Ok(Err(Failure::bad_request("Request is too large")))
-        }
-        // The client has gone, or does not speak HTTP.
-        Err(_) => Err(NoAnswer),
-    }
-}
-
-async fn discard(mut body: Incoming) {
-    let mut discarded = 0;
-    while discarded < MAX_DISCARDED
-        && let Some(Ok(frame)) = body.frame().await
-    {
-        discarded += frame.data_ref().map_or(0, Bytes::len);
     }
 }
 
