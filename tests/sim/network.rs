@@ -1,13 +1,18 @@
-//! Between the machines and the broker: requests and answers travel, or do not.
+//! Between the machines and the broker: requests travel, or do not.
 
-use std::collections::VecDeque;
+mod answers;
+mod responses;
+
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
-use ivy_proto::broker::{self, Answer, Delivery, Refusal, RequestId};
-use ivy_proto::queue::{Fault as QueueFault, FaultKind, QueueOp, QueueReply, ReservedMessage};
+use http::{Request, Response};
+use ivy_proto::broker::{self, RequestId};
+use ivy_proto::queue::{Fault as QueueFault, FaultKind, QueueOp};
 use ivy_proto::{Moment, OpId};
+
+pub(crate) use answers::{Handed, receipts};
+use responses::{failure, imposter, refusal};
 
 use crate::dice::{Hit, one_in, one_of};
 use crate::fault::{Fault, Menu};
@@ -16,9 +21,6 @@ use crate::original::Question;
 use crate::task::{Cause, Who};
 use crate::wire;
 use crate::world::{Due, World};
-
-/// How many deliveries the broker remembers, to hand them out when it should not.
-const REMEMBERED: usize = 8;
 
 /// A request under way, or waiting at the broker.
 pub(crate) struct Sent {
@@ -65,15 +67,6 @@ enum Fate {
     Failed(Response<Bytes>),
     Cut(u64),
     Spoiled(u64),
-}
-
-/// What the broker handed out lately, and what was deleted lately.
-#[derive(Default)]
-pub(crate) struct Handed {
-    held: VecDeque<Delivery>,
-    deleted: VecDeque<Delivery>,
-    /// The last answer on each host's connection.
-    earlier: std::collections::BTreeMap<usize, Response<Bytes>>,
 }
 
 impl World {
@@ -229,254 +222,4 @@ impl World {
             self.later(notices_after, Due::Abandon(id));
         }
     }
-
-    /// The broker has answered.
-    pub(crate) fn answered(
-        &mut self,
-        id: RequestId,
-        mut answer: Result<Answer, Refusal>,
-        broker_now: Moment,
-    ) {
-        let Some(sent) = self.requests.remove(&id) else { return };
-        self.write_down(&sent, &answer, broker_now);
-        if let Ok(Answer::Reserved(deliveries)) = &mut answer {
-            self.spoil_delivery(&sent, deliveries);
-            if self.setup.reliable_count {
-                for delivery in deliveries.iter_mut() {
-                    delivery.reserved_count = self.ledger.reservations(&delivery.message);
-                }
-            }
-            if !matches!(sent.fate, Fate::Arrives) {
-                for delivery in deliveries.iter() {
-                    self.ledger.blame_message(&delivery.message, Cause::Answer);
-                }
-            }
-        }
-        match sent.asker {
-            Asker::Nobody | Asker::Stranger => {}
-            Asker::Original(question) => {
-                let heard = Heard::Original(crate::original::Heard::Answer(question, answer));
-                self.soon(sent.who, heard);
-            }
-            Asker::Machine(op) => self.answer_machine(op, &sent, answer),
-        }
-    }
-
-    fn answer_machine(&mut self, op: OpId, sent: &Sent, answer: Result<Answer, Refusal>) {
-        let lost = || Err(QueueFault::new(FaultKind::AnswerLost));
-        let limit = sent.at + sent.op.time_limit();
-        let mut at = self.now + self.latency(sent.who.host);
-        let reply = match &sent.fate {
-            Fate::Lost { at_once } => {
-                if !at_once {
-                    at = limit;
-                }
-                lost()
-            }
-            Fate::Late(by) => {
-                at = at + *by;
-                self.read(sent, &answer)
-            }
-            Fate::Failed(response) => self.ironmq.decode(&sent.op, response.clone()),
-            Fate::Arrives | Fate::OfEarlier | Fate::Cut(_) | Fate::Spoiled(_) => {
-                self.read(sent, &answer)
-            }
-        };
-        if let Fate::OfEarlier = sent.fate {
-            for receipt in receipts(&reply) {
-                self.ledger.blame_message(&receipt.message, Cause::Delivery);
-            }
-        }
-        let reply = if at > limit { lost() } else { reply };
-        let at = at.min(limit).max(self.now);
-        self.agenda.add(at, Due::Heard(sent.who, Heard::Answer(op, reply, self.now)));
-    }
-
-    /// What the asker makes of the answer.
-    fn read(
-        &mut self,
-        sent: &Sent,
-        answer: &Result<Answer, Refusal>,
-    ) -> Result<QueueReply, QueueFault> {
-        let damaged = matches!(sent.fate, Fate::OfEarlier | Fate::Cut(_) | Fate::Spoiled(_));
-        if sent.bytes.is_none() && !damaged {
-            return answer.clone().map(QueueReply::from).map_err(QueueFault::from);
-        }
-        let mut response = wire::answer(answer);
-        let earlier = self.handed.earlier.insert(sent.who.host, response.clone());
-        match sent.fate {
-            // Only an answer that says yes is dangerous.
-            Fate::OfEarlier => {
-                let earlier = earlier.filter(|earlier| earlier.status().is_success());
-                response = earlier.unwrap_or(response);
-            }
-            Fate::Cut(at) => {
-                let body = response.body_mut();
-                body.truncate((at % body.len().max(1) as u64) as usize);
-            }
-            Fate::Spoiled(at) => {
-                let body = response.body();
-                let (before, after) = body.split_at((at % body.len().max(1) as u64) as usize);
-                // As if the length of a chunk had been taken for content.
-                let spoiled = [before, b"\r\n1f\r\n", after].concat();
-                *response.body_mut() = spoiled.into();
-            }
-            _ => {}
-        }
-        self.ironmq.decode(&sent.op, response)
-    }
-
-    /// Writes into the ledger what the broker did.
-    fn write_down(&mut self, sent: &Sent, answer: &Result<Answer, Refusal>, now: Moment) {
-        let Ok(answer) = answer else { return };
-        let who = sent.who;
-        match (&sent.op, answer) {
-            (QueueOp::Post { queue, messages }, Answer::Posted(ids)) => {
-                let again = matches!(sent.asker, Asker::Nobody);
-                self.ledger.posted(who, queue, messages.items(), ids, again);
-            }
-            (QueueOp::Reserve { lease, .. }, Answer::Reserved(deliveries)) => {
-                self.ledger.reserved(who, deliveries, self.granted(*lease), now);
-                let causes = self.causes_at(who);
-                for delivery in deliveries {
-                    for cause in causes.into_iter().flatten() {
-                        self.ledger.blame_message(&delivery.message, cause);
-                    }
-                    self.handed.held.push_back(delivery.clone());
-                }
-                while self.handed.held.len() > REMEMBERED {
-                    self.handed.held.pop_front();
-                }
-            }
-            (QueueOp::Touch { receipt, lease, .. }, Answer::Touched(new)) => {
-                self.ledger.touched(who, receipt, new, self.granted(*lease), now);
-            }
-            (QueueOp::Release { receipt, .. }, Answer::Released) => {
-                self.ledger.released(receipt, now);
-            }
-            (QueueOp::Delete { receipt, .. }, Answer::Deleted) => {
-                self.handed.delete(receipt);
-                self.ledger.deleted(who, receipt, now);
-            }
-            (QueueOp::DeleteMany { receipts, .. }, Answer::Deleted) => {
-                for receipt in receipts.items() {
-                    self.handed.delete(receipt);
-                    self.ledger.deleted(who, receipt, now);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// What is wrong with a process when it is handed a message.
-    fn causes_at(&self, who: Who) -> [Option<Cause>; 3] {
-        let Some(host) = self.host(who) else { return [Some(Cause::Crash), None, None] };
-        let clocks = host.clock.is_true(self.now) && self.broker_clock.is_true(self.now);
-        let paused = host.paused_until > self.now;
-        let leaving = host.must_finish.is_some();
-        [
-            (!clocks).then_some(Cause::Clock),
-            paused.then_some(Cause::Pause),
-            leaving.then_some(Cause::Shutdown),
-        ]
-    }
-
-    /// How long a lease is that was asked for: as bytes, leases are whole seconds.
-    fn granted(&self, lease: Duration) -> Duration {
-        if self.setup.bytes && lease.subsec_nanos() > 0 {
-            return Duration::from_secs(lease.as_secs() + 1);
-        }
-        lease
-    }
-
-    /// The broker hands out something else than it should.
-    fn spoil_delivery(&mut self, sent: &Sent, deliveries: &mut Vec<Delivery>) {
-        if deliveries.is_empty() || !matches!(sent.asker, Asker::Machine(_)) {
-            return;
-        }
-        let broker = self.hosts.len();
-        let Some(mut hit) = self.throw(broker, Menu::Delivery) else { return };
-        let rng = &mut hit.detail;
-        match hit.fault {
-            Fault::DeliveredTwice => deliveries.extend(self.handed.held.front().cloned()),
-            Fault::Undead => deliveries.extend(self.handed.deleted.front().cloned()),
-            Fault::CountWrong => {
-                deliveries[0].reserved_count = one_of(rng, &[0, 7, 1_000, u32::MAX]);
-            }
-            Fault::Shuffled => deliveries.reverse(),
-            other => unreachable!("{other:?} is not on the menu of deliveries"),
-        }
-        for delivery in deliveries.iter() {
-            self.ledger.blame_message(&delivery.message, Cause::Delivery);
-        }
-    }
-}
-
-impl Handed {
-    fn delete(&mut self, receipt: &ivy_proto::Receipt) {
-        let position = self.held.iter().position(|held| held.message == receipt.message);
-        if let Some(deleted) = position.and_then(|position| self.held.remove(position)) {
-            self.deleted.push_back(deleted);
-        }
-        while self.deleted.len() > REMEMBERED {
-            self.deleted.pop_front();
-        }
-    }
-}
-
-/// The receipts of a reply, if it brings messages.
-pub(crate) fn receipts(
-    reply: &Result<QueueReply, QueueFault>,
-) -> impl Iterator<Item = ivy_proto::Receipt> + '_ {
-    let messages: &[ReservedMessage] = match reply {
-        Ok(QueueReply::Reserved(reserved)) => &reserved.messages,
-        _ => &[],
-    };
-    messages.iter().map(|message| message.receipt.clone())
-}
-
-/// A status that says that nothing was done.
-fn refusal(rng: &mut ivy_proto::Rng) -> Response<Bytes> {
-    let status = one_of(rng, &[400, 401, 403, 404, 409, 413, 429, 429]);
-    let mut response = wire::response(status, Bytes::from_static(b"{\"msg\":\"no\"}"));
-    add_retry_after(&mut response, rng);
-    response
-}
-
-/// A status that does not say what was done.
-fn failure(rng: &mut ivy_proto::Rng) -> Response<Bytes> {
-    let status = one_of(rng, &[408, 500, 502, 503, 504]);
-    let mut response = wire::response(status, Bytes::from_static(b"<html>"));
-    add_retry_after(&mut response, rng);
-    response
-}
-
-fn add_retry_after(response: &mut Response<Bytes>, rng: &mut ivy_proto::Rng) {
-    let texts = ["", "", "1", "7", "3600", "-1", "soon", "Wed, 21 Oct 2015 07:28:00 GMT"];
-    let text = one_of(rng, &texts);
-    if !text.is_empty() {
-        let value = HeaderValue::from_static(text);
-        response.headers_mut().insert("retry-after", value);
-        let date = HeaderValue::from_static("Wed, 21 Oct 2015 07:27:58 GMT");
-        response.headers_mut().insert("date", date);
-    }
-}
-
-/// What a proxy answers in the server's place.
-fn imposter(rng: &mut ivy_proto::Rng) -> Response<Bytes> {
-    let (status, body) = one_of(
-        rng,
-        &[
-            (200, "<html>Welcome to our Wi-Fi</html>"),
-            (200, ""),
-            (200, "null"),
-            (200, "[]"),
-            (200, "{}"),
-            (202, "{\"msg\":\"accepted\"}"),
-            (204, ""),
-            (302, ""),
-            (307, ""),
-        ],
-    );
-    wire::response(status, Bytes::from_static(body.as_bytes()))
 }

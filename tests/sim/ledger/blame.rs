@@ -1,0 +1,48 @@
+//! Who is to blame: what befell a host, a request or a message is remembered with its tasks.
+
+use ivy_proto::MessageId;
+use ivy_proto::queue::QueueOp;
+
+use super::Ledger;
+use crate::task::Cause;
+
+impl Ledger {
+    /// Something befell a host: all tasks in its hands may suffer.
+    pub(crate) fn blame_held(&mut self, host: usize, cause: Cause) {
+        for message in &self.messages {
+            if let (Some(holder), Some(task)) = (&message.holder, message.task)
+                && holder.who.host == host
+            {
+                self.tasks[task].causes.add(cause);
+            }
+        }
+    }
+
+    /// Something befell a request: the tasks that it is about may suffer.
+    pub(crate) fn blame_request(&mut self, op: &QueueOp, cause: Cause) {
+        match op {
+            QueueOp::Post { messages, .. } => {
+                for message in messages.items() {
+                    if let Some(task) = self.task_of(message.body.as_str()) {
+                        self.tasks[task].causes.add(cause);
+                    }
+                }
+            }
+            QueueOp::DeleteMany { receipts, .. } => {
+                for receipt in receipts.items() {
+                    self.blame_message(&receipt.message, cause);
+                }
+            }
+            QueueOp::Delete { receipt, .. }
+            | QueueOp::Touch { receipt, .. }
+            | QueueOp::Release { receipt, .. } => self.blame_message(&receipt.message, cause),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn blame_message(&mut self, message: &MessageId, cause: Cause) {
+        if let Some(task) = self.task_of_message(message) {
+            self.tasks[task].causes.add(cause);
+        }
+    }
+}

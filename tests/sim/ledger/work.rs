@@ -1,0 +1,150 @@
+//! What workers did, as far as the ledger hears of it.
+
+use std::time::Duration;
+
+use ivy_proto::wire::{DeadLetter, DeadLetterReason};
+use ivy_proto::worker::{JobOutcome, Run};
+use ivy_proto::{JobId, MessageId, Moment};
+
+use super::{Ledger, Started, index};
+use crate::task::{Cause, Plan, Sender, Who};
+
+impl Ledger {
+    /// A handler was started.
+    pub(crate) fn run(&mut self, who: Who, run: &Run) -> Option<usize> {
+        let at = index(&run.message)?;
+        let number = self.messages.get(at)?.task?;
+        let started = Started { message: at, task: number, attempt: run.attempt, orphaned: false };
+        self.started.insert((who, run.job), started);
+        let reliable_count = self.reliable_count;
+        let task = &mut self.tasks[number];
+        task.runs += 1;
+        let bit = 1u128 << run.attempt.min(127);
+        let again = task.started & bit != 0;
+        task.started |= bit;
+        if again {
+            task.duplicates += 1;
+            if task.causes.is_empty() {
+                let attempt = run.attempt;
+                self.broken("S5", || {
+                    format!("task {number}: attempt {attempt} ran twice, and nothing had happened")
+                });
+            }
+        }
+        let task = &self.tasks[number];
+        let (attempt, most, id) = (run.attempt, task.max_attempts, task.id);
+        let sender = task.sender;
+        // Where the count is reliable, deliveries without an outcome count as attempts.
+        if attempt > most && !reliable_count {
+            self.broken("S5", || format!("task {number}: attempt {attempt} of {most}"));
+        }
+        if matches!(sender, Sender::Producer(_)) && run.id != id {
+            self.broken("S3", || format!("task {number} runs under the id of another"));
+        }
+        Some(number)
+    }
+
+    /// How much less than its margin the lease of a message really lasts, as seen by who holds it.
+    /// The worker cannot know how old the news of its lease was when it came.
+    pub(crate) fn lease_lacks(
+        &self,
+        who: Who,
+        message: &MessageId,
+        broker_now: Moment,
+    ) -> Option<Duration> {
+        let at = index(message)?;
+        let task = self.messages.get(at)?.task?;
+        // What was handed out by mistake has no lease.
+        if self.tasks[task].causes.has(Cause::Delivery) {
+            return None;
+        }
+        let grant = self.grants.get(&(who, at))?;
+        let margin = (grant.length / 5).min(Duration::from_secs(5));
+        let seems = grant.until.since(broker_now) + grant.arrived.since(grant.granted);
+        margin.checked_sub(seems).filter(|lack| !lack.is_zero())
+    }
+
+    /// A handler was told to stop, since its message is not held any more.
+    pub(crate) fn orphaned(&mut self, who: Who, job: JobId, cause: Option<Cause>) {
+        let Some(started) = self.started.get_mut(&(who, job)) else { return };
+        started.orphaned = true;
+        let task = started.task;
+        if let Some(cause) = cause {
+            self.tasks[task].causes.add(cause);
+        }
+    }
+
+    /// A handler ended, and its worker is told.
+    pub(crate) fn ended(&mut self, who: Who, job: JobId, outcome: &JobOutcome) {
+        let Some(started) = self.started.remove(&(who, job)) else { return };
+        if started.orphaned {
+            return;
+        }
+        let task = &mut self.tasks[started.task];
+        match outcome {
+            JobOutcome::Done(_) => {
+                task.finished += 1;
+                self.messages[started.message].done_by.push(who);
+            }
+            _ => task.failed |= 1u128 << started.attempt.min(127),
+        }
+    }
+
+    /// A worker of the original has run a task to its end.
+    pub(crate) fn original_ran(&mut self, message: &MessageId, done: bool) {
+        let Some(number) = self.task_of_message(message) else { return };
+        let task = &mut self.tasks[number];
+        task.finished += u32::from(done);
+        task.causes.add(Cause::Original);
+    }
+
+    /// Whether a worker may tell that the task of this message is done, or that it was put aside.
+    pub(crate) fn may_tell(&self, who: Who, message: &MessageId, succeeded: bool) -> bool {
+        let Some(message) = index(message).and_then(|at| self.messages.get(at)) else {
+            return false;
+        };
+        let by = if succeeded { &message.done_by } else { &message.copied_by };
+        let bare = || message.task.is_some_and(|task| self.successors.contains_key(&(who, task)));
+        by.contains(&who) || (!succeeded && bare())
+    }
+
+    /// Why a task was put aside must be true.
+    pub(super) fn check_reason(&mut self, number: usize, letter: &DeadLetter) {
+        let task = &self.tasks[number];
+        let counted =
+            index(&letter.id).and_then(|at| self.messages.get(at)).map_or(0, |m| m.counted);
+        // The bit of attempt 0 is never set.
+        let failed_before = |attempts: u32| {
+            let wanted = (2u128 << attempts.min(126)) - 2;
+            task.failed & wanted == wanted
+        };
+        let true_reason = match letter.reason {
+            DeadLetterReason::RetriesExhausted => {
+                self.reliable_count
+                    || (failed_before(letter.attempts) && letter.attempts == task.max_attempts)
+            }
+            DeadLetterReason::Fatal => task.plan == Plan::FailsForGood,
+            DeadLetterReason::TooManyDeliveries => {
+                counted > self.max_deliveries || task.causes.has(Cause::Delivery)
+            }
+            DeadLetterReason::Deadline => task.has_deadline,
+            DeadLetterReason::BadArgs => {
+                task.plan == Plan::BadArgs || task.sender == Sender::Stranger
+            }
+            DeadLetterReason::NoKey | DeadLetterReason::Undecryptable => {
+                self.wrong_keys || task.sender == Sender::Stranger
+            }
+            _ => task.sender == Sender::Stranger,
+        };
+        if !true_reason {
+            let (reason, attempts) = (letter.reason, letter.attempts);
+            let task = task.clone();
+            self.broken("L2", || {
+                format!(
+                    "task {number} was put aside as {reason} after {attempts} attempts, \
+                     {counted} counted: {task:?}"
+                )
+            });
+        }
+    }
+}

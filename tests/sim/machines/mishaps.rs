@@ -1,0 +1,106 @@
+//! What befalls processes: they die, stand still, lose their clocks, are told to finish.
+
+use std::time::Duration;
+
+use ivy_proto::{producer, worker};
+
+use crate::dice::{Hit, one_of};
+use crate::fault::Fault;
+use crate::host::{Heard, Machine, Meddling};
+use crate::task::{Cause, Who};
+use crate::world::{Due, World};
+
+impl World {
+    /// Something happens to a process beside what it does.
+    pub(super) fn befall(&mut self, who: Who, hit: Option<Hit>) {
+        let Some(Hit { fault, detail: mut rng }) = hit else { return };
+        let now = self.now;
+        match fault {
+            Fault::CrashAfter => self.crash(who.host),
+            Fault::Pause => {
+                let times = [10, 300, 2_000, 15_000, 60_000, 400_000];
+                let time = Duration::from_millis(one_of(&mut rng, &times));
+                self.ledger.blame_held(who.host, Cause::Pause);
+                self.hosts[who.host].honest = false;
+                self.hosts[who.host].paused_until = now + time;
+            }
+            Fault::ClockStalls | Fault::ClockLeaps => {
+                let times = [5, 500, 5_000, 40_000, 4_000_000];
+                let time = Duration::from_millis(one_of(&mut rng, &times));
+                self.ledger.blame_held(who.host, Cause::Clock);
+                let host = &mut self.hosts[who.host];
+                host.honest = false;
+                match fault {
+                    // A clock that stalls for an hour stalls its process as well.
+                    Fault::ClockStalls => host.clock.stall(now, time.min(Duration::from_secs(40))),
+                    _ => host.clock.leap(now, time),
+                }
+                self.poll_again(who);
+            }
+            Fault::Drain | Fault::DrainTwice => {
+                let limits = [0, 1, 700, 5_000, 30_000];
+                let limit = Duration::from_millis(one_of(&mut rng, &limits));
+                self.soon(who, Heard::Drain(limit));
+                if fault == Fault::DrainTwice {
+                    let sooner = Duration::from_millis(rng.up_to(3_000));
+                    self.soon(who, Heard::Drain(sooner));
+                }
+            }
+            Fault::Meddle => {
+                let (stop, go) = one_of(
+                    &mut rng,
+                    &[
+                        (Meddling::Pause, Meddling::Resume),
+                        (Meddling::PauseNotifier, Meddling::ResumeNotifier),
+                        (Meddling::Nudge, Meddling::Nudge),
+                    ],
+                );
+                self.soon(who, Heard::Meddle(stop));
+                let rest = Duration::from_millis(rng.up_to(20_000));
+                self.later(rest, Due::Heard(who, Heard::Meddle(go)));
+            }
+            _ => {}
+        }
+    }
+
+    /// The clock has changed: the machine's deadline is at another true time now.
+    fn poll_again(&mut self, who: Who) {
+        let deadline = match &mut self.hosts[who.host].machine {
+            Machine::Worker(worker) => match worker.poll_output() {
+                worker::Output::Wait(deadline) => deadline.map(|deadline| deadline.at),
+                _ => None,
+            },
+            Machine::Producer(producer) => match producer.poll_output() {
+                producer::Output::Wait(deadline) => deadline.map(|deadline| deadline.at),
+                _ => None,
+            },
+            _ => None,
+        };
+        let now = self.now;
+        let host = &mut self.hosts[who.host];
+        if let Some(deadline) = deadline {
+            let at = host.clock.when(deadline).max(now);
+            host.tick_at = Some(at);
+            self.agenda.add(at, Due::Heard(who, Heard::Tick));
+        }
+    }
+
+    /// A process dies, and another takes its place after a while.
+    pub(crate) fn crash(&mut self, host: usize) {
+        let who = self.hosts[host].who;
+        let now = self.now;
+        self.trace.note(now, || format!("{who:?} dies"));
+        self.ledger.blame_held(host, Cause::Crash);
+        self.go_down(host);
+    }
+
+    /// A process has ended, for whatever reason.
+    pub(crate) fn go_down(&mut self, host: usize) {
+        let who = self.hosts[host].who;
+        self.hang_up(who, None);
+        self.redis.disconnect(host);
+        self.hosts[host].die();
+        let rest = Duration::from_millis(10 + self.dice.nature(host).up_to(8_000));
+        self.later(rest, Due::Start(host));
+    }
+}

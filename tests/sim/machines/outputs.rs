@@ -1,0 +1,230 @@
+//! What the machines want done, and how it is done.
+
+use std::time::Duration;
+
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
+use ivy_proto::queue::{Fault as QueueFault, FaultKind};
+use ivy_proto::worker::{self, CancelReason};
+use ivy_proto::{Moment, OpId, producer};
+
+use crate::dice::{Hit, one_of};
+use crate::fault::{Fault, Menu};
+use crate::host::{Heard, Machine};
+use crate::task::{Cause, Who};
+use crate::world::{Due, World};
+
+/// When a process dies in the midst of carrying out what its machine wants.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Death {
+    /// After so many outputs.
+    after: u32,
+}
+
+impl World {
+    /// Carries out what a machine wants. Says whether its process is still there afterwards.
+    pub(super) fn carry_out(&mut self, who: Who, hit: Option<&Hit>) -> bool {
+        let death = hit.and_then(|hit| match hit.fault {
+            Fault::CrashBefore => Some(Death { after: 0 }),
+            Fault::CrashMidway => Some(Death { after: 1 + hit.detail.clone().up_to(2) as u32 }),
+            _ => None,
+        });
+        let mut outputs = 0;
+        loop {
+            if death == Some(Death { after: outputs }) {
+                self.crash(who.host);
+                return false;
+            }
+            let more = match &mut self.hosts[who.host].machine {
+                Machine::Worker(worker) => {
+                    let output = worker.poll_output();
+                    self.do_for_worker(who, output)
+                }
+                Machine::Producer(producer) => {
+                    let output = producer.poll_output();
+                    self.do_for_producer(who, output)
+                }
+                _ => false,
+            };
+            if self.hosts[who.host].who != who {
+                return false;
+            }
+            if !more {
+                return true;
+            }
+            outputs += 1;
+        }
+    }
+
+    fn do_for_worker(&mut self, who: Who, output: worker::Output) -> bool {
+        let now = self.now;
+        match output {
+            worker::Output::Wait(deadline) => {
+                self.set_tick(who, deadline.map(|deadline| deadline.at));
+                return false;
+            }
+            worker::Output::Event(event) => {
+                self.trace.note(now, || format!("{who:?} tells {event:?}"));
+                self.census.event(&event);
+            }
+            worker::Output::Queue(op, ask) => {
+                self.trace.note(now, || format!("{who:?} asks {op:?} {ask:?}"));
+                self.trace.mix(now.as_nanos());
+                self.ask(who, op, ask);
+            }
+            worker::Output::CancelQueue(op) => self.cancel(who, op),
+            worker::Output::Publish(op, publication) => {
+                self.trace.note(now, || format!("{who:?} publishes on {}", publication.channel));
+                self.publish(who, op, publication);
+            }
+            worker::Output::Run(run) => {
+                self.trace.note(now, || format!("{who:?} runs {run:?}"));
+                self.run_handler(who, run);
+            }
+            worker::Output::Cancel(job, reason) => {
+                self.trace.note(now, || format!("{who:?} cancels {job:?}: {reason:?}"));
+                // That a lease was lost is no cause: something must have led to it.
+                if reason != CancelReason::TimeLimit {
+                    let cause = (reason == CancelReason::Drain).then_some(Cause::Shutdown);
+                    self.ledger.orphaned(who, job, cause);
+                }
+                self.stop_handler(who, job);
+            }
+            worker::Output::Finished => self.finished(who),
+        }
+        true
+    }
+
+    fn do_for_producer(&mut self, who: Who, output: producer::Output) -> bool {
+        let now = self.now;
+        match output {
+            producer::Output::Wait(deadline) => {
+                self.set_tick(who, deadline.map(|deadline| deadline.at));
+                return false;
+            }
+            producer::Output::Event(event) => {
+                self.trace.note(now, || format!("{who:?} tells {event:?}"));
+                self.census.event(&event);
+            }
+            producer::Output::Queue(op, ask) => {
+                self.trace.note(now, || format!("{who:?} asks {op:?} {ask:?}"));
+                self.trace.mix(now.as_nanos());
+                self.note_post(who, op, &ask);
+                self.ask(who, op, ask);
+            }
+            producer::Output::Subscribe(channels) => self.subscribe(who, channels),
+            producer::Output::Sent(id, result) => {
+                self.trace.note(now, || format!("{who:?} sent {id} {result:?}"));
+                self.sent(who, id, result);
+            }
+            producer::Output::Resumed { id, outcome, args, .. } => {
+                self.trace.note(now, || format!("{who:?} resumes {id} {outcome:?}"));
+                self.resumed(who, id, &outcome, args.is_some());
+            }
+            producer::Output::TimedOut(id) => self.timed_out(who, id),
+            producer::Output::Finished => self.finished(who),
+        }
+        true
+    }
+
+    fn set_tick(&mut self, who: Who, deadline: Option<Moment>) {
+        let now = self.now;
+        let host = &mut self.hosts[who.host];
+        let local = host.clock.show(now);
+        let Some(deadline) = deadline else {
+            host.tick_at = None;
+            return;
+        };
+        if deadline <= local {
+            let what = format!("{who:?} waits for {deadline:?} and it is {local:?}");
+            return self.ledger.broken("S7", || what);
+        }
+        let at = host.clock.when(deadline);
+        if host.tick_at != Some(at) {
+            host.tick_at = Some(at);
+            self.agenda.add(at, Due::Heard(who, Heard::Tick));
+        }
+    }
+
+    fn cancel(&mut self, who: Who, op: OpId) {
+        if let Some(cancelled) = self.hosts[who.host].asked.get_mut(&op) {
+            *cancelled = true;
+            self.hang_up(who, Some(op));
+            let lost = Err(QueueFault::new(FaultKind::AnswerLost));
+            let heard = Heard::Answer(op, lost, Moment::EPOCH);
+            self.later(Duration::from_millis(1), Due::Heard(who, heard));
+        }
+    }
+
+    /// A machine has finished: nothing may be left of it.
+    fn finished(&mut self, who: Who) {
+        let now = self.now;
+        self.trace.note(now, || format!("{who:?} has finished"));
+        let host = &mut self.hosts[who.host];
+        let local = host.clock.show(now);
+        let late = host.must_finish.is_none_or(|by| local > by) && host.honest;
+        let (rest, misuse, held) = match &mut host.machine {
+            Machine::Worker(worker) => {
+                let quiet = matches!(worker.poll_output(), worker::Output::Wait(None));
+                let load = worker.load().held;
+                (quiet, worker.handle_input(worker::Input::Tick, local).is_err(), load)
+            }
+            Machine::Producer(producer) => {
+                let quiet = matches!(producer.poll_output(), producer::Output::Wait(None));
+                (quiet, producer.handle_input(producer::Input::Tick, local).is_err(), 0)
+            }
+            _ => return,
+        };
+        if !rest || !misuse || held > 0 {
+            self.ledger.broken("S9", || format!("{who:?} has finished and is not quiet"));
+        }
+        if late {
+            self.ledger.broken("L3", || format!("{who:?} has finished too late, or unasked"));
+        }
+        self.end_calls(who);
+        match &mut self.calm {
+            Some(calm) if calm.finishing => {
+                calm.finished += 1;
+                self.kill(who.host);
+            }
+            _ => self.go_down(who.host),
+        }
+    }
+
+    pub(super) fn check_load(&mut self, who: Who) {
+        let Machine::Worker(worker) = &self.hosts[who.host].machine else { return };
+        let load = worker.load();
+        let most = self.setup.concurrency;
+        if load.running > most {
+            self.ledger.broken("S7", || format!("{who:?} runs {} of {most}", load.running));
+        }
+        if let Some(by) = self.hosts[who.host].must_finish {
+            let host = &self.hosts[who.host];
+            if host.honest && host.clock.show(self.now) > by {
+                self.ledger.broken("L3", || format!("{who:?} should have finished by {by:?}"));
+            }
+        }
+    }
+
+    fn subscribe(&mut self, who: Who, channels: Vec<ivy_proto::ChannelName>) {
+        self.redis.disconnect(who.host);
+        let host = &mut self.hosts[who.host];
+        host.subscription += 1;
+        let number = host.subscription;
+        let fault = self.throw(who.host, Menu::Subscribe).map(|mut hit| {
+            let kinds = match hit.fault {
+                Fault::SubscribeRefused => {
+                    &[NotifyFaultKind::Unauthorized, NotifyFaultKind::Refused]
+                }
+                _ => &[NotifyFaultKind::ConnectionLost, NotifyFaultKind::Unreachable],
+            };
+            NotifyFault::new(one_of(&mut hit.detail, kinds))
+        });
+        match fault {
+            Some(fault) => self.soon(who, Heard::SubscriptionLost(number, fault)),
+            None => {
+                let latency = self.latency(who.host);
+                self.later(latency, Due::Subscribe { who, number, channels });
+            }
+        }
+    }
+}
