@@ -2,6 +2,7 @@
 
 use ivy_proto::config::{Config, ConfigError, NotifierConfig, Origin, RedisAddress, UrlProblem};
 use ivy_proto::{InvalidName, Secret};
+use ivy_tests::check_seeds;
 
 use crate::support::*;
 
@@ -33,58 +34,66 @@ fn a_redis_url_names_server_user_and_database() {
     assert_eq!(redis("redis://[::1]:1/").host, "[::1]");
 }
 
+const PASSWORDS: &[(&str, &str)] = &[
+    ("redis://:p%40ss:w@host", "p@ss:w"),
+    ("redis://:p@ss@host", "p@ss"),
+    ("redis://u:%23%2F%3F%25@host", "#/?%"),
+    ("redis://u::@host", ":"),
+    ("redis://u:p\u{e4}ss@host", "p\u{e4}ss"),
+];
+
+const ACCEPTED: &str = "redis://, rediss://, memory://";
+
+const REFUSED: &[(&str, UrlProblem)] = &[
+    ("redis://:p/ss@host", UrlProblem::MisplacedAt),
+    ("redis://:p?ss@host", UrlProblem::MisplacedAt),
+    ("redis://:p#ss@host", UrlProblem::MisplacedAt),
+    ("redis://:100%@host", UrlProblem::Escape),
+    ("redis://:@host", UrlProblem::Credentials),
+    ("redis://user:@host", UrlProblem::Credentials),
+    ("redis://secret@host", UrlProblem::Credentials),
+    ("redis://@host", UrlProblem::Credentials),
+    ("", UrlProblem::Empty),
+    ("localhost:6379", UrlProblem::NoScheme { accepted: ACCEPTED }),
+    ("redis:localhost", UrlProblem::NoScheme { accepted: ACCEPTED }),
+    ("file:///tmp/redis.sock", UrlProblem::UnknownScheme { accepted: ACCEPTED }),
+    ("ironmq://t@h/p", UrlProblem::UnknownScheme { accepted: ACCEPTED }),
+    ("redis://", UrlProblem::NoHost),
+    ("redis:///0", UrlProblem::NoHost),
+    ("redis://h:0", UrlProblem::Port),
+    ("redis://h:70000", UrlProblem::Port),
+    ("redis://h h", UrlProblem::Space),
+    ("redis://h/one", UrlProblem::Database),
+    ("redis://h/-1", UrlProblem::Database),
+    ("redis://h/+1", UrlProblem::Database),
+    ("redis://h/0/1", UrlProblem::Database),
+    ("redis://h/0/", UrlProblem::Database),
+    ("redis://h/99999999999", UrlProblem::Database),
+    ("redis://h?db=1", UrlProblem::Query),
+    ("redis://h#1", UrlProblem::Fragment),
+    ("memory://x", UrlProblem::NotBare),
+];
+
 #[test]
-fn passwords_are_read_right_or_refused() {
-    for (url, password) in [
-        ("redis://:p%40ss:w@host", "p@ss:w"),
-        ("redis://:p@ss@host", "p@ss"),
-        ("redis://u:%23%2F%3F%25@host", "#/?%"),
-        ("redis://u::@host", ":"),
-        ("redis://u:p\u{e4}ss@host", "p\u{e4}ss"),
-    ] {
-        assert_eq!(redis(url).password.unwrap().expose(), password, "{url}");
+fn g02_passwords_are_read_right_or_refused() {
+    for (url, password) in PASSWORDS {
+        assert_eq!(redis(url).password.unwrap().expose(), *password, "{url}");
         assert_eq!(redis(url).host, "host", "{url}");
-    }
-    for (url, expected) in [
-        ("redis://:p/ss@host", UrlProblem::MisplacedAt),
-        ("redis://:p?ss@host", UrlProblem::MisplacedAt),
-        ("redis://:p#ss@host", UrlProblem::MisplacedAt),
-        ("redis://:100%@host", UrlProblem::Escape),
-        ("redis://:@host", UrlProblem::Credentials),
-        ("redis://user:@host", UrlProblem::Credentials),
-        ("redis://secret@host", UrlProblem::Credentials),
-        ("redis://@host", UrlProblem::Credentials),
-    ] {
-        assert_eq!(NotifierConfig::parse(url).unwrap_err().problem(), expected, "{url}");
     }
 }
 
 #[test]
 fn what_is_no_url_of_a_notifier_is_refused() {
-    let accepted = "redis://, rediss://, memory://";
-    for (url, expected) in [
-        ("", UrlProblem::Empty),
-        ("localhost:6379", UrlProblem::NoScheme { accepted }),
-        ("redis:localhost", UrlProblem::NoScheme { accepted }),
-        ("file:///tmp/redis.sock", UrlProblem::UnknownScheme { accepted }),
-        ("ironmq://t@h/p", UrlProblem::UnknownScheme { accepted }),
-        ("redis://", UrlProblem::NoHost),
-        ("redis:///0", UrlProblem::NoHost),
-        ("redis://h:0", UrlProblem::Port),
-        ("redis://h:70000", UrlProblem::Port),
-        ("redis://h h", UrlProblem::Space),
-        ("redis://h/one", UrlProblem::Database),
-        ("redis://h/-1", UrlProblem::Database),
-        ("redis://h/+1", UrlProblem::Database),
-        ("redis://h/0/1", UrlProblem::Database),
-        ("redis://h/0/", UrlProblem::Database),
-        ("redis://h/99999999999", UrlProblem::Database),
-        ("redis://h?db=1", UrlProblem::Query),
-        ("redis://h#1", UrlProblem::Fragment),
-        ("memory://x", UrlProblem::NotBare),
-    ] {
-        assert_eq!(NotifierConfig::parse(url).unwrap_err().problem(), expected, "{url:?}");
+    for (url, expected) in REFUSED {
+        assert_eq!(NotifierConfig::parse(url).unwrap_err().problem(), *expected, "{url:?}");
     }
+}
+
+#[test]
+fn all_these_urls_are_seeds_of_the_fuzz_target() {
+    let urls = PASSWORDS.iter().map(|(url, _)| url).chain(REFUSED.iter().map(|(url, _)| url));
+    let rows = (0..).zip(urls).map(|(n, url): (u32, _)| (format!("notifier-{n}"), (*url).into()));
+    check_seeds("config_url", rows);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use ivy_proto::config::{
     BadUrl, Config, ConfigError, IronMqUrl, Origin, QueueConfig, QueueUrl, UrlProblem, Warning,
 };
 use ivy_proto::queue::ironmq::{Address, BadToken, InvalidAddress, Scheme, Token};
+use ivy_tests::check_seeds;
 
 use crate::support::*;
 
@@ -53,51 +54,60 @@ fn hosts_are_names_or_addresses() {
     }
 }
 
+const ACCEPTED: &str = "ironmq://, ironmq+http://, memory://";
+
+const REFUSED: &[(&str, UrlProblem)] = &[
+    ("", UrlProblem::Empty),
+    ("mq.example", UrlProblem::NoScheme { accepted: ACCEPTED }),
+    ("://mq.example", UrlProblem::NoScheme { accepted: ACCEPTED }),
+    ("javascript:alert(1)", UrlProblem::NoScheme { accepted: ACCEPTED }),
+    ("file:///etc/passwd", UrlProblem::UnknownScheme { accepted: ACCEPTED }),
+    ("https://mq.example/3/projects/p", UrlProblem::UnknownScheme { accepted: ACCEPTED }),
+    ("irommq://t@h/p", UrlProblem::UnknownScheme { accepted: ACCEPTED }),
+    ("amqp://h", UrlProblem::UnknownScheme { accepted: ACCEPTED }),
+    ("redis://localhost", UrlProblem::NotBuiltIn),
+    ("rediss://:secret@localhost/1", UrlProblem::NotBuiltIn),
+    ("ironmq://t@h /p", UrlProblem::Space),
+    ("ironmq://t@h/p\n", UrlProblem::Space),
+    ("ironmq://t@h/p\u{0}", UrlProblem::Space),
+    ("ironmq://t@h:0/p", UrlProblem::Port),
+    ("ironmq://t@h:70000/p", UrlProblem::Port),
+    ("ironmq://t@h:/p", UrlProblem::Port),
+    ("ironmq://t@h:+1/p", UrlProblem::Port),
+    ("ironmq://t@h:8o/p", UrlProblem::Port),
+    ("ironmq://t@:80/p", UrlProblem::Address(InvalidAddress::Host)),
+    ("ironmq://t@[::1/p", UrlProblem::Address(InvalidAddress::Host)),
+    ("ironmq://t@a%20b/p", UrlProblem::Address(InvalidAddress::Host)),
+    ("ironmq://t@a\"b/p", UrlProblem::Address(InvalidAddress::Host)),
+    ("ironmq://t@h/p/", UrlProblem::Address(InvalidAddress::Project)),
+    ("ironmq://t@h//p", UrlProblem::Address(InvalidAddress::Prefix)),
+    ("ironmq://t@h/p%00", UrlProblem::Address(InvalidAddress::Project)),
+    ("ironmq://t@h/%zz", UrlProblem::Escape),
+    ("ironmq://t%ff@h/p", UrlProblem::Escape),
+    ("ironmq://t@h/p?wait=30", UrlProblem::Query),
+    ("ironmq://t@h/p?", UrlProblem::Query),
+    ("ironmq://t@h/p#x", UrlProblem::Fragment),
+    ("ironmq://t/k@h/p", UrlProblem::MisplacedAt),
+    ("ironmq://t?k@h/p", UrlProblem::MisplacedAt),
+    ("ironmq://project:token@h/q", UrlProblem::ColonInToken),
+    ("ironmq://@h/p", UrlProblem::Token(BadToken { len: 0 })),
+    ("ironmq://t%0d%0aX@h/p", UrlProblem::Token(BadToken { len: 4 })),
+    ("memory://queue", UrlProblem::NotBare),
+    ("memory:///", UrlProblem::NotBare),
+    ("memory://u@", UrlProblem::NotBare),
+];
+
 #[test]
-fn what_is_no_url_of_a_queue_is_refused() {
-    let accepted = "ironmq://, ironmq+http://, memory://";
-    for (url, expected) in [
-        ("", UrlProblem::Empty),
-        ("mq.example", UrlProblem::NoScheme { accepted }),
-        ("://mq.example", UrlProblem::NoScheme { accepted }),
-        ("javascript:alert(1)", UrlProblem::NoScheme { accepted }),
-        ("file:///etc/passwd", UrlProblem::UnknownScheme { accepted }),
-        ("https://mq.example/3/projects/p", UrlProblem::UnknownScheme { accepted }),
-        ("irommq://t@h/p", UrlProblem::UnknownScheme { accepted }),
-        ("amqp://h", UrlProblem::UnknownScheme { accepted }),
-        ("redis://localhost", UrlProblem::NotBuiltIn),
-        ("rediss://:secret@localhost/1", UrlProblem::NotBuiltIn),
-        ("ironmq://t@h /p", UrlProblem::Space),
-        ("ironmq://t@h/p\n", UrlProblem::Space),
-        ("ironmq://t@h/p\u{0}", UrlProblem::Space),
-        ("ironmq://t@h:0/p", UrlProblem::Port),
-        ("ironmq://t@h:70000/p", UrlProblem::Port),
-        ("ironmq://t@h:/p", UrlProblem::Port),
-        ("ironmq://t@h:+1/p", UrlProblem::Port),
-        ("ironmq://t@h:8o/p", UrlProblem::Port),
-        ("ironmq://t@:80/p", UrlProblem::Address(InvalidAddress::Host)),
-        ("ironmq://t@[::1/p", UrlProblem::Address(InvalidAddress::Host)),
-        ("ironmq://t@a%20b/p", UrlProblem::Address(InvalidAddress::Host)),
-        ("ironmq://t@a\"b/p", UrlProblem::Address(InvalidAddress::Host)),
-        ("ironmq://t@h/p/", UrlProblem::Address(InvalidAddress::Project)),
-        ("ironmq://t@h//p", UrlProblem::Address(InvalidAddress::Prefix)),
-        ("ironmq://t@h/p%00", UrlProblem::Address(InvalidAddress::Project)),
-        ("ironmq://t@h/%zz", UrlProblem::Escape),
-        ("ironmq://t%ff@h/p", UrlProblem::Escape),
-        ("ironmq://t@h/p?wait=30", UrlProblem::Query),
-        ("ironmq://t@h/p?", UrlProblem::Query),
-        ("ironmq://t@h/p#x", UrlProblem::Fragment),
-        ("ironmq://t/k@h/p", UrlProblem::MisplacedAt),
-        ("ironmq://t?k@h/p", UrlProblem::MisplacedAt),
-        ("ironmq://project:token@h/q", UrlProblem::ColonInToken),
-        ("ironmq://@h/p", UrlProblem::Token(BadToken { len: 0 })),
-        ("ironmq://t%0d%0aX@h/p", UrlProblem::Token(BadToken { len: 4 })),
-        ("memory://queue", UrlProblem::NotBare),
-        ("memory:///", UrlProblem::NotBare),
-        ("memory://u@", UrlProblem::NotBare),
-    ] {
-        assert_eq!(problem(url), expected, "{url:?}");
+fn g01_what_is_no_url_of_a_queue_is_refused() {
+    for (url, expected) in REFUSED {
+        assert_eq!(problem(url), *expected, "{url:?}");
     }
+}
+
+#[test]
+fn all_these_urls_are_seeds_of_the_fuzz_target() {
+    let rows = (0..).zip(REFUSED).map(|(n, (url, _))| (format!("queue-{n}"), (*url).into()));
+    check_seeds("config_url", rows);
 }
 
 #[test]

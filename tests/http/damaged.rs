@@ -1,7 +1,7 @@
 //! Recorded answers, cut and damaged: never a success that was not proved, and no crash.
 
 use ivy_proto::Rng;
-use ivy_proto::queue::{Effect, QueueOp, QueueReply};
+use ivy_proto::queue::Effect;
 
 use crate::recorded::{self, Recorded};
 use crate::support::*;
@@ -66,42 +66,5 @@ fn a_damaged_answer_proves_nothing_that_it_does_not_show() {
                 assert_proved(&op, &reply);
             }
         }
-    }
-}
-
-/// A success of an operation that needs something to go on with holds it.
-pub(crate) fn assert_proved(op: &QueueOp, reply: &QueueReply) {
-    match (op, reply) {
-        (QueueOp::Post { messages, .. }, QueueReply::Posted(ids)) => {
-            assert_eq!(ids.len(), messages.items().len());
-            assert!(ids.iter().all(|id| !id.as_str().is_empty()));
-        }
-        (QueueOp::Reserve { .. }, QueueReply::Reserved(reserved)) => {
-            let receipts = reserved.messages.iter().map(|message| &message.receipt);
-            for receipt in receipts {
-                assert!(!receipt.message.as_str().is_empty());
-                assert!(!receipt.reservation.as_str().is_empty());
-            }
-        }
-        (QueueOp::Get { message, .. }, QueueReply::Message(found)) => {
-            assert_eq!(*message, found.id)
-        }
-        (QueueOp::Touch { receipt, .. }, QueueReply::Touched(renewed)) => {
-            assert_eq!(receipt.message, renewed.message);
-            assert!(!renewed.reservation.as_str().is_empty());
-        }
-        (
-            QueueOp::GetQueue { queue }
-            | QueueOp::CreateQueue { queue, .. }
-            | QueueOp::UpdateQueue { queue, .. },
-            QueueReply::Queue(info),
-        ) => assert_eq!(*queue, info.name),
-        (QueueOp::Peek { .. }, QueueReply::Peeked(_))
-        | (QueueOp::Delete { .. } | QueueOp::DeleteMany { .. }, QueueReply::Deleted)
-        | (QueueOp::Release { .. }, QueueReply::Released)
-        | (QueueOp::Clear { .. }, QueueReply::Cleared)
-        | (QueueOp::DeleteQueue { .. }, QueueReply::QueueDeleted)
-        | (QueueOp::ListQueues { .. }, QueueReply::Queues(_)) => {}
-        _ => panic!("{reply:?} is no answer to {op:?}"),
     }
 }

@@ -10,4 +10,8 @@ mod recorded;
 mod requests;
 mod shapes;
 mod statuses;
-mod support;
+
+/// Operations and answers that the tests share, also with the fuzz targets.
+mod support {
+    pub(crate) use ivy_tests::fuzz::dialect::*;
+}

@@ -8,7 +8,9 @@ use ivy_proto::queue::{
 };
 use ivy_proto::wire::RawJson;
 use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
+use ivy_tests::check_seeds;
 
+use crate::shapes::STRANGE;
 use crate::support::*;
 
 /// An operation, the answer to it, and what that says.
@@ -160,6 +162,23 @@ pub(crate) fn all() -> Vec<Recorded> {
         ),
         recorded(list_queues(), 200, r#"{"queues":[]}"#, QueueReply::Queues(Vec::new())),
     ]
+}
+
+#[test]
+fn recorded_and_strange_answers_are_seeds_of_the_fuzz_target() {
+    let head = |status: u16| format!("{status}\ncontent-type:application/json\n\n");
+    let recorded = all().into_iter().map(|answer| head(answer.status) + &answer.body);
+    let strange = STRANGE.iter().map(|body| head(200) + body);
+    let refused = [
+        "503\nretry-after:7\n\n{\"msg\":\"busy\"}",
+        "503\ndate:Sun, 06 Nov 1994 08:49:37 GMT\nretry-after:Sun, 06 Nov 1994 08:49:57 GMT\n\n",
+        "307\nlocation:https://other.example/x?y\n\n",
+        "200\ncontent-encoding:gzip\n\n{}",
+        "403\n\n{\"msg\":\"Reservation timed out\"}",
+    ];
+    let rows = recorded.chain(strange).chain(refused.map(str::to_owned));
+    let rows = (0..).zip(rows).map(|(n, answer): (u32, _)| (format!("answer-{n}"), answer.into()));
+    check_seeds("ironmq_answer", rows);
 }
 
 #[test]

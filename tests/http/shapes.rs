@@ -5,7 +5,7 @@ use ivy_proto::queue::{Effect, FaultKind, QueueReply, Reserved};
 use crate::support::*;
 
 /// What a server, a proxy or a stranger may answer in the place of JSON that was expected.
-const STRANGE: &[&str] = &[
+pub(crate) const STRANGE: &[&str] = &[
     "",
     " ",
     "null",

@@ -4,6 +4,7 @@
 //! in a test that is the failure. Everything that is started is killed when its value is dropped.
 
 mod build;
+pub mod fuzz;
 mod ironmq;
 mod notices;
 mod port;
@@ -11,6 +12,7 @@ mod process;
 mod proxy;
 mod redis_server;
 mod script;
+mod seeds;
 mod tls;
 mod tools;
 
@@ -22,6 +24,7 @@ pub use process::Process;
 pub use proxy::{FaultyProxy, Held, Mishap, RequestKind};
 pub use redis_server::RedisServer;
 pub use script::{Script, node_script, python_script};
+pub use seeds::check_seeds;
 pub use tls::{Authority, Certificate, TLS_HOST, TlsFront};
 
 /// How long a test waits for what must happen: so long that a slow machine is no failure.

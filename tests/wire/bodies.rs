@@ -11,6 +11,7 @@ use ivy_proto::wire::{
     is_dead_letter,
 };
 use ivy_proto::{MessageId, QueueName};
+use ivy_tests::check_seeds;
 
 /// The row's number, what it is about, the bodies, and why they are put aside.
 type Refused = (&'static str, &'static str, Vec<String>, DeadLetterReason);
@@ -304,6 +305,15 @@ fn what_is_strange_but_clear_passes_unchanged() {
             assert!(envelope.to_text() == expected, "{row}, {about}: {start:?} was changed");
         }
     }
+}
+
+#[test]
+fn all_these_bodies_are_seeds_of_the_fuzz_target() {
+    let refused = refused().into_iter().map(|(row, _, bodies, _)| (row, bodies));
+    let rows = refused.chain(accepted().into_iter().map(|(row, _, bodies)| (row, bodies)));
+    let bodies = rows.flat_map(|(row, bodies)| bodies.into_iter().map(move |body| (row, body)));
+    let named = (0..).zip(bodies).map(|(n, (row, body))| (format!("{row}-{n}"), body.into_bytes()));
+    check_seeds("body", named);
 }
 
 #[test]

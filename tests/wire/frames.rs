@@ -6,6 +6,7 @@ use ivy_proto::wire::DeadLetterReason::{
     UnknownCipher, UnsupportedVersion,
 };
 use ivy_proto::wire::{BadBody, Codec, DeadLetterReason, Envelope, InvalidKey, LegacyKey};
+use ivy_tests::check_seeds;
 use serde::Deserialize;
 
 use crate::node;
@@ -131,6 +132,16 @@ fn recorded_malformed_frames_are_put_aside_with_their_reason() {
         let reason = open(&vector.password, &vector.frame).err().map(|bad| bad.reason());
         assert_eq!(reason, *expected, "{}", vector.id);
     }
+}
+
+#[test]
+fn all_recorded_frames_are_seeds_of_the_fuzz_target() {
+    let bad: Vec<Bad> =
+        serde_json::from_str(include_str!("vectors/legacy-frames-bad.json")).unwrap();
+    let bad = bad.into_iter().map(|vector| (vector.id, vector.frame.into_bytes()));
+    check_seeds("legacy_frame", bad);
+    let good = good().into_iter().map(|vector| (vector.id, vector.frame.into_bytes()));
+    check_seeds("legacy_frame", good);
 }
 
 const SEALED: &str = "RSJ8h/sW75DX4Dvt2jAB/eWHi2og9UrmDBveefqx77wV9ADoulmFuK1UDJtApDZe";

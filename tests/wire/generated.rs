@@ -1,10 +1,10 @@
 //! What holds for all input.
 
-use ivy_proto::queue::{Body, ReceivedBody};
+use ivy_proto::queue::Body;
 use ivy_proto::wire::{
-    Codec, DeadLetter, Envelope, LegacyKey, Notice, Options, RawJson, is_dead_letter,
-    posted_utf16_units,
+    Codec, DeadLetter, Envelope, LegacyKey, Notice, Options, is_dead_letter, posted_utf16_units,
 };
+use ivy_tests::fuzz;
 use proptest::prelude::*;
 
 use crate::inputs::{
@@ -13,41 +13,14 @@ use crate::inputs::{
 };
 use crate::node;
 
-/// A key of a fixed password, made once: deriving it is not what is tested here.
-fn codecs() -> [Codec; 2] {
-    [Codec::plain(), Codec::legacy(key("pass"))]
-}
-
 fn key(password: &str) -> LegacyKey {
     LegacyKey::new(password).expect("a password")
 }
 
-/// Feeds a body to whatever reads bodies. What is read must be written and read again unchanged.
-fn read_everywhere(text: &str) -> Result<(), TestCaseError> {
-    let body = Body::new(text);
-    for codec in codecs() {
-        if let Ok(envelope) = codec.open(&body) {
-            prop_assert_eq!(codec.open(&codec.seal(&envelope)), Ok(envelope));
-        }
-        let _ = codec.open_received(&ReceivedBody::NotText(body.clone()));
-    }
-    let _ = key("pass").decrypt(text);
-    if let Ok(envelope) = Envelope::parse(text) {
-        prop_assert_eq!(Envelope::parse(&envelope.to_text()), Ok(envelope));
-    }
-    if let Ok(letter) = DeadLetter::parse(&body) {
-        prop_assert!(is_dead_letter(&body));
-        prop_assert_eq!(DeadLetter::parse(&letter.to_body()), Ok(letter));
-    }
-    Ok(())
-}
-
-fn read_notice(payload: &[u8]) -> Result<(), TestCaseError> {
-    if let Ok(notice) = Notice::parse(payload) {
-        let _ = (notice.outcome(), notice.task_id());
-        prop_assert_eq!(Notice::parse(notice.to_payload().as_str().as_bytes()), Ok(notice));
-    }
-    Ok(())
+fn read_everywhere(bytes: &[u8]) {
+    fuzz::body(bytes);
+    fuzz::legacy_frame(bytes);
+    fuzz::notice(bytes);
 }
 
 fn options_of(text: &str) -> Options {
@@ -149,40 +122,35 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_a_reader_panic(text in "(\\$[a-z0-9-]{0,12})?\\PC{0,60}|.{0,60}") {
-        read_everywhere(&text)?;
-        read_notice(text.as_bytes())?;
-        let _ = RawJson::parse(&text);
+    fn no_text_breaks_a_law(text in "(\\$[a-z0-9-]{0,12})?\\PC{0,60}|.{0,60}") {
+        read_everywhere(text.as_bytes());
     }
 
     #[test]
-    fn no_bytes_make_a_reader_panic(bytes: Vec<u8>) {
-        read_notice(&bytes)?;
-        read_everywhere(&String::from_utf8_lossy(&bytes))?;
+    fn no_bytes_break_a_law(bytes: Vec<u8>) {
+        read_everywhere(&bytes);
     }
 
     #[test]
-    fn no_damaged_body_makes_a_reader_panic(text in envelope_text(), damages in damages()) {
-        read_everywhere(&String::from_utf8_lossy(&damaged(&text, &damages)))?;
+    fn no_damaged_body_breaks_a_law(text in envelope_text(), damages in damages()) {
+        fuzz::body(&damaged(&text, &damages));
     }
 
     #[test]
-    fn no_damaged_frame_makes_a_reader_panic(envelope in envelope(), damages in damages()) {
-        let [_, legacy] = codecs();
-        let frame = legacy.seal(&envelope);
-        read_everywhere(&String::from_utf8_lossy(&damaged(frame.as_str(), &damages)))?;
-        let inside = damaged(&envelope.to_text(), &damages);
-        read_everywhere(&key("pass").encrypt(&String::from_utf8_lossy(&inside)))?;
+    fn no_damaged_frame_breaks_a_law(envelope in envelope(), damages in damages()) {
+        let legacy = Codec::legacy(key("pass"));
+        fuzz::legacy_frame(&damaged(legacy.seal(&envelope).as_str(), &damages));
+        fuzz::legacy_frame(&damaged(&envelope.to_text(), &damages));
     }
 
     #[test]
-    fn no_damaged_notice_makes_a_reader_panic(notice in notice(), damages in damages()) {
-        read_notice(&damaged(notice.to_payload().as_str(), &damages))?;
+    fn no_damaged_notice_breaks_a_law(notice in notice(), damages in damages()) {
+        fuzz::notice(&damaged(notice.to_payload().as_str(), &damages));
     }
 
     #[test]
-    fn no_damaged_dead_letter_makes_a_reader_panic(letter in dead_letter(), damages in damages()) {
-        read_everywhere(&String::from_utf8_lossy(&damaged(letter.to_body().as_str(), &damages)))?;
+    fn no_damaged_dead_letter_breaks_a_law(letter in dead_letter(), damages in damages()) {
+        fuzz::body(&damaged(letter.to_body().as_str(), &damages));
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::event::{Event, Part, Trouble};
 use crate::id::OpId;
-use crate::misuse::Misuse;
 use crate::name::QueueName;
 use crate::queue::{Effect, Fault, FaultKind, QueueOp, QueueReply, QueueSettings};
 
@@ -17,23 +16,12 @@ use super::poller::{Health, Rest};
 const UNAUTHORIZED_REST: Duration = Duration::from_secs(60);
 
 impl Worker {
-    pub(super) fn take_answer(
-        &mut self,
-        op: OpId,
-        answer: Result<QueueReply, Fault>,
-    ) -> Result<(), Misuse> {
-        let purpose = self.fx.asked.get(&op).ok_or(Misuse::UnknownOp(op))?;
-        if let Ok(reply) = &answer
-            && !purpose.fits(reply)
-        {
-            return Err(Misuse::WrongReply(op));
-        }
-        let Some(purpose) = self.fx.asked.remove(&op) else { return Ok(()) };
+    pub(super) fn take_answer(&mut self, op: OpId, answer: Result<QueueReply, Fault>) {
+        let Some(purpose) = self.fx.asked.remove(&op) else { return };
         match answer {
             Ok(reply) => self.take_reply(purpose, reply),
             Err(fault) => self.take_fault(purpose, &fault),
         }
-        Ok(())
     }
 
     fn take_reply(&mut self, purpose: Purpose, reply: QueueReply) {

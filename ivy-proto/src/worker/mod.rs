@@ -117,7 +117,7 @@ use crate::time::{Deadline, Moment, WallClock};
 
 use acks::Acks;
 use effects::{Effects, Purpose};
-use job::Job;
+use job::{Job, Stage};
 use notices::Notices;
 use poller::Poller;
 use suspects::Suspects;
@@ -192,19 +192,13 @@ impl Worker {
     /// If the driver made a mistake, such as answering an operation twice. Then nothing was
     /// changed.
     pub fn handle_input(&mut self, input: Input, now: Moment) -> Result<(), Misuse> {
-        if self.mode == Mode::Finished {
-            return Err(Misuse::Finished);
-        }
+        self.check(&input)?;
         self.fx.now = self.fx.now.max(now);
         match input {
             Input::Tick => {}
-            Input::Queue(op, answer) => self.take_answer(op, answer)?,
-            Input::Published(op, answer) => {
-                if !self.notices.published(op, answer, &mut self.fx) {
-                    return Err(Misuse::UnknownOp(op));
-                }
-            }
-            Input::Job(job, outcome) => self.take_outcome(job, outcome)?,
+            Input::Queue(op, answer) => self.take_answer(op, answer),
+            Input::Published(op, answer) => self.notices.published(op, answer, &mut self.fx),
+            Input::Job(job, outcome) => self.take_outcome(job, outcome),
             Input::Nudge => self.nudge(),
             Input::Pause => {
                 if self.mode == Mode::Running || self.mode == Mode::New {
@@ -237,6 +231,32 @@ impl Worker {
     #[must_use]
     pub fn load(&self) -> Load {
         Load { held: self.jobs.len(), running: self.running + self.orphans.len() }
+    }
+
+    fn check(&self, input: &Input) -> Result<(), Misuse> {
+        if self.mode == Mode::Finished {
+            return Err(Misuse::Finished);
+        }
+        match input {
+            Input::Queue(op, answer) => {
+                let purpose = self.fx.asked.get(op).ok_or(Misuse::UnknownOp(*op))?;
+                match answer {
+                    Ok(reply) if !purpose.fits(reply) => Err(Misuse::WrongReply(*op)),
+                    _ => Ok(()),
+                }
+            }
+            Input::Published(op, _) if !self.notices.is_under_way(*op) => {
+                Err(Misuse::UnknownOp(*op))
+            }
+            Input::Job(job, _) if !self.has_running(*job) => Err(Misuse::UnknownJob(*job)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the handler of this job has not ended.
+    fn has_running(&self, job: JobId) -> bool {
+        let runs = |held: &Job| matches!(held.stage, Stage::Running { .. });
+        self.orphans.contains(&job) || self.jobs.get(&job).is_some_and(runs)
     }
 
     fn next_deadline(&self) -> Option<Deadline<Why>> {

@@ -76,14 +76,18 @@ impl Notices {
         self.flush(fx);
     }
 
-    /// Whether this operation is one of ours; if so, its end is taken in.
+    pub(super) fn is_under_way(&self, op: OpId) -> bool {
+        self.under_way.contains_key(&op)
+    }
+
+    /// A publication has ended.
     pub(super) fn published(
         &mut self,
         op: OpId,
         answer: Result<u64, NotifyFault>,
         fx: &mut Effects,
-    ) -> bool {
-        let Some((notice, since)) = self.under_way.remove(&op) else { return false };
+    ) {
+        let Some((notice, since)) = self.under_way.remove(&op) else { return };
         match answer {
             Ok(receivers) => {
                 if std::mem::take(&mut self.failures) >= DEGRADED_AFTER {
@@ -96,7 +100,6 @@ impl Notices {
                 fx.event(Event::NotifierError { fault });
             }
         }
-        true
     }
 
     /// The worker drains: what waits is tried once more, now, or dropped.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::event::{Event, ReleaseReason};
 use crate::id::JobId;
-use crate::misuse::Misuse;
 use crate::task::TaskError;
 use crate::wire::{DeadLetterReason, IvyOptions, RawJson};
 
@@ -13,16 +12,14 @@ use super::io::{JobOutcome, Why};
 use super::job::{PutAside, Scheduled, Settlement, Stage};
 
 impl Worker {
-    pub(super) fn take_outcome(&mut self, job: JobId, outcome: JobOutcome) -> Result<(), Misuse> {
+    pub(super) fn take_outcome(&mut self, job: JobId, outcome: JobOutcome) {
         if self.orphans.remove(&job) {
             // Its message may be running elsewhere: what it returned does not count.
-            return Ok(());
+            return;
         }
-        let held = self.jobs.get(&job).ok_or(Misuse::UnknownJob(job))?;
-        let Stage::Running { started_at, overdue } = held.stage else {
-            return Err(Misuse::UnknownJob(job));
-        };
-        let Some(scheduled) = held.scheduled.clone() else { return Err(Misuse::UnknownJob(job)) };
+        let Some(held) = self.jobs.get(&job) else { return };
+        let Stage::Running { started_at, overdue } = held.stage else { return };
+        let Some(scheduled) = held.scheduled.clone() else { return };
         self.running -= 1;
         self.suspects.ended(job);
         self.fx.timers.stop(&Why::TimeLimit(job));
@@ -43,22 +40,14 @@ impl Worker {
             JobOutcome::Cancelled => TaskError::new("the handler was stopped"),
         };
         self.fail(job, &scheduled, failure, took);
-        Ok(())
     }
 
-    fn succeed(
-        &mut self,
-        job: JobId,
-        scheduled: &Scheduled,
-        result: &RawJson,
-        took: Duration,
-    ) -> Result<(), Misuse> {
-        let Some(held) = self.jobs.get(&job) else { return Ok(()) };
+    fn succeed(&mut self, job: JobId, scheduled: &Scheduled, result: &RawJson, took: Duration) {
+        let Some(held) = self.jobs.get(&job) else { return };
         let message = held.lease.receipt().message.clone();
         self.executed(scheduled, took, None);
         self.settle_as(job, Settlement::Delete);
         self.notify_success(&message, scheduled, result);
-        Ok(())
     }
 
     fn fail(&mut self, job: JobId, scheduled: &Scheduled, error: TaskError, took: Duration) {
@@ -80,12 +69,7 @@ impl Worker {
     }
 
     /// The handler does not take the arguments; it was not run, and a retry would not change them.
-    fn put_aside_bad_args(
-        &mut self,
-        job: JobId,
-        scheduled: &Scheduled,
-        message: String,
-    ) -> Result<(), Misuse> {
+    fn put_aside_bad_args(&mut self, job: JobId, scheduled: &Scheduled, message: String) {
         let settlement = Settlement::PutAside(PutAside {
             reason: DeadLetterReason::BadArgs,
             message,
@@ -93,7 +77,6 @@ impl Worker {
             bare: false,
         });
         self.settle_as(job, settlement);
-        Ok(())
     }
 
     fn retry(&mut self, job: JobId, scheduled: &Scheduled, error: &TaskError) {

@@ -1,0 +1,323 @@
+//! Requests to the broker at any time: what it says must agree with itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use arbitrary::{Arbitrary, Unstructured};
+use ivy_proto::broker::{
+    Answer, Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Target,
+};
+use ivy_proto::queue::{Body, DeadLetterSetting, NewMessage, QueueSettings};
+use ivy_proto::{MessageId, Moment, QueueName, ReservationId};
+
+/// What can happen next. Numbers that name something are taken modulo what there is.
+#[derive(Arbitrary, Debug)]
+enum Step {
+    Pass { millis: u16 },
+    ClockBack { millis: u16 },
+    Ask { id: u8, ask: Ask },
+    Abandon { id: u8 },
+}
+
+#[derive(Arbitrary, Debug)]
+enum Ask {
+    Post { queue: u8, count: u8, delay: u8 },
+    Reserve { queue: u8, count: u8, lease: u8, wait: u8, delete: bool },
+    Delete { target: Claim },
+    DeleteMany { targets: [Claim; 2] },
+    Touch { target: Claim, lease: u8 },
+    Release { target: Claim, delay: u8 },
+    Peek { queue: u8 },
+    Clear { queue: u8 },
+    DeleteQueue { queue: u8 },
+    Configure { queue: u8, dead_letters: Option<u8>, most: u8 },
+}
+
+/// Somebody's claim to hold a message.
+#[derive(Arbitrary, Debug)]
+struct Claim {
+    queue: u8,
+    message: u8,
+    reservation: Option<u8>,
+}
+
+/// Lists of requests, stamps and abandoned requests.
+///
+/// Held to: a message is with one holder at a time, and only that one can delete, renew or release
+/// it (S4); none appears or vanishes without an answer that says so (S1); each request is answered
+/// once, deadlines are strictly later (S7), misuse changes nothing, and a broker that is polled at
+/// the end says the same as one that is polled at once (S14).
+pub fn broker_inputs(input: &[u8]) {
+    let mut input = Unstructured::new(input);
+    let mut world = World::new();
+    for _ in 0..MOST_STEPS {
+        if input.is_empty() {
+            break;
+        }
+        let Ok(step) = Step::arbitrary(&mut input) else { break };
+        world.take(step);
+    }
+    world.end();
+}
+
+/// So many that no message expires: they take up to a minute each.
+const MOST_STEPS: usize = 1000;
+
+const QUEUES: [&str; 3] = ["a", "b", "dead"];
+
+struct World {
+    broker: Broker,
+    /// The same, polled only at the end.
+    unpolled: Broker,
+    now: Moment,
+    /// Requests that wait for their answers.
+    open: BTreeMap<RequestId, Request>,
+    answers: Vec<(RequestId, Result<Answer, Refusal>)>,
+    /// The messages that are there, with who holds each until when.
+    messages: BTreeMap<MessageId, Option<(ReservationId, Moment)>>,
+    /// What a queue held that is about to be emptied.
+    doomed: BTreeSet<MessageId>,
+    /// All that ever was.
+    known: Vec<(MessageId, Option<ReservationId>)>,
+}
+
+fn queue(number: u8) -> QueueName {
+    QueueName::new(QUEUES[usize::from(number) % QUEUES.len()]).expect("a name")
+}
+
+fn seconds(number: u8) -> Duration {
+    Duration::from_secs(number.into())
+}
+
+impl World {
+    fn new() -> Self {
+        let broker = || Broker::new(BrokerConfig::default(), [1; 32]);
+        World {
+            broker: broker(),
+            unpolled: broker(),
+            now: Moment::EPOCH,
+            open: BTreeMap::new(),
+            answers: Vec::new(),
+            messages: BTreeMap::new(),
+            doomed: BTreeSet::new(),
+            known: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Pass { millis } => {
+                self.now = self.now + Duration::from_millis(millis.into());
+                self.feed(Input::Tick, self.now);
+            }
+            Step::ClockBack { millis } => {
+                let back = Duration::from_millis(millis.into()).as_nanos() as u64;
+                let earlier = Moment::from_nanos(self.now.as_nanos().saturating_sub(back));
+                self.feed(Input::Tick, earlier);
+            }
+            Step::Ask { id, ask } => {
+                let request = self.request(ask);
+                let id = RequestId(id.into());
+                let input = Input::Request(id, request.clone());
+                if self.open.contains_key(&id) {
+                    return self.misuse(input);
+                }
+                if let Request::Clear { queue } | Request::DeleteQueue { queue } = &request {
+                    self.feed(Input::Tick, self.now);
+                    self.doomed = self.found_in(queue);
+                }
+                self.open.insert(id, request);
+                self.feed(input, self.now);
+            }
+            Step::Abandon { id } => {
+                self.open.remove(&RequestId(id.into()));
+                self.feed(Input::Abandon(RequestId(id.into())), self.now);
+            }
+        }
+    }
+
+    fn request(&self, ask: Ask) -> Request {
+        match ask {
+            Ask::Post { queue: name, count, delay } => Request::Post {
+                queue: queue(name),
+                messages: (0..count % 8)
+                    .map(|_| NewMessage { body: Body::new("body"), delay: seconds(delay) })
+                    .collect(),
+            },
+            Ask::Reserve { queue: name, count, lease, wait, delete } => Request::Reserve {
+                queue: queue(name),
+                count: count.into(),
+                timeout: Some(seconds(lease.max(1))),
+                wait: seconds(wait),
+                delete,
+            },
+            Ask::Delete { target } => {
+                let (queue, target) = self.target(&target);
+                Request::Delete { queue, target }
+            }
+            Ask::DeleteMany { targets } => Request::DeleteMany {
+                queue: queue(targets[0].queue),
+                targets: targets.iter().map(|target| self.target(target).1).collect(),
+            },
+            Ask::Touch { target, lease } => {
+                let (queue, target) = self.target(&target);
+                Request::Touch { queue, target, timeout: Some(seconds(lease.max(1))) }
+            }
+            Ask::Release { target, delay } => {
+                let (queue, target) = self.target(&target);
+                Request::Release { queue, target, delay: seconds(delay) }
+            }
+            Ask::Peek { queue: name } => Request::Peek { queue: queue(name), count: 100 },
+            Ask::Clear { queue: name } => Request::Clear { queue: queue(name) },
+            Ask::DeleteQueue { queue: name } => Request::DeleteQueue { queue: queue(name) },
+            Ask::Configure { queue: name, dead_letters, most } => {
+                let mut settings = QueueSettings::default();
+                settings.dead_letter = dead_letters.map(|dead| DeadLetterSetting {
+                    queue: Some(queue(dead)),
+                    max_reservations: Some(u32::from(most % 4)),
+                });
+                Request::PutQueue { queue: queue(name), settings }
+            }
+        }
+    }
+
+    /// A message that was there once, and a reservation of it or of another.
+    fn target(&self, claim: &Claim) -> (QueueName, Target) {
+        let known = |number: u8| self.known.get(usize::from(number) % self.known.len().max(1));
+        let message = known(claim.message).map(|(message, _)| message.clone());
+        let reservation = claim.reservation.map(|number| {
+            let reservation = known(number).and_then(|(_, reservation)| reservation.clone());
+            reservation.unwrap_or_else(|| ReservationId::new("none"))
+        });
+        let message = message.unwrap_or_else(|| MessageId::new("none"));
+        (queue(claim.queue), Target { message, reservation })
+    }
+
+    fn misuse(&mut self, input: Input) {
+        let later = self.now + Duration::from_secs(3600);
+        let before = self.broker.poll_output();
+        assert!(self.broker.handle_input(input.clone(), later).is_err());
+        assert!(self.unpolled.handle_input(input, later).is_err());
+        assert_eq!(self.broker.poll_output(), before, "misuse changed something");
+    }
+
+    fn feed(&mut self, input: Input, at: Moment) {
+        self.broker.handle_input(input.clone(), at).expect("no misuse");
+        self.unpolled.handle_input(input, at).expect("no misuse");
+        loop {
+            match self.broker.poll_output() {
+                Output::Answer(id, answer) => {
+                    self.check(id, &answer);
+                    self.answers.push((id, answer));
+                }
+                Output::Wait(deadline) => {
+                    assert!(deadline.is_none_or(|deadline| deadline.at > self.now));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn check(&mut self, id: RequestId, answer: &Result<Answer, Refusal>) {
+        let request = self.open.remove(&id).expect("only an open request is answered");
+        let Ok(answer) = answer else { return };
+        match (request, answer) {
+            (Request::Post { messages, .. }, Answer::Posted(ids)) => {
+                assert_eq!(ids.len(), messages.len());
+                for id in ids {
+                    assert!(self.messages.insert(id.clone(), None).is_none(), "an id twice");
+                    self.known.push((id.clone(), None));
+                }
+            }
+            (Request::Reserve { count, timeout, delete, .. }, Answer::Reserved(deliveries)) => {
+                assert!(deliveries.len() <= count.max(1));
+                let until = self.now + timeout.expect("all reserves name one");
+                for delivery in deliveries {
+                    self.delivered(delivery, until, delete);
+                }
+            }
+            (Request::Delete { target, .. }, Answer::Deleted) => self.deleted(&target),
+            (Request::DeleteMany { targets, .. }, Answer::Deleted) => {
+                let targets: BTreeMap<_, _> =
+                    targets.iter().map(|target| (&target.message, target)).collect();
+                targets.values().for_each(|target| self.deleted(target));
+            }
+            (Request::Touch { target, timeout, .. }, Answer::Touched(receipt)) => {
+                assert_eq!(self.holder(&target.message), target.reservation.as_ref());
+                assert_ne!(Some(&receipt.reservation), target.reservation.as_ref());
+                assert_eq!(receipt.message, target.message);
+                let until = self.now + timeout.expect("all touches name one");
+                self.hold(&target.message, &receipt.reservation, until);
+            }
+            (Request::Release { target, .. }, Answer::Released) => {
+                assert_eq!(self.holder(&target.message), target.reservation.as_ref());
+                self.messages.insert(target.message, None);
+            }
+            (Request::Peek { .. }, Answer::Peeked(views)) => {
+                for view in views {
+                    assert!(self.messages.contains_key(&view.message));
+                    assert_eq!(self.holder(&view.message), None, "a held message was shown");
+                }
+            }
+            (Request::Clear { .. }, Answer::Cleared)
+            | (Request::DeleteQueue { .. }, Answer::QueueDeleted) => {
+                self.messages.retain(|message, _| !self.doomed.contains(message));
+            }
+            (Request::PutQueue { .. }, Answer::Queue(_)) => {}
+            (request, answer) => panic!("{answer:?} is no answer to {request:?}"),
+        }
+    }
+
+    /// Who holds the message now.
+    fn holder(&self, message: &MessageId) -> Option<&ReservationId> {
+        let held = self.messages.get(message)?.as_ref();
+        held.filter(|(_, until)| *until > self.now).map(|(reservation, _)| reservation)
+    }
+
+    fn hold(&mut self, message: &MessageId, reservation: &ReservationId, until: Moment) {
+        self.messages.insert(message.clone(), Some((reservation.clone(), until)));
+        self.known.push((message.clone(), Some(reservation.clone())));
+    }
+
+    fn delivered(&mut self, delivery: &Delivery, until: Moment, delete: bool) {
+        assert!(self.messages.contains_key(&delivery.message), "a message that is not there");
+        assert_eq!(self.holder(&delivery.message), None, "a message has two holders");
+        if delete {
+            self.messages.remove(&delivery.message);
+        } else {
+            self.hold(&delivery.message, &delivery.reservation, until);
+        }
+    }
+
+    fn deleted(&mut self, target: &Target) {
+        assert_eq!(self.holder(&target.message), target.reservation.as_ref());
+        assert!(self.messages.remove(&target.message).is_some(), "it was not there");
+    }
+
+    /// The messages that this queue has.
+    fn found_in(&mut self, queue: &QueueName) -> BTreeSet<MessageId> {
+        let mut found = BTreeSet::new();
+        for message in self.messages.keys().cloned() {
+            let request = Request::GetMessage { queue: queue.clone(), message };
+            let input = Input::Request(RequestId(u64::MAX), request);
+            self.broker.handle_input(input, self.now).expect("no such request waits");
+            if let Output::Answer(_, Ok(Answer::Message(view))) = self.broker.poll_output() {
+                found.insert(view.message);
+            }
+        }
+        found
+    }
+
+    /// Nothing was lost, and polling late loses nothing.
+    fn end(mut self) {
+        let mut late = Vec::new();
+        while let Output::Answer(id, answer) = self.unpolled.poll_output() {
+            late.push((id, answer));
+        }
+        assert_eq!(late, self.answers, "polling late changes something");
+        let found = (0..3).flat_map(|name| self.found_in(&queue(name))).collect::<Vec<_>>();
+        let distinct: BTreeSet<_> = found.iter().cloned().collect();
+        assert_eq!(distinct.len(), found.len(), "a message is in two queues");
+        assert!(distinct.iter().eq(self.messages.keys()), "messages appeared or vanished");
+    }
+}

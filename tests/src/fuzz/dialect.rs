@@ -1,0 +1,213 @@
+//! The IronMQ dialect of the tests: operations, answers, and what an answer must prove.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
+use ivy_proto::queue::{
+    Batch, Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply, QueueSettings, Reserved,
+};
+use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
+
+/// The token of every dialect here; it must be seen in no text.
+pub const TOKEN: &str = "MarkerToken7Zq";
+/// The project of every dialect here.
+pub const PROJECT: &str = "5e3a6f0c1b2d4e5f6a7b8c9d";
+
+/// A dialect with [`TOKEN`].
+pub fn dialect() -> IronMq {
+    let address = Address::new(Scheme::Https, "mq.example", PROJECT).unwrap();
+    IronMq::new(&address, Token::new(TOKEN).unwrap())
+}
+
+/// The queue that all operations are about.
+pub fn queue() -> QueueName {
+    QueueName::new("mail").unwrap()
+}
+
+/// The receipt of the message that operations on one message are about.
+pub fn receipt() -> Receipt {
+    Receipt {
+        message: MessageId::new("6000653546228216707"),
+        reservation: ReservationId::new("b42dd6bc2a2a4a2d95ab4b0d65ab2f9b"),
+    }
+}
+
+/// A post of these bodies.
+pub fn post(bodies: &[&str]) -> QueueOp {
+    let messages =
+        bodies.iter().map(|body| NewMessage { body: Body::new(*body), delay: Duration::ZERO });
+    QueueOp::Post { queue: queue(), messages: Batch::new(messages.collect()).unwrap() }
+}
+
+/// A reserve of so many messages.
+pub fn reserve(count: usize) -> QueueOp {
+    let (lease, wait) = (Duration::from_secs(30), Duration::from_secs(30));
+    QueueOp::Reserve { queue: queue(), count, lease, wait }
+}
+
+/// A look at one message.
+pub fn get() -> QueueOp {
+    QueueOp::Get { queue: queue(), message: receipt().message }
+}
+
+/// A look at the next messages.
+pub fn peek() -> QueueOp {
+    QueueOp::Peek { queue: queue(), count: 10 }
+}
+
+/// A delete of one message.
+pub fn delete() -> QueueOp {
+    QueueOp::Delete { queue: queue(), receipt: receipt() }
+}
+
+/// A delete of a batch.
+pub fn delete_many() -> QueueOp {
+    QueueOp::DeleteMany { queue: queue(), receipts: Batch::one(receipt()) }
+}
+
+/// A renewal.
+pub fn touch() -> QueueOp {
+    QueueOp::Touch { queue: queue(), receipt: receipt(), lease: Duration::from_secs(30) }
+}
+
+/// A release without a delay.
+pub fn release() -> QueueOp {
+    QueueOp::Release { queue: queue(), receipt: receipt(), delay: Duration::ZERO }
+}
+
+/// The removal of all messages.
+pub fn clear() -> QueueOp {
+    QueueOp::Clear { queue: queue() }
+}
+
+/// A question about the queue.
+pub fn get_queue() -> QueueOp {
+    QueueOp::GetQueue { queue: queue() }
+}
+
+/// The creation of the queue.
+pub fn create_queue() -> QueueOp {
+    QueueOp::CreateQueue { queue: queue(), settings: QueueSettings::default() }
+}
+
+/// A change of the queue.
+pub fn update_queue() -> QueueOp {
+    QueueOp::UpdateQueue { queue: queue(), settings: QueueSettings::default() }
+}
+
+/// The removal of the queue.
+pub fn delete_queue() -> QueueOp {
+    QueueOp::DeleteQueue { queue: queue() }
+}
+
+/// A list of queues.
+pub fn list_queues() -> QueueOp {
+    QueueOp::ListQueues { prefix: String::new(), after: None, count: 30 }
+}
+
+/// One operation of each kind.
+pub fn all_ops() -> Vec<QueueOp> {
+    vec![
+        post(&["hello"]),
+        reserve(10),
+        get(),
+        peek(),
+        delete(),
+        delete_many(),
+        touch(),
+        release(),
+        clear(),
+        get_queue(),
+        create_queue(),
+        update_queue(),
+        delete_queue(),
+        list_queues(),
+    ]
+}
+
+/// An answer of JSON with this status.
+pub fn answer(status: u16, body: impl Into<Bytes>) -> Response<Bytes> {
+    answer_with(status, &[("content-type", "application/json")], body)
+}
+
+/// An answer with this status and these headers.
+pub fn answer_with(
+    status: u16,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Response<Bytes> {
+    let mut answer = Response::builder().status(status);
+    for (name, value) in headers {
+        answer = answer.header(*name, *value);
+    }
+    answer.body(body.into()).unwrap()
+}
+
+/// What an answer to the operation says.
+pub fn decode(op: &QueueOp, status: u16, body: &str) -> Result<QueueReply, Fault> {
+    dialect().decode(op, answer(status, body.to_owned()))
+}
+
+/// The fault that the answer must be.
+pub fn fault(op: &QueueOp, status: u16, body: &str) -> Fault {
+    decode(op, status, body).unwrap_err()
+}
+
+/// The kind of fault that the answer must be.
+pub fn kind(op: &QueueOp, status: u16, body: &str) -> FaultKind {
+    fault(op, status, body).kind()
+}
+
+/// What a reserve of ten brings with this answer.
+pub fn reserved(body: &str) -> Reserved {
+    reserved_of(10, body)
+}
+
+/// What a reserve of so many brings with this answer.
+pub fn reserved_of(count: usize, body: &str) -> Reserved {
+    match decode(&reserve(count), 200, body) {
+        Ok(QueueReply::Reserved(reserved)) => reserved,
+        other => panic!("{body}: {other:?}"),
+    }
+}
+
+/// A success of an operation that needs something to go on with holds it.
+pub fn assert_proved(op: &QueueOp, reply: &QueueReply) {
+    match (op, reply) {
+        (QueueOp::Post { messages, .. }, QueueReply::Posted(ids)) => {
+            assert_eq!(ids.len(), messages.items().len());
+            assert!(ids.iter().all(|id| !id.as_str().is_empty()));
+        }
+        (QueueOp::Reserve { .. }, QueueReply::Reserved(reserved)) => {
+            let receipts = reserved.messages.iter().map(|message| &message.receipt);
+            for receipt in receipts {
+                assert!(!receipt.message.as_str().is_empty());
+                assert!(!receipt.reservation.as_str().is_empty());
+            }
+        }
+        (QueueOp::Get { message, .. }, QueueReply::Message(found)) => {
+            assert_eq!(*message, found.id)
+        }
+        (QueueOp::Touch { receipt, .. }, QueueReply::Touched(renewed)) => {
+            assert_eq!(receipt.message, renewed.message);
+            assert!(!renewed.reservation.as_str().is_empty());
+        }
+        (
+            QueueOp::GetQueue { queue }
+            | QueueOp::CreateQueue { queue, .. }
+            | QueueOp::UpdateQueue { queue, .. },
+            QueueReply::Queue(info),
+        ) => assert_eq!(*queue, info.name),
+        (QueueOp::Peek { .. }, QueueReply::Peeked(_))
+        | (QueueOp::Delete { .. } | QueueOp::DeleteMany { .. }, QueueReply::Deleted)
+        | (QueueOp::Release { .. }, QueueReply::Released)
+        | (QueueOp::Clear { .. }, QueueReply::Cleared)
+        | (QueueOp::DeleteQueue { .. }, QueueReply::QueueDeleted)
+        | (QueueOp::ListQueues { .. }, QueueReply::Queues(_)) => {}
+        _ => panic!("{reply:?} is no answer to {op:?}"),
+    }
+}

@@ -1,0 +1,43 @@
+//! Answers of an IronMQ server, or of whoever answers in its place.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+
+use super::dialect::{TOKEN, all_ops, assert_proved, dialect};
+
+/// A fault's text is short, whatever was answered.
+const LONGEST_FAULT: usize = 8192;
+
+/// A status in three digits, lines of headers, an empty line and the body. What lacks this head is
+/// the body of a success.
+pub fn ironmq_answer(input: &[u8]) {
+    let answer = read_head(input).unwrap_or_else(|| Response::new(Bytes::copy_from_slice(input)));
+    let succeeded = matches!(answer.status().as_u16(), 200 | 201);
+    for op in all_ops() {
+        match dialect().decode(&op, answer.clone()) {
+            Ok(reply) => {
+                assert!(succeeded, "{op:?}: {reply:?}");
+                assert_proved(&op, &reply);
+            }
+            Err(fault) => {
+                let shown = format!("{fault} {fault:?}");
+                assert!(shown.len() < LONGEST_FAULT, "{} bytes", shown.len());
+                assert!(!shown.contains(TOKEN));
+                assert!(!fault.to_string().contains(char::is_control), "{shown}");
+            }
+        }
+    }
+}
+
+fn read_head(input: &[u8]) -> Option<Response<Bytes>> {
+    let end = input.windows(2).position(|bytes| bytes == b"\n\n")?;
+    let mut lines = input[..end].split(|byte| *byte == b'\n');
+    let mut answer = Response::new(Bytes::copy_from_slice(&input[end + 2..]));
+    *answer.status_mut() = StatusCode::from_bytes(lines.next()?).ok()?;
+    for line in lines {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+        answer.headers_mut().append(name, HeaderValue::from_bytes(&line[colon + 1..]).ok()?);
+    }
+    Some(answer)
+}

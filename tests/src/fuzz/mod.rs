@@ -1,0 +1,53 @@
+//! What the fuzz targets do with their input, one function for each target.
+//!
+//! Each takes any bytes and panics where a law is broken. The targets in `fuzz/` only call them, as
+//! do the tests that replay the seeds; so they use nothing but the core and each other.
+
+mod broker;
+mod config;
+pub mod dialect;
+mod ironmq;
+mod producer;
+mod wire;
+mod worker;
+
+pub use broker::broker_inputs;
+pub use config::config_url;
+pub use ironmq::ironmq_answer;
+pub use producer::producer_inputs;
+pub use wire::{body, legacy_frame, notice};
+pub use worker::worker_inputs;
+
+use std::time::Duration;
+
+use ivy_proto::queue::{Fault, FaultKind};
+
+/// A fault of any kind, after which the queue may want to be left alone for some seconds.
+fn any_fault(kind: u8, retry_after: Option<u16>) -> Fault {
+    const KINDS: [FaultKind; 13] = [
+        FaultKind::Unreachable,
+        FaultKind::Tls,
+        FaultKind::AnswerLost,
+        FaultKind::BadResponse,
+        FaultKind::ServerError,
+        FaultKind::TooManyRequests,
+        FaultKind::Unauthorized,
+        FaultKind::Redirected,
+        FaultKind::NoQueue,
+        FaultKind::NoMessage,
+        FaultKind::LeaseLost,
+        FaultKind::TooLarge,
+        FaultKind::Refused,
+    ];
+    let fault = Fault::new(KINDS[usize::from(kind) % KINDS.len()]);
+    match retry_after {
+        Some(seconds) => fault.with_retry_after(Duration::from_secs(seconds.into())),
+        None => fault,
+    }
+}
+
+/// The one of this number, counted round and round.
+fn pick<T>(mut from: impl ExactSizeIterator<Item = T>, which: u8) -> Option<T> {
+    let length = from.len().max(1);
+    from.nth(usize::from(which) % length)
+}

@@ -1,0 +1,103 @@
+//! Bodies, frames and notices: whatever is read is written and read again unchanged.
+
+use std::error::Error;
+use std::sync::LazyLock;
+
+use ivy_proto::queue::{Body, ReceivedBody};
+use ivy_proto::task::FromArgs;
+use ivy_proto::wire::{
+    Codec, Content, DeadLetter, Envelope, LegacyKey, Notice, RawJson, is_dead_letter,
+};
+
+/// An error's text is short, whatever was read: a name at most, escaped and cut.
+const LONGEST_ERROR: usize = 2000;
+
+static PLAIN: LazyLock<Codec> = LazyLock::new(Codec::plain);
+static LEGACY: LazyLock<Codec> = LazyLock::new(|| Codec::legacy(key()));
+
+fn key() -> LegacyKey {
+    LegacyKey::new("pass").expect("a password")
+}
+
+/// A message's body, read by all that reads bodies.
+pub fn body(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let body = Body::new(&*text);
+    for codec in [&*PLAIN, &*LEGACY] {
+        match codec.open(&body) {
+            Ok(envelope) => assert_eq!(codec.open(&codec.seal(&envelope)), Ok(envelope)),
+            Err(bad) => is_short(&bad),
+        }
+        assert!(codec.open_received(&ReceivedBody::NotText(body.clone())).is_err());
+        let _ = Content::read(&ReceivedBody::Text(body.clone()), codec);
+    }
+    if let Ok(envelope) = Envelope::parse(&text) {
+        let canonical = envelope.to_text();
+        let again = Envelope::parse(&canonical).expect("what is written is read");
+        assert_eq!(again.to_text(), canonical);
+        read_args(&envelope.args);
+        assert_eq!(again, envelope);
+    }
+    if let Ok(json) = RawJson::parse(&text) {
+        assert_eq!(RawJson::parse(json.as_str()).ok(), Some(json));
+    }
+    if let Ok(letter) = DeadLetter::parse(&body) {
+        assert!(is_dead_letter(&body));
+        assert_eq!(DeadLetter::parse(&letter.to_body()), Ok(letter));
+    }
+}
+
+/// Numbers are never rounded to another integer, nor to infinity.
+fn read_args(args: &RawJson) {
+    if let Ok((number,)) = <(u64,)>::from_args(args) {
+        let digits = args.as_str().trim_start_matches(['[', ' ', '\t', '\r', '\n']);
+        assert!(digits.starts_with(&number.to_string()));
+    }
+    if let Ok((number, _)) = <(f64, Option<String>)>::from_args(args) {
+        assert!(number.is_finite());
+    }
+}
+
+/// A frame of the original as the input, and the input inside of one.
+pub fn legacy_frame(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let key = key();
+    match key.decrypt(&text) {
+        Ok(opened) => {
+            let base64 = |frame: &str| frame.split('$').nth(2).map(str::to_owned);
+            assert_eq!(base64(&key.encrypt(&opened)), base64(&text), "one text has one frame");
+        }
+        Err(bad) => is_short(&bad),
+    }
+    let frame = key.encrypt(&text);
+    assert_eq!(key.decrypt(&frame).map(|opened| opened.to_string()).as_deref(), Ok(&*text));
+    for frame in [&*text, &*frame] {
+        let opened = LEGACY.open(&Body::new(frame));
+        assert!(opened.is_err() || frame.starts_with('$'), "what is in the open is refused");
+        if let Ok(envelope) = opened {
+            assert_eq!(LEGACY.open(&LEGACY.seal(&envelope)), Ok(envelope));
+        }
+        assert!(PLAIN.open(&Body::new(frame)).is_err() || !frame.starts_with('$'));
+    }
+}
+
+/// The payload of a notice.
+pub fn notice(input: &[u8]) {
+    match Notice::parse(input) {
+        Ok(notice) => {
+            let payload = notice.to_payload();
+            let again =
+                Notice::parse(payload.as_str().as_bytes()).expect("what is written is read");
+            assert_eq!(again.to_payload(), payload);
+            assert_eq!((again.outcome(), again.task_id()), (notice.outcome(), notice.task_id()));
+            assert_eq!(again, notice);
+        }
+        Err(bad) => is_short(&bad),
+    }
+}
+
+fn is_short(error: &impl Error) {
+    let text = error.to_string();
+    assert!(text.len() <= LONGEST_ERROR, "{} bytes", text.len());
+    assert!(!text.contains(char::is_control), "{text:?}");
+}

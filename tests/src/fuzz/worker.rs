@@ -1,0 +1,343 @@
+//! A worker between a queue, handlers, a notifier and a clock that do as they like.
+
+mod ledger;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use arbitrary::{Arbitrary, Unstructured};
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
+use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, Reserved};
+use ivy_proto::task::TaskSettings;
+use ivy_proto::wire::{Codec, RawJson};
+use ivy_proto::worker::{Input, JobOutcome, Output, Worker, WorkerConfig};
+use ivy_proto::{
+    ChannelName, JobId, MessageId, Misuse, Moment, OpId, Priority, QueueName, TaskError, TaskName,
+    WallClock,
+};
+
+use super::{any_fault, pick};
+use ledger::{Ledger, Letter};
+
+/// What can happen next. Numbers that name something are taken modulo what there is.
+#[derive(Arbitrary, Debug)]
+enum Step {
+    Pass { millis: u16 },
+    ToDeadline,
+    ClockBack { millis: u16 },
+    Answer { which: u8, how: How },
+    Published { which: u8, how: u8 },
+    Ended { which: u8, how: u8 },
+    Pause,
+    Resume,
+    PauseNotifier,
+    ResumeNotifier,
+    Nudge,
+    Drain { seconds: u8 },
+    AnswerTwice,
+    AnswerAnotherQuestion { which: u8 },
+    EndTwice,
+}
+
+/// How the queue answers.
+#[derive(Arbitrary, Debug)]
+enum How {
+    Fault { kind: u8, retry_after: Option<u16> },
+    Well { letters: Vec<Letter>, unusable: u8 },
+}
+
+#[derive(Arbitrary, Debug)]
+struct Setup {
+    reliable_count: bool,
+    long_poll: bool,
+    notifier: bool,
+}
+
+/// Lists of inputs, the driver's mistakes among them.
+///
+/// Held to: nothing is deleted before its handler returned or its copy was accepted (S2), each
+/// request names the newest receipt of a message and none is under way with it (S4), no handler
+/// starts late or twice on a lease (S5, S6), slots and deadlines (S7), the end (S9), notices after
+/// what they tell (S10), misuse and a clock that goes back change nothing, and a worker that is
+/// polled at the end wants the same as one that is polled at once (S14).
+pub fn worker_inputs(input: &[u8]) {
+    let mut input = Unstructured::new(input);
+    let Ok(setup) = Setup::arbitrary(&mut input) else { return };
+    let mut world = World::new(&setup);
+    while !input.is_empty()
+        && !world.finished
+        && let Ok(step) = Step::arbitrary(&mut input)
+    {
+        world.take(step);
+    }
+    world.end();
+}
+
+const SLOTS: usize = 3;
+const LEASE: Duration = Duration::from_secs(10);
+/// How long after its limit a drain may last.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+struct World {
+    worker: Worker,
+    /// The same, polled only at the end.
+    unpolled: Worker,
+    now: Moment,
+    due: Option<Moment>,
+    asked: BTreeMap<OpId, QueueOp>,
+    answered: Option<OpId>,
+    publishing: Vec<OpId>,
+    /// The handlers that run, each for a message.
+    running: BTreeMap<JobId, MessageId>,
+    ended: Option<JobId>,
+    finished: bool,
+    ledger: Ledger,
+    outputs: Vec<String>,
+}
+
+fn name(text: &str) -> TaskName {
+    TaskName::new(text).expect("a name")
+}
+
+fn config(setup: &Setup) -> WorkerConfig {
+    let mut capabilities = Capabilities::ironmq();
+    if setup.reliable_count {
+        capabilities = capabilities.with_reliable_count();
+    }
+    if !setup.long_poll {
+        capabilities = capabilities.without_long_poll();
+    }
+    let queue = || QueueName::new("q").expect("a name");
+    let mut slow = TaskSettings::in_queue(queue());
+    slow.priority = Priority::HIGHEST;
+    slow.reserve_time = Some(LEASE * 6);
+    slow.time_limit = Some(LEASE);
+    let config = WorkerConfig::new(capabilities, Codec::plain())
+        .with_task(name("fast"), TaskSettings::in_queue(queue()))
+        .with_task(name("slow"), slow)
+        .with_concurrency(SLOTS)
+        .with_lease(LEASE);
+    if setup.notifier {
+        config.with_notifier(ChannelName::new("ivy-notifier").expect("a name"))
+    } else {
+        config
+    }
+}
+
+impl World {
+    fn new(setup: &Setup) -> Self {
+        let wall = WallClock::new(ledger::UNIX_AT_START);
+        let worker = || Worker::new(config(setup), [1; 32], wall).expect("a configuration");
+        let mut world = World {
+            worker: worker(),
+            unpolled: worker(),
+            now: Moment::EPOCH,
+            due: None,
+            asked: BTreeMap::new(),
+            answered: None,
+            publishing: Vec::new(),
+            running: BTreeMap::new(),
+            ended: None,
+            finished: false,
+            ledger: Ledger::default(),
+            outputs: Vec::new(),
+        };
+        world.feed(|| Input::Tick);
+        world
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Pass { millis } => self.pass(Duration::from_millis(millis.into())),
+            Step::ToDeadline => {
+                self.now = self.due.unwrap_or(self.now);
+                self.feed(|| Input::Tick);
+            }
+            Step::ClockBack { millis } => self.clock_back(millis),
+            Step::Answer { which, how } => {
+                if let Some(op) = pick(self.asked.keys().copied(), which) {
+                    self.answer(op, how);
+                }
+            }
+            Step::Published { which, how } => {
+                if let Some(op) = pick(self.publishing.iter().copied(), which) {
+                    self.publishing.retain(|other| *other != op);
+                    self.feed(|| Input::Published(op, published(how)));
+                }
+            }
+            Step::Ended { which, how } => {
+                if let Some(job) = pick(self.running.keys().copied(), which) {
+                    self.end_job(job, how);
+                }
+            }
+            Step::Pause => self.feed(|| Input::Pause),
+            Step::Resume => self.feed(|| Input::Resume),
+            Step::PauseNotifier => self.feed(|| Input::PauseNotifier),
+            Step::ResumeNotifier => self.feed(|| Input::ResumeNotifier),
+            Step::Nudge => self.feed(|| Input::Nudge),
+            Step::Drain { seconds } => {
+                self.feed(|| Input::Drain { limit: Duration::from_secs(seconds.into()) });
+            }
+            Step::AnswerTwice => {
+                if let Some(op) = self.answered {
+                    let fault = || Err(Fault::new(FaultKind::AnswerLost));
+                    self.misuse(|| Input::Queue(op, fault()), Misuse::UnknownOp(op));
+                    self.misuse(|| Input::Published(op, Ok(1)), Misuse::UnknownOp(op));
+                }
+            }
+            Step::AnswerAnotherQuestion { which } => {
+                if let Some(op) = pick(self.asked.keys().copied(), which) {
+                    let reply = || Ok(QueueReply::QueueDeleted);
+                    self.misuse(|| Input::Queue(op, reply()), Misuse::WrongReply(op));
+                }
+            }
+            Step::EndTwice => {
+                if let Some(job) = self.ended {
+                    self.misuse(|| Input::Job(job, JobOutcome::Cancelled), Misuse::UnknownJob(job));
+                }
+            }
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.feed(|| Input::Tick);
+    }
+
+    /// An earlier stamp counts as the last one.
+    fn clock_back(&mut self, millis: u16) {
+        let back = u64::from(millis) * 1_000_000;
+        let earlier = Moment::from_nanos(self.now.as_nanos().saturating_sub(back));
+        let before = format!("{:?}", self.worker);
+        for worker in [&mut self.worker, &mut self.unpolled] {
+            worker.handle_input(Input::Tick, earlier).expect("no misuse");
+        }
+        assert!(format!("{:?}", self.worker) == before, "time went back");
+    }
+
+    fn misuse(&mut self, input: impl Fn() -> Input, expected: Misuse) {
+        let later = self.now + Duration::from_secs(3600);
+        let before = format!("{:?}", self.worker);
+        for worker in [&mut self.worker, &mut self.unpolled] {
+            assert_eq!(worker.handle_input(input(), later), Err(expected));
+        }
+        assert!(format!("{:?}", self.worker) == before, "misuse changed something");
+    }
+
+    fn feed(&mut self, input: impl Fn() -> Input) {
+        if self.finished {
+            return;
+        }
+        self.unpolled.handle_input(input(), self.now).expect("no misuse");
+        self.worker.handle_input(input(), self.now).expect("no misuse");
+        loop {
+            let output = self.worker.poll_output();
+            if let Output::Wait(deadline) = output {
+                self.due = deadline.map(|deadline| deadline.at);
+                break;
+            }
+            self.outputs.push(format!("{output:?}"));
+            self.note(output);
+        }
+        assert!(self.due.is_none_or(|due| due > self.now && !self.finished));
+        assert!(self.running.len() <= SLOTS, "more handlers than slots");
+        assert_eq!(self.worker.load().running, self.running.len());
+    }
+
+    fn note(&mut self, output: Output) {
+        assert!(!self.finished, "{output:?} after the end");
+        match output {
+            Output::Queue(op, ask) => {
+                self.ledger.asked(op, &ask, self.now);
+                assert!(self.asked.insert(op, ask).is_none(), "an id was used twice");
+            }
+            Output::CancelQueue(op) => assert!(self.asked.contains_key(&op)),
+            Output::Publish(op, publication) => {
+                self.ledger.published(&publication);
+                self.publishing.push(op);
+            }
+            Output::Run(run) => {
+                self.ledger.started(&run.message, self.now);
+                assert!((1..=run.max_attempts).contains(&run.attempt) || run.attempt > 1);
+                self.running.insert(run.job, run.message);
+            }
+            Output::Cancel(job, _) => assert!(self.running.contains_key(&job)),
+            Output::Event(_) => {}
+            Output::Finished => self.finished = true,
+            Output::Wait(_) => {}
+        }
+    }
+
+    fn answer(&mut self, op: OpId, how: How) {
+        let Some(ask) = self.asked.remove(&op) else { return };
+        self.answered = Some(op);
+        let answer = match how {
+            How::Fault { kind, retry_after } => Err(any_fault(kind, retry_after)),
+            How::Well { letters, unusable } => {
+                Ok(self.reply(&ask, &letters, usize::from(unusable)))
+            }
+        };
+        self.ledger.answered(op, &ask, &answer, self.now);
+        self.feed(|| Input::Queue(op, answer.clone()));
+    }
+
+    fn reply(&mut self, ask: &QueueOp, letters: &[Letter], unusable: usize) -> QueueReply {
+        match ask {
+            QueueOp::Post { .. } => QueueReply::Posted(vec![MessageId::new("99")]),
+            QueueOp::Reserve { queue, .. } => {
+                let messages = letters.iter().map(|letter| self.ledger.deliver(queue, letter));
+                QueueReply::Reserved(Reserved { messages: messages.collect(), unusable })
+            }
+            QueueOp::Touch { receipt, .. } => QueueReply::Touched(self.ledger.renew(receipt)),
+            QueueOp::Release { .. } => QueueReply::Released,
+            QueueOp::Delete { .. } | QueueOp::DeleteMany { .. } => QueueReply::Deleted,
+            QueueOp::GetQueue { queue } | QueueOp::CreateQueue { queue, .. } => {
+                QueueReply::Queue(QueueInfo::new(queue.clone()))
+            }
+            other => panic!("a worker has no use for {other:?}"),
+        }
+    }
+
+    fn end_job(&mut self, job: JobId, how: u8) {
+        let Some(message) = self.running.remove(&job) else { return };
+        self.ended = Some(job);
+        let outcome = || match how % 7 {
+            0 => JobOutcome::Failed("no".into()),
+            1 => JobOutcome::Panicked("no".to_owned()),
+            2 => JobOutcome::BadArgs("no".to_owned()),
+            3 => JobOutcome::Cancelled,
+            4 => JobOutcome::Failed(TaskError::fatal("no")),
+            _ => JobOutcome::Done(RawJson::parse("1").expect("JSON")),
+        };
+        if matches!(outcome(), JobOutcome::Done(_)) {
+            self.ledger.done(&message);
+        }
+        self.feed(|| Input::Job(job, outcome()));
+    }
+
+    /// However it stands, a drain ends it in time, and then it stays ended.
+    fn end(mut self) {
+        self.feed(|| Input::Drain { limit: LEASE });
+        if !self.finished {
+            self.pass(LEASE);
+        }
+        if !self.finished {
+            self.pass(LAST_WORDS);
+        }
+        assert!(self.finished, "a drain does not end");
+        self.misuse(|| Input::Nudge, Misuse::Finished);
+        assert!(matches!(self.worker.poll_output(), Output::Wait(None)));
+        for output in &self.outputs {
+            assert_eq!(format!("{:?}", self.unpolled.poll_output()), *output);
+        }
+        assert!(matches!(self.unpolled.poll_output(), Output::Wait(None)));
+    }
+}
+
+fn published(how: u8) -> Result<u64, NotifyFault> {
+    match how % 4 {
+        0 => Err(NotifyFault::new(NotifyFaultKind::Unreachable)),
+        1 => Err(NotifyFault::new(NotifyFaultKind::ConnectionLost)),
+        _ => Ok(1),
+    }
+}

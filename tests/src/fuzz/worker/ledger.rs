@@ -1,0 +1,291 @@
+//! What really became of each message that a worker was given.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use arbitrary::Arbitrary;
+use ivy_proto::notify::Publication;
+use ivy_proto::queue::{Body, Fault, QueueOp, QueueReply, ReceivedBody, ReservedMessage};
+use ivy_proto::task::TaskOutcome;
+use ivy_proto::wire::{DeadLetter, Envelope, Notice};
+use ivy_proto::{MessageId, Moment, OpId, QueueName, Receipt, ReservationId};
+
+/// What the clock on the wall shows at the epoch.
+pub(super) const UNIX_AT_START: Duration = Duration::from_secs(1_700_000_000);
+
+/// A message that a queue delivers.
+#[derive(Arbitrary, Debug)]
+pub(super) struct Letter {
+    /// One that was delivered before, now once more.
+    again: Option<u8>,
+    content: Content,
+    count: Option<u8>,
+}
+
+/// What a message says.
+#[derive(Arbitrary, Debug)]
+enum Content {
+    Fast,
+    Slow,
+    /// As our producers write it.
+    Ours {
+        attempt: u8,
+        answer: bool,
+        deadline: bool,
+    },
+    Once,
+    UnknownTask,
+    NoJson,
+    NotText,
+    Missing,
+    Frame,
+    DeadLetter,
+    Anything(Vec<u8>),
+}
+
+/// A message that was delivered.
+struct Delivered {
+    body: ReceivedBody,
+    done: bool,
+    copied: bool,
+    deliveries: usize,
+    starts: usize,
+}
+
+/// One delivery, from its reservation through all renewals.
+struct Grant {
+    message: MessageId,
+    /// The newest receipt.
+    reservation: ReservationId,
+    until: Moment,
+    length: Duration,
+    /// The request under way that names the receipt.
+    in_use: Option<OpId>,
+}
+
+#[derive(Default)]
+pub(super) struct Ledger {
+    messages: BTreeMap<MessageId, Delivered>,
+    /// Which delivery a reservation belongs to.
+    reservations: BTreeMap<ReservationId, usize>,
+    grants: Vec<Grant>,
+    /// When each request was sent, and how long a lease it asks for.
+    requests: BTreeMap<OpId, Moment>,
+    /// Deliveries whose answer is about to be taken in.
+    arriving: Vec<usize>,
+}
+
+impl Ledger {
+    /// Makes a message, and a reservation of it.
+    pub(super) fn deliver(&mut self, queue: &QueueName, letter: &Letter) -> ReservedMessage {
+        let known = letter.again.and_then(|number| {
+            let number = usize::from(number) % self.messages.len().max(1);
+            self.messages.keys().nth(number).cloned()
+        });
+        let message = known.unwrap_or_else(|| {
+            let number = self.messages.len();
+            let message = MessageId::new(number.to_string());
+            let delivered = Delivered {
+                body: letter.content.write(queue, number),
+                done: false,
+                copied: false,
+                deliveries: 0,
+                starts: 0,
+            };
+            self.messages.insert(message.clone(), delivered);
+            message
+        });
+        let reservation = ReservationId::new(format!("r{}", self.reservations.len()));
+        self.reservations.insert(reservation.clone(), self.grants.len());
+        self.arriving.push(self.grants.len());
+        self.grants.push(Grant {
+            message: message.clone(),
+            reservation: reservation.clone(),
+            until: Moment::EPOCH,
+            length: Duration::ZERO,
+            in_use: None,
+        });
+        let delivered = self.messages.get_mut(&message).expect("it was put there");
+        delivered.deliveries += 1;
+        ReservedMessage {
+            receipt: Receipt { message, reservation },
+            body: delivered.body.clone(),
+            reserved_count: letter.count.map(u32::from),
+        }
+    }
+
+    /// Replaces a receipt.
+    pub(super) fn renew(&mut self, receipt: &Receipt) -> Receipt {
+        let grant = self.reservations[&receipt.reservation];
+        let reservation = ReservationId::new(format!("r{}", self.reservations.len()));
+        self.reservations.insert(reservation.clone(), grant);
+        self.grants[grant].reservation = reservation.clone();
+        Receipt { message: receipt.message.clone(), reservation }
+    }
+
+    pub(super) fn asked(&mut self, op: OpId, ask: &QueueOp, now: Moment) {
+        self.requests.insert(op, now);
+        match ask {
+            QueueOp::Touch { receipt, .. } | QueueOp::Release { receipt, .. } => {
+                self.used(op, receipt);
+            }
+            QueueOp::Delete { receipt, .. } => self.deleting(op, receipt),
+            QueueOp::DeleteMany { receipts, .. } => {
+                receipts.items().iter().for_each(|receipt| self.deleting(op, receipt));
+            }
+            _ => {}
+        }
+    }
+
+    /// A request names a receipt: the newest, while no other does.
+    fn used(&mut self, op: OpId, receipt: &Receipt) {
+        let grant = self.reservations.get(&receipt.reservation).expect("a receipt of the queue");
+        let grant = &mut self.grants[*grant];
+        assert_eq!(grant.message, receipt.message, "a receipt of another message");
+        assert_eq!(grant.reservation, receipt.reservation, "a receipt that was replaced");
+        assert_eq!(grant.in_use.replace(op), None, "a receipt is used twice at a time");
+    }
+
+    fn deleting(&mut self, op: OpId, receipt: &Receipt) {
+        self.used(op, receipt);
+        let delivered = &self.messages[&receipt.message];
+        assert!(delivered.done || delivered.copied, "an unfinished message is deleted");
+    }
+
+    /// Notes what an answer says before the worker hears of it.
+    pub(super) fn answered(
+        &mut self,
+        op: OpId,
+        ask: &QueueOp,
+        answer: &Result<QueueReply, Fault>,
+        now: Moment,
+    ) {
+        let asked_at = self.requests.remove(&op).expect("it was asked");
+        for grant in self.grants.iter_mut().filter(|grant| grant.in_use == Some(op)) {
+            grant.in_use = None;
+        }
+        match (ask, answer) {
+            (QueueOp::Reserve { lease, wait, .. }, Ok(_)) => {
+                let granted_at = if wait.is_zero() { asked_at } else { now };
+                for grant in std::mem::take(&mut self.arriving) {
+                    self.grants[grant].until = granted_at + *lease;
+                    self.grants[grant].length = *lease;
+                }
+            }
+            (QueueOp::Touch { receipt, lease, .. }, Ok(_)) => {
+                let grant = self.reservations[&receipt.reservation];
+                self.grants[grant].until = asked_at + *lease;
+                self.grants[grant].length = *lease;
+            }
+            (QueueOp::Post { queue, messages }, Ok(_)) => {
+                messages.items().iter().for_each(|copy| self.copied(queue, &copy.body));
+            }
+            _ => {}
+        }
+    }
+
+    /// A successor or a dead letter was accepted: whose?
+    fn copied(&mut self, queue: &QueueName, copy: &Body) {
+        if queue.as_str().ends_with(".dead")
+            && let Ok(letter) = DeadLetter::parse(copy)
+            && let Some(delivered) = self.messages.get_mut(&letter.id)
+            && letter.body.as_str() == text(&delivered.body)
+        {
+            delivered.copied = true;
+            return;
+        }
+        let envelope = Envelope::parse(copy.as_str()).ok();
+        let mut originals = BTreeSet::new();
+        for (message, delivered) in &self.messages {
+            let original = text(&delivered.body);
+            let is_successor = envelope.as_ref().is_some_and(|successor| {
+                Envelope::parse(original).is_ok_and(|original| {
+                    original.args == successor.args && original.name == successor.name
+                })
+            });
+            if original == copy.as_str() || is_successor {
+                originals.insert(message.clone());
+            }
+        }
+        assert!(!originals.is_empty(), "a copy of nothing");
+        for message in originals {
+            if let Some(delivered) = self.messages.get_mut(&message) {
+                delivered.copied = true;
+            }
+        }
+    }
+
+    /// A handler starts: once for each delivery, with enough left of the lease.
+    pub(super) fn started(&mut self, message: &MessageId, now: Moment) {
+        let delivered = self.messages.get_mut(message).expect("it was delivered");
+        delivered.starts += 1;
+        assert!(delivered.starts <= delivered.deliveries, "one delivery starts two handlers");
+        let mut grants = self.grants.iter().filter(|grant| grant.message == *message);
+        let in_time = grants
+            .any(|grant| grant.until.since(now) >= (grant.length / 5).min(Duration::from_secs(5)));
+        assert!(in_time, "a handler starts too late");
+    }
+
+    pub(super) fn done(&mut self, message: &MessageId) {
+        self.messages.get_mut(message).expect("it was delivered").done = true;
+    }
+
+    /// A notice tells what is so already.
+    pub(super) fn published(&self, publication: &Publication) {
+        let notice = Notice::parse(publication.payload.as_str().as_bytes()).expect("a notice");
+        let delivered = &self.messages[notice.message()];
+        match notice.outcome() {
+            TaskOutcome::Failed(_) => assert!(delivered.copied, "not put aside yet"),
+            _ => assert!(delivered.done, "not done yet"),
+        }
+    }
+}
+
+fn text(body: &ReceivedBody) -> &str {
+    match body {
+        ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_str(),
+        ReceivedBody::Missing => "",
+    }
+}
+
+impl Content {
+    fn write(&self, queue: &QueueName, number: usize) -> ReceivedBody {
+        let task = |name: &str, options: &str| {
+            format!(r#"{{"name":"{name}","options":{{{options}}},"args":[{number}]}}"#)
+        };
+        let text = match self {
+            Content::Fast => task("fast", ""),
+            Content::Slow => task("slow", ""),
+            Content::Ours { attempt, answer, deadline } => {
+                let channel = if *answer { "ivy-notifier.r." } else { "elsewhere." };
+                let seconds = UNIX_AT_START.as_secs() + u64::from(*deadline) * 120;
+                let ivy = format!(
+                    r#""ivy":{{"v":1,"id":"{number:A>22}","reply":"{channel}{:A>22}","attempt":{},"deadline":{seconds}000}}"#,
+                    "",
+                    u32::from(*attempt) + 1,
+                );
+                task("fast", &ivy)
+            }
+            Content::Once => task("fast", r#""retry":false"#),
+            Content::UnknownTask => task("unknown", ""),
+            Content::NoJson => format!("no JSON {number}"),
+            Content::NotText => return ReceivedBody::NotText(Body::new(format!("[{number}]"))),
+            Content::Missing => return ReceivedBody::Missing,
+            Content::Frame => format!("$aes-256-cbc$DWKO1589bRhzNrgivtoXyw==&{number}"),
+            Content::DeadLetter => {
+                let letter = DeadLetter {
+                    queue: queue.clone(),
+                    id: MessageId::new("elsewhere"),
+                    reason: ivy_proto::wire::DeadLetterReason::Fatal,
+                    attempts: 1,
+                    deliveries: 1,
+                    at: 0,
+                    body: Body::new(task("fast", "")),
+                };
+                return ReceivedBody::Text(letter.to_body());
+            }
+            Content::Anything(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        };
+        ReceivedBody::Text(Body::new(text))
+    }
+}
