@@ -2,9 +2,11 @@
 //!
 //! The generated tests run 256 cases each; `PROPTEST_CASES=1000000` runs more.
 
+mod aead;
 mod bodies;
 mod frames;
 mod generated;
 mod inputs;
 mod node;
+mod sealed_frames;
 mod secrecy;

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::name::TaskName;
 use crate::text::Escaped;
 use crate::wire::DeadLetterReason;
+use crate::wire::crypto::KeyId;
 
 /// A message body that cannot become a task.
 ///
@@ -23,6 +24,8 @@ pub struct BadBody {
 enum Detail {
     Fixed(&'static str),
     Cipher(String),
+    Key(&'static str, KeyId),
+    PeerFault,
 }
 
 /// The most characters of an unknown cipher's name that are repeated.
@@ -40,6 +43,16 @@ impl BadBody {
             at: None,
             task: None,
         }
+    }
+
+    pub(super) fn with_key(reason: DeadLetterReason, detail: &'static str, key: &KeyId) -> Self {
+        BadBody { reason, detail: Detail::Key(detail, key.clone()), at: None, task: None }
+    }
+
+    /// A frame that is authentic and broken inside. Its reason is that of one that is not authentic.
+    pub(super) fn peer_fault() -> Self {
+        let reason = DeadLetterReason::BadTag;
+        BadBody { reason, detail: Detail::PeerFault, at: None, task: None }
     }
 
     /// The same, at this byte of the text that was read.
@@ -66,6 +79,13 @@ impl BadBody {
         self.reason
     }
 
+    /// Whether a peer that has the key has sealed something that cannot be: not an attack, but a
+    /// fault in its program.
+    #[must_use]
+    pub fn is_peer_fault(&self) -> bool {
+        self.detail == Detail::PeerFault
+    }
+
     /// The byte of the body, opened if it was a frame, where the trouble was noticed.
     #[must_use]
     pub fn offset(&self) -> Option<usize> {
@@ -87,6 +107,10 @@ impl fmt::Display for BadBody {
             Detail::Cipher(name) => {
                 write!(f, "the body is a frame of the unknown kind \"{}\"", Escaped(name))?;
             }
+            Detail::Key(text, key) => write!(f, "{text} (key {key})")?,
+            Detail::PeerFault => f.write_str(
+                "the frame is authentic and its content has no padding; the program that sealed it is at fault",
+            )?,
         }
         if let Some(offset) = self.at {
             write!(f, " (at byte {offset})")?;

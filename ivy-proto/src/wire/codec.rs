@@ -5,6 +5,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::queue::{Body, ReceivedBody};
+use crate::wire::crypto::ivy2;
 use crate::wire::frame::{Form, split};
 use crate::wire::legacy::{Ciphertext, leading_spaces, undecryptable};
 use crate::wire::{BadBody, DeadLetterReason, Envelope, LegacyKey};
@@ -132,7 +133,11 @@ impl Codec {
                 DeadLetterReason::ExpectedEncrypted,
                 "the body is not encrypted, and this queue accepts encrypted ones only",
             )),
-            (Form::Legacy(base64), key) => {
+            (Form::V2(content), _) => {
+                ivy2::Parts::parse(content)?;
+                Err(no_key())
+            }
+            (Form::Legacy(base64) | Form::Bridge { base64, .. }, key) => {
                 let ciphertext = Ciphertext::decode(base64)?;
                 let key = key.as_ref().ok_or_else(no_key)?;
                 read_opened(&key.open(ciphertext)?)
@@ -202,7 +207,8 @@ mod tests {
             ("$aes-256-cbc$", DeadLetterReason::BadFrame),
             ("$aes-256-cbc$!!!!", DeadLetterReason::BadBase64),
             ("$rc4$AAAA", DeadLetterReason::UnknownCipher),
-            ("$ivy2$k$AAAA", DeadLetterReason::UnsupportedVersion),
+            ("$ivy2$k$AAAA", DeadLetterReason::BadFrame),
+            ("$ivy3$k$AAAA", DeadLetterReason::UnsupportedVersion),
         ] {
             assert_eq!(reason(&Codec::plain(), text), expected, "{text}");
         }

@@ -1,5 +1,6 @@
 //! The grammar of bodies: JSON as it is, or a frame `$tag$content`.
 
+use crate::wire::crypto::{bridge, ivy2};
 use crate::wire::{BadBody, DeadLetterReason};
 
 /// What a body is, by its first characters.
@@ -7,11 +8,20 @@ use crate::wire::{BadBody, DeadLetterReason};
 pub(super) enum Form<'a> {
     /// An envelope in the open.
     Open(&'a str),
-    /// A frame of the original's cipher, with its base64.
-    ///
-    /// What follows a third `$` is passed over, as the original does: an authentication code may
-    /// ride there, which a reader that has no use for it must not trip over.
+    /// A frame of the original's cipher, with its base64. What follows a third `$` is passed over,
+    /// as the original does, unless it is a tag.
     Legacy(&'a str),
+    /// A frame of the original's cipher with a tag behind it.
+    Bridge {
+        /// Its base64.
+        base64: &'a str,
+        /// What the tag authenticates: all that stands before it.
+        signed: &'a str,
+        /// What follows `$h1`.
+        suffix: &'a str,
+    },
+    /// A frame of version 2, with what follows its tag.
+    V2(&'a str),
 }
 
 /// The tag of the original's frames. The original takes any cipher that its crypto library knows;
@@ -26,8 +36,20 @@ pub(super) fn split(text: &str) -> Result<Form<'_>, BadBody> {
         .filter(|(tag, _)| !tag.is_empty())
         .ok_or_else(|| BadBody::new(DeadLetterReason::BadFrame, "the frame has no tag"))?;
     if tag == LEGACY_TAG {
-        let base64 = content.split_once('$').map_or(content, |(base64, _)| base64);
-        return Ok(Form::Legacy(base64));
+        let Some((base64, rest)) = content.split_once('$') else {
+            return Ok(Form::Legacy(content));
+        };
+        let suffix = rest.strip_prefix(bridge::SUFFIX);
+        return Ok(match suffix.filter(|suffix| suffix.is_empty() || suffix.starts_with('$')) {
+            None => Form::Legacy(base64),
+            Some(suffix) => {
+                let signed = &text[..text.len() - rest.len() - 1];
+                Form::Bridge { base64, signed, suffix }
+            }
+        });
+    }
+    if tag == ivy2::KIND {
+        return Ok(Form::V2(content));
     }
     if is_version(tag) {
         return Err(BadBody::new(
@@ -57,7 +79,19 @@ mod tests {
 
     #[test]
     fn what_follows_a_third_dollar_is_passed_over() {
-        assert_eq!(split("$aes-256-cbc$AA==$h1$k$tag"), Ok(Form::Legacy("AA==")));
+        for rest in ["", "x", "h2$k$tag", "h10", "h"] {
+            let text = format!("$aes-256-cbc$AA==${rest}");
+            assert_eq!(split(&text), Ok(Form::Legacy("AA==")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_tag_behind_the_frame_is_found_with_what_it_authenticates() {
+        for (rest, suffix) in [("h1", ""), ("h1$", "$"), ("h1$k$tag", "$k$tag")] {
+            let text = format!("$aes-256-cbc$AA==${rest}");
+            let signed = "$aes-256-cbc$AA==";
+            assert_eq!(split(&text), Ok(Form::Bridge { base64: "AA==", signed, suffix }));
+        }
     }
 
     #[test]
@@ -66,7 +100,8 @@ mod tests {
         for text in ["$", "$$", "$$x", "$aes-256-cbc", "$ivy2"] {
             assert_eq!(reason(text), DeadLetterReason::BadFrame, "{text}");
         }
-        for text in ["$ivy2$k$x", "$ivy3$"] {
+        assert_eq!(split("$ivy2$k$x"), Ok(Form::V2("k$x")));
+        for text in ["$ivy1$k$x", "$ivy3$"] {
             assert_eq!(reason(text), DeadLetterReason::UnsupportedVersion, "{text}");
         }
         for text in ["$AES-256-CBC$", "$aes-256-cbc $", "$ivy$", "$ivyx$", "$rot13$"] {

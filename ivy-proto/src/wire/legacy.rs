@@ -91,8 +91,12 @@ impl LegacyKey {
     /// difference would help to guess what is inside.
     pub fn decrypt(&self, frame: &str) -> Result<Zeroizing<String>, BadBody> {
         match split(frame)? {
-            Form::Legacy(base64) => self.open(Ciphertext::decode(base64)?),
-            Form::Open(_) => Err(BadBody::new(DeadLetterReason::BadFrame, "this is not a frame")),
+            Form::Legacy(base64) | Form::Bridge { base64, .. } => {
+                self.open(Ciphertext::decode(base64)?)
+            }
+            Form::Open(_) | Form::V2(_) => {
+                Err(BadBody::new(DeadLetterReason::BadFrame, "this is not a frame"))
+            }
         }
     }
 
@@ -100,8 +104,12 @@ impl LegacyKey {
         let cipher = cbc::Decryptor::<Aes256>::new((&*self.key).into(), (&*self.iv).into());
         let mut buffer = Zeroizing::new(ciphertext.0);
         let opened = cipher.decrypt_padded::<Pkcs7>(&mut buffer).map_err(|_| undecryptable())?;
-        let text = std::str::from_utf8(opened).map_err(|_| undecryptable())?;
-        Ok(Zeroizing::new(text.to_owned()))
+        std::str::from_utf8(opened).map_err(|_| undecryptable())?;
+        let length = opened.len();
+        buffer.truncate(length);
+        String::from_utf8(std::mem::take(&mut *buffer))
+            .map(Zeroizing::new)
+            .map_err(|_| undecryptable())
     }
 }
 

@@ -11,6 +11,7 @@
 mod bad_body;
 mod codec;
 mod content;
+pub mod crypto;
 mod dead_letter;
 mod envelope;
 mod frame;

@@ -35,6 +35,18 @@ pub enum DeadLetterReason {
     NoKey,
     /// The frame does not open with the key that there is.
     Undecryptable,
+    /// The frame is not authentic: altered, moved from elsewhere, or sealed with another key.
+    BadTag,
+    /// The frame names a key that is not known here.
+    UnknownKey,
+    /// The frame names a key that is not to be used any more.
+    KeyDisabled,
+    /// The body is less protected than the queue demands.
+    Downgrade,
+    /// The task was called longer ago than the queue allows, or it is not known when.
+    Expired,
+    /// The task was called later than now: a clock is wrong.
+    CalledInFuture,
     /// The body is readable to anybody where only encrypted ones are accepted.
     ExpectedEncrypted,
     /// The body, or its `options.ivy`, is of a version that is not known here.
@@ -53,7 +65,7 @@ pub enum DeadLetterReason {
 
 impl DeadLetterReason {
     /// All reasons.
-    pub const ALL: [DeadLetterReason; 22] = [
+    pub const ALL: [DeadLetterReason; 28] = [
         DeadLetterReason::EmptyBody,
         DeadLetterReason::BadJson,
         DeadLetterReason::NotAnObject,
@@ -69,6 +81,12 @@ impl DeadLetterReason {
         DeadLetterReason::BadBase64,
         DeadLetterReason::NoKey,
         DeadLetterReason::Undecryptable,
+        DeadLetterReason::BadTag,
+        DeadLetterReason::UnknownKey,
+        DeadLetterReason::KeyDisabled,
+        DeadLetterReason::Downgrade,
+        DeadLetterReason::Expired,
+        DeadLetterReason::CalledInFuture,
         DeadLetterReason::ExpectedEncrypted,
         DeadLetterReason::UnsupportedVersion,
         DeadLetterReason::UnknownTask,
@@ -97,6 +115,12 @@ impl DeadLetterReason {
             DeadLetterReason::BadBase64 => "BadBase64",
             DeadLetterReason::NoKey => "NoKey",
             DeadLetterReason::Undecryptable => "Undecryptable",
+            DeadLetterReason::BadTag => "BadTag",
+            DeadLetterReason::UnknownKey => "UnknownKey",
+            DeadLetterReason::KeyDisabled => "KeyDisabled",
+            DeadLetterReason::Downgrade => "Downgrade",
+            DeadLetterReason::Expired => "Expired",
+            DeadLetterReason::CalledInFuture => "CalledInFuture",
             DeadLetterReason::ExpectedEncrypted => "ExpectedEncrypted",
             DeadLetterReason::UnsupportedVersion => "UnsupportedVersion",
             DeadLetterReason::UnknownTask => "UnknownTask",
@@ -115,6 +139,8 @@ impl DeadLetterReason {
             self,
             DeadLetterReason::NoKey
                 | DeadLetterReason::Undecryptable
+                | DeadLetterReason::UnknownKey
+                | DeadLetterReason::CalledInFuture
                 | DeadLetterReason::UnsupportedVersion
                 | DeadLetterReason::UnknownTask
         )

@@ -1,0 +1,72 @@
+//! What a frame is bound to.
+
+use super::key_id::KeyId;
+use crate::name::{ChannelName, QueueName};
+
+/// What a frame is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A task's message.
+    Task,
+    /// A notice.
+    Notice,
+    /// A dead letter.
+    DeadLetter,
+}
+
+impl Purpose {
+    /// The purpose's name inside the authenticated data.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Task => "task",
+            Purpose::Notice => "note",
+            Purpose::DeadLetter => "dead",
+        }
+    }
+}
+
+/// What a frame is for, and the one place where it opens. Both are authenticated with it, and do
+/// not stand in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding<'a> {
+    purpose: Purpose,
+    scope: &'a str,
+}
+
+impl<'a> Binding<'a> {
+    /// A task's message in this physical queue.
+    #[must_use]
+    pub fn task(queue: &'a QueueName) -> Self {
+        Binding { purpose: Purpose::Task, scope: queue.as_str() }
+    }
+
+    /// A notice on this channel.
+    #[must_use]
+    pub fn notice(channel: &'a ChannelName) -> Self {
+        Binding { purpose: Purpose::Notice, scope: channel.as_str() }
+    }
+
+    /// A dead letter in this physical queue, which is that of the dead letters.
+    #[must_use]
+    pub fn dead_letter(queue: &'a QueueName) -> Self {
+        Binding { purpose: Purpose::DeadLetter, scope: queue.as_str() }
+    }
+
+    /// The authenticated data: a kind of frame, the key's id, purpose and scope, each with its
+    /// length, so that no two bindings give the same.
+    pub(super) fn authenticated(&self, kind: &str, key: &KeyId) -> Vec<u8> {
+        let parts = [key.as_str(), self.purpose.as_str(), self.scope];
+        let length = kind.len() + 1 + parts.iter().map(|part| 2 + part.len()).sum::<usize>();
+        let mut data = Vec::with_capacity(length);
+        data.extend_from_slice(kind.as_bytes());
+        data.push(0);
+        for part in parts {
+            // All three are names, of 255 bytes at most.
+            let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
+            data.extend_from_slice(&length.to_be_bytes());
+            data.extend_from_slice(part.as_bytes());
+        }
+        data
+    }
+}

@@ -1,0 +1,308 @@
+//! Keysets: the keys of a deployment, and what each may be used for.
+
+use std::fmt;
+
+use super::key_id::KeyId;
+use super::keys::{Derivation, InvalidSecret, KeySecret, Keys};
+use crate::wire::{BadBody, DeadLetterReason};
+
+/// What a key may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyStatus {
+    /// It opens, and seals if it is the primary one.
+    Enabled,
+    /// It opens what it has sealed, and cannot become the primary one: not yet known everywhere, or
+    /// on its way out.
+    DecryptOnly,
+    /// It opens nothing any more.
+    Disabled,
+}
+
+impl KeyStatus {
+    /// The status as a keyset file writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            KeyStatus::Enabled => "enabled",
+            KeyStatus::DecryptOnly => "decrypt_only",
+            KeyStatus::Disabled => "disabled",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<KeyStatus> {
+        [KeyStatus::Enabled, KeyStatus::DecryptOnly, KeyStatus::Disabled]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+    }
+}
+
+/// The keys of a deployment: one that seals, and any number that open.
+///
+/// ```
+/// use ivy_proto::wire::crypto::{KeyId, KeySecret, KeyStatus, Keyset};
+/// use zeroize::Zeroizing;
+///
+/// let secret = |byte| KeySecret::new(Zeroizing::new(vec![byte; 32]));
+/// let (old, new) = (KeyId::new("2025")?, KeyId::new("2026")?);
+/// let mut keyset = Keyset::new(old.clone(), secret(1)?);
+/// keyset.add(new.clone(), KeyStatus::DecryptOnly, secret(2)?)?;
+/// // When all peers know the new key, it is the one that seals.
+/// keyset.set_status(&new, KeyStatus::Enabled)?;
+/// keyset.set_primary(&new)?;
+/// keyset.set_status(&old, KeyStatus::DecryptOnly)?;
+/// assert_eq!(Keyset::parse(&keyset.to_json())?.primary(), &new);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Keyset {
+    primary: KeyId,
+    keys: Vec<Key>,
+}
+
+pub(super) struct Key {
+    pub(super) id: KeyId,
+    pub(super) status: KeyStatus,
+    pub(super) secret: KeySecret,
+    pub(super) derivation: Option<Derivation>,
+    pub(super) keys: Keys,
+}
+
+/// A keyset cannot be used, or not changed so. Tells what is wrong and with which key, and never a
+/// secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadKeyset {
+    /// It is not the JSON of a keyset.
+    #[error("the keyset must be {0}")]
+    Malformed(&'static str),
+    /// It has a field that no keyset has.
+    #[error("the keyset has an unknown field at byte {0}; is it misspelt?")]
+    UnknownField(usize),
+    /// It has no primary key.
+    #[error("the keyset names no primary key, so nothing could be sealed")]
+    NoPrimary,
+    /// It has more than one primary key.
+    #[error("the keyset names more than one primary key")]
+    TwoPrimaries,
+    /// Its primary key, or the one to be changed, is not in it.
+    #[error("the keyset has no key {0}")]
+    NoSuchKey(KeyId),
+    /// Its primary key may not seal.
+    #[error("key {0} is the primary one, so it must be enabled")]
+    PrimaryNotEnabled(KeyId),
+    /// Two keys have one name.
+    #[error("the keyset has two keys {0}; which one opens a frame must be certain")]
+    DuplicateKey(KeyId),
+    /// A key has no name that can be used.
+    #[error(
+        "key number {0} of the keyset must have a `kid` of 1 to 16 characters of A-Z, a-z, 0-9, '.', '_' and '-'"
+    )]
+    BadKeyId(usize),
+    /// A key has no status that is known.
+    #[error("key {0} must have the `status` enabled, decrypt_only or disabled")]
+    BadStatus(KeyId),
+    /// A key has no secret that can be used.
+    #[error("key {id}: {error}")]
+    BadSecret {
+        /// The key.
+        id: KeyId,
+        /// What is wrong with its secret.
+        error: InvalidSecret,
+    },
+    /// How a key was derived is not understood.
+    #[error(
+        "key {0}: `argon2id` must have a salt of 16 bytes in base64 and the whole numbers m, t and p"
+    )]
+    BadDerivation(KeyId),
+    /// The primary key was to be removed.
+    #[error("key {0} is the primary one; make another one primary first")]
+    RemovesPrimary(KeyId),
+    /// The file cannot be read.
+    #[error("the keyset file cannot be read; check its path and its owner")]
+    Unreadable,
+    /// More than the file's owner and group may read it.
+    #[error(
+        "everybody on this machine may read or write the keyset file (mode {mode:o}); make it 600"
+    )]
+    Exposed {
+        /// Its permissions.
+        mode: u32,
+    },
+}
+
+impl Keyset {
+    /// A keyset of one key, which seals.
+    #[must_use]
+    pub fn new(id: KeyId, secret: KeySecret) -> Self {
+        let primary = id.clone();
+        Keyset { primary, keys: vec![Key::new(id, KeyStatus::Enabled, secret, None)] }
+    }
+
+    /// # Errors
+    /// If others than the owner and the group of the file may read or write it. `mode` is what Unix
+    /// tells of a file.
+    pub fn check_mode(mode: u32) -> Result<(), BadKeyset> {
+        let mode = mode & 0o777;
+        if mode & 0o007 == 0 { Ok(()) } else { Err(BadKeyset::Exposed { mode }) }
+    }
+
+    pub(super) fn of(primary: KeyId, keys: Vec<Key>) -> Result<Self, BadKeyset> {
+        for (index, key) in keys.iter().enumerate() {
+            if keys.iter().take(index).any(|earlier| earlier.id == key.id) {
+                return Err(BadKeyset::DuplicateKey(key.id.clone()));
+            }
+        }
+        match keys.iter().find(|key| key.id == primary) {
+            None => Err(BadKeyset::NoSuchKey(primary)),
+            Some(key) if key.status != KeyStatus::Enabled => {
+                Err(BadKeyset::PrimaryNotEnabled(primary))
+            }
+            Some(_) => Ok(Keyset { primary, keys }),
+        }
+    }
+
+    /// The key that seals.
+    #[must_use]
+    pub fn primary(&self) -> &KeyId {
+        &self.primary
+    }
+
+    /// All keys, in the order in which they were added.
+    pub fn keys(&self) -> impl Iterator<Item = (&KeyId, KeyStatus)> {
+        self.keys.iter().map(|key| (&key.id, key.status))
+    }
+
+    /// How a key was derived from a password, if it was.
+    #[must_use]
+    pub fn derivation(&self, id: &KeyId) -> Option<Derivation> {
+        self.keys.iter().find(|key| key.id == *id).and_then(|key| key.derivation)
+    }
+
+    /// The secret of a key, to be handed to whoever needs it, and to nobody else.
+    #[must_use]
+    pub fn secret(&self, id: &KeyId) -> Option<&KeySecret> {
+        self.keys.iter().find(|key| key.id == *id).map(|key| &key.secret)
+    }
+
+    /// Adds a key.
+    ///
+    /// # Errors
+    /// If there is one of this name.
+    pub fn add(
+        &mut self,
+        id: KeyId,
+        status: KeyStatus,
+        secret: KeySecret,
+    ) -> Result<(), BadKeyset> {
+        self.add_key(Key::new(id, status, secret, None))
+    }
+
+    /// Adds a key that was derived from a password.
+    ///
+    /// # Errors
+    /// If there is one of this name.
+    pub fn add_derived(
+        &mut self,
+        id: KeyId,
+        status: KeyStatus,
+        secret: KeySecret,
+        derivation: Derivation,
+    ) -> Result<(), BadKeyset> {
+        self.add_key(Key::new(id, status, secret, Some(derivation)))
+    }
+
+    fn add_key(&mut self, key: Key) -> Result<(), BadKeyset> {
+        if self.keys.iter().any(|other| other.id == key.id) {
+            return Err(BadKeyset::DuplicateKey(key.id));
+        }
+        self.keys.push(key);
+        Ok(())
+    }
+
+    /// Makes a key the one that seals.
+    ///
+    /// # Errors
+    /// If there is no such key, or it is not enabled.
+    pub fn set_primary(&mut self, id: &KeyId) -> Result<(), BadKeyset> {
+        if self.key(id)?.status != KeyStatus::Enabled {
+            return Err(BadKeyset::PrimaryNotEnabled(id.clone()));
+        }
+        self.primary = id.clone();
+        Ok(())
+    }
+
+    /// Says what a key may be used for.
+    ///
+    /// # Errors
+    /// If there is no such key, or if it is the primary one, which must be enabled.
+    pub fn set_status(&mut self, id: &KeyId, status: KeyStatus) -> Result<(), BadKeyset> {
+        if self.primary == *id && status != KeyStatus::Enabled {
+            return Err(BadKeyset::PrimaryNotEnabled(id.clone()));
+        }
+        self.key(id)?.status = status;
+        Ok(())
+    }
+
+    /// Forgets a key. What it has sealed does not open any more.
+    ///
+    /// # Errors
+    /// If there is no such key, or if it is the primary one.
+    pub fn remove(&mut self, id: &KeyId) -> Result<(), BadKeyset> {
+        self.key(id)?;
+        if self.primary == *id {
+            return Err(BadKeyset::RemovesPrimary(id.clone()));
+        }
+        self.keys.retain(|key| key.id != *id);
+        Ok(())
+    }
+
+    fn key(&mut self, id: &KeyId) -> Result<&mut Key, BadKeyset> {
+        self.keys
+            .iter_mut()
+            .find(|key| key.id == *id)
+            .ok_or_else(|| BadKeyset::NoSuchKey(id.clone()))
+    }
+
+    pub(super) fn entries(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// The key that seals.
+    pub(super) fn sealing(&self) -> &Key {
+        let is_primary = |key: &&Key| key.id == self.primary;
+        self.keys.iter().find(is_primary).expect("a keyset has its primary key")
+    }
+
+    /// The key that opens a frame which names it.
+    pub(super) fn opening(&self, id: &KeyId) -> Result<&Key, BadBody> {
+        let Some(key) = self.keys.iter().find(|key| key.id == *id) else {
+            let rule = "the keyset of this worker has no such key; is it of an older state?";
+            return Err(BadBody::with_key(DeadLetterReason::UnknownKey, rule, id));
+        };
+        if key.status == KeyStatus::Disabled {
+            let rule = "the key is disabled";
+            return Err(BadBody::with_key(DeadLetterReason::KeyDisabled, rule, id));
+        }
+        Ok(key)
+    }
+}
+
+impl Key {
+    pub(super) fn new(
+        id: KeyId,
+        status: KeyStatus,
+        secret: KeySecret,
+        derivation: Option<Derivation>,
+    ) -> Self {
+        let keys = Keys::of(&id, &secret);
+        Key { id, status, secret, derivation, keys }
+    }
+}
+
+impl fmt::Debug for Keyset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyset")
+            .field("primary", &self.primary)
+            .field("keys", &self.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}

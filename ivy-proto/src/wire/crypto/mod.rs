@@ -1,0 +1,32 @@
+//! What protects messages: keys, frames, and which of them a queue sends and accepts.
+//!
+//! frame | text | protects
+//! --- | --- | ---
+//! [legacy](crate::wire::LegacyKey) | `$aes-256-cbc$...` | against casual readers, as the original does
+//! [`bridge`] | `$aes-256-cbc$...$h1$kid$tag` | the same, and nobody can alter or move it unnoticed; peers of the original read it
+//! [`ivy2`] | `$ivy2$kid$...` | against readers, alteration, and moving it elsewhere
+//!
+//! Keys stand in a [`Keyset`], which a [`Keyring`] holds so that it can be replaced while messages
+//! are under way. Nothing here makes randomness: it comes in as [`Entropy`], each piece for one message.
+//!
+//! A frame is bound to its [`Purpose`] and its place, see [`Binding`]: moved to another queue, or
+//! published as a notice, it does not open.
+
+mod binding;
+pub mod bridge;
+mod cbc_hmac;
+mod entropy;
+pub mod ivy2;
+mod key_id;
+mod keyring;
+mod keys;
+mod keyset;
+mod keyset_file;
+
+pub use binding::{Binding, Purpose};
+pub use cbc_hmac::{CbcHmac, Unauthentic};
+pub use entropy::{Entropy, EntropyPool};
+pub use key_id::{InvalidKeyId, KeyId};
+pub use keyring::Keyring;
+pub use keys::{Derivation, InvalidSecret, KeySecret, MessageKey, OpenedFrame};
+pub use keyset::{BadKeyset, KeyStatus, Keyset};
