@@ -79,7 +79,7 @@ impl Worker {
 
     fn poll_failed(&mut self, queue: &QueueName, count: usize, fault: &Fault) {
         if let Some(served) = self.poller.queue(queue) {
-            served.forget_ask(count);
+            served.unanswered(count);
         }
         if self.is_draining() {
             return;

@@ -3,6 +3,10 @@
 //! A queue is *busy* while its last answer brought messages. The free slots are shared out among
 //! busy queues, the more urgent first, then by weight. An idle queue is asked to wait for a single
 //! message, so that no slot is promised to a queue that has nothing, and none is hoarded.
+//!
+//! Where the slots are all taken, each queue still holds a message for the next one that is free,
+//! and how many of its messages are started follows from its weight: the queue that has come least
+//! far is next, and one that is ahead is not asked for more before its busy rivals have caught up.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,6 +23,8 @@ use super::config::ServedQueue;
 const POLLS_IN_FLIGHT: usize = 8;
 /// How often the least urgent queue comes first, so that it never starves: every eighth time.
 const LOWEST_FIRST_EVERY: u32 = 8;
+/// How far a start brings a queue of weight 1. All small weights divide it.
+const ONE_STRIDE: u64 = 720_720 << 20;
 /// Where the backend does not wait: the first and the longest rest between two polls.
 const REST: Backoff = Backoff::new(Duration::from_millis(100), 2, Duration::from_secs(5));
 /// A queue that fails is asked at most twice a second.
@@ -49,9 +55,9 @@ pub(super) struct Queue {
     /// What each poll in flight asks for.
     asked: Vec<usize>,
     activity: Activity,
-    /// How far it is behind its share of the starts, in weights. It changes only while others, as
-    /// urgent, have messages to start too.
-    credit: i64,
+    /// How far its starts have brought it, by its own strides: among equally urgent queues, the
+    /// one that has come least far is next.
+    progress: u64,
     resting: Option<Rest>,
     /// It did not exist, was created, and has not answered a reserve since.
     was_created: bool,
@@ -124,12 +130,11 @@ impl Poller {
         let mut free = free.saturating_sub(promised);
         let mut asks = Vec::new();
         let alone = self.queues.len() == 1;
-        for index in self.order(self.polls) {
-            let shares = self.shares(index, &holds);
-            let Some(queue) = self.queues.get_mut(index) else { continue };
-            if queue.resting.is_some() || holds(&queue.served.name) {
-                continue;
-            }
+        let mut order: Vec<usize> = self.order(self.polls);
+        order.retain(|index| self.may_be_asked(*index, &holds));
+        for (turn, index) in order.iter().enumerate() {
+            let shares = self.shares(*index, order.get(turn..).unwrap_or_default());
+            let Some(queue) = self.queues.get_mut(*index) else { continue };
             let count = queue.share(free, shares, alone).min(self.max_batch);
             if count == 0 {
                 continue;
@@ -157,43 +162,70 @@ impl Poller {
         &mut self,
         holds: impl Fn(&QueueName) -> bool,
     ) -> Option<QueueName> {
-        let mut order = self.order(self.starts).into_iter();
-        let urgency = order.find_map(|index| {
-            let served = &self.queues.get(index)?.served;
-            holds(&served.name).then_some(served.priority)
-        })?;
+        let first = self
+            .order(self.starts)
+            .into_iter()
+            .find(|index| self.queues.get(*index).is_some_and(|queue| holds(&queue.served.name)))?;
         self.starts = self.starts.wrapping_add(1);
-        let rivals = self.queues.iter_mut().filter(|queue| queue.served.priority == urgency);
-        let mut rivals: Vec<_> = rivals.filter(|queue| holds(&queue.served.name)).collect();
-        let mut all = 0;
+        let urgency = self.queues.get(first)?.served.priority;
+        let equals = self.queues.iter_mut().filter(|queue| queue.served.priority == urgency);
+        let (mut rivals, others): (Vec<_>, Vec<_>) =
+            equals.partition(|queue| queue.is_busy() || holds(&queue.served.name));
+        // Counted from the hindmost, so that the numbers stay small.
+        let hindmost = rivals.iter().map(|queue| queue.progress).min().unwrap_or_default();
         for queue in &mut rivals {
-            queue.credit += i64::from(queue.served.weight);
-            all += i64::from(queue.served.weight);
+            queue.progress -= hindmost;
         }
-        let next = rivals.into_iter().max_by_key(|queue| queue.credit)?;
-        next.credit -= all;
+        let next = rivals
+            .iter_mut()
+            .filter(|queue| holds(&queue.served.name))
+            .min_by_key(|queue| queue.progress)?;
+        next.progress += next.stride();
+        // Who has nothing to be started gains nothing by it.
+        for queue in others {
+            queue.progress = next.progress;
+        }
         Some(next.served.name.clone())
     }
 
     /// The indices of the queues, most urgent first, but every eighth time the other way round.
+    /// Among equally urgent ones, that which is farthest behind its share comes first.
     fn order(&self, turn: u32) -> Vec<usize> {
-        let indices = 0..self.queues.len();
         let lowest_first = turn % LOWEST_FIRST_EVERY == LOWEST_FIRST_EVERY - 1;
-        if lowest_first { indices.rev().collect() } else { indices.collect() }
+        let mut queues: Vec<(usize, &Queue)> = self.queues.iter().enumerate().collect();
+        queues.sort_by_key(|(_, queue)| {
+            let urgency = i16::from(queue.served.priority.number());
+            (if lowest_first { urgency } else { -urgency }, queue.progress)
+        });
+        queues.into_iter().map(|(index, _)| index).collect()
+    }
+
+    /// Whether a queue may be asked now: it does not rest, holds no message that waits for a slot
+    /// already, and is not so far ahead of its share that its next message is another's turn.
+    fn may_be_asked(&self, index: usize, holds: &impl Fn(&QueueName) -> bool) -> bool {
+        let Some(queue) = self.queues.get(index) else { return false };
+        let mut rivals = self.queues.iter().filter(|other| {
+            other.served.priority == queue.served.priority
+                && (other.is_busy() || holds(&other.served.name))
+        });
+        queue.resting.is_none()
+            && !holds(&queue.served.name)
+            && rivals.all(|rival| {
+                let lead = queue.progress.saturating_sub(rival.progress);
+                lead <= queue.stride() + rival.stride()
+            })
     }
 
     /// The weight of a queue, and the weights of all busy queues that are as urgent as it is and
     /// still to be asked.
-    fn shares(&self, index: usize, holds: &impl Fn(&QueueName) -> bool) -> (u32, u32) {
+    fn shares(&self, index: usize, to_be_asked: &[usize]) -> (u32, u32) {
         let Some(queue) = self.queues.get(index) else { return (1, 1) };
-        let rivals = self.queues.iter().filter(|other| {
-            other.served.priority == queue.served.priority
-                && other.served.name != queue.served.name
-                && !other.is_idle()
-                && other.resting.is_none()
-                && other.asked.is_empty()
-                && !holds(&other.served.name)
-        });
+        let rivals =
+            to_be_asked.iter().filter_map(|other| self.queues.get(*other)).filter(|other| {
+                other.served.priority == queue.served.priority
+                    && other.served.name != queue.served.name
+                    && other.is_busy()
+            });
         let weight = queue.served.weight;
         (weight, rivals.map(|other| other.served.weight).fold(weight, u32::saturating_add))
     }
@@ -206,7 +238,7 @@ impl Queue {
             can_wait,
             asked: Vec::new(),
             activity: Activity::Idle(0),
-            credit: 0,
+            progress: 0,
             resting: None,
             was_created: false,
             failures: 0,
@@ -217,20 +249,29 @@ impl Queue {
         }
     }
 
+    /// How far one start brings it: the less, the larger its weight.
+    fn stride(&self) -> u64 {
+        ONE_STRIDE / u64::from(self.served.weight.max(1))
+    }
+
     fn is_idle(&self) -> bool {
         matches!(self.activity, Activity::Idle(_))
     }
 
+    /// Whether it seems to have messages that are only to be fetched.
+    fn is_busy(&self) -> bool {
+        !self.is_idle() && self.resting.is_none()
+    }
+
     /// How many messages to ask for; 0 for none.
     fn share(&self, free: usize, (weight, all): (u32, u32), alone: bool) -> usize {
+        let share = (free as u64 * u64::from(weight)).div_ceil(u64::from(all.max(1)));
+        let share = usize::try_from(share).unwrap_or(usize::MAX);
         match (self.asked.len(), self.activity) {
             (0, Activity::Idle(_)) if !alone => 1,
-            (0, _) => {
-                let share = (free as u64 * u64::from(weight)).div_ceil(u64::from(all.max(1)));
-                usize::try_from(share).unwrap_or(usize::MAX).max(1)
-            }
+            (0, _) => share.max(1),
             // More polls at a time only where one was not enough.
-            (in_flight, Activity::Overflowing) if in_flight < POLLS_IN_FLIGHT => free,
+            (in_flight, Activity::Overflowing) if in_flight < POLLS_IN_FLIGHT => share,
             _ => 0,
         }
     }
@@ -267,8 +308,16 @@ impl Queue {
         Some(rng.between(ceiling / 2, ceiling))
     }
 
-    /// A poll ended without an answer that counts.
-    pub(super) fn forget_ask(&mut self, count: usize) {
+    /// A poll failed, so that nothing is known of what the queue has. The others need not leave it
+    /// their turns.
+    pub(super) fn unanswered(&mut self, count: usize) {
+        self.forget_ask(count);
+        if !self.is_idle() {
+            self.activity = Activity::Idle(0);
+        }
+    }
+
+    fn forget_ask(&mut self, count: usize) {
         if let Some(position) = self.asked.iter().position(|asked| *asked == count) {
             self.asked.swap_remove(position);
         }
@@ -441,8 +490,9 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(starts(&["a"]), "a");
         }
-        let both: Vec<String> = (0..8).map(|_| starts(&["a", "b"])).collect();
-        assert_eq!(both, ["b", "b", "a", "b", "b", "b", "a", "b"]);
+        let both: Vec<String> = (0..40).map(|_| starts(&["a", "b"])).collect();
+        assert_eq!(both.iter().filter(|name| *name == "a").count(), 10);
+        assert!(both.windows(5).all(|turns| turns.contains(&"a".to_owned())), "{both:?}");
     }
 
     #[test]

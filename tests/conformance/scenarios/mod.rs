@@ -138,6 +138,7 @@ conformance! {
         a_priority_waits_for_a_worker_that_names_it;
         a_route_waits_for_a_worker_that_names_it;
         queues_get_their_shares_by_weight;
+        queues_get_their_shares_where_places_are_filled_together;
     }
     tls {
         a_queue_over_tls_works except NO_NETWORK;

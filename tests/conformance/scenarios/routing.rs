@@ -120,3 +120,38 @@ pub(crate) fn queues_get_their_shares_by_weight<H: Harness>(stage: &Stage<H>) {
     let turns = &queues.entries()[1..];
     assert_eq!(turns.iter().filter(|queue| queue.as_str() == heavy).count(), TURNS * 3 / 4);
 }
+
+/// Also where many places become free at the same time, which each queue could fill alone.
+pub(crate) fn queues_get_their_shares_where_places_are_filled_together<H: Harness>(
+    stage: &Stage<H>,
+) {
+    const PLACES: usize = 4;
+    const ROUNDS: usize = 15;
+    const STARTS: usize = PLACES * ROUNDS;
+    let double = stage.own(DOUBLE);
+    let heavy = format!("{}.heavy", stage.name);
+    for n in 0..STARTS as u64 {
+        stage.ivy.send(&double, (n,)).unwrap();
+        stage.ivy.send_with(&double, (n,), CallOptions::new().route(&heavy)).unwrap();
+    }
+    let (go, turns) = mpsc::channel();
+    let (turns, queues) = (Mutex::new(turns), Journal::new());
+    let journal = queues.clone();
+    let handler = move |job: Job, (n,)| {
+        journal.write(job.queue);
+        turns.lock().unwrap().recv().map_err(|_| TaskError::new("the scenario is over"))?;
+        Ok(2 * n)
+    };
+    let worker = stage.worker().concurrency(PLACES).route(&heavy).weight(&heavy, 3);
+    let _worker = worker.register(&double, handler).start().unwrap();
+    for round in 1..=ROUNDS {
+        eventually_eq(PLACES * round, || queues.len());
+        for _ in 0..PLACES {
+            go.send(()).unwrap();
+        }
+    }
+    let of_heavy = queues.entries().iter().take(STARTS).filter(|q| q.as_str() == heavy).count();
+    // Up to a round may be under way when the shares are put right.
+    let exact = STARTS * 3 / 4;
+    assert!(of_heavy.abs_diff(exact) <= PLACES, "{of_heavy} of {STARTS} starts, and not {exact}");
+}

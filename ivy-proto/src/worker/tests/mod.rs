@@ -9,4 +9,5 @@ mod notices;
 mod polling;
 mod retries;
 mod scenario;
+mod shares;
 mod with_broker;
