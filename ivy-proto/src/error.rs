@@ -52,7 +52,7 @@ pub enum Cause {
     #[error("{0}")]
     Config(Box<dyn Error + Send + Sync>),
     /// The arguments have no form in JSON.
-    #[error("{0}; keep to types that JSON has")]
+    #[error("{0}; keep to values that JSON has")]
     BadArgs(UnwritableArgs),
     /// The call was not sent, or not surely.
     #[error("{0}")]

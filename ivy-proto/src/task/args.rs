@@ -22,7 +22,8 @@ pub trait ToArgs: sealed::Tuple {
     /// The arguments as a JSON array.
     ///
     /// # Errors
-    /// If one of them cannot be written as JSON, such as a map whose keys are not texts.
+    /// If one of them cannot be written as JSON, such as a map whose keys are not texts, or a float
+    /// that is NaN or infinite.
     fn to_args(&self) -> Result<RawJson, UnwritableArgs>;
 }
 
@@ -235,6 +236,13 @@ mod tests {
     #[test]
     fn arguments_that_cannot_be_json_are_an_error() {
         assert!((BTreeMap::from([((1, 2), 3)]),).to_args().is_err());
+    }
+
+    #[test]
+    fn a_float_that_is_no_number_is_an_error_of_the_caller_and_not_a_null_at_the_worker() {
+        assert!((f64::NAN,).to_args().is_err());
+        assert!((1, vec![Some(f32::INFINITY)]).to_args().is_err());
+        assert_eq!((1.5, None::<f64>, "null").to_args().unwrap().as_str(), r#"[1.5,null,"null"]"#);
     }
 
     #[test]

@@ -402,9 +402,12 @@ mod tests {
         let mut registry = Registry::new();
         let handler = || async { Ok::<_, TaskError>(BTreeMap::from([((1, 2), 3)])) };
         registry.register("map", handler).unwrap();
-        match run(&registry, "map", "[]") {
-            JobOutcome::Failed(error) => assert!(error.is_fatal()),
-            other => panic!("{other:?}"),
+        registry.register("nan", || async { Ok::<_, TaskError>(Some(f64::NAN)) }).unwrap();
+        for task in ["map", "nan"] {
+            match run(&registry, task, "[]") {
+                JobOutcome::Failed(error) => assert!(error.is_fatal()),
+                other => panic!("{other:?}"),
+            }
         }
     }
 

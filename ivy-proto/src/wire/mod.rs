@@ -14,6 +14,7 @@ mod content;
 pub mod crypto;
 mod dead_letter;
 mod envelope;
+mod finite;
 mod frame;
 mod ivy_options;
 mod legacy;

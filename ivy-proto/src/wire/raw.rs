@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::finite;
+
 /// One JSON value as its text. Numbers keep their digits and strings their escapes, however large
 /// or strange, until the handler's own type decides. Cheap to clone; its `Debug` shows the length
 /// only.
@@ -24,9 +26,15 @@ impl RawJson {
     /// The JSON of a Rust value.
     ///
     /// # Errors
-    /// If the value cannot be written as JSON, such as a map whose keys are not texts.
+    /// If the value cannot be written as JSON, such as a map whose keys are not texts, or a float
+    /// that is NaN or infinite.
     pub fn from_value<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        serde_json::value::to_raw_value(value).map(RawJson::from)
+        let json = serde_json::value::to_raw_value(value)?;
+        // Such a float is written as `null`, so most values need no second look.
+        if json.get().contains("null") {
+            finite::check(value)?;
+        }
+        Ok(json.into())
     }
 
     /// The value's text.
