@@ -54,7 +54,9 @@ pub enum Event {
         /// How often it was delivered so far, this time included, if known.
         deliveries: u32,
     },
-    /// A handler has returned, or was stopped.
+    /// A handler has returned, or was stopped. Told once for each run, also if its message was lost
+    /// meanwhile, so that its outcome does not count. A handler that does not stop counts as
+    /// stopped when its worker ends.
     TaskExecuted {
         /// The task.
         task: TaskRef,

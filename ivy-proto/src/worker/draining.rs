@@ -91,6 +91,7 @@ impl Worker {
         let ended = self.orphans.is_empty() && self.notices.is_idle();
         if settled && (ended || limit_passed) {
             self.mode = Mode::Finished;
+            self.leave_orphans();
             self.fx.timers.clear();
             self.fx.outputs.push_back(Output::Finished);
         }

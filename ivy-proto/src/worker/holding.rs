@@ -10,7 +10,7 @@ use crate::time::Moment;
 use super::Worker;
 use super::effects::Purpose;
 use super::io::{CancelReason, Output, Why};
-use super::job::{Progress, Stage};
+use super::job::{Orphan, Progress, Stage};
 use super::lease::TouchFailure;
 
 /// How soon to look again whether a lease can be renewed.
@@ -82,10 +82,17 @@ impl Worker {
     /// If the job's handler runs, tells it to stop and lets it keep its slot until it does.
     pub(super) fn orphan(&mut self, job: JobId, reason: CancelReason) {
         let Some(held) = self.jobs.get(&job) else { return };
-        if let Stage::Running { .. } = held.stage {
+        if let (Stage::Running { started_at, .. }, Some(scheduled)) = (&held.stage, &held.scheduled)
+        {
+            let orphan = Orphan {
+                task: scheduled.task.clone(),
+                attempt: scheduled.attempt,
+                started_at: *started_at,
+                reason,
+            };
             self.running -= 1;
             self.suspects.ended(job);
-            self.orphans.insert(job);
+            self.orphans.insert(job, orphan);
             self.fx.timers.stop(&Why::TimeLimit(job));
             self.fx.outputs.push_back(Output::Cancel(job, reason));
         }

@@ -18,6 +18,7 @@ use crate::queue::{Body, ReceivedBody};
 use crate::time::Moment;
 use crate::wire::{DeadLetter, DeadLetterReason, Envelope, is_dead_letter};
 
+use super::io::CancelReason;
 use super::lease::Lease;
 
 /// A held message.
@@ -43,6 +44,15 @@ pub(super) struct Scheduled {
     pub(super) time_limit: Option<Duration>,
     /// How long its message is to be reserved.
     pub(super) lease: Duration,
+}
+
+/// A handler that was told to stop, since its message is not, or no longer, held for it.
+#[derive(Debug)]
+pub(super) struct Orphan {
+    pub(super) task: TaskRef,
+    pub(super) attempt: u32,
+    pub(super) started_at: Moment,
+    pub(super) reason: CancelReason,
 }
 
 /// Where a held message stands.

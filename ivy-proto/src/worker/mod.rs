@@ -107,7 +107,7 @@ pub use config::{InvalidConfig, WorkerConfig};
 pub use io::{CancelReason, Input, JobOutcome, Output, Run, Why};
 pub use setup::{SetupError, WorkerSetup};
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::id::JobId;
 use crate::misuse::Misuse;
@@ -117,7 +117,7 @@ use crate::time::{Deadline, Moment, WallClock};
 
 use acks::Acks;
 use effects::{Effects, Purpose};
-use job::{Job, Stage};
+use job::{Job, Orphan, Stage};
 use notices::Notices;
 use poller::Poller;
 use suspects::Suspects;
@@ -137,7 +137,7 @@ pub struct Worker {
     /// How many handlers run for a message that is still held.
     running: usize,
     /// Handlers that run on without a message. They keep their slots until they end.
-    orphans: BTreeSet<JobId>,
+    orphans: BTreeMap<JobId, Orphan>,
     acks: Acks,
     notices: Notices,
 }
@@ -180,7 +180,7 @@ impl Worker {
             waiting: BTreeMap::new(),
             suspects: Suspects::default(),
             running: 0,
-            orphans: BTreeSet::new(),
+            orphans: BTreeMap::new(),
             acks: Acks::default(),
             notices: Notices::default(),
         })
@@ -256,7 +256,7 @@ impl Worker {
     /// Whether the handler of this job has not ended.
     fn has_running(&self, job: JobId) -> bool {
         let runs = |held: &Job| matches!(held.stage, Stage::Running { .. });
-        self.orphans.contains(&job) || self.jobs.get(&job).is_some_and(runs)
+        self.orphans.contains_key(&job) || self.jobs.get(&job).is_some_and(runs)
     }
 
     fn next_deadline(&self) -> Option<Deadline<Why>> {

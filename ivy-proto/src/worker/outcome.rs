@@ -8,14 +8,14 @@ use crate::task::TaskError;
 use crate::wire::{DeadLetterReason, IvyOptions, RawJson};
 
 use super::Worker;
-use super::io::{JobOutcome, Why};
-use super::job::{PutAside, Scheduled, Settlement, Stage};
+use super::io::{CancelReason, JobOutcome, Why};
+use super::job::{Orphan, PutAside, Scheduled, Settlement, Stage};
 
 impl Worker {
     pub(super) fn take_outcome(&mut self, job: JobId, outcome: JobOutcome) {
-        if self.orphans.remove(&job) {
+        if let Some(orphan) = self.orphans.remove(&job) {
             // Its message may be running elsewhere: what it returned does not count.
-            return;
+            return self.orphan_ended(&orphan, outcome);
         }
         let Some(held) = self.jobs.get(&job) else { return };
         let Stage::Running { started_at, overdue } = held.stage else { return };
@@ -30,9 +30,7 @@ impl Worker {
                 return self.put_aside_bad_args(job, &scheduled, message);
             }
             JobOutcome::Failed(error) => error,
-            JobOutcome::Panicked(message) => {
-                TaskError::new(format!("the handler panicked: {message}"))
-            }
+            JobOutcome::Panicked(message) => panicked(&message),
             JobOutcome::Cancelled if overdue => {
                 let limit = scheduled.time_limit.unwrap_or_default();
                 TaskError::new(format!("the handler took longer than its limit of {limit:?}"))
@@ -105,6 +103,42 @@ impl Worker {
         let task = scheduled.task.clone();
         self.fx.event(Event::TaskExecuted { task, attempt: scheduled.attempt, took, error });
     }
+
+    fn orphan_ended(&mut self, orphan: &Orphan, outcome: JobOutcome) {
+        let error = match outcome {
+            // It was not run.
+            JobOutcome::BadArgs(_) => return,
+            JobOutcome::Done(_) => None,
+            JobOutcome::Failed(error) => Some(error),
+            JobOutcome::Panicked(message) => Some(panicked(&message)),
+            JobOutcome::Cancelled => Some(match orphan.reason {
+                CancelReason::LeaseLost => {
+                    TaskError::new("the handler was stopped, since its message's lease was lost")
+                }
+                CancelReason::Drain => {
+                    TaskError::new("the handler was stopped, since the worker does not wait longer")
+                }
+                CancelReason::TimeLimit => TaskError::new("the handler took longer than its limit"),
+            }),
+        };
+        self.fx.event(Event::TaskExecuted {
+            task: orphan.task.clone(),
+            attempt: orphan.attempt,
+            took: self.fx.now.since(orphan.started_at),
+            error,
+        });
+    }
+
+    /// The worker ends, and waits no longer for handlers that were told to stop.
+    pub(super) fn leave_orphans(&mut self) {
+        for orphan in std::mem::take(&mut self.orphans).into_values() {
+            self.orphan_ended(&orphan, JobOutcome::Cancelled);
+        }
+    }
+}
+
+fn panicked(message: &str) -> TaskError {
+    TaskError::new(format!("the handler panicked: {message}"))
 }
 
 /// The message of the task's next attempt: the same, under the same id, one attempt further.

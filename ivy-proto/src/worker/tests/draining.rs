@@ -78,6 +78,25 @@ fn at_the_limit_running_handlers_are_cancelled_and_their_messages_given_back() {
     let (op, _) = worker.take_release().unwrap();
     worker.answer(op, Ok(QueueReply::Released));
     assert!(worker.finished);
+    assert_eq!(
+        worker.executed(),
+        [Err(format!("{STOPPED}, since the worker does not wait longer"))]
+    );
+}
+
+const STOPPED: &str = "the handler was stopped";
+
+#[test]
+fn a_handler_that_was_cancelled_is_told_as_it_ended_and_once() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    drain(&mut worker);
+    worker.advance_renewing(LIMIT);
+    worker.done(&run);
+    assert_eq!(worker.executed(), [Ok(())]);
+    worker.advance(Duration::from_secs(1));
+    assert!(worker.finished);
+    assert_eq!(worker.executed(), [Ok(())]);
 }
 
 #[test]

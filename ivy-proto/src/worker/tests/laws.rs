@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::scenario::*;
+use crate::event::Event;
 use crate::id::{JobId, OpId, Receipt, ReservationId};
 use crate::notify::{NotifyFault, NotifyFaultKind};
 use crate::queue::{
@@ -57,6 +58,10 @@ struct World {
     finished: bool,
     messages: u32,
     trace: Vec<String>,
+    /// How many handlers were to be run, did not take their arguments, and were told to have ended.
+    runs: usize,
+    not_run: usize,
+    executed: usize,
 }
 
 const SLOTS: usize = 3;
@@ -74,6 +79,9 @@ impl World {
             finished: false,
             messages: 0,
             trace: Vec::new(),
+            runs: 0,
+            not_run: 0,
+            executed: 0,
         };
         world.feed(Input::Tick);
         world
@@ -93,8 +101,12 @@ impl World {
                 }
                 Output::CancelQueue(id) => assert!(self.asked.contains_key(&id)),
                 Output::Publish(id, _) => self.publishing.push(id),
-                Output::Run(run) => self.running.push(run.job),
+                Output::Run(run) => {
+                    self.runs += 1;
+                    self.running.push(run.job);
+                }
                 Output::Cancel(job, _) => assert!(self.running.contains(&job)),
+                Output::Event(Event::TaskExecuted { .. }) => self.executed += 1,
                 Output::Event(_) => {}
                 Output::Finished => self.finished = true,
                 Output::Wait(deadline) => {
@@ -139,7 +151,10 @@ impl World {
                     let outcome = match how % 6 {
                         0 => JobOutcome::Failed("no".into()),
                         1 => JobOutcome::Panicked("no".to_owned()),
-                        2 => JobOutcome::BadArgs("no".to_owned()),
+                        2 => {
+                            self.not_run += usize::from(!self.finished);
+                            JobOutcome::BadArgs("no".to_owned())
+                        }
                         3 => JobOutcome::Cancelled,
                         _ => JobOutcome::Done(RawJson::parse("1").unwrap()),
                     };
@@ -252,5 +267,6 @@ proptest! {
         world.take(&Step::Advance(5_000));
         world.take(&Step::Advance(1_001));
         prop_assert!(world.finished);
+        prop_assert_eq!(world.executed + world.not_run, world.runs, "each run is told to end once");
     }
 }

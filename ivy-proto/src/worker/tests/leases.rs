@@ -53,6 +53,8 @@ fn a_handler_that_lost_its_message_keeps_its_slot_until_it_ends() {
     assert!(worker.runs.is_empty());
     worker.end(&run, JobOutcome::Cancelled);
     assert_eq!(worker.worker.load().running, 1);
+    let stopped = "the handler was stopped, since its message's lease was lost";
+    assert_eq!(worker.executed(), [Err(stopped.to_owned())]);
 }
 
 #[test]

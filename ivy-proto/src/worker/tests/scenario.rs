@@ -264,6 +264,15 @@ impl Scenario {
         self.feed(Input::Published(op, answer));
     }
 
+    /// How the handlers have ended, as far as it was told.
+    pub(super) fn executed(&self) -> Vec<Result<(), String>> {
+        let ends = self.events.iter().filter_map(|event| match event {
+            Event::TaskExecuted { error, .. } => Some(error.as_ref()),
+            _ => None,
+        });
+        ends.map(|error| error.map_or(Ok(()), |error| Err(error.to_string()))).collect()
+    }
+
     pub(super) fn has_event(&self, wanted: impl Fn(&Event) -> bool) -> bool {
         self.events.iter().any(wanted)
     }
