@@ -198,6 +198,7 @@ fn new_message(mut fields: Fields<'_>) -> Result<NewMessage, Failure> {
     let body = fields.text("body")?;
     let body = body.ok_or_else(|| Failure::bad_request("A message needs a body"))?;
     let delay = fields.seconds("delay")?.unwrap_or_default();
+    push::check_headers(&mut fields)?;
     Ok(NewMessage { body: Body::new(body), delay })
 }
 

@@ -21,7 +21,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use ivy_proto::broker::BrokerConfig;
+use ivy_proto::broker::{BrokerConfig, Requeue};
 
 use self::access::{Access, ProjectId, Token};
 use self::engine::Engine;
@@ -58,6 +58,11 @@ pub(crate) struct Options {
     #[arg(long)]
     strict: bool,
 
+    /// Where messages go that come back: in front of all others as in IronMQ v3, or behind them as
+    /// in v2
+    #[arg(long, value_enum, default_value_t = Requeued::Front, value_name = "PLACE")]
+    requeue: Requeued,
+
     /// Let something go wrong, for tests of clients (see the end of --help)
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Fault>,
@@ -65,6 +70,22 @@ pub(crate) struct Options {
     /// Chooses which requests the faults strike: the same number, the same requests
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
     fault_seed: u64,
+}
+
+/// Where a message goes that was released, or whose reservation has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Requeued {
+    Front,
+    Back,
+}
+
+impl From<Requeued> for Requeue {
+    fn from(place: Requeued) -> Self {
+        match place {
+            Requeued::Front => Requeue::Front,
+            Requeued::Back => Requeue::Back,
+        }
+    }
 }
 
 const FAULTS_HELP: &str = "\
@@ -115,7 +136,8 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
     let listener = listener::listen(address).map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
 
-    let config = BrokerConfig::default().with_strict(options.strict);
+    let config =
+        BrokerConfig::default().with_strict(options.strict).with_requeue(options.requeue.into());
     let engine = Engine::start(config, seed);
     let access = Access { project: options.project.clone(), token: options.token.clone() };
     greet(address, &access);

@@ -8,6 +8,21 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::fields::Fields;
 
+/// The most headers that one message may be pushed with, and the most bytes of their names and
+/// values.
+const MOST_HEADERS: usize = 5;
+const LONGEST_HEADER_NAME: usize = 64;
+const LONGEST_HEADER_VALUE: usize = 1024;
+/// Headers that are set by whoever pushes.
+const OWN_HEADERS: [&str; 6] = [
+    "Content-Type",
+    "User-Agent",
+    "Iron-Message-Id",
+    "Iron-Reservation-Id",
+    "Iron-Subscriber-Name",
+    "Iron-Subscriber-Message-Url",
+];
+
 /// How a queue pushes its messages. All fields are told: some clients require them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Push {
@@ -111,6 +126,27 @@ impl PushUpdate {
     pub(crate) fn has_subscribers(&self) -> bool {
         self.subscribers.as_ref().is_some_and(|subscribers| !subscribers.is_empty())
     }
+}
+
+/// Checks the headers that a message asks to be pushed with. They are not kept, since nothing is
+/// pushed.
+pub(crate) fn check_headers(message: &mut Fields<'_>) -> Result<(), Failure> {
+    let headers = message.texts("push_headers")?.unwrap_or_default();
+    if headers.len() > MOST_HEADERS {
+        return Err(Failure::bad_request("A message has at most 5 push_headers"));
+    }
+    for (name, value) in headers {
+        if !(1..=LONGEST_HEADER_NAME).contains(&name.len()) {
+            return Err(Failure::bad_request("The name of a push header has 1 to 64 bytes"));
+        }
+        if !(1..=LONGEST_HEADER_VALUE).contains(&value.len()) {
+            return Err(Failure::bad_request("The value of a push header has 1 to 1024 bytes"));
+        }
+        if OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+            return Err(Failure::bad_request("A push header has a name that is IronMQ's own"));
+        }
+    }
+    Ok(())
 }
 
 /// The subscribers of a body that must have some.

@@ -223,3 +223,30 @@ fn malformed_alerts_are_bad_requests() {
         assert_eq!(server.request(verb, "queues/q/alerts", body).status(), 400, "{verb}");
     }
 }
+
+#[test]
+fn a_message_may_have_five_push_headers_of_limited_size_and_none_that_ironmq_sets_itself() {
+    let server = Server::start();
+    let post = |headers: Value| {
+        let message = json!({"body": "a", "push_headers": headers});
+        server.post("queues/pushed/messages", json!({"messages": [message]})).status()
+    };
+    let many = |count: u8| Value::from_iter((0..count).map(|n| (format!("X-{n}"), "v".to_owned())));
+    for good in [json!({}), many(5), json!({"x".repeat(64): "v".repeat(1024)})] {
+        assert_eq!(post(good.clone()), 201, "{good}");
+    }
+    for bad in [
+        many(6),
+        json!({"": "v"}),
+        json!({"X": ""}),
+        json!({"x".repeat(65): "v"}),
+        json!({"X": "v".repeat(1025)}),
+        json!({"X": 5}),
+        json!({"content-type": "text/plain"}),
+        json!({"Iron-Message-Id": "1"}),
+        json!(["X"]),
+    ] {
+        assert_eq!(post(bad.clone()), 400, "{bad}");
+    }
+    assert_eq!(server.size("pushed"), 3);
+}

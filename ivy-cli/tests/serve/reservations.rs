@@ -165,6 +165,17 @@ fn a_released_message_is_first_again() {
 }
 
 #[test]
+fn a_released_message_goes_behind_the_others_if_the_server_is_told_so() {
+    let server = Server::start_with(&["--requeue", "back"]);
+    server.post_bodies("q", &["first", "second"]);
+    let (id, reservation) = server.reserve_one("q");
+    let path = format!("queues/q/messages/{id}/release");
+    let body = json!({ "reservation_id": reservation });
+    assert_eq!(server.post(&path, body).told(), RELEASED);
+    assert_eq!(server.peek("q"), ["second", "first"]);
+}
+
+#[test]
 fn a_message_released_with_a_delay_stays_away_for_that_time() {
     let server = Server::start();
     server.post_bodies("q", &["a"]);
