@@ -30,3 +30,23 @@ pub use rng::Rng;
 pub use secret::Secret;
 pub use task::TaskError;
 pub use time::{Deadline, Moment, WallClock};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_can_be_handed_to_another_thread_and_shared() {
+        fn check<T: Send + Sync + 'static>() {}
+        check::<broker::Broker>();
+        check::<producer::Producer>();
+        check::<worker::Worker>();
+        check::<(producer::Input, producer::Output, worker::Input, worker::Output)>();
+        check::<(broker::Input, broker::Output, queue::QueueOp, queue::QueueReply, queue::Fault)>();
+        check::<(notify::Publication, notify::NotifyFault, event::Event, Cause, Misuse)>();
+        check::<(config::Config, config::ConfigError, queue::ironmq::IronMq, Secret)>();
+        check::<(wire::Codec, wire::LegacyKey, wire::Envelope, wire::Notice, wire::DeadLetter)>();
+        check::<(task::Registry<()>, task::BlockingRegistry<()>, task::Callbacks, TaskError)>();
+        check::<task::Task<(std::rc::Rc<u8>,), *const u8>>();
+    }
+}

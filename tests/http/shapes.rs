@@ -56,6 +56,18 @@ fn a_login_page_is_told_by_its_type_and_never_repeated() {
 }
 
 #[test]
+fn an_answer_that_tells_its_length_in_two_ways_is_not_believed() {
+    let headers = [("transfer-encoding", "chunked"), ("content-length", "15")];
+    for alone in headers {
+        let answer = answer_with(200, &[alone], r#"{"messages":[]}"#);
+        assert!(dialect().decode(&reserve(1), answer).is_ok(), "{alone:?}");
+    }
+    let answer = answer_with(200, &headers, r#"{"messages":[]}"#);
+    let fault = dialect().decode(&reserve(1), answer).unwrap_err();
+    assert_eq!(fault.kind(), FaultKind::BadResponse);
+}
+
+#[test]
 fn json_under_another_content_type_is_accepted() {
     for headers in [&[("content-type", "text/plain; charset=utf-8")][..], &[]] {
         let answer = answer_with(200, headers, r#"{"messages":[]}"#);

@@ -86,7 +86,7 @@ impl Broker {
     }
 
     /// What is to be done next. Runs no logic: everything was decided when the input came.
-    #[must_use]
+    #[must_use = "an output that is not carried out is lost"]
     pub fn poll_output(&mut self) -> Output {
         match self.answers.pop_front() {
             Some((id, answer)) => Output::Answer(id, answer),

@@ -185,6 +185,7 @@ impl Producer {
     }
 
     /// What is to be done next.
+    #[must_use = "an output that is not carried out is lost"]
     pub fn poll_output(&mut self) -> Output {
         self.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.timers.next()))
     }

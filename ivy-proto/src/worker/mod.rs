@@ -223,6 +223,7 @@ impl Worker {
     }
 
     /// Takes the next thing to be done. [`Output::Wait`] means that there is none.
+    #[must_use = "an output that is not carried out is lost"]
     pub fn poll_output(&mut self) -> Output {
         self.fx.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.next_deadline()))
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -31,6 +31,8 @@ const MOST_MESSAGES: usize = MOST + MOST_SURPLUS;
 pub(super) enum Flaw {
     #[error("it is encoded, though no encoding was asked for")]
     Encoded,
+    #[error("it tells its length in two ways, so that where it ends is not certain")]
+    TwoLengths,
     #[error("it is not the JSON that was expected, and its content type is {0:?}")]
     NotExpected(String),
     #[error("it acknowledges {ids} of {messages} messages")]
@@ -57,6 +59,10 @@ impl Flaw {
 pub(super) fn read(op: &QueueOp, headers: &HeaderMap, body: &[u8]) -> Result<QueueReply, Flaw> {
     if !is_plain(headers) {
         return Err(Flaw::Encoded);
+    }
+    // Of two parties on the way one may have gone by the one, and one by the other.
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        return Err(Flaw::TwoLengths);
     }
     let answer = Answer { headers, body };
     match op {
