@@ -144,3 +144,24 @@ async fn a_failure_is_kept_and_not_told_to_producers_that_cannot_bear_it() {
         assert_alive(&mut producer).await;
     }
 }
+
+#[tokio::test]
+async fn it_lists_our_tasks_that_wait_for_a_worker() {
+    for stage in Stage::both().await {
+        let mut producer = stage.node_producer("numbers", json!({ "number.factorial": {} })).await;
+        let ivy = stage.ivy();
+        for n in [3, 4] {
+            ivy.send(&FACTORIAL, (n,)).await.unwrap();
+        }
+        producer.send(&json!({ "do": "scheduled" })).await;
+        let listed = producer.event("scheduled").await["tasks"].clone();
+        let listed: Vec<_> = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|task| (task["name"].clone(), task["args"].clone()))
+            .collect();
+        let name = json!("number.factorial");
+        assert_eq!(listed, [(name.clone(), json!([3])), (name, json!([4]))]);
+    }
+}

@@ -86,3 +86,16 @@ async fn a_failure_that_the_original_keeps_to_itself_ends_in_a_timeout() {
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert_alive(&mut worker).await;
 }
+
+#[tokio::test]
+async fn a_task_that_it_runs_without_a_callback_is_done_and_ends_in_a_timeout() {
+    let stage = Stage::plain().await;
+    let tasks = json!({ "number.factorial": "factorial" });
+    let mut worker = stage.silent_node_worker("numbers", tasks).await;
+    let handle = stage.ivy().call(&FACTORIAL, (5,)).await.unwrap();
+    assert_eq!(worker.event("executed").await["result"], json!([120]));
+    let error = handle.result(Duration::from_millis(200)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    stage.until_size("numbers", 0).await;
+    assert_alive(&mut worker).await;
+}

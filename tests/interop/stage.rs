@@ -71,6 +71,12 @@ impl Stage {
         self.node("worker.js", &json!({ "queue": queue, "tasks": tasks })).await
     }
 
+    /// The same, whose tasks are registered without a callback, so that it sends no results.
+    pub(crate) async fn silent_node_worker(&self, queue: &str, tasks: Value) -> Process {
+        let names: Vec<&String> = tasks.as_object().expect("names and behaviours").keys().collect();
+        self.node("worker.js", &json!({ "queue": queue, "tasks": tasks, "silent": names })).await
+    }
+
     async fn node(&self, script: &str, setup: &Value) -> Process {
         let mut peer = node_script(script)
             .arg(setup)

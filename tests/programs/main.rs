@@ -1,4 +1,4 @@
-//! The example programs of each adapter, run as a newcomer runs them.
+//! The example programs of the core and of each adapter, run as a newcomer runs them.
 
 use ivy_tests::{IvyServer, Process, RedisServer, example};
 
@@ -130,4 +130,11 @@ async fn bad_usage_is_told_apart() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn the_machines_driven_by_hand_bring_a_result_through_a_retry() {
+    let lines = without_configuration("ivy-proto", "by_hand", &[]).success().await;
+    assert!(lines.iter().any(|line| line.ends_with("attempt 2 of 4")), "{lines:?}");
+    assert!(lines.last().is_some_and(|line| line.ends_with("6! = 720")), "{lines:?}");
 }
