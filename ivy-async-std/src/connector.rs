@@ -72,12 +72,13 @@ async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
 /// Opens the connections of the HTTP client.
 #[derive(Clone)]
 pub(crate) struct Connector {
-    tls: TlsConnector,
+    tls: Option<TlsConnector>,
 }
 
 impl Connector {
-    pub(crate) fn new(tls: ClientConfig) -> Self {
-        Connector { tls: TlsConnector::from(Arc::new(tls)) }
+    /// Connects over TLS only if it is given what that needs.
+    pub(crate) fn new(tls: Option<ClientConfig>) -> Self {
+        Connector { tls: tls.map(|tls| TlsConnector::from(Arc::new(tls))) }
     }
 }
 
@@ -91,8 +92,12 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let tls = (uri.scheme() == Some(&Scheme::HTTPS)).then(|| self.tls.clone());
+        let is_secure = uri.scheme() == Some(&Scheme::HTTPS);
+        let tls = self.tls.clone().filter(|_| is_secure);
         async move {
+            if is_secure && tls.is_none() {
+                return Err(io::Error::other("this client has no TLS"));
+            }
             let port = uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
             let stream = connect(uri.host().unwrap_or_default(), port, tls.as_ref()).await?;
             Ok(HttpStream(TokioIo::new(stream)))

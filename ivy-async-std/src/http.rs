@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use async_std::future::timeout;
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
+use ivy_driver::{Exchange, is_tls};
 use ivy_proto::queue::{Fault, FaultKind};
+use rustls::ClientConfig;
 
 use crate::connector::Connector;
 use crate::runtime::{AsyncStdExecutor, AsyncStdTimer};
-use crate::tls::{OwnRoots, is_tls};
 
 /// How long an unused connection is kept: less than the 60 s after which usual load balancers close
 /// it, without telling.
@@ -24,35 +26,19 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// An HTTP/1.1 client with its pool of connections. Each long poll has a connection of its own
 /// while it waits, so it delays no other request.
 #[derive(Clone, Debug)]
-pub(crate) struct HttpClient {
+pub struct HttpClient {
     client: Client<Connector, Full<Bytes>>,
 }
 
 impl HttpClient {
-    pub(crate) fn new(roots: &OwnRoots) -> Self {
+    pub(crate) fn new(tls: Option<ClientConfig>) -> Self {
         let client = Client::builder(AsyncStdExecutor)
             .pool_timer(AsyncStdTimer)
             .pool_idle_timeout(IDLE_LIMIT)
             .http1_max_headers(MAX_HEADERS)
             .http1_max_buf_size(MAX_HEADER_BYTES)
-            .build(Connector::new(roots.with_public_roots()));
+            .build(Connector::new(tls));
         HttpClient { client }
-    }
-
-    /// Sends a request and reads its answer, both within `time_limit`. Redirects are not followed.
-    ///
-    /// An answer whose body has more than `answer_limit` bytes is not read to its end. Dropping the
-    /// future closes the connection.
-    pub(crate) async fn send(
-        &self,
-        request: Request<Bytes>,
-        time_limit: Duration,
-        answer_limit: usize,
-    ) -> Result<Response<Bytes>, Fault> {
-        timeout(time_limit, self.exchange(request, answer_limit)).await.unwrap_or_else(|_| {
-            let detail = format!("no whole answer within {time_limit:?}");
-            Err(Fault::new(FaultKind::AnswerLost).with_detail(detail))
-        })
     }
 
     async fn exchange(
@@ -71,6 +57,21 @@ impl HttpClient {
             .await
             .map_err(|error| body_fault(error.as_ref(), answer_limit))?;
         Ok(Response::from_parts(head, body.to_bytes()))
+    }
+}
+
+impl ivy_driver::HttpClient for HttpClient {
+    fn send(&self, exchange: Exchange) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
+        let this = self.clone();
+        let Exchange { request, time_limit, answer_limit, .. } = exchange;
+        async move {
+            let exchange = this.exchange(request, answer_limit);
+            timeout(time_limit, exchange).await.unwrap_or_else(|_| {
+                let detail = format!("no whole answer within {time_limit:?}");
+                Err(Fault::new(FaultKind::AnswerLost).with_detail(detail))
+            })
+        }
+        .boxed()
     }
 }
 

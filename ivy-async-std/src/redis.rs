@@ -11,16 +11,16 @@ use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use futures_rustls::TlsConnector;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
+use ivy_driver::{Heard, Notifier, RedisFaults, notice};
 use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
-use ivy_proto::notify::redis::{Greeting, refusal};
+use ivy_proto::notify::redis::Greeting;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use redis::aio::{MultiplexedConnection, PubSub, PubSubSink};
-use redis::{AsyncConnectionConfig, Msg, ProtocolVersion, RedisConnectionInfo, RedisError};
+use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo};
+use rustls::ClientConfig;
 
-use crate::backend::{Heard, Notifier};
 use crate::connector::{CONNECT_LIMIT, Stream, connect};
-use crate::tls::{OwnRoots, is_tls};
 
 /// How long things take at most.
 #[derive(Clone, Copy, Debug)]
@@ -57,12 +57,12 @@ struct Publisher {
 
 /// A notifier over Redis's publish and subscribe.
 #[derive(Clone)]
-pub(crate) struct RedisNotifier {
+pub struct RedisNotifier {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    address: RedisAddress,
+    faults: RedisFaults,
     tls: Option<TlsConnector>,
     settings: RedisConnectionInfo,
     limits: Limits,
@@ -72,20 +72,20 @@ struct Shared {
 
 impl fmt::Debug for RedisNotifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RedisNotifier({})", self.shared.address.server())
+        write!(f, "RedisNotifier({:?})", self.shared.faults)
     }
 }
 
 impl RedisNotifier {
-    pub(crate) fn new(address: &RedisAddress, roots: &OwnRoots) -> Self {
+    pub(crate) fn new(address: &RedisAddress, tls: Option<ClientConfig>) -> Self {
         // RESP2 is understood by every Redis, and confirms subscriptions in order. The credentials
         // are given before, since redis keeps nothing of the answer to wrong ones.
         let settings = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP2)
             .set_skip_set_lib_name();
-        let tls = address.tls.then(|| TlsConnector::from(Arc::new(roots.with_system_roots())));
+        let tls = tls.map(|tls| TlsConnector::from(Arc::new(tls)));
         let shared = Shared {
-            address: address.clone(),
+            faults: RedisFaults::new(address.clone()),
             tls,
             settings,
             limits: LIMITS,
@@ -96,8 +96,9 @@ impl RedisNotifier {
 
     /// A connection on which the credentials were taken.
     async fn connect(&self) -> Result<Stream, NotifyFault> {
-        let unreachable = |error: io::Error| self.no_connection(&error);
-        let Shared { address, tls, .. } = &*self.shared;
+        let Shared { faults, tls, .. } = &*self.shared;
+        let unreachable = |error: io::Error| faults.no_connection(&error);
+        let address = faults.address();
         let mut stream =
             connect(&address.host, address.port, tls.as_ref()).await.map_err(unreachable)?;
         let mut greeting = Greeting::new(address);
@@ -107,29 +108,6 @@ impl RedisNotifier {
             greeting.answered(&read_line(stream.get_mut()).await.map_err(unreachable)?)?;
         }
         Ok(stream)
-    }
-
-    fn no_connection(&self, error: &io::Error) -> NotifyFault {
-        let tls = is_tls(error);
-        self.fault(if tls { NotifyFaultKind::Tls } else { NotifyFaultKind::Unreachable }, error)
-    }
-
-    /// A fault of the connection to the server.
-    fn fault(&self, kind: NotifyFaultKind, error: &dyn fmt::Display) -> NotifyFault {
-        NotifyFault::new(kind).with_detail(format!("{}: {error}", self.shared.address.server()))
-    }
-
-    /// What an error means; `broken` if the connection is what failed.
-    fn meaning(&self, error: &RedisError, broken: NotifyFaultKind) -> NotifyFault {
-        match error.code() {
-            Some(code) => {
-                let said = format!("{code} {}", error.detail().unwrap_or_default());
-                refusal(said.trim_end(), &self.shared.address)
-            }
-            // Of what is no Redis the text may hold anything.
-            None if error.is_io_error() => self.fault(broken, error),
-            None => self.fault(broken, &error.category()),
-        }
     }
 
     async fn publish(&self, publication: Publication) -> Result<u64, NotifyFault> {
@@ -144,7 +122,7 @@ impl RedisNotifier {
             Ok(receivers) => Ok(receivers),
             Err(error) => {
                 *self.shared.publisher.lock().await = None;
-                Err(self.meaning(&error, NotifyFaultKind::ConnectionLost))
+                Err(self.shared.faults.meaning(&error, NotifyFaultKind::ConnectionLost))
             }
         }
     }
@@ -171,7 +149,7 @@ impl RedisNotifier {
             let transport = self.connect().await?;
             MultiplexedConnection::new_with_config(&self.shared.settings, transport, config)
                 .await
-                .map_err(|error| self.meaning(&error, NotifyFaultKind::Unreachable))
+                .map_err(|error| self.shared.faults.meaning(&error, NotifyFaultKind::Unreachable))
         };
         let (connection, traffic) = self.within(connect, opening).await?;
         async_std::task::spawn(traffic);
@@ -183,7 +161,7 @@ impl RedisNotifier {
     async fn open(&self, channels: &[ChannelName]) -> Result<PubSub, NotifyFault> {
         let opening = async {
             let transport = self.connect().await?;
-            let lost = |error| self.meaning(&error, NotifyFaultKind::Unreachable);
+            let lost = |error| self.shared.faults.meaning(&error, NotifyFaultKind::Unreachable);
             let mut pubsub = PubSub::new(&self.shared.settings, transport).await.map_err(lost)?;
             let names: Vec<&str> = channels.iter().map(ChannelName::as_str).collect();
             pubsub.subscribe(names).await.map_err(lost)?;
@@ -199,7 +177,7 @@ impl RedisNotifier {
     ) -> Result<T, NotifyFault> {
         timeout(limit, opening).await.unwrap_or_else(|_| {
             let detail = format!("no connection within {limit:?}");
-            Err(self.fault(NotifyFaultKind::Unreachable, &detail))
+            Err(self.shared.faults.fault(NotifyFaultKind::Unreachable, &detail))
         })
     }
 }
@@ -228,12 +206,6 @@ fn notices(pubsub: PubSub, limits: Limits) -> impl stream::Stream<Item = Heard> 
         messages.filter_map(async |message| notice(&message)).take_until(silence(sink, limits));
     let lost = Heard::Lost(NotifyFault::new(NotifyFaultKind::ConnectionLost));
     stream::iter([Heard::Subscribed]).chain(notices).chain(stream::iter([lost]))
-}
-
-/// A message as a notice; nothing if its channel has a name that we cannot have asked for.
-fn notice(message: &Msg) -> Option<Heard> {
-    let channel = ChannelName::new(message.get_channel_name()).ok()?;
-    Some(Heard::Notice { channel, payload: message.get_payload_bytes().to_vec() })
 }
 
 /// Ends when the server no longer answers on this connection.

@@ -1,11 +1,66 @@
-//! What hyper needs of a runtime.
+//! async-std, as ivy and hyper use it.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Executor, Sleep, Timer};
+use ivy_driver::{
+    AsyncRuntime, CancellationToken, Clients, FutureHandlers, Runtime, TaskPerCallback,
+};
+use ivy_proto::config::RedisAddress;
+use rustls::ClientConfig;
+
+use crate::http::HttpClient;
+use crate::redis::RedisNotifier;
+
+/// The runtime of the names of this crate.
+#[derive(Debug)]
+pub enum AsyncStd {}
+
+impl Clients for AsyncStd {
+    type Http = HttpClient;
+    type Redis = RedisNotifier;
+
+    fn http(tls: Option<ClientConfig>) -> HttpClient {
+        HttpClient::new(tls)
+    }
+
+    fn redis(address: &RedisAddress, tls: Option<ClientConfig>) -> RedisNotifier {
+        RedisNotifier::new(address, tls)
+    }
+}
+
+impl Runtime for AsyncStd {
+    type CancellationToken = CancellationToken;
+    type Handlers = FutureHandlers<Self>;
+    type Callbacks = TaskPerCallback<Self>;
+
+    fn sleep_until(until: Instant) -> impl Future<Output = ()> + Send {
+        async_std::task::sleep(until.saturating_duration_since(Instant::now()))
+    }
+
+    fn spawn(_: &'static str, future: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        async_std::task::spawn(future);
+        Ok(())
+    }
+
+    fn cancel(token: &CancellationToken) {
+        token.cancel();
+    }
+
+    fn is_cancelled(token: &CancellationToken) -> bool {
+        token.is_cancelled()
+    }
+}
+
+impl AsyncRuntime for AsyncStd {
+    fn cancelled(token: &CancellationToken) -> impl Future<Output = ()> + Send {
+        token.cancelled()
+    }
+}
 
 /// Runs hyper's own tasks: those that serve connections.
 #[derive(Clone, Copy, Debug)]

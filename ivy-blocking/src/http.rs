@@ -7,15 +7,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_channel::oneshot;
+use futures_util::future::{BoxFuture, FutureExt};
 use http::{Request, Response};
+use ivy_driver::{Exchange, ThreadPool};
 use ivy_proto::queue::{Fault, FaultKind};
 use rustls::ClientConfig;
 use ureq::{Agent, Body, Error};
 
-use crate::cancel::CancellationToken;
-use crate::tls::OwnRoots;
+use crate::under_way::{UnderWay, under_way};
 use connect::{Connector, NotConnected, Resolver};
 
+/// How many requests are under way at a time, besides those that wait for messages.
+const MOST_REQUESTS: usize = 16;
 /// How long connecting may take, so that a host that does not answer is known to be unreachable
 /// before the request's own limit makes that a lost answer.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -25,51 +29,75 @@ const IDLE_LIMIT: Duration = Duration::from_secs(50);
 /// The most bytes of an answer's headers.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// An HTTP/1.1 client with its pool of connections.
-///
-/// Each request that is under way has an agent to itself, and with it a connection: the only way to
-/// give a request up is to shut its agent down, which must harm no other.
-pub(crate) struct HttpClient {
-    tls: Arc<ClientConfig>,
+/// An HTTP/1.1 client with its pool of connections, and the threads that wait for answers.
+#[derive(Debug)]
+pub struct HttpClient {
+    agents: Arc<Agents>,
+    requests: ThreadPool,
+    /// A request that waits for messages delays no other. There is one for each queue that a worker
+    /// serves, so their number needs no limit.
+    polls: ThreadPool,
+}
+
+impl HttpClient {
+    pub(crate) fn new(tls: Option<ClientConfig>) -> Self {
+        let (resolver, idle) = (Resolver::default(), Mutex::default());
+        HttpClient {
+            agents: Arc::new(Agents { tls: tls.map(Arc::new), resolver, idle }),
+            requests: ThreadPool::new("ivy-request", MOST_REQUESTS),
+            polls: ThreadPool::new("ivy-poll", usize::MAX),
+        }
+    }
+}
+
+impl ivy_driver::HttpClient for HttpClient {
+    fn send(&self, exchange: Exchange) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
+        let (agents, asked_at) = (Arc::clone(&self.agents), Instant::now());
+        let (work, wanted) = under_way(|agent: Agent| agent.shutdown());
+        let (give, given) = oneshot::channel();
+        let threads = if exchange.waits { &self.polls } else { &self.requests };
+        threads.run(move || {
+            // Nobody may wait any more.
+            let _ = give.send(agents.exchange(exchange, asked_at, &work));
+        });
+        async move {
+            let answer = given.await.unwrap_or_else(|_| Err(Fault::new(FaultKind::AnswerLost)));
+            drop(wanted);
+            answer
+        }
+        .boxed()
+    }
+}
+
+/// The connections. Each request that is under way has an agent to itself, and with it a connection:
+/// the only way to give a request up is to shut its agent down, which must harm no other.
+struct Agents {
+    tls: Option<Arc<ClientConfig>>,
     resolver: Resolver,
     /// Agents without a request, and since when. The last is used first, so that those in excess
     /// grow old.
     idle: Mutex<Vec<(Instant, Agent)>>,
 }
 
-impl HttpClient {
-    pub(crate) fn new(roots: &OwnRoots) -> Self {
-        let tls = Arc::new(roots.with_public_roots());
-        HttpClient { tls, resolver: Resolver::default(), idle: Mutex::default() }
-    }
-
-    /// Sends a request and reads its answer, both within `time_limit`. Redirects are not followed.
-    ///
-    /// An answer whose body has more than `answer_limit` bytes is not read to its end. Giving the
-    /// request up closes its connection.
-    pub(crate) fn send(
+impl Agents {
+    fn exchange(
         &self,
-        request: Request<Bytes>,
-        time_limit: Duration,
-        answer_limit: usize,
-        given_up: &CancellationToken,
+        exchange: Exchange,
+        asked_at: Instant,
+        work: &UnderWay<Agent>,
     ) -> Result<Response<Bytes>, Fault> {
+        let Exchange { request, time_limit, answer_limit, .. } = exchange;
+        let time_left = time_limit.saturating_sub(asked_at.elapsed());
+        if time_left.is_zero() {
+            let detail = "all threads are busy with other requests";
+            return Err(Fault::new(FaultKind::Unreachable).with_detail(detail));
+        }
         let agent = self.agent();
-        // Whoever takes it has it: this function, or whoever gives the request up.
-        let shared = Arc::new(Mutex::new(Some(agent.clone())));
-        let take = |shared: &Mutex<Option<Agent>>| {
-            shared.lock().unwrap_or_else(PoisonError::into_inner).take()
-        };
-        given_up.on_cancel({
-            let shared = Arc::clone(&shared);
-            move || {
-                if let Some(agent) = take(&shared) {
-                    agent.shutdown();
-                }
-            }
-        });
-        let answer = exchange(&agent, request, time_limit, answer_limit);
-        if let Some(agent) = take(&shared) {
+        if work.begin(agent.clone()).is_err() {
+            return Err(Fault::new(FaultKind::AnswerLost));
+        }
+        let answer = send(&agent, request, time_left, answer_limit);
+        if let Some(agent) = work.end() {
             self.idle().push((Instant::now(), agent));
         }
         answer
@@ -93,7 +121,7 @@ impl HttpClient {
             .timeout_connect(Some(CONNECT_LIMIT))
             .proxy(None)
             .build();
-        Agent::with_parts(config, Connector::new(Arc::clone(&self.tls)), self.resolver.clone())
+        Agent::with_parts(config, Connector::new(self.tls.clone()), self.resolver.clone())
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(Instant, Agent)>> {
@@ -102,13 +130,13 @@ impl HttpClient {
     }
 }
 
-impl fmt::Debug for HttpClient {
+impl fmt::Debug for Agents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HttpClient")
+        f.write_str("Agents")
     }
 }
 
-fn exchange(
+fn send(
     agent: &Agent,
     request: Request<Bytes>,
     time_limit: Duration,

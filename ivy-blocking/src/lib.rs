@@ -57,39 +57,40 @@
 //! `task.name`, `queue` and `attempt`. What happens is logged at debug, and what somebody should
 //! look at, at warn. No subscriber is installed here.
 
-mod admin;
-mod backend;
-mod builder;
-mod cancel;
-mod clock;
-mod context;
-mod driver;
-mod error;
-mod events;
-mod handle;
 mod http;
-mod hub;
-mod ironmq;
-mod ivy;
-mod memory;
-mod producer;
-mod random;
 mod redis;
-mod threads;
-mod tls;
-mod worker;
-mod worker_builder;
+mod runtime;
+#[cfg(test)]
+mod testing;
+mod under_way;
 
-pub use admin::Admin;
-pub use builder::IvyBuilder;
-pub use cancel::CancellationToken;
-pub use context::Ctx;
-pub use error::{Error, Result};
-pub use events::Events;
-pub use handle::Handle;
-pub use ivy::Ivy;
-pub use worker::Worker;
-pub use worker_builder::WorkerBuilder;
+pub use http::HttpClient;
+pub use redis::RedisNotifier;
+pub use runtime::{Clients, Runtime};
+
+/// The entrance: a queue and a notifier, to call tasks and to run them.
+pub type Ivy = ivy_driver::Ivy<Runtime>;
+/// Says where tasks are queued and results travel. Made by [`Ivy::builder`].
+pub type IvyBuilder = ivy_driver::IvyBuilder<Runtime>;
+/// Waits for the result of a call. Made by [`Ivy::call`].
+pub type Handle<Output> = ivy_driver::Handle<Runtime, Output>;
+/// Says what a worker serves, and how, and starts it. Made by [`Ivy::worker`].
+pub type WorkerBuilder = ivy_driver::WorkerBuilder<Runtime>;
+/// A running worker. Made by [`WorkerBuilder::start`].
+pub type Worker = ivy_driver::Worker<Runtime>;
+/// What a handler learns about the task that it runs, if it asks for it as its first argument.
+pub type Ctx = ivy_driver::Ctx<Runtime>;
+/// What happens. Made by [`Ivy::events`] and [`Worker::events`].
+pub type Events = ivy_driver::Events<Runtime>;
+/// Looks at queues, and empties them. Made by [`Ivy::admin`].
+pub type Admin = ivy_driver::Admin<Runtime>;
+/// Something went wrong: what, with which task on which queue, why, and what to do about it.
+pub type Error = ivy_driver::Error<Runtime>;
+/// The result of what this crate does.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Tells a handler, and what it has started elsewhere, to stop: see [`Ctx::cancelled`].
+pub use ivy_driver::BlockingToken as CancellationToken;
 
 /// The core, for what is not named here. Examples beside types of the core name it `ivy_proto`;
 /// where only this crate is depended on, `use` it from here.

@@ -1,24 +1,27 @@
 //! The Redis client: one connection that publishes, and one for each subscription.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use futures_channel::{mpsc as channel, oneshot};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use ivy_driver::{Heard, Notifier, RedisFaults, block_on, spawn};
 use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
-use ivy_proto::notify::redis::{Greeting, refusal};
+use ivy_proto::notify::redis::Greeting;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use redis::{Cmd, Msg, Parser, RedisError, RedisResult, Value};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use crate::backend::{Answer, Heard, News, Notifier, PublishResult, Subscriber, Subscription};
-use crate::cancel::CancellationToken;
-use crate::threads::spawn;
-use crate::tls::{OwnRoots, is_tls};
+use crate::under_way::{UnderWay, under_way};
 
 /// The longest line of an answer to what is said first, in bytes.
 const LONGEST_LINE: usize = 1024;
@@ -47,38 +50,42 @@ impl Default for Limits {
 /// How long a connection that was not used is taken to stand.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
+/// How many notices may wait to be taken in before the subscriber's thread waits with them.
+const UNREAD_NOTICES: usize = 1024;
+
+/// A publication, and where its answer goes.
+type Order = (Publication, oneshot::Sender<Result<u64, NotifyFault>>);
+
 /// A notifier over Redis's publish and subscribe.
-#[derive(Debug)]
-pub(crate) struct RedisNotifier {
+pub struct RedisNotifier {
     server: Arc<Server>,
     /// Opened by the first publication, with the thread that publishes.
-    publisher: OnceLock<Sender<(Publication, Answer<PublishResult>)>>,
+    publisher: OnceLock<Sender<Order>>,
 }
 
 #[derive(Clone)]
 struct Server {
-    address: RedisAddress,
+    faults: RedisFaults,
     tls: Option<Arc<ClientConfig>>,
     limits: Limits,
 }
 
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.address.server())
-    }
-}
-
 impl RedisNotifier {
-    pub(crate) fn new(address: &RedisAddress, roots: &OwnRoots) -> Self {
-        let tls = address.tls.then(|| Arc::new(roots.with_system_roots()));
-        let address = address.clone();
-        let server = Arc::new(Server { address, tls, limits: Limits::default() });
+    pub(crate) fn new(address: &RedisAddress, tls: Option<ClientConfig>) -> Self {
+        let (faults, tls) = (RedisFaults::new(address.clone()), tls.map(Arc::new));
+        let server = Arc::new(Server { faults, tls, limits: Limits::default() });
         RedisNotifier { server, publisher: OnceLock::new() }
     }
 }
 
+impl fmt::Debug for RedisNotifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisNotifier({:?})", self.server.faults)
+    }
+}
+
 impl Notifier for RedisNotifier {
-    fn publish(&self, publication: Publication, answer: Answer<PublishResult>) {
+    fn publish(&self, publication: Publication) -> BoxFuture<'static, Result<u64, NotifyFault>> {
         let publisher = self.publisher.get_or_init(|| {
             let (sender, receiver) = mpsc::channel();
             let server = Arc::clone(&self.server);
@@ -88,23 +95,50 @@ impl Notifier for RedisNotifier {
             }
             sender
         });
-        // Without the thread the mail is dropped, and the answer with it.
-        let _ = publisher.send((publication, answer));
+        let (give, given) = oneshot::channel();
+        // Without the thread the mail is dropped, and the other end of the answer with it.
+        let _ = publisher.send((publication, give));
+        let lost = || Err(NotifyFault::new(NotifyFaultKind::ConnectionLost));
+        given.map(move |answer| answer.unwrap_or_else(|_| lost())).boxed()
     }
 
-    fn subscribe(&self, channels: Vec<ChannelName>, news: News) -> Subscription {
-        let (subscriber, subscription) = Subscription::new(news);
+    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<'static, Heard> {
         let server = Arc::clone(&self.server);
-        if let Err(error) = spawn("ivy-subscriber", move || server.listen(&channels, &subscriber)) {
-            tracing::error!(%error, "the subscriber's thread cannot be started");
+        stream::once(async move {
+            let (sender, heard) = channel::channel(UNREAD_NOTICES);
+            // It fails only if the connection has ended already.
+            let (work, wanted) =
+                under_way(|socket: TcpStream| drop(socket.shutdown(Shutdown::Both)));
+            let listen = move || server.listen(&channels, Subscriber(sender), &work);
+            if let Err(error) = spawn("ivy-subscriber", listen) {
+                tracing::error!(%error, "the subscriber's thread cannot be started");
+            }
+            heard.map(move |heard| {
+                let _ = &wanted;
+                heard
+            })
+        })
+        .flatten()
+        .boxed()
+    }
+}
+
+/// Tells what a subscription hears.
+struct Subscriber(channel::Sender<Heard>);
+
+impl Subscriber {
+    /// Waits while too much is unread, until nobody listens any more.
+    fn tell(&mut self, heard: Heard) {
+        if block_on(poll_fn(|context| self.0.poll_ready(context))).is_ok() {
+            // Nobody may listen any more.
+            let _ = self.0.start_send(heard);
         }
-        subscription
     }
 }
 
 impl Server {
     /// Publishes what comes by mail until nobody is left who could send it.
-    fn publish_all(&self, mailbox: &Receiver<(Publication, Answer<PublishResult>)>) {
+    fn publish_all(&self, mailbox: &Receiver<Order>) {
         let mut connection = None;
         let mut used_at = Instant::now();
         while let Ok(first) = mailbox.recv() {
@@ -116,7 +150,7 @@ impl Server {
             }
             let ready = match standing {
                 Some(connection) => Ok(connection),
-                None => self.open(&CancellationToken::new()),
+                None => self.open(|_| Ok(())),
             };
             connection = self.publish(ready, batch);
             used_at = Instant::now();
@@ -134,53 +168,63 @@ impl Server {
     fn publish(
         &self,
         connection: Result<Connection, NotifyFault>,
-        batch: Vec<(Publication, Answer<PublishResult>)>,
+        batch: Vec<Order>,
     ) -> Option<Connection> {
         let mut commands = Vec::new();
         for (Publication { channel, payload }, _) in &batch {
             let command = redis::cmd("PUBLISH").arg(channel.as_str()).arg(payload.as_str()).clone();
             command.write_packed_command(&mut commands);
         }
-        let lost = |error: RedisError| self.meaning(&error, NotifyFaultKind::ConnectionLost);
+        let lost = |error: RedisError| self.faults.meaning(&error, NotifyFaultKind::ConnectionLost);
         let mut connection = connection.and_then(|mut connection| {
             connection.limit(self.limits.command);
             connection.send(&commands).map_err(lost)?;
             Ok(connection)
         });
+        // Nobody may wait for an answer any more.
         for (_, answer) in batch {
             let published = match &mut connection {
                 Ok(connection) => connection.receive().and_then(|receivers| {
                     redis::from_redis_value(receivers).map_err(RedisError::from)
                 }),
                 Err(fault) => {
-                    answer.give(Err(fault.clone()));
+                    let _ = answer.send(Err(fault.clone()));
                     continue;
                 }
             };
-            answer.give(published.map_err(|error| {
+            let published = published.map_err(|error| {
                 let fault = lost(error);
                 connection = Err(fault.clone());
                 fault
-            }));
+            });
+            let _ = answer.send(published);
         }
         connection.ok()
     }
 
     /// Subscribes, and tells what is heard until the connection or the subscription ends.
-    fn listen(&self, channels: &[ChannelName], subscriber: &Subscriber) {
-        let Err(fault) = self.hear(channels, subscriber);
+    fn listen(
+        &self,
+        channels: &[ChannelName],
+        mut subscriber: Subscriber,
+        work: &UnderWay<TcpStream>,
+    ) {
+        let Err(fault) = self.hear(channels, &mut subscriber, work);
         subscriber.tell(Heard::Lost(fault));
     }
 
     fn hear(
         &self,
         channels: &[ChannelName],
-        subscriber: &Subscriber,
-    ) -> Result<std::convert::Infallible, NotifyFault> {
-        let mut connection = self.open(subscriber.ended())?;
+        subscriber: &mut Subscriber,
+        work: &UnderWay<TcpStream>,
+    ) -> Result<Infallible, NotifyFault> {
+        let given_up = |_| io::Error::from(io::ErrorKind::ConnectionAborted);
+        let mut connection =
+            self.open(|socket| work.begin(socket.try_clone()?).map_err(given_up))?;
         let early = connection
             .subscribe(channels)
-            .map_err(|error| self.meaning(&error, NotifyFaultKind::Unreachable))?;
+            .map_err(|error| self.faults.meaning(&error, NotifyFaultKind::Unreachable))?;
         subscriber.tell(Heard::Subscribed);
         early.into_iter().filter_map(notice).for_each(|heard| subscriber.tell(heard));
         let mut asked = false;
@@ -198,19 +242,24 @@ impl Server {
                     connection.limit(self.limits.command);
                     asked = connection.send(&redis::cmd("PING").get_packed_command()).is_ok();
                     if !asked {
-                        return Err(self.meaning(&error, NotifyFaultKind::ConnectionLost));
+                        return Err(self.faults.meaning(&error, NotifyFaultKind::ConnectionLost));
                     }
                 }
-                Err(error) => return Err(self.meaning(&error, NotifyFaultKind::ConnectionLost)),
+                Err(error) => {
+                    return Err(self.faults.meaning(&error, NotifyFaultKind::ConnectionLost));
+                }
             }
         }
     }
 
-    /// A connection that can be used. It is shut down when it is given up.
-    fn open(&self, given_up: &CancellationToken) -> Result<Connection, NotifyFault> {
-        let mut connection = self.connect(given_up)?;
-        let unreachable = |error: io::Error| self.no_connection(&error);
-        let mut greeting = Greeting::new(&self.address);
+    /// A connection that can be used. Its socket is shown before anything is said on it.
+    fn open(
+        &self,
+        show: impl FnOnce(&TcpStream) -> io::Result<()>,
+    ) -> Result<Connection, NotifyFault> {
+        let unreachable = |error: io::Error| self.faults.no_connection(&error);
+        let mut connection = self.connect(show)?;
+        let mut greeting = Greeting::new(self.faults.address());
         while let Some(command) = greeting.next_command() {
             connection.stream.write_all(&command).map_err(unreachable)?;
             connection.stream.flush().map_err(unreachable)?;
@@ -219,50 +268,25 @@ impl Server {
         Ok(connection)
     }
 
-    fn connect(&self, given_up: &CancellationToken) -> Result<Connection, NotifyFault> {
-        let RedisAddress { host, port, .. } = &self.address;
+    fn connect(
+        &self,
+        show: impl FnOnce(&TcpStream) -> io::Result<()>,
+    ) -> Result<Connection, NotifyFault> {
+        let RedisAddress { host, port, .. } = self.faults.address();
         // The resolver and TLS want an IPv6 address without the brackets that it has in a URL.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let until = Instant::now() + self.limits.connect;
-        let unreachable = |error: io::Error| self.no_connection(&error);
+        let unreachable = |error: io::Error| self.faults.no_connection(&error);
         let socket = reach(host, *port, until).map_err(unreachable)?;
-        socket.set_nodelay(true).map_err(unreachable)?;
-        let handle = socket.try_clone().map_err(unreachable)?;
-        given_up.on_cancel(move || {
-            // It fails only if the connection has ended already.
-            let _ = handle.shutdown(Shutdown::Both);
-        });
+        socket.set_nodelay(true).and_then(|()| show(&socket)).map_err(unreachable)?;
         let mut socket = Limited { socket, until };
         let Some(tls) = &self.tls else { return Ok(Connection::new(Stream::Plain(socket))) };
-        let insecure = |error: &dyn fmt::Display| self.fault(NotifyFaultKind::Tls, error);
+        let insecure = |error: &dyn fmt::Display| self.faults.fault(NotifyFaultKind::Tls, error);
         let name = ServerName::try_from(host.to_owned()).map_err(|error| insecure(&error))?;
         let mut session =
             ClientConnection::new(Arc::clone(tls), name).map_err(|error| insecure(&error))?;
         session.complete_io(&mut socket).map_err(unreachable)?;
         Ok(Connection::new(Stream::Secured(Box::new(StreamOwned::new(session, socket)))))
-    }
-
-    fn no_connection(&self, error: &io::Error) -> NotifyFault {
-        let tls = is_tls(error);
-        self.fault(if tls { NotifyFaultKind::Tls } else { NotifyFaultKind::Unreachable }, error)
-    }
-
-    /// A fault of the connection to the server.
-    fn fault(&self, kind: NotifyFaultKind, error: &dyn fmt::Display) -> NotifyFault {
-        NotifyFault::new(kind).with_detail(format!("{}: {error}", self.address.server()))
-    }
-
-    /// What an error means; `broken` if the connection is what failed.
-    fn meaning(&self, error: &RedisError, broken: NotifyFaultKind) -> NotifyFault {
-        match error.code() {
-            Some(code) => {
-                let said = format!("{code} {}", error.detail().unwrap_or_default());
-                refusal(said.trim_end(), &self.address)
-            }
-            // Of what is no Redis the text may hold anything.
-            None if error.is_io_error() => self.fault(broken, error),
-            None => self.fault(broken, &error.category()),
-        }
     }
 }
 
@@ -350,12 +374,9 @@ impl Connection {
     }
 }
 
-/// A message as a notice; nothing if it is none, or its channel has a name that we cannot have
-/// asked for.
+/// What was said, if it is a notice.
 fn notice(said: Value) -> Option<Heard> {
-    let message = Msg::from_owned_value(said)?;
-    let channel = ChannelName::new(message.get_channel_name()).ok()?;
-    Some(Heard::Notice { channel, payload: message.get_payload_bytes().to_vec() })
+    ivy_driver::notice(&Msg::from_owned_value(said)?)
 }
 
 /// What a connection runs over.

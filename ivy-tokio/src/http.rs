@@ -4,15 +4,16 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use ivy_driver::{Exchange, is_tls};
 use ivy_proto::queue::{Fault, FaultKind};
-
-use crate::tls::{OwnRoots, is_tls};
+use rustls::ClientConfig;
 
 /// How long connecting to one address may take, so that a host that does not answer is known to be
 /// unreachable before the request's own limit makes that a lost answer.
@@ -27,46 +28,27 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// An HTTP/1.1 client with its pool of connections. Each long poll has a connection of its own
 /// while it waits, so it delays no other request.
 #[derive(Clone, Debug)]
-pub(crate) struct HttpClient {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+pub struct HttpClient(Over);
+
+#[derive(Clone, Debug)]
+enum Over {
+    Tcp(Client<HttpConnector, Full<Bytes>>),
+    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
 impl HttpClient {
-    pub(crate) fn new(roots: &OwnRoots) -> Self {
+    pub(crate) fn new(tls: Option<ClientConfig>) -> Self {
         let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
+        tcp.enforce_http(tls.is_none());
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_LIMIT));
+        let Some(tls) = tls else { return HttpClient(Over::Tcp(pooled(tcp))) };
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(roots.with_public_roots())
+            .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_LIMIT)
-            .http1_max_headers(MAX_HEADERS)
-            .http1_max_buf_size(MAX_HEADER_BYTES)
-            .build(connector);
-        HttpClient { client }
-    }
-
-    /// Sends a request and reads its answer, both within `time_limit`. Redirects are not followed.
-    ///
-    /// An answer whose body has more than `answer_limit` bytes is not read to its end. Dropping the
-    /// future closes the connection.
-    pub(crate) async fn send(
-        &self,
-        request: Request<Bytes>,
-        time_limit: Duration,
-        answer_limit: usize,
-    ) -> Result<Response<Bytes>, Fault> {
-        tokio::time::timeout(time_limit, self.exchange(request, answer_limit)).await.unwrap_or_else(
-            |_| {
-                let detail = format!("no whole answer within {time_limit:?}");
-                Err(Fault::new(FaultKind::AnswerLost).with_detail(detail))
-            },
-        )
+        HttpClient(Over::Tls(pooled(connector)))
     }
 
     async fn exchange(
@@ -74,11 +56,12 @@ impl HttpClient {
         request: Request<Bytes>,
         answer_limit: usize,
     ) -> Result<Response<Bytes>, Fault> {
-        let answer = self
-            .client
-            .request(request.map(Full::new))
-            .await
-            .map_err(|error| send_fault(&error))?;
+        let request = request.map(Full::new);
+        let answer = match &self.0 {
+            Over::Tcp(client) => client.request(request).await,
+            Over::Tls(client) => client.request(request).await,
+        };
+        let answer = answer.map_err(|error| send_fault(&error))?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, answer_limit)
             .collect()
@@ -86,6 +69,31 @@ impl HttpClient {
             .map_err(|error| body_fault(error.as_ref(), answer_limit))?;
         Ok(Response::from_parts(head, body.to_bytes()))
     }
+}
+
+impl ivy_driver::HttpClient for HttpClient {
+    fn send(&self, exchange: Exchange) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
+        let this = self.clone();
+        let Exchange { request, time_limit, answer_limit, .. } = exchange;
+        async move {
+            let exchange = this.exchange(request, answer_limit);
+            tokio::time::timeout(time_limit, exchange).await.unwrap_or_else(|_| {
+                let detail = format!("no whole answer within {time_limit:?}");
+                Err(Fault::new(FaultKind::AnswerLost).with_detail(detail))
+            })
+        }
+        .boxed()
+    }
+}
+
+/// A client with these connections.
+fn pooled<Connector: Connect + Clone>(connector: Connector) -> Client<Connector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_LIMIT)
+        .http1_max_headers(MAX_HEADERS)
+        .http1_max_buf_size(MAX_HEADER_BYTES)
+        .build(connector)
 }
 
 fn send_fault(error: &hyper_util::client::legacy::Error) -> Fault {

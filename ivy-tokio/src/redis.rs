@@ -7,21 +7,20 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
+use ivy_driver::{Heard, Notifier, RedisFaults, notice};
 use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
-use ivy_proto::notify::redis::{Greeting, refusal};
+use ivy_proto::notify::redis::Greeting;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use redis::aio::{MultiplexedConnection, PubSub, PubSubSink};
-use redis::{AsyncConnectionConfig, Msg, ProtocolVersion, RedisConnectionInfo, RedisError};
+use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo};
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
-
-use crate::backend::{Heard, Notifier};
-use crate::tls::{OwnRoots, is_tls};
 
 /// How long it may take until a connection can be used, authentication included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -44,12 +43,12 @@ struct Publisher {
 
 /// A notifier over Redis's publish and subscribe.
 #[derive(Clone)]
-pub(crate) struct RedisNotifier {
+pub struct RedisNotifier {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    address: RedisAddress,
+    faults: RedisFaults,
     tls: Option<TlsConnector>,
     settings: RedisConnectionInfo,
     /// Made by the first publication, dropped when a command fails on it.
@@ -58,7 +57,7 @@ struct Shared {
 
 impl fmt::Debug for RedisNotifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RedisNotifier({})", self.shared.address.server())
+        write!(f, "RedisNotifier({:?})", self.shared.faults)
     }
 }
 
@@ -67,23 +66,23 @@ trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
 impl RedisNotifier {
-    pub(crate) fn new(address: &RedisAddress, roots: &OwnRoots) -> Self {
+    pub(crate) fn new(address: &RedisAddress, tls: Option<ClientConfig>) -> Self {
         // RESP2 is understood by every Redis, and confirms subscriptions in order. The credentials
         // are given before, since redis keeps nothing of the answer to wrong ones.
         let settings = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP2)
             .set_skip_set_lib_name();
-        let tls = address.tls.then(|| TlsConnector::from(Arc::new(roots.with_system_roots())));
-        let publisher = Mutex::new(None);
-        let shared = Shared { address: address.clone(), tls, settings, publisher };
+        let tls = tls.map(|tls| TlsConnector::from(Arc::new(tls)));
+        let (faults, publisher) = (RedisFaults::new(address.clone()), Mutex::new(None));
+        let shared = Shared { faults, tls, settings, publisher };
         RedisNotifier { shared: Arc::new(shared) }
     }
 
     /// A connection on which the credentials were taken.
     async fn connect(&self) -> Result<Box<dyn Transport>, NotifyFault> {
-        let unreachable = |error: io::Error| self.no_connection(&error);
+        let unreachable = |error: io::Error| self.shared.faults.no_connection(&error);
         let mut stream = self.reach().await?;
-        let mut greeting = Greeting::new(&self.shared.address);
+        let mut greeting = Greeting::new(self.shared.faults.address());
         while let Some(command) = greeting.next_command() {
             stream.write_all(&command).await.map_err(unreachable)?;
             stream.flush().await.map_err(unreachable)?;
@@ -93,39 +92,17 @@ impl RedisNotifier {
     }
 
     async fn reach(&self) -> Result<Box<dyn Transport>, NotifyFault> {
-        let unreachable = |error: io::Error| self.no_connection(&error);
-        let Shared { address: RedisAddress { host, port, .. }, tls, .. } = &*self.shared;
+        let unreachable = |error: io::Error| self.shared.faults.no_connection(&error);
+        let Shared { faults, tls, .. } = &*self.shared;
+        let RedisAddress { host, port, .. } = faults.address();
         // The resolver and TLS want an IPv6 address without the brackets that it has in a URL.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let tcp = TcpStream::connect((host, *port)).await.map_err(unreachable)?;
         tcp.set_nodelay(true).map_err(unreachable)?;
         let Some(tls) = tls else { return Ok(Box::new(tcp)) };
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|error| self.fault(NotifyFaultKind::Tls, &error))?;
+            .map_err(|error| faults.fault(NotifyFaultKind::Tls, &error))?;
         Ok(Box::new(tls.connect(name, tcp).await.map_err(unreachable)?))
-    }
-
-    fn no_connection(&self, error: &io::Error) -> NotifyFault {
-        let tls = is_tls(error);
-        self.fault(if tls { NotifyFaultKind::Tls } else { NotifyFaultKind::Unreachable }, error)
-    }
-
-    /// A fault of the connection to the server.
-    fn fault(&self, kind: NotifyFaultKind, error: &dyn fmt::Display) -> NotifyFault {
-        NotifyFault::new(kind).with_detail(format!("{}: {error}", self.shared.address.server()))
-    }
-
-    /// What an error means; `broken` if the connection is what failed.
-    fn meaning(&self, error: &RedisError, broken: NotifyFaultKind) -> NotifyFault {
-        match error.code() {
-            Some(code) => {
-                let said = format!("{code} {}", error.detail().unwrap_or_default());
-                refusal(said.trim_end(), &self.shared.address)
-            }
-            // Of what is no Redis the text may hold anything.
-            None if error.is_io_error() => self.fault(broken, error),
-            None => self.fault(broken, &error.category()),
-        }
     }
 
     async fn publish(&self, publication: Publication) -> Result<u64, NotifyFault> {
@@ -140,7 +117,7 @@ impl RedisNotifier {
             Ok(receivers) => Ok(receivers),
             Err(error) => {
                 *self.shared.publisher.lock().await = None;
-                Err(self.meaning(&error, NotifyFaultKind::ConnectionLost))
+                Err(self.shared.faults.meaning(&error, NotifyFaultKind::ConnectionLost))
             }
         }
     }
@@ -166,7 +143,7 @@ impl RedisNotifier {
             let transport = self.connect().await?;
             MultiplexedConnection::new_with_config(&self.shared.settings, transport, config)
                 .await
-                .map_err(|error| self.meaning(&error, NotifyFaultKind::Unreachable))
+                .map_err(|error| self.shared.faults.meaning(&error, NotifyFaultKind::Unreachable))
         };
         let (connection, traffic) = self.within(CONNECT_LIMIT, opening).await?;
         tokio::spawn(traffic);
@@ -178,7 +155,7 @@ impl RedisNotifier {
     async fn open(&self, channels: &[ChannelName]) -> Result<PubSub, NotifyFault> {
         let opening = async {
             let transport = self.connect().await?;
-            let lost = |error| self.meaning(&error, NotifyFaultKind::Unreachable);
+            let lost = |error| self.shared.faults.meaning(&error, NotifyFaultKind::Unreachable);
             let mut pubsub = PubSub::new(&self.shared.settings, transport).await.map_err(lost)?;
             let names: Vec<&str> = channels.iter().map(ChannelName::as_str).collect();
             pubsub.subscribe(names).await.map_err(lost)?;
@@ -194,7 +171,7 @@ impl RedisNotifier {
     ) -> Result<T, NotifyFault> {
         timeout(limit, opening).await.unwrap_or_else(|_| {
             let detail = format!("no connection within {limit:?}");
-            Err(self.fault(NotifyFaultKind::Unreachable, &detail))
+            Err(self.shared.faults.fault(NotifyFaultKind::Unreachable, &detail))
         })
     }
 }
@@ -221,12 +198,6 @@ fn notices(pubsub: PubSub) -> impl stream::Stream<Item = Heard> {
     let notices = messages.filter_map(async |message| notice(&message)).take_until(silence(sink));
     let lost = Heard::Lost(NotifyFault::new(NotifyFaultKind::ConnectionLost));
     stream::iter([Heard::Subscribed]).chain(notices).chain(stream::iter([lost]))
-}
-
-/// A message as a notice; nothing if its channel has a name that we cannot have asked for.
-fn notice(message: &Msg) -> Option<Heard> {
-    let channel = ChannelName::new(message.get_channel_name()).ok()?;
-    Some(Heard::Notice { channel, payload: message.get_payload_bytes().to_vec() })
 }
 
 /// Ends when the server no longer answers on this connection.

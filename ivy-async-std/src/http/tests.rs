@@ -5,7 +5,9 @@ use async_std::task;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::tls::tests::{CERTIFICATE, acceptor};
+use ivy_driver::HttpClient as _;
+
+use crate::testing::{acceptor, distrusting, trusting};
 
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"ids\":[\"1\"]}";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -41,15 +43,20 @@ async fn server(answer: Vec<u8>) -> String {
 }
 
 fn client() -> HttpClient {
-    HttpClient::new(&OwnRoots::default())
+    HttpClient::new(None)
 }
 
-fn get(address: &str) -> Request<Bytes> {
-    Request::get(address).body(Bytes::new()).unwrap()
+fn get(address: &str) -> Exchange {
+    let request = Request::get(address).body(Bytes::new()).unwrap();
+    Exchange { request, time_limit: LIMIT, answer_limit: 1024, waits: false }
 }
 
 async fn fetch(address: &str) -> Result<Response<Bytes>, Fault> {
-    client().send(get(address), LIMIT, 1024).await
+    client().send(get(address)).await
+}
+
+async fn fetch_securely(address: &str) -> Result<Response<Bytes>, Fault> {
+    HttpClient::new(Some(distrusting())).send(get(address)).await
 }
 
 async fn kind_of(answer: &[u8]) -> Result<u16, FaultKind> {
@@ -154,7 +161,10 @@ async fn an_answer_that_never_ends_is_given_up_in_time() {
             }
         }
     });
-    let fault = client().send(get(&address), Duration::from_millis(200), 1024).await.unwrap_err();
+    let fault = client()
+        .send(Exchange { time_limit: Duration::from_millis(200), ..get(&address) })
+        .await
+        .unwrap_err();
     assert_eq!(fault.kind(), FaultKind::AnswerLost);
 }
 
@@ -173,10 +183,10 @@ async fn a_waiting_request_does_not_delay_another() {
     let (listener, address) = listen().await;
     let client = client();
     let (patient, slow) = (client.clone(), get(&address));
-    let waiting = task::spawn(async move { patient.send(slow, LIMIT, 1024).await });
+    let waiting = task::spawn(async move { patient.send(slow).await });
     let (mut first, _) = listener.accept().await.unwrap();
     read_head(&mut first).await.unwrap();
-    let quick = task::spawn(async move { client.send(get(&address), LIMIT, 1024).await });
+    let quick = task::spawn(async move { client.send(get(&address)).await });
     let (mut second, _) = listener.accept().await.unwrap();
     read_head(&mut second).await.unwrap();
     second.write_all(GOOD).await.unwrap();
@@ -206,17 +216,17 @@ async fn secure_server() -> u16 {
 #[async_std::test]
 async fn a_certificate_of_an_unknown_authority_is_refused() {
     let port = secure_server().await;
-    let fault = fetch(&format!("https://localhost:{port}/")).await.unwrap_err();
+    let fault = fetch_securely(&format!("https://localhost:{port}/")).await.unwrap_err();
     assert_eq!(fault.kind(), FaultKind::Tls, "{fault}");
 }
 
 #[async_std::test]
 async fn a_certificate_of_ones_own_authority_is_accepted_for_its_host_only() {
     let port = secure_server().await;
-    let client = HttpClient::new(&OwnRoots::from_pem(CERTIFICATE).unwrap());
-    let right = client.send(get(&format!("https://localhost:{port}/")), LIMIT, 1024).await;
+    let client = HttpClient::new(Some(trusting()));
+    let right = client.send(get(&format!("https://localhost:{port}/"))).await;
     assert_eq!(right.unwrap().status(), 200);
-    let wrong = client.send(get(&format!("https://127.0.0.1:{port}/")), LIMIT, 1024).await;
+    let wrong = client.send(get(&format!("https://127.0.0.1:{port}/"))).await;
     assert_eq!(wrong.unwrap_err().kind(), FaultKind::Tls);
 }
 
@@ -227,6 +237,6 @@ async fn a_server_without_tls_is_no_secure_server() {
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
     });
-    let fault = fetch(&address.replace("http:", "https:")).await.unwrap_err();
+    let fault = fetch_securely(&address.replace("http:", "https:")).await.unwrap_err();
     assert_eq!(fault.kind(), FaultKind::Tls);
 }

@@ -6,7 +6,7 @@ use ivy_proto::queue::Body;
 
 use super::*;
 use crate::connector::Transport;
-use crate::tls::tests::{CERTIFICATE, acceptor};
+use crate::testing::{acceptor, distrusting, trusting};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -50,7 +50,7 @@ fn address(port: u16) -> RedisAddress {
 }
 
 fn notifier(port: u16) -> RedisNotifier {
-    RedisNotifier::new(&address(port), &OwnRoots::default())
+    RedisNotifier::new(&address(port), None)
 }
 
 /// A notifier that waits for a moment only.
@@ -217,7 +217,7 @@ async fn a_dropped_subscription_closes_its_connection() {
 }
 
 /// A server over TLS, as `rediss://` reaches it, for whoever trusts its certificate.
-async fn secure_notifier(host: &str, roots: &OwnRoots) -> RedisNotifier {
+async fn secure_notifier(host: &str, tls: ClientConfig) -> RedisNotifier {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     task::spawn(async move {
@@ -228,17 +228,19 @@ async fn secure_notifier(host: &str, roots: &OwnRoots) -> RedisNotifier {
             }
         }
     });
-    RedisNotifier::new(&RedisAddress { tls: true, host: host.to_owned(), ..address(port) }, roots)
+    RedisNotifier::new(
+        &RedisAddress { tls: true, host: host.to_owned(), ..address(port) },
+        Some(tls),
+    )
 }
 
 #[async_std::test]
 async fn a_connection_over_tls_needs_a_certificate_that_is_trusted_for_its_host() {
-    let trusting = OwnRoots::from_pem(CERTIFICATE).unwrap();
-    let right = secure_notifier("localhost", &trusting).await;
+    let right = secure_notifier("localhost", trusting()).await;
     assert_eq!(right.publish(publication()).await, Ok(1));
     for notifier in [
-        secure_notifier("127.0.0.1", &trusting).await,
-        secure_notifier("localhost", &OwnRoots::default()).await,
+        secure_notifier("127.0.0.1", trusting()).await,
+        secure_notifier("localhost", distrusting()).await,
     ] {
         let fault = notifier.publish(publication()).await.unwrap_err();
         assert_eq!(fault.kind(), NotifyFaultKind::Tls, "{fault}");

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ivy_driver::is_tls;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use ureq::Error;
@@ -16,8 +17,6 @@ use ureq::unversioned::transport::{
     self, Buffers, ConnectionDetails, LazyBuffers, NextTimeout, TcpConnector, Transport,
     TransportAdapter,
 };
-
-use crate::tls::is_tls;
 
 /// How long an address is used before its name is looked up again. Without this, each request
 /// would look it up, also on a connection that stands.
@@ -58,11 +57,11 @@ impl From<NotConnected> for Error {
 /// Makes connections: TCP, and TLS where the address asks for it.
 #[derive(Debug)]
 pub(super) struct Connector {
-    tls: Arc<ClientConfig>,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl Connector {
-    pub(super) fn new(tls: Arc<ClientConfig>) -> Self {
+    pub(super) fn new(tls: Option<Arc<ClientConfig>>) -> Self {
         Connector { tls }
     }
 
@@ -77,8 +76,8 @@ impl Connector {
         // An IPv6 address has brackets in a URL only.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host).map_err(io::Error::other)?;
-        let mut session =
-            ClientConnection::new(Arc::clone(&self.tls), name).map_err(io::Error::other)?;
+        let tls = self.tls.clone().ok_or_else(|| io::Error::other("this client has no TLS"))?;
+        let mut session = ClientConnection::new(tls, name).map_err(io::Error::other)?;
         let mut socket = TransportAdapter::new(Box::new(tcp) as _, details.current_time.clone());
         socket.set_timeout(details.timeout);
         session.complete_io(&mut socket)?;

@@ -3,8 +3,10 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::thread;
 
+use ivy_driver::{HttpClient as _, block_on};
+
 use super::*;
-use crate::tls::tests::{CERTIFICATE, accept};
+use crate::testing::{accept, distrusting, trusting};
 
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"ids\":[\"1\"]}";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -40,19 +42,27 @@ fn server(answer: Vec<u8>) -> String {
 }
 
 fn client() -> HttpClient {
-    HttpClient::new(&OwnRoots::default())
+    HttpClient::new(None)
 }
 
 fn get(address: &str) -> Request<Bytes> {
     Request::get(address).body(Bytes::new()).unwrap()
 }
 
+fn exchange(request: Request<Bytes>) -> Exchange {
+    Exchange { request, time_limit: LIMIT, answer_limit: 1024, waits: false }
+}
+
 fn send(client: &HttpClient, request: Request<Bytes>) -> Result<Response<Bytes>, Fault> {
-    client.send(request, LIMIT, 1024, &CancellationToken::new())
+    block_on(client.send(exchange(request)))
 }
 
 fn fetch(address: &str) -> Result<Response<Bytes>, Fault> {
     send(&client(), get(address))
+}
+
+fn fetch_securely(address: &str) -> Result<Response<Bytes>, Fault> {
+    send(&HttpClient::new(Some(distrusting())), get(address))
 }
 
 fn kind_of(answer: &[u8]) -> Result<u16, FaultKind> {
@@ -185,69 +195,94 @@ fn an_answer_that_never_ends_is_given_up_in_time() {
         }
     });
     let (begun, limit) = (Instant::now(), Duration::from_millis(300));
-    let answer = client().send(get(&address), limit, 1 << 20, &CancellationToken::new());
+    let exchange = Exchange { time_limit: limit, answer_limit: 1 << 20, ..exchange(get(&address)) };
+    let answer = block_on(client().send(exchange));
     assert_eq!(answer.unwrap_err().kind(), FaultKind::AnswerLost);
     assert!(begun.elapsed() >= limit);
-}
-
-/// Sends a request in another thread.
-fn send_elsewhere(
-    client: &Arc<HttpClient>,
-    address: &str,
-    given_up: &CancellationToken,
-) -> thread::JoinHandle<Result<Response<Bytes>, Fault>> {
-    let (client, request, given_up) = (Arc::clone(client), get(address), given_up.clone());
-    thread::spawn(move || client.send(request, LIMIT, 1024, &given_up))
 }
 
 #[test]
 fn a_request_that_is_given_up_closes_its_connection_and_harms_no_other() {
     let (listener, address) = listen();
-    let (client, given_up) = (Arc::new(client()), CancellationToken::new());
-    let waiting = send_elsewhere(&client, &address, &given_up);
+    let client = client();
+    let waiting = client.send(exchange(get(&address)));
     let (mut first, _) = listener.accept().unwrap();
     read_head(&mut first).unwrap();
-    let other = send_elsewhere(&client, &address, &CancellationToken::new());
+    let other = client.send(exchange(get(&address)));
     let (mut second, _) = listener.accept().unwrap();
     read_head(&mut second).unwrap();
-    given_up.cancel();
-    assert_eq!(waiting.join().unwrap().unwrap_err().kind(), FaultKind::AnswerLost);
+    drop(waiting);
     assert_eq!(first.read(&mut [0]).unwrap(), 0);
     second.write_all(GOOD).unwrap();
-    assert!(other.join().unwrap().is_ok());
+    assert!(block_on(other).is_ok());
 }
 
 #[test]
 fn a_request_that_was_answered_can_no_longer_be_given_up() {
     let (listener, address) = listen();
-    let (client, given_up) = (Arc::new(client()), CancellationToken::new());
-    let quick = send_elsewhere(&client, &address, &given_up);
+    let client = client();
+    let mut quick = client.send(exchange(get(&address)));
     let (mut stream, _) = listener.accept().unwrap();
     read_head(&mut stream).unwrap();
     stream.write_all(GOOD).unwrap();
-    assert!(quick.join().unwrap().is_ok());
-    given_up.cancel();
+    assert!(block_on(&mut quick).is_ok());
+    drop(quick);
     // The next one uses the same connection.
-    let next = send_elsewhere(&client, &address, &CancellationToken::new());
+    let next = client.send(exchange(get(&address)));
     read_head(&mut stream).unwrap();
     stream.write_all(GOOD).unwrap();
-    assert!(next.join().unwrap().is_ok());
+    assert!(block_on(next).is_ok());
 }
 
 #[test]
 fn a_waiting_request_does_not_delay_another() {
     let (listener, address) = listen();
-    let (client, never) = (Arc::new(client()), CancellationToken::new());
-    let waiting = send_elsewhere(&client, &address, &never);
+    let client = client();
+    let waiting = client.send(exchange(get(&address)));
     let (mut first, _) = listener.accept().unwrap();
     read_head(&mut first).unwrap();
-    let quick = send_elsewhere(&client, &address, &never);
+    let quick = client.send(exchange(get(&address)));
     let (mut second, _) = listener.accept().unwrap();
     read_head(&mut second).unwrap();
     second.write_all(GOOD).unwrap();
-    assert!(quick.join().unwrap().is_ok());
+    assert!(block_on(quick).is_ok());
     first.write_all(GOOD).unwrap();
-    assert!(waiting.join().unwrap().is_ok());
+    assert!(block_on(waiting).is_ok());
+}
+
+#[test]
+fn requests_that_wait_for_messages_delay_no_other() {
+    let (listener, address) = listen();
+    let client = client();
+    let wait = || client.send(Exchange { waits: true, ..exchange(get(&address)) });
+    let waiting: Vec<_> = (0..=MOST_REQUESTS)
+        .map(|_| {
+            let answer = wait();
+            let (mut stream, _) = listener.accept().unwrap();
+            read_head(&mut stream).unwrap();
+            (answer, stream)
+        })
+        .collect();
+    let quick = client.send(exchange(get(&address)));
+    let (mut stream, _) = listener.accept().unwrap();
+    read_head(&mut stream).unwrap();
+    stream.write_all(GOOD).unwrap();
+    assert!(block_on(quick).is_ok());
+    for (answer, mut stream) in waiting {
+        drop(answer);
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    }
+}
+
+#[test]
+fn a_request_whose_time_was_over_before_a_thread_was_free_is_not_sent() {
+    let (listener, address) = listen();
+    listener.set_nonblocking(true).unwrap();
+    let (work, _wanted) = under_way(|_: Agent| {});
+    let asked_at = Instant::now() - LIMIT;
+    let answer = client().agents.exchange(exchange(get(&address)), asked_at, &work);
+    assert_eq!(answer.unwrap_err().kind(), FaultKind::Unreachable);
+    assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
 }
 
 #[test]
@@ -292,14 +327,14 @@ fn secure_server() -> u16 {
 #[test]
 fn a_certificate_of_an_unknown_authority_is_refused() {
     let port = secure_server();
-    let fault = fetch(&format!("https://localhost:{port}/")).unwrap_err();
+    let fault = fetch_securely(&format!("https://localhost:{port}/")).unwrap_err();
     assert_eq!(fault.kind(), FaultKind::Tls, "{fault}");
 }
 
 #[test]
 fn a_certificate_of_ones_own_authority_is_accepted_for_its_host_only() {
     let port = secure_server();
-    let client = HttpClient::new(&OwnRoots::from_pem(CERTIFICATE).unwrap());
+    let client = HttpClient::new(Some(trusting()));
     for _ in 0..2 {
         let right = send(&client, get(&format!("https://localhost:{port}/"))).unwrap();
         assert_eq!((right.status().as_u16(), right.body().len()), (200, 13));
@@ -315,7 +350,7 @@ fn a_server_without_tls_is_no_secure_server() {
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
     });
-    let fault = fetch(&address.replace("http:", "https:")).unwrap_err();
+    let fault = fetch_securely(&address.replace("http:", "https:")).unwrap_err();
     assert_eq!(fault.kind(), FaultKind::Tls);
 }
 
@@ -324,7 +359,8 @@ fn a_server_that_does_not_answer_a_handshake_is_unreachable() {
     let (listener, address) = listen();
     let limit = Duration::from_millis(200);
     let request = get(&address.replace("http:", "https:"));
-    let answer = client().send(request, limit, 1024, &CancellationToken::new());
+    let client = HttpClient::new(Some(distrusting()));
+    let answer = block_on(client.send(Exchange { time_limit: limit, ..exchange(request) }));
     assert_eq!(answer.unwrap_err().kind(), FaultKind::Unreachable);
     drop(listener);
 }

@@ -1,11 +1,15 @@
 use std::net::TcpListener;
+use std::pin::pin;
 use std::thread::{self, JoinHandle};
 
+use futures_util::future::{Either, join_all, select};
+use ivy_driver::Runtime as _;
 use ivy_proto::Secret;
 use ivy_proto::queue::Body;
 
 use super::*;
-use crate::tls::tests::{CERTIFICATE, accept};
+use crate::Runtime;
+use crate::testing::{accept, distrusting, trusting};
 
 const PASSWORD: &str = "correct horse battery staple";
 /// Longer than anything takes on a busy machine.
@@ -60,7 +64,7 @@ fn address(port: u16) -> RedisAddress {
 }
 
 fn notifier(port: u16) -> RedisNotifier {
-    RedisNotifier::new(&address(port), &OwnRoots::default())
+    RedisNotifier::new(&address(port), None)
 }
 
 /// The same, with little patience.
@@ -75,36 +79,32 @@ fn publication() -> Publication {
     Publication { channel: ChannelName::new("news").unwrap(), payload: Body::new("{}") }
 }
 
-fn publish(notifier: &RedisNotifier) -> PublishResult {
-    let (sender, answer) = mpsc::channel();
-    notifier.publish(publication(), Answer::of_notifier(move |told| sender.send(told).unwrap()));
-    answer.recv_timeout(SOON).unwrap()
+fn publish(notifier: &RedisNotifier) -> Result<u64, NotifyFault> {
+    block_on(notifier.publish(publication()))
 }
 
 fn publish_fault(lines: &[(&'static str, &'static str)]) -> NotifyFault {
     publish(&server(script(lines))).unwrap_err()
 }
 
-/// A subscription, with its news.
-struct Listening {
-    news: Receiver<()>,
-    subscription: Subscription,
-}
+struct Listening(BoxStream<'static, Heard>);
 
 impl Listening {
     fn start(notifier: &RedisNotifier) -> Self {
-        let (sender, news) = mpsc::channel();
         let channels = vec![ChannelName::new("a").unwrap(), ChannelName::new("b").unwrap()];
-        let tell = move || {
-            let _ = sender.send(());
-        };
-        let subscription = notifier.subscribe(channels, Box::new(tell));
-        Listening { news, subscription }
+        Listening(notifier.subscribe(channels))
     }
 
-    fn next(&self) -> Heard {
-        self.news.recv_timeout(SOON).unwrap();
-        self.subscription.next().unwrap()
+    fn next(&mut self) -> Heard {
+        self.next_within(SOON).unwrap()
+    }
+
+    fn next_within(&mut self, limit: Duration) -> Option<Heard> {
+        let time_is_over = pin!(Runtime::sleep_until(Instant::now() + limit));
+        match block_on(select(self.0.next(), time_is_over)) {
+            Either::Left((heard, _)) => heard,
+            Either::Right(_) => None,
+        }
     }
 }
 
@@ -121,34 +121,25 @@ fn a_publication_tells_how_many_heard_it() {
 fn publications_that_come_together_are_each_answered() {
     // While the connection is made the others gather, and travel as one.
     let notifier = server(script(&[OK, ("PUBLISH", ":1\r\n")]));
-    let (sender, answers) = mpsc::channel();
-    for _ in 0..10 {
-        let sender = sender.clone();
-        let answer = Answer::of_notifier(move |told| sender.send(told).unwrap());
-        notifier.publish(publication(), answer);
-    }
-    drop((sender, notifier));
-    assert_eq!(answers.iter().collect::<Vec<_>>(), [const { Ok(1) }; 10]);
+    let answers: Vec<_> = (0..10).map(|_| notifier.publish(publication())).collect();
+    drop(notifier);
+    assert_eq!(block_on(join_all(answers)), [const { Ok(1) }; 10]);
 }
 
 #[test]
 fn publications_that_come_together_are_lost_together() {
     let notifier = server(script(&[OK, ("PUBLISH", "HANG UP")]));
-    let (sender, answers) = mpsc::channel();
-    let batch = (0..3)
-        .map(|number| {
-            let sender = sender.clone();
-            let tell = move |told: PublishResult| sender.send((number, told)).unwrap();
-            (publication(), Answer::of_notifier(tell))
+    let (batch, answers): (Vec<_>, Vec<_>) = (0..3)
+        .map(|_| {
+            let (give, given) = oneshot::channel();
+            ((publication(), give), given)
         })
-        .collect();
-    let connection = notifier.server.open(&CancellationToken::new());
+        .unzip();
+    let connection = notifier.server.open(|_| Ok(()));
     assert!(notifier.server.publish(connection, batch).is_none());
-    drop(sender);
-    let kinds: Vec<_> =
-        answers.iter().map(|(number, told)| (number, told.unwrap_err().kind())).collect();
-    let lost = NotifyFaultKind::ConnectionLost;
-    assert_eq!(kinds, [(0, lost), (1, lost), (2, lost)]);
+    for answer in block_on(join_all(answers)) {
+        assert_eq!(answer.unwrap().unwrap_err().kind(), NotifyFaultKind::ConnectionLost);
+    }
 }
 
 #[test]
@@ -251,7 +242,7 @@ fn a_subscription_brings_its_notices_until_the_connection_ends() {
     let notice = "*3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$2\r\n{}\r\n";
     let answer: &'static str = Box::leak(format!("{SUBSCRIBED}{notice}").into_boxed_str());
     let script = script(&[OK, ("SUBSCRIBE", answer), ("PING", "HANG UP")]);
-    let listening = Listening::start(&hasty(server(script)));
+    let mut listening = Listening::start(&hasty(server(script)));
     assert!(matches!(listening.next(), Heard::Subscribed));
     let Heard::Notice { channel, payload } = listening.next() else { panic!() };
     assert_eq!((channel.as_str(), payload.as_slice()), ("b", b"{}".as_slice()));
@@ -264,7 +255,7 @@ fn a_notice_between_the_confirmations_is_not_lost() {
     let (first, second) = SUBSCRIBED.split_at(SUBSCRIBED.len() / 2);
     let notice = "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\n{}\r\n";
     let answer: &'static str = Box::leak(format!("{first}{notice}{second}").into_boxed_str());
-    let listening = Listening::start(&server(script(&[OK, ("SUBSCRIBE", answer)])));
+    let mut listening = Listening::start(&server(script(&[OK, ("SUBSCRIBE", answer)])));
     assert!(matches!(listening.next(), Heard::Subscribed));
     assert!(matches!(listening.next(), Heard::Notice { .. }));
 }
@@ -272,7 +263,7 @@ fn a_notice_between_the_confirmations_is_not_lost() {
 #[test]
 fn a_refused_subscription_is_lost() {
     let refusal = "-NOPERM no permissions\r\n";
-    let listening = Listening::start(&server(script(&[OK, ("SUBSCRIBE", refusal)])));
+    let mut listening = Listening::start(&server(script(&[OK, ("SUBSCRIBE", refusal)])));
     let Heard::Lost(fault) = listening.next() else { panic!() };
     assert_eq!(fault.kind(), NotifyFaultKind::Unauthorized);
 }
@@ -281,15 +272,15 @@ fn a_refused_subscription_is_lost() {
 fn a_silent_subscription_lasts_as_long_as_its_server_answers() {
     let pong = "*2\r\n$4\r\npong\r\n$0\r\n\r\n";
     let notifier = hasty(server(script(&[OK, ("SUBSCRIBE", SUBSCRIBED), ("PING", pong)])));
-    let listening = Listening::start(&notifier);
+    let mut listening = Listening::start(&notifier);
     assert!(matches!(listening.next(), Heard::Subscribed));
-    assert!(listening.news.recv_timeout(Duration::from_millis(500)).is_err());
+    assert!(listening.next_within(Duration::from_millis(500)).is_none());
 }
 
 #[test]
 fn a_subscription_that_falls_silent_is_lost() {
     let notifier = hasty(server(script(&[OK, ("SUBSCRIBE", SUBSCRIBED), ("PING", "")])));
-    let listening = Listening::start(&notifier);
+    let mut listening = Listening::start(&notifier);
     assert!(matches!(listening.next(), Heard::Subscribed));
     assert!(matches!(listening.next(), Heard::Lost(_)));
 }
@@ -302,14 +293,14 @@ fn a_dropped_subscription_closes_its_connection() {
         let (stream, _) = listener.accept().unwrap();
         converse(stream, &[OK, ("SUBSCRIBE", SUBSCRIBED)]);
     });
-    let listening = Listening::start(&notifier);
+    let mut listening = Listening::start(&notifier);
     assert!(matches!(listening.next(), Heard::Subscribed));
     drop(listening);
     conversation.join().unwrap();
 }
 
 /// A server over TLS, as `rediss://` reaches it, for whoever trusts its certificate.
-fn secure_notifier(host: &str, roots: &OwnRoots) -> RedisNotifier {
+fn secure_notifier(host: &str, tls: ClientConfig) -> RedisNotifier {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
@@ -318,17 +309,18 @@ fn secure_notifier(host: &str, roots: &OwnRoots) -> RedisNotifier {
             thread::spawn(|| converse(stream, &[OK, ("PUBLISH", ":1\r\n")]));
         }
     });
-    RedisNotifier::new(&RedisAddress { tls: true, host: host.to_owned(), ..address(port) }, roots)
+    RedisNotifier::new(
+        &RedisAddress { tls: true, host: host.to_owned(), ..address(port) },
+        Some(tls),
+    )
 }
 
 #[test]
 fn a_connection_over_tls_needs_a_certificate_that_is_trusted_for_its_host() {
-    let trusting = OwnRoots::from_pem(CERTIFICATE).unwrap();
-    assert_eq!(publish(&secure_notifier("localhost", &trusting)), Ok(1));
-    for notifier in [
-        secure_notifier("127.0.0.1", &trusting),
-        secure_notifier("localhost", &OwnRoots::default()),
-    ] {
+    assert_eq!(publish(&secure_notifier("localhost", trusting())), Ok(1));
+    for notifier in
+        [secure_notifier("127.0.0.1", trusting()), secure_notifier("localhost", distrusting())]
+    {
         let fault = publish(&notifier).unwrap_err();
         assert_eq!(fault.kind(), NotifyFaultKind::Tls, "{fault}");
     }

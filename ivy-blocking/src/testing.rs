@@ -1,0 +1,37 @@
+//! A TLS server for tests.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use ivy_driver::OwnRoots;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ServerConfig, ServerConnection, StreamOwned};
+
+/// A certificate for `localhost`, signed by nobody else.
+const CERTIFICATE: &[u8] = include_bytes!("testing/localhost.crt");
+const KEY: &[u8] = include_bytes!("testing/localhost.key");
+
+/// The server's side of a connection to a server with that certificate.
+pub(crate) fn accept(socket: TcpStream) -> StreamOwned<ServerConnection, TcpStream> {
+    let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(KEY).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), socket)
+}
+
+/// What a client needs that trusts the certificate.
+pub(crate) fn trusting() -> ClientConfig {
+    OwnRoots::from_pem(CERTIFICATE).unwrap().with_public_roots().unwrap()
+}
+
+/// What a client needs that does not.
+pub(crate) fn distrusting() -> ClientConfig {
+    OwnRoots::default().with_public_roots().unwrap()
+}

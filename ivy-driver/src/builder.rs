@@ -1,0 +1,158 @@
+//! Where tasks are queued and results travel.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use ivy_proto::Secret;
+use ivy_proto::config::{Config, ConfigBuilder, Environment, NotifierConfig, QueueConfig};
+use ivy_proto::queue::ironmq::{IronMq, Scheme};
+
+use crate::backend::{Notifier, Queue};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::hub::Hub;
+use crate::ironmq::IronMqQueue;
+use crate::ivy::{Ivy, Parts};
+use crate::memory::MemoryQueue;
+use crate::random::random;
+use crate::runtime::Runtime;
+use crate::tls::OwnRoots;
+
+/// Says where tasks are queued and results travel. Made by [`Ivy::builder`].
+///
+/// What is not given is looked up in the environment, as [`Ivy::from_env`] tells. What is wrong is
+/// told by [`build`](IvyBuilder::build).
+#[must_use = "nothing is made until it is built"]
+pub struct IvyBuilder<R> {
+    config: ConfigBuilder,
+    node_compatible: bool,
+    roots: OwnRoots,
+    bad_roots: bool,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R: Runtime> IvyBuilder<R> {
+    pub(crate) fn new() -> Self {
+        IvyBuilder {
+            config: ConfigBuilder::default(),
+            node_compatible: false,
+            roots: OwnRoots::default(),
+            bad_roots: false,
+            runtime: PhantomData,
+        }
+    }
+
+    /// The queue: `memory://`, or `ironmq://TOKEN@HOST[:PORT][/PREFIX]/PROJECT_ID`, or the same
+    /// with `ironmq+http://` for a server without TLS, such as `ivy serve`. Without a host, and
+    /// none in the environment, it is IronMQ's own, `mq-aws-us-east-1-1.iron.io`.
+    pub fn queue_url(mut self, url: &str) -> Self {
+        self.config = self.config.queue_url(url);
+        self
+    }
+
+    /// What brings results to their callers: `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`,
+    /// `rediss://` for the same over TLS, or `memory://`.
+    pub fn notifier_url(mut self, url: &str) -> Self {
+        self.config = self.config.notifier_url(url);
+        self
+    }
+
+    /// The name of the notification channel that all producers share, and the beginning of the
+    /// names of those that they do not. Workers and producers must agree on it. Default:
+    /// `ivy-notifier`.
+    pub fn channel(mut self, channel: &str) -> Self {
+        self.config = self.config.channel(channel);
+        self
+    }
+
+    /// The password that messages are encrypted with, as the original does it.
+    pub fn encryption_key(mut self, password: &str) -> Self {
+        self.config = self.config.encryption_password(Secret::new(password));
+        self
+    }
+
+    /// Sends only what workers of the original can take: they refuse messages of more than 65,536
+    /// UTF-16 units.
+    pub fn node_compatible(mut self, compatible: bool) -> Self {
+        self.node_compatible = compatible;
+        self
+    }
+
+    /// Trusts these authorities as well, for servers whose certificates are not signed by a public
+    /// one: certificates in PEM form.
+    pub fn root_certificates(mut self, pem: &[u8]) -> Self {
+        match OwnRoots::from_pem(pem) {
+            Some(roots) => self.roots = roots,
+            None => self.bad_roots = true,
+        }
+        self
+    }
+
+    /// Makes it. No connection is opened before it is needed.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if something that was given or found in the environment
+    /// cannot be used, or no queue is given.
+    pub fn build(self) -> Result<Ivy<R>, Error<R>> {
+        let IvyBuilder { config, node_compatible, roots, bad_roots, .. } = self;
+        if bad_roots {
+            let error = "the given root certificates are not certificates in PEM form";
+            return Err(Error::config(error));
+        }
+        let variable =
+            |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        let file = |path: &str| std::fs::read(path).ok();
+        let config = config.resolve(&Environment::new(&variable, &file)).map_err(Error::config)?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let clock = Clock::start();
+        Ivy::new(Parts {
+            queue: queue(&config, clock, &roots)?,
+            notifier: notifier::<R>(&config, &roots)?,
+            codec: config.codec().map_err(Error::config)?,
+            channel: config.channel,
+            node_compatible,
+            clock,
+        })
+    }
+}
+
+impl<R> fmt::Debug for IvyBuilder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IvyBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+fn queue<R: Runtime>(
+    config: &Config,
+    clock: Clock<R>,
+    roots: &OwnRoots,
+) -> Result<Arc<dyn Queue>, Error<R>> {
+    Ok(match &config.queue {
+        QueueConfig::Memory => Arc::new(MemoryQueue::new(clock, random()?)),
+        QueueConfig::IronMq { address, token } => {
+            let is_secure = address.scheme() == Scheme::Https;
+            let tls = is_secure.then(|| roots.with_public_roots()).transpose();
+            let dialect = IronMq::new(address, token.clone());
+            Arc::new(IronMqQueue::new(R::http(tls.map_err(Error::config)?), dialect))
+        }
+        _ => return Err(Error::config("this kind of queue is not built in")),
+    })
+}
+
+fn notifier<R: Runtime>(
+    config: &Config,
+    roots: &OwnRoots,
+) -> Result<Option<Arc<dyn Notifier>>, Error<R>> {
+    Ok(match &config.notifier {
+        None => None,
+        Some(NotifierConfig::Memory) => Some(Arc::new(Hub::default())),
+        Some(NotifierConfig::Redis(address)) => {
+            let tls = address.tls.then(|| roots.with_system_roots()).transpose();
+            Some(Arc::new(R::redis(address, tls.map_err(Error::config)?)))
+        }
+        Some(_) => return Err(Error::config("this kind of notifier is not built in")),
+    })
+}

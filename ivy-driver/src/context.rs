@@ -1,0 +1,133 @@
+//! What a handler learns about the task that it runs.
+
+use std::fmt;
+use std::time::Instant;
+
+use ivy_proto::wire::TraceParent;
+use ivy_proto::worker::Run;
+use ivy_proto::{MessageId, QueueName, TaskId, TaskName};
+
+use crate::ivy::Ivy;
+use crate::runtime::Runtime;
+
+/// What a handler learns about the task that it runs, if it asks for it as its first argument.
+pub struct Ctx<R: Runtime> {
+    run: Run,
+    deadline: Option<Instant>,
+    cancelled: R::CancellationToken,
+    span: tracing::Span,
+    ivy: Ivy<R>,
+}
+
+impl<R: Runtime> Ctx<R> {
+    pub(crate) fn new(run: Run, ivy: Ivy<R>) -> Self {
+        let deadline = run.deadline.and_then(|moment| ivy.clock().instant(moment));
+        let span = tracing::info_span!(
+            "ivy.run",
+            task.id = %run.id,
+            task.name = %run.task,
+            queue = %run.queue,
+            attempt = run.attempt,
+        );
+        Ctx { run, deadline, cancelled: R::CancellationToken::default(), span, ivy }
+    }
+
+    /// The scheduled task's id, the same for all its attempts.
+    #[must_use]
+    pub fn task_id(&self) -> TaskId {
+        self.run.id
+    }
+
+    /// The task's name.
+    #[must_use]
+    pub fn task_name(&self) -> &TaskName {
+        &self.run.task
+    }
+
+    /// The physical queue that the task came from.
+    #[must_use]
+    pub fn queue(&self) -> &QueueName {
+        &self.run.queue
+    }
+
+    /// The message that carried the task.
+    #[must_use]
+    pub fn message_id(&self) -> &MessageId {
+        &self.run.message
+    }
+
+    /// Which attempt this is, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.run.attempt
+    }
+
+    /// How many attempts there may be.
+    #[must_use]
+    pub fn max_attempts(&self) -> u32 {
+        self.run.max_attempts
+    }
+
+    /// When the handler will be stopped, or in a thread told to stop, if the task has a time limit.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Is cancelled when the handler is to stop: its lease was lost, its time is up, or the worker
+    /// shuts down and does not wait any longer.
+    ///
+    /// A handler that is a future is dropped at its next `.await`; the token is for what it has
+    /// started elsewhere, such as blocking work and other tasks.
+    ///
+    /// A thread cannot be stopped from outside. A handler in one that may take long asks now and
+    /// then, and waits for the token instead of sleeping. Until it returns it keeps its thread, which
+    /// is one of the worker's [`concurrency`](crate::WorkerBuilder::concurrency).
+    #[must_use]
+    pub fn cancelled(&self) -> &R::CancellationToken {
+        &self.cancelled
+    }
+
+    /// Whether the handler is to stop: see [`cancelled`](Ctx::cancelled).
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        R::is_cancelled(&self.cancelled)
+    }
+
+    /// The tracing span that the handler runs in, for work that it starts elsewhere.
+    #[must_use]
+    pub fn span(&self) -> &tracing::Span {
+        &self.span
+    }
+
+    /// The caller's trace context, if it gave one.
+    #[must_use]
+    pub fn trace(&self) -> Option<&TraceParent> {
+        self.run.trace.as_ref()
+    }
+
+    /// The worker's ivy, to schedule follow-up tasks with.
+    #[must_use]
+    pub fn ivy(&self) -> &Ivy<R> {
+        &self.ivy
+    }
+}
+
+impl<R: Runtime> Clone for Ctx<R> {
+    fn clone(&self) -> Self {
+        let Ctx { run, deadline, cancelled, span, ivy } = self;
+        Ctx {
+            run: run.clone(),
+            deadline: *deadline,
+            cancelled: cancelled.clone(),
+            span: span.clone(),
+            ivy: ivy.clone(),
+        }
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Ctx<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ctx").field("run", &self.run).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! What can go wrong, as an application sees it.
+
+use std::fmt;
+
+use ivy_proto::event::TaskRef;
+use ivy_proto::task::{Task, TaskFailure};
+use ivy_proto::{Cause, ErrorKind, QueueName, TaskId};
+
+use crate::handle::{Handle, Listener};
+use crate::runtime::Runtime;
+
+/// Something went wrong: what, with which task on which queue, why, and what to do about it.
+///
+/// [`kind`](Error::kind) is for programs, the `Display` text for people. It holds no secret and no
+/// payload.
+pub struct Error<R>(Box<Inner<R>>);
+
+struct Inner<R> {
+    cause: Cause,
+    task: Option<TaskRef>,
+    queue: Option<QueueName>,
+    listener: Option<Listener<R>>,
+}
+
+impl<R: Runtime> Error<R> {
+    /// An error of the configuration.
+    pub(crate) fn config(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Error::from(Cause::config(error))
+    }
+
+    pub(crate) fn about(mut self, task: &TaskRef) -> Self {
+        self.0.task = Some(task.clone());
+        self
+    }
+
+    /// The same, about a queue, if it is about one.
+    pub(crate) fn about_queue(mut self, queue: Option<QueueName>) -> Self {
+        self.0.queue = queue;
+        self
+    }
+
+    pub(crate) fn with_listener(mut self, listener: Listener<R>) -> Self {
+        self.0.listener = Some(listener);
+        self
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.cause.kind()
+    }
+
+    /// The id of the task that it is about, if it is about one.
+    #[must_use]
+    pub fn task_id(&self) -> Option<TaskId> {
+        self.0.task.as_ref().map(|task| task.id)
+    }
+
+    /// The physical queue that it is about, or that of the task that it is about.
+    #[must_use]
+    pub fn queue(&self) -> Option<&QueueName> {
+        self.0.task.as_ref().map(|task| &task.queue).or(self.0.queue.as_ref())
+    }
+
+    /// Why, with everything that is known about it.
+    #[must_use]
+    pub fn cause(&self) -> &Cause {
+        &self.0.cause
+    }
+
+    /// Why the task failed, for [`ErrorKind::Failed`].
+    #[must_use]
+    pub fn failure(&self) -> Option<&TaskFailure> {
+        match self.cause() {
+            Cause::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// The handle that still listens for the result of a call that [may or may not have been
+    /// sent](ErrorKind::Unknown). Nothing for other errors, or if the call was one of another task.
+    #[must_use]
+    pub fn into_handle<Args, Output>(self, task: &Task<Args, Output>) -> Option<Handle<R, Output>> {
+        let listener = self.0.listener?;
+        (listener.task().name.as_str() == task.name()).then(|| Handle::new(listener))
+    }
+}
+
+impl<R> From<Cause> for Error<R> {
+    fn from(cause: Cause) -> Self {
+        Error(Box::new(Inner { cause, task: None, queue: None, listener: None }))
+    }
+}
+
+impl<R> fmt::Display for Error<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(TaskRef { id, name, queue }) = &self.0.task {
+            write!(f, "task {name} ({id} on queue {queue}): ")?;
+        } else if let Some(queue) = &self.0.queue {
+            write!(f, "queue {queue}: ")?;
+        }
+        write!(f, "{}", self.0.cause)
+    }
+}
+
+impl<R> fmt::Debug for Error<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({:?}: {self})", self.0.cause.kind())
+    }
+}
+
+impl<R> std::error::Error for Error<R> {
+    /// What lies beneath that the text of this error does not tell already.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.cause.source()
+    }
+}

@@ -1,0 +1,184 @@
+//! The stream of what happens.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use event_listener::EventListener;
+use ivy_proto::event::{Event, Level};
+
+/// How many events are kept for those who watch. Who is slower misses the oldest.
+const KEPT: usize = 1024;
+
+/// Where a machine's events go: to the log, and to all who watch.
+#[derive(Clone, Debug)]
+pub(crate) struct EventSink {
+    watchers: Arc<Watchers>,
+    /// The sink of the whole, if this is that of a part.
+    whole: Option<Arc<Watchers>>,
+}
+
+impl EventSink {
+    pub(crate) fn new() -> Self {
+        EventSink { watchers: Arc::default(), whole: None }
+    }
+
+    /// A sink for a part: what goes in is seen here and in the whole.
+    pub(crate) fn part(&self) -> Self {
+        EventSink { watchers: Arc::default(), whole: Some(Arc::clone(&self.watchers)) }
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        match event.level() {
+            Level::Debug => tracing::debug!(?event),
+            Level::Warn => tracing::warn!(?event),
+        }
+        if let Some(whole) = &self.whole {
+            whole.show(&event);
+        }
+        self.watchers.show(&event);
+    }
+
+    pub(crate) fn watch<R>(&self) -> Events<R> {
+        let view = Arc::new(View::default());
+        self.watchers.lock().push(Arc::clone(&view));
+        Events { view, runtime: PhantomData }
+    }
+}
+
+/// All who watch one sink.
+#[derive(Debug, Default)]
+struct Watchers(Mutex<Vec<Arc<View>>>);
+
+impl Watchers {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<View>>> {
+        // No code that can panic runs while the lock is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self, event: &Event) {
+        self.lock().retain(|view| {
+            // A view that nobody else holds is read by nobody.
+            let is_watched = Arc::strong_count(view) > 1;
+            if is_watched {
+                view.add(event.clone());
+            }
+            is_watched
+        });
+    }
+}
+
+impl Drop for Watchers {
+    fn drop(&mut self) {
+        for view in self.lock().drain(..) {
+            view.lock().ended = true;
+            view.changed.notify(usize::MAX);
+        }
+    }
+}
+
+/// What one watcher has not read yet.
+#[derive(Debug, Default)]
+struct View {
+    unread: Mutex<Unread>,
+    changed: event_listener::Event,
+}
+
+#[derive(Debug, Default)]
+struct Unread {
+    events: VecDeque<Event>,
+    missed: u64,
+    ended: bool,
+}
+
+impl View {
+    fn lock(&self) -> MutexGuard<'_, Unread> {
+        // No code that can panic runs while the lock is held.
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, event: Event) {
+        let mut unread = self.lock();
+        if unread.events.len() == KEPT {
+            unread.events.pop_front();
+            unread.missed += 1;
+        }
+        unread.events.push_back(event);
+        self.changed.notify(usize::MAX);
+    }
+}
+
+/// What happens, from the moment at which it was asked for.
+///
+/// The last 1024 events are kept for a reader. One that is slower misses the oldest;
+/// [`missed`](Events::missed) counts them.
+pub struct Events<R> {
+    view: Arc<View>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R> Events<R> {
+    /// How many events were missed so far, because they were not read in time.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.view.lock().missed
+    }
+
+    /// The next event, or nothing once there will be no more, if that is known by now; else what is
+    /// to be waited for before asking again.
+    pub(crate) fn take(&mut self) -> Result<Option<Event>, EventListener> {
+        let changed = self.view.changed.listen();
+        let mut unread = self.view.lock();
+        match unread.events.pop_front() {
+            None if !unread.ended => Err(changed),
+            event => Ok(event),
+        }
+    }
+}
+
+impl<R> fmt::Debug for Events<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("missed", &self.view.lock().missed).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Tokio;
+
+    #[tokio::test]
+    async fn what_a_slow_reader_misses_is_counted() {
+        let sink = EventSink::new();
+        let mut events = sink.watch::<Tokio>();
+        for _ in 0..KEPT + 10 {
+            sink.emit(Event::NoticeIgnored);
+        }
+        assert_eq!(events.next().await, Some(Event::NoticeIgnored));
+        assert_eq!(events.missed(), 10);
+    }
+
+    #[tokio::test]
+    async fn what_a_part_does_is_seen_in_the_whole_but_not_the_other_way_round() {
+        let whole = EventSink::new();
+        let part = whole.part();
+        let (mut of_whole, mut of_part) = (whole.watch::<Tokio>(), part.watch::<Tokio>());
+        part.emit(Event::NoticeIgnored);
+        whole.emit(Event::NoticeIgnored);
+        drop((whole, part));
+        assert!(of_part.next().await.is_some());
+        assert!(of_part.next().await.is_none());
+        assert!(of_whole.next().await.is_some());
+        assert!(of_whole.next().await.is_some());
+        assert!(of_whole.next().await.is_none());
+    }
+
+    #[test]
+    fn a_watcher_that_is_gone_is_forgotten() {
+        let sink = EventSink::new();
+        drop(sink.watch::<Tokio>());
+        sink.emit(Event::NoticeIgnored);
+        assert!(sink.watchers.lock().is_empty());
+    }
+}

@@ -1,0 +1,183 @@
+//! The caller's end of a call.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use event_listener::Event;
+use futures_util::future::{Either, select};
+use ivy_proto::event::TaskRef;
+use ivy_proto::producer::{Input, SendError};
+use ivy_proto::task::TaskOutcome;
+use ivy_proto::{Cause, TaskId};
+use serde::de::DeserializeOwned;
+use tracing::Instrument;
+
+use crate::error::Error;
+use crate::producer::{Mail, Producer};
+use crate::runtime::Runtime;
+
+/// Waits for the result of a call. Dropping it forgets the result, not the task.
+pub struct Handle<R, Output> {
+    listener: Listener<R>,
+    output: PhantomData<fn() -> Output>,
+}
+
+impl<R: Runtime, Output> Handle<R, Output> {
+    pub(crate) fn new(listener: Listener<R>) -> Self {
+        Handle { listener, output: PhantomData }
+    }
+
+    /// The scheduled task's id, which the logs of producer and worker name.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.listener.task.id
+    }
+}
+
+impl<R: Runtime, Output: DeserializeOwned> Handle<R, Output> {
+    /// Waits for the task's result, at most so long.
+    pub(crate) async fn wait(&self, timeout: Duration) -> Result<Output, Error<R>> {
+        let outcome = self.listener.outcome(timeout).await;
+        outcome
+            .and_then(|outcome| Ok(outcome.value()?))
+            .map_err(|error| error.about(&self.listener.task))
+    }
+}
+
+impl<R, Output> fmt::Debug for Handle<R, Output> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({})", self.listener.task.id)
+    }
+}
+
+/// What happens to a call, told by the producer. Dropping it tells that nothing more will.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    call: Arc<Call>,
+}
+
+impl Progress {
+    /// It was sent, or was not.
+    pub(crate) fn sent(&self, result: Result<(), SendError>) {
+        self.call.change(|history| history.sent = Some(result));
+    }
+
+    /// Its result has arrived.
+    pub(crate) fn resumed(&self, outcome: TaskOutcome) {
+        self.call.change(|history| history.outcome = Some(outcome));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.call.change(|history| history.ended = true);
+    }
+}
+
+/// Follows one call.
+#[derive(Debug)]
+pub(crate) struct Listener<R> {
+    task: TaskRef,
+    call: Arc<Call>,
+    /// Keeps the producer going while somebody waits.
+    producer: Arc<Producer>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+/// What was heard of a call so far.
+#[derive(Debug, Default)]
+struct Call {
+    history: Mutex<History>,
+    changed: Event,
+}
+
+#[derive(Debug, Default)]
+struct History {
+    sent: Option<Result<(), SendError>>,
+    outcome: Option<TaskOutcome>,
+    ended: bool,
+}
+
+impl Call {
+    fn history(&self) -> MutexGuard<'_, History> {
+        // No code that can panic runs while the lock is held.
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut History)) {
+        change(&mut self.history());
+        self.changed.notify(usize::MAX);
+    }
+
+    /// Waits until the history tells this, or is at its end.
+    async fn told<T>(&self, tells: impl Fn(&mut History) -> Option<T>) -> Option<T> {
+        loop {
+            let changed = self.changed.listen();
+            {
+                let mut history = self.history();
+                let told = tells(&mut history);
+                if told.is_some() || history.ended {
+                    return told;
+                }
+            }
+            changed.await;
+        }
+    }
+}
+
+impl<R: Runtime> Listener<R> {
+    pub(crate) fn new(task: TaskRef, producer: Arc<Producer>) -> (Self, Progress) {
+        let call = Arc::new(Call::default());
+        let progress = Progress { call: Arc::clone(&call) };
+        (Listener { task, call, producer, runtime: PhantomData }, progress)
+    }
+
+    pub(crate) fn task(&self) -> &TaskRef {
+        &self.task
+    }
+
+    /// Waits until the call was sent.
+    pub(crate) async fn sent(self) -> Result<Self, Error<R>> {
+        let TaskRef { id, name, queue } = &self.task;
+        let span =
+            tracing::info_span!("ivy.send", task.id = %id, task.name = %name, queue = %queue);
+        let sending = self.call.told(|history| history.sent.take());
+        let error = match sending.instrument(span).await {
+            Some(Ok(())) => return Ok(self),
+            Some(Err(error)) => error,
+            None => return Err(Error::from(Cause::Stopped).about(&self.task)),
+        };
+        let may_be_sent = matches!(error, SendError::Unknown { .. });
+        let error = Error::from(Cause::Send(error)).about(&self.task);
+        Err(if may_be_sent { error.with_listener(self) } else { error })
+    }
+
+    async fn outcome(&self, timeout: Duration) -> Result<TaskOutcome, Error<R>> {
+        if self.call.history().outcome.is_none() {
+            // So that the producer can tell how the wait ended, too.
+            self.producer.post(Mail::Input(Input::Await { id: self.task.id, timeout }));
+        }
+        let until = R::now().checked_add(timeout);
+        let waiting = pin!(async {
+            match until {
+                Some(until) => R::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        });
+        let outcome = pin!(self.call.told(|history| history.outcome.clone()));
+        match select(outcome, waiting).await {
+            Either::Left((Some(outcome), _)) => Ok(outcome),
+            Either::Left((None, _)) => Err(Error::from(Cause::Stopped)),
+            Either::Right(_) => Err(Error::from(Cause::TimedOut(timeout))),
+        }
+    }
+}
+
+impl<R> Drop for Listener<R> {
+    fn drop(&mut self) {
+        self.producer.post(Mail::Dropped(self.task.id));
+    }
+}

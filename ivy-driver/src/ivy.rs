@@ -1,0 +1,285 @@
+//! The entrance: calls, workers, administration and events over one queue and one notifier.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use ivy_proto::event::TaskRef;
+use ivy_proto::producer::{self, Call, ProducerConfig, Reply};
+use ivy_proto::task::{CallOptions, Callbacks, FromArgs, Task, ToArgs};
+use ivy_proto::wire::Codec;
+use ivy_proto::worker::WorkerConfig;
+use ivy_proto::{Cause, ChannelName, TaskId};
+use serde::de::DeserializeOwned;
+
+use crate::admin::Admin;
+use crate::backend::{Notifier, Queue};
+use crate::builder::IvyBuilder;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::events::{EventSink, Events};
+use crate::handle::{Handle, Listener};
+use crate::producer::{Mail, Producer, World};
+use crate::random::random;
+use crate::runtime::Runtime;
+use crate::worker_builder::WorkerBuilder;
+
+/// A queue and a notifier, to call tasks and to run them. Cheap to clone.
+///
+/// It is made without opening a connection or starting anything. What it needs is started by the
+/// first call or worker: in the tokio runtime of that moment, to live as long as that runtime; on
+/// async-std's threads, whichever executor the caller runs on; or in threads of its own. It ends when
+/// nobody holds the [`Ivy`], a clone of it, a handle or a worker any more and what was called is
+/// sent.
+pub struct Ivy<R> {
+    shared: Arc<Shared<R>>,
+}
+
+struct Shared<R> {
+    parts: Parts<R>,
+    producer_config: ProducerConfig,
+    seed: [u8; 32],
+    events: EventSink,
+    callbacks: Callbacks,
+    producer: OnceLock<Arc<Producer>>,
+}
+
+/// What an [`Ivy`] is made of.
+pub(crate) struct Parts<R> {
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) notifier: Option<Arc<dyn Notifier>>,
+    pub(crate) codec: Codec,
+    pub(crate) channel: ChannelName,
+    pub(crate) node_compatible: bool,
+    pub(crate) clock: Clock<R>,
+}
+
+impl<R: Runtime> Ivy<R> {
+    /// Uses the queue at this URL (see [`IvyBuilder::queue_url`]), and takes everything else from
+    /// the environment.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if the URL or something in the environment cannot be
+    /// used.
+    pub fn connect(queue_url: &str) -> Result<Self, Error<R>> {
+        Ivy::builder().queue_url(queue_url).build()
+    }
+
+    /// Takes everything from the environment:
+    ///
+    /// * the queue from `IVY_QUEUE_URL`, or a token and project from where IronMQ's clients look
+    ///   for them: `IRON_MQ_TOKEN` and the like, `iron.json`, `~/.iron.json`;
+    /// * the notifier from `IVY_NOTIFIER_URL` or `REDIS_URL`;
+    /// * the channel from `IVY_NOTIFICATION_CHANNEL_NAME`;
+    /// * the encryption password from `MESSAGES_ENCRYPTION_KEY`.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if something cannot be used, or there is no queue.
+    pub fn from_env() -> Result<Self, Error<R>> {
+        Ivy::builder().build()
+    }
+
+    /// Says in parts what is to be used.
+    pub fn builder() -> IvyBuilder<R> {
+        IvyBuilder::new()
+    }
+
+    pub(crate) fn new(parts: Parts<R>) -> Result<Self, Error<R>> {
+        let Parts { queue, notifier, codec, channel, node_compatible, .. } = &parts;
+        let mut producer_config = ProducerConfig::new(queue.capabilities(), codec.clone())
+            .with_node_compatible(*node_compatible);
+        if notifier.is_some() {
+            let with = producer_config.with_notifier(channel.clone());
+            producer_config = with.map_err(Error::config)?;
+        }
+        let shared = Shared {
+            parts,
+            producer_config,
+            seed: random()?,
+            events: EventSink::new(),
+            callbacks: Callbacks::default(),
+            producer: OnceLock::new(),
+        };
+        Ok(Ivy { shared: Arc::new(shared) })
+    }
+
+    pub(crate) async fn call_for_handle<Args: ToArgs, Output>(
+        &self,
+        task: &Task<Args, Output>,
+        args: Args,
+        options: CallOptions,
+    ) -> Result<Handle<R, Output>, Error<R>> {
+        let call = self.prepare(task, &args, &options, Reply::Handle)?;
+        drop(args);
+        Ok(Handle::new(self.sent(call).await?))
+    }
+
+    pub(crate) async fn call_each<Args: ToArgs, Output>(
+        &self,
+        task: &Task<Args, Output>,
+        args: impl IntoIterator<Item = Args>,
+    ) -> Vec<Result<Handle<R, Output>, Error<R>>> {
+        let options = CallOptions::new();
+        let (mut calls, mut prepared) = (Vec::new(), Vec::new());
+        for args in args {
+            let call = self.prepare(task, &args, &options, Reply::Handle);
+            prepared.push(call.map(|call| calls.push(call)));
+        }
+        let mut listeners = self.schedule(calls).into_iter();
+        let mut handles = Vec::with_capacity(prepared.len());
+        for prepared in prepared {
+            handles.push(match prepared.map(|()| listeners.next()) {
+                Ok(Some(listener)) => listener.sent().await.map(Handle::new),
+                Ok(None) => Err(Error::from(Cause::Stopped)),
+                Err(error) => Err(error),
+            });
+        }
+        handles
+    }
+
+    pub(crate) async fn send_and_forget<Args: ToArgs, Output>(
+        &self,
+        task: &Task<Args, Output>,
+        args: Args,
+        options: CallOptions,
+    ) -> Result<TaskId, Error<R>> {
+        let call = self.prepare(task, &args, &options, Reply::None)?;
+        drop(args);
+        Ok(self.sent(call).await?.task().id)
+    }
+
+    /// Calls this function with the arguments and the result of every task of this name that is
+    /// called or sent from now on, by this [`Ivy`] and its clones. A later function of the same
+    /// task takes the place of an earlier one.
+    ///
+    /// The functions run beside each other, in no promised order: as tasks of their own, or in threads
+    /// of their own.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if the task cannot be used as it is written.
+    pub fn on_result<Args, Output>(
+        &self,
+        task: &Task<Args, Output>,
+        callback: impl Fn(Args, Result<Output, Error<R>>) + Send + Sync + 'static,
+    ) -> Result<(), Error<R>>
+    where
+        Args: FromArgs + 'static,
+        Output: DeserializeOwned + 'static,
+    {
+        let callback = move |args, result: Result<_, Cause>| {
+            callback(args, result.map_err(Error::from));
+        };
+        self.shared.callbacks.insert(task, callback).map_err(Error::config)
+    }
+
+    /// Says what a worker serves, and starts it.
+    pub fn worker(&self) -> WorkerBuilder<R> {
+        let Parts { queue, notifier, codec, channel, .. } = &self.shared.parts;
+        let mut config = WorkerConfig::new(queue.capabilities(), codec.clone());
+        if notifier.is_some() {
+            config = config.with_notifier(channel.clone());
+        }
+        WorkerBuilder::new(self.clone(), config)
+    }
+
+    /// Looks at queues, and empties them.
+    #[must_use]
+    pub fn admin(&self) -> Admin<R> {
+        Admin::new(self.queue(), self.shared.parts.codec.clone())
+    }
+
+    /// What happens from now on, here and in the workers of this [`Ivy`] and its clones.
+    #[must_use]
+    pub fn events(&self) -> Events<R> {
+        self.shared.events.watch()
+    }
+
+    pub(crate) fn clock(&self) -> Clock<R> {
+        self.shared.parts.clock
+    }
+
+    pub(crate) fn queue(&self) -> Arc<dyn Queue> {
+        Arc::clone(&self.shared.parts.queue)
+    }
+
+    pub(crate) fn notifier(&self) -> Option<Arc<dyn Notifier>> {
+        self.shared.parts.notifier.clone()
+    }
+
+    pub(crate) fn sink(&self) -> &EventSink {
+        &self.shared.events
+    }
+
+    /// Turns a call into what the producer takes.
+    fn prepare<Args: ToArgs, Output>(
+        &self,
+        task: &Task<Args, Output>,
+        args: &Args,
+        options: &CallOptions,
+        reply: Reply,
+    ) -> Result<Call, Error<R>> {
+        let id = TaskId::from_random(random()?);
+        let mut call = task.to_call(id, args, options, reply).map_err(Cause::from)?;
+        if self.shared.callbacks.handles(&call.task) {
+            call.reply = Reply::Callback;
+        }
+        Ok(call)
+    }
+
+    /// Hands calls to the producer.
+    fn schedule(&self, calls: Vec<Call>) -> Vec<Listener<R>> {
+        let producer = self.producer();
+        let (listeners, calls) = calls
+            .into_iter()
+            .map(|call| {
+                let (id, name, queue) = (call.id, call.task.clone(), call.queue.clone());
+                let task = TaskRef { id, name, queue };
+                let (listener, progress) = Listener::new(task, Arc::clone(producer));
+                (listener, (call, progress))
+            })
+            .unzip();
+        producer.post(Mail::Calls(calls));
+        listeners
+    }
+
+    async fn sent(&self, call: Call) -> Result<Listener<R>, Error<R>> {
+        match self.schedule(vec![call]).pop() {
+            Some(listener) => listener.sent().await,
+            None => Err(Error::from(Cause::Stopped)),
+        }
+    }
+
+    /// The producer, which the first call starts.
+    fn producer(&self) -> &Arc<Producer> {
+        self.shared.producer.get_or_init(|| {
+            let Shared { seed, callbacks, events, .. } = &*self.shared;
+            let config = self.shared.producer_config.clone();
+            let machine = producer::Producer::new(config, *seed, self.clock().wall());
+            Arc::new(Producer::start(
+                machine,
+                World {
+                    queue: self.queue(),
+                    notifier: self.notifier(),
+                    callbacks: callbacks.clone(),
+                    events: events.clone(),
+                    clock: self.clock(),
+                },
+            ))
+        })
+    }
+}
+
+impl<R> Clone for Ivy<R> {
+    fn clone(&self) -> Self {
+        Ivy { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<R> fmt::Debug for Ivy<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Parts { queue, notifier, .. } = &self.shared.parts;
+        f.debug_struct("Ivy").field("queue", queue).field("notifier", notifier).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! Queues and notifiers that fail, in virtual time.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use ivy_proto::ErrorKind;
+use ivy_proto::event::Event;
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
+use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
+
+use super::*;
+use crate::backend::Heard;
+use crate::hub::Hub;
+use crate::memory::MemoryQueue;
+use crate::testing::Tokio;
+use crate::worker::Worker;
+
+const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
+const ONCE: Task<(u64,), u64> = Task::new("test.once").queue("test").retry(false);
+const SOON: Duration = Duration::from_secs(60);
+
+/// What becomes of a post.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    /// It does not reach the queue.
+    Unreachable,
+    /// It is stored, and the answer lost.
+    AnswerLost,
+}
+
+/// A queue in memory whose first posts meet these fates.
+#[derive(Clone, Debug)]
+struct Flaky {
+    queue: MemoryQueue<Tokio>,
+    fates: Arc<Mutex<VecDeque<Fate>>>,
+}
+
+impl Queue for Flaky {
+    fn capabilities(&self) -> Capabilities {
+        self.queue.capabilities()
+    }
+
+    fn execute(&self, op: QueueOp) -> BoxFuture<'static, Result<QueueReply, Fault>> {
+        let is_post = matches!(op, QueueOp::Post { .. });
+        let fate = is_post.then(|| self.fates.lock().unwrap().pop_front()).flatten();
+        let done = self.queue.execute(op);
+        async move {
+            match fate {
+                None => done.await,
+                Some(Fate::Unreachable) => Err(Fault::new(FaultKind::Unreachable)),
+                Some(Fate::AnswerLost) => {
+                    done.await?;
+                    Err(Fault::new(FaultKind::AnswerLost))
+                }
+            }
+        }
+        .boxed()
+    }
+}
+
+fn flaky(fates: impl IntoIterator<Item = Fate>) -> Flaky {
+    let queue = MemoryQueue::new(Clock::start(), [7; 32]);
+    Flaky { queue, fates: Arc::new(Mutex::new(fates.into_iter().collect())) }
+}
+
+fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
+    let parts = Parts {
+        clock: queue.queue.clock(),
+        queue: Arc::new(queue),
+        notifier,
+        codec: Codec::plain(),
+        channel: ChannelName::new("ivy-notifier").unwrap(),
+        node_compatible: false,
+    };
+    Ivy::new(parts).unwrap()
+}
+
+fn with_fates(fates: impl IntoIterator<Item = Fate>) -> Ivy<Tokio> {
+    ivy(flaky(fates), Some(Arc::new(Hub::default())))
+}
+
+async fn worker(ivy: &Ivy<Tokio>) -> Worker<Tokio> {
+    let double = |n: u64| async move { Ok::<_, ivy_proto::TaskError>(2 * n) };
+    ivy.worker().register(&DOUBLE, double).register(&ONCE, double).start().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_cannot_be_reached_for_a_while_delays_a_call() {
+    let ivy = with_fates([Fate::Unreachable; 3]);
+    let _worker = worker(&ivy).await;
+    assert_eq!(ivy.call(&DOUBLE, (4,)).await.unwrap().result(SOON).await.unwrap(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_stays_unreachable_is_told_as_not_sent() {
+    let ivy = with_fates([Fate::Unreachable; 100]);
+    let error = ivy.call(&DOUBLE, (4,)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotSent);
+    assert!(error.to_string().contains("check the address"), "{error}");
+    assert!(error.into_handle(&DOUBLE).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_have_been_sent_still_gets_its_result() {
+    let ivy = with_fates([Fate::AnswerLost]);
+    let _worker = worker(&ivy).await;
+    let error = ivy.call(&ONCE, (4,)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unknown);
+    let id = error.task_id().unwrap();
+    let handle = error.into_handle(&ONCE).unwrap();
+    assert_eq!(handle.id(), id);
+    assert_eq!(handle.result(SOON).await.unwrap(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_gives_a_handle_for_its_own_task_only() {
+    let ivy = with_fates([Fate::AnswerLost]);
+    let error = ivy.call(&ONCE, (4,)).await.unwrap_err();
+    assert!(error.into_handle(&DOUBLE).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_may_wait_for_one_result_each_with_a_limit_of_its_own() {
+    let ivy = with_fates([]);
+    let handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
+    let (patient, hasty, starting) =
+        tokio::join!(handle.result(SOON), handle.result(Duration::from_millis(1)), async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            worker(&ivy).await
+        },);
+    assert_eq!(patient.unwrap(), 8);
+    assert_eq!(hasty.unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(handle.result(SOON).await.unwrap(), 8, "the result is kept");
+    drop(starting);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_may_run_again_is_sent_again_when_the_answer_is_lost() {
+    let ivy = with_fates([Fate::AnswerLost]);
+    let mut events = ivy.events();
+    let handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
+    let _worker = worker(&ivy).await;
+    assert_eq!(handle.result(SOON).await.unwrap(), 8);
+    let mut resent = 0;
+    while let Ok(Some(event)) = tokio::time::timeout(SOON, events.next()).await {
+        resent += u32::from(matches!(event, Event::Resent { .. }));
+    }
+    assert_eq!(resent, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_sent_though_nobody_is_left_who_asked_for_it() {
+    let queue = flaky([Fate::Unreachable; 2]);
+    let ivy = ivy(queue.clone(), None);
+    let sending = tokio::spawn(async move { ivy.send(&DOUBLE, (4,)).await });
+    tokio::task::yield_now().await;
+    sending.abort();
+    assert!(sending.await.unwrap_err().is_cancelled());
+    tokio::time::sleep(SOON).await;
+    let op = QueueOp::GetQueue { queue: ivy_proto::QueueName::new("test").unwrap() };
+    let Ok(QueueReply::Queue(info)) = queue.execute(op).await else { panic!("nothing was sent") };
+    assert_eq!(info.size, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_notifier_tasks_can_be_sent_and_not_called() {
+    let ivy = ivy(flaky([]), None);
+    let _worker = worker(&ivy).await;
+    let mut events = ivy.events();
+    assert_eq!(ivy.call(&DOUBLE, (4,)).await.unwrap_err().kind(), ErrorKind::NoNotifier);
+    ivy.send(&DOUBLE, (4,)).await.unwrap();
+    while !matches!(events.next().await.unwrap(), Event::Acknowledged { .. }) {}
+}
+
+/// A notifier that cannot be reached at first, and whose subscription then breaks once.
+#[derive(Clone, Debug)]
+struct Broken {
+    hub: Hub,
+    subscriptions: Arc<Mutex<u32>>,
+    always: bool,
+}
+
+impl Broken {
+    fn new(always: bool) -> Self {
+        Broken { hub: Hub::default(), subscriptions: Arc::default(), always }
+    }
+}
+
+impl Notifier for Broken {
+    fn publish(&self, publication: Publication) -> BoxFuture<'static, Result<u64, NotifyFault>> {
+        Notifier::publish(&self.hub, publication)
+    }
+
+    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<'static, Heard> {
+        let mut subscriptions = self.subscriptions.lock().unwrap();
+        *subscriptions += 1;
+        let lost = || Heard::Lost(NotifyFault::new(NotifyFaultKind::Unreachable));
+        match *subscriptions {
+            1 => stream::iter([lost()]).boxed(),
+            _ if self.always => stream::iter([lost()]).boxed(),
+            2 => stream::iter([Heard::Subscribed, lost()]).boxed(),
+            _ => Notifier::subscribe(&self.hub, channels),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notifier_that_breaks_is_subscribed_to_again() {
+    let notifier = Broken::new(false);
+    let ivy = ivy(flaky([]), Some(Arc::new(notifier.clone())));
+    let handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
+    tokio::time::sleep(SOON).await;
+    assert_eq!(*notifier.subscriptions.lock().unwrap(), 3);
+    let _worker = worker(&ivy).await;
+    assert_eq!(handle.result(SOON).await.unwrap(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_subscription_nothing_is_sent() {
+    let queue = flaky([]);
+    let ivy = ivy(queue.clone(), Some(Arc::new(Broken::new(true))));
+    let error = ivy.call(&DOUBLE, (4,)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotifierUnavailable);
+    let op = QueueOp::GetQueue { queue: ivy_proto::QueueName::new("test").unwrap() };
+    assert_eq!(queue.execute(op).await.unwrap_err().kind(), FaultKind::NoQueue);
+}
+
+#[test]
+fn what_it_was_used_in_has_ended_is_told() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ivy = with_fates([]);
+    runtime().block_on(async { ivy.send(&DOUBLE, (4,)).await.unwrap() });
+    let error = runtime().block_on(async { ivy.send(&DOUBLE, (4,)).await.unwrap_err() });
+    assert_eq!(error.kind(), ErrorKind::Stopped);
+}

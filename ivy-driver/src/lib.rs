@@ -1,0 +1,70 @@
+//! What the adapters of ivy share: its typed interface, and the pump that drives the protocol core,
+//! over any runtime.
+//!
+//! A program depends on an adapter, `ivy-tokio`, `ivy-async-std` or `ivy-blocking`, whose names are
+//! those of this crate for one runtime: `ivy_tokio::Ivy` is `Ivy<Tokio>`. This crate is for those who
+//! write an adapter for another one:
+//!
+//! * [`Clients`] makes the clients that reach servers: HTTP, and Redis as a [`Notifier`];
+//! * [`Runtime`] runs futures in the background, and sleeps;
+//! * [`AsyncRuntime`] says that handlers are futures. The methods that wait are then `async`.
+//!   [`Threads`] is the runtime without futures for its users: its methods block, its handlers are
+//!   plain functions, and only [`Clients`] are left to be written.
+//!
+//! # How it works
+//!
+//! Producer, worker and the broker in memory are machines of [`ivy_proto`], which decide everything
+//! and do nothing. Each has a mailbox and a pump here: a future that takes in what has come, lets the
+//! machine tell what it wants done, and carries it out. What is asked of queue and notifier is polled
+//! by the pump itself; only handlers and callbacks run elsewhere.
+
+mod admin;
+mod backend;
+mod builder;
+mod clock;
+mod context;
+mod error;
+mod events;
+mod flag;
+mod futures;
+mod handle;
+mod hub;
+mod ironmq;
+mod ivy;
+mod memory;
+mod producer;
+mod pump;
+mod random;
+mod redis;
+mod runtime;
+#[cfg(test)]
+mod testing;
+mod threads;
+mod tls;
+mod worker;
+mod worker_builder;
+
+pub use admin::Admin;
+pub use backend::{Heard, Notifier, Queue};
+pub use builder::IvyBuilder;
+pub use context::Ctx;
+pub use error::Error;
+pub use events::Events;
+pub use futures::{CancellationToken, FutureHandlers, TaskPerCallback};
+pub use handle::Handle;
+pub use ivy::Ivy;
+pub use redis::{RedisFaults, notice};
+pub use runtime::{AsyncRuntime, Callbacks, Clients, Exchange, Handlers, HttpClient, Runtime};
+pub use threads::{
+    BlockingToken, CallbackThreads, ThreadHandlers, ThreadPool, Threads, block_on, spawn,
+};
+pub use tls::{NoTls, OwnRoots, is_tls};
+pub use worker::{Ended, Worker};
+pub use worker_builder::WorkerBuilder;
+
+/// The core.
+pub use ivy_proto;
+
+// Named by links of the documentation.
+#[doc(no_inline)]
+pub use ivy_proto::ErrorKind;

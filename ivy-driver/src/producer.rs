@@ -1,0 +1,208 @@
+//! The producer's role: sends calls, and brings results back.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_channel::mpsc::{self, UnboundedSender};
+use futures_util::stream::{BoxStream, StreamExt};
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
+use ivy_proto::producer::{Call, Input, Output, Reply};
+use ivy_proto::task::{Callbacks, TaskOutcome};
+use ivy_proto::wire::RawJson;
+use ivy_proto::{ChannelName, Moment, TaskId, TaskName, producer};
+
+use crate::backend::{Heard, Notifier, Queue};
+use crate::clock::Clock;
+use crate::events::EventSink;
+use crate::handle::Progress;
+use crate::pump::{Next, Operations, Role, pump, taken};
+use crate::runtime::{Callbacks as _, Runtime};
+
+/// How long a producer that nobody holds any more may take to send what waits.
+const LAST_SENDS: Duration = Duration::from_secs(10);
+
+/// The way to a running producer. When the last one is dropped, what waits is still sent, and then
+/// it ends.
+pub(crate) struct Producer {
+    mailbox: UnboundedSender<Mail>,
+}
+
+/// What is sent to a producer.
+#[derive(Debug)]
+pub(crate) enum Mail {
+    Input(Input),
+    /// Calls, each with those who follow it.
+    Calls(Vec<(Call, Progress)>),
+    /// Nobody follows this call any more.
+    Dropped(TaskId),
+}
+
+impl Producer {
+    /// Starts a producer.
+    pub(crate) fn start<R: Runtime>(machine: producer::Producer, world: World<R>) -> Self {
+        let (mailbox, receiver) = mpsc::unbounded();
+        let World { queue, notifier, callbacks, events, clock } = world;
+        let role = ProducerRole::<R> {
+            machine,
+            operations: Operations::new(queue),
+            notifier,
+            subscription: None,
+            followed: HashMap::new(),
+            callbacks,
+            callback_runner: R::Callbacks::default(),
+            events,
+            _open: mailbox.clone(),
+        };
+        if let Err(error) = R::spawn("ivy-producer", pump(role, receiver, clock)) {
+            // Every call will be told that ivy has stopped.
+            tracing::error!(%error, "the producer cannot be started");
+        }
+        Producer { mailbox }
+    }
+
+    /// Sends mail. It is lost if the producer has ended, and with it all that waits for an answer.
+    pub(crate) fn post(&self, mail: Mail) {
+        let _ = self.mailbox.unbounded_send(mail);
+    }
+}
+
+/// What a producer works with.
+pub(crate) struct World<R> {
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) notifier: Option<Arc<dyn Notifier>>,
+    pub(crate) callbacks: Callbacks,
+    pub(crate) events: EventSink,
+    pub(crate) clock: Clock<R>,
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Producer")
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.post(Mail::Input(Input::Drain { limit: LAST_SENDS }));
+    }
+}
+
+struct ProducerRole<R: Runtime> {
+    machine: producer::Producer,
+    operations: Operations,
+    notifier: Option<Arc<dyn Notifier>>,
+    subscription: Option<BoxStream<'static, Heard>>,
+    followed: HashMap<TaskId, Follower>,
+    callbacks: Callbacks,
+    callback_runner: R::Callbacks,
+    events: EventSink,
+    /// Keeps the mailbox open until everything is sent.
+    _open: UnboundedSender<Mail>,
+}
+
+/// Who follows a call.
+struct Follower {
+    progress: Progress,
+    reply: Reply,
+}
+
+impl<R: Runtime> ProducerRole<R> {
+    fn feed(&mut self, input: Input, now: Moment) {
+        taken("producer", self.machine.handle_input(input, now));
+    }
+
+    fn tell(&self, id: TaskId, tell: impl FnOnce(&Progress)) {
+        if let Some(follower) = self.followed.get(&id) {
+            tell(&follower.progress);
+        }
+    }
+
+    fn resume(&self, task: &TaskName, args: Option<RawJson>, outcome: &TaskOutcome) {
+        let Some(callback) = args.and_then(|args| self.callbacks.ready(task, args, outcome)) else {
+            return;
+        };
+        let task = task.clone();
+        self.callback_runner.run(move || {
+            if let Err(error) = callback() {
+                tracing::warn!(task.name = %task, %error, "the arguments of a call cannot be read back, so its callback is not called");
+            }
+        });
+    }
+
+    fn subscribe(&mut self, channels: Vec<ChannelName>) {
+        self.subscription = self.notifier.as_ref().map(|notifier| notifier.subscribe(channels));
+    }
+}
+
+impl<R: Runtime> Role for ProducerRole<R> {
+    type Mail = Mail;
+
+    fn handle(&mut self, mail: Mail, now: Moment) {
+        match mail {
+            Mail::Input(input) => self.feed(input, now),
+            Mail::Calls(calls) => {
+                let (calls, followers): (Vec<_>, Vec<_>) = calls
+                    .into_iter()
+                    .map(|(call, progress)| {
+                        let follower = Follower { progress, reply: call.reply };
+                        let id = call.id;
+                        (call, (id, follower))
+                    })
+                    .unzip();
+                self.followed.extend(followers);
+                self.feed(Input::Calls(calls), now);
+            }
+            Mail::Dropped(id) => {
+                // The result of a call with a callback is wanted with or without its handle.
+                let follower = self.followed.remove(&id);
+                if follower.is_some_and(|follower| follower.reply == Reply::Handle) {
+                    self.feed(Input::Forget(id), now);
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Moment) {
+        self.feed(Input::Tick, now);
+    }
+
+    fn carry_out(&mut self) -> Next {
+        loop {
+            match self.machine.poll_output() {
+                Output::Queue(id, op) => self.operations.start(id, op),
+                Output::Subscribe(channels) => self.subscribe(channels),
+                Output::Sent(id, result) => self.tell(id, |call| call.sent(result.map(|_| ()))),
+                Output::Resumed { id, task, outcome, args } => {
+                    self.resume(&task, args, &outcome);
+                    self.tell(id, |call| call.resumed(outcome));
+                }
+                // Who waits has a clock too.
+                Output::TimedOut(_) => {}
+                Output::Event(event) => self.events.emit(event),
+                Output::Wait(deadline) => return Next::Wait(deadline.map(|deadline| deadline.at)),
+                Output::Finished => return Next::Finished,
+            }
+        }
+    }
+
+    fn poll_under_way(&mut self, context: &mut Context<'_>) -> Poll<Mail> {
+        if let Poll::Ready((id, answer)) = self.operations.poll_answer(context) {
+            return Poll::Ready(Mail::Input(Input::Queue(id, answer)));
+        }
+        let Some(subscription) = &mut self.subscription else { return Poll::Pending };
+        subscription.poll_next_unpin(context).map(|heard| {
+            let fault = NotifyFault::new(NotifyFaultKind::ConnectionLost);
+            Mail::Input(match heard.unwrap_or(Heard::Lost(fault)) {
+                Heard::Subscribed => Input::Subscribed,
+                Heard::Notice { channel, payload } => Input::Notice { channel, payload },
+                Heard::Lost(fault) => {
+                    self.subscription = None;
+                    Input::SubscriptionLost(fault)
+                }
+            })
+        })
+    }
+}

@@ -1,0 +1,290 @@
+//! The pump: feeds a machine with what happens, and carries out what it wants done.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_channel::mpsc::UnboundedReceiver;
+use futures_channel::oneshot;
+use futures_util::future::{BoxFuture, Either, FutureExt, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use ivy_proto::queue::{Fault, FaultKind, QueueOp, QueueReply};
+use ivy_proto::{Misuse, Moment, OpId};
+
+use crate::backend::Queue;
+use crate::clock::Clock;
+use crate::runtime::Runtime;
+
+/// How much mail, and how much of what does not come by mail, is taken in before the machine is
+/// asked what it wants, so that calls and answers that come together travel together.
+const BATCH: usize = 256;
+
+/// A machine together with the means to carry out what it wants.
+pub(crate) trait Role: Send + 'static {
+    /// What is sent to the machine: its inputs, and what belongs to them here.
+    type Mail: Send + 'static;
+
+    /// Takes in what has happened.
+    fn handle(&mut self, mail: Self::Mail, now: Moment);
+
+    /// Takes in that time has passed.
+    fn tick(&mut self, now: Moment);
+
+    /// Starts everything that the machine wants done.
+    fn carry_out(&mut self) -> Next;
+
+    /// Moves forward what is under way, and gives what came of it.
+    fn poll_under_way(&mut self, _: &mut Context<'_>) -> Poll<Self::Mail> {
+        Poll::Pending
+    }
+}
+
+/// What comes after everything is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing, until this moment or the next mail.
+    Wait(Option<Moment>),
+    /// Nothing, ever.
+    Finished,
+}
+
+/// Runs a machine until it has finished, or nobody is left who could send mail.
+pub(crate) async fn pump<R: Runtime, P: Role>(
+    mut role: P,
+    mut mailbox: UnboundedReceiver<P::Mail>,
+    clock: Clock<R>,
+) {
+    let mut mail = Vec::with_capacity(2 * BATCH);
+    while let Next::Wait(deadline) = role.carry_out() {
+        let mut sleeping = pin!(clock.sleep_until(deadline));
+        let mut is_abandoned = false;
+        poll_fn(|context| {
+            while mail.len() < BATCH
+                && let Poll::Ready(piece) = role.poll_under_way(context)
+            {
+                mail.push(piece);
+            }
+            while mail.len() < 2 * BATCH
+                && let Poll::Ready(next) = mailbox.poll_next_unpin(context)
+            {
+                let Some(piece) = next else {
+                    is_abandoned = true;
+                    break;
+                };
+                mail.push(piece);
+            }
+            if is_abandoned || !mail.is_empty() {
+                return Poll::Ready(());
+            }
+            sleeping.as_mut().poll(context)
+        })
+        .await;
+        if is_abandoned && mail.is_empty() {
+            return;
+        }
+        let now = clock.now();
+        for piece in mail.drain(..) {
+            role.handle(piece, now);
+        }
+        role.tick(now);
+    }
+}
+
+/// Checks that a machine has taken an input. One that has finished meanwhile needs none.
+pub(crate) fn taken(machine: &str, result: Result<(), Misuse>) {
+    match result {
+        Ok(()) | Err(Misuse::Finished) => {}
+        Err(misuse) => {
+            tracing::error!(machine, %misuse, "a machine was driven wrongly");
+            debug_assert!(false, "the {machine} was driven wrongly: {misuse}");
+        }
+    }
+}
+
+/// The operations that a machine has under way at its queue.
+#[derive(Debug)]
+pub(crate) struct Operations {
+    queue: Arc<dyn Queue>,
+    under_way: FuturesUnordered<BoxFuture<'static, (OpId, Result<QueueReply, Fault>)>>,
+    /// Dropping one gives its operation up.
+    wanted: HashMap<OpId, oneshot::Sender<Infallible>>,
+}
+
+impl Operations {
+    pub(crate) fn new(queue: Arc<dyn Queue>) -> Self {
+        Operations { queue, under_way: FuturesUnordered::new(), wanted: HashMap::new() }
+    }
+
+    pub(crate) fn start(&mut self, id: OpId, op: QueueOp) {
+        let (wanted, given_up) = oneshot::channel();
+        self.wanted.insert(id, wanted);
+        let execution = self.queue.execute(op);
+        let answered = async move {
+            // In this order, an answer that is there is not lost.
+            match select(execution, given_up).await {
+                Either::Left((answer, _)) => (id, answer),
+                Either::Right(_) => {
+                    let lost = Fault::new(FaultKind::AnswerLost);
+                    (id, Err(lost.with_detail("the wait was given up")))
+                }
+            }
+        };
+        self.under_way.push(answered.boxed());
+    }
+
+    /// Gives an operation up. It is still answered, once.
+    pub(crate) fn give_up(&mut self, id: OpId) {
+        self.wanted.remove(&id);
+    }
+
+    /// The next answer.
+    pub(crate) fn poll_answer(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<(OpId, Result<QueueReply, Fault>)> {
+        match self.under_way.poll_next_unpin(context) {
+            Poll::Ready(Some((id, answer))) => {
+                self.wanted.remove(&id);
+                Poll::Ready((id, answer))
+            }
+            // What is started later is polled later.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_channel::mpsc;
+    use ivy_proto::QueueName;
+    use ivy_proto::queue::Capabilities;
+
+    use super::*;
+    use crate::testing::Tokio;
+
+    /// A role that sleeps until a moment, and finishes then.
+    struct Sleeper {
+        until: Moment,
+        now: Moment,
+        mail: Vec<u8>,
+        done: mpsc::UnboundedSender<(Vec<u8>, Moment)>,
+    }
+
+    impl Role for Sleeper {
+        type Mail = u8;
+
+        fn handle(&mut self, mail: u8, _: Moment) {
+            self.mail.push(mail);
+        }
+
+        fn tick(&mut self, now: Moment) {
+            self.now = now;
+        }
+
+        fn carry_out(&mut self) -> Next {
+            if self.now < self.until {
+                return Next::Wait(Some(self.until));
+            }
+            self.done.unbounded_send((self.mail.clone(), self.now)).unwrap();
+            Next::Finished
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_is_woken_at_its_deadline_and_handed_all_mail_before() {
+        let clock = Clock::<Tokio>::start();
+        let until = Moment::after_epoch(Duration::from_secs(5));
+        let (done, mut heard) = mpsc::unbounded();
+        let (mailbox, receiver) = mpsc::unbounded();
+        let role = Sleeper { until, now: clock.now(), mail: Vec::new(), done };
+        let running = tokio::spawn(pump(role, receiver, clock));
+        for mail in 0..3 {
+            mailbox.unbounded_send(mail).unwrap();
+        }
+        running.await.unwrap();
+        let (mail, at) = heard.next().await.unwrap();
+        assert_eq!(mail, [0, 1, 2]);
+        assert!(at >= until && at.since(until) < Duration::from_millis(5), "{at:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_to_which_nobody_can_send_mail_ends() {
+        let clock = Clock::<Tokio>::start();
+        let (done, _heard) = mpsc::unbounded();
+        let (mailbox, receiver) = mpsc::unbounded();
+        let role = Sleeper { until: Moment::FOREVER, now: clock.now(), mail: Vec::new(), done };
+        let running = tokio::spawn(pump(role, receiver, clock));
+        drop(mailbox);
+        running.await.unwrap();
+    }
+
+    /// A queue that answers after a second.
+    #[derive(Debug)]
+    struct Slow;
+
+    impl Queue for Slow {
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::ironmq()
+        }
+
+        fn execute(&self, _: QueueOp) -> BoxFuture<'static, Result<QueueReply, Fault>> {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok(QueueReply::Cleared)
+            })
+        }
+    }
+
+    /// Starts an operation, gives it up after so many milliseconds, and tells its answer.
+    async fn answer(given_up_after: u64) -> Result<QueueReply, Fault> {
+        // Only a machine can make an id, so one is asked for a first operation.
+        let id = first_operation();
+        let mut operations = Operations::new(Arc::new(Slow));
+        operations.start(id, QueueOp::Clear { queue: QueueName::new("mail").unwrap() });
+        let given_up_after = Duration::from_millis(given_up_after);
+        let early = poll_fn(|context| operations.poll_answer(context));
+        let early = tokio::time::timeout(given_up_after, early).await;
+        operations.give_up(id);
+        operations.give_up(id);
+        let (answered, answer) = match early {
+            Ok(answer) => answer,
+            Err(_) => poll_fn(|context| operations.poll_answer(context)).await,
+        };
+        assert_eq!(answered, id);
+        assert!(operations.under_way.is_empty() && operations.wanted.is_empty());
+        answer
+    }
+
+    fn first_operation() -> OpId {
+        use ivy_proto::task::{Task, TaskSettings};
+        use ivy_proto::worker::{Input, Output, Worker, WorkerConfig};
+        let task = Task::<(), ()>::new("test");
+        let settings: TaskSettings = task.settings().unwrap();
+        let config = WorkerConfig::new(Capabilities::ironmq(), ivy_proto::wire::Codec::plain())
+            .with_task(ivy_proto::TaskName::new("test").unwrap(), settings);
+        let mut worker = Worker::new(config, [0; 32], ivy_proto::WallClock::default()).unwrap();
+        worker.handle_input(Input::Tick, Moment::EPOCH).unwrap();
+        loop {
+            match worker.poll_output() {
+                Output::Queue(id, _) => return id,
+                Output::Wait(_) => panic!("a worker asks its queue at once"),
+                _ => {}
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_operation_that_is_given_up_is_answered_once_as_lost() {
+        assert_eq!(answer(500).await.unwrap_err().kind(), FaultKind::AnswerLost);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_operation_that_was_quicker_keeps_its_answer() {
+        assert_eq!(answer(1500).await, Ok(QueueReply::Cleared));
+    }
+}

@@ -1,0 +1,113 @@
+//! What ivy needs of a runtime.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use ivy_proto::TaskName;
+use ivy_proto::config::RedisAddress;
+use ivy_proto::queue::Fault;
+use ivy_proto::task::TaskSettings;
+use ivy_proto::wire::RawJson;
+use rustls::ClientConfig;
+
+use crate::backend::Notifier;
+use crate::context::Ctx;
+use crate::futures::FutureHandlers;
+use crate::worker::Ended;
+
+/// The clients that reach servers.
+pub trait Clients: Send + Sync + 'static {
+    /// The HTTP client.
+    type Http: HttpClient;
+    /// The notifier over Redis.
+    type Redis: Notifier;
+
+    /// An HTTP client, with what it needs to trust a server if it is to speak TLS. It connects when
+    /// the first request is sent.
+    fn http(tls: Option<ClientConfig>) -> Self::Http;
+
+    /// A notifier over the Redis server at this address, likewise.
+    fn redis(address: &RedisAddress, tls: Option<ClientConfig>) -> Self::Redis;
+}
+
+/// An HTTP/1.1 client with a pool of connections.
+pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
+    /// Sends a request and reads its answer. Redirects are not followed. Dropping the future gives
+    /// the request up, and closes its connection.
+    fn send(&self, exchange: Exchange) -> BoxFuture<'static, Result<Response<Bytes>, Fault>>;
+}
+
+/// A request, and what is expected of its answer.
+#[derive(Debug)]
+pub struct Exchange {
+    /// What is sent.
+    pub request: Request<Bytes>,
+    /// How long it may take until the answer is there as a whole.
+    pub time_limit: Duration,
+    /// The most bytes of the answer's body. A longer one is not read to its end.
+    pub answer_limit: usize,
+    /// Whether the server waits before it answers, which must delay no other request.
+    pub waits: bool,
+}
+
+/// What carries out the work of producers and workers: an async runtime, or threads.
+pub trait Runtime: Clients + Sized {
+    /// What tells a handler to stop.
+    type CancellationToken: Clone + fmt::Debug + Default + Send + Sync + 'static;
+    /// The handlers of a worker.
+    type Handlers: Handlers<Self>;
+    /// What runs the callbacks of results.
+    type Callbacks: Callbacks;
+
+    /// The time, on the clock that [`sleep_until`](Runtime::sleep_until) follows.
+    fn now() -> Instant {
+        Instant::now()
+    }
+
+    /// Sleeps until this time.
+    fn sleep_until(until: Instant) -> impl Future<Output = ()> + Send;
+
+    /// Runs a future in the background. The name is for people who look at threads.
+    ///
+    /// # Errors
+    /// If the system gives no means to run it.
+    fn spawn(
+        name: &'static str,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()>;
+
+    /// Cancels a token.
+    fn cancel(token: &Self::CancellationToken);
+
+    /// Whether a token is cancelled.
+    fn is_cancelled(token: &Self::CancellationToken) -> bool;
+}
+
+/// A runtime of futures. An adapter for another one is this trait, with those that it builds on.
+pub trait AsyncRuntime: Runtime<Handlers = FutureHandlers<Self>> {
+    /// Waits until a token is cancelled. Dropping the future loses nothing.
+    fn cancelled(token: &Self::CancellationToken) -> impl Future<Output = ()> + Send;
+}
+
+/// The handlers of a worker, and how they are run.
+pub trait Handlers<R: Runtime>: fmt::Debug + Default + Send + 'static {
+    /// The tasks that have a handler, with their settings unless they are registered by name only.
+    fn tasks(&self) -> impl Iterator<Item = (&TaskName, Option<&TaskSettings>)>;
+
+    /// Says how many run at a time at most. Is called before the first one runs.
+    fn set_concurrency(&mut self, handlers: usize);
+
+    /// Runs the handler of the context's task, in the context's span, and tells how it ended.
+    fn run(&self, ctx: Ctx<R>, args: RawJson, ended: Ended);
+}
+
+/// What runs the callbacks of results. They may take long, block and panic.
+pub trait Callbacks: fmt::Debug + Default + Send + 'static {
+    /// Runs one.
+    fn run(&self, callback: impl FnOnce() + Send + 'static);
+}

@@ -1,0 +1,87 @@
+//! A runtime for the tests of this crate: tokio, whose time can be paused, without clients.
+
+use std::future::Future;
+use std::io;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use http::Response;
+use ivy_proto::ChannelName;
+use ivy_proto::config::RedisAddress;
+use ivy_proto::notify::{NotifyFault, Publication};
+use ivy_proto::queue::Fault;
+use rustls::ClientConfig;
+
+use crate::backend::{Heard, Notifier};
+use crate::futures::{CancellationToken, FutureHandlers, TaskPerCallback};
+use crate::runtime::{AsyncRuntime, Clients, Exchange, HttpClient, Runtime};
+
+pub(crate) enum Tokio {}
+
+/// A client that no test asks for.
+#[derive(Debug)]
+pub(crate) enum NoClient {}
+
+impl HttpClient for NoClient {
+    fn send(&self, _: Exchange) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
+        match *self {}
+    }
+}
+
+impl Notifier for NoClient {
+    fn publish(&self, _: Publication) -> BoxFuture<'static, Result<u64, NotifyFault>> {
+        match *self {}
+    }
+
+    fn subscribe(&self, _: Vec<ChannelName>) -> BoxStream<'static, Heard> {
+        match *self {}
+    }
+}
+
+impl Clients for Tokio {
+    type Http = NoClient;
+    type Redis = NoClient;
+
+    fn http(_: Option<ClientConfig>) -> NoClient {
+        unreachable!("no test has a queue on a server")
+    }
+
+    fn redis(_: &RedisAddress, _: Option<ClientConfig>) -> NoClient {
+        unreachable!("no test has a notifier on a server")
+    }
+}
+
+impl Runtime for Tokio {
+    type CancellationToken = CancellationToken;
+    type Handlers = FutureHandlers<Self>;
+    type Callbacks = TaskPerCallback<Self>;
+
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn sleep_until(until: Instant) -> impl Future<Output = ()> + Send {
+        tokio::time::sleep_until(until.into())
+    }
+
+    fn spawn(_: &'static str, future: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        tokio::spawn(future);
+        Ok(())
+    }
+
+    fn cancel(token: &CancellationToken) {
+        token.cancel();
+    }
+
+    fn is_cancelled(token: &CancellationToken) -> bool {
+        token.is_cancelled()
+    }
+}
+
+impl AsyncRuntime for Tokio {
+    fn cancelled(token: &CancellationToken) -> impl Future<Output = ()> + Send {
+        token.cancelled()
+    }
+}

@@ -1,0 +1,139 @@
+//! The runtime of programs on threads: futures are only used within, and run in threads of their own.
+
+mod block_on;
+mod calls;
+mod pool;
+mod token;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::marker::PhantomData;
+use std::time::Instant;
+
+use ivy_proto::config::RedisAddress;
+use ivy_proto::task::{BlockingRegistry, TaskSettings};
+use ivy_proto::wire::RawJson;
+use ivy_proto::worker::JobOutcome;
+use ivy_proto::{TaskError, TaskName};
+use rustls::ClientConfig;
+
+use crate::context::Ctx;
+use crate::runtime::{Callbacks, Clients, Handlers, Runtime};
+use crate::worker::Ended;
+use block_on::Sleep;
+
+pub use block_on::block_on;
+pub use pool::{ThreadPool, spawn};
+pub use token::BlockingToken;
+
+/// How many callbacks run at a time.
+const MOST_CALLBACKS: usize = 16;
+
+/// A runtime of threads, with these clients. The methods of its [`Ivy`](crate::Ivy) block.
+pub struct Threads<C>(PhantomData<fn() -> C>);
+
+impl<C> fmt::Debug for Threads<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Threads")
+    }
+}
+
+impl<C: Clients> Clients for Threads<C> {
+    type Http = C::Http;
+    type Redis = C::Redis;
+
+    fn http(tls: Option<ClientConfig>) -> C::Http {
+        C::http(tls)
+    }
+
+    fn redis(address: &RedisAddress, tls: Option<ClientConfig>) -> C::Redis {
+        C::redis(address, tls)
+    }
+}
+
+impl<C: Clients> Runtime for Threads<C> {
+    type CancellationToken = BlockingToken;
+    type Handlers = ThreadHandlers<C>;
+    type Callbacks = CallbackThreads;
+
+    fn sleep_until(until: Instant) -> impl Future<Output = ()> + Send {
+        Sleep::new(until)
+    }
+
+    fn spawn(
+        name: &'static str,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        spawn(name, move || block_on(future))
+    }
+
+    fn cancel(token: &BlockingToken) {
+        token.cancel();
+    }
+
+    fn is_cancelled(token: &BlockingToken) -> bool {
+        token.is_cancelled()
+    }
+}
+
+/// The handlers of a worker that are plain functions, and the threads that they run in.
+pub struct ThreadHandlers<C: Clients> {
+    registry: BlockingRegistry<Ctx<Threads<C>>>,
+    threads: ThreadPool,
+}
+
+impl<C: Clients> Handlers<Threads<C>> for ThreadHandlers<C> {
+    fn tasks(&self) -> impl Iterator<Item = (&TaskName, Option<&TaskSettings>)> {
+        self.registry.tasks()
+    }
+
+    /// A handler that does not stop when it is told to keeps its thread, so the machine alone does
+    /// not limit the threads.
+    fn set_concurrency(&mut self, handlers: usize) {
+        self.threads = ThreadPool::new("ivy-handler", handlers);
+    }
+
+    fn run(&self, ctx: Ctx<Threads<C>>, args: RawJson, ended: Ended) {
+        let (task, span) = (ctx.task_name().clone(), ctx.span().clone());
+        let handler = self.registry.job(&task, ctx, args);
+        self.threads.run(move || {
+            ended.with(span.in_scope(|| match handler {
+                Some(handler) => handler(),
+                None => {
+                    let error = TaskError::new("the worker has no handler of this task");
+                    JobOutcome::Failed(error)
+                }
+            }));
+        });
+    }
+}
+
+impl<C: Clients> Default for ThreadHandlers<C> {
+    fn default() -> Self {
+        let threads = ThreadPool::new("ivy-handler", 1);
+        ThreadHandlers { registry: BlockingRegistry::new(), threads }
+    }
+}
+
+impl<C: Clients> fmt::Debug for ThreadHandlers<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.registry.fmt(f)
+    }
+}
+
+/// Runs callbacks in threads of their own, up to 16 at a time.
+#[derive(Debug)]
+pub struct CallbackThreads(ThreadPool);
+
+impl Callbacks for CallbackThreads {
+    fn run(&self, callback: impl FnOnce() + Send + 'static) {
+        self.0.run(callback);
+    }
+}
+
+impl Default for CallbackThreads {
+    fn default() -> Self {
+        CallbackThreads(ThreadPool::new("ivy-callback", MOST_CALLBACKS))
+    }
+}

@@ -1,0 +1,120 @@
+//! TLS: one configuration for every connection, with its cryptography named.
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+/// Why there is no TLS.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoTls {
+    /// No cryptography is there for it.
+    #[error(
+        "an address asks for TLS, and no cryptography for it is compiled in: turn on the feature `ring` or `aws-lc-rs`, or install a default provider of rustls"
+    )]
+    NoProvider,
+    /// The provider can do too little, or the system's verifier cannot be used.
+    #[error("TLS cannot be set up: {0}")]
+    Unusable(#[from] rustls::Error),
+}
+
+/// Certificates of the caller's own authorities, trusted besides the usual ones.
+#[derive(Clone, Debug, Default)]
+pub struct OwnRoots(Vec<CertificateDer<'static>>);
+
+impl OwnRoots {
+    /// Reads certificates in PEM form; nothing if there is none, or one is damaged.
+    #[must_use]
+    pub fn from_pem(pem: &[u8]) -> Option<Self> {
+        let roots: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
+        let mut store = RootCertStore::empty();
+        let usable = roots.iter().all(|root| store.add(root.clone()).is_ok());
+        (usable && !roots.is_empty()).then_some(OwnRoots(roots))
+    }
+
+    /// A configuration that trusts the authorities that browsers trust, as compiled in: it works
+    /// where the system has no certificates, such as in an empty container.
+    ///
+    /// # Errors
+    /// If no cryptography is compiled in.
+    pub fn with_public_roots(&self) -> Result<ClientConfig, NoTls> {
+        let mut store = RootCertStore::empty();
+        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        self.configuration(store)
+    }
+
+    /// A configuration that trusts the authorities that this system trusts: a Redis server is
+    /// mostly one's own.
+    ///
+    /// # Errors
+    /// If no cryptography is compiled in.
+    pub fn with_system_roots(&self) -> Result<ClientConfig, NoTls> {
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        self.configuration(store)
+    }
+
+    fn configuration(&self, mut store: RootCertStore) -> Result<ClientConfig, NoTls> {
+        store.add_parsable_certificates(self.0.iter().cloned());
+        let builder = ClientConfig::builder_with_provider(provider()?);
+        let builder = builder.with_safe_default_protocol_versions()?;
+        Ok(builder.with_root_certificates(store).with_no_client_auth())
+    }
+}
+
+/// The cryptography: what is compiled in, or else what the program installed. The default of the
+/// process comes last, since it is missing or ambiguous as soon as another crate compiles in a second
+/// provider.
+fn provider() -> Result<Arc<CryptoProvider>, NoTls> {
+    let own = own_provider().map(Arc::new);
+    own.or_else(|| CryptoProvider::get_default().cloned()).ok_or(NoTls::NoProvider)
+}
+
+/// What is compiled in. Who turns `aws-lc-rs` on asks for it, whereas `ring` is on by default.
+fn own_provider() -> Option<CryptoProvider> {
+    #[cfg(feature = "aws-lc-rs")]
+    return Some(rustls::crypto::aws_lc_rs::default_provider());
+    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+    return Some(rustls::crypto::ring::default_provider());
+    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+    None
+}
+
+/// Whether an error comes from TLS, and not from the network beneath.
+#[must_use]
+pub fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        // An `io::Error` hides the error that it wraps from `source`, which skips to the
+        // wrapped error's own source.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if wrapped.is_some_and(|wrapped| is_tls(wrapped)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A certificate for `localhost`, signed by nobody else.
+    const CERTIFICATE: &[u8] = include_bytes!("tls/localhost.crt");
+
+    #[test]
+    fn what_is_not_a_certificate_is_no_root() {
+        let damaged = String::from_utf8_lossy(CERTIFICATE).replace('M', "!");
+        for pem in ["", "hello", &damaged] {
+            assert!(OwnRoots::from_pem(pem.as_bytes()).is_none(), "{pem:?}");
+        }
+        assert!(OwnRoots::from_pem(CERTIFICATE).is_some());
+    }
+}

@@ -1,0 +1,228 @@
+//! The worker's role: reserves messages, runs their handlers, and settles each as its task ended.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_channel::mpsc::{self, UnboundedSender};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
+use ivy_proto::worker::{CancelReason, Input, JobOutcome, Output, Run};
+use ivy_proto::{JobId, Moment, OpId, worker};
+
+use crate::backend::Notifier;
+use crate::context::Ctx;
+use crate::error::Error;
+use crate::events::{EventSink, Events};
+use crate::flag::{Flag, RaiseOnDrop};
+use crate::ivy::Ivy;
+use crate::pump::{Next, Operations, Role, pump, taken};
+use crate::runtime::{Handlers, Runtime};
+
+/// A running worker.
+///
+/// [`drain`](Worker::drain) ends it. One that is dropped without reserves no more messages and
+/// drains in the background, within the same limit: handlers that have begun are not cut off while
+/// the process and, in tokio, the runtime lives. When that ends before, the messages of what was cut
+/// off return to their queues when their leases end.
+pub struct Worker<R> {
+    mailbox: UnboundedSender<Input>,
+    finished: Flag,
+    events: EventSink,
+    drain_limit: Duration,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R> Worker<R> {
+    /// Stops reserving messages. Handlers that run go on.
+    pub fn pause(&self) {
+        self.post(Input::Pause);
+    }
+
+    /// Reserves messages again.
+    pub fn resume(&self) {
+        self.post(Input::Resume);
+    }
+
+    /// Holds results back. What is done is deleted from the queue all the same.
+    pub fn pause_notifier(&self) {
+        self.post(Input::PauseNotifier);
+    }
+
+    /// Publishes the results that were held back, and new ones again.
+    pub fn resume_notifier(&self) {
+        self.post(Input::ResumeNotifier);
+    }
+
+    /// What happens in this worker, from now on.
+    #[must_use]
+    pub fn events(&self) -> Events<R> {
+        self.events.watch()
+    }
+
+    /// Begins to end the worker. What it gives is raised when the worker has ended.
+    pub(crate) fn start_to_drain(&self, limit: Duration) -> &Flag {
+        self.post(Input::Drain { limit });
+        &self.finished
+    }
+
+    fn post(&self, input: Input) {
+        // A worker that has finished takes no more mail.
+        let _ = self.mailbox.unbounded_send(input);
+    }
+}
+
+impl<R> fmt::Debug for Worker<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("finished", &self.finished.is_raised()).finish()
+    }
+}
+
+impl<R> Drop for Worker<R> {
+    fn drop(&mut self) {
+        self.post(Input::Drain { limit: self.drain_limit });
+    }
+}
+
+/// Starts a worker.
+pub(crate) fn start<R: Runtime>(
+    ivy: Ivy<R>,
+    machine: worker::Worker,
+    handlers: R::Handlers,
+    drain_limit: Duration,
+) -> Result<Worker<R>, Error<R>> {
+    let (mailbox, receiver) = mpsc::unbounded();
+    let (finished, clock, events) = (Flag::default(), ivy.clock(), ivy.sink().part());
+    let role = WorkerRole {
+        machine,
+        handlers,
+        operations: Operations::new(ivy.queue()),
+        notifier: ivy.notifier(),
+        publishing: FuturesUnordered::new(),
+        running: HashMap::new(),
+        events: events.clone(),
+        mailbox: mailbox.clone(),
+        ivy,
+    };
+    // Whatever ends it, ends the wait for it.
+    let ends = RaiseOnDrop(finished.clone());
+    let running = async move {
+        pump(role, receiver, clock).await;
+        drop(ends);
+    };
+    R::spawn("ivy-worker", running)
+        .map_err(|error| Error::config(format!("no worker can be started: {error}")))?;
+    Ok(Worker { mailbox, finished, events, drain_limit, runtime: PhantomData })
+}
+
+/// Tells how a handler ended. If this is dropped before, the handler was cut off.
+#[derive(Debug)]
+pub struct Ended {
+    job: JobId,
+    mailbox: UnboundedSender<Input>,
+    outcome: JobOutcome,
+}
+
+impl Ended {
+    /// The handler ended like this.
+    pub fn with(mut self, outcome: JobOutcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let outcome = std::mem::replace(&mut self.outcome, JobOutcome::Cancelled);
+        let _ = self.mailbox.unbounded_send(Input::Job(self.job, outcome));
+    }
+}
+
+struct WorkerRole<R: Runtime> {
+    machine: worker::Worker,
+    handlers: R::Handlers,
+    operations: Operations,
+    notifier: Option<Arc<dyn Notifier>>,
+    publishing: FuturesUnordered<BoxFuture<'static, Input>>,
+    running: HashMap<JobId, R::CancellationToken>,
+    events: EventSink,
+    mailbox: UnboundedSender<Input>,
+    ivy: Ivy<R>,
+}
+
+impl<R: Runtime> WorkerRole<R> {
+    fn feed(&mut self, input: Input, now: Moment) {
+        taken("worker", self.machine.handle_input(input, now));
+    }
+
+    fn run(&mut self, run: Run) {
+        let (job, args) = (run.job, run.args.clone());
+        let context = Ctx::new(run, self.ivy.clone());
+        self.running.insert(job, context.cancelled().clone());
+        let mailbox = self.mailbox.clone();
+        self.handlers.run(context, args, Ended { job, mailbox, outcome: JobOutcome::Cancelled });
+    }
+
+    fn cancel(&self, job: JobId, reason: CancelReason) {
+        if let Some(token) = self.running.get(&job) {
+            tracing::debug!(?job, ?reason, "a handler is told to stop");
+            R::cancel(token);
+        }
+    }
+
+    fn publish(&self, id: OpId, publication: Publication) {
+        let publishing = self.notifier.as_ref().map(|notifier| notifier.publish(publication));
+        let published = async move {
+            let answer = match publishing {
+                Some(publishing) => publishing.await,
+                None => Err(NotifyFault::new(NotifyFaultKind::Unreachable)),
+            };
+            Input::Published(id, answer)
+        };
+        self.publishing.push(published.boxed());
+    }
+}
+
+impl<R: Runtime> Role for WorkerRole<R> {
+    type Mail = Input;
+
+    fn handle(&mut self, input: Input, now: Moment) {
+        if let Input::Job(job, _) = &input {
+            self.running.remove(job);
+        }
+        self.feed(input, now);
+    }
+
+    fn tick(&mut self, now: Moment) {
+        self.feed(Input::Tick, now);
+    }
+
+    fn carry_out(&mut self) -> Next {
+        loop {
+            match self.machine.poll_output() {
+                Output::Queue(id, op) => self.operations.start(id, op),
+                Output::CancelQueue(id) => self.operations.give_up(id),
+                Output::Publish(id, publication) => self.publish(id, publication),
+                Output::Run(run) => self.run(run),
+                Output::Cancel(job, reason) => self.cancel(job, reason),
+                Output::Event(event) => self.events.emit(event),
+                Output::Wait(deadline) => return Next::Wait(deadline.map(|deadline| deadline.at)),
+                Output::Finished => return Next::Finished,
+            }
+        }
+    }
+
+    fn poll_under_way(&mut self, context: &mut Context<'_>) -> Poll<Input> {
+        if let Poll::Ready((id, answer)) = self.operations.poll_answer(context) {
+            return Poll::Ready(Input::Queue(id, answer));
+        }
+        match self.publishing.poll_next_unpin(context) {
+            Poll::Ready(Some(published)) => Poll::Ready(published),
+            // What is published later is polled later.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+}

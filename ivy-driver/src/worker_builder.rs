@@ -1,0 +1,129 @@
+//! What a worker serves, and how.
+
+use std::fmt;
+use std::time::Duration;
+
+use ivy_proto::Backoff;
+use ivy_proto::task::RegisterError;
+use ivy_proto::worker::{self, WorkerConfig, WorkerSetup};
+
+use crate::error::Error;
+use crate::ivy::Ivy;
+use crate::random::random;
+use crate::runtime::{Handlers, Runtime};
+use crate::worker::{Worker, start};
+
+/// How long a worker that is dropped may take to drain, unless said otherwise.
+const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// Says what a worker serves, and how, and starts it. Made by [`Ivy::worker`].
+///
+/// What is wrong with a name or a number is told by [`start`](WorkerBuilder::start).
+#[must_use = "a worker serves nothing until it is started"]
+pub struct WorkerBuilder<R: Runtime> {
+    ivy: Ivy<R>,
+    handlers: R::Handlers,
+    setup: WorkerSetup,
+    drain_limit: Duration,
+}
+
+impl<R: Runtime> WorkerBuilder<R> {
+    pub(crate) fn new(ivy: Ivy<R>, config: WorkerConfig) -> Self {
+        WorkerBuilder {
+            ivy,
+            handlers: R::Handlers::default(),
+            setup: WorkerSetup::new(config),
+            drain_limit: DRAIN_LIMIT,
+        }
+    }
+
+    /// Registers the handler of a task.
+    pub(crate) fn handler(
+        mut self,
+        register: impl FnOnce(&mut R::Handlers) -> Result<(), RegisterError>,
+    ) -> Self {
+        self.setup.registered(register(&mut self.handlers));
+        self
+    }
+
+    /// The queue of the tasks that are registered by name.
+    pub fn queue(mut self, queue: &str) -> Self {
+        self.setup.queue(queue);
+        self
+    }
+
+    /// Runs up to so many handlers at a time, in the blocking adapter each in a thread of its own.
+    /// Default: 10.
+    pub fn concurrency(mut self, handlers: usize) -> Self {
+        self.setup.concurrency(handlers);
+        self
+    }
+
+    /// Reserves messages for so long at a time; the reservation of a running task is renewed. After
+    /// a crash, its messages return to the queue when that time is over. Default: 30 s.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.setup.lease(lease);
+        self
+    }
+
+    /// Reserves the messages of the task of this name for so long at a time.
+    pub fn reserve_time(mut self, task: &str, time: Duration) -> Self {
+        self.setup.reserve_time(task, time);
+        self
+    }
+
+    /// Serves this route as well, with all tasks.
+    pub fn route(mut self, route: &str) -> Self {
+        self.setup.route(route);
+        self
+    }
+
+    /// Gives a queue or route this share, when several have messages. Default: 1 each.
+    pub fn weight(mut self, queue: &str, weight: u32) -> Self {
+        self.setup.weight(queue, weight);
+        self
+    }
+
+    /// Serves these priorities, 0 to 9, besides those that the registered tasks have: calls may
+    /// name others than their tasks do.
+    pub fn priorities(mut self, priorities: impl IntoIterator<Item = u8>) -> Self {
+        self.setup.priorities(priorities);
+        self
+    }
+
+    /// How long a failed task waits for its next attempt. Default: a random time of up to 1 s,
+    /// doubled with each attempt, at most 300 s.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.setup.backoff(backoff);
+        self
+    }
+
+    /// Puts a message aside after so many deliveries without an outcome, since it may be what kills
+    /// the workers. Default: 50 on queues that count renewals of a reservation too, as IronMQ does.
+    pub fn max_deliveries(mut self, deliveries: u32) -> Self {
+        self.setup.max_deliveries(deliveries);
+        self
+    }
+
+    /// How long handlers may still run after the [`Worker`] was dropped. Default: 30 s.
+    pub fn drain_limit(mut self, limit: Duration) -> Self {
+        self.drain_limit = limit;
+        self
+    }
+
+    /// Starts the worker.
+    pub(crate) fn run(self) -> Result<Worker<R>, Error<R>> {
+        let WorkerBuilder { ivy, mut handlers, setup, drain_limit } = self;
+        let config = setup.finish(handlers.tasks()).map_err(Error::config)?;
+        handlers.set_concurrency(config.concurrency);
+        let wall = ivy.clock().wall();
+        let machine = worker::Worker::new(config, random()?, wall).map_err(Error::config)?;
+        start(ivy, machine, handlers, drain_limit)
+    }
+}
+
+impl<R: Runtime> fmt::Debug for WorkerBuilder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerBuilder").field("handlers", &self.handlers).finish_non_exhaustive()
+    }
+}
