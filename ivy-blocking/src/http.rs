@@ -10,12 +10,11 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, FutureExt};
 use http::{Request, Response};
-use ivy_driver::{Exchange, ThreadPool};
+use ivy_driver::{Exchange, ThreadPool, UnderWay, under_way};
 use ivy_proto::queue::{Fault, FaultKind};
 use rustls::ClientConfig;
 use ureq::{Agent, Body, Error};
 
-use crate::under_way::{UnderWay, under_way};
 use connect::{Connector, NotConnected, Resolver};
 
 /// How many requests are under way at a time, besides those that wait for messages.

@@ -62,7 +62,6 @@ mod redis;
 mod runtime;
 #[cfg(test)]
 mod testing;
-mod under_way;
 
 pub use http::HttpClient;
 pub use redis::RedisNotifier;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use futures_channel::{mpsc as channel, oneshot};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use ivy_driver::{Heard, Notifier, RedisFaults, block_on, spawn};
+use ivy_driver::{Heard, Notifier, RedisFaults, UnderWay, block_on, spawn, under_way};
 use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
 use ivy_proto::notify::redis::Greeting;
@@ -20,8 +20,6 @@ use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use redis::{Cmd, Msg, Parser, RedisError, RedisResult, Value};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
-
-use crate::under_way::{UnderWay, under_way};
 
 /// The longest line of an answer to what is said first, in bytes.
 const LONGEST_LINE: usize = 1024;
@@ -261,9 +259,9 @@ impl Server {
         let mut connection = self.connect(show)?;
         let mut greeting = Greeting::new(self.faults.address());
         while let Some(command) = greeting.next_command() {
-            connection.stream.write_all(&command).map_err(unreachable)?;
-            connection.stream.flush().map_err(unreachable)?;
-            greeting.answered(&read_line(&mut connection.stream).map_err(unreachable)?)?;
+            connection.socket.write_all(&command).map_err(unreachable)?;
+            connection.socket.flush().map_err(unreachable)?;
+            greeting.answered(&read_line(&mut connection.socket).map_err(unreachable)?)?;
         }
         Ok(connection)
     }
@@ -280,13 +278,13 @@ impl Server {
         let socket = reach(host, *port, until).map_err(unreachable)?;
         socket.set_nodelay(true).and_then(|()| show(&socket)).map_err(unreachable)?;
         let mut socket = Limited { socket, until };
-        let Some(tls) = &self.tls else { return Ok(Connection::new(Stream::Plain(socket))) };
+        let Some(tls) = &self.tls else { return Ok(Connection::new(socket)) };
         let insecure = |error: &dyn fmt::Display| self.faults.fault(NotifyFaultKind::Tls, error);
         let name = ServerName::try_from(host.to_owned()).map_err(|error| insecure(&error))?;
         let mut session =
             ClientConnection::new(Arc::clone(tls), name).map_err(|error| insecure(&error))?;
         session.complete_io(&mut socket).map_err(unreachable)?;
-        Ok(Connection::new(Stream::Secured(Box::new(StreamOwned::new(session, socket)))))
+        Ok(Connection::new(StreamOwned::new(session, socket)))
     }
 }
 
@@ -323,31 +321,27 @@ fn read_line(stream: &mut impl Read) -> io::Result<String> {
 
 /// A connection, and what was read of an answer that is not yet whole.
 struct Connection {
-    stream: Stream,
+    socket: Box<dyn Socket>,
     parser: Parser,
 }
 
 impl Connection {
-    fn new(stream: Stream) -> Self {
-        Connection { stream, parser: Parser::new() }
+    fn new(socket: impl Socket + 'static) -> Self {
+        Connection { socket: Box::new(socket), parser: Parser::new() }
     }
 
     /// Everything from now on takes at most so long.
     fn limit(&mut self, limit: Duration) {
-        let socket = match &mut self.stream {
-            Stream::Plain(socket) => socket,
-            Stream::Secured(stream) => &mut stream.sock,
-        };
-        socket.until = Instant::now() + limit;
+        self.socket.limit(Instant::now() + limit);
     }
 
     fn send(&mut self, commands: &[u8]) -> RedisResult<()> {
-        self.stream.write_all(commands)?;
-        Ok(self.stream.flush()?)
+        self.socket.write_all(commands)?;
+        Ok(self.socket.flush()?)
     }
 
     fn receive(&mut self) -> RedisResult<Value> {
-        self.parser.parse_value(&mut self.stream)?.extract_error()
+        self.parser.parse_value(&mut self.socket)?.extract_error()
     }
 
     fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
@@ -380,33 +374,20 @@ fn notice(said: Value) -> Option<Heard> {
 }
 
 /// What a connection runs over.
-enum Stream {
-    Plain(Limited),
-    Secured(Box<StreamOwned<ClientConnection, Limited>>),
+trait Socket: Read + Write + Send {
+    /// Nothing lasts longer than until then.
+    fn limit(&mut self, until: Instant);
 }
 
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Plain(stream) => stream.read(buffer),
-            Stream::Secured(stream) => stream.read(buffer),
-        }
+impl Socket for Limited {
+    fn limit(&mut self, until: Instant) {
+        self.until = until;
     }
 }
 
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Plain(stream) => stream.write(bytes),
-            Stream::Secured(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Stream::Plain(stream) => stream.flush(),
-            Stream::Secured(stream) => stream.flush(),
-        }
+impl Socket for StreamOwned<ClientConnection, Limited> {
+    fn limit(&mut self, until: Instant) {
+        self.sock.until = until;
     }
 }
 

@@ -56,7 +56,8 @@ pub use ivy::Ivy;
 pub use redis::{RedisFaults, notice};
 pub use runtime::{AsyncRuntime, Callbacks, Clients, Exchange, Handlers, HttpClient, Runtime};
 pub use threads::{
-    BlockingToken, CallbackThreads, ThreadHandlers, ThreadPool, Threads, block_on, spawn,
+    BlockingToken, CallbackThreads, ThreadHandlers, ThreadPool, Threads, UnderWay, Wanted,
+    block_on, spawn, under_way,
 };
 pub use tls::{NoTls, OwnRoots, is_tls};
 pub use worker::{Ended, Worker};

@@ -62,18 +62,20 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
         let mut sleeping = pin!(clock.sleep_until(deadline));
         let mut is_abandoned = false;
         poll_fn(|context| {
+            // In this order, what somebody said to the machine is heard before what came of it: a
+            // worker that is paused does not run the message that was posted after that.
             while mail.len() < BATCH
-                && let Poll::Ready(piece) = role.poll_under_way(context)
-            {
-                mail.push(piece);
-            }
-            while mail.len() < 2 * BATCH
                 && let Poll::Ready(next) = mailbox.poll_next_unpin(context)
             {
                 let Some(piece) = next else {
                     is_abandoned = true;
                     break;
                 };
+                mail.push(piece);
+            }
+            while mail.len() < 2 * BATCH
+                && let Poll::Ready(piece) = role.poll_under_way(context)
+            {
                 mail.push(piece);
             }
             if is_abandoned || !mail.is_empty() {
@@ -221,6 +223,45 @@ mod tests {
         let running = tokio::spawn(pump(role, receiver, clock));
         drop(mailbox);
         running.await.unwrap();
+    }
+
+    /// A role that keeps what it takes in, and has one thing under way that has come about.
+    struct Keeper {
+        under_way: Option<u8>,
+        kept: Vec<u8>,
+        done: mpsc::UnboundedSender<Vec<u8>>,
+    }
+
+    impl Role for Keeper {
+        type Mail = u8;
+
+        fn handle(&mut self, mail: u8, _: Moment) {
+            self.kept.push(mail);
+        }
+
+        fn tick(&mut self, _: Moment) {}
+
+        fn carry_out(&mut self) -> Next {
+            if self.kept.len() < 2 {
+                return Next::Wait(None);
+            }
+            self.done.unbounded_send(self.kept.clone()).unwrap();
+            Next::Finished
+        }
+
+        fn poll_under_way(&mut self, _: &mut Context<'_>) -> Poll<u8> {
+            self.under_way.take().map_or(Poll::Pending, Poll::Ready)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_said_to_a_machine_is_heard_before_what_came_of_it() {
+        let (done, mut heard) = mpsc::unbounded();
+        let (mailbox, receiver) = mpsc::unbounded();
+        mailbox.unbounded_send(1).unwrap();
+        let role = Keeper { under_way: Some(2), kept: Vec::new(), done };
+        pump(role, receiver, Clock::<Tokio>::start()).await;
+        assert_eq!(heard.next().await.unwrap(), [1, 2]);
     }
 
     /// A queue that answers after a second.

@@ -6,6 +6,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+#[cfg(feature = "platform-verifier")]
+use rustls_platform_verifier::Verifier;
 
 /// Why there is no TLS.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -36,32 +38,48 @@ impl OwnRoots {
     }
 
     /// A configuration that trusts the authorities that browsers trust, as compiled in: it works
-    /// where the system has no certificates, such as in an empty container.
+    /// where the system has no certificates, such as in an empty container. With the feature
+    /// `platform-verifier` it trusts whom the operating system trusts.
     ///
     /// # Errors
-    /// If no cryptography is compiled in.
+    /// If no cryptography is compiled in, or the operating system trusts nobody.
     pub fn with_public_roots(&self) -> Result<ClientConfig, NoTls> {
-        let mut store = RootCertStore::empty();
-        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        self.configuration(store)
+        self.trusting(|| webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
     }
 
     /// A configuration that trusts the authorities that this system trusts: a Redis server is
     /// mostly one's own.
     ///
     /// # Errors
-    /// If no cryptography is compiled in.
+    /// If no cryptography is compiled in, or, with the feature `platform-verifier`, the operating
+    /// system trusts nobody.
     pub fn with_system_roots(&self) -> Result<ClientConfig, NoTls> {
-        let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        self.configuration(store)
+        self.trusting(|| {
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            store
+        })
     }
 
-    fn configuration(&self, mut store: RootCertStore) -> Result<ClientConfig, NoTls> {
+    #[cfg(not(feature = "platform-verifier"))]
+    fn trusting(&self, usual: impl FnOnce() -> RootCertStore) -> Result<ClientConfig, NoTls> {
+        let mut store = usual();
         store.add_parsable_certificates(self.0.iter().cloned());
         let builder = ClientConfig::builder_with_provider(provider()?);
         let builder = builder.with_safe_default_protocol_versions()?;
         Ok(builder.with_root_certificates(store).with_no_client_auth())
+    }
+
+    #[cfg(feature = "platform-verifier")]
+    fn trusting(&self, _: impl FnOnce() -> RootCertStore) -> Result<ClientConfig, NoTls> {
+        let provider = provider()?;
+        let roots = self.0.iter().cloned();
+        let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider))?;
+        let builder = ClientConfig::builder_with_provider(provider);
+        let builder = builder.with_safe_default_protocol_versions()?;
+        // Dangerous is what decides who is trusted, whatever that is.
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+        Ok(builder.with_no_client_auth())
     }
 }
 
@@ -116,5 +134,19 @@ mod tests {
             assert!(OwnRoots::from_pem(pem.as_bytes()).is_none(), "{pem:?}");
         }
         assert!(OwnRoots::from_pem(CERTIFICATE).is_some());
+    }
+
+    #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+    #[test]
+    fn what_is_compiled_in_is_used_though_another_provider_may_be_there() {
+        assert!(OwnRoots::from_pem(CERTIFICATE).unwrap().with_public_roots().is_ok());
+        assert!(CryptoProvider::get_default().is_none(), "nobody else has to choose");
+    }
+
+    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+    #[test]
+    fn without_cryptography_there_is_no_tls() {
+        let error = OwnRoots::default().with_public_roots().unwrap_err();
+        assert!(matches!(error, NoTls::NoProvider), "{error}");
     }
 }

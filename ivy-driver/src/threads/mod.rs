@@ -4,6 +4,7 @@ mod block_on;
 mod calls;
 mod pool;
 mod token;
+mod under_way;
 
 use std::fmt;
 use std::future::Future;
@@ -26,6 +27,7 @@ use block_on::Sleep;
 pub use block_on::block_on;
 pub use pool::{ThreadPool, spawn};
 pub use token::BlockingToken;
+pub use under_way::{UnderWay, Wanted, under_way};
 
 /// How many callbacks run at a time.
 const MOST_CALLBACKS: usize = 16;

@@ -1,14 +1,15 @@
 //! Work in another thread that ends early when nobody waits for it any more.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The working end: what is under way holds on to something that can be broken off.
-pub(crate) struct UnderWay<T> {
+pub struct UnderWay<T> {
     state: Arc<Mutex<State<T>>>,
 }
 
 /// The waiting end. Dropping it breaks off what is under way, or keeps it from beginning.
-pub(crate) struct Wanted<T> {
+pub struct Wanted<T> {
     state: Arc<Mutex<State<T>>>,
     break_off: fn(T),
 }
@@ -19,14 +20,18 @@ struct State<T> {
 }
 
 /// Both ends of some work, and how it is broken off.
-pub(crate) fn under_way<T>(break_off: fn(T)) -> (UnderWay<T>, Wanted<T>) {
+#[must_use]
+pub fn under_way<T>(break_off: fn(T)) -> (UnderWay<T>, Wanted<T>) {
     let state = Arc::new(Mutex::new(State { is_given_up: false, under_way: None }));
     (UnderWay { state: Arc::clone(&state) }, Wanted { state, break_off })
 }
 
 impl<T> UnderWay<T> {
-    /// Lets this be broken off from now on. Gives it back if nobody waits any more.
-    pub(crate) fn begin(&self, work: T) -> Result<(), T> {
+    /// Lets this be broken off from now on.
+    ///
+    /// # Errors
+    /// If nobody waits any more, this is given back.
+    pub fn begin(&self, work: T) -> Result<(), T> {
         let mut state = lock(&self.state);
         if state.is_given_up {
             return Err(work);
@@ -36,8 +41,21 @@ impl<T> UnderWay<T> {
     }
 
     /// It is done. Gives what has not been broken off.
-    pub(crate) fn end(&self) -> Option<T> {
+    #[must_use]
+    pub fn end(&self) -> Option<T> {
         lock(&self.state).under_way.take()
+    }
+}
+
+impl<T> fmt::Debug for UnderWay<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UnderWay")
+    }
+}
+
+impl<T> fmt::Debug for Wanted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wanted")
     }
 }
 
