@@ -51,6 +51,10 @@ impl<C: Clients> Ivy<Threads<C>> {
 
     /// Calls a task once for each of these arguments. The calls travel together, so this is much
     /// faster than one after the other. The results are in the order of the arguments.
+    #[allow(
+        clippy::type_complexity,
+        reason = "in an adapter it reads `Vec<Result<Handle<Output>>>`"
+    )]
     pub fn call_many<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
