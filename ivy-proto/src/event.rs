@@ -6,7 +6,7 @@ use crate::id::{MessageId, TaskId};
 use crate::name::{QueueName, TaskName};
 use crate::notify::NotifyFault;
 use crate::queue::Fault;
-use crate::task::TaskError;
+use crate::task::{TaskError, TaskStatus};
 use crate::wire::DeadLetterReason;
 
 /// A scheduled task, as events name it.
@@ -136,6 +136,8 @@ pub enum Event {
     ResultSent {
         /// The task.
         task: TaskRef,
+        /// Whether it tells of a success.
+        succeeded: bool,
         /// How many subscribers heard it. Zero: the caller has gone, or listens elsewhere.
         receivers: u64,
     },
@@ -271,6 +273,45 @@ pub enum Level {
 }
 
 impl Event {
+    /// The status that the task has by this event, where it changes it: so whoever watches can tell
+    /// where each task stands, in the words of [`TaskStatus`].
+    ///
+    /// A worker's events tell of its side, a producer's of the two ends. A handler's start is not
+    /// told, as its end is: until then a retrieved task is running.
+    ///
+    /// ```
+    /// use ivy_proto::event::{Event, TaskRef};
+    /// use ivy_proto::task::TaskStatus;
+    /// use ivy_proto::{QueueName, TaskId, TaskName};
+    ///
+    /// let task = TaskRef {
+    ///     id: TaskId::from_random([7; 16]),
+    ///     name: TaskName::new("testpackage.factorial")?,
+    ///     queue: QueueName::new("testpackage")?,
+    /// };
+    /// let resumed = Event::CallerResumed { task: task.clone(), succeeded: true };
+    /// assert_eq!(resumed.status(), Some(TaskStatus::Done));
+    /// assert_eq!(Event::Acknowledged { task }.status(), None);
+    /// # Ok::<(), ivy_proto::InvalidName>(())
+    /// ```
+    #[must_use]
+    pub fn status(&self) -> Option<TaskStatus> {
+        match self {
+            Event::TaskSent { .. }
+            | Event::Retried { .. }
+            | Event::Released { .. }
+            | Event::LeaseLost { .. } => Some(TaskStatus::Scheduled),
+            Event::TaskExecuted { error: Some(_), .. } => Some(TaskStatus::Errored),
+            Event::ResultSent { succeeded: true, .. } => Some(TaskStatus::Successful),
+            Event::CallerResumed { succeeded: true, .. } => Some(TaskStatus::Done),
+            Event::CallerResumed { succeeded: false, .. } | Event::DeadLettered { .. } => {
+                Some(TaskStatus::DeadLettered)
+            }
+            Event::ResultGivenUp { .. } => Some(TaskStatus::Lost),
+            _ => None,
+        }
+    }
+
     /// How loud the event is in the log: warn for lasting trouble and for what is put aside, debug
     /// for everything else.
     #[must_use]

@@ -33,6 +33,12 @@ use std::fmt;
 /// notice, which resumes its caller whatever happened in between. `done` and `lost` are known to
 /// the producer only.
 ///
+/// Applications see statuses in events, by [`Event::status`](crate::event::Event::status). Callers
+/// see them in what their handles bring: a result is `done`, the error
+/// [`Failed`](crate::ErrorKind::Failed) is `dead-lettered`, and
+/// [`TimedOut`](crate::ErrorKind::TimedOut) is `lost`. Who drives a producer may also ask it, with
+/// [`Producer::status`](crate::producer::Producer::status).
+///
 /// ```
 /// use ivy_proto::task::{TaskChange, TaskStatus};
 ///

@@ -216,6 +216,13 @@ impl Notice {
         }
     }
 
+    /// Whether the task succeeded, be its result here or not.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        let instead = self.verdict.as_ref().and_then(|verdict| verdict.instead.as_ref());
+        !matches!(instead, Some(Instead::Failed(_)))
+    }
+
     /// The message's id in its queue.
     #[must_use]
     pub fn message(&self) -> &MessageId {

@@ -22,6 +22,8 @@ const DEGRADED_AFTER: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) task: TaskRef,
+    /// Whether it tells of a success.
+    pub(super) succeeded: bool,
     pub(super) publication: Publication,
 }
 
@@ -93,7 +95,8 @@ impl Notices {
                 if std::mem::take(&mut self.failures) >= DEGRADED_AFTER {
                     fx.event(Event::Recovered { part: Part::Notifier });
                 }
-                fx.event(Event::ResultSent { task: notice.task, receivers });
+                let Outgoing { task, succeeded, .. } = notice;
+                fx.event(Event::ResultSent { task, succeeded, receivers });
             }
             Err(fault) => {
                 self.failed(notice, since, &fault, fx);

@@ -76,8 +76,8 @@ impl Worker {
 
     fn send(&mut self, scheduled: &Scheduled, channel: ChannelName, notice: &Notice) {
         let publication = Publication { channel, payload: notice.to_payload() };
-        let task = scheduled.task.clone();
-        self.notices.send(Outgoing { task, publication }, &mut self.fx);
+        let (task, succeeded) = (scheduled.task.clone(), notice.is_success());
+        self.notices.send(Outgoing { task, succeeded, publication }, &mut self.fx);
     }
 
     fn drop_notice(&mut self, scheduled: &Scheduled) {

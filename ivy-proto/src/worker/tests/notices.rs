@@ -62,7 +62,17 @@ fn a_failure_is_told_only_after_the_dead_letter_was_accepted() {
     assert!(worker.take_publication().is_none());
     let (post, _) = worker.take_post().unwrap();
     worker.posted(post);
-    assert!(worker.take_publication().is_some());
+    let (op, _) = worker.take_publication().unwrap();
+    worker.published(op, Ok(1));
+    let told = |event: &Event| matches!(event, Event::ResultSent { succeeded: false, .. });
+    assert!(worker.has_event(told));
+    assert!(
+        worker
+            .events
+            .iter()
+            .filter_map(Event::status)
+            .eq([crate::task::TaskStatus::Errored, crate::task::TaskStatus::DeadLettered])
+    );
 }
 
 #[test]
@@ -143,7 +153,10 @@ fn a_notice_that_surely_was_not_published_is_tried_again() {
     let (op, second) = worker.take_publication().unwrap();
     assert_eq!(first, second);
     worker.published(op, Ok(1));
-    assert!(worker.has_event(|event| matches!(event, Event::ResultSent { receivers: 1, .. })));
+    assert!(worker.has_event(|event| matches!(
+        event,
+        Event::ResultSent { succeeded: true, receivers: 1, .. }
+    )));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::event::Event;
 use crate::name::TaskName;
 use crate::queue::{Capabilities, FaultKind, QueueReply};
 use crate::retry::Backoff;
-use crate::task::{TaskError, TaskSettings};
+use crate::task::{TaskError, TaskSettings, TaskStatus};
 use crate::wire::{DeadLetterReason, Envelope};
 use crate::worker::{JobOutcome, WorkerConfig};
 
@@ -78,6 +78,21 @@ fn the_old_message_is_deleted_only_after_its_successor_was_accepted() {
     worker.advance(Duration::from_millis(50));
     assert!(worker.take_deletes().is_some());
     assert!(worker.has_event(|event| matches!(event, Event::Retried { attempt: 2, .. })));
+}
+
+#[test]
+fn the_events_tell_the_status_at_each_step() {
+    let mut worker = started();
+    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    worker.fail(&run);
+    let (post, _) = worker.take_post().unwrap();
+    worker.posted(post);
+    let run = worker.running(&our_body(2, Some(REPLY_CHANNEL)));
+    worker.done(&run);
+    let (op, _) = worker.take_publication().unwrap();
+    worker.published(op, Ok(1));
+    let told: Vec<TaskStatus> = worker.events.iter().filter_map(Event::status).collect();
+    assert_eq!(told, [TaskStatus::Errored, TaskStatus::Scheduled, TaskStatus::Successful]);
 }
 
 #[test]
