@@ -73,7 +73,7 @@ impl<R> fmt::Debug for MemoryQueue<R> {
 
 impl<R: Runtime> Queue for MemoryQueue<R> {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::ironmq()
+        Capabilities::broker()
     }
 
     fn execute(&self, op: QueueOp) -> BoxFuture<'static, Result<QueueReply, Fault>> {

@@ -187,6 +187,13 @@ pub enum Event {
         /// What.
         part: Part,
     },
+    /// Messages are reserved for a shorter time than the queue's documentation allows.
+    ShortLease {
+        /// The shortest time for which they are.
+        lease: Duration,
+        /// The shortest that is documented.
+        documented: Duration,
+    },
     /// The queue's server would move messages by itself, without a reason.
     ServerSideDeadLetter {
         /// The physical queue.
@@ -321,6 +328,7 @@ impl Event {
             | Event::Recovered { .. }
             | Event::DeadLettered { .. }
             | Event::DeadLetterRefused { .. }
+            | Event::ShortLease { .. }
             | Event::ServerSideDeadLetter { .. } => Level::Warn,
             _ => Level::Debug,
         }

@@ -19,12 +19,15 @@ pub struct Capabilities {
     pub counts_touch_as_attempt: bool,
     /// The shortest and the longest lease that the backend grants.
     pub lease: (Duration, Duration),
+    /// The shortest lease that the backend's documentation allows. A shorter one within
+    /// [`lease`](Capabilities::lease) is used all the same, with a warning.
+    pub documented_lease: Duration,
     /// The longest delay of a message.
     pub max_delay: Duration,
 }
 
 impl Capabilities {
-    /// What IronMQ v3 can do, and with it the in-memory broker, which follows it.
+    /// What IronMQ v3 can do.
     #[must_use]
     pub const fn ironmq() -> Self {
         Capabilities {
@@ -34,8 +37,18 @@ impl Capabilities {
             max_request: 256 * 1024,
             counts_touch_as_attempt: true,
             lease: (Duration::from_secs(1), Duration::from_secs(86_400)),
+            documented_lease: Duration::from_secs(30),
             max_delay: Duration::from_secs(604_800),
         }
+    }
+
+    /// What the in-memory [`broker`](crate::broker) can do, which follows IronMQ, and of which no
+    /// documentation says less than it does.
+    #[must_use]
+    pub const fn broker() -> Self {
+        let mut capabilities = Capabilities::ironmq();
+        capabilities.documented_lease = capabilities.lease.0;
+        capabilities
     }
 
     /// The same, with another limit for one body.

@@ -121,6 +121,10 @@ impl<Args, Output> Task<Args, Output> {
     /// renewed while the handler runs; a longer one costs fewer renewals, and a longer wait after
     /// a crash.
     ///
+    /// A task that may run longer than twenty reservations of its worker (ten minutes, unless the
+    /// worker says otherwise) must say so here: IronMQ counts each renewal as a delivery, and a
+    /// message that was delivered fifty times without an outcome is put aside.
+    ///
     /// # Panics
     /// If the time is shorter or longer; in a constant, the compiler says so.
     #[must_use]

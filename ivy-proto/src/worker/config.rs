@@ -153,6 +153,12 @@ impl WorkerConfig {
         self.reserve_times.get(task).copied().or(settings.reserve_time).unwrap_or(self.lease)
     }
 
+    /// All leases that are asked for.
+    pub(super) fn leases(&self) -> impl Iterator<Item = Duration> {
+        let own = self.tasks.values().filter_map(|settings| settings.reserve_time);
+        self.reserve_times.values().copied().chain(own).chain([self.lease])
+    }
+
     /// The physical queues to be served, most urgent first.
     pub(super) fn served(&self) -> Result<Vec<ServedQueue>, InvalidConfig> {
         let mut wanted: BTreeSet<(QueueName, Priority)> = BTreeSet::new();
@@ -188,10 +194,8 @@ impl WorkerConfig {
         if self.max_deliveries < 2 {
             return Err(InvalidConfig::MaxDeliveries(self.max_deliveries));
         }
-        let leases = self.reserve_times.values().copied();
-        let own = self.tasks.values().filter_map(|settings| settings.reserve_time);
         let (shortest, longest) = self.capabilities.lease;
-        for lease in leases.chain(own).chain([self.lease]) {
+        for lease in self.leases() {
             if lease < shortest || lease > longest {
                 return Err(InvalidConfig::Lease { lease, shortest, longest });
             }

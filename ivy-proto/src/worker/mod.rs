@@ -109,6 +109,7 @@ pub use setup::{SetupError, WorkerSetup};
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::event::Event;
 use crate::id::JobId;
 use crate::misuse::Misuse;
 use crate::name::QueueName;
@@ -286,14 +287,18 @@ impl Worker {
         }
     }
 
-    /// Before the first poll, looks for rules of the queues' server that would move messages
-    /// without a reason.
+    /// Before the first poll, tells of leases that the queue need not grant, and looks for rules of
+    /// its server that would move messages without a reason.
     fn start(&mut self) {
         if self.mode != Mode::New {
             return;
         }
         self.mode = Mode::Running;
         self.fx.timers.stop(&Why::Start);
+        let documented = self.config.capabilities.documented_lease;
+        if let Some(lease) = self.config.leases().min().filter(|lease| *lease < documented) {
+            self.fx.event(Event::ShortLease { lease, documented });
+        }
         for queue in self.poller.names().cloned().collect::<Vec<_>>() {
             let op = crate::queue::QueueOp::GetQueue { queue: queue.clone() };
             self.fx.ask(Purpose::Inspect(queue), op);

@@ -3,9 +3,10 @@ use std::time::Duration;
 use super::scenario::*;
 use crate::event::{Event, ReleaseReason};
 use crate::name::TaskName;
-use crate::queue::{FaultKind, QueueReply};
+use crate::queue::{Capabilities, FaultKind, QueueReply};
 use crate::task::TaskSettings;
-use crate::worker::{CancelReason, JobOutcome};
+use crate::time::{Moment, WallClock};
+use crate::worker::{CancelReason, Input, JobOutcome, Output, Worker, WorkerConfig};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -116,6 +117,26 @@ fn the_worker_may_override_a_tasks_reserve_time() {
     worker.running(&plain_body());
     let (_, (_, lease)) = worker.take_touch().unwrap();
     assert_eq!(lease, minute);
+}
+
+#[test]
+fn a_lease_that_the_queue_need_not_grant_is_told_at_the_start() {
+    let told = |config: WorkerConfig| {
+        let mut worker = Worker::new(config, [7; 32], WallClock::default()).unwrap();
+        worker.handle_input(Input::Tick, Moment::EPOCH).unwrap();
+        let outputs = std::iter::from_fn(|| match worker.poll_output() {
+            Output::Wait(_) => None,
+            output => Some(output),
+        });
+        outputs.filter(|out| matches!(out, Output::Event(Event::ShortLease { .. }))).count()
+    };
+    let short = Duration::from_secs(29);
+    assert_eq!(told(config()), 0);
+    assert_eq!(told(config().with_lease(short)), 1);
+    assert_eq!(told(config().with_reserve_time(TaskName::new(TASK).unwrap(), short)), 1);
+    let mut in_memory = config().with_lease(short);
+    in_memory.capabilities = Capabilities::broker();
+    assert_eq!(told(in_memory), 0);
 }
 
 #[test]
