@@ -37,7 +37,8 @@ const setup = JSON.parse(process.argv[2]);
 
 for (const [name, behaviour] of Object.entries(setup.tasks)) {
   const silent = (setup.silent || []).includes(name);
-  const onResult = silent ? null : () => {};
+  // Not `null`: the original would take that for its options.
+  const onResult = silent ? undefined : () => {};
   ivy.registerTask(functionOf(name, behaviours[behaviour]), onResult, { name, queue: setup.queue });
 }
 
