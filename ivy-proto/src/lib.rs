@@ -9,6 +9,10 @@ mod id;
 mod misuse;
 mod name;
 pub mod notify;
+#[cfg(ivy_planted)]
+pub mod planted;
+#[cfg(not(ivy_planted))]
+mod planted;
 pub mod producer;
 pub mod queue;
 mod retry;

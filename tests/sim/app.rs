@@ -80,6 +80,12 @@ impl World {
         if one_in(rng, 8) && self.kinds[task.kind].settings.time_limit.is_none() {
             task.takes = (lease * 3_000).min(60_000);
         }
+        if let Some(plan) = setup.plan {
+            task.plan = plan;
+            task.takes = longest;
+            task.reply = if notifier { Reply::Handle } else { Reply::None };
+            (task.kind, task.once, task.has_deadline, task.delay) = (0, false, false, 0);
+        }
         task.max_attempts = match (task.once, &sender) {
             (true, _) => 1,
             _ => self.kinds[task.kind].settings.max_retries + 1,

@@ -1,11 +1,12 @@
 //! After the storm: no more faults, one healthy worker. Whatever was accepted must come to its
 //! end now, and all must be quiet afterwards.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ivy_proto::Moment;
 use ivy_proto::producer::{self, Reply};
 use ivy_proto::worker;
+use ivy_proto::{Moment, QueueName};
 
 use crate::host::{Heard, Machine};
 use crate::original::longest_hidden;
@@ -30,6 +31,8 @@ pub(crate) struct Calm {
     pub(crate) finished: usize,
     last: Option<usize>,
     last_is_done: bool,
+    /// The task that was found unsettled last.
+    looks_at: usize,
 }
 
 impl World {
@@ -37,7 +40,7 @@ impl World {
     pub(crate) fn calm_down(&mut self) {
         self.dice.calm_down();
         let now = self.now;
-        self.trace.note(now, || "the storm is over".to_owned());
+        self.trace.note(now, None, || "the storm is over".to_owned());
         let until = now + self.patience();
         self.calm = Some(Calm {
             until,
@@ -46,6 +49,7 @@ impl World {
             finished: 0,
             last: None,
             last_is_done: false,
+            looks_at: 0,
         });
         for host in 0..self.hosts.len() {
             self.hosts[host].paused_until = now;
@@ -122,11 +126,21 @@ impl World {
         false
     }
 
-    fn is_settled(&self) -> bool {
+    fn is_settled(&mut self) -> bool {
         self.uncalled == 0
-            && self.ledger.tasks.iter().all(crate::task::Task::is_settled)
+            && self.tasks_are_settled()
             && self.hosts[..self.setup.producers].iter().all(|host| host.calls.is_empty())
             && self.requests_settled()
+    }
+
+    /// Looks from where it found an unsettled one last.
+    fn tasks_are_settled(&mut self) -> bool {
+        let tasks = &self.ledger.tasks;
+        let Some(calm) = &mut self.calm else { return false };
+        let mut places = (calm.looks_at..tasks.len()).chain(0..calm.looks_at);
+        let unsettled = places.find(|place| !tasks[*place].is_settled());
+        calm.looks_at = unsettled.unwrap_or(0);
+        unsettled.is_none()
     }
 
     /// Whether no request is left from the storm: one that was sent badly, or by a process that is
@@ -162,6 +176,7 @@ impl World {
         let now = self.now;
         let worker = self.hosts[self.ledger.workers.start].who;
         self.check_quiet(worker);
+        self.check_sizes();
         let hosts: Vec<Who> = self.hosts[..self.setup.producers]
             .iter()
             .map(|host| host.who)
@@ -172,6 +187,20 @@ impl World {
         }
         for who in hosts {
             self.agenda.add(now, Due::Heard(who, Heard::Drain(Duration::from_secs(8))));
+        }
+    }
+
+    /// The broker has as many messages as the ledger says.
+    fn check_sizes(&mut self) {
+        let queues = self.kinds.iter().map(|kind| kind.queue.clone());
+        let dead = self.kinds.iter().filter_map(|kind| kind.queue.dead_letters().ok());
+        let queues: BTreeSet<QueueName> = queues.chain(dead).collect();
+        for queue in queues {
+            let size = self.size_of(&queue);
+            let should_be = self.ledger.size_of(&queue);
+            if size != should_be {
+                self.ledger.broken("S1", || format!("{queue} has {size} messages of {should_be}"));
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use ivy_proto::event::Event;
 
 use crate::fault::Fault;
+use crate::pairs::{Pair, Pairs};
 
 /// Counts of what happened.
 #[derive(Clone, Default)]
@@ -16,6 +17,11 @@ pub(crate) struct Census {
     pub(crate) duplicates: u64,
     pub(crate) dead: u64,
     pub(crate) virtual_seconds: u64,
+    /// The most messages that one worker held at a time.
+    pub(crate) most_held: usize,
+    /// Requests that were made while the server was gone.
+    pub(crate) outage_requests: u64,
+    pub(crate) pairs: Pairs,
     faults: BTreeMap<Fault, u64>,
     seen: BTreeMap<&'static str, u64>,
 }
@@ -27,6 +33,10 @@ impl Census {
 
     pub(crate) fn faults(&self, fault: Fault) -> u64 {
         self.faults.get(&fault).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn pair(&mut self, pair: Pair) {
+        *self.pairs.entry(pair).or_default() += 1;
     }
 
     fn see(&mut self, what: &'static str) {
@@ -74,6 +84,11 @@ impl Census {
         self.duplicates += other.duplicates;
         self.dead += other.dead;
         self.virtual_seconds += other.virtual_seconds;
+        self.outage_requests += other.outage_requests;
+        self.most_held = self.most_held.max(other.most_held);
+        for (pair, count) in &other.pairs {
+            *self.pairs.entry(*pair).or_default() += count;
+        }
         for (fault, count) in &other.faults {
             *self.faults.entry(*fault).or_default() += count;
         }

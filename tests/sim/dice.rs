@@ -1,13 +1,15 @@
 //! Chance: one stream of random numbers for each component.
 //!
 //! Each component draws from two streams of its own, one for what is natural (how long something
-//! takes) and one for faults. So a draw more in one place does not shift the others.
+//! takes) and one for faults. So a draw more in one place does not shift the others. Each fault
+//! that comes is a decision; a list of decisions can be thrown again in place of the dice.
 
 use std::collections::BTreeMap;
 
 use ivy_proto::Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::choices::Chooser;
 use crate::fault::{Class, FAULTS, Fault, Menu};
 
 /// Thrown numbers are below this.
@@ -20,6 +22,17 @@ pub(crate) struct Hit {
     pub(crate) detail: Rng,
 }
 
+/// That a fault comes: to whom, and at the how manyeth opportunity of its kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Decision {
+    pub(crate) host: usize,
+    pub(crate) menu: Menu,
+    pub(crate) nth: u32,
+    pub(crate) fault: Fault,
+    /// What its details follow from.
+    pub(crate) detail: u64,
+}
+
 /// How often faults come: of so many opportunities of each kind, one has a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Weather {
@@ -29,9 +42,21 @@ pub(crate) struct Weather {
     pub(crate) one_publish_in: u32,
 }
 
+/// Where faults come from.
+pub(crate) enum Source {
+    /// Chance.
+    Drawn,
+    /// They were decided before.
+    Listed(BTreeMap<(usize, Menu, u32), (Fault, u64)>),
+    /// All possibilities, one run after the other.
+    Chosen(Chooser),
+}
+
 struct Stream {
     nature: Rng,
     faults: Rng,
+    /// How many opportunities of each kind there were.
+    opportunities: [u32; Menu::ALL.len()],
 }
 
 /// What is to be thrown at a menu: below each bound comes its fault.
@@ -43,9 +68,21 @@ struct Odds {
 
 pub(crate) struct Dice {
     streams: Vec<Stream>,
-    odds: BTreeMap<Menu, Odds>,
+    odds: [Odds; Menu::ALL.len()],
+    pub(crate) source: Source,
+    /// The faults that came.
+    pub(crate) decisions: Vec<Decision>,
     /// Once the storm is over there are no faults.
     calm: bool,
+}
+
+impl Source {
+    pub(crate) fn listed(decisions: &[Decision]) -> Source {
+        let listed = decisions.iter().map(|decision| {
+            ((decision.host, decision.menu, decision.nth), (decision.fault, decision.detail))
+        });
+        Source::Listed(listed.collect())
+    }
 }
 
 impl Dice {
@@ -53,9 +90,15 @@ impl Dice {
         let stream = |who: usize| Stream {
             nature: stream_of(seed, 2 * who as u64),
             faults: stream_of(seed, 2 * who as u64 + 1),
+            opportunities: [0; Menu::ALL.len()],
         };
-        let odds = Menu::ALL.map(|menu| (menu, Odds::new(menu, classes, weather)));
-        Dice { streams: (0..components).map(stream).collect(), odds: odds.into(), calm: false }
+        Dice {
+            streams: (0..components).map(stream).collect(),
+            odds: Menu::ALL.map(|menu| Odds::new(menu, classes, weather)),
+            source: Source::Drawn,
+            decisions: Vec::new(),
+            calm: false,
+        }
     }
 
     /// No faults from now on.
@@ -74,9 +117,19 @@ impl Dice {
             return None;
         }
         let stream = &mut self.streams[who];
-        let number = stream.faults.next_u64();
-        let fault = self.odds.get(&menu)?.pick((number as u32) % PARTS)?;
-        Some(Hit { fault, detail: Rng::from_number(number >> 20) })
+        let nth = stream.opportunities[menu as usize];
+        stream.opportunities[menu as usize] += 1;
+        let (fault, detail) = match &mut self.source {
+            Source::Drawn => {
+                let number = stream.faults.next_u64();
+                let fault = self.odds[menu as usize].pick((number as u32) % PARTS)?;
+                (fault, number >> 20)
+            }
+            Source::Listed(listed) => *listed.get(&(who, menu, nth))?,
+            Source::Chosen(chooser) => chooser.choose(menu)?,
+        };
+        self.decisions.push(Decision { host: who, menu, nth, fault, detail });
+        Some(Hit { fault, detail: Rng::from_number(detail) })
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) enum Class {
     Shutdowns,
     /// F14: floods of notices, full dead-letter queues.
     Floods,
-    /// F15: every limit at its smallest.
+    /// F15: every limit at its smallest, and a driver that carries out little at a time.
     Limits,
 }
 
@@ -58,7 +58,7 @@ impl Class {
 }
 
 /// An opportunity for faults: the dice are thrown once at each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Menu {
     /// A machine asks the queue for anything.
     Request,
@@ -162,6 +162,8 @@ pub(crate) enum Fault {
     DrainTwice,
     /// It is told to rest, to go on, or to ask at once.
     Meddle,
+    /// The process does a part of what its machine wants, and the rest a little later.
+    YieldsEarly,
     /// The handler panics.
     Panics,
     /// It never returns, unless it is told to.
@@ -194,6 +196,16 @@ pub(crate) enum Fault {
     SubscribeRefused,
     /// The connection ends while subscribing.
     SubscribeCut,
+}
+
+impl Fault {
+    /// Whether it may keep a process from settling its messages in time.
+    pub(crate) fn delays_settling(self) -> bool {
+        let entry = FAULTS.iter().find(|entry| entry.fault == self);
+        let menu = entry.map(|entry| entry.menu);
+        let told = matches!(self, Fault::Drain | Fault::DrainTwice | Fault::Meddle);
+        !told && !matches!(menu, Some(Menu::Handler | Menu::Publish | Menu::Subscribe))
+    }
 }
 
 /// Where a fault belongs, and how often it comes compared to others on the same menu.
@@ -242,6 +254,7 @@ pub(crate) const FAULTS: &[Entry] = &[
     entry(Menu::Step, Fault::Drain, Class::Shutdowns, 2),
     entry(Menu::Step, Fault::DrainTwice, Class::Shutdowns, 1),
     entry(Menu::Step, Fault::Meddle, Class::Shutdowns, 2),
+    entry(Menu::Step, Fault::YieldsEarly, Class::Limits, 6),
     entry(Menu::Handler, Fault::Panics, Class::Handlers, 3),
     entry(Menu::Handler, Fault::Hangs, Class::Handlers, 2),
     entry(Menu::Handler, Fault::HangsForGood, Class::Handlers, 1),

@@ -22,7 +22,13 @@ impl World {
             self.ledger.broken("S13", || format!("task {number} runs with other arguments"));
         }
         let task = &self.ledger.tasks[number];
-        let mut job = Job { task: number, end: end_of(task.plan, &run), obeys: true, plan: 0 };
+        let mut job = Job {
+            task: number,
+            end: end_of(task.plan, &run),
+            obeys: true,
+            plan: 0,
+            told_to_stop: false,
+        };
         let mut takes = Some(Duration::from_millis(task.takes));
         if let Some(mut hit) = self.throw(who.host, Menu::Handler) {
             let lease = self.setup.lease();
@@ -51,7 +57,12 @@ impl World {
     }
 
     /// A handler ends. Its process may end with it.
-    pub(crate) fn end_job(&mut self, who: Who, job: JobId, plan: u32) -> Option<JobOutcome> {
+    pub(crate) fn end_job(
+        &mut self,
+        who: Who,
+        job: JobId,
+        plan: u32,
+    ) -> Option<(JobOutcome, bool)> {
         let jobs = &mut self.hosts[who.host].jobs;
         if jobs.get(&job).is_none_or(|job| job.plan != plan) {
             return None;
@@ -62,14 +73,15 @@ impl World {
             return None;
         }
         let outcome = ended.end.outcome(ended.task);
-        self.ledger.ended(who, job, &outcome);
-        Some(outcome)
+        self.ledger.ended(who, job, &outcome, self.now);
+        Some((outcome, ended.told_to_stop))
     }
 
     /// A handler is told to stop.
     pub(crate) fn stop_handler(&mut self, who: Who, id: JobId) {
         let time = Duration::from_millis(1 + self.dice.nature(who.host).up_to(200));
         let Some(job) = self.hosts[who.host].jobs.get_mut(&id) else { return };
+        job.told_to_stop = true;
         if job.obeys {
             job.end = End::Cancelled;
             job.plan += 1;

@@ -7,9 +7,10 @@ use ivy_proto::notify::NotifyFault;
 use ivy_proto::producer::Producer;
 use ivy_proto::queue::{Body, Fault, QueueReply};
 use ivy_proto::worker::{JobOutcome, Worker};
-use ivy_proto::{ChannelName, JobId, Moment, OpId, TaskId};
+use ivy_proto::{ChannelName, JobId, Moment, OpId, QueueName, Receipt, TaskId};
 
 use crate::clock::Clock;
+use crate::pairs::{Kind, SubscriptionState, WorkerState};
 use crate::task::Who;
 
 /// A process, or the place where one was.
@@ -23,8 +24,8 @@ pub(crate) struct Host {
     pub(crate) paused_until: Moment,
     /// When its machine is to be told that time has passed.
     pub(crate) tick_at: Option<Moment>,
-    /// Operations that its machine waits for, and those which it has cancelled.
-    pub(crate) asked: BTreeMap<OpId, bool>,
+    /// Operations that its machine waits for.
+    pub(crate) asked: BTreeMap<OpId, Asked>,
     pub(crate) jobs: BTreeMap<JobId, Job>,
     /// Calls whose fate its producer has not told yet.
     pub(crate) calls: BTreeSet<TaskId>,
@@ -32,6 +33,22 @@ pub(crate) struct Host {
     pub(crate) subscription: u32,
     /// By when it must have finished, by its own clock.
     pub(crate) must_finish: Option<Moment>,
+    /// When the limit of its drain passes, by its own clock.
+    pub(crate) drain_limit: Option<Moment>,
+    /// Whether anything befell it in this life that may keep it from settling its messages.
+    pub(crate) suffered: bool,
+    /// It has yet to carry out what its machine wanted before.
+    pub(crate) yields: bool,
+    pub(crate) worker_state: WorkerState,
+    pub(crate) subscription_state: SubscriptionState,
+}
+
+/// An operation that a machine waits for.
+pub(crate) struct Asked {
+    pub(crate) kind: Kind,
+    pub(crate) queue: QueueName,
+    /// The one message that it is to delete.
+    pub(crate) deletes: Option<Receipt>,
 }
 
 pub(crate) enum Machine {
@@ -51,6 +68,7 @@ pub(crate) struct Job {
     pub(crate) obeys: bool,
     /// Only the end that was planned last counts.
     pub(crate) plan: u32,
+    pub(crate) told_to_stop: bool,
 }
 
 /// How a handler ends.
@@ -70,6 +88,8 @@ pub(crate) enum End {
 /// What a process gets to hear.
 pub(crate) enum Heard {
     Tick,
+    /// Nothing new: it goes on with what its machine wants.
+    GoOn,
     /// The answer to an operation; for messages, when they were granted.
     Answer(OpId, Result<QueueReply, Fault>, Moment),
     Published(OpId, Result<u64, NotifyFault>),
@@ -110,6 +130,11 @@ impl Host {
             calls: BTreeSet::new(),
             subscription: 0,
             must_finish: None,
+            drain_limit: None,
+            suffered: false,
+            yields: false,
+            worker_state: WorkerState::New,
+            subscription_state: SubscriptionState::Idle,
         }
     }
 
@@ -123,11 +148,51 @@ impl Host {
         *self = Host { who, ..Host::down(self.who.host) };
     }
 
+    /// How its machine stands, as its driver sees it.
+    pub(crate) fn state(&self, now: Moment) -> &'static str {
+        match &self.machine {
+            Machine::Worker(_) => {
+                let late = self.drain_limit.is_some_and(|limit| self.clock.show(now) >= limit);
+                let state = if late { WorkerState::LastWords } else { self.worker_state };
+                state.name()
+            }
+            Machine::Producer(_) => self.subscription_state.name(self.drain_limit.is_some()),
+            _ => "another",
+        }
+    }
+
     /// A new process begins its life here.
     pub(crate) fn come_up(&mut self, machine: Machine, clock: Clock, honest: bool) {
         self.machine = machine;
         self.clock = clock;
         self.honest = honest;
+    }
+}
+
+impl Heard {
+    /// What it is, for those that tell no more by themselves.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Heard::Tick => "tick",
+            Heard::GoOn => "go on",
+            Heard::Answer(..) => "answer",
+            Heard::Published(_, Ok(_)) => "published",
+            Heard::Published(_, Err(_)) => "not published",
+            Heard::JobEnds(..) => "job",
+            Heard::Subscribed(_) => "subscribed",
+            Heard::SubscriptionLost(..) => "subscription lost",
+            Heard::Notice(..) => "notice",
+            Heard::Calls(_) => "calls",
+            Heard::Await(..) => "await",
+            Heard::Forget(_) => "forget",
+            Heard::Meddle(Meddling::Pause) => "pause",
+            Heard::Meddle(Meddling::Resume) => "resume",
+            Heard::Meddle(Meddling::PauseNotifier) => "pause notifier",
+            Heard::Meddle(Meddling::ResumeNotifier) => "resume notifier",
+            Heard::Meddle(Meddling::Nudge) => "nudge",
+            Heard::Drain(_) => "drain",
+            Heard::Original(_) => "original",
+        }
     }
 }
 

@@ -40,8 +40,11 @@ struct Message {
     task: Option<usize>,
     alive: bool,
     holder: Option<Holder>,
+    queue: QueueName,
     reserved: u32,
     counted: u32,
+    /// How often a handler was started for it.
+    runs: u32,
     /// Workers that may delete it, since its task is done, or a copy of it was accepted.
     done_by: Vec<Who>,
     copied_by: Vec<Who>,
@@ -86,6 +89,8 @@ pub(crate) struct Ledger {
     started: BTreeMap<(Who, JobId), Started>,
     /// Copies for the next attempt that a worker had accepted and has not deleted the original of.
     successors: BTreeMap<(Who, usize), u32>,
+    /// When handlers returned whose messages have not been deleted yet.
+    done_at: BTreeMap<(Who, usize), Moment>,
     /// Which hosts are workers of ours.
     pub(crate) workers: std::ops::Range<usize>,
     pub(crate) max_deliveries: u32,
@@ -105,6 +110,7 @@ impl Ledger {
             grants: BTreeMap::new(),
             started: BTreeMap::new(),
             successors: BTreeMap::new(),
+            done_at: BTreeMap::new(),
             workers,
             max_deliveries: 0,
             reliable_count: false,
@@ -175,8 +181,10 @@ impl Ledger {
                 task,
                 alive: true,
                 holder: None,
+                queue: queue.clone(),
                 reserved: 0,
                 counted: 0,
+                runs: 0,
                 done_by: Vec::new(),
                 copied_by: Vec::new(),
             });
@@ -273,6 +281,33 @@ impl Ledger {
         }
     }
 
+    /// How many messages there should be in a queue.
+    pub(crate) fn size_of(&self, queue: &QueueName) -> u64 {
+        let there = self.messages.iter().filter(|message| message.alive);
+        there.filter(|message| message.queue == *queue).count() as u64
+    }
+
+    /// A message that has arrived at this process and is reserved for it, if there is one whose
+    /// broker did as it should.
+    pub(crate) fn kept(&self, who: Who, broker_now: Moment) -> Option<String> {
+        let kept = self.messages.iter().enumerate().find(|(at, message)| {
+            let holder = message.holder.as_ref().filter(|holder| holder.who == who);
+            let causes = message.task.map(|task| self.tasks[task].causes);
+            let (twice, clock) = (Cause::Delivery, Cause::Clock);
+            message.alive
+                && holder.is_some_and(|holder| holder.until > broker_now)
+                && self.grants.contains_key(&(who, *at))
+                && causes.is_some_and(|causes| !causes.has(twice) && !causes.has(clock))
+        });
+        kept.map(|(_, message)| format!("{message:?}"))
+    }
+
+    /// Whether the broker handed this message out when it should not have.
+    pub(crate) fn may_come_twice(&self, id: &MessageId) -> bool {
+        let task = self.task_of_message(id);
+        task.is_none_or(|task| self.tasks[task].causes.has(Cause::Delivery))
+    }
+
     /// How often a message was reserved, touches not counted.
     pub(crate) fn reservations(&self, id: &MessageId) -> u32 {
         index(id).and_then(|at| self.messages.get(at)).map_or(1, |message| message.reserved)
@@ -322,8 +357,10 @@ impl Ledger {
 
     pub(crate) fn released(&mut self, receipt: &Receipt, broker_now: Moment) {
         self.check_reservation(receipt, broker_now);
-        if let Some(message) = index(&receipt.message).and_then(|at| self.messages.get_mut(at)) {
-            message.holder = None;
+        let Some(at) = index(&receipt.message) else { return };
+        let Some(message) = self.messages.get_mut(at) else { return };
+        if let Some(holder) = message.holder.take() {
+            self.grants.remove(&(holder.who, at));
         }
     }
 

@@ -3,18 +3,21 @@
 mod mishaps;
 mod outputs;
 
+pub(crate) use mishaps::PAUSES;
+
 use std::time::Duration;
 
 use ivy_proto::producer::{self, Producer, ProducerConfig};
 use ivy_proto::queue::{QueueOp, QueueReply};
 use ivy_proto::worker::{self, Worker, WorkerConfig};
-use ivy_proto::{Moment, OpId, WallClock};
+use ivy_proto::{Misuse, Moment, OpId, WallClock};
 
 use crate::clock::Clock;
 use crate::dice::one_of;
 use crate::fault::{Class, Menu};
 use crate::host::{Heard, Host, Machine, Meddling};
 use crate::network::receipts;
+use crate::pairs::{SubscriptionState, WorkerState, answer_name, job_name};
 use crate::setup::{UNIX_AT_START, shared_channel};
 use crate::task::{Cause, Who};
 use crate::world::{World, seed_bytes};
@@ -33,7 +36,7 @@ impl World {
         self.hosts[host].come_up(machine, clock, speed == 1_000);
         let who = self.hosts[host].who;
         let now = self.now;
-        self.trace.note(now, || format!("{who:?} comes up"));
+        self.trace.note(now, who, || "comes up".to_owned());
         match self.hosts[host].machine {
             Machine::OriginalWorker => self.start_original_worker(who),
             Machine::OriginalProducer => self.start_original_producer(who),
@@ -132,18 +135,30 @@ impl World {
     }
 
     fn tell_worker(&mut self, who: Who, heard: Heard) {
+        let state = self.hosts[who.host].state(self.now);
+        let mut came = heard.name();
         let input = match heard {
+            Heard::GoOn => {
+                self.hosts[who.host].yields = true;
+                self.carry_out(who, None);
+                return;
+            }
             Heard::Tick => worker::Input::Tick,
             Heard::Answer(op, answer, granted) => {
-                if self.hosts[who.host].asked.remove(&op).is_none() {
-                    return;
+                let Some(asked) = self.hosts[who.host].asked.remove(&op) else { return };
+                came = answer_name(asked.kind, &answer);
+                if let Err(fault) = &answer {
+                    self.learn_rate(who, &asked, fault);
                 }
                 self.ledger.arrived(who, receipts(&answer), granted, self.now);
                 worker::Input::Queue(op, answer)
             }
             Heard::Published(op, answer) => worker::Input::Published(op, answer),
             Heard::JobEnds(job, plan) => match self.end_job(who, job, plan) {
-                Some(outcome) => worker::Input::Job(job, outcome),
+                Some((outcome, told_to_stop)) => {
+                    came = job_name(&outcome, told_to_stop);
+                    worker::Input::Job(job, outcome)
+                }
                 None => return,
             },
             Heard::Meddle(Meddling::Pause) => worker::Input::Pause,
@@ -157,15 +172,29 @@ impl World {
             }
             _ => return,
         };
+        self.census.pair((state, came));
         let hit = self.throw(who.host, Menu::Step);
-        self.trace.mix(who.host as u64);
+        self.trace.mix_name(who, came);
         let now = self.now;
-        self.trace.note(now, || format!("{who:?} hears {input:?}"));
+        self.trace.note(now, who, || format!("hears {input:?}"));
         let host = &mut self.hosts[who.host];
         let local = host.clock.show(now);
         let Machine::Worker(worker) = &mut host.machine else { return };
-        if let Err(misuse) = worker.handle_input(input, local) {
-            return self.ledger.broken("S11", || format!("{who:?}: {misuse}"));
+        let state = match (&input, host.worker_state) {
+            (worker::Input::Drain { .. }, _) => WorkerState::Draining,
+            (_, WorkerState::Draining) => WorkerState::Draining,
+            (worker::Input::Pause, _) => WorkerState::Paused,
+            (worker::Input::Resume, _) | (_, WorkerState::New) => WorkerState::Running,
+            (_, as_before) => as_before,
+        };
+        host.worker_state = state;
+        match worker.handle_input(input, local) {
+            // Whoever comes late may not have seen yet that it has finished.
+            Err(Misuse::Finished) if host.yields => {}
+            Err(misuse) => {
+                return self.ledger.broken("S11", || format!("{who:?}: {misuse}"));
+            }
+            Ok(()) => {}
         }
         if self.carry_out(who, hit.as_ref()) {
             self.check_load(who);
@@ -174,11 +203,20 @@ impl World {
     }
 
     fn tell_producer(&mut self, who: Who, heard: Heard) {
+        let state = self.hosts[who.host].state(self.now);
+        let mut came = heard.name();
         let input = match heard {
+            Heard::GoOn => {
+                self.hosts[who.host].yields = true;
+                self.carry_out(who, None);
+                return;
+            }
             Heard::Tick => producer::Input::Tick,
             Heard::Answer(op, answer, _) => {
-                if self.hosts[who.host].asked.remove(&op).is_none() {
-                    return;
+                let Some(asked) = self.hosts[who.host].asked.remove(&op) else { return };
+                came = answer_name(asked.kind, &answer);
+                if let Err(fault) = &answer {
+                    self.learn_rate(who, &asked, fault);
                 }
                 producer::Input::Queue(op, answer)
             }
@@ -205,18 +243,32 @@ impl World {
             }
             _ => return,
         };
+        self.census.pair((state, came));
         let hit = self.throw(who.host, Menu::Step);
-        self.trace.mix(who.host as u64);
+        self.trace.mix_name(who, came);
         let now = self.now;
-        self.trace.note(now, || format!("{who:?} hears {input:?}"));
+        self.trace.note(now, who, || format!("hears {input:?}"));
         self.learn(&input, who);
         let host = &mut self.hosts[who.host];
         let local = host.clock.show(now);
         let Machine::Producer(producer) = &mut host.machine else { return };
-        if let Err(misuse) = producer.handle_input(input, local) {
-            return self.ledger.broken("S11", || format!("{who:?}: {misuse}"));
+        match &input {
+            producer::Input::Subscribed => host.subscription_state = SubscriptionState::Up,
+            producer::Input::SubscriptionLost(_) => {
+                host.subscription_state = SubscriptionState::Lost;
+            }
+            _ => {}
+        }
+        match producer.handle_input(input, local) {
+            // Whoever comes late may not have seen yet that it has finished.
+            Err(Misuse::Finished) if host.yields => {}
+            Err(misuse) => {
+                return self.ledger.broken("S11", || format!("{who:?}: {misuse}"));
+            }
+            Ok(()) => {}
         }
         if self.carry_out(who, hit.as_ref()) {
+            self.check_outbox(who);
             self.befall(who, hit);
         }
     }
@@ -228,6 +280,8 @@ impl World {
         // Timers are at least a millisecond long, and there are two.
         let end = host.clock.show(now) + limit + last_words + Duration::from_millis(2);
         host.must_finish = Some(host.must_finish.unwrap_or(end).min(end));
+        let limit = host.clock.show(now) + limit;
+        host.drain_limit = Some(host.drain_limit.unwrap_or(limit).min(limit));
     }
 
     /// What the world learns from what a producer hears.

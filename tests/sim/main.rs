@@ -1,120 +1,67 @@
 //! The promise, tried: the very machines of ivy against a broker, a notifier and a network that
 //! do everything wrong, in virtual time.
+//!
+//! # The laws, and where each is checked
+//!
+//! | law | what it says | where |
+//! | --- | --- | --- |
+//! | S1 | each accepted task is queued, held, done or put aside; the broker has what the ledger says | `Ledger::deleted`, `Ledger::posted`, `World::check_sizes` |
+//! | S2 | no delete without a handler that returned `Ok`, or an accepted copy or successor | `Ledger::deleted`, `Ledger::put_aside` |
+//! | S3 | no `Ok` without a stored message; no second one without an `Unknown` or a doubled request; every call is told of once | `Ledger::accepted`, `World::sent`, `World::end_calls` |
+//! | S4 | a stale reservation changes nothing | `Ledger::check_reservation`, `Ledger::reserved` |
+//! | S5 | runs are bounded, and each second one has a cause | `Ledger::run` |
+//! | S6 | no handler starts without its margin | `World::check_margin` |
+//! | S7 | running handlers and unsent calls are bounded; deadlines advance; no busy loop | `World::check_load`, `World::check_outbox`, `World::set_tick`, `World::step` |
+//! | S8 | a server that is gone is asked at most twice a second; `Retry-After` is kept; nothing is asked for in vain | `rates` |
+//! | S9 | who has finished holds nothing, wants nothing, and has given back what it had not begun | `World::finished` |
+//! | S10 | notices are true, and delay no delete | `World::check_notice`, `World::resumed`, `Ledger::deletes_asked` |
+//! | S11 | each pair of state and input is listed and comes; no input is refused | `pairs`, `World::tell_worker`, `World::tell_producer` |
+//! | S12 | no secret and no argument in what is told | `Trace::secrets` |
+//! | S13 | a handler gets the arguments that its caller gave, and none that nobody could read | `World::run_handler` |
+//! | S14 | one seed, one run | `Case::run_and_check` |
+//! | L1 | every accepted task comes to its end | `World::report_unsettled` |
+//! | L2 | reasons in dead letters are true | `Ledger::check_reason` |
+//! | L3 | a drain ends within its limit | `World::finished`, `World::check_load` |
+//! | L4 | after the storm a task is served at once | `World::check_last` |
+//! | L5 | when nothing is to be done, only the poll is waited for | `World::check_quiet` |
+//! | P10 | no panic | `run` |
+//!
+//! A run ends at the first breach; `replay` tells of it, and looks for the fewest faults that lead
+//! to it. `exhaustive` leaves nothing to chance for one task; `planted` shows that bugs are found;
+//! `models` shows that the models do what real servers do; `crowd` is about large numbers.
+
+#![allow(clippy::print_stdout, reason = "a run says what it came to")]
 
 mod agenda;
 mod app;
 mod calm;
 mod census;
+mod choices;
 mod clock;
+mod crowd;
 mod dice;
+mod exhaustive;
 mod fault;
 mod handlers;
 mod host;
 mod ledger;
 mod machines;
+mod models;
 mod network;
 mod original;
+mod pairs;
+#[cfg(ivy_planted)]
+mod planted;
 mod pubsub;
+mod rates;
 mod redis;
+mod regressions;
+mod replay;
 mod run;
+mod seeds;
 mod setup;
 mod strays;
 mod task;
 mod trace;
 mod wire;
 mod world;
-
-use fault::{FAULTS, Fault};
-use run::{Case, run_seeds};
-
-/// The seeds of an ordinary run of the tests.
-const RUNS: u64 = 1_500;
-
-/// A number from the environment, decimal or `0x...`.
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    let text = text.trim();
-    match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
-/// Runs the seeds from `IVY_SIM_START`, `IVY_SIM_RUNS` of them. A seed that fails is told step by
-/// step in `target/sim`, and replayed by naming it as the start of a single run.
-#[test]
-fn no_law_is_broken_on_any_of_many_seeds() {
-    let start = number("IVY_SIM_START").unwrap_or(0);
-    let count = number("IVY_SIM_RUNS").unwrap_or(RUNS);
-    let report = run_seeds(start..start + count);
-    let census = &report.census;
-    println!(
-        "{} runs, {} events, {} executions, {} duplicates, {} dead letters, {} virtual days",
-        census.runs,
-        census.events,
-        census.executions,
-        census.duplicates,
-        census.dead,
-        census.virtual_seconds / 86_400,
-    );
-    if let Some((seed, breach)) = report.failure {
-        let path = tell(seed);
-        panic!(
-            "{breach}; told in {path}; replay: IVY_SIM_START={seed:#x} IVY_SIM_RUNS=1 cargo test -p ivy-tests --test sim"
-        );
-    }
-    // Runs in which something never happened prove nothing about it.
-    if count >= RUNS {
-        let never: Vec<&str> =
-            EXPECTED.into_iter().filter(|event| !census.seen().contains_key(event)).collect();
-        assert!(never.is_empty(), "never happened: {never:?}");
-        let never: Vec<Fault> = FAULTS
-            .iter()
-            .map(|entry| entry.fault)
-            .filter(|fault| census.faults(*fault) == 0)
-            .collect();
-        assert!(never.is_empty(), "faults that never happened: {never:?}");
-    }
-}
-
-/// What must happen in any set of runs that is worth its name.
-const EXPECTED: [&str; 20] = [
-    "TaskSent",
-    "Resent",
-    "SendFailed",
-    "MessageRetrieved",
-    "TaskExecuted",
-    "Retried",
-    "Acknowledged",
-    "DeadLettered",
-    "DeadLetterRefused",
-    "Released",
-    "LeaseLost",
-    "ResultSent",
-    "NoticeDropped",
-    "NoticeIgnored",
-    "ResultGivenUp",
-    "CallerResumed",
-    "QueueError",
-    "NotifierError",
-    "Degraded",
-    "Recovered",
-];
-
-#[test]
-fn one_seed_gives_one_run() {
-    for seed in 0..20 {
-        let hash = || Case::from_seed(seed).run().trace.hash();
-        assert_eq!(hash(), hash(), "seed {seed}");
-    }
-}
-
-/// Writes down what happens on a seed, and says where.
-fn tell(seed: u64) -> String {
-    let outcome = Case { in_words: true, ..Case::from_seed(seed) }.run();
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/sim");
-    let path = format!("{folder}/{seed:#x}.jsonl");
-    std::fs::create_dir_all(folder).expect("a folder can be made");
-    std::fs::write(&path, outcome.trace.to_json_lines()).expect("a file can be written");
-    path
-}

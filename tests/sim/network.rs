@@ -16,8 +16,9 @@ use responses::{failure, imposter, refusal};
 
 use crate::dice::{Hit, one_in, one_of};
 use crate::fault::{Fault, Menu};
-use crate::host::Heard;
+use crate::host::{Asked, Heard};
 use crate::original::Question;
+use crate::pairs::Kind;
 use crate::task::{Cause, Who};
 use crate::wire;
 use crate::world::{Due, World};
@@ -72,7 +73,18 @@ enum Fate {
 impl World {
     /// A machine asks the queue.
     pub(crate) fn ask(&mut self, who: Who, op_id: OpId, op: QueueOp) {
-        self.hosts[who.host].asked.insert(op_id, false);
+        let Some(queue) = op.queue().cloned() else { return };
+        self.check_rate(who, &op, &queue);
+        let deletes = match &op {
+            QueueOp::Delete { receipt, .. } => Some(receipt.clone()),
+            _ => None,
+        };
+        self.ledger.deletes_asked(who, &op, self.now, self.hosts[who.host].suffered);
+        let asked = Asked { kind: Kind::of(&op), queue, deletes };
+        self.hosts[who.host].asked.insert(op_id, asked);
+        if self.fails_in_outage(who, op_id, &op) {
+            return;
+        }
         let asker = Asker::Machine(op_id);
         match self.throw_at(who.host, &op) {
             None => self.send(who, asker, op, Duration::ZERO, Fate::Arrives),
@@ -172,13 +184,19 @@ impl World {
     }
 
     /// An operation fails without an answer.
-    fn fail(&mut self, who: Who, op: OpId, after: Duration, fault: QueueFault) {
+    pub(crate) fn fail(&mut self, who: Who, op: OpId, after: Duration, fault: QueueFault) {
         let heard = Heard::Answer(op, Err(fault), Moment::EPOCH);
         self.later(after, Due::Heard(who, heard));
     }
 
     /// An operation is answered by somebody in front of the broker, which never hears of it.
-    fn reject(&mut self, who: Who, op_id: OpId, op: &QueueOp, response: Response<Bytes>) {
+    pub(crate) fn reject(
+        &mut self,
+        who: Who,
+        op_id: OpId,
+        op: &QueueOp,
+        response: Response<Bytes>,
+    ) {
         let answer = self.ironmq.decode(op, response);
         let latency = self.latency(who.host);
         self.later(latency, Due::Heard(who, Heard::Answer(op_id, answer, self.now)));

@@ -1,61 +1,90 @@
-//! Running seeds: one, or a range of them on all cores.
+//! Running cases: one, or a range of seeds on all cores.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ivy_proto::Moment;
 
 use crate::census::Census;
+use crate::dice::{Decision, Source};
 use crate::ledger::Breach;
-use crate::setup::Setup;
+use crate::setup::{Profile, Setup};
 use crate::trace::Trace;
 use crate::world::World;
+
+/// Of so many seeds one is run twice, which must come out alike, and one is told in words, which
+/// must not hold what nobody may read.
+const REPEATED_ONE_IN: u64 = 1_000;
+const TOLD_ONE_IN: u64 = 100;
 
 /// How a run ended.
 pub(crate) struct Outcome {
     pub(crate) breach: Option<Breach>,
     pub(crate) census: Census,
     pub(crate) trace: Trace,
+    /// The faults that came.
+    pub(crate) decisions: Vec<Decision>,
+    pub(crate) source: Source,
 }
 
-/// A run: its settings, and whether it is to be told in words.
+/// A run: its settings, and where its faults come from.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) setup: Setup,
+    /// Its faults, if they are decided; else they are drawn.
+    pub(crate) decisions: Option<Vec<Decision>>,
     pub(crate) in_words: bool,
 }
 
 impl Case {
-    pub(crate) fn from_seed(seed: u64) -> Case {
-        Case { setup: Setup::from_seed(seed), in_words: false }
+    pub(crate) fn from_seed(seed: u64, profile: Profile) -> Case {
+        Case { setup: Setup::from_seed(seed, profile), decisions: None, in_words: false }
     }
 
     /// Runs it to its end. A panic breaks the promise too.
     pub(crate) fn run(&self) -> Outcome {
-        let run = || self.run_world();
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let what = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
-            Outcome {
-                breach: Some(Breach { law: "P10", what: what.to_owned() }),
-                census: Census::default(),
-                trace: Trace::default(),
-            }
-        })
+        let source = match &self.decisions {
+            Some(decisions) => Source::listed(decisions),
+            None => Source::Drawn,
+        };
+        run(&self.setup, source, self.in_words)
     }
 
-    fn run_world(&self) -> Outcome {
-        let mut world = World::new(self.setup.clone());
-        if self.in_words {
-            world.trace = Trace::in_words();
+    /// Runs it, now and then twice, now and then with words.
+    fn run_and_check(&self, seed: u64) -> Outcome {
+        let case = Case { in_words: seed.is_multiple_of(TOLD_ONE_IN), ..self.clone() };
+        let mut outcome = case.run();
+        if seed.is_multiple_of(REPEATED_ONE_IN) || outcome.breach.is_some() {
+            let (hash, breach) = (outcome.trace.hash(), outcome.breach.clone());
+            let again = self.run();
+            if (again.trace.hash(), &again.breach) != (hash, &breach) {
+                let what = format!("two runs of seed {seed} differ; the first: {breach:?}");
+                outcome.breach = Some(Breach { law: "S14", what });
+            }
         }
-        while world.step() && !world.is_over() {}
-        world.outcome()
+        outcome
     }
 }
 
+/// Runs a world to its end.
+pub(crate) fn run(setup: &Setup, source: Source, in_words: bool) -> Outcome {
+    let mut world = World::new(setup.clone());
+    world.dice.source = source;
+    if in_words {
+        world.trace.keep_words();
+    }
+    let run = catch_unwind(AssertUnwindSafe(|| while world.step() && !world.is_over() {}));
+    let panic = run.err().map(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let what = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        Breach { law: "P10", what: what.to_owned() }
+    });
+    world.outcome(panic)
+}
+
 impl World {
-    fn outcome(self) -> Outcome {
+    fn outcome(self, panic: Option<Breach>) -> Outcome {
         let mut census = self.census;
         census.runs = 1;
         census.virtual_seconds = self.now.since(Moment::EPOCH).as_secs();
@@ -64,26 +93,34 @@ impl World {
             census.duplicates += u64::from(task.duplicates);
             census.dead += u64::from(task.dead);
         }
-        Outcome { breach: self.ledger.breach().cloned(), census, trace: self.trace }
+        let breach = panic.or(self.ledger.breach().cloned()).or(self.trace.secrets());
+        let (decisions, source) = (self.dice.decisions, self.dice.source);
+        Outcome { breach, census, trace: self.trace, decisions, source }
     }
 }
 
 /// What a range of seeds brought.
+#[derive(Default)]
 pub(crate) struct Report {
     pub(crate) census: Census,
     /// The smallest seed that failed, and how.
     pub(crate) failure: Option<(u64, Breach)>,
 }
 
-/// Runs these seeds on all cores, until one fails.
-pub(crate) fn run_seeds(seeds: std::ops::Range<u64>) -> Report {
+/// Runs these seeds on all cores, until one fails. Each core begins by doing `prepare`.
+pub(crate) fn run_seeds(
+    seeds: std::ops::Range<u64>,
+    profile: Profile,
+    prepare: impl Fn() + Sync,
+) -> Report {
     let next = AtomicU64::new(seeds.start);
     let failed = AtomicBool::new(false);
-    let report = Mutex::new(Report { census: Census::default(), failure: None });
+    let report = Mutex::new(Report::default());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
+                prepare();
                 let mut census = Census::default();
                 let mut failure = None;
                 while !failed.load(Ordering::Relaxed) {
@@ -91,12 +128,11 @@ pub(crate) fn run_seeds(seeds: std::ops::Range<u64>) -> Report {
                     if seed >= seeds.end {
                         break;
                     }
-                    let outcome = Case::from_seed(seed).run();
+                    let outcome = Case::from_seed(seed, profile).run_and_check(seed);
                     census.add(&outcome.census);
                     if let Some(breach) = outcome.breach {
                         failed.store(true, Ordering::Relaxed);
                         failure = Some((seed, breach));
-                        break;
                     }
                 }
                 let mut report = report.lock().expect("no thread panicked");

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dice::{Weather, one_in, one_of, stream_of};
 use crate::fault::Class;
+use crate::task::Plan;
 
 /// The stream of the settings, far from those of the components.
 const SETTINGS: u64 = 1 << 32;
@@ -18,9 +19,55 @@ pub(crate) const SHARED: &str = "ivy-notifier";
 /// What the clocks on the walls show when a run begins, unless they are wrong.
 pub(crate) const UNIX_AT_START: Duration = Duration::from_secs(1_700_000_000);
 
+/// Passwords and tokens, which must never be told.
+pub(crate) const TOKEN: &str = "token-8c4f2a";
+const PASSWORD: &str = "password-5d1b90";
+const WRONG_PASSWORD: &str = "password-e37716";
+pub(crate) const SECRETS: [&str; 3] = [TOKEN, PASSWORD, WRONG_PASSWORD];
+
+/// What kind of world a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Profile {
+    /// Each class of faults is switched on or off by the seed.
+    Swarm,
+    /// Nothing goes wrong but that the queue's server is gone for a while.
+    Outage,
+}
+
+impl Profile {
+    pub(crate) const ALL: [Profile; 2] = [Profile::Swarm, Profile::Outage];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Profile::Swarm => "swarm",
+            Profile::Outage => "outage",
+        }
+    }
+}
+
+/// How a server that is gone shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Gone {
+    Unreachable,
+    /// A proxy answers in its place.
+    Unavailable,
+    /// A proxy answers in its place, and tells when to come back.
+    TooManyRequests,
+}
+
+/// The queue's server is gone for a while, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outage {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    pub(crate) how: Gone,
+}
+
 /// The settings of a run. They follow from its seed, and stand written out in a regression, so
 /// that a change of the code does not change the case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Setup {
     pub(crate) seed: u64,
     pub(crate) classes: Vec<Class>,
@@ -55,11 +102,73 @@ pub(crate) struct Setup {
     pub(crate) handler_millis: u64,
     /// The speed of the broker's clock, in thousandths.
     pub(crate) broker_speed: u64,
+    pub(crate) outage: Option<Outage>,
+    /// What each task does, if that is settled.
+    pub(crate) plan: Option<Plan>,
+}
+
+impl Default for Setup {
+    /// One producer, one worker, one task, and nothing goes wrong.
+    fn default() -> Setup {
+        Setup {
+            seed: 0,
+            classes: Vec::new(),
+            weather: Weather {
+                one_request_in: 12,
+                one_step_in: 300,
+                one_handler_in: 10,
+                one_publish_in: 10,
+            },
+            storm: 60,
+            producers: 1,
+            workers: 1,
+            original_producers: 0,
+            original_workers: 0,
+            kinds: 1,
+            tasks: 1,
+            strays: 0,
+            bytes: false,
+            encrypted: false,
+            long_poll: true,
+            reliable_count: false,
+            notifier: true,
+            lease: 30,
+            concurrency: 1,
+            max_batch: 100,
+            max_deliveries: 50,
+            outbox: 10_000,
+            waiting: 100_000,
+            posts_in_flight: 8,
+            handler_millis: 500,
+            broker_speed: 1_000,
+            outage: None,
+            plan: None,
+        }
+    }
 }
 
 impl Setup {
     /// The settings that follow from a seed.
-    pub(crate) fn from_seed(seed: u64) -> Setup {
+    pub(crate) fn from_seed(seed: u64, profile: Profile) -> Setup {
+        match profile {
+            Profile::Swarm => Setup::swarm(seed),
+            Profile::Outage => Setup::with_outage(seed),
+        }
+    }
+
+    fn with_outage(seed: u64) -> Setup {
+        let mut rng = stream_of(seed, SETTINGS + 1);
+        let from = 5 + rng.up_to(40);
+        let to = from + 30 + rng.up_to(120);
+        let all = [Gone::Unreachable, Gone::Unavailable, Gone::TooManyRequests];
+        let outage = Some(Outage { from, to, how: one_of(&mut rng, &all) });
+        let storm = to + 20;
+        let broker_speed = 1_000;
+        let classes = Vec::new();
+        Setup { classes, outage, storm, broker_speed, strays: 0, ..Setup::swarm(seed) }
+    }
+
+    fn swarm(seed: u64) -> Setup {
         let mut rng = stream_of(seed, SETTINGS);
         // One run in sixteen has no faults at all.
         let fair = one_in(&mut rng, 16);
@@ -109,6 +218,8 @@ impl Setup {
                 1_000
             },
             classes,
+            outage: None,
+            plan: None,
         }
     }
 
@@ -141,14 +252,14 @@ impl Setup {
 
     /// How bodies are written by all that have the right key.
     pub(crate) fn codec(&self) -> Codec {
-        if self.encrypted { Codec::legacy(key("right")) } else { Codec::plain() }
+        if self.encrypted { Codec::legacy(key(PASSWORD)) } else { Codec::plain() }
     }
 
     /// The codec of this worker: on one of them the key may be wrong or missing.
     pub(crate) fn codec_of(&self, worker: usize) -> Codec {
         match worker {
             0 if self.has(Class::Keys) && self.seed.is_multiple_of(2) => Codec::plain(),
-            0 if self.has(Class::Keys) => Codec::legacy(key("wrong")),
+            0 if self.has(Class::Keys) => Codec::legacy(key(WRONG_PASSWORD)),
             _ => self.codec(),
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use ivy_proto::TaskId;
 use ivy_proto::producer::Reply;
+use serde::{Deserialize, Serialize};
 
 /// One life of one process: its host, and the how manyeth it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +25,7 @@ pub(crate) enum Sender {
 }
 
 /// What a task's handler does, apart from faults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Plan {
     Succeeds,
     /// It fails so many times first.

@@ -117,7 +117,10 @@ fn told(answer: &Answer) -> (u16, String) {
             let reservation = receipt.reservation.as_str();
             (200, json!({"reservation_id": reservation, "msg": "Touched"}).to_string())
         }
-        Answer::Queue(info) => (200, json!({"queue": {"name": info.name.as_str()}}).to_string()),
+        Answer::Queue(info) => {
+            let queue = json!({"name": info.name.as_str(), "size": info.size});
+            (200, json!({"queue": queue}).to_string())
+        }
         Answer::Deleted => (200, r#"{"msg":"Deleted"}"#.to_owned()),
         Answer::Released => (200, r#"{"msg":"Released"}"#.to_owned()),
         other => panic!("nobody asked for {other:?}"),

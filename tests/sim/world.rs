@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId};
+use ivy_proto::broker::{self, Answer, Broker, BrokerConfig, RequestId};
 use ivy_proto::notify::{NotifyFault, Publication};
 use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::wire::Codec;
-use ivy_proto::{Moment, OpId, TaskId};
+use ivy_proto::{Moment, OpId, QueueName, TaskId};
 
 use crate::agenda::Agenda;
 use crate::census::Census;
@@ -18,16 +18,19 @@ use crate::fault::{Class, Menu};
 use crate::host::{Heard, Host};
 use crate::ledger::Ledger;
 use crate::network::{Handed, Sent};
+use crate::pairs::broker_input;
+use crate::rates::Rates;
 use crate::redis::Redis;
-use crate::setup::{Kind, Setup, kinds};
+use crate::setup::{Kind, Setup, TOKEN, kinds};
 use crate::task::Who;
 use crate::trace::Trace;
 
 /// So many events at one moment are no progress any more.
 const MOST_AT_ONCE: u32 = 20_000;
 
-/// A run of so many events goes round in circles.
+/// A run of so many events, and so many more for each of its tasks, goes round in circles.
 const MOST_EVENTS: u64 = 1_000_000;
+const MOST_EVENTS_FOR_A_TASK: u64 = 100;
 
 /// What is due.
 pub(crate) enum Due {
@@ -83,6 +86,7 @@ pub(crate) struct World {
     pub(crate) ironmq: IronMq,
     pub(crate) redis: Redis,
     pub(crate) ledger: Ledger,
+    pub(crate) rates: Rates,
     pub(crate) census: Census,
     pub(crate) trace: Trace,
     pub(crate) calm: Option<crate::calm::Calm>,
@@ -108,7 +112,7 @@ impl World {
         ledger.reliable_count = setup.reliable_count;
         ledger.wrong_keys = setup.has(Class::Keys);
         let address = Address::new(Scheme::Http, "mq.example", "sim").expect("it is an address");
-        let token = Token::new("sim-token").expect("it is a token");
+        let token = Token::new(TOKEN).expect("it is a token");
         let mut world = World {
             kinds: kinds(&setup),
             codecs: (0..setup.workers).map(|worker| setup.codec_of(worker)).collect(),
@@ -125,6 +129,7 @@ impl World {
             ironmq: IronMq::new(&address, token),
             redis: Redis::default(),
             ledger,
+            rates: Rates::default(),
             census: Census::default(),
             trace: Trace::default(),
             calm: None,
@@ -149,11 +154,12 @@ impl World {
         let Some((at, due)) = self.agenda.pop() else { return false };
         self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
         self.now = self.now.max(at);
-        if self.at_once > MOST_AT_ONCE {
+        if self.at_once > MOST_AT_ONCE + self.setup.tasks as u32 {
             self.ledger.broken("S7", || "events without end at one moment".to_owned());
         }
         self.census.events += 1;
-        if self.census.events > MOST_EVENTS {
+        let most = MOST_EVENTS + MOST_EVENTS_FOR_A_TASK * self.setup.tasks as u64;
+        if self.census.events > most {
             self.ledger.broken("S7", || "events without end".to_owned());
         }
         self.trace.mix(self.now.as_nanos());
@@ -223,6 +229,9 @@ impl World {
     /// Something wants to be told to the broker.
     pub(crate) fn feed_broker(&mut self, input: broker::Input) {
         let now = self.broker_clock.show(self.now);
+        if let Some(pair) = broker_input(&input) {
+            self.census.pair(pair);
+        }
         if let Err(misuse) = self.broker.handle_input(input, now) {
             self.ledger.broken("S11", || misuse.to_string());
         }
@@ -243,6 +252,24 @@ impl World {
                 }
             }
         }
+    }
+
+    /// How many messages the broker has in a queue.
+    pub(crate) fn size_of(&mut self, queue: &QueueName) -> u64 {
+        let now = self.broker_now();
+        let look = RequestId(u64::MAX);
+        let request = broker::Request::GetQueue { queue: queue.clone() };
+        if self.broker.handle_input(broker::Input::Request(look, request), now).is_err() {
+            self.ledger.broken("S11", || "the broker was asked wrongly".to_owned());
+        }
+        let mut size = 0;
+        while let broker::Output::Answer(id, answer) = self.broker.poll_output() {
+            match answer {
+                Ok(Answer::Queue(info)) if id == look => size = info.size.unwrap_or(0),
+                answer => self.answered(id, answer, now),
+            }
+        }
+        size
     }
 
     pub(crate) fn broker_now(&self) -> Moment {
@@ -273,8 +300,13 @@ impl World {
     pub(crate) fn throw(&mut self, who: usize, menu: Menu) -> Option<Hit> {
         let hit = self.dice.throw(who, menu)?;
         self.census.fault(hit.fault);
-        let now = self.now;
-        self.trace.note(now, || format!("host {who} suffers {:?}", hit.fault));
+        if let Some(host) = self.hosts.get_mut(who) {
+            host.suffered |= hit.fault.delays_settling();
+        }
+        if let Some(decision) = self.dice.decisions.last() {
+            let host = self.hosts.get(who).map(|host| host.who);
+            self.trace.decide(self.now, host, decision);
+        }
         Some(hit)
     }
 }

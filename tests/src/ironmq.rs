@@ -1,5 +1,7 @@
 use std::net::Ipv4Addr;
 
+use bytes::Bytes;
+use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -138,8 +140,31 @@ impl IvyServer {
     /// By hand and not through ivy's own client: what shows that both are right must not be either.
     async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let body = body.map(Value::to_string).unwrap_or_default();
+        let (status, body) =
+            self.send(method, &format!("/3/projects/{PROJECT}/{path}"), &body).await;
+        (status, serde_json::from_str(&body).expect("an answer is JSON"))
+    }
+
+    /// Sends a request of ivy's own, and gives its answer as it came.
+    pub async fn exchange(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        let body = std::str::from_utf8(request.body()).expect("ivy writes texts");
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let (status, body) = self.send(request.method().as_str(), path, body).await;
+        let mut response = http::Response::new(Bytes::from(body));
+        *response.status_mut() = http::StatusCode::from_u16(status).expect("it is a status");
+        response
+    }
+
+    /// Ivy's own way to write requests to it and to read its answers.
+    #[must_use]
+    pub fn dialect(&self) -> IronMq {
+        let address = Address::new(Scheme::Http, "127.0.0.1", PROJECT).expect("it is an address");
+        IronMq::new(&address, Token::new(TOKEN).expect("it is a token"))
+    }
+
+    async fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let request = format!(
-            "{method} /3/projects/{PROJECT}/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: OAuth {TOKEN}\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: OAuth {TOKEN}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         );
@@ -154,6 +179,6 @@ impl IvyServer {
             .nth(1)
             .and_then(|status| status.parse().ok())
             .expect("an answer has a status");
-        (status, serde_json::from_str(body).expect("an answer is JSON"))
+        (status, body.to_owned())
     }
 }

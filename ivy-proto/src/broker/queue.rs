@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::id::Receipt;
 use crate::name::QueueName;
+use crate::planted::{Bug, planted};
 use crate::queue::{Body, NewMessage, QueueInfo};
 use crate::rng::Rng;
 use crate::time::{Deadline, Moment};
@@ -166,7 +167,11 @@ impl Queue {
         let (sequence, state) = self.find(target)?;
         match (&target.reservation, state) {
             (None, _) => Err(Refusal::ReservationRequired),
-            (Some(id), State::Reserved { by, .. }) if by.is(id) => Ok(sequence),
+            (Some(id), State::Reserved { by, .. })
+                if by.is(id) || planted(Bug::IgnoreReservation) =>
+            {
+                Ok(sequence)
+            }
             (Some(_), _) => Err(Refusal::ReservationTimedOut),
         }
     }

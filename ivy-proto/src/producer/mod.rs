@@ -90,6 +90,7 @@ use crate::event::{Event, TaskRef};
 use crate::id::{Counter, MessageId, TaskId};
 use crate::misuse::Misuse;
 use crate::name::QueueName;
+use crate::planted::{Bug, planted};
 use crate::queue::{Fault, FaultKind, QueueReply};
 use crate::rng::Rng;
 use crate::task::TaskStatus;
@@ -248,7 +249,7 @@ impl Producer {
         if wants_result && subscription.is_none() {
             return Err(SendError::NoNotifier);
         }
-        if self.pending.unsent() >= self.config.outbox {
+        if self.pending.unsent() >= self.config.outbox && !planted(Bug::UnboundedOutbox) {
             return Err(SendError::Full { limit: self.config.outbox, call: Box::new(call) });
         }
         let reply = subscription.as_ref().map(|subscription| subscription.reply_channel());

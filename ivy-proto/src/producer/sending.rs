@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::event::{Event, Part, Trouble};
 use crate::id::{MessageId, OpId};
 use crate::name::QueueName;
+use crate::planted::{Bug, planted};
 use crate::queue::{Batch, Effect, Fault, FaultKind, QueueOp, QueueReply};
 use crate::retry::Backoff;
 
@@ -67,6 +68,9 @@ impl Producer {
         let Post { queue, letters } = post;
         self.tell(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
         match fault.effect() {
+            Effect::None
+                if planted(Bug::DropWhenThrottled)
+                    && fault.kind() == FaultKind::TooManyRequests => {}
             Effect::None | Effect::Unknown => self.try_again(&queue, letters, fault),
             Effect::Refused => {
                 // A queue that refuses is one that works.
@@ -90,7 +94,7 @@ impl Producer {
         let (mut again, mut given_up) = (Vec::new(), Vec::new());
         for mut letter in letters {
             letter.tries += 1;
-            letter.may_be_stored |= unknown;
+            letter.may_be_stored |= unknown && !planted(Bug::RetryUnknownSilently);
             let may_try = letter.tries < tries && (letter.repeatable || !letter.may_be_stored);
             if may_try { again.push(letter) } else { given_up.push(letter) }
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::event::ReleaseReason;
 use crate::id::{JobId, OpId};
+use crate::planted::{Bug, planted};
 
 use super::effects::Purpose;
 use super::io::{CancelReason, Output, Why};
@@ -36,6 +37,9 @@ impl Worker {
         let waiting: Vec<JobId> =
             std::mem::take(&mut self.waiting).into_values().flatten().collect();
         for job in waiting.into_iter().chain(self.suspects.take_waiting()) {
+            if planted(Bug::ForgetReleaseOnDrain) {
+                self.forget(job);
+            }
             self.give_back(job, Duration::ZERO, ReleaseReason::Drain);
         }
         for queue in self.acks.queues() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::event::{Event, Part, ReleaseReason, Trouble};
 use crate::id::{JobId, MessageId};
 use crate::name::QueueName;
+use crate::planted::{Bug, planted};
 use crate::queue::{QueueOp, Reserved, ReservedMessage};
 use crate::retry::Backoff;
 use crate::time::Moment;
@@ -266,6 +267,9 @@ impl Worker {
             self.fx.timers.set(Why::TimeLimit(job), deadline);
         }
         self.fx.outputs.push_back(Output::Run(run));
+        if planted(Bug::AckBeforeHandler) {
+            self.delete_at_once(job);
+        }
     }
 
     /// How many messages wait for their settlement.

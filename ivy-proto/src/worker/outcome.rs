@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::event::{Event, ReleaseReason};
 use crate::id::JobId;
+use crate::planted::{Bug, planted};
 use crate::task::TaskError;
 use crate::wire::{DeadLetterReason, IvyOptions, RawJson};
 
@@ -26,6 +27,9 @@ impl Worker {
         let took = self.fx.now.since(started_at);
         let failure = match outcome {
             JobOutcome::Done(result) => return self.succeed(job, &scheduled, &result, took),
+            JobOutcome::Panicked(_) if planted(Bug::AckOnPanic) => {
+                return self.settle_as(job, Settlement::Delete);
+            }
             JobOutcome::BadArgs(message) => {
                 return self.put_aside_bad_args(job, &scheduled, message);
             }

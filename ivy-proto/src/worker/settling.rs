@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::event::{Event, ReleaseReason};
 use crate::id::{JobId, Receipt};
 use crate::name::QueueName;
+use crate::planted::{Bug, planted};
 use crate::queue::{Batch, Fault, FaultKind, NewMessage, QueueOp};
 use crate::retry::Backoff;
 
@@ -24,6 +25,9 @@ const DELETE_OVERHEAD: usize = 32;
 impl Worker {
     /// From now on, the job is settled so.
     pub(super) fn settle_as(&mut self, job: JobId, settlement: Settlement) {
+        if planted(Bug::DeleteBeforeCopy) && matches!(settlement, Settlement::PutAside(_)) {
+            self.delete_at_once(job);
+        }
         let Some(held) = self.jobs.get_mut(&job) else { return };
         held.stage = Stage::Settling(Settling { settlement, progress: Progress::Due });
         self.settle(job);
@@ -169,7 +173,9 @@ impl Worker {
     pub(super) fn delete_failed(&mut self, job: JobId, fault: &Fault) {
         match fault.kind() {
             // Gone is what it should be.
-            FaultKind::NoMessage | FaultKind::NoQueue => self.deleted(job),
+            FaultKind::NoMessage | FaultKind::NoQueue if !planted(Bug::RepeatDeleteOfGone) => {
+                self.deleted(job);
+            }
             FaultKind::LeaseLost => self.lose_lease(job),
             _ => self.rest_settlement(job, fault),
         }
@@ -226,6 +232,13 @@ impl Worker {
         self.fx.ask(Purpose::DeleteMany { queue: queue.clone(), jobs }, op);
     }
 
+    /// Asks for a message to be deleted alone.
+    pub(super) fn delete_at_once(&mut self, job: JobId) {
+        let Some(held) = self.jobs.get(&job) else { return };
+        let (queue, receipt) = (held.queue.clone(), held.lease.receipt().clone());
+        self.fx.ask(Purpose::Delete(job), QueueOp::Delete { queue, receipt });
+    }
+
     /// A batch of deletes failed. If the queue refused it, one of them is to blame, and each is
     /// tried alone.
     pub(super) fn acks_failed(&mut self, queue: &QueueName, jobs: Vec<JobId>, fault: &Fault) {
@@ -242,10 +255,7 @@ impl Worker {
             return self.fx.set_timer(Why::AckLinger(queue.clone()), delay);
         }
         for job in jobs {
-            let Some(held) = self.jobs.get(&job) else { continue };
-            let receipt = held.lease.receipt().clone();
-            let op = QueueOp::Delete { queue: queue.clone(), receipt };
-            self.fx.ask(Purpose::Delete(job), op);
+            self.delete_at_once(job);
         }
     }
 

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use ivy_proto::queue::QueueOp;
 use ivy_proto::wire::{DeadLetter, DeadLetterReason};
 use ivy_proto::worker::{JobOutcome, Run};
 use ivy_proto::{JobId, MessageId, Moment};
 
 use super::{Ledger, Started, index};
 use crate::task::{Cause, Plan, Sender, Who};
+
+/// A delete waits for others to travel with, and for a renewal that is under way.
+const LONGEST_ACK: Duration = Duration::from_millis(400);
 
 impl Ledger {
     /// A handler was started.
@@ -17,6 +21,12 @@ impl Ledger {
         let started = Started { message: at, task: number, attempt: run.attempt, orphaned: false };
         self.started.insert((who, run.job), started);
         let reliable_count = self.reliable_count;
+        let message = &mut self.messages[at];
+        message.runs += 1;
+        let (runs, reserved) = (message.runs, message.reserved);
+        if runs > reserved && !self.tasks[number].causes.has(Cause::Delivery) {
+            self.broken("S5", || format!("task {number} ran {runs} times of {reserved}"));
+        }
         let task = &mut self.tasks[number];
         task.runs += 1;
         let bit = 1u128 << run.attempt.min(127);
@@ -75,7 +85,7 @@ impl Ledger {
     }
 
     /// A handler ended, and its worker is told.
-    pub(crate) fn ended(&mut self, who: Who, job: JobId, outcome: &JobOutcome) {
+    pub(crate) fn ended(&mut self, who: Who, job: JobId, outcome: &JobOutcome, now: Moment) {
         let Some(started) = self.started.remove(&(who, job)) else { return };
         if started.orphaned {
             return;
@@ -85,8 +95,28 @@ impl Ledger {
             JobOutcome::Done(_) => {
                 task.finished += 1;
                 self.messages[started.message].done_by.push(who);
+                self.done_at.insert((who, started.message), now);
             }
             _ => task.failed |= 1u128 << started.attempt.min(127),
+        }
+    }
+
+    /// A worker asks for messages to be deleted. Those whose handlers have returned were not to
+    /// wait for anything else, such as a notice.
+    pub(crate) fn deletes_asked(&mut self, who: Who, op: &QueueOp, now: Moment, suffered: bool) {
+        let receipts = match op {
+            QueueOp::Delete { receipt, .. } => std::slice::from_ref(receipt),
+            QueueOp::DeleteMany { receipts, .. } => receipts.items(),
+            _ => return,
+        };
+        for receipt in receipts {
+            let Some(at) = index(&receipt.message) else { continue };
+            let Some(done_at) = self.done_at.remove(&(who, at)) else { continue };
+            let waited = now.since(done_at);
+            if waited > LONGEST_ACK && !suffered {
+                let message = &receipt.message;
+                self.broken("S10", || format!("{message} was done, and kept for {waited:?}"));
+            }
         }
     }
 

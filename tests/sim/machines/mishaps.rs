@@ -10,6 +10,9 @@ use crate::host::{Heard, Machine, Meddling};
 use crate::task::{Cause, Who};
 use crate::world::{Due, World};
 
+/// How long a process may stand still, in milliseconds.
+pub(crate) const PAUSES: [u64; 6] = [10, 300, 2_000, 15_000, 60_000, 400_000];
+
 impl World {
     /// Something happens to a process beside what it does.
     pub(super) fn befall(&mut self, who: Who, hit: Option<Hit>) {
@@ -18,8 +21,7 @@ impl World {
         match fault {
             Fault::CrashAfter => self.crash(who.host),
             Fault::Pause => {
-                let times = [10, 300, 2_000, 15_000, 60_000, 400_000];
-                let time = Duration::from_millis(one_of(&mut rng, &times));
+                let time = Duration::from_millis(one_of(&mut rng, &PAUSES));
                 self.ledger.blame_held(who.host, Cause::Pause);
                 self.hosts[who.host].honest = false;
                 self.hosts[who.host].paused_until = now + time;
@@ -89,7 +91,7 @@ impl World {
     pub(crate) fn crash(&mut self, host: usize) {
         let who = self.hosts[host].who;
         let now = self.now;
-        self.trace.note(now, || format!("{who:?} dies"));
+        self.trace.note(now, who, || "dies".to_owned());
         self.ledger.blame_held(host, Cause::Crash);
         self.go_down(host);
     }

@@ -10,6 +10,7 @@ use ivy_proto::{Moment, OpId, producer};
 use crate::dice::{Hit, one_of};
 use crate::fault::{Fault, Menu};
 use crate::host::{Heard, Machine};
+use crate::pairs::SubscriptionState;
 use crate::task::{Cause, Who};
 use crate::world::{Due, World};
 
@@ -23,6 +24,8 @@ struct Death {
 impl World {
     /// Carries out what a machine wants. Says whether its process is still there afterwards.
     pub(super) fn carry_out(&mut self, who: Who, hit: Option<&Hit>) -> bool {
+        let yields_after = hit.filter(|hit| hit.fault == Fault::YieldsEarly);
+        let yields_after = yields_after.map(|hit| hit.detail.clone().up_to(2) as u32);
         let death = hit.and_then(|hit| match hit.fault {
             Fault::CrashBefore => Some(Death { after: 0 }),
             Fault::CrashMidway => Some(Death { after: 1 + hit.detail.clone().up_to(2) as u32 }),
@@ -33,6 +36,10 @@ impl World {
             if death == Some(Death { after: outputs }) {
                 self.crash(who.host);
                 return false;
+            }
+            if yields_after == Some(outputs) {
+                self.yield_early(who);
+                return true;
             }
             let more = match &mut self.hosts[who.host].machine {
                 Machine::Worker(worker) => {
@@ -63,25 +70,25 @@ impl World {
                 return false;
             }
             worker::Output::Event(event) => {
-                self.trace.note(now, || format!("{who:?} tells {event:?}"));
+                self.trace.note(now, who, || format!("tells {event:?}"));
                 self.census.event(&event);
             }
             worker::Output::Queue(op, ask) => {
-                self.trace.note(now, || format!("{who:?} asks {op:?} {ask:?}"));
+                self.trace.note(now, who, || format!("asks {op:?} {ask:?}"));
                 self.trace.mix(now.as_nanos());
                 self.ask(who, op, ask);
             }
             worker::Output::CancelQueue(op) => self.cancel(who, op),
             worker::Output::Publish(op, publication) => {
-                self.trace.note(now, || format!("{who:?} publishes on {}", publication.channel));
+                self.trace.note(now, who, || format!("publishes on {}", publication.channel));
                 self.publish(who, op, publication);
             }
             worker::Output::Run(run) => {
-                self.trace.note(now, || format!("{who:?} runs {run:?}"));
+                self.trace.note(now, who, || format!("runs {run:?}"));
                 self.run_handler(who, run);
             }
             worker::Output::Cancel(job, reason) => {
-                self.trace.note(now, || format!("{who:?} cancels {job:?}: {reason:?}"));
+                self.trace.note(now, who, || format!("cancels {job:?}: {reason:?}"));
                 // That a lease was lost is no cause: something must have led to it.
                 if reason != CancelReason::TimeLimit {
                     let cause = (reason == CancelReason::Drain).then_some(Cause::Shutdown);
@@ -102,22 +109,22 @@ impl World {
                 return false;
             }
             producer::Output::Event(event) => {
-                self.trace.note(now, || format!("{who:?} tells {event:?}"));
+                self.trace.note(now, who, || format!("tells {event:?}"));
                 self.census.event(&event);
             }
             producer::Output::Queue(op, ask) => {
-                self.trace.note(now, || format!("{who:?} asks {op:?} {ask:?}"));
+                self.trace.note(now, who, || format!("asks {op:?} {ask:?}"));
                 self.trace.mix(now.as_nanos());
                 self.note_post(who, op, &ask);
                 self.ask(who, op, ask);
             }
             producer::Output::Subscribe(channels) => self.subscribe(who, channels),
             producer::Output::Sent(id, result) => {
-                self.trace.note(now, || format!("{who:?} sent {id} {result:?}"));
+                self.trace.note(now, who, || format!("sent {id} {result:?}"));
                 self.sent(who, id, result);
             }
             producer::Output::Resumed { id, outcome, args, .. } => {
-                self.trace.note(now, || format!("{who:?} resumes {id} {outcome:?}"));
+                self.trace.note(now, who, || format!("resumes {id} {outcome:?}"));
                 self.resumed(who, id, &outcome, args.is_some());
             }
             producer::Output::TimedOut(id) => self.timed_out(who, id),
@@ -132,13 +139,16 @@ impl World {
         let local = host.clock.show(now);
         let Some(deadline) = deadline else {
             host.tick_at = None;
+            host.yields = false;
             return;
         };
-        if deadline <= local {
+        // Whoever comes late to ask finds what was due meanwhile.
+        if deadline <= local && !host.yields {
             let what = format!("{who:?} waits for {deadline:?} and it is {local:?}");
             return self.ledger.broken("S7", || what);
         }
-        let at = host.clock.when(deadline);
+        let at = host.clock.when(deadline).max(now);
+        host.yields = false;
         if host.tick_at != Some(at) {
             host.tick_at = Some(at);
             self.agenda.add(at, Due::Heard(who, Heard::Tick));
@@ -146,8 +156,7 @@ impl World {
     }
 
     fn cancel(&mut self, who: Who, op: OpId) {
-        if let Some(cancelled) = self.hosts[who.host].asked.get_mut(&op) {
-            *cancelled = true;
+        if self.hosts[who.host].asked.contains_key(&op) {
             self.hang_up(who, Some(op));
             let lost = Err(QueueFault::new(FaultKind::AnswerLost));
             let heard = Heard::Answer(op, lost, Moment::EPOCH);
@@ -158,7 +167,7 @@ impl World {
     /// A machine has finished: nothing may be left of it.
     fn finished(&mut self, who: Who) {
         let now = self.now;
-        self.trace.note(now, || format!("{who:?} has finished"));
+        self.trace.note(now, who, || "has finished".to_owned());
         let host = &mut self.hosts[who.host];
         let local = host.clock.show(now);
         let late = host.must_finish.is_none_or(|by| local > by) && host.honest;
@@ -174,6 +183,10 @@ impl World {
             }
             _ => return,
         };
+        let suffered = self.hosts[who.host].suffered;
+        if let Some(message) = self.ledger.kept(who, self.broker_now()).filter(|_| !suffered) {
+            self.ledger.broken("S9", || format!("{who:?} has finished, and still has {message}"));
+        }
         if !rest || !misuse || held > 0 {
             self.ledger.broken("S9", || format!("{who:?} has finished and is not quiet"));
         }
@@ -190,9 +203,29 @@ impl World {
         }
     }
 
+    /// No more calls wait to be sent than the outbox holds.
+    pub(super) fn check_outbox(&mut self, who: Who) {
+        let host = &self.hosts[who.host];
+        let (unsent, most) = (host.calls.len(), self.setup.outbox);
+        if unsent > most && !host.yields {
+            self.ledger.broken("S7", || format!("{who:?} keeps {unsent} calls of {most}"));
+        }
+    }
+
+    /// The process does the rest of what its machine wants a little later.
+    fn yield_early(&mut self, who: Who) {
+        self.ledger.blame_held(who.host, Cause::Pause);
+        let host = &mut self.hosts[who.host];
+        host.honest = false;
+        host.yields = true;
+        let rest = Duration::from_millis(self.dice.nature(who.host).up_to(50));
+        self.later(rest, Due::Heard(who, Heard::GoOn));
+    }
+
     pub(super) fn check_load(&mut self, who: Who) {
         let Machine::Worker(worker) = &self.hosts[who.host].machine else { return };
         let load = worker.load();
+        self.census.most_held = self.census.most_held.max(load.held);
         let most = self.setup.concurrency;
         if load.running > most {
             self.ledger.broken("S7", || format!("{who:?} runs {} of {most}", load.running));
@@ -208,6 +241,7 @@ impl World {
     fn subscribe(&mut self, who: Who, channels: Vec<ivy_proto::ChannelName>) {
         self.redis.disconnect(who.host);
         let host = &mut self.hosts[who.host];
+        host.subscription_state = SubscriptionState::Asked;
         host.subscription += 1;
         let number = host.subscription;
         let fault = self.throw(who.host, Menu::Subscribe).map(|mut hit| {

@@ -13,6 +13,7 @@ use super::{Asker, Fate, Sent};
 use crate::dice::one_of;
 use crate::fault::{Fault, Menu};
 use crate::host::Heard;
+use crate::pairs::broker_pair;
 use crate::task::{Cause, Who};
 use crate::wire;
 use crate::world::{Due, World};
@@ -38,6 +39,7 @@ impl World {
         broker_now: Moment,
     ) {
         let Some(sent) = self.requests.remove(&id) else { return };
+        self.census.pair(broker_pair(&sent.op, &answer));
         self.write_down(&sent, &answer, broker_now);
         if let Ok(Answer::Reserved(deliveries)) = &mut answer {
             self.spoil_delivery(&sent, deliveries);

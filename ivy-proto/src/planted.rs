@@ -1,0 +1,70 @@
+//! Bugs planted on purpose, so that the tests which must find such bugs can be seen to find them.
+//!
+//! An ordinary build has none: [`planted`] is `false` at compile time. Built with
+//! `--cfg ivy_planted`, the one that was chosen for the thread is there.
+
+// Only a build that plants bugs has anybody who could reach them.
+#![allow(unreachable_pub)]
+
+/// A mistake that breaks a clause of the promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A message is deleted before its handler has returned.
+    AckBeforeHandler,
+    /// The broker takes any reservation for the right one.
+    IgnoreReservation,
+    /// A message is deleted before its dead-letter copy was accepted.
+    DeleteBeforeCopy,
+    /// A post that may have been stored is repeated though its task is not to be repeated.
+    RetryUnknownSilently,
+    /// Handlers are started on leases that are about to end.
+    NoLeaseMargin,
+    /// The outbox takes any number of calls.
+    UnboundedOutbox,
+    /// Calls are dropped when the server asks to slow down.
+    DropWhenThrottled,
+    /// A worker that drains forgets the messages that wait.
+    ForgetReleaseOnDrain,
+    /// A task whose handler panicked is taken for done.
+    AckOnPanic,
+    /// Deleting a message that is gone counts as a failure, and is repeated.
+    RepeatDeleteOfGone,
+}
+
+#[cfg(ivy_planted)]
+impl Bug {
+    /// All of them.
+    pub const ALL: [Bug; 10] = [
+        Bug::AckBeforeHandler,
+        Bug::IgnoreReservation,
+        Bug::DeleteBeforeCopy,
+        Bug::RetryUnknownSilently,
+        Bug::NoLeaseMargin,
+        Bug::UnboundedOutbox,
+        Bug::DropWhenThrottled,
+        Bug::ForgetReleaseOnDrain,
+        Bug::AckOnPanic,
+        Bug::RepeatDeleteOfGone,
+    ];
+}
+
+#[cfg(not(ivy_planted))]
+pub(crate) const fn planted(_: Bug) -> bool {
+    false
+}
+
+#[cfg(ivy_planted)]
+pub(crate) fn planted(bug: Bug) -> bool {
+    CHOSEN.get() == Some(bug)
+}
+
+#[cfg(ivy_planted)]
+thread_local! {
+    static CHOSEN: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Chooses the bug that this thread's machines have from now on, or none.
+#[cfg(ivy_planted)]
+pub fn choose(bug: Option<Bug>) {
+    CHOSEN.set(bug);
+}

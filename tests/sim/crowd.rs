@@ -1,0 +1,38 @@
+//! Large numbers: a hundred thousand messages in a queue, and a notifier that takes nothing.
+
+use crate::run::Case;
+use crate::setup::Setup;
+use crate::task::Plan;
+
+/// How many messages wait.
+const MESSAGES: usize = 100_000;
+/// How many handlers run at a time.
+const CONCURRENCY: usize = 100;
+
+#[test]
+fn a_hundred_thousand_messages_are_done_by_a_worker_that_holds_few_at_a_time() {
+    let setup = Setup {
+        tasks: MESSAGES,
+        storm: 20,
+        notifier: false,
+        plan: Some(Plan::Succeeds),
+        concurrency: CONCURRENCY,
+        handler_millis: 1_000,
+        ..Setup::default()
+    };
+    let outcome = Case { setup, decisions: None, in_words: false }.run();
+    assert_eq!(outcome.breach, None);
+    let census = &outcome.census;
+    // One more shows at the end that all is well.
+    assert!(census.executions > MESSAGES as u64, "{} executions", census.executions);
+    let most = CONCURRENCY + HELD_BESIDE_RUNNING;
+    assert_eq!(census.dead, 0);
+    // The worker is replaced once, and what it held runs again.
+    assert!(census.duplicates <= most as u64, "{} duplicates", census.duplicates);
+    assert!(census.most_held <= most, "{} messages were held at a time", census.most_held);
+    assert!(census.most_held >= CONCURRENCY, "so many handlers ran at a time");
+}
+
+/// What may wait for a slot, and what is done and gathers until it is deleted: about 60 handlers
+/// end within the 120 ms for which a delete may linger and travel.
+const HELD_BESIDE_RUNNING: usize = 250;

@@ -1,0 +1,158 @@
+//! Every fault, and every pair of faults, at every step of one task's life: nothing is sampled.
+//!
+//! One producer, one worker, one message. Each step of a machine may be the one before which its
+//! process dies, in the midst of which, or after which; or the one after which it stands still for
+//! longer than the lease lasts, or is told to finish. Each request may be lost, or its answer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ivy_proto::Rng;
+
+use crate::census::Census;
+use crate::choices::{Choices, Chooser};
+use crate::dice::Source;
+use crate::fault::{Fault, Menu};
+use crate::machines::PAUSES;
+use crate::pairs::assert_all_listed;
+use crate::regressions::Regression;
+use crate::replay::write;
+use crate::run::{Case, run};
+use crate::setup::Setup;
+use crate::task::Plan;
+
+/// The lease and how long the handler takes, so that each lease is renewed once at least.
+const LEASE: u64 = 5;
+const HANDLER_MILLIS: u64 = 4_000;
+
+/// What came of all runs of a world.
+struct Sum {
+    census: Census,
+    /// Runs by how many faults came in them.
+    by_faults: BTreeMap<usize, u64>,
+    /// Runs in which each fault came.
+    by_fault: BTreeMap<Fault, u64>,
+    /// Steps and requests of the run without faults.
+    opportunities: usize,
+}
+
+#[test]
+fn a_task_that_succeeds_survives_each_fault_and_each_pair_of_faults() {
+    let sum = try_all(&small_world(Plan::Succeeds));
+    assert_not_vacuous(&sum);
+}
+
+#[test]
+fn a_task_that_fails_once_survives_each_fault_and_each_pair_of_faults() {
+    let sum = try_all(&small_world(Plan::FailsFirst(1)));
+    assert_not_vacuous(&sum);
+}
+
+#[test]
+fn a_task_that_is_put_aside_survives_each_fault_and_each_pair_of_faults() {
+    let sum = try_all(&small_world(Plan::FailsForGood));
+    assert_not_vacuous(&sum);
+    assert!(sum.census.dead > sum.census.runs, "each run puts it aside once at least");
+}
+
+fn small_world(plan: Plan) -> Setup {
+    Setup {
+        plan: Some(plan),
+        lease: LEASE,
+        handler_millis: HANDLER_MILLIS,
+        bytes: true,
+        ..Setup::default()
+    }
+}
+
+/// Runs this world with no fault, with each one, and with each pair.
+fn try_all(setup: &Setup) -> Sum {
+    let mut sum = Sum {
+        census: Census::default(),
+        by_faults: BTreeMap::new(),
+        by_fault: BTreeMap::new(),
+        opportunities: 0,
+    };
+    let mut choices = Choices::default();
+    loop {
+        let chooser = Chooser::new(choices, 2, offered());
+        let outcome = run(setup, Source::Chosen(chooser), false);
+        if let Some(breach) = &outcome.breach {
+            let decisions = Some(outcome.decisions);
+            let case = Case { setup: setup.clone(), decisions, in_words: true };
+            let steps = write("exhaustive.jsonl", &case.run().trace.to_json_lines());
+            let file = write("exhaustive.json", &Regression::of(&case, breach).to_json());
+            panic!("{breach}; {file}, steps: {steps}");
+        }
+        let Source::Chosen(chooser) = outcome.source else { panic!("the source is kept") };
+        choices = chooser.choices;
+        if sum.census.runs == 0 {
+            sum.opportunities = choices.asked();
+        }
+        sum.census.add(&outcome.census);
+        *sum.by_faults.entry(outcome.decisions.len()).or_default() += 1;
+        for decision in &outcome.decisions {
+            *sum.by_fault.entry(decision.fault).or_default() += 1;
+        }
+        if !choices.next() {
+            println!(
+                "{} opportunities, {} runs, by number of faults: {:?}, by fault: {:?}",
+                sum.opportunities, sum.census.runs, sum.by_faults, sum.by_fault
+            );
+            return sum;
+        }
+    }
+}
+
+/// The faults that may come, each with what its details follow from.
+fn offered() -> Vec<(Menu, Vec<(Fault, u64)>)> {
+    let longer_than_the_lease = Duration::from_secs(3 * LEASE);
+    let pause = detail(|rng| {
+        Duration::from_millis(crate::dice::one_of(rng, &PAUSES)) == longer_than_the_lease
+    });
+    vec![
+        (
+            Menu::Step,
+            vec![
+                (Fault::CrashBefore, 0),
+                (Fault::CrashMidway, detail(|rng| rng.up_to(2) == 0)),
+                (Fault::CrashMidway, detail(|rng| rng.up_to(2) == 1)),
+                (Fault::CrashAfter, 0),
+                (Fault::Pause, pause),
+                (Fault::Drain, detail(|rng| rng.up_to(4) == 2)),
+            ],
+        ),
+        (
+            Menu::Request,
+            vec![
+                (Fault::RequestLost, 0),
+                (Fault::AnswerLost, detail(|rng| rng.up_to(1) == 0)),
+                (Fault::AnswerLost, detail(|rng| rng.up_to(1) == 1)),
+            ],
+        ),
+    ]
+}
+
+/// The first number from which such a detail follows.
+fn detail(is_it: impl Fn(&mut Rng) -> bool) -> u64 {
+    (0..10_000).find(|number| is_it(&mut Rng::from_number(*number))).expect("one of so many has it")
+}
+
+fn assert_not_vacuous(sum: &Sum) {
+    assert_all_listed(&sum.census.pairs);
+    let runs = |faults| sum.by_faults.get(&faults).copied().unwrap_or(0);
+    assert_eq!(runs(0), 1, "one run is without faults");
+    assert!(sum.opportunities >= 20, "{} opportunities", sum.opportunities);
+    let singles = sum.opportunities as u64 * 3;
+    assert!(runs(1) >= singles, "{} single faults", runs(1));
+    assert!(runs(2) >= singles * singles / 2, "{} pairs of faults", runs(2));
+    for (menu, faults) in offered() {
+        for (fault, _) in faults {
+            let came = sum.by_fault.get(&fault).copied().unwrap_or(0);
+            assert!(came > singles, "{fault:?} of {menu:?} came {came} times");
+        }
+    }
+    let least = sum.census.runs;
+    assert!(sum.census.executions >= least, "{} executions", sum.census.executions);
+    assert!(sum.census.duplicates > 0, "no fault led to a second run");
+}

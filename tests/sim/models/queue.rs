@@ -1,0 +1,296 @@
+//! Scripts for queues. Reservations are named by when they were granted, so that a script can use
+//! one that has been replaced or has ended.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId};
+use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
+use ivy_proto::queue::{Batch, Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply};
+use ivy_proto::{MessageId, Moment, QueueName, Receipt, Rng};
+use ivy_tests::IvyServer;
+
+use crate::dice::{one_in, one_of};
+use crate::wire;
+
+/// How many scripts are drawn, and how long each is.
+const SCRIPTS: u64 = 60;
+const STEPS: usize = 40;
+
+/// A step of a script. Receipts are told by their places among all that were granted.
+#[derive(Clone, Debug)]
+enum Step {
+    Post(usize, u64),
+    Reserve { count: usize, lease: u64, wait: u64 },
+    Touch(usize, u64),
+    Release(usize, u64),
+    Delete(usize),
+    DeleteMany(Vec<usize>),
+    Look,
+}
+
+/// What came of a step, without the names that each server chooses by itself.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Posted(usize),
+    /// Which message, by its place among all that were posted, how often it was reserved, and
+    /// what it says.
+    Reserved(Vec<(usize, Option<u32>, String)>),
+    Touched,
+    Released,
+    Deleted,
+    Size(Option<u64>),
+    Failed(FaultKind),
+}
+
+/// A script that is being followed.
+struct Following {
+    queue: QueueName,
+    posted: Vec<MessageId>,
+    granted: Vec<Receipt>,
+    seen: Vec<Seen>,
+}
+
+impl Following {
+    fn new(queue: &str) -> Following {
+        let queue = QueueName::new(queue).expect("it is a name");
+        Following { queue, posted: Vec::new(), granted: Vec::new(), seen: Vec::new() }
+    }
+
+    /// What a step asks, unless it needs what is not there.
+    fn op(&self, step: &Step) -> Option<QueueOp> {
+        let queue = self.queue.clone();
+        let second = Duration::from_secs;
+        let receipt = |place: &usize| self.granted.get(*place).cloned();
+        Some(match step {
+            Step::Post(count, delay) => {
+                let first = self.posted.len();
+                let message = |number| NewMessage {
+                    body: Body::new(format!("message {number} \"\u{e9}\"")),
+                    delay: second(*delay),
+                };
+                let messages = (first..first + count).map(message).collect();
+                QueueOp::Post { queue, messages: Batch::new(messages)? }
+            }
+            Step::Reserve { count, lease, wait } => QueueOp::Reserve {
+                queue,
+                count: *count,
+                lease: second(*lease),
+                wait: second(*wait),
+            },
+            Step::Touch(place, lease) => {
+                QueueOp::Touch { queue, receipt: receipt(place)?, lease: second(*lease) }
+            }
+            Step::Release(place, delay) => {
+                QueueOp::Release { queue, receipt: receipt(place)?, delay: second(*delay) }
+            }
+            Step::Delete(place) => QueueOp::Delete { queue, receipt: receipt(place)? },
+            Step::DeleteMany(places) => {
+                let receipts: Option<Vec<Receipt>> = places.iter().map(receipt).collect();
+                QueueOp::DeleteMany { queue, receipts: Batch::new(receipts?)? }
+            }
+            Step::Look => QueueOp::GetQueue { queue },
+        })
+    }
+
+    fn note(&mut self, reply: Result<QueueReply, Fault>) {
+        let seen = match reply {
+            Ok(QueueReply::Posted(ids)) => {
+                let count = ids.len();
+                self.posted.extend(ids);
+                Seen::Posted(count)
+            }
+            Ok(QueueReply::Reserved(reserved)) => {
+                let messages = reserved.messages.into_iter().map(|message| {
+                    let id = message.receipt.message.clone();
+                    self.granted.push(message.receipt);
+                    let place = self.posted.iter().position(|posted| *posted == id);
+                    let place = place.expect("only what was posted is handed out");
+                    (place, message.reserved_count, format!("{:?}", message.body))
+                });
+                Seen::Reserved(messages.collect())
+            }
+            Ok(QueueReply::Touched(receipt)) => {
+                self.granted.push(receipt);
+                Seen::Touched
+            }
+            Ok(QueueReply::Released) => Seen::Released,
+            Ok(QueueReply::Deleted) => Seen::Deleted,
+            Ok(QueueReply::Queue(info)) => Seen::Size(info.size),
+            Ok(other) => panic!("nobody asked for {other:?}"),
+            Err(fault) => Seen::Failed(fault.kind()),
+        };
+        self.seen.push(seen);
+    }
+}
+
+/// The simulator's broker, asked as the simulator asks it: as bytes, in virtual time.
+struct Model {
+    ironmq: IronMq,
+    broker: Broker,
+    now: Moment,
+    asked: u64,
+}
+
+impl Model {
+    fn new() -> Model {
+        let address = Address::new(Scheme::Http, "mq.example", "sim").expect("it is an address");
+        let token = Token::new("token").expect("it is a token");
+        Model {
+            ironmq: IronMq::new(&address, token),
+            broker: Broker::new(BrokerConfig::default(), [7; 32]),
+            now: Moment::EPOCH,
+            asked: 0,
+        }
+    }
+
+    fn follow(&mut self, script: &[Step], queue: &str) -> Vec<Seen> {
+        let mut following = Following::new(queue);
+        for step in script {
+            let Some(op) = following.op(step) else { continue };
+            let response = self.exchange(&self.ironmq.encode(&op));
+            following.note(self.ironmq.decode(&op, response));
+        }
+        following.seen
+    }
+
+    fn exchange(&mut self, request: &Request<Bytes>) -> Response<Bytes> {
+        self.asked += 1;
+        self.now = self.now + Duration::from_millis(1);
+        let id = RequestId(self.asked);
+        let input = broker::Input::Request(id, wire::parse(request));
+        self.broker.handle_input(input, self.now).expect("each id is used once");
+        loop {
+            match self.broker.poll_output() {
+                broker::Output::Answer(answered, answer) => {
+                    assert_eq!(answered, id, "one asks at a time");
+                    return wire::answer(&answer);
+                }
+                broker::Output::Wait(deadline) => {
+                    self.now = deadline.expect("whoever waits is answered in the end").at;
+                    self.broker.handle_input(broker::Input::Tick, self.now).expect("time passes");
+                }
+            }
+        }
+    }
+}
+
+async fn follow_on_server(server: &IvyServer, script: &[Step], queue: &str) -> Vec<Seen> {
+    let ironmq = server.dialect();
+    let mut following = Following::new(queue);
+    for step in script {
+        let Some(op) = following.op(step) else { continue };
+        let response = server.exchange(ironmq.encode(&op)).await;
+        following.note(ironmq.decode(&op, response));
+    }
+    following.seen
+}
+
+/// A script in which nothing depends on how much time passes.
+fn drawn(seed: u64) -> Vec<Step> {
+    let mut rng = Rng::from_number(seed);
+    let mut places = 0;
+    let steps = (0..STEPS).map(|_| {
+        let place = rng.up_to(places) as usize;
+        match rng.up_to(9) {
+            0 | 1 => Step::Post(one_of(&mut rng, &[1, 1, 2, 5]), 0),
+            2..=4 => {
+                let count = one_of(&mut rng, &[1, 2, 5]);
+                places += 2;
+                Step::Reserve { count, lease: 3_600, wait: 0 }
+            }
+            5 => {
+                places += 1;
+                Step::Touch(place, 3_600)
+            }
+            6 => Step::Release(place, if one_in(&mut rng, 4) { 3_600 } else { 0 }),
+            7 => Step::Delete(place),
+            8 => Step::DeleteMany(
+                (0..1 + rng.up_to(2)).map(|_| rng.up_to(places) as usize).collect(),
+            ),
+            _ => Step::Look,
+        }
+    });
+    steps.collect()
+}
+
+/// A script in which time passes: leases end, and delayed messages come.
+fn with_time() -> Vec<Step> {
+    vec![
+        Step::Reserve { count: 1, lease: 60, wait: 0 },
+        Step::Look,
+        Step::Post(1, 0),
+        Step::Reserve { count: 1, lease: 1, wait: 0 },
+        Step::Reserve { count: 1, lease: 60, wait: 0 },
+        // The lease ends while somebody waits.
+        Step::Reserve { count: 1, lease: 60, wait: 20 },
+        Step::Touch(0, 60),
+        Step::Release(0, 0),
+        Step::Delete(0),
+        Step::DeleteMany(vec![1, 0]),
+        Step::Touch(1, 60),
+        Step::Delete(1),
+        Step::Release(2, 2),
+        Step::Reserve { count: 1, lease: 60, wait: 0 },
+        Step::Reserve { count: 1, lease: 60, wait: 20 },
+        Step::Delete(3),
+        Step::Delete(3),
+        Step::Touch(3, 60),
+        Step::Post(1, 1),
+        Step::Look,
+        Step::Reserve { count: 5, lease: 60, wait: 0 },
+        Step::Reserve { count: 5, lease: 60, wait: 20 },
+        // Nothing comes, and whoever waits is told so.
+        Step::Reserve { count: 5, lease: 60, wait: 1 },
+        Step::DeleteMany(vec![4]),
+        Step::Look,
+    ]
+}
+
+#[tokio::test]
+async fn the_model_of_the_queue_does_what_a_real_server_does() {
+    let server = IvyServer::start().await;
+    let mut model = Model::new();
+    let mut kinds = std::collections::BTreeSet::new();
+    for seed in 0..SCRIPTS {
+        let (script, queue) = (drawn(seed), format!("drawn-{seed}"));
+        let seen = model.follow(&script, &queue);
+        let real = follow_on_server(&server, &script, &queue).await;
+        assert_eq!(seen, real, "script {seed}: {script:#?}");
+        kinds.extend(seen.iter().map(kind));
+    }
+    let script = with_time();
+    let seen = model.follow(&script, "with-time");
+    assert_eq!(seen, follow_on_server(&server, &script, "with-time").await);
+    kinds.extend(seen.iter().map(kind));
+    let all = [
+        "deleted",
+        "lease lost",
+        "no message",
+        "no queue",
+        "nothing",
+        "posted",
+        "released",
+        "reserved",
+        "size",
+        "touched",
+    ];
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), all, "the scripts show all there is");
+}
+
+fn kind(seen: &Seen) -> &'static str {
+    match seen {
+        Seen::Posted(_) => "posted",
+        Seen::Reserved(messages) if messages.is_empty() => "nothing",
+        Seen::Reserved(_) => "reserved",
+        Seen::Touched => "touched",
+        Seen::Released => "released",
+        Seen::Deleted => "deleted",
+        Seen::Size(_) => "size",
+        Seen::Failed(FaultKind::LeaseLost) => "lease lost",
+        Seen::Failed(FaultKind::NoMessage) => "no message",
+        Seen::Failed(FaultKind::NoQueue) => "no queue",
+        Seen::Failed(_) => "another fault",
+    }
+}

@@ -1,0 +1,188 @@
+//! S11: which inputs came to which machine in which state.
+//!
+//! States are told as a driver sees them, from what it fed and was asked to do, so that the table
+//! does not rest on what a machine thinks of itself. An answer's kind tells the rest: what was
+//! asked for, and whether it was granted, refused, or never known.
+
+use std::collections::BTreeMap;
+
+use ivy_proto::broker::{self, Answer, Refusal};
+use ivy_proto::queue::{Effect, Fault, FaultKind, QueueOp, QueueReply};
+use ivy_proto::worker::JobOutcome;
+
+mod table;
+
+pub(crate) use table::{assert_all_listed, assert_all_seen};
+
+/// A machine in a state, and what came to it.
+pub(crate) type Pair = (&'static str, &'static str);
+
+/// How often each pair was seen.
+pub(crate) type Pairs = BTreeMap<Pair, u64>;
+
+/// How a worker stands, as its driver sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WorkerState {
+    New,
+    Running,
+    Paused,
+    Draining,
+    /// Its drain's limit has passed.
+    LastWords,
+}
+
+/// How a producer's subscription stands, as its driver sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SubscriptionState {
+    Idle,
+    Asked,
+    Up,
+    Lost,
+}
+
+impl WorkerState {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            WorkerState::New => "worker, new",
+            WorkerState::Running => "worker, running",
+            WorkerState::Paused => "worker, paused",
+            WorkerState::Draining => "worker, draining",
+            WorkerState::LastWords => "worker, past its drain's limit",
+        }
+    }
+}
+
+impl SubscriptionState {
+    pub(crate) fn name(self, draining: bool) -> &'static str {
+        match (self, draining) {
+            (SubscriptionState::Idle, false) => "producer, not subscribed",
+            (SubscriptionState::Asked, false) => "producer, subscribing",
+            (SubscriptionState::Up, false) => "producer, subscribed",
+            (SubscriptionState::Lost, false) => "producer, subscription lost",
+            (SubscriptionState::Idle, true) => "producer, not subscribed, draining",
+            (SubscriptionState::Asked, true) => "producer, subscribing, draining",
+            (SubscriptionState::Up, true) => "producer, subscribed, draining",
+            (SubscriptionState::Lost, true) => "producer, subscription lost, draining",
+        }
+    }
+}
+
+/// What was asked of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Post,
+    Reserve,
+    Touch,
+    Release,
+    Delete,
+    DeleteMany,
+    GetQueue,
+    CreateQueue,
+}
+
+impl Kind {
+    pub(crate) fn of(op: &QueueOp) -> Kind {
+        match op {
+            QueueOp::Post { .. } => Kind::Post,
+            QueueOp::Reserve { .. } => Kind::Reserve,
+            QueueOp::Touch { .. } => Kind::Touch,
+            QueueOp::Release { .. } => Kind::Release,
+            QueueOp::Delete { .. } => Kind::Delete,
+            QueueOp::DeleteMany { .. } => Kind::DeleteMany,
+            QueueOp::GetQueue { .. } => Kind::GetQueue,
+            QueueOp::CreateQueue { .. } => Kind::CreateQueue,
+            other => panic!("no machine asks {other:?}"),
+        }
+    }
+}
+
+/// An answer to what was asked: granted, gone, surely not done, perhaps done, or refused.
+pub(crate) fn answer_name(kind: Kind, answer: &Result<QueueReply, Fault>) -> &'static str {
+    let gone = |fault: &Fault| {
+        matches!(fault.kind(), FaultKind::NoMessage | FaultKind::NoQueue | FaultKind::LeaseLost)
+    };
+    let column = match answer {
+        Ok(_) => 0,
+        Err(fault) if gone(fault) => 1,
+        Err(fault) => match fault.effect() {
+            Effect::None => 2,
+            Effect::Unknown => 3,
+            Effect::Refused => 4,
+        },
+    };
+    let row = match kind {
+        Kind::Post => ["post ok", "post gone", "post not done", "post unknown", "post refused"],
+        Kind::Reserve => {
+            ["reserve ok", "reserve gone", "reserve not done", "reserve unknown", "reserve refused"]
+        }
+        Kind::Touch => {
+            ["touch ok", "touch gone", "touch not done", "touch unknown", "touch refused"]
+        }
+        Kind::Release => {
+            ["release ok", "release gone", "release not done", "release unknown", "release refused"]
+        }
+        Kind::Delete => {
+            ["delete ok", "delete gone", "delete not done", "delete unknown", "delete refused"]
+        }
+        Kind::DeleteMany => {
+            ["deletes ok", "deletes gone", "deletes not done", "deletes unknown", "deletes refused"]
+        }
+        Kind::GetQueue => ["look ok", "look gone", "look not done", "look unknown", "look refused"],
+        Kind::CreateQueue => {
+            ["create ok", "create gone", "create not done", "create unknown", "create refused"]
+        }
+    };
+    row[column]
+}
+
+/// How a handler ended; or that it ended after it had been told to stop.
+pub(crate) fn job_name(outcome: &JobOutcome, told_to_stop: bool) -> &'static str {
+    match (outcome, told_to_stop) {
+        (JobOutcome::Done(_), false) => "job done",
+        (JobOutcome::Failed(_), false) => "job failed",
+        (JobOutcome::Panicked(_), false) => "job panicked",
+        (JobOutcome::BadArgs(_), false) => "job bad args",
+        (JobOutcome::Cancelled, false) => "job stopped unasked",
+        (JobOutcome::Done(_), true) => "stopped job done",
+        (JobOutcome::Failed(_), true) => "stopped job failed",
+        (JobOutcome::Panicked(_), true) => "stopped job panicked",
+        (JobOutcome::BadArgs(_), true) => "stopped job bad args",
+        (JobOutcome::Cancelled, true) => "stopped job stopped",
+    }
+}
+
+/// What the broker was asked, and, as its state shows in that, what it answered.
+pub(crate) fn broker_pair(op: &QueueOp, answer: &Result<Answer, Refusal>) -> Pair {
+    let state = match op {
+        QueueOp::Post { .. } => "broker, post",
+        QueueOp::Reserve { wait, .. } if wait.is_zero() => "broker, reserve",
+        QueueOp::Reserve { .. } => "broker, reserve and wait",
+        QueueOp::Touch { .. } => "broker, touch",
+        QueueOp::Release { .. } => "broker, release",
+        QueueOp::Delete { .. } => "broker, delete",
+        QueueOp::DeleteMany { .. } => "broker, delete many",
+        QueueOp::GetQueue { .. } => "broker, get queue",
+        QueueOp::CreateQueue { .. } => "broker, put queue",
+        _ => "broker, another",
+    };
+    let answer = match answer {
+        Ok(Answer::Reserved(deliveries)) if deliveries.is_empty() => "nothing there",
+        Ok(_) => "done",
+        Err(Refusal::QueueNotFound) => "no queue",
+        Err(Refusal::MessageNotFound) => "no message",
+        Err(Refusal::ReservationTimedOut) => "not the holder",
+        Err(Refusal::ReservationRequired) => "no reservation named",
+        Err(Refusal::TooLarge) => "too large",
+        Err(_) => "invalid",
+    };
+    (state, answer)
+}
+
+/// What else the broker hears.
+pub(crate) fn broker_input(input: &broker::Input) -> Option<Pair> {
+    match input {
+        broker::Input::Tick => Some(("broker", "tick")),
+        broker::Input::Abandon(_) => Some(("broker", "abandon")),
+        broker::Input::Request(..) => None,
+    }
+}

@@ -1,0 +1,69 @@
+//! A simulator that finds nothing proves nothing: each planted bug is found.
+//!
+//! Built only with `--cfg ivy_planted`: see `tests/run`.
+
+use ivy_proto::planted::{Bug, choose};
+
+use crate::ledger::Breach;
+use crate::regressions::{self, Regression};
+use crate::replay::{shrink, write};
+use crate::run::{Case, run_seeds};
+use crate::setup::Profile;
+
+/// Within so many seeds each bug must be found.
+const SEEDS: u64 = 10_000;
+
+/// The laws that a bug may be found by: one of these is broken first.
+fn laws(bug: Bug) -> &'static [&'static str] {
+    match bug {
+        Bug::AckBeforeHandler | Bug::DeleteBeforeCopy | Bug::AckOnPanic => &["S2"],
+        Bug::IgnoreReservation => &["S4"],
+        Bug::RetryUnknownSilently => &["S3"],
+        Bug::NoLeaseMargin => &["S6"],
+        Bug::UnboundedOutbox => &["S7"],
+        Bug::DropWhenThrottled => &["L1", "L3"],
+        Bug::ForgetReleaseOnDrain => &["S9"],
+        Bug::RepeatDeleteOfGone => &["S8"],
+    }
+}
+
+#[test]
+fn each_planted_bug_is_found() {
+    for bug in Bug::ALL {
+        let report = run_seeds(0..SEEDS, Profile::Swarm, || choose(Some(bug)));
+        let (seed, breach) =
+            report.failure.unwrap_or_else(|| panic!("{bug:?} is not found in {SEEDS} seeds"));
+        println!("{bug:?}: found on seed {seed}, {breach}");
+        keep(bug, seed, &breach);
+        assert!(laws(bug).contains(&breach.law), "{bug:?} breaks another law: {breach}");
+    }
+}
+
+/// Writes down the smallest case that shows the bug, in `target/sim`.
+fn keep(bug: Bug, seed: u64, breach: &Breach) {
+    choose(Some(bug));
+    let case = Case::from_seed(seed, Profile::Swarm);
+    let decisions = Some(case.run().decisions);
+    let least = shrink(&Case { decisions, ..case }, breach.law);
+    let breach = least.run().breach.unwrap_or_else(|| breach.clone());
+    choose(None);
+    let name = format!("{bug:?}");
+    let regression = Regression { bug: Some(name.clone()), ..Regression::of(&least, &breach) };
+    write(&format!("{name}.json"), &regression.to_json());
+}
+
+#[test]
+fn a_case_kept_from_a_planted_bug_still_shows_it() {
+    let mut shown = 0;
+    for (name, regression) in regressions::all() {
+        let Some(of) = &regression.bug else { continue };
+        let bug = Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == *of);
+        choose(Some(bug.unwrap_or_else(|| panic!("{name}: there is no bug {of}"))));
+        let breach = regression.case().run().breach;
+        choose(None);
+        let law = breach.map(|breach| breach.law);
+        assert_eq!(law, Some(regression.law.as_str()), "{name}");
+        shown += 1;
+    }
+    assert!(shown > 0, "no case is kept");
+}

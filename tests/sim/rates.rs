@@ -1,0 +1,139 @@
+//! S8: how often each process asks a queue, and that it does not ask in vain.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use ivy_proto::queue::{Fault as QueueFault, FaultKind, QueueOp};
+use ivy_proto::{MessageId, Moment, OpId, QueueName, Receipt, ReservationId};
+
+use crate::host::{Asked, Machine};
+use crate::pairs::Kind;
+use crate::setup::Gone;
+use crate::task::{Cause, Who};
+use crate::wire;
+use crate::world::World;
+
+/// The first quick repetitions are over when a server has been gone for so long.
+const SETTLED_AFTER: Duration = Duration::from_secs(12);
+/// Requests are counted over so long a time.
+const WINDOW: Duration = Duration::from_secs(10);
+/// So many may be made in it: two a second, and one at each end.
+const MOST_IN_WINDOW: usize = 22;
+
+/// What the world knows of how often each process asked.
+#[derive(Default)]
+pub(crate) struct Rates {
+    asked: BTreeMap<(Who, QueueName), VecDeque<Moment>>,
+    /// Before these moments, by their own clocks, processes were told not to ask.
+    not_before: BTreeMap<(Who, QueueName, Kind), Moment>,
+    /// Deletes that were answered with a message that is gone.
+    gone: BTreeSet<(Who, MessageId, ReservationId)>,
+}
+
+impl World {
+    /// A machine is about to ask.
+    pub(crate) fn check_rate(&mut self, who: Who, op: &QueueOp, queue: &QueueName) {
+        let kind = Kind::of(op);
+        if let QueueOp::Delete { receipt, .. } = op
+            && self.rates.gone.contains(&key_of(who, receipt))
+            && !self.ledger.may_come_twice(&receipt.message)
+        {
+            let message = &receipt.message;
+            self.ledger.broken("S8", || format!("{message} is gone, and is deleted again"));
+        }
+        if matches!(kind, Kind::Reserve | Kind::Post) {
+            let key = (who, queue.clone(), kind);
+            let local = self.hosts[who.host].clock.show(self.now);
+            if let Some(not_before) = self.rates.not_before.get(&key)
+                && local < *not_before
+            {
+                let not_before = *not_before;
+                self.ledger.broken("S8", || {
+                    format!("{who:?} asks {kind:?} at {local:?}, and was to wait to {not_before:?}")
+                });
+            }
+        }
+    }
+
+    /// What a process learns from an answer about when it may ask again.
+    pub(crate) fn learn_rate(&mut self, who: Who, asked: &Asked, fault: &QueueFault) {
+        if fault.kind() == FaultKind::NoMessage
+            && let Some(receipt) = &asked.deletes
+        {
+            self.rates.gone.insert(key_of(who, receipt));
+        }
+        // Workers post what must not be late for a message that they hold, each on its own.
+        let minds = match self.hosts[who.host].machine {
+            Machine::Worker(_) => asked.kind == Kind::Reserve,
+            Machine::Producer(_) => asked.kind == Kind::Post,
+            _ => false,
+        };
+        if let Some(after) = fault.retry_after()
+            && minds
+        {
+            let until = self.hosts[who.host].clock.show(self.now) + after;
+            let key = (who, asked.queue.clone(), asked.kind);
+            let set = self.rates.not_before.entry(key).or_default();
+            *set = until.max(*set);
+        }
+    }
+
+    /// Whether the queue's server is gone. Then the request fails, and is counted.
+    pub(crate) fn fails_in_outage(&mut self, who: Who, op_id: OpId, op: &QueueOp) -> bool {
+        let Some(outage) = self.setup.outage.filter(|_| self.calm.is_none()) else { return false };
+        let since = self.now.since(Moment::after_epoch(Duration::from_secs(outage.from)));
+        if since.is_zero() || self.now >= Moment::after_epoch(Duration::from_secs(outage.to)) {
+            return false;
+        }
+        self.census.outage_requests += 1;
+        self.hosts[who.host].suffered = true;
+        if since > SETTLED_AFTER
+            && let Some(queue) = op.queue()
+        {
+            self.count_in_window(who, queue);
+        }
+        self.ledger.blame_request(op, Cause::Request);
+        self.ledger.blame_held(who.host, Cause::Request);
+        match outage.how {
+            Gone::Unreachable => {
+                let after = self.latency(who.host);
+                self.fail(who, op_id, after, QueueFault::new(FaultKind::Unreachable));
+            }
+            Gone::Unavailable => {
+                self.reject(who, op_id, op, wire::response(503, bytes::Bytes::new()));
+            }
+            Gone::TooManyRequests => {
+                let mut response = wire::response(429, bytes::Bytes::new());
+                let value = http::HeaderValue::from_static("7");
+                response.headers_mut().insert("retry-after", value);
+                self.reject(who, op_id, op, response);
+            }
+        }
+        true
+    }
+
+    fn count_in_window(&mut self, who: Who, queue: &QueueName) {
+        let held = match &self.hosts[who.host].machine {
+            Machine::Worker(worker) => worker.load().held,
+            _ => 0,
+        };
+        let now = self.now;
+        let asked = self.rates.asked.entry((who, queue.clone())).or_default();
+        asked.push_back(now);
+        while asked.front().is_some_and(|first| now.since(*first) > WINDOW) {
+            asked.pop_front();
+        }
+        let count = asked.len();
+        // Each message that is held is renewed once on its own before it is known that the server
+        // is gone.
+        if count > MOST_IN_WINDOW + held {
+            self.ledger.broken("S8", || {
+                format!("{who:?}, holding {held}, asked {queue} {count} times in {WINDOW:?}")
+            });
+        }
+    }
+}
+
+fn key_of(who: Who, receipt: &Receipt) -> (Who, MessageId, ReservationId) {
+    (who, receipt.message.clone(), receipt.reservation.clone())
+}

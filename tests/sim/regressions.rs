@@ -1,0 +1,74 @@
+//! Cases that once failed, kept as lists of decisions so that a change of the code does not change
+//! the case, and run for ever.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dice::Decision;
+use crate::ledger::Breach;
+use crate::run::Case;
+use crate::setup::Setup;
+
+/// A case, and what is expected of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Regression {
+    /// What went wrong here once.
+    pub(crate) about: String,
+    /// The planted bug that shows here, if it was one.
+    #[serde(default)]
+    pub(crate) bug: Option<String>,
+    /// The law that was broken.
+    pub(crate) law: String,
+    pub(crate) setup: Setup,
+    pub(crate) decisions: Vec<Decision>,
+}
+
+impl Regression {
+    pub(crate) fn of(case: &Case, breach: &Breach) -> Regression {
+        Regression {
+            about: breach.what.clone(),
+            bug: None,
+            law: breach.law.to_owned(),
+            setup: case.setup.clone(),
+            decisions: case.decisions.clone().unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn case(&self) -> Case {
+        let decisions = Some(self.decisions.clone());
+        Case { setup: self.setup.clone(), decisions, in_words: false }
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("it is plain data") + "\n"
+    }
+}
+
+/// All of them, by the names of their files.
+pub(crate) fn all() -> Vec<(String, Regression)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/sim/regressions");
+    let files = std::fs::read_dir(folder).expect("the folder is there");
+    let mut all: Vec<(String, Regression)> = files
+        .map(|file| {
+            let path = file.expect("the folder can be read").path();
+            let text = std::fs::read_to_string(&path).expect("the file can be read");
+            let regression = serde_json::from_str(&text)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            (path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), regression)
+        })
+        .collect();
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    all
+}
+
+#[test]
+fn what_once_failed_does_not_fail_again() {
+    for (name, regression) in all() {
+        let outcome = regression.case().run();
+        let about = &regression.about;
+        assert_eq!(outcome.breach, None, "{name}, once: {about}");
+        assert!(outcome.census.executions > 0, "{name}: nothing was executed");
+        let came = outcome.decisions.len();
+        assert!(came > 0 || regression.decisions.is_empty(), "{name}: none of its faults came");
+    }
+}

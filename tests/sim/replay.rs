@@ -1,0 +1,112 @@
+//! A failure, told so that it can be looked into: one line that runs it again, its steps in words,
+//! and the fewest faults that still lead to it.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::ledger::Breach;
+use crate::regressions::Regression;
+use crate::run::Case;
+use crate::setup::{Profile, Setup};
+
+/// The most runs that are made to find fewer faults.
+const MOST_TRIALS: usize = 3_000;
+
+/// Tells of a seed that failed, in `target/sim`, and gives the lines to print.
+pub(crate) fn tell(seed: u64, profile: Profile, breach: &Breach) -> String {
+    let case = Case { in_words: true, ..Case::from_seed(seed, profile) };
+    let outcome = case.run();
+    let steps = write(&format!("{seed:#x}.jsonl"), &outcome.trace.to_json_lines());
+    let least = shrink(&Case { decisions: Some(outcome.decisions), ..case }, breach.law);
+    let faults = least.decisions.as_ref().map_or(0, Vec::len);
+    let regression = Regression::of(&least, breach);
+    let shrunk = write(&format!("{seed:#x}.json"), &regression.to_json());
+    let last_words = Case { in_words: true, ..least }.run().trace.to_json_lines();
+    let least_steps = write(&format!("{seed:#x}.least.jsonl"), &last_words);
+    format!(
+        "{breach}\nIVY_SIM_SEED={seed:#x} IVY_SIM_PROFILE={} commit={} step={} \
+         cargo test -p ivy-tests --test sim replay -- --nocapture\n\
+         steps: {steps}\nwith {faults} faults: {shrunk}, steps: {least_steps}",
+        profile.name(),
+        commit(),
+        outcome.census.events,
+    )
+}
+
+/// The case with the fewest faults, and the smallest world, in which the same law is broken.
+pub(crate) fn shrink(case: &Case, law: &str) -> Case {
+    let mut least = case.clone();
+    least.in_words = false;
+    let mut trials = 0;
+    let mut still_fails = |case: &Case| {
+        trials += 1;
+        trials <= MOST_TRIALS && case.run().breach.is_some_and(|breach| breach.law == law)
+    };
+    loop {
+        let before = least.clone();
+        // Many at a time first, then one by one.
+        let count = least.decisions.as_ref().map_or(0, Vec::len);
+        let mut size = count.div_ceil(2);
+        while size > 0 {
+            let mut from = 0;
+            while let Some(decisions) = &least.decisions
+                && from < decisions.len()
+            {
+                let mut fewer = decisions.clone();
+                fewer.drain(from..(from + size).min(decisions.len()));
+                let trial = Case { decisions: Some(fewer), ..least.clone() };
+                if still_fails(&trial) { least = trial } else { from += size }
+            }
+            size /= 2;
+        }
+        for smaller in smaller_worlds(&least.setup) {
+            let trial = Case { setup: smaller, ..least.clone() };
+            if still_fails(&trial) {
+                least = trial;
+                break;
+            }
+        }
+        if least.decisions == before.decisions && least.setup == before.setup {
+            return least;
+        }
+    }
+}
+
+/// Worlds that are a little smaller than this one.
+fn smaller_worlds(setup: &Setup) -> Vec<Setup> {
+    let without_class = |class| {
+        let classes = setup.classes.iter().copied().filter(|other| *other != class).collect();
+        Setup { classes, ..setup.clone() }
+    };
+    let mut worlds: Vec<Setup> = setup.classes.iter().copied().map(without_class).collect();
+    worlds.extend([
+        Setup { tasks: (setup.tasks / 2).max(1), ..setup.clone() },
+        Setup { tasks: setup.tasks.saturating_sub(1).max(1), ..setup.clone() },
+        Setup { strays: 0, ..setup.clone() },
+        Setup { producers: 1, ..setup.clone() },
+        Setup { workers: 1, ..setup.clone() },
+        Setup { original_workers: 0, ..setup.clone() },
+        Setup { kinds: 1, ..setup.clone() },
+        Setup { bytes: false, ..setup.clone() },
+        Setup { encrypted: false, ..setup.clone() },
+    ]);
+    worlds.retain(|world| world != setup);
+    worlds
+}
+
+/// Writes a file into `target/sim`, and says where.
+pub(crate) fn write(name: &str, text: &str) -> String {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/sim"));
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    std::fs::write(folder.join(name), text).expect("a file can be written");
+    format!("target/sim/{name}")
+}
+
+/// The commit that is tried, if this is a repository.
+pub(crate) fn commit() -> String {
+    let output =
+        Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "HEAD"]).output();
+    let hash = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    hash.and_then(|hash| String::from_utf8(hash).ok())
+        .map_or_else(|| "none".to_owned(), |hash| hash.trim().to_owned())
+}

@@ -1,0 +1,131 @@
+//! Many worlds, each from a seed: no law is broken in any, and together they leave nothing out.
+
+use std::ops::Range;
+
+use crate::census::Census;
+use crate::fault::{FAULTS, Fault};
+use crate::pairs::{assert_all_listed, assert_all_seen};
+use crate::replay::{commit, tell};
+use crate::run::{Case, run_seeds};
+use crate::setup::Profile;
+
+/// How many seeds an ordinary run of the tests tries. `tests/run` tries more.
+const RUNS: u64 = 2_000;
+/// Fewer seeds than this need not show everything that can happen.
+const WORTH_COUNTING: u64 = 2_000;
+/// So many seeds show every pair of state and input.
+const SHOWS_ALL_PAIRS: u64 = 40_000;
+/// How many of the seeds that follow from the commit are apart from those that are always tried.
+const FRESH_SEEDS_BEGIN: u64 = 1 << 48;
+
+/// A number from the environment, decimal or `0x...`.
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    let text = text.trim();
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    Some(number.unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+/// The seeds from `IVY_SIM_START` on, `IVY_SIM_RUNS` of them.
+#[test]
+fn no_law_is_broken_on_any_of_many_seeds() {
+    let start = number("IVY_SIM_START").unwrap_or(0);
+    let count = number("IVY_SIM_RUNS").unwrap_or(RUNS);
+    let census = run_all(start..start + count, Profile::Swarm);
+    if count >= WORTH_COUNTING {
+        assert_nothing_is_missing(&census);
+    }
+    if count >= SHOWS_ALL_PAIRS {
+        assert_all_seen(&census.pairs);
+    }
+}
+
+/// `IVY_SIM_FRESH` seeds that follow from the commit, so that each commit is tried on others.
+#[test]
+fn no_law_is_broken_on_seeds_of_this_commit() {
+    let hash = commit();
+    let start = u64::from_str_radix(&hash[..hash.len().min(10)], 16).unwrap_or(0);
+    let start = FRESH_SEEDS_BEGIN + (start << 16);
+    run_all(start..start + number("IVY_SIM_FRESH").unwrap_or(RUNS / 5), Profile::Swarm);
+}
+
+#[test]
+fn a_server_that_is_gone_for_a_while_is_not_stormed() {
+    let census = run_all(0..number("IVY_SIM_OUTAGES").unwrap_or(300), Profile::Outage);
+    assert!(census.outage_requests > 0, "nobody asked while the server was gone");
+}
+
+/// Runs `IVY_SIM_SEED` in a world of `IVY_SIM_PROFILE` again, and tells its steps.
+#[test]
+fn replay_of_a_seed_gives_the_same_run() {
+    let seed = number("IVY_SIM_SEED").unwrap_or(1);
+    let name = std::env::var("IVY_SIM_PROFILE").unwrap_or_else(|_| "swarm".to_owned());
+    let profile = Profile::ALL.into_iter().find(|profile| profile.name() == name);
+    let profile = profile.unwrap_or_else(|| panic!("there is no profile {name}"));
+    let outcome = Case::from_seed(seed, profile).run();
+    if let Some(breach) = &outcome.breach {
+        panic!("{}", tell(seed, profile, breach));
+    }
+    // The decisions alone give the same run.
+    let decisions = Some(outcome.decisions);
+    let again = Case { decisions, ..Case::from_seed(seed, profile) }.run();
+    assert_eq!(again.trace.hash(), outcome.trace.hash());
+    println!("seed {seed:#x}: no law is broken in {} steps", outcome.census.events);
+}
+
+fn run_all(seeds: Range<u64>, profile: Profile) -> Census {
+    let report = run_seeds(seeds, profile, || {});
+    let census = report.census;
+    println!(
+        "{} runs, {} events, {} executions, {} duplicates, {} dead letters, {} virtual days",
+        census.runs,
+        census.events,
+        census.executions,
+        census.duplicates,
+        census.dead,
+        census.virtual_seconds / 86_400,
+    );
+    if let Some((seed, breach)) = report.failure {
+        panic!("{}", tell(seed, profile, &breach));
+    }
+    assert_all_listed(&census.pairs);
+    assert!(census.executions > 0, "runs in which nothing is executed prove nothing");
+    census
+}
+
+/// Runs in which something never happened prove nothing about it.
+fn assert_nothing_is_missing(census: &Census) {
+    let never: Vec<&str> =
+        EVENTS.into_iter().filter(|event| !census.seen().contains_key(event)).collect();
+    assert!(never.is_empty(), "never happened: {never:?}");
+    let never: Vec<Fault> =
+        FAULTS.iter().map(|entry| entry.fault).filter(|fault| census.faults(*fault) == 0).collect();
+    assert!(never.is_empty(), "faults that never happened: {never:?}");
+}
+
+/// What must be told in any set of runs that is worth its name.
+const EVENTS: [&str; 20] = [
+    "TaskSent",
+    "Resent",
+    "SendFailed",
+    "MessageRetrieved",
+    "TaskExecuted",
+    "Retried",
+    "Acknowledged",
+    "DeadLettered",
+    "DeadLetterRefused",
+    "Released",
+    "LeaseLost",
+    "ResultSent",
+    "NoticeDropped",
+    "NoticeIgnored",
+    "ResultGivenUp",
+    "CallerResumed",
+    "QueueError",
+    "NotifierError",
+    "Degraded",
+    "Recovered",
+];
