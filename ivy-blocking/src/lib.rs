@@ -62,6 +62,7 @@ mod redis;
 mod runtime;
 #[cfg(test)]
 mod testing;
+mod tls;
 
 pub use http::HttpClient;
 pub use redis::RedisNotifier;

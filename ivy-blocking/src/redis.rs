@@ -1,10 +1,12 @@
 //! The Redis client: one connection that publishes, and one for each subscription.
 
+mod connection;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::io;
+use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -17,12 +19,12 @@ use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
 use ivy_proto::notify::redis::Greeting;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
-use redis::{Cmd, Msg, Parser, RedisError, RedisResult, Value};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use redis::{Msg, RedisError, Value};
+use rustls::ClientConfig;
 
-/// The longest line of an answer to what is said first, in bytes.
-const LONGEST_LINE: usize = 1024;
+use crate::tls::secure;
+use connection::{Connection, Limited, reach};
+
 /// How many publications are sent together at most.
 const BATCH: usize = 256;
 
@@ -176,7 +178,7 @@ impl Server {
         let lost = |error: RedisError| self.faults.meaning(&error, NotifyFaultKind::ConnectionLost);
         let mut connection = connection.and_then(|mut connection| {
             connection.limit(self.limits.command);
-            connection.send(&commands).map_err(lost)?;
+            connection.send(&commands).map_err(|error| lost(error.into()))?;
             Ok(connection)
         });
         // Nobody may wait for an answer any more.
@@ -259,9 +261,8 @@ impl Server {
         let mut connection = self.connect(show)?;
         let mut greeting = Greeting::new(self.faults.address());
         while let Some(command) = greeting.next_command() {
-            connection.socket.write_all(&command).map_err(unreachable)?;
-            connection.socket.flush().map_err(unreachable)?;
-            greeting.answered(&read_line(&mut connection.socket).map_err(unreachable)?)?;
+            connection.send(&command).map_err(unreachable)?;
+            greeting.answered(&connection.line().map_err(unreachable)?)?;
         }
         Ok(connection)
     }
@@ -271,167 +272,23 @@ impl Server {
         show: impl FnOnce(&TcpStream) -> io::Result<()>,
     ) -> Result<Connection, NotifyFault> {
         let RedisAddress { host, port, .. } = self.faults.address();
-        // The resolver and TLS want an IPv6 address without the brackets that it has in a URL.
+        // The resolver wants an IPv6 address without the brackets that it has in a URL.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let until = Instant::now() + self.limits.connect;
         let unreachable = |error: io::Error| self.faults.no_connection(&error);
         let socket = reach(host, *port, until).map_err(unreachable)?;
         socket.set_nodelay(true).and_then(|()| show(&socket)).map_err(unreachable)?;
-        let mut socket = Limited { socket, until };
-        let Some(tls) = &self.tls else { return Ok(Connection::new(socket)) };
-        let insecure = |error: &dyn fmt::Display| self.faults.fault(NotifyFaultKind::Tls, error);
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| insecure(&error))?;
-        let mut session =
-            ClientConnection::new(Arc::clone(tls), name).map_err(|error| insecure(&error))?;
-        session.complete_io(&mut socket).map_err(unreachable)?;
-        Ok(Connection::new(StreamOwned::new(session, socket)))
-    }
-}
-
-/// Connects to the first address of a host that answers.
-fn reach(host: &str, port: u16, until: Instant) -> io::Result<TcpStream> {
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, left(until)?) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
-}
-
-fn left(until: Instant) -> io::Result<Duration> {
-    let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-}
-
-/// A line of a server, without its break.
-fn read_line(stream: &mut impl Read) -> io::Result<String> {
-    let mut line = Vec::new();
-    while !line.ends_with(b"\r\n") {
-        if line.len() == LONGEST_LINE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "its answer is too long"));
-        }
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        line.extend(byte);
-    }
-    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
-}
-
-/// A connection, and what was read of an answer that is not yet whole.
-struct Connection {
-    socket: Box<dyn Socket>,
-    parser: Parser,
-}
-
-impl Connection {
-    fn new(socket: impl Socket + 'static) -> Self {
-        Connection { socket: Box::new(socket), parser: Parser::new() }
-    }
-
-    /// Everything from now on takes at most so long.
-    fn limit(&mut self, limit: Duration) {
-        self.socket.limit(Instant::now() + limit);
-    }
-
-    fn send(&mut self, commands: &[u8]) -> RedisResult<()> {
-        self.socket.write_all(commands)?;
-        Ok(self.socket.flush()?)
-    }
-
-    fn receive(&mut self) -> RedisResult<Value> {
-        self.parser.parse_value(&mut self.socket)?.extract_error()
-    }
-
-    fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
-        self.send(&command.get_packed_command())?;
-        self.receive()
-    }
-
-    /// Subscribes to these channels. Gives what was said meanwhile besides the confirmations.
-    fn subscribe(&mut self, channels: &[ChannelName]) -> RedisResult<Vec<Value>> {
-        let mut subscribe = redis::cmd("SUBSCRIBE");
-        for channel in channels {
-            subscribe.arg(channel.as_str());
-        }
-        self.send(&subscribe.get_packed_command())?;
-        let (mut confirmed, mut early) = (0, Vec::new());
-        while confirmed < channels.len() {
-            let said = self.receive()?;
-            match redis::from_redis_value_ref::<(String, String, u64)>(&said) {
-                Ok((kind, _, _)) if kind == "subscribe" => confirmed += 1,
-                _ => early.push(said),
-            }
-        }
-        Ok(early)
+        let socket = Limited::new(socket, until);
+        Ok(match &self.tls {
+            None => Connection::new(socket),
+            Some(tls) => Connection::new(secure(tls, host, socket).map_err(unreachable)?),
+        })
     }
 }
 
 /// What was said, if it is a notice.
 fn notice(said: Value) -> Option<Heard> {
     ivy_driver::notice(&Msg::from_owned_value(said)?)
-}
-
-/// What a connection runs over.
-trait Socket: Read + Write + Send {
-    /// Nothing lasts longer than until then.
-    fn limit(&mut self, until: Instant);
-}
-
-impl Socket for Limited {
-    fn limit(&mut self, until: Instant) {
-        self.until = until;
-    }
-}
-
-impl Socket for StreamOwned<ClientConnection, Limited> {
-    fn limit(&mut self, until: Instant) {
-        self.sock.until = until;
-    }
-}
-
-/// A socket on which nothing lasts longer than until a moment.
-struct Limited {
-    socket: TcpStream,
-    until: Instant,
-}
-
-impl Limited {
-    /// A signal interrupts what has a time limit. It is begun again with what is left of it.
-    fn begun_again<T>(
-        &mut self,
-        mut attempt: impl FnMut(&mut TcpStream, Duration) -> io::Result<T>,
-    ) -> io::Result<T> {
-        loop {
-            match attempt(&mut self.socket, left(self.until)?) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                ended => return ended,
-            }
-        }
-    }
-}
-
-impl Read for Limited {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.begun_again(|socket, left| {
-            socket.set_read_timeout(Some(left))?;
-            socket.read(buffer)
-        })
-    }
-}
-
-impl Write for Limited {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.begun_again(|socket, left| {
-            socket.set_write_timeout(Some(left))?;
-            socket.write(bytes)
-        })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.socket.flush()
-    }
 }
 
 #[cfg(test)]

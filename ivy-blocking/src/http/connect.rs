@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ivy_driver::is_tls;
-use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use ureq::Error;
 use ureq::config::Config;
@@ -17,6 +16,8 @@ use ureq::unversioned::transport::{
     self, Buffers, ConnectionDetails, LazyBuffers, NextTimeout, TcpConnector, Transport,
     TransportAdapter,
 };
+
+use crate::tls::secure;
 
 /// How long an address is used before its name is looked up again. Without this, each request
 /// would look it up, also on a connection that stands.
@@ -72,19 +73,14 @@ impl Connector {
         if !details.needs_tls() {
             return Ok(Box::new(tcp));
         }
-        let host = details.uri.host().unwrap_or_default();
-        // An IPv6 address has brackets in a URL only.
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(host).map_err(io::Error::other)?;
-        let tls = self.tls.clone().ok_or_else(|| io::Error::other("this client has no TLS"))?;
-        let mut session = ClientConnection::new(tls, name).map_err(io::Error::other)?;
+        let tls = self.tls.as_ref().ok_or_else(|| io::Error::other("this client has no TLS"))?;
         let mut socket = TransportAdapter::new(Box::new(tcp) as _, details.current_time.clone());
         socket.set_timeout(details.timeout);
-        session.complete_io(&mut socket)?;
+        let stream = secure(tls, details.uri.host().unwrap_or_default(), socket)?;
         let (input, output) =
             (details.config.input_buffer_size(), details.config.output_buffer_size());
         let buffers = LazyBuffers::new(input, output);
-        Ok(Box::new(Secured { stream: StreamOwned::new(session, socket), buffers }))
+        Ok(Box::new(Secured { stream, buffers }))
     }
 }
 

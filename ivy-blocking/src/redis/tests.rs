@@ -1,3 +1,4 @@
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::pin::pin;
 use std::thread::{self, JoinHandle};
