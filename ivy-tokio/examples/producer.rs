@@ -25,7 +25,7 @@ struct Options {
     queue: String,
     /// How long to wait for each result, in seconds. A task whose worker was killed is taken up
     /// again by another one half a minute later.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     timeout: u64,
     /// How many calls are under way at a time.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
