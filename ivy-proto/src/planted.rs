@@ -29,12 +29,16 @@ pub enum Bug {
     AckOnPanic,
     /// Deleting a message that is gone counts as a failure, and is repeated.
     RepeatDeleteOfGone,
+    /// All frames are sealed with one initialization vector.
+    ReuseIv,
+    /// Frames are opened without a look at their tags.
+    SkipMac,
 }
 
 #[cfg(ivy_planted)]
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 10] = [
+    pub const ALL: [Bug; 12] = [
         Bug::AckBeforeHandler,
         Bug::IgnoreReservation,
         Bug::DeleteBeforeCopy,
@@ -45,6 +49,8 @@ impl Bug {
         Bug::ForgetReleaseOnDrain,
         Bug::AckOnPanic,
         Bug::RepeatDeleteOfGone,
+        Bug::ReuseIv,
+        Bug::SkipMac,
     ];
 }
 

@@ -17,7 +17,7 @@
 //! | S10 | notices are true, and delay no delete | `World::check_notice`, `World::resumed`, `Ledger::deletes_asked` |
 //! | S11 | each pair of state and input is listed and comes; no input is refused | `pairs`, `World::tell_worker`, `World::tell_producer` |
 //! | S12 | no secret and no argument in what is told | `Trace::secrets` |
-//! | S13 | a handler gets the arguments that its caller gave, and none that nobody could read | `World::run_handler` |
+//! | S13 | a handler gets the arguments that its caller gave, and none that nobody could read; no altered frame opens | `World::run_handler`, `frames` |
 //! | S14 | one seed, one run | `Case::run_and_check` |
 //! | L1 | every accepted task comes to its end | `World::report_unsettled` |
 //! | L2 | reasons in dead letters are true | `Ledger::check_reason` |
@@ -42,6 +42,7 @@ mod crowd;
 mod dice;
 mod exhaustive;
 mod fault;
+mod frames;
 mod handlers;
 mod host;
 mod ledger;

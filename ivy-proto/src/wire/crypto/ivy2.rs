@@ -15,6 +15,7 @@ use super::entropy::Entropy;
 use super::key_id::KeyId;
 use super::keys::{MessageKey, OpenedFrame};
 use super::keyset::{Key, Keyset};
+use crate::planted::{Bug, planted};
 use crate::wire::{BadBody, DeadLetterReason};
 
 /// What the frame begins with, between its first two `$`.
@@ -66,6 +67,9 @@ pub fn open(keyset: &Keyset, binding: &Binding<'_>, frame: &str) -> Result<Opene
 }
 
 fn iv(key: &Key, entropy: &Entropy, aad: &[u8], text: &[u8]) -> [u8; BLOCK] {
+    if planted(Bug::ReuseIv) {
+        return [0; BLOCK];
+    }
     first(
         key.keys
             .iv
@@ -113,7 +117,9 @@ impl Parts {
         let (sealed, tag) = raw.split_at_mut(end);
         let (iv, ciphertext) = sealed.split_first_chunk_mut().ok_or_else(unauthentic)?;
         let cipher = &key.keys.cipher;
-        cipher.authenticate(iv, &aad, ciphertext, tag).map_err(|_| unauthentic())?;
+        if !planted(Bug::SkipMac) {
+            cipher.authenticate(iv, &aad, ciphertext, tag).map_err(|_| unauthentic())?;
+        }
         let length = cipher.decrypt(iv, ciphertext).map_err(|_| BadBody::peer_fault())?;
         let message_key = MessageKey::new(*iv);
         raw.copy_within(BLOCK..BLOCK + length, 0);
