@@ -1,0 +1,28 @@
+//! Ivy's functions one by one, and the raw parts beside them: `cargo bench -p ivy-benches`.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use ivy_benches::Load;
+
+fn functions(criterion: &mut Criterion) {
+    for (group, loads) in [
+        ("codec", &["codec/ivy/small", "codec/limit/small"][..]),
+        ("codec of 60 KB", &["codec/ivy/objects", "codec/limit/objects"]),
+        ("seal", &["seal/ivy/legacy/small", "seal/limit/legacy/small"]),
+        ("open", &["open/ivy/legacy/small", "open/limit/legacy/small"]),
+        ("broker", &["broker/cycle/1", "broker/touch/100"]),
+        ("machines", &["machines/ivy/1000", "machines/ivy/1", "machines/limit"]),
+        ("producer", &["producer/1"]),
+        ("worker", &["worker/1"]),
+    ] {
+        let mut group = criterion.benchmark_group(group);
+        for name in loads {
+            let mut load = Load::find(name).expect("a load of this name");
+            group.throughput(Throughput::Elements((load.step)().operations));
+            group.bench_function(*name, |bencher| bencher.iter(|| (load.step)()));
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(all, functions);
+criterion_main!(all);

@@ -1,0 +1,165 @@
+//! The limits of `ivy serve`: hyper servers that answer the same requests with the same bodies.
+
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::io::Write;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+
+use crate::samples;
+
+/// What a server does with a body beside reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Nothing: the answers lie ready.
+    Bytes,
+    /// It is parsed, what it holds is kept in texts of its own, and the answer is written.
+    Json,
+}
+
+/// Serves until the process ends.
+///
+/// # Panics
+/// If the system gives no port.
+pub fn serve(depth: Depth) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+    runtime.block_on(async {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        writeln!(std::io::stdout(), "listening on http://{address}").expect("somebody reads");
+        let texts = Arc::new([Texts::new(1), Texts::new(100)]);
+        loop {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            stream.set_nodelay(true).expect("it is TCP");
+            let texts = Arc::clone(&texts);
+            let service = service_fn(move |request| answer(request, depth, Arc::clone(&texts)));
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    });
+}
+
+/// The answers about so many messages.
+struct Texts {
+    posted: Bytes,
+    reserved: Bytes,
+    deleted: Bytes,
+}
+
+impl Texts {
+    fn new(count: usize) -> Self {
+        Texts { posted: posted(count), reserved: reserved(count), deleted: deleted() }
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    depth: Depth,
+    texts: Arc<[Texts; 2]>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.expect("a whole body").to_bytes();
+    // As in `/3/projects/P/queues/q100/messages`.
+    let mut segments = head.uri.path().split('/').skip(5);
+    let (count, texts) =
+        if segments.next() == Some("q100") { (100, &texts[1]) } else { (1, &texts[0]) };
+    let answer = match (head.method, segments.next(), depth) {
+        (Method::POST, Some("messages"), Depth::Bytes) => texts.posted.clone(),
+        (Method::POST, Some("messages"), Depth::Json) => {
+            let post: Post<'_> = serde_json::from_slice(&body).expect("a post");
+            let bodies: Vec<Box<str>> =
+                post.messages.into_iter().map(|message| message.body.into()).collect();
+            posted(black_box(bodies).len())
+        }
+        (Method::POST, _, Depth::Bytes) => texts.reserved.clone(),
+        (Method::POST, _, Depth::Json) => reserved(count),
+        (Method::DELETE, _, Depth::Json) if body.len() > 2 => {
+            let delete: Delete<'_> = serde_json::from_slice(&body).expect("a delete");
+            black_box(delete);
+            deleted()
+        }
+        _ => texts.deleted.clone(),
+    };
+    let mut response = Response::new(Full::new(answer));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+#[derive(Deserialize)]
+struct Post<'a> {
+    #[serde(borrow)]
+    messages: Vec<Message<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    body: std::borrow::Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Delete<'a> {
+    #[serde(borrow, rename = "ids")]
+    _ids: Vec<Target<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Target<'a> {
+    #[serde(rename = "id")]
+    _id: &'a str,
+    #[serde(rename = "reservation_id")]
+    _reservation: &'a str,
+}
+
+#[derive(Serialize)]
+struct Posted {
+    ids: Vec<&'static str>,
+    msg: &'static str,
+}
+
+#[derive(Serialize)]
+struct Reserved {
+    messages: Vec<Delivery>,
+}
+
+#[derive(Clone, Serialize)]
+struct Delivery {
+    id: &'static str,
+    body: &'static str,
+    reserved_count: u32,
+    reservation_id: &'static str,
+}
+
+const ID: &str = "1000000000000000001";
+
+fn posted(count: usize) -> Bytes {
+    json(&Posted { ids: vec![ID; count], msg: "Messages put on queue." })
+}
+
+fn reserved(count: usize) -> Bytes {
+    let delivery = Delivery {
+        id: ID,
+        body: samples::SMALL,
+        reserved_count: 1,
+        reservation_id: "0123456789abcdef0123456789abcdef",
+    };
+    json(&Reserved { messages: vec![delivery; count] })
+}
+
+fn deleted() -> Bytes {
+    Bytes::from_static(b"{\"msg\":\"Deleted\"}")
+}
+
+fn json(answer: &impl Serialize) -> Bytes {
+    serde_json::to_vec(answer).expect("it can be written").into()
+}

@@ -1,0 +1,332 @@
+//! What one task costs while there are many of something: it must not grow with their number.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use ivy_proto::broker::{
+    Answer, Broker, BrokerConfig, Delivery, Input, Output, Request, RequestId, Target,
+};
+use ivy_proto::producer::{self, Producer, ProducerConfig};
+use ivy_proto::queue::{
+    Body, Capabilities, NewMessage, QueueOp, QueueReply, ReceivedBody, Reserved, ReservedMessage,
+};
+use ivy_proto::task::TaskSettings;
+use ivy_proto::wire::{Codec, RawJson};
+use ivy_proto::worker::{self, JobOutcome, Worker, WorkerConfig};
+use ivy_proto::{
+    ChannelName, MessageId, Moment, OpId, QueueName, Receipt, ReservationId, TaskName, WallClock,
+};
+
+use crate::load::Load;
+use crate::machines::{call, queue};
+use crate::samples;
+
+/// As many messages as a request can have.
+const BATCH: usize = 100;
+
+/// A broker that answers at once.
+#[derive(Debug)]
+pub struct Store {
+    broker: Broker,
+    queue: QueueName,
+    now: Moment,
+}
+
+impl Store {
+    /// A queue of so many messages.
+    #[must_use]
+    pub fn with(depth: usize) -> Self {
+        let broker = Broker::new(BrokerConfig::default(), [1; 32]);
+        let mut store = Store { broker, queue: queue(), now: Moment::EPOCH };
+        let mut left = depth;
+        while left > 0 {
+            let some = left.min(BATCH);
+            store.post(some);
+            left -= some;
+        }
+        store
+    }
+
+    fn ask(&mut self, request: Request) -> Answer {
+        // As on a real clock, no two requests come at the same time.
+        self.now = self.now + Duration::from_micros(1);
+        self.broker
+            .handle_input(Input::Request(RequestId(1), request), self.now)
+            .expect("no request waits");
+        let Output::Answer(_, answer) = self.broker.poll_output() else { panic!("no answer") };
+        answer.expect("nothing is refused")
+    }
+
+    fn post(&mut self, count: usize) {
+        let message = || NewMessage { body: Body::new(samples::SMALL), delay: Duration::ZERO };
+        let messages = (0..count).map(|_| message()).collect();
+        let queue = self.queue.clone();
+        black_box(self.ask(Request::Post { queue, messages }));
+    }
+
+    fn reserve(&mut self, count: usize) -> Vec<Target> {
+        let (queue, timeout) = (self.queue.clone(), Some(Duration::from_secs(3600)));
+        let request =
+            Request::Reserve { queue, count, timeout, wait: Duration::ZERO, delete: false };
+        let Answer::Reserved(deliveries) = self.ask(request) else { panic!("another answer") };
+        let target = |Delivery { message, reservation, .. }| Target {
+            message,
+            reservation: Some(reservation),
+        };
+        deliveries.into_iter().map(target).collect()
+    }
+
+    fn delete(&mut self, targets: Vec<Target>) {
+        let queue = self.queue.clone();
+        black_box(self.ask(Request::DeleteMany { queue, targets }));
+    }
+
+    fn touch(&mut self, target: &mut Target) {
+        let (queue, timeout) = (self.queue.clone(), Some(Duration::from_secs(3600)));
+        let request = Request::Touch { queue, target: target.clone(), timeout };
+        let Answer::Touched(receipt) = self.ask(request) else { panic!("another answer") };
+        target.reservation = Some(receipt.reservation);
+    }
+}
+
+/// A hundred messages posted, reserved and deleted, in a queue that always has so many more.
+pub(crate) fn broker_cycle(depth: usize) -> Load {
+    let mut store = Store::with(depth);
+    Load::of(move || {
+        store.post(BATCH);
+        let targets = store.reserve(BATCH);
+        store.delete(targets);
+        BATCH as u64
+    })
+}
+
+/// A hundred messages touched, of so many that are reserved.
+pub(crate) fn broker_touch(depth: usize) -> Load {
+    let mut store = Store::with(depth);
+    let mut targets = Vec::with_capacity(depth);
+    while targets.len() < depth {
+        targets.extend(store.reserve(BATCH));
+    }
+    let mut next = 0;
+    Load::of(move || {
+        for _ in 0..BATCH {
+            // In an order in which they do not lie in memory.
+            next = (next + 7919) % targets.len();
+            store.touch(&mut targets[next]);
+        }
+        BATCH as u64
+    })
+}
+
+/// A producer that answers for queue and notifier itself.
+#[derive(Debug)]
+pub struct Waiting {
+    producer: Producer,
+    calls: u128,
+    sent: u64,
+    reply: Option<ChannelName>,
+}
+
+impl Waiting {
+    /// A producer that waits for so many results.
+    #[must_use]
+    pub fn with(results: usize) -> Self {
+        let config = ProducerConfig::new(Capabilities::ironmq(), Codec::plain())
+            .with_waiting(results + BATCH)
+            .with_notifier(ChannelName::new("ivy").expect("a good name"))
+            .expect("a good name");
+        let producer = Producer::new(config, [1; 32], WallClock::default());
+        let mut waiting = Waiting { producer, calls: 0, sent: 0, reply: None };
+        let mut left = results;
+        while left > 0 {
+            let some = left.min(BATCH);
+            waiting.call(some);
+            left -= some;
+        }
+        waiting
+    }
+
+    /// Calls so many tasks, and gives the bodies of their messages.
+    fn call(&mut self, count: usize) -> Vec<Body> {
+        let calls = (1..=count as u128).map(|number| call(self.calls + number)).collect();
+        self.calls += count as u128;
+        self.tell(producer::Input::Calls(calls));
+        let mut bodies = Vec::new();
+        loop {
+            match self.producer.poll_output() {
+                producer::Output::Subscribe(mut channels) => {
+                    self.reply = channels.pop();
+                    self.tell(producer::Input::Subscribed);
+                }
+                producer::Output::Queue(op, QueueOp::Post { messages, .. }) => {
+                    let messages = messages.into_items();
+                    let ids = messages.iter().map(|_| self.next_id()).collect();
+                    bodies.extend(messages.into_iter().map(|message| message.body));
+                    self.tell(producer::Input::Queue(op, Ok(QueueReply::Posted(ids))));
+                }
+                producer::Output::Sent(id, sent) => {
+                    sent.expect("it is accepted");
+                    let timeout = Duration::from_secs(60);
+                    self.tell(producer::Input::Await { id, timeout });
+                }
+                producer::Output::Wait(_) => return bodies,
+                _ => {}
+            }
+        }
+    }
+
+    /// The results of these messages come back.
+    fn resume(&mut self, bodies: &[Body]) {
+        let channel = self.reply.clone().expect("it has subscribed");
+        for body in bodies {
+            let payload = notice_of(body);
+            self.tell(producer::Input::Notice { channel: channel.clone(), payload });
+        }
+        loop {
+            match self.producer.poll_output() {
+                producer::Output::Wait(_) => return,
+                output => drop(black_box(output)),
+            }
+        }
+    }
+
+    fn next_id(&mut self) -> MessageId {
+        self.sent += 1;
+        MessageId::new((1_000_000_000_000_000_000 + self.sent).to_string())
+    }
+
+    fn tell(&mut self, input: producer::Input) {
+        self.producer.handle_input(input, Moment::EPOCH).expect("the driver makes no mistake");
+    }
+}
+
+/// The notice of a task's success, made of its message.
+fn notice_of(body: &Body) -> Vec<u8> {
+    let (_, options) = body.as_str().split_once(r#""ivy":"#).expect("it has options of ivy");
+    let (ivy, _) = options.split_once('}').expect("the options end");
+    format!(
+        r#"{{"id":"1","name":"t","args":[],"options":{{"ivy":{ivy},"outcome":"ok"}}}},"result":[10],"notify":true,"queue":"q"}}"#
+    )
+    .into_bytes()
+}
+
+/// A hundred calls and their results, while so many others wait for theirs.
+pub(crate) fn producer(waiting: usize) -> Load {
+    let mut waiting = Waiting::with(waiting);
+    Load::of(move || {
+        let bodies = waiting.call(BATCH);
+        waiting.resume(&bodies);
+        BATCH as u64
+    })
+}
+
+/// A worker that is its own queue.
+#[derive(Debug)]
+pub struct Holding {
+    worker: Worker,
+    bodies: Vec<Body>,
+    messages: u64,
+    reserve: Option<(OpId, usize)>,
+    now: Moment,
+}
+
+impl Holding {
+    /// A worker of so many tasks, with room for so many running handlers.
+    #[must_use]
+    pub fn with(tasks: usize, concurrency: usize) -> Self {
+        let mut config =
+            WorkerConfig::new(Capabilities::ironmq(), Codec::plain()).with_concurrency(concurrency);
+        let mut bodies = Vec::new();
+        for number in 0..tasks {
+            let name = format!("testpackage.task{number}");
+            bodies.push(Body::new(format!(r#"{{"name":"{name}","options":{{}},"args":[5]}}"#)));
+            let name = TaskName::new(&name).expect("a good name");
+            config = config.with_task(name, TaskSettings::in_queue(queue()));
+        }
+        let mut worker = Worker::new(config, [2; 32], WallClock::default()).expect("a good config");
+        worker.handle_input(worker::Input::Tick, Moment::EPOCH).expect("a good driver");
+        let mut holding =
+            Holding { worker, bodies, messages: 0, reserve: None, now: Moment::EPOCH };
+        holding.act(false);
+        holding
+    }
+
+    /// Gives the worker so many messages at a time, until it has taken `count`; each handler ends
+    /// at once, or never.
+    pub fn take(&mut self, count: usize, ends: bool) {
+        let mut left = count;
+        while left > 0 {
+            let Some((op, room)) = self.reserve.take() else {
+                self.sleep();
+                self.act(ends);
+                continue;
+            };
+            let some = left.min(room).min(BATCH);
+            let messages = (0..some).map(|_| self.next_message()).collect();
+            let answer = QueueReply::Reserved(Reserved { messages, unusable: 0 });
+            self.tell(worker::Input::Queue(op, Ok(answer)));
+            left -= some;
+            self.act(ends);
+        }
+    }
+
+    fn next_message(&mut self) -> ReservedMessage {
+        self.messages += 1;
+        let number = usize::try_from(self.messages.wrapping_mul(7919)).unwrap_or(0);
+        let body = self.bodies[number % self.bodies.len()].clone();
+        ReservedMessage {
+            receipt: Receipt {
+                message: MessageId::new((1_000_000_000_000_000_000 + self.messages).to_string()),
+                reservation: ReservationId::new(format!("{:032x}", self.messages)),
+            },
+            // As from a server, each has a text of its own.
+            body: ReceivedBody::Text(Body::new(body.as_str())),
+            reserved_count: Some(1),
+        }
+    }
+
+    fn act(&mut self, ends: bool) {
+        loop {
+            match self.worker.poll_output() {
+                worker::Output::Queue(op, QueueOp::Reserve { count, .. }) => {
+                    self.reserve = Some((op, count));
+                }
+                worker::Output::Queue(op, QueueOp::DeleteMany { .. }) => {
+                    self.tell(worker::Input::Queue(op, Ok(QueueReply::Deleted)));
+                }
+                worker::Output::Queue(op, _) => {
+                    let fault = ivy_proto::queue::Fault::new(ivy_proto::queue::FaultKind::Refused);
+                    self.tell(worker::Input::Queue(op, Err(fault)));
+                }
+                worker::Output::Run(run) if ends => {
+                    let result = RawJson::from_value(&10).expect("a number");
+                    self.tell(worker::Input::Job(run.job, JobOutcome::Done(result)));
+                }
+                worker::Output::Wait(_) => return,
+                output => drop(black_box(output)),
+            }
+        }
+    }
+
+    fn tell(&mut self, input: worker::Input) {
+        self.worker.handle_input(input, self.now).expect("the driver makes no mistake");
+    }
+
+    /// Lets time pass until the worker wants something.
+    fn sleep(&mut self) {
+        let worker::Output::Wait(Some(deadline)) = self.worker.poll_output() else {
+            panic!("the worker does nothing any more");
+        };
+        self.now = deadline.at;
+        self.tell(worker::Input::Tick);
+    }
+}
+
+/// A hundred messages taken, run and deleted, by a worker of so many tasks.
+pub(crate) fn worker(tasks: usize) -> Load {
+    let mut holding = Holding::with(tasks, BATCH);
+    Load::of(move || {
+        holding.take(BATCH, true);
+        BATCH as u64
+    })
+}

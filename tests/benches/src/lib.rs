@@ -1,0 +1,24 @@
+//! Ivy's benchmarks: what it does, measured beside the raw parts that it is made of.
+//!
+//! `README.md` in this folder says what is measured and how, and has the figures of the last run.
+
+mod bare;
+mod codec;
+mod cpu;
+mod growth;
+mod load;
+mod machines;
+mod measure;
+mod pairs;
+mod samples;
+mod serve;
+mod server;
+mod targets;
+
+pub use bare::{Depth, serve as serve_bare};
+pub use growth::{Holding, Store, Waiting};
+pub use load::{Load, Step};
+pub use measure::{Figures, measure};
+pub use pairs::{Effort, Score, score};
+pub use server::{SERVER_CORES, Server};
+pub use targets::{Against, GROWTH, Measure, Placement, targets};

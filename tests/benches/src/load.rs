@@ -1,0 +1,72 @@
+//! What can be measured, by name: `machines/ivy/1000`, `broker/cycle/1000000`.
+
+use std::time::{Duration, Instant};
+
+use crate::server::Server;
+use crate::{codec, growth, machines, serve};
+
+/// Work that is repeated as often as somebody measures it.
+pub struct Load {
+    /// Does a part of it.
+    pub step: Box<dyn FnMut() -> Step>,
+    /// The servers that do the other part of it.
+    pub servers: Vec<Server>,
+}
+
+impl Load {
+    /// The load of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Load> {
+        match name.split('/').collect::<Vec<_>>()[..] {
+            ["codec", "ivy", size] => codec::ivy_codec(size),
+            ["codec", "limit", size] => codec::limit_codec(size),
+            ["seal", "ivy", cipher, size] => codec::ivy_seal(cipher, size),
+            ["seal", "limit", cipher, size] => codec::limit_seal(cipher, size),
+            ["open", "ivy", cipher, size] => codec::ivy_open(cipher, size),
+            ["open", "limit", cipher, size] => codec::limit_open(cipher, size),
+            ["machines", "ivy", outstanding] => Some(machines::ivy(outstanding.parse().ok()?)),
+            ["machines", "limit"] => Some(machines::limit()),
+            ["broker", "cycle", depth] => Some(growth::broker_cycle(depth.parse().ok()?)),
+            ["broker", "touch", depth] => Some(growth::broker_touch(depth.parse().ok()?)),
+            ["producer", waiting] => Some(growth::producer(waiting.parse().ok()?)),
+            ["worker", tasks] => Some(growth::worker(tasks.parse().ok()?)),
+            ["serve", server, verb, count] => serve::load(server, verb, count.parse().ok()?),
+            _ => None,
+        }
+    }
+
+    /// A load without servers, of which every step counts as a whole.
+    pub(crate) fn of(mut step: impl FnMut() -> u64 + 'static) -> Load {
+        let step = move || {
+            let started = Instant::now();
+            let operations = step();
+            Step { operations, took: started.elapsed() }
+        };
+        Load { step: Box::new(step), servers: Vec::new() }
+    }
+}
+
+/// A part of a load that was done.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// How many operations were measured.
+    pub operations: u64,
+    /// How long these took.
+    pub took: Duration,
+}
+
+impl std::fmt::Debug for Load {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Load").field("servers", &self.servers).finish_non_exhaustive()
+    }
+}
+
+/// A load that does the same thing so many times in one step.
+pub(crate) fn repeated(times: u64, mut work: impl FnMut() + 'static) -> Load {
+    Load::of(move || {
+        for _ in 0..times {
+            work();
+        }
+        times
+    })
+}

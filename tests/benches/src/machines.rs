@@ -1,0 +1,292 @@
+//! Producer, broker and worker in one loop, without an adapter: what a task costs ivy itself.
+
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::time::Duration;
+
+use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId};
+use ivy_proto::producer::{self, Call, CallOptions, Producer, ProducerConfig, Reply};
+use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
+use ivy_proto::task::{TaskOutcome, TaskSettings};
+use ivy_proto::wire::{Codec, RawJson};
+use ivy_proto::worker::{self, JobOutcome, Worker, WorkerConfig};
+use ivy_proto::{ChannelName, Moment, OpId, QueueName, TaskId, TaskName, WallClock};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::load::{Load, repeated};
+
+/// The task that all loads call.
+pub(crate) const TASK: &str = "testpackage.factorial";
+/// Its queue.
+pub(crate) const QUEUE: &str = "testpackage";
+
+/// Calls with results, of which so many are outstanding at a time.
+pub(crate) fn ivy(outstanding: usize) -> Load {
+    let mut world = World::new(outstanding);
+    Load::of(move || world.round(outstanding))
+}
+
+/// The three machines, and what is between them.
+struct World {
+    producer: Producer,
+    worker: Worker,
+    broker: Broker,
+    asked: HashMap<RequestId, Asker>,
+    requests: u64,
+    calls: u128,
+    results: u64,
+    now: Moment,
+}
+
+/// Who waits for an answer of the broker.
+#[derive(Clone, Copy)]
+enum Asker {
+    Producer(OpId),
+    Worker(OpId),
+}
+
+impl World {
+    /// A world whose worker runs so many handlers at a time.
+    fn new(concurrency: usize) -> Self {
+        let channel = ChannelName::new("ivy").expect("a good name");
+        let config = ProducerConfig::new(Capabilities::ironmq(), Codec::plain())
+            .with_notifier(channel.clone())
+            .expect("a good name");
+        let producer = Producer::new(config, [1; 32], WallClock::default());
+        let settings = TaskSettings::in_queue(queue());
+        let config = WorkerConfig::new(Capabilities::ironmq(), Codec::plain())
+            .with_notifier(channel)
+            .with_task(task(), settings)
+            .with_concurrency(concurrency);
+        let worker = Worker::new(config, [2; 32], WallClock::default()).expect("a good config");
+        let broker = Broker::new(BrokerConfig::default(), [3; 32]);
+        let (asked, now) = (HashMap::new(), Moment::EPOCH);
+        World { producer, worker, broker, asked, requests: 0, calls: 0, results: 0, now }
+    }
+
+    /// Calls so many tasks and waits for all their results.
+    fn round(&mut self, calls: usize) -> u64 {
+        let before = self.results;
+        let mut left = calls;
+        while left > 0 {
+            let some = left.min(100);
+            let calls = (0..some).map(|_| self.next_call()).collect();
+            self.tell_producer(producer::Input::Calls(calls));
+            left -= some;
+        }
+        let wanted = before + calls as u64;
+        while self.results < wanted {
+            if !self.act() {
+                self.sleep();
+            }
+        }
+        self.results - before
+    }
+
+    fn next_call(&mut self) -> Call {
+        self.calls += 1;
+        call(self.calls)
+    }
+
+    /// Does all that is to be done now. Says whether there was anything.
+    fn act(&mut self) -> bool {
+        let mut active = false;
+        while self.poll_producer() | self.poll_worker() | self.poll_broker() {
+            active = true;
+        }
+        active
+    }
+
+    fn poll_producer(&mut self) -> bool {
+        match self.producer.poll_output() {
+            producer::Output::Queue(op, ask) => self.ask(Asker::Producer(op), ask),
+            producer::Output::Subscribe(_) => self.tell_producer(producer::Input::Subscribed),
+            producer::Output::Sent(id, sent) => {
+                sent.expect("the broker accepts everything");
+                let timeout = Duration::from_secs(60);
+                self.tell_producer(producer::Input::Await { id, timeout });
+            }
+            producer::Output::Resumed { id, outcome, .. } => {
+                let TaskOutcome::Done(result) = outcome else { panic!("{outcome:?}") };
+                let result: u64 = serde_json::from_str(result.as_str()).expect("a number");
+                black_box(result);
+                self.tell_producer(producer::Input::Forget(id));
+                self.results += 1;
+            }
+            producer::Output::TimedOut(id) => panic!("no result for {id}"),
+            producer::Output::Event(event) => drop(black_box(event)),
+            producer::Output::Wait(_) | producer::Output::Finished => return false,
+        }
+        true
+    }
+
+    fn poll_worker(&mut self) -> bool {
+        match self.worker.poll_output() {
+            worker::Output::Queue(op, ask) => self.ask(Asker::Worker(op), ask),
+            worker::Output::Publish(op, publication) => {
+                let payload = publication.payload.as_str().as_bytes().to_vec();
+                let notice = producer::Input::Notice { channel: publication.channel, payload };
+                self.tell_producer(notice);
+                self.tell_worker(worker::Input::Published(op, Ok(1)));
+            }
+            worker::Output::Run(run) => {
+                let (n,): (u64,) = serde_json::from_str(run.args.as_str()).expect("a number");
+                let result = RawJson::from_value(&(n * 2)).expect("a number");
+                self.tell_worker(worker::Input::Job(run.job, JobOutcome::Done(result)));
+            }
+            worker::Output::Event(event) => drop(black_box(event)),
+            worker::Output::CancelQueue(_) | worker::Output::Cancel(..) => {
+                panic!("nothing is cancelled")
+            }
+            worker::Output::Wait(_) | worker::Output::Finished => return false,
+        }
+        true
+    }
+
+    fn poll_broker(&mut self) -> bool {
+        let broker::Output::Answer(id, answer) = self.broker.poll_output() else { return false };
+        let answer = answer.map(QueueReply::from).map_err(Fault::from);
+        match self.asked.remove(&id) {
+            Some(Asker::Producer(op)) => self.tell_producer(producer::Input::Queue(op, answer)),
+            Some(Asker::Worker(op)) => self.tell_worker(worker::Input::Queue(op, answer)),
+            None => {}
+        }
+        true
+    }
+
+    fn ask(&mut self, asker: Asker, ask: QueueOp) {
+        self.requests += 1;
+        let id = RequestId(self.requests);
+        self.asked.insert(id, asker);
+        self.broker
+            .handle_input(broker::Input::Request(id, ask.into()), self.now)
+            .expect("each request has an id of its own");
+    }
+
+    fn tell_producer(&mut self, input: producer::Input) {
+        self.producer.handle_input(input, self.now).expect("the driver makes no mistake");
+    }
+
+    fn tell_worker(&mut self, input: worker::Input) {
+        self.worker.handle_input(input, self.now).expect("the driver makes no mistake");
+    }
+
+    /// Lets time pass until one of the machines wants something.
+    fn sleep(&mut self) {
+        let producer::Output::Wait(producer) = self.producer.poll_output() else { return };
+        let worker::Output::Wait(worker) = self.worker.poll_output() else { return };
+        let broker::Output::Wait(broker) = self.broker.poll_output() else { return };
+        let deadlines = [
+            producer.map(|deadline| deadline.at),
+            worker.map(|deadline| deadline.at),
+            broker.map(|deadline| deadline.at),
+        ];
+        self.now = deadlines.into_iter().flatten().min().expect("somebody waits");
+        self.tell_producer(producer::Input::Tick);
+        self.tell_worker(worker::Input::Tick);
+        self.broker.handle_input(broker::Input::Tick, self.now).expect("a tick is no request");
+    }
+}
+
+pub(crate) fn task() -> TaskName {
+    TaskName::new(TASK).expect("a good name")
+}
+
+pub(crate) fn queue() -> QueueName {
+    QueueName::new(QUEUE).expect("a good name")
+}
+
+/// A call that wants its result, with an id that looks random.
+pub(crate) fn call(number: u128) -> Call {
+    Call {
+        id: id(number),
+        task: task(),
+        queue: queue(),
+        args: RawJson::from_value(&(5,)).expect("a number"),
+        options: CallOptions::default(),
+        delay: Duration::ZERO,
+        reply: Reply::Handle,
+    }
+}
+
+/// Ids in no order, each once: multiplied by an odd number.
+pub(crate) fn id(number: u128) -> TaskId {
+    TaskId::from_random(
+        number.wrapping_mul(0x2545_f491_4f6c_dd1d_9e37_79b9_7f4a_7c15).to_le_bytes(),
+    )
+}
+
+/// The codec alone: for each task a message written and read, and a notice written and read, of
+/// the bytes that ivy makes of them.
+pub(crate) fn limit() -> Load {
+    let message = Message {
+        name: TASK,
+        options: Options { ivy: ivy_options(None) },
+        args: serde_json::from_str("[5]").expect("it is JSON"),
+    };
+    let notice = Notice {
+        id: "1000000000000000001",
+        name: TASK,
+        args: serde_json::from_str("[]").expect("it is JSON"),
+        options: Options { ivy: ivy_options(Some("ok")) },
+        result: serde_json::from_str("[10]").expect("it is JSON"),
+        notify: true,
+        queue: QUEUE,
+    };
+    repeated(100, move || {
+        let text = serde_json::to_string(black_box(&message)).expect("it can be written");
+        let read: Message<'_> = serde_json::from_str(black_box(&text)).expect("a message");
+        black_box(read);
+        let text = serde_json::to_string(black_box(&notice)).expect("it can be written");
+        let read: Notice<'_> = serde_json::from_str(black_box(&text)).expect("a notice");
+        black_box(read);
+    })
+}
+
+fn ivy_options(outcome: Option<&str>) -> IvyOptions<'_> {
+    IvyOptions {
+        v: 1,
+        id: "AAAAAAAAAAAAAAAAAAAAAA",
+        reply: "ivy.r.AAAAAAAAAAAAAAAAAAAAAA",
+        outcome,
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Message<'a> {
+    name: &'a str,
+    #[serde(borrow)]
+    options: Options<'a>,
+    #[serde(borrow)]
+    args: &'a RawValue,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Notice<'a> {
+    id: &'a str,
+    name: &'a str,
+    #[serde(borrow)]
+    args: &'a RawValue,
+    #[serde(borrow)]
+    options: Options<'a>,
+    #[serde(borrow)]
+    result: &'a RawValue,
+    notify: bool,
+    queue: &'a str,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Options<'a> {
+    #[serde(borrow)]
+    ivy: IvyOptions<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct IvyOptions<'a> {
+    v: u64,
+    id: &'a str,
+    reply: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'a str>,
+}

@@ -1,0 +1,101 @@
+//! The benchmarks' program: `bench --help` says what it can do.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use ivy_benches::{Depth, Effort, Load};
+
+mod table;
+
+/// Measure ivy beside the raw parts that it is made of
+#[derive(Debug, Parser)]
+struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Compare ivy with its limits, in pairs of runs
+    Compare {
+        /// Only those whose line begins so, like `S3`
+        of: Vec<String>,
+        #[command(flatten)]
+        effort: EffortOptions,
+    },
+    /// Compare what a task costs among few and among many
+    Growth {
+        /// Only those whose line holds this
+        of: Vec<String>,
+        #[command(flatten)]
+        effort: EffortOptions,
+    },
+    /// Count instructions for an operation of these loads, which needs valgrind
+    Instructions {
+        /// The loads
+        loads: Vec<String>,
+    },
+    /// Run one load, and print its rate, its latencies, and how much others took of its cores
+    Run {
+        /// The load
+        load: String,
+        /// For how many seconds
+        seconds: f64,
+    },
+    /// Do so many steps of a load, and print how many operations that were
+    Repeat {
+        /// The load
+        load: String,
+        /// How many steps
+        steps: u64,
+    },
+    /// A bare HTTP server, for the comparison with `ivy serve`
+    ServeBytes,
+    /// A bare HTTP server that reads and writes JSON, for the comparison with `ivy serve`
+    ServeJson,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct EffortOptions {
+    /// How many pairs of runs
+    #[arg(long, default_value_t = 5)]
+    pairs: usize,
+    /// How many seconds each run lasts
+    #[arg(long, default_value_t = 1.5)]
+    seconds: f64,
+    /// Count pairs of runs however busy the machine was
+    #[arg(long)]
+    busy: bool,
+}
+
+impl From<EffortOptions> for Effort {
+    fn from(EffortOptions { pairs, seconds, busy }: EffortOptions) -> Self {
+        Effort { pairs, time: Duration::from_secs_f64(seconds), busy }
+    }
+}
+
+#[allow(clippy::print_stdout)]
+fn main() -> ExitCode {
+    match Options::parse().what {
+        What::Compare { of, effort } => table::compare(&of, effort.into()),
+        What::Growth { of, effort } => table::growth(&of, effort.into()),
+        What::Instructions { loads } => table::instructions(&loads),
+        What::Run { load, seconds } => {
+            let Some(mut load) = Load::find(&load) else { return unknown(&load) };
+            println!("{}", ivy_benches::measure(&mut load, Duration::from_secs_f64(seconds)));
+        }
+        What::Repeat { load, steps } => {
+            let Some(mut load) = Load::find(&load) else { return unknown(&load) };
+            println!("{}", (0..steps).map(|_| (load.step)().operations).sum::<u64>());
+        }
+        What::ServeBytes => ivy_benches::serve_bare(Depth::Bytes),
+        What::ServeJson => ivy_benches::serve_bare(Depth::Json),
+    }
+    ExitCode::SUCCESS
+}
+
+fn unknown(load: &str) -> ExitCode {
+    eprintln!("there is no load {load}");
+    ExitCode::FAILURE
+}

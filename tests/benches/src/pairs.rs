@@ -1,0 +1,98 @@
+//! Runs in pairs, ivy and its limit by turns, so that both have the same minutes.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::measure::Figures;
+use crate::server::{SERVER_CORES, program};
+use crate::targets::Placement;
+
+/// Above this part of the cores' time taken by others, a pair does not count.
+const FOREIGN: f64 = 0.12;
+/// With fewer pairs, nothing is known.
+const FEWEST: usize = 3;
+
+/// What the pairs of two loads have shown.
+#[derive(Clone, Debug)]
+pub struct Score {
+    /// Those that count.
+    pub pairs: Vec<[Figures; 2]>,
+    /// How many do not, since others took too much of the cores.
+    pub dropped: usize,
+}
+
+impl Score {
+    /// The median over the pairs of what a comparison of two runs gives, unless too few count.
+    pub fn median(&self, compare: impl Fn([Figures; 2]) -> f64) -> Option<f64> {
+        if self.pairs.len() < FEWEST {
+            return None;
+        }
+        let mut ratios: Vec<f64> = self.pairs.iter().map(|pair| compare(*pair)).collect();
+        ratios.sort_by(f64::total_cmp);
+        let middle = ratios.len() / 2;
+        Some(match ratios.len() % 2 {
+            0 => (ratios[middle - 1] + ratios[middle]) / 2.0,
+            _ => ratios[middle],
+        })
+    }
+}
+
+/// How long to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// How many pairs of runs.
+    pub pairs: usize,
+    /// How long each run lasts.
+    pub time: Duration,
+    /// Whether pairs count however busy the machine was.
+    pub busy: bool,
+}
+
+/// Runs two loads by turns: A B, B A, A B and so on.
+#[must_use]
+pub fn score(loads: [&str; 2], placement: Placement, effort: Effort) -> Score {
+    let Effort { pairs, time, busy } = effort;
+    let mut score = Score { pairs: Vec::new(), dropped: 0 };
+    for pair in 0..pairs {
+        let figures = if pair % 2 == 0 {
+            let first = run(loads[0], placement, time);
+            [first, run(loads[1], placement, time)]
+        } else {
+            let second = run(loads[1], placement, time);
+            [run(loads[0], placement, time), second]
+        };
+        // Work is what the system has counted for the process, whoever else was there.
+        let counts = busy || placement == Placement::Alone;
+        if !counts && figures.iter().any(|figures| figures.foreign > FOREIGN) {
+            score.dropped += 1;
+        } else {
+            score.pairs.push(figures);
+        }
+    }
+    score
+}
+
+/// One run in a process of its own.
+fn run(load: &str, placement: Placement, time: Duration) -> Figures {
+    let (client, server) = cores(placement);
+    let output = Command::new("taskset")
+        .args(["--cpu-list", &client])
+        .arg(program("bench"))
+        .args(["run", load, &time.as_secs_f64().to_string()])
+        .env(SERVER_CORES, server)
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("taskset runs; it is part of util-linux");
+    assert!(output.status.success(), "the run of {load} failed: {}", output.status);
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.parse().unwrap_or_else(|_| panic!("the run of {load} printed no figures: {text}"))
+}
+
+/// The cores of client and server. The last ones: the first often has interrupts to serve.
+fn cores(placement: Placement) -> (String, String) {
+    let many = std::thread::available_parallelism().map_or(1, usize::from);
+    let last = many - 1;
+    match placement {
+        Placement::Alone | Placement::Same => (last.to_string(), last.to_string()),
+    }
+}

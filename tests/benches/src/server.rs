@@ -1,0 +1,88 @@
+//! Servers that loads talk to: programs of this build, each pinned to its core.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// The variable that says to which cores servers are pinned, as `taskset` reads it.
+pub const SERVER_CORES: &str = "BENCH_SERVER_CORES";
+
+/// A server that ends when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    process: Child,
+    port: u16,
+}
+
+/// The token that all servers accept.
+pub(crate) const TOKEN: &str = "local-development-token";
+/// The project that all servers serve.
+pub(crate) const PROJECT: &str = "000000000000000000000001";
+
+impl Server {
+    /// `ivy serve`.
+    #[must_use]
+    pub fn ivy() -> Server {
+        Server::start(program("ivy"), &["serve", "--port", "0"])
+    }
+
+    /// A server of this program, by the name of its subcommand.
+    #[must_use]
+    pub fn own(subcommand: &str) -> Server {
+        Server::start(program("bench"), &[subcommand])
+    }
+
+    /// Starts a program that first of all prints an address.
+    fn start(program: impl AsRef<OsStr>, args: &[&str]) -> Server {
+        let mut process = pinned(program.as_ref(), args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("taskset runs; it is part of util-linux");
+        let mut line = String::new();
+        let output = process.stdout.as_mut().expect("its output was asked for");
+        BufReader::new(output).read_line(&mut line).expect("a server says where it listens");
+        let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
+        Server { process, port: port.expect("a server says where it listens") }
+    }
+
+    /// The port it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A program of this build.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let own = env::current_exe().expect("a program knows its own path");
+    own.with_file_name(name)
+}
+
+fn pinned(program: &OsStr, args: &[&str]) -> Command {
+    let mut command = match env::var(SERVER_CORES) {
+        Ok(cores) => {
+            let mut command = Command::new("taskset");
+            command.args(["--cpu-list", &cores]).arg(program);
+            command
+        }
+        Err(_) => Command::new(program),
+    };
+    command.args(args);
+    command
+}

@@ -1,0 +1,117 @@
+//! The tables that are printed.
+#![allow(clippy::print_stdout)]
+
+use std::process::Command;
+
+use ivy_benches::{Against, Effort, GROWTH, Measure, Placement, Score, score, targets};
+
+/// Each measure with its two figures, their ratio, and whether it is held.
+pub(crate) fn compare(of: &[String], effort: Effort) {
+    println!("| # | what | ivy | limit | ratio | gate | | pairs |");
+    println!("|---|---|---|---|---|---|---|---|");
+    for measure in targets() {
+        let line = format!("{} {}", measure.id, measure.what);
+        if of.is_empty() || of.iter().any(|begin| line.starts_with(begin)) {
+            let score = score([measure.ivy, measure.limit], measure.placement, effort);
+            println!("| {} | {} | {} |", measure.id, measure.what, verdict(&measure, &score));
+        }
+    }
+}
+
+fn verdict(measure: &Measure, score: &Score) -> String {
+    match measure.against {
+        Against::Rate(gate) => row(
+            [0, 1].map(|side| score.median(|pair| pair[side].rate).map(rate_text)),
+            score.median(|[ivy, limit]| ivy.rate / limit.rate),
+            &format!(">= {gate}"),
+            |ratio| ratio >= gate,
+            score,
+        ),
+        Against::Work(gate) => work(score, gate),
+    }
+}
+
+/// Each load among few and among many, with the ratio of their work.
+pub(crate) fn growth(of: &[String], effort: Effort) {
+    println!("| what | among many | among few | ratio | gate | | pairs |");
+    println!("|---|---|---|---|---|---|---|");
+    for (what, few, many, gate) in GROWTH {
+        if of.is_empty() || of.iter().any(|part| what.contains(part.as_str())) {
+            let score = score([many, few], Placement::Alone, effort);
+            println!("| {what} | {} |", work(&score, *gate));
+        }
+    }
+}
+
+fn work(score: &Score, gate: f64) -> String {
+    row(
+        [0, 1].map(|side| score.median(|pair| pair[side].work_rate).map(time_text)),
+        score.median(|[one, other]| other.work_rate / one.work_rate),
+        &format!("<= {gate}"),
+        |ratio| ratio <= gate,
+        score,
+    )
+}
+
+fn row(
+    figures: [Option<String>; 2],
+    ratio: Option<f64>,
+    gate: &str,
+    held: impl Fn(f64) -> bool,
+    score: &Score,
+) -> String {
+    let pairs = format!("{} of {}", score.pairs.len(), score.pairs.len() + score.dropped);
+    let (Some(ratio), [Some(one), Some(other)]) = (ratio, figures) else {
+        return format!("| | not measured | {gate} | | {pairs}");
+    };
+    let verdict = if held(ratio) { "held" } else { "missed" };
+    format!("{one} | {other} | {ratio:.2} | {gate} | {verdict} | {pairs}")
+}
+
+fn rate_text(rate: f64) -> String {
+    match rate {
+        1e6.. => format!("{:.2} M/s", rate / 1e6),
+        1e3.. => format!("{:.1} k/s", rate / 1e3),
+        _ => format!("{rate:.0} /s"),
+    }
+}
+
+/// How long one of so many a second takes.
+fn time_text(rate: f64) -> String {
+    match 1e9 / rate {
+        nanos @ 1e5.. => format!("{:.0} us", nanos / 1e3),
+        nanos => format!("{nanos:.0} ns"),
+    }
+}
+
+/// The instructions for an operation of each load, counted by valgrind: those of a long run less
+/// those of a short one.
+pub(crate) fn instructions(loads: &[String]) {
+    println!("| load | instructions for an operation |");
+    println!("|---|---|");
+    for load in loads {
+        let (short, long) = (counted(load, 4), counted(load, 12));
+        let instructions = (long.0 - short.0) as f64 / (long.1 - short.1) as f64;
+        println!("| {load} | {instructions:.0} |");
+    }
+}
+
+/// The instructions and the operations of so many steps.
+fn counted(load: &str, steps: u64) -> (u64, u64) {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe().expect("a program knows its own path"))
+        .args(["repeat", load, &steps.to_string()])
+        .output()
+        .expect("valgrind runs");
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    let told = String::from_utf8_lossy(&output.stderr);
+    let instructions = told
+        .lines()
+        .find_map(|line| line.split_once("Collected :").and_then(|(_, count)| number(count)));
+    let operations = number(&String::from_utf8_lossy(&output.stdout));
+    match (instructions, operations) {
+        (Some(instructions), Some(operations)) => (instructions, operations),
+        _ => panic!("valgrind did not count {load}: {told}"),
+    }
+}

@@ -1,0 +1,82 @@
+//! What is compared with what, and how much is enough.
+
+/// A comparison of ivy with a limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Measure {
+    /// Its name in the tables.
+    pub id: &'static str,
+    /// What is done.
+    pub what: &'static str,
+    /// Ivy's load.
+    pub ivy: &'static str,
+    /// The raw parts' load.
+    pub limit: &'static str,
+    /// What must be held.
+    pub against: Against,
+    /// Where client and server run.
+    pub placement: Placement,
+}
+
+/// What must be held.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Against {
+    /// At least this part of the limit's operations in a second.
+    Rate(f64),
+    /// At most so many times the work that an operation is at the limit.
+    Work(f64),
+}
+
+/// Where client and server run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// There is one process, on one core.
+    Alone,
+    /// Both are on one core, so that no wake-up crosses from one to the other.
+    Same,
+}
+
+type Line = (&'static str, &'static str, &'static str, &'static str, Against, Placement);
+
+/// All comparisons.
+pub fn targets() -> impl Iterator<Item = Measure> {
+    LINES.iter().map(|&(id, what, ivy, limit, against, placement)| Measure {
+        id,
+        what,
+        ivy,
+        limit,
+        against,
+        placement,
+    })
+}
+
+use Against::{Rate, Work};
+use Placement::{Alone, Same};
+
+#[rustfmt::skip] // A table is read by its columns.
+const LINES: &[Line] = &[
+    ("C1", "parse and write, 84 B", "codec/ivy/small", "codec/limit/small", Work(1.5), Alone),
+    ("C1", "parse and write, 60 KB", "codec/ivy/objects", "codec/limit/objects", Work(1.2), Alone),
+    ("C2", "seal legacy, 84 B", "seal/ivy/legacy/small", "seal/limit/legacy/small", Work(2.0), Alone),
+    ("C2", "open legacy, 84 B", "open/ivy/legacy/small", "open/limit/legacy/small", Work(2.0), Alone),
+    ("C2", "seal legacy, 60 KB", "seal/ivy/legacy/objects", "seal/limit/legacy/objects", Work(1.2), Alone),
+    ("C2", "open legacy, 60 KB", "open/ivy/legacy/objects", "open/limit/legacy/objects", Work(1.2), Alone),
+    ("M3", "the machines, 1,000 calls at a time", "machines/ivy/1000", "machines/limit", Work(2.0), Alone),
+    ("M3", "the machines, 1 call at a time", "machines/ivy/1", "machines/limit", Work(2.0), Alone),
+    ("S3", "post 1", "serve/ivy/post/1", "serve/bytes/post/1", Rate(0.6), Same),
+    ("S3", "post 100", "serve/ivy/post/100", "serve/bytes/post/100", Rate(0.6), Same),
+    ("S3", "post 100, with JSON", "serve/ivy/post/100", "serve/json/post/100", Rate(0.6), Same),
+    ("S3", "reserve 100", "serve/ivy/reserve/100", "serve/bytes/reserve/100", Rate(0.6), Same),
+    ("S3", "reserve 100, with JSON", "serve/ivy/reserve/100", "serve/json/reserve/100", Rate(0.6), Same),
+    ("S3", "delete 100", "serve/ivy/delete/100", "serve/bytes/delete/100", Rate(0.6), Same),
+    ("S3", "delete 100, with JSON", "serve/ivy/delete/100", "serve/json/delete/100", Rate(0.6), Same),
+];
+
+/// What must not cost more where there are many of something: the loads among few and among many,
+/// and how many times the work of the first the second may be.
+#[rustfmt::skip]
+pub const GROWTH: &[(&str, &str, &str, f64)] = &[
+    ("a message through the broker, 1 or 1,000,000 queued", "broker/cycle/1", "broker/cycle/1000000", 1.3),
+    ("a touch in the broker, 100 or 1,000,000 held", "broker/touch/100", "broker/touch/1000000", 1.3),
+    ("a call with its result, 1 or 100,000 waiting", "producer/1", "producer/100000", 1.3),
+    ("a message through the worker, 1 or 10,000 tasks", "worker/1", "worker/10000", 1.3),
+];
