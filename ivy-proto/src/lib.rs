@@ -18,6 +18,7 @@ pub mod queue;
 mod retry;
 mod rng;
 mod secret;
+mod table;
 pub mod task;
 mod text;
 mod time;

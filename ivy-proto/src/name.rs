@@ -31,6 +31,9 @@ fn check(text: &str) -> Result<(), InvalidName> {
     if text.len() > LONGEST {
         return Err(InvalidName::TooLong(text.len()));
     }
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Ok(());
+    }
     match text.char_indices().find(|(_, character)| !is_plain(*character)) {
         Some((position, _)) => Err(InvalidName::ControlCharacter(position)),
         None => Ok(()),

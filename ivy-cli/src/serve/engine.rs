@@ -1,174 +1,244 @@
-//! The task that owns the state. Connections hand their calls in, and wait for the answers.
+//! The state behind a lock. Each connection works on it itself, and waits where its answer waits.
+//!
+//! A request costs no switch to another task and back, which would take longer than what is done
+//! for most.
 
 use std::collections::HashMap;
 use std::future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ivy_proto::Moment;
 use ivy_proto::broker::{Answer, BrokerConfig, Request, RequestId};
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::call::Call;
 use super::failure::Failure;
 use super::state::{Next, Outcome, Reply, State};
 
-/// Where calls are handed in. The task behind it ends when the last clone is dropped.
-#[derive(Clone, Debug)]
-pub(crate) struct Engine {
-    // A connection has at most one call in here, so their number is bounded by the connections.
-    mailbox: UnboundedSender<Mail>,
-    last_id: Arc<AtomicU64>,
-}
-
+/// Where calls are handed in.
 #[derive(Debug)]
-enum Mail {
-    Call(RequestId, Call, oneshot::Sender<Outcome>),
-    /// Nobody waits for this answer any more.
-    Abandon(RequestId),
-    /// From now on nothing waits.
-    Close,
+pub(crate) struct Engine {
+    shared: Arc<Shared>,
+    /// Does what becomes due while nobody asks.
+    alarm: JoinHandle<()>,
 }
 
 impl Engine {
-    /// Starts the task.
+    /// Starts it in the current runtime.
     pub(crate) fn start(config: BrokerConfig, seed: [u8; 32]) -> Self {
-        let (mailbox, mails) = mpsc::unbounded_channel();
-        tokio::spawn(Clerk::new(State::new(config, seed)).work(mails));
-        Engine { mailbox, last_id: Arc::default() }
+        let desk = Mutex::new(Desk::new(State::new(config, seed)));
+        let shared = Arc::new(Shared { desk, earlier: Notify::new() });
+        let alarm = tokio::spawn(Arc::clone(&shared).keep_time());
+        Engine { shared, alarm }
     }
 
-    /// Asks. The answer comes later; a caller that drops it has gone, and the call is abandoned if
-    /// it still waits.
+    /// Asks. Most answers are there at once. A caller that drops one that waits has gone, and the
+    /// call is abandoned.
     pub(crate) fn call(&self, call: Call) -> Pending {
-        // Numbers start at one: the state uses zero itself.
-        let id = RequestId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
-        let (sender, answer) = oneshot::channel();
-        // If the task has ended, the answer's channel is closed with it, and that is noticed.
-        let _ = self.mailbox.send(Mail::Call(id, call, sender));
-        Pending { id, mailbox: self.mailbox.clone(), answer }
+        match self.shared.work(|desk| desk.call(call)) {
+            Ok(Asked::Answered(outcome)) => Pending::Answered(Some(outcome)),
+            Ok(Asked::Waits(id, answer)) => {
+                Pending::Waits(Waits { id, answer, shared: Arc::clone(&self.shared) })
+            }
+            Err(failure) => Pending::Answered(Some(Err(failure))),
+        }
     }
 
     /// Ends all waiting: long polls are answered with nothing, now and later.
     pub(crate) fn close(&self) {
-        // It fails if the task has ended, and then nothing waits.
-        let _ = self.mailbox.send(Mail::Close);
+        // It fails if nothing works any more, and then nothing waits.
+        let _ = self.shared.work(Desk::close);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.alarm.abort();
     }
 }
 
 /// The answer to a call, when it comes.
 #[derive(Debug)]
-pub(crate) struct Pending {
-    id: RequestId,
-    mailbox: UnboundedSender<Mail>,
-    answer: oneshot::Receiver<Outcome>,
+pub(crate) enum Pending {
+    /// It is here, until it is taken.
+    Answered(Option<Outcome>),
+    /// It is still to come.
+    Waits(Waits),
 }
 
 impl Future for Pending {
     type Output = Outcome;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        let answer = Pin::new(&mut self.answer).poll(context);
-        answer.map(|answer| answer.unwrap_or_else(|_| Err(Failure::internal())))
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        match self.get_mut() {
+            Pending::Answered(outcome) => {
+                Poll::Ready(outcome.take().unwrap_or_else(|| Err(Failure::internal())))
+            }
+            Pending::Waits(waits) => {
+                let answer = Pin::new(&mut waits.answer).poll(context);
+                answer.map(|answer| answer.unwrap_or_else(|_| Err(Failure::internal())))
+            }
+        }
     }
 }
 
-impl Drop for Pending {
+/// A call that waits.
+#[derive(Debug)]
+pub(crate) struct Waits {
+    id: RequestId,
+    answer: oneshot::Receiver<Outcome>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Waits {
     fn drop(&mut self) {
         if !self.answer.is_terminated() {
-            let _ = self.mailbox.send(Mail::Abandon(self.id));
+            // It fails if nothing works any more, and then nothing was taken along.
+            let _ = self.shared.work(|desk| desk.abandon(self.id));
         }
     }
 }
 
-/// Works for all connections, one call after another.
-struct Clerk {
+/// What the connections share.
+#[derive(Debug)]
+struct Shared {
+    desk: Mutex<Desk>,
+    /// Something becomes due earlier than the alarm was set to.
+    earlier: Notify,
+}
+
+impl Shared {
+    /// Works at the desk, and hands out the answers that others wait for.
+    fn work<T>(&self, work: impl FnOnce(&mut Desk) -> T) -> Result<T, Failure> {
+        let mut desk = self.desk()?;
+        let result = work(&mut desk);
+        if desk.deliver() {
+            self.earlier.notify_one();
+        }
+        Ok(result)
+    }
+
+    /// Fails for good once a call was broken off by a panic, since nobody knows how far it had come.
+    fn desk(&self) -> Result<MutexGuard<'_, Desk>, Failure> {
+        self.desk.lock().map_err(|_| Failure::internal())
+    }
+
+    async fn keep_time(self: Arc<Self>) {
+        loop {
+            let Ok(alarm) = self.desk().map(|desk| desk.alarm) else { return };
+            tokio::select! {
+                () = self.earlier.notified() => {}
+                () = until(alarm) => drop(self.work(Desk::tick)),
+            }
+        }
+    }
+}
+
+/// Where one call after another is worked on.
+#[derive(Debug)]
+struct Desk {
     state: State,
     started: Instant,
+    last_id: u64,
     waiting: HashMap<RequestId, oneshot::Sender<Outcome>>,
     closing: bool,
+    /// When something becomes due, at the earliest.
+    alarm: Option<Instant>,
 }
 
-impl Clerk {
+/// What has become of a call so far.
+enum Asked {
+    Answered(Outcome),
+    Waits(RequestId, oneshot::Receiver<Outcome>),
+}
+
+impl Desk {
     fn new(state: State) -> Self {
-        Clerk { state, started: Instant::now(), waiting: HashMap::new(), closing: false }
+        let (started, waiting) = (Instant::now(), HashMap::new());
+        Desk { state, started, last_id: 0, waiting, closing: false, alarm: None }
     }
 
-    async fn work(mut self, mut mails: UnboundedReceiver<Mail>) {
-        loop {
-            let deadline = self.deliver();
-            tokio::select! {
-                // The state does what is due at every input, so mail may well come first.
-                biased;
-                mail = mails.recv() => match mail {
-                    Some(mail) => self.handle(mail),
-                    None => return,
-                },
-                () = until(deadline) => self.state.tick(self.now()),
+    fn call(&mut self, mut call: Call) -> Asked {
+        if let Call::Broker(Request::Reserve { wait, .. }) = &mut call
+            && self.closing
+        {
+            *wait = Duration::ZERO;
+        }
+        // Numbers start at one: the state uses zero itself.
+        self.last_id += 1;
+        let id = RequestId(self.last_id);
+        self.state.call(id, call, self.now());
+        while let Next::Answer(answered, outcome) = self.state.poll() {
+            if answered == id {
+                return Asked::Answered(outcome);
             }
+            self.answer(answered, outcome);
+        }
+        let (sender, answer) = oneshot::channel();
+        self.waiting.insert(id, sender);
+        Asked::Waits(id, answer)
+    }
+
+    fn abandon(&mut self, id: RequestId) {
+        if self.waiting.remove(&id).is_some() {
+            self.state.abandon(id, self.now());
         }
     }
 
-    fn handle(&mut self, mail: Mail) {
-        match mail {
-            Mail::Call(id, mut call, answer) => {
-                if let Call::Broker(Request::Reserve { wait, .. }) = &mut call
-                    && self.closing
-                {
-                    *wait = Duration::ZERO;
-                }
-                self.waiting.insert(id, answer);
-                self.state.call(id, call, self.now());
-            }
-            Mail::Abandon(id) => {
-                if self.waiting.remove(&id).is_some() {
-                    self.state.abandon(id, self.now());
-                }
-            }
-            Mail::Close => {
-                self.closing = true;
-                let now = self.now();
-                for (id, answer) in self.waiting.drain() {
-                    self.state.abandon(id, now);
-                    // Only reserves wait, and a reserve may always bring nothing.
-                    let _ = answer.send(Ok(Reply::Answer(Answer::Reserved(Vec::new()))));
-                }
-            }
+    fn close(&mut self) {
+        self.closing = true;
+        let now = self.now();
+        for (id, answer) in self.waiting.drain() {
+            self.state.abandon(id, now);
+            // Only reserves wait, and a reserve may always bring nothing.
+            let _ = answer.send(Ok(Reply::Answer(Answer::Reserved(Vec::new()))));
         }
     }
 
-    /// Hands out all answers. Returns when the state wants to be called next.
-    fn deliver(&mut self) -> Option<Instant> {
+    fn tick(&mut self) {
+        self.alarm = None;
+        self.state.tick(self.now());
+    }
+
+    /// Hands out all answers. Says whether something becomes due earlier than was known.
+    fn deliver(&mut self) -> bool {
         loop {
             match self.state.poll() {
-                Next::Answer(id, outcome) => {
-                    if let Some(answer) = self.waiting.remove(&id) {
-                        // A caller who has just gone cannot be told.
-                        let _ = answer.send(outcome);
+                Next::Answer(id, outcome) => self.answer(id, outcome),
+                Next::Wait(None) => return false,
+                Next::Wait(Some(deadline)) => {
+                    let due = self.started + deadline.at.since(Moment::EPOCH);
+                    // An alarm that comes too early does no harm, and is set anew by the next tick.
+                    let is_earlier = self.alarm.is_none_or(|alarm| due < alarm);
+                    if is_earlier {
+                        self.alarm = Some(due);
                     }
+                    return is_earlier;
                 }
-                Next::Wait(deadline) => return deadline.map(|deadline| self.instant(deadline.at)),
             }
+        }
+    }
+
+    fn answer(&mut self, id: RequestId, outcome: Outcome) {
+        if let Some(answer) = self.waiting.remove(&id) {
+            // A caller who has just gone cannot be told.
+            let _ = answer.send(outcome);
         }
     }
 
     fn now(&self) -> Moment {
         Moment::after_epoch(self.started.elapsed())
     }
-
-    fn instant(&self, moment: Moment) -> Instant {
-        self.started + moment.since(Moment::EPOCH)
-    }
 }
 
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
+async fn until(alarm: Option<Instant>) {
+    match alarm {
+        Some(alarm) => tokio::time::sleep_until(alarm).await,
         None => future::pending().await,
     }
 }

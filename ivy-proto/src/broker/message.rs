@@ -11,6 +11,7 @@ use super::request::View;
 const FIRST_ID: u64 = 1_000_000_000_000_000_000;
 /// The length of an id.
 const ID_DIGITS: usize = 19;
+const HEXADECIMAL: &[u8; 16] = b"0123456789abcdef";
 /// The length of a reservation's id: 128 bits in hexadecimal.
 const RESERVATION_DIGITS: usize = 32;
 
@@ -28,7 +29,7 @@ impl Sequence {
     }
 
     pub(super) fn to_id(self) -> MessageId {
-        MessageId::new((FIRST_ID + self.0).to_string())
+        MessageId::new(itoa::Buffer::new().format(FIRST_ID + self.0))
     }
 
     /// The number of this id, if it is one that this broker could have given.
@@ -51,14 +52,20 @@ impl Reservation {
     }
 
     pub(super) fn to_id(self) -> ReservationId {
-        ReservationId::new(format!("{:032x}", u128::from_be_bytes(self.0)))
+        ReservationId::new(std::str::from_utf8(&self.digits()).expect("digits are ASCII"))
     }
 
     pub(super) fn is(self, id: &ReservationId) -> bool {
-        let text = id.as_str();
-        text.len() == RESERVATION_DIGITS
-            && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-            && u128::from_str_radix(text, 16) == Ok(u128::from_be_bytes(self.0))
+        id.as_str().as_bytes() == self.digits()
+    }
+
+    fn digits(self) -> [u8; RESERVATION_DIGITS] {
+        let mut digits = [0; RESERVATION_DIGITS];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = HEXADECIMAL[usize::from(byte >> 4)];
+            pair[1] = HEXADECIMAL[usize::from(byte & 15)];
+        }
+        digits
     }
 }
 

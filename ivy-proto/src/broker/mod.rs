@@ -74,6 +74,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ascending;
 mod backend;
 mod config;
 mod dead_letter;

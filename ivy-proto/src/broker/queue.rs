@@ -65,7 +65,8 @@ impl Queue {
     /// Hands out ready messages, and sorts out those that were reserved too often.
     pub(super) fn take(&mut self, want: &Want, now: Moment, rng: &mut Rng) -> Taken {
         let until = now + want.lease.unwrap_or(self.settings.message_timeout);
-        let mut taken = Taken::default();
+        let room = want.count.min(self.store.len());
+        let mut taken = Taken { deliveries: Vec::with_capacity(room), dead: Vec::new() };
         while taken.deliveries.len() < want.count {
             let Some((sequence, stored)) = self.store.ready().next() else { break };
             let rule = self.settings.dead_letter.as_ref();

@@ -1,10 +1,11 @@
 //! The messages of one queue, and the orders in which they are looked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::queue::Body;
 use crate::time::{Deadline, Moment};
 
+use super::ascending::Ascending;
 use super::config::Requeue;
 use super::message::{Sequence, State, Stored};
 use super::request::Why;
@@ -15,11 +16,11 @@ use super::request::Why;
 pub(super) struct Store {
     messages: BTreeMap<Sequence, Stored>,
     /// The ready ones by their places.
-    ready: BTreeMap<u64, Sequence>,
+    ready: Ascending<(u64, Sequence)>,
     /// The delayed and the reserved ones by the moment at which they become ready.
-    returns: BTreeSet<(Moment, Sequence)>,
+    returns: Ascending<(Moment, Sequence)>,
     /// All of them by the moment at which they are thrown away.
-    expiries: BTreeSet<(Moment, Sequence)>,
+    expiries: Ascending<(Moment, Sequence)>,
     /// The last place that was given.
     last_position: u64,
 }
@@ -39,7 +40,9 @@ impl Store {
 
     /// The ready messages, the next one first.
     pub(super) fn ready(&self) -> impl Iterator<Item = (Sequence, &Stored)> {
-        self.ready.values().filter_map(|sequence| Some((*sequence, self.messages.get(sequence)?)))
+        self.ready
+            .iter()
+            .filter_map(|(_, sequence)| Some((sequence, self.messages.get(&sequence)?)))
     }
 
     /// Puts a message behind all others.
@@ -90,7 +93,7 @@ impl Store {
 
     /// Throws away what has expired.
     pub(super) fn expire(&mut self, now: Moment) {
-        while let Some((at, sequence)) = self.expiries.first().copied()
+        while let Some((at, sequence)) = self.expiries.first()
             && at <= now
         {
             self.remove(sequence);
@@ -99,7 +102,7 @@ impl Store {
 
     /// Makes ready what was hidden until now.
     pub(super) fn return_due(&mut self, now: Moment, requeue: Requeue) {
-        while let Some((at, sequence)) = self.returns.first().copied()
+        while let Some((at, sequence)) = self.returns.first()
             && at <= now
         {
             match self.messages.get(&sequence).map(|stored| stored.state) {
@@ -113,13 +116,13 @@ impl Store {
     pub(super) fn next_deadline(&self) -> Option<Deadline<Why>> {
         let returns = self.returns.first().map(|(at, sequence)| {
             let reserved = matches!(
-                self.messages.get(sequence).map(|stored| stored.state),
+                self.messages.get(&sequence).map(|stored| stored.state),
                 Some(State::Reserved { .. })
             );
-            Deadline { at: *at, why: if reserved { Why::LeaseEnds } else { Why::DelayEnds } }
+            Deadline { at, why: if reserved { Why::LeaseEnds } else { Why::DelayEnds } }
         });
         let expires =
-            self.expiries.first().map(|(at, _)| Deadline { at: *at, why: Why::MessageExpires });
+            self.expiries.first().map(|(at, _)| Deadline { at, why: Why::MessageExpires });
         returns.into_iter().chain(expires).min_by_key(|deadline| deadline.at)
     }
 
@@ -131,7 +134,7 @@ impl Store {
     fn move_to_back(&mut self, sequence: Sequence) {
         let position = self.next_position();
         if let Some(stored) = self.messages.get_mut(&sequence) {
-            self.ready.remove(&stored.position);
+            self.ready.remove(&(stored.position, sequence));
             stored.position = position;
         }
     }
@@ -146,15 +149,15 @@ impl Store {
 
     fn enter(&mut self, sequence: Sequence, state: State, position: u64) {
         match state.returns() {
-            None => drop(self.ready.insert(position, sequence)),
-            Some(at) => drop(self.returns.insert((at, sequence))),
+            None => self.ready.insert((position, sequence)),
+            Some(at) => self.returns.insert((at, sequence)),
         }
     }
 
     fn leave(&mut self, sequence: Sequence, state: State, position: u64) {
         match state.returns() {
-            None => drop(self.ready.remove(&position)),
-            Some(at) => drop(self.returns.remove(&(at, sequence))),
+            None => self.ready.remove(&(position, sequence)),
+            Some(at) => self.returns.remove(&(at, sequence)),
         }
     }
 }

@@ -233,7 +233,7 @@ impl std::fmt::Display for SizeUnit {
 }
 
 /// When a producer wants to be called again.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Why {
     /// When to send a queue's waiting calls again.

@@ -1,9 +1,10 @@
 //! The calls that are on their way, and those whose results are wanted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::event::TaskRef;
 use crate::id::TaskId;
+use crate::table::Table;
 use crate::task::{TaskChange, TaskStatus};
 use crate::wire::RawJson;
 
@@ -39,7 +40,7 @@ impl Entry {
 /// wanted or has come.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    entries: BTreeMap<TaskId, Entry>,
+    entries: Table<TaskId, Entry>,
     unsent: usize,
     wanted: usize,
     /// Calls with a callback and without a handle, the oldest first. Nobody but the notice ends
@@ -59,7 +60,7 @@ pub(super) struct Resolved {
 
 impl Pending {
     pub(super) fn contains(&self, id: TaskId) -> bool {
-        self.entries.contains_key(&id)
+        self.entries.contains(&id)
     }
 
     /// How many calls are not sent yet.

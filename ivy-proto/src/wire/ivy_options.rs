@@ -1,9 +1,11 @@
 //! What ivy adds to a message, under `options.ivy`.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use crate::id::TaskId;
-use crate::wire::object::{BadObject, Object, read};
+use crate::wire::object::{BadObject, Object, as_text, read};
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, DeadLetterReason, RawJson, TraceParent};
 
@@ -70,7 +72,12 @@ impl IvyOptions {
                 bad("`options.ivy` must be an object").at(0)
             }
         })?;
-        match field(&object, "v", "`options.ivy.v` must be a whole number")? {
+        IvyOptions::of(&object)
+    }
+
+    /// Reads the fields of an object.
+    pub(super) fn of(object: &Object<'_>) -> Result<Self, BadBody> {
+        match field(object, "v", "`options.ivy.v` must be a whole number")? {
             Some(VERSION) => {}
             Some(_) => {
                 return Err(BadBody::new(
@@ -81,33 +88,34 @@ impl IvyOptions {
             None => return Err(bad("`options.ivy.v` is missing")),
         }
         let id_rule = "`options.ivy.id` must be a text of 22 characters of base64url";
-        let id: String = field(&object, "id", id_rule)?.ok_or_else(|| bad(id_rule))?;
+        let id = text_field(object, "id", id_rule)?.ok_or_else(|| bad(id_rule))?;
         let attempt_rule = "`options.ivy.attempt` must be a whole number from 1";
-        let attempt = field(&object, "attempt", attempt_rule)?.unwrap_or(1);
+        let attempt = field(object, "attempt", attempt_rule)?.unwrap_or(1);
         if attempt == 0 {
             return Err(bad(attempt_rule));
         }
-        let trace: Option<String> = field(&object, "trace", "`options.ivy.trace` must be a text")?;
+        let trace = text_field(object, "trace", "`options.ivy.trace` must be a text")?;
+        let reply = text_field(object, "reply", "`options.ivy.reply` must be a text")?;
         Ok(IvyOptions {
             id: id.parse().map_err(|_| bad(id_rule))?,
-            reply: field(&object, "reply", "`options.ivy.reply` must be a text")?,
+            reply: reply.map(Cow::into_owned),
             attempt,
             deadline: field(
-                &object,
+                object,
                 "deadline",
                 "`options.ivy.deadline` must be milliseconds since 1970",
             )?,
             trace: trace.as_deref().and_then(TraceParent::parse),
-            node: field(&object, "node", "`options.ivy.node` must be true or false")?
+            node: field(object, "node", "`options.ivy.node` must be true or false")?
                 .unwrap_or(false),
-            unknown: unknown(&object)?,
+            unknown: unknown(object)?,
         })
     }
 
     /// Writes the entries, less the unknown ones whose keys are in `except`.
     pub(super) fn write(&self, out: &mut ObjectWriter, except: &[&str]) {
         out.number("v", VERSION);
-        out.text("id", &self.id.to_string());
+        out.text("id", self.id.encoded(&mut [0; TaskId::ENCODED]));
         if let Some(reply) = &self.reply {
             out.text("reply", reply);
         }
@@ -130,12 +138,6 @@ impl IvyOptions {
             }
         }
     }
-
-    pub(super) fn to_text(&self) -> String {
-        let mut out = ObjectWriter::new();
-        self.write(&mut out, &[]);
-        out.finish()
-    }
 }
 
 const KNOWN: [&str; 7] = ["v", "id", "reply", "attempt", "deadline", "trace", "node"];
@@ -146,14 +148,27 @@ fn unknown(object: &Object<'_>) -> Result<Vec<Unknown>, BadBody> {
         .iter()
         .filter(|entry| !entry.key().is_some_and(|key| KNOWN.contains(&key)))
         .map(|entry| Unknown {
-            raw_key: entry.raw_key().to_owned().into(),
-            value: entry.value().to_owned().into(),
+            raw_key: RawJson::written(&*entry.raw_key()),
+            value: entry.value().into(),
         })
         .collect();
     if unknown.len() > MAX_UNKNOWN_OPTIONS {
         return Err(bad("`options.ivy` has too many keys"));
     }
     Ok(unknown)
+}
+
+/// The value of a known key, which is a text or, like an absent one, `null`.
+pub(super) fn text_field<'a>(
+    object: &Object<'a>,
+    key: &str,
+    rule: &'static str,
+) -> Result<Option<Cow<'a, str>>, BadBody> {
+    match object.get(key) {
+        None => Ok(None),
+        Some(value) if value.get() == "null" => Ok(None),
+        Some(value) => as_text(value).map(Some).ok_or_else(|| bad(rule).at(object.offset(value))),
+    }
 }
 
 /// The value of a known key, which is one of this type or, like an absent one, `null`.

@@ -6,13 +6,16 @@ use crate::id::{MessageId, TaskId};
 use crate::name::{QueueName, TaskName};
 use crate::queue::Body;
 use crate::task::{TaskFailure, TaskOutcome};
-use crate::wire::object::{BadObject, Object, read};
+use crate::wire::object::{BadObject, Object, as_text};
 use crate::wire::shape::measure;
 use crate::wire::write::ObjectWriter;
 use crate::wire::{Envelope, IvyOptions, RawJson};
 
 /// The largest notice that is written or read, in bytes.
 pub const NOTICE_CAP: usize = 1024 * 1024;
+
+/// Room for the keys of a notice and the fields of its `options.ivy`.
+const ROOM: usize = 256;
 
 /// The longest error message in a notice, in bytes.
 const LONGEST_MESSAGE: usize = 1024;
@@ -64,7 +67,7 @@ impl Notice {
         output: &RawJson,
     ) -> Notice {
         let done = Notice::reply(message, queue, name, ivy, result_of(output), None);
-        if done.to_payload().as_str().len() <= NOTICE_CAP {
+        if done.fits() {
             return done;
         }
         Notice::reply(message, queue, name, ivy, empty_array(), Some(Instead::ResultTooLarge))
@@ -109,7 +112,7 @@ impl Notice {
             verdict: envelope.options.ivy().map(|ivy| Verdict { id: ivy.id, instead: None }),
         };
         let notice = with_result(result_of(output));
-        if notice.to_payload().as_str().len() <= NOTICE_CAP {
+        if notice.fits() {
             return notice;
         }
         with_result(empty_array())
@@ -123,27 +126,27 @@ impl Notice {
         result: RawJson,
         instead: Option<Instead>,
     ) -> Notice {
-        let mut fields = ObjectWriter::new();
-        ivy.write(&mut fields, &["outcome", "error"]);
-        let dead = matches!(instead, Some(Instead::Failed(_)));
-        fields.text("outcome", if dead { "dead" } else { "ok" });
-        match &instead {
-            None => {}
-            Some(Instead::ResultTooLarge) => fields.json(
-                "error",
-                &error(RESULT_TOO_LARGE, "the result does not fit into a notice", ivy.attempt),
-            ),
-            Some(Instead::Failed(TaskFailure { kind, message, attempts })) => {
-                fields.json("error", &error(kind, message, *attempts));
+        let mut options = ObjectWriter::with_room(ROOM);
+        options.object("ivy", |fields| {
+            ivy.write(fields, &["outcome", "error"]);
+            let dead = matches!(instead, Some(Instead::Failed(_)));
+            fields.text("outcome", if dead { "dead" } else { "ok" });
+            match &instead {
+                None => {}
+                Some(Instead::ResultTooLarge) => {
+                    let rule = "the result does not fit into a notice";
+                    write_error(fields, RESULT_TOO_LARGE, rule, ivy.attempt);
+                }
+                Some(Instead::Failed(TaskFailure { kind, message, attempts })) => {
+                    write_error(fields, kind, message, *attempts);
+                }
             }
-        }
-        let mut options = ObjectWriter::new();
-        options.json("ivy", &fields.finish());
+        });
         Notice {
             id: message.clone(),
             name: name.clone(),
             args: empty_array(),
-            options: json(&options.finish()),
+            options: RawJson::written(options.finish()),
             result,
             queue: queue.clone(),
             verdict: Some(Verdict { id: ivy.id, instead }),
@@ -168,8 +171,8 @@ impl Notice {
         if object.read("notify") != Some(true) {
             return Err(BadNotice::Field("notify"));
         }
-        let name: Option<String> = object.read("name");
-        let queue: Option<String> = object.read("queue");
+        let name = object.get("name").and_then(as_text);
+        let queue = object.get("queue").and_then(as_text);
         let options = container(&object, "options", '{')?;
         Ok(Notice {
             id: object.get("id").and_then(read_id).ok_or(BadNotice::Field("id"))?,
@@ -189,7 +192,7 @@ impl Notice {
     /// The notice's JSON.
     #[must_use]
     pub fn to_payload(&self) -> Body {
-        let mut out = ObjectWriter::new();
+        let mut out = ObjectWriter::with_room(ROOM + self.size());
         out.text("id", self.id.as_str());
         out.text("name", self.name.as_str());
         out.json("args", self.args.as_str());
@@ -198,6 +201,18 @@ impl Notice {
         out.json("notify", "true");
         out.text("queue", self.queue.as_str());
         Body::new(out.finish())
+    }
+
+    /// What it holds, in bytes: without keys, and before texts are escaped.
+    fn size(&self) -> usize {
+        let json = [&self.args, &self.options, &self.result].map(|json| json.as_str().len());
+        let texts = [self.id.as_str(), self.name.as_str(), self.queue.as_str()].map(str::len);
+        json.into_iter().chain(texts).sum()
+    }
+
+    fn fits(&self) -> bool {
+        // Escaped, a byte takes six. What fits even so need not be written to know it.
+        ROOM + 6 * self.size() <= NOTICE_CAP || self.to_payload().as_str().len() <= NOTICE_CAP
     }
 
     /// The id of the task that ended, unless it was sent by a peer of the original.
@@ -273,7 +288,7 @@ fn container(object: &Object<'_>, key: &'static str, open: char) -> Result<RawJs
     object
         .get(key)
         .filter(|value| value.get().starts_with(open))
-        .map(|value| value.to_owned().into())
+        .map(RawJson::from)
         .ok_or(BadNotice::Field(key))
 }
 
@@ -281,19 +296,20 @@ fn container(object: &Object<'_>, key: &'static str, open: char) -> Result<RawJs
 /// any number type.
 fn read_id(raw: &RawValue) -> Option<MessageId> {
     let is_number = raw.get().starts_with(|first: char| first.is_ascii_digit());
-    let text = if is_number { Some(raw.get().to_owned()) } else { read(raw) };
-    text.map(MessageId::new)
+    if is_number {
+        return Some(MessageId::new(raw.get()));
+    }
+    as_text(raw).map(|text| MessageId::new(&*text))
 }
 
 /// Reads `options.ivy`. One that a task of somebody else carries is none of our business.
 fn read_verdict(options: &str) -> Result<Option<Verdict>, BadNotice> {
     let Ok(options) = Object::parse(options) else { return Ok(None) };
     let Some(raw) = options.get("ivy") else { return Ok(None) };
-    let (Ok(ivy), Ok(fields)) = (IvyOptions::parse(raw), Object::parse(raw.get())) else {
-        return Ok(None);
-    };
-    let outcome: Option<String> = match fields.get("outcome") {
-        Some(value) => Some(read(value).ok_or(BadNotice::Field("outcome"))?),
+    let Ok(fields) = Object::parse(raw.get()) else { return Ok(None) };
+    let Ok(ivy) = IvyOptions::of(&fields) else { return Ok(None) };
+    let outcome = match fields.get("outcome") {
+        Some(value) => Some(as_text(value).ok_or(BadNotice::Field("outcome"))?),
         None => None,
     };
     let error = || read_error(&fields).ok_or(BadNotice::Field("error"));
@@ -317,12 +333,12 @@ fn read_error(fields: &Object<'_>) -> Option<TaskFailure> {
     })
 }
 
-fn error(kind: &str, message: &str, attempts: u32) -> String {
-    let mut out = ObjectWriter::new();
-    out.text("kind", kind);
-    out.text("message", message);
-    out.number("attempts", attempts);
-    out.finish()
+fn write_error(out: &mut ObjectWriter, kind: &str, message: &str, attempts: u32) {
+    out.object("error", |out| {
+        out.text("kind", kind);
+        out.text("message", message);
+        out.number("attempts", attempts);
+    });
 }
 
 /// The beginning of a text, up to 1 KiB, at a border between characters.
@@ -336,7 +352,7 @@ fn cut(text: &str) -> &str {
 fn result_of(output: &RawJson) -> RawJson {
     match output.as_str() {
         "null" => empty_array(),
-        output => json(&format!("[{output}]")),
+        output => RawJson::written(format!("[{output}]")),
     }
 }
 
@@ -344,18 +360,14 @@ fn result_of(output: &RawJson) -> RawJson {
 fn output_of(result: &RawJson) -> RawJson {
     let array = result.as_str();
     match measure(array).elements {
-        0 => json("null"),
-        1 => json(array.get(1..array.len() - 1).unwrap_or("null")),
+        0 => RawJson::written("null"),
+        1 => RawJson::written(array.get(1..array.len() - 1).unwrap_or("null").trim_ascii()),
         _ => result.clone(),
     }
 }
 
 fn empty_array() -> RawJson {
-    json("[]")
-}
-
-fn json(text: &str) -> RawJson {
-    RawJson::parse(text).expect("it was put together from JSON")
+    RawJson::written("[]")
 }
 
 #[cfg(test)]

@@ -3,9 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+/// With so few entries, comparing each with each costs less than to sort them.
+const FEW: usize = 16;
 
 /// A JSON object whose keys differ from each other. Values are not looked into, so neither their
 /// depth nor the size of their numbers matters.
@@ -16,9 +20,15 @@ pub(super) struct Object<'a> {
 
 /// A key and its value.
 pub(super) struct Entry<'a> {
-    raw_key: &'a RawValue,
-    key: Option<Cow<'a, str>>,
+    key: Key<'a>,
     value: &'a RawValue,
+}
+
+enum Key<'a> {
+    /// Written without escapes, as almost all are.
+    Plain(&'a str),
+    /// Its spelling, and its text unless it holds half a surrogate pair.
+    Escaped(&'a RawValue, Option<Cow<'a, str>>),
 }
 
 /// Why a text is not such an object, and the byte where that was noticed.
@@ -36,20 +46,31 @@ impl<'a> Object<'a> {
             serde_json::from_str::<IgnoredAny>(text).map_err(syntax)?;
             return Err(BadObject::NotAnObject);
         }
-        let Pairs(pairs) = serde_json::from_str(text).map_err(syntax)?;
-        let object = Object { text, entries: pairs.into_iter().map(Entry::from).collect() };
+        let entries = match serde_json::from_str::<Entries<'a, &str>>(text) {
+            Ok(entries) => entries.0,
+            // An escaped key is no `&str`.
+            Err(_) if text.contains('\\') => {
+                serde_json::from_str::<Entries<'a, &RawValue>>(text).map_err(syntax)?.0
+            }
+            Err(error) => return Err(syntax(error)),
+        };
+        let object = Object { text, entries };
         match object.first_duplicate() {
-            Some(entry) => Err(BadObject::DuplicateKey(offset_in(text, entry.raw_key.get()))),
+            Some(entry) => Err(BadObject::DuplicateKey(entry.offset_in(text))),
             None => Ok(object),
         }
     }
 
     fn first_duplicate(&self) -> Option<&Entry<'a>> {
-        let mut seen = BTreeSet::new();
-        // A key with half a surrogate pair has no text to compare; then its spelling decides.
-        self.entries
-            .iter()
-            .find(|entry| !seen.insert(entry.key().ok_or_else(|| entry.raw_key.get())))
+        let entries = &self.entries;
+        if entries.len() > FEW {
+            let mut seen = BTreeSet::new();
+            return entries.iter().find(|entry| !seen.insert(entry.identity()));
+        }
+        let twice = |(place, entry): &(usize, &Entry<'_>)| {
+            entries[..*place].iter().any(|earlier| earlier.identity() == entry.identity())
+        };
+        entries.iter().enumerate().find(twice).map(|(_, entry)| entry)
     }
 
     pub(super) fn entries(&self) -> &[Entry<'a>] {
@@ -71,6 +92,15 @@ impl<'a> Object<'a> {
     }
 }
 
+/// The value as a text, if it is one. It is copied only if it has escapes.
+pub(super) fn as_text(value: &RawValue) -> Option<Cow<'_, str>> {
+    let quoted = value.get();
+    if quoted.contains('\\') {
+        return read(value).map(Cow::Owned);
+    }
+    quoted.strip_prefix('"')?.strip_suffix('"').map(Cow::Borrowed)
+}
+
 /// The value as this type, if it is of it.
 pub(super) fn read<T: DeserializeOwned>(value: &RawValue) -> Option<T> {
     serde_json::from_str(value.get()).ok()
@@ -79,12 +109,34 @@ pub(super) fn read<T: DeserializeOwned>(value: &RawValue) -> Option<T> {
 impl<'a> Entry<'a> {
     /// The key, unless it holds half a surrogate pair.
     pub(super) fn key(&self) -> Option<&str> {
-        self.key.as_deref()
+        match &self.key {
+            Key::Plain(key) => Some(key),
+            Key::Escaped(_, key) => key.as_deref(),
+        }
+    }
+
+    /// What two entries must not have in common. A key with half a surrogate pair has no text to
+    /// compare; then its spelling decides.
+    fn identity(&self) -> Result<&str, &str> {
+        match &self.key {
+            Key::Plain(key) => Ok(key),
+            Key::Escaped(raw, key) => key.as_deref().ok_or(raw.get()),
+        }
     }
 
     /// The key as it is written, with quotes and escapes.
-    pub(super) fn raw_key(&self) -> &'a RawValue {
-        self.raw_key
+    pub(super) fn raw_key(&self) -> Cow<'a, str> {
+        match self.key {
+            Key::Plain(key) => Cow::Owned(format!("\"{key}\"")),
+            Key::Escaped(raw, _) => Cow::Borrowed(raw.get()),
+        }
+    }
+
+    fn offset_in(&self, text: &str) -> usize {
+        match self.key {
+            Key::Plain(key) => offset_in(text, key).saturating_sub(1),
+            Key::Escaped(raw, _) => offset_in(text, raw.get()),
+        }
     }
 
     pub(super) fn value(&self) -> &'a RawValue {
@@ -92,15 +144,15 @@ impl<'a> Entry<'a> {
     }
 }
 
-impl<'a> From<(&'a RawValue, &'a RawValue)> for Entry<'a> {
-    fn from((raw_key, value): (&'a RawValue, &'a RawValue)) -> Self {
-        let quoted = raw_key.get();
-        let key = if quoted.contains('\\') {
-            read(raw_key).map(Cow::Owned)
-        } else {
-            quoted.get(1..quoted.len() - 1).map(Cow::Borrowed)
-        };
-        Entry { raw_key, key, value }
+impl<'a> From<&'a str> for Key<'a> {
+    fn from(key: &'a str) -> Self {
+        Key::Plain(key)
+    }
+}
+
+impl<'a> From<&'a RawValue> for Key<'a> {
+    fn from(raw: &'a RawValue) -> Self {
+        Key::Escaped(raw, as_text(raw))
     }
 }
 
@@ -116,29 +168,27 @@ pub(super) fn offset_of_error(text: &str, error: &serde_json::Error) -> usize {
     (line_start + error.column().saturating_sub(1)).min(text.len())
 }
 
-struct Pairs<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+/// Entries whose keys are read as `Read`.
+struct Entries<'a, Read>(Vec<Entry<'a>>, PhantomData<Read>);
 
-impl<'de> Deserialize<'de> for Pairs<'de> {
+impl<'de, Read: Deserialize<'de> + Into<Key<'de>>> Deserialize<'de> for Entries<'de, Read> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(PairsVisitor)
+        deserializer.deserialize_map(Entries(Vec::new(), PhantomData))
     }
 }
 
-struct PairsVisitor;
-
-impl<'de> Visitor<'de> for PairsVisitor {
-    type Value = Pairs<'de>;
+impl<'de, Read: Deserialize<'de> + Into<Key<'de>>> Visitor<'de> for Entries<'de, Read> {
+    type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some(key) = map.next_key::<Read>()? {
+            self.0.push(Entry { key: key.into(), value: map.next_value()? });
         }
-        Ok(Pairs(pairs))
+        Ok(self)
     }
 }
 
@@ -156,7 +206,7 @@ mod tests {
         let entries: Vec<_> =
             object.entries().iter().map(|e| (e.key().unwrap(), e.value().get())).collect();
         assert_eq!(entries, [("b", "1e400"), ("a", r#"[ "\ud800" ]"#)]);
-        assert_eq!(object.entries()[1].raw_key().get(), r#""\u0061""#);
+        assert_eq!(object.entries()[1].raw_key(), r#""\u0061""#);
         assert_eq!(object.offset(object.get("b").unwrap()), 7);
     }
 

@@ -1,11 +1,13 @@
 //! A message's `options`.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use crate::name::Priority;
-use crate::wire::ivy_options::{MAX_UNKNOWN_OPTIONS, bad, field};
+use crate::wire::ivy_options::{MAX_UNKNOWN_OPTIONS, bad, field, text_field};
 use crate::wire::object::{BadObject, Object};
-use crate::wire::write::{ObjectWriter, json_text};
+use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, DeadLetterReason, IvyOptions, RawJson};
 
 /// The most retries that a message may ask for.
@@ -30,9 +32,11 @@ pub(crate) const DEFAULT_MAX_RETRIES: u32 = 10;
 /// assert_eq!(options.max_retries(), Some(3));
 /// assert_eq!(options.retry(), None);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
-    json: RawJson,
+    /// The text that was read, which holds the unknown options too. Without one there are none but
+    /// the fields below.
+    read: Option<RawJson>,
     retry: Option<bool>,
     max_retries: Option<u32>,
     priority: Option<Priority>,
@@ -51,14 +55,7 @@ impl Options {
     /// No options.
     #[must_use]
     pub fn new() -> Self {
-        Options {
-            json: checked("{}".to_owned()),
-            retry: None,
-            max_retries: None,
-            priority: None,
-            route: None,
-            ivy: None,
-        }
+        Options::default()
     }
 
     pub(super) fn parse(raw: &RawValue) -> Result<Self, BadBody> {
@@ -94,11 +91,11 @@ impl Options {
             None => None,
         };
         Ok(Options {
-            json: raw.to_owned().into(),
+            read: Some(raw.into()),
             retry: field(&object, "retry", "`retry` must be true or false")?,
             max_retries,
             priority,
-            route: field(&object, "route", "`route` must be a text")?,
+            route: text_field(&object, "route", "`route` must be a text")?.map(Cow::into_owned),
             ivy,
         })
     }
@@ -137,80 +134,126 @@ impl Options {
     #[must_use]
     pub fn with_retry(mut self, retry: bool) -> Self {
         self.retry = Some(retry);
-        self.set("retry", Some(retry.to_string()))
+        self.written_again("retry")
     }
 
     /// The same, saying how often a failed task is tried again: at most 100, and a larger number
     /// counts as 100.
     #[must_use]
     pub fn with_max_retries(mut self, retries: u32) -> Self {
-        let retries = retries.min(MAX_RETRIES);
-        self.max_retries = Some(retries);
-        self.set("maxRetries", Some(retries.to_string()))
+        self.max_retries = Some(retries.min(MAX_RETRIES));
+        self.written_again("maxRetries")
     }
 
     /// The same, with this priority.
     #[must_use]
     pub fn with_priority(mut self, priority: Priority) -> Self {
         self.priority = (priority != Priority::NORMAL).then_some(priority);
-        let value = self.priority.map(|priority| priority.number().to_string());
-        self.set("priority", value)
+        self.written_again("priority")
     }
 
     /// The same, saying which queue the task was sent to in place of its own.
     #[must_use]
     pub fn with_route(mut self, route: &str) -> Self {
         self.route = Some(route.to_owned());
-        self.set("route", Some(json_text(route)))
+        self.written_again("route")
     }
 
     /// The same, with these fields under `ivy` in place of those that may be there.
     #[must_use]
     pub fn with_ivy(mut self, ivy: IvyOptions) -> Self {
-        let value = ivy.to_text();
         self.ivy = Some(ivy);
-        self.set("ivy", Some(value))
+        self.written_again("ivy")
     }
 
-    /// Writes a known key, or removes it, and leaves all others as they are.
-    fn set(mut self, key: &'static str, mut value: Option<String>) -> Self {
+    /// Brings the text that was read up to date with a field, and leaves all else in it as it is.
+    fn written_again(mut self, key: &'static str) -> Self {
+        let Some(read) = self.read.take() else { return self };
         let mine = rank(Some(key));
         let mut out = ObjectWriter::new();
-        let object = Object::parse(self.json.as_str()).expect("options are an object");
+        let object = Object::parse(read.as_str()).expect("options are an object");
+        let mut is_due = true;
         for entry in object.entries() {
             let place = rank(entry.key());
-            if place >= mine
-                && let Some(value) = value.take()
-            {
-                out.json(key, &value);
+            if place >= mine && std::mem::take(&mut is_due) {
+                self.write_known(key, &mut out);
             }
             if place != mine {
-                out.entry(entry.raw_key().get(), entry.value().get());
+                out.entry(&entry.raw_key(), entry.value().get());
             }
         }
-        if let Some(value) = value {
-            out.json(key, &value);
+        if is_due {
+            self.write_known(key, &mut out);
         }
-        self.json = checked(out.finish());
+        self.read = Some(RawJson::written(out.finish()));
         self
+    }
+
+    /// Writes a known key, if it is set.
+    fn write_known(&self, key: &'static str, out: &mut ObjectWriter) {
+        match key {
+            "retry" => {
+                if let Some(retry) = self.retry {
+                    out.json(key, if retry { "true" } else { "false" });
+                }
+            }
+            "maxRetries" => {
+                if let Some(retries) = self.max_retries {
+                    out.number(key, retries);
+                }
+            }
+            "priority" => {
+                if let Some(priority) = self.priority {
+                    out.number(key, priority.number());
+                }
+            }
+            "route" => {
+                if let Some(route) = &self.route {
+                    out.text(key, route);
+                }
+            }
+            _ => {
+                if let Some(ivy) = &self.ivy {
+                    out.object(key, |out| ivy.write(out, &[]));
+                }
+            }
+        }
+    }
+
+    /// Writes the entry `options`: those that were read, as they were written.
+    pub(super) fn write(&self, out: &mut ObjectWriter) {
+        match &self.read {
+            Some(read) => out.json("options", read.as_str()),
+            None => out.object("options", |out| {
+                for key in KNOWN {
+                    self.write_known(key, out);
+                }
+            }),
+        }
     }
 
     /// The options as JSON: those that were read, as they were written.
     #[must_use]
     pub fn to_json(&self) -> RawJson {
-        self.json.clone()
+        if let Some(read) = &self.read {
+            return read.clone();
+        }
+        let mut out = ObjectWriter::new();
+        for key in KNOWN {
+            self.write_known(key, &mut out);
+        }
+        RawJson::written(out.finish())
     }
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Options::new()
+impl PartialEq for Options {
+    /// All fields follow from the text.
+    fn eq(&self, other: &Self) -> bool {
+        self.to_json() == other.to_json()
     }
 }
 
-fn checked(json: String) -> RawJson {
-    RawJson::parse(&json).expect("what an ObjectWriter wrote of JSON values is JSON")
-}
+impl Eq for Options {}
 
 #[cfg(test)]
 mod tests {
@@ -333,7 +376,8 @@ mod tests {
         );
         let options = parse(&format!("{{\"ivy\":{text}}}")).unwrap();
         let ivy = options.ivy().unwrap();
-        assert_eq!(ivy.to_text(), text);
+        let written = Options::new().with_ivy(ivy.clone());
+        assert_eq!(written.to_json(), options.to_json());
         assert_eq!((ivy.attempt, ivy.deadline, ivy.node), (2, Some(1_700_000_000_000), true));
         assert!(ivy.trace.is_some());
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::ser::{Error, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::finite;
@@ -12,7 +12,7 @@ use super::finite;
 /// or strange, until the handler's own type decides. Cheap to clone; its `Debug` shows the length
 /// only.
 #[derive(Clone)]
-pub struct RawJson(Arc<RawValue>);
+pub struct RawJson(Arc<str>);
 
 impl RawJson {
     /// Checks that the text is one JSON value.
@@ -20,7 +20,7 @@ impl RawJson {
     /// # Errors
     /// If it is not.
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str::<Box<RawValue>>(text).map(RawJson::from)
+        serde_json::from_str::<&RawValue>(text).map(RawJson::from)
     }
 
     /// The JSON of a Rust value.
@@ -29,24 +29,31 @@ impl RawJson {
     /// If the value cannot be written as JSON, such as a map whose keys are not texts, or a float
     /// that is NaN or infinite.
     pub fn from_value<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        let json = serde_json::value::to_raw_value(value)?;
+        let text = serde_json::to_string(value)?;
         // Such a float is written as `null`, so most values need no second look.
-        if json.get().contains("null") {
+        if text.contains("null") {
             finite::check(value)?;
         }
-        Ok(json.into())
+        Ok(RawJson::written(text))
+    }
+
+    /// A text that was just written as JSON.
+    pub(crate) fn written(text: impl Into<Arc<str>>) -> Self {
+        let json = RawJson(text.into());
+        debug_assert!(RawJson::parse(json.as_str()).is_ok_and(|parsed| parsed == json));
+        json
     }
 
     /// The value's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.get()
+        &self.0
     }
 }
 
-impl From<Box<RawValue>> for RawJson {
-    fn from(raw: Box<RawValue>) -> Self {
-        RawJson(raw.into())
+impl From<&RawValue> for RawJson {
+    fn from(raw: &RawValue) -> Self {
+        RawJson(raw.get().into())
     }
 }
 
@@ -66,12 +73,13 @@ impl fmt::Debug for RawJson {
 
 impl Serialize for RawJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
     }
 }
 
 impl<'de> serde::Deserialize<'de> for RawJson {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(RawJson::from)
+        Box::<RawValue>::deserialize(deserializer).map(|raw| RawJson::from(&*raw))
     }
 }

@@ -1,54 +1,77 @@
 //! Writing JSON objects whose values are text already.
 
-use std::fmt::Write;
-
-/// The JSON of a text.
-pub(super) fn json_text(text: &str) -> String {
-    serde_json::to_string(text).expect("every text can be written as JSON")
-}
-
 /// Writes an object entry by entry, without white space, as `JSON.stringify` does.
 pub(super) struct ObjectWriter {
     out: String,
+    /// Whether the object that is being written has no entry yet.
+    is_empty: bool,
 }
 
 impl ObjectWriter {
     pub(super) fn new() -> Self {
-        ObjectWriter { out: String::from("{") }
+        ObjectWriter::with_room(0)
+    }
+
+    /// With room for so many bytes, so that the text need not move while it grows.
+    pub(super) fn with_room(bytes: usize) -> Self {
+        let mut out = String::with_capacity(bytes);
+        out.push('{');
+        ObjectWriter { out, is_empty: true }
     }
 
     /// An entry whose key is written as it is, quotes included, and whose value is JSON.
     pub(super) fn entry(&mut self, raw_key: &str, value: &str) {
-        if self.out.len() > 1 {
-            self.out.push(',');
-        }
+        self.separate();
         self.out.push_str(raw_key);
         self.out.push(':');
         self.out.push_str(value);
     }
 
-    /// An entry whose key needs no escapes and whose value is JSON.
+    /// An entry whose value is JSON.
     pub(super) fn json(&mut self, key: &'static str, value: &str) {
         self.key(key);
         self.out.push_str(value);
     }
 
+    /// An entry whose value is a text.
     pub(super) fn text(&mut self, key: &'static str, text: &str) {
-        self.json(key, &json_text(text));
+        self.key(key);
+        if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+            let escaped = serde_json::to_string(text).expect("every text can be written as JSON");
+            self.out.push_str(&escaped);
+        } else {
+            self.out.push('"');
+            self.out.push_str(text);
+            self.out.push('"');
+        }
     }
 
     pub(super) fn number(&mut self, key: &'static str, number: impl Into<u64>) {
         self.key(key);
-        write!(self.out, "{}", number.into()).expect("writing into a String cannot fail");
+        self.out.push_str(itoa::Buffer::new().format(number.into()));
+    }
+
+    /// An entry whose value is an object, with the entries that `fill` writes.
+    pub(super) fn object(&mut self, key: &'static str, fill: impl FnOnce(&mut ObjectWriter)) {
+        self.key(key);
+        self.out.push('{');
+        self.is_empty = true;
+        fill(self);
+        self.out.push('}');
+        self.is_empty = false;
     }
 
     fn key(&mut self, key: &'static str) {
-        if self.out.len() > 1 {
-            self.out.push(',');
-        }
+        self.separate();
         self.out.push('"');
         self.out.push_str(key);
         self.out.push_str("\":");
+    }
+
+    fn separate(&mut self) {
+        if !std::mem::replace(&mut self.is_empty, false) {
+            self.out.push(',');
+        }
     }
 
     pub(super) fn finish(mut self) -> String {

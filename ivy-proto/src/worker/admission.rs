@@ -1,5 +1,7 @@
 //! What to do with a message that was just reserved: decided from its bytes and counts alone.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use crate::event::TaskRef;
@@ -18,7 +20,7 @@ const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
 #[derive(Debug)]
 pub(super) struct Verdict {
     /// The task, if the message could be read.
-    pub(super) scheduled: Option<Scheduled>,
+    pub(super) scheduled: Option<Arc<Scheduled>>,
     /// Why it is not to be run, if so.
     pub(super) refusal: Option<Refusal>,
 }
@@ -50,7 +52,7 @@ pub(super) fn examine(
     };
     let scheduled = schedule(config, queue, message, envelope, deliveries);
     let refusal = refuse(config, &scheduled, deliveries, unix_millis);
-    Verdict { scheduled: Some(scheduled), refusal }
+    Verdict { scheduled: Some(Arc::new(scheduled)), refusal }
 }
 
 impl Verdict {

@@ -119,7 +119,7 @@ pub enum CancelReason {
 }
 
 /// When a worker wants to be called again.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Why {
     /// When to begin: at once.

@@ -10,6 +10,7 @@
 //!                                taken until it ends
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{ReleaseReason, TaskRef};
@@ -29,7 +30,7 @@ pub(super) struct Job {
     pub(super) deliveries: u32,
     pub(super) lease: Lease,
     /// The task, if the message could be read.
-    pub(super) scheduled: Option<Scheduled>,
+    pub(super) scheduled: Option<Arc<Scheduled>>,
     pub(super) stage: Stage,
 }
 

@@ -84,7 +84,7 @@ impl Worker {
             Settlement::Succeed { delay, .. } => {
                 if let Some(scheduled) = scheduled {
                     let attempt = scheduled.attempt.saturating_add(1);
-                    self.fx.event(Event::Retried { task: scheduled.task, attempt, delay });
+                    self.fx.event(Event::Retried { task: scheduled.task.clone(), attempt, delay });
                 }
             }
             Settlement::PutAside(aside) => {
@@ -147,7 +147,7 @@ impl Worker {
         self.fx.event(Event::Released { queue, message, reason, delay });
         if let (ReleaseReason::Retry, Some(scheduled)) = (reason, scheduled) {
             let attempt = scheduled.attempt.saturating_add(1);
-            self.fx.event(Event::Retried { task: scheduled.task, attempt, delay });
+            self.fx.event(Event::Retried { task: scheduled.task.clone(), attempt, delay });
         }
         self.forget(job);
     }

@@ -1,5 +1,6 @@
 //! What one task costs while there are many of something: it must not grow with their number.
 
+use std::collections::VecDeque;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -110,8 +111,8 @@ pub(crate) fn broker_touch(depth: usize) -> Load {
     let mut next = 0;
     Load::of(move || {
         for _ in 0..BATCH {
-            // In an order in which they do not lie in memory.
-            next = (next + 7919) % targets.len();
+            // In the order in which they were reserved, as workers renew their leases.
+            next = (next + 1) % targets.len();
             store.touch(&mut targets[next]);
         }
         BATCH as u64
@@ -226,7 +227,7 @@ pub struct Holding {
     worker: Worker,
     bodies: Vec<Body>,
     messages: u64,
-    reserve: Option<(OpId, usize)>,
+    reserves: VecDeque<(OpId, usize)>,
     now: Moment,
 }
 
@@ -246,7 +247,7 @@ impl Holding {
         let mut worker = Worker::new(config, [2; 32], WallClock::default()).expect("a good config");
         worker.handle_input(worker::Input::Tick, Moment::EPOCH).expect("a good driver");
         let mut holding =
-            Holding { worker, bodies, messages: 0, reserve: None, now: Moment::EPOCH };
+            Holding { worker, bodies, messages: 0, reserves: VecDeque::new(), now: Moment::EPOCH };
         holding.act(false);
         holding
     }
@@ -256,7 +257,7 @@ impl Holding {
     pub fn take(&mut self, count: usize, ends: bool) {
         let mut left = count;
         while left > 0 {
-            let Some((op, room)) = self.reserve.take() else {
+            let Some((op, room)) = self.reserves.pop_front() else {
                 self.sleep();
                 self.act(ends);
                 continue;
@@ -289,7 +290,7 @@ impl Holding {
         loop {
             match self.worker.poll_output() {
                 worker::Output::Queue(op, QueueOp::Reserve { count, .. }) => {
-                    self.reserve = Some((op, count));
+                    self.reserves.push_back((op, count));
                 }
                 worker::Output::Queue(op, QueueOp::DeleteMany { .. }) => {
                     self.tell(worker::Input::Queue(op, Ok(QueueReply::Deleted)));

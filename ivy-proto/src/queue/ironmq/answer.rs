@@ -289,7 +289,7 @@ fn queue_info(answer: QueueAnswer<'_>, asked: &QueueName) -> Result<QueueReply, 
         message_timeout: seconds(queue.message_timeout),
         message_expiration: seconds(queue.message_expiration),
         dead_letter: queue.dead_letter.and_then(dead_letter),
-        push: queue.push.map(|push| RawJson::from(push.to_owned())),
+        push: queue.push.map(RawJson::from),
     };
     info.size = json::number(queue.size);
     info.total_messages = json::number(queue.total_messages);

@@ -2,6 +2,10 @@ use super::*;
 
 const ID: &str = "BwcHBwcHBwcHBwcHBwcHBw";
 
+fn json(text: &str) -> RawJson {
+    RawJson::parse(text).unwrap()
+}
+
 fn message() -> MessageId {
     MessageId::new("6114")
 }

@@ -1,0 +1,131 @@
+//! A sorted set for keys that mostly come in their order, and mostly leave in it.
+
+use std::collections::{BTreeSet, VecDeque};
+
+/// The places of ready messages and the ends of leases come in ascending order but for a few. In a
+/// line these cost the same however many there are.
+#[derive(Debug)]
+pub(super) struct Ascending<Key> {
+    line: VecDeque<Key>,
+    /// Keys that have left the line's middle. Its ends are never among them.
+    gone: BTreeSet<Key>,
+    /// Keys that came too late for the line.
+    others: BTreeSet<Key>,
+}
+
+/// Up to this length, room that a line does not need is kept.
+const SHORT: usize = 256;
+
+impl<Key: Ord + Copy> Ascending<Key> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.line.is_empty() && self.others.is_empty()
+    }
+
+    /// Takes in a key that is not there.
+    pub(super) fn insert(&mut self, key: Key) {
+        if self.line.back().is_none_or(|last| *last < key) {
+            self.line.push_back(key);
+        } else if !self.gone.remove(&key) {
+            self.others.insert(key);
+        }
+    }
+
+    /// Takes out a key, if it is there.
+    pub(super) fn remove(&mut self, key: &Key) {
+        if self.line.front() == Some(key) {
+            self.line.pop_front();
+        } else if self.line.back() == Some(key) {
+            self.line.pop_back();
+        } else if self.others.remove(key) || self.line.binary_search(key).is_err() {
+            return;
+        } else {
+            self.gone.insert(*key);
+        }
+        self.tidy();
+    }
+
+    /// The smallest key.
+    pub(super) fn first(&self) -> Option<Key> {
+        let candidates = [self.line.front(), self.others.first()];
+        candidates.into_iter().flatten().min().copied()
+    }
+
+    /// All keys in their order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Key> {
+        let in_line = self.line.iter().filter(|key| !self.gone.contains(*key));
+        let (mut line, mut others) = (in_line.peekable(), self.others.iter().peekable());
+        std::iter::from_fn(move || {
+            let is_other = match (line.peek(), others.peek()) {
+                (Some(key), Some(other)) => other < key,
+                (key, _) => key.is_none(),
+            };
+            if is_other { others.next() } else { line.next() }.copied()
+        })
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Ascending::default();
+    }
+
+    fn tidy(&mut self) {
+        if !self.gone.is_empty() {
+            while self.line.front().is_some_and(|first| self.gone.remove(first)) {
+                self.line.pop_front();
+            }
+            while self.line.back().is_some_and(|last| self.gone.remove(last)) {
+                self.line.pop_back();
+            }
+            if self.gone.len() > self.line.len() / 2 {
+                let gone = std::mem::take(&mut self.gone);
+                self.line.retain(|key| !gone.contains(key));
+            }
+        }
+        if self.line.len() < self.line.capacity() / 4 && self.line.capacity() > SHORT {
+            self.line.shrink_to(2 * self.line.len());
+        }
+    }
+}
+
+impl<Key> Default for Ascending<Key> {
+    fn default() -> Self {
+        Ascending { line: VecDeque::new(), gone: BTreeSet::new(), others: BTreeSet::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_sorted_set(steps in vec((any::<bool>(), 0_u8..40), 0..300)) {
+            let (mut ascending, mut set) = (Ascending::default(), BTreeSet::new());
+            for (insert, key) in steps {
+                if insert && set.insert(key) {
+                    ascending.insert(key);
+                } else if !insert {
+                    set.remove(&key);
+                    ascending.remove(&key);
+                }
+                prop_assert_eq!(ascending.first(), set.first().copied());
+                prop_assert_eq!(ascending.is_empty(), set.is_empty());
+                prop_assert!(ascending.iter().eq(set.iter().copied()));
+            }
+        }
+    }
+
+    #[test]
+    fn keys_that_come_and_leave_in_order_leave_no_room_taken() {
+        let mut ascending = Ascending::default();
+        for key in 0..100_000 {
+            ascending.insert(key);
+        }
+        for key in 0..100_000 {
+            ascending.remove(&key);
+        }
+        assert!(ascending.is_empty() && ascending.line.capacity() <= SHORT);
+    }
+}

@@ -1,0 +1,62 @@
+//! Values by their keys, found as fast among many as among few.
+
+use std::fmt;
+use std::hash::Hash;
+
+use rustc_hash::FxBuildHasher;
+
+/// A map that is never walked through, so that the order of its keys cannot matter. It has no
+/// random state: its keys are our own, and nobody can choose them so that they collide.
+#[expect(clippy::disallowed_types, reason = "no iteration, and a hasher without a random state")]
+pub(crate) struct Table<Key, Value>(std::collections::HashMap<Key, Value, FxBuildHasher>);
+
+impl<Key: Eq + Hash, Value> Table<Key, Value> {
+    pub(crate) fn new() -> Self {
+        Table(Default::default())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn contains(&self, key: &Key) -> bool {
+        self.0.contains_key(key)
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &Key) -> Option<&mut Value> {
+        self.0.get_mut(key)
+    }
+
+    pub(crate) fn insert(&mut self, key: Key, value: Value) -> Option<Value> {
+        self.0.insert(key, value)
+    }
+
+    pub(crate) fn remove(&mut self, key: &Key) -> Option<Value> {
+        let value = self.0.remove(key);
+        // What a burst has left behind is given back.
+        if self.0.len() < self.0.capacity() / 8 && self.0.capacity() > 1024 {
+            self.0.shrink_to(self.0.len() * 2);
+        }
+        value
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl<Key: Eq + Hash, Value> Default for Table<Key, Value> {
+    fn default() -> Self {
+        Table::new()
+    }
+}
+
+impl<Key: Eq + Hash, Value> fmt::Debug for Table<Key, Value> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Table of {}", self.len())
+    }
+}
