@@ -2,6 +2,7 @@
 //!
 //! `README.md` in this folder says what is measured and how, and has the figures of the last run.
 
+mod adapters;
 mod bare;
 mod codec;
 mod cpu;
@@ -10,10 +11,12 @@ mod load;
 mod machines;
 mod measure;
 mod pairs;
+mod round_trip;
 mod samples;
 mod serve;
 mod server;
 mod targets;
+mod wire;
 
 pub use bare::{Depth, serve as serve_bare};
 pub use growth::{Holding, Store, Waiting};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::server::Server;
-use crate::{codec, growth, machines, serve};
+use crate::{adapters, codec, growth, machines, round_trip, serve};
 
 /// Work that is repeated as often as somebody measures it.
 pub struct Load {
@@ -28,6 +28,14 @@ impl Load {
             ["machines", "limit"] => Some(machines::limit()),
             ["broker", "cycle", depth] => Some(growth::broker_cycle(depth.parse().ok()?)),
             ["broker", "touch", depth] => Some(growth::broker_touch(depth.parse().ok()?)),
+            ["memory", "ivy", adapter, outstanding] => {
+                adapters::ivy(adapter, outstanding.parse().ok()?)
+            }
+            ["memory", "limit", adapter, outstanding] => {
+                adapters::limit(adapter, outstanding.parse().ok()?)
+            }
+            ["round-trip", "ivy"] => Some(round_trip::ivy()),
+            ["round-trip", "limit"] => Some(round_trip::limit()),
             ["producer", waiting] => Some(growth::producer(waiting.parse().ok()?)),
             ["worker", tasks] => Some(growth::worker(tasks.parse().ok()?)),
             ["serve", server, verb, count] => serve::load(server, verb, count.parse().ok()?),

@@ -11,15 +11,9 @@ use ivy_proto::task::{TaskOutcome, TaskSettings};
 use ivy_proto::wire::{Codec, RawJson};
 use ivy_proto::worker::{self, JobOutcome, Worker, WorkerConfig};
 use ivy_proto::{ChannelName, Moment, OpId, QueueName, TaskId, TaskName, WallClock};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use crate::load::{Load, repeated};
-
-/// The task that all loads call.
-pub(crate) const TASK: &str = "testpackage.factorial";
-/// Its queue.
-pub(crate) const QUEUE: &str = "testpackage";
+use crate::wire::{QUEUE, TASK, Wire};
 
 /// Calls with results, of which so many are outstanding at a time.
 pub(crate) fn ivy(outstanding: usize) -> Load {
@@ -217,76 +211,11 @@ pub(crate) fn id(number: u128) -> TaskId {
     )
 }
 
-/// The codec alone: for each task a message written and read, and a notice written and read, of
-/// the bytes that ivy makes of them.
+/// The codec alone: for each task a message written and read, and a notice written and read.
 pub(crate) fn limit() -> Load {
-    let message = Message {
-        name: TASK,
-        options: Options { ivy: ivy_options(None) },
-        args: serde_json::from_str("[5]").expect("it is JSON"),
-    };
-    let notice = Notice {
-        id: "1000000000000000001",
-        name: TASK,
-        args: serde_json::from_str("[]").expect("it is JSON"),
-        options: Options { ivy: ivy_options(Some("ok")) },
-        result: serde_json::from_str("[10]").expect("it is JSON"),
-        notify: true,
-        queue: QUEUE,
-    };
+    let wire = Wire::new();
     repeated(100, move || {
-        let text = serde_json::to_string(black_box(&message)).expect("it can be written");
-        let read: Message<'_> = serde_json::from_str(black_box(&text)).expect("a message");
-        black_box(read);
-        let text = serde_json::to_string(black_box(&notice)).expect("it can be written");
-        let read: Notice<'_> = serde_json::from_str(black_box(&text)).expect("a notice");
-        black_box(read);
+        let notice = wire.work(&wire.message());
+        wire.read(&notice);
     })
-}
-
-fn ivy_options(outcome: Option<&str>) -> IvyOptions<'_> {
-    IvyOptions {
-        v: 1,
-        id: "AAAAAAAAAAAAAAAAAAAAAA",
-        reply: "ivy.r.AAAAAAAAAAAAAAAAAAAAAA",
-        outcome,
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Message<'a> {
-    name: &'a str,
-    #[serde(borrow)]
-    options: Options<'a>,
-    #[serde(borrow)]
-    args: &'a RawValue,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Notice<'a> {
-    id: &'a str,
-    name: &'a str,
-    #[serde(borrow)]
-    args: &'a RawValue,
-    #[serde(borrow)]
-    options: Options<'a>,
-    #[serde(borrow)]
-    result: &'a RawValue,
-    notify: bool,
-    queue: &'a str,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Options<'a> {
-    #[serde(borrow)]
-    ivy: IvyOptions<'a>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct IvyOptions<'a> {
-    v: u64,
-    id: &'a str,
-    reply: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<&'a str>,
 }

@@ -3,8 +3,10 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// The variable that says to which cores servers are pinned, as `taskset` reads it.
 pub const SERVER_CORES: &str = "BENCH_SERVER_CORES";
@@ -32,6 +34,23 @@ impl Server {
     #[must_use]
     pub fn own(subcommand: &str) -> Server {
         Server::start(program("bench"), &[subcommand])
+    }
+
+    /// Redis, without anything on disk: that of `IVY_TEST_REDIS_SERVER`, or else the system's.
+    #[must_use]
+    pub fn redis() -> Server {
+        let program = env::var_os("IVY_TEST_REDIS_SERVER").unwrap_or("redis-server".into());
+        let port = free_port();
+        let text = port.to_string();
+        let args = ["--port", &text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+        let process = pinned(&program, &args).stdout(Stdio::null()).spawn();
+        let server = Server { process: process.expect("redis-server runs"), port };
+        let started = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(30), "redis-server does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
     }
 
     /// Starts a program that first of all prints an address.
@@ -66,6 +85,11 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    listener.local_addr().expect("it is bound").port()
 }
 
 /// A program of this build.

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use ivy_benches::{Against, Effort, GROWTH, Measure, Placement, Score, score, targets};
+use ivy_benches::{Against, Effort, Figures, GROWTH, Measure, Placement, Score, score, targets};
 
 /// Each measure with its two figures, their ratio, and whether it is held.
 pub(crate) fn compare(of: &[String], effort: Effort) {
@@ -28,6 +28,7 @@ fn verdict(measure: &Measure, score: &Score) -> String {
             score,
         ),
         Against::Work(gate) => work(score, gate),
+        Against::Latency(median, most) => latency(score, [median, most]),
     }
 }
 
@@ -51,6 +52,23 @@ fn work(score: &Score, gate: f64) -> String {
         |ratio| ratio <= gate,
         score,
     )
+}
+
+/// The medians of both quantiles: half of the operations took less, and all but a hundredth.
+fn latency(score: &Score, gates: [f64; 2]) -> String {
+    let quantiles: [fn(&Figures) -> f64; 2] = [|figures| figures.p50, |figures| figures.p99];
+    let ratios = quantiles.map(|of| score.median(|[ivy, limit]| of(&ivy) / of(&limit)));
+    let texts = [0, 1].map(|side| {
+        let [p50, p99] = quantiles.map(|of| score.median(|pair| of(&pair[side])));
+        Some(format!("{:.0} / {:.0} us", p50?, p99?))
+    });
+    let pairs = format!("{} of {}", score.pairs.len(), score.pairs.len() + score.dropped);
+    let gate = format!("<= {} / {}", gates[0], gates[1]);
+    let ([Some(p50), Some(p99)], [Some(ivy), Some(limit)]) = (ratios, texts) else {
+        return format!("| | not measured | {gate} | | {pairs}");
+    };
+    let verdict = if p50 <= gates[0] && p99 <= gates[1] { "held" } else { "missed" };
+    format!("{ivy} | {limit} | {p50:.2} / {p99:.2} | {gate} | {verdict} | {pairs}")
 }
 
 fn row(

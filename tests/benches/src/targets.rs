@@ -24,6 +24,8 @@ pub enum Against {
     Rate(f64),
     /// At most so many times the work that an operation is at the limit.
     Work(f64),
+    /// At most so many times the limit's median and 99th percentile.
+    Latency(f64, f64),
 }
 
 /// Where client and server run.
@@ -49,7 +51,7 @@ pub fn targets() -> impl Iterator<Item = Measure> {
     })
 }
 
-use Against::{Rate, Work};
+use Against::{Latency, Rate, Work};
 use Placement::{Alone, Same};
 
 #[rustfmt::skip] // A table is read by its columns.
@@ -62,6 +64,14 @@ const LINES: &[Line] = &[
     ("C2", "open legacy, 60 KB", "open/ivy/legacy/objects", "open/limit/legacy/objects", Work(1.2), Alone),
     ("M3", "the machines, 1,000 calls at a time", "machines/ivy/1000", "machines/limit", Work(2.0), Alone),
     ("M3", "the machines, 1 call at a time", "machines/ivy/1", "machines/limit", Work(2.0), Alone),
+    ("M1", "memory, 1,000 calls at a time, tokio", "memory/ivy/tokio/1000", "memory/limit/tokio/1000", Work(2.5), Alone),
+    ("M1", "memory, 1,000 calls at a time, async-std", "memory/ivy/async-std/1000", "memory/limit/async-std/1000", Work(2.5), Alone),
+    ("M1", "memory, 1,000 calls at a time, blocking", "memory/ivy/blocking/1000", "memory/limit/blocking/1000", Work(2.5), Alone),
+    ("S2", "memory, async-std beside tokio", "memory/ivy/async-std/1000", "memory/ivy/tokio/1000", Work(1.67), Alone),
+    ("S2", "memory, blocking beside tokio", "memory/ivy/blocking/1000", "memory/ivy/tokio/1000", Work(1.67), Alone),
+    ("M2", "memory, 1 call at a time, tokio", "memory/ivy/tokio/1", "memory/limit/tokio/1", Latency(5.0, 5.0), Same),
+    ("M2", "memory, 1 call at a time, blocking", "memory/ivy/blocking/1", "memory/limit/blocking/1", Latency(1.5, 1.5), Same),
+    ("RT", "call to result over ivy serve and Redis, tokio", "round-trip/ivy", "round-trip/limit", Latency(1.6, 2.0), Same),
     ("S3", "post 1", "serve/ivy/post/1", "serve/bytes/post/1", Rate(0.6), Same),
     ("S3", "post 100", "serve/ivy/post/100", "serve/bytes/post/100", Rate(0.6), Same),
     ("S3", "post 100, with JSON", "serve/ivy/post/100", "serve/json/post/100", Rate(0.6), Same),

@@ -1,0 +1,283 @@
+//! How many requests ivy makes, counted in virtual time: exact on any machine.
+//!
+//! Producer, worker and broker, with a network between them that takes its time.
+
+#![allow(clippy::unwrap_used, reason = "what goes wrong on the way fails the test")]
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::time::Duration;
+
+use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId};
+use ivy_proto::producer::{self, Call, CallOptions, Producer, ProducerConfig, Reply};
+use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
+use ivy_proto::task::TaskSettings;
+use ivy_proto::wire::{Codec, RawJson};
+use ivy_proto::worker::{self, JobOutcome, Worker, WorkerConfig};
+use ivy_proto::{Moment, OpId, QueueName, TaskId, TaskName, WallClock};
+
+const MESSAGES: u32 = 10_000;
+/// How long a request and its answer are on their way together.
+const ROUND_TRIP: Duration = Duration::from_millis(25);
+/// What a request takes at most.
+const BATCH: f64 = 100.0;
+
+#[test]
+fn ten_thousand_single_calls_are_posted_in_full_batches() {
+    let mut world = World::new(ROUND_TRIP);
+    world.send_all();
+    let posts = world.requests["post"];
+    // The first eight go out with what has come until then.
+    assert!(posts <= 108, "{posts} posts");
+}
+
+#[test]
+fn posts_overlap_so_that_eight_are_under_way_at_a_time() {
+    let mut world = World::new(ROUND_TRIP);
+    let took = world.send_all();
+    let rate = f64::from(MESSAGES) / took.as_secs_f64();
+    let limit = 8.0 * BATCH / ROUND_TRIP.as_secs_f64();
+    assert!(rate >= 0.89 * limit, "{rate} a second, and the limit is {limit}");
+}
+
+#[test]
+fn ten_thousand_messages_are_drained_with_batched_deletes() {
+    let mut world = World::new(ROUND_TRIP);
+    world.send_all();
+    world.drain_all(100);
+    let (reserves, deletes) = (world.requests["reserve"], world.requests["delete"]);
+    assert!(deletes <= 140, "{deletes} deletes");
+    // Handlers that end at once free their slots one by one, and each is asked for at once.
+    assert!(reserves <= 1500, "{reserves} reserves");
+}
+
+#[test]
+fn deletes_overlap_with_reserves() {
+    let mut world = World::new(ROUND_TRIP);
+    world.send_all();
+    let took = world.drain_all(800);
+    let rate = f64::from(MESSAGES) / took.as_secs_f64();
+    let limit = 8.0 * BATCH / (2.0 * ROUND_TRIP.as_secs_f64());
+    assert!(rate >= 0.9 * limit, "{rate} a second, and the limit is {limit}");
+}
+
+#[test]
+fn an_idle_worker_asks_at_most_four_times_a_minute() {
+    let mut world = World::new(ROUND_TRIP);
+    world.send_all();
+    world.drain_all(100);
+    world.run_for(Duration::from_secs(60));
+    let before: usize = world.requests.values().sum();
+    world.run_for(Duration::from_secs(600));
+    let asked = world.requests.values().sum::<usize>() - before;
+    assert!(asked <= 40, "{asked} requests in ten minutes");
+}
+
+struct World {
+    producer: Producer,
+    worker: Option<Worker>,
+    broker: Broker,
+    round_trip: Duration,
+    now: Moment,
+    /// What arrives when, in the order in which it was sent.
+    on_the_way: BinaryHeap<Reverse<(Moment, u64)>>,
+    parcels: HashMap<u64, Parcel>,
+    sent_parcels: u64,
+    asked: HashMap<RequestId, Asker>,
+    /// How many requests of each kind were made.
+    requests: BTreeMap<&'static str, usize>,
+    sent: u32,
+    deleted: u32,
+}
+
+enum Parcel {
+    Request(Asker, QueueOp),
+    Answer(Asker, Result<QueueReply, Fault>),
+}
+
+#[derive(Clone, Copy)]
+enum Asker {
+    Producer(OpId),
+    Worker(OpId),
+}
+
+impl World {
+    fn new(round_trip: Duration) -> Self {
+        let config = ProducerConfig::new(Capabilities::ironmq(), Codec::plain());
+        World {
+            producer: Producer::new(config, [1; 32], WallClock::default()),
+            worker: None,
+            broker: Broker::new(BrokerConfig::default(), [3; 32]),
+            round_trip,
+            now: Moment::EPOCH,
+            on_the_way: BinaryHeap::new(),
+            parcels: HashMap::new(),
+            sent_parcels: 0,
+            asked: HashMap::new(),
+            requests: BTreeMap::new(),
+            sent: 0,
+            deleted: 0,
+        }
+    }
+
+    /// Sends all messages by single calls, as 10,000 callers do, and tells how long it took.
+    fn send_all(&mut self) -> Duration {
+        let started = self.now;
+        for number in 0..MESSAGES {
+            let call = Call {
+                id: TaskId::from_random(u128::from(number + 1).to_le_bytes()),
+                task: TaskName::new("testpackage.factorial").unwrap(),
+                queue: QueueName::new("testpackage").unwrap(),
+                args: RawJson::from_value(&(number,)).unwrap(),
+                options: CallOptions::default(),
+                delay: Duration::ZERO,
+                reply: Reply::None,
+            };
+            self.tell_producer(producer::Input::Calls(vec![call]));
+        }
+        self.run_until(Moment::FOREVER, |world| world.sent == MESSAGES);
+        self.now.since(started)
+    }
+
+    /// Starts a worker, lets it delete all messages, and tells how long it took.
+    fn drain_all(&mut self, concurrency: usize) -> Duration {
+        let started = self.now;
+        let settings = TaskSettings::in_queue(QueueName::new("testpackage").unwrap());
+        let config = WorkerConfig::new(Capabilities::ironmq(), Codec::plain())
+            .with_task(TaskName::new("testpackage.factorial").unwrap(), settings)
+            .with_concurrency(concurrency);
+        self.worker = Some(Worker::new(config, [2; 32], WallClock::default()).unwrap());
+        self.run_until(Moment::FOREVER, |world| world.deleted == MESSAGES);
+        self.now.since(started)
+    }
+
+    fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.run_until(end, |world| world.now >= end);
+    }
+
+    fn run_until(&mut self, end: Moment, is_done: impl Fn(&World) -> bool) {
+        loop {
+            while self.poll_producer() | self.poll_worker() | self.poll_broker() {}
+            if is_done(self) {
+                return;
+            }
+            self.let_time_pass(end);
+        }
+    }
+
+    /// Lets time pass until something happens, at most until then.
+    fn let_time_pass(&mut self, end: Moment) {
+        let arrives = self.on_the_way.peek().map(|Reverse((at, _))| *at);
+        let deadlines = [arrives, self.producer_deadline(), self.worker_deadline(), Some(end)];
+        let broker = match self.broker.poll_output() {
+            broker::Output::Wait(deadline) => deadline.map(|deadline| deadline.at),
+            broker::Output::Answer(..) => unreachable!("it was polled to its end"),
+        };
+        self.now = deadlines.into_iter().flatten().chain(broker).min().unwrap();
+        while let Some(Reverse((at, parcel))) = self.on_the_way.peek().copied()
+            && at <= self.now
+        {
+            self.on_the_way.pop();
+            self.arrive(parcel);
+        }
+        self.tell_producer(producer::Input::Tick);
+        self.tell_worker(worker::Input::Tick);
+        self.broker.handle_input(broker::Input::Tick, self.now).unwrap();
+    }
+
+    fn arrive(&mut self, parcel: u64) {
+        match self.parcels.remove(&parcel).unwrap() {
+            Parcel::Request(asker, op) => {
+                let id = RequestId(parcel);
+                self.asked.insert(id, asker);
+                let request = broker::Input::Request(id, op.into());
+                self.broker.handle_input(request, self.now).unwrap();
+            }
+            Parcel::Answer(Asker::Producer(op), answer) => {
+                self.tell_producer(producer::Input::Queue(op, answer));
+            }
+            Parcel::Answer(Asker::Worker(op), answer) => {
+                self.tell_worker(worker::Input::Queue(op, answer));
+            }
+        }
+    }
+
+    fn send(&mut self, parcel: Parcel) {
+        self.sent_parcels += 1;
+        self.on_the_way.push(Reverse((self.now + self.round_trip / 2, self.sent_parcels)));
+        self.parcels.insert(self.sent_parcels, parcel);
+    }
+
+    fn ask(&mut self, asker: Asker, op: QueueOp) {
+        let kind = match &op {
+            QueueOp::Post { .. } => "post",
+            QueueOp::Reserve { .. } => "reserve",
+            QueueOp::DeleteMany { receipts, .. } => {
+                self.deleted += u32::try_from(receipts.items().len()).unwrap();
+                "delete"
+            }
+            _ => "other",
+        };
+        *self.requests.entry(kind).or_default() += 1;
+        self.send(Parcel::Request(asker, op));
+    }
+
+    fn poll_producer(&mut self) -> bool {
+        match self.producer.poll_output() {
+            producer::Output::Queue(op, ask) => self.ask(Asker::Producer(op), ask),
+            producer::Output::Sent(_, sent) => {
+                sent.unwrap();
+                self.sent += 1;
+            }
+            producer::Output::Wait(_) => return false,
+            _ => {}
+        }
+        true
+    }
+
+    fn poll_worker(&mut self) -> bool {
+        let Some(worker) = &mut self.worker else { return false };
+        match worker.poll_output() {
+            worker::Output::Queue(op, ask) => self.ask(Asker::Worker(op), ask),
+            worker::Output::Run(run) => {
+                let result = RawJson::parse("null").unwrap();
+                self.tell_worker(worker::Input::Job(run.job, JobOutcome::Done(result)));
+            }
+            worker::Output::Wait(_) => return false,
+            _ => {}
+        }
+        true
+    }
+
+    fn poll_broker(&mut self) -> bool {
+        let broker::Output::Answer(id, answer) = self.broker.poll_output() else { return false };
+        let asker = self.asked.remove(&id).unwrap();
+        self.send(Parcel::Answer(asker, answer.map(QueueReply::from).map_err(Fault::from)));
+        true
+    }
+
+    fn producer_deadline(&mut self) -> Option<Moment> {
+        match self.producer.poll_output() {
+            producer::Output::Wait(deadline) => deadline.map(|deadline| deadline.at),
+            _ => unreachable!("it was polled to its end"),
+        }
+    }
+
+    fn worker_deadline(&mut self) -> Option<Moment> {
+        match self.worker.as_mut()?.poll_output() {
+            worker::Output::Wait(deadline) => deadline.map(|deadline| deadline.at),
+            _ => unreachable!("it was polled to its end"),
+        }
+    }
+
+    fn tell_producer(&mut self, input: producer::Input) {
+        self.producer.handle_input(input, self.now).unwrap();
+    }
+
+    fn tell_worker(&mut self, input: worker::Input) {
+        if let Some(worker) = &mut self.worker {
+            worker.handle_input(input, self.now).unwrap();
+        }
+    }
+}
