@@ -72,3 +72,11 @@ pub(crate) const ONE_PROCESS: Exception = Exception {
     },
     reason: "memory backends are not shared between processes",
 };
+
+/// For scenarios with a notifier of their own, to which the queue does not matter.
+pub(crate) const OTHER_THAN_REDIS: Exception = Exception {
+    holds: |combination| {
+        combination != Combination { queue: Queue::Memory, notifier: Notifier::Redis }
+    },
+    reason: "it brings a Redis server of its own, and the queue does not matter",
+};

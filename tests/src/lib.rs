@@ -12,6 +12,7 @@ mod process;
 mod proxy;
 mod redis_server;
 mod script;
+mod scripted_redis;
 mod seeds;
 mod tls;
 mod tools;
@@ -24,6 +25,7 @@ pub use process::Process;
 pub use proxy::{FaultyProxy, Held, Mishap, RequestKind};
 pub use redis_server::RedisServer;
 pub use script::{Script, node_script, python_script};
+pub use scripted_redis::{Answer, ScriptedRedis};
 pub use seeds::check_seeds;
 pub use tls::{Authority, Certificate, TLS_HOST, TlsFront};
 

@@ -7,6 +7,7 @@ mod faults;
 mod leases;
 mod lifecycle;
 mod notices;
+mod redis;
 mod retries;
 mod routing;
 mod tls;
@@ -139,6 +140,20 @@ conformance! {
         a_route_waits_for_a_worker_that_names_it;
         queues_get_their_shares_by_weight;
         queues_get_their_shares_where_places_are_filled_together;
+    }
+    redis {
+        r01_to_r03_strange_payloads_are_counted except OTHER_THAN_REDIS;
+        r04_a_forged_notice_ends_no_task except OTHER_THAN_REDIS;
+        r05_messages_of_other_channels_are_passed_over except OTHER_THAN_REDIS;
+        r06_damaged_bytes_cost_a_subscription_at_most except OTHER_THAN_REDIS;
+        r06_damaged_answers_cost_a_notice_at_most except OTHER_THAN_REDIS;
+        r07_refused_subscriptions_are_told except OTHER_THAN_REDIS;
+        r07_refused_publications_are_told_and_repeated except OTHER_THAN_REDIS;
+        r08_a_lost_publication_is_not_repeated except OTHER_THAN_REDIS;
+        r09_a_notice_that_nobody_hears_is_counted except OTHER_THAN_REDIS;
+        r10_a_subscriber_that_is_cut_off_comes_back except OTHER_THAN_REDIS;
+        r11_a_subscription_may_be_confirmed_twice except OTHER_THAN_REDIS;
+        r13_names_with_a_nul_are_refused except OTHER_THAN_REDIS;
     }
     tls {
         a_queue_over_tls_works except NO_NETWORK;

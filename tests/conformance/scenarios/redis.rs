@@ -1,0 +1,311 @@
+//! A Redis server that answers as it likes: nothing that it says ends a worker, loses a task or shows
+//! a password. The letters in front are the rows of the catalogue of bad input.
+
+use std::time::Duration;
+
+use ivy_proto::ErrorKind;
+use ivy_proto::event::{Event, NoticeDropReason, Part};
+use ivy_proto::notify::NotifyFaultKind;
+use ivy_tests::{Answer, PATIENCE, ScriptedRedis};
+use serde_json::json;
+
+use crate::harness::{Builder, Failure, Handle, Harness, Place};
+use crate::props::{eventually, eventually_eq};
+use crate::stage::Stage;
+use crate::tasks::DOUBLE;
+use crate::watch::Watch;
+
+const PASSWORD: &str = "Zq7Secret7Zq";
+
+/// The largest notice that is read, and one byte.
+const TOO_LARGE: usize = 1024 * 1024 + 1;
+
+/// What a server may say when it takes no commands, and whether a person must mend it.
+const ERRORS: [(&str, bool); 9] = [
+    ("NOAUTH Authentication required.", true),
+    ("WRONGPASS invalid username-password pair Zq7Secret7Zq", true),
+    ("ERR invalid password", true),
+    ("LOADING Redis is loading the dataset in memory", false),
+    ("READONLY You can't write against a read only replica.", false),
+    ("MOVED 3999 127.0.0.1:6381", false),
+    ("OOM command not allowed when used memory > 'maxmemory'.", false),
+    ("MISCONF Redis is configured to save RDB snapshots", false),
+    ("ERR Zq7Secret7Zq", false),
+];
+
+fn scripted<H: Harness>(stage: &Stage<H>) -> (ScriptedRedis, Stage<H>) {
+    let redis = ScriptedRedis::start();
+    let stage = stage.at(|place| place.notifier = redis.url(PASSWORD));
+    (redis, stage)
+}
+
+fn works<H: Harness>(stage: &Stage<H>, n: u64) {
+    let handle = stage.ivy.call(&stage.own(DOUBLE), (n,)).unwrap();
+    assert_eq!(handle.result(PATIENCE).unwrap(), 2 * n);
+}
+
+/// The channel on which only this ivy listens.
+fn reply_channel(redis: &ScriptedRedis) -> String {
+    let subscribed = redis.said("SUBSCRIBE");
+    let own = subscribed.iter().flatten().find(|channel| channel.contains(".r."));
+    own.expect("it listens on a channel of its own").clone()
+}
+
+fn recovered(event: &Event) -> Option<()> {
+    matches!(event, Event::Recovered { part: Part::Notifier }).then_some(())
+}
+
+/// The next fault of the notifier, which shows no password.
+fn fault(watch: &mut Watch) -> NotifyFaultKind {
+    watch.until(|event| match event {
+        Event::NotifierError { fault } => {
+            let shown = format!("{event:?} {fault} {fault:?}");
+            assert!(!shown.contains(PASSWORD), "{shown}");
+            Some(fault.kind())
+        }
+        _ => None,
+    })
+}
+
+/// Whatever is published that is no notice for a call of ours is counted and passed over.
+pub(crate) fn r01_to_r03_strange_payloads_are_counted<H: Harness>(stage: &Stage<H>) {
+    let (redis, stage) = scripted(stage);
+    let _worker = stage.doubling(&stage.own(DOUBLE));
+    let mut watch = stage.watch();
+    works(&stage, 1);
+    let notice = |name: &str, id: &str| {
+        let options = json!({ "ivy": { "v": 1, "id": id, "outcome": "ok" } });
+        json!({
+            "id": "1", "name": name, "args": [], "options": options, "result": [1], "notify": true,
+            "queue": stage.name,
+        })
+    };
+    let of_another = notice(DOUBLE.name(), "AAAAAAAAAAAAAAAAAAAAAA");
+    let mut silent = of_another.clone();
+    silent["notify"] = json!(false);
+    let mut without_args = of_another.clone();
+    without_args.as_object_mut().unwrap().remove("args");
+    let payloads = [
+        Vec::new(),
+        b"no JSON".to_vec(),
+        b"\xff\xfe".to_vec(),
+        vec![b'x'; TOO_LARGE],
+        b"{}".to_vec(),
+        b"[1]".to_vec(),
+        notice("unknown", "AAAAAAAAAAAAAAAAAAAAAA").to_string().into_bytes(),
+        silent.to_string().into_bytes(),
+        without_args.to_string().into_bytes(),
+        of_another.to_string().into_bytes(),
+    ];
+    let channels = [reply_channel(&redis), stage.name.to_owned()];
+    for payload in &payloads {
+        channels.iter().for_each(|channel| redis.publish(channel, payload));
+    }
+    let ignored = |event: &Event| matches!(event, Event::NoticeIgnored).then_some(());
+    for _ in 0..payloads.len() * channels.len() {
+        watch.until(ignored);
+    }
+    works(&stage, 2);
+}
+
+/// Who reaches the notifier can forge a result, as it is documented, but never ends a task by it.
+pub(crate) fn r04_a_forged_notice_ends_no_task<H: Harness>(stage: &Stage<H>) {
+    let (redis, stage) = scripted(stage);
+    let double = stage.own(DOUBLE);
+    let handle = stage.ivy.call(&double, (1,)).unwrap();
+    let options = json!({ "ivy": { "v": 1, "id": handle.id().to_string(), "outcome": "ok" } });
+    let forged = json!({
+        "id": "1", "name": DOUBLE.name(), "args": [], "options": options, "result": [7],
+        "notify": true, "queue": stage.name,
+    });
+    redis.publish(&reply_channel(&redis), forged.to_string().as_bytes());
+    assert_eq!(handle.result(PATIENCE).unwrap(), 7);
+    assert_eq!(stage.size(stage.name), 1);
+    let _worker = stage.doubling(&double);
+    stage.until_empty();
+}
+
+/// Messages of channels and patterns that were not asked for are passed over.
+pub(crate) fn r05_messages_of_other_channels_are_passed_over<H: Harness>(stage: &Stage<H>) {
+    let (redis, stage) = scripted(stage);
+    let _worker = stage.doubling(&stage.own(DOUBLE));
+    works(&stage, 1);
+    redis.push(b"*3\r\n$7\r\nmessage\r\n$5\r\nother\r\n$2\r\n{}\r\n");
+    redis.push(b"*3\r\n$7\r\nmessage\r\n$3\r\na\0b\r\n$2\r\n{}\r\n");
+    redis.push(b"*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$5\r\nother\r\n$2\r\n{}\r\n");
+    works(&stage, 2);
+    assert_eq!(redis.said("SUBSCRIBE").len(), 1);
+}
+
+/// What is not Redis's protocol on a subscription ends it at most; there is a new one then.
+pub(crate) fn r06_damaged_bytes_cost_a_subscription_at_most<H: Harness>(stage: &Stage<H>) {
+    let (redis, stage) = scripted(stage);
+    let _worker = stage.doubling(&stage.own(DOUBLE));
+    let mut watch = stage.watch();
+    works(&stage, 1);
+    let deep = b"*1\r\n".repeat(100_000);
+    let damaged: [&[u8]; 9] = [
+        b"?what\r\n",
+        b"$-2\r\n",
+        b"*9223372036854775807\r\n",
+        b"$9223372036854775807\r\n",
+        b"$536870912\r\nab",
+        b"$2\r\nab__",
+        b"*3\r\n$7\r\nmessage\r\n$1\r\na",
+        b">3\r\n$7\r\nmess",
+        &deep,
+    ];
+    for (n, bytes) in (1..).zip(damaged) {
+        redis.push(bytes);
+        // Some would be the beginning of something if more came.
+        redis.kick_subscribers();
+        watch.until(recovered);
+        works(&stage, n);
+    }
+    for bytes in [&b":1\r\n"[..], b"+OK\r\n", b"-ERR inline\r\n", b"*0\r\n", b"*-1\r\n", b"$-1\r\n"]
+    {
+        redis.push(bytes);
+        eventually("a result comes again", || {
+            let handle = stage.ivy.call(&stage.own(DOUBLE), (21,));
+            handle.is_ok_and(|handle| handle.result(Duration::from_secs(1)).is_ok())
+        });
+    }
+}
+
+/// Damaged answers to a publication cost its notice at most, and no task.
+pub(crate) fn r06_damaged_answers_cost_a_notice_at_most<H: Harness>(stage: &Stage<H>) {
+    let (redis, stage) = scripted(stage);
+    let _worker = stage.doubling(&stage.own(DOUBLE));
+    let mut watch = stage.watch();
+    works(&stage, 1);
+    for bytes in ["?\r\n", ":99999999999999999999\r\n", "$-2\r\n", "*9223372036854775807\r\n", "+"]
+    {
+        let answer = Answer::BytesAndHangUp(bytes.as_bytes().to_vec());
+        redis.answer_next("PUBLISH", answer);
+        stage.ivy.call(&stage.own(DOUBLE), (21,)).unwrap();
+        assert_eq!(fault(&mut watch), NotifyFaultKind::ConnectionLost, "{bytes:?}");
+        stage.until_empty();
+    }
+    eventually("a result comes again", || {
+        let handle = stage.ivy.call(&stage.own(DOUBLE), (21,)).unwrap();
+        handle.result(Duration::from_secs(1)).is_ok()
+    });
+}
+
+/// What a server says in the place of a subscription is told, without the password; what will pass
+/// is waited for, and what a person must mend is told to the caller at once.
+pub(crate) fn r07_refused_subscriptions_are_told<H: Harness>(stage: &Stage<H>) {
+    for (said, needs_a_person) in ERRORS {
+        for command in ["AUTH", "SUBSCRIBE"] {
+            let (redis, stage) = scripted(stage);
+            let mut watch = stage.watch();
+            redis.answer_next(command, Answer::Bytes(format!("-{said}\r\n").into_bytes()));
+            let called = stage.ivy.call(&stage.own(DOUBLE), (1,));
+            let kind = fault(&mut watch);
+            if needs_a_person {
+                assert_eq!(kind, NotifyFaultKind::Unauthorized, "{said}");
+                let error = called.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::NotifierUnavailable, "{said}");
+                assert!(!format!("{error} {error:?}").contains(PASSWORD), "{error:?}");
+            } else {
+                assert_eq!(kind, NotifyFaultKind::Refused, "{said}");
+                assert!(called.is_ok(), "{said}");
+            }
+        }
+    }
+}
+
+/// What a server says in the place of a publication is told, without the password. Nothing was
+/// published, so it is tried again, and the result arrives.
+pub(crate) fn r07_refused_publications_are_told_and_repeated<H: Harness>(stage: &Stage<H>) {
+    let (redis, stage) = scripted(stage);
+    let _worker = stage.doubling(&stage.own(DOUBLE));
+    let mut watch = stage.watch();
+    works(&stage, 1);
+    for (n, (said, needs_a_person)) in (1..).zip(ERRORS) {
+        redis.answer_next("PUBLISH", Answer::Bytes(format!("-{said}\r\n").into_bytes()));
+        works(&stage, n);
+        let refused = NotifyFaultKind::Refused;
+        let expected = if needs_a_person { NotifyFaultKind::Unauthorized } else { refused };
+        assert_eq!(fault(&mut watch), expected, "{said}");
+    }
+}
+
+/// A connection that ends while a notice is published may have published it: it is dropped, counted,
+/// and not published twice. Its task is done all the same.
+pub(crate) fn r08_a_lost_publication_is_not_repeated<H: Harness>(stage: &Stage<H>) {
+    let (redis, stage) = scripted(stage);
+    let _worker = stage.doubling(&stage.own(DOUBLE));
+    let mut watch = stage.watch();
+    redis.answer_next("PUBLISH", Answer::HangUp);
+    let handle = stage.ivy.call(&stage.own(DOUBLE), (1,)).unwrap();
+    let reason = watch.until(|event| match event {
+        Event::NoticeDropped { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    assert_eq!(reason, NoticeDropReason::NotifierFailed);
+    assert_eq!(fault(&mut watch), NotifyFaultKind::ConnectionLost);
+    stage.until_empty();
+    assert_eq!(redis.said("PUBLISH").len(), 1);
+    let error = handle.result(Duration::from_millis(1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+}
+
+/// A notice that nobody hears is counted, and no error.
+pub(crate) fn r09_a_notice_that_nobody_hears_is_counted<H: Harness>(stage: &Stage<H>) {
+    let (redis, stage) = scripted(stage);
+    let _worker = stage.doubling(&stage.own(DOUBLE));
+    let mut watch = stage.watch();
+    redis.answer_next("PUBLISH", Answer::Bytes(b":0\r\n".to_vec()));
+    let handle = stage.ivy.call(&stage.own(DOUBLE), (1,)).unwrap();
+    let heard_by = watch.until(|event| match event {
+        Event::ResultSent { task, receivers } => (task.id == handle.id()).then_some(*receivers),
+        _ => None,
+    });
+    assert_eq!(heard_by, 0);
+    stage.until_empty();
+    let errors = watch.all(|event| matches!(event, Event::NotifierError { .. }).then_some(()));
+    assert_eq!(errors, []);
+}
+
+/// Who is cut off by the server subscribes again, and this is told.
+pub(crate) fn r10_a_subscriber_that_is_cut_off_comes_back<H: Harness>(stage: &Stage<H>) {
+    let (redis, stage) = scripted(stage);
+    let _worker = stage.doubling(&stage.own(DOUBLE));
+    let mut watch = stage.watch();
+    works(&stage, 1);
+    for round in 1..4 {
+        redis.kick_subscribers();
+        assert_eq!(fault(&mut watch), NotifyFaultKind::ConnectionLost);
+        watch.until(recovered);
+        assert_eq!(redis.said("SUBSCRIBE").len(), 1 + round);
+        works(&stage, 2);
+    }
+}
+
+/// A subscription that is confirmed twice, or brings messages before it is, is one subscription.
+pub(crate) fn r11_a_subscription_may_be_confirmed_twice<H: Harness>(stage: &Stage<H>) {
+    let early = b"*3\r\n$7\r\nmessage\r\n$5\r\nother\r\n$2\r\n{}\r\n".to_vec();
+    let twice = b"*3\r\n$9\r\nsubscribe\r\n$5\r\nother\r\n:1\r\n".to_vec();
+    for before in [early, twice] {
+        let (redis, stage) = scripted(stage);
+        let _worker = stage.doubling(&stage.own(DOUBLE));
+        redis.answer_next("SUBSCRIBE", Answer::Before(before));
+        works(&stage, 1);
+        redis.push(b"*3\r\n$9\r\nsubscribe\r\n$5\r\nother\r\n:3\r\n");
+        works(&stage, 2);
+        assert!(redis.has_answered_all());
+        eventually_eq(2, || redis.said("PUBLISH").len());
+    }
+}
+
+/// Names with a NUL are refused before anything is sent.
+pub(crate) fn r13_names_with_a_nul_are_refused<H: Harness>(stage: &Stage<H>) {
+    let (redis, stage) = scripted(stage);
+    let place = Place { channel: "a\0b".to_owned(), ..stage.place().clone() };
+    assert!(H::connect(&place).is_err());
+    let nameless = DOUBLE.queue("a\0b");
+    assert!(stage.ivy.call(&nameless, (1,)).is_err());
+    assert!(stage.worker().queue("a\0b").start().is_err());
+    assert_eq!(redis.said("PUBLISH").len(), 0);
+}

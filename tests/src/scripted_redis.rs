@@ -1,0 +1,226 @@
+//! A Redis server by rote, which answers what a test tells it to, byte by byte.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// The longest command that is understood, in bytes.
+const LONGEST_COMMAND: usize = 4 * 1024 * 1024;
+
+/// A server that knows `PING`, `AUTH`, `SELECT`, `SUBSCRIBE` and `PUBLISH` as Redis does, until a
+/// test has another answer to the next command of a kind.
+pub struct ScriptedRedis {
+    port: u16,
+    state: Arc<State>,
+}
+
+/// What is answered in the place of Redis's own answer.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// These bytes, and then what Redis answers.
+    Before(Vec<u8>),
+    /// Nothing: the connection ends.
+    HangUp,
+    /// These bytes, and then the connection ends.
+    BytesAndHangUp(Vec<u8>),
+}
+
+#[derive(Default)]
+struct State {
+    ended: AtomicBool,
+    script: Mutex<VecDeque<(&'static str, Answer)>>,
+    /// The connections that are subscribed, each with its channels.
+    subscribers: Mutex<Vec<(TcpStream, Vec<String>)>>,
+    said: Mutex<Vec<Vec<String>>>,
+}
+
+impl ScriptedRedis {
+    /// Starts a server.
+    #[must_use]
+    pub fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let listener = listener.expect("the loopback interface has a free port");
+        let port = listener.local_addr().expect("a listener has an address").port();
+        let state = Arc::new(State::default());
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if shared.ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                let state = Arc::clone(&shared);
+                // A connection ends with its client, or as the script says.
+                thread::spawn(move || converse(stream, &state));
+            }
+        });
+        ScriptedRedis { port, state }
+    }
+
+    /// Its address, with a password.
+    #[must_use]
+    pub fn url(&self, password: &str) -> String {
+        format!("redis://:{password}@127.0.0.1:{}", self.port)
+    }
+
+    /// Has another answer to the next command of this name.
+    pub fn answer_next(&self, command: &'static str, answer: Answer) {
+        lock(&self.state.script).push_back((command, answer));
+    }
+
+    /// Whether all answers of the script were given.
+    #[must_use]
+    pub fn has_answered_all(&self) -> bool {
+        lock(&self.state.script).is_empty()
+    }
+
+    /// Sends these bytes to all who are subscribed.
+    pub fn push(&self, bytes: &[u8]) {
+        for (stream, _) in lock(&self.state.subscribers).iter_mut() {
+            // Who has gone does not hear it.
+            let _ = stream.write_all(bytes);
+        }
+    }
+
+    /// Publishes a payload to a channel, as anybody can.
+    pub fn publish(&self, channel: &str, payload: &[u8]) {
+        deliver(&self.state, channel, payload);
+    }
+
+    /// Ends the connections of all who are subscribed.
+    pub fn kick_subscribers(&self) {
+        for (stream, _) in lock(&self.state.subscribers).drain(..) {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    /// The commands of this name that came so far, each with its arguments.
+    #[must_use]
+    pub fn said(&self, command: &str) -> Vec<Vec<String>> {
+        let said = lock(&self.state.said);
+        said.iter().filter(|words| words[0].eq_ignore_ascii_case(command)).cloned().collect()
+    }
+}
+
+impl Drop for ScriptedRedis {
+    fn drop(&mut self) {
+        self.state.ended.store(true, Ordering::SeqCst);
+        self.kick_subscribers();
+        // Wakes the listener, so that it sees the end.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+    }
+}
+
+impl fmt::Debug for ScriptedRedis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScriptedRedis").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+fn converse(mut stream: TcpStream, state: &State) {
+    let Ok(reading) = stream.try_clone() else { return };
+    let mut commands = BufReader::new(reading);
+    let mut subscribed = false;
+    while let Ok(words) = read_command(&mut commands) {
+        let Some(name) = words.first().map(|name| name.to_ascii_uppercase()) else { return };
+        lock(&state.said).push(words.clone());
+        let usual =
+            |stream: &mut TcpStream| answer_as_redis(&name, &words, subscribed, stream, state);
+        let scripted = {
+            let mut script = lock(&state.script);
+            let position = script.iter().position(|(command, _)| *command == name);
+            position.and_then(|position| script.remove(position))
+        };
+        let answered = match scripted.map(|(_, answer)| answer) {
+            None => usual(&mut stream),
+            Some(Answer::Bytes(bytes)) => stream.write_all(&bytes),
+            Some(Answer::Before(bytes)) => {
+                stream.write_all(&bytes).and_then(|()| usual(&mut stream))
+            }
+            Some(Answer::HangUp) => return hang_up(&stream),
+            Some(Answer::BytesAndHangUp(bytes)) => {
+                let _ = stream.write_all(&bytes);
+                return hang_up(&stream);
+            }
+        };
+        subscribed |= name == "SUBSCRIBE";
+        if answered.is_err() {
+            return;
+        }
+    }
+}
+
+fn hang_up(stream: &TcpStream) {
+    let _ = stream.shutdown(std::net::Shutdown::Both);
+}
+
+fn answer_as_redis(
+    name: &str,
+    words: &[String],
+    subscribed: bool,
+    stream: &mut TcpStream,
+    state: &State,
+) -> io::Result<()> {
+    match name {
+        "PING" if subscribed => stream.write_all(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n"),
+        "PING" => stream.write_all(b"+PONG\r\n"),
+        "SUBSCRIBE" => {
+            let channels = words[1..].to_vec();
+            for (number, channel) in (1..).zip(&channels) {
+                let length = channel.len();
+                let confirmed =
+                    format!("*3\r\n$9\r\nsubscribe\r\n${length}\r\n{channel}\r\n:{number}\r\n");
+                stream.write_all(confirmed.as_bytes())?;
+            }
+            lock(&state.subscribers).push((stream.try_clone()?, channels));
+            Ok(())
+        }
+        "PUBLISH" => {
+            let heard = deliver(state, &words[1], words[2].as_bytes());
+            stream.write_all(format!(":{heard}\r\n").as_bytes())
+        }
+        _ => stream.write_all(b"+OK\r\n"),
+    }
+}
+
+/// Sends a payload to those who listen on a channel, and says how many that are.
+fn deliver(state: &State, channel: &str, payload: &[u8]) -> usize {
+    let mut message =
+        format!("*3\r\n$7\r\nmessage\r\n${}\r\n{channel}\r\n${}\r\n", channel.len(), payload.len())
+            .into_bytes();
+    message.extend(payload);
+    message.extend(b"\r\n");
+    let mut subscribers = lock(&state.subscribers);
+    let listening = subscribers.iter_mut().filter(|(_, names)| names.iter().any(|n| n == channel));
+    listening.filter_map(|(stream, _)| stream.write_all(&message).ok()).count()
+}
+
+/// A command as clients send it: an array of texts, each with its length in front.
+fn read_command(stream: &mut impl BufRead) -> io::Result<Vec<String>> {
+    let count = read_number(stream, '*')?;
+    (0..count)
+        .map(|_| {
+            let mut word = vec![0; read_number(stream, '$')? + 2];
+            stream.read_exact(&mut word)?;
+            word.truncate(word.len() - 2);
+            Ok(String::from_utf8_lossy(&word).into_owned())
+        })
+        .collect()
+}
+
+fn read_number(stream: &mut impl BufRead, sigil: char) -> io::Result<usize> {
+    let mut line = String::new();
+    stream.by_ref().take(64).read_line(&mut line)?;
+    let number = line.trim_end().strip_prefix(sigil).and_then(|number| number.parse().ok());
+    let number = number.filter(|number| *number <= LONGEST_COMMAND);
+    number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no command"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
