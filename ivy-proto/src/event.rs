@@ -194,6 +194,9 @@ pub enum Event {
         /// The shortest that is documented.
         documented: Duration,
     },
+    /// The clock of this machine shows a time that cannot be right, so that no task's deadline is
+    /// taken to have passed; set the clock.
+    ClockImplausible,
     /// The queue's server would move messages by itself, without a reason.
     ServerSideDeadLetter {
         /// The physical queue.
@@ -329,6 +332,7 @@ impl Event {
             | Event::DeadLettered { .. }
             | Event::DeadLetterRefused { .. }
             | Event::ShortLease { .. }
+            | Event::ClockImplausible
             | Event::ServerSideDeadLetter { .. } => Level::Warn,
             _ => Level::Debug,
         }

@@ -91,6 +91,15 @@ impl WallClock {
         let unix = self.unix_at_epoch.saturating_add(moment.since(Moment::EPOCH));
         u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
     }
+
+    /// Whether what it shows at `moment` can be the time of day: a year from 2020 to 2099. A machine
+    /// whose clock was never set shows another one.
+    #[must_use]
+    pub fn is_plausible(&self, moment: Moment) -> bool {
+        const YEAR_2020: u64 = 1_577_836_800_000;
+        const YEAR_2100: u64 = 4_102_444_800_000;
+        (YEAR_2020..YEAR_2100).contains(&self.unix_millis(moment))
+    }
 }
 
 /// When a machine wants to be called again, and why.
@@ -117,5 +126,15 @@ mod tests {
         let clock = WallClock::new(Duration::from_secs(1_000));
         let moment = Moment::after_epoch(Duration::from_millis(1_500));
         assert_eq!(clock.unix_millis(moment), 1_001_500);
+    }
+
+    #[test]
+    fn only_years_from_2020_to_2099_are_plausible() {
+        let plausible =
+            |unix| WallClock::new(Duration::from_secs(unix)).is_plausible(Moment::EPOCH);
+        assert!(!plausible(0) && !plausible(1_577_836_799) && plausible(1_577_836_800));
+        assert!(plausible(4_102_444_799) && !plausible(4_102_444_800));
+        let almost = WallClock::new(Duration::from_secs(4_102_444_799));
+        assert!(!almost.is_plausible(Moment::after_epoch(Duration::from_secs(1))));
     }
 }

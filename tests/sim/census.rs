@@ -71,6 +71,7 @@ impl Census {
             Event::Degraded { .. } => "Degraded",
             Event::Recovered { .. } => "Recovered",
             Event::ServerSideDeadLetter { .. } => "ServerSideDeadLetter",
+            Event::ClockImplausible => "ClockImplausible",
             _ => "another event",
         };
         self.see(name);

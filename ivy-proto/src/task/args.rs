@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trailing_option_may_be_missing() {
+    fn b33_only_a_trailing_option_may_be_missing() {
         assert_eq!(parse("[1]"), Ok((1u8, None::<String>)));
         assert_eq!(
             parse::<(Option<u8>, u8)>("[1]"),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_left_over_are_counted_and_refused() {
+    fn b33_arguments_left_over_are_counted_and_refused() {
         assert_eq!(parse::<()>("[1]"), Err(BadArgs::TooMany { takes: 0, given: 1 }));
         assert_eq!(parse::<(u8,)>("[1,2,3]"), Err(BadArgs::TooMany { takes: 1, given: 3 }));
         let many = format!("[0{}]", ",0".repeat(10_000));

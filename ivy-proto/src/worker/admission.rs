@@ -32,14 +32,15 @@ pub(super) struct Refusal {
     pub(super) message: String,
 }
 
-/// Reads a message and decides whether it can be run.
+/// Reads a message and decides whether it can be run. Where the clock on the wall cannot be right,
+/// there is no `unix_millis`, and no deadline has passed.
 pub(super) fn examine(
     config: &WorkerConfig,
     queue: &QueueName,
     message: &MessageId,
     body: &ReceivedBody,
     deliveries: u32,
-    unix_millis: u64,
+    unix_millis: Option<u64>,
 ) -> Verdict {
     if let ReceivedBody::Text(text) | ReceivedBody::NotText(text) = body
         && text.as_str().len() > config.capabilities.max_body
@@ -95,7 +96,7 @@ fn refuse(
     config: &WorkerConfig,
     scheduled: &Scheduled,
     deliveries: u32,
-    unix_millis: u64,
+    unix_millis: Option<u64>,
 ) -> Option<Refusal> {
     let refusal = |reason, message: &str| Some(Refusal { reason, message: message.to_owned() });
     if !config.tasks.contains_key(&scheduled.task.name) {
@@ -105,8 +106,8 @@ fn refuse(
         );
     }
     let deadline = scheduled.envelope.options.ivy().and_then(|ivy| ivy.deadline);
-    if deadline
-        .is_some_and(|deadline| unix_millis > deadline.saturating_add(CLOCK_TOLERANCE_MILLIS))
+    if let (Some(deadline), Some(unix_millis)) = (deadline, unix_millis)
+        && unix_millis > deadline.saturating_add(CLOCK_TOLERANCE_MILLIS)
     {
         return refusal(
             DeadLetterReason::Deadline,

@@ -110,7 +110,8 @@ impl Worker {
             message: id.clone(),
             deliveries,
         });
-        let unix_millis = self.wall.unix_millis(self.fx.now);
+        let now = self.fx.now;
+        let unix_millis = self.wall.is_plausible(now).then(|| self.wall.unix_millis(now));
         let verdict = examine(&self.config, queue, &id, &message.body, deliveries, unix_millis);
         let job = self.fx.counter.next_job();
         let held = Job {

@@ -299,6 +299,9 @@ impl Worker {
         if let Some(lease) = self.config.leases().min().filter(|lease| *lease < documented) {
             self.fx.event(Event::ShortLease { lease, documented });
         }
+        if !self.wall.is_plausible(self.fx.now) {
+            self.fx.event(Event::ClockImplausible);
+        }
         for queue in self.poller.names().cloned().collect::<Vec<_>>() {
             let op = crate::queue::QueueOp::GetQueue { queue: queue.clone() };
             self.fx.ask(Purpose::Inspect(queue), op);

@@ -11,6 +11,7 @@ use crate::broker::{
     Answer, Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Requeue,
     Target,
 };
+use crate::misuse::Misuse;
 use crate::queue::{DeadLetterSetting, QueueKind, QueueSettings};
 use crate::{MessageId, Moment, QueueName, ReservationId};
 
@@ -238,6 +239,106 @@ proptest! {
             let _ = left_alone.handle_input(input, stamp);
         }
         prop_assert_eq!(drain(&mut left_alone).0, answers);
+    }
+
+    #[test]
+    fn misuse_and_a_clock_that_goes_back_change_nothing(
+        config in config(),
+        inputs in vec((input(), stamp()), 1..60),
+    ) {
+        let mut broker = Broker::new(config, [1; 32]);
+        let mut now = Moment::EPOCH;
+        let waits = Request::Reserve {
+            queue: name("a"),
+            count: 1,
+            timeout: None,
+            wait: Duration::from_secs(30),
+            delete: false,
+        };
+        for (input, stamp) in inputs {
+            if broker.handle_input(input, stamp).is_ok() {
+                now = now.max(stamp);
+            }
+            drain(&mut broker);
+            let before = (seen(&mut broker, now), drain(&mut broker).1);
+            broker.handle_input(Input::Tick, Moment::EPOCH).unwrap();
+            prop_assert_eq!(&(seen(&mut broker, now), drain(&mut broker).1), &before);
+            // A request that waits under this id, if the queue exists and is empty.
+            let id = RequestId(u64::MAX - 1);
+            broker.handle_input(Input::Request(id, waits.clone()), now).unwrap();
+            if drain(&mut broker).0.is_empty() {
+                let before = (seen(&mut broker, now), drain(&mut broker).1);
+                let again = Input::Request(id, waits.clone());
+                let misuse = broker.handle_input(again, now + Duration::from_secs(3600));
+                prop_assert_eq!(misuse, Err(Misuse::RequestInUse(id)));
+                prop_assert_eq!(&(seen(&mut broker, now), drain(&mut broker).1), &before);
+                broker.handle_input(Input::Abandon(id), now).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn before_its_deadline_a_tick_does_nothing(
+        config in config(),
+        inputs in vec((input(), stamp()), 1..60),
+    ) {
+        let mut broker = Broker::new(config, [1; 32]);
+        for (input, stamp) in inputs {
+            let _ = broker.handle_input(input, stamp);
+        }
+        let (_, wait) = drain(&mut broker);
+        if let Output::Wait(Some(deadline)) = &wait {
+            let just_before = Moment::from_nanos(deadline.at.as_nanos() - 1);
+            broker.handle_input(Input::Tick, just_before).unwrap();
+            prop_assert_eq!(drain(&mut broker), (Vec::new(), wait));
+        }
+    }
+
+    #[test]
+    fn what_was_posted_is_had_or_still_there_and_who_waits_gets_it(
+        posts in vec((1usize..4, 0u64..5), 1..10),
+        takes in 0usize..20,
+    ) {
+        let mut broker = Broker::new(BrokerConfig::default(), [1; 32]);
+        let mut now = Moment::EPOCH;
+        let mut posted = 0;
+        for (id, (count, delay)) in (0..).map(RequestId).zip(posts) {
+            let messages = vec![new_message("body", Duration::from_secs(delay)); count];
+            let post = Request::Post { queue: name("a"), messages };
+            broker.handle_input(Input::Request(id, post), now).unwrap();
+            posted += count;
+        }
+        drain(&mut broker);
+        let mut had = 0;
+        for id in (100..).map(RequestId).take(takes) {
+            let reserve = Request::Reserve {
+                queue: name("a"),
+                count: 1,
+                timeout: None,
+                wait: Duration::from_secs(30),
+                delete: true,
+            };
+            broker.handle_input(Input::Request(id, reserve), now).unwrap();
+            let answers = loop {
+                match drain(&mut broker) {
+                    (answers, Output::Wait(Some(deadline))) if answers.is_empty() => {
+                        now = deadline.at;
+                        broker.handle_input(Input::Tick, now).unwrap();
+                    }
+                    (answers, _) => break answers,
+                }
+            };
+            let Some((_, Ok(Answer::Reserved(deliveries)))) = answers.into_iter().next() else {
+                panic!("a reserve is answered")
+            };
+            // Who waits gets the next message as long as there is one.
+            prop_assert_eq!(deliveries.len(), usize::from(had < posted));
+            had += deliveries.len();
+        }
+        let get = Request::GetQueue { queue: name("a") };
+        broker.handle_input(Input::Request(RequestId(0), get), now).unwrap();
+        let Ok(Answer::Queue(info)) = drain(&mut broker).0.remove(0).1 else { panic!("a queue") };
+        prop_assert_eq!(info.size, Some((posted - had) as u64));
     }
 
     #[test]

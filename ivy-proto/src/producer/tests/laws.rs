@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::scenario::*;
 use crate::id::{MessageId, OpId, TaskId};
+use crate::misuse::Misuse;
 use crate::name::{ChannelName, QueueName};
 use crate::producer::{Call, Input, Output, Producer, ProducerConfig, Reply, SendError};
 use crate::queue::{FaultKind, QueueOp, QueueReply};
@@ -60,6 +61,7 @@ struct Run {
     sent: BTreeMap<TaskId, u32>,
     resumed: BTreeMap<TaskId, u32>,
     finished: bool,
+    answered: Option<OpId>,
     trace: Vec<String>,
 }
 
@@ -83,6 +85,7 @@ impl Run {
             sent: BTreeMap::new(),
             resumed: BTreeMap::new(),
             finished: false,
+            answered: None,
             trace: Vec::new(),
         }
     }
@@ -181,7 +184,11 @@ impl Run {
                 self.feed_at(Input::Tick, self.now + Duration::from_millis(millis));
             }
             Step::ToDeadline => self.feed_at(Input::Tick, self.due.unwrap_or(self.now)),
-            Step::ClockGoesBack => self.feed_at(Input::Tick, Moment::EPOCH),
+            Step::ClockGoesBack => {
+                let before = format!("{:?}", self.producer);
+                self.producer.handle_input(Input::Tick, Moment::EPOCH).unwrap();
+                assert!(format!("{:?}", self.producer) == before, "time went back");
+            }
             Step::Drain { seconds } => {
                 self.feed(Input::Drain { limit: Duration::from_secs(seconds) });
             }
@@ -194,6 +201,7 @@ impl Run {
         }
         let op = *self.posts.keys().nth(post % self.posts.len()).unwrap();
         let count = self.posts.remove(&op).unwrap();
+        self.answered = Some(op);
         let posted = |count| Ok(QueueReply::Posted(vec![MessageId::new("1"); count]));
         let answer = match with % 8 {
             0..=2 => posted(count),
@@ -204,6 +212,20 @@ impl Run {
             _ => Err(fault(FaultKind::TooManyRequests).with_retry_after(Duration::from_secs(5))),
         };
         self.feed(Input::Queue(op, answer));
+    }
+
+    /// Feeds a mistake of the driver at a later moment.
+    fn misuse(&mut self, input: Input, expected: Misuse) {
+        let before = format!("{:?}", self.producer);
+        let later = self.now + Duration::from_secs(3600);
+        assert_eq!(self.producer.handle_input(input, later), Err(expected));
+        assert!(format!("{:?}", self.producer) == before, "misuse changed something");
+    }
+
+    fn step_all(&mut self, steps: &[Step]) {
+        for step in steps {
+            self.step(step.clone());
+        }
     }
 
     /// Drains to the end, whatever the queue does.
@@ -236,6 +258,74 @@ proptest! {
         seed in any::<[u8; 32]>(),
     ) {
         run(seed, &steps);
+    }
+
+    #[test]
+    fn misuse_changes_nothing(steps in vec(step(), 0..100)) {
+        let mut run = Run::new([1; 32]);
+        run.step_all(&steps);
+        if run.finished {
+            return Ok(run.misuse(Input::Tick, Misuse::Finished));
+        }
+        if let Some(op) = run.answered {
+            run.misuse(Input::Queue(op, Ok(QueueReply::Posted(vec![]))), Misuse::UnknownOp(op));
+        }
+        if let Some(op) = run.posts.keys().next().copied() {
+            run.misuse(Input::Queue(op, Ok(QueueReply::Deleted)), Misuse::WrongReply(op));
+        }
+    }
+
+    #[test]
+    fn before_its_deadline_a_tick_does_nothing(steps in vec(step(), 0..100)) {
+        let mut run = Run::new([1; 32]);
+        run.step_all(&steps);
+        if let Some(due) = run.due {
+            let told = run.trace.len();
+            run.feed_at(Input::Tick, Moment::from_nanos(due.as_nanos() - 1));
+            prop_assert_eq!(run.trace.len(), told + 1);
+            prop_assert_eq!(run.due, Some(due));
+        }
+    }
+
+    #[test]
+    fn when_all_goes_well_again_every_call_is_sent_and_nothing_is_left_to_do(
+        steps in vec(step(), 0..100),
+    ) {
+        let mut run = Run::new([1; 32]);
+        for step in steps.into_iter().filter(|step| !matches!(step, Step::Drain { .. })) {
+            run.step(step);
+        }
+        for _ in 0..200 {
+            while !run.posts.is_empty() {
+                run.answer(0, 0);
+            }
+            run.feed(Input::Subscribed);
+            run.feed_at(Input::Tick, run.due.unwrap_or(run.now));
+        }
+        prop_assert_eq!(&run.called, &run.sent);
+        prop_assert_eq!(run.producer.pending.unsent(), 0);
+        prop_assert_eq!(run.due, None);
+    }
+
+    #[test]
+    fn while_the_queue_fails_it_is_asked_at_most_twice_a_second(
+        with in vec(prop_oneof![Just(4u8), Just(5u8), Just(7u8)], 1..20),
+    ) {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let mut run = Run::new([1; 32]);
+        let mut asked = 0;
+        let mut number = 0u8;
+        for with in with.iter().cycle() {
+            number = number.wrapping_add(1);
+            run.feed(Input::Calls(vec![call(number)]));
+            while !run.posts.is_empty() {
+                asked += 1;
+                run.answer(0, *with);
+            }
+            let Some(due) = run.due.filter(|due| *due < Moment::EPOCH + MINUTE) else { break };
+            run.feed_at(Input::Tick, due);
+        }
+        prop_assert!(asked <= 2 * 60 + 4, "{asked} posts in a minute");
     }
 
     #[test]

@@ -105,7 +105,7 @@ fn a_dead_letter_on_a_served_queue_is_not_wrapped_again() {
 }
 
 #[test]
-fn an_unknown_task_is_given_back_for_longer_and_longer_and_then_put_aside() {
+fn b24_an_unknown_task_is_given_back_for_longer_and_longer_and_then_put_aside() {
     let mut worker = started();
     let mut delays = Vec::new();
     for count in [1, 2, 3, 10, 49] {
@@ -140,6 +140,38 @@ fn arguments_that_the_handler_does_not_take_put_the_task_aside_without_a_retry()
     let (_, (_, message)) = worker.take_post().unwrap();
     let letter = DeadLetter::parse(&message.body).unwrap();
     assert_eq!((letter.reason, letter.attempts), (DeadLetterReason::BadArgs, 0));
+}
+
+#[test]
+fn g12_where_the_clock_cannot_be_right_no_deadline_has_passed_and_that_is_told() {
+    let passed = our_body(1, None).replace("\"id\"", "\"deadline\":1,\"id\"");
+    for (year, seconds) in [(1970, 0), (2106, 4_294_967_296)] {
+        let mut scenario = started_at(config(), Duration::from_secs(seconds));
+        let told = scenario.events.iter().filter(|event| **event == Event::ClockImplausible);
+        assert_eq!(told.count(), 1, "{year}");
+        let run = scenario.running(&passed);
+        scenario.done(&run);
+    }
+    let mut scenario = started_at(config(), UNIX_AT_START);
+    assert!(!scenario.has_event(|event| *event == Event::ClockImplausible));
+    scenario.deliver(&[&passed]);
+    assert!(scenario.runs.is_empty());
+}
+
+#[test]
+fn b47_what_comes_twice_is_run_twice_and_other_bytes_under_its_id_are_another_task() {
+    let mut scenario = started();
+    let five = plain_body();
+    let six = five.replace("[5]", "[6]");
+    for (body, args) in [(&five, "[5]"), (&five, "[5]"), (&six, "[6]")] {
+        scenario.deliver_again("7", body, 1);
+        let run = scenario.runs.pop_front().unwrap();
+        assert_eq!(run.args.as_str(), args);
+        scenario.done(&run);
+    }
+    scenario.advance(Duration::from_millis(50));
+    let (_, receipts) = scenario.take_deletes().unwrap();
+    assert_eq!(receipts.len(), 3);
 }
 
 #[test]

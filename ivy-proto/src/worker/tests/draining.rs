@@ -42,6 +42,16 @@ fn what_a_late_poll_brings_is_given_back_at_once() {
 }
 
 #[test]
+fn deletes_that_gather_when_the_drain_begins_are_sent_at_once() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    worker.done(&run);
+    assert!(worker.take_deletes().is_none());
+    drain(&mut worker);
+    assert!(worker.take_deletes().is_some());
+}
+
+#[test]
 fn draining_waits_for_running_handlers_and_deletes_at_once() {
     let mut worker = started();
     let run = worker.running(&plain_body());

@@ -8,13 +8,15 @@ use proptest::prelude::*;
 use super::scenario::*;
 use crate::event::Event;
 use crate::id::{JobId, OpId, Receipt, ReservationId};
+use crate::misuse::Misuse;
 use crate::notify::{NotifyFault, NotifyFaultKind};
 use crate::queue::{
     Body, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, ReceivedBody, Reserved, ReservedMessage,
 };
 use crate::time::{Moment, WallClock};
 use crate::wire::RawJson;
-use crate::worker::{Input, JobOutcome, Output, Worker};
+use crate::worker::effects::Purpose;
+use crate::worker::{Input, JobOutcome, Load, Output, Why, Worker};
 
 /// One thing that happens; numbers choose among what is possible at that time.
 #[derive(Clone, Debug)]
@@ -57,6 +59,9 @@ struct World {
     running: Vec<JobId>,
     finished: bool,
     messages: u32,
+    due: Option<Moment>,
+    answered: Option<OpId>,
+    ended: Option<JobId>,
     trace: Vec<String>,
     /// How many handlers were to be run, did not take their arguments, and were told to have ended.
     runs: usize,
@@ -78,6 +83,9 @@ impl World {
             running: Vec::new(),
             finished: false,
             messages: 0,
+            due: None,
+            answered: None,
+            ended: None,
             trace: Vec::new(),
             runs: 0,
             not_run: 0,
@@ -110,6 +118,7 @@ impl World {
                 Output::Event(_) => {}
                 Output::Finished => self.finished = true,
                 Output::Wait(deadline) => {
+                    self.due = deadline.as_ref().map(|deadline| deadline.at);
                     if let Some(deadline) = deadline {
                         assert!(deadline.at > self.now, "{deadline:?} is not later");
                         assert!(!self.finished, "a finished worker has no timer");
@@ -130,6 +139,7 @@ impl World {
             Step::Answer(which, how) => {
                 if let Some(id) = pick(self.asked.keys().copied(), which) {
                     let op = self.asked.remove(&id).unwrap();
+                    self.answered = Some(id);
                     let answer = self.reply(&op, how);
                     self.feed(Input::Queue(id, answer));
                 }
@@ -148,6 +158,7 @@ impl World {
             Step::End(which, how) => {
                 if let Some(job) = pick(self.running.iter().copied(), which) {
                     self.running.retain(|other| *other != job);
+                    self.ended = Some(job);
                     let outcome = match how % 6 {
                         0 => JobOutcome::Failed("no".into()),
                         1 => JobOutcome::Panicked("no".to_owned()),
@@ -167,15 +178,44 @@ impl World {
             Step::ResumeNotifier => self.feed(Input::ResumeNotifier),
             Step::Nudge => self.feed(Input::Nudge),
             Step::Drain => self.feed(Input::Drain { limit: Duration::from_secs(5) }),
+            Step::ClockBack if self.finished => {}
             Step::ClockBack => {
-                let now = std::mem::replace(&mut self.now, Moment::EPOCH);
-                if !self.finished {
-                    self.worker.handle_input(Input::Tick, self.now).unwrap();
-                    self.now = now;
-                    self.feed(Input::Tick);
-                }
-                self.now = now;
+                let before = format!("{:?}", self.worker);
+                self.worker.handle_input(Input::Tick, Moment::EPOCH).unwrap();
+                assert!(format!("{:?}", self.worker) == before, "time went back");
             }
+        }
+    }
+
+    /// Feeds a mistake of the driver at a later moment.
+    fn misuse(&mut self, input: Input, expected: Misuse) {
+        let before = format!("{:?}", self.worker);
+        let later = self.now + Duration::from_secs(3600);
+        assert_eq!(self.worker.handle_input(input, later), Err(expected));
+        assert!(format!("{:?}", self.worker) == before, "misuse changed something");
+    }
+
+    /// Everything goes well from now on, and no more messages come.
+    fn calm(&mut self) {
+        self.feed(Input::Resume);
+        self.feed(Input::ResumeNotifier);
+        for _ in 0..500 {
+            while let Some(job) = self.running.pop() {
+                self.feed(Input::Job(job, JobOutcome::Done(RawJson::parse("1").unwrap())));
+            }
+            while let Some(op) = self.publishing.pop() {
+                self.feed(Input::Published(op, Ok(1)));
+            }
+            while let Some((id, op)) = self.asked.pop_first() {
+                let answer = match op {
+                    QueueOp::Reserve { .. } => QueueReply::Reserved(Reserved::default()),
+                    op => self.reply(&op, 255).unwrap(),
+                };
+                self.feed(Input::Queue(id, Ok(answer)));
+                self.now = self.now + Duration::from_millis(1);
+            }
+            self.now = self.due.unwrap_or(self.now).max(self.now);
+            self.feed(Input::Tick);
         }
     }
 
@@ -255,6 +295,82 @@ proptest! {
             other.take(step);
         }
         prop_assert_eq!(one.trace, other.trace);
+    }
+
+    #[test]
+    fn misuse_changes_nothing(steps in prop::collection::vec(step(), 0..100)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.take(step);
+        }
+        if world.finished {
+            return Ok(world.misuse(Input::Tick, Misuse::Finished));
+        }
+        if let Some(op) = world.answered {
+            world.misuse(Input::Queue(op, Ok(QueueReply::Deleted)), Misuse::UnknownOp(op));
+            world.misuse(Input::Published(op, Ok(1)), Misuse::UnknownOp(op));
+        }
+        if let Some(op) = world.asked.keys().next().copied() {
+            world.misuse(Input::Queue(op, Ok(QueueReply::Cleared)), Misuse::WrongReply(op));
+        }
+        if let Some(job) = world.ended {
+            world.misuse(Input::Job(job, JobOutcome::Cancelled), Misuse::UnknownJob(job));
+        }
+    }
+
+    #[test]
+    fn before_its_deadline_a_tick_does_nothing(steps in prop::collection::vec(step(), 0..100)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.take(step);
+        }
+        if let Some(due) = world.due {
+            world.now = Moment::from_nanos(due.as_nanos() - 1).max(world.now);
+            let told = world.trace.len();
+            world.feed(Input::Tick);
+            prop_assert_eq!(world.trace.len(), told + 1);
+            prop_assert_eq!(world.due, Some(due));
+        }
+    }
+
+    #[test]
+    fn when_all_goes_well_again_everything_held_is_settled_and_only_polls_remain(
+        steps in prop::collection::vec(step(), 0..100),
+    ) {
+        let mut world = World::new();
+        for step in steps.iter().filter(|step| !matches!(step, Step::Drain)) {
+            world.take(step);
+        }
+        world.calm();
+        prop_assert_eq!(world.worker.load(), Load { held: 0, running: 0 });
+        let fx = &world.worker.fx;
+        let is_poll = |purpose: &Purpose| matches!(purpose, Purpose::Poll { .. });
+        prop_assert!(fx.asked.values().all(is_poll));
+        while let Some(why) = world.worker.fx.timers.pop_due(Moment::FOREVER) {
+            prop_assert!(matches!(why, Why::Poll(_)), "{why:?}");
+        }
+    }
+
+    #[test]
+    fn while_the_queue_fails_it_is_asked_at_most_twice_a_second(
+        kinds in prop::collection::vec(0..60u8, 1..20),
+    ) {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let mut world = World::new();
+        let mut asked = 0;
+        for how in kinds.iter().cycle() {
+            while let Some((id, op)) = world.asked.pop_first() {
+                asked += usize::from(matches!(op, QueueOp::Reserve { .. }));
+                let fault = world.reply(&op, *how).unwrap_err();
+                world.feed(Input::Queue(id, Err(fault)));
+            }
+            world.now = world.due.unwrap_or(Moment::EPOCH + MINUTE);
+            if world.now >= Moment::EPOCH + MINUTE {
+                break;
+            }
+            world.feed(Input::Tick);
+        }
+        prop_assert!(asked <= 2 * 60 + 4, "{asked} polls in a minute");
     }
 
     #[test]

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::scenario::*;
 use crate::event::{Event, ReleaseReason};
+use crate::id::{MessageId, Receipt, ReservationId};
 use crate::name::TaskName;
 use crate::queue::{Capabilities, FaultKind, QueueReply};
 use crate::task::TaskSettings;
@@ -170,4 +171,40 @@ fn a_handler_that_passes_its_time_limit_is_stopped_and_counts_as_a_failed_attemp
     assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::TimeLimit)]);
     worker.end(&run, JobOutcome::Cancelled);
     assert!(worker.take_post().is_some(), "the next attempt is posted");
+}
+
+#[test]
+fn a_waiting_message_whose_lease_is_lost_leaves_the_others_in_line() {
+    let mut worker = started_with(config().with_concurrency(4));
+    let body = plain_body();
+    worker.deliver(&[&body, &body, &body, &body]);
+    // As much as was asked for has come, so each free slot asks for more at once.
+    for _ in 0..3 {
+        let run = worker.runs.pop_front().unwrap();
+        worker.done(&run);
+    }
+    // What may kill workers runs alone, as soon as nothing else does.
+    worker.deliver_counted(&[(&body, 40)]);
+    let run = worker.runs.pop_front().unwrap();
+    worker.done(&run);
+    let alone = worker.runs.pop_front().unwrap();
+    // Two more come meanwhile, and wait.
+    worker.deliver(&[&body, &body]);
+    assert!(worker.runs.is_empty());
+    worker.advance(Duration::from_secs(22));
+    let mut touches = Vec::new();
+    while let Some((op, (receipt, _))) = worker.take_touch() {
+        touches.push((receipt.message.as_str().parse::<u32>().unwrap(), op));
+    }
+    touches.sort();
+    let [.., (_, first), (second, other)] = touches[..] else { panic!("{touches:?}") };
+    worker.faulty(first, FaultKind::LeaseLost);
+    let receipt = Receipt {
+        message: MessageId::new(second.to_string()),
+        reservation: ReservationId::new("renewed"),
+    };
+    worker.answer(other, Ok(QueueReply::Touched(receipt)));
+    worker.done(&alone);
+    let run = worker.runs.pop_front().unwrap();
+    assert_eq!(run.message.as_str(), second.to_string());
 }

@@ -205,7 +205,7 @@ fn a_paused_worker_gives_back_what_its_last_poll_brings() {
 
 #[test]
 fn a_server_side_dead_letter_rule_is_told_at_the_start() {
-    let mut worker = Worker::new(config(), [7; 32], WallClock::default()).unwrap();
+    let mut worker = Worker::new(config(), [7; 32], WallClock::new(UNIX_AT_START)).unwrap();
     worker.handle_input(Input::Tick, crate::Moment::EPOCH).unwrap();
     let Output::Queue(op, QueueOp::GetQueue { queue }) = worker.poll_output() else {
         panic!("the queue's settings were not asked for");
@@ -225,7 +225,7 @@ fn a_server_side_dead_letter_rule_is_told_at_the_start() {
 }
 
 #[test]
-fn a_configuration_that_breaks_a_rule_is_refused_with_the_rule() {
+fn g06_g07_a_configuration_that_breaks_a_rule_is_refused_with_the_rule() {
     use crate::name::{QueueName, TaskName};
     let new = |config| Worker::new(config, [0; 32], WallClock::default()).map(|_| ());
     let dead = queue().dead_letters().unwrap();

@@ -50,7 +50,14 @@ pub(super) fn started() -> Scenario {
 }
 
 pub(super) fn started_with(config: WorkerConfig) -> Scenario {
-    let worker = Worker::new(config, [7; 32], WallClock::new(UNIX_AT_START)).unwrap();
+    let mut scenario = started_at(config, UNIX_AT_START);
+    scenario.events.clear();
+    scenario
+}
+
+/// The same, where the clock on the wall shows another time. What it has told so far is kept.
+pub(super) fn started_at(config: WorkerConfig, unix: Duration) -> Scenario {
+    let worker = Worker::new(config, [7; 32], WallClock::new(unix)).unwrap();
     let mut scenario = Scenario {
         worker,
         now: Moment::EPOCH,
@@ -70,7 +77,6 @@ pub(super) fn started_with(config: WorkerConfig) -> Scenario {
     }) {
         scenario.answer(op, Ok(QueueReply::Queue(QueueInfo::new(queue))));
     }
-    scenario.events.clear();
     scenario
 }
 
