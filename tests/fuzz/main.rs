@@ -11,14 +11,17 @@ use proptest::prelude::*;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 11] = [
     ("body", fuzz::body),
+    ("bridge_frame", fuzz::bridge_frame),
     ("broker_inputs", fuzz::broker_inputs),
     ("config_url", fuzz::config_url),
     ("ironmq_answer", fuzz::ironmq_answer),
+    ("keyset", fuzz::keyset),
     ("legacy_frame", fuzz::legacy_frame),
     ("notice", fuzz::notice),
     ("producer_inputs", fuzz::producer_inputs),
+    ("v2_frame", fuzz::v2_frame),
     ("worker_inputs", fuzz::worker_inputs),
 ];
 

@@ -9,6 +9,7 @@ use ivy_proto::wire::crypto::{
 };
 use ivy_proto::wire::{BadBody, DeadLetterReason, LegacyKey};
 use ivy_proto::{ChannelName, QueueName};
+use ivy_tests::check_seeds;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -47,6 +48,16 @@ struct Bridge {
 
 fn vectors() -> Vectors {
     serde_json::from_str(include_str!("vectors/ivy2-frames.json")).expect("the vectors are JSON")
+}
+
+#[test]
+fn all_recorded_frames_are_seeds_of_the_fuzz_targets() {
+    let Vectors { v2, bridge, .. } = vectors();
+    let named = |frames: Vec<String>| {
+        (0..).zip(frames).map(|(n, frame): (u32, _)| (format!("recorded-{n}"), frame.into_bytes()))
+    };
+    check_seeds("v2_frame", named(v2.into_iter().map(|vector| vector.frame).collect()));
+    check_seeds("bridge_frame", named(bridge.into_iter().map(|vector| vector.frame).collect()));
 }
 
 fn secret(bytes: &[u8]) -> KeySecret {

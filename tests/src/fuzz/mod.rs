@@ -8,6 +8,7 @@ mod config;
 pub mod dialect;
 mod ironmq;
 mod producer;
+mod sealed;
 mod wire;
 mod worker;
 
@@ -15,9 +16,11 @@ pub use broker::broker_inputs;
 pub use config::config_url;
 pub use ironmq::ironmq_answer;
 pub use producer::producer_inputs;
+pub use sealed::{bridge_frame, keyset, v2_frame};
 pub use wire::{body, legacy_frame, notice};
 pub use worker::worker_inputs;
 
+use std::error::Error;
 use std::time::Duration;
 
 use ivy_proto::queue::{Fault, FaultKind};
@@ -50,4 +53,13 @@ fn any_fault(kind: u8, retry_after: Option<u16>) -> Fault {
 fn pick<T>(mut from: impl ExactSizeIterator<Item = T>, which: u8) -> Option<T> {
     let length = from.len().max(1);
     from.nth(usize::from(which) % length)
+}
+
+/// An error's text is short, whatever was read: a name at most, escaped and cut.
+const LONGEST_ERROR: usize = 2000;
+
+fn is_short(error: &impl Error) {
+    let text = error.to_string();
+    assert!(text.len() <= LONGEST_ERROR, "{} bytes", text.len());
+    assert!(!text.contains(char::is_control), "{text:?}");
 }

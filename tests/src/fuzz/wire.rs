@@ -1,6 +1,5 @@
 //! Bodies, frames and notices: whatever is read is written and read again unchanged.
 
-use std::error::Error;
 use std::sync::LazyLock;
 
 use ivy_proto::queue::{Body, ReceivedBody};
@@ -9,8 +8,7 @@ use ivy_proto::wire::{
     Codec, Content, DeadLetter, Envelope, LegacyKey, Notice, RawJson, is_dead_letter,
 };
 
-/// An error's text is short, whatever was read: a name at most, escaped and cut.
-const LONGEST_ERROR: usize = 2000;
+use super::is_short;
 
 static PLAIN: LazyLock<Codec> = LazyLock::new(Codec::plain);
 static LEGACY: LazyLock<Codec> = LazyLock::new(|| Codec::legacy(key()));
@@ -94,10 +92,4 @@ pub fn notice(input: &[u8]) {
         }
         Err(bad) => is_short(&bad),
     }
-}
-
-fn is_short(error: &impl Error) {
-    let text = error.to_string();
-    assert!(text.len() <= LONGEST_ERROR, "{} bytes", text.len());
-    assert!(!text.contains(char::is_control), "{text:?}");
 }
