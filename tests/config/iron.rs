@@ -134,7 +134,7 @@ fn one_part_without_the_other_is_told() {
 }
 
 #[test]
-fn a_token_may_end_in_one_line_break_and_hold_nothing_invisible() {
+fn g04_a_token_may_end_in_one_line_break_and_hold_nothing_invisible() {
     let token = |text: &str| both().with("IRON_MQ_TOKEN", text);
     for text in ["abc", "abc\n", "abc\r\n"] {
         assert_eq!(token(text).project().1.expose(), "abc");

@@ -30,7 +30,7 @@ fn refused(name: &'static str, machine: &Machine) {
 }
 
 #[test]
-fn a_port_is_a_number_in_digits() {
+fn g05_a_port_is_a_number_in_digits() {
     let machine = || machine().with("IRON_TOKEN", "t").with("IRON_PROJECT_ID", "p");
     for name in ["IRON_MQ_PORT", "IRON_PORT"] {
         for text in NO_NUMBERS.iter().chain(&["0", "65536"]) {
@@ -41,7 +41,7 @@ fn a_port_is_a_number_in_digits() {
 }
 
 #[test]
-fn a_database_is_a_number_in_digits() {
+fn g05_a_database_is_a_number_in_digits() {
     let machine = || machine().with("IVY_QUEUE_URL", "memory://").with("REDIS_URL", "redis://h");
     for text in NO_NUMBERS {
         refused("REDIS_DATABASE", &machine().with("REDIS_DATABASE", text));

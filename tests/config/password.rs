@@ -38,7 +38,7 @@ fn a_password_counts_as_it_is_written() {
 }
 
 #[test]
-fn a_blank_password_does_not_silently_send_in_the_clear() {
+fn g08_a_blank_password_does_not_silently_send_in_the_clear() {
     for text in ["", " ", "\n", "\t \r\n", "\u{a0}"] {
         let origin = Origin::Variable(NAME);
         assert_eq!(on_ironmq().with(NAME, text).error(), ConfigError::BlankPassword { origin });
@@ -50,7 +50,7 @@ fn a_blank_password_does_not_silently_send_in_the_clear() {
 }
 
 #[test]
-fn dubious_uses_of_a_password_are_warned_about() {
+fn g08_dubious_uses_of_a_password_are_warned_about() {
     let config = on_ironmq().with(NAME, "\u{17e}").config().unwrap();
     assert_eq!(config.warnings, [Warning::LossyPassword]);
     let config = machine().with("IVY_QUEUE_URL", "memory://").with(NAME, "x").config().unwrap();

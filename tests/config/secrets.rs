@@ -30,7 +30,7 @@ fn hidden_error<E: std::error::Error + Display>(error: &E) {
 }
 
 #[test]
-fn a_configuration_hides_its_secrets() {
+fn g03_a_configuration_hides_its_secrets() {
     let builder = Config::builder()
         .queue_url(format!("ironmq+http://{MARKER}@mq.example/p"))
         .notifier_url(format!("redis://u:{MARKER}@redis.example/0"))
@@ -47,7 +47,7 @@ fn a_configuration_hides_its_secrets() {
 }
 
 #[test]
-fn parsed_urls_hide_their_secrets_unless_they_are_exposed() {
+fn g03_parsed_urls_hide_their_secrets_unless_they_are_exposed() {
     let queue = format!("ironmq://{MARKER}@mq.example/p");
     hidden(&QueueUrl::parse(&queue).unwrap());
     assert_eq!(QueueUrl::parse(&queue).unwrap().expose(), queue);
@@ -57,7 +57,7 @@ fn parsed_urls_hide_their_secrets_unless_they_are_exposed() {
 }
 
 #[test]
-fn errors_about_bad_urls_hide_the_secrets_in_them() {
+fn g03_errors_about_bad_urls_hide_the_secrets_in_them() {
     for before in ["", "u:", "u:a@", ":"] {
         for after in [
             "@h:0/p", "@h/p?x", "@h/p#x", "@h h", "/x@h", "?x@h", "#x@h", "%zz@h", "@[::1", "@",
@@ -88,7 +88,7 @@ fn errors_about_bad_urls_hide_the_secrets_in_them() {
 }
 
 #[test]
-fn errors_about_bad_values_hide_them() {
+fn g03_errors_about_bad_values_hide_them() {
     let bad = format!("{MARKER} with a space");
     hidden_error(&Token::new(&bad).unwrap_err());
     let both = || machine().with("IRON_TOKEN", "t").with("IRON_PROJECT_ID", "p");

@@ -80,3 +80,11 @@ pub(crate) const OTHER_THAN_REDIS: Exception = Exception {
     },
     reason: "it brings a Redis server of its own, and the queue does not matter",
 };
+
+/// For scenarios with a queue server of their own, to which the notifier does not matter.
+pub(crate) const OTHER_THAN_IRONMQ: Exception = Exception {
+    holds: |combination| {
+        combination != Combination { queue: Queue::IronMq, notifier: Notifier::Memory }
+    },
+    reason: "it brings a queue server of its own, and the notifier does not matter",
+};

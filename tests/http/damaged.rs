@@ -37,11 +37,10 @@ fn there_are_fifty_answers_to_hurt() {
 }
 
 #[test]
-fn a_cut_answer_is_never_a_success() {
-    let mut rng = Rng::from_number(13);
+fn an_answer_cut_at_any_byte_is_never_a_success() {
     for Recorded { op, status, body, .. } in answers() {
-        for _ in 0..POINTS {
-            let cut = &body.as_bytes()[..below(&mut rng, body.len())];
+        for end in 0..body.len() {
+            let cut = &body.as_bytes()[..end];
             let fault = dialect().decode(&op, answer(status, cut.to_vec())).unwrap_err();
             assert_eq!(fault.effect(), Effect::Unknown, "{op:?}");
         }

@@ -20,7 +20,7 @@ fn a_good_message_has_receipt_body_and_count() {
 }
 
 #[test]
-fn an_entry_without_id_or_reservation_is_counted_and_spoils_no_other() {
+fn h09_an_entry_without_id_or_reservation_is_counted_and_spoils_no_other() {
     for bad in [
         "{}",
         "null",
@@ -113,7 +113,7 @@ fn a_body_of_any_size_is_handed_on() {
 }
 
 #[test]
-fn a_count_is_clamped_or_unknown() {
+fn h11_a_count_is_clamped_or_unknown() {
     for (json, count) in [
         ("0", Some(0)),
         ("3", Some(3)),
@@ -133,7 +133,7 @@ fn a_count_is_clamped_or_unknown() {
 }
 
 #[test]
-fn ids_keep_every_digit() {
+fn h06_ids_keep_every_digit() {
     let long = "611400000000000000000000000001";
     let Ok(QueueReply::Posted(ids)) =
         decode(&post(&["a", "b"]), 201, &format!(r#"{{"ids":[{long},"00{long}"]}}"#))
@@ -151,7 +151,7 @@ fn ids_keep_every_digit() {
 }
 
 #[test]
-fn ids_with_strange_characters_come_back_as_they_are() {
+fn h07_ids_with_strange_characters_come_back_as_they_are() {
     for id in ["a/b", "..", "%2f", "a?b#c", "a b", "\u{e4}"] {
         let body = format!(r#"{{"messages":[{{"id":"{id}","reservation_id":"{id}","body":""}}]}}"#);
         assert_eq!(reserved(&body).messages[0].receipt.message.as_str(), id);
@@ -166,7 +166,7 @@ fn one_reservation_twice_in_a_batch_is_one_message() {
 }
 
 #[test]
-fn more_messages_than_were_asked_for_are_all_handed_on() {
+fn h10_more_messages_than_were_asked_for_are_all_handed_on() {
     let entries: Vec<String> =
         (0..25).map(|n| format!(r#"{{"id":"{n}","reservation_id":"r{n}","body":"b"}}"#)).collect();
     assert_eq!(reserved(&format!(r#"{{"messages":[{}]}}"#, entries.join(","))).messages.len(), 25);

@@ -207,7 +207,7 @@ proptest! {
     }
 
     #[test]
-    fn each_part_of_a_path_reads_back_as_what_it_names(
+    fn h07_each_part_of_a_path_reads_back_as_what_it_names(
         (op, op_segments) in op(),
         (address, mut segments) in address(),
     ) {

@@ -25,7 +25,7 @@ pub(crate) const STRANGE: &[&str] = &[
 ];
 
 #[test]
-fn what_is_not_a_json_object_is_no_answer() {
+fn h25_what_is_not_a_json_object_is_no_answer() {
     for op in all_ops() {
         for body in STRANGE {
             let fault = fault(&op, 200, body);
@@ -46,7 +46,7 @@ fn bytes_that_are_no_text_are_no_answer() {
 }
 
 #[test]
-fn a_login_page_is_told_by_its_type_and_never_repeated() {
+fn h01_a_login_page_is_told_by_its_type_and_never_repeated() {
     let page = "<html>LOGIN-PAGE</html>";
     let headers = [("content-type", "text/html; charset=utf-8")];
     let fault = dialect().decode(&reserve(1), answer_with(200, &headers, page)).unwrap_err();
@@ -68,7 +68,7 @@ fn an_answer_that_tells_its_length_in_two_ways_is_not_believed() {
 }
 
 #[test]
-fn json_under_another_content_type_is_accepted() {
+fn h02_json_under_another_content_type_is_accepted() {
     for headers in [&[("content-type", "text/plain; charset=utf-8")][..], &[]] {
         let answer = answer_with(200, headers, r#"{"messages":[]}"#);
         assert_eq!(
@@ -79,7 +79,7 @@ fn json_under_another_content_type_is_accepted() {
 }
 
 #[test]
-fn an_answer_in_an_encoding_that_was_not_asked_for_is_refused() {
+fn h23_an_answer_in_an_encoding_that_was_not_asked_for_is_refused() {
     for (encoding, accepted) in [
         ("identity", true),
         ("Identity", true),
@@ -94,7 +94,7 @@ fn an_answer_in_an_encoding_that_was_not_asked_for_is_refused() {
 }
 
 #[test]
-fn a_server_without_messages_may_leave_them_out_or_write_null() {
+fn h03_a_server_without_messages_may_leave_them_out_or_write_null() {
     for body in
         ["{}", r#"{"messages":null}"#, r#"{"messages":[]}"#, r#"{"messages":null,"msg":"x"}"#]
     {
@@ -111,7 +111,7 @@ fn messages_of_another_type_are_no_answer() {
 }
 
 #[test]
-fn an_error_text_under_a_status_of_success_is_no_success() {
+fn h04_an_error_text_under_a_status_of_success_is_no_success() {
     for op in [
         post(&["a"]),
         reserve(1),
@@ -140,7 +140,7 @@ fn nothing_is_believed_done_without_a_word_of_the_server() {
 }
 
 #[test]
-fn a_post_is_only_acknowledged_by_one_id_for_each_message() {
+fn h05_a_post_is_only_acknowledged_by_one_id_for_each_message() {
     let op = post(&["a"]);
     for body in [
         "{}",
@@ -209,7 +209,7 @@ fn unknown_fields_of_any_depth_are_skipped() {
 }
 
 #[test]
-fn an_answer_of_any_depth_is_refused_without_a_crash() {
+fn h29_an_answer_of_any_depth_is_refused_without_a_crash() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"messages\":", "}]")] {
         let body = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
         for op in all_ops() {

@@ -13,7 +13,7 @@ fn kinds(status: u16, body: &str, cases: &[(QueueOp, FaultKind)]) {
 }
 
 #[test]
-fn wrong_credentials_are_told_for_every_operation() {
+fn h18_wrong_credentials_are_told_for_every_operation() {
     for op in all_ops() {
         let fault = fault(&op, 401, r#"{"msg":"Invalid project/token combination"}"#);
         assert_eq!(fault.kind(), FaultKind::Unauthorized);
@@ -23,7 +23,7 @@ fn wrong_credentials_are_told_for_every_operation() {
 }
 
 #[test]
-fn a_forbidden_deed_on_a_reserved_message_means_that_the_lease_is_lost() {
+fn h19_a_forbidden_deed_on_a_reserved_message_means_that_the_lease_is_lost() {
     use FaultKind::{LeaseLost, Refused, Unauthorized};
     let cases = [
         (delete(), LeaseLost),
@@ -48,7 +48,7 @@ fn a_forbidden_deed_on_a_reserved_message_means_that_the_lease_is_lost() {
 }
 
 #[test]
-fn what_is_missing_depends_on_what_was_asked() {
+fn h20_what_is_missing_depends_on_what_was_asked() {
     use FaultKind::{NoMessage, NoQueue, Refused};
     let cases = [
         (delete(), NoMessage),
@@ -75,7 +75,7 @@ fn what_is_missing_depends_on_what_was_asked() {
 }
 
 #[test]
-fn other_statuses_are_told_by_their_class() {
+fn h22_other_statuses_are_told_by_their_class() {
     use FaultKind::{Redirected, Refused, ServerError, TooLarge, TooManyRequests};
     for (statuses, expected) in [
         (&[400, 402, 405, 406, 409, 411, 412, 414, 418, 422, 431, 451, 499][..], Refused),
@@ -98,7 +98,7 @@ fn other_statuses_are_told_by_their_class() {
 }
 
 #[test]
-fn only_the_servers_own_word_is_repeated_and_cut() {
+fn g11_only_the_servers_own_word_is_repeated_and_cut() {
     let said = |body: &str| fault(&reserve(1), 503, body).to_string();
     assert!(said(r#"{"msg":"down for lunch","trace":"SECRET"}"#).contains("down for lunch"));
     for body in [
@@ -150,7 +150,7 @@ fn no_header_of_an_answer_gives_the_token_back() {
 }
 
 #[test]
-fn a_redirect_is_not_followed_and_only_its_origin_is_shown() {
+fn h17_a_redirect_is_not_followed_and_only_its_origin_is_shown() {
     for (location, shown) in [
         ("https://mq.example/3/projects/x?oauth=SECRET", Some("to https://mq.example;")),
         ("http://user:SECRET@other.example:8080/", Some("to http://other.example:8080;")),
@@ -172,7 +172,7 @@ fn refused_with(status: u16, headers: &[(&str, &str)]) -> Fault {
 }
 
 #[test]
-fn the_server_may_say_when_to_ask_again_up_to_a_minute() {
+fn h21_the_server_may_say_when_to_ask_again_up_to_a_minute() {
     for (text, seconds) in [
         ("0", Some(0)),
         ("7", Some(7)),

@@ -154,7 +154,7 @@ fn c01_a_frame_without_its_parts() {
 }
 
 #[test]
-fn c02_to_c04_only_one_spelling_of_one_cipher_is_accepted() {
+fn c02_c03_c04_only_one_spelling_of_one_cipher_is_accepted() {
     for tag in [
         "aes-512-cbc",
         "rot13",
@@ -271,6 +271,17 @@ fn c10_empty_passwords_are_refused_and_lossy_ones_are_told() {
     }
     assert!(key("密码").lossy() && !key("héslöÿ").lossy());
     assert_eq!(key("ž").encrypt("x"), key("~").encrypt("x"));
+}
+
+#[test]
+fn b12_text_that_is_no_utf8_inside_a_frame_is_refused_and_not_guessed() {
+    let vectors: Vec<Bad> =
+        serde_json::from_str(include_str!("vectors/legacy-frames-bad.json")).unwrap();
+    for id in ["invalid-utf8", "overlong-utf8"] {
+        let vector = vectors.iter().find(|vector| vector.id == id).unwrap();
+        let bad = open(&vector.password, &vector.frame).unwrap_err();
+        assert_eq!(bad.reason(), Undecryptable, "{id}");
+    }
 }
 
 #[test]

@@ -8,5 +8,6 @@ mod frames;
 mod generated;
 mod inputs;
 mod node;
+mod notices;
 mod sealed_frames;
 mod secrecy;

@@ -16,7 +16,7 @@ use crate::tasks::DOUBLE;
 const WHILE: Duration = Duration::from_millis(500);
 
 /// Two handlers under one name are a mistake that is told at the start.
-pub(crate) fn two_tasks_under_one_name_are_refused<H: Harness>(stage: &Stage<H>) {
+pub(crate) fn g10_two_tasks_under_one_name_are_refused<H: Harness>(stage: &Stage<H>) {
     let double = stage.own(DOUBLE);
     let worker =
         stage.worker().register(&double, |_, (n,)| Ok(n)).register(&double, |_, (n,)| Ok(n));

@@ -1,5 +1,6 @@
 //! What every adapter must do.
 
+mod answers;
 mod calls;
 mod cancellation;
 mod dead_letters;
@@ -125,7 +126,7 @@ conformance! {
         without_its_notifier_a_call_is_not_sent except PRIVATE_NOTIFIER;
     }
     lifecycle {
-        two_tasks_under_one_name_are_refused;
+        g10_two_tasks_under_one_name_are_refused;
         a_task_is_registered_by_name;
         a_paused_worker_takes_nothing_until_it_is_resumed;
         a_paused_notifier_holds_results_back_and_not_tasks;
@@ -140,6 +141,13 @@ conformance! {
         a_route_waits_for_a_worker_that_names_it;
         queues_get_their_shares_by_weight;
         queues_get_their_shares_where_places_are_filled_together;
+    }
+    answers {
+        h16_a_cut_answer_is_never_a_success except OTHER_THAN_IRONMQ;
+        h13_a_damaged_answer_spoils_no_other except OTHER_THAN_IRONMQ;
+        h12_h13_h14_h24_h25_what_is_not_http_is_an_error except OTHER_THAN_IRONMQ;
+        pieces_of_an_answer_make_the_same_answer except OTHER_THAN_IRONMQ;
+        h15_h26_an_endless_answer_is_given_up except OTHER_THAN_IRONMQ;
     }
     redis {
         r01_to_r03_strange_payloads_are_counted except OTHER_THAN_REDIS;
@@ -157,7 +165,7 @@ conformance! {
     }
     tls {
         a_queue_over_tls_works except NO_NETWORK;
-        a_queue_that_cannot_be_trusted_is_refused except NO_NETWORK;
+        h27_a_queue_that_cannot_be_trusted_is_refused except NO_NETWORK;
         a_notifier_over_tls_works except PRIVATE_NOTIFIER;
         a_notifier_that_cannot_be_trusted_is_refused except PRIVATE_NOTIFIER;
     }

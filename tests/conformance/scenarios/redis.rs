@@ -259,7 +259,7 @@ pub(crate) fn r09_a_notice_that_nobody_hears_is_counted<H: Harness>(stage: &Stag
     redis.answer_next("PUBLISH", Answer::Bytes(b":0\r\n".to_vec()));
     let handle = stage.ivy.call(&stage.own(DOUBLE), (1,)).unwrap();
     let heard_by = watch.until(|event| match event {
-        Event::ResultSent { task, receivers } => (task.id == handle.id()).then_some(*receivers),
+        Event::ResultSent { task, receivers, .. } => (task.id == handle.id()).then_some(*receivers),
         _ => None,
     });
     assert_eq!(heard_by, 0);

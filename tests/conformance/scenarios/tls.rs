@@ -28,7 +28,7 @@ pub(crate) fn a_queue_over_tls_works<H: Harness>(stage: &Stage<H>) {
 }
 
 /// A queue whose certificate cannot be trusted is not talked to, which is told as what it is.
-pub(crate) fn a_queue_that_cannot_be_trusted_is_refused<H: Harness>(stage: &Stage<H>) {
+pub(crate) fn h27_a_queue_that_cannot_be_trusted_is_refused<H: Harness>(stage: &Stage<H>) {
     let authority = Authority::new();
     let refused = |stage: &Stage<H>, why: &str| {
         let error = stage.ivy.info(stage.name).expect_err(why);

@@ -1,0 +1,214 @@
+//! A queue server that sends what is hardly HTTP: never a success that it did not prove. The letters
+//! in front are the rows of the catalogue of bad input.
+
+use ivy_proto::{ErrorKind, Rng};
+use ivy_tests::{Reply, ScriptedHttp, Then};
+
+use crate::harness::{Failure, Harness};
+use crate::stage::Stage;
+use crate::tasks::DOUBLE_ONCE;
+
+/// How often each answer is hurt.
+const POINTS: usize = 20;
+
+/// What an application asks of a server, and an answer's body that is a success.
+const ASKED: [(Ask, &str); 4] = [
+    (Ask::Send, r#"{"ids":["6000653546228216707"],"msg":"Messages put on queue."}"#),
+    (Ask::Clear, r#"{"msg":"Cleared"}"#),
+    (Ask::Info, r#"{"queue":{"name":"QUEUE","type":"pull","size":3,"total_messages":5}}"#),
+    (Ask::Peek, r#"{"messages":[{"id":"1","body":"b","reserved_count":0}]}"#),
+];
+
+#[derive(Clone, Copy, Debug)]
+enum Ask {
+    Send,
+    Clear,
+    Info,
+    Peek,
+}
+
+fn scripted<H: Harness>(stage: &Stage<H>) -> (ScriptedHttp, Stage<H>) {
+    let server = ScriptedHttp::start();
+    let url = format!("ironmq+http://token@127.0.0.1:{}/project", server.port());
+    let stage = stage.at(|place| place.queue = url);
+    (server, stage)
+}
+
+/// Asks, and says how that ended.
+fn ask<H: Harness>(stage: &Stage<H>, ask: Ask) -> Result<(), ErrorKind> {
+    let ended = match ask {
+        Ask::Send => stage.ivy.send(&stage.own(DOUBLE_ONCE), (1,)).map(drop),
+        Ask::Clear => stage.ivy.clear(stage.name),
+        Ask::Info => stage.ivy.info(stage.name).map(drop),
+        Ask::Peek => stage.ivy.peek(stage.name).map(drop),
+    };
+    ended.map_err(|error| error.kind())
+}
+
+/// The same answer, told in several ways.
+fn answers(body: &str) -> Vec<Vec<u8>> {
+    let length = body.len();
+    let (head, tail) = body.split_at(length / 2);
+    let chunks = format!("{:x}\r\n{head}\r\n{:x}\r\n{tail}\r\n0\r\n\r\n", head.len(), tail.len());
+    let extended = format!("{:x};a=b\r\n{body}\r\n0\r\n\r\n", length);
+    let sized = [
+        "Content-Length: LENGTH",
+        "content-length:LENGTH",
+        "Content-Length: LENGTH\r\nConnection: close",
+        "Content-Length: LENGTH\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5",
+        "Content-Type: application/json\r\nContent-Length: LENGTH",
+        "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: nginx\r\nContent-Length: LENGTH",
+        "Content-Length: LENGTH\r\nX-Long: LONG",
+        "Content-Encoding: identity\r\nContent-Length: LENGTH",
+        "Vary: Origin\r\nVary: Accept\r\nContent-Length: LENGTH",
+    ];
+    let long = "x".repeat(1000);
+    let sized = sized.map(|headers| {
+        let headers = headers.replace("LENGTH", &length.to_string()).replace("LONG", &long);
+        format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n{body}")
+    });
+    let chunked = [
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"),
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\nA: b\r\n\r\n{chunks}"),
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{extended}"),
+        format!("HTTP/1.1 200 Fine\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n{chunks}"),
+    ];
+    sized.into_iter().chain(chunked).map(String::into_bytes).collect()
+}
+
+fn below(rng: &mut Rng, limit: usize) -> usize {
+    usize::try_from(rng.up_to(limit as u64 - 1)).unwrap()
+}
+
+fn whole(bytes: Vec<u8>) -> Reply {
+    Reply { pieces: vec![bytes], then: Then::Listen }
+}
+
+fn broken_off(bytes: Vec<u8>) -> Reply {
+    Reply { pieces: vec![bytes], then: Then::HangUp }
+}
+
+/// Fifty answers, each cut at twenty places: none is a success, and what was to be sent may have been.
+pub(crate) fn h16_a_cut_answer_is_never_a_success<H: Harness>(stage: &Stage<H>) {
+    let (server, stage) = scripted(stage);
+    let mut rng = Rng::from_number(16);
+    let mut seen = 0;
+    for (what, body) in ASKED {
+        for answer in answers(&body.replace("QUEUE", stage.name)) {
+            server.answer(whole(answer.clone()));
+            let text = String::from_utf8_lossy(&answer);
+            assert_eq!(ask(&stage, what), Ok(()), "{what:?} {text}");
+            seen += 1;
+            for _ in 0..POINTS {
+                let cut = &answer[..below(&mut rng, answer.len())];
+                server.answer(broken_off(cut.to_vec()));
+                let kind = ask(&stage, what).unwrap_err();
+                if let Ask::Send = what {
+                    assert_eq!(kind, ErrorKind::Unknown, "{}", String::from_utf8_lossy(cut));
+                }
+            }
+        }
+    }
+    assert!(seen >= 50, "{seen} answers");
+}
+
+/// The same answers, damaged: whatever that makes of them, it is an answer or an error, and the next
+/// request is answered as if nothing had been.
+pub(crate) fn h13_a_damaged_answer_spoils_no_other<H: Harness>(stage: &Stage<H>) {
+    let (server, stage) = scripted(stage);
+    let mut rng = Rng::from_number(13);
+    for (what, body) in ASKED {
+        for answer in answers(&body.replace("QUEUE", stage.name)) {
+            for _ in 0..POINTS {
+                let mut bytes = answer.clone();
+                let at = below(&mut rng, bytes.len());
+                let byte = u8::try_from(below(&mut rng, 256)).unwrap();
+                match below(&mut rng, 4) {
+                    0 => bytes[at] = byte,
+                    1 => bytes.insert(at, byte),
+                    2 => drop(bytes.remove(at)),
+                    _ => bytes.extend_from_within(at..),
+                }
+                server.answer(broken_off(bytes));
+                let _ = ask(&stage, what);
+            }
+            server.answer(whole(answer));
+            assert_eq!(ask(&stage, what), Ok(()), "{what:?}");
+        }
+    }
+}
+
+/// Lengths that disagree, chunks that are none, heads without end and what is not HTTP at all.
+pub(crate) fn h12_h13_h14_h24_h25_what_is_not_http_is_an_error<H: Harness>(stage: &Stage<H>) {
+    let (server, stage) = scripted(stage);
+    let body = r#"{"msg":"Cleared"}"#;
+    let sized = |headers: &str| format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n{body}").into_bytes();
+    let chunked = |chunks: &str| {
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}").into_bytes()
+    };
+    let many = "X-Y: z\r\n".repeat(10_000);
+    let large = "z".repeat(1024 * 1024);
+    let huge = [sized("Content-Length: 1073741824"), vec![b'x'; 1024 * 1024]].concat();
+    for answer in [
+        huge,
+        sized("Content-Length: 18"),
+        sized("Content-Length: 5"),
+        sized("Content-Length: -1"),
+        sized("Content-Length: 17, 18"),
+        sized("Content-Length: 17\r\nContent-Length: 18"),
+        sized("Content-Length: 99999999999999999999"),
+        sized("Content-Length: 0x11"),
+        chunked("zz\r\n{}\r\n0\r\n\r\n"),
+        chunked("10000000000000000\r\n{}\r\n0\r\n\r\n"),
+        chunked("-1\r\n{}\r\n0\r\n\r\n"),
+        chunked(&format!("11\r\n{body}\r\n")),
+        chunked(&format!("11\r\n{body}")),
+        chunked(&format!("5\r\n{body}\r\n0\r\n\r\n")),
+        sized(&format!("{many}Content-Length: 17")),
+        sized(&format!("X-Y: {large}\r\nContent-Length: 17")),
+        sized("X-Y: a\0b\r\nContent-Length: 17"),
+        body.as_bytes().to_vec(),
+        b"HTTP/0.9 200 OK\r\n\r\n{}".to_vec(),
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        b"\x15\x03\x01\x00\x02\x02(".to_vec(),
+        b"HTTP/1.1 2OO OK\r\n\r\n{}".to_vec(),
+        Vec::new(),
+    ] {
+        let shown = String::from_utf8_lossy(&answer[..answer.len().min(200)]).into_owned();
+        server.answer(broken_off(answer));
+        assert!(ask(&stage, Ask::Clear).is_err(), "{shown:?}");
+    }
+    server.answer(whole(sized("Content-Length: 17")));
+    assert_eq!(ask(&stage, Ask::Clear), Ok(()));
+}
+
+/// However the bytes of an answer are told apart on their way, it is the same answer.
+pub(crate) fn pieces_of_an_answer_make_the_same_answer<H: Harness>(stage: &Stage<H>) {
+    let (server, stage) = scripted(stage);
+    let sized = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"msg\":\"x\"}";
+    let chunked =
+        b"HTTP/1.1 200 \r\nTransfer-Encoding:chunked\r\n\r\nb\r\n{\"msg\":\"x\"}\r\n0\r\n\r\n";
+    for answer in [&sized[..], chunked] {
+        for second in 1..answer.len() {
+            for first in 1..=second {
+                let (before, last) = answer.split_at(second);
+                let (start, middle) = before.split_at(first);
+                let pieces = [start, middle, last].map(<[u8]>::to_vec).to_vec();
+                server.answer(Reply { pieces, then: Then::Listen });
+                assert_eq!(ask(&stage, Ask::Clear), Ok(()), "{first} {second}");
+            }
+        }
+    }
+}
+
+/// An answer that never ends is given up, and its connection is not used again.
+pub(crate) fn h15_h26_an_endless_answer_is_given_up<H: Harness>(stage: &Stage<H>) {
+    let (server, stage) = scripted(stage);
+    let endless = b"HTTP/1.1 200 OK\r\nContent-Length: 17000\r\n\r\n".to_vec();
+    server.answer(Reply { pieces: vec![endless], then: Then::Drip });
+    assert!(ask(&stage, Ask::Clear).is_err());
+    let before = server.connections();
+    server.answer(whole(answers(r#"{"msg":"Cleared"}"#).remove(0)));
+    assert_eq!(ask(&stage, Ask::Clear), Ok(()));
+    assert_eq!(server.connections(), before + 1);
+}
