@@ -1,6 +1,8 @@
 //! A queue server that sends what is hardly HTTP: never a success that it did not prove. The letters
 //! in front are the rows of the catalogue of bad input.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ivy_proto::{ErrorKind, Rng};
 use ivy_tests::{Reply, ScriptedHttp, Then};
 
@@ -37,12 +39,18 @@ fn scripted<H: Harness>(stage: &Stage<H>) -> (ScriptedHttp, Stage<H>) {
 /// Asks, and says how that ended.
 fn ask<H: Harness>(stage: &Stage<H>, ask: Ask) -> Result<(), ErrorKind> {
     let ended = match ask {
-        Ask::Send => stage.ivy.send(&stage.own(DOUBLE_ONCE), (1,)).map(drop),
+        Ask::Send => stage.ivy.send(&DOUBLE_ONCE.queue(fresh_queue()), (1,)).map(drop),
         Ask::Clear => stage.ivy.clear(stage.name),
         Ask::Info => stage.ivy.info(stage.name).map(drop),
         Ask::Peek => stage.ivy.peek(stage.name).map(drop),
     };
     ended.map_err(|error| error.kind())
+}
+
+/// A queue that has not failed yet, so that nothing rests before it is posted to.
+fn fresh_queue() -> &'static str {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    format!("queue-{}", MADE.fetch_add(1, Ordering::Relaxed)).leak()
 }
 
 /// The same answer, told in several ways.
