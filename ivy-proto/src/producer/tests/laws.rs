@@ -265,7 +265,8 @@ proptest! {
         let mut run = Run::new([1; 32]);
         run.step_all(&steps);
         if run.finished {
-            return Ok(run.misuse(Input::Tick, Misuse::Finished));
+            run.misuse(Input::Tick, Misuse::Finished);
+            return Ok(());
         }
         if let Some(op) = run.answered {
             run.misuse(Input::Queue(op, Ok(QueueReply::Posted(vec![]))), Misuse::UnknownOp(op));

@@ -304,7 +304,8 @@ proptest! {
             world.take(step);
         }
         if world.finished {
-            return Ok(world.misuse(Input::Tick, Misuse::Finished));
+            world.misuse(Input::Tick, Misuse::Finished);
+            return Ok(());
         }
         if let Some(op) = world.answered {
             world.misuse(Input::Queue(op, Ok(QueueReply::Deleted)), Misuse::UnknownOp(op));
