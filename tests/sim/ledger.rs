@@ -4,6 +4,7 @@
 //! promise as it is made.
 
 mod blame;
+mod looks;
 mod work;
 
 use std::collections::BTreeMap;
@@ -279,33 +280,6 @@ impl Ledger {
                 self.broken("S4", || format!("{} was handed out when gone", delivery.message));
             }
         }
-    }
-
-    /// How many messages there should be in a queue.
-    pub(crate) fn size_of(&self, queue: &QueueName) -> u64 {
-        let there = self.messages.iter().filter(|message| message.alive);
-        there.filter(|message| message.queue == *queue).count() as u64
-    }
-
-    /// A message that has arrived at this process and is reserved for it, if there is one whose
-    /// broker did as it should.
-    pub(crate) fn kept(&self, who: Who, broker_now: Moment) -> Option<String> {
-        let kept = self.messages.iter().enumerate().find(|(at, message)| {
-            let holder = message.holder.as_ref().filter(|holder| holder.who == who);
-            let causes = message.task.map(|task| self.tasks[task].causes);
-            let (twice, clock) = (Cause::Delivery, Cause::Clock);
-            message.alive
-                && holder.is_some_and(|holder| holder.until > broker_now)
-                && self.grants.contains_key(&(who, *at))
-                && causes.is_some_and(|causes| !causes.has(twice) && !causes.has(clock))
-        });
-        kept.map(|(_, message)| format!("{message:?}"))
-    }
-
-    /// Whether the broker handed this message out when it should not have.
-    pub(crate) fn may_come_twice(&self, id: &MessageId) -> bool {
-        let task = self.task_of_message(id);
-        task.is_none_or(|task| self.tasks[task].causes.has(Cause::Delivery))
     }
 
     /// How often a message was reserved, touches not counted.

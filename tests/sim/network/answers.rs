@@ -85,6 +85,10 @@ impl World {
             }
         };
         if let Fate::OfEarlier = sent.fate {
+            // An answer to a touch does not say whose lease was renewed.
+            if let QueueOp::Touch { receipt, .. } = &sent.op {
+                self.ledger.blame_message(&receipt.message, Cause::Delivery);
+            }
             for receipt in receipts(&reply) {
                 self.ledger.blame_message(&receipt.message, Cause::Delivery);
             }
