@@ -107,8 +107,10 @@ pub(crate) fn h16_a_cut_answer_is_never_a_success<H: Harness>(stage: &Stage<H>) 
             let text = String::from_utf8_lossy(&answer);
             assert_eq!(ask(&stage, what), Ok(()), "{what:?} {text}");
             seen += 1;
+            // Once the last chunk has come, the empty line after it adds nothing.
+            let most = answer.len() - b"\r\n".len();
             for _ in 0..POINTS {
-                let cut = &answer[..below(&mut rng, answer.len())];
+                let cut = &answer[..below(&mut rng, most)];
                 server.answer(broken_off(cut.to_vec()));
                 let kind = ask(&stage, what).unwrap_err();
                 if let Ask::Send = what {
