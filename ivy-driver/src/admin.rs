@@ -30,7 +30,7 @@ impl<R: Runtime> Admin<R> {
         queue: &str,
         count: usize,
     ) -> Result<Vec<Peeked>, Error<R>> {
-        let read = |reply| admin::peeked(reply, &self.codec);
+        let read = |reply| admin::peeked(reply, queue, &self.codec);
         self.ask(admin::peek(queue, count)?, read).await
     }
 

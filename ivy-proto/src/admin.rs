@@ -57,16 +57,17 @@ pub fn peek(queue: &str, count: usize) -> Result<QueueOp, Cause> {
     Ok(QueueOp::Peek { queue, count })
 }
 
-/// The messages that were asked for.
+/// The messages that were asked for from this physical queue.
 ///
 /// # Errors
 /// If the reply is one to another question.
-pub fn peeked(reply: QueueReply, codec: &Codec) -> Result<Vec<Peeked>, Cause> {
+pub fn peeked(reply: QueueReply, queue: &str, codec: &Codec) -> Result<Vec<Peeked>, Cause> {
     let QueueReply::Peeked(messages) = reply else { return Err(unfitting()) };
+    let queue = name(queue)?;
     let read = |PeekedMessage { id, body, reserved_count }| Peeked {
         message: id,
         reserved_count,
-        content: Content::read(&body, codec),
+        content: Content::read(&body, &queue, codec),
     };
     Ok(messages.into_iter().map(read).collect())
 }
@@ -206,7 +207,7 @@ mod tests {
     #[test]
     fn a_reply_to_another_question_is_a_fault() {
         let faults = [
-            peeked(QueueReply::Cleared, &Codec::plain()).unwrap_err(),
+            peeked(QueueReply::Cleared, "q", &Codec::plain()).unwrap_err(),
             cleared(QueueReply::Peeked(Vec::new())).unwrap_err(),
             informed(QueueReply::Cleared).unwrap_err(),
             Listing::new("").take(QueueReply::Cleared).unwrap_err(),

@@ -125,6 +125,26 @@ pub enum Event {
         /// The message.
         message: MessageId,
     },
+    /// A message that this worker has done already came again, and was deleted without being run.
+    Replayed {
+        /// The physical queue.
+        queue: QueueName,
+        /// The message.
+        message: MessageId,
+    },
+    /// A peer that has the key has sealed something that cannot be: its program is at fault.
+    PeerFault {
+        /// The physical queue.
+        queue: QueueName,
+        /// The message.
+        message: MessageId,
+    },
+    /// More frames that are not authenticated have failed to open than honest peers send: the queue
+    /// is left alone for a while, so that nobody learns what is inside by trying.
+    OpeningsFailed {
+        /// The physical queue.
+        queue: QueueName,
+    },
     /// Entries of a queue's answer without id or reservation were passed over.
     UnusableMessages {
         /// The physical queue.
@@ -333,6 +353,8 @@ impl Event {
             | Event::DeadLetterRefused { .. }
             | Event::ShortLease { .. }
             | Event::ClockImplausible
+            | Event::PeerFault { .. }
+            | Event::OpeningsFailed { .. }
             | Event::ServerSideDeadLetter { .. } => Level::Warn,
             _ => Level::Debug,
         }

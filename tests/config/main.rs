@@ -4,6 +4,7 @@
 
 mod generated;
 mod iron;
+mod keyset;
 mod notifier;
 mod numbers;
 mod password;

@@ -1,7 +1,8 @@
 //! The encryption password.
 
-use ivy_proto::Secret;
 use ivy_proto::config::{Config, ConfigError, Origin, Warning};
+use ivy_proto::wire::crypto::BodyForm;
+use ivy_proto::{QueueName, Secret};
 
 use crate::support::*;
 
@@ -11,28 +12,33 @@ fn on_ironmq() -> Machine {
     machine().with("IVY_QUEUE_URL", "ironmq://t@h/p")
 }
 
+fn password(config: &Config) -> Option<&str> {
+    config.encryption.password().map(Secret::expose)
+}
+
 #[test]
 fn a_given_password_wins_over_the_variable() {
-    assert_eq!(on_ironmq().config().unwrap().encryption_password, None);
+    assert_eq!(password(&on_ironmq().config().unwrap()), None);
     let machine = on_ironmq().with(NAME, "variable");
-    assert_eq!(machine.config().unwrap().encryption_password, Some(Secret::new("variable")));
+    assert_eq!(password(&machine.config().unwrap()), Some("variable"));
     let builder = Config::builder().encryption_password(Secret::new("given"));
     let config = machine.resolve(builder).unwrap();
-    assert_eq!(config.encryption_password, Some(Secret::new("given")));
+    assert_eq!(password(&config), Some("given"));
 }
 
 #[test]
 fn messages_are_encrypted_if_there_is_a_password() {
-    let encrypts = |machine: &Machine| machine.config().unwrap().codec().unwrap().encrypts();
-    assert!(!encrypts(&on_ironmq()));
-    assert!(encrypts(&on_ironmq().with(NAME, "variable")));
+    let mail = QueueName::new("mail").unwrap();
+    let sends = |machine: &Machine| machine.config().unwrap().codec().unwrap().sends(&mail);
+    assert_eq!(sends(&on_ironmq()), BodyForm::Plain);
+    assert_eq!(sends(&on_ironmq().with(NAME, "variable")), BodyForm::Legacy);
 }
 
 #[test]
 fn a_password_counts_as_it_is_written() {
     for text in [" x ", "x\n", "\u{e4}"] {
         let config = on_ironmq().with(NAME, text).config().unwrap();
-        assert_eq!(config.encryption_password, Some(Secret::new(text)));
+        assert_eq!(password(&config), Some(text));
         assert_eq!(config.warnings, []);
     }
 }

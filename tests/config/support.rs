@@ -8,6 +8,7 @@ use ivy_proto::queue::ironmq::{Address, Token};
 pub(crate) struct Machine {
     variables: Vec<(String, String)>,
     files: Vec<(String, String)>,
+    modes: Vec<(String, u32)>,
 }
 
 impl Machine {
@@ -21,13 +22,20 @@ impl Machine {
         self
     }
 
+    pub(crate) fn with_mode(mut self, path: &str, mode: u32) -> Self {
+        self.modes.push((path.to_owned(), mode));
+        self
+    }
+
     pub(crate) fn resolve(&self, builder: ConfigBuilder) -> Result<Config, ConfigError> {
-        let find = |table: &[(String, String)], name: &str| {
-            table.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
-        };
+        self.look_up(|environment| builder.resolve(environment))
+    }
+
+    pub(crate) fn look_up<T>(&self, act: impl FnOnce(&Environment<'_>) -> T) -> T {
         let variable = |name: &str| find(&self.variables, name);
         let file = |path: &str| find(&self.files, path).map(String::into_bytes);
-        builder.resolve(&Environment::new(&variable, &file))
+        let mode = |path: &str| find(&self.modes, path);
+        act(&Environment::new(&variable, &file).with_modes(&mode))
     }
 
     /// The configuration of a program that gives nothing itself.
@@ -43,6 +51,10 @@ impl Machine {
     pub(crate) fn error(&self) -> ConfigError {
         self.config().unwrap_err()
     }
+}
+
+fn find<T: Clone>(table: &[(String, T)], name: &str) -> Option<T> {
+    table.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
 }
 
 pub(crate) fn machine() -> Machine {

@@ -41,6 +41,7 @@ impl World {
         self.dice.calm_down();
         let now = self.now;
         self.trace.note(now, None, || "the storm is over".to_owned());
+        self.keys.settle();
         let until = now + self.patience();
         self.calm = Some(Calm {
             until,

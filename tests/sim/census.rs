@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use ivy_proto::event::Event;
+use ivy_proto::event::{Event, ReleaseReason};
+use ivy_proto::wire::DeadLetterReason;
 
 use crate::fault::Fault;
 use crate::pairs::{Pair, Pairs};
@@ -48,6 +49,7 @@ impl Census {
     }
 
     pub(crate) fn event(&mut self, event: &Event) {
+        const WAITS_FOR_KEY: ReleaseReason = ReleaseReason::Undecided(DeadLetterReason::UnknownKey);
         let name = match event {
             Event::TaskSent { .. } => "TaskSent",
             Event::Resent { .. } => "Resent",
@@ -58,6 +60,7 @@ impl Census {
             Event::Acknowledged { .. } => "Acknowledged",
             Event::DeadLettered { .. } => "DeadLettered",
             Event::DeadLetterRefused { .. } => "DeadLetterRefused",
+            Event::Released { reason: WAITS_FOR_KEY, .. } => "Released, its key not yet known",
             Event::Released { .. } => "Released",
             Event::LeaseLost { .. } => "LeaseLost",
             Event::UnusableMessages { .. } => "UnusableMessages",

@@ -27,7 +27,7 @@ pub(crate) enum Class {
     Deliveries,
     /// F11: messages that nobody can read.
     Payloads,
-    /// F12: a worker with a wrong key, or without one.
+    /// F12: a worker with a wrong key, or without one; keys that are replaced under way.
     Keys,
     /// F13: drains, in any number, and kills.
     Shutdowns,

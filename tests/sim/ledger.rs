@@ -83,6 +83,7 @@ struct Started {
 pub(crate) struct Ledger {
     pub(crate) tasks: Vec<Task>,
     codec: Codec,
+    queues: Vec<QueueName>,
     /// Bodies of strangers that do not tell their task.
     strays: BTreeMap<String, usize>,
     messages: Vec<Message>,
@@ -102,10 +103,15 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(codec: Codec, workers: std::ops::Range<usize>) -> Ledger {
+    pub(crate) fn new(
+        codec: Codec,
+        queues: Vec<QueueName>,
+        workers: std::ops::Range<usize>,
+    ) -> Ledger {
         Ledger {
             tasks: Vec::new(),
             codec,
+            queues,
             strays: BTreeMap::new(),
             messages: Vec::new(),
             grants: BTreeMap::new(),
@@ -149,11 +155,21 @@ impl Ledger {
             return Some(*task);
         }
         if body.starts_with('$') {
-            let envelope = self.codec.open(&Body::new(body)).ok()?;
-            return number_in(envelope.args.as_str()).filter(|number| *number < self.tasks.len());
+            let body = Body::new(body);
+            let opened = self.queues.iter().find_map(|queue| self.codec.open(&body, queue).ok());
+            if let Some(envelope) = opened {
+                let number = number_in(envelope.args.as_str());
+                return number.filter(|number| *number < self.tasks.len());
+            }
         }
-        let letter = DeadLetter::parse(&Body::new(body)).ok()?;
+        let letter = self.dead_letter(&Body::new(body))?;
         self.task_of(letter.body.as_str())
+    }
+
+    /// What a dead letter says, sealed or in the open.
+    fn dead_letter(&self, body: &Body) -> Option<DeadLetter> {
+        let mut dead = self.queues.iter().filter_map(|queue| queue.dead_letters().ok());
+        dead.find_map(|queue| self.codec.open_dead_letter(body, &queue).ok())
     }
 
     pub(crate) fn task_of_message(&self, id: &MessageId) -> Option<usize> {
@@ -234,8 +250,8 @@ impl Ledger {
 
     fn put_aside(&mut self, who: Who, number: usize, body: &Body) {
         self.tasks[number].dead += 1;
-        match DeadLetter::parse(body) {
-            Ok(letter) => {
+        match self.dead_letter(body) {
+            Some(letter) => {
                 let original = letter.queue.as_str();
                 if original.ends_with(".dead") {
                     self.broken("S1", || format!("task {number}: a dead letter of {original}"));
@@ -249,7 +265,7 @@ impl Ledger {
                 self.check_reason(number, &letter);
             }
             // The bare original: which message it was is not told.
-            Err(_) => *self.successors.entry((who, number)).or_default() += 1,
+            None => *self.successors.entry((who, number)).or_default() += 1,
         }
     }
 

@@ -53,7 +53,11 @@ impl World {
             seed_bytes(setup.seed, (u64::from(self.hosts[host].who.life) << 16) + host as u64 + 1);
         if host < setup.producers {
             let wall = self.wall_clock(host);
-            return Machine::Producer(Box::new(Producer::new(self.producer_config(), seed, wall)));
+            return Machine::Producer(Box::new(Producer::new(
+                self.producer_config(host),
+                seed,
+                wall,
+            )));
         }
         if self.ledger.workers.contains(&host) {
             let wall = self.wall_clock(host);
@@ -84,9 +88,9 @@ impl World {
         WallClock::new(shown)
     }
 
-    fn producer_config(&self) -> ProducerConfig {
+    fn producer_config(&self, host: usize) -> ProducerConfig {
         let setup = &self.setup;
-        let config = ProducerConfig::new(setup.capabilities(), setup.codec())
+        let config = ProducerConfig::new(setup.capabilities(), self.keys.codec_of(host))
             .with_outbox(setup.outbox)
             .with_waiting(setup.waiting)
             .with_posts_in_flight(setup.posts_in_flight);
@@ -100,8 +104,8 @@ impl World {
     fn worker_config(&self, host: usize) -> WorkerConfig {
         let setup = &self.setup;
         let codec = match self.calm {
-            Some(_) => setup.codec(),
-            None => self.codecs[host - setup.producers].clone(),
+            Some(_) => self.keys.reader().clone(),
+            None => self.keys.codec_of(host),
         };
         let mut config = WorkerConfig::new(setup.capabilities(), codec)
             .with_concurrency(setup.concurrency)

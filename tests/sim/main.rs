@@ -45,6 +45,7 @@ mod fault;
 mod frames;
 mod handlers;
 mod host;
+mod keys;
 mod ledger;
 mod machines;
 mod models;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::Body;
 use ivy_proto::task::TaskOutcome;
-use ivy_proto::wire::Notice;
 use ivy_proto::{ChannelName, OpId};
 
 use crate::dice::{one_in, one_of};
@@ -106,7 +105,9 @@ impl World {
 
     /// What a worker publishes must be true, and must not harm a peer of the original.
     fn check_notice(&mut self, who: Who, publication: &Publication) {
-        let Ok(notice) = Notice::parse(publication.payload.as_str().as_bytes()) else {
+        let payload = publication.payload.as_str().as_bytes();
+        let opened = self.keys.reader().open_notice(payload, &publication.channel);
+        let Ok((notice, form)) = opened else {
             return self.ledger.broken("S10", || "a notice that cannot be read".to_owned());
         };
         let succeeded = !matches!(notice.outcome(), TaskOutcome::Failed(_));
@@ -115,6 +116,9 @@ impl World {
             self.ledger.broken("S10", || format!("{who:?} tells what is not so of {message}"));
         }
         let channel = publication.channel.as_str();
+        if channel != SHARED && form != self.keys.reader().sends(&self.kinds[0].queue) {
+            self.ledger.broken("S10", || format!("{message} was told of as {form}"));
+        }
         let task = self.ledger.task_of_message(message);
         let from_producer =
             task.is_some_and(|task| matches!(self.ledger.tasks[task].sender, Sender::Producer(_)));

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use ivy_proto::queue::Capabilities;
 use ivy_proto::task::TaskSettings;
-use ivy_proto::wire::{Codec, LegacyKey};
 use ivy_proto::{Backoff, ChannelName, Priority, QueueName, TaskName};
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +20,8 @@ pub(crate) const UNIX_AT_START: Duration = Duration::from_secs(1_700_000_000);
 
 /// Passwords and tokens, which must never be told.
 pub(crate) const TOKEN: &str = "token-8c4f2a";
-const PASSWORD: &str = "password-5d1b90";
-const WRONG_PASSWORD: &str = "password-e37716";
+pub(crate) const PASSWORD: &str = "password-5d1b90";
+pub(crate) const WRONG_PASSWORD: &str = "password-e37716";
 pub(crate) const SECRETS: [&str; 3] = [TOKEN, PASSWORD, WRONG_PASSWORD];
 
 /// What kind of world a run is.
@@ -250,28 +249,10 @@ impl Setup {
         capabilities
     }
 
-    /// How bodies are written by all that have the right key.
-    pub(crate) fn codec(&self) -> Codec {
-        if self.encrypted { Codec::legacy(key(PASSWORD)) } else { Codec::plain() }
-    }
-
-    /// The codec of this worker: on one of them the key may be wrong or missing.
-    pub(crate) fn codec_of(&self, worker: usize) -> Codec {
-        match worker {
-            0 if self.has(Class::Keys) && self.seed.is_multiple_of(2) => Codec::plain(),
-            0 if self.has(Class::Keys) => Codec::legacy(key(WRONG_PASSWORD)),
-            _ => self.codec(),
-        }
-    }
-
     /// How long a failed task waits at most.
     pub(crate) fn backoff(&self) -> Backoff {
         Backoff::new(Duration::from_secs(1), 2, Duration::from_secs(20))
     }
-}
-
-fn key(password: &str) -> LegacyKey {
-    LegacyKey::new(password).expect("it is not empty")
 }
 
 /// A task that every worker has a handler for.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use ivy_proto::broker::{self, Answer, Broker, BrokerConfig, RequestId};
 use ivy_proto::notify::{NotifyFault, Publication};
 use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
-use ivy_proto::wire::Codec;
 use ivy_proto::{Moment, OpId, QueueName, TaskId};
 
 use crate::agenda::Agenda;
@@ -16,6 +15,7 @@ use crate::clock::Clock;
 use crate::dice::{Dice, Hit};
 use crate::fault::{Class, Menu};
 use crate::host::{Heard, Host};
+use crate::keys::Keys;
 use crate::ledger::Ledger;
 use crate::network::{Handed, Sent};
 use crate::pairs::broker_input;
@@ -71,7 +71,7 @@ pub(crate) enum Due {
 pub(crate) struct World {
     pub(crate) setup: Setup,
     pub(crate) kinds: Vec<Kind>,
-    pub(crate) codecs: Vec<Codec>,
+    pub(crate) keys: Keys,
     pub(crate) now: Moment,
     pub(crate) agenda: Agenda<Due>,
     pub(crate) dice: Dice,
@@ -107,15 +107,18 @@ impl World {
         // After the hosts' streams come the broker's.
         let dice = Dice::new(setup.seed, hosts.len() + 1, &setup.classes, setup.weather);
         let workers = setup.producers..setup.producers + setup.workers;
-        let mut ledger = Ledger::new(setup.codec(), workers);
+        let keys = Keys::new(&setup);
+        let kinds = kinds(&setup);
+        let queues = kinds.iter().map(|kind| kind.queue.clone()).collect();
+        let mut ledger = Ledger::new(keys.reader().clone(), queues, workers);
         ledger.max_deliveries = setup.max_deliveries;
         ledger.reliable_count = setup.reliable_count;
         ledger.wrong_keys = setup.has(Class::Keys);
         let address = Address::new(Scheme::Http, "mq.example", "sim").expect("it is an address");
         let token = Token::new(TOKEN).expect("it is a token");
         let mut world = World {
-            kinds: kinds(&setup),
-            codecs: (0..setup.workers).map(|worker| setup.codec_of(worker)).collect(),
+            kinds,
+            keys,
             now: Moment::EPOCH,
             agenda: Agenda::new(),
             dice,
@@ -163,6 +166,7 @@ impl World {
             self.ledger.broken("S7", || "events without end".to_owned());
         }
         self.trace.mix(self.now.as_nanos());
+        self.keys.turn(self.now);
         self.happen(due);
         self.ledger.breach().is_none()
     }

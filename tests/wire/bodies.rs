@@ -13,6 +13,8 @@ use ivy_proto::wire::{
 use ivy_proto::{MessageId, QueueName};
 use ivy_tests::check_seeds;
 
+use crate::inputs::queue;
+
 /// The row's number, what it is about, the bodies, and why they are put aside.
 type Refused = (&'static str, &'static str, Vec<String>, DeadLetterReason);
 
@@ -20,7 +22,7 @@ type Refused = (&'static str, &'static str, Vec<String>, DeadLetterReason);
 type Accepted = (&'static str, &'static str, Vec<String>);
 
 fn read(body: &str) -> Result<Envelope, DeadLetterReason> {
-    Codec::plain().open(&Body::new(body)).map_err(|bad| bad.reason())
+    Codec::plain().open(&Body::new(body), &queue()).map_err(|bad| bad.reason())
 }
 
 fn with_args(args: &str) -> String {
@@ -318,7 +320,7 @@ fn all_these_bodies_are_seeds_of_the_fuzz_target() {
 
 #[test]
 fn b01_a_missing_body_is_an_empty_one() {
-    let bad = Codec::plain().open_received(&ReceivedBody::Missing).unwrap_err();
+    let bad = Codec::plain().open_received(&ReceivedBody::Missing, &queue()).unwrap_err();
     assert_eq!(bad.reason(), EmptyBody);
 }
 
@@ -363,7 +365,7 @@ fn b43_objects_of_very_many_keys_pass() {
     let keys = keys.join(",");
     let text = format!(r#"{{"name":"t","options":{{}},"args":[{{{keys}}}],"x":{{}},{keys}}}"#);
     let codec = Codec::plain().with_max_body(text.len());
-    let envelope = codec.open(&Body::new(text)).unwrap();
+    let envelope = codec.open(&Body::new(text), &queue()).unwrap();
     assert_eq!(envelope.args.as_str(), format!("[{{{keys}}}]"));
 }
 
@@ -371,7 +373,7 @@ fn b43_objects_of_very_many_keys_pass() {
 fn b46_where_bodies_are_encrypted_an_open_one_is_refused() {
     let codec = Codec::legacy(LegacyKey::new("pass").unwrap());
     for body in [with_args("[]"), "<xml/>".to_owned(), " ".to_owned(), format!(" {FRAME}")] {
-        let bad = codec.open(&Body::new(body)).unwrap_err();
+        let bad = codec.open(&Body::new(body), &queue()).unwrap_err();
         assert_eq!(bad.reason(), ExpectedEncrypted);
     }
 }

@@ -9,6 +9,7 @@ use ivy_proto::wire::{BadBody, Codec, DeadLetterReason, Envelope, InvalidKey, Le
 use ivy_tests::check_seeds;
 use serde::Deserialize;
 
+use crate::inputs::{pool, queue};
 use crate::node;
 
 #[derive(Deserialize)]
@@ -36,7 +37,7 @@ fn key(password: &str) -> LegacyKey {
 }
 
 fn open(password: &str, body: &str) -> Result<Envelope, BadBody> {
-    Codec::legacy(key(password)).open(&Body::new(body))
+    Codec::legacy(key(password)).open(&Body::new(body), &queue())
 }
 
 fn reason(body: &str) -> DeadLetterReason {
@@ -77,7 +78,7 @@ fn the_damage_that_the_original_does_is_known_and_avoided() {
         let expected = vector.node_0_2_2_reads.as_ref().unwrap_or(&vector.plaintext);
         assert_eq!(node::reads(&key, &vector.frame), *expected, "{}", vector.id);
         let Ok(envelope) = Envelope::parse(&vector.plaintext) else { continue };
-        let sealed = Codec::legacy(key).seal(&envelope);
+        let sealed = Codec::legacy(key).seal(&envelope, &queue(), &mut pool());
         let read = node::reads(&self::key(&vector.password), sealed.as_str());
         assert_eq!(Envelope::parse(&read), Ok(envelope), "{}", vector.id);
         damaged += usize::from(vector.node_0_2_2_reads.is_some());
@@ -184,7 +185,7 @@ fn c02_the_name_of_an_unknown_cipher_is_shown_cut_and_escaped() {
 fn c05_what_stands_before_the_first_dollar_makes_it_no_frame() {
     let body = format!("x$aes-256-cbc${SEALED}");
     assert_eq!(reason(&body), ExpectedEncrypted);
-    let bad = Codec::plain().open(&Body::new(body)).unwrap_err();
+    let bad = Codec::plain().open(&Body::new(body), &queue()).unwrap_err();
     assert_eq!(bad.reason(), BadJson);
 }
 
@@ -294,7 +295,7 @@ fn c11_a_frame_is_never_opened_twice() {
 #[test]
 fn c12_a_body_above_the_limit_is_not_decoded() {
     let body = Body::new(format!("$aes-256-cbc${}", "!".repeat(1 << 20)));
-    let bad = Codec::legacy(key("pass")).open(&body).unwrap_err();
+    let bad = Codec::legacy(key("pass")).open(&body, &queue()).unwrap_err();
     assert_eq!(bad.reason(), TooLarge);
 }
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::inputs::{
     built_options, damaged, damages, dead_letter, envelope, envelope_text, ivy_options, json,
-    json_array, notice, options_text, password, raw, task_name,
+    json_array, notice, options_text, password, pool, queue, raw, task_name,
 };
 use crate::node;
 
@@ -94,10 +94,10 @@ proptest! {
         password in password(),
     ) {
         let codec = Codec::legacy(key(&password));
-        let body = codec.seal(&envelope);
+        let body = codec.seal(&envelope, &queue(), &mut pool());
         let read = node::reads(&key(&password), body.as_str());
         prop_assert_eq!(read.trim_start_matches(' '), envelope.to_text());
-        prop_assert_eq!(codec.open(&body), Ok(envelope));
+        prop_assert_eq!(codec.open(&body, &queue()), Ok(envelope));
     }
 
     #[test]
@@ -139,7 +139,7 @@ proptest! {
     #[test]
     fn no_damaged_frame_breaks_a_law(envelope in envelope(), damages in damages()) {
         let legacy = Codec::legacy(key("pass"));
-        fuzz::legacy_frame(&damaged(legacy.seal(&envelope).as_str(), &damages));
+        fuzz::legacy_frame(&damaged(legacy.seal(&envelope, &queue(), &mut pool()).as_str(), &damages));
         fuzz::legacy_frame(&damaged(&envelope.to_text(), &damages));
     }
 

@@ -4,11 +4,22 @@ use std::collections::BTreeSet;
 
 use ivy_proto::queue::Body;
 use ivy_proto::task::TaskFailure;
+use ivy_proto::wire::crypto::EntropyPool;
 use ivy_proto::wire::{
     DeadLetter, DeadLetterReason, Envelope, IvyOptions, Notice, Options, RawJson, TraceParent,
 };
 use ivy_proto::{MessageId, Priority, QueueName, TaskId, TaskName};
 use proptest::prelude::*;
+
+/// A queue, where it does not matter which.
+pub(crate) fn queue() -> QueueName {
+    QueueName::new("ivy").expect("a name")
+}
+
+/// Entropy, where it does not matter which.
+pub(crate) fn pool() -> EntropyPool {
+    EntropyPool::from_seed(&[1; 32])
+}
 
 /// The text of a JSON value, in every spelling that JSON allows: digits without end, halves of
 /// surrogate pairs, keys that stand twice.

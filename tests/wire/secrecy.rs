@@ -8,7 +8,7 @@ use ivy_proto::wire::{Codec, DeadLetter, DeadLetterReason, Envelope, LegacyKey, 
 use ivy_proto::{MessageId, QueueName};
 use proptest::prelude::*;
 
-use crate::inputs::{damaged, damages};
+use crate::inputs::{damaged, damages, queue};
 
 const MARKER: &str = "hunter2";
 
@@ -48,8 +48,8 @@ fn shown_of_body(text: &str) -> String {
     let mut shown_of = vec![format!("{key:?} {body:?}"), shown(key.decrypt(text).map(|_| ()))];
     for codec in [Codec::plain(), Codec::legacy(key)] {
         shown_of.push(format!("{codec:?}"));
-        shown_of.push(shown(codec.open(&body)));
-        shown_of.push(shown(codec.open_received(&ReceivedBody::NotText(body.clone()))));
+        shown_of.push(shown(codec.open(&body, &queue())));
+        shown_of.push(shown(codec.open_received(&ReceivedBody::NotText(body.clone()), &queue())));
     }
     shown_of.push(shown(Envelope::parse(text)));
     shown_of.push(shown(RawJson::parse(text)));

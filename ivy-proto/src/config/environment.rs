@@ -8,23 +8,31 @@ use std::fmt;
 pub struct Environment<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
     file: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+    mode: &'a dyn Fn(&str) -> Option<u32>,
 }
 
 impl<'a> Environment<'a> {
     /// An environment of these look-ups: a variable's value by its name, and a file's content by
-    /// its path. The paths are `./iron.json` and `$HOME/.iron.json`.
+    /// its path. The paths are `./iron.json`, `$HOME/.iron.json` and the one in `IVY_KEYSET`.
     #[must_use]
     pub fn new(
         variable: &'a dyn Fn(&str) -> Option<String>,
         file: &'a dyn Fn(&str) -> Option<Vec<u8>>,
     ) -> Self {
-        Environment { variable, file }
+        Environment { variable, file, mode: &|_| None }
+    }
+
+    /// With this look-up of a file's permissions by its path, on systems of the Unix kind. Without
+    /// it, whoever may read a keyset file is not looked at.
+    #[must_use]
+    pub fn with_modes(self, mode: &'a dyn Fn(&str) -> Option<u32>) -> Self {
+        Environment { mode, ..self }
     }
 
     /// An environment in which nothing is found.
     #[must_use]
     pub fn empty() -> Environment<'static> {
-        Environment { variable: &|_| None, file: &|_| None }
+        Environment { variable: &|_| None, file: &|_| None, mode: &|_| None }
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<String> {
@@ -33,6 +41,10 @@ impl<'a> Environment<'a> {
 
     pub(super) fn file(&self, path: &str) -> Option<Vec<u8>> {
         (self.file)(path)
+    }
+
+    pub(super) fn mode(&self, path: &str) -> Option<u32> {
+        (self.mode)(path)
     }
 
     /// The first of these variables that is set.

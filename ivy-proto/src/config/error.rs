@@ -4,6 +4,7 @@ use super::environment::Origin;
 use super::url::BadUrl;
 use crate::name::InvalidName;
 use crate::queue::ironmq::{BadToken, InvalidAddress};
+use crate::wire::crypto::{BadKeyset, InvalidEncryption};
 
 /// The configuration cannot be used. Names the part, says what is wrong with it and what to write
 /// instead; never shows a token, a password or a key.
@@ -73,6 +74,20 @@ pub enum ConfigError {
         "there is no project id for IronMQ: write it as ironmq://TOKEN@HOST/PROJECT_ID, or set IRON_MQ_PROJECT_ID"
     )]
     NoProject,
+    /// A keyset cannot be used.
+    #[error("{origin}: {error}")]
+    BadKeyset {
+        /// Where it stands, or where its path stands.
+        origin: Origin,
+        /// What is wrong with it.
+        error: BadKeyset,
+    },
+    /// What is to be encrypted, and how, cannot be done with the keys that there are.
+    #[error("{error}")]
+    BadEncryption {
+        /// What is missing.
+        error: InvalidEncryption,
+    },
     /// The encryption password is empty or white space only. Nothing is sent in the clear by
     /// mistake.
     #[error(

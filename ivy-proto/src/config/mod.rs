@@ -8,6 +8,7 @@
 //! database, if the URL of a Redis server leaves it out | `REDIS_DATABASE`
 //! channel prefix | given; `IVY_NOTIFICATION_CHANNEL_NAME`; `ivy-notifier`
 //! encryption password | given; `MESSAGES_ENCRYPTION_KEY`; none
+//! keyset | given; `IVY_KEYSET`: the path of a keyset file, or its JSON, which begins with `{`; none
 //!
 //! A variable that is set and cannot be used is an error, also if it is empty: it is never passed
 //! over in silence.
@@ -29,6 +30,7 @@
 mod environment;
 mod error;
 mod iron;
+mod keyset;
 mod notifier;
 mod queue_url;
 mod url;
@@ -36,6 +38,7 @@ mod warning;
 
 pub use environment::{Environment, Origin};
 pub use error::ConfigError;
+pub use keyset::KeysetFile;
 pub use notifier::{NotifierConfig, RedisAddress};
 pub use queue_url::{IronMqUrl, QueueUrl};
 pub use url::{BadUrl, UrlProblem};
@@ -46,7 +49,8 @@ use environment::Found;
 use crate::name::ChannelName;
 use crate::queue::ironmq::{Address, Token};
 use crate::secret::Secret;
-use crate::wire::{Codec, InvalidKey, LegacyKey};
+use crate::wire::Codec;
+use crate::wire::crypto::{Encryption, InvalidEncryption};
 
 /// The shared channel of the original, and the prefix of reply channels.
 const DEFAULT_CHANNEL: &str = "ivy-notifier";
@@ -76,8 +80,10 @@ pub struct Config {
     pub notifier: Option<NotifierConfig>,
     /// The shared notification channel, and the prefix of reply channels.
     pub channel: ChannelName,
-    /// The password that messages are encrypted with, if they are.
-    pub encryption_password: Option<Secret>,
+    /// Which keys there are, and which queue sends and accepts what.
+    pub encryption: Encryption,
+    /// The file that the keyset was read from, if it was.
+    pub keyset_file: Option<KeysetFile>,
     /// What can be used and is dubious all the same.
     pub warnings: Vec<Warning>,
 }
@@ -89,15 +95,12 @@ impl Config {
         ConfigBuilder::default()
     }
 
-    /// How messages are written and read: encrypted if there is a password.
+    /// How messages are written and read.
     ///
     /// # Errors
-    /// If the password is blank, which none that was resolved is.
-    pub fn codec(&self) -> Result<Codec, InvalidKey> {
-        match &self.encryption_password {
-            None => Ok(Codec::plain()),
-            Some(password) => LegacyKey::new(password.expose()).map(Codec::legacy),
-        }
+    /// If a policy asks for keys that there are not, which none that was resolved does.
+    pub fn codec(&self) -> Result<Codec, InvalidEncryption> {
+        Codec::new(&self.encryption)
     }
 }
 
@@ -107,7 +110,7 @@ pub struct ConfigBuilder {
     queue: Option<Given<QueueConfig>>,
     notifier: Option<Given<NotifierConfig>>,
     channel: Option<String>,
-    encryption_password: Option<Secret>,
+    encryption: Encryption,
 }
 
 /// What a program gives as a URL, which may hold a secret, or in parts.
@@ -156,7 +159,14 @@ impl ConfigBuilder {
     /// Encrypts messages with this password.
     #[must_use]
     pub fn encryption_password(mut self, password: Secret) -> Self {
-        self.encryption_password = Some(password);
+        self.encryption = self.encryption.with_password(password);
+        self
+    }
+
+    /// Encrypts messages so. Keys that it leaves out are looked up.
+    #[must_use]
+    pub fn encryption(mut self, encryption: Encryption) -> Self {
+        self.encryption = encryption;
         self
     }
 
@@ -168,9 +178,11 @@ impl ConfigBuilder {
         let queue = queue(self.queue, environment)?;
         let notifier = notifier(self.notifier, &queue, environment)?;
         let channel = channel(self.channel, environment)?;
-        let encryption_password = encryption_password(self.encryption_password, environment)?;
-        let warnings = Warning::about(&queue, encryption_password.as_ref());
-        Ok(Config { queue, notifier, channel, encryption_password, warnings })
+        let encryption = with_password(self.encryption, environment)?;
+        let (encryption, keyset_file) = keyset::complete(encryption, environment)?;
+        Codec::new(&encryption).map_err(|error| ConfigError::BadEncryption { error })?;
+        let warnings = Warning::about(&queue, &encryption);
+        Ok(Config { queue, notifier, channel, encryption, keyset_file, warnings })
     }
 }
 
@@ -249,21 +261,21 @@ fn channel(
     ChannelName::new(&value).map_err(|error| ConfigError::BadChannel { origin, error })
 }
 
-/// The password. The original takes an empty one for none; whoever set the variable meant
-/// something else.
-fn encryption_password(
-    given: Option<Secret>,
+/// The encryption with its password. The original takes an empty one for none; whoever set the
+/// variable meant something else.
+fn with_password(
+    given: Encryption,
     environment: &Environment<'_>,
-) -> Result<Option<Secret>, ConfigError> {
-    let (password, origin) = match given {
-        Some(password) => (password, Origin::Argument("encryption password")),
+) -> Result<Encryption, ConfigError> {
+    let (encryption, origin) = match given.password() {
+        Some(_) => (given, Origin::Argument("encryption password")),
         None => match environment.first(&["MESSAGES_ENCRYPTION_KEY"]) {
-            Some(Found { value, origin }) => (Secret::new(value), origin),
-            None => return Ok(None),
+            Some(Found { value, origin }) => (given.with_password(Secret::new(value)), origin),
+            None => return Ok(given),
         },
     };
-    if password.expose().trim().is_empty() {
+    if encryption.password().is_some_and(|password| password.expose().trim().is_empty()) {
         return Err(ConfigError::BlankPassword { origin });
     }
-    Ok(Some(password))
+    Ok(encryption)
 }

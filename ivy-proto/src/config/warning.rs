@@ -1,7 +1,7 @@
 //! What can be used and is dubious all the same.
 
 use super::QueueConfig;
-use crate::secret::Secret;
+use crate::wire::crypto::Encryption;
 
 /// Something that a person should know about the configuration. The core prints nothing; whoever
 /// resolves the configuration says it once.
@@ -26,13 +26,14 @@ pub enum Warning {
 }
 
 impl Warning {
-    pub(super) fn about(queue: &QueueConfig, password: Option<&Secret>) -> Vec<Warning> {
+    pub(super) fn about(queue: &QueueConfig, encryption: &Encryption) -> Vec<Warning> {
+        let password = encryption.password();
         let mut warnings = Vec::new();
         match queue {
             QueueConfig::IronMq { address, .. } if address.is_exposed() => {
                 warnings.push(Warning::PlainHttp { host: address.host() });
             }
-            QueueConfig::Memory if password.is_some() => {
+            QueueConfig::Memory if password.is_some() || encryption.keyring().is_some() => {
                 warnings.push(Warning::NeedlessEncryption);
             }
             _ => {}

@@ -1,25 +1,35 @@
 //! A call as a message: written once, and measured before anything is sent.
 
-use crate::name::ChannelName;
+use crate::name::{ChannelName, QueueName};
 use crate::queue::Body;
 use crate::task::ForbiddenName;
+use crate::wire::crypto::{BodyForm, EntropyPool};
 use crate::wire::{Envelope, IvyOptions, Options, POSTED_UTF16_LIMIT, posted_utf16_units};
 
 use super::config::ProducerConfig;
 use super::io::{Call, SendError, SizeUnit};
 use super::outbox::Letter;
 
-/// What the number of a later attempt may add to a message, also where it is encrypted.
-const ROOM_FOR_ATTEMPTS: usize = 32;
+/// What the number of a later attempt may add to a message, also where it is encrypted: two cipher
+/// blocks in base64.
+const ROOM_FOR_ATTEMPTS: usize = 48;
 /// What a message costs in a post beside its body: `{"body":"","delay":604800},`.
 const AROUND_A_BODY: usize = 27;
+
+/// When a call was made, and until when it is to be started, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    pub(super) called: u64,
+    pub(super) deadline: Option<u64>,
+}
 
 /// Writes the call, and checks that a queue and its workers will take it.
 pub(super) fn write(
     call: &Call,
     reply: Option<&ChannelName>,
-    deadline: Option<u64>,
+    times: Times,
     config: &ProducerConfig,
+    entropy: &mut EntropyPool,
 ) -> Result<Letter, SendError> {
     ForbiddenName::check(&call.task)?;
     let limit = config.capabilities.max_delay;
@@ -32,20 +42,27 @@ pub(super) fn write(
     }
     // What may run again may be posted again.
     let repeatable = call.options.retry != Some(false) && call.options.max_retries != Some(0);
-    let body = config.codec.seal(&Envelope {
+    let envelope = Envelope {
         name: call.task.clone(),
-        options: options(call, reply, deadline),
+        options: options(call, reply, times, config),
         args: call.args.clone(),
-    });
-    check_size(&body, repeatable, config)?;
+    };
+    let body = config.codec.seal(&envelope, &call.queue, entropy);
+    check_size(&body, &call.queue, repeatable, config)?;
     let encoded = encoded_size(&body) + AROUND_A_BODY;
     Ok(Letter::new(call.id, body, call.delay, encoded, repeatable))
 }
 
-fn options(call: &Call, reply: Option<&ChannelName>, deadline: Option<u64>) -> Options {
+fn options(
+    call: &Call,
+    reply: Option<&ChannelName>,
+    times: Times,
+    config: &ProducerConfig,
+) -> Options {
     let mut ivy = IvyOptions::new(call.id);
     ivy.reply = reply.map(|channel| channel.as_str().to_owned());
-    ivy.deadline = deadline;
+    ivy.deadline = times.deadline;
+    ivy.called = config.codec.policy(&call.queue).max_age().map(|_| times.called);
     ivy.trace = call.options.trace.clone();
     let mut options = Options::new();
     if let Some(retry) = call.options.retry {
@@ -63,14 +80,20 @@ fn options(call: &Call, reply: Option<&ChannelName>, deadline: Option<u64>) -> O
     options.with_ivy(ivy)
 }
 
-fn check_size(body: &Body, repeatable: bool, config: &ProducerConfig) -> Result<(), SendError> {
+fn check_size(
+    body: &Body,
+    queue: &QueueName,
+    repeatable: bool,
+    config: &ProducerConfig,
+) -> Result<(), SendError> {
     let room = if repeatable { ROOM_FOR_ATTEMPTS } else { 0 };
     let (size, limit) = (body.as_str().len(), config.capabilities.max_body.saturating_sub(room));
     if size > limit {
         return Err(SendError::TooLarge { size, limit, unit: SizeUnit::Bytes });
     }
-    // Encrypted bodies are in the original's own form, so its workers may read them.
-    if config.node_compatible || config.codec.encrypts() {
+    // Its workers may read what is in the original's own form.
+    let form = config.codec.sends(queue);
+    if config.node_compatible || matches!(form, BodyForm::Legacy | BodyForm::Bridge) {
         let (size, limit) = (posted_utf16_units(body), POSTED_UTF16_LIMIT);
         if size > limit {
             return Err(SendError::TooLarge { size, limit, unit: SizeUnit::Utf16Units });

@@ -96,6 +96,7 @@ use crate::rng::Rng;
 use crate::task::TaskStatus;
 use crate::time::{Moment, WallClock};
 use crate::timers::Timers;
+use crate::wire::crypto::EntropyPool;
 
 use outbox::{Outbox, PostLimits};
 use pending::Pending;
@@ -107,6 +108,7 @@ pub struct Producer {
     config: ProducerConfig,
     wall: WallClock,
     rng: Rng,
+    entropy: EntropyPool,
     now: Moment,
     ops: Counter,
     timers: Timers<Why>,
@@ -128,11 +130,11 @@ enum Phase {
 impl Producer {
     /// A producer at [`Moment::EPOCH`], where `wall` shows the time of day.
     ///
-    /// The name of its reply channel and all jitter follow from `seed`: 32 random bytes, never
-    /// used before.
+    /// The name of its reply channel, all jitter and the entropy that messages are sealed with
+    /// follow from `seed`: 32 bytes from a generator for cryptography, never used before.
     #[must_use]
     pub fn new(config: ProducerConfig, seed: [u8; 32], wall: WallClock) -> Self {
-        let mut rng = Rng::from_seed(seed);
+        let (mut rng, entropy) = EntropyPool::split(seed);
         let random = rng.sixteen_bytes();
         let subscription = config.notifier.clone().map(|shared| {
             let reply = reply_channel(&shared, random)
@@ -148,6 +150,7 @@ impl Producer {
             config,
             wall,
             rng,
+            entropy,
             now: Moment::EPOCH,
             ops: Counter::default(),
             timers: Timers::new(),
@@ -253,9 +256,14 @@ impl Producer {
             return Err(SendError::Full { limit: self.config.outbox, call: Box::new(call) });
         }
         let reply = subscription.as_ref().map(|subscription| subscription.reply_channel());
-        let deadline =
-            call.options.expires_after.map(|after| self.wall.unix_millis(self.now + after));
-        let letter = message::write(&call, reply, deadline, &self.config)?;
+        let times = message::Times {
+            called: self.wall.unix_millis(self.now),
+            deadline: call
+                .options
+                .expires_after
+                .map(|after| self.wall.unix_millis(self.now + after)),
+        };
+        let letter = message::write(&call, reply, times, &self.config, &mut self.entropy)?;
         if wants_result && self.pending.wanted() >= self.config.waiting {
             let Some(task) = self.pending.give_up_oldest_callback() else {
                 return Err(SendError::Full { limit: self.config.waiting, call: Box::new(call) });

@@ -8,7 +8,6 @@ use crate::name::ChannelName;
 use crate::notify::{NotifyFault, NotifyFaultKind};
 use crate::retry::Backoff;
 use crate::task::{TaskChange, TaskOutcome};
-use crate::wire::Notice;
 
 use super::Producer;
 use super::io::{Output, SendError, Why};
@@ -96,9 +95,14 @@ impl Producer {
 
     /// Takes a notice, if it is the first one for a call of ours.
     fn take_notice(&mut self, channel: &ChannelName, payload: &[u8]) -> Option<()> {
-        self.subscription.as_ref().filter(|subscription| subscription.has_channel(channel))?;
-        let notice = Notice::parse(payload).ok()?;
+        let shared = self.subscription.as_ref()?.shares(channel)?;
+        let codec = &self.config.codec;
+        let (notice, form) = codec.open_notice(payload, channel).ok()?;
         let id = notice.task_id()?;
+        let queue = &self.pending.task(id)?.queue;
+        if !codec.accepts_notice(form, queue, shared) {
+            return None;
+        }
         let outcome = notice.outcome();
         let change = match outcome {
             TaskOutcome::Done(_) | TaskOutcome::ResultTooLarge => TaskChange::Resumed,

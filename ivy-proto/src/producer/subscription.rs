@@ -92,8 +92,10 @@ impl Subscription {
         matches!(self.state, State::Up { .. })
     }
 
-    pub(super) fn has_channel(&self, channel: &ChannelName) -> bool {
-        *channel == self.reply || *channel == self.shared
+    /// Whether a channel of this subscription is the one that peers of the original share; nothing
+    /// if it is none of this subscription's.
+    pub(super) fn shares(&self, channel: &ChannelName) -> Option<bool> {
+        if *channel == self.reply { Some(false) } else { (*channel == self.shared).then_some(true) }
     }
 
     /// The last failure, if it has not been made good since.

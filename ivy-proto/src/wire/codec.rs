@@ -1,14 +1,20 @@
-//! How the bodies of a queue are written and read.
+//! How the bodies of queues are written and read.
 
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::name::{ChannelName, QueueName};
 use crate::queue::{Body, ReceivedBody};
-use crate::wire::crypto::ivy2;
-use crate::wire::frame::{Form, split};
-use crate::wire::legacy::{Ciphertext, leading_spaces, undecryptable};
-use crate::wire::{BadBody, DeadLetterReason, Envelope, LegacyKey};
+use crate::wire::crypto::{
+    Binding, BodyForm, Encryption, EntropyPool, Inside, InvalidEncryption, Locks, MessageKey,
+    Policy,
+};
+use crate::wire::legacy::undecryptable;
+use crate::wire::{
+    BadBody, BadDeadLetter, BadNotice, DeadLetter, DeadLetterReason, Envelope, LegacyKey,
+    NOTICE_CAP, Notice,
+};
 
 /// The largest body that is read unless [`Codec::with_max_body`] says otherwise, in bytes.
 pub const DEFAULT_MAX_BODY: usize = 256 * 1024;
@@ -38,39 +44,64 @@ impl Format {
     }
 }
 
-/// How the bodies of a queue are written and read: in the open, or encrypted.
-///
-/// The codec of a queue accepts one kind of body only. With a key, a body in the open is refused,
-/// for else whoever can post could do without the key.
+/// How bodies, notices and dead letters are written and read: in the open or encrypted, as the
+/// policy of their queue says.
 ///
 /// ```
+/// use ivy_proto::QueueName;
+/// use ivy_proto::wire::crypto::EntropyPool;
 /// use ivy_proto::wire::{Codec, Envelope, LegacyKey};
 ///
 /// let codec = Codec::legacy(LegacyKey::new("secret")?);
+/// let mail = QueueName::new("mail")?;
+/// // 32 bytes from the operating system, in a real program.
+/// let mut pool = EntropyPool::from_seed(&[7; 32]);
 /// let envelope = Envelope::parse(r#"{"name":"mail.send","options":{},"args":["🚀"]}"#)?;
-/// let body = codec.seal(&envelope);
+/// let body = codec.seal(&envelope, &mail, &mut pool);
 /// assert!(body.as_str().starts_with("$aes-256-cbc$"));
-/// assert_eq!(codec.open(&body)?, envelope);
+/// assert_eq!(codec.open(&body, &mail)?, envelope);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Codec {
     format: Format,
-    key: Option<Arc<LegacyKey>>,
+    locks: Arc<Locks>,
     max_body: usize,
+}
+
+/// What was in a body. Its `Debug` does not show arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Opened {
+    /// The task's message.
+    pub envelope: Envelope,
+    /// Tells this message from all others, where it is authenticated.
+    pub message_key: Option<MessageKey>,
 }
 
 impl Codec {
     /// Bodies in the open.
     #[must_use]
     pub fn plain() -> Self {
-        Codec { format: Format::default(), key: None, max_body: DEFAULT_MAX_BODY }
+        Codec::of(Locks::plain())
     }
 
     /// Bodies encrypted as the original does it.
     #[must_use]
     pub fn legacy(key: LegacyKey) -> Self {
-        Codec { key: Some(Arc::new(key)), ..Codec::plain() }
+        Codec::of(Locks::legacy(key))
+    }
+
+    /// Bodies as this says, queue by queue.
+    ///
+    /// # Errors
+    /// If a policy asks for keys that there are not.
+    pub fn new(encryption: &Encryption) -> Result<Self, InvalidEncryption> {
+        Locks::of(encryption).map(Codec::of)
+    }
+
+    fn of(locks: Locks) -> Self {
+        Codec { format: Format::default(), locks: Arc::new(locks), max_body: DEFAULT_MAX_BODY }
     }
 
     /// The same, reading bodies of at most so many bytes.
@@ -80,33 +111,33 @@ impl Codec {
         self
     }
 
-    /// Whether bodies are encrypted.
+    /// What this physical queue sends and accepts.
     #[must_use]
-    pub fn encrypts(&self) -> bool {
-        self.key.is_some()
+    pub fn policy(&self, queue: &QueueName) -> Policy {
+        self.locks.queue(queue).policy
     }
 
-    /// Writes an envelope. The size of the result is for the caller to check.
+    /// How bodies are written for this physical queue.
     #[must_use]
-    pub fn seal(&self, envelope: &Envelope) -> Body {
-        let text = self.format.write(envelope);
-        match &self.key {
-            None => Body::new(text),
-            Some(key) => {
-                let text = Zeroizing::new(text);
-                let spaces = " ".repeat(leading_spaces(&text));
-                Body::new(key.encrypt(&Zeroizing::new(spaces + &text)))
-            }
-        }
+    pub fn sends(&self, queue: &QueueName) -> BodyForm {
+        self.policy(queue).sends()
     }
 
-    /// Reads the body of a received message.
+    /// Writes an envelope for this physical queue. The size of the result is for the caller to
+    /// check.
+    #[must_use]
+    pub fn seal(&self, envelope: &Envelope, queue: &QueueName, pool: &mut EntropyPool) -> Body {
+        let text = Zeroizing::new(self.format.write(envelope));
+        Body::new(self.locks.queue(queue).seal(&Binding::task(queue), text, pool))
+    }
+
+    /// Reads the body of a message that was received from this physical queue.
     ///
     /// # Errors
     /// As [`Codec::open`]; also if there is no body, or it is not a text.
-    pub fn open_received(&self, body: &ReceivedBody) -> Result<Envelope, BadBody> {
+    pub fn open_received(&self, body: &ReceivedBody, queue: &QueueName) -> Result<Opened, BadBody> {
         match body {
-            ReceivedBody::Text(body) => self.open(body),
+            ReceivedBody::Text(body) => self.open_with_key(body, queue),
             ReceivedBody::NotText(_) => {
                 Err(BadBody::new(DeadLetterReason::BadJson, "the body is not a text"))
             }
@@ -114,11 +145,113 @@ impl Codec {
         }
     }
 
-    /// Reads a body.
+    /// Reads a body of this physical queue.
     ///
     /// # Errors
-    /// If it is not an envelope in the form that this codec accepts.
-    pub fn open(&self, body: &Body) -> Result<Envelope, BadBody> {
+    /// If it is not an envelope, in a form that the queue accepts.
+    pub fn open(&self, body: &Body, queue: &QueueName) -> Result<Envelope, BadBody> {
+        self.open_with_key(body, queue).map(|opened| opened.envelope)
+    }
+
+    fn open_with_key(&self, body: &Body, queue: &QueueName) -> Result<Opened, BadBody> {
+        let text = self.measured(body)?;
+        let policy = self.policy(queue);
+        let inside = self.locks.open(policy, &Binding::task(queue), text)?;
+        let envelope = read_inside(&inside)?;
+        Ok(Opened { envelope, message_key: inside.message_key })
+    }
+
+    /// Writes a dead letter for the physical queue that keeps it: sealed if what that queue sends
+    /// is authenticated. Otherwise the envelope is in the open, and the body inside it as it was.
+    #[must_use]
+    pub fn seal_dead_letter(
+        &self,
+        letter: &DeadLetter,
+        queue: &QueueName,
+        pool: &mut EntropyPool,
+    ) -> Body {
+        let lock = self.locks.queue(queue);
+        let body = letter.to_body();
+        if !lock.policy.sends().is_authenticated() {
+            return body;
+        }
+        let text = Zeroizing::new(body.as_str().to_owned());
+        Body::new(lock.seal(&Binding::dead_letter(queue), text, pool))
+    }
+
+    /// Reads a dead letter from the physical queue that keeps it, sealed or in the open: what the
+    /// message inside is worth is decided when that is opened.
+    ///
+    /// # Errors
+    /// If it is none, or does not open. It may be an original body: one that was too large to be
+    /// wrapped is put aside alone.
+    pub fn open_dead_letter(
+        &self,
+        body: &Body,
+        queue: &QueueName,
+    ) -> Result<DeadLetter, BadDeadLetter> {
+        if !body.as_str().starts_with('$') {
+            return DeadLetter::parse(body);
+        }
+        let text = self.measured(body)?;
+        let inside = self.locks.open(self.policy(queue), &Binding::dead_letter(queue), text)?;
+        DeadLetter::parse(&Body::new(inside.text.as_str()))
+    }
+
+    /// Writes the notice of a task of this physical queue for a reply channel: in the form in which
+    /// the queue's bodies are sent. The size of the result is for the caller to check.
+    #[must_use]
+    pub fn seal_notice(
+        &self,
+        notice: &Notice,
+        queue: &QueueName,
+        channel: &ChannelName,
+        pool: &mut EntropyPool,
+    ) -> Body {
+        let payload = notice.to_payload();
+        let lock = self.locks.queue(queue);
+        if lock.policy.sends() == BodyForm::Plain {
+            return payload;
+        }
+        let text = Zeroizing::new(payload.as_str().to_owned());
+        Body::new(lock.seal(&Binding::notice(channel), text, pool))
+    }
+
+    /// Reads what was published on a channel, in whatever form it is. Whether the form will do is
+    /// known only when the notice has told its task: see [`Codec::accepts_notice`].
+    ///
+    /// # Errors
+    /// If it is not a notice, or does not open.
+    pub fn open_notice(
+        &self,
+        payload: &[u8],
+        channel: &ChannelName,
+    ) -> Result<(Notice, BodyForm), BadNotice> {
+        if payload.len() > NOTICE_CAP {
+            return Err(BadNotice::TooLarge(payload.len()));
+        }
+        if !payload.starts_with(b"$") {
+            return Ok((Notice::parse(payload)?, BodyForm::Plain));
+        }
+        let text = std::str::from_utf8(payload).map_err(|_| BadNotice::NotUtf8)?;
+        let inside = self.locks.open_any(&Binding::notice(channel), text)?;
+        Ok((Notice::parse(inside.text.as_str().as_bytes())?, inside.form))
+    }
+
+    /// Whether a notice of a task of this physical queue may come in this form: on a reply channel
+    /// in any that the queue accepts; on the channel that peers of the original share in the open,
+    /// as long as they can read what the queue sends.
+    #[must_use]
+    pub fn accepts_notice(&self, form: BodyForm, queue: &QueueName, shared: bool) -> bool {
+        let policy = self.policy(queue);
+        if shared {
+            form == BodyForm::Plain && policy.sends().is_read_by_original()
+        } else {
+            policy.accepts(form)
+        }
+    }
+
+    fn measured<'a>(&self, body: &'a Body) -> Result<&'a str, BadBody> {
         let text = body.as_str();
         if text.is_empty() {
             return Err(empty());
@@ -127,47 +260,26 @@ impl Codec {
             let rule = "the body is larger than this worker accepts";
             return Err(BadBody::new(DeadLetterReason::TooLarge, rule));
         }
-        match (split(text)?, &self.key) {
-            (Form::Open(text), None) => Format::read(text),
-            (Form::Open(_), Some(_)) => Err(BadBody::new(
-                DeadLetterReason::ExpectedEncrypted,
-                "the body is not encrypted, and this queue accepts encrypted ones only",
-            )),
-            (Form::V2(content), _) => {
-                ivy2::Parts::parse(content)?;
-                Err(no_key())
-            }
-            (Form::Legacy(base64) | Form::Bridge { base64, .. }, key) => {
-                let ciphertext = Ciphertext::decode(base64)?;
-                let key = key.as_ref().ok_or_else(no_key)?;
-                read_opened(&key.open(ciphertext)?)
-            }
-        }
+        Ok(text)
     }
 }
 
-/// Reads what was inside a frame.
-fn read_opened(text: &str) -> Result<Envelope, BadBody> {
-    if text.starts_with('$') {
+/// Reads what stood in a body.
+fn read_inside(inside: &Inside<'_>) -> Result<Envelope, BadBody> {
+    let text = inside.text.as_str();
+    if inside.form != BodyForm::Plain && text.starts_with('$') {
         let rule = "the body is a frame within a frame; it is opened once only";
         return Err(BadBody::new(DeadLetterReason::BadJson, rule));
     }
     Format::read(text).map_err(|bad| match bad.reason() {
         // A wrong key that happens to give valid padding ends here.
-        DeadLetterReason::BadJson => undecryptable(),
+        DeadLetterReason::BadJson if inside.form == BodyForm::Legacy => undecryptable(),
         _ => bad,
     })
 }
 
 fn empty() -> BadBody {
     BadBody::new(DeadLetterReason::EmptyBody, "the message has no body")
-}
-
-fn no_key() -> BadBody {
-    BadBody::new(
-        DeadLetterReason::NoKey,
-        "the body is encrypted, and there is no key; give this worker the sender's encryption key",
-    )
 }
 
 #[cfg(test)]
@@ -178,8 +290,16 @@ mod tests {
         Codec::legacy(LegacyKey::new("pass").unwrap())
     }
 
+    fn queue() -> QueueName {
+        QueueName::new("ivy").unwrap()
+    }
+
+    fn seal(codec: &Codec, envelope: &Envelope) -> Body {
+        codec.seal(envelope, &queue(), &mut EntropyPool::from_seed(&[1; 32]))
+    }
+
     fn reason(codec: &Codec, text: &str) -> DeadLetterReason {
-        codec.open(&Body::new(text)).unwrap_err().reason()
+        codec.open(&Body::new(text), &queue()).unwrap_err().reason()
     }
 
     fn envelope() -> Envelope {
@@ -189,15 +309,15 @@ mod tests {
     #[test]
     fn a_sealed_envelope_opens() {
         for codec in [Codec::plain(), legacy()] {
-            assert_eq!(codec.open(&codec.seal(&envelope())).unwrap(), envelope());
+            assert_eq!(codec.open(&seal(&codec, &envelope()), &queue()).unwrap(), envelope());
         }
     }
 
     #[test]
     fn each_codec_refuses_the_others_bodies() {
-        let frame = legacy().seal(&envelope());
+        let frame = seal(&legacy(), &envelope());
         assert_eq!(reason(&Codec::plain(), frame.as_str()), DeadLetterReason::NoKey);
-        let open = Codec::plain().seal(&envelope());
+        let open = seal(&Codec::plain(), &envelope());
         assert_eq!(reason(&legacy(), open.as_str()), DeadLetterReason::ExpectedEncrypted);
     }
 
@@ -216,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_missing_body_and_one_that_is_not_a_text_are_told_apart() {
-        let received = |body| Codec::plain().open_received(&body).unwrap_err().reason();
+        let received = |body| Codec::plain().open_received(&body, &queue()).unwrap_err().reason();
         assert_eq!(received(ReceivedBody::Missing), DeadLetterReason::EmptyBody);
         assert_eq!(received(ReceivedBody::NotText(Body::new("5"))), DeadLetterReason::BadJson);
         assert_eq!(received(ReceivedBody::Text(Body::new(""))), DeadLetterReason::EmptyBody);
@@ -224,9 +344,9 @@ mod tests {
 
     #[test]
     fn a_body_over_the_limit_is_not_looked_into() {
-        let body = Codec::plain().seal(&envelope());
+        let body = seal(&Codec::plain(), &envelope());
         let exact = Codec::plain().with_max_body(body.as_str().len());
-        assert!(exact.open(&body).is_ok());
+        assert!(exact.open(&body, &queue()).is_ok());
         let small = Codec::plain().with_max_body(body.as_str().len() - 1);
         assert_eq!(reason(&small, body.as_str()), DeadLetterReason::TooLarge);
     }
@@ -240,7 +360,7 @@ mod tests {
             key.encrypt("{\"name\""),
             key.encrypt(""),
         ]
-        .map(|frame| legacy().open(&Body::new(frame)).unwrap_err());
+        .map(|frame| legacy().open(&Body::new(frame), &queue()).unwrap_err());
         for error in &errors {
             assert_eq!(*error, undecryptable());
         }
@@ -249,7 +369,7 @@ mod tests {
     #[test]
     fn a_frame_is_opened_once_only() {
         let key = LegacyKey::new("pass").unwrap();
-        let twice = key.encrypt(legacy().seal(&envelope()).as_str());
+        let twice = key.encrypt(seal(&legacy(), &envelope()).as_str());
         assert_eq!(reason(&legacy(), &twice), DeadLetterReason::BadJson);
     }
 }

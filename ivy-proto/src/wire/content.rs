@@ -1,5 +1,6 @@
 //! What a message says, for those who look at a queue.
 
+use crate::name::QueueName;
 use crate::queue::ReceivedBody;
 use crate::wire::{BadBody, Codec, DeadLetter, Envelope};
 
@@ -21,28 +22,39 @@ pub enum Content {
 }
 
 impl Content {
-    /// Reads a body as it came from a queue whose bodies are written so.
+    /// Reads a body as it came from this physical queue, which may be one of dead letters.
     #[must_use]
-    pub fn read(body: &ReceivedBody, codec: &Codec) -> Self {
+    pub fn read(body: &ReceivedBody, queue: &QueueName, codec: &Codec) -> Self {
         if let ReceivedBody::Text(text) = body
-            && let Ok(letter) = DeadLetter::parse(text)
+            && let Ok(letter) = codec.open_dead_letter(text, queue)
         {
-            let task = codec.open(&letter.body);
+            let task = codec.open(&letter.body, &letter.queue);
             return Content::DeadLetter { letter, task };
         }
-        codec.open_received(body).map_or_else(Content::Unreadable, Content::Task)
+        // A body that was put aside alone is bound to the queue that it was in.
+        let live = queue.as_str().strip_suffix(".dead").and_then(|name| QueueName::new(name).ok());
+        let origin = live.as_ref().unwrap_or(queue);
+        match codec.open_received(body, origin) {
+            Ok(opened) => Content::Task(opened.envelope),
+            Err(bad) => Content::Unreadable(bad),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MessageId;
     use crate::queue::Body;
+    use crate::wire::crypto::EntropyPool;
     use crate::wire::{DeadLetterReason, LegacyKey};
-    use crate::{MessageId, QueueName};
 
     fn read(text: &str) -> Content {
-        Content::read(&ReceivedBody::Text(Body::new(text)), &Codec::plain())
+        Content::read(&ReceivedBody::Text(Body::new(text)), &dead(), &Codec::plain())
+    }
+
+    fn dead() -> QueueName {
+        QueueName::new("mail.dead").unwrap()
     }
 
     fn letter(body: Body) -> DeadLetter {
@@ -73,10 +85,15 @@ mod tests {
     fn the_task_in_a_dead_letter_is_opened_with_the_key() {
         let codec = Codec::legacy(LegacyKey::new("pass").unwrap());
         let envelope = Envelope::parse(r#"{"name":"t","options":{},"args":[]}"#).unwrap();
-        let body = ReceivedBody::Text(letter(codec.seal(&envelope)).to_body());
-        let Content::DeadLetter { task, .. } = Content::read(&body, &codec) else { panic!() };
+        let body = ReceivedBody::Text(
+            letter(codec.seal(&envelope, &dead(), &mut EntropyPool::from_seed(&[1; 32]))).to_body(),
+        );
+        let Content::DeadLetter { task, .. } = Content::read(&body, &dead(), &codec) else {
+            panic!()
+        };
         assert_eq!(task, Ok(envelope));
-        let Content::DeadLetter { task, .. } = Content::read(&body, &Codec::plain()) else {
+        let Content::DeadLetter { task, .. } = Content::read(&body, &dead(), &Codec::plain())
+        else {
             panic!()
         };
         assert_eq!(task.unwrap_err().reason(), DeadLetterReason::NoKey);

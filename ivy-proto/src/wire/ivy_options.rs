@@ -17,7 +17,7 @@ pub const MAX_UNKNOWN_OPTIONS: usize = 1_000;
 
 /// The fields under `options.ivy`, which peers of the original pass over and echo back.
 ///
-/// On the wire: `{"v":1,"id","reply","attempt","deadline","trace","node"}`. Only `v` and `id` are
+/// On the wire: `{"v":1,"id","reply","attempt","deadline","iat","trace","node"}`. Only `v` and `id` are
 /// always there. Keys that are not known here are kept, behind the known ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -31,6 +31,8 @@ pub struct IvyOptions {
     pub attempt: u32,
     /// When the task is not to be started any more, in milliseconds since 1970.
     pub deadline: Option<u64>,
+    /// When the task was called, in milliseconds since 1970, if its queue limits the age of messages.
+    pub called: Option<u64>,
     /// The caller's trace context. One that cannot be read counts as none, as the W3C
     /// recommendation for it asks.
     pub trace: Option<TraceParent>,
@@ -56,6 +58,7 @@ impl IvyOptions {
             reply: None,
             attempt: 1,
             deadline: None,
+            called: None,
             trace: None,
             node: false,
             unknown: Vec::new(),
@@ -105,6 +108,7 @@ impl IvyOptions {
                 "deadline",
                 "`options.ivy.deadline` must be milliseconds since 1970",
             )?,
+            called: field(&object, "iat", "`options.ivy.iat` must be milliseconds since 1970")?,
             trace: trace.as_deref().and_then(TraceParent::parse),
             node: field(object, "node", "`options.ivy.node` must be true or false")?
                 .unwrap_or(false),
@@ -125,6 +129,9 @@ impl IvyOptions {
         if let Some(deadline) = self.deadline {
             out.number("deadline", deadline);
         }
+        if let Some(called) = self.called {
+            out.number("iat", called);
+        }
         if let Some(trace) = &self.trace {
             out.text("trace", trace.as_str());
         }
@@ -140,7 +147,7 @@ impl IvyOptions {
     }
 }
 
-const KNOWN: [&str; 7] = ["v", "id", "reply", "attempt", "deadline", "trace", "node"];
+const KNOWN: [&str; 8] = ["v", "id", "reply", "attempt", "deadline", "iat", "trace", "node"];
 
 fn unknown(object: &Object<'_>) -> Result<Vec<Unknown>, BadBody> {
     let unknown: Vec<_> = object

@@ -29,7 +29,7 @@ mod trace;
 mod write;
 
 pub use bad_body::BadBody;
-pub use codec::{Codec, DEFAULT_MAX_BODY, Format};
+pub use codec::{Codec, DEFAULT_MAX_BODY, Format, Opened};
 pub use content::Content;
 pub use dead_letter::{BadDeadLetter, DeadLetter, is_dead_letter};
 pub use envelope::Envelope;

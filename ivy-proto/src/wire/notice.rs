@@ -9,7 +9,7 @@ use crate::task::{TaskFailure, TaskOutcome};
 use crate::wire::object::{BadObject, Object, as_text};
 use crate::wire::shape::measure;
 use crate::wire::write::ObjectWriter;
-use crate::wire::{Envelope, IvyOptions, RawJson};
+use crate::wire::{BadBody, Envelope, IvyOptions, RawJson};
 
 /// The largest notice that is written or read, in bytes.
 pub const NOTICE_CAP: usize = 1024 * 1024;
@@ -70,6 +70,17 @@ impl Notice {
         if done.fits() {
             return done;
         }
+        Notice::too_large(message, queue, name, ivy)
+    }
+
+    /// The notice of a success whose result does not fit, for a reply channel.
+    #[must_use]
+    pub fn too_large(
+        message: &MessageId,
+        queue: &QueueName,
+        name: &TaskName,
+        ivy: &IvyOptions,
+    ) -> Notice {
         Notice::reply(message, queue, name, ivy, empty_array(), Some(Instead::ResultTooLarge))
     }
 
@@ -264,7 +275,7 @@ impl Notice {
 }
 
 /// A payload that is not a notice. It tells what is wrong, and never repeats the payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadNotice {
     /// It is larger than [`NOTICE_CAP`].
@@ -276,6 +287,9 @@ pub enum BadNotice {
     /// It is not JSON.
     #[error("the notice is not JSON (at byte {0})")]
     NotJson(usize),
+    /// It is a frame that does not open.
+    #[error("the notice does not open: {0}")]
+    Frame(#[from] BadBody),
     /// It is JSON, but not an object.
     #[error("the notice is JSON, but not an object")]
     NotAnObject,

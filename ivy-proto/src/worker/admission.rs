@@ -1,6 +1,7 @@
 //! What to do with a message that was just reserved: decided from its bytes and counts alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -8,7 +9,8 @@ use crate::event::TaskRef;
 use crate::id::{MessageId, TaskId};
 use crate::name::QueueName;
 use crate::queue::ReceivedBody;
-use crate::wire::{DeadLetterReason, Envelope};
+use crate::wire::crypto::MessageKey;
+use crate::wire::{DeadLetterReason, Envelope, IvyOptions, Opened};
 
 use super::config::WorkerConfig;
 use super::job::Scheduled;
@@ -16,13 +18,20 @@ use super::job::Scheduled;
 /// How far the clocks of producer and worker may differ before a deadline counts as passed.
 const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
 
+/// The times that a clock can show which was ever set: 2020 to 2100, in milliseconds since 1970.
+const SANE_CLOCK: std::ops::Range<u64> = 1_577_836_800_000..4_102_444_800_000;
+
 /// What a message is, and whether it can be run.
 #[derive(Debug)]
 pub(super) struct Verdict {
     /// The task, if the message could be read.
     pub(super) scheduled: Option<Arc<Scheduled>>,
+    /// Tells the message from all others, where it is authenticated.
+    pub(super) message_key: Option<MessageKey>,
     /// Why it is not to be run, if so.
     pub(super) refusal: Option<Refusal>,
+    /// Whether a peer that has the key has sealed something that cannot be.
+    pub(super) peer_fault: bool,
 }
 
 /// Why a message is not run.
@@ -47,18 +56,23 @@ pub(super) fn examine(
     {
         return Verdict::unreadable(DeadLetterReason::TooLarge, "the message is too large");
     }
-    let envelope = match config.codec.open_received(body) {
-        Ok(envelope) => envelope,
-        Err(bad) => return Verdict::unreadable(bad.reason(), &bad.to_string()),
+    let Opened { envelope, message_key, .. } = match config.codec.open_received(body, queue) {
+        Ok(opened) => opened,
+        Err(bad) => {
+            let peer_fault = bad.is_peer_fault();
+            return Verdict { peer_fault, ..Verdict::unreadable(bad.reason(), &bad.to_string()) };
+        }
     };
     let scheduled = schedule(config, queue, message, envelope, deliveries);
     let refusal = refuse(config, &scheduled, deliveries, unix_millis);
-    Verdict { scheduled: Some(Arc::new(scheduled)), refusal }
+    let scheduled = Some(Arc::new(scheduled));
+    Verdict { scheduled, message_key, refusal, peer_fault: false }
 }
 
 impl Verdict {
     fn unreadable(reason: DeadLetterReason, message: &str) -> Self {
-        Verdict { scheduled: None, refusal: Some(Refusal { reason, message: message.to_owned() }) }
+        let refusal = Some(Refusal { reason, message: message.to_owned() });
+        Verdict { scheduled: None, message_key: None, refusal, peer_fault: false }
     }
 }
 
@@ -114,6 +128,12 @@ fn refuse(
             "the task's deadline had passed before it could be started",
         );
     }
+    let max_age = config.codec.policy(&scheduled.task.queue).max_age();
+    if let Some((reason, message)) =
+        max_age.and_then(|age| outdated(scheduled.envelope.options.ivy(), age, unix_millis))
+    {
+        return refusal(reason, message);
+    }
     let limit = if config.capabilities.counts_touch_as_attempt {
         config.max_deliveries
     } else {
@@ -126,6 +146,30 @@ fn refuse(
         );
     }
     None
+}
+
+/// Whether a message is older than its queue allows, or says that it was called later than now.
+fn outdated(
+    ivy: Option<&IvyOptions>,
+    max_age: Duration,
+    unix_millis: u64,
+) -> Option<(DeadLetterReason, &'static str)> {
+    if !SANE_CLOCK.contains(&unix_millis) {
+        return None;
+    }
+    let Some(called) = ivy.and_then(|ivy| ivy.called) else {
+        let rule =
+            "the message does not say when it was called, and its queue limits the age of messages";
+        return Some((DeadLetterReason::Expired, rule));
+    };
+    if called > unix_millis.saturating_add(CLOCK_TOLERANCE_MILLIS) {
+        let rule = "the task was called later than now; the clock of its producer or of this worker is wrong";
+        return Some((DeadLetterReason::CalledInFuture, rule));
+    }
+    let max_age = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
+    let too_late = called.saturating_add(max_age).saturating_add(CLOCK_TOLERANCE_MILLIS);
+    let rule = "the task was called longer ago than its queue allows";
+    (unix_millis > too_late).then_some((DeadLetterReason::Expired, rule))
 }
 
 /// The id of a task whose producer gave it none: the same at each delivery of its message.

@@ -9,6 +9,8 @@ use crate::retry::Backoff;
 use crate::task::TaskSettings;
 use crate::wire::Codec;
 
+use super::seen::ReplayWindow;
+
 /// The most handlers that one worker may run at a time.
 const MOST_SLOTS: usize = 100_000;
 
@@ -42,6 +44,9 @@ pub struct WorkerConfig {
     pub backoff: Backoff,
     /// After how many deliveries without an outcome a message is put aside.
     pub max_deliveries: u32,
+    /// Whether messages that this worker has done already are deleted without being run again, where
+    /// they are authenticated.
+    pub replay_window: Option<ReplayWindow>,
     /// Whether a queue that does not exist yet is created, so that it can be waited on. Without
     /// it, such a queue is asked again at growing intervals.
     pub creates_queues: bool,
@@ -67,6 +72,7 @@ impl WorkerConfig {
             reserve_times: BTreeMap::new(),
             backoff: Backoff::ATTEMPTS,
             max_deliveries,
+            replay_window: None,
             creates_queues: true,
         }
     }
@@ -138,6 +144,14 @@ impl WorkerConfig {
     #[must_use]
     pub fn with_max_deliveries(mut self, deliveries: u32) -> Self {
         self.max_deliveries = deliveries;
+        self
+    }
+
+    /// Delete messages that this worker has done already without running them again, as long as it
+    /// remembers them. Only authenticated messages can be told from each other.
+    #[must_use]
+    pub fn with_replay_window(mut self, window: ReplayWindow) -> Self {
+        self.replay_window = Some(window);
         self
     }
 

@@ -11,6 +11,7 @@ use crate::queue::{QueueOp, QueueReply};
 use crate::rng::Rng;
 use crate::time::Moment;
 use crate::timers::Timers;
+use crate::wire::crypto::EntropyPool;
 
 use super::io::{Output, Why};
 
@@ -64,6 +65,7 @@ impl Purpose {
 pub(super) struct Effects {
     pub(super) now: Moment,
     pub(super) rng: Rng,
+    pub(super) entropy: EntropyPool,
     pub(super) counter: Counter,
     pub(super) timers: Timers<Why>,
     pub(super) outputs: VecDeque<Output>,
@@ -71,10 +73,13 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    pub(super) fn new(rng: Rng) -> Self {
+    /// Chance and entropy from 32 random bytes.
+    pub(super) fn new(seed: [u8; 32]) -> Self {
+        let (rng, entropy) = EntropyPool::split(seed);
         Effects {
             now: Moment::EPOCH,
             rng,
+            entropy,
             counter: Counter::default(),
             timers: Timers::new(),
             outputs: VecDeque::new(),

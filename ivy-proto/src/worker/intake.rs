@@ -120,12 +120,16 @@ impl Worker {
             deliveries,
             lease: Lease::new(message.receipt, self.config.lease, granted_at),
             scheduled: verdict.scheduled,
+            message_key: verdict.message_key,
             stage: Stage::Waiting,
         };
         self.fx.timers.set(Why::LeaseEnds(job), held.lease.until());
         let touch_at = granted_at + held.lease.touch_after(&mut self.fx.rng);
         self.fx.set_timer(Why::Touch(job), touch_at.since(self.fx.now));
         self.jobs.insert(job, held);
+        if verdict.peer_fault {
+            self.fx.event(Event::PeerFault { queue: queue.clone(), message: id.clone() });
+        }
         match verdict.refusal {
             _ if self.mode != Mode::Running => {
                 let reason =
@@ -133,6 +137,10 @@ impl Worker {
                 self.give_back(job, Duration::ZERO, reason);
             }
             Some(refusal) => self.refuse(job, refusal),
+            None if self.seen.contains(verdict.message_key, self.fx.now) => {
+                self.fx.event(Event::Replayed { queue: queue.clone(), message: id });
+                self.settle_as(job, Settlement::Delete);
+            }
             None => self.accept(job),
         }
     }
@@ -171,6 +179,12 @@ impl Worker {
         let (queue, deliveries) = (held.queue.clone(), held.deliveries);
         let message = held.lease.receipt().message.clone();
         let attempts = held.scheduled.as_ref().map_or(0, |task| task.attempt - 1);
+        if refusal.reason == DeadLetterReason::Undecryptable
+            && self.failed_openings.one_more(&queue, self.fx.now)
+        {
+            self.rest_queue(&queue, UNDECIDED_REST, Rest::Trouble);
+            self.fx.event(Event::OpeningsFailed { queue: queue.clone() });
+        }
         let elsewhere = refusal.reason.may_be_decided_elsewhere();
         let degraded = (elsewhere || may_be_this_workers_fault(refusal.reason))
             && self.count_undecided(&queue, &message, refusal.reason);
@@ -256,6 +270,7 @@ impl Worker {
             id: scheduled.task.id,
             queue: held.queue.clone(),
             message: held.lease.receipt().message.clone(),
+            message_key: held.message_key,
             args: scheduled.envelope.args.clone(),
             attempt: scheduled.attempt,
             max_attempts: scheduled.max_attempts,
@@ -284,8 +299,15 @@ impl Worker {
     }
 }
 
-/// Whether many such messages in a row tell more of this worker than of them: a key that was set by
-/// mistake makes every readable message unacceptable.
+/// Whether many such messages in a row tell more of this worker than of them: a key or a policy that
+/// was set by mistake, or a clock that is wrong, makes every message unacceptable.
 fn may_be_this_workers_fault(reason: DeadLetterReason) -> bool {
-    reason == DeadLetterReason::ExpectedEncrypted
+    matches!(
+        reason,
+        DeadLetterReason::ExpectedEncrypted
+            | DeadLetterReason::Downgrade
+            | DeadLetterReason::BadTag
+            | DeadLetterReason::KeyDisabled
+            | DeadLetterReason::Expired
+    )
 }

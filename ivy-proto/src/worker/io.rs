@@ -9,6 +9,7 @@ use crate::notify::{NotifyFault, Publication};
 use crate::queue::{Fault, QueueOp, QueueReply};
 use crate::task::TaskError;
 use crate::time::{Deadline, Moment};
+use crate::wire::crypto::MessageKey;
 use crate::wire::{RawJson, TraceParent};
 
 /// What can happen to a worker.
@@ -94,6 +95,8 @@ pub struct Run {
     pub queue: QueueName,
     /// The message that carried it.
     pub message: MessageId,
+    /// Tells this message from all others, where it is authenticated: the same at each delivery.
+    pub message_key: Option<MessageKey>,
     /// The arguments: a JSON array.
     pub args: RawJson,
     /// Which attempt this is, from 1.

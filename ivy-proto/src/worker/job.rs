@@ -17,8 +17,10 @@ use crate::event::{ReleaseReason, TaskRef};
 use crate::name::QueueName;
 use crate::queue::{Body, ReceivedBody};
 use crate::time::Moment;
+use crate::wire::crypto::{EntropyPool, MessageKey};
 use crate::wire::{DeadLetter, DeadLetterReason, Envelope, is_dead_letter};
 
+use super::config::WorkerConfig;
 use super::io::CancelReason;
 use super::lease::Lease;
 
@@ -31,6 +33,8 @@ pub(super) struct Job {
     pub(super) lease: Lease,
     /// The task, if the message could be read.
     pub(super) scheduled: Option<Arc<Scheduled>>,
+    /// Tells the message from all others, where it is authenticated.
+    pub(super) message_key: Option<MessageKey>,
     pub(super) stage: Stage,
 }
 
@@ -139,7 +143,8 @@ impl Job {
     pub(super) fn dead_letter(
         &self,
         unix_millis: u64,
-        max_body: usize,
+        config: &WorkerConfig,
+        entropy: &mut EntropyPool,
     ) -> Option<(QueueName, Body)> {
         let Stage::Settling(Settling { settlement: Settlement::PutAside(aside), .. }) = &self.stage
         else {
@@ -148,7 +153,10 @@ impl Job {
         let queue = self.queue.dead_letters().ok()?;
         let original = self.original();
         // Wrapping a dead letter again would let it grow with each round.
-        if aside.bare || is_dead_letter(&original) {
+        if aside.bare
+            || config.codec.open_dead_letter(&original, &queue).is_ok()
+            || is_dead_letter(&original)
+        {
             return Some((queue, original));
         }
         let letter = DeadLetter {
@@ -160,9 +168,9 @@ impl Job {
             at: unix_millis,
             body: original.clone(),
         };
-        let envelope = letter.to_body();
-        let body = if envelope.as_str().len() > max_body { original } else { envelope };
-        Some((queue, body))
+        let envelope = config.codec.seal_dead_letter(&letter, &queue, entropy);
+        let too_large = envelope.as_str().len() > config.capabilities.max_body;
+        Some((queue, if too_large { original } else { envelope }))
     }
 
     /// The body as it came.

@@ -90,6 +90,7 @@ mod answers;
 mod config;
 mod draining;
 mod effects;
+mod failed_openings;
 mod holding;
 mod intake;
 mod io;
@@ -99,12 +100,14 @@ mod notices;
 mod outcome;
 mod poller;
 mod replying;
+mod seen;
 mod settling;
 mod setup;
 mod suspects;
 
 pub use config::{InvalidConfig, WorkerConfig};
 pub use io::{CancelReason, Input, JobOutcome, Output, Run, Why};
+pub use seen::ReplayWindow;
 pub use setup::{SetupError, WorkerSetup};
 
 use std::collections::{BTreeMap, VecDeque};
@@ -113,14 +116,15 @@ use crate::event::Event;
 use crate::id::JobId;
 use crate::misuse::Misuse;
 use crate::name::QueueName;
-use crate::rng::Rng;
 use crate::time::{Deadline, Moment, WallClock};
 
 use acks::Acks;
 use effects::{Effects, Purpose};
+use failed_openings::FailedOpenings;
 use job::{Job, Orphan, Stage};
 use notices::Notices;
 use poller::Poller;
+use seen::Seen;
 use suspects::Suspects;
 
 /// The worker's state machine.
@@ -135,6 +139,8 @@ pub struct Worker {
     /// Jobs that wait for a slot, by queue, oldest first.
     waiting: BTreeMap<QueueName, VecDeque<JobId>>,
     suspects: Suspects,
+    seen: Seen,
+    failed_openings: FailedOpenings,
     /// How many handlers run for a message that is still held.
     running: usize,
     /// Handlers that run on without a message. They keep their slots until they end.
@@ -156,7 +162,8 @@ enum Mode {
 }
 
 impl Worker {
-    /// A worker with this configuration. `seed` is 32 random bytes, for jitter; `wall` tells what
+    /// A worker with this configuration. `seed` is 32 bytes from a generator for
+    /// cryptography, never used before, for jitter and for sealing; `wall` tells what
     /// the clock on the wall shows, for deadlines that travel.
     ///
     /// # Errors
@@ -169,8 +176,9 @@ impl Worker {
         config.check()?;
         let capabilities = &config.capabilities;
         let poller = Poller::new(config.served()?, capabilities.long_poll, capabilities.max_batch);
-        let mut fx = Effects::new(Rng::from_seed(seed));
+        let mut fx = Effects::new(seed);
         fx.timers.set(Why::Start, Moment::EPOCH);
+        let seen = Seen::new(config.replay_window);
         Ok(Worker {
             config,
             wall,
@@ -180,6 +188,8 @@ impl Worker {
             jobs: BTreeMap::new(),
             waiting: BTreeMap::new(),
             suspects: Suspects::default(),
+            seen,
+            failed_openings: FailedOpenings::default(),
             running: 0,
             orphans: BTreeMap::new(),
             acks: Acks::default(),

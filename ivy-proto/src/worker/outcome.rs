@@ -47,6 +47,7 @@ impl Worker {
     fn succeed(&mut self, job: JobId, scheduled: &Scheduled, result: &RawJson, took: Duration) {
         let Some(held) = self.jobs.get(&job) else { return };
         let message = held.lease.receipt().message.clone();
+        self.seen.add(held.message_key, self.fx.now);
         self.executed(scheduled, took, None);
         self.settle_as(job, Settlement::Delete);
         self.notify_success(&message, scheduled, result);
@@ -87,7 +88,8 @@ impl Worker {
         if !self.config.capabilities.counts_touch_as_attempt {
             return self.give_back(job, delay, ReleaseReason::Retry);
         }
-        let successor = self.config.codec.seal(&successor(scheduled));
+        let queue = &scheduled.task.queue;
+        let successor = self.config.codec.seal(&successor(scheduled), queue, &mut self.fx.entropy);
         if successor.as_str().len() > self.config.capabilities.max_body {
             // Given back instead, it would be tried for ever under the same number.
             let message =

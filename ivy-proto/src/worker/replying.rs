@@ -2,10 +2,11 @@
 
 use crate::event::{Event, NoticeDropReason};
 use crate::id::MessageId;
-use crate::name::ChannelName;
+use crate::name::{ChannelName, QueueName};
 use crate::notify::Publication;
+use crate::queue::Body;
 use crate::task::TaskFailure;
-use crate::wire::{IvyOptions, Notice, RawJson};
+use crate::wire::{IvyOptions, NOTICE_CAP, Notice, RawJson};
 
 use super::Worker;
 use super::job::{PutAside, Scheduled};
@@ -39,11 +40,16 @@ impl Worker {
         match audience(&shared, scheduled) {
             Audience::Caller(channel, ivy) => {
                 let notice = Notice::success(message, queue, &envelope.name, ivy, output);
-                self.send(scheduled, channel, &notice);
+                let mut payload = self.seal(&notice, queue, &channel);
+                if payload.as_str().len() > NOTICE_CAP {
+                    let notice = Notice::too_large(message, queue, &envelope.name, ivy);
+                    payload = self.seal(&notice, queue, &channel);
+                }
+                self.send(scheduled, channel, true, payload);
             }
             Audience::PeersOfTheOriginal => {
                 let notice = Notice::success_for_original(message, queue, envelope, output);
-                self.send(scheduled, shared, &notice);
+                self.send(scheduled, shared, true, notice.to_payload());
             }
             Audience::ForeignChannel => self.drop_notice(scheduled),
             Audience::Nobody => {}
@@ -67,16 +73,27 @@ impl Worker {
                 };
                 let (queue, name) = (&scheduled.task.queue, &scheduled.task.name);
                 let notice = Notice::failure(message, queue, name, ivy, &failure);
-                self.send(scheduled, channel, &notice);
+                let payload = self.seal(&notice, queue, &channel);
+                self.send(scheduled, channel, false, payload);
             }
             Audience::ForeignChannel => self.drop_notice(scheduled),
             Audience::PeersOfTheOriginal | Audience::Nobody => {}
         }
     }
 
-    fn send(&mut self, scheduled: &Scheduled, channel: ChannelName, notice: &Notice) {
-        let publication = Publication { channel, payload: notice.to_payload() };
-        let (task, succeeded) = (scheduled.task.clone(), notice.is_success());
+    fn seal(&mut self, notice: &Notice, queue: &QueueName, channel: &ChannelName) -> Body {
+        self.config.codec.seal_notice(notice, queue, channel, &mut self.fx.entropy)
+    }
+
+    fn send(
+        &mut self,
+        scheduled: &Scheduled,
+        channel: ChannelName,
+        succeeded: bool,
+        payload: Body,
+    ) {
+        let publication = Publication { channel, payload };
+        let task = scheduled.task.clone();
         self.notices.send(Outgoing { task, succeeded, publication }, &mut self.fx);
     }
 

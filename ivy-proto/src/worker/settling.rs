@@ -44,8 +44,8 @@ impl Worker {
         let being_touched = held.lease.is_being_touched();
         let queue = held.queue.clone();
         let receipt = held.lease.receipt().clone();
-        let max_body = self.config.capabilities.max_body;
-        let copy = held.dead_letter(self.wall.unix_millis(self.fx.now), max_body);
+        let unix_millis = self.wall.unix_millis(self.fx.now);
+        let copy = held.dead_letter(unix_millis, &self.config, &mut self.fx.entropy);
         let Some(settling) = held.settling() else { return };
         let (purpose, op) = match settling.settlement.clone() {
             Settlement::Delete => {

@@ -161,8 +161,15 @@ impl Ledger {
             DeadLetterReason::BadArgs => {
                 task.plan == Plan::BadArgs || task.sender == Sender::Stranger
             }
-            DeadLetterReason::NoKey | DeadLetterReason::Undecryptable => {
-                self.wrong_keys || task.sender == Sender::Stranger
+            DeadLetterReason::NoKey
+            | DeadLetterReason::Undecryptable
+            | DeadLetterReason::UnknownKey
+            | DeadLetterReason::KeyDisabled => self.wrong_keys || task.sender == Sender::Stranger,
+            // A message that came out of another queue than it was put into.
+            DeadLetterReason::BadTag => {
+                task.causes.has(Cause::Delivery)
+                    || task.causes.has(Cause::Answer)
+                    || task.sender == Sender::Stranger
             }
             _ => task.sender == Sender::Stranger,
         };

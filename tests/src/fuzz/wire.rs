@@ -2,8 +2,10 @@
 
 use std::sync::LazyLock;
 
+use ivy_proto::QueueName;
 use ivy_proto::queue::{Body, ReceivedBody};
 use ivy_proto::task::FromArgs;
+use ivy_proto::wire::crypto::EntropyPool;
 use ivy_proto::wire::{
     Codec, Content, DeadLetter, Envelope, LegacyKey, Notice, RawJson, is_dead_letter,
 };
@@ -12,6 +14,14 @@ use super::is_short;
 
 static PLAIN: LazyLock<Codec> = LazyLock::new(Codec::plain);
 static LEGACY: LazyLock<Codec> = LazyLock::new(|| Codec::legacy(key()));
+
+fn queue() -> QueueName {
+    QueueName::new("ivy").expect("a name")
+}
+
+fn pool() -> EntropyPool {
+    EntropyPool::from_seed(&[1; 32])
+}
 
 fn key() -> LegacyKey {
     LegacyKey::new("pass").expect("a password")
@@ -22,12 +32,15 @@ pub fn body(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let body = Body::new(&*text);
     for codec in [&*PLAIN, &*LEGACY] {
-        match codec.open(&body) {
-            Ok(envelope) => assert_eq!(codec.open(&codec.seal(&envelope)), Ok(envelope)),
+        match codec.open(&body, &queue()) {
+            Ok(envelope) => assert_eq!(
+                codec.open(&codec.seal(&envelope, &queue(), &mut pool()), &queue()),
+                Ok(envelope)
+            ),
             Err(bad) => is_short(&bad),
         }
-        assert!(codec.open_received(&ReceivedBody::NotText(body.clone())).is_err());
-        let _ = Content::read(&ReceivedBody::Text(body.clone()), codec);
+        assert!(codec.open_received(&ReceivedBody::NotText(body.clone()), &queue()).is_err());
+        let _ = Content::read(&ReceivedBody::Text(body.clone()), &queue(), codec);
     }
     if let Ok(envelope) = Envelope::parse(&text) {
         let canonical = envelope.to_text();
@@ -70,12 +83,15 @@ pub fn legacy_frame(input: &[u8]) {
     let frame = key.encrypt(&text);
     assert_eq!(key.decrypt(&frame).map(|opened| opened.to_string()).as_deref(), Ok(&*text));
     for frame in [&*text, &*frame] {
-        let opened = LEGACY.open(&Body::new(frame));
+        let opened = LEGACY.open(&Body::new(frame), &queue());
         assert!(opened.is_err() || frame.starts_with('$'), "what is in the open is refused");
         if let Ok(envelope) = opened {
-            assert_eq!(LEGACY.open(&LEGACY.seal(&envelope)), Ok(envelope));
+            assert_eq!(
+                LEGACY.open(&LEGACY.seal(&envelope, &queue(), &mut pool()), &queue()),
+                Ok(envelope)
+            );
         }
-        assert!(PLAIN.open(&Body::new(frame)).is_err() || !frame.starts_with('$'));
+        assert!(PLAIN.open(&Body::new(frame), &queue()).is_err() || !frame.starts_with('$'));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod batches;
 mod drain;
+mod encryption;
 mod faults;
 mod laws;
 mod messages;

@@ -49,7 +49,8 @@ fn a_worker_of_the_original_answers_on_the_shared_channel() {
     scenario.call(call_with_handle(1));
     let post = scenario.only_post();
     scenario.accept(&post);
-    let envelope = Codec::plain().open(&crate::queue::Body::new(post.bodies[0].as_str())).unwrap();
+    let body = crate::queue::Body::new(post.bodies[0].as_str());
+    let envelope = Codec::plain().open(&body, &post.queue).unwrap();
     let output = RawJson::parse("120").unwrap();
     let notice =
         Notice::success_for_original(&MessageId::new("1"), &post.queue, &envelope, &output);

@@ -6,6 +6,7 @@ use hmac::Mac;
 use zeroize::Zeroizing;
 
 use super::cbc_hmac::{first, hmac};
+use crate::rng::Rng;
 
 /// Sixteen random bytes for one frame. Sealing takes them, so that none is used twice.
 pub struct Entropy(Zeroizing<[u8; 16]>);
@@ -38,6 +39,14 @@ impl EntropyPool {
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         let code = hmac(seed).chain_update(b"ivy entropy");
         EntropyPool { key: Zeroizing::new(first(code)) }
+    }
+
+    /// The pool of a machine and its generator for jitter. What the generator gives can be seen
+    /// from outside; nothing of the pool follows from it.
+    pub(crate) fn split(seed: [u8; 32]) -> (Rng, EntropyPool) {
+        let seed = Zeroizing::new(seed);
+        let jitter = first(hmac(&*seed).chain_update(b"ivy jitter"));
+        (Rng::from_seed(jitter), EntropyPool::from_seed(&seed))
     }
 
     /// Entropy for one frame.

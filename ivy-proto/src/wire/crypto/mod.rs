@@ -7,7 +7,7 @@
 //! [`ivy2`] | `$ivy2$kid$...` | against readers, alteration, and moving it elsewhere
 //!
 //! Keys stand in a [`Keyset`], which a [`Keyring`] holds so that it can be replaced while messages
-//! are under way. Nothing here makes randomness: it comes in as [`Entropy`], each piece for one message.
+//! are under way. An [`Encryption`] says which queue uses what. Nothing here makes randomness: it comes in as [`Entropy`], each piece for one message.
 //!
 //! A frame is bound to its [`Purpose`] and its place, see [`Binding`]: moved to another queue, or
 //! published as a notice, it does not open.
@@ -15,6 +15,7 @@
 mod binding;
 pub mod bridge;
 mod cbc_hmac;
+mod encryption;
 mod entropy;
 pub mod ivy2;
 mod key_id;
@@ -22,11 +23,17 @@ mod keyring;
 mod keys;
 mod keyset;
 mod keyset_file;
+mod policy;
+#[cfg(test)]
+pub(crate) mod samples;
 
 pub use binding::{Binding, Purpose};
 pub use cbc_hmac::{CbcHmac, Unauthentic};
+pub use encryption::{Encryption, InvalidEncryption};
+pub(crate) use encryption::{Inside, Locks};
 pub use entropy::{Entropy, EntropyPool};
 pub use key_id::{InvalidKeyId, KeyId};
 pub use keyring::Keyring;
 pub use keys::{Derivation, InvalidSecret, KeySecret, MessageKey, OpenedFrame};
 pub use keyset::{BadKeyset, KeyStatus, Keyset};
+pub use policy::{BodyForm, InvalidPolicy, Policy};

@@ -3,6 +3,7 @@
 mod acks;
 mod dead_letters;
 mod draining;
+mod encryption;
 mod laws;
 mod leases;
 mod notices;

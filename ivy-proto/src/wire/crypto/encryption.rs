@@ -1,0 +1,386 @@
+//! Which queue sends and accepts what, and with which keys.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::binding::Binding;
+use super::entropy::EntropyPool;
+use super::keyring::Keyring;
+use super::keys::MessageKey;
+use super::policy::{BodyForm, Policy};
+use super::{bridge, ivy2};
+use crate::name::QueueName;
+use crate::secret::Secret;
+use crate::wire::frame::{Form, split};
+use crate::wire::legacy::{Ciphertext, leading_spaces};
+use crate::wire::{BadBody, DeadLetterReason, LegacyKey};
+
+/// Which keys there are, and which queue sends and accepts what.
+///
+/// A queue without a policy of its own follows the policy for all, and this is, unless it is given,
+/// the safe one for the keys that there are:
+///
+/// given | policy
+/// --- | ---
+/// nothing | [`Policy::plain`]
+/// a password | [`Policy::legacy`]
+/// a keyring | [`Policy::v2`]
+/// both | [`Policy::bridge`]: peers of the original can read, and nothing of theirs is accepted
+///
+/// ```
+/// use ivy_proto::wire::Codec;
+/// use ivy_proto::wire::crypto::{BodyForm, Encryption, Keyring, Keyset, Policy};
+/// use ivy_proto::{QueueName, Secret};
+///
+/// # let json = r#"{"primary":"a","keys":[{"kid":"a","status":"enabled","secret":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}]}"#;
+/// let (mail, reports) = (QueueName::new("mail")?, QueueName::new("reports")?);
+/// let encryption = Encryption::new()
+///     .with_keyring(Keyring::new(Keyset::parse(json)?))
+///     .with_password(Secret::new("the original's"))
+///     // Peers of the original still send into this one.
+///     .with_queue(mail.clone(), Policy::bridge_from_legacy())
+///     .with_queue(reports.clone(), Policy::v2());
+/// let codec = Codec::new(&encryption)?;
+/// assert_eq!(codec.sends(&mail), BodyForm::Bridge);
+/// assert_eq!(codec.sends(&reports), BodyForm::V2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encryption {
+    password: Option<Secret>,
+    keyring: Option<Keyring>,
+    policy: Option<Policy>,
+    queues: BTreeMap<QueueName, Policy>,
+}
+
+/// What was asked for cannot be done with the keys that there are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidEncryption {
+    /// The password is empty or only white space.
+    #[error(
+        "the encryption password is empty or only white space; give a real one, or none at all"
+    )]
+    BlankPassword,
+    /// A policy asks for the original's frames, and there is no password.
+    #[error("{} sends or accepts legacy or bridge frames, and there is no password; set MESSAGES_ENCRYPTION_KEY", of(.queue))]
+    NoPassword {
+        /// The queue, or nothing for the policy of all.
+        queue: Option<QueueName>,
+    },
+    /// A policy asks for authenticated frames, and there is no keyset.
+    #[error("{} sends v2 or bridge frames, or accepts nothing else, and there is no keyset; set IVY_KEYSET", of(.queue))]
+    NoKeyset {
+        /// The queue, or nothing for the policy of all.
+        queue: Option<QueueName>,
+    },
+}
+
+fn of(queue: &Option<QueueName>) -> String {
+    match queue {
+        Some(queue) => format!("queue {queue}"),
+        None => "the encryption policy".to_owned(),
+    }
+}
+
+impl Encryption {
+    /// No keys yet: everything in the open.
+    #[must_use]
+    pub fn new() -> Self {
+        Encryption::default()
+    }
+
+    /// With the original's password.
+    #[must_use]
+    pub fn with_password(mut self, password: Secret) -> Self {
+        self.password = Some(password);
+        self
+    }
+
+    /// With the keys of this ring. Whoever holds a clone of it can put other keys in force.
+    #[must_use]
+    pub fn with_keyring(mut self, keyring: Keyring) -> Self {
+        self.keyring = Some(keyring);
+        self
+    }
+
+    /// With this policy for all queues that have none of their own.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// With this policy for a queue or route, at all its priorities, and for its dead letters. The
+    /// name of one physical queue, such as `mail.p1`, is for that one only.
+    #[must_use]
+    pub fn with_queue(mut self, queue: QueueName, policy: Policy) -> Self {
+        self.queues.insert(queue, policy);
+        self
+    }
+
+    /// The original's password, if there is one.
+    #[must_use]
+    pub fn password(&self) -> Option<&Secret> {
+        self.password.as_ref()
+    }
+
+    /// The keyring, if there is one.
+    #[must_use]
+    pub fn keyring(&self) -> Option<&Keyring> {
+        self.keyring.as_ref()
+    }
+
+    /// The policy of the queues that have none of their own.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.policy.unwrap_or(match (&self.password, &self.keyring) {
+            (None, None) => Policy::plain(),
+            (Some(_), None) => Policy::legacy(),
+            (None, Some(_)) => Policy::v2(),
+            (Some(_), Some(_)) => Policy::bridge(),
+        })
+    }
+}
+
+/// The keys, and for each queue what it sends and accepts: all that is asked for can be done.
+#[derive(Debug)]
+pub(crate) struct Locks {
+    password: Option<Arc<LegacyKey>>,
+    keyring: Option<Keyring>,
+    all: Lock,
+    queues: BTreeMap<QueueName, Lock>,
+}
+
+/// A queue's policy, with the keys for what it sends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    pub(crate) policy: Policy,
+    seal: Seal,
+}
+
+#[derive(Debug)]
+enum Seal {
+    Plain,
+    Legacy(Arc<LegacyKey>),
+    Bridge(Arc<LegacyKey>, Keyring),
+    V2(Keyring),
+}
+
+/// What stood in a body.
+pub(crate) struct Inside<'a> {
+    pub(crate) text: Text<'a>,
+    pub(crate) form: BodyForm,
+    pub(crate) message_key: Option<MessageKey>,
+}
+
+pub(crate) enum Text<'a> {
+    Open(&'a str),
+    Opened(Zeroizing<String>),
+}
+
+impl Text<'_> {
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Text::Open(text) => text,
+            Text::Opened(text) => text,
+        }
+    }
+}
+
+impl Lock {
+    /// Writes a text as this queue sends it.
+    pub(crate) fn seal(
+        &self,
+        binding: &Binding<'_>,
+        mut text: Zeroizing<String>,
+        pool: &mut EntropyPool,
+    ) -> String {
+        match &self.seal {
+            Seal::Plain => std::mem::take(&mut *text),
+            Seal::Legacy(password) => {
+                let spaces = " ".repeat(leading_spaces(&text));
+                password.encrypt(&Zeroizing::new(spaces + &text))
+            }
+            Seal::Bridge(password, keyring) => {
+                bridge::seal(password, &keyring.current(), pool.draw(), binding, &text)
+            }
+            Seal::V2(keyring) => ivy2::seal(&keyring.current(), pool.draw(), binding, &text),
+        }
+    }
+}
+
+impl Locks {
+    pub(crate) fn plain() -> Self {
+        let all = Lock { policy: Policy::plain(), seal: Seal::Plain };
+        Locks { password: None, keyring: None, all, queues: BTreeMap::new() }
+    }
+
+    pub(crate) fn legacy(key: LegacyKey) -> Self {
+        let key = Arc::new(key);
+        let all = Lock { policy: Policy::legacy(), seal: Seal::Legacy(key.clone()) };
+        Locks { password: Some(key), keyring: None, all, queues: BTreeMap::new() }
+    }
+
+    pub(crate) fn of(encryption: &Encryption) -> Result<Self, InvalidEncryption> {
+        let password = match &encryption.password {
+            None => None,
+            Some(password) => Some(Arc::new(
+                LegacyKey::new(password.expose()).map_err(|_| InvalidEncryption::BlankPassword)?,
+            )),
+        };
+        let keyring = encryption.keyring.clone();
+        let lock = |policy: Policy, queue: Option<&QueueName>| {
+            lock(policy, password.as_ref(), keyring.as_ref()).map_err(|missing| match missing {
+                Missing::Password => InvalidEncryption::NoPassword { queue: queue.cloned() },
+                Missing::Keyset => InvalidEncryption::NoKeyset { queue: queue.cloned() },
+            })
+        };
+        let all = lock(encryption.policy(), None)?;
+        let queues = encryption.queues.iter();
+        let queues = queues
+            .map(|(queue, policy)| Ok((queue.clone(), lock(*policy, Some(queue))?)))
+            .collect::<Result<_, _>>()?;
+        Ok(Locks { password, keyring, all, queues })
+    }
+
+    /// What holds for a physical queue: what was said of it, or of the queue whose priority or dead
+    /// letters it keeps, or of all.
+    pub(crate) fn queue(&self, queue: &QueueName) -> &Lock {
+        if self.queues.is_empty() {
+            return &self.all;
+        }
+        let name = queue.as_str();
+        let live = name.strip_suffix(".dead").unwrap_or(name);
+        let names = [name, live, queue_of_priority(live)];
+        names.into_iter().find_map(|name| self.queues.get(name)).unwrap_or(&self.all)
+    }
+
+    /// Reads what a policy accepts.
+    pub(crate) fn open<'a>(
+        &self,
+        policy: Policy,
+        binding: &Binding<'_>,
+        text: &'a str,
+    ) -> Result<Inside<'a>, BadBody> {
+        match split(text)? {
+            Form::Open(_) if !policy.accepts(BodyForm::Plain) => Err(not_protected(policy)),
+            Form::Open(text) => {
+                let text = Text::Open(text);
+                Ok(Inside { text, form: BodyForm::Plain, message_key: None })
+            }
+            Form::Legacy(base64) => {
+                let ciphertext = Ciphertext::decode(base64)?;
+                self.open_legacy(policy, ciphertext)
+            }
+            Form::Bridge { base64, signed, suffix } => {
+                let ciphertext = Ciphertext::decode(base64)?;
+                match (&self.password, &self.keyring) {
+                    (Some(password), Some(keyring)) if policy.accepts(BodyForm::Bridge) => {
+                        let keyset = keyring.current();
+                        let key = bridge::verify(&keyset, binding, signed, suffix)?;
+                        let text = Text::Opened(password.open(ciphertext)?);
+                        Ok(Inside { text, form: BodyForm::Bridge, message_key: Some(key) })
+                    }
+                    // As a peer of the original does, which passes the tag over.
+                    _ => self.open_legacy(policy, ciphertext),
+                }
+            }
+            Form::V2(content) => {
+                let parts = ivy2::Parts::parse(content)?;
+                match &self.keyring {
+                    Some(keyring) if policy.accepts(BodyForm::V2) => {
+                        let frame = parts.open(&keyring.current(), binding)?;
+                        let message_key = Some(frame.message_key);
+                        let text = Text::Opened(frame.text);
+                        Ok(Inside { text, form: BodyForm::V2, message_key })
+                    }
+                    _ => Err(no_key()),
+                }
+            }
+        }
+    }
+
+    /// Reads whatever there are keys for.
+    pub(crate) fn open_any<'a>(
+        &self,
+        binding: &Binding<'_>,
+        text: &'a str,
+    ) -> Result<Inside<'a>, BadBody> {
+        self.open(Policy::anything(), binding, text)
+    }
+
+    fn open_legacy<'a>(
+        &self,
+        policy: Policy,
+        ciphertext: Ciphertext,
+    ) -> Result<Inside<'a>, BadBody> {
+        match &self.password {
+            _ if policy.is_authenticated_only() => Err(not_protected(policy)),
+            Some(password) if policy.accepts(BodyForm::Legacy) => {
+                let text = Text::Opened(password.open(ciphertext)?);
+                Ok(Inside { text, form: BodyForm::Legacy, message_key: None })
+            }
+            _ => Err(no_key()),
+        }
+    }
+}
+
+enum Missing {
+    Password,
+    Keyset,
+}
+
+fn lock(
+    policy: Policy,
+    password: Option<&Arc<LegacyKey>>,
+    keyring: Option<&Keyring>,
+) -> Result<Lock, Missing> {
+    let accepts = |form| policy.accepts(form);
+    if (accepts(BodyForm::Legacy) || accepts(BodyForm::Bridge)) && password.is_none() {
+        return Err(Missing::Password);
+    }
+    // Without a keyset, the tags of bridge frames are passed over where legacy ones will do.
+    let insists_on_tags = accepts(BodyForm::Bridge) && !accepts(BodyForm::Legacy);
+    if (insists_on_tags || accepts(BodyForm::V2)) && keyring.is_none() {
+        return Err(Missing::Keyset);
+    }
+    let password = || password.cloned().ok_or(Missing::Password);
+    let keyring = || keyring.cloned().ok_or(Missing::Keyset);
+    let seal = match policy.sends() {
+        BodyForm::Plain => Seal::Plain,
+        BodyForm::Legacy => Seal::Legacy(password()?),
+        BodyForm::Bridge => Seal::Bridge(password()?, keyring()?),
+        BodyForm::V2 => Seal::V2(keyring()?),
+    };
+    Ok(Lock { policy, seal })
+}
+
+/// A name without the suffix of its priority.
+fn queue_of_priority(name: &str) -> &str {
+    match name.rsplit_once(".p") {
+        Some((queue, digit)) if digit.len() == 1 && ("1"..="9").contains(&digit) => queue,
+        _ => name,
+    }
+}
+
+fn not_protected(policy: Policy) -> BadBody {
+    if policy.is_authenticated_only() {
+        let rule = "the body is less protected than this queue demands; whoever can post could have written it";
+        return BadBody::new(DeadLetterReason::Downgrade, rule);
+    }
+    let rule = "the body is not encrypted, and this queue accepts encrypted ones only";
+    BadBody::new(DeadLetterReason::ExpectedEncrypted, rule)
+}
+
+fn no_key() -> BadBody {
+    BadBody::new(
+        DeadLetterReason::NoKey,
+        "the body is encrypted, and there is no key for it; give this worker the sender's password or keyset, and a policy that accepts it",
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! What a queue sends and accepts.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// How a body is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BodyForm {
+    /// Not at all: JSON in the open.
+    Plain,
+    /// By the original's frame.
+    Legacy,
+    /// By the original's frame with a tag behind it: [`bridge`](super::bridge).
+    Bridge,
+    /// By the strict frame: [`ivy2`](super::ivy2).
+    V2,
+}
+
+impl BodyForm {
+    const ALL: [BodyForm; 4] = [BodyForm::Plain, BodyForm::Legacy, BodyForm::Bridge, BodyForm::V2];
+
+    /// The form's name in a configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            BodyForm::Plain => "plain",
+            BodyForm::Legacy => "legacy",
+            BodyForm::Bridge => "bridge",
+            BodyForm::V2 => "v2",
+        }
+    }
+
+    /// Whether a frame of this form cannot be altered or moved.
+    #[must_use]
+    pub const fn is_authenticated(self) -> bool {
+        matches!(self, BodyForm::Bridge | BodyForm::V2)
+    }
+
+    /// Whether peers of the original read it.
+    #[must_use]
+    pub const fn is_read_by_original(self) -> bool {
+        !matches!(self, BodyForm::V2)
+    }
+
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+impl fmt::Display for BodyForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for BodyForm {
+    type Err = InvalidPolicy;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPolicy> {
+        BodyForm::ALL
+            .into_iter()
+            .find(|form| form.as_str() == text)
+            .ok_or(InvalidPolicy::UnknownForm)
+    }
+}
+
+/// What a queue sends, and what it accepts. A frame that is accepted by nobody is put aside as a
+/// downgrade, never run.
+///
+/// Take one of the steps of a migration from peers of the original, each as a whole on all peers
+/// before the next:
+///
+/// step | sends | accepts | when
+/// --- | --- | --- | ---
+/// [`Policy::legacy`] | legacy | legacy, bridge | peers of the original send and receive
+/// [`Policy::bridge_from_legacy`] | bridge | legacy, bridge | all ivy peers have the keyset
+/// [`Policy::bridge`] | bridge | bridge, v2 | no peer of the original sends any more
+/// `Policy::new(V2, [Bridge, V2])` | v2 | bridge, v2 | no peer of the original receives any more
+/// [`Policy::v2`] | v2 | v2 | nothing else is left in the queue
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    sends: BodyForm,
+    accepts: u8,
+    max_age: Option<Duration>,
+}
+
+/// A policy cannot be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidPolicy {
+    /// A worker would not accept what its peers, and it itself for a next attempt, send.
+    #[error("the queue sends {0} and does not accept it; accept it too")]
+    SendsWhatIsNotAccepted(BodyForm),
+    /// No form has this name.
+    #[error("a message is sent as plain, legacy, bridge or v2")]
+    UnknownForm,
+}
+
+impl Policy {
+    /// A policy that sends one form and accepts these.
+    ///
+    /// # Errors
+    /// If what is sent is not accepted.
+    pub fn new(
+        sends: BodyForm,
+        accepts: impl IntoIterator<Item = BodyForm>,
+    ) -> Result<Self, InvalidPolicy> {
+        let policy = Policy {
+            sends,
+            accepts: accepts.into_iter().fold(0, |set, form| set | form.bit()),
+            max_age: None,
+        };
+        if policy.accepts(sends) {
+            Ok(policy)
+        } else {
+            Err(InvalidPolicy::SendsWhatIsNotAccepted(sends))
+        }
+    }
+
+    const fn of(sends: BodyForm, accepts: &[BodyForm]) -> Self {
+        let (mut set, mut index) = (0, 0);
+        while index < accepts.len() {
+            set |= 1 << accepts[index] as u8;
+            index += 1;
+        }
+        Policy { sends, accepts: set, max_age: None }
+    }
+
+    /// Everything in the open.
+    #[must_use]
+    pub const fn plain() -> Self {
+        Policy::of(BodyForm::Plain, &[BodyForm::Plain])
+    }
+
+    /// As the original does it; a tag behind a frame is verified where there is a keyset.
+    #[must_use]
+    pub const fn legacy() -> Self {
+        Policy::of(BodyForm::Legacy, &[BodyForm::Legacy, BodyForm::Bridge])
+    }
+
+    /// Sends bridge frames, and accepts those of peers of the original too.
+    #[must_use]
+    pub const fn bridge_from_legacy() -> Self {
+        Policy::of(BodyForm::Bridge, &[BodyForm::Legacy, BodyForm::Bridge])
+    }
+
+    /// Sends bridge frames, and accepts nothing that is not authenticated.
+    #[must_use]
+    pub const fn bridge() -> Self {
+        Policy::of(BodyForm::Bridge, &[BodyForm::Bridge, BodyForm::V2])
+    }
+
+    /// Accepts everything.
+    pub(crate) const fn anything() -> Self {
+        Policy::of(BodyForm::Plain, &BodyForm::ALL)
+    }
+
+    /// Strict frames only.
+    #[must_use]
+    pub const fn v2() -> Self {
+        Policy::of(BodyForm::V2, &[BodyForm::V2])
+    }
+
+    /// The same, putting messages aside that were called longer ago than this, delays and retries
+    /// included, or that do not tell when they were called. It keeps old messages from being
+    /// posted again, and is worth as much as the clocks of the peers: a minute's difference is
+    /// allowed. Default: any age.
+    #[must_use]
+    pub const fn with_max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
+    /// What is sent.
+    #[must_use]
+    pub const fn sends(self) -> BodyForm {
+        self.sends
+    }
+
+    /// Whether this is accepted.
+    #[must_use]
+    pub fn accepts(self, form: BodyForm) -> bool {
+        self.accepts & form.bit() != 0
+    }
+
+    /// How old a message may be.
+    #[must_use]
+    pub const fn max_age(self) -> Option<Duration> {
+        self.max_age
+    }
+
+    /// Whether nothing is accepted that could have been altered or moved.
+    pub(crate) fn is_authenticated_only(self) -> bool {
+        !self.accepts(BodyForm::Plain) && !self.accepts(BodyForm::Legacy)
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let accepted = BodyForm::ALL.into_iter().filter(|form| self.accepts(*form));
+        f.debug_struct("Policy")
+            .field("sends", &self.sends)
+            .field("accepts", &accepted.collect::<Vec<_>>())
+            .field("max_age", &self.max_age)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_must_be_accepted() {
+        let refused = InvalidPolicy::SendsWhatIsNotAccepted(BodyForm::V2);
+        assert_eq!(Policy::new(BodyForm::V2, [BodyForm::Bridge]), Err(refused));
+        assert_eq!(Policy::new(BodyForm::V2, [BodyForm::V2]), Ok(Policy::v2()));
+    }
+
+    #[test]
+    fn each_step_of_a_migration_reads_what_the_one_before_and_the_one_after_send() {
+        let steps = [
+            Policy::legacy(),
+            Policy::bridge_from_legacy(),
+            Policy::bridge(),
+            Policy::new(BodyForm::V2, [BodyForm::Bridge, BodyForm::V2]).unwrap(),
+            Policy::v2(),
+        ];
+        for pair in steps.windows(2) {
+            assert!(pair[0].accepts(pair[1].sends()), "{pair:?}");
+            assert!(pair[1].accepts(pair[0].sends()), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn forms_are_named_in_configurations() {
+        for form in BodyForm::ALL {
+            assert_eq!(form.as_str().parse(), Ok(form));
+        }
+        assert_eq!("V2".parse::<BodyForm>(), Err(InvalidPolicy::UnknownForm));
+    }
+}

@@ -1,0 +1,91 @@
+//! The keyset.
+
+use ivy_proto::QueueName;
+use ivy_proto::config::{Config, ConfigError, Origin};
+use ivy_proto::wire::crypto::{
+    BadKeyset, BodyForm, Encryption, InvalidEncryption, Keyring, Keyset, Policy,
+};
+
+use crate::support::*;
+
+const NAME: &str = "IVY_KEYSET";
+const PATH: &str = "/etc/ivy/keys.json";
+
+fn json(primary: &str) -> String {
+    format!(
+        r#"{{"primary":"{primary}","keys":[{{"kid":"a","status":"enabled","secret":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}},{{"kid":"b","status":"enabled","secret":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="}}]}}"#
+    )
+}
+
+fn on_ironmq() -> Machine {
+    machine().with("IVY_QUEUE_URL", "ironmq://t@h/p")
+}
+
+fn primary(config: &Config) -> String {
+    config.encryption.keyring().unwrap().current().primary().to_string()
+}
+
+fn sends(machine: &Machine) -> BodyForm {
+    let codec = machine.config().unwrap().codec().unwrap();
+    codec.sends(&QueueName::new("mail").unwrap())
+}
+
+fn bad(error: BadKeyset) -> ConfigError {
+    ConfigError::BadKeyset { origin: Origin::Variable(NAME), error }
+}
+
+#[test]
+fn a_keyset_is_a_file_or_the_json_itself() {
+    let in_file = on_ironmq().with(NAME, PATH).with_file(PATH, &json("a"));
+    assert_eq!(primary(&in_file.config().unwrap()), "a");
+    let itself = on_ironmq().with(NAME, &format!(" {}", json("b")));
+    assert_eq!(primary(&itself.config().unwrap()), "b");
+    assert_eq!(itself.config().unwrap().keyset_file, None);
+}
+
+#[test]
+fn a_given_keyring_wins_over_the_variable() {
+    let keyring = Keyring::new(Keyset::parse(&json("b")).unwrap());
+    let builder = Config::builder().encryption(Encryption::new().with_keyring(keyring));
+    let machine = on_ironmq().with(NAME, "not looked at");
+    assert_eq!(primary(&machine.resolve(builder).unwrap()), "b");
+}
+
+#[test]
+fn the_keys_decide_what_is_sent_unless_a_policy_does() {
+    let keyset = on_ironmq().with(NAME, &json("a"));
+    let both = keyset.clone().with("MESSAGES_ENCRYPTION_KEY", "pass");
+    assert_eq!(sends(&keyset), BodyForm::V2);
+    assert_eq!(sends(&both), BodyForm::Bridge);
+    let builder = Config::builder().encryption(Encryption::new().with_policy(Policy::v2()));
+    let error = on_ironmq().resolve(builder).unwrap_err();
+    let none = InvalidEncryption::NoKeyset { queue: None };
+    assert_eq!(error, ConfigError::BadEncryption { error: none });
+}
+
+#[test]
+fn c26_a_keyset_that_cannot_be_used_is_an_error() {
+    let file = |content: &str| on_ironmq().with(NAME, PATH).with_file(PATH, content);
+    assert_eq!(on_ironmq().with(NAME, PATH).error(), bad(BadKeyset::Unreadable));
+    assert_eq!(on_ironmq().with(NAME, "").error(), bad(BadKeyset::Unreadable));
+    assert_eq!(file("{\"keys\":[]}").error(), bad(BadKeyset::NoPrimary));
+    assert_eq!(on_ironmq().with(NAME, "{\"keys\":[]}").error(), bad(BadKeyset::NoPrimary));
+    let exposed = file(&json("a")).with_mode(PATH, 0o100_644);
+    assert_eq!(exposed.error(), bad(BadKeyset::Exposed { mode: 0o644 }));
+    let closed = file(&json("a")).with_mode(PATH, 0o100_600);
+    assert_eq!(primary(&closed.config().unwrap()), "a");
+}
+
+#[test]
+fn c26_a_file_is_read_again_and_the_old_keys_stay_if_it_cannot_be_used() {
+    let machine = |content: &str| on_ironmq().with(NAME, PATH).with_file(PATH, content);
+    let config = machine(&json("a")).config().unwrap();
+    let file = config.keyset_file.clone().unwrap();
+    let reload = |machine: &Machine| machine.look_up(|environment| file.reload(environment));
+    for broken in [machine("{}"), on_ironmq(), machine(&json("b")).with_mode(PATH, 0o666)] {
+        assert!(reload(&broken).is_err());
+        assert_eq!(primary(&config), "a");
+    }
+    reload(&machine(&json("b"))).unwrap();
+    assert_eq!(primary(&config), "b");
+}
