@@ -1,5 +1,6 @@
 //! The `ivy` program: tools for those who develop with ivy.
 
+mod keys;
 mod serve;
 
 use std::process::ExitCode;
@@ -16,11 +17,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Options),
+    Keys(keys::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Serve(options) => serve::run(&options),
+        Command::Serve(options) => serve::run(&options).map_err(|error| error.to_string()),
+        Command::Keys(options) => keys::run(&options).map_err(|error| error.to_string()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

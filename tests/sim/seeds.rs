@@ -107,7 +107,7 @@ fn assert_nothing_is_missing(census: &Census) {
 }
 
 /// What must be told in any set of runs that is worth its name.
-const EVENTS: [&str; 20] = [
+const EVENTS: [&str; 21] = [
     "TaskSent",
     "Resent",
     "SendFailed",
@@ -118,6 +118,7 @@ const EVENTS: [&str; 20] = [
     "DeadLettered",
     "DeadLetterRefused",
     "Released",
+    "Released, its key not yet known",
     "LeaseLost",
     "ResultSent",
     "NoticeDropped",

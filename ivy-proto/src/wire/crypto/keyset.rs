@@ -137,6 +137,14 @@ impl Keyset {
         Keyset { primary, keys: vec![Key::new(id, KeyStatus::Enabled, secret, None)] }
     }
 
+    /// A keyset of one key that was derived from a password.
+    #[must_use]
+    pub fn new_derived(id: KeyId, secret: KeySecret, derivation: Derivation) -> Self {
+        let primary = id.clone();
+        let key = Key::new(id, KeyStatus::Enabled, secret, Some(derivation));
+        Keyset { primary, keys: vec![key] }
+    }
+
     /// # Errors
     /// If others than the owner and the group of the file may read or write it. `mode` is what Unix
     /// tells of a file.

@@ -1,0 +1,65 @@
+//! From a password to a secret: Argon2id, RFC 9106.
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use clap::Args;
+use ivy_proto::wire::crypto::{Derivation, KeySecret};
+use zeroize::Zeroizing;
+
+use super::{Error, SECRET};
+
+/// What a derivation costs, and so what trying a password costs. The defaults are the second choice
+/// of RFC 9106.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Cost {
+    /// How much memory it takes, in KiB; at least 19456 is advised
+    #[arg(long, default_value_t = 65_536, value_name = "KIB")]
+    memory: u32,
+    /// How often it goes over the memory
+    #[arg(long, default_value_t = 3, value_name = "NUMBER")]
+    passes: u32,
+    /// In how many lanes
+    #[arg(long, default_value_t = 4, value_name = "NUMBER")]
+    lanes: u32,
+}
+
+impl Cost {
+    pub(super) fn with_salt(self, salt: [u8; 16]) -> Derivation {
+        let Cost { memory, passes, lanes } = self;
+        Derivation { salt, memory_kib: memory, passes, lanes }
+    }
+}
+
+/// The secret that this password gives.
+pub(super) fn secret(password: &str, derivation: &Derivation) -> Result<KeySecret, Error> {
+    let Derivation { salt, memory_kib, passes, lanes } = derivation;
+    let params = Params::new(*memory_kib, *passes, *lanes, Some(SECRET)).map_err(Error::Cost)?;
+    let mut bytes = Zeroizing::new(vec![0; SECRET]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(password.as_bytes(), salt, &mut bytes)
+        .map_err(Error::Cost)?;
+    Ok(KeySecret::new(bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_gives_the_secret_that_other_programs_derive_too() {
+        // As the reference implementation's command line gives it:
+        // printf password | argon2 somesaltsomesalt -id -t 2 -k 256 -p 1 -l 32 -r
+        let derivation =
+            Derivation { salt: *b"somesaltsomesalt", memory_kib: 256, passes: 2, lanes: 1 };
+        let one = secret("password", &derivation).unwrap();
+        let other = secret("Password", &derivation).unwrap();
+        let hex: String = one.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "cab746b4621993fdc91ec50787980b414a90a692f0bc68dfe19f9c25b3cba9ec");
+        assert_ne!(one.expose(), other.expose());
+    }
+
+    #[test]
+    fn costs_that_are_not_possible_are_refused() {
+        let derivation = Derivation { salt: [1; 16], memory_kib: 1, passes: 1, lanes: 1 };
+        assert!(matches!(secret("password", &derivation), Err(Error::Cost(_))));
+    }
+}

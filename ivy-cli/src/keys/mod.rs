@@ -1,0 +1,273 @@
+//! `ivy keys`: makes and changes keyset files.
+
+mod derive;
+mod file;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, Subcommand};
+use ivy_proto::wire::crypto::{BadKeyset, InvalidSecret, KeyId, KeySecret, KeyStatus, Keyset};
+use zeroize::Zeroizing;
+
+use self::derive::Cost;
+
+/// How long the secrets are that are made here, in bytes.
+const SECRET: usize = 32;
+
+/// Make and change keyset files, which IVY_KEYSET names
+///
+/// A rotation: `add` a key and hand the file to all programs; `rotate` to it and hand the file out
+/// again; when no message of the old key can be left (the time that the queue keeps messages),
+/// `disable` the old key, and later `remove` it. No secret is printed unless it is asked for.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a keyset file with one new key
+    New {
+        /// The file, which must not exist yet
+        file: PathBuf,
+        /// The name of the key: 1 to 16 of A-Z, a-z, 0-9, '.', '_', '-'
+        #[arg(long, default_value = "k1")]
+        kid: KeyId,
+    },
+    /// Add a new key, which only opens until it is rotated to
+    Add {
+        /// The keyset file
+        file: PathBuf,
+        /// The name of the key; by default the next one of k1, k2, ... that is free
+        #[arg(long)]
+        kid: Option<KeyId>,
+    },
+    /// Let another key seal; the one that did so far only opens from now on
+    Rotate {
+        /// The keyset file
+        file: PathBuf,
+        /// The key that is to seal; by default the one that was added last
+        #[arg(long)]
+        to: Option<KeyId>,
+    },
+    /// Let a key open nothing any more
+    Disable {
+        /// The keyset file
+        file: PathBuf,
+        /// The key
+        kid: KeyId,
+    },
+    /// Forget a key for good
+    Remove {
+        /// The keyset file
+        file: PathBuf,
+        /// The key, which must be disabled
+        kid: KeyId,
+    },
+    /// Show the keys, and what each may be used for
+    List {
+        /// The keyset file
+        file: PathBuf,
+        /// Show the secrets too
+        #[arg(long)]
+        show_secrets: bool,
+    },
+    /// Add a key that is derived from a password, by Argon2id; the password is read from the input
+    ///
+    /// Random keys are better: derive one only where the key must be remembered by a person. Never
+    /// use the password of MESSAGES_ENCRYPTION_KEY here.
+    Derive {
+        /// The keyset file; it is made if it does not exist
+        file: PathBuf,
+        /// The name of the key; by default the next one of k1, k2, ... that is free
+        #[arg(long)]
+        kid: Option<KeyId>,
+        /// Only check that the password is the one that the key was derived from
+        #[arg(long, requires = "kid")]
+        check: bool,
+        #[command(flatten)]
+        cost: Cost,
+    },
+}
+
+/// Why a command about keys failed. Names the file, and never a secret.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{file}: {error}")]
+    File { file: String, error: io::Error },
+    #[error("{file}: {error}")]
+    Keyset { file: String, error: BadKeyset },
+    #[error("{0}")]
+    Change(#[from] BadKeyset),
+    #[error("{0}")]
+    Secret(#[from] InvalidSecret),
+    #[error("key {0} was not derived from a password")]
+    NotDerived(KeyId),
+    #[error("key {0} was derived from another password")]
+    OtherPassword(KeyId),
+    #[error("key {0} must be disabled before it is removed, so that a mistake can be mended")]
+    StillEnabled(KeyId),
+    #[error("there is no other key to rotate to; add one first, and hand the file to all programs")]
+    NothingToRotateTo,
+    #[error("the password is empty")]
+    NoPassword,
+    #[error("these costs are not possible: {0}")]
+    Cost(argon2::Error),
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    #[error("{0}")]
+    Console(#[from] io::Error),
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    match &options.command {
+        Command::New { file, kid } => {
+            file::create(file, &Keyset::new(kid.clone(), random_secret()?))?;
+            writeln!(out, "{}: key {kid} seals and opens", file.display())?;
+        }
+        Command::Add { file, kid } => {
+            let mut keyset = file::read(file)?;
+            let kid = kid.clone().unwrap_or_else(|| free_id(&keyset));
+            keyset.add(kid.clone(), KeyStatus::DecryptOnly, random_secret()?)?;
+            file::replace(file, &keyset)?;
+            writeln!(
+                out,
+                "{}: key {kid} opens; rotate to it when all programs have it",
+                file.display()
+            )?;
+        }
+        Command::Rotate { file, to } => {
+            let mut keyset = file::read(file)?;
+            let old = keyset.primary().clone();
+            let new = to.clone().or_else(|| last_other(&keyset)).ok_or(Error::NothingToRotateTo)?;
+            if new != old {
+                keyset.set_status(&new, KeyStatus::Enabled)?;
+                keyset.set_primary(&new)?;
+                keyset.set_status(&old, KeyStatus::DecryptOnly)?;
+                file::replace(file, &keyset)?;
+            }
+            writeln!(out, "{}: key {new} seals and opens, key {old} only opens", file.display())?;
+        }
+        Command::Disable { file, kid } => {
+            let mut keyset = file::read(file)?;
+            keyset.set_status(kid, KeyStatus::Disabled)?;
+            file::replace(file, &keyset)?;
+            writeln!(out, "{}: key {kid} opens nothing any more", file.display())?;
+        }
+        Command::Remove { file, kid } => {
+            let mut keyset = file::read(file)?;
+            let is_enabled = |(id, status): (&KeyId, KeyStatus)| {
+                id == kid && id != keyset.primary() && status != KeyStatus::Disabled
+            };
+            if keyset.keys().any(is_enabled) {
+                return Err(Error::StillEnabled(kid.clone()));
+            }
+            keyset.remove(kid)?;
+            file::replace(file, &keyset)?;
+            writeln!(out, "{}: key {kid} is gone", file.display())?;
+        }
+        Command::List { file, show_secrets } => list(&mut out, &file::read(file)?, *show_secrets)?,
+        Command::Derive { file, kid: Some(kid), check: true, .. } => {
+            let keyset = file::read(file)?;
+            let derivation =
+                keyset.derivation(kid).ok_or_else(|| Error::NotDerived(kid.clone()))?;
+            let secret = derive::secret(&read_password()?, &derivation)?;
+            if keyset.secret(kid).is_none_or(|known| known.expose() != secret.expose()) {
+                return Err(Error::OtherPassword(kid.clone()));
+            }
+            writeln!(out, "{}: key {kid} was derived from this password", file.display())?;
+        }
+        Command::Derive { file, kid, cost, .. } => {
+            let derivation = cost.with_salt(random()?);
+            let secret = derive::secret(&read_password()?, &derivation)?;
+            let kid = add_derived(file, kid.as_ref(), secret, derivation)?;
+            writeln!(out, "{}: key {kid} is derived from the password", file.display())?;
+        }
+    }
+    Ok(())
+}
+
+fn add_derived(
+    file: &std::path::Path,
+    kid: Option<&KeyId>,
+    secret: KeySecret,
+    derivation: ivy_proto::wire::crypto::Derivation,
+) -> Result<KeyId, Error> {
+    if !file.exists() {
+        let kid = kid.cloned().unwrap_or_else(first_id);
+        file::create(file, &Keyset::new_derived(kid.clone(), secret, derivation))?;
+        return Ok(kid);
+    }
+    let mut keyset = file::read(file)?;
+    let kid = kid.cloned().unwrap_or_else(|| free_id(&keyset));
+    keyset.add_derived(kid.clone(), KeyStatus::DecryptOnly, secret, derivation)?;
+    file::replace(file, &keyset)?;
+    Ok(kid)
+}
+
+fn list(out: &mut impl Write, keyset: &Keyset, show_secrets: bool) -> io::Result<()> {
+    for (id, status) in keyset.keys() {
+        let primary = if id == keyset.primary() { "primary" } else { "" };
+        let derived = if keyset.derivation(id).is_some() { "from a password" } else { "" };
+        write!(out, "{:16} {:12} {primary:7} {derived:15}", id.as_str(), status.as_str())?;
+        if show_secrets && let Some(secret) = keyset.secret(id) {
+            write!(out, " {}", *Zeroizing::new(STANDARD.encode(secret.expose())))?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn first_id() -> KeyId {
+    KeyId::new("k1").expect("it is short and plain")
+}
+
+/// The first of `k1`, `k2`, ... that no key has.
+fn free_id(keyset: &Keyset) -> KeyId {
+    (1u32..)
+        .filter_map(|number| KeyId::new(&format!("k{number}")).ok())
+        .find(|id| keyset.keys().all(|(known, _)| known != id))
+        .unwrap_or_else(first_id)
+}
+
+/// The key that was added last, of those that may become the primary one.
+fn last_other(keyset: &Keyset) -> Option<KeyId> {
+    let others = keyset
+        .keys()
+        .filter(|(id, status)| *id != keyset.primary() && *status != KeyStatus::Disabled);
+    others.last().map(|(id, _)| id.clone())
+}
+
+fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Error> {
+    let mut bytes = [0; LENGTH];
+    getrandom::fill(&mut bytes).map_err(Error::Random)?;
+    Ok(bytes)
+}
+
+fn random_secret() -> Result<KeySecret, Error> {
+    let mut bytes = Zeroizing::new(vec![0; SECRET]);
+    getrandom::fill(&mut bytes).map_err(Error::Random)?;
+    Ok(KeySecret::new(bytes)?)
+}
+
+/// The first line of the input. At a terminal, what is typed is seen: better hand it in through a
+/// pipe.
+fn read_password() -> Result<Zeroizing<String>, Error> {
+    let input = io::stdin();
+    if input.is_terminal() {
+        eprintln!("Password (it will be seen; a pipe shows nothing):");
+    }
+    let mut line = Zeroizing::new(String::with_capacity(1024));
+    input.read_line(&mut line)?;
+    let password = line.strip_suffix('\n').unwrap_or(&line);
+    let password = password.strip_suffix('\r').unwrap_or(password);
+    if password.trim().is_empty() {
+        return Err(Error::NoPassword);
+    }
+    Ok(Zeroizing::new(password.to_owned()))
+}

@@ -1,0 +1,180 @@
+//! `ivy keys`: files of keys, from the first key to the end of a rotation.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ivy_proto::QueueName;
+use ivy_proto::wire::crypto::{Binding, Entropy, KeyId, KeyStatus, Keyset, ivy2};
+
+/// A folder that is removed in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ivy-keys-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("keys.json")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run(command: &str, file: &Path, options: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ivy"))
+        .args(["keys", command])
+        .arg(file)
+        .args(options)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not ask for it may have ended already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// What a command printed that succeeded.
+fn done(command: &str, file: &Path, options: &[&str], input: &str) -> String {
+    let output = run(command, file, options, input);
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a command said that failed.
+fn refused(command: &str, file: &Path, options: &[&str], input: &str) -> String {
+    let output = run(command, file, options, input);
+    assert_eq!(output.status.code(), Some(1), "{command}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn keyset(file: &Path) -> Keyset {
+    Keyset::parse(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+fn id(text: &str) -> KeyId {
+    KeyId::new(text).unwrap()
+}
+
+fn statuses(file: &Path) -> Vec<(String, KeyStatus)> {
+    keyset(file).keys().map(|(id, status)| (id.to_string(), status)).collect()
+}
+
+const FAST: [&str; 6] = ["--memory", "64", "--passes", "1", "--lanes", "1"];
+
+#[test]
+fn a_rotation_from_its_beginning_to_its_end() {
+    let folder = Folder::new();
+    let file = folder.file();
+    let queue = QueueName::new("mail").unwrap();
+    let binding = Binding::task(&queue);
+    done("new", &file, &["--kid", "2025"], "");
+    let frame = ivy2::seal(&keyset(&file), Entropy::new([1; 16]), &binding, "Hello");
+    let opens = || ivy2::open(&keyset(&file), &binding, &frame).is_ok();
+    let first = ("2025".to_owned(), KeyStatus::Enabled);
+    assert_eq!(statuses(&file), [first.clone()]);
+    done("add", &file, &["--kid", "2026"], "");
+    assert_eq!(statuses(&file), [first, ("2026".to_owned(), KeyStatus::DecryptOnly)]);
+    assert_eq!(keyset(&file).primary(), &id("2025"));
+    done("rotate", &file, &[], "");
+    assert_eq!(keyset(&file).primary(), &id("2026"));
+    assert!(opens(), "what is under way still opens");
+    assert!(refused("remove", &file, &["2025"], "").contains("must be disabled"));
+    done("disable", &file, &["2025"], "");
+    assert!(!opens());
+    done("remove", &file, &["2025"], "");
+    assert_eq!(statuses(&file), [("2026".to_owned(), KeyStatus::Enabled)]);
+}
+
+#[cfg(unix)]
+#[test]
+fn only_its_owner_may_read_a_keyset_file() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = Folder::new();
+    let file = folder.file();
+    let mode = || std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    done("new", &file, &[], "");
+    assert_eq!(mode(), 0o600);
+    done("add", &file, &[], "");
+    assert_eq!(mode(), 0o600);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(refused("list", &file, &[], "").contains("make it 600"));
+}
+
+#[test]
+fn secrets_are_shown_only_when_asked_for() {
+    use base64::Engine;
+
+    let folder = Folder::new();
+    let file = folder.file();
+    let mut said = done("new", &file, &[], "");
+    said += &done("add", &file, &[], "");
+    said += &done("rotate", &file, &[], "");
+    said += &done("list", &file, &[], "");
+    let keyset = keyset(&file);
+    for (id, _) in keyset.keys() {
+        let secret = keyset.secret(id).unwrap().expose();
+        let base64 = base64::engine::general_purpose::STANDARD.encode(secret);
+        assert!(!said.contains(&base64));
+        assert!(done("list", &file, &["--show-secrets"], "").contains(&base64));
+    }
+    assert!(said.contains("k1               decrypt_only") && said.contains("primary"), "{said}");
+}
+
+#[test]
+fn no_two_new_keys_are_alike() {
+    let folder = Folder::new();
+    let file = folder.file();
+    done("new", &file, &[], "");
+    done("add", &file, &[], "");
+    let keyset = keyset(&file);
+    let secret = |text| keyset.secret(&id(text)).unwrap().expose().to_owned();
+    assert_ne!(secret("k1"), secret("k2"));
+}
+
+#[test]
+fn a_file_that_is_there_is_not_overwritten_and_one_that_is_no_keyset_not_changed() {
+    let folder = Folder::new();
+    let file = folder.file();
+    done("new", &file, &[], "");
+    let before = std::fs::read_to_string(&file).unwrap();
+    refused("new", &file, &[], "");
+    refused("add", &file, &["--kid", "k1"], "");
+    refused("disable", &file, &["k1"], "");
+    refused("rotate", &file, &[], "");
+    refused("rotate", &file, &["--to", "k9"], "");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+    let missing = folder.0.join("missing.json");
+    assert!(refused("add", &missing, &[], "").contains("missing.json"));
+}
+
+#[test]
+fn a_password_gives_a_key_that_can_be_checked_and_is_not_printed() {
+    let folder = Folder::new();
+    let file = folder.file();
+    let said = done("derive", &file, &FAST, "correct horse\n");
+    assert!(!said.contains("horse"));
+    assert!(!std::fs::read_to_string(&file).unwrap().contains("horse"));
+    done("derive", &file, &["--kid", "k1", "--check"], "correct horse\r\n");
+    let error = refused("derive", &file, &["--kid", "k1", "--check"], "battery staple\n");
+    assert!(error.contains("another password") && !error.contains("staple"), "{error}");
+    done("derive", &file, &[&["--kid", "k2"][..], &FAST].concat(), "correct horse\n");
+    let keyset = keyset(&file);
+    let secret = |text| keyset.secret(&id(text)).unwrap().expose().to_owned();
+    assert_ne!(secret("k1"), secret("k2"), "each key has its own salt");
+    assert!(refused("derive", &file, &FAST, " \n").contains("empty"));
+}
