@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ivy_proto::Secret;
 use ivy_proto::config::{Config, ConfigBuilder, Environment, NotifierConfig, QueueConfig};
 use ivy_proto::queue::ironmq::{IronMq, Scheme};
+use ivy_proto::wire::crypto::Encryption;
 
 use crate::backend::{Notifier, Queue};
 use crate::clock::Clock;
@@ -72,6 +73,14 @@ impl<R: Runtime> IvyBuilder<R> {
         self
     }
 
+    /// Which keys there are, and which queue sends and accepts what: see [`Encryption`]. It takes the
+    /// place of an [`encryption_key`](IvyBuilder::encryption_key) that was given before. Keys that it
+    /// leaves out are looked up in the environment.
+    pub fn encryption(mut self, encryption: Encryption) -> Self {
+        self.config = self.config.encryption(encryption);
+        self
+    }
+
     /// Sends only what workers of the original can take: they refuse messages of more than 65,536
     /// UTF-16 units.
     pub fn node_compatible(mut self, compatible: bool) -> Self {
@@ -100,10 +109,8 @@ impl<R: Runtime> IvyBuilder<R> {
             let error = "the given root certificates are not certificates in PEM form";
             return Err(Error::config(error));
         }
-        let variable =
-            |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-        let file = |path: &str| std::fs::read(path).ok();
-        let config = config.resolve(&Environment::new(&variable, &file)).map_err(Error::config)?;
+        let config = environment(|environment| config.resolve(environment));
+        let config = config.map_err(Error::config)?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
@@ -112,11 +119,31 @@ impl<R: Runtime> IvyBuilder<R> {
             queue: queue(&config, clock, &roots)?,
             notifier: notifier::<R>(&config, &roots)?,
             codec: config.codec().map_err(Error::config)?,
+            keyset_file: config.keyset_file,
             channel: config.channel,
             node_compatible,
             clock,
         })
     }
+}
+
+/// Looks things up in the environment of this process.
+pub(crate) fn environment<T>(look_up: impl FnOnce(&Environment<'_>) -> T) -> T {
+    let variable =
+        |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let file = |path: &str| std::fs::read(path).ok();
+    look_up(&Environment::new(&variable, &file).with_modes(&mode))
+}
+
+#[cfg(unix)]
+fn mode(path: &str) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).ok().map(|metadata| metadata.permissions().mode())
+}
+
+#[cfg(not(unix))]
+fn mode(_: &str) -> Option<u32> {
+    None
 }
 
 impl<R> fmt::Debug for IvyBuilder<R> {

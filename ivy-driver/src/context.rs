@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Instant;
 
 use ivy_proto::wire::TraceParent;
+use ivy_proto::wire::crypto::MessageKey;
 use ivy_proto::worker::Run;
 use ivy_proto::{MessageId, QueueName, TaskId, TaskName};
 
@@ -54,6 +55,14 @@ impl<R: Runtime> Ctx<R> {
     #[must_use]
     pub fn message_id(&self) -> &MessageId {
         &self.run.message
+    }
+
+    /// Tells the message that carried the task from all others, where messages are authenticated
+    /// (bridge and v2 frames): the same whenever it is delivered again, also as a copy that somebody
+    /// else has posted. A handler that keeps it with what it has done can tell that it is asked twice.
+    #[must_use]
+    pub fn message_key(&self) -> Option<MessageKey> {
+        self.run.message_key
     }
 
     /// Which attempt this is, from 1.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use ivy_proto::config::KeysetFile;
 use ivy_proto::event::TaskRef;
 use ivy_proto::producer::{self, Call, ProducerConfig, Reply};
 use ivy_proto::task::{CallOptions, Callbacks, FromArgs, Task, ToArgs};
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::admin::Admin;
 use crate::backend::{Notifier, Queue};
-use crate::builder::IvyBuilder;
+use crate::builder::{IvyBuilder, environment};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::events::{EventSink, Events};
@@ -48,6 +49,7 @@ pub(crate) struct Parts<R> {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) notifier: Option<Arc<dyn Notifier>>,
     pub(crate) codec: Codec,
+    pub(crate) keyset_file: Option<KeysetFile>,
     pub(crate) channel: ChannelName,
     pub(crate) node_compatible: bool,
     pub(crate) clock: Clock<R>,
@@ -70,7 +72,8 @@ impl<R: Runtime> Ivy<R> {
     ///   for them: `IRON_MQ_TOKEN` and the like, `iron.json`, `~/.iron.json`;
     /// * the notifier from `IVY_NOTIFIER_URL` or `REDIS_URL`;
     /// * the channel from `IVY_NOTIFICATION_CHANNEL_NAME`;
-    /// * the encryption password from `MESSAGES_ENCRYPTION_KEY`.
+    /// * the encryption password from `MESSAGES_ENCRYPTION_KEY`;
+    /// * the keyset from `IVY_KEYSET`: the path of a file that only its owner may read, or its JSON.
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if something cannot be used, or there is no queue.
@@ -191,6 +194,24 @@ impl<R: Runtime> Ivy<R> {
     #[must_use]
     pub fn events(&self) -> Events<R> {
         self.shared.events.watch()
+    }
+
+    /// Reads the keyset file that `IVY_KEYSET` names again, and puts its keys in force, here and in
+    /// all clones and workers, from the next message on. It reads a file, and does not wait for
+    /// anything else.
+    ///
+    /// A program that has given its own [`Keyring`](ivy_proto::wire::crypto::Keyring) replaces the
+    /// keys there.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if the keyset was not found in a file, or if the file
+    /// cannot be used. Then the old keys stay in force.
+    pub fn reload_keyset(&self) -> Result<(), Error<R>> {
+        let Some(file) = &self.shared.parts.keyset_file else {
+            let error = "there is no keyset file to be read again: IVY_KEYSET does not name one";
+            return Err(Error::config(error));
+        };
+        environment(|environment| file.reload(environment)).map_err(Error::config)
     }
 
     pub(crate) fn clock(&self) -> Clock<R> {

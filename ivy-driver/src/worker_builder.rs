@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ivy_proto::Backoff;
 use ivy_proto::task::RegisterError;
-use ivy_proto::worker::{self, WorkerConfig, WorkerSetup};
+use ivy_proto::worker::{self, ReplayWindow, WorkerConfig, WorkerSetup};
 
 use crate::error::Error;
 use crate::ivy::Ivy;
@@ -102,6 +102,15 @@ impl<R: Runtime> WorkerBuilder<R> {
     /// the workers. Default: 50 on queues that count renewals of a reservation too, as IronMQ does.
     pub fn max_deliveries(mut self, deliveries: u32) -> Self {
         self.setup.max_deliveries(deliveries);
+        self
+    }
+
+    /// Remembers messages that are done, and deletes them without running them again if they come
+    /// back: after a lost answer, or because somebody has posted a copy. Only authenticated messages
+    /// (bridge and v2 frames) can be told from each other. The memory is this worker's own. Default:
+    /// none.
+    pub fn replay_window(mut self, window: ReplayWindow) -> Self {
+        self.setup.replay_window(window);
         self
     }
 

@@ -39,6 +39,9 @@ macro_rules! adapter {
                     if let Some(password) = &place.encryption_key {
                         builder = builder.encryption_key(password);
                     }
+                    if let Some(encryption) = &place.encryption {
+                        builder = builder.encryption(encryption.clone());
+                    }
                     if let Some(roots) = &place.root_certificates {
                         builder = builder.root_certificates(roots);
                     }

@@ -47,6 +47,7 @@ pub(crate) fn serve<H: Harness>() -> Option<ExitCode> {
         notifier: variable(NOTIFIER),
         channel: name.to_owned(),
         encryption_key: None,
+        encryption: None,
         root_certificates: None,
     };
     let ivy = H::connect(&place).expect("the place is one");

@@ -13,6 +13,7 @@ use ivy_proto::task::{
     BlockingHandler, CallOptions, FromArgs, Handler, Task, TaskError, TaskFailure, TaskRef, ToArgs,
 };
 use ivy_proto::wire::Content;
+use ivy_proto::wire::crypto::Encryption;
 use ivy_proto::{Backoff, Cause, ErrorKind, MessageId, QueueName, TaskId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -96,6 +97,8 @@ pub(crate) struct Place {
     pub(crate) notifier: String,
     pub(crate) channel: String,
     pub(crate) encryption_key: Option<String>,
+    /// Which keys there are, and what the queues send and accept.
+    pub(crate) encryption: Option<Encryption>,
     pub(crate) root_certificates: Option<Vec<u8>>,
 }
 

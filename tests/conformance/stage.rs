@@ -48,6 +48,7 @@ impl<H: Harness> Stage<H> {
             },
             channel: name.to_owned(),
             encryption_key: None,
+            encryption: None,
             root_certificates: None,
         };
         let ivy = H::connect(&place).expect("the place is one");

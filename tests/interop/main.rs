@@ -4,6 +4,7 @@ mod clients;
 mod crash;
 mod faults;
 mod harmless;
+mod ivy2;
 mod node_producer;
 mod node_worker;
 mod stage;

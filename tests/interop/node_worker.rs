@@ -65,6 +65,29 @@ async fn text_of_any_language_arrives_undamaged() {
 }
 
 #[tokio::test]
+async fn our_bridge_frames_are_read_by_it() {
+    let stage = Stage::bridging().await;
+    let ivy = stage.ivy();
+    for text in texts_across_blocks() {
+        ivy.send(&ECHO, (text,)).await.unwrap();
+    }
+    let bodies = stage.ironmq.peek("texts").await;
+    assert!(bodies.iter().all(|body| body.contains("$h1$k1$")), "{bodies:?}");
+    let mut worker = stage.node_worker("texts", json!({ "text.echo": "echo" })).await;
+    let mut seen = Vec::new();
+    for _ in texts_across_blocks() {
+        seen.push(worker.event("executed").await["args"][0].clone());
+    }
+    seen.sort_by_key(ToString::to_string);
+    let mut expected: Vec<Value> = texts_across_blocks().map(Value::from).collect();
+    expected.sort_by_key(ToString::to_string);
+    assert_eq!(seen, expected);
+    let handle = ivy.call(&ECHO, ("řeka".to_owned(),)).await.unwrap();
+    assert_eq!(handle.result(PATIENCE).await.unwrap(), "řeka");
+    assert_alive(&mut worker).await;
+}
+
+#[tokio::test]
 async fn each_of_many_callers_gets_its_own_result() {
     for stage in Stage::both().await {
         let _worker =

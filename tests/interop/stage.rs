@@ -1,8 +1,10 @@
 use std::time::Duration;
 
 use ivy_tests::{IvyServer, PATIENCE, Process, RedisServer, node_script};
-use ivy_tokio::{Event, Events, Ivy};
+use ivy_tokio::crypto::{Encryption, KeyId, KeySecret, Keyring, Keyset, Policy};
+use ivy_tokio::{Event, Events, Ivy, Secret};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 /// The servers of one test, and the way to start peers that meet on them.
 #[derive(Debug)]
@@ -10,6 +12,8 @@ pub(crate) struct Stage {
     pub(crate) ironmq: IvyServer,
     pub(crate) redis: RedisServer,
     password: Option<&'static str>,
+    /// Whether our frames carry a tag.
+    bridging: bool,
     channel: &'static str,
 }
 
@@ -24,6 +28,11 @@ impl Stage {
         Stage { password: Some("correct horse battery staple"), ..Self::plain().await }
     }
 
+    /// As [`encrypted`](Stage::encrypted); ours send bridge frames, and accept those of the original.
+    pub(crate) async fn bridging() -> Self {
+        Stage { bridging: true, ..Self::encrypted().await }
+    }
+
     /// One of each: for what must not depend on encryption.
     pub(crate) async fn both() -> [Self; 2] {
         [Self::plain().await, Self::encrypted().await]
@@ -35,6 +44,7 @@ impl Stage {
             ironmq: IvyServer::start_with(options).await,
             redis: RedisServer::start().await,
             password: None,
+            bridging: false,
             channel: "ivy-notifier",
         }
     }
@@ -56,6 +66,13 @@ impl Stage {
             .channel(self.channel);
         if let Some(password) = self.password {
             builder = builder.encryption_key(password);
+        }
+        if let (Some(password), true) = (self.password, self.bridging) {
+            let encryption = Encryption::new()
+                .with_keyring(Keyring::new(keyset()))
+                .with_password(Secret::new(password))
+                .with_policy(Policy::bridge_from_legacy());
+            builder = builder.encryption(encryption);
         }
         builder.build().expect("the addresses of the stage are good")
     }
@@ -102,6 +119,12 @@ impl Stage {
             panic!("queue {queue} holds {} messages and not {size}", self.ironmq.size(queue).await);
         }
     }
+}
+
+/// The keys of ours.
+pub(crate) fn keyset() -> Keyset {
+    let secret = KeySecret::new(Zeroizing::new((1..=32).collect())).expect("a secret");
+    Keyset::new(KeyId::new("k1").expect("an id"), secret)
 }
 
 /// Calls a task of a Node producer. Returns when the queue has accepted it.

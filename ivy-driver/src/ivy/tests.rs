@@ -72,6 +72,7 @@ fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
         queue: Arc::new(queue),
         notifier,
         codec: Codec::plain(),
+        keyset_file: None,
         channel: ChannelName::new("ivy-notifier").unwrap(),
         node_compatible: false,
     };

@@ -108,7 +108,7 @@ impl IvyOptions {
                 "deadline",
                 "`options.ivy.deadline` must be milliseconds since 1970",
             )?,
-            called: field(&object, "iat", "`options.ivy.iat` must be milliseconds since 1970")?,
+            called: field(object, "iat", "`options.ivy.iat` must be milliseconds since 1970")?,
             trace: trace.as_deref().and_then(TraceParent::parse),
             node: field(object, "node", "`options.ivy.node` must be true or false")?
                 .unwrap_or(false),

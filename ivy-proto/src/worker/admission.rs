@@ -18,9 +18,6 @@ use super::job::Scheduled;
 /// How far the clocks of producer and worker may differ before a deadline counts as passed.
 const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
 
-/// The times that a clock can show which was ever set: 2020 to 2100, in milliseconds since 1970.
-const SANE_CLOCK: std::ops::Range<u64> = 1_577_836_800_000..4_102_444_800_000;
-
 /// What a message is, and whether it can be run.
 #[derive(Debug)]
 pub(super) struct Verdict {
@@ -129,8 +126,9 @@ fn refuse(
         );
     }
     let max_age = config.codec.policy(&scheduled.task.queue).max_age();
-    if let Some((reason, message)) =
-        max_age.and_then(|age| outdated(scheduled.envelope.options.ivy(), age, unix_millis))
+    if let (Some(max_age), Some(unix_millis)) = (max_age, unix_millis)
+        && let Some((reason, message)) =
+            outdated(scheduled.envelope.options.ivy(), max_age, unix_millis)
     {
         return refusal(reason, message);
     }
@@ -154,9 +152,6 @@ fn outdated(
     max_age: Duration,
     unix_millis: u64,
 ) -> Option<(DeadLetterReason, &'static str)> {
-    if !SANE_CLOCK.contains(&unix_millis) {
-        return None;
-    }
     let Some(called) = ivy.and_then(|ivy| ivy.called) else {
         let rule =
             "the message does not say when it was called, and its queue limits the age of messages";

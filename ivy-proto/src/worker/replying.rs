@@ -39,17 +39,17 @@ impl Worker {
         let Some(shared) = self.config.notifier.clone() else { return self.miss(scheduled) };
         match audience(&shared, scheduled) {
             Audience::Caller(channel, ivy) => {
-                let notice = Notice::success(message, queue, &envelope.name, ivy, output);
+                let mut notice = Notice::success(message, queue, &envelope.name, ivy, output);
                 let mut payload = self.seal(&notice, queue, &channel);
                 if payload.as_str().len() > NOTICE_CAP {
-                    let notice = Notice::too_large(message, queue, &envelope.name, ivy);
+                    notice = Notice::too_large(message, queue, &envelope.name, ivy);
                     payload = self.seal(&notice, queue, &channel);
                 }
-                self.send(scheduled, channel, true, payload);
+                self.send(scheduled, channel, &notice, payload);
             }
             Audience::PeersOfTheOriginal => {
                 let notice = Notice::success_for_original(message, queue, envelope, output);
-                self.send(scheduled, shared, true, notice.to_payload());
+                self.send(scheduled, shared, &notice, notice.to_payload());
             }
             Audience::ForeignChannel => self.drop_notice(scheduled),
             Audience::Nobody => {}
@@ -74,7 +74,7 @@ impl Worker {
                 let (queue, name) = (&scheduled.task.queue, &scheduled.task.name);
                 let notice = Notice::failure(message, queue, name, ivy, &failure);
                 let payload = self.seal(&notice, queue, &channel);
-                self.send(scheduled, channel, false, payload);
+                self.send(scheduled, channel, &notice, payload);
             }
             Audience::ForeignChannel => self.drop_notice(scheduled),
             Audience::PeersOfTheOriginal | Audience::Nobody => {}
@@ -89,11 +89,11 @@ impl Worker {
         &mut self,
         scheduled: &Scheduled,
         channel: ChannelName,
-        succeeded: bool,
+        notice: &Notice,
         payload: Body,
     ) {
         let publication = Publication { channel, payload };
-        let task = scheduled.task.clone();
+        let (task, succeeded) = (scheduled.task.clone(), notice.is_success());
         self.notices.send(Outgoing { task, succeeded, publication }, &mut self.fx);
     }
 

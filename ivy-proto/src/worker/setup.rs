@@ -7,6 +7,7 @@ use crate::retry::Backoff;
 use crate::task::{RegisterError, TaskSettings};
 
 use super::config::WorkerConfig;
+use super::seen::ReplayWindow;
 
 /// A [`WorkerConfig`] that is described step by step, as the builders of the adapters do it. The
 /// first thing that is wrong is kept, and told at the end.
@@ -99,6 +100,11 @@ impl WorkerSetup {
         if let Some(queue) = self.name("queue with a weight", QueueName::new(queue)) {
             self.config.weights.insert(queue, weight);
         }
+    }
+
+    /// See [`WorkerConfig::with_replay_window`].
+    pub fn replay_window(&mut self, window: ReplayWindow) {
+        self.config.replay_window = Some(window);
     }
 
     /// See [`WorkerConfig::with_priority`].

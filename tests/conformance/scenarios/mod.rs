@@ -4,6 +4,7 @@ mod answers;
 mod calls;
 mod cancellation;
 mod dead_letters;
+mod encryption;
 mod faults;
 mod leases;
 mod lifecycle;
@@ -95,6 +96,13 @@ conformance! {
         a_task_past_its_deadline_is_put_aside except PRIVATE_QUEUE;
         an_unknown_task_waits_for_a_worker_that_knows_it;
         a_message_without_its_key_is_kept except PRIVATE_QUEUE;
+    }
+    encryption {
+        each_policy_carries_tasks_results_and_errors;
+        a_sealed_queue_shows_nothing except PRIVATE_QUEUE;
+        downgrades_and_moved_frames_are_put_aside except PRIVATE_QUEUE;
+        a_rotation_under_way_loses_nothing except ONE_PROCESS;
+        a_message_waits_for_its_key except ONE_PROCESS;
     }
     leases {
         a_long_task_is_kept_by_heartbeats;

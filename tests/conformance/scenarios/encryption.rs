@@ -1,0 +1,196 @@
+//! Messages that are sealed, as the policy of their queue says.
+
+use ivy_proto::event::{Event, ReleaseReason};
+use ivy_proto::task::{CallOptions, TaskError};
+use ivy_proto::wire::crypto::{
+    BodyForm, Encryption, KeyId, KeySecret, KeyStatus, Keyring, Keyset, Policy,
+};
+use ivy_proto::wire::{Content, DeadLetterReason};
+use ivy_proto::{QueueName, Secret};
+use ivy_tests::PATIENCE;
+use zeroize::Zeroizing;
+
+use crate::harness::{Builder, Failure, Handle, Harness, Place};
+use crate::props::{Journal, eventually_eq};
+use crate::stage::Stage;
+use crate::tasks::DOUBLE;
+
+fn id(text: &str) -> KeyId {
+    KeyId::new(text).unwrap()
+}
+
+fn secret(text: &str) -> KeySecret {
+    let bytes: Vec<u8> = text.bytes().cycle().take(32).collect();
+    KeySecret::new(Zeroizing::new(bytes)).unwrap()
+}
+
+/// A ring whose key of this name seals, and whose others open.
+fn ring(primary: &str, others: &[&str]) -> Keyring {
+    let mut keyset = Keyset::new(id(primary), secret(primary));
+    for other in others {
+        keyset.add(id(other), KeyStatus::DecryptOnly, secret(other)).unwrap();
+    }
+    Keyring::new(keyset)
+}
+
+fn sealing(ring: &Keyring, policy: Policy) -> impl FnOnce(&mut Place) + use<> {
+    let encryption = Encryption::new()
+        .with_keyring(ring.clone())
+        .with_password(Secret::new("open sesame"))
+        .with_policy(policy);
+    move |place| place.encryption = Some(encryption)
+}
+
+fn steps() -> [Policy; 6] {
+    [
+        Policy::plain(),
+        Policy::legacy(),
+        Policy::bridge_from_legacy(),
+        Policy::bridge(),
+        Policy::new(BodyForm::V2, [BodyForm::Bridge, BodyForm::V2]).unwrap(),
+        Policy::v2(),
+    ]
+}
+
+/// One worker serves queues of every policy: on each of them a task is run, its result comes back,
+/// and so does the error of one that fails.
+pub(crate) fn each_policy_carries_tasks_results_and_errors<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let route = |number: usize| format!("{}-{number}", stage.name);
+    let mut encryption =
+        Encryption::new().with_keyring(ring("k1", &[])).with_password(Secret::new("open sesame"));
+    for (number, policy) in steps().into_iter().enumerate() {
+        encryption = encryption.with_queue(QueueName::new(&route(number)).unwrap(), policy);
+    }
+    let stage = stage.at(|place| place.encryption = Some(encryption));
+    let mut worker = stage.worker();
+    for number in 0..steps().len() {
+        worker = worker.route(&route(number));
+    }
+    let handler = |_, (n,)| if n == 0 { Err(TaskError::fatal("no luck")) } else { Ok(2 * n) };
+    let _worker = worker.register(&double, handler).start().unwrap();
+    for (number, policy) in steps().into_iter().enumerate() {
+        let options = || CallOptions::new().route(route(number));
+        let good = stage.ivy.call_with(&double, (21,), options()).unwrap();
+        let bad = stage.ivy.call_with(&double, (0,), options()).unwrap();
+        assert_eq!(good.result(PATIENCE).unwrap(), 42, "{policy:?}");
+        let error = bad.result(PATIENCE).unwrap_err();
+        assert_eq!(error.failure().unwrap().message, "no luck", "{policy:?}");
+    }
+}
+
+/// Neither the message nor what is put aside shows anything of a task, and both open again.
+pub(crate) fn a_sealed_queue_shows_nothing<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let stage = stage.at(sealing(&ring("k1", &[]), Policy::v2()));
+    stage.ivy.send(&double, (2_718_281_828,)).unwrap();
+    let bodies = stage.bodies(stage.name);
+    assert_eq!(bodies.len(), 1);
+    assert!(bodies[0].starts_with("$ivy2$k1$"), "{}", bodies[0]);
+    let contents = stage.ivy.peek(stage.name).unwrap();
+    let [Content::Task(envelope)] = &contents[..] else { panic!("{contents:?}") };
+    assert_eq!(envelope.args.as_str(), "[2718281828]");
+    let handler = |_, (_,)| Err(TaskError::fatal("no"));
+    let _worker = stage.worker().register(&double, handler).start().unwrap();
+    let dead = format!("{}.dead", stage.name);
+    eventually_eq(1, || stage.size(&dead));
+    assert!(stage.bodies(&dead)[0].starts_with("$ivy2$k1$"));
+    let contents = stage.ivy.peek(&dead).unwrap();
+    let [Content::DeadLetter { letter, task: Ok(task) }] = &contents[..] else {
+        panic!("{contents:?}")
+    };
+    assert_eq!((letter.reason, letter.body.as_str()), (DeadLetterReason::Fatal, &*bodies[0]));
+    assert_eq!(task.args.as_str(), "[2718281828]");
+}
+
+/// What is less protected than the queue demands, and what was moved from another queue, is kept
+/// and never run.
+pub(crate) fn downgrades_and_moved_frames_are_put_aside<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let keys = ring("k1", &[]);
+    let plain = stage.at(|_| {});
+    plain.ivy.send(&double, (1,)).unwrap();
+    let legacy = stage.at(sealing(&keys, Policy::legacy()));
+    legacy.ivy.send(&double, (2,)).unwrap();
+    let stage = stage.at(sealing(&keys, Policy::v2()));
+    let elsewhere = format!("{}-elsewhere", stage.name);
+    let options = CallOptions::new().route(&elsewhere);
+    stage.ivy.send_with(&double, (3,), options).unwrap();
+    stage.post(&stage.bodies(&elsewhere)[0]);
+    let executed = Journal::new();
+    let journal = executed.clone();
+    let handler = move |_, (n,)| {
+        journal.write(n);
+        Ok(2 * n)
+    };
+    let _worker = stage.worker().register(&double, handler).start().unwrap();
+    assert_eq!(stage.ivy.call(&double, (4,)).unwrap().result(PATIENCE).unwrap(), 8);
+    let dead = format!("{}.dead", stage.name);
+    eventually_eq(3, || stage.size(&dead));
+    let mut reasons: Vec<_> = stage
+        .ivy
+        .peek(&dead)
+        .unwrap()
+        .into_iter()
+        .map(|content| match content {
+            Content::DeadLetter { letter, .. } => letter.reason,
+            content => panic!("{content:?}"),
+        })
+        .collect();
+    reasons.sort_unstable();
+    let [tag, downgrade] = [DeadLetterReason::BadTag, DeadLetterReason::Downgrade];
+    assert_eq!(reasons, [tag, downgrade, downgrade]);
+    assert_eq!(executed.entries(), [4]);
+}
+
+/// Keys are replaced one program after the other while tasks are under way, and a reload that fails
+/// changes nothing: every result arrives.
+pub(crate) fn a_rotation_under_way_loses_nothing<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let (producer_keys, worker_keys) = (ring("old", &[]), ring("old", &[]));
+    let producer = stage.at(sealing(&producer_keys, Policy::v2()));
+    let at_work = stage.at(sealing(&worker_keys, Policy::v2()));
+    let _worker = at_work.doubling(&double);
+    let mut handles = Vec::new();
+    let mut call_some = || {
+        for handle in producer.ivy.call_many(&double, (0..10).map(|n| (n,))) {
+            handles.push((handles.len() as u64 % 10, handle.unwrap()));
+        }
+    };
+    let hand_out = |keys: &Keyring, primary: &str, others: &[&str]| {
+        keys.reload(&ring(primary, others).current().to_json()).unwrap();
+    };
+    call_some();
+    hand_out(&worker_keys, "old", &["new"]);
+    call_some();
+    hand_out(&producer_keys, "old", &["new"]);
+    call_some();
+    hand_out(&producer_keys, "new", &["old"]);
+    call_some();
+    assert!(worker_keys.reload("{\"primary\":\"new\"}").is_err());
+    call_some();
+    hand_out(&worker_keys, "new", &["old"]);
+    call_some();
+    for (n, handle) in &handles {
+        assert_eq!(handle.result(PATIENCE).unwrap(), 2 * n);
+    }
+    at_work.until_empty();
+}
+
+/// A message whose key is not known yet waits until it is.
+pub(crate) fn a_message_waits_for_its_key<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let worker_keys = ring("old", &[]);
+    let producer = stage.at(sealing(&ring("new", &["old"]), Policy::v2()));
+    let at_work = stage.at(sealing(&worker_keys, Policy::v2()));
+    let mut watch = at_work.watch();
+    let _worker = at_work.doubling(&double);
+    let handle = producer.ivy.call(&double, (21,)).unwrap();
+    let reason = watch.until(|event| match event {
+        Event::Released { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    assert_eq!(reason, ReleaseReason::Undecided(DeadLetterReason::UnknownKey));
+    worker_keys.reload(&ring("old", &["new"]).current().to_json()).unwrap();
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+}

@@ -1,0 +1,79 @@
+'use strict';
+// Reads and writes `$ivy2$` frames with nothing but Node's own crypto. Take the two functions over
+// into a peer of yours: PROTOCOL.md tells what they do.
+
+const crypto = require('crypto');
+
+// The keys of a key id, from its secret of 32 to 64 bytes. Keep them: deriving takes time.
+function keysOf(kid, secret) {
+  const bytes = Buffer.from(crypto.hkdfSync('sha512', secret, '', `ivy2 keys ${kid}`, 128));
+  return { mac: bytes.subarray(0, 32), enc: bytes.subarray(32, 64), ivk: bytes.subarray(64, 96) };
+}
+
+// What is authenticated beside the text: what the frame is for ('task', 'note' or 'dead'), and the
+// queue or channel that it is in.
+function placeOf(kid, purpose, scope) {
+  const parts = [kid, purpose, scope].map((text) => {
+    const bytes = Buffer.from(text);
+    const length = Buffer.alloc(2);
+    length.writeUInt16BE(bytes.length);
+    return Buffer.concat([length, bytes]);
+  });
+  return Buffer.concat([Buffer.from('ivy2\0'), ...parts]);
+}
+
+function tagOf(keys, aad, sealed) {
+  const bits = Buffer.alloc(8);
+  bits.writeBigUInt64BE(BigInt(8 * aad.length));
+  return crypto.createHmac('sha512', keys.mac).update(aad).update(sealed).update(bits).digest().subarray(0, 32);
+}
+
+// The text of a frame. `secrets` has a Buffer for each key id.
+function open(secrets, purpose, scope, frame) {
+  const fields = frame.split('$');
+  const [before, kind, kid, content] = fields;
+  if (fields.length !== 4 || before !== '' || kind !== 'ivy2') throw new Error('not an ivy2 frame');
+  if (!Object.hasOwn(secrets, kid)) throw new Error('unknown key');
+  const raw = Buffer.from(content, 'base64url');
+  if (raw.toString('base64url') !== content) throw new Error('not base64url');
+  if (raw.length < 64 || raw.length % 16 !== 0) throw new Error('not whole blocks');
+  const keys = keysOf(kid, secrets[kid]);
+  const [sealed, tag] = [raw.subarray(0, -32), raw.subarray(-32)];
+  // First the tag, all of it; only then is anything decrypted.
+  if (!crypto.timingSafeEqual(tag, tagOf(keys, placeOf(kid, purpose, scope), sealed))) throw new Error('not authentic');
+  const decipher = crypto.createDecipheriv('aes-256-cbc', keys.enc, sealed.subarray(0, 16));
+  // Joined before it becomes text: a character may lie across two pieces.
+  return Buffer.concat([decipher.update(sealed.subarray(16)), decipher.final()]).toString('utf8');
+}
+
+// The frame of a text. `entropy` is 16 random bytes, which are never used twice.
+function seal(secrets, kid, purpose, scope, text, entropy = crypto.randomBytes(16)) {
+  const keys = keysOf(kid, secrets[kid]);
+  const aad = placeOf(kid, purpose, scope);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64BE(BigInt(aad.length));
+  const iv = crypto.createHmac('sha512', keys.ivk)
+    .update(entropy).update(length).update(aad).update(text).digest().subarray(0, 16);
+  const cipher = crypto.createCipheriv('aes-256-cbc', keys.enc, iv);
+  const sealed = Buffer.concat([iv, cipher.update(text, 'utf8'), cipher.final()]);
+  return `$ivy2$${kid}$` + Buffer.concat([sealed, tagOf(keys, aad, sealed)]).toString('base64url');
+}
+
+module.exports = { open, seal };
+
+// Driven by JSON lines, for the tests: each line asks to open or to seal, and is answered by one.
+if (require.main === module) {
+  require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
+    const { secrets, purpose, scope, frame, kid, text, entropy } = JSON.parse(line);
+    const keys = Object.fromEntries(Object.entries(secrets).map(([id, hex]) => [id, Buffer.from(hex, 'hex')]));
+    const answer = {};
+    try {
+      if (frame !== undefined) answer.text = open(keys, purpose, scope, frame);
+      else answer.frame = seal(keys, kid, purpose, scope, text, entropy && Buffer.from(entropy, 'hex'));
+    } catch (error) {
+      answer.error = error.message;
+    }
+    process.stdout.write(JSON.stringify({ event: 'answer', ...answer }) + '\n');
+  });
+  process.stdout.write(JSON.stringify({ event: 'ready' }) + '\n');
+}

@@ -1,0 +1,73 @@
+//! A peer in another language that reads and writes `$ivy2$` frames: Node, with its own crypto alone.
+
+use ivy_tests::{Process, node_script};
+use ivy_tokio::QueueName;
+use ivy_tokio::crypto::{Binding, Entropy, ivy2};
+use serde_json::{Value, json};
+
+use crate::stage::{keyset, texts_across_blocks};
+
+struct Peer(Process);
+
+impl Peer {
+    async fn start() -> Self {
+        let mut process = node_script("ivy2.js").start();
+        process.event("ready").await;
+        Peer(process)
+    }
+
+    async fn ask(&mut self, question: Value) -> Value {
+        self.0.send(&question).await;
+        self.0.event("answer").await
+    }
+}
+
+fn secrets() -> Value {
+    let keyset = keyset();
+    let secret = keyset.secret(keyset.primary()).expect("a keyset has its primary key");
+    let hex: String = secret.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({ "k1": hex })
+}
+
+#[tokio::test]
+async fn the_recorded_frames_are_read_and_written_byte_for_byte() {
+    let vectors: Value =
+        serde_json::from_str(include_str!("../wire/vectors/ivy2-frames.json")).unwrap();
+    let secrets = json!({ "k1": vectors["master_hex"] });
+    let mut peer = Peer::start().await;
+    for vector in vectors["v2"].as_array().unwrap() {
+        let place = |more: Value| {
+            let mut question = json!({ "secrets": secrets, "purpose": vector["purpose"], "scope": vector["scope"] });
+            question.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            question
+        };
+        let answer = peer.ask(place(json!({ "frame": vector["frame"] }))).await;
+        assert_eq!(answer["text"], vector["plaintext"]);
+        let text = json!({
+            "kid": "k1", "text": vector["plaintext"], "entropy": vector["entropy_hex"],
+        });
+        assert_eq!(peer.ask(place(text)).await["frame"], vector["frame"]);
+    }
+}
+
+#[tokio::test]
+async fn each_reads_what_the_other_has_sealed() {
+    let queue = QueueName::new("texts").unwrap();
+    let binding = Binding::task(&queue);
+    let mut peer = Peer::start().await;
+    for (number, text) in texts_across_blocks().enumerate() {
+        let frame = ivy2::seal(&keyset(), Entropy::new([number as u8; 16]), &binding, &text);
+        let mut question = json!({ "secrets": secrets(), "purpose": "task", "scope": "texts" });
+        question["frame"] = json!(frame);
+        assert_eq!(peer.ask(question.clone()).await["text"], json!(text));
+        question["scope"] = json!("other");
+        assert_eq!(peer.ask(question.clone()).await["error"], json!("not authentic"));
+        question.as_object_mut().unwrap().remove("frame");
+        question["scope"] = json!("texts");
+        question["kid"] = json!("k1");
+        question["text"] = json!(text);
+        let answer = peer.ask(question).await;
+        let opened = ivy2::open(&keyset(), &binding, answer["frame"].as_str().unwrap()).unwrap();
+        assert_eq!(opened.text.as_str(), text);
+    }
+}
