@@ -9,5 +9,6 @@ mod generated;
 mod inputs;
 mod node;
 mod notices;
+mod protocol;
 mod sealed_frames;
 mod secrecy;

@@ -179,8 +179,9 @@ impl Codec {
         Body::new(lock.seal(&Binding::dead_letter(queue), text, pool))
     }
 
-    /// Reads a dead letter from the physical queue that keeps it, sealed or in the open: what the
-    /// message inside is worth is decided when that is opened.
+    /// Reads a dead letter from the physical queue that keeps it, in the open or sealed in any form
+    /// that there are keys for: it may be older than the queue's policy, and what the message inside
+    /// is worth is decided when that is opened.
     ///
     /// # Errors
     /// If it is none, or does not open. It may be an original body: one that was too large to be
@@ -194,7 +195,7 @@ impl Codec {
             return DeadLetter::parse(body);
         }
         let text = self.measured(body)?;
-        let inside = self.locks.open(self.policy(queue), &Binding::dead_letter(queue), text)?;
+        let inside = self.locks.open_any(&Binding::dead_letter(queue), text)?;
         DeadLetter::parse(&Body::new(inside.text.as_str()))
     }
 

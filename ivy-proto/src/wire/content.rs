@@ -46,7 +46,8 @@ mod tests {
     use super::*;
     use crate::MessageId;
     use crate::queue::Body;
-    use crate::wire::crypto::EntropyPool;
+    use crate::wire::crypto::samples::both;
+    use crate::wire::crypto::{EntropyPool, Policy};
     use crate::wire::{DeadLetterReason, LegacyKey};
 
     fn read(text: &str) -> Content {
@@ -97,6 +98,17 @@ mod tests {
             panic!()
         };
         assert_eq!(task.unwrap_err().reason(), DeadLetterReason::NoKey);
+    }
+
+    #[test]
+    fn a_sealed_dead_letter_opens_also_when_the_policy_has_moved_on() {
+        let codec = |policy| Codec::new(&both().with_policy(policy)).unwrap();
+        let mut pool = EntropyPool::from_seed(&[1; 32]);
+        let letter = letter(Body::new("x"));
+        let sealed = codec(Policy::bridge()).seal_dead_letter(&letter, &dead(), &mut pool);
+        assert!(sealed.as_str().starts_with("$aes-256-cbc$"));
+        let read = Content::read(&ReceivedBody::Text(sealed), &dead(), &codec(Policy::v2()));
+        assert!(matches!(read, Content::DeadLetter { letter: opened, .. } if opened == letter));
     }
 
     #[test]
