@@ -102,6 +102,7 @@ impl Lane {
             && self.halves.is_empty()
             && self.in_flight == 0
             && self.failed_rounds == 0
+            && self.resting_until.is_none()
     }
 }
 
