@@ -23,27 +23,52 @@ pub(super) fn read(path: &Path) -> Result<Keyset, Error> {
 
 /// Makes a file that does not exist yet.
 pub(super) fn create(path: &Path, keyset: &Keyset) -> Result<(), Error> {
-    write_new(path, keyset).map_err(|error| at(path, error))
+    let file = open_new(path).map_err(|error| at(path, error))?;
+    write(file, keyset, None).map_err(|error| at(path, error))
 }
 
 /// Puts a file in the place of the one that is there: whoever reads it meanwhile reads the old one
-/// or the new one.
+/// or the new one. It has the same owner and mode, so that who could read the old one can read it;
+/// a link still leads to it.
 pub(super) fn replace(path: &Path, keyset: &Keyset) -> Result<(), Error> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
+    let old = fs::canonicalize(path).map_err(|error| at(path, error))?;
+    let mut name = old.file_name().unwrap_or_default().to_owned();
     name.push(".new");
-    let beside = path.with_file_name(name);
-    write_new(&beside, keyset).map_err(|error| at(&beside, error))?;
-    fs::rename(&beside, path).map_err(|error| {
+    let beside = old.with_file_name(name);
+    let file = open_new(&beside).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::Busy { file: beside.display().to_string() },
+        _ => at(&beside, error),
+    })?;
+    let written = write(file, keyset, Some(&old)).and_then(|()| fs::rename(&beside, &old));
+    written.map_err(|error| {
         // It holds secrets: it does not stay behind.
         let _ = fs::remove_file(&beside);
-        at(path, error)
+        at(&beside, error)
     })
 }
 
-fn write_new(path: &Path, keyset: &Keyset) -> io::Result<()> {
-    let mut file = open_new(path)?;
+fn write(mut file: File, keyset: &Keyset, like: Option<&Path>) -> io::Result<()> {
     file.write_all(keyset.to_json().as_bytes())?;
+    if let Some(like) = like {
+        give_to_readers_of(like, &file)?;
+    }
     file.sync_all()
+}
+
+#[cfg(unix)]
+fn give_to_readers_of(old: &Path, new: &File) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+
+    let (wanted, given) = (fs::metadata(old)?, new.metadata()?);
+    if (wanted.uid(), wanted.gid()) != (given.uid(), given.gid()) {
+        fchown(new, Some(wanted.uid()), Some(wanted.gid()))?;
+    }
+    new.set_permissions(wanted.permissions())
+}
+
+#[cfg(not(unix))]
+fn give_to_readers_of(_old: &Path, _new: &File) -> io::Result<()> {
+    Ok(())
 }
 
 fn open_new(path: &Path) -> io::Result<File> {

@@ -99,6 +99,11 @@ enum Command {
 pub(crate) enum Error {
     #[error("{file}: {error}")]
     File { file: String, error: io::Error },
+    #[error(
+        "{file} is in the way: the keyset is being changed by another `ivy keys`, or one was \
+         interrupted; if none runs, remove that file and try again"
+    )]
+    Busy { file: String },
     #[error("{file}: {error}")]
     Keyset { file: String, error: BadKeyset },
     #[error("{0}")]

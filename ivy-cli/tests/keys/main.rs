@@ -117,6 +117,39 @@ fn only_its_owner_may_read_a_keyset_file() {
     assert!(refused("list", &file, &[], "").contains("make it 600"));
 }
 
+#[cfg(unix)]
+#[test]
+fn whoever_could_read_a_keyset_file_can_read_it_after_a_change() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+
+    let folder = Folder::new();
+    let (file, link) = (folder.file(), folder.0.join("link.json"));
+    done("new", &file, &[], "");
+    symlink("keys.json", &link).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    // Only root may give a file away; for others, owner and group stay what they are.
+    let _ = chown(&file, Some(12345), Some(54321));
+    let access = || {
+        let metadata = std::fs::metadata(&file).unwrap();
+        (metadata.uid(), metadata.gid(), metadata.mode() & 0o777)
+    };
+    let before = access();
+    done("add", &link, &[], "");
+    assert_eq!(access(), before);
+    assert!(link.is_symlink());
+    assert_eq!(statuses(&file).len(), 2, "the link's file was changed");
+}
+
+#[test]
+fn what_an_interrupted_change_left_is_named_and_what_to_do_about_it() {
+    let folder = Folder::new();
+    let file = folder.file();
+    done("new", &file, &[], "");
+    std::fs::write(folder.0.join("keys.json.new"), "").unwrap();
+    let error = refused("add", &file, &[], "");
+    assert!(error.contains("keys.json.new") && error.contains("remove that file"), "{error}");
+}
+
 #[test]
 fn secrets_are_shown_only_when_asked_for() {
     use base64::Engine;
