@@ -342,8 +342,8 @@ impl Event {
         }
     }
 
-    /// How loud the event is in the log: warn for lasting trouble and for what is put aside, debug
-    /// for everything else.
+    /// How loud the event is in the log: warn for lasting trouble, and for what is put aside or
+    /// waits for a worker that has its key or its handler; debug for everything else.
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
@@ -351,6 +351,7 @@ impl Event {
             | Event::Recovered { .. }
             | Event::DeadLettered { .. }
             | Event::DeadLetterRefused { .. }
+            | Event::Released { reason: ReleaseReason::Undecided(_), .. }
             | Event::ShortLease { .. }
             | Event::ClockImplausible
             | Event::PeerFault { .. }
@@ -358,5 +359,23 @@ impl Event {
             | Event::ServerSideDeadLetter { .. } => Level::Warn,
             _ => Level::Debug,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_whose_key_is_missing_is_told_loudly_and_a_retry_is_not() {
+        let released = |reason| {
+            let queue = QueueName::new("testpackage").unwrap();
+            let message = MessageId::new("7");
+            Event::Released { queue, message, reason, delay: Duration::from_secs(5) }
+        };
+        let missing_key = ReleaseReason::Undecided(DeadLetterReason::UnknownKey);
+        assert_eq!(released(missing_key).level(), Level::Warn);
+        assert_eq!(released(ReleaseReason::Retry).level(), Level::Debug);
+        assert_eq!(released(ReleaseReason::Drain).level(), Level::Debug);
     }
 }
