@@ -23,6 +23,7 @@ macro_rules! adapter {
             use crate::harness::{
                 Builder, Context, Failure, Handle, Harness, Job, Place, Scene, Worker,
             };
+            use crate::seen;
 
             impl Harness for $ivy::Ivy {
                 const ADAPTER: &'static str = $name;
@@ -45,7 +46,8 @@ macro_rules! adapter {
                     if let Some(roots) = &place.root_certificates {
                         builder = builder.root_certificates(roots);
                     }
-                    builder.build()
+                    seen::value(&builder);
+                    builder.build().inspect(seen::value).inspect_err(seen::error)
                 }
 
                 fn call_with<Args: ToArgs + Send, Output: 'static>(
@@ -55,6 +57,8 @@ macro_rules! adapter {
                     options: CallOptions,
                 ) -> $ivy::Result<$ivy::Handle<Output>> {
                     wait(self.call_with(task, args, options))
+                        .inspect(seen::value)
+                        .inspect_err(seen::error)
                 }
 
                 fn call_many<Args: ToArgs + Send, Output: 'static>(
@@ -62,7 +66,11 @@ macro_rules! adapter {
                     task: &Task<Args, Output>,
                     args: impl IntoIterator<Item = Args>,
                 ) -> Vec<$ivy::Result<$ivy::Handle<Output>>> {
-                    wait(self.call_many(task, args))
+                    let handles = wait(self.call_many(task, args));
+                    for error in handles.iter().filter_map(|handle| handle.as_ref().err()) {
+                        seen::error(error);
+                    }
+                    handles
                 }
 
                 fn send_with<Args: ToArgs + Send, Output>(
@@ -71,7 +79,7 @@ macro_rules! adapter {
                     args: Args,
                     options: CallOptions,
                 ) -> $ivy::Result<TaskId> {
-                    wait(self.send_with(task, args, options))
+                    wait(self.send_with(task, args, options)).inspect_err(seen::error)
                 }
 
                 fn on_result<Args, Output>(
@@ -83,7 +91,9 @@ macro_rules! adapter {
                     Args: FromArgs + 'static,
                     Output: DeserializeOwned + 'static,
                 {
-                    self.on_result(task, callback)
+                    self.on_result(task, move |args, result: $ivy::Result<Output>| {
+                        callback(args, result.inspect_err(seen::error));
+                    })
                 }
 
                 fn into_handle<Args, Output: 'static>(
@@ -98,16 +108,18 @@ macro_rules! adapter {
                 }
 
                 fn info(&self, queue: &str) -> $ivy::Result<QueueInfo> {
-                    wait(self.admin().info(queue))
+                    wait(self.admin().info(queue)).inspect(seen::value).inspect_err(seen::error)
                 }
 
                 fn peek(&self, queue: &str) -> $ivy::Result<Vec<Content>> {
-                    let messages = wait(self.admin().peek(queue, 100))?;
+                    let messages = wait(self.admin().peek(queue, 100))
+                        .inspect(seen::value)
+                        .inspect_err(seen::error)?;
                     Ok(messages.into_iter().map(|message| message.content).collect())
                 }
 
                 fn clear(&self, queue: &str) -> $ivy::Result<()> {
-                    wait(self.admin().clear(queue))
+                    wait(self.admin().clear(queue)).inspect_err(seen::error)
                 }
 
                 fn events(&self) -> mpsc::Receiver<Event> {
@@ -150,7 +162,7 @@ macro_rules! adapter {
                 where
                     Output: DeserializeOwned,
                 {
-                    wait(self.result(timeout))
+                    wait(self.result(timeout)).inspect_err(seen::error)
                 }
             }
 
@@ -208,7 +220,8 @@ macro_rules! adapter {
                 }
 
                 fn start(self) -> $ivy::Result<$ivy::Worker> {
-                    wait(self.start())
+                    seen::value(&self);
+                    wait(self.start()).inspect(seen::value).inspect_err(seen::error)
                 }
             }
 
@@ -236,6 +249,7 @@ macro_rules! adapter {
 
             impl Context for $ivy::Ctx {
                 fn job(self) -> Job {
+                    seen::value(&self);
                     Job {
                         task_id: self.task_id(),
                         message_id: self.message_id().clone(),

@@ -19,6 +19,7 @@ mod on_tokio;
 mod props;
 mod runtime;
 mod scenarios;
+mod seen;
 mod servers;
 mod stage;
 mod tasks;
@@ -46,13 +47,24 @@ fn main() -> ExitCode {
         return code;
     }
     props::expect_panics();
+    seen::listen();
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_A_TIME);
     let mut trials = Vec::new();
     trials.extend(all::<ivy_tokio::Ivy>(|| [scenarios(), scenarios_of_futures()].concat()));
     trials.extend(all::<ivy_async_std::Ivy>(|| [scenarios(), scenarios_of_futures()].concat()));
     trials.extend(all::<ivy_blocking::Ivy>(scenarios));
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let run = libtest_mimic::run(&arguments, trials);
+    match seen::verdict(&run) {
+        Ok(searched) => {
+            eprintln!("{searched}");
+            run.exit_code()
+        }
+        Err(told) => {
+            eprintln!("{told}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// All scenarios of an adapter. The servers of a combination end with its last scenario.

@@ -9,14 +9,16 @@ use ivy_proto::task::TaskError;
 use ivy_tests::PATIENCE;
 
 use crate::harness::Job;
+use crate::seen;
 
 /// What handlers panic with that are to panic.
 pub(crate) const EXPECTED_PANIC: &str = "this handler panics on purpose";
 
-/// Keeps panics that are part of a scenario out of the output.
+/// Keeps panics that are part of a scenario out of the output, and searches all.
 pub(crate) fn expect_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        seen::panic(panic);
         if panic.payload().downcast_ref() != Some(&EXPECTED_PANIC) {
             print(panic);
         }

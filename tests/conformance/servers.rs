@@ -1,5 +1,6 @@
 use std::sync::OnceLock;
 
+use ivy_tests::secrets::REDIS_PASSWORD;
 use ivy_tests::{IvyServer, RedisServer};
 
 use crate::runtime::wait;
@@ -17,6 +18,6 @@ impl Servers {
     }
 
     pub(crate) fn redis(&self) -> &RedisServer {
-        self.redis.get_or_init(|| wait(RedisServer::start()))
+        self.redis.get_or_init(|| wait(RedisServer::start_with_password(REDIS_PASSWORD.text())))
     }
 }

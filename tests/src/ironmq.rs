@@ -8,9 +8,12 @@ use tokio::net::TcpStream;
 
 use crate::binary;
 use crate::process::Process;
+use crate::secrets::QUEUE_TOKEN;
 
 const PROJECT: &str = "5f0c2a8e9b1d4c7e8a6f0b3d";
-const TOKEN: &str = "test-token";
+
+/// The lines in which the server says, to be copied, how it is reached.
+const GREETING: [&str; 2] = ["export IVY_QUEUE_URL=", "export IRON_MQ_TOKEN="];
 
 /// `ivy serve`: the IronMQ server of this build, on a free port.
 #[derive(Debug)]
@@ -27,10 +30,11 @@ impl IvyServer {
 
     /// Starts a server with further options, like `--strict`.
     pub async fn start_with(options: &[&str]) -> Self {
-        let args = ["serve", "--port", "0", "--project", PROJECT, "--token", TOKEN]
+        let args = ["serve", "--port", "0", "--project", PROJECT, "--token", QUEUE_TOKEN.text()]
             .into_iter()
             .chain(options.iter().copied());
-        let mut process = Process::spawn("ivy serve", binary("ivy").as_os_str(), args, []);
+        let mut process =
+            Process::spawn("ivy serve", binary("ivy").as_os_str(), args, []).telling(&GREETING);
         let line = process.line().await;
         let port =
             line.strip_prefix("listening on http://127.0.0.1:").and_then(|port| port.parse().ok());
@@ -53,13 +57,13 @@ impl IvyServer {
     /// The same for another port of this machine, from which its requests are forwarded.
     #[must_use]
     pub fn url_at(&self, port: u16) -> String {
-        format!("ironmq+http://{TOKEN}@127.0.0.1:{port}/{PROJECT}")
+        format!("ironmq+http://{}@127.0.0.1:{port}/{PROJECT}", QUEUE_TOKEN.text())
     }
 
     /// The same over TLS, for a port at which the certificate of this host is shown.
     #[must_use]
     pub fn tls_url_at(&self, host: &str, port: u16) -> String {
-        format!("ironmq://{TOKEN}@{host}:{port}/{PROJECT}")
+        format!("ironmq://{}@{host}:{port}/{PROJECT}", QUEUE_TOKEN.text())
     }
 
     /// The environment that leads the official clients, and the Node original, to it.
@@ -73,7 +77,7 @@ impl IvyServer {
             ("IRON_MQ_HOST", "127.0.0.1"),
             ("IRON_MQ_PORT", &port),
             ("IRON_MQ_PROJECT_ID", PROJECT),
-            ("IRON_MQ_TOKEN", TOKEN),
+            ("IRON_MQ_TOKEN", QUEUE_TOKEN.text()),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec()
@@ -159,13 +163,14 @@ impl IvyServer {
     #[must_use]
     pub fn dialect(&self) -> IronMq {
         let address = Address::new(Scheme::Http, "127.0.0.1", PROJECT).expect("it is an address");
-        IronMq::new(&address, Token::new(TOKEN).expect("it is a token"))
+        IronMq::new(&address, Token::new(QUEUE_TOKEN.text()).expect("it is a token"))
     }
 
     async fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: OAuth {TOKEN}\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: OAuth {}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            QUEUE_TOKEN.text(),
             body.len()
         );
         let mut stream =

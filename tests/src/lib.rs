@@ -14,6 +14,7 @@ mod redis_server;
 mod script;
 mod scripted_http;
 mod scripted_redis;
+pub mod secrets;
 mod seeds;
 mod tls;
 mod tools;

@@ -2,7 +2,8 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,11 +14,13 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::PATIENCE;
+use crate::secrets::{Leak, find_leaks};
 
 /// A program that a test runs. It is killed when this is dropped.
 ///
 /// It sees no environment but `PATH` and what it is given, so that nothing of the machine's
-/// configuration reaches it. All it prints is kept, and shown when it fails.
+/// configuration reaches it. All it prints is kept, and shown when it fails. Whether it has printed a
+/// [marker secret](crate::secrets) is seen when this is dropped, and fails the test.
 pub struct Process {
     name: String,
     child: Child,
@@ -25,6 +28,7 @@ pub struct Process {
     lines: mpsc::UnboundedReceiver<String>,
     unasked: Vec<Value>,
     log: Log,
+    told_on_purpose: &'static [&'static str],
     readers: [JoinHandle<io::Result<()>>; 2],
 }
 
@@ -63,8 +67,15 @@ impl Process {
             lines,
             unasked: Vec::new(),
             log,
+            told_on_purpose: &[],
             readers,
         }
+    }
+
+    /// The same, which may print secrets in lines that begin so.
+    pub(crate) fn telling(mut self, beginnings: &'static [&'static str]) -> Self {
+        self.told_on_purpose = beginnings;
+        self
     }
 
     /// The next line of its standard output.
@@ -165,6 +176,15 @@ impl Process {
     }
 }
 
+impl Drop for Process {
+    fn drop(&mut self) {
+        let leaks = self.log.leaks(self.told_on_purpose);
+        if !leaks.is_empty() && !thread::panicking() {
+            panic!("{} has printed secrets: {leaks:?}", self.name);
+        }
+    }
+}
+
 impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Process")
@@ -180,13 +200,24 @@ struct Log(Arc<Mutex<String>>);
 
 impl Log {
     fn add(&self, line: &str) {
-        let mut text = self.0.lock().expect("no writer of the log panics");
+        let mut text = self.lock();
         text.push_str(line);
         text.push('\n');
     }
 
     fn text(&self) -> String {
-        self.0.lock().expect("no writer of the log panics").clone()
+        self.lock().clone()
+    }
+
+    fn leaks(&self, told_on_purpose: &[&str]) -> Vec<Leak> {
+        let text = self.lock();
+        let is_searched =
+            |line: &&str| !told_on_purpose.iter().any(|beginning| line.starts_with(beginning));
+        text.lines().filter(is_searched).flat_map(find_leaks).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, String> {
+        self.0.lock().expect("no writer of the log panics")
     }
 }
 
@@ -229,6 +260,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::secrets::QUEUE_TOKEN;
 
     fn shell(script: &str) -> Process {
         Process::spawn("shell", OsStr::new("sh"), ["-c", script], [])
@@ -273,6 +305,19 @@ mod tests {
         assert!(process.is_running());
         process.kill().await;
         assert!(!process.is_running());
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "the queue token")]
+    async fn a_secret_that_was_printed_is_a_failure() {
+        let mut process = shell(&format!("echo token={} >&2", QUEUE_TOKEN.text()));
+        process.success().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_told_on_purpose_is_no_failure() {
+        let mut process = shell(&format!("echo token={}", QUEUE_TOKEN.text())).telling(&["token="]);
+        process.success().await;
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -44,10 +45,18 @@ impl RedisServer {
     /// Its address, password included.
     #[must_use]
     pub fn url(&self) -> String {
-        match &self.password {
-            None => format!("redis://127.0.0.1:{}", self.port),
-            Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.port),
-        }
+        format!("redis://{}127.0.0.1:{}", self.user_info(), self.port)
+    }
+
+    /// The same over TLS, for a port at which the certificate of this host is shown.
+    #[must_use]
+    pub fn tls_url_at(&self, host: &str, port: u16) -> String {
+        format!("rediss://{}{host}:{port}", self.user_info())
+    }
+
+    fn user_info(&self) -> String {
+        let user_info = |password| format!(":{}@", utf8_percent_encode(password, NON_ALPHANUMERIC));
+        self.password.as_deref().map(user_info).unwrap_or_default()
     }
 
     /// The port it listens on.

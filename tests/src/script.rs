@@ -55,6 +55,7 @@ impl Script {
     /// Starts it.
     #[must_use = "the script is killed when its process is dropped"]
     pub fn start(self) -> Process {
-        Process::spawn(&self.name, OsStr::new(self.interpreter), self.args, self.env)
+        // What the programs of others print is not searched.
+        Process::spawn(&self.name, OsStr::new(self.interpreter), self.args, self.env).telling(&[""])
     }
 }

@@ -6,6 +6,7 @@ use ivy_proto::ErrorKind;
 use ivy_proto::event::Event;
 use ivy_proto::task::CallOptions;
 use ivy_tests::PATIENCE;
+use ivy_tests::secrets::{ARGUMENT, ENCRYPTION_PASSWORD, RESULT, find_leaks};
 
 use crate::harness::{Builder, Failure, Handle, Harness, Job};
 use crate::props::{Journal, eventually, eventually_eq};
@@ -44,7 +45,7 @@ pub(crate) fn each_of_many_calls_comes_back_with_its_own_result<H: Harness>(stag
 /// A result that the caller's type cannot hold is told apart from a failure of the task.
 pub(crate) fn a_result_of_another_type_is_told_apart<H: Harness>(stage: &Stage<H>) {
     let served = stage.own(DOUBLE_TO_TEXT);
-    let handler = |_, (n,)| Ok(format!("{n} and {n}"));
+    let handler = |_, (_,)| Ok(RESULT.text().to_owned());
     let _worker = stage.worker().register(&served, handler).start().unwrap();
     let handle = stage.ivy.call(&stage.own(DOUBLE), (1,)).unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap_err().kind(), ErrorKind::BadResult);
@@ -63,11 +64,12 @@ pub(crate) fn a_result_that_is_too_large_is_told<H: Harness>(stage: &Stage<H>) {
 
 /// Arguments and results of any length and language arrive undamaged, encrypted as well.
 pub(crate) fn encrypted_calls_come_back<H: Harness>(stage: &Stage<H>) {
-    let stage = stage.at(|place| place.encryption_key = Some("open sesame".to_owned()));
+    let stage =
+        stage.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
     let echo = stage.own(ECHO);
     let _worker = stage.worker().register(&echo, |_, (text,)| Ok(text)).start().unwrap();
     for length in [0, 1, 15, 16, 17, 10_000] {
-        let text = format!("{}žluťoučký 馬 🐴", "x".repeat(length));
+        let text = format!("{}{} 馬 🐴", "x".repeat(length), ARGUMENT.text());
         let handle = stage.ivy.call(&echo, (text.clone(),)).unwrap();
         assert_eq!(handle.result(PATIENCE).unwrap(), text);
     }
@@ -76,11 +78,12 @@ pub(crate) fn encrypted_calls_come_back<H: Harness>(stage: &Stage<H>) {
 
 /// An encrypted message shows neither its task nor its arguments.
 pub(crate) fn an_encrypted_message_shows_nothing<H: Harness>(stage: &Stage<H>) {
-    let stage = stage.at(|place| place.encryption_key = Some("open sesame".to_owned()));
-    stage.ivy.send(&stage.own(ECHO), ("attack at dawn".to_owned(),)).unwrap();
+    let stage =
+        stage.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
+    stage.ivy.send(&stage.own(ECHO), (ARGUMENT.text().to_owned(),)).unwrap();
     let bodies = stage.bodies(stage.name);
     assert_eq!(bodies.len(), 1);
-    assert!(!bodies[0].contains("attack") && !bodies[0].contains("echo"), "{bodies:?}");
+    assert!(find_leaks(&bodies[0]).is_empty() && !bodies[0].contains("echo"), "{bodies:?}");
 }
 
 /// A wait that has ended loses nothing: the result can be had whenever it comes.

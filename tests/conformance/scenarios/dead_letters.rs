@@ -5,6 +5,7 @@ use ivy_proto::event::{Event, ReleaseReason};
 use ivy_proto::task::TaskError;
 use ivy_proto::wire::DeadLetterReason;
 use ivy_tests::PATIENCE;
+use ivy_tests::secrets::{ARGUMENT, ENCRYPTION_PASSWORD};
 use serde_json::json;
 
 use crate::harness::{Builder, Failure, Handle, Harness, Worker};
@@ -33,7 +34,7 @@ pub(crate) fn a_task_that_failed_for_good_is_kept<H: Harness>(stage: &Stage<H>) 
 /// the caller told.
 pub(crate) fn arguments_of_another_type_are_put_aside<H: Harness>(stage: &Stage<H>) {
     let _worker = stage.doubling(&stage.own(DOUBLE));
-    let handle = stage.ivy.call(&stage.own(DOUBLE_OF_TEXT), ("two".to_owned(),)).unwrap();
+    let handle = stage.ivy.call(&stage.own(DOUBLE_OF_TEXT), (ARGUMENT.text().to_owned(),)).unwrap();
     let error = handle.result(PATIENCE).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Failed);
     assert_eq!(error.failure().unwrap().kind, "BadArgs");
@@ -110,7 +111,7 @@ pub(crate) fn an_unknown_task_waits_for_a_worker_that_knows_it<H: Harness>(stage
     let (double, echo) = (stage.own(DOUBLE), stage.own(ECHO));
     let mut watch = stage.watch();
     let ignorant = stage.doubling(&double);
-    let handle = stage.ivy.call(&echo, ("hello".to_owned(),)).unwrap();
+    let handle = stage.ivy.call(&echo, (ARGUMENT.text().to_owned(),)).unwrap();
     watch.until(|event| {
         let unknown = ReleaseReason::Undecided(DeadLetterReason::UnknownTask);
         matches!(event, Event::Released { reason, .. } if *reason == unknown).then_some(())
@@ -118,14 +119,15 @@ pub(crate) fn an_unknown_task_waits_for_a_worker_that_knows_it<H: Harness>(stage
     assert_eq!(stage.size(stage.name), 1);
     ignorant.drain(PATIENCE);
     let _knowing = stage.worker().register(&echo, |_, (text,)| Ok(text)).start().unwrap();
-    assert_eq!(handle.result(PATIENCE).unwrap(), "hello");
+    assert_eq!(handle.result(PATIENCE).unwrap(), ARGUMENT.text());
     stage.until_empty();
 }
 
 /// A message that the worker has no key for is given back, for one that has.
 pub(crate) fn a_message_without_its_key_is_kept<H: Harness>(stage: &Stage<H>) {
     let double = stage.own(DOUBLE);
-    let sealed = stage.at(|place| place.encryption_key = Some("open sesame".to_owned()));
+    let sealed =
+        stage.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
     sealed.ivy.send(&double, (1,)).unwrap();
     let mut watch = stage.watch();
     let _worker = stage.doubling(&double);

@@ -8,6 +8,7 @@ use ivy_proto::wire::crypto::{
 use ivy_proto::wire::{Content, DeadLetterReason};
 use ivy_proto::{QueueName, Secret};
 use ivy_tests::PATIENCE;
+use ivy_tests::secrets::{ENCRYPTION_PASSWORD, KEYSET_SECRET};
 use zeroize::Zeroizing;
 
 use crate::harness::{Builder, Failure, Handle, Harness, Place};
@@ -20,7 +21,8 @@ fn id(text: &str) -> KeyId {
 }
 
 fn secret(text: &str) -> KeySecret {
-    let bytes: Vec<u8> = text.bytes().cycle().take(32).collect();
+    let bytes: Vec<u8> =
+        KEYSET_SECRET.text().bytes().chain(text.bytes().cycle()).take(32).collect();
     KeySecret::new(Zeroizing::new(bytes)).unwrap()
 }
 
@@ -36,7 +38,7 @@ fn ring(primary: &str, others: &[&str]) -> Keyring {
 fn sealing(ring: &Keyring, policy: Policy) -> impl FnOnce(&mut Place) + use<> {
     let encryption = Encryption::new()
         .with_keyring(ring.clone())
-        .with_password(Secret::new("open sesame"))
+        .with_password(Secret::new(ENCRYPTION_PASSWORD.text()))
         .with_policy(policy);
     move |place| place.encryption = Some(encryption)
 }
@@ -57,8 +59,9 @@ fn steps() -> [Policy; 6] {
 pub(crate) fn each_policy_carries_tasks_results_and_errors<H: Harness>(stage: &Stage<H>) {
     let double = stage.own(DOUBLE);
     let route = |number: usize| format!("{}-{number}", stage.name);
-    let mut encryption =
-        Encryption::new().with_keyring(ring("k1", &[])).with_password(Secret::new("open sesame"));
+    let mut encryption = Encryption::new()
+        .with_keyring(ring("k1", &[]))
+        .with_password(Secret::new(ENCRYPTION_PASSWORD.text()));
     for (number, policy) in steps().into_iter().enumerate() {
         encryption = encryption.with_queue(QueueName::new(&route(number)).unwrap(), policy);
     }

@@ -101,7 +101,7 @@ fn notifier_over_tls<H: Harness>(
 ) -> (Stage<H>, TlsFront) {
     let front = wait(authority.front(certificate, stage.redis().port()));
     let stage = stage.at(|place| {
-        place.notifier = format!("rediss://{TLS_HOST}:{}", front.port());
+        place.notifier = stage.redis().tls_url_at(TLS_HOST, front.port());
         place.root_certificates = Some(authority.root().into_bytes());
         change(place);
     });
