@@ -33,7 +33,7 @@ impl Worker {
             receipt: held.lease.receipt().clone(),
             lease: length,
         };
-        held.lease.touch_sent();
+        held.lease.touch_sent(now);
         self.fx.ask(Purpose::Touch { job, length, asked_at: now }, op);
     }
 

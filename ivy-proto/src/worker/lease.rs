@@ -18,8 +18,17 @@ pub(super) struct Lease {
     /// How long the queue granted it last.
     granted: Duration,
     until: Moment,
+    /// The renewal that would end it soonest, of those that the queue may have made unheard.
+    unheard: Option<Renewal>,
     touch: Touch,
     failures: u32,
+}
+
+/// For how long a lease was renewed, and until when.
+#[derive(Clone, Copy, Debug)]
+struct Renewal {
+    length: Duration,
+    until: Moment,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +58,8 @@ impl Lease {
     /// The lease that a reserve brought.
     pub(super) fn new(receipt: Receipt, length: Duration, granted_at: Moment) -> Self {
         let until = granted_at + length;
-        Lease { receipt, length, granted: length, until, touch: Touch::Resting, failures: 0 }
+        let touch = Touch::Resting;
+        Lease { receipt, length, granted: length, until, unheard: None, touch, failures: 0 }
     }
 
     pub(super) fn receipt(&self) -> &Receipt {
@@ -75,10 +85,12 @@ impl Lease {
     }
 
     /// Whether enough is left to start a handler: a fifth of the lease as it was granted, at most
-    /// 5 s.
+    /// 5 s. A renewal may be for less than what is left, and then counts before it is heard of.
     pub(super) fn allows_start(&self, now: Moment) -> bool {
+        let granted = Renewal { length: self.granted, until: self.until };
         planted(Bug::NoLeaseMargin)
-            || self.until.since(now) >= (self.granted / 5).min(Duration::from_secs(5))
+            || (granted.allows_start(now)
+                && self.unheard.is_none_or(|unheard| unheard.allows_start(now)))
     }
 
     /// When to renew it: after 60 % of its length, give or take 10 %, so that the touches of many
@@ -87,7 +99,11 @@ impl Lease {
         rng.between(self.length / 2, self.length / 10 * 7)
     }
 
-    pub(super) fn touch_sent(&mut self) {
+    pub(super) fn touch_sent(&mut self, now: Moment) {
+        let renewal = Renewal { length: self.length, until: now + self.length };
+        if self.unheard.is_none_or(|unheard| renewal.until < unheard.until) {
+            self.unheard = Some(renewal);
+        }
         let unsure = matches!(self.touch, Touch::Again { unsure: true });
         self.touch = Touch::UnderWay { unsure };
     }
@@ -97,6 +113,7 @@ impl Lease {
         self.receipt = receipt;
         self.granted = length;
         self.until = asked_at + length;
+        self.unheard = None;
         self.touch = Touch::Resting;
         self.failures = 0;
     }
@@ -111,6 +128,9 @@ impl Lease {
         let was_unsure = matches!(self.touch, Touch::UnderWay { unsure: true });
         let unsure = was_unsure || fault.effect() == Effect::Unknown;
         self.touch = Touch::Again { unsure };
+        if !unsure {
+            self.unheard = None;
+        }
         if unsure && !was_unsure {
             // The sooner the queue is asked, the sooner it is known whether the message is ours.
             return TouchFailure::Again(Duration::ZERO);
@@ -118,6 +138,12 @@ impl Lease {
         let delay = Backoff::REQUESTS.delay(self.failures, rng);
         self.failures += 1;
         TouchFailure::Again(delay)
+    }
+}
+
+impl Renewal {
+    fn allows_start(self, now: Moment) -> bool {
+        self.until.since(now) >= (self.length / 5).min(Duration::from_secs(5))
     }
 }
 
@@ -147,7 +173,7 @@ mod tests {
     fn a_touch_replaces_the_receipt_and_counts_from_its_request() {
         let mut lease = lease();
         let asked_at = Moment::after_epoch(Duration::from_secs(18));
-        lease.touch_sent();
+        lease.touch_sent(asked_at);
         lease.touched(receipt("b"), Duration::from_secs(30), asked_at);
         assert_eq!(lease.receipt(), &receipt("b"));
         assert_eq!(lease.until(), Moment::after_epoch(Duration::from_secs(48)));
@@ -158,9 +184,9 @@ mod tests {
         let mut lease = lease();
         let mut rng = Rng::from_number(1);
         let lost = Fault::new(FaultKind::AnswerLost);
-        lease.touch_sent();
+        lease.touch_sent(Moment::EPOCH);
         assert_eq!(lease.touch_failed(&lost, &mut rng), TouchFailure::Again(Duration::ZERO));
-        lease.touch_sent();
+        lease.touch_sent(Moment::EPOCH);
         let refused = Fault::new(FaultKind::LeaseLost);
         assert_eq!(lease.touch_failed(&refused, &mut rng), TouchFailure::Lost);
     }
@@ -171,6 +197,32 @@ mod tests {
         lease.set_length(Duration::from_secs(600));
         assert!(lease.allows_start(Moment::EPOCH));
         assert!(!lease.allows_start(Moment::after_epoch(Duration::from_millis(1601))));
+    }
+
+    #[test]
+    fn no_handler_starts_when_a_shorter_renewal_that_was_not_heard_of_would_have_ended() {
+        let at = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
+        let mut rng = Rng::from_number(1);
+        let mut lease = lease();
+        lease.set_length(Duration::from_secs(20));
+        lease.touch_sent(at(0));
+        assert!(lease.allows_start(at(16)));
+        assert!(!lease.allows_start(at(17)));
+        lease.touch_failed(&Fault::new(FaultKind::AnswerLost), &mut rng);
+        lease.touch_sent(at(10));
+        assert!(!lease.allows_start(at(17)));
+        lease.touched(receipt("b"), Duration::from_secs(20), at(10));
+        assert!(lease.allows_start(at(26)));
+    }
+
+    #[test]
+    fn a_shorter_renewal_that_surely_was_not_made_takes_nothing_away() {
+        let at = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
+        let mut lease = lease();
+        lease.set_length(Duration::from_secs(20));
+        lease.touch_sent(at(0));
+        lease.touch_failed(&Fault::new(FaultKind::Unreachable), &mut Rng::from_number(1));
+        assert!(lease.allows_start(at(24)));
     }
 
     #[test]
