@@ -1,41 +1,40 @@
-//! A queue in this process: the in-memory broker.
+//! A queue in this process: the in-memory broker, behind a lock.
+//!
+//! Whoever asks works on it himself, and waits where his answer waits: a switch to a task or thread
+//! of its own and back would take longer than most of what is asked.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::{Context, Poll};
 
-use futures_channel::mpsc::{self, UnboundedSender};
+use event_listener::Event;
 use futures_channel::oneshot;
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use ivy_proto::Moment;
 use ivy_proto::broker::{Answer, Broker, BrokerConfig, Input, Output, Refusal, Request, RequestId};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 
 use crate::backend::Queue;
 use crate::clock::Clock;
-use crate::pump::{Next, Role, pump, taken};
+use crate::pump::taken;
 use crate::runtime::Runtime;
 
-/// A queue backend in this process, with the behaviour of IronMQ. Its messages live as long as it
-/// and its clones.
+/// A queue backend in this process, with the behaviour of IronMQ. Its messages live as long as it,
+/// its clones, and whoever waits for one.
 pub(crate) struct MemoryQueue<R> {
     clock: Clock<R>,
     seed: [u8; 32],
-    last_request: Arc<AtomicU64>,
-    /// Opened by the first request, which is the first to need a runtime.
-    mailbox: Arc<OnceLock<UnboundedSender<Mail>>>,
-}
-
-#[derive(Debug)]
-enum Mail {
-    Ask(RequestId, Request, oneshot::Sender<Result<Answer, Refusal>>),
-    Abandon(RequestId),
+    /// Opened by the first request, which is the first to need a runtime. Nothing if that gives no
+    /// means to keep time.
+    counter: Arc<OnceLock<Option<Arc<Counter<R>>>>>,
 }
 
 impl<R: Runtime> MemoryQueue<R> {
     pub(crate) fn new(clock: Clock<R>, seed: [u8; 32]) -> Self {
-        MemoryQueue { clock, seed, last_request: Arc::default(), mailbox: Arc::default() }
+        MemoryQueue { clock, seed, counter: Arc::default() }
     }
 
     #[cfg(test)]
@@ -43,25 +42,15 @@ impl<R: Runtime> MemoryQueue<R> {
         self.clock
     }
 
-    fn mailbox(&self) -> &UnboundedSender<Mail> {
-        self.mailbox.get_or_init(|| {
-            let (sender, receiver) = mpsc::unbounded();
-            let broker = Broker::new(BrokerConfig::default(), self.seed);
-            let role = BrokerRole { broker, askers: HashMap::new() };
-            if let Err(error) = R::spawn("ivy-memory", pump(role, receiver, self.clock)) {
-                // Every request will be told that its answer is lost.
-                tracing::error!(%error, "the queue in memory cannot be started");
-            }
-            sender
-        })
+    fn counter(&self) -> Option<Arc<Counter<R>>> {
+        self.counter.get_or_init(|| Counter::open(self.clock, self.seed)).clone()
     }
 }
 
 impl<R> Clone for MemoryQueue<R> {
     fn clone(&self) -> Self {
-        let MemoryQueue { clock, seed, last_request, mailbox } = self;
-        let (last_request, mailbox) = (Arc::clone(last_request), Arc::clone(mailbox));
-        MemoryQueue { clock: *clock, seed: *seed, last_request, mailbox }
+        let MemoryQueue { clock, seed, counter } = self;
+        MemoryQueue { clock: *clock, seed: *seed, counter: Arc::clone(counter) }
     }
 }
 
@@ -77,80 +66,183 @@ impl<R: Runtime> Queue for MemoryQueue<R> {
     }
 
     fn execute(&self, op: QueueOp) -> BoxFuture<'static, Result<QueueReply, Fault>> {
-        let mailbox = self.mailbox().clone();
-        let id = RequestId(self.last_request.fetch_add(1, Ordering::Relaxed));
+        let counter = self.counter();
         async move {
-            let (answer, answered) = oneshot::channel();
-            // Without a broker the mail is dropped, and with it the other end of the answer.
-            let _ = mailbox.unbounded_send(Mail::Ask(id, op.into(), answer));
-            let mut asker = Asker { id, mailbox, waits: true };
-            let answer = answered.await;
-            asker.waits = false;
-            let answer = answer.map_err(|_| Fault::new(FaultKind::AnswerLost))?;
+            let counter = counter.ok_or_else(lost)?;
+            let answer = match counter.ask(op.into())? {
+                Asked::Answered(answer) => answer,
+                Asked::Waits(id, answer) => Waits { id, answer, counter }.await?,
+            };
             Ok(answer?.into())
         }
         .boxed()
     }
 }
 
-/// Tells the broker if nobody waits for an answer any more.
-struct Asker {
-    id: RequestId,
-    mailbox: UnboundedSender<Mail>,
-    waits: bool,
+fn lost() -> Fault {
+    Fault::new(FaultKind::AnswerLost).with_detail("the queue in memory has stopped")
 }
 
-impl Drop for Asker {
+/// Where requests are handed in.
+struct Counter<R> {
+    clock: Clock<R>,
+    desk: Mutex<Desk>,
+    /// Something becomes due earlier than was known, or never will any more.
+    alarm_changed: Arc<Event>,
+}
+
+impl<R: Runtime> Counter<R> {
+    fn open(clock: Clock<R>, seed: [u8; 32]) -> Option<Arc<Self>> {
+        let desk = Mutex::new(Desk::new(seed));
+        let counter = Arc::new(Counter { clock, desk, alarm_changed: Arc::default() });
+        let changed = Arc::clone(&counter.alarm_changed);
+        match R::spawn("ivy-memory", keep_time(Arc::downgrade(&counter), clock, changed)) {
+            Ok(()) => Some(counter),
+            Err(error) => {
+                tracing::error!(%error, "the queue in memory cannot be started");
+                None
+            }
+        }
+    }
+
+    fn ask(&self, request: Request) -> Result<Asked, Fault> {
+        self.work(|desk, now| desk.ask(request, now))
+    }
+
+    /// Works at the desk, and hands out the answers that others wait for. Fails for good once this
+    /// was broken off by a panic, since nobody knows how far it had come.
+    fn work<T>(&self, work: impl FnOnce(&mut Desk, Moment) -> T) -> Result<T, Fault> {
+        let mut desk = self.desk.lock().map_err(|_| lost())?;
+        let result = work(&mut desk, self.clock.now());
+        if desk.hand_out() {
+            self.alarm_changed.notify(usize::MAX);
+        }
+        Ok(result)
+    }
+}
+
+impl<R> Drop for Counter<R> {
     fn drop(&mut self) {
-        if self.waits {
-            let _ = self.mailbox.unbounded_send(Mail::Abandon(self.id));
+        self.alarm_changed.notify(usize::MAX);
+    }
+}
+
+/// Does what becomes due while nobody asks, as long as there is a counter.
+async fn keep_time<R: Runtime>(counter: Weak<Counter<R>>, clock: Clock<R>, changed: Arc<Event>) {
+    loop {
+        let change = changed.listen();
+        let Some(Ok(alarm)) = counter.upgrade().map(|counter| counter.work(|desk, _| desk.alarm))
+        else {
+            return;
+        };
+        let due = pin!(clock.sleep_until(alarm));
+        if let Either::Right(_) = select(change, due).await
+            && let Some(counter) = counter.upgrade()
+        {
+            // It fails if nothing works any more.
+            let _ = counter.work(Desk::tick);
         }
     }
 }
 
-struct BrokerRole {
+/// Where one request after another is worked on.
+struct Desk {
     broker: Broker,
-    askers: HashMap<RequestId, oneshot::Sender<Result<Answer, Refusal>>>,
+    last_id: u64,
+    waiting: HashMap<RequestId, oneshot::Sender<Outcome>>,
+    /// When something becomes due, at the earliest.
+    alarm: Option<Moment>,
 }
 
-impl BrokerRole {
-    fn feed(&mut self, input: Input, now: Moment) {
-        taken("broker", self.broker.handle_input(input, now));
+type Outcome = Result<Answer, Refusal>;
+
+/// What has become of a request so far.
+enum Asked {
+    Answered(Outcome),
+    Waits(RequestId, oneshot::Receiver<Outcome>),
+}
+
+impl Desk {
+    fn new(seed: [u8; 32]) -> Self {
+        let broker = Broker::new(BrokerConfig::default(), seed);
+        Desk { broker, last_id: 0, waiting: HashMap::new(), alarm: None }
     }
-}
 
-impl Role for BrokerRole {
-    type Mail = Mail;
+    fn ask(&mut self, request: Request, now: Moment) -> Asked {
+        self.last_id += 1;
+        let id = RequestId(self.last_id);
+        self.feed(Input::Request(id, request), now);
+        while let Output::Answer(answered, outcome) = self.broker.poll_output() {
+            if answered == id {
+                return Asked::Answered(outcome);
+            }
+            self.answer(answered, outcome);
+        }
+        let (sender, answer) = oneshot::channel();
+        self.waiting.insert(id, sender);
+        Asked::Waits(id, answer)
+    }
 
-    fn handle(&mut self, mail: Mail, now: Moment) {
-        match mail {
-            Mail::Ask(id, request, asker) => {
-                self.askers.insert(id, asker);
-                self.feed(Input::Request(id, request), now);
-            }
-            Mail::Abandon(id) => {
-                self.askers.remove(&id);
-                self.feed(Input::Abandon(id), now);
-            }
+    fn abandon(&mut self, id: RequestId, now: Moment) {
+        if self.waiting.remove(&id).is_some() {
+            self.feed(Input::Abandon(id), now);
         }
     }
 
     fn tick(&mut self, now: Moment) {
+        self.alarm = None;
         self.feed(Input::Tick, now);
     }
 
-    fn carry_out(&mut self) -> Next {
+    fn feed(&mut self, input: Input, now: Moment) {
+        taken("broker", self.broker.handle_input(input, now));
+    }
+
+    /// Hands out all answers. Says whether something becomes due earlier than was known.
+    fn hand_out(&mut self) -> bool {
         loop {
             match self.broker.poll_output() {
-                Output::Answer(id, answer) => {
-                    if let Some(asker) = self.askers.remove(&id) {
-                        // Whoever has gone meanwhile abandons the request by mail.
-                        let _ = asker.send(answer);
+                Output::Answer(id, outcome) => self.answer(id, outcome),
+                Output::Wait(deadline) => {
+                    // An alarm that comes too early does no harm, and is set anew by its tick.
+                    let due = deadline.map(|deadline| deadline.at);
+                    let is_earlier = due.is_some_and(|due| self.alarm.is_none_or(|at| due < at));
+                    if is_earlier {
+                        self.alarm = due;
                     }
+                    return is_earlier;
                 }
-                Output::Wait(deadline) => return Next::Wait(deadline.map(|deadline| deadline.at)),
             }
         }
+    }
+
+    fn answer(&mut self, id: RequestId, outcome: Outcome) {
+        if let Some(answer) = self.waiting.remove(&id) {
+            // Whoever has gone meanwhile abandons the request next.
+            let _ = answer.send(outcome);
+        }
+    }
+}
+
+/// A request that waits. Dropping it abandons the request.
+struct Waits<R: Runtime> {
+    id: RequestId,
+    answer: oneshot::Receiver<Outcome>,
+    counter: Arc<Counter<R>>,
+}
+
+impl<R: Runtime> Future for Waits<R> {
+    type Output = Result<Outcome, Fault>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.answer.poll_unpin(context).map(|answer| answer.map_err(|_| lost()))
+    }
+}
+
+impl<R: Runtime> Drop for Waits<R> {
+    fn drop(&mut self) {
+        // It fails if nothing works any more, and then nothing was taken along.
+        let _ = self.counter.work(|desk, now| desk.abandon(self.id, now));
     }
 }
 
