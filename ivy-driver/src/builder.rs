@@ -12,6 +12,7 @@ use ivy_proto::wire::crypto::Encryption;
 use crate::backend::{Notifier, Queue};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::events::EventSink;
 use crate::hub::Hub;
 use crate::ironmq::IronMqQueue;
 use crate::ivy::{Ivy, Parts};
@@ -114,15 +115,16 @@ impl<R: Runtime> IvyBuilder<R> {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        let clock = Clock::start();
+        let (clock, events) = (Clock::start(), EventSink::new());
         Ivy::new(Parts {
-            queue: queue(&config, clock, &roots)?,
+            queue: queue(&config, clock, &roots, &events)?,
             notifier: notifier::<R>(&config, &roots)?,
             codec: config.codec().map_err(Error::config)?,
             keyset_file: config.keyset_file,
             channel: config.channel,
             node_compatible,
             clock,
+            events,
         })
     }
 }
@@ -156,6 +158,7 @@ fn queue<R: Runtime>(
     config: &Config,
     clock: Clock<R>,
     roots: &OwnRoots,
+    events: &EventSink,
 ) -> Result<Arc<dyn Queue>, Error<R>> {
     Ok(match &config.queue {
         QueueConfig::Memory => Arc::new(MemoryQueue::new(clock, random()?)),
@@ -163,7 +166,8 @@ fn queue<R: Runtime>(
             let is_secure = address.scheme() == Scheme::Https;
             let tls = is_secure.then(|| roots.with_public_roots()).transpose();
             let dialect = IronMq::new(address, token.clone());
-            Arc::new(IronMqQueue::new(R::http(tls.map_err(Error::config)?), dialect))
+            let client = R::http(tls.map_err(Error::config)?);
+            Arc::new(IronMqQueue::new(client, dialect, events.clone()))
         }
         _ => return Err(Error::config("this kind of queue is not built in")),
     })

@@ -39,7 +39,6 @@ struct Shared<R> {
     parts: Parts<R>,
     producer_config: ProducerConfig,
     seed: [u8; 32],
-    events: EventSink,
     callbacks: Callbacks,
     producer: OnceLock<Arc<Producer>>,
 }
@@ -53,6 +52,7 @@ pub(crate) struct Parts<R> {
     pub(crate) channel: ChannelName,
     pub(crate) node_compatible: bool,
     pub(crate) clock: Clock<R>,
+    pub(crate) events: EventSink,
 }
 
 impl<R: Runtime> Ivy<R> {
@@ -98,7 +98,6 @@ impl<R: Runtime> Ivy<R> {
             parts,
             producer_config,
             seed: random()?,
-            events: EventSink::new(),
             callbacks: Callbacks::default(),
             producer: OnceLock::new(),
         };
@@ -193,7 +192,7 @@ impl<R: Runtime> Ivy<R> {
     /// What happens from now on, here and in the workers of this [`Ivy`] and its clones.
     #[must_use]
     pub fn events(&self) -> Events<R> {
-        self.shared.events.watch()
+        self.shared.parts.events.watch()
     }
 
     /// Reads the keyset file that `IVY_KEYSET` names again, and puts its keys in force, here and in
@@ -227,7 +226,7 @@ impl<R: Runtime> Ivy<R> {
     }
 
     pub(crate) fn sink(&self) -> &EventSink {
-        &self.shared.events
+        &self.shared.parts.events
     }
 
     /// Turns a call into what the producer takes.
@@ -272,7 +271,7 @@ impl<R: Runtime> Ivy<R> {
     /// The producer, which the first call starts.
     fn producer(&self) -> &Arc<Producer> {
         self.shared.producer.get_or_init(|| {
-            let Shared { seed, callbacks, events, .. } = &*self.shared;
+            let Shared { parts, seed, callbacks, .. } = &*self.shared;
             let config = self.shared.producer_config.clone();
             let machine = producer::Producer::new(config, *seed, self.clock().wall());
             Arc::new(Producer::start(
@@ -281,7 +280,7 @@ impl<R: Runtime> Ivy<R> {
                     queue: self.queue(),
                     notifier: self.notifier(),
                     callbacks: callbacks.clone(),
-                    events: events.clone(),
+                    events: parts.events.clone(),
                     clock: self.clock(),
                 },
             ))

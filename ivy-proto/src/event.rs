@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::id::{MessageId, TaskId};
 use crate::name::{QueueName, TaskName};
 use crate::notify::NotifyFault;
-use crate::queue::Fault;
+use crate::queue::{Fault, Oddity};
 use crate::task::{TaskError, TaskStatus};
 use crate::wire::DeadLetterReason;
 
@@ -151,6 +151,23 @@ pub enum Event {
         queue: QueueName,
         /// How many.
         count: usize,
+    },
+    /// A message's id was seen before, on other bytes: the queue gave one id to two messages, or
+    /// somebody has changed one on its way. Both are handled, each for itself. The last 1024
+    /// messages are remembered.
+    IdReused {
+        /// The physical queue.
+        queue: QueueName,
+        /// The id.
+        message: MessageId,
+    },
+    /// An answer of the queue's server was not quite what it should be, and was believed. Told in
+    /// the events of the whole program only, not in those of one worker.
+    OddAnswer {
+        /// The physical queue, if the request was about one.
+        queue: Option<QueueName>,
+        /// What is odd about it.
+        oddity: Oddity,
     },
     /// A notice was published.
     ResultSent {
@@ -355,6 +372,7 @@ impl Event {
             | Event::ShortLease { .. }
             | Event::ClockImplausible
             | Event::PeerFault { .. }
+            | Event::IdReused { .. }
             | Event::OpeningsFailed { .. }
             | Event::ServerSideDeadLetter { .. } => Level::Warn,
             _ => Level::Debug,

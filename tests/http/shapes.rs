@@ -1,6 +1,6 @@
 //! Answers of another shape than the protocol's, though the status says success.
 
-use ivy_proto::queue::{Effect, FaultKind, QueueReply, Reserved};
+use ivy_proto::queue::{Effect, FaultKind, Oddity, QueueOp, QueueReply, Reserved};
 
 use crate::support::*;
 
@@ -67,15 +67,33 @@ fn an_answer_that_tells_its_length_in_two_ways_is_not_believed() {
     assert_eq!(fault.kind(), FaultKind::BadResponse);
 }
 
+/// What is odd about an answer that is believed; nothing, if it is not believed.
+fn oddities(op: &QueueOp, headers: &[(&str, &str)], body: &str) -> Option<Vec<Oddity>> {
+    let mut oddities = Vec::new();
+    let answer = answer_with(200, headers, body.to_owned());
+    let decoded = dialect().decode_noting(op, answer, |oddity| oddities.push(oddity));
+    assert!(decoded.is_ok() || oddities.is_empty(), "{body}: {decoded:?}, {oddities:?}");
+    decoded.is_ok().then_some(oddities)
+}
+
 #[test]
-fn h02_json_under_another_content_type_is_accepted() {
-    for headers in [&[("content-type", "text/plain; charset=utf-8")][..], &[]] {
-        let answer = answer_with(200, headers, r#"{"messages":[]}"#);
-        assert_eq!(
-            dialect().decode(&reserve(1), answer),
-            Ok(QueueReply::Reserved(Reserved::default()))
-        );
+fn h02_json_under_another_content_type_is_accepted_and_noted() {
+    for (content_type, is_odd) in [
+        (Some("application/json"), false),
+        (Some("Application/JSON ; charset=utf-8"), false),
+        (Some("text/plain; charset=utf-8"), true),
+        (Some("application/jsonp"), true),
+        (Some(""), true),
+        (None, true),
+    ] {
+        let headers: Vec<_> =
+            content_type.map(|value| ("content-type", value)).into_iter().collect();
+        for (op, body) in [(reserve(1), r#"{"messages":[]}"#), (delete(), r#"{"msg":"Deleted"}"#)] {
+            let expected = if is_odd { vec![Oddity::ContentType] } else { Vec::new() };
+            assert_eq!(oddities(&op, &headers, body), Some(expected), "{content_type:?} {op:?}");
+        }
     }
+    assert_eq!(oddities(&delete(), &[], "{}"), None, "what is not believed is a fault");
 }
 
 #[test]
@@ -94,12 +112,33 @@ fn h23_an_answer_in_an_encoding_that_was_not_asked_for_is_refused() {
 }
 
 #[test]
-fn h03_a_server_without_messages_may_leave_them_out_or_write_null() {
-    for body in
-        ["{}", r#"{"messages":null}"#, r#"{"messages":[]}"#, r#"{"messages":null,"msg":"x"}"#]
-    {
+fn h03_a_server_without_messages_may_leave_them_out_or_write_null_and_that_is_noted() {
+    for (body, is_odd) in [
+        ("{}", true),
+        (r#"{"messages":null}"#, true),
+        (r#"{"messages":null,"msg":"x"}"#, true),
+        (r#"{"messages":[]}"#, false),
+    ] {
         assert_eq!(reserved(body), Reserved::default(), "{body}");
         assert_eq!(decode(&peek(), 200, body), Ok(QueueReply::Peeked(Vec::new())), "{body}");
+        let expected = if is_odd { vec![Oddity::NoMessages] } else { Vec::new() };
+        for op in [reserve(1), peek()] {
+            let json = [("content-type", "application/json")];
+            assert_eq!(oddities(&op, &json, body), Some(expected.clone()), "{body}");
+        }
+    }
+}
+
+#[test]
+fn h03_an_answer_without_content_acknowledges_nothing() {
+    for body in ["", "null", "[]", "{}"] {
+        for status in [200, 201, 204] {
+            let fault = fault(&post(&["a"]), status, body);
+            assert_eq!(fault.effect(), Effect::Unknown, "{status} {body:?}");
+        }
+        for op in [delete(), delete_many(), touch(), release()] {
+            assert_eq!(kind(&op, 200, body), FaultKind::BadResponse, "{op:?} {body:?}");
+        }
     }
 }
 

@@ -75,6 +75,7 @@ fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
         keyset_file: None,
         channel: ChannelName::new("ivy-notifier").unwrap(),
         node_compatible: false,
+        events: EventSink::new(),
     };
     Ivy::new(parts).unwrap()
 }

@@ -8,11 +8,13 @@ mod capabilities;
 mod fault;
 pub mod ironmq;
 mod message;
+mod oddity;
 mod op;
 mod settings;
 
 pub use capabilities::Capabilities;
 pub use fault::{Effect, Fault, FaultKind};
 pub use message::{Body, NewMessage, PeekedMessage, ReceivedBody, ReservedMessage};
+pub use oddity::Oddity;
 pub use op::{Batch, QueueOp, QueueReply, Reserved};
 pub use settings::{DeadLetterSetting, QueueInfo, QueueKind, QueueSettings};

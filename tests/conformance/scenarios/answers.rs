@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ivy_proto::event::Event;
+use ivy_proto::queue::Oddity;
 use ivy_proto::{ErrorKind, Rng};
 use ivy_tests::{Reply, ScriptedHttp, Then};
 
@@ -193,6 +195,22 @@ pub(crate) fn h12_h13_h14_h24_h25_what_is_not_http_is_an_error<H: Harness>(stage
     }
     server.answer(whole(sized("Content-Length: 17")));
     assert_eq!(ask(&stage, Ask::Clear), Ok(()));
+}
+
+/// What old servers and careless proxies do is believed, and told.
+pub(crate) fn h02_h03_an_odd_answer_is_believed_and_told<H: Harness>(stage: &Stage<H>) {
+    let (server, stage) = scripted(stage);
+    let mut watch = stage.watch();
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}";
+    server.answer(whole(answer.to_vec()));
+    assert_eq!(ask(&stage, Ask::Peek), Ok(()));
+    for expected in [Oddity::NoMessages, Oddity::ContentType] {
+        let told = watch.until(|event| match event {
+            Event::OddAnswer { queue: Some(queue), oddity } => Some((queue.to_string(), *oddity)),
+            _ => None,
+        });
+        assert_eq!(told, (stage.name.to_owned(), expected));
+    }
 }
 
 /// However the bytes of an answer are told apart on their way, it is the same answer.

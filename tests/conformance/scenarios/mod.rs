@@ -154,6 +154,7 @@ conformance! {
         h16_a_cut_answer_is_never_a_success except OTHER_THAN_IRONMQ;
         h13_a_damaged_answer_spoils_no_other except OTHER_THAN_IRONMQ;
         h12_h13_h14_h24_h25_what_is_not_http_is_an_error except OTHER_THAN_IRONMQ;
+        h02_h03_an_odd_answer_is_believed_and_told except OTHER_THAN_IRONMQ;
         pieces_of_an_answer_make_the_same_answer except OTHER_THAN_IRONMQ;
         h15_h26_an_endless_answer_is_given_up except OTHER_THAN_IRONMQ;
     }

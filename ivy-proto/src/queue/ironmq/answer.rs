@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -15,8 +15,8 @@ use super::request::{MOST, asked};
 use crate::id::{MessageId, Receipt, ReservationId};
 use crate::name::QueueName;
 use crate::queue::{
-    DeadLetterSetting, PeekedMessage, QueueInfo, QueueKind, QueueOp, QueueReply, QueueSettings,
-    Reserved, ReservedMessage,
+    DeadLetterSetting, Oddity, PeekedMessage, QueueInfo, QueueKind, QueueOp, QueueReply,
+    QueueSettings, Reserved, ReservedMessage,
 };
 use crate::wire::RawJson;
 
@@ -55,8 +55,27 @@ impl Flaw {
     }
 }
 
-/// Reads the answer to an operation that the server says has succeeded.
-pub(super) fn read(op: &QueueOp, headers: &HeaderMap, body: &[u8]) -> Result<QueueReply, Flaw> {
+/// Reads the answer to an operation that the server says has succeeded, and notes what it is
+/// believed in spite of.
+pub(super) fn read(
+    op: &QueueOp,
+    headers: &HeaderMap,
+    body: &[u8],
+    mut note: impl FnMut(Oddity),
+) -> Result<QueueReply, Flaw> {
+    let reply = read_noting(op, headers, body, &mut note)?;
+    if !is_called_json(headers) {
+        note(Oddity::ContentType);
+    }
+    Ok(reply)
+}
+
+fn read_noting(
+    op: &QueueOp,
+    headers: &HeaderMap,
+    body: &[u8],
+    note: &mut impl FnMut(Oddity),
+) -> Result<QueueReply, Flaw> {
     if !is_plain(headers) {
         return Err(Flaw::Encoded);
     }
@@ -67,9 +86,9 @@ pub(super) fn read(op: &QueueOp, headers: &HeaderMap, body: &[u8]) -> Result<Que
     let answer = Answer { headers, body };
     match op {
         QueueOp::Post { messages, .. } => posted(answer.object()?, messages.items().len()),
-        QueueOp::Reserve { count, .. } => Ok(reserved(answer.messages()?, asked(*count))),
+        QueueOp::Reserve { count, .. } => Ok(reserved(answer.messages(note)?, asked(*count))),
         QueueOp::Peek { .. } => {
-            let messages = answer.messages()?;
+            let messages = answer.messages(note)?;
             Ok(QueueReply::Peeked(messages.objects.into_iter().filter_map(peeked).collect()))
         }
         QueueOp::Get { message, .. } => got(answer.object()?, message),
@@ -91,6 +110,13 @@ pub(super) fn read(op: &QueueOp, headers: &HeaderMap, body: &[u8]) -> Result<Que
 fn is_plain(headers: &HeaderMap) -> bool {
     let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// Whether the server says that the body is JSON.
+fn is_called_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
 /// The text under `msg`, if the body is a JSON object with one. The content type is not looked at,
@@ -123,11 +149,17 @@ impl<'a> Answer<'a> {
 
     /// The messages of a reserve or peek. Servers before 3.1.10 left them out, or wrote `null`,
     /// where there were none; an answer that says something else instead is none of theirs.
-    fn messages(&self) -> Result<Entries<Message<'a>, MOST_MESSAGES>, Flaw> {
+    fn messages(
+        &self,
+        note: &mut impl FnMut(Oddity),
+    ) -> Result<Entries<Message<'a>, MOST_MESSAGES>, Flaw> {
         let answer: Messages<'_> = self.object()?;
         match (answer.messages, answer.msg) {
-            (Some(messages), _) => Ok(messages.unwrap_or_default()),
-            (None, None) => Ok(Entries::default()),
+            (Some(Some(messages)), _) => Ok(messages),
+            (Some(None), _) | (None, None) => {
+                note(Oddity::NoMessages);
+                Ok(Entries::default())
+            }
             (None, Some(_)) => Err(Flaw::Missing("messages")),
         }
     }

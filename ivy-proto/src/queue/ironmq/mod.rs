@@ -50,7 +50,7 @@ pub(crate) use path::segment;
 pub use token::{BadToken, Token};
 
 use self::discretion::Discretion;
-use super::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
+use super::{Capabilities, Fault, FaultKind, Oddity, QueueOp, QueueReply};
 
 /// The part of an answer around its messages, in bytes.
 const ANSWER_FRAME: usize = 64 * 1024;
@@ -115,10 +115,23 @@ impl IronMq {
     /// proves it, such as one id for each posted message, that is [`FaultKind::BadResponse`], and
     /// whether the operation had its effect is unknown.
     pub fn decode(&self, op: &QueueOp, answer: Response<Bytes>) -> Result<QueueReply, Fault> {
+        self.decode_noting(op, answer, |_| {})
+    }
+
+    /// The same, and notes each [`Oddity`] that the answer is believed in spite of.
+    ///
+    /// # Errors
+    /// As [`decode`](IronMq::decode).
+    pub fn decode_noting(
+        &self,
+        op: &QueueOp,
+        answer: Response<Bytes>,
+        note: impl FnMut(Oddity),
+    ) -> Result<QueueReply, Fault> {
         let (head, body) = answer.into_parts();
         let discretion = Discretion { token: &self.token, op };
         if matches!(head.status.as_u16(), 200 | 201) {
-            return answer::read(op, &head.headers, &body).map_err(|flaw| {
+            return answer::read(op, &head.headers, &body, note).map_err(|flaw| {
                 Fault::new(FaultKind::BadResponse)
                     .with_status(head.status.as_u16())
                     .with_detail(flaw.told_with(&discretion).to_string())
