@@ -110,6 +110,9 @@ impl Worker {
             message: id.clone(),
             deliveries,
         });
+        if self.fingerprints.add(queue, &id, &message.body) {
+            self.fx.event(Event::IdReused { queue: queue.clone(), message: id.clone() });
+        }
         let now = self.fx.now;
         let unix_millis = self.wall.is_plausible(now).then(|| self.wall.unix_millis(now));
         let verdict = examine(&self.config, queue, &id, &message.body, deliveries, unix_millis);
@@ -158,7 +161,8 @@ impl Worker {
         }
         let taken = self.running + self.orphans.len() + self.waiting_count();
         let room = taken < self.config.concurrency;
-        if !room && self.waiting.contains_key(&queue) {
+        // Of those that are suspected, one waits for all queues.
+        if !room && (self.waiting.contains_key(&queue) || self.suspects.waiting() > 0) {
             return self.give_back(job, Duration::ZERO, ReleaseReason::NoRoom);
         }
         if lease != self.config.lease {
@@ -294,7 +298,7 @@ impl Worker {
     }
 
     /// How many messages wait for a slot.
-    fn waiting_count(&self) -> usize {
+    pub(super) fn waiting_count(&self) -> usize {
         self.waiting.values().map(VecDeque::len).sum::<usize>() + self.suspects.waiting()
     }
 }

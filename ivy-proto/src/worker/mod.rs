@@ -91,6 +91,7 @@ mod config;
 mod draining;
 mod effects;
 mod failed_openings;
+mod fingerprints;
 mod holding;
 mod intake;
 mod io;
@@ -121,6 +122,7 @@ use crate::time::{Deadline, Moment, WallClock};
 use acks::Acks;
 use effects::{Effects, Purpose};
 use failed_openings::FailedOpenings;
+use fingerprints::Fingerprints;
 use job::{Job, Orphan, Stage};
 use notices::Notices;
 use poller::Poller;
@@ -140,6 +142,7 @@ pub struct Worker {
     waiting: BTreeMap<QueueName, VecDeque<JobId>>,
     suspects: Suspects,
     seen: Seen,
+    fingerprints: Fingerprints,
     failed_openings: FailedOpenings,
     /// How many handlers run for a message that is still held.
     running: usize,
@@ -189,6 +192,7 @@ impl Worker {
             waiting: BTreeMap::new(),
             suspects: Suspects::default(),
             seen,
+            fingerprints: Fingerprints::default(),
             failed_openings: FailedOpenings::default(),
             running: 0,
             orphans: BTreeMap::new(),
@@ -239,10 +243,14 @@ impl Worker {
         self.fx.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.next_deadline()))
     }
 
-    /// How many messages are held now, and how many handlers run.
+    /// How many messages are held now, how many of them wait, and how many handlers run.
     #[must_use]
     pub fn load(&self) -> Load {
-        Load { held: self.jobs.len(), running: self.running + self.orphans.len() }
+        Load {
+            held: self.jobs.len(),
+            waiting: self.waiting_count(),
+            running: self.running + self.orphans.len(),
+        }
     }
 
     fn check(&self, input: &Input) -> Result<(), Misuse> {
@@ -329,6 +337,9 @@ impl Worker {
 pub struct Load {
     /// Messages that are reserved and not yet settled.
     pub held: usize,
+    /// Those of them that wait for a handler that has not ended. With the handlers that run, they are
+    /// never more than the handlers that may run at a time and one for each physical queue.
+    pub waiting: usize,
     /// Handlers that have not ended.
     pub running: usize,
 }

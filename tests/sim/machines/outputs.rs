@@ -230,6 +230,11 @@ impl World {
         if load.running > most {
             self.ledger.broken("S7", || format!("{who:?} runs {} of {most}", load.running));
         }
+        // One more may wait in each physical queue.
+        let most = most + self.kinds.len();
+        if load.running + load.waiting > most {
+            self.ledger.broken("S7", || format!("{who:?} has {load:?}, and at most {most} to run"));
+        }
         if let Some(by) = self.hosts[who.host].must_finish {
             let host = &self.hosts[who.host];
             if host.honest && host.clock.show(self.now) > by {

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::scenario::*;
 use crate::event::{Event, Part, Trouble};
+use crate::id::MessageId;
 use crate::queue::{Body, Capabilities, FaultKind, QueueReply, Reserved};
 use crate::time::Moment;
 use crate::wire::{Codec, DeadLetter, DeadLetterReason, LegacyKey};
@@ -163,8 +164,11 @@ fn b47_what_comes_twice_is_run_twice_and_other_bytes_under_its_id_are_another_ta
     let mut scenario = started();
     let five = plain_body();
     let six = five.replace("[5]", "[6]");
-    for (body, args) in [(&five, "[5]"), (&five, "[5]"), (&six, "[6]")] {
+    for (body, args, is_reused) in [(&five, "[5]", 0), (&five, "[5]", 0), (&six, "[6]", 1)] {
         scenario.deliver_again("7", body, 1);
+        let message = MessageId::new("7");
+        let reused = Event::IdReused { queue: queue(), message };
+        assert_eq!(scenario.events.iter().filter(|event| **event == reused).count(), is_reused);
         let run = scenario.runs.pop_front().unwrap();
         assert_eq!(run.args.as_str(), args);
         scenario.done(&run);
