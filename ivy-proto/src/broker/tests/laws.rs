@@ -106,7 +106,7 @@ fn request() -> impl Strategy<Value = Request> {
     ]
 }
 
-fn input() -> impl Strategy<Value = Input> {
+pub(super) fn input() -> impl Strategy<Value = Input> {
     prop_oneof![
         2 => Just(Input::Tick),
         10 => (0u64..30, request()).prop_map(|(id, request)| Input::Request(RequestId(id), request)),
@@ -115,7 +115,7 @@ fn input() -> impl Strategy<Value = Input> {
 }
 
 /// Stamps at the beginning and at the end of the clock, not in order.
-fn stamp() -> impl Strategy<Value = Moment> {
+pub(super) fn stamp() -> impl Strategy<Value = Moment> {
     prop_oneof![
         20 => (0u64..20).prop_map(|seconds| Moment::after_epoch(Duration::from_secs(seconds))),
         1 => (0u64..3600).prop_map(|seconds| LATE + Duration::from_secs(seconds)),
@@ -123,17 +123,17 @@ fn stamp() -> impl Strategy<Value = Moment> {
     ]
 }
 
-fn config() -> impl Strategy<Value = BrokerConfig> {
+pub(super) fn config() -> impl Strategy<Value = BrokerConfig> {
     (any::<bool>(), any::<bool>()).prop_map(|(strict, back)| {
         let requeue = if back { Requeue::Back } else { Requeue::Front };
         BrokerConfig::default().with_strict(strict).with_requeue(requeue)
     })
 }
 
-type Answered = (RequestId, Result<Answer, Refusal>);
+pub(super) type Answered = (RequestId, Result<Answer, Refusal>);
 
 /// The answers that are ready, and what comes after them.
-fn drain(broker: &mut Broker) -> (Vec<Answered>, Output) {
+pub(super) fn drain(broker: &mut Broker) -> (Vec<Answered>, Output) {
     let mut answers = Vec::new();
     loop {
         match broker.poll_output() {

@@ -3,6 +3,7 @@
 mod agreement;
 mod backend;
 mod dead_letters;
+mod freshness;
 mod laws;
 mod messages;
 mod queues;

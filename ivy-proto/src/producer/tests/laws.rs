@@ -1,6 +1,6 @@
 //! What holds whatever happens: random inputs in random order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -11,8 +11,11 @@ use crate::id::{MessageId, OpId, TaskId};
 use crate::misuse::Misuse;
 use crate::name::{ChannelName, QueueName};
 use crate::producer::{Call, Input, Output, Producer, ProducerConfig, Reply, SendError};
-use crate::queue::{FaultKind, QueueOp, QueueReply};
+use crate::queue::{Capabilities, FaultKind, QueueOp, QueueReply};
 use crate::time::{Moment, WallClock};
+use crate::wire::Codec;
+use crate::wire::crypto::Policy;
+use crate::wire::crypto::samples::both;
 
 /// What may happen next. Numbers that name something are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -55,8 +58,11 @@ struct Run {
     producer: Producer,
     now: Moment,
     due: Option<Moment>,
-    /// The posts in flight, with how many messages each has.
-    posts: BTreeMap<OpId, usize>,
+    /// The posts in flight, with their bodies.
+    posts: BTreeMap<OpId, Vec<String>>,
+    asked: BTreeSet<OpId>,
+    /// The sealed bodies that the queue has accepted.
+    accepted: BTreeSet<String>,
     called: BTreeMap<TaskId, u32>,
     sent: BTreeMap<TaskId, u32>,
     resumed: BTreeMap<TaskId, u32>,
@@ -72,15 +78,27 @@ const QUEUES: usize = 3;
 
 impl Run {
     fn new(seed: [u8; 32]) -> Self {
-        let config: ProducerConfig = config_with_notifier()
-            .with_outbox(OUTBOX)
-            .with_waiting(WAITING)
-            .with_posts_in_flight(IN_FLIGHT);
+        Run::with(config_with_notifier(), seed)
+    }
+
+    /// A producer that seals what it sends.
+    fn sealing(seed: [u8; 32]) -> Self {
+        let codec = Codec::new(&both().with_policy(Policy::v2())).unwrap();
+        let channel = ChannelName::new("ivy-notifier").unwrap();
+        let config = ProducerConfig::new(Capabilities::ironmq(), codec).with_notifier(channel);
+        Run::with(config.unwrap(), seed)
+    }
+
+    fn with(config: ProducerConfig, seed: [u8; 32]) -> Self {
+        let config =
+            config.with_outbox(OUTBOX).with_waiting(WAITING).with_posts_in_flight(IN_FLIGHT);
         Run {
             producer: Producer::new(config, seed, WallClock::default()),
             now: Moment::EPOCH,
             due: None,
             posts: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            accepted: BTreeSet::new(),
             called: BTreeMap::new(),
             sent: BTreeMap::new(),
             resumed: BTreeMap::new(),
@@ -113,7 +131,14 @@ impl Run {
             self.trace.push(format!("{output:?}"));
             match output {
                 Output::Queue(op, QueueOp::Post { messages, .. }) => {
-                    self.posts.insert(op, messages.items().len());
+                    assert!(self.asked.insert(op), "an id was used twice");
+                    let bodies: Vec<_> = messages
+                        .items()
+                        .iter()
+                        .map(|message| message.body.as_str().to_owned())
+                        .collect();
+                    self.check_freshness(&bodies);
+                    self.posts.insert(op, bodies);
                 }
                 Output::Queue(_, other) => panic!("a producer has no use for {other:?}"),
                 Output::Sent(id, result) => {
@@ -139,6 +164,16 @@ impl Run {
                     return;
                 }
             }
+        }
+    }
+
+    /// No two calls are sealed alike, whatever they say: a frame that was accepted, or is under way,
+    /// is not sent again.
+    fn check_freshness(&self, bodies: &[String]) {
+        let mut before: BTreeSet<&String> = self.posts.values().flatten().collect();
+        for body in bodies.iter().filter(|body| body.starts_with('$')) {
+            assert!(before.insert(body), "a frame is sent twice at one time");
+            assert!(!self.accepted.contains(body), "a frame is sent again");
         }
     }
 
@@ -200,7 +235,8 @@ impl Run {
             return;
         }
         let op = *self.posts.keys().nth(post % self.posts.len()).unwrap();
-        let count = self.posts.remove(&op).unwrap();
+        let bodies = self.posts.remove(&op).unwrap();
+        let count = bodies.len();
         self.answered = Some(op);
         let posted = |count| Ok(QueueReply::Posted(vec![MessageId::new("1"); count]));
         let answer = match with % 8 {
@@ -211,6 +247,9 @@ impl Run {
             6 => Err(fault(FaultKind::Refused)),
             _ => Err(fault(FaultKind::TooManyRequests).with_retry_after(Duration::from_secs(5))),
         };
+        if with % 8 < 3 {
+            self.accepted.extend(bodies);
+        }
         self.feed(Input::Queue(op, answer));
     }
 
@@ -258,6 +297,16 @@ proptest! {
         seed in any::<[u8; 32]>(),
     ) {
         run(seed, &steps);
+    }
+
+    #[test]
+    fn no_operation_is_named_and_no_call_sealed_like_another(
+        steps in vec(step(), 0..120),
+        seed in any::<[u8; 32]>(),
+    ) {
+        let mut run = Run::sealing(seed);
+        run.step_all(&steps);
+        run.end();
     }
 
     #[test]

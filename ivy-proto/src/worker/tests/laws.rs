@@ -1,6 +1,6 @@
 //! What holds for every list of inputs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -14,9 +14,11 @@ use crate::queue::{
     Body, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, ReceivedBody, Reserved, ReservedMessage,
 };
 use crate::time::{Moment, WallClock};
-use crate::wire::RawJson;
+use crate::wire::crypto::samples::both;
+use crate::wire::crypto::{BodyForm, Policy};
+use crate::wire::{Codec, RawJson};
 use crate::worker::effects::Purpose;
-use crate::worker::{Input, JobOutcome, Load, Output, Why, Worker};
+use crate::worker::{Input, JobOutcome, Load, Output, Why, Worker, WorkerConfig};
 
 /// One thing that happens; numbers choose among what is possible at that time.
 #[derive(Clone, Debug)]
@@ -67,13 +69,50 @@ struct World {
     runs: usize,
     not_run: usize,
     executed: usize,
+    fresh: Fresh,
+}
+
+/// What was used so far, and must not be used again.
+#[derive(Default)]
+struct Fresh {
+    ops: BTreeSet<OpId>,
+    jobs: BTreeSet<JobId>,
+    /// Each sealed frame by its initialization vector, and the job whose post it is; a notice
+    /// belongs to none. It may be sent again as it is, for the same purpose.
+    frames: BTreeMap<String, (String, Option<JobId>)>,
+}
+
+impl Fresh {
+    fn op(&mut self, id: OpId) {
+        assert!(self.ops.insert(id), "an id was used twice");
+    }
+
+    fn frame(&mut self, frame: &str, job: Option<JobId>) {
+        let Some(content) = frame.strip_prefix("$ivy2$k1$") else { return };
+        // Of its 22 characters, the last one holds bits of what follows too.
+        let vector = content[..21].to_owned();
+        let sealed = (frame.to_owned(), job);
+        let first = self.frames.entry(vector).or_insert_with(|| sealed.clone());
+        assert_eq!(*first, sealed, "a vector was used twice");
+    }
 }
 
 const SLOTS: usize = 3;
 
 impl World {
     fn new() -> Self {
-        let config = config().with_concurrency(SLOTS);
+        World::with(config())
+    }
+
+    /// A worker that takes everything and seals what it sends.
+    fn sealing() -> Self {
+        let policy = Policy::new(BodyForm::V2, [BodyForm::Plain, BodyForm::V2]).unwrap();
+        let codec = Codec::new(&both().with_policy(policy)).unwrap();
+        World::with(WorkerConfig { codec, ..config() })
+    }
+
+    fn with(config: WorkerConfig) -> Self {
+        let config = config.with_concurrency(SLOTS);
         let worker = Worker::new(config, [1; 32], WallClock::new(UNIX_AT_START)).unwrap();
         let mut world = World {
             worker,
@@ -90,6 +129,7 @@ impl World {
             runs: 0,
             not_run: 0,
             executed: 0,
+            fresh: Fresh::default(),
         };
         world.feed(Input::Tick);
         world
@@ -105,11 +145,25 @@ impl World {
             self.trace.push(format!("{output:?}"));
             match output {
                 Output::Queue(id, op) => {
-                    assert!(self.asked.insert(id, op).is_none(), "an id was used twice");
+                    self.fresh.op(id);
+                    // What was asked for and given up at the same moment is for no job any more.
+                    if let QueueOp::Post { messages, .. } = &op
+                        && let Some(Purpose::Post(job)) = self.worker.fx.asked.get(&id)
+                    {
+                        for message in messages.items() {
+                            self.fresh.frame(message.body.as_str(), Some(*job));
+                        }
+                    }
+                    self.asked.insert(id, op);
                 }
                 Output::CancelQueue(id) => assert!(self.asked.contains_key(&id)),
-                Output::Publish(id, _) => self.publishing.push(id),
+                Output::Publish(id, publication) => {
+                    self.fresh.op(id);
+                    self.fresh.frame(publication.payload.as_str(), None);
+                    self.publishing.push(id);
+                }
                 Output::Run(run) => {
+                    assert!(self.fresh.jobs.insert(run.job), "a job was run twice");
                     self.runs += 1;
                     self.running.push(run.job);
                 }
@@ -128,6 +182,8 @@ impl World {
             }
         }
         assert!(self.running.len() <= SLOTS, "slots were exceeded");
+        let load = self.worker.load();
+        assert!(load.running + load.waiting <= SLOTS + 1, "more is held than may be: {load:?}");
     }
 
     fn take(&mut self, step: &Step) {
@@ -288,6 +344,17 @@ proptest! {
     }
 
     #[test]
+    fn no_operation_no_job_and_no_vector_of_a_frame_is_used_twice(
+        steps in prop::collection::vec(step(), 0..200),
+    ) {
+        let mut world = World::sealing();
+        for step in &steps {
+            world.take(step);
+        }
+        world.calm();
+    }
+
+    #[test]
     fn the_same_inputs_give_the_same_outputs(steps in prop::collection::vec(step(), 0..100)) {
         let (mut one, mut other) = (World::new(), World::new());
         for step in &steps {
@@ -343,7 +410,7 @@ proptest! {
             world.take(step);
         }
         world.calm();
-        prop_assert_eq!(world.worker.load(), Load { held: 0, running: 0 });
+        prop_assert_eq!(world.worker.load(), Load { held: 0, waiting: 0, running: 0 });
         let fx = &world.worker.fx;
         let is_poll = |purpose: &Purpose| matches!(purpose, Purpose::Poll { .. });
         prop_assert!(fx.asked.values().all(is_poll));

@@ -1,0 +1,72 @@
+//! What is given to one is never given to another.
+
+use std::collections::BTreeSet;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::laws::{config, drain, input, stamp};
+use super::scenario::name;
+use crate::broker::{Answer, Broker, Input, Request, RequestId, Target};
+use crate::{MessageId, ReservationId};
+
+/// All ids that a broker has given, none of them twice.
+#[derive(Default)]
+struct Given {
+    messages: BTreeSet<MessageId>,
+    reservations: BTreeSet<ReservationId>,
+    /// The last message that was reserved, so that it can be touched.
+    held: Option<Target>,
+}
+
+impl Given {
+    fn take(&mut self, answer: Answer) {
+        match answer {
+            Answer::Posted(ids) => {
+                for id in ids {
+                    assert!(self.messages.insert(id.clone()), "message id {id} twice");
+                }
+            }
+            Answer::Reserved(deliveries) => {
+                for delivery in deliveries {
+                    self.reserved(delivery.message, delivery.reservation);
+                }
+            }
+            Answer::Touched(receipt) => self.reserved(receipt.message, receipt.reservation),
+            _ => {}
+        }
+    }
+
+    fn reserved(&mut self, message: MessageId, reservation: ReservationId) {
+        assert!(self.reservations.insert(reservation.clone()), "reservation {reservation} twice");
+        self.held = Some(Target { message, reservation: Some(reservation) });
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_id_of_a_message_or_a_reservation_is_given_twice(
+        config in config(),
+        inputs in vec((input(), stamp(), any::<bool>()), 1..120),
+    ) {
+        let mut broker = Broker::new(config, [1; 32]);
+        let mut given = Given::default();
+        let mut touches = 0;
+        for (input, stamp, touch) in inputs {
+            let _ = broker.handle_input(input, stamp);
+            if let Some(target) = given.held.take().filter(|_| touch) {
+                touches += 1;
+                for queue in ["a", "b", "dead"].map(name) {
+                    let touch = Request::Touch { queue, target: target.clone(), timeout: None };
+                    let id = RequestId(1_000 + touches);
+                    broker.handle_input(Input::Request(id, touch), stamp).unwrap();
+                }
+            }
+            for (_, answer) in drain(&mut broker).0 {
+                if let Ok(answer) = answer {
+                    given.take(answer);
+                }
+            }
+        }
+    }
+}
