@@ -30,8 +30,10 @@ fn sends(machine: &Machine) -> BodyForm {
     codec.sends(&QueueName::new("mail").unwrap())
 }
 
-fn bad(error: BadKeyset) -> ConfigError {
-    ConfigError::BadKeyset { origin: Origin::Variable(NAME), error }
+/// What is wrong with the file at this path, or with the variable itself.
+fn bad(path: Option<&str>, error: BadKeyset) -> ConfigError {
+    let path = path.map(str::to_owned);
+    ConfigError::BadKeyset { origin: Origin::Variable(NAME), path, error }
 }
 
 #[test]
@@ -66,14 +68,48 @@ fn the_keys_decide_what_is_sent_unless_a_policy_does() {
 #[test]
 fn c26_a_keyset_that_cannot_be_used_is_an_error() {
     let file = |content: &str| on_ironmq().with(NAME, PATH).with_file(PATH, content);
-    assert_eq!(on_ironmq().with(NAME, PATH).error(), bad(BadKeyset::Unreadable));
-    assert_eq!(on_ironmq().with(NAME, "").error(), bad(BadKeyset::Unreadable));
-    assert_eq!(file("{\"keys\":[]}").error(), bad(BadKeyset::NoPrimary));
-    assert_eq!(on_ironmq().with(NAME, "{\"keys\":[]}").error(), bad(BadKeyset::NoPrimary));
+    assert_eq!(on_ironmq().with(NAME, PATH).error(), bad(Some(PATH), BadKeyset::Unreadable));
+    assert_eq!(on_ironmq().with(NAME, "").error(), bad(None, BadKeyset::Unreadable));
+    assert_eq!(file("{\"keys\":[]}").error(), bad(Some(PATH), BadKeyset::NoPrimary));
+    let itself = on_ironmq().with(NAME, "{\"keys\":[]}");
+    assert_eq!(itself.error(), bad(None, BadKeyset::NoPrimary));
     let exposed = file(&json("a")).with_mode(PATH, 0o100_644);
-    assert_eq!(exposed.error(), bad(BadKeyset::Exposed { mode: 0o644 }));
+    assert_eq!(exposed.error(), bad(Some(PATH), BadKeyset::Exposed { mode: 0o644 }));
+    let folder = on_ironmq().with(NAME, PATH).with_mode(PATH, 0o040_755);
+    assert_eq!(folder.error(), bad(Some(PATH), BadKeyset::Folder));
     let closed = file(&json("a")).with_mode(PATH, 0o100_600);
     assert_eq!(primary(&closed.config().unwrap()), "a");
+}
+
+#[test]
+fn g09_a_field_that_no_keyset_has_is_refused_and_its_place_told() {
+    for (misspelt, right) in [("\"primarykey\":", "\"primary\":"), ("\"secrets\":", "\"secret\":")]
+    {
+        let json = json("a").replacen(right, misspelt, 1);
+        let error = on_ironmq().with(NAME, &json).error();
+        assert!(matches!(&error, ConfigError::BadKeyset { error: BadKeyset::UnknownField(_), .. }));
+        assert!(error.to_string().contains("is it misspelt?"), "{error}");
+    }
+}
+
+#[test]
+fn c26_an_error_names_the_file() {
+    for (machine, said) in [
+        (on_ironmq().with(NAME, PATH), "cannot be read"),
+        (on_ironmq().with(NAME, PATH).with_mode(PATH, 0o040_755), "is a folder"),
+        (on_ironmq().with(NAME, PATH).with_file(PATH, "{\"keys\":[]}"), "names no primary key"),
+    ] {
+        let text = machine.error().to_string();
+        assert!(text.starts_with(&format!("{NAME}: {PATH}: ")) && text.contains(said), "{text}");
+    }
+}
+
+#[test]
+fn g03_a_secret_that_was_set_in_the_place_of_a_path_is_not_shown() {
+    for secret in ["correct horse", "/gICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="] {
+        let error = on_ironmq().with(NAME, secret).error();
+        assert!(!format!("{error} {error:?}").contains(secret), "{error}");
+    }
 }
 
 #[test]

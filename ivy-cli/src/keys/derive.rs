@@ -5,7 +5,7 @@ use clap::Args;
 use ivy_proto::wire::crypto::{Derivation, KeySecret};
 use zeroize::Zeroizing;
 
-use super::{Error, SECRET};
+use super::{Problem, SECRET};
 
 /// What a derivation costs, and so what trying a password costs. The defaults are the second choice
 /// of RFC 9106.
@@ -30,13 +30,13 @@ impl Cost {
 }
 
 /// The secret that this password gives.
-pub(super) fn secret(password: &str, derivation: &Derivation) -> Result<KeySecret, Error> {
+pub(super) fn secret(password: &str, derivation: &Derivation) -> Result<KeySecret, Problem> {
     let Derivation { salt, memory_kib, passes, lanes } = derivation;
-    let params = Params::new(*memory_kib, *passes, *lanes, Some(SECRET)).map_err(Error::Cost)?;
+    let params = Params::new(*memory_kib, *passes, *lanes, Some(SECRET)).map_err(Problem::Cost)?;
     let mut bytes = Zeroizing::new(vec![0; SECRET]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(password.as_bytes(), salt, &mut bytes)
-        .map_err(Error::Cost)?;
+        .map_err(Problem::Cost)?;
     Ok(KeySecret::new(bytes)?)
 }
 
@@ -60,6 +60,6 @@ mod tests {
     #[test]
     fn costs_that_are_not_possible_are_refused() {
         let derivation = Derivation { salt: [1; 16], memory_kib: 1, passes: 1, lanes: 1 };
-        assert!(matches!(secret("password", &derivation), Err(Error::Cost(_))));
+        assert!(matches!(secret("password", &derivation), Err(Problem::Cost(_))));
     }
 }

@@ -1,56 +1,88 @@
-//! Keyset files: read by their owner only, and never half written.
+//! Keyset files: read by their owner only, never half written, and changed by one at a time.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ivy_proto::wire::crypto::Keyset;
 use zeroize::Zeroizing;
 
-use super::Error;
+use super::Problem;
 
-pub(super) fn read(path: &Path) -> Result<Keyset, Error> {
-    let keyset = |error| Error::Keyset { file: path.display().to_string(), error };
+pub(super) fn read(path: &Path) -> Result<Keyset, Problem> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let metadata = fs::metadata(path).map_err(|error| at(path, error))?;
-        Keyset::check_mode(metadata.permissions().mode()).map_err(keyset)?;
+        let metadata = fs::metadata(path).map_err(Problem::File)?;
+        Keyset::check_mode(metadata.permissions().mode())?;
     }
-    let json = fs::read_to_string(path).map(Zeroizing::new).map_err(|error| at(path, error))?;
-    Keyset::parse(&json).map_err(keyset)
+    let json = fs::read_to_string(path).map(Zeroizing::new).map_err(Problem::File)?;
+    Ok(Keyset::parse(&json)?)
 }
 
 /// Makes a file that does not exist yet.
-pub(super) fn create(path: &Path, keyset: &Keyset) -> Result<(), Error> {
-    let file = open_new(path).map_err(|error| at(path, error))?;
-    write(file, keyset, None).map_err(|error| at(path, error))
+pub(super) fn create(path: &Path, keyset: &Keyset) -> Result<(), Problem> {
+    let file = open_new(path).map_err(Problem::File)?;
+    write(&file, keyset, None).map_err(Problem::File)
 }
 
-/// Puts a file in the place of the one that is there: whoever reads it meanwhile reads the old one
-/// or the new one. It has the same owner and mode, so that who could read the old one can read it;
-/// a link still leads to it.
-pub(super) fn replace(path: &Path, keyset: &Keyset) -> Result<(), Error> {
-    let old = fs::canonicalize(path).map_err(|error| at(path, error))?;
-    let mut name = old.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = old.with_file_name(name);
-    let file = open_new(&beside).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Error::Busy { file: beside.display().to_string() },
-        _ => at(&beside, error),
-    })?;
-    let written = write(file, keyset, Some(&old)).and_then(|()| fs::rename(&beside, &old));
-    written.map_err(|error| {
-        // It holds secrets: it does not stay behind.
-        let _ = fs::remove_file(&beside);
-        at(&beside, error)
-    })
+/// Changes the keyset in a file. Whoever else changes it meanwhile is told to wait, so that no
+/// change is lost.
+pub(super) fn change<T>(
+    path: &Path,
+    change: impl FnOnce(&mut Keyset) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let successor = Successor::of(path)?;
+    let mut keyset = read(path)?;
+    let outcome = change(&mut keyset)?;
+    successor.take_place(&keyset)?;
+    Ok(outcome)
 }
 
-fn write(mut file: File, keyset: &Keyset, like: Option<&Path>) -> io::Result<()> {
+/// A file that is to take the place of another one. There is only one at a time. It holds secrets,
+/// so unless it takes that place, it does not stay behind.
+struct Successor {
+    old: PathBuf,
+    path: PathBuf,
+    file: File,
+    took_place: bool,
+}
+
+impl Successor {
+    fn of(path: &Path) -> Result<Self, Problem> {
+        let old = fs::canonicalize(path).map_err(Problem::File)?;
+        let mut name = old.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        let path = old.with_file_name(name);
+        match open_new(&path) {
+            Ok(file) => Ok(Successor { old, path, file, took_place: false }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Problem::Busy(path)),
+            Err(error) => Err(Problem::FileBeside { file: path, error }),
+        }
+    }
+
+    /// Whoever reads the file meanwhile reads the old one or this one. It has the same owner and mode,
+    /// so that who could read the old one can read it; a link still leads to it.
+    fn take_place(mut self, keyset: &Keyset) -> Result<(), Problem> {
+        let placed = write(&self.file, keyset, Some(&self.old))
+            .and_then(|()| fs::rename(&self.path, &self.old));
+        self.took_place = placed.is_ok();
+        placed.map_err(|error| Problem::FileBeside { file: self.path.clone(), error })
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if !self.took_place {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn write(mut file: &File, keyset: &Keyset, like: Option<&Path>) -> io::Result<()> {
     file.write_all(keyset.to_json().as_bytes())?;
     if let Some(like) = like {
-        give_to_readers_of(like, &file)?;
+        give_to_readers_of(like, file)?;
     }
     file.sync_all()
 }
@@ -80,8 +112,4 @@ fn open_new(path: &Path) -> io::Result<File> {
         options.mode(0o600);
     }
     options.open(path)
-}
-
-fn at(path: &Path, error: io::Error) -> Error {
-    Error::File { file: path.display().to_string(), error }
 }

@@ -4,12 +4,14 @@ mod derive;
 mod file;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
-use ivy_proto::wire::crypto::{BadKeyset, InvalidSecret, KeyId, KeySecret, KeyStatus, Keyset};
+use ivy_proto::wire::crypto::{
+    BadKeyset, Derivation, InvalidSecret, KeyId, KeySecret, KeyStatus, Keyset,
+};
 use zeroize::Zeroizing;
 
 use self::derive::Cost;
@@ -94,20 +96,41 @@ enum Command {
     },
 }
 
+impl Command {
+    fn file(&self) -> &Path {
+        match self {
+            Command::New { file, .. }
+            | Command::Add { file, .. }
+            | Command::Rotate { file, .. }
+            | Command::Disable { file, .. }
+            | Command::Remove { file, .. }
+            | Command::List { file, .. }
+            | Command::Derive { file, .. } => file,
+        }
+    }
+}
+
 /// Why a command about keys failed. Names the file, and never a secret.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("{file}: {error}")]
-    File { file: String, error: io::Error },
-    #[error(
-        "{file} is in the way: the keyset is being changed by another `ivy keys`, or one was \
-         interrupted; if none runs, remove that file and try again"
-    )]
-    Busy { file: String },
-    #[error("{file}: {error}")]
-    Keyset { file: String, error: BadKeyset },
+#[error("{}: {problem}", file.display())]
+pub(crate) struct Error {
+    file: PathBuf,
+    problem: Problem,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
     #[error("{0}")]
-    Change(#[from] BadKeyset),
+    File(io::Error),
+    #[error("{}: {error}", file.display())]
+    FileBeside { file: PathBuf, error: io::Error },
+    #[error(
+        "{} is in the way: the keyset is being changed by another `ivy keys`, or one was \
+         interrupted; if none runs, remove that file and try again", .0.display()
+    )]
+    Busy(PathBuf),
+    #[error("{0}")]
+    Keyset(#[from] BadKeyset),
     #[error("{0}")]
     Secret(#[from] InvalidSecret),
     #[error("key {0} was not derived from a password")]
@@ -129,90 +152,99 @@ pub(crate) enum Error {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
+    let command = &options.command;
+    let file = command.file();
+    carry_out(command, file).map_err(|problem| Error { file: file.to_owned(), problem })
+}
+
+fn carry_out(command: &Command, file: &Path) -> Result<(), Problem> {
     let mut out = io::stdout().lock();
-    match &options.command {
-        Command::New { file, kid } => {
+    let said = match command {
+        Command::New { kid, .. } => {
             file::create(file, &Keyset::new(kid.clone(), random_secret()?))?;
-            writeln!(out, "{}: key {kid} seals and opens", file.display())?;
+            format!("key {kid} seals and opens")
         }
-        Command::Add { file, kid } => {
-            let mut keyset = file::read(file)?;
-            let kid = kid.clone().unwrap_or_else(|| free_id(&keyset));
-            keyset.add(kid.clone(), KeyStatus::DecryptOnly, random_secret()?)?;
-            file::replace(file, &keyset)?;
-            writeln!(
-                out,
-                "{}: key {kid} opens; rotate to it when all programs have it",
-                file.display()
-            )?;
+        Command::Add { kid, .. } => {
+            let secret = random_secret()?;
+            let kid = file::change(file, |keyset| {
+                let kid = kid.clone().unwrap_or_else(|| free_id(keyset));
+                keyset.add(kid.clone(), KeyStatus::DecryptOnly, secret)?;
+                Ok(kid)
+            })?;
+            format!("key {kid} opens; rotate to it when all programs have it")
         }
-        Command::Rotate { file, to } => {
-            let mut keyset = file::read(file)?;
-            let old = keyset.primary().clone();
-            let new = to.clone().or_else(|| last_other(&keyset)).ok_or(Error::NothingToRotateTo)?;
-            if new != old {
-                keyset.set_status(&new, KeyStatus::Enabled)?;
-                keyset.set_primary(&new)?;
-                keyset.set_status(&old, KeyStatus::DecryptOnly)?;
-                file::replace(file, &keyset)?;
-            }
-            writeln!(out, "{}: key {new} seals and opens, key {old} only opens", file.display())?;
+        Command::Rotate { to, .. } => file::change(file, |keyset| rotate(keyset, to.as_ref()))?,
+        Command::Disable { kid, .. } => {
+            file::change(file, |keyset| Ok(keyset.set_status(kid, KeyStatus::Disabled)?))?;
+            format!("key {kid} opens nothing any more")
         }
-        Command::Disable { file, kid } => {
-            let mut keyset = file::read(file)?;
-            keyset.set_status(kid, KeyStatus::Disabled)?;
-            file::replace(file, &keyset)?;
-            writeln!(out, "{}: key {kid} opens nothing any more", file.display())?;
+        Command::Remove { kid, .. } => {
+            file::change(file, |keyset| remove(keyset, kid))?;
+            format!("key {kid} is gone")
         }
-        Command::Remove { file, kid } => {
-            let mut keyset = file::read(file)?;
-            let is_enabled = |(id, status): (&KeyId, KeyStatus)| {
-                id == kid && id != keyset.primary() && status != KeyStatus::Disabled
-            };
-            if keyset.keys().any(is_enabled) {
-                return Err(Error::StillEnabled(kid.clone()));
-            }
-            keyset.remove(kid)?;
-            file::replace(file, &keyset)?;
-            writeln!(out, "{}: key {kid} is gone", file.display())?;
+        Command::List { show_secrets, .. } => {
+            return Ok(list(&mut out, &file::read(file)?, *show_secrets)?);
         }
-        Command::List { file, show_secrets } => list(&mut out, &file::read(file)?, *show_secrets)?,
-        Command::Derive { file, kid: Some(kid), check: true, .. } => {
-            let keyset = file::read(file)?;
-            let derivation =
-                keyset.derivation(kid).ok_or_else(|| Error::NotDerived(kid.clone()))?;
-            let secret = derive::secret(&read_password()?, &derivation)?;
-            if keyset.secret(kid).is_none_or(|known| known.expose() != secret.expose()) {
-                return Err(Error::OtherPassword(kid.clone()));
-            }
-            writeln!(out, "{}: key {kid} was derived from this password", file.display())?;
+        Command::Derive { kid: Some(kid), check: true, .. } => {
+            check_password(&file::read(file)?, kid)?;
+            format!("key {kid} was derived from this password")
         }
-        Command::Derive { file, kid, cost, .. } => {
+        Command::Derive { kid, cost, .. } => {
             let derivation = cost.with_salt(random()?);
             let secret = derive::secret(&read_password()?, &derivation)?;
             let kid = add_derived(file, kid.as_ref(), secret, derivation)?;
-            writeln!(out, "{}: key {kid} is derived from the password", file.display())?;
+            format!("key {kid} is derived from the password")
         }
+    };
+    Ok(writeln!(out, "{}: {said}", file.display())?)
+}
+
+/// Tells what was done.
+fn rotate(keyset: &mut Keyset, to: Option<&KeyId>) -> Result<String, Problem> {
+    let old = keyset.primary().clone();
+    let new = to.cloned().or_else(|| last_other(keyset)).ok_or(Problem::NothingToRotateTo)?;
+    if new == old {
+        return Ok(format!("key {new} seals and opens already"));
     }
-    Ok(())
+    keyset.set_status(&new, KeyStatus::Enabled)?;
+    keyset.set_primary(&new)?;
+    keyset.set_status(&old, KeyStatus::DecryptOnly)?;
+    Ok(format!("key {new} seals and opens, key {old} only opens"))
+}
+
+fn remove(keyset: &mut Keyset, kid: &KeyId) -> Result<(), Problem> {
+    let is_enabled = |(id, status): (&KeyId, KeyStatus)| {
+        id == kid && id != keyset.primary() && status != KeyStatus::Disabled
+    };
+    if keyset.keys().any(is_enabled) {
+        return Err(Problem::StillEnabled(kid.clone()));
+    }
+    Ok(keyset.remove(kid)?)
+}
+
+fn check_password(keyset: &Keyset, kid: &KeyId) -> Result<(), Problem> {
+    let derivation = keyset.derivation(kid).ok_or_else(|| Problem::NotDerived(kid.clone()))?;
+    let secret = derive::secret(&read_password()?, &derivation)?;
+    let is_known = keyset.secret(kid).is_some_and(|known| known.expose() == secret.expose());
+    if is_known { Ok(()) } else { Err(Problem::OtherPassword(kid.clone())) }
 }
 
 fn add_derived(
-    file: &std::path::Path,
+    file: &Path,
     kid: Option<&KeyId>,
     secret: KeySecret,
-    derivation: ivy_proto::wire::crypto::Derivation,
-) -> Result<KeyId, Error> {
+    derivation: Derivation,
+) -> Result<KeyId, Problem> {
     if !file.exists() {
         let kid = kid.cloned().unwrap_or_else(first_id);
         file::create(file, &Keyset::new_derived(kid.clone(), secret, derivation))?;
         return Ok(kid);
     }
-    let mut keyset = file::read(file)?;
-    let kid = kid.cloned().unwrap_or_else(|| free_id(&keyset));
-    keyset.add_derived(kid.clone(), KeyStatus::DecryptOnly, secret, derivation)?;
-    file::replace(file, &keyset)?;
-    Ok(kid)
+    file::change(file, |keyset| {
+        let kid = kid.cloned().unwrap_or_else(|| free_id(keyset));
+        keyset.add_derived(kid.clone(), KeyStatus::DecryptOnly, secret, derivation)?;
+        Ok(kid)
+    })
 }
 
 fn list(out: &mut impl Write, keyset: &Keyset, show_secrets: bool) -> io::Result<()> {
@@ -248,21 +280,21 @@ fn last_other(keyset: &Keyset) -> Option<KeyId> {
     others.last().map(|(id, _)| id.clone())
 }
 
-fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Error> {
+fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Problem> {
     let mut bytes = [0; LENGTH];
-    getrandom::fill(&mut bytes).map_err(Error::Random)?;
+    getrandom::fill(&mut bytes).map_err(Problem::Random)?;
     Ok(bytes)
 }
 
-fn random_secret() -> Result<KeySecret, Error> {
+fn random_secret() -> Result<KeySecret, Problem> {
     let mut bytes = Zeroizing::new(vec![0; SECRET]);
-    getrandom::fill(&mut bytes).map_err(Error::Random)?;
+    getrandom::fill(&mut bytes).map_err(Problem::Random)?;
     Ok(KeySecret::new(bytes)?)
 }
 
 /// The first line of the input. At a terminal, what is typed is seen: better hand it in through a
 /// pipe.
-fn read_password() -> Result<Zeroizing<String>, Error> {
+fn read_password() -> Result<Zeroizing<String>, Problem> {
     let input = io::stdin();
     if input.is_terminal() {
         eprintln!("Password (it will be seen; a pipe shows nothing):");
@@ -272,7 +304,7 @@ fn read_password() -> Result<Zeroizing<String>, Error> {
     let password = line.strip_suffix('\n').unwrap_or(&line);
     let password = password.strip_suffix('\r').unwrap_or(password);
     if password.trim().is_empty() {
-        return Err(Error::NoPassword);
+        return Err(Problem::NoPassword);
     }
     Ok(Zeroizing::new(password.to_owned()))
 }

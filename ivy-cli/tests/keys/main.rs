@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ivy_proto::QueueName;
@@ -34,8 +34,8 @@ impl Drop for Folder {
     }
 }
 
-fn run(command: &str, file: &Path, options: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ivy"))
+fn start(command: &str, file: &Path, options: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_ivy"))
         .args(["keys", command])
         .arg(file)
         .args(options)
@@ -43,7 +43,11 @@ fn run(command: &str, file: &Path, options: &[&str], input: &str) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+fn run(command: &str, file: &Path, options: &[&str], input: &str) -> Output {
+    let mut child = start(command, file, options);
     // A command that does not ask for it may have ended already.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
@@ -148,6 +152,53 @@ fn what_an_interrupted_change_left_is_named_and_what_to_do_about_it() {
     std::fs::write(folder.0.join("keys.json.new"), "").unwrap();
     let error = refused("add", &file, &[], "");
     assert!(error.contains("keys.json.new") && error.contains("remove that file"), "{error}");
+}
+
+#[test]
+fn of_changes_at_one_time_none_is_lost() {
+    let folder = Folder::new();
+    let file = folder.file();
+    done("new", &file, &[], "");
+    let (mut added, mut refused) = (1, 0);
+    for _ in 0..4 {
+        let children: Vec<_> = (0..8).map(|_| start("add", &file, &[])).collect();
+        for child in children {
+            let output = child.wait_with_output().unwrap();
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert!(output.status.success() || error.contains("in the way"), "{error}");
+            added += usize::from(output.status.success());
+            refused += usize::from(!output.status.success());
+        }
+    }
+    assert_eq!(added + refused, 33);
+    assert_eq!(statuses(&file).len(), added);
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1, "nothing stays beside it");
+}
+
+#[test]
+fn each_error_names_the_file_and_a_folder_is_told_as_one() {
+    let folder = Folder::new();
+    let file = folder.file();
+    done("new", &file, &[], "");
+    let named = format!("ivy: {}: ", file.display());
+    for (command, options, said) in [
+        ("new", &[][..], "exists"),
+        ("add", &["--kid", "k1"], "two keys k1"),
+        ("rotate", &[], "no other key"),
+        ("rotate", &["--to", "k9"], "no key k9"),
+        ("disable", &["k1"], "the primary one"),
+        ("remove", &["k1"], "the primary one"),
+        ("derive", &[], "the password is empty"),
+        ("derive", &["--kid", "k1", "--check"], "was not derived"),
+    ] {
+        let error = refused(command, &file, options, "");
+        assert!(error.starts_with(&named) && error.contains(said), "{command}: {error}");
+    }
+    for command in ["list", "add", "rotate"] {
+        let error = refused(command, &folder.0, &[], "");
+        let expected = format!("ivy: {}: it is a folder", folder.0.display());
+        assert!(error.starts_with(&expected), "{command}: {error}");
+    }
 }
 
 #[test]

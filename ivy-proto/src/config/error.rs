@@ -1,9 +1,12 @@
 //! What can be wrong with a configuration.
 
+use std::fmt;
+
 use super::environment::Origin;
 use super::url::BadUrl;
 use crate::name::InvalidName;
 use crate::queue::ironmq::{BadToken, InvalidAddress};
+use crate::text::Escaped;
 use crate::wire::crypto::{BadKeyset, InvalidEncryption};
 
 /// The configuration cannot be used. Names the part, says what is wrong with it and what to write
@@ -75,10 +78,13 @@ pub enum ConfigError {
     )]
     NoProject,
     /// A keyset cannot be used.
-    #[error("{origin}: {error}")]
+    #[error("{origin}: {}{error}", Place(.path))]
     BadKeyset {
         /// Where it stands, or where its path stands.
         origin: Origin,
+        /// The path of its file, if it is in one. A path that does not look like one is left out:
+        /// it may be a secret that was set there by mistake.
+        path: Option<String>,
         /// What is wrong with it.
         error: BadKeyset,
     },
@@ -97,4 +103,13 @@ pub enum ConfigError {
         /// Where it stands.
         origin: Origin,
     },
+}
+
+/// The path of a file, as the beginning of what is told about it.
+struct Place<'a>(&'a Option<String>);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |path| write!(f, "{}: ", Escaped(path)))
+    }
 }

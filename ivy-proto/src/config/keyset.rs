@@ -1,11 +1,13 @@
 //! The keyset: in a file, or as it is in the variable.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::environment::{Environment, Found, Origin};
 use super::error::ConfigError;
 use crate::secret::Secret;
-use crate::wire::crypto::{BadKeyset, Encryption, Keyring, Keyset};
+use crate::wire::crypto::{BadKeyset, Encryption, KeySecret, Keyring, Keyset};
 
 /// The variable with the path of a keyset file, or with the keyset itself.
 const VARIABLE: &str = "IVY_KEYSET";
@@ -41,7 +43,7 @@ pub(super) fn complete(
     };
     let value = Secret::new(value);
     if value.expose().trim_start().starts_with('{') {
-        let keyset = Keyset::parse(value.expose()).map_err(bad)?;
+        let keyset = Keyset::parse(value.expose()).map_err(|error| bad(None, error))?;
         return Ok((given.with_keyring(Keyring::new(keyset)), None));
     }
     let path = value.expose().to_owned();
@@ -50,16 +52,24 @@ pub(super) fn complete(
 }
 
 fn read_file(path: &str, environment: &Environment<'_>) -> Result<Keyset, ConfigError> {
-    if let Some(mode) = environment.mode(path) {
-        Keyset::check_mode(mode).map_err(bad)?;
-    }
-    let bytes = environment.file(path).map(Zeroizing::new);
-    let bytes = bytes.ok_or(BadKeyset::Unreadable).map_err(bad)?;
-    let text =
-        std::str::from_utf8(&bytes).map_err(|_| bad(BadKeyset::Malformed("text in UTF-8")))?;
-    Keyset::parse(text).map_err(bad)
+    let read = || {
+        if let Some(mode) = environment.mode(path) {
+            Keyset::check_mode(mode)?;
+        }
+        let bytes = environment.file(path).map(Zeroizing::new).ok_or(BadKeyset::Unreadable)?;
+        let text = std::str::from_utf8(&bytes);
+        Keyset::parse(text.map_err(|_| BadKeyset::Malformed("text in UTF-8"))?)
+    };
+    read().map_err(|error| bad(looks_like_a_path(path).then(|| path.to_owned()), error))
 }
 
-fn bad(error: BadKeyset) -> ConfigError {
-    ConfigError::BadKeyset { origin: Origin::Variable(VARIABLE), error }
+fn bad(path: Option<String>, error: BadKeyset) -> ConfigError {
+    ConfigError::BadKeyset { origin: Origin::Variable(VARIABLE), path, error }
+}
+
+/// Whether this can be shown: a password or the secret of a key may have been set in the place of a
+/// path by mistake.
+fn looks_like_a_path(text: &str) -> bool {
+    let is_secret = STANDARD.decode(text).is_ok_and(|bytes| KeySecret::new(bytes.into()).is_ok());
+    !is_secret && (text.contains(['/', '\\']) || text.ends_with(".json"))
 }

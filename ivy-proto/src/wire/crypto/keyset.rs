@@ -119,6 +119,9 @@ pub enum BadKeyset {
     /// The file cannot be read.
     #[error("the keyset file cannot be read; check its path and its owner")]
     Unreadable,
+    /// It is a folder.
+    #[error("it is a folder; name the keyset file in it")]
+    Folder,
     /// More than the file's owner and group may read it.
     #[error(
         "everybody on this machine may read or write the keyset file (mode {mode:o}); make it 600"
@@ -146,9 +149,12 @@ impl Keyset {
     }
 
     /// # Errors
-    /// If others than the owner and the group of the file may read or write it. `mode` is what Unix
-    /// tells of a file.
+    /// If it is a folder, or if others than the owner and the group of the file may read or write it.
+    /// `mode` is what Unix tells of a file.
     pub fn check_mode(mode: u32) -> Result<(), BadKeyset> {
+        if mode & 0o170_000 == 0o040_000 {
+            return Err(BadKeyset::Folder);
+        }
         let mode = mode & 0o777;
         if mode & 0o007 == 0 { Ok(()) } else { Err(BadKeyset::Exposed { mode }) }
     }

@@ -117,6 +117,9 @@ fn c26_a_file_that_everybody_may_read_or_write_is_refused() {
     for mode in [0o644, 0o604, 0o602, 0o100_666, 0o777] {
         assert_eq!(Keyset::check_mode(mode), Err(BadKeyset::Exposed { mode: mode & 0o777 }));
     }
+    for mode in [0o040_755, 0o040_700] {
+        assert_eq!(Keyset::check_mode(mode), Err(BadKeyset::Folder));
+    }
 }
 
 #[test]
