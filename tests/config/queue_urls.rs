@@ -105,6 +105,14 @@ fn g01_what_is_no_url_of_a_queue_is_refused() {
 }
 
 #[test]
+fn g09_a_url_takes_no_keys_so_that_none_can_be_misspelt() {
+    for query in ["?encryptionkey=x", "?wait=30", "?"] {
+        assert_eq!(problem(&format!("ironmq://t@h/p{query}")), UrlProblem::Query);
+        assert_eq!(problem(&format!("memory://{query}")), UrlProblem::Query);
+    }
+}
+
+#[test]
 fn all_these_urls_are_seeds_of_the_fuzz_target() {
     let rows = (0..).zip(REFUSED).map(|(n, (url, _))| (format!("queue-{n}"), (*url).into()));
     check_seeds("config_url", rows);

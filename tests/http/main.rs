@@ -6,6 +6,7 @@ mod damaged;
 mod effects;
 mod entries;
 mod generated;
+mod pieces;
 mod recorded;
 mod requests;
 mod shapes;

@@ -211,6 +211,23 @@ fn a_date_to_ask_again_is_measured_by_the_servers_own_clock() {
     assert_eq!(refused_with(503, &[("date", "today"), ("retry-after", date)]).retry_after(), None);
 }
 
+/// The row asks for an error of the clock's where requests are signed for a time. Ours are not.
+#[test]
+fn h28_no_request_tells_a_time_and_no_date_of_a_server_makes_an_answer_wrong() {
+    for op in all_ops() {
+        assert_eq!(dialect().encode(&op).headers().get("date"), None, "{op:?}");
+    }
+    for date in ["Thu, 01 Jan 1970 00:00:00 GMT", "Mon, 01 Jan 2106 00:00:00 GMT", "yesterday"] {
+        let headers = [("content-type", "application/json"), ("date", date)];
+        let answer = |status, body| answer_with(status, &headers, body);
+        assert!(dialect().decode(&reserve(1), answer(200, r#"{"messages":[]}"#)).is_ok(), "{date}");
+        for status in [400, 401, 403, 503] {
+            let fault = dialect().decode(&reserve(1), answer(status, "")).unwrap_err();
+            assert_eq!(fault, self::fault(&reserve(1), status, ""), "{date}");
+        }
+    }
+}
+
 #[test]
 fn other_refusals_do_not_say_when_to_ask_again() {
     for status in [400, 401, 404, 413, 301] {

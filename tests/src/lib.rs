@@ -7,6 +7,7 @@ mod build;
 pub mod fuzz;
 mod ironmq;
 mod notices;
+mod pieces;
 mod port;
 mod process;
 mod proxy;
@@ -22,6 +23,7 @@ mod tools;
 pub use build::{binary, example};
 pub use ironmq::IvyServer;
 pub use notices::{Notice, Notices};
+pub use pieces::cut_at_two;
 pub use port::free_port;
 pub use process::Process;
 pub use proxy::{FaultyProxy, Held, Mishap, RequestKind};
@@ -39,3 +41,8 @@ pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The examples of the page about encryption, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../ENCRYPTION.md")]
+struct Encryption;

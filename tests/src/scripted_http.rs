@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long the pieces of an answer are apart, so that they do not travel together.
-const BETWEEN_PIECES: Duration = Duration::from_micros(500);
+use crate::pieces::send_pieces;
 
 /// A server that answers every request with the same bytes, until it is given others.
 pub struct ScriptedHttp {
@@ -106,14 +105,7 @@ fn converse(stream: &TcpStream, state: &State) {
     while read_request(&mut requests).is_ok() {
         let Reply { pieces, then } =
             state.reply.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut pieces = pieces.iter().filter(|piece| !piece.is_empty());
-        let Some(first) = pieces.next() else { break };
-        let mut sent = (&*stream).write_all(first);
-        for piece in pieces {
-            thread::sleep(BETWEEN_PIECES);
-            sent = sent.and_then(|()| (&*stream).write_all(piece));
-        }
-        if sent.is_err() {
+        if pieces.iter().all(Vec::is_empty) || send_pieces(stream, &pieces).is_err() {
             break;
         }
         match then {

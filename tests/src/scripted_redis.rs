@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::pieces::send_pieces;
+
 /// The longest command that is understood, in bytes.
 const LONGEST_COMMAND: usize = 4 * 1024 * 1024;
 
@@ -89,7 +91,17 @@ impl ScriptedRedis {
 
     /// Publishes a payload to a channel, as anybody can.
     pub fn publish(&self, channel: &str, payload: &[u8]) {
-        deliver(&self.state, channel, payload);
+        deliver(&self.state, channel, payload, |message| vec![message.to_vec()]);
+    }
+
+    /// The same, the bytes of the message told apart so, and sent one piece after the other.
+    pub fn publish_in_pieces(
+        &self,
+        channel: &str,
+        payload: &[u8],
+        cut: impl FnOnce(&[u8]) -> Vec<Vec<u8>>,
+    ) {
+        deliver(&self.state, channel, payload, cut);
     }
 
     /// Ends the connections of all who are subscribed.
@@ -123,6 +135,7 @@ impl fmt::Debug for ScriptedRedis {
 }
 
 fn converse(mut stream: TcpStream, state: &State) {
+    let _ = stream.set_nodelay(true);
     let Ok(reading) = stream.try_clone() else { return };
     let mut commands = BufReader::new(reading);
     let mut subscribed = false;
@@ -181,7 +194,8 @@ fn answer_as_redis(
             Ok(())
         }
         "PUBLISH" => {
-            let heard = deliver(state, &words[1], words[2].as_bytes());
+            let whole = |message: &[u8]| vec![message.to_vec()];
+            let heard = deliver(state, &words[1], words[2].as_bytes(), whole);
             stream.write_all(format!(":{heard}\r\n").as_bytes())
         }
         _ => stream.write_all(b"+OK\r\n"),
@@ -189,15 +203,21 @@ fn answer_as_redis(
 }
 
 /// Sends a payload to those who listen on a channel, and says how many that are.
-fn deliver(state: &State, channel: &str, payload: &[u8]) -> usize {
+fn deliver(
+    state: &State,
+    channel: &str,
+    payload: &[u8],
+    cut: impl FnOnce(&[u8]) -> Vec<Vec<u8>>,
+) -> usize {
     let mut message =
         format!("*3\r\n$7\r\nmessage\r\n${}\r\n{channel}\r\n${}\r\n", channel.len(), payload.len())
             .into_bytes();
     message.extend(payload);
     message.extend(b"\r\n");
+    let pieces = cut(&message);
     let mut subscribers = lock(&state.subscribers);
     let listening = subscribers.iter_mut().filter(|(_, names)| names.iter().any(|n| n == channel));
-    listening.filter_map(|(stream, _)| stream.write_all(&message).ok()).count()
+    listening.filter_map(|(stream, _)| send_pieces(stream, &pieces).ok()).count()
 }
 
 /// A command as clients send it: an array of texts, each with its length in front.

@@ -2,6 +2,8 @@
 //!
 //! The generated tests run 256 cases each; `PROPTEST_CASES=1000000` runs more.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod aead;
 mod bodies;
 mod frames;
@@ -9,6 +11,8 @@ mod generated;
 mod inputs;
 mod node;
 mod notices;
+mod pieces;
+mod policies;
 mod protocol;
 mod sealed_frames;
 mod secrecy;

@@ -1,0 +1,67 @@
+//! Recorded answers that come in pieces, through the HTTP clients of the three adapters: however the
+//! bytes of an answer are told apart on their way, it is the same answer.
+
+use ivy_driver::{Clients, Exchange, HttpClient};
+use ivy_proto::Rng;
+use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
+use ivy_tests::{Reply, ScriptedHttp, Then, cut_at_two};
+
+use crate::recorded::{self, Recorded};
+use crate::support::*;
+
+/// At how many pairs of places each answer is cut, for each client. All pairs are too many.
+const PAIRS: usize = 40;
+
+/// The answer with its length told in front, and in chunks.
+fn as_http(status: u16, body: &str) -> [Vec<u8>; 2] {
+    let head = format!("HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\n");
+    let (start, end) = body.split_at(body.len() / 2);
+    let (first, second) = (start.len(), end.len());
+    [
+        format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()),
+        format!(
+            "{head}Transfer-Encoding: chunked\r\n\r\n\
+             {first:x}\r\n{start}\r\n{second:x};a=b\r\n{end}\r\n0\r\n\r\n"
+        ),
+    ]
+    .map(String::into_bytes)
+}
+
+async fn each_recorded_answer_survives_its_pieces(client: &impl HttpClient) {
+    let server = ScriptedHttp::start();
+    let address = Address::new(Scheme::Http, "127.0.0.1", PROJECT).unwrap();
+    let address = address.with_port(server.port()).unwrap();
+    let dialect = IronMq::new(&address, Token::new(TOKEN).unwrap());
+    let mut rng = Rng::from_number(21);
+    for Recorded { op, status, body, reply } in recorded::all() {
+        for answer in as_http(status, &body) {
+            for _ in 0..PAIRS {
+                let pieces = cut_at_two(&answer, &mut rng);
+                server.answer(Reply { pieces: pieces.clone(), then: Then::Listen });
+                let came = client.send(Exchange {
+                    request: dialect.encode(&op),
+                    time_limit: op.time_limit(),
+                    answer_limit: dialect.answer_limit(&op),
+                    waits: false,
+                });
+                let came = came.await.and_then(|came| dialect.decode(&op, came));
+                assert_eq!(came.as_ref(), Ok(&reply), "{pieces:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn pieces_make_the_same_answer_with_tokio() {
+    each_recorded_answer_survives_its_pieces(&ivy_tokio::Tokio::http(None)).await;
+}
+
+#[tokio::test]
+async fn pieces_make_the_same_answer_with_async_std() {
+    each_recorded_answer_survives_its_pieces(&ivy_async_std::AsyncStd::http(None)).await;
+}
+
+#[tokio::test]
+async fn pieces_make_the_same_answer_with_threads() {
+    each_recorded_answer_survives_its_pieces(&ivy_blocking::Runtime::http(None)).await;
+}

@@ -1,0 +1,32 @@
+//! Bytes that travel in pieces.
+
+use std::io::{self, Write};
+use std::thread;
+use std::time::Duration;
+
+use ivy_proto::Rng;
+
+/// How long pieces are apart, so that they do not travel together.
+const BETWEEN_PIECES: Duration = Duration::from_micros(500);
+
+/// The bytes, cut at two places by chance.
+#[must_use]
+pub fn cut_at_two(bytes: &[u8], rng: &mut Rng) -> Vec<Vec<u8>> {
+    let mut place = || usize::try_from(rng.up_to(bytes.len() as u64)).unwrap_or_default();
+    let (one, other) = (place(), place());
+    let (before, last) = bytes.split_at(one.max(other));
+    let (first, middle) = before.split_at(one.min(other));
+    [first, middle, last].map(<[u8]>::to_vec).to_vec()
+}
+
+/// Sends one piece after the other. Pieces without bytes are left out.
+pub(crate) fn send_pieces(mut stream: impl Write, pieces: &[Vec<u8>]) -> io::Result<()> {
+    let pieces = pieces.iter().filter(|piece| !piece.is_empty());
+    for (number, piece) in pieces.enumerate() {
+        if number > 0 {
+            thread::sleep(BETWEEN_PIECES);
+        }
+        stream.write_all(piece)?;
+    }
+    Ok(())
+}

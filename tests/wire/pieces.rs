@@ -1,0 +1,58 @@
+//! Recorded notices that come in pieces, through the Redis clients of the three adapters: however the
+//! bytes of a notice are told apart on their way, it is the same notice.
+
+use futures_util::StreamExt;
+use ivy_driver::{Clients, Heard, Notifier};
+use ivy_proto::config::{Config, Environment, NotifierConfig, RedisAddress};
+use ivy_proto::{ChannelName, Rng};
+use ivy_tests::{ScriptedRedis, cut_at_two};
+
+use crate::notices::RECORDED;
+
+/// At how many pairs of places each notice is cut, for each client. All pairs are too many.
+const PAIRS: usize = 100;
+
+fn address(redis: &ScriptedRedis) -> RedisAddress {
+    let config = Config::builder().queue_url("memory://").notifier_url(redis.url("pass").as_str());
+    match config.resolve(&Environment::empty()).unwrap().notifier {
+        Some(NotifierConfig::Redis(address)) => address,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn each_recorded_notice_survives_its_pieces<C: Clients>() {
+    let redis = ScriptedRedis::start();
+    let client = C::redis(&address(&redis), None);
+    let channel = ChannelName::new("ivy-notifier").unwrap();
+    let mut rng = Rng::from_number(22);
+    for notice in RECORDED {
+        let mut heard = client.subscribe(vec![channel.clone()]);
+        assert!(matches!(heard.next().await, Some(Heard::Subscribed)));
+        for _ in 0..PAIRS {
+            redis.publish_in_pieces(channel.as_str(), notice.as_bytes(), |message| {
+                cut_at_two(message, &mut rng)
+            });
+            match heard.next().await {
+                Some(Heard::Notice { payload, .. }) => assert_eq!(payload, notice.as_bytes()),
+                other => panic!("{other:?}"),
+            }
+        }
+        drop(heard);
+        redis.kick_subscribers();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_make_the_same_notice_with_tokio() {
+    each_recorded_notice_survives_its_pieces::<ivy_tokio::Tokio>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_make_the_same_notice_with_async_std() {
+    each_recorded_notice_survives_its_pieces::<ivy_async_std::AsyncStd>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_make_the_same_notice_with_threads() {
+    each_recorded_notice_survives_its_pieces::<ivy_blocking::Runtime>().await;
+}
