@@ -8,7 +8,7 @@
 //! cargo run -p ivy-async-std --example worker
 //! ```
 //!
-//! SIGINT (Ctrl-C) or SIGTERM ends it: what runs is finished, what waits is given back.
+//! SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is closed) ends it: what runs is finished, what waits is given back.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
 
@@ -26,7 +26,7 @@ use ivy_async_std::{Ivy, Task, TaskError};
 /// How long running tasks may take after the worker was told to stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 
-/// Serves the task `testpackage.factorial` until SIGINT or SIGTERM.
+/// Serves the task `testpackage.factorial` until SIGINT, SIGTERM or SIGHUP.
 #[derive(Parser)]
 struct Options {
     /// The queue to serve.
@@ -71,7 +71,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
 
 /// Takes the signals to stop from now on. The future ends with the first of them.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    let mut signals = Signals::new([Signal::Int, Signal::Term])?;
+    let mut signals = Signals::new([Signal::Int, Signal::Term, Signal::Hup])?;
     Ok(async move {
         signals.next().await;
     })

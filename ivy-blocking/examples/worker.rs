@@ -8,7 +8,7 @@
 //! cargo run -p ivy-blocking --example worker
 //! ```
 //!
-//! SIGINT (Ctrl-C) or SIGTERM ends it: what runs is finished, what waits is given back.
+//! SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is closed) ends it: what runs is finished, what waits is given back.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
 
@@ -25,7 +25,7 @@ use ivy_blocking::{Ivy, Task, TaskError};
 /// How long running tasks may take after the worker was told to stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 
-/// Serves the task `testpackage.factorial` until SIGINT or SIGTERM.
+/// Serves the task `testpackage.factorial` until SIGINT, SIGTERM or SIGHUP.
 #[derive(Parser)]
 struct Options {
     /// The queue to serve.

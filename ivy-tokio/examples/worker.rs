@@ -8,7 +8,7 @@
 //! cargo run -p ivy-tokio --example worker
 //! ```
 //!
-//! SIGINT (Ctrl-C) or SIGTERM ends it: what runs is finished, what waits is given back.
+//! SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is closed) ends it: what runs is finished, what waits is given back.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
 
@@ -24,7 +24,7 @@ use ivy_tokio::{Ivy, Task, TaskError};
 /// How long running tasks may take after the worker was told to stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 
-/// Serves the task `testpackage.factorial` until SIGINT or SIGTERM.
+/// Serves the task `testpackage.factorial` until SIGINT, SIGTERM or SIGHUP.
 #[derive(Parser)]
 struct Options {
     /// The queue to serve.
@@ -73,10 +73,12 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
         }
     })
 }

@@ -75,7 +75,7 @@ async fn producer_and_worker_meet_on_the_queue_that_both_name() {
 async fn the_worker_ends_with_success_when_it_is_told_to() {
     for adapter in ADAPTERS {
         let stage = Stage::start(adapter).await;
-        for signal in ["INT", "TERM"] {
+        for signal in ["INT", "TERM", "HUP"] {
             let mut worker = stage.worker(&[]).await;
             worker.signal(signal);
             worker.success().await;
