@@ -161,12 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn it_is_renewed_after_about_sixty_percent() {
+    fn it_is_renewed_after_about_sixty_percent_of_its_length() {
         let mut rng = Rng::from_number(1);
-        for _ in 0..100 {
-            let after = lease().touch_after(&mut rng).as_secs_f64();
-            assert!((15.0..=21.0).contains(&after), "{after}");
-        }
+        let mut after: Vec<_> = (0..100).map(|_| lease().touch_after(&mut rng)).collect();
+        after.sort_unstable();
+        let (first, last) = (after[0].as_secs_f64(), after[99].as_secs_f64());
+        assert!((15.0..15.5).contains(&first) && (20.5..=21.0).contains(&last), "{after:?}");
     }
 
     #[test]
@@ -192,6 +192,38 @@ mod tests {
     }
 
     #[test]
+    fn only_the_first_lost_answer_is_followed_at_once() {
+        let lost = Fault::new(FaultKind::AnswerLost);
+        let unreachable = Fault::new(FaultKind::Unreachable);
+        let faults = [(&lost, true), (&lost, false), (&unreachable, false), (&lost, false)];
+        let (mut lease, mut rng) = (lease(), Rng::from_number(1));
+        for (fault, at_once) in faults {
+            lease.touch_sent(Moment::EPOCH);
+            let TouchFailure::Again(after) = lease.touch_failed(fault, &mut rng) else {
+                panic!("the lease is not lost")
+            };
+            assert_eq!(after.is_zero(), at_once, "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_touch_that_cannot_be_sent_is_repeated_later_and_later() {
+        let unreachable = Fault::new(FaultKind::Unreachable);
+        let (mut lease, mut rng) = (lease(), Rng::from_number(1));
+        let waits: Vec<_> = (0..20)
+            .map(|_| {
+                lease.touch_sent(Moment::EPOCH);
+                match lease.touch_failed(&unreachable, &mut rng) {
+                    TouchFailure::Again(after) => after,
+                    TouchFailure::Lost => panic!("the lease is not lost"),
+                }
+            })
+            .collect();
+        assert!(!waits[0].is_zero() && waits[0] <= Duration::from_millis(100), "{waits:?}");
+        assert!(waits.iter().any(|wait| *wait > Duration::from_secs(3)), "{waits:?}");
+    }
+
+    #[test]
     fn the_margin_is_a_part_of_what_was_granted_not_of_what_is_asked_for_next() {
         let mut lease = Lease::new(receipt("a"), Duration::from_secs(2), Moment::EPOCH);
         lease.set_length(Duration::from_secs(600));
@@ -213,6 +245,23 @@ mod tests {
         assert!(!lease.allows_start(at(17)));
         lease.touched(receipt("b"), Duration::from_secs(20), at(10));
         assert!(lease.allows_start(at(26)));
+    }
+
+    #[test]
+    fn of_renewals_that_were_not_heard_of_the_one_that_would_end_soonest_counts() {
+        let at = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
+        let lost = Fault::new(FaultKind::AnswerLost);
+        for lengths in [[25, 10], [10, 25]] {
+            let mut rng = Rng::from_number(1);
+            let mut lease = lease();
+            for length in lengths {
+                lease.set_length(Duration::from_secs(length));
+                lease.touch_sent(at(0));
+                lease.touch_failed(&lost, &mut rng);
+            }
+            assert!(lease.allows_start(at(8)), "{lengths:?}");
+            assert!(!lease.allows_start(at(9)), "{lengths:?}");
+        }
     }
 
     #[test]
