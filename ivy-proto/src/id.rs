@@ -1,6 +1,8 @@
 //! The identifiers of ivy: each a type of its own, so that none can stand in for another.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -71,31 +73,37 @@ impl FromStr for TaskId {
 
 /// Identifies a message in its queue. The queue chooses it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageId(Arc<str>);
+pub struct MessageId(IdText);
 
 /// Identifies one reservation of a message. The queue chooses it, and replaces it at each touch.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReservationId(Arc<str>);
+pub struct ReservationId(IdText);
 
 macro_rules! text_id {
     ($name:ident) => {
         impl $name {
             /// The id with this text.
             #[must_use]
-            pub fn new(text: impl Into<Arc<str>>) -> Self {
-                $name(text.into())
+            pub fn new(text: impl AsRef<str>) -> Self {
+                $name(IdText::new(text.as_ref()))
             }
 
             /// The id's text, as the queue wrote it.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0
+                std::str::from_utf8(self.as_bytes()).expect("it was made of a text")
+            }
+
+            /// The bytes of that text.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8] {
+                self.0.as_bytes()
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}", crate::text::Escaped(&self.0))
+                write!(f, "{}", crate::text::Escaped(self.as_str()))
             }
         }
 
@@ -109,6 +117,63 @@ macro_rules! text_id {
 
 text_id!(MessageId);
 text_id!(ReservationId);
+
+/// The text of an id. A message brings two, and those of IronMQ are short, so they are kept in
+/// place instead of being allocated.
+#[derive(Clone)]
+enum IdText {
+    Short { length: u8, bytes: [u8; IdText::SHORT] },
+    Long(Arc<str>),
+}
+
+impl IdText {
+    /// The length of a reservation's id on IronMQ. Those of messages are shorter.
+    const SHORT: usize = 32;
+
+    fn new(text: &str) -> Self {
+        let mut bytes = [0; IdText::SHORT];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(room), Ok(length)) => {
+                room.copy_from_slice(text.as_bytes());
+                IdText::Short { length, bytes }
+            }
+            _ => IdText::Long(text.into()),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            IdText::Short { length, bytes } => &bytes[..usize::from(*length)],
+            IdText::Long(text) => text.as_bytes(),
+        }
+    }
+}
+
+impl PartialEq for IdText {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for IdText {}
+
+impl PartialOrd for IdText {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for IdText {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for IdText {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
 
 /// What proves that a message is reserved by its holder: needed to delete, touch or release it.
 ///
@@ -151,7 +216,20 @@ impl Counter {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn ids_are_compared_as_their_texts_are(one in "[ab\0ä]{0,40}", other in "[ab\0ä]{0,40}") {
+            let ids = [&one, &other].map(MessageId::new);
+            prop_assert_eq!([ids[0].as_str(), ids[1].as_str()], [&*one, &*other]);
+            prop_assert_eq!(ids[0].cmp(&ids[1]), one.cmp(&other));
+            prop_assert_eq!(ids[0] == ids[1], one == other);
+            prop_assert!(ids[0] == ids[0].clone());
+        }
+    }
 
     #[test]
     fn a_task_id_of_another_length_or_alphabet_is_refused() {

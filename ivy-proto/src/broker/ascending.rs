@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-/// The places of ready messages and the ends of leases come in ascending order but for a few. In a
-/// line these cost the same however many there are.
+/// The places of ready messages come in ascending order but for a few. In a line these cost the same
+/// however many there are.
 #[derive(Debug)]
 pub(super) struct Ascending<Key> {
     line: VecDeque<Key>,
@@ -80,9 +80,14 @@ impl<Key: Ord + Copy> Ascending<Key> {
                 self.line.retain(|key| !gone.contains(key));
             }
         }
-        if self.line.len() < self.line.capacity() / 4 && self.line.capacity() > SHORT {
-            self.line.shrink_to(2 * self.line.len());
-        }
+        give_back_room(&mut self.line);
+    }
+}
+
+/// Gives back most of the room that a line has left.
+pub(super) fn give_back_room<T>(line: &mut VecDeque<T>) {
+    if line.len() < line.capacity() / 4 && line.capacity() > SHORT {
+        line.shrink_to(2 * line.len());
     }
 }
 

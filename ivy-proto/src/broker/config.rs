@@ -27,6 +27,20 @@ pub struct BrokerConfig {
     pub strict: bool,
     /// Where a message goes that was given back. To the front.
     pub requeue: Requeue,
+    /// In which form bodies are handed in and out. As they are.
+    pub bodies: BodyForm,
+}
+
+/// In which form the bodies of messages come to a broker, and leave it. It matters only for what
+/// counts as their length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyForm {
+    /// As they are.
+    #[default]
+    Text,
+    /// As they stand in JSON, between the quotes of a string. So a server that reads and writes JSON
+    /// can pass them on as they came.
+    Json,
 }
 
 /// Where a message goes that was reserved and comes back, released or with its lease ended.
@@ -41,7 +55,12 @@ pub enum Requeue {
 
 impl Default for BrokerConfig {
     fn default() -> Self {
-        BrokerConfig { max_body: IRONMQ.max_body, strict: false, requeue: Requeue::Front }
+        BrokerConfig {
+            max_body: IRONMQ.max_body,
+            strict: false,
+            requeue: Requeue::Front,
+            bodies: BodyForm::Text,
+        }
     }
 }
 
@@ -67,8 +86,19 @@ impl BrokerConfig {
         self
     }
 
+    /// The same, with bodies in another form.
+    #[must_use]
+    pub fn with_bodies(mut self, form: BodyForm) -> Self {
+        self.bodies = form;
+        self
+    }
+
     pub(super) fn check_body(&self, body: &Body) -> Result<(), Refusal> {
-        if body.as_str().len() > self.max_body { Err(Refusal::TooLarge) } else { Ok(()) }
+        let written = body.as_str();
+        // No text is shorter in JSON.
+        let is_small = written.len() <= self.max_body
+            || (self.bodies == BodyForm::Json && length_in_json(written) <= self.max_body);
+        if is_small { Ok(()) } else { Err(Refusal::TooLarge) }
     }
 
     /// A lease that was asked for, or nothing if none was: zero means that it was not given.
@@ -82,6 +112,12 @@ impl BrokerConfig {
         }
         Ok(Some(lease))
     }
+}
+
+/// The length of the text that stands so in JSON.
+fn length_in_json(written: &str) -> usize {
+    let text: Result<String, _> = serde_json::from_str(&format!("\"{written}\""));
+    text.map_or(written.len(), |text| text.len())
 }
 
 /// How many messages a reserve or a peek is about: zero means that it was not given.

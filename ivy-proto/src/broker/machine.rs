@@ -9,7 +9,6 @@ use crate::name::QueueName;
 use crate::queue::NewMessage;
 use crate::rng::Rng;
 use crate::time::{Deadline, Moment};
-use crate::timers::Timers;
 
 use super::config::{self, BrokerConfig};
 use super::message::Sequence;
@@ -26,8 +25,8 @@ pub struct Broker {
     rng: Rng,
     now: Moment,
     queues: Queues,
-    /// The earliest deadline of each queue that has one.
-    agenda: Timers<QueueName>,
+    /// The queues that have deadlines, by the earliest of each.
+    agenda: BTreeSet<(Moment, QueueName)>,
     /// The reserves that wait, and where.
     waiting: BTreeMap<RequestId, (QueueName, Place)>,
     /// Queues that have both a ready message and a waiting reserve.
@@ -56,7 +55,7 @@ impl Broker {
             rng: Rng::from_seed(seed),
             now: Moment::EPOCH,
             queues: Queues::default(),
-            agenda: Timers::new(),
+            agenda: BTreeSet::new(),
             waiting: BTreeMap::new(),
             woken: BTreeSet::new(),
             last_message: Sequence::START,
@@ -95,8 +94,8 @@ impl Broker {
     }
 
     fn next_deadline(&self) -> Option<Deadline<Why>> {
-        let queue = self.agenda.next()?.why;
-        let deadline = self.queues.find(&queue).ok()?.next_deadline()?;
+        let (_, queue) = self.agenda.first()?;
+        let deadline = self.queues.find(queue).ok()?.next_deadline()?;
         (deadline.at != Moment::FOREVER).then_some(deadline)
     }
 
@@ -105,7 +104,7 @@ impl Broker {
     /// given an expired message, or nothing while there is something.
     fn catch_up(&mut self, now: Moment) {
         self.now = now.clamp(self.now, LAST_MOMENT);
-        let due: Vec<QueueName> = std::iter::from_fn(|| self.agenda.pop_due(self.now)).collect();
+        let due: Vec<QueueName> = std::iter::from_fn(|| self.pop_due()).collect();
         for name in &due {
             if let Ok(queue) = self.queues.find_mut(name) {
                 queue.scheduled = None;
@@ -118,6 +117,11 @@ impl Broker {
             self.end_waits(name);
             self.note_changes(name);
         }
+    }
+
+    fn pop_due(&mut self) -> Option<QueueName> {
+        let (at, _) = self.agenda.first()?;
+        if *at > self.now { None } else { self.agenda.pop_first().map(|(_, name)| name) }
     }
 
     fn end_waits(&mut self, name: &QueueName) {
@@ -260,7 +264,9 @@ impl Broker {
 
     fn delete_queue(&mut self, name: &QueueName) -> Result<(), Refusal> {
         let queue = self.queues.remove(name)?;
-        self.agenda.stop(name);
+        if let Some(at) = queue.scheduled {
+            self.agenda.remove(&(at, name.clone()));
+        }
         for waiter in queue.waiters.into_all() {
             self.waiting.remove(&waiter.request);
             self.answers.push_back((waiter.request, Err(Refusal::QueueNotFound)));
@@ -304,13 +310,13 @@ impl Broker {
         if queue.can_serve() {
             self.woken.insert(name.clone());
         }
-        let at = queue.next_deadline().map(|deadline| deadline.at);
+        let at = queue.next_moment();
         if at != queue.scheduled {
-            queue.scheduled = at;
-            match at {
-                Some(at) => self.agenda.set(name.clone(), at),
-                None => self.agenda.stop(name),
+            let before = std::mem::replace(&mut queue.scheduled, at);
+            if let Some(before) = before {
+                self.agenda.remove(&(before, name.clone()));
             }
+            self.agenda.extend(at.map(|at| (at, name.clone())));
         }
     }
 }

@@ -80,16 +80,18 @@ mod config;
 mod dead_letter;
 mod machine;
 mod message;
+mod messages;
 mod queue;
 mod queues;
 mod request;
+mod returns;
 mod settings;
 mod store;
 #[cfg(test)]
 mod tests;
 mod waiters;
 
-pub use config::{BrokerConfig, Requeue};
+pub use config::{BodyForm, BrokerConfig, Requeue};
 pub use machine::Broker;
 pub use request::{
     Answer, Delivery, Input, Output, Refusal, Request, RequestId, Target, View, Why,

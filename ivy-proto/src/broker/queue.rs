@@ -68,7 +68,7 @@ impl Queue {
         let room = want.count.min(self.store.len());
         let mut taken = Taken { deliveries: Vec::with_capacity(room), dead: Vec::new() };
         while taken.deliveries.len() < want.count {
-            let Some((sequence, stored)) = self.store.ready().next() else { break };
+            let Some((sequence, stored)) = self.store.first_ready() else { break };
             let rule = self.settings.dead_letter.as_ref();
             if rule.is_some_and(|rule| rule.applies_to(stored.reserved_count)) {
                 taken.dead.extend(self.store.remove(sequence).map(|dead| (sequence, dead)));
@@ -151,6 +151,12 @@ impl Queue {
         self.store.has_ready() && !self.waiters.is_empty()
     }
 
+    /// When something becomes due.
+    pub(super) fn next_moment(&self) -> Option<Moment> {
+        self.store.next_moment().into_iter().chain(self.waiters.next_end()).min()
+    }
+
+    /// What becomes due at that moment.
     pub(super) fn next_deadline(&self) -> Option<Deadline<Why>> {
         let wait_ends = self.waiters.next_end().map(|at| Deadline { at, why: Why::WaitEnds });
         let deadlines = self.store.next_deadline().into_iter().chain(wait_ends);
@@ -166,25 +172,28 @@ impl Queue {
     /// The message, if the target names the reservation that holds it.
     fn reserved(&self, target: &Target) -> Result<Sequence, Refusal> {
         let (sequence, state) = self.find(target)?;
-        match (&target.reservation, state) {
-            (None, _) => Err(Refusal::ReservationRequired),
-            (Some(id), State::Reserved { by, .. })
-                if by.is(id) || planted(Bug::IgnoreReservation) =>
-            {
-                Ok(sequence)
-            }
-            (Some(_), _) => Err(Refusal::ReservationTimedOut),
-        }
+        check_holder(state, target)?;
+        Ok(sequence)
     }
 
     /// The message, if it is held by nobody or by the reservation that the target names.
     fn deletable(&self, target: &Target) -> Result<Sequence, Refusal> {
-        match self.find(target)? {
-            (sequence, State::Ready | State::Delayed { .. }) if target.reservation.is_none() => {
-                Ok(sequence)
-            }
-            _ => self.reserved(target),
+        let (sequence, state) = self.find(target)?;
+        if target.reservation.is_some() || matches!(state, State::Reserved { .. }) {
+            check_holder(state, target)?;
         }
+        Ok(sequence)
+    }
+}
+
+/// Refuses a target that does not name the reservation that holds its message.
+fn check_holder(state: State, target: &Target) -> Result<(), Refusal> {
+    match (&target.reservation, state) {
+        (None, _) => Err(Refusal::ReservationRequired),
+        (Some(id), State::Reserved { by, .. }) if by.is(id) || planted(Bug::IgnoreReservation) => {
+            Ok(())
+        }
+        (Some(_), _) => Err(Refusal::ReservationTimedOut),
     }
 }
 

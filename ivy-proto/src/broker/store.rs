@@ -1,26 +1,24 @@
 //! The messages of one queue, and the orders in which they are looked for.
 
-use std::collections::BTreeMap;
-
 use crate::queue::Body;
 use crate::time::{Deadline, Moment};
 
 use super::ascending::Ascending;
 use super::config::Requeue;
 use super::message::{Sequence, State, Stored};
+use super::messages::Messages;
 use super::request::Why;
+use super::returns::Returns;
 
 /// The messages of one queue. Every operation finds its message by number, by place or by moment,
 /// so none of them looks at the messages one by one.
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    messages: BTreeMap<Sequence, Stored>,
+    messages: Messages,
     /// The ready ones by their places.
     ready: Ascending<(u64, Sequence)>,
     /// The delayed and the reserved ones by the moment at which they become ready.
-    returns: Ascending<(Moment, Sequence)>,
-    /// All of them by the moment at which they are thrown away.
-    expiries: Ascending<(Moment, Sequence)>,
+    returns: Returns,
     /// The last place that was given.
     last_position: u64,
 }
@@ -35,14 +33,18 @@ impl Store {
     }
 
     pub(super) fn get(&self, sequence: Sequence) -> Option<&Stored> {
-        self.messages.get(&sequence)
+        self.messages.get(sequence)
+    }
+
+    /// The next ready message.
+    pub(super) fn first_ready(&self) -> Option<(Sequence, &Stored)> {
+        let (_, sequence) = self.ready.first()?;
+        Some((sequence, self.messages.get(sequence)?))
     }
 
     /// The ready messages, the next one first.
     pub(super) fn ready(&self) -> impl Iterator<Item = (Sequence, &Stored)> {
-        self.ready
-            .iter()
-            .filter_map(|(_, sequence)| Some((sequence, self.messages.get(&sequence)?)))
+        self.ready.iter().filter_map(|(_, sequence)| Some((sequence, self.messages.get(sequence)?)))
     }
 
     /// Puts a message behind all others.
@@ -56,14 +58,12 @@ impl Store {
     ) {
         let position = self.next_position();
         let stored = Stored { body, state, position, expires, reserved_count };
-        self.expiries.insert((expires, sequence));
         self.enter(sequence, state, position);
         self.messages.insert(sequence, stored);
     }
 
     pub(super) fn remove(&mut self, sequence: Sequence) -> Option<Stored> {
-        let stored = self.messages.remove(&sequence)?;
-        self.expiries.remove(&(stored.expires, sequence));
+        let stored = self.messages.remove(sequence)?;
         self.leave(sequence, stored.state, stored.position);
         Some(stored)
     }
@@ -72,28 +72,31 @@ impl Store {
         self.messages.clear();
         self.ready.clear();
         self.returns.clear();
-        self.expiries.clear();
     }
 
     /// Reserves a message, or renews its reservation, and counts that.
     pub(super) fn reserve(&mut self, sequence: Sequence, state: State) {
-        if let Some(stored) = self.messages.get_mut(&sequence) {
+        self.change(sequence, |stored| {
             stored.reserved_count = stored.reserved_count.saturating_add(1);
-        }
-        self.change(sequence, state);
+            stored.state = state;
+        });
     }
 
     /// Gives a reserved message its place back, or a new one, to take when it is ready again.
     pub(super) fn give_back(&mut self, sequence: Sequence, state: State, requeue: Requeue) {
-        if requeue == Requeue::Back {
-            self.move_to_back(sequence);
-        }
-        self.change(sequence, state);
+        let position = match requeue {
+            Requeue::Front => None,
+            Requeue::Back => Some(self.next_position()),
+        };
+        self.change(sequence, |stored| {
+            stored.position = position.unwrap_or(stored.position);
+            stored.state = state;
+        });
     }
 
     /// Throws away what has expired.
     pub(super) fn expire(&mut self, now: Moment) {
-        while let Some((at, sequence)) = self.expiries.first()
+        while let Some((at, sequence)) = self.messages.first_expiry()
             && at <= now
         {
             self.remove(sequence);
@@ -105,24 +108,31 @@ impl Store {
         while let Some((at, sequence)) = self.returns.first()
             && at <= now
         {
-            match self.messages.get(&sequence).map(|stored| stored.state) {
+            match self.messages.get(sequence).map(|stored| stored.state) {
                 Some(State::Reserved { .. }) => self.give_back(sequence, State::Ready, requeue),
-                _ => self.change(sequence, State::Ready),
+                _ => self.change(sequence, |stored| stored.state = State::Ready),
             }
         }
     }
 
     /// When a message becomes ready or expires next.
+    pub(super) fn next_moment(&self) -> Option<Moment> {
+        let returns = self.returns.first().map(|(at, _)| at);
+        let expires = self.messages.first_expiry().map(|(at, _)| at);
+        returns.into_iter().chain(expires).min()
+    }
+
+    /// What happens at that moment.
     pub(super) fn next_deadline(&self) -> Option<Deadline<Why>> {
         let returns = self.returns.first().map(|(at, sequence)| {
             let reserved = matches!(
-                self.messages.get(&sequence).map(|stored| stored.state),
+                self.messages.get(sequence).map(|stored| stored.state),
                 Some(State::Reserved { .. })
             );
             Deadline { at, why: if reserved { Why::LeaseEnds } else { Why::DelayEnds } }
         });
-        let expires =
-            self.expiries.first().map(|(at, _)| Deadline { at, why: Why::MessageExpires });
+        let expires = self.messages.first_expiry();
+        let expires = expires.map(|(at, _)| Deadline { at, why: Why::MessageExpires });
         returns.into_iter().chain(expires).min_by_key(|deadline| deadline.at)
     }
 
@@ -131,19 +141,12 @@ impl Store {
         self.last_position
     }
 
-    fn move_to_back(&mut self, sequence: Sequence) {
-        let position = self.next_position();
-        if let Some(stored) = self.messages.get_mut(&sequence) {
-            self.ready.remove(&(stored.position, sequence));
-            stored.position = position;
-        }
-    }
-
-    fn change(&mut self, sequence: Sequence, state: State) {
-        let Some(stored) = self.messages.get_mut(&sequence) else { return };
-        let (before, position) = (stored.state, stored.position);
-        stored.state = state;
-        self.leave(sequence, before, position);
+    fn change(&mut self, sequence: Sequence, change: impl FnOnce(&mut Stored)) {
+        let Some(stored) = self.messages.get_mut(sequence) else { return };
+        let (before, place_before) = (stored.state, stored.position);
+        change(stored);
+        let (state, position) = (stored.state, stored.position);
+        self.leave(sequence, before, place_before);
         self.enter(sequence, state, position);
     }
 
@@ -154,10 +157,14 @@ impl Store {
         }
     }
 
-    fn leave(&mut self, sequence: Sequence, state: State, position: u64) {
-        match state.returns() {
+    /// A message is not in that state any more, or gone.
+    fn leave(&mut self, sequence: Sequence, before: State, position: u64) {
+        match before.returns() {
             None => self.ready.remove(&(position, sequence)),
-            Some(at) => self.returns.remove(&(at, sequence)),
+            Some(at) => self.returns.remove((at, sequence), |(at, sequence)| {
+                let stored = self.messages.get(sequence);
+                stored.is_some_and(|stored| stored.state.returns() == Some(at))
+            }),
         }
     }
 }

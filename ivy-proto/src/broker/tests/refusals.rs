@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::broker::{BrokerConfig, Refusal, Request};
+use crate::broker::{BodyForm, BrokerConfig, Refusal, Request};
 use crate::queue::QueueSettings;
 
 fn lease(timeout: Duration) -> Request {
@@ -109,6 +109,22 @@ fn a_batch_has_one_to_a_hundred_elements() {
     assert!(is_invalid(&mut scenario, delete_many(Vec::new())));
     assert!(is_invalid(&mut scenario, delete_many(vec![targets[0].clone(); 101])));
     assert!(scenario.ask(delete_many(targets)).is_ok());
+}
+
+#[test]
+fn a_body_in_json_counts_as_long_as_what_it_says() {
+    let config = BrokerConfig::default().with_max_body(4).with_bodies(BodyForm::Json);
+    let mut scenario = Scenario::with(config);
+    let mut post = |body| {
+        let messages = vec![new_message(body, Duration::ZERO)];
+        scenario.ask(Request::Post { queue: q(), messages }).map(|_| ())
+    };
+    for short in ["", "abcd", r#"\\\"\n\u0000"#, r"\u00e4\u00e4", r"\ud83e\udd80"] {
+        assert_eq!(post(short), Ok(()), "{short}");
+    }
+    for long in ["abcde", r#"\\\"\n\u0000."#, r"\u00e4\u00e4.", r"\ud83e\udd80."] {
+        assert_eq!(post(long), Err(Refusal::TooLarge), "{long}");
+    }
 }
 
 #[test]

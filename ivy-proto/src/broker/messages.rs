@@ -1,0 +1,238 @@
+//! The messages of one queue by their numbers, and by the moments at which they expire.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::time::Moment;
+
+use super::ascending::give_back_room;
+use super::message::{Sequence, Stored};
+
+/// The messages of one queue.
+///
+/// They mostly come in the order of their numbers and of their ends, and mostly leave in it. So
+/// they stand in a line, in which a message is found by its number without a search, and the first
+/// is the one that expires next.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    /// By number; and none expires before another in front of it. The ends of the line are no gaps.
+    line: VecDeque<Slot>,
+    /// How many have left the line's middle.
+    gaps: usize,
+    /// Those that have a smaller number, or expire earlier, than one that came before.
+    others: BTreeMap<Sequence, Stored>,
+    /// The others by the moments at which they expire.
+    expiries: BTreeSet<(Moment, Sequence)>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    sequence: Sequence,
+    /// Nothing: it is a gap, that of a message which has left.
+    stored: Option<Stored>,
+}
+
+impl Messages {
+    pub(super) fn len(&self) -> usize {
+        self.line.len() - self.gaps + self.others.len()
+    }
+
+    pub(super) fn get(&self, sequence: Sequence) -> Option<&Stored> {
+        match self.place(sequence) {
+            Some(place) => self.line.get(place)?.stored.as_ref(),
+            None => self.others.get(&sequence),
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, sequence: Sequence) -> Option<&mut Stored> {
+        match self.place(sequence) {
+            Some(place) => self.line.get_mut(place)?.stored.as_mut(),
+            None => self.others.get_mut(&sequence),
+        }
+    }
+
+    /// Takes in a message whose number is not there.
+    pub(super) fn insert(&mut self, sequence: Sequence, stored: Stored) {
+        let is_next = self.line.back().is_none_or(|last| {
+            let expires = last.stored.as_ref().map(|last| last.expires);
+            last.sequence < sequence && expires <= Some(stored.expires)
+        });
+        if is_next {
+            self.line.push_back(Slot { sequence, stored: Some(stored) });
+        } else {
+            self.expiries.insert((stored.expires, sequence));
+            self.others.insert(sequence, stored);
+        }
+    }
+
+    pub(super) fn remove(&mut self, sequence: Sequence) -> Option<Stored> {
+        let Some(place) = self.place(sequence) else {
+            let stored = self.others.remove(&sequence)?;
+            self.expiries.remove(&(stored.expires, sequence));
+            return Some(stored);
+        };
+        let stored = self.line.get_mut(place)?.stored.take();
+        self.gaps += 1;
+        self.tidy();
+        stored
+    }
+
+    /// The moment at which a message expires next, and which one.
+    pub(super) fn first_expiry(&self) -> Option<(Moment, Sequence)> {
+        let first = self.line.front();
+        let first = first.and_then(|slot| Some((slot.stored.as_ref()?.expires, slot.sequence)));
+        first.into_iter().chain(self.expiries.first().copied()).min()
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Messages::default();
+    }
+
+    /// Where in the line the message of this number is.
+    fn place(&self, sequence: Sequence) -> Option<usize> {
+        let (first, last) = (self.line.front()?.sequence, self.line.back()?.sequence);
+        let from_first = sequence.since(first)?;
+        let from_last = (self.line.len() - 1).checked_sub(last.since(sequence)?);
+        // Where numbers have no gaps, as in the only queue of a broker, they tell the place: those
+        // behind it tell it even if one that has stayed long is first.
+        let is_there =
+            |place: &usize| self.line.get(*place).is_some_and(|slot| slot.sequence == sequence);
+        let place = Some(from_first).filter(is_there).or(from_last.filter(is_there));
+        let place = place
+            .or_else(|| self.line.binary_search_by_key(&sequence, |slot| slot.sequence).ok())?;
+        self.line.get(place)?.stored.is_some().then_some(place)
+    }
+
+    /// Takes the gaps off the line's ends, and out of it before they are most of it.
+    fn tidy(&mut self) {
+        let is_gap = |slot: &Slot| slot.stored.is_none();
+        while self.line.front().is_some_and(is_gap) {
+            self.line.pop_front();
+            self.gaps -= 1;
+        }
+        while self.line.back().is_some_and(is_gap) {
+            self.line.pop_back();
+            self.gaps -= 1;
+        }
+        if self.gaps > self.line.len() / 2 {
+            self.line.retain(|slot| slot.stored.is_some());
+            self.gaps = 0;
+        }
+        give_back_room(&mut self.line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::super::message::State;
+    use super::*;
+    use crate::queue::Body;
+
+    fn number(number: u64) -> Sequence {
+        (0..number).fold(Sequence::START, |sequence, _| sequence.next())
+    }
+
+    fn expiring(at: u64) -> Stored {
+        Stored {
+            body: Body::new(""),
+            state: State::Ready,
+            position: 0,
+            expires: Moment::from_nanos(at),
+            reserved_count: 0,
+        }
+    }
+
+    fn expires(stored: Option<&Stored>) -> Option<Moment> {
+        stored.map(|stored| stored.expires)
+    }
+
+    /// A message comes, or leaves.
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        /// The one after all that ever came, by so much older in the end.
+        Next(u64),
+        Insert(u64, u64),
+        Remove(u64),
+        RemoveFirst,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (0_u64..3).prop_map(Step::Next),
+            1 => (0_u64..100, 0_u64..50).prop_map(|(number, at)| Step::Insert(number, at)),
+            3 => (0_u64..100).prop_map(Step::Remove),
+            1 => Just(Step::RemoveFirst),
+        ];
+        vec(step, 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_map_that_knows_what_expires_first(steps in steps()) {
+            let (mut messages, mut map) = (Messages::default(), BTreeMap::new());
+            let (mut last, mut end) = (0, 0);
+            for step in steps {
+                let mut insert = |wanted: u64, at: u64| {
+                    let sequence = number(wanted);
+                    if map.insert(sequence, Moment::from_nanos(at)).is_none() {
+                        messages.insert(sequence, expiring(at));
+                    } else {
+                        map.insert(sequence, expires(messages.get(sequence)).unwrap());
+                    }
+                };
+                match step {
+                    Step::Next(more) => {
+                        (last, end) = (last + 1, end + more);
+                        insert(last, end);
+                    }
+                    Step::Insert(number, at) => {
+                        last = last.max(number);
+                        insert(number, at);
+                    }
+                    Step::Remove(wanted) => {
+                        let sequence = number(wanted);
+                        let removed = messages.remove(sequence);
+                        prop_assert_eq!(expires(removed.as_ref()), map.remove(&sequence));
+                    }
+                    Step::RemoveFirst => {
+                        if let Some((sequence, at)) = map.pop_first() {
+                            prop_assert_eq!(expires(messages.remove(sequence).as_ref()), Some(at));
+                        }
+                    }
+                }
+                prop_assert_eq!(messages.len(), map.len());
+                let first = map.iter().map(|(sequence, at)| (*at, *sequence)).min();
+                prop_assert_eq!(
+                    messages.first_expiry().map(|(at, _)| at),
+                    first.map(|(at, _)| at)
+                );
+                for wanted in 0..110 {
+                    let sequence = number(wanted);
+                    let found = expires(messages.get(sequence));
+                    prop_assert_eq!(found, map.get(&sequence).copied());
+                    prop_assert_eq!(
+                        messages.get_mut(sequence).map(|stored| stored.expires),
+                        found
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_stays_keeps_no_room_for_those_that_have_left() {
+        let mut messages = Messages::default();
+        let mut sequence = Sequence::START;
+        for count in 0..100_000 {
+            sequence = sequence.next();
+            messages.insert(sequence, expiring(count));
+        }
+        for left in 2..100_000 {
+            messages.remove(number(left));
+        }
+        assert_eq!(messages.len(), 2);
+        assert!(messages.line.capacity() <= 1024, "{}", messages.line.capacity());
+    }
+}
