@@ -89,16 +89,15 @@ impl Alerts {
 }
 
 /// The alerts of a body that must have some.
-pub(crate) fn required_alerts(mut fields: Fields<'_>) -> Result<Vec<NewAlert>, Failure> {
-    read_alerts(&mut fields)?.ok_or_else(alerts_are_required)
+pub(crate) fn required_alerts(fields: Fields<'_>) -> Result<Vec<NewAlert>, Failure> {
+    read_alerts(&fields)?.ok_or_else(alerts_are_required)
 }
 
 /// The ids of the alerts of a body that must have some.
-pub(crate) fn required_ids(mut fields: Fields<'_>) -> Result<Vec<String>, Failure> {
+pub(crate) fn required_ids(fields: Fields<'_>) -> Result<Vec<String>, Failure> {
     let alerts = fields.objects("alerts")?.ok_or_else(alerts_are_required)?;
     alerts
-        .into_iter()
-        .map(|mut alert| {
+        .map(|alert| {
             let id = alert.filled_text("id")?.map(Cow::into_owned);
             id.ok_or_else(|| Failure::bad_request("An alert needs its id"))
         })
@@ -106,12 +105,12 @@ pub(crate) fn required_ids(mut fields: Fields<'_>) -> Result<Vec<String>, Failur
 }
 
 /// The alerts of a body that may have some.
-pub(crate) fn read_alerts(fields: &mut Fields<'_>) -> Result<Option<Vec<NewAlert>>, Failure> {
+pub(crate) fn read_alerts(fields: &Fields<'_>) -> Result<Option<Vec<NewAlert>>, Failure> {
     let Some(alerts) = fields.objects("alerts")? else { return Ok(None) };
-    alerts.into_iter().map(read_alert).collect::<Result<_, _>>().map(Some)
+    alerts.map(read_alert).collect::<Result<_, _>>().map(Some)
 }
 
-fn read_alert(mut fields: Fields<'_>) -> Result<NewAlert, Failure> {
+fn read_alert(fields: Fields<'_>) -> Result<NewAlert, Failure> {
     Ok(NewAlert {
         r#type: one_of(fields.text("type")?, "type must be fixed or progressive", |text| {
             matches!(text, "fixed" | "progressive")

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use ivy_proto::broker::{Answer, Delivery, View};
+use ivy_proto::broker::Answer;
 use ivy_proto::queue::{QueueInfo, QueueKind};
-use ivy_proto::{MessageId, QueueName, Receipt};
+use ivy_proto::{QueueName, Receipt};
 use serde::Serialize;
 
 use super::alerts::Alerts;
 use super::failure::Failure;
+use super::messages::{Written, message, messages, posted};
 use super::push::Push;
 use super::state::{Extras, Outcome, Reply};
 
@@ -52,16 +53,16 @@ impl Told {
 
     fn answer(answer: Answer, project: &str) -> Self {
         match answer {
-            Answer::Posted(ids) => json(
-                StatusCode::CREATED,
-                &Posted {
-                    ids: ids.iter().map(MessageId::as_str).collect(),
-                    msg: "Messages put on queue.",
-                },
-            ),
-            Answer::Reserved(deliveries) => messages(deliveries.iter().map(Reserved::new)),
-            Answer::Message(view) => ok(&MessageRoot { message: Viewed::new(&view) }),
-            Answer::Peeked(views) => messages(views.iter().map(Viewed::new)),
+            Answer::Posted(ids) => Told { status: StatusCode::CREATED, ..written(posted(&ids)) },
+            Answer::Reserved(deliveries) => {
+                let deliveries = deliveries.iter().map(Written::reserved);
+                Told { has_messages: true, ..written(messages(deliveries)) }
+            }
+            Answer::Message(view) => written(message(Written::viewed(&view))),
+            Answer::Peeked(views) => {
+                let views = views.iter().map(Written::viewed);
+                Told { has_messages: true, ..written(messages(views)) }
+            }
             Answer::Deleted => ok(&said("Deleted")),
             Answer::Cleared => ok(&said("Cleared")),
             Answer::Touched(Receipt { reservation, .. }) => {
@@ -84,12 +85,12 @@ fn ok(body: &impl Serialize) -> Told {
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Told {
-    let body = serde_json::to_vec(body).expect("texts, numbers and lists of them are always JSON");
-    Told { status, allow: None, body: body.into(), has_messages: false }
+    let body = serde_json::to_vec(body);
+    Told { status, ..written(body.expect("texts, numbers and lists of them are always JSON")) }
 }
 
-fn messages(messages: impl Iterator<Item = impl Serialize>) -> Told {
-    Told { has_messages: true, ..ok(&Messages { messages: messages.collect() }) }
+fn written(body: Vec<u8>) -> Told {
+    Told { status: StatusCode::OK, allow: None, body: body.into(), has_messages: false }
 }
 
 fn said(words: &'static str) -> Message {
@@ -102,61 +103,9 @@ struct Message {
 }
 
 #[derive(Serialize)]
-struct Posted<'a> {
-    ids: Vec<&'a str>,
-    msg: &'static str,
-}
-
-#[derive(Serialize)]
 struct Touched<'a> {
     reservation_id: &'a str,
     msg: &'static str,
-}
-
-#[derive(Serialize)]
-struct Messages<T> {
-    messages: Vec<T>,
-}
-
-#[derive(Serialize)]
-struct MessageRoot<'a> {
-    message: Viewed<'a>,
-}
-
-#[derive(Serialize)]
-struct Reserved<'a> {
-    id: &'a str,
-    body: &'a str,
-    reserved_count: u32,
-    reservation_id: &'a str,
-}
-
-impl<'a> Reserved<'a> {
-    fn new(delivery: &'a Delivery) -> Self {
-        Reserved {
-            id: delivery.message.as_str(),
-            body: delivery.body.as_str(),
-            reserved_count: delivery.reserved_count,
-            reservation_id: delivery.reservation.as_str(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Viewed<'a> {
-    id: &'a str,
-    body: &'a str,
-    reserved_count: u32,
-}
-
-impl<'a> Viewed<'a> {
-    fn new(view: &'a View) -> Self {
-        Viewed {
-            id: view.message.as_str(),
-            body: view.body.as_str(),
-            reserved_count: view.reserved_count,
-        }
-    }
 }
 
 #[derive(Serialize)]

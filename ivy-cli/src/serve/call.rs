@@ -1,5 +1,7 @@
 //! Requests: what a verb, an address and a body ask for.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +12,7 @@ use ivy_proto::{MessageId, QueueName, ReservationId};
 
 use super::alerts::{self, AlertsChange, NewAlert};
 use super::failure::Failure;
-use super::fields::Fields;
+use super::fields::{self, Fields};
 use super::json::Json;
 use super::push::{self, PushUpdate, SubscribersChange};
 use super::route::{Query, Resource};
@@ -63,7 +65,12 @@ impl Call {
         body: &Bytes,
         strict: bool,
     ) -> Result<Call, Failure> {
-        let fields = || Fields::parse(body, strict);
+        // A body is looked at only where it matters.
+        let document = OnceCell::new();
+        let fields = || {
+            let parsed = fields::parse(body)?;
+            Fields::of(document.get_or_init(|| parsed).as_ref(), strict)
+        };
         Ok(match (method, resource) {
             (&Method::GET, Resource::Queues) => Call::Broker(list(query)?),
             (&Method::PUT, Resource::Queue(queue)) => {
@@ -96,7 +103,7 @@ impl Call {
                 Call::Broker(Request::GetMessage { queue, message })
             }
             (&Method::DELETE, Resource::Message(queue, message)) => {
-                let target = target(message, &mut fields()?)?;
+                let target = target(message, &fields()?)?;
                 Call::Broker(Request::Delete { queue, target })
             }
             (&Method::POST, Resource::Touch(queue, message)) => {
@@ -149,8 +156,8 @@ fn list(query: &Query) -> Result<Request, Failure> {
     Ok(Request::ListQueues { prefix: text("prefix"), previous: text("previous"), per_page })
 }
 
-fn update(mut fields: Fields<'_>) -> Result<QueueUpdate, Failure> {
-    let Some(mut queue) = fields.object("queue")? else { return Ok(QueueUpdate::default()) };
+fn update(fields: Fields<'_>) -> Result<QueueUpdate, Failure> {
+    let Some(queue) = fields.object("queue")? else { return Ok(QueueUpdate::default()) };
     let mut settings = QueueSettings::default();
     settings.kind = match queue.filled_text("type")?.as_deref() {
         None => None,
@@ -168,11 +175,11 @@ fn update(mut fields: Fields<'_>) -> Result<QueueUpdate, Failure> {
         None => None,
     };
     let push = queue.object("push")?.map(PushUpdate::read).transpose()?;
-    Ok(QueueUpdate { settings, push, alerts: alerts::read_alerts(&mut queue)? })
+    Ok(QueueUpdate { settings, push, alerts: alerts::read_alerts(&queue)? })
 }
 
 /// A rule with an empty name switches dead letters off; one that says nothing changes nothing.
-fn dead_letter(mut rule: Fields<'_>) -> Result<Option<DeadLetterSetting>, Failure> {
+fn dead_letter(rule: Fields<'_>) -> Result<Option<DeadLetterSetting>, Failure> {
     let max_reservations = rule.whole("max_reservations")?.filter(|number| *number > 0);
     let max_reservations = max_reservations.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
     Ok(match rule.text("queue_name")?.as_deref() {
@@ -187,30 +194,32 @@ fn dead_letter(mut rule: Fields<'_>) -> Result<Option<DeadLetterSetting>, Failur
     })
 }
 
-fn post(queue: QueueName, mut fields: Fields<'_>) -> Result<Request, Failure> {
+fn post(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure> {
     let messages = fields.objects("messages")?;
     let messages = messages.ok_or_else(|| Failure::bad_request("messages are required"))?;
-    let messages = messages.into_iter().map(new_message).collect::<Result<_, _>>()?;
+    let messages = messages.map(new_message).collect::<Result<_, _>>()?;
     Ok(Request::Post { queue, messages })
 }
 
-fn new_message(mut fields: Fields<'_>) -> Result<NewMessage, Failure> {
-    let body = fields.text("body")?;
+fn new_message(fields: Fields<'_>) -> Result<NewMessage, Failure> {
+    let body = fields.unread_text("body")?;
     let body = body.ok_or_else(|| Failure::bad_request("A message needs a body"))?;
     let delay = fields.seconds("delay")?.unwrap_or_default();
-    push::check_headers(&mut fields)?;
-    Ok(NewMessage { body: Body::new(body), delay })
+    push::check_headers(&fields)?;
+    Ok(NewMessage { body: Body::new(body.written()), delay })
 }
 
 /// Whatever is posted there becomes a message, unchanged.
 fn webhook(queue: QueueName, body: &Bytes) -> Result<Request, Failure> {
     let body = std::str::from_utf8(body)
         .map_err(|_| Failure::bad_request("The body of a message must be UTF-8"))?;
-    let message = NewMessage { body: Body::new(body), delay: Duration::ZERO };
-    Ok(Request::Post { queue, messages: vec![message] })
+    let json = serde_json::to_string(body).expect("a text is always JSON");
+    let written = json.strip_prefix('"').and_then(|json| json.strip_suffix('"'));
+    let body = Body::new(written.expect("a text is written in quotes"));
+    Ok(Request::Post { queue, messages: vec![NewMessage { body, delay: Duration::ZERO }] })
 }
 
-fn reserve(queue: QueueName, mut fields: Fields<'_>) -> Result<Request, Failure> {
+fn reserve(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure> {
     Ok(Request::Reserve {
         queue,
         count: fields.count("n")?,
@@ -221,7 +230,7 @@ fn reserve(queue: QueueName, mut fields: Fields<'_>) -> Result<Request, Failure>
 }
 
 /// With `ids`, the messages of these ids; without the key, all messages.
-fn delete_many(queue: QueueName, mut fields: Fields<'_>) -> Result<Request, Failure> {
+fn delete_many(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure> {
     if !fields.has("ids") {
         return Ok(Request::Clear { queue });
     }
@@ -230,44 +239,43 @@ fn delete_many(queue: QueueName, mut fields: Fields<'_>) -> Result<Request, Fail
         Some(ids) if !ids.is_empty() => ids,
         _ => return Err(Failure::bad_request("ids must hold at least one message")),
     };
-    let targets = targets.into_iter().map(|value| match value {
+    let targets = targets.map(|value| match value {
         Json::Object(entries) => {
-            let mut element = fields.inner(entries);
-            let message = message_id(element.take("id"))?;
-            target(message, &mut element)
+            let element = fields.inner(entries);
+            target(message_id(element.get("id"))?, &element)
         }
         id => Ok(Target { message: message_id(id)?, reservation: None }),
     });
     Ok(Request::DeleteMany { queue, targets: targets.collect::<Result<_, Failure>>()? })
 }
 
-fn touch(queue: QueueName, message: MessageId, mut fields: Fields<'_>) -> Result<Request, Failure> {
-    let target = target(message, &mut fields)?;
+fn touch(queue: QueueName, message: MessageId, fields: Fields<'_>) -> Result<Request, Failure> {
+    let target = target(message, &fields)?;
     Ok(Request::Touch { queue, target, timeout: fields.seconds("timeout")? })
 }
 
-fn release(
-    queue: QueueName,
-    message: MessageId,
-    mut fields: Fields<'_>,
-) -> Result<Request, Failure> {
-    let target = target(message, &mut fields)?;
+fn release(queue: QueueName, message: MessageId, fields: Fields<'_>) -> Result<Request, Failure> {
+    let target = target(message, &fields)?;
     let delay = fields.seconds("delay")?.unwrap_or_default();
     Ok(Request::Release { queue, target, delay })
 }
 
 /// A message with the reservation that the body names. Some clients always send the key, empty if
 /// they hold none.
-fn target(message: MessageId, fields: &mut Fields<'_>) -> Result<Target, Failure> {
+fn target(message: MessageId, fields: &Fields<'_>) -> Result<Target, Failure> {
     let reservation = fields.filled_text("reservation_id")?.map(ReservationId::new);
     Ok(Target { message, reservation })
 }
 
 /// The id of a message, as a text or as a number.
 fn message_id(value: Json<'_>) -> Result<MessageId, Failure> {
-    match value {
-        Json::Text(id) if !id.is_empty() => Ok(MessageId::new(id)),
-        Json::Number(Some(id)) => Ok(MessageId::new(id.to_string())),
-        _ => Err(Failure::bad_request("The id of a message must be a string")),
+    let id = match value {
+        Json::Text(id) => id.read(),
+        Json::Number(id) if id.parse::<u64>().is_ok() => Cow::Borrowed(id),
+        _ => Cow::Borrowed(""),
+    };
+    if id.is_empty() {
+        return Err(Failure::bad_request("The id of a message must be a string"));
     }
+    Ok(MessageId::new(id))
 }

@@ -14,8 +14,6 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use super::service::Service;
 
-/// The most headers of a request.
-const MAX_HEADERS: usize = 100;
 /// The most bytes of a request that are held before its body is read.
 const MAX_HEAD: usize = 64 * 1024;
 /// How long a connection may go without the whole head of a request. It counts from the answer
@@ -65,7 +63,8 @@ async fn accept(
 ) -> Infallible {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
-    http.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD).title_case_headers(true);
+    // The most headers are a hundred by themselves; a limit that is set costs an allocation each time.
+    http.max_buf_size(MAX_HEAD).title_case_headers(true);
     let mut refusing = false;
     loop {
         let stream = match listener.accept().await {

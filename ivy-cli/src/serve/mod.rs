@@ -11,6 +11,7 @@ mod fields;
 mod intake;
 mod json;
 mod listener;
+mod messages;
 mod push;
 mod reply_body;
 mod route;
@@ -21,7 +22,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use ivy_proto::broker::{BrokerConfig, Requeue};
+use ivy_proto::broker::{BodyForm, BrokerConfig, Requeue};
 
 use self::access::{Access, ProjectId, Token};
 use self::engine::Engine;
@@ -138,6 +139,8 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
 
     let config =
         BrokerConfig::default().with_strict(options.strict).with_requeue(options.requeue.into());
+    // What came in JSON goes in JSON, and nothing here has to know what it says.
+    let config = config.with_bodies(BodyForm::Json);
     let engine = Engine::start(config, seed);
     let access = Access { project: options.project.clone(), token: options.token.clone() };
     greet(address, &access);

@@ -113,9 +113,9 @@ impl Push {
 }
 
 impl PushUpdate {
-    pub(crate) fn read(mut fields: Fields<'_>) -> Result<Self, Failure> {
+    pub(crate) fn read(fields: Fields<'_>) -> Result<Self, Failure> {
         Ok(PushUpdate {
-            subscribers: read_subscribers(&mut fields)?,
+            subscribers: read_subscribers(&fields)?,
             retries: fields.whole("retries")?,
             retries_delay: fields.whole("retries_delay")?.filter(|seconds| *seconds > 0),
             error_queue: fields.text("error_queue")?.map(Cow::into_owned),
@@ -130,7 +130,7 @@ impl PushUpdate {
 
 /// Checks the headers that a message asks to be pushed with. They are not kept, since nothing is
 /// pushed.
-pub(crate) fn check_headers(message: &mut Fields<'_>) -> Result<(), Failure> {
+pub(crate) fn check_headers(message: &Fields<'_>) -> Result<(), Failure> {
     let headers = message.texts("push_headers")?.unwrap_or_default();
     if headers.len() > MOST_HEADERS {
         return Err(Failure::bad_request("A message has at most 5 push_headers"));
@@ -150,28 +150,27 @@ pub(crate) fn check_headers(message: &mut Fields<'_>) -> Result<(), Failure> {
 }
 
 /// The subscribers of a body that must have some.
-pub(crate) fn required_subscribers(mut fields: Fields<'_>) -> Result<Vec<Subscriber>, Failure> {
-    read_subscribers(&mut fields)?.ok_or_else(|| Failure::bad_request("subscribers are required"))
+pub(crate) fn required_subscribers(fields: Fields<'_>) -> Result<Vec<Subscriber>, Failure> {
+    read_subscribers(&fields)?.ok_or_else(|| Failure::bad_request("subscribers are required"))
 }
 
 /// The names of the subscribers of a body that must have some.
-pub(crate) fn required_names(mut fields: Fields<'_>) -> Result<Vec<String>, Failure> {
+pub(crate) fn required_names(fields: Fields<'_>) -> Result<Vec<String>, Failure> {
     let subscribers = fields.objects("subscribers")?;
     subscribers
         .ok_or_else(|| Failure::bad_request("subscribers are required"))?
-        .into_iter()
-        .map(|mut subscriber| read_name(&mut subscriber))
+        .map(|subscriber| read_name(&subscriber))
         .collect()
 }
 
-fn read_subscribers(fields: &mut Fields<'_>) -> Result<Option<Vec<Subscriber>>, Failure> {
+fn read_subscribers(fields: &Fields<'_>) -> Result<Option<Vec<Subscriber>>, Failure> {
     let Some(subscribers) = fields.objects("subscribers")? else { return Ok(None) };
-    subscribers.into_iter().map(read_subscriber).collect::<Result<_, _>>().map(Some)
+    subscribers.map(read_subscriber).collect::<Result<_, _>>().map(Some)
 }
 
-fn read_subscriber(mut fields: Fields<'_>) -> Result<Subscriber, Failure> {
+fn read_subscriber(fields: Fields<'_>) -> Result<Subscriber, Failure> {
     Ok(Subscriber {
-        name: read_name(&mut fields)?,
+        name: read_name(&fields)?,
         url: fields
             .filled_text("url")?
             .ok_or_else(|| Failure::bad_request("A subscriber needs a url"))?
@@ -180,7 +179,7 @@ fn read_subscriber(mut fields: Fields<'_>) -> Result<Subscriber, Failure> {
     })
 }
 
-fn read_name(fields: &mut Fields<'_>) -> Result<String, Failure> {
+fn read_name(fields: &Fields<'_>) -> Result<String, Failure> {
     let name = fields.filled_text("name")?.map(Cow::into_owned);
     name.ok_or_else(|| Failure::bad_request("A subscriber needs a name"))
 }

@@ -34,6 +34,25 @@ fn bodies_of_any_text_come_back_unchanged() {
 }
 
 #[test]
+fn however_a_body_is_escaped_it_says_the_same() {
+    let server = Server::start();
+    let bodies = r#"{"messages":[{"body":"\u00fcber \/ \ud83e\udd80"},{"\u0062ody":"\"\b\f\t"}]}"#;
+    assert_eq!(server.request("POST", "queues/q/messages", bodies).status(), 201);
+    assert_eq!(server.peek("q"), ["über / 🦀", "\"\u{8}\u{c}\t"]);
+}
+
+#[test]
+fn a_body_is_as_large_as_what_it_says_however_it_is_escaped() {
+    let server = Server::start();
+    let post = |length: usize| {
+        let body = format!("{{\"messages\":[{{\"body\":\"{}\"}}]}}", "\\u0061".repeat(length));
+        server.request("POST", "queues/q/messages", body).status()
+    };
+    assert_eq!(post(256 * 1024), 201);
+    assert_eq!(post(256 * 1024 + 1), 400);
+}
+
+#[test]
 fn a_hundred_messages_fit_in_a_post() {
     let server = Server::start();
     assert_eq!(server.post_bodies("q", &["x"; 100]).len(), 100);

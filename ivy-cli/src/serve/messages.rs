@@ -1,0 +1,94 @@
+//! Answers about messages, put together from texts that are JSON already.
+//!
+//! Bodies are kept as they were written in the JSON that brought them, and ids are digits, so that
+//! nothing here has to be looked through for what must be escaped.
+
+use ivy_proto::broker::{Delivery, View};
+use ivy_proto::queue::Body;
+use ivy_proto::{MessageId, ReservationId};
+
+/// More than a message takes beside its body.
+const BESIDE_BODY: usize = 160;
+/// More than a message's id takes in a list.
+const LISTED_ID: usize = 24;
+
+/// A message, of which all texts can stand in JSON as they are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written<'a> {
+    id: &'a MessageId,
+    body: &'a Body,
+    reserved_count: u32,
+    reservation: Option<&'a ReservationId>,
+}
+
+impl<'a> Written<'a> {
+    pub(crate) fn reserved(delivery: &'a Delivery) -> Self {
+        let Delivery { message, body, reserved_count, reservation } = delivery;
+        let reserved_count = *reserved_count;
+        Written { id: message, body, reserved_count, reservation: Some(reservation) }
+    }
+
+    pub(crate) fn viewed(view: &'a View) -> Self {
+        let View { message, body, reserved_count } = view;
+        Written { id: message, body, reserved_count: *reserved_count, reservation: None }
+    }
+
+    fn room(&self) -> usize {
+        BESIDE_BODY + self.body.as_str().len()
+    }
+
+    fn push_to(&self, text: &mut Vec<u8>) {
+        text.extend_from_slice(b"{\"id\":\"");
+        text.extend_from_slice(self.id.as_bytes());
+        text.extend_from_slice(b"\",\"body\":\"");
+        text.extend_from_slice(self.body.as_str().as_bytes());
+        text.extend_from_slice(b"\",\"reserved_count\":");
+        text.extend_from_slice(itoa::Buffer::new().format(self.reserved_count).as_bytes());
+        if let Some(reservation) = self.reservation {
+            text.extend_from_slice(b",\"reservation_id\":\"");
+            text.extend_from_slice(reservation.as_bytes());
+            text.push(b'"');
+        }
+        text.push(b'}');
+    }
+}
+
+/// The answer that tells the ids of posted messages.
+pub(crate) fn posted(ids: &[MessageId]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(LISTED_ID * (ids.len() + 2));
+    text.extend_from_slice(b"{\"ids\":[");
+    for (index, id) in ids.iter().enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        text.push(b'"');
+        text.extend_from_slice(id.as_bytes());
+        text.push(b'"');
+    }
+    text.extend_from_slice(b"],\"msg\":\"Messages put on queue.\"}");
+    text
+}
+
+/// The answer that tells one message.
+pub(crate) fn message(message: Written<'_>) -> Vec<u8> {
+    let mut text = Vec::with_capacity(message.room());
+    text.extend_from_slice(b"{\"message\":");
+    message.push_to(&mut text);
+    text.push(b'}');
+    text
+}
+
+/// The answer that tells several messages.
+pub(crate) fn messages<'a>(messages: impl Iterator<Item = Written<'a>> + Clone) -> Vec<u8> {
+    let room: usize = messages.clone().map(|message| message.room()).sum();
+    let mut text = Vec::with_capacity(BESIDE_BODY + room);
+    text.extend_from_slice(b"{\"messages\":[");
+    for (index, message) in messages.enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        message.push_to(&mut text);
+    }
+    text.extend_from_slice(b"]}");
+    text
+}
