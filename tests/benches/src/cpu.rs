@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 /// The unit in which Linux tells the times of processes, whatever its kernel counts in.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -45,6 +46,20 @@ impl Usage {
     pub(crate) fn worked_since(self, earlier: Usage) -> f64 {
         (self.own - earlier.own) as f64 / TICKS_PER_SECOND
     }
+}
+
+/// How long a process has worked so far.
+pub(crate) fn worked(process: u32) -> Duration {
+    Duration::from_secs_f64(own(&process.to_string()) as f64 / TICKS_PER_SECOND)
+}
+
+/// The memory that a process has of its own, in bytes.
+pub(crate) fn memory(process: u32) -> u64 {
+    let status = read(&format!("/proc/{process}/status"));
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
+    let kilobytes: u64 = kilobytes.expect("the system tells the memory of a process");
+    1024 * kilobytes
 }
 
 /// The cores that this process and these others may run on.

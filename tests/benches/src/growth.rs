@@ -119,6 +119,44 @@ pub(crate) fn broker_touch(depth: usize) -> Load {
     })
 }
 
+/// What a broker must keep of a message beside its body: its number, its reservation, its place and
+/// three moments.
+type Record = [u64; 8];
+const RECORD: Record = [7; 8];
+
+/// The memory that `broker_cycle` goes through, alone: bodies and records that come to a line, and
+/// leave it again.
+pub(crate) fn bare_cycle(depth: usize) -> Load {
+    let message = || (Body::new(samples::SMALL), RECORD);
+    let mut line: VecDeque<(Body, Record)> = (0..depth).map(|_| message()).collect();
+    Load::of(move || {
+        line.extend((0..BATCH).map(|_| message()));
+        for (body, record) in line.drain(..BATCH) {
+            // As an answer is written.
+            black_box((body.as_str().to_owned(), record));
+        }
+        BATCH as u64
+    })
+}
+
+/// The memory that `broker_touch` goes through, alone: a receipt, a record, and a place in a line,
+/// each of as many.
+pub(crate) fn bare_touch(depth: usize) -> Load {
+    let mut receipts: Vec<[u64; 10]> = vec![[7; 10]; depth];
+    let mut records: Vec<Record> = vec![RECORD; depth];
+    let mut line: VecDeque<(u64, u64)> = vec![(7, 7); depth].into();
+    let mut next = 0;
+    Load::of(move || {
+        for _ in 0..BATCH {
+            next = (next + 1) % depth;
+            let (receipt, record) = (&mut receipts[next], &mut records[next]);
+            (receipt[0], record[0]) = black_box((record[0], receipt[0]));
+            line.rotate_left(1);
+        }
+        BATCH as u64
+    })
+}
+
 /// A producer that answers for queue and notifier itself.
 #[derive(Debug)]
 pub struct Waiting {

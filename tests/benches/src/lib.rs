@@ -5,6 +5,7 @@
 mod adapters;
 mod bare;
 mod codec;
+mod connections;
 mod cpu;
 mod growth;
 mod load;
@@ -19,9 +20,10 @@ mod targets;
 mod wire;
 
 pub use bare::{Depth, serve as serve_bare};
+pub use connections::{Waited, waiting_polls};
 pub use growth::{Holding, Store, Waiting};
 pub use load::{Load, Step};
 pub use measure::{Figures, measure};
 pub use pairs::{Effort, Score, score};
-pub use server::{SERVER_CORES, Server};
-pub use targets::{Against, GROWTH, Measure, Placement, targets};
+pub use server::{COUNTER, SERVER_CORES, SERVER_COUNTER, Server};
+pub use targets::{Against, GROWTH, Measure, POLL_BYTES, POLLS_WORK, Placement, targets};

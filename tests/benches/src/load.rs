@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::server::Server;
-use crate::{adapters, codec, growth, machines, round_trip, serve};
+use crate::{adapters, codec, connections, growth, machines, round_trip, serve};
 
 /// Work that is repeated as often as somebody measures it.
 pub struct Load {
@@ -28,6 +28,8 @@ impl Load {
             ["machines", "limit"] => Some(machines::limit()),
             ["broker", "cycle", depth] => Some(growth::broker_cycle(depth.parse().ok()?)),
             ["broker", "touch", depth] => Some(growth::broker_touch(depth.parse().ok()?)),
+            ["broker", "bare-cycle", depth] => Some(growth::bare_cycle(depth.parse().ok()?)),
+            ["broker", "bare-touch", depth] => Some(growth::bare_touch(depth.parse().ok()?)),
             ["memory", "ivy", adapter, outstanding] => {
                 adapters::ivy(adapter, outstanding.parse().ok()?)
             }
@@ -38,6 +40,8 @@ impl Load {
             ["round-trip", "limit"] => Some(round_trip::limit()),
             ["producer", waiting] => Some(growth::producer(waiting.parse().ok()?)),
             ["worker", tasks] => Some(growth::worker(tasks.parse().ok()?)),
+            ["serve", "open", count] => connections::one_asks(count.parse().ok()?),
+            ["serve", "turns", count] => connections::all_ask(count.parse().ok()?),
             ["serve", server, verb, count] => serve::load(server, verb, count.parse().ok()?),
             _ => None,
         }

@@ -35,6 +35,18 @@ enum What {
     Instructions {
         /// The loads
         loads: Vec<String>,
+        /// Count those of the loads' servers instead of the loads' own
+        #[arg(long)]
+        servers: bool,
+    },
+    /// Tell what long polls take while they wait at `ivy serve`
+    Waiting {
+        /// How many wait
+        #[arg(long, default_value_t = 2000)]
+        polls: usize,
+        /// For how many seconds they are watched
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
     },
     /// Run one load, and print its rate, its latencies, and how much others took of its cores
     Run {
@@ -80,7 +92,10 @@ fn main() -> ExitCode {
     match Options::parse().what {
         What::Compare { of, effort } => table::compare(&of, effort.into()),
         What::Growth { of, effort } => table::growth(&of, effort.into()),
-        What::Instructions { loads } => table::instructions(&loads),
+        What::Instructions { loads, servers } => table::instructions(&loads, servers),
+        What::Waiting { polls, seconds } => {
+            table::waiting(polls, Duration::from_secs_f64(seconds));
+        }
         What::Run { load, seconds } => {
             let Some(mut load) = Load::find(&load) else { return unknown(&load) };
             println!("{}", ivy_benches::measure(&mut load, Duration::from_secs_f64(seconds)));

@@ -48,9 +48,8 @@ struct Client {
 
 impl Client {
     fn connect(port: u16, count: usize) -> Client {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server listens");
-        stream.set_nodelay(true).expect("it is TCP");
-        let queue = format!("/3/projects/{PROJECT}/queues/q{count}");
+        let stream = connect(port);
+        let queue = queue(&format!("q{count}"));
         let body = serde_json::to_string(samples::SMALL).expect("a text");
         let message = format!("{{\"body\":{body}}}");
         let messages = vec![message; count].join(",");
@@ -119,7 +118,18 @@ fn receipts_of(answer: &str) -> String {
     receipts.collect::<Vec<_>>().join(",")
 }
 
-fn request(verb: &str, queue: &str, of: &str, body: &str) -> Vec<u8> {
+pub(crate) fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server listens");
+    stream.set_nodelay(true).expect("it is TCP");
+    stream
+}
+
+/// The path of a queue.
+pub(crate) fn queue(name: &str) -> String {
+    format!("/3/projects/{PROJECT}/queues/{name}")
+}
+
+pub(crate) fn request(verb: &str, queue: &str, of: &str, body: &str) -> Vec<u8> {
     format!(
         "{verb} {queue}/{of} HTTP/1.1\r\nhost: localhost\r\nauthorization: OAuth {TOKEN}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -129,8 +139,13 @@ fn request(verb: &str, queue: &str, of: &str, body: &str) -> Vec<u8> {
 }
 
 /// Sends a request and reads its whole answer.
-fn exchange(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) {
+pub(crate) fn exchange(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) {
     stream.write_all(request).expect("the server reads");
+    receive(stream, answer);
+}
+
+/// Reads a whole answer.
+pub(crate) fn receive(stream: &mut TcpStream, answer: &mut Vec<u8>) {
     answer.clear();
     let mut piece = [0; 64 * 1024];
     loop {

@@ -8,8 +8,16 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// The variable that says to which cores servers are pinned, as `taskset` reads it.
 pub const SERVER_CORES: &str = "BENCH_SERVER_CORES";
+
+/// The variable that, if it is set, has the instructions of servers counted, by valgrind. It tells
+/// them where this program writes its errors.
+pub const SERVER_COUNTER: &str = "BENCH_SERVER_COUNTER";
+/// With what a program is started whose instructions are counted.
+pub const COUNTER: [&str; 3] = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
 
 /// A server that ends when it is dropped.
 #[derive(Debug)]
@@ -55,7 +63,7 @@ impl Server {
 
     /// Starts a program that first of all prints an address.
     fn start(program: impl AsRef<OsStr>, args: &[&str]) -> Server {
-        let mut process = pinned(program.as_ref(), args)
+        let mut process = counted_or_pinned(program.as_ref(), args)
             .stdout(Stdio::piped())
             .spawn()
             .expect("taskset runs; it is part of util-linux");
@@ -64,6 +72,12 @@ impl Server {
         BufReader::new(output).read_line(&mut line).expect("a server says where it listens");
         let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
         Server { process, port: port.expect("a server says where it listens") }
+    }
+
+    /// Lets it end by itself, so that what counts its instructions can tell them.
+    fn end(&self) -> std::io::Result<()> {
+        let process = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        process.map_or(Ok(()), |process| Ok(kill_process(process, Signal::TERM)?))
     }
 
     /// The port it listens on.
@@ -82,7 +96,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.process.kill();
+        let _ = if is_counted() { self.end() } else { self.process.kill() };
         let _ = self.process.wait();
     }
 }
@@ -96,6 +110,20 @@ fn free_port() -> u16 {
 pub(crate) fn program(name: &str) -> PathBuf {
     let own = env::current_exe().expect("a program knows its own path");
     own.with_file_name(name)
+}
+
+fn is_counted() -> bool {
+    env::var_os(SERVER_COUNTER).is_some()
+}
+
+fn counted_or_pinned(program: &OsStr, args: &[&str]) -> Command {
+    if !is_counted() {
+        return pinned(program, args);
+    }
+    let [counter, options @ ..] = COUNTER;
+    let mut command = Command::new(counter);
+    command.args(options).arg(program).args(args);
+    command
 }
 
 fn pinned(program: &OsStr, args: &[&str]) -> Command {

@@ -2,8 +2,12 @@
 #![allow(clippy::print_stdout)]
 
 use std::process::Command;
+use std::time::Duration;
 
-use ivy_benches::{Against, Effort, Figures, GROWTH, Measure, Placement, Score, score, targets};
+use ivy_benches::{
+    Against, COUNTER, Effort, Figures, GROWTH, Measure, POLL_BYTES, POLLS_WORK, Placement,
+    SERVER_COUNTER, Score, Waited, score, targets, waiting_polls,
+};
 
 /// Each measure with its two figures, their ratio, and whether it is held.
 pub(crate) fn compare(of: &[String], effort: Effort) {
@@ -102,34 +106,57 @@ fn time_text(rate: f64) -> String {
     }
 }
 
-/// The instructions for an operation of each load, counted by valgrind: those of a long run less
-/// those of a short one.
-pub(crate) fn instructions(loads: &[String]) {
+/// The instructions for an operation of each load, or of its servers, counted by valgrind: those of
+/// a long run less those of a short one.
+pub(crate) fn instructions(loads: &[String], servers: bool) {
     println!("| load | instructions for an operation |");
     println!("|---|---|");
     for load in loads {
-        let (short, long) = (counted(load, 4), counted(load, 12));
+        let (short, long) = (counted(load, 4, servers), counted(load, 12, servers));
         let instructions = (long.0 - short.0) as f64 / (long.1 - short.1) as f64;
         println!("| {load} | {instructions:.0} |");
     }
 }
 
 /// The instructions and the operations of so many steps.
-fn counted(load: &str, steps: u64) -> (u64, u64) {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe().expect("a program knows its own path"))
-        .args(["repeat", load, &steps.to_string()])
-        .output()
-        .expect("valgrind runs");
+fn counted(load: &str, steps: u64, servers: bool) -> (u64, u64) {
+    let program = std::env::current_exe().expect("a program knows its own path");
+    let mut command = if servers {
+        let mut command = Command::new(program);
+        command.env(SERVER_COUNTER, "");
+        command
+    } else {
+        let [counter, options @ ..] = COUNTER;
+        let mut command = Command::new(counter);
+        command.args(options).arg(program);
+        command
+    };
+    let output = command.args(["repeat", load, &steps.to_string()]).output().expect("it runs");
     let number = |text: &str| text.trim().parse::<u64>().ok();
     let told = String::from_utf8_lossy(&output.stderr);
-    let instructions = told
+    let instructions: u64 = told
         .lines()
-        .find_map(|line| line.split_once("Collected :").and_then(|(_, count)| number(count)));
-    let operations = number(&String::from_utf8_lossy(&output.stdout));
-    match (instructions, operations) {
-        (Some(instructions), Some(operations)) => (instructions, operations),
+        .filter_map(|line| line.split_once("Collected :").and_then(|(_, count)| number(count)))
+        .sum();
+    match number(&String::from_utf8_lossy(&output.stdout)) {
+        Some(operations) if instructions > 0 => (instructions, operations),
         _ => panic!("valgrind did not count {load}: {told}"),
     }
+}
+
+/// What a reserve takes that waits, among so many of them, and what they cost meanwhile.
+pub(crate) fn waiting(count: usize, time: Duration) {
+    let Waited { bytes, worked } = waiting_polls(count, time);
+    println!("| what | for each | gate | |");
+    println!("|---|---|---|---|");
+    let verdict = |held: bool| if held { "held" } else { "missed" };
+    let held = verdict(bytes < POLL_BYTES);
+    println!("| memory of a long poll that waits | {bytes:.0} B | < {POLL_BYTES:.0} B | {held} |");
+    let part = worked.as_secs_f64() / time.as_secs_f64();
+    let held = verdict(part < POLLS_WORK);
+    println!(
+        "| processor of {count} that wait | {:.2} % | < {:.0} % | {held} |",
+        100.0 * part,
+        100.0 * POLLS_WORK
+    );
 }

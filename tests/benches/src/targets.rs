@@ -86,7 +86,17 @@ const LINES: &[Line] = &[
 #[rustfmt::skip]
 pub const GROWTH: &[(&str, &str, &str, f64)] = &[
     ("a message through the broker, 1 or 1,000,000 queued", "broker/cycle/1", "broker/cycle/1000000", 1.3),
+    ("the same bytes in a bare line, 1 or 1,000,000 queued", "broker/bare-cycle/1", "broker/bare-cycle/1000000", 1.3),
     ("a touch in the broker, 100 or 1,000,000 held", "broker/touch/100", "broker/touch/1000000", 1.3),
+    ("the same bytes in bare lines, 100 or 1,000,000 held", "broker/bare-touch/100", "broker/bare-touch/1000000", 1.3),
+    ("a message over ivy serve, 1 or 2,000 connections open", "serve/open/1", "serve/open/2000", 1.3),
+    ("a message over ivy serve, 1 or 2,000 connections in turn", "serve/open/1", "serve/turns/2000", 1.3),
     ("a call with its result, 1 or 100,000 waiting", "producer/1", "producer/100000", 1.3),
     ("a message through the worker, 1 or 10,000 tasks", "worker/1", "worker/10000", 1.3),
 ];
+
+/// Below how many bytes a long poll that waits must stay.
+pub const POLL_BYTES: f64 = 10_240.0;
+/// Below which part of a core the work for all that wait must stay. Nothing at all would be less than
+/// the system's clock can tell.
+pub const POLLS_WORK: f64 = 0.01;

@@ -1,0 +1,111 @@
+//! Many connections to `ivy serve`: what a message costs among them, and what those take that wait.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::cpu::{memory, worked};
+use crate::load::{Load, Step};
+use crate::samples;
+use crate::serve::{connect, exchange, queue, receive, request};
+use crate::server::Server;
+
+/// How many messages make one step.
+const ROUND: u64 = 50;
+/// When a server has done nothing for so long, it has nothing to do.
+const QUIET: Duration = Duration::from_millis(500);
+/// As many messages as a request can have.
+const BATCH: usize = 100;
+
+/// A message posted and taken by one connection, while there are so many.
+pub(crate) fn one_asks(connections: usize) -> Option<Load> {
+    asked(connections, 1)
+}
+
+/// Messages posted and taken by so many connections in turn.
+pub(crate) fn all_ask(connections: usize) -> Option<Load> {
+    asked(connections, connections)
+}
+
+fn asked(connections: usize, asking: usize) -> Option<Load> {
+    let server = Server::ivy();
+    let queue = queue("open");
+    let post = request("POST", &queue, "messages", &messages(1));
+    let take = request("POST", &queue, "reservations", r#"{"delete":true}"#);
+    let mut answer = Vec::new();
+    let mut streams: Vec<TcpStream> = (0..connections).map(|_| connect(server.port())).collect();
+    let mut ask = move |stream: &mut TcpStream| {
+        exchange(stream, &post, &mut answer);
+        exchange(stream, &take, &mut answer);
+    };
+    // Each is known to the server.
+    streams.iter_mut().for_each(&mut ask);
+    let mut next = 0;
+    let step = move || {
+        let started = Instant::now();
+        for _ in 0..ROUND {
+            ask(&mut streams[next]);
+            next = (next + 1) % asking;
+        }
+        Step { operations: ROUND, took: started.elapsed() }
+    };
+    (connections > 0).then(|| Load { step: Box::new(step), servers: vec![server] })
+}
+
+/// What waiting takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Waited {
+    /// The memory of each one who waits, in bytes.
+    pub bytes: f64,
+    /// How long the server has worked while they did.
+    pub worked: Duration,
+}
+
+/// Lets so many long polls wait at `ivy serve` at the same time, and watches them for so long.
+#[must_use]
+pub fn waiting_polls(polls: usize, time: Duration) -> Waited {
+    let server = Server::ivy();
+    let queue = queue("waiting");
+    let mut answer = Vec::new();
+    let mut other = connect(server.port());
+    // The queue must be there, and empty.
+    exchange(&mut other, &request("POST", &queue, "messages", &messages(1)), &mut answer);
+    exchange(&mut other, &request("DELETE", &queue, "messages", "{}"), &mut answer);
+    wait_until_quiet(&server);
+    let before = memory(server.pid());
+    let poll = request("POST", &queue, "reservations", r#"{"wait":30,"delete":true}"#);
+    let mut streams: Vec<TcpStream> = (0..polls).map(|_| connect(server.port())).collect();
+    for stream in &mut streams {
+        std::io::Write::write_all(stream, &poll).expect("the server reads");
+    }
+    wait_until_quiet(&server);
+    let bytes = memory(server.pid()).saturating_sub(before) as f64 / polls as f64;
+    let earlier = worked(server.pid());
+    std::thread::sleep(time);
+    let worked = worked(server.pid()) - earlier;
+    // They all have waited if each gets one of as many messages.
+    for first in (0..polls).step_by(BATCH) {
+        let some = messages(BATCH.min(polls - first));
+        exchange(&mut other, &request("POST", &queue, "messages", &some), &mut answer);
+    }
+    for stream in &mut streams {
+        receive(stream, &mut answer);
+        assert!(answer.ends_with(b"}]}"), "{}", String::from_utf8_lossy(&answer));
+    }
+    Waited { bytes, worked }
+}
+
+/// The body of a post of so many.
+fn messages(count: usize) -> String {
+    let body = serde_json::to_string(samples::SMALL).expect("a text");
+    format!("{{\"messages\":[{}]}}", vec![format!("{{\"body\":{body}}}"); count].join(","))
+}
+
+fn wait_until_quiet(server: &Server) {
+    loop {
+        let earlier = worked(server.pid());
+        std::thread::sleep(QUIET);
+        if worked(server.pid()) == earlier {
+            return;
+        }
+    }
+}
