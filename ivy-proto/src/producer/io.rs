@@ -238,6 +238,8 @@ impl std::fmt::Display for SizeUnit {
 pub enum Why {
     /// When to send a queue's waiting calls again.
     Resend(QueueName),
+    /// When to send calls to a queue that have waited for others to travel with.
+    Merge(QueueName),
     /// When the call that has waited longest for the subscription has waited long enough.
     SubscriptionLimit(TaskId),
     /// When a caller has waited long enough for a result.

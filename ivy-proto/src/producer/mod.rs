@@ -217,6 +217,7 @@ impl Producer {
     fn act(&mut self, why: Why) {
         match why {
             Why::Resend(queue) => self.on_rested(&queue),
+            Why::Merge(queue) => self.on_merged(&queue),
             Why::SubscriptionLimit(_) => self.on_subscription_limit(),
             Why::ResultLimit(id) => self.on_result_limit(id),
             Why::Subscribe => self.subscribe_again(),

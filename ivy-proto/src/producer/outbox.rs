@@ -52,6 +52,15 @@ impl Letter {
 pub(super) struct Post {
     pub(super) queue: QueueName,
     pub(super) letters: Vec<Letter>,
+    is_full: bool,
+}
+
+/// The messages of a request to come.
+#[derive(Debug)]
+pub(super) struct NextPost {
+    pub(super) letters: Vec<Letter>,
+    /// Whether the request takes no more.
+    pub(super) is_full: bool,
 }
 
 /// How large a post may be, and how many may be in flight to one queue.
@@ -67,33 +76,78 @@ pub(super) struct PostLimits {
 #[derive(Debug, Default)]
 struct Lane {
     waiting: VecDeque<Letter>,
+    /// What those that wait take up in a post, in bytes.
+    waiting_bytes: usize,
     /// Halves of batches that were refused as a whole. They are not merged again.
     halves: VecDeque<Vec<Letter>>,
     in_flight: usize,
+    /// How many of the posts in flight are full.
+    full_in_flight: usize,
+    /// The first that waits has waited for others to travel with for long enough.
+    has_merged: bool,
     /// How many rounds of posts have failed, one after the other.
     failed_rounds: u32,
     resting_until: Option<Moment>,
 }
 
 impl Lane {
-    fn next_letters(&mut self, limits: PostLimits) -> Option<Vec<Letter>> {
+    /// The next post, if it may go out now: not one of a few calls that others may join, unless
+    /// `alone` says that there is nothing to wait for.
+    fn next_post(&mut self, limits: PostLimits, alone: bool) -> Option<NextPost> {
         let in_flight = if self.failed_rounds == 0 { limits.in_flight } else { 1 };
         if self.resting_until.is_some() || self.in_flight >= in_flight {
             return None;
         }
-        if let Some(half) = self.halves.pop_front() {
-            return Some(half);
+        if let Some(letters) = self.halves.pop_front() {
+            return Some(NextPost { letters, is_full: false });
         }
-        let mut letters = vec![self.waiting.pop_front()?];
+        let is_full = self.fills_a_post(limits);
+        if !(is_full || alone || self.has_merged || self.may_post_a_few(limits)) {
+            return None;
+        }
+        self.has_merged = false;
+        let mut letters = vec![self.take_first()?];
         let mut bytes = AROUND_A_POST + letters[0].encoded;
         while letters.len() < limits.messages
             && let Some(next) = self.waiting.front()
             && bytes + next.encoded <= limits.bytes
         {
             bytes += next.encoded;
-            letters.extend(self.waiting.pop_front());
+            letters.extend(self.take_first());
         }
-        Some(letters)
+        Some(NextPost { letters, is_full })
+    }
+
+    fn fills_a_post(&self, limits: PostLimits) -> bool {
+        self.waiting.len() >= limits.messages || AROUND_A_POST + self.waiting_bytes > limits.bytes
+    }
+
+    /// Whether a post that is not full may join those in flight at once: half of them may carry a
+    /// few calls each. Beside a full post none may, since more calls come then than could travel
+    /// each by itself.
+    fn may_post_a_few(&self, limits: PostLimits) -> bool {
+        self.full_in_flight == 0 && self.in_flight < limits.in_flight.div_ceil(2)
+    }
+
+    fn take_first(&mut self) -> Option<Letter> {
+        let letter = self.waiting.pop_front()?;
+        self.waiting_bytes -= letter.encoded;
+        Some(letter)
+    }
+
+    fn put_first(&mut self, letter: Letter) {
+        self.waiting_bytes += letter.encoded;
+        self.waiting.push_front(letter);
+    }
+
+    fn put_last(&mut self, letter: Letter) {
+        self.waiting_bytes += letter.encoded;
+        self.waiting.push_back(letter);
+    }
+
+    /// Whether the first that waits may have waited long enough at some time to come.
+    fn may_merge(&self) -> bool {
+        !self.waiting.is_empty() && !self.has_merged && self.failed_rounds == 0
     }
 
     /// Whether forgetting the lane would change nothing.
@@ -121,14 +175,14 @@ impl Outbox {
 
     /// Puts a message behind all others of its queue.
     pub(super) fn add(&mut self, queue: &QueueName, letter: Letter) {
-        self.lane(queue).waiting.push_back(letter);
+        self.lane(queue).put_last(letter);
     }
 
     /// Puts messages that are to be sent again before all others of their queue, in their order.
     pub(super) fn put_back(&mut self, queue: &QueueName, letters: Vec<Letter>) {
         let lane = self.lane(queue);
         for letter in letters.into_iter().rev() {
-            lane.waiting.push_front(letter);
+            lane.put_first(letter);
         }
     }
 
@@ -140,16 +194,34 @@ impl Outbox {
         lane.halves.push_front(letters);
     }
 
+    /// Whether a post to the queue is in flight.
+    pub(super) fn is_posting(&self, queue: &QueueName) -> bool {
+        self.lanes.get(queue).is_some_and(|lane| lane.in_flight > 0)
+    }
+
+    /// Whether calls to the queue wait that may have waited for others long enough some time.
+    pub(super) fn may_merge(&self, queue: &QueueName) -> bool {
+        self.lanes.get(queue).is_some_and(Lane::may_merge)
+    }
+
+    /// The calls that wait have waited for others long enough.
+    pub(super) fn merged(&mut self, queue: &QueueName) {
+        self.lane(queue).has_merged = true;
+    }
+
     /// The next messages to be posted to a queue, if a post may go out now. They are to be given
-    /// to [`Outbox::posted`].
-    pub(super) fn next_letters(&mut self, queue: &QueueName) -> Option<Vec<Letter>> {
-        self.lanes.get_mut(queue)?.next_letters(self.limits)
+    /// to [`Outbox::posted`]. `alone` says that they need not wait for others to travel with.
+    pub(super) fn next_post(&mut self, queue: &QueueName, alone: bool) -> Option<NextPost> {
+        self.lanes.get_mut(queue)?.next_post(self.limits, alone)
     }
 
     /// Keeps what was posted until its answer comes.
-    pub(super) fn posted(&mut self, op: OpId, queue: &QueueName, letters: Vec<Letter>) {
-        self.lane(queue).in_flight += 1;
-        self.posts.insert(op, Post { queue: queue.clone(), letters });
+    pub(super) fn posted(&mut self, op: OpId, queue: &QueueName, post: NextPost) {
+        let NextPost { letters, is_full } = post;
+        let lane = self.lane(queue);
+        lane.in_flight += 1;
+        lane.full_in_flight += usize::from(is_full);
+        self.posts.insert(op, Post { queue: queue.clone(), letters, is_full });
     }
 
     pub(super) fn is_in_flight(&self, op: OpId) -> bool {
@@ -161,6 +233,7 @@ impl Outbox {
         let post = self.posts.remove(&op)?;
         let lane = self.lane(&post.queue);
         lane.in_flight = lane.in_flight.saturating_sub(1);
+        lane.full_in_flight = lane.full_in_flight.saturating_sub(usize::from(post.is_full));
         Some(post)
     }
 
@@ -198,12 +271,12 @@ impl Outbox {
         let lane = self.lane(queue);
         let halves = std::mem::take(&mut lane.halves).into_iter().flatten();
         let waiting = std::mem::take(&mut lane.waiting);
-        let (mut exhausted, mut left) = (Vec::new(), VecDeque::new());
+        lane.waiting_bytes = 0;
+        let mut exhausted = Vec::new();
         for mut letter in halves.chain(waiting) {
             letter.tries += 1;
-            if letter.tries >= tries { exhausted.push(letter) } else { left.push_back(letter) }
+            if letter.tries >= tries { exhausted.push(letter) } else { lane.put_last(letter) }
         }
-        lane.waiting = left;
         exhausted
     }
 
@@ -252,9 +325,9 @@ mod tests {
         let queue = QueueName::new("testpackage").unwrap();
         let id = TaskId::from_random([1; 16]);
         outbox.add(&queue, Letter::new(id, Body::new("{}"), Duration::ZERO, 30, true));
-        let letters = outbox.next_letters(&queue).unwrap();
+        let post = outbox.next_post(&queue, true).unwrap();
         let op = Counter::default().next_op();
-        outbox.posted(op, &queue, letters);
+        outbox.posted(op, &queue, post);
         outbox.answered(op).unwrap();
         answer(&mut outbox, &queue);
         outbox.tidy(&queue);

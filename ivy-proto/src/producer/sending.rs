@@ -13,6 +13,9 @@ use super::Producer;
 use super::io::{Output, SendError, Why};
 use super::outbox::{Letter, Post};
 
+/// The longest that a call waits for others to travel with.
+const MERGE: Duration = Duration::from_millis(2);
+
 /// The longest wait that a queue may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
@@ -22,24 +25,44 @@ const SHORTEST_REST: Duration = Duration::from_millis(500);
 
 impl Producer {
     /// Posts what waits for this queue, as far as posts may go out now.
+    ///
+    /// Calls go out at once while few posts are in flight. Otherwise a few calls wait for others to
+    /// fill a post with, until all that is in flight is answered, or at the latest for [`MERGE`].
     pub(super) fn post(&mut self, queue: &QueueName) {
-        while let Some(mut letters) = self.outbox.next_letters(queue) {
+        let alone = !self.outbox.is_posting(queue);
+        let mut has_posted = false;
+        while let Some(mut post) = self.outbox.next_post(queue, alone) {
+            has_posted = true;
             // A notice may have shown meanwhile that a message was stored.
-            letters.retain(|letter| self.pending.is_unsent(letter.id));
-            let Some(messages) = Batch::new(letters.iter().map(Letter::message).collect()) else {
+            post.letters.retain(|letter| self.pending.is_unsent(letter.id));
+            let messages = post.letters.iter().map(Letter::message).collect();
+            let Some(messages) = Batch::new(messages) else {
                 continue;
             };
-            for letter in letters.iter().filter(|letter| letter.may_be_stored) {
+            for letter in post.letters.iter().filter(|letter| letter.may_be_stored) {
                 if let Some(task) = self.pending.task(letter.id).cloned() {
                     self.tell(Event::Resent { task, tries: letter.tries });
                 }
             }
             let op = self.ops.next_op();
-            self.outbox.posted(op, queue, letters);
+            self.outbox.posted(op, queue, post);
             self.outputs
                 .push_back(Output::Queue(op, QueueOp::Post { queue: queue.clone(), messages }));
         }
+        let timer = Why::Merge(queue.clone());
+        if !self.outbox.may_merge(queue) {
+            self.timers.stop(&timer);
+        } else if has_posted || self.timers.at(&timer).is_none() {
+            // Those that wait now came after those that were posted.
+            self.set_timer(timer, self.now + MERGE);
+        }
         self.outbox.tidy(queue);
+    }
+
+    /// The queue's calls have waited for others to travel with for long enough.
+    pub(super) fn on_merged(&mut self, queue: &QueueName) {
+        self.outbox.merged(queue);
+        self.post(queue);
     }
 
     /// The answer to a post has come.
@@ -65,7 +88,7 @@ impl Producer {
     }
 
     fn on_fault(&mut self, post: Post, fault: &Fault) {
-        let Post { queue, letters } = post;
+        let Post { queue, letters, .. } = post;
         self.tell(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
         match fault.effect() {
             Effect::None

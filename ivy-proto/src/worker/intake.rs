@@ -14,6 +14,7 @@ use crate::wire::DeadLetterReason;
 
 use super::admission::{Refusal, examine};
 use super::effects::Purpose;
+use super::gathering::Slots;
 use super::io::{Output, Run, Why};
 use super::job::{Job, PutAside, Settlement, Stage};
 use super::lease::Lease;
@@ -33,10 +34,14 @@ impl Worker {
         if self.mode != Mode::Running || self.settling() >= MOST_SETTLING || self.suspects.any() {
             return;
         }
-        let waiting = &self.waiting;
         let taken = self.running + self.orphans.len() + self.waiting_count();
         let free = self.config.concurrency.saturating_sub(taken);
+        if self.lets_slots_gather(free) {
+            return;
+        }
+        let waiting = &self.waiting;
         for ask in self.poller.plan(free, |queue| waiting.contains_key(queue)) {
+            self.gathering.asked(ask.count);
             let purpose = Purpose::Poll {
                 queue: ask.queue.clone(),
                 count: ask.count,
@@ -47,6 +52,23 @@ impl Worker {
             let op = QueueOp::Reserve { queue: ask.queue, count: ask.count, lease, wait: ask.wait };
             self.fx.ask(purpose, op);
         }
+    }
+
+    /// Whether to ask for more a moment later, so that the slots that are about to come free are
+    /// asked for together with those that are `free`.
+    fn lets_slots_gather(&mut self, free: usize) -> bool {
+        let slots = Slots {
+            free: free.saturating_sub(self.poller.promised()),
+            coming: self.poller.coming(),
+            all: self.config.concurrency,
+            batch: self.config.capabilities.max_batch,
+        };
+        let until = self.gathering.holds_back_until(slots, self.fx.now);
+        match until {
+            Some(until) => self.fx.timers.set(Why::Gathered, until),
+            None => self.fx.timers.stop(&Why::Gathered),
+        }
+        until.is_some()
     }
 
     /// Takes in what a reserve brought.
@@ -283,6 +305,7 @@ impl Worker {
         };
         held.stage = Stage::Running { started_at: now, overdue: false };
         self.running += 1;
+        self.gathering.began(now);
         if let Some(deadline) = deadline {
             self.fx.timers.set(Why::TimeLimit(job), deadline);
         }

@@ -139,6 +139,8 @@ pub enum Why {
     AckLinger(QueueName),
     /// When to reserve from a queue again.
     Poll(QueueName),
+    /// When to reserve for the slots that have gathered.
+    Gathered,
     /// When to publish notices again.
     Publish,
     /// When to cancel the polls that are in flight while draining.

@@ -92,6 +92,7 @@ mod draining;
 mod effects;
 mod failed_openings;
 mod fingerprints;
+mod gathering;
 mod holding;
 mod intake;
 mod io;
@@ -123,6 +124,7 @@ use acks::Acks;
 use effects::{Effects, Purpose};
 use failed_openings::FailedOpenings;
 use fingerprints::Fingerprints;
+use gathering::Gathering;
 use job::{Job, Orphan, Stage};
 use notices::Notices;
 use poller::Poller;
@@ -146,6 +148,7 @@ pub struct Worker {
     failed_openings: FailedOpenings,
     /// How many handlers run for a message that is still held.
     running: usize,
+    gathering: Gathering,
     /// Handlers that run on without a message. They keep their slots until they end.
     orphans: BTreeMap<JobId, Orphan>,
     acks: Acks,
@@ -195,6 +198,7 @@ impl Worker {
             fingerprints: Fingerprints::default(),
             failed_openings: FailedOpenings::default(),
             running: 0,
+            gathering: Gathering::default(),
             orphans: BTreeMap::new(),
             acks: Acks::default(),
             notices: Notices::default(),
@@ -297,6 +301,8 @@ impl Worker {
                         queue.wake();
                     }
                 }
+                // The queues are asked after each input.
+                Why::Gathered => {}
                 Why::Publish => self.notices.rested(&mut self.fx),
                 Why::DrainPolls => self.cancel_polls(),
                 Why::DrainLimit => self.pass_drain_limit(),

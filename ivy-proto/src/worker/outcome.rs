@@ -22,6 +22,7 @@ impl Worker {
         let Stage::Running { started_at, overdue } = held.stage else { return };
         let Some(scheduled) = held.scheduled.clone() else { return };
         self.running -= 1;
+        self.gathering.ended(started_at, self.fx.now);
         self.suspects.ended(job);
         self.fx.timers.stop(&Why::TimeLimit(job));
         let took = self.fx.now.since(started_at);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ivy_proto::task::{Task, TaskError};
 
 use crate::load::Load;
+use crate::runtime;
 use crate::wire::Wire;
 
 /// The task that is called.
@@ -30,7 +31,7 @@ async fn double(n: u64) -> Result<u64, TaskError> {
 }
 
 fn on_tokio(outstanding: u64, concurrency: usize) -> Load {
-    let runtime = tokio_runtime();
+    let runtime = runtime();
     let ivy = runtime.block_on(async { ivy_tokio::Ivy::connect("memory://") });
     let ivy = ivy.expect("memory is always there");
     let worker = ivy.worker().register(&DOUBLE, double).concurrency(concurrency);
@@ -93,7 +94,7 @@ pub(crate) fn limit(adapter: &str, outstanding: u64) -> Option<Load> {
 }
 
 fn tokio_channels(outstanding: u64) -> Load {
-    let runtime = tokio_runtime();
+    let runtime = runtime();
     let (messages, mut inbox) = tokio::sync::mpsc::unbounded_channel::<String>();
     let (notices, mut results) = tokio::sync::mpsc::unbounded_channel();
     runtime.spawn(async move {
@@ -164,8 +165,4 @@ fn thread_channels(outstanding: u64) -> Load {
         }
         outstanding
     })
-}
-
-fn tokio_runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }

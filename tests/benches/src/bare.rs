@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -17,6 +18,11 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use crate::samples;
+
+/// The queue to which posts may have any number of messages, where nothing is parsed.
+pub(crate) const ANY_COUNT: &str = "any";
+/// What each message of a post begins with.
+const BODY: &[u8] = br#"{"body":"#;
 
 /// What a server does with a body beside reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +77,12 @@ async fn answer(
     let body = body.collect().await.expect("a whole body").to_bytes();
     // As in `/3/projects/P/queues/q100/messages`.
     let mut segments = head.uri.path().split('/').skip(5);
-    let (count, texts) =
-        if segments.next() == Some("q100") { (100, &texts[1]) } else { (1, &texts[0]) };
+    let queue = segments.next();
+    let texts = if queue == Some("q100") { &texts[1] } else { &texts[0] };
     let answer = match (head.method, segments.next(), depth) {
+        (Method::POST, Some("messages"), Depth::Bytes) if queue == Some(ANY_COUNT) => {
+            posted(body.windows(BODY.len()).filter(|text| *text == BODY).count())
+        }
         (Method::POST, Some("messages"), Depth::Bytes) => texts.posted.clone(),
         (Method::POST, Some("messages"), Depth::Json) => {
             let post: Post<'_> = serde_json::from_slice(&body).expect("a post");
@@ -82,7 +91,10 @@ async fn answer(
             posted(black_box(bodies).len())
         }
         (Method::POST, _, Depth::Bytes) => texts.reserved.clone(),
-        (Method::POST, _, Depth::Json) => reserved(count),
+        (Method::POST, _, Depth::Json) => {
+            let reserve: Reserve = serde_json::from_slice(&body).expect("a reserve");
+            reserved(reserve.n)
+        }
         (Method::DELETE, _, Depth::Json) if body.len() > 2 => {
             let delete: Delete<'_> = serde_json::from_slice(&body).expect("a delete");
             black_box(delete);
@@ -105,6 +117,11 @@ struct Post<'a> {
 struct Message<'a> {
     #[serde(borrow)]
     body: std::borrow::Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Reserve {
+    n: usize,
 }
 
 #[derive(Deserialize)]
@@ -132,9 +149,9 @@ struct Reserved {
     messages: Vec<Delivery>,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Serialize)]
 struct Delivery {
-    id: &'static str,
+    id: String,
     body: &'static str,
     reserved_count: u32,
     reservation_id: &'static str,
@@ -146,14 +163,17 @@ fn posted(count: usize) -> Bytes {
     json(&Posted { ids: vec![ID; count], msg: "Messages put on queue." })
 }
 
+/// Every message that was ever reserved has an id of its own.
 fn reserved(count: usize) -> Bytes {
-    let delivery = Delivery {
-        id: ID,
+    static RESERVED: AtomicU64 = AtomicU64::new(1_000_000_000_000_000_000);
+    let first = RESERVED.fetch_add(count as u64, Ordering::Relaxed);
+    let delivery = |id: u64| Delivery {
+        id: id.to_string(),
         body: samples::SMALL,
         reserved_count: 1,
         reservation_id: "0123456789abcdef0123456789abcdef",
     };
-    json(&Reserved { messages: vec![delivery; count] })
+    json(&Reserved { messages: (first..first + count as u64).map(delivery).collect() })
 }
 
 fn deleted() -> Bytes {

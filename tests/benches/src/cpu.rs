@@ -89,6 +89,26 @@ fn own(process: &str) -> u64 {
     fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
 }
 
+/// How much memory a process has now, in bytes.
+pub(crate) fn resident(process: &str) -> u64 {
+    let status = read(&format!("/proc/{process}/status"));
+    let kilobytes = status.lines().find_map(|line| {
+        line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    });
+    kilobytes.expect("the system tells the memory of a process") * 1024
+}
+
+/// How long the threads of a process have run.
+pub(crate) fn has_run(process: &str) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
+    let nanos = threads.flatten().filter_map(|thread| {
+        // A thread may end meanwhile.
+        let times = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        times.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
+}
+
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

@@ -7,23 +7,41 @@ mod bare;
 mod codec;
 mod connections;
 mod cpu;
+mod frames;
 mod growth;
+mod http;
+mod idle;
 mod load;
 mod machines;
 mod measure;
 mod pairs;
+mod pause;
+mod resident;
+mod resumed;
 mod round_trip;
 mod samples;
+mod sending;
 mod serve;
 mod server;
+mod soak;
 mod targets;
 mod wire;
+mod working;
 
 pub use bare::{Depth, serve as serve_bare};
 pub use connections::{Waited, waiting_polls};
 pub use growth::{Holding, Store, Waiting};
+pub use idle::{Idle, worker as idle_worker};
 pub use load::{Load, Step};
 pub use measure::{Figures, measure};
 pub use pairs::{Effort, Score, score};
+pub use pause::pause;
+pub use resident::{after as resident_after, figures as resident};
 pub use server::{COUNTER, SERVER_CORES, SERVER_COUNTER, Server};
+pub use soak::soak;
 pub use targets::{Against, GROWTH, Measure, POLL_BYTES, POLLS_WORK, Placement, targets};
+
+/// A runtime of one thread.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::server::Server;
-use crate::{adapters, codec, connections, growth, machines, round_trip, serve};
+use crate::{
+    adapters, codec, connections, frames, growth, machines, resumed, round_trip, sending, serve,
+    working,
+};
 
 /// Work that is repeated as often as somebody measures it.
 pub struct Load {
@@ -20,10 +23,8 @@ impl Load {
         match name.split('/').collect::<Vec<_>>()[..] {
             ["codec", "ivy", size] => codec::ivy_codec(size),
             ["codec", "limit", size] => codec::limit_codec(size),
-            ["seal", "ivy", cipher, size] => codec::ivy_seal(cipher, size),
-            ["seal", "limit", cipher, size] => codec::limit_seal(cipher, size),
-            ["open", "ivy", cipher, size] => codec::ivy_open(cipher, size),
-            ["open", "limit", cipher, size] => codec::limit_open(cipher, size),
+            ["seal", who, frame, size] => frames::seal(who, frame, size),
+            ["open", who, frame, size] => frames::open(who, frame, size),
             ["machines", "ivy", outstanding] => Some(machines::ivy(outstanding.parse().ok()?)),
             ["machines", "limit"] => Some(machines::limit()),
             ["broker", "cycle", depth] => Some(growth::broker_cycle(depth.parse().ok()?)),
@@ -37,7 +38,16 @@ impl Load {
                 adapters::limit(adapter, outstanding.parse().ok()?)
             }
             ["round-trip", "ivy"] => Some(round_trip::ivy()),
+            ["round-trip", "many", calls] => Some(round_trip::many(calls.parse().ok()?)),
             ["round-trip", "limit"] => Some(round_trip::limit()),
+            ["resumed", "ivy", adapter] => resumed::ivy(adapter),
+            ["resumed", "limit", adapter] => resumed::limit(adapter),
+            ["send", "ivy", "many"] => Some(sending::ivy_many()),
+            ["send", "limit", "many"] => Some(sending::limit_many()),
+            ["send", "ivy", "callers"] => Some(sending::ivy_callers()),
+            ["send", "limit", "callers"] => Some(sending::limit_callers()),
+            ["work", "ivy", concurrency] => Some(working::ivy(concurrency.parse().ok()?)),
+            ["work", "limit", requests] => Some(working::limit(requests.parse().ok()?)),
             ["producer", waiting] => Some(growth::producer(waiting.parse().ok()?)),
             ["worker", tasks] => Some(growth::worker(tasks.parse().ok()?)),
             ["serve", "open", count] => connections::one_asks(count.parse().ok()?),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use ivy_benches::{Depth, Effort, Load};
 
+mod long;
 mod table;
 
 /// Measure ivy beside the raw parts that it is made of
@@ -48,6 +49,33 @@ enum What {
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
     },
+    /// Compare the memory of a worker of 100 slots after many tasks with that of its limit
+    Memory {
+        /// After how many tasks to look
+        #[arg(long, num_args = 2, default_values_t = [100_000, 1_000_000])]
+        tasks: Vec<u64>,
+    },
+    /// Measure what is taken while nothing is to be done
+    Idle {
+        /// For how many seconds to look at each
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+    /// Measure how soon the first task after a pause starts
+    Pause {
+        /// How many seconds the pause lasts
+        #[arg(long, default_value_t = 60.0)]
+        seconds: f64,
+        /// How many pauses
+        #[arg(long, default_value_t = 3)]
+        times: usize,
+    },
+    /// Keep everything busy for long, and see whether memory grows
+    Soak {
+        /// How many minutes
+        #[arg(long, default_value_t = 10)]
+        minutes: u32,
+    },
     /// Run one load, and print its rate, its latencies, and how much others took of its cores
     Run {
         /// The load
@@ -61,6 +89,20 @@ enum What {
         load: String,
         /// How many steps
         steps: u64,
+    },
+    /// Run one load, and print the memory of this process after so many operations each
+    Resident {
+        /// The load
+        load: String,
+        /// After how many operations
+        operations: Vec<u64>,
+    },
+    /// Print what an idle worker takes: nanoseconds in a second, and bytes
+    IdleWorker {
+        /// `memory`, `ironmq` or `with-redis`
+        backend: String,
+        /// For how many seconds
+        seconds: f64,
     },
     /// A bare HTTP server, for the comparison with `ivy serve`
     ServeBytes,
@@ -96,6 +138,10 @@ fn main() -> ExitCode {
         What::Waiting { polls, seconds } => {
             table::waiting(polls, Duration::from_secs_f64(seconds));
         }
+        What::Memory { tasks } => long::memory(&tasks),
+        What::Idle { seconds } => long::idle(Duration::from_secs_f64(seconds)),
+        What::Pause { seconds, times } => long::pause(Duration::from_secs_f64(seconds), times),
+        What::Soak { minutes } => long::soak(minutes),
         What::Run { load, seconds } => {
             let Some(mut load) = Load::find(&load) else { return unknown(&load) };
             println!("{}", ivy_benches::measure(&mut load, Duration::from_secs_f64(seconds)));
@@ -103,6 +149,19 @@ fn main() -> ExitCode {
         What::Repeat { load, steps } => {
             let Some(mut load) = Load::find(&load) else { return unknown(&load) };
             println!("{}", (0..steps).map(|_| (load.step)().operations).sum::<u64>());
+        }
+        What::Resident { load, operations } => {
+            let Some(mut load) = Load::find(&load) else { return unknown(&load) };
+            for bytes in ivy_benches::resident(&mut load, &operations) {
+                println!("{bytes}");
+            }
+        }
+        What::IdleWorker { backend, seconds } => {
+            let time = Duration::from_secs_f64(seconds);
+            let Some(idle) = ivy_benches::idle_worker(&backend, time) else {
+                return unknown(&backend);
+            };
+            println!("{} {}", idle.per_second.as_nanos(), idle.resident);
         }
         What::ServeBytes => ivy_benches::serve_bare(Depth::Bytes),
         What::ServeJson => ivy_benches::serve_bare(Depth::Json),

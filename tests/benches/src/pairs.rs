@@ -94,5 +94,6 @@ fn cores(placement: Placement) -> (String, String) {
     let last = many - 1;
     match placement {
         Placement::Alone | Placement::Same => (last.to_string(), last.to_string()),
+        Placement::Split => (last.to_string(), last.saturating_sub(1).to_string()),
     }
 }

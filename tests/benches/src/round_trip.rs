@@ -3,18 +3,15 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
-use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use futures_util::future::join_all;
 use ivy_proto::task::{Task, TaskError};
 use serde::Deserialize;
 
+use crate::http::Http;
 use crate::load::Load;
-use crate::server::{PROJECT, Server, TOKEN};
+use crate::runtime;
+use crate::server::Server;
 use crate::wire::{QUEUE, TASK, Wire};
 
 const DOUBLE: Task<(u64,), u64> = Task::new(TASK).queue(QUEUE);
@@ -22,26 +19,35 @@ const CHANNEL: &str = "results";
 
 /// A producer and a worker of `ivy-tokio`.
 pub(crate) fn ivy() -> Load {
+    many(1)
+}
+
+/// So many calls at a time.
+pub(crate) fn many(calls: u64) -> Load {
     let (queue, redis) = (Server::ivy(), Server::redis());
     let runtime = runtime();
     let ivy = runtime.block_on(async {
         ivy_tokio::Ivy::builder()
-            .queue_url(&format!("ironmq+http://{TOKEN}@127.0.0.1:{}/{PROJECT}", queue.port()))
-            .notifier_url(&format!("redis://127.0.0.1:{}", redis.port()))
+            .queue_url(&queue.ironmq_url())
+            .notifier_url(&redis.redis_url())
             .build()
     });
     let ivy = ivy.expect("good addresses");
     let handler = async |n: u64| -> Result<u64, TaskError> { Ok(n * 2) };
-    let worker = ivy.worker().register(&DOUBLE, handler).concurrency(10);
+    let concurrency = if calls == 1 { 10 } else { 100 };
+    let worker = ivy.worker().register(&DOUBLE, handler).concurrency(concurrency);
     let worker = runtime.block_on(worker.start()).expect("a good worker");
     let step = move || {
         let _ = &worker;
         runtime.block_on(async {
-            let handle = ivy.call(&DOUBLE, (5,)).await.expect("it is accepted");
-            let result = handle.result(Duration::from_secs(60)).await;
-            black_box(result.expect("a result"));
+            let called = (0..calls).map(|n| ivy.call(&DOUBLE, (n,)));
+            let results = join_all(called).await.into_iter().map(async |handle| {
+                let handle = handle.expect("it is accepted");
+                black_box(handle.result(Duration::from_secs(60)).await.expect("a result"));
+            });
+            join_all(results).await;
         });
-        1
+        calls
     };
     Load { servers: vec![queue, redis], ..Load::of(step) }
 }
@@ -51,8 +57,8 @@ pub(crate) fn ivy() -> Load {
 pub(crate) fn limit() -> Load {
     let (queue, redis) = (Server::ivy(), Server::redis());
     let runtime = runtime();
-    let http = Http::new(queue.port());
-    let redis_client = redis::Client::open(format!("redis://127.0.0.1:{}", redis.port()));
+    let http = Http::new(queue.port(), QUEUE);
+    let redis_client = redis::Client::open(redis.redis_url());
     let redis_client = redis_client.expect("a good address");
     let mut heard = runtime.block_on(async {
         let mut subscriber = redis_client.get_async_pubsub().await.expect("Redis listens");
@@ -66,7 +72,7 @@ pub(crate) fn limit() -> Load {
         runtime.block_on(async {
             let body = serde_json::to_string(&wire.message()).expect("a text");
             let post = format!("{{\"messages\":[{{\"body\":{body}}}]}}");
-            black_box(http.ask("messages", post).await);
+            black_box(http.post("messages", post).await);
             let notice = heard.next().await.expect("a message");
             wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
         });
@@ -80,7 +86,8 @@ async fn work(http: Http, mut redis: redis::aio::MultiplexedConnection) {
     // The first post creates the queue.
     tokio::time::sleep(Duration::from_millis(50)).await;
     loop {
-        let answer = http.ask("reservations", r#"{"n":1,"timeout":60,"wait":30}"#.to_owned()).await;
+        let answer =
+            http.post("reservations", r#"{"n":1,"timeout":60,"wait":30}"#.to_owned()).await;
         let Ok(reserved) = serde_json::from_slice::<Reserved<'_>>(&answer) else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
@@ -104,36 +111,4 @@ struct Reserved<'a> {
 struct Message<'a> {
     #[serde(borrow)]
     body: std::borrow::Cow<'a, str>,
-}
-
-#[derive(Clone)]
-struct Http {
-    client: Client<HttpConnector, Full<Bytes>>,
-    queue: String,
-}
-
-impl Http {
-    fn new(port: u16) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new()).build(connector);
-        let queue = format!("http://127.0.0.1:{port}/3/projects/{PROJECT}/queues/{QUEUE}");
-        Http { client, queue }
-    }
-
-    async fn ask(&self, of: &str, body: String) -> Bytes {
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}/{of}", self.queue))
-            .header("authorization", format!("OAuth {TOKEN}"))
-            .header("content-type", "application/json")
-            .body(Full::new(body.into()))
-            .expect("a good request");
-        let answer = self.client.request(request).await.expect("the server answers");
-        answer.into_body().collect().await.expect("a whole answer").to_bytes()
-    }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }

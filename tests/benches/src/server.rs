@@ -86,6 +86,16 @@ impl Server {
         self.port
     }
 
+    /// The address of the queues that it serves.
+    pub(crate) fn ironmq_url(&self) -> String {
+        format!("ironmq+http://{TOKEN}@127.0.0.1:{}/{PROJECT}", self.port)
+    }
+
+    /// The address of the Redis that it is.
+    pub(crate) fn redis_url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -35,6 +35,8 @@ pub enum Placement {
     Alone,
     /// Both are on one core, so that no wake-up crosses from one to the other.
     Same,
+    /// Each has a core of its own.
+    Split,
 }
 
 type Line = (&'static str, &'static str, &'static str, &'static str, Against, Placement);
@@ -52,7 +54,7 @@ pub fn targets() -> impl Iterator<Item = Measure> {
 }
 
 use Against::{Latency, Rate, Work};
-use Placement::{Alone, Same};
+use Placement::{Alone, Same, Split};
 
 #[rustfmt::skip] // A table is read by its columns.
 const LINES: &[Line] = &[
@@ -62,6 +64,14 @@ const LINES: &[Line] = &[
     ("C2", "open legacy, 84 B", "open/ivy/legacy/small", "open/limit/legacy/small", Work(2.0), Alone),
     ("C2", "seal legacy, 60 KB", "seal/ivy/legacy/objects", "seal/limit/legacy/objects", Work(1.2), Alone),
     ("C2", "open legacy, 60 KB", "open/ivy/legacy/objects", "open/limit/legacy/objects", Work(1.2), Alone),
+    ("C2", "seal bridge, 84 B", "seal/ivy/bridge/small", "seal/limit/bridge/small", Work(2.0), Alone),
+    ("C2", "open bridge, 84 B", "open/ivy/bridge/small", "open/limit/bridge/small", Work(2.0), Alone),
+    ("C2", "seal bridge, 60 KB", "seal/ivy/bridge/objects", "seal/limit/bridge/objects", Work(1.2), Alone),
+    ("C2", "open bridge, 60 KB", "open/ivy/bridge/objects", "open/limit/bridge/objects", Work(1.2), Alone),
+    ("C2", "seal ivy2, 84 B", "seal/ivy/ivy2/small", "seal/limit/ivy2/small", Work(2.0), Alone),
+    ("C2", "open ivy2, 84 B", "open/ivy/ivy2/small", "open/limit/ivy2/small", Work(2.0), Alone),
+    ("C2", "seal ivy2, 60 KB", "seal/ivy/ivy2/objects", "seal/limit/ivy2/objects", Work(1.2), Alone),
+    ("C2", "open ivy2, 60 KB", "open/ivy/ivy2/objects", "open/limit/ivy2/objects", Work(1.2), Alone),
     ("M3", "the machines, 1,000 calls at a time", "machines/ivy/1000", "machines/limit", Work(2.0), Alone),
     ("M3", "the machines, 1 call at a time", "machines/ivy/1", "machines/limit", Work(2.0), Alone),
     ("M1", "memory, 1,000 calls at a time, tokio", "memory/ivy/tokio/1000", "memory/limit/tokio/1000", Work(2.5), Alone),
@@ -72,6 +82,11 @@ const LINES: &[Line] = &[
     ("M2", "memory, 1 call at a time, tokio", "memory/ivy/tokio/1", "memory/limit/tokio/1", Latency(5.0, 5.0), Same),
     ("M2", "memory, 1 call at a time, blocking", "memory/ivy/blocking/1", "memory/limit/blocking/1", Latency(1.5, 1.5), Same),
     ("RT", "call to result over ivy serve and Redis, tokio", "round-trip/ivy", "round-trip/limit", Latency(1.6, 2.0), Same),
+    ("R8", "result published to caller resumed, Redis, tokio", "resumed/ivy/tokio", "resumed/limit/tokio", Latency(1.4, 2.0), Same),
+    ("R8", "result published to caller resumed, Redis, blocking", "resumed/ivy/blocking", "resumed/limit/blocking", Latency(1.4, 2.0), Same),
+    ("I1", "10,000 sends at a time, server that only answers", "send/ivy/many", "send/limit/many", Rate(0.3), Split),
+    ("I2", "64 callers with single sends, ivy serve", "send/ivy/callers", "send/limit/callers", Rate(0.5), Split),
+    ("I3", "no-op tasks worked off, 100 a request", "work/ivy/800", "work/limit/8", Rate(0.3), Split),
     ("S3", "post 1", "serve/ivy/post/1", "serve/bytes/post/1", Rate(0.6), Same),
     ("S3", "post 100", "serve/ivy/post/100", "serve/bytes/post/100", Rate(0.6), Same),
     ("S3", "post 100, with JSON", "serve/ivy/post/100", "serve/json/post/100", Rate(0.6), Same),

@@ -27,8 +27,7 @@ fn ten_thousand_single_calls_are_posted_in_full_batches() {
     let mut world = World::new(ROUND_TRIP);
     world.send_all();
     let posts = world.requests["post"];
-    // The first eight go out with what has come until then.
-    assert!(posts <= 108, "{posts} posts");
+    assert!(posts <= 105, "{posts} posts");
 }
 
 #[test]
@@ -37,7 +36,7 @@ fn posts_overlap_so_that_eight_are_under_way_at_a_time() {
     let took = world.send_all();
     let rate = f64::from(MESSAGES) / took.as_secs_f64();
     let limit = 8.0 * BATCH / ROUND_TRIP.as_secs_f64();
-    assert!(rate >= 0.89 * limit, "{rate} a second, and the limit is {limit}");
+    assert!(rate >= 0.9 * limit, "{rate} a second, and the limit is {limit}");
 }
 
 #[test]
@@ -46,9 +45,7 @@ fn ten_thousand_messages_are_drained_with_batched_deletes() {
     world.send_all();
     world.drain_all(100);
     let (reserves, deletes) = (world.requests["reserve"], world.requests["delete"]);
-    assert!(deletes <= 140, "{deletes} deletes");
-    // Handlers that end at once free their slots one by one, and each is asked for at once.
-    assert!(reserves <= 1500, "{reserves} reserves");
+    assert!(reserves + deletes <= 210, "{reserves} reserves and {deletes} deletes");
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! How calls become posts.
 
+use std::time::Duration;
+
 use super::scenario::*;
 use crate::name::QueueName;
 use crate::producer::Input;
 use crate::producer::ProducerConfig;
 use crate::queue::Capabilities;
 use crate::wire::{Codec, RawJson};
+
+const NOTHING: [usize; 0] = [];
 
 #[test]
 fn a_call_is_posted_at_once() {
@@ -56,13 +60,66 @@ fn a_message_that_fills_more_than_a_request_travels_alone() {
 }
 
 #[test]
-fn calls_merge_while_the_most_posts_are_in_flight() {
-    let mut scenario = Scenario::new(config().with_posts_in_flight(2));
+fn single_calls_go_out_at_once_until_half_of_the_posts_are_in_flight() {
+    let mut scenario = Scenario::new(config().with_posts_in_flight(4));
     for number in 1..=10 {
         scenario.call(call(number));
     }
     let posts = scenario.posts();
-    assert_eq!(posts.iter().map(|post| post.bodies.len()).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(sizes(&posts), [1, 1]);
+    scenario.accept(&posts[0]);
+    assert_eq!(scenario.post_sizes(), [8]);
+}
+
+#[test]
+fn a_call_waits_two_milliseconds_at_most_for_others_to_travel_with() {
+    let mut scenario = Scenario::new(config().with_posts_in_flight(4));
+    for number in 1..=3 {
+        scenario.call(call(number));
+    }
+    assert_eq!(scenario.post_sizes(), [1, 1]);
+    scenario.pass(Duration::from_millis(1));
+    scenario.call(call(4));
+    assert_eq!(scenario.post_sizes(), NOTHING);
+    scenario.pass(Duration::from_millis(1));
+    assert_eq!(scenario.post_sizes(), [2]);
+}
+
+#[test]
+fn a_post_that_is_full_waits_for_nothing() {
+    let mut scenario = Scenario::new(config().with_posts_in_flight(4));
+    for number in 1..=102 {
+        scenario.call(call(number));
+    }
+    assert_eq!(scenario.post_sizes(), [1, 1, 100]);
+}
+
+#[test]
+fn beside_a_full_post_calls_wait_for_others_or_its_answer() {
+    let mut scenario = Scenario::new(config());
+    scenario.feed(Input::Calls(calls(100)));
+    let full = scenario.only_post();
+    for number in 101..=103 {
+        scenario.call(call(number));
+    }
+    assert_eq!(scenario.post_sizes(), NOTHING);
+    scenario.accept(&full);
+    assert_eq!(scenario.post_sizes(), [3]);
+}
+
+#[test]
+fn calls_merge_while_the_most_posts_are_in_flight() {
+    let mut scenario = Scenario::new(config().with_posts_in_flight(2));
+    for number in 1..=2 {
+        scenario.call(call(number));
+        scenario.pass(Duration::from_millis(2));
+    }
+    for number in 3..=10 {
+        scenario.call(call(number));
+        scenario.pass(Duration::from_secs(1));
+    }
+    let posts = scenario.posts();
+    assert_eq!(sizes(&posts), [1, 1]);
     scenario.accept(&posts[0]);
     assert_eq!(scenario.post_sizes(), [8]);
 }
@@ -126,4 +183,8 @@ fn a_call_that_was_sent_makes_room_in_the_outbox() {
     scenario.accept(&post);
     scenario.call(call(2));
     assert_eq!(scenario.post_sizes(), [1]);
+}
+
+fn sizes(posts: &[Sending]) -> Vec<usize> {
+    posts.iter().map(|post| post.bodies.len()).collect()
 }

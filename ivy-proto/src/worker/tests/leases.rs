@@ -45,6 +45,7 @@ fn a_lost_lease_cancels_the_handler_and_never_deletes() {
 fn a_handler_that_lost_its_message_keeps_its_slot_until_it_ends() {
     let mut worker = started_with(config().with_concurrency(1));
     let run = worker.running(&plain_body());
+    worker.run_on();
     worker.deliver(&[&plain_body()]);
     worker.advance(Duration::from_secs(21));
     while let Some((touch, (receipt, _))) = worker.take_touch() {
@@ -145,6 +146,7 @@ fn no_handler_starts_on_the_rest_of_a_lease() {
     let mut worker = started_with(config().with_concurrency(1));
     let body = plain_body();
     let first = worker.running(&body);
+    worker.run_on();
     worker.deliver(&[&body]);
     worker.advance(Duration::from_secs(26));
     while let Some((touch, _)) = worker.take_touch() {
@@ -178,6 +180,7 @@ fn a_waiting_message_whose_lease_is_lost_leaves_the_others_in_line() {
     let mut worker = started_with(config().with_concurrency(4));
     let body = plain_body();
     worker.deliver(&[&body, &body, &body, &body]);
+    worker.run_on();
     // As much as was asked for has come, so each free slot asks for more at once.
     for _ in 0..3 {
         let run = worker.runs.pop_front().unwrap();

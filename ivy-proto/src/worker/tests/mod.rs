@@ -4,6 +4,7 @@ mod acks;
 mod dead_letters;
 mod draining;
 mod encryption;
+mod gathering;
 mod laws;
 mod leases;
 mod notices;

@@ -26,6 +26,7 @@ fn slots_are_never_exceeded() {
     let body = plain_body();
     worker.deliver(&[&body, &body]);
     assert_eq!(worker.runs.len(), 2);
+    worker.run_on();
     worker.deliver(&[&body]);
     assert_eq!(worker.runs.len(), 2);
     assert!(worker.take_poll().is_none(), "a message waits for a slot already");

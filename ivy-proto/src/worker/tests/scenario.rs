@@ -106,6 +106,12 @@ impl Scenario {
         }
     }
 
+    /// Lets handlers run for so long that none of them counts as quick: then a message is fetched
+    /// ahead.
+    pub(super) fn run_on(&mut self) {
+        self.advance(Duration::from_millis(2));
+    }
+
     /// Lets time pass, stopping at each deadline on the way.
     pub(super) fn advance(&mut self, by: Duration) {
         let end = self.now + by;
@@ -192,6 +198,11 @@ impl Scenario {
     /// Answers the poll in flight with these bodies, each reserved so often.
     pub(super) fn deliver_counted(&mut self, bodies: &[(&str, u32)]) {
         let (op, _) = self.take_poll().unwrap();
+        self.deliver_to(op, bodies);
+    }
+
+    /// The same for this poll.
+    pub(super) fn deliver_to(&mut self, op: OpId, bodies: &[(&str, u32)]) {
         let messages = bodies.iter().map(|(body, count)| self.message(body, *count)).collect();
         self.answer(op, Ok(QueueReply::Reserved(Reserved { messages, unusable: 0 })));
     }

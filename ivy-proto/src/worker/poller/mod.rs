@@ -1,0 +1,104 @@
+//! Which queue to ask, for how many messages, and how long to wait for them.
+//!
+//! A queue is *busy* while its last answer brought messages. The free slots are shared out among
+//! busy queues, the more urgent first, then by weight. An idle queue is asked to wait for a single
+//! message, so that no slot is promised to a queue that has nothing, and none is hoarded.
+//!
+//! Where the slots are all taken, each queue still holds a message for the next one that is free,
+//! and how many of its messages are started follows from its weight: the queue that has come least
+//! far is next, and one that is ahead is not asked for more before its busy rivals have caught up.
+
+mod health;
+mod queue;
+mod turns;
+
+use std::time::Duration;
+
+use crate::name::QueueName;
+
+use super::config::ServedQueue;
+
+pub(super) use health::Health;
+pub(super) use queue::Rest;
+
+use queue::Queue;
+
+#[derive(Debug)]
+pub(super) struct Poller {
+    queues: Vec<Queue>,
+    long_poll: Duration,
+    max_batch: usize,
+    polls: u32,
+    starts: u32,
+}
+
+/// A reserve to be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ask {
+    pub(super) queue: QueueName,
+    pub(super) count: usize,
+    pub(super) wait: Duration,
+}
+
+impl Poller {
+    pub(super) fn new(served: Vec<ServedQueue>, long_poll: Duration, max_batch: usize) -> Self {
+        let can_wait = !long_poll.is_zero();
+        let queues = served.into_iter().map(|served| Queue::new(served, can_wait)).collect();
+        Poller { queues, long_poll, max_batch, polls: 0, starts: 0 }
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &QueueName> {
+        self.queues.iter().map(|queue| &queue.served.name)
+    }
+
+    pub(super) fn queue(&mut self, name: &QueueName) -> Option<&mut Queue> {
+        self.queues.iter_mut().find(|queue| &queue.served.name == name)
+    }
+
+    /// How many slots are promised to what the polls in flight may bring.
+    pub(super) fn promised(&self) -> usize {
+        self.queues.iter().flat_map(|queue| &queue.asked).sum()
+    }
+
+    /// How many of them will hardly wait for messages.
+    pub(super) fn coming(&self) -> usize {
+        let overflowing = self.queues.iter().filter(|queue| queue.is_overflowing());
+        overflowing.flat_map(|queue| &queue.asked).sum()
+    }
+
+    /// What to ask next, given the slots that are neither taken nor promised to messages that are
+    /// held already. `holds` tells whether a queue has a message waiting for a slot: then it is
+    /// not asked for more.
+    pub(super) fn plan(&mut self, free: usize, holds: impl Fn(&QueueName) -> bool) -> Vec<Ask> {
+        let mut free = free.saturating_sub(self.promised());
+        let mut asks = Vec::new();
+        let alone = self.queues.len() == 1;
+        let mut order: Vec<usize> = self.order(self.polls);
+        order.retain(|index| self.may_be_asked(*index, &holds));
+        for (turn, index) in order.iter().enumerate() {
+            let shares = self.shares(*index, order.get(turn..).unwrap_or_default());
+            let Some(queue) = self.queues.get_mut(*index) else { continue };
+            let count = queue.share(free, shares, alone).min(self.max_batch);
+            if count == 0 {
+                continue;
+            }
+            // A queue among others is asked to wait only for a single message: while it waits,
+            // the others may take the slots.
+            let wait = if alone && queue.asked.is_empty() || queue.is_idle() {
+                self.long_poll
+            } else {
+                Duration::ZERO
+            };
+            free = free.saturating_sub(count);
+            queue.asked.push(count);
+            asks.push(Ask { queue: queue.served.name.clone(), count, wait });
+        }
+        if !asks.is_empty() {
+            self.polls = self.polls.wrapping_add(1);
+        }
+        asks
+    }
+}
+
+#[cfg(test)]
+mod tests;

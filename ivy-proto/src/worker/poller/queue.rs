@@ -1,0 +1,179 @@
+//! A queue that is polled: what is asked of it, and what its answers tell.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::id::MessageId;
+use crate::retry::Backoff;
+use crate::rng::Rng;
+use crate::time::Moment;
+use crate::worker::config::ServedQueue;
+
+use super::health::UNDECIDED_LIMIT;
+
+/// The most polls in flight for one queue.
+const POLLS_IN_FLIGHT: usize = 8;
+/// How far a start brings a queue of weight 1. All small weights divide it.
+const ONE_STRIDE: u64 = 720_720 << 20;
+/// Where the backend does not wait: the first and the longest rest between two polls.
+const REST: Backoff = Backoff::new(Duration::from_millis(100), 2, Duration::from_secs(5));
+
+/// A queue that is polled.
+#[derive(Debug)]
+pub(in crate::worker) struct Queue {
+    pub(super) served: ServedQueue,
+    /// Whether the backend waits for messages if it is asked to.
+    can_wait: bool,
+    /// What each poll in flight asks for.
+    pub(super) asked: Vec<usize>,
+    activity: Activity,
+    /// How far its starts have brought it, by its own strides: among equally urgent queues, the
+    /// one that has come least far is next.
+    pub(super) progress: u64,
+    pub(super) resting: Option<Rest>,
+    /// It did not exist, was created, and has not answered a reserve since.
+    was_created: bool,
+    pub(super) failures: u32,
+    /// No request to this queue is repeated before this moment.
+    pub(super) not_before: Moment,
+    /// The messages that cannot be handled here, since the last one that can. Each counts once,
+    /// however often it is delivered.
+    pub(super) undecided_in_a_row: BTreeSet<MessageId>,
+    /// How many of them make the queue rest.
+    pub(super) undecided_limit: usize,
+    pub(super) degraded: bool,
+}
+
+/// What a queue's last answer brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Activity {
+    /// Nothing, so many times in a row.
+    Idle(u32),
+    Busy,
+    /// As much as was asked for, so that there may be more.
+    Overflowing,
+}
+
+/// Why a queue is not asked for messages now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::worker) enum Rest {
+    /// It brought nothing.
+    Empty,
+    /// It failed, or brought too much that cannot be handled here.
+    Trouble,
+}
+
+impl Queue {
+    pub(super) fn new(served: ServedQueue, can_wait: bool) -> Self {
+        Queue {
+            served,
+            can_wait,
+            asked: Vec::new(),
+            activity: Activity::Idle(0),
+            progress: 0,
+            resting: None,
+            was_created: false,
+            failures: 0,
+            not_before: Moment::EPOCH,
+            undecided_in_a_row: BTreeSet::new(),
+            undecided_limit: UNDECIDED_LIMIT,
+            degraded: false,
+        }
+    }
+
+    /// How far one start brings it: the less, the larger its weight.
+    pub(super) fn stride(&self) -> u64 {
+        ONE_STRIDE / u64::from(self.served.weight.max(1))
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.activity, Activity::Idle(_))
+    }
+
+    pub(super) fn is_overflowing(&self) -> bool {
+        self.activity == Activity::Overflowing
+    }
+
+    /// Whether it seems to have messages that are only to be fetched.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.is_idle() && self.resting.is_none()
+    }
+
+    /// How many messages to ask for; 0 for none.
+    pub(super) fn share(&self, free: usize, (weight, all): (u32, u32), alone: bool) -> usize {
+        let share = (free as u64 * u64::from(weight)).div_ceil(u64::from(all.max(1)));
+        let share = usize::try_from(share).unwrap_or(usize::MAX);
+        match (self.asked.len(), self.activity) {
+            (0, Activity::Idle(_)) if !alone => 1,
+            (0, _) => share.max(1),
+            // More polls at a time only where one was not enough.
+            (in_flight, Activity::Overflowing) if in_flight < POLLS_IN_FLIGHT => share,
+            _ => 0,
+        }
+    }
+
+    /// An answer came that brought so many messages, after this time. Gives the time to rest, if
+    /// the backend did not wait by itself.
+    pub(in crate::worker) fn answered(
+        &mut self,
+        count: usize,
+        brought: usize,
+        waited: (Duration, Duration),
+        rng: &mut Rng,
+    ) -> Option<Duration> {
+        self.forget_ask(count);
+        self.was_created = false;
+        let (asked_to_wait, took) = waited;
+        if brought > 0 {
+            self.activity = if brought >= count { Activity::Overflowing } else { Activity::Busy };
+            return None;
+        }
+        let was_busy = !self.is_idle();
+        let empty_in_a_row = match self.activity {
+            Activity::Idle(times) => times.saturating_add(1),
+            Activity::Busy | Activity::Overflowing => 0,
+        };
+        self.activity = Activity::Idle(empty_in_a_row);
+        let did_wait = asked_to_wait > Duration::ZERO && took >= asked_to_wait / 2;
+        // After a burst the queue is asked once more, this time to wait. However many polls the
+        // burst had under way, they were not asked to, so their answers are no reason to rest.
+        if did_wait || (asked_to_wait.is_zero() && (was_busy || self.can_wait)) {
+            return None;
+        }
+        let ceiling = REST.ceiling(empty_in_a_row);
+        Some(rng.between(ceiling / 2, ceiling))
+    }
+
+    /// A poll failed, so that nothing is known of what the queue has. The others need not leave it
+    /// their turns.
+    pub(in crate::worker) fn unanswered(&mut self, count: usize) {
+        self.forget_ask(count);
+        if !self.is_idle() {
+            self.activity = Activity::Idle(0);
+        }
+    }
+
+    fn forget_ask(&mut self, count: usize) {
+        if let Some(position) = self.asked.iter().position(|asked| *asked == count) {
+            self.asked.swap_remove(position);
+        }
+    }
+
+    pub(in crate::worker) fn rest(&mut self, why: Rest) {
+        self.resting = self.resting.max(Some(why));
+    }
+
+    pub(in crate::worker) fn rests_for(&self, why: Rest) -> bool {
+        self.resting == Some(why)
+    }
+
+    pub(in crate::worker) fn wake(&mut self) {
+        self.resting = None;
+    }
+
+    /// The queue does not exist. Says whether to create it: not if that was of no use just now.
+    pub(in crate::worker) fn is_missing(&mut self) -> bool {
+        self.was_created = !self.was_created;
+        self.was_created
+    }
+}

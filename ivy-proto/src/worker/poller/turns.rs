@@ -1,0 +1,85 @@
+//! Whose turn it is among queues that compete for slots.
+
+use crate::name::QueueName;
+
+use super::Poller;
+use super::queue::Queue;
+
+/// How often the least urgent queue comes first, so that it never starves: every eighth time.
+const LOWEST_FIRST_EVERY: u32 = 8;
+
+impl Poller {
+    /// The queue whose message is to be started next, among those that hold one: one of the most
+    /// urgent, which take turns by weight.
+    pub(in crate::worker) fn next_to_start(
+        &mut self,
+        holds: impl Fn(&QueueName) -> bool,
+    ) -> Option<QueueName> {
+        let first = self
+            .order(self.starts)
+            .into_iter()
+            .find(|index| self.queues.get(*index).is_some_and(|queue| holds(&queue.served.name)))?;
+        self.starts = self.starts.wrapping_add(1);
+        let urgency = self.queues.get(first)?.served.priority;
+        let equals = self.queues.iter_mut().filter(|queue| queue.served.priority == urgency);
+        let (mut rivals, others): (Vec<_>, Vec<_>) =
+            equals.partition(|queue| queue.is_busy() || holds(&queue.served.name));
+        // Counted from the hindmost, so that the numbers stay small.
+        let hindmost = rivals.iter().map(|queue| queue.progress).min().unwrap_or_default();
+        for queue in &mut rivals {
+            queue.progress -= hindmost;
+        }
+        let next = rivals
+            .iter_mut()
+            .filter(|queue| holds(&queue.served.name))
+            .min_by_key(|queue| queue.progress)?;
+        next.progress += next.stride();
+        // Who has nothing to be started gains nothing by it.
+        for queue in others {
+            queue.progress = next.progress;
+        }
+        Some(next.served.name.clone())
+    }
+
+    /// The indices of the queues, most urgent first, but every eighth time the other way round.
+    /// Among equally urgent ones, that which is farthest behind its share comes first.
+    pub(super) fn order(&self, turn: u32) -> Vec<usize> {
+        let lowest_first = turn % LOWEST_FIRST_EVERY == LOWEST_FIRST_EVERY - 1;
+        let mut queues: Vec<(usize, &Queue)> = self.queues.iter().enumerate().collect();
+        queues.sort_by_key(|(_, queue)| {
+            let urgency = i16::from(queue.served.priority.number());
+            (if lowest_first { urgency } else { -urgency }, queue.progress)
+        });
+        queues.into_iter().map(|(index, _)| index).collect()
+    }
+
+    /// Whether a queue may be asked now: it does not rest, holds no message that waits for a slot
+    /// already, and is not so far ahead of its share that its next message is another's turn.
+    pub(super) fn may_be_asked(&self, index: usize, holds: &impl Fn(&QueueName) -> bool) -> bool {
+        let Some(queue) = self.queues.get(index) else { return false };
+        let mut rivals = self.queues.iter().filter(|other| {
+            other.served.priority == queue.served.priority
+                && (other.is_busy() || holds(&other.served.name))
+        });
+        queue.resting.is_none()
+            && !holds(&queue.served.name)
+            && rivals.all(|rival| {
+                let lead = queue.progress.saturating_sub(rival.progress);
+                lead <= queue.stride() + rival.stride()
+            })
+    }
+
+    /// The weight of a queue, and the weights of all busy queues that are as urgent as it is and
+    /// still to be asked.
+    pub(super) fn shares(&self, index: usize, to_be_asked: &[usize]) -> (u32, u32) {
+        let Some(queue) = self.queues.get(index) else { return (1, 1) };
+        let rivals =
+            to_be_asked.iter().filter_map(|other| self.queues.get(*other)).filter(|other| {
+                other.served.priority == queue.served.priority
+                    && other.served.name != queue.served.name
+                    && other.is_busy()
+            });
+        let weight = queue.served.weight;
+        (weight, rivals.map(|other| other.served.weight).fold(weight, u32::saturating_add))
+    }
+}

@@ -1,0 +1,58 @@
+//! The first task after a pause: how soon its handler starts.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use ivy_proto::task::{Task, TaskError};
+
+use crate::load::Load;
+use crate::runtime;
+use crate::server::Server;
+use crate::wire::{QUEUE, TASK};
+
+const START: Task<(u64,), ()> = Task::new(TASK).queue(QUEUE);
+/// How many round trips the floor is measured by.
+const ROUND_TRIPS: usize = 1_000;
+
+/// The 99th percentile of the clients' round trips without ivy, and how long each of so many first
+/// tasks took from the call to the start of its handler, after pauses of this length.
+///
+/// # Panics
+/// If the servers do not start.
+#[must_use]
+pub fn pause(length: Duration, times: usize) -> (Duration, Vec<Duration>) {
+    (floor(), first_tasks(length, times))
+}
+
+fn floor() -> Duration {
+    let mut load = Load::find("round-trip/limit").expect("it is there");
+    let mut took: Vec<Duration> = (0..ROUND_TRIPS).map(|_| (load.step)().took).collect();
+    took.sort();
+    took[ROUND_TRIPS * 99 / 100]
+}
+
+fn first_tasks(pause: Duration, times: usize) -> Vec<Duration> {
+    let (queue, redis, runtime) = (Server::ivy(), Server::redis(), runtime());
+    let started = Arc::new(Mutex::new(None));
+    let starts = Arc::clone(&started);
+    let handler = move |_: u64| {
+        *starts.lock().expect("nobody panics") = Some(Instant::now());
+        async { Ok::<(), TaskError>(()) }
+    };
+    runtime.block_on(async {
+        let builder = ivy_tokio::Ivy::builder().queue_url(&queue.ironmq_url());
+        let ivy = builder.notifier_url(&redis.redis_url()).build().expect("good addresses");
+        let worker = ivy.worker().register(&START, handler).start().await;
+        let _worker = worker.expect("a good worker");
+        let mut took = Vec::new();
+        for _ in 0..times {
+            tokio::time::sleep(pause).await;
+            let called = Instant::now();
+            let handle = ivy.call(&START, (1,)).await.expect("it is accepted");
+            handle.result(Duration::from_secs(60)).await.expect("a result");
+            let started = started.lock().expect("nobody panics").expect("the handler has run");
+            took.push(started - called);
+        }
+        took
+    })
+}
