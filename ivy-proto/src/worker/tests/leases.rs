@@ -85,6 +85,34 @@ fn a_receipt_that_rotates_while_the_task_ends_is_waited_for() {
 }
 
 #[test]
+fn a_receipt_that_rotates_while_the_message_is_given_back_is_waited_for() {
+    let capabilities = Capabilities::ironmq().with_reliable_count();
+    let mut worker = started_with(WorkerConfig { capabilities, ..config() });
+    let run = worker.running(&our_body(1, None));
+    worker.advance(Duration::from_secs(21));
+    let (touch, _) = worker.take_touch().unwrap();
+    worker.fail(&run);
+    assert!(worker.take_release().is_none(), "the old receipt may be worthless");
+    worker.touched(touch, "t1");
+    let (_, (receipt, _)) = worker.take_release_of().unwrap();
+    assert_eq!(receipt.reservation.as_str(), "t1");
+}
+
+#[test]
+fn a_message_that_is_not_ours_any_more_is_given_back_once() {
+    for kind in [FaultKind::LeaseLost, FaultKind::NoMessage, FaultKind::NoQueue] {
+        let mut worker = started();
+        worker.deliver(&[r#"{"name":"nobody.knows","options":{},"args":[]}"#]);
+        let (release, _) = worker.take_release().unwrap();
+        worker.faulty(release, kind);
+        assert!(worker.has_event(|event| matches!(event, Event::LeaseLost { .. })), "{kind:?}");
+        assert_eq!(worker.worker.load().held, 0, "{kind:?}");
+        worker.advance(LEASE);
+        assert!(worker.take_release().is_none(), "{kind:?}");
+    }
+}
+
+#[test]
 fn a_lost_touch_answer_is_followed_by_one_more_with_the_old_receipt() {
     let mut worker = started();
     let run = worker.running(&plain_body());
