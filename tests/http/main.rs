@@ -1,7 +1,9 @@
-//! The IronMQ dialect: exact requests, and what becomes of good, bad and damaged answers.
+//! The IronMQ dialect: exact requests, how many of them it takes, and what becomes of good, bad and
+//! damaged answers.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod counted;
 mod damaged;
 mod effects;
 mod entries;
