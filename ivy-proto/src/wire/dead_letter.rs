@@ -3,7 +3,7 @@
 use crate::id::MessageId;
 use crate::name::{QueueName, TaskName};
 use crate::queue::Body;
-use crate::wire::object::Object;
+use crate::wire::object::Tree;
 use crate::wire::shape::measure;
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, DeadLetterReason, Envelope, Options, RawJson};
@@ -72,8 +72,9 @@ impl DeadLetter {
         if measure(args).elements != 1 {
             return Err(BadDeadLetter::Field("args"));
         }
-        let letter =
-            Object::parse(&args[1..args.len() - 1]).map_err(|_| BadDeadLetter::Field("args"))?;
+        let bad_args = |_| BadDeadLetter::Field("args");
+        let tree = Tree::parse(&args[1..args.len() - 1]).map_err(bad_args)?;
+        let letter = tree.root().map_err(bad_args)?;
         match letter.read("v") {
             Some(VERSION) => {}
             Some(version) => return Err(BadDeadLetter::UnsupportedVersion(version)),

@@ -1,16 +1,13 @@
 //! The envelope: what a message says when it is open.
 
 use crate::name::TaskName;
-use crate::wire::object::{BadObject, Object, as_text};
-use crate::wire::shape::{MAX_ARGS, MAX_DEPTH, measure};
+use crate::wire::object::{BadObject, Object, Tree};
+use crate::wire::shape::{MAX_ARGS, MAX_DEPTH};
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, DeadLetterReason, Options, RawJson};
 
 /// Room for name and options when an envelope is written. Longer ones only take longer.
 const ROOM: usize = 192;
-
-/// Shorter arguments can be neither too deep nor too many.
-const SHORT: usize = 2 * MAX_DEPTH;
 
 /// A task to be run, as a message carries it: `{"name":..,"options":..,"args":..}`.
 ///
@@ -44,10 +41,11 @@ impl Envelope {
     /// # Errors
     /// If it is not one, with the reason to put the message aside for.
     pub fn parse(text: &str) -> Result<Envelope, BadBody> {
-        let object = Object::parse(text).map_err(bad_object)?;
-        let name = read_name(&object)?;
-        let options = read_options(&object).map_err(|bad| bad.of(&name))?;
-        let args = read_args(&object).map_err(|bad| bad.of(&name))?;
+        let tree = Tree::parse(text).map_err(bad_object)?;
+        let object = tree.root().map_err(bad_object)?;
+        let name = read_name(object)?;
+        let options = read_options(object).map_err(|bad| bad.of(&name))?;
+        let args = read_args(object).map_err(|bad| bad.of(&name))?;
         Ok(Envelope { name, options, args })
     }
 
@@ -77,33 +75,27 @@ fn bad_object(error: BadObject) -> BadBody {
     }
 }
 
-fn read_name(object: &Object<'_>) -> Result<TaskName, BadBody> {
+fn read_name(object: Object<'_>) -> Result<TaskName, BadBody> {
     let bad = |rule| BadBody::new(DeadLetterReason::BadName, rule);
-    let raw = object.get("name").ok_or_else(|| bad("`name` is missing"))?;
-    let at = object.offset(raw);
-    let text = as_text(raw).ok_or_else(|| bad("`name` must be a text").at(at))?;
+    let value = object.get("name").ok_or_else(|| bad("`name` is missing"))?;
+    let at = object.offset(value);
+    let text = value.as_str().ok_or_else(|| bad("`name` must be a text").at(at))?;
     let rule = "`name` must have 1 to 255 bytes and no control characters";
     TaskName::new(&text).map_err(|_| bad(rule).at(at))
 }
 
-fn read_options(object: &Object<'_>) -> Result<Options, BadBody> {
+fn read_options(object: Object<'_>) -> Result<Options, BadBody> {
     match object.get("options") {
-        Some(raw) => Options::parse(raw).map_err(|bad| bad.within(object.offset(raw))),
+        Some(value) => Options::parse(value).map_err(|bad| bad.within(object.offset(value))),
         None => Ok(Options::new()),
     }
 }
 
-fn read_args(object: &Object<'_>) -> Result<RawJson, BadBody> {
+fn read_args(object: Object<'_>) -> Result<RawJson, BadBody> {
     let bad = |rule| BadBody::new(DeadLetterReason::BadArgs, rule);
-    let raw = object.get("args").ok_or_else(|| bad("`args` is missing"))?;
-    let at = object.offset(raw);
-    if !raw.get().starts_with('[') {
-        return Err(bad("`args` must be an array").at(at));
-    }
-    if raw.get().len() < SHORT {
-        return Ok(raw.into());
-    }
-    let shape = measure(raw.get());
+    let value = object.get("args").ok_or_else(|| bad("`args` is missing"))?;
+    let at = object.offset(value);
+    let shape = value.array().ok_or_else(|| bad("`args` must be an array").at(at))?;
     if shape.depth > MAX_DEPTH {
         let rule = "`args` is nested more than 127 levels deep";
         return Err(BadBody::new(DeadLetterReason::TooDeep, rule).at(at));
@@ -111,7 +103,7 @@ fn read_args(object: &Object<'_>) -> Result<RawJson, BadBody> {
     if shape.elements > MAX_ARGS {
         return Err(bad("`args` has more than 10,000 elements").at(at));
     }
-    Ok(raw.into())
+    Ok(value.into())
 }
 
 #[cfg(test)]

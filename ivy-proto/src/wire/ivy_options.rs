@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::id::TaskId;
-use crate::wire::object::{BadObject, Object, as_text, read};
+use crate::wire::object::{BadObject, Field, Object, Value};
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, DeadLetterReason, RawJson, TraceParent};
 
@@ -65,8 +63,8 @@ impl IvyOptions {
         }
     }
 
-    pub(super) fn parse(raw: &RawValue) -> Result<Self, BadBody> {
-        let object = Object::parse(raw.get()).map_err(|error| match error {
+    pub(super) fn parse(value: Value<'_>) -> Result<Self, BadBody> {
+        let object = value.object().map_err(|error| match error {
             BadObject::DuplicateKey(at) => {
                 BadBody::new(DeadLetterReason::DuplicateKey, "a key of `options.ivy` stands twice")
                     .at(at)
@@ -75,44 +73,16 @@ impl IvyOptions {
                 bad("`options.ivy` must be an object").at(0)
             }
         })?;
-        IvyOptions::of(&object)
-    }
-
-    /// Reads the fields of an object.
-    pub(super) fn of(object: &Object<'_>) -> Result<Self, BadBody> {
-        match field(object, "v", "`options.ivy.v` must be a whole number")? {
-            Some(VERSION) => {}
-            Some(_) => {
-                return Err(BadBody::new(
-                    DeadLetterReason::UnsupportedVersion,
-                    "`options.ivy` is of a version that is not known here; upgrade this worker",
-                ));
-            }
-            None => return Err(bad("`options.ivy.v` is missing")),
-        }
-        let id_rule = "`options.ivy.id` must be a text of 22 characters of base64url";
-        let id = text_field(object, "id", id_rule)?.ok_or_else(|| bad(id_rule))?;
-        let attempt_rule = "`options.ivy.attempt` must be a whole number from 1";
-        let attempt = field(object, "attempt", attempt_rule)?.unwrap_or(1);
-        if attempt == 0 {
-            return Err(bad(attempt_rule));
-        }
-        let trace = text_field(object, "trace", "`options.ivy.trace` must be a text")?;
-        let reply = text_field(object, "reply", "`options.ivy.reply` must be a text")?;
+        let known = KnownFields::of(object)?;
         Ok(IvyOptions {
-            id: id.parse().map_err(|_| bad(id_rule))?,
-            reply: reply.map(Cow::into_owned),
-            attempt,
-            deadline: field(
-                object,
-                "deadline",
-                "`options.ivy.deadline` must be milliseconds since 1970",
-            )?,
-            called: field(object, "iat", "`options.ivy.iat` must be milliseconds since 1970")?,
-            trace: trace.as_deref().and_then(TraceParent::parse),
-            node: field(object, "node", "`options.ivy.node` must be true or false")?
-                .unwrap_or(false),
-            unknown: unknown(object)?,
+            id: known.id,
+            reply: known.reply.map(Cow::into_owned),
+            attempt: known.attempt,
+            deadline: known.deadline,
+            called: known.called,
+            trace: known.trace,
+            node: known.node,
+            unknown: unknown(object).map(Unknown::from).collect(),
         })
     }
 
@@ -147,47 +117,93 @@ impl IvyOptions {
     }
 }
 
+/// The known fields, as they stand in an object.
+pub(super) struct KnownFields<'t> {
+    pub(super) id: TaskId,
+    reply: Option<Cow<'t, str>>,
+    attempt: u32,
+    deadline: Option<u64>,
+    called: Option<u64>,
+    trace: Option<TraceParent>,
+    node: bool,
+}
+
+impl<'t> KnownFields<'t> {
+    pub(super) fn of(object: Object<'t>) -> Result<Self, BadBody> {
+        match field(object, "v", "`options.ivy.v` must be a whole number")? {
+            Some(VERSION) => {}
+            Some(_) => {
+                return Err(BadBody::new(
+                    DeadLetterReason::UnsupportedVersion,
+                    "`options.ivy` is of a version that is not known here; upgrade this worker",
+                ));
+            }
+            None => return Err(bad("`options.ivy.v` is missing")),
+        }
+        let id_rule = "`options.ivy.id` must be a text of 22 characters of base64url";
+        let id = text_field(object, "id", id_rule)?.ok_or_else(|| bad(id_rule))?;
+        let attempt_rule = "`options.ivy.attempt` must be a whole number from 1";
+        let attempt = field(object, "attempt", attempt_rule)?.unwrap_or(1);
+        if attempt == 0 {
+            return Err(bad(attempt_rule));
+        }
+        let trace = text_field(object, "trace", "`options.ivy.trace` must be a text")?;
+        let fields = KnownFields {
+            reply: text_field(object, "reply", "`options.ivy.reply` must be a text")?,
+            id: id.parse().map_err(|_| bad(id_rule))?,
+            attempt,
+            deadline: field(
+                object,
+                "deadline",
+                "`options.ivy.deadline` must be milliseconds since 1970",
+            )?,
+            called: field(object, "iat", "`options.ivy.iat` must be milliseconds since 1970")?,
+            trace: trace.as_deref().and_then(TraceParent::parse),
+            node: field(object, "node", "`options.ivy.node` must be true or false")?
+                .unwrap_or(false),
+        };
+        if unknown(object).count() > MAX_UNKNOWN_OPTIONS {
+            return Err(bad("`options.ivy` has too many keys"));
+        }
+        Ok(fields)
+    }
+}
+
 const KNOWN: [&str; 8] = ["v", "id", "reply", "attempt", "deadline", "iat", "trace", "node"];
 
-fn unknown(object: &Object<'_>) -> Result<Vec<Unknown>, BadBody> {
-    let unknown: Vec<_> = object
-        .entries()
-        .iter()
-        .filter(|entry| !entry.key().is_some_and(|key| KNOWN.contains(&key)))
-        .map(|entry| Unknown {
-            raw_key: RawJson::written(&*entry.raw_key()),
-            value: entry.value().into(),
-        })
-        .collect();
-    if unknown.len() > MAX_UNKNOWN_OPTIONS {
-        return Err(bad("`options.ivy` has too many keys"));
+fn unknown(object: Object<'_>) -> impl Iterator<Item = Field<'_>> {
+    object.fields().filter(|field| !field.key().is_some_and(|key| KNOWN.contains(&key)))
+}
+
+impl From<Field<'_>> for Unknown {
+    fn from(field: Field<'_>) -> Self {
+        Unknown { raw_key: RawJson::written(&*field.raw_key()), value: field.value().into() }
     }
-    Ok(unknown)
 }
 
 /// The value of a known key, which is a text or, like an absent one, `null`.
 pub(super) fn text_field<'a>(
-    object: &Object<'a>,
+    object: Object<'a>,
     key: &str,
     rule: &'static str,
 ) -> Result<Option<Cow<'a, str>>, BadBody> {
     match object.get(key) {
         None => Ok(None),
-        Some(value) if value.get() == "null" => Ok(None),
-        Some(value) => as_text(value).map(Some).ok_or_else(|| bad(rule).at(object.offset(value))),
+        Some(value) if value.text() == "null" => Ok(None),
+        Some(value) => value.as_str().map(Some).ok_or_else(|| bad(rule).at(object.offset(value))),
     }
 }
 
 /// The value of a known key, which is one of this type or, like an absent one, `null`.
 pub(super) fn field<T: serde::de::DeserializeOwned>(
-    object: &Object<'_>,
+    object: Object<'_>,
     key: &str,
     rule: &'static str,
 ) -> Result<Option<T>, BadBody> {
     match object.get(key) {
         None => Ok(None),
-        Some(value) if value.get() == "null" => Ok(None),
-        Some(value) => read(value).map(Some).ok_or_else(|| bad(rule).at(object.offset(value))),
+        Some(value) if value.text() == "null" => Ok(None),
+        Some(value) => value.read().map(Some).ok_or_else(|| bad(rule).at(object.offset(value))),
     }
 }
 

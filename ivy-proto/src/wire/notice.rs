@@ -1,12 +1,11 @@
 //! Notices: how a worker tells how a task ended.
 
-use serde_json::value::RawValue;
-
 use crate::id::{MessageId, TaskId};
 use crate::name::{QueueName, TaskName};
 use crate::queue::Body;
 use crate::task::{TaskFailure, TaskOutcome};
-use crate::wire::object::{BadObject, Object, as_text};
+use crate::wire::ivy_options::KnownFields;
+use crate::wire::object::{BadObject, Object, Tree, Value};
 use crate::wire::shape::measure;
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, Envelope, IvyOptions, RawJson};
@@ -174,29 +173,31 @@ impl Notice {
             return Err(BadNotice::TooLarge(payload.len()));
         }
         let text = std::str::from_utf8(payload).map_err(|_| BadNotice::NotUtf8)?;
-        let object = Object::parse(text).map_err(|error| match error {
+        let bad = |error| match error {
             BadObject::NotJson(at) => BadNotice::NotJson(at),
             BadObject::NotAnObject => BadNotice::NotAnObject,
             BadObject::DuplicateKey(_) => BadNotice::Field("a key, which stands twice"),
-        })?;
+        };
+        let tree = Tree::parse(text).map_err(bad)?;
+        let object = tree.root().map_err(bad)?;
         if object.read("notify") != Some(true) {
             return Err(BadNotice::Field("notify"));
         }
-        let name = object.get("name").and_then(as_text);
-        let queue = object.get("queue").and_then(as_text);
-        let options = container(&object, "options", '{')?;
+        let name = object.get("name").and_then(Value::as_str);
+        let queue = object.get("queue").and_then(Value::as_str);
+        let options = container(object, "options", '{')?;
         Ok(Notice {
             id: object.get("id").and_then(read_id).ok_or(BadNotice::Field("id"))?,
             name: name
                 .and_then(|name| TaskName::new(&name).ok())
                 .ok_or(BadNotice::Field("name"))?,
-            args: container(&object, "args", '[')?,
-            result: container(&object, "result", '[')?,
+            args: container(object, "args", '[')?.into(),
+            result: container(object, "result", '[')?.into(),
             queue: queue
                 .and_then(|queue| QueueName::new(&queue).ok())
                 .ok_or(BadNotice::Field("queue"))?,
-            verdict: read_verdict(options.as_str())?,
-            options,
+            verdict: read_verdict(options)?,
+            options: options.into(),
         })
     }
 
@@ -298,35 +299,35 @@ pub enum BadNotice {
     Field(&'static str),
 }
 
-fn container(object: &Object<'_>, key: &'static str, open: char) -> Result<RawJson, BadNotice> {
-    object
-        .get(key)
-        .filter(|value| value.get().starts_with(open))
-        .map(RawJson::from)
-        .ok_or(BadNotice::Field(key))
+fn container<'t>(
+    object: Object<'t>,
+    key: &'static str,
+    open: char,
+) -> Result<Value<'t>, BadNotice> {
+    object.get(key).filter(|value| value.text().starts_with(open)).ok_or(BadNotice::Field(key))
 }
 
 /// Reads a message's id. Some queues number their messages, and a number may have more digits than
 /// any number type.
-fn read_id(raw: &RawValue) -> Option<MessageId> {
-    let is_number = raw.get().starts_with(|first: char| first.is_ascii_digit());
+fn read_id(value: Value<'_>) -> Option<MessageId> {
+    let is_number = value.text().starts_with(|first: char| first.is_ascii_digit());
     if is_number {
-        return Some(MessageId::new(raw.get()));
+        return Some(MessageId::new(value.text()));
     }
-    as_text(raw).map(|text| MessageId::new(&*text))
+    value.as_str().map(|text| MessageId::new(&*text))
 }
 
 /// Reads `options.ivy`. One that a task of somebody else carries is none of our business.
-fn read_verdict(options: &str) -> Result<Option<Verdict>, BadNotice> {
-    let Ok(options) = Object::parse(options) else { return Ok(None) };
-    let Some(raw) = options.get("ivy") else { return Ok(None) };
-    let Ok(fields) = Object::parse(raw.get()) else { return Ok(None) };
-    let Ok(ivy) = IvyOptions::of(&fields) else { return Ok(None) };
+fn read_verdict(options: Value<'_>) -> Result<Option<Verdict>, BadNotice> {
+    let Ok(options) = options.object() else { return Ok(None) };
+    let Some(ivy) = options.get("ivy") else { return Ok(None) };
+    let Ok(fields) = ivy.object() else { return Ok(None) };
+    let Ok(ivy) = KnownFields::of(fields) else { return Ok(None) };
     let outcome = match fields.get("outcome") {
-        Some(value) => Some(as_text(value).ok_or(BadNotice::Field("outcome"))?),
+        Some(value) => Some(value.as_str().ok_or(BadNotice::Field("outcome"))?),
         None => None,
     };
-    let error = || read_error(&fields).ok_or(BadNotice::Field("error"));
+    let error = || read_error(fields).ok_or(BadNotice::Field("error"));
     let instead = match outcome.as_deref() {
         None => None,
         Some("ok") if fields.get("error").is_none() => None,
@@ -337,8 +338,8 @@ fn read_verdict(options: &str) -> Result<Option<Verdict>, BadNotice> {
     Ok(Some(Verdict { id: ivy.id, instead }))
 }
 
-fn read_error(fields: &Object<'_>) -> Option<TaskFailure> {
-    let error = Object::parse(fields.get("error")?.get()).ok()?;
+fn read_error(fields: Object<'_>) -> Option<TaskFailure> {
+    let error = fields.get("error")?.object().ok()?;
     let text = |key| error.read::<String>(key).map(|text| cut(&text).to_owned());
     Some(TaskFailure {
         kind: text("kind")?,

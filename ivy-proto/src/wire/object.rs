@@ -1,34 +1,80 @@
-//! JSON objects, read one level deep: the keys in their order, the values as text.
+//! JSON objects as they were written: the keys in their order, the values as text.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::plain::plain_run;
+use super::scan::Scanner;
+use super::shape::Shape;
+
+/// So deep are objects in objects read: a notice has `options`, in it `ivy`, and in it `error`.
+/// What is deeper is kept as text only.
+const LEVELS: usize = 4;
+
+/// Room for the entries of almost all messages and notices.
+const ROOM: usize = 16;
 
 /// With so few entries, comparing each with each costs less than to sort them.
 const FEW: usize = 16;
 
-/// A JSON object whose keys differ from each other. Values are not looked into, so neither their
-/// depth nor the size of their numbers matters.
-pub(super) struct Object<'a> {
+/// A JSON object and the objects in it, read in one pass. Other values are not looked into, so
+/// neither their depth nor the size of their numbers matters.
+pub(super) struct Tree<'a> {
     text: &'a str,
+    /// Behind each entry whose value is an object, those of that object.
     entries: Vec<Entry<'a>>,
 }
 
-/// A key and its value.
-pub(super) struct Entry<'a> {
+struct Entry<'a> {
     key: Key<'a>,
-    value: &'a RawValue,
+    text: &'a str,
+    kind: Kind,
 }
 
 enum Key<'a> {
     /// Written without escapes, as almost all are.
     Plain(&'a str),
-    /// Its spelling, and its text unless it holds half a surrogate pair.
-    Escaped(&'a RawValue, Option<Cow<'a, str>>),
+    Escaped(Box<EscapedKey<'a>>),
+}
+
+struct EscapedKey<'a> {
+    spelling: &'a str,
+    /// Nothing if it holds half a surrogate pair.
+    text: Option<String>,
+}
+
+/// What kind of value an entry has.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// An object, and how many of the entries that follow are inside.
+    Object(usize),
+    Array(Shape),
+    /// One without parts, or an object that is too deep to be read.
+    Other,
+}
+
+/// One of the objects of a tree. Its keys differ from each other.
+#[derive(Clone, Copy)]
+pub(super) struct Object<'t> {
+    text: &'t str,
+    entries: &'t [Entry<'t>],
+}
+
+/// A key of an object, and its value.
+#[derive(Clone, Copy)]
+pub(super) struct Field<'t> {
+    key: &'t Key<'t>,
+    value: Value<'t>,
+}
+
+/// A value in an object.
+#[derive(Clone, Copy)]
+pub(super) struct Value<'t> {
+    text: &'t str,
+    kind: Kind,
+    inside: &'t [Entry<'t>],
 }
 
 /// Why a text is not such an object, and the byte where that was noticed.
@@ -39,121 +85,168 @@ pub(super) enum BadObject {
     DuplicateKey(usize),
 }
 
-impl<'a> Object<'a> {
+impl<'a> Tree<'a> {
+    /// Reads a text that is to be one object.
     pub(super) fn parse(text: &'a str) -> Result<Self, BadObject> {
-        let syntax = |error: serde_json::Error| BadObject::NotJson(offset_of_error(text, &error));
-        if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
-            serde_json::from_str::<IgnoredAny>(text).map_err(syntax)?;
-            return Err(BadObject::NotAnObject);
+        match read(text) {
+            Some(entries) => Ok(Tree { text, entries }),
+            None => Err(match serde_json::from_str::<IgnoredAny>(text) {
+                Ok(_) => BadObject::NotAnObject,
+                Err(error) => BadObject::NotJson(offset_of_error(text, &error)),
+            }),
         }
-        let entries = match serde_json::from_str::<Entries<'a, &str>>(text) {
-            Ok(entries) => entries.0,
-            // An escaped key is no `&str`.
-            Err(_) if text.contains('\\') => {
-                serde_json::from_str::<Entries<'a, &RawValue>>(text).map_err(syntax)?.0
-            }
-            Err(error) => return Err(syntax(error)),
-        };
+    }
+
+    /// The whole object.
+    pub(super) fn root(&self) -> Result<Object<'_>, BadObject> {
+        Object::of(self.text, &self.entries)
+    }
+}
+
+impl<'t> Object<'t> {
+    fn of(text: &'t str, entries: &'t [Entry<'t>]) -> Result<Self, BadObject> {
         let object = Object { text, entries };
         match object.first_duplicate() {
-            Some(entry) => Err(BadObject::DuplicateKey(entry.offset_in(text))),
+            Some(field) => Err(BadObject::DuplicateKey(field.offset_in(text))),
             None => Ok(object),
         }
     }
 
-    fn first_duplicate(&self) -> Option<&Entry<'a>> {
-        let entries = &self.entries;
-        if entries.len() > FEW {
+    fn first_duplicate(self) -> Option<Field<'t>> {
+        if self.entries.len() > FEW {
             let mut seen = BTreeSet::new();
-            return entries.iter().find(|entry| !seen.insert(entry.identity()));
+            return self.fields().find(|field| !seen.insert(field.identity()));
         }
-        let twice = |(place, entry): &(usize, &Entry<'_>)| {
-            entries[..*place].iter().any(|earlier| earlier.identity() == entry.identity())
+        let stands_before = |(place, field): &(usize, Field<'_>)| {
+            self.fields().take(*place).any(|earlier| earlier.identity() == field.identity())
         };
-        entries.iter().enumerate().find(twice).map(|(_, entry)| entry)
+        self.fields().enumerate().find(stands_before).map(|(_, field)| field)
     }
 
-    pub(super) fn entries(&self) -> &[Entry<'a>] {
-        &self.entries
+    /// The keys and values of this object, less those of objects in it.
+    pub(super) fn fields(self) -> impl Iterator<Item = Field<'t>> {
+        let mut left = self.entries;
+        std::iter::from_fn(move || {
+            let (entry, behind) = left.split_first()?;
+            let (inside, others) = behind.split_at_checked(entry.kind.inside())?;
+            left = others;
+            Some(Field {
+                key: &entry.key,
+                value: Value { text: entry.text, kind: entry.kind, inside },
+            })
+        })
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&'a RawValue> {
-        self.entries.iter().find(|entry| entry.key() == Some(key)).map(|entry| entry.value)
+    pub(super) fn get(self, key: &str) -> Option<Value<'t>> {
+        self.fields().find(|field| field.key() == Some(key)).map(|field| field.value)
     }
 
     /// The value of a key, if it is there and of this type.
-    pub(super) fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        self.get(key).and_then(read)
+    pub(super) fn read<T: DeserializeOwned>(self, key: &str) -> Option<T> {
+        self.get(key).and_then(Value::read)
     }
 
     /// Where a value of this object starts in the object's text.
-    pub(super) fn offset(&self, value: &RawValue) -> usize {
-        offset_in(self.text, value.get())
+    pub(super) fn offset(self, value: Value<'_>) -> usize {
+        offset_in(self.text, value.text)
     }
 }
 
-/// The value as a text, if it is one. It is copied only if it has escapes.
-pub(super) fn as_text(value: &RawValue) -> Option<Cow<'_, str>> {
-    let quoted = value.get();
-    if quoted.contains('\\') {
-        return read(value).map(Cow::Owned);
-    }
-    quoted.strip_prefix('"')?.strip_suffix('"').map(Cow::Borrowed)
-}
-
-/// The value as this type, if it is of it.
-pub(super) fn read<T: DeserializeOwned>(value: &RawValue) -> Option<T> {
-    serde_json::from_str(value.get()).ok()
-}
-
-impl<'a> Entry<'a> {
+impl<'t> Field<'t> {
     /// The key, unless it holds half a surrogate pair.
-    pub(super) fn key(&self) -> Option<&str> {
-        match &self.key {
-            Key::Plain(key) => Some(key),
-            Key::Escaped(_, key) => key.as_deref(),
-        }
+    pub(super) fn key(self) -> Option<&'t str> {
+        self.identity().ok()
     }
 
-    /// What two entries must not have in common. A key with half a surrogate pair has no text to
+    /// What two keys must not have in common. One with half a surrogate pair has no text to
     /// compare; then its spelling decides.
-    fn identity(&self) -> Result<&str, &str> {
-        match &self.key {
+    fn identity(self) -> Result<&'t str, &'t str> {
+        match self.key {
             Key::Plain(key) => Ok(key),
-            Key::Escaped(raw, key) => key.as_deref().ok_or(raw.get()),
+            Key::Escaped(key) => key.text.as_deref().ok_or(key.spelling),
         }
     }
 
     /// The key as it is written, with quotes and escapes.
-    pub(super) fn raw_key(&self) -> Cow<'a, str> {
+    pub(super) fn raw_key(self) -> Cow<'t, str> {
         match self.key {
             Key::Plain(key) => Cow::Owned(format!("\"{key}\"")),
-            Key::Escaped(raw, _) => Cow::Borrowed(raw.get()),
+            Key::Escaped(key) => Cow::Borrowed(key.spelling),
         }
     }
 
-    fn offset_in(&self, text: &str) -> usize {
+    fn offset_in(self, text: &str) -> usize {
         match self.key {
             Key::Plain(key) => offset_in(text, key).saturating_sub(1),
-            Key::Escaped(raw, _) => offset_in(text, raw.get()),
+            Key::Escaped(key) => offset_in(text, key.spelling),
         }
     }
 
-    pub(super) fn value(&self) -> &'a RawValue {
+    pub(super) fn value(self) -> Value<'t> {
         self.value
     }
 }
 
-impl<'a> From<&'a str> for Key<'a> {
-    fn from(key: &'a str) -> Self {
-        Key::Plain(key)
+impl<'t> Value<'t> {
+    pub(super) fn text(self) -> &'t str {
+        self.text
+    }
+
+    /// The value's shape, if it is an array.
+    pub(super) fn array(self) -> Option<Shape> {
+        match self.kind {
+            Kind::Array(shape) => Some(shape),
+            Kind::Object(_) | Kind::Other => None,
+        }
+    }
+
+    /// The value as an object.
+    pub(super) fn object(self) -> Result<Object<'t>, BadObject> {
+        match self.kind {
+            Kind::Object(_) => Object::of(self.text, self.inside),
+            Kind::Array(_) | Kind::Other => Err(BadObject::NotAnObject),
+        }
+    }
+
+    /// The value as a string, if it is one. It is copied only if it has escapes.
+    pub(super) fn as_str(self) -> Option<Cow<'t, str>> {
+        let inside = unquoted(self.text)?;
+        if plain_run(inside.as_bytes()) == inside.len() {
+            return Some(Cow::Borrowed(inside));
+        }
+        self.read().map(Cow::Owned)
+    }
+
+    /// The value as this type, if it is of it.
+    pub(super) fn read<T: DeserializeOwned>(self) -> Option<T> {
+        serde_json::from_str(self.text).ok()
     }
 }
 
-impl<'a> From<&'a RawValue> for Key<'a> {
-    fn from(raw: &'a RawValue) -> Self {
-        Key::Escaped(raw, as_text(raw))
+impl Kind {
+    fn inside(self) -> usize {
+        match self {
+            Kind::Object(inside) => inside,
+            Kind::Array(_) | Kind::Other => 0,
+        }
     }
+}
+
+impl<'a> Key<'a> {
+    fn of(spelling: &'a str) -> Self {
+        match unquoted(spelling) {
+            Some(key) if plain_run(key.as_bytes()) == key.len() => Key::Plain(key),
+            _ => {
+                let text = serde_json::from_str(spelling).ok();
+                Key::Escaped(Box::new(EscapedKey { spelling, text }))
+            }
+        }
+    }
+}
+
+/// What stands between the quotes, if it is a string.
+fn unquoted(json: &str) -> Option<&str> {
+    json.strip_prefix('"')?.strip_suffix('"')
 }
 
 /// Where `part`, a piece of `text`, starts in it.
@@ -168,27 +261,58 @@ pub(super) fn offset_of_error(text: &str, error: &serde_json::Error) -> usize {
     (line_start + error.column().saturating_sub(1)).min(text.len())
 }
 
-/// Entries whose keys are read as `Read`.
-struct Entries<'a, Read>(Vec<Entry<'a>>, PhantomData<Read>);
-
-impl<'de, Read: Deserialize<'de> + Into<Key<'de>>> Deserialize<'de> for Entries<'de, Read> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Entries(Vec::new(), PhantomData))
-    }
+/// The entries of a text that is one object, and nothing if it is none.
+fn read(text: &str) -> Option<Vec<Entry<'_>>> {
+    let mut reader =
+        Reader { text, scanner: Scanner::new(text), entries: Vec::with_capacity(ROOM) };
+    let end = reader.object(0, 1)?;
+    (reader.scanner.token(end) == text.len()).then_some(reader.entries)
 }
 
-impl<'de, Read: Deserialize<'de> + Into<Key<'de>>> Visitor<'de> for Entries<'de, Read> {
-    type Value = Self;
+/// Reads entries. Like those of a [`Scanner`], its functions take a place and give the one behind.
+struct Reader<'a> {
+    text: &'a str,
+    scanner: Scanner<'a>,
+    entries: Vec<Entry<'a>>,
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+impl Reader<'_> {
+    fn object(&mut self, at: usize, level: usize) -> Option<usize> {
+        let mut at = self.scanner.take(at, b'{')?;
+        if let Some(end) = self.scanner.take(at, b'}') {
+            return Some(end);
+        }
+        loop {
+            at = self.entry(at, level)?;
+            match self.scanner.take(at, b',') {
+                Some(next) => at = next,
+                None => return self.scanner.take(at, b'}'),
+            }
+        }
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some(key) = map.next_key::<Read>()? {
-            self.0.push(Entry { key: key.into(), value: map.next_value()? });
-        }
-        Ok(self)
+    fn entry(&mut self, at: usize, level: usize) -> Option<usize> {
+        let start = self.scanner.token(at);
+        let end = self.scanner.string(start)?;
+        let key = Key::of(self.text.get(start..end)?);
+        let start = self.scanner.token(self.scanner.take(end, b':')?);
+        let place = self.entries.len();
+        self.entries.push(Entry { key, text: "", kind: Kind::Other });
+        let (end, kind) = match self.scanner.byte(start)? {
+            b'{' if level < LEVELS => {
+                let end = self.object(start, level + 1)?;
+                (end, Kind::Object(self.entries.len() - place - 1))
+            }
+            b'{' => (self.scanner.value(start)?.0, Kind::Other),
+            b'[' => {
+                let (end, shape) = self.scanner.value(start)?;
+                (end, Kind::Array(shape))
+            }
+            _ => (self.scanner.scalar(start)?, Kind::Other),
+        };
+        let entry = self.entries.get_mut(place)?;
+        (entry.text, entry.kind) = (self.text.get(start..end)?, kind);
+        Some(end)
     }
 }
 
@@ -197,16 +321,17 @@ mod tests {
     use super::*;
 
     fn failure(text: &str) -> BadObject {
-        Object::parse(text).err().unwrap()
+        Tree::parse(text).and_then(|tree| tree.root().map(drop)).unwrap_err()
     }
 
     #[test]
     fn values_keep_their_text_and_keys_their_order() {
-        let object = Object::parse(r#" {"b": 1e400 ,"\u0061":[ "\ud800" ]} "#).unwrap();
-        let entries: Vec<_> =
-            object.entries().iter().map(|e| (e.key().unwrap(), e.value().get())).collect();
-        assert_eq!(entries, [("b", "1e400"), ("a", r#"[ "\ud800" ]"#)]);
-        assert_eq!(object.entries()[1].raw_key(), r#""\u0061""#);
+        let tree = Tree::parse(r#" {"b": 1e400 ,"\u0061":[ "\ud800" ]} "#).unwrap();
+        let object = tree.root().unwrap();
+        let fields: Vec<_> =
+            object.fields().map(|field| (field.key().unwrap(), field.value().text())).collect();
+        assert_eq!(fields, [("b", "1e400"), ("a", r#"[ "\ud800" ]"#)]);
+        assert_eq!(object.fields().nth(1).unwrap().raw_key(), r#""\u0061""#);
         assert_eq!(object.offset(object.get("b").unwrap()), 7);
     }
 
@@ -214,7 +339,21 @@ mod tests {
     fn a_key_that_stands_twice_is_found_in_any_spelling() {
         assert_eq!(failure(r#"{"a":1,"\u0061":2}"#), BadObject::DuplicateKey(7));
         assert_eq!(failure(r#"{"\ud800":1,"\ud800":2}"#), BadObject::DuplicateKey(12));
-        assert!(Object::parse(r#"{"\ud800":1,"\ud801":2}"#).is_ok());
+        assert!(Tree::parse(r#"{"\ud800":1,"\ud801":2}"#).unwrap().root().is_ok());
+    }
+
+    #[test]
+    fn objects_in_objects_are_read_with_them_and_their_keys_compared_apart() {
+        let tree = Tree::parse(r#"{"a":{"b":{"a":1}, "c":2 },"b":{},"x":{"y":1,"y":2}}"#).unwrap();
+        let root = tree.root().unwrap();
+        assert_eq!(root.fields().count(), 3);
+        let a = root.get("a").unwrap().object().unwrap();
+        assert_eq!(a.fields().count(), 2);
+        assert_eq!(a.get("b").unwrap().object().unwrap().read("a"), Some(1));
+        assert_eq!((a.read("c"), a.offset(a.get("c").unwrap())), (Some(2), 18));
+        assert_eq!(root.get("b").unwrap().object().unwrap().fields().count(), 0);
+        let twice = root.get("x").unwrap().object().err();
+        assert_eq!(twice, Some(BadObject::DuplicateKey(7)));
     }
 
     #[test]
@@ -236,6 +375,8 @@ mod tests {
     #[test]
     fn depth_costs_no_stack() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(Object::parse(&deep).is_ok());
+        assert!(Tree::parse(&deep).is_ok());
+        let deep = format!("{}{{{}", "{\"a\":".repeat(100_000), "}".repeat(100_001));
+        assert!(Tree::parse(&deep).is_ok());
     }
 }

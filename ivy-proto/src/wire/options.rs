@@ -2,11 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::name::Priority;
 use crate::wire::ivy_options::{MAX_UNKNOWN_OPTIONS, bad, field, text_field};
-use crate::wire::object::{BadObject, Object};
+use crate::wire::object::{BadObject, Tree, Value};
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, DeadLetterReason, IvyOptions, RawJson};
 
@@ -58,11 +56,11 @@ impl Options {
         Options::default()
     }
 
-    pub(super) fn parse(raw: &RawValue) -> Result<Self, BadBody> {
-        if raw.get() == "null" {
+    pub(super) fn parse(value: Value<'_>) -> Result<Self, BadBody> {
+        if value.text() == "null" {
             return Ok(Options::new());
         }
-        let object = Object::parse(raw.get()).map_err(|error| match error {
+        let object = value.object().map_err(|error| match error {
             BadObject::DuplicateKey(at) => {
                 BadBody::new(DeadLetterReason::DuplicateKey, "a key of `options` stands twice")
                     .at(at)
@@ -71,31 +69,31 @@ impl Options {
                 bad("`options` must be an object").at(0)
             }
         })?;
-        let unknown = object.entries().iter().filter(|entry| rank(entry.key()).is_none());
+        let unknown = object.fields().filter(|field| rank(field.key()).is_none());
         if unknown.count() > MAX_UNKNOWN_OPTIONS {
             return Err(bad("`options` has too many keys"));
         }
         let retries_rule = "`maxRetries` must be a whole number from 0 to 100";
-        let max_retries = field(&object, "maxRetries", retries_rule)?;
+        let max_retries = field(object, "maxRetries", retries_rule)?;
         if max_retries.is_some_and(|retries| retries > MAX_RETRIES) {
             return Err(bad(retries_rule));
         }
         let priority_rule = "`priority` must be a whole number from 0 to 9";
-        let priority = field(&object, "priority", priority_rule)?
+        let priority = field(object, "priority", priority_rule)?
             .map(|number| Priority::new(number).ok_or_else(|| bad(priority_rule)))
             .transpose()?;
-        let ivy = match object.get("ivy").filter(|ivy| ivy.get() != "null") {
+        let ivy = match object.get("ivy").filter(|ivy| ivy.text() != "null") {
             Some(ivy) => {
                 Some(IvyOptions::parse(ivy).map_err(|bad| bad.within(object.offset(ivy)))?)
             }
             None => None,
         };
         Ok(Options {
-            read: Some(raw.into()),
-            retry: field(&object, "retry", "`retry` must be true or false")?,
+            read: Some(value.into()),
+            retry: field(object, "retry", "`retry` must be true or false")?,
             max_retries,
             priority,
-            route: text_field(&object, "route", "`route` must be a text")?.map(Cow::into_owned),
+            route: text_field(object, "route", "`route` must be a text")?.map(Cow::into_owned),
             ivy,
         })
     }
@@ -171,15 +169,15 @@ impl Options {
         let Some(read) = self.read.take() else { return self };
         let mine = rank(Some(key));
         let mut out = ObjectWriter::new();
-        let object = Object::parse(read.as_str()).expect("options are an object");
+        let tree = Tree::parse(read.as_str()).expect("options are an object");
         let mut is_due = true;
-        for entry in object.entries() {
-            let place = rank(entry.key());
+        for field in tree.root().expect("whose keys differ").fields() {
+            let place = rank(field.key());
             if place >= mine && std::mem::take(&mut is_due) {
                 self.write_known(key, &mut out);
             }
             if place != mine {
-                out.entry(&entry.raw_key(), entry.value().get());
+                out.entry(&field.raw_key(), field.value().text());
             }
         }
         if is_due {
@@ -261,7 +259,9 @@ mod tests {
     use crate::id::TaskId;
 
     fn parse(text: &str) -> Result<Options, BadBody> {
-        Options::parse(serde_json::from_str(text).unwrap())
+        let object = format!("{{\"options\":{text}}}");
+        let tree = Tree::parse(&object).unwrap();
+        Options::parse(tree.root().unwrap().get("options").unwrap())
     }
 
     const ID: &str = "BwcHBwcHBwcHBwcHBwcHBw";

@@ -7,6 +7,7 @@ use serde::ser::{Error, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::finite;
+use super::object::Value;
 
 /// One JSON value as its text. Numbers keep their digits and strings their escapes, however large
 /// or strange, until the handler's own type decides. Cheap to clone; its `Debug` shows the length
@@ -54,6 +55,12 @@ impl RawJson {
 impl From<&RawValue> for RawJson {
     fn from(raw: &RawValue) -> Self {
         RawJson(raw.get().into())
+    }
+}
+
+impl From<Value<'_>> for RawJson {
+    fn from(value: Value<'_>) -> Self {
+        RawJson(value.text().into())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Writing JSON objects whose values are text already.
 
+use super::plain::plain_run;
+
 /// Writes an object entry by entry, without white space, as `JSON.stringify` does.
 pub(super) struct ObjectWriter {
     out: String,
@@ -36,13 +38,13 @@ impl ObjectWriter {
     /// An entry whose value is a text.
     pub(super) fn text(&mut self, key: &'static str, text: &str) {
         self.key(key);
-        if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-            let escaped = serde_json::to_string(text).expect("every text can be written as JSON");
-            self.out.push_str(&escaped);
-        } else {
+        if plain_run(text.as_bytes()) == text.len() {
             self.out.push('"');
             self.out.push_str(text);
             self.out.push('"');
+        } else {
+            let escaped = serde_json::to_string(text).expect("every text can be written as JSON");
+            self.out.push_str(&escaped);
         }
     }
 

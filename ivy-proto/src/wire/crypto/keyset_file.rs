@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::key_id::KeyId;
 use super::keys::{Derivation, InvalidSecret, KeySecret};
 use super::keyset::{BadKeyset, Key, KeyStatus, Keyset};
-use crate::wire::object::{BadObject, Object, read};
+use crate::wire::object::{BadObject, Field, Object, Tree, Value};
 
 const SHAPE: &str = "a JSON object with `primary` and a list of `keys`";
 const ENTRY: &str = "a JSON object with a list of `keys`, each an object with `kid`, `status` and `secret`, none of them twice";
@@ -26,14 +26,16 @@ impl Keyset {
         if json.len() > LARGEST {
             return Err(BadKeyset::Malformed("at most 256 KiB"));
         }
-        let object = Object::parse(json).map_err(|error| match error {
+        let malformed = |error| match error {
             BadObject::DuplicateKey(at) if names_primary(json, at) => BadKeyset::TwoPrimaries,
             _ => BadKeyset::Malformed(SHAPE),
-        })?;
-        only_known(&object, &["primary", "keys"])?;
+        };
+        let tree = Tree::parse(json).map_err(malformed)?;
+        let object = tree.root().map_err(malformed)?;
+        only_known(object, &["primary", "keys"])?;
         let raw_keys: Vec<&RawValue> = object
             .get("keys")
-            .and_then(|keys| serde_json::from_str(keys.get()).ok())
+            .and_then(|keys| serde_json::from_str(keys.text()).ok())
             .ok_or(BadKeyset::Malformed(SHAPE))?;
         let keys = raw_keys
             .into_iter()
@@ -41,10 +43,10 @@ impl Keyset {
             .map(|(index, raw)| read_key(index + 1, raw))
             .collect::<Result<Vec<_>, _>>()?;
         let primary = object.get("primary").ok_or(BadKeyset::NoPrimary)?;
-        if primary.get().starts_with('[') {
+        if primary.text().starts_with('[') {
             return Err(BadKeyset::TwoPrimaries);
         }
-        let primary: Option<String> = read(primary);
+        let primary: Option<String> = primary.read();
         let primary = primary.and_then(|text| KeyId::new(&text).ok());
         Keyset::of(primary.ok_or(BadKeyset::NoPrimary)?, keys)
     }
@@ -83,45 +85,45 @@ fn names_primary(json: &str, at: usize) -> bool {
     json.get(at..).is_some_and(|rest| rest.starts_with("\"primary\""))
 }
 
-fn only_known(object: &Object<'_>, known: &[&str]) -> Result<(), BadKeyset> {
-    let is_unknown = |entry: &&crate::wire::object::Entry<'_>| {
-        !entry.key().is_some_and(|key| known.contains(&key))
-    };
-    match object.entries().iter().find(is_unknown) {
-        Some(entry) => Err(BadKeyset::UnknownField(object.offset(entry.value()))),
+fn only_known(object: Object<'_>, known: &[&str]) -> Result<(), BadKeyset> {
+    let is_unknown = |field: &Field<'_>| !field.key().is_some_and(|key| known.contains(&key));
+    match object.fields().find(is_unknown) {
+        Some(field) => Err(BadKeyset::UnknownField(object.offset(field.value()))),
         None => Ok(()),
     }
 }
 
 fn read_key(number: usize, raw: &RawValue) -> Result<Key, BadKeyset> {
-    let object = Object::parse(raw.get()).map_err(|_| BadKeyset::Malformed(ENTRY))?;
-    only_known(&object, &["kid", "status", "secret", "argon2id"])?;
+    let malformed = |_| BadKeyset::Malformed(ENTRY);
+    let tree = Tree::parse(raw.get()).map_err(malformed)?;
+    let object = tree.root().map_err(malformed)?;
+    only_known(object, &["kid", "status", "secret", "argon2id"])?;
     let id: Option<String> = object.read("kid");
     let id = id.and_then(|id| KeyId::new(&id).ok()).ok_or(BadKeyset::BadKeyId(number))?;
     let status: Option<String> = object.read("status");
     let status = status.and_then(|status| KeyStatus::parse(&status));
     let status = status.ok_or_else(|| BadKeyset::BadStatus(id.clone()))?;
     let secret =
-        read_secret(&object).map_err(|error| BadKeyset::BadSecret { id: id.clone(), error })?;
+        read_secret(object).map_err(|error| BadKeyset::BadSecret { id: id.clone(), error })?;
     let derivation = match object.get("argon2id") {
         None => None,
-        Some(raw) => {
-            Some(read_derivation(raw).ok_or_else(|| BadKeyset::BadDerivation(id.clone()))?)
+        Some(value) => {
+            Some(read_derivation(value).ok_or_else(|| BadKeyset::BadDerivation(id.clone()))?)
         }
     };
     Ok(Key::new(id, status, secret, derivation))
 }
 
-fn read_secret(object: &Object<'_>) -> Result<KeySecret, InvalidSecret> {
+fn read_secret(object: Object<'_>) -> Result<KeySecret, InvalidSecret> {
     let base64: Option<Zeroizing<String>> = object.read("secret").map(Zeroizing::new);
     let base64 = base64.ok_or(InvalidSecret::NotBase64)?;
     let bytes = STANDARD.decode(base64.as_bytes()).map_err(|_| InvalidSecret::NotBase64)?;
     KeySecret::new(Zeroizing::new(bytes))
 }
 
-fn read_derivation(raw: &RawValue) -> Option<Derivation> {
-    let object = Object::parse(raw.get()).ok()?;
-    only_known(&object, &["salt", "m", "t", "p"]).ok()?;
+fn read_derivation(value: Value<'_>) -> Option<Derivation> {
+    let object = value.object().ok()?;
+    only_known(object, &["salt", "m", "t", "p"]).ok()?;
     let salt: String = object.read("salt")?;
     Some(Derivation {
         salt: STANDARD.decode(salt).ok()?.try_into().ok()?,

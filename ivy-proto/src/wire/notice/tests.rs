@@ -117,8 +117,10 @@ fn unit_travels_as_an_empty_list() {
 #[test]
 fn an_outcome_that_the_sender_put_into_its_message_is_replaced() {
     let text = format!(r#"{{"v":1,"id":"{ID}","\u006futcome":"dead","error":5,"keep":6}}"#);
-    let forged = IvyOptions::parse(serde_json::from_str(&text).unwrap()).unwrap();
-    let notice = Notice::success(&message(), &queue(), &name(), &forged, &json("1"));
+    let text = format!(r#"{{"name":"t","options":{{"ivy":{text}}},"args":[]}}"#);
+    let envelope = Envelope::parse(&text).unwrap();
+    let forged = envelope.options.ivy().unwrap();
+    let notice = Notice::success(&message(), &queue(), &name(), forged, &json("1"));
     assert_eq!(reread(&notice).outcome(), TaskOutcome::Done(json("1")));
     assert!(notice.to_payload().as_str().contains(r#""keep":6,"outcome":"ok""#));
 }

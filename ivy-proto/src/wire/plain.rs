@@ -1,0 +1,56 @@
+//! Where a text needs no escapes to be a JSON string.
+
+/// How many of the first bytes stand in a JSON string as they are: those before the first quote,
+/// backslash or control character.
+pub(crate) fn plain_run(bytes: &[u8]) -> usize {
+    let (mut run, mut left) = (0, bytes);
+    while let Some((step, behind)) = left.split_first_chunk() {
+        let special = specials(u64::from_le_bytes(*step));
+        if special != 0 {
+            return run + special.trailing_zeros() as usize / 8;
+        }
+        run += step.len();
+        left = behind;
+    }
+    run + left.iter().take_while(|byte| is_plain(**byte)).count()
+}
+
+/// Whether a byte stands in a JSON string as it is.
+fn is_plain(byte: u8) -> bool {
+    byte >= 0x20 && byte != b'"' && byte != b'\\'
+}
+
+/// Sets the highest bit of each byte that is not plain. Bytes above the first such one may be
+/// marked too without being one: a borrow of the subtractions goes upwards.
+fn specials(bytes: u64) -> u64 {
+    let controls = bytes.wrapping_sub(in_each(0x20)) & !bytes;
+    let is = |byte| {
+        let differing = bytes ^ in_each(byte);
+        differing.wrapping_sub(in_each(1)) & !differing
+    };
+    (controls | is(b'"') | is(b'\\')) & in_each(0x80)
+}
+
+const fn in_each(byte: u8) -> u64 {
+    (u64::MAX / 0xff) * byte as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_run_ends_at_the_first_byte_that_is_not_plain(
+            bytes in prop::collection::vec(
+                prop_oneof![any::<u8>(), Just(b'"'), Just(b'\\'), 0x1e..0x23_u8, 0x20..=0xff_u8],
+                0..40,
+            )
+        ) {
+            let expected = bytes.iter().take_while(|byte| is_plain(**byte)).count();
+            prop_assert_eq!(plain_run(&bytes), expected);
+        }
+    }
+}

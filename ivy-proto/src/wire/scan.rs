@@ -1,0 +1,321 @@
+//! JSON passed over in one pass, without building anything of it.
+
+use super::plain::plain_run;
+use super::shape::Shape;
+
+/// A text that is read from left to right: each function is told a place, and gives the one behind
+/// what it has passed over, or nothing if something else stands there.
+///
+/// It accepts exactly what `serde_json` passes over, so that neither depth, nor the size of numbers,
+/// nor halves of surrogate pairs matter.
+#[derive(Clone, Copy)]
+pub(super) struct Scanner<'a>(&'a [u8]);
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Scanner(text.as_bytes())
+    }
+
+    /// The place of the first byte that is not white space.
+    #[inline]
+    pub(super) fn token(self, mut at: usize) -> usize {
+        while matches!(self.byte(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            at += 1;
+        }
+        at
+    }
+
+    /// Passes over this byte.
+    #[inline]
+    pub(super) fn skip(self, at: usize, byte: u8) -> Option<usize> {
+        (self.byte(at) == Some(byte)).then_some(at + 1)
+    }
+
+    /// Passes over white space and this byte.
+    #[inline]
+    pub(super) fn take(self, at: usize, token: u8) -> Option<usize> {
+        self.skip(self.token(at), token)
+    }
+
+    #[inline]
+    pub(super) fn byte(self, at: usize) -> Option<u8> {
+        self.0.get(at).copied()
+    }
+
+    /// Passes over a string.
+    pub(super) fn string(self, at: usize) -> Option<usize> {
+        let mut at = self.skip(at, b'"')?;
+        loop {
+            at += plain_run(self.0.get(at..)?);
+            match self.byte(at)? {
+                b'"' => return Some(at + 1),
+                b'\\' => at = self.escape(at + 1)?,
+                _ => return None,
+            }
+        }
+    }
+
+    /// Passes over a value of any kind, and measures it.
+    pub(super) fn value(self, at: usize) -> Option<(usize, Shape)> {
+        let mut nest = Nest::default();
+        let mut at = at;
+        loop {
+            // Here a value begins.
+            nest.count();
+            at = self.token(at);
+            match self.byte(at)? {
+                open @ (b'[' | b'{') => {
+                    let container = if open == b'[' { Container::Array } else { Container::Object };
+                    nest.enter(container);
+                    at = self.token(at + 1);
+                    if self.byte(at)? != container.close() {
+                        at = self.element(at, container)?;
+                        continue;
+                    }
+                }
+                _ => at = self.scalar(at)?,
+            }
+            // Here it has ended, or its end is next; and so may those be that it stands in.
+            loop {
+                let Some(container) = nest.innermost() else { return Some((at, nest.shape)) };
+                at = self.token(at);
+                let byte = self.byte(at)?;
+                at += 1;
+                if byte == b',' {
+                    at = self.element(at, container)?;
+                    break;
+                }
+                if byte != container.close() {
+                    return None;
+                }
+                nest.leave();
+            }
+        }
+    }
+
+    /// Passes over a value without parts.
+    #[inline]
+    pub(super) fn scalar(self, at: usize) -> Option<usize> {
+        match self.byte(at)? {
+            b'"' => self.string(at),
+            b't' => self.word(at, b"true"),
+            b'f' => self.word(at, b"false"),
+            b'n' => self.word(at, b"null"),
+            _ => self.number(at),
+        }
+    }
+
+    /// Passes over what stands before a value in such a container.
+    #[inline]
+    fn element(self, at: usize, container: Container) -> Option<usize> {
+        match container {
+            Container::Array => Some(at),
+            Container::Object => self.take(self.string(self.token(at))?, b':'),
+        }
+    }
+
+    /// Passes over what follows a backslash.
+    fn escape(self, at: usize) -> Option<usize> {
+        match self.byte(at)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 1),
+            b'u' => {
+                let digits = self.0.get(at + 1..at + 5)?;
+                digits.iter().all(u8::is_ascii_hexdigit).then_some(at + 5)
+            }
+            _ => None,
+        }
+    }
+
+    fn number(self, at: usize) -> Option<usize> {
+        let at = self.skip(at, b'-').unwrap_or(at);
+        let mut at = self.skip(at, b'0').or_else(|| self.digits(at))?;
+        if let Some(fraction) = self.skip(at, b'.') {
+            at = self.digits(fraction)?;
+        }
+        if let Some(exponent) = self.skip(at, b'e').or_else(|| self.skip(at, b'E')) {
+            let sign = self.skip(exponent, b'+').or_else(|| self.skip(exponent, b'-'));
+            at = self.digits(sign.unwrap_or(exponent))?;
+        }
+        Some(at)
+    }
+
+    /// Passes over one digit or more.
+    fn digits(self, start: usize) -> Option<usize> {
+        let mut at = start;
+        while self.byte(at).is_some_and(|byte| byte.is_ascii_digit()) {
+            at += 1;
+        }
+        (at > start).then_some(at)
+    }
+
+    fn word(self, at: usize, word: &[u8]) -> Option<usize> {
+        self.0.get(at..)?.starts_with(word).then_some(at + word.len())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Container {
+    Array,
+    Object,
+}
+
+impl Container {
+    fn close(self) -> u8 {
+        match self {
+            Container::Array => b']',
+            Container::Object => b'}',
+        }
+    }
+}
+
+/// The containers that are open at the place that is read, one bit each: set for an object.
+#[derive(Default)]
+struct Nest {
+    depth: usize,
+    shape: Shape,
+    /// The innermost in the lowest bit.
+    inner: u64,
+    /// Those further out, in whole words.
+    outer: Vec<u64>,
+}
+
+impl Nest {
+    /// Counts a value that begins.
+    fn count(&mut self) {
+        self.shape.elements += usize::from(self.depth == 1);
+    }
+
+    fn enter(&mut self, container: Container) {
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.outer.push(self.inner);
+        }
+        self.inner = self.inner << 1 | u64::from(matches!(container, Container::Object));
+        self.depth += 1;
+        self.shape.depth = self.shape.depth.max(self.depth);
+    }
+
+    fn leave(&mut self) {
+        self.depth -= 1;
+        self.inner >>= 1;
+        if self.depth.is_multiple_of(64) {
+            self.inner = self.outer.pop().unwrap_or_default();
+        }
+    }
+
+    fn innermost(&self) -> Option<Container> {
+        if self.depth == 0 {
+            return None;
+        }
+        Some(if self.inner & 1 == 0 { Container::Array } else { Container::Object })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    /// Pieces of JSON in any order, which is JSON at times and nearly so mostly.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            prop::sample::select(vec![
+                "[",
+                "]",
+                "{",
+                "}",
+                "\"\":",
+                "\"a\":",
+                ",",
+                ":",
+                "\"",
+                "\\",
+                "\"\\u12aF\\n\\/\"",
+                "\"\\u12g4\"",
+                "\"\\x\"",
+                "\"\u{1f}\"",
+                "\"\u{7f}\u{e9}\"",
+                "true",
+                "false",
+                "null",
+                "nul",
+                "0",
+                "-",
+                "-0",
+                "01",
+                "12",
+                "1.5",
+                "1.",
+                ".5",
+                "1e5",
+                "1E+5",
+                "2e-1",
+                "1e",
+                "1e+",
+                " ",
+                "\t\r\n",
+                "\u{b}",
+                "[1,2]",
+                "{\"b\":[null]}",
+                "\u{feff}",
+            ])
+            .prop_map(str::to_owned),
+            "\\PC{0,3}",
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    /// The same around values, so that more of it is JSON.
+    fn nested() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just(String::new()),
+            pieces(),
+            "-?(0|[1-9][0-9]{0,3})(\\.[0-9]{1,2})?([eE][+-]?[0-9])?",
+            "\"([ !#-~é🚀]|\\\\[\"\\\\/bfnrt]|\\\\u[0-9a-fA-F]{4}){0,12}\"",
+        ];
+        leaf.prop_recursive(5, 40, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4)
+                    .prop_map(|values| format!("[{}]", values.join(" , "))),
+                prop::collection::vec(inner, 0..4).prop_map(|values| {
+                    let entries: Vec<_> =
+                        values.iter().map(|value| format!("\"k\" : {value}")).collect();
+                    format!(" {{{}}}\n", entries.join(","))
+                }),
+            ]
+        })
+    }
+
+    fn scanned(text: &str) -> Option<(&str, Shape)> {
+        let scanner = Scanner::new(text);
+        let start = scanner.token(0);
+        let (end, shape) = scanner.value(start)?;
+        (scanner.token(end) == text.len()).then_some((&text[start..end], shape))
+    }
+
+    fn as_serde_does(text: &str) {
+        let raw = serde_json::from_str::<&RawValue>(text).ok().map(RawValue::get);
+        assert_eq!(scanned(text).map(|(text, _)| text), raw, "{text:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn it_accepts_what_serde_accepts(text in prop_oneof![pieces(), nested()]) {
+            as_serde_does(&text);
+        }
+    }
+
+    #[test]
+    fn depth_costs_no_stack_and_brackets_must_match_at_any_depth() {
+        for depth in [1, 63, 64, 65, 127, 128, 129, 1_000, 100_001] {
+            for (open, close) in [("[", "]"), ("{\"\":", "}")] {
+                let inner = format!("{}[]{}", open.repeat(depth - 1), close.repeat(depth - 1));
+                as_serde_does(&inner);
+                assert_eq!(scanned(&inner).map(|(_, shape)| shape.depth), Some(depth));
+                as_serde_does(&format!("{}[]{}]", open.repeat(depth), close.repeat(depth - 1)));
+                as_serde_does(&format!("{}[]{}}}", open.repeat(depth), close.repeat(depth - 1)));
+            }
+        }
+    }
+}
