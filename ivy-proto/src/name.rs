@@ -24,6 +24,11 @@ pub enum InvalidName {
     ControlCharacter(usize),
 }
 
+/// Whether a text can be a name.
+pub(crate) fn is_name(text: &str) -> bool {
+    check(text).is_ok()
+}
+
 fn check(text: &str) -> Result<(), InvalidName> {
     if text.is_empty() {
         return Err(InvalidName::Empty);

@@ -97,26 +97,25 @@ impl Producer {
     fn take_notice(&mut self, channel: &ChannelName, payload: &[u8]) -> Option<()> {
         let shared = self.subscription.as_ref()?.shares(channel)?;
         let codec = &self.config.codec;
-        let (notice, form) = codec.open_notice(payload, channel).ok()?;
-        let id = notice.task_id()?;
+        let (report, form) = codec.open_report(payload, channel).ok()?;
+        let id = report.task?;
         let queue = &self.pending.task(id)?.queue;
         if !codec.accepts_notice(form, queue, shared) {
             return None;
         }
-        let outcome = notice.outcome();
-        let change = match outcome {
+        let change = match report.outcome {
             TaskOutcome::Done(_) | TaskOutcome::ResultTooLarge => TaskChange::Resumed,
             TaskOutcome::Failed(_) => TaskChange::PutAside,
         };
         let was_quicker_than_the_answer = self.pending.is_unsent(id);
         if was_quicker_than_the_answer {
-            self.sent(id, notice.message().clone());
+            self.sent(id, report.message);
         }
         let Some(resolved) = self.pending.notice(id, change) else {
             return was_quicker_than_the_answer.then_some(());
         };
         self.timers.stop(&Why::ResultLimit(id));
-        let task = resolved.task.name.clone();
+        let (task, outcome) = (resolved.task.name.clone(), report.outcome);
         self.outputs.push_back(Output::Resumed { id, task, outcome, args: resolved.args });
         self.tell(Event::CallerResumed { task: resolved.task, succeeded: resolved.succeeded });
         Some(())

@@ -13,7 +13,7 @@ use crate::wire::crypto::{
 use crate::wire::legacy::undecryptable;
 use crate::wire::{
     BadBody, BadDeadLetter, BadNotice, DeadLetter, DeadLetterReason, Envelope, LegacyKey,
-    NOTICE_CAP, Notice,
+    NOTICE_CAP, Notice, Report,
 };
 
 /// The largest body that is read unless [`Codec::with_max_body`] says otherwise, in bytes.
@@ -228,15 +228,33 @@ impl Codec {
         payload: &[u8],
         channel: &ChannelName,
     ) -> Result<(Notice, BodyForm), BadNotice> {
+        self.open_published(payload, channel, Notice::parse)
+    }
+
+    /// The same, for those who only want to know how the task ended.
+    pub(crate) fn open_report(
+        &self,
+        payload: &[u8],
+        channel: &ChannelName,
+    ) -> Result<(Report, BodyForm), BadNotice> {
+        self.open_published(payload, channel, Report::parse)
+    }
+
+    fn open_published<T>(
+        &self,
+        payload: &[u8],
+        channel: &ChannelName,
+        parse: impl FnOnce(&[u8]) -> Result<T, BadNotice>,
+    ) -> Result<(T, BodyForm), BadNotice> {
         if payload.len() > NOTICE_CAP {
             return Err(BadNotice::TooLarge(payload.len()));
         }
         if !payload.starts_with(b"$") {
-            return Ok((Notice::parse(payload)?, BodyForm::Plain));
+            return Ok((parse(payload)?, BodyForm::Plain));
         }
         let text = std::str::from_utf8(payload).map_err(|_| BadNotice::NotUtf8)?;
         let inside = self.locks.open_any(&Binding::notice(channel), text)?;
-        Ok((Notice::parse(inside.text.as_str().as_bytes())?, inside.form))
+        Ok((parse(inside.text.as_str().as_bytes())?, inside.form))
     }
 
     /// Whether a notice of a task of this physical queue may come in this form: on a reply channel

@@ -37,6 +37,7 @@ pub use dead_letter::{BadDeadLetter, DeadLetter, is_dead_letter};
 pub use envelope::Envelope;
 pub use ivy_options::{IvyOptions, MAX_UNKNOWN_OPTIONS};
 pub use legacy::{InvalidKey, LegacyKey};
+pub(crate) use notice::Report;
 pub use notice::{BadNotice, NOTICE_CAP, Notice};
 pub(crate) use options::DEFAULT_MAX_RETRIES;
 pub use options::{MAX_RETRIES, Options};

@@ -1,7 +1,10 @@
 //! Notices: how a worker tells how a task ended.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
 use crate::id::{MessageId, TaskId};
-use crate::name::{QueueName, TaskName};
+use crate::name::{QueueName, TaskName, is_name};
 use crate::queue::Body;
 use crate::task::{TaskFailure, TaskOutcome};
 use crate::wire::ivy_options::KnownFields;
@@ -169,35 +172,16 @@ impl Notice {
     /// If it is not one. Then it is counted and passed over: whoever reaches the notifier can
     /// publish anything.
     pub fn parse(payload: &[u8]) -> Result<Notice, BadNotice> {
-        if payload.len() > NOTICE_CAP {
-            return Err(BadNotice::TooLarge(payload.len()));
-        }
-        let text = std::str::from_utf8(payload).map_err(|_| BadNotice::NotUtf8)?;
-        let bad = |error| match error {
-            BadObject::NotJson(at) => BadNotice::NotJson(at),
-            BadObject::NotAnObject => BadNotice::NotAnObject,
-            BadObject::DuplicateKey(_) => BadNotice::Field("a key, which stands twice"),
-        };
-        let tree = Tree::parse(text).map_err(bad)?;
-        let object = tree.root().map_err(bad)?;
-        if object.read("notify") != Some(true) {
-            return Err(BadNotice::Field("notify"));
-        }
-        let name = object.get("name").and_then(Value::as_str);
-        let queue = object.get("queue").and_then(Value::as_str);
-        let options = container(object, "options", '{')?;
-        Ok(Notice {
-            id: object.get("id").and_then(read_id).ok_or(BadNotice::Field("id"))?,
-            name: name
-                .and_then(|name| TaskName::new(&name).ok())
-                .ok_or(BadNotice::Field("name"))?,
-            args: container(object, "args", '[')?.into(),
-            result: container(object, "result", '[')?.into(),
-            queue: queue
-                .and_then(|queue| QueueName::new(&queue).ok())
-                .ok_or(BadNotice::Field("queue"))?,
-            verdict: read_verdict(options)?,
-            options: options.into(),
+        read(payload, |fields| {
+            Ok(Notice {
+                id: MessageId::new(&*fields.id),
+                name: TaskName::new(&fields.name).map_err(|_| BadNotice::Field("name"))?,
+                args: fields.args.into(),
+                options: fields.options.into(),
+                result: fields.result.into(),
+                queue: QueueName::new(&fields.queue).map_err(|_| BadNotice::Field("queue"))?,
+                verdict: fields.verdict,
+            })
         })
     }
 
@@ -236,11 +220,7 @@ impl Notice {
     /// How the task ended. A worker of the original tells of successes only.
     #[must_use]
     pub fn outcome(&self) -> TaskOutcome {
-        match self.verdict.as_ref().and_then(|verdict| verdict.instead.as_ref()) {
-            None => TaskOutcome::Done(output_of(&self.result)),
-            Some(Instead::ResultTooLarge) => TaskOutcome::ResultTooLarge,
-            Some(Instead::Failed(failure)) => TaskOutcome::Failed(failure.clone()),
-        }
+        outcome_of(self.verdict.clone(), self.result.as_str())
     }
 
     /// Whether the task succeeded, be its result here or not.
@@ -275,6 +255,27 @@ impl Notice {
     }
 }
 
+/// What the producer of a task wants to know of its notice, which is less than there is in it.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) task: Option<TaskId>,
+    pub(crate) message: MessageId,
+    pub(crate) outcome: TaskOutcome,
+}
+
+impl Report {
+    /// Reads a notice, and takes exactly what [`Notice::parse`] takes.
+    pub(crate) fn parse(payload: &[u8]) -> Result<Report, BadNotice> {
+        read(payload, |fields| {
+            Ok(Report {
+                task: fields.verdict.as_ref().map(|verdict| verdict.id),
+                message: MessageId::new(&*fields.id),
+                outcome: outcome_of(fields.verdict, fields.result.text()),
+            })
+        })
+    }
+}
+
 /// A payload that is not a notice. It tells what is wrong, and never repeats the payload.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -299,6 +300,54 @@ pub enum BadNotice {
     Field(&'static str),
 }
 
+/// What stands in a notice.
+struct Fields<'t> {
+    id: Cow<'t, str>,
+    name: Cow<'t, str>,
+    args: Value<'t>,
+    options: Value<'t>,
+    result: Value<'t>,
+    queue: Cow<'t, str>,
+    verdict: Option<Verdict>,
+}
+
+/// Reads a payload, and makes something of its fields.
+fn read<T>(
+    payload: &[u8],
+    make: impl FnOnce(Fields<'_>) -> Result<T, BadNotice>,
+) -> Result<T, BadNotice> {
+    if payload.len() > NOTICE_CAP {
+        return Err(BadNotice::TooLarge(payload.len()));
+    }
+    let text = std::str::from_utf8(payload).map_err(|_| BadNotice::NotUtf8)?;
+    let bad = |error| match error {
+        BadObject::NotJson(at) => BadNotice::NotJson(at),
+        BadObject::NotAnObject => BadNotice::NotAnObject,
+        BadObject::DuplicateKey(_) => BadNotice::Field("a key, which stands twice"),
+    };
+    let tree = Tree::parse(text).map_err(bad)?;
+    let object = tree.root().map_err(bad)?;
+    if object.get("notify").is_none_or(|notify| notify.text() != "true") {
+        return Err(BadNotice::Field("notify"));
+    }
+    let options = container(object, "options", '{')?;
+    make(Fields {
+        id: object.get("id").and_then(read_id).ok_or(BadNotice::Field("id"))?,
+        name: name(object, "name")?,
+        args: container(object, "args", '[')?,
+        result: container(object, "result", '[')?,
+        queue: name(object, "queue")?,
+        verdict: read_verdict(options)?,
+        options,
+    })
+}
+
+/// Reads the name of a task or of a queue.
+fn name<'t>(object: Object<'t>, key: &'static str) -> Result<Cow<'t, str>, BadNotice> {
+    let name = object.get(key).and_then(Value::as_str);
+    name.filter(|name| is_name(name)).ok_or(BadNotice::Field(key))
+}
+
 fn container<'t>(
     object: Object<'t>,
     key: &'static str,
@@ -309,12 +358,9 @@ fn container<'t>(
 
 /// Reads a message's id. Some queues number their messages, and a number may have more digits than
 /// any number type.
-fn read_id(value: Value<'_>) -> Option<MessageId> {
+fn read_id(value: Value<'_>) -> Option<Cow<'_, str>> {
     let is_number = value.text().starts_with(|first: char| first.is_ascii_digit());
-    if is_number {
-        return Some(MessageId::new(value.text()));
-    }
-    value.as_str().map(|text| MessageId::new(&*text))
+    if is_number { Some(value.text().into()) } else { value.as_str() }
 }
 
 /// Reads `options.ivy`. One that a task of somebody else carries is none of our business.
@@ -367,22 +413,30 @@ fn cut(text: &str) -> &str {
 fn result_of(output: &RawJson) -> RawJson {
     match output.as_str() {
         "null" => empty_array(),
-        output => RawJson::written(format!("[{output}]")),
+        output => RawJson::written(["[", output, "]"].concat()),
+    }
+}
+
+fn outcome_of(verdict: Option<Verdict>, result: &str) -> TaskOutcome {
+    match verdict.and_then(|verdict| verdict.instead) {
+        None => TaskOutcome::Done(output_of(result)),
+        Some(Instead::ResultTooLarge) => TaskOutcome::ResultTooLarge,
+        Some(Instead::Failed(failure)) => TaskOutcome::Failed(failure),
     }
 }
 
 /// What a handler returned, or the original's handler called back with.
-fn output_of(result: &RawJson) -> RawJson {
-    let array = result.as_str();
-    match measure(array).elements {
-        0 => RawJson::written("null"),
-        1 => RawJson::written(array.get(1..array.len() - 1).unwrap_or("null").trim_ascii()),
-        _ => result.clone(),
-    }
+fn output_of(result: &str) -> RawJson {
+    RawJson::written(match measure(result).elements {
+        0 => "null",
+        1 => result.get(1..result.len() - 1).unwrap_or("null").trim_ascii(),
+        _ => result,
+    })
 }
 
 fn empty_array() -> RawJson {
-    RawJson::written("[]")
+    static EMPTY: LazyLock<RawJson> = LazyLock::new(|| RawJson::written("[]"));
+    EMPTY.clone()
 }
 
 #[cfg(test)]

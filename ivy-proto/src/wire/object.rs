@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::plain::plain_run;
 use super::scan::Scanner;
 use super::shape::Shape;
 
@@ -51,7 +50,9 @@ enum Kind {
     /// An object, and how many of the entries that follow are inside.
     Object(usize),
     Array(Shape),
-    /// One without parts, or an object that is too deep to be read.
+    /// A string without escapes.
+    Plain,
+    /// Another one without parts, or an object that is too deep to be read.
     Other,
 }
 
@@ -196,7 +197,7 @@ impl<'t> Value<'t> {
     pub(super) fn array(self) -> Option<Shape> {
         match self.kind {
             Kind::Array(shape) => Some(shape),
-            Kind::Object(_) | Kind::Other => None,
+            Kind::Object(_) | Kind::Plain | Kind::Other => None,
         }
     }
 
@@ -204,17 +205,17 @@ impl<'t> Value<'t> {
     pub(super) fn object(self) -> Result<Object<'t>, BadObject> {
         match self.kind {
             Kind::Object(_) => Object::of(self.text, self.inside),
-            Kind::Array(_) | Kind::Other => Err(BadObject::NotAnObject),
+            Kind::Array(_) | Kind::Plain | Kind::Other => Err(BadObject::NotAnObject),
         }
     }
 
     /// The value as a string, if it is one. It is copied only if it has escapes.
     pub(super) fn as_str(self) -> Option<Cow<'t, str>> {
-        let inside = unquoted(self.text)?;
-        if plain_run(inside.as_bytes()) == inside.len() {
-            return Some(Cow::Borrowed(inside));
+        match self.kind {
+            Kind::Plain => Some(Cow::Borrowed(unquoted(self.text))),
+            Kind::Object(_) | Kind::Array(_) => None,
+            Kind::Other => self.read().map(Cow::Owned),
         }
-        self.read().map(Cow::Owned)
     }
 
     /// The value as this type, if it is of it.
@@ -227,26 +228,21 @@ impl Kind {
     fn inside(self) -> usize {
         match self {
             Kind::Object(inside) => inside,
-            Kind::Array(_) | Kind::Other => 0,
+            Kind::Array(_) | Kind::Plain | Kind::Other => 0,
         }
     }
 }
 
 impl<'a> Key<'a> {
-    fn of(spelling: &'a str) -> Self {
-        match unquoted(spelling) {
-            Some(key) if plain_run(key.as_bytes()) == key.len() => Key::Plain(key),
-            _ => {
-                let text = serde_json::from_str(spelling).ok();
-                Key::Escaped(Box::new(EscapedKey { spelling, text }))
-            }
-        }
+    fn escaped(spelling: &'a str) -> Self {
+        let text = serde_json::from_str(spelling).ok();
+        Key::Escaped(Box::new(EscapedKey { spelling, text }))
     }
 }
 
-/// What stands between the quotes, if it is a string.
-fn unquoted(json: &str) -> Option<&str> {
-    json.strip_prefix('"')?.strip_suffix('"')
+/// What stands between the quotes of a string.
+fn unquoted(string: &str) -> &str {
+    string.get(1..string.len() - 1).unwrap_or_default()
 }
 
 /// Where `part`, a piece of `text`, starts in it.
@@ -293,8 +289,13 @@ impl Reader<'_> {
 
     fn entry(&mut self, at: usize, level: usize) -> Option<usize> {
         let start = self.scanner.token(at);
-        let end = self.scanner.string(start)?;
-        let key = Key::of(self.text.get(start..end)?);
+        let (end, key) = match self.scanner.plain_string(start) {
+            Some(end) => (end, Key::Plain(unquoted(self.text.get(start..end)?))),
+            None => {
+                let end = self.scanner.string(start)?;
+                (end, Key::escaped(self.text.get(start..end)?))
+            }
+        };
         let start = self.scanner.token(self.scanner.take(end, b':')?);
         let place = self.entries.len();
         self.entries.push(Entry { key, text: "", kind: Kind::Other });
@@ -308,7 +309,10 @@ impl Reader<'_> {
                 let (end, shape) = self.scanner.value(start)?;
                 (end, Kind::Array(shape))
             }
-            _ => (self.scanner.scalar(start)?, Kind::Other),
+            _ => match self.scanner.plain_string(start) {
+                Some(end) => (end, Kind::Plain),
+                None => (self.scanner.scalar(start)?, Kind::Other),
+            },
         };
         let entry = self.entries.get_mut(place)?;
         (entry.text, entry.kind) = (self.text.get(start..end)?, kind);

@@ -44,6 +44,18 @@ impl<'a> Scanner<'a> {
 
     /// Passes over a string.
     pub(super) fn string(self, at: usize) -> Option<usize> {
+        self.plain_string(at).or_else(|| self.any_string(at))
+    }
+
+    /// Passes over a string without escapes.
+    #[inline]
+    pub(super) fn plain_string(self, at: usize) -> Option<usize> {
+        let at = self.skip(at, b'"')?;
+        self.skip(at + plain_run(self.0.get(at..)?), b'"')
+    }
+
+    #[cold]
+    fn any_string(self, at: usize) -> Option<usize> {
         let mut at = self.skip(at, b'"')?;
         loop {
             at += plain_run(self.0.get(at..)?);

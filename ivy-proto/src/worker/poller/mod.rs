@@ -22,6 +22,7 @@ pub(super) use health::Health;
 pub(super) use queue::Rest;
 
 use queue::Queue;
+use turns::lowest_comes_first;
 
 #[derive(Debug)]
 pub(super) struct Poller {
@@ -73,8 +74,10 @@ impl Poller {
         let mut free = free.saturating_sub(self.promised());
         let mut asks = Vec::new();
         let alone = self.queues.len() == 1;
-        let mut order: Vec<usize> = self.order(self.polls);
-        order.retain(|index| self.may_be_asked(*index, &holds));
+        let lowest_first = lowest_comes_first(self.polls);
+        let mut order: Vec<usize> =
+            (0..self.queues.len()).filter(|index| self.may_be_asked(*index, &holds)).collect();
+        order.sort_by_key(|index| self.queues.get(*index).map(|queue| queue.rank(lowest_first)));
         for (turn, index) in order.iter().enumerate() {
             let shares = self.shares(*index, order.get(turn..).unwrap_or_default());
             let Some(queue) = self.queues.get_mut(*index) else { continue };

@@ -81,6 +81,13 @@ impl Queue {
         }
     }
 
+    /// Its place among the queues: most urgent first, but every eighth time the other way round.
+    /// Among equally urgent ones, that which is farthest behind its share comes first.
+    pub(super) fn rank(&self, lowest_first: bool) -> (i16, u64) {
+        let urgency = i16::from(self.served.priority.number());
+        (if lowest_first { urgency } else { -urgency }, self.progress)
+    }
+
     /// How far one start brings it: the less, the larger its weight.
     pub(super) fn stride(&self) -> u64 {
         ONE_STRIDE / u64::from(self.served.weight.max(1))

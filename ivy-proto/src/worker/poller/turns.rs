@@ -15,42 +15,31 @@ impl Poller {
         &mut self,
         holds: impl Fn(&QueueName) -> bool,
     ) -> Option<QueueName> {
-        let first = self
-            .order(self.starts)
-            .into_iter()
-            .find(|index| self.queues.get(*index).is_some_and(|queue| holds(&queue.served.name)))?;
+        let lowest_first = lowest_comes_first(self.starts);
+        let holding = self.queues.iter().filter(|queue| holds(&queue.served.name));
+        let urgency = holding.min_by_key(|queue| queue.rank(lowest_first))?.served.priority;
         self.starts = self.starts.wrapping_add(1);
-        let urgency = self.queues.get(first)?.served.priority;
-        let equals = self.queues.iter_mut().filter(|queue| queue.served.priority == urgency);
-        let (mut rivals, others): (Vec<_>, Vec<_>) =
-            equals.partition(|queue| queue.is_busy() || holds(&queue.served.name));
+        let is_rival = |queue: &Queue| queue.is_busy() || holds(&queue.served.name);
+        let equals = |queue: &&mut Queue| queue.served.priority == urgency;
         // Counted from the hindmost, so that the numbers stay small.
-        let hindmost = rivals.iter().map(|queue| queue.progress).min().unwrap_or_default();
-        for queue in &mut rivals {
+        let rivals = self.queues.iter_mut().filter(equals).filter(|queue| is_rival(queue));
+        let hindmost = rivals.map(|queue| queue.progress).min().unwrap_or_default();
+        for queue in self.queues.iter_mut().filter(equals).filter(|queue| is_rival(queue)) {
             queue.progress -= hindmost;
         }
-        let next = rivals
+        let next = self
+            .queues
             .iter_mut()
+            .filter(equals)
             .filter(|queue| holds(&queue.served.name))
             .min_by_key(|queue| queue.progress)?;
         next.progress += next.stride();
+        let (name, progress) = (next.served.name.clone(), next.progress);
         // Who has nothing to be started gains nothing by it.
-        for queue in others {
-            queue.progress = next.progress;
+        for queue in self.queues.iter_mut().filter(equals).filter(|queue| !is_rival(queue)) {
+            queue.progress = progress;
         }
-        Some(next.served.name.clone())
-    }
-
-    /// The indices of the queues, most urgent first, but every eighth time the other way round.
-    /// Among equally urgent ones, that which is farthest behind its share comes first.
-    pub(super) fn order(&self, turn: u32) -> Vec<usize> {
-        let lowest_first = turn % LOWEST_FIRST_EVERY == LOWEST_FIRST_EVERY - 1;
-        let mut queues: Vec<(usize, &Queue)> = self.queues.iter().enumerate().collect();
-        queues.sort_by_key(|(_, queue)| {
-            let urgency = i16::from(queue.served.priority.number());
-            (if lowest_first { urgency } else { -urgency }, queue.progress)
-        });
-        queues.into_iter().map(|(index, _)| index).collect()
+        Some(name)
     }
 
     /// Whether a queue may be asked now: it does not rest, holds no message that waits for a slot
@@ -82,4 +71,9 @@ impl Poller {
         let weight = queue.served.weight;
         (weight, rivals.map(|other| other.served.weight).fold(weight, u32::saturating_add))
     }
+}
+
+/// Whether at this turn the least urgent queue comes first.
+pub(super) fn lowest_comes_first(turn: u32) -> bool {
+    turn % LOWEST_FIRST_EVERY == LOWEST_FIRST_EVERY - 1
 }
