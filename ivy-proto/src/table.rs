@@ -5,9 +5,12 @@ use std::hash::Hash;
 
 use rustc_hash::FxBuildHasher;
 
-/// A map that is never walked through, so that the order of its keys cannot matter. It has no
-/// random state: its keys are our own, and nobody can choose them so that they collide.
-#[expect(clippy::disallowed_types, reason = "no iteration, and a hasher without a random state")]
+/// A map that is walked through in the order of its keys alone, whatever order they came in. It has
+/// no random state: its keys are our own, and nobody can choose them so that they collide.
+#[expect(
+    clippy::disallowed_types,
+    reason = "sorted iteration, and a hasher without a random state"
+)]
 pub(crate) struct Table<Key, Value>(std::collections::HashMap<Key, Value, FxBuildHasher>);
 
 impl<Key: Eq + Hash, Value> Table<Key, Value> {
@@ -17,6 +20,20 @@ impl<Key: Eq + Hash, Value> Table<Key, Value> {
 
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All keys, in their order.
+    pub(crate) fn sorted_keys(&self) -> Vec<Key>
+    where
+        Key: Ord + Copy,
+    {
+        let mut keys: Vec<Key> = self.0.keys().copied().collect();
+        keys.sort_unstable();
+        keys
     }
 
     pub(crate) fn contains(&self, key: &Key) -> bool {

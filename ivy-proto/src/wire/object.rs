@@ -30,6 +30,8 @@ struct Entry<'a> {
     key: Key<'a>,
     text: &'a str,
     kind: Kind,
+    /// How many of the entries that follow are inside its value.
+    inside: usize,
 }
 
 enum Key<'a> {
@@ -47,8 +49,7 @@ struct EscapedKey<'a> {
 /// What kind of value an entry has.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// An object, and how many of the entries that follow are inside.
-    Object(usize),
+    Object,
     Array(Shape),
     /// A string without escapes.
     Plain,
@@ -114,6 +115,9 @@ impl<'t> Object<'t> {
     }
 
     fn first_duplicate(self) -> Option<Field<'t>> {
+        if self.keys_surely_differ() {
+            return None;
+        }
         if self.entries.len() > FEW {
             let mut seen = BTreeSet::new();
             return self.fields().find(|field| !seen.insert(field.identity()));
@@ -124,12 +128,25 @@ impl<'t> Object<'t> {
         self.fields().enumerate().find(stands_before).map(|(_, field)| field)
     }
 
+    /// Whether the keys differ by the sums of their first and last bytes alone, as all of ours do.
+    fn keys_surely_differ(self) -> bool {
+        let mut sums = 0_u64;
+        self.fields().all(|field| {
+            let Key::Plain(key) = field.key else { return false };
+            let ends = [key.as_bytes().first(), key.as_bytes().last()];
+            let sum = ends.into_iter().flatten().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+            let before = sums;
+            sums |= 1 << (sum % 64);
+            sums != before
+        })
+    }
+
     /// The keys and values of this object, less those of objects in it.
     pub(super) fn fields(self) -> impl Iterator<Item = Field<'t>> {
         let mut left = self.entries;
         std::iter::from_fn(move || {
             let (entry, behind) = left.split_first()?;
-            let (inside, others) = behind.split_at_checked(entry.kind.inside())?;
+            let (inside, others) = behind.split_at_checked(entry.inside)?;
             left = others;
             Some(Field {
                 key: &entry.key,
@@ -197,14 +214,14 @@ impl<'t> Value<'t> {
     pub(super) fn array(self) -> Option<Shape> {
         match self.kind {
             Kind::Array(shape) => Some(shape),
-            Kind::Object(_) | Kind::Plain | Kind::Other => None,
+            Kind::Object | Kind::Plain | Kind::Other => None,
         }
     }
 
     /// The value as an object.
     pub(super) fn object(self) -> Result<Object<'t>, BadObject> {
         match self.kind {
-            Kind::Object(_) => Object::of(self.text, self.inside),
+            Kind::Object => Object::of(self.text, self.inside),
             Kind::Array(_) | Kind::Plain | Kind::Other => Err(BadObject::NotAnObject),
         }
     }
@@ -213,7 +230,7 @@ impl<'t> Value<'t> {
     pub(super) fn as_str(self) -> Option<Cow<'t, str>> {
         match self.kind {
             Kind::Plain => Some(Cow::Borrowed(unquoted(self.text))),
-            Kind::Object(_) | Kind::Array(_) => None,
+            Kind::Object | Kind::Array(_) => None,
             Kind::Other => self.read().map(Cow::Owned),
         }
     }
@@ -221,15 +238,6 @@ impl<'t> Value<'t> {
     /// The value as this type, if it is of it.
     pub(super) fn read<T: DeserializeOwned>(self) -> Option<T> {
         serde_json::from_str(self.text).ok()
-    }
-}
-
-impl Kind {
-    fn inside(self) -> usize {
-        match self {
-            Kind::Object(inside) => inside,
-            Kind::Array(_) | Kind::Plain | Kind::Other => 0,
-        }
     }
 }
 
@@ -298,12 +306,9 @@ impl Reader<'_> {
         };
         let start = self.scanner.token(self.scanner.take(end, b':')?);
         let place = self.entries.len();
-        self.entries.push(Entry { key, text: "", kind: Kind::Other });
+        self.entries.push(Entry { key, text: "", kind: Kind::Other, inside: 0 });
         let (end, kind) = match self.scanner.byte(start)? {
-            b'{' if level < LEVELS => {
-                let end = self.object(start, level + 1)?;
-                (end, Kind::Object(self.entries.len() - place - 1))
-            }
+            b'{' if level < LEVELS => (self.object(start, level + 1)?, Kind::Object),
             b'{' => (self.scanner.value(start)?.0, Kind::Other),
             b'[' => {
                 let (end, shape) = self.scanner.value(start)?;
@@ -314,8 +319,9 @@ impl Reader<'_> {
                 None => (self.scanner.scalar(start)?, Kind::Other),
             },
         };
+        let inside = self.entries.len() - place - 1;
         let entry = self.entries.get_mut(place)?;
-        (entry.text, entry.kind) = (self.text.get(start..end)?, kind);
+        (entry.text, entry.kind, entry.inside) = (self.text.get(start..end)?, kind, inside);
         Some(end)
     }
 }

@@ -8,7 +8,7 @@ use crate::planted::{Bug, planted};
 
 use super::effects::Purpose;
 use super::io::{CancelReason, Output, Why};
-use super::job::Stage;
+use super::job::{Job, Stage};
 use super::{Mode, Worker};
 
 /// How long polls in flight may still bring an answer. What the queue reserves for a poll that was
@@ -68,12 +68,9 @@ impl Worker {
     pub(super) fn pass_drain_limit(&mut self) {
         self.mode = Mode::Draining { limit_passed: true };
         self.fx.set_timer(Why::DrainEnd, LAST_WORDS);
-        let running: Vec<JobId> = self
-            .jobs
-            .iter()
-            .filter(|(_, held)| matches!(held.stage, Stage::Running { .. }))
-            .map(|(job, _)| *job)
-            .collect();
+        let runs = |held: &Job| matches!(held.stage, Stage::Running { .. });
+        let mut running = self.jobs.sorted_keys();
+        running.retain(|job| self.jobs.get(job).is_some_and(runs));
         for job in running {
             self.orphan(job, CancelReason::Drain);
             self.give_back(job, Duration::ZERO, ReleaseReason::Drain);
@@ -84,7 +81,7 @@ impl Worker {
     /// The time for last words is over: what is not settled returns when its lease ends.
     pub(super) fn abandon_all(&mut self) {
         self.fx.asked.clear();
-        for job in self.jobs.keys().copied().collect::<Vec<_>>() {
+        for job in self.jobs.sorted_keys() {
             self.forget(job);
         }
     }

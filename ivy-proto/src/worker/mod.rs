@@ -118,6 +118,7 @@ use crate::event::Event;
 use crate::id::JobId;
 use crate::misuse::Misuse;
 use crate::name::QueueName;
+use crate::table::Table;
 use crate::time::{Deadline, Moment, WallClock};
 
 use acks::Acks;
@@ -139,7 +140,7 @@ pub struct Worker {
     fx: Effects,
     mode: Mode,
     poller: Poller,
-    jobs: BTreeMap<JobId, Job>,
+    jobs: Table<JobId, Job>,
     /// Jobs that wait for a slot, by queue, oldest first.
     waiting: BTreeMap<QueueName, VecDeque<JobId>>,
     suspects: Suspects,
@@ -191,7 +192,7 @@ impl Worker {
             fx,
             mode: Mode::New,
             poller,
-            jobs: BTreeMap::new(),
+            jobs: Table::new(),
             waiting: BTreeMap::new(),
             suspects: Suspects::default(),
             seen,

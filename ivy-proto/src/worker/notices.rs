@@ -1,12 +1,13 @@
 //! Notices on their way out: best effort, bounded, and never in the way of a message.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::event::{Event, NoticeDropReason, Part, TaskRef, Trouble};
 use crate::id::OpId;
 use crate::notify::{NotifyFault, Publication};
 use crate::retry::Backoff;
+use crate::table::Table;
 use crate::time::Moment;
 
 use super::effects::Effects;
@@ -30,7 +31,7 @@ pub(super) struct Outgoing {
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     waiting: VecDeque<(Outgoing, Moment)>,
-    under_way: BTreeMap<OpId, (Outgoing, Moment)>,
+    under_way: Table<OpId, (Outgoing, Moment)>,
     paused: bool,
     failures: u32,
     /// Whether the notifier failed, and is left alone until a timer ends.
@@ -79,7 +80,7 @@ impl Notices {
     }
 
     pub(super) fn is_under_way(&self, op: OpId) -> bool {
-        self.under_way.contains_key(&op)
+        self.under_way.contains(&op)
     }
 
     /// A publication has ended.
