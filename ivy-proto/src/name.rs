@@ -115,6 +115,19 @@ name! {
     ChannelName
 }
 
+impl ChannelName {
+    /// The name that this text is, which is shared and not copied.
+    pub(crate) fn shared(text: Arc<str>) -> Result<Self, InvalidName> {
+        check(&text)?;
+        Ok(ChannelName(text))
+    }
+
+    /// The name's text, shared and not copied.
+    pub(crate) fn to_shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+}
+
 impl QueueName {
     /// The name of the physical queue for messages of this priority: the name itself for
     /// priority 0, which is the queue that peers of the original use, else with `.p1` to `.p9`

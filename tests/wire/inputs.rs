@@ -100,7 +100,7 @@ pub(crate) fn ivy_options() -> impl Strategy<Value = IvyOptions> {
     );
     (task_id(), rest).prop_map(|(id, (reply, attempt, deadline, trace, node))| {
         let mut ivy = IvyOptions::new(id);
-        ivy.reply = reply;
+        ivy.reply = reply.map(Into::into);
         ivy.attempt = attempt;
         ivy.deadline = deadline;
         ivy.trace = trace;

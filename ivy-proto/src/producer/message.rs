@@ -60,7 +60,7 @@ fn options(
     config: &ProducerConfig,
 ) -> Options {
     let mut ivy = IvyOptions::new(call.id);
-    ivy.reply = reply.map(|channel| channel.as_str().to_owned());
+    ivy.reply = reply.map(ChannelName::to_shared);
     ivy.deadline = times.deadline;
     ivy.called = config.codec.policy(&call.queue).max_age().map(|_| times.called);
     ivy.trace = call.options.trace.clone();

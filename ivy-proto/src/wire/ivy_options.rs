@@ -1,6 +1,7 @@
 //! What ivy adds to a message, under `options.ivy`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::id::TaskId;
 use crate::wire::object::{BadObject, Field, Object, Value};
@@ -24,7 +25,7 @@ pub struct IvyOptions {
     pub id: TaskId,
     /// The channel on which the caller waits for the outcome. Not checked here: a worker
     /// publishes only to channels of its own configured prefix.
-    pub reply: Option<String>,
+    pub reply: Option<Arc<str>>,
     /// Which attempt the message asks for, from 1. The first is not written.
     pub attempt: u32,
     /// When the task is not to be started any more, in milliseconds since 1970.
@@ -76,7 +77,7 @@ impl IvyOptions {
         let known = KnownFields::of(object)?;
         Ok(IvyOptions {
             id: known.id,
-            reply: known.reply.map(Cow::into_owned),
+            reply: known.reply.map(Arc::from),
             attempt: known.attempt,
             deadline: known.deadline,
             called: known.called,

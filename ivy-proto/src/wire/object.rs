@@ -13,7 +13,7 @@ use super::shape::Shape;
 const LEVELS: usize = 4;
 
 /// Room for the entries of almost all messages and notices.
-const ROOM: usize = 16;
+const ROOM: usize = 12;
 
 /// With so few entries, comparing each with each costs less than to sort them.
 const FEW: usize = 16;

@@ -117,10 +117,12 @@ fn audience<'a>(shared: &ChannelName, scheduled: &'a Scheduled) -> Audience<'a> 
         Some(IvyOptions { reply: Some(reply), .. }) if !is_reply_channel(reply, shared) => {
             Audience::ForeignChannel
         }
-        Some(ivy @ IvyOptions { reply: Some(reply), .. }) => match ChannelName::new(reply) {
-            Ok(channel) => Audience::Caller(channel, ivy),
-            Err(_) => Audience::ForeignChannel,
-        },
+        Some(ivy @ IvyOptions { reply: Some(reply), .. }) => {
+            match ChannelName::shared(reply.clone()) {
+                Ok(channel) => Audience::Caller(channel, ivy),
+                Err(_) => Audience::ForeignChannel,
+            }
+        }
         Some(IvyOptions { node: true, .. }) => Audience::PeersOfTheOriginal,
         Some(_) => Audience::Nobody,
     }

@@ -20,7 +20,7 @@ fn name() -> TaskName {
 
 fn ivy() -> IvyOptions {
     let mut ivy = IvyOptions::new(TaskId::from_random([7; 16]));
-    ivy.reply = Some("c".to_owned());
+    ivy.reply = Some("c".into());
     ivy
 }
 

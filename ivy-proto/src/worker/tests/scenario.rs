@@ -304,7 +304,7 @@ pub(super) fn plain_body() -> String {
 pub(super) fn our_body(attempt: u32, reply: Option<&str>) -> String {
     let mut ivy = IvyOptions::new(task_id());
     ivy.attempt = attempt;
-    ivy.reply = reply.map(str::to_owned);
+    ivy.reply = reply.map(Into::into);
     let envelope = Envelope {
         name: TaskName::new(TASK).unwrap(),
         options: Options::new().with_ivy(ivy),
