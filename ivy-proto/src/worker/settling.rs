@@ -208,15 +208,16 @@ impl Worker {
             if let Some(settling) = held.settling() {
                 settling.progress = Progress::UnderWay;
             }
-            size += receipt.message.as_str().len()
+            let bytes = receipt.message.as_str().len()
                 + receipt.reservation.as_str().len()
                 + DELETE_OVERHEAD;
-            batch.push((job, receipt));
             let capabilities = &self.config.capabilities;
-            if batch.len() >= capabilities.max_batch || size >= capabilities.max_request {
+            if batch.len() >= capabilities.max_batch || size + bytes > capabilities.max_request {
                 self.send_batch(queue, std::mem::take(&mut batch));
                 size = 0;
             }
+            size += bytes;
+            batch.push((job, receipt));
         }
         self.send_batch(queue, batch);
         if !touched.is_empty() {

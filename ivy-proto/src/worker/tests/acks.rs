@@ -2,11 +2,16 @@ use std::time::Duration;
 
 use super::scenario::*;
 use crate::event::Event;
-use crate::queue::{FaultKind, QueueOp, QueueReply};
+use crate::queue::{Capabilities, FaultKind, QueueOp, QueueReply};
+use crate::worker::WorkerConfig;
 
 /// A worker whose handlers for so many messages have returned.
 fn with_done(count: usize) -> Scenario {
-    let mut worker = started_with(config().with_concurrency(count));
+    with_done_by(config(), count)
+}
+
+fn with_done_by(config: WorkerConfig, count: usize) -> Scenario {
+    let mut worker = started_with(config.with_concurrency(count));
     let body = plain_body();
     worker.deliver(&vec![body.as_str(); count]);
     while let Some(run) = worker.runs.pop_front() {
@@ -85,6 +90,20 @@ fn deletes_that_cannot_be_sent_keep_their_leases() {
     }
     assert!(touches >= 2, "{touches} touches in a minute");
     assert_eq!(worker.worker.load().held, 1);
+}
+
+#[test]
+fn a_request_to_delete_is_not_larger_than_the_queue_takes() {
+    // The ids of each are 3 bytes, and 32 are for what is around them.
+    for (most, batches) in [(35, &[1, 1, 1][..]), (69, &[1, 1, 1]), (70, &[2, 1]), (105, &[3])] {
+        let mut capabilities = Capabilities::ironmq();
+        capabilities.max_request = most;
+        let mut worker = with_done_by(WorkerConfig { capabilities, ..config() }, 3);
+        worker.advance(Duration::from_millis(50));
+        let deletes = std::iter::from_fn(|| worker.take_deletes());
+        let deleted: Vec<usize> = deletes.map(|(_, receipts)| receipts.len()).collect();
+        assert_eq!(deleted, batches, "{most}");
+    }
 }
 
 #[test]
