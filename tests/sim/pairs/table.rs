@@ -250,6 +250,12 @@ const COMMON: &[Row] = &[
 
 /// What can come as well, and so seldom that a set of runs need not show it.
 const SELDOM: &[Row] = &[
+    // After the answer of an earlier request (F2), a worker takes a message for one of a queue that
+    // is not made yet.
+    ("broker, delete", &["no queue"]),
+    ("broker, delete many", &["no queue"]),
+    ("broker, release", &["no queue"]),
+    ("broker, touch", &["no queue"]),
     (
         "producer, not subscribed, draining",
         &["drain", "post not done", "post refused", "post unknown"],
