@@ -26,7 +26,7 @@ use crate::context::Ctx;
 use crate::error::Error;
 use crate::events::Events;
 use crate::flag::Flag;
-use crate::handle::Handle;
+use crate::handle::{Handle, Until};
 use crate::ivy::Ivy;
 use crate::runtime::{AsyncRuntime, Callbacks, Handlers, Runtime};
 use crate::worker::{Ended, Worker};
@@ -45,7 +45,9 @@ impl<R: AsyncRuntime> Ivy<R> {
         task: &Task<Args, Output>,
         args: Args,
     ) -> Result<Handle<R, Output>, Error<R>> {
-        self.call_with(task, args, CallOptions::new()).await
+        let listener = self.begin(task, &args, &CallOptions::new(), Until::Result)?;
+        drop(args);
+        Ok(Handle::new(listener.sent().await?))
     }
 
     /// Calls a task, as [`call`](Ivy::call) does it, in a way of its own.
@@ -58,7 +60,9 @@ impl<R: AsyncRuntime> Ivy<R> {
         args: Args,
         options: CallOptions,
     ) -> Result<Handle<R, Output>, Error<R>> {
-        self.call_for_handle(task, args, options).await
+        let listener = self.begin(task, &args, &options, Until::Result)?;
+        drop((args, options));
+        Ok(Handle::new(listener.sent().await?))
     }
 
     /// Calls a task once for each of these arguments. The calls travel together, so this is much
@@ -85,7 +89,9 @@ impl<R: AsyncRuntime> Ivy<R> {
         task: &Task<Args, Output>,
         args: Args,
     ) -> Result<TaskId, Error<R>> {
-        self.send_with(task, args, CallOptions::new()).await
+        let listener = self.begin(task, &args, &CallOptions::new(), Until::Sent)?;
+        drop(args);
+        Ok(listener.sent().await?.task().id)
     }
 
     /// Sends a task, as [`send`](Ivy::send) does it, in a way of its own.
@@ -98,7 +104,9 @@ impl<R: AsyncRuntime> Ivy<R> {
         args: Args,
         options: CallOptions,
     ) -> Result<TaskId, Error<R>> {
-        self.send_and_forget(task, args, options).await
+        let listener = self.begin(task, &args, &options, Until::Sent)?;
+        drop((args, options));
+        Ok(listener.sent().await?.task().id)
     }
 }
 

@@ -1,9 +1,11 @@
 //! The caller's end of a call.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use event_listener::Event;
@@ -57,12 +59,15 @@ impl<R, Output> fmt::Debug for Handle<R, Output> {
 #[derive(Debug)]
 pub(crate) struct Progress {
     call: Arc<Call>,
+    until: Until,
 }
 
 impl Progress {
-    /// It was sent, or was not.
-    pub(crate) fn sent(&self, result: Result<(), SendError>) {
+    /// It was sent, or was not. Says whether the call is followed no longer.
+    pub(crate) fn sent(&self, result: Result<(), SendError>) -> bool {
+        let is_over = result.is_ok() && self.until == Until::Sent;
         self.call.change(|history| history.sent = Some(result));
+        is_over
     }
 
     /// Its result has arrived.
@@ -77,11 +82,23 @@ impl Drop for Progress {
     }
 }
 
+/// How long a call is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// It was sent.
+    Sent,
+    /// Its result has come, or nobody wants it any more.
+    Result,
+}
+
 /// Follows one call.
 #[derive(Debug)]
 pub(crate) struct Listener<R> {
     task: TaskRef,
     call: Arc<Call>,
+    until: Until,
+    /// The producer has let go of the call already.
+    is_over: bool,
     /// Keeps the producer going while somebody waits.
     producer: Arc<Producer>,
     runtime: PhantomData<fn() -> R>,
@@ -97,6 +114,8 @@ struct Call {
 #[derive(Debug, Default)]
 struct History {
     sent: Option<Result<(), SendError>>,
+    /// The one who waits for the call to be sent.
+    sender: Option<Waker>,
     outcome: Option<TaskOutcome>,
     ended: bool,
 }
@@ -108,19 +127,37 @@ impl Call {
     }
 
     fn change(&self, change: impl FnOnce(&mut History)) {
-        change(&mut self.history());
+        let sender = {
+            let mut history = self.history();
+            change(&mut history);
+            history.sender.take()
+        };
+        if let Some(sender) = sender {
+            sender.wake();
+        }
         self.changed.notify(usize::MAX);
     }
 
-    /// Waits until the history tells this, or is at its end.
-    async fn told<T>(&self, tells: impl Fn(&mut History) -> Option<T>) -> Option<T> {
+    /// Whether the call was sent, once that is known; nothing if it never will be. There is one who
+    /// asks, so nothing but his waker is kept.
+    fn poll_sent(&self, context: &mut Context<'_>) -> Poll<Option<Result<(), SendError>>> {
+        let mut history = self.history();
+        let sent = history.sent.take();
+        if sent.is_some() || history.ended {
+            return Poll::Ready(sent);
+        }
+        history.sender = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Waits for the outcome; nothing if none will come.
+    async fn outcome(&self) -> Option<TaskOutcome> {
         loop {
             let changed = self.changed.listen();
             {
-                let mut history = self.history();
-                let told = tells(&mut history);
-                if told.is_some() || history.ended {
-                    return told;
+                let history = self.history();
+                if history.outcome.is_some() || history.ended {
+                    return history.outcome.clone();
                 }
             }
             changed.await;
@@ -129,10 +166,11 @@ impl Call {
 }
 
 impl<R: Runtime> Listener<R> {
-    pub(crate) fn new(task: TaskRef, producer: Arc<Producer>) -> (Self, Progress) {
+    pub(crate) fn new(task: TaskRef, producer: Arc<Producer>, until: Until) -> (Self, Progress) {
         let call = Arc::new(Call::default());
-        let progress = Progress { call: Arc::clone(&call) };
-        (Listener { task, call, producer, runtime: PhantomData }, progress)
+        let progress = Progress { call: Arc::clone(&call), until };
+        let is_over = false;
+        (Listener { task, call, until, is_over, producer, runtime: PhantomData }, progress)
     }
 
     pub(crate) fn task(&self) -> &TaskRef {
@@ -140,13 +178,16 @@ impl<R: Runtime> Listener<R> {
     }
 
     /// Waits until the call was sent.
-    pub(crate) async fn sent(self) -> Result<Self, Error<R>> {
+    pub(crate) async fn sent(mut self) -> Result<Self, Error<R>> {
         let TaskRef { id, name, queue } = &self.task;
         let span =
             tracing::info_span!("ivy.send", task.id = %id, task.name = %name, queue = %queue);
-        let sending = self.call.told(|history| history.sent.take());
+        let sending = poll_fn(|context| self.call.poll_sent(context));
         let error = match sending.instrument(span).await {
-            Some(Ok(())) => return Ok(self),
+            Some(Ok(())) => {
+                self.is_over = self.until == Until::Sent;
+                return Ok(self);
+            }
             Some(Err(error)) => error,
             None => return Err(Error::from(Cause::Stopped).about(&self.task)),
         };
@@ -167,7 +208,7 @@ impl<R: Runtime> Listener<R> {
                 None => std::future::pending().await,
             }
         });
-        let outcome = pin!(self.call.told(|history| history.outcome.clone()));
+        let outcome = pin!(self.call.outcome());
         match select(outcome, waiting).await {
             Either::Left((Some(outcome), _)) => Ok(outcome),
             Either::Left((None, _)) => Err(Error::from(Cause::Stopped)),
@@ -178,6 +219,8 @@ impl<R: Runtime> Listener<R> {
 
 impl<R> Drop for Listener<R> {
     fn drop(&mut self) {
-        self.producer.post(Mail::Dropped(self.task.id));
+        if !self.is_over {
+            self.producer.post(Mail::Dropped(self.task.id));
+        }
     }
 }

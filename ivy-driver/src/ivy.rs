@@ -9,7 +9,7 @@ use ivy_proto::producer::{self, Call, ProducerConfig, Reply};
 use ivy_proto::task::{CallOptions, Callbacks, FromArgs, Task, ToArgs};
 use ivy_proto::wire::Codec;
 use ivy_proto::worker::WorkerConfig;
-use ivy_proto::{Cause, ChannelName, TaskId};
+use ivy_proto::{Cause, ChannelName};
 use serde::de::DeserializeOwned;
 
 use crate::admin::Admin;
@@ -18,9 +18,9 @@ use crate::builder::{IvyBuilder, environment};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::events::{EventSink, Events};
-use crate::handle::{Handle, Listener};
+use crate::handle::{Handle, Listener, Progress, Until};
 use crate::producer::{Mail, Producer, World};
-use crate::random::random;
+use crate::random::{TaskIds, random};
 use crate::runtime::Runtime;
 use crate::worker_builder::WorkerBuilder;
 
@@ -39,6 +39,7 @@ struct Shared<R> {
     parts: Parts<R>,
     producer_config: ProducerConfig,
     seed: [u8; 32],
+    ids: TaskIds,
     callbacks: Callbacks,
     producer: OnceLock<Arc<Producer>>,
 }
@@ -98,21 +99,27 @@ impl<R: Runtime> Ivy<R> {
             parts,
             producer_config,
             seed: random()?,
+            ids: TaskIds::default(),
             callbacks: Callbacks::default(),
             producer: OnceLock::new(),
         };
         Ok(Ivy { shared: Arc::new(shared) })
     }
 
-    pub(crate) async fn call_for_handle<Args: ToArgs, Output>(
+    /// Calls a task, and gives what follows the call.
+    ///
+    /// Whoever waits for many calls at a time keeps a future of each, so the arguments and the call are
+    /// gone before anything is waited for.
+    pub(crate) fn begin<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
-        args: Args,
-        options: CallOptions,
-    ) -> Result<Handle<R, Output>, Error<R>> {
-        let call = self.prepare(task, &args, &options, Reply::Handle)?;
-        drop(args);
-        Ok(Handle::new(self.sent(call).await?))
+        args: &Args,
+        options: &CallOptions,
+        until: Until,
+    ) -> Result<Listener<R>, Error<R>> {
+        let (listener, followed) = self.follow(self.prepare(task, args, options, until)?, until);
+        self.producer().post(Mail::Calls(vec![followed]));
+        Ok(listener)
     }
 
     pub(crate) async fn call_each<Args: ToArgs, Output>(
@@ -123,10 +130,13 @@ impl<R: Runtime> Ivy<R> {
         let options = CallOptions::new();
         let (mut calls, mut prepared) = (Vec::new(), Vec::new());
         for args in args {
-            let call = self.prepare(task, &args, &options, Reply::Handle);
+            let call = self.prepare(task, &args, &options, Until::Result);
             prepared.push(call.map(|call| calls.push(call)));
         }
-        let mut listeners = self.schedule(calls).into_iter();
+        let (listeners, calls): (Vec<_>, _) =
+            calls.into_iter().map(|call| self.follow(call, Until::Result)).unzip();
+        self.producer().post(Mail::Calls(calls));
+        let mut listeners = listeners.into_iter();
         let mut handles = Vec::with_capacity(prepared.len());
         for prepared in prepared {
             handles.push(match prepared.map(|()| listeners.next()) {
@@ -136,17 +146,6 @@ impl<R: Runtime> Ivy<R> {
             });
         }
         handles
-    }
-
-    pub(crate) async fn send_and_forget<Args: ToArgs, Output>(
-        &self,
-        task: &Task<Args, Output>,
-        args: Args,
-        options: CallOptions,
-    ) -> Result<TaskId, Error<R>> {
-        let call = self.prepare(task, &args, &options, Reply::None)?;
-        drop(args);
-        Ok(self.sent(call).await?.task().id)
     }
 
     /// Calls this function with the arguments and the result of every task of this name that is
@@ -235,9 +234,13 @@ impl<R: Runtime> Ivy<R> {
         task: &Task<Args, Output>,
         args: &Args,
         options: &CallOptions,
-        reply: Reply,
+        until: Until,
     ) -> Result<Call, Error<R>> {
-        let id = TaskId::from_random(random()?);
+        let reply = match until {
+            Until::Sent => Reply::None,
+            Until::Result => Reply::Handle,
+        };
+        let id = self.shared.ids.next()?;
         let mut call = task.to_call(id, args, options, reply).map_err(Cause::from)?;
         if self.shared.callbacks.handles(&call.task) {
             call.reply = Reply::Callback;
@@ -245,27 +248,12 @@ impl<R: Runtime> Ivy<R> {
         Ok(call)
     }
 
-    /// Hands calls to the producer.
-    fn schedule(&self, calls: Vec<Call>) -> Vec<Listener<R>> {
-        let producer = self.producer();
-        let (listeners, calls) = calls
-            .into_iter()
-            .map(|call| {
-                let (id, name, queue) = (call.id, call.task.clone(), call.queue.clone());
-                let task = TaskRef { id, name, queue };
-                let (listener, progress) = Listener::new(task, Arc::clone(producer));
-                (listener, (call, progress))
-            })
-            .unzip();
-        producer.post(Mail::Calls(calls));
-        listeners
-    }
-
-    async fn sent(&self, call: Call) -> Result<Listener<R>, Error<R>> {
-        match self.schedule(vec![call]).pop() {
-            Some(listener) => listener.sent().await,
-            None => Err(Error::from(Cause::Stopped)),
-        }
+    /// Makes those who follow a call.
+    fn follow(&self, call: Call, until: Until) -> (Listener<R>, (Call, Progress)) {
+        let (id, name, queue) = (call.id, call.task.clone(), call.queue.clone());
+        let task = TaskRef { id, name, queue };
+        let (listener, progress) = Listener::new(task, Arc::clone(self.producer()), until);
+        (listener, (call, progress))
     }
 
     /// The producer, which the first call starts.

@@ -1,6 +1,5 @@
 //! The producer's role: sends calls, and brings results back.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,10 +8,11 @@ use std::time::Duration;
 use futures_channel::mpsc::{self, UnboundedSender};
 use futures_util::stream::{BoxStream, StreamExt};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
-use ivy_proto::producer::{Call, Input, Output, Reply};
+use ivy_proto::producer::{Call, Input, Output, Reply, SendError};
 use ivy_proto::task::{Callbacks, TaskOutcome};
 use ivy_proto::wire::RawJson;
-use ivy_proto::{ChannelName, Moment, TaskId, TaskName, producer};
+use ivy_proto::{ChannelName, MessageId, Moment, TaskId, TaskName, producer};
+use rustc_hash::FxHashMap;
 
 use crate::backend::{Heard, Notifier, Queue};
 use crate::clock::Clock;
@@ -50,7 +50,8 @@ impl Producer {
             operations: Operations::new(queue),
             notifier,
             subscription: None,
-            followed: HashMap::new(),
+            calls: Vec::new(),
+            followed: FxHashMap::default(),
             callbacks,
             callback_runner: R::Callbacks::default(),
             events,
@@ -95,7 +96,9 @@ struct ProducerRole<R: Runtime> {
     operations: Operations,
     notifier: Option<Arc<dyn Notifier>>,
     subscription: Option<BoxStream<'static, Heard>>,
-    followed: HashMap<TaskId, Follower>,
+    /// Calls that came one after the other, to be handed to the machine together.
+    calls: Vec<Call>,
+    followed: FxHashMap<TaskId, Follower>,
     callbacks: Callbacks,
     callback_runner: R::Callbacks,
     events: EventSink,
@@ -110,13 +113,25 @@ struct Follower {
 }
 
 impl<R: Runtime> ProducerRole<R> {
+    /// Hands the machine the calls that have come so far, and then an input.
     fn feed(&mut self, input: Input, now: Moment) {
+        if !self.calls.is_empty() {
+            let calls = Input::Calls(std::mem::take(&mut self.calls));
+            taken("producer", self.machine.handle_input(calls, now));
+        }
         taken("producer", self.machine.handle_input(input, now));
     }
 
-    fn tell(&self, id: TaskId, tell: impl FnOnce(&Progress)) {
+    fn sent(&mut self, id: TaskId, result: Result<MessageId, SendError>) {
+        let Some(follower) = self.followed.get(&id) else { return };
+        if follower.progress.sent(result.map(|_| ())) {
+            self.followed.remove(&id);
+        }
+    }
+
+    fn resumed(&self, id: TaskId, outcome: TaskOutcome) {
         if let Some(follower) = self.followed.get(&id) {
-            tell(&follower.progress);
+            follower.progress.resumed(outcome);
         }
     }
 
@@ -144,16 +159,11 @@ impl<R: Runtime> Role for ProducerRole<R> {
         match mail {
             Mail::Input(input) => self.feed(input, now),
             Mail::Calls(calls) => {
-                let (calls, followers): (Vec<_>, Vec<_>) = calls
-                    .into_iter()
-                    .map(|(call, progress)| {
-                        let follower = Follower { progress, reply: call.reply };
-                        let id = call.id;
-                        (call, (id, follower))
-                    })
-                    .unzip();
-                self.followed.extend(followers);
-                self.feed(Input::Calls(calls), now);
+                for (call, progress) in calls {
+                    let follower = Follower { progress, reply: call.reply };
+                    self.followed.insert(call.id, follower);
+                    self.calls.push(call);
+                }
             }
             Mail::Dropped(id) => {
                 // The result of a call with a callback is wanted with or without its handle.
@@ -174,10 +184,10 @@ impl<R: Runtime> Role for ProducerRole<R> {
             match self.machine.poll_output() {
                 Output::Queue(id, op) => self.operations.start(id, op),
                 Output::Subscribe(channels) => self.subscribe(channels),
-                Output::Sent(id, result) => self.tell(id, |call| call.sent(result.map(|_| ()))),
+                Output::Sent(id, result) => self.sent(id, result),
                 Output::Resumed { id, task, outcome, args } => {
                     self.resume(&task, args, &outcome);
-                    self.tell(id, |call| call.resumed(outcome));
+                    self.resumed(id, outcome);
                 }
                 // Who waits has a clock too.
                 Output::TimedOut(_) => {}

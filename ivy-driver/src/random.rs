@@ -1,6 +1,29 @@
 //! Randomness from the system.
 
-use ivy_proto::Cause;
+use std::sync::{Mutex, PoisonError};
+
+use ivy_proto::{Cause, TaskId};
+
+/// For how many ids the system is asked at a time.
+const IDS: usize = 64;
+
+/// Makes the ids of tasks. To ask the system for each of them would take as long as much of the rest
+/// of a call.
+#[derive(Default)]
+pub(crate) struct TaskIds(Mutex<Vec<[u8; 16]>>);
+
+impl TaskIds {
+    pub(crate) fn next(&self) -> Result<TaskId, Cause> {
+        // No code that can panic runs while the lock is held.
+        let mut unused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if unused.is_empty() {
+            let bytes: [u8; 16 * IDS] = random()?;
+            unused.extend(bytes.as_chunks().0);
+        }
+        let bytes = unused.pop().map_or_else(random, Ok)?;
+        Ok(TaskId::from_random(bytes))
+    }
+}
 
 /// Random bytes, for seeds and ids.
 pub(crate) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Cause> {

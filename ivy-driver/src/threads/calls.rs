@@ -16,7 +16,7 @@ use crate::admin::Admin;
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::events::Events;
-use crate::handle::Handle;
+use crate::handle::{Handle, Until};
 use crate::ivy::Ivy;
 use crate::runtime::Clients;
 use crate::worker::Worker;
@@ -46,7 +46,9 @@ impl<C: Clients> Ivy<Threads<C>> {
         args: Args,
         options: CallOptions,
     ) -> Result<Handle<Threads<C>, Output>, Error<Threads<C>>> {
-        block_on(self.call_for_handle(task, args, options))
+        let listener = self.begin(task, &args, &options, Until::Result)?;
+        drop((args, options));
+        Ok(Handle::new(block_on(listener.sent())?))
     }
 
     /// Calls a task once for each of these arguments. The calls travel together, so this is much
@@ -86,7 +88,9 @@ impl<C: Clients> Ivy<Threads<C>> {
         args: Args,
         options: CallOptions,
     ) -> Result<TaskId, Error<Threads<C>>> {
-        block_on(self.send_and_forget(task, args, options))
+        let listener = self.begin(task, &args, &options, Until::Sent)?;
+        drop((args, options));
+        Ok(block_on(listener.sent())?.task().id)
     }
 }
 
