@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::text::{Escaped, is_plain};
+use crate::text::{Escaped, is_plain, is_printable};
 
 /// The longest name, in bytes.
 const LONGEST: usize = 255;
@@ -36,8 +36,7 @@ fn check(text: &str) -> Result<(), InvalidName> {
     if text.len() > LONGEST {
         return Err(InvalidName::TooLong(text.len()));
     }
-    // Almost all are such. Without an early end, many bytes are looked at in one step.
-    if text.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~')) {
+    if is_printable(text) {
         return Ok(());
     }
     match text.char_indices().find(|(_, character)| !is_plain(*character)) {

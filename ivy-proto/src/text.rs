@@ -34,6 +34,13 @@ pub(crate) fn is_plain(character: char) -> bool {
         && !matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// Whether all characters of a text are such.
+pub(crate) fn is_printable(text: &str) -> bool {
+    // Almost all are. Without an early end, many bytes are looked at in one step.
+    text.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'))
+        || text.chars().all(is_plain)
+}
+
 /// Whether a text holds a part of a secret that is worth hiding.
 pub(crate) fn holds_run_of(text: &str, secret: &str) -> bool {
     runs(secret, run_length(secret)).any(|run| text.contains(run))

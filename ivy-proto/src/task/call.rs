@@ -125,8 +125,7 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
         options: &CallOptions,
         reply: Reply,
     ) -> Result<Call, InvalidCall> {
-        let own = self.settings()?;
-        let task = InvalidTask::check_name(self.name())?;
+        let (task, own) = self.checked()?;
         let out_of_range = |why| InvalidCall::Option { task: task.clone(), why };
         let settings = options.settings(own.clone()).map_err(out_of_range)?;
         // What is the default needs no words, unless it overrides what workers know of the task.

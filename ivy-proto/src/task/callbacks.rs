@@ -54,12 +54,12 @@ impl Callbacks {
         Args: FromArgs,
         Output: DeserializeOwned,
     {
-        task.settings()?;
+        let (name, _) = task.checked()?;
         let callback = move |args: &RawJson, outcome: &TaskOutcome| {
             callback(Args::from_args(args)?, outcome.value());
             Ok(())
         };
-        self.entries().insert(InvalidTask::check_name(task.name())?, Arc::new(callback));
+        self.entries().insert(name, Arc::new(callback));
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::name::{Priority, QueueName};
+use crate::name::{Priority, QueueName, TaskName};
 use crate::wire::{DEFAULT_MAX_RETRIES, MAX_RETRIES};
 
 use super::settings::{InvalidTask, TaskSettings};
@@ -157,6 +157,11 @@ impl<Args, Output> Task<Args, Output> {
     /// If the task's name is not a [`TaskName`](crate::TaskName) or is reserved, or if its queue
     /// or route is not a [`QueueName`].
     pub fn settings(&self) -> Result<TaskSettings, InvalidTask> {
+        self.checked().map(|(_, settings)| settings)
+    }
+
+    /// The task's name and settings, checked.
+    pub(super) fn checked(&self) -> Result<(TaskName, TaskSettings), InvalidTask> {
         let task = InvalidTask::check_name(self.name)?;
         let queue = QueueName::new(self.queue)
             .map_err(|why| InvalidTask::Queue { task: task.clone(), why })?;
@@ -174,8 +179,10 @@ impl<Args, Output> Task<Args, Output> {
             time_limit: self.time_limit,
             ..TaskSettings::in_queue(queue)
         };
-        settings.physical_queue().map_err(|why| InvalidTask::Queue { task, why })?;
-        Ok(settings)
+        match settings.physical_queue() {
+            Ok(_) => Ok((task, settings)),
+            Err(why) => Err(InvalidTask::Queue { task, why }),
+        }
     }
 }
 

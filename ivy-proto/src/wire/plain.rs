@@ -5,14 +5,20 @@
 pub(crate) fn plain_run(bytes: &[u8]) -> usize {
     let (mut run, mut left) = (0, bytes);
     while let Some((step, behind)) = left.split_first_chunk() {
-        let special = specials(u64::from_le_bytes(*step));
-        if special != 0 {
-            return run + special.trailing_zeros() as usize / 8;
+        let plain = plain_of(*step);
+        run += plain;
+        if plain < step.len() {
+            return run;
         }
-        run += step.len();
         left = behind;
     }
     run + left.iter().take_while(|byte| is_plain(**byte)).count()
+}
+
+/// The same, of eight bytes in one step.
+#[inline]
+pub(super) fn plain_of(bytes: [u8; 8]) -> usize {
+    specials(u64::from_le_bytes(bytes)).trailing_zeros() as usize / 8
 }
 
 /// Whether a byte stands in a JSON string as it is.

@@ -217,20 +217,24 @@ struct Message<'a> {
 }
 
 fn reserved(entries: Entries<Message<'_>, MOST_MESSAGES>, count: usize) -> QueueReply {
+    let mut unusable = entries.others + entries.objects.len();
+    let read = entries.objects.into_iter().filter_map(reserved_message).collect::<Vec<_>>();
+    unusable -= read.len();
     let mut known = BTreeSet::new();
-    let mut reserved = Reserved { messages: Vec::new(), unusable: entries.others };
-    for entry in entries.objects {
-        match reserved_message(entry) {
-            // The same reservation twice is one message, and to be run once.
-            Some(message) if known.contains(&message.receipt) => {}
-            Some(message) if known.len() < count + MOST_SURPLUS => {
-                known.insert(message.receipt.clone());
-                reserved.messages.push(message);
-            }
-            _ => reserved.unusable += 1,
+    let mut are_taken = Vec::with_capacity(read.len());
+    for message in &read {
+        // The same reservation twice is one message, and to be run once.
+        let is_new = known.insert(&message.receipt);
+        let is_surplus = known.len() > count + MOST_SURPLUS;
+        if is_surplus {
+            known.remove(&message.receipt);
+            unusable += 1;
         }
+        are_taken.push(is_new && !is_surplus);
     }
-    QueueReply::Reserved(reserved)
+    let messages = read.into_iter().zip(are_taken);
+    let messages = messages.filter_map(|(message, is_taken)| is_taken.then_some(message)).collect();
+    QueueReply::Reserved(Reserved { messages, unusable })
 }
 
 fn reserved_message(message: Message<'_>) -> Option<ReservedMessage> {

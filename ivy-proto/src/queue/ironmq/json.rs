@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use super::path::LONGEST_ID;
 use crate::queue::{Body, ReceivedBody};
-use crate::text::is_plain;
+use crate::text::is_printable;
+use crate::wire::unescaped;
 
 /// A JSON object that reads as `T`; a key that occurs twice is an error. A derived `Deserialize`
 /// alone would take an array for an object, its elements for the fields.
@@ -143,7 +144,7 @@ pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         // Without an escape, a text stands there as it is.
         Some(inner) if !inner.contains('\\') => Some(Cow::Borrowed(inner)),
-        Some(_) => serde_json::from_str(json).ok().map(Cow::Owned),
+        Some(inner) => unescaped(inner).map(Cow::Owned),
         None => None,
     }
 }
@@ -153,7 +154,7 @@ pub(super) fn id(value: &RawValue) -> Option<Cow<'_, str>> {
     let json = value.get();
     let is_number = json.bytes().all(|byte| byte.is_ascii_digit());
     let id = if is_number { Cow::Borrowed(json) } else { text(value)? };
-    ((1..=LONGEST_ID).contains(&id.len()) && id.chars().all(is_plain)).then_some(id)
+    ((1..=LONGEST_ID).contains(&id.len()) && is_printable(&id)).then_some(id)
 }
 
 /// A message's body, kept as it was written where it is not a text.
