@@ -78,8 +78,9 @@ async fn answer(
     // As in `/3/projects/P/queues/q100/messages`.
     let mut segments = head.uri.path().split('/').skip(5);
     let queue = segments.next();
+    let (of, id) = (segments.next(), segments.next());
     let texts = if queue == Some("q100") { &texts[1] } else { &texts[0] };
-    let answer = match (head.method, segments.next(), depth) {
+    let answer = match (head.method, of, depth) {
         (Method::POST, Some("messages"), Depth::Bytes) if queue == Some(ANY_COUNT) => {
             posted(body.windows(BODY.len()).filter(|text| *text == BODY).count())
         }
@@ -94,6 +95,11 @@ async fn answer(
         (Method::POST, _, Depth::Json) => {
             let reserve: Reserve = serde_json::from_slice(&body).expect("a reserve");
             reserved(reserve.n)
+        }
+        (Method::DELETE, _, Depth::Json) if id.is_some() => {
+            let delete: DeleteOne<'_> = serde_json::from_slice(&body).expect("a delete of one");
+            black_box(delete);
+            deleted()
         }
         (Method::DELETE, _, Depth::Json) if body.len() > 2 => {
             let delete: Delete<'_> = serde_json::from_slice(&body).expect("a delete");
@@ -134,6 +140,12 @@ struct Delete<'a> {
 struct Target<'a> {
     #[serde(rename = "id")]
     _id: &'a str,
+    #[serde(rename = "reservation_id")]
+    _reservation: &'a str,
+}
+
+#[derive(Deserialize)]
+struct DeleteOne<'a> {
     #[serde(rename = "reservation_id")]
     _reservation: &'a str,
 }

@@ -48,7 +48,7 @@ fn asked(connections: usize, asking: usize) -> Option<Load> {
         }
         Step { operations: ROUND, took: started.elapsed() }
     };
-    (connections > 0).then(|| Load { step: Box::new(step), servers: vec![server] })
+    (connections > 0).then(|| Load { servers: vec![server], ..Load::timed(step) })
 }
 
 /// What waiting takes.

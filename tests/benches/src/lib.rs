@@ -4,6 +4,7 @@
 
 mod adapters;
 mod bare;
+mod calls;
 mod codec;
 mod connections;
 mod cpu;
@@ -16,6 +17,7 @@ mod machines;
 mod measure;
 mod pairs;
 mod pause;
+mod peers;
 mod resident;
 mod resumed;
 mod round_trip;
@@ -34,12 +36,15 @@ pub use growth::{Holding, Store, Waiting};
 pub use idle::{Idle, worker as idle_worker};
 pub use load::{Load, Step};
 pub use measure::{Figures, measure};
-pub use pairs::{Effort, Score, score};
-pub use pause::pause;
-pub use resident::{after as resident_after, figures as resident};
-pub use server::{COUNTER, SERVER_CORES, SERVER_COUNTER, Server};
+pub use pairs::{Effort, Score, pinned, score};
+pub use pause::first_tasks;
+pub use resident::figures as resident;
+pub use server::{COUNTER, Process, SERVER_CORES, SERVER_COUNTER, Server};
 pub use soak::soak;
-pub use targets::{Against, GROWTH, Measure, POLL_BYTES, POLLS_WORK, Placement, targets};
+pub use targets::{
+    Against, GROWTH, GROWTH_GATE, Growth, Measure, POLL_BYTES, POLLS_WORK, Placement, beside_peers,
+    targets,
+};
 
 /// A runtime of one thread.
 fn runtime() -> tokio::runtime::Runtime {

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::server::Server;
+use crate::server::{Process, Server};
 use crate::{
-    adapters, codec, connections, frames, growth, machines, resumed, round_trip, sending, serve,
-    working,
+    adapters, codec, connections, frames, growth, machines, peers, resumed, round_trip, sending,
+    serve, working,
 };
 
 /// Work that is repeated as often as somebody measures it.
@@ -14,6 +14,8 @@ pub struct Load {
     pub step: Box<dyn FnMut() -> Step>,
     /// The servers that do the other part of it.
     pub servers: Vec<Server>,
+    /// The programs of others that do it instead of this process.
+    pub peers: Vec<Process>,
 }
 
 impl Load {
@@ -37,8 +39,7 @@ impl Load {
             ["memory", "limit", adapter, outstanding] => {
                 adapters::limit(adapter, outstanding.parse().ok()?)
             }
-            ["round-trip", "ivy"] => Some(round_trip::ivy()),
-            ["round-trip", "many", calls] => Some(round_trip::many(calls.parse().ok()?)),
+            ["round-trip", "ivy", adapter, calls] => round_trip::ivy(adapter, calls.parse().ok()?),
             ["round-trip", "limit"] => Some(round_trip::limit()),
             ["resumed", "ivy", adapter] => resumed::ivy(adapter),
             ["resumed", "limit", adapter] => resumed::limit(adapter),
@@ -52,6 +53,8 @@ impl Load {
             ["worker", tasks] => Some(growth::worker(tasks.parse().ok()?)),
             ["serve", "open", count] => connections::one_asks(count.parse().ok()?),
             ["serve", "turns", count] => connections::all_ask(count.parse().ok()?),
+            ["original", what] => peers::original(what),
+            ["bullmq", "call"] => Some(peers::bullmq_call()),
             ["serve", server, verb, count] => serve::load(server, verb, count.parse().ok()?),
             _ => None,
         }
@@ -59,17 +62,27 @@ impl Load {
 
     /// A load without servers, of which every step counts as a whole.
     pub(crate) fn of(mut step: impl FnMut() -> u64 + 'static) -> Load {
-        let step = move || {
+        Load::timed(move || {
             let started = Instant::now();
             let operations = step();
             Step { operations, took: started.elapsed() }
-        };
-        Load { step: Box::new(step), servers: Vec::new() }
+        })
+    }
+
+    /// A load without servers, of which every step tells how long it took.
+    pub(crate) fn timed(step: impl FnMut() -> Step + 'static) -> Load {
+        Load { step: Box::new(step), servers: Vec::new(), peers: Vec::new() }
+    }
+
+    /// The processes that work on it beside this one.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let peers = self.peers.iter().map(Process::pid);
+        self.servers.iter().map(Server::pid).chain(peers).collect()
     }
 }
 
 /// A part of a load that was done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// How many operations were measured.
     pub operations: u64,

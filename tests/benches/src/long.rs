@@ -1,8 +1,9 @@
 //! What is not compared in pairs of short runs.
 #![allow(clippy::print_stdout)]
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
+
+use ivy_benches::{Figures, Placement, pinned};
 
 /// The most a worker may take, in those of its limit.
 const MEMORY_GATE: f64 = 2.0;
@@ -21,8 +22,13 @@ fn megabytes(bytes: u64) -> String {
 
 /// The memory of a worker after so many tasks.
 pub(crate) fn memory(tasks: &[u64]) {
-    let [ivy, limit] =
-        ["work/ivy/100", "work/limit/1"].map(|load| ivy_benches::resident_after(load, tasks));
+    let counts: Vec<String> = tasks.iter().map(u64::to_string).collect();
+    let after = |load| {
+        let args: Vec<&str> =
+            ["resident", load].into_iter().chain(counts.iter().map(String::as_str)).collect();
+        numbers(&pinned(Placement::Split, &args))
+    };
+    let (ivy, limit) = (after("work/ivy/100"), after("work/limit/1"));
     let (Some((first, last)), Some(limit)) = (ivy.first().zip(ivy.last()), limit.last()) else {
         return;
     };
@@ -44,40 +50,47 @@ pub(crate) fn memory(tasks: &[u64]) {
 }
 
 /// What idle workers take.
-pub(crate) fn idle(time: Duration) {
-    println!("| idle for {time:?} | processor time in a second | memory |");
+pub(crate) fn idle(seconds: f64) {
+    println!("| idle for {seconds} s | processor time in a second | memory |");
     println!("|---|---|---|");
     for (backend, what) in [
         ("memory", "worker, memory"),
         ("ironmq", "worker, ivy serve"),
         ("with-redis", "worker, ivy serve and Redis"),
     ] {
-        let output = Command::new(std::env::current_exe().expect("a program knows its own path"))
-            .args(["idle-worker", backend, &time.as_secs_f64().to_string()])
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("this program runs");
-        let text = String::from_utf8_lossy(&output.stdout);
-        let numbers: Vec<u64> = text.split_whitespace().flat_map(str::parse).collect();
-        let [nanos, bytes] = numbers[..] else { panic!("the run at {backend} failed: {text}") };
+        let text = pinned(Placement::Same, &["idle-worker", backend, &seconds.to_string()]);
+        let [nanos, bytes] = numbers(&text)[..] else {
+            panic!("the run at {backend} printed no figures: {text}")
+        };
         println!("| {what} | {:?} | {} |", Duration::from_nanos(nanos), megabytes(bytes));
     }
 }
 
-/// How soon the first task after a pause starts.
-pub(crate) fn pause(length: Duration, times: usize) {
-    let (floor, mut took) = ivy_benches::pause(length, times);
-    took.sort();
-    println!("| # | what | ivy | limit, p99 | ratio | gate | |");
+/// How soon the first task after a pause starts: the median, beside the 99th percentile of round
+/// trips without ivy and without a pause.
+pub(crate) fn pause(seconds: f64, times: usize) {
+    let text = pinned(Placement::Same, &["run", "round-trip/limit", "1.5"]);
+    let floor: Figures = text.parse().expect("a run prints figures");
+    let args = ["first-tasks", &seconds.to_string(), &times.to_string()];
+    let mut took = numbers(&pinned(Placement::Same, &args));
+    took.sort_unstable();
+    println!("| # | what | ivy, all | limit, p99 | ratio | gate | |");
     println!("|---|---|---|---|---|---|---|");
     if let Some(middle) = took.get(took.len() / 2) {
-        let ratio = middle.as_secs_f64() / floor.as_secs_f64();
-        let verdict = verdict(ratio <= PAUSE_GATE);
+        let ratio = *middle as f64 / 1e3 / floor.p99;
+        let micros: Vec<String> = took.iter().map(|nanos| (nanos / 1000).to_string()).collect();
         println!(
-            "| R9 | first task after {length:?} starts | {middle:?} | {floor:?} | {ratio:.2} | \
-             <= {PAUSE_GATE} | {verdict} |"
+            "| R9 | first task after {seconds} s starts | {} us | {:.0} us | {ratio:.2} | \
+             <= {PAUSE_GATE} | {} |",
+            micros.join(", "),
+            floor.p99,
+            verdict(ratio <= PAUSE_GATE)
         );
     }
+}
+
+fn numbers(text: &str) -> Vec<u64> {
+    text.split_whitespace().flat_map(str::parse).collect()
 }
 
 /// Whether memory grows under full load.

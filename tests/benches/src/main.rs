@@ -25,7 +25,14 @@ enum What {
         #[command(flatten)]
         effort: EffortOptions,
     },
-    /// Compare what a task costs among few and among many
+    /// Compare ivy with programs of others that do the same, in pairs of runs
+    Peers {
+        /// Only those whose line begins so, like `M1`
+        of: Vec<String>,
+        #[command(flatten)]
+        effort: EffortOptions,
+    },
+    /// Compare what a task costs among more and more with what it costs among few
     Growth {
         /// Only those whose line holds this
         of: Vec<String>,
@@ -104,6 +111,13 @@ enum What {
         /// For how many seconds
         seconds: f64,
     },
+    /// Print how soon the first tasks after pauses start, in nanoseconds
+    FirstTasks {
+        /// How many seconds each pause lasts
+        seconds: f64,
+        /// How many pauses
+        times: usize,
+    },
     /// A bare HTTP server, for the comparison with `ivy serve`
     ServeBytes,
     /// A bare HTTP server that reads and writes JSON, for the comparison with `ivy serve`
@@ -132,15 +146,20 @@ impl From<EffortOptions> for Effort {
 #[allow(clippy::print_stdout)]
 fn main() -> ExitCode {
     match Options::parse().what {
-        What::Compare { of, effort } => table::compare(&of, effort.into()),
+        What::Compare { of, effort } => {
+            table::compare("limit", ivy_benches::targets(), &of, effort.into());
+        }
+        What::Peers { of, effort } => {
+            table::compare("peer", ivy_benches::beside_peers(), &of, effort.into());
+        }
         What::Growth { of, effort } => table::growth(&of, effort.into()),
         What::Instructions { loads, servers } => table::instructions(&loads, servers),
         What::Waiting { polls, seconds } => {
             table::waiting(polls, Duration::from_secs_f64(seconds));
         }
         What::Memory { tasks } => long::memory(&tasks),
-        What::Idle { seconds } => long::idle(Duration::from_secs_f64(seconds)),
-        What::Pause { seconds, times } => long::pause(Duration::from_secs_f64(seconds), times),
+        What::Idle { seconds } => long::idle(seconds),
+        What::Pause { seconds, times } => long::pause(seconds, times),
         What::Soak { minutes } => long::soak(minutes),
         What::Run { load, seconds } => {
             let Some(mut load) = Load::find(&load) else { return unknown(&load) };
@@ -162,6 +181,11 @@ fn main() -> ExitCode {
                 return unknown(&backend);
             };
             println!("{} {}", idle.per_second.as_nanos(), idle.resident);
+        }
+        What::FirstTasks { seconds, times } => {
+            for took in ivy_benches::first_tasks(Duration::from_secs_f64(seconds), times) {
+                println!("{}", took.as_nanos());
+            }
         }
         What::ServeBytes => ivy_benches::serve_bare(Depth::Bytes),
         What::ServeJson => ivy_benches::serve_bare(Depth::Json),

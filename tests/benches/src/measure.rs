@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use crate::cpu::{Usage, cores_of};
 use crate::load::Load;
-use crate::server::Server;
 
 /// What a run has shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,7 +30,7 @@ pub fn measure(load: &mut Load, time: Duration) -> Figures {
     while started.elapsed() < time / 10 {
         (load.step)();
     }
-    let processes: Vec<u32> = load.servers.iter().map(Server::pid).collect();
+    let processes = load.processes();
     let cores = cores_of(&processes);
     let before = Usage::now(&cores, &processes);
     let (mut operations, mut took, mut steps) = (0, Duration::ZERO, Vec::new());

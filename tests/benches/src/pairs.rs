@@ -74,18 +74,27 @@ pub fn score(loads: [&str; 2], placement: Placement, effort: Effort) -> Score {
 
 /// One run in a process of its own.
 fn run(load: &str, placement: Placement, time: Duration) -> Figures {
+    let text = pinned(placement, &["run", load, &time.as_secs_f64().to_string()]);
+    text.parse().unwrap_or_else(|_| panic!("the run of {load} printed no figures: {text}"))
+}
+
+/// Runs this program with these arguments on the cores of this placement, and gives what it printed.
+///
+/// # Panics
+/// If the run fails.
+#[must_use]
+pub fn pinned(placement: Placement, args: &[&str]) -> String {
     let (client, server) = cores(placement);
     let output = Command::new("taskset")
         .args(["--cpu-list", &client])
         .arg(program("bench"))
-        .args(["run", load, &time.as_secs_f64().to_string()])
+        .args(args)
         .env(SERVER_CORES, server)
         .stderr(Stdio::inherit())
         .output()
         .expect("taskset runs; it is part of util-linux");
-    assert!(output.status.success(), "the run of {load} failed: {}", output.status);
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.parse().unwrap_or_else(|_| panic!("the run of {load} printed no figures: {text}"))
+    assert!(output.status.success(), "{args:?} failed: {}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The cores of client and server. The last ones: the first often has interrupts to serve.

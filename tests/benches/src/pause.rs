@@ -5,33 +5,18 @@ use std::time::{Duration, Instant};
 
 use ivy_proto::task::{Task, TaskError};
 
-use crate::load::Load;
 use crate::runtime;
 use crate::server::Server;
 use crate::wire::{QUEUE, TASK};
 
 const START: Task<(u64,), ()> = Task::new(TASK).queue(QUEUE);
-/// How many round trips the floor is measured by.
-const ROUND_TRIPS: usize = 1_000;
-
-/// The 99th percentile of the clients' round trips without ivy, and how long each of so many first
-/// tasks took from the call to the start of its handler, after pauses of this length.
+/// How long each of so many first tasks took after pauses of this length, from the call to the start
+/// of its handler.
 ///
 /// # Panics
 /// If the servers do not start.
 #[must_use]
-pub fn pause(length: Duration, times: usize) -> (Duration, Vec<Duration>) {
-    (floor(), first_tasks(length, times))
-}
-
-fn floor() -> Duration {
-    let mut load = Load::find("round-trip/limit").expect("it is there");
-    let mut took: Vec<Duration> = (0..ROUND_TRIPS).map(|_| (load.step)().took).collect();
-    took.sort();
-    took[ROUND_TRIPS * 99 / 100]
-}
-
-fn first_tasks(pause: Duration, times: usize) -> Vec<Duration> {
+pub fn first_tasks(pause: Duration, times: usize) -> Vec<Duration> {
     let (queue, redis, runtime) = (Server::ivy(), Server::redis(), runtime());
     let started = Arc::new(Mutex::new(None));
     let starts = Arc::clone(&started);

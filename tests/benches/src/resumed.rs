@@ -1,37 +1,41 @@
 //! The way of a result from its publication to its caller, over Redis. By ivy, and by the client
 //! under it.
 
-use std::hint::black_box;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::future::join;
-use ivy_proto::task::{Task, TaskError};
 
+use crate::calls::{AsyncStd, Executor, MEMORY, Urls, program};
 use crate::load::{Load, Step};
 use crate::runtime;
 use crate::server::Server;
-use crate::wire::{QUEUE, TASK, Wire};
+use crate::wire::Wire;
 
-const DOUBLE: Task<(u64,), u64> = Task::new(TASK).queue(QUEUE);
 const CHANNEL: &str = "results";
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// With the queue in memory, from the end of the handler.
 pub(crate) fn ivy(adapter: &str) -> Option<Load> {
-    match adapter {
-        "tokio" => Some(on_tokio()),
-        "blocking" => Some(on_blocking()),
-        _ => None,
-    }
+    let (redis, ended) = (Server::redis(), Ended::default());
+    let urls = Urls { notifier: Some(&redis.redis_url()), ..MEMORY };
+    let ends = ended.clone();
+    let mut call = program(adapter, urls, 10, move |n| {
+        ends.now();
+        n * 2
+    })?;
+    Some(load(redis, move || {
+        call(1);
+        ended.step()
+    }))
 }
 
 /// From before `PUBLISH` until the notice is read.
 pub(crate) fn limit(adapter: &str) -> Option<Load> {
     match adapter {
-        "tokio" => Some(tokio_client()),
+        "tokio" => Some(client_of_futures(runtime())),
+        "async-std" => Some(client_of_futures(AsyncStd)),
         "blocking" => Some(blocking_client()),
         _ => None,
     }
@@ -53,50 +57,7 @@ impl Ended {
 }
 
 fn load(redis: Server, step: impl FnMut() -> Step + 'static) -> Load {
-    Load { step: Box::new(step), servers: vec![redis] }
-}
-
-fn on_tokio() -> Load {
-    let (redis, runtime, ended) = (Server::redis(), runtime(), Ended::default());
-    let ivy = {
-        let _inside = runtime.enter();
-        let builder = ivy_tokio::Ivy::builder().queue_url("memory://");
-        builder.notifier_url(&redis.redis_url()).build().expect("good addresses")
-    };
-    let ends = ended.clone();
-    let handler = move |n: u64| {
-        ends.now();
-        async move { Ok::<u64, TaskError>(n * 2) }
-    };
-    let worker = ivy.worker().register(&DOUBLE, handler).concurrency(10);
-    let worker = runtime.block_on(worker.start()).expect("a good worker");
-    load(redis, move || {
-        let _ = &worker;
-        runtime.block_on(async {
-            let handle = ivy.call(&DOUBLE, (5,)).await.expect("it is accepted");
-            black_box(handle.result(PATIENCE).await.expect("a result"));
-        });
-        ended.step()
-    })
-}
-
-fn on_blocking() -> Load {
-    let (redis, ended) = (Server::redis(), Ended::default());
-    let builder = ivy_blocking::Ivy::builder().queue_url("memory://");
-    let ivy = builder.notifier_url(&redis.redis_url()).build().expect("good addresses");
-    let ends = ended.clone();
-    let handler = move |n: u64| -> Result<u64, TaskError> {
-        ends.now();
-        Ok(n * 2)
-    };
-    let worker = ivy.worker().register(&DOUBLE, handler).concurrency(1);
-    let worker = worker.start().expect("a good worker");
-    load(redis, move || {
-        let _ = &worker;
-        let handle = ivy.call(&DOUBLE, (5,)).expect("it is accepted");
-        black_box(handle.result(PATIENCE).expect("a result"));
-        ended.step()
-    })
+    Load { servers: vec![redis], ..Load::timed(step) }
 }
 
 fn notice(wire: &Wire) -> String {
@@ -109,10 +70,10 @@ fn publish(notice: String) -> redis::Cmd {
     publish
 }
 
-fn tokio_client() -> Load {
-    let (redis, runtime, wire) = (Server::redis(), runtime(), Wire::new());
+fn client_of_futures(executor: impl Executor) -> Load {
+    let (redis, wire) = (Server::redis(), Wire::new());
     let client = redis::Client::open(redis.redis_url()).expect("a good address");
-    let (mut connection, mut heard) = runtime.block_on(async {
+    let (mut connection, mut heard) = executor.block_on(async {
         let mut subscriber = client.get_async_pubsub().await.expect("Redis listens");
         subscriber.subscribe(CHANNEL).await.expect("Redis subscribes");
         let connection = client.get_multiplexed_async_connection().await;
@@ -121,7 +82,7 @@ fn tokio_client() -> Load {
     load(redis, move || {
         let publish = publish(notice(&wire));
         let started = Instant::now();
-        runtime.block_on(async {
+        executor.block_on(async {
             let publishing = async {
                 let _: u64 = publish.query_async(&mut connection).await.expect("Redis publishes");
             };

@@ -1,58 +1,34 @@
-//! One call and its result, over `ivy serve` and Redis. By ivy, and by the clients under it.
+//! Calls and their results, over `ivy serve` and Redis. By ivy, and by the clients under it.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::join_all;
-use ivy_proto::task::{Task, TaskError};
 use serde::Deserialize;
 
+use crate::calls::{Urls, program};
 use crate::http::Http;
 use crate::load::Load;
 use crate::runtime;
 use crate::server::Server;
-use crate::wire::{QUEUE, TASK, Wire};
+use crate::wire::{QUEUE, Wire};
 
-const DOUBLE: Task<(u64,), u64> = Task::new(TASK).queue(QUEUE);
 const CHANNEL: &str = "results";
 
-/// A producer and a worker of `ivy-tokio`.
-pub(crate) fn ivy() -> Load {
-    many(1)
-}
-
-/// So many calls at a time.
-pub(crate) fn many(calls: u64) -> Load {
+/// A producer and a worker of this adapter, so many calls at a time.
+pub(crate) fn ivy(adapter: &str, calls: u64) -> Option<Load> {
     let (queue, redis) = (Server::ivy(), Server::redis());
-    let runtime = runtime();
-    let ivy = runtime.block_on(async {
-        ivy_tokio::Ivy::builder()
-            .queue_url(&queue.ironmq_url())
-            .notifier_url(&redis.redis_url())
-            .build()
-    });
-    let ivy = ivy.expect("good addresses");
-    let handler = async |n: u64| -> Result<u64, TaskError> { Ok(n * 2) };
+    let urls = Urls { queue: &queue.ironmq_url(), notifier: Some(&redis.redis_url()) };
     let concurrency = if calls == 1 { 10 } else { 100 };
-    let worker = ivy.worker().register(&DOUBLE, handler).concurrency(concurrency);
-    let worker = runtime.block_on(worker.start()).expect("a good worker");
+    let mut call = program(adapter, urls, concurrency, |n| n * 2)?;
     let step = move || {
-        let _ = &worker;
-        runtime.block_on(async {
-            let called = (0..calls).map(|n| ivy.call(&DOUBLE, (n,)));
-            let results = join_all(called).await.into_iter().map(async |handle| {
-                let handle = handle.expect("it is accepted");
-                black_box(handle.result(Duration::from_secs(60)).await.expect("a result"));
-            });
-            join_all(results).await;
-        });
+        call(calls);
         calls
     };
-    Load { servers: vec![queue, redis], ..Load::of(step) }
+    Some(Load { servers: vec![queue, redis], ..Load::of(step) })
 }
 
-/// The same exchanges by the clients alone: a post, the answer to a long poll, a publication, and
+/// The exchanges of one call by the clients alone: a post, the answer to a long poll, a publication, and
 /// the message that the subscriber hears. Nothing is deleted.
 pub(crate) fn limit() -> Load {
     let (queue, redis) = (Server::ivy(), Server::redis());

@@ -25,8 +25,8 @@ pub(crate) fn load(server: &str, verb: &str, count: usize) -> Option<Load> {
         _ => return None,
     };
     let mut client = Client::connect(server.port(), count);
-    let step = Box::new(move || client.round(verb));
-    Some(Load { step, servers: vec![server] })
+    let step = move || client.round(verb);
+    Some(Load { servers: vec![server], ..Load::timed(step) })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Servers that loads talk to: programs of this build, each pinned to its core.
+//! Servers that loads talk to, each pinned to its core.
 
 use std::env;
 use std::ffi::OsStr;
@@ -22,7 +22,7 @@ pub const COUNTER: [&str; 3] = ["valgrind", "--tool=callgrind", "--callgrind-out
 /// A server that ends when it is dropped.
 #[derive(Debug)]
 pub struct Server {
-    process: Child,
+    process: Process,
     port: u16,
 }
 
@@ -52,7 +52,7 @@ impl Server {
         let text = port.to_string();
         let args = ["--port", &text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
         let process = pinned(&program, &args).stdout(Stdio::null()).spawn();
-        let server = Server { process: process.expect("redis-server runs"), port };
+        let server = Server { process: Process(process.expect("redis-server runs")), port };
         let started = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             assert!(started.elapsed() < Duration::from_secs(30), "redis-server does not listen");
@@ -71,13 +71,7 @@ impl Server {
         let output = process.stdout.as_mut().expect("its output was asked for");
         BufReader::new(output).read_line(&mut line).expect("a server says where it listens");
         let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
-        Server { process, port: port.expect("a server says where it listens") }
-    }
-
-    /// Lets it end by itself, so that what counts its instructions can tell them.
-    fn end(&self) -> std::io::Result<()> {
-        let process = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
-        process.map_or(Ok(()), |process| Ok(kill_process(process, Signal::TERM)?))
+        Server { process: Process(process), port: port.expect("a server says where it listens") }
     }
 
     /// The port it listens on.
@@ -99,15 +93,33 @@ impl Server {
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.process.id()
+        self.process.pid()
     }
 }
 
-impl Drop for Server {
+/// A process that ends when it is dropped.
+#[derive(Debug)]
+pub struct Process(pub(crate) Child);
+
+impl Process {
+    /// Its number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Lets it end by itself, so that what counts its instructions can tell them.
+    fn end(&self) -> std::io::Result<()> {
+        let process = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        process.map_or(Ok(()), |process| Ok(kill_process(process, Signal::TERM)?))
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = if is_counted() { self.end() } else { self.process.kill() };
-        let _ = self.process.wait();
+        let _ = if is_counted() { self.end() } else { self.0.kill() };
+        let _ = self.0.wait();
     }
 }
 

@@ -10,7 +10,7 @@ use crate::server::Server;
 /// each minute gives `tell` how many tasks that were, and the memory of this process and of its
 /// servers, in bytes.
 pub fn soak(minutes: u32, mut tell: impl FnMut(u64, Vec<u64>)) {
-    let mut load = Load::find("round-trip/many/1000").expect("it is there");
+    let mut load = Load::find("round-trip/ivy/tokio/1000").expect("it is there");
     let mut processes = vec!["self".to_owned()];
     processes.extend(load.servers.iter().map(Server::pid).map(|pid| pid.to_string()));
     for _ in 0..minutes {

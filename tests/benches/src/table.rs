@@ -5,18 +5,23 @@ use std::process::Command;
 use std::time::Duration;
 
 use ivy_benches::{
-    Against, COUNTER, Effort, Figures, GROWTH, Measure, POLL_BYTES, POLLS_WORK, Placement,
-    SERVER_COUNTER, Score, Waited, score, targets, waiting_polls,
+    Against, COUNTER, Effort, Figures, GROWTH, GROWTH_GATE, Growth, Measure, POLL_BYTES,
+    POLLS_WORK, Placement, SERVER_COUNTER, Score, Waited, score, waiting_polls,
 };
 
-/// Each measure with its two figures, their ratio, and whether it is held.
-pub(crate) fn compare(of: &[String], effort: Effort) {
-    println!("| # | what | ivy | limit | ratio | gate | | pairs |");
+/// Each measure with ivy's figure and the other's, their ratio, and whether it is held.
+pub(crate) fn compare(
+    beside: &str,
+    measures: impl Iterator<Item = Measure>,
+    of: &[String],
+    effort: Effort,
+) {
+    println!("| # | what | ivy | {beside} | ratio | gate | | pairs |");
     println!("|---|---|---|---|---|---|---|---|");
-    for measure in targets() {
+    for measure in measures {
         let line = format!("{} {}", measure.id, measure.what);
         if of.is_empty() || of.iter().any(|begin| line.starts_with(begin)) {
-            let score = score([measure.ivy, measure.limit], measure.placement, effort);
+            let score = score([measure.ivy, measure.beside], measure.placement, effort);
             println!("| {} | {} | {} |", measure.id, measure.what, verdict(&measure, &score));
         }
     }
@@ -36,14 +41,16 @@ fn verdict(measure: &Measure, score: &Score) -> String {
     }
 }
 
-/// Each load among few and among many, with the ratio of their work.
+/// What each load costs among more and more, beside the same among few.
 pub(crate) fn growth(of: &[String], effort: Effort) {
-    println!("| what | among many | among few | ratio | gate | | pairs |");
-    println!("|---|---|---|---|---|---|---|");
-    for (what, few, many, gate) in GROWTH {
+    println!("| what | how many | so many | few | ratio | gate | | pairs |");
+    println!("|---|---|---|---|---|---|---|---|");
+    for Growth { what, few, load, counts } in GROWTH {
         if of.is_empty() || of.iter().any(|part| what.contains(part.as_str())) {
-            let score = score([many, few], Placement::Alone, effort);
-            println!("| {what} | {} |", work(&score, *gate));
+            for count in *counts {
+                let score = score([&format!("{load}/{count}"), few], Placement::Alone, effort);
+                println!("| {what} | {count} | {} |", work(&score, GROWTH_GATE));
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is compared with what, and how much is enough.
 
-/// A comparison of ivy with a limit.
+/// A comparison of ivy with something else.
 #[derive(Clone, Copy, Debug)]
 pub struct Measure {
     /// Its name in the tables.
@@ -9,8 +9,8 @@ pub struct Measure {
     pub what: &'static str,
     /// Ivy's load.
     pub ivy: &'static str,
-    /// The raw parts' load.
-    pub limit: &'static str,
+    /// The load beside it: that of the raw parts, or of a peer.
+    pub beside: &'static str,
     /// What must be held.
     pub against: Against,
     /// Where client and server run.
@@ -20,11 +20,11 @@ pub struct Measure {
 /// What must be held.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Against {
-    /// At least this part of the limit's operations in a second.
+    /// At least so many times the other's operations in a second.
     Rate(f64),
-    /// At most so many times the work that an operation is at the limit.
+    /// At most so many times the work that an operation is for the other.
     Work(f64),
-    /// At most so many times the limit's median and 99th percentile.
+    /// At most so many times the other's median and 99th percentile.
     Latency(f64, f64),
 }
 
@@ -41,13 +41,22 @@ pub enum Placement {
 
 type Line = (&'static str, &'static str, &'static str, &'static str, Against, Placement);
 
-/// All comparisons.
+/// All comparisons with limits: the raw parts doing the same work without ivy.
 pub fn targets() -> impl Iterator<Item = Measure> {
-    LINES.iter().map(|&(id, what, ivy, limit, against, placement)| Measure {
+    measures(LIMITS)
+}
+
+/// All comparisons with peers: programs of others that do the same for their users.
+pub fn beside_peers() -> impl Iterator<Item = Measure> {
+    measures(PEERS)
+}
+
+fn measures(lines: &'static [Line]) -> impl Iterator<Item = Measure> {
+    lines.iter().map(|&(id, what, ivy, beside, against, placement)| Measure {
         id,
         what,
         ivy,
-        limit,
+        beside,
         against,
         placement,
     })
@@ -57,7 +66,7 @@ use Against::{Latency, Rate, Work};
 use Placement::{Alone, Same, Split};
 
 #[rustfmt::skip] // A table is read by its columns.
-const LINES: &[Line] = &[
+const LIMITS: &[Line] = &[
     ("C1", "parse and write, 84 B", "codec/ivy/small", "codec/limit/small", Work(1.5), Alone),
     ("C1", "parse and write, 60 KB", "codec/ivy/objects", "codec/limit/objects", Work(1.2), Alone),
     ("C2", "seal legacy, 84 B", "seal/ivy/legacy/small", "seal/limit/legacy/small", Work(2.0), Alone),
@@ -79,10 +88,15 @@ const LINES: &[Line] = &[
     ("M1", "memory, 1,000 calls at a time, blocking", "memory/ivy/blocking/1000", "memory/limit/blocking/1000", Work(2.5), Alone),
     ("S2", "memory, async-std beside tokio", "memory/ivy/async-std/1000", "memory/ivy/tokio/1000", Work(1.67), Alone),
     ("S2", "memory, blocking beside tokio", "memory/ivy/blocking/1000", "memory/ivy/tokio/1000", Work(1.67), Alone),
+    ("S2", "ivy serve and Redis, async-std beside tokio", "round-trip/ivy/async-std/1000", "round-trip/ivy/tokio/1000", Work(1.67), Same),
+    ("S2", "ivy serve and Redis, blocking beside tokio", "round-trip/ivy/blocking/1000", "round-trip/ivy/tokio/1000", Work(1.67), Same),
     ("M2", "memory, 1 call at a time, tokio", "memory/ivy/tokio/1", "memory/limit/tokio/1", Latency(5.0, 5.0), Same),
     ("M2", "memory, 1 call at a time, blocking", "memory/ivy/blocking/1", "memory/limit/blocking/1", Latency(1.5, 1.5), Same),
-    ("RT", "call to result over ivy serve and Redis, tokio", "round-trip/ivy", "round-trip/limit", Latency(1.6, 2.0), Same),
+    ("RT", "call to result over ivy serve and Redis, tokio", "round-trip/ivy/tokio/1", "round-trip/limit", Latency(1.6, 2.0), Same),
+    ("RT", "call to result over ivy serve and Redis, async-std", "round-trip/ivy/async-std/1", "round-trip/limit", Latency(1.6, 2.0), Same),
+    ("RT", "call to result over ivy serve and Redis, blocking", "round-trip/ivy/blocking/1", "round-trip/limit", Latency(1.6, 2.0), Same),
     ("R8", "result published to caller resumed, Redis, tokio", "resumed/ivy/tokio", "resumed/limit/tokio", Latency(1.4, 2.0), Same),
+    ("R8", "result published to caller resumed, Redis, async-std", "resumed/ivy/async-std", "resumed/limit/async-std", Latency(1.4, 2.0), Same),
     ("R8", "result published to caller resumed, Redis, blocking", "resumed/ivy/blocking", "resumed/limit/blocking", Latency(1.4, 2.0), Same),
     ("I1", "10,000 sends at a time, server that only answers", "send/ivy/many", "send/limit/many", Rate(0.3), Split),
     ("I2", "64 callers with single sends, ivy serve", "send/ivy/callers", "send/limit/callers", Rate(0.5), Split),
@@ -96,18 +110,49 @@ const LINES: &[Line] = &[
     ("S3", "delete 100, with JSON", "serve/ivy/delete/100", "serve/json/delete/100", Rate(0.6), Same),
 ];
 
-/// What must not cost more where there are many of something: the loads among few and among many,
-/// and how many times the work of the first the second may be.
 #[rustfmt::skip]
-pub const GROWTH: &[(&str, &str, &str, f64)] = &[
-    ("a message through the broker, 1 or 1,000,000 queued", "broker/cycle/1", "broker/cycle/1000000", 1.3),
-    ("the same bytes in a bare line, 1 or 1,000,000 queued", "broker/bare-cycle/1", "broker/bare-cycle/1000000", 1.3),
-    ("a touch in the broker, 100 or 1,000,000 held", "broker/touch/100", "broker/touch/1000000", 1.3),
-    ("the same bytes in bare lines, 100 or 1,000,000 held", "broker/bare-touch/100", "broker/bare-touch/1000000", 1.3),
-    ("a message over ivy serve, 1 or 2,000 connections open", "serve/open/1", "serve/open/2000", 1.3),
-    ("a message over ivy serve, 1 or 2,000 connections in turn", "serve/open/1", "serve/turns/2000", 1.3),
-    ("a call with its result, 1 or 100,000 waiting", "producer/1", "producer/100000", 1.3),
-    ("a message through the worker, 1 or 10,000 tasks", "worker/1", "worker/10000", 1.3),
+const PEERS: &[Line] = &[
+    ("I1", "sends over HTTP, server that only answers", "send/ivy/many", "original/send", Rate(100.0), Split),
+    ("I3", "no-op tasks worked off over HTTP", "work/ivy/800", "original/work", Rate(30.0), Split),
+    ("M1", "memory, 1,000 calls at a time, tokio", "memory/ivy/tokio/1000", "original/memory", Rate(6.0), Same),
+    ("M1", "memory, 1,000 calls at a time, async-std", "memory/ivy/async-std/1000", "original/memory", Rate(6.0), Same),
+    ("M1", "memory, 1,000 calls at a time, blocking", "memory/ivy/blocking/1000", "original/memory", Rate(6.0), Same),
+    ("C2", "seal, 84 B, the original's frame", "seal/ivy/legacy/small", "original/seal", Rate(15.0), Same),
+    ("C2", "open, 84 B, the original's frame", "open/ivy/legacy/small", "original/open", Rate(15.0), Same),
+    ("C2", "seal bridge, 84 B, beside the original's frame", "seal/ivy/bridge/small", "original/seal", Rate(15.0), Same),
+    ("C2", "open bridge, 84 B, beside the original's frame", "open/ivy/bridge/small", "original/open", Rate(15.0), Same),
+    ("C2", "seal ivy2, 84 B, beside the original's frame", "seal/ivy/ivy2/small", "original/seal", Rate(15.0), Same),
+    ("C2", "open ivy2, 84 B, beside the original's frame", "open/ivy/ivy2/small", "original/open", Rate(15.0), Same),
+    ("RT", "call to result, beside BullMQ with Redis", "round-trip/ivy/tokio/1", "bullmq/call", Latency(0.3, 0.3), Same),
+];
+
+/// What must not cost more where there are many of something.
+#[derive(Clone, Copy, Debug)]
+pub struct Growth {
+    /// What is done, and among how many of what.
+    pub what: &'static str,
+    /// The load among few, which is the measure.
+    pub few: &'static str,
+    /// The load among more, less the number.
+    pub load: &'static str,
+    /// The steps on the way to many.
+    pub counts: &'static [u32],
+}
+
+/// How many times the work among few the work among many may be.
+pub const GROWTH_GATE: f64 = 1.3;
+
+/// Whatever there can be many of.
+#[rustfmt::skip]
+pub const GROWTH: &[Growth] = &[
+    Growth { what: "a message through the broker, so many queued", few: "broker/cycle/100", load: "broker/cycle", counts: &[1, 10_000, 100_000, 1_000_000] },
+    Growth { what: "the same bytes in a bare line, so many queued", few: "broker/bare-cycle/100", load: "broker/bare-cycle", counts: &[1, 10_000, 100_000, 1_000_000] },
+    Growth { what: "a touch in the broker, so many held", few: "broker/touch/100", load: "broker/touch", counts: &[10_000, 100_000, 1_000_000] },
+    Growth { what: "the same bytes in bare lines, so many held", few: "broker/bare-touch/100", load: "broker/bare-touch", counts: &[10_000, 100_000, 1_000_000] },
+    Growth { what: "a message over ivy serve, so many connections open", few: "serve/open/1", load: "serve/open", counts: &[100, 2_000] },
+    Growth { what: "a message over ivy serve, so many connections in turn", few: "serve/open/1", load: "serve/turns", counts: &[100, 2_000] },
+    Growth { what: "a call with its result, so many waiting", few: "producer/100", load: "producer", counts: &[1, 1_000, 10_000, 100_000] },
+    Growth { what: "a message through the worker, so many tasks", few: "worker/100", load: "worker", counts: &[1, 1_000, 10_000] },
 ];
 
 /// Below how many bytes a long poll that waits must stay.

@@ -1,0 +1,24 @@
+'use strict';
+// BullMQ calls a task and waits for its result.
+//
+//   node bullmq-call.js REDIS_URL
+
+const { Queue, QueueEvents } = require('bullmq');
+const { QUEUE, TASK, serve } = require('./steps');
+
+const connection = { url: process.argv[2] };
+const queue = new Queue(QUEUE, { connection });
+const events = new QueueEvents(QUEUE, { connection });
+
+async function main() {
+  await events.waitUntilReady();
+  await serve(async () => {
+    // A job that is removed at once has no result for who waits.
+    const job = await queue.add(TASK.name, TASK, { removeOnComplete: { count: 1000 } });
+    const result = await job.waitUntilFinished(events);
+    if (result !== 10) throw new Error(`the result is ${result}`);
+    return 1;
+  });
+}
+
+main();

@@ -1,0 +1,126 @@
+//! A program of each adapter that calls a task, works it off itself, and waits for the results.
+
+use std::future::Future;
+use std::hint::black_box;
+use std::time::Duration;
+
+use ivy_driver::{AsyncRuntime, Ivy};
+use ivy_proto::task::{Task, TaskError};
+
+use crate::runtime;
+use crate::wire::{QUEUE, TASK};
+
+/// The task that is called.
+const DOUBLE: Task<(u64,), u64> = Task::new(TASK).queue(QUEUE);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// In the adapter of threads, each handler has one, and there is one core.
+const MOST_THREADS: usize = 4;
+
+/// Where calls and results go.
+#[derive(Clone, Copy)]
+pub(crate) struct Urls<'a> {
+    pub(crate) queue: &'a str,
+    pub(crate) notifier: Option<&'a str>,
+}
+
+/// Everything in memory.
+pub(crate) const MEMORY: Urls<'static> = Urls { queue: "memory://", notifier: None };
+
+/// What calls so many tasks at the same time, and waits until all results are there.
+pub(crate) type Calls = Box<dyn FnMut(u64)>;
+
+/// A program on this adapter, whose worker has so many slots and does `double`.
+pub(crate) fn program(
+    adapter: &str,
+    urls: Urls<'_>,
+    concurrency: usize,
+    double: impl Fn(u64) -> u64 + Clone + Send + Sync + 'static,
+) -> Option<Calls> {
+    match adapter {
+        "tokio" => {
+            Some(of_futures(runtime(), ivy_tokio::Ivy::builder(), urls, concurrency, double))
+        }
+        "async-std" => {
+            let builder = ivy_async_std::Ivy::builder();
+            Some(of_futures(AsyncStd, builder, urls, concurrency, double))
+        }
+        "blocking" => Some(of_threads(urls, concurrency.min(MOST_THREADS), double)),
+        _ => None,
+    }
+}
+
+/// Waits for futures.
+pub(crate) trait Executor: 'static {
+    /// Runs a future, and what it has spawned, until it ends.
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T;
+}
+
+impl Executor for tokio::runtime::Runtime {
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        tokio::runtime::Runtime::block_on(self, future)
+    }
+}
+
+/// The executor of async-std, of which there is one in a process.
+pub(crate) struct AsyncStd;
+
+impl Executor for AsyncStd {
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        async_std::task::block_on(future)
+    }
+}
+
+fn of_futures<R: AsyncRuntime>(
+    executor: impl Executor,
+    builder: ivy_driver::IvyBuilder<R>,
+    urls: Urls<'_>,
+    concurrency: usize,
+    double: impl Fn(u64) -> u64 + Clone + Send + Sync + 'static,
+) -> Calls {
+    let handler = move |n: u64| {
+        let result = double(n);
+        async move { Ok::<u64, TaskError>(result) }
+    };
+    let (ivy, worker) = executor.block_on(async {
+        let ivy = build(builder, urls);
+        let worker = ivy.worker().register(&DOUBLE, handler).concurrency(concurrency);
+        let worker = worker.start().await.expect("a good worker");
+        (ivy, worker)
+    });
+    Box::new(move |calls| {
+        let _ = &worker;
+        executor.block_on(async {
+            for handle in ivy.call_many(&DOUBLE, (0..calls).map(|n| (n,))).await {
+                let handle = handle.expect("it is accepted");
+                black_box(handle.result(PATIENCE).await.expect("a result"));
+            }
+        });
+    })
+}
+
+fn of_threads(
+    urls: Urls<'_>,
+    concurrency: usize,
+    double: impl Fn(u64) -> u64 + Clone + Send + Sync + 'static,
+) -> Calls {
+    let ivy = build(ivy_blocking::Ivy::builder(), urls);
+    let handler = move |n: u64| -> Result<u64, TaskError> { Ok(double(n)) };
+    let worker = ivy.worker().register(&DOUBLE, handler).concurrency(concurrency);
+    let worker = worker.start().expect("a good worker");
+    Box::new(move |calls| {
+        let _ = &worker;
+        for handle in ivy.call_many(&DOUBLE, (0..calls).map(|n| (n,))) {
+            let handle = handle.expect("it is accepted");
+            black_box(handle.result(PATIENCE).expect("a result"));
+        }
+    })
+}
+
+fn build<R: ivy_driver::Runtime>(builder: ivy_driver::IvyBuilder<R>, urls: Urls<'_>) -> Ivy<R> {
+    let builder = builder.queue_url(urls.queue);
+    let builder = match urls.notifier {
+        Some(url) => builder.notifier_url(url),
+        None => builder,
+    };
+    builder.build().expect("good addresses")
+}

@@ -1,0 +1,139 @@
+//! Programs of others that do what ivy does: the Node scripts in `peers`, driven step by step.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use crate::bare::ANY_COUNT;
+use crate::load::{Load, Step};
+use crate::server::{PROJECT, Process, Server, TOKEN};
+use crate::wire::QUEUE;
+
+/// How many calls wait for their results at a time in memory.
+const CALLS: &str = "1000";
+
+/// The Node original of ivy.
+pub(crate) fn original(what: &str) -> Option<Load> {
+    match what {
+        "send" => Some(over_http("original-send.js", "serve-bytes", ANY_COUNT)),
+        "work" => Some(over_http("original-work.js", "serve-json", QUEUE)),
+        "memory" => Some(Peer::start("original-memory.js", &[CALLS], None).load()),
+        "seal" | "open" => Some(Peer::start("original-cipher.js", &[what], None).load()),
+        _ => None,
+    }
+}
+
+fn over_http(script: &str, server: &str, queue: &str) -> Load {
+    let server = Server::own(server);
+    let peer = Peer::start(script, &[queue], Some(&server));
+    Load { servers: vec![server], ..peer.load() }
+}
+
+/// One call and its result by BullMQ, whose worker is a process of its own.
+pub(crate) fn bullmq_call() -> Load {
+    let redis = Server::redis();
+    let worker = Peer::start("bullmq-work.js", &[&redis.redis_url()], None);
+    let mut caller = Peer::start("bullmq-call.js", &[&redis.redis_url()], None);
+    let step = move || {
+        // The worker ends with its input.
+        let _ = &worker.lines;
+        caller.lines.step()
+    };
+    let peers = vec![caller.process, worker.process];
+    Load { servers: vec![redis], peers, ..Load::timed(step) }
+}
+
+/// A script that is ready to be asked for steps.
+struct Peer {
+    process: Process,
+    lines: Lines,
+}
+
+impl Peer {
+    /// Starts a script on the cores of this process. The Node original finds its queues at `server`.
+    fn start(script: &str, args: &[&str], server: Option<&Server>) -> Peer {
+        let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let packages = benches.join("../../target/tools/peers/node_modules");
+        assert!(
+            packages.exists(),
+            "{} is missing: run `tests/benches/run`, which installs it",
+            packages.display()
+        );
+        let mut command = Command::new("node");
+        command
+            .arg(benches.join("peers").join(script))
+            .args(args)
+            .env("NODE_PATH", packages)
+            // The original uses what Node discourages.
+            .env("NODE_NO_WARNINGS", "1");
+        if let Some(server) = server {
+            command
+                .envs([("IRON_MQ_SCHEME", "http"), ("IRON_MQ_HOST", "127.0.0.1")])
+                .envs([("IRON_MQ_TOKEN", TOKEN), ("IRON_MQ_PROJECT_ID", PROJECT)])
+                .env("IRON_MQ_PORT", server.port().to_string());
+        }
+        let process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut process = process.expect("node runs");
+        let input = process.stdin.take().expect("its input was asked for");
+        let output = process.stdout.take().expect("its output was asked for");
+        let mut lines = Lines { input, output: BufReader::new(output) };
+        assert_eq!(lines.read(), "ready", "{script} says when it is ready");
+        Peer { process: Process(process), lines }
+    }
+
+    /// The load of its steps.
+    fn load(self) -> Load {
+        let Peer { process, mut lines } = self;
+        Load { peers: vec![process], ..Load::timed(move || lines.step()) }
+    }
+}
+
+/// What is written to a script, and what it prints.
+struct Lines {
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Lines {
+    /// Lets it do a step, and waits until it has.
+    fn step(&mut self) -> Step {
+        writeln!(self.input).expect("the script reads");
+        let line = self.read();
+        step_of(&line).unwrap_or_else(|| panic!("this tells no step: {line}"))
+    }
+
+    fn read(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("the script prints text");
+        line.trim().to_owned()
+    }
+}
+
+/// A step as a line tells it: how many operations, and how many microseconds they took.
+fn step_of(line: &str) -> Option<Step> {
+    let (operations, micros) = line.split_once(' ')?;
+    let operations = operations.parse().ok()?;
+    let took = Duration::try_from_secs_f64(micros.parse::<f64>().ok()? / 1e6).ok()?;
+    Some(Step { operations, took })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_how_many_operations_took_how_long() {
+        let step = Step { operations: 1000, took: Duration::from_nanos(5_501_684) };
+        assert_eq!(step_of("1000 5501.684"), Some(step));
+        let step = Step { operations: 1, took: Duration::from_nanos(1_744_906) };
+        assert_eq!(step_of("1 1744.9059999999008"), Some(step));
+    }
+
+    #[test]
+    fn what_else_a_program_prints_is_no_step() {
+        for line in ["", "ready", "1000", "many 12.5", "1000 NaN", "1000 -1", "1000 5 5"] {
+            assert_eq!(step_of(line), None, "{line}");
+        }
+    }
+}

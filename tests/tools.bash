@@ -1,0 +1,151 @@
+# What the scripts beside this one need beside Rust, for `source`.
+#
+# It is installed into target/tools the first time and found there afterwards. Only the interpreters
+# themselves (node, npm, python3, pip) come from the system; they are installed from Debian's packages
+# where this runs as root, and asked for otherwise.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+tools=$root/target/tools
+
+heading() {
+    printf '\n==== %s ====\n' "$*"
+}
+
+fail() {
+    printf '\n%s\n' "$@" >&2
+    exit 1
+}
+
+have() {
+    "$@" >/dev/null 2>&1
+}
+
+need_cargo() {
+    have cargo --version || fail \
+        "cargo is missing. Install Rust (https://rustup.rs, or Debian's package rustup) and try again."
+    echo "cargo: $(cargo --version)"
+}
+
+# node, npm and python3 with pip: from the system.
+need_interpreters() {
+    local packages=()
+    have node --version || packages+=(nodejs)
+    have npm --version || packages+=(npm)
+    have python3 --version || packages+=(python3)
+    have python3 -m pip --version || packages+=(python3-pip)
+    if ((${#packages[@]})); then
+        if ! have apt-get --version || ((EUID != 0)); then
+            fail "Missing: ${packages[*]}." \
+                "Install them (on Debian: apt-get install ${packages[*]}) and try again."
+        fi
+        apt_lists_for "${packages[@]}"
+        DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"
+    fi
+    echo "node: $(node --version), python: $(python3 --version)"
+    # The original encrypts with a function that Node 22 removed.
+    have node -e 'process.exit(require("crypto").createCipher ? 0 : 1)' || fail \
+        "This node ($(node --version)) is too new for the Node original of ivy, which needs crypto.createCipher." \
+        "Put a node of version 12 to 21 first on PATH and try again."
+}
+
+# redis-server: the system's, or Debian's package unpacked below target/tools.
+need_redis_server() {
+    local own=$tools/redis/redis-server
+    if have redis-server --version; then
+        export IVY_TEST_REDIS_SERVER
+        IVY_TEST_REDIS_SERVER=$(command -v redis-server)
+    else
+        have "$own" --version || unpack_redis_server
+        export IVY_TEST_REDIS_SERVER=$own
+    fi
+    echo "redis: $("$IVY_TEST_REDIS_SERVER" --version | cut -d ' ' -f 1-3)"
+}
+
+unpack_redis_server() {
+    have apt-get --version || fail "redis-server is missing." \
+        "Install Redis with your system's package manager and try again."
+    apt_lists_for redis-server
+    local dir=$tools/redis packages
+    rm -rf "$dir"
+    mkdir -p "$dir/packages" "$dir/system"
+    # The package with those of its dependencies that the system lacks.
+    packages=$(apt-get install --simulate --no-install-recommends redis-server | awk '$1 == "Inst" { print $2 }')
+    # shellcheck disable=SC2086 # a list of names
+    (cd "$dir/packages" && apt-get download $packages)
+    for package in "$dir"/packages/*.deb; do
+        dpkg --extract "$package" "$dir/system"
+    done
+    rm -r "$dir/packages"
+    local libraries
+    libraries=$(find "$dir/system" -name '*.so*' -printf '%h\n' | sort -u | paste -sd :)
+    cat >"$dir/redis-server" <<EOF
+#!/bin/sh
+LD_LIBRARY_PATH="$libraries" exec "$dir/system/usr/bin/redis-server" "\$@"
+EOF
+    chmod +x "$dir/redis-server"
+    "$dir/redis-server" --version >/dev/null || fail "The unpacked redis-server does not run." \
+        "Install it (on Debian: apt-get install redis-server) and try again."
+}
+
+# Makes apt know the packages: a fresh machine has no list of them.
+apt_lists_for() {
+    if ! have apt-get install --simulate "$@"; then
+        ((EUID == 0)) || fail "apt-get does not know how to install: $*." \
+            "Run 'apt-get update' as root, or install them, and try again."
+        apt-get update
+    fi
+}
+
+# The Node original of ivy and the IronMQ client for Node.
+need_node_packages() {
+    need_npm_packages "$root/tests/interop-node" "$tools/node"
+    export IVY_TEST_NODE_MODULES=$tools/node/node_modules
+}
+
+# What the package.json of a folder asks for, installed into another folder.
+need_npm_packages() {
+    local source=$1 dir=$2
+    local inputs=("$source/package.json" "$source/package-lock.json" "$source/.npmrc")
+    if ! is_current "$dir" "${inputs[@]}"; then
+        rm -rf "$dir"
+        mkdir -p "$dir"
+        cp "${inputs[@]}" "$dir"
+        (cd "$dir" && npm ci --loglevel=error) || fail \
+            "npm could not install the packages of ${source#"$root"/}." \
+            "They are needed: give npm a way to its registry and try again."
+        mark_current "$dir" "${inputs[@]}"
+    fi
+    echo "node packages: $dir/node_modules"
+}
+
+# The IronMQ client for Python.
+need_python_packages() {
+    local dir=$tools/python requirements=$root/tests/interop-python/requirements.txt
+    if ! is_current "$dir" "$requirements"; then
+        rm -rf "$dir"
+        mkdir -p "$dir"
+        python3 -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore \
+            --no-deps --target "$dir" --requirement "$requirements" || fail \
+            "pip could not install the packages of tests/interop-python/requirements.txt." \
+            "The tests need them: give pip a way to its index and try again."
+        mark_current "$dir" "$requirements"
+    fi
+    export IVY_TEST_PYTHONPATH=$dir
+    echo "python packages: $IVY_TEST_PYTHONPATH"
+}
+
+# Whether a folder was filled from these very inputs, by these interpreters.
+is_current() {
+    [[ -f $1/.inputs ]] && [[ $(inputs_of "${@:2}") == "$(<"$1/.inputs")" ]]
+}
+
+mark_current() {
+    inputs_of "${@:2}" >"$1/.inputs"
+}
+
+inputs_of() {
+    node --version
+    python3 --version
+    cat "$@" | cksum
+}
