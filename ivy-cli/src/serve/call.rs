@@ -12,11 +12,15 @@ use ivy_proto::{MessageId, QueueName, ReservationId};
 
 use super::alerts::{self, AlertsChange, NewAlert};
 use super::failure::Failure;
-use super::fields::{self, Fields};
+use super::fields::{self, Field, Fields};
 use super::json::Json;
 use super::push::{self, PushUpdate, SubscribersChange};
 use super::route::{Query, Resource};
 
+/// The most messages that a request is about. Room for more is not made before they are read.
+const MOST: usize = 100;
+/// The key of a reservation's id.
+const RESERVATION: &str = "reservation_id";
 /// The names in a page of a list of queues, if the request does not say.
 const PAGE: usize = 30;
 
@@ -103,7 +107,7 @@ impl Call {
                 Call::Broker(Request::GetMessage { queue, message })
             }
             (&Method::DELETE, Resource::Message(queue, message)) => {
-                let target = target(message, &fields()?)?;
+                let target = target(message, fields()?.field(RESERVATION))?;
                 Call::Broker(Request::Delete { queue, target })
             }
             (&Method::POST, Resource::Touch(queue, message)) => {
@@ -197,15 +201,16 @@ fn dead_letter(rule: Fields<'_>) -> Result<Option<DeadLetterSetting>, Failure> {
 fn post(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure> {
     let messages = fields.objects("messages")?;
     let messages = messages.ok_or_else(|| Failure::bad_request("messages are required"))?;
-    let messages = messages.map(new_message).collect::<Result<_, _>>()?;
+    let messages = collect(messages.map(new_message))?;
     Ok(Request::Post { queue, messages })
 }
 
 fn new_message(fields: Fields<'_>) -> Result<NewMessage, Failure> {
-    let body = fields.unread_text("body")?;
+    let [body, delay, headers] = fields.pick(["body", "delay", "push_headers"]);
+    let body = body.unread_text()?;
     let body = body.ok_or_else(|| Failure::bad_request("A message needs a body"))?;
-    let delay = fields.seconds("delay")?.unwrap_or_default();
-    push::check_headers(&fields)?;
+    let delay = delay.seconds()?.unwrap_or_default();
+    push::check_headers(headers)?;
     Ok(NewMessage { body: Body::new(body.written()), delay })
 }
 
@@ -235,35 +240,45 @@ fn delete_many(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure>
         return Ok(Request::Clear { queue });
     }
     // Neither `null` nor an empty list can mean all: too much would be lost by a mistake.
-    let targets = match fields.array("ids")? {
+    let ids = match fields.array("ids")? {
         Some(ids) if !ids.is_empty() => ids,
         _ => return Err(Failure::bad_request("ids must hold at least one message")),
     };
-    let targets = targets.map(|value| match value {
+    let targets = ids.map(|value| match value {
         Json::Object(entries) => {
-            let element = fields.inner(entries);
-            target(message_id(element.get("id"))?, &element)
+            let [id, reservation] = fields.inner(entries).pick(["id", RESERVATION]);
+            target(message_id(id.any())?, reservation)
         }
         id => Ok(Target { message: message_id(id)?, reservation: None }),
     });
-    Ok(Request::DeleteMany { queue, targets: targets.collect::<Result<_, Failure>>()? })
+    Ok(Request::DeleteMany { queue, targets: collect(targets)? })
+}
+
+/// Collects them all, or gives the first failure. Unlike `collect`, it makes room at once.
+fn collect<T>(items: impl Iterator<Item = Result<T, Failure>>) -> Result<Vec<T>, Failure> {
+    let (_, most) = items.size_hint();
+    let mut collected = Vec::with_capacity(most.unwrap_or_default().min(MOST));
+    for item in items {
+        collected.push(item?);
+    }
+    Ok(collected)
 }
 
 fn touch(queue: QueueName, message: MessageId, fields: Fields<'_>) -> Result<Request, Failure> {
-    let target = target(message, &fields)?;
+    let target = target(message, fields.field(RESERVATION))?;
     Ok(Request::Touch { queue, target, timeout: fields.seconds("timeout")? })
 }
 
 fn release(queue: QueueName, message: MessageId, fields: Fields<'_>) -> Result<Request, Failure> {
-    let target = target(message, &fields)?;
+    let target = target(message, fields.field(RESERVATION))?;
     let delay = fields.seconds("delay")?.unwrap_or_default();
     Ok(Request::Release { queue, target, delay })
 }
 
-/// A message with the reservation that the body names. Some clients always send the key, empty if
+/// A message with the reservation that is named. Some clients always send the key, empty if
 /// they hold none.
-fn target(message: MessageId, fields: &Fields<'_>) -> Result<Target, Failure> {
-    let reservation = fields.filled_text("reservation_id")?.map(ReservationId::new);
+fn target(message: MessageId, reservation: Field<'_>) -> Result<Target, Failure> {
+    let reservation = reservation.filled_text()?.map(ReservationId::new);
     Ok(Target { message, reservation })
 }
 

@@ -40,40 +40,38 @@ impl<'a> Fields<'a> {
         self.entries.is_some_and(|entries| entries.get(key).is_some())
     }
 
-    /// A value of any type; `null` if it is missing. The last one counts.
-    pub(crate) fn get(&self, key: &str) -> Json<'a> {
-        self.entries.and_then(|entries| entries.get(key)).unwrap_or(Json::Null)
+    /// The field of a key. The last one counts.
+    pub(crate) fn field(&self, key: &'static str) -> Field<'a> {
+        let [field] = self.pick([key]);
+        field
+    }
+
+    /// The fields of these keys, found in one pass.
+    pub(crate) fn pick<const KEYS: usize>(&self, keys: [&'static str; KEYS]) -> [Field<'a>; KEYS] {
+        let mut values = match self.entries {
+            Some(entries) => entries.pick(keys),
+            None => [None; KEYS],
+        }
+        .into_iter();
+        keys.map(|key| {
+            let value = values.next().flatten().unwrap_or(Json::Null);
+            Field { key, value, strict: self.strict }
+        })
     }
 
     /// A text.
     pub(crate) fn text(&self, key: &'static str) -> Result<Option<Cow<'a, str>>, Failure> {
-        Ok(self.unread_text(key)?.map(Text::read))
-    }
-
-    /// A text as it is written.
-    pub(crate) fn unread_text(&self, key: &'static str) -> Result<Option<Text<'a>>, Failure> {
-        match self.get(key) {
-            Json::Null => Ok(None),
-            Json::Text(text) => Ok(Some(text)),
-            _ => Err(mistyped(key, "a string")),
-        }
+        self.field(key).text()
     }
 
     /// A text, where an empty one counts as missing.
     pub(crate) fn filled_text(&self, key: &'static str) -> Result<Option<Cow<'a, str>>, Failure> {
-        Ok(self.text(key)?.filter(|text| !text.is_empty()))
+        self.field(key).filled_text()
     }
 
     /// A whole number.
     pub(crate) fn whole(&self, key: &'static str) -> Result<Option<u64>, Failure> {
-        let number = match self.get(key) {
-            Json::Null => return Ok(None),
-            // As it is written in JSON, it has no plus sign.
-            Json::Number(number) => number.parse().ok(),
-            Json::Text(text) if !self.strict => text.read().parse().ok(),
-            _ => None,
-        };
-        number.map(Some).ok_or_else(|| mistyped(key, "a non-negative integer"))
+        self.field(key).whole()
     }
 
     /// A number of things; zero if it is missing.
@@ -84,12 +82,13 @@ impl<'a> Fields<'a> {
 
     /// Whole seconds.
     pub(crate) fn seconds(&self, key: &'static str) -> Result<Option<Duration>, Failure> {
-        Ok(self.whole(key)?.map(Duration::from_secs))
+        self.field(key).seconds()
     }
 
     /// Yes or no.
     pub(crate) fn flag(&self, key: &'static str) -> Result<Option<bool>, Failure> {
-        match self.get(key) {
+        let Field { key, value, .. } = self.field(key);
+        match value {
             Json::Null => Ok(None),
             Json::Flag(flag) => Ok(Some(flag)),
             _ => Err(mistyped(key, "true or false")),
@@ -98,16 +97,13 @@ impl<'a> Fields<'a> {
 
     /// An object.
     pub(crate) fn object(&self, key: &'static str) -> Result<Option<Fields<'a>>, Failure> {
-        match self.get(key) {
-            Json::Null => Ok(None),
-            Json::Object(entries) => Ok(Some(self.inner(entries))),
-            _ => Err(mistyped(key, "an object")),
-        }
+        self.field(key).object()
     }
 
     /// An array of whatever.
     pub(crate) fn array(&self, key: &'static str) -> Result<Option<Elements<'a>>, Failure> {
-        match self.get(key) {
+        let Field { key, value, .. } = self.field(key);
+        match value {
             Json::Null => Ok(None),
             Json::Array(values) => Ok(Some(values)),
             _ => Err(mistyped(key, "an array")),
@@ -131,22 +127,79 @@ impl<'a> Fields<'a> {
         Ok(Some(values.filter_map(object)))
     }
 
-    /// An object whose values are texts.
-    pub(crate) fn texts(
-        &self,
-        key: &'static str,
-    ) -> Result<Option<Vec<(String, String)>>, Failure> {
-        let Some(fields) = self.object(key)? else { return Ok(None) };
-        let pair = |(name, value): (Text<'a>, Json<'a>)| match value {
-            Json::Text(value) => Ok((name.read().into_owned(), value.read().into_owned())),
-            _ => Err(mistyped(key, "an object of strings")),
-        };
-        fields.entries.into_iter().flatten().map(pair).collect::<Result<_, _>>().map(Some)
-    }
-
     /// An object inside of this one.
     pub(crate) fn inner(&self, entries: Entries<'a>) -> Fields<'a> {
         Fields { entries: Some(entries), strict: self.strict }
+    }
+}
+
+/// One value of an object; `null` where it is missing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field<'a> {
+    key: &'static str,
+    value: Json<'a>,
+    strict: bool,
+}
+
+impl<'a> Field<'a> {
+    /// The value, whatever it is.
+    pub(crate) fn any(self) -> Json<'a> {
+        self.value
+    }
+
+    /// A text.
+    pub(crate) fn text(self) -> Result<Option<Cow<'a, str>>, Failure> {
+        Ok(self.unread_text()?.map(Text::read))
+    }
+
+    /// A text as it is written.
+    pub(crate) fn unread_text(self) -> Result<Option<Text<'a>>, Failure> {
+        match self.value {
+            Json::Null => Ok(None),
+            Json::Text(text) => Ok(Some(text)),
+            _ => Err(mistyped(self.key, "a string")),
+        }
+    }
+
+    /// A text, where an empty one counts as missing.
+    pub(crate) fn filled_text(self) -> Result<Option<Cow<'a, str>>, Failure> {
+        Ok(self.text()?.filter(|text| !text.is_empty()))
+    }
+
+    fn whole(self) -> Result<Option<u64>, Failure> {
+        let number = match self.value {
+            Json::Null => return Ok(None),
+            // As it is written in JSON, it has no plus sign.
+            Json::Number(number) => number.parse().ok(),
+            Json::Text(text) if !self.strict => text.read().parse().ok(),
+            _ => None,
+        };
+        number.map(Some).ok_or_else(|| mistyped(self.key, "a non-negative integer"))
+    }
+
+    /// Whole seconds.
+    pub(crate) fn seconds(self) -> Result<Option<Duration>, Failure> {
+        Ok(self.whole()?.map(Duration::from_secs))
+    }
+
+    fn object(self) -> Result<Option<Fields<'a>>, Failure> {
+        match self.value {
+            Json::Null => Ok(None),
+            Json::Object(entries) => {
+                Ok(Some(Fields { entries: Some(entries), strict: self.strict }))
+            }
+            _ => Err(mistyped(self.key, "an object")),
+        }
+    }
+
+    /// An object whose values are texts.
+    pub(crate) fn texts(self) -> Result<Option<Vec<(String, String)>>, Failure> {
+        let Some(fields) = self.object()? else { return Ok(None) };
+        let pair = |(name, value): (Text<'a>, Json<'a>)| match value {
+            Json::Text(value) => Ok((name.read().into_owned(), value.read().into_owned())),
+            _ => Err(mistyped(self.key, "an object of strings")),
+        };
+        fields.entries.into_iter().flatten().map(pair).collect::<Result<_, _>>().map(Some)
     }
 }
 

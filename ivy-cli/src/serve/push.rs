@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::fields::Fields;
+use super::fields::{Field, Fields};
 
 /// The most headers that one message may be pushed with, and the most bytes of their names and
 /// values.
@@ -130,8 +130,8 @@ impl PushUpdate {
 
 /// Checks the headers that a message asks to be pushed with. They are not kept, since nothing is
 /// pushed.
-pub(crate) fn check_headers(message: &Fields<'_>) -> Result<(), Failure> {
-    let headers = message.texts("push_headers")?.unwrap_or_default();
+pub(crate) fn check_headers(headers: Field<'_>) -> Result<(), Failure> {
+    let Some(headers) = headers.texts()? else { return Ok(()) };
     if headers.len() > MOST_HEADERS {
         return Err(Failure::bad_request("A message has at most 5 push_headers"));
     }
@@ -175,7 +175,7 @@ fn read_subscriber(fields: Fields<'_>) -> Result<Subscriber, Failure> {
             .filled_text("url")?
             .ok_or_else(|| Failure::bad_request("A subscriber needs a url"))?
             .into_owned(),
-        headers: fields.texts("headers")?.unwrap_or_default().into_iter().collect(),
+        headers: fields.field("headers").texts()?.unwrap_or_default().into_iter().collect(),
     })
 }
 

@@ -31,6 +31,13 @@ struct Slot {
     stored: Option<Stored>,
 }
 
+/// Where a message stands, as long as no other one comes and the line is not tidied.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    Line(usize),
+    Other(Sequence),
+}
+
 impl Messages {
     pub(super) fn len(&self) -> usize {
         self.line.len() - self.gaps + self.others.len()
@@ -65,15 +72,36 @@ impl Messages {
     }
 
     pub(super) fn remove(&mut self, sequence: Sequence) -> Option<Stored> {
-        let Some(place) = self.place(sequence) else {
-            let stored = self.others.remove(&sequence)?;
-            self.expiries.remove(&(stored.expires, sequence));
-            return Some(stored);
-        };
-        let stored = self.line.get_mut(place)?.stored.take();
-        self.gaps += 1;
+        let (place, _) = self.find(sequence)?;
+        let (_, stored) = self.take(place)?;
         self.tidy();
-        stored
+        Some(stored)
+    }
+
+    /// A message, and where it stands.
+    pub(super) fn find(&self, sequence: Sequence) -> Option<(Place, &Stored)> {
+        match self.place(sequence) {
+            Some(place) => Some((Place::Line(place), self.line.get(place)?.stored.as_ref()?)),
+            None => Some((Place::Other(sequence), self.others.get(&sequence)?)),
+        }
+    }
+
+    /// Takes out the message that stands there, if it still does. Of several, each is taken, and then
+    /// the line is tidied.
+    pub(super) fn take(&mut self, place: Place) -> Option<(Sequence, Stored)> {
+        match place {
+            Place::Line(place) => {
+                let slot = self.line.get_mut(place)?;
+                let stored = slot.stored.take()?;
+                self.gaps += 1;
+                Some((slot.sequence, stored))
+            }
+            Place::Other(sequence) => {
+                let stored = self.others.remove(&sequence)?;
+                self.expiries.remove(&(stored.expires, sequence));
+                Some((sequence, stored))
+            }
+        }
     }
 
     /// The moment at which a message expires next, and which one.
@@ -103,7 +131,7 @@ impl Messages {
     }
 
     /// Takes the gaps off the line's ends, and out of it before they are most of it.
-    fn tidy(&mut self) {
+    pub(super) fn tidy(&mut self) {
         let is_gap = |slot: &Slot| slot.stored.is_none();
         while self.line.front().is_some_and(is_gap) {
             self.line.pop_front();

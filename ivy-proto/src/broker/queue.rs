@@ -11,6 +11,7 @@ use crate::time::{Deadline, Moment};
 
 use super::config::Requeue;
 use super::message::{Reservation, Sequence, State, Stored};
+use super::messages::Place;
 use super::request::{Delivery, Refusal, Target, View, Why};
 use super::settings::Settings;
 use super::store::Store;
@@ -102,11 +103,12 @@ impl Queue {
 
     /// Deletes all these messages, or none if one of them cannot be deleted.
     pub(super) fn delete(&mut self, targets: &[Target]) -> Result<(), Refusal> {
-        let deletable = targets.iter().map(|target| self.deletable(target));
-        let sequences: Vec<Sequence> = deletable.collect::<Result<_, _>>()?;
-        for sequence in sequences {
-            self.store.remove(sequence);
+        // Each is looked for once: its place holds until the first one is removed.
+        let mut places = Vec::with_capacity(targets.len());
+        for target in targets {
+            places.push(self.deletable(target)?);
         }
+        self.store.remove_all(&places);
         Ok(())
     }
 
@@ -163,26 +165,28 @@ impl Queue {
         deadlines.min_by_key(|deadline| deadline.at)
     }
 
-    fn find(&self, target: &Target) -> Result<(Sequence, State), Refusal> {
-        let found = Sequence::from_id(&target.message)
-            .and_then(|sequence| Some((sequence, self.store.get(sequence)?.state)));
+    fn find(&self, target: &Target) -> Result<(Sequence, Place, State), Refusal> {
+        let found = Sequence::from_id(&target.message).and_then(|sequence| {
+            let (place, stored) = self.store.find(sequence)?;
+            Some((sequence, place, stored.state))
+        });
         found.ok_or(Refusal::MessageNotFound)
     }
 
     /// The message, if the target names the reservation that holds it.
     fn reserved(&self, target: &Target) -> Result<Sequence, Refusal> {
-        let (sequence, state) = self.find(target)?;
+        let (sequence, _, state) = self.find(target)?;
         check_holder(state, target)?;
         Ok(sequence)
     }
 
     /// The message, if it is held by nobody or by the reservation that the target names.
-    fn deletable(&self, target: &Target) -> Result<Sequence, Refusal> {
-        let (sequence, state) = self.find(target)?;
+    fn deletable(&self, target: &Target) -> Result<Place, Refusal> {
+        let (_, place, state) = self.find(target)?;
         if target.reservation.is_some() || matches!(state, State::Reserved { .. }) {
             check_holder(state, target)?;
         }
-        Ok(sequence)
+        Ok(place)
     }
 }
 

@@ -46,8 +46,21 @@ impl Returns {
 
     /// Takes out a return that was taken in, and that `is_current` does not know any more.
     pub(super) fn remove(&mut self, old: Return, is_current: impl Fn(Return) -> bool) {
+        self.strike(old);
+        self.tidy(is_current);
+    }
+
+    /// Takes out a return that was taken in. Of several, each is struck out, and then all are tidied
+    /// away.
+    pub(super) fn strike(&mut self, old: Return) {
         self.count -= 1;
-        self.others.remove(&old);
+        if !self.others.is_empty() {
+            self.others.remove(&old);
+        }
+    }
+
+    /// Tidies away what was struck out, which `is_current` does not know any more.
+    pub(super) fn tidy(&mut self, is_current: impl Fn(Return) -> bool) {
         while self.line.front().is_some_and(|first| !is_current(*first)) {
             self.line.pop_front();
         }

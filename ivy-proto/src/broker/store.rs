@@ -6,7 +6,7 @@ use crate::time::{Deadline, Moment};
 use super::ascending::Ascending;
 use super::config::Requeue;
 use super::message::{Sequence, State, Stored};
-use super::messages::Messages;
+use super::messages::{Messages, Place};
 use super::request::Why;
 use super::returns::Returns;
 
@@ -66,6 +66,24 @@ impl Store {
         let stored = self.messages.remove(sequence)?;
         self.leave(sequence, stored.state, stored.position);
         Some(stored)
+    }
+
+    /// A message, and where it stands, as long as nothing changes.
+    pub(super) fn find(&self, sequence: Sequence) -> Option<(Place, &Stored)> {
+        self.messages.find(sequence)
+    }
+
+    /// Removes the messages that stand at these places. A place may be named twice.
+    pub(super) fn remove_all(&mut self, places: &[Place]) {
+        for place in places {
+            let Some((sequence, stored)) = self.messages.take(*place) else { continue };
+            match stored.state.returns() {
+                None => self.ready.remove(&(stored.position, sequence)),
+                Some(at) => self.returns.strike((at, sequence)),
+            }
+        }
+        self.messages.tidy();
+        self.returns.tidy(|(at, sequence)| returns_at(&self.messages, sequence) == Some(at));
     }
 
     pub(super) fn clear(&mut self) {
@@ -162,9 +180,13 @@ impl Store {
         match before.returns() {
             None => self.ready.remove(&(position, sequence)),
             Some(at) => self.returns.remove((at, sequence), |(at, sequence)| {
-                let stored = self.messages.get(sequence);
-                stored.is_some_and(|stored| stored.state.returns() == Some(at))
+                returns_at(&self.messages, sequence) == Some(at)
             }),
         }
     }
+}
+
+/// When a message becomes ready by itself, if it does.
+fn returns_at(messages: &Messages, sequence: Sequence) -> Option<Moment> {
+    messages.get(sequence)?.state.returns()
 }

@@ -1,0 +1,217 @@
+//! The reader: finds where the values of a JSON text are.
+
+use super::{Kind, Node};
+
+/// Deeper values are refused, as by `serde_json`.
+const DEEPEST: usize = 127;
+/// A number of so many digits, without a fraction or an exponent, is never too large.
+const SAFE_DIGITS: usize = 18;
+
+/// Reads a text from its start to its end, without recursion. Says no more than that something is
+/// wrong: what that is, `serde_json` says better.
+pub(super) struct Reader<'a> {
+    bytes: &'a [u8],
+    place: usize,
+    nodes: Vec<Node>,
+    /// The arrays and objects that have not ended, the innermost last.
+    open: Vec<usize>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        let nodes = Vec::with_capacity((text.len() / 16).min(1024));
+        Reader { bytes: text.as_bytes(), place: 0, nodes, open: Vec::new() }
+    }
+
+    pub(super) fn read(mut self) -> Option<Vec<Node>> {
+        // All places fit, then.
+        u32::try_from(self.bytes.len()).ok()?;
+        loop {
+            self.value()?;
+            // What ends with this value, until there is another one beside it.
+            loop {
+                let next = self.next_byte();
+                let Some(&innermost) = self.open.last() else {
+                    return next.is_none().then_some(self.nodes);
+                };
+                match (next?, self.nodes.get(innermost)?.kind) {
+                    (b',', Kind::Object) => break self.key()?,
+                    (b',', _) => break,
+                    (b'}', Kind::Object) | (b']', Kind::Array) => self.close()?,
+                    _ => return None,
+                }
+            }
+        }
+    }
+
+    /// Reads a value, or of an array or object all that comes before its first value that has none
+    /// in it.
+    fn value(&mut self) -> Option<()> {
+        loop {
+            match self.next_byte()? {
+                b'"' => return self.string(),
+                b'{' => {
+                    self.open(Kind::Object)?;
+                    if self.peek_byte() == Some(b'}') {
+                        self.place += 1;
+                        return self.close();
+                    }
+                    self.key()?;
+                }
+                b'[' => {
+                    self.open(Kind::Array)?;
+                    if self.peek_byte() == Some(b']') {
+                        self.place += 1;
+                        return self.close();
+                    }
+                }
+                b'n' => return self.literal(Kind::Null, b"null"),
+                b't' => return self.literal(Kind::Flag, b"true"),
+                b'f' => return self.literal(Kind::Flag, b"false"),
+                b'-' | b'0'..=b'9' => return self.number(),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Reads a key and its colon.
+    fn key(&mut self) -> Option<()> {
+        (self.next_byte()? == b'"').then_some(())?;
+        self.string()?;
+        (self.next_byte()? == b':').then_some(())
+    }
+
+    fn open(&mut self, kind: Kind) -> Option<()> {
+        self.open.push(self.nodes.len());
+        self.push(kind, self.place - 1, self.place);
+        (self.open.len() <= DEEPEST).then_some(())
+    }
+
+    fn close(&mut self) -> Option<()> {
+        let next = u32::try_from(self.nodes.len()).ok()?;
+        let node = self.nodes.get_mut(self.open.pop()?)?;
+        node.next = next;
+        node.end = self.place as u32;
+        Some(())
+    }
+
+    /// Reads a string behind its opening quote.
+    fn string(&mut self) -> Option<()> {
+        let start = self.place;
+        let mut kind = Kind::Plain;
+        loop {
+            self.place += plain(self.bytes.get(self.place..)?);
+            match self.take()? {
+                b'"' => break,
+                b'\\' => {
+                    kind = Kind::Escaped;
+                    match self.take()? {
+                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                        b'u' => self.character()?,
+                        _ => return None,
+                    }
+                }
+                // Near the end of the text.
+                byte if byte >= b' ' => {}
+                _ => return None,
+            }
+        }
+        self.push(kind, start, self.place - 1);
+        Some(())
+    }
+
+    /// Reads a character in hexadecimal digits: of one unit, or of a pair.
+    #[cold]
+    fn character(&mut self) -> Option<()> {
+        match self.unit()? {
+            0xd800..0xdc00 => {
+                let follows = self.take()? == b'\\' && self.take()? == b'u';
+                (follows && (0xdc00..0xe000).contains(&self.unit()?)).then_some(())
+            }
+            0xdc00..0xe000 => None,
+            _ => Some(()),
+        }
+    }
+
+    /// Four hexadecimal digits.
+    fn unit(&mut self) -> Option<u32> {
+        let mut unit = 0;
+        for _ in 0..4 {
+            unit = unit * 16 + char::from(self.take()?).to_digit(16)?;
+        }
+        Some(unit)
+    }
+
+    fn literal(&mut self, kind: Kind, text: &[u8]) -> Option<()> {
+        let start = self.place - 1;
+        let end = start + text.len();
+        (self.bytes.get(start..end)? == text).then_some(())?;
+        self.place = end;
+        self.push(kind, start, end);
+        Some(())
+    }
+
+    fn number(&mut self) -> Option<()> {
+        let start = self.place - 1;
+        while self.bytes.get(self.place).is_some_and(|byte| b"+-.eE0123456789".contains(byte)) {
+            self.place += 1;
+        }
+        let number = self.bytes.get(start..self.place)?;
+        let is_simple = number.len() <= SAFE_DIGITS
+            && number.iter().all(u8::is_ascii_digit)
+            && (number.len() == 1 || number[0] != b'0');
+        if !is_simple {
+            serde_json::from_slice::<f64>(number).ok()?;
+        }
+        self.push(Kind::Number, start, self.place);
+        Some(())
+    }
+
+    fn push(&mut self, kind: Kind, start: usize, end: usize) {
+        let next = self.nodes.len() + 1;
+        // Nothing is longer than the text.
+        self.nodes.push(Node { kind, start: start as u32, end: end as u32, next: next as u32 });
+    }
+
+    fn take(&mut self) -> Option<u8> {
+        let byte = *self.bytes.get(self.place)?;
+        self.place += 1;
+        Some(byte)
+    }
+
+    /// The next byte that is no space.
+    fn next_byte(&mut self) -> Option<u8> {
+        let byte = self.peek_byte()?;
+        self.place += 1;
+        Some(byte)
+    }
+
+    fn peek_byte(&mut self) -> Option<u8> {
+        loop {
+            match *self.bytes.get(self.place)? {
+                b' ' | b'\n' | b'\t' | b'\r' => self.place += 1,
+                byte => return Some(byte),
+            }
+        }
+    }
+}
+
+/// How many bytes stand for themselves in a string, as far as eight bytes at a time tell.
+fn plain(bytes: &[u8]) -> usize {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let mut rest = bytes;
+    while let Some((eight, others)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*eight);
+        // The highest bit of each byte that is zero, or below a number: exact up to the first.
+        let zero = |word: u64| word.wrapping_sub(EACH) & !word;
+        let control = word.wrapping_sub(EACH * u64::from(b' ')) & !word;
+        let quote = zero(word ^ (EACH * u64::from(b'"')));
+        let backslash = zero(word ^ (EACH * u64::from(b'\\')));
+        let special = (control | quote | backslash) & (EACH << 7);
+        if special != 0 {
+            return bytes.len() - rest.len() + special.trailing_zeros() as usize / 8;
+        }
+        rest = others;
+    }
+    bytes.len() - rest.len()
+}
