@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event_listener::EventListener;
@@ -42,23 +43,37 @@ impl EventSink {
 
     pub(crate) fn watch<R>(&self) -> Events<R> {
         let view = Arc::new(View::default());
-        self.watchers.lock().push(Arc::clone(&view));
+        self.watchers.add(Arc::clone(&view));
         Events { view, runtime: PhantomData }
     }
 }
 
 /// All who watch one sink.
 #[derive(Debug, Default)]
-struct Watchers(Mutex<Vec<Arc<View>>>);
+struct Watchers {
+    views: Mutex<Vec<Arc<View>>>,
+    /// Whether there may be one. Mostly there is none, and nothing to be locked for.
+    any: AtomicBool,
+}
 
 impl Watchers {
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<View>>> {
         // No code that can panic runs while the lock is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, view: Arc<View>) {
+        let mut views = self.lock();
+        views.push(view);
+        self.any.store(true, Ordering::Release);
     }
 
     fn show(&self, event: &Event) {
-        self.lock().retain(|view| {
+        if !self.any.load(Ordering::Acquire) {
+            return;
+        }
+        let mut views = self.lock();
+        views.retain(|view| {
             // A view that nobody else holds is read by nobody.
             let is_watched = Arc::strong_count(view) > 1;
             if is_watched {
@@ -66,6 +81,7 @@ impl Watchers {
             }
             is_watched
         });
+        self.any.store(!views.is_empty(), Ordering::Release);
     }
 }
 

@@ -1,6 +1,5 @@
 //! The pump: feeds a machine with what happens, and carries out what it wants done.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -13,6 +12,7 @@ use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ivy_proto::queue::{Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{Misuse, Moment, OpId};
+use rustc_hash::FxHashMap;
 
 use crate::backend::Queue;
 use crate::clock::Clock;
@@ -112,12 +112,12 @@ pub(crate) struct Operations {
     queue: Arc<dyn Queue>,
     under_way: FuturesUnordered<BoxFuture<'static, (OpId, Result<QueueReply, Fault>)>>,
     /// Dropping one gives its operation up.
-    wanted: HashMap<OpId, oneshot::Sender<Infallible>>,
+    wanted: FxHashMap<OpId, oneshot::Sender<Infallible>>,
 }
 
 impl Operations {
     pub(crate) fn new(queue: Arc<dyn Queue>) -> Self {
-        Operations { queue, under_way: FuturesUnordered::new(), wanted: HashMap::new() }
+        Operations { queue, under_way: FuturesUnordered::new(), wanted: FxHashMap::default() }
     }
 
     pub(crate) fn start(&mut self, id: OpId, op: QueueOp) {

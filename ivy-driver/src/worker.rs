@@ -1,6 +1,5 @@
 //! The worker's role: reserves messages, runs their handlers, and settles each as its task ended.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::worker::{CancelReason, Input, JobOutcome, Output, Run};
 use ivy_proto::{JobId, Moment, OpId, worker};
+use rustc_hash::FxHashMap;
 
 use crate::backend::Notifier;
 use crate::context::Ctx;
@@ -103,7 +103,7 @@ pub(crate) fn start<R: Runtime>(
         operations: Operations::new(ivy.queue()),
         notifier: ivy.notifier(),
         publishing: FuturesUnordered::new(),
-        running: HashMap::new(),
+        running: FxHashMap::default(),
         events: events.clone(),
         mailbox: mailbox.clone(),
         ivy,
@@ -147,7 +147,7 @@ struct WorkerRole<R: Runtime> {
     operations: Operations,
     notifier: Option<Arc<dyn Notifier>>,
     publishing: FuturesUnordered<BoxFuture<'static, Input>>,
-    running: HashMap<JobId, R::CancellationToken>,
+    running: FxHashMap<JobId, R::CancellationToken>,
     events: EventSink,
     mailbox: UnboundedSender<Input>,
     ivy: Ivy<R>,
