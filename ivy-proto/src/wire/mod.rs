@@ -45,6 +45,7 @@ pub(crate) use options::DEFAULT_MAX_RETRIES;
 pub use options::{MAX_RETRIES, Options};
 pub use raw::RawJson;
 pub use reason::{DeadLetterReason, UnknownReason};
+pub(crate) use scan::Scanner;
 pub use shape::{MAX_ARGS, MAX_DEPTH};
 pub use size::{POSTED_UTF16_LIMIT, posted_utf16_units};
 pub use trace::TraceParent;

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use super::discretion::Discretion;
 use super::json::{self, Element, Entries, Object};
-use super::request::{MOST, asked};
+use super::messages::{self, MOST_MESSAGES, MOST_SURPLUS, Message};
+use super::request::asked;
 use crate::id::{MessageId, Receipt, ReservationId};
 use crate::name::QueueName;
 use crate::queue::{
@@ -19,12 +20,6 @@ use crate::queue::{
     QueueSettings, Reserved, ReservedMessage,
 };
 use crate::wire::RawJson;
-
-/// How many messages more than asked for are taken from an answer. What is beyond is counted, and
-/// not held in memory.
-const MOST_SURPLUS: usize = 100;
-/// The most messages that are taken from any answer.
-const MOST_MESSAGES: usize = MOST + MOST_SURPLUS;
 
 /// Why an answer is not believed. Never repeats its body.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +119,7 @@ fn is_called_json(headers: &HeaderMap) -> bool {
 pub(super) fn message(body: &[u8]) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(body).ok()?;
     let Object(said) = serde_json::from_str::<Object<Said<'_>>>(text).ok()?;
-    json::text(said.msg?)
+    json::text(said.msg?.get())
 }
 
 struct Answer<'a> {
@@ -153,6 +148,10 @@ impl<'a> Answer<'a> {
         &self,
         note: &mut impl FnMut(Oddity),
     ) -> Result<Entries<Message<'a>, MOST_MESSAGES>, Flaw> {
+        // What is as it mostly is, is read in one pass.
+        if let Some(objects) = std::str::from_utf8(self.body).ok().and_then(messages::read) {
+            return Ok(Entries { objects, others: 0 });
+        }
         let answer: Messages<'_> = self.object()?;
         match (answer.messages, answer.msg) {
             (Some(Some(messages)), _) => Ok(messages),
@@ -167,7 +166,8 @@ impl<'a> Answer<'a> {
     /// Nothing is answered but that it was done. The words are the server's own and differ.
     fn done(&self) -> Result<(), Flaw> {
         let said: Said<'_> = self.object()?;
-        said.msg.and_then(json::text).map(|_| ()).ok_or(Flaw::Missing("msg"))
+        let said = said.msg.and_then(|msg| json::text(msg.get()));
+        said.map(|_| ()).ok_or(Flaw::Missing("msg"))
     }
 }
 
@@ -188,7 +188,8 @@ fn posted(answer: Posted<'_>, messages: usize) -> Result<QueueReply, Flaw> {
     if ids.len() != messages {
         return Err(Flaw::WrongCount { ids: ids.len(), messages });
     }
-    let ids = ids.into_iter().map(|id| json::id(id).map(MessageId::new)).collect::<Option<_>>();
+    let ids =
+        ids.into_iter().map(|id| json::id(id.get()).map(MessageId::new)).collect::<Option<_>>();
     ids.map(QueueReply::Posted).ok_or(Flaw::Missing("an id"))
 }
 
@@ -205,15 +206,6 @@ fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    body: Option<&'a RawValue>,
-    reserved_count: Option<&'a RawValue>,
-    reservation_id: Option<&'a RawValue>,
 }
 
 fn reserved(entries: Entries<Message<'_>, MOST_MESSAGES>, count: usize) -> QueueReply {
@@ -277,7 +269,7 @@ struct Touched<'a> {
 }
 
 fn touched(answer: Touched<'_>, receipt: &Receipt) -> Result<QueueReply, Flaw> {
-    let reservation = answer.reservation_id.and_then(json::id);
+    let reservation = answer.reservation_id.and_then(|id| json::id(id.get()));
     let reservation = reservation.ok_or(Flaw::Missing("reservation_id"))?;
     let message = receipt.message.clone();
     Ok(QueueReply::Touched(Receipt { message, reservation: ReservationId::new(reservation) }))
@@ -314,14 +306,14 @@ fn queue_info(answer: QueueAnswer<'_>, asked: &QueueName) -> Result<QueueReply, 
     let Some(Element::Object(queue)) = answer.queue else {
         return Err(Flaw::Missing("queue"));
     };
-    let name = queue.name.and_then(json::text).ok_or(Flaw::Missing("name"))?;
+    let name = queue.name.and_then(text).ok_or(Flaw::Missing("name"))?;
     if name != asked.as_str() {
         return Err(Flaw::OtherSubject);
     }
     let seconds = |value| json::number(value).map(Duration::from_secs);
     let mut info = QueueInfo::new(asked.clone());
     info.settings = QueueSettings {
-        kind: queue.kind.and_then(json::text).and_then(|kind| kind_of(&kind)),
+        kind: queue.kind.and_then(text).and_then(|kind| kind_of(&kind)),
         message_timeout: seconds(queue.message_timeout),
         message_expiration: seconds(queue.message_expiration),
         dead_letter: queue.dead_letter.and_then(dead_letter),
@@ -330,6 +322,10 @@ fn queue_info(answer: QueueAnswer<'_>, asked: &QueueName) -> Result<QueueReply, 
     info.size = json::number(queue.size);
     info.total_messages = json::number(queue.total_messages);
     Ok(QueueReply::Queue(info))
+}
+
+fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+    json::text(value.get())
 }
 
 fn kind_of(name: &str) -> Option<QueueKind> {
@@ -345,11 +341,11 @@ fn dead_letter(setting: Element<DeadLetter<'_>>) -> Option<DeadLetterSetting> {
     let Element::Object(setting) = setting else {
         return None;
     };
-    let name = setting.queue_name.and_then(json::text)?;
+    let name = setting.queue_name.and_then(text)?;
     // An empty name is how a rule is switched off.
     (!name.is_empty()).then(|| DeadLetterSetting {
         queue: QueueName::new(&name).ok(),
-        max_reservations: json::count(setting.max_reservations),
+        max_reservations: json::count(setting.max_reservations.map(RawValue::get)),
     })
 }
 
@@ -363,6 +359,6 @@ struct QueueList<'a> {
 fn queues(answer: QueueList<'_>) -> Result<QueueReply, Flaw> {
     let queues = answer.queues.ok_or(Flaw::Missing("queues"))?.unwrap_or_default();
     let names = queues.objects.into_iter();
-    let names = names.filter_map(|queue| QueueName::new(&json::text(queue.name?)?).ok());
+    let names = names.filter_map(|queue| QueueName::new(&text(queue.name?)?).ok());
     Ok(QueueReply::Queues(names.collect()))
 }

@@ -33,6 +33,7 @@ mod answer;
 mod discretion;
 mod http_date;
 mod json;
+mod messages;
 mod path;
 mod refusal;
 mod request;

@@ -1,0 +1,191 @@
+//! The messages of an answer, each value as it is written.
+//!
+//! A reserve brings a hundred of them, and most of the work of a worker that does little else is to read
+//! them. So answers that are written as IronMQ writes them are read in one pass. All others, right or
+//! wrong, are left to `serde_json`.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::request::MOST;
+use crate::wire::Scanner;
+
+/// How many messages more than asked for are taken from an answer. What is beyond is counted, and
+/// not held in memory.
+pub(super) const MOST_SURPLUS: usize = 100;
+/// The most messages that are taken from any answer.
+pub(super) const MOST_MESSAGES: usize = MOST + MOST_SURPLUS;
+
+/// A message of an answer. What is `null` counts as missing.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct Message<'a> {
+    #[serde(borrow, default, deserialize_with = "written")]
+    pub(super) id: Option<&'a str>,
+    #[serde(borrow, default, deserialize_with = "written")]
+    pub(super) body: Option<&'a str>,
+    #[serde(borrow, default, deserialize_with = "written")]
+    pub(super) reserved_count: Option<&'a str>,
+    #[serde(borrow, default, deserialize_with = "written")]
+    pub(super) reservation_id: Option<&'a str>,
+}
+
+/// A value as it is written.
+fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de str>, D::Error> {
+    Ok(Option::<&RawValue>::deserialize(deserializer)?.map(RawValue::get))
+}
+
+/// The messages of an answer that has nothing else. Nothing if it is for `serde_json` to read.
+pub(super) fn read(answer: &str) -> Option<Vec<Message<'_>>> {
+    Reader { text: answer, scanner: Scanner::new(answer) }.answer()
+}
+
+/// Its functions are told a place, and give the one behind what they have read.
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    text: &'a str,
+    scanner: Scanner<'a>,
+}
+
+impl<'a> Reader<'a> {
+    fn answer(self) -> Option<Vec<Message<'a>>> {
+        let (key, at) = self.key(self.scanner.take(0, b'{')?)?;
+        if key != "messages" {
+            return None;
+        }
+        let (messages, at) = self.messages(self.scanner.take(at, b'[')?)?;
+        let end = self.scanner.token(self.scanner.take(at, b'}')?);
+        (end == self.text.len()).then_some(messages)
+    }
+
+    fn messages(self, mut at: usize) -> Option<(Vec<Message<'a>>, usize)> {
+        let mut messages = Vec::new();
+        if let Some(end) = self.scanner.take(at, b']') {
+            return Some((messages, end));
+        }
+        while messages.len() < MOST_MESSAGES {
+            let (message, end) = self.message(at)?;
+            messages.push(message);
+            match self.scanner.take(end, b',') {
+                Some(next) => at = next,
+                None => return Some((messages, self.scanner.take(end, b']')?)),
+            }
+        }
+        None
+    }
+
+    fn message(self, at: usize) -> Option<(Message<'a>, usize)> {
+        let mut at = self.scanner.take(at, b'{')?;
+        let mut message = Message::default();
+        loop {
+            let (key, start) = self.key(at)?;
+            let end = self.scanner.pass(start)?;
+            let field = match key {
+                "id" => Some(&mut message.id),
+                "body" => Some(&mut message.body),
+                "reserved_count" => Some(&mut message.reserved_count),
+                "reservation_id" => Some(&mut message.reservation_id),
+                _ => None,
+            };
+            if let Some(field) = field {
+                let written = self.text.get(start..end)?;
+                if written == "null" || field.replace(written).is_some() {
+                    return None;
+                }
+            }
+            match self.scanner.take(end, b',') {
+                Some(next) => at = next,
+                None => return Some((message, self.scanner.take(end, b'}')?)),
+            }
+        }
+    }
+
+    /// A key without escapes, and where its value starts.
+    fn key(self, at: usize) -> Option<(&'a str, usize)> {
+        let start = self.scanner.token(at);
+        let end = self.scanner.plain_string(start)?;
+        let key = self.text.get(start + 1..end - 1)?;
+        Some((key, self.scanner.token(self.scanner.take(end, b':')?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::json::{Entries, Object};
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        messages: Option<Entries<Message<'a>, MOST_MESSAGES>>,
+    }
+
+    /// As `serde_json` reads it.
+    fn by_serde(answer: &str) -> Option<Vec<Message<'_>>> {
+        let Object(answer) = serde_json::from_str::<Object<Answer<'_>>>(answer).ok()?;
+        let messages = answer.messages?;
+        (messages.others == 0).then_some(messages.objects)
+    }
+
+    const SENT: &str =
+        r#"{"id":"61","body":"{\"a\":\"\\n\"}","reserved_count":1,"reservation_id":"r"}"#;
+
+    #[test]
+    fn what_ironmq_writes_is_read_in_one_pass() {
+        for count in [0, 1, 2, MOST_MESSAGES] {
+            let answer = format!("{{\"messages\":[{}]}}", vec![SENT; count].join(","));
+            let messages = read(&answer);
+            assert_eq!(messages.as_ref().map(Vec::len), Some(count));
+            assert_eq!(messages, by_serde(&answer));
+        }
+        let spaced = format!(" {{ \"messages\" : [ {SENT} ] }} ");
+        let message = read(&spaced).unwrap().pop().unwrap();
+        assert_eq!(message.body, Some(r#""{\"a\":\"\\n\"}""#));
+        assert_eq!((message.id, message.reserved_count), (Some("\"61\""), Some("1")));
+    }
+
+    #[test]
+    fn what_is_written_otherwise_is_left_to_serde_json() {
+        let many = format!("{{\"messages\":[{}]}}", vec![SENT; MOST_MESSAGES + 1].join(","));
+        for answer in [
+            "",
+            "{}",
+            "[]",
+            r#"{"messages":null}"#,
+            r#"{"messages":[]} x"#,
+            r#"{"messages":[],"msg":"x"}"#,
+            r#"{"messages":[5]}"#,
+            r#"{"messages":[{}]}"#,
+            r#"{"messages":[{"id":null}]}"#,
+            r#"{"messages":[{"id":"1","id":"2"}]}"#,
+            r#"{"messages":[{"\u0069d":"1"}]}"#,
+            &many,
+        ] {
+            assert_eq!(read(answer), None, "{answer}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_what_serde_json_reads(
+            pieces in prop::collection::vec(prop::sample::select(vec![
+                "{", "}", "[", "]", ",", ":", " ", "null", "1", "-0.5e3", "01", "true", "\"x\"",
+                "\"\\n\"", "\"\\ud800\"", "\"\\", "\"id\":", "\"body\":", "\"other\":", "[[{}]]",
+                "\"reserved_count\":", "\"reservation_id\":", SENT,
+            ]), 0..12),
+        ) {
+            let pieces = pieces.concat();
+            for answer in [
+                pieces.clone(),
+                format!("{{\"messages\":{pieces}}}"),
+                format!("{{\"messages\":[{pieces}]}}"),
+                format!("{{\"messages\":[{{{pieces}}}]}}"),
+            ] {
+                if let Some(messages) = read(&answer) {
+                    prop_assert_eq!(Some(messages), by_serde(&answer), "{}", answer);
+                }
+            }
+        }
+    }
+}
