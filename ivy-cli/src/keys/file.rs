@@ -3,11 +3,18 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use ivy_proto::wire::crypto::Keyset;
 use zeroize::Zeroizing;
 
 use super::Problem;
+
+/// How long a change waits for another one. None takes so long, unless it was interrupted.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it looks whether the other one is done.
+const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn read(path: &Path) -> Result<Keyset, Problem> {
     #[cfg(unix)]
@@ -26,8 +33,8 @@ pub(super) fn create(path: &Path, keyset: &Keyset) -> Result<(), Problem> {
     write(&file, keyset, None).map_err(Problem::File)
 }
 
-/// Changes the keyset in a file. Whoever else changes it meanwhile is told to wait, so that no
-/// change is lost.
+/// Changes the keyset in a file. Whoever else wants to change it meanwhile waits, so that no change is
+/// lost.
 pub(super) fn change<T>(
     path: &Path,
     change: impl FnOnce(&mut Keyset) -> Result<T, Problem>,
@@ -54,10 +61,16 @@ impl Successor {
         let mut name = old.file_name().unwrap_or_default().to_owned();
         name.push(".new");
         let path = old.with_file_name(name);
-        match open_new(&path) {
-            Ok(file) => Ok(Successor { old, path, file, took_place: false }),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Problem::Busy(path)),
-            Err(error) => Err(Problem::FileBeside { file: path, error }),
+        let started = Instant::now();
+        loop {
+            match open_new(&path) {
+                Ok(file) => return Ok(Successor { old, path, file, took_place: false }),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(Problem::FileBeside { file: path, error });
+                }
+                Err(_) if started.elapsed() < PATIENCE => sleep(PAUSE),
+                Err(_) => return Err(Problem::Busy(path)),
+            }
         }
     }
 

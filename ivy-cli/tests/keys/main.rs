@@ -155,6 +155,21 @@ fn what_an_interrupted_change_left_is_named_and_what_to_do_about_it() {
 }
 
 #[test]
+fn a_change_waits_until_another_one_is_done() {
+    let folder = Folder::new();
+    let file = folder.file();
+    done("new", &file, &[], "");
+    let other = folder.0.join("keys.json.new");
+    std::fs::write(&other, "").unwrap();
+    let waits = start("add", &file, &[]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::fs::remove_file(&other).unwrap();
+    let output = waits.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(statuses(&file).len(), 2);
+}
+
+#[test]
 fn of_changes_at_one_time_none_is_lost() {
     let folder = Folder::new();
     let file = folder.file();
