@@ -8,7 +8,8 @@ const { QUEUE, TASK, serve } = require('./steps');
 
 const connection = { url: process.argv[2] };
 const queue = new Queue(QUEUE, { connection });
-const events = new QueueEvents(QUEUE, { connection });
+// From the first event on: by default it would miss those before it has begun to listen.
+const events = new QueueEvents(QUEUE, { connection, lastEventId: '0' });
 
 async function main() {
   await events.waitUntilReady();

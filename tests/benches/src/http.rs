@@ -1,5 +1,7 @@
 //! The HTTP client under ivy, asking a queue server without it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request};
@@ -8,6 +10,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use crate::server::{PROJECT, TOKEN};
+
+/// How long an unused connection is kept, as ivy does.
+const IDLE_LIMIT: Duration = Duration::from_secs(50);
 
 /// The client of one queue.
 #[derive(Clone)]
@@ -20,7 +25,8 @@ impl Http {
     pub(crate) fn new(port: u16, queue: &str) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let client =
+            Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE_LIMIT).build(connector);
         let queue = format!("http://127.0.0.1:{port}/3/projects/{PROJECT}/queues/{queue}");
         Http { client, queue }
     }

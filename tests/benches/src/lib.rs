@@ -37,7 +37,7 @@ pub use idle::{Idle, worker as idle_worker};
 pub use load::{Load, Step};
 pub use measure::{Figures, measure};
 pub use pairs::{Effort, Score, pinned, score};
-pub use pause::first_tasks;
+pub use pause::{first_tasks, first_trips};
 pub use resident::figures as resident;
 pub use server::{COUNTER, Process, SERVER_CORES, SERVER_COUNTER, Server};
 pub use soak::soak;

@@ -69,14 +69,7 @@ enum What {
         seconds: f64,
     },
     /// Measure how soon the first task after a pause starts
-    Pause {
-        /// How many seconds the pause lasts
-        #[arg(long, default_value_t = 60.0)]
-        seconds: f64,
-        /// How many pauses
-        #[arg(long, default_value_t = 3)]
-        times: usize,
-    },
+    Pause(PauseOptions),
     /// Keep everything busy for long, and see whether memory grows
     Soak {
         /// How many minutes
@@ -112,16 +105,23 @@ enum What {
         seconds: f64,
     },
     /// Print how soon the first tasks after pauses start, in nanoseconds
-    FirstTasks {
-        /// How many seconds each pause lasts
-        seconds: f64,
-        /// How many pauses
-        times: usize,
-    },
+    FirstTasks(PauseOptions),
+    /// Print how long the first round trips without ivy take after pauses, in nanoseconds
+    FirstTrips(PauseOptions),
     /// A bare HTTP server, for the comparison with `ivy serve`
     ServeBytes,
     /// A bare HTTP server that reads and writes JSON, for the comparison with `ivy serve`
     ServeJson,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct PauseOptions {
+    /// How many seconds each pause lasts
+    #[arg(long, default_value_t = 60.0)]
+    seconds: f64,
+    /// How many pauses
+    #[arg(long, default_value_t = 3)]
+    times: usize,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -159,7 +159,7 @@ fn main() -> ExitCode {
         }
         What::Memory { tasks } => long::memory(&tasks),
         What::Idle { seconds } => long::idle(seconds),
-        What::Pause { seconds, times } => long::pause(seconds, times),
+        What::Pause(PauseOptions { seconds, times }) => long::pause(seconds, times),
         What::Soak { minutes } => long::soak(minutes),
         What::Run { load, seconds } => {
             let Some(mut load) = Load::find(&load) else { return unknown(&load) };
@@ -182,15 +182,21 @@ fn main() -> ExitCode {
             };
             println!("{} {}", idle.per_second.as_nanos(), idle.resident);
         }
-        What::FirstTasks { seconds, times } => {
-            for took in ivy_benches::first_tasks(Duration::from_secs_f64(seconds), times) {
-                println!("{}", took.as_nanos());
-            }
-        }
+        What::FirstTasks(options) => options.print(ivy_benches::first_tasks),
+        What::FirstTrips(options) => options.print(ivy_benches::first_trips),
         What::ServeBytes => ivy_benches::serve_bare(Depth::Bytes),
         What::ServeJson => ivy_benches::serve_bare(Depth::Json),
     }
     ExitCode::SUCCESS
+}
+
+impl PauseOptions {
+    #[allow(clippy::print_stdout)]
+    fn print(self, firsts: fn(Duration, usize) -> Vec<Duration>) {
+        for took in firsts(Duration::from_secs_f64(self.seconds), self.times) {
+            println!("{}", took.as_nanos());
+        }
+    }
 }
 
 fn unknown(load: &str) -> ExitCode {

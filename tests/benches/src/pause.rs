@@ -1,15 +1,35 @@
-//! The first task after a pause: how soon its handler starts.
+//! The first task after a pause: how soon its handler starts. And the first round trip without ivy.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ivy_proto::task::{Task, TaskError};
 
+use crate::round_trip::Trips;
 use crate::runtime;
 use crate::server::Server;
 use crate::wire::{QUEUE, TASK};
 
 const START: Task<(u64,), ()> = Task::new(TASK).queue(QUEUE);
+/// How long each of so many first round trips without ivy took after pauses of this length: the
+/// machine itself is slower then.
+///
+/// # Panics
+/// If the servers do not start.
+#[must_use]
+pub fn first_trips(pause: Duration, times: usize) -> Vec<Duration> {
+    let (queue, redis) = (Server::ivy(), Server::redis());
+    let mut trips = Trips::new(&queue, &redis);
+    trips.one();
+    let after_pause = |_| {
+        trips.pause(pause);
+        let started = Instant::now();
+        trips.one();
+        started.elapsed()
+    };
+    (0..times).map(after_pause).collect()
+}
+
 /// How long each of so many first tasks took after pauses of this length, from the call to the start
 /// of its handler.
 ///

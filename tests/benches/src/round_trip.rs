@@ -1,9 +1,10 @@
 //! Calls and their results, over `ivy serve` and Redis. By ivy, and by the clients under it.
 
 use std::hint::black_box;
+use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 
 use crate::calls::{Urls, program};
@@ -32,29 +33,52 @@ pub(crate) fn ivy(adapter: &str, calls: u64) -> Option<Load> {
 /// the message that the subscriber hears. Nothing is deleted.
 pub(crate) fn limit() -> Load {
     let (queue, redis) = (Server::ivy(), Server::redis());
-    let runtime = runtime();
-    let http = Http::new(queue.port(), QUEUE);
-    let redis_client = redis::Client::open(redis.redis_url());
-    let redis_client = redis_client.expect("a good address");
-    let mut heard = runtime.block_on(async {
-        let mut subscriber = redis_client.get_async_pubsub().await.expect("Redis listens");
-        subscriber.subscribe(CHANNEL).await.expect("Redis subscribes");
-        let connection = redis_client.get_multiplexed_async_connection().await;
-        tokio::spawn(work(http.clone(), connection.expect("Redis listens")));
-        subscriber.into_on_message()
-    });
-    let wire = Wire::new();
+    let mut trips = Trips::new(&queue, &redis);
     let step = move || {
-        runtime.block_on(async {
-            let body = serde_json::to_string(&wire.message()).expect("a text");
-            let post = format!("{{\"messages\":[{{\"body\":{body}}}]}}");
-            black_box(http.post("messages", post).await);
-            let notice = heard.next().await.expect("a message");
-            wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
-        });
+        trips.one();
         1
     };
     Load { servers: vec![queue, redis], ..Load::of(step) }
+}
+
+/// What makes round trips without ivy.
+pub(crate) struct Trips {
+    runtime: tokio::runtime::Runtime,
+    http: Http,
+    heard: Pin<Box<dyn Stream<Item = redis::Msg>>>,
+    wire: Wire,
+}
+
+impl Trips {
+    pub(crate) fn new(queue: &Server, redis: &Server) -> Self {
+        let runtime = runtime();
+        let http = Http::new(queue.port(), QUEUE);
+        let redis_client = redis::Client::open(redis.redis_url());
+        let redis_client = redis_client.expect("a good address");
+        let heard = runtime.block_on(async {
+            let mut subscriber = redis_client.get_async_pubsub().await.expect("Redis listens");
+            subscriber.subscribe(CHANNEL).await.expect("Redis subscribes");
+            let connection = redis_client.get_multiplexed_async_connection().await;
+            tokio::spawn(work(http.clone(), connection.expect("Redis listens")));
+            Box::pin(subscriber.into_on_message())
+        });
+        Trips { runtime, http, heard, wire: Wire::new() }
+    }
+
+    pub(crate) fn one(&mut self) {
+        self.runtime.block_on(async {
+            let body = serde_json::to_string(&self.wire.message()).expect("a text");
+            let post = format!("{{\"messages\":[{{\"body\":{body}}}]}}");
+            black_box(self.http.post("messages", post).await);
+            let notice = self.heard.next().await.expect("a message");
+            self.wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
+        });
+    }
+
+    /// Lets the worker wait for so long.
+    pub(crate) fn pause(&self, length: Duration) {
+        self.runtime.block_on(tokio::time::sleep(length));
+    }
 }
 
 async fn work(http: Http, mut redis: redis::aio::MultiplexedConnection) {

@@ -29,13 +29,8 @@ pub(crate) fn compare(
 
 fn verdict(measure: &Measure, score: &Score) -> String {
     match measure.against {
-        Against::Rate(gate) => row(
-            [0, 1].map(|side| score.median(|pair| pair[side].rate).map(rate_text)),
-            score.median(|[ivy, limit]| ivy.rate / limit.rate),
-            &format!(">= {gate}"),
-            |ratio| ratio >= gate,
-            score,
-        ),
+        Against::Rate(gate) => rate(score, gate, |figures| figures.rate),
+        Against::WorkRate(gate) => rate(score, gate, |figures| figures.work_rate),
         Against::Work(gate) => work(score, gate),
         Against::Latency(median, most) => latency(score, [median, most]),
     }
@@ -53,6 +48,16 @@ pub(crate) fn growth(of: &[String], effort: Effort) {
             }
         }
     }
+}
+
+fn rate(score: &Score, gate: f64, of: fn(&Figures) -> f64) -> String {
+    row(
+        [0, 1].map(|side| score.median(|pair| of(&pair[side])).map(rate_text)),
+        score.median(|[one, other]| of(&one) / of(&other)),
+        &format!(">= {gate}"),
+        |ratio| ratio >= gate,
+        score,
+    )
 }
 
 fn work(score: &Score, gate: f64) -> String {

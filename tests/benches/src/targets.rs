@@ -22,6 +22,8 @@ pub struct Measure {
 pub enum Against {
     /// At least so many times the other's operations in a second.
     Rate(f64),
+    /// At least so many times the other's operations in a second of work.
+    WorkRate(f64),
     /// At most so many times the work that an operation is for the other.
     Work(f64),
     /// At most so many times the other's median and 99th percentile.
@@ -62,7 +64,7 @@ fn measures(lines: &'static [Line]) -> impl Iterator<Item = Measure> {
     })
 }
 
-use Against::{Latency, Rate, Work};
+use Against::{Latency, Rate, Work, WorkRate};
 use Placement::{Alone, Same, Split};
 
 #[rustfmt::skip] // A table is read by its columns.
@@ -114,15 +116,15 @@ const LIMITS: &[Line] = &[
 const PEERS: &[Line] = &[
     ("I1", "sends over HTTP, server that only answers", "send/ivy/many", "original/send", Rate(100.0), Split),
     ("I3", "no-op tasks worked off over HTTP", "work/ivy/800", "original/work", Rate(30.0), Split),
-    ("M1", "memory, 1,000 calls at a time, tokio", "memory/ivy/tokio/1000", "original/memory", Rate(6.0), Same),
-    ("M1", "memory, 1,000 calls at a time, async-std", "memory/ivy/async-std/1000", "original/memory", Rate(6.0), Same),
-    ("M1", "memory, 1,000 calls at a time, blocking", "memory/ivy/blocking/1000", "original/memory", Rate(6.0), Same),
-    ("C2", "seal, 84 B, the original's frame", "seal/ivy/legacy/small", "original/seal", Rate(15.0), Same),
-    ("C2", "open, 84 B, the original's frame", "open/ivy/legacy/small", "original/open", Rate(15.0), Same),
-    ("C2", "seal bridge, 84 B, beside the original's frame", "seal/ivy/bridge/small", "original/seal", Rate(15.0), Same),
-    ("C2", "open bridge, 84 B, beside the original's frame", "open/ivy/bridge/small", "original/open", Rate(15.0), Same),
-    ("C2", "seal ivy2, 84 B, beside the original's frame", "seal/ivy/ivy2/small", "original/seal", Rate(15.0), Same),
-    ("C2", "open ivy2, 84 B, beside the original's frame", "open/ivy/ivy2/small", "original/open", Rate(15.0), Same),
+    ("M1", "memory, 1,000 calls at a time, tokio", "memory/ivy/tokio/1000", "original/memory", WorkRate(6.0), Alone),
+    ("M1", "memory, 1,000 calls at a time, async-std", "memory/ivy/async-std/1000", "original/memory", WorkRate(6.0), Alone),
+    ("M1", "memory, 1,000 calls at a time, blocking", "memory/ivy/blocking/1000", "original/memory", WorkRate(6.0), Alone),
+    ("C2", "seal, 84 B, the original's frame", "seal/ivy/legacy/small", "original/seal", WorkRate(15.0), Alone),
+    ("C2", "open, 84 B, the original's frame", "open/ivy/legacy/small", "original/open", WorkRate(15.0), Alone),
+    ("C2", "seal bridge, 84 B, beside the original's frame", "seal/ivy/bridge/small", "original/seal", WorkRate(15.0), Alone),
+    ("C2", "open bridge, 84 B, beside the original's frame", "open/ivy/bridge/small", "original/open", WorkRate(15.0), Alone),
+    ("C2", "seal ivy2, 84 B, beside the original's frame", "seal/ivy/ivy2/small", "original/seal", WorkRate(15.0), Alone),
+    ("C2", "open ivy2, 84 B, beside the original's frame", "open/ivy/ivy2/small", "original/open", WorkRate(15.0), Alone),
     ("RT", "call to result, beside BullMQ with Redis", "round-trip/ivy/tokio/1", "bullmq/call", Latency(0.3, 0.3), Same),
 ];
 
