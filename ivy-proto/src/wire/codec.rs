@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use crate::name::{ChannelName, QueueName};
 use crate::queue::{Body, ReceivedBody};
 use crate::wire::crypto::{
@@ -127,7 +125,7 @@ impl Codec {
     /// check.
     #[must_use]
     pub fn seal(&self, envelope: &Envelope, queue: &QueueName, pool: &mut EntropyPool) -> Body {
-        let text = Zeroizing::new(self.format.write(envelope));
+        let text = self.format.write(envelope);
         Body::new(self.locks.queue(queue).seal(&Binding::task(queue), text, pool))
     }
 
@@ -175,7 +173,7 @@ impl Codec {
         if !lock.policy.sends().is_authenticated() {
             return body;
         }
-        let text = Zeroizing::new(body.as_str().to_owned());
+        let text = body.as_str().to_owned();
         Body::new(lock.seal(&Binding::dead_letter(queue), text, pool))
     }
 
@@ -209,13 +207,8 @@ impl Codec {
         channel: &ChannelName,
         pool: &mut EntropyPool,
     ) -> Body {
-        let payload = notice.to_payload();
         let lock = self.locks.queue(queue);
-        if lock.policy.sends() == BodyForm::Plain {
-            return payload;
-        }
-        let text = Zeroizing::new(payload.as_str().to_owned());
-        Body::new(lock.seal(&Binding::notice(channel), text, pool))
+        Body::new(lock.seal(&Binding::notice(channel), notice.to_text(), pool))
     }
 
     /// Reads what was published on a channel, in whatever form it is. Whether the form will do is

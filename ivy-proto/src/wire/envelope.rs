@@ -1,10 +1,13 @@
 //! The envelope: what a message says when it is open.
 
+use std::sync::Arc;
+
 use crate::name::TaskName;
+use crate::wire::canonical::FirstAttempt;
 use crate::wire::object::{BadObject, Object, Tree};
-use crate::wire::shape::{MAX_ARGS, MAX_DEPTH};
+use crate::wire::shape::{MAX_ARGS, MAX_DEPTH, Shape};
 use crate::wire::write::ObjectWriter;
-use crate::wire::{BadBody, DeadLetterReason, Options, RawJson};
+use crate::wire::{BadBody, DeadLetterReason, IvyOptions, Options, RawJson};
 
 /// Room for name and options when an envelope is written. Longer ones only take longer.
 const ROOM: usize = 192;
@@ -41,6 +44,12 @@ impl Envelope {
     /// # Errors
     /// If it is not one, with the reason to put the message aside for.
     pub fn parse(text: &str) -> Result<Envelope, BadBody> {
+        FirstAttempt::read(text)
+            .and_then(first_attempt)
+            .map_or_else(|| Envelope::parse_any(text), Ok)
+    }
+
+    pub(super) fn parse_any(text: &str) -> Result<Envelope, BadBody> {
         let tree = Tree::parse(text).map_err(bad_object)?;
         let object = tree.root().map_err(bad_object)?;
         let name = read_name(object)?;
@@ -58,6 +67,18 @@ impl Envelope {
         out.json("args", self.args.as_str());
         out.finish()
     }
+}
+
+/// The envelope of a first attempt, if its arguments are within their limits.
+fn first_attempt(read: FirstAttempt<'_>) -> Option<Envelope> {
+    check_args(read.args.shape).ok()?;
+    let mut ivy = IvyOptions::new(read.id);
+    ivy.reply = read.reply.map(Arc::from);
+    Some(Envelope {
+        name: TaskName::new(read.name).ok()?,
+        options: Options::new().with_ivy(ivy),
+        args: RawJson::written(read.args.text),
+    })
 }
 
 fn bad_object(error: BadObject) -> BadBody {
@@ -96,14 +117,20 @@ fn read_args(object: Object<'_>) -> Result<RawJson, BadBody> {
     let value = object.get("args").ok_or_else(|| bad("`args` is missing"))?;
     let at = object.offset(value);
     let shape = value.array().ok_or_else(|| bad("`args` must be an array").at(at))?;
+    check_args(shape).map_err(|bad| bad.at(at))?;
+    Ok(value.into())
+}
+
+fn check_args(shape: Shape) -> Result<(), BadBody> {
     if shape.depth > MAX_DEPTH {
         let rule = "`args` is nested more than 127 levels deep";
-        return Err(BadBody::new(DeadLetterReason::TooDeep, rule).at(at));
+        return Err(BadBody::new(DeadLetterReason::TooDeep, rule));
     }
     if shape.elements > MAX_ARGS {
-        return Err(bad("`args` has more than 10,000 elements").at(at));
+        let rule = "`args` has more than 10,000 elements";
+        return Err(BadBody::new(DeadLetterReason::BadArgs, rule));
     }
-    Ok(value.into())
+    Ok(())
 }
 
 #[cfg(test)]

@@ -87,10 +87,17 @@ impl IvyOptions {
         })
     }
 
+    /// The bytes of all fields that have no limit of their own.
+    pub(super) fn size(&self) -> usize {
+        let entry = |entry: &Unknown| entry.raw_key.as_str().len() + entry.value.as_str().len() + 2;
+        let reply = self.reply.as_ref().map_or(0, |reply| reply.len());
+        reply + self.unknown.iter().map(entry).sum::<usize>()
+    }
+
     /// Writes the entries, less the unknown ones whose keys are in `except`.
     pub(super) fn write(&self, out: &mut ObjectWriter, except: &[&str]) {
         out.number("v", VERSION);
-        out.text("id", self.id.encoded(&mut [0; TaskId::ENCODED]));
+        out.plain_text("id", self.id.encoded(&mut [0; TaskId::ENCODED]));
         if let Some(reply) = &self.reply {
             out.text("reply", reply);
         }

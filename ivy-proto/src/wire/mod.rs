@@ -9,6 +9,7 @@
 //! no number is rounded and no strange string is lost, until a handler's own types read them.
 
 mod bad_body;
+mod canonical;
 mod codec;
 mod content;
 pub mod crypto;

@@ -7,17 +7,18 @@ use crate::id::{MessageId, TaskId};
 use crate::name::{QueueName, TaskName, is_name};
 use crate::queue::Body;
 use crate::task::{TaskFailure, TaskOutcome};
+use crate::wire::canonical::Success;
 use crate::wire::ivy_options::KnownFields;
 use crate::wire::object::{BadObject, Object, Tree, Value};
-use crate::wire::shape::measure;
+use crate::wire::shape::{Shape, measure};
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, Envelope, IvyOptions, RawJson};
 
 /// The largest notice that is written or read, in bytes.
 pub const NOTICE_CAP: usize = 1024 * 1024;
 
-/// Room for the keys of a notice and the fields of its `options.ivy`.
-const ROOM: usize = 256;
+/// Room for the keys of a notice and those fields of its `options.ivy` that have a limit.
+const ROOM: usize = 400;
 
 /// The longest error message in a notice, in bytes.
 const LONGEST_MESSAGE: usize = 1024;
@@ -32,15 +33,30 @@ const RESULT_TOO_LARGE: &str = "ResultTooLarge";
 /// the original's handlers call back with any number of values. On a reply channel `args` is empty
 /// and `options.ivy` is that of the message with `outcome` and `error` added; towards a peer of
 /// the original `args` and `options` are those of the message, untouched.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Notice {
     id: MessageId,
     name: TaskName,
     args: RawJson,
-    options: RawJson,
-    result: RawJson,
+    options: NoticeOptions,
+    result: NoticeResult,
     queue: QueueName,
-    verdict: Option<Verdict>,
+}
+
+#[derive(Clone, Debug)]
+enum NoticeOptions {
+    /// On a reply channel: nothing but `options.ivy`, with how the task ended.
+    Reply { ivy: IvyOptions, instead: Option<Instead> },
+    /// Those of the message, or as they were read, and what they say.
+    Written(RawJson, Option<Verdict>),
+}
+
+#[derive(Clone, Debug)]
+enum NoticeResult {
+    /// What the handler returned, which travels in an array.
+    Output(RawJson),
+    /// That array.
+    Written(RawJson),
 }
 
 /// What `options.ivy` of a notice says.
@@ -68,7 +84,8 @@ impl Notice {
         ivy: &IvyOptions,
         output: &RawJson,
     ) -> Notice {
-        let done = Notice::reply(message, queue, name, ivy, result_of(output), None);
+        let result = NoticeResult::Output(output.clone());
+        let done = Notice::reply(message, queue, name, ivy, result, None);
         if done.fits() {
             return done;
         }
@@ -83,7 +100,8 @@ impl Notice {
         name: &TaskName,
         ivy: &IvyOptions,
     ) -> Notice {
-        Notice::reply(message, queue, name, ivy, empty_array(), Some(Instead::ResultTooLarge))
+        let instead = Some(Instead::ResultTooLarge);
+        Notice::reply(message, queue, name, ivy, NoticeResult::none(), instead)
     }
 
     /// The notice of a task that was put aside, for a reply channel. The failure's texts are cut
@@ -101,7 +119,8 @@ impl Notice {
             message: cut(&failure.message).to_owned(),
             attempts: failure.attempts,
         };
-        Notice::reply(message, queue, name, ivy, empty_array(), Some(Instead::Failed(failure)))
+        let instead = Some(Instead::Failed(failure));
+        Notice::reply(message, queue, name, ivy, NoticeResult::none(), instead)
     }
 
     /// The notice of a success as a worker of the original writes it, for the shared channel.
@@ -119,16 +138,18 @@ impl Notice {
             id: message.clone(),
             name: envelope.name.clone(),
             args: envelope.args.clone(),
-            options: envelope.options.to_json(),
+            options: NoticeOptions::Written(
+                envelope.options.to_json(),
+                envelope.options.ivy().map(|ivy| Verdict { id: ivy.id, instead: None }),
+            ),
             result,
             queue: queue.clone(),
-            verdict: envelope.options.ivy().map(|ivy| Verdict { id: ivy.id, instead: None }),
         };
-        let notice = with_result(result_of(output));
+        let notice = with_result(NoticeResult::Output(output.clone()));
         if notice.fits() {
             return notice;
         }
-        with_result(empty_array())
+        with_result(NoticeResult::none())
     }
 
     fn reply(
@@ -136,33 +157,16 @@ impl Notice {
         queue: &QueueName,
         name: &TaskName,
         ivy: &IvyOptions,
-        result: RawJson,
+        result: NoticeResult,
         instead: Option<Instead>,
     ) -> Notice {
-        let mut options = ObjectWriter::with_room(ROOM);
-        options.object("ivy", |fields| {
-            ivy.write(fields, &["outcome", "error"]);
-            let dead = matches!(instead, Some(Instead::Failed(_)));
-            fields.text("outcome", if dead { "dead" } else { "ok" });
-            match &instead {
-                None => {}
-                Some(Instead::ResultTooLarge) => {
-                    let rule = "the result does not fit into a notice";
-                    write_error(fields, RESULT_TOO_LARGE, rule, ivy.attempt);
-                }
-                Some(Instead::Failed(TaskFailure { kind, message, attempts })) => {
-                    write_error(fields, kind, message, *attempts);
-                }
-            }
-        });
         Notice {
             id: message.clone(),
             name: name.clone(),
             args: empty_array(),
-            options: RawJson::written(options.finish()),
+            options: NoticeOptions::Reply { ivy: ivy.clone(), instead },
             result,
             queue: queue.clone(),
-            verdict: Some(Verdict { id: ivy.id, instead }),
         }
     }
 
@@ -172,15 +176,14 @@ impl Notice {
     /// If it is not one. Then it is counted and passed over: whoever reaches the notifier can
     /// publish anything.
     pub fn parse(payload: &[u8]) -> Result<Notice, BadNotice> {
-        read(payload, |fields| {
+        read(text_of(payload)?, |fields| {
             Ok(Notice {
                 id: MessageId::new(&*fields.id),
                 name: TaskName::new(&fields.name).map_err(|_| BadNotice::Field("name"))?,
                 args: fields.args.into(),
-                options: fields.options.into(),
-                result: fields.result.into(),
+                options: NoticeOptions::Written(fields.options.into(), fields.verdict),
+                result: NoticeResult::Written(fields.result.into()),
                 queue: QueueName::new(&fields.queue).map_err(|_| BadNotice::Field("queue"))?,
-                verdict: fields.verdict,
             })
         })
     }
@@ -188,46 +191,56 @@ impl Notice {
     /// The notice's JSON.
     #[must_use]
     pub fn to_payload(&self) -> Body {
+        Body::new(self.to_text())
+    }
+
+    pub(super) fn to_text(&self) -> String {
         let mut out = ObjectWriter::with_room(ROOM + self.size());
         out.text("id", self.id.as_str());
         out.text("name", self.name.as_str());
         out.json("args", self.args.as_str());
-        out.json("options", self.options.as_str());
-        out.json("result", self.result.as_str());
+        self.options.write(&mut out);
+        self.result.write(&mut out);
         out.json("notify", "true");
         out.text("queue", self.queue.as_str());
-        Body::new(out.finish())
+        out.finish()
     }
 
-    /// What it holds, in bytes: without keys, and before texts are escaped.
+    /// What it holds, in bytes: without keys and short fields, and before texts are escaped.
     fn size(&self) -> usize {
-        let json = [&self.args, &self.options, &self.result].map(|json| json.as_str().len());
-        let texts = [self.id.as_str(), self.name.as_str(), self.queue.as_str()].map(str::len);
+        let json =
+            [self.args.as_str().len(), self.options.size(), self.result.json().as_str().len()];
+        let texts = [self.id.as_bytes().len(), self.name.as_str().len(), self.queue.as_str().len()];
         json.into_iter().chain(texts).sum()
     }
 
     fn fits(&self) -> bool {
         // Escaped, a byte takes six. What fits even so need not be written to know it.
-        ROOM + 6 * self.size() <= NOTICE_CAP || self.to_payload().as_str().len() <= NOTICE_CAP
+        ROOM + 6 * self.size() <= NOTICE_CAP || self.to_text().len() <= NOTICE_CAP
     }
 
     /// The id of the task that ended, unless it was sent by a peer of the original.
     #[must_use]
     pub fn task_id(&self) -> Option<TaskId> {
-        self.verdict.as_ref().map(|verdict| verdict.id)
+        match &self.options {
+            NoticeOptions::Reply { ivy, .. } => Some(ivy.id),
+            NoticeOptions::Written(_, verdict) => verdict.as_ref().map(|verdict| verdict.id),
+        }
     }
 
     /// How the task ended. A worker of the original tells of successes only.
     #[must_use]
     pub fn outcome(&self) -> TaskOutcome {
-        outcome_of(self.verdict.clone(), self.result.as_str())
+        outcome_of(self.options.instead().cloned(), || match &self.result {
+            NoticeResult::Output(output) => output.clone(),
+            NoticeResult::Written(result) => output_of(result.as_str(), measure(result.as_str())),
+        })
     }
 
     /// Whether the task succeeded, be its result here or not.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        let instead = self.verdict.as_ref().and_then(|verdict| verdict.instead.as_ref());
-        !matches!(instead, Some(Instead::Failed(_)))
+        !matches!(self.options.instead(), Some(Instead::Failed(_)))
     }
 
     /// The message's id in its queue.
@@ -255,8 +268,86 @@ impl Notice {
     }
 }
 
+impl PartialEq for Notice {
+    /// All that a notice tells follows from its text.
+    fn eq(&self, other: &Self) -> bool {
+        self.to_text() == other.to_text()
+    }
+}
+
+impl Eq for Notice {}
+
+impl NoticeOptions {
+    /// What is told instead of a result, if so.
+    fn instead(&self) -> Option<&Instead> {
+        match self {
+            NoticeOptions::Reply { instead, .. } => instead.as_ref(),
+            NoticeOptions::Written(_, verdict) => verdict.as_ref()?.instead.as_ref(),
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            NoticeOptions::Reply { ivy, instead } => {
+                let error = match instead {
+                    Some(Instead::Failed(failure)) => failure.kind.len() + failure.message.len(),
+                    Some(Instead::ResultTooLarge) | None => 0,
+                };
+                ivy.size() + error
+            }
+            NoticeOptions::Written(options, _) => options.as_str().len(),
+        }
+    }
+
+    fn write(&self, out: &mut ObjectWriter) {
+        let (ivy, instead) = match self {
+            NoticeOptions::Written(options, _) => return out.json("options", options.as_str()),
+            NoticeOptions::Reply { ivy, instead } => (ivy, instead),
+        };
+        out.object("options", |options| {
+            options.object("ivy", |fields| {
+                ivy.write(fields, &["outcome", "error"]);
+                let dead = matches!(instead, Some(Instead::Failed(_)));
+                fields.json("outcome", if dead { r#""dead""# } else { r#""ok""# });
+                match instead {
+                    None => {}
+                    Some(Instead::ResultTooLarge) => {
+                        let rule = "the result does not fit into a notice";
+                        write_error(fields, RESULT_TOO_LARGE, rule, ivy.attempt);
+                    }
+                    Some(Instead::Failed(TaskFailure { kind, message, attempts })) => {
+                        write_error(fields, kind, message, *attempts);
+                    }
+                }
+            });
+        });
+    }
+}
+
+impl NoticeResult {
+    fn none() -> Self {
+        NoticeResult::Written(empty_array())
+    }
+
+    fn json(&self) -> &RawJson {
+        match self {
+            NoticeResult::Output(json) | NoticeResult::Written(json) => json,
+        }
+    }
+
+    /// Writes the array that travels: nothing at all for `null`.
+    fn write(&self, out: &mut ObjectWriter) {
+        let json = self.json().as_str();
+        match self {
+            NoticeResult::Output(_) if json == "null" => out.json("result", "[]"),
+            NoticeResult::Output(_) => out.array_of_one("result", json),
+            NoticeResult::Written(_) => out.json("result", json),
+        }
+    }
+}
+
 /// What the producer of a task wants to know of its notice, which is less than there is in it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) task: Option<TaskId>,
     pub(crate) message: MessageId,
@@ -266,11 +357,27 @@ pub(crate) struct Report {
 impl Report {
     /// Reads a notice, and takes exactly what [`Notice::parse`] takes.
     pub(crate) fn parse(payload: &[u8]) -> Result<Report, BadNotice> {
-        read(payload, |fields| {
+        let text = text_of(payload)?;
+        match Success::read(text) {
+            Some(Success { message, task, result }) => Ok(Report {
+                task: Some(task),
+                message: MessageId::new(message),
+                outcome: TaskOutcome::Done(output_of(result.text, result.shape)),
+            }),
+            None => Report::parse_any(text),
+        }
+    }
+
+    pub(super) fn parse_any(text: &str) -> Result<Report, BadNotice> {
+        read(text, |fields| {
+            let result = fields.result;
+            let shape = result.array().unwrap_or_default();
             Ok(Report {
                 task: fields.verdict.as_ref().map(|verdict| verdict.id),
                 message: MessageId::new(&*fields.id),
-                outcome: outcome_of(fields.verdict, fields.result.text()),
+                outcome: outcome_of(fields.verdict.and_then(|verdict| verdict.instead), || {
+                    output_of(result.text(), shape)
+                }),
             })
         })
     }
@@ -311,15 +418,18 @@ struct Fields<'t> {
     verdict: Option<Verdict>,
 }
 
-/// Reads a payload, and makes something of its fields.
-fn read<T>(
-    payload: &[u8],
-    make: impl FnOnce(Fields<'_>) -> Result<T, BadNotice>,
-) -> Result<T, BadNotice> {
+fn text_of(payload: &[u8]) -> Result<&str, BadNotice> {
     if payload.len() > NOTICE_CAP {
         return Err(BadNotice::TooLarge(payload.len()));
     }
-    let text = std::str::from_utf8(payload).map_err(|_| BadNotice::NotUtf8)?;
+    std::str::from_utf8(payload).map_err(|_| BadNotice::NotUtf8)
+}
+
+/// Reads a text, and makes something of its fields.
+fn read<T>(
+    text: &str,
+    make: impl FnOnce(Fields<'_>) -> Result<T, BadNotice>,
+) -> Result<T, BadNotice> {
     let bad = |error| match error {
         BadObject::NotJson(at) => BadNotice::NotJson(at),
         BadObject::NotAnObject => BadNotice::NotAnObject,
@@ -409,25 +519,17 @@ fn cut(text: &str) -> &str {
     &text[..end]
 }
 
-/// What a handler returned, as the array that travels: nothing at all for `null`.
-fn result_of(output: &RawJson) -> RawJson {
-    match output.as_str() {
-        "null" => empty_array(),
-        output => RawJson::written(["[", output, "]"].concat()),
-    }
-}
-
-fn outcome_of(verdict: Option<Verdict>, result: &str) -> TaskOutcome {
-    match verdict.and_then(|verdict| verdict.instead) {
-        None => TaskOutcome::Done(output_of(result)),
+fn outcome_of(instead: Option<Instead>, output: impl FnOnce() -> RawJson) -> TaskOutcome {
+    match instead {
+        None => TaskOutcome::Done(output()),
         Some(Instead::ResultTooLarge) => TaskOutcome::ResultTooLarge,
         Some(Instead::Failed(failure)) => TaskOutcome::Failed(failure),
     }
 }
 
 /// What a handler returned, or the original's handler called back with.
-fn output_of(result: &str) -> RawJson {
-    RawJson::written(match measure(result).elements {
+fn output_of(result: &str, shape: Shape) -> RawJson {
+    RawJson::written(match shape.elements {
         0 => "null",
         1 => result.get(1..result.len() - 1).unwrap_or("null").trim_ascii(),
         _ => result,

@@ -12,7 +12,15 @@ pub(crate) fn plain_run(bytes: &[u8]) -> usize {
         }
         left = behind;
     }
-    run + left.iter().take_while(|byte| is_plain(**byte)).count()
+    match bytes.last_chunk() {
+        // Together with some that were looked at, which are plain.
+        Some(step) => {
+            let special = specials(u64::from_le_bytes(*step));
+            let plain = if special == 0 { 8 } else { special.trailing_zeros() as usize / 8 };
+            bytes.len() - 8 + plain
+        }
+        None => run + left.iter().take_while(|byte| is_plain(**byte)).count(),
+    }
 }
 
 /// The same, of eight bytes in one step.

@@ -35,14 +35,28 @@ impl ObjectWriter {
         self.out.push_str(value);
     }
 
+    /// An entry whose value is an array of one value, which is JSON.
+    pub(super) fn array_of_one(&mut self, key: &'static str, value: &str) {
+        self.key(key);
+        self.out.push('[');
+        self.out.push_str(value);
+        self.out.push(']');
+    }
+
+    /// An entry whose value is a text that needs no escapes.
+    pub(super) fn plain_text(&mut self, key: &'static str, text: &str) {
+        self.key(key);
+        self.out.push('"');
+        self.out.push_str(text);
+        self.out.push('"');
+    }
+
     /// An entry whose value is a text.
     pub(super) fn text(&mut self, key: &'static str, text: &str) {
-        self.key(key);
         if plain_run(text.as_bytes()) == text.len() {
-            self.out.push('"');
-            self.out.push_str(text);
-            self.out.push('"');
+            self.plain_text(key, text);
         } else {
+            self.key(key);
             let escaped = serde_json::to_string(text).expect("every text can be written as JSON");
             self.out.push_str(&escaped);
         }
@@ -63,6 +77,7 @@ impl ObjectWriter {
         self.is_empty = false;
     }
 
+    #[inline]
     fn key(&mut self, key: &'static str) {
         self.separate();
         self.out.push('"');

@@ -28,7 +28,7 @@ impl Fingerprints {
         message: &MessageId,
         body: &ReceivedBody,
     ) -> bool {
-        let id = fingerprint(&(queue.as_str(), message.as_str()));
+        let id = fingerprint(&(queue.as_str(), message.as_bytes()));
         let body = match body {
             ReceivedBody::Text(body) => fingerprint(&("text", body.as_str())),
             ReceivedBody::NotText(body) => fingerprint(&("not text", body.as_str())),

@@ -208,8 +208,8 @@ impl Worker {
             if let Some(settling) = held.settling() {
                 settling.progress = Progress::UnderWay;
             }
-            let bytes = receipt.message.as_str().len()
-                + receipt.reservation.as_str().len()
+            let bytes = receipt.message.as_bytes().len()
+                + receipt.reservation.as_bytes().len()
                 + DELETE_OVERHEAD;
             let capabilities = &self.config.capabilities;
             if batch.len() >= capabilities.max_batch || size + bytes > capabilities.max_request {

@@ -195,9 +195,10 @@ impl Lock {
     pub(crate) fn seal(
         &self,
         binding: &Binding<'_>,
-        mut text: Zeroizing<String>,
+        text: String,
         pool: &mut EntropyPool,
     ) -> String {
+        let mut text = Zeroizing::new(text);
         match &self.seal {
             Seal::Plain => std::mem::take(&mut *text),
             Seal::Legacy(password) => {

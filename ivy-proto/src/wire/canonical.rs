@@ -1,0 +1,191 @@
+//! Messages and notices in exactly the form in which ivy writes most of them, read by comparing them
+//! with that form.
+//!
+//! Whatever differs from it in any byte, or says more, is nothing here, and left to the readers of any
+//! JSON. What is something is the same there, only later.
+
+use crate::id::TaskId;
+use crate::name::is_name;
+
+use super::plain::plain_run;
+use super::scan::Scanner;
+use super::shape::Shape;
+
+/// The message of a first attempt, without options but those that ivy adds to all.
+pub(super) struct FirstAttempt<'t> {
+    pub(super) name: &'t str,
+    pub(super) id: TaskId,
+    pub(super) reply: Option<&'t str>,
+    pub(super) args: Array<'t>,
+}
+
+/// The notice of a first attempt that succeeded.
+pub(super) struct Success<'t> {
+    pub(super) message: &'t str,
+    pub(super) task: TaskId,
+    pub(super) result: Array<'t>,
+}
+
+/// An array as it was written.
+pub(super) struct Array<'t> {
+    pub(super) text: &'t str,
+    pub(super) shape: Shape,
+}
+
+impl<'t> FirstAttempt<'t> {
+    pub(super) fn read(text: &'t str) -> Option<Self> {
+        let mut text = Text(text);
+        text.literal(r#"{"name":""#)?;
+        let name = text.name()?;
+        text.literal(r#","options":{"#)?;
+        let (id, reply) = text.ivy()?;
+        text.literal(r#"}},"args":"#)?;
+        let args = text.array()?;
+        text.ends_with("}")?;
+        Some(FirstAttempt { name, id, reply, args })
+    }
+}
+
+impl<'t> Success<'t> {
+    pub(super) fn read(text: &'t str) -> Option<Self> {
+        let mut text = Text(text);
+        text.literal(r#"{"id":""#)?;
+        let message = text.plain()?;
+        text.literal(r#","name":""#)?;
+        text.name()?;
+        text.literal(r#","args":[],"options":{"#)?;
+        let (task, _) = text.ivy()?;
+        text.literal(r#","outcome":"ok"}},"result":"#)?;
+        let result = text.array()?;
+        text.literal(r#","notify":true,"queue":""#)?;
+        text.name()?;
+        text.ends_with("}")?;
+        Some(Success { message, task, result })
+    }
+}
+
+/// What is left of a text. Its functions pass over what they give.
+struct Text<'t>(&'t str);
+
+impl<'t> Text<'t> {
+    fn literal(&mut self, literal: &str) -> Option<()> {
+        self.0 = self.0.strip_prefix(literal)?;
+        Some(())
+    }
+
+    fn ends_with(&self, end: &str) -> Option<()> {
+        (self.0 == end).then_some(())
+    }
+
+    /// A text without escapes, and the quote behind it.
+    fn plain(&mut self) -> Option<&'t str> {
+        let (plain, behind) = self.0.split_at_checked(plain_run(self.0.as_bytes()))?;
+        self.0 = behind.strip_prefix('"')?;
+        Some(plain)
+    }
+
+    fn name(&mut self) -> Option<&'t str> {
+        self.plain().filter(|name| is_name(name))
+    }
+
+    /// What `options.ivy` begins with: the task's id and, perhaps, where to reply.
+    fn ivy(&mut self) -> Option<(TaskId, Option<&'t str>)> {
+        self.literal(r#""ivy":{"v":1,"id":""#)?;
+        let id = self.plain()?.parse().ok()?;
+        let reply = match self.literal(r#","reply":""#) {
+            Some(()) => Some(self.plain()?),
+            None => None,
+        };
+        Some((id, reply))
+    }
+
+    fn array(&mut self) -> Option<Array<'t>> {
+        if !self.0.starts_with('[') {
+            return None;
+        }
+        let (end, shape) = Scanner::new(self.0).value(0)?;
+        let (text, behind) = self.0.split_at_checked(end)?;
+        self.0 = behind;
+        Some(Array { text, shape })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::{Envelope, Report};
+
+    const MESSAGE: &str = r#"{"name":"a.b","options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","reply":"ivy.r.x"}},"args":[5,{"k":[]}]}"#;
+    const NOTICE: &str = r#"{"id":"61","name":"a.b","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","reply":"ivy.r.x","outcome":"ok"}},"result":[ 10 ],"notify":true,"queue":"q"}"#;
+
+    #[test]
+    fn what_ivy_writes_is_read() {
+        let read = FirstAttempt::read(MESSAGE).unwrap();
+        assert_eq!(
+            (read.name, read.reply, read.args.text),
+            ("a.b", Some("ivy.r.x"), r#"[5,{"k":[]}]"#)
+        );
+        let silent = MESSAGE.replace(r#","reply":"ivy.r.x""#, "");
+        assert_eq!(FirstAttempt::read(&silent).unwrap().reply, None);
+        let read = Success::read(NOTICE).unwrap();
+        assert_eq!(
+            (read.message, read.result.text, read.result.shape.elements),
+            ("61", "[ 10 ]", 1)
+        );
+    }
+
+    #[test]
+    fn what_says_more_or_stands_elsewhere_is_left_to_others() {
+        for (part, other) in [
+            ("\"ivy\":{", "\"retry\":true,\"ivy\":{"),
+            ("\"v\":1", "\"v\":2"),
+            ("\"v\":1", "\"v\": 1"),
+            ("Bw\"", "B\""),
+            ("ivy.r.x\"", "ivy.r.x\",\"attempt\":2"),
+            ("ivy.r.x", "ivy\\u002er.x"),
+            ("\"name\":\"a.b\"", "\"name\":\"\""),
+            ("\"name\":\"a.b\"", "\"name\":\"a\u{202e}b\""),
+        ] {
+            let (message, notice) = (MESSAGE.replace(part, other), NOTICE.replace(part, other));
+            assert_ne!((&*message, &*notice), (MESSAGE, NOTICE));
+            assert!(FirstAttempt::read(&message).is_none(), "{message}");
+            assert!(Success::read(&notice).is_none(), "{notice}");
+        }
+        for end in ["", "}", "x"] {
+            let text = format!("{}{end}", MESSAGE.strip_suffix('}').unwrap());
+            assert_eq!(FirstAttempt::read(&text).is_some(), end == "}", "{text}");
+        }
+    }
+
+    /// The text with some places deleted, doubled or changed.
+    fn edited(text: &'static str) -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "", "\"", "\\", ",", ":", "[", "]", "{", "}", " ", "0", "é", "\u{7f}", "\u{202e}",
+            "null",
+        ]);
+        let edit = (any::<prop::sample::Index>(), 0..3_usize, piece);
+        prop::collection::vec(edit, 0..3).prop_map(|edits| {
+            let mut characters: Vec<String> = text.chars().map(String::from).collect();
+            for (place, removed, piece) in edits {
+                let start = place.index(characters.len());
+                let end = characters.len().min(start + removed);
+                characters.splice(start..end, [piece.to_owned()]);
+            }
+            characters.concat()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_is_read_as_any_json_is(text in edited(MESSAGE)) {
+            prop_assert_eq!(Envelope::parse(&text), Envelope::parse_any(&text));
+        }
+
+        #[test]
+        fn a_notice_is_read_as_any_json_is(text in edited(NOTICE)) {
+            prop_assert_eq!(Report::parse(text.as_bytes()), Report::parse_any(&text));
+        }
+    }
+}
