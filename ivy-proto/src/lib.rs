@@ -17,6 +17,7 @@ pub mod producer;
 pub mod queue;
 mod retry;
 mod rng;
+mod roster;
 mod secret;
 mod table;
 pub mod task;

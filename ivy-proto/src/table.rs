@@ -1,5 +1,6 @@
 //! Values by their keys, found as fast among many as among few.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
 
@@ -40,12 +41,11 @@ impl<Key: Eq + Hash, Value> Table<Key, Value> {
         self.0.contains_key(key)
     }
 
-    pub(crate) fn get(&self, key: &Key) -> Option<&Value> {
+    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&Value>
+    where
+        Key: Borrow<Q>,
+    {
         self.0.get(key)
-    }
-
-    pub(crate) fn get_mut(&mut self, key: &Key) -> Option<&mut Value> {
-        self.0.get_mut(key)
     }
 
     pub(crate) fn insert(&mut self, key: Key, value: Value) -> Option<Value> {
@@ -55,7 +55,7 @@ impl<Key: Eq + Hash, Value> Table<Key, Value> {
     pub(crate) fn remove(&mut self, key: &Key) -> Option<Value> {
         let value = self.0.remove(key);
         // What a burst has left behind is given back.
-        if self.0.len() < self.0.capacity() / 8 && self.0.capacity() > 1024 {
+        if self.0.len() < self.0.capacity() / 8 && self.0.capacity() > 2048 {
             self.0.shrink_to(self.0.len() * 2);
         }
         value
@@ -63,6 +63,12 @@ impl<Key: Eq + Hash, Value> Table<Key, Value> {
 
     pub(crate) fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+impl<Key: Eq + Hash, Value> FromIterator<(Key, Value)> for Table<Key, Value> {
+    fn from_iter<I: IntoIterator<Item = (Key, Value)>>(entries: I) -> Self {
+        Table(entries.into_iter().collect())
     }
 }
 

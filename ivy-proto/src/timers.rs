@@ -10,33 +10,28 @@ use crate::time::{Deadline, Moment};
 /// Timers by key. A machine's keys are one documented enum of "when to ...".
 #[derive(Debug)]
 pub(crate) struct Timers<Key: Eq + Hash> {
-    /// The earliest on top, which is set as it says. Among the others are some that were stopped or
-    /// set to another moment since: most timers are, and none is looked for to be taken out.
-    by_moment: BinaryHeap<Reverse<(Moment, Key)>>,
+    agenda: Agenda<Key>,
     by_key: Table<Key, Moment>,
 }
 
-/// So many timers that were stopped do not matter.
-const FEW: usize = 64;
-
 impl<Key: Ord + Hash + Clone> Timers<Key> {
     pub(crate) fn new() -> Self {
-        Timers { by_moment: BinaryHeap::new(), by_key: Table::new() }
+        Timers { agenda: Agenda::default(), by_key: Table::new() }
     }
 
     /// Sets the timer of `key`, replacing an earlier setting.
     pub(crate) fn set(&mut self, key: Key, at: Moment) {
         let before = self.by_key.insert(key.clone(), at);
         if before != Some(at) {
-            self.by_moment.push(Reverse((at, key)));
-            self.tidy();
+            self.agenda.add(at, key.clone());
+            self.tidy(&key);
         }
     }
 
     /// Stops the timer of `key`, if it is set.
     pub(crate) fn stop(&mut self, key: &Key) {
         if self.by_key.remove(key).is_some() {
-            self.tidy();
+            self.tidy(key);
         }
     }
 
@@ -48,7 +43,7 @@ impl<Key: Ord + Hash + Clone> Timers<Key> {
     /// Takes one timer that is due. It is stopped before the caller acts on it, so an action
     /// that fails cannot be due again at once.
     pub(crate) fn pop_due(&mut self, now: Moment) -> Option<Key> {
-        let (at, key) = &self.by_moment.peek()?.0;
+        let (at, key) = self.agenda.first()?;
         if *at > now {
             return None;
         }
@@ -57,28 +52,78 @@ impl<Key: Ord + Hash + Clone> Timers<Key> {
         Some(key)
     }
 
+    pub(crate) fn first_moment(&self) -> Option<Moment> {
+        self.agenda.first().map(|(at, _)| *at)
+    }
+
     /// The earliest timer.
     pub(crate) fn next(&self) -> Option<Deadline<Key>> {
-        let (at, why) = self.by_moment.peek()?.0.clone();
+        let (at, why) = self.agenda.first()?.clone();
         Some(Deadline { at, why })
     }
 
     pub(crate) fn clear(&mut self) {
-        self.by_moment.clear();
+        self.agenda.clear();
         self.by_key.clear();
     }
 
-    /// Takes out what was stopped: on top always, and elsewhere before it is most of all.
-    fn tidy(&mut self) {
+    fn tidy(&mut self, changed: &Key) {
         let by_key = &self.by_key;
-        let is_set = |(at, key): &(Moment, Key)| by_key.get(key) == Some(at);
-        while self.by_moment.peek().is_some_and(|Reverse(top)| !is_set(top)) {
-            self.by_moment.pop();
+        self.agenda.tidy(changed, by_key.len(), |key| by_key.get(key).copied());
+    }
+}
+
+/// Keys by the moments at which they are due, the earliest first. When each is due in truth, if it
+/// still is, its owner knows.
+#[derive(Debug)]
+pub(crate) struct Agenda<Key> {
+    /// The earliest on top, which is due as it says. Among the others are some that are not due any
+    /// more, or at another moment: most are never waited for, and none is looked for to be taken out.
+    heap: BinaryHeap<Reverse<(Moment, Key)>>,
+}
+
+/// So many that are not due any more do not matter.
+const FEW: usize = 1024;
+
+impl<Key: Ord> Agenda<Key> {
+    /// Adds a key, which is due then. To be followed by [`Agenda::tidy`].
+    pub(crate) fn add(&mut self, at: Moment, key: Key) {
+        self.heap.push(Reverse((at, key)));
+    }
+
+    /// The earliest.
+    pub(crate) fn first(&self) -> Option<&(Moment, Key)> {
+        self.heap.peek().map(|Reverse(first)| first)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.heap.clear();
+    }
+
+    /// After a change to when a key is due, takes out what is not due any more: on top always, and
+    /// elsewhere before it is most of all. So many keys are due, each when `due` tells.
+    pub(crate) fn tidy(
+        &mut self,
+        changed: &Key,
+        count: usize,
+        due: impl Fn(&Key) -> Option<Moment>,
+    ) {
+        let is_due = |(at, key): &(Moment, Key)| due(key) == Some(*at);
+        if self.first().is_some_and(|(_, key)| key == changed) {
+            while self.first().is_some_and(|first| !is_due(first)) {
+                self.heap.pop();
+            }
         }
-        if self.by_moment.len() > 2 * by_key.len() + FEW {
-            self.by_moment.retain(|Reverse(timer)| is_set(timer));
-            self.by_moment.shrink_to(2 * self.by_moment.len());
+        if self.heap.len() > 3 * count + FEW {
+            self.heap.retain(|Reverse(one)| is_due(one));
+            self.heap.shrink_to(3 * self.heap.len() + FEW);
         }
+    }
+}
+
+impl<Key: Ord> Default for Agenda<Key> {
+    fn default() -> Self {
+        Agenda { heap: BinaryHeap::new() }
     }
 }
 
@@ -104,7 +149,7 @@ mod tests {
             timers.set(key, Moment::from_nanos(5));
             timers.stop(&key);
         }
-        assert!(timers.by_moment.len() <= FEW + 2);
+        assert!(timers.agenda.heap.len() <= FEW + 3);
         assert_eq!(timers.next().map(|deadline| deadline.why), Some(0));
     }
 

@@ -94,7 +94,7 @@ use crate::planted::{Bug, planted};
 use crate::queue::{Fault, FaultKind, QueueReply};
 use crate::rng::Rng;
 use crate::task::TaskStatus;
-use crate::time::{Moment, WallClock};
+use crate::time::{Deadline, Moment, WallClock};
 use crate::timers::Timers;
 use crate::wire::crypto::EntropyPool;
 
@@ -170,7 +170,7 @@ impl Producer {
     pub fn handle_input(&mut self, input: Input, now: Moment) -> Result<(), Misuse> {
         self.check(&input)?;
         self.now = self.now.max(now);
-        while let Some(why) = self.timers.pop_due(self.now) {
+        while let Some(why) = self.pop_due() {
             self.act(why);
         }
         match input {
@@ -191,7 +191,7 @@ impl Producer {
     /// What is to be done next.
     #[must_use = "an output that is not carried out is lost"]
     pub fn poll_output(&mut self) -> Output {
-        self.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.timers.next()))
+        self.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.next_deadline()))
     }
 
     /// Where a task stands whose result is waited for. Nothing is known of it before the queue has
@@ -213,7 +213,28 @@ impl Producer {
         }
     }
 
-    /// Acts on a timer, which is stopped already.
+    /// The earliest of all timers: those of callers who wait stand with their calls.
+    fn next_deadline(&self) -> Option<Deadline<Why>> {
+        let limit = self.pending.first_limit();
+        let limit = limit.map(|(at, id)| Deadline { at, why: Why::ResultLimit(id) });
+        self.timers
+            .next()
+            .into_iter()
+            .chain(limit)
+            .min_by(|one, other| (one.at, &one.why).cmp(&(other.at, &other.why)))
+    }
+
+    fn pop_due(&mut self) -> Option<Why> {
+        let limit = self.pending.first_limit().map(|(at, _)| at);
+        if self.timers.first_moment().into_iter().chain(limit).min()? > self.now {
+            return None;
+        }
+        let Deadline { why, .. } = self.next_deadline()?;
+        self.timers.stop(&why);
+        Some(why)
+    }
+
+    /// Acts on a timer, which is stopped already, or will be.
     fn act(&mut self, why: Why) {
         match why {
             Why::Resend(queue) => self.on_rested(&queue),
@@ -301,9 +322,6 @@ impl Producer {
     fn not_sent(&mut self, id: TaskId, error: SendError) -> Option<TaskRef> {
         let may_be_stored = matches!(error, SendError::Unknown { .. });
         let task = self.pending.not_sent(id, may_be_stored)?;
-        if !may_be_stored {
-            self.timers.stop(&Why::ResultLimit(id));
-        }
         self.outputs.push_back(Output::Sent(id, Err(error)));
         Some(task)
     }
@@ -354,10 +372,14 @@ impl Producer {
 
     /// Sets a timer, always in the future, so that acting on one never makes another due at once.
     fn set_timer(&mut self, why: Why, at: Moment) {
-        let at = at.max(self.now + Duration::from_nanos(1));
+        let at = self.in_the_future(at);
         if at > self.now {
             self.timers.set(why, at);
         }
+    }
+
+    fn in_the_future(&self, at: Moment) -> Moment {
+        at.max(self.now + Duration::from_nanos(1))
     }
 
     fn tell(&mut self, event: Event) {

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::event::TaskRef;
 use crate::id::TaskId;
-use crate::table::Table;
+use crate::roster::Roster;
 use crate::task::{TaskChange, TaskStatus};
+use crate::time::Moment;
+use crate::timers::Agenda;
 use crate::wire::RawJson;
 
 use super::io::{Call, Reply};
@@ -18,6 +20,8 @@ struct Entry {
     /// Whether its [`Output::Sent`](super::Output::Sent) is still to come.
     unsent: bool,
     has_handle: bool,
+    /// Until when its caller waits.
+    limit: Option<Moment>,
     /// The arguments for the registered callback, if there is one.
     callback: Option<RawJson>,
     /// Its place among all calls, by time.
@@ -40,7 +44,10 @@ impl Entry {
 /// wanted or has come.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    entries: Table<TaskId, Entry>,
+    entries: Roster<TaskId, Entry>,
+    limits: Agenda<TaskId>,
+    /// How many calls have a limit.
+    limited: usize,
     unsent: usize,
     wanted: usize,
     /// Calls with a callback and without a handle, the oldest first. Nobody but the notice ends
@@ -92,6 +99,7 @@ impl Pending {
             status: None,
             unsent: true,
             has_handle: call.reply != Reply::None,
+            limit: None,
             callback: (call.reply == Reply::Callback).then_some(call.args),
             number: self.calls,
         };
@@ -129,13 +137,27 @@ impl Pending {
         Some(resolved)
     }
 
-    /// Whether a handle waits for the result of this call.
-    pub(super) fn has_handle(&self, id: TaskId) -> bool {
-        self.entries.get(&id).is_some_and(|entry| entry.has_handle)
+    /// The caller waits for the result of this call until then, unless it has dropped its handle.
+    pub(super) fn set_limit(&mut self, id: TaskId, limit: Moment) {
+        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.has_handle) else {
+            return;
+        };
+        let before = entry.limit.replace(limit);
+        self.limited += usize::from(before.is_none());
+        if before != Some(limit) {
+            self.limits.add(limit, id);
+            self.tidy_limits(id);
+        }
+    }
+
+    /// Who is the first to have waited long enough, and when.
+    pub(super) fn first_limit(&self) -> Option<(Moment, TaskId)> {
+        self.limits.first().copied()
     }
 
     /// The caller has waited long enough.
     pub(super) fn give_up(&mut self, id: TaskId) {
+        self.remove_limit(id);
         if let Some(entry) = self.entries.get_mut(&id)
             && entry.status.is_some()
         {
@@ -151,6 +173,7 @@ impl Pending {
         if entry.callback.is_some() {
             entry.has_handle = false;
             self.callbacks_only.insert((entry.number, id));
+            self.remove_limit(id);
         } else {
             self.lose_interest(id);
         }
@@ -180,7 +203,20 @@ impl Pending {
         Some(task)
     }
 
+    fn remove_limit(&mut self, id: TaskId) {
+        if self.entries.get_mut(&id).and_then(|entry| entry.limit.take()).is_some() {
+            self.limited -= 1;
+            self.tidy_limits(id);
+        }
+    }
+
+    fn tidy_limits(&mut self, changed: TaskId) {
+        let entries = &self.entries;
+        self.limits.tidy(&changed, self.limited, |id| entries.get(id)?.limit);
+    }
+
     fn lose_interest(&mut self, id: TaskId) {
+        self.remove_limit(id);
         let Some(entry) = self.entries.get_mut(&id) else { return };
         self.wanted -= usize::from(entry.is_wanted());
         self.callbacks_only.remove(&(entry.number, id));

@@ -114,7 +114,6 @@ impl Producer {
         let Some(resolved) = self.pending.notice(id, change) else {
             return was_quicker_than_the_answer.then_some(());
         };
-        self.timers.stop(&Why::ResultLimit(id));
         let (task, outcome) = (resolved.task.name.clone(), report.outcome);
         self.outputs.push_back(Output::Resumed { id, task, outcome, args: resolved.args });
         self.tell(Event::CallerResumed { task: resolved.task, succeeded: resolved.succeeded });
@@ -122,8 +121,9 @@ impl Producer {
     }
 
     pub(super) fn on_await(&mut self, id: TaskId, timeout: Duration) {
-        if self.pending.has_handle(id) {
-            self.set_timer(Why::ResultLimit(id), self.now + timeout);
+        let limit = self.in_the_future(self.now + timeout);
+        if limit > self.now {
+            self.pending.set_limit(id, limit);
         }
     }
 
@@ -134,6 +134,5 @@ impl Producer {
 
     pub(super) fn on_forget(&mut self, id: TaskId) {
         self.pending.forget(id);
-        self.timers.stop(&Why::ResultLimit(id));
     }
 }

@@ -5,7 +5,7 @@
 //! JSON. What is something is the same there, only later.
 
 use crate::id::TaskId;
-use crate::name::is_name;
+use crate::name::{TaskName, is_name};
 
 use super::plain::plain_run;
 use super::scan::Scanner;
@@ -13,7 +13,7 @@ use super::shape::Shape;
 
 /// The message of a first attempt, without options but those that ivy adds to all.
 pub(super) struct FirstAttempt<'t> {
-    pub(super) name: &'t str,
+    pub(super) name: TaskName,
     pub(super) id: TaskId,
     pub(super) reply: Option<&'t str>,
     pub(super) args: Array<'t>,
@@ -36,7 +36,7 @@ impl<'t> FirstAttempt<'t> {
     pub(super) fn read(text: &'t str) -> Option<Self> {
         let mut text = Text(text);
         text.literal(r#"{"name":""#)?;
-        let name = text.name()?;
+        let name = TaskName::new(text.plain()?).ok()?;
         text.literal(r#","options":{"#)?;
         let (id, reply) = text.ivy()?;
         text.literal(r#"}},"args":"#)?;
@@ -124,7 +124,7 @@ mod tests {
     fn what_ivy_writes_is_read() {
         let read = FirstAttempt::read(MESSAGE).unwrap();
         assert_eq!(
-            (read.name, read.reply, read.args.text),
+            (read.name.as_str(), read.reply, read.args.text),
             ("a.b", Some("ivy.r.x"), r#"[5,{"k":[]}]"#)
         );
         let silent = MESSAGE.replace(r#","reply":"ivy.r.x""#, "");

@@ -75,7 +75,7 @@ fn first_attempt(read: FirstAttempt<'_>) -> Option<Envelope> {
     let mut ivy = IvyOptions::new(read.id);
     ivy.reply = read.reply.map(Arc::from);
     Some(Envelope {
-        name: TaskName::new(read.name).ok()?,
+        name: read.name,
         options: Options::new().with_ivy(ivy),
         args: RawJson::written(read.args.text),
     })

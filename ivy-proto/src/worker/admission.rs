@@ -14,6 +14,7 @@ use crate::wire::{DeadLetterReason, Envelope, IvyOptions, Opened};
 
 use super::config::WorkerConfig;
 use super::job::Scheduled;
+use super::tasks::{ServedTask, Tasks};
 
 /// How far the clocks of producer and worker may differ before a deadline counts as passed.
 const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
@@ -42,6 +43,7 @@ pub(super) struct Refusal {
 /// there is no `unix_millis`, and no deadline has passed.
 pub(super) fn examine(
     config: &WorkerConfig,
+    tasks: &Tasks,
     queue: &QueueName,
     message: &MessageId,
     body: &ReceivedBody,
@@ -60,8 +62,15 @@ pub(super) fn examine(
             return Verdict { peer_fault, ..Verdict::unreadable(bad.reason(), &bad.to_string()) };
         }
     };
-    let scheduled = schedule(config, queue, message, envelope, deliveries);
-    let refusal = refuse(config, &scheduled, deliveries, unix_millis);
+    let served = tasks.find(&envelope.name);
+    let scheduled = schedule(config, served, queue, message, envelope, deliveries);
+    let refusal = match served {
+        Some(_) => refuse(config, &scheduled, deliveries, unix_millis),
+        None => refusal(
+            DeadLetterReason::UnknownTask,
+            "no worker of this queue has a handler under the task's name",
+        ),
+    };
     let scheduled = Some(Arc::new(scheduled));
     Verdict { scheduled, message_key, refusal, peer_fault: false }
 }
@@ -75,12 +84,16 @@ impl Verdict {
 
 fn schedule(
     config: &WorkerConfig,
+    served: Option<&ServedTask>,
     queue: &QueueName,
     message: &MessageId,
-    envelope: Envelope,
+    mut envelope: Envelope,
     deliveries: u32,
 ) -> Scheduled {
-    let settings = config.tasks.get(&envelope.name);
+    if let Some(served) = served {
+        envelope.name = served.name.clone();
+    }
+    let settings = served.map(|served| &served.settings);
     let options = &envelope.options;
     let ivy = options.ivy();
     let retry = options.retry().or(settings.map(|task| task.retry)).unwrap_or(true);
@@ -98,7 +111,7 @@ fn schedule(
         attempt: attempt.saturating_add(released),
         max_attempts: max_retries + 1,
         time_limit: settings.and_then(|task| task.time_limit),
-        lease: settings.map_or(config.lease, |task| config.lease_of(&envelope.name, task)),
+        lease: served.map_or(config.lease, |served| served.lease),
         envelope,
     }
 }
@@ -109,13 +122,6 @@ fn refuse(
     deliveries: u32,
     unix_millis: Option<u64>,
 ) -> Option<Refusal> {
-    let refusal = |reason, message: &str| Some(Refusal { reason, message: message.to_owned() });
-    if !config.tasks.contains_key(&scheduled.task.name) {
-        return refusal(
-            DeadLetterReason::UnknownTask,
-            "no worker of this queue has a handler under the task's name",
-        );
-    }
     let deadline = scheduled.envelope.options.ivy().and_then(|ivy| ivy.deadline);
     if let (Some(deadline), Some(unix_millis)) = (deadline, unix_millis)
         && unix_millis > deadline.saturating_add(CLOCK_TOLERANCE_MILLIS)
@@ -144,6 +150,10 @@ fn refuse(
         );
     }
     None
+}
+
+fn refusal(reason: DeadLetterReason, message: &str) -> Option<Refusal> {
+    Some(Refusal { reason, message: message.to_owned() })
 }
 
 /// Whether a message is older than its queue allows, or says that it was called later than now.

@@ -110,8 +110,12 @@ impl Worker {
                 self.waiting.remove(&held.queue);
             }
         }
-        for timer in [Why::Touch(job), Why::LeaseEnds(job), Why::TimeLimit(job), Why::Settle(job)] {
-            self.fx.timers.stop(&timer);
+        self.fx.timers.stop(&Why::Touch(job));
+        self.fx.timers.stop(&Why::LeaseEnds(job));
+        match held.stage {
+            Stage::Waiting => {}
+            Stage::Running { .. } => self.fx.timers.stop(&Why::TimeLimit(job)),
+            Stage::Settling(_) => self.fx.timers.stop(&Why::Settle(job)),
         }
     }
 

@@ -137,7 +137,8 @@ impl Worker {
         }
         let now = self.fx.now;
         let unix_millis = self.wall.is_plausible(now).then(|| self.wall.unix_millis(now));
-        let verdict = examine(&self.config, queue, &id, &message.body, deliveries, unix_millis);
+        let verdict =
+            examine(&self.config, &self.tasks, queue, &id, &message.body, deliveries, unix_millis);
         let job = self.fx.counter.next_job();
         let held = Job {
             queue: queue.clone(),
@@ -256,7 +257,8 @@ impl Worker {
     /// Starts handlers while there are free slots and messages that wait for one; suspects when
     /// nothing else runs or waits.
     pub(super) fn start_waiting(&mut self) {
-        while !self.suspects.one_runs()
+        while !self.waiting.is_empty()
+            && !self.suspects.one_runs()
             && self.running + self.orphans.len() < self.config.concurrency
         {
             let waiting = &self.waiting;

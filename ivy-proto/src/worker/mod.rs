@@ -106,6 +106,7 @@ mod seen;
 mod settling;
 mod setup;
 mod suspects;
+mod tasks;
 
 pub use config::{InvalidConfig, WorkerConfig};
 pub use io::{CancelReason, Input, JobOutcome, Output, Run, Why};
@@ -118,7 +119,7 @@ use crate::event::Event;
 use crate::id::JobId;
 use crate::misuse::Misuse;
 use crate::name::QueueName;
-use crate::table::Table;
+use crate::roster::Roster;
 use crate::time::{Deadline, Moment, WallClock};
 
 use acks::Acks;
@@ -131,16 +132,18 @@ use notices::Notices;
 use poller::Poller;
 use seen::Seen;
 use suspects::Suspects;
+use tasks::Tasks;
 
 /// The worker's state machine.
 #[derive(Debug)]
 pub struct Worker {
     config: WorkerConfig,
+    tasks: Tasks,
     wall: WallClock,
     fx: Effects,
     mode: Mode,
     poller: Poller,
-    jobs: Table<JobId, Job>,
+    jobs: Roster<JobId, Job>,
     /// Jobs that wait for a slot, by queue, oldest first.
     waiting: BTreeMap<QueueName, VecDeque<JobId>>,
     suspects: Suspects,
@@ -187,12 +190,13 @@ impl Worker {
         fx.timers.set(Why::Start, Moment::EPOCH);
         let seen = Seen::new(config.replay_window);
         Ok(Worker {
+            tasks: Tasks::of(&config),
             config,
             wall,
             fx,
             mode: Mode::New,
             poller,
-            jobs: Table::new(),
+            jobs: Roster::default(),
             waiting: BTreeMap::new(),
             suspects: Suspects::default(),
             seen,

@@ -41,35 +41,37 @@ impl Worker {
     /// Asks for the next step of a job's settlement, unless its receipt is about to be replaced.
     pub(super) fn settle(&mut self, job: JobId) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
-        let being_touched = held.lease.is_being_touched();
         let queue = held.queue.clone();
-        let receipt = held.lease.receipt().clone();
-        let unix_millis = self.wall.unix_millis(self.fx.now);
-        let copy = held.dead_letter(unix_millis, &self.config, &mut self.fx.entropy);
-        let Some(settling) = held.settling() else { return };
-        let (purpose, op) = match settling.settlement.clone() {
+        let being_touched = held.lease.is_being_touched();
+        let Some(Settling { settlement, progress }) = held.settling() else { return };
+        let (purpose, op) = match settlement {
             Settlement::Delete => {
-                settling.progress = Progress::Gathered;
+                *progress = Progress::Gathered;
                 return self.gather_ack(&queue, job);
             }
             Settlement::Release { .. } if being_touched => {
-                settling.progress = Progress::Due;
+                *progress = Progress::Due;
                 return;
             }
             Settlement::Release { delay, .. } => {
+                let (delay, receipt) = (*delay, held.lease.receipt().clone());
                 (Purpose::Release(job), QueueOp::Release { queue, receipt, delay })
             }
             Settlement::Succeed { successor, delay } => {
-                let message = NewMessage { body: successor, delay };
+                let message = NewMessage { body: successor.clone(), delay: *delay };
                 (Purpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })
             }
             Settlement::PutAside(_) => {
+                let unix_millis = self.wall.unix_millis(self.fx.now);
+                let copy = held.dead_letter(unix_millis, &self.config, &mut self.fx.entropy);
                 let Some((queue, body)) = copy else { return };
                 let message = NewMessage { body, delay: Duration::ZERO };
                 (Purpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })
             }
         };
-        settling.progress = Progress::UnderWay;
+        if let Some(settling) = held.settling() {
+            settling.progress = Progress::UnderWay;
+        }
         self.fx.ask(purpose, op);
     }
 

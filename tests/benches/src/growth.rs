@@ -19,7 +19,7 @@ use ivy_proto::{
 };
 
 use crate::load::Load;
-use crate::machines::{call, queue};
+use crate::machines::{Calls, queue};
 use crate::samples;
 
 /// As many messages as a request can have.
@@ -161,7 +161,7 @@ pub(crate) fn bare_touch(depth: usize) -> Load {
 #[derive(Debug)]
 pub struct Waiting {
     producer: Producer,
-    calls: u128,
+    calls: Calls,
     sent: u64,
     reply: Option<ChannelName>,
 }
@@ -175,7 +175,7 @@ impl Waiting {
             .with_notifier(ChannelName::new("ivy").expect("a good name"))
             .expect("a good name");
         let producer = Producer::new(config, [1; 32], WallClock::default());
-        let mut waiting = Waiting { producer, calls: 0, sent: 0, reply: None };
+        let mut waiting = Waiting { producer, calls: Calls::new(), sent: 0, reply: None };
         let mut left = results;
         while left > 0 {
             let some = left.min(BATCH);
@@ -187,8 +187,7 @@ impl Waiting {
 
     /// Calls so many tasks, and gives the bodies of their messages.
     fn call(&mut self, count: usize) -> Vec<Body> {
-        let calls = (1..=count as u128).map(|number| call(self.calls + number)).collect();
-        self.calls += count as u128;
+        let calls = (0..count).map(|_| self.calls.make()).collect();
         self.tell(producer::Input::Calls(calls));
         let mut bodies = Vec::new();
         loop {
@@ -263,7 +262,7 @@ pub(crate) fn producer(waiting: usize) -> Load {
 #[derive(Debug)]
 pub struct Holding {
     worker: Worker,
-    bodies: Vec<Body>,
+    tasks: u64,
     messages: u64,
     reserves: VecDeque<(OpId, usize)>,
     now: Moment,
@@ -275,17 +274,15 @@ impl Holding {
     pub fn with(tasks: usize, concurrency: usize) -> Self {
         let mut config =
             WorkerConfig::new(Capabilities::ironmq(), Codec::plain()).with_concurrency(concurrency);
-        let mut bodies = Vec::new();
         for number in 0..tasks {
-            let name = format!("testpackage.task{number}");
-            bodies.push(Body::new(format!(r#"{{"name":"{name}","options":{{}},"args":[5]}}"#)));
-            let name = TaskName::new(&name).expect("a good name");
+            let name = TaskName::new(&format!("testpackage.task{number}")).expect("a good name");
             config = config.with_task(name, TaskSettings::in_queue(queue()));
         }
         let mut worker = Worker::new(config, [2; 32], WallClock::default()).expect("a good config");
         worker.handle_input(worker::Input::Tick, Moment::EPOCH).expect("a good driver");
+        let tasks = tasks as u64;
         let mut holding =
-            Holding { worker, bodies, messages: 0, reserves: VecDeque::new(), now: Moment::EPOCH };
+            Holding { worker, tasks, messages: 0, reserves: VecDeque::new(), now: Moment::EPOCH };
         holding.act(false);
         holding
     }
@@ -311,15 +308,14 @@ impl Holding {
 
     fn next_message(&mut self) -> ReservedMessage {
         self.messages += 1;
-        let number = usize::try_from(self.messages.wrapping_mul(7919)).unwrap_or(0);
-        let body = self.bodies[number % self.bodies.len()].clone();
+        let task = self.messages.wrapping_mul(7919) % self.tasks;
+        let body = format!(r#"{{"name":"testpackage.task{task}","options":{{}},"args":[5]}}"#);
         ReservedMessage {
             receipt: Receipt {
                 message: MessageId::new((1_000_000_000_000_000_000 + self.messages).to_string()),
                 reservation: ReservationId::new(format!("{:032x}", self.messages)),
             },
-            // As from a server, each has a text of its own.
-            body: ReceivedBody::Text(Body::new(body.as_str())),
+            body: ReceivedBody::Text(Body::new(body)),
             reserved_count: Some(1),
         }
     }

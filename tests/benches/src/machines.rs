@@ -1,6 +1,6 @@
 //! Producer, broker and worker in one loop, without an adapter: what a task costs ivy itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -26,12 +26,18 @@ struct World {
     producer: Producer,
     worker: Worker,
     broker: Broker,
+    /// What each machine has not been told yet.
+    producer_mail: VecDeque<producer::Input>,
+    worker_mail: VecDeque<worker::Input>,
     asked: HashMap<RequestId, Asker>,
     requests: u64,
-    calls: u128,
+    calls: Calls,
     results: u64,
     now: Moment,
 }
+
+/// How much a machine is told at a time.
+const MAIL: usize = 256;
 
 /// Who waits for an answer of the broker.
 #[derive(Clone, Copy)]
@@ -48,15 +54,26 @@ impl World {
             .with_notifier(channel.clone())
             .expect("a good name");
         let producer = Producer::new(config, [1; 32], WallClock::default());
-        let settings = TaskSettings::in_queue(queue());
+        let calls = Calls::new();
+        let settings = TaskSettings::in_queue(calls.queue.clone());
         let config = WorkerConfig::new(Capabilities::ironmq(), Codec::plain())
             .with_notifier(channel)
-            .with_task(task(), settings)
+            .with_task(calls.task.clone(), settings)
             .with_concurrency(concurrency);
         let worker = Worker::new(config, [2; 32], WallClock::default()).expect("a good config");
         let broker = Broker::new(BrokerConfig::default(), [3; 32]);
-        let (asked, now) = (HashMap::new(), Moment::EPOCH);
-        World { producer, worker, broker, asked, requests: 0, calls: 0, results: 0, now }
+        World {
+            producer,
+            worker,
+            broker,
+            producer_mail: VecDeque::new(),
+            worker_mail: VecDeque::new(),
+            asked: HashMap::new(),
+            requests: 0,
+            calls,
+            results: 0,
+            now: Moment::EPOCH,
+        }
     }
 
     /// Calls so many tasks and waits for all their results.
@@ -65,7 +82,7 @@ impl World {
         let mut left = calls;
         while left > 0 {
             let some = left.min(100);
-            let calls = (0..some).map(|_| self.next_call()).collect();
+            let calls = (0..some).map(|_| self.calls.make()).collect();
             self.tell_producer(producer::Input::Calls(calls));
             left -= some;
         }
@@ -78,15 +95,25 @@ impl World {
         self.results - before
     }
 
-    fn next_call(&mut self) -> Call {
-        self.calls += 1;
-        call(self.calls)
-    }
-
-    /// Does all that is to be done now. Says whether there was anything.
+    /// Does what is to be done now, as an adapter does it: each machine is told what has come for it,
+    /// and then asked until it wants nothing more. Says whether there was anything.
     fn act(&mut self) -> bool {
         let mut active = false;
-        while self.poll_producer() | self.poll_worker() | self.poll_broker() {
+        for input in self.producer_mail.drain(..MAIL.min(self.producer_mail.len())) {
+            self.producer.handle_input(input, self.now).expect("the driver makes no mistake");
+            active = true;
+        }
+        while self.poll_producer() {
+            active = true;
+        }
+        while self.poll_broker() {
+            active = true;
+        }
+        for input in self.worker_mail.drain(..MAIL.min(self.worker_mail.len())) {
+            self.worker.handle_input(input, self.now).expect("the driver makes no mistake");
+            active = true;
+        }
+        while self.poll_worker() {
             active = true;
         }
         active
@@ -159,11 +186,11 @@ impl World {
     }
 
     fn tell_producer(&mut self, input: producer::Input) {
-        self.producer.handle_input(input, self.now).expect("the driver makes no mistake");
+        self.producer_mail.push_back(input);
     }
 
     fn tell_worker(&mut self, input: worker::Input) {
-        self.worker.handle_input(input, self.now).expect("the driver makes no mistake");
+        self.worker_mail.push_back(input);
     }
 
     /// Lets time pass until one of the machines wants something.
@@ -183,24 +210,35 @@ impl World {
     }
 }
 
-pub(crate) fn task() -> TaskName {
-    TaskName::new(TASK).expect("a good name")
-}
-
 pub(crate) fn queue() -> QueueName {
     QueueName::new(QUEUE).expect("a good name")
 }
 
-/// A call that wants its result, with an id that looks random.
-pub(crate) fn call(number: u128) -> Call {
-    Call {
-        id: id(number),
-        task: task(),
-        queue: queue(),
-        args: RawJson::from_value(&(5,)).expect("a number"),
-        options: CallOptions::default(),
-        delay: Duration::ZERO,
-        reply: Reply::Handle,
+/// Calls of one task that want their results, with ids that look random.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    task: TaskName,
+    queue: QueueName,
+    made: u128,
+}
+
+impl Calls {
+    pub(crate) fn new() -> Self {
+        let task = TaskName::new(TASK).expect("a good name");
+        Calls { task, queue: queue(), made: 0 }
+    }
+
+    pub(crate) fn make(&mut self) -> Call {
+        self.made += 1;
+        Call {
+            id: id(self.made),
+            task: self.task.clone(),
+            queue: self.queue.clone(),
+            args: RawJson::from_value(&(5,)).expect("a number"),
+            options: CallOptions::default(),
+            delay: Duration::ZERO,
+            reply: Reply::Handle,
+        }
     }
 }
 

@@ -73,6 +73,9 @@ impl Poller {
     pub(super) fn plan(&mut self, free: usize, holds: impl Fn(&QueueName) -> bool) -> Vec<Ask> {
         let mut free = free.saturating_sub(self.promised());
         let mut asks = Vec::new();
+        if !self.queues.iter().any(|queue| queue.wants_any(free)) {
+            return asks;
+        }
         let alone = self.queues.len() == 1;
         let lowest_first = lowest_comes_first(self.polls);
         let mut order: Vec<usize> =

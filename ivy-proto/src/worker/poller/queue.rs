@@ -106,6 +106,16 @@ impl Queue {
         !self.is_idle() && self.resting.is_none()
     }
 
+    /// Whether its share of so many free slots is any.
+    pub(super) fn wants_any(&self, free: usize) -> bool {
+        self.asked.is_empty() || free > 0 && self.takes_more_polls()
+    }
+
+    /// More polls at a time only where one was not enough.
+    fn takes_more_polls(&self) -> bool {
+        self.is_overflowing() && self.asked.len() < POLLS_IN_FLIGHT
+    }
+
     /// How many messages to ask for; 0 for none.
     pub(super) fn share(&self, free: usize, (weight, all): (u32, u32), alone: bool) -> usize {
         let share = (free as u64 * u64::from(weight)).div_ceil(u64::from(all.max(1)));
@@ -113,8 +123,7 @@ impl Queue {
         match (self.asked.len(), self.activity) {
             (0, Activity::Idle(_)) if !alone => 1,
             (0, _) => share.max(1),
-            // More polls at a time only where one was not enough.
-            (in_flight, Activity::Overflowing) if in_flight < POLLS_IN_FLIGHT => share,
+            _ if self.takes_more_polls() => share,
             _ => 0,
         }
     }

@@ -1,0 +1,123 @@
+//! Values by their keys, where values are large and many.
+
+use std::fmt;
+use std::hash::Hash;
+
+use slab::Slab;
+
+use crate::table::Table;
+
+/// Like a [`Table`], but what is looked through for a key is small, however large the values are, and
+/// a value that comes takes the place of the one that left last: so those that come and go lie in a
+/// few places, though thousands of others stay.
+pub(crate) struct Roster<Key: Eq + Hash, Value> {
+    places: Table<Key, usize>,
+    entries: Slab<(Key, Value)>,
+}
+
+/// So much free room does not matter.
+const FEW: usize = 1024;
+
+impl<Key: Eq + Hash + Copy, Value> Roster<Key, Value> {
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All keys, in their order.
+    pub(crate) fn sorted_keys(&self) -> Vec<Key>
+    where
+        Key: Ord,
+    {
+        self.places.sorted_keys()
+    }
+
+    pub(crate) fn contains(&self, key: &Key) -> bool {
+        self.places.contains(key)
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<&Value> {
+        self.entries.get(*self.places.get(key)?).map(|(_, value)| value)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &Key) -> Option<&mut Value> {
+        self.entries.get_mut(*self.places.get(key)?).map(|(_, value)| value)
+    }
+
+    pub(crate) fn insert(&mut self, key: Key, value: Value) {
+        let place = self.entries.insert((key, value));
+        if let Some(before) = self.places.insert(key, place) {
+            self.entries.try_remove(before);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: &Key) -> Option<Value> {
+        let (_, value) = self.entries.try_remove(self.places.remove(key)?)?;
+        // What a burst has left behind is given back.
+        if self.len() < self.entries.capacity() / 8 && self.entries.capacity() > FEW {
+            let places = &mut self.places;
+            self.entries.compact(|(key, _), _, to| {
+                places.insert(*key, to);
+                true
+            });
+        }
+        Some(value)
+    }
+}
+
+impl<Key: Eq + Hash, Value> Default for Roster<Key, Value> {
+    fn default() -> Self {
+        Roster { places: Table::default(), entries: Slab::new() }
+    }
+}
+
+impl<Key: Eq + Hash, Value> fmt::Debug for Roster<Key, Value> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Roster of {}", self.entries.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_map(steps in prop::collection::vec((any::<bool>(), 0..50_u8, any::<u8>()), 0..200)) {
+            let (mut roster, mut map) = (Roster::default(), BTreeMap::new());
+            for (comes, key, value) in steps {
+                if comes {
+                    roster.insert(key, value);
+                    map.insert(key, value);
+                } else {
+                    prop_assert_eq!(roster.remove(&key), map.remove(&key));
+                }
+                prop_assert_eq!(roster.len(), map.len());
+                prop_assert_eq!(roster.sorted_keys(), map.keys().copied().collect::<Vec<_>>());
+                for key in 0..50 {
+                    prop_assert_eq!(roster.get(&key), map.get(&key));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_stays_keeps_no_room_for_what_has_left() {
+        let mut roster = Roster::default();
+        for key in 0..100_000 {
+            roster.insert(key, key + 1);
+        }
+        for key in (0..100_000).filter(|key| key % 10_000 != 9_999) {
+            assert_eq!(roster.remove(&key), Some(key + 1));
+        }
+        assert!(roster.entries.capacity() <= FEW, "{}", roster.entries.capacity());
+        assert!((1..=10).all(|n| roster.get(&(10_000 * n - 1)) == Some(&(10_000 * n))));
+    }
+}

@@ -1,0 +1,35 @@
+//! The tasks that have a handler, found as fast among many as among few.
+
+use std::time::Duration;
+
+use crate::name::TaskName;
+use crate::table::Table;
+use crate::task::TaskSettings;
+
+use super::config::WorkerConfig;
+
+#[derive(Debug)]
+pub(super) struct Tasks(Table<TaskName, ServedTask>);
+
+/// A task, and what its messages are treated by.
+#[derive(Debug)]
+pub(super) struct ServedTask {
+    /// To be shared by all its messages.
+    pub(super) name: TaskName,
+    pub(super) settings: TaskSettings,
+    pub(super) lease: Duration,
+}
+
+impl Tasks {
+    pub(super) fn of(config: &WorkerConfig) -> Self {
+        let served = |(name, settings): (&TaskName, &TaskSettings)| {
+            let lease = config.lease_of(name, settings);
+            (name.clone(), ServedTask { name: name.clone(), settings: settings.clone(), lease })
+        };
+        Tasks(config.tasks.iter().map(served).collect())
+    }
+
+    pub(super) fn find(&self, name: &TaskName) -> Option<&ServedTask> {
+        self.0.get(name.as_str())
+    }
+}
