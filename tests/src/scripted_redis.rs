@@ -184,13 +184,15 @@ fn answer_as_redis(
         "PING" => stream.write_all(b"+PONG\r\n"),
         "SUBSCRIBE" => {
             let channels = words[1..].to_vec();
+            // Held meanwhile, so that what is published after the confirmation is delivered.
+            let mut subscribers = lock(&state.subscribers);
             for (number, channel) in (1..).zip(&channels) {
                 let length = channel.len();
                 let confirmed =
                     format!("*3\r\n$9\r\nsubscribe\r\n${length}\r\n{channel}\r\n:{number}\r\n");
                 stream.write_all(confirmed.as_bytes())?;
             }
-            lock(&state.subscribers).push((stream.try_clone()?, channels));
+            subscribers.push((stream.try_clone()?, channels));
             Ok(())
         }
         "PUBLISH" => {
