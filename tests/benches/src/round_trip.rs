@@ -77,7 +77,7 @@ impl Trips {
 
     /// Lets the worker wait for so long.
     pub(crate) fn pause(&self, length: Duration) {
-        self.runtime.block_on(tokio::time::sleep(length));
+        self.runtime.block_on(async { tokio::time::sleep(length).await });
     }
 }
 
