@@ -61,20 +61,27 @@ fn push_plain(out: &mut Vec<u8>, step: [u8; 8]) -> usize {
 
 #[inline]
 fn push_byte(out: &mut Vec<u8>, byte: u8) {
+    match byte {
+        b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+        0..0x20 => push_control(out, byte),
+        _ => out.push(byte),
+    }
+}
+
+#[cold]
+fn push_control(out: &mut Vec<u8>, byte: u8) {
     let letter = match byte {
-        b'"' | b'\\' => byte,
         0x08 => b'b',
         b'\t' => b't',
         b'\n' => b'n',
         0x0c => b'f',
         b'\r' => b'r',
-        0..0x20 => {
+        _ => {
             let digit = |number: u8| b"0123456789abcdef"[usize::from(number)];
             out.extend_from_slice(b"\\u00");
             out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
             return;
         }
-        _ => return out.push(byte),
     };
     out.extend_from_slice(&[b'\\', letter]);
 }
@@ -101,6 +108,7 @@ fn read_escape<'a>(out: &mut Vec<u8>, written: &'a [u8]) -> Option<&'a [u8]> {
 }
 
 /// Reads a character in hexadecimal digits: of one unit, or of a pair.
+#[cold]
 fn read_character(written: &[u8]) -> Option<(char, &[u8])> {
     let (unit, behind) = read_unit(written)?;
     if !(0xd800..0xdc00).contains(&unit) {
