@@ -206,11 +206,18 @@ fn post(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure> {
 }
 
 fn new_message(fields: Fields<'_>) -> Result<NewMessage, Failure> {
-    let [body, delay, headers] = fields.pick(["body", "delay", "push_headers"]);
-    let body = body.unread_text()?;
+    let (mut body, mut delay, mut headers) = (Json::Null, Json::Null, Json::Null);
+    // There may be a hundred messages, so each is gone through once.
+    fields.each(|key, value| match key {
+        "body" => body = value,
+        "delay" => delay = value,
+        "push_headers" => headers = value,
+        _ => {}
+    });
+    let body = fields.as_field("body", body).unread_text()?;
     let body = body.ok_or_else(|| Failure::bad_request("A message needs a body"))?;
-    let delay = delay.seconds()?.unwrap_or_default();
-    push::check_headers(headers)?;
+    let delay = fields.as_field("delay", delay).seconds()?.unwrap_or_default();
+    push::check_headers(fields.as_field("push_headers", headers))?;
     Ok(NewMessage { body: Body::new(body.written()), delay })
 }
 
@@ -246,8 +253,13 @@ fn delete_many(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure>
     };
     let targets = ids.map(|value| match value {
         Json::Object(entries) => {
-            let [id, reservation] = fields.inner(entries).pick(["id", RESERVATION]);
-            target(message_id(id.any())?, reservation)
+            let (mut id, mut reservation) = (Json::Null, Json::Null);
+            entries.each(|key, value| match key {
+                "id" => id = value,
+                RESERVATION => reservation = value,
+                _ => {}
+            });
+            target(message_id(id)?, fields.as_field(RESERVATION, reservation))
         }
         id => Ok(Target { message: message_id(id)?, reservation: None }),
     });

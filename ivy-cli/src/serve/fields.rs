@@ -42,21 +42,21 @@ impl<'a> Fields<'a> {
 
     /// The field of a key. The last one counts.
     pub(crate) fn field(&self, key: &'static str) -> Field<'a> {
-        let [field] = self.pick([key]);
-        field
+        let value = self.entries.and_then(|entries| entries.get(key)).unwrap_or(Json::Null);
+        self.as_field(key, value)
     }
 
-    /// The fields of these keys, found in one pass.
-    pub(crate) fn pick<const KEYS: usize>(&self, keys: [&'static str; KEYS]) -> [Field<'a>; KEYS] {
-        let mut values = match self.entries {
-            Some(entries) => entries.pick(keys),
-            None => [None; KEYS],
+    /// What was found under a key, as its field.
+    pub(crate) fn as_field(&self, key: &'static str, value: Json<'a>) -> Field<'a> {
+        Field { key, value, strict: self.strict }
+    }
+
+    /// Goes through all keys and values once, for who needs several of them. The last of a key counts.
+    #[inline]
+    pub(crate) fn each(&self, each: impl FnMut(&str, Json<'a>)) {
+        if let Some(entries) = self.entries {
+            entries.each(each);
         }
-        .into_iter();
-        keys.map(|key| {
-            let value = values.next().flatten().unwrap_or(Json::Null);
-            Field { key, value, strict: self.strict }
-        })
     }
 
     /// A text.
@@ -142,11 +142,6 @@ pub(crate) struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// The value, whatever it is.
-    pub(crate) fn any(self) -> Json<'a> {
-        self.value
-    }
-
     /// A text.
     pub(crate) fn text(self) -> Result<Option<Cow<'a, str>>, Failure> {
         Ok(self.unread_text()?.map(Text::read))

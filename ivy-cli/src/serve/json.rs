@@ -103,6 +103,7 @@ impl<'a> Document<'a> {
         }
     }
 
+    #[inline]
     fn at(&self, index: usize) -> Json<'_> {
         let Some(node) = self.nodes.get(index) else { return Json::Null };
         let inside = || Inside { document: self, next: index + 1, end: node.next as usize };
@@ -174,23 +175,33 @@ impl<'a> Iterator for Elements<'a> {
 impl<'a> Entries<'a> {
     /// The value of a key. The last one counts.
     pub(crate) fn get(self, key: &str) -> Option<Json<'a>> {
-        let [value] = self.pick([key]);
-        value
-    }
-
-    /// The values of these keys, found in one pass.
-    pub(crate) fn pick<const KEYS: usize>(self, keys: [&str; KEYS]) -> [Option<Json<'a>>; KEYS] {
         let Inside { document, next: mut name, end } = self.0;
-        let mut found = [None; KEYS];
+        let mut found = None;
         while name < end {
             let value = name + 1;
-            let known = keys.iter().position(|key| document.is_key(name, key));
-            if let Some(place) = known.and_then(|known| found.get_mut(known)) {
-                *place = Some(value);
+            if document.is_key(name, key) {
+                found = Some(value);
             }
-            name = document.nodes.get(value).map_or(end, |node| node.next as usize);
+            name = document.nodes.get(value)?.next as usize;
         }
-        found.map(|value| value.map(|value| document.at(value)))
+        found.map(|value| document.at(value))
+    }
+
+    /// Goes through all of it once.
+    #[inline]
+    pub(crate) fn each(self, mut each: impl FnMut(&str, Json<'a>)) {
+        let Inside { document, next: mut name, end } = self.0;
+        while name < end
+            && let Some([key, value]) = document.nodes.get(name..).and_then(<[_]>::first_chunk)
+        {
+            let json = document.at(name + 1);
+            name = value.next as usize;
+            match (key.kind, document.text.get(key.start as usize..key.end as usize)) {
+                (Kind::Plain, Some(key)) => each(key, json),
+                (_, Some(written)) => each(&Text { written, is_plain: false }.read(), json),
+                (_, None) => {}
+            }
+        }
     }
 }
 

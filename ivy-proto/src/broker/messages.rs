@@ -117,17 +117,24 @@ impl Messages {
 
     /// Where in the line the message of this number is.
     fn place(&self, sequence: Sequence) -> Option<usize> {
-        let (first, last) = (self.line.front()?.sequence, self.line.back()?.sequence);
-        let from_first = sequence.since(first)?;
-        let from_last = (self.line.len() - 1).checked_sub(last.since(sequence)?);
+        let from_first = sequence.since(self.line.front()?.sequence)?;
         // Where numbers have no gaps, as in the only queue of a broker, they tell the place: those
         // behind it tell it even if one that has stayed long is first.
-        let is_there =
-            |place: &usize| self.line.get(*place).is_some_and(|slot| slot.sequence == sequence);
-        let place = Some(from_first).filter(is_there).or(from_last.filter(is_there));
-        let place = place
-            .or_else(|| self.line.binary_search_by_key(&sequence, |slot| slot.sequence).ok())?;
+        let place = if self.is_at(from_first, sequence) {
+            from_first
+        } else {
+            let from_last = self.line.back()?.sequence.since(sequence)?;
+            let from_last = (self.line.len() - 1).checked_sub(from_last);
+            match from_last.filter(|place| self.is_at(*place, sequence)) {
+                Some(place) => place,
+                None => self.line.binary_search_by_key(&sequence, |slot| slot.sequence).ok()?,
+            }
+        };
         self.line.get(place)?.stored.is_some().then_some(place)
+    }
+
+    fn is_at(&self, place: usize, sequence: Sequence) -> bool {
+        self.line.get(place).is_some_and(|slot| slot.sequence == sequence)
     }
 
     /// Takes the gaps off the line's ends, and out of it before they are most of it.

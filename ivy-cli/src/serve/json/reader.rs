@@ -97,26 +97,31 @@ impl<'a> Reader<'a> {
 
     /// Reads a string behind its opening quote.
     fn string(&mut self) -> Option<()> {
-        let start = self.place;
+        let (start, mut place) = (self.place, self.place);
         let mut kind = Kind::Plain;
         loop {
-            self.place += plain(self.bytes.get(self.place..)?);
-            match self.take()? {
+            place += plain(self.bytes, place);
+            match *self.bytes.get(place)? {
                 b'"' => break,
                 b'\\' => {
                     kind = Kind::Escaped;
-                    match self.take()? {
-                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                        b'u' => self.character()?,
+                    match *self.bytes.get(place + 1)? {
+                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => place += 2,
+                        b'u' => {
+                            self.place = place + 2;
+                            self.character()?;
+                            place = self.place;
+                        }
                         _ => return None,
                     }
                 }
                 // Near the end of the text.
-                byte if byte >= b' ' => {}
+                byte if byte >= b' ' => place += 1,
                 _ => return None,
             }
         }
-        self.push(kind, start, self.place - 1);
+        self.place = place + 1;
+        self.push(kind, start, place);
         Some(())
     }
 
@@ -196,11 +201,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many bytes stand for themselves in a string, as far as eight bytes at a time tell.
-fn plain(bytes: &[u8]) -> usize {
+/// How many bytes from a place on stand for themselves in a string, as far as eight bytes at a time
+/// tell.
+#[inline]
+fn plain(bytes: &[u8], place: usize) -> usize {
     const EACH: u64 = 0x0101_0101_0101_0101;
-    let mut rest = bytes;
-    while let Some((eight, others)) = rest.split_first_chunk::<8>() {
+    let mut end = place;
+    while let Some(eight) = bytes.get(end..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*eight);
         // The highest bit of each byte that is zero, or below a number: exact up to the first.
         let zero = |word: u64| word.wrapping_sub(EACH) & !word;
@@ -208,10 +215,11 @@ fn plain(bytes: &[u8]) -> usize {
         let quote = zero(word ^ (EACH * u64::from(b'"')));
         let backslash = zero(word ^ (EACH * u64::from(b'\\')));
         let special = (control | quote | backslash) & (EACH << 7);
-        if special != 0 {
-            return bytes.len() - rest.len() + special.trailing_zeros() as usize / 8;
+        let plain = special.trailing_zeros() as usize / 8;
+        end += plain;
+        if plain < eight.len() {
+            break;
         }
-        rest = others;
     }
-    bytes.len() - rest.len()
+    end - place
 }
