@@ -39,13 +39,13 @@ impl Engine {
 
     /// Asks. Most answers are there at once. A caller that drops one that waits has gone, and the
     /// call is abandoned.
-    pub(crate) fn call(&self, call: Call) -> Pending {
+    pub(crate) fn call(&self, call: Call) -> Asked {
         match self.shared.work(|desk| desk.call(call)) {
-            Ok(Asked::Answered(outcome)) => Pending::Answered(Some(outcome)),
-            Ok(Asked::Waits(id, answer)) => {
-                Pending::Waits(Waits { id, answer, shared: Arc::clone(&self.shared) })
+            Ok(Ok(outcome)) => Asked::Answered(outcome),
+            Ok(Err((id, answer))) => {
+                Asked::Waits(Waits { id, answer, shared: Arc::clone(&self.shared) })
             }
-            Err(failure) => Pending::Answered(Some(Err(failure))),
+            Err(failure) => Asked::Answered(Err(failure)),
         }
     }
 
@@ -62,37 +62,30 @@ impl Drop for Engine {
     }
 }
 
-/// The answer to a call, when it comes.
+/// What has become of a call so far.
 #[derive(Debug)]
-pub(crate) enum Pending {
-    /// It is here, until it is taken.
-    Answered(Option<Outcome>),
+pub(crate) enum Asked {
+    /// The answer.
+    Answered(Outcome),
     /// It is still to come.
     Waits(Waits),
 }
 
-impl Future for Pending {
-    type Output = Outcome;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        match self.get_mut() {
-            Pending::Answered(outcome) => {
-                Poll::Ready(outcome.take().unwrap_or_else(|| Err(Failure::internal())))
-            }
-            Pending::Waits(waits) => {
-                let answer = Pin::new(&mut waits.answer).poll(context);
-                answer.map(|answer| answer.unwrap_or_else(|_| Err(Failure::internal())))
-            }
-        }
-    }
-}
-
-/// A call that waits.
+/// A call that waits. Thousands do, so it keeps nothing that can be had when it ends.
 #[derive(Debug)]
 pub(crate) struct Waits {
     id: RequestId,
-    answer: oneshot::Receiver<Outcome>,
+    answer: oneshot::Receiver<Box<Outcome>>,
     shared: Arc<Shared>,
+}
+
+impl Future for Waits {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        let answer = Pin::new(&mut self.answer).poll(context);
+        answer.map(|answer| answer.map_or_else(|_| Err(Failure::internal()), |outcome| *outcome))
+    }
 }
 
 impl Drop for Waits {
@@ -145,16 +138,10 @@ struct Desk {
     state: State,
     started: Instant,
     last_id: u64,
-    waiting: HashMap<RequestId, oneshot::Sender<Outcome>>,
+    waiting: HashMap<RequestId, oneshot::Sender<Box<Outcome>>>,
     closing: bool,
     /// When something becomes due, at the earliest.
     alarm: Option<Instant>,
-}
-
-/// What has become of a call so far.
-enum Asked {
-    Answered(Outcome),
-    Waits(RequestId, oneshot::Receiver<Outcome>),
 }
 
 impl Desk {
@@ -163,7 +150,12 @@ impl Desk {
         Desk { state, started, last_id: 0, waiting, closing: false, alarm: None }
     }
 
-    fn call(&mut self, mut call: Call) -> Asked {
+    /// The answer to a call, or what it comes by.
+    #[allow(clippy::type_complexity, reason = "it is taken apart at once")]
+    fn call(
+        &mut self,
+        mut call: Call,
+    ) -> Result<Outcome, (RequestId, oneshot::Receiver<Box<Outcome>>)> {
         if let Call::Broker(Request::Reserve { wait, .. }) = &mut call
             && self.closing
         {
@@ -175,13 +167,13 @@ impl Desk {
         self.state.call(id, call, self.now());
         while let Next::Answer(answered, outcome) = self.state.poll() {
             if answered == id {
-                return Asked::Answered(outcome);
+                return Ok(outcome);
             }
             self.answer(answered, outcome);
         }
         let (sender, answer) = oneshot::channel();
         self.waiting.insert(id, sender);
-        Asked::Waits(id, answer)
+        Err((id, answer))
     }
 
     fn abandon(&mut self, id: RequestId) {
@@ -196,7 +188,7 @@ impl Desk {
         for (id, answer) in self.waiting.drain() {
             self.state.abandon(id, now);
             // Only reserves wait, and a reserve may always bring nothing.
-            let _ = answer.send(Ok(Reply::Answer(Answer::Reserved(Vec::new()))));
+            let _ = answer.send(Box::new(Ok(Reply::Answer(Answer::Reserved(Vec::new())))));
         }
     }
 
@@ -227,7 +219,7 @@ impl Desk {
     fn answer(&mut self, id: RequestId, outcome: Outcome) {
         if let Some(answer) = self.waiting.remove(&id) {
             // A caller who has just gone cannot be told.
-            let _ = answer.send(outcome);
+            let _ = answer.send(Box::new(outcome));
         }
     }
 
@@ -257,6 +249,14 @@ mod tests {
         Engine::start(BrokerConfig::default(), [7; 32])
     }
 
+    /// The answer, when it comes.
+    async fn outcome(asked: Asked) -> Outcome {
+        match asked {
+            Asked::Answered(outcome) => outcome,
+            Asked::Waits(waits) => waits.await,
+        }
+    }
+
     fn queue() -> QueueName {
         QueueName::new("q").unwrap()
     }
@@ -275,7 +275,7 @@ mod tests {
     async fn make_queue(engine: &Engine) {
         let update = Box::default();
         let verb = UpdateVerb::Put;
-        engine.call(Call::UpdateQueue { queue: queue(), update, verb }).await.unwrap();
+        outcome(engine.call(Call::UpdateQueue { queue: queue(), update, verb })).await.unwrap();
     }
 
     fn messages(outcome: Outcome) -> usize {
@@ -290,16 +290,16 @@ mod tests {
         let engine = engine();
         make_queue(&engine).await;
         let started = Instant::now();
-        assert_eq!(messages(engine.call(reserve(20 * SECOND)).await), 0);
+        assert_eq!(messages(outcome(engine.call(reserve(20 * SECOND))).await), 0);
         assert_eq!(started.elapsed().as_secs(), 20);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_waiting_reserve_gets_a_delayed_message_in_time() {
         let engine = engine();
-        engine.call(post(10 * SECOND)).await.unwrap();
+        outcome(engine.call(post(10 * SECOND))).await.unwrap();
         let started = Instant::now();
-        assert_eq!(messages(engine.call(reserve(20 * SECOND)).await), 1);
+        assert_eq!(messages(outcome(engine.call(reserve(20 * SECOND))).await), 1);
         assert_eq!(started.elapsed().as_secs(), 10);
     }
 
@@ -308,8 +308,8 @@ mod tests {
         let engine = engine();
         make_queue(&engine).await;
         drop(engine.call(reserve(20 * SECOND)));
-        engine.call(post(Duration::ZERO)).await.unwrap();
-        assert_eq!(messages(engine.call(reserve(Duration::ZERO)).await), 1);
+        outcome(engine.call(post(Duration::ZERO))).await.unwrap();
+        assert_eq!(messages(outcome(engine.call(reserve(Duration::ZERO))).await), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -319,11 +319,11 @@ mod tests {
         let waiting = engine.call(reserve(20 * SECOND));
         let started = Instant::now();
         engine.close();
-        assert_eq!(messages(waiting.await), 0);
-        assert_eq!(messages(engine.call(reserve(20 * SECOND)).await), 0);
+        assert_eq!(messages(outcome(waiting).await), 0);
+        assert_eq!(messages(outcome(engine.call(reserve(20 * SECOND))).await), 0);
         assert_eq!(started.elapsed(), Duration::ZERO);
         // All else goes on until the connections have ended.
-        engine.call(post(Duration::ZERO)).await.unwrap();
-        assert_eq!(messages(engine.call(reserve(20 * SECOND)).await), 1);
+        outcome(engine.call(post(Duration::ZERO))).await.unwrap();
+        assert_eq!(messages(outcome(engine.call(reserve(20 * SECOND))).await), 1);
     }
 }

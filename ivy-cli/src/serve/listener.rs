@@ -84,12 +84,9 @@ async fn accept(
         let _ = stream.set_nodelay(true);
         let service = Arc::clone(service);
         let respond = service_fn(move |request| Arc::clone(&service).respond(request));
-        let connections = connections.watcher();
-        let http = http.clone();
-        tokio::spawn(async move {
-            // An error is a client that went away or does not speak HTTP: nobody to tell.
-            let _ = connections.watch(http.serve_connection(TokioIo::new(stream), respond)).await;
-        });
+        // An error is a client that went away or does not speak HTTP: nobody to tell. There may be
+        // thousands of connections, and a block around this one would keep more than it does.
+        tokio::spawn(connections.watch(http.serve_connection(TokioIo::new(stream), respond)));
     }
 }
 

@@ -14,6 +14,7 @@ mod listener;
 mod messages;
 mod push;
 mod reply_body;
+mod responding;
 mod route;
 mod service;
 mod state;

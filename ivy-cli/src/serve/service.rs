@@ -11,11 +11,12 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::access::Access;
 use super::answer::Told;
 use super::call::Call;
-use super::engine::{Engine, Pending};
+use super::engine::{Asked, Engine};
 use super::failure::Failure;
 use super::faults::{Faults, Spoil, Trouble};
 use super::intake::{Intake, discard};
 use super::reply_body::ReplyBody;
+use super::responding::{Given, Read, Responding, Stage};
 use super::route::{Place, Query};
 use super::state::{Outcome, Reply};
 
@@ -37,14 +38,6 @@ pub(crate) struct Service {
     push_warning: Once,
 }
 
-/// A request that was read.
-enum Asked {
-    /// It will be answered.
-    Pending(Pending),
-    /// It is refused without being asked any further.
-    Refused(Response<ReplyBody>),
-}
-
 /// The connection is closed without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no answer is given")]
@@ -56,23 +49,10 @@ impl Service {
     }
 
     /// Answers a request, as well as the faults allow.
-    pub(crate) fn respond(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<ReplyBody>, NoAnswer>> {
+    pub(crate) fn respond(self: Arc<Self>, request: Request<Incoming>) -> Responding {
         let Trouble { delay, spoil } = self.faults.draw();
-        // In a box of its own, so that all that reading needs is gone while thousands wait.
         let asking = Box::pin(Arc::clone(&self).ask(request, spoil));
-        async move {
-            let response = match asking.await? {
-                Asked::Pending(answer) => self.tell(answer.await, spoil),
-                Asked::Refused(response) => Ok(response),
-            };
-            if !delay.is_zero() {
-                Box::pin(tokio::time::sleep(delay)).await;
-            }
-            response
-        }
+        Responding { service: self, delay, spoil, stage: Stage::Asking(asking) }
     }
 
     /// Ends all long polls, now and later.
@@ -84,7 +64,7 @@ impl Service {
         self: Arc<Self>,
         request: Request<Incoming>,
         spoil: Option<Spoil>,
-    ) -> Result<Asked, NoAnswer> {
+    ) -> Result<Read, NoAnswer> {
         let (head, body) = request.into_parts();
         let call = match self.admitted(&head) {
             Ok((place, query)) => match self.intake.read(body).await? {
@@ -98,19 +78,18 @@ impl Service {
             }
         };
         if let Some(Spoil::Status(status)) = spoil {
-            return Ok(Asked::Refused(refused_in_front(status)));
+            return Ok(Read::Answered(Ok(refused_in_front(status))));
         }
-        match call {
-            Ok(call) => Ok(Asked::Pending(self.engine.call(call))),
-            Err(failure) => self.tell(Err(failure), spoil).map(Asked::Refused),
-        }
+        let outcome = match call.map(|call| self.engine.call(call)) {
+            Ok(Asked::Waits(waits)) => return Ok(Read::Waits(waits)),
+            Ok(Asked::Answered(outcome)) => outcome,
+            Err(failure) => Err(failure),
+        };
+        Ok(Read::Answered(self.tell(outcome, spoil)))
     }
 
-    fn tell(
-        &self,
-        outcome: Outcome,
-        spoil: Option<Spoil>,
-    ) -> Result<Response<ReplyBody>, NoAnswer> {
+    /// What a call comes to, as an answer.
+    pub(crate) fn tell(&self, outcome: Outcome, spoil: Option<Spoil>) -> Given {
         self.warn_of_push_queues(&outcome);
         spoiled(Told::new(outcome, self.access.project.as_str()), spoil)
     }
@@ -157,7 +136,7 @@ fn method(head: &Parts) -> Result<Method, Failure> {
     }
 }
 
-fn spoiled(told: Told, spoil: Option<Spoil>) -> Result<Response<ReplyBody>, NoAnswer> {
+fn spoiled(told: Told, spoil: Option<Spoil>) -> Given {
     let Told { status, allow, body, has_messages } = told;
     let body = match spoil {
         Some(Spoil::DropReply) => return Err(NoAnswer),

@@ -1,0 +1,74 @@
+//! An answer on its way. Thousands of requests wait for theirs at the same time, so that nothing is
+//! kept meanwhile but what is needed then.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::Response;
+
+use super::engine::Waits;
+use super::faults::Spoil;
+use super::reply_body::ReplyBody;
+use super::service::{NoAnswer, Service};
+
+/// An answer, if one is given.
+pub(crate) type Given = Result<Response<ReplyBody>, NoAnswer>;
+
+/// A request that was read.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// Its answer waits.
+    Waits(Waits),
+    /// This is its answer.
+    Answered(Given),
+}
+
+/// The answer to a request.
+pub(crate) struct Responding {
+    pub(crate) service: Arc<Service>,
+    pub(crate) delay: Duration,
+    pub(crate) spoil: Option<Spoil>,
+    pub(crate) stage: Stage,
+}
+
+/// How far it has come.
+pub(crate) enum Stage {
+    /// The request is read. In a box of its own, since that needs most.
+    Asking(Pin<Box<dyn Future<Output = Result<Read, NoAnswer>> + Send>>),
+    Waiting(Waits),
+    /// It is held back.
+    Late(Pin<Box<dyn Future<Output = Given> + Send>>),
+}
+
+impl Future for Responding {
+    type Output = Given;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Given> {
+        loop {
+            let given = match &mut self.stage {
+                Stage::Asking(asking) => match ready!(asking.as_mut().poll(context))? {
+                    Read::Answered(given) => given,
+                    Read::Waits(waits) => {
+                        self.stage = Stage::Waiting(waits);
+                        continue;
+                    }
+                },
+                Stage::Waiting(waits) => {
+                    let outcome = ready!(Pin::new(waits).poll(context));
+                    self.service.tell(outcome, self.spoil)
+                }
+                Stage::Late(late) => return late.as_mut().poll(context),
+            };
+            if self.delay.is_zero() {
+                return Poll::Ready(given);
+            }
+            let pause = tokio::time::sleep(self.delay);
+            self.stage = Stage::Late(Box::pin(async move {
+                pause.await;
+                given
+            }));
+        }
+    }
+}
