@@ -7,9 +7,15 @@ use crate::load::Load;
 use crate::runtime;
 use crate::wire::Wire;
 
+/// In the adapter of threads, each handler has one, and there is one core.
+const THREADS: usize = 4;
+
 /// Calls with their results, so many outstanding at a time.
 pub(crate) fn ivy(adapter: &str, outstanding: u64) -> Option<Load> {
-    let concurrency = usize::try_from(outstanding).ok()?;
+    let concurrency = match adapter {
+        "blocking" => THREADS,
+        _ => usize::try_from(outstanding).ok()?,
+    };
     let mut call = program(adapter, MEMORY, concurrency, |n| n * 2)?;
     Some(Load::of(move || {
         call(outstanding);

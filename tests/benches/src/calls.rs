@@ -13,8 +13,6 @@ use crate::wire::{QUEUE, TASK};
 /// The task that is called.
 const DOUBLE: Task<(u64,), u64> = Task::new(TASK).queue(QUEUE);
 const PATIENCE: Duration = Duration::from_secs(60);
-/// In the adapter of threads, each handler has one, and there is one core.
-const MOST_THREADS: usize = 4;
 
 /// Where calls and results go.
 #[derive(Clone, Copy)]
@@ -44,7 +42,7 @@ pub(crate) fn program(
             let builder = ivy_async_std::Ivy::builder();
             Some(of_futures(AsyncStd, builder, urls, concurrency, double))
         }
-        "blocking" => Some(of_threads(urls, concurrency.min(MOST_THREADS), double)),
+        "blocking" => Some(of_threads(urls, concurrency, double)),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP client under ivy, asking a queue server without it.
+//! The HTTP clients under ivy, asking a queue server without it.
 
 use std::time::Duration;
 
@@ -27,8 +27,7 @@ impl Http {
         connector.set_nodelay(true);
         let client =
             Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE_LIMIT).build(connector);
-        let queue = format!("http://127.0.0.1:{port}/3/projects/{PROJECT}/queues/{queue}");
-        Http { client, queue }
+        Http { client, queue: address(port, queue) }
     }
 
     pub(crate) async fn post(&self, of: &str, body: String) -> Bytes {
@@ -50,4 +49,31 @@ impl Http {
         let answer = self.client.request(request).await.expect("the server answers");
         answer.into_body().collect().await.expect("a whole answer").to_bytes()
     }
+}
+
+/// The client of one queue, for threads.
+#[derive(Clone)]
+pub(crate) struct BlockingHttp {
+    agent: ureq::Agent,
+    queue: String,
+}
+
+impl BlockingHttp {
+    pub(crate) fn new(port: u16, queue: &str) -> Self {
+        let agent = ureq::Agent::config_builder().max_idle_age(IDLE_LIMIT).build().new_agent();
+        BlockingHttp { agent, queue: address(port, queue) }
+    }
+
+    pub(crate) fn post(&self, of: &str, body: &str) -> Result<Vec<u8>, ureq::Error> {
+        let request = self
+            .agent
+            .post(format!("{}/{of}", self.queue))
+            .header("authorization", format!("OAuth {TOKEN}"))
+            .header("content-type", "application/json");
+        request.send(body)?.body_mut().read_to_vec()
+    }
+}
+
+fn address(port: u16, queue: &str) -> String {
+    format!("http://127.0.0.1:{port}/3/projects/{PROJECT}/queues/{queue}")
 }

@@ -40,7 +40,7 @@ impl Load {
                 adapters::limit(adapter, outstanding.parse().ok()?)
             }
             ["round-trip", "ivy", adapter, calls] => round_trip::ivy(adapter, calls.parse().ok()?),
-            ["round-trip", "limit"] => Some(round_trip::limit()),
+            ["round-trip", "limit", adapter] => round_trip::limit(adapter),
             ["resumed", "ivy", adapter] => resumed::ivy(adapter),
             ["resumed", "limit", adapter] => resumed::limit(adapter),
             ["send", "ivy", "many"] => Some(sending::ivy_many()),

@@ -69,7 +69,7 @@ pub(crate) fn idle(seconds: f64) {
 /// How soon the first task after a pause starts: the median, beside the 99th percentile of round
 /// trips without ivy and without a pause. And what these trips take after the same pause.
 pub(crate) fn pause(seconds: f64, times: usize) {
-    let text = pinned(Placement::Same, &["run", "round-trip/limit", "1.5"]);
+    let text = pinned(Placement::Same, &["run", "round-trip/limit/tokio", "1.5"]);
     let floor: Figures = text.parse().expect("a run prints figures");
     let options = ["--seconds", &seconds.to_string(), "--times", &times.to_string()];
     let firsts = |what| {

@@ -2,19 +2,21 @@
 
 use std::hint::black_box;
 use std::pin::Pin;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 
 use crate::calls::{Urls, program};
-use crate::http::Http;
+use crate::http::{BlockingHttp, Http};
 use crate::load::Load;
 use crate::runtime;
 use crate::server::Server;
 use crate::wire::{QUEUE, Wire};
 
 const CHANNEL: &str = "results";
+const RESERVE: &str = r#"{"n":1,"timeout":60,"wait":30}"#;
 
 /// A producer and a worker of this adapter, so many calls at a time.
 pub(crate) fn ivy(adapter: &str, calls: u64) -> Option<Load> {
@@ -31,7 +33,15 @@ pub(crate) fn ivy(adapter: &str, calls: u64) -> Option<Load> {
 
 /// The exchanges of one call by the clients alone: a post, the answer to a long poll, a publication, and
 /// the message that the subscriber hears. Nothing is deleted.
-pub(crate) fn limit() -> Load {
+pub(crate) fn limit(adapter: &str) -> Option<Load> {
+    match adapter {
+        "tokio" => Some(limit_of_futures()),
+        "blocking" => Some(limit_of_threads()),
+        _ => None,
+    }
+}
+
+fn limit_of_futures() -> Load {
     let (queue, redis) = (Server::ivy(), Server::redis());
     let mut trips = Trips::new(&queue, &redis);
     let step = move || {
@@ -67,9 +77,7 @@ impl Trips {
 
     pub(crate) fn one(&mut self) {
         self.runtime.block_on(async {
-            let body = serde_json::to_string(&self.wire.message()).expect("a text");
-            let post = format!("{{\"messages\":[{{\"body\":{body}}}]}}");
-            black_box(self.http.post("messages", post).await);
+            black_box(self.http.post("messages", post(&self.wire)).await);
             let notice = self.heard.next().await.expect("a message");
             self.wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
         });
@@ -86,8 +94,7 @@ async fn work(http: Http, mut redis: redis::aio::MultiplexedConnection) {
     // The first post creates the queue.
     tokio::time::sleep(Duration::from_millis(50)).await;
     loop {
-        let answer =
-            http.post("reservations", r#"{"n":1,"timeout":60,"wait":30}"#.to_owned()).await;
+        let answer = http.post("reservations", RESERVE.to_owned()).await;
         let Ok(reserved) = serde_json::from_slice::<Reserved<'_>>(&answer) else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
@@ -99,6 +106,58 @@ async fn work(http: Http, mut redis: redis::aio::MultiplexedConnection) {
             let _: u64 = publish.query_async(&mut redis).await.expect("Redis publishes");
         }
     }
+}
+
+/// The caller, a worker, and who listens have a thread each.
+fn limit_of_threads() -> Load {
+    let (queue, redis) = (Server::ivy(), Server::redis());
+    let client = redis::Client::open(redis.redis_url()).expect("a good address");
+    let mut listening = client.get_connection().expect("Redis listens");
+    let (told, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        let wire = Wire::new();
+        let mut subscriber = listening.as_pubsub();
+        subscriber.subscribe(CHANNEL).expect("Redis subscribes");
+        while told.send(()).is_ok() {
+            // When the servers have gone, the run has ended.
+            let Ok(notice) = subscriber.get_message() else { return };
+            wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
+        }
+    });
+    heard.recv().expect("the thread subscribes");
+    let connection = client.get_connection().expect("Redis listens");
+    let http = BlockingHttp::new(queue.port(), QUEUE);
+    let wire = Wire::new();
+    // The first post creates the queue.
+    http.post("messages", &post(&wire)).expect("the server answers");
+    let worker = http.clone();
+    std::thread::spawn(move || work_in_thread(&worker, connection));
+    heard.recv().expect("the thread hears");
+    let step = move || {
+        http.post("messages", &post(&wire)).expect("the server answers");
+        heard.recv().expect("the thread hears");
+        1
+    };
+    Load { servers: vec![queue, redis], ..Load::of(step) }
+}
+
+fn work_in_thread(http: &BlockingHttp, mut redis: redis::Connection) {
+    let wire = Wire::new();
+    // When the servers have gone, the run has ended.
+    while let Ok(answer) = http.post("reservations", RESERVE) {
+        let reserved: Reserved<'_> = serde_json::from_slice(&answer).expect("reservations");
+        for message in reserved.messages {
+            let mut publish = redis::cmd("PUBLISH");
+            publish.arg(CHANNEL).arg(wire.work(&message.body));
+            let _: u64 = publish.query(&mut redis).expect("Redis publishes");
+        }
+    }
+}
+
+/// A post of one message.
+fn post(wire: &Wire) -> String {
+    let body = serde_json::to_string(&wire.message()).expect("a text");
+    format!("{{\"messages\":[{{\"body\":{body}}}]}}")
 }
 
 #[derive(Deserialize)]
