@@ -55,10 +55,9 @@ impl ivy_driver::HttpClient for HttpClient {
         let (work, wanted) = under_way(|agent: Agent| agent.shutdown());
         let (give, given) = oneshot::channel();
         let threads = if exchange.waits { &self.polls } else { &self.requests };
-        threads.run(move || {
-            // Nobody may wait any more.
-            let _ = give.send(agents.exchange(exchange, asked_at, &work));
-        });
+        let exchange = move || agents.exchange(exchange, asked_at, &work);
+        // Nobody may wait any more.
+        threads.run_and_tell(exchange, |answer| drop(give.send(answer)));
         async move {
             let answer = given.await.unwrap_or_else(|_| Err(Fault::new(FaultKind::AnswerLost)));
             drop(wanted);

@@ -46,6 +46,12 @@
 //! to [`concurrency`](WorkerBuilder::concurrency) for handlers. Those that have nothing to do for
 //! long end.
 //!
+//! A thread that waits for an answer or a result works meanwhile on what its call has set going, and
+//! so does one that has run a handler, before it runs the next: a switch to another thread and back
+//! would take longer than that work. Nothing of it waits for a program's own code: when the method
+//! returns, what is left goes on in ivy's own threads. Callbacks and handlers never run in a thread
+//! of the caller.
+//!
 //! # Cancellation
 //!
 //! A handler cannot be stopped from outside. It is told by its [`Ctx`] when its result is not wanted

@@ -129,10 +129,12 @@ struct Subscriber(channel::Sender<Heard>);
 impl Subscriber {
     /// Waits while too much is unread, until nobody listens any more.
     fn tell(&mut self, heard: Heard) {
-        if block_on(poll_fn(|context| self.0.poll_ready(context))).is_ok() {
-            // Nobody may listen any more.
-            let _ = self.0.start_send(heard);
-        }
+        block_on(async {
+            if poll_fn(|context| self.0.poll_ready(context)).await.is_ok() {
+                // Nobody may listen any more.
+                let _ = self.0.start_send(heard);
+            }
+        });
     }
 }
 

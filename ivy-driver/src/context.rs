@@ -23,7 +23,9 @@ pub struct Ctx<R: Runtime> {
 impl<R: Runtime> Ctx<R> {
     pub(crate) fn new(run: Run, ivy: Ivy<R>) -> Self {
         let deadline = run.deadline.and_then(|moment| ivy.clock().instant(moment));
+        // Whoever is at work here has nothing to do with the task.
         let span = tracing::info_span!(
+            parent: None,
             "ivy.run",
             task.id = %run.id,
             task.name = %run.task,

@@ -31,9 +31,10 @@ impl EventSink {
     }
 
     pub(crate) fn emit(&self, event: Event) {
+        // Whoever is at work here may be in the midst of something else.
         match event.level() {
-            Level::Debug => tracing::debug!(?event),
-            Level::Warn => tracing::warn!(?event),
+            Level::Debug => tracing::debug!(parent: None, event = ?event),
+            Level::Warn => tracing::warn!(parent: None, event = ?event),
         }
         if let Some(whole) = &self.whole {
             whole.show(&event);

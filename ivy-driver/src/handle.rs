@@ -65,14 +65,22 @@ pub(crate) struct Progress {
 impl Progress {
     /// It was sent, or was not. Says whether the call is followed no longer.
     pub(crate) fn sent(&self, result: Result<(), SendError>) -> bool {
-        let is_over = result.is_ok() && self.until == Until::Sent;
-        self.call.change(|history| history.sent = Some(result));
-        is_over
+        self.call.change(|history| {
+            history.is_sent = result.is_ok();
+            history.sent = Some(result);
+            history.ended |= history.knows_all(self.until);
+            history.ended
+        })
     }
 
-    /// Its result has arrived.
-    pub(crate) fn resumed(&self, outcome: TaskOutcome) {
-        self.call.change(|history| history.outcome = Some(outcome));
+    /// Its result has arrived. Says whether the call is followed no longer: it may not be known yet
+    /// that it was sent.
+    pub(crate) fn resumed(&self, outcome: TaskOutcome) -> bool {
+        self.call.change(|history| {
+            history.outcome = Some(outcome);
+            history.ended |= history.knows_all(self.until);
+            history.ended
+        })
     }
 }
 
@@ -96,9 +104,6 @@ pub(crate) enum Until {
 pub(crate) struct Listener<R> {
     task: TaskRef,
     call: Arc<Call>,
-    until: Until,
-    /// The producer has let go of the call already.
-    is_over: bool,
     /// Keeps the producer going while somebody waits.
     producer: Arc<Producer>,
     runtime: PhantomData<fn() -> R>,
@@ -114,10 +119,18 @@ struct Call {
 #[derive(Debug, Default)]
 struct History {
     sent: Option<Result<(), SendError>>,
+    is_sent: bool,
     /// The one who waits for the call to be sent.
     sender: Option<Waker>,
     outcome: Option<TaskOutcome>,
+    /// The producer has let go of the call.
     ended: bool,
+}
+
+impl History {
+    fn knows_all(&self, until: Until) -> bool {
+        self.is_sent && (until == Until::Sent || self.outcome.is_some())
+    }
 }
 
 impl Call {
@@ -126,16 +139,16 @@ impl Call {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut History)) {
-        let sender = {
+    fn change<T>(&self, change: impl FnOnce(&mut History) -> T) -> T {
+        let (result, sender) = {
             let mut history = self.history();
-            change(&mut history);
-            history.sender.take()
+            (change(&mut history), history.sender.take())
         };
         if let Some(sender) = sender {
             sender.wake();
         }
         self.changed.notify(usize::MAX);
+        result
     }
 
     /// Whether the call was sent, once that is known; nothing if it never will be. There is one who
@@ -169,8 +182,7 @@ impl<R: Runtime> Listener<R> {
     pub(crate) fn new(task: TaskRef, producer: Arc<Producer>, until: Until) -> (Self, Progress) {
         let call = Arc::new(Call::default());
         let progress = Progress { call: Arc::clone(&call), until };
-        let is_over = false;
-        (Listener { task, call, until, is_over, producer, runtime: PhantomData }, progress)
+        (Listener { task, call, producer, runtime: PhantomData }, progress)
     }
 
     pub(crate) fn task(&self) -> &TaskRef {
@@ -178,16 +190,13 @@ impl<R: Runtime> Listener<R> {
     }
 
     /// Waits until the call was sent.
-    pub(crate) async fn sent(mut self) -> Result<Self, Error<R>> {
+    pub(crate) async fn sent(self) -> Result<Self, Error<R>> {
         let TaskRef { id, name, queue } = &self.task;
         let span =
             tracing::info_span!("ivy.send", task.id = %id, task.name = %name, queue = %queue);
         let sending = poll_fn(|context| self.call.poll_sent(context));
         let error = match sending.instrument(span).await {
-            Some(Ok(())) => {
-                self.is_over = self.until == Until::Sent;
-                return Ok(self);
-            }
+            Some(Ok(())) => return Ok(self),
             Some(Err(error)) => error,
             None => return Err(Error::from(Cause::Stopped).about(&self.task)),
         };
@@ -219,7 +228,7 @@ impl<R: Runtime> Listener<R> {
 
 impl<R> Drop for Listener<R> {
     fn drop(&mut self) {
-        if !self.is_over {
+        if !self.call.history().ended {
             self.producer.post(Mail::Dropped(self.task.id));
         }
     }

@@ -16,7 +16,8 @@
 //! Producer, worker and the broker in memory are machines of [`ivy_proto`], which decide everything
 //! and do nothing. Each has a mailbox and a pump here: a future that takes in what has come, lets the
 //! machine tell what it wants done, and carries it out. What is asked of queue and notifier is polled
-//! by the pump itself; only handlers and callbacks run elsewhere.
+//! by the pump itself; only handlers and callbacks run elsewhere. On threads, whoever wakes a pump
+//! works on it, unless he is in the midst of a program's own code.
 
 mod admin;
 mod backend;
@@ -57,7 +58,7 @@ pub use redis::{RedisFaults, notice};
 pub use runtime::{AsyncRuntime, Callbacks, Clients, Exchange, Handlers, HttpClient, Runtime};
 pub use threads::{
     BlockingToken, CallbackThreads, ThreadHandlers, ThreadPool, Threads, UnderWay, Wanted,
-    block_on, spawn, under_way,
+    block_on, helping, spawn, under_way,
 };
 pub use tls::{NoTls, OwnRoots, is_tls};
 pub use worker::{Ended, Worker};

@@ -129,9 +129,10 @@ impl<R: Runtime> ProducerRole<R> {
         }
     }
 
-    fn resumed(&self, id: TaskId, outcome: TaskOutcome) {
-        if let Some(follower) = self.followed.get(&id) {
-            follower.progress.resumed(outcome);
+    fn resumed(&mut self, id: TaskId, outcome: TaskOutcome) {
+        let Some(follower) = self.followed.get(&id) else { return };
+        if follower.progress.resumed(outcome) {
+            self.followed.remove(&id);
         }
     }
 

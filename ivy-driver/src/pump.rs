@@ -22,6 +22,9 @@ use crate::runtime::Runtime;
 /// asked what it wants, so that calls and answers that come together travel together.
 const BATCH: usize = 256;
 
+/// How often a pump may do so before it lets others have their turn.
+const TURN: usize = 4;
+
 /// A machine together with the means to carry out what it wants.
 pub(crate) trait Role: Send + 'static {
     /// What is sent to the machine: its inputs, and what belongs to them here.
@@ -58,10 +61,16 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
     clock: Clock<R>,
 ) {
     let mut mail = Vec::with_capacity(2 * BATCH);
+    let mut turns = TURN;
     while let Next::Wait(deadline) = role.carry_out() {
         let mut sleeping = pin!(clock.sleep_until(deadline));
         let mut is_abandoned = false;
         poll_fn(|context| {
+            if turns == 0 {
+                turns = TURN;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             // In this order, what somebody said to the machine is heard before what came of it: a
             // worker that is paused does not run the message that was posted after that.
             while mail.len() < BATCH
@@ -81,9 +90,11 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
             if is_abandoned || !mail.is_empty() {
                 return Poll::Ready(());
             }
+            turns = TURN;
             sleeping.as_mut().poll(context)
         })
         .await;
+        turns -= 1;
         if is_abandoned && mail.is_empty() {
             return;
         }
@@ -262,6 +273,39 @@ mod tests {
         let role = Keeper { under_way: Some(2), kept: Vec::new(), done };
         pump(role, receiver, Clock::<Tokio>::start()).await;
         assert_eq!(heard.next().await.unwrap(), [1, 2]);
+    }
+
+    /// A role that has something to do until it is told to end.
+    struct Restless {
+        is_ended: bool,
+    }
+
+    impl Role for Restless {
+        type Mail = bool;
+
+        fn handle(&mut self, is_end: bool, _: Moment) {
+            self.is_ended |= is_end;
+        }
+
+        fn tick(&mut self, _: Moment) {}
+
+        fn carry_out(&mut self) -> Next {
+            if self.is_ended { Next::Finished } else { Next::Wait(None) }
+        }
+
+        fn poll_under_way(&mut self, _: &mut Context<'_>) -> Poll<bool> {
+            Poll::Ready(false)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_never_rests_lets_others_have_their_turn() {
+        let (mailbox, receiver) = mpsc::unbounded();
+        let clock = Clock::<Tokio>::start();
+        let running = tokio::spawn(pump(Restless { is_ended: false }, receiver, clock));
+        tokio::task::yield_now().await;
+        mailbox.unbounded_send(true).unwrap();
+        running.await.unwrap();
     }
 
     /// A queue that answers after a second.

@@ -29,6 +29,8 @@ enum Fate {
     Unreachable,
     /// It is stored, and the answer lost.
     AnswerLost,
+    /// It is stored, and the answer comes a second later.
+    AnswerLate,
 }
 
 /// A queue in memory whose first posts meet these fates.
@@ -54,6 +56,11 @@ impl Queue for Flaky {
                 Some(Fate::AnswerLost) => {
                     done.await?;
                     Err(Fault::new(FaultKind::AnswerLost))
+                }
+                Some(Fate::AnswerLate) => {
+                    let answer = done.await;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    answer
                 }
             }
         }
@@ -114,6 +121,16 @@ async fn a_call_that_may_have_been_sent_still_gets_its_result() {
     let id = error.task_id().unwrap();
     let handle = error.into_handle(&ONCE).unwrap();
     assert_eq!(handle.id(), id);
+    assert_eq!(handle.result(SOON).await.unwrap(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_may_come_before_the_queue_has_answered() {
+    let ivy = with_fates([Fate::AnswerLate]);
+    let _worker = worker(&ivy).await;
+    let mut events = ivy.events();
+    let handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
+    while !matches!(events.next().await.unwrap(), Event::CallerResumed { .. }) {}
     assert_eq!(handle.result(SOON).await.unwrap(), 8);
 }
 

@@ -1,7 +1,11 @@
-//! The runtime of programs on threads: futures are only used within, and run in threads of their own.
+//! The runtime of programs on threads: futures are only used within, and run in threads that wake them
+//! or of their own.
 
+mod alarms;
+mod background;
 mod block_on;
 mod calls;
+mod helping;
 mod pool;
 mod token;
 mod under_way;
@@ -22,9 +26,11 @@ use rustls::ClientConfig;
 use crate::context::Ctx;
 use crate::runtime::{Callbacks, Clients, Handlers, Runtime};
 use crate::worker::Ended;
-use block_on::Sleep;
+use alarms::Sleep;
+use background::in_background;
 
 pub use block_on::block_on;
+pub use helping::helping;
 pub use pool::{ThreadPool, spawn};
 pub use token::BlockingToken;
 pub use under_way::{UnderWay, Wanted, under_way};
@@ -67,7 +73,7 @@ impl<C: Clients> Runtime for Threads<C> {
         name: &'static str,
         future: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        spawn(name, move || block_on(future))
+        in_background(name, future)
     }
 
     fn cancel(token: &BlockingToken) {
@@ -99,15 +105,16 @@ impl<C: Clients> Handlers<Threads<C>> for ThreadHandlers<C> {
     fn run(&self, ctx: Ctx<Threads<C>>, args: RawJson, ended: Ended) {
         let (task, span) = (ctx.task_name().clone(), ctx.span().clone());
         let handler = self.registry.job(&task, ctx, args);
-        self.threads.run(move || {
-            ended.with(span.in_scope(|| match handler {
+        let work = move || {
+            span.in_scope(|| match handler {
                 Some(handler) => handler(),
                 None => {
                     let error = TaskError::new("the worker has no handler of this task");
                     JobOutcome::Failed(error)
                 }
-            }));
-        });
+            })
+        };
+        self.threads.run_and_tell(work, |outcome| ended.with(outcome));
     }
 }
 

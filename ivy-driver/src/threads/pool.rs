@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::helping::{Helper, Sleeper, rouse};
+
 /// How long a thread waits for more to do before it ends.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -38,10 +40,14 @@ struct State {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
+    /// How many have done a job and look for the next one soon.
+    finishing: usize,
+    /// Whether one that was idle, or is new, is about to look for a job.
+    is_coming: bool,
     closed: bool,
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce(&Shared) + Send>;
 
 impl ThreadPool {
     /// A group of up to so many threads.
@@ -54,25 +60,30 @@ impl ThreadPool {
     /// Has the job done by the next thread that is free. If no thread at all can be started, the
     /// job is dropped; what must not be forgotten then belongs into the drop of its values.
     pub fn run(&self, job: impl FnOnce() + Send + 'static) {
+        self.add(Box::new(|_| job()));
+    }
+
+    /// Has the work done as a job, and tells what came of it. The thread [helps](super::helping)
+    /// with what this wakes, so to tell must take no time. If there is no thread for the work, or it
+    /// panics, nothing is told, and both are dropped.
+    pub fn run_and_tell<T>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+        tell: impl FnOnce(T) + Send + 'static,
+    ) {
+        self.add(Box::new(|shared| {
+            let result = work();
+            let _finishing = Finishing::begin(shared);
+            let helper = Helper::begin();
+            tell(result);
+            helper.end(|| shared.state().jobs.is_empty());
+        }));
+    }
+
+    fn add(&self, job: Job) {
         let mut state = self.shared.state();
-        state.jobs.push_back(Box::new(job));
-        if state.idle < state.jobs.len() && state.threads < self.shared.most {
-            let shared = Arc::clone(&self.shared);
-            match spawn(self.shared.name, move || shared.work()) {
-                Ok(()) => state.threads += 1,
-                // Those that run will come to it.
-                Err(_) if state.threads > 0 => {}
-                Err(error) => {
-                    tracing::error!(name = self.shared.name, %error, "no thread can be started");
-                    let jobs = std::mem::take(&mut state.jobs);
-                    drop(state);
-                    drop(jobs);
-                    return;
-                }
-            }
-        }
-        drop(state);
-        self.shared.changed.notify_one();
+        state.jobs.push_back(job);
+        self.shared.call_another(state);
     }
 }
 
@@ -95,14 +106,44 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has another thread come if there are more jobs than those that come anyway will take. One
+    /// comes at a time, and calls the next before it begins its job.
+    fn call_another(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        if state.is_coming || state.jobs.len() <= state.finishing {
+            return;
+        }
+        if state.idle > 0 {
+            state.is_coming = true;
+            drop(state);
+            rouse(self.clone());
+        } else if state.threads < self.most {
+            let shared = Arc::clone(self);
+            match spawn(self.name, move || shared.work()) {
+                Ok(()) => {
+                    state.is_coming = true;
+                    state.threads += 1;
+                }
+                // Those that run will come to it.
+                Err(_) if state.threads > 0 => {}
+                Err(error) => {
+                    tracing::error!(name = self.name, %error, "no thread can be started");
+                    let jobs = std::mem::take(&mut state.jobs);
+                    drop(state);
+                    drop(jobs);
+                }
+            }
+        }
+    }
+
     /// What a thread does until it ends.
-    fn work(&self) {
+    fn work(self: &Arc<Self>) {
         let mut state = self.state();
+        state.is_coming = false;
         loop {
             if let Some(job) = state.jobs.pop_front() {
-                drop(state);
+                self.call_another(state);
                 // A job that panics has its end told by what it drops, and costs no thread.
-                let _ = catch_unwind(AssertUnwindSafe(job));
+                let _ = catch_unwind(AssertUnwindSafe(|| job(self)));
                 state = self.state();
             } else if state.closed {
                 break;
@@ -114,12 +155,35 @@ impl Shared {
                     .unwrap_or_else(PoisonError::into_inner);
                 state = waited;
                 state.idle -= 1;
+                state.is_coming = false;
                 if limit.timed_out() && state.jobs.is_empty() {
                     break;
                 }
             }
         }
         state.threads -= 1;
+    }
+}
+
+impl Sleeper for Shared {
+    fn rouse(&self) {
+        self.changed.notify_one();
+    }
+}
+
+/// While it lives, a thread looks for the next job soon.
+struct Finishing<'a>(&'a Shared);
+
+impl<'a> Finishing<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        shared.state().finishing += 1;
+        Finishing(shared)
+    }
+}
+
+impl Drop for Finishing<'_> {
+    fn drop(&mut self) {
+        self.0.state().finishing -= 1;
     }
 }
 
@@ -166,5 +230,55 @@ mod tests {
         }
         drop((threads, done));
         assert_eq!(all_done.iter().collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_job_that_a_thread_adds_as_it_finishes_is_its_next_one() {
+        let threads = Arc::new(ThreadPool::new("test", 2));
+        let both = Arc::new(Barrier::new(3));
+        for _ in 0..2 {
+            let both = both.clone();
+            threads.run(move || {
+                both.wait();
+            });
+        }
+        both.wait();
+        let (done, is_done) = mpsc::channel();
+        let adder = threads.clone();
+        let tell = move |first| {
+            adder.run(move || done.send((first, thread::current().id())).unwrap());
+        };
+        threads.run_and_tell(|| thread::current().id(), tell);
+        let (first, second) = is_done.recv().unwrap();
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn jobs_that_a_thread_adds_as_it_finishes_run_beside_each_other() {
+        let threads = Arc::new(ThreadPool::new("test", 2));
+        let together = Arc::new(Barrier::new(3));
+        let adder = threads.clone();
+        let added = together.clone();
+        let tell = move |()| {
+            for _ in 0..2 {
+                let added = added.clone();
+                adder.run(move || {
+                    added.wait();
+                });
+            }
+        };
+        threads.run_and_tell(|| (), tell);
+        together.wait();
+    }
+
+    #[test]
+    fn work_that_panics_has_nothing_told_and_costs_no_thread() {
+        let threads = ThreadPool::new("test", 1);
+        let (done, is_done) = mpsc::channel();
+        let tell = done.clone();
+        threads
+            .run_and_tell(|| panic!("out of cheese"), move |told: &str| tell.send(told).unwrap());
+        threads.run_and_tell(|| "done", move |told| done.send(told).unwrap());
+        assert_eq!(is_done.iter().collect::<Vec<_>>(), ["done"]);
     }
 }
