@@ -1,5 +1,6 @@
 //! The worker's role: reserves messages, runs their handlers, and settles each as its task ended.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_channel::mpsc::{self, UnboundedSender};
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, FutureExt, Join, Ready, join, ready};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::worker::{CancelReason, Input, JobOutcome, Output, Run};
@@ -103,6 +104,7 @@ pub(crate) fn start<R: Runtime>(
         operations: Operations::new(ivy.queue()),
         notifier: ivy.notifier(),
         publishing: FuturesUnordered::new(),
+        published: VecDeque::new(),
         running: FxHashMap::default(),
         events: events.clone(),
         mailbox: mailbox.clone(),
@@ -141,12 +143,17 @@ impl Drop for Ended {
     }
 }
 
+/// How many heard a notice.
+type Published = Result<u64, NotifyFault>;
+
 struct WorkerRole<R: Runtime> {
     machine: worker::Worker,
     handlers: R::Handlers,
     operations: Operations,
     notifier: Option<Arc<dyn Notifier>>,
-    publishing: FuturesUnordered<BoxFuture<'static, Input>>,
+    publishing: FuturesUnordered<Join<Ready<OpId>, BoxFuture<'static, Published>>>,
+    /// What was published at once.
+    published: VecDeque<(OpId, Published)>,
     running: FxHashMap<JobId, R::CancellationToken>,
     events: EventSink,
     mailbox: UnboundedSender<Input>,
@@ -173,16 +180,16 @@ impl<R: Runtime> WorkerRole<R> {
         }
     }
 
-    fn publish(&self, id: OpId, publication: Publication) {
-        let publishing = self.notifier.as_ref().map(|notifier| notifier.publish(publication));
-        let published = async move {
-            let answer = match publishing {
-                Some(publishing) => publishing.await,
-                None => Err(NotifyFault::new(NotifyFaultKind::Unreachable)),
-            };
-            Input::Published(id, answer)
+    fn publish(&mut self, id: OpId, publication: Publication) {
+        let Some(notifier) = &self.notifier else {
+            let fault = NotifyFault::new(NotifyFaultKind::Unreachable);
+            return self.published.push_back((id, Err(fault)));
         };
-        self.publishing.push(published.boxed());
+        let mut publishing = notifier.publish(publication);
+        match (&mut publishing).now_or_never() {
+            Some(published) => self.published.push_back((id, published)),
+            None => self.publishing.push(join(ready(id), publishing)),
+        }
     }
 }
 
@@ -219,8 +226,12 @@ impl<R: Runtime> Role for WorkerRole<R> {
         if let Poll::Ready((id, answer)) = self.operations.poll_answer(context) {
             return Poll::Ready(Input::Queue(id, answer));
         }
-        match self.publishing.poll_next_unpin(context) {
-            Poll::Ready(Some(published)) => Poll::Ready(published),
+        let published = match self.published.pop_front() {
+            Some(published) => Poll::Ready(Some(published)),
+            None => self.publishing.poll_next_unpin(context),
+        };
+        match published {
+            Poll::Ready(Some((id, answer))) => Poll::Ready(Input::Published(id, answer)),
             // What is published later is polled later.
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }

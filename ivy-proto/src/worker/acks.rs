@@ -9,6 +9,9 @@ use crate::name::QueueName;
 /// How long a delete waits for others to travel with.
 pub(super) const LINGER: Duration = Duration::from_millis(50);
 
+/// Room for so many is made at once, where a batch may have as many.
+const ROOM: usize = 100;
+
 /// The jobs whose messages are to be deleted, by queue.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
@@ -37,6 +40,9 @@ impl Acks {
     /// Adds a job to what gathers for its queue.
     pub(super) fn add(&mut self, queue: &QueueName, job: JobId, max_batch: usize) -> Added {
         let gathering = self.gathering.entry(queue.clone()).or_default();
+        if gathering.jobs.is_empty() {
+            gathering.jobs.reserve(max_batch.min(ROOM));
+        }
         gathering.jobs.push_back(job);
         match gathering.jobs.len() {
             _ if gathering.held_back => Added::Waits,

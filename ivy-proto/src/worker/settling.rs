@@ -197,10 +197,11 @@ impl Worker {
     /// replaced: these go with the next batch.
     pub(super) fn send_acks(&mut self, queue: &QueueName) {
         self.fx.timers.stop(&Why::AckLinger(queue.clone()));
-        let mut batch: Vec<(JobId, Receipt)> = Vec::new();
+        let gathered = self.acks.take(queue);
+        let mut batch: Vec<(JobId, Receipt)> = Vec::with_capacity(gathered.len());
         let mut size = 0;
         let mut touched = Vec::new();
-        for job in self.acks.take(queue) {
+        for job in gathered {
             let Some(held) = self.jobs.get_mut(&job) else { continue };
             if held.lease.is_being_touched() {
                 touched.push(job);
