@@ -1,6 +1,6 @@
 //! What one task costs while there are many of something: it must not grow with their number.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -15,11 +15,12 @@ use ivy_proto::task::TaskSettings;
 use ivy_proto::wire::{Codec, RawJson};
 use ivy_proto::worker::{self, JobOutcome, Worker, WorkerConfig};
 use ivy_proto::{
-    ChannelName, MessageId, Moment, OpId, QueueName, Receipt, ReservationId, TaskName, WallClock,
+    ChannelName, MessageId, Moment, OpId, QueueName, Receipt, ReservationId, TaskId, TaskName,
+    WallClock,
 };
 
 use crate::load::Load;
-use crate::machines::{Calls, queue};
+use crate::machines::{Calls, id, queue};
 use crate::samples;
 
 /// As many messages as a request can have.
@@ -198,7 +199,7 @@ impl Waiting {
                 }
                 producer::Output::Queue(op, QueueOp::Post { messages, .. }) => {
                     let messages = messages.into_items();
-                    let ids = messages.iter().map(|_| self.next_id()).collect();
+                    let ids = messages.iter().map(|_| self.next_message_id()).collect();
                     bodies.extend(messages.into_iter().map(|message| message.body));
                     self.tell(producer::Input::Queue(op, Ok(QueueReply::Posted(ids))));
                 }
@@ -228,7 +229,7 @@ impl Waiting {
         }
     }
 
-    fn next_id(&mut self) -> MessageId {
+    fn next_message_id(&mut self) -> MessageId {
         self.sent += 1;
         MessageId::new((1_000_000_000_000_000_000 + self.sent).to_string())
     }
@@ -254,6 +255,26 @@ pub(crate) fn producer(waiting: usize) -> Load {
     Load::of(move || {
         let bodies = waiting.call(BATCH);
         waiting.resume(&bodies);
+        BATCH as u64
+    })
+}
+
+/// The memory that `producer` goes through, alone: records that come under an id, are found by it, and
+/// leave again.
+pub(crate) fn bare_producer(waiting: usize) -> Load {
+    // As large as what a producer keeps of a result.
+    const KEPT: [u64; 40] = [7; 40];
+    let waiting = waiting as u128;
+    let mut records: HashMap<TaskId, Box<[u64; 40]>> =
+        (0..waiting).map(|number| (id(number), Box::new(KEPT))).collect();
+    let mut next = waiting;
+    Load::of(move || {
+        let numbers = next..next + BATCH as u128;
+        next = numbers.end;
+        records.extend(numbers.clone().map(|number| (id(number), Box::new(KEPT))));
+        for number in numbers {
+            black_box(records.remove(&id(number)));
+        }
         BATCH as u64
     })
 }
@@ -364,4 +385,36 @@ pub(crate) fn worker(tasks: usize) -> Load {
         holding.take(BATCH, true);
         BATCH as u64
     })
+}
+
+/// The memory that `worker` goes through, alone: a message, and what is registered under its task.
+pub(crate) fn bare_worker(tasks: usize) -> Load {
+    let names: Vec<String> = (0..tasks).map(task_name).collect();
+    let bodies: Vec<Body> = names.iter().map(|name| message_to(name)).collect();
+    let registered: HashMap<String, Record> =
+        names.into_iter().map(|name| (name, RECORD)).collect();
+    let mut messages = 0;
+    Load::of(move || {
+        for _ in 0..BATCH {
+            messages += 1;
+            let text = any_of(&bodies, messages).as_str().to_owned();
+            let name = text.split('"').nth(3).expect("it names its task");
+            black_box(registered[name]);
+        }
+        BATCH as u64
+    })
+}
+
+fn task_name(number: usize) -> String {
+    format!("testpackage.task{number}")
+}
+
+fn message_to(task: &str) -> Body {
+    Body::new(format!(r#"{{"name":"{task}","options":{{}},"args":[5]}}"#))
+}
+
+/// One after the other, in no order.
+fn any_of(bodies: &[Body], count: u64) -> &Body {
+    let number = usize::try_from(count.wrapping_mul(7919)).unwrap_or(0);
+    &bodies[number % bodies.len()]
 }

@@ -50,6 +50,8 @@ impl Load {
             ["work", "ivy", concurrency] => Some(working::ivy(concurrency.parse().ok()?)),
             ["work", "limit", requests] => Some(working::limit(requests.parse().ok()?)),
             ["producer", waiting] => Some(growth::producer(waiting.parse().ok()?)),
+            ["producer", "bare", waiting] => Some(growth::bare_producer(waiting.parse().ok()?)),
+            ["worker", "bare", tasks] => Some(growth::bare_worker(tasks.parse().ok()?)),
             ["worker", tasks] => Some(growth::worker(tasks.parse().ok()?)),
             ["serve", "open", count] => connections::one_asks(count.parse().ok()?),
             ["serve", "turns", count] => connections::all_ask(count.parse().ok()?),

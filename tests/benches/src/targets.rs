@@ -154,7 +154,9 @@ pub const GROWTH: &[Growth] = &[
     Growth { what: "a message over ivy serve, so many connections open", few: "serve/open/1", load: "serve/open", counts: &[100, 2_000] },
     Growth { what: "a message over ivy serve, so many connections in turn", few: "serve/open/1", load: "serve/turns", counts: &[100, 2_000] },
     Growth { what: "a call with its result, so many waiting", few: "producer/100", load: "producer", counts: &[1, 1_000, 10_000, 100_000] },
+    Growth { what: "the same bytes in a bare map, so many waiting", few: "producer/bare/100", load: "producer/bare", counts: &[1, 1_000, 10_000, 100_000] },
     Growth { what: "a message through the worker, so many tasks", few: "worker/100", load: "worker", counts: &[1, 1_000, 10_000] },
+    Growth { what: "the same bytes in a bare map, so many tasks", few: "worker/bare/100", load: "worker/bare", counts: &[1, 1_000, 10_000] },
 ];
 
 /// Below how many bytes a long poll that waits must stay.
