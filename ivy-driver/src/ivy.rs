@@ -117,8 +117,9 @@ impl<R: Runtime> Ivy<R> {
         options: &CallOptions,
         until: Until,
     ) -> Result<Listener<R>, Error<R>> {
-        let (listener, followed) = self.follow(self.prepare(task, args, options, until)?, until);
-        self.producer().post(Mail::Calls(vec![followed]));
+        let call = self.prepare(task, args, options, until)?;
+        let (listener, (call, progress)) = self.follow(call, until);
+        self.producer().post(Mail::Call(call, progress));
         Ok(listener)
     }
 

@@ -34,7 +34,9 @@ pub(crate) struct Producer {
 #[derive(Debug)]
 pub(crate) enum Mail {
     Input(Input),
-    /// Calls, each with those who follow it.
+    /// A call, with those who follow it.
+    Call(Call, Progress),
+    /// Several.
     Calls(Vec<(Call, Progress)>),
     /// Nobody follows this call any more.
     Dropped(TaskId),
@@ -116,10 +118,17 @@ impl<R: Runtime> ProducerRole<R> {
     /// Hands the machine the calls that have come so far, and then an input.
     fn feed(&mut self, input: Input, now: Moment) {
         if !self.calls.is_empty() {
-            let calls = Input::Calls(std::mem::take(&mut self.calls));
+            // As many may come again.
+            let room = Vec::with_capacity(self.calls.len());
+            let calls = Input::Calls(std::mem::replace(&mut self.calls, room));
             taken("producer", self.machine.handle_input(calls, now));
         }
         taken("producer", self.machine.handle_input(input, now));
+    }
+
+    fn take(&mut self, call: Call, progress: Progress) {
+        self.followed.insert(call.id, Follower { progress, reply: call.reply });
+        self.calls.push(call);
     }
 
     fn sent(&mut self, id: TaskId, result: Result<MessageId, SendError>) {
@@ -159,11 +168,10 @@ impl<R: Runtime> Role for ProducerRole<R> {
     fn handle(&mut self, mail: Mail, now: Moment) {
         match mail {
             Mail::Input(input) => self.feed(input, now),
+            Mail::Call(call, progress) => self.take(call, progress),
             Mail::Calls(calls) => {
                 for (call, progress) in calls {
-                    let follower = Follower { progress, reply: call.reply };
-                    self.followed.insert(call.id, follower);
-                    self.calls.push(call);
+                    self.take(call, progress);
                 }
             }
             Mail::Dropped(id) => {

@@ -209,24 +209,40 @@ fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
 }
 
 fn reserved(entries: Entries<Message<'_>, MOST_MESSAGES>, count: usize) -> QueueReply {
-    let mut unusable = entries.others + entries.objects.len();
-    let read = entries.objects.into_iter().filter_map(reserved_message).collect::<Vec<_>>();
-    unusable -= read.len();
-    let mut known = BTreeSet::new();
-    let mut are_taken = Vec::with_capacity(read.len());
-    for message in &read {
-        // The same reservation twice is one message, and to be run once.
-        let is_new = known.insert(&message.receipt);
-        let is_surplus = known.len() > count + MOST_SURPLUS;
-        if is_surplus {
-            known.remove(&message.receipt);
-            unusable += 1;
+    let mut unusable = entries.others;
+    let mut messages = Vec::with_capacity(entries.objects.len());
+    for entry in entries.objects {
+        match reserved_message(entry) {
+            Some(message) => messages.push(message),
+            None => unusable += 1,
         }
-        are_taken.push(is_new && !is_surplus);
     }
-    let messages = read.into_iter().zip(are_taken);
-    let messages = messages.filter_map(|(message, is_taken)| is_taken.then_some(message)).collect();
+    let most = count + MOST_SURPLUS;
+    // A queue gives its messages in their order. Then each is another one.
+    let is_in_order = messages.is_sorted_by(|one, next| one.receipt < next.receipt);
+    if !is_in_order || messages.len() > most {
+        unusable += drop_repeated(&mut messages, most);
+    }
     QueueReply::Reserved(Reserved { messages, unusable })
+}
+
+/// Keeps so many different messages at most, and says how many more there were. The same reservation
+/// twice is one message, and to be run once.
+fn drop_repeated(messages: &mut Vec<ReservedMessage>, most: usize) -> usize {
+    let mut surplus = 0;
+    let mut known = BTreeSet::new();
+    messages.retain(|message| {
+        if known.contains(&message.receipt) {
+            return false;
+        }
+        let is_taken = known.len() < most;
+        if is_taken {
+            known.insert(message.receipt.clone());
+        }
+        surplus += usize::from(!is_taken);
+        is_taken
+    });
+    surplus
 }
 
 fn reserved_message(message: Message<'_>) -> Option<ReservedMessage> {
