@@ -36,13 +36,13 @@ impl<'t> FirstAttempt<'t> {
     pub(super) fn read(text: &'t str) -> Option<Self> {
         let mut text = Text(text);
         text.literal(r#"{"name":""#)?;
-        let name = TaskName::new(text.plain()?).ok()?;
+        let name = text.plain()?;
         text.literal(r#","options":{"#)?;
         let (id, reply) = text.ivy()?;
         text.literal(r#"}},"args":"#)?;
         let args = text.array()?;
         text.ends_with("}")?;
-        Some(FirstAttempt { name, id, reply, args })
+        Some(FirstAttempt { name: TaskName::new(name).ok()?, id, reply, args })
     }
 }
 
