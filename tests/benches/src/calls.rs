@@ -51,11 +51,18 @@ pub(crate) fn program(
 pub(crate) trait Executor: 'static {
     /// Runs a future, and what it has spawned, until it ends.
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T;
+
+    /// Runs a future beside others.
+    fn spawn(&self, future: impl Future<Output = ()> + Send + 'static);
 }
 
 impl Executor for tokio::runtime::Runtime {
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         tokio::runtime::Runtime::block_on(self, future)
+    }
+
+    fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        tokio::runtime::Runtime::spawn(self, future);
     }
 }
 
@@ -65,6 +72,10 @@ pub(crate) struct AsyncStd;
 impl Executor for AsyncStd {
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         async_std::task::block_on(future)
+    }
+
+    fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        async_std::task::spawn(future);
     }
 }
 

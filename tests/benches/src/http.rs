@@ -1,13 +1,20 @@
 //! The HTTP clients under ivy, asking a queue server without it.
 
+use std::error::Error;
+use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::lock::Mutex;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::HOST;
+use hyper::{Method, Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio_util::compat::FuturesAsyncReadCompatExt;
 
 use crate::server::{PROJECT, TOKEN};
 
@@ -16,9 +23,45 @@ const IDLE_LIMIT: Duration = Duration::from_secs(50);
 
 /// The client of one queue.
 #[derive(Clone)]
-pub(crate) struct Http {
-    client: Client<HttpConnector, Full<Bytes>>,
+pub(crate) struct Http<C = TokioClient> {
+    client: C,
     queue: String,
+}
+
+/// What sends requests.
+pub(crate) trait SendsRequests: Send + Sync + 'static {
+    fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> + Send;
+}
+
+type Unanswered = Box<dyn Error + Send + Sync>;
+
+/// A pool of connections on tokio.
+pub(crate) type TokioClient = Client<HttpConnector, Full<Bytes>>;
+
+/// One connection on async-std, for which hyper has no pool.
+pub(crate) struct AsyncStdConnection(Mutex<SendRequest<Full<Bytes>>>);
+
+impl SendsRequests for TokioClient {
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
+        Ok(self.request(request).await?)
+    }
+}
+
+impl SendsRequests for AsyncStdConnection {
+    async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        // A pool would do this.
+        let path = request.uri().path().parse().expect("the path of an address");
+        let address = std::mem::replace(request.uri_mut(), path);
+        let host = address.authority().expect("a whole address").as_str();
+        request.headers_mut().insert(HOST, host.parse().expect("a good host"));
+        Ok(self.0.lock().await.send_request(request).await?)
+    }
 }
 
 impl Http {
@@ -30,15 +73,33 @@ impl Http {
         Http { client, queue: address(port, queue) }
     }
 
+    pub(crate) async fn delete(&self, of: &str, body: String) -> Bytes {
+        self.ask(Method::DELETE, of, body).await.expect("the server answers")
+    }
+}
+
+impl Http<AsyncStdConnection> {
+    pub(crate) async fn connect(port: u16, queue: &str) -> Self {
+        let stream = async_std::net::TcpStream::connect(("127.0.0.1", port)).await;
+        let stream = stream.expect("the server listens");
+        stream.set_nodelay(true).expect("it is TCP");
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream.compat())).await.expect("HTTP needs no answer");
+        async_std::task::spawn(connection);
+        Http { client: AsyncStdConnection(Mutex::new(sender)), queue: address(port, queue) }
+    }
+}
+
+impl<C: SendsRequests> Http<C> {
     pub(crate) async fn post(&self, of: &str, body: String) -> Bytes {
+        self.try_post(of, body).await.expect("the server answers")
+    }
+
+    pub(crate) async fn try_post(&self, of: &str, body: String) -> Result<Bytes, Unanswered> {
         self.ask(Method::POST, of, body).await
     }
 
-    pub(crate) async fn delete(&self, of: &str, body: String) -> Bytes {
-        self.ask(Method::DELETE, of, body).await
-    }
-
-    async fn ask(&self, method: Method, of: &str, body: String) -> Bytes {
+    async fn ask(&self, method: Method, of: &str, body: String) -> Result<Bytes, Unanswered> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}/{of}", self.queue))
@@ -46,8 +107,8 @@ impl Http {
             .header("content-type", "application/json")
             .body(Full::new(body.into()))
             .expect("a good request");
-        let answer = self.client.request(request).await.expect("the server answers");
-        answer.into_body().collect().await.expect("a whole answer").to_bytes()
+        let answer = self.client.send(request).await?;
+        Ok(answer.into_body().collect().await?.to_bytes())
     }
 }
 

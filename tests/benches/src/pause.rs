@@ -19,7 +19,7 @@ const START: Task<(u64,), ()> = Task::new(TASK).queue(QUEUE);
 #[must_use]
 pub fn first_trips(pause: Duration, times: usize) -> Vec<Duration> {
     let (queue, redis) = (Server::ivy(), Server::redis());
-    let mut trips = Trips::new(&queue, &redis);
+    let mut trips = Trips::on_tokio(&queue, &redis);
     trips.one();
     let after_pause = |_| {
         trips.pause(pause);

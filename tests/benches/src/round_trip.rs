@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 
-use crate::calls::{Urls, program};
-use crate::http::{BlockingHttp, Http};
+use crate::calls::{AsyncStd, Executor, Urls, program};
+use crate::http::{AsyncStdConnection, BlockingHttp, Http, SendsRequests, TokioClient};
 use crate::load::Load;
 use crate::runtime;
 use crate::server::Server;
@@ -35,15 +35,18 @@ pub(crate) fn ivy(adapter: &str, calls: u64) -> Option<Load> {
 /// the message that the subscriber hears. Nothing is deleted.
 pub(crate) fn limit(adapter: &str) -> Option<Load> {
     match adapter {
-        "tokio" => Some(limit_of_futures()),
+        "tokio" => Some(limit_of_futures(Trips::on_tokio)),
+        "async-std" => Some(limit_of_futures(Trips::on_async_std)),
         "blocking" => Some(limit_of_threads()),
         _ => None,
     }
 }
 
-fn limit_of_futures() -> Load {
+fn limit_of_futures<E: Executor, C: SendsRequests>(
+    make: impl FnOnce(&Server, &Server) -> Trips<E, C>,
+) -> Load {
     let (queue, redis) = (Server::ivy(), Server::redis());
-    let mut trips = Trips::new(&queue, &redis);
+    let mut trips = make(&queue, &redis);
     let step = move || {
         trips.one();
         1
@@ -52,57 +55,66 @@ fn limit_of_futures() -> Load {
 }
 
 /// What makes round trips without ivy.
-pub(crate) struct Trips {
-    runtime: tokio::runtime::Runtime,
-    http: Http,
+pub(crate) struct Trips<E = tokio::runtime::Runtime, C = TokioClient> {
+    executor: E,
+    http: Http<C>,
     heard: Pin<Box<dyn Stream<Item = redis::Msg>>>,
     wire: Wire,
 }
 
 impl Trips {
-    pub(crate) fn new(queue: &Server, redis: &Server) -> Self {
-        let runtime = runtime();
+    pub(crate) fn on_tokio(queue: &Server, redis: &Server) -> Self {
         let http = Http::new(queue.port(), QUEUE);
-        let redis_client = redis::Client::open(redis.redis_url());
-        let redis_client = redis_client.expect("a good address");
-        let heard = runtime.block_on(async {
-            let mut subscriber = redis_client.get_async_pubsub().await.expect("Redis listens");
+        Trips::new(runtime(), http.clone(), http, redis)
+    }
+
+    /// Lets the worker wait for so long.
+    pub(crate) fn pause(&self, length: Duration) {
+        self.executor.block_on(async { tokio::time::sleep(length).await });
+    }
+}
+
+impl Trips<AsyncStd, AsyncStdConnection> {
+    fn on_async_std(queue: &Server, redis: &Server) -> Self {
+        let connect = || AsyncStd.block_on(Http::connect(queue.port(), QUEUE));
+        Trips::new(AsyncStd, connect(), connect(), redis)
+    }
+}
+
+impl<E: Executor, C: SendsRequests> Trips<E, C> {
+    fn new(executor: E, http: Http<C>, of_worker: Http<C>, redis: &Server) -> Self {
+        let wire = Wire::new();
+        let client = redis::Client::open(redis.redis_url()).expect("a good address");
+        let (mut heard, publisher) = executor.block_on(async {
+            let mut subscriber = client.get_async_pubsub().await.expect("Redis listens");
             subscriber.subscribe(CHANNEL).await.expect("Redis subscribes");
-            let connection = redis_client.get_multiplexed_async_connection().await;
-            tokio::spawn(work(http.clone(), connection.expect("Redis listens")));
-            Box::pin(subscriber.into_on_message())
+            // The first post creates the queue.
+            http.post("messages", post(&wire)).await;
+            let publisher = client.get_multiplexed_async_connection().await;
+            (Box::pin(subscriber.into_on_message()), publisher.expect("Redis listens"))
         });
-        Trips { runtime, http, heard, wire: Wire::new() }
+        executor.spawn(work(of_worker, publisher));
+        executor.block_on(heard.next()).expect("a message");
+        Trips { executor, http, heard, wire }
     }
 
     pub(crate) fn one(&mut self) {
-        self.runtime.block_on(async {
+        self.executor.block_on(async {
             black_box(self.http.post("messages", post(&self.wire)).await);
             let notice = self.heard.next().await.expect("a message");
             self.wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
         });
     }
-
-    /// Lets the worker wait for so long.
-    pub(crate) fn pause(&self, length: Duration) {
-        self.runtime.block_on(async { tokio::time::sleep(length).await });
-    }
 }
 
-async fn work(http: Http, mut redis: redis::aio::MultiplexedConnection) {
+async fn work(http: Http<impl SendsRequests>, mut redis: redis::aio::MultiplexedConnection) {
     let wire = Wire::new();
-    // The first post creates the queue.
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    loop {
-        let answer = http.post("reservations", RESERVE.to_owned()).await;
-        let Ok(reserved) = serde_json::from_slice::<Reserved<'_>>(&answer) else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
+    // When the servers have gone, the run has ended.
+    while let Ok(answer) = http.try_post("reservations", RESERVE.to_owned()).await {
+        let reserved: Reserved<'_> = serde_json::from_slice(&answer).expect("reservations");
         for message in reserved.messages {
-            let notice = wire.work(&message.body);
             let mut publish = redis::cmd("PUBLISH");
-            publish.arg(CHANNEL).arg(notice);
+            publish.arg(CHANNEL).arg(wire.work(&message.body));
             let _: u64 = publish.query_async(&mut redis).await.expect("Redis publishes");
         }
     }

@@ -95,7 +95,7 @@ const LIMITS: &[Line] = &[
     ("M2", "memory, 1 call at a time, tokio", "memory/ivy/tokio/1", "memory/limit/tokio/1", Latency(5.0, 5.0), Same),
     ("M2", "memory, 1 call at a time, blocking", "memory/ivy/blocking/1", "memory/limit/blocking/1", Latency(1.5, 1.5), Same),
     ("RT", "call to result over ivy serve and Redis, tokio", "round-trip/ivy/tokio/1", "round-trip/limit/tokio", Latency(1.6, 2.0), Same),
-    ("RT", "call to result over ivy serve and Redis, async-std", "round-trip/ivy/async-std/1", "round-trip/limit/tokio", Latency(1.6, 2.0), Same),
+    ("RT", "call to result over ivy serve and Redis, async-std", "round-trip/ivy/async-std/1", "round-trip/limit/async-std", Latency(1.6, 2.0), Same),
     ("RT", "call to result over ivy serve and Redis, blocking", "round-trip/ivy/blocking/1", "round-trip/limit/blocking", Latency(1.6, 2.0), Same),
     ("R8", "result published to caller resumed, Redis, tokio", "resumed/ivy/tokio", "resumed/limit/tokio", Latency(1.4, 2.0), Same),
     ("R8", "result published to caller resumed, Redis, async-std", "resumed/ivy/async-std", "resumed/limit/async-std", Latency(1.4, 2.0), Same),
