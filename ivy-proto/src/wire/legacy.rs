@@ -17,6 +17,7 @@ use sha2::{Digest, Sha512};
 use zeroize::Zeroizing;
 
 use crate::wire::frame::{Form, LEGACY_TAG, split};
+use crate::wire::opened::text_of;
 use crate::wire::{BadBody, DeadLetterReason};
 
 const BLOCK: usize = 16;
@@ -104,12 +105,9 @@ impl LegacyKey {
         let cipher = cbc::Decryptor::<Aes256>::new((&*self.key).into(), (&*self.iv).into());
         let mut buffer = Zeroizing::new(ciphertext.0);
         let opened = cipher.decrypt_padded::<Pkcs7>(&mut buffer).map_err(|_| undecryptable())?;
-        std::str::from_utf8(opened).map_err(|_| undecryptable())?;
         let length = opened.len();
         buffer.truncate(length);
-        String::from_utf8(std::mem::take(&mut *buffer))
-            .map(Zeroizing::new)
-            .map_err(|_| undecryptable())
+        text_of(buffer).ok_or_else(undecryptable)
     }
 }
 

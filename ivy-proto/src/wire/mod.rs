@@ -22,6 +22,7 @@ mod ivy_options;
 mod legacy;
 mod notice;
 mod object;
+mod opened;
 mod options;
 mod plain;
 mod raw;

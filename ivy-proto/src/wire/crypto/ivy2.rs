@@ -16,6 +16,7 @@ use super::key_id::KeyId;
 use super::keys::{MessageKey, OpenedFrame};
 use super::keyset::{Key, Keyset};
 use crate::planted::{Bug, planted};
+use crate::wire::opened::text_of;
 use crate::wire::{BadBody, DeadLetterReason};
 
 /// What the frame begins with, between its first two `$`.
@@ -124,19 +125,10 @@ impl Parts {
         let message_key = MessageKey::new(*iv);
         raw.copy_within(BLOCK..BLOCK + length, 0);
         raw.truncate(length);
-        Ok(OpenedFrame { text: text(raw)?, message_key })
-    }
-}
-
-/// The bytes as a text, in the same place.
-fn text(mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, BadBody> {
-    match String::from_utf8(std::mem::take(&mut *bytes)) {
-        Ok(text) => Ok(Zeroizing::new(text)),
-        Err(error) => {
-            drop(Zeroizing::new(error.into_bytes()));
-            let rule = "what the frame carries is not UTF-8";
-            Err(BadBody::new(DeadLetterReason::BadUtf8, rule))
-        }
+        let text = text_of(raw).ok_or_else(|| {
+            BadBody::new(DeadLetterReason::BadUtf8, "what the frame carries is not UTF-8")
+        })?;
+        Ok(OpenedFrame { text, message_key })
     }
 }
 
