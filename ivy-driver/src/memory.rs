@@ -9,13 +9,16 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use event_listener::Event;
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
-use ivy_proto::Moment;
-use ivy_proto::broker::{Answer, Broker, BrokerConfig, Input, Output, Refusal, Request, RequestId};
+use ivy_proto::broker::{
+    Answer, Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Target,
+};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
+use ivy_proto::{Moment, QueueName};
 
 use crate::backend::Queue;
 use crate::clock::Clock;
@@ -62,16 +65,17 @@ impl<R> fmt::Debug for MemoryQueue<R> {
 
 impl<R: Runtime> Queue for MemoryQueue<R> {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::broker()
+        Capabilities::broker().with_reserves_taken_back()
     }
 
     fn execute(&self, op: QueueOp) -> BoxFuture<'static, Result<QueueReply, Fault>> {
         let counter = self.counter();
         async move {
             let counter = counter.ok_or_else(lost)?;
+            let queue = op.queue().cloned();
             let answer = match counter.ask(op.into())? {
                 Asked::Answered(answer) => answer,
-                Asked::Waits(id, answer) => Waits { id, answer, counter }.await?,
+                Asked::Waits(id, answer) => Waits { id, queue, answer, counter }.await?,
             };
             Ok(answer?.into())
         }
@@ -189,6 +193,16 @@ impl Desk {
         }
     }
 
+    /// Gives back what was reserved for somebody who has gone.
+    fn give_back(&mut self, queue: &QueueName, reserved: Vec<Delivery>, now: Moment) {
+        for Delivery { message, reservation, .. } in reserved {
+            let target = Target { message, reservation: Some(reservation) };
+            let (queue, delay) = (queue.clone(), Duration::ZERO);
+            // It is refused if the lease has ended, and then it is back already.
+            let _ = self.ask(Request::Release { queue, target, delay }, now);
+        }
+    }
+
     fn tick(&mut self, now: Moment) {
         self.alarm = None;
         self.feed(Input::Tick, now);
@@ -224,9 +238,10 @@ impl Desk {
     }
 }
 
-/// A request that waits. Dropping it abandons the request.
+/// A request that waits. Dropping it abandons the request, and gives back what it has brought.
 struct Waits<R: Runtime> {
     id: RequestId,
+    queue: Option<QueueName>,
     answer: oneshot::Receiver<Outcome>,
     counter: Arc<Counter<R>>,
 }
@@ -241,16 +256,21 @@ impl<R: Runtime> Future for Waits<R> {
 
 impl<R: Runtime> Drop for Waits<R> {
     fn drop(&mut self) {
+        let Waits { id, queue, answer, counter } = self;
         // It fails if nothing works any more, and then nothing was taken along.
-        let _ = self.counter.work(|desk, now| desk.abandon(self.id, now));
+        let _ = counter.work(|desk, now| {
+            desk.abandon(*id, now);
+            if let (Some(queue), Ok(Some(Ok(Answer::Reserved(reserved))))) =
+                (queue, answer.try_recv())
+            {
+                desk.give_back(queue, reserved, now);
+            }
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use ivy_proto::QueueName;
     use ivy_proto::queue::{Batch, Body, NewMessage};
 
     use super::*;
@@ -302,6 +322,18 @@ mod tests {
         waiting.abort();
         assert!(waiting.await.is_err());
         queue.execute(post()).await.unwrap();
+        assert_eq!(count(queue.execute(reserve(0)).await), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reserve_that_is_given_up_when_it_has_its_answer_gives_that_back() {
+        let queue = queue();
+        queue.execute(post()).await.unwrap();
+        queue.execute(reserve(0)).await.unwrap();
+        let mut waiting = queue.execute(reserve(30));
+        assert!((&mut waiting).now_or_never().is_none());
+        queue.execute(post()).await.unwrap();
+        drop(waiting);
         assert_eq!(count(queue.execute(reserve(0)).await), 1);
     }
 

@@ -24,6 +24,9 @@ pub struct Capabilities {
     pub documented_lease: Duration,
     /// The longest delay of a message.
     pub max_delay: Duration,
+    /// Whether a reserve that is given up takes no message with it, however late that is. Elsewhere,
+    /// what it was about to bring returns when its lease ends.
+    pub takes_back_reserves: bool,
 }
 
 impl Capabilities {
@@ -39,6 +42,7 @@ impl Capabilities {
             lease: (Duration::from_secs(1), Duration::from_secs(86_400)),
             documented_lease: Duration::from_secs(30),
             max_delay: Duration::from_secs(604_800),
+            takes_back_reserves: false,
         }
     }
 
@@ -62,6 +66,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_reliable_count(mut self) -> Self {
         self.counts_touch_as_attempt = false;
+        self
+    }
+
+    /// The same, for a backend where a reserve that is given up takes no message with it.
+    #[must_use]
+    pub const fn with_reserves_taken_back(mut self) -> Self {
+        self.takes_back_reserves = true;
         self
     }
 

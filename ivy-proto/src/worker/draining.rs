@@ -32,7 +32,11 @@ impl Worker {
         for queue in self.poller.names() {
             self.fx.timers.stop(&Why::Poll(queue.clone()));
         }
-        self.fx.set_timer(Why::DrainPolls, POLLS_MAY_END.min(limit));
+        if self.config.capabilities.takes_back_reserves {
+            self.cancel_polls();
+        } else {
+            self.fx.set_timer(Why::DrainPolls, POLLS_MAY_END.min(limit));
+        }
         self.fx.set_timer(Why::DrainLimit, limit);
         let waiting: Vec<JobId> =
             std::mem::take(&mut self.waiting).into_values().flatten().collect();

@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::scenario::*;
 use crate::event::{Event, ReleaseReason};
 use crate::misuse::Misuse;
-use crate::queue::{FaultKind, QueueReply};
-use crate::worker::{CancelReason, Input, JobOutcome, Output};
+use crate::queue::{Capabilities, FaultKind, QueueReply};
+use crate::worker::{CancelReason, Input, JobOutcome, Output, WorkerConfig};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -18,6 +18,17 @@ fn an_idle_worker_cancels_its_poll_after_a_second_and_ends() {
     let (poll, _) = worker.take_poll().unwrap();
     drain(&mut worker);
     worker.advance(Duration::from_secs(1));
+    assert_eq!(worker.cancelled_ops, [poll]);
+    worker.faulty(poll, FaultKind::AnswerLost);
+    assert!(worker.finished);
+}
+
+#[test]
+fn a_poll_that_takes_no_message_along_is_cancelled_at_once() {
+    let capabilities = Capabilities::broker().with_reserves_taken_back();
+    let mut worker = started_with(WorkerConfig { capabilities, ..config() });
+    let (poll, _) = worker.take_poll().unwrap();
+    drain(&mut worker);
     assert_eq!(worker.cancelled_ops, [poll]);
     worker.faulty(poll, FaultKind::AnswerLost);
     assert!(worker.finished);
