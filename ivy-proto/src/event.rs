@@ -73,7 +73,7 @@ pub enum Event {
         task: TaskRef,
         /// Which attempt comes next, from 2.
         attempt: u32,
-        /// How long the queue holds it back.
+        /// How long the queue is asked to hold it back. IronMQ counts in whole seconds, rounded up.
         delay: Duration,
     },
     /// A finished task's message was deleted.
@@ -88,9 +88,11 @@ pub enum Event {
         /// The message.
         message: MessageId,
         /// The task, where the message told it.
-        task: Option<TaskName>,
+        task: Option<TaskRef>,
         /// Why.
         reason: DeadLetterReason,
+        /// What went wrong, in the words that the caller is told: of the handler, if it failed.
+        detail: String,
         /// How often the handler was run to an end.
         attempts: u32,
         /// How often it was delivered.
@@ -113,6 +115,8 @@ pub enum Event {
         queue: QueueName,
         /// The message.
         message: MessageId,
+        /// The task, where the message told it.
+        task: Option<TaskRef>,
         /// Why.
         reason: ReleaseReason,
         /// How long the queue holds it back.
@@ -388,8 +392,8 @@ mod tests {
     fn a_message_whose_key_is_missing_is_told_loudly_and_a_retry_is_not() {
         let released = |reason| {
             let queue = QueueName::new("testpackage").unwrap();
-            let message = MessageId::new("7");
-            Event::Released { queue, message, reason, delay: Duration::from_secs(5) }
+            let (message, delay) = (MessageId::new("7"), Duration::from_secs(5));
+            Event::Released { queue, message, task: None, reason, delay }
         };
         let missing_key = ReleaseReason::Undecided(DeadLetterReason::UnknownKey);
         assert_eq!(released(missing_key).level(), Level::Warn);

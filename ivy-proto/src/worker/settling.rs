@@ -93,8 +93,9 @@ impl Worker {
                 self.fx.event(Event::DeadLettered {
                     queue,
                     message: message.clone(),
-                    task: scheduled.as_ref().map(|scheduled| scheduled.task.name.clone()),
+                    task: scheduled.as_ref().map(|scheduled| scheduled.task.clone()),
                     reason: aside.reason,
+                    detail: aside.message.clone(),
                     attempts: aside.attempts,
                     deliveries,
                 });
@@ -146,7 +147,8 @@ impl Worker {
         let scheduled = held.scheduled.clone();
         let Some(settling) = held.settling() else { return };
         let Settlement::Release { delay, reason } = settling.settlement else { return };
-        self.fx.event(Event::Released { queue, message, reason, delay });
+        let task = scheduled.as_ref().map(|scheduled| scheduled.task.clone());
+        self.fx.event(Event::Released { queue, message, task, reason, delay });
         if let (ReleaseReason::Retry, Some(scheduled)) = (reason, scheduled) {
             let attempt = scheduled.attempt.saturating_add(1);
             self.fx.event(Event::Retried { task: scheduled.task.clone(), attempt, delay });

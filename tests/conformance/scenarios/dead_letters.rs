@@ -114,7 +114,13 @@ pub(crate) fn an_unknown_task_waits_for_a_worker_that_knows_it<H: Harness>(stage
     let handle = stage.ivy.call(&echo, (ARGUMENT.text().to_owned(),)).unwrap();
     watch.until(|event| {
         let unknown = ReleaseReason::Undecided(DeadLetterReason::UnknownTask);
-        matches!(event, Event::Released { reason, .. } if *reason == unknown).then_some(())
+        match event {
+            Event::Released { reason, task: Some(task), .. } if *reason == unknown => {
+                assert_eq!((task.id, task.name.as_str()), (handle.id(), echo.name()));
+                Some(())
+            }
+            _ => None,
+        }
     });
     assert_eq!(stage.size(stage.name), 1);
     ignorant.drain(PATIENCE);

@@ -154,14 +154,17 @@ fn the_delay_grows_with_the_attempts() {
 fn an_error_that_is_not_to_be_retried_puts_the_task_aside_at_once() {
     let mut worker = started();
     let run = worker.running(&our_body(1, None));
-    worker.end(&run, JobOutcome::Failed(TaskError::fatal("no")));
+    worker.end(&run, JobOutcome::Failed(TaskError::fatal("out of cheese")));
     let (post, (queue, _)) = worker.take_post().unwrap();
     assert_eq!(queue.as_str(), "testpackage.dead");
     worker.posted(post);
-    assert!(worker.has_event(|event| matches!(
-        event,
-        Event::DeadLettered { reason: DeadLetterReason::Fatal, attempts: 1, .. }
-    )));
+    assert!(worker.has_event(|event| match event {
+        Event::DeadLettered { reason, attempts, task: Some(task), detail, .. } =>
+            (*reason, *attempts) == (DeadLetterReason::Fatal, 1)
+                && task.id == run.id
+                && detail == "out of cheese",
+        _ => false,
+    }));
 }
 
 #[test]
