@@ -30,6 +30,8 @@ use crate::wire::{Codec, Content};
 const MOST_PEEKED: usize = 100;
 /// How many names are asked for at a time.
 const PAGE: usize = 100;
+/// The most names that are listed: more may come from a server that has no end.
+const MOST_NAMES: usize = 100_000;
 
 /// A message that was looked at.
 #[derive(Clone, Debug)]
@@ -129,7 +131,7 @@ impl Listing {
     /// Takes in the reply.
     ///
     /// # Errors
-    /// If it is one to another question.
+    /// If it is one to another question, or there are more than 100,000 names.
     pub fn take(&mut self, reply: QueueReply) -> Result<(), Cause> {
         let QueueReply::Queues(page) = reply else { return Err(unfitting()) };
         let last_page = page.len() < PAGE;
@@ -141,6 +143,10 @@ impl Listing {
             }
         }
         self.complete = last_page || self.names.len() == known;
+        if !self.complete && self.names.len() > MOST_NAMES {
+            let detail = format!("more than {MOST_NAMES} queues; ask for a longer beginning");
+            return Err(Fault::new(FaultKind::BadResponse).with_detail(detail).into());
+        }
         Ok(())
     }
 
@@ -186,6 +192,21 @@ mod tests {
 
     fn many(count: usize) -> Vec<String> {
         (0..count).map(|number| format!("queue{number:04}")).collect()
+    }
+
+    #[test]
+    fn a_server_that_never_comes_to_an_end_is_not_asked_for_ever() {
+        let mut listing = Listing::new("");
+        let mut number = 0;
+        let error = loop {
+            let page =
+                (number..number + PAGE).map(|n| QueueName::new(&format!("q{n:09}")).unwrap());
+            number += PAGE;
+            if let Err(error) = listing.take(QueueReply::Queues(page.collect())) {
+                break error;
+            }
+        };
+        assert_eq!((error.kind(), number), (ErrorKind::Queue, MOST_NAMES + PAGE));
     }
 
     #[test]

@@ -59,7 +59,9 @@ impl Callbacks {
             callback(Args::from_args(args)?, outcome.value());
             Ok(())
         };
-        self.entries().insert(name, Arc::new(callback));
+        let earlier = self.entries().insert(name, Arc::new(callback));
+        // Its drop is the program's code, which may use these callbacks.
+        drop(earlier);
         Ok(())
     }
 
@@ -109,6 +111,20 @@ mod tests {
 
     fn json(text: &str) -> RawJson {
         RawJson::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_callback_that_is_replaced_may_use_the_callbacks_as_it_is_dropped() {
+        struct Asks(Callbacks);
+        impl Drop for Asks {
+            fn drop(&mut self) {
+                assert!(self.0.handles(&double()));
+            }
+        }
+        let callbacks = Callbacks::default();
+        let asks = Asks(callbacks.clone());
+        callbacks.insert(&DOUBLE, move |_, _| assert!(asks.0.handles(&double()))).unwrap();
+        callbacks.insert(&DOUBLE, |_, _| ()).unwrap();
     }
 
     #[test]
