@@ -29,7 +29,10 @@ pub(super) fn read(path: &Path) -> Result<Keyset, Problem> {
 
 /// Makes a file that does not exist yet.
 pub(super) fn create(path: &Path, keyset: &Keyset) -> Result<(), Problem> {
-    let file = open_new(path).map_err(Problem::File)?;
+    let file = open_new(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Problem::Exists,
+        _ => Problem::File(error),
+    })?;
     write(&file, keyset, None).map_err(Problem::File)
 }
 

@@ -36,7 +36,8 @@ enum Command {
     New {
         /// The file, which must not exist yet
         file: PathBuf,
-        /// The name of the key: 1 to 16 of A-Z, a-z, 0-9, '.', '_', '-'
+        /// The name of the key: 1 to 16 of A-Z, a-z, 0-9, '.', '_', '-'; take others in production
+        /// than elsewhere, since what another key of the same name has sealed counts as forged
         #[arg(long, default_value = "k1")]
         kid: KeyId,
     },
@@ -122,6 +123,8 @@ pub(crate) struct Error {
 enum Problem {
     #[error("{0}")]
     File(io::Error),
+    #[error("it exists already; add a key to it with `ivy keys add`, or choose another file")]
+    Exists,
     #[error("{}: {error}", file.display())]
     FileBeside { file: PathBuf, error: io::Error },
     #[error(
