@@ -4,7 +4,7 @@ use std::fmt;
 
 use ivy_proto::event::TaskRef;
 use ivy_proto::task::{Task, TaskFailure};
-use ivy_proto::{Cause, ErrorKind, QueueName, TaskId};
+use ivy_proto::{Cause, ErrorKind, QueueName, TaskError, TaskId};
 
 use crate::handle::{Handle, Listener};
 use crate::runtime::Runtime;
@@ -106,6 +106,13 @@ impl<R> fmt::Display for Error<R> {
 impl<R> fmt::Debug for Error<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Error({:?}: {self})", self.0.cause.kind())
+    }
+}
+
+/// A handler that calls tasks fails as they do, with `?`.
+impl<R: Runtime> From<Error<R>> for TaskError {
+    fn from(error: Error<R>) -> Self {
+        TaskError::from_error(&error)
     }
 }
 

@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 use ivy_proto::config::KeysetFile;
 use ivy_proto::event::TaskRef;
 use ivy_proto::producer::{self, Call, ProducerConfig, Reply};
-use ivy_proto::task::{CallOptions, Callbacks, FromArgs, Task, ToArgs};
+use ivy_proto::task::{CallOptions, Callbacks, FromArgs, InvalidCall, Task, ToArgs};
 use ivy_proto::wire::Codec;
 use ivy_proto::worker::WorkerConfig;
-use ivy_proto::{Cause, ChannelName};
+use ivy_proto::{Cause, ChannelName, TaskId};
 use serde::de::DeserializeOwned;
 
 use crate::admin::Admin;
@@ -242,7 +242,7 @@ impl<R: Runtime> Ivy<R> {
             Until::Result => Reply::Handle,
         };
         let id = self.shared.ids.next()?;
-        let mut call = task.to_call(id, args, options, reply).map_err(Cause::from)?;
+        let mut call = task.to_call(id, args, options, reply).map_err(|why| not_made(id, why))?;
         if self.shared.callbacks.handles(&call.task) {
             call.reply = Reply::Callback;
         }
@@ -287,6 +287,16 @@ impl<R> fmt::Debug for Ivy<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Parts { queue, notifier, .. } = &self.shared.parts;
         f.debug_struct("Ivy").field("queue", queue).field("notifier", notifier).finish()
+    }
+}
+
+/// A call that could not be made.
+fn not_made<R: Runtime>(id: TaskId, why: InvalidCall) -> Error<R> {
+    match why {
+        InvalidCall::Args { task: name, queue, why } => {
+            Error::from(Cause::BadArgs(why)).about(&TaskRef { id, name, queue })
+        }
+        other => Error::from(Cause::from(other)),
     }
 }
 

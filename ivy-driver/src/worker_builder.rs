@@ -92,7 +92,7 @@ impl<R: Runtime> WorkerBuilder<R> {
     }
 
     /// How long a failed task waits for its next attempt. Default: a random time of up to 1 s,
-    /// doubled with each attempt, at most 300 s.
+    /// doubled with each attempt, at most 300 s. IronMQ counts in whole seconds, rounded up.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.setup.backoff(backoff);
         self

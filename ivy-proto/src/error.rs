@@ -59,7 +59,7 @@ pub enum Cause {
     Send(SendError),
     /// No result has come.
     #[error(
-        "no result within {0:?}; it may still come: wait again, and see whether a worker serves the queue"
+        "no result within {0:?}; it may still come: wait again, and see whether a worker serves the queue, and uses the same notifier, channel name and keys"
     )]
     TimedOut(Duration),
     /// The task failed for good.
@@ -67,7 +67,7 @@ pub enum Cause {
     Failed(TaskFailure),
     /// The result did not fit into a notice.
     #[error(
-        "the task is done, but its result is too large for a notice; return a reference to the data instead"
+        "the task is done, but its result does not fit into a notice of 1 MiB; return a reference to the data instead"
     )]
     ResultTooLarge,
     /// The result is not what the caller expects.
@@ -84,7 +84,9 @@ pub enum Cause {
     #[error("{0}")]
     Queue(Fault),
     /// What carries ivy out has ended.
-    #[error("ivy has stopped, since the runtime or the thread that it ran in has ended")]
+    #[error(
+        "ivy has stopped, since the runtime or the thread that it ran in has ended; make a new Ivy in the one that runs now"
+    )]
     Stopped,
 }
 
@@ -133,7 +135,7 @@ impl From<SendError> for Cause {
 impl From<InvalidCall> for Cause {
     fn from(error: InvalidCall) -> Self {
         match error {
-            InvalidCall::Args(error) => Cause::BadArgs(error),
+            InvalidCall::Args { why, .. } => Cause::BadArgs(why),
             error => Cause::config(error),
         }
     }

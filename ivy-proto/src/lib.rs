@@ -34,7 +34,7 @@ pub use name::{ChannelName, InvalidName, Priority, QueueName, TaskName};
 pub use retry::Backoff;
 pub use rng::Rng;
 pub use secret::Secret;
-pub use task::TaskError;
+pub use task::{Task, TaskError};
 pub use time::{Deadline, Moment, WallClock};
 
 #[cfg(test)]

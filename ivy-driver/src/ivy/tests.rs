@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use ivy_proto::ErrorKind;
 use ivy_proto::event::Event;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
+use ivy_proto::{ErrorKind, TaskError};
 
 use super::*;
 use crate::backend::Heard;
@@ -245,6 +245,25 @@ async fn without_a_subscription_nothing_is_sent() {
     assert_eq!(error.kind(), ErrorKind::NotifierUnavailable);
     let op = QueueOp::GetQueue { queue: ivy_proto::QueueName::new("test").unwrap() };
     assert_eq!(queue.execute(op).await.unwrap_err().kind(), FaultKind::NoQueue);
+}
+
+#[tokio::test(start_paused = true)]
+async fn arguments_that_json_does_not_have_are_told_with_their_task_and_queue() {
+    const HALVE: Task<(f64,), f64> = Task::new("test.halve").queue("test");
+    let error = with_fates([]).call(&HALVE, (f64::NAN,)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadArgs);
+    let text = error.to_string();
+    assert!(text.starts_with("task test.halve (") && text.contains(" on queue test): "), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_whose_call_of_another_task_fails_can_fail_as_it_does() {
+    async fn handler(ivy: Ivy<Tokio>) -> Result<u64, TaskError> {
+        Ok(ivy.call(&DOUBLE, (4,)).await?.result(SOON).await?)
+    }
+    let error = handler(ivy(flaky([]), None)).await.unwrap_err();
+    assert!(error.message().contains("results need a notifier"), "{error}");
+    assert!(!error.is_fatal());
 }
 
 #[test]

@@ -42,7 +42,8 @@ pub struct CallOptions {
     pub priority: Option<Priority>,
     /// The route, if there is one.
     pub route: Option<QueueName>,
-    /// How long after the call the task is not to be started any more.
+    /// How long after the call the task is not to be started any more, but for a minute's tolerance
+    /// between clocks.
     pub expires_after: Option<Duration>,
     /// The trace context to carry along.
     pub trace: Option<TraceParent>,
@@ -157,7 +158,7 @@ pub enum SendError {
     },
     /// The message would be too large.
     #[error(
-        "the task's message has {size} {unit}, and the limit is {limit}; send less, or send a reference to the data"
+        "the task's message has {size} {unit} as it would be posted, and the limit is {limit}; send less, or send a reference to the data"
     )]
     TooLarge {
         /// Its size.
@@ -168,7 +169,9 @@ pub enum SendError {
         unit: SizeUnit,
     },
     /// The queue does not hold messages back for so long.
-    #[error("the task is to be delayed by {delay:?}, and the queue's limit is {limit:?}")]
+    #[error(
+        "the task is to be delayed by {delay:?}, and the queue's limit is {limit:?}; call it later"
+    )]
     DelayTooLong {
         /// The delay.
         delay: Duration,

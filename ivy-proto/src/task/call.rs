@@ -76,7 +76,9 @@ impl CallOptions {
         self
     }
 
-    /// After what time from now on it is not to be started any more.
+    /// After what time from now on it is not to be started any more: it is put aside then, for the
+    /// reason [`Deadline`](crate::wire::DeadLetterReason::Deadline). Caller and worker may have clocks
+    /// that differ, so a worker lets another minute pass; a shorter time than that says little.
     #[must_use]
     pub fn expires_after(mut self, time: Duration) -> Self {
         self.expires_after = Some(time);
@@ -132,13 +134,17 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
         let usual = settings.call_options();
         let retry = (settings.retry != own.retry).then_some(settings.retry);
         let retries = (settings.max_retries != own.max_retries).then_some(settings.max_retries);
+        let queue =
+            settings.physical_queue().map_err(|why| out_of_range(InvalidOption::Queue(why)))?;
+        let args = match args.to_args() {
+            Ok(args) => args,
+            Err(why) => return Err(InvalidCall::Args { task: task.clone(), queue, why }),
+        };
         Ok(Call {
             id,
-            queue: settings
-                .physical_queue()
-                .map_err(|why| out_of_range(InvalidOption::Queue(why)))?,
+            queue,
             task: task.clone(),
-            args: args.to_args()?,
+            args,
             options: producer::CallOptions {
                 expires_after: options.expires_after,
                 trace: options.trace.clone(),
@@ -168,8 +174,15 @@ pub enum InvalidCall {
         why: InvalidOption,
     },
     /// The arguments have no form in JSON.
-    #[error(transparent)]
-    Args(#[from] UnwritableArgs),
+    #[error("call of task {task}: {why}")]
+    Args {
+        /// The task.
+        task: TaskName,
+        /// Where it was to be sent.
+        queue: QueueName,
+        /// What is wrong.
+        why: UnwritableArgs,
+    },
 }
 
 /// Which option of a call is out of its range.
