@@ -58,7 +58,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     async_std::task::spawn(async move {
         while let Some(event) = events.next().await {
             if event.level() == Level::Warn {
-                eprintln!("{event:?}");
+                eprintln!("{event}");
             }
         }
     });

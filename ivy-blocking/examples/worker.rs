@@ -56,7 +56,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     thread::spawn(move || {
         for event in events {
             if event.level() == Level::Warn {
-                eprintln!("{event:?}");
+                eprintln!("{event}");
             }
         }
     });

@@ -94,8 +94,8 @@ impl<R> From<Cause> for Error<R> {
 
 impl<R> fmt::Display for Error<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(TaskRef { id, name, queue }) = &self.0.task {
-            write!(f, "task {name} ({id} on queue {queue}): ")?;
+        if let Some(task) = &self.0.task {
+            write!(f, "{task}: ")?;
         } else if let Some(queue) = &self.0.queue {
             write!(f, "queue {queue}: ")?;
         }

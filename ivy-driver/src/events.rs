@@ -33,8 +33,8 @@ impl EventSink {
     pub(crate) fn emit(&self, event: Event) {
         // Whoever is at work here may be in the midst of something else.
         match event.level() {
-            Level::Debug => tracing::debug!(parent: None, event = ?event),
-            Level::Warn => tracing::warn!(parent: None, event = ?event),
+            Level::Debug => tracing::debug!(parent: None, "{event}"),
+            Level::Warn => tracing::warn!(parent: None, "{event}"),
         }
         if let Some(whole) = &self.whole {
             whole.show(&event);

@@ -137,7 +137,8 @@ impl<R: AsyncRuntime> WorkerBuilder<R> {
     ///
     /// The handler is an async function or closure of the task's arguments, as owned values, with
     /// [`Ctx`] before them if it asks for it. It must not block its thread: what does belongs into
-    /// the runtime's `spawn_blocking`. A handler that panics has failed.
+    /// the runtime's `spawn_blocking`. A handler that panics has failed, and its caller is told the
+    /// panic's text.
     pub fn register<Args, Output, Marker>(
         self,
         task: impl TaskRef<Args, Output>,

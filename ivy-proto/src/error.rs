@@ -17,7 +17,8 @@ pub enum ErrorKind {
     BadArgs,
     /// The task was surely not sent. It can be called again.
     NotSent,
-    /// The task may or may not have been sent, and does not allow a second copy.
+    /// The task may or may not have been sent: an answer was lost, and no second copy is allowed, or
+    /// the tries have come to an end.
     Unknown,
     /// The queue refused the task, or no task may have its name.
     Refused,

@@ -1,5 +1,7 @@
 //! What happened: the stream that an application can watch, and the log is written from.
 
+mod text;
+
 use std::time::Duration;
 
 use crate::id::{MessageId, TaskId};
@@ -20,7 +22,8 @@ pub struct TaskRef {
     pub queue: QueueName,
 }
 
-/// Something that happened in a producer or a worker. Holds no payload and no secret.
+/// Something that happened in a producer or a worker. Holds no payload and no secret, but for what a
+/// handler says of its failure. Its `Display` text is for people, as it stands in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {

@@ -56,7 +56,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
             if event.level() == Level::Warn {
-                eprintln!("{event:?}");
+                eprintln!("{event}");
             }
         }
     });

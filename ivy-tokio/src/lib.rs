@@ -39,6 +39,13 @@
 //! says. The result is brought back by the notifier, at most once and best effort, so a caller
 //! waits for it with a limit; the task itself does not depend on it.
 //!
+//! # The runtime
+//!
+//! What is `async` here must be awaited within a runtime of tokio that has its IO and time drivers
+//! on; it panics elsewhere. An [`Ivy`] lives in the runtime of its first call or worker: when that
+//! has ended, as with each `#[tokio::test]`, calls fail as [`Stopped`](ErrorKind::Stopped), so make
+//! one for each runtime.
+//!
 //! # Cancellation
 //!
 //! Every future of this crate can be dropped at any time. [`Ivy::call`] and [`Ivy::send`] then leave

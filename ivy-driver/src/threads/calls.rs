@@ -120,7 +120,7 @@ impl<C: Clients> WorkerBuilder<Threads<C>> {
     ///
     /// The handler is a function or closure of the task's arguments, as owned values, with [`Ctx`]
     /// before them if it asks for it. It runs in a thread of the worker, and may block. A handler
-    /// that panics has failed.
+    /// that panics has failed, and its caller is told the panic's text.
     pub fn register<Args, Output, Marker>(
         self,
         task: impl TaskRef<Args, Output>,

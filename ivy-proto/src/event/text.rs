@@ -1,0 +1,285 @@
+//! Events in words, for the log: what happened, to which task and queue, why, and what to do next.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::id::MessageId;
+use crate::name::QueueName;
+use crate::queue::Oddity;
+use crate::text::Escaped;
+use crate::wire::DeadLetterReason;
+
+use super::{Event, NoticeDropReason, Part, ReleaseReason, TaskRef};
+
+impl Display for TaskRef {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let TaskRef { id, name, queue } = self;
+        write!(f, "task {name} ({id} on queue {queue})")
+    }
+}
+
+impl Display for Event {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::TaskSent { task, message } => write!(f, "{task} was sent as message {message}"),
+            Event::Resent { task, tries } => {
+                write!(f, "{task} is sent again after {tries} tries, so there may be two copies")
+            }
+            Event::SendFailed { task, fault } => write!(f, "{task} could not be sent: {fault}"),
+            Event::MessageRetrieved { queue, message, deliveries } => {
+                write!(f, "{} was reserved, delivery {deliveries}", Mail(message, queue))
+            }
+            Event::TaskExecuted { task, attempt, took, error: None } => {
+                write!(f, "{task} succeeded at attempt {attempt}, after {took:?}")
+            }
+            Event::TaskExecuted { task, attempt, took, error: Some(error) } => {
+                write!(f, "{task} failed at attempt {attempt}, after {took:?}: {error}")
+            }
+            Event::Retried { task, attempt, delay } => {
+                write!(f, "{task} will be tried again in {delay:?}, as attempt {attempt}")
+            }
+            Event::Acknowledged { task } => write!(f, "{task} is done, and its message deleted"),
+            Event::DeadLettered { queue, message, task, reason, detail, attempts, deliveries } => {
+                about(f, task.as_ref(), message, queue)?;
+                write!(
+                    f,
+                    " was put aside in the dead-letter queue, after {attempts} attempts and {deliveries} deliveries ({reason}): {}",
+                    Escaped(detail)
+                )
+            }
+            Event::DeadLetterRefused { queue, message, reason, fault } => {
+                let mail = Mail(message, queue);
+                write!(f, "{mail} could not be put aside ({reason}), and was given back: {fault}")
+            }
+            Event::Released { queue, message, task, reason, delay } => {
+                about(f, task.as_ref(), message, queue)?;
+                write!(f, " was given back for {delay:?}: {reason}")
+            }
+            Event::LeaseLost { queue, message } => {
+                let mail = Mail(message, queue);
+                write!(f, "{mail}: its reservation was lost, and it may be running elsewhere now")
+            }
+            Event::Replayed { queue, message } => {
+                let mail = Mail(message, queue);
+                write!(f, "{mail} was done here already, and is deleted without being run")
+            }
+            Event::PeerFault { queue, message } => write!(
+                f,
+                "{}: a program that has the key has sealed what cannot be; it is at fault",
+                Mail(message, queue)
+            ),
+            Event::OpeningsFailed { queue } => write!(
+                f,
+                "queue {queue} is left alone for a while: more frames fail to open than honest peers send; check the keys, and who may post"
+            ),
+            Event::UnusableMessages { queue, count } => {
+                write!(f, "queue {queue}: {count} messages without id or reservation passed over")
+            }
+            Event::IdReused { queue, message } => {
+                let mail = Mail(message, queue);
+                write!(f, "{mail}: its id was seen before, on other bytes; both are handled")
+            }
+            Event::OddAnswer { queue: Some(queue), oddity } => write!(f, "queue {queue}: {oddity}"),
+            Event::OddAnswer { queue: None, oddity } => write!(f, "{oddity}"),
+            Event::ResultSent { task, succeeded, receivers } => {
+                let what = if *succeeded { "result" } else { "failure" };
+                write!(f, "{task}: its {what} was published, and {receivers} heard it")
+            }
+            Event::NoticeDropped { task, reason } => {
+                write!(f, "{task}: its caller is not told how it ended: {reason}")
+            }
+            Event::NoticeIgnored => {
+                f.write_str("a notice that is not for this producer, or not readable, passed over")
+            }
+            Event::ResultGivenUp { task } => write!(
+                f,
+                "{task}: the registered callback will not hear of it, since too many results are waited for"
+            ),
+            Event::CallerResumed { task, succeeded: true } => {
+                write!(f, "{task}: its caller has the result")
+            }
+            Event::CallerResumed { task, succeeded: false } => {
+                write!(f, "{task}: its caller knows that it failed")
+            }
+            Event::QueueError { queue, fault } => write!(f, "queue {queue}: {fault}"),
+            Event::NotifierError { fault } => write!(f, "{fault}"),
+            Event::Degraded { part: part @ Part::Messages(_), why } => {
+                write!(f, "{part} are left alone for a while: {why}")
+            }
+            Event::Degraded { part, why } => {
+                write!(f, "{part} has been failing, and is tried again for ever: {why}")
+            }
+            Event::Recovered { part: part @ Part::Messages(_) } => {
+                write!(f, "{part} can be handled again")
+            }
+            Event::Recovered { part } => write!(f, "{part} works again"),
+            Event::ShortLease { lease, documented } => write!(
+                f,
+                "messages are reserved for {lease:?}, and the queue's documentation asks for at least {documented:?}"
+            ),
+            Event::ClockImplausible => f.write_str(
+                "the clock of this machine cannot be right, so no task's deadline is taken to have passed; set the clock",
+            ),
+            Event::ServerSideDeadLetter { queue } => write!(
+                f,
+                "queue {queue}: its server would move messages by itself, without a reason; take its dead-letter setting away"
+            ),
+        }
+    }
+}
+
+impl Display for Part {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Queue(queue) => write!(f, "queue {queue}"),
+            Part::Messages(queue) => write!(f, "the messages of queue {queue}"),
+            Part::Notifier => f.write_str("the notifier"),
+        }
+    }
+}
+
+impl Display for ReleaseReason {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReleaseReason::Undecided(reason) => return undecided(f, *reason),
+            ReleaseReason::Retry => "it failed, and will be tried again",
+            ReleaseReason::Drain => "the worker is draining",
+            ReleaseReason::Paused => "the worker is paused",
+            ReleaseReason::LeaseTooShort => "too little was left of its lease to start its handler",
+            ReleaseReason::NoRoom => "the queue gave more messages than there is room for",
+            ReleaseReason::SuccessorRefused => "the queue refused the message of its next attempt",
+            ReleaseReason::DeadLetterRefused => "the queue refused its copy for the dead letters",
+        })
+    }
+}
+
+impl Display for NoticeDropReason {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NoticeDropReason::ForeignChannel => {
+                "it waits on a channel that does not begin as this worker's; set IVY_NOTIFICATION_CHANNEL_NAME alike on both sides"
+            }
+            NoticeDropReason::NotifierFailed => "the notifier was unreachable for too long, or refused",
+            NoticeDropReason::Overflow => "too many notices were waiting",
+            NoticeDropReason::NoNotifier => "this worker has no notifier; set IVY_NOTIFIER_URL",
+        })
+    }
+}
+
+impl Display for Oddity {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Oddity::ContentType => "an answer was believed that is not told to be JSON",
+            Oddity::NoMessages => "an answer without a list of messages was taken for an empty one",
+        })
+    }
+}
+
+/// A message in its queue.
+struct Mail<'a>(&'a MessageId, &'a QueueName);
+
+impl Display for Mail<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Mail(message, queue) = self;
+        write!(f, "message {message} of queue {queue}")
+    }
+}
+
+/// Names the task, or only the message of one that is not known.
+fn about(
+    f: &mut Formatter<'_>,
+    task: Option<&TaskRef>,
+    message: &MessageId,
+    queue: &QueueName,
+) -> fmt::Result {
+    match task {
+        Some(task) => write!(f, "{task}"),
+        None => write!(f, "{}", Mail(message, queue)),
+    }
+}
+
+/// Why it may be handled elsewhere, or later, and what would help.
+fn undecided(f: &mut Formatter<'_>, reason: DeadLetterReason) -> fmt::Result {
+    let (why, help) = match reason {
+        DeadLetterReason::UnknownTask => {
+            ("this worker has no handler of that name", "register one, or serve another queue")
+        }
+        DeadLetterReason::NoKey => {
+            ("it is encrypted", "set IVY_KEYSET or MESSAGES_ENCRYPTION_KEY, as its sender has it")
+        }
+        DeadLetterReason::UnknownKey => {
+            ("its key is not in this worker's keyset", "hand the newest keyset to all programs")
+        }
+        DeadLetterReason::Undecryptable => {
+            ("this worker's key does not open it", "check that its sender has the same")
+        }
+        DeadLetterReason::CalledInFuture => {
+            ("by this machine's clock it is yet to be called", "check the clocks")
+        }
+        DeadLetterReason::UnsupportedVersion => {
+            ("it is of a version that is not known here", "upgrade this worker")
+        }
+        other => return write!(f, "it cannot be handled here ({other}); check this worker's keys"),
+    };
+    write!(f, "{why} ({reason}); {help}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::event::Trouble;
+    use crate::id::TaskId;
+    use crate::name::TaskName;
+    use crate::queue::{Fault, FaultKind};
+
+    fn queue() -> QueueName {
+        QueueName::new("shop").unwrap()
+    }
+
+    fn task() -> TaskRef {
+        let id = TaskId::from_random([7; 16]);
+        TaskRef { id, name: TaskName::new("shop.pay").unwrap(), queue: queue() }
+    }
+
+    #[test]
+    fn a_message_that_was_given_back_tells_why_and_what_to_do() {
+        let event = Event::Released {
+            queue: queue(),
+            message: MessageId::new("61"),
+            task: Some(task()),
+            reason: ReleaseReason::Undecided(DeadLetterReason::UnknownTask),
+            delay: Duration::from_secs(5),
+        };
+        assert_eq!(
+            event.to_string(),
+            "task shop.pay (BwcHBwcHBwcHBwcHBwcHBw on queue shop) was given back for 5s: this worker has no handler of that name (UnknownTask); register one, or serve another queue"
+        );
+    }
+
+    #[test]
+    fn a_message_whose_task_is_not_known_is_named_by_itself() {
+        let event = Event::DeadLettered {
+            queue: queue(),
+            message: MessageId::new("61"),
+            task: None,
+            reason: DeadLetterReason::BadJson,
+            detail: "not\nJSON".to_owned(),
+            attempts: 0,
+            deliveries: 1,
+        };
+        assert_eq!(
+            event.to_string(),
+            "message 61 of queue shop was put aside in the dead-letter queue, after 0 attempts and 1 deliveries (BadJson): not\\nJSON"
+        );
+    }
+
+    #[test]
+    fn lasting_trouble_tells_what_to_do() {
+        let why = Trouble::Queue(Fault::new(FaultKind::Unauthorized));
+        let event = Event::Degraded { part: Part::Queue(queue()), why };
+        let text = event.to_string();
+        let start = "queue shop has been failing, and is tried again for ever: the queue's server refused the credentials; ";
+        assert!(text.starts_with(start), "{text}");
+    }
+}
