@@ -17,8 +17,7 @@ use sha2::{Digest, Sha512};
 use zeroize::Zeroizing;
 
 use crate::wire::frame::{Form, LEGACY_TAG, split};
-use crate::wire::opened::text_of;
-use crate::wire::{BadBody, DeadLetterReason};
+use crate::wire::{BadBody, DeadLetterReason, Plaintext};
 
 const BLOCK: usize = 16;
 
@@ -90,7 +89,7 @@ impl LegacyKey {
     /// If the text is not such a frame, or does not open with this key. Whether the padding or
     /// the text inside was wrong is not told, since nothing authenticates the frame: the
     /// difference would help to guess what is inside.
-    pub fn decrypt(&self, frame: &str) -> Result<Zeroizing<String>, BadBody> {
+    pub fn decrypt(&self, frame: &str) -> Result<Plaintext, BadBody> {
         match split(frame)? {
             Form::Legacy(base64) | Form::Bridge { base64, .. } => {
                 self.open(Ciphertext::decode(base64)?)
@@ -101,13 +100,13 @@ impl LegacyKey {
         }
     }
 
-    pub(super) fn open(&self, ciphertext: Ciphertext) -> Result<Zeroizing<String>, BadBody> {
+    pub(super) fn open(&self, ciphertext: Ciphertext) -> Result<Plaintext, BadBody> {
         let cipher = cbc::Decryptor::<Aes256>::new((&*self.key).into(), (&*self.iv).into());
         let mut buffer = Zeroizing::new(ciphertext.0);
         let opened = cipher.decrypt_padded::<Pkcs7>(&mut buffer).map_err(|_| undecryptable())?;
         let length = opened.len();
         buffer.truncate(length);
-        text_of(buffer).ok_or_else(undecryptable)
+        Plaintext::of_bytes(buffer).ok_or_else(undecryptable)
     }
 }
 

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use super::binding::Binding;
 use super::entropy::EntropyPool;
 use super::keyring::Keyring;
@@ -15,7 +13,7 @@ use crate::name::QueueName;
 use crate::secret::Secret;
 use crate::wire::frame::{Form, split};
 use crate::wire::legacy::{Ciphertext, leading_spaces};
-use crate::wire::{BadBody, DeadLetterReason, LegacyKey};
+use crate::wire::{BadBody, DeadLetterReason, LegacyKey, Plaintext};
 
 /// Which keys there are, and which queue sends and accepts what.
 ///
@@ -178,7 +176,7 @@ pub(crate) struct Inside<'a> {
 
 pub(crate) enum Text<'a> {
     Open(&'a str),
-    Opened(Zeroizing<String>),
+    Opened(Plaintext),
 }
 
 impl Text<'_> {
@@ -198,12 +196,12 @@ impl Lock {
         text: String,
         pool: &mut EntropyPool,
     ) -> String {
-        let mut text = Zeroizing::new(text);
+        let text = Plaintext::new(text);
         match &self.seal {
-            Seal::Plain => std::mem::take(&mut *text),
+            Seal::Plain => text.into_open(),
             Seal::Legacy(password) => {
                 let spaces = " ".repeat(leading_spaces(&text));
-                password.encrypt(&Zeroizing::new(spaces + &text))
+                password.encrypt(&Plaintext::new(spaces + &text))
             }
             Seal::Bridge(password, keyring) => {
                 bridge::seal(password, &keyring.current(), pool.draw(), binding, &text)

@@ -16,8 +16,7 @@ use super::key_id::KeyId;
 use super::keys::{MessageKey, OpenedFrame};
 use super::keyset::{Key, Keyset};
 use crate::planted::{Bug, planted};
-use crate::wire::opened::text_of;
-use crate::wire::{BadBody, DeadLetterReason};
+use crate::wire::{BadBody, DeadLetterReason, Plaintext};
 
 /// What the frame begins with, between its first two `$`.
 pub(crate) const KIND: &str = "ivy2";
@@ -125,7 +124,7 @@ impl Parts {
         let message_key = MessageKey::new(*iv);
         raw.copy_within(BLOCK..BLOCK + length, 0);
         raw.truncate(length);
-        let text = text_of(raw).ok_or_else(|| {
+        let text = Plaintext::of_bytes(raw).ok_or_else(|| {
             BadBody::new(DeadLetterReason::BadUtf8, "what the frame carries is not UTF-8")
         })?;
         Ok(OpenedFrame { text, message_key })

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::cbc_hmac::{CbcHmac, HmacSha512, hmac};
 use super::key_id::KeyId;
+use crate::wire::Plaintext;
 
 /// The secret of a key: 32 to 64 random bytes. Wiped when dropped; its `Debug` shows nothing.
 ///
@@ -130,7 +131,7 @@ impl fmt::Debug for MessageKey {
 /// What was inside a frame. Its `Debug` shows the length only.
 pub struct OpenedFrame {
     /// The text. Wiped when dropped.
-    pub text: Zeroizing<String>,
+    pub text: Plaintext,
     /// Tells this message from all others.
     pub message_key: MessageKey,
 }
