@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -11,8 +12,10 @@ use std::time::Instant;
 use parking::{Parker, Unparker};
 
 thread_local! {
-    /// Who keeps the time for what this thread polls.
-    static KEEPER: RefCell<Option<Arc<Alarms>>> = const { RefCell::new(None) };
+    /// Who keeps the time for what this thread polls. Nobody when it does not poll, so nothing is left
+    /// to be dropped when the thread ends; and it is there until its very end.
+    static KEEPER: ManuallyDrop<RefCell<Option<Arc<Alarms>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 /// Who sleeps in the futures for which one thread keeps the time, whichever threads poll these.
@@ -46,7 +49,7 @@ impl Alarms {
 
     /// Polls a future for which these keep the time.
     pub(super) fn keep<T>(self: &Arc<Self>, poll: impl FnOnce() -> T) -> T {
-        let _restored = Restored(KEEPER.replace(Some(Arc::clone(self))));
+        let _restored = Restored(KEEPER.with(|keeper| keeper.replace(Some(Arc::clone(self)))));
         poll()
     }
 
@@ -131,7 +134,7 @@ struct Restored(Option<Arc<Alarms>>);
 
 impl Drop for Restored {
     fn drop(&mut self) {
-        KEEPER.set(self.0.take());
+        KEEPER.with(|keeper| keeper.replace(self.0.take()));
     }
 }
 
@@ -156,7 +159,7 @@ impl Future for Sleep {
         if Instant::now() >= self.until {
             return Poll::Ready(());
         }
-        let Some(keeper) = KEEPER.with_borrow(Clone::clone) else {
+        let Some(keeper) = KEEPER.with(|keeper| keeper.borrow().clone()) else {
             // Nobody keeps the time here, so it is looked at again and again.
             context.waker().wake_by_ref();
             return Poll::Pending;
@@ -205,7 +208,7 @@ mod tests {
     #[test]
     fn a_sleep_that_is_dropped_wakes_nobody() {
         let (_give, given) = oneshot::channel::<()>();
-        let keeper = || KEEPER.with_borrow(Clone::clone).unwrap();
+        let keeper = || KEEPER.with(|keeper| keeper.borrow().clone()).unwrap();
         let alarms = block_on(async {
             let quick = select(in_millis(1), select(in_millis(60_000), given)).await;
             assert!(matches!(quick, Either::Left(_)));

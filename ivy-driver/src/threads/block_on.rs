@@ -20,9 +20,11 @@ thread_local! {
 /// Blocks the thread until the future is ready. Meanwhile, it works on what it wakes in the
 /// background.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let waiter = SPARE.take().unwrap_or_else(Waiter::new);
+    // A thread that is ending, and calls from a destructor, may have nothing left to keep it in.
+    let spare = SPARE.try_with(Cell::take).ok().flatten();
+    let waiter = spare.unwrap_or_else(Waiter::new);
     let output = waiter.wait_for(future);
-    SPARE.set(Some(waiter));
+    let _ = SPARE.try_with(|spare| spare.set(Some(waiter)));
     output
 }
 
@@ -85,11 +87,17 @@ impl Wake for Bell {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::sync::mpsc;
     use std::thread;
+    use std::time::Instant;
 
     use futures_channel::oneshot;
 
     use super::*;
+    use crate::threads::alarms::Sleep;
+    use crate::threads::background::in_background;
+    use crate::threads::helping;
 
     #[test]
     fn a_thread_waits_for_what_another_gives() {
@@ -97,6 +105,33 @@ mod tests {
         let giver = thread::spawn(move || give.send(7).unwrap());
         assert_eq!(block_on(given), Ok(7));
         giver.join().unwrap();
+    }
+
+    #[test]
+    fn a_thread_waits_though_it_is_ending() {
+        struct WaitsAtLast(mpsc::Sender<Result<i32, oneshot::Canceled>>);
+        impl Drop for WaitsAtLast {
+            fn drop(&mut self) {
+                let (give, given) = oneshot::channel();
+                in_background("test", async move { give.send(7).unwrap() }).unwrap();
+                let waiting = async {
+                    Sleep::new(Instant::now() + Duration::from_millis(1)).await;
+                    given.await
+                };
+                self.0.send(block_on(waiting)).unwrap();
+            }
+        }
+        thread_local! {
+            static WAITS: RefCell<Option<WaitsAtLast>> = const { RefCell::new(None) };
+        }
+        let (told, tell) = mpsc::channel();
+        let ending = thread::spawn(|| {
+            // What is used first is dropped last.
+            WAITS.set(Some(WaitsAtLast(told)));
+            block_on(async { helping(|| in_background("test", async {}).unwrap()) });
+        });
+        ending.join().unwrap();
+        assert_eq!(tell.recv().unwrap(), Ok(7));
     }
 
     #[test]

@@ -16,12 +16,23 @@ const MORE_TURNS: usize = 8;
 thread_local! {
     /// Whether this thread works on what it wakes.
     static HELPS: Cell<bool> = const { Cell::new(false) };
-    /// What this thread has woken, and works on before it does anything else that may take long.
-    static WOKEN: RefCell<VecDeque<Runnable>> = const { RefCell::new(VecDeque::new()) };
     /// Whether this thread works on something right now.
     static IS_AT_WORK: Cell<bool> = const { Cell::new(false) };
-    /// The threads to be roused after that.
-    static SLEEPERS: RefCell<VecDeque<Arc<dyn Sleeper>>> = const { RefCell::new(VecDeque::new()) };
+    /// What this thread is to do. A thread that is ending may have none any more.
+    static TO_DO: ToDo = const { ToDo::new() };
+}
+
+struct ToDo {
+    /// What was woken, and is worked on before anything else that may take long.
+    woken: RefCell<VecDeque<Runnable>>,
+    /// The threads to be roused after what it works on right now.
+    sleepers: RefCell<VecDeque<Arc<dyn Sleeper>>>,
+}
+
+impl ToDo {
+    const fn new() -> Self {
+        ToDo { woken: RefCell::new(VecDeque::new()), sleepers: RefCell::new(VecDeque::new()) }
+    }
 }
 
 /// Does something that wakes what is in the background, and works on that once. What has more to do
@@ -43,14 +54,15 @@ pub(super) struct Helper {
 
 impl Helper {
     pub(super) fn begin() -> Self {
-        Helper { before: HELPS.replace(true) }
+        let has_room = TO_DO.try_with(|_| ()).is_ok();
+        Helper { before: HELPS.replace(has_room) }
     }
 
     /// Works on what was woken until that waits, and then on what it has woken if there is time. But
     /// not for long.
     pub(super) fn end(self, has_time: impl Fn() -> bool) {
         let mut more_turns = MORE_TURNS;
-        let mut left = WOKEN.with_borrow(VecDeque::len);
+        let mut left = TO_DO.try_with(|to_do| to_do.woken.borrow().len()).unwrap_or(0);
         while let Some(woken) = next() {
             if left > 0 {
                 left -= 1;
@@ -91,7 +103,7 @@ pub(super) fn take(woken: Runnable) -> Result<(), Runnable> {
 
 /// Keeps something for this thread, which must be one that works on what it wakes.
 pub(super) fn keep(woken: Runnable) {
-    WOKEN.with_borrow_mut(|all| all.push_back(woken));
+    TO_DO.with(|to_do| to_do.woken.borrow_mut().push_back(woken));
 }
 
 /// Works on one of those that this thread has woken, if there is any.
@@ -101,7 +113,7 @@ pub(super) fn work_on_next() -> bool {
 
 /// Tells whether it was woken meanwhile, and is among those that this thread has woken again.
 fn work_on(woken: Runnable) -> bool {
-    let is_overdue = SLEEPERS.with_borrow(|all| !all.is_empty());
+    let is_overdue = TO_DO.with(|to_do| !to_do.sleepers.borrow().is_empty());
     let before = IS_AT_WORK.replace(true);
     let is_woken_again = woken.run();
     IS_AT_WORK.set(before);
@@ -112,7 +124,7 @@ fn work_on(woken: Runnable) -> bool {
 }
 
 fn next() -> Option<Runnable> {
-    WOKEN.with_borrow_mut(VecDeque::pop_front)
+    TO_DO.try_with(|to_do| to_do.woken.borrow_mut().pop_front()).ok().flatten()
 }
 
 /// A thread that sleeps, or some of which one is to wake.
@@ -124,7 +136,7 @@ pub(super) trait Sleeper: Send + Sync {
 /// take its core, only to find that it has to wait for what is not done.
 pub(super) fn rouse(sleeper: Arc<dyn Sleeper>) {
     if IS_AT_WORK.get() {
-        SLEEPERS.with_borrow_mut(|all| all.push_back(sleeper));
+        TO_DO.with(|to_do| to_do.sleepers.borrow_mut().push_back(sleeper));
     } else {
         sleeper.rouse();
     }
@@ -132,7 +144,8 @@ pub(super) fn rouse(sleeper: Arc<dyn Sleeper>) {
 
 /// Rouses all who were to be roused later.
 pub(super) fn rouse_all() {
-    while let Some(sleeper) = SLEEPERS.with_borrow_mut(VecDeque::pop_front) {
+    let next = || TO_DO.try_with(|to_do| to_do.sleepers.borrow_mut().pop_front()).ok().flatten();
+    while let Some(sleeper) = next() {
         sleeper.rouse();
     }
 }

@@ -143,7 +143,7 @@ impl Shared {
             if let Some(job) = state.jobs.pop_front() {
                 self.call_another(state);
                 // A job that panics has its end told by what it drops, and costs no thread.
-                let _ = catch_unwind(AssertUnwindSafe(|| job(self)));
+                forgiving(|| job(self));
                 state = self.state();
             } else if state.closed {
                 break;
@@ -162,6 +162,15 @@ impl Shared {
             }
         }
         state.threads -= 1;
+    }
+}
+
+/// Does something that may panic, with something that may panic once more as it is dropped.
+fn forgiving(work: impl FnOnce()) {
+    let Err(panicked) = catch_unwind(AssertUnwindSafe(work)) else { return };
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panicked))) {
+        // There may be no end to it.
+        std::mem::forget(again);
     }
 }
 
@@ -218,6 +227,21 @@ mod tests {
         threads.run(|| panic!("out of cheese"));
         threads.run(move || done.send(()).unwrap());
         is_done.recv().unwrap();
+    }
+
+    #[test]
+    fn a_panic_that_panics_again_costs_no_thread() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("out of cheese");
+            }
+        }
+        let threads = ThreadPool::new("test", 1);
+        let (done, is_done) = mpsc::channel();
+        threads.run(|| std::panic::panic_any(Bomb));
+        threads.run(move || done.send(()).unwrap());
+        is_done.recv_timeout(Duration::from_secs(60)).unwrap();
     }
 
     #[test]
