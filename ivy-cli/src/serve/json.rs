@@ -7,10 +7,11 @@
 mod reader;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::borrow::Cow;
 
-use self::reader::Reader;
+use self::reader::{Reader, Refused};
 
 /// A JSON text, with the places of all its values.
 #[derive(Debug)]
@@ -79,12 +80,14 @@ struct Inside<'a> {
 
 impl<'a> Document<'a> {
     /// Divides a text into its values. An error names a position, and no contents.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let text = std::str::from_utf8(bytes).ok();
-        let read = text.and_then(|text| Some((text, Reader::new(text).read()?)));
-        match read {
-            Some((text, nodes)) => Ok(Document { text, nodes }),
-            None => Err(Malformed(serde_json::from_slice::<serde_json::Value>(bytes).err())),
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, BadDocument> {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return Err(BadDocument::Malformed(words::error(bytes)));
+        };
+        match Reader::new(text).read() {
+            Ok(nodes) => Ok(Document { text, nodes }),
+            Err(Refused::TooMany) => Err(BadDocument::TooManyValues),
+            Err(Refused::Malformed) => Err(BadDocument::Malformed(words::error(bytes))),
         }
     }
 
@@ -120,10 +123,16 @@ impl<'a> Document<'a> {
     }
 }
 
-/// The text is not JSON.
+/// The text is not read.
 #[derive(Debug, thiserror::Error)]
-#[error("Malformed JSON{}", .0.as_ref().map(|error| format!(": {error}")).unwrap_or_default())]
-pub(crate) struct Malformed(Option<serde_json::Error>);
+pub(crate) enum BadDocument {
+    /// It is not JSON.
+    #[error("Malformed JSON{}", .0.as_ref().map(|error| format!(": {error}")).unwrap_or_default())]
+    Malformed(Option<serde_json::Error>),
+    /// No request has so many, and the places of all of them would take many times its own room.
+    #[error("Too many values in the body")]
+    TooManyValues,
+}
 
 impl<'a> Text<'a> {
     /// What it says.

@@ -112,3 +112,25 @@ fn a_body_that_is_too_large_is_refused_and_the_connection_stays_usable() {
     connection.send(crate::server::request("GET", "queues", ""));
     assert_eq!(connection.read().status(), 200);
 }
+
+/// Of values that are a few bytes each, notes would take many times the room.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_bad_body_of_very_many_values_takes_little_more_memory_than_itself() {
+    const SIZE: usize = 8 * 1024 * 1024;
+    for (values, end, msg) in [
+        ("{\"\":0},", b"x".as_slice(), "Too many values in the body"),
+        ("1,", b"1]", "Too many values in the body"),
+        ("{\"\":0},", b"\"\xff\"]", "Malformed JSON: invalid unicode code point"),
+    ] {
+        let server = Server::start();
+        let before = server.most_memory();
+        let mut body = format!("[{}", values.repeat(SIZE / values.len())).into_bytes();
+        body.extend(end);
+        let answer = server.request("POST", "queues/q/messages", body);
+        assert_eq!(answer.status(), 400);
+        assert!(answer.msg().starts_with(msg), "{}", answer.msg());
+        let taken = server.most_memory() - before;
+        assert!(taken < 4 * SIZE, "{taken} bytes for {values:?}");
+    }
+}

@@ -117,6 +117,14 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// The most memory that the program has had so far, in bytes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn most_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        1024 * most.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap()
+    }
+
     /// Waits for the program to end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()

@@ -4,11 +4,20 @@ use super::{Kind, Node};
 
 /// Deeper values are refused, as by `serde_json`.
 const DEEPEST: usize = 127;
+/// More values and keys are refused: each takes far more room here than in the text. A hundred
+/// messages, or subscribers with their headers, have a hundredth of that.
+pub(super) const MOST_NODES: usize = 1 << 16;
 /// A number of so many digits, without a fraction or an exponent, is never too large.
 const SAFE_DIGITS: usize = 18;
 
-/// Reads a text from its start to its end, without recursion. Says no more than that something is
-/// wrong: what that is, `serde_json` says better.
+/// Why a text is not read. What is wrong with one that is no JSON, `serde_json` says better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Malformed,
+    TooMany,
+}
+
+/// Reads a text from its start to its end, without recursion.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     place: usize,
@@ -23,7 +32,15 @@ impl<'a> Reader<'a> {
         Reader { bytes: text.as_bytes(), place: 0, nodes, open: Vec::new() }
     }
 
-    pub(super) fn read(mut self) -> Option<Vec<Node>> {
+    pub(super) fn read(mut self) -> Result<Vec<Node>, Refused> {
+        match self.values() {
+            Some(()) => Ok(self.nodes),
+            None if self.nodes.len() >= MOST_NODES => Err(Refused::TooMany),
+            None => Err(Refused::Malformed),
+        }
+    }
+
+    fn values(&mut self) -> Option<()> {
         // All places fit, then.
         u32::try_from(self.bytes.len()).ok()?;
         loop {
@@ -32,7 +49,7 @@ impl<'a> Reader<'a> {
             loop {
                 let next = self.next_byte();
                 let Some(&innermost) = self.open.last() else {
-                    return next.is_none().then_some(self.nodes);
+                    return next.is_none().then_some(());
                 };
                 match (next?, self.nodes.get(innermost)?.kind) {
                     (b',', Kind::Object) => break self.key()?,
@@ -83,7 +100,7 @@ impl<'a> Reader<'a> {
 
     fn open(&mut self, kind: Kind) -> Option<()> {
         self.open.push(self.nodes.len());
-        self.push(kind, self.place - 1, self.place);
+        self.push(kind, self.place - 1, self.place)?;
         (self.open.len() <= DEEPEST).then_some(())
     }
 
@@ -121,8 +138,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.place = place + 1;
-        self.push(kind, start, place);
-        Some(())
+        self.push(kind, start, place)
     }
 
     /// Reads a character in hexadecimal digits: of one unit, or of a pair.
@@ -152,8 +168,7 @@ impl<'a> Reader<'a> {
         let end = start + text.len();
         (self.bytes.get(start..end)? == text).then_some(())?;
         self.place = end;
-        self.push(kind, start, end);
-        Some(())
+        self.push(kind, start, end)
     }
 
     fn number(&mut self) -> Option<()> {
@@ -168,14 +183,15 @@ impl<'a> Reader<'a> {
         if !is_simple {
             serde_json::from_slice::<f64>(number).ok()?;
         }
-        self.push(Kind::Number, start, self.place);
-        Some(())
+        self.push(Kind::Number, start, self.place)
     }
 
-    fn push(&mut self, kind: Kind, start: usize, end: usize) {
+    fn push(&mut self, kind: Kind, start: usize, end: usize) -> Option<()> {
         let next = self.nodes.len() + 1;
+        (next <= MOST_NODES).then_some(())?;
         // Nothing is longer than the text.
         self.nodes.push(Node { kind, start: start as u32, end: end as u32, next: next as u32 });
+        Some(())
     }
 
     fn take(&mut self) -> Option<u8> {

@@ -135,6 +135,16 @@ fn it_may_be_as_deep_as_for_serde_json() {
 }
 
 #[test]
+fn a_text_of_too_many_values_is_refused_before_all_of_them_are_noted() {
+    let ones = |count: usize| format!("[{}1]", "1,".repeat(count - 1));
+    assert!(Document::parse(ones(reader::MOST_NODES - 1).as_bytes()).is_ok());
+    for text in [ones(reader::MOST_NODES), ones(2_000_000), format!("{}x", ones(2_000_000))] {
+        let error = Document::parse(text.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), "Too many values in the body");
+    }
+}
+
+#[test]
 fn texts_are_borrowed_unless_they_are_escaped() {
     let text = |json: &'static str| {
         let document: &Document<'_> =
