@@ -24,7 +24,7 @@ pub use build::{binary, example};
 pub use ironmq::IvyServer;
 pub use notices::{Notice, Notices};
 pub use pieces::cut_at_two;
-pub use port::free_port;
+pub use port::ClosedPort;
 pub use process::Process;
 pub use proxy::{FaultyProxy, Held, Mishap, RequestKind};
 pub use redis_server::RedisServer;

@@ -5,8 +5,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::port::free_port;
 use crate::process::{Process, retry};
-use crate::{PATIENCE, free_port, tools};
+use crate::{PATIENCE, tools};
 
 /// A real Redis server on a free port, which keeps nothing on disk.
 pub struct RedisServer {

@@ -4,7 +4,7 @@ use std::thread;
 
 use ivy_proto::event::{Event, Part};
 use ivy_proto::{ErrorKind, QueueName};
-use ivy_tests::{Mishap, PATIENCE, RequestKind, free_port};
+use ivy_tests::{ClosedPort, Mishap, PATIENCE, RequestKind};
 
 use crate::harness::{Builder, Failure, Handle, Harness, Job};
 use crate::props::{Journal, eventually};
@@ -124,7 +124,8 @@ pub(crate) fn requests_travel_together<H: Harness>(stage: &Stage<H>) {
 
 /// A call to a server that is not there is told to be surely not sent.
 pub(crate) fn a_call_to_a_server_that_is_not_there_is_not_sent<H: Harness>(stage: &Stage<H>) {
-    let lost = stage.at(|place| place.queue = stage.ironmq().url_at(free_port()));
+    let port = ClosedPort::take();
+    let lost = stage.at(|place| place.queue = stage.ironmq().url_at(port.number()));
     let error = lost.ivy.call(&stage.own(DOUBLE), (1,)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotSent);
 }

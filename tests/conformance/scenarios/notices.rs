@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ivy_proto::ErrorKind;
 use ivy_proto::event::{Event, NoticeDropReason, Part};
-use ivy_tests::{Notices, PATIENCE, RedisServer, free_port};
+use ivy_tests::{ClosedPort, Notices, PATIENCE, RedisServer};
 use serde_json::json;
 
 use crate::harness::{Builder, Failure, Handle, Harness};
@@ -141,7 +141,8 @@ pub(crate) fn the_first_result_after_a_restart_arrives<H: Harness>(stage: &Stage
 /// While the notifier cannot be reached, a call whose result could not come back is not sent, and
 /// what wants no result is sent and run.
 pub(crate) fn without_its_notifier_a_call_is_not_sent<H: Harness>(stage: &Stage<H>) {
-    let stage = stage.at(|place| place.notifier = format!("redis://127.0.0.1:{}", free_port()));
+    let port = ClosedPort::take();
+    let stage = stage.at(|place| place.notifier = format!("redis://127.0.0.1:{}", port.number()));
     let double = stage.own(DOUBLE);
     let error = stage.ivy.call(&double, (1,)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotifierUnavailable);
