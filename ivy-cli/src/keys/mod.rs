@@ -157,7 +157,11 @@ enum Problem {
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let command = &options.command;
     let file = command.file();
-    carry_out(command, file).map_err(|problem| Error { file: file.to_owned(), problem })
+    match carry_out(command, file) {
+        // To tell comes last: who does not listen has had it done all the same.
+        Err(Problem::Console(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(|problem| Error { file: file.to_owned(), problem }),
+    }
 }
 
 fn carry_out(command: &Command, file: &Path) -> Result<(), Problem> {

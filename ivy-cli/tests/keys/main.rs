@@ -82,6 +82,17 @@ fn statuses(file: &Path) -> Vec<(String, KeyStatus)> {
 const FAST: [&str; 6] = ["--memory", "64", "--passes", "1", "--lanes", "1"];
 
 #[test]
+fn what_is_done_is_no_failure_though_nobody_reads_what_is_said() {
+    let folder = Folder::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ivy"));
+    let made = command.args(["keys", "new"]).arg(folder.file()).stdout(writer).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(folder.file().exists());
+}
+
+#[test]
 fn a_rotation_from_its_beginning_to_its_end() {
     let folder = Folder::new();
     let file = folder.file();
