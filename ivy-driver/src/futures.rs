@@ -204,7 +204,8 @@ impl<R: AsyncRuntime> Admin<R> {
     /// Lists the physical queues whose names begin so, in order; all of them for an empty text.
     ///
     /// # Errors
-    /// [`Queue`](crate::ErrorKind::Queue) if the queue backend cannot be asked, or refuses.
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue backend cannot be asked, or refuses, or has
+    /// more than 100,000 that begin so.
     pub async fn list(&self, prefix: &str) -> Result<Vec<QueueName>, Error<R>> {
         self.names(prefix).await
     }

@@ -185,7 +185,8 @@ impl<C: Clients> Admin<Threads<C>> {
     /// Lists the physical queues whose names begin so, in order; all of them for an empty text.
     ///
     /// # Errors
-    /// [`Queue`](crate::ErrorKind::Queue) if the queue backend cannot be asked, or refuses.
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue backend cannot be asked, or refuses, or has
+    /// more than 100,000 that begin so.
     pub fn list(&self, prefix: &str) -> Result<Vec<QueueName>, Error<Threads<C>>> {
         block_on(self.names(prefix))
     }

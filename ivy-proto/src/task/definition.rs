@@ -138,7 +138,8 @@ impl<Args, Output> Task<Args, Output> {
     }
 
     /// How long the task's handler may take before it is stopped, which counts as a failed
-    /// attempt. A handler that is a plain function can only be told to stop: if it returns all the same, what it returns counts.
+    /// attempt. A handler that is a plain function can only be told to stop: if it returns all the
+    /// same, what it returns counts.
     #[must_use]
     pub const fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);

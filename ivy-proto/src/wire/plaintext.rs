@@ -58,7 +58,7 @@ impl Drop for Plaintext {
 }
 
 /// Wipes sixteen bytes at a time, where `zeroize` by itself takes one after the other: of a large
-/// text, that would be a quarter of what it takes to open it.
+/// text, that would be an eighth of what it takes to open it.
 fn wipe(mut bytes: Vec<u8>) {
     // What lies behind its end may have been a part of it.
     bytes.resize(bytes.capacity(), 0);
