@@ -2,6 +2,7 @@
 
 mod derive;
 mod file;
+mod new_id;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -36,16 +37,18 @@ enum Command {
     New {
         /// The file, which must not exist yet
         file: PathBuf,
-        /// The name of the key: 1 to 16 of A-Z, a-z, 0-9, '.', '_', '-'; take others in production
-        /// than elsewhere, since what another key of the same name has sealed counts as forged
-        #[arg(long, default_value = "k1")]
-        kid: KeyId,
+        /// The id of the key: 1 to 16 of A-Z, a-z, 0-9, '.', '_', '-'; by default a random one
+        ///
+        /// Two keys of different deployments must not share an id: a frame names its key by it, and
+        /// one that another key sealed under the same id counts as forged.
+        #[arg(long)]
+        kid: Option<KeyId>,
     },
     /// Add a new key, which only opens until it is rotated to
     Add {
         /// The keyset file
         file: PathBuf,
-        /// The name of the key; by default the next one of k1, k2, ... that is free
+        /// The id of the key; by default a random one
         #[arg(long)]
         kid: Option<KeyId>,
     },
@@ -86,7 +89,7 @@ enum Command {
     Derive {
         /// The keyset file; it is made if it does not exist
         file: PathBuf,
-        /// The name of the key; by default the next one of k1, k2, ... that is free
+        /// The id of the key; by default a random one
         #[arg(long)]
         kid: Option<KeyId>,
         /// Only check that the password is the one that the key was derived from
@@ -168,15 +171,14 @@ fn carry_out(command: &Command, file: &Path) -> Result<(), Problem> {
     let mut out = io::stdout().lock();
     let said = match command {
         Command::New { kid, .. } => {
+            let kid = given_or_new(kid.as_ref())?;
             file::create(file, &Keyset::new(kid.clone(), random_secret()?))?;
             format!("key {kid} seals and opens")
         }
         Command::Add { kid, .. } => {
-            let secret = random_secret()?;
-            let kid = file::change(file, |keyset| {
-                let kid = kid.clone().unwrap_or_else(|| free_id(keyset));
-                keyset.add(kid.clone(), KeyStatus::DecryptOnly, secret)?;
-                Ok(kid)
+            let (kid, secret) = (given_or_new(kid.as_ref())?, random_secret()?);
+            file::change(file, |keyset| {
+                Ok(keyset.add(kid.clone(), KeyStatus::DecryptOnly, secret)?)
             })?;
             format!("key {kid} opens; rotate to it when all programs have it")
         }
@@ -199,7 +201,8 @@ fn carry_out(command: &Command, file: &Path) -> Result<(), Problem> {
         Command::Derive { kid, cost, .. } => {
             let derivation = cost.with_salt(random()?);
             let secret = derive::secret(&read_password()?, &derivation)?;
-            let kid = add_derived(file, kid.as_ref(), secret, derivation)?;
+            let kid = given_or_new(kid.as_ref())?;
+            add_derived(file, kid.clone(), secret, derivation)?;
             format!("key {kid} is derived from the password")
         }
     };
@@ -238,19 +241,15 @@ fn check_password(keyset: &Keyset, kid: &KeyId) -> Result<(), Problem> {
 
 fn add_derived(
     file: &Path,
-    kid: Option<&KeyId>,
+    kid: KeyId,
     secret: KeySecret,
     derivation: Derivation,
-) -> Result<KeyId, Problem> {
+) -> Result<(), Problem> {
     if !file.exists() {
-        let kid = kid.cloned().unwrap_or_else(first_id);
-        file::create(file, &Keyset::new_derived(kid.clone(), secret, derivation))?;
-        return Ok(kid);
+        return file::create(file, &Keyset::new_derived(kid, secret, derivation));
     }
     file::change(file, |keyset| {
-        let kid = kid.cloned().unwrap_or_else(|| free_id(keyset));
-        keyset.add_derived(kid.clone(), KeyStatus::DecryptOnly, secret, derivation)?;
-        Ok(kid)
+        Ok(keyset.add_derived(kid, KeyStatus::DecryptOnly, secret, derivation)?)
     })
 }
 
@@ -267,16 +266,9 @@ fn list(out: &mut impl Write, keyset: &Keyset, show_secrets: bool) -> io::Result
     Ok(())
 }
 
-fn first_id() -> KeyId {
-    KeyId::new("k1").expect("it is short and plain")
-}
-
-/// The first of `k1`, `k2`, ... that no key has.
-fn free_id(keyset: &Keyset) -> KeyId {
-    (1u32..)
-        .filter_map(|number| KeyId::new(&format!("k{number}")).ok())
-        .find(|id| keyset.keys().all(|(known, _)| known != id))
-        .unwrap_or_else(first_id)
+/// The id that was given, or else a new one.
+fn given_or_new(kid: Option<&KeyId>) -> Result<KeyId, Problem> {
+    kid.cloned().map_or_else(|| Ok(new_id::of(random()?)), Ok)
 }
 
 /// The key that was added last, of those that may become the primary one.

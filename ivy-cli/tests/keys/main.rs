@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -205,7 +206,7 @@ fn of_changes_at_one_time_none_is_lost() {
 fn each_error_names_the_file_and_a_folder_is_told_as_one() {
     let folder = Folder::new();
     let file = folder.file();
-    done("new", &file, &[], "");
+    done("new", &file, &["--kid", "k1"], "");
     let named = format!("ivy: {}: ", file.display());
     for (command, options, said) in [
         ("new", &[][..], "exists"),
@@ -244,7 +245,9 @@ fn secrets_are_shown_only_when_asked_for() {
         assert!(!said.contains(&base64));
         assert!(done("list", &file, &["--show-secrets"], "").contains(&base64));
     }
-    assert!(said.contains("k1               decrypt_only") && said.contains("primary"), "{said}");
+    let first = keyset.keys().next().unwrap().0;
+    assert!(said.contains(&format!("{:16} decrypt_only", first.as_str())), "{said}");
+    assert!(said.contains("primary"), "{said}");
 }
 
 #[test]
@@ -254,15 +257,43 @@ fn no_two_new_keys_are_alike() {
     done("new", &file, &[], "");
     done("add", &file, &[], "");
     let keyset = keyset(&file);
-    let secret = |text| keyset.secret(&id(text)).unwrap().expose().to_owned();
-    assert_ne!(secret("k1"), secret("k2"));
+    let keys: Vec<_> = keyset.keys().map(|(id, _)| id.clone()).collect();
+    let [first, second] = keys.as_slice() else { panic!("{keys:?}") };
+    let secret = |id| keyset.secret(id).unwrap().expose().to_owned();
+    assert_ne!(secret(first), secret(second));
+}
+
+#[test]
+fn new_keys_of_different_files_have_different_ids() {
+    let mut ids = BTreeSet::new();
+    for _ in 0..10 {
+        let folder = Folder::new();
+        let file = folder.file();
+        done("new", &file, &[], "");
+        done("add", &file, &[], "");
+        done("derive", &file, &FAST, "correct horse\n");
+        ids.extend(statuses(&file).into_iter().map(|(id, _)| id));
+    }
+    assert_eq!(ids.len(), 30, "{ids:?}");
+}
+
+#[test]
+fn existing_keys_keep_their_ids() {
+    let folder = Folder::new();
+    let file = folder.file();
+    done("new", &file, &["--kid", "k1"], "");
+    done("add", &file, &[], "");
+    done("rotate", &file, &[], "");
+    let statuses = statuses(&file);
+    assert_eq!(statuses[0], ("k1".to_owned(), KeyStatus::DecryptOnly));
+    assert_eq!(keyset(&file).primary().as_str(), statuses[1].0);
 }
 
 #[test]
 fn a_file_that_is_there_is_not_overwritten_and_one_that_is_no_keyset_not_changed() {
     let folder = Folder::new();
     let file = folder.file();
-    done("new", &file, &[], "");
+    done("new", &file, &["--kid", "k1"], "");
     let before = std::fs::read_to_string(&file).unwrap();
     refused("new", &file, &[], "");
     refused("add", &file, &["--kid", "k1"], "");
@@ -278,13 +309,14 @@ fn a_file_that_is_there_is_not_overwritten_and_one_that_is_no_keyset_not_changed
 fn a_password_gives_a_key_that_can_be_checked_and_is_not_printed() {
     let folder = Folder::new();
     let file = folder.file();
-    let said = done("derive", &file, &FAST, "correct horse\n");
+    let named = |name| [&["--kid", name][..], &FAST].concat();
+    let said = done("derive", &file, &named("k1"), "correct horse\n");
     assert!(!said.contains("horse"));
     assert!(!std::fs::read_to_string(&file).unwrap().contains("horse"));
     done("derive", &file, &["--kid", "k1", "--check"], "correct horse\r\n");
     let error = refused("derive", &file, &["--kid", "k1", "--check"], "battery staple\n");
     assert!(error.contains("another password") && !error.contains("staple"), "{error}");
-    done("derive", &file, &[&["--kid", "k2"][..], &FAST].concat(), "correct horse\n");
+    done("derive", &file, &named("k2"), "correct horse\n");
     let keyset = keyset(&file);
     let secret = |text| keyset.secret(&id(text)).unwrap().expose().to_owned();
     assert_ne!(secret("k1"), secret("k2"), "each key has its own salt");
