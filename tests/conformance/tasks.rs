@@ -23,6 +23,9 @@ pub(crate) const QUADRUPLE: Task<(u64,), u64> = Task::new("conformance.quadruple
 /// The same text.
 pub(crate) const ECHO: Task<(String,), String> = Task::new("conformance.echo");
 
+/// The same floats.
+pub(crate) const FLOATS: Task<(Vec<f64>,), Vec<f64>> = Task::new("conformance.floats");
+
 /// A text of so many letters.
 pub(crate) const LETTERS: Task<(usize,), String> = Task::new("conformance.letters");
 

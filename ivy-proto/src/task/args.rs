@@ -31,7 +31,7 @@ pub trait ToArgs: sealed::Tuple {
 ///
 /// Trailing arguments that are an `Option` may be missing; all others must be there, and none may
 /// be left over. Numbers are checked: what does not fit its type exactly is refused, not rounded,
-/// except by `f32` and `f64`.
+/// except by `f32` and `f64`. A float arrives with the bits that it was sent with.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read as the arguments of a task",
     label = "must be a tuple of up to eight values that implement `DeserializeOwned`"

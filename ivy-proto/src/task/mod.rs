@@ -16,6 +16,8 @@ mod call;
 mod callbacks;
 mod definition;
 mod error;
+#[cfg(test)]
+mod floats;
 mod handler;
 mod names;
 mod outcome;

@@ -7,6 +7,7 @@ fn functions(criterion: &mut Criterion) {
     for (group, loads) in [
         ("codec", &["codec/ivy/small", "codec/limit/small"][..]),
         ("codec of 60 KB", &["codec/ivy/objects", "codec/limit/objects"]),
+        ("arguments", &["arguments/floats/two", "arguments/floats/all"]),
         ("seal legacy", &["seal/ivy/legacy/small", "seal/limit/legacy/small"]),
         ("open legacy", &["open/ivy/legacy/small", "open/limit/legacy/small"]),
         ("seal bridge", &["seal/ivy/bridge/small", "seal/limit/bridge/small"]),

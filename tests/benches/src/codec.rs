@@ -1,8 +1,9 @@
-//! Bodies: parsed and written, by ivy and by `serde_json` alone.
+//! Bodies: parsed and written, by ivy and by `serde_json` alone; and arguments, read as values.
 
 use std::hint::black_box;
 
-use ivy_proto::wire::Envelope;
+use ivy_proto::task::FromArgs;
+use ivy_proto::wire::{Envelope, RawJson};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -33,6 +34,21 @@ pub(crate) fn limit_codec(size: &str) -> Option<Load> {
     Some(repeated(times, move || {
         let message: Message<'_> = serde_json::from_str(black_box(&text)).expect("a good message");
         black_box(serde_json::to_string(&message).expect("it can be written"));
+    }))
+}
+
+/// Reads an argument that is a list of floats: prices of two decimals, or all digits that a float has.
+pub(crate) fn float_arguments(digits: &str) -> Option<Load> {
+    let number = |n: u32| match digits {
+        "two" => Some(f64::from(n) / 100.0),
+        "all" => Some(f64::from(n).sqrt()),
+        _ => None,
+    };
+    let numbers: Vec<f64> = (1..=1000).map(number).collect::<Option<_>>()?;
+    let args = RawJson::from_value(&(numbers,)).expect("floats can be written");
+    Some(Load::of(move || {
+        let read = <(Vec<f64>,)>::from_args(black_box(&args)).expect("they are floats");
+        black_box(read).0.len() as u64
     }))
 }
 

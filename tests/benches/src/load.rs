@@ -25,6 +25,7 @@ impl Load {
         match name.split('/').collect::<Vec<_>>()[..] {
             ["codec", "ivy", size] => codec::ivy_codec(size),
             ["codec", "limit", size] => codec::limit_codec(size),
+            ["arguments", "floats", digits] => codec::float_arguments(digits),
             ["seal", who, frame, size] => frames::seal(who, frame, size),
             ["open", who, frame, size] => frames::open(who, frame, size),
             ["machines", "ivy", outstanding] => Some(machines::ivy(outstanding.parse().ok()?)),

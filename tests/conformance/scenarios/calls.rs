@@ -11,7 +11,7 @@ use ivy_tests::secrets::{ARGUMENT, ENCRYPTION_PASSWORD, RESULT, find_leaks};
 use crate::harness::{Builder, Failure, Handle, Harness, Job};
 use crate::props::{Journal, eventually, eventually_eq};
 use crate::stage::Stage;
-use crate::tasks::{DOUBLE, DOUBLE_TO_TEXT, ECHO, LETTERS};
+use crate::tasks::{DOUBLE, DOUBLE_TO_TEXT, ECHO, FLOATS, LETTERS};
 
 /// The result of a call is the value that the handler returned, and can be asked for again.
 pub(crate) fn a_call_comes_back_with_its_typed_result<H: Harness>(stage: &Stage<H>) {
@@ -141,6 +141,39 @@ pub(crate) fn a_callback_gets_arguments_and_results<H: Harness>(stage: &Stage<H>
     let mut entries = results.entries();
     entries.sort_unstable();
     assert_eq!(entries, [(1, Some(2)), (2, Some(4))]);
+}
+
+/// The handler, the caller and the callback are given the floats that were sent, bit by bit.
+pub(crate) fn floats_keep_all_their_bits<H: Harness>(stage: &Stage<H>) {
+    let sent = vec![
+        117.633_313_941_400_17,
+        0.921_568_632_125_863_4,
+        1.577_777_777_777_000_1,
+        0.091_443_385_120_928_87,
+        9_007_199_254_740_991.0 / 7.0,
+        5e-324,
+        f64::MAX,
+        -0.0,
+    ];
+    let bits = |floats: &[f64]| floats.iter().map(|float| float.to_bits()).collect::<Vec<_>>();
+    let floats = stage.own(FLOATS);
+    let (handled, called_back) = (Journal::new(), Journal::new());
+    let journal = called_back.clone();
+    let callback = move |(args,): (Vec<f64>,), result: Result<Vec<f64>, H::Error>| {
+        journal.write([bits(&args), bits(&result.unwrap_or_default())]);
+    };
+    stage.ivy.on_result(&floats, callback).unwrap();
+    let journal = handled.clone();
+    let handler = move |_, (floats,): (Vec<f64>,)| {
+        journal.write(bits(&floats));
+        Ok(floats)
+    };
+    let _worker = stage.worker().register(&floats, handler).start().unwrap();
+    let handle = stage.ivy.call(&floats, (sent.clone(),)).unwrap();
+    assert_eq!(bits(&handle.result(PATIENCE).unwrap()), bits(&sent));
+    assert_eq!(handled.entries(), [bits(&sent)]);
+    eventually_eq(1, || called_back.len());
+    assert_eq!(called_back.entries(), [[bits(&sent), bits(&sent)]]);
 }
 
 /// A delayed task is not run before its delay is over.

@@ -74,6 +74,7 @@ conformance! {
         a_dropped_handle_forgets_the_result_and_not_the_task;
         what_is_sent_without_waiting_is_run;
         a_callback_gets_arguments_and_results;
+        floats_keep_all_their_bits;
         a_delayed_task_is_not_run_early;
         a_call_that_is_too_large_is_not_sent;
         a_full_outbox_gives_calls_back;
