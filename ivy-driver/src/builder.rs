@@ -115,7 +115,8 @@ impl<R: Runtime> IvyBuilder<R> {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        let (clock, events) = (Clock::start(), EventSink::new());
+        let clock = Clock::start();
+        let events = EventSink::new(clock);
         Ivy::new(Parts {
             queue: queue(&config, clock, &roots, &events)?,
             notifier: notifier::<R>(&config, &roots)?,

@@ -7,7 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event_listener::EventListener;
-use ivy_proto::event::{Event, Level};
+use ivy_proto::Moment;
+use ivy_proto::event::Event;
+
+use crate::clock::Clock;
+use crate::log::Log;
+use crate::runtime::Runtime;
 
 /// How many events are kept for those who watch. Who is slower misses the oldest.
 const KEPT: usize = 1024;
@@ -18,28 +23,42 @@ pub(crate) struct EventSink {
     watchers: Arc<Watchers>,
     /// The sink of the whole, if this is that of a part.
     whole: Option<Arc<Watchers>>,
+    /// The log is one, so that its limit holds for all parts together.
+    log: Arc<Log>,
 }
 
 impl EventSink {
-    pub(crate) fn new() -> Self {
-        EventSink { watchers: Arc::default(), whole: None }
+    pub(crate) fn new<R: Runtime>(clock: Clock<R>) -> Self {
+        EventSink { watchers: Arc::default(), whole: None, log: Arc::new(Log::new(clock)) }
     }
 
     /// A sink for a part: what goes in is seen here and in the whole.
     pub(crate) fn part(&self) -> Self {
-        EventSink { watchers: Arc::default(), whole: Some(Arc::clone(&self.watchers)) }
+        let whole = Some(Arc::clone(&self.watchers));
+        EventSink { watchers: Arc::default(), whole, log: Arc::clone(&self.log) }
     }
 
     pub(crate) fn emit(&self, event: Event) {
-        // Whoever is at work here may be in the midst of something else.
-        match event.level() {
-            Level::Debug => tracing::debug!(parent: None, "{event}"),
-            Level::Warn => tracing::warn!(parent: None, "{event}"),
-        }
+        self.log.write(&event);
         if let Some(whole) = &self.whole {
             whole.show(&event);
         }
         self.watchers.show(&event);
+    }
+
+    /// Writes the lines of the log that are due.
+    pub(crate) fn tick(&self, now: Moment) {
+        self.log.write_due(now);
+    }
+
+    /// Nothing more comes from this part: what the log has left out so far is written.
+    pub(crate) fn end(&self) {
+        self.log.flush();
+    }
+
+    /// When to be ticked next, by a part that wants to be woken at `deadline` itself.
+    pub(crate) fn wakes_by(&self, deadline: Option<Moment>) -> Option<Moment> {
+        deadline.into_iter().chain(self.log.next_due()).min()
     }
 
     pub(crate) fn watch<R>(&self) -> Events<R> {
@@ -167,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_slow_reader_misses_is_counted() {
-        let sink = EventSink::new();
+        let sink = EventSink::new(Clock::<Tokio>::start());
         let mut events = sink.watch::<Tokio>();
         for _ in 0..KEPT + 10 {
             sink.emit(Event::NoticeIgnored);
@@ -178,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_part_does_is_seen_in_the_whole_but_not_the_other_way_round() {
-        let whole = EventSink::new();
+        let whole = EventSink::new(Clock::<Tokio>::start());
         let part = whole.part();
         let (mut of_whole, mut of_part) = (whole.watch::<Tokio>(), part.watch::<Tokio>());
         part.emit(Event::NoticeIgnored);
@@ -193,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_watcher_that_is_gone_is_forgotten() {
-        let sink = EventSink::new();
+        let sink = EventSink::new(Clock::<Tokio>::start());
         drop(sink.watch::<Tokio>());
         sink.emit(Event::NoticeIgnored);
         assert!(sink.watchers.lock().is_empty());

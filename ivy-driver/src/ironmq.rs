@@ -58,6 +58,7 @@ mod tests {
     use ivy_proto::queue::ironmq::{Address, Scheme, Token};
 
     use super::*;
+    use crate::clock::Clock;
     use crate::testing::Tokio;
 
     /// A server that always gives this answer, as plain text.
@@ -75,7 +76,7 @@ mod tests {
     async fn each_oddity_of_an_answer_that_is_believed_is_told_once() {
         let address = Address::new(Scheme::Https, "mq.example", "p").unwrap();
         let dialect = IronMq::new(&address, Token::new("t").unwrap());
-        let events = EventSink::new();
+        let events = EventSink::new(Clock::<Tokio>::start());
         let mut watcher = events.watch::<Tokio>();
         let mail = QueueName::new("mail").unwrap();
         let op = QueueOp::Peek { queue: mail.clone(), count: 1 };

@@ -32,6 +32,7 @@ mod handle;
 mod hub;
 mod ironmq;
 mod ivy;
+mod log;
 mod memory;
 mod producer;
 mod pump;

@@ -185,6 +185,7 @@ impl<R: Runtime> Role for ProducerRole<R> {
     }
 
     fn tick(&mut self, now: Moment) {
+        self.events.tick(now);
         self.feed(Input::Tick, now);
     }
 
@@ -201,8 +202,14 @@ impl<R: Runtime> Role for ProducerRole<R> {
                 // Who waits has a clock too.
                 Output::TimedOut(_) => {}
                 Output::Event(event) => self.events.emit(event),
-                Output::Wait(deadline) => return Next::Wait(deadline.map(|deadline| deadline.at)),
-                Output::Finished => return Next::Finished,
+                Output::Wait(deadline) => {
+                    let deadline = deadline.map(|deadline| deadline.at);
+                    return Next::Wait(self.events.wakes_by(deadline));
+                }
+                Output::Finished => {
+                    self.events.end();
+                    return Next::Finished;
+                }
             }
         }
     }

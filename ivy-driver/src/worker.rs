@@ -204,6 +204,7 @@ impl<R: Runtime> Role for WorkerRole<R> {
     }
 
     fn tick(&mut self, now: Moment) {
+        self.events.tick(now);
         self.feed(Input::Tick, now);
     }
 
@@ -216,8 +217,14 @@ impl<R: Runtime> Role for WorkerRole<R> {
                 Output::Run(run) => self.run(run),
                 Output::Cancel(job, reason) => self.cancel(job, reason),
                 Output::Event(event) => self.events.emit(event),
-                Output::Wait(deadline) => return Next::Wait(deadline.map(|deadline| deadline.at)),
-                Output::Finished => return Next::Finished,
+                Output::Wait(deadline) => {
+                    let deadline = deadline.map(|deadline| deadline.at);
+                    return Next::Wait(self.events.wakes_by(deadline));
+                }
+                Output::Finished => {
+                    self.events.end();
+                    return Next::Finished;
+                }
             }
         }
     }

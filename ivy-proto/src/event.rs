@@ -1,6 +1,9 @@
 //! What happened: the stream that an application can watch, and the log is written from.
 
+mod limit;
 mod text;
+
+pub use limit::{LogLimit, LogLine};
 
 use std::time::Duration;
 
@@ -367,7 +370,8 @@ impl Event {
     }
 
     /// How loud the event is in the log: warn for lasting trouble, and for what is put aside or
-    /// waits for a worker that has its key or its handler; debug for everything else.
+    /// waits for a worker that has its key or its handler; debug for everything else. How many
+    /// warnings that are alike are written is decided by a [`LogLimit`].
     #[must_use]
     pub fn level(&self) -> Level {
         match self {

@@ -18,6 +18,8 @@ use crate::memory::MemoryQueue;
 use crate::testing::Tokio;
 use crate::worker::Worker;
 
+mod log;
+
 const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
 const ONCE: Task<(u64,), u64> = Task::new("test.once").queue("test").retry(false);
 const SOON: Duration = Duration::from_secs(60);
@@ -74,15 +76,16 @@ fn flaky(fates: impl IntoIterator<Item = Fate>) -> Flaky {
 }
 
 fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
+    let clock = queue.queue.clock();
     let parts = Parts {
-        clock: queue.queue.clock(),
+        clock,
         queue: Arc::new(queue),
         notifier,
         codec: Codec::plain(),
         keyset_file: None,
         channel: ChannelName::new("ivy-notifier").unwrap(),
         node_compatible: false,
-        events: EventSink::new(),
+        events: EventSink::new(clock),
     };
     Ivy::new(parts).unwrap()
 }

@@ -57,7 +57,7 @@ pub(super) fn split(text: &str) -> Result<Form<'_>, BadBody> {
             "the frame is of a version that is not known here; upgrade this worker",
         ));
     }
-    Err(BadBody::unknown_cipher(tag))
+    Err(BadBody::unknown_kind(tag))
 }
 
 /// Whether a tag is one of ivy's own, `ivy` and a number.

@@ -1,0 +1,201 @@
+//! Warnings that are alike, counted minute by minute.
+
+use std::collections::VecDeque;
+use std::mem::{Discriminant, discriminant};
+use std::time::Duration;
+
+use crate::event::{Event, Part, ReleaseReason, Trouble};
+use crate::name::QueueName;
+use crate::time::Moment;
+use crate::wire::DeadLetterReason;
+
+use super::LogLine;
+
+/// So many lines of a kind are written one by one in each minute.
+const ONE_BY_ONE: u32 = 10;
+const MINUTE: Duration = Duration::from_secs(60);
+/// The most kinds that are counted at a time; the oldest gives way.
+const MOST: usize = 256;
+
+/// The minutes of all kinds that were seen lately, in the order in which they began.
+#[derive(Debug, Default)]
+pub(super) struct Bursts(VecDeque<Minute>);
+
+#[derive(Debug)]
+struct Minute {
+    began: Moment,
+    written: u32,
+    left_out: u64,
+    /// One of its events: the first of those that were left out, once there is one.
+    like: Event,
+}
+
+/// What makes warnings alike: the kind of the event, the queue and the reason.
+type Kind<'a> = (Discriminant<Event>, Option<&'a QueueName>, Option<DeadLetterReason>);
+
+impl Bursts {
+    pub(super) fn admits(&mut self, event: &Event, now: Moment, lines: &mut Vec<LogLine>) -> bool {
+        self.end(now, lines);
+        let kind = kind(event);
+        if let Some(minute) = self.0.iter_mut().find(|minute| self::kind(&minute.like) == kind) {
+            if minute.written < ONE_BY_ONE {
+                minute.written += 1;
+                return true;
+            }
+            if minute.left_out == 0 {
+                minute.like = event.clone();
+            }
+            minute.left_out += 1;
+            return false;
+        }
+        if self.0.len() == MOST {
+            lines.extend(self.0.pop_front().and_then(|mut oldest| oldest.line()));
+        }
+        self.0.push_back(Minute { began: now, written: 1, left_out: 0, like: event.clone() });
+        true
+    }
+
+    /// Ends the minutes that are over.
+    pub(super) fn end(&mut self, now: Moment, lines: &mut Vec<LogLine>) {
+        let over = self.0.partition_point(|minute| minute.ends() <= now);
+        lines.extend(self.0.drain(..over).filter_map(|mut minute| minute.line()));
+    }
+
+    /// When the first minute ends in which something was left out.
+    pub(super) fn next_end(&self) -> Option<Moment> {
+        self.0.iter().find(|minute| minute.left_out > 0).map(Minute::ends)
+    }
+
+    pub(super) fn flush(&mut self, lines: &mut Vec<LogLine>) {
+        lines.extend(self.0.iter_mut().filter_map(Minute::line));
+    }
+}
+
+impl Minute {
+    fn ends(&self) -> Moment {
+        self.began + MINUTE
+    }
+
+    /// The line for what was left out, which then counts as written.
+    fn line(&mut self) -> Option<LogLine> {
+        let left_out = std::mem::take(&mut self.left_out);
+        (left_out > 0).then(|| LogLine { event: self.like.clone(), left_out })
+    }
+}
+
+fn kind(event: &Event) -> Kind<'_> {
+    let (queue, reason) = match event {
+        Event::DeadLettered { queue, reason, .. }
+        | Event::DeadLetterRefused { queue, reason, .. }
+        | Event::Released { queue, reason: ReleaseReason::Undecided(reason), .. } => {
+            (Some(queue), Some(*reason))
+        }
+        Event::Degraded {
+            part: Part::Queue(queue) | Part::Messages(queue),
+            why: Trouble::Messages(reason),
+        } => (Some(queue), Some(*reason)),
+        Event::Degraded { part: Part::Queue(queue) | Part::Messages(queue), .. }
+        | Event::PeerFault { queue, .. }
+        | Event::IdReused { queue, .. }
+        | Event::OpeningsFailed { queue }
+        | Event::ServerSideDeadLetter { queue } => (Some(queue), None),
+        _ => (None, None),
+    };
+    (discriminant(event), queue, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::LogLimit;
+    use crate::id::MessageId;
+
+    fn dead_lettered(queue: &str, reason: DeadLetterReason, number: u32) -> Event {
+        Event::DeadLettered {
+            queue: QueueName::new(queue).unwrap(),
+            message: MessageId::new(number.to_string()),
+            task: None,
+            reason,
+            detail: "the body is not JSON".to_owned(),
+            attempts: 0,
+            deliveries: 1,
+        }
+    }
+
+    fn second(number: u64) -> Moment {
+        Moment::after_epoch(Duration::from_secs(number))
+    }
+
+    /// How many of so many messages of a stranger are written one by one.
+    fn written(limit: &mut LogLimit, messages: u32, now: Moment) -> usize {
+        let events = (0..messages).map(|n| dead_lettered("shop", DeadLetterReason::BadJson, n));
+        events.filter(|event| limit.admits(event, now)).count()
+    }
+
+    #[test]
+    fn of_each_minute_ten_lines_and_the_number_of_the_rest_are_written() {
+        let mut limit = LogLimit::default();
+        for minute in 0..3 {
+            let now = second(60 * minute);
+            assert_eq!(written(&mut limit, 10_000, now), 10);
+            assert!(limit.due(second(60 * minute + 59)).is_empty());
+            assert_eq!(limit.next_due(), Some(second(60 * minute + 60)));
+            let lines = limit.due(second(60 * minute + 60));
+            let texts: Vec<String> = lines.iter().map(ToString::to_string).collect();
+            let event = dead_lettered("shop", DeadLetterReason::BadJson, 10);
+            assert_eq!(texts, [format!("9990 more within a minute, among them: {event}")]);
+            assert_eq!(limit.next_due(), None);
+        }
+    }
+
+    #[test]
+    fn what_is_seldom_is_written_as_it_comes() {
+        let mut limit = LogLimit::default();
+        for number in 0..100 {
+            let event = dead_lettered("shop", DeadLetterReason::BadJson, number);
+            assert!(limit.admits(&event, second(u64::from(number) * 7)));
+            assert_eq!(limit.next_due(), None);
+        }
+    }
+
+    #[test]
+    fn each_queue_and_each_reason_is_counted_alone() {
+        let mut limit = LogLimit::default();
+        assert_eq!(written(&mut limit, 100, second(0)), 10);
+        for other in [
+            dead_lettered("mail", DeadLetterReason::BadJson, 1),
+            dead_lettered("shop", DeadLetterReason::BadArgs, 1),
+            Event::PeerFault {
+                queue: QueueName::new("shop").unwrap(),
+                message: MessageId::new("1"),
+            },
+        ] {
+            assert!(limit.admits(&other, second(0)), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_number_is_told_when_the_log_ends_before_the_minute() {
+        let mut limit = LogLimit::default();
+        written(&mut limit, 15, second(0));
+        let lines = limit.flush();
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].to_string().starts_with("5 more within a minute"), "{}", lines[0]);
+        assert!(limit.flush().is_empty(), "what was told is not told again");
+        assert_eq!(written(&mut limit, 1, second(30)), 0, "the minute goes on");
+    }
+
+    #[test]
+    fn more_kinds_than_are_kept_cost_no_line_that_was_left_out() {
+        let mut limit = LogLimit::default();
+        written(&mut limit, 15, second(0));
+        for number in 0..u32::try_from(MOST).unwrap() {
+            let queue = format!("queue{number}");
+            limit.admits(&dead_lettered(&queue, DeadLetterReason::BadJson, 1), second(1));
+        }
+        assert_eq!(limit.bursts.0.len(), MOST);
+        assert_eq!(limit.next_due(), Some(Moment::EPOCH));
+        let lines = limit.due(second(1));
+        assert!(lines[0].to_string().starts_with("5 more within a minute"), "{lines:?}");
+    }
+}
