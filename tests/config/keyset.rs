@@ -98,6 +98,7 @@ fn c26_an_error_names_the_file() {
         (on_ironmq().with(NAME, PATH), "cannot be read"),
         (on_ironmq().with(NAME, PATH).with_mode(PATH, 0o040_755), "is a folder"),
         (on_ironmq().with(NAME, PATH).with_file(PATH, "{\"keys\":[]}"), "names no primary key"),
+        (on_ironmq().with(NAME, PATH).with_file(PATH, "{"), "must be"),
     ] {
         let text = machine.error().to_string();
         assert!(text.starts_with(&format!("{NAME}: {PATH}: ")) && text.contains(said), "{text}");
@@ -106,7 +107,12 @@ fn c26_an_error_names_the_file() {
 
 #[test]
 fn g03_a_secret_that_was_set_in_the_place_of_a_path_is_not_shown() {
-    for secret in ["correct horse", "/gICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="] {
+    for secret in [
+        "correct horse",
+        "correct/horse",
+        "/gICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=",
+        "/gICAgICAgICAgICAgICAgIC",
+    ] {
         let error = on_ironmq().with(NAME, secret).error();
         assert!(!format!("{error} {error:?}").contains(secret), "{error}");
     }

@@ -11,3 +11,4 @@ mod password;
 mod queue_urls;
 mod secrets;
 mod support;
+mod weaker_sources;

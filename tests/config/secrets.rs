@@ -88,6 +88,56 @@ fn g03_errors_about_bad_urls_hide_the_secrets_in_them() {
 }
 
 #[test]
+fn a_secret_that_stands_in_a_wrong_place_is_in_no_error() {
+    for url in [
+        "ironmq://SECRET",
+        "ironmq+http://SECRET",
+        "ironmq://SECRET:x",
+        "ironmq://p@SECRET:x/p",
+        "ironmq://SECRET/",
+        "ironmq://p@h/SECRET/",
+        "ironmq://SECRET?p",
+        "redis://SECRET/x",
+        "redis://h/SECRET",
+        "redis://u:a@SECRET/b@",
+        "memory://SECRET",
+        "https://SECRET@h/p",
+        "https://SECRET",
+        "SECRET://h",
+        "SECRET",
+    ] {
+        let url = url.replace("SECRET", MARKER);
+        for name in ["IVY_QUEUE_URL", "IVY_NOTIFIER_URL", "REDIS_URL"] {
+            let machine = machine().with(name, &url).with("IVY_QUEUE_URL", "ironmq://t@h/p");
+            if let Err(error) = machine.config() {
+                hidden_error(&error);
+            }
+        }
+    }
+    for name in [
+        "IVY_KEYSET",
+        "IVY_NOTIFICATION_CHANNEL_NAME",
+        "MESSAGES_ENCRYPTION_KEY",
+        "REDIS_DATABASE",
+        "IRON_MQ_HOST",
+        "IRON_MQ_PORT",
+        "IRON_MQ_SCHEME",
+        "IRON_MQ_PROJECT_ID",
+        "IRON_MQ_TOKEN",
+    ] {
+        for value in ["SECRET", "SECRET/x", "/x/SECRET==", " SECRET\n", "SECRET\u{1}", "{SECRET"] {
+            let machine = machine()
+                .with("IVY_QUEUE_URL", "ironmq://")
+                .with("REDIS_URL", "redis://h")
+                .with(name, &value.replace("SECRET", MARKER));
+            if let Err(error) = machine.config() {
+                hidden_error(&error);
+            }
+        }
+    }
+}
+
+#[test]
 fn g03_errors_about_bad_values_hide_them() {
     let bad = format!("{MARKER} with a space");
     hidden_error(&Token::new(&bad).unwrap_err());

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+/// The file of IronMQ's clients in the current folder.
+pub(super) const FOLDER_FILE: &str = "./iron.json";
+/// The one in the home directory, as it is shown.
+pub(super) const HOME_FILE: &str = "~/.iron.json";
+
 /// The look-ups of a program: its environment variables and its files. The core reads neither
 /// itself; whoever has an environment hands it in.
 #[derive(Clone, Copy)]
@@ -83,6 +88,28 @@ pub enum Origin {
         /// The key.
         key: &'static str,
     },
+}
+
+/// How strong a source is, strongest first. Who can write to a weaker one is often not who runs the
+/// program: the current folder may be shared, and come with what was downloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// The program and its environment, URLs included.
+    Process,
+    /// The file in the current folder.
+    Folder,
+    /// The file in the home directory.
+    Home,
+}
+
+impl Origin {
+    pub(super) fn rank(self) -> Rank {
+        match self {
+            Origin::Argument(_) | Origin::Variable(_) => Rank::Process,
+            Origin::File { path, .. } if path == FOLDER_FILE => Rank::Folder,
+            Origin::File { .. } => Rank::Home,
+        }
+    }
 }
 
 impl fmt::Display for Origin {

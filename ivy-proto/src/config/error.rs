@@ -62,6 +62,21 @@ pub enum ConfigError {
         /// What it must be.
         expected: &'static str,
     },
+    /// A part of the server stands in a weaker source than what it would be used together with.
+    /// Whoever can write there could send the token to another server, or send it without TLS.
+    #[error(
+        "{origin} is not used together with the {what} of {stronger}, which is a stronger source: it could send the token to another server or unencrypted; set {variable} if it is meant, or write the token and the whole server in one place"
+    )]
+    WeakerSource {
+        /// Where the part stands.
+        origin: Origin,
+        /// What it would be used together with: the token, the host, or the scheme.
+        what: &'static str,
+        /// Where that stands.
+        stronger: Origin,
+        /// The variable that says the same from a source which is strong enough.
+        variable: &'static str,
+    },
     /// Nothing says which queue to use.
     #[error(
         "no queue is configured: set IVY_QUEUE_URL to ironmq://TOKEN@HOST/PROJECT_ID or to memory://, or set IRON_MQ_TOKEN and IRON_MQ_PROJECT_ID"

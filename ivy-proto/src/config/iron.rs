@@ -1,9 +1,8 @@
 //! What IronMQ's clients look up: the project and its token, in variables and files.
 
-use serde_json::{Map, Value};
-
 use super::environment::{Environment, Found, Origin};
 use super::error::ConfigError;
+use super::iron_file::IronFile;
 use super::queue_url::IronMqUrl;
 use super::url::port_number;
 use crate::queue::ironmq::{Address, Scheme, Token, parse_host};
@@ -32,32 +31,30 @@ const SCHEME: Part = Part {
 /// Address and token of what a URL says, completed from variables and files. Nothing if there is
 /// no URL, and neither a token nor a project id anywhere.
 pub(super) fn resolve(
-    url: Option<IronMqUrl>,
+    url: Option<(IronMqUrl, Origin)>,
     environment: &Environment<'_>,
 ) -> Result<Option<(Address, Token)>, ConfigError> {
-    let is_asked_for = url.is_some();
-    let url = url.unwrap_or(NOTHING_SAID);
+    let said = url.as_ref().map(|(url, origin)| (url.scheme, *origin));
+    let (url, url_origin) = url.unwrap_or((NOTHING_SAID, Origin::Argument("queue URL")));
     let sources = Sources::new(environment, url.is_complete())?;
 
     let token = match url.token {
-        Some(token) => Some(token),
+        Some(token) => Some((token, url_origin)),
         None => sources.token()?,
     };
     let project = match url.project {
         Some(project) => Some(project),
         None => sources.project()?.map(|project| (Vec::new(), project)),
     };
-    let (token, (prefix, project)) = match (token, project) {
+    let ((token, token_origin), (prefix, project)) = match (token, project) {
         (Some(token), Some(project)) => (token, project),
-        (None, None) if !is_asked_for => return Ok(None),
+        (None, None) if said.is_none() => return Ok(None),
         (None, _) => return Err(ConfigError::NoToken),
         (_, None) => return Err(ConfigError::NoProject),
     };
-    // Host, port and scheme belong together: those of a named server are not mixed with those of
-    // another that stands elsewhere.
     let (scheme, host, port) = match url.server {
         Some((host, port)) => (url.scheme, host, port),
-        None => sources.server(url.scheme)?,
+        None => sources.server(said, token_origin)?,
     };
     let address = Address::new(scheme, &host, &project)
         .and_then(|address| address.with_port(port)?.with_prefix(prefix))
@@ -101,12 +98,12 @@ impl<'a> Sources<'a> {
         Ok(None)
     }
 
-    fn token(&self) -> Result<Option<Token>, ConfigError> {
+    fn token(&self) -> Result<Option<(Token, Origin)>, ConfigError> {
         let Some(Found { value, origin }) = self.find(&TOKEN)? else {
             return Ok(None);
         };
         match Token::new(&value) {
-            Ok(token) => Ok(Some(token)),
+            Ok(token) => Ok(Some((token, origin))),
             Err(error) => Err(ConfigError::BadToken { origin, error }),
         }
     }
@@ -122,17 +119,87 @@ impl<'a> Sources<'a> {
     }
 
     /// Scheme, host and port. A URL that says `http` means it, wherever the host stands.
-    fn server(&self, said: Scheme) -> Result<(Scheme, String, u16), ConfigError> {
-        let scheme = match said {
-            Scheme::Http => Scheme::Http,
-            Scheme::Https => self.find(&SCHEME)?.map_or(Ok(Scheme::Https), scheme)?,
-        };
+    ///
+    /// Whoever names the server decides who sees the token. So a part of the server is used only if
+    /// its source is not weaker than that of the token, and of what else it is used together with.
+    fn server(
+        mut self,
+        said: Option<(Scheme, Origin)>,
+        token: Origin,
+    ) -> Result<(Scheme, String, u16), ConfigError> {
+        let mut beside = vec![("token", token)];
         let host = match self.find(&HOST)? {
-            Some(found) => host(found)?,
+            Some(found) => {
+                let (origin, host) = (found.origin, host(found)?);
+                if host != Address::DEFAULT_HOST {
+                    HOST.check_source(origin, &beside)?;
+                }
+                beside.push(("host", origin));
+                self.leave_out_other_servers(&host)?;
+                host
+            }
             None => Address::DEFAULT_HOST.to_owned(),
         };
-        let port = self.find(&PORT)?.map_or(Ok(scheme.default_port()), port)?;
+        let scheme = match said {
+            Some((Scheme::Http, _)) => Scheme::Http,
+            said => match self.find(&SCHEME)? {
+                Some(found) => {
+                    let (origin, scheme) = (found.origin, scheme(found)?);
+                    if scheme == Scheme::Http {
+                        let said = said.map(|(_, origin)| ("scheme", origin));
+                        SCHEME.check_source(origin, beside.iter().chain(&said))?;
+                    }
+                    scheme
+                }
+                None => Scheme::Https,
+            },
+        };
+        let port = match self.find(&PORT)? {
+            Some(found) => {
+                let (origin, port) = (found.origin, port(found)?);
+                if port != scheme.default_port() {
+                    PORT.check_source(origin, &beside)?;
+                }
+                port
+            }
+            None => scheme.default_port(),
+        };
         Ok((scheme, host, port))
+    }
+
+    /// Host, port and scheme belong together: those of a file that names another host are not
+    /// those of this one.
+    fn leave_out_other_servers(&mut self, host: &str) -> Result<(), ConfigError> {
+        let mut kept = Vec::with_capacity(self.files.len());
+        for file in std::mem::take(&mut self.files) {
+            let other = file.find(HOST.keys)?.is_some_and(|found| {
+                parse_host(&found.value).map_or(true, |other| other.to_string() != host)
+            });
+            if !other {
+                kept.push(file);
+            }
+        }
+        self.files = kept;
+        Ok(())
+    }
+}
+
+impl Part {
+    /// Refuses this part of the server from a source that is weaker than one of those which it
+    /// would be used beside.
+    fn check_source<'b>(
+        &self,
+        origin: Origin,
+        beside: impl IntoIterator<Item = &'b (&'static str, Origin)>,
+    ) -> Result<(), ConfigError> {
+        let stronger = beside.into_iter().find(|(_, other)| other.rank() < origin.rank());
+        match stronger {
+            None => Ok(()),
+            Some(&(what, stronger)) => {
+                let variable = self.variables[0];
+                Err(ConfigError::WeakerSource { origin, what, stronger, variable })
+            }
+        }
     }
 }
 
@@ -154,59 +221,4 @@ fn host(found: Found) -> Result<String, ConfigError> {
 fn port(found: Found) -> Result<u16, ConfigError> {
     let port = port_number(&found.value);
     port.ok_or(ConfigError::BadValue { origin: found.origin, expected: "a port, 1 to 65535" })
-}
-
-/// A file of IronMQ's clients. Other products share it, so a key that is not known is none of our
-/// business.
-struct IronFile {
-    path: &'static str,
-    /// What stands under `iron_mq`, then what stands at the root.
-    objects: Vec<Map<String, Value>>,
-}
-
-impl IronFile {
-    /// The files that exist, strongest first.
-    fn all(environment: &Environment<'_>) -> Result<Vec<IronFile>, ConfigError> {
-        let mut files = Vec::new();
-        if let Some(content) = environment.file("./iron.json") {
-            files.push(IronFile::parse("./iron.json", &content)?);
-        }
-        let home = environment.variable("HOME").filter(|home| !home.is_empty());
-        if let Some(content) = home.and_then(|home| environment.file(&format!("{home}/.iron.json")))
-        {
-            files.push(IronFile::parse("~/.iron.json", &content)?);
-        }
-        Ok(files)
-    }
-
-    fn parse(path: &'static str, content: &[u8]) -> Result<IronFile, ConfigError> {
-        let bad = |expected| ConfigError::BadFile { path, expected };
-        let mut root: Map<String, Value> =
-            serde_json::from_slice(content).map_err(|_| bad("a JSON object"))?;
-        let objects = match root.remove("iron_mq") {
-            None => vec![root],
-            Some(Value::Object(iron_mq)) => vec![iron_mq, root],
-            Some(_) => return Err(bad("a JSON object, in which \"iron_mq\" is an object too")),
-        };
-        Ok(IronFile { path, objects })
-    }
-
-    /// The value of the first of these keys that is given. A number counts as its text.
-    fn find(&self, keys: &'static [&'static str]) -> Result<Option<Found>, ConfigError> {
-        for object in &self.objects {
-            for key in keys {
-                let origin = Origin::File { path: self.path, key };
-                let value = match object.get(*key) {
-                    None | Some(Value::Null) => continue,
-                    Some(Value::String(text)) => text.clone(),
-                    Some(Value::Number(number)) => number.to_string(),
-                    Some(_) => {
-                        return Err(ConfigError::BadValue { origin, expected: "a text or number" });
-                    }
-                };
-                return Ok(Some(Found { value, origin }));
-            }
-        }
-        Ok(None)
-    }
 }

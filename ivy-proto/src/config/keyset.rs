@@ -1,16 +1,18 @@
 //! The keyset: in a file, or as it is in the variable.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::environment::{Environment, Found, Origin};
 use super::error::ConfigError;
 use crate::secret::Secret;
-use crate::wire::crypto::{BadKeyset, Encryption, KeySecret, Keyring, Keyset};
+use crate::wire::crypto::{BadKeyset, Encryption, Keyring, Keyset};
 
 /// The variable with the path of a keyset file, or with the keyset itself.
 const VARIABLE: &str = "IVY_KEYSET";
+/// How many bytes a secret has at least, whatever it is for.
+const SHORTEST_SECRET: usize = 16;
 
 /// A keyset that was read from a file, so that it can be read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,24 +54,28 @@ pub(super) fn complete(
 }
 
 fn read_file(path: &str, environment: &Environment<'_>) -> Result<Keyset, ConfigError> {
-    let read = || {
-        if let Some(mode) = environment.mode(path) {
+    let (mode, bytes) = (environment.mode(path), environment.file(path).map(Zeroizing::new));
+    let can_be_shown = mode.is_some() || bytes.is_some() || looks_like_a_path(path);
+    let parse = || {
+        if let Some(mode) = mode {
             Keyset::check_mode(mode)?;
         }
-        let bytes = environment.file(path).map(Zeroizing::new).ok_or(BadKeyset::Unreadable)?;
-        let text = std::str::from_utf8(&bytes);
+        let text = std::str::from_utf8(bytes.as_ref().ok_or(BadKeyset::Unreadable)?);
         Keyset::parse(text.map_err(|_| BadKeyset::Malformed("text in UTF-8"))?)
     };
-    read().map_err(|error| bad(looks_like_a_path(path).then(|| path.to_owned()), error))
+    parse().map_err(|error| bad(can_be_shown.then(|| path.to_owned()), error))
 }
 
 fn bad(path: Option<String>, error: BadKeyset) -> ConfigError {
     ConfigError::BadKeyset { origin: Origin::Variable(VARIABLE), path, error }
 }
 
-/// Whether this can be shown: a password or the secret of a key may have been set in the place of a
-/// path by mistake.
+/// Whether a text that leads to no file can be shown: a password or the secret of a key may have
+/// been set in the place of a path by mistake.
 fn looks_like_a_path(text: &str) -> bool {
-    let is_secret = STANDARD.decode(text).is_ok_and(|bytes| KeySecret::new(bytes.into()).is_ok());
-    !is_secret && (text.contains(['/', '\\']) || text.ends_with(".json"))
+    let begins_as_one = ["/", "./", "../", "~/"].iter().any(|start| text.starts_with(start));
+    let may_be_base64 = STANDARD_NO_PAD
+        .decode(text.trim_end_matches('='))
+        .is_ok_and(|bytes| bytes.len() >= SHORTEST_SECRET);
+    text.ends_with(".json") || (begins_as_one && !may_be_base64)
 }

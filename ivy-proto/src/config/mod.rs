@@ -13,6 +13,12 @@
 //! A variable that is set and cannot be used is an error, also if it is empty: it is never passed
 //! over in silence.
 //!
+//! The program and its environment are the strongest source, then `./iron.json`, then
+//! `~/.iron.json`. A server that a weaker source names is used only with a token of the same or of a
+//! weaker source, and nothing weaker turns TLS off: else, whoever can write to the current folder
+//! could have the token sent to a server of theirs. What is refused for that reason is
+//! [`ConfigError::WeakerSource`].
+//!
 //! ```
 //! use ivy_proto::config::{Config, Environment, QueueConfig};
 //!
@@ -30,6 +36,7 @@
 mod environment;
 mod error;
 mod iron;
+mod iron_file;
 mod keyset;
 mod notifier;
 mod queue_url;
@@ -202,7 +209,7 @@ fn queue(
         None => None,
         Some(Found { value, origin }) => match QueueUrl::parse(&value) {
             Ok(QueueUrl::Memory) => return Ok(QueueConfig::Memory),
-            Ok(QueueUrl::IronMq(url)) => Some(url),
+            Ok(QueueUrl::IronMq(url)) => Some((url, origin)),
             Err(error) => return Err(ConfigError::BadUrl { origin, error }),
         },
     };

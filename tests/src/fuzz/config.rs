@@ -14,12 +14,26 @@ pub fn config_url(input: &[u8]) {
     if let Ok(notifier) = NotifierConfig::parse(&text) {
         assert_eq!(NotifierConfig::parse(&notifier.expose()), Ok(notifier));
     }
-    // The same with a secret where passwords stand: at the end of what is before an @.
-    if let Some((before, after)) = text.rsplit_once('@')
-        && !text.contains(SECRET)
-    {
+    // The same with a secret, right behind the scheme and where passwords stand.
+    if text.contains(SECRET) {
+        return;
+    }
+    if let Some((scheme, rest)) = text.split_once("://") {
+        hides_secret(&format!("{scheme}://{SECRET}{rest}"));
+    }
+    if let Some((before, after)) = text.rsplit_once('@') {
         let text = format!("{before}{SECRET}@{after}");
+        hides_secret(&text);
         let shown = format!("{:?} {:?}", QueueUrl::parse(&text), NotifierConfig::parse(&text));
+        assert!(!shown.contains(SECRET), "{shown}");
+    }
+}
+
+/// What is not understood is shown nowhere: a secret may stand in any place of it.
+fn hides_secret(text: &str) {
+    let errors = (QueueUrl::parse(text).err(), NotifierConfig::parse(text).err());
+    for error in [errors.0, errors.1].into_iter().flatten() {
+        let shown = format!("{error} {error:?}");
         assert!(!shown.contains(SECRET), "{shown}");
     }
 }

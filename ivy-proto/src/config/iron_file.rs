@@ -1,0 +1,61 @@
+//! The files of IronMQ's clients.
+
+use serde_json::{Map, Value};
+
+use super::environment::{Environment, FOLDER_FILE, Found, HOME_FILE, Origin};
+use super::error::ConfigError;
+
+/// A file of IronMQ's clients. Other products share it, so a key that is not known is none of our
+/// business.
+pub(super) struct IronFile {
+    path: &'static str,
+    /// What stands under `iron_mq`, then what stands at the root.
+    objects: Vec<Map<String, Value>>,
+}
+
+impl IronFile {
+    /// The files that exist, strongest first.
+    pub(super) fn all(environment: &Environment<'_>) -> Result<Vec<IronFile>, ConfigError> {
+        let mut files = Vec::new();
+        if let Some(content) = environment.file(FOLDER_FILE) {
+            files.push(IronFile::parse(FOLDER_FILE, &content)?);
+        }
+        let home = environment.variable("HOME").filter(|home| !home.is_empty());
+        if let Some(content) = home.and_then(|home| environment.file(&format!("{home}/.iron.json")))
+        {
+            files.push(IronFile::parse(HOME_FILE, &content)?);
+        }
+        Ok(files)
+    }
+
+    fn parse(path: &'static str, content: &[u8]) -> Result<IronFile, ConfigError> {
+        let bad = |expected| ConfigError::BadFile { path, expected };
+        let mut root: Map<String, Value> =
+            serde_json::from_slice(content).map_err(|_| bad("a JSON object"))?;
+        let objects = match root.remove("iron_mq") {
+            None => vec![root],
+            Some(Value::Object(iron_mq)) => vec![iron_mq, root],
+            Some(_) => return Err(bad("a JSON object, in which \"iron_mq\" is an object too")),
+        };
+        Ok(IronFile { path, objects })
+    }
+
+    /// The value of the first of these keys that is given. A number counts as its text.
+    pub(super) fn find(&self, keys: &'static [&'static str]) -> Result<Option<Found>, ConfigError> {
+        for object in &self.objects {
+            for key in keys {
+                let origin = Origin::File { path: self.path, key };
+                let value = match object.get(*key) {
+                    None | Some(Value::Null) => continue,
+                    Some(Value::String(text)) => text.clone(),
+                    Some(Value::Number(number)) => number.to_string(),
+                    Some(_) => {
+                        return Err(ConfigError::BadValue { origin, expected: "a text or number" });
+                    }
+                };
+                return Ok(Some(Found { value, origin }));
+            }
+        }
+        Ok(None)
+    }
+}

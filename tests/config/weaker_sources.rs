@@ -1,0 +1,149 @@
+//! What a file may add to a token or a server of a stronger source, and what it may not.
+
+use ivy_proto::config::{Config, ConfigError, Origin};
+use ivy_proto::queue::ironmq::Scheme;
+
+use crate::support::*;
+
+const NEAR: &str = "./iron.json";
+const FAR: &str = "~/.iron.json";
+const TOKEN: Origin = Origin::Variable("IRON_MQ_TOKEN");
+const HOST: Origin = Origin::Variable("IRON_MQ_HOST");
+const GIVEN: Origin = Origin::Argument("queue URL");
+
+/// Token and project in the environment, and this file in the current folder.
+fn token_beside(file: &str) -> Machine {
+    machine().with("IRON_MQ_TOKEN", "t").with("IRON_MQ_PROJECT_ID", "p").with_file(NEAR, file)
+}
+
+fn with_home_file(machine: Machine, file: &str) -> Machine {
+    machine.with("HOME", "/home/ada").with_file("/home/ada/.iron.json", file)
+}
+
+fn refused(
+    path: &'static str,
+    key: &'static str,
+    (what, stronger): (&'static str, Origin),
+    variable: &'static str,
+) -> ConfigError {
+    let origin = Origin::File { path, key };
+    ConfigError::WeakerSource { origin, what, stronger, variable }
+}
+
+/// Where the token of a program goes that gives this URL.
+fn server(machine: &Machine, url: &str) -> Result<String, ConfigError> {
+    let config = machine.resolve(Config::builder().queue_url(url))?;
+    Ok(ironmq(config).0.to_string())
+}
+
+#[test]
+fn a_file_does_not_decide_where_a_token_of_the_environment_goes() {
+    let token = ("token", TOKEN);
+    for (file, expected) in [
+        (r#"{"host":"evil.example"}"#, refused(NEAR, "host", token, "IRON_MQ_HOST")),
+        (r#"{"iron_mq":{"host":"evil.example"}}"#, refused(NEAR, "host", token, "IRON_MQ_HOST")),
+        (r#"{"port":8080}"#, refused(NEAR, "port", token, "IRON_MQ_PORT")),
+        (r#"{"scheme":"http"}"#, refused(NEAR, "scheme", token, "IRON_MQ_SCHEME")),
+        (r#"{"protocol":"HTTP"}"#, refused(NEAR, "protocol", token, "IRON_MQ_SCHEME")),
+        // A token beside it does not count: it is not the one that is sent.
+        (
+            r#"{"token":"other","project_id":"p","host":"evil.example"}"#,
+            refused(NEAR, "host", token, "IRON_MQ_HOST"),
+        ),
+    ] {
+        assert_eq!(token_beside(file).error(), expected, "{file}");
+        let variable =
+            machine().with("IVY_QUEUE_URL", "ironmq://t@/p").with_file(NEAR, file).error();
+        let ConfigError::WeakerSource { stronger, .. } = variable else { panic!("{variable}") };
+        assert_eq!(stronger, Origin::Variable("IVY_QUEUE_URL"), "{file}");
+        let given = server(&machine().with_file(NEAR, file), "ironmq://t@/p").unwrap_err();
+        let ConfigError::WeakerSource { stronger, .. } = given else { panic!("{given}") };
+        assert_eq!(stronger, GIVEN, "{file}");
+    }
+}
+
+#[test]
+fn the_error_says_what_was_not_taken_and_what_to_do() {
+    let text = token_beside(r#"{"host":"evil.example"}"#).error().to_string();
+    for part in ["\"host\" in ./iron.json", "token of IRON_MQ_TOKEN", "set IRON_MQ_HOST"] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(!text.contains("evil"), "{text}");
+}
+
+#[test]
+fn the_file_at_home_does_not_decide_where_a_token_of_the_current_folder_goes() {
+    let near = r#"{"token":"near","project_id":"p"}"#;
+    let machine = with_home_file(machine().with_file(NEAR, near), r#"{"host":"h.example"}"#);
+    let token = ("token", Origin::File { path: NEAR, key: "token" });
+    assert_eq!(machine.error(), refused(FAR, "host", token, "IRON_MQ_HOST"));
+}
+
+#[test]
+fn a_server_may_have_a_token_of_the_same_or_of_a_weaker_source() {
+    let whole = r#"{"token":"t","project_id":"p","host":"h.example","port":8080,"scheme":"http"}"#;
+    let expected = "http://h.example:8080/3/projects/p";
+    for machine in [
+        machine().with_file(NEAR, whole),
+        with_home_file(machine(), whole),
+        with_home_file(
+            machine().with_file(NEAR, r#"{"host":"h.example","port":8080,"scheme":"http"}"#),
+            r#"{"token":"t","project_id":"p"}"#,
+        ),
+        machine()
+            .with("IRON_MQ_HOST", "h.example")
+            .with("IRON_MQ_PORT", "8080")
+            .with("IRON_MQ_SCHEME", "http")
+            .with_file(NEAR, r#"{"token":"t","project_id":"p"}"#),
+    ] {
+        let (address, token) = machine.project();
+        assert_eq!((address.to_string().as_str(), token.expose()), (expected, "t"), "{machine:?}");
+    }
+    let (machine, url) =
+        (machine().with_file(NEAR, r#"{"token":"t"}"#), "ironmq+http://h.example/p");
+    assert_eq!(server(&machine, url).unwrap(), "http://h.example/3/projects/p");
+}
+
+#[test]
+fn a_project_may_stand_in_a_weaker_source_than_the_token() {
+    let machine = machine().with("IRON_MQ_TOKEN", "t").with_file(NEAR, r#"{"project_id":"p"}"#);
+    assert_eq!(machine.project().0.project(), "p");
+}
+
+#[test]
+fn a_file_that_says_what_holds_anyway_is_no_error() {
+    let file = r#"{"host":"mq-aws-us-east-1-1.iron.io","port":443,"scheme":"https"}"#;
+    let (address, _) = token_beside(file).project();
+    assert_eq!(address.to_string(), "https://mq-aws-us-east-1-1.iron.io/3/projects/p");
+}
+
+#[test]
+fn nothing_weaker_turns_tls_off() {
+    let whole = r#"{"token":"t","project_id":"p","host":"h.example","scheme":"http"}"#;
+    let machine = machine().with_file(NEAR, whole);
+    let expected = refused(NEAR, "scheme", ("scheme", GIVEN), "IRON_MQ_SCHEME");
+    assert_eq!(server(&machine, "ironmq://"), Err(expected));
+    assert_eq!(server(&machine, "ironmq+http://").unwrap(), "http://h.example/3/projects/p");
+}
+
+#[test]
+fn a_host_is_not_joined_with_port_and_scheme_of_a_weaker_source() {
+    let at_host = || machine().with("IRON_MQ_HOST", "h.example");
+    let file = |rest: &str| format!(r#"{{"token":"t","project_id":"p",{rest}}}"#);
+    for (rest, key, variable) in [
+        (r#""scheme":"http""#, "scheme", "IRON_MQ_SCHEME"),
+        (r#""port":8080"#, "port", "IRON_MQ_PORT"),
+        (r#""host":"H.example","port":8080"#, "port", "IRON_MQ_PORT"),
+    ] {
+        let error = at_host().with_file(NEAR, &file(rest)).error();
+        assert_eq!(error, refused(NEAR, key, ("host", HOST), variable), "{rest}");
+    }
+}
+
+#[test]
+fn port_and_scheme_of_a_file_that_names_another_host_are_those_of_that_host() {
+    let file = r#"{"token":"t","project_id":"p","host":"localhost","port":8080,"scheme":"http"}"#;
+    let (address, _) = machine().with("IRON_MQ_HOST", "h.example").with_file(NEAR, file).project();
+    assert_eq!((address.scheme(), address.host().as_str()), (Scheme::Https, "h.example"));
+    assert_eq!(address.port(), 443);
+}
