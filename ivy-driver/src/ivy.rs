@@ -294,7 +294,7 @@ impl<R> fmt::Debug for Ivy<R> {
 fn not_made<R: Runtime>(id: TaskId, why: InvalidCall) -> Error<R> {
     match why {
         InvalidCall::Args { task: name, queue, why } => {
-            Error::from(Cause::BadArgs(why)).about(&TaskRef { id, name, queue })
+            Error::from(Cause::from(why)).about(&TaskRef { id, name, queue })
         }
         other => Error::from(Cause::from(other)),
     }

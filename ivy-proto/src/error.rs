@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::producer::SendError;
 use crate::queue::Fault;
 use crate::task::{InvalidCall, TaskFailure, UnwritableArgs};
+use crate::wire::MAX_DEPTH;
 
 /// What kind of error it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +25,8 @@ pub enum ErrorKind {
     Refused,
     /// The task's message is too large.
     TooLarge,
+    /// An argument of the task is nested deeper than a worker could read it.
+    TooDeep,
     /// Too many calls are under way.
     Full,
     /// There is no notifier that could bring the result.
@@ -36,6 +39,8 @@ pub enum ErrorKind {
     Failed,
     /// The task is done, but its result was too large to be brought here.
     ResultTooLarge,
+    /// The task is done, but its result is nested too deep to be brought here.
+    ResultTooDeep,
     /// The task is done, but its result is not of the type that the task promises.
     BadResult,
     /// A request to the queue failed.
@@ -71,6 +76,11 @@ pub enum Cause {
         "the task is done, but its result does not fit into a notice of 1 MiB; return a reference to the data instead"
     )]
     ResultTooLarge,
+    /// The result was nested deeper than a value may be.
+    #[error(
+        "the task is done, but its result is nested more than {MAX_DEPTH} levels deep, which is the limit; return flatter data, or a reference to it"
+    )]
+    ResultTooDeep,
     /// The result is not what the caller expects.
     #[error(
         "the task is done, but its result is not a {expected} (from its character {column}); check that producer and worker share one contract"
@@ -107,6 +117,7 @@ impl Cause {
             Cause::Send(error) => match error {
                 SendError::Unknown { .. } => ErrorKind::Unknown,
                 SendError::TooLarge { .. } => ErrorKind::TooLarge,
+                SendError::TooDeep => ErrorKind::TooDeep,
                 SendError::Full { .. } => ErrorKind::Full,
                 SendError::DelayTooLong { .. } => ErrorKind::Config,
                 SendError::ArgsNotAnArray => ErrorKind::BadArgs,
@@ -120,6 +131,7 @@ impl Cause {
             Cause::TimedOut(_) => ErrorKind::TimedOut,
             Cause::Failed(_) => ErrorKind::Failed,
             Cause::ResultTooLarge => ErrorKind::ResultTooLarge,
+            Cause::ResultTooDeep => ErrorKind::ResultTooDeep,
             Cause::BadResult { .. } => ErrorKind::BadResult,
             Cause::Queue(_) => ErrorKind::Queue,
             Cause::Stopped => ErrorKind::Stopped,
@@ -136,8 +148,17 @@ impl From<SendError> for Cause {
 impl From<InvalidCall> for Cause {
     fn from(error: InvalidCall) -> Self {
         match error {
-            InvalidCall::Args { why, .. } => Cause::BadArgs(why),
+            InvalidCall::Args { why, .. } => Cause::from(why),
             error => Cause::config(error),
+        }
+    }
+}
+
+impl From<UnwritableArgs> for Cause {
+    fn from(why: UnwritableArgs) -> Self {
+        match why {
+            UnwritableArgs::TooDeep => Cause::Send(SendError::TooDeep),
+            why @ UnwritableArgs::NotJson(_) => Cause::BadArgs(why),
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use ivy_proto::task::Task;
+use serde_json::Value;
 
 /// Twice the number.
 pub(crate) const DOUBLE: Task<(u64,), u64> = Task::new("conformance.double");
@@ -28,6 +29,12 @@ pub(crate) const FLOATS: Task<(Vec<f64>,), Vec<f64>> = Task::new("conformance.fl
 
 /// A text of so many letters.
 pub(crate) const LETTERS: Task<(usize,), String> = Task::new("conformance.letters");
+
+/// The same value.
+pub(crate) const ECHO_VALUE: Task<(Value,), Value> = Task::new("conformance.echo-value");
+
+/// A value that is nested so many levels deep.
+pub(crate) const NESTED: Task<(usize,), Value> = Task::new("conformance.nested");
 
 /// Fails, with two retries.
 pub(crate) const FAIL: Task<(), ()> = Task::new("conformance.fail").max_retries(2);

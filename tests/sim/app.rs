@@ -204,7 +204,7 @@ impl World {
                 task.finished > 0
                     && (value.as_str() == number.to_string() || value.as_str().len() > 1_000_000)
             }
-            TaskOutcome::ResultTooLarge => task.finished > 0,
+            TaskOutcome::ResultTooLarge | TaskOutcome::ResultTooDeep => task.finished > 0,
             TaskOutcome::Failed(_) => task.dead > 0,
         };
         let asked_for = task.reply != Reply::None && with_args == (task.reply == Reply::Callback);

@@ -178,7 +178,7 @@ pub(crate) enum Fault {
     Aborts,
     /// It schedules a task itself.
     CallsBack,
-    /// It returns more than a notice can hold.
+    /// It returns more than a notice can hold, or what is nested too deep for one.
     ReturnsHuge,
     /// A notice is not published: no connection.
     PublishUnreachable,

@@ -45,7 +45,9 @@ impl World {
                     takes = Some(lease.mul_f64(1.0 + hit.detail.up_to(300) as f64 / 100.0))
                 }
                 Fault::Aborts => job.end = End::Aborted,
-                Fault::ReturnsHuge if job.end == End::Done => job.end = End::Huge,
+                Fault::ReturnsHuge if job.end == End::Done => {
+                    job.end = if hit.detail.up_to(1) == 0 { End::Huge } else { End::TooDeep };
+                }
                 Fault::CallsBack => self.call_back(number),
                 _ => {}
             }

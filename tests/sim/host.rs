@@ -76,6 +76,7 @@ pub(crate) struct Job {
 pub(crate) enum End {
     Done,
     Huge,
+    TooDeep,
     Failed,
     FailedForGood,
     Panicked,
@@ -202,6 +203,7 @@ impl End {
         match self {
             End::Done => JobOutcome::Done(json(&task.to_string())),
             End::Huge => JobOutcome::Done(json(&format!("\"{}\"", "x".repeat(1_100_000)))),
+            End::TooDeep => JobOutcome::ResultTooDeep,
             End::Failed => JobOutcome::Failed("it did not work".into()),
             End::FailedForGood => {
                 JobOutcome::Failed(ivy_proto::TaskError::fatal("it will never work"))

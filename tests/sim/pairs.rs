@@ -138,12 +138,12 @@ pub(crate) fn answer_name(kind: Kind, answer: &Result<QueueReply, Fault>) -> &'s
 /// How a handler ended; or that it ended after it had been told to stop.
 pub(crate) fn job_name(outcome: &JobOutcome, told_to_stop: bool) -> &'static str {
     match (outcome, told_to_stop) {
-        (JobOutcome::Done(_), false) => "job done",
+        (JobOutcome::Done(_) | JobOutcome::ResultTooDeep, false) => "job done",
         (JobOutcome::Failed(_), false) => "job failed",
         (JobOutcome::Panicked(_), false) => "job panicked",
         (JobOutcome::BadArgs(_), false) => "job bad args",
         (JobOutcome::Cancelled, false) => "job stopped unasked",
-        (JobOutcome::Done(_), true) => "stopped job done",
+        (JobOutcome::Done(_) | JobOutcome::ResultTooDeep, true) => "stopped job done",
         (JobOutcome::Failed(_), true) => "stopped job failed",
         (JobOutcome::Panicked(_), true) => "stopped job panicked",
         (JobOutcome::BadArgs(_), true) => "stopped job bad args",

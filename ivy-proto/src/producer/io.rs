@@ -9,7 +9,7 @@ use crate::notify::NotifyFault;
 use crate::queue::{Fault, QueueOp, QueueReply};
 use crate::task::{ForbiddenName, TaskOutcome};
 use crate::time::Deadline;
-use crate::wire::{RawJson, TraceParent};
+use crate::wire::{MAX_DEPTH, RawJson, TraceParent};
 
 /// A task to be sent.
 #[derive(Clone, Debug)]
@@ -181,6 +181,11 @@ pub enum SendError {
     /// The arguments are not a JSON array.
     #[error("the arguments of a task must be a JSON array")]
     ArgsNotAnArray,
+    /// No worker could read the arguments.
+    #[error(
+        "an argument of the task is nested more than {MAX_DEPTH} levels deep, which is the limit; send flatter data, or a reference to it"
+    )]
+    TooDeep,
     /// Too many calls wait to be sent or answered. Here is the call, to be tried later.
     #[error("too many calls are waiting (limit {limit}); wait for some to finish and call again")]
     Full {

@@ -4,7 +4,9 @@ use crate::name::{ChannelName, QueueName};
 use crate::queue::Body;
 use crate::task::ForbiddenName;
 use crate::wire::crypto::{BodyForm, EntropyPool};
-use crate::wire::{Envelope, IvyOptions, Options, POSTED_UTF16_LIMIT, posted_utf16_units};
+use crate::wire::{
+    Envelope, IvyOptions, Options, POSTED_UTF16_LIMIT, list_is_too_deep, posted_utf16_units,
+};
 
 use super::config::ProducerConfig;
 use super::io::{Call, SendError, SizeUnit};
@@ -39,6 +41,9 @@ pub(super) fn write(
     // Anything but an array would kill a worker of the original.
     if !call.args.as_str().starts_with('[') {
         return Err(SendError::ArgsNotAnArray);
+    }
+    if list_is_too_deep(&call.args) {
+        return Err(SendError::TooDeep);
     }
     // What may run again may be posted again.
     let repeatable = call.options.retry != Some(false) && call.options.max_retries != Some(0);

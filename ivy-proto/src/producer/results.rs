@@ -104,7 +104,9 @@ impl Producer {
             return None;
         }
         let change = match report.outcome {
-            TaskOutcome::Done(_) | TaskOutcome::ResultTooLarge => TaskChange::Resumed,
+            TaskOutcome::Done(_) | TaskOutcome::ResultTooLarge | TaskOutcome::ResultTooDeep => {
+                TaskChange::Resumed
+            }
             TaskOutcome::Failed(_) => TaskChange::PutAside,
         };
         let was_quicker_than_the_answer = self.pending.is_unsent(id);

@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Serialize, forward_to_deserialize_any};
 use serde_json::value::RawValue;
 
-use crate::wire::RawJson;
+use crate::wire::{MAX_DEPTH, RawJson, Unwritable};
 
 /// The most arguments of a task.
 const MOST: usize = 8;
@@ -23,7 +23,8 @@ pub trait ToArgs: sealed::Tuple {
     ///
     /// # Errors
     /// If one of them cannot be written as JSON, such as a map whose keys are not texts, or a float
-    /// that is NaN or infinite.
+    /// that is NaN or infinite; or if one is nested deeper than
+    /// [`MAX_DEPTH`](crate::wire::MAX_DEPTH).
     fn to_args(&self) -> Result<RawJson, UnwritableArgs>;
 }
 
@@ -52,10 +53,26 @@ mod sealed {
     pub trait Tuple {}
 }
 
-/// The arguments of a call cannot be written as JSON.
+/// The arguments of a call were not written as JSON.
 #[derive(Debug, thiserror::Error)]
-#[error("the arguments cannot be written as JSON: {0}")]
-pub struct UnwritableArgs(#[source] serde_json::Error);
+#[non_exhaustive]
+pub enum UnwritableArgs {
+    /// One is nested deeper than a worker could read it.
+    #[error("an argument is nested more than {MAX_DEPTH} levels deep")]
+    TooDeep,
+    /// One has no form in JSON.
+    #[error("the arguments cannot be written as JSON: {0}")]
+    NotJson(#[source] serde_json::Error),
+}
+
+impl From<Unwritable> for UnwritableArgs {
+    fn from(why: Unwritable) -> Self {
+        match why {
+            Unwritable::TooDeep => UnwritableArgs::TooDeep,
+            Unwritable::NotJson(error) => UnwritableArgs::NotJson(error),
+        }
+    }
+}
 
 /// The arguments of a message are not what its task takes. Says which one, and never repeats what
 /// it holds.
@@ -99,7 +116,7 @@ macro_rules! tuple {
 
         impl<$($argument: Serialize),+> ToArgs for ($($argument,)+) {
             fn to_args(&self) -> Result<RawJson, UnwritableArgs> {
-                RawJson::from_value(self).map_err(UnwritableArgs)
+                Ok(RawJson::from_list(self)?)
             }
         }
 
@@ -118,7 +135,7 @@ impl sealed::Tuple for () {}
 impl ToArgs for () {
     fn to_args(&self) -> Result<RawJson, UnwritableArgs> {
         // Serde would write the empty tuple as `null`.
-        RawJson::from_value::<[(); 0]>(&[]).map_err(UnwritableArgs)
+        Ok(RawJson::from_list::<[(); 0]>(&[])?)
     }
 }
 
@@ -243,6 +260,19 @@ mod tests {
         assert!((f64::NAN,).to_args().is_err());
         assert!((1, vec![Some(f32::INFINITY)]).to_args().is_err());
         assert_eq!((1.5, None::<f64>, "null").to_args().unwrap().as_str(), r#"[1.5,null,"null"]"#);
+    }
+
+    #[test]
+    fn an_argument_is_written_as_deep_as_it_can_be_read() {
+        let nested = |levels| {
+            let innermost = serde_json::json!([]);
+            (0..levels).fold(innermost, |inside, _| serde_json::json!([inside]))
+        };
+        let args = (1, nested(MAX_DEPTH));
+        let json = args.to_args().unwrap();
+        assert_eq!(FromArgs::from_args(&json), Ok(args));
+        let refused = (1, nested(MAX_DEPTH + 1)).to_args();
+        assert!(matches!(refused, Err(UnwritableArgs::TooDeep)));
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub enum TaskOutcome {
     /// The handler returned a value that was too large for a notice. The task is done all the
     /// same.
     ResultTooLarge,
+    /// The handler returned a value that is nested deeper than [`MAX_DEPTH`](crate::wire::MAX_DEPTH).
+    /// The task is done all the same.
+    ResultTooDeep,
     /// The task was put aside in the dead-letter queue.
     Failed(TaskFailure),
 }
@@ -32,6 +35,7 @@ impl TaskOutcome {
                 Cause::BadResult { expected: type_name::<Output>(), column: error.column() }
             }),
             TaskOutcome::ResultTooLarge => Err(Cause::ResultTooLarge),
+            TaskOutcome::ResultTooDeep => Err(Cause::ResultTooDeep),
             TaskOutcome::Failed(failure) => Err(Cause::Failed(failure.clone())),
         }
     }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use serde::Serialize;
 
 use crate::name::TaskName;
-use crate::wire::RawJson;
+use crate::wire::{RawJson, Unwritable};
 use crate::worker::JobOutcome;
 
 use super::TaskError;
@@ -255,6 +255,7 @@ impl fmt::Debug for JobFuture {
 fn outcome<Output: Serialize>(result: Result<Output, TaskError>) -> JobOutcome {
     match result.map(|output| RawJson::from_value(&output)) {
         Ok(Ok(output)) => JobOutcome::Done(output),
+        Ok(Err(Unwritable::TooDeep)) => JobOutcome::ResultTooDeep,
         // The task's code is at fault, so another attempt would do its work again for nothing.
         Ok(Err(error)) => JobOutcome::Failed(TaskError::fatal(format!(
             "the result cannot be written as JSON: {error}"
@@ -276,6 +277,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::MAX_DEPTH;
 
     const FACTORIAL: Task<(u64,), u64> = Task::new("testpackage.factorial").queue("testpackage");
     const JOIN: Task<(String, Vec<u32>), String> = Task::new("testpackage.join");
@@ -409,6 +411,20 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_result_that_is_nested_too_deep_is_an_outcome_of_its_own() {
+        let nested = |levels: usize| async move {
+            let innermost = serde_json::json!([]);
+            Ok::<_, TaskError>((0..levels).fold(innermost, |inside, _| serde_json::json!([inside])))
+        };
+        let mut registry = Registry::new();
+        registry.register("nested", nested).unwrap();
+        let deepest = done(run(&registry, "nested", &format!("[{MAX_DEPTH}]")));
+        assert!(serde_json::from_str::<serde_json::Value>(&deepest).is_ok());
+        let deeper = run(&registry, "nested", &format!("[{}]", MAX_DEPTH + 1));
+        assert!(matches!(deeper, JobOutcome::ResultTooDeep), "{deeper:?}");
     }
 
     #[test]

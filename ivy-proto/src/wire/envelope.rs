@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::name::TaskName;
 use crate::wire::canonical::FirstAttempt;
 use crate::wire::object::{BadObject, Object, Tree};
-use crate::wire::shape::{MAX_ARGS, MAX_DEPTH, Shape};
+use crate::wire::shape::{MAX_ARGS, Shape};
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, DeadLetterReason, IvyOptions, Options, RawJson};
 
@@ -122,8 +122,8 @@ fn read_args(object: Object<'_>) -> Result<RawJson, BadBody> {
 }
 
 fn check_args(shape: Shape) -> Result<(), BadBody> {
-    if shape.depth > MAX_DEPTH {
-        let rule = "`args` is nested more than 127 levels deep";
+    if shape.is_too_deep() {
+        let rule = "an argument is nested more than 125 levels deep";
         return Err(BadBody::new(DeadLetterReason::TooDeep, rule));
     }
     if shape.elements > MAX_ARGS {

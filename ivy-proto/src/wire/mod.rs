@@ -9,6 +9,7 @@
 //! no number is rounded and no strange string is lost, until a handler's own types read them.
 
 mod bad_body;
+mod bounded;
 mod canonical;
 mod codec;
 mod content;
@@ -42,13 +43,14 @@ pub(crate) use escapes::{push_escaped, unescaped};
 pub use ivy_options::{IvyOptions, MAX_UNKNOWN_OPTIONS};
 pub use legacy::{InvalidKey, LegacyKey};
 pub(crate) use notice::Report;
-pub use notice::{BadNotice, NOTICE_CAP, Notice};
+pub use notice::{BadNotice, MissingResult, NOTICE_CAP, Notice};
 pub(crate) use options::DEFAULT_MAX_RETRIES;
 pub use options::{MAX_RETRIES, Options};
 pub use plaintext::Plaintext;
-pub use raw::RawJson;
+pub use raw::{RawJson, Unwritable};
 pub use reason::{DeadLetterReason, UnknownReason};
 pub(crate) use scan::Scanner;
 pub use shape::{MAX_ARGS, MAX_DEPTH};
+pub(crate) use shape::{list_is_too_deep, value_is_too_deep};
 pub use size::{POSTED_UTF16_LIMIT, posted_utf16_units};
 pub use trace::TraceParent;

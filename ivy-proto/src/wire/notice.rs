@@ -1,5 +1,7 @@
 //! Notices: how a worker tells how a task ended.
 
+mod missing_result;
+
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
@@ -14,6 +16,8 @@ use crate::wire::shape::{Shape, measure};
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, Envelope, IvyOptions, RawJson};
 
+pub use missing_result::MissingResult;
+
 /// The largest notice that is written or read, in bytes.
 pub const NOTICE_CAP: usize = 1024 * 1024;
 
@@ -22,9 +26,6 @@ const ROOM: usize = 400;
 
 /// The longest error message in a notice, in bytes.
 const LONGEST_MESSAGE: usize = 1024;
-
-/// The error kind of a successful task whose result did not fit.
-const RESULT_TOO_LARGE: &str = "ResultTooLarge";
 
 /// How a task ended:
 /// `{"id":..,"name":..,"args":..,"options":..,"result":..,"notify":true,"queue":..}`.
@@ -69,7 +70,7 @@ struct Verdict {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Instead {
-    ResultTooLarge,
+    Missing(MissingResult),
     Failed(TaskFailure),
 }
 
@@ -89,18 +90,19 @@ impl Notice {
         if done.fits() {
             return done;
         }
-        Notice::too_large(message, queue, name, ivy)
+        Notice::without_result(message, queue, name, ivy, MissingResult::TooLarge)
     }
 
-    /// The notice of a success whose result does not fit, for a reply channel.
+    /// The notice of a success whose result cannot be sent, for a reply channel.
     #[must_use]
-    pub fn too_large(
+    pub fn without_result(
         message: &MessageId,
         queue: &QueueName,
         name: &TaskName,
         ivy: &IvyOptions,
+        missing: MissingResult,
     ) -> Notice {
-        let instead = Some(Instead::ResultTooLarge);
+        let instead = Some(Instead::Missing(missing));
         Notice::reply(message, queue, name, ivy, NoticeResult::none(), instead)
     }
 
@@ -232,7 +234,7 @@ impl Notice {
     #[must_use]
     pub fn outcome(&self) -> TaskOutcome {
         outcome_of(self.options.instead().cloned(), || match &self.result {
-            NoticeResult::Output(output) => output.clone(),
+            NoticeResult::Output(output) => TaskOutcome::Done(output.clone()),
             NoticeResult::Written(result) => output_of(result.as_str(), measure(result.as_str())),
         })
     }
@@ -291,7 +293,7 @@ impl NoticeOptions {
             NoticeOptions::Reply { ivy, instead } => {
                 let error = match instead {
                     Some(Instead::Failed(failure)) => failure.kind.len() + failure.message.len(),
-                    Some(Instead::ResultTooLarge) | None => 0,
+                    Some(Instead::Missing(_)) | None => 0,
                 };
                 ivy.size() + error
             }
@@ -311,9 +313,8 @@ impl NoticeOptions {
                 fields.json("outcome", if dead { r#""dead""# } else { r#""ok""# });
                 match instead {
                     None => {}
-                    Some(Instead::ResultTooLarge) => {
-                        let rule = "the result does not fit into a notice";
-                        write_error(fields, RESULT_TOO_LARGE, rule, ivy.attempt);
+                    Some(Instead::Missing(missing)) => {
+                        write_error(fields, missing.kind(), missing.message(), ivy.attempt);
                     }
                     Some(Instead::Failed(TaskFailure { kind, message, attempts })) => {
                         write_error(fields, kind, message, *attempts);
@@ -362,7 +363,7 @@ impl Report {
             Some(Success { message, task, result }) => Ok(Report {
                 task: Some(task),
                 message: MessageId::new(message),
-                outcome: TaskOutcome::Done(output_of(result.text, result.shape)),
+                outcome: output_of(result.text, result.shape),
             }),
             None => Report::parse_any(text),
         }
@@ -487,7 +488,10 @@ fn read_verdict(options: Value<'_>) -> Result<Option<Verdict>, BadNotice> {
     let instead = match outcome.as_deref() {
         None => None,
         Some("ok") if fields.get("error").is_none() => None,
-        Some("ok") if error()?.kind == RESULT_TOO_LARGE => Some(Instead::ResultTooLarge),
+        Some("ok") => {
+            let missing = MissingResult::of_kind(&error()?.kind);
+            Some(Instead::Missing(missing.ok_or(BadNotice::Field("outcome"))?))
+        }
         Some("dead") => Some(Instead::Failed(error()?)),
         Some(_) => return Err(BadNotice::Field("outcome")),
     };
@@ -519,21 +523,25 @@ fn cut(text: &str) -> &str {
     &text[..end]
 }
 
-fn outcome_of(instead: Option<Instead>, output: impl FnOnce() -> RawJson) -> TaskOutcome {
+fn outcome_of(instead: Option<Instead>, output: impl FnOnce() -> TaskOutcome) -> TaskOutcome {
     match instead {
-        None => TaskOutcome::Done(output()),
-        Some(Instead::ResultTooLarge) => TaskOutcome::ResultTooLarge,
+        None => output(),
+        Some(Instead::Missing(MissingResult::TooLarge)) => TaskOutcome::ResultTooLarge,
+        Some(Instead::Missing(MissingResult::TooDeep)) => TaskOutcome::ResultTooDeep,
         Some(Instead::Failed(failure)) => TaskOutcome::Failed(failure),
     }
 }
 
 /// What a handler returned, or the original's handler called back with.
-fn output_of(result: &str, shape: Shape) -> RawJson {
-    RawJson::written(match shape.elements {
+fn output_of(result: &str, shape: Shape) -> TaskOutcome {
+    if shape.is_too_deep() {
+        return TaskOutcome::ResultTooDeep;
+    }
+    TaskOutcome::Done(RawJson::written(match shape.elements {
         0 => "null",
         1 => result.get(1..result.len() - 1).unwrap_or("null").trim_ascii(),
         _ => result,
-    })
+    }))
 }
 
 fn empty_array() -> RawJson {

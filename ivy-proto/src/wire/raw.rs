@@ -6,8 +6,22 @@ use std::sync::Arc;
 use serde::ser::{Error, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::bounded::{self, Failure};
 use super::finite;
 use super::object::Value;
+use super::shape::{MAX_DEPTH, OPEN_IN_LIST, OPEN_IN_VALUE};
+
+/// Why a value was not written as JSON.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unwritable {
+    /// It is nested deeper than [`MAX_DEPTH`], and could not be read again.
+    #[error("it is nested more than {MAX_DEPTH} levels deep")]
+    TooDeep,
+    /// It has no form in JSON.
+    #[error("{0}")]
+    NotJson(#[source] serde_json::Error),
+}
 
 /// One JSON value as its text. Numbers keep their digits and strings their escapes, however large
 /// or strange, until the handler's own type decides. Cheap to clone; its `Debug` shows the length
@@ -28,14 +42,31 @@ impl RawJson {
     ///
     /// # Errors
     /// If the value cannot be written as JSON, such as a map whose keys are not texts, or a float
-    /// that is NaN or infinite.
-    pub fn from_value<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        let text = serde_json::to_string(value)?;
+    /// that is NaN or infinite; or if it is nested deeper than [`MAX_DEPTH`], however deep that is.
+    pub fn from_value<T: Serialize + ?Sized>(value: &T) -> Result<Self, Unwritable> {
+        Self::bounded(value, OPEN_IN_VALUE)
+    }
+
+    /// The JSON of a list of values, each of which may be nested as deep as [`MAX_DEPTH`].
+    pub(crate) fn from_list<T: Serialize + ?Sized>(list: &T) -> Result<Self, Unwritable> {
+        Self::bounded(list, OPEN_IN_LIST)
+    }
+
+    fn bounded<T: Serialize + ?Sized>(value: &T, most_open: usize) -> Result<Self, Unwritable> {
+        let text = bounded::to_string(value, most_open).map_err(|failure| match failure {
+            Failure::TooDeep => Unwritable::TooDeep,
+            Failure::Other(error) => Unwritable::NotJson(error),
+        })?;
         // Such a float is written as `null`, so most values need no second look.
         if text.contains("null") {
-            finite::check(value)?;
+            finite::check(value).map_err(Unwritable::NotJson)?;
         }
         Ok(RawJson::written(text))
+    }
+
+    /// The value `null`.
+    pub(crate) fn null() -> Self {
+        RawJson::written("null")
     }
 
     /// A text that was just written as JSON.

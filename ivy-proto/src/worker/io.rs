@@ -48,6 +48,9 @@ pub enum Input {
 pub enum JobOutcome {
     /// It returned this value.
     Done(RawJson),
+    /// It returned a value that is nested deeper than [`MAX_DEPTH`](crate::wire::MAX_DEPTH). Its task
+    /// is done, and its caller is told why there is no result.
+    ResultTooDeep,
     /// It returned an error.
     Failed(TaskError),
     /// It panicked.

@@ -6,7 +6,7 @@ use crate::event::{Event, ReleaseReason};
 use crate::id::JobId;
 use crate::planted::{Bug, planted};
 use crate::task::TaskError;
-use crate::wire::{DeadLetterReason, IvyOptions, RawJson};
+use crate::wire::{DeadLetterReason, IvyOptions, RawJson, value_is_too_deep};
 
 use super::Worker;
 use super::io::{CancelReason, JobOutcome, Why};
@@ -27,7 +27,11 @@ impl Worker {
         self.fx.timers.stop(&Why::TimeLimit(job));
         let took = self.fx.now.since(started_at);
         let failure = match outcome {
-            JobOutcome::Done(result) => return self.succeed(job, &scheduled, &result, took),
+            JobOutcome::Done(result) => {
+                let result = Some(&result).filter(|result| !value_is_too_deep(result));
+                return self.succeed(job, &scheduled, result, took);
+            }
+            JobOutcome::ResultTooDeep => return self.succeed(job, &scheduled, None, took),
             JobOutcome::Panicked(_) if planted(Bug::AckOnPanic) => {
                 return self.settle_as(job, Settlement::Delete);
             }
@@ -45,7 +49,14 @@ impl Worker {
         self.fail(job, &scheduled, failure, took);
     }
 
-    fn succeed(&mut self, job: JobId, scheduled: &Scheduled, result: &RawJson, took: Duration) {
+    /// The task is done, with this result unless that is nested too deep.
+    fn succeed(
+        &mut self,
+        job: JobId,
+        scheduled: &Scheduled,
+        result: Option<&RawJson>,
+        took: Duration,
+    ) {
         let Some(held) = self.jobs.get(&job) else { return };
         let message = held.lease.receipt().message.clone();
         self.seen.add(held.message_key, self.fx.now);
@@ -115,7 +126,7 @@ impl Worker {
         let error = match outcome {
             // It was not run.
             JobOutcome::BadArgs(_) => return,
-            JobOutcome::Done(_) => None,
+            JobOutcome::Done(_) | JobOutcome::ResultTooDeep => None,
             JobOutcome::Failed(error) => Some(error),
             JobOutcome::Panicked(message) => Some(panicked(&message)),
             JobOutcome::Cancelled => Some(match orphan.reason {

@@ -6,7 +6,7 @@ use crate::name::{ChannelName, QueueName};
 use crate::notify::Publication;
 use crate::queue::Body;
 use crate::task::TaskFailure;
-use crate::wire::{IvyOptions, NOTICE_CAP, Notice, RawJson};
+use crate::wire::{IvyOptions, MissingResult, NOTICE_CAP, Notice, RawJson};
 
 use super::Worker;
 use super::job::{PutAside, Scheduled};
@@ -27,28 +27,35 @@ enum Audience<'a> {
 }
 
 impl Worker {
-    /// Tells that a task is done.
+    /// Tells that a task is done, with this output unless that is nested too deep.
     pub(super) fn notify_success(
         &mut self,
         message: &MessageId,
         scheduled: &Scheduled,
-        output: &RawJson,
+        output: Option<&RawJson>,
     ) {
         let queue = &scheduled.task.queue;
         let envelope = &scheduled.envelope;
         let Some(shared) = self.config.notifier.clone() else { return self.miss(scheduled) };
         match audience(&shared, scheduled) {
             Audience::Caller(channel, ivy) => {
-                let mut notice = Notice::success(message, queue, &envelope.name, ivy, output);
+                let name = &envelope.name;
+                let without = |missing| Notice::without_result(message, queue, name, ivy, missing);
+                let mut notice = match output {
+                    Some(output) => Notice::success(message, queue, name, ivy, output),
+                    None => without(MissingResult::TooDeep),
+                };
                 let mut payload = self.seal(&notice, queue, &channel);
                 if payload.as_str().len() > NOTICE_CAP {
-                    notice = Notice::too_large(message, queue, &envelope.name, ivy);
+                    notice = without(MissingResult::TooLarge);
                     payload = self.seal(&notice, queue, &channel);
                 }
                 self.send(scheduled, channel, &notice, payload);
             }
             Audience::PeersOfTheOriginal => {
-                let notice = Notice::success_for_original(message, queue, envelope, output);
+                // Its notices cannot say why a result is missing.
+                let output = output.cloned().unwrap_or_else(RawJson::null);
+                let notice = Notice::success_for_original(message, queue, envelope, &output);
                 self.send(scheduled, shared, &notice, notice.to_payload());
             }
             Audience::ForeignChannel => self.drop_notice(scheduled),

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 use ivy_proto::ErrorKind;
 use ivy_proto::event::Event;
 use ivy_proto::task::CallOptions;
+use ivy_proto::wire::MAX_DEPTH;
 use ivy_tests::PATIENCE;
 use ivy_tests::secrets::{ARGUMENT, ENCRYPTION_PASSWORD, RESULT, find_leaks};
+use serde_json::{Value, json};
 
 use crate::harness::{Builder, Failure, Handle, Harness, Job};
 use crate::props::{Journal, eventually, eventually_eq};
 use crate::stage::Stage;
-use crate::tasks::{DOUBLE, DOUBLE_TO_TEXT, ECHO, FLOATS, LETTERS};
+use crate::tasks::{DOUBLE, DOUBLE_TO_TEXT, ECHO, ECHO_VALUE, FLOATS, LETTERS, NESTED};
 
 /// The result of a call is the value that the handler returned, and can be asked for again.
 pub(crate) fn a_call_comes_back_with_its_typed_result<H: Harness>(stage: &Stage<H>) {
@@ -60,6 +62,41 @@ pub(crate) fn a_result_that_is_too_large_is_told<H: Harness>(stage: &Stage<H>) {
     let handle = stage.ivy.call(&letters, (2 << 20,)).unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap_err().kind(), ErrorKind::ResultTooLarge);
     stage.until_empty();
+}
+
+/// A value that is nested as deep as it may be comes back. One level more is refused at the call,
+/// and told to the caller where a handler returns it: nothing is accepted that nobody can read.
+pub(crate) fn a_value_comes_back_or_is_refused_whatever_its_depth<H: Harness>(stage: &Stage<H>) {
+    let (echo, nest) = (stage.own(ECHO_VALUE), stage.own(NESTED));
+    let _worker = stage
+        .worker()
+        .register(&echo, |_, (value,)| Ok(value))
+        .register(&nest, |_, (levels,)| Ok(nested(levels)))
+        .start()
+        .unwrap();
+    for levels in [0, 1, MAX_DEPTH] {
+        let handle = stage.ivy.call(&echo, (nested(levels),)).unwrap();
+        assert_eq!(handle.result(PATIENCE).unwrap(), nested(levels));
+        let handle = stage.ivy.call(&nest, (levels,)).unwrap();
+        assert_eq!(handle.result(PATIENCE).unwrap(), nested(levels));
+    }
+    for levels in [MAX_DEPTH + 1, 10 * MAX_DEPTH] {
+        let refused = stage.ivy.call(&echo, (nested(levels),)).err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::TooDeep);
+        assert_eq!(refused.queue().unwrap().as_str(), stage.name);
+        let refused = stage.ivy.send(&echo, (nested(levels),)).err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::TooDeep);
+        let refused = stage.ivy.call_many(&echo, [(nested(levels),)]).remove(0).err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::TooDeep);
+        let handle = stage.ivy.call(&nest, (levels,)).unwrap();
+        assert_eq!(handle.result(PATIENCE).unwrap_err().kind(), ErrorKind::ResultTooDeep);
+    }
+    stage.until_empty();
+}
+
+/// Lists in lists.
+fn nested(levels: usize) -> Value {
+    (0..levels).fold(json!([]), |inside, _| json!([inside]))
 }
 
 /// Arguments and results of any length and language arrive undamaged, encrypted as well.

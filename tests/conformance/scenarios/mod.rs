@@ -68,6 +68,7 @@ conformance! {
         each_of_many_calls_comes_back_with_its_own_result;
         a_result_of_another_type_is_told_apart;
         a_result_that_is_too_large_is_told;
+        a_value_comes_back_or_is_refused_whatever_its_depth;
         encrypted_calls_come_back;
         an_encrypted_message_shows_nothing except PRIVATE_QUEUE;
         a_result_that_comes_after_the_wait_can_still_be_had;

@@ -92,7 +92,7 @@ impl Ledger {
         }
         let task = &mut self.tasks[started.task];
         match outcome {
-            JobOutcome::Done(_) => {
+            JobOutcome::Done(_) | JobOutcome::ResultTooDeep => {
                 task.finished += 1;
                 self.messages[started.message].done_by.push(who);
                 self.done_at.insert((who, started.message), now);

@@ -303,15 +303,16 @@ impl World {
     fn end_job(&mut self, job: JobId, how: u8) {
         let Some(message) = self.running.remove(&job) else { return };
         self.ended = Some(job);
-        let outcome = || match how % 7 {
+        let outcome = || match how % 8 {
             0 => JobOutcome::Failed("no".into()),
             1 => JobOutcome::Panicked("no".to_owned()),
             2 => JobOutcome::BadArgs("no".to_owned()),
             3 => JobOutcome::Cancelled,
             4 => JobOutcome::Failed(TaskError::fatal("no")),
+            7 => JobOutcome::ResultTooDeep,
             _ => JobOutcome::Done(RawJson::parse("1").expect("JSON")),
         };
-        if matches!(outcome(), JobOutcome::Done(_)) {
+        if matches!(outcome(), JobOutcome::Done(_) | JobOutcome::ResultTooDeep) {
             self.ledger.done(&message);
         }
         self.feed(|| Input::Job(job, outcome()));

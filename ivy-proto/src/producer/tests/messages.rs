@@ -112,6 +112,15 @@ fn arguments_that_are_not_an_array_are_refused() {
     }
 }
 
+#[test]
+fn arguments_that_no_worker_could_read_are_refused() {
+    let nested = |open| RawJson::parse(&("[".repeat(open) + &"]".repeat(open))).unwrap();
+    // The list of arguments, and the argument itself, stand around its 125 levels.
+    assert!(error_of(config(), Call { args: nested(127), ..call(1) }).is_none());
+    let error = error_of(config(), Call { args: nested(128), ..call(1) });
+    assert!(matches!(error, Some(SendError::TooDeep)));
+}
+
 /// A call whose only argument is this text.
 fn call_of_text(text: &str) -> Call {
     Call { args: RawJson::from_value(&[text]).unwrap(), ..call(1) }

@@ -14,7 +14,7 @@ use crate::producer::{
 use crate::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use crate::task::{TaskFailure, TaskOutcome};
 use crate::time::{Deadline, Moment, WallClock};
-use crate::wire::{Codec, IvyOptions, Notice, RawJson};
+use crate::wire::{Codec, IvyOptions, MissingResult, Notice, RawJson};
 
 /// The queue of calls that do not say otherwise.
 pub(super) const QUEUE: &str = "testpackage";
@@ -331,6 +331,10 @@ pub(super) fn notice(number: u8, outcome: &TaskOutcome) -> Vec<u8> {
         TaskOutcome::ResultTooLarge => {
             let output = RawJson::from_value(&"x".repeat(1 << 20)).unwrap();
             Notice::success(&message, &call.queue, &call.task, &ivy, &output)
+        }
+        TaskOutcome::ResultTooDeep => {
+            let missing = MissingResult::TooDeep;
+            Notice::without_result(&message, &call.queue, &call.task, &ivy, missing)
         }
     };
     notice.to_payload().as_str().as_bytes().to_vec()

@@ -108,6 +108,13 @@ fn a_result_is_nothing_one_value_or_the_list_of_several() {
 }
 
 #[test]
+fn a_result_is_read_as_deep_as_it_may_be_and_no_deeper() {
+    let nested = |open: usize| "[".repeat(open) + &"]".repeat(open);
+    assert_eq!(done(&nested(127)), TaskOutcome::Done(json(&nested(126))));
+    assert_eq!(done(&nested(128)), TaskOutcome::ResultTooDeep);
+}
+
+#[test]
 fn unit_travels_as_an_empty_list() {
     let notice = Notice::success(&message(), &queue(), &name(), &ivy(), &json("null"));
     assert!(notice.to_payload().as_str().contains(r#""result":[]"#));

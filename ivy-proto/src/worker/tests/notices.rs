@@ -132,6 +132,20 @@ fn a_result_too_large_for_a_notice_is_told_as_such() {
 }
 
 #[test]
+fn a_result_nested_too_deep_is_told_as_such_and_its_task_is_done() {
+    let deep = RawJson::parse(&("[".repeat(127) + &"]".repeat(127))).unwrap();
+    for outcome in [JobOutcome::ResultTooDeep, JobOutcome::Done(deep)] {
+        let mut worker = started();
+        let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+        worker.end(&run, outcome);
+        let (_, publication) = worker.take_publication().unwrap();
+        assert_eq!(outcome_in(&publication), TaskOutcome::ResultTooDeep);
+        worker.advance(Duration::from_millis(50));
+        assert!(worker.take_deletes().is_some());
+    }
+}
+
+#[test]
 fn a_failing_notifier_never_delays_an_ack() {
     let mut worker = started();
     let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
