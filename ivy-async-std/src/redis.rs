@@ -3,24 +3,24 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use async_lock::Mutex;
 use async_std::future::timeout;
 use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use futures_rustls::TlsConnector;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use ivy_driver::{Heard, Notifier, RedisFaults, notice};
+use ivy_driver::{Heard, Notifier, RedisConnections, RedisFaults, SharedPublisher, notice};
 use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
 use ivy_proto::notify::redis::Greeting;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use redis::aio::{MultiplexedConnection, PubSub, PubSubSink};
-use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo};
+use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, RedisResult, Value};
 use rustls::ClientConfig;
 
 use crate::connector::{CONNECT_LIMIT, Stream, connect};
+use crate::runtime::AsyncStd;
 
 /// How long things take at most.
 #[derive(Clone, Copy, Debug)]
@@ -46,15 +46,6 @@ const LIMITS: Limits = Limits {
 
 /// The longest line of an answer to what is said first, in bytes.
 const LONGEST_LINE: usize = 1024;
-/// How long a connection that was not used is taken to stand.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
-
-/// The connection that publishes, and when it was used last.
-struct Publisher {
-    connection: MultiplexedConnection,
-    used_at: Instant,
-}
-
 /// A notifier over Redis's publish and subscribe.
 #[derive(Clone)]
 pub struct RedisNotifier {
@@ -66,8 +57,7 @@ struct Shared {
     tls: Option<TlsConnector>,
     settings: RedisConnectionInfo,
     limits: Limits,
-    /// Made by the first publication, dropped when a command fails on it.
-    publisher: Mutex<Option<Publisher>>,
+    publisher: SharedPublisher<AsyncStd, MultiplexedConnection>,
 }
 
 impl fmt::Debug for RedisNotifier {
@@ -89,7 +79,7 @@ impl RedisNotifier {
             tls,
             settings,
             limits: LIMITS,
-            publisher: Mutex::new(None),
+            publisher: SharedPublisher::new(),
         };
         RedisNotifier { shared: Arc::new(shared) }
     }
@@ -110,55 +100,7 @@ impl RedisNotifier {
         Ok(stream)
     }
 
-    async fn publish(&self, publication: Publication) -> Result<u64, NotifyFault> {
-        let mut connection = self.publisher().await?;
-        let Publication { channel, payload } = publication;
-        let published = redis::cmd("PUBLISH")
-            .arg(channel.as_str())
-            .arg(payload.as_str())
-            .query_async::<u64>(&mut connection)
-            .await;
-        match published {
-            Ok(receivers) => Ok(receivers),
-            Err(error) => {
-                *self.shared.publisher.lock().await = None;
-                Err(self.shared.faults.meaning(&error, NotifyFaultKind::ConnectionLost))
-            }
-        }
-    }
-
-    /// The connection to publish on. Those who ask while it is being made wait for the same one.
-    ///
-    /// One that has rested is tried first: what is published on a connection that a restart of the
-    /// server has ended would be lost, though the server is there again.
-    async fn publisher(&self) -> Result<MultiplexedConnection, NotifyFault> {
-        let mut publisher = self.shared.publisher.lock().await;
-        if let Some(Publisher { connection, used_at }) = &mut *publisher {
-            let has_rested = used_at.elapsed() > TRUSTED_FOR;
-            *used_at = Instant::now();
-            let mut connection = connection.clone();
-            let ping = redis::cmd("PING");
-            if !has_rested || ping.query_async::<redis::Value>(&mut connection).await.is_ok() {
-                return Ok(connection);
-            }
-        }
-        *publisher = None;
-        let Limits { connect, command, .. } = self.shared.limits;
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(command));
-        let opening = async {
-            let transport = self.connect().await?;
-            MultiplexedConnection::new_with_config(&self.shared.settings, transport, config)
-                .await
-                .map_err(|error| self.shared.faults.meaning(&error, NotifyFaultKind::Unreachable))
-        };
-        let (connection, traffic) = self.within(connect, opening).await?;
-        async_std::task::spawn(traffic);
-        let used_at = Instant::now();
-        *publisher = Some(Publisher { connection: connection.clone(), used_at });
-        Ok(connection)
-    }
-
-    async fn open(&self, channels: &[ChannelName]) -> Result<PubSub, NotifyFault> {
+    async fn subscription(&self, channels: &[ChannelName]) -> Result<PubSub, NotifyFault> {
         let opening = async {
             let transport = self.connect().await?;
             let lost = |error| self.shared.faults.meaning(&error, NotifyFaultKind::Unreachable);
@@ -182,16 +124,43 @@ impl RedisNotifier {
     }
 }
 
+impl RedisConnections for RedisNotifier {
+    type Connection = MultiplexedConnection;
+
+    fn faults(&self) -> &RedisFaults {
+        &self.shared.faults
+    }
+
+    async fn open(&self, limit: Option<Duration>) -> Result<MultiplexedConnection, NotifyFault> {
+        let Limits { connect, command, .. } = self.shared.limits;
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(command));
+        let opening = async {
+            let transport = self.connect().await?;
+            MultiplexedConnection::new_with_config(&self.shared.settings, transport, config)
+                .await
+                .map_err(|error| self.shared.faults.meaning(&error, NotifyFaultKind::Unreachable))
+        };
+        let limit = limit.map_or(connect, |limit| limit.min(connect));
+        let (connection, traffic) = self.within(limit, opening).await?;
+        async_std::task::spawn(traffic);
+        Ok(connection)
+    }
+
+    async fn query(connection: &mut MultiplexedConnection, command: &Cmd) -> RedisResult<Value> {
+        command.query_async(connection).await
+    }
+}
+
 impl Notifier for RedisNotifier {
     fn publish(&self, publication: Publication) -> BoxFuture<'static, Result<u64, NotifyFault>> {
         let this = self.clone();
-        async move { this.publish(publication).await }.boxed()
+        async move { this.shared.publisher.publish(&this, &publication).await }.boxed()
     }
 
     fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<'static, Heard> {
         let this = self.clone();
         let limits = self.shared.limits;
-        stream::once(async move { this.open(&channels).await })
+        stream::once(async move { this.subscription(&channels).await })
             .flat_map(move |opened| match opened {
                 Ok(pubsub) => notices(pubsub, limits).boxed(),
                 Err(fault) => stream::iter([Heard::Lost(fault)]).boxed(),
@@ -212,7 +181,7 @@ fn notices(pubsub: PubSub, limits: Limits) -> impl stream::Stream<Item = Heard> 
 async fn silence(mut sink: PubSubSink, limits: Limits) {
     loop {
         async_std::task::sleep(limits.ping).await;
-        let Ok(Ok(_)) = timeout(limits.command, sink.ping::<redis::Value>()).await else { return };
+        let Ok(Ok(_)) = timeout(limits.command, sink.ping::<Value>()).await else { return };
     }
 }
 

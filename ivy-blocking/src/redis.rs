@@ -14,11 +14,13 @@ use std::time::{Duration, Instant};
 use futures_channel::{mpsc as channel, oneshot};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use ivy_driver::{Heard, Notifier, RedisFaults, UnderWay, block_on, spawn, under_way};
-use ivy_proto::ChannelName;
+use ivy_driver::{
+    Heard, Notifier, RedisFaults, UnderWay, answer, block_on, question, spawn, under_way,
+};
 use ivy_proto::config::RedisAddress;
-use ivy_proto::notify::redis::Greeting;
+use ivy_proto::notify::redis::{Generation, Greeting, Publisher, Step};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
+use ivy_proto::{ChannelName, Moment};
 use redis::{Msg, RedisError, Value};
 use rustls::ClientConfig;
 
@@ -47,9 +49,6 @@ impl Default for Limits {
     }
 }
 
-/// How long a connection that was not used is taken to stand.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
-
 /// How many notices may wait to be taken in before the subscriber's thread waits with them.
 const UNREAD_NOTICES: usize = 1024;
 
@@ -68,12 +67,15 @@ struct Server {
     faults: RedisFaults,
     tls: Option<Arc<ClientConfig>>,
     limits: Limits,
+    /// What the moments of decisions count from.
+    epoch: Instant,
 }
 
 impl RedisNotifier {
     pub(crate) fn new(address: &RedisAddress, tls: Option<ClientConfig>) -> Self {
         let (faults, tls) = (RedisFaults::new(address.clone()), tls.map(Arc::new));
-        let server = Arc::new(Server { faults, tls, limits: Limits::default() });
+        let server =
+            Arc::new(Server { faults, tls, limits: Limits::default(), epoch: Instant::now() });
         RedisNotifier { server, publisher: OnceLock::new() }
     }
 }
@@ -141,67 +143,121 @@ impl Subscriber {
 impl Server {
     /// Publishes what comes by mail until nobody is left who could send it.
     fn publish_all(&self, mailbox: &Receiver<Order>) {
-        let mut connection = None;
-        let mut used_at = Instant::now();
+        let (mut publisher, mut connection) = (Publisher::default(), None);
         while let Ok(first) = mailbox.recv() {
             let batch = [first].into_iter().chain(mailbox.try_iter()).take(BATCH).collect();
-            let has_rested = used_at.elapsed() > TRUSTED_FOR;
-            let mut standing = connection.take();
-            if has_rested {
-                standing = standing.and_then(|connection| self.still_standing(connection));
-            }
-            let ready = match standing {
-                Some(connection) => Ok(connection),
-                None => self.open(|_| Ok(())),
-            };
-            connection = self.publish(ready, batch);
-            used_at = Instant::now();
+            let again = self.publish(&mut publisher, &mut connection, batch, true);
+            self.publish(&mut publisher, &mut connection, again, false);
         }
     }
 
-    /// A connection that has rested, if it still stands: what is published on one that a restart of
-    /// the server has ended would be lost, though the server is there again.
-    fn still_standing(&self, mut connection: Connection) -> Option<Connection> {
-        connection.limit(self.limits.command);
-        connection.ask(&redis::cmd("PING")).ok().map(|_| connection)
-    }
-
-    /// Publishes these together. Gives the connection back if it can be used again.
+    /// Publishes these together. Returns those that nobody heard, if they are to be published
+    /// again.
     fn publish(
         &self,
-        connection: Result<Connection, NotifyFault>,
+        publisher: &mut Publisher,
+        connection: &mut Option<Connection>,
         batch: Vec<Order>,
-    ) -> Option<Connection> {
+        may_repeat: bool,
+    ) -> Vec<Order> {
+        let mut unheard = Vec::new();
+        if batch.is_empty() {
+            return unheard;
+        }
+        let mut ready = self.ready(publisher, connection).and_then(|(ready, generation)| {
+            self.send_all(ready, &batch)?;
+            Ok((ready, generation))
+        });
+        for (publication, answer) in batch {
+            let published = match &mut ready {
+                Ok((connection, generation)) => connection
+                    .receive()
+                    .and_then(|receivers| Ok(redis::from_redis_value::<u64>(receivers)?))
+                    .map(|receivers| (receivers, *generation))
+                    .map_err(|error| self.lost(&error)),
+                Err(fault) => Err(fault.clone()),
+            };
+            let published = match published {
+                Ok((0, generation))
+                    if may_repeat
+                        && publisher.unheard(generation, &publication.channel, self.now()) =>
+                {
+                    unheard.push((publication, answer));
+                    continue;
+                }
+                Ok((receivers, _)) => Ok(receivers),
+                Err(fault) => {
+                    ready = Err(fault.clone());
+                    Err(fault)
+                }
+            };
+            // Nobody may wait for an answer any more.
+            let _ = answer.send(published);
+        }
+        if ready.is_err() {
+            *connection = None;
+            publisher.lost();
+        }
+        unheard
+    }
+
+    fn send_all(&self, connection: &mut Connection, batch: &[Order]) -> Result<(), NotifyFault> {
         let mut commands = Vec::new();
-        for (Publication { channel, payload }, _) in &batch {
+        for (Publication { channel, payload }, _) in batch {
             let command = redis::cmd("PUBLISH").arg(channel.as_str()).arg(payload.as_str()).clone();
             command.write_packed_command(&mut commands);
         }
-        let lost = |error: RedisError| self.faults.meaning(&error, NotifyFaultKind::ConnectionLost);
-        let mut connection = connection.and_then(|mut connection| {
-            connection.limit(self.limits.command);
-            connection.send(&commands).map_err(|error| lost(error.into()))?;
-            Ok(connection)
-        });
-        // Nobody may wait for an answer any more.
-        for (_, answer) in batch {
-            let published = match &mut connection {
-                Ok(connection) => connection.receive().and_then(|receivers| {
-                    redis::from_redis_value(receivers).map_err(RedisError::from)
-                }),
-                Err(fault) => {
-                    let _ = answer.send(Err(fault.clone()));
-                    continue;
+        connection.limit(self.limits.command);
+        connection.send(&commands).map_err(|error| self.lost(&error.into()))
+    }
+
+    fn lost(&self, error: &RedisError) -> NotifyFault {
+        self.faults.meaning(error, NotifyFaultKind::ConnectionLost)
+    }
+
+    /// The connection to publish on.
+    fn ready<'a>(
+        &self,
+        publisher: &mut Publisher,
+        connection: &'a mut Option<Connection>,
+    ) -> Result<(&'a mut Connection, Generation), NotifyFault> {
+        let generation = loop {
+            match (publisher.next_step(self.now()), &mut *connection) {
+                (Step::Publish(generation), Some(_)) => break generation,
+                (Step::Ask(asked), Some(asking)) => {
+                    asking.limit(self.limits.command);
+                    match answer(asked, asking.ask(&question(asked))) {
+                        Ok(server) => publisher.answered(server, self.now()),
+                        Err(_) => {
+                            *connection = None;
+                            publisher.unanswered();
+                        }
+                    }
                 }
-            };
-            let published = published.map_err(|error| {
-                let fault = lost(error);
-                connection = Err(fault.clone());
-                fault
-            });
-            let _ = answer.send(published);
-        }
-        connection.ok()
+                (Step::Renew { limit }, Some(_)) => {
+                    match self.open(limit.min(self.limits.connect), |_| Ok(())) {
+                        Ok(opened) => {
+                            *connection = Some(opened);
+                            publisher.opened(self.now());
+                        }
+                        Err(fault) => {
+                            tracing::debug!(%fault, "the connection that publishes was not replaced");
+                            publisher.renewal_failed(self.now());
+                        }
+                    }
+                }
+                (Step::Open, _) | (_, None) => {
+                    *connection = Some(self.open(self.limits.connect, |_| Ok(()))?);
+                    publisher.opened(self.now());
+                }
+            }
+        };
+        let lost = || NotifyFault::new(NotifyFaultKind::ConnectionLost);
+        connection.as_mut().map(|connection| (connection, generation)).ok_or_else(lost)
+    }
+
+    fn now(&self) -> Moment {
+        Moment::after_epoch(self.epoch.elapsed())
     }
 
     /// Subscribes, and tells what is heard until the connection or the subscription ends.
@@ -222,8 +278,9 @@ impl Server {
         work: &UnderWay<TcpStream>,
     ) -> Result<Infallible, NotifyFault> {
         let given_up = |_| io::Error::from(io::ErrorKind::ConnectionAborted);
-        let mut connection =
-            self.open(|socket| work.begin(socket.try_clone()?).map_err(given_up))?;
+        let mut connection = self.open(self.limits.connect, |socket| {
+            work.begin(socket.try_clone()?).map_err(given_up)
+        })?;
         let early = connection
             .subscribe(channels)
             .map_err(|error| self.faults.meaning(&error, NotifyFaultKind::Unreachable))?;
@@ -257,10 +314,11 @@ impl Server {
     /// A connection that can be used. Its socket is shown before anything is said on it.
     fn open(
         &self,
+        limit: Duration,
         show: impl FnOnce(&TcpStream) -> io::Result<()>,
     ) -> Result<Connection, NotifyFault> {
         let unreachable = |error: io::Error| self.faults.no_connection(&error);
-        let mut connection = self.connect(show)?;
+        let mut connection = self.connect(limit, show)?;
         let mut greeting = Greeting::new(self.faults.address());
         while let Some(command) = greeting.next_command() {
             connection.send(&command).map_err(unreachable)?;
@@ -271,12 +329,13 @@ impl Server {
 
     fn connect(
         &self,
+        limit: Duration,
         show: impl FnOnce(&TcpStream) -> io::Result<()>,
     ) -> Result<Connection, NotifyFault> {
         let RedisAddress { host, port, .. } = self.faults.address();
         // The resolver wants an IPv6 address without the brackets that it has in a URL.
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let until = Instant::now() + self.limits.connect;
+        let until = Instant::now() + limit;
         let unreachable = |error: io::Error| self.faults.no_connection(&error);
         let socket = reach(host, *port, until).map_err(unreachable)?;
         socket.set_nodelay(true).and_then(|()| show(&socket)).map_err(unreachable)?;

@@ -18,6 +18,7 @@ use crate::ironmq::IronMqQueue;
 use crate::ivy::{Ivy, Parts};
 use crate::memory::MemoryQueue;
 use crate::random::random;
+use crate::redis::Renewing;
 use crate::runtime::Runtime;
 use crate::tls::OwnRoots;
 
@@ -119,7 +120,7 @@ impl<R: Runtime> IvyBuilder<R> {
         let events = EventSink::new(clock);
         Ivy::new(Parts {
             queue: queue(&config, clock, &roots, &events)?,
-            notifier: notifier::<R>(&config, &roots)?,
+            notifier: notifier(&config, clock, &roots)?,
             codec: config.codec().map_err(Error::config)?,
             keyset_file: config.keyset_file,
             channel: config.channel,
@@ -176,6 +177,7 @@ fn queue<R: Runtime>(
 
 fn notifier<R: Runtime>(
     config: &Config,
+    clock: Clock<R>,
     roots: &OwnRoots,
 ) -> Result<Option<Arc<dyn Notifier>>, Error<R>> {
     Ok(match &config.notifier {
@@ -183,7 +185,8 @@ fn notifier<R: Runtime>(
         Some(NotifierConfig::Memory) => Some(Arc::new(Hub::default())),
         Some(NotifierConfig::Redis(address)) => {
             let tls = address.tls.then(|| roots.with_system_roots()).transpose();
-            Some(Arc::new(R::redis(address, tls.map_err(Error::config)?)))
+            let redis = R::redis(address, tls.map_err(Error::config)?);
+            Some(Arc::new(Renewing::new(redis, clock)))
         }
         Some(_) => return Err(Error::config("this kind of notifier is not built in")),
     })

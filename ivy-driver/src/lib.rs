@@ -55,7 +55,7 @@ pub use events::Events;
 pub use futures::{CancellationToken, FutureHandlers, TaskPerCallback};
 pub use handle::Handle;
 pub use ivy::Ivy;
-pub use redis::{RedisFaults, notice};
+pub use redis::{RedisConnections, RedisFaults, SharedPublisher, answer, notice, question};
 pub use runtime::{AsyncRuntime, Callbacks, Clients, Exchange, Handlers, HttpClient, Runtime};
 pub use threads::{
     BlockingToken, CallbackThreads, ThreadHandlers, ThreadPool, Threads, UnderWay, Wanted,

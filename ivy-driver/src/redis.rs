@@ -1,4 +1,9 @@
-//! What the Redis clients of the adapters share: what their errors mean, and what they hear.
+//! What the Redis clients of the adapters share: what their errors mean, what they hear, and when
+//! their connections are replaced.
+
+mod publishing;
+mod questions;
+mod renewing;
 
 use std::fmt;
 use std::io;
@@ -11,6 +16,10 @@ use redis::{Msg, RedisError};
 
 use crate::backend::Heard;
 use crate::tls::is_tls;
+
+pub use publishing::{RedisConnections, SharedPublisher};
+pub use questions::{answer, question};
+pub(crate) use renewing::Renewing;
 
 /// Tells what went wrong with the Redis server at an address.
 #[derive(Clone)]

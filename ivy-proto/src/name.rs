@@ -114,7 +114,24 @@ name! {
     ChannelName
 }
 
+/// How many characters of base64url name a reply channel below its prefix.
+const REPLY_NAME: usize = 22;
+
 impl ChannelName {
+    /// Whether a producer listens here alone, as the form of the name says: `<prefix>.r.` and 22
+    /// characters of base64url.
+    #[must_use]
+    pub fn is_reply_channel(&self) -> bool {
+        ChannelName::reply_prefix(&self.0).is_some()
+    }
+
+    /// The prefix of the name of a reply channel.
+    pub(crate) fn reply_prefix(text: &str) -> Option<&str> {
+        let (prefix, name) = text.rsplit_once(".r.")?;
+        let of_base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        (name.len() == REPLY_NAME && name.bytes().all(of_base64url)).then_some(prefix)
+    }
+
     /// The name that this text is, which is shared and not copied.
     pub(crate) fn shared(text: Arc<str>) -> Result<Self, InvalidName> {
         check(&text)?;

@@ -7,20 +7,21 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use ivy_driver::{Heard, Notifier, RedisFaults, notice};
+use ivy_driver::{Heard, Notifier, RedisConnections, RedisFaults, SharedPublisher, notice};
 use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
 use ivy_proto::notify::redis::Greeting;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use redis::aio::{MultiplexedConnection, PubSub, PubSubSink};
-use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo};
+use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, RedisResult, Value};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+
+use crate::runtime::Tokio;
 
 /// How long it may take until a connection can be used, authentication included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -32,15 +33,6 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 
 /// The longest line of an answer to what is said first, in bytes.
 const LONGEST_LINE: usize = 1024;
-/// How long a connection that was not used is taken to stand.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
-
-/// The connection that publishes, and when it was used last.
-struct Publisher {
-    connection: MultiplexedConnection,
-    used_at: Instant,
-}
-
 /// A notifier over Redis's publish and subscribe.
 #[derive(Clone)]
 pub struct RedisNotifier {
@@ -51,8 +43,7 @@ struct Shared {
     faults: RedisFaults,
     tls: Option<TlsConnector>,
     settings: RedisConnectionInfo,
-    /// Made by the first publication, dropped when a command fails on it.
-    publisher: Mutex<Option<Publisher>>,
+    publisher: SharedPublisher<Tokio, MultiplexedConnection>,
 }
 
 impl fmt::Debug for RedisNotifier {
@@ -73,7 +64,7 @@ impl RedisNotifier {
             .set_protocol(ProtocolVersion::RESP2)
             .set_skip_set_lib_name();
         let tls = tls.map(|tls| TlsConnector::from(Arc::new(tls)));
-        let (faults, publisher) = (RedisFaults::new(address.clone()), Mutex::new(None));
+        let (faults, publisher) = (RedisFaults::new(address.clone()), SharedPublisher::new());
         let shared = Shared { faults, tls, settings, publisher };
         RedisNotifier { shared: Arc::new(shared) }
     }
@@ -105,54 +96,7 @@ impl RedisNotifier {
         Ok(Box::new(tls.connect(name, tcp).await.map_err(unreachable)?))
     }
 
-    async fn publish(&self, publication: Publication) -> Result<u64, NotifyFault> {
-        let mut connection = self.publisher().await?;
-        let Publication { channel, payload } = publication;
-        let published = redis::cmd("PUBLISH")
-            .arg(channel.as_str())
-            .arg(payload.as_str())
-            .query_async::<u64>(&mut connection)
-            .await;
-        match published {
-            Ok(receivers) => Ok(receivers),
-            Err(error) => {
-                *self.shared.publisher.lock().await = None;
-                Err(self.shared.faults.meaning(&error, NotifyFaultKind::ConnectionLost))
-            }
-        }
-    }
-
-    /// The connection to publish on. Those who ask while it is being made wait for the same one.
-    ///
-    /// One that has rested is tried first: what is published on a connection that a restart of the
-    /// server has ended would be lost, though the server is there again.
-    async fn publisher(&self) -> Result<MultiplexedConnection, NotifyFault> {
-        let mut publisher = self.shared.publisher.lock().await;
-        if let Some(Publisher { connection, used_at }) = &mut *publisher {
-            let has_rested = used_at.elapsed() > TRUSTED_FOR;
-            *used_at = Instant::now();
-            let mut connection = connection.clone();
-            let ping = redis::cmd("PING");
-            if !has_rested || ping.query_async::<redis::Value>(&mut connection).await.is_ok() {
-                return Ok(connection);
-            }
-        }
-        *publisher = None;
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(COMMAND_LIMIT));
-        let opening = async {
-            let transport = self.connect().await?;
-            MultiplexedConnection::new_with_config(&self.shared.settings, transport, config)
-                .await
-                .map_err(|error| self.shared.faults.meaning(&error, NotifyFaultKind::Unreachable))
-        };
-        let (connection, traffic) = self.within(CONNECT_LIMIT, opening).await?;
-        tokio::spawn(traffic);
-        let used_at = Instant::now();
-        *publisher = Some(Publisher { connection: connection.clone(), used_at });
-        Ok(connection)
-    }
-
-    async fn open(&self, channels: &[ChannelName]) -> Result<PubSub, NotifyFault> {
+    async fn subscription(&self, channels: &[ChannelName]) -> Result<PubSub, NotifyFault> {
         let opening = async {
             let transport = self.connect().await?;
             let lost = |error| self.shared.faults.meaning(&error, NotifyFaultKind::Unreachable);
@@ -176,15 +120,41 @@ impl RedisNotifier {
     }
 }
 
+impl RedisConnections for RedisNotifier {
+    type Connection = MultiplexedConnection;
+
+    fn faults(&self) -> &RedisFaults {
+        &self.shared.faults
+    }
+
+    async fn open(&self, limit: Option<Duration>) -> Result<MultiplexedConnection, NotifyFault> {
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(COMMAND_LIMIT));
+        let opening = async {
+            let transport = self.connect().await?;
+            MultiplexedConnection::new_with_config(&self.shared.settings, transport, config)
+                .await
+                .map_err(|error| self.shared.faults.meaning(&error, NotifyFaultKind::Unreachable))
+        };
+        let limit = limit.map_or(CONNECT_LIMIT, |limit| limit.min(CONNECT_LIMIT));
+        let (connection, traffic) = self.within(limit, opening).await?;
+        tokio::spawn(traffic);
+        Ok(connection)
+    }
+
+    async fn query(connection: &mut MultiplexedConnection, command: &Cmd) -> RedisResult<Value> {
+        command.query_async(connection).await
+    }
+}
+
 impl Notifier for RedisNotifier {
     fn publish(&self, publication: Publication) -> BoxFuture<'static, Result<u64, NotifyFault>> {
         let this = self.clone();
-        async move { this.publish(publication).await }.boxed()
+        async move { this.shared.publisher.publish(&this, &publication).await }.boxed()
     }
 
     fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<'static, Heard> {
         let this = self.clone();
-        stream::once(async move { this.open(&channels).await })
+        stream::once(async move { this.subscription(&channels).await })
             .flat_map(|opened| match opened {
                 Ok(pubsub) => notices(pubsub).boxed(),
                 Err(fault) => stream::iter([Heard::Lost(fault)]).boxed(),
@@ -204,7 +174,7 @@ fn notices(pubsub: PubSub) -> impl stream::Stream<Item = Heard> {
 async fn silence(mut sink: PubSubSink) {
     loop {
         tokio::time::sleep(PING_EVERY).await;
-        let Ok(Ok(_)) = timeout(COMMAND_LIMIT, sink.ping::<redis::Value>()).await else { return };
+        let Ok(Ok(_)) = timeout(COMMAND_LIMIT, sink.ping::<Value>()).await else { return };
     }
 }
 

@@ -68,6 +68,21 @@ impl RedisServer {
 
     /// Publishes a text to a channel, as anybody can.
     pub async fn publish(&self, channel: &str, text: &str) {
+        self.command(redis::cmd("PUBLISH").arg(channel).arg(text)).await;
+    }
+
+    /// Becomes a replica of another server without a password, or a primary again.
+    pub async fn replicate(&self, primary: Option<&RedisServer>) {
+        let mut command = redis::cmd("REPLICAOF");
+        match primary {
+            Some(primary) => command.arg("127.0.0.1").arg(primary.port),
+            None => command.arg("NO").arg("ONE"),
+        };
+        self.command(&command).await;
+    }
+
+    /// Carries out a command of an operator.
+    async fn command(&self, command: &redis::Cmd) {
         let client = redis::Client::open(self.url()).expect("the server's address is one");
         // The client's own limits are for those in a hurry.
         let config = redis::AsyncConnectionConfig::new()
@@ -77,12 +92,7 @@ impl RedisServer {
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .expect("the server takes connections");
-        redis::cmd("PUBLISH")
-            .arg(channel)
-            .arg(text)
-            .query_async::<()>(&mut connection)
-            .await
-            .expect("the server publishes");
+        command.query_async::<()>(&mut connection).await.expect("the server obeys");
     }
 
     /// Kills it, as `kill -9` does.

@@ -13,8 +13,8 @@ use crate::pieces::send_pieces;
 /// The longest command that is understood, in bytes.
 const LONGEST_COMMAND: usize = 4 * 1024 * 1024;
 
-/// A server that knows `PING`, `AUTH`, `SELECT`, `SUBSCRIBE` and `PUBLISH` as Redis does, until a
-/// test has another answer to the next command of a kind.
+/// A server that knows `PING`, `HELLO`, `AUTH`, `SELECT`, `SUBSCRIBE` and `PUBLISH` as Redis does, until
+/// a test has another answer to the next command of a kind.
 pub struct ScriptedRedis {
     port: u16,
     state: Arc<State>,
@@ -182,6 +182,8 @@ fn answer_as_redis(
     match name {
         "PING" if subscribed => stream.write_all(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n"),
         "PING" => stream.write_all(b"+PONG\r\n"),
+        "HELLO" => stream
+            .write_all(b"*4\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"),
         "SUBSCRIBE" => {
             let channels = words[1..].to_vec();
             // Held meanwhile, so that what is published after the confirmation is delivered.

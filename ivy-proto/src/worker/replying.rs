@@ -12,9 +12,6 @@ use super::Worker;
 use super::job::{PutAside, Scheduled};
 use super::notices::Outgoing;
 
-/// How many characters of base64url name a reply channel below its prefix.
-const REPLY_NAME: usize = 22;
-
 /// Who wants to hear of a task.
 enum Audience<'a> {
     /// The caller, on its own channel.
@@ -139,12 +136,5 @@ fn audience<'a>(shared: &ChannelName, scheduled: &'a Scheduled) -> Audience<'a> 
 /// could otherwise make workers publish to the shared channel, where a task name that a peer of
 /// the original does not know ends its process.
 fn is_reply_channel(channel: &str, prefix: &ChannelName) -> bool {
-    channel.strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_prefix(".r.")).is_some_and(
-        |name| {
-            name.len() == REPLY_NAME
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-        },
-    )
+    ChannelName::reply_prefix(channel) == Some(prefix.as_str())
 }

@@ -5,6 +5,7 @@ mod calls;
 mod cancellation;
 mod dead_letters;
 mod encryption;
+mod failover;
 mod faults;
 mod leases;
 mod lifecycle;
@@ -173,6 +174,9 @@ conformance! {
         r10_a_subscriber_that_is_cut_off_comes_back except OTHER_THAN_REDIS;
         r11_a_subscription_may_be_confirmed_twice except OTHER_THAN_REDIS;
         r13_names_with_a_nul_are_refused except OTHER_THAN_REDIS;
+    }
+    failover {
+        results_arrive_after_the_notifier_has_failed_over except ONE_PROCESS;
     }
     tls {
         a_queue_over_tls_works except NO_NETWORK;

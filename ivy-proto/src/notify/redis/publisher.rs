@@ -1,0 +1,398 @@
+//! Decides when the connection that publishes is opened, checked and replaced.
+
+use std::time::Duration;
+
+use crate::name::ChannelName;
+use crate::time::Moment;
+
+use super::RENEW_EVERY;
+use super::server::Server;
+
+/// How long an unused connection is trusted to stand.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// How long the role of a server is trusted to last, however busy the connection is.
+const ROLE_LASTS: Duration = Duration::from_secs(10);
+/// How long opening a replacement may take while nothing is known against the connection that
+/// stands: publications wait meanwhile.
+const SPARE_LIMIT: Duration = Duration::from_secs(1);
+/// How long opening a replacement may take when the connection is known to be misplaced.
+const REPLACEMENT_LIMIT: Duration = Duration::from_secs(5);
+
+/// The state of the connection that publishes, without the connection.
+///
+/// A name may come to lead to another server while the old one lives on, as after a failover. What
+/// is published on the old one is then heard by nobody. The connection is replaced, by resolving
+/// the name again, when the server is a replica, when nobody hears a notice on a reply channel, and
+/// when it is a minute old; at most once a minute. Until the replacement stands, the connection
+/// stays in use.
+///
+/// ```
+/// use ivy_proto::Moment;
+/// use ivy_proto::notify::redis::{Publisher, Question, Server, Step};
+///
+/// let (mut publisher, now) = (Publisher::default(), Moment::EPOCH);
+/// assert_eq!(publisher.next_step(now), Step::Open);
+/// publisher.opened(now);
+/// assert_eq!(publisher.next_step(now), Step::Ask(Question::Hello));
+/// publisher.answered(Some(Server::from_role("slave")), now);
+/// assert!(matches!(publisher.next_step(now), Step::Renew { .. }));
+/// publisher.renewal_failed(now);
+/// assert!(matches!(publisher.next_step(now), Step::Publish(_)));
+/// ```
+#[derive(Debug, Default)]
+pub struct Publisher {
+    connection: Option<Connection>,
+    generation: u64,
+    /// When the connection was last replaced, or was to be.
+    renewed_at: Option<Moment>,
+    /// What a new connection is asked first.
+    first_question: Question,
+}
+
+/// Names one connection among those that followed each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation(u64);
+
+/// What to do before a publication. Execute it, report how it went, and ask for the next step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Open a connection and report [`Publisher::opened`]. If that fails, the publication fails.
+    Open,
+    /// Ask the server on the connection, and report [`Publisher::answered`] or
+    /// [`Publisher::unanswered`].
+    Ask(Question),
+    /// Open another connection within `limit`, and report [`Publisher::opened`], after which it
+    /// takes the place of the old one, or [`Publisher::renewal_failed`].
+    Renew {
+        /// How long opening it may take.
+        limit: Duration,
+    },
+    /// Publish on the connection, which is this one.
+    Publish(Generation),
+}
+
+/// What a server is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Question {
+    /// `HELLO 2`: its role and mode. Every user may ask this, whatever the permissions, but only
+    /// servers since version 6 know it.
+    #[default]
+    Hello,
+    /// `ROLE`: its role.
+    Role,
+    /// `PING`: nothing. For servers that answer neither of the above.
+    Ping,
+}
+
+#[derive(Debug)]
+struct Connection {
+    opened_at: Moment,
+    used_at: Moment,
+    question: Question,
+    /// When the question was last answered.
+    answered_at: Option<Moment>,
+    server: Server,
+    /// Whether nobody heard a notice for which somebody waits.
+    is_unheard: bool,
+}
+
+impl Publisher {
+    /// The next step towards a publication.
+    pub fn next_step(&mut self, now: Moment) -> Step {
+        let may_renew = self.may_renew(now);
+        let Some(connection) = &mut self.connection else { return Step::Open };
+        if connection.is_question_due(now) {
+            return Step::Ask(connection.question);
+        }
+        if may_renew && (connection.is_unheard || connection.server.is_misplaced()) {
+            return Step::Renew { limit: REPLACEMENT_LIMIT };
+        }
+        if may_renew && now.since(connection.opened_at) >= RENEW_EVERY {
+            return Step::Renew { limit: SPARE_LIMIT };
+        }
+        connection.used_at = now;
+        Step::Publish(Generation(self.generation))
+    }
+
+    /// A connection stands, the first one or a replacement.
+    pub fn opened(&mut self, now: Moment) {
+        if self.connection.is_some() {
+            self.renewed_at = Some(now);
+            self.first_question = Question::default();
+        }
+        self.generation += 1;
+        self.connection = Some(Connection {
+            opened_at: now,
+            used_at: now,
+            question: self.first_question,
+            answered_at: None,
+            server: Server::default(),
+            is_unheard: false,
+        });
+    }
+
+    /// No replacement could be opened: the connection stays in use.
+    pub fn renewal_failed(&mut self, now: Moment) {
+        self.renewed_at = Some(now);
+        if let Some(connection) = &mut self.connection {
+            connection.is_unheard = false;
+        }
+    }
+
+    /// The server answered the question: what it says about itself, or nothing if it refused to.
+    pub fn answered(&mut self, server: Option<Server>, now: Moment) {
+        let Some(connection) = &mut self.connection else { return };
+        connection.used_at = now;
+        connection.answered_at = Some(now);
+        match (server, connection.question) {
+            (Some(server), _) => connection.server = server,
+            (None, Question::Hello) => {
+                connection.question = Question::Role;
+                connection.answered_at = None;
+            }
+            (None, question) => connection.question = question.simpler(),
+        }
+    }
+
+    /// The connection was lost before the server answered the question. A server that ends new
+    /// connections because of it is not asked it again on the next one.
+    pub fn unanswered(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && connection.answered_at.is_none()
+        {
+            self.first_question = connection.question.simpler();
+        }
+    }
+
+    /// A publication failed on the current connection, which is to be dropped.
+    pub fn lost(&mut self) {
+        self.connection = None;
+    }
+
+    /// Whether this is the connection to publish on. A failure on one that has been replaced does
+    /// not concern its successor.
+    #[must_use]
+    pub fn is_current(&self, generation: Generation) -> bool {
+        generation == Generation(self.generation)
+    }
+
+    /// Nobody heard what was published on a channel. Returns whether to publish it again, once: on
+    /// a connection that takes the place of this one.
+    pub fn unheard(&mut self, generation: Generation, channel: &ChannelName, now: Moment) -> bool {
+        let may_renew = self.may_renew(now);
+        let is_current = self.is_current(generation);
+        let Some(connection) = &mut self.connection else { return false };
+        if !channel.is_reply_channel() || !connection.server.counts_all_receivers() {
+            return false;
+        }
+        if is_current && may_renew {
+            connection.is_unheard = true;
+        }
+        !is_current || connection.is_unheard
+    }
+
+    fn may_renew(&self, now: Moment) -> bool {
+        self.renewed_at.is_none_or(|at| now.since(at) >= RENEW_EVERY)
+    }
+}
+
+impl Question {
+    fn simpler(self) -> Self {
+        match self {
+            Question::Hello => Question::Role,
+            Question::Role | Question::Ping => Question::Ping,
+        }
+    }
+}
+
+impl Connection {
+    fn is_question_due(&self, now: Moment) -> bool {
+        if now.since(self.used_at) > TRUSTED_FOR {
+            return true;
+        }
+        self.question != Question::Ping
+            && self.answered_at.is_none_or(|at| now.since(at) >= ROLE_LASTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn after(seconds: u64) -> Moment {
+        Moment::after_epoch(Duration::from_secs(seconds))
+    }
+
+    fn hello(mode: &'static str, role: &'static str) -> Option<Server> {
+        Some(Server::from_hello([("mode", mode), ("role", role)]))
+    }
+
+    fn reply() -> ChannelName {
+        ChannelName::new("news.r.AAAAAAAAAAAAAAAAAAAAAA").unwrap()
+    }
+
+    /// A publisher whose connection is as old as the epoch, to a server that said this.
+    fn connected_to(server: Option<Server>) -> Publisher {
+        let mut publisher = Publisher::default();
+        publisher.opened(after(0));
+        publisher.answered(server, after(0));
+        publisher
+    }
+
+    /// The connection to publish on. Where the server is asked, it says this.
+    fn ready(publisher: &mut Publisher, server: Option<Server>, now: Moment) -> Generation {
+        for _ in 0..4 {
+            match publisher.next_step(now) {
+                Step::Publish(generation) => return generation,
+                Step::Ask(_) => publisher.answered(server, now),
+                Step::Open | Step::Renew { .. } => publisher.opened(now),
+            }
+        }
+        panic!("it never comes to publish: {publisher:?}")
+    }
+
+    #[test]
+    fn a_connection_in_use_is_neither_checked_nor_replaced() {
+        let primary = hello("standalone", "master");
+        let mut publisher = connected_to(primary);
+        for second in 0..9 {
+            assert_eq!(publisher.next_step(after(second)), Step::Publish(Generation(1)));
+        }
+    }
+
+    #[test]
+    fn a_connection_that_rested_is_checked_before_it_publishes() {
+        let mut publisher = connected_to(hello("standalone", "master"));
+        ready(&mut publisher, None, after(0));
+        let rested = after(1) + Duration::from_nanos(1);
+        assert_eq!(publisher.next_step(rested), Step::Ask(Question::Hello));
+        publisher.unanswered();
+        assert_eq!(publisher.next_step(rested), Step::Open);
+    }
+
+    #[test]
+    fn a_server_that_has_become_a_replica_is_left_at_the_next_check() {
+        let mut publisher = connected_to(hello("standalone", "master"));
+        for second in 0..10 {
+            assert!(matches!(publisher.next_step(after(second)), Step::Publish(_)), "{second} s");
+        }
+        assert_eq!(publisher.next_step(after(10)), Step::Ask(Question::Hello));
+        publisher.answered(hello("standalone", "replica"), after(10));
+        assert_eq!(publisher.next_step(after(10)), Step::Renew { limit: REPLACEMENT_LIMIT });
+    }
+
+    #[test]
+    fn the_name_is_resolved_again_at_most_once_a_minute() {
+        let replica = hello("standalone", "replica");
+        let mut publisher = connected_to(replica);
+        let mut renewals = Vec::new();
+        for second in 0..200 {
+            match publisher.next_step(after(second)) {
+                Step::Renew { .. } => {
+                    renewals.push(second);
+                    if second % 2 == 0 {
+                        publisher.opened(after(second));
+                    } else {
+                        publisher.renewal_failed(after(second));
+                    }
+                }
+                Step::Ask(_) => publisher.answered(replica, after(second)),
+                Step::Publish(generation) => {
+                    publisher.unheard(generation, &reply(), after(second));
+                }
+                Step::Open => panic!("the connection stays in use"),
+            }
+        }
+        for pair in renewals.windows(2) {
+            assert!(pair[1] - pair[0] >= 60, "{renewals:?}");
+        }
+        assert!(renewals.len() > 2, "{renewals:?}");
+    }
+
+    #[test]
+    fn a_minute_old_connection_is_replaced_and_kept_where_that_fails() {
+        let primary = hello("standalone", "master");
+        let mut publisher = connected_to(primary);
+        let old = ready(&mut publisher, primary, after(0));
+        publisher.answered(primary, after(60));
+        assert_eq!(publisher.next_step(after(60)), Step::Renew { limit: SPARE_LIMIT });
+        publisher.renewal_failed(after(60));
+        assert_eq!(publisher.next_step(after(60)), Step::Publish(old));
+    }
+
+    #[test]
+    fn a_notice_that_no_caller_heard_is_published_again_on_a_new_connection() {
+        let primary = hello("standalone", "master");
+        let mut publisher = connected_to(primary);
+        let old = ready(&mut publisher, primary, after(0));
+        assert!(publisher.unheard(old, &reply(), after(0)));
+        assert!(matches!(publisher.next_step(after(0)), Step::Renew { .. }));
+        publisher.opened(after(0));
+        let new = ready(&mut publisher, primary, after(0));
+        assert_ne!(new, old);
+        assert!(!publisher.unheard(new, &reply(), after(0)), "the caller has gone");
+        assert!(publisher.unheard(old, &reply(), after(0)), "it was under way meanwhile");
+    }
+
+    #[test]
+    fn a_count_that_does_not_cover_all_receivers_is_no_reason() {
+        for server in [hello("cluster", "master"), Some(Server::from_role("master")), None] {
+            let mut publisher = connected_to(server);
+            let generation = ready(&mut publisher, server, after(0));
+            assert!(!publisher.unheard(generation, &reply(), after(0)), "{server:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_needs_to_listen_on_the_shared_channel() {
+        let primary = hello("standalone", "master");
+        let mut publisher = connected_to(primary);
+        let generation = ready(&mut publisher, primary, after(0));
+        let shared = ChannelName::new("news").unwrap();
+        assert!(!publisher.unheard(generation, &shared, after(0)));
+    }
+
+    #[test]
+    fn a_server_that_refuses_to_say_what_it_is_is_only_checked_to_stand() {
+        let mut publisher = Publisher::default();
+        publisher.opened(after(0));
+        for question in [Question::Hello, Question::Role] {
+            assert_eq!(publisher.next_step(after(0)), Step::Ask(question));
+            publisher.answered(None, after(0));
+        }
+        assert!(matches!(publisher.next_step(after(0)), Step::Publish(_)));
+        assert_eq!(publisher.next_step(after(0) + 2 * SECOND), Step::Ask(Question::Ping));
+    }
+
+    #[test]
+    fn a_server_that_ends_connections_at_a_question_is_published_to_all_the_same() {
+        let mut publisher = Publisher::default();
+        let mut opened = 0;
+        loop {
+            match publisher.next_step(after(0)) {
+                Step::Open => {
+                    opened += 1;
+                    publisher.opened(after(0));
+                }
+                Step::Ask(_) => publisher.unanswered(),
+                Step::Renew { .. } => panic!("nothing is known against the connection"),
+                Step::Publish(_) => break,
+            }
+        }
+        assert_eq!(opened, 3);
+    }
+
+    #[test]
+    fn a_publication_that_fails_on_an_old_connection_leaves_the_new_one_alone() {
+        let primary = hello("standalone", "master");
+        let mut publisher = connected_to(primary);
+        let old = ready(&mut publisher, primary, after(0));
+        publisher.opened(after(1));
+        let new = ready(&mut publisher, primary, after(1));
+        assert!(!publisher.is_current(old) && publisher.is_current(new));
+        publisher.lost();
+        assert_eq!(publisher.next_step(after(1)), Step::Open);
+    }
+}
