@@ -8,6 +8,16 @@ const LONGEST: usize = 256;
 /// that is shorter counts as a whole.
 const RECOGNISED: usize = 10;
 
+/// The longest text of an error that travels, in bytes.
+const LONGEST_ERROR: usize = 1024;
+
+/// What travels of the text of an error: its beginning, up to 1 KiB, to a border between characters.
+pub(crate) fn brief(text: &str) -> &str {
+    let longest = text.len().min(LONGEST_ERROR);
+    let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
+}
+
 /// Prints foreign text with control and direction-changing characters escaped, cut to 256
 /// characters, so that a name cannot forge a log line.
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
@@ -65,6 +75,12 @@ fn runs(text: &str, length: usize) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_text_of_an_error_is_cut_between_characters() {
+        assert_eq!(brief("short"), "short");
+        assert_eq!(brief(&format!("x{}", "\u{e9}".repeat(600))).len(), 1023);
+    }
 
     #[test]
     fn runs_are_counted_in_characters() {

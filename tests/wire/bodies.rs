@@ -384,6 +384,7 @@ fn b48_a_dead_letter_is_recognised_in_any_queue_and_keeps_its_depth() {
         queue: QueueName::new("q").unwrap(),
         id: MessageId::new("1"),
         reason: BadJson,
+        error: None,
         attempts: 0,
         deliveries: 1,
         at: 0,

@@ -263,13 +263,15 @@ pub(crate) fn dead_letter() -> impl Strategy<Value = DeadLetter> {
         queue_name(),
         message_id(),
         prop::sample::select(&DeadLetterReason::ALL),
+        prop::option::of("(?s).{0,200}"),
         counts,
         any::<String>(),
     )
-        .prop_map(|(queue, id, reason, (attempts, deliveries, at), body)| DeadLetter {
+        .prop_map(|(queue, id, reason, error, (attempts, deliveries, at), body)| DeadLetter {
             queue,
             id,
             reason,
+            error,
             attempts,
             deliveries,
             at,

@@ -63,6 +63,7 @@ fn what_is_read_shows_no_content() {
         queue: QueueName::new("q").unwrap(),
         id: MessageId::new("1"),
         reason: DeadLetterReason::BadJson,
+        error: None,
         attempts: 1,
         deliveries: 1,
         at: 0,

@@ -160,7 +160,12 @@ impl Codec {
     }
 
     /// Writes a dead letter for the physical queue that keeps it: sealed if what that queue sends
-    /// is authenticated. Otherwise the envelope is in the open, and the body inside it as it was.
+    /// is authenticated. Otherwise the envelope is in the open, and the body inside it as it was; then
+    /// the error is left out unless what the queue sends is in the open too.
+    ///
+    /// A letter whose body was [not opened](DeadLetterReason::is_unopened) stays in the open and has no
+    /// error, whatever the queue sends: the keys here may not be those of its sender, who must be able
+    /// to read it.
     #[must_use]
     pub fn seal_dead_letter(
         &self,
@@ -169,8 +174,12 @@ impl Codec {
         pool: &mut EntropyPool,
     ) -> Body {
         let lock = self.locks.queue(queue);
+        let form = lock.policy.sends();
+        if letter.reason.is_unopened() || form == BodyForm::Legacy {
+            return DeadLetter { error: None, ..letter.clone() }.to_body();
+        }
         let body = letter.to_body();
-        if !lock.policy.sends().is_authenticated() {
+        if !form.is_authenticated() {
             return body;
         }
         let text = body.as_str().to_owned();
@@ -178,8 +187,9 @@ impl Codec {
     }
 
     /// Reads a dead letter from the physical queue that keeps it, in the open or sealed in any form
-    /// that there are keys for: it may be older than the queue's policy, and what the message inside
-    /// is worth is decided when that is opened.
+    /// that there are keys for: it may be older than the queue's policy, or its body may not have been
+    /// opened. Nothing authenticates what one in the open says, its reason and its queue included; what
+    /// the message inside is worth is decided when that is opened, by the policy of its queue.
     ///
     /// # Errors
     /// If it is none, or does not open. It may be an original body: one that was too large to be

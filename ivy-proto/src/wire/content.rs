@@ -63,6 +63,7 @@ mod tests {
             queue: QueueName::new("mail").unwrap(),
             id: MessageId::new("1"),
             reason: DeadLetterReason::Fatal,
+            error: None,
             attempts: 1,
             deliveries: 1,
             at: 0,
@@ -109,6 +110,20 @@ mod tests {
         assert!(sealed.as_str().starts_with("$aes-256-cbc$"));
         let read = Content::read(&ReceivedBody::Text(sealed), &dead(), &codec(Policy::v2()));
         assert!(matches!(read, Content::DeadLetter { letter: opened, .. } if opened == letter));
+    }
+
+    #[test]
+    fn a_dead_letter_in_the_open_is_read_on_a_queue_that_seals_and_its_task_by_the_policy() {
+        let codec = Codec::new(&both().with_policy(Policy::v2())).unwrap();
+        let plain = Body::new(r#"{"name":"t","options":{},"args":[]}"#);
+        let mut letter = letter(plain);
+        letter.reason = DeadLetterReason::Downgrade;
+        let body = codec.seal_dead_letter(&letter, &dead(), &mut EntropyPool::from_seed(&[1; 32]));
+        assert!(body.as_str().starts_with('{'));
+        let read = Content::read(&ReceivedBody::Text(body), &dead(), &codec);
+        let Content::DeadLetter { letter: opened, task } = read else { panic!("{read:?}") };
+        assert_eq!(opened, letter);
+        assert_eq!(task.unwrap_err().reason(), DeadLetterReason::Downgrade);
     }
 
     #[test]

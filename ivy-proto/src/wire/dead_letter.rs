@@ -3,6 +3,7 @@
 use crate::id::MessageId;
 use crate::name::{QueueName, TaskName};
 use crate::queue::Body;
+use crate::text::brief;
 use crate::wire::object::Tree;
 use crate::wire::shape::measure;
 use crate::wire::write::ObjectWriter;
@@ -15,7 +16,7 @@ const NAME: &str = "ivy.dead-letter";
 const VERSION: u64 = 1;
 
 /// A message that was put aside. In the dead-letter queue it is
-/// `{"name":"ivy.dead-letter","options":{},"args":[{"v":1,"queue":..,"id":..,"reason":..,"attempts":..,"deliveries":..,"at":..,"body":..}]}`.
+/// `{"name":"ivy.dead-letter","options":{},"args":[{"v":1,"queue":..,"id":..,"reason":..,"error":..,"attempts":..,"deliveries":..,"at":..,"body":..}]}`.
 ///
 /// Queue and id together tell copies of one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,9 @@ pub struct DeadLetter {
     pub id: MessageId,
     /// Why it was put aside.
     pub reason: DeadLetterReason,
+    /// What went wrong, in the words that its caller is told. It is cut to 1 KiB when it is written or
+    /// read.
+    pub error: Option<String>,
     /// How often its handler was run to an end.
     pub attempts: u32,
     /// How often it was delivered.
@@ -45,6 +49,9 @@ impl DeadLetter {
         letter.text("queue", self.queue.as_str());
         letter.text("id", self.id.as_str());
         letter.text("reason", self.reason.as_str());
+        if let Some(error) = &self.error {
+            letter.text("error", brief(error));
+        }
         letter.number("attempts", self.attempts);
         letter.number("deliveries", self.deliveries);
         letter.number("at", self.at);
@@ -86,6 +93,10 @@ impl DeadLetter {
             queue: QueueName::new(&text("queue")?).map_err(|_| BadDeadLetter::Field("queue"))?,
             id: MessageId::new(text("id")?),
             reason: text("reason")?.parse().map_err(|_| BadDeadLetter::Field("reason"))?,
+            error: match letter.get("error") {
+                None => None,
+                Some(_) => Some(brief(&text("error")?).to_owned()),
+            },
             attempts: count("attempts")?,
             deliveries: count("deliveries")?,
             at: letter.read("at").ok_or(BadDeadLetter::Field("at"))?,
@@ -128,6 +139,7 @@ mod tests {
             queue: QueueName::new("q.p1").unwrap(),
             id: MessageId::new("6114"),
             reason: DeadLetterReason::BadJson,
+            error: None,
             attempts: 0,
             deliveries: 2,
             at: 1_700_000_000_000,
@@ -165,5 +177,24 @@ mod tests {
         assert_eq!(reread("BadJson", "New"), BadDeadLetter::Field("reason"));
         assert_eq!(reread("\"attempts\":0", "\"attempts\":-1"), BadDeadLetter::Field("attempts"));
         assert_eq!(reread(",\"body\":\"x\"", ""), BadDeadLetter::Field("body"));
+        assert_eq!(reread("\"at\":", "\"error\":5,\"at\":"), BadDeadLetter::Field("error"));
+    }
+
+    #[test]
+    fn the_error_is_kept_up_to_a_kibibyte() {
+        let told = |error: &str| {
+            let letter = DeadLetter { error: Some(error.to_owned()), ..letter("x") };
+            DeadLetter::parse(&letter.to_body()).unwrap().error.unwrap()
+        };
+        assert_eq!(told("out of\n\"luck\""), "out of\n\"luck\"");
+        assert_eq!(told(&"x".repeat(5000)), "x".repeat(1024));
+    }
+
+    #[test]
+    fn an_error_that_somebody_else_wrote_is_cut_too() {
+        let good = letter("x").to_body();
+        let long = format!("\"error\":\"{}\",\"at\":", "x".repeat(5000));
+        let body = Body::new(good.as_str().replacen("\"at\":", &long, 1));
+        assert_eq!(DeadLetter::parse(&body).unwrap().error, Some("x".repeat(1024)));
     }
 }

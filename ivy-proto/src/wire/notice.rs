@@ -9,6 +9,7 @@ use crate::id::{MessageId, TaskId};
 use crate::name::{QueueName, TaskName, is_name};
 use crate::queue::Body;
 use crate::task::{TaskFailure, TaskOutcome};
+use crate::text::brief;
 use crate::wire::canonical::Success;
 use crate::wire::ivy_options::KnownFields;
 use crate::wire::object::{BadObject, Object, Tree, Value};
@@ -23,9 +24,6 @@ pub const NOTICE_CAP: usize = 1024 * 1024;
 
 /// Room for the keys of a notice and those fields of its `options.ivy` that have a limit.
 const ROOM: usize = 400;
-
-/// The longest error message in a notice, in bytes.
-const LONGEST_MESSAGE: usize = 1024;
 
 /// How a task ended:
 /// `{"id":..,"name":..,"args":..,"options":..,"result":..,"notify":true,"queue":..}`.
@@ -117,8 +115,8 @@ impl Notice {
         failure: &TaskFailure,
     ) -> Notice {
         let failure = TaskFailure {
-            kind: cut(&failure.kind).to_owned(),
-            message: cut(&failure.message).to_owned(),
+            kind: brief(&failure.kind).to_owned(),
+            message: brief(&failure.message).to_owned(),
             attempts: failure.attempts,
         };
         let instead = Some(Instead::Failed(failure));
@@ -500,7 +498,7 @@ fn read_verdict(options: Value<'_>) -> Result<Option<Verdict>, BadNotice> {
 
 fn read_error(fields: Object<'_>) -> Option<TaskFailure> {
     let error = fields.get("error")?.object().ok()?;
-    let text = |key| error.read::<String>(key).map(|text| cut(&text).to_owned());
+    let text = |key| error.read::<String>(key).map(|text| brief(&text).to_owned());
     Some(TaskFailure {
         kind: text("kind")?,
         message: text("message")?,
@@ -514,13 +512,6 @@ fn write_error(out: &mut ObjectWriter, kind: &str, message: &str, attempts: u32)
         out.text("message", message);
         out.number("attempts", attempts);
     });
-}
-
-/// The beginning of a text, up to 1 KiB, at a border between characters.
-fn cut(text: &str) -> &str {
-    let longest = text.len().min(LONGEST_MESSAGE);
-    let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    &text[..end]
 }
 
 fn outcome_of(instead: Option<Instead>, output: impl FnOnce() -> TaskOutcome) -> TaskOutcome {

@@ -145,6 +145,28 @@ impl DeadLetterReason {
                 | DeadLetterReason::UnknownTask
         )
     }
+
+    /// Whether a worker has put a body with this fault aside without having opened it, so that nothing
+    /// shows that its keys are those of the body's sender. What such a worker seals, the sender's keys
+    /// may not open.
+    #[must_use]
+    pub const fn is_unopened(self) -> bool {
+        matches!(
+            self,
+            DeadLetterReason::TooLarge
+                | DeadLetterReason::BadFrame
+                | DeadLetterReason::UnknownCipher
+                | DeadLetterReason::BadBase64
+                | DeadLetterReason::NoKey
+                | DeadLetterReason::Undecryptable
+                | DeadLetterReason::BadTag
+                | DeadLetterReason::UnknownKey
+                | DeadLetterReason::KeyDisabled
+                | DeadLetterReason::Downgrade
+                | DeadLetterReason::ExpectedEncrypted
+                | DeadLetterReason::UnsupportedVersion
+        )
+    }
 }
 
 impl std::fmt::Display for DeadLetterReason {

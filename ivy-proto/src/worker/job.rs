@@ -159,18 +159,25 @@ impl Job {
         {
             return Some((queue, original));
         }
-        let letter = DeadLetter {
+        let mut letter = DeadLetter {
             queue: self.queue.clone(),
             id: self.lease.receipt().message.clone(),
             reason: aside.reason,
+            error: None,
             attempts: aside.attempts,
             deliveries: self.deliveries,
             at: unix_millis,
             body: original.clone(),
         };
-        let envelope = config.codec.seal_dead_letter(&letter, &queue, entropy);
-        let too_large = envelope.as_str().len() > config.capabilities.max_body;
-        Some((queue, if too_large { original } else { envelope }))
+        // The error gives way before the reason does.
+        for error in [Some(aside.message.clone()), None] {
+            letter.error = error;
+            let envelope = config.codec.seal_dead_letter(&letter, &queue, entropy);
+            if envelope.as_str().len() <= config.capabilities.max_body {
+                return Some((queue, envelope));
+            }
+        }
+        Some((queue, original))
     }
 
     /// The body as it came.

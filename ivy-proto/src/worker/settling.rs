@@ -11,6 +11,7 @@ use crate::name::QueueName;
 use crate::planted::{Bug, planted};
 use crate::queue::{Batch, Fault, FaultKind, NewMessage, QueueOp};
 use crate::retry::Backoff;
+use crate::text::brief;
 
 use super::Worker;
 use super::acks::{Added, LINGER};
@@ -95,7 +96,7 @@ impl Worker {
                     message: message.clone(),
                     task: scheduled.as_ref().map(|scheduled| scheduled.task.clone()),
                     reason: aside.reason,
-                    detail: aside.message.clone(),
+                    detail: brief(&aside.message).to_owned(),
                     attempts: aside.attempts,
                     deliveries,
                 });

@@ -24,6 +24,7 @@ pub(crate) fn a_task_that_failed_for_good_is_kept<H: Harness>(stage: &Stage<H>) 
     eventually_eq(1, || stage.dead_letters().len());
     let letter = &stage.dead_letters()[0];
     assert_eq!(letter.reason, DeadLetterReason::RetriesExhausted);
+    assert_eq!(letter.error.as_deref(), Some("no luck"));
     assert_eq!(letter.attempts, 3);
     assert_eq!(letter.queue.as_str(), stage.name);
     assert!(letter.body.as_str().contains(fail.name()), "{}", letter.body.as_str());

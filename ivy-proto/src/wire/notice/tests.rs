@@ -74,11 +74,6 @@ fn a_failure_tells_kind_message_and_attempts() {
 }
 
 #[test]
-fn a_message_is_cut_between_characters() {
-    assert_eq!(cut(&format!("x{}", "é".repeat(600))).len(), 1023);
-}
-
-#[test]
 fn a_result_that_does_not_fit_is_told_as_such() {
     let size = |text: usize| json(&format!("\"{}\"", "x".repeat(text)));
     let fits = Notice::success(&message(), &queue(), &name(), &ivy(), &size(0));

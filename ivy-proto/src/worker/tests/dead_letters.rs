@@ -4,8 +4,9 @@ use super::scenario::*;
 use crate::event::{Event, Part, Trouble};
 use crate::id::MessageId;
 use crate::queue::{Body, Capabilities, FaultKind, QueueReply, Reserved};
+use crate::task::{TaskError, TaskOutcome};
 use crate::time::Moment;
-use crate::wire::{Codec, DeadLetter, DeadLetterReason, LegacyKey};
+use crate::wire::{Codec, DeadLetter, DeadLetterReason, LegacyKey, Notice};
 use crate::worker::JobOutcome;
 
 const UNKNOWN: &str = r#"{"name":"nobody.knows","options":{},"args":[]}"#;
@@ -70,15 +71,45 @@ fn a_refused_copy_gives_the_message_back_with_the_longest_delay_and_never_delete
     assert!(worker.take_deletes().is_none());
 }
 
-#[test]
-fn where_the_envelope_is_too_large_the_bare_original_goes() {
+/// What is posted to the dead-letter queue for a body that is no JSON, where bodies may have so many
+/// bytes.
+fn posted_within(max_body: usize, body: &str) -> Body {
     let mut config = config();
-    config.capabilities = Capabilities::ironmq().with_max_body(300);
+    config.capabilities = Capabilities::ironmq().with_max_body(max_body);
     let mut worker = started_with(config);
-    let body = "x".repeat(290);
-    worker.deliver(&[&body]);
+    worker.deliver(&[body]);
     let (_, (_, message)) = worker.take_post().unwrap();
-    assert_eq!(message.body, Body::new(body));
+    message.body
+}
+
+#[test]
+fn where_the_envelope_is_too_large_its_error_gives_way_and_then_the_envelope() {
+    let body = "x".repeat(290);
+    let whole = posted_within(10_000, &body);
+    assert!(DeadLetter::parse(&whole).unwrap().error.is_some());
+    let size = whole.as_str().len();
+    assert_eq!(posted_within(size, &body), whole);
+    let without_error = posted_within(size - 1, &body);
+    let letter = DeadLetter::parse(&without_error).unwrap();
+    assert_eq!((letter.reason, letter.error), (DeadLetterReason::BadJson, None));
+    assert_eq!(posted_within(without_error.as_str().len(), &body), without_error);
+    let bare = posted_within(without_error.as_str().len() - 1, &body);
+    assert_eq!(bare, Body::new(body));
+}
+
+#[test]
+fn a_dead_letter_says_what_its_caller_is_told() {
+    let mut worker = started();
+    let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
+    worker.end(&run, JobOutcome::Failed(TaskError::fatal("é".repeat(1000))));
+    let (post, (_, copy)) = worker.take_post().unwrap();
+    let error = DeadLetter::parse(&copy.body).unwrap().error;
+    worker.posted(post);
+    let (_, publication) = worker.take_publication().unwrap();
+    let notice = Notice::parse(publication.payload.as_str().as_bytes()).unwrap();
+    let TaskOutcome::Failed(failure) = notice.outcome() else { panic!("not a failure") };
+    assert_eq!(error, Some(failure.message));
+    assert_eq!(error, Some("é".repeat(512)));
 }
 
 #[test]

@@ -8,11 +8,11 @@ use super::scenario::{
 };
 use crate::event::Event;
 use crate::name::{ChannelName, QueueName};
-use crate::queue::{Body, Capabilities, QueueReply};
+use crate::queue::{Body, Capabilities, QueueReply, ReceivedBody};
 use crate::task::TaskError;
 use crate::wire::crypto::samples::{both, key_id, key_secret, keyring};
 use crate::wire::crypto::{BodyForm, Encryption, EntropyPool, KeyStatus, Keyring, Keyset, Policy};
-use crate::wire::{Codec, DeadLetterReason, Envelope, RawJson};
+use crate::wire::{Codec, Content, DeadLetterReason, Envelope, RawJson};
 use crate::worker::{JobOutcome, ReplayWindow, WorkerConfig};
 
 fn codec(policy: Policy) -> Codec {
@@ -110,11 +110,49 @@ fn dead_letters_are_sealed_where_what_is_sent_is_authenticated() {
         let letter = codec.open_dead_letter(&copy.body, &dead).unwrap();
         assert_eq!(letter.body.as_str(), body, "the original bytes");
         assert_eq!(letter.reason, DeadLetterReason::Fatal);
+        // The error is as secret as the arguments are.
+        let told = (policy != Policy::legacy()).then_some("no");
+        assert_eq!(letter.error.as_deref(), told, "{policy:?}");
         if policy.sends().is_authenticated() {
             let elsewhere = QueueName::new("other.dead").unwrap();
             assert!(codec.open_dead_letter(&copy.body, &elsewhere).is_err(), "bound to its queue");
             assert!(codec.open(&copy.body, &dead).is_err(), "and no task");
         }
+    }
+}
+
+/// The dead letter that a worker leaves of a message, which it may give back often before.
+fn last_letter_of(worker: &mut Scenario, body: &str) -> Body {
+    for delivery in 1..=50 {
+        worker.deliver_again("1", body, delivery);
+        if let Some((_, (_, copy))) = worker.take_post() {
+            return copy.body;
+        }
+        let (release, _) = worker.take_release().expect("it was given back");
+        worker.answer(release, Ok(QueueReply::Released));
+    }
+    panic!("it is given back for ever");
+}
+
+#[test]
+fn what_could_not_be_opened_can_be_opened_by_the_rightful_key_later() {
+    let rightful = codec(Policy::v2());
+    let of_another = Keyring::new(Keyset::new(key_id("k1"), key_secret(200)));
+    let other_key = Encryption::new().with_keyring(of_another).with_policy(Policy::v2());
+    let without_key = Encryption::new();
+    let sealed = sealed_by(&rightful, &our_body(1, None), 1);
+    for (encryption, reason) in
+        [(other_key, DeadLetterReason::BadTag), (without_key, DeadLetterReason::NoKey)]
+    {
+        let codec = Codec::new(&encryption).unwrap();
+        let body = last_letter_of(&mut started_with(with_codec(&codec)), &sealed);
+        assert!(body.as_str().starts_with('{'), "sealed with a key that did not open it");
+        let dead = queue().dead_letters().unwrap();
+        let content = Content::read(&ReceivedBody::Text(body), &dead, &rightful);
+        let Content::DeadLetter { letter, task } = content else { panic!("{content:?}") };
+        assert_eq!((letter.reason, letter.error), (reason, None));
+        assert_eq!(letter.body.as_str(), sealed, "unchanged");
+        assert_eq!(task.unwrap().args.as_str(), "[5]");
     }
 }
 

@@ -277,6 +277,7 @@ impl Content {
                     queue: queue.clone(),
                     id: MessageId::new("elsewhere"),
                     reason: ivy_proto::wire::DeadLetterReason::Fatal,
+                    error: None,
                     attempts: 1,
                     deliveries: 1,
                     at: 0,
