@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::name::TaskName;
-use crate::wire::DeadLetterReason;
 use crate::wire::crypto::KeyId;
+use crate::wire::{Caller, DeadLetterReason};
 
 /// A message body that cannot become a task.
 ///
@@ -16,6 +16,7 @@ pub struct BadBody {
     detail: Detail,
     at: Option<usize>,
     task: Option<TaskName>,
+    caller: Option<Box<Caller>>,
 }
 
 /// What is said about the trouble beyond its kind.
@@ -31,7 +32,7 @@ enum Detail {
 
 impl BadBody {
     pub(super) fn new(reason: DeadLetterReason, detail: &'static str) -> Self {
-        BadBody { reason, detail: Detail::Fixed(detail), at: None, task: None }
+        BadBody { reason, detail: Detail::Fixed(detail), at: None, task: None, caller: None }
     }
 
     pub(super) fn unknown_kind(name: &str) -> Self {
@@ -40,17 +41,24 @@ impl BadBody {
             detail: Detail::UnknownKind(name.len()),
             at: None,
             task: None,
+            caller: None,
         }
     }
 
     pub(super) fn with_key(reason: DeadLetterReason, detail: &'static str, key: &KeyId) -> Self {
-        BadBody { reason, detail: Detail::Key(detail, key.clone()), at: None, task: None }
+        BadBody {
+            reason,
+            detail: Detail::Key(detail, key.clone()),
+            at: None,
+            task: None,
+            caller: None,
+        }
     }
 
     /// A frame that is authentic and broken inside. Its reason is that of one that is not authentic.
     pub(super) fn peer_fault() -> Self {
         let reason = DeadLetterReason::BadTag;
-        BadBody { reason, detail: Detail::PeerFault, at: None, task: None }
+        BadBody { reason, detail: Detail::PeerFault, at: None, task: None, caller: None }
     }
 
     /// The same, at this byte of the text that was read.
@@ -69,6 +77,17 @@ impl BadBody {
     pub(super) fn of(mut self, task: &TaskName) -> Self {
         self.task = Some(task.clone());
         self
+    }
+
+    /// The same, sent by this caller, if one can be made out.
+    pub(super) fn called_by(mut self, caller: Option<Caller>) -> Self {
+        self.caller = caller.map(Box::new);
+        self
+    }
+
+    /// Who waits for the task, if that could be read.
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        self.caller.as_deref()
     }
 
     /// The kind of the trouble.

@@ -10,7 +10,7 @@ use crate::wire::crypto::{
 };
 use crate::wire::legacy::undecryptable;
 use crate::wire::{
-    BadBody, BadDeadLetter, BadNotice, DeadLetter, DeadLetterReason, Envelope, LegacyKey,
+    BadBody, BadDeadLetter, BadNotice, Caller, DeadLetter, DeadLetterReason, Envelope, LegacyKey,
     NOTICE_CAP, Notice, Report,
 };
 
@@ -296,7 +296,7 @@ fn read_inside(inside: &Inside<'_>) -> Result<Envelope, BadBody> {
     Format::read(text).map_err(|bad| match bad.reason() {
         // A wrong key that happens to give valid padding ends here.
         DeadLetterReason::BadJson if inside.form == BodyForm::Legacy => undecryptable(),
-        _ => bad,
+        _ => bad.called_by(Caller::find(text)),
     })
 }
 

@@ -9,7 +9,7 @@ use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, DeadLetterReason, RawJson, TraceParent};
 
 /// The version of `options.ivy` that is read and written here.
-const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 1;
 
 /// The most keys of `options`, or of `options.ivy`, that are not known here.
 pub const MAX_UNKNOWN_OPTIONS: usize = 1_000;

@@ -10,6 +10,7 @@
 
 mod bad_body;
 mod bounded;
+mod caller;
 mod canonical;
 mod codec;
 mod content;
@@ -35,6 +36,7 @@ mod trace;
 mod write;
 
 pub use bad_body::BadBody;
+pub(crate) use caller::Caller;
 pub use codec::{Codec, DEFAULT_MAX_BODY, Format, Opened};
 pub use content::Content;
 pub use dead_letter::{BadDeadLetter, DeadLetter, is_dead_letter};

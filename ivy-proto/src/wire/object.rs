@@ -99,6 +99,18 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// Reads as much of a text as is the start of an object. What it ends within has no text itself.
+    pub(super) fn parse_start(text: &'a str) -> Self {
+        let mut reader = Reader::new(text);
+        let _ = reader.object(0, 1);
+        Tree { text, entries: reader.entries }
+    }
+
+    /// The object as far as it was read, though keys may stand twice in it.
+    pub(super) fn root_as_read(&self) -> Object<'_> {
+        Object { text: self.text, entries: &self.entries }
+    }
+
     /// The whole object.
     pub(super) fn root(&self) -> Result<Object<'_>, BadObject> {
         Object::of(self.text, &self.entries)
@@ -226,6 +238,12 @@ impl<'t> Value<'t> {
         }
     }
 
+    /// The value as an object as far as it was read, though keys may stand twice in it.
+    pub(super) fn object_as_read(self) -> Option<Object<'t>> {
+        let is_object = matches!(self.kind, Kind::Object);
+        is_object.then_some(Object { text: self.text, entries: self.inside })
+    }
+
     /// The value as a string, if it is one. It is copied only if it has escapes.
     pub(super) fn as_str(self) -> Option<Cow<'t, str>> {
         match self.kind {
@@ -267,8 +285,7 @@ pub(super) fn offset_of_error(text: &str, error: &serde_json::Error) -> usize {
 
 /// The entries of a text that is one object, and nothing if it is none.
 fn read(text: &str) -> Option<Vec<Entry<'_>>> {
-    let mut reader =
-        Reader { text, scanner: Scanner::new(text), entries: Vec::with_capacity(ROOM) };
+    let mut reader = Reader::new(text);
     let end = reader.object(0, 1)?;
     (reader.scanner.token(end) == text.len()).then_some(reader.entries)
 }
@@ -280,7 +297,11 @@ struct Reader<'a> {
     entries: Vec<Entry<'a>>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Self {
+        Reader { text, scanner: Scanner::new(text), entries: Vec::with_capacity(ROOM) }
+    }
+
     fn object(&mut self, at: usize, level: usize) -> Option<usize> {
         let mut at = self.scanner.take(at, b'{')?;
         if let Some(end) = self.scanner.take(at, b'}') {
@@ -308,7 +329,14 @@ impl Reader<'_> {
         let place = self.entries.len();
         self.entries.push(Entry { key, text: "", kind: Kind::Other, inside: 0 });
         let (end, kind) = match self.scanner.byte(start)? {
-            b'{' if level < LEVELS => (self.object(start, level + 1)?, Kind::Object),
+            b'{' if level < LEVELS => {
+                let end = self.object(start, level + 1);
+                let inside = self.entries.len() - place - 1;
+                let entry = self.entries.get_mut(place)?;
+                // Before it is known to end: what was read of it counts in the start of a text.
+                (entry.kind, entry.inside) = (Kind::Object, inside);
+                (end?, Kind::Object)
+            }
             b'{' => (self.scanner.value(start)?.0, Kind::Other),
             b'[' => {
                 let (end, shape) = self.scanner.value(start)?;

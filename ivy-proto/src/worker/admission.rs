@@ -10,7 +10,7 @@ use crate::id::{MessageId, TaskId};
 use crate::name::QueueName;
 use crate::queue::ReceivedBody;
 use crate::wire::crypto::MessageKey;
-use crate::wire::{DeadLetterReason, Envelope, IvyOptions, Opened};
+use crate::wire::{Caller, DeadLetterReason, Envelope, IvyOptions, Opened};
 
 use super::config::WorkerConfig;
 use super::job::Scheduled;
@@ -24,6 +24,8 @@ const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
 pub(super) struct Verdict {
     /// The task, if the message could be read.
     pub(super) scheduled: Option<Arc<Scheduled>>,
+    /// Who waits for the task, if the message could not be read and still says so.
+    pub(super) caller: Option<Caller>,
     /// Tells the message from all others, where it is authenticated.
     pub(super) message_key: Option<MessageKey>,
     /// Why it is not to be run, if so.
@@ -58,8 +60,9 @@ pub(super) fn examine(
     let Opened { envelope, message_key, .. } = match config.codec.open_received(body, queue) {
         Ok(opened) => opened,
         Err(bad) => {
-            let peer_fault = bad.is_peer_fault();
-            return Verdict { peer_fault, ..Verdict::unreadable(bad.reason(), &bad.to_string()) };
+            let (peer_fault, caller) = (bad.is_peer_fault(), bad.caller().cloned());
+            let unreadable = Verdict::unreadable(bad.reason(), &bad.to_string());
+            return Verdict { peer_fault, caller, ..unreadable };
         }
     };
     let served = tasks.find(&envelope.name);
@@ -72,13 +75,13 @@ pub(super) fn examine(
         ),
     };
     let scheduled = Some(Arc::new(scheduled));
-    Verdict { scheduled, message_key, refusal, peer_fault: false }
+    Verdict { scheduled, caller: None, message_key, refusal, peer_fault: false }
 }
 
 impl Verdict {
     fn unreadable(reason: DeadLetterReason, message: &str) -> Self {
         let refusal = Some(Refusal { reason, message: message.to_owned() });
-        Verdict { scheduled: None, message_key: None, refusal, peer_fault: false }
+        Verdict { scheduled: None, caller: None, message_key: None, refusal, peer_fault: false }
     }
 }
 

@@ -146,6 +146,7 @@ impl Worker {
             deliveries,
             lease: Lease::new(message.receipt, self.config.lease, granted_at),
             scheduled: verdict.scheduled,
+            caller: verdict.caller,
             message_key: verdict.message_key,
             stage: Stage::Waiting,
         };

@@ -18,7 +18,7 @@ use crate::name::QueueName;
 use crate::queue::{Body, ReceivedBody};
 use crate::time::Moment;
 use crate::wire::crypto::{EntropyPool, MessageKey};
-use crate::wire::{DeadLetter, DeadLetterReason, Envelope, is_dead_letter};
+use crate::wire::{Caller, DeadLetter, DeadLetterReason, Envelope, is_dead_letter};
 
 use super::config::WorkerConfig;
 use super::io::CancelReason;
@@ -33,6 +33,8 @@ pub(super) struct Job {
     pub(super) lease: Lease,
     /// The task, if the message could be read.
     pub(super) scheduled: Option<Arc<Scheduled>>,
+    /// Who waits for the task, if the message could not be read and still says so.
+    pub(super) caller: Option<Caller>,
     /// Tells the message from all others, where it is authenticated.
     pub(super) message_key: Option<MessageKey>,
     pub(super) stage: Stage,

@@ -1,6 +1,6 @@
 //! Telling callers how their tasks ended.
 
-use crate::event::{Event, NoticeDropReason};
+use crate::event::{Event, NoticeDropReason, TaskRef};
 use crate::id::MessageId;
 use crate::name::{ChannelName, QueueName};
 use crate::notify::Publication;
@@ -33,8 +33,9 @@ impl Worker {
     ) {
         let queue = &scheduled.task.queue;
         let envelope = &scheduled.envelope;
-        let Some(shared) = self.config.notifier.clone() else { return self.miss(scheduled) };
-        match audience(&shared, scheduled) {
+        let (task, ivy) = (&scheduled.task, envelope.options.ivy());
+        let Some(shared) = self.config.notifier.clone() else { return self.miss(task, ivy) };
+        match audience(&shared, ivy) {
             Audience::Caller(channel, ivy) => {
                 let name = &envelope.name;
                 let without = |missing| Notice::without_result(message, queue, name, ivy, missing);
@@ -47,15 +48,15 @@ impl Worker {
                     notice = without(MissingResult::TooLarge);
                     payload = self.seal(&notice, queue, &channel);
                 }
-                self.send(scheduled, channel, &notice, payload);
+                self.send(task, channel, &notice, payload);
             }
             Audience::PeersOfTheOriginal => {
                 // Its notices cannot say why a result is missing.
                 let output = output.cloned().unwrap_or_else(RawJson::null);
                 let notice = Notice::success_for_original(message, queue, envelope, &output);
-                self.send(scheduled, shared, &notice, notice.to_payload());
+                self.send(task, shared, &notice, notice.to_payload());
             }
-            Audience::ForeignChannel => self.drop_notice(scheduled),
+            Audience::ForeignChannel => self.drop_notice(task),
             Audience::Nobody => {}
         }
     }
@@ -64,23 +65,24 @@ impl Worker {
     pub(super) fn notify_failure(
         &mut self,
         message: &MessageId,
-        scheduled: &Scheduled,
+        task: &TaskRef,
+        ivy: Option<&IvyOptions>,
         aside: &PutAside,
     ) {
-        let Some(shared) = self.config.notifier.clone() else { return self.miss(scheduled) };
-        match audience(&shared, scheduled) {
+        let Some(shared) = self.config.notifier.clone() else { return self.miss(task, ivy) };
+        match audience(&shared, ivy) {
             Audience::Caller(channel, ivy) => {
                 let failure = TaskFailure {
                     kind: aside.reason.as_str().to_owned(),
                     message: aside.message.clone(),
                     attempts: aside.attempts,
                 };
-                let (queue, name) = (&scheduled.task.queue, &scheduled.task.name);
+                let (queue, name) = (&task.queue, &task.name);
                 let notice = Notice::failure(message, queue, name, ivy, &failure);
                 let payload = self.seal(&notice, queue, &channel);
-                self.send(scheduled, channel, &notice, payload);
+                self.send(task, channel, &notice, payload);
             }
-            Audience::ForeignChannel => self.drop_notice(scheduled),
+            Audience::ForeignChannel => self.drop_notice(task),
             Audience::PeersOfTheOriginal | Audience::Nobody => {}
         }
     }
@@ -89,34 +91,27 @@ impl Worker {
         self.config.codec.seal_notice(notice, queue, channel, &mut self.fx.entropy)
     }
 
-    fn send(
-        &mut self,
-        scheduled: &Scheduled,
-        channel: ChannelName,
-        notice: &Notice,
-        payload: Body,
-    ) {
+    fn send(&mut self, task: &TaskRef, channel: ChannelName, notice: &Notice, payload: Body) {
         let publication = Publication { channel, payload };
-        let (task, succeeded) = (scheduled.task.clone(), notice.is_success());
+        let (task, succeeded) = (task.clone(), notice.is_success());
         self.notices.send(Outgoing { task, succeeded, publication }, &mut self.fx);
     }
 
-    fn drop_notice(&mut self, scheduled: &Scheduled) {
-        let (task, reason) = (scheduled.task.clone(), NoticeDropReason::ForeignChannel);
+    fn drop_notice(&mut self, task: &TaskRef) {
+        let (task, reason) = (task.clone(), NoticeDropReason::ForeignChannel);
         self.fx.event(Event::NoticeDropped { task, reason });
     }
 
     /// There is no notifier. Only a caller that waits on a channel misses something.
-    fn miss(&mut self, scheduled: &Scheduled) {
-        let ivy = scheduled.envelope.options.ivy();
+    fn miss(&mut self, task: &TaskRef, ivy: Option<&IvyOptions>) {
         if ivy.is_some_and(|ivy| ivy.reply.is_some()) {
-            self.notices.miss(scheduled.task.clone(), &mut self.fx);
+            self.notices.miss(task.clone(), &mut self.fx);
         }
     }
 }
 
-fn audience<'a>(shared: &ChannelName, scheduled: &'a Scheduled) -> Audience<'a> {
-    match scheduled.envelope.options.ivy() {
+fn audience<'a>(shared: &ChannelName, ivy: Option<&'a IvyOptions>) -> Audience<'a> {
+    match ivy {
         None => Audience::PeersOfTheOriginal,
         Some(IvyOptions { reply: Some(reply), .. }) if !is_reply_channel(reply, shared) => {
             Audience::ForeignChannel

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::event::{Event, ReleaseReason};
+use crate::event::{Event, ReleaseReason, TaskRef};
 use crate::id::{JobId, Receipt};
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
@@ -79,7 +79,7 @@ impl Worker {
     /// The successor or the dead-letter copy was accepted.
     pub(super) fn posted(&mut self, job: JobId) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
-        let scheduled = held.scheduled.clone();
+        let (scheduled, caller) = (held.scheduled.clone(), held.caller.clone());
         let (queue, deliveries) = (held.queue.clone(), held.deliveries);
         let message = held.lease.receipt().message.clone();
         let Some(settling) = held.settling() else { return };
@@ -91,17 +91,26 @@ impl Worker {
                 }
             }
             Settlement::PutAside(aside) => {
+                let task = scheduled.as_ref().map(|scheduled| scheduled.task.clone());
+                let unread = caller.map(|caller| {
+                    let (id, ivy) = (caller.id, caller.ivy());
+                    (TaskRef { id, name: caller.task, queue: queue.clone() }, ivy)
+                });
+                let task = task.or_else(|| unread.as_ref().map(|(task, _)| task.clone()));
                 self.fx.event(Event::DeadLettered {
                     queue,
                     message: message.clone(),
-                    task: scheduled.as_ref().map(|scheduled| scheduled.task.clone()),
+                    task,
                     reason: aside.reason,
                     detail: brief(&aside.message).to_owned(),
                     attempts: aside.attempts,
                     deliveries,
                 });
                 if let Some(scheduled) = scheduled {
-                    self.notify_failure(&message, &scheduled, &aside);
+                    let ivy = scheduled.envelope.options.ivy();
+                    self.notify_failure(&message, &scheduled.task, ivy, &aside);
+                } else if let Some((task, ivy)) = unread {
+                    self.notify_failure(&message, &task, Some(&ivy), &aside);
                 }
             }
             Settlement::Delete | Settlement::Release { .. } => return,

@@ -4,8 +4,8 @@ use super::scenario::*;
 use crate::event::{Event, NoticeDropReason, Part, Trouble};
 use crate::notify::{NotifyFault, NotifyFaultKind, Publication};
 use crate::task::{TaskError, TaskOutcome};
-use crate::wire::{Notice, RawJson};
-use crate::worker::{Input, JobOutcome};
+use crate::wire::{Codec, LegacyKey, Notice, RawJson};
+use crate::worker::{Input, JobOutcome, WorkerConfig};
 
 fn unreachable() -> NotifyFault {
     NotifyFault::new(NotifyFaultKind::Unreachable)
@@ -143,6 +143,62 @@ fn a_result_nested_too_deep_is_told_as_such_and_its_task_is_done() {
         worker.advance(Duration::from_millis(50));
         assert!(worker.take_deletes().is_some());
     }
+}
+
+/// The notice for a message that cannot be read, and all that happened.
+fn notice_for_unreadable(config: WorkerConfig, body: &str) -> (Option<Publication>, Scenario) {
+    let mut worker = started_with(config);
+    worker.deliver(&[body]);
+    assert!(worker.take_publication().is_none());
+    let (post, _) = worker.take_post().unwrap();
+    worker.posted(post);
+    (worker.take_publication().map(|(_, publication)| publication), worker)
+}
+
+#[test]
+fn a_caller_whose_message_cannot_be_read_is_told_why_once_its_copy_was_accepted() {
+    let body = our_body(1, Some(REPLY_CHANNEL));
+    let deep = format!("[{}{}]", "[".repeat(127), "]".repeat(127));
+    for (args, kind) in [("{}", "BadArgs"), (deep.as_str(), "TooDeep"), ("[5", "BadJson")] {
+        let body = body.replace("[5]", args);
+        let (publication, worker) = notice_for_unreadable(config(), &body);
+        let publication = publication.unwrap();
+        assert_eq!(publication.channel.as_str(), REPLY_CHANNEL);
+        let TaskOutcome::Failed(failure) = outcome_in(&publication) else { panic!("{args}") };
+        assert_eq!((failure.kind.as_str(), failure.attempts), (kind, 0));
+        let notice = Notice::parse(publication.payload.as_str().as_bytes()).unwrap();
+        assert_eq!((notice.task_id(), notice.name().as_str()), (Some(task_id()), TASK));
+        assert!(worker.has_event(|event| matches!(
+            event,
+            Event::DeadLettered { task: Some(task), .. } if task.id == task_id()
+        )));
+    }
+    let broken = body.replace("\"v\":1", "\"v\":1,\"attempt\":0");
+    let (publication, _) = notice_for_unreadable(config(), &broken);
+    let TaskOutcome::Failed(failure) = outcome_in(&publication.unwrap()) else { panic!() };
+    assert_eq!(failure.kind, "BadOptions");
+}
+
+#[test]
+fn the_channel_of_a_message_that_cannot_be_read_is_checked_as_any_is() {
+    for channel in ["ivy-notifier", "other.r.AAAAAAAAAAAAAAAAAAAAAA"] {
+        let body = our_body(1, Some(channel)).replace("[5]", "{}");
+        let (publication, worker) = notice_for_unreadable(config(), &body);
+        assert!(publication.is_none());
+        assert!(worker.has_event(|event| matches!(
+            event,
+            Event::NoticeDropped { reason: NoticeDropReason::ForeignChannel, .. }
+        )));
+    }
+}
+
+#[test]
+fn an_open_message_where_its_queue_demands_sealed_ones_gets_no_answer() {
+    let mut config = config();
+    config.codec = Codec::legacy(LegacyKey::new("pass").unwrap());
+    let body = our_body(1, Some(REPLY_CHANNEL)).replace("[5]", "{}");
+    let (publication, _) = notice_for_unreadable(config, &body);
+    assert!(publication.is_none());
 }
 
 #[test]
