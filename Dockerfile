@@ -2,7 +2,7 @@
 #
 #   docker build -t ivy .
 #   docker run --rm -p 127.0.0.1:8080:8080 ivy                            a local IronMQ server
-#   docker run --rm -p 127.0.0.1:8080:8080 ivy serve --bind 0.0.0.0 --token mine
+#   docker run --rm -p 127.0.0.1:8080:8080 -e IVY_SERVE_TOKEN=mine ivy serve --bind 0.0.0.0
 #   docker run --rm ivy --help
 
 FROM rust:1.95-bookworm AS build

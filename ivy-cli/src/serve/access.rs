@@ -7,6 +7,9 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use super::route::Query;
 
+/// The scheme of the header, and the space behind it.
+const SCHEME: &[u8] = b"OAuth ";
+
 /// The project whose queues are served, and the token that opens it.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
@@ -30,11 +33,16 @@ pub(crate) struct InvalidText;
 impl Access {
     /// Whether a request may see this project: its header or its query must give the token.
     pub(crate) fn allows(&self, project: &str, headers: &HeaderMap, query: &Query) -> bool {
-        let header = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
-        let header = header.and_then(|value| value.strip_prefix(b"OAuth "));
-        let given = header.map(<[u8]>::trim_ascii).or(query.get("oauth").map(str::as_bytes));
+        let header = headers.get(AUTHORIZATION).and_then(|value| credentials(value.as_bytes()));
+        let given = header.or(query.get("oauth").map(str::as_bytes));
         project == self.project.0 && given == Some(self.token.0.as_bytes())
     }
+}
+
+/// The token of an `Authorization` header, if its scheme is `OAuth`, in any case.
+fn credentials(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(SCHEME.len())?;
+    scheme.eq_ignore_ascii_case(SCHEME).then(|| token.trim_ascii())
 }
 
 impl ProjectId {
@@ -99,6 +107,13 @@ mod tests {
     }
 
     #[test]
+    fn the_scheme_counts_in_any_case() {
+        for header in ["oauth t", "OAUTH t", "OAuth  t "] {
+            assert!(allows("p", Some(header), ""), "{header}");
+        }
+    }
+
+    #[test]
     fn another_token_or_project_is_refused() {
         for (project, header, query) in [
             ("p", None, ""),
@@ -106,7 +121,8 @@ mod tests {
             ("p", None, "oauth=T"),
             ("p", Some("OAuth aaaaaa"), ""),
             ("p", Some("OAuth aaaaaa"), "oauth=t"),
-            ("p", Some("oauth t"), ""),
+            ("p", Some("OAutht"), ""),
+            ("p", Some("OAuth"), ""),
             ("p", Some("Bearer t"), ""),
             ("p", Some("t"), ""),
             ("q", Some("OAuth t"), ""),

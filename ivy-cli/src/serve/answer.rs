@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::alerts::Alerts;
 use super::failure::Failure;
 use super::messages::{Written, message, messages, posted};
-use super::push::Push;
+use super::push::{Push, PushStatus};
 use super::state::{Extras, Outcome, Reply};
 
 /// A status, and a JSON text as the body.
@@ -47,7 +47,7 @@ impl Told {
                 ok(&QueueRoot { queue: Queue::new(project, &told.info, &told.extras) })
             }
             Reply::Done(words) => ok(&said(words)),
-            Reply::NotPushed => ok(&Subscribers { subscribers: [] }),
+            Reply::PushStatus(subscribers) => ok(&Subscribers { subscribers }),
         }
     }
 
@@ -110,7 +110,7 @@ struct Touched<'a> {
 
 #[derive(Serialize)]
 struct Subscribers {
-    subscribers: [(); 0],
+    subscribers: Vec<PushStatus>,
 }
 
 #[derive(Serialize)]

@@ -79,6 +79,15 @@ pub(crate) struct Waits {
     shared: Arc<Shared>,
 }
 
+impl Waits {
+    /// Ends the wait: with the answer if it has come meanwhile, or else with that of a reserve that
+    /// brings nothing.
+    pub(crate) fn end(&mut self) -> Outcome {
+        self.shared.work(|desk| desk.abandon(self.id))?;
+        self.answer.try_recv().map_or_else(|_| nothing(), |outcome| *outcome)
+    }
+}
+
 impl Future for Waits {
     type Output = Outcome;
 
@@ -187,8 +196,7 @@ impl Desk {
         let now = self.now();
         for (id, answer) in self.waiting.drain() {
             self.state.abandon(id, now);
-            // Only reserves wait, and a reserve may always bring nothing.
-            let _ = answer.send(Box::new(Ok(Reply::Answer(Answer::Reserved(Vec::new())))));
+            let _ = answer.send(Box::new(nothing()));
         }
     }
 
@@ -226,6 +234,11 @@ impl Desk {
     fn now(&self) -> Moment {
         Moment::after_epoch(self.started.elapsed())
     }
+}
+
+/// What may always be answered to what waits, since only reserves do.
+fn nothing() -> Outcome {
+    Ok(Reply::Answer(Answer::Reserved(Vec::new())))
 }
 
 async fn until(alarm: Option<Instant>) {
@@ -310,6 +323,17 @@ mod tests {
         drop(engine.call(reserve(20 * SECOND)));
         outcome(engine.call(post(Duration::ZERO))).await.unwrap();
         assert_eq!(messages(outcome(engine.call(reserve(Duration::ZERO))).await), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_ended_takes_no_message_along_and_loses_none_that_came() {
+        let engine = engine();
+        make_queue(&engine).await;
+        let Asked::Waits(mut waits) = engine.call(reserve(20 * SECOND)) else { panic!("answered") };
+        assert_eq!(messages(waits.end()), 0);
+        let Asked::Waits(mut waits) = engine.call(reserve(20 * SECOND)) else { panic!("answered") };
+        outcome(engine.call(post(Duration::ZERO))).await.unwrap();
+        assert_eq!(messages(waits.end()), 1);
     }
 
     #[tokio::test(start_paused = true)]

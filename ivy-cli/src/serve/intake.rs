@@ -1,66 +1,82 @@
 //! The bodies of requests on their way in: how much of them is held in memory, and how long they
 //! may take.
 
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 use super::failure::Failure;
+use super::pace::Pace;
 use super::service::NoAnswer;
 
 /// The largest body of a request. A hundred messages of the largest size fit in.
 const MAX_BODY: usize = 32 * 1024 * 1024;
 /// How much of a larger body is still read, so that the client comes to read the answer.
 const MAX_DISCARDED: usize = 4 * MAX_BODY;
-/// The largest body that does not wait for room: one that acknowledges or asks for messages is far
-/// smaller, and must not wait behind large ones.
+/// How much of each body takes no room: one that acknowledges or asks for messages is not larger,
+/// and must not wait behind large ones.
 const SMALL: usize = 64 * 1024;
-/// How much larger bodies may take together. Those beyond wait, unread.
+/// How much the bodies that are larger may take together, one of them excepted. The others wait,
+/// unread.
 const ROOM: usize = 4 * MAX_BODY;
-/// How long a body may stay away before it is given up.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reads bodies into memory, as far as there is room.
 #[derive(Debug)]
 pub(crate) struct Intake {
-    /// Bytes. The largest body asks for far less than the number that one permit can have.
+    /// Bytes. What one body takes is far less than the number that one permit can have.
     room: Semaphore,
+    /// Held by the one body that may go beyond the room, so that bodies which have come in part
+    /// never all wait for each other.
+    turn: Semaphore,
 }
 
 /// A body, and the room that it takes.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
     pub(crate) bytes: Bytes,
-    _room: Option<SemaphorePermit<'a>>,
+    _room: Room<'a>,
+}
+
+/// What one body has taken so far.
+#[derive(Debug, Default)]
+struct Room<'a> {
+    bytes: usize,
+    permit: Option<SemaphorePermit<'a>>,
+    turn: Option<SemaphorePermit<'a>>,
 }
 
 impl Intake {
     pub(crate) fn new() -> Self {
-        Intake { room: Semaphore::new(ROOM) }
+        Intake { room: Semaphore::new(ROOM), turn: Semaphore::new(1) }
     }
 
-    /// Reads a body whole, unless it is too large.
+    /// Reads a body whole, unless it is too large. It takes room as it comes, not as it is
+    /// announced: who announces much and sends little keeps nobody out.
     pub(crate) async fn read<B: Body<Data = Bytes> + Unpin>(
         &self,
-        mut body: B,
+        body: B,
     ) -> Result<Result<Held<'_>, Failure>, NoAnswer> {
         // A body that comes in chunks does not say how large it will be.
-        let announced = body.size_hint().upper().unwrap_or(MAX_BODY as u64);
-        let Some(size) = usize::try_from(announced).ok().filter(|size| *size <= MAX_BODY) else {
-            return too_large(body).await;
-        };
-        let room = if size > SMALL { Some(self.room(size).await?) } else { None };
+        let announced = body.size_hint().lower();
+        let mut pieces = Pieces::of(body);
+        if announced > MAX_BODY as u64 {
+            return pieces.too_large().await;
+        }
+        let mut room = Room::default();
         // Most bodies come in one piece, which is not copied.
         let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
-        let mut length = 0;
-        while let Some(data) = next(&mut body).await? {
-            length += data.len();
+        while let Some(data) = pieces.next().await? {
+            let length = pieces.pace.length();
             if length > MAX_BODY {
                 drop((first, whole, room));
-                return too_large(body).await;
+                return pieces.too_large().await;
+            }
+            if length > SMALL {
+                let asked = Instant::now();
+                self.make_room(&mut room, length).await?;
+                pieces.pace.leave_out(asked.elapsed());
             }
             if first.is_empty() {
                 first = data;
@@ -75,43 +91,72 @@ impl Intake {
         Ok(Ok(Held { bytes, _room: room }))
     }
 
-    async fn room(&self, size: usize) -> Result<SemaphorePermit<'_>, NoAnswer> {
-        let size = u32::try_from(size).map_err(|_| NoAnswer)?;
-        self.room.acquire_many(size).await.map_err(|_| NoAnswer)
+    /// Makes room for a body of which so much has come.
+    async fn make_room<'a>(&'a self, room: &mut Room<'a>, length: usize) -> Result<(), NoAnswer> {
+        if room.turn.is_some() {
+            return Ok(());
+        }
+        let more = u32::try_from(length - room.bytes).map_err(|_| NoAnswer)?;
+        tokio::select! {
+            biased;
+            permit = self.room.acquire_many(more) => {
+                let permit = permit.map_err(|_| NoAnswer)?;
+                match &mut room.permit {
+                    Some(held) => held.merge(permit),
+                    None => room.permit = Some(permit),
+                }
+                room.bytes = length;
+            }
+            turn = self.turn.acquire() => room.turn = Some(turn.map_err(|_| NoAnswer)?),
+        }
+        Ok(())
     }
 }
 
 /// Reads a body without keeping it, as far as that is worth it for the sake of the connection.
-pub(crate) async fn discard<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<(), NoAnswer> {
-    let mut discarded = 0;
-    while discarded < MAX_DISCARDED
-        && let Some(data) = next(&mut body).await?
-    {
-        discarded += data.len();
-    }
-    Ok(())
+pub(crate) async fn discard<B: Body<Data = Bytes> + Unpin>(body: B) -> Result<(), NoAnswer> {
+    Pieces::of(body).discard().await
 }
 
-async fn too_large<T, B: Body<Data = Bytes> + Unpin>(
+/// A body that comes piece by piece.
+struct Pieces<B> {
     body: B,
-) -> Result<Result<T, Failure>, NoAnswer> {
-    discard(body).await?;
-    Ok(Err(Failure::bad_request("Request is too large")))
+    pace: Pace,
 }
 
-/// The next piece of a body; nothing at its end. No answer is given to a client that has gone, that
-/// does not speak HTTP, or that stays away.
-async fn next<B: Body<Data = Bytes> + Unpin>(body: &mut B) -> Result<Option<Bytes>, NoAnswer> {
-    loop {
-        match tokio::time::timeout(PATIENCE, body.frame()).await {
-            Ok(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) if !data.is_empty() => return Ok(Some(data)),
-                // Trailers say nothing here.
-                _ => {}
-            },
-            Ok(None) => return Ok(None),
-            Ok(Some(Err(_))) | Err(_) => return Err(NoAnswer),
+impl<B: Body<Data = Bytes> + Unpin> Pieces<B> {
+    fn of(body: B) -> Self {
+        Pieces { body, pace: Pace::start(Instant::now()) }
+    }
+
+    /// The next piece; nothing at the end. No answer is given to a client that has gone, that does
+    /// not speak HTTP, or whose body comes too slowly.
+    async fn next(&mut self) -> Result<Option<Bytes>, NoAnswer> {
+        let deadline = self.pace.deadline(Instant::now());
+        loop {
+            match tokio::time::timeout_at(deadline, self.body.frame()).await {
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) if !data.is_empty() => {
+                        self.pace.came(data.len());
+                        return Ok(Some(data));
+                    }
+                    // Trailers say nothing here.
+                    _ => {}
+                },
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(_))) | Err(_) => return Err(NoAnswer),
+            }
         }
+    }
+
+    async fn discard(&mut self) -> Result<(), NoAnswer> {
+        while self.pace.length() < MAX_DISCARDED && self.next().await?.is_some() {}
+        Ok(())
+    }
+
+    async fn too_large<T>(mut self) -> Result<Result<T, Failure>, NoAnswer> {
+        self.discard().await?;
+        Ok(Err(Failure::bad_request("Request is too large")))
     }
 }
 
@@ -119,10 +164,11 @@ async fn next<B: Body<Data = Bytes> + Unpin>(body: &mut B) -> Result<Option<Byte
 mod tests {
     use std::convert::Infallible;
     use std::pin::{Pin, pin};
+    use std::sync::Arc;
     use std::task::{Context, Poll};
+    use std::time::Duration;
 
     use hyper::body::{Frame, SizeHint};
-    use tokio::time::Instant;
 
     use super::*;
 
@@ -162,11 +208,27 @@ mod tests {
         }
     }
 
+    /// A piece that keeps the least rate, if it comes every ten seconds.
+    const FAST: usize = MAX_BODY / 8;
+
     #[tokio::test(start_paused = true)]
-    async fn a_body_may_take_long_as_long_as_it_comes() {
+    async fn a_large_body_may_take_long_as_long_as_it_keeps_the_least_rate() {
         let intake = Intake::new();
-        let held = intake.read(body(100, 50, true, Some(5000))).await.unwrap().unwrap();
-        assert_eq!(held.bytes.len(), 5000);
+        let started = Instant::now();
+        let held = intake.read(body(FAST, 8, true, Some(MAX_BODY as u64))).await.unwrap().unwrap();
+        assert_eq!((held.bytes.len(), started.elapsed().as_secs()), (MAX_BODY, 80));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_comes_too_slowly_is_given_up_though_it_never_stays_away() {
+        let intake = Intake::new();
+        for announced in [None, Some(MAX_BODY as u64)] {
+            let started = Instant::now();
+            let drips = body(1, 1000, true, announced);
+            assert_eq!(intake.read(drips).await.unwrap_err(), NoAnswer);
+            assert_eq!(started.elapsed().as_secs(), 30);
+            assert_eq!(discard(body(1, 1000, true, announced)).await, Err(NoAnswer));
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -174,10 +236,53 @@ mod tests {
         let intake = Intake::new();
         let started = Instant::now();
         let size = Some(MAX_BODY as u64);
-        assert_eq!(intake.read(body(100, 2, false, size)).await.unwrap_err(), NoAnswer);
+        assert_eq!(intake.read(body(FAST, 2, false, size)).await.unwrap_err(), NoAnswer);
         assert_eq!(started.elapsed().as_secs(), 50);
-        assert_eq!(discard(body(100, 2, false, size)).await, Err(NoAnswer));
+        assert_eq!(discard(body(FAST, 2, false, size)).await, Err(NoAnswer));
         assert_eq!(intake.room.available_permits(), ROOM);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_announces_much_and_sends_little_keeps_nobody_out() {
+        let intake = Intake::new();
+        let announced = Some(MAX_BODY as u64);
+        let mut slow: Vec<_> = (0..2 * ROOM / MAX_BODY)
+            .map(|_| Box::pin(intake.read(body(1, 1000, true, announced))))
+            .collect();
+        let mut slow = pin!(std::future::poll_fn(|context| {
+            for reading in &mut slow {
+                assert!(reading.as_mut().poll(context).is_pending());
+            }
+            Poll::<()>::Pending
+        }));
+        let second = Duration::from_secs(1);
+        assert!(tokio::time::timeout(second, &mut slow).await.is_err());
+        let honest = intake.read(body(MAX_BODY, 1, true, announced));
+        tokio::select! {
+            biased;
+            () = slow => {}
+            held = honest => assert_eq!(held.unwrap().unwrap().bytes.len(), MAX_BODY),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_that_take_all_the_room_in_part_come_to_their_end_one_after_the_other() {
+        let intake = Arc::new(Intake::new());
+        let count = 3 * ROOM / MAX_BODY;
+        let reading: Vec<_> = (0..count)
+            .map(|_| {
+                let intake = Arc::clone(&intake);
+                tokio::spawn(async move {
+                    let large = body(FAST, 8, true, Some(MAX_BODY as u64));
+                    intake.read(large).await.map(|held| held.map(|held| held.bytes.len()))
+                })
+            })
+            .collect();
+        for reading in reading {
+            assert_eq!(reading.await.unwrap(), Ok(Ok(MAX_BODY)));
+        }
+        assert_eq!(intake.room.available_permits(), ROOM);
+        assert_eq!(intake.turn.available_permits(), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -196,7 +301,8 @@ mod tests {
         let intake = Intake::new();
         let large = || body(MAX_BODY, 1, true, Some(MAX_BODY as u64));
         let mut held = Vec::new();
-        for _ in 0..ROOM / MAX_BODY {
+        // One more than there is room for has its turn.
+        for _ in 0..=ROOM / MAX_BODY {
             held.push(intake.read(large()).await.unwrap().unwrap());
         }
         let mut waiting = pin!(intake.read(large()));

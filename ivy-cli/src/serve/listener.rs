@@ -13,6 +13,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::service::Service;
+use super::socket;
 
 /// The most bytes of a request that are held before its body is read.
 const MAX_HEAD: usize = 64 * 1024;
@@ -65,6 +66,9 @@ async fn accept(
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
     // The most headers are a hundred by themselves; a limit that is set costs an allocation each time.
     http.max_buf_size(MAX_HEAD).title_case_headers(true);
+    // A client that sends nothing more still gets its answer. That it has done so is noticed where
+    // an answer waits.
+    http.half_close(true);
     let mut refusing = false;
     loop {
         let stream = match listener.accept().await {
@@ -83,10 +87,11 @@ async fn accept(
         // An answer is one small write. It must not wait for the acknowledgement of another.
         let _ = stream.set_nodelay(true);
         let service = Arc::clone(service);
-        let respond = service_fn(move |request| Arc::clone(&service).respond(request));
+        let (socket, client) = socket::split(stream);
+        let respond = service_fn(move |request| Arc::clone(&service).respond(request, &client));
         // An error is a client that went away or does not speak HTTP: nobody to tell. There may be
         // thousands of connections, and a block around this one would keep more than it does.
-        tokio::spawn(connections.watch(http.serve_connection(TokioIo::new(stream), respond)));
+        tokio::spawn(connections.watch(http.serve_connection(TokioIo::new(socket), respond)));
     }
 }
 

@@ -12,12 +12,15 @@ mod intake;
 mod json;
 mod listener;
 mod messages;
+mod pace;
 mod push;
 mod reply_body;
 mod responding;
 mod route;
 mod service;
+mod socket;
 mod state;
+mod token;
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -25,15 +28,16 @@ use std::sync::Arc;
 
 use ivy_proto::broker::{BodyForm, BrokerConfig, Requeue};
 
-use self::access::{Access, ProjectId, Token};
+use self::access::{Access, ProjectId};
 use self::engine::Engine;
 use self::faults::{Fault, Faults};
 use self::service::Service;
+use self::token::{BadToken, TokenOptions};
 
 /// Serve queues on this machine as IronMQ v3 does, for development and tests
 ///
 /// Any IronMQ client can be pointed at it. Queues live in memory: when the server ends, all is
-/// gone. Push queues are accepted, but nothing is pushed.
+/// gone. Push queues are accepted, but nothing is pushed, and a reserve hands out no message of them.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = FAULTS_HELP)]
 pub(crate) struct Options {
@@ -49,9 +53,8 @@ pub(crate) struct Options {
     #[arg(long, default_value = "000000000000000000000001", value_name = "ID")]
     project: ProjectId,
 
-    /// The token that is accepted; others are refused
-    #[arg(long, default_value = "local-development-token", value_name = "TOKEN")]
-    token: Token,
+    #[command(flatten)]
+    token: TokenOptions,
 
     /// Hold to IronMQ's documentation where the service is lenient
     ///
@@ -113,6 +116,8 @@ pub(crate) enum ServeError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("cannot start: {0}")]
     Start(io::Error),
+    #[error("{0}")]
+    Token(#[from] BadToken),
     #[error("the system has no random numbers: {0}")]
     Entropy(getrandom::Error),
 }
@@ -127,6 +132,7 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
 }
 
 async fn serve(options: &Options) -> Result<(), ServeError> {
+    let given = options.token.resolve()?;
     open_more_files();
     // Before anything is told to the world, so that whoever reads it can already end the server.
     let end = end_signal().map_err(ServeError::Start)?;
@@ -143,8 +149,8 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
     // What came in JSON goes in JSON, and nothing here has to know what it says.
     let config = config.with_bodies(BodyForm::Json);
     let engine = Engine::start(config, seed);
-    let access = Access { project: options.project.clone(), token: options.token.clone() };
-    greet(address, &access);
+    let access = Access { project: options.project.clone(), token: given.token };
+    greet(address, &access.project, &given.in_shell);
     let faults = Faults::new(options.faults.clone(), options.fault_seed);
     let service = Service::new(engine, access, faults, options.strict);
     listener::serve(listener, Arc::new(service), end).await;
@@ -153,9 +159,8 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
 
 /// Tells where the server listens, in a first line that programs read, and how to point a client
 /// at it.
-fn greet(address: SocketAddr, access: &Access) {
-    let Access { project, token } = access;
-    let (project, token) = (project.as_str(), token.as_str());
+fn greet(address: SocketAddr, project: &ProjectId, token: &str) {
+    let project = project.as_str();
     // An address that stands for all of this machine's is none that a client can use.
     let ip = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
     let client = SocketAddr::new(ip, address.port());

@@ -1,4 +1,4 @@
-//! The settings of push queues. They are kept and told; nothing is pushed yet.
+//! The settings of push queues. They are kept and told; nothing is pushed.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -41,6 +41,17 @@ pub(crate) struct Subscriber {
     url: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
+}
+
+/// How far a message has come to one subscriber. It was never tried, since nothing is pushed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct PushStatus {
+    name: String,
+    /// The same. Some clients read this key, and the documentation has the other one.
+    subscriber_name: String,
+    url: String,
+    tries: u64,
+    retries_remaining: u64,
 }
 
 /// Push settings as they are asked for; what is `None` stays as it is.
@@ -96,6 +107,18 @@ impl Push {
             }
         }
         self.checked()
+    }
+
+    /// How far a message has come that was not pushed to anybody yet.
+    pub(crate) fn untried(&self) -> Vec<PushStatus> {
+        let status = |Subscriber { name, url, .. }: &Subscriber| PushStatus {
+            name: name.clone(),
+            subscriber_name: name.clone(),
+            url: url.clone(),
+            tries: 0,
+            retries_remaining: self.retries,
+        };
+        self.subscribers.iter().map(status).collect()
     }
 
     fn checked(self) -> Result<Self, Failure> {

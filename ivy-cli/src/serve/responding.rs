@@ -7,11 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::Response;
+use hyper::header::{CONNECTION, HeaderValue};
 
 use super::engine::Waits;
 use super::faults::Spoil;
 use super::reply_body::ReplyBody;
 use super::service::{NoAnswer, Service};
+use super::socket::Client;
 
 /// An answer, if one is given.
 pub(crate) type Given = Result<Response<ReplyBody>, NoAnswer>;
@@ -28,6 +30,9 @@ pub(crate) enum Read {
 /// The answer to a request.
 pub(crate) struct Responding {
     pub(crate) service: Arc<Service>,
+    pub(crate) client: Client,
+    /// Whether the connection ends after the answer, for which nothing is waited then.
+    pub(crate) is_last: bool,
     pub(crate) delay: Duration,
     pub(crate) spoil: Option<Spoil>,
     pub(crate) stage: Stage,
@@ -37,7 +42,8 @@ pub(crate) struct Responding {
 pub(crate) enum Stage {
     /// The request is read. In a box of its own, since that needs most.
     Asking(Pin<Box<dyn Future<Output = Result<Read, NoAnswer>> + Send>>),
-    Waiting(Waits),
+    /// Its answer waits, until the client sends no more.
+    Waiting(Waits, Pin<Box<dyn Future<Output = ()> + Send>>),
     /// It is held back.
     Late(Pin<Box<dyn Future<Output = Given> + Send>>),
 }
@@ -51,16 +57,30 @@ impl Future for Responding {
                 Stage::Asking(asking) => match ready!(asking.as_mut().poll(context))? {
                     Read::Answered(given) => given,
                     Read::Waits(waits) => {
-                        self.stage = Stage::Waiting(waits);
+                        let end: Pin<Box<dyn Future<Output = ()> + Send>> = if self.is_last {
+                            Box::pin(std::future::ready(()))
+                        } else {
+                            Box::pin(self.client.clone().sends_no_more())
+                        };
+                        self.stage = Stage::Waiting(waits, end);
                         continue;
                     }
                 },
-                Stage::Waiting(waits) => {
-                    let outcome = ready!(Pin::new(waits).poll(context));
+                Stage::Waiting(waits, end) => {
+                    let outcome = match Pin::new(&mut *waits).poll(context) {
+                        Poll::Ready(outcome) => outcome,
+                        // A client that has gone looks like one that only sends no more: a message
+                        // that came later would be lost with the one, and the other is answered.
+                        Poll::Pending => {
+                            ready!(end.as_mut().poll(context));
+                            waits.end()
+                        }
+                    };
                     self.service.tell(outcome, self.spoil)
                 }
                 Stage::Late(late) => return late.as_mut().poll(context),
             };
+            let given = if self.is_last { given.map(last) } else { given };
             if self.delay.is_zero() {
                 return Poll::Ready(given);
             }
@@ -71,4 +91,10 @@ impl Future for Responding {
             }));
         }
     }
+}
+
+/// An answer after which the connection ends.
+fn last(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }

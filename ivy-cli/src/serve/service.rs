@@ -18,10 +18,14 @@ use super::intake::{Intake, discard};
 use super::reply_body::ReplyBody;
 use super::responding::{Given, Read, Responding, Stage};
 use super::route::{Place, Query};
+use super::socket::Client;
 use super::state::{Outcome, Reply};
 
 /// What some clients name the verb with, since they cannot send a body with every verb.
 const METHOD_OVERRIDE: &str = "x-http-method-override";
+
+/// The size of a head from which on its connection ends after the answer, in bytes.
+const LARGE_HEAD: usize = 16 * 1024;
 
 /// Without a charset: some clients compare the whole text.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -48,11 +52,18 @@ impl Service {
         Service { engine, access, faults, strict, intake: Intake::new(), push_warning: Once::new() }
     }
 
-    /// Answers a request, as well as the faults allow.
-    pub(crate) fn respond(self: Arc<Self>, request: Request<Incoming>) -> Responding {
+    /// Answers a request of this client, as well as the faults allow.
+    pub(crate) fn respond(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        client: &Client,
+    ) -> Responding {
         let Trouble { delay, spoil } = self.faults.draw();
+        // Its connection would keep the memory of the head until it ends.
+        let is_last = has_large_head(&request);
         let asking = Box::pin(Arc::clone(&self).ask(request, spoil));
-        Responding { service: self, delay, spoil, stage: Stage::Asking(asking) }
+        let (service, client, stage) = (self, client.clone(), Stage::Asking(asking));
+        Responding { service, client, is_last, delay, spoil, stage }
     }
 
     /// Ends all long polls, now and later.
@@ -126,6 +137,14 @@ impl Service {
             });
         }
     }
+}
+
+/// Whether the head of a request takes much more memory than those that clients send.
+fn has_large_head(request: &Request<Incoming>) -> bool {
+    let uri = request.uri();
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+    uri.path().len() + uri.query().map_or(0, str::len) + headers > LARGE_HEAD
 }
 
 fn method(head: &Parts) -> Result<Method, Failure> {

@@ -7,12 +7,12 @@ use ivy_proto::broker::{
     Answer, Broker, BrokerConfig, Input, Output, Refusal, Request, RequestId, Why,
 };
 use ivy_proto::queue::{QueueInfo, QueueKind};
-use ivy_proto::{Deadline, Moment, QueueName};
+use ivy_proto::{Deadline, MessageId, Moment, QueueName};
 
 use super::alerts::{Alerts, AlertsChange, NewAlert};
 use super::call::{Call, QueueUpdate, UpdateVerb};
 use super::failure::Failure;
-use super::push::{Push, PushUpdate, SubscribersChange};
+use super::push::{Push, PushStatus, PushUpdate, SubscribersChange};
 
 /// What became of a call.
 pub(crate) type Outcome = Result<Reply, Failure>;
@@ -26,8 +26,8 @@ pub(crate) enum Reply {
     Queue(Box<WholeQueue>),
     /// It is done, in these words.
     Done(&'static str),
-    /// A message was pushed to nobody.
-    NotPushed,
+    /// To whom a message is pushed, and how far that has come.
+    PushStatus(Vec<PushStatus>),
 }
 
 /// A queue with all its settings.
@@ -85,10 +85,7 @@ impl State {
             Call::DeleteQueue { queue } => self.delete_queue(queue, now),
             Call::Subscribers { queue, change } => self.change_subscribers(queue, change, now),
             Call::Alerts { queue, change } => self.change_alerts(queue, change, now),
-            Call::PushStatus { queue, message } => {
-                let message = self.ask(Request::GetMessage { queue, message }, now);
-                message.map(|_| Reply::NotPushed)
-            }
+            Call::PushStatus { queue, message } => self.push_status(queue, message, now),
         };
         self.answers.push_back((id, outcome));
     }
@@ -165,6 +162,16 @@ impl State {
         extras.push = Some(push.changed(change)?);
         self.extras.insert(queue, extras);
         Ok(Reply::Done("Updated"))
+    }
+
+    fn push_status(&mut self, queue: QueueName, message: MessageId, now: Moment) -> Outcome {
+        self.ask(Request::GetMessage { queue: queue.clone(), message }, now)?;
+        let kind = self.info(queue.clone(), now)?.settings.kind;
+        Ok(Reply::PushStatus(match self.extras_of(&queue).push {
+            Some(push) if kind == Some(QueueKind::Multicast) => push.untried(),
+            // Of a unicast queue, only subscribers that were tried are listed.
+            _ => Vec::new(),
+        }))
     }
 
     fn change_alerts(&mut self, queue: QueueName, change: AlertsChange, now: Moment) -> Outcome {

@@ -20,6 +20,7 @@ fn the_token_may_come_in_the_header_or_in_the_query() {
     let header = format!("Authorization: OAuth {TOKEN}");
     let query = format!("?oauth={TOKEN}");
     assert_eq!(list(&server, PROJECT, "", &[&header]).status(), 200);
+    assert_eq!(list(&server, PROJECT, "", &[&header.replace("OAuth", "oauth")]).status(), 200);
     assert_eq!(list(&server, PROJECT, &query, &[]).status(), 200);
     assert_eq!(list(&server, PROJECT, &query, &[&header]).status(), 200);
 }

@@ -39,6 +39,11 @@ impl Connection {
         self.stream.get_mut().write_all(bytes.as_ref())
     }
 
+    /// Closes the sending side only.
+    pub(crate) fn end_sending(&self) {
+        self.stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
     /// Reads an answer, if there is one before the connection ends.
     pub(crate) fn try_read(&mut self) -> io::Result<Answer> {
         let mut head = Vec::new();

@@ -99,6 +99,38 @@ fn a_message_is_not_lost_to_clients_that_left_while_they_waited() {
     assert_eq!(body, "a");
 }
 
+#[test]
+fn a_client_that_closes_its_sending_side_while_it_waits_is_answered_at_once() {
+    let server = Server::start();
+    server.put("queues/q", json!({}));
+    let started = std::time::Instant::now();
+    let mut polling = poll(&server, r#"{"wait":30}"#);
+    polling.end_sending();
+    assert_eq!(polling.read().told(), (200, r#"{"messages":[]}"#));
+    assert!(started.elapsed().as_secs() < 30, "not after its whole time");
+    server.post_bodies("q", &["a"]);
+    assert_eq!(server.reserve("q", json!({})).len(), 1, "it took no message along");
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn the_end_of_a_waiting_client_is_noticed_behind_other_requests() {
+    let server = Server::start();
+    server.put("queues/q", json!({}));
+    let started = std::time::Instant::now();
+    let mut polling = poll(&server, r#"{"wait":30}"#);
+    for _ in 0..3 {
+        polling.send(request("GET", "queues/q", ""));
+    }
+    polling.end_sending();
+    assert_eq!(polling.read().told(), (200, r#"{"messages":[]}"#));
+    assert!(started.elapsed().as_secs() < 30, "not after its whole time");
+    for _ in 0..3 {
+        assert_eq!(polling.read().status(), 200);
+    }
+    assert_eq!(polling.read_to_end(), b"");
+}
+
 #[cfg(unix)]
 fn open_more_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

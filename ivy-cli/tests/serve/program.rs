@@ -24,6 +24,73 @@ fn it_prints_what_a_client_needs_in_its_environment() {
     );
 }
 
+/// What the program prints for clients that gets its token so.
+fn exported(options: &[&str], variable: Option<&str>) -> (Server, Vec<String>) {
+    let mut server = Server::start_by(|ivy| {
+        ivy.args(options);
+        if let Some(token) = variable {
+            ivy.env("IVY_SERVE_TOKEN", token);
+        }
+    });
+    let lines = server.read_until("Ctrl-C ends the server, and all its queues with it.");
+    let exported = lines.iter().filter_map(|line| line.strip_prefix("export "));
+    let exported = exported.map(str::to_owned).collect();
+    (server, exported)
+}
+
+#[test]
+fn the_token_may_come_from_the_environment_or_from_a_file_and_is_not_printed_then() {
+    let file = std::env::temp_dir().join(format!("ivy token's {}", std::process::id()));
+    std::fs::write(&file, format!("{TOKEN}\n")).unwrap();
+    let path = file.to_str().unwrap();
+    let cat = format!("$(cat '{}')", path.replace('\'', r"'\''"));
+    for (options, variable, in_shell) in [
+        (&[][..], Some(TOKEN), "$IVY_SERVE_TOKEN"),
+        (&["--token-file", path], None, cat.as_str()),
+        (&["--token-file", path], Some("weaker"), cat.as_str()),
+        (&["--token", TOKEN], Some("weaker"), TOKEN),
+    ] {
+        let (server, exported) = exported(options, variable);
+        assert_eq!(server.get("queues").status(), 200, "{options:?}");
+        assert_eq!(exported[1], format!("IRON_MQ_TOKEN={in_shell}"));
+        assert!(exported[0].starts_with(&format!("IVY_QUEUE_URL=ironmq+http://{in_shell}@")));
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn a_token_that_cannot_be_used_is_an_error_that_does_not_show_it() {
+    let file = std::env::temp_dir().join(format!("ivy-bad-token-{}", std::process::id()));
+    std::fs::write(&file, "secret with spaces").unwrap();
+    let path = file.to_str().unwrap();
+    let large = std::env::temp_dir().join(format!("ivy-large-token-{}", std::process::id()));
+    std::fs::write(&large, "x".repeat(5000)).unwrap();
+    for (options, variable, place) in [
+        (&["--token", "secret with spaces"][..], "", "--token"),
+        (&["--token-file", path], "", path),
+        (&["--token-file", "/nowhere/secret"], "", "cannot read the token in /nowhere/secret"),
+        (&["--token-file", large.to_str().unwrap()], "", "too large"),
+        (&[], "secret with spaces", "IVY_SERVE_TOKEN"),
+        (&[], "", "IVY_SERVE_TOKEN"),
+    ] {
+        let output =
+            ivy().arg("serve").args(options).env("IVY_SERVE_TOKEN", variable).output().unwrap();
+        assert!(!output.status.success(), "{options:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(place) && !error.contains("with spaces"), "{error}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    std::fs::remove_file(&large).unwrap();
+}
+
+#[test]
+fn its_help_says_who_can_read_the_token() {
+    let output = ivy().args(["serve", "--help"]).env("IVY_SERVE_TOKEN", "secret").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(help.contains("list of processes") && help.contains("IVY_SERVE_TOKEN"), "{help}");
+    assert!(!help.contains("secret"), "{help}");
+}
+
 #[test]
 fn a_port_that_is_taken_is_an_error_with_the_address() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

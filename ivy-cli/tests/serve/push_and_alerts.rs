@@ -138,12 +138,42 @@ fn malformed_push_settings_are_bad_requests() {
 }
 
 #[test]
-fn a_message_was_pushed_to_nobody() {
+fn the_subscribers_of_a_message_are_listed_as_not_yet_tried() {
     let server = Server::start();
     push_queue(&server);
+    server.patch("queues/q", json!({"queue": {"push": {"retries": 5}}}));
     let id = server.post_bodies("q", &["a"]).remove(0);
     let answer = server.get(&format!("queues/q/messages/{id}/subscribers"));
-    assert_eq!(answer.told(), (200, r#"{"subscribers":[]}"#));
+    let expected = json!({
+        "name": "a", "subscriber_name": "a", "url": "http://127.0.0.1/a",
+        "tries": 0, "retries_remaining": 5,
+    });
+    assert_eq!((answer.status(), answer.json()), (200, json!({"subscribers": [expected]})));
+    let missing = server.get("queues/q/messages/1/subscribers");
+    assert_eq!(missing.told(), (404, r#"{"msg":"Message not found"}"#));
+}
+
+#[test]
+fn of_unicast_and_pull_queues_no_subscriber_is_listed_before_it_was_tried() {
+    let server = Server::start();
+    let push = json!({"subscribers": [{"name": "a", "url": "http://127.0.0.1/a"}]});
+    server.put("queues/one", json!({"queue": {"type": "unicast", "push": push}}));
+    for queue in ["one", "pull"] {
+        let id = server.post_bodies(queue, &["a"]).remove(0);
+        let answer = server.get(&format!("queues/{queue}/messages/{id}/subscribers"));
+        assert_eq!(answer.told(), (200, r#"{"subscribers":[]}"#), "{queue}");
+    }
+}
+
+#[test]
+fn a_reserve_hands_out_no_message_of_a_push_queue() {
+    let server = Server::start();
+    push_queue(&server);
+    server.post_bodies("q", &["a"]);
+    for request in [json!({}), json!({"n": 10, "wait": 1}), json!({"delete": true})] {
+        assert_eq!(server.reserve("q", request.clone()), [] as [Value; 0], "{request}");
+    }
+    assert_eq!(server.peek("q"), ["a"]);
 }
 
 #[test]

@@ -25,13 +25,17 @@ impl Server {
     }
 
     pub(crate) fn start_with(options: &[&str]) -> Self {
-        let mut child = ivy()
-            .args(["serve", "--port", "0", "--project", PROJECT, "--token", TOKEN])
-            .args(options)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Server::start_by(|ivy| {
+            ivy.args(["--token", TOKEN]).args(options);
+        })
+    }
+
+    /// Starts it without a token, after this change.
+    pub(crate) fn start_by(change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = ivy();
+        command.args(["serve", "--port", "0", "--project", PROJECT]);
+        change(&mut command);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = child.stderr.take().unwrap();
         let mut line = String::new();

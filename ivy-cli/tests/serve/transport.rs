@@ -180,6 +180,34 @@ fn too_many_or_too_long_headers_are_refused() {
 }
 
 #[test]
+fn a_client_that_sends_nothing_more_gets_its_answers() {
+    let server = Server::start_with(&["--fault", "slow,delay=200ms"]);
+    let mut connection = server.connect();
+    connection.send(request("PUT", "queues/q", "{}"));
+    connection.send(request("GET", "queues/q", ""));
+    connection.end_sending();
+    assert_eq!(connection.read().status(), 200);
+    assert_eq!(connection.read().status(), 200);
+    assert_eq!(connection.read_to_end(), b"");
+}
+
+#[test]
+fn a_large_head_is_answered_at_once_and_its_connection_ends() {
+    let server = Server::start();
+    server.put("queues/q", json!({}));
+    for (length, header) in [(60_000, Some("close")), (1000, None)] {
+        let padding = format!("X-Padding: {}", "x".repeat(length));
+        let wait = if header.is_some() { 30 } else { 0 };
+        let body = json!({ "wait": wait }).to_string();
+        let started = std::time::Instant::now();
+        let answer = send(&server, "POST", "queues/q/reservations", &[&padding], &body);
+        assert_eq!(answer.told(), (200, r#"{"messages":[]}"#));
+        assert_eq!(answer.header("Connection"), header);
+        assert!(started.elapsed().as_secs() < 30);
+    }
+}
+
+#[test]
 fn what_is_not_http_ends_its_connection_and_nothing_else() {
     let server = Server::start();
     for bytes in [

@@ -39,6 +39,11 @@ impl Settings {
         Settings { kind, ..Settings::default() }.merged(asked, config)
     }
 
+    /// Whether messages are handed out to whoever reserves them.
+    pub(super) fn is_pull(&self) -> bool {
+        self.kind == QueueKind::Pull
+    }
+
     /// These settings with what is asked for in the place of what was. What is not asked for
     /// stays.
     pub(super) fn merged(

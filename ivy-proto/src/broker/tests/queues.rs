@@ -108,6 +108,29 @@ fn push_settings_are_kept_for_push_queues_and_refused_for_others() {
 }
 
 #[test]
+fn messages_of_a_push_queue_are_not_handed_out() {
+    for kind in [QueueKind::Multicast, QueueKind::Unicast] {
+        let mut scenario = Scenario::new();
+        scenario.ask(put(QueueSettings { kind: Some(kind), ..QueueSettings::default() })).unwrap();
+        scenario.post("a");
+        assert!(scenario.reserve(10).is_empty(), "{kind:?}");
+        assert_eq!(scenario.peek(&q()), ["a"], "{kind:?}");
+    }
+}
+
+#[test]
+fn a_reserve_that_waits_at_a_push_queue_waits_its_whole_time() {
+    let mut scenario = Scenario::new();
+    let kind = Some(QueueKind::Multicast);
+    scenario.ask(put(QueueSettings { kind, ..QueueSettings::default() })).unwrap();
+    let waiter = scenario.start(waiting_reserve(1, 10 * SECOND));
+    scenario.post("a");
+    assert_eq!(scenario.given(waiter), None);
+    scenario.pass(10 * SECOND);
+    assert_eq!(scenario.given(waiter), Some((10 * SECOND, Vec::new())));
+}
+
+#[test]
 fn the_size_counts_messages_in_every_state() {
     let mut scenario = Scenario::new();
     scenario.post("reserved");

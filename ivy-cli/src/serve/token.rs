@@ -1,0 +1,125 @@
+//! Where the accepted token comes from.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+
+use super::access::{InvalidText, Token};
+
+/// The variable that holds the token.
+const VARIABLE: &str = "IVY_SERVE_TOKEN";
+/// The token if none is given. Anybody knows it.
+const DEFAULT: &str = "local-development-token";
+/// The largest file that can hold a token, in bytes.
+const MAX_FILE: u64 = 4096;
+
+/// The options about the token.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TokenOptions {
+    /// The token that is accepted; others are refused [default: local-development-token]
+    ///
+    /// Every user of this machine can read it in the list of processes: where that matters, set the
+    /// variable IVY_SERVE_TOKEN or use --token-file instead.
+    #[arg(long, value_name = "TOKEN", value_parser = Unquoted)]
+    token: Option<Token>,
+
+    /// The file with the token that is accepted; one line break at its end does not count
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    token_file: Option<PathBuf>,
+}
+
+/// The token, and how a shell names it.
+#[derive(Debug)]
+pub(crate) struct GivenToken {
+    pub(crate) token: Token,
+    /// The token itself where everybody can read it anyway, or else what expands to it.
+    pub(crate) in_shell: String,
+}
+
+/// There is no token that can be used. Never shows it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadToken {
+    #[error("cannot read the token in {}: {source}", file.display())]
+    Unreadable { file: PathBuf, source: io::Error },
+    #[error("the token in {place}: {error}")]
+    Invalid { place: String, error: InvalidText },
+}
+
+impl TokenOptions {
+    /// The token: of the options, or else of the environment, or else the default.
+    pub(crate) fn resolve(&self) -> Result<GivenToken, BadToken> {
+        if let Some(token) = &self.token {
+            return Ok(GivenToken { token: token.clone(), in_shell: token.as_str().to_owned() });
+        }
+        if let Some(file) = &self.token_file {
+            let text =
+                read(file).map_err(|source| BadToken::Unreadable { file: file.clone(), source })?;
+            let in_shell = format!("$(cat {})", quoted(file));
+            return given(&text, file.display().to_string(), in_shell);
+        }
+        match std::env::var_os(VARIABLE) {
+            // What is no UTF-8 is no token either.
+            Some(text) => {
+                given(text.to_str().unwrap_or(""), VARIABLE.to_owned(), format!("${VARIABLE}"))
+            }
+            None => given(DEFAULT, "the default".to_owned(), DEFAULT.to_owned()),
+        }
+    }
+}
+
+fn given(text: &str, place: String, in_shell: String) -> Result<GivenToken, BadToken> {
+    match text.parse() {
+        Ok(token) => Ok(GivenToken { token, in_shell }),
+        Err(error) => Err(BadToken::Invalid { place, error }),
+    }
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let length = File::open(file)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    if length as u64 > MAX_FILE {
+        return Err(io::Error::other("it is too large for a token"));
+    }
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+}
+
+/// A path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}
+
+/// Reads a token, and does not repeat in an error what may be one.
+#[derive(Clone, Copy, Debug)]
+struct Unquoted;
+
+impl TypedValueParser for Unquoted {
+    type Value = Token;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Token, clap::Error> {
+        value.to_str().ok_or(InvalidText).and_then(str::parse).map_err(|error| {
+            let text = format!("invalid value for '--token <TOKEN>': {error}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, text).with_cmd(command)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        assert_eq!(quoted(Path::new("a b")), "'a b'");
+        assert_eq!(quoted(Path::new("it's")), r"'it'\''s'");
+    }
+}
