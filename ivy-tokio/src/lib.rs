@@ -39,6 +39,11 @@
 //! says. The result is brought back by the notifier, at most once and best effort, so a caller
 //! waits for it with a limit; the task itself does not depend on it.
 //!
+//! # Values
+//!
+//! Arguments and results travel as JSON, which has one `null`: `Some(())` and `Some(None)` are
+//! written as it, and come back as `None`. See [`Task`].
+//!
 //! # The runtime
 //!
 //! What is `async` here must be awaited within a runtime of tokio that has its IO and time drivers

@@ -32,7 +32,8 @@ pub trait ToArgs: sealed::Tuple {
 ///
 /// Trailing arguments that are an `Option` may be missing; all others must be there, and none may
 /// be left over. Numbers are checked: what does not fit its type exactly is refused, not rounded,
-/// except by `f32` and `f64`. A float arrives with the bits that it was sent with.
+/// except by `f32` and `f64`. A float arrives with the bits that it was sent with. JSON has one
+/// `null`: `Some(())` and `Some(None)` are written as it, and arrive as `None`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read as the arguments of a task",
     label = "must be a tuple of up to eight values that implement `DeserializeOwned`"
@@ -248,6 +249,14 @@ mod tests {
         let args = (1u8, -2i64, "three".to_owned(), Some(4.5), vec![5, 6], true, 'h', [8u128]);
         let json = args.to_args().unwrap();
         assert_eq!(FromArgs::from_args(&json), Ok(args));
+    }
+
+    #[test]
+    fn what_is_written_as_null_comes_back_as_none() {
+        let json = (Some(()), Some(None::<u8>), Some(Some(1)), "end").to_args().unwrap();
+        assert_eq!(json.as_str(), r#"[null,null,1,"end"]"#);
+        type Args = (Option<()>, Option<Option<u8>>, Option<Option<u8>>, String);
+        assert_eq!(Args::from_args(&json), Ok((None, None, Some(Some(1)), "end".to_owned())));
     }
 
     #[test]

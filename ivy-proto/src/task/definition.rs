@@ -15,7 +15,9 @@ pub(crate) const DEFAULT_QUEUE: &str = "ivy";
 /// A task: its name, what it takes and returns, and how its messages are treated.
 ///
 /// Producer and worker share it as a constant; neither needs the other's code. `Args` is a tuple
-/// of up to eight arguments, which travel as a JSON array.
+/// of up to eight arguments, which travel as a JSON array, and `Output` travels as JSON too. JSON has
+/// one `null`: `Some(())` and `Some(None)` are written as it, and come back as `None`, in arguments
+/// and in results. Where the difference counts, use an enum of your own.
 ///
 /// ```
 /// use ivy_proto::task::Task;

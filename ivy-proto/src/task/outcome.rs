@@ -71,6 +71,14 @@ mod tests {
     }
 
     #[test]
+    fn a_result_that_is_written_as_null_comes_back_as_none() {
+        for value in [RawJson::from_value(&Some(())), RawJson::from_value(&Some(None::<()>))] {
+            let done = TaskOutcome::Done(value.unwrap());
+            assert_eq!(done.value::<Option<Option<()>>>().unwrap(), None);
+        }
+    }
+
+    #[test]
     fn an_error_about_a_result_does_not_repeat_it() {
         let done = TaskOutcome::Done(RawJson::parse(r#""secret""#).unwrap());
         let error = done.value::<u64>().unwrap_err();
