@@ -32,12 +32,16 @@ pub struct HttpClient {
 
 impl HttpClient {
     pub(crate) fn new(tls: Option<ClientConfig>) -> Self {
+        HttpClient::over(Connector::new(tls))
+    }
+
+    fn over(connector: Connector) -> Self {
         let client = Client::builder(AsyncStdExecutor)
             .pool_timer(AsyncStdTimer)
             .pool_idle_timeout(IDLE_LIMIT)
             .http1_max_headers(MAX_HEADERS)
             .http1_max_buf_size(MAX_HEADER_BYTES)
-            .build(Connector::new(tls));
+            .build(connector);
         HttpClient { client }
     }
 

@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use async_std::future::timeout;
 use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use futures_rustls::TlsConnector;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use ivy_driver::{Heard, Notifier, RedisConnections, RedisFaults, SharedPublisher, notice};
 use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
+use ivy_proto::connect::CONNECT_LIMIT;
 use ivy_proto::notify::redis::Greeting;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use redis::aio::{MultiplexedConnection, PubSub, PubSubSink};
 use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, RedisResult, Value};
 use rustls::ClientConfig;
 
-use crate::connector::{CONNECT_LIMIT, Stream, connect};
+use crate::connector::{Connector, Stream};
 use crate::runtime::AsyncStd;
 
 /// How long things take at most.
@@ -54,7 +54,7 @@ pub struct RedisNotifier {
 
 struct Shared {
     faults: RedisFaults,
-    tls: Option<TlsConnector>,
+    connector: Connector,
     settings: RedisConnectionInfo,
     limits: Limits,
     publisher: SharedPublisher<AsyncStd, MultiplexedConnection>,
@@ -68,15 +68,18 @@ impl fmt::Debug for RedisNotifier {
 
 impl RedisNotifier {
     pub(crate) fn new(address: &RedisAddress, tls: Option<ClientConfig>) -> Self {
+        RedisNotifier::over(address, Connector::new(tls))
+    }
+
+    fn over(address: &RedisAddress, connector: Connector) -> Self {
         // RESP2 is understood by every Redis, and confirms subscriptions in order. The credentials
         // are given before, since redis keeps nothing of the answer to wrong ones.
         let settings = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP2)
             .set_skip_set_lib_name();
-        let tls = tls.map(|tls| TlsConnector::from(Arc::new(tls)));
         let shared = Shared {
             faults: RedisFaults::new(address.clone()),
-            tls,
+            connector,
             settings,
             limits: LIMITS,
             publisher: SharedPublisher::new(),
@@ -86,11 +89,11 @@ impl RedisNotifier {
 
     /// A connection on which the credentials were taken.
     async fn connect(&self) -> Result<Stream, NotifyFault> {
-        let Shared { faults, tls, .. } = &*self.shared;
+        let Shared { faults, connector, .. } = &*self.shared;
         let unreachable = |error: io::Error| faults.no_connection(&error);
         let address = faults.address();
-        let mut stream =
-            connect(&address.host, address.port, tls.as_ref()).await.map_err(unreachable)?;
+        let RedisAddress { host, port, tls, .. } = address;
+        let mut stream = connector.connect(host, *port, *tls).await.map_err(unreachable)?;
         let mut greeting = Greeting::new(address);
         while let Some(command) = greeting.next_command() {
             stream.get_mut().write_all(&command).await.map_err(unreachable)?;

@@ -1,6 +1,8 @@
-//! A TLS server for tests.
+//! A TLS server, and an address without a server, for tests.
 
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_rustls::TlsAcceptor;
 use ivy_driver::OwnRoots;
@@ -34,4 +36,21 @@ pub(crate) fn trusting() -> ClientConfig {
 /// What a client needs that does not.
 pub(crate) fn distrusting() -> ClientConfig {
     OwnRoots::default().with_public_roots().unwrap()
+}
+
+/// An address at which nobody answers, as behind a firewall that drops what comes: its listener
+/// accepts nothing, and has no room left for connections that wait.
+pub(crate) struct SilentAddress {
+    pub(crate) address: SocketAddr,
+    _held: (TcpListener, Vec<TcpStream>),
+}
+
+impl SilentAddress {
+    pub(crate) fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200));
+        let waiting = std::iter::from_fn(|| connect().ok()).collect();
+        SilentAddress { address, _held: (listener, waiting) }
+    }
 }

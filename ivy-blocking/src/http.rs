@@ -11,17 +11,16 @@ use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, FutureExt};
 use http::{Request, Response};
 use ivy_driver::{Exchange, ThreadPool, UnderWay, under_way};
+use ivy_proto::connect::CONNECT_LIMIT;
 use ivy_proto::queue::{Fault, FaultKind};
 use rustls::ClientConfig;
 use ureq::{Agent, Body, Error};
 
-use connect::{Connector, NotConnected, Resolver};
+use crate::connector::Connector;
+use connect::{NotConnected, Opener, Unresolved};
 
 /// How many requests are under way at a time, besides those that wait for messages.
 const MOST_REQUESTS: usize = 16;
-/// How long connecting may take, so that a host that does not answer is known to be unreachable
-/// before the request's own limit makes that a lost answer.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long an unused connection is kept: less than the 60 s after which usual load balancers close
 /// it, without telling.
 const IDLE_LIMIT: Duration = Duration::from_secs(50);
@@ -40,9 +39,12 @@ pub struct HttpClient {
 
 impl HttpClient {
     pub(crate) fn new(tls: Option<ClientConfig>) -> Self {
-        let (resolver, idle) = (Resolver::default(), Mutex::default());
+        HttpClient::over(Connector::new(tls))
+    }
+
+    fn over(connector: Connector) -> Self {
         HttpClient {
-            agents: Arc::new(Agents { tls: tls.map(Arc::new), resolver, idle }),
+            agents: Arc::new(Agents { connector, idle: Mutex::default() }),
             requests: ThreadPool::new("ivy-request", MOST_REQUESTS),
             polls: ThreadPool::new("ivy-poll", usize::MAX),
         }
@@ -70,8 +72,7 @@ impl ivy_driver::HttpClient for HttpClient {
 /// The connections. Each request that is under way has an agent to itself, and with it a connection:
 /// the only way to give a request up is to shut its agent down, which must harm no other.
 struct Agents {
-    tls: Option<Arc<ClientConfig>>,
-    resolver: Resolver,
+    connector: Connector,
     /// Agents without a request, and since when. The last is used first, so that those in excess
     /// grow old.
     idle: Mutex<Vec<(Instant, Agent)>>,
@@ -119,7 +120,7 @@ impl Agents {
             .timeout_connect(Some(CONNECT_LIMIT))
             .proxy(None)
             .build();
-        Agent::with_parts(config, Connector::new(self.tls.clone()), self.resolver.clone())
+        Agent::with_parts(config, Opener::new(self.connector.clone()), Unresolved)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(Instant, Agent)>> {

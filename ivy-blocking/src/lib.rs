@@ -68,6 +68,7 @@
 //! `task.name`, `queue` and `attempt`. What happens is logged at debug, and what somebody should
 //! look at, at warn. No subscriber is installed here.
 
+mod connector;
 mod http;
 mod redis;
 mod runtime;

@@ -18,14 +18,15 @@ use ivy_driver::{
     Heard, Notifier, RedisFaults, UnderWay, answer, block_on, question, spawn, under_way,
 };
 use ivy_proto::config::RedisAddress;
+use ivy_proto::connect::CONNECT_LIMIT;
 use ivy_proto::notify::redis::{Generation, Greeting, Publisher, Step};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::{ChannelName, Moment};
 use redis::{Msg, RedisError, Value};
 use rustls::ClientConfig;
 
-use crate::tls::secure;
-use connection::{Connection, Limited, reach};
+use crate::connector::Connector;
+use connection::Connection;
 
 /// How many publications are sent together at most.
 const BATCH: usize = 256;
@@ -44,8 +45,8 @@ struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let (connect, command) = (Duration::from_secs(5), Duration::from_secs(5));
-        Limits { connect, command, silence: Duration::from_secs(20) }
+        let (command, silence) = (Duration::from_secs(5), Duration::from_secs(20));
+        Limits { connect: CONNECT_LIMIT, command, silence }
     }
 }
 
@@ -65,7 +66,7 @@ pub struct RedisNotifier {
 #[derive(Clone)]
 struct Server {
     faults: RedisFaults,
-    tls: Option<Arc<ClientConfig>>,
+    connector: Connector,
     limits: Limits,
     /// What the moments of decisions count from.
     epoch: Instant,
@@ -73,9 +74,12 @@ struct Server {
 
 impl RedisNotifier {
     pub(crate) fn new(address: &RedisAddress, tls: Option<ClientConfig>) -> Self {
-        let (faults, tls) = (RedisFaults::new(address.clone()), tls.map(Arc::new));
-        let server =
-            Arc::new(Server { faults, tls, limits: Limits::default(), epoch: Instant::now() });
+        RedisNotifier::over(address, Connector::new(tls))
+    }
+
+    fn over(address: &RedisAddress, connector: Connector) -> Self {
+        let (faults, limits) = (RedisFaults::new(address.clone()), Limits::default());
+        let server = Arc::new(Server { faults, connector, limits, epoch: Instant::now() });
         RedisNotifier { server, publisher: OnceLock::new() }
     }
 }
@@ -315,7 +319,7 @@ impl Server {
     fn open(
         &self,
         limit: Duration,
-        show: impl FnOnce(&TcpStream) -> io::Result<()>,
+        show: impl FnOnce(&Arc<TcpStream>) -> io::Result<()>,
     ) -> Result<Connection, NotifyFault> {
         let unreachable = |error: io::Error| self.faults.no_connection(&error);
         let mut connection = self.connect(limit, show)?;
@@ -330,20 +334,12 @@ impl Server {
     fn connect(
         &self,
         limit: Duration,
-        show: impl FnOnce(&TcpStream) -> io::Result<()>,
+        show: impl FnOnce(&Arc<TcpStream>) -> io::Result<()>,
     ) -> Result<Connection, NotifyFault> {
-        let RedisAddress { host, port, .. } = self.faults.address();
-        // The resolver wants an IPv6 address without the brackets that it has in a URL.
-        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let RedisAddress { host, port, tls, .. } = self.faults.address();
         let until = Instant::now() + limit;
-        let unreachable = |error: io::Error| self.faults.no_connection(&error);
-        let socket = reach(host, *port, until).map_err(unreachable)?;
-        socket.set_nodelay(true).and_then(|()| show(&socket)).map_err(unreachable)?;
-        let socket = Limited::new(socket, until);
-        Ok(match &self.tls {
-            None => Connection::new(socket),
-            Some(tls) => Connection::new(secure(tls, host, socket).map_err(unreachable)?),
-        })
+        let socket = self.connector.connect(host, *port, *tls, until, show);
+        socket.map(Connection::new).map_err(|error| self.faults.no_connection(&error))
     }
 }
 

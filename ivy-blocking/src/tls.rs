@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use ivy_proto::connect::without_brackets;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
@@ -12,9 +13,7 @@ pub(crate) fn secure<Socket: Read + Write>(
     host: &str,
     mut socket: Socket,
 ) -> io::Result<StreamOwned<ClientConnection, Socket>> {
-    // An IPv6 address has brackets in a URL only.
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let name = ServerName::try_from(host)
+    let name = ServerName::try_from(without_brackets(host).to_owned())
         .map_err(|error| io::Error::other(rustls::Error::General(error.to_string())))?;
     let mut session = ClientConnection::new(Arc::clone(tls), name).map_err(io::Error::other)?;
     session.complete_io(&mut socket)?;

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod broker;
 pub mod config;
+pub mod connect;
 mod error;
 pub mod event;
 mod id;

@@ -7,17 +7,14 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ivy_driver::{Exchange, is_tls};
 use ivy_proto::queue::{Fault, FaultKind};
 use rustls::ClientConfig;
 
-/// How long connecting to one address may take, so that a host that does not answer is known to be
-/// unreachable before the request's own limit makes that a lost answer.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+use crate::connector::Connector;
+
 /// How long an unused connection is kept: less than the 60 s after which usual load balancers close
 /// it, without telling.
 const IDLE_LIMIT: Duration = Duration::from_secs(50);
@@ -28,27 +25,23 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// An HTTP/1.1 client with its pool of connections. Each long poll has a connection of its own
 /// while it waits, so it delays no other request.
 #[derive(Clone, Debug)]
-pub struct HttpClient(Over);
-
-#[derive(Clone, Debug)]
-enum Over {
-    Tcp(Client<HttpConnector, Full<Bytes>>),
-    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+pub struct HttpClient {
+    client: Client<Connector, Full<Bytes>>,
 }
 
 impl HttpClient {
     pub(crate) fn new(tls: Option<ClientConfig>) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(tls.is_none());
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_LIMIT));
-        let Some(tls) = tls else { return HttpClient(Over::Tcp(pooled(tcp))) };
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        HttpClient(Over::Tls(pooled(connector)))
+        HttpClient::over(Connector::new(tls))
+    }
+
+    fn over(connector: Connector) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_LIMIT)
+            .http1_max_headers(MAX_HEADERS)
+            .http1_max_buf_size(MAX_HEADER_BYTES)
+            .build(connector);
+        HttpClient { client }
     }
 
     async fn exchange(
@@ -56,12 +49,11 @@ impl HttpClient {
         request: Request<Bytes>,
         answer_limit: usize,
     ) -> Result<Response<Bytes>, Fault> {
-        let request = request.map(Full::new);
-        let answer = match &self.0 {
-            Over::Tcp(client) => client.request(request).await,
-            Over::Tls(client) => client.request(request).await,
-        };
-        let answer = answer.map_err(|error| send_fault(&error))?;
+        let answer = self
+            .client
+            .request(request.map(Full::new))
+            .await
+            .map_err(|error| send_fault(&error))?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, answer_limit)
             .collect()
@@ -84,16 +76,6 @@ impl ivy_driver::HttpClient for HttpClient {
         }
         .boxed()
     }
-}
-
-/// A client with these connections.
-fn pooled<Connector: Connect + Clone>(connector: Connector) -> Client<Connector, Full<Bytes>> {
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_LIMIT)
-        .http1_max_headers(MAX_HEADERS)
-        .http1_max_buf_size(MAX_HEADER_BYTES)
-        .build(connector)
 }
 
 fn send_fault(error: &hyper_util::client::legacy::Error) -> Fault {

@@ -10,21 +10,18 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use ivy_driver::{Heard, Notifier, RedisConnections, RedisFaults, SharedPublisher, notice};
 use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
+use ivy_proto::connect::CONNECT_LIMIT;
 use ivy_proto::notify::redis::Greeting;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use redis::aio::{MultiplexedConnection, PubSub, PubSubSink};
 use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, RedisResult, Value};
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
+use crate::connector::{Connector, Stream};
 use crate::runtime::Tokio;
 
-/// How long it may take until a connection can be used, authentication included.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long a command may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(5);
 /// How often a subscription is asked whether it still stands: a connection that a firewall forgot
@@ -41,7 +38,7 @@ pub struct RedisNotifier {
 
 struct Shared {
     faults: RedisFaults,
-    tls: Option<TlsConnector>,
+    connector: Connector,
     settings: RedisConnectionInfo,
     publisher: SharedPublisher<Tokio, MultiplexedConnection>,
 }
@@ -52,27 +49,28 @@ impl fmt::Debug for RedisNotifier {
     }
 }
 
-/// What a connection runs over.
-trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
-
 impl RedisNotifier {
     pub(crate) fn new(address: &RedisAddress, tls: Option<ClientConfig>) -> Self {
+        RedisNotifier::over(address, Connector::new(tls))
+    }
+
+    fn over(address: &RedisAddress, connector: Connector) -> Self {
         // RESP2 is understood by every Redis, and confirms subscriptions in order. The credentials
         // are given before, since redis keeps nothing of the answer to wrong ones.
         let settings = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP2)
             .set_skip_set_lib_name();
-        let tls = tls.map(|tls| TlsConnector::from(Arc::new(tls)));
         let (faults, publisher) = (RedisFaults::new(address.clone()), SharedPublisher::new());
-        let shared = Shared { faults, tls, settings, publisher };
+        let shared = Shared { faults, connector, settings, publisher };
         RedisNotifier { shared: Arc::new(shared) }
     }
 
     /// A connection on which the credentials were taken.
-    async fn connect(&self) -> Result<Box<dyn Transport>, NotifyFault> {
-        let unreachable = |error: io::Error| self.shared.faults.no_connection(&error);
-        let mut stream = self.reach().await?;
+    async fn connect(&self) -> Result<Stream, NotifyFault> {
+        let Shared { faults, connector, .. } = &*self.shared;
+        let unreachable = |error: io::Error| faults.no_connection(&error);
+        let RedisAddress { host, port, tls, .. } = faults.address();
+        let mut stream = connector.connect(host, *port, *tls).await.map_err(unreachable)?;
         let mut greeting = Greeting::new(self.shared.faults.address());
         while let Some(command) = greeting.next_command() {
             stream.write_all(&command).await.map_err(unreachable)?;
@@ -80,20 +78,6 @@ impl RedisNotifier {
             greeting.answered(&read_line(&mut stream).await.map_err(unreachable)?)?;
         }
         Ok(stream)
-    }
-
-    async fn reach(&self) -> Result<Box<dyn Transport>, NotifyFault> {
-        let unreachable = |error: io::Error| self.shared.faults.no_connection(&error);
-        let Shared { faults, tls, .. } = &*self.shared;
-        let RedisAddress { host, port, .. } = faults.address();
-        // The resolver and TLS want an IPv6 address without the brackets that it has in a URL.
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let tcp = TcpStream::connect((host, *port)).await.map_err(unreachable)?;
-        tcp.set_nodelay(true).map_err(unreachable)?;
-        let Some(tls) = tls else { return Ok(Box::new(tcp)) };
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|error| faults.fault(NotifyFaultKind::Tls, &error))?;
-        Ok(Box::new(tls.connect(name, tcp).await.map_err(unreachable)?))
     }
 
     async fn subscription(&self, channels: &[ChannelName]) -> Result<PubSub, NotifyFault> {

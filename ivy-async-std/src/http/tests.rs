@@ -5,9 +5,9 @@ use async_std::task;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use ivy_driver::HttpClient as _;
+use ivy_driver::{HttpClient as _, Resolver};
 
-use crate::testing::{acceptor, distrusting, trusting};
+use crate::testing::{SilentAddress, acceptor, distrusting, trusting};
 
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"ids\":[\"1\"]}";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -139,6 +139,16 @@ async fn a_refused_connection_is_an_unreachable_server() {
     let (listener, address) = listen().await;
     drop(listener);
     assert_eq!(fetch(&address).await.unwrap_err().kind(), FaultKind::Unreachable);
+}
+
+#[async_std::test]
+async fn an_address_at_which_nobody_answers_does_not_hide_the_others() {
+    let silent = SilentAddress::new();
+    let server: http::Uri = server(GOOD.to_vec()).await.parse().unwrap();
+    let addresses = [silent.address, server.authority().unwrap().as_str().parse().unwrap()];
+    let resolver = Resolver::new(move |_, _| async move { Ok(addresses.to_vec()) });
+    let client = HttpClient::over(Connector::with_resolver(resolver, None));
+    assert_eq!(client.send(get("http://two.example/")).await.unwrap().status(), 200);
 }
 
 #[async_std::test]

@@ -1,30 +1,25 @@
-//! How the HTTP client connects: resolving names, TCP, TLS. Whatever fails here is known to have
-//! failed before anything was sent.
+//! How the HTTP client connects. Whatever fails here is known to have failed before anything was sent.
 
-use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use ivy_driver::is_tls;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use ivy_proto::connect::CONNECT_LIMIT;
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::unversioned::resolver::{self, DefaultResolver, ResolvedSocketAddrs};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
-    self, Buffers, ConnectionDetails, LazyBuffers, NextTimeout, TcpConnector, Transport,
-    TransportAdapter,
+    self, Buffers, ConnectionDetails, LazyBuffers, NextTimeout, ShutdownHandle, Transport,
 };
 
-use crate::tls::secure;
+use crate::connector::{Connector, Socket};
 
-/// How long an address is used before its name is looked up again. Without this, each request
-/// would look it up, also on a connection that stands.
-const ADDRESS_AGE: Duration = Duration::from_secs(5);
-
-/// How many addresses of one name are tried: as many as ureq has room for.
-const MOST_ADDRESSES: usize = 16;
+/// Longer than any request takes.
+const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// There is no connection, so nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -34,144 +29,128 @@ pub(super) struct NotConnected {
     pub(super) detail: String,
 }
 
-impl From<Error> for NotConnected {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Io(error) => error.into(),
-            error => NotConnected { is_tls: false, detail: error.to_string() },
-        }
-    }
-}
-
 impl From<io::Error> for NotConnected {
     fn from(error: io::Error) -> Self {
         NotConnected { is_tls: is_tls(&error), detail: error.to_string() }
     }
 }
 
-impl From<NotConnected> for Error {
-    fn from(error: NotConnected) -> Self {
-        Error::Other(Box::new(error))
-    }
-}
-
-/// Makes connections: TCP, and TLS where the address asks for it.
+/// Opens the connections of an agent.
 #[derive(Debug)]
-pub(super) struct Connector {
-    tls: Option<Arc<ClientConfig>>,
-}
+pub(super) struct Opener(Connector);
 
-impl Connector {
-    pub(super) fn new(tls: Option<Arc<ClientConfig>>) -> Self {
-        Connector { tls }
+impl Opener {
+    pub(super) fn new(connector: Connector) -> Self {
+        Opener(connector)
     }
 
-    fn open(&self, details: &ConnectionDetails<'_>) -> Result<Box<dyn Transport>, NotConnected> {
-        let tcp = TcpConnector::default();
-        let tcp = transport::Connector::<()>::connect(&tcp, details, None)?
-            .ok_or(Error::ConnectionFailed)?;
-        if !details.needs_tls() {
-            return Ok(Box::new(tcp));
-        }
-        let tls = self.tls.as_ref().ok_or_else(|| io::Error::other("this client has no TLS"))?;
-        let mut socket = TransportAdapter::new(Box::new(tcp) as _, details.current_time.clone());
-        socket.set_timeout(details.timeout);
-        let stream = secure(tls, details.uri.host().unwrap_or_default(), socket)?;
+    fn open(&self, details: &ConnectionDetails<'_>) -> io::Result<Connection> {
+        let is_secure = details.needs_tls();
+        let port = details.uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+        let host = details.uri.host().unwrap_or_default();
+        let until = Instant::now() + CONNECT_LIMIT.min(*details.timeout.after);
+        let mut tcp = None;
+        let socket = self.0.connect(host, port, is_secure, until, |socket| {
+            let handle: Arc<dyn ShutdownHandle> = Arc::<TcpStream>::clone(socket);
+            (details.register_shutdown)(Arc::downgrade(&handle)).map_err(io::Error::other)?;
+            tcp = Some(Arc::downgrade(socket));
+            Ok(())
+        })?;
         let (input, output) =
             (details.config.input_buffer_size(), details.config.output_buffer_size());
         let buffers = LazyBuffers::new(input, output);
-        Ok(Box::new(Secured { stream, buffers }))
+        Ok(Connection { socket, tcp: tcp.unwrap_or_default(), is_secure, buffers })
     }
 }
 
-impl transport::Connector for Connector {
-    type Out = Box<dyn Transport>;
+impl transport::Connector for Opener {
+    type Out = Connection;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         _: Option<()>,
-    ) -> Result<Option<Box<dyn Transport>>, Error> {
-        Ok(Some(self.open(details)?))
+    ) -> Result<Option<Connection>, Error> {
+        self.open(details)
+            .map(Some)
+            .map_err(|error| Error::Other(Box::new(NotConnected::from(error))))
     }
 }
 
-/// A connection over TLS.
-struct Secured {
-    stream: StreamOwned<ClientConnection, TransportAdapter>,
+/// A connection, with TLS or without.
+pub(super) struct Connection {
+    socket: Box<dyn Socket>,
+    /// Held by the socket.
+    tcp: Weak<TcpStream>,
+    is_secure: bool,
     buffers: LazyBuffers,
 }
 
-impl Transport for Secured {
+impl Connection {
+    fn limit(&mut self, timeout: NextTimeout) {
+        self.socket.limit(Instant::now() + NO_LIMIT.min(*timeout.after));
+    }
+}
+
+impl Transport for Connection {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.stream.sock.set_timeout(timeout);
-        Ok(io::Write::write_all(&mut self.stream, &self.buffers.output()[..amount])?)
+        self.limit(timeout);
+        let output = &self.buffers.output()[..amount];
+        self.socket.write_all(output).map_err(|error| failed(error, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.stream.sock.set_timeout(timeout);
-        let amount = io::Read::read(&mut self.stream, self.buffers.input_append_buf())?;
+        self.limit(timeout);
+        let read = self.socket.read(self.buffers.input_append_buf());
+        let amount = read.map_err(|error| failed(error, timeout))?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
 
     fn is_open(&mut self) -> bool {
-        self.stream.sock.get_mut().is_open()
+        // Nothing is to come before the next request: neither bytes nor the end.
+        let Some(tcp) = self.tcp.upgrade() else { return false };
+        let silent = || {
+            tcp.set_nonblocking(true)?;
+            let read = tcp.as_ref().read(&mut [0]);
+            tcp.set_nonblocking(false)?;
+            Ok(matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock))
+        };
+        silent().unwrap_or_else(|_: io::Error| false)
     }
 
     fn is_tls(&self) -> bool {
-        true
+        self.is_secure
     }
 }
 
-impl std::fmt::Debug for Secured {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secured")
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connection")
     }
 }
 
-/// Looks names up in this thread, as the system does it, and remembers the last one for a while.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Resolver {
-    known: Arc<Mutex<Option<Known>>>,
+fn failed(error: io::Error, timeout: NextTimeout) -> Error {
+    match error.kind() {
+        // Systems differ in what they call it.
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Error::Timeout(timeout.reason),
+        _ => Error::Io(error),
+    }
 }
 
+/// Resolves nothing: [`Opener`] does, when a connection is opened, and not for each request as ureq
+/// would have it.
 #[derive(Debug)]
-struct Known {
-    host: String,
-    addresses: Vec<SocketAddr>,
-    since: Instant,
-}
+pub(super) struct Unresolved;
 
-impl Resolver {
-    fn look_up(&self, host: String) -> Result<Vec<SocketAddr>, NotConnected> {
-        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = &*known()
-            && known.host == host
-            && known.since.elapsed() < ADDRESS_AGE
-        {
-            return Ok(known.addresses.clone());
-        }
-        let addresses: Vec<_> = host.to_socket_addrs()?.collect();
-        let since = Instant::now();
-        *known() = Some(Known { host, addresses: addresses.clone(), since });
-        Ok(addresses)
-    }
-}
-
-impl resolver::Resolver for Resolver {
-    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let host = uri.scheme().zip(uri.authority());
-        let host = host.and_then(|(scheme, host)| DefaultResolver::host_and_port(scheme, host));
-        let addresses = self.look_up(host.ok_or(Error::HostNotFound)?)?;
-        let mut resolved = self.empty();
-        for address in addresses.into_iter().take(MOST_ADDRESSES) {
-            resolved.push(address);
-        }
-        Ok(resolved)
+impl Resolver for Unresolved {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let mut unused = self.empty();
+        unused.push(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+        Ok(unused)
     }
 }

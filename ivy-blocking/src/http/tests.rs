@@ -6,7 +6,7 @@ use std::thread;
 use ivy_driver::{HttpClient as _, block_on};
 
 use super::*;
-use crate::testing::{accept, distrusting, trusting};
+use crate::testing::{SilentAddress, accept, distrusting, trusting};
 
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"ids\":[\"1\"]}";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -175,6 +175,16 @@ fn a_refused_connection_is_an_unreachable_server() {
     let (listener, address) = listen();
     drop(listener);
     assert_eq!(fetch(&address).unwrap_err().kind(), FaultKind::Unreachable);
+}
+
+#[test]
+fn an_address_at_which_nobody_answers_does_not_hide_the_others() {
+    let silent = SilentAddress::new();
+    let server: http::Uri = server(GOOD.to_vec()).parse().unwrap();
+    let addresses = [silent.address, server.authority().unwrap().as_str().parse().unwrap()];
+    let connector = Connector::with_resolver(move |_, _| Ok(addresses.to_vec()), None);
+    let client = HttpClient::over(connector);
+    assert_eq!(send(&client, get("http://two.example/")).unwrap().status(), 200);
 }
 
 #[test]

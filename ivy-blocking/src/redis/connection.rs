@@ -1,12 +1,12 @@
 //! A connection to a Redis server, on which nothing lasts longer than it may.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io;
 use std::time::{Duration, Instant};
 
 use ivy_proto::ChannelName;
 use redis::{Cmd, Parser, RedisResult, Value};
-use rustls::{ClientConnection, StreamOwned};
+
+use crate::connector::Socket;
 
 /// The longest line of an answer to what is said first, in bytes.
 const LONGEST_LINE: usize = 1024;
@@ -18,8 +18,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(socket: impl Socket + 'static) -> Self {
-        Connection { socket: Box::new(socket), parser: Parser::new() }
+    pub(super) fn new(socket: Box<dyn Socket>) -> Self {
+        Connection { socket, parser: Parser::new() }
     }
 
     /// Everything from now on takes at most so long.
@@ -72,86 +72,4 @@ impl Connection {
         }
         Ok(early)
     }
-}
-
-/// What a connection runs over.
-pub(super) trait Socket: Read + Write + Send {
-    /// Nothing lasts longer than until then.
-    fn limit(&mut self, until: Instant);
-}
-
-impl Socket for Limited {
-    fn limit(&mut self, until: Instant) {
-        self.until = until;
-    }
-}
-
-impl Socket for StreamOwned<ClientConnection, Limited> {
-    fn limit(&mut self, until: Instant) {
-        self.sock.until = until;
-    }
-}
-
-/// A socket on which nothing lasts longer than until a moment.
-pub(super) struct Limited {
-    socket: TcpStream,
-    until: Instant,
-}
-
-impl Limited {
-    pub(super) fn new(socket: TcpStream, until: Instant) -> Self {
-        Limited { socket, until }
-    }
-
-    /// A signal interrupts what has a time limit. It is begun again with what is left of it.
-    fn begun_again<T>(
-        &mut self,
-        mut attempt: impl FnMut(&mut TcpStream, Duration) -> io::Result<T>,
-    ) -> io::Result<T> {
-        loop {
-            match attempt(&mut self.socket, left(self.until)?) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                ended => return ended,
-            }
-        }
-    }
-}
-
-impl Read for Limited {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.begun_again(|socket, left| {
-            socket.set_read_timeout(Some(left))?;
-            socket.read(buffer)
-        })
-    }
-}
-
-impl Write for Limited {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.begun_again(|socket, left| {
-            socket.set_write_timeout(Some(left))?;
-            socket.write(bytes)
-        })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.socket.flush()
-    }
-}
-
-/// Connects to the first address of a host that answers.
-pub(super) fn reach(host: &str, port: u16, until: Instant) -> io::Result<TcpStream> {
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, left(until)?) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
-}
-
-fn left(until: Instant) -> io::Result<Duration> {
-    let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }

@@ -10,7 +10,7 @@ use ivy_proto::queue::Body;
 
 use super::*;
 use crate::Runtime;
-use crate::testing::{accept, distrusting, trusting};
+use crate::testing::{SilentAddress, accept, distrusting, trusting};
 
 const PASSWORD: &str = "correct horse battery staple";
 /// Longer than anything takes on a busy machine.
@@ -218,6 +218,19 @@ fn a_connection_that_broke_while_it_rested_is_replaced_before_it_publishes() {
     let rest = Duration::from_millis(1001);
     thread::sleep(rest);
     assert_eq!(publish(&notifier), Ok(2));
+}
+
+#[test]
+fn an_address_at_which_nobody_answers_does_not_hide_the_others() {
+    let silent = SilentAddress::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addresses = [silent.address, listener.local_addr().unwrap()];
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        converse(stream, script(&[OK, ("PUBLISH", ":1\r\n")]));
+    });
+    let connector = Connector::with_resolver(move |_, _| Ok(addresses.to_vec()), None);
+    assert_eq!(publish(&RedisNotifier::over(&address(6379), connector)), Ok(1));
 }
 
 #[test]

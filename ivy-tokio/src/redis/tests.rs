@@ -2,11 +2,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use ivy_driver::Resolver;
 use ivy_proto::Secret;
 use ivy_proto::queue::Body;
 
 use super::*;
-use crate::testing::{acceptor, distrusting, trusting};
+use crate::connector::Transport;
+use crate::testing::{SilentAddress, acceptor, distrusting, trusting};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -157,6 +159,21 @@ async fn a_connection_that_broke_while_it_rested_is_replaced_before_it_publishes
     let rest = Duration::from_millis(1001);
     tokio::time::sleep(rest).await;
     assert_eq!(notifier.publish(publication()).await, Ok(2));
+}
+
+#[tokio::test]
+async fn an_address_at_which_nobody_answers_does_not_hide_the_others() {
+    let silent = SilentAddress::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addresses = [silent.address, listener.local_addr().unwrap()];
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        converse(stream, &[("AUTH", "+OK\r\n"), ("PUBLISH", ":1\r\n")]).await;
+    });
+    let resolver = Resolver::new(move |_, _| async move { Ok(addresses.to_vec()) });
+    let connector = Connector::with_resolver(resolver, None);
+    let notifier = RedisNotifier::over(&address(6379), connector);
+    assert_eq!(notifier.publish(publication()).await, Ok(1));
 }
 
 #[tokio::test]

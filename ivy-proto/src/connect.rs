@@ -1,0 +1,191 @@
+//! In which order, and when, the addresses of a host are tried.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::time::Moment;
+
+/// How long connecting takes at most, TLS included, so that a host that does not answer is known to be
+/// unreachable before a request's own limit makes that a lost answer.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long after one address the next one is tried, while the former does not answer.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// A host as resolvers and TLS take it: an IPv6 address has brackets in a URL only.
+///
+/// ```
+/// assert_eq!(ivy_proto::connect::without_brackets("[::1]"), "::1");
+/// assert_eq!(ivy_proto::connect::without_brackets("example.org"), "example.org");
+/// ```
+#[must_use]
+pub fn without_brackets(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// The family of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// A race between the addresses of a host, as RFC 8305 has it: one that does not answer delays the
+/// others by a quarter of a second, and one that fails not at all. Families alternate, since often
+/// all addresses of one are out of reach. The first connection wins, and all attempts share one
+/// limit.
+///
+/// ```
+/// use ivy_proto::Moment;
+/// use ivy_proto::connect::{ConnectRace, Family, Step};
+/// use std::time::Duration;
+///
+/// let (now, limit) = (Moment::EPOCH, Duration::from_secs(5));
+/// let mut race = ConnectRace::new([Family::V4, Family::V4], now + limit);
+/// assert_eq!(race.next_step(now), Step::Start(0));
+/// let later = now + Duration::from_millis(250);
+/// assert_eq!(race.next_step(now), Step::Wait(later));
+/// assert_eq!(race.next_step(later), Step::Start(1));
+/// ```
+#[derive(Debug)]
+pub struct ConnectRace {
+    /// The addresses that were not tried yet.
+    waiting: VecDeque<usize>,
+    /// How many attempts are under way.
+    running: usize,
+    /// When the next address is tried; nothing if at once.
+    next_at: Option<Moment>,
+    until: Moment,
+}
+
+/// What to do next. Execute it, and ask again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Begin to connect to the address at this index. Report [`ConnectRace::failed`] if that fails.
+    /// Once it is connected, the race is over: abandon the other attempts.
+    Start(usize),
+    /// Wait for an attempt to end, at most until this moment.
+    Wait(Moment),
+    /// All attempts have failed.
+    Failed,
+    /// The limit is over.
+    TimedOut,
+}
+
+impl ConnectRace {
+    /// A race between addresses of these families, in the order in which they were resolved, which
+    /// is over at `until`.
+    #[must_use]
+    pub fn new(families: impl IntoIterator<Item = Family>, until: Moment) -> Self {
+        ConnectRace { waiting: alternating(families), running: 0, next_at: None, until }
+    }
+
+    /// The next step.
+    pub fn next_step(&mut self, now: Moment) -> Step {
+        if self.waiting.is_empty() && self.running == 0 {
+            return Step::Failed;
+        }
+        if now >= self.until {
+            return Step::TimedOut;
+        }
+        let is_due = self.next_at.is_none_or(|at| now >= at);
+        if is_due && let Some(index) = self.waiting.pop_front() {
+            self.running += 1;
+            self.next_at = Some(now + ATTEMPT_DELAY);
+            return Step::Start(index);
+        }
+        let next_at = self.next_at.filter(|_| !self.waiting.is_empty());
+        Step::Wait(next_at.map_or(self.until, |at| at.min(self.until)))
+    }
+
+    /// An attempt has failed: the next address is tried at once.
+    pub fn failed(&mut self) {
+        self.running = self.running.saturating_sub(1);
+        self.next_at = None;
+    }
+}
+
+/// The indices of the addresses, with the families in turns, that of the first address first.
+fn alternating(families: impl IntoIterator<Item = Family>) -> VecDeque<usize> {
+    let (mut first, mut second) = (VecDeque::new(), VecDeque::new());
+    let mut first_family = None;
+    for (index, family) in families.into_iter().enumerate() {
+        let side =
+            if *first_family.get_or_insert(family) == family { &mut first } else { &mut second };
+        side.push_back(index);
+    }
+    let mut order = VecDeque::with_capacity(first.len() + second.len());
+    while !first.is_empty() || !second.is_empty() {
+        order.extend(first.pop_front());
+        order.extend(second.pop_front());
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Family::{V4, V6};
+    use super::*;
+
+    fn at(milliseconds: u64) -> Moment {
+        Moment::after_epoch(Duration::from_millis(milliseconds))
+    }
+
+    fn race(families: &[Family]) -> ConnectRace {
+        ConnectRace::new(families.iter().copied(), at(5000))
+    }
+
+    #[test]
+    fn families_alternate_and_the_order_within_each_is_kept() {
+        assert_eq!(alternating([V6, V6, V6, V4]), [0, 3, 1, 2]);
+        assert_eq!(alternating([V4, V6, V6]), [0, 1, 2]);
+        assert_eq!(alternating([V4, V4]), [0, 1]);
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_delays_the_next_by_a_quarter_of_a_second() {
+        let mut race = race(&[V4, V4, V4]);
+        for (index, start) in [(0, 0), (1, 250), (2, 500)] {
+            assert_eq!(race.next_step(at(start)), Step::Start(index));
+            let next = if index == 2 { 5000 } else { start + 250 };
+            assert_eq!(race.next_step(at(start)), Step::Wait(at(next)));
+        }
+    }
+
+    #[test]
+    fn an_address_that_fails_does_not_delay_the_next() {
+        let mut race = race(&[V4, V4]);
+        assert_eq!(race.next_step(at(0)), Step::Start(0));
+        race.failed();
+        assert_eq!(race.next_step(at(1)), Step::Start(1));
+        race.failed();
+        assert_eq!(race.next_step(at(2)), Step::Failed);
+    }
+
+    #[test]
+    fn a_failure_is_final_only_when_no_attempt_is_left() {
+        let mut race = race(&[V4, V4]);
+        race.next_step(at(0));
+        race.next_step(at(250));
+        race.failed();
+        assert_eq!(race.next_step(at(251)), Step::Wait(at(5000)));
+        race.failed();
+        assert_eq!(race.next_step(at(252)), Step::Failed);
+    }
+
+    #[test]
+    fn all_attempts_share_one_limit() {
+        let mut race = race(&[V4, V4]);
+        race.next_step(at(0));
+        race.next_step(at(4900));
+        assert_eq!(race.next_step(at(4901)), Step::Wait(at(5000)));
+        assert_eq!(race.next_step(at(5000)), Step::TimedOut);
+    }
+
+    #[test]
+    fn a_host_without_an_address_fails() {
+        assert_eq!(race(&[]).next_step(at(0)), Step::Failed);
+    }
+}
