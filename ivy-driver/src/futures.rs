@@ -68,8 +68,8 @@ impl<R: AsyncRuntime> Ivy<R> {
     /// Calls a task once for each of these arguments. The calls travel together, so this is much
     /// faster than one after the other. The results are in the order of the arguments.
     ///
-    /// At most 10,000 calls wait to be sent at a time. Those beyond that are not sent, and fail as
-    /// [`Full`](crate::ErrorKind::Full).
+    /// At most 10,000 calls wait to be sent at a time, and the handles of 100,000 for their results.
+    /// Those beyond that are not sent, and fail as [`Full`](crate::ErrorKind::Full).
     ///
     /// If the future is dropped before it is done, the tasks may or may not be sent.
     pub async fn call_many<Args: ToArgs, Output>(

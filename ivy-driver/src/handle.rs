@@ -22,6 +22,9 @@ use crate::producer::{Mail, Producer};
 use crate::runtime::Runtime;
 
 /// Waits for the result of a call. Dropping it forgets the result, not the task.
+///
+/// Up to 100,000 may wait for results that have not come. Beyond that a call fails as
+/// [`Full`](crate::ErrorKind::Full), until a result comes or a handle is dropped.
 pub struct Handle<R, Output> {
     listener: Listener<R>,
     output: PhantomData<fn() -> Output>,

@@ -53,7 +53,10 @@ impl Hub {
     fn subscribe(&self, channels: Vec<ChannelName>) -> mpsc::Receiver<Publication> {
         // The sender has room for one more.
         let (notices, receiver) = mpsc::channel(UNREAD_NOTICES - 1);
-        self.subscribers().push(Subscriber { channels, notices });
+        let mut subscribers = self.subscribers();
+        // Those who have left are not only forgotten when somebody publishes.
+        subscribers.retain(|subscriber| !subscriber.notices.is_closed());
+        subscribers.push(Subscriber { channels, notices });
         receiver
     }
 }
@@ -114,6 +117,15 @@ mod tests {
         drop(subscription);
         assert_eq!(hub.publish(&notice("b")), 0);
         assert!(hub.subscribers().is_empty());
+    }
+
+    #[tokio::test]
+    async fn subscriptions_that_come_and_go_leave_nothing_behind_though_nobody_publishes() {
+        let hub = Hub::default();
+        for _ in 0..10 {
+            Notifier::subscribe(&hub, vec![channel("a")]).next().await;
+        }
+        assert!(hub.subscribers().len() <= 1);
     }
 
     #[tokio::test]

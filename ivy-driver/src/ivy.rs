@@ -156,6 +156,10 @@ impl<R: Runtime> Ivy<R> {
     /// The functions run beside each other, in no promised order: as tasks of their own, or in threads
     /// of their own.
     ///
+    /// A result may be lost. Of more than 100,000 tasks whose results have not come, the oldest that
+    /// nobody waits for with a handle is given up, which an
+    /// [event](ivy_proto::event::Event::ResultGivenUp) reports.
+    ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if the task cannot be used as it is written.
     pub fn on_result<Args, Output>(
@@ -244,7 +248,10 @@ impl<R: Runtime> Ivy<R> {
         let id = self.shared.ids.next()?;
         let mut call = task.to_call(id, args, options, reply).map_err(|why| not_made(id, why))?;
         if self.shared.callbacks.handles(&call.task) {
-            call.reply = Reply::Callback;
+            call.reply = match until {
+                Until::Sent => Reply::Callback,
+                Until::Result => Reply::HandleAndCallback,
+            };
         }
         Ok(call)
     }

@@ -175,9 +175,8 @@ impl<R: Runtime> Role for ProducerRole<R> {
                 }
             }
             Mail::Dropped(id) => {
-                // The result of a call with a callback is wanted with or without its handle.
                 let follower = self.followed.remove(&id);
-                if follower.is_some_and(|follower| follower.reply == Reply::Handle) {
+                if follower.is_some_and(|follower| follower.reply.has_handle()) {
                     self.feed(Input::Forget(id), now);
                 }
             }

@@ -27,7 +27,7 @@ pub enum ErrorKind {
     TooLarge,
     /// An argument of the task is nested deeper than a worker could read it.
     TooDeep,
-    /// Too many calls are under way.
+    /// Too many calls wait to be sent, or too many handles for results.
     Full,
     /// There is no notifier that could bring the result.
     NoNotifier,
@@ -118,7 +118,7 @@ impl Cause {
                 SendError::Unknown { .. } => ErrorKind::Unknown,
                 SendError::TooLarge { .. } => ErrorKind::TooLarge,
                 SendError::TooDeep => ErrorKind::TooDeep,
-                SendError::Full { .. } => ErrorKind::Full,
+                SendError::Full { .. } | SendError::TooManyHandles { .. } => ErrorKind::Full,
                 SendError::DelayTooLong { .. } => ErrorKind::Config,
                 SendError::ArgsNotAnArray => ErrorKind::BadArgs,
                 SendError::NoNotifier => ErrorKind::NoNotifier,

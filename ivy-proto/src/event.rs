@@ -197,11 +197,13 @@ pub enum Event {
     },
     /// A notice that is not for this producer, or not readable, was passed over.
     NoticeIgnored,
-    /// The registered callback will not hear of this task any more: it was the oldest of too many
-    /// whose results have not come.
+    /// The registered callback no longer waits for the result of this task: it was the oldest that
+    /// only a callback waited for, and another call needed its place.
     ResultGivenUp {
         /// The task.
         task: TaskRef,
+        /// The most results that may be waited for.
+        limit: usize,
     },
     /// A result has reached its caller.
     CallerResumed {
@@ -314,7 +316,7 @@ pub enum NoticeDropReason {
     ForeignChannel,
     /// The notifier was unreachable for too long, or refused.
     NotifierFailed,
-    /// Too many notices were waiting.
+    /// It was the oldest of more notices than are kept.
     Overflow,
     /// The worker has no notifier.
     NoNotifier,
@@ -382,6 +384,8 @@ impl Event {
             | Event::Released { reason: ReleaseReason::Undecided(_), .. }
             | Event::ShortLease { .. }
             | Event::ClockImplausible
+            | Event::ResultGivenUp { .. }
+            | Event::NoticeDropped { reason: NoticeDropReason::Overflow, .. }
             | Event::PeerFault { .. }
             | Event::IdReused { .. }
             | Event::OpeningsFailed { .. }

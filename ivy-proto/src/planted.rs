@@ -21,6 +21,10 @@ pub enum Bug {
     NoLeaseMargin,
     /// The outbox takes any number of calls.
     UnboundedOutbox,
+    /// A result that only a callback waits for keeps its place until its notice comes.
+    TableFreedOnlyByNotice,
+    /// Any number of bytes of notices may wait.
+    UnboundedNoticeBytes,
     /// Calls are dropped when the server asks to slow down.
     DropWhenThrottled,
     /// A worker that drains forgets the messages that wait.
@@ -38,13 +42,15 @@ pub enum Bug {
 #[cfg(ivy_planted)]
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 12] = [
+    pub const ALL: [Bug; 14] = [
         Bug::AckBeforeHandler,
         Bug::IgnoreReservation,
         Bug::DeleteBeforeCopy,
         Bug::RetryUnknownSilently,
         Bug::NoLeaseMargin,
         Bug::UnboundedOutbox,
+        Bug::TableFreedOnlyByNotice,
+        Bug::UnboundedNoticeBytes,
         Bug::DropWhenThrottled,
         Bug::ForgetReleaseOnDrain,
         Bug::AckOnPanic,

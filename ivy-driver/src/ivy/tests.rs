@@ -1,5 +1,7 @@
 //! Queues and notifiers that fail, in virtual time.
 
+mod waiting;
+
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;

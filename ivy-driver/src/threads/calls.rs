@@ -54,8 +54,8 @@ impl<C: Clients> Ivy<Threads<C>> {
     /// Calls a task once for each of these arguments. The calls travel together, so this is much
     /// faster than one after the other. The results are in the order of the arguments.
     ///
-    /// At most 10,000 calls wait to be sent at a time. Those beyond that are not sent, and fail as
-    /// [`Full`](crate::ErrorKind::Full).
+    /// At most 10,000 calls wait to be sent at a time, and the handles of 100,000 for their results.
+    /// Those beyond that are not sent, and fail as [`Full`](crate::ErrorKind::Full).
     #[allow(
         clippy::type_complexity,
         reason = "in an adapter it reads `Vec<Result<Handle<Output>>>`"

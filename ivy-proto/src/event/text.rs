@@ -90,9 +90,9 @@ impl Display for Event {
             Event::NoticeIgnored => {
                 f.write_str("a notice that is not for this producer, or not readable, passed over")
             }
-            Event::ResultGivenUp { task } => write!(
+            Event::ResultGivenUp { task, limit } => write!(
                 f,
-                "{task}: the registered callback will not hear of it, since too many results are waited for"
+                "{task}: its result has not arrived, and the registered callback no longer waits for it, since the results of {limit} calls are waited for; check that a worker serves the queue, and uses the same notifier and channel name"
             ),
             Event::CallerResumed { task, succeeded: true } => {
                 write!(f, "{task}: its caller has the result")
@@ -159,7 +159,9 @@ impl Display for NoticeDropReason {
                 "it waits on a channel that does not begin as this worker's; set IVY_NOTIFICATION_CHANNEL_NAME alike on both sides"
             }
             NoticeDropReason::NotifierFailed => "the notifier was unreachable for too long, or refused",
-            NoticeDropReason::Overflow => "too many notices were waiting",
+            NoticeDropReason::Overflow => {
+                "too many notices wait to be published; check that the notifier is up and answers"
+            }
             NoticeDropReason::NoNotifier => "this worker has no notifier; set IVY_NOTIFIER_URL",
         })
     }

@@ -54,10 +54,26 @@ pub struct CallOptions {
 pub enum Reply {
     /// Nobody: fire and forget.
     None,
-    /// A result handle.
+    /// A result handle, until [`Input::Forget`].
     Handle,
-    /// A registered callback, which is given the arguments too, with or without a handle.
+    /// A registered callback, which is given the arguments too.
     Callback,
+    /// Both.
+    HandleAndCallback,
+}
+
+impl Reply {
+    /// Whether a handle waits for the result, until it is dropped.
+    #[must_use]
+    pub fn has_handle(self) -> bool {
+        matches!(self, Reply::Handle | Reply::HandleAndCallback)
+    }
+
+    /// Whether a callback waits for the result.
+    #[must_use]
+    pub fn has_callback(self) -> bool {
+        matches!(self, Reply::Callback | Reply::HandleAndCallback)
+    }
 }
 
 /// What can happen to a producer.
@@ -88,8 +104,7 @@ pub enum Input {
         /// How long.
         timeout: Duration,
     },
-    /// The caller has dropped the handle, or never had one. A registered callback still hears of
-    /// the result.
+    /// The caller has dropped the handle. A registered callback still hears of the result.
     Forget(TaskId),
     /// Finish: send what waits to be sent, accept nothing more.
     Drain {
@@ -116,7 +131,7 @@ pub enum Output {
         task: TaskName,
         /// How it ended.
         outcome: TaskOutcome,
-        /// The arguments, for [`Reply::Callback`].
+        /// The arguments, for the callback if there is one.
         args: Option<RawJson>,
     },
     /// The time of an [`Input::Await`] has passed without a result. It may still arrive.
@@ -186,9 +201,19 @@ pub enum SendError {
         "an argument of the task is nested more than {MAX_DEPTH} levels deep, which is the limit; send flatter data, or a reference to it"
     )]
     TooDeep,
-    /// Too many calls wait to be sent or answered. Here is the call, to be tried later.
-    #[error("too many calls are waiting (limit {limit}); wait for some to finish and call again")]
+    /// Too many calls wait to be sent. Here is the call, to be tried later.
+    #[error("too many calls wait to be sent (limit {limit}); wait for some of them and call again")]
     Full {
+        /// The limit.
+        limit: usize,
+        /// The call.
+        call: Box<Call>,
+    },
+    /// Too many handles wait for results. Here is the call, to be tried later.
+    #[error(
+        "the results of too many calls are waited for (limit {limit}); drop the handles of those that are no longer needed and call again"
+    )]
+    TooManyHandles {
         /// The limit.
         limit: usize,
         /// The call.

@@ -288,9 +288,11 @@ impl Producer {
         let letter = message::write(&call, reply, times, &self.config, &mut self.entropy)?;
         if wants_result && self.pending.wanted() >= self.config.waiting {
             let Some(task) = self.pending.give_up_oldest_callback() else {
-                return Err(SendError::Full { limit: self.config.waiting, call: Box::new(call) });
+                let limit = self.config.waiting;
+                return Err(SendError::TooManyHandles { limit, call: Box::new(call) });
             };
-            self.outputs.push_back(Output::Event(Event::ResultGivenUp { task }));
+            let limit = self.config.waiting;
+            self.outputs.push_back(Output::Event(Event::ResultGivenUp { task, limit }));
         }
         let queue = call.queue.clone();
         self.pending.add(call);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::event::TaskRef;
 use crate::id::TaskId;
+use crate::planted::{Bug, planted};
 use crate::roster::Roster;
 use crate::task::{TaskChange, TaskStatus};
 use crate::time::Moment;
@@ -50,8 +51,8 @@ pub(super) struct Pending {
     limited: usize,
     unsent: usize,
     wanted: usize,
-    /// Calls with a callback and without a handle, the oldest first. Nobody but the notice ends
-    /// them, and it may be lost.
+    /// Calls with a callback and without a handle, the oldest first. Only a notice ends them, and it
+    /// may be lost, so that they give way to others.
     callbacks_only: BTreeSet<(u64, TaskId)>,
     calls: u64,
 }
@@ -98,13 +99,16 @@ impl Pending {
             task: TaskRef { id: call.id, name: call.task, queue: call.queue },
             status: None,
             unsent: true,
-            has_handle: call.reply != Reply::None,
+            has_handle: call.reply.has_handle(),
             limit: None,
-            callback: (call.reply == Reply::Callback).then_some(call.args),
+            callback: call.reply.has_callback().then_some(call.args),
             number: self.calls,
         };
         self.unsent += 1;
         self.wanted += usize::from(entry.is_wanted());
+        if call.reply == Reply::Callback && !planted(Bug::TableFreedOnlyByNotice) {
+            self.callbacks_only.insert((entry.number, call.id));
+        }
         self.entries.insert(call.id, entry);
     }
 
@@ -172,7 +176,9 @@ impl Pending {
         };
         if entry.callback.is_some() {
             entry.has_handle = false;
-            self.callbacks_only.insert((entry.number, id));
+            if !planted(Bug::TableFreedOnlyByNotice) {
+                self.callbacks_only.insert((entry.number, id));
+            }
             self.remove_limit(id);
         } else {
             self.lose_interest(id);

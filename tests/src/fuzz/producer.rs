@@ -228,7 +228,8 @@ impl World {
         call.options.retry = new.once.then_some(false);
         call.options.expires_after = new.expires.then_some(Duration::from_secs(1));
         call.delay = Duration::from_secs(new.delay.unwrap_or_default().into());
-        call.reply = [Reply::None, Reply::Handle, Reply::Callback][usize::from(new.reply) % 3];
+        let replies = [Reply::None, Reply::Handle, Reply::Callback, Reply::HandleAndCallback];
+        call.reply = replies[usize::from(new.reply) % replies.len()];
         if new.long {
             call.args = RawJson::from_value(&["x".repeat(4096)]).expect("a text is JSON");
         }
@@ -397,7 +398,9 @@ impl World {
             }
             Err(SendError::Refused { .. }) => assert!(known.refused && !unsure && !stored),
             Err(SendError::IdInUse) => assert!(known.calls > 1),
-            Err(SendError::Full { limit, call }) => assert_eq!((limit, call.id), (OUTBOX, id)),
+            Err(SendError::Full { limit, call } | SendError::TooManyHandles { limit, call }) => {
+                assert_eq!((limit, call.id), (OUTBOX, id))
+            }
             Err(_) => assert!(known.posts == 0 || known.calls > 1 || !unsure),
         }
     }

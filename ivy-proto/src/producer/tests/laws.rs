@@ -36,7 +36,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        24 => (0..40u8, 0..3u8, 0..3u8, any::<bool>())
+        24 => (0..40u8, 0..3u8, 0..4u8, any::<bool>())
             .prop_map(|(number, queue, reply, retry)| Step::Call { number, queue, reply, retry }),
         24 => (any::<usize>(), any::<u8>()).prop_map(|(post, with)| Step::Answer { post, with }),
         8 => Just(Step::Subscribed),
@@ -144,9 +144,14 @@ impl Run {
                 Output::Sent(id, result) => {
                     *self.sent.entry(id).or_default() += 1;
                     assert!(self.sent[&id] <= self.called[&id], "sent more often than called");
-                    if let Err(SendError::Full { limit, call }) = result {
-                        assert!(limit == OUTBOX || limit == WAITING);
-                        assert_eq!(call.id, id);
+                    match result {
+                        Err(SendError::Full { limit, call }) => {
+                            assert_eq!((limit, call.id), (OUTBOX, id));
+                        }
+                        Err(SendError::TooManyHandles { limit, call }) => {
+                            assert_eq!((limit, call.id), (WAITING, id));
+                        }
+                        _ => {}
                     }
                 }
                 Output::Resumed { id, .. } => {
@@ -193,7 +198,9 @@ impl Run {
             Step::Call { number, queue, reply, retry } => {
                 let mut call = call(number);
                 call.queue = QueueName::new(["a", "b", "c"][usize::from(queue)]).unwrap();
-                call.reply = [Reply::None, Reply::Handle, Reply::Callback][usize::from(reply)];
+                call.reply =
+                    [Reply::None, Reply::Handle, Reply::Callback, Reply::HandleAndCallback]
+                        [usize::from(reply)];
                 call.options.retry = (!retry).then_some(false);
                 self.feed(Input::Calls(vec![call]));
             }

@@ -15,6 +15,10 @@ fn call_with_callback(number: u8) -> Call {
     Call { reply: Reply::Callback, ..call(number) }
 }
 
+fn call_with_both(number: u8) -> Call {
+    Call { reply: Reply::HandleAndCallback, ..call(number) }
+}
+
 #[test]
 fn a_notice_resumes_its_caller() {
     let missing = [TaskOutcome::ResultTooLarge, TaskOutcome::ResultTooDeep];
@@ -214,7 +218,7 @@ fn an_early_notice_for_a_dropped_handle_shows_that_the_call_was_sent() {
 
 #[test]
 fn a_callback_hears_the_result_without_a_handle() {
-    let mut scenario = Scenario::sent(call_with_callback(1));
+    let mut scenario = Scenario::sent(call_with_both(1));
     scenario.feed(Input::Forget(id(1)));
     scenario.notice(1, &done());
     assert_eq!(scenario.resumed().len(), 1);
@@ -226,18 +230,52 @@ fn with_too_many_waiting_handles_the_call_is_given_back() {
     let mut scenario = Scenario::subscribed(config);
     scenario.feed(Input::Calls(vec![call_with_handle(1), call_with_handle(2), call(3)]));
     let errors = scenario.send_errors();
-    assert!(matches!(&errors[..], [SendError::Full { limit: 1, call }] if call.id == id(2)));
+    assert!(
+        matches!(&errors[..], [SendError::TooManyHandles { limit: 1, call }] if call.id == id(2))
+    );
+}
+
+#[test]
+fn a_dropped_handle_leaves_its_place_to_another_at_once() {
+    let config = config_with_notifier().with_waiting(1);
+    let mut scenario = Scenario::subscribed(config);
+    scenario.call(call_with_handle(1));
+    scenario.feed(Input::Forget(id(1)));
+    scenario.call(call_with_handle(2));
+    assert!(scenario.send_errors().is_empty());
+}
+
+#[test]
+fn a_handle_that_is_kept_does_not_give_way_to_a_callback() {
+    let config = config_with_notifier().with_waiting(1);
+    let mut scenario = Scenario::subscribed(config);
+    scenario.feed(Input::Calls(vec![call_with_both(1), call_with_callback(2)]));
+    let errors = scenario.send_errors();
+    assert!(matches!(&errors[..], [SendError::TooManyHandles { .. }]));
+}
+
+#[test]
+fn callbacks_whose_results_never_come_do_not_keep_calls_from_being_sent() {
+    let config = config_with_notifier().with_waiting(2);
+    let mut scenario = Scenario::subscribed(config);
+    for number in 1..=5 {
+        scenario.call(call_with_callback(number));
+    }
+    assert!(scenario.send_errors().is_empty());
+    let given_up = |number| Event::ResultGivenUp { task: task_ref(number), limit: 2 };
+    assert_eq!(scenario.events(), [given_up(1), given_up(2), given_up(3)]);
 }
 
 #[test]
 fn with_too_many_callbacks_the_oldest_without_a_handle_is_given_up() {
     let config = config_with_notifier().with_waiting(2);
     let mut scenario = Scenario::subscribed(config);
-    scenario.feed(Input::Calls(vec![call_with_callback(1), call_with_callback(2)]));
+    scenario.feed(Input::Calls(vec![call_with_both(1), call_with_both(2)]));
     scenario.feed(Input::Forget(id(2)));
     scenario.feed(Input::Forget(id(1)));
-    scenario.call(call_with_callback(3));
-    assert_eq!(scenario.events(), [Event::ResultGivenUp { task: task_ref(1) }]);
+    scenario.call(call_with_both(3));
+    let given_up = Event::ResultGivenUp { task: task_ref(1), limit: 2 };
+    assert_eq!(scenario.events(), [given_up]);
     assert!(scenario.send_errors().is_empty());
 }
 

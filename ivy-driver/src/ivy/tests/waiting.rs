@@ -1,0 +1,45 @@
+//! How many results may be waited for, and who gives way when there are more.
+
+use super::*;
+
+/// An ivy without workers, whose producer waits for so many results.
+fn waiting_for(results: usize) -> Ivy<Tokio> {
+    let mut ivy = with_fates([]);
+    let shared = Arc::get_mut(&mut ivy.shared).expect("nobody has a clone of it");
+    shared.producer_config = shared.producer_config.clone().with_waiting(results);
+    ivy
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_are_sent_however_many_results_a_callback_waits_for() {
+    let ivy = waiting_for(2);
+    ivy.on_result(&DOUBLE, |_, _| panic!("no result ever comes")).unwrap();
+    let mut events = ivy.events();
+    for n in 0..5 {
+        ivy.send(&DOUBLE, (n,)).await.unwrap();
+        drop(ivy.call(&DOUBLE, (n,)).await.unwrap());
+    }
+    drop(ivy);
+    let mut given_up = 0;
+    while let Some(event) = events.next().await {
+        given_up += u32::from(matches!(event, Event::ResultGivenUp { .. }));
+    }
+    assert_eq!(given_up, 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn handles_that_are_kept_are_waited_for_and_those_that_are_dropped_leave_their_place() {
+    for with_callback in [false, true] {
+        let ivy = waiting_for(2);
+        if with_callback {
+            ivy.on_result(&DOUBLE, |_, _| ()).unwrap();
+        }
+        let kept = ivy.call_many(&DOUBLE, [(1,), (2,)]).await;
+        assert!(kept.iter().all(Result::is_ok), "{kept:?}");
+        let error = ivy.call(&DOUBLE, (3,)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Full);
+        assert!(error.to_string().contains("drop the handles"), "{error}");
+        drop(kept);
+        ivy.call(&DOUBLE, (4,)).await.unwrap();
+    }
+}
