@@ -58,8 +58,9 @@ impl World {
             task.has_deadline = one_in(rng, 12);
             task.delay = one_of(rng, &[0, 0, 0, 0, 3]);
             if notifier {
-                task.reply =
-                    one_of(rng, &[Reply::None, Reply::Handle, Reply::Handle, Reply::Callback]);
+                let replies =
+                    [Reply::None, Reply::Handle, Reply::HandleAndCallback, Reply::Callback];
+                task.reply = one_of(rng, &replies);
             }
         }
         task.plan = one_of(
@@ -121,6 +122,9 @@ impl World {
             let kind = &self.kinds[task.kind];
             let settings = &kind.settings;
             self.hosts[who.host].calls.insert(task.id);
+            if task.reply.has_handle() {
+                self.hosts[who.host].handles.insert(task.id);
+            }
             let mut options = settings.call_options();
             if task.once {
                 options.retry = Some(false);
@@ -158,7 +162,11 @@ impl World {
                 Told::Sent
             }
             Err(SendError::Unknown { .. }) => Told::Unknown,
-            Err(SendError::Full { .. }) => {
+            Err(error @ (SendError::Full { .. } | SendError::TooManyHandles { .. })) => {
+                self.hosts[who.host].handles.remove(&id);
+                if let SendError::TooManyHandles { limit, .. } = error {
+                    self.check_handles(who, limit);
+                }
                 self.uncalled += 1;
                 self.later(Duration::from_secs(1), Due::Calls(who.host, vec![number]));
                 return;
@@ -167,13 +175,23 @@ impl World {
                 if records > 0 {
                     self.ledger.broken("S3", || format!("task {number} is stored; told: {error}"));
                 }
+                self.hosts[who.host].handles.remove(&id);
                 Told::NotStored
             }
         };
         let task = &mut self.ledger.tasks[number];
         task.told = Some(told);
-        if task.reply != Reply::None && told != Told::NotStored {
+        if task.reply.has_handle() && told != Told::NotStored {
             self.wait_for(who, id);
+        }
+    }
+
+    /// A call was refused since too many handles wait: so many there must be. A result that only a
+    /// callback waits for may never come, and keeps nobody out.
+    fn check_handles(&mut self, who: Who, limit: usize) {
+        let kept = self.hosts[who.host].handles.len();
+        if kept < limit {
+            self.ledger.broken("S7", || format!("{who:?} keeps {kept} handles, and no more fit"));
         }
     }
 
@@ -197,6 +215,7 @@ impl World {
         let Some(number) = self.ids.get(&id).copied() else {
             return self.ledger.broken("S10", || format!("a result for {id}, called by nobody"));
         };
+        self.hosts[who.host].handles.remove(&id);
         let task = &mut self.ledger.tasks[number];
         let again = std::mem::replace(&mut task.resumed, true);
         let is_true = match outcome {
@@ -207,7 +226,7 @@ impl World {
             TaskOutcome::ResultTooLarge | TaskOutcome::ResultTooDeep => task.finished > 0,
             TaskOutcome::Failed(_) => task.dead > 0,
         };
-        let asked_for = task.reply != Reply::None && with_args == (task.reply == Reply::Callback);
+        let asked_for = task.reply != Reply::None && with_args == task.reply.has_callback();
         if again || !is_true || !asked_for {
             let task = task.clone();
             self.ledger

@@ -29,6 +29,10 @@ pub(crate) struct Host {
     pub(crate) jobs: BTreeMap<JobId, Job>,
     /// Calls whose fate its producer has not told yet.
     pub(crate) calls: BTreeSet<TaskId>,
+    /// Handles that its application keeps and whose results have not come.
+    pub(crate) handles: BTreeSet<TaskId>,
+    /// Notices that its machine publishes and that have not been answered, with their sizes.
+    pub(crate) publishing: BTreeMap<OpId, usize>,
     /// Which subscription is the current one.
     pub(crate) subscription: u32,
     /// By when it must have finished, by its own clock.
@@ -129,6 +133,8 @@ impl Host {
             asked: BTreeMap::new(),
             jobs: BTreeMap::new(),
             calls: BTreeSet::new(),
+            handles: BTreeSet::new(),
+            publishing: BTreeMap::new(),
             subscription: 0,
             must_finish: None,
             drain_limit: None,

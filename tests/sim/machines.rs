@@ -111,7 +111,8 @@ impl World {
             .with_concurrency(setup.concurrency)
             .with_lease(setup.lease())
             .with_backoff(setup.backoff())
-            .with_max_deliveries(setup.max_deliveries);
+            .with_max_deliveries(setup.max_deliveries)
+            .with_notice_bytes(setup.notice_bytes);
         for kind in &self.kinds {
             config = config.with_task(kind.name.clone(), kind.settings.clone());
         }
@@ -157,7 +158,10 @@ impl World {
                 self.ledger.arrived(who, receipts(&answer), granted, self.now);
                 worker::Input::Queue(op, answer)
             }
-            Heard::Published(op, answer) => worker::Input::Published(op, answer),
+            Heard::Published(op, answer) => {
+                self.hosts[who.host].publishing.remove(&op);
+                worker::Input::Published(op, answer)
+            }
             Heard::JobEnds(job, plan) => match self.end_job(who, job, plan) {
                 Some((outcome, told_to_stop)) => {
                     came = job_name(&outcome, told_to_stop);
@@ -240,7 +244,10 @@ impl World {
             }
             Heard::Calls(tasks) => producer::Input::Calls(self.calls_of(who, tasks)),
             Heard::Await(id, timeout) => producer::Input::Await { id, timeout },
-            Heard::Forget(id) => producer::Input::Forget(id),
+            Heard::Forget(id) => {
+                self.hosts[who.host].handles.remove(&id);
+                producer::Input::Forget(id)
+            }
             Heard::Drain(limit) => {
                 self.watch_drain(who, limit, Duration::ZERO);
                 producer::Input::Drain { limit }

@@ -18,6 +18,8 @@ impl World {
     /// A worker publishes a notice.
     pub(crate) fn publish(&mut self, who: Who, op: OpId, publication: Publication) {
         self.check_notice(who, &publication);
+        let size = publication.payload.as_str().len();
+        self.hosts[who.host].publishing.insert(op, size);
         let Some(mut hit) = self.throw(who.host, Menu::Publish) else {
             return self.send_notice(who, Some(op), publication, false);
         };

@@ -97,6 +97,8 @@ pub(crate) struct Setup {
     pub(crate) outbox: usize,
     pub(crate) waiting: usize,
     pub(crate) posts_in_flight: usize,
+    /// How many bytes of notices a worker keeps: at least two of any here.
+    pub(crate) notice_bytes: usize,
     /// The longest that a handler takes by nature, in milliseconds.
     pub(crate) handler_millis: u64,
     /// The speed of the broker's clock, in thousandths.
@@ -138,6 +140,7 @@ impl Default for Setup {
             outbox: 10_000,
             waiting: 100_000,
             posts_in_flight: 8,
+            notice_bytes: 16 << 20,
             handler_millis: 500,
             broker_speed: 1_000,
             outage: None,
@@ -210,6 +213,7 @@ impl Setup {
             outbox: if tiny { one_of(&mut rng, &[1, 3]) } else { 10_000 },
             waiting: if tiny { one_of(&mut rng, &[1, 3]) } else { 100_000 },
             posts_in_flight: if tiny { 1 } else { 8 },
+            notice_bytes: if tiny { 2_000 } else { 16 << 20 },
             handler_millis: one_of(&mut rng, &[20, 500, 5_000]),
             broker_speed: if has(Class::Leases) {
                 one_of(&mut rng, &[1_000, 1_200])

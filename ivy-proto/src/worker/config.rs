@@ -11,6 +11,8 @@ use crate::wire::Codec;
 
 use super::seen::ReplayWindow;
 
+/// How many bytes of notices a worker keeps.
+const NOTICE_BYTES: usize = 16 << 20;
 /// The most handlers that one worker may run at a time.
 const MOST_SLOTS: usize = 100_000;
 
@@ -50,6 +52,8 @@ pub struct WorkerConfig {
     /// Whether a queue that does not exist yet is created, so that it can be waited on. Without
     /// it, such a queue is asked again at growing intervals.
     pub creates_queues: bool,
+    /// The most bytes of notices that wait to be published or for the answer of the notifier.
+    pub notice_bytes: usize,
 }
 
 impl WorkerConfig {
@@ -74,6 +78,7 @@ impl WorkerConfig {
             max_deliveries,
             replay_window: None,
             creates_queues: true,
+            notice_bytes: NOTICE_BYTES,
         }
     }
 
@@ -159,6 +164,15 @@ impl WorkerConfig {
     #[must_use]
     pub fn without_creating_queues(mut self) -> Self {
         self.creates_queues = false;
+        self
+    }
+
+    /// Keep up to so many bytes of notices while the notifier cannot be reached or does not answer,
+    /// half of them under way. Beyond that the oldest that waits is dropped; the newest is always
+    /// kept, also if it alone is larger. Default: 16 MiB.
+    #[must_use]
+    pub fn with_notice_bytes(mut self, bytes: usize) -> Self {
+        self.notice_bytes = bytes;
         self
     }
 

@@ -189,6 +189,7 @@ impl Worker {
         let mut fx = Effects::new(seed);
         fx.timers.set(Why::Start, Moment::EPOCH);
         let seen = Seen::new(config.replay_window);
+        let notices = Notices::new(config.notice_bytes);
         Ok(Worker {
             tasks: Tasks::of(&config),
             config,
@@ -206,7 +207,7 @@ impl Worker {
             gathering: Gathering::default(),
             orphans: BTreeMap::new(),
             acks: Acks::default(),
-            notices: Notices::default(),
+            notices,
         })
     }
 
@@ -252,13 +253,15 @@ impl Worker {
         self.fx.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.next_deadline()))
     }
 
-    /// How many messages are held now, how many of them wait, and how many handlers run.
+    /// How many messages are held now, how many of them wait, how many handlers run, and how much is
+    /// kept to be published.
     #[must_use]
     pub fn load(&self) -> Load {
         Load {
             held: self.jobs.len(),
             waiting: self.waiting_count(),
             running: self.running + self.orphans.len(),
+            notice_bytes: self.notices.bytes(),
         }
     }
 
@@ -353,6 +356,9 @@ pub struct Load {
     pub waiting: usize,
     /// Handlers that have not ended.
     pub running: usize,
+    /// The bytes of the notices that wait to be published, and of those whose publication has not
+    /// been answered.
+    pub notice_bytes: usize,
 }
 
 #[cfg(test)]

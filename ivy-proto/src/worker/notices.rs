@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::event::{Event, NoticeDropReason, Part, TaskRef, Trouble};
 use crate::id::OpId;
 use crate::notify::{NotifyFault, Publication};
+use crate::planted::{Bug, planted};
 use crate::retry::Backoff;
 use crate::table::Table;
 use crate::time::Moment;
@@ -14,7 +15,7 @@ use super::effects::Effects;
 use super::io::Why;
 
 /// The most notices that wait or are under way; beyond it the oldest waiting one is dropped.
-const MOST_WAITING: usize = 1000;
+const MOST_KEPT: usize = 1000;
 /// How long a notice is kept for a notifier that cannot be reached.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 /// After so many failures in a row the notifier counts as degraded.
@@ -28,10 +29,22 @@ pub(super) struct Outgoing {
     pub(super) publication: Publication,
 }
 
-#[derive(Debug, Default)]
+impl Outgoing {
+    fn size(&self) -> usize {
+        self.publication.payload.as_str().len()
+    }
+}
+
+/// At most half of what is kept, in number and in bytes, is under way at a time: a notifier that does
+/// not answer then leaves the other half to the newest notices.
+#[derive(Debug)]
 pub(super) struct Notices {
+    /// The most bytes that wait or are under way.
+    most_bytes: usize,
     waiting: VecDeque<(Outgoing, Moment)>,
+    waiting_bytes: usize,
     under_way: Table<OpId, (Outgoing, Moment)>,
+    under_way_bytes: usize,
     paused: bool,
     failures: u32,
     /// Whether the notifier failed, and is left alone until a timer ends.
@@ -41,17 +54,37 @@ pub(super) struct Notices {
 }
 
 impl Notices {
+    /// Keeps notices of up to so many bytes in all.
+    pub(super) fn new(most_bytes: usize) -> Self {
+        Notices {
+            most_bytes,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            under_way: Table::new(),
+            under_way_bytes: 0,
+            paused: false,
+            failures: 0,
+            resting: false,
+            told_missing: false,
+        }
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.under_way.is_empty()
     }
 
+    /// The bytes of all notices that wait or are under way.
+    pub(super) fn bytes(&self) -> usize {
+        self.waiting_bytes + self.under_way_bytes
+    }
+
     pub(super) fn send(&mut self, notice: Outgoing, fx: &mut Effects) {
-        if self.waiting.len() + self.under_way.len() >= MOST_WAITING {
-            match self.waiting.pop_front() {
-                Some((oldest, _)) => dropped(oldest, NoticeDropReason::Overflow, fx),
-                None => return dropped(notice, NoticeDropReason::Overflow, fx),
-            }
+        while !self.has_room(notice.size())
+            && let Some((oldest, _)) = self.take_first()
+        {
+            dropped(oldest, NoticeDropReason::Overflow, fx);
         }
+        self.waiting_bytes += notice.size();
         self.waiting.push_back((notice, fx.now));
         self.flush(fx);
     }
@@ -91,6 +124,7 @@ impl Notices {
         fx: &mut Effects,
     ) {
         let Some((notice, since)) = self.under_way.remove(&op) else { return };
+        self.under_way_bytes -= notice.size();
         match answer {
             Ok(receivers) => {
                 if std::mem::take(&mut self.failures) >= DEGRADED_AFTER {
@@ -104,6 +138,7 @@ impl Notices {
                 fx.event(Event::NotifierError { fault });
             }
         }
+        self.flush(fx);
     }
 
     /// The worker drains: what waits is tried once more, now, or dropped.
@@ -116,7 +151,7 @@ impl Notices {
     /// The time for draining is over. What is under way may still be answered.
     pub(super) fn give_up(&mut self, fx: &mut Effects) {
         fx.timers.stop(&Why::Publish);
-        for (notice, _) in std::mem::take(&mut self.waiting) {
+        while let Some((notice, _)) = self.take_first() {
             dropped(notice, NoticeDropReason::NotifierFailed, fx);
         }
     }
@@ -129,6 +164,7 @@ impl Notices {
         }
         // What may have been published is not published twice.
         if fault.surely_not_published() && fx.now.since(since) < KEPT_FOR {
+            self.waiting_bytes += notice.size();
             self.waiting.push_front((notice, since));
         } else {
             dropped(notice, NoticeDropReason::NotifierFailed, fx);
@@ -141,14 +177,37 @@ impl Notices {
     }
 
     fn flush(&mut self, fx: &mut Effects) {
-        while !self.paused && !self.resting {
-            let Some((notice, since)) = self.waiting.pop_front() else { return };
+        while !self.paused && !self.resting && self.may_publish_next() {
+            let Some((notice, since)) = self.take_first() else { return };
             let op = fx.publish(notice.publication.clone());
+            self.under_way_bytes += notice.size();
             self.under_way.insert(op, (notice, since));
         }
+    }
+
+    fn may_publish_next(&self) -> bool {
+        let next = self.waiting.front().map_or(0, |(notice, _)| notice.size());
+        planted(Bug::UnboundedNoticeBytes)
+            || self.under_way.is_empty()
+            || (self.under_way.len() < MOST_KEPT / 2
+                && self.under_way_bytes + next <= self.most_bytes / 2)
+    }
+
+    fn has_room(&self, size: usize) -> bool {
+        let fits = self.bytes() + size <= self.most_bytes || planted(Bug::UnboundedNoticeBytes);
+        fits && self.waiting.len() + self.under_way.len() < MOST_KEPT
+    }
+
+    fn take_first(&mut self) -> Option<(Outgoing, Moment)> {
+        let first = self.waiting.pop_front()?;
+        self.waiting_bytes -= first.0.size();
+        Some(first)
     }
 }
 
 fn dropped(notice: Outgoing, reason: NoticeDropReason, fx: &mut Effects) {
     fx.event(Event::NoticeDropped { task: notice.task, reason });
 }
+
+#[cfg(test)]
+mod tests;

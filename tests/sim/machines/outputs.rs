@@ -235,6 +235,17 @@ impl World {
         if load.running + load.waiting > most {
             self.ledger.broken("S7", || format!("{who:?} has {load:?}, and at most {most} to run"));
         }
+        let most = self.setup.notice_bytes;
+        if load.notice_bytes > most {
+            let bytes = load.notice_bytes;
+            self.ledger.broken("S7", || format!("{who:?} keeps {bytes} of {most} in notices"));
+        }
+        // Half of them stay with the machine, so that the newest have room.
+        let host = &self.hosts[who.host];
+        let under_way: usize = host.publishing.values().sum();
+        if under_way > most / 2 && host.publishing.len() > 1 {
+            self.ledger.broken("S7", || format!("{who:?} publishes {under_way} of {most} at once"));
+        }
         if let Some(by) = self.hosts[who.host].must_finish {
             let host = &self.hosts[who.host];
             if host.honest && host.clock.show(self.now) > by {

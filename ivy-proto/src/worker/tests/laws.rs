@@ -410,7 +410,7 @@ proptest! {
             world.take(step);
         }
         world.calm();
-        prop_assert_eq!(world.worker.load(), Load { held: 0, waiting: 0, running: 0 });
+        prop_assert_eq!(world.worker.load(), Load { held: 0, waiting: 0, running: 0, notice_bytes: 0 });
         let fx = &world.worker.fx;
         let is_poll = |purpose: &Purpose| matches!(purpose, Purpose::Poll { .. });
         prop_assert!(fx.asked.values().all(is_poll));

@@ -1,0 +1,131 @@
+use super::*;
+use crate::id::TaskId;
+use crate::name::{ChannelName, QueueName, TaskName};
+use crate::notify::NotifyFaultKind;
+use crate::queue::Body;
+use crate::worker::io::Output;
+
+const KB: usize = 1_000;
+
+/// Notices that are published to a notifier which answers when it is told to.
+struct Scenario {
+    notices: Notices,
+    fx: Effects,
+    /// What is under way, and the number of its task.
+    under_way: VecDeque<(OpId, u8)>,
+    /// The tasks whose notices have given way.
+    dropped: Vec<u8>,
+}
+
+impl Scenario {
+    fn keeping(bytes: usize) -> Self {
+        let (notices, fx) = (Notices::new(bytes), Effects::new([7; 32]));
+        Scenario { notices, fx, under_way: VecDeque::new(), dropped: Vec::new() }
+    }
+
+    /// The task of this number is done, and its notice is so large.
+    fn send(&mut self, number: u8, size: usize) {
+        let task = TaskRef {
+            id: TaskId::from_random([number; 16]),
+            name: TaskName::new("testpackage.factorial").unwrap(),
+            queue: QueueName::new("testpackage").unwrap(),
+        };
+        let channel = ChannelName::new("ivy-notifier").unwrap();
+        let payload = Body::new(char::from(number).to_string().repeat(size));
+        let publication = Publication { channel, payload };
+        self.notices.send(Outgoing { task, succeeded: true, publication }, &mut self.fx);
+        self.take_outputs();
+    }
+
+    /// The notifier answers the first that is under way.
+    fn answer(&mut self, answer: Result<u64, NotifyFault>) {
+        let (op, _) = self.under_way.pop_front().unwrap();
+        self.notices.published(op, answer, &mut self.fx);
+        self.take_outputs();
+    }
+
+    fn take_outputs(&mut self) {
+        while let Some(output) = self.fx.outputs.pop_front() {
+            match output {
+                Output::Publish(op, publication) => {
+                    self.under_way.push_back((op, publication.payload.as_str().as_bytes()[0]));
+                }
+                Output::Event(Event::NoticeDropped {
+                    task,
+                    reason: NoticeDropReason::Overflow,
+                }) => {
+                    let number = (0..128).find(|n| TaskId::from_random([*n; 16]) == task.id);
+                    self.dropped.push(number.unwrap());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn numbers_under_way(&self) -> Vec<u8> {
+        self.under_way.iter().map(|(_, number)| *number).collect()
+    }
+}
+
+#[test]
+fn beside_a_notifier_that_never_answers_the_oldest_that_waits_gives_way_to_the_newest() {
+    let mut scenario = Scenario::keeping(10 * KB);
+    for number in 1..=15 {
+        scenario.send(number, KB);
+        assert!(scenario.notices.bytes() <= 10 * KB);
+    }
+    assert_eq!(scenario.numbers_under_way(), [1, 2, 3, 4, 5]);
+    assert_eq!(scenario.dropped, [6, 7, 8, 9, 10]);
+}
+
+#[test]
+fn what_waits_is_published_as_answers_come() {
+    let mut scenario = Scenario::keeping(4 * KB);
+    for number in 1..=4 {
+        scenario.send(number, KB);
+    }
+    scenario.answer(Ok(1));
+    assert_eq!(scenario.numbers_under_way(), [2, 3]);
+    scenario.answer(Err(NotifyFault::new(NotifyFaultKind::ConnectionLost)));
+    scenario.notices.rested(&mut scenario.fx);
+    scenario.take_outputs();
+    assert_eq!(scenario.numbers_under_way(), [3, 4]);
+    scenario.answer(Ok(1));
+    scenario.answer(Ok(1));
+    assert!(scenario.notices.is_idle());
+    assert_eq!(scenario.notices.bytes(), 0);
+}
+
+#[test]
+fn a_notice_that_is_larger_than_all_that_is_kept_still_goes() {
+    let mut scenario = Scenario::keeping(2 * KB);
+    for number in 1..=3 {
+        scenario.send(number, KB);
+    }
+    scenario.send(4, 5 * KB);
+    assert_eq!((scenario.numbers_under_way(), &scenario.dropped[..]), (vec![1], &[2, 3][..]));
+    scenario.answer(Ok(1));
+    assert_eq!(scenario.numbers_under_way(), [4]);
+}
+
+#[test]
+fn a_notice_that_is_to_be_tried_again_counts_as_one_that_waits() {
+    let mut scenario = Scenario::keeping(4 * KB);
+    scenario.send(1, KB);
+    scenario.answer(Err(NotifyFault::new(NotifyFaultKind::Unreachable)));
+    assert_eq!(scenario.notices.bytes(), KB);
+    for number in 2..=5 {
+        scenario.send(number, KB);
+    }
+    assert_eq!(scenario.dropped, [1]);
+}
+
+#[test]
+fn the_number_is_limited_as_well() {
+    let mut scenario = Scenario::keeping(usize::MAX);
+    for _ in 0..=MOST_KEPT {
+        scenario.send(1, 1);
+    }
+    assert_eq!(scenario.under_way.len(), MOST_KEPT / 2);
+    assert_eq!((scenario.notices.bytes(), scenario.dropped.len()), (MOST_KEPT, 1));
+}
