@@ -278,8 +278,11 @@ mod tests {
                 })
             })
             .collect();
+        let hour = Duration::from_secs(3600);
         for reading in reading {
-            assert_eq!(reading.await.unwrap(), Ok(Ok(MAX_BODY)));
+            let read =
+                tokio::time::timeout(hour, reading).await.expect("no body waits without end");
+            assert_eq!(read.unwrap(), Ok(Ok(MAX_BODY)));
         }
         assert_eq!(intake.room.available_permits(), ROOM);
         assert_eq!(intake.turn.available_permits(), 1);

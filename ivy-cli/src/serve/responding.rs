@@ -31,7 +31,7 @@ pub(crate) enum Read {
 pub(crate) struct Responding {
     pub(crate) service: Arc<Service>,
     pub(crate) client: Client,
-    /// Whether the connection ends after the answer, for which nothing is waited then.
+    /// Whether the connection ends after the answer. Such an answer does not wait.
     pub(crate) is_last: bool,
     pub(crate) delay: Duration,
     pub(crate) spoil: Option<Spoil>,

@@ -25,7 +25,7 @@ use super::state::{Outcome, Reply};
 const METHOD_OVERRIDE: &str = "x-http-method-override";
 
 /// The size of a head from which on its connection ends after the answer, in bytes.
-const LARGE_HEAD: usize = 16 * 1024;
+const LARGE_HEAD: usize = 8 * 1024;
 
 /// Without a charset: some clients compare the whole text.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

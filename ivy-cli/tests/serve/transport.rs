@@ -195,7 +195,7 @@ fn a_client_that_sends_nothing_more_gets_its_answers() {
 fn a_large_head_is_answered_at_once_and_its_connection_ends() {
     let server = Server::start();
     server.put("queues/q", json!({}));
-    for (length, header) in [(60_000, Some("close")), (1000, None)] {
+    for (length, header) in [(60_000, Some("close")), (9000, Some("close")), (7000, None)] {
         let padding = format!("X-Padding: {}", "x".repeat(length));
         let wait = if header.is_some() { 30 } else { 0 };
         let body = json!({ "wait": wait }).to_string();
