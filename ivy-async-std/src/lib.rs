@@ -51,6 +51,13 @@
 //! Arguments and results travel as JSON, which has one `null`: `Some(())` and `Some(None)` are
 //! written as it, and come back as `None`. See [`Task`].
 //!
+//! # Blocking
+//!
+//! Handlers and the worker that renews their leases share the threads of the runtime. A handler that
+//! blocks its thread, by computing for long or by calling what blocks, keeps the worker from that:
+//! leases are lost, and tasks run twice. What blocks belongs into `async_std::task::spawn_blocking`,
+//! or `smol::unblock`. A worker that was woken too late says so at warn, at most once a minute.
+//!
 //! # Cancellation
 //!
 //! Every future of this crate can be dropped at any time. [`Ivy::call`] and [`Ivy::send`] then leave

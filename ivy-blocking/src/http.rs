@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, FutureExt};
 use http::{Request, Response};
-use ivy_driver::{Exchange, ThreadPool, UnderWay, under_way};
+use ivy_driver::{Exchange, ExchangeKind, ThreadPool, UnderWay, under_way};
 use ivy_proto::connect::CONNECT_LIMIT;
 use ivy_proto::queue::{Fault, FaultKind};
 use rustls::ClientConfig;
@@ -19,7 +19,8 @@ use ureq::{Agent, Body, Error};
 use crate::connector::Connector;
 use connect::{NotConnected, Opener, Unresolved};
 
-/// How many requests are under way at a time, besides those that wait for messages.
+/// How many requests are under way at a time, besides those that wait for messages and those about
+/// leases.
 const MOST_REQUESTS: usize = 16;
 /// How long an unused connection is kept: less than the 60 s after which usual load balancers close
 /// it, without telling.
@@ -35,6 +36,9 @@ pub struct HttpClient {
     /// A request that waits for messages delays no other. There is one for each queue that a worker
     /// serves, so their number needs no limit.
     polls: ThreadPool,
+    /// A request about a lease comes too late once the lease has ended, so it waits for no other. There
+    /// is at most one for each message that is held, and those have a thread each for their handlers.
+    leases: ThreadPool,
 }
 
 impl HttpClient {
@@ -47,6 +51,7 @@ impl HttpClient {
             agents: Arc::new(Agents { connector, idle: Mutex::default() }),
             requests: ThreadPool::new("ivy-request", MOST_REQUESTS),
             polls: ThreadPool::new("ivy-poll", usize::MAX),
+            leases: ThreadPool::new("ivy-lease", usize::MAX),
         }
     }
 }
@@ -56,7 +61,11 @@ impl ivy_driver::HttpClient for HttpClient {
         let (agents, asked_at) = (Arc::clone(&self.agents), Instant::now());
         let (work, wanted) = under_way(|agent: Agent| agent.shutdown());
         let (give, given) = oneshot::channel();
-        let threads = if exchange.waits { &self.polls } else { &self.requests };
+        let threads = match exchange.kind {
+            ExchangeKind::LongPoll => &self.polls,
+            ExchangeKind::Lease => &self.leases,
+            ExchangeKind::Other => &self.requests,
+        };
         let exchange = move || agents.exchange(exchange, asked_at, &work);
         // Nobody may wait any more.
         threads.run_and_tell(exchange, |answer| drop(give.send(answer)));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use ivy_proto::admin::Peeked;
 use ivy_proto::event::Event;
 use ivy_proto::queue::QueueInfo;
 use ivy_proto::task::{
-    CallOptions, FromArgs, Handler, Registry, Task, TaskRef, TaskSettings, ToArgs,
+    CallOptions, FromArgs, Handler, Registry, Task, TaskRef, TaskSettings, ToArgs, discard_panic,
 };
 use ivy_proto::wire::RawJson;
 use ivy_proto::worker::JobOutcome;
@@ -254,10 +254,15 @@ impl<R: AsyncRuntime> Handlers<R> for FutureHandlers<R> {
             }
         };
         let task = async move {
+            let mut ended = ended;
+            ended.begin();
             // A handler's own panic is an outcome. Here its values panic while they are dropped,
             // which must not leave the worker waiting for an end.
             let outcome = AssertUnwindSafe(running).catch_unwind().await;
-            ended.with(outcome.unwrap_or(JobOutcome::Cancelled));
+            ended.with(outcome.unwrap_or_else(|payload| {
+                discard_panic(payload);
+                JobOutcome::Cancelled
+            }));
         };
         if let Err(error) = R::spawn("ivy-handler", task.instrument(span)) {
             tracing::error!(%error, "a handler cannot be run");
@@ -282,7 +287,13 @@ pub struct TaskPerCallback<R>(PhantomData<fn() -> R>);
 
 impl<R: Runtime> Callbacks for TaskPerCallback<R> {
     fn run(&self, callback: impl FnOnce() + Send + 'static) {
-        if let Err(error) = R::spawn("ivy-callback", async move { callback() }) {
+        let task = async move {
+            // What a callback leaves behind when it panics is its own.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(callback)) {
+                discard_panic(payload);
+            }
+        };
+        if let Err(error) = R::spawn("ivy-callback", task) {
             tracing::error!(%error, "a callback cannot be run");
         }
     }

@@ -7,7 +7,7 @@ use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
 
 use crate::backend::Queue;
 use crate::events::EventSink;
-use crate::runtime::{Exchange, HttpClient};
+use crate::runtime::{Exchange, ExchangeKind, HttpClient};
 
 /// A queue backend on an IronMQ v3 server.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl<Http: HttpClient> Queue for IronMqQueue<Http> {
             request,
             time_limit: op.time_limit(),
             answer_limit: dialect.answer_limit(&op),
-            waits: matches!(&op, QueueOp::Reserve { wait, .. } if !wait.is_zero()),
+            kind: kind(&op),
         });
         async move {
             let answer = answered.await.map_err(|fault| fault.with_server(&server))?;
@@ -45,6 +45,17 @@ impl<Http: HttpClient> Queue for IronMqQueue<Http> {
             })
         }
         .boxed()
+    }
+}
+
+fn kind(op: &QueueOp) -> ExchangeKind {
+    match op {
+        QueueOp::Reserve { wait, .. } if !wait.is_zero() => ExchangeKind::LongPoll,
+        QueueOp::Touch { .. }
+        | QueueOp::Release { .. }
+        | QueueOp::Delete { .. }
+        | QueueOp::DeleteMany { .. } => ExchangeKind::Lease,
+        _ => ExchangeKind::Other,
     }
 }
 

@@ -58,7 +58,9 @@ pub use futures::{CancellationToken, FutureHandlers, TaskPerCallback};
 pub use handle::Handle;
 pub use ivy::Ivy;
 pub use redis::{RedisConnections, RedisFaults, SharedPublisher, answer, notice, question};
-pub use runtime::{AsyncRuntime, Callbacks, Clients, Exchange, Handlers, HttpClient, Runtime};
+pub use runtime::{
+    AsyncRuntime, Callbacks, Clients, Exchange, ExchangeKind, Handlers, HttpClient, Runtime,
+};
 pub use threads::{
     BlockingToken, CallbackThreads, ThreadHandlers, ThreadPool, Threads, UnderWay, Wanted,
     block_on, helping, spawn, under_way,

@@ -51,8 +51,21 @@ pub struct Exchange {
     pub time_limit: Duration,
     /// The most bytes of the answer's body. A longer one is not read to its end.
     pub answer_limit: usize,
-    /// Whether the server waits before it answers, which must delay no other request.
-    pub waits: bool,
+    /// What kind of request it is. Those of one kind must not delay those of another.
+    pub kind: ExchangeKind,
+}
+
+/// What a request is for, as far as it matters to the client that sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExchangeKind {
+    /// It asks for messages, and its server waits until there are some. There is one for each queue
+    /// that a worker serves.
+    LongPoll,
+    /// It renews or ends a lease, and comes too late once the lease has ended. There may be one for
+    /// each message that a worker holds, all at the same time.
+    Lease,
+    /// Anything else.
+    Other,
 }
 
 /// What carries out the work of producers and workers: an async runtime, or threads.

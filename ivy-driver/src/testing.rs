@@ -1,5 +1,6 @@
 //! A runtime for the tests of this crate: tokio, whose time can be paused, without clients.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::time::Instant;
@@ -19,6 +20,15 @@ use crate::futures::{CancellationToken, FutureHandlers, TaskPerCallback};
 use crate::runtime::{AsyncRuntime, Clients, Exchange, HttpClient, Runtime};
 
 pub(crate) enum Tokio {}
+
+thread_local! {
+    static REFUSED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Lets the system give no means to run the next so many handlers that this thread starts.
+pub(crate) fn refuse_handlers(handlers: u32) {
+    REFUSED.set(handlers);
+}
 
 /// A client that no test asks for.
 #[derive(Debug)]
@@ -66,7 +76,15 @@ impl Runtime for Tokio {
         tokio::time::sleep_until(until.into())
     }
 
-    fn spawn(_: &'static str, future: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    fn spawn(
+        name: &'static str,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let refused = REFUSED.get();
+        if name == "ivy-handler" && refused > 0 {
+            REFUSED.set(refused - 1);
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         tokio::spawn(future);
         Ok(())
     }

@@ -121,7 +121,8 @@ pub(crate) fn start<R: Runtime>(
     Ok(Worker { mailbox, finished, events, drain_limit, runtime: PhantomData })
 }
 
-/// Tells how a handler ended. If this is dropped before, the handler was cut off.
+/// Reports how a handler ended. If this is dropped before, the handler was cut off, or was not run at
+/// all where it has not [begun](Ended::begin).
 #[derive(Debug)]
 pub struct Ended {
     job: JobId,
@@ -130,6 +131,15 @@ pub struct Ended {
 }
 
 impl Ended {
+    fn new(job: JobId, mailbox: UnboundedSender<Input>) -> Self {
+        Ended { job, mailbox, outcome: JobOutcome::NotRun }
+    }
+
+    /// The handler begins.
+    pub fn begin(&mut self) {
+        self.outcome = JobOutcome::Cancelled;
+    }
+
     /// The handler ended like this.
     pub fn with(mut self, outcome: JobOutcome) {
         self.outcome = outcome;
@@ -170,7 +180,7 @@ impl<R: Runtime> WorkerRole<R> {
         let context = Ctx::new(run, self.ivy.clone());
         self.running.insert(job, context.cancelled().clone());
         let mailbox = self.mailbox.clone();
-        self.handlers.run(context, args, Ended { job, mailbox, outcome: JobOutcome::Cancelled });
+        self.handlers.run(context, args, Ended::new(job, mailbox));
     }
 
     fn cancel(&self, job: JobId, reason: CancelReason) {

@@ -135,6 +135,16 @@ pub enum Event {
         /// The message.
         message: MessageId,
     },
+    /// The worker was woken so late, while it held messages, that their leases may have ended
+    /// unrenewed: something blocks the threads that it runs on. Reported once a minute at most.
+    WokenLate {
+        /// How late.
+        late: Duration,
+        /// The shortest lease that it held.
+        lease: Duration,
+        /// How many messages it held.
+        held: usize,
+    },
     /// A message that this worker has done already came again, and was deleted without being run.
     Replayed {
         /// The physical queue.
@@ -306,6 +316,8 @@ pub enum ReleaseReason {
     SuccessorRefused,
     /// It could not be put aside.
     DeadLetterRefused,
+    /// The system gave no thread to run its handler in. The attempt does not count.
+    NoThread,
 }
 
 /// Why a notice was not published.
@@ -381,7 +393,11 @@ impl Event {
             | Event::Recovered { .. }
             | Event::DeadLettered { .. }
             | Event::DeadLetterRefused { .. }
-            | Event::Released { reason: ReleaseReason::Undecided(_), .. }
+            | Event::Released {
+                reason: ReleaseReason::Undecided(_) | ReleaseReason::NoThread,
+                ..
+            }
+            | Event::WokenLate { .. }
             | Event::ShortLease { .. }
             | Event::ClockImplausible
             | Event::ResultGivenUp { .. }

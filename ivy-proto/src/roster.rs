@@ -35,6 +35,11 @@ impl<Key: Eq + Hash + Copy, Value> Roster<Key, Value> {
         self.places.sorted_keys()
     }
 
+    /// All values, in no order.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Value> {
+        self.entries.iter().map(|(_, (_, value))| value)
+    }
+
     pub(crate) fn contains(&self, key: &Key) -> bool {
         self.places.contains(key)
     }

@@ -51,6 +51,13 @@
 //! has ended, as with each `#[tokio::test]`, calls fail as [`Stopped`](ErrorKind::Stopped), so make
 //! one for each runtime.
 //!
+//! # Blocking
+//!
+//! Handlers and the worker that renews their leases share the threads of the runtime. A handler that
+//! blocks its thread, by computing for long or by calling what blocks, keeps the worker from that:
+//! leases are lost, and tasks run twice. What blocks belongs into `tokio::task::spawn_blocking`. A
+//! worker that was woken too late says so at warn, at most once a minute.
+//!
 //! # Cancellation
 //!
 //! Every future of this crate can be dropped at any time. [`Ivy::call`] and [`Ivy::send`] then leave

@@ -14,12 +14,23 @@ use crate::seen;
 /// What handlers panic with that are to panic.
 pub(crate) const EXPECTED_PANIC: &str = "this handler panics on purpose";
 
+/// What handlers panic with that are to panic once more, as this is dropped.
+pub(crate) struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        std::panic::panic_any(EXPECTED_PANIC);
+    }
+}
+
 /// Keeps panics that are part of a scenario out of the output, and searches all.
 pub(crate) fn expect_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         seen::panic(panic);
-        if panic.payload().downcast_ref() != Some(&EXPECTED_PANIC) {
+        let payload = panic.payload();
+        let is_expected = payload.downcast_ref() == Some(&EXPECTED_PANIC) || payload.is::<Bomb>();
+        if !is_expected {
             print(panic);
         }
     }));

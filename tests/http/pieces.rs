@@ -42,7 +42,7 @@ async fn each_recorded_answer_survives_its_pieces(client: &impl HttpClient) {
                     request: dialect.encode(&op),
                     time_limit: op.time_limit(),
                     answer_limit: dialect.answer_limit(&op),
-                    waits: false,
+                    kind: ivy_driver::ExchangeKind::Other,
                 });
                 let came = came.await.and_then(|came| dialect.decode(&op, came));
                 assert_eq!(came.as_ref(), Ok(&reply), "{pieces:?}");

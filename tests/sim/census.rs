@@ -63,6 +63,7 @@ impl Census {
             Event::Released { reason: WAITS_FOR_KEY, .. } => "Released, its key not yet known",
             Event::Released { .. } => "Released",
             Event::LeaseLost { .. } => "LeaseLost",
+            Event::WokenLate { .. } => "WokenLate",
             Event::UnusableMessages { .. } => "UnusableMessages",
             Event::ResultSent { .. } => "ResultSent",
             Event::NoticeDropped { .. } => "NoticeDropped",

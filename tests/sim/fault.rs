@@ -166,6 +166,8 @@ pub(crate) enum Fault {
     YieldsEarly,
     /// The handler panics.
     Panics,
+    /// The system gives no thread for the handler, so it is not run.
+    NoThread,
     /// It never returns, unless it is told to.
     Hangs,
     /// It never returns, whatever it is told.
@@ -256,6 +258,7 @@ pub(crate) const FAULTS: &[Entry] = &[
     entry(Menu::Step, Fault::Meddle, Class::Shutdowns, 2),
     entry(Menu::Step, Fault::YieldsEarly, Class::Limits, 6),
     entry(Menu::Handler, Fault::Panics, Class::Handlers, 3),
+    entry(Menu::Handler, Fault::NoThread, Class::Handlers, 1),
     entry(Menu::Handler, Fault::Hangs, Class::Handlers, 2),
     entry(Menu::Handler, Fault::HangsForGood, Class::Handlers, 1),
     entry(Menu::Handler, Fault::Stubborn, Class::Handlers, 2),

@@ -35,6 +35,7 @@ impl World {
             self.ledger.tasks[number].causes.add(Cause::Handler);
             match hit.fault {
                 Fault::Panics => job.end = End::Panicked,
+                Fault::NoThread => (takes, job.end) = (Some(Duration::ZERO), End::NotRun),
                 Fault::Hangs => takes = None,
                 Fault::HangsForGood => (takes, job.obeys) = (None, false),
                 Fault::Stubborn => {

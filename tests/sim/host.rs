@@ -85,6 +85,8 @@ pub(crate) enum End {
     FailedForGood,
     Panicked,
     BadArgs,
+    /// It was not run.
+    NotRun,
     Cancelled,
     /// With its process.
     Aborted,
@@ -216,6 +218,7 @@ impl End {
             }
             End::Panicked => JobOutcome::Panicked("index out of bounds".to_owned()),
             End::BadArgs => JobOutcome::BadArgs("a number was expected".to_owned()),
+            End::NotRun => JobOutcome::NotRun,
             End::Cancelled | End::Aborted => JobOutcome::Cancelled,
         }
     }

@@ -142,11 +142,13 @@ pub(crate) fn job_name(outcome: &JobOutcome, told_to_stop: bool) -> &'static str
         (JobOutcome::Failed(_), false) => "job failed",
         (JobOutcome::Panicked(_), false) => "job panicked",
         (JobOutcome::BadArgs(_), false) => "job bad args",
+        (JobOutcome::NotRun, false) => "job not run",
         (JobOutcome::Cancelled, false) => "job stopped unasked",
         (JobOutcome::Done(_) | JobOutcome::ResultTooDeep, true) => "stopped job done",
         (JobOutcome::Failed(_), true) => "stopped job failed",
         (JobOutcome::Panicked(_), true) => "stopped job panicked",
         (JobOutcome::BadArgs(_), true) => "stopped job bad args",
+        (JobOutcome::NotRun, true) => "stopped job not run",
         (JobOutcome::Cancelled, true) => "stopped job stopped",
     }
 }

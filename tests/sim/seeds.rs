@@ -107,7 +107,7 @@ fn assert_nothing_is_missing(census: &Census) {
 }
 
 /// What must be told in any set of runs that is worth its name.
-const EVENTS: [&str; 21] = [
+const EVENTS: [&str; 22] = [
     "TaskSent",
     "Resent",
     "SendFailed",
@@ -120,6 +120,7 @@ const EVENTS: [&str; 21] = [
     "Released",
     "Released, its key not yet known",
     "LeaseLost",
+    "WokenLate",
     "ResultSent",
     "NoticeDropped",
     "NoticeIgnored",

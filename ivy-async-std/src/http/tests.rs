@@ -5,7 +5,7 @@ use async_std::task;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use ivy_driver::{HttpClient as _, Resolver};
+use ivy_driver::{ExchangeKind, HttpClient as _, Resolver};
 
 use crate::testing::{SilentAddress, acceptor, distrusting, trusting};
 
@@ -48,7 +48,7 @@ fn client() -> HttpClient {
 
 fn get(address: &str) -> Exchange {
     let request = Request::get(address).body(Bytes::new()).unwrap();
-    Exchange { request, time_limit: LIMIT, answer_limit: 1024, waits: false }
+    Exchange { request, time_limit: LIMIT, answer_limit: 1024, kind: ExchangeKind::Other }
 }
 
 async fn fetch(address: &str) -> Result<Response<Bytes>, Fault> {

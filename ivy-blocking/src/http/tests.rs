@@ -50,7 +50,7 @@ fn get(address: &str) -> Request<Bytes> {
 }
 
 fn exchange(request: Request<Bytes>) -> Exchange {
-    Exchange { request, time_limit: LIMIT, answer_limit: 1024, waits: false }
+    Exchange { request, time_limit: LIMIT, answer_limit: 1024, kind: ExchangeKind::Other }
 }
 
 fn send(client: &HttpClient, request: Request<Bytes>) -> Result<Response<Bytes>, Fault> {
@@ -260,14 +260,14 @@ fn a_waiting_request_does_not_delay_another() {
     assert!(block_on(waiting).is_ok());
 }
 
-#[test]
-fn requests_that_wait_for_messages_delay_no_other() {
+/// Sends more requests of a kind than there are threads for others, all at the same time, and then
+/// one of the others.
+fn assert_delays_no_other(kind: ExchangeKind) {
     let (listener, address) = listen();
     let client = client();
-    let wait = || client.send(Exchange { waits: true, ..exchange(get(&address)) });
-    let waiting: Vec<_> = (0..=MOST_REQUESTS)
+    let under_way: Vec<_> = (0..=MOST_REQUESTS)
         .map(|_| {
-            let answer = wait();
+            let answer = client.send(Exchange { kind, ..exchange(get(&address)) });
             let (mut stream, _) = listener.accept().unwrap();
             read_head(&mut stream).unwrap();
             (answer, stream)
@@ -278,10 +278,36 @@ fn requests_that_wait_for_messages_delay_no_other() {
     read_head(&mut stream).unwrap();
     stream.write_all(GOOD).unwrap();
     assert!(block_on(quick).is_ok());
-    for (answer, mut stream) in waiting {
+    for (answer, mut stream) in under_way {
         drop(answer);
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
+}
+
+#[test]
+fn requests_that_wait_for_messages_delay_no_other() {
+    assert_delays_no_other(ExchangeKind::LongPoll);
+}
+
+#[test]
+fn requests_about_leases_delay_no_other() {
+    assert_delays_no_other(ExchangeKind::Lease);
+}
+
+#[test]
+fn a_request_about_a_lease_waits_for_no_other() {
+    let (listener, address) = listen();
+    let client = client();
+    let under_way: Vec<_> =
+        (0..2 * MOST_REQUESTS).map(|_| client.send(exchange(get(&address)))).collect();
+    let slow: Vec<_> = (0..MOST_REQUESTS).map(|_| listener.accept().unwrap()).collect();
+    let kind = ExchangeKind::Lease;
+    let renewal = client.send(Exchange { kind, ..exchange(get(&address)) });
+    let (mut stream, _) = listener.accept().unwrap();
+    read_head(&mut stream).unwrap();
+    stream.write_all(GOOD).unwrap();
+    assert!(block_on(renewal).is_ok());
+    drop((under_way, slow));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use ivy_proto::event::Event;
+use ivy_proto::event::{Event, ReleaseReason};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{ErrorKind, TaskError};
@@ -17,7 +17,7 @@ use super::*;
 use crate::backend::Heard;
 use crate::hub::Hub;
 use crate::memory::MemoryQueue;
-use crate::testing::Tokio;
+use crate::testing::{Tokio, refuse_handlers};
 use crate::worker::Worker;
 
 mod log;
@@ -278,4 +278,19 @@ fn what_it_was_used_in_has_ended_is_told() {
     runtime().block_on(async { ivy.send(&DOUBLE, (4,)).await.unwrap() });
     let error = runtime().block_on(async { ivy.send(&DOUBLE, (4,)).await.unwrap_err() });
     assert_eq!(error.kind(), ErrorKind::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_cannot_be_run_is_run_later() {
+    let ivy = with_fates([]);
+    let mut events = ivy.events();
+    let _worker = worker(&ivy).await;
+    refuse_handlers(2);
+    assert_eq!(ivy.call(&ONCE, (4,)).await.unwrap().result(SOON).await.unwrap(), 8);
+    let mut not_run = 0;
+    while let Ok(Some(event)) = tokio::time::timeout(SOON, events.next()).await {
+        let reason = ReleaseReason::NoThread;
+        not_run += u32::from(matches!(event, Event::Released { reason: why, .. } if why == reason));
+    }
+    assert_eq!(not_run, 2);
 }

@@ -14,6 +14,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use ivy_proto::config::RedisAddress;
@@ -114,6 +115,8 @@ impl<C: Clients> Handlers<Threads<C>> for ThreadHandlers<C> {
                 }
             })
         };
+        // What is not the handler's, such as a subscriber of its span, may panic too: then it did run.
+        let work = || catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(JobOutcome::of_panic);
         self.threads.run_and_tell(work, |outcome| ended.with(outcome));
     }
 }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use ivy_proto::task::discard_panic;
+
 use super::helping::{Helper, Sleeper, rouse};
 
 /// How long a thread waits for more to do before it ends.
@@ -165,12 +167,10 @@ impl Shared {
     }
 }
 
-/// Does something that may panic, with something that may panic once more as it is dropped.
+/// Does something that may panic, and whose panic may panic once more as it is dropped.
 fn forgiving(work: impl FnOnce()) {
-    let Err(panicked) = catch_unwind(AssertUnwindSafe(work)) else { return };
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panicked))) {
-        // There may be no end to it.
-        std::mem::forget(again);
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
+        discard_panic(payload);
     }
 }
 

@@ -58,6 +58,10 @@ impl Display for Event {
                 let mail = Mail(message, queue);
                 write!(f, "{mail}: its reservation was lost, and it may be running elsewhere now")
             }
+            Event::WokenLate { late, lease, held } => write!(
+                f,
+                "the worker was woken {late:?} late, so the leases of the {held} messages that it holds ({lease:?} and more) may have ended, and their tasks may run twice: something blocks its threads; move what blocks to spawn_blocking, give the runtime more threads, or use a longer lease"
+            ),
             Event::Replayed { queue, message } => {
                 let mail = Mail(message, queue);
                 write!(f, "{mail} was done here already, and is deleted without being run")
@@ -148,6 +152,9 @@ impl Display for ReleaseReason {
             ReleaseReason::NoRoom => "the queue gave more messages than there is room for",
             ReleaseReason::SuccessorRefused => "the queue refused the message of its next attempt",
             ReleaseReason::DeadLetterRefused => "the queue refused its copy for the dead letters",
+            ReleaseReason::NoThread => {
+                "the system gave no thread to run its handler in; raise its limit of threads, or lower the worker's concurrency"
+            }
         })
     }
 }

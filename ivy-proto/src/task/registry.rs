@@ -1,6 +1,5 @@
 //! The handlers of a worker, by the names of their tasks.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
@@ -168,7 +167,7 @@ impl<Ctx: Send + 'static> BlockingRegistry<Ctx> {
         let run = Arc::clone(self.entries.get(task)?);
         // What a handler that panicked leaves behind is its own.
         let run = move || catch_unwind(AssertUnwindSafe(|| run(ctx, args)));
-        Some(|| run().unwrap_or_else(|panic| JobOutcome::Panicked(panic_message(&*panic))))
+        Some(|| run().unwrap_or_else(JobOutcome::of_panic))
     }
 
     /// The tasks that have a handler, with their settings unless they are registered by name only.
@@ -241,7 +240,7 @@ impl Future for JobFuture {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<JobOutcome> {
         // After a panic the future is not polled again, so no broken state of it is seen.
         catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context)))
-            .unwrap_or_else(|panic| Poll::Ready(JobOutcome::Panicked(panic_message(&*panic))))
+            .unwrap_or_else(|payload| Poll::Ready(JobOutcome::of_panic(payload)))
     }
 }
 
@@ -261,16 +260,6 @@ fn outcome<Output: Serialize>(result: Result<Output, TaskError>) -> JobOutcome {
             "the result cannot be written as JSON: {error}"
         ))),
         Err(error) => JobOutcome::Failed(error),
-    }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    if let Some(message) = panic.downcast_ref::<&str>() {
-        (*message).to_owned()
-    } else if let Some(message) = panic.downcast_ref::<String>() {
-        message.clone()
-    } else {
-        "the handler panicked without a message".to_owned()
     }
 }
 

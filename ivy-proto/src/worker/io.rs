@@ -57,6 +57,9 @@ pub enum JobOutcome {
     Panicked(String),
     /// The arguments are not what it takes, so it was not run.
     BadArgs(String),
+    /// The system gave no thread for it, so it was not run. Its message is given back, and the
+    /// attempt does not count.
+    NotRun,
     /// It was stopped because of an [`Output::Cancel`].
     Cancelled,
 }

@@ -97,6 +97,7 @@ mod holding;
 mod intake;
 mod io;
 mod job;
+mod lateness;
 mod lease;
 mod notices;
 mod outcome;
@@ -128,6 +129,7 @@ use failed_openings::FailedOpenings;
 use fingerprints::Fingerprints;
 use gathering::Gathering;
 use job::{Job, Orphan, Stage};
+use lateness::Lateness;
 use notices::Notices;
 use poller::Poller;
 use seen::Seen;
@@ -157,6 +159,7 @@ pub struct Worker {
     orphans: BTreeMap<JobId, Orphan>,
     acks: Acks,
     notices: Notices,
+    lateness: Lateness,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +211,7 @@ impl Worker {
             orphans: BTreeMap::new(),
             acks: Acks::default(),
             notices,
+            lateness: Lateness::default(),
         })
     }
 
@@ -219,6 +223,7 @@ impl Worker {
     pub fn handle_input(&mut self, input: Input, now: Moment) -> Result<(), Misuse> {
         self.check(&input)?;
         self.fx.now = self.fx.now.max(now);
+        self.notice_lateness();
         match input {
             Input::Tick => {}
             Input::Queue(op, answer) => self.take_answer(op, answer),

@@ -11,6 +11,11 @@ use crate::wire::{DeadLetterReason, IvyOptions, RawJson, value_is_too_deep};
 use super::Worker;
 use super::io::{CancelReason, JobOutcome, Why};
 use super::job::{Orphan, PutAside, Scheduled, Settlement, Stage};
+use super::poller::Rest;
+
+/// How long a queue and a message rest after the system gave no thread to run the message's handler
+/// in.
+const NO_THREAD_REST: Duration = Duration::from_secs(1);
 
 impl Worker {
     pub(super) fn take_outcome(&mut self, job: JobId, outcome: JobOutcome) {
@@ -38,6 +43,7 @@ impl Worker {
             JobOutcome::BadArgs(message) => {
                 return self.put_aside_bad_args(job, &scheduled, message);
             }
+            JobOutcome::NotRun => return self.give_back_not_run(job),
             JobOutcome::Failed(error) => error,
             JobOutcome::Panicked(message) => panicked(&message),
             JobOutcome::Cancelled if overdue => {
@@ -94,6 +100,15 @@ impl Worker {
         self.settle_as(job, settlement);
     }
 
+    /// There was no thread for the handler, and hardly is one for the next message of the queue.
+    fn give_back_not_run(&mut self, job: JobId) {
+        let Some(queue) = self.jobs.get(&job).map(|held| held.queue.clone()) else { return };
+        self.give_back(job, NO_THREAD_REST, ReleaseReason::NoThread);
+        if !self.is_draining() {
+            self.rest_queue(&queue, NO_THREAD_REST, Rest::Trouble);
+        }
+    }
+
     fn retry(&mut self, job: JobId, scheduled: &Scheduled, error: &TaskError) {
         let delay = self.config.backoff.delay(scheduled.attempt - 1, &mut self.fx.rng);
         let delay = delay.min(self.config.capabilities.max_delay);
@@ -125,7 +140,7 @@ impl Worker {
     fn orphan_ended(&mut self, orphan: &Orphan, outcome: JobOutcome) {
         let error = match outcome {
             // It was not run.
-            JobOutcome::BadArgs(_) => return,
+            JobOutcome::BadArgs(_) | JobOutcome::NotRun => return,
             JobOutcome::Done(_) | JobOutcome::ResultTooDeep => None,
             JobOutcome::Failed(error) => Some(error),
             JobOutcome::Panicked(message) => Some(panicked(&message)),

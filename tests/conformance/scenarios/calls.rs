@@ -11,7 +11,7 @@ use ivy_tests::secrets::{ARGUMENT, ENCRYPTION_PASSWORD, RESULT, find_leaks};
 use serde_json::{Value, json};
 
 use crate::harness::{Builder, Failure, Handle, Harness, Job};
-use crate::props::{Journal, eventually, eventually_eq};
+use crate::props::{Bomb, Journal, eventually, eventually_eq};
 use crate::stage::Stage;
 use crate::tasks::{DOUBLE, DOUBLE_TO_TEXT, ECHO, ECHO_VALUE, FLOATS, LETTERS, NESTED};
 
@@ -211,6 +211,23 @@ pub(crate) fn floats_keep_all_their_bits<H: Harness>(stage: &Stage<H>) {
     assert_eq!(handled.entries(), [bits(&sent)]);
     eventually_eq(1, || called_back.len());
     assert_eq!(called_back.entries(), [[bits(&sent), bits(&sent)]]);
+}
+
+/// A registered callback that panics is called for the next result all the same.
+pub(crate) fn a_callback_that_panics_harms_no_other<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let results = Journal::new();
+    let journal = results.clone();
+    let callback = move |(n,), _: Result<u64, H::Error>| {
+        journal.write(n);
+        std::panic::panic_any(Bomb);
+    };
+    stage.ivy.on_result(&double, callback).unwrap();
+    let _worker = stage.doubling(&double);
+    for n in 1..=20_u64 {
+        stage.ivy.call(&double, (n,)).unwrap().result(PATIENCE).unwrap();
+    }
+    eventually_eq(20, || results.len());
 }
 
 /// A delayed task is not run before its delay is over.

@@ -31,6 +31,25 @@ pub(crate) fn a_long_task_is_kept_by_heartbeats<H: Harness>(stage: &Stage<H>) {
     assert_eq!(executed.entries(), [false]);
 }
 
+/// However many renewals a server leaves unanswered, none of them waits for another.
+pub(crate) fn renewals_wait_for_no_other_request<H: Harness>(stage: &Stage<H>) {
+    const HANDLERS: usize = 40;
+    let (behind, proxy) = stage.behind_proxy();
+    let double = stage.own(DOUBLE);
+    let gate = Gate::default();
+    let closed = gate.clone();
+    let handler = move |job: Job, (n,)| closed.pass(&job).map(|()| 2 * n);
+    for handle in stage.ivy.call_many(&double, (0..HANDLERS as u64).map(|n| (n,))) {
+        handle.unwrap();
+    }
+    let _held = proxy.hold_answers(RequestKind::Touch);
+    let worker = behind.worker().concurrency(HANDLERS).register(&double, handler);
+    let _worker = worker.start().unwrap();
+    gate.wait_for(HANDLERS);
+    eventually("each lease is being renewed", || proxy.seen(RequestKind::Touch) >= HANDLERS);
+    gate.open();
+}
+
 /// A handler may end while the renewal of its reservation is under way: its message is then deleted
 /// with the new reservation.
 pub(crate) fn a_task_may_end_while_its_receipt_is_replaced<H: Harness>(stage: &Stage<H>) {

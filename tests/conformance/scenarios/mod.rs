@@ -77,6 +77,7 @@ conformance! {
         what_is_sent_without_waiting_is_run;
         a_callback_gets_arguments_and_results;
         floats_keep_all_their_bits;
+        a_callback_that_panics_harms_no_other;
         a_delayed_task_is_not_run_early;
         a_call_that_is_too_large_is_not_sent;
         a_full_outbox_gives_calls_back;
@@ -89,6 +90,7 @@ conformance! {
         a_fatal_error_is_not_tried_again;
         a_call_may_forbid_retries;
         a_panic_is_a_failed_attempt_and_leaves_its_slot_free;
+        a_panic_that_panics_again_is_told_as_a_panic;
         a_handler_over_its_time_limit_is_stopped;
     }
     dead_letters {
@@ -109,6 +111,7 @@ conformance! {
     }
     leases {
         a_long_task_is_kept_by_heartbeats;
+        renewals_wait_for_no_other_request except NO_NETWORK;
         a_task_may_end_while_its_receipt_is_replaced except NO_NETWORK;
         a_lost_lease_cancels_the_handler_and_deletes_nothing except NO_NETWORK;
         a_killed_worker_costs_a_lease_and_no_task except ONE_PROCESS;

@@ -9,7 +9,7 @@ use ivy_proto::{ErrorKind, TaskId};
 use ivy_tests::PATIENCE;
 
 use crate::harness::{Builder, Failure, Handle, Harness, Job};
-use crate::props::{EXPECTED_PANIC, Gate, Journal, eventually_eq};
+use crate::props::{Bomb, EXPECTED_PANIC, Gate, Journal, eventually_eq};
 use crate::stage::{BACKOFF, LEASE, Stage};
 use crate::tasks::{DOUBLE, FAIL, LIMITED};
 use crate::watch::Watch;
@@ -121,6 +121,23 @@ pub(crate) fn a_panic_is_a_failed_attempt_and_leaves_its_slot_free<H: Harness>(s
     let failure = error.failure().unwrap();
     assert_eq!(failure.attempts, 3);
     assert!(failure.message.contains(EXPECTED_PANIC), "{failure}");
+    assert_eq!(stage.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap(), 2);
+}
+
+/// A panic whose payload panics as it is dropped is told as any other.
+pub(crate) fn a_panic_that_panics_again_is_told_as_a_panic<H: Harness>(stage: &Stage<H>) {
+    let (fail, double) = (stage.own(FAIL), stage.own(DOUBLE));
+    let _worker = stage
+        .worker()
+        .concurrency(1)
+        .register(&fail, |_, ()| std::panic::panic_any(Bomb))
+        .register(&double, |_, (n,)| Ok(2 * n))
+        .start()
+        .unwrap();
+    let error = stage.ivy.call(&fail, ()).unwrap().result(PATIENCE).unwrap_err();
+    let failure = error.failure().unwrap();
+    assert_eq!(failure.attempts, 3);
+    assert!(failure.message.contains("panicked"), "{failure}");
     assert_eq!(stage.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap(), 2);
 }
 

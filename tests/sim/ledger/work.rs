@@ -97,6 +97,7 @@ impl Ledger {
                 self.messages[started.message].done_by.push(who);
                 self.done_at.insert((who, started.message), now);
             }
+            JobOutcome::NotRun => {}
             _ => task.failed |= 1u128 << started.attempt.min(127),
         }
     }

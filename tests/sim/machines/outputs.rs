@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ivy_proto::event::Event;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use ivy_proto::queue::{Fault as QueueFault, FaultKind};
 use ivy_proto::worker::{self, CancelReason};
@@ -72,6 +73,7 @@ impl World {
             worker::Output::Event(event) => {
                 self.trace.note(now, who, || format!("tells {event:?}"));
                 self.census.event(&event);
+                self.check_lateness(who, &event);
             }
             worker::Output::Queue(op, ask) => {
                 self.trace.note(now, who, || format!("asks {op:?} {ask:?}"));
@@ -99,6 +101,13 @@ impl World {
             worker::Output::Finished => self.finished(who),
         }
         true
+    }
+
+    /// A worker that is woken in time does not say that it is not.
+    fn check_lateness(&mut self, who: Who, event: &Event) {
+        if matches!(event, Event::WokenLate { .. }) && self.hosts[who.host].honest {
+            self.ledger.broken("S15", || format!("{who:?} was woken in time: {event}"));
+        }
     }
 
     fn do_for_producer(&mut self, who: Who, output: producer::Output) -> bool {

@@ -368,7 +368,11 @@ const SELDOM: &[Row] = &[
             "touch refused",
         ],
     ),
-    ("worker, running", &["resume"]),
+    // Handlers seldom find no thread, and more seldom one that was told to stop meanwhile.
+    ("worker, draining", &["job not run", "stopped job not run"]),
+    ("worker, past its drain's limit", &["job not run", "stopped job not run"]),
+    ("worker, paused", &["job not run", "stopped job not run"]),
+    ("worker, running", &["job not run", "resume", "stopped job not run"]),
 ];
 
 fn pairs_of(rows: &[Row]) -> BTreeSet<Pair> {

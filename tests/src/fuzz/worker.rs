@@ -310,6 +310,7 @@ impl World {
             3 => JobOutcome::Cancelled,
             4 => JobOutcome::Failed(TaskError::fatal("no")),
             7 => JobOutcome::ResultTooDeep,
+            5 => JobOutcome::NotRun,
             _ => JobOutcome::Done(RawJson::parse("1").expect("JSON")),
         };
         if matches!(outcome(), JobOutcome::Done(_) | JobOutcome::ResultTooDeep) {

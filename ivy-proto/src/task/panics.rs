@@ -1,0 +1,61 @@
+//! Panics of a program's own code, once they are caught.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::worker::JobOutcome;
+
+impl JobOutcome {
+    /// The outcome of a handler whose panic was caught: [`Panicked`](JobOutcome::Panicked), with the
+    /// text that it panicked with.
+    #[must_use]
+    pub fn of_panic(payload: Box<dyn Any + Send>) -> Self {
+        let message = if let Some(message) = payload.downcast_ref::<&str>() {
+            (*message).to_owned()
+        } else if let Some(message) = payload.downcast_ref::<String>() {
+            message.clone()
+        } else {
+            "the handler panicked without a message".to_owned()
+        };
+        discard_panic(payload);
+        JobOutcome::Panicked(message)
+    }
+}
+
+/// Drops the payload of a panic that was caught.
+///
+/// A payload may have a destructor, which may panic as well. That panic is caught here, and its own
+/// payload is leaked, since it might panic in the same way.
+pub fn discard_panic(payload: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_that_is_a_text_is_the_message() {
+        let message = |payload: Box<dyn Any + Send>| match JobOutcome::of_panic(payload) {
+            JobOutcome::Panicked(message) => message,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(message(Box::new("out of cheese")), "out of cheese");
+        assert_eq!(message(Box::new("out of cheese".to_owned())), "out of cheese");
+        assert_eq!(message(Box::new(7)), "the handler panicked without a message");
+    }
+
+    #[test]
+    fn a_payload_whose_destructor_panics_is_a_panic_like_any_other() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                std::panic::panic_any(Bomb);
+            }
+        }
+        let outcome = JobOutcome::of_panic(Box::new(Bomb));
+        assert!(matches!(outcome, JobOutcome::Panicked(_)), "{outcome:?}");
+    }
+}

@@ -1,0 +1,54 @@
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::event::{Event, Level, ReleaseReason};
+use crate::queue::QueueReply;
+use crate::worker::{Input, JobOutcome};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_handler_that_found_no_thread_costs_no_attempt() {
+    let mut worker = started();
+    let run = worker.running(&our_body(3, None));
+    worker.end(&run, JobOutcome::NotRun);
+    let (op, delay) = worker.take_release().unwrap();
+    assert_eq!(delay, SECOND);
+    worker.answer(op, Ok(QueueReply::Released));
+    assert!(worker.take_post().is_none(), "no next attempt is posted");
+    assert!(worker.executed().is_empty());
+    let told = worker
+        .events
+        .iter()
+        .find(|event| matches!(event, Event::Released { reason: ReleaseReason::NoThread, .. }));
+    assert_eq!(told.unwrap().level(), Level::Warn);
+}
+
+#[test]
+fn a_worker_without_a_thread_asks_for_no_more_messages_for_a_while() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    worker.run_on();
+    worker.end(&run, JobOutcome::NotRun);
+    // What is asked for already may bring a message more, and nothing is asked for after that.
+    worker.deliver(&[]);
+    worker.advance(SECOND - Duration::from_millis(1));
+    assert!(worker.take_poll().is_none());
+    worker.advance(Duration::from_millis(1));
+    assert!(worker.take_poll().is_some());
+}
+
+#[test]
+fn a_worker_that_drains_gives_back_what_found_no_thread() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    worker.feed(Input::Drain { limit: 30 * SECOND });
+    worker.end(&run, JobOutcome::NotRun);
+    let (op, _) = worker.take_release().unwrap();
+    worker.answer(op, Ok(QueueReply::Released));
+    worker.advance(2 * SECOND);
+    for op in std::mem::take(&mut worker.cancelled_ops) {
+        worker.faulty(op, crate::queue::FaultKind::AnswerLost);
+    }
+    assert!(worker.finished);
+}
