@@ -58,6 +58,11 @@
 //! leases are lost, and tasks run twice. What blocks belongs into `async_std::task::spawn_blocking`,
 //! or `smol::unblock`. A worker that was woken too late says so at warn, at most once a minute.
 //!
+//! # Forks
+//!
+//! A runtime does not outlive a fork, and an [`Ivy`] belongs to the process of its first use: make both
+//! in the child. There, one that was used before is refused as [`Stopped`](ErrorKind::Stopped).
+//!
 //! # Cancellation
 //!
 //! Every future of this crate can be dropped at any time. [`Ivy::call`] and [`Ivy::send`] then leave

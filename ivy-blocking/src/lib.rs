@@ -57,6 +57,14 @@
 //! returns, what is left goes on in ivy's own threads. Callbacks and handlers never run in a thread
 //! of the caller.
 //!
+//! # Forks
+//!
+//! A fork copies one thread of a process, and none of those that work for an [`Ivy`]. An [`Ivy`] belongs
+//! to the process of its first call, worker or look at a queue. A server that forks its workers may make
+//! it before: each child has a reply channel and connections of its own then. In a child that was forked
+//! after the first use, what would wait fails at once as [`Stopped`](ErrorKind::Stopped); make an [`Ivy`]
+//! there.
+//!
 //! # Cancellation
 //!
 //! A handler cannot be stopped from outside. It is told by its [`Ctx`] when its result is not wanted

@@ -11,18 +11,20 @@ use ivy_proto::{Cause, QueueName};
 
 use crate::backend::Queue;
 use crate::error::Error;
+use crate::process::FirstUse;
 use crate::runtime::Runtime;
 
 /// Looks at queues, and empties them. Every request is tried once.
 pub struct Admin<R> {
     queue: Arc<dyn Queue>,
     codec: Codec,
+    first_use: Arc<FirstUse>,
     runtime: PhantomData<fn() -> R>,
 }
 
 impl<R: Runtime> Admin<R> {
-    pub(crate) fn new(queue: Arc<dyn Queue>, codec: Codec) -> Self {
-        Admin { queue, codec, runtime: PhantomData }
+    pub(crate) fn new(queue: Arc<dyn Queue>, codec: Codec, first_use: Arc<FirstUse>) -> Self {
+        Admin { queue, codec, first_use, runtime: PhantomData }
     }
 
     pub(crate) async fn messages(
@@ -56,6 +58,7 @@ impl<R: Runtime> Admin<R> {
         op: QueueOp,
         read: impl FnOnce(QueueReply) -> Result<T, Cause>,
     ) -> Result<T, Error<R>> {
+        self.first_use.here()?;
         let queue = op.queue().cloned();
         let reply = self.queue.execute(op).await.map_err(Cause::from);
         reply.and_then(read).map_err(|cause| Error::from(cause).about_queue(queue))
@@ -64,8 +67,9 @@ impl<R: Runtime> Admin<R> {
 
 impl<R> Clone for Admin<R> {
     fn clone(&self) -> Self {
-        let Admin { queue, codec, .. } = self;
-        Admin { queue: Arc::clone(queue), codec: codec.clone(), runtime: PhantomData }
+        let Admin { queue, codec, first_use, .. } = self;
+        let (queue, first_use) = (Arc::clone(queue), Arc::clone(first_use));
+        Admin { queue, codec: codec.clone(), first_use, runtime: PhantomData }
     }
 }
 

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::process::Process;
 use event_listener::EventListener;
 use ivy_proto::Moment;
 use ivy_proto::event::Event;
@@ -64,7 +65,7 @@ impl EventSink {
     pub(crate) fn watch<R>(&self) -> Events<R> {
         let view = Arc::new(View::default());
         self.watchers.add(Arc::clone(&view));
-        Events { view, runtime: PhantomData }
+        Events { view, process: Process::current(), runtime: PhantomData }
     }
 }
 
@@ -151,6 +152,7 @@ impl View {
 /// [`missed`](Events::missed) counts them.
 pub struct Events<R> {
     view: Arc<View>,
+    process: Process,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -164,6 +166,10 @@ impl<R> Events<R> {
     /// The next event, or nothing once there will be no more, if that is known by now; else what is
     /// to be waited for before asking again.
     pub(crate) fn take(&mut self) -> Result<Option<Event>, EventListener> {
+        // Nothing happens in a process that was forked from the one that is watched.
+        if !self.process.is_current() {
+            return Ok(None);
+        }
         let changed = self.view.changed.listen();
         let mut unread = self.view.lock();
         match unread.events.pop_front() {

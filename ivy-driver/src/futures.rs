@@ -168,7 +168,9 @@ impl<R: AsyncRuntime> Worker<R> {
     ///
     /// Dropping the future does not stop the draining, and it can be asked for again.
     pub async fn drain(&self, limit: Duration) {
-        self.start_to_drain(limit).raised().await;
+        if let Some(ended) = self.start_to_drain(limit) {
+            ended.raised().await;
+        }
     }
 }
 

@@ -209,6 +209,9 @@ impl<R: Runtime> Listener<R> {
     }
 
     async fn outcome(&self, timeout: Duration) -> Result<TaskOutcome, Error<R>> {
+        if !self.producer.is_here() {
+            return Err(Error::from(Cause::Forked));
+        }
         if self.call.history().outcome.is_none() {
             // So that the producer can tell how the wait ended, too.
             self.producer.post(Mail::Input(Input::Await { id: self.task.id, timeout }));

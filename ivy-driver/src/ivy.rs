@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::events::{EventSink, Events};
 use crate::handle::{Handle, Listener, Progress, Until};
+use crate::process::FirstUse;
 use crate::producer::{Mail, Producer, World};
 use crate::random::{TaskIds, random};
 use crate::runtime::Runtime;
@@ -31,6 +32,10 @@ use crate::worker_builder::WorkerBuilder;
 /// async-std's threads, whichever executor the caller runs on; or in threads of its own. It ends when
 /// nobody holds the [`Ivy`], a clone of it, a handle or a worker any more and what was called is
 /// sent.
+///
+/// It belongs to the process of its first use. A process may make one and fork before that: each child
+/// then has a producer, a reply channel and connections of its own. In a child that was forked later,
+/// it is refused as [`Stopped`](crate::ErrorKind::Stopped).
 pub struct Ivy<R> {
     shared: Arc<Shared<R>>,
 }
@@ -38,7 +43,7 @@ pub struct Ivy<R> {
 struct Shared<R> {
     parts: Parts<R>,
     producer_config: ProducerConfig,
-    seed: [u8; 32],
+    first_use: Arc<FirstUse>,
     ids: TaskIds,
     callbacks: Callbacks,
     producer: OnceLock<Arc<Producer>>,
@@ -98,7 +103,7 @@ impl<R: Runtime> Ivy<R> {
         let shared = Shared {
             parts,
             producer_config,
-            seed: random()?,
+            first_use: Arc::default(),
             ids: TaskIds::default(),
             callbacks: Callbacks::default(),
             producer: OnceLock::new(),
@@ -117,9 +122,10 @@ impl<R: Runtime> Ivy<R> {
         options: &CallOptions,
         until: Until,
     ) -> Result<Listener<R>, Error<R>> {
+        let producer = self.producer()?;
         let call = self.prepare(task, args, options, until)?;
-        let (listener, (call, progress)) = self.follow(call, until);
-        self.producer().post(Mail::Call(call, progress));
+        let (listener, (call, progress)) = follow(producer, call, until);
+        producer.post(Mail::Call(call, progress));
         Ok(listener)
     }
 
@@ -128,6 +134,10 @@ impl<R: Runtime> Ivy<R> {
         task: &Task<Args, Output>,
         args: impl IntoIterator<Item = Args>,
     ) -> Vec<Result<Handle<R, Output>, Error<R>>> {
+        let Ok(producer) = self.producer() else {
+            let why = || self.producer().err().unwrap_or(Cause::Stopped);
+            return args.into_iter().map(|_| Err(Error::from(why()))).collect();
+        };
         let options = CallOptions::new();
         let (mut calls, mut prepared) = (Vec::new(), Vec::new());
         for args in args {
@@ -135,8 +145,8 @@ impl<R: Runtime> Ivy<R> {
             prepared.push(call.map(|call| calls.push(call)));
         }
         let (listeners, calls): (Vec<_>, _) =
-            calls.into_iter().map(|call| self.follow(call, Until::Result)).unzip();
-        self.producer().post(Mail::Calls(calls));
+            calls.into_iter().map(|call| follow(producer, call, Until::Result)).unzip();
+        producer.post(Mail::Calls(calls));
         let mut listeners = listeners.into_iter();
         let mut handles = Vec::with_capacity(prepared.len());
         for prepared in prepared {
@@ -190,7 +200,8 @@ impl<R: Runtime> Ivy<R> {
     /// Looks at queues, and empties them.
     #[must_use]
     pub fn admin(&self) -> Admin<R> {
-        Admin::new(self.queue(), self.shared.parts.codec.clone())
+        let Shared { parts, first_use, .. } = &*self.shared;
+        Admin::new(self.queue(), parts.codec.clone(), Arc::clone(first_use))
     }
 
     /// What happens from now on, here and in the workers of this [`Ivy`] and its clones.
@@ -215,6 +226,11 @@ impl<R: Runtime> Ivy<R> {
             return Err(Error::config(error));
         };
         environment(|environment| file.reload(environment)).map_err(Error::config)
+    }
+
+    /// Uses it in this process.
+    pub(crate) fn use_here(&self) -> Result<(), Cause> {
+        self.shared.first_use.here()
     }
 
     pub(crate) fn clock(&self) -> Clock<R> {
@@ -256,20 +272,18 @@ impl<R: Runtime> Ivy<R> {
         Ok(call)
     }
 
-    /// Makes those who follow a call.
-    fn follow(&self, call: Call, until: Until) -> (Listener<R>, (Call, Progress)) {
-        let (id, name, queue) = (call.id, call.task.clone(), call.queue.clone());
-        let task = TaskRef { id, name, queue };
-        let (listener, progress) = Listener::new(task, Arc::clone(self.producer()), until);
-        (listener, (call, progress))
-    }
-
     /// The producer, which the first call starts.
-    fn producer(&self) -> &Arc<Producer> {
-        self.shared.producer.get_or_init(|| {
-            let Shared { parts, seed, callbacks, .. } = &*self.shared;
-            let config = self.shared.producer_config.clone();
-            let machine = producer::Producer::new(config, *seed, self.clock().wall());
+    fn producer(&self) -> Result<&Arc<Producer>, Cause> {
+        let Shared { parts, producer_config, first_use, callbacks, producer, .. } = &*self.shared;
+        first_use.here()?;
+        if let Some(producer) = producer.get() {
+            return Ok(producer);
+        }
+        // Processes that were forked before have seeds of their own, and with them reply channels.
+        let seed = random()?;
+        Ok(producer.get_or_init(|| {
+            let wall = self.clock().wall();
+            let machine = producer::Producer::new(producer_config.clone(), seed, wall);
             Arc::new(Producer::start(
                 machine,
                 World {
@@ -280,8 +294,20 @@ impl<R: Runtime> Ivy<R> {
                     clock: self.clock(),
                 },
             ))
-        })
+        }))
     }
+}
+
+/// Makes those who follow a call.
+fn follow<R: Runtime>(
+    producer: &Arc<Producer>,
+    call: Call,
+    until: Until,
+) -> (Listener<R>, (Call, Progress)) {
+    let (id, name, queue) = (call.id, call.task.clone(), call.queue.clone());
+    let task = TaskRef { id, name, queue };
+    let (listener, progress) = Listener::new(task, Arc::clone(producer), until);
+    (listener, (call, progress))
 }
 
 impl<R> Clone for Ivy<R> {

@@ -35,6 +35,7 @@ mod ironmq;
 mod ivy;
 mod log;
 mod memory;
+mod process;
 mod producer;
 mod pump;
 mod random;

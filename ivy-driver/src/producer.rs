@@ -18,6 +18,7 @@ use crate::backend::{Heard, Notifier, Queue};
 use crate::clock::Clock;
 use crate::events::EventSink;
 use crate::handle::Progress;
+use crate::process::Process;
 use crate::pump::{Next, Operations, Role, pump, taken};
 use crate::runtime::{Callbacks as _, Runtime};
 
@@ -28,6 +29,7 @@ const LAST_SENDS: Duration = Duration::from_secs(10);
 /// it ends.
 pub(crate) struct Producer {
     mailbox: UnboundedSender<Mail>,
+    process: Process,
 }
 
 /// What is sent to a producer.
@@ -63,7 +65,12 @@ impl Producer {
             // Every call will be told that ivy has stopped.
             tracing::error!(%error, "the producer cannot be started");
         }
-        Producer { mailbox }
+        Producer { mailbox, process: Process::current() }
+    }
+
+    /// Whether it runs in this process.
+    pub(crate) fn is_here(&self) -> bool {
+        self.process.is_current()
     }
 
     /// Sends mail. It is lost if the producer has ended, and with it all that waits for an answer.

@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::events::{EventSink, Events};
 use crate::flag::{Flag, RaiseOnDrop};
 use crate::ivy::Ivy;
+use crate::process::Process;
 use crate::pump::{Next, Operations, Role, pump, taken};
 use crate::runtime::{Handlers, Runtime};
 
@@ -35,6 +36,7 @@ pub struct Worker<R> {
     finished: Flag,
     events: EventSink,
     drain_limit: Duration,
+    process: Process,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -65,10 +67,13 @@ impl<R> Worker<R> {
         self.events.watch()
     }
 
-    /// Begins to end the worker. What it gives is raised when the worker has ended.
-    pub(crate) fn start_to_drain(&self, limit: Duration) -> &Flag {
-        self.post(Input::Drain { limit });
-        &self.finished
+    /// Begins to end the worker. What it gives is raised when the worker has ended; nothing in a
+    /// process that was forked from the worker's, where there is nothing to end.
+    pub(crate) fn start_to_drain(&self, limit: Duration) -> Option<&Flag> {
+        self.process.is_current().then(|| {
+            self.post(Input::Drain { limit });
+            &self.finished
+        })
     }
 
     fn post(&self, input: Input) {
@@ -118,7 +123,8 @@ pub(crate) fn start<R: Runtime>(
     };
     R::spawn("ivy-worker", running)
         .map_err(|error| Error::config(format!("no worker can be started: {error}")))?;
-    Ok(Worker { mailbox, finished, events, drain_limit, runtime: PhantomData })
+    let process = Process::current();
+    Ok(Worker { mailbox, finished, events, drain_limit, process, runtime: PhantomData })
 }
 
 /// Reports how a handler ended. If this is dropped before, the handler was cut off, or was not run at

@@ -123,6 +123,7 @@ impl<R: Runtime> WorkerBuilder<R> {
     /// Starts the worker.
     pub(crate) fn run(self) -> Result<Worker<R>, Error<R>> {
         let WorkerBuilder { ivy, mut handlers, setup, drain_limit } = self;
+        ivy.use_here()?;
         let config = setup.finish(handlers.tasks()).map_err(Error::config)?;
         handlers.set_concurrency(config.concurrency);
         let wall = ivy.clock().wall();

@@ -45,7 +45,7 @@ pub enum ErrorKind {
     BadResult,
     /// A request to the queue failed.
     Queue,
-    /// What carries ivy out has ended.
+    /// What carries ivy out has ended, or is in the process from which this one was forked.
     Stopped,
 }
 
@@ -99,6 +99,11 @@ pub enum Cause {
         "ivy has stopped, since the runtime or the thread that it ran in has ended; make a new Ivy in the one that runs now"
     )]
     Stopped,
+    /// It was used in the process from which this one was forked.
+    #[error(
+        "this Ivy was used before the process was forked, and its threads and connections are those of the parent; make an Ivy in each child, or fork before its first use"
+    )]
+    Forked,
 }
 
 impl Cause {
@@ -134,7 +139,7 @@ impl Cause {
             Cause::ResultTooDeep => ErrorKind::ResultTooDeep,
             Cause::BadResult { .. } => ErrorKind::BadResult,
             Cause::Queue(_) => ErrorKind::Queue,
-            Cause::Stopped => ErrorKind::Stopped,
+            Cause::Stopped | Cause::Forked => ErrorKind::Stopped,
         }
     }
 }

@@ -151,7 +151,9 @@ impl<C: Clients> Worker<Threads<C>> {
     ///
     /// It can be called by several threads, and again.
     pub fn drain(&self, limit: Duration) {
-        self.start_to_drain(limit).wait_until(None);
+        if let Some(ended) = self.start_to_drain(limit) {
+            ended.wait_until(None);
+        }
     }
 }
 

@@ -82,7 +82,7 @@ async fn the_messages_of_a_stranger_fill_no_log() {
     assert_eq!(told, MESSAGES, "each message is told or counted: {lines:#?}");
 
     post(&queue, 100, MESSAGES + 100).await;
-    worker.start_to_drain(SOON).raised().await;
+    worker.drain(SOON).await;
     let last = warnings.0.lock().unwrap().pop().unwrap();
     assert!(last.contains(" more within a minute"), "the drain tells what was left out: {last}");
 }
