@@ -46,7 +46,7 @@ impl Connector {
     pub(crate) fn new(tls: Option<ClientConfig>) -> Self {
         let resolve =
             async |host: String, port| Ok((host.as_str(), port).to_socket_addrs().await?.collect());
-        Connector::with_resolver(Resolver::new(move |host, port| resolve(host, port)), tls)
+        Connector::with_resolver(Resolver::new(resolve), tls)
     }
 
     /// The same, for hosts whose addresses this resolver finds.

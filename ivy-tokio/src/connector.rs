@@ -42,7 +42,7 @@ impl Connector {
     /// Connects over TLS only if it is given what that needs.
     pub(crate) fn new(tls: Option<ClientConfig>) -> Self {
         let resolve = async |host: String, port| Ok(lookup_host((host, port)).await?.collect());
-        Connector::with_resolver(Resolver::new(move |host, port| resolve(host, port)), tls)
+        Connector::with_resolver(Resolver::new(resolve), tls)
     }
 
     /// The same, for hosts whose addresses this resolver finds.

@@ -114,13 +114,13 @@ impl Transport for Connection {
     fn is_open(&mut self) -> bool {
         // Nothing is to come before the next request: neither bytes nor the end.
         let Some(tcp) = self.tcp.upgrade() else { return false };
-        let silent = || {
+        let silent = || -> io::Result<bool> {
             tcp.set_nonblocking(true)?;
             let read = tcp.as_ref().read(&mut [0]);
             tcp.set_nonblocking(false)?;
             Ok(matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock))
         };
-        silent().unwrap_or_else(|_: io::Error| false)
+        silent().unwrap_or(false)
     }
 
     fn is_tls(&self) -> bool {
