@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_std::future::timeout;
-use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use ivy_driver::{Heard, Notifier, RedisConnections, RedisFaults, SharedPublisher, notice};
+use ivy_driver::{Heard, Notifier, RedisConnections, RedisServer, SharedPublisher, notice};
 use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
 use ivy_proto::connect::CONNECT_LIMIT;
-use ivy_proto::notify::redis::Greeting;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use redis::aio::{MultiplexedConnection, PubSub, PubSubSink};
 use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, RedisResult, Value};
@@ -46,6 +45,7 @@ const LIMITS: Limits = Limits {
 
 /// The longest line of an answer to what is said first, in bytes.
 const LONGEST_LINE: usize = 1024;
+
 /// A notifier over Redis's publish and subscribe.
 #[derive(Clone)]
 pub struct RedisNotifier {
@@ -53,7 +53,7 @@ pub struct RedisNotifier {
 }
 
 struct Shared {
-    faults: RedisFaults,
+    server: RedisServer,
     connector: Connector,
     settings: RedisConnectionInfo,
     limits: Limits,
@@ -62,23 +62,23 @@ struct Shared {
 
 impl fmt::Debug for RedisNotifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RedisNotifier({:?})", self.shared.faults)
+        write!(f, "RedisNotifier({:?})", self.shared.server)
     }
 }
 
 impl RedisNotifier {
-    pub(crate) fn new(address: &RedisAddress, tls: Option<ClientConfig>) -> Self {
-        RedisNotifier::over(address, Connector::new(tls))
+    pub(crate) fn new(server: RedisServer, tls: Option<ClientConfig>) -> Self {
+        RedisNotifier::over(server, Connector::new(tls))
     }
 
-    fn over(address: &RedisAddress, connector: Connector) -> Self {
+    fn over(server: RedisServer, connector: Connector) -> Self {
         // RESP2 is understood by every Redis, and confirms subscriptions in order. The credentials
         // are given before, since redis keeps nothing of the answer to wrong ones.
         let settings = RedisConnectionInfo::default()
             .set_protocol(ProtocolVersion::RESP2)
             .set_skip_set_lib_name();
         let shared = Shared {
-            faults: RedisFaults::new(address.clone()),
+            server,
             connector,
             settings,
             limits: LIMITS,
@@ -89,24 +89,28 @@ impl RedisNotifier {
 
     /// A connection on which the credentials were taken.
     async fn connect(&self) -> Result<Stream, NotifyFault> {
-        let Shared { faults, connector, .. } = &*self.shared;
-        let unreachable = |error: io::Error| faults.no_connection(&error);
-        let address = faults.address();
+        let Shared { server, connector, .. } = &*self.shared;
+        let unreachable = |error: io::Error| server.no_connection(&error);
+        let address = server.address();
         let RedisAddress { host, port, tls, .. } = address;
         let mut stream = connector.connect(host, *port, *tls).await.map_err(unreachable)?;
-        let mut greeting = Greeting::new(address);
+        let mut greeting = server.greeting();
         while let Some(command) = greeting.next_command() {
-            stream.get_mut().write_all(&command).await.map_err(unreachable)?;
-            stream.get_mut().flush().await.map_err(unreachable)?;
-            greeting.answered(&read_line(stream.get_mut()).await.map_err(unreachable)?)?;
+            // A server that has no room says so and takes no command.
+            let sent = say(stream.get_mut(), &command).await;
+            let line = read_line(stream.get_mut()).await;
+            let line = line.map_err(|error| unreachable(sent.err().unwrap_or(error)))?;
+            greeting.answered(&line)?;
         }
+        server.greeted(&greeting);
         Ok(stream)
     }
 
     async fn subscription(&self, channels: &[ChannelName]) -> Result<PubSub, NotifyFault> {
         let opening = async {
             let transport = self.connect().await?;
-            let lost = |error| self.shared.faults.meaning(&error, NotifyFaultKind::Unreachable);
+            let lost =
+                |error| self.shared.server.meaning(&error, NotifyFaultKind::Unreachable, channels);
             let mut pubsub = PubSub::new(&self.shared.settings, transport).await.map_err(lost)?;
             let names: Vec<&str> = channels.iter().map(ChannelName::as_str).collect();
             pubsub.subscribe(names).await.map_err(lost)?;
@@ -122,7 +126,7 @@ impl RedisNotifier {
     ) -> Result<T, NotifyFault> {
         timeout(limit, opening).await.unwrap_or_else(|_| {
             let detail = format!("no connection within {limit:?}");
-            Err(self.shared.faults.fault(NotifyFaultKind::Unreachable, &detail))
+            Err(self.shared.server.fault(NotifyFaultKind::Unreachable, &detail))
         })
     }
 }
@@ -130,8 +134,8 @@ impl RedisNotifier {
 impl RedisConnections for RedisNotifier {
     type Connection = MultiplexedConnection;
 
-    fn faults(&self) -> &RedisFaults {
-        &self.shared.faults
+    fn server(&self) -> &RedisServer {
+        &self.shared.server
     }
 
     async fn open(&self, limit: Option<Duration>) -> Result<MultiplexedConnection, NotifyFault> {
@@ -141,7 +145,9 @@ impl RedisConnections for RedisNotifier {
             let transport = self.connect().await?;
             MultiplexedConnection::new_with_config(&self.shared.settings, transport, config)
                 .await
-                .map_err(|error| self.shared.faults.meaning(&error, NotifyFaultKind::Unreachable))
+                .map_err(|error| {
+                    self.shared.server.meaning(&error, NotifyFaultKind::Unreachable, &[])
+                })
         };
         let limit = limit.map_or(connect, |limit| limit.min(connect));
         let (connection, traffic) = self.within(limit, opening).await?;
@@ -186,6 +192,11 @@ async fn silence(mut sink: PubSubSink, limits: Limits) {
         async_std::task::sleep(limits.ping).await;
         let Ok(Ok(_)) = timeout(limits.command, sink.ping::<Value>()).await else { return };
     }
+}
+
+async fn say(stream: &mut (impl AsyncWrite + Unpin), command: &[u8]) -> io::Result<()> {
+    stream.write_all(command).await?;
+    stream.flush().await
 }
 
 /// A line of a server, without its break.

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{Executor, Sleep, Timer};
 use ivy_driver::{
-    AsyncRuntime, CancellationToken, Clients, FutureHandlers, Runtime, TaskPerCallback,
+    AsyncRuntime, CancellationToken, Clients, FutureHandlers, RedisServer, Runtime, TaskPerCallback,
 };
-use ivy_proto::config::RedisAddress;
 use rustls::ClientConfig;
 
 use crate::http::HttpClient;
@@ -28,8 +27,8 @@ impl Clients for AsyncStd {
         HttpClient::new(tls)
     }
 
-    fn redis(address: &RedisAddress, tls: Option<ClientConfig>) -> RedisNotifier {
-        RedisNotifier::new(address, tls)
+    fn redis(server: RedisServer, tls: Option<ClientConfig>) -> RedisNotifier {
+        RedisNotifier::new(server, tls)
     }
 }
 

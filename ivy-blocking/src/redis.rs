@@ -15,11 +15,11 @@ use futures_channel::{mpsc as channel, oneshot};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use ivy_driver::{
-    Heard, Notifier, RedisFaults, UnderWay, answer, block_on, question, spawn, under_way,
+    Heard, Notifier, RedisServer, UnderWay, answer, block_on, question, spawn, under_way,
 };
 use ivy_proto::config::RedisAddress;
 use ivy_proto::connect::CONNECT_LIMIT;
-use ivy_proto::notify::redis::{Generation, Greeting, Publisher, Step};
+use ivy_proto::notify::redis::{Generation, Publisher, Step};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::{ChannelName, Moment};
 use redis::{Msg, RedisError, Value};
@@ -65,7 +65,7 @@ pub struct RedisNotifier {
 
 #[derive(Clone)]
 struct Server {
-    faults: RedisFaults,
+    redis: RedisServer,
     connector: Connector,
     limits: Limits,
     /// What the moments of decisions count from.
@@ -73,20 +73,20 @@ struct Server {
 }
 
 impl RedisNotifier {
-    pub(crate) fn new(address: &RedisAddress, tls: Option<ClientConfig>) -> Self {
-        RedisNotifier::over(address, Connector::new(tls))
+    pub(crate) fn new(server: RedisServer, tls: Option<ClientConfig>) -> Self {
+        RedisNotifier::over(server, Connector::new(tls))
     }
 
-    fn over(address: &RedisAddress, connector: Connector) -> Self {
-        let (faults, limits) = (RedisFaults::new(address.clone()), Limits::default());
-        let server = Arc::new(Server { faults, connector, limits, epoch: Instant::now() });
+    fn over(redis: RedisServer, connector: Connector) -> Self {
+        let limits = Limits::default();
+        let server = Arc::new(Server { redis, connector, limits, epoch: Instant::now() });
         RedisNotifier { server, publisher: OnceLock::new() }
     }
 }
 
 impl fmt::Debug for RedisNotifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RedisNotifier({:?})", self.server.faults)
+        write!(f, "RedisNotifier({:?})", self.server.redis)
     }
 }
 
@@ -178,7 +178,7 @@ impl Server {
                     .receive()
                     .and_then(|receivers| Ok(redis::from_redis_value::<u64>(receivers)?))
                     .map(|receivers| (receivers, *generation))
-                    .map_err(|error| self.lost(&error)),
+                    .map_err(|error| self.lost(&error, std::slice::from_ref(&publication.channel))),
                 Err(fault) => Err(fault.clone()),
             };
             let published = match published {
@@ -212,11 +212,11 @@ impl Server {
             command.write_packed_command(&mut commands);
         }
         connection.limit(self.limits.command);
-        connection.send(&commands).map_err(|error| self.lost(&error.into()))
+        connection.send(&commands).map_err(|error| self.lost(&error.into(), &[]))
     }
 
-    fn lost(&self, error: &RedisError) -> NotifyFault {
-        self.faults.meaning(error, NotifyFaultKind::ConnectionLost)
+    fn lost(&self, error: &RedisError, channels: &[ChannelName]) -> NotifyFault {
+        self.redis.meaning(error, NotifyFaultKind::ConnectionLost, channels)
     }
 
     /// The connection to publish on.
@@ -287,7 +287,7 @@ impl Server {
         })?;
         let early = connection
             .subscribe(channels)
-            .map_err(|error| self.faults.meaning(&error, NotifyFaultKind::Unreachable))?;
+            .map_err(|error| self.redis.meaning(&error, NotifyFaultKind::Unreachable, channels))?;
         subscriber.tell(Heard::Subscribed);
         early.into_iter().filter_map(notice).for_each(|heard| subscriber.tell(heard));
         let mut asked = false;
@@ -305,11 +305,11 @@ impl Server {
                     connection.limit(self.limits.command);
                     asked = connection.send(&redis::cmd("PING").get_packed_command()).is_ok();
                     if !asked {
-                        return Err(self.faults.meaning(&error, NotifyFaultKind::ConnectionLost));
+                        return Err(self.lost(&error, channels));
                     }
                 }
                 Err(error) => {
-                    return Err(self.faults.meaning(&error, NotifyFaultKind::ConnectionLost));
+                    return Err(self.lost(&error, channels));
                 }
             }
         }
@@ -321,13 +321,17 @@ impl Server {
         limit: Duration,
         show: impl FnOnce(&Arc<TcpStream>) -> io::Result<()>,
     ) -> Result<Connection, NotifyFault> {
-        let unreachable = |error: io::Error| self.faults.no_connection(&error);
+        let unreachable = |error: io::Error| self.redis.no_connection(&error);
         let mut connection = self.connect(limit, show)?;
-        let mut greeting = Greeting::new(self.faults.address());
+        let mut greeting = self.redis.greeting();
         while let Some(command) = greeting.next_command() {
-            connection.send(&command).map_err(unreachable)?;
-            greeting.answered(&connection.line().map_err(unreachable)?)?;
+            // A server that has no room says so and takes no command.
+            let sent = connection.send(&command);
+            let line = connection.line();
+            let line = line.map_err(|error| unreachable(sent.err().unwrap_or(error)))?;
+            greeting.answered(&line)?;
         }
+        self.redis.greeted(&greeting);
         Ok(connection)
     }
 
@@ -336,10 +340,10 @@ impl Server {
         limit: Duration,
         show: impl FnOnce(&Arc<TcpStream>) -> io::Result<()>,
     ) -> Result<Connection, NotifyFault> {
-        let RedisAddress { host, port, tls, .. } = self.faults.address();
+        let RedisAddress { host, port, tls, .. } = self.redis.address();
         let until = Instant::now() + limit;
         let socket = self.connector.connect(host, *port, *tls, until, show);
-        socket.map(Connection::new).map_err(|error| self.faults.no_connection(&error))
+        socket.map(Connection::new).map_err(|error| self.redis.no_connection(&error))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Threads, with the clients of this crate.
 
-use ivy_driver::Threads;
-use ivy_proto::config::RedisAddress;
+use ivy_driver::{RedisServer, Threads};
 use rustls::ClientConfig;
 
 use crate::http::HttpClient;
@@ -22,7 +21,7 @@ impl ivy_driver::Clients for Clients {
         HttpClient::new(tls)
     }
 
-    fn redis(address: &RedisAddress, tls: Option<ClientConfig>) -> RedisNotifier {
-        RedisNotifier::new(address, tls)
+    fn redis(server: RedisServer, tls: Option<ClientConfig>) -> RedisNotifier {
+        RedisNotifier::new(server, tls)
     }
 }

@@ -18,7 +18,7 @@ use crate::ironmq::IronMqQueue;
 use crate::ivy::{Ivy, Parts};
 use crate::memory::MemoryQueue;
 use crate::random::random;
-use crate::redis::Renewing;
+use crate::redis::{RedisServer, Renewing};
 use crate::runtime::Runtime;
 use crate::tls::OwnRoots;
 
@@ -30,6 +30,7 @@ use crate::tls::OwnRoots;
 pub struct IvyBuilder<R> {
     config: ConfigBuilder,
     node_compatible: bool,
+    node_peers: bool,
     roots: OwnRoots,
     bad_roots: bool,
     runtime: PhantomData<fn() -> R>,
@@ -40,6 +41,7 @@ impl<R: Runtime> IvyBuilder<R> {
         IvyBuilder {
             config: ConfigBuilder::default(),
             node_compatible: false,
+            node_peers: true,
             roots: OwnRoots::default(),
             bad_roots: false,
             runtime: PhantomData,
@@ -90,6 +92,15 @@ impl<R: Runtime> IvyBuilder<R> {
         self
     }
 
+    /// Whether calls may be answered by workers of the Node package, which publish results on the
+    /// [`channel`](IvyBuilder::channel) that all callers share. With `false` this program listens on
+    /// its own channels only: what others publish on the shared one neither reaches it nor fills its
+    /// connection, and results from Node workers do not arrive. Default: `true`.
+    pub fn node_peers(mut self, peers: bool) -> Self {
+        self.node_peers = peers;
+        self
+    }
+
     /// Trusts these authorities as well, for servers whose certificates are not signed by a public
     /// one: certificates in PEM form.
     pub fn root_certificates(mut self, pem: &[u8]) -> Self {
@@ -106,7 +117,7 @@ impl<R: Runtime> IvyBuilder<R> {
     /// [`Config`](crate::ErrorKind::Config) if something that was given or found in the environment
     /// cannot be used, or no queue is given.
     pub fn build(self) -> Result<Ivy<R>, Error<R>> {
-        let IvyBuilder { config, node_compatible, roots, bad_roots, .. } = self;
+        let IvyBuilder { config, node_compatible, node_peers, roots, bad_roots, .. } = self;
         if bad_roots {
             let error = "the given root certificates are not certificates in PEM form";
             return Err(Error::config(error));
@@ -120,11 +131,12 @@ impl<R: Runtime> IvyBuilder<R> {
         let events = EventSink::new(clock);
         Ivy::new(Parts {
             queue: queue(&config, clock, &roots, &events)?,
-            notifier: notifier(&config, clock, &roots)?,
+            notifier: notifier(&config, clock, &roots, &events)?,
             codec: config.codec().map_err(Error::config)?,
             keyset_file: config.keyset_file,
             channel: config.channel,
             node_compatible,
+            node_peers,
             clock,
             events,
         })
@@ -179,13 +191,15 @@ fn notifier<R: Runtime>(
     config: &Config,
     clock: Clock<R>,
     roots: &OwnRoots,
+    events: &EventSink,
 ) -> Result<Option<Arc<dyn Notifier>>, Error<R>> {
     Ok(match &config.notifier {
         None => None,
         Some(NotifierConfig::Memory) => Some(Arc::new(Hub::default())),
         Some(NotifierConfig::Redis(address)) => {
             let tls = address.tls.then(|| roots.with_system_roots()).transpose();
-            let redis = R::redis(address, tls.map_err(Error::config)?);
+            let server = RedisServer::new(address.clone()).with_events(events.clone());
+            let redis = R::redis(server, tls.map_err(Error::config)?);
             Some(Arc::new(Renewing::new(redis, clock)))
         }
         Some(_) => return Err(Error::config("this kind of notifier is not built in")),

@@ -57,6 +57,7 @@ pub(crate) struct Parts<R> {
     pub(crate) keyset_file: Option<KeysetFile>,
     pub(crate) channel: ChannelName,
     pub(crate) node_compatible: bool,
+    pub(crate) node_peers: bool,
     pub(crate) clock: Clock<R>,
     pub(crate) events: EventSink,
 }
@@ -93,9 +94,10 @@ impl<R: Runtime> Ivy<R> {
     }
 
     pub(crate) fn new(parts: Parts<R>) -> Result<Self, Error<R>> {
-        let Parts { queue, notifier, codec, channel, node_compatible, .. } = &parts;
+        let Parts { queue, notifier, codec, channel, node_compatible, node_peers, .. } = &parts;
         let mut producer_config = ProducerConfig::new(queue.capabilities(), codec.clone())
-            .with_node_compatible(*node_compatible);
+            .with_node_compatible(*node_compatible)
+            .with_node_peers(*node_peers);
         if notifier.is_some() {
             let with = producer_config.with_notifier(channel.clone());
             producer_config = with.map_err(Error::config)?;

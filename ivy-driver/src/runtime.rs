@@ -9,7 +9,6 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use ivy_proto::TaskName;
-use ivy_proto::config::RedisAddress;
 use ivy_proto::queue::Fault;
 use ivy_proto::task::TaskSettings;
 use ivy_proto::wire::RawJson;
@@ -18,6 +17,7 @@ use rustls::ClientConfig;
 use crate::backend::Notifier;
 use crate::context::Ctx;
 use crate::futures::FutureHandlers;
+use crate::redis::RedisServer;
 use crate::worker::Ended;
 
 /// The clients that reach servers.
@@ -31,8 +31,8 @@ pub trait Clients: Send + Sync + 'static {
     /// the first request is sent.
     fn http(tls: Option<ClientConfig>) -> Self::Http;
 
-    /// A notifier over the Redis server at this address, likewise.
-    fn redis(address: &RedisAddress, tls: Option<ClientConfig>) -> Self::Redis;
+    /// A notifier over this Redis server, likewise.
+    fn redis(server: RedisServer, tls: Option<ClientConfig>) -> Self::Redis;
 }
 
 /// An HTTP/1.1 client with a pool of connections.

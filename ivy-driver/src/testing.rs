@@ -10,13 +10,13 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use http::Response;
 use ivy_proto::ChannelName;
-use ivy_proto::config::RedisAddress;
 use ivy_proto::notify::{NotifyFault, Publication};
 use ivy_proto::queue::Fault;
 use rustls::ClientConfig;
 
 use crate::backend::{Heard, Notifier};
 use crate::futures::{CancellationToken, FutureHandlers, TaskPerCallback};
+use crate::redis::RedisServer;
 use crate::runtime::{AsyncRuntime, Clients, Exchange, HttpClient, Runtime};
 
 pub(crate) enum Tokio {}
@@ -58,7 +58,7 @@ impl Clients for Tokio {
         unreachable!("no test has a queue on a server")
     }
 
-    fn redis(_: &RedisAddress, _: Option<ClientConfig>) -> NoClient {
+    fn redis(_: RedisServer, _: Option<ClientConfig>) -> NoClient {
         unreachable!("no test has a notifier on a server")
     }
 }

@@ -234,6 +234,8 @@ pub enum Event {
         /// Why.
         fault: NotifyFault,
     },
+    /// The notifier does not know the user in its URL, and accepted the password alone.
+    NotifierUserIgnored,
     /// Something has been failing for a while; it is tried again for ever.
     Degraded {
         /// What.
@@ -402,6 +404,7 @@ impl Event {
             | Event::ClockImplausible
             | Event::ResultGivenUp { .. }
             | Event::NoticeDropped { reason: NoticeDropReason::Overflow, .. }
+            | Event::NotifierUserIgnored
             | Event::PeerFault { .. }
             | Event::IdReused { .. }
             | Event::OpeningsFailed { .. }

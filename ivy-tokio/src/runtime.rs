@@ -4,8 +4,7 @@ use std::future::Future;
 use std::io;
 use std::time::Instant;
 
-use ivy_driver::{AsyncRuntime, Clients, FutureHandlers, Runtime, TaskPerCallback};
-use ivy_proto::config::RedisAddress;
+use ivy_driver::{AsyncRuntime, Clients, FutureHandlers, RedisServer, Runtime, TaskPerCallback};
 use rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
@@ -26,8 +25,8 @@ impl Clients for Tokio {
         HttpClient::new(tls)
     }
 
-    fn redis(address: &RedisAddress, tls: Option<ClientConfig>) -> RedisNotifier {
-        RedisNotifier::new(address, tls)
+    fn redis(server: RedisServer, tls: Option<ClientConfig>) -> RedisNotifier {
+        RedisNotifier::new(server, tls)
     }
 }
 

@@ -43,6 +43,7 @@ macro_rules! adapter {
                     if let Some(encryption) = &place.encryption {
                         builder = builder.encryption(encryption.clone());
                     }
+                    builder = builder.node_peers(place.node_peers);
                     if let Some(roots) = &place.root_certificates {
                         builder = builder.root_certificates(roots);
                     }

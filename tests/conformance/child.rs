@@ -49,6 +49,7 @@ pub(crate) fn serve<H: Harness>() -> Option<ExitCode> {
         encryption_key: None,
         encryption: None,
         root_certificates: None,
+        node_peers: true,
     };
     let ivy = H::connect(&place).expect("the place is one");
     let never_ending = |_, (_,)| {

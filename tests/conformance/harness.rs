@@ -100,6 +100,7 @@ pub(crate) struct Place {
     /// Which keys there are, and what the queues send and accept.
     pub(crate) encryption: Option<Encryption>,
     pub(crate) root_certificates: Option<Vec<u8>>,
+    pub(crate) node_peers: bool,
 }
 
 /// An adapter's `Error`.

@@ -50,6 +50,7 @@ impl<H: Harness> Stage<H> {
             encryption_key: None,
             encryption: None,
             root_certificates: None,
+            node_peers: true,
         };
         let ivy = H::connect(&place).expect("the place is one");
         Stage { name, ivy, combination, servers, place }

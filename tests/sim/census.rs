@@ -76,6 +76,7 @@ impl Census {
             Event::Recovered { .. } => "Recovered",
             Event::ServerSideDeadLetter { .. } => "ServerSideDeadLetter",
             Event::ClockImplausible => "ClockImplausible",
+            Event::NotifierUserIgnored => "NotifierUserIgnored",
             _ => "another event",
         };
         self.see(name);

@@ -81,6 +81,16 @@ impl RedisServer {
         self.command(&command).await;
     }
 
+    /// Makes or changes a user by rules as `ACL SETUSER` takes them, and lets it in.
+    pub async fn set_user(&self, user: &str, rules: &[&str]) {
+        self.command(redis::cmd("ACL").arg("SETUSER").arg(user).arg("on").arg(rules)).await;
+    }
+
+    /// Sets a parameter of its configuration.
+    pub async fn set(&self, parameter: &str, value: &str) {
+        self.command(redis::cmd("CONFIG").arg("SET").arg(parameter).arg(value)).await;
+    }
+
     /// Carries out a command of an operator.
     async fn command(&self, command: &redis::Cmd) {
         let client = redis::Client::open(self.url()).expect("the server's address is one");

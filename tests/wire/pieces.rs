@@ -2,7 +2,7 @@
 //! bytes of a notice are told apart on their way, it is the same notice.
 
 use futures_util::StreamExt;
-use ivy_driver::{Clients, Heard, Notifier};
+use ivy_driver::{Clients, Heard, Notifier, RedisServer};
 use ivy_proto::config::{Config, Environment, NotifierConfig, RedisAddress};
 use ivy_proto::{ChannelName, Rng};
 use ivy_tests::{ScriptedRedis, cut_at_two};
@@ -22,7 +22,7 @@ fn address(redis: &ScriptedRedis) -> RedisAddress {
 
 async fn each_recorded_notice_survives_its_pieces<C: Clients>() {
     let redis = ScriptedRedis::start();
-    let client = C::redis(&address(&redis), None);
+    let client = C::redis(RedisServer::new(address(&redis)), None);
     let channel = ChannelName::new("ivy-notifier").unwrap();
     let mut rng = Rng::from_number(22);
     for notice in RECORDED {

@@ -51,7 +51,7 @@ fn address(port: u16) -> RedisAddress {
 }
 
 fn notifier(port: u16) -> RedisNotifier {
-    RedisNotifier::new(&address(port), None)
+    RedisNotifier::new(RedisServer::new(address(port)), None)
 }
 
 /// A notifier that waits for a moment only.
@@ -172,7 +172,7 @@ async fn an_address_at_which_nobody_answers_does_not_hide_the_others() {
     });
     let resolver = Resolver::new(move |_, _| async move { Ok(addresses.to_vec()) });
     let connector = Connector::with_resolver(resolver, None);
-    let notifier = RedisNotifier::over(&address(6379), connector);
+    let notifier = RedisNotifier::over(RedisServer::new(address(6379)), connector);
     assert_eq!(notifier.publish(publication()).await, Ok(1));
 }
 
@@ -245,7 +245,7 @@ async fn secure_notifier(host: &str, tls: ClientConfig) -> RedisNotifier {
         }
     });
     RedisNotifier::new(
-        &RedisAddress { tls: true, host: host.to_owned(), ..address(port) },
+        RedisServer::new(RedisAddress { tls: true, host: host.to_owned(), ..address(port) }),
         Some(tls),
     )
 }

@@ -114,13 +114,9 @@ impl Transport for Connection {
     fn is_open(&mut self) -> bool {
         // Nothing is to come before the next request: neither bytes nor the end.
         let Some(tcp) = self.tcp.upgrade() else { return false };
-        let silent = || -> io::Result<bool> {
-            tcp.set_nonblocking(true)?;
-            let read = tcp.as_ref().read(&mut [0]);
-            tcp.set_nonblocking(false)?;
-            Ok(matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock))
-        };
-        silent().unwrap_or(false)
+        let read = tcp.set_nonblocking(true).and_then(|()| tcp.as_ref().read(&mut [0]));
+        let is_silent = matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        tcp.set_nonblocking(false).is_ok() && is_silent
     }
 
     fn is_tls(&self) -> bool {

@@ -65,7 +65,7 @@ fn address(port: u16) -> RedisAddress {
 }
 
 fn notifier(port: u16) -> RedisNotifier {
-    RedisNotifier::new(&address(port), None)
+    RedisNotifier::new(RedisServer::new(address(port)), None)
 }
 
 /// The same, with little patience.
@@ -230,7 +230,7 @@ fn an_address_at_which_nobody_answers_does_not_hide_the_others() {
         converse(stream, script(&[OK, ("PUBLISH", ":1\r\n")]));
     });
     let connector = Connector::with_resolver(move |_, _| Ok(addresses.to_vec()), None);
-    assert_eq!(publish(&RedisNotifier::over(&address(6379), connector)), Ok(1));
+    assert_eq!(publish(&RedisNotifier::over(RedisServer::new(address(6379)), connector)), Ok(1));
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn secure_notifier(host: &str, tls: ClientConfig) -> RedisNotifier {
         }
     });
     RedisNotifier::new(
-        &RedisAddress { tls: true, host: host.to_owned(), ..address(port) },
+        RedisServer::new(RedisAddress { tls: true, host: host.to_owned(), ..address(port) }),
         Some(tls),
     )
 }

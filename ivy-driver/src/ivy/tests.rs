@@ -87,6 +87,7 @@ fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
         keyset_file: None,
         channel: ChannelName::new("ivy-notifier").unwrap(),
         node_compatible: false,
+        node_peers: true,
         events: EventSink::new(clock),
     };
     Ivy::new(parts).unwrap()

@@ -12,7 +12,7 @@ use redis::{Cmd, RedisError, Value};
 use crate::clock::Clock;
 use crate::runtime::Runtime;
 
-use super::RedisFaults;
+use super::RedisServer;
 use super::questions::{answer, question};
 
 /// The connections of a Redis client that several commands use at a time.
@@ -20,8 +20,8 @@ pub trait RedisConnections: Send + Sync {
     /// A connection. Its clones are the same one.
     type Connection: Clone + Send + Sync;
 
-    /// What tells the faults of this server.
-    fn faults(&self) -> &RedisFaults;
+    /// The server.
+    fn server(&self) -> &RedisServer;
 
     /// Opens a connection on which the credentials were accepted, within the client's own limit and
     /// this one.
@@ -95,7 +95,11 @@ impl<R: Runtime, Connection: Clone + Send + Sync> SharedPublisher<R, Connection>
                     current.connection = None;
                     current.publisher.lost();
                 }
-                Err(connections.faults().meaning(&error, NotifyFaultKind::ConnectionLost))
+                Err(connections.server().meaning(
+                    &error,
+                    NotifyFaultKind::ConnectionLost,
+                    std::slice::from_ref(channel),
+                ))
             }
         }
     }

@@ -17,7 +17,6 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use ivy_proto::config::RedisAddress;
 use ivy_proto::task::{BlockingRegistry, TaskSettings};
 use ivy_proto::wire::RawJson;
 use ivy_proto::worker::JobOutcome;
@@ -25,6 +24,7 @@ use ivy_proto::{TaskError, TaskName};
 use rustls::ClientConfig;
 
 use crate::context::Ctx;
+use crate::redis::RedisServer;
 use crate::runtime::{Callbacks, Clients, Handlers, Runtime};
 use crate::worker::Ended;
 use alarms::Sleep;
@@ -56,8 +56,8 @@ impl<C: Clients> Clients for Threads<C> {
         C::http(tls)
     }
 
-    fn redis(address: &RedisAddress, tls: Option<ClientConfig>) -> C::Redis {
-        C::redis(address, tls)
+    fn redis(server: RedisServer, tls: Option<ClientConfig>) -> C::Redis {
+        C::redis(server, tls)
     }
 }
 

@@ -120,6 +120,9 @@ impl Display for Event {
                 f,
                 "messages are reserved for {lease:?}, and the queue's documentation asks for at least {documented:?}"
             ),
+            Event::NotifierUserIgnored => f.write_str(
+                "the notifier does not accept the user name in its URL, and accepted the password alone; remove the user name from the URL",
+            ),
             Event::ClockImplausible => f.write_str(
                 "the clock of this machine cannot be right, so no task's deadline is taken to have passed; set the clock",
             ),

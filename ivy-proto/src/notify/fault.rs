@@ -26,6 +26,9 @@ pub enum NotifyFaultKind {
     /// The user name or password is wrong or missing.
     #[error("the notifier refused the credentials; check user name and password")]
     Unauthorized,
+    /// The user is known, and lacks a permission.
+    #[error("the notifier's user lacks a permission")]
+    NoPermission,
     /// The notifier answered with an error.
     #[error("the notifier refused the request")]
     Refused,
@@ -61,6 +64,7 @@ impl NotifyFault {
             NotifyFaultKind::Unreachable
             | NotifyFaultKind::Tls
             | NotifyFaultKind::Unauthorized
+            | NotifyFaultKind::NoPermission
             | NotifyFaultKind::Refused => true,
         }
     }

@@ -34,6 +34,8 @@ pub struct ProducerConfig {
     /// Whether messages must not be larger than a producer of the original would send. Encrypted
     /// ones never are.
     pub(super) node_compatible: bool,
+    /// Whether to listen to peers of the original.
+    pub(super) node_peers: bool,
     /// The most calls that may wait to be sent, those in flight included.
     pub(super) outbox: usize,
     /// The most calls whose results may be waited for.
@@ -56,6 +58,7 @@ impl ProducerConfig {
             codec,
             notifier: None,
             node_compatible: false,
+            node_peers: true,
             outbox: 10_000,
             waiting: 100_000,
             posts_in_flight: 8,
@@ -79,6 +82,13 @@ impl ProducerConfig {
     #[must_use]
     pub fn with_node_compatible(mut self, compatible: bool) -> Self {
         self.node_compatible = compatible;
+        self
+    }
+
+    /// Listen on the shared channel too, where workers of the original answer. Default: yes.
+    #[must_use]
+    pub fn with_node_peers(mut self, peers: bool) -> Self {
+        self.node_peers = peers;
         self
     }
 

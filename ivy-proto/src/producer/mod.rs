@@ -139,7 +139,7 @@ impl Producer {
         let subscription = config.notifier.clone().map(|shared| {
             let reply = reply_channel(&shared, random)
                 .expect("all reply channels are equally long, and the configuration tried one");
-            Subscription::new(shared, reply)
+            Subscription::new(Some(shared).filter(|_| config.node_peers), reply)
         });
         let outbox = Outbox::new(PostLimits {
             messages: config.capabilities.max_batch,

@@ -41,7 +41,10 @@ impl Producer {
             let why = Trouble::Notifier(fault.clone());
             self.tell(Event::Degraded { part: Part::Notifier, why });
         }
-        if matches!(fault.kind(), NotifyFaultKind::Unauthorized | NotifyFaultKind::Tls) {
+        if matches!(
+            fault.kind(),
+            NotifyFaultKind::Unauthorized | NotifyFaultKind::NoPermission | NotifyFaultKind::Tls
+        ) {
             // Waiting would not help: a person must mend it.
             self.give_up_waiting_calls();
         }

@@ -54,7 +54,8 @@ pub(super) struct Loss {
 /// Where results arrive.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    shared: ChannelName,
+    /// Where peers of the original answer, if they are listened to.
+    shared: Option<ChannelName>,
     reply: ChannelName,
     state: State,
     /// How often in a row it could not be made or did not last.
@@ -73,7 +74,7 @@ pub(super) struct WaitingCall {
 }
 
 impl Subscription {
-    pub(super) fn new(shared: ChannelName, reply: ChannelName) -> Self {
+    pub(super) fn new(shared: Option<ChannelName>, reply: ChannelName) -> Self {
         Subscription {
             shared,
             reply,
@@ -95,7 +96,10 @@ impl Subscription {
     /// Whether a channel of this subscription is the one that peers of the original share; nothing
     /// if it is none of this subscription's.
     pub(super) fn shares(&self, channel: &ChannelName) -> Option<bool> {
-        if *channel == self.reply { Some(false) } else { (*channel == self.shared).then_some(true) }
+        if *channel == self.reply {
+            return Some(false);
+        }
+        (Some(channel) == self.shared.as_ref()).then_some(true)
     }
 
     /// The last failure, if it has not been made good since.
@@ -115,7 +119,7 @@ impl Subscription {
 
     fn ask(&mut self) -> Option<Vec<ChannelName>> {
         self.state = State::Asked;
-        Some(vec![self.reply.clone(), self.shared.clone()])
+        Some([&self.reply].into_iter().chain(&self.shared).cloned().collect())
     }
 
     /// The subscription stands. Says whether it had failed before, or nothing if it was not asked

@@ -1,5 +1,6 @@
 //! What every adapter must do.
 
+mod access;
 mod answers;
 mod calls;
 mod cancellation;
@@ -177,6 +178,12 @@ conformance! {
         r10_a_subscriber_that_is_cut_off_comes_back except OTHER_THAN_REDIS;
         r11_a_subscription_may_be_confirmed_twice except OTHER_THAN_REDIS;
         r13_names_with_a_nul_are_refused except OTHER_THAN_REDIS;
+    }
+    access {
+        a_filler_in_the_place_of_the_user_name_is_ignored except OTHER_THAN_REDIS;
+        a_missing_permission_names_the_channels_that_are_needed except OTHER_THAN_REDIS;
+        a_server_without_room_for_a_connection_says_so except OTHER_THAN_REDIS;
+        a_program_without_node_peers_listens_on_its_own_channel_only except OTHER_THAN_REDIS;
     }
     failover {
         results_arrive_after_the_notifier_has_failed_over except ONE_PROCESS;

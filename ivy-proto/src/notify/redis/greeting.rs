@@ -10,12 +10,16 @@ use super::refusal::refusal;
 /// What is said first on a connection: who we are, and which database is ours. Each command is
 /// sent when the one before it has been answered.
 ///
+/// The user name in a URL may be a filler, as clients that know no users ignore it. Where the server
+/// does not accept the name and the password together, the password alone is tried, once. A server
+/// gives the same answer for a user that it does not know and for a password that is wrong.
+///
 /// ```
 /// use ivy_proto::config::NotifierConfig;
 /// use ivy_proto::notify::redis::Greeting;
 ///
 /// let NotifierConfig::Redis(address) = NotifierConfig::parse("redis://h/2")? else { panic!() };
-/// let mut greeting = Greeting::new(&address);
+/// let mut greeting = Greeting::new(&address, false);
 /// assert_eq!(greeting.next_command().as_deref(), Some(&b"*2\r\n$6\r\nSELECT\r\n$1\r\n2\r\n"[..]));
 /// greeting.answered("+OK").unwrap();
 /// assert_eq!(greeting.next_command(), None);
@@ -24,43 +28,58 @@ use super::refusal::refusal;
 pub struct Greeting<'a> {
     address: &'a RedisAddress,
     next: Step,
+    /// Whether the user name is left out.
+    ignores_user: bool,
+    /// Why the credentials were refused as they were tried first.
+    refused: Option<NotifyFault>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    AuthenticateUser,
     Authenticate,
     Select,
+    /// Nothing has to be said, but a server that has no room for a connection says so only then.
+    Ping,
     Done,
 }
 
 impl<'a> Greeting<'a> {
-    /// The greeting of this server.
+    /// The greeting of this server. `ignores_user`: the server accepted the password alone before,
+    /// which is tried first then.
     #[must_use]
-    pub fn new(address: &'a RedisAddress) -> Self {
-        let next = match (&address.password, &address.user) {
-            (None, _) => after_authentication(address),
-            (Some(_), None) => Step::Authenticate,
-            (Some(_), Some(_)) => Step::AuthenticateUser,
+    pub fn new(address: &'a RedisAddress, ignores_user: bool) -> Self {
+        let next = match (&address.password, address.database.unwrap_or_default()) {
+            (Some(_), _) => Step::Authenticate,
+            // Every connection begins in database 0.
+            (None, 0) => Step::Ping,
+            (None, _) => Step::Select,
         };
-        Greeting { address, next }
+        let ignores_user = ignores_user || address.user.is_none();
+        Greeting { address, next, ignores_user, refused: None }
     }
 
     /// The command to send, as it travels; nothing when all is said. Holds the password.
     #[must_use]
     pub fn next_command(&self) -> Option<Vec<u8>> {
-        let user = self.address.user.as_deref().unwrap_or_default();
+        let user = self.address.user.as_deref().filter(|_| !self.ignores_user);
         let password = self.address.password.as_ref().map(|password| password.expose());
         let password = password.unwrap_or_default();
-        match self.next {
-            Step::AuthenticateUser => Some(command(&["AUTH", user, password])),
-            Step::Authenticate => Some(command(&["AUTH", password])),
-            Step::Select => {
+        match (self.next, user) {
+            (Step::Authenticate, Some(user)) => Some(command(&["AUTH", user, password])),
+            (Step::Authenticate, None) => Some(command(&["AUTH", password])),
+            (Step::Select, _) => {
                 let database = self.address.database.unwrap_or_default().to_string();
                 Some(command(&["SELECT", &database]))
             }
-            Step::Done => None,
+            (Step::Ping, _) => Some(command(&["PING"])),
+            (Step::Done, _) => None,
         }
+    }
+
+    /// Whether the server accepted the password without the user name.
+    #[must_use]
+    pub fn ignores_user(&self) -> bool {
+        self.ignores_user && self.address.user.is_some()
     }
 
     /// Takes in the answer to the command: its first line, without the line break.
@@ -70,24 +89,45 @@ impl<'a> Greeting<'a> {
     pub fn answered(&mut self, line: &str) -> Result<(), NotifyFault> {
         if line.starts_with('+') {
             self.next = match self.next {
-                Step::AuthenticateUser | Step::Authenticate => after_authentication(self.address),
-                Step::Select | Step::Done => Step::Done,
+                Step::Authenticate if self.address.database.unwrap_or_default() != 0 => {
+                    Step::Select
+                }
+                _ => Step::Done,
             };
             return Ok(());
         }
-        match line.strip_prefix('-') {
-            // Redis before 6 knows no users, and the one that stands in a URL is a filler.
-            Some(said)
-                if self.next == Step::AuthenticateUser
-                    && said.contains("wrong number of arguments for 'auth'") =>
-            {
-                self.next = Step::Authenticate;
+        let Some(said) = line.strip_prefix('-') else {
+            return Err(NotifyFault::new(NotifyFaultKind::Unreachable)
+                .with_detail(format!("{} does not answer as Redis does", self.address.server())));
+        };
+        let fault = refusal(said, self.address, &[]);
+        match self.next {
+            // The server is there, and that is all that was asked.
+            Step::Ping if fault.kind() == NotifyFaultKind::NoPermission => {
+                self.next = Step::Done;
                 Ok(())
             }
-            Some(said) => Err(refusal(said, self.address)),
-            None => Err(NotifyFault::new(NotifyFaultKind::Unreachable)
-                .with_detail(format!("{} does not answer as Redis does", self.address.server()))),
+            Step::Authenticate if self.may_try_otherwise(said) => {
+                self.ignores_user = !self.ignores_user;
+                self.refused = Some(fault);
+                Ok(())
+            }
+            // What is wrong with the credentials is said of those that are configured.
+            _ if fault.kind() == NotifyFaultKind::Unauthorized => {
+                Err(self.refused.take().unwrap_or(fault))
+            }
+            _ => Err(fault),
         }
+    }
+
+    /// Whether the credentials may be accepted with the user name left out, or put back.
+    fn may_try_otherwise(&self, said: &str) -> bool {
+        // The password alone is that of the user `default`.
+        let is_another = self.address.user.as_deref().is_some_and(|user| user != "default");
+        let is_refused = said.starts_with("WRONGPASS")
+            // Servers before version 6 know no users.
+            || said.contains("wrong number of arguments for 'auth'");
+        is_another && is_refused && self.refused.is_none()
     }
 }
 
@@ -95,11 +135,6 @@ impl fmt::Debug for Greeting<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Greeting({:?})", self.next)
     }
-}
-
-fn after_authentication(address: &RedisAddress) -> Step {
-    // Every connection begins in database 0.
-    if address.database.unwrap_or_default() == 0 { Step::Done } else { Step::Select }
 }
 
 /// A command as Redis reads it: an array of texts, each with its length in front.
@@ -131,7 +166,7 @@ mod tests {
 
     /// What is said to a server that answers each command with the next of these lines.
     fn said(address: &RedisAddress, answers: &[&str]) -> Result<Vec<String>, NotifyFault> {
-        let mut greeting = Greeting::new(address);
+        let mut greeting = Greeting::new(address, false);
         let mut said = Vec::new();
         let mut answers = answers.iter();
         while let Some(command) = greeting.next_command() {
@@ -143,12 +178,20 @@ mod tests {
 
     const AUTH: &str = "*2\r\n$4\r\nAUTH\r\n$13\r\ncorrect horse\r\n";
     const AUTH_ADA: &str = "*3\r\n$4\r\nAUTH\r\n$3\r\nada\r\n$13\r\ncorrect horse\r\n";
+    const PING: &str = "*1\r\n$4\r\nPING\r\n";
+    const WRONG: &str = "-WRONGPASS invalid username-password pair or user is disabled.";
     const SELECT: &str = "*2\r\n$6\r\nSELECT\r\n$2\r\n12\r\n";
 
     #[test]
-    fn who_has_no_password_and_no_database_says_nothing() {
-        assert_eq!(said(&address(None, None, None), &[]), Ok(vec![]));
-        assert_eq!(said(&address(Some("ada"), None, Some(0)), &[]), Ok(vec![]));
+    fn who_has_no_password_and_no_database_asks_whether_there_is_room() {
+        let nobody = address(None, None, None);
+        for answer in ["+PONG", "-NOPERM this user has no permissions to run the 'ping' command"] {
+            assert_eq!(said(&nobody, &[answer]).unwrap(), [PING]);
+        }
+        assert_eq!(said(&address(Some("ada"), None, Some(0)), &["+PONG"]).unwrap(), [PING]);
+        let fault = said(&nobody, &["-ERR max number of clients reached"]).unwrap_err();
+        assert_eq!(fault.kind(), NotifyFaultKind::Refused);
+        assert!(fault.to_string().contains("max number of clients reached"), "{fault}");
     }
 
     #[test]
@@ -168,13 +211,58 @@ mod tests {
     }
 
     #[test]
+    fn the_password_alone_is_tried_once_where_the_server_knows_no_such_user() {
+        let user = address(Some("ada"), Some(PASSWORD), Some(12));
+        assert_eq!(said(&user, &[WRONG, "+OK", "+OK"]).unwrap(), [AUTH_ADA, AUTH, SELECT]);
+        let fault = said(&user, &[WRONG, "-WRONGPASS the second time"]).unwrap_err();
+        assert_eq!(fault.kind(), NotifyFaultKind::Unauthorized);
+        assert!(!fault.to_string().contains("second"), "{fault}");
+        let fault = said(&user, &[WRONG, "-LOADING Redis is loading"]).unwrap_err();
+        assert_eq!(fault.kind(), NotifyFaultKind::Refused);
+    }
+
+    #[test]
+    fn the_password_of_the_default_user_is_tried_as_it_is() {
+        for user in [None, Some("default")] {
+            let fault = said(&address(user, Some(PASSWORD), None), &[WRONG]).unwrap_err();
+            assert_eq!(fault.kind(), NotifyFaultKind::Unauthorized);
+        }
+    }
+
+    #[test]
+    fn a_server_that_accepted_the_password_alone_is_given_it_first() {
+        let user = address(Some("ada"), Some(PASSWORD), None);
+        let mut greeting = Greeting::new(&user, true);
+        assert_eq!(greeting.next_command().unwrap(), AUTH.as_bytes());
+        greeting.answered("+OK").unwrap();
+        assert!(greeting.next_command().is_none() && greeting.ignores_user());
+        // It has got users since.
+        let mut greeting = Greeting::new(&user, true);
+        greeting.answered(WRONG).unwrap();
+        assert_eq!(greeting.next_command().unwrap(), AUTH_ADA.as_bytes());
+        greeting.answered("+OK").unwrap();
+        assert!(greeting.next_command().is_none() && !greeting.ignores_user());
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_is_not_ignored() {
+        let greeting_of = |user| {
+            let address = address(user, Some(PASSWORD), None);
+            let mut greeting = Greeting::new(&address, false);
+            greeting.answered("+OK").unwrap();
+            greeting.ignores_user()
+        };
+        assert!(!greeting_of(None) && !greeting_of(Some("ada")));
+    }
+
+    #[test]
     fn only_what_is_about_credentials_is_unauthorized() {
-        use NotifyFaultKind::{Refused, Unauthorized};
+        use NotifyFaultKind::{NoPermission, Refused, Unauthorized};
         let address = address(None, Some(PASSWORD), Some(12));
         for (answer, kind) in [
             ("-WRONGPASS invalid username-password pair or user is disabled.", Unauthorized),
             ("-NOAUTH Authentication required.", Unauthorized),
-            ("-NOPERM this user has no permissions", Unauthorized),
+            ("-NOPERM this user has no permissions", NoPermission),
             ("-ERR invalid password", Unauthorized),
             ("-ERR Client sent AUTH, but no password is set", Unauthorized),
             ("-ERR AUTH <password> called without any password configured", Unauthorized),
@@ -205,13 +293,13 @@ mod tests {
     fn a_text_that_repeats_the_password_is_not_quoted() {
         let address = address(None, Some(PASSWORD), None);
         for (text, code) in [("ERR bad correct horse", "ERR"), ("correct horse", "")] {
-            let fault = refusal(text, &address);
+            let fault = refusal(text, &address, &[]);
             assert!(!format!("{fault} {fault:?}").contains("horse"), "{fault}");
             assert!(fault.to_string().contains(code));
         }
-        let printed = format!("{:?}", Greeting::new(&address));
+        let printed = format!("{:?}", Greeting::new(&address, false));
         assert!(!printed.contains("horse"), "{printed}");
-        let long = refusal(&format!("ERR {}", "x".repeat(1 << 20)), &address);
+        let long = refusal(&format!("ERR {}", "x".repeat(1 << 20)), &address, &[]);
         assert!(format!("{long:?}").len() < 500);
     }
 }

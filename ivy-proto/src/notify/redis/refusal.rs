@@ -1,6 +1,7 @@
 //! What the errors of a Redis server mean.
 
 use crate::config::RedisAddress;
+use crate::name::ChannelName;
 use crate::notify::{NotifyFault, NotifyFaultKind};
 use crate::text::holds_run_of;
 
@@ -18,12 +19,14 @@ const ABOUT_CREDENTIALS: [&str; 4] = [
 /// `LOADING Redis is loading the dataset in memory`.
 ///
 /// Only what is about credentials is [`NotifyFaultKind::Unauthorized`], whatever the command was:
-/// a server that is loading, or serves others only, may take the same credentials later.
+/// a server that is loading, or serves others only, may take the same credentials later. A missing
+/// permission names what these channels need.
 #[must_use]
-pub fn refusal(said: &str, address: &RedisAddress) -> NotifyFault {
+pub fn refusal(said: &str, address: &RedisAddress, channels: &[ChannelName]) -> NotifyFault {
     let (code, text) = said.split_once(' ').unwrap_or((said, ""));
     let kind = match code {
-        "NOAUTH" | "WRONGPASS" | "NOPERM" => NotifyFaultKind::Unauthorized,
+        "NOAUTH" | "WRONGPASS" => NotifyFaultKind::Unauthorized,
+        "NOPERM" => NotifyFaultKind::NoPermission,
         "ERR" if ABOUT_CREDENTIALS.iter().any(|about| text.contains(about)) => {
             NotifyFaultKind::Unauthorized
         }
@@ -34,10 +37,54 @@ pub fn refusal(said: &str, address: &RedisAddress) -> NotifyFault {
         let password = address.password.as_ref();
         !password.is_some_and(|password| holds_run_of(text, password.expose()))
     };
-    let detail = match said {
+    let mut detail: String = match said {
         said if shows(said) => said.chars().take(LONGEST_SAID).collect(),
         _ if is_code && shows(code) => code.to_owned(),
         _ => String::new(),
     };
+    if kind == NotifyFaultKind::NoPermission && !channels.is_empty() {
+        detail.push_str(&needed(channels));
+    }
     NotifyFault::new(kind).with_detail(detail)
+}
+
+/// The permissions that a user needs for these channels, as `ACL SETUSER` takes them.
+fn needed(channels: &[ChannelName]) -> String {
+    let mut needed = "; grant it".to_owned();
+    for channel in channels {
+        // Reply channels are random: what is granted is a pattern.
+        let rule = match ChannelName::reply_prefix(channel.as_str()) {
+            Some(prefix) => format!(" &{prefix}.r.*"),
+            None => format!(" &{}", channel.as_str()),
+        };
+        needed.push_str(&rule);
+    }
+    needed.push_str(" +subscribe +publish +ping");
+    needed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_permission_names_the_channels_that_are_needed() {
+        let address = RedisAddress {
+            tls: false,
+            host: "redis.example".to_owned(),
+            port: 6379,
+            user: None,
+            password: None,
+            database: None,
+        };
+        let channels =
+            ["news.r.AAAAAAAAAAAAAAAAAAAAAA", "news"].map(|name| ChannelName::new(name).unwrap());
+        let said = "NOPERM this user has no permissions to access one of the channels";
+        let fault = refusal(said, &address, &channels);
+        assert_eq!(fault.kind(), NotifyFaultKind::NoPermission);
+        assert!(
+            fault.to_string().ends_with("; grant it &news.r.* &news +subscribe +publish +ping"),
+            "{fault}"
+        );
+    }
 }

@@ -27,6 +27,14 @@ fn the_first_call_that_wants_a_result_subscribes_and_waits() {
 }
 
 #[test]
+fn without_node_peers_only_the_reply_channel_is_listened_to() {
+    let mut scenario = Scenario::new(config_with_notifier().with_node_peers(false));
+    scenario.call(call_with_handle(1));
+    let reply = scenario.reply_channel().as_str().to_owned();
+    assert_eq!(scenario.subscribes(), [[reply]]);
+}
+
+#[test]
 fn the_reply_channel_is_the_prefix_and_22_characters_that_follow_from_the_seed() {
     let channel = Scenario::new(config_with_notifier()).reply_channel();
     let random = channel.as_str().strip_prefix("ivy-notifier.r.").unwrap();
