@@ -12,6 +12,7 @@ use crate::name::{QueueName, TaskName};
 use crate::notify::NotifyFault;
 use crate::queue::{Fault, Oddity};
 use crate::task::{TaskError, TaskStatus};
+use crate::text::Escaped;
 use crate::wire::DeadLetterReason;
 
 /// A scheduled task, as events name it.
@@ -125,6 +126,9 @@ pub enum Event {
         task: Option<TaskRef>,
         /// Why.
         reason: ReleaseReason,
+        /// What of it this worker cannot handle, in words that hold none of its arguments, if that is
+        /// why.
+        detail: Option<String>,
         /// How long the queue holds it back.
         delay: Duration,
     },
@@ -164,6 +168,15 @@ pub enum Event {
     OpeningsFailed {
         /// The physical queue.
         queue: QueueName,
+    },
+    /// The queue carries tasks of another program, and none of this worker's own within the last
+    /// minute. Told once for each queue. The worker leaves the queue to others for a while whenever
+    /// it meets such a task.
+    QueueShared {
+        /// The physical queue.
+        queue: QueueName,
+        /// A task on it that this worker has no handler for.
+        task: TaskName,
     },
     /// Entries of a queue's answer without id or reservation were passed over.
     UnusableMessages {
@@ -271,9 +284,18 @@ pub enum Event {
 pub enum Part {
     /// Requests to this queue fail.
     Queue(QueueName),
-    /// One message after the other on this queue cannot be handled: the worker may lack a key or a
-    /// handler. It rests, and puts nothing aside meanwhile.
+    /// One message after the other on this queue cannot be handled: the worker may lack a key. It
+    /// rests, and puts nothing aside meanwhile.
     Messages(QueueName),
+    /// One message after the other of this task cannot be handled: the worker may lack its handler, or
+    /// have one of another version. The others of the queue are handled as before. Messages of the
+    /// task are given back for the longest time, and none of them is dead-lettered.
+    Task {
+        /// The task's name.
+        task: TaskName,
+        /// The physical queue.
+        queue: QueueName,
+    },
     /// The notifier cannot be reached.
     Notifier,
 }
@@ -296,6 +318,16 @@ pub enum Trouble {
         "one message after the other cannot be handled here ({0}); check this worker's handlers and encryption key"
     )]
     Messages(DeadLetterReason),
+    /// Messages of a task cannot be handled here.
+    #[error(
+        "one message after the other of it cannot be handled here ({reason}): {}; they wait for a worker of the version that can", Escaped(.detail)
+    )]
+    Task {
+        /// Why.
+        reason: DeadLetterReason,
+        /// What does not fit.
+        detail: String,
+    },
 }
 
 /// Why a message was given back.
@@ -408,6 +440,7 @@ impl Event {
             | Event::PeerFault { .. }
             | Event::IdReused { .. }
             | Event::OpeningsFailed { .. }
+            | Event::QueueShared { .. }
             | Event::ServerSideDeadLetter { .. } => Level::Warn,
             _ => Level::Debug,
         }
@@ -423,7 +456,7 @@ mod tests {
         let released = |reason| {
             let queue = QueueName::new("testpackage").unwrap();
             let (message, delay) = (MessageId::new("7"), Duration::from_secs(5));
-            Event::Released { queue, message, task: None, reason, delay }
+            Event::Released { queue, message, task: None, reason, detail: None, delay }
         };
         let missing_key = ReleaseReason::Undecided(DeadLetterReason::UnknownKey);
         assert_eq!(released(missing_key).level(), Level::Warn);

@@ -33,6 +33,8 @@ pub enum Bug {
     AckOnPanic,
     /// Deleting a message that is gone counts as a failure, and is repeated.
     RepeatDeleteOfGone,
+    /// A message that does not fit this version of its task is dead-lettered at once.
+    DeadLetterAtFirstMisfit,
     /// All frames are sealed with one initialization vector.
     ReuseIv,
     /// Frames are opened without a look at their tags.
@@ -42,7 +44,7 @@ pub enum Bug {
 #[cfg(ivy_planted)]
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 14] = [
+    pub const ALL: [Bug; 15] = [
         Bug::AckBeforeHandler,
         Bug::IgnoreReservation,
         Bug::DeleteBeforeCopy,
@@ -55,6 +57,7 @@ impl Bug {
         Bug::ForgetReleaseOnDrain,
         Bug::AckOnPanic,
         Bug::RepeatDeleteOfGone,
+        Bug::DeadLetterAtFirstMisfit,
         Bug::ReuseIv,
         Bug::SkipMac,
     ];

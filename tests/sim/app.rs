@@ -87,6 +87,9 @@ impl World {
             task.reply = if notifier { Reply::Handle } else { Reply::None };
             (task.kind, task.once, task.has_deadline, task.delay) = (0, false, false, 0);
         }
+        if setup.old_workers > 0 {
+            task.is_newer = one_in(rng, 2);
+        }
         task.max_attempts = match (task.once, &sender) {
             (true, _) => 1,
             _ => self.kinds[task.kind].settings.max_retries + 1,
@@ -159,6 +162,7 @@ impl World {
                 if records == 0 || !(known || answers_mixed_up) {
                     self.ledger.broken("S3", || format!("task {number} was told to be {message}"));
                 }
+                self.ledger.tasks[number].sent_at = Some(self.now);
                 Told::Sent
             }
             Err(SendError::Unknown { .. }) => Told::Unknown,

@@ -9,7 +9,9 @@ use ivy_proto::worker;
 use ivy_proto::{Moment, QueueName};
 
 use crate::host::{Heard, Machine};
+use crate::ledger::RELEASES;
 use crate::original::longest_hidden;
+use crate::setup::Profile;
 use crate::task::{Plan, Sender, Who};
 use crate::world::{Due, World};
 
@@ -41,6 +43,11 @@ impl World {
         self.dice.calm_down();
         let now = self.now;
         self.trace.note(now, None, || "the storm is over".to_owned());
+        match self.setup.profile() {
+            Profile::Flood => self.check_progress(),
+            Profile::Shared => self.check_waits(),
+            Profile::Swarm | Profile::Outage => {}
+        }
         self.keys.settle();
         let until = now + self.patience();
         self.calm = Some(Calm {
@@ -109,6 +116,10 @@ impl World {
     /// Whether the run has come to its end.
     pub(crate) fn is_over(&mut self) -> bool {
         let Some(calm) = &self.calm else { return false };
+        // Of a name that rests nothing is put aside, so a flood has no end of its own.
+        if self.setup.flood.is_some() {
+            return true;
+        }
         if calm.finishing {
             return calm.finished == self.setup.producers + 1;
         }
@@ -238,8 +249,8 @@ impl World {
         let originals = setup.original_workers > 0;
         // Hidden by a lease, by the longest delay, or by a peer that is gone.
         let hidden = longest_hidden(originals) + (2 * setup.lease()).max(300 * second);
-        // A message that cannot be handled is released with growing delays.
-        let undecided = setup.max_deliveries * 300 * second;
+        // A message that cannot be handled is released with growing delays, by each process anew.
+        let undecided = (RELEASES + 1) * 300 * second;
         // One after the other, in the worst case.
         let tasks = self.ledger.tasks.len() as u32;
         let each = 3 * (60 * second + setup.backoff().ceiling(u32::MAX));

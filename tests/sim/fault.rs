@@ -35,10 +35,12 @@ pub(crate) enum Class {
     Floods,
     /// F15: every limit at its smallest, and a driver that carries out little at a time.
     Limits,
+    /// F16: workers of an older version, or of another program, on the same queue.
+    Deployments,
 }
 
 impl Class {
-    pub(crate) const ALL: [Class; 15] = [
+    pub(crate) const ALL: [Class; 16] = [
         Class::Requests,
         Class::Answers,
         Class::Statuses,
@@ -54,6 +56,7 @@ impl Class {
         Class::Shutdowns,
         Class::Floods,
         Class::Limits,
+        Class::Deployments,
     ];
 }
 

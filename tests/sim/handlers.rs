@@ -30,6 +30,9 @@ impl World {
             told_to_stop: false,
         };
         let mut takes = Some(Duration::from_millis(task.takes));
+        if task.is_newer && self.is_old(who.host) {
+            (job.end, takes) = (End::BadArgs, Some(Duration::from_millis(1)));
+        }
         if let Some(mut hit) = self.throw(who.host, Menu::Handler) {
             let lease = self.setup.lease();
             self.ledger.tasks[number].causes.add(Cause::Handler);

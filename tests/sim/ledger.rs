@@ -18,6 +18,8 @@ use ivy_proto::{JobId, MessageId, Moment, QueueName, Receipt, ReservationId};
 
 use crate::task::{Cause, Task, Told, Who, number_in};
 
+/// So often a process gives a message back that it cannot run before it puts it aside.
+pub(crate) const RELEASES: u32 = 10;
 /// The number before the first message's, in the broker's ids.
 const FIRST_ID: u64 = 1_000_000_000_000_000_000;
 
@@ -46,6 +48,8 @@ struct Message {
     counted: u32,
     /// How often a handler was started for it.
     runs: u32,
+    /// How often each worker gave it back.
+    released_by: BTreeMap<Who, u32>,
     /// Workers that may delete it, since its task is done, or a copy of it was accepted.
     done_by: Vec<Who>,
     copied_by: Vec<Who>,
@@ -202,6 +206,7 @@ impl Ledger {
                 reserved: 0,
                 counted: 0,
                 runs: 0,
+                released_by: BTreeMap::new(),
                 done_by: Vec::new(),
                 copied_by: Vec::new(),
             });
@@ -262,7 +267,7 @@ impl Ledger {
                         format!("task {number}: a dead letter of the message {}", letter.id)
                     }),
                 }
-                self.check_reason(number, &letter);
+                self.check_reason(who, number, &letter);
             }
             // The bare original: which message it was is not told.
             None => *self.successors.entry((who, number)).or_default() += 1,
@@ -350,6 +355,7 @@ impl Ledger {
         let Some(at) = index(&receipt.message) else { return };
         let Some(message) = self.messages.get_mut(at) else { return };
         if let Some(holder) = message.holder.take() {
+            *message.released_by.entry(holder.who).or_default() += 1;
             self.grants.remove(&(holder.who, at));
         }
     }

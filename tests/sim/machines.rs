@@ -113,9 +113,7 @@ impl World {
             .with_backoff(setup.backoff())
             .with_max_deliveries(setup.max_deliveries)
             .with_notice_bytes(setup.notice_bytes);
-        for kind in &self.kinds {
-            config = config.with_task(kind.name.clone(), kind.settings.clone());
-        }
+        config = self.with_tasks(host, config);
         if setup.notifier { config.with_notifier(shared_channel()) } else { config }
     }
 

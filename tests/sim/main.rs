@@ -25,6 +25,8 @@
 //! | L3 | a drain ends within its limit | `World::finished`, `World::check_load` |
 //! | L4 | after the storm a task is served at once | `World::check_last` |
 //! | L5 | when nothing is to be done, only the poll is waited for | `World::check_quiet` |
+//! | L6 | honest work keeps half of its rate beside whatever nobody understands | `World::check_progress` |
+//! | L7 | among workers that do not know a task, the one that does gets it soon | `World::check_waits` |
 //! | P10 | no panic | `run` |
 //!
 //! A run ends at the first breach; `replay` tells of it, and looks for the fewest faults that lead
@@ -43,6 +45,7 @@ mod crowd;
 mod dice;
 mod exhaustive;
 mod fault;
+mod flood;
 mod frames;
 mod handlers;
 mod host;
@@ -63,6 +66,7 @@ mod replay;
 mod run;
 mod seeds;
 mod setup;
+mod shared;
 mod strays;
 mod task;
 mod trace;

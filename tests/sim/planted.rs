@@ -25,6 +25,7 @@ fn laws(bug: Bug) -> &'static [&'static str] {
         Bug::DropWhenThrottled => &["L1", "L3"],
         Bug::ForgetReleaseOnDrain => &["S9"],
         Bug::RepeatDeleteOfGone => &["S8"],
+        Bug::DeadLetterAtFirstMisfit => &["L2"],
         Bug::ReuseIv | Bug::SkipMac => &["S13"],
     }
 }

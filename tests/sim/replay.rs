@@ -87,6 +87,8 @@ fn smaller_worlds(setup: &Setup) -> Vec<Setup> {
         Setup { workers: 1, ..setup.clone() },
         Setup { original_workers: 0, ..setup.clone() },
         Setup { kinds: 1, ..setup.clone() },
+        Setup { old_workers: 0, ..setup.clone() },
+        Setup { ignorant_workers: 0, ..setup.clone() },
         Setup { bytes: false, ..setup.clone() },
         Setup { encrypted: false, ..setup.clone() },
     ]);

@@ -11,6 +11,9 @@ use crate::setup::Profile;
 
 /// How many seeds an ordinary run of the tests tries. `tests/run` tries more.
 const RUNS: u64 = 2_000;
+/// How many worlds have a flood of strangers' messages, and how many a queue of several programs.
+const FLOODS: u64 = 100;
+const SHARED_QUEUES: u64 = 100;
 /// Fewer seeds than this need not show everything that can happen.
 const WORTH_COUNTING: u64 = 2_000;
 /// So many seeds show every pair of state and input.
@@ -56,6 +59,20 @@ fn no_law_is_broken_on_seeds_of_this_commit() {
 fn a_server_that_is_gone_for_a_while_is_not_stormed() {
     let census = run_all(0..number("IVY_SIM_OUTAGES").unwrap_or(300), Profile::Outage);
     assert!(census.outage_requests > 0, "nobody asked while the server was gone");
+}
+
+/// Whatever strangers post that nobody understands, honest work goes on beside it.
+#[test]
+fn honest_work_keeps_half_of_its_rate_beside_a_flood_that_nobody_understands() {
+    let census = run_all(0..FLOODS, Profile::Flood);
+    assert!(census.seen().contains_key("Released"), "no flood came");
+}
+
+/// Programs that share a queue, and of which one only knows the task.
+#[test]
+fn among_idle_workers_that_do_not_know_a_task_it_soon_meets_the_one_that_does() {
+    let census = run_all(0..SHARED_QUEUES, Profile::Shared);
+    assert!(census.seen().contains_key("QueueShared"), "nobody told of it");
 }
 
 /// Runs `IVY_SIM_SEED` in a world of `IVY_SIM_PROFILE` again, and tells its steps.
@@ -107,7 +124,7 @@ fn assert_nothing_is_missing(census: &Census) {
 }
 
 /// What must be told in any set of runs that is worth its name.
-const EVENTS: [&str; 22] = [
+const EVENTS: [&str; 24] = [
     "TaskSent",
     "Resent",
     "SendFailed",
@@ -119,6 +136,8 @@ const EVENTS: [&str; 22] = [
     "DeadLetterRefused",
     "Released",
     "Released, its key not yet known",
+    "Released, its arguments of another version",
+    "QueueShared",
     "LeaseLost",
     "WokenLate",
     "ResultSent",

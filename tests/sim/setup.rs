@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dice::{Weather, one_in, one_of, stream_of};
 use crate::fault::Class;
+use crate::flood::{Flood, Junk};
 use crate::task::Plan;
 
 /// The stream of the settings, far from those of the components.
@@ -32,15 +33,22 @@ pub(crate) enum Profile {
     Swarm,
     /// Nothing goes wrong but that the queue's server is gone for a while.
     Outage,
+    /// Nothing goes wrong but that strangers post what nobody understands.
+    Flood,
+    /// Nothing goes wrong but that most workers are of another program.
+    Shared,
 }
 
 impl Profile {
-    pub(crate) const ALL: [Profile; 2] = [Profile::Swarm, Profile::Outage];
+    pub(crate) const ALL: [Profile; 4] =
+        [Profile::Swarm, Profile::Outage, Profile::Flood, Profile::Shared];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Profile::Swarm => "swarm",
             Profile::Outage => "outage",
+            Profile::Flood => "flood",
+            Profile::Shared => "shared",
         }
     }
 }
@@ -104,6 +112,13 @@ pub(crate) struct Setup {
     /// The speed of the broker's clock, in thousandths.
     pub(crate) broker_speed: u64,
     pub(crate) outage: Option<Outage>,
+    /// How many of the workers, the last ones, are of an older version.
+    pub(crate) old_workers: usize,
+    /// How many of the workers, the last ones, are of another program.
+    pub(crate) ignorant_workers: usize,
+    /// Whether the waits of tasks are measured.
+    pub(crate) measured: bool,
+    pub(crate) flood: Option<Flood>,
     /// What each task does, if that is settled.
     pub(crate) plan: Option<Plan>,
 }
@@ -144,6 +159,10 @@ impl Default for Setup {
             handler_millis: 500,
             broker_speed: 1_000,
             outage: None,
+            old_workers: 0,
+            ignorant_workers: 0,
+            measured: false,
+            flood: None,
             plan: None,
         }
     }
@@ -155,6 +174,50 @@ impl Setup {
         match profile {
             Profile::Swarm => Setup::swarm(seed),
             Profile::Outage => Setup::with_outage(seed),
+            Profile::Flood => Setup::with_flood(seed),
+            Profile::Shared => Setup::shared(seed),
+        }
+    }
+
+    /// Honest work that one worker does with ease, and strangers.
+    fn with_flood(seed: u64) -> Setup {
+        let mut rng = stream_of(seed, SETTINGS + 2);
+        let concurrency = one_of(&mut rng, &[1, 2, 4, 10]);
+        let (burst, every_millis) = if concurrency >= 4 {
+            one_of(&mut rng, &[(20, 5_000), (100, 5_000), (20, 1_000), (100, 1_000)])
+        } else {
+            one_of(&mut rng, &[(20, 5_000), (100, 5_000), (20, 1_000)])
+        };
+        Setup {
+            seed,
+            flood: Some(Flood { junk: one_of(&mut rng, &Junk::ALL), burst, every_millis }),
+            storm: 120,
+            tasks: 300,
+            plan: Some(Plan::Succeeds),
+            handler_millis: one_of(&mut rng, &[5, 50, 150]),
+            encrypted: one_in(&mut rng, 2),
+            notifier: false,
+            concurrency,
+            ..Setup::default()
+        }
+    }
+
+    /// One worker that knows the task, and several that do not.
+    fn shared(seed: u64) -> Setup {
+        let mut rng = stream_of(seed, SETTINGS + 3);
+        let ignorant_workers = one_of(&mut rng, &[1, 3, 9]);
+        Setup {
+            seed,
+            workers: 1 + ignorant_workers,
+            ignorant_workers,
+            measured: true,
+            storm: one_of(&mut rng, &[200, 2_000, 10_000]),
+            tasks: one_of(&mut rng, &[1, 5, 50, 400]),
+            plan: Some(Plan::Succeeds),
+            handler_millis: 50,
+            notifier: false,
+            concurrency: one_of(&mut rng, &[1, 10]),
+            ..Setup::default()
         }
     }
 
@@ -190,7 +253,7 @@ impl Setup {
         let tiny = has(Class::Limits);
         let originals = one_in(&mut rng, 6);
         let encrypted = has(Class::Keys) || one_in(&mut rng, 12);
-        Setup {
+        let mut setup = Setup {
             seed,
             weather,
             storm: one_of(&mut rng, &[20, 60, 180, 400]),
@@ -221,8 +284,24 @@ impl Setup {
                 1_000
             },
             classes,
-            outage: None,
-            plan: None,
+            ..Setup::default()
+        };
+        if setup.has(Class::Deployments) {
+            match seed % 3 {
+                0 => setup.ignorant_workers = 1,
+                _ => setup.old_workers = 1,
+            }
+        }
+        setup
+    }
+
+    /// What is looked at when the storm is over.
+    pub(crate) fn profile(&self) -> Profile {
+        match (&self.outage, &self.flood) {
+            (Some(_), _) => Profile::Outage,
+            (None, Some(_)) => Profile::Flood,
+            (None, None) if self.measured => Profile::Shared,
+            (None, None) => Profile::Swarm,
         }
     }
 

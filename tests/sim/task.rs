@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use ivy_proto::TaskId;
 use ivy_proto::producer::Reply;
+use ivy_proto::{Moment, TaskId};
 use serde::{Deserialize, Serialize};
 
 /// One life of one process: its host, and the how manyeth it is.
@@ -125,6 +125,8 @@ pub(crate) struct Task {
     pub(crate) once: bool,
     pub(crate) max_attempts: u32,
     pub(crate) has_deadline: bool,
+    /// Whether its arguments are those of the newer version, which older workers do not take.
+    pub(crate) is_newer: bool,
     /// How long the queue is to hold it back, in seconds.
     pub(crate) delay: u64,
     /// How long its handler takes, in milliseconds.
@@ -145,6 +147,9 @@ pub(crate) struct Task {
     /// Whether a worker of the original has deleted it, whatever became of it.
     pub(crate) dropped_by_original: bool,
     pub(crate) told: Option<Told>,
+    /// When its sender was told that it is stored, and when a handler returned for it first.
+    pub(crate) sent_at: Option<Moment>,
+    pub(crate) finished_at: Option<Moment>,
     pub(crate) resumed: bool,
     /// The attempts that have been started and those that have failed, as bits.
     pub(crate) started: u128,
@@ -165,6 +170,7 @@ impl Task {
             once: false,
             max_attempts: 1,
             has_deadline: false,
+            is_newer: false,
             delay: 0,
             takes: 1,
             records: 0,
@@ -175,6 +181,8 @@ impl Task {
             finished: 0,
             dropped_by_original: false,
             told: None,
+            sent_at: None,
+            finished_at: None,
             resumed: false,
             started: 0,
             failed: 0,

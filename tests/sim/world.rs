@@ -14,6 +14,7 @@ use crate::census::Census;
 use crate::clock::Clock;
 use crate::dice::{Dice, Hit};
 use crate::fault::{Class, Menu};
+use crate::flood::BEGINS;
 use crate::host::{Heard, Host};
 use crate::keys::Keys;
 use crate::ledger::Ledger;
@@ -60,6 +61,8 @@ pub(crate) enum Due {
     Calls(usize, Vec<usize>),
     /// A stray message is posted.
     Stray(usize),
+    /// Strangers post a burst of messages that nobody understands.
+    Flood,
     /// The storm is over.
     Calm,
     /// A task is sent to see whether all is well.
@@ -149,6 +152,9 @@ impl World {
         world.schedule_tasks();
         let storm = Duration::from_secs(world.setup.storm);
         world.agenda.add(Moment::EPOCH + storm, Due::Calm);
+        if world.setup.flood.is_some() {
+            world.agenda.add(Moment::EPOCH + BEGINS, Due::Flood);
+        }
         world
     }
 
@@ -201,6 +207,7 @@ impl World {
             Due::Start(host) => self.start(host),
             Due::Calls(host, tasks) => self.call(host, tasks),
             Due::Stray(number) => self.post_stray(number),
+            Due::Flood => self.pour(),
             Due::Calm => self.calm_down(),
             Due::Probe => self.probe(),
             Due::Finish => self.finish(),

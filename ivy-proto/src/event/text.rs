@@ -50,9 +50,15 @@ impl Display for Event {
                 let mail = Mail(message, queue);
                 write!(f, "{mail} could not be put aside ({reason}), and was given back: {fault}")
             }
-            Event::Released { queue, message, task, reason, delay } => {
+            Event::Released { queue, message, task, reason, detail, delay } => {
                 about(f, task.as_ref(), message, queue)?;
-                write!(f, " was given back for {delay:?}: {reason}")
+                write!(f, " was given back for {delay:?}: {reason}")?;
+                match (reason, detail) {
+                    (ReleaseReason::Undecided(DeadLetterReason::BadArgs), Some(misfit)) => {
+                        write!(f, ": {}", Escaped(misfit))
+                    }
+                    _ => Ok(()),
+                }
             }
             Event::LeaseLost { queue, message } => {
                 let mail = Mail(message, queue);
@@ -74,6 +80,10 @@ impl Display for Event {
             Event::OpeningsFailed { queue } => write!(
                 f,
                 "queue {queue} is left alone for a while: more frames fail to open than honest peers send; check the keys, and who may post"
+            ),
+            Event::QueueShared { queue, task } => write!(
+                f,
+                "queue {queue} carries tasks of another program, such as {task}, and this worker leaves it to others now and then; give each program a queue of its own, or register the task here"
             ),
             Event::UnusableMessages { queue, count } => {
                 write!(f, "queue {queue}: {count} messages without id or reservation passed over")
@@ -106,13 +116,13 @@ impl Display for Event {
             }
             Event::QueueError { queue, fault } => write!(f, "queue {queue}: {fault}"),
             Event::NotifierError { fault } => write!(f, "{fault}"),
-            Event::Degraded { part: part @ Part::Messages(_), why } => {
+            Event::Degraded { part: part @ (Part::Messages(_) | Part::Task { .. }), why } => {
                 write!(f, "{part} are left alone for a while: {why}")
             }
             Event::Degraded { part, why } => {
                 write!(f, "{part} has been failing, and is tried again for ever: {why}")
             }
-            Event::Recovered { part: part @ Part::Messages(_) } => {
+            Event::Recovered { part: part @ (Part::Messages(_) | Part::Task { .. }) } => {
                 write!(f, "{part} can be handled again")
             }
             Event::Recovered { part } => write!(f, "{part} works again"),
@@ -139,6 +149,7 @@ impl Display for Part {
         match self {
             Part::Queue(queue) => write!(f, "queue {queue}"),
             Part::Messages(queue) => write!(f, "the messages of queue {queue}"),
+            Part::Task { task, queue } => write!(f, "the messages of task {task} on queue {queue}"),
             Part::Notifier => f.write_str("the notifier"),
         }
     }
@@ -215,6 +226,9 @@ fn undecided(f: &mut Formatter<'_>, reason: DeadLetterReason) -> fmt::Result {
         DeadLetterReason::UnknownTask => {
             ("this worker has no handler of that name", "register one, or serve another queue")
         }
+        DeadLetterReason::BadArgs => {
+            return f.write_str("its arguments are not what this worker's handler takes (BadArgs), and it waits for a version that takes them");
+        }
         DeadLetterReason::NoKey => {
             ("it is encrypted", "set IVY_KEYSET or MESSAGES_ENCRYPTION_KEY, as its sender has it")
         }
@@ -224,6 +238,10 @@ fn undecided(f: &mut Formatter<'_>, reason: DeadLetterReason) -> fmt::Result {
         DeadLetterReason::Undecryptable => {
             ("this worker's key does not open it", "check that its sender has the same")
         }
+        DeadLetterReason::BadTag => (
+            "it was altered, or sealed with another key of the same name",
+            "check that all programs have the same keyset",
+        ),
         DeadLetterReason::CalledInFuture => {
             ("by this machine's clock it is yet to be called", "check the clocks")
         }
@@ -261,6 +279,7 @@ mod tests {
             message: MessageId::new("61"),
             task: Some(task()),
             reason: ReleaseReason::Undecided(DeadLetterReason::UnknownTask),
+            detail: None,
             delay: Duration::from_secs(5),
         };
         assert_eq!(

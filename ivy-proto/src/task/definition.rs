@@ -72,7 +72,8 @@ impl<Args, Output> Task<Args, Output> {
         }
     }
 
-    /// The queue that the task belongs to.
+    /// The queue that the task belongs to. Give each program a queue of its own: where several share
+    /// one, each worker also gets the tasks of the others, and has to release them.
     #[must_use]
     pub const fn queue(mut self, queue: &'static str) -> Self {
         self.queue = queue;

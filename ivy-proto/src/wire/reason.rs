@@ -139,6 +139,7 @@ impl DeadLetterReason {
             self,
             DeadLetterReason::NoKey
                 | DeadLetterReason::Undecryptable
+                | DeadLetterReason::BadTag
                 | DeadLetterReason::UnknownKey
                 | DeadLetterReason::CalledInFuture
                 | DeadLetterReason::UnsupportedVersion

@@ -39,6 +39,55 @@ pub(super) struct Verdict {
 pub(super) struct Refusal {
     pub(super) reason: DeadLetterReason,
     pub(super) message: String,
+    pub(super) fault: FaultOf,
+}
+
+/// What is at fault where a message is not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FaultOf {
+    /// The message itself: no worker could run it.
+    Message,
+    /// This worker's keys, policy, clock or formats, or the message.
+    Worker,
+    /// This worker is of another program, or of another version: its handler takes other arguments, or
+    /// there is none.
+    Program,
+}
+
+impl Refusal {
+    fn of(reason: DeadLetterReason, message: &str) -> Self {
+        Refusal { reason, message: message.to_owned(), fault: FaultOf::of(reason) }
+    }
+
+    /// The arguments are not what the handler of this version takes.
+    pub(super) fn misfit(message: String) -> Self {
+        Refusal { reason: DeadLetterReason::BadArgs, message, fault: FaultOf::Program }
+    }
+
+    /// Whether another worker, or this one after its next deployment, may be able to run it.
+    pub(super) fn may_be_run_elsewhere(&self) -> bool {
+        match self.fault {
+            FaultOf::Message => false,
+            FaultOf::Worker => self.reason.may_be_decided_elsewhere(),
+            FaultOf::Program => true,
+        }
+    }
+}
+
+impl FaultOf {
+    fn of(reason: DeadLetterReason) -> Self {
+        match reason {
+            DeadLetterReason::UnknownTask => FaultOf::Program,
+            // A key or a policy that was set by mistake, or a clock that is wrong, makes every
+            // message unacceptable.
+            DeadLetterReason::ExpectedEncrypted
+            | DeadLetterReason::Downgrade
+            | DeadLetterReason::KeyDisabled
+            | DeadLetterReason::Expired => FaultOf::Worker,
+            reason if reason.may_be_decided_elsewhere() => FaultOf::Worker,
+            _ => FaultOf::Message,
+        }
+    }
 }
 
 /// Reads a message and decides whether it can be run. Where the clock on the wall cannot be right,
@@ -60,9 +109,13 @@ pub(super) fn examine(
     let Opened { envelope, message_key, .. } = match config.codec.open_received(body, queue) {
         Ok(opened) => opened,
         Err(bad) => {
-            let (peer_fault, caller) = (bad.is_peer_fault(), bad.caller().cloned());
-            let unreadable = Verdict::unreadable(bad.reason(), &bad.to_string());
-            return Verdict { peer_fault, caller, ..unreadable };
+            let mut verdict = Verdict::unreadable(bad.reason(), &bad.to_string());
+            (verdict.peer_fault, verdict.caller) = (bad.is_peer_fault(), bad.caller().cloned());
+            // Its tag is right, so no other key opens it.
+            if let Some(refusal) = verdict.refusal.as_mut().filter(|_| bad.is_peer_fault()) {
+                refusal.fault = FaultOf::Message;
+            }
+            return verdict;
         }
     };
     let served = tasks.find(&envelope.name);
@@ -80,7 +133,7 @@ pub(super) fn examine(
 
 impl Verdict {
     fn unreadable(reason: DeadLetterReason, message: &str) -> Self {
-        let refusal = Some(Refusal { reason, message: message.to_owned() });
+        let refusal = Some(Refusal::of(reason, message));
         Verdict { scheduled: None, caller: None, message_key: None, refusal, peer_fault: false }
     }
 }
@@ -156,7 +209,7 @@ fn refuse(
 }
 
 fn refusal(reason: DeadLetterReason, message: &str) -> Option<Refusal> {
-    Some(Refusal { reason, message: message.to_owned() })
+    Some(Refusal::of(reason, message))
 }
 
 /// Whether a message is older than its queue allows, or says that it was called later than now.

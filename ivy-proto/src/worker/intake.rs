@@ -3,30 +3,26 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::event::{Event, Part, ReleaseReason, Trouble};
-use crate::id::{JobId, MessageId};
+use crate::event::{Event, Part, ReleaseReason};
+use crate::id::JobId;
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
 use crate::queue::{QueueOp, Reserved, ReservedMessage};
-use crate::retry::Backoff;
 use crate::time::Moment;
-use crate::wire::DeadLetterReason;
 
-use super::admission::{Refusal, examine};
+use super::admission::examine;
 use super::effects::Purpose;
 use super::gathering::Slots;
 use super::io::{Output, Run, Why};
-use super::job::{Job, PutAside, Settlement, Stage};
+use super::job::{Job, Settlement, Stage};
 use super::lease::Lease;
-use super::poller::{Health, Rest};
+use super::poller::Rest;
 use super::{Mode, Worker};
 
 /// The most messages that may wait for their settlement; beyond it nothing is reserved.
 const MOST_SETTLING: usize = 1000;
 /// How many messages more than it was asked for a queue may send.
 const MOST_SURPLUS: usize = 100;
-/// How long a queue rests after too many messages in a row that cannot be handled here.
-const UNDECIDED_REST: Duration = Duration::from_secs(60);
 
 impl Worker {
     /// Asks all queues that may be asked now.
@@ -85,7 +81,9 @@ impl Worker {
         if let Some(served) = self.poller.queue(queue)
             && let Some(rest) = served.answered(count, brought, (wait, took), &mut self.fx.rng)
         {
-            self.rest_queue(queue, rest, Rest::Empty);
+            let others_first = served.understanding.only_looks();
+            let why = if others_first { Rest::Others } else { Rest::Empty };
+            self.rest_queue(queue, rest, why);
         }
         // What a broken queue sends beyond all measure is left to its leases.
         let mut messages = reserved.messages;
@@ -100,6 +98,7 @@ impl Worker {
         for message in messages {
             self.admit(queue, message, granted_at);
         }
+        self.step_back_if_due(queue);
     }
 
     /// Lets a queue rest until a timer ends, or a nudge if it was merely empty. Of several reasons
@@ -168,18 +167,21 @@ impl Worker {
                 self.fx.event(Event::Replayed { queue: queue.clone(), message: id });
                 self.settle_as(job, Settlement::Delete);
             }
-            None => self.accept(job),
+            None => match self.resting_misfit(job) {
+                Some(refusal) => self.refuse(job, refusal),
+                None => self.accept(job),
+            },
         }
     }
 
     /// A message that this worker can run.
     fn accept(&mut self, job: JobId) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
-        let queue = held.queue.clone();
+        let (queue, now) = (held.queue.clone(), self.fx.now);
         let lease = held.scheduled.as_ref().map_or(self.config.lease, |task| task.lease);
         held.lease.set_length(lease);
         if let Some(served) = self.poller.queue(&queue)
-            && served.decided() == Health::Recovered
+            && served.understanding.understood(now)
         {
             self.fx.event(Event::Recovered { part: Part::Messages(queue.clone()) });
         }
@@ -199,60 +201,6 @@ impl Worker {
             return self.suspects.add(job, held.deliveries);
         }
         self.waiting.entry(queue).or_default().push_back(job);
-    }
-
-    /// A message that this worker cannot run.
-    fn refuse(&mut self, job: JobId, refusal: Refusal) {
-        let Some(held) = self.jobs.get(&job) else { return };
-        let (queue, deliveries) = (held.queue.clone(), held.deliveries);
-        let message = held.lease.receipt().message.clone();
-        let attempts = held.scheduled.as_ref().map_or(0, |task| task.attempt - 1);
-        if refusal.reason == DeadLetterReason::Undecryptable
-            && self.failed_openings.one_more(&queue, self.fx.now)
-        {
-            self.rest_queue(&queue, UNDECIDED_REST, Rest::Trouble);
-            self.fx.event(Event::OpeningsFailed { queue: queue.clone() });
-        }
-        let elsewhere = refusal.reason.may_be_decided_elsewhere();
-        let degraded = (elsewhere || may_be_this_workers_fault(refusal.reason))
-            && self.count_undecided(&queue, &message, refusal.reason);
-        let undecided = degraded || (elsewhere && deliveries < self.config.max_deliveries);
-        if undecided {
-            // The longer they stay away, the more of what lies behind them is seen.
-            let round = if degraded { u32::MAX } else { deliveries - 1 };
-            let delay = Backoff::UNDECIDED.ceiling(round);
-            return self.give_back(job, delay, ReleaseReason::Undecided(refusal.reason));
-        }
-        self.settle_as(
-            job,
-            Settlement::PutAside(PutAside {
-                reason: refusal.reason,
-                message: refusal.message,
-                attempts,
-                bare: false,
-            }),
-        );
-    }
-
-    /// Counts one more message of this queue that cannot be handled here. Says whether there were
-    /// so many that the fault may be this worker's.
-    fn count_undecided(
-        &mut self,
-        queue: &QueueName,
-        message: &MessageId,
-        reason: DeadLetterReason,
-    ) -> bool {
-        let Some(served) = self.poller.queue(queue) else { return false };
-        let last_straw = served.undecided(message);
-        let degraded = served.is_degraded();
-        if last_straw.is_some() {
-            self.rest_queue(queue, UNDECIDED_REST, Rest::Trouble);
-        }
-        if last_straw == Some(Health::Degraded) {
-            let why = Trouble::Messages(reason);
-            self.fx.event(Event::Degraded { part: Part::Messages(queue.clone()), why });
-        }
-        degraded
     }
 
     /// Starts handlers while there are free slots and messages that wait for one; suspects when
@@ -327,17 +275,4 @@ impl Worker {
     pub(super) fn waiting_count(&self) -> usize {
         self.waiting.values().map(VecDeque::len).sum::<usize>() + self.suspects.waiting()
     }
-}
-
-/// Whether many such messages in a row tell more of this worker than of them: a key or a policy that
-/// was set by mistake, or a clock that is wrong, makes every message unacceptable.
-fn may_be_this_workers_fault(reason: DeadLetterReason) -> bool {
-    matches!(
-        reason,
-        DeadLetterReason::ExpectedEncrypted
-            | DeadLetterReason::Downgrade
-            | DeadLetterReason::BadTag
-            | DeadLetterReason::KeyDisabled
-            | DeadLetterReason::Expired
-    )
 }

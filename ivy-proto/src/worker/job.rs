@@ -94,7 +94,7 @@ pub(super) enum Settlement {
     /// A copy is posted to the dead-letter queue, then it is deleted.
     PutAside(PutAside),
     /// It is given back.
-    Release { delay: Duration, reason: ReleaseReason },
+    Release { delay: Duration, reason: ReleaseReason, detail: Option<String> },
 }
 
 /// Why and how a message is put aside.

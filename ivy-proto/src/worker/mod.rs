@@ -102,12 +102,15 @@ mod lease;
 mod notices;
 mod outcome;
 mod poller;
+mod releases;
 mod replying;
 mod seen;
 mod settling;
 mod setup;
 mod suspects;
 mod tasks;
+mod undecided;
+mod understanding;
 
 pub use config::{InvalidConfig, WorkerConfig};
 pub use io::{CancelReason, Input, JobOutcome, Output, Run, Why};
@@ -132,6 +135,7 @@ use job::{Job, Orphan, Stage};
 use lateness::Lateness;
 use notices::Notices;
 use poller::Poller;
+use releases::Releases;
 use seen::Seen;
 use suspects::Suspects;
 use tasks::Tasks;
@@ -152,6 +156,7 @@ pub struct Worker {
     seen: Seen,
     fingerprints: Fingerprints,
     failed_openings: FailedOpenings,
+    releases: Releases,
     /// How many handlers run for a message that is still held.
     running: usize,
     gathering: Gathering,
@@ -206,6 +211,7 @@ impl Worker {
             seen,
             fingerprints: Fingerprints::default(),
             failed_openings: FailedOpenings::default(),
+            releases: Releases::default(),
             running: 0,
             gathering: Gathering::default(),
             orphans: BTreeMap::new(),

@@ -9,6 +9,7 @@ use crate::task::TaskError;
 use crate::wire::{DeadLetterReason, IvyOptions, RawJson, value_is_too_deep};
 
 use super::Worker;
+use super::admission::Refusal;
 use super::io::{CancelReason, JobOutcome, Why};
 use super::job::{Orphan, PutAside, Scheduled, Settlement, Stage};
 use super::poller::Rest;
@@ -31,6 +32,9 @@ impl Worker {
         self.suspects.ended(job);
         self.fx.timers.stop(&Why::TimeLimit(job));
         let took = self.fx.now.since(started_at);
+        if !matches!(outcome, JobOutcome::BadArgs(_) | JobOutcome::NotRun) {
+            self.handled(&scheduled);
+        }
         let failure = match outcome {
             JobOutcome::Done(result) => {
                 let result = Some(&result).filter(|result| !value_is_too_deep(result));
@@ -40,9 +44,7 @@ impl Worker {
             JobOutcome::Panicked(_) if planted(Bug::AckOnPanic) => {
                 return self.settle_as(job, Settlement::Delete);
             }
-            JobOutcome::BadArgs(message) => {
-                return self.put_aside_bad_args(job, &scheduled, message);
-            }
+            JobOutcome::BadArgs(message) => return self.refuse(job, Refusal::misfit(message)),
             JobOutcome::NotRun => return self.give_back_not_run(job),
             JobOutcome::Failed(error) => error,
             JobOutcome::Panicked(message) => panicked(&message),
@@ -84,17 +86,6 @@ impl Worker {
             reason,
             message: error.message().to_owned(),
             attempts: scheduled.attempt,
-            bare: false,
-        });
-        self.settle_as(job, settlement);
-    }
-
-    /// The handler does not take the arguments; it was not run, and a retry would not change them.
-    fn put_aside_bad_args(&mut self, job: JobId, scheduled: &Scheduled, message: String) {
-        let settlement = Settlement::PutAside(PutAside {
-            reason: DeadLetterReason::BadArgs,
-            message,
-            attempts: scheduled.attempt - 1,
             bare: false,
         });
         self.settle_as(job, settlement);

@@ -36,7 +36,7 @@ impl Worker {
 
     /// Gives a message back.
     pub(super) fn give_back(&mut self, job: JobId, delay: Duration, reason: ReleaseReason) {
-        self.settle_as(job, Settlement::Release { delay, reason });
+        self.settle_as(job, Settlement::Release { delay, reason, detail: None });
     }
 
     /// Asks for the next step of a job's settlement, unless its receipt is about to be replaced.
@@ -156,9 +156,15 @@ impl Worker {
         let message = held.lease.receipt().message.clone();
         let scheduled = held.scheduled.clone();
         let Some(settling) = held.settling() else { return };
-        let Settlement::Release { delay, reason } = settling.settlement else { return };
+        let Settlement::Release { delay, reason, detail } = &mut settling.settlement else {
+            return;
+        };
+        let (delay, reason, detail) = (*delay, *reason, detail.take());
+        if matches!(reason, ReleaseReason::Undecided(_)) {
+            self.releases.one_more(&queue, &message);
+        }
         let task = scheduled.as_ref().map(|scheduled| scheduled.task.clone());
-        self.fx.event(Event::Released { queue, message, task, reason, delay });
+        self.fx.event(Event::Released { queue, message, task, reason, detail, delay });
         if let (ReleaseReason::Retry, Some(scheduled)) = (reason, scheduled) {
             let attempt = scheduled.attempt.saturating_add(1);
             self.fx.event(Event::Retried { task: scheduled.task.clone(), attempt, delay });

@@ -96,7 +96,7 @@ conformance! {
     }
     dead_letters {
         a_task_that_failed_for_good_is_kept;
-        arguments_of_another_type_are_put_aside;
+        arguments_of_another_version_wait_for_it;
         what_cannot_be_read_is_put_aside_unchanged except PRIVATE_QUEUE;
         what_may_kill_workers_is_put_aside except PRIVATE_QUEUE;
         a_task_past_its_deadline_is_put_aside except PRIVATE_QUEUE;

@@ -7,7 +7,7 @@ use ivy_proto::wire::{DeadLetter, DeadLetterReason};
 use ivy_proto::worker::{JobOutcome, Run};
 use ivy_proto::{JobId, MessageId, Moment};
 
-use super::{Ledger, Started, index};
+use super::{Ledger, RELEASES, Started, index};
 use crate::task::{Cause, Plan, Sender, Who};
 
 /// A delete waits for others to travel with, and for a renewal that is under way.
@@ -94,10 +94,14 @@ impl Ledger {
         match outcome {
             JobOutcome::Done(_) | JobOutcome::ResultTooDeep => {
                 task.finished += 1;
+                task.finished_at.get_or_insert(now);
                 self.messages[started.message].done_by.push(who);
                 self.done_at.insert((who, started.message), now);
             }
-            JobOutcome::NotRun => {}
+            // It was not run, and no attempt counts.
+            JobOutcome::BadArgs(_) | JobOutcome::NotRun => {
+                task.started &= !(1u128 << started.attempt.min(127));
+            }
             _ => task.failed |= 1u128 << started.attempt.min(127),
         }
     }
@@ -142,10 +146,13 @@ impl Ledger {
     }
 
     /// Why a task was put aside must be true.
-    pub(super) fn check_reason(&mut self, number: usize, letter: &DeadLetter) {
+    pub(super) fn check_reason(&mut self, who: Who, number: usize, letter: &DeadLetter) {
         let task = &self.tasks[number];
-        let counted =
-            index(&letter.id).and_then(|at| self.messages.get(at)).map_or(0, |m| m.counted);
+        let message = index(&letter.id).and_then(|at| self.messages.get(at));
+        let counted = message.map_or(0, |message| message.counted);
+        let released = message.and_then(|message| message.released_by.get(&who).copied());
+        // Another version of the worker, or one with another key, may be able to run it.
+        let had_its_chance = released.unwrap_or(0) >= RELEASES;
         // The bit of attempt 0 is never set.
         let failed_before = |attempts: u32| {
             let wanted = (2u128 << attempts.min(126)) - 2;
@@ -162,17 +169,21 @@ impl Ledger {
             }
             DeadLetterReason::Deadline => task.has_deadline,
             DeadLetterReason::BadArgs => {
-                task.plan == Plan::BadArgs || task.sender == Sender::Stranger
+                task.plan == Plan::BadArgs && had_its_chance || task.sender == Sender::Stranger
             }
             DeadLetterReason::NoKey
             | DeadLetterReason::Undecryptable
-            | DeadLetterReason::UnknownKey
-            | DeadLetterReason::KeyDisabled => self.wrong_keys || task.sender == Sender::Stranger,
+            | DeadLetterReason::UnknownKey => {
+                had_its_chance && (self.wrong_keys || task.sender == Sender::Stranger)
+            }
+            DeadLetterReason::KeyDisabled => self.wrong_keys || task.sender == Sender::Stranger,
             // A message that came out of another queue than it was put into.
             DeadLetterReason::BadTag => {
-                task.causes.has(Cause::Delivery)
-                    || task.causes.has(Cause::Answer)
-                    || task.sender == Sender::Stranger
+                let moved = task.causes.has(Cause::Delivery) || task.causes.has(Cause::Answer);
+                had_its_chance && (moved || task.sender == Sender::Stranger)
+            }
+            DeadLetterReason::UnknownTask | DeadLetterReason::UnsupportedVersion => {
+                had_its_chance && task.sender == Sender::Stranger
             }
             _ => task.sender == Sender::Stranger,
         };

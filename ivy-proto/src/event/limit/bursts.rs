@@ -91,10 +91,11 @@ fn kind(event: &Event) -> Kind<'_> {
             (Some(queue), Some(*reason))
         }
         Event::Degraded {
-            part: Part::Queue(queue) | Part::Messages(queue),
-            why: Trouble::Messages(reason),
+            part: Part::Queue(queue) | Part::Messages(queue) | Part::Task { queue, .. },
+            why: Trouble::Messages(reason) | Trouble::Task { reason, .. },
         } => (Some(queue), Some(*reason)),
         Event::Degraded { part: Part::Queue(queue) | Part::Messages(queue), .. }
+        | Event::QueueShared { queue, .. }
         | Event::PeerFault { queue, .. }
         | Event::IdReused { queue, .. }
         | Event::OpeningsFailed { queue }

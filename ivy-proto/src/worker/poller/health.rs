@@ -1,8 +1,7 @@
-//! How well a queue works: requests that fail, and messages that cannot be handled here.
+//! How well a queue works: requests that fail.
 
 use std::time::Duration;
 
-use crate::id::MessageId;
 use crate::retry::Backoff;
 use crate::rng::Rng;
 use crate::time::Moment;
@@ -13,11 +12,6 @@ use super::queue::Queue;
 const OUTAGE_INTERVAL: Duration = Duration::from_millis(500);
 /// After so many failures in a row a queue counts as degraded.
 const DEGRADED_AFTER: u32 = 3;
-/// After so many messages in a row that cannot be handled here, a queue rests; after each rest that
-/// changed nothing, after twice as many, so that what lies behind them is reached in the end.
-pub(super) const UNDECIDED_LIMIT: usize = 20;
-/// The most of them that are counted.
-const MOST_UNDECIDED: usize = 10_240;
 
 /// A change that is worth telling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,32 +51,5 @@ impl Queue {
         let is_news = failures_before < DEGRADED_AFTER && self.failures >= DEGRADED_AFTER;
         let health = if is_news { Health::Degraded } else { Health::Unchanged };
         (at.since(now), health)
-    }
-
-    /// Whether messages that cannot be handled have made the queue rest: then none of them is put
-    /// aside, since the fault may be this worker's.
-    pub(in crate::worker) fn is_degraded(&self) -> bool {
-        self.degraded
-    }
-
-    /// A message came that this worker cannot handle. If that is the last straw, so that the queue
-    /// is to rest, tells what changed.
-    pub(in crate::worker) fn undecided(&mut self, message: &MessageId) -> Option<Health> {
-        self.undecided_in_a_row.insert(message.clone());
-        if self.undecided_in_a_row.len() >= self.undecided_limit {
-            self.undecided_in_a_row.clear();
-            self.undecided_limit = (self.undecided_limit * 2).min(MOST_UNDECIDED);
-            let known = std::mem::replace(&mut self.degraded, true);
-            // Degraded again after its rest: rests again, without another line in the log.
-            return Some(if known { Health::Unchanged } else { Health::Degraded });
-        }
-        None
-    }
-
-    /// A message came that this worker can handle.
-    pub(in crate::worker) fn decided(&mut self) -> Health {
-        self.undecided_in_a_row.clear();
-        self.undecided_limit = UNDECIDED_LIMIT;
-        if std::mem::take(&mut self.degraded) { Health::Recovered } else { Health::Unchanged }
     }
 }

@@ -90,11 +90,8 @@ impl Poller {
             }
             // A queue among others is asked to wait only for a single message: while it waits,
             // the others may take the slots.
-            let wait = if alone && queue.asked.is_empty() || queue.is_idle() {
-                self.long_poll
-            } else {
-                Duration::ZERO
-            };
+            let is_first = alone && queue.asked.is_empty() || queue.is_idle();
+            let wait = if is_first && queue.may_wait() { self.long_poll } else { Duration::ZERO };
             free = free.saturating_sub(count);
             queue.asked.push(count);
             asks.push(Ask { queue: queue.served.name.clone(), count, wait });

@@ -1,15 +1,12 @@
 //! A queue that is polled: what is asked of it, and what its answers tell.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::id::MessageId;
 use crate::retry::Backoff;
 use crate::rng::Rng;
 use crate::time::Moment;
 use crate::worker::config::ServedQueue;
-
-use super::health::UNDECIDED_LIMIT;
+use crate::worker::understanding::Understanding;
 
 /// The most polls in flight for one queue.
 const POLLS_IN_FLIGHT: usize = 8;
@@ -17,6 +14,8 @@ const POLLS_IN_FLIGHT: usize = 8;
 const ONE_STRIDE: u64 = 720_720 << 20;
 /// Where the backend does not wait: the first and the longest rest between two polls.
 const REST: Backoff = Backoff::new(Duration::from_millis(100), 2, Duration::from_secs(5));
+/// An answer that takes no longer has hardly waited for a message.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A queue that is polled.
 #[derive(Debug)]
@@ -36,12 +35,7 @@ pub(in crate::worker) struct Queue {
     pub(super) failures: u32,
     /// No request to this queue is repeated before this moment.
     pub(super) not_before: Moment,
-    /// The messages that cannot be handled here, since the last one that can. Each counts once,
-    /// however often it is delivered.
-    pub(super) undecided_in_a_row: BTreeSet<MessageId>,
-    /// How many of them make the queue rest.
-    pub(super) undecided_limit: usize,
-    pub(super) degraded: bool,
+    pub(in crate::worker) understanding: Understanding,
 }
 
 /// What a queue's last answer brought.
@@ -59,7 +53,9 @@ enum Activity {
 pub(in crate::worker) enum Rest {
     /// It brought nothing.
     Empty,
-    /// It failed, or brought too much that cannot be handled here.
+    /// It brought what is for other workers, and they are to come first.
+    Others,
+    /// It failed, or brought what this worker does not understand.
     Trouble,
 }
 
@@ -75,9 +71,7 @@ impl Queue {
             was_created: false,
             failures: 0,
             not_before: Moment::EPOCH,
-            undecided_in_a_row: BTreeSet::new(),
-            undecided_limit: UNDECIDED_LIMIT,
-            degraded: false,
+            understanding: Understanding::default(),
         }
     }
 
@@ -99,6 +93,11 @@ impl Queue {
 
     pub(super) fn is_overflowing(&self) -> bool {
         self.activity == Activity::Overflowing
+    }
+
+    /// Whether a poll may wait for a message.
+    pub(super) fn may_wait(&self) -> bool {
+        !self.understanding.only_looks()
     }
 
     /// Whether it seems to have messages that are only to be fetched.
@@ -140,6 +139,9 @@ impl Queue {
         self.forget_ask(count);
         self.was_created = false;
         let (asked_to_wait, took) = waited;
+        // A message for which the backend has waited was the only one.
+        let at_once = asked_to_wait.is_zero() || took < AT_ONCE;
+        self.understanding.answered(brought >= count && at_once);
         if brought > 0 {
             self.activity = if brought >= count { Activity::Overflowing } else { Activity::Busy };
             return None;
@@ -151,6 +153,9 @@ impl Queue {
         };
         self.activity = Activity::Idle(empty_in_a_row);
         let did_wait = asked_to_wait > Duration::ZERO && took >= asked_to_wait / 2;
+        if let Some(rest) = self.understanding.rest_between_looks(rng) {
+            return Some(rest);
+        }
         // After a burst the queue is asked once more, this time to wait. However many polls the
         // burst had under way, they were not asked to, so their answers are no reason to rest.
         if did_wait || (asked_to_wait.is_zero() && (was_busy || self.can_wait)) {
@@ -177,6 +182,10 @@ impl Queue {
 
     pub(in crate::worker) fn rest(&mut self, why: Rest) {
         self.resting = self.resting.max(Some(why));
+    }
+
+    pub(in crate::worker) fn rests(&self) -> bool {
+        self.resting.is_some()
     }
 
     pub(in crate::worker) fn rests_for(&self, why: Rest) -> bool {

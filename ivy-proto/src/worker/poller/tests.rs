@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use super::{Health, Poller};
-use crate::id::MessageId;
 use crate::name::Priority;
 use crate::name::QueueName;
 use crate::rng::Rng;
@@ -177,18 +176,4 @@ fn trouble_is_told_once_and_its_end_too() {
     assert_eq!(told, [Health::Degraded]);
     assert_eq!(queue.succeeded(), Health::Recovered);
     assert_eq!(queue.succeeded(), Health::Unchanged);
-}
-
-#[test]
-fn twenty_messages_in_a_row_that_cannot_be_handled_make_a_queue_rest() {
-    let mut poller = poller(vec![served("a", 0, 1)]);
-    let queue = poller.queue(&QueueName::new("a").unwrap()).unwrap();
-    let mut undecided = |number: u32| queue.undecided(&MessageId::new(number.to_string()));
-    for number in 0..19 {
-        assert_eq!(undecided(number), None);
-    }
-    assert_eq!(undecided(19), Some(Health::Degraded));
-    assert!(queue.is_degraded());
-    assert_eq!(queue.decided(), Health::Recovered);
-    assert!(!queue.is_degraded());
 }

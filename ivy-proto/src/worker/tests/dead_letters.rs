@@ -1,15 +1,12 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::event::{Event, Part, Trouble};
+use crate::event::Event;
 use crate::id::MessageId;
-use crate::queue::{Body, Capabilities, FaultKind, QueueReply, Reserved};
+use crate::queue::{Body, Capabilities, FaultKind, QueueReply};
 use crate::task::{TaskError, TaskOutcome};
-use crate::time::Moment;
-use crate::wire::{Codec, DeadLetter, DeadLetterReason, LegacyKey, Notice};
+use crate::wire::{DeadLetter, DeadLetterReason, Notice};
 use crate::worker::JobOutcome;
-
-const UNKNOWN: &str = r#"{"name":"nobody.knows","options":{},"args":[]}"#;
 
 /// Delivers a body that is put aside at once, and gives the dead letter.
 fn dead_letter_of(body: &str) -> DeadLetter {
@@ -131,24 +128,9 @@ fn a_body_above_the_limit_is_put_aside_unread() {
 fn a_dead_letter_on_a_served_queue_is_not_wrapped_again() {
     let letter = dead_letter_of("nonsense").to_body();
     let mut worker = started();
-    worker.deliver_counted(&[(letter.as_str(), 50)]);
+    worker.give_back_ten_times("1", letter.as_str());
     let (_, (_, message)) = worker.take_post().unwrap();
     assert_eq!(message.body, letter);
-}
-
-#[test]
-fn b24_an_unknown_task_is_given_back_for_longer_and_longer_and_then_put_aside() {
-    let mut worker = started();
-    let mut delays = Vec::new();
-    for count in [1, 2, 3, 10, 49] {
-        worker.deliver_counted(&[(UNKNOWN, count)]);
-        let (op, delay) = worker.take_release().unwrap();
-        worker.answer(op, Ok(QueueReply::Released));
-        delays.push(delay.as_secs());
-    }
-    assert_eq!(delays, [5, 10, 20, 300, 300]);
-    worker.deliver_counted(&[(UNKNOWN, 50)]);
-    assert!(worker.take_post().is_some());
 }
 
 #[test]
@@ -162,16 +144,6 @@ fn a_message_that_was_delivered_too_often_is_put_aside_without_being_run() {
         event,
         Event::DeadLettered { reason: DeadLetterReason::TooManyDeliveries, deliveries: 51, .. }
     )));
-}
-
-#[test]
-fn arguments_that_the_handler_does_not_take_put_the_task_aside_without_a_retry() {
-    let mut worker = started();
-    let run = worker.running(&plain_body());
-    worker.end(&run, JobOutcome::BadArgs("argument 1 is not a number".to_owned()));
-    let (_, (_, message)) = worker.take_post().unwrap();
-    let letter = DeadLetter::parse(&message.body).unwrap();
-    assert_eq!((letter.reason, letter.attempts), (DeadLetterReason::BadArgs, 0));
 }
 
 #[test]
@@ -220,110 +192,6 @@ fn a_deadline_counts_as_passed_a_minute_late_since_clocks_differ() {
     };
     assert_eq!(at(Duration::from_secs(60)), 1);
     assert_eq!(at(Duration::from_secs(61)), 0);
-}
-
-#[test]
-fn one_message_that_comes_again_and_again_is_no_sign_that_the_worker_lacks_something() {
-    let mut worker = started();
-    for count in 1..50 {
-        worker.deliver_again("1", UNKNOWN, count);
-        let (op, _) = worker.take_release().unwrap();
-        worker.answer(op, Ok(QueueReply::Released));
-    }
-    worker.deliver_again("1", UNKNOWN, 50);
-    assert!(worker.take_post().is_some(), "it is put aside in the end");
-    assert!(!worker.has_event(|event| matches!(event, Event::Degraded { .. })));
-}
-
-#[test]
-fn a_worker_that_lacks_a_handler_puts_nothing_aside_and_rests() {
-    let mut worker = started();
-    for _ in 0..20 {
-        worker.deliver_counted(&[(UNKNOWN, 1)]);
-        let (op, _) = worker.take_release().unwrap();
-        worker.answer(op, Ok(QueueReply::Released));
-    }
-    let why = Trouble::Messages(DeadLetterReason::UnknownTask);
-    let degraded = Event::Degraded { part: Part::Messages(queue()), why };
-    assert!(worker.events.contains(&degraded));
-    assert!(worker.take_poll().is_none(), "the queue rests");
-    worker.advance(Duration::from_secs(60));
-    worker.deliver_counted(&[(UNKNOWN, 1000)]);
-    assert!(worker.take_post().is_none(), "nothing is put aside while degraded");
-    assert!(worker.take_release().is_some());
-    worker.deliver(&[&plain_body()]);
-    assert!(worker.events.contains(&Event::Recovered { part: Part::Messages(queue()) }));
-}
-
-#[test]
-fn a_worker_with_a_key_too_many_does_not_empty_a_readable_queue() {
-    let mut config = config();
-    config.codec = Codec::legacy(LegacyKey::new("by mistake").unwrap());
-    let mut worker = started_with(config);
-    let mut put_aside = 0;
-    for _ in 0..40 {
-        if worker.ops.is_empty() {
-            worker.advance(Duration::from_secs(60));
-        }
-        worker.deliver(&[&plain_body()]);
-        if let Some((post, _)) = worker.take_post() {
-            put_aside += 1;
-            worker.posted(post);
-            worker.advance(Duration::from_millis(50));
-            let (delete, _) = worker.take_deletes().unwrap();
-            worker.answer(delete, Ok(QueueReply::Deleted));
-        }
-        if let Some((release, _)) = worker.take_release() {
-            worker.answer(release, Ok(QueueReply::Released));
-        }
-    }
-    assert_eq!(put_aside, 19, "after twenty in a row, none any more");
-}
-
-/// Plays a queue with so many messages that nobody knows in front of a good one, and gives how long
-/// the good one waits.
-fn wait_behind(unknown: usize) -> Duration {
-    let mut worker = started();
-    let mut hidden: Vec<(Moment, usize)> = (0..unknown).map(|_| (Moment::EPOCH, 0)).collect();
-    let started_at = worker.now;
-    let good = plain_body();
-    loop {
-        let now = worker.now;
-        let Some((poll, count)) = worker.take_poll() else {
-            worker.advance(Duration::from_secs(1));
-            continue;
-        };
-        let mut messages = Vec::new();
-        for (index, (visible_at, deliveries)) in hidden.iter_mut().enumerate() {
-            if *visible_at <= now && messages.len() < count {
-                *deliveries += 1;
-                messages.push(worker.numbered(index, UNKNOWN, *deliveries as u32));
-            }
-        }
-        if messages.len() < count {
-            messages.push(worker.numbered(unknown, &good, 1));
-        }
-        let reserved = Reserved { messages, unusable: 0 };
-        worker.answer(poll, Ok(QueueReply::Reserved(reserved)));
-        while let Some((op, (receipt, delay))) = worker.take_release_of() {
-            let index: usize = receipt.message.as_str().parse().unwrap();
-            if let Some(message) = hidden.get_mut(index) {
-                message.0 = worker.now + delay;
-            }
-            worker.answer(op, Ok(QueueReply::Released));
-        }
-        if !worker.runs.is_empty() {
-            return worker.now.since(started_at);
-        }
-    }
-}
-
-#[test]
-fn a_good_message_is_reached_behind_however_many_that_nobody_knows() {
-    for unknown in [19, 40, 130, 1000] {
-        let waited = wait_behind(unknown);
-        assert!(waited <= Duration::from_secs(420), "{waited:?} behind {unknown}");
-    }
 }
 
 #[test]

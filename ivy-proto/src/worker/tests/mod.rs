@@ -14,4 +14,5 @@ mod polling;
 mod retries;
 mod scenario;
 mod shares;
+mod undecided;
 mod with_broker;

@@ -216,6 +216,29 @@ impl Scenario {
         self.answer(op, Ok(QueueReply::Reserved(Reserved { messages, unusable: 0 })));
     }
 
+    /// Lets time pass until the queue is polled again.
+    pub(super) fn until_polled(&mut self) {
+        for _ in 0..120 {
+            if self.ops.iter().any(|(_, op)| matches!(op, QueueOp::Reserve { .. })) {
+                return;
+            }
+            self.advance(Duration::from_secs(1));
+        }
+        panic!("the queue is not polled again");
+    }
+
+    /// Delivers the message of this id until it was given back ten times, and once more.
+    pub(super) fn give_back_ten_times(&mut self, id: &str, body: &str) {
+        for _ in 0..10 {
+            self.until_polled();
+            self.deliver_again(id, body, 1);
+            let (release, _) = self.take_release().expect("it is given back");
+            self.answer(release, Ok(QueueReply::Released));
+        }
+        self.until_polled();
+        self.deliver_again(id, body, 1);
+    }
+
     pub(super) fn deliver(&mut self, bodies: &[&str]) {
         let counted: Vec<(&str, u32)> = bodies.iter().map(|body| (*body, 1)).collect();
         self.deliver_counted(&counted);

@@ -1,0 +1,197 @@
+//! Tasks by their names, as far as messages came that this worker has no handler for, or whose
+//! arguments its handler does not take.
+//!
+//! Such a message is for another program, or for another version of this one. After many of them in a
+//! row the name rests: what comes under it is given back for the longest time without being tried,
+//! and nothing of it is dead-lettered until something of it fits again. A name of which something
+//! fitted lately does not rest: the handler is there, and it is the message that is odd.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::MessageId;
+use crate::name::TaskName;
+use crate::time::Moment;
+
+use super::{Consequence, MANY, REST, lately};
+
+/// How many names are remembered that this worker has never run. Whoever can post can invent names.
+const MOST_STRANGE: usize = 256;
+
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    of: BTreeMap<TaskName, Name>,
+    /// How many of them have never fitted.
+    strange: usize,
+}
+
+#[derive(Debug, Default)]
+struct Name {
+    /// What did not fit, since something did; at most [`MANY`].
+    misfits: BTreeSet<MessageId>,
+    fitted_at: Option<Moment>,
+    rests_until: Option<Moment>,
+    degraded: bool,
+    misfit_at: Moment,
+    /// What did not fit when it began to rest.
+    last_misfit: String,
+}
+
+impl Names {
+    /// A message of this task does not fit.
+    pub(super) fn misfit(
+        &mut self,
+        task: &TaskName,
+        message: &MessageId,
+        misfit: &str,
+        now: Moment,
+    ) -> Consequence {
+        if !self.of.contains_key(task) {
+            self.make_room();
+            self.strange += 1;
+        }
+        let name = self.of.entry(task.clone()).or_default();
+        name.misfit_at = now;
+        let mut consequence = Consequence::default();
+        if !name.rests(now) {
+            name.rests_until = None;
+            if name.misfits.len() < MANY {
+                name.misfits.insert(message.clone());
+            }
+            if name.misfits.len() >= MANY && !lately(name.fitted_at, now) {
+                name.misfits.clear();
+                name.rests_until = Some(now + REST);
+                misfit.clone_into(&mut name.last_misfit);
+                consequence.degraded = !std::mem::replace(&mut name.degraded, true);
+            }
+        }
+        consequence.longest_delay = name.rests(now);
+        consequence.kept = name.degraded;
+        consequence
+    }
+
+    /// A handler of this task took its arguments. Says whether the name was degraded.
+    pub(super) fn fits(&mut self, task: &TaskName, now: Moment) -> bool {
+        let Some(name) = self.of.get_mut(task) else {
+            let name = Name { fitted_at: Some(now), ..Name::default() };
+            self.of.insert(task.clone(), name);
+            return false;
+        };
+        if name.fitted_at.replace(now).is_none() {
+            self.strange -= 1;
+        }
+        name.misfits.clear();
+        name.rests_until = None;
+        std::mem::take(&mut name.degraded)
+    }
+
+    /// If the name rests: what did not fit last.
+    pub(super) fn resting_misfit(&self, task: &TaskName, now: Moment) -> Option<&str> {
+        let name = self.of.get(task).filter(|name| name.rests(now))?;
+        Some(&name.last_misfit)
+    }
+
+    /// Forgets a strange name if there are too many: one that does not rest before one that does,
+    /// then the one that was met longest ago.
+    fn make_room(&mut self) {
+        if self.strange < MOST_STRANGE {
+            return;
+        }
+        let strange = self.of.iter().filter(|(_, name)| name.fitted_at.is_none());
+        let oldest = strange.min_by_key(|(_, name)| (name.degraded, name.misfit_at));
+        if let Some(oldest) = oldest.map(|(task, _)| task.clone()) {
+            self.of.remove(&oldest);
+            self.strange -= 1;
+        }
+    }
+}
+
+impl Name {
+    fn rests(&self, now: Moment) -> bool {
+        self.rests_until.is_some_and(|until| now < until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn task(name: &str) -> TaskName {
+        TaskName::new(name).unwrap()
+    }
+
+    fn rests(names: &Names, of: &str, now: Moment) -> bool {
+        names.resting_misfit(&task(of), now) == Some("argument 2 is missing")
+    }
+
+    fn misfits(
+        names: &mut Names,
+        of: &str,
+        numbers: std::ops::Range<u32>,
+        now: Moment,
+    ) -> Consequence {
+        let mut last = Consequence::default();
+        for number in numbers {
+            let message = MessageId::new(number.to_string());
+            last = names.misfit(&task(of), &message, "argument 2 is missing", now);
+        }
+        last
+    }
+
+    #[test]
+    fn after_twenty_in_a_row_the_name_rests_and_no_other() {
+        let (mut names, now) = (Names::default(), Moment::EPOCH);
+        assert_eq!(misfits(&mut names, "mail", 0..19, now), Consequence::default());
+        let last = misfits(&mut names, "mail", 19..20, now);
+        assert!(last.longest_delay && last.kept && last.degraded);
+        assert_eq!(last.rest, None, "the queue goes on");
+        assert!(rests(&names, "mail", now + 59 * SECOND));
+        assert!(!rests(&names, "other", now));
+        assert_eq!(misfits(&mut names, "other", 0..5, now), Consequence::default());
+    }
+
+    #[test]
+    fn after_its_rest_it_is_tried_again_and_still_nothing_of_it_is_dead_lettered() {
+        let (mut names, now) = (Names::default(), Moment::EPOCH);
+        misfits(&mut names, "mail", 0..20, now);
+        let later = now + 60 * SECOND;
+        assert!(!rests(&names, "mail", later));
+        let again = misfits(&mut names, "mail", 20..39, later);
+        assert_eq!((again.longest_delay, again.kept), (false, true));
+        let last = misfits(&mut names, "mail", 39..40, later);
+        assert_eq!((last.longest_delay, last.degraded), (true, false), "told once");
+    }
+
+    #[test]
+    fn what_fits_ends_the_rest() {
+        let (mut names, now) = (Names::default(), Moment::EPOCH);
+        misfits(&mut names, "mail", 0..20, now);
+        assert!(names.fits(&task("mail"), now), "it was degraded");
+        assert!(!rests(&names, "mail", now));
+        assert!(!names.fits(&task("mail"), now));
+    }
+
+    #[test]
+    fn a_name_of_which_something_fitted_within_the_last_minute_does_not_rest() {
+        let (mut names, now) = (Names::default(), Moment::EPOCH);
+        names.fits(&task("mail"), now);
+        assert_eq!(misfits(&mut names, "mail", 0..100, now + 59 * SECOND), Consequence::default());
+        assert!(misfits(&mut names, "mail", 100..101, now + 60 * SECOND).longest_delay);
+    }
+
+    #[test]
+    fn invented_names_take_bounded_room_and_drive_out_none_that_rests_or_is_run_here() {
+        let (mut names, now) = (Names::default(), Moment::EPOCH);
+        names.fits(&task("known"), now);
+        misfits(&mut names, "resting", 0..20, now);
+        for number in 0..10_000 {
+            misfits(&mut names, &format!("strange{number}"), 0..1, now + SECOND);
+        }
+        assert!(names.of.len() <= MOST_STRANGE + 1);
+        assert!(rests(&names, "resting", now + SECOND));
+        assert!(names.of.contains_key(&task("known")));
+    }
+}

@@ -1,0 +1,67 @@
+//! One queue of several programs: most of its workers do not know the task, and are idle.
+
+use std::time::Duration;
+
+use ivy_proto::TaskName;
+use ivy_proto::task::TaskSettings;
+use ivy_proto::worker::WorkerConfig;
+
+use crate::task::Sender;
+use crate::world::World;
+
+/// The median wait may not be longer.
+const LONGEST_MEDIAN: Duration = Duration::from_secs(60);
+
+impl World {
+    /// Whether the worker of this host is of another program, which uses the first queue too.
+    pub(crate) fn is_ignorant(&self, host: usize) -> bool {
+        self.is_among_last(host, self.setup.ignorant_workers)
+    }
+
+    /// Whether the worker of this host is of an older version, whose handlers do not take the
+    /// arguments of newer calls.
+    pub(crate) fn is_old(&self, host: usize) -> bool {
+        self.is_among_last(host, self.setup.old_workers)
+    }
+
+    /// Whether a host is one of so many last workers. The first worker, which stays when the storm
+    /// is over, never is.
+    fn is_among_last(&self, host: usize, count: usize) -> bool {
+        let workers = &self.ledger.workers;
+        host > workers.start && host < workers.end && workers.end - host <= count
+    }
+
+    /// Gives a worker its tasks.
+    pub(crate) fn with_tasks(&self, host: usize, mut config: WorkerConfig) -> WorkerConfig {
+        if self.is_ignorant(host) {
+            let name = TaskName::new("other.program").expect("it is a name");
+            let queue = self.kinds[0].settings.queue.clone();
+            return config.with_task(name, TaskSettings::in_queue(queue));
+        }
+        for kind in &self.kinds {
+            config = config.with_task(kind.name.clone(), kind.settings.clone());
+        }
+        config
+    }
+
+    /// The worker that knows the task got most of its messages soon, and none died.
+    pub(crate) fn check_waits(&mut self) {
+        let tasks = self.ledger.tasks.iter();
+        let tasks = tasks.filter(|task| matches!(task.sender, Sender::Producer(_)));
+        let dead = tasks.clone().filter(|task| task.dead > 0).count();
+        let mut waits: Vec<Duration> = tasks
+            .map(|task| match (task.sent_at, task.finished_at) {
+                (Some(sent), Some(finished)) => finished.since(sent),
+                _ => Duration::MAX,
+            })
+            .collect();
+        waits.sort_unstable();
+        let median = waits[waits.len() / 2];
+        if median > LONGEST_MEDIAN || dead > 0 {
+            let ignorant = self.setup.ignorant_workers;
+            self.ledger.broken("L7", || {
+                format!("beside {ignorant} ignorant workers, {dead} died; waits: {waits:?}")
+            });
+        }
+    }
+}
