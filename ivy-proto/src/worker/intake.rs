@@ -19,15 +19,13 @@ use super::lease::Lease;
 use super::poller::Rest;
 use super::{Mode, Worker};
 
-/// The most messages that may wait for their settlement; beyond it nothing is reserved.
-const MOST_SETTLING: usize = 1000;
 /// How many messages more than it was asked for a queue may send.
 const MOST_SURPLUS: usize = 100;
 
 impl Worker {
     /// Asks all queues that may be asked now.
     pub(super) fn poll_queues(&mut self) {
-        if self.mode != Mode::Running || self.settling() >= MOST_SETTLING || self.suspects.any() {
+        if self.mode != Mode::Running || self.settles_too_many() || self.suspects.any() {
             return;
         }
         let taken = self.running + self.orphans.len() + self.waiting_count();
@@ -218,7 +216,11 @@ impl Worker {
                 self.run(job);
             }
         }
-        while self.running == 0 && self.orphans.is_empty() && self.waiting.is_empty() {
+        // A handler that runs on without a message may never end, and a crash costs it nothing.
+        while self.running == 0
+            && self.orphans.len() < self.config.concurrency
+            && self.waiting.is_empty()
+        {
             let Some(job) = self.suspects.start(&mut self.fx.rng) else { return };
             self.run(job);
         }
@@ -264,11 +266,6 @@ impl Worker {
         if planted(Bug::AckBeforeHandler) {
             self.delete_at_once(job);
         }
-    }
-
-    /// How many messages wait for their settlement.
-    fn settling(&self) -> usize {
-        self.jobs.len() - self.running - self.waiting_count()
     }
 
     /// How many messages wait for a slot.

@@ -105,6 +105,7 @@ mod poller;
 mod releases;
 mod replying;
 mod seen;
+mod settlement_limit;
 mod settling;
 mod setup;
 mod suspects;

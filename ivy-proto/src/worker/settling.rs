@@ -283,6 +283,9 @@ impl Worker {
 
     /// Lets a settlement rest after a failure, until it may be tried again or the lease ends.
     fn rest_settlement(&mut self, job: JobId, fault: &Fault) {
+        if self.gives_way(job, fault) {
+            return;
+        }
         let Some(held) = self.jobs.get_mut(&job) else { return };
         let queue = held.queue.clone();
         if let Some(settling) = held.settling() {

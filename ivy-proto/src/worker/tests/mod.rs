@@ -14,5 +14,6 @@ mod polling;
 mod retries;
 mod scenario;
 mod shares;
+mod stuck;
 mod undecided;
 mod with_broker;

@@ -1,0 +1,53 @@
+//! How many messages may wait for their settlement, and which gives its place up when there are more.
+
+use std::time::Duration;
+
+use crate::event::{Event, ReleaseReason};
+use crate::id::JobId;
+use crate::queue::Fault;
+use crate::retry::Backoff;
+
+use super::Worker;
+use super::job::Settlement;
+
+/// The most messages that may wait for their settlement; beyond it nothing is reserved.
+const MOST: usize = 1000;
+
+impl Worker {
+    /// Whether no more messages are to be reserved, since too many wait for their settlement.
+    pub(super) fn settles_too_many(&self) -> bool {
+        self.jobs.len() - self.running - self.waiting_count() >= MOST
+    }
+
+    /// Releases a message whose copy could not be posted, if others need its place: as long as its
+    /// lease is renewed nothing else would end its settlement, and a worker that holds only such
+    /// messages would do none that it can. Returns whether it does.
+    pub(super) fn gives_way(&mut self, job: JobId, fault: &Fault) -> bool {
+        if !self.settles_too_many() {
+            return false;
+        }
+        let Some(held) = self.jobs.get_mut(&job) else { return false };
+        let queue = held.queue.clone();
+        let message = held.lease.receipt().message.clone();
+        let Some(settling) = held.settling() else { return false };
+        let (delay, why) = match &settling.settlement {
+            Settlement::PutAside(aside) => {
+                let (reason, fault) = (aside.reason, fault.clone());
+                self.fx.event(Event::DeadLetterRefused { queue, message, reason, fault });
+                (longest_delay(), ReleaseReason::DeadLetterRefused)
+            }
+            Settlement::Succeed { delay, .. } => {
+                let delay = *delay;
+                self.fx.event(Event::QueueError { queue, fault: fault.clone() });
+                (delay, ReleaseReason::SuccessorRefused)
+            }
+            Settlement::Delete | Settlement::Release { .. } => return false,
+        };
+        self.give_back(job, delay, why);
+        true
+    }
+}
+
+fn longest_delay() -> Duration {
+    Backoff::UNDECIDED.ceiling(u32::MAX)
+}
