@@ -85,6 +85,8 @@ impl Watchers {
 
     fn add(&self, view: Arc<View>) {
         let mut views = self.lock();
+        // Those who have left are not only forgotten when something happens.
+        views.retain(|view| Arc::strong_count(view) > 1);
         views.push(view);
         self.any.store(true, Ordering::Release);
     }
@@ -214,6 +216,15 @@ mod tests {
         assert!(of_whole.next().await.is_some());
         assert!(of_whole.next().await.is_some());
         assert!(of_whole.next().await.is_none());
+    }
+
+    #[test]
+    fn watchers_that_come_and_go_leave_nothing_behind_though_nothing_happens() {
+        let sink = EventSink::new(Clock::<Tokio>::start());
+        for _ in 0..10 {
+            drop(sink.watch::<Tokio>());
+        }
+        assert!(sink.watchers.lock().len() <= 1);
     }
 
     #[test]

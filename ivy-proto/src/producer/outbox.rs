@@ -11,6 +11,9 @@ use crate::time::Moment;
 /// What a post costs beside its messages: `{"messages":[]}`.
 const AROUND_A_POST: usize = 15;
 
+/// How many queues are remembered with nothing to send, since posts to them have failed.
+const MOST_REMEMBERED: usize = 1000;
+
 /// How many rounds of posts must fail, one after the other, until a queue counts as degraded.
 const ROUNDS_UNTIL_DEGRADED: u32 = 3;
 
@@ -152,10 +155,14 @@ impl Lane {
 
     /// Whether forgetting the lane would change nothing.
     fn is_idle(&self) -> bool {
+        self.has_nothing_to_send() && self.failed_rounds == 0
+    }
+
+    /// Whether nothing waits, is in flight, or ends a rest.
+    fn has_nothing_to_send(&self) -> bool {
         self.waiting.is_empty()
             && self.halves.is_empty()
             && self.in_flight == 0
-            && self.failed_rounds == 0
             && self.resting_until.is_none()
     }
 }
@@ -285,9 +292,12 @@ impl Outbox {
         self.lane(queue).resting_until = None;
     }
 
-    /// Drops the queue's lane if nothing is left in it.
+    /// Drops the queue's lane if nothing is left in it, or too many queues are remembered only since
+    /// posts to them have failed.
     pub(super) fn tidy(&mut self, queue: &QueueName) {
-        if self.lanes.get(queue).is_some_and(Lane::is_idle) {
+        let crowded = self.lanes.len() > MOST_REMEMBERED;
+        let Some(lane) = self.lanes.get(queue) else { return };
+        if lane.is_idle() || (crowded && lane.has_nothing_to_send()) {
             self.lanes.remove(queue);
         }
     }
@@ -340,6 +350,20 @@ mod tests {
             outbox.succeeded(queue);
         });
         assert!(outbox.lanes.is_empty() && outbox.posts.is_empty());
+    }
+
+    #[test]
+    fn of_queues_that_are_down_not_all_are_remembered_for_nothing_to_send() {
+        let mut outbox = Outbox::new(PostLimits { messages: 100, bytes: 1_000, in_flight: 8 });
+        for number in 0..2 * MOST_REMEMBERED {
+            let queue = QueueName::new(&format!("tenant-{number}")).unwrap();
+            outbox.failed(&queue);
+            outbox.rest(&queue, Moment::EPOCH);
+            outbox.tidy(&queue);
+            outbox.rested(&queue);
+            outbox.tidy(&queue);
+        }
+        assert_eq!(outbox.lanes.len(), MOST_REMEMBERED);
     }
 
     #[test]
