@@ -9,7 +9,9 @@ use async_std::future::timeout;
 use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use ivy_driver::{Heard, Notifier, RedisConnections, RedisServer, SharedPublisher, notice};
+use ivy_driver::{
+    Heard, Notifier, RedisConnections, RedisServer, SharedPublisher, WithTraffic, notice,
+};
 use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
 use ivy_proto::connect::CONNECT_LIMIT;
@@ -57,7 +59,7 @@ struct Shared {
     connector: Connector,
     settings: RedisConnectionInfo,
     limits: Limits,
-    publisher: SharedPublisher<AsyncStd, MultiplexedConnection>,
+    publisher: SharedPublisher<AsyncStd, WithTraffic<MultiplexedConnection>>,
 }
 
 impl fmt::Debug for RedisNotifier {
@@ -132,13 +134,13 @@ impl RedisNotifier {
 }
 
 impl RedisConnections for RedisNotifier {
-    type Connection = MultiplexedConnection;
+    type Connection = WithTraffic<MultiplexedConnection>;
 
     fn server(&self) -> &RedisServer {
         &self.shared.server
     }
 
-    async fn open(&self, limit: Option<Duration>) -> Result<MultiplexedConnection, NotifyFault> {
+    async fn open(&self, limit: Option<Duration>) -> Result<Self::Connection, NotifyFault> {
         let Limits { connect, command, .. } = self.shared.limits;
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(command));
         let opening = async {
@@ -151,12 +153,13 @@ impl RedisConnections for RedisNotifier {
         };
         let limit = limit.map_or(connect, |limit| limit.min(connect));
         let (connection, traffic) = self.within(limit, opening).await?;
+        let (connection, traffic) = WithTraffic::new(connection, traffic);
         async_std::task::spawn(traffic);
         Ok(connection)
     }
 
-    async fn query(connection: &mut MultiplexedConnection, command: &Cmd) -> RedisResult<Value> {
-        command.query_async(connection).await
+    async fn query(connection: &mut Self::Connection, command: &Cmd) -> RedisResult<Value> {
+        command.query_async(&mut connection.connection).await
     }
 }
 

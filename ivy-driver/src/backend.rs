@@ -19,7 +19,8 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
 
 /// A notifier backend.
 pub trait Notifier: fmt::Debug + Send + Sync + 'static {
-    /// Publishes, and tells how many subscribers heard it.
+    /// Publishes, and tells how many subscribers heard it. It must answer within some seconds also
+    /// where its server does not: a worker has a limited number of notices under way at a time.
     fn publish(&self, publication: Publication) -> BoxFuture<'static, Result<u64, NotifyFault>>;
 
     /// Subscribes to these channels. Nothing happens until the stream is polled, and dropping it

@@ -58,7 +58,9 @@ pub use events::Events;
 pub use futures::{CancellationToken, FutureHandlers, TaskPerCallback};
 pub use handle::Handle;
 pub use ivy::Ivy;
-pub use redis::{RedisConnections, RedisServer, SharedPublisher, answer, notice, question};
+pub use redis::{
+    RedisConnections, RedisServer, SharedPublisher, WithTraffic, answer, notice, question,
+};
 pub use runtime::{
     AsyncRuntime, Callbacks, Clients, Exchange, ExchangeKind, Handlers, HttpClient, Runtime,
 };

@@ -4,6 +4,7 @@
 mod publishing;
 mod questions;
 mod renewing;
+mod traffic;
 
 use std::fmt;
 use std::io;
@@ -24,6 +25,7 @@ use crate::tls::is_tls;
 pub use publishing::{RedisConnections, SharedPublisher};
 pub use questions::{answer, question};
 pub(crate) use renewing::Renewing;
+pub use traffic::WithTraffic;
 
 /// A Redis server as its clients know it: where it is, how to greet it, and what its errors mean.
 #[derive(Clone)]

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use ivy_driver::{Heard, Notifier, RedisConnections, RedisServer, SharedPublisher, notice};
+use ivy_driver::{
+    Heard, Notifier, RedisConnections, RedisServer, SharedPublisher, WithTraffic, notice,
+};
 use ivy_proto::ChannelName;
 use ivy_proto::config::RedisAddress;
 use ivy_proto::connect::CONNECT_LIMIT;
@@ -40,7 +42,7 @@ struct Shared {
     server: RedisServer,
     connector: Connector,
     settings: RedisConnectionInfo,
-    publisher: SharedPublisher<Tokio, MultiplexedConnection>,
+    publisher: SharedPublisher<Tokio, WithTraffic<MultiplexedConnection>>,
 }
 
 impl fmt::Debug for RedisNotifier {
@@ -109,13 +111,13 @@ impl RedisNotifier {
 }
 
 impl RedisConnections for RedisNotifier {
-    type Connection = MultiplexedConnection;
+    type Connection = WithTraffic<MultiplexedConnection>;
 
     fn server(&self) -> &RedisServer {
         &self.shared.server
     }
 
-    async fn open(&self, limit: Option<Duration>) -> Result<MultiplexedConnection, NotifyFault> {
+    async fn open(&self, limit: Option<Duration>) -> Result<Self::Connection, NotifyFault> {
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(COMMAND_LIMIT));
         let opening = async {
             let transport = self.connect().await?;
@@ -127,12 +129,13 @@ impl RedisConnections for RedisNotifier {
         };
         let limit = limit.map_or(CONNECT_LIMIT, |limit| limit.min(CONNECT_LIMIT));
         let (connection, traffic) = self.within(limit, opening).await?;
+        let (connection, traffic) = WithTraffic::new(connection, traffic);
         tokio::spawn(traffic);
         Ok(connection)
     }
 
-    async fn query(connection: &mut MultiplexedConnection, command: &Cmd) -> RedisResult<Value> {
-        command.query_async(connection).await
+    async fn query(connection: &mut Self::Connection, command: &Cmd) -> RedisResult<Value> {
+        command.query_async(&mut connection.connection).await
     }
 }
 
