@@ -11,7 +11,7 @@
 //! | S4 | a stale reservation changes nothing | `Ledger::check_reservation`, `Ledger::reserved` |
 //! | S5 | runs are bounded, and each second one has a cause | `Ledger::run` |
 //! | S6 | no handler starts without its margin | `World::check_margin` |
-//! | S7 | running handlers, messages that wait for one, and unsent calls are bounded; deadlines advance; no busy loop | `World::check_load`, `World::check_outbox`, `World::set_tick`, `World::step` |
+//! | S7 | running handlers, messages that wait for one, unsent calls, and bytes of notices are bounded; only handles that are kept keep a call out; deadlines advance; no busy loop | `World::check_load`, `World::check_outbox`, `World::check_handles`, `World::set_tick`, `World::step` |
 //! | S8 | a server that is gone is asked at most twice a second; `Retry-After` is kept; nothing is asked for in vain | `rates` |
 //! | S9 | who has finished holds nothing, wants nothing, and has given back what it had not begun | `World::finished` |
 //! | S10 | notices are true, and delay no delete | `World::check_notice`, `World::resumed`, `Ledger::deletes_asked` |
