@@ -17,7 +17,7 @@ use http::uri::Scheme;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use ivy_driver::{Resolver, connect_first};
+use ivy_driver::{InterimAnswers, Resolver, connect_first};
 use ivy_proto::connect::{CONNECT_LIMIT, without_brackets};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -96,14 +96,16 @@ impl Service<Uri> for Connector {
         async move {
             let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
             let host = uri.host().unwrap_or_default();
-            Ok(HttpStream(TokioIo::new(this.connect(host, port, is_secure).await?)))
+            let stream = this.connect(host, port, is_secure).await?.into_inner();
+            let bounded = Bounded { stream, interim: InterimAnswers::default() };
+            Ok(HttpStream(TokioIo::new(bounded.compat())))
         }
         .boxed()
     }
 }
 
 /// A connection of the HTTP client.
-pub(crate) struct HttpStream(TokioIo<Stream>);
+pub(crate) struct HttpStream(TokioIo<Compat<Bounded>>);
 
 impl Connection for HttpStream {
     fn connected(&self) -> Connected {
@@ -136,5 +138,44 @@ impl Write for HttpStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+/// A stream on which a server sends few interim answers.
+struct Bounded {
+    stream: Box<dyn Transport>,
+    interim: InterimAnswers,
+}
+
+impl AsyncRead for Bounded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if let Poll::Ready(Ok(length)) = &read {
+            self.interim.read(&buffer[..*length])?;
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Bounded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.interim.begin();
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(context)
     }
 }

@@ -31,6 +31,7 @@ mod flag;
 mod futures;
 mod handle;
 mod hub;
+mod interim;
 mod ironmq;
 mod ivy;
 mod log;
@@ -57,6 +58,7 @@ pub use error::Error;
 pub use events::Events;
 pub use futures::{CancellationToken, FutureHandlers, TaskPerCallback};
 pub use handle::Handle;
+pub use interim::InterimAnswers;
 pub use ivy::Ivy;
 pub use redis::{
     RedisConnections, RedisServer, SharedPublisher, WithTraffic, answer, notice, question,

@@ -11,11 +11,11 @@ use http::uri::Scheme;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use ivy_driver::{Resolver, connect_first, out_of_time};
+use ivy_driver::{InterimAnswers, Resolver, connect_first, out_of_time};
 use ivy_proto::connect::{CONNECT_LIMIT, without_brackets};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -92,14 +92,15 @@ impl Service<Uri> for Connector {
         async move {
             let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
             let host = uri.host().unwrap_or_default();
-            Ok(HttpStream(TokioIo::new(this.connect(host, port, is_secure).await?)))
+            let stream = this.connect(host, port, is_secure).await?;
+            Ok(HttpStream(TokioIo::new(Bounded { stream, interim: InterimAnswers::default() })))
         }
         .boxed()
     }
 }
 
 /// A connection of the HTTP client.
-pub(crate) struct HttpStream(TokioIo<Stream>);
+pub(crate) struct HttpStream(TokioIo<Bounded>);
 
 impl Connection for HttpStream {
     fn connected(&self) -> Connected {
@@ -144,5 +145,56 @@ impl Write for HttpStream {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write_vectored(context, buffers)
+    }
+}
+
+/// A stream on which a server sends few interim answers.
+struct Bounded {
+    stream: Stream,
+    interim: InterimAnswers,
+}
+
+impl AsyncRead for Bounded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.interim.read(&buffer.filled()[before..])?;
+        read
+    }
+}
+
+impl AsyncWrite for Bounded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.interim.begin();
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.interim.begin();
+        Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
     }
 }

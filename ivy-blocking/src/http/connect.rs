@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use ivy_driver::is_tls;
+use ivy_driver::{InterimAnswers, is_tls};
 use ivy_proto::connect::CONNECT_LIMIT;
 use ureq::Error;
 use ureq::config::Config;
@@ -59,7 +59,8 @@ impl Opener {
         let (input, output) =
             (details.config.input_buffer_size(), details.config.output_buffer_size());
         let buffers = LazyBuffers::new(input, output);
-        Ok(Connection { socket, tcp: tcp.unwrap_or_default(), is_secure, buffers })
+        let (tcp, interim) = (tcp.unwrap_or_default(), InterimAnswers::default());
+        Ok(Connection { socket, tcp, is_secure, buffers, interim })
     }
 }
 
@@ -84,6 +85,7 @@ pub(super) struct Connection {
     tcp: Weak<TcpStream>,
     is_secure: bool,
     buffers: LazyBuffers,
+    interim: InterimAnswers,
 }
 
 impl Connection {
@@ -99,14 +101,17 @@ impl Transport for Connection {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.limit(timeout);
+        self.interim.begin();
         let output = &self.buffers.output()[..amount];
         self.socket.write_all(output).map_err(|error| failed(error, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         self.limit(timeout);
-        let read = self.socket.read(self.buffers.input_append_buf());
+        let free = self.buffers.input_append_buf();
+        let read = self.socket.read(free);
         let amount = read.map_err(|error| failed(error, timeout))?;
+        self.interim.read(&free[..amount]).map_err(Error::Io)?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }

@@ -171,6 +171,17 @@ fn a_redirect_is_not_followed() {
 }
 
 #[test]
+fn ten_interim_answers_are_skipped_and_no_more() {
+    for (count, expected) in [(10, Ok(200)), (11, Err(FaultKind::AnswerLost))] {
+        for interim in ["100 Continue\r\n", "103 Early Hints\r\nLink: </x>\r\n"] {
+            let mut answer = format!("HTTP/1.1 {interim}\r\n").repeat(count).into_bytes();
+            answer.extend(GOOD);
+            assert_eq!(kind_of(&answer), expected, "{count} {interim}");
+        }
+    }
+}
+
+#[test]
 fn a_refused_connection_is_an_unreachable_server() {
     let (listener, address) = listen();
     drop(listener);

@@ -280,7 +280,7 @@ fn a_refused_subscription_is_lost() {
     let refusal = "-NOPERM no permissions\r\n";
     let mut listening = Listening::start(&server(script(&[OK, ("SUBSCRIBE", refusal)])));
     let Heard::Lost(fault) = listening.next() else { panic!() };
-    assert_eq!(fault.kind(), NotifyFaultKind::Unauthorized);
+    assert_eq!(fault.kind(), NotifyFaultKind::NoPermission);
 }
 
 #[test]
