@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use ivy_proto::{Moment, WallClock};
 
 use crate::runtime::Runtime;
 
-/// A runtime's monotonic clock, whose moments count from its making, with the wall clock read once.
+/// A runtime's monotonic clock, whose moments count from its making, with the wall clock as it was
+/// when it was last compared.
 ///
-/// Where the runtime's time can be paused for tests, ivy's is paused with it.
+/// Where the runtime's time can be paused for tests, ivy's is paused with it, and the wall clock is
+/// not.
 pub(crate) struct Clock<R> {
     epoch: Instant,
     wall: WallClock,
@@ -19,13 +21,18 @@ pub(crate) struct Clock<R> {
 
 impl<R: Runtime> Clock<R> {
     pub(crate) fn start() -> Self {
-        // A clock set before 1970 is wrong by so much that zero is as good.
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Clock { epoch: R::now(), wall: WallClock::new(unix), runtime: PhantomData }
+        Clock { epoch: R::now(), wall: WallClock::new(R::unix_time()), runtime: PhantomData }
     }
 
     pub(crate) fn wall(&self) -> WallClock {
         self.wall
+    }
+
+    /// The wall clock, if it was set since it was last compared, or the machine slept.
+    pub(crate) fn follow_wall(&mut self, now: Moment) -> Option<WallClock> {
+        let wall = self.wall.follow(R::unix_time(), now)?;
+        self.wall = wall;
+        Some(wall)
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -38,7 +45,7 @@ impl<R: Runtime> Clock<R> {
     }
 
     /// Sleeps until the moment; for ever if there is none.
-    pub(crate) async fn sleep_until(&self, moment: Option<Moment>) {
+    pub(crate) async fn sleep_until(self, moment: Option<Moment>) {
         match moment.and_then(|moment| self.instant(moment)) {
             Some(instant) => R::sleep_until(instant).await,
             None => std::future::pending().await,

@@ -11,7 +11,7 @@ use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use ivy_proto::producer::{Call, Input, Output, Reply, SendError};
 use ivy_proto::task::{Callbacks, TaskOutcome};
 use ivy_proto::wire::RawJson;
-use ivy_proto::{ChannelName, MessageId, Moment, TaskId, TaskName, producer};
+use ivy_proto::{ChannelName, MessageId, Moment, TaskId, TaskName, WallClock, producer};
 use rustc_hash::FxHashMap;
 
 use crate::backend::{Heard, Notifier, Queue};
@@ -171,6 +171,10 @@ impl<R: Runtime> ProducerRole<R> {
 
 impl<R: Runtime> Role for ProducerRole<R> {
     type Mail = Mail;
+
+    fn set_clock(&mut self, wall: WallClock, now: Moment) {
+        self.feed(Input::Clock(wall), now);
+    }
 
     fn handle(&mut self, mail: Mail, now: Moment) {
         match mail {

@@ -11,7 +11,7 @@ use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ivy_proto::queue::{Fault, FaultKind, QueueOp, QueueReply};
-use ivy_proto::{Misuse, Moment, OpId};
+use ivy_proto::{Misuse, Moment, OpId, WallClock};
 use rustc_hash::FxHashMap;
 
 use crate::backend::Queue;
@@ -29,6 +29,9 @@ const TURN: usize = 4;
 pub(crate) trait Role: Send + 'static {
     /// What is sent to the machine: its inputs, and what belongs to them here.
     type Mail: Send + 'static;
+
+    /// Takes in that the clock on the wall was set, or the machine slept.
+    fn set_clock(&mut self, wall: WallClock, now: Moment);
 
     /// Takes in what has happened.
     fn handle(&mut self, mail: Self::Mail, now: Moment);
@@ -58,7 +61,7 @@ pub(crate) enum Next {
 pub(crate) async fn pump<R: Runtime, P: Role>(
     mut role: P,
     mut mailbox: UnboundedReceiver<P::Mail>,
-    clock: Clock<R>,
+    mut clock: Clock<R>,
 ) {
     let mut mail = Vec::with_capacity(2 * BATCH);
     let mut turns = TURN;
@@ -99,6 +102,10 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
             return;
         }
         let now = clock.now();
+        // Before the mail, which is judged by it.
+        if let Some(wall) = clock.follow_wall(now) {
+            role.set_clock(wall, now);
+        }
         for piece in mail.drain(..) {
             role.handle(piece, now);
         }
@@ -178,7 +185,7 @@ mod tests {
     use ivy_proto::queue::Capabilities;
 
     use super::*;
-    use crate::testing::Tokio;
+    use crate::testing::{Tokio, set_clock_forward};
 
     /// A role that sleeps until a moment, and finishes then.
     struct Sleeper {
@@ -190,6 +197,8 @@ mod tests {
 
     impl Role for Sleeper {
         type Mail = u8;
+
+        fn set_clock(&mut self, _: WallClock, _: Moment) {}
 
         fn handle(&mut self, mail: u8, _: Moment) {
             self.mail.push(mail);
@@ -246,6 +255,8 @@ mod tests {
     impl Role for Keeper {
         type Mail = u8;
 
+        fn set_clock(&mut self, _: WallClock, _: Moment) {}
+
         fn handle(&mut self, mail: u8, _: Moment) {
             self.kept.push(mail);
         }
@@ -283,6 +294,8 @@ mod tests {
     impl Role for Restless {
         type Mail = bool;
 
+        fn set_clock(&mut self, _: WallClock, _: Moment) {}
+
         fn handle(&mut self, is_end: bool, _: Moment) {
             self.is_ended |= is_end;
         }
@@ -306,6 +319,46 @@ mod tests {
         tokio::task::yield_now().await;
         mailbox.unbounded_send(true).unwrap();
         running.await.unwrap();
+    }
+
+    /// A role that tells at each mail which clocks it was told of since the last one.
+    struct Stamper {
+        clocks: Vec<u64>,
+        told: mpsc::UnboundedSender<Vec<u64>>,
+    }
+
+    impl Role for Stamper {
+        type Mail = ();
+
+        fn set_clock(&mut self, wall: WallClock, now: Moment) {
+            self.clocks.push(wall.unix_millis(now) / 1000);
+        }
+
+        fn handle(&mut self, (): (), _: Moment) {
+            self.told.unbounded_send(std::mem::take(&mut self.clocks)).unwrap();
+        }
+
+        fn tick(&mut self, _: Moment) {}
+
+        fn carry_out(&mut self) -> Next {
+            Next::Wait(None)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_is_told_once_that_the_clock_was_set_before_the_mail_that_it_judges_by_it() {
+        let clock = Clock::<Tokio>::start();
+        let (told, mut heard) = mpsc::unbounded();
+        let (mailbox, receiver) = mpsc::unbounded();
+        tokio::spawn(pump(Stamper { clocks: Vec::new(), told }, receiver, clock));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        mailbox.unbounded_send(()).unwrap();
+        assert!(heard.next().await.unwrap().is_empty());
+        set_clock_forward(Duration::from_secs(3_600));
+        mailbox.unbounded_send(()).unwrap();
+        assert_eq!(heard.next().await.unwrap(), [1_700_003_605]);
+        mailbox.unbounded_send(()).unwrap();
+        assert!(heard.next().await.unwrap().is_empty());
     }
 
     /// A queue that answers after a second.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -80,6 +80,12 @@ pub trait Runtime: Clients + Sized {
     /// The time, on the clock that [`sleep_until`](Runtime::sleep_until) follows.
     fn now() -> Instant {
         Instant::now()
+    }
+
+    /// What the clock on the wall shows, as the time since 1970-01-01T00:00:00Z.
+    fn unix_time() -> Duration {
+        // A clock set before 1970 is wrong by so much that zero is as good.
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
     /// Sleeps until this time.

@@ -1,9 +1,9 @@
 //! A runtime for the tests of this crate: tokio, whose time can be paused, without clients.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::future::Future;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -23,11 +23,18 @@ pub(crate) enum Tokio {}
 
 thread_local! {
     static REFUSED: Cell<u32> = const { Cell::new(0) };
+    static STARTED: OnceCell<Instant> = const { OnceCell::new() };
+    static SET_FORWARD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
 /// Lets the system give no means to run the next so many handlers that this thread starts.
 pub(crate) fn refuse_handlers(handlers: u32) {
     REFUSED.set(handlers);
+}
+
+/// Sets the clock on the wall of this thread's test forward. Otherwise it runs with tokio's time.
+pub(crate) fn set_clock_forward(by: Duration) {
+    SET_FORWARD.set(SET_FORWARD.get() + by);
 }
 
 /// A client that no test asks for.
@@ -70,6 +77,12 @@ impl Runtime for Tokio {
 
     fn now() -> Instant {
         tokio::time::Instant::now().into_std()
+    }
+
+    fn unix_time() -> Duration {
+        let started = STARTED.with(|started| *started.get_or_init(Self::now));
+        let since = Self::now().saturating_duration_since(started);
+        Duration::from_secs(1_700_000_000) + since + SET_FORWARD.get()
     }
 
     fn sleep_until(until: Instant) -> impl Future<Output = ()> + Send {

@@ -12,7 +12,7 @@ use futures_util::future::{BoxFuture, FutureExt, Join, Ready, join, ready};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::worker::{CancelReason, Input, JobOutcome, Output, Run};
-use ivy_proto::{JobId, Moment, OpId, worker};
+use ivy_proto::{JobId, Moment, OpId, WallClock, worker};
 use rustc_hash::FxHashMap;
 
 use crate::backend::Notifier;
@@ -211,6 +211,10 @@ impl<R: Runtime> WorkerRole<R> {
 
 impl<R: Runtime> Role for WorkerRole<R> {
     type Mail = Input;
+
+    fn set_clock(&mut self, wall: WallClock, now: Moment) {
+        self.feed(Input::Clock(wall), now);
+    }
 
     fn handle(&mut self, input: Input, now: Moment) {
         if let Input::Job(job, _) = &input {

@@ -271,6 +271,14 @@ pub enum Event {
     /// The clock of this machine shows a time that cannot be right, so that no task's deadline is
     /// taken to have passed; set the clock.
     ClockImplausible,
+    /// The clock of this machine was set, or the machine slept. Deadlines are judged by it as it is
+    /// now; a lease that it has left behind counts as lost.
+    ClockSet {
+        /// Whether it leapt forward.
+        forward: bool,
+        /// How far.
+        by: Duration,
+    },
     /// The queue's server would move messages by itself, without a reason.
     ServerSideDeadLetter {
         /// The physical queue.
@@ -314,9 +322,7 @@ pub enum Trouble {
     #[error("a caller waits for a result, and this worker has no notifier; set IVY_NOTIFIER_URL")]
     NoNotifier,
     /// Messages cannot be handled here.
-    #[error(
-        "one message after the other cannot be handled here ({0}); check this worker's handlers and encryption key"
-    )]
+    #[error("one message after the other cannot be handled here ({}); {}", .0, what_to_check(*.0))]
     Messages(DeadLetterReason),
     /// Messages of a task cannot be handled here.
     #[error(
@@ -328,6 +334,15 @@ pub enum Trouble {
         /// What does not fit.
         detail: String,
     },
+}
+
+/// What to look at where one message after the other is not accepted for this reason.
+fn what_to_check(reason: DeadLetterReason) -> &'static str {
+    if reason.follows_from_the_time() {
+        "the clock of this machine may be wrong, or those of the callers; check and set them"
+    } else {
+        "check this worker's handlers and encryption key"
+    }
 }
 
 /// Why a message was given back.

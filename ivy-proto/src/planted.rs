@@ -39,6 +39,8 @@ pub enum Bug {
     ReuseIv,
     /// Frames are opened without a look at their tags.
     SkipMac,
+    /// The clock on the wall is not followed when it is set.
+    IgnoreClock,
 }
 
 #[cfg(ivy_planted)]
@@ -60,6 +62,7 @@ impl Bug {
         Bug::DeadLetterAtFirstMisfit,
         Bug::ReuseIv,
         Bug::SkipMac,
+        Bug::IgnoreClock,
     ];
 }
 

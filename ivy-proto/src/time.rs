@@ -71,7 +71,12 @@ impl fmt::Debug for Moment {
 /// time since.
 ///
 /// Only stamps that travel (deadlines, dead-letter times) are wall-clock times. Everything that a
-/// machine waits for is a [`Moment`], so a wall clock that jumps changes no timer.
+/// machine waits for is a [`Moment`], so a wall clock that jumps changes no timer, but for the ends
+/// of leases: see [`worker::Input::Clock`](crate::worker::Input::Clock).
+///
+/// The clock on the wall may be set, and moments may stand still while the machine sleeps. So a
+/// driver compares the two whenever it wakes, and feeds a new one of these where they have come
+/// apart: see [`WallClock::follow`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WallClock {
     unix_at_epoch: Duration,
@@ -83,6 +88,36 @@ impl WallClock {
     #[must_use]
     pub const fn new(unix_at_epoch: Duration) -> Self {
         WallClock { unix_at_epoch }
+    }
+
+    /// The same clock as it is now, if it was set or moments stood still: if it shows `unix` (time
+    /// since 1970-01-01T00:00:00Z) at `moment`, and this is more than 100 ms off.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ivy_proto::{Moment, WallClock};
+    ///
+    /// let started = WallClock::new(Duration::from_secs(1_700_000_000));
+    /// let moment = Moment::after_epoch(Duration::from_secs(60));
+    /// let unix = Duration::from_secs(1_700_000_060);
+    /// assert_eq!(started.follow(unix, moment), None);
+    ///
+    /// let set_forward = started.follow(unix + Duration::from_secs(3600), moment).unwrap();
+    /// assert_eq!(set_forward.unix_millis(moment), 1_700_003_660_000);
+    /// ```
+    #[must_use]
+    pub fn follow(&self, unix: Duration, moment: Moment) -> Option<WallClock> {
+        // A clock that shows so little that it cannot have run so long is wrong anyway.
+        let now = WallClock::new(unix.saturating_sub(moment.since(Moment::EPOCH)));
+        let apart = now.unix_at_epoch.abs_diff(self.unix_at_epoch);
+        (apart > CLOCKS_APART).then_some(now)
+    }
+
+    /// How much further this clock is than another one at the same moment; zero if it is behind.
+    #[must_use]
+    pub fn ahead_of(&self, other: WallClock) -> Duration {
+        self.unix_at_epoch.saturating_sub(other.unix_at_epoch)
     }
 
     /// Milliseconds since 1970-01-01T00:00:00Z at `moment`.
@@ -101,6 +136,9 @@ impl WallClock {
         (YEAR_2020..YEAR_2100).contains(&self.unix_millis(moment))
     }
 }
+
+/// How far the clock on the wall and the moments may come apart before that is noticed.
+const CLOCKS_APART: Duration = Duration::from_millis(100);
 
 /// When a machine wants to be called again, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +164,30 @@ mod tests {
         let clock = WallClock::new(Duration::from_secs(1_000));
         let moment = Moment::after_epoch(Duration::from_millis(1_500));
         assert_eq!(clock.unix_millis(moment), 1_001_500);
+    }
+
+    #[test]
+    fn a_clock_that_runs_a_little_otherwise_is_not_followed_and_one_that_was_set_is() {
+        let clock = WallClock::new(Duration::from_secs(1_000));
+        let moment = Moment::after_epoch(Duration::from_secs(10));
+        let shown = |millis| clock.follow(Duration::from_millis(millis), moment);
+        assert_eq!(shown(1_010_100), None);
+        assert_eq!(shown(1_009_900), None);
+        for millis in [1_010_101, 1_009_899, 5_000_000, 20_000] {
+            assert_eq!(shown(millis).unwrap().unix_millis(moment), millis);
+        }
+        let forward = shown(1_011_000).unwrap();
+        assert_eq!(forward.ahead_of(clock), Duration::from_secs(1));
+        assert_eq!(clock.ahead_of(forward), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_to_before_its_epoch_is_followed_once() {
+        let clock = WallClock::new(Duration::from_secs(1_000));
+        let moment = Moment::after_epoch(Duration::from_secs(10));
+        let set = clock.follow(Duration::from_secs(5), moment).unwrap();
+        assert!(!set.is_plausible(moment));
+        assert_eq!(set.follow(Duration::from_secs(5), moment), None);
     }
 
     #[test]

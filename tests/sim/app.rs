@@ -13,6 +13,9 @@ use crate::host::Heard;
 use crate::task::{Plan, Sender, Task, Told, Who, args};
 use crate::world::{Due, World};
 
+/// How long after its call a task with a deadline is to be started at the latest.
+const EXPIRES_AFTER: Duration = Duration::from_secs(20);
+
 impl World {
     /// Draws up what is to be scheduled in this run, by whom and when.
     pub(crate) fn schedule_tasks(&mut self) {
@@ -120,6 +123,12 @@ impl World {
     /// The calls that a producer is given for these tasks.
     pub(crate) fn calls_of(&mut self, who: Who, tasks: Vec<usize>) -> Vec<Call> {
         self.uncalled -= tasks.len();
+        let now = self.now;
+        let is_right = self.hosts[who.host].wall.is_right(now, now);
+        for number in &tasks {
+            let task = &mut self.ledger.tasks[*number];
+            task.deadline = (task.has_deadline && is_right).then_some(now + EXPIRES_AFTER);
+        }
         let calls = tasks.into_iter().map(|number| {
             let task = &self.ledger.tasks[number];
             let kind = &self.kinds[task.kind];
@@ -132,7 +141,7 @@ impl World {
             if task.once {
                 options.retry = Some(false);
             }
-            options.expires_after = task.has_deadline.then_some(Duration::from_secs(20));
+            options.expires_after = task.has_deadline.then_some(EXPIRES_AFTER);
             Call {
                 id: task.id,
                 task: kind.name.clone(),

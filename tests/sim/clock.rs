@@ -1,4 +1,8 @@
-//! A host's clock, which is not the true time.
+//! A host's clocks, which are not the true time.
+
+mod wall;
+
+pub(crate) use wall::Wall;
 
 use std::time::Duration;
 

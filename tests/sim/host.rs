@@ -7,9 +7,9 @@ use ivy_proto::notify::NotifyFault;
 use ivy_proto::producer::Producer;
 use ivy_proto::queue::{Body, Fault, QueueReply};
 use ivy_proto::worker::{JobOutcome, Worker};
-use ivy_proto::{ChannelName, JobId, Moment, OpId, QueueName, Receipt, TaskId};
+use ivy_proto::{ChannelName, JobId, Moment, OpId, QueueName, Receipt, TaskId, WallClock};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Wall};
 use crate::pairs::{Kind, SubscriptionState, WorkerState};
 use crate::task::Who;
 
@@ -18,6 +18,7 @@ pub(crate) struct Host {
     pub(crate) who: Who,
     pub(crate) machine: Machine,
     pub(crate) clock: Clock,
+    pub(crate) wall: Wall,
     /// Whether its clock was true and it never stood still, in this life.
     pub(crate) honest: bool,
     /// It stands still until then.
@@ -53,6 +54,8 @@ pub(crate) struct Asked {
     pub(crate) queue: QueueName,
     /// The one message that it is to delete.
     pub(crate) deletes: Option<Receipt>,
+    /// What the clock on the wall was to its machine when it asked.
+    pub(crate) wall: WallClock,
 }
 
 pub(crate) enum Machine {
@@ -129,6 +132,7 @@ impl Host {
             who: Who { host, life: 0 },
             machine: Machine::Down,
             clock: Clock::honest(),
+            wall: Wall::right(Moment::EPOCH),
             honest: true,
             paused_until: Moment::EPOCH,
             tick_at: None,
@@ -171,9 +175,10 @@ impl Host {
     }
 
     /// A new process begins its life here.
-    pub(crate) fn come_up(&mut self, machine: Machine, clock: Clock, honest: bool) {
+    pub(crate) fn come_up(&mut self, machine: Machine, clock: Clock, wall: Wall, honest: bool) {
         self.machine = machine;
         self.clock = clock;
+        self.wall = wall;
         self.honest = honest;
     }
 }

@@ -92,6 +92,8 @@ pub(crate) struct Ledger {
     strays: BTreeMap<String, usize>,
     messages: Vec<Message>,
     grants: BTreeMap<(Who, usize), Grant>,
+    /// When a message came to a process for the first time.
+    first_arrived: BTreeMap<(Who, usize), Moment>,
     started: BTreeMap<(Who, JobId), Started>,
     /// Copies for the next attempt that a worker had accepted and has not deleted the original of.
     successors: BTreeMap<(Who, usize), u32>,
@@ -119,6 +121,7 @@ impl Ledger {
             strays: BTreeMap::new(),
             messages: Vec::new(),
             grants: BTreeMap::new(),
+            first_arrived: BTreeMap::new(),
             started: BTreeMap::new(),
             successors: BTreeMap::new(),
             done_at: BTreeMap::new(),
@@ -318,6 +321,7 @@ impl Ledger {
     ) {
         for receipt in receipts {
             let Some(at) = index(&receipt.message) else { continue };
+            self.first_arrived.entry((who, at)).or_insert(now);
             let until = self.messages.get(at).and_then(|message| message.holder.as_ref());
             let Some(holder) = until.filter(|h| h.reservation == receipt.reservation) else {
                 // Its lease had ended before the news of it arrived.

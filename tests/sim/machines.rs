@@ -2,6 +2,7 @@
 
 mod mishaps;
 mod outputs;
+mod walls;
 
 pub(crate) use mishaps::PAUSES;
 
@@ -10,15 +11,15 @@ use std::time::Duration;
 use ivy_proto::producer::{self, Producer, ProducerConfig};
 use ivy_proto::queue::{QueueOp, QueueReply};
 use ivy_proto::worker::{self, Worker, WorkerConfig};
-use ivy_proto::{Misuse, Moment, OpId, WallClock};
+use ivy_proto::{Misuse, OpId, WallClock};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Wall};
 use crate::dice::one_of;
 use crate::fault::{Class, Menu};
 use crate::host::{Heard, Host, Machine, Meddling};
 use crate::network::receipts;
 use crate::pairs::{SubscriptionState, WorkerState, answer_name, job_name};
-use crate::setup::{UNIX_AT_START, shared_channel};
+use crate::setup::shared_channel;
 use crate::task::{Cause, Who};
 use crate::world::{World, seed_bytes};
 
@@ -28,12 +29,13 @@ impl World {
         if self.hosts[host].is_up() || self.is_out_of_service(host) {
             return;
         }
-        let machine = self.new_machine(host);
+        let wall = self.wall(host);
+        let machine = self.new_machine(host, wall.told());
         let clocks = self.setup.has(Class::Clocks) && self.calm.is_none();
         let rng = self.dice.nature(host);
         let speed = if clocks { one_of(rng, &[1_000, 1_000, 990, 1_010, 1_100]) } else { 1_000 };
         let clock = Clock::new(self.now, speed);
-        self.hosts[host].come_up(machine, clock, speed == 1_000);
+        self.hosts[host].come_up(machine, clock, wall, speed == 1_000);
         let who = self.hosts[host].who;
         let now = self.now;
         self.trace.note(now, who, || "comes up".to_owned());
@@ -47,12 +49,11 @@ impl World {
         }
     }
 
-    fn new_machine(&mut self, host: usize) -> Machine {
+    fn new_machine(&mut self, host: usize, wall: WallClock) -> Machine {
         let setup = &self.setup;
         let seed =
             seed_bytes(setup.seed, (u64::from(self.hosts[host].who.life) << 16) + host as u64 + 1);
         if host < setup.producers {
-            let wall = self.wall_clock(host);
             return Machine::Producer(Box::new(Producer::new(
                 self.producer_config(host),
                 seed,
@@ -60,7 +61,6 @@ impl World {
             )));
         }
         if self.ledger.workers.contains(&host) {
-            let wall = self.wall_clock(host);
             let config = self.worker_config(host);
             let worker = Worker::new(config, seed, wall).expect("the settings keep the rules");
             return Machine::Worker(Box::new(worker));
@@ -72,20 +72,13 @@ impl World {
         }
     }
 
-    /// What the clock on the wall shows at the start of a process.
-    fn wall_clock(&mut self, host: usize) -> WallClock {
-        let started = UNIX_AT_START + self.now.since(Moment::EPOCH);
-        let wrong = self.setup.has(Class::Clocks) && self.calm.is_none();
-        let rng = self.dice.nature(host);
-        let shown = match one_of(rng, &[0, 0, 1, 2, 3, 4]) {
-            _ if !wrong => started,
-            0 => started,
-            1 => started + Duration::from_secs(300),
-            2 => started - Duration::from_secs(300),
-            3 => started + Duration::from_secs(10 * 365 * 86_400),
-            _ => Duration::ZERO,
-        };
-        WallClock::new(shown)
+    /// The clock on the wall of a process that starts.
+    fn wall(&mut self, host: usize) -> Wall {
+        if !self.setup.has(Class::Clocks) || self.calm.is_some() {
+            return Wall::right(self.now);
+        }
+        let (now, storm) = (self.now, self.setup.storm);
+        Wall::perhaps_wrong(now, storm, self.dice.nature(host))
     }
 
     fn producer_config(&self, host: usize) -> ProducerConfig {
@@ -154,6 +147,7 @@ impl World {
                     self.learn_rate(who, &asked, fault);
                 }
                 self.ledger.arrived(who, receipts(&answer), granted, self.now);
+                self.blame_old_news(who, &asked, &answer);
                 worker::Input::Queue(op, answer)
             }
             Heard::Published(op, answer) => {
@@ -183,6 +177,7 @@ impl World {
         self.trace.mix_name(who, came);
         let now = self.now;
         self.trace.note(now, who, || format!("hears {input:?}"));
+        let followed = self.follow_wall(who);
         let host = &mut self.hosts[who.host];
         let local = host.clock.show(now);
         let Machine::Worker(worker) = &mut host.machine else { return };
@@ -196,7 +191,7 @@ impl World {
         host.worker_state = state;
         match worker.handle_input(input, local) {
             // Whoever comes late may not have seen yet that it has finished.
-            Err(Misuse::Finished) if host.yields => {}
+            Err(Misuse::Finished) if host.yields || followed => {}
             Err(misuse) => {
                 return self.ledger.broken("S11", || format!("{who:?}: {misuse}"));
             }
@@ -258,6 +253,7 @@ impl World {
         let now = self.now;
         self.trace.note(now, who, || format!("hears {input:?}"));
         self.learn(&input, who);
+        let followed = self.follow_wall(who);
         let host = &mut self.hosts[who.host];
         let local = host.clock.show(now);
         let Machine::Producer(producer) = &mut host.machine else { return };
@@ -270,7 +266,7 @@ impl World {
         }
         match producer.handle_input(input, local) {
             // Whoever comes late may not have seen yet that it has finished.
-            Err(Misuse::Finished) if host.yields => {}
+            Err(Misuse::Finished) if host.yields || followed => {}
             Err(misuse) => {
                 return self.ledger.broken("S11", || format!("{who:?}: {misuse}"));
             }

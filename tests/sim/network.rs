@@ -80,7 +80,8 @@ impl World {
             _ => None,
         };
         self.ledger.deletes_asked(who, &op, self.now, self.hosts[who.host].suffered);
-        let asked = Asked { kind: Kind::of(&op), queue, deletes };
+        let wall = self.hosts[who.host].wall.told();
+        let asked = Asked { kind: Kind::of(&op), queue, deletes, wall };
         self.hosts[who.host].asked.insert(op_id, asked);
         if self.fails_in_outage(who, op_id, &op) {
             return;

@@ -27,6 +27,7 @@ fn laws(bug: Bug) -> &'static [&'static str] {
         Bug::RepeatDeleteOfGone => &["S8"],
         Bug::DeadLetterAtFirstMisfit => &["L2"],
         Bug::ReuseIv | Bug::SkipMac => &["S13"],
+        Bug::IgnoreClock => &["L2"],
     }
 }
 

@@ -127,6 +127,8 @@ pub(crate) struct Task {
     pub(crate) has_deadline: bool,
     /// Whether its arguments are those of the newer version, which older workers do not take.
     pub(crate) is_newer: bool,
+    /// When its deadline truly is, if its caller's clock was right.
+    pub(crate) deadline: Option<Moment>,
     /// How long the queue is to hold it back, in seconds.
     pub(crate) delay: u64,
     /// How long its handler takes, in milliseconds.
@@ -171,6 +173,7 @@ impl Task {
             max_attempts: 1,
             has_deadline: false,
             is_newer: false,
+            deadline: None,
             delay: 0,
             takes: 1,
             records: 0,

@@ -136,6 +136,10 @@ impl Display for Event {
             Event::ClockImplausible => f.write_str(
                 "the clock of this machine cannot be right, so no task's deadline is taken to have passed; set the clock",
             ),
+            Event::ClockSet { forward, by } => {
+                let way = if *forward { "forward" } else { "back" };
+                write!(f, "the clock of this machine has leapt {way} by {by:?}, and is followed")
+            }
             Event::ServerSideDeadLetter { queue } => write!(
                 f,
                 "queue {queue}: its server would move messages by itself, without a reason; take its dead-letter setting away"
@@ -244,6 +248,9 @@ fn undecided(f: &mut Formatter<'_>, reason: DeadLetterReason) -> fmt::Result {
         ),
         DeadLetterReason::CalledInFuture => {
             ("by this machine's clock it is yet to be called", "check the clocks")
+        }
+        DeadLetterReason::Deadline | DeadLetterReason::Expired => {
+            ("by this machine's clock it is too late to start it", "check the clocks")
         }
         DeadLetterReason::UnsupportedVersion => {
             ("it is of a version that is not known here", "upgrade this worker")

@@ -8,7 +8,7 @@ use crate::name::{ChannelName, Priority, QueueName, TaskName};
 use crate::notify::NotifyFault;
 use crate::queue::{Fault, QueueOp, QueueReply};
 use crate::task::{ForbiddenName, TaskOutcome};
-use crate::time::Deadline;
+use crate::time::{Deadline, WallClock};
 use crate::wire::{MAX_DEPTH, RawJson, TraceParent};
 
 /// A task to be sent.
@@ -81,6 +81,9 @@ impl Reply {
 pub enum Input {
     /// Time has passed.
     Tick,
+    /// The clock on the wall was set, or moments stood still while the machine slept: see
+    /// [`WallClock::follow`]. Stamps of calls follow it from now on; timers do not.
+    Clock(WallClock),
     /// Send these. Calls that come together travel together.
     Calls(Vec<Call>),
     /// The answer to an [`Output::Queue`].

@@ -175,6 +175,7 @@ impl Producer {
         }
         match input {
             Input::Tick => {}
+            Input::Clock(wall) => self.set_clock(wall),
             Input::Calls(calls) => self.on_calls(calls),
             Input::Queue(op, answer) => self.on_answer(op, answer),
             Input::Subscribed => self.on_subscribed(),
@@ -243,6 +244,13 @@ impl Producer {
             Why::ResultLimit(id) => self.on_result_limit(id),
             Why::Subscribe => self.subscribe_again(),
             Why::DrainLimit => self.on_drain_limit(),
+        }
+    }
+
+    /// From now on the clock on the wall is this one.
+    fn set_clock(&mut self, wall: WallClock) {
+        if !planted(Bug::IgnoreClock) {
+            self.wall = wall;
         }
     }
 

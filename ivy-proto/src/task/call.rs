@@ -78,7 +78,9 @@ impl CallOptions {
 
     /// After what time from now on it is not to be started any more: it is put aside then, for the
     /// reason [`Deadline`](crate::wire::DeadLetterReason::Deadline). Caller and worker may have clocks
-    /// that differ, so a worker lets another minute pass; a shorter time than that says little.
+    /// that differ, so a worker lets another minute pass; a shorter time than that says little. Both
+    /// follow the clock of their machine when it is set. A worker that finds one task after another
+    /// too late, and nothing else, rests instead, since its own clock may be wrong.
     #[must_use]
     pub fn expires_after(mut self, time: Duration) -> Self {
         self.expires_after = Some(time);

@@ -131,6 +131,16 @@ impl DeadLetterReason {
         }
     }
 
+    /// Whether a wrong clock, of this machine or of the caller's, gives this reason too.
+    pub(crate) const fn follows_from_the_time(self) -> bool {
+        matches!(
+            self,
+            DeadLetterReason::Expired
+                | DeadLetterReason::CalledInFuture
+                | DeadLetterReason::Deadline
+        )
+    }
+
     /// Whether another worker, or this one after its next deployment, may be able to handle such a
     /// message: then it is released for a while before it is put aside.
     #[must_use]

@@ -83,7 +83,8 @@ impl FaultOf {
             DeadLetterReason::ExpectedEncrypted
             | DeadLetterReason::Downgrade
             | DeadLetterReason::KeyDisabled
-            | DeadLetterReason::Expired => FaultOf::Worker,
+            | DeadLetterReason::Expired
+            | DeadLetterReason::Deadline => FaultOf::Worker,
             reason if reason.may_be_decided_elsewhere() => FaultOf::Worker,
             _ => FaultOf::Message,
         }

@@ -45,11 +45,12 @@ impl Worker {
                     served.wake();
                 }
             }
-            (Purpose::Poll { queue, count, wait, asked_at }, QueueReply::Reserved(reserved)) => {
-                self.take_in(&queue, count, wait, asked_at, reserved);
-            }
-            (Purpose::Touch { job, length, asked_at }, QueueReply::Touched(receipt)) => {
-                self.touched(job, receipt, length, asked_at);
+            (
+                Purpose::Poll { queue, count, wait, asked_at, wall },
+                QueueReply::Reserved(reserved),
+            ) => self.take_in(&queue, count, wait, (asked_at, wall), reserved),
+            (Purpose::Touch { job, renewal }, QueueReply::Touched(receipt)) => {
+                self.touched(job, receipt, renewal);
             }
             (Purpose::Post(job), _) => self.posted(job),
             (Purpose::Release(job), _) => self.released(job),

@@ -9,17 +9,18 @@ use crate::name::QueueName;
 use crate::notify::Publication;
 use crate::queue::{QueueOp, QueueReply};
 use crate::rng::Rng;
-use crate::time::Moment;
+use crate::time::{Moment, WallClock};
 use crate::timers::Timers;
 use crate::wire::crypto::EntropyPool;
 
 use super::io::{Output, Why};
+use super::lease::Renewal;
 
 /// The shortest timer. A timer of zero would be due again within the same tick.
 const SHORTEST_TIMER: Duration = Duration::from_millis(1);
 
 /// What an operation that is waiting for its answer is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Purpose {
     /// Look for server-side rules before the first poll.
     Inspect(QueueName),
@@ -32,9 +33,11 @@ pub(super) enum Purpose {
         /// How long the queue was asked to wait.
         wait: Duration,
         asked_at: Moment,
+        /// What the clock on the wall was then.
+        wall: WallClock,
     },
     /// Renew a lease.
-    Touch { job: JobId, length: Duration, asked_at: Moment },
+    Touch { job: JobId, renewal: Renewal },
     /// Post a successor or a dead-letter copy.
     Post(JobId),
     /// Give a message back.
@@ -64,6 +67,7 @@ impl Purpose {
 #[derive(Debug)]
 pub(super) struct Effects {
     pub(super) now: Moment,
+    pub(super) wall: WallClock,
     pub(super) rng: Rng,
     pub(super) entropy: EntropyPool,
     pub(super) counter: Counter,
@@ -74,10 +78,11 @@ pub(super) struct Effects {
 
 impl Effects {
     /// Chance and entropy from 32 random bytes.
-    pub(super) fn new(seed: [u8; 32]) -> Self {
+    pub(super) fn new(seed: [u8; 32], wall: WallClock) -> Self {
         let (rng, entropy) = EntropyPool::split(seed);
         Effects {
             now: Moment::EPOCH,
+            wall,
             rng,
             entropy,
             counter: Counter::default(),
@@ -85,6 +90,16 @@ impl Effects {
             outputs: VecDeque::new(),
             asked: BTreeMap::new(),
         }
+    }
+
+    /// Milliseconds since 1970, now.
+    pub(super) fn unix_millis(&self) -> u64 {
+        self.wall.unix_millis(self.now)
+    }
+
+    /// Whether the clock on the wall can be right.
+    pub(super) fn wall_is_plausible(&self) -> bool {
+        self.wall.is_plausible(self.now)
     }
 
     pub(super) fn event(&mut self, event: Event) {

@@ -5,13 +5,12 @@ use std::time::Duration;
 use crate::event::Event;
 use crate::id::{JobId, Receipt};
 use crate::queue::{Fault, QueueOp};
-use crate::time::Moment;
 
 use super::Worker;
 use super::effects::Purpose;
 use super::io::{CancelReason, Output, Why};
 use super::job::{Orphan, Progress, Stage};
-use super::lease::TouchFailure;
+use super::lease::{Renewal, TouchFailure};
 
 /// How soon to look again whether a lease can be renewed.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -33,21 +32,15 @@ impl Worker {
             receipt: held.lease.receipt().clone(),
             lease: length,
         };
-        held.lease.touch_sent(now);
-        self.fx.ask(Purpose::Touch { job, length, asked_at: now }, op);
+        let renewal = held.lease.touch_sent(now, self.fx.wall);
+        self.fx.ask(Purpose::Touch { job, renewal }, op);
     }
 
-    pub(super) fn touched(
-        &mut self,
-        job: JobId,
-        receipt: Receipt,
-        length: Duration,
-        asked_at: Moment,
-    ) {
+    pub(super) fn touched(&mut self, job: JobId, receipt: Receipt, renewal: Renewal) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
-        held.lease.touched(receipt, length, asked_at);
-        let touch_at = asked_at + held.lease.touch_after(&mut self.fx.rng);
-        self.fx.timers.set(Why::LeaseEnds(job), held.lease.until());
+        held.lease.touched(receipt, renewal);
+        let touch_at = held.lease.touch_at(self.fx.wall, &mut self.fx.rng);
+        self.fx.timers.set(Why::LeaseEnds(job), held.lease.until(self.fx.wall));
         self.fx.set_timer(Why::Touch(job), touch_at.since(self.fx.now));
         self.settle_if_due(job);
     }

@@ -8,14 +8,14 @@ use crate::id::JobId;
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
 use crate::queue::{QueueOp, Reserved, ReservedMessage};
-use crate::time::Moment;
+use crate::time::{Moment, WallClock};
 
 use super::admission::examine;
 use super::effects::Purpose;
 use super::gathering::Slots;
 use super::io::{Output, Run, Why};
 use super::job::{Job, Settlement, Stage};
-use super::lease::Lease;
+use super::lease::{Lease, Renewal};
 use super::poller::Rest;
 use super::{Mode, Worker};
 
@@ -41,6 +41,7 @@ impl Worker {
                 count: ask.count,
                 wait: ask.wait,
                 asked_at: self.fx.now,
+                wall: self.fx.wall,
             };
             let lease = self.config.lease;
             let op = QueueOp::Reserve { queue: ask.queue, count: ask.count, lease, wait: ask.wait };
@@ -71,7 +72,7 @@ impl Worker {
         queue: &QueueName,
         count: usize,
         wait: Duration,
-        asked_at: Moment,
+        (asked_at, wall): (Moment, WallClock),
         reserved: Reserved,
     ) {
         let took = self.fx.now.since(asked_at);
@@ -92,9 +93,11 @@ impl Worker {
         }
         // A queue that did not wait may have granted the leases as early as it was asked; one that
         // waited granted them just before it answered.
-        let granted_at = if wait.is_zero() { asked_at } else { self.fx.now };
+        let from = if wait.is_zero() { asked_at } else { self.fx.now };
+        // The machine may have slept since the queue granted them.
+        let granted = Renewal { length: self.config.lease, from, wall };
         for message in messages {
-            self.admit(queue, message, granted_at);
+            self.admit(queue, message, granted);
         }
         self.step_back_if_due(queue);
     }
@@ -121,7 +124,7 @@ impl Worker {
         }
     }
 
-    fn admit(&mut self, queue: &QueueName, message: ReservedMessage, granted_at: Moment) {
+    fn admit(&mut self, queue: &QueueName, message: ReservedMessage, granted: Renewal) {
         let id = message.receipt.message.clone();
         let deliveries = message.reserved_count.unwrap_or(1).max(1);
         self.fx.event(Event::MessageRetrieved {
@@ -132,23 +135,25 @@ impl Worker {
         if self.fingerprints.add(queue, &id, &message.body) {
             self.fx.event(Event::IdReused { queue: queue.clone(), message: id.clone() });
         }
-        let now = self.fx.now;
-        let unix_millis = self.wall.is_plausible(now).then(|| self.wall.unix_millis(now));
+        let unix_millis = self.fx.wall_is_plausible().then(|| self.fx.unix_millis());
         let verdict =
             examine(&self.config, &self.tasks, queue, &id, &message.body, deliveries, unix_millis);
+        let doubtful = granted.is_doubtful(self.fx.now, self.fx.wall);
+        // Given back, it comes again at once with a lease that is new, unless another has it.
+        let granted = if doubtful { Renewal { wall: self.fx.wall, ..granted } } else { granted };
         let job = self.fx.counter.next_job();
         let held = Job {
             queue: queue.clone(),
             body: message.body,
             deliveries,
-            lease: Lease::new(message.receipt, self.config.lease, granted_at),
+            lease: Lease::new(message.receipt, granted),
             scheduled: verdict.scheduled,
             caller: verdict.caller,
             message_key: verdict.message_key,
             stage: Stage::Waiting,
         };
-        self.fx.timers.set(Why::LeaseEnds(job), held.lease.until());
-        let touch_at = granted_at + held.lease.touch_after(&mut self.fx.rng);
+        self.fx.timers.set(Why::LeaseEnds(job), held.lease.until(self.fx.wall));
+        let touch_at = held.lease.touch_at(self.fx.wall, &mut self.fx.rng);
         self.fx.set_timer(Why::Touch(job), touch_at.since(self.fx.now));
         self.jobs.insert(job, held);
         if verdict.peer_fault {
@@ -160,6 +165,7 @@ impl Worker {
                     if self.is_draining() { ReleaseReason::Drain } else { ReleaseReason::Paused };
                 self.give_back(job, Duration::ZERO, reason);
             }
+            _ if doubtful => self.give_back(job, Duration::ZERO, ReleaseReason::LeaseTooShort),
             Some(refusal) => self.refuse(job, refusal),
             None if self.seen.contains(verdict.message_key, self.fx.now) => {
                 self.fx.event(Event::Replayed { queue: queue.clone(), message: id });
@@ -238,7 +244,7 @@ impl Worker {
     fn run(&mut self, job: JobId) {
         let now = self.fx.now;
         let Some(held) = self.jobs.get_mut(&job) else { return };
-        if !held.lease.allows_start(now) {
+        if !held.lease.allows_start(now, self.fx.wall) {
             return self.give_back(job, Duration::ZERO, ReleaseReason::LeaseTooShort);
         }
         let Some(scheduled) = &held.scheduled else { return };

@@ -8,7 +8,7 @@ use crate::name::{QueueName, TaskName};
 use crate::notify::{NotifyFault, Publication};
 use crate::queue::{Fault, QueueOp, QueueReply};
 use crate::task::TaskError;
-use crate::time::{Deadline, Moment};
+use crate::time::{Deadline, Moment, WallClock};
 use crate::wire::crypto::MessageKey;
 use crate::wire::{RawJson, TraceParent};
 
@@ -17,6 +17,12 @@ use crate::wire::{RawJson, TraceParent};
 pub enum Input {
     /// Time has passed.
     Tick,
+    /// The clock on the wall was set, or moments stood still while the machine slept: see
+    /// [`WallClock::follow`]. Deadlines and stamps follow it from now on, and timers do not. But a
+    /// lease ends by whichever of the two clocks says so first: where the wall clock leaps forward
+    /// beyond a lease's end, the lease counts as lost, since while the machine slept the queue may have
+    /// handed the message to another worker.
+    Clock(WallClock),
     /// The answer to an [`Output::Queue`].
     Queue(OpId, Result<QueueReply, Fault>),
     /// The answer to an [`Output::Publish`]: how many subscribers heard it.

@@ -7,7 +7,7 @@ use crate::planted::{Bug, planted};
 use crate::queue::{Effect, Fault, FaultKind};
 use crate::retry::Backoff;
 use crate::rng::Rng;
-use crate::time::Moment;
+use crate::time::{Moment, WallClock};
 
 /// A reservation that is renewed in time.
 #[derive(Debug)]
@@ -15,20 +15,20 @@ pub(super) struct Lease {
     receipt: Receipt,
     /// How long each renewal lasts.
     length: Duration,
-    /// How long the queue granted it last.
-    granted: Duration,
-    until: Moment,
+    /// What the queue granted last.
+    granted: Renewal,
     /// The renewal that would end it soonest, of those that the queue may have made unheard.
     unheard: Option<Renewal>,
     touch: Touch,
     failures: u32,
 }
 
-/// For how long a lease was renewed, and until when.
+/// For how long a lease was granted, from when on, and what the clock on the wall was then.
 #[derive(Clone, Copy, Debug)]
-struct Renewal {
-    length: Duration,
-    until: Moment,
+pub(super) struct Renewal {
+    pub(super) length: Duration,
+    pub(super) from: Moment,
+    pub(super) wall: WallClock,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,18 +56,18 @@ pub(super) enum TouchFailure {
 
 impl Lease {
     /// The lease that a reserve brought.
-    pub(super) fn new(receipt: Receipt, length: Duration, granted_at: Moment) -> Self {
-        let until = granted_at + length;
-        let touch = Touch::Resting;
-        Lease { receipt, length, granted: length, until, unheard: None, touch, failures: 0 }
+    pub(super) fn new(receipt: Receipt, granted: Renewal) -> Self {
+        let (length, touch) = (granted.length, Touch::Resting);
+        Lease { receipt, length, granted, unheard: None, touch, failures: 0 }
     }
 
     pub(super) fn receipt(&self) -> &Receipt {
         &self.receipt
     }
 
-    pub(super) fn until(&self) -> Moment {
-        self.until
+    /// When it ends, by whichever clock says so first.
+    pub(super) fn until(&self, wall: WallClock) -> Moment {
+        self.granted.until(wall)
     }
 
     pub(super) fn length(&self) -> Duration {
@@ -86,33 +86,34 @@ impl Lease {
 
     /// Whether enough is left to start a handler: a fifth of the lease as it was granted, at most
     /// 5 s. A renewal may be for less than what is left, and then counts before it is heard of.
-    pub(super) fn allows_start(&self, now: Moment) -> bool {
-        let granted = Renewal { length: self.granted, until: self.until };
+    pub(super) fn allows_start(&self, now: Moment, wall: WallClock) -> bool {
         planted(Bug::NoLeaseMargin)
-            || (granted.allows_start(now)
-                && self.unheard.is_none_or(|unheard| unheard.allows_start(now)))
+            || (self.granted.allows_start(now, wall)
+                && self.unheard.is_none_or(|unheard| unheard.allows_start(now, wall)))
     }
 
     /// When to renew it: after 60 % of its length, give or take 10 %, so that the touches of many
-    /// workers spread out.
-    pub(super) fn touch_after(&self, rng: &mut Rng) -> Duration {
-        rng.between(self.length / 2, self.length / 10 * 7)
+    /// workers spread out. Earlier, if the clock on the wall has leapt forward since it was granted.
+    pub(super) fn touch_at(&self, wall: WallClock, rng: &mut Rng) -> Moment {
+        let after = rng.between(self.length / 2, self.length / 10 * 7);
+        self.granted.from + after.saturating_sub(wall.ahead_of(self.granted.wall))
     }
 
-    pub(super) fn touch_sent(&mut self, now: Moment) {
-        let renewal = Renewal { length: self.length, until: now + self.length };
-        if self.unheard.is_none_or(|unheard| renewal.until < unheard.until) {
+    /// A renewal is asked for. Gives what it will be if the queue grants it at once.
+    pub(super) fn touch_sent(&mut self, now: Moment, wall: WallClock) -> Renewal {
+        let renewal = Renewal { length: self.length, from: now, wall };
+        if self.unheard.is_none_or(|unheard| renewal.until(wall) < unheard.until(wall)) {
             self.unheard = Some(renewal);
         }
         let unsure = matches!(self.touch, Touch::Again { unsure: true });
         self.touch = Touch::UnderWay { unsure };
+        renewal
     }
 
     /// The queue renewed the lease, at the earliest when it was asked to.
-    pub(super) fn touched(&mut self, receipt: Receipt, length: Duration, asked_at: Moment) {
+    pub(super) fn touched(&mut self, receipt: Receipt, granted: Renewal) {
         self.receipt = receipt;
-        self.granted = length;
-        self.until = asked_at + length;
+        self.granted = granted;
         self.unheard = None;
         self.touch = Touch::Resting;
         self.failures = 0;
@@ -142,8 +143,21 @@ impl Lease {
 }
 
 impl Renewal {
-    fn allows_start(self, now: Moment) -> bool {
-        self.until.since(now) >= (self.length / 5).min(Duration::from_secs(5))
+    /// Whether it seems too old to start a handler on by the clock on the wall alone, which may have
+    /// been set, or may be right about a machine that slept.
+    pub(super) fn is_doubtful(self, now: Moment, wall: WallClock) -> bool {
+        self.allows_start(now, self.wall) && !self.allows_start(now, wall)
+    }
+
+    /// When it ends: after its length, by the moments, which may have stood still while the machine
+    /// slept, or by the clock on the wall, whichever says so first.
+    fn until(self, wall: WallClock) -> Moment {
+        let left = self.length.saturating_sub(wall.ahead_of(self.wall));
+        self.from + left
+    }
+
+    fn allows_start(self, now: Moment, wall: WallClock) -> bool {
+        self.until(wall).since(now) >= (self.length / 5).min(Duration::from_secs(5))
     }
 }
 
@@ -156,14 +170,26 @@ mod tests {
         Receipt { message: MessageId::new("1"), reservation: ReservationId::new(reservation) }
     }
 
+    const WALL: WallClock = WallClock::new(Duration::from_secs(1_700_000_000));
+
+    fn renewal(seconds: u64, from: Moment) -> Renewal {
+        Renewal { length: Duration::from_secs(seconds), from, wall: WALL }
+    }
+
     fn lease() -> Lease {
-        Lease::new(receipt("a"), Duration::from_secs(30), Moment::EPOCH)
+        Lease::new(receipt("a"), renewal(30, Moment::EPOCH))
+    }
+
+    /// The clock on the wall, after it leapt forward by so much.
+    fn leapt(seconds: u64) -> WallClock {
+        WallClock::new(Duration::from_secs(1_700_000_000 + seconds))
     }
 
     #[test]
     fn it_is_renewed_after_about_sixty_percent_of_its_length() {
         let mut rng = Rng::from_number(1);
-        let mut after: Vec<_> = (0..100).map(|_| lease().touch_after(&mut rng)).collect();
+        let touch_at = |_| lease().touch_at(WALL, &mut rng).since(Moment::EPOCH);
+        let mut after: Vec<_> = (0..100).map(touch_at).collect();
         after.sort_unstable();
         let (first, last) = (after[0].as_secs_f64(), after[99].as_secs_f64());
         assert!((15.0..15.5).contains(&first) && (20.5..=21.0).contains(&last), "{after:?}");
@@ -173,10 +199,10 @@ mod tests {
     fn a_touch_replaces_the_receipt_and_counts_from_its_request() {
         let mut lease = lease();
         let asked_at = Moment::after_epoch(Duration::from_secs(18));
-        lease.touch_sent(asked_at);
-        lease.touched(receipt("b"), Duration::from_secs(30), asked_at);
+        let renewal = lease.touch_sent(asked_at, WALL);
+        lease.touched(receipt("b"), renewal);
         assert_eq!(lease.receipt(), &receipt("b"));
-        assert_eq!(lease.until(), Moment::after_epoch(Duration::from_secs(48)));
+        assert_eq!(lease.until(WALL), Moment::after_epoch(Duration::from_secs(48)));
     }
 
     #[test]
@@ -184,9 +210,9 @@ mod tests {
         let mut lease = lease();
         let mut rng = Rng::from_number(1);
         let lost = Fault::new(FaultKind::AnswerLost);
-        lease.touch_sent(Moment::EPOCH);
+        lease.touch_sent(Moment::EPOCH, WALL);
         assert_eq!(lease.touch_failed(&lost, &mut rng), TouchFailure::Again(Duration::ZERO));
-        lease.touch_sent(Moment::EPOCH);
+        lease.touch_sent(Moment::EPOCH, WALL);
         let refused = Fault::new(FaultKind::LeaseLost);
         assert_eq!(lease.touch_failed(&refused, &mut rng), TouchFailure::Lost);
     }
@@ -198,7 +224,7 @@ mod tests {
         let faults = [(&lost, true), (&lost, false), (&unreachable, false), (&lost, false)];
         let (mut lease, mut rng) = (lease(), Rng::from_number(1));
         for (fault, at_once) in faults {
-            lease.touch_sent(Moment::EPOCH);
+            lease.touch_sent(Moment::EPOCH, WALL);
             let TouchFailure::Again(after) = lease.touch_failed(fault, &mut rng) else {
                 panic!("the lease is not lost")
             };
@@ -212,7 +238,7 @@ mod tests {
         let (mut lease, mut rng) = (lease(), Rng::from_number(1));
         let waits: Vec<_> = (0..20)
             .map(|_| {
-                lease.touch_sent(Moment::EPOCH);
+                lease.touch_sent(Moment::EPOCH, WALL);
                 match lease.touch_failed(&unreachable, &mut rng) {
                     TouchFailure::Again(after) => after,
                     TouchFailure::Lost => panic!("the lease is not lost"),
@@ -225,10 +251,10 @@ mod tests {
 
     #[test]
     fn the_margin_is_a_part_of_what_was_granted_not_of_what_is_asked_for_next() {
-        let mut lease = Lease::new(receipt("a"), Duration::from_secs(2), Moment::EPOCH);
+        let mut lease = Lease::new(receipt("a"), renewal(2, Moment::EPOCH));
         lease.set_length(Duration::from_secs(600));
-        assert!(lease.allows_start(Moment::EPOCH));
-        assert!(!lease.allows_start(Moment::after_epoch(Duration::from_millis(1601))));
+        assert!(lease.allows_start(Moment::EPOCH, WALL));
+        assert!(!lease.allows_start(Moment::after_epoch(Duration::from_millis(1601)), WALL));
     }
 
     #[test]
@@ -237,14 +263,14 @@ mod tests {
         let mut rng = Rng::from_number(1);
         let mut lease = lease();
         lease.set_length(Duration::from_secs(20));
-        lease.touch_sent(at(0));
-        assert!(lease.allows_start(at(16)));
-        assert!(!lease.allows_start(at(17)));
+        lease.touch_sent(at(0), WALL);
+        assert!(lease.allows_start(at(16), WALL));
+        assert!(!lease.allows_start(at(17), WALL));
         lease.touch_failed(&Fault::new(FaultKind::AnswerLost), &mut rng);
-        lease.touch_sent(at(10));
-        assert!(!lease.allows_start(at(17)));
-        lease.touched(receipt("b"), Duration::from_secs(20), at(10));
-        assert!(lease.allows_start(at(26)));
+        lease.touch_sent(at(10), WALL);
+        assert!(!lease.allows_start(at(17), WALL));
+        lease.touched(receipt("b"), renewal(20, at(10)));
+        assert!(lease.allows_start(at(26), WALL));
     }
 
     #[test]
@@ -256,11 +282,11 @@ mod tests {
             let mut lease = lease();
             for length in lengths {
                 lease.set_length(Duration::from_secs(length));
-                lease.touch_sent(at(0));
+                lease.touch_sent(at(0), WALL);
                 lease.touch_failed(&lost, &mut rng);
             }
-            assert!(lease.allows_start(at(8)), "{lengths:?}");
-            assert!(!lease.allows_start(at(9)), "{lengths:?}");
+            assert!(lease.allows_start(at(8), WALL), "{lengths:?}");
+            assert!(!lease.allows_start(at(9), WALL), "{lengths:?}");
         }
     }
 
@@ -269,15 +295,39 @@ mod tests {
         let at = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
         let mut lease = lease();
         lease.set_length(Duration::from_secs(20));
-        lease.touch_sent(at(0));
+        lease.touch_sent(at(0), WALL);
         lease.touch_failed(&Fault::new(FaultKind::Unreachable), &mut Rng::from_number(1));
-        assert!(lease.allows_start(at(24)));
+        assert!(lease.allows_start(at(24), WALL));
     }
 
     #[test]
     fn no_handler_starts_on_the_last_fifth_of_a_short_lease() {
-        let lease = Lease::new(receipt("a"), Duration::from_secs(5), Moment::EPOCH);
-        assert!(lease.allows_start(Moment::after_epoch(Duration::from_millis(4000))));
-        assert!(!lease.allows_start(Moment::after_epoch(Duration::from_millis(4001))));
+        let lease = Lease::new(receipt("a"), renewal(5, Moment::EPOCH));
+        assert!(lease.allows_start(Moment::after_epoch(Duration::from_millis(4000)), WALL));
+        assert!(!lease.allows_start(Moment::after_epoch(Duration::from_millis(4001)), WALL));
+    }
+
+    #[test]
+    fn it_ends_by_the_clock_that_says_so_first() {
+        let at = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
+        assert_eq!(lease().until(leapt(10)), at(20));
+        assert_eq!(lease().until(leapt(3600)), at(0));
+        let set_back = WallClock::new(Duration::from_secs(1_600_000_000));
+        assert_eq!(lease().until(set_back), at(30));
+        assert!(
+            lease().allows_start(at(15), leapt(10)) && !lease().allows_start(at(16), leapt(10))
+        );
+    }
+
+    #[test]
+    fn a_renewal_that_was_asked_for_before_the_clock_leapt_is_as_old_as_the_clock_says() {
+        let at = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
+        let mut lease = lease();
+        let before = lease.touch_sent(at(10), WALL);
+        lease.touched(receipt("b"), before);
+        assert_eq!(lease.until(leapt(25)), at(15));
+        let after = lease.touch_sent(at(10), leapt(25));
+        lease.touched(receipt("c"), after);
+        assert_eq!(lease.until(leapt(25)), at(40));
     }
 }

@@ -87,6 +87,7 @@
 mod acks;
 mod admission;
 mod answers;
+mod clock;
 mod config;
 mod draining;
 mod effects;
@@ -146,7 +147,6 @@ use tasks::Tasks;
 pub struct Worker {
     config: WorkerConfig,
     tasks: Tasks,
-    wall: WallClock,
     fx: Effects,
     mode: Mode,
     poller: Poller,
@@ -183,7 +183,7 @@ enum Mode {
 impl Worker {
     /// A worker with this configuration. `seed` is 32 bytes from a generator for
     /// cryptography, never used before, for jitter and for sealing; `wall` tells what
-    /// the clock on the wall shows, for deadlines that travel.
+    /// the clock on the wall shows, for deadlines that travel, until [`Input::Clock`] tells otherwise.
     ///
     /// # Errors
     /// If the configuration breaks a rule.
@@ -195,14 +195,13 @@ impl Worker {
         config.check()?;
         let capabilities = &config.capabilities;
         let poller = Poller::new(config.served()?, capabilities.long_poll, capabilities.max_batch);
-        let mut fx = Effects::new(seed);
+        let mut fx = Effects::new(seed, wall);
         fx.timers.set(Why::Start, Moment::EPOCH);
         let seen = Seen::new(config.replay_window);
         let notices = Notices::new(config.notice_bytes);
         Ok(Worker {
             tasks: Tasks::of(&config),
             config,
-            wall,
             fx,
             mode: Mode::New,
             poller,
@@ -233,6 +232,7 @@ impl Worker {
         self.notice_lateness();
         match input {
             Input::Tick => {}
+            Input::Clock(wall) => self.set_clock(wall),
             Input::Queue(op, answer) => self.take_answer(op, answer),
             Input::Published(op, answer) => self.notices.published(op, answer, &mut self.fx),
             Input::Job(job, outcome) => self.take_outcome(job, outcome),
@@ -343,7 +343,7 @@ impl Worker {
         if let Some(lease) = self.config.leases().min().filter(|lease| *lease < documented) {
             self.fx.event(Event::ShortLease { lease, documented });
         }
-        if !self.wall.is_plausible(self.fx.now) {
+        if !self.fx.wall_is_plausible() {
             self.fx.event(Event::ClockImplausible);
         }
         for queue in self.poller.names().cloned().collect::<Vec<_>>() {

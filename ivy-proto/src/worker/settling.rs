@@ -63,8 +63,8 @@ impl Worker {
                 (Purpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })
             }
             Settlement::PutAside(_) => {
-                let unix_millis = self.wall.unix_millis(self.fx.now);
-                let copy = held.dead_letter(unix_millis, &self.config, &mut self.fx.entropy);
+                let copy =
+                    held.dead_letter(self.fx.unix_millis(), &self.config, &mut self.fx.entropy);
                 let Some((queue, body)) = copy else { return };
                 let message = NewMessage { body, delay: Duration::ZERO };
                 (Purpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })

@@ -2,7 +2,7 @@
 
 use ivy_proto::{MessageId, Moment, QueueName};
 
-use super::Ledger;
+use super::{Ledger, index};
 use crate::task::{Cause, Who};
 
 impl Ledger {
@@ -25,6 +25,11 @@ impl Ledger {
                 && causes.is_some_and(|causes| !causes.has(twice) && !causes.has(clock))
         });
         kept.map(|(_, message)| format!("{message:?}"))
+    }
+
+    /// When a message came to this process for the first time.
+    pub(crate) fn first_arrived(&self, who: Who, id: &MessageId) -> Option<Moment> {
+        self.first_arrived.get(&(who, index(id)?)).copied()
     }
 
     /// Whether the broker handed this message out when it should not have.

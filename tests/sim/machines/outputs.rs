@@ -74,6 +74,7 @@ impl World {
                 self.trace.note(now, who, || format!("tells {event:?}"));
                 self.census.event(&event);
                 self.check_lateness(who, &event);
+                self.check_deadline(who, &event);
             }
             worker::Output::Queue(op, ask) => {
                 self.trace.note(now, who, || format!("asks {op:?} {ask:?}"));

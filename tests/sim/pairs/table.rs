@@ -21,7 +21,16 @@ const COMMON: &[Row] = &[
     ("broker, touch", &["done", "no message", "not the holder"]),
     (
         "producer, not subscribed",
-        &["calls", "drain", "post not done", "post ok", "post refused", "post unknown", "tick"],
+        &[
+            "calls",
+            "clock",
+            "drain",
+            "post not done",
+            "post ok",
+            "post refused",
+            "post unknown",
+            "tick",
+        ],
     ),
     ("producer, not subscribed, draining", &["calls", "post ok", "tick"]),
     (
@@ -29,6 +38,7 @@ const COMMON: &[Row] = &[
         &[
             "await",
             "calls",
+            "clock",
             "drain",
             "forget",
             "notice",
@@ -49,6 +59,7 @@ const COMMON: &[Row] = &[
         &[
             "await",
             "calls",
+            "clock",
             "drain",
             "post not done",
             "post ok",
@@ -68,6 +79,7 @@ const COMMON: &[Row] = &[
     (
         "worker, draining",
         &[
+            "clock",
             "create ok",
             "create unknown",
             "delete gone",
@@ -150,6 +162,7 @@ const COMMON: &[Row] = &[
     (
         "worker, paused",
         &[
+            "clock",
             "create ok",
             "delete gone",
             "deletes gone",
@@ -190,6 +203,7 @@ const COMMON: &[Row] = &[
     (
         "worker, running",
         &[
+            "clock",
             "create not done",
             "create ok",
             "create refused",
@@ -258,11 +272,11 @@ const SELDOM: &[Row] = &[
     ("broker, touch", &["no queue"]),
     (
         "producer, not subscribed, draining",
-        &["drain", "post not done", "post refused", "post unknown"],
+        &["clock", "drain", "post not done", "post refused", "post unknown"],
     ),
     (
         "producer, subscribed, draining",
-        &["forget", "post not done", "post refused", "subscription lost"],
+        &["clock", "forget", "post not done", "post refused", "subscription lost"],
     ),
     ("producer, subscribing", &["forget", "notice"]),
     (
@@ -270,6 +284,7 @@ const SELDOM: &[Row] = &[
         &[
             "await",
             "calls",
+            "clock",
             "drain",
             "forget",
             "notice",
@@ -280,12 +295,13 @@ const SELDOM: &[Row] = &[
             "subscription lost",
         ],
     ),
-    ("producer, subscription lost", &["post not done", "post refused"]),
+    ("producer, subscription lost", &["clock", "post not done", "post refused"]),
     (
         "producer, subscription lost, draining",
         &[
             "await",
             "calls",
+            "clock",
             "drain",
             "forget",
             "post not done",
@@ -318,6 +334,7 @@ const SELDOM: &[Row] = &[
     (
         "worker, past its drain's limit",
         &[
+            "clock",
             "create not done",
             "create refused",
             "delete not done",

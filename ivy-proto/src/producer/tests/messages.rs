@@ -6,6 +6,7 @@ use super::scenario::*;
 use crate::name::{Priority, QueueName, TaskName};
 use crate::producer::{Call, Input, ProducerConfig, SendError, SizeUnit};
 use crate::queue::{Body, Capabilities};
+use crate::time::WallClock;
 use crate::wire::{Codec, LegacyKey, POSTED_UTF16_LIMIT, RawJson, TraceParent, posted_utf16_units};
 
 fn body_of(call: Call) -> String {
@@ -60,6 +61,17 @@ fn a_deadline_counts_from_the_moment_of_the_call() {
     call.options.expires_after = Some(Duration::from_secs(1));
     scenario.call(call);
     assert!(scenario.only_post().bodies[0].contains(r#""deadline":1700000008000"#));
+}
+
+#[test]
+fn a_deadline_follows_the_clock_as_it_was_set_last() {
+    let mut scenario = Scenario::new(config());
+    let set = WallClock::new(Duration::from_secs(1_700_086_400));
+    scenario.feed(Input::Clock(set));
+    let mut call = call(1);
+    call.options.expires_after = Some(Duration::from_secs(1));
+    scenario.call(call);
+    assert!(scenario.only_post().bodies[0].contains(r#""deadline":1700086401000"#));
 }
 
 #[test]

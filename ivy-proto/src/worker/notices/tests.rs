@@ -3,6 +3,7 @@ use crate::id::TaskId;
 use crate::name::{ChannelName, QueueName, TaskName};
 use crate::notify::NotifyFaultKind;
 use crate::queue::Body;
+use crate::time::WallClock;
 use crate::worker::io::Output;
 
 const KB: usize = 1_000;
@@ -19,7 +20,7 @@ struct Scenario {
 
 impl Scenario {
     fn keeping(bytes: usize) -> Self {
-        let (notices, fx) = (Notices::new(bytes), Effects::new([7; 32]));
+        let (notices, fx) = (Notices::new(bytes), Effects::new([7; 32], WallClock::default()));
         Scenario { notices, fx, under_way: VecDeque::new(), dropped: Vec::new() }
     }
 

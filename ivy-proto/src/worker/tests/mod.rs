@@ -1,6 +1,7 @@
 //! The worker's behaviour, one scenario each.
 
 mod acks;
+mod clock;
 mod dead_letters;
 mod draining;
 mod encryption;

@@ -1,0 +1,165 @@
+//! The clock on the wall: deadlines and stamps follow it, timers do not, and a lease ends by
+//! whichever clock says so first.
+
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::event::{Event, Part, Trouble};
+use crate::queue::QueueReply;
+use crate::time::WallClock;
+use crate::wire::{DeadLetter, DeadLetterReason};
+use crate::worker::{CancelReason, Input};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A body whose task expires in an hour.
+fn expiring() -> String {
+    let deadline = (UNIX_AT_START + Duration::from_secs(3_600)).as_millis();
+    our_body(1, None).replace("\"id\"", &format!("\"deadline\":{deadline},\"id\""))
+}
+
+fn clock(unix_at_start: Duration) -> Input {
+    Input::Clock(WallClock::new(unix_at_start))
+}
+
+/// The clock leaps forward.
+fn leap(by: Duration) -> Input {
+    clock(UNIX_AT_START + by)
+}
+
+impl Scenario {
+    /// Lets the queue do all that it is asked beside polls. Gives how many dead letters it got.
+    fn settle_what_is_not_run(&mut self) -> usize {
+        let mut dead = 0;
+        while let Some((post, _)) = self.take_post() {
+            self.posted(post);
+            dead += 1;
+        }
+        self.advance(Duration::from_millis(50));
+        while let Some((op, _)) = self.take_deletes() {
+            self.answer(op, Ok(QueueReply::Deleted));
+        }
+        while let Some((op, _)) = self.take_release() {
+            self.answer(op, Ok(QueueReply::Released));
+        }
+        dead
+    }
+}
+
+#[test]
+fn a_deadline_is_judged_by_the_clock_as_it_was_set_last() {
+    let mut worker = started_at(config(), UNIX_AT_START + DAY);
+    worker.deliver(&[&expiring()]);
+    let (post, (_, copy)) = worker.take_post().unwrap();
+    let letter = DeadLetter::parse(&copy.body).unwrap();
+    assert_eq!(letter.reason, DeadLetterReason::Deadline);
+    worker.posted(post);
+
+    worker.feed(clock(UNIX_AT_START));
+    let run = worker.running(&expiring());
+    worker.done(&run);
+    assert!(worker.has_event(|event| *event == Event::ClockSet { forward: false, by: DAY }));
+
+    worker.feed(leap(DAY));
+    worker.deliver(&[&expiring()]);
+    let (op, _) = worker.take_release().unwrap();
+    worker.answer(op, Ok(QueueReply::Released));
+    worker.deliver(&[&expiring()]);
+    assert!(worker.runs.is_empty() && worker.take_post().is_some());
+}
+
+#[test]
+fn a_dead_letter_is_stamped_by_the_clock_as_it_was_set_last() {
+    let mut worker = started();
+    worker.feed(clock(UNIX_AT_START - DAY));
+    worker.deliver(&["not JSON"]);
+    let (_, (_, copy)) = worker.take_post().unwrap();
+    let stamp = u128::from(DeadLetter::parse(&copy.body).unwrap().at);
+    assert_eq!(stamp, (UNIX_AT_START - DAY).as_millis());
+}
+
+#[test]
+fn a_lease_that_a_clock_has_left_behind_is_lost_and_its_handler_is_told_to_stop() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    worker.feed(leap(Duration::from_secs(31)));
+    assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::LeaseLost)]);
+    assert!(worker.has_event(|event| matches!(event, Event::LeaseLost { .. })));
+    worker.done(&run);
+    worker.advance(Duration::from_millis(50));
+    assert!(worker.take_deletes().is_none());
+}
+
+#[test]
+fn a_lease_that_a_clock_has_shortened_is_renewed_so_much_earlier() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    worker.feed(leap(Duration::from_secs(25)));
+    assert!(worker.cancelled_jobs.is_empty());
+    worker.advance(Duration::from_millis(1));
+    let (op, _) = worker.take_touch().unwrap();
+    worker.touched(op, "t1");
+    // Counted from the renewal on, by both clocks.
+    worker.advance(Duration::from_secs(14));
+    assert!(worker.take_touch().is_none() && worker.cancelled_jobs.is_empty());
+    worker.done(&run);
+    worker.advance(Duration::from_millis(50));
+    assert!(worker.take_deletes().is_some());
+}
+
+#[test]
+fn a_clock_that_is_set_back_changes_no_lease() {
+    let mut worker = started();
+    let run = worker.running(&plain_body());
+    worker.feed(clock(UNIX_AT_START - DAY));
+    worker.advance(Duration::from_secs(14));
+    assert!(worker.take_touch().is_none() && worker.cancelled_jobs.is_empty());
+    worker.advance(Duration::from_secs(17));
+    assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::LeaseLost)]);
+}
+
+#[test]
+fn messages_that_were_asked_for_before_the_machine_slept_are_given_back_and_asked_for_again() {
+    let mut worker = started();
+    worker.feed(leap(DAY));
+    worker.deliver(&[&plain_body()]);
+    assert!(worker.runs.is_empty());
+    let (op, delay) = worker.take_release().unwrap();
+    assert_eq!(delay, Duration::ZERO);
+    worker.answer(op, Ok(QueueReply::Released));
+    let run = worker.running(&plain_body());
+    worker.done(&run);
+}
+
+#[test]
+fn a_worker_whose_clock_is_far_ahead_rests_and_says_so_and_does_not_empty_the_queue() {
+    let mut worker = started_at(config(), UNIX_AT_START + DAY);
+    let mut dead = 0;
+    while let Some((poll, _)) = worker.take_poll() {
+        worker.deliver_to(poll, &[(&expiring(), 1)]);
+        dead += worker.settle_what_is_not_run();
+    }
+    assert!((1..20).contains(&dead), "{dead}");
+    let why = Trouble::Messages(DeadLetterReason::Deadline);
+    assert!(why.to_string().contains("the clock of this machine may be wrong"));
+    let degraded = Event::Degraded { part: Part::Messages(queue()), why };
+    assert_eq!(worker.events.iter().filter(|event| **event == degraded).count(), 1);
+
+    worker.advance(Duration::from_secs(60));
+    worker.deliver(&[&expiring()]);
+    assert_eq!(worker.settle_what_is_not_run(), 0);
+    worker.advance(Duration::from_secs(60));
+    worker.feed(clock(UNIX_AT_START));
+    let run = worker.running(&expiring());
+    worker.done(&run);
+    assert!(worker.has_event(|event| *event == Event::Recovered { part: Part::Messages(queue()) }));
+}
+
+#[test]
+fn a_clock_that_is_set_to_what_cannot_be_right_is_told() {
+    let mut worker = started();
+    worker.feed(clock(Duration::ZERO));
+    assert!(worker.has_event(|event| *event == Event::ClockImplausible));
+    let run = worker.running(&expiring());
+    worker.done(&run);
+}

@@ -1,0 +1,87 @@
+//! The clock on a host's wall, which may be wrong for a while and is set right then.
+
+use std::time::Duration;
+
+use ivy_proto::{Moment, Rng, WallClock};
+
+use crate::dice::one_of;
+use crate::setup::UNIX_AT_START;
+
+/// A clock on the wall, and what the machine of its host was told of it last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wall {
+    wrong: Option<Wrong>,
+    told: WallClock,
+}
+
+/// A time during which the clock on the wall is wrong.
+#[derive(Clone, Copy, Debug)]
+struct Wrong {
+    from: Moment,
+    to: Moment,
+    shows: Shows,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Shows {
+    Ahead(Duration),
+    Behind(Duration),
+    /// What a clock shows that was never set: 1970.
+    Nothing,
+}
+
+impl Wall {
+    /// A clock that is right.
+    pub(crate) fn right(started: Moment) -> Wall {
+        Wall::of(None, started)
+    }
+
+    /// A clock that may be wrong from the start of its process or later, and is set right within so
+    /// many seconds.
+    pub(crate) fn perhaps_wrong(started: Moment, within: u64, rng: &mut Rng) -> Wall {
+        let shows = match one_of(rng, &[0, 0, 1, 2, 3, 4]) {
+            0 => return Wall::right(started),
+            1 => Shows::Ahead(Duration::from_secs(300)),
+            2 => Shows::Behind(Duration::from_secs(300)),
+            3 => Shows::Ahead(Duration::from_secs(10 * 365 * 86_400)),
+            _ => Shows::Nothing,
+        };
+        let from = if one_of(rng, &[true, true, false]) { 0 } else { rng.up_to(within) };
+        let from = started + Duration::from_secs(from);
+        let to = from + Duration::from_secs(1 + rng.up_to(within));
+        Wall::of(Some(Wrong { from, to, shows }), started)
+    }
+
+    fn of(wrong: Option<Wrong>, started: Moment) -> Wall {
+        let mut wall = Wall { wrong, told: WallClock::default() };
+        wall.told = WallClock::new(wall.show(started));
+        wall
+    }
+
+    /// What the machine is told at its start.
+    pub(crate) fn told(&self) -> WallClock {
+        self.told
+    }
+
+    /// What the machine is to be told, `local` being what its other clock shows.
+    pub(crate) fn follow(&mut self, now: Moment, local: Moment) -> Option<WallClock> {
+        let told = self.told.follow(self.show(now), local)?;
+        self.told = told;
+        Some(told)
+    }
+
+    /// Whether it has been right all the time from `since` on.
+    pub(crate) fn is_right(&self, since: Moment, now: Moment) -> bool {
+        self.wrong.is_none_or(|wrong| wrong.to <= since || now < wrong.from)
+    }
+
+    fn show(&self, now: Moment) -> Duration {
+        let right = UNIX_AT_START + now.since(Moment::EPOCH);
+        match self.wrong.filter(|wrong| wrong.from <= now && now < wrong.to) {
+            None => right,
+            Some(Wrong { shows: Shows::Ahead(by), .. }) => right + by,
+            Some(Wrong { shows: Shows::Behind(by), .. }) => right - by,
+            Some(Wrong { shows: Shows::Nothing, from, .. }) => now.since(from),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Machines are told when the clock on their wall was set, and judge deadlines by it.
+
+use std::time::Duration;
+
+use ivy_proto::event::Event;
+use ivy_proto::queue::{Fault, QueueReply};
+use ivy_proto::wire::DeadLetterReason;
+use ivy_proto::{MessageId, Misuse, Moment, producer, worker};
+
+use crate::host::{Asked, Machine};
+use crate::network::receipts;
+use crate::task::{Cause, Who};
+use crate::world::World;
+
+/// How much later than its deadline a task may still be started, less what clocks may be apart
+/// without being told.
+const TOLERANCE: Duration = Duration::from_secs(59);
+
+impl World {
+    /// As a driver does whenever it wakes: tells the machine if the clock on the wall was set. Says
+    /// whether it was: then the machine may have finished before it hears what woke it.
+    pub(super) fn follow_wall(&mut self, who: Who) -> bool {
+        let now = self.now;
+        let host = &mut self.hosts[who.host];
+        let (local, before) = (host.clock.show(now), host.wall.told());
+        let Some(wall) = host.wall.follow(now, local) else { return false };
+        let state = host.state(now);
+        let told = match &mut host.machine {
+            Machine::Worker(machine) => machine.handle_input(worker::Input::Clock(wall), local),
+            Machine::Producer(machine) => machine.handle_input(producer::Input::Clock(wall), local),
+            _ => Ok(()),
+        };
+        // Whoever comes late may not have seen yet that it has finished.
+        if let Err(misuse) = told
+            && !(misuse == Misuse::Finished && host.yields)
+        {
+            self.ledger.broken("S11", || format!("{who:?}: {misuse}"));
+        }
+        self.census.pair((state, "clock"));
+        self.trace.note(now, who, || format!("hears of {wall:?}"));
+        // What it holds may count as lost now.
+        if !wall.ahead_of(before).is_zero() {
+            let host = &mut self.hosts[who.host];
+            (host.honest, host.suffered) = (false, true);
+            self.ledger.blame_held(who.host, Cause::Clock);
+        }
+        true
+    }
+
+    /// Messages that were asked for before the clock on the wall leapt forward count as old.
+    pub(super) fn blame_old_news(
+        &mut self,
+        who: Who,
+        asked: &Asked,
+        answer: &Result<QueueReply, Fault>,
+    ) {
+        if !self.hosts[who.host].wall.told().ahead_of(asked.wall).is_zero() {
+            for receipt in receipts(answer) {
+                self.ledger.blame_message(&receipt.message, Cause::Clock);
+            }
+        }
+    }
+
+    /// A worker whose clock is right puts no task aside for its deadline that has not passed.
+    pub(super) fn check_deadline(&mut self, who: Who, event: &Event) {
+        let Event::DeadLettered { message, reason: DeadLetterReason::Deadline, .. } = event else {
+            return;
+        };
+        let Some((deadline, arrived)) = self.deadline_and_arrival(who, message) else { return };
+        let now = self.now;
+        let is_right = self.hosts[who.host].wall.is_right(arrived, now);
+        if is_right && now < deadline + TOLERANCE {
+            self.ledger.broken("L2", || format!("{message} had not passed its deadline"));
+        }
+    }
+
+    /// When a task's deadline truly is, where its caller's clock was right, and when its message came
+    /// here first.
+    fn deadline_and_arrival(&self, who: Who, message: &MessageId) -> Option<(Moment, Moment)> {
+        let task = self.ledger.task_of_message(message)?;
+        Some((self.ledger.tasks[task].deadline?, self.ledger.first_arrived(who, message)?))
+    }
+}
