@@ -58,6 +58,14 @@
 //! leases are lost, and tasks run twice. What blocks belongs into `async_std::task::spawn_blocking`,
 //! or `smol::unblock`. A worker that was woken too late says so at warn, at most once a minute.
 //!
+//! # Handlers that wait
+//!
+//! A handler that waits for the result of another task keeps its place in the worker meanwhile. Where
+//! all places are taken so, by handlers that wait for tasks of the same worker, nothing moves until a
+//! wait ends; the worker warns of that. Give tasks that others wait for a queue and a worker of their
+//! own. When the worker drains, such a wait fails as [`Draining`](ErrorKind::Draining); the handler
+//! returns that error, and its task runs again elsewhere, without an attempt less.
+//!
 //! # Forks
 //!
 //! A runtime does not outlive a fork, and an [`Ivy`] belongs to the process of its first use: make both

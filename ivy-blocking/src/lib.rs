@@ -57,6 +57,14 @@
 //! returns, what is left goes on in ivy's own threads. Callbacks and handlers never run in a thread
 //! of the caller.
 //!
+//! # Handlers that wait
+//!
+//! A handler that waits for the result of another task keeps its place in the worker meanwhile. Where
+//! all places are taken so, by handlers that wait for tasks of the same worker, nothing moves until a
+//! wait ends; the worker warns of that. Give tasks that others wait for a queue and a worker of their
+//! own. When the worker drains, such a wait fails as [`Draining`](ErrorKind::Draining); the handler
+//! returns that error, and its task runs again elsewhere, without an attempt less.
+//!
 //! # Forks
 //!
 //! A fork copies one thread of a process, and none of those that work for an [`Ivy`]. An [`Ivy`] belongs

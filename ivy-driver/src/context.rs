@@ -10,6 +10,7 @@ use ivy_proto::{MessageId, QueueName, TaskId, TaskName};
 
 use crate::ivy::Ivy;
 use crate::runtime::Runtime;
+use crate::waits::Waits;
 
 /// What a handler learns about the task that it runs, if it asks for it as its first argument.
 pub struct Ctx<R: Runtime> {
@@ -17,11 +18,13 @@ pub struct Ctx<R: Runtime> {
     deadline: Option<Instant>,
     cancelled: R::CancellationToken,
     span: tracing::Span,
+    waits: Waits,
     ivy: Ivy<R>,
 }
 
 impl<R: Runtime> Ctx<R> {
-    pub(crate) fn new(run: Run, ivy: Ivy<R>) -> Self {
+    pub(crate) fn new(run: Run, ivy: Ivy<R>, waits: Waits) -> Self {
+        let ivy = ivy.of_handler(waits.clone());
         let deadline = run.deadline.and_then(|moment| ivy.clock().instant(moment));
         // Whoever is at work here has nothing to do with the task.
         let span = tracing::info_span!(
@@ -32,7 +35,7 @@ impl<R: Runtime> Ctx<R> {
             queue = %run.queue,
             attempt = run.attempt,
         );
-        Ctx { run, deadline, cancelled: R::CancellationToken::default(), span, ivy }
+        Ctx { run, deadline, cancelled: R::CancellationToken::default(), span, waits, ivy }
     }
 
     /// The scheduled task's id, the same for all its attempts.
@@ -117,7 +120,18 @@ impl<R: Runtime> Ctx<R> {
         self.run.trace.as_ref()
     }
 
+    /// What the handler waits for.
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
     /// The worker's ivy, to schedule follow-up tasks with.
+    ///
+    /// A handler that waits for a result keeps its place in the worker meanwhile. Where all places are
+    /// taken so, and by tasks that the same worker would run, nothing moves: the worker warns of that.
+    /// Give tasks that others wait for a queue and worker of their own. When the worker drains, such a
+    /// wait fails as [`Draining`](crate::ErrorKind::Draining); the handler returns that error, and its
+    /// task runs again elsewhere, without an attempt less.
     #[must_use]
     pub fn ivy(&self) -> &Ivy<R> {
         &self.ivy
@@ -126,12 +140,13 @@ impl<R: Runtime> Ctx<R> {
 
 impl<R: Runtime> Clone for Ctx<R> {
     fn clone(&self) -> Self {
-        let Ctx { run, deadline, cancelled, span, ivy } = self;
+        let Ctx { run, deadline, cancelled, span, waits, ivy } = self;
         Ctx {
             run: run.clone(),
             deadline: *deadline,
             cancelled: cancelled.clone(),
             span: span.clone(),
+            waits: waits.clone(),
             ivy: ivy.clone(),
         }
     }

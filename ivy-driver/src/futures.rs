@@ -1,6 +1,7 @@
 //! The methods that wait, and the handlers, of runtimes whose users write futures.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -121,7 +122,8 @@ impl<R: AsyncRuntime, Output: DeserializeOwned> Handle<R, Output> {
     /// [`TimedOut`](crate::ErrorKind::TimedOut).
     ///
     /// # Errors
-    /// [`TimedOut`](crate::ErrorKind::TimedOut), and if the task
+    /// [`TimedOut`](crate::ErrorKind::TimedOut); in a handler, [`Draining`](crate::ErrorKind::Draining)
+    /// once its worker drains; and if the task
     /// [`Failed`](crate::ErrorKind::Failed) for good, its result is
     /// [too large](crate::ErrorKind::ResultTooLarge) or
     /// [not of type `Output`](crate::ErrorKind::BadResult), or the runtime
@@ -242,6 +244,7 @@ impl<R: AsyncRuntime> Handlers<R> for FutureHandlers<R> {
 
     fn run(&self, ctx: Ctx<R>, args: RawJson, ended: Ended) {
         let (token, span) = (ctx.cancelled().clone(), ctx.span().clone());
+        let waits = ctx.waits().clone();
         let task = ctx.task_name().clone();
         let handler = self.registry.run(&task, ctx, args);
         let running = async move {
@@ -254,6 +257,10 @@ impl<R: AsyncRuntime> Handlers<R> for FutureHandlers<R> {
                 Either::Left((outcome, _)) => outcome,
                 Either::Right(_) => JobOutcome::Cancelled,
             }
+        };
+        let running = async move {
+            let mut running = pin!(running);
+            poll_fn(|context| waits.within(|| running.as_mut().poll(context))).await
         };
         let task = async move {
             let mut ended = ended;

@@ -20,6 +20,7 @@ use tracing::Instrument;
 use crate::error::Error;
 use crate::producer::{Mail, Producer};
 use crate::runtime::Runtime;
+use crate::waits::Waits;
 
 /// Waits for the result of a call. Dropping it forgets the result, not the task.
 ///
@@ -109,6 +110,8 @@ pub(crate) struct Listener<R> {
     call: Arc<Call>,
     /// Keeps the producer going while somebody waits.
     producer: Arc<Producer>,
+    /// Those of the handler that called.
+    waits: Option<Waits>,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -182,10 +185,15 @@ impl Call {
 }
 
 impl<R: Runtime> Listener<R> {
-    pub(crate) fn new(task: TaskRef, producer: Arc<Producer>, until: Until) -> (Self, Progress) {
+    pub(crate) fn new(
+        task: TaskRef,
+        producer: Arc<Producer>,
+        waits: Option<Waits>,
+        until: Until,
+    ) -> (Self, Progress) {
         let call = Arc::new(Call::default());
         let progress = Progress { call: Arc::clone(&call), until };
-        (Listener { task, call, producer, runtime: PhantomData }, progress)
+        (Listener { task, call, producer, waits, runtime: PhantomData }, progress)
     }
 
     pub(crate) fn task(&self) -> &TaskRef {
@@ -212,22 +220,32 @@ impl<R: Runtime> Listener<R> {
         if !self.producer.is_here() {
             return Err(Error::from(Cause::Forked));
         }
-        if self.call.history().outcome.is_none() {
-            // So that the producer can tell how the wait ended, too.
-            self.producer.post(Mail::Input(Input::Await { id: self.task.id, timeout }));
+        if let Some(outcome) = self.call.history().outcome.clone() {
+            return Ok(outcome);
         }
+        // So that the producer can tell how the wait ended, too.
+        self.producer.post(Mail::Input(Input::Await { id: self.task.id, timeout }));
+        let waits = Waits::current().or_else(|| self.waits.clone());
+        let waiting = waits.and_then(|waits| waits.begin(&self.task));
+        let interrupted = pin!(async {
+            match &waiting {
+                Some(waiting) => waiting.interrupted().await,
+                None => std::future::pending().await,
+            }
+        });
         let until = R::now().checked_add(timeout);
-        let waiting = pin!(async {
+        let time_is_up = pin!(async {
             match until {
                 Some(until) => R::sleep_until(until).await,
                 None => std::future::pending().await,
             }
         });
         let outcome = pin!(self.call.outcome());
-        match select(outcome, waiting).await {
+        match select(outcome, select(time_is_up, interrupted)).await {
             Either::Left((Some(outcome), _)) => Ok(outcome),
             Either::Left((None, _)) => Err(Error::from(Cause::Stopped)),
-            Either::Right(_) => Err(Error::from(Cause::TimedOut(timeout))),
+            Either::Right((Either::Left(_), _)) => Err(Error::from(Cause::TimedOut(timeout))),
+            Either::Right((Either::Right(_), _)) => Err(Error::from(Cause::Draining)),
         }
     }
 }

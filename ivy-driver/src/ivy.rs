@@ -23,6 +23,7 @@ use crate::process::FirstUse;
 use crate::producer::{Mail, Producer, World};
 use crate::random::{TaskIds, random};
 use crate::runtime::Runtime;
+use crate::waits::Waits;
 use crate::worker_builder::WorkerBuilder;
 
 /// A queue and a notifier, to call tasks and to run them. Cheap to clone.
@@ -38,6 +39,8 @@ use crate::worker_builder::WorkerBuilder;
 /// it is refused as [`Stopped`](crate::ErrorKind::Stopped).
 pub struct Ivy<R> {
     shared: Arc<Shared<R>>,
+    /// Those of the handler that it was given to.
+    waits: Option<Waits>,
 }
 
 struct Shared<R> {
@@ -110,7 +113,7 @@ impl<R: Runtime> Ivy<R> {
             callbacks: Callbacks::default(),
             producer: OnceLock::new(),
         };
-        Ok(Ivy { shared: Arc::new(shared) })
+        Ok(Ivy { shared: Arc::new(shared), waits: None })
     }
 
     /// Calls a task, and gives what follows the call.
@@ -126,7 +129,8 @@ impl<R: Runtime> Ivy<R> {
     ) -> Result<Listener<R>, Error<R>> {
         let producer = self.producer()?;
         let call = self.prepare(task, args, options, until)?;
-        let (listener, (call, progress)) = follow(producer, call, until);
+        let waits = self.waits();
+        let (listener, (call, progress)) = follow(producer, waits, call, until);
         producer.post(Mail::Call(call, progress));
         Ok(listener)
     }
@@ -146,8 +150,10 @@ impl<R: Runtime> Ivy<R> {
             let call = self.prepare(task, &args, &options, Until::Result);
             prepared.push(call.map(|call| calls.push(call)));
         }
-        let (listeners, calls): (Vec<_>, _) =
-            calls.into_iter().map(|call| follow(producer, call, Until::Result)).unzip();
+        let (listeners, calls): (Vec<_>, _) = calls
+            .into_iter()
+            .map(|call| follow(producer, self.waits(), call, Until::Result))
+            .unzip();
         producer.post(Mail::Calls(calls));
         let mut listeners = listeners.into_iter();
         let mut handles = Vec::with_capacity(prepared.len());
@@ -230,6 +236,11 @@ impl<R: Runtime> Ivy<R> {
         environment(|environment| file.reload(environment)).map_err(Error::config)
     }
 
+    /// The same, for a handler: its worker hears of what is waited for.
+    pub(crate) fn of_handler(self, waits: Waits) -> Self {
+        Ivy { waits: Some(waits), ..self }
+    }
+
     /// Uses it in this process.
     pub(crate) fn use_here(&self) -> Result<(), Cause> {
         self.shared.first_use.here()
@@ -274,6 +285,11 @@ impl<R: Runtime> Ivy<R> {
         Ok(call)
     }
 
+    /// Those of the handler that calls, if it is one.
+    fn waits(&self) -> Option<Waits> {
+        self.waits.clone().or_else(Waits::current)
+    }
+
     /// The producer, which the first call starts.
     fn producer(&self) -> Result<&Arc<Producer>, Cause> {
         let Shared { parts, producer_config, first_use, callbacks, producer, .. } = &*self.shared;
@@ -303,18 +319,19 @@ impl<R: Runtime> Ivy<R> {
 /// Makes those who follow a call.
 fn follow<R: Runtime>(
     producer: &Arc<Producer>,
+    waits: Option<Waits>,
     call: Call,
     until: Until,
 ) -> (Listener<R>, (Call, Progress)) {
     let (id, name, queue) = (call.id, call.task.clone(), call.queue.clone());
     let task = TaskRef { id, name, queue };
-    let (listener, progress) = Listener::new(task, Arc::clone(producer), until);
+    let (listener, progress) = Listener::new(task, Arc::clone(producer), waits, until);
     (listener, (call, progress))
 }
 
 impl<R> Clone for Ivy<R> {
     fn clone(&self) -> Self {
-        Ivy { shared: Arc::clone(&self.shared) }
+        Ivy { shared: Arc::clone(&self.shared), waits: self.waits.clone() }
     }
 }
 

@@ -46,6 +46,7 @@ mod runtime;
 mod testing;
 mod threads;
 mod tls;
+mod waits;
 mod worker;
 mod worker_builder;
 

@@ -24,6 +24,7 @@ use crate::ivy::Ivy;
 use crate::process::Process;
 use crate::pump::{Next, Operations, Role, pump, taken};
 use crate::runtime::{Handlers, Runtime};
+use crate::waits::Waits;
 
 /// A running worker.
 ///
@@ -162,6 +163,12 @@ impl Drop for Ended {
 /// How many heard a notice.
 type Published = Result<u64, NotifyFault>;
 
+/// A handler that runs.
+struct Running<R: Runtime> {
+    cancelled: R::CancellationToken,
+    waits: Waits,
+}
+
 struct WorkerRole<R: Runtime> {
     machine: worker::Worker,
     handlers: R::Handlers,
@@ -170,7 +177,7 @@ struct WorkerRole<R: Runtime> {
     publishing: FuturesUnordered<Join<Ready<OpId>, BoxFuture<'static, Published>>>,
     /// What was published at once.
     published: VecDeque<(OpId, Published)>,
-    running: FxHashMap<JobId, R::CancellationToken>,
+    running: FxHashMap<JobId, Running<R>>,
     events: EventSink,
     mailbox: UnboundedSender<Input>,
     ivy: Ivy<R>,
@@ -183,16 +190,18 @@ impl<R: Runtime> WorkerRole<R> {
 
     fn run(&mut self, run: Run) {
         let (job, args) = (run.job, run.args.clone());
-        let context = Ctx::new(run, self.ivy.clone());
-        self.running.insert(job, context.cancelled().clone());
+        let waits = Waits::new(job, self.mailbox.clone());
+        let context = Ctx::new(run, self.ivy.clone(), waits.clone());
+        let cancelled = context.cancelled().clone();
+        self.running.insert(job, Running { cancelled, waits });
         let mailbox = self.mailbox.clone();
         self.handlers.run(context, args, Ended::new(job, mailbox));
     }
 
     fn cancel(&self, job: JobId, reason: CancelReason) {
-        if let Some(token) = self.running.get(&job) {
+        if let Some(running) = self.running.get(&job) {
             tracing::debug!(?job, ?reason, "a handler is told to stop");
-            R::cancel(token);
+            R::cancel(&running.cancelled);
         }
     }
 
@@ -218,7 +227,9 @@ impl<R: Runtime> Role for WorkerRole<R> {
 
     fn handle(&mut self, input: Input, now: Moment) {
         if let Input::Job(job, _) = &input {
-            self.running.remove(job);
+            if let Some(running) = self.running.remove(job) {
+                running.waits.end();
+            }
         }
         self.feed(input, now);
     }
@@ -236,6 +247,11 @@ impl<R: Runtime> Role for WorkerRole<R> {
                 Output::Publish(id, publication) => self.publish(id, publication),
                 Output::Run(run) => self.run(run),
                 Output::Cancel(job, reason) => self.cancel(job, reason),
+                Output::Interrupt(job) => {
+                    if let Some(running) = self.running.get(&job) {
+                        running.waits.interrupt();
+                    }
+                }
                 Output::Event(event) => self.events.emit(event),
                 Output::Wait(deadline) => {
                     let deadline = deadline.map(|deadline| deadline.at);

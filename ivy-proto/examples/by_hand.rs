@@ -135,7 +135,7 @@ impl World {
                 self.worker.handle_input(Input::Job(run.job, outcome), self.now)?;
             }
             // A handler runs to its end before anything else happens, so none is left to be told.
-            Output::Cancel(..) | Output::Event(_) => {}
+            Output::Cancel(..) | Output::Interrupt(_) | Output::Event(_) => {}
             Output::Finished => self.drained = true,
             Output::Wait(deadline) => {
                 return Ok(Some(deadline.map_or(Moment::FOREVER, |deadline| deadline.at)));

@@ -45,6 +45,8 @@ pub enum ErrorKind {
     BadResult,
     /// A request to the queue failed.
     Queue,
+    /// A handler waited for a result, and its worker drains.
+    Draining,
     /// What carries ivy out has ended, or is in the process from which this one was forked.
     Stopped,
 }
@@ -99,6 +101,11 @@ pub enum Cause {
         "ivy has stopped, since the runtime or the thread that it ran in has ended; make a new Ivy in the one that runs now"
     )]
     Stopped,
+    /// The wait of a handler was ended, since its worker drains.
+    #[error(
+        "the worker drains, and its handlers wait for no result any more; return this error, and the task runs again elsewhere, without an attempt less"
+    )]
+    Draining,
     /// It was used in the process from which this one was forked.
     #[error(
         "this Ivy was used before the process was forked, and its threads and connections are those of the parent; make an Ivy in each child, or fork before its first use"
@@ -139,6 +146,7 @@ impl Cause {
             Cause::ResultTooDeep => ErrorKind::ResultTooDeep,
             Cause::BadResult { .. } => ErrorKind::BadResult,
             Cause::Queue(_) => ErrorKind::Queue,
+            Cause::Draining => ErrorKind::Draining,
             Cause::Stopped | Cause::Forked => ErrorKind::Stopped,
         }
     }

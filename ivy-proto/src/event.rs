@@ -149,6 +149,17 @@ pub enum Event {
         /// How many messages it held.
         held: usize,
     },
+    /// Every slot of the worker is taken by a handler that waits for the result of a task which this
+    /// worker would run itself, so nothing moves until a wait ends. Reported after five seconds, and once
+    /// a minute at most.
+    SlotsWait {
+        /// How many slots are taken so.
+        slots: usize,
+        /// Some of the waits, three at most.
+        waits: Vec<NestedWait>,
+        /// For how long all slots have been taken so.
+        lasting: Duration,
+    },
     /// A message that this worker has done already came again, and was deleted without being run.
     Replayed {
         /// The physical queue.
@@ -284,6 +295,15 @@ pub enum Event {
         /// The physical queue.
         queue: QueueName,
     },
+}
+
+/// A task whose handler waits for the result of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NestedWait {
+    /// The task whose handler waits.
+    pub task: TaskRef,
+    /// The task that it waits for.
+    pub waits_for: TaskRef,
 }
 
 /// What can be degraded.
@@ -447,6 +467,7 @@ impl Event {
                 ..
             }
             | Event::WokenLate { .. }
+            | Event::SlotsWait { .. }
             | Event::ShortLease { .. }
             | Event::ClockImplausible
             | Event::ResultGivenUp { .. }

@@ -498,3 +498,18 @@ async fn what_happens_can_be_watched_from_the_call_to_the_result() {
         assert_eq!(seen.iter().filter(|name| *name == moment).count(), 1, "{moment}: {seen:?}");
     }
 }
+
+/// In real time: a thread that is blocked knows no other.
+#[tokio::test]
+async fn a_handler_that_blocks_the_only_thread_is_warned_of() {
+    let ivy = ivy();
+    let lease = Duration::from_secs(1);
+    let blocks = move || async move {
+        std::thread::sleep(lease * 3 / 2);
+        Ok::<_, TaskError>(())
+    };
+    let mut events = ivy.events();
+    let _worker = ivy.worker().lease(lease).register(&SLOW, blocks).start().await.unwrap();
+    ivy.send(&SLOW, ()).await.unwrap();
+    while !matches!(events.next().await.unwrap(), Event::WokenLate { .. }) {}
+}

@@ -24,6 +24,7 @@ macro_rules! adapter {
                 Builder, Context, Failure, Handle, Harness, Job, Place, Scene, Worker,
             };
             use crate::seen;
+            use ivy_tests::PATIENCE;
 
             impl Harness for $ivy::Ivy {
                 const ADAPTER: &'static str = $name;
@@ -251,6 +252,7 @@ macro_rules! adapter {
             impl Context for $ivy::Ctx {
                 fn job(self) -> Job {
                     seen::value(&self);
+                    let ivy = self.ivy().clone();
                     Job {
                         task_id: self.task_id(),
                         message_id: self.message_id().clone(),
@@ -258,6 +260,10 @@ macro_rules! adapter {
                         attempt: self.attempt(),
                         max_attempts: self.max_attempts(),
                         cancelled_within: Box::new(move |limit| cancelled_within(&self, limit)),
+                        call: Box::new(move |task, number| {
+                            let handle = wait(ivy.call(task, (number,)))?;
+                            Ok(wait(handle.result(PATIENCE)).inspect_err(seen::error)?)
+                        }),
                     }
                 }
             }

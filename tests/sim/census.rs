@@ -69,6 +69,7 @@ impl Census {
             Event::QueueShared { .. } => "QueueShared",
             Event::LeaseLost { .. } => "LeaseLost",
             Event::WokenLate { .. } => "WokenLate",
+            Event::SlotsWait { .. } => "SlotsWait",
             Event::UnusableMessages { .. } => "UnusableMessages",
             Event::ResultSent { .. } => "ResultSent",
             Event::NoticeDropped { .. } => "NoticeDropped",

@@ -171,6 +171,8 @@ pub(crate) enum Fault {
     Panics,
     /// The system gives no thread for the handler, so it is not run.
     NoThread,
+    /// It waits for the result of another task for a while, or until its wait is ended.
+    Waits,
     /// It never returns, unless it is told to.
     Hangs,
     /// It never returns, whatever it is told.
@@ -262,6 +264,7 @@ pub(crate) const FAULTS: &[Entry] = &[
     entry(Menu::Step, Fault::YieldsEarly, Class::Limits, 6),
     entry(Menu::Handler, Fault::Panics, Class::Handlers, 3),
     entry(Menu::Handler, Fault::NoThread, Class::Handlers, 1),
+    entry(Menu::Handler, Fault::Waits, Class::Handlers, 3),
     entry(Menu::Handler, Fault::Hangs, Class::Handlers, 2),
     entry(Menu::Handler, Fault::HangsForGood, Class::Handlers, 1),
     entry(Menu::Handler, Fault::Stubborn, Class::Handlers, 2),

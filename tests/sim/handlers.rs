@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use ivy_proto::JobId;
-use ivy_proto::worker::{JobOutcome, Run};
+use ivy_proto::event::{Event, TaskRef};
+use ivy_proto::worker::{self, JobOutcome, Run};
+use ivy_proto::{JobId, TaskId};
 
 use crate::fault::{Fault, Menu};
 use crate::host::{End, Heard, Job};
+use crate::pairs::WorkerState;
 use crate::task::{Cause, Plan, Sender, Who, args};
 use crate::world::{Due, World};
 
@@ -28,6 +30,8 @@ impl World {
             obeys: true,
             plan: 0,
             told_to_stop: false,
+            waits: false,
+            interrupted: false,
         };
         let mut takes = Some(Duration::from_millis(task.takes));
         if task.is_newer && self.is_old(who.host) {
@@ -40,6 +44,12 @@ impl World {
                 Fault::Panics => job.end = End::Panicked,
                 Fault::NoThread => (takes, job.end) = (Some(Duration::ZERO), End::NotRun),
                 Fault::Hangs => takes = None,
+                Fault::Waits => {
+                    let wait = Duration::from_millis(1 + hit.detail.up_to(60_000));
+                    self.later(Duration::ZERO, Due::Heard(who, Heard::Waits(run.job)));
+                    self.later(wait, Due::Heard(who, Heard::Resumes(run.job)));
+                    takes = takes.map(|takes| takes + wait);
+                }
                 Fault::HangsForGood => (takes, job.obeys) = (None, false),
                 Fault::Stubborn => {
                     takes = Some(Duration::from_millis(hit.detail.up_to(60_000)));
@@ -79,7 +89,9 @@ impl World {
             return None;
         }
         let outcome = ended.end.outcome(ended.task);
-        self.ledger.ended(who, job, &outcome, self.now);
+        // What fails once its wait was ended has not failed by itself.
+        let counts = !ended.interrupted || ended.told_to_stop;
+        self.ledger.ended(who, job, &outcome, counts, self.now);
         Some((outcome, ended.told_to_stop))
     }
 
@@ -93,6 +105,53 @@ impl World {
             job.plan += 1;
             let plan = job.plan;
             self.later(time, Due::Heard(who, Heard::JobEnds(id, plan)));
+        }
+    }
+
+    /// A handler waits for the result of another task of this worker, or goes on. Says what its worker
+    /// is told, if it has not ended.
+    pub(crate) fn wait_or_go_on(
+        &mut self,
+        who: Who,
+        id: JobId,
+        waits: bool,
+    ) -> Option<worker::Input> {
+        let job = self.hosts[who.host].jobs.get_mut(&id)?;
+        job.waits = waits;
+        if !waits {
+            return Some(worker::Input::Resumes(id));
+        }
+        let kind = self.kinds.first()?;
+        let waits_for = TaskRef {
+            id: TaskId::from_random([7; 16]),
+            name: kind.name.clone(),
+            queue: kind.settings.queue.clone(),
+        };
+        Some(worker::Input::Waits(id, waits_for))
+    }
+
+    /// What a handler waits for is ended: it fails soon.
+    pub(crate) fn interrupt_handler(&mut self, who: Who, id: JobId) {
+        if self.hosts[who.host].worker_state != WorkerState::Draining {
+            self.ledger.broken("S16", || format!("{who:?} ends a wait and does not drain"));
+        }
+        let time = Duration::from_millis(1 + self.dice.nature(who.host).up_to(200));
+        let Some(job) = self.hosts[who.host].jobs.get_mut(&id) else { return };
+        job.interrupted = true;
+        if job.waits && job.end != End::Cancelled {
+            job.end = End::Failed;
+            job.plan += 1;
+            let plan = job.plan;
+            self.later(time, Due::Heard(who, Heard::JobEnds(id, plan)));
+        }
+    }
+
+    /// Where no slot is left, as its worker says, all handlers wait.
+    pub(crate) fn check_standstill(&mut self, who: Who, event: &Event) {
+        let host = &self.hosts[who.host];
+        let goes_on = host.jobs.values().any(|job| !job.waits);
+        if matches!(event, Event::SlotsWait { .. }) && goes_on && !host.yields {
+            self.ledger.broken("S16", || format!("{who:?} has a handler that goes on: {event}"));
         }
     }
 

@@ -76,6 +76,10 @@ pub(crate) struct Job {
     /// Only the end that was planned last counts.
     pub(crate) plan: u32,
     pub(crate) told_to_stop: bool,
+    /// Whether it waits for the result of another task.
+    pub(crate) waits: bool,
+    /// Its waits were ended, since its worker drains.
+    pub(crate) interrupted: bool,
 }
 
 /// How a handler ends.
@@ -104,6 +108,10 @@ pub(crate) enum Heard {
     Answer(OpId, Result<QueueReply, Fault>, Moment),
     Published(OpId, Result<u64, NotifyFault>),
     JobEnds(JobId, u32),
+    /// A handler waits for the result of another task.
+    Waits(JobId),
+    /// It goes on.
+    Resumes(JobId),
     Subscribed(u32),
     SubscriptionLost(u32, NotifyFault),
     Notice(u32, ChannelName, Body),
@@ -193,6 +201,8 @@ impl Heard {
             Heard::Published(_, Ok(_)) => "published",
             Heard::Published(_, Err(_)) => "not published",
             Heard::JobEnds(..) => "job",
+            Heard::Waits(_) => "waits",
+            Heard::Resumes(_) => "resumes",
             Heard::Subscribed(_) => "subscribed",
             Heard::SubscriptionLost(..) => "subscription lost",
             Heard::Notice(..) => "notice",

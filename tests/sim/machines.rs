@@ -161,6 +161,14 @@ impl World {
                 }
                 None => return,
             },
+            Heard::Waits(job) => match self.wait_or_go_on(who, job, true) {
+                Some(input) => input,
+                None => return,
+            },
+            Heard::Resumes(job) => match self.wait_or_go_on(who, job, false) {
+                Some(input) => input,
+                None => return,
+            },
             Heard::Meddle(Meddling::Pause) => worker::Input::Pause,
             Heard::Meddle(Meddling::Resume) => worker::Input::Resume,
             Heard::Meddle(Meddling::PauseNotifier) => worker::Input::PauseNotifier,

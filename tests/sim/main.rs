@@ -20,6 +20,7 @@
 //! | S13 | a handler gets the arguments that its caller gave, and none that nobody could read; no altered frame opens | `World::run_handler`, `frames` |
 //! | S14 | one seed, one run | `Case::run_and_check` |
 //! | S15 | a worker that is woken in time does not report that it was not | `World::check_lateness` |
+//! | S16 | waits of handlers are ended by a drain only, and all slots are said to wait only where all do | `World::interrupt_handler`, `World::check_standstill` |
 //! | L1 | every accepted task comes to its end | `World::report_unsettled` |
 //! | L2 | reasons in dead letters are true | `Ledger::check_reason` |
 //! | L3 | a drain ends within its limit | `World::finished`, `World::check_load` |

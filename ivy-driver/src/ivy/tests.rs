@@ -282,6 +282,32 @@ fn what_it_was_used_in_has_ended_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wait_of_a_handler_ends_when_its_worker_drains_whichever_ivy_it_waits_on() {
+    const OUTER: Task<(), u64> = Task::new("test.outer").queue("test");
+    let ivy = with_fates([]);
+    let (told, mut kinds) = futures_channel::mpsc::unbounded();
+    let other = ivy.clone();
+    let outer = move || {
+        let (ivy, told) = (other.clone(), told.clone());
+        async move {
+            let result = ivy.call(&DOUBLE, (4,)).await?.result(10 * SOON).await;
+            told.unbounded_send(result.as_ref().map_err(Error::kind).copied()).unwrap();
+            Ok::<_, TaskError>(result?)
+        }
+    };
+    let double = |n: u64| async move { Ok::<_, TaskError>(2 * n) };
+    let worker = ivy.worker().concurrency(1).register(&OUTER, outer).register(&DOUBLE, double);
+    let worker = worker.start().await.unwrap();
+    let mut events = ivy.events();
+    ivy.send(&OUTER, ()).await.unwrap();
+    while !matches!(events.next().await.unwrap(), Event::SlotsWait { slots: 1, .. }) {}
+    let begun = tokio::time::Instant::now();
+    worker.drain(SOON).await;
+    assert!(begun.elapsed() < SOON / 10, "{:?}", begun.elapsed());
+    assert_eq!(kinds.next().await, Some(Err(ErrorKind::Draining)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_that_cannot_be_run_is_run_later() {
     let ivy = with_fates([]);
     let mut events = ivy.events();

@@ -104,7 +104,8 @@ impl<C: Clients, Output: DeserializeOwned> Handle<Threads<C>, Output> {
     /// It can be waited for again, also after [`TimedOut`](crate::ErrorKind::TimedOut).
     ///
     /// # Errors
-    /// [`TimedOut`](crate::ErrorKind::TimedOut), and if the task
+    /// [`TimedOut`](crate::ErrorKind::TimedOut); in a handler, [`Draining`](crate::ErrorKind::Draining)
+    /// once its worker drains; and if the task
     /// [`Failed`](crate::ErrorKind::Failed) for good, its result is
     /// [too large](crate::ErrorKind::ResultTooLarge) or
     /// [not of type `Output`](crate::ErrorKind::BadResult), or the thread that waits for it

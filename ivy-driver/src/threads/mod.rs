@@ -105,6 +105,7 @@ impl<C: Clients> Handlers<Threads<C>> for ThreadHandlers<C> {
 
     fn run(&self, ctx: Ctx<Threads<C>>, args: RawJson, ended: Ended) {
         let (task, span) = (ctx.task_name().clone(), ctx.span().clone());
+        let waits = ctx.waits().clone();
         let handler = self.registry.job(&task, ctx, args);
         let work = move || {
             span.in_scope(|| match handler {
@@ -116,7 +117,10 @@ impl<C: Clients> Handlers<Threads<C>> for ThreadHandlers<C> {
             })
         };
         // What is not the handler's, such as a subscriber of its span, may panic too: then it did run.
-        let work = || catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(JobOutcome::of_panic);
+        let work = move || {
+            catch_unwind(AssertUnwindSafe(|| waits.within(work)))
+                .unwrap_or_else(JobOutcome::of_panic)
+        };
         self.threads.run_and_tell(work, |outcome| ended.with(outcome));
     }
 }

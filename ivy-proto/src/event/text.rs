@@ -8,7 +8,7 @@ use crate::queue::Oddity;
 use crate::text::Escaped;
 use crate::wire::DeadLetterReason;
 
-use super::{Event, NoticeDropReason, Part, ReleaseReason, TaskRef};
+use super::{Event, NestedWait, NoticeDropReason, Part, ReleaseReason, TaskRef};
 
 impl Display for TaskRef {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -68,6 +68,22 @@ impl Display for Event {
                 f,
                 "the worker was woken {late:?} late, so the leases of the {held} messages that it holds ({lease:?} and more) may have ended, and their tasks may run twice: something blocks its threads; move what blocks to spawn_blocking, give the runtime more threads, or use a longer lease"
             ),
+            Event::SlotsWait { slots, waits, lasting } => {
+                write!(
+                    f,
+                    "all {slots} slots have been taken for {lasting:?} by handlers that wait for tasks which this worker would run itself: "
+                )?;
+                for (index, NestedWait { task, waits_for }) in waits.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { ", " };
+                    write!(f, "{separator}{task} waits for {waits_for}")?;
+                }
+                if *slots > waits.len() {
+                    write!(f, ", and {} more", slots - waits.len())?;
+                }
+                f.write_str(
+                    "; give the tasks that are waited for a queue and a worker of their own, or raise this worker's concurrency",
+                )
+            }
             Event::Replayed { queue, message } => {
                 let mail = Mail(message, queue);
                 write!(f, "{mail} was done here already, and is deleted without being run")

@@ -38,6 +38,7 @@ impl Worker {
             self.fx.set_timer(Why::DrainPolls, POLLS_MAY_END.min(limit));
         }
         self.fx.set_timer(Why::DrainLimit, limit);
+        self.interrupt_waits();
         let waiting: Vec<JobId> =
             std::mem::take(&mut self.waiting).into_values().flatten().collect();
         for job in waiting.into_iter().chain(self.suspects.take_waiting()) {

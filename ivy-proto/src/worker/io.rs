@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::Event;
+use crate::event::{Event, TaskRef};
 use crate::id::{JobId, MessageId, OpId, TaskId};
 use crate::name::{QueueName, TaskName};
 use crate::notify::{NotifyFault, Publication};
@@ -29,6 +29,11 @@ pub enum Input {
     Published(OpId, Result<u64, NotifyFault>),
     /// The handler of an [`Output::Run`] has ended, by itself or after an [`Output::Cancel`].
     Job(JobId, JobOutcome),
+    /// The handler of this job waits for the result of this task; of several, for that of this one. What
+    /// it waited for before no longer counts. A job that has ended is ignored.
+    Waits(JobId, TaskRef),
+    /// The handler of this job waits for no result any more.
+    Resumes(JobId),
     /// Something hints at new messages (a connection came back, a task was sent from this
     /// process): ask all queues that rest since they were empty. Those that failed are left
     /// alone as long as before.
@@ -86,6 +91,9 @@ pub enum Output {
     Run(Run),
     /// Tell the handler of this job to stop. Its end must still be fed back as [`Input::Job`].
     Cancel(JobId, CancelReason),
+    /// End what the handler of this job waits for, and each later wait of it, with an error: the worker
+    /// drains. If the handler fails then, its message is given back, and the attempt does not count.
+    Interrupt(JobId),
     /// Something happened that an application may want to know.
     Event(Event),
     /// Nothing is left to be done before this deadline or the next input.
@@ -155,6 +163,8 @@ pub enum Why {
     Gathered,
     /// When to publish notices again.
     Publish,
+    /// When to report that all slots wait for tasks of this worker.
+    Standstill,
     /// When to cancel the polls that are in flight while draining.
     DrainPolls,
     /// When to cancel the handlers that still run while draining.

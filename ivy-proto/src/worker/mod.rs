@@ -64,7 +64,8 @@
 //!             worker.handle_input(Input::Job(run.job, outcome), now)?;
 //!             worker.handle_input(Input::Drain { limit: Duration::from_secs(5) }, now)?;
 //!         }
-//!         Output::Publish(..) | Output::Cancel(..) | Output::Event(_) => {}
+//!         Output::Publish(..) | Output::Cancel(..) | Output::Interrupt(_) => {}
+//!         Output::Event(_) => {}
 //!         Output::Finished => break,
 //!         Output::Wait(deadline) => match broker.poll_output() {
 //!             broker::Output::Answer(id, answer) => {
@@ -113,6 +114,7 @@ mod suspects;
 mod tasks;
 mod undecided;
 mod understanding;
+mod waits;
 
 pub use config::{InvalidConfig, WorkerConfig};
 pub use io::{CancelReason, Input, JobOutcome, Output, Run, Why};
@@ -141,6 +143,7 @@ use releases::Releases;
 use seen::Seen;
 use suspects::Suspects;
 use tasks::Tasks;
+use waits::Waits;
 
 /// The worker's state machine.
 #[derive(Debug)]
@@ -166,6 +169,7 @@ pub struct Worker {
     acks: Acks,
     notices: Notices,
     lateness: Lateness,
+    waits: Waits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +222,7 @@ impl Worker {
             acks: Acks::default(),
             notices,
             lateness: Lateness::default(),
+            waits: Waits::default(),
         })
     }
 
@@ -236,6 +241,8 @@ impl Worker {
             Input::Queue(op, answer) => self.take_answer(op, answer),
             Input::Published(op, answer) => self.notices.published(op, answer, &mut self.fx),
             Input::Job(job, outcome) => self.take_outcome(job, outcome),
+            Input::Waits(job, task) => self.begin_wait(job, task),
+            Input::Resumes(job) => self.end_wait(job),
             Input::Nudge => self.nudge(),
             Input::Pause => {
                 if self.mode == Mode::Running || self.mode == Mode::New {
@@ -255,6 +262,7 @@ impl Worker {
         self.act_on_timers();
         self.start_waiting();
         self.poll_queues();
+        self.watch_for_standstill();
         self.finish_if_drained();
         Ok(())
     }
@@ -324,6 +332,7 @@ impl Worker {
                 // The queues are asked after each input.
                 Why::Gathered => {}
                 Why::Publish => self.notices.rested(&mut self.fx),
+                Why::Standstill => self.report_standstill(),
                 Why::DrainPolls => self.cancel_polls(),
                 Why::DrainLimit => self.pass_drain_limit(),
                 Why::DrainEnd => self.abandon_all(),

@@ -20,6 +20,7 @@ const NO_THREAD_REST: Duration = Duration::from_secs(1);
 
 impl Worker {
     pub(super) fn take_outcome(&mut self, job: JobId, outcome: JobOutcome) {
+        let was_interrupted = self.waits.handler_ended(job);
         if let Some(orphan) = self.orphans.remove(&job) {
             // Its message may be running elsewhere: what it returned does not count.
             return self.orphan_ended(&orphan, outcome);
@@ -54,6 +55,9 @@ impl Worker {
             }
             JobOutcome::Cancelled => TaskError::new("the handler was stopped"),
         };
+        if was_interrupted && !overdue {
+            return self.give_back_interrupted(job, &scheduled, failure, took);
+        }
         self.fail(job, &scheduled, failure, took);
     }
 
@@ -89,6 +93,18 @@ impl Worker {
             bare: false,
         });
         self.settle_as(job, settlement);
+    }
+
+    /// The handler has failed after its wait for a result was ended, since the worker drains.
+    fn give_back_interrupted(
+        &mut self,
+        job: JobId,
+        scheduled: &Scheduled,
+        error: TaskError,
+        took: Duration,
+    ) {
+        self.executed(scheduled, took, Some(error));
+        self.give_back(job, Duration::ZERO, ReleaseReason::Drain);
     }
 
     /// There was no thread for the handler, and hardly is one for the next message of the queue.

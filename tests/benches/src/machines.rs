@@ -157,7 +157,9 @@ impl World {
                 self.tell_worker(worker::Input::Job(run.job, JobOutcome::Done(result)));
             }
             worker::Output::Event(event) => drop(black_box(event)),
-            worker::Output::CancelQueue(_) | worker::Output::Cancel(..) => {
+            worker::Output::CancelQueue(_)
+            | worker::Output::Cancel(..)
+            | worker::Output::Interrupt(_) => {
                 panic!("nothing is cancelled")
             }
             worker::Output::Wait(_) | worker::Output::Finished => return false,

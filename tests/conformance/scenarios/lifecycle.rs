@@ -10,7 +10,7 @@ use ivy_tests::PATIENCE;
 use crate::harness::{Builder, Failure, Handle, Harness, Job, Worker};
 use crate::props::{Gate, Journal};
 use crate::stage::Stage;
-use crate::tasks::DOUBLE;
+use crate::tasks::{DOUBLE, QUADRUPLE};
 
 /// How long it is watched that nothing happens.
 const WHILE: Duration = Duration::from_millis(500);
@@ -140,9 +140,40 @@ pub(crate) fn a_dropped_worker_lets_its_handlers_finish<H: Harness>(stage: &Stag
     assert_eq!(gate.begun(), 1);
 }
 
+/// Handlers that wait for tasks which only their own worker would run are told of, and do not delay
+/// its drain. They are run again by another worker, and the attempt does not count.
+pub(crate) fn slots_that_wait_for_each_other_are_told_and_given_back<H: Harness>(stage: &Stage<H>) {
+    let (double, outer) = (stage.own(DOUBLE), stage.own(QUADRUPLE));
+    let attempts = Journal::new();
+    let start = |concurrency| {
+        let (journal, double) = (attempts.clone(), double.clone());
+        let handler = move |job: Job, (n,)| {
+            journal.write(job.attempt);
+            Ok(2 * (job.call)(&double, n)?)
+        };
+        let worker = stage.worker().concurrency(concurrency).register(&outer, handler);
+        worker.register(&double, |_, (n,)| Ok(2 * n)).start().unwrap()
+    };
+    let mut watch = stage.watch();
+    let worker = start(1);
+    let handle = stage.ivy.call(&outer, (21,)).unwrap();
+    let (slots, waits) = watch.until(|event| match event {
+        Event::SlotsWait { slots, waits, .. } => Some((*slots, waits.clone())),
+        _ => None,
+    });
+    assert_eq!((slots, waits[0].task.id), (1, handle.id()));
+    assert_eq!(waits[0].waits_for.name.as_str(), double.name());
+    // This would take as long if the wait did not end.
+    worker.drain(PATIENCE);
+    let _other = start(2);
+    assert_eq!(handle.result(PATIENCE).unwrap(), 84);
+    stage.until_empty();
+    assert_eq!(attempts.entries(), [1, 1]);
+}
+
 /// A handler can call tasks itself, on its worker's ivy.
 pub(crate) fn a_handler_can_call_another_task<H: Harness>(stage: &Stage<H>) {
-    let (double, outer) = (stage.own(DOUBLE), stage.own(crate::tasks::QUADRUPLE));
+    let (double, outer) = (stage.own(DOUBLE), stage.own(QUADRUPLE));
     let ivy = stage.ivy.clone();
     let handler = move |_, (n,)| {
         let handle = ivy.call(&double, (n,));

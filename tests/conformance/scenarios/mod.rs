@@ -149,6 +149,7 @@ conformance! {
         what_a_drain_gives_back_is_run_elsewhere;
         a_dropped_worker_lets_its_handlers_finish;
         a_handler_can_call_another_task;
+        slots_that_wait_for_each_other_are_told_and_given_back;
     }
     routing {
         the_more_urgent_task_is_run_first;

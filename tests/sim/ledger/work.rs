@@ -85,7 +85,14 @@ impl Ledger {
     }
 
     /// A handler ended, and its worker is told.
-    pub(crate) fn ended(&mut self, who: Who, job: JobId, outcome: &JobOutcome, now: Moment) {
+    pub(crate) fn ended(
+        &mut self,
+        who: Who,
+        job: JobId,
+        outcome: &JobOutcome,
+        counts: bool,
+        now: Moment,
+    ) {
         let Some(started) = self.started.remove(&(who, job)) else { return };
         if started.orphaned {
             return;
@@ -102,6 +109,7 @@ impl Ledger {
             JobOutcome::BadArgs(_) | JobOutcome::NotRun => {
                 task.started &= !(1u128 << started.attempt.min(127));
             }
+            _ if !counts => {}
             _ => task.failed |= 1u128 << started.attempt.min(127),
         }
     }

@@ -75,6 +75,7 @@ impl World {
                 self.census.event(&event);
                 self.check_lateness(who, &event);
                 self.check_deadline(who, &event);
+                self.check_standstill(who, &event);
             }
             worker::Output::Queue(op, ask) => {
                 self.trace.note(now, who, || format!("asks {op:?} {ask:?}"));
@@ -89,6 +90,10 @@ impl World {
             worker::Output::Run(run) => {
                 self.trace.note(now, who, || format!("runs {run:?}"));
                 self.run_handler(who, run);
+            }
+            worker::Output::Interrupt(job) => {
+                self.trace.note(now, who, || format!("ends the wait of {job:?}"));
+                self.interrupt_handler(who, job);
             }
             worker::Output::Cancel(job, reason) => {
                 self.trace.note(now, who, || format!("cancels {job:?}: {reason:?}"));

@@ -390,6 +390,11 @@ const SELDOM: &[Row] = &[
     ("worker, past its drain's limit", &["job not run", "stopped job not run"]),
     ("worker, paused", &["job not run", "stopped job not run"]),
     ("worker, running", &["job not run", "resume", "stopped job not run"]),
+    // Handlers seldom wait for other tasks.
+    ("worker, draining", &["resumes", "waits"]),
+    ("worker, past its drain's limit", &["resumes", "waits"]),
+    ("worker, paused", &["resumes", "waits"]),
+    ("worker, running", &["resumes", "waits"]),
 ];
 
 fn pairs_of(rows: &[Row]) -> BTreeSet<Pair> {

@@ -263,7 +263,9 @@ impl World {
                 assert!((1..=run.max_attempts).contains(&run.attempt) || run.attempt > 1);
                 self.running.insert(run.job, run.message);
             }
-            Output::Cancel(job, _) => assert!(self.running.contains_key(&job)),
+            Output::Cancel(job, _) | Output::Interrupt(job) => {
+                assert!(self.running.contains_key(&job));
+            }
             Output::Event(_) => {}
             Output::Finished => self.finished = true,
             Output::Wait(_) => {}

@@ -6,9 +6,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::scenario::*;
-use crate::event::Event;
+use crate::event::{Event, TaskRef};
 use crate::id::{JobId, OpId, Receipt, ReservationId};
 use crate::misuse::Misuse;
+use crate::name::TaskName;
 use crate::notify::{NotifyFault, NotifyFaultKind};
 use crate::queue::{
     Body, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, ReceivedBody, Reserved, ReservedMessage,
@@ -32,6 +33,8 @@ enum Step {
     PauseNotifier,
     ResumeNotifier,
     Nudge,
+    Wait(usize),
+    GoOn(usize),
     Drain,
     ClockBack,
 }
@@ -47,6 +50,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::PauseNotifier),
         1 => Just(Step::ResumeNotifier),
         1 => Just(Step::Nudge),
+        2 => any::<usize>().prop_map(Step::Wait),
+        1 => any::<usize>().prop_map(Step::GoOn),
         1 => Just(Step::Drain),
         1 => Just(Step::ClockBack),
     ]
@@ -167,7 +172,9 @@ impl World {
                     self.runs += 1;
                     self.running.push(run.job);
                 }
-                Output::Cancel(job, _) => assert!(self.running.contains(&job)),
+                Output::Cancel(job, _) | Output::Interrupt(job) => {
+                    assert!(self.running.contains(&job));
+                }
                 Output::Event(Event::TaskExecuted { .. }) => self.executed += 1,
                 Output::Event(_) => {}
                 Output::Finished => self.finished = true,
@@ -233,6 +240,18 @@ impl World {
             Step::PauseNotifier => self.feed(Input::PauseNotifier),
             Step::ResumeNotifier => self.feed(Input::ResumeNotifier),
             Step::Nudge => self.feed(Input::Nudge),
+            Step::Wait(which) => {
+                if let Some(job) = pick(self.running.iter().copied(), which) {
+                    let (id, name) = (task_id(), TaskName::new(TASK).unwrap());
+                    let waits_for = TaskRef { id, name, queue: queue() };
+                    self.feed(Input::Waits(job, waits_for));
+                }
+            }
+            Step::GoOn(which) => {
+                if let Some(job) = pick(self.running.iter().copied(), which) {
+                    self.feed(Input::Resumes(job));
+                }
+            }
             Step::Drain => self.feed(Input::Drain { limit: Duration::from_secs(5) }),
             Step::ClockBack if self.finished => {}
             Step::ClockBack => {

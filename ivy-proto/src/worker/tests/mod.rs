@@ -17,4 +17,5 @@ mod scenario;
 mod shares;
 mod stuck;
 mod undecided;
+mod waits;
 mod with_broker;

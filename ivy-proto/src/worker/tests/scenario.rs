@@ -28,6 +28,7 @@ pub(super) struct Scenario {
     pub(super) runs: VecDeque<Run>,
     pub(super) publications: VecDeque<(OpId, Publication)>,
     pub(super) cancelled_jobs: Vec<(JobId, CancelReason)>,
+    pub(super) interrupted_jobs: Vec<JobId>,
     pub(super) cancelled_ops: Vec<OpId>,
     pub(super) events: Vec<Event>,
     pub(super) finished: bool,
@@ -65,6 +66,7 @@ pub(super) fn started_at(config: WorkerConfig, unix: Duration) -> Scenario {
         runs: VecDeque::new(),
         publications: VecDeque::new(),
         cancelled_jobs: Vec::new(),
+        interrupted_jobs: Vec::new(),
         cancelled_ops: Vec::new(),
         events: Vec::new(),
         finished: false,
@@ -94,6 +96,7 @@ impl Scenario {
                 Output::Publish(id, publication) => self.publications.push_back((id, publication)),
                 Output::Run(run) => self.runs.push_back(run),
                 Output::Cancel(job, reason) => self.cancelled_jobs.push((job, reason)),
+                Output::Interrupt(job) => self.interrupted_jobs.push(job),
                 Output::Event(event) => self.events.push(event),
                 Output::Finished => self.finished = true,
                 Output::Wait(deadline) => {

@@ -142,7 +142,10 @@ impl World {
                 Output::Publish(op, _) => {
                     self.worker.handle_input(Input::Published(op, Ok(1)), self.now).unwrap();
                 }
-                Output::Event(_) | Output::CancelQueue(_) | Output::Finished => {}
+                Output::Event(_)
+                | Output::CancelQueue(_)
+                | Output::Interrupt(_)
+                | Output::Finished => {}
                 Output::Wait(_) => break,
             }
         }
