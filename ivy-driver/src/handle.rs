@@ -12,7 +12,7 @@ use event_listener::Event;
 use futures_util::future::{Either, select};
 use ivy_proto::event::TaskRef;
 use ivy_proto::producer::{Input, SendError};
-use ivy_proto::task::TaskOutcome;
+use ivy_proto::task::{TaskHeld, TaskOutcome};
 use ivy_proto::{Cause, TaskId};
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
@@ -40,6 +40,13 @@ impl<R: Runtime, Output> Handle<R, Output> {
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.listener.task.id
+    }
+
+    /// Why a worker gave the task's message back without running it, as was last heard. The message was
+    /// not for that worker, and waits for another one. Nothing if no worker said so.
+    #[must_use]
+    pub fn held(&self) -> Option<TaskHeld> {
+        self.listener.call.history().held.as_deref().cloned()
     }
 }
 
@@ -75,6 +82,11 @@ impl Progress {
             history.ended |= history.knows_all(self.until);
             history.ended
         })
+    }
+
+    /// A worker gave its message back.
+    pub(crate) fn held(&self, held: Arc<TaskHeld>) {
+        self.call.change(|history| history.held = Some(held));
     }
 
     /// Its result has arrived. Says whether the call is followed no longer: it may not be known yet
@@ -129,6 +141,8 @@ struct History {
     /// The one who waits for the call to be sent.
     sender: Option<Waker>,
     outcome: Option<TaskOutcome>,
+    /// Why a worker gave its message back, as was last heard.
+    held: Option<Arc<TaskHeld>>,
     /// The producer has let go of the call.
     ended: bool,
 }
@@ -244,7 +258,10 @@ impl<R: Runtime> Listener<R> {
         match select(outcome, select(time_is_up, interrupted)).await {
             Either::Left((Some(outcome), _)) => Ok(outcome),
             Either::Left((None, _)) => Err(Error::from(Cause::Stopped)),
-            Either::Right((Either::Left(_), _)) => Err(Error::from(Cause::TimedOut(timeout))),
+            Either::Right((Either::Left(_), _)) => {
+                let held = self.call.history().held.clone();
+                Err(Error::from(Cause::TimedOut { after: timeout, held }))
+            }
             Either::Right((Either::Right(_), _)) => Err(Error::from(Cause::Draining)),
         }
     }

@@ -9,7 +9,7 @@ use futures_channel::mpsc::{self, UnboundedSender};
 use futures_util::stream::{BoxStream, StreamExt};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use ivy_proto::producer::{Call, Input, Output, Reply, SendError};
-use ivy_proto::task::{Callbacks, TaskOutcome};
+use ivy_proto::task::{Callbacks, TaskHeld, TaskOutcome};
 use ivy_proto::wire::RawJson;
 use ivy_proto::{ChannelName, MessageId, Moment, TaskId, TaskName, WallClock, producer};
 use rustc_hash::FxHashMap;
@@ -152,6 +152,12 @@ impl<R: Runtime> ProducerRole<R> {
         }
     }
 
+    fn held(&self, id: TaskId, held: Arc<TaskHeld>) {
+        if let Some(follower) = self.followed.get(&id) {
+            follower.progress.held(held);
+        }
+    }
+
     fn resume(&self, task: &TaskName, args: Option<RawJson>, outcome: &TaskOutcome) {
         let Some(callback) = args.and_then(|args| self.callbacks.ready(task, args, outcome)) else {
             return;
@@ -209,6 +215,7 @@ impl<R: Runtime> Role for ProducerRole<R> {
                     self.resume(&task, args, &outcome);
                     self.resumed(id, outcome);
                 }
+                Output::Held { id, held } => self.held(id, held),
                 // Who waits has a clock too.
                 Output::TimedOut(_) => {}
                 Output::Event(event) => self.events.emit(event),

@@ -102,6 +102,7 @@ impl World {
                 let limit = Duration::from_secs(5);
                 self.worker.handle_input(worker::Input::Drain { limit }, self.now)?;
             }
+            Output::Held { id, held } => self.tell(&format!("task {id} waits: {held}")),
             Output::TimedOut(id) => self.tell(&format!("no result of {id} in time")),
             Output::Event(_) | Output::Finished => {}
             Output::Wait(deadline) => {

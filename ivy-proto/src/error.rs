@@ -1,11 +1,12 @@
 //! What can go wrong, as an application sees it: the texts and kinds that all adapters share.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::producer::SendError;
 use crate::queue::Fault;
-use crate::task::{InvalidCall, TaskFailure, UnwritableArgs};
+use crate::task::{InvalidCall, TaskFailure, TaskHeld, UnwritableArgs};
 use crate::wire::MAX_DEPTH;
 
 /// What kind of error it is.
@@ -66,10 +67,13 @@ pub enum Cause {
     #[error("{0}")]
     Send(SendError),
     /// No result has come.
-    #[error(
-        "no result within {0:?}; it may still come: wait again, and see whether a worker serves the queue, and uses the same notifier, channel name and keys"
-    )]
-    TimedOut(Duration),
+    #[error("no result within {after:?}; {}", why_none(.held.as_deref()))]
+    TimedOut {
+        /// How long it was waited for.
+        after: Duration,
+        /// Why a worker gave the task's message back meanwhile, if one said so.
+        held: Option<Arc<TaskHeld>>,
+    },
     /// The task failed for good.
     #[error("{0}")]
     Failed(TaskFailure),
@@ -140,7 +144,7 @@ impl Cause {
                     ErrorKind::NotSent
                 }
             },
-            Cause::TimedOut(_) => ErrorKind::TimedOut,
+            Cause::TimedOut { .. } => ErrorKind::TimedOut,
             Cause::Failed(_) => ErrorKind::Failed,
             Cause::ResultTooLarge => ErrorKind::ResultTooLarge,
             Cause::ResultTooDeep => ErrorKind::ResultTooDeep,
@@ -149,6 +153,14 @@ impl Cause {
             Cause::Draining => ErrorKind::Draining,
             Cause::Stopped | Cause::Forked => ErrorKind::Stopped,
         }
+    }
+}
+
+/// What is known of a result that has not come.
+fn why_none(held: Option<&TaskHeld>) -> String {
+    match held {
+        Some(held) => format!("{held}; the result may still come: wait again"),
+        None => "it may still come: wait again, and see whether a worker serves the queue, and uses the same notifier, channel name and keys".to_owned(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::id::{MessageId, TaskId};
 use crate::name::{QueueName, TaskName};
 use crate::notify::NotifyFault;
 use crate::queue::{Fault, Oddity};
-use crate::task::{TaskError, TaskStatus};
+use crate::task::{TaskError, TaskHeld, TaskStatus};
 use crate::text::Escaped;
 use crate::wire::DeadLetterReason;
 
@@ -239,6 +239,21 @@ pub enum Event {
         /// The most results that may be waited for.
         limit: usize,
     },
+    /// A notice was published that a task's message was given back, since it was not for this worker.
+    HeldSent {
+        /// The task.
+        task: TaskRef,
+        /// How many subscribers heard it.
+        receivers: u64,
+    },
+    /// A worker gave a task's message back, since it was not for that worker, and its caller goes on
+    /// waiting.
+    CallerInformed {
+        /// The task.
+        task: TaskRef,
+        /// Why.
+        held: TaskHeld,
+    },
     /// A result has reached its caller.
     CallerResumed {
         /// The task.
@@ -440,6 +455,7 @@ impl Event {
             Event::TaskSent { .. }
             | Event::Retried { .. }
             | Event::Released { .. }
+            | Event::CallerInformed { .. }
             | Event::LeaseLost { .. } => Some(TaskStatus::Scheduled),
             Event::TaskExecuted { error: Some(_), .. } => Some(TaskStatus::Errored),
             Event::ResultSent { succeeded: true, .. } => Some(TaskStatus::Successful),

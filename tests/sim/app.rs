@@ -223,6 +223,15 @@ impl World {
         self.wait_for(who, id);
     }
 
+    /// A caller hears that its task waits for another worker. The task must wait still, or have waited.
+    pub(crate) fn held(&mut self, id: TaskId) {
+        let number = self.ids.get(&id).copied();
+        let task = number.map(|number| &self.ledger.tasks[number]);
+        if task.is_none_or(|task| task.reply == Reply::None || !task.given_back) {
+            self.ledger.broken("S10", || format!("{id} was not given back"));
+        }
+    }
+
     /// A result reaches its caller.
     pub(crate) fn resumed(&mut self, who: Who, id: TaskId, outcome: &TaskOutcome, with_args: bool) {
         let Some(number) = self.ids.get(&id).copied() else {

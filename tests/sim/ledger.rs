@@ -53,6 +53,9 @@ struct Message {
     /// Workers that may delete it, since its task is done, or a copy of it was accepted.
     done_by: Vec<Who>,
     copied_by: Vec<Who>,
+    /// Workers that have given it back, and those that told its caller so.
+    given_back_by: Vec<Who>,
+    told_held_by: Vec<Who>,
 }
 
 /// Who has a message, as the broker sees it.
@@ -212,6 +215,8 @@ impl Ledger {
                 released_by: BTreeMap::new(),
                 done_by: Vec::new(),
                 copied_by: Vec::new(),
+                given_back_by: Vec::new(),
+                told_held_by: Vec::new(),
             });
             let Some(number) = task else {
                 self.broken("S1", || format!("a message {id} of no task came from {who:?}"));
@@ -361,6 +366,10 @@ impl Ledger {
         if let Some(holder) = message.holder.take() {
             *message.released_by.entry(holder.who).or_default() += 1;
             self.grants.remove(&(holder.who, at));
+            message.given_back_by.push(holder.who);
+            if let Some(number) = message.task {
+                self.tasks[number].given_back = true;
+            }
         }
     }
 

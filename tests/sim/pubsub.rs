@@ -112,9 +112,15 @@ impl World {
         let Ok((notice, form)) = opened else {
             return self.ledger.broken("S10", || "a notice that cannot be read".to_owned());
         };
-        let succeeded = !matches!(notice.outcome(), TaskOutcome::Failed(_));
         let message = notice.message();
-        if !self.ledger.may_tell(who, message, succeeded) {
+        let is_true = match notice.outcome() {
+            Some(outcome) => {
+                let succeeded = !matches!(outcome, TaskOutcome::Failed(_));
+                self.ledger.may_tell(who, message, succeeded)
+            }
+            None => self.ledger.may_tell_held(who, message),
+        };
+        if !is_true {
             self.ledger.broken("S10", || format!("{who:?} tells what is not so of {message}"));
         }
         let channel = publication.channel.as_str();
@@ -124,7 +130,7 @@ impl World {
         let task = self.ledger.task_of_message(message);
         let from_producer =
             task.is_some_and(|task| matches!(self.ledger.tasks[task].sender, Sender::Producer(_)));
-        if channel == SHARED && (from_producer || !succeeded) {
+        if channel == SHARED && (from_producer || !notice.is_success()) {
             self.ledger.broken("S10", || format!("{message} was told of on the shared channel"));
         }
         if !channel.starts_with(SHARED) {

@@ -148,6 +148,8 @@ pub(crate) struct Task {
     pub(crate) finished: u32,
     /// Whether a worker of the original has deleted it, whatever became of it.
     pub(crate) dropped_by_original: bool,
+    /// Whether one of its messages was given back by a worker of ours.
+    pub(crate) given_back: bool,
     pub(crate) told: Option<Told>,
     /// When its sender was told that it is stored, and when a handler returned for it first.
     pub(crate) sent_at: Option<Moment>,
@@ -183,6 +185,7 @@ impl Task {
             dead: 0,
             finished: 0,
             dropped_by_original: false,
+            given_back: false,
             told: None,
             sent_at: None,
             finished_at: None,

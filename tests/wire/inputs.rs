@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ivy_proto::queue::Body;
-use ivy_proto::task::TaskFailure;
+use ivy_proto::task::{TaskFailure, TaskHeld};
 use ivy_proto::wire::crypto::EntropyPool;
 use ivy_proto::wire::{
     DeadLetter, DeadLetterReason, Envelope, IvyOptions, Notice, Options, RawJson, TraceParent,
@@ -247,11 +247,17 @@ fn failure() -> impl Strategy<Value = TaskFailure> {
         .prop_map(|(kind, message, attempts)| TaskFailure { kind, message, attempts })
 }
 
+fn held(queue: QueueName, failure: TaskFailure) -> TaskHeld {
+    let TaskFailure { kind, message, attempts } = failure;
+    TaskHeld { queue, kind, message, attempts }
+}
+
 pub(crate) fn notice() -> impl Strategy<Value = Notice> {
-    (message_id(), queue_name(), envelope(), ivy_options(), json(), failure(), 0..3).prop_map(
+    (message_id(), queue_name(), envelope(), ivy_options(), json(), failure(), 0..4).prop_map(
         |(id, queue, envelope, ivy, output, failure, kind)| match kind {
             0 => Notice::success(&id, &queue, &envelope.name, &ivy, &raw(&output)),
             1 => Notice::failure(&id, &queue, &envelope.name, &ivy, &failure),
+            2 => Notice::held(&id, &envelope.name, &ivy, &held(queue, failure)),
             _ => Notice::success_for_original(&id, &queue, &envelope, &raw(&output)),
         },
     )
@@ -314,6 +320,7 @@ pub(crate) fn damages() -> impl Strategy<Value = Vec<Damage>> {
             "\"name\":\"x\",",
             "\"ivy\":{},",
             "\"outcome\":\"dead\",",
+            "\"outcome\":\"held\",",
         ])
         .prop_map(|text| text.as_bytes().to_vec()),
     ];

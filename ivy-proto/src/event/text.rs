@@ -114,8 +114,15 @@ impl Display for Event {
                 let what = if *succeeded { "result" } else { "failure" };
                 write!(f, "{task}: its {what} was published, and {receivers} heard it")
             }
+            Event::HeldSent { task, receivers } => write!(
+                f,
+                "{task}: that it waits for another worker was published, and {receivers} heard it"
+            ),
+            Event::CallerInformed { task, held } => {
+                write!(f, "{task} waits for another worker: {held}")
+            }
             Event::NoticeDropped { task, reason } => {
-                write!(f, "{task}: its caller is not told how it ended: {reason}")
+                write!(f, "{task}: a notice to its caller was not published: {reason}")
             }
             Event::NoticeIgnored => {
                 f.write_str("a notice that is not for this producer, or not readable, passed over")

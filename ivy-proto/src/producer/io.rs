@@ -1,5 +1,6 @@
 //! What goes into a producer, and what comes out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::Event;
@@ -7,7 +8,7 @@ use crate::id::{MessageId, OpId, TaskId};
 use crate::name::{ChannelName, Priority, QueueName, TaskName};
 use crate::notify::NotifyFault;
 use crate::queue::{Fault, QueueOp, QueueReply};
-use crate::task::{ForbiddenName, TaskOutcome};
+use crate::task::{ForbiddenName, TaskHeld, TaskOutcome};
 use crate::time::{Deadline, WallClock};
 use crate::wire::{MAX_DEPTH, RawJson, TraceParent};
 
@@ -137,7 +138,16 @@ pub enum Output {
         /// The arguments, for the callback if there is one.
         args: Option<RawJson>,
     },
-    /// The time of an [`Input::Await`] has passed without a result. It may still arrive.
+    /// A worker gave the task's message back, since it was not for that worker. Another one may still
+    /// run it: the wait goes on.
+    Held {
+        /// The task's id.
+        id: TaskId,
+        /// Why.
+        held: Arc<TaskHeld>,
+    },
+    /// The time of an [`Input::Await`] has passed without a result. It may still arrive. What is known
+    /// of it is told by [`Producer::held`](super::Producer::held).
     TimedOut(TaskId),
     /// Something happened that an application may want to know.
     Event(Event),

@@ -93,7 +93,7 @@ use crate::name::QueueName;
 use crate::planted::{Bug, planted};
 use crate::queue::{Fault, FaultKind, QueueReply};
 use crate::rng::Rng;
-use crate::task::TaskStatus;
+use crate::task::{TaskHeld, TaskStatus};
 use crate::time::{Deadline, Moment, WallClock};
 use crate::timers::Timers;
 use crate::wire::crypto::EntropyPool;
@@ -200,6 +200,13 @@ impl Producer {
     #[must_use]
     pub fn status(&self, id: TaskId) -> Option<TaskStatus> {
         self.pending.status(id)
+    }
+
+    /// Why a worker gave back the message of a task whose result is waited for, as was last heard. It is
+    /// still scheduled, and another worker may run it.
+    #[must_use]
+    pub fn held(&self, id: TaskId) -> Option<&TaskHeld> {
+        self.pending.held(id)
     }
 
     fn check(&self, input: &Input) -> Result<(), Misuse> {

@@ -1,12 +1,13 @@
 //! The calls that are on their way, and those whose results are wanted.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::event::TaskRef;
 use crate::id::TaskId;
 use crate::planted::{Bug, planted};
 use crate::roster::Roster;
-use crate::task::{TaskChange, TaskStatus};
+use crate::task::{TaskChange, TaskHeld, TaskStatus};
 use crate::time::Moment;
 use crate::timers::Agenda;
 use crate::wire::RawJson;
@@ -25,6 +26,8 @@ struct Entry {
     limit: Option<Moment>,
     /// The arguments for the registered callback, if there is one.
     callback: Option<RawJson>,
+    /// Why a worker gave its message back, as was last heard.
+    held: Option<Arc<TaskHeld>>,
     /// Its place among all calls, by time.
     number: u64,
 }
@@ -55,6 +58,9 @@ pub(super) struct Pending {
     /// may be lost, so that they give way to others.
     callbacks_only: BTreeSet<(u64, TaskId)>,
     calls: u64,
+    /// What was last heard of a call that waits for another worker. Whatever keeps one call from being
+    /// run keeps many, so it is mostly the same text, which is then kept once.
+    last_held: Option<Arc<TaskHeld>>,
 }
 
 /// A call whose notice has come.
@@ -102,6 +108,7 @@ impl Pending {
             has_handle: call.reply.has_handle(),
             limit: None,
             callback: call.reply.has_callback().then_some(call.args),
+            held: None,
             number: self.calls,
         };
         self.unsent += 1;
@@ -139,6 +146,23 @@ impl Pending {
         };
         self.lose_interest(id);
         Some(resolved)
+    }
+
+    /// A worker gave the message of a call back. Nothing, if its result is not wanted.
+    pub(super) fn hold(&mut self, id: TaskId, held: TaskHeld) -> Option<Arc<TaskHeld>> {
+        let entry = self.entries.get_mut(&id).filter(|entry| entry.is_wanted())?;
+        let held = match self.last_held.take_if(|last| **last == held) {
+            Some(last) => last,
+            None => Arc::new(held),
+        };
+        self.last_held = Some(Arc::clone(&held));
+        entry.held = Some(Arc::clone(&held));
+        Some(held)
+    }
+
+    /// Why a worker gave the message of a call back, if one did.
+    pub(super) fn held(&self, id: TaskId) -> Option<&TaskHeld> {
+        self.entries.get(&id)?.held.as_deref()
     }
 
     /// The caller waits for the result of this call until then, unless it has dropped its handle.

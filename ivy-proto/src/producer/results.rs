@@ -7,7 +7,8 @@ use crate::id::TaskId;
 use crate::name::ChannelName;
 use crate::notify::{NotifyFault, NotifyFaultKind};
 use crate::retry::Backoff;
-use crate::task::{TaskChange, TaskOutcome};
+use crate::task::{TaskChange, TaskFailure, TaskHeld, TaskOutcome};
+use crate::wire::Tidings;
 
 use super::Producer;
 use super::io::{Output, SendError, Why};
@@ -106,22 +107,38 @@ impl Producer {
         if !codec.accepts_notice(form, queue, shared) {
             return None;
         }
-        let change = match report.outcome {
+        let was_quicker_than_the_answer = self.pending.is_unsent(id);
+        if was_quicker_than_the_answer {
+            self.sent(id, report.message);
+        }
+        let used = match report.tidings {
+            Tidings::Ended(outcome) => self.resume(id, outcome),
+            Tidings::Held(error) => self.hold(id, error),
+        };
+        used.or(was_quicker_than_the_answer.then_some(()))
+    }
+
+    /// The task has ended.
+    fn resume(&mut self, id: TaskId, outcome: TaskOutcome) -> Option<()> {
+        let change = match outcome {
             TaskOutcome::Done(_) | TaskOutcome::ResultTooLarge | TaskOutcome::ResultTooDeep => {
                 TaskChange::Resumed
             }
             TaskOutcome::Failed(_) => TaskChange::PutAside,
         };
-        let was_quicker_than_the_answer = self.pending.is_unsent(id);
-        if was_quicker_than_the_answer {
-            self.sent(id, report.message);
-        }
-        let Some(resolved) = self.pending.notice(id, change) else {
-            return was_quicker_than_the_answer.then_some(());
-        };
-        let (task, outcome) = (resolved.task.name.clone(), report.outcome);
+        let resolved = self.pending.notice(id, change)?;
+        let task = resolved.task.name.clone();
         self.outputs.push_back(Output::Resumed { id, task, outcome, args: resolved.args });
         self.tell(Event::CallerResumed { task: resolved.task, succeeded: resolved.succeeded });
+        Some(())
+    }
+
+    /// A worker gave the task's message back. Its caller goes on waiting.
+    fn hold(&mut self, id: TaskId, error: TaskFailure) -> Option<()> {
+        let task = self.pending.task(id)?.clone();
+        let held = self.pending.hold(id, TaskHeld::of(task.queue.clone(), error))?;
+        self.tell(Event::CallerInformed { task, held: TaskHeld::clone(&held) });
+        self.outputs.push_back(Output::Held { id, held });
         Some(())
     }
 

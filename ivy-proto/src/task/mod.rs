@@ -5,7 +5,8 @@
 //!   are `std` futures, which any runtime can poll. [`BlockingHandler`] and [`BlockingRegistry`]
 //!   are the same for threads.
 //! * [`Callbacks`] are functions that are called with the results of tasks.
-//! * [`TaskStatus`] tells where a scheduled task stands, [`TaskOutcome`] how it ended.
+//! * [`TaskStatus`] tells where a scheduled task stands, [`TaskOutcome`] how it ended, and
+//!   [`TaskHeld`] why it waits for another worker.
 //!
 //! Some names no task may have: the properties of every JavaScript object (`toString`,
 //! `constructor`, ...), since a worker of the original that meets one deletes the message without
@@ -19,6 +20,7 @@ mod error;
 #[cfg(test)]
 mod floats;
 mod handler;
+mod held;
 mod names;
 mod outcome;
 mod panics;
@@ -32,6 +34,7 @@ pub use callbacks::Callbacks;
 pub use definition::Task;
 pub use error::TaskError;
 pub use handler::{BlockingHandler, Handler, Plain, WithCtx};
+pub use held::TaskHeld;
 pub use names::ForbiddenName;
 pub use outcome::{TaskFailure, TaskOutcome};
 pub use panics::discard_panic;

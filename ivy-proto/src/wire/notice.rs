@@ -1,4 +1,4 @@
-//! Notices: how a worker tells how a task ended.
+//! Notices: how a worker tells how a task ended, or that it gave its message back.
 
 mod missing_result;
 
@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use crate::id::{MessageId, TaskId};
 use crate::name::{QueueName, TaskName, is_name};
 use crate::queue::Body;
-use crate::task::{TaskFailure, TaskOutcome};
+use crate::task::{TaskFailure, TaskHeld, TaskOutcome};
 use crate::text::brief;
 use crate::wire::canonical::Success;
 use crate::wire::ivy_options::KnownFields;
@@ -25,7 +25,7 @@ pub const NOTICE_CAP: usize = 1024 * 1024;
 /// Room for the keys of a notice and those fields of its `options.ivy` that have a limit.
 const ROOM: usize = 400;
 
-/// How a task ended:
+/// How a task ended, or that its message was given back for another worker:
 /// `{"id":..,"name":..,"args":..,"options":..,"result":..,"notify":true,"queue":..}`.
 ///
 /// `id` is the message's id in its queue. `result` is an array of what the handler returned, since
@@ -70,6 +70,16 @@ struct Verdict {
 enum Instead {
     Missing(MissingResult),
     Failed(TaskFailure),
+    /// The task has not ended: why its message was given back.
+    Held(TaskFailure),
+}
+
+/// What a notice says of its task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tidings {
+    Ended(TaskOutcome),
+    /// Why its message was given back.
+    Held(TaskFailure),
 }
 
 impl Notice {
@@ -114,12 +124,17 @@ impl Notice {
         ivy: &IvyOptions,
         failure: &TaskFailure,
     ) -> Notice {
-        let failure = TaskFailure {
-            kind: brief(&failure.kind).to_owned(),
-            message: brief(&failure.message).to_owned(),
-            attempts: failure.attempts,
-        };
-        let instead = Some(Instead::Failed(failure));
+        let TaskFailure { kind, message: text, attempts } = failure;
+        let instead = Some(Instead::Failed(error(kind, text, *attempts)));
+        Notice::reply(message, queue, name, ivy, NoticeResult::none(), instead)
+    }
+
+    /// The notice of a task whose message was given back for another worker, for a reply channel. The
+    /// task has not ended by it. Its texts are cut to 1 KiB each.
+    #[must_use]
+    pub fn held(message: &MessageId, name: &TaskName, ivy: &IvyOptions, held: &TaskHeld) -> Notice {
+        let TaskHeld { queue, kind, message: text, attempts } = held;
+        let instead = Some(Instead::Held(error(kind, text, *attempts)));
         Notice::reply(message, queue, name, ivy, NoticeResult::none(), instead)
     }
 
@@ -219,7 +234,7 @@ impl Notice {
         ROOM + 6 * self.size() <= NOTICE_CAP || self.to_text().len() <= NOTICE_CAP
     }
 
-    /// The id of the task that ended, unless it was sent by a peer of the original.
+    /// The id of the task, unless it was sent by a peer of the original.
     #[must_use]
     pub fn task_id(&self) -> Option<TaskId> {
         match &self.options {
@@ -228,10 +243,27 @@ impl Notice {
         }
     }
 
-    /// How the task ended. A worker of the original tells of successes only.
+    /// How the task ended. A worker of the original tells of successes only. Nothing if it has not
+    /// ended: see [`Notice::given_back`].
     #[must_use]
-    pub fn outcome(&self) -> TaskOutcome {
-        outcome_of(self.options.instead().cloned(), || match &self.result {
+    pub fn outcome(&self) -> Option<TaskOutcome> {
+        match self.tidings() {
+            Tidings::Ended(outcome) => Some(outcome),
+            Tidings::Held(_) => None,
+        }
+    }
+
+    /// Why the task's message was given back, if that is what the notice tells.
+    #[must_use]
+    pub fn given_back(&self) -> Option<TaskHeld> {
+        match self.tidings() {
+            Tidings::Held(error) => Some(TaskHeld::of(self.queue.clone(), error)),
+            Tidings::Ended(_) => None,
+        }
+    }
+
+    fn tidings(&self) -> Tidings {
+        tidings_of(self.options.instead().cloned(), || match &self.result {
             NoticeResult::Output(output) => TaskOutcome::Done(output.clone()),
             NoticeResult::Written(result) => output_of(result.as_str(), measure(result.as_str())),
         })
@@ -240,7 +272,7 @@ impl Notice {
     /// Whether the task succeeded, be its result here or not.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        !matches!(self.options.instead(), Some(Instead::Failed(_)))
+        !matches!(self.options.instead(), Some(Instead::Failed(_) | Instead::Held(_)))
     }
 
     /// The message's id in its queue.
@@ -290,7 +322,9 @@ impl NoticeOptions {
         match self {
             NoticeOptions::Reply { ivy, instead } => {
                 let error = match instead {
-                    Some(Instead::Failed(failure)) => failure.kind.len() + failure.message.len(),
+                    Some(Instead::Failed(error) | Instead::Held(error)) => {
+                        error.kind.len() + error.message.len()
+                    }
                     Some(Instead::Missing(_)) | None => 0,
                 };
                 ivy.size() + error
@@ -307,15 +341,19 @@ impl NoticeOptions {
         out.object("options", |options| {
             options.object("ivy", |fields| {
                 ivy.write(fields, &["outcome", "error"]);
-                let dead = matches!(instead, Some(Instead::Failed(_)));
-                fields.json("outcome", if dead { r#""dead""# } else { r#""ok""# });
+                let outcome = match instead {
+                    None | Some(Instead::Missing(_)) => "ok",
+                    Some(Instead::Failed(_)) => "dead",
+                    Some(Instead::Held(_)) => "held",
+                };
+                fields.plain_text("outcome", outcome);
                 match instead {
                     None => {}
                     Some(Instead::Missing(missing)) => {
                         write_error(fields, missing.kind(), missing.message(), ivy.attempt);
                     }
-                    Some(Instead::Failed(TaskFailure { kind, message, attempts })) => {
-                        write_error(fields, kind, message, *attempts);
+                    Some(Instead::Failed(error) | Instead::Held(error)) => {
+                        write_error(fields, &error.kind, &error.message, error.attempts);
                     }
                 }
             });
@@ -350,7 +388,7 @@ impl NoticeResult {
 pub(crate) struct Report {
     pub(crate) task: Option<TaskId>,
     pub(crate) message: MessageId,
-    pub(crate) outcome: TaskOutcome,
+    pub(crate) tidings: Tidings,
 }
 
 impl Report {
@@ -361,7 +399,7 @@ impl Report {
             Some(Success { message, task, result }) => Ok(Report {
                 task: Some(task),
                 message: MessageId::new(message),
-                outcome: output_of(result.text, result.shape),
+                tidings: Tidings::Ended(output_of(result.text, result.shape)),
             }),
             None => Report::parse_any(text),
         }
@@ -374,7 +412,7 @@ impl Report {
             Ok(Report {
                 task: fields.verdict.as_ref().map(|verdict| verdict.id),
                 message: MessageId::new(&*fields.id),
-                outcome: outcome_of(fields.verdict.and_then(|verdict| verdict.instead), || {
+                tidings: tidings_of(fields.verdict.and_then(|verdict| verdict.instead), || {
                     output_of(result.text(), shape)
                 }),
             })
@@ -491,6 +529,8 @@ fn read_verdict(options: Value<'_>) -> Result<Option<Verdict>, BadNotice> {
             Some(Instead::Missing(missing.ok_or(BadNotice::Field("outcome"))?))
         }
         Some("dead") => Some(Instead::Failed(error()?)),
+        Some("held") => Some(Instead::Held(error()?)),
+        // What a newer worker tells by it is not known here, and does not end a wait.
         Some(_) => return Err(BadNotice::Field("outcome")),
     };
     Ok(Some(Verdict { id: ivy.id, instead }))
@@ -498,12 +538,13 @@ fn read_verdict(options: Value<'_>) -> Result<Option<Verdict>, BadNotice> {
 
 fn read_error(fields: Object<'_>) -> Option<TaskFailure> {
     let error = fields.get("error")?.object().ok()?;
-    let text = |key| error.read::<String>(key).map(|text| brief(&text).to_owned());
-    Some(TaskFailure {
-        kind: text("kind")?,
-        message: text("message")?,
-        attempts: error.read("attempts")?,
-    })
+    let text = |key| error.read::<String>(key);
+    Some(self::error(&text("kind")?, &text("message")?, error.read("attempts")?))
+}
+
+/// What is told in a notice's `error`.
+fn error(kind: &str, message: &str, attempts: u32) -> TaskFailure {
+    TaskFailure { kind: brief(kind).to_owned(), message: brief(message).to_owned(), attempts }
 }
 
 fn write_error(out: &mut ObjectWriter, kind: &str, message: &str, attempts: u32) {
@@ -514,13 +555,14 @@ fn write_error(out: &mut ObjectWriter, kind: &str, message: &str, attempts: u32)
     });
 }
 
-fn outcome_of(instead: Option<Instead>, output: impl FnOnce() -> TaskOutcome) -> TaskOutcome {
-    match instead {
+fn tidings_of(instead: Option<Instead>, output: impl FnOnce() -> TaskOutcome) -> Tidings {
+    Tidings::Ended(match instead {
         None => output(),
         Some(Instead::Missing(MissingResult::TooLarge)) => TaskOutcome::ResultTooLarge,
         Some(Instead::Missing(MissingResult::TooDeep)) => TaskOutcome::ResultTooDeep,
         Some(Instead::Failed(failure)) => TaskOutcome::Failed(failure),
-    }
+        Some(Instead::Held(error)) => return Tidings::Held(error),
+    })
 }
 
 /// What a handler returned, or the original's handler called back with.

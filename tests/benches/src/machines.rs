@@ -135,6 +135,7 @@ impl World {
                 self.tell_producer(producer::Input::Forget(id));
                 self.results += 1;
             }
+            producer::Output::Held { id, held } => panic!("{id}: {held}"),
             producer::Output::TimedOut(id) => panic!("no result for {id}"),
             producer::Output::Event(event) => drop(black_box(event)),
             producer::Output::Wait(_) | producer::Output::Finished => return false,

@@ -153,6 +153,17 @@ impl Ledger {
         by.contains(&who) || (!succeeded && bare())
     }
 
+    /// Whether a worker may tell that this message waits for another worker: it has given it back, and
+    /// tells it once.
+    pub(crate) fn may_tell_held(&mut self, who: Who, message: &MessageId) -> bool {
+        let Some(message) = index(message).and_then(|at| self.messages.get_mut(at)) else {
+            return false;
+        };
+        let first = !message.told_held_by.contains(&who);
+        message.told_held_by.push(who);
+        first && message.given_back_by.contains(&who)
+    }
+
     /// Why a task was put aside must be true.
     pub(super) fn check_reason(&mut self, who: Who, number: usize, letter: &DeadLetter) {
         let task = &self.tasks[number];

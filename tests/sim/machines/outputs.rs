@@ -142,6 +142,10 @@ impl World {
                 self.trace.note(now, who, || format!("resumes {id} {outcome:?}"));
                 self.resumed(who, id, &outcome, args.is_some());
             }
+            producer::Output::Held { id, held } => {
+                self.trace.note(now, who, || format!("hears that {id} was given back: {held}"));
+                self.held(id);
+            }
             producer::Output::TimedOut(id) => self.timed_out(who, id),
             producer::Output::Finished => self.finished(who),
         }

@@ -9,7 +9,7 @@ use ivy_proto::producer::{
     Call, CallOptions, Input, Output, Producer, ProducerConfig, Reply, SendError,
 };
 use ivy_proto::queue::{Capabilities, Effect, QueueOp, QueueReply};
-use ivy_proto::task::TaskFailure;
+use ivy_proto::task::{TaskFailure, TaskHeld};
 use ivy_proto::wire::{Codec, Envelope, IvyOptions, Notice, RawJson};
 use ivy_proto::{
     ChannelName, MessageId, Misuse, Moment, OpId, QueueName, TaskId, TaskName, WallClock,
@@ -96,6 +96,9 @@ struct Known {
     may_be_stored: bool,
     refused: bool,
     has_notice: bool,
+    /// Whether one of them told that its message was given back, and whether one told how it ended.
+    held: bool,
+    ended: bool,
     awaited: bool,
     resumed: bool,
 }
@@ -245,6 +248,8 @@ impl World {
             may_be_stored: false,
             refused: false,
             has_notice: false,
+            held: false,
+            ended: false,
             awaited: false,
             resumed: false,
         };
@@ -290,9 +295,19 @@ impl World {
         known.has_notice = true;
         let (message, task) = (MessageId::new("1"), task());
         let ivy = IvyOptions::new(id);
+        let is_held = !good && !std::mem::replace(&mut known.held, true);
+        known.ended |= !is_held;
         let notice = if good {
             let output = RawJson::parse("1").expect("JSON");
             Notice::success(&message, &known.queue, &task, &ivy, &output)
+        } else if is_held {
+            let held = TaskHeld {
+                queue: known.queue.clone(),
+                kind: "UnknownTask".into(),
+                message: "y".into(),
+                attempts: 0,
+            };
+            Notice::held(&message, &task, &ivy, &held)
         } else {
             let failure = TaskFailure { kind: "x".into(), message: "y".into(), attempts: 1 };
             Notice::failure(&message, &known.queue, &task, &ivy, &failure)
@@ -364,8 +379,12 @@ impl World {
             Output::Sent(id, result) => self.sent(id, result),
             Output::Resumed { id, .. } => {
                 let known = self.calls.get_mut(&id).expect("a call");
-                assert!(known.wants_result && known.has_notice && known.sent > 0);
+                assert!(known.wants_result && known.ended && known.sent > 0);
                 assert!(!std::mem::replace(&mut known.resumed, true), "resumed twice");
+            }
+            Output::Held { id, .. } => {
+                let known = &self.calls[&id];
+                assert!(known.wants_result && known.held && known.sent > 0 && !known.resumed);
             }
             Output::TimedOut(id) => assert!(self.calls[&id].awaited),
             Output::Event(_) => {}

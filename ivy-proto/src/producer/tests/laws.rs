@@ -158,7 +158,9 @@ impl Run {
                     *self.resumed.entry(id).or_default() += 1;
                     assert!(self.resumed[&id] <= self.sent[&id], "resumed before it was sent");
                 }
-                Output::TimedOut(id) => assert!(self.called.contains_key(&id)),
+                Output::Held { id, .. } | Output::TimedOut(id) => {
+                    assert!(self.called.contains_key(&id))
+                }
                 Output::Subscribe(_) | Output::Event(_) => {}
                 Output::Finished => {
                     assert!(!self.finished, "finished twice");

@@ -8,7 +8,7 @@ use crate::id::MessageId;
 use crate::name::ChannelName;
 use crate::producer::{Call, Input, Output, Reply, SendError, Why};
 use crate::queue::{FaultKind, QueueReply};
-use crate::task::{TaskOutcome, TaskStatus};
+use crate::task::{TaskHeld, TaskOutcome, TaskStatus};
 use crate::wire::{Codec, Notice, RawJson};
 
 fn call_with_callback(number: u8) -> Call {
@@ -143,6 +143,79 @@ fn a_result_in_time_stops_the_wait() {
     scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
     scenario.notice(1, &done());
     assert_eq!(scenario.deadline(), None);
+}
+
+/// What a worker without a handler says.
+fn unknown_task() -> TaskHeld {
+    TaskHeld {
+        queue: call(1).queue,
+        kind: "UnknownTask".to_owned(),
+        message: "this worker has no handler of that name".to_owned(),
+        attempts: 0,
+    }
+}
+
+#[test]
+fn a_caller_whose_message_was_given_back_is_informed_and_waits_on() {
+    let mut scenario = Scenario::sent(call_with_handle(1));
+    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
+    scenario.held_notice(1, &unknown_task());
+    assert_eq!(scenario.held(), [(id(1), unknown_task())]);
+    let informed = Event::CallerInformed { task: task_ref(1), held: unknown_task() };
+    assert_eq!(scenario.events(), [informed]);
+    assert!(scenario.resumed().is_empty());
+    assert_eq!(scenario.producer().status(id(1)), Some(TaskStatus::Scheduled));
+    scenario.reach_deadline();
+    assert_eq!(scenario.timed_out(), [id(1)]);
+    assert_eq!(scenario.producer().held(id(1)), Some(&unknown_task()), "until the result has come");
+    scenario.notice(1, &done());
+    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+    assert_eq!(scenario.producer().held(id(1)), None);
+}
+
+#[test]
+fn the_last_worker_that_gave_a_message_back_is_the_one_that_is_told() {
+    let mut scenario = Scenario::sent(call_with_handle(1));
+    let other = TaskHeld { kind: "BadArgs".to_owned(), ..unknown_task() };
+    scenario.held_notice(1, &unknown_task());
+    scenario.held_notice(1, &other);
+    assert_eq!(scenario.producer().held(id(1)), Some(&other));
+}
+
+#[test]
+fn a_message_that_was_given_back_before_the_answer_to_its_post_was_sent() {
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.call(call_with_handle(1));
+    let post = scenario.only_post();
+    scenario.held_notice(1, &unknown_task());
+    assert!(scenario.only_sent().is_ok());
+    scenario.fail(&post, fault(FaultKind::AnswerLost));
+    scenario.pass(Duration::from_secs(10));
+    assert!(scenario.posts().is_empty(), "a second copy");
+    scenario.notice(1, &done());
+    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+}
+
+#[test]
+fn a_callback_is_not_called_for_a_message_that_was_given_back() {
+    let mut scenario = Scenario::sent(call_with_callback(1));
+    scenario.held_notice(1, &unknown_task());
+    assert!(scenario.resumed().is_empty());
+    scenario.notice(1, &done());
+    assert_eq!(scenario.resumed(), [(id(1), done(), Some("[5]".to_owned()))]);
+}
+
+#[test]
+fn an_outcome_that_this_version_does_not_know_ends_no_wait() {
+    let mut scenario = Scenario::sent(call_with_handle(1));
+    let text = String::from_utf8(notice(1, &failed())).unwrap();
+    let payload = text.replace(r#""outcome":"dead""#, r#""outcome":"postponed""#).into_bytes();
+    let channel = scenario.reply_channel();
+    scenario.feed(Input::Notice { channel, payload });
+    assert_eq!(scenario.events(), [Event::NoticeIgnored]);
+    assert!(scenario.resumed().is_empty());
+    scenario.notice(1, &done());
+    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::producer::{
     Call, CallOptions, Input, Output, Producer, ProducerConfig, Reply, SendError, Why,
 };
 use crate::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
-use crate::task::{TaskFailure, TaskOutcome};
+use crate::task::{TaskFailure, TaskHeld, TaskOutcome};
 use crate::time::{Deadline, Moment, WallClock};
 use crate::wire::{Codec, IvyOptions, MissingResult, Notice, RawJson};
 
@@ -278,6 +278,13 @@ impl Scenario {
         })
     }
 
+    pub(super) fn held(&mut self) -> Vec<(TaskId, TaskHeld)> {
+        self.take(|output| match output {
+            Output::Held { id, held } => Some((*id, TaskHeld::clone(held))),
+            _ => None,
+        })
+    }
+
     pub(super) fn timed_out(&mut self) -> Vec<TaskId> {
         self.take(|output| match output {
             Output::TimedOut(id) => Some(*id),
@@ -311,6 +318,15 @@ impl Scenario {
     }
 
     /// A notice with this outcome arrives on the reply channel.
+    /// Tells the call of this number that a worker gave its message back.
+    pub(super) fn held_notice(&mut self, number: u8, held: &TaskHeld) {
+        let (channel, call) = (self.reply_channel(), call(number));
+        let ivy = IvyOptions::new(call.id);
+        let notice = Notice::held(&MessageId::new("message"), &call.task, &ivy, held);
+        let payload = notice.to_payload().as_str().as_bytes().to_vec();
+        self.feed(Input::Notice { channel, payload });
+    }
+
     pub(super) fn notice(&mut self, number: u8, outcome: &TaskOutcome) {
         let channel = self.reply_channel();
         self.feed(Input::Notice { channel, payload: notice(number, outcome) });

@@ -34,7 +34,7 @@ fn done(result: &str) -> TaskOutcome {
     let text = format!(
         r#"{{"id":"1","name":"t","args":[],"options":{{}},"result":{result},"notify":true,"queue":"q"}}"#
     );
-    Notice::parse(text.as_bytes()).unwrap().outcome()
+    Notice::parse(text.as_bytes()).unwrap().outcome().unwrap()
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_success_on_a_reply_channel() {
     );
     let reread = reread(&notice);
     assert_eq!(reread.task_id(), Some(ivy().id));
-    assert_eq!(reread.outcome(), TaskOutcome::Done(json("120")));
+    assert_eq!(reread.outcome().unwrap(), TaskOutcome::Done(json("120")));
 }
 
 #[test]
@@ -69,8 +69,38 @@ fn a_failure_tells_kind_message_and_attempts() {
     let notice = Notice::failure(&message(), &queue(), &name(), &ivy(), &failure);
     let payload = notice.to_payload();
     assert!(payload.as_str().contains(r#""outcome":"dead","error":{"kind":"Fatal","message":"é"#));
-    let TaskOutcome::Failed(told) = reread(&notice).outcome() else { panic!("not failed") };
+    let TaskOutcome::Failed(told) = reread(&notice).outcome().unwrap() else {
+        panic!("not failed")
+    };
     assert_eq!(told, TaskFailure { message: "é".repeat(512), ..failure });
+}
+
+#[test]
+fn a_message_that_was_given_back_is_told_with_its_reason_and_is_no_outcome() {
+    let held = TaskHeld {
+        queue: queue(),
+        kind: "UnknownTask".to_owned(),
+        message: "no handler \"t\"".to_owned(),
+        attempts: 1,
+    };
+    let notice = Notice::held(&message(), &name(), &ivy(), &held);
+    assert_eq!(
+        notice.to_payload().as_str(),
+        format!(
+            r#"{{"id":"6114","name":"t","args":[],"options":{{"ivy":{{"v":1,"id":"{ID}","reply":"c","outcome":"held","error":{{"kind":"UnknownTask","message":"no handler \"t\"","attempts":1}}}}}},"result":[],"notify":true,"queue":"q"}}"#
+        )
+    );
+    let reread = reread(&notice);
+    assert_eq!((reread.outcome(), reread.given_back()), (None, Some(held)));
+    assert!(!reread.is_success());
+}
+
+#[test]
+fn the_texts_of_a_message_that_was_given_back_are_cut() {
+    let long = "x".repeat(5000);
+    let held = TaskHeld { queue: queue(), kind: long.clone(), message: long, attempts: 0 };
+    let told = reread(&Notice::held(&message(), &name(), &ivy(), &held)).given_back().unwrap();
+    assert_eq!((told.kind.len(), told.message.len()), (1024, 1024));
 }
 
 #[test]
@@ -80,9 +110,9 @@ fn a_result_that_does_not_fit_is_told_as_such() {
     let room = NOTICE_CAP - fits.to_payload().as_str().len();
     let exact = Notice::success(&message(), &queue(), &name(), &ivy(), &size(room));
     assert_eq!(exact.to_payload().as_str().len(), NOTICE_CAP);
-    assert_eq!(reread(&exact).outcome(), TaskOutcome::Done(size(room)));
+    assert_eq!(reread(&exact).outcome().unwrap(), TaskOutcome::Done(size(room)));
     let over = Notice::success(&message(), &queue(), &name(), &ivy(), &size(room + 1));
-    assert_eq!(reread(&over).outcome(), TaskOutcome::ResultTooLarge);
+    assert_eq!(reread(&over).outcome().unwrap(), TaskOutcome::ResultTooLarge);
 }
 
 #[test]
@@ -91,7 +121,7 @@ fn towards_a_peer_of_the_original_a_result_that_does_not_fit_is_left_out() {
     let output = json(&format!("\"{}\"", "x".repeat(NOTICE_CAP)));
     let notice = Notice::success_for_original(&message(), &queue(), &envelope, &output);
     assert_eq!(notice.args().as_str(), "[5]");
-    assert_eq!(reread(&notice).outcome(), TaskOutcome::Done(json("null")));
+    assert_eq!(reread(&notice).outcome().unwrap(), TaskOutcome::Done(json("null")));
 }
 
 #[test]
@@ -113,7 +143,7 @@ fn a_result_is_read_as_deep_as_it_may_be_and_no_deeper() {
 fn unit_travels_as_an_empty_list() {
     let notice = Notice::success(&message(), &queue(), &name(), &ivy(), &json("null"));
     assert!(notice.to_payload().as_str().contains(r#""result":[]"#));
-    assert_eq!(reread(&notice).outcome(), TaskOutcome::Done(json("null")));
+    assert_eq!(reread(&notice).outcome().unwrap(), TaskOutcome::Done(json("null")));
 }
 
 #[test]
@@ -123,7 +153,7 @@ fn an_outcome_that_the_sender_put_into_its_message_is_replaced() {
     let envelope = Envelope::parse(&text).unwrap();
     let forged = envelope.options.ivy().unwrap();
     let notice = Notice::success(&message(), &queue(), &name(), forged, &json("1"));
-    assert_eq!(reread(&notice).outcome(), TaskOutcome::Done(json("1")));
+    assert_eq!(reread(&notice).outcome().unwrap(), TaskOutcome::Done(json("1")));
     assert!(notice.to_payload().as_str().contains(r#""keep":6,"outcome":"ok""#));
 }
 
@@ -134,7 +164,7 @@ fn what_a_worker_of_the_original_publishes_is_read() {
     );
     let notice = Notice::parse(text.as_bytes()).unwrap();
     assert_eq!(notice.task_id().unwrap().to_string(), ID);
-    assert_eq!(notice.outcome(), TaskOutcome::Done(json("[120,\"x\"]")));
+    assert_eq!(notice.outcome().unwrap(), TaskOutcome::Done(json("[120,\"x\"]")));
     assert_eq!(notice.to_payload().as_str(), text);
 }
 

@@ -104,7 +104,7 @@ fn a_dead_letter_says_what_its_caller_is_told() {
     worker.posted(post);
     let (_, publication) = worker.take_publication().unwrap();
     let notice = Notice::parse(publication.payload.as_str().as_bytes()).unwrap();
-    let TaskOutcome::Failed(failure) = notice.outcome() else { panic!("not a failure") };
+    let TaskOutcome::Failed(failure) = notice.outcome().unwrap() else { panic!("not a failure") };
     assert_eq!(error, Some(failure.message));
     assert_eq!(error, Some("é".repeat(512)));
 }

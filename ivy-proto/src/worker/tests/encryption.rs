@@ -241,7 +241,7 @@ fn a_result_that_fits_only_unsealed_is_told_to_be_too_large() {
     let (_, publication) = worker.take_publication().unwrap();
     let channel = ChannelName::new(REPLY_CHANNEL).unwrap();
     let opened = codec.open_notice(publication.payload.as_str().as_bytes(), &channel).unwrap();
-    assert_eq!(opened.0.outcome(), crate::task::TaskOutcome::ResultTooLarge);
+    assert_eq!(opened.0.outcome().unwrap(), crate::task::TaskOutcome::ResultTooLarge);
 }
 
 #[test]

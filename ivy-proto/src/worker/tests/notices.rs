@@ -27,7 +27,7 @@ fn done() -> JobOutcome {
 }
 
 fn outcome_in(publication: &Publication) -> TaskOutcome {
-    Notice::parse(publication.payload.as_str().as_bytes()).unwrap().outcome()
+    Notice::parse(publication.payload.as_str().as_bytes()).unwrap().outcome().unwrap()
 }
 
 #[test]

@@ -48,6 +48,7 @@ struct Delivered {
     body: ReceivedBody,
     done: bool,
     copied: bool,
+    released: bool,
     deliveries: usize,
     starts: usize,
 }
@@ -89,6 +90,7 @@ impl Ledger {
                 body: letter.content.write(queue, number),
                 done: false,
                 copied: false,
+                released: false,
                 deliveries: 0,
                 starts: 0,
             };
@@ -177,6 +179,9 @@ impl Ledger {
                 self.grants[grant].until = asked_at + *lease;
                 self.grants[grant].length = *lease;
             }
+            (QueueOp::Release { receipt, .. }, Ok(_)) => {
+                self.messages.get_mut(&receipt.message).expect("it was delivered").released = true;
+            }
             (QueueOp::Post { queue, messages }, Ok(_)) => {
                 messages.items().iter().for_each(|copy| self.copied(queue, &copy.body));
             }
@@ -235,8 +240,9 @@ impl Ledger {
         let notice = Notice::parse(publication.payload.as_str().as_bytes()).expect("a notice");
         let delivered = &self.messages[notice.message()];
         match notice.outcome() {
-            TaskOutcome::Failed(_) => assert!(delivered.copied, "not put aside yet"),
-            _ => assert!(delivered.done, "not done yet"),
+            Some(TaskOutcome::Failed(_)) => assert!(delivered.copied, "not put aside yet"),
+            Some(_) => assert!(delivered.done, "not done yet"),
+            None => assert!(delivered.released, "not given back yet"),
         }
     }
 }
