@@ -20,8 +20,6 @@ use crate::memory::MemoryQueue;
 use crate::testing::{Tokio, refuse_handlers};
 use crate::worker::Worker;
 
-mod log;
-
 const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
 const ONCE: Task<(u64,), u64> = Task::new("test.once").queue("test").retry(false);
 const SOON: Duration = Duration::from_secs(60);
@@ -270,6 +268,24 @@ async fn a_handler_whose_call_of_another_task_fails_can_fail_as_it_does() {
     let error = handler(ivy(flaky([]), None)).await.unwrap_err();
     assert!(error.message().contains("results need a notifier"), "{error}");
     assert!(!error.is_fatal());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_whose_message_was_given_back_waits_on_and_is_told_why_in_the_end() {
+    const UNKNOWN: Task<(u64,), u64> = Task::new("test.unknown").queue("test");
+    let ivy = with_fates([]);
+    let _worker = worker(&ivy).await;
+    let handle = ivy.call(&UNKNOWN, (4,)).await.unwrap();
+    let error = handle.result(SOON).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    let text = error.to_string();
+    let expected =
+        "no result within 60s; a worker of queue test gave the message back: UnknownTask: ";
+    assert!(text.contains(expected) && text.contains("; check that a worker"), "{text}");
+    assert_eq!(handle.held().unwrap().kind, "UnknownTask");
+    let knowing = ivy.worker().register(&UNKNOWN, |n: u64| async move { Ok::<_, TaskError>(n) });
+    let _knowing = knowing.start().await.unwrap();
+    assert_eq!(handle.result(10 * SOON).await.unwrap(), 4);
 }
 
 #[test]

@@ -125,7 +125,7 @@ pub(super) fn examine(
         Some(_) => refuse(config, &scheduled, deliveries, unix_millis),
         None => refusal(
             DeadLetterReason::UnknownTask,
-            "no worker of this queue has a handler under the task's name",
+            "this worker has no handler under the task's name",
         ),
     };
     let scheduled = Some(Arc::new(scheduled));

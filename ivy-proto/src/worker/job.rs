@@ -18,7 +18,7 @@ use crate::name::QueueName;
 use crate::queue::{Body, ReceivedBody};
 use crate::time::Moment;
 use crate::wire::crypto::{EntropyPool, MessageKey};
-use crate::wire::{Caller, DeadLetter, DeadLetterReason, Envelope, is_dead_letter};
+use crate::wire::{Caller, DeadLetter, DeadLetterReason, Envelope, IvyOptions, is_dead_letter};
 
 use super::config::WorkerConfig;
 use super::io::CancelReason;
@@ -93,7 +93,7 @@ pub(super) enum Settlement {
     Succeed { successor: Body, delay: Duration },
     /// A copy is posted to the dead-letter queue, then it is deleted.
     PutAside(PutAside),
-    /// It is given back.
+    /// It is given back. If it is not for this worker, `detail` says why.
     Release { delay: Duration, reason: ReleaseReason, detail: Option<String> },
 }
 
@@ -128,6 +128,17 @@ impl Job {
             Stage::Settling(settling) => Some(settling),
             Stage::Waiting | Stage::Running { .. } => None,
         }
+    }
+
+    /// The task, and what its message says of who waits for it, as far as the message could be read.
+    pub(super) fn task_and_caller(&self) -> Option<(TaskRef, Option<IvyOptions>)> {
+        if let Some(scheduled) = &self.scheduled {
+            let ivy = scheduled.envelope.options.ivy();
+            return Some((scheduled.task.clone(), ivy.cloned()));
+        }
+        let caller = self.caller.as_ref()?;
+        let (id, name, queue) = (caller.id, caller.task.clone(), self.queue.clone());
+        Some((TaskRef { id, name, queue }, Some(caller.ivy())))
     }
 
     /// Whether a request that names the receipt is under way, so that a touch would spoil it.

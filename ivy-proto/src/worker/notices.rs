@@ -21,11 +21,19 @@ const KEPT_FOR: Duration = Duration::from_secs(60);
 /// After so many failures in a row the notifier counts as degraded.
 const DEGRADED_AFTER: u32 = 3;
 
+/// What a notice tells of its task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tells {
+    Success,
+    Failure,
+    /// Its message was given back: its caller waits on, with or without the notice.
+    Held,
+}
+
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) task: TaskRef,
-    /// Whether it tells of a success.
-    pub(super) succeeded: bool,
+    pub(super) tells: Tells,
     pub(super) publication: Publication,
 }
 
@@ -79,6 +87,10 @@ impl Notices {
     }
 
     pub(super) fn send(&mut self, notice: Outgoing, fx: &mut Effects) {
+        // What ends no wait takes nobody's place.
+        if notice.tells == Tells::Held && !self.has_room(notice.size()) {
+            return dropped(notice, NoticeDropReason::Overflow, fx);
+        }
         while !self.has_room(notice.size())
             && let Some((oldest, _)) = self.take_first()
         {
@@ -130,8 +142,14 @@ impl Notices {
                 if std::mem::take(&mut self.failures) >= DEGRADED_AFTER {
                     fx.event(Event::Recovered { part: Part::Notifier });
                 }
-                let Outgoing { task, succeeded, .. } = notice;
-                fx.event(Event::ResultSent { task, succeeded, receivers });
+                let Outgoing { task, tells, .. } = notice;
+                fx.event(match tells {
+                    Tells::Held => Event::HeldSent { task, receivers },
+                    Tells::Success | Tells::Failure => {
+                        let succeeded = tells == Tells::Success;
+                        Event::ResultSent { task, succeeded, receivers }
+                    }
+                });
             }
             Err(fault) => {
                 self.failed(notice, since, &fault, fx);

@@ -1,16 +1,16 @@
-//! Telling callers how their tasks ended.
+//! Telling callers how their tasks ended, or that they wait for another worker.
 
 use crate::event::{Event, NoticeDropReason, TaskRef};
 use crate::id::MessageId;
 use crate::name::{ChannelName, QueueName};
 use crate::notify::Publication;
 use crate::queue::Body;
-use crate::task::TaskFailure;
+use crate::task::{TaskFailure, TaskHeld};
 use crate::wire::{IvyOptions, MissingResult, NOTICE_CAP, Notice, RawJson};
 
 use super::Worker;
 use super::job::{PutAside, Scheduled};
-use super::notices::Outgoing;
+use super::notices::{Outgoing, Tells};
 
 /// Who wants to hear of a task.
 enum Audience<'a> {
@@ -39,22 +39,21 @@ impl Worker {
             Audience::Caller(channel, ivy) => {
                 let name = &envelope.name;
                 let without = |missing| Notice::without_result(message, queue, name, ivy, missing);
-                let mut notice = match output {
+                let notice = match output {
                     Some(output) => Notice::success(message, queue, name, ivy, output),
                     None => without(MissingResult::TooDeep),
                 };
                 let mut payload = self.seal(&notice, queue, &channel);
                 if payload.as_str().len() > NOTICE_CAP {
-                    notice = without(MissingResult::TooLarge);
-                    payload = self.seal(&notice, queue, &channel);
+                    payload = self.seal(&without(MissingResult::TooLarge), queue, &channel);
                 }
-                self.send(task, channel, &notice, payload);
+                self.send(task, channel, Tells::Success, payload);
             }
             Audience::PeersOfTheOriginal => {
                 // Its notices cannot say why a result is missing.
                 let output = output.cloned().unwrap_or_else(RawJson::null);
                 let notice = Notice::success_for_original(message, queue, envelope, &output);
-                self.send(task, shared, &notice, notice.to_payload());
+                self.send(task, shared, Tells::Success, notice.to_payload());
             }
             Audience::ForeignChannel => self.drop_notice(task),
             Audience::Nobody => {}
@@ -69,18 +68,42 @@ impl Worker {
         ivy: Option<&IvyOptions>,
         aside: &PutAside,
     ) {
+        let failure = TaskFailure {
+            kind: aside.reason.as_str().to_owned(),
+            message: aside.message.clone(),
+            attempts: aside.attempts,
+        };
+        self.notify_caller(task, ivy, Tells::Failure, |ivy| {
+            Notice::failure(message, &task.queue, &task.name, ivy, &failure)
+        });
+    }
+
+    /// Tells that a task's message was given back, since it is not for this worker.
+    pub(super) fn notify_held(
+        &mut self,
+        message: &MessageId,
+        task: &TaskRef,
+        ivy: Option<&IvyOptions>,
+        held: &TaskHeld,
+    ) {
+        self.notify_caller(task, ivy, Tells::Held, |ivy| {
+            Notice::held(message, &task.name, ivy, held)
+        });
+    }
+
+    /// Sends a notice that is for a caller on its own channel alone.
+    fn notify_caller(
+        &mut self,
+        task: &TaskRef,
+        ivy: Option<&IvyOptions>,
+        tells: Tells,
+        write: impl FnOnce(&IvyOptions) -> Notice,
+    ) {
         let Some(shared) = self.config.notifier.clone() else { return self.miss(task, ivy) };
         match audience(&shared, ivy) {
             Audience::Caller(channel, ivy) => {
-                let failure = TaskFailure {
-                    kind: aside.reason.as_str().to_owned(),
-                    message: aside.message.clone(),
-                    attempts: aside.attempts,
-                };
-                let (queue, name) = (&task.queue, &task.name);
-                let notice = Notice::failure(message, queue, name, ivy, &failure);
-                let payload = self.seal(&notice, queue, &channel);
-                self.send(task, channel, &notice, payload);
+                let payload = self.seal(&write(ivy), &task.queue, &channel);
+                self.send(task, channel, tells, payload);
             }
             Audience::ForeignChannel => self.drop_notice(task),
             Audience::PeersOfTheOriginal | Audience::Nobody => {}
@@ -91,10 +114,9 @@ impl Worker {
         self.config.codec.seal_notice(notice, queue, channel, &mut self.fx.entropy)
     }
 
-    fn send(&mut self, task: &TaskRef, channel: ChannelName, notice: &Notice, payload: Body) {
+    fn send(&mut self, task: &TaskRef, channel: ChannelName, tells: Tells, payload: Body) {
         let publication = Publication { channel, payload };
-        let (task, succeeded) = (task.clone(), notice.is_success());
-        self.notices.send(Outgoing { task, succeeded, publication }, &mut self.fx);
+        self.notices.send(Outgoing { task: task.clone(), tells, publication }, &mut self.fx);
     }
 
     fn drop_notice(&mut self, task: &TaskRef) {

@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use crate::event::{Event, ReleaseReason, TaskRef};
+use crate::event::{Event, ReleaseReason};
 use crate::id::{JobId, Receipt};
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
 use crate::queue::{Batch, Fault, FaultKind, NewMessage, QueueOp};
 use crate::retry::Backoff;
+use crate::task::TaskHeld;
 use crate::text::brief;
 
 use super::Worker;
@@ -79,7 +80,8 @@ impl Worker {
     /// The successor or the dead-letter copy was accepted.
     pub(super) fn posted(&mut self, job: JobId) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
-        let (scheduled, caller) = (held.scheduled.clone(), held.caller.clone());
+        let scheduled = held.scheduled.clone();
+        let known = held.task_and_caller();
         let (queue, deliveries) = (held.queue.clone(), held.deliveries);
         let message = held.lease.receipt().message.clone();
         let Some(settling) = held.settling() else { return };
@@ -91,26 +93,17 @@ impl Worker {
                 }
             }
             Settlement::PutAside(aside) => {
-                let task = scheduled.as_ref().map(|scheduled| scheduled.task.clone());
-                let unread = caller.map(|caller| {
-                    let (id, ivy) = (caller.id, caller.ivy());
-                    (TaskRef { id, name: caller.task, queue: queue.clone() }, ivy)
-                });
-                let task = task.or_else(|| unread.as_ref().map(|(task, _)| task.clone()));
                 self.fx.event(Event::DeadLettered {
                     queue,
                     message: message.clone(),
-                    task,
+                    task: known.as_ref().map(|(task, _)| task.clone()),
                     reason: aside.reason,
                     detail: brief(&aside.message).to_owned(),
                     attempts: aside.attempts,
                     deliveries,
                 });
-                if let Some(scheduled) = scheduled {
-                    let ivy = scheduled.envelope.options.ivy();
-                    self.notify_failure(&message, &scheduled.task, ivy, &aside);
-                } else if let Some((task, ivy)) = unread {
-                    self.notify_failure(&message, &task, Some(&ivy), &aside);
+                if let Some((task, ivy)) = known {
+                    self.notify_failure(&message, &task, ivy.as_ref(), &aside);
                 }
             }
             Settlement::Delete | Settlement::Release { .. } => return,
@@ -155,13 +148,24 @@ impl Worker {
         let queue = held.queue.clone();
         let message = held.lease.receipt().message.clone();
         let scheduled = held.scheduled.clone();
+        let known = held.task_and_caller();
         let Some(settling) = held.settling() else { return };
         let Settlement::Release { delay, reason, detail } = &mut settling.settlement else {
             return;
         };
         let (delay, reason, detail) = (*delay, *reason, detail.take());
-        if matches!(reason, ReleaseReason::Undecided(_)) {
+        if let ReleaseReason::Undecided(why) = reason {
+            let is_first = self.releases.of(&queue, &message) == 0;
             self.releases.one_more(&queue, &message);
+            if let Some((task, ivy)) = known.filter(|_| is_first) {
+                let held = TaskHeld {
+                    queue: queue.clone(),
+                    kind: why.as_str().to_owned(),
+                    message: detail.clone().unwrap_or_default(),
+                    attempts: scheduled.as_ref().map_or(0, |scheduled| scheduled.attempt - 1),
+                };
+                self.notify_held(&message, &task, ivy.as_ref(), &held);
+            }
         }
         let task = scheduled.as_ref().map(|scheduled| scheduled.task.clone());
         self.fx.event(Event::Released { queue, message, task, reason, detail, delay });

@@ -26,6 +26,10 @@ impl Scenario {
 
     /// The task of this number is done, and its notice is so large.
     fn send(&mut self, number: u8, size: usize) {
+        self.tell(number, size, Tells::Success);
+    }
+
+    fn tell(&mut self, number: u8, size: usize, tells: Tells) {
         let task = TaskRef {
             id: TaskId::from_random([number; 16]),
             name: TaskName::new("testpackage.factorial").unwrap(),
@@ -34,7 +38,7 @@ impl Scenario {
         let channel = ChannelName::new("ivy-notifier").unwrap();
         let payload = Body::new(char::from(number).to_string().repeat(size));
         let publication = Publication { channel, payload };
-        self.notices.send(Outgoing { task, succeeded: true, publication }, &mut self.fx);
+        self.notices.send(Outgoing { task, tells, publication }, &mut self.fx);
         self.take_outputs();
     }
 
@@ -66,6 +70,18 @@ impl Scenario {
     fn numbers_under_way(&self) -> Vec<u8> {
         self.under_way.iter().map(|(_, number)| *number).collect()
     }
+}
+
+#[test]
+fn a_notice_that_ends_no_wait_takes_nobodys_place() {
+    let mut scenario = Scenario::keeping(10 * KB);
+    for number in 1..=10 {
+        scenario.send(number, KB);
+    }
+    scenario.tell(11, KB, Tells::Held);
+    assert_eq!(scenario.dropped, [11]);
+    scenario.send(12, KB);
+    assert_eq!(scenario.dropped, [11, 6]);
 }
 
 #[test]

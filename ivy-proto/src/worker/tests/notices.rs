@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::scenario::*;
 use crate::event::{Event, NoticeDropReason, Part, Trouble};
 use crate::notify::{NotifyFault, NotifyFaultKind, Publication};
+use crate::queue::{FaultKind, QueueReply};
 use crate::task::{TaskError, TaskOutcome};
 use crate::wire::{Codec, LegacyKey, Notice, RawJson};
 use crate::worker::{Input, JobOutcome, WorkerConfig};
@@ -46,6 +47,86 @@ fn the_final_failure_goes_to_the_callers_channel() {
     assert_eq!(failure.kind, "Fatal");
     assert_eq!(failure.message, "out of paper");
     assert_eq!(failure.attempts, 1);
+}
+
+/// A message of a task that this worker has no handler for.
+fn for_another_worker() -> String {
+    our_body(1, Some(REPLY_CHANNEL)).replace(TASK, "nobody.knows")
+}
+
+/// Delivers the message of this id, and lets it be given back.
+fn give_back(worker: &mut Scenario, id: &str, body: &str) {
+    // A poll that was asked long ago would bring a lease that has ended.
+    let (poll, _) = worker.take_poll().unwrap();
+    worker.deliver_to(poll, &[]);
+    worker.advance(Duration::from_secs(10));
+    worker.deliver_again(id, body, 1);
+    let (release, _) = worker.take_release().unwrap();
+    worker.answer(release, Ok(QueueReply::Released));
+    // It leaves the queue to those that know the task for a while.
+    worker.advance(Duration::from_secs(600));
+}
+
+#[test]
+fn the_caller_of_a_task_for_another_worker_is_informed_once_it_was_given_back() {
+    let mut worker = started();
+    worker.deliver(&[&for_another_worker()]);
+    assert!(worker.take_publication().is_none(), "it is still here");
+    let (release, _) = worker.take_release().unwrap();
+    worker.answer(release, Ok(QueueReply::Released));
+    let (op, publication) = worker.take_publication().unwrap();
+    assert_eq!(publication.channel.as_str(), REPLY_CHANNEL);
+    let notice = Notice::parse(publication.payload.as_str().as_bytes()).unwrap();
+    assert_eq!((notice.outcome(), notice.task_id()), (None, Some(task_id())));
+    let held = notice.given_back().unwrap();
+    assert_eq!((held.queue, &*held.kind, held.attempts), (queue(), "UnknownTask", 0));
+    assert_eq!(held.message, "this worker has no handler under the task's name");
+    worker.published(op, Ok(1));
+    assert!(worker.has_event(|event| matches!(event, Event::HeldSent { receivers: 1, .. })));
+}
+
+#[test]
+fn a_caller_is_informed_once_for_each_message_however_often_it_is_given_back() {
+    let mut worker = started();
+    for _ in 0..3 {
+        give_back(&mut worker, "7", &for_another_worker());
+    }
+    give_back(&mut worker, "8", &for_another_worker());
+    let told: Vec<_> = std::iter::from_fn(|| worker.take_publication())
+        .map(|(_, publication)| {
+            let notice = Notice::parse(publication.payload.as_str().as_bytes()).unwrap();
+            notice.message().as_str().to_owned()
+        })
+        .collect();
+    assert_eq!(told, ["7", "8"]);
+}
+
+#[test]
+fn a_release_that_failed_informs_nobody() {
+    let mut worker = started();
+    worker.deliver(&[&for_another_worker()]);
+    let (release, _) = worker.take_release().unwrap();
+    worker.faulty(release, FaultKind::LeaseLost);
+    assert!(worker.take_publication().is_none());
+}
+
+#[test]
+fn what_is_given_back_for_this_workers_own_reasons_informs_nobody() {
+    let mut worker = started();
+    worker.feed(Input::Pause);
+    worker.deliver(&[&our_body(1, Some(REPLY_CHANNEL))]);
+    let (release, _) = worker.take_release().unwrap();
+    worker.answer(release, Ok(QueueReply::Released));
+    assert!(worker.take_publication().is_none());
+}
+
+#[test]
+fn nobody_but_a_caller_on_a_channel_of_this_prefix_is_informed_of_a_task_for_another_worker() {
+    for body in [plain_body(), our_body(1, None), our_body(1, Some("ivy-notifier"))] {
+        let mut worker = started();
+        give_back(&mut worker, "7", &body.replace(TASK, "nobody.knows"));
+        assert!(worker.take_publication().is_none(), "{body}");
+    }
 }
 
 #[test]
