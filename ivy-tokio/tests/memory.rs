@@ -505,7 +505,8 @@ async fn a_handler_that_blocks_the_only_thread_is_warned_of() {
     let ivy = ivy();
     let lease = Duration::from_secs(1);
     let blocks = move || async move {
-        std::thread::sleep(lease * 3 / 2);
+        // Longer than a renewal may wait, and shorter than the lease.
+        std::thread::sleep(lease * 19 / 20);
         Ok::<_, TaskError>(())
     };
     let mut events = ivy.events();
