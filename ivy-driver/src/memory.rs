@@ -199,7 +199,7 @@ impl Desk {
             let target = Target { message, reservation: Some(reservation) };
             let (queue, delay) = (queue.clone(), Duration::ZERO);
             // It is refused if the lease has ended, and then it is back already.
-            let _ = self.ask(Request::Release { queue, target, delay }, now);
+            let _ = self.ask(Request::Release { queue, target, delay, failed: false }, now);
         }
     }
 

@@ -98,8 +98,14 @@ impl<R: Runtime> WorkerBuilder<R> {
         self
     }
 
-    /// Puts a message aside after so many deliveries without an outcome, since it may be what kills
-    /// the workers. Default: 50 on queues that count renewals of a reservation too, as IronMQ does.
+    /// Moves a message to the dead-letter queue after so many lost deliveries, since its task may be
+    /// what crashes the workers. A delivery is lost when its worker crashes or its lease ends.
+    /// Renewals, failed attempts and releases on purpose, as by a drain, do not count. After half as
+    /// many the message runs alone. Default: 10. At least 2.
+    ///
+    /// IronMQ's own count includes renewals. There a task that allows no retries is moved when that
+    /// count exceeds five times this number; and the first few lost deliveries of any other task are
+    /// not counted, up to 5.
     pub fn max_deliveries(mut self, deliveries: u32) -> Self {
         self.setup.max_deliveries(deliveries);
         self

@@ -58,7 +58,8 @@ pub enum Event {
         queue: QueueName,
         /// The message.
         message: MessageId,
-        /// How often it was delivered so far, this time included, if known.
+        /// How often it was delivered so far, this time included: at most, since some queues count
+        /// renewals and releases too. 1 where the queue does not tell.
         deliveries: u32,
     },
     /// A handler has returned, or was stopped. Told once for each run, also if its message was lost
@@ -83,6 +84,14 @@ pub enum Event {
         /// How long the queue is asked to hold it back. IronMQ counts in whole seconds, rounded up.
         delay: Duration,
     },
+    /// A task that is delivered again is posted anew before it is run, with the number of its lost
+    /// deliveries, since the queue's count includes renewals.
+    Replaced {
+        /// The task.
+        task: TaskRef,
+        /// How many deliveries of this attempt were lost.
+        lost: u32,
+    },
     /// A finished task's message was deleted.
     Acknowledged {
         /// The task.
@@ -102,8 +111,9 @@ pub enum Event {
         detail: String,
         /// How often the handler was run to an end.
         attempts: u32,
-        /// How often it was delivered.
-        deliveries: u32,
+        /// How many of its deliveries were lost, as far as is known: their worker crashed, or their
+        /// lease ended. Renewals and releases on purpose do not count.
+        lost: u32,
     },
     /// A message could not be put aside, and was given back with the longest delay.
     DeadLetterRefused {
@@ -454,6 +464,7 @@ impl Event {
         match self {
             Event::TaskSent { .. }
             | Event::Retried { .. }
+            | Event::Replaced { .. }
             | Event::Released { .. }
             | Event::CallerInformed { .. }
             | Event::LeaseLost { .. } => Some(TaskStatus::Scheduled),

@@ -158,7 +158,8 @@ impl QueueName {
         QueueName::new(&format!("{}.p{}", self.0, priority.number()))
     }
 
-    /// The queue that keeps this queue's dead letters: its name with `.dead` behind it.
+    /// The queue that keeps this queue's dead letters: its name with `.dead` behind it. They stay as
+    /// long as that queue keeps messages.
     ///
     /// # Errors
     /// If the name with its suffix is too long.

@@ -31,6 +31,8 @@ pub enum Bug {
     ForgetReleaseOnDrain,
     /// A task whose handler panicked is taken for done.
     AckOnPanic,
+    /// Where the queue counts renewals, each counts as a lost delivery.
+    CountRenewals,
     /// Deleting a message that is gone counts as a failure, and is repeated.
     RepeatDeleteOfGone,
     /// A message that does not fit this version of its task is dead-lettered at once.
@@ -58,6 +60,7 @@ impl Bug {
         Bug::DropWhenThrottled,
         Bug::ForgetReleaseOnDrain,
         Bug::AckOnPanic,
+        Bug::CountRenewals,
         Bug::RepeatDeleteOfGone,
         Bug::DeadLetterAtFirstMisfit,
         Bug::ReuseIv,

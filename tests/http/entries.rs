@@ -1,7 +1,7 @@
 //! Messages inside an answer: one bad entry must not spoil the others, and none may vanish
 //! uncounted.
 
-use ivy_proto::queue::{Body, PeekedMessage, QueueReply, ReceivedBody};
+use ivy_proto::queue::{Body, DeliveryCount, PeekedMessage, QueueReply, ReceivedBody};
 use ivy_proto::{MessageId, ReservationId};
 
 use crate::support::*;
@@ -15,7 +15,7 @@ fn a_good_message_has_receipt_body_and_count() {
     assert_eq!(message.receipt.message, MessageId::new("2"));
     assert_eq!(message.receipt.reservation, ReservationId::new("r2"));
     assert_eq!(message.body, ReceivedBody::Text(Body::new("good")));
-    assert_eq!(message.reserved_count, Some(1));
+    assert_eq!(message.deliveries, DeliveryCount::from_reserved_count(Some(1)));
     assert_eq!(reserved.unusable, 0);
 }
 
@@ -128,7 +128,8 @@ fn h11_a_count_is_clamped_or_unknown() {
         let entry =
             format!(r#"{{"id":"1","reservation_id":"r","body":"","reserved_count":{json}}}"#);
         let reserved = reserved(&format!(r#"{{"messages":[{entry}]}}"#));
-        assert_eq!(reserved.messages[0].reserved_count, count, "{json}");
+        let deliveries = DeliveryCount::from_reserved_count(count);
+        assert_eq!(reserved.messages[0].deliveries, deliveries, "{json}");
     }
 }
 

@@ -163,7 +163,7 @@ fn op() -> impl Strategy<Value = (QueueOp, Vec<String>)> {
         }),
         (queue_name(), receipt_of(), duration()).prop_map(move |(queue, receipt, delay)| {
             let segments = messages(&queue, &[receipt.message.as_str(), "release"]);
-            (QueueOp::Release { queue, receipt, delay }, segments)
+            (QueueOp::Release { queue, receipt, delay, failed: false }, segments)
         }),
         (queue_name(), prop::collection::vec(receipt_of(), 1..4)).prop_map(
             move |(queue, receipts)| {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ivy_proto::queue::{
-    Body, DeadLetterSetting, PeekedMessage, QueueInfo, QueueKind, QueueOp, QueueReply,
-    ReceivedBody, Reserved, ReservedMessage,
+    Body, DeadLetterSetting, DeliveryCount, PeekedMessage, QueueInfo, QueueKind, QueueOp,
+    QueueReply, ReceivedBody, Reserved, ReservedMessage,
 };
 use ivy_proto::wire::RawJson;
 use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
@@ -32,7 +32,7 @@ fn reserved_message(id: &str, body: &str, count: u32, reservation: &str) -> Rese
             reservation: ReservationId::new(reservation),
         },
         body: ReceivedBody::Text(Body::new(body)),
-        reserved_count: Some(count),
+        deliveries: DeliveryCount::from_reserved_count(Some(count)),
     }
 }
 

@@ -70,8 +70,12 @@ fn what_is_done_to_a_reserved_message_proves_the_reservation() {
     check(&delete(), "DELETE", path, &format!("{{{rid}}}"));
     check(&touch(), "POST", &format!("{path}/touch"), &format!("{{{rid},\"timeout\":30}}"));
     check(&release(), "POST", &format!("{path}/release"), &format!("{{{rid}}}"));
-    let later =
-        QueueOp::Release { queue: queue(), receipt: receipt(), delay: Duration::from_secs(5) };
+    let later = QueueOp::Release {
+        queue: queue(),
+        receipt: receipt(),
+        delay: Duration::from_secs(5),
+        failed: true,
+    };
     check(&later, "POST", &format!("{path}/release"), &format!("{{{rid},\"delay\":5}}"));
 }
 

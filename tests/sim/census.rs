@@ -58,6 +58,7 @@ impl Census {
             Event::MessageRetrieved { .. } => "MessageRetrieved",
             Event::TaskExecuted { .. } => "TaskExecuted",
             Event::Retried { .. } => "Retried",
+            Event::Replaced { .. } => "Replaced",
             Event::Acknowledged { .. } => "Acknowledged",
             Event::DeadLettered { .. } => "DeadLettered",
             Event::DeadLetterRefused { .. } => "DeadLetterRefused",

@@ -177,5 +177,6 @@ fn end_of(plan: Plan, run: &Run) -> End {
         Plan::Fails => End::Failed,
         Plan::FailsForGood => End::FailedForGood,
         Plan::BadArgs => End::BadArgs,
+        Plan::Kills => End::Aborted,
     }
 }

@@ -4,6 +4,7 @@
 //! promise as it is made.
 
 mod blame;
+mod counts;
 mod looks;
 mod work;
 
@@ -12,7 +13,7 @@ use std::fmt;
 use std::time::Duration;
 
 use ivy_proto::broker::Delivery;
-use ivy_proto::queue::{Body, NewMessage};
+use ivy_proto::queue::{Body, DeliveryCount, NewMessage};
 use ivy_proto::wire::{Codec, DeadLetter};
 use ivy_proto::{JobId, MessageId, Moment, QueueName, Receipt, ReservationId};
 
@@ -20,6 +21,8 @@ use crate::task::{Cause, Task, Told, Who, number_in};
 
 /// So often a process gives a message back that it cannot run before it puts it aside.
 pub(crate) const RELEASES: u32 = 10;
+/// Up to this count a message is started and released as it is.
+const STARTS_AS_IT_IS: u32 = 5;
 /// The number before the first message's, in the broker's ids.
 const FIRST_ID: u64 = 1_000_000_000_000_000_000;
 
@@ -46,6 +49,12 @@ struct Message {
     queue: QueueName,
     reserved: u32,
     counted: u32,
+    /// How often it was released with a failed attempt, and how often its lease ended.
+    failed: u32,
+    lost: u32,
+    /// Which attempt it asks for, and how many lost deliveries it carries.
+    attempt: u32,
+    carries: u32,
     /// How often a handler was started for it.
     runs: u32,
     /// How often each worker gave it back.
@@ -204,6 +213,7 @@ impl Ledger {
                 self.broken("S3", || format!("the broker gave {id} out of order"));
                 return;
             }
+            let (attempt, carries) = self.attempt_of(&message.body);
             self.messages.push(Message {
                 task,
                 alive: true,
@@ -211,6 +221,10 @@ impl Ledger {
                 queue: queue.clone(),
                 reserved: 0,
                 counted: 0,
+                failed: 0,
+                lost: 0,
+                attempt,
+                carries,
                 runs: 0,
                 released_by: BTreeMap::new(),
                 done_by: Vec::new(),
@@ -228,6 +242,7 @@ impl Ledger {
                 let task = &mut self.tasks[number];
                 task.live += 1;
                 *self.successors.entry((who, number)).or_default() += 1;
+                self.check_carried(number, attempt, carries);
                 if again {
                     self.tasks[number].causes.add(Cause::Twice);
                 }
@@ -302,6 +317,13 @@ impl Ledger {
             message.reserved += 1;
             message.counted += 1;
             let alive = message.alive;
+            if before.as_ref().is_some_and(|before| before.until <= broker_now) {
+                message.lost += 1;
+                let attempt = message.attempt;
+                if let Some(task) = message.task {
+                    *self.tasks[task].lost.entry(attempt).or_default() += 1;
+                }
+            }
             if before.is_some_and(|before| before.until > broker_now) {
                 self.broken("S4", || format!("{} was handed out twice", delivery.message));
             }
@@ -311,9 +333,11 @@ impl Ledger {
         }
     }
 
-    /// How often a message was reserved, touches not counted.
-    pub(crate) fn reservations(&self, id: &MessageId) -> u32 {
-        index(id).and_then(|at| self.messages.get(at)).map_or(1, |message| message.reserved)
+    /// How the deliveries of a message ended.
+    pub(crate) fn exact_count(&self, id: &MessageId) -> DeliveryCount {
+        let message = index(id).and_then(|at| self.messages.get(at));
+        let (failed, lost) = message.map_or((0, 0), |message| (message.failed, message.lost));
+        DeliveryCount::Exact { failed, lost }
     }
 
     /// Messages arrived at who asked for them.
@@ -359,10 +383,18 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn released(&mut self, receipt: &Receipt, broker_now: Moment) {
+    pub(crate) fn released(&mut self, receipt: &Receipt, failed: bool, broker_now: Moment) {
         self.check_reservation(receipt, broker_now);
         let Some(at) = index(&receipt.message) else { return };
         let Some(message) = self.messages.get_mut(at) else { return };
+        message.failed += u32::from(failed);
+        // What a worker cannot handle stays as it is, and its next delivery may look like one that
+        // follows a lost one.
+        if let Some(task) = message.task
+            && (message.carries > 0 || message.counted >= STARTS_AS_IT_IS)
+        {
+            *self.tasks[task].kept.entry(message.attempt).or_default() += 1;
+        }
         if let Some(holder) = message.holder.take() {
             *message.released_by.entry(holder.who).or_default() += 1;
             self.grants.remove(&(holder.who, at));

@@ -50,6 +50,7 @@ mod flood;
 mod frames;
 mod handlers;
 mod host;
+mod interrupted;
 mod keys;
 mod ledger;
 mod machines;

@@ -206,7 +206,7 @@ impl World {
     fn send(&mut self, who: Who, asker: Asker, op: QueueOp, delay: Duration, fate: Fate) {
         self.asked += 1;
         let id = RequestId(self.asked);
-        let bytes = self.setup.bytes.then(|| self.ironmq.encode(&op));
+        let bytes = self.setup.travels_as_bytes().then(|| self.ironmq.encode(&op));
         self.requests
             .insert(id, Sent { who, asker, op, at: self.now, fate, bytes, arrived: false });
         let latency = self.latency(who.host);

@@ -21,6 +21,7 @@ fn laws(bug: Bug) -> &'static [&'static str] {
         Bug::IgnoreReservation => &["S4"],
         Bug::RetryUnknownSilently => &["S3"],
         Bug::NoLeaseMargin => &["S6"],
+        Bug::CountRenewals => &["L2"],
         Bug::UnboundedOutbox | Bug::TableFreedOnlyByNotice | Bug::UnboundedNoticeBytes => &["S7"],
         Bug::DropWhenThrottled => &["L1", "L3"],
         Bug::ForgetReleaseOnDrain => &["S9"],

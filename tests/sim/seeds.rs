@@ -124,13 +124,14 @@ fn assert_nothing_is_missing(census: &Census) {
 }
 
 /// What must be told in any set of runs that is worth its name.
-const EVENTS: [&str; 24] = [
+const EVENTS: [&str; 25] = [
     "TaskSent",
     "Resent",
     "SendFailed",
     "MessageRetrieved",
     "TaskExecuted",
     "Retried",
+    "Replaced",
     "Acknowledged",
     "DeadLettered",
     "DeadLetterRefused",

@@ -95,7 +95,7 @@ pub(crate) struct Setup {
     pub(crate) bytes: bool,
     pub(crate) encrypted: bool,
     pub(crate) long_poll: bool,
-    /// Whether the broker's counts are rid of touches.
+    /// Whether the broker tells its exact counts. IronMQ's bytes have no place for them.
     pub(crate) reliable_count: bool,
     pub(crate) notifier: bool,
     pub(crate) lease: u64,
@@ -151,7 +151,7 @@ impl Default for Setup {
             lease: 30,
             concurrency: 1,
             max_batch: 100,
-            max_deliveries: 50,
+            max_deliveries: 10,
             outbox: 10_000,
             waiting: 100_000,
             posts_in_flight: 8,
@@ -272,7 +272,7 @@ impl Setup {
             lease: one_of(&mut rng, &[1, 2, 5, 30, 30, 30, 60]),
             concurrency: if tiny { 1 } else { one_of(&mut rng, &[1, 2, 4, 10]) },
             max_batch: if tiny { one_of(&mut rng, &[1, 2, 3]) } else { 100 },
-            max_deliveries: if tiny { 2 } else { one_of(&mut rng, &[3, 6, 50]) },
+            max_deliveries: if tiny { 2 } else { one_of(&mut rng, &[3, 6, 10]) },
             outbox: if tiny { one_of(&mut rng, &[1, 3]) } else { 10_000 },
             waiting: if tiny { one_of(&mut rng, &[1, 3]) } else { 100_000 },
             posts_in_flight: if tiny { 1 } else { 8 },
@@ -305,6 +305,11 @@ impl Setup {
         }
     }
 
+    /// Whether requests and answers travel as bytes.
+    pub(crate) fn travels_as_bytes(&self) -> bool {
+        self.bytes && !self.reliable_count
+    }
+
     pub(crate) fn has(&self, class: Class) -> bool {
         self.classes.contains(&class)
     }
@@ -321,9 +326,6 @@ impl Setup {
         let mut capabilities = Capabilities::ironmq();
         if !self.long_poll {
             capabilities = capabilities.without_long_poll();
-        }
-        if self.reliable_count {
-            capabilities = capabilities.with_reliable_count();
         }
         capabilities.max_batch = self.max_batch;
         if self.has(Class::Limits) {

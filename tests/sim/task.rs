@@ -1,5 +1,6 @@
 //! A scheduled task as the simulator knows it: what was meant to happen, and what did.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use ivy_proto::producer::Reply;
@@ -34,6 +35,8 @@ pub(crate) enum Plan {
     FailsForGood,
     /// It does not take the arguments.
     BadArgs,
+    /// It takes the process with it.
+    Kills,
 }
 
 /// What was told to the caller.
@@ -160,6 +163,10 @@ pub(crate) struct Task {
     pub(crate) failed: u128,
     pub(crate) runs: u32,
     pub(crate) duplicates: u32,
+    /// By attempt: how many deliveries were lost, and how many messages were released as they are
+    /// though their next delivery looks like one that follows a lost one.
+    pub(crate) lost: BTreeMap<u32, u32>,
+    pub(crate) kept: BTreeMap<u32, u32>,
     pub(crate) causes: Causes,
 }
 
@@ -194,6 +201,8 @@ impl Task {
             failed: 0,
             runs: 0,
             duplicates: 0,
+            lost: BTreeMap::new(),
+            kept: BTreeMap::new(),
             causes: Causes::default(),
         }
     }
@@ -201,6 +210,11 @@ impl Task {
     /// Whether it has come to its end: nothing more needs to happen to it.
     pub(crate) fn is_settled(&self) -> bool {
         self.live == 0 && (self.records == 0 || self.has_ended())
+    }
+
+    /// How many deliveries of an attempt were lost, or must seem to have been.
+    pub(crate) fn may_seem_lost(&self, attempt: u32) -> u32 {
+        [&self.lost, &self.kept].iter().filter_map(|counts| counts.get(&attempt)).sum()
     }
 
     pub(crate) fn has_ended(&self) -> bool {

@@ -45,7 +45,7 @@ pub(crate) fn parse(request: &Request<Bytes>) -> broker::Request {
         (&Method::POST, ["messages", id, "release"]) => {
             let lease: Lease = read(body);
             let delay = Duration::from_secs(lease.delay);
-            broker::Request::Release { queue, target: lease.target(id), delay }
+            broker::Request::Release { queue, target: lease.target(id), delay, failed: false }
         }
         (&Method::DELETE, ["messages", id]) => {
             let lease: Lease = read(body);

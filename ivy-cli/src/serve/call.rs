@@ -284,7 +284,7 @@ fn touch(queue: QueueName, message: MessageId, fields: Fields<'_>) -> Result<Req
 fn release(queue: QueueName, message: MessageId, fields: Fields<'_>) -> Result<Request, Failure> {
     let target = target(message, fields.field(RESERVATION))?;
     let delay = fields.seconds("delay")?.unwrap_or_default();
-    Ok(Request::Release { queue, target, delay })
+    Ok(Request::Release { queue, target, delay, failed: false })
 }
 
 /// A message with the reservation that is named. Some clients always send the key, empty if

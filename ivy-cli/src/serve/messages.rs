@@ -23,7 +23,7 @@ pub(crate) struct Written<'a> {
 
 impl<'a> Written<'a> {
     pub(crate) fn reserved(delivery: &'a Delivery) -> Self {
-        let Delivery { message, body, reserved_count, reservation } = delivery;
+        let Delivery { message, body, reserved_count, reservation, .. } = delivery;
         let reserved_count = *reserved_count;
         Written { id: message, body, reserved_count, reservation: Some(reservation) }
     }

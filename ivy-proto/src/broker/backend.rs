@@ -1,9 +1,10 @@
 //! The broker as a queue backend: what a machine wants becomes a request, and the broker's answer
-//! the reply that a server of IronMQ v3 would have given.
+//! the reply that a server of IronMQ v3 would have given, with counts of its own that are exact.
 
 use crate::id::Receipt;
 use crate::queue::{
-    Fault, FaultKind, PeekedMessage, QueueOp, QueueReply, ReceivedBody, Reserved, ReservedMessage,
+    DeliveryCount, Fault, FaultKind, PeekedMessage, QueueOp, QueueReply, ReceivedBody, Reserved,
+    ReservedMessage,
 };
 
 use super::request::{Answer, Delivery, Refusal, Request, Target, View};
@@ -33,8 +34,8 @@ impl From<QueueOp> for Request {
             QueueOp::Touch { queue, receipt, lease } => {
                 Request::Touch { queue, target: receipt.into(), timeout: Some(lease) }
             }
-            QueueOp::Release { queue, receipt, delay } => {
-                Request::Release { queue, target: receipt.into(), delay }
+            QueueOp::Release { queue, receipt, delay, failed } => {
+                Request::Release { queue, target: receipt.into(), delay, failed }
             }
             QueueOp::Clear { queue } => Request::Clear { queue },
             QueueOp::GetQueue { queue } => Request::GetQueue { queue },
@@ -78,7 +79,7 @@ impl From<Delivery> for ReservedMessage {
         ReservedMessage {
             receipt: Receipt { message: delivery.message, reservation: delivery.reservation },
             body: ReceivedBody::Text(delivery.body),
-            reserved_count: Some(delivery.reserved_count),
+            deliveries: DeliveryCount::Exact { failed: delivery.failed, lost: delivery.lost },
         }
     }
 }

@@ -14,6 +14,7 @@ use super::config::{self, BrokerConfig};
 use super::message::Sequence;
 use super::queues::Queues;
 use super::request::{Answer, Delivery, Input, Output, Refusal, Request, RequestId, Why};
+use super::store::Ended;
 use super::waiters::{Place, Waiter, Want};
 
 /// The last moment that an input can have, so that a deadline at the end of the clock never comes.
@@ -184,10 +185,11 @@ impl Broker {
                 let queue = self.queues.find_mut(&queue)?;
                 Answer::Touched(queue.touch(&target, lease, self.now, &mut self.rng)?)
             }
-            Request::Release { queue, target, delay } => {
+            Request::Release { queue, target, delay, failed } => {
                 config::check_delay(delay)?;
                 let queue = self.queues.find_mut(&queue)?;
-                queue.release(&target, delay, self.now, self.config.requeue)?;
+                let ended = if failed { Ended::Failed } else { Ended::Released };
+                queue.release(&target, delay, ended, self.now, self.config.requeue)?;
                 Answer::Released
             }
             Request::PutQueue { queue, settings } => {

@@ -114,7 +114,18 @@ pub(super) struct Stored {
     /// Its place among the ready messages, kept while it is away from them.
     pub(super) position: u64,
     pub(super) expires: Moment,
-    pub(super) reserved_count: u32,
+    pub(super) counts: Counts,
+}
+
+/// How often what happened to a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// It was reserved or touched.
+    pub(super) reserved: u32,
+    /// It was released with a failed attempt. At the largest number it stays.
+    pub(super) failed: u16,
+    /// Its lease ended. At the largest number it stays.
+    pub(super) lost: u16,
 }
 
 impl Stored {
@@ -122,7 +133,7 @@ impl Stored {
         View {
             message: sequence.to_id(),
             body: self.body.clone(),
-            reserved_count: self.reserved_count,
+            reserved_count: self.counts.reserved,
         }
     }
 }

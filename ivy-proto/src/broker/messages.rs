@@ -161,7 +161,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use super::super::message::State;
+    use super::super::message::{Counts, State};
     use super::*;
     use crate::queue::Body;
 
@@ -175,7 +175,7 @@ mod tests {
             state: State::Ready,
             position: 0,
             expires: Moment::from_nanos(at),
-            reserved_count: 0,
+            counts: Counts::default(),
         }
     }
 

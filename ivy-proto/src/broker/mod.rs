@@ -24,6 +24,8 @@
 //!
 //! * Ready messages are handed out in the order in which they came to the queue, and each keeps
 //!   its place while it is away: what is given back is first again.
+//! * Beside IronMQ's count of reserves and touches, a message has two counts that are exact: of
+//!   leases that ended, and of releases with a failed attempt.
 //! * A reservation is worthless once it was replaced by a touch, its lease ended, or the message
 //!   was given back.
 //! * A message's age counts from its post, whatever state it is in.

@@ -10,11 +10,11 @@ use crate::rng::Rng;
 use crate::time::{Deadline, Moment};
 
 use super::config::Requeue;
-use super::message::{Reservation, Sequence, State, Stored};
+use super::message::{Counts, Reservation, Sequence, State, Stored};
 use super::messages::Place;
 use super::request::{Delivery, Refusal, Target, View, Why};
 use super::settings::Settings;
-use super::store::Store;
+use super::store::{Ended, Store};
 use super::waiters::{Waiters, Want};
 
 /// One queue.
@@ -48,19 +48,19 @@ impl Queue {
 
     pub(super) fn post(&mut self, sequence: Sequence, message: NewMessage, now: Moment) {
         let state = hidden_for(message.delay, now);
-        self.add(sequence, message.body, 0, state, now);
+        self.add(sequence, message.body, Counts::default(), state, now);
     }
 
-    /// Takes in a message that another queue got rid of. It keeps its id and its count, and its
+    /// Takes in a message that another queue got rid of. It keeps its id and its counts, and its
     /// age starts anew.
     pub(super) fn bury(&mut self, sequence: Sequence, dead: Stored, now: Moment) {
-        self.add(sequence, dead.body, dead.reserved_count, State::Ready, now);
+        self.add(sequence, dead.body, dead.counts, State::Ready, now);
     }
 
-    fn add(&mut self, sequence: Sequence, body: Body, count: u32, state: State, now: Moment) {
+    fn add(&mut self, sequence: Sequence, body: Body, counts: Counts, state: State, now: Moment) {
         self.total_messages += 1;
         let expires = now + self.settings.message_expiration;
-        self.store.insert(sequence, body, count, state, expires);
+        self.store.insert(sequence, body, counts, state, expires);
     }
 
     /// Hands out ready messages, and sorts out those that were reserved too often. Those of a push
@@ -72,7 +72,7 @@ impl Queue {
         while taken.deliveries.len() < want.count && self.settings.is_pull() {
             let Some((sequence, stored)) = self.store.first_ready() else { break };
             let rule = self.settings.dead_letter.as_ref();
-            if rule.is_some_and(|rule| rule.applies_to(stored.reserved_count)) {
+            if rule.is_some_and(|rule| rule.applies_to(stored.counts.reserved)) {
                 taken.dead.extend(self.store.remove(sequence).map(|dead| (sequence, dead)));
                 continue;
             }
@@ -81,7 +81,9 @@ impl Queue {
                 message: sequence.to_id(),
                 reservation: by.to_id(),
                 body: stored.body.clone(),
-                reserved_count: stored.reserved_count.saturating_add(1),
+                reserved_count: stored.counts.reserved.saturating_add(1),
+                failed: stored.counts.failed.into(),
+                lost: stored.counts.lost.into(),
             });
             if want.delete {
                 self.store.remove(sequence);
@@ -135,11 +137,12 @@ impl Queue {
         &mut self,
         target: &Target,
         delay: Duration,
+        ended: Ended,
         now: Moment,
         requeue: Requeue,
     ) -> Result<(), Refusal> {
         let sequence = self.reserved(target)?;
-        self.store.give_back(sequence, hidden_for(delay, now), requeue);
+        self.store.give_back(sequence, hidden_for(delay, now), requeue, ended);
         Ok(())
     }
 

@@ -117,6 +117,8 @@ pub enum Request {
         target: Target,
         /// How long it stays invisible, up to 604,800 seconds.
         delay: Duration,
+        /// Whether an attempt has failed, which is counted apart. IronMQ has no such count.
+        failed: bool,
     },
 }
 
@@ -190,6 +192,10 @@ pub struct Delivery {
     pub body: Body,
     /// How often it was reserved or touched, this time included.
     pub reserved_count: u32,
+    /// How often it was released with a failed attempt.
+    pub failed: u32,
+    /// How often its lease ended.
+    pub lost: u32,
 }
 
 /// A message that was looked at.

@@ -5,7 +5,7 @@ use crate::time::{Deadline, Moment};
 
 use super::ascending::Ascending;
 use super::config::Requeue;
-use super::message::{Sequence, State, Stored};
+use super::message::{Counts, Sequence, State, Stored};
 use super::messages::{Messages, Place};
 use super::request::Why;
 use super::returns::Returns;
@@ -21,6 +21,17 @@ pub(super) struct Store {
     returns: Returns,
     /// The last place that was given.
     last_position: u64,
+}
+
+/// How a delivery ended that left its message on the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The message was released on purpose.
+    Released,
+    /// It was released with a failed attempt.
+    Failed,
+    /// The lease ended.
+    Lost,
 }
 
 impl Store {
@@ -52,12 +63,12 @@ impl Store {
         &mut self,
         sequence: Sequence,
         body: Body,
-        reserved_count: u32,
+        counts: Counts,
         state: State,
         expires: Moment,
     ) {
         let position = self.next_position();
-        let stored = Stored { body, state, position, expires, reserved_count };
+        let stored = Stored { body, state, position, expires, counts };
         self.enter(sequence, state, position);
         self.messages.insert(sequence, stored);
     }
@@ -95,13 +106,20 @@ impl Store {
     /// Reserves a message, or renews its reservation, and counts that.
     pub(super) fn reserve(&mut self, sequence: Sequence, state: State) {
         self.change(sequence, |stored| {
-            stored.reserved_count = stored.reserved_count.saturating_add(1);
+            stored.counts.reserved = stored.counts.reserved.saturating_add(1);
             stored.state = state;
         });
     }
 
-    /// Gives a reserved message its place back, or a new one, to take when it is ready again.
-    pub(super) fn give_back(&mut self, sequence: Sequence, state: State, requeue: Requeue) {
+    /// Gives a reserved message its place back, or a new one, to take when it is ready again, and
+    /// counts how its delivery ended.
+    pub(super) fn give_back(
+        &mut self,
+        sequence: Sequence,
+        state: State,
+        requeue: Requeue,
+        ended: Ended,
+    ) {
         let position = match requeue {
             Requeue::Front => None,
             Requeue::Back => Some(self.next_position()),
@@ -109,6 +127,12 @@ impl Store {
         self.change(sequence, |stored| {
             stored.position = position.unwrap_or(stored.position);
             stored.state = state;
+            let counts = &mut stored.counts;
+            match ended {
+                Ended::Released => {}
+                Ended::Failed => counts.failed = counts.failed.saturating_add(1),
+                Ended::Lost => counts.lost = counts.lost.saturating_add(1),
+            }
         });
     }
 
@@ -127,7 +151,9 @@ impl Store {
             && at <= now
         {
             match self.messages.get(sequence).map(|stored| stored.state) {
-                Some(State::Reserved { .. }) => self.give_back(sequence, State::Ready, requeue),
+                Some(State::Reserved { .. }) => {
+                    self.give_back(sequence, State::Ready, requeue, Ended::Lost);
+                }
                 _ => self.change(sequence, |stored| stored.state = State::Ready),
             }
         }

@@ -25,8 +25,12 @@ impl Display for Event {
                 write!(f, "{task} is sent again after {tries} tries, so there may be two copies")
             }
             Event::SendFailed { task, fault } => write!(f, "{task} could not be sent: {fault}"),
+            Event::MessageRetrieved { queue, message, deliveries: 1 } => {
+                write!(f, "{} was reserved", Mail(message, queue))
+            }
             Event::MessageRetrieved { queue, message, deliveries } => {
-                write!(f, "{} was reserved, delivery {deliveries}", Mail(message, queue))
+                let mail = Mail(message, queue);
+                write!(f, "{mail} was reserved again; it was delivered at most {deliveries} times")
             }
             Event::TaskExecuted { task, attempt, took, error: None } => {
                 write!(f, "{task} succeeded at attempt {attempt}, after {took:?}")
@@ -37,14 +41,16 @@ impl Display for Event {
             Event::Retried { task, attempt, delay } => {
                 write!(f, "{task} will be tried again in {delay:?}, as attempt {attempt}")
             }
+            Event::Replaced { task, lost } => {
+                let lost = Counted(*lost, "delivery was", "deliveries were");
+                write!(f, "{task}: {lost} lost; it is posted anew with this number, to be run then")
+            }
             Event::Acknowledged { task } => write!(f, "{task} is done, and its message deleted"),
-            Event::DeadLettered { queue, message, task, reason, detail, attempts, deliveries } => {
+            Event::DeadLettered { queue, message, task, reason, detail, attempts, lost } => {
                 about(f, task.as_ref(), message, queue)?;
-                write!(
-                    f,
-                    " was put aside in the dead-letter queue, after {attempts} attempts and {deliveries} deliveries ({reason}): {}",
-                    Escaped(detail)
-                )
+                let past = Past { attempts: *attempts, lost: *lost };
+                let detail = Escaped(detail);
+                write!(f, " was moved to the dead-letter queue {past} ({reason}): {detail}")
             }
             Event::DeadLetterRefused { queue, message, reason, fault } => {
                 let mail = Mail(message, queue);
@@ -234,6 +240,35 @@ impl Display for Mail<'_> {
     }
 }
 
+/// A number of things, as people say it.
+struct Counted(u32, &'static str, &'static str);
+
+impl Display for Counted {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Counted(number, one, many) = self;
+        write!(f, "{number} {}", if *number == 1 { one } else { many })
+    }
+}
+
+/// What a message has behind it when it is moved to the dead-letter queue.
+struct Past {
+    attempts: u32,
+    lost: u32,
+}
+
+impl Display for Past {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let attempts = Counted(self.attempts, "attempt", "attempts");
+        let lost = Counted(self.lost, "lost delivery", "lost deliveries");
+        match (self.attempts, self.lost) {
+            (0, 0) => f.write_str("without an attempt"),
+            (0, _) => write!(f, "after {lost}"),
+            (_, 0) => write!(f, "after {attempts}"),
+            _ => write!(f, "after {attempts} and {lost}"),
+        }
+    }
+}
+
 /// Names the task, or only the message of one that is not known.
 fn about(
     f: &mut Formatter<'_>,
@@ -327,11 +362,11 @@ mod tests {
             reason: DeadLetterReason::BadJson,
             detail: "not\nJSON".to_owned(),
             attempts: 0,
-            deliveries: 1,
+            lost: 0,
         };
         assert_eq!(
             event.to_string(),
-            "message 61 of queue shop was put aside in the dead-letter queue, after 0 attempts and 1 deliveries (BadJson): not\\nJSON"
+            "message 61 of queue shop was moved to the dead-letter queue without an attempt (BadJson): not\\nJSON"
         );
     }
 

@@ -12,9 +12,9 @@ use super::config::ProducerConfig;
 use super::io::{Call, SendError, SizeUnit};
 use super::outbox::Letter;
 
-/// What the number of a later attempt may add to a message, also where it is encrypted: two cipher
-/// blocks in base64.
-const ROOM_FOR_ATTEMPTS: usize = 48;
+/// What the numbers of a later attempt and of lost deliveries may add to a message, also where it is
+/// encrypted: two cipher blocks in base64.
+const ROOM_FOR_COUNTS: usize = 48;
 /// What a message costs in a post beside its body: `{"body":"","delay":604800},`.
 const AROUND_A_BODY: usize = 27;
 
@@ -53,7 +53,7 @@ pub(super) fn write(
         args: call.args.clone(),
     };
     let body = config.codec.seal(&envelope, &call.queue, entropy);
-    check_size(&body, &call.queue, repeatable, config)?;
+    check_size(&body, &call.queue, config)?;
     let encoded = encoded_size(&body) + AROUND_A_BODY;
     Ok(Letter::new(call.id, body, call.delay, encoded, repeatable))
 }
@@ -85,14 +85,9 @@ fn options(
     options.with_ivy(ivy)
 }
 
-fn check_size(
-    body: &Body,
-    queue: &QueueName,
-    repeatable: bool,
-    config: &ProducerConfig,
-) -> Result<(), SendError> {
-    let room = if repeatable { ROOM_FOR_ATTEMPTS } else { 0 };
-    let (size, limit) = (body.as_str().len(), config.capabilities.max_body.saturating_sub(room));
+fn check_size(body: &Body, queue: &QueueName, config: &ProducerConfig) -> Result<(), SendError> {
+    let limit = config.capabilities.max_body.saturating_sub(ROOM_FOR_COUNTS);
+    let size = body.as_str().len();
     if size > limit {
         return Err(SendError::TooLarge { size, limit, unit: SizeUnit::Bytes });
     }
@@ -123,6 +118,35 @@ fn encoded_size(body: &Body) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::TaskId;
+    use crate::name::TaskName;
+    use crate::wire::crypto::Policy;
+    use crate::wire::crypto::samples::both;
+    use crate::wire::{Codec, RawJson};
+
+    #[test]
+    fn there_is_room_for_the_largest_counts_in_every_form() {
+        let queue = QueueName::new("mail").unwrap();
+        let both = both();
+        let codecs = [Policy::plain(), Policy::legacy(), Policy::bridge(), Policy::v2()]
+            .map(|policy| Codec::new(&both.clone().with_policy(policy)).unwrap());
+        for codec in codecs {
+            for padding in 0..16 {
+                let mut envelope = Envelope {
+                    name: TaskName::new("mail.send").unwrap(),
+                    options: Options::new().with_ivy(IvyOptions::new(TaskId::from_random([7; 16]))),
+                    args: RawJson::parse(&format!("[\"{}\"]", "x".repeat(padding))).unwrap(),
+                };
+                let mut pool = EntropyPool::from_seed(&[1; 32]);
+                let first = codec.seal(&envelope, &queue, &mut pool).as_str().len();
+                let mut ivy = IvyOptions::new(TaskId::from_random([7; 16]));
+                (ivy.attempt, ivy.lost) = (101, u32::MAX);
+                envelope.options = envelope.options.with_ivy(ivy);
+                let last = codec.seal(&envelope, &queue, &mut pool).as_str().len();
+                assert!(last - first <= ROOM_FOR_COUNTS, "{codec:?}: {first} to {last}");
+            }
+        }
+    }
 
     #[test]
     fn the_encoded_size_is_that_of_the_json_text() {

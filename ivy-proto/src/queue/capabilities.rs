@@ -14,9 +14,6 @@ pub struct Capabilities {
     pub max_body: usize,
     /// The largest request, in bytes, that one batch may become.
     pub max_request: usize,
-    /// Whether a touch raises the count of reservations, so that the count does not tell how
-    /// often a task was attempted.
-    pub counts_touch_as_attempt: bool,
     /// The shortest and the longest lease that the backend grants.
     pub lease: (Duration, Duration),
     /// The shortest lease that the backend's documentation allows. A shorter one within
@@ -38,7 +35,6 @@ impl Capabilities {
             max_batch: 100,
             max_body: 256 * 1024,
             max_request: 256 * 1024,
-            counts_touch_as_attempt: true,
             lease: (Duration::from_secs(1), Duration::from_secs(86_400)),
             documented_lease: Duration::from_secs(30),
             max_delay: Duration::from_secs(604_800),
@@ -59,13 +55,6 @@ impl Capabilities {
     #[must_use]
     pub const fn with_max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
-        self
-    }
-
-    /// The same, for a backend whose count of reservations tells the attempts.
-    #[must_use]
-    pub const fn with_reliable_count(mut self) -> Self {
-        self.counts_touch_as_attempt = false;
         self
     }
 

@@ -1,6 +1,7 @@
 //! Messages as a queue carries them: a body that is opaque text, and how it is held.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,8 +58,52 @@ pub struct ReservedMessage {
     pub receipt: Receipt,
     /// What it says.
     pub body: ReceivedBody,
-    /// How often it was reserved, this time included, if the queue tells.
-    pub reserved_count: Option<u32>,
+    /// What the queue knows of its deliveries.
+    pub deliveries: DeliveryCount,
+}
+
+/// What a queue knows of the deliveries of a message.
+///
+/// A delivery ends in one of three ways: its handler ended; or the message was released on purpose,
+/// by a drain for instance; or it was *lost*, since its worker crashed or its lease ended. Only lost
+/// deliveries say that a task may crash its workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeliveryCount {
+    /// The queue counts how earlier deliveries ended. Neither renewals nor releases on purpose are
+    /// counted. On such a queue a failed task is retried by releasing its message.
+    Exact {
+        /// How many ended with a failed attempt: [`QueueOp::Release`](super::QueueOp::Release) said so.
+        failed: u32,
+        /// How many were lost.
+        lost: u32,
+    },
+    /// The queue counts deliveries, this one included, together with what is none: on IronMQ each
+    /// renewal.
+    UpperBound(NonZeroU32),
+    /// The queue does not say.
+    Unknown,
+}
+
+impl DeliveryCount {
+    /// The count of a queue that counts more than deliveries. Without one, or if it is zero although
+    /// the message is delivered right now, nothing is known.
+    #[must_use]
+    pub fn from_reserved_count(count: Option<u32>) -> Self {
+        count.and_then(NonZeroU32::new).map_or(DeliveryCount::Unknown, DeliveryCount::UpperBound)
+    }
+
+    /// The most deliveries that there can have been, this one included, if anything is known.
+    #[must_use]
+    pub fn upper_bound(self) -> Option<u32> {
+        match self {
+            DeliveryCount::Exact { failed, lost } => {
+                Some(failed.saturating_add(lost).saturating_add(1))
+            }
+            DeliveryCount::UpperBound(count) => Some(count.get()),
+            DeliveryCount::Unknown => None,
+        }
+    }
 }
 
 /// A message that was looked at without being reserved.

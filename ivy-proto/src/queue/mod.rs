@@ -14,7 +14,7 @@ mod settings;
 
 pub use capabilities::Capabilities;
 pub use fault::{Effect, Fault, FaultKind};
-pub use message::{Body, NewMessage, PeekedMessage, ReceivedBody, ReservedMessage};
+pub use message::{Body, DeliveryCount, NewMessage, PeekedMessage, ReceivedBody, ReservedMessage};
 pub use oddity::Oddity;
 pub use op::{Batch, QueueOp, QueueReply, Reserved};
 pub use settings::{DeadLetterSetting, QueueInfo, QueueKind, QueueSettings};

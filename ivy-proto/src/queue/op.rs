@@ -77,6 +77,9 @@ pub enum QueueOp {
         receipt: Receipt,
         /// How long it stays invisible. Whole seconds on IronMQ, rounded up.
         delay: Duration,
+        /// Whether an attempt of its task has failed. Counted where the queue's counts are
+        /// [exact](super::DeliveryCount::Exact).
+        failed: bool,
     },
     /// Delete all messages of a queue, reserved ones included. Answer: [`QueueReply::Cleared`].
     Clear {

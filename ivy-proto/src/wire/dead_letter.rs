@@ -18,7 +18,8 @@ const VERSION: u64 = 1;
 /// A message that was put aside. In the dead-letter queue it is
 /// `{"name":"ivy.dead-letter","options":{},"args":[{"v":1,"queue":..,"id":..,"reason":..,"error":..,"attempts":..,"deliveries":..,"at":..,"body":..}]}`.
 ///
-/// Queue and id together tell copies of one message.
+/// Queue and id together tell copies of one message. It stays as long as the dead-letter queue keeps
+/// messages: on IronMQ `message_expiration`, 7 days from its post unless that queue says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The physical queue that the message was in.
@@ -32,7 +33,8 @@ pub struct DeadLetter {
     pub error: Option<String>,
     /// How often its handler was run to an end.
     pub attempts: u32,
-    /// How often it was delivered.
+    /// How often its last attempt was delivered: the deliveries that were lost, since their worker
+    /// crashed or their lease ended, and the last one.
     pub deliveries: u32,
     /// When it was put aside, in milliseconds since 1970.
     pub at: u64,

@@ -16,7 +16,7 @@ pub const MAX_UNKNOWN_OPTIONS: usize = 1_000;
 
 /// The fields under `options.ivy`, which peers of the original pass over and echo back.
 ///
-/// On the wire: `{"v":1,"id","reply","attempt","deadline","iat","trace","node"}`. Only `v` and `id` are
+/// On the wire: `{"v":1,"id","reply","attempt","lost","deadline","iat","trace","node"}`. Only `v` and `id` are
 /// always there. Keys that are not known here are kept, behind the known ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -28,6 +28,9 @@ pub struct IvyOptions {
     pub reply: Option<Arc<str>>,
     /// Which attempt the message asks for, from 1. The first is not written.
     pub attempt: u32,
+    /// How many deliveries of this attempt were lost: the worker crashed, or its lease ended. Written
+    /// where the queue does not count them apart, and not if there were none.
+    pub lost: u32,
     /// When the task is not to be started any more, in milliseconds since 1970.
     pub deadline: Option<u64>,
     /// When the task was called, in milliseconds since 1970, if its queue limits the age of messages.
@@ -56,6 +59,7 @@ impl IvyOptions {
             id,
             reply: None,
             attempt: 1,
+            lost: 0,
             deadline: None,
             called: None,
             trace: None,
@@ -79,6 +83,7 @@ impl IvyOptions {
             id: known.id,
             reply: known.reply.map(Arc::from),
             attempt: known.attempt,
+            lost: known.lost,
             deadline: known.deadline,
             called: known.called,
             trace: known.trace,
@@ -103,6 +108,9 @@ impl IvyOptions {
         }
         if self.attempt > 1 {
             out.number("attempt", self.attempt);
+        }
+        if self.lost > 0 {
+            out.number("lost", self.lost);
         }
         if let Some(deadline) = self.deadline {
             out.number("deadline", deadline);
@@ -130,6 +138,7 @@ pub(super) struct KnownFields<'t> {
     pub(super) id: TaskId,
     reply: Option<Cow<'t, str>>,
     attempt: u32,
+    lost: u32,
     deadline: Option<u64>,
     called: Option<u64>,
     trace: Option<TraceParent>,
@@ -160,6 +169,8 @@ impl<'t> KnownFields<'t> {
             reply: text_field(object, "reply", "`options.ivy.reply` must be a text")?,
             id: id.parse().map_err(|_| bad(id_rule))?,
             attempt,
+            lost: field(object, "lost", "`options.ivy.lost` must be a whole number from 0")?
+                .unwrap_or(0),
             deadline: field(
                 object,
                 "deadline",
@@ -177,7 +188,8 @@ impl<'t> KnownFields<'t> {
     }
 }
 
-const KNOWN: [&str; 8] = ["v", "id", "reply", "attempt", "deadline", "iat", "trace", "node"];
+const KNOWN: [&str; 9] =
+    ["v", "id", "reply", "attempt", "lost", "deadline", "iat", "trace", "node"];
 
 fn unknown(object: Object<'_>) -> impl Iterator<Item = Field<'_>> {
     object.fields().filter(|field| !field.key().is_some_and(|key| KNOWN.contains(&key)))

@@ -55,7 +55,8 @@ pub enum DeadLetterReason {
     UnknownTask,
     /// The task's deadline had passed before it could be started.
     Deadline,
-    /// The message was delivered too often without an outcome: it may be what kills the workers.
+    /// Too many deliveries of the message were lost, since workers crashed or leases ended: its task
+    /// may be what crashes them.
     TooManyDeliveries,
     /// The task failed, and all its retries as well.
     RetriesExhausted,

@@ -8,11 +8,12 @@ use sha2::{Digest, Sha256};
 use crate::event::TaskRef;
 use crate::id::{MessageId, TaskId};
 use crate::name::QueueName;
-use crate::queue::ReceivedBody;
+use crate::queue::{DeliveryCount, ReceivedBody};
 use crate::wire::crypto::MessageKey;
 use crate::wire::{Caller, DeadLetterReason, Envelope, IvyOptions, Opened};
 
 use super::config::WorkerConfig;
+use super::counting::Deliveries;
 use super::job::Scheduled;
 use super::tasks::{ServedTask, Tasks};
 
@@ -26,6 +27,8 @@ pub(super) struct Verdict {
     pub(super) scheduled: Option<Arc<Scheduled>>,
     /// Who waits for the task, if the message could not be read and still says so.
     pub(super) caller: Option<Caller>,
+    /// What is known of its deliveries.
+    pub(super) deliveries: Deliveries,
     /// Tells the message from all others, where it is authenticated.
     pub(super) message_key: Option<MessageKey>,
     /// Why it is not to be run, if so.
@@ -99,18 +102,18 @@ pub(super) fn examine(
     queue: &QueueName,
     message: &MessageId,
     body: &ReceivedBody,
-    deliveries: u32,
+    count: DeliveryCount,
     unix_millis: Option<u64>,
 ) -> Verdict {
     if let ReceivedBody::Text(text) | ReceivedBody::NotText(text) = body
         && text.as_str().len() > config.capabilities.max_body
     {
-        return Verdict::unreadable(DeadLetterReason::TooLarge, "the message is too large");
+        return Verdict::unreadable(count, DeadLetterReason::TooLarge, "the message is too large");
     }
     let Opened { envelope, message_key, .. } = match config.codec.open_received(body, queue) {
         Ok(opened) => opened,
         Err(bad) => {
-            let mut verdict = Verdict::unreadable(bad.reason(), &bad.to_string());
+            let mut verdict = Verdict::unreadable(count, bad.reason(), &bad.to_string());
             (verdict.peer_fault, verdict.caller) = (bad.is_peer_fault(), bad.caller().cloned());
             // Its tag is right, so no other key opens it.
             if let Some(refusal) = verdict.refusal.as_mut().filter(|_| bad.is_peer_fault()) {
@@ -120,7 +123,7 @@ pub(super) fn examine(
         }
     };
     let served = tasks.find(&envelope.name);
-    let scheduled = schedule(config, served, queue, message, envelope, deliveries);
+    let (scheduled, mut deliveries) = schedule(config, served, queue, message, envelope, count);
     let refusal = match served {
         Some(_) => refuse(config, &scheduled, deliveries, unix_millis),
         None => refusal(
@@ -128,14 +131,26 @@ pub(super) fn examine(
             "this worker has no handler under the task's name",
         ),
     };
+    if refusal.is_some() {
+        deliveries.keep_the_message();
+    }
     let scheduled = Some(Arc::new(scheduled));
-    Verdict { scheduled, caller: None, message_key, refusal, peer_fault: false }
+    Verdict { scheduled, caller: None, deliveries, message_key, refusal, peer_fault: false }
 }
 
 impl Verdict {
-    fn unreadable(reason: DeadLetterReason, message: &str) -> Self {
+    fn unreadable(count: DeliveryCount, reason: DeadLetterReason, message: &str) -> Self {
         let refusal = Some(Refusal::of(reason, message));
-        Verdict { scheduled: None, caller: None, message_key: None, refusal, peer_fault: false }
+        let mut deliveries = Deliveries::new(count, 0, true);
+        deliveries.keep_the_message();
+        Verdict {
+            scheduled: None,
+            caller: None,
+            deliveries,
+            message_key: None,
+            refusal,
+            peer_fault: false,
+        }
     }
 }
 
@@ -145,8 +160,8 @@ fn schedule(
     queue: &QueueName,
     message: &MessageId,
     mut envelope: Envelope,
-    deliveries: u32,
-) -> Scheduled {
+    count: DeliveryCount,
+) -> (Scheduled, Deliveries) {
     if let Some(served) = served {
         envelope.name = served.name.clone();
     }
@@ -157,26 +172,27 @@ fn schedule(
     let max_retries = options.max_retries().or(settings.map(|task| task.max_retries));
     let max_retries = if retry { max_retries.unwrap_or(10) } else { 0 };
     let attempt = ivy.map_or(1, |ivy| ivy.attempt);
-    // Where the count is reliable, each delivery after the first is one more attempt.
-    let released = if config.capabilities.counts_touch_as_attempt { 0 } else { deliveries - 1 };
-    Scheduled {
+    let carried = ivy.map_or(0, |ivy| ivy.lost);
+    let deliveries = Deliveries::new(count, carried, max_retries > 0);
+    let scheduled = Scheduled {
         task: TaskRef {
             id: ivy.map_or_else(|| id_from(queue, message), |ivy| ivy.id),
             name: envelope.name.clone(),
             queue: queue.clone(),
         },
-        attempt: attempt.saturating_add(released),
+        attempt: attempt.saturating_add(deliveries.failed),
         max_attempts: max_retries + 1,
         time_limit: settings.and_then(|task| task.time_limit),
         lease: served.map_or(config.lease, |served| served.lease),
         envelope,
-    }
+    };
+    (scheduled, deliveries)
 }
 
 fn refuse(
     config: &WorkerConfig,
     scheduled: &Scheduled,
-    deliveries: u32,
+    deliveries: Deliveries,
     unix_millis: Option<u64>,
 ) -> Option<Refusal> {
     let deadline = scheduled.envelope.options.ivy().and_then(|ivy| ivy.deadline);
@@ -195,18 +211,14 @@ fn refuse(
     {
         return refusal(reason, message);
     }
-    let limit = if config.capabilities.counts_touch_as_attempt {
-        config.max_deliveries
-    } else {
-        config.max_deliveries.max(scheduled.max_attempts)
-    };
-    if deliveries > limit {
-        return refusal(
-            DeadLetterReason::TooManyDeliveries,
-            "the message was delivered too often without an outcome; its task may crash workers",
+    deliveries.are_too_many(config.max_deliveries).then(|| {
+        let lost = deliveries.lost;
+        let message = format!(
+            "{lost} deliveries of the message were lost, since their workers crashed or their leases \
+             ended; the task may crash its workers",
         );
-    }
-    None
+        Refusal::of(DeadLetterReason::TooManyDeliveries, &message)
+    })
 }
 
 fn refusal(reason: DeadLetterReason, message: &str) -> Option<Refusal> {

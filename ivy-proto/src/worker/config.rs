@@ -44,7 +44,9 @@ pub struct WorkerConfig {
     pub reserve_times: BTreeMap<TaskName, Duration>,
     /// How long a failed task waits for its next attempt.
     pub backoff: Backoff,
-    /// After how many deliveries without an outcome a message is put aside.
+    /// After how many lost deliveries a message is moved to the dead-letter queue. A delivery is
+    /// lost when its worker crashes or its lease ends; renewals, failed attempts and releases on
+    /// purpose do not count. After half as many the message runs alone.
     pub max_deliveries: u32,
     /// Whether messages that this worker has done already are deleted without being run again, where
     /// they are authenticated.
@@ -61,8 +63,6 @@ impl WorkerConfig {
     /// task yet.
     #[must_use]
     pub fn new(capabilities: Capabilities, codec: Codec) -> Self {
-        // Where touches raise the count, a long task is delivered once and counted often.
-        let max_deliveries = if capabilities.counts_touch_as_attempt { 50 } else { 10 };
         WorkerConfig {
             capabilities,
             codec,
@@ -75,7 +75,7 @@ impl WorkerConfig {
             lease: Duration::from_secs(30),
             reserve_times: BTreeMap::new(),
             backoff: Backoff::ATTEMPTS,
-            max_deliveries,
+            max_deliveries: 10,
             replay_window: None,
             creates_queues: true,
             notice_bytes: NOTICE_BYTES,
@@ -145,7 +145,7 @@ impl WorkerConfig {
         self
     }
 
-    /// Put messages aside after so many deliveries without an outcome.
+    /// Move messages to the dead-letter queue after so many lost deliveries.
     #[must_use]
     pub fn with_max_deliveries(mut self, deliveries: u32) -> Self {
         self.max_deliveries = deliveries;

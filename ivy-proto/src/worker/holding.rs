@@ -95,6 +95,7 @@ impl Worker {
     pub(super) fn forget(&mut self, job: JobId) {
         let Some(held) = self.jobs.remove(&job) else { return };
         self.suspects.ended(job);
+        self.replacing.ended(job);
         if let Stage::Waiting = held.stage
             && let Some(jobs) = self.waiting.get_mut(&held.queue)
         {

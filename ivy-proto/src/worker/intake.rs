@@ -28,7 +28,7 @@ impl Worker {
         if self.mode != Mode::Running || self.settles_too_many() || self.suspects.any() {
             return;
         }
-        let taken = self.running + self.orphans.len() + self.waiting_count();
+        let taken = self.slots_taken() + self.waiting_count();
         let free = self.config.concurrency.saturating_sub(taken);
         if self.lets_slots_gather(free) {
             return;
@@ -126,7 +126,8 @@ impl Worker {
 
     fn admit(&mut self, queue: &QueueName, message: ReservedMessage, granted: Renewal) {
         let id = message.receipt.message.clone();
-        let deliveries = message.reserved_count.unwrap_or(1).max(1);
+        let count = message.deliveries;
+        let deliveries = count.upper_bound().unwrap_or(1);
         self.fx.event(Event::MessageRetrieved {
             queue: queue.clone(),
             message: id.clone(),
@@ -137,10 +138,15 @@ impl Worker {
         }
         let unix_millis = self.fx.wall_is_plausible().then(|| self.fx.unix_millis());
         let verdict =
-            examine(&self.config, &self.tasks, queue, &id, &message.body, deliveries, unix_millis);
+            examine(&self.config, &self.tasks, queue, &id, &message.body, count, unix_millis);
         let doubtful = granted.is_doubtful(self.fx.now, self.fx.wall);
         // Given back, it comes again at once with a lease that is new, unless another has it.
         let granted = if doubtful { Renewal { wall: self.fx.wall, ..granted } } else { granted };
+        let mut deliveries = verdict.deliveries;
+        if doubtful {
+            // If another has it, a copy would be one too many.
+            deliveries.keep_the_message();
+        }
         let job = self.fx.counter.next_job();
         let held = Job {
             queue: queue.clone(),
@@ -189,7 +195,7 @@ impl Worker {
         {
             self.fx.event(Event::Recovered { part: Part::Messages(queue.clone()) });
         }
-        let taken = self.running + self.orphans.len() + self.waiting_count();
+        let taken = self.slots_taken() + self.waiting_count();
         let room = taken < self.config.concurrency;
         // Of those that are suspected, one waits for all queues.
         if !room && (self.waiting.contains_key(&queue) || self.suspects.waiting() > 0) {
@@ -201,8 +207,8 @@ impl Worker {
             self.touch(job);
         }
         let Some(held) = self.jobs.get(&job) else { return };
-        if held.deliveries > self.config.max_deliveries / 2 {
-            return self.suspects.add(job, held.deliveries);
+        if held.deliveries.make_a_suspect(self.config.max_deliveries) {
+            return self.suspects.add(job, held.deliveries.lost);
         }
         self.waiting.entry(queue).or_default().push_back(job);
     }
@@ -212,40 +218,49 @@ impl Worker {
     pub(super) fn start_waiting(&mut self) {
         while !self.waiting.is_empty()
             && !self.suspects.one_runs()
-            && self.running + self.orphans.len() < self.config.concurrency
+            && self.slots_taken() < self.config.concurrency
         {
-            let waiting = &self.waiting;
-            let Some(queue) = self.poller.next_to_start(|queue| waiting.contains_key(queue)) else {
-                break;
-            };
-            if let Some(job) = self.take_waiting(&queue) {
-                self.run(job);
-            }
+            let Some(job) = self.next_waiting() else { break };
+            self.run(job);
         }
         // A handler that runs on without a message may never end, and a crash costs it nothing.
         while self.running == 0
-            && self.orphans.len() < self.config.concurrency
+            && self.slots_taken() < self.config.concurrency
             && self.waiting.is_empty()
+            && !self.replacing.any()
         {
             let Some(job) = self.suspects.start(&mut self.fx.rng) else { return };
             self.run(job);
         }
     }
 
-    fn take_waiting(&mut self, queue: &QueueName) -> Option<JobId> {
-        let jobs = self.waiting.get_mut(queue)?;
-        let job = jobs.pop_front();
+    /// Takes the message that is to start next. While one is being replaced, none may that was
+    /// delivered before.
+    fn next_waiting(&mut self) -> Option<JobId> {
+        let (is_replacing, jobs) = (self.replacing.any(), &self.jobs);
+        let may_start = |job: &JobId| {
+            !is_replacing || jobs.get(job).is_some_and(|held| !held.deliveries.is_again)
+        };
+        let waiting = &mut self.waiting;
+        let queue = self.poller.next_to_start(|queue| {
+            waiting.get(queue).is_some_and(|jobs| jobs.iter().any(may_start))
+        })?;
+        let jobs = waiting.get_mut(&queue)?;
+        let job = jobs.remove(jobs.iter().position(may_start)?);
         if jobs.is_empty() {
-            self.waiting.remove(queue);
+            waiting.remove(&queue);
         }
         job
     }
 
-    fn run(&mut self, job: JobId) {
+    pub(super) fn run(&mut self, job: JobId) {
         let now = self.fx.now;
         let Some(held) = self.jobs.get_mut(&job) else { return };
         if !held.lease.allows_start(now, self.fx.wall) {
             return self.give_back(job, Duration::ZERO, ReleaseReason::LeaseTooShort);
+        }
+        if held.deliveries.replace_before_start() {
+            return self.replace_before_start(job);
         }
         let Some(scheduled) = &held.scheduled else { return };
         let deadline = scheduled.time_limit.map(|limit| now + limit);

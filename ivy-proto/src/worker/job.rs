@@ -21,6 +21,7 @@ use crate::wire::crypto::{EntropyPool, MessageKey};
 use crate::wire::{Caller, DeadLetter, DeadLetterReason, Envelope, IvyOptions, is_dead_letter};
 
 use super::config::WorkerConfig;
+use super::counting::Deliveries;
 use super::io::CancelReason;
 use super::lease::Lease;
 
@@ -29,7 +30,7 @@ use super::lease::Lease;
 pub(super) struct Job {
     pub(super) queue: QueueName,
     pub(super) body: ReceivedBody,
-    pub(super) deliveries: u32,
+    pub(super) deliveries: Deliveries,
     pub(super) lease: Lease,
     /// The task, if the message could be read.
     pub(super) scheduled: Option<Arc<Scheduled>>,
@@ -51,6 +52,22 @@ pub(super) struct Scheduled {
     pub(super) time_limit: Option<Duration>,
     /// How long its message is to be reserved.
     pub(super) lease: Duration,
+}
+
+impl Scheduled {
+    /// The task once more, with this change of `options.ivy`. A message that came without them gets
+    /// the id that it had.
+    pub(super) fn copy(&self, change: impl FnOnce(&mut IvyOptions)) -> Envelope {
+        let mut envelope = self.envelope.clone();
+        let mut ivy = envelope.options.ivy().cloned().unwrap_or_else(|| {
+            let mut ivy = IvyOptions::new(self.task.id);
+            ivy.node = true;
+            ivy
+        });
+        change(&mut ivy);
+        envelope.options = envelope.options.with_ivy(ivy);
+        envelope
+    }
 }
 
 /// A handler that was told to stop, since its message is not, or no longer, held for it.
@@ -91,10 +108,21 @@ pub(super) enum Settlement {
     Delete,
     /// A copy with the next attempt's number is posted, then it is deleted.
     Succeed { successor: Body, delay: Duration },
+    /// A copy is posted that carries how many of its deliveries were lost, then it is deleted.
+    Replace { copy: Body, why: Replacement },
     /// A copy is posted to the dead-letter queue, then it is deleted.
     PutAside(PutAside),
     /// It is given back. If it is not for this worker, `detail` says why.
     Release { delay: Duration, reason: ReleaseReason, detail: Option<String> },
+}
+
+/// Why a message is replaced by a copy.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Replacement {
+    /// It was about to start, after so many of its deliveries were lost.
+    Start { lost: u32 },
+    /// It is released on purpose.
+    Release { delay: Duration, reason: ReleaseReason },
 }
 
 /// Why and how a message is put aside.
@@ -178,7 +206,7 @@ impl Job {
             reason: aside.reason,
             error: None,
             attempts: aside.attempts,
-            deliveries: self.deliveries,
+            deliveries: self.deliveries.lost.saturating_add(1),
             at: unix_millis,
             body: original.clone(),
         };

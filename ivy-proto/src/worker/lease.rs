@@ -21,6 +21,8 @@ pub(super) struct Lease {
     unheard: Option<Renewal>,
     touch: Touch,
     failures: u32,
+    /// How often the queue was asked to renew it.
+    renewals: u32,
 }
 
 /// For how long a lease was granted, from when on, and what the clock on the wall was then.
@@ -58,7 +60,7 @@ impl Lease {
     /// The lease that a reserve brought.
     pub(super) fn new(receipt: Receipt, granted: Renewal) -> Self {
         let (length, touch) = (granted.length, Touch::Resting);
-        Lease { receipt, length, granted, unheard: None, touch, failures: 0 }
+        Lease { receipt, length, granted, unheard: None, touch, failures: 0, renewals: 0 }
     }
 
     pub(super) fn receipt(&self) -> &Receipt {
@@ -72,6 +74,11 @@ impl Lease {
 
     pub(super) fn length(&self) -> Duration {
         self.length
+    }
+
+    /// The most renewals that the queue can have made.
+    pub(super) fn renewals(&self) -> u32 {
+        self.renewals
     }
 
     /// From the next touch on, renew for so long.
@@ -106,6 +113,7 @@ impl Lease {
             self.unheard = Some(renewal);
         }
         let unsure = matches!(self.touch, Touch::Again { unsure: true });
+        self.renewals = self.renewals.saturating_add(1);
         self.touch = Touch::UnderWay { unsure };
         renewal
     }

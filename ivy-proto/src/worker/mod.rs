@@ -90,6 +90,7 @@ mod admission;
 mod answers;
 mod clock;
 mod config;
+mod counting;
 mod draining;
 mod effects;
 mod failed_openings;
@@ -105,6 +106,7 @@ mod notices;
 mod outcome;
 mod poller;
 mod releases;
+mod replacing;
 mod replying;
 mod seen;
 mod settlement_limit;
@@ -140,6 +142,7 @@ use lateness::Lateness;
 use notices::Notices;
 use poller::Poller;
 use releases::Releases;
+use replacing::Replacing;
 use seen::Seen;
 use suspects::Suspects;
 use tasks::Tasks;
@@ -157,6 +160,7 @@ pub struct Worker {
     /// Jobs that wait for a slot, by queue, oldest first.
     waiting: BTreeMap<QueueName, VecDeque<JobId>>,
     suspects: Suspects,
+    replacing: Replacing,
     seen: Seen,
     fingerprints: Fingerprints,
     failed_openings: FailedOpenings,
@@ -212,6 +216,7 @@ impl Worker {
             jobs: Roster::default(),
             waiting: BTreeMap::new(),
             suspects: Suspects::default(),
+            replacing: Replacing::default(),
             seen,
             fingerprints: Fingerprints::default(),
             failed_openings: FailedOpenings::default(),
@@ -359,6 +364,11 @@ impl Worker {
             let op = crate::queue::QueueOp::GetQueue { queue: queue.clone() };
             self.fx.ask(Purpose::Inspect(queue), op);
         }
+    }
+
+    /// How many slots handlers and messages that are about to start have.
+    fn slots_taken(&self) -> usize {
+        self.running + self.orphans.len() + self.replacing.slots()
     }
 
     fn is_draining(&self) -> bool {

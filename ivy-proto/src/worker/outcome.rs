@@ -6,7 +6,7 @@ use crate::event::{Event, ReleaseReason};
 use crate::id::JobId;
 use crate::planted::{Bug, planted};
 use crate::task::TaskError;
-use crate::wire::{DeadLetterReason, IvyOptions, RawJson, value_is_too_deep};
+use crate::wire::{DeadLetterReason, Envelope, RawJson, value_is_too_deep};
 
 use super::Worker;
 use super::admission::Refusal;
@@ -119,7 +119,7 @@ impl Worker {
     fn retry(&mut self, job: JobId, scheduled: &Scheduled, error: &TaskError) {
         let delay = self.config.backoff.delay(scheduled.attempt - 1, &mut self.fx.rng);
         let delay = delay.min(self.config.capabilities.max_delay);
-        if !self.config.capabilities.counts_touch_as_attempt {
+        if self.jobs.get(&job).is_some_and(|held| held.deliveries.are_exact) {
             return self.give_back(job, delay, ReleaseReason::Retry);
         }
         let queue = &scheduled.task.queue;
@@ -182,14 +182,9 @@ fn panicked(message: &str) -> TaskError {
 }
 
 /// The message of the task's next attempt: the same, under the same id, one attempt further.
-fn successor(scheduled: &Scheduled) -> crate::wire::Envelope {
-    let mut envelope = scheduled.envelope.clone();
-    let mut ivy = envelope.options.ivy().cloned().unwrap_or_else(|| {
-        let mut ivy = IvyOptions::new(scheduled.task.id);
-        ivy.node = true;
-        ivy
-    });
-    ivy.attempt = scheduled.attempt.saturating_add(1);
-    envelope.options = envelope.options.with_ivy(ivy);
-    envelope
+fn successor(scheduled: &Scheduled) -> Envelope {
+    scheduled.copy(|ivy| {
+        ivy.attempt = scheduled.attempt.saturating_add(1);
+        ivy.lost = 0;
+    })
 }

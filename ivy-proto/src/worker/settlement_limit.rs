@@ -8,7 +8,7 @@ use crate::queue::Fault;
 use crate::retry::Backoff;
 
 use super::Worker;
-use super::job::Settlement;
+use super::job::{Replacement, Settlement};
 
 /// The most messages that may wait for their settlement; beyond it nothing is reserved.
 const MOST: usize = 1000;
@@ -41,7 +41,15 @@ impl Worker {
                 self.fx.event(Event::QueueError { queue, fault: fault.clone() });
                 (delay, ReleaseReason::SuccessorRefused)
             }
-            Settlement::Delete | Settlement::Release { .. } => return false,
+            Settlement::Replace { why: why @ Replacement::Release { .. }, .. } => {
+                let why = *why;
+                self.replacement_refused(job, why, fault);
+                return true;
+            }
+            // At most one message is about to start.
+            Settlement::Replace { .. } | Settlement::Delete | Settlement::Release { .. } => {
+                return false;
+            }
         };
         self.give_back(job, delay, why);
         true

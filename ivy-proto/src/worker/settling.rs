@@ -19,7 +19,7 @@ use super::acks::{Added, LINGER};
 use super::answers::may_succeed_later;
 use super::effects::Purpose;
 use super::io::Why;
-use super::job::{Job, Progress, Settlement, Settling, Stage};
+use super::job::{Job, Progress, Replacement, Settlement, Settling, Stage};
 
 /// What one delete takes in an encoded request, beside its two ids.
 const DELETE_OVERHEAD: usize = 32;
@@ -37,7 +37,9 @@ impl Worker {
 
     /// Gives a message back.
     pub(super) fn give_back(&mut self, job: JobId, delay: Duration, reason: ReleaseReason) {
-        self.settle_as(job, Settlement::Release { delay, reason, detail: None });
+        if !self.replace_at_release(job, delay, reason) {
+            self.settle_as(job, Settlement::Release { delay, reason, detail: None });
+        }
     }
 
     /// Asks for the next step of a job's settlement, unless its receipt is about to be replaced.
@@ -55,12 +57,21 @@ impl Worker {
                 *progress = Progress::Due;
                 return;
             }
-            Settlement::Release { delay, .. } => {
-                let (delay, receipt) = (*delay, held.lease.receipt().clone());
-                (Purpose::Release(job), QueueOp::Release { queue, receipt, delay })
+            Settlement::Release { delay, reason, .. } => {
+                let (delay, failed) = (*delay, *reason == ReleaseReason::Retry);
+                let receipt = held.lease.receipt().clone();
+                (Purpose::Release(job), QueueOp::Release { queue, receipt, delay, failed })
             }
             Settlement::Succeed { successor, delay } => {
                 let message = NewMessage { body: successor.clone(), delay: *delay };
+                (Purpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })
+            }
+            Settlement::Replace { copy, why } => {
+                let delay = match why {
+                    Replacement::Start { .. } => Duration::ZERO,
+                    Replacement::Release { delay, .. } => *delay,
+                };
+                let message = NewMessage { body: copy.clone(), delay };
                 (Purpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })
             }
             Settlement::PutAside(_) => {
@@ -77,12 +88,12 @@ impl Worker {
         self.fx.ask(purpose, op);
     }
 
-    /// The successor or the dead-letter copy was accepted.
+    /// The successor, the copy in its place or the dead-letter copy was accepted.
     pub(super) fn posted(&mut self, job: JobId) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
         let scheduled = held.scheduled.clone();
         let known = held.task_and_caller();
-        let (queue, deliveries) = (held.queue.clone(), held.deliveries);
+        let (queue, lost) = (held.queue.clone(), held.deliveries.lost);
         let message = held.lease.receipt().message.clone();
         let Some(settling) = held.settling() else { return };
         match settling.settlement.clone() {
@@ -92,6 +103,7 @@ impl Worker {
                     self.fx.event(Event::Retried { task: scheduled.task.clone(), attempt, delay });
                 }
             }
+            Settlement::Replace { why, .. } => return self.replaced(job, why),
             Settlement::PutAside(aside) => {
                 self.fx.event(Event::DeadLettered {
                     queue,
@@ -100,7 +112,7 @@ impl Worker {
                     reason: aside.reason,
                     detail: brief(&aside.message).to_owned(),
                     attempts: aside.attempts,
-                    deliveries,
+                    lost,
                 });
                 if let Some((task, ivy)) = known {
                     self.notify_failure(&message, &task, ivy.as_ref(), &aside);
@@ -125,6 +137,10 @@ impl Worker {
                 let delay = *delay;
                 self.fx.event(Event::QueueError { queue, fault: fault.clone() });
                 self.give_back(job, delay, ReleaseReason::SuccessorRefused);
+            }
+            Settlement::Replace { why, .. } => {
+                let why = *why;
+                self.replacement_refused(job, why, fault);
             }
             // A queue may accept less than it was said to, and IronMQ refuses what is too large like
             // anything else.

@@ -9,7 +9,8 @@ use ivy_proto::broker::{
 };
 use ivy_proto::producer::{self, Producer, ProducerConfig};
 use ivy_proto::queue::{
-    Body, Capabilities, NewMessage, QueueOp, QueueReply, ReceivedBody, Reserved, ReservedMessage,
+    Body, Capabilities, DeliveryCount, NewMessage, QueueOp, QueueReply, ReceivedBody, Reserved,
+    ReservedMessage,
 };
 use ivy_proto::task::TaskSettings;
 use ivy_proto::wire::{Codec, RawJson};
@@ -337,7 +338,7 @@ impl Holding {
                 reservation: ReservationId::new(format!("{:032x}", self.messages)),
             },
             body: ReceivedBody::Text(Body::new(body)),
-            reserved_count: Some(1),
+            deliveries: DeliveryCount::from_reserved_count(Some(1)),
         }
     }
 

@@ -78,12 +78,13 @@ pub(crate) fn what_cannot_be_read_is_put_aside_unchanged<H: Harness>(stage: &Sta
     eventually_eq(0, || stage.size(stage.name));
 }
 
-/// A message that was delivered again and again without an outcome may be what kills its workers: it
-/// is put aside without being run once more.
+/// A message of which too many deliveries were lost may be what kills its workers: it is put aside
+/// without being run once more.
 pub(crate) fn what_may_kill_workers_is_put_aside<H: Harness>(stage: &Stage<H>) {
     let double = stage.own(DOUBLE);
-    stage.ivy.send(&double, (666,)).unwrap();
-    wait(stage.ironmq().deliver_in_vain(stage.name, 5));
+    let options = json!({ "ivy": { "v": 1, "id": "AAAAAAAAAAAAAAAAAAAAAA", "lost": 2 } });
+    stage.post(&json!({ "name": double.name(), "options": options, "args": [666] }).to_string());
+    wait(stage.ironmq().deliver_in_vain(stage.name, 1));
     let executed = Journal::new();
     let journal = executed.clone();
     let handler = move |_, (n,)| {
@@ -95,6 +96,18 @@ pub(crate) fn what_may_kill_workers_is_put_aside<H: Harness>(stage: &Stage<H>) {
     eventually_eq(1, || stage.dead_letters().len());
     assert_eq!(stage.dead_letters()[0].reason, DeadLetterReason::TooManyDeliveries);
     assert_eq!(executed.entries(), [21]);
+}
+
+/// A long task whose lease was renewed many times and that is interrupted once is run again, however
+/// much the queue has counted.
+pub(crate) fn many_renewals_are_not_held_against_a_task<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let handle = stage.ivy.call(&double, (21,)).unwrap();
+    wait(stage.ironmq().deliver_in_vain(stage.name, 60));
+    let _worker = stage.doubling(&double);
+    assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+    eventually_eq(0, || stage.size(stage.name));
+    assert_eq!(stage.dead_letters().len(), 0);
 }
 
 /// A task whose deadline has passed is put aside without being run.

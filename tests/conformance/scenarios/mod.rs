@@ -99,6 +99,7 @@ conformance! {
         arguments_of_another_version_wait_for_it;
         what_cannot_be_read_is_put_aside_unchanged except PRIVATE_QUEUE;
         what_may_kill_workers_is_put_aside except PRIVATE_QUEUE;
+        many_renewals_are_not_held_against_a_task except PRIVATE_QUEUE;
         a_task_past_its_deadline_is_put_aside except PRIVATE_QUEUE;
         an_unknown_task_waits_for_a_worker_that_knows_it;
         a_message_without_its_key_is_kept except PRIVATE_QUEUE;

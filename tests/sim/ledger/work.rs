@@ -20,7 +20,6 @@ impl Ledger {
         let number = self.messages.get(at)?.task?;
         let started = Started { message: at, task: number, attempt: run.attempt, orphaned: false };
         self.started.insert((who, run.job), started);
-        let reliable_count = self.reliable_count;
         let message = &mut self.messages[at];
         message.runs += 1;
         let (runs, reserved) = (message.runs, message.reserved);
@@ -44,8 +43,7 @@ impl Ledger {
         let task = &self.tasks[number];
         let (attempt, most, id) = (run.attempt, task.max_attempts, task.id);
         let sender = task.sender;
-        // Where the count is reliable, deliveries without an outcome count as attempts.
-        if attempt > most && !reliable_count {
+        if attempt > most {
             self.broken("S5", || format!("task {number}: attempt {attempt} of {most}"));
         }
         if matches!(sender, Sender::Producer(_)) && run.id != id {
@@ -179,12 +177,11 @@ impl Ledger {
         };
         let true_reason = match letter.reason {
             DeadLetterReason::RetriesExhausted => {
-                self.reliable_count
-                    || (failed_before(letter.attempts) && letter.attempts == task.max_attempts)
+                failed_before(letter.attempts) && letter.attempts == task.max_attempts
             }
             DeadLetterReason::Fatal => task.plan == Plan::FailsForGood,
             DeadLetterReason::TooManyDeliveries => {
-                counted > self.max_deliveries || task.causes.has(Cause::Delivery)
+                self.was_lost_too_often(number, letter) || task.causes.has(Cause::Delivery)
             }
             DeadLetterReason::Deadline => task.has_deadline,
             DeadLetterReason::BadArgs => {

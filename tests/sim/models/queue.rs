@@ -7,7 +7,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId};
 use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
-use ivy_proto::queue::{Batch, Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply};
+use ivy_proto::queue::{
+    Batch, Body, DeliveryCount, Fault, FaultKind, NewMessage, QueueOp, QueueReply,
+};
 use ivy_proto::{MessageId, Moment, QueueName, Receipt, Rng};
 use ivy_tests::IvyServer;
 
@@ -36,7 +38,7 @@ enum Seen {
     Posted(usize),
     /// Which message, by its place among all that were posted, how often it was reserved, and
     /// what it says.
-    Reserved(Vec<(usize, Option<u32>, String)>),
+    Reserved(Vec<(usize, DeliveryCount, String)>),
     Touched,
     Released,
     Deleted,
@@ -82,9 +84,12 @@ impl Following {
             Step::Touch(place, lease) => {
                 QueueOp::Touch { queue, receipt: receipt(place)?, lease: second(*lease) }
             }
-            Step::Release(place, delay) => {
-                QueueOp::Release { queue, receipt: receipt(place)?, delay: second(*delay) }
-            }
+            Step::Release(place, delay) => QueueOp::Release {
+                queue,
+                receipt: receipt(place)?,
+                delay: second(*delay),
+                failed: false,
+            },
             Step::Delete(place) => QueueOp::Delete { queue, receipt: receipt(place)? },
             Step::DeleteMany(places) => {
                 let receipts: Option<Vec<Receipt>> = places.iter().map(receipt).collect();
@@ -107,7 +112,7 @@ impl Following {
                     self.granted.push(message.receipt);
                     let place = self.posted.iter().position(|posted| *posted == id);
                     let place = place.expect("only what was posted is handed out");
-                    (place, message.reserved_count, format!("{:?}", message.body))
+                    (place, message.deliveries, format!("{:?}", message.body))
                 });
                 Seen::Reserved(messages.collect())
             }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use ivy_proto::broker::{Answer, Delivery, Refusal, RequestId};
-use ivy_proto::queue::{Fault as QueueFault, FaultKind, QueueOp, QueueReply, ReservedMessage};
+use ivy_proto::queue::{
+    DeliveryCount, Fault as QueueFault, FaultKind, QueueOp, QueueReply, ReservedMessage,
+};
 use ivy_proto::{Moment, OpId};
 
 use super::{Asker, Fate, Sent};
@@ -43,11 +45,6 @@ impl World {
         self.write_down(&sent, &answer, broker_now);
         if let Ok(Answer::Reserved(deliveries)) = &mut answer {
             self.spoil_delivery(&sent, deliveries);
-            if self.setup.reliable_count {
-                for delivery in deliveries.iter_mut() {
-                    delivery.reserved_count = self.ledger.reservations(&delivery.message);
-                }
-            }
             if !matches!(sent.fate, Fate::Arrives) {
                 for delivery in deliveries.iter() {
                     self.ledger.blame_message(&delivery.message, Cause::Answer);
@@ -106,7 +103,14 @@ impl World {
     ) -> Result<QueueReply, QueueFault> {
         let damaged = matches!(sent.fate, Fate::OfEarlier | Fate::Cut(_) | Fate::Spoiled(_));
         if sent.bytes.is_none() && !damaged {
-            return answer.clone().map(QueueReply::from).map_err(QueueFault::from);
+            let mut reply = answer.clone().map(QueueReply::from).map_err(QueueFault::from);
+            if let (false, Ok(Answer::Reserved(deliveries))) = (self.setup.reliable_count, answer) {
+                let counts = deliveries.iter().map(|delivery| delivery.reserved_count);
+                for (message, count) in reserved(&mut reply).iter_mut().zip(counts) {
+                    message.deliveries = DeliveryCount::from_reserved_count(Some(count));
+                }
+            }
+            return reply;
         }
         let mut response = wire::answer(answer);
         let earlier = self.handed.earlier.insert(sent.who.host, response.clone());
@@ -129,7 +133,13 @@ impl World {
             }
             _ => {}
         }
-        self.ironmq.decode(&sent.op, response)
+        let mut reply = self.ironmq.decode(&sent.op, response);
+        if self.setup.reliable_count {
+            for message in reserved(&mut reply) {
+                message.deliveries = self.ledger.exact_count(&message.receipt.message);
+            }
+        }
+        reply
     }
 
     /// Writes into the ledger what the broker did.
@@ -157,8 +167,8 @@ impl World {
             (QueueOp::Touch { receipt, lease, .. }, Answer::Touched(new)) => {
                 self.ledger.touched(who, receipt, new, self.granted(*lease), now);
             }
-            (QueueOp::Release { receipt, .. }, Answer::Released) => {
-                self.ledger.released(receipt, now);
+            (QueueOp::Release { receipt, failed, .. }, Answer::Released) => {
+                self.ledger.released(receipt, *failed, now);
             }
             (QueueOp::Delete { receipt, .. }, Answer::Deleted) => {
                 self.handed.delete(receipt);
@@ -189,7 +199,7 @@ impl World {
 
     /// How long a lease is that was asked for: as bytes, leases are whole seconds.
     fn granted(&self, lease: Duration) -> Duration {
-        if self.setup.bytes && lease.subsec_nanos() > 0 {
+        if self.setup.travels_as_bytes() && lease.subsec_nanos() > 0 {
             return Duration::from_secs(lease.as_secs() + 1);
         }
         lease
@@ -207,7 +217,8 @@ impl World {
             Fault::DeliveredTwice => deliveries.extend(self.handed.held.front().cloned()),
             Fault::Undead => deliveries.extend(self.handed.deleted.front().cloned()),
             Fault::CountWrong => {
-                deliveries[0].reserved_count = one_of(rng, &[0, 7, 1_000, u32::MAX]);
+                let wrong = one_of(rng, &[0, 7, 1_000, u32::MAX]);
+                (deliveries[0].reserved_count, deliveries[0].lost) = (wrong, wrong);
             }
             Fault::Shuffled => deliveries.reverse(),
             other => unreachable!("{other:?} is not on the menu of deliveries"),
@@ -227,6 +238,14 @@ impl Handed {
         while self.deleted.len() > REMEMBERED {
             self.deleted.pop_front();
         }
+    }
+}
+
+/// The messages of a reply, if it brings any.
+fn reserved(reply: &mut Result<QueueReply, QueueFault>) -> &mut [ReservedMessage] {
+    match reply {
+        Ok(QueueReply::Reserved(reserved)) => &mut reserved.messages,
+        _ => &mut [],
     }
 }
 

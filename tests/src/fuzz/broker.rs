@@ -26,7 +26,7 @@ enum Ask {
     Delete { target: Claim },
     DeleteMany { targets: [Claim; 2] },
     Touch { target: Claim, lease: u8 },
-    Release { target: Claim, delay: u8 },
+    Release { target: Claim, delay: u8, failed: bool },
     Peek { queue: u8 },
     Clear { queue: u8 },
     DeleteQueue { queue: u8 },
@@ -163,9 +163,9 @@ impl World {
                 let (queue, target) = self.target(&target);
                 Request::Touch { queue, target, timeout: Some(seconds(lease.max(1))) }
             }
-            Ask::Release { target, delay } => {
+            Ask::Release { target, delay, failed } => {
                 let (queue, target) = self.target(&target);
-                Request::Release { queue, target, delay: seconds(delay) }
+                Request::Release { queue, target, delay: seconds(delay), failed }
             }
             Ask::Peek { queue: name } => Request::Peek { queue: queue(name), count: 100 },
             Ask::Clear { queue: name } => Request::Clear { queue: queue(name) },

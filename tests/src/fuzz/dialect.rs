@@ -76,7 +76,8 @@ pub fn touch() -> QueueOp {
 
 /// A release without a delay.
 pub fn release() -> QueueOp {
-    QueueOp::Release { queue: queue(), receipt: receipt(), delay: Duration::ZERO }
+    let delay = Duration::ZERO;
+    QueueOp::Release { queue: queue(), receipt: receipt(), delay, failed: false }
 }
 
 /// The removal of all messages.

@@ -48,7 +48,7 @@ enum How {
 
 #[derive(Arbitrary, Debug)]
 struct Setup {
-    reliable_count: bool,
+    exact_counts: bool,
     long_poll: bool,
     notifier: bool,
 }
@@ -101,9 +101,6 @@ fn name(text: &str) -> TaskName {
 
 fn config(setup: &Setup) -> WorkerConfig {
     let mut capabilities = Capabilities::ironmq();
-    if setup.reliable_count {
-        capabilities = capabilities.with_reliable_count();
-    }
     if !setup.long_poll {
         capabilities = capabilities.without_long_poll();
     }
@@ -139,7 +136,7 @@ impl World {
             running: BTreeMap::new(),
             ended: None,
             finished: false,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(setup.exact_counts),
             outputs: Vec::new(),
         };
         world.feed(|| Input::Tick);
@@ -208,6 +205,11 @@ impl World {
     fn clock_back(&mut self, millis: u16) {
         let back = u64::from(millis) * 1_000_000;
         let earlier = Moment::from_nanos(self.now.as_nanos().saturating_sub(back));
+        // What is due by now is done.
+        self.feed(|| Input::Tick);
+        if self.finished {
+            return;
+        }
         let before = format!("{:?}", self.worker);
         for worker in [&mut self.worker, &mut self.unpolled] {
             worker.handle_input(Input::Tick, earlier).expect("no misuse");

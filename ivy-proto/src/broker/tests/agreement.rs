@@ -35,7 +35,7 @@ enum Verb {
     Get,
     Delete,
     Touch(Option<Duration>),
-    Release(Duration),
+    Release(Duration, bool),
 }
 
 /// Chooses a message that was handed out before, and perhaps its reservation or another one's.
@@ -213,7 +213,7 @@ impl Verb {
             Verb::Get => Request::GetMessage { queue, message: target.message },
             Verb::Delete => Request::Delete { queue, target },
             Verb::Touch(timeout) => Request::Touch { queue, target, timeout },
-            Verb::Release(delay) => Request::Release { queue, target, delay },
+            Verb::Release(delay, failed) => Request::Release { queue, target, delay, failed },
         }
     }
 }
@@ -301,7 +301,7 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Verb::Get),
         Just(Verb::Delete),
         proptest::option::of(seconds()).prop_map(Verb::Touch),
-        perhaps_seconds().prop_map(Verb::Release),
+        (perhaps_seconds(), any::<bool>()).prop_map(|(delay, failed)| Verb::Release(delay, failed)),
     ];
     prop_oneof![
         2 => (0u64..8).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds))),

@@ -9,7 +9,8 @@ use super::scenario::*;
 use crate::broker::{Refusal, Request};
 use crate::queue::ironmq::{Address, IronMq, Scheme, Token};
 use crate::queue::{
-    Batch, Fault, FaultKind, QueueOp, QueueReply, QueueSettings, ReceivedBody, ReservedMessage,
+    Batch, DeliveryCount, Fault, FaultKind, QueueOp, QueueReply, QueueSettings, ReceivedBody,
+    ReservedMessage,
 };
 use crate::{MessageId, Receipt, ReservationId};
 
@@ -39,10 +40,11 @@ fn a_message_goes_through_its_life_by_operations() {
     let Ok(QueueReply::Posted(ids)) = execute(&mut scenario, post("a")) else { panic!("ids") };
     let message = reserve_one(&mut scenario);
     assert_eq!(message.receipt.message, ids[0]);
-    assert_eq!(message.reserved_count, Some(1));
+    assert_eq!(message.deliveries, DeliveryCount::Exact { failed: 0, lost: 0 });
     assert!(matches!(&message.body, ReceivedBody::Text(body) if body.as_str() == "a"));
 
-    let release = QueueOp::Release { queue: q(), receipt: message.receipt, delay: Duration::ZERO };
+    let (receipt, delay) = (message.receipt, Duration::ZERO);
+    let release = QueueOp::Release { queue: q(), receipt, delay, failed: false };
     assert_eq!(execute(&mut scenario, release), Ok(QueueReply::Released));
     let receipt = reserve_one(&mut scenario).receipt;
     let receipts = Batch::one(receipt);

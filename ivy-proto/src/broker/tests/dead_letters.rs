@@ -90,7 +90,12 @@ fn a_touch_counts_but_does_not_move() {
         panic!("a receipt")
     };
     scenario
-        .ask(Request::Release { queue: q(), target: receipt.into(), delay: Duration::ZERO })
+        .ask(Request::Release {
+            queue: q(),
+            target: receipt.into(),
+            delay: Duration::ZERO,
+            failed: false,
+        })
         .unwrap();
     assert!(scenario.reserve(1).is_empty());
     assert_eq!(scenario.peek(&name("dead")), ["a"]);

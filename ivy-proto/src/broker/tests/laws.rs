@@ -91,8 +91,9 @@ fn request() -> impl Strategy<Value = Request> {
             .prop_map(|(queue, targets)| Request::DeleteMany { queue, targets }),
         1 => (queue(), target(), proptest::option::of(duration()))
             .prop_map(|(queue, target, timeout)| Request::Touch { queue, target, timeout }),
-        1 => (queue(), target(), duration())
-            .prop_map(|(queue, target, delay)| Request::Release { queue, target, delay }),
+        1 => (queue(), target(), duration(), any::<bool>()).prop_map(
+            |(queue, target, delay, failed)| Request::Release { queue, target, delay, failed }
+        ),
         1 => queue().prop_map(|queue| Request::Clear { queue }),
         1 => queue().prop_map(|queue| Request::GetQueue { queue }),
         1 => queue().prop_map(|queue| Request::DeleteQueue { queue }),
@@ -398,6 +399,7 @@ proptest! {
                 queue: queue.clone(),
                 target,
                 delay: Duration::from_secs(seconds),
+                failed: false,
             };
             // All ways in which a reservation ends while its message stays.
             let touch = Request::Touch { queue: queue.clone(), target: held.clone(), timeout: None };
@@ -413,7 +415,10 @@ proptest! {
                 let request = match misuse {
                     0 => Request::Delete { queue, target },
                     1 => Request::Touch { queue, target, timeout: None },
-                    _ => Request::Release { queue, target, delay: Duration::ZERO },
+                    _ => {
+                        let delay = Duration::ZERO;
+                        Request::Release { queue, target, delay, failed: false }
+                    }
                 };
                 prop_assert_eq!(
                     ask(&mut broker, request, now),

@@ -223,7 +223,7 @@ fn touch_and_release_need_a_reservation() {
     let target = unheld(&scenario.post("a"));
     let requests = [
         Request::Touch { queue: q(), target: target.clone(), timeout: None },
-        Request::Release { queue: q(), target, delay: Duration::ZERO },
+        Request::Release { queue: q(), target, delay: Duration::ZERO, failed: false },
     ];
     for request in requests {
         assert_eq!(scenario.ask(request), Err(Refusal::ReservationRequired));

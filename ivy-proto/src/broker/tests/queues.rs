@@ -45,7 +45,7 @@ fn only_posts_and_settings_create_a_queue() {
         Request::DeleteMany { queue: queue.clone(), targets: vec![target.clone()] },
         Request::Clear { queue: queue.clone() },
         Request::Touch { queue: queue.clone(), target: target.clone(), timeout: None },
-        Request::Release { queue, target, delay: Duration::ZERO },
+        Request::Release { queue, target, delay: Duration::ZERO, failed: false },
     ];
     for request in requests {
         assert_eq!(scenario.ask(request.clone()), Err(Refusal::QueueNotFound), "{request:?}");

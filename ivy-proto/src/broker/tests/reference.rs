@@ -19,6 +19,8 @@ struct Message {
     id: MessageId,
     body: Body,
     count: u32,
+    failed: u32,
+    lost: u32,
     state: State,
     expires: Moment,
 }
@@ -66,6 +68,7 @@ impl Reference {
                 if let State::Delayed(until) | State::Reserved(until, _) = message.state
                     && until <= now
                 {
+                    message.lost += u32::from(matches!(message.state, State::Reserved(..)));
                     message.state = State::Ready;
                 }
             }
@@ -112,7 +115,7 @@ impl Reference {
                     let id =
                         MessageId::new((1_000_000_000_000_000_000 + self.messages).to_string());
                     let state = hidden(message.delay, now);
-                    self.add(&queue, id.clone(), message.body, 0, state);
+                    self.add(&queue, id.clone(), message.body, (0, 0, 0), state);
                     ids.push(id);
                 }
                 Answer::Posted(ids)
@@ -160,8 +163,10 @@ impl Reference {
                 message.count += 1;
                 Answer::Touched(crate::Receipt { message: target.message, reservation: named(by) })
             }
-            Request::Release { queue, target, delay } => {
-                self.find(&queue)?.reserved(&target)?.state = hidden(delay, now);
+            Request::Release { queue, target, delay, failed } => {
+                let message = self.find(&queue)?.reserved(&target)?;
+                message.state = hidden(delay, now);
+                message.failed += u32::from(failed);
                 Answer::Released
             }
             Request::PutQueue { queue, settings } | Request::PatchQueue { queue, settings } => {
@@ -218,12 +223,19 @@ impl Reference {
         self.find(name).unwrap()
     }
 
-    fn add(&mut self, name: &QueueName, id: MessageId, body: Body, count: u32, state: State) {
+    fn add(
+        &mut self,
+        name: &QueueName,
+        id: MessageId,
+        body: Body,
+        (count, failed, lost): (u32, u32, u32),
+        state: State,
+    ) {
         let now = self.now;
         let queue = self.find_or_create(name);
         queue.total += 1;
         let expires = now + queue.expiration;
-        queue.messages.push(Message { id, body, count, state, expires });
+        queue.messages.push(Message { id, body, count, failed, lost, state, expires });
     }
 
     fn take(&mut self, asker: &Waiter) -> Vec<Delivery> {
@@ -238,7 +250,8 @@ impl Reference {
             match queue.dead_letter.clone() {
                 Some((target, most)) if queue.messages[index].count >= most => {
                     let dead = queue.messages.remove(index);
-                    self.add(&target, dead.id, dead.body, dead.count, State::Ready);
+                    let counts = (dead.count, dead.failed, dead.lost);
+                    self.add(&target, dead.id, dead.body, counts, State::Ready);
                 }
                 _ => {
                     let message = &mut queue.messages[index];
@@ -249,6 +262,8 @@ impl Reference {
                         reservation: named(by),
                         body: message.body.clone(),
                         reserved_count: message.count,
+                        failed: message.failed,
+                        lost: message.lost,
                     });
                     if asker.delete {
                         queue.messages.remove(index);

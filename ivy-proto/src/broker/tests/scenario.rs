@@ -43,7 +43,7 @@ pub(super) fn waiting_reserve(count: usize, wait: Duration) -> Request {
 }
 
 pub(super) fn release(delivery: &Delivery, delay: Duration) -> Request {
-    Request::Release { queue: q(), target: held(delivery), delay }
+    Request::Release { queue: q(), target: held(delivery), delay, failed: false }
 }
 
 pub(super) fn touch(delivery: &Delivery, timeout: Option<Duration>) -> Request {

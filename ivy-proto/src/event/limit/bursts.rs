@@ -119,7 +119,7 @@ mod tests {
             reason,
             detail: "the body is not JSON".to_owned(),
             attempts: 0,
-            deliveries: 1,
+            lost: 0,
         }
     }
 

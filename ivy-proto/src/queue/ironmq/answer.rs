@@ -16,8 +16,8 @@ use super::request::asked;
 use crate::id::{MessageId, Receipt, ReservationId};
 use crate::name::QueueName;
 use crate::queue::{
-    DeadLetterSetting, Oddity, PeekedMessage, QueueInfo, QueueKind, QueueOp, QueueReply,
-    QueueSettings, Reserved, ReservedMessage,
+    DeadLetterSetting, DeliveryCount, Oddity, PeekedMessage, QueueInfo, QueueKind, QueueOp,
+    QueueReply, QueueSettings, Reserved, ReservedMessage,
 };
 use crate::wire::RawJson;
 
@@ -250,8 +250,8 @@ fn reserved_message(message: Message<'_>) -> Option<ReservedMessage> {
         message: MessageId::new(json::id(message.id?)?),
         reservation: ReservationId::new(json::id(message.reservation_id?)?),
     };
-    let reserved_count = json::count(message.reserved_count);
-    Some(ReservedMessage { receipt, body: json::body(message.body), reserved_count })
+    let deliveries = DeliveryCount::from_reserved_count(json::count(message.reserved_count));
+    Some(ReservedMessage { receipt, body: json::body(message.body), deliveries })
 }
 
 fn peeked(message: Message<'_>) -> Option<PeekedMessage> {

@@ -75,7 +75,7 @@ pub(super) fn call(op: &QueueOp) -> Call {
             let body = LeaseBody { timeout, ..LeaseBody::new(receipt) };
             post(format!("{}/touch", message_of(queue, receipt)), &body)
         }
-        QueueOp::Release { queue, receipt, delay } => {
+        QueueOp::Release { queue, receipt, delay, .. } => {
             let delay = seconds(*delay, 0, LONGEST_DELAY);
             let body = LeaseBody { delay, ..LeaseBody::new(receipt) };
             post(format!("{}/release", message_of(queue, receipt)), &body)

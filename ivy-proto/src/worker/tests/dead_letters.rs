@@ -134,15 +134,15 @@ fn a_dead_letter_on_a_served_queue_is_not_wrapped_again() {
 }
 
 #[test]
-fn a_message_that_was_delivered_too_often_is_put_aside_without_being_run() {
+fn a_message_that_was_lost_too_often_is_put_aside_without_being_run() {
     let mut worker = started();
-    worker.deliver_counted(&[(&plain_body(), 51)]);
+    worker.deliver_counted(&[(&lost_body(10), 1)]);
     assert!(worker.runs.is_empty());
     let (post, _) = worker.take_post().unwrap();
     worker.posted(post);
     assert!(worker.has_event(|event| matches!(
         event,
-        Event::DeadLettered { reason: DeadLetterReason::TooManyDeliveries, deliveries: 51, .. }
+        Event::DeadLettered { reason: DeadLetterReason::TooManyDeliveries, lost: 10, .. }
     )));
 }
 
@@ -198,7 +198,8 @@ fn a_deadline_counts_as_passed_a_minute_late_since_clocks_differ() {
 fn messages_that_may_have_killed_workers_are_run_one_at_a_time() {
     let mut worker = started();
     let body = plain_body();
-    worker.deliver_counted(&[(&body, 30), (&body, 30), (&body, 1)]);
+    let suspect = lost_body(5);
+    worker.deliver_counted(&[(&suspect, 1), (&suspect, 1), (&body, 1)]);
     assert_eq!(worker.runs.len(), 1, "the one without a past comes first");
     let poll = worker.take_poll();
     assert!(poll.is_none(), "nothing is drawn into what may follow");

@@ -86,9 +86,9 @@ fn a_receipt_that_rotates_while_the_task_ends_is_waited_for() {
 
 #[test]
 fn a_receipt_that_rotates_while_the_message_is_given_back_is_waited_for() {
-    let capabilities = Capabilities::ironmq().with_reliable_count();
-    let mut worker = started_with(WorkerConfig { capabilities, ..config() });
-    let run = worker.running(&our_body(1, None));
+    let mut worker = started();
+    worker.deliver_exactly(&our_body(1, None), 0, 0);
+    let run = worker.runs.pop_front().unwrap();
     worker.advance(Duration::from_secs(21));
     let (touch, _) = worker.take_touch().unwrap();
     worker.fail(&run);
@@ -215,7 +215,7 @@ fn a_waiting_message_whose_lease_is_lost_leaves_the_others_in_line() {
         worker.done(&run);
     }
     // What may kill workers runs alone, as soon as nothing else does.
-    worker.deliver_counted(&[(&body, 40)]);
+    worker.deliver_counted(&[(&lost_body(5), 1)]);
     let run = worker.runs.pop_front().unwrap();
     worker.done(&run);
     let alone = worker.runs.pop_front().unwrap();

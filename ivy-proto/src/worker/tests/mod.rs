@@ -6,6 +6,7 @@ mod dead_letters;
 mod draining;
 mod encryption;
 mod gathering;
+mod interrupted;
 mod lateness;
 mod laws;
 mod leases;

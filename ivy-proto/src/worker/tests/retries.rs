@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::scenario::*;
 use crate::event::Event;
 use crate::name::TaskName;
-use crate::queue::{Capabilities, FaultKind, QueueReply};
+use crate::queue::{Capabilities, FaultKind, QueueOp, QueueReply};
 use crate::retry::Backoff;
 use crate::task::{TaskError, TaskSettings, TaskStatus};
 use crate::wire::{DeadLetterReason, Envelope};
@@ -177,20 +177,23 @@ fn a_panic_is_a_failed_attempt_and_frees_the_slot() {
 }
 
 #[test]
-fn where_the_count_is_reliable_a_failed_task_is_given_back() {
-    let mut config = with_retries(2);
-    config.capabilities = Capabilities::ironmq().with_reliable_count();
-    let mut worker = started_with(config);
+fn where_the_counts_are_exact_a_failed_task_is_given_back() {
+    let mut worker = started_with(with_retries(2));
     let body = our_body(1, None);
-    for delivery in 1..=2 {
-        worker.deliver_counted(&[(&body, delivery)]);
+    for failed in 0..2 {
+        worker.deliver_exactly(&body, failed, 4);
         let run = worker.runs.pop_front().unwrap();
-        assert_eq!(run.attempt, delivery);
+        assert_eq!(run.attempt, failed + 1, "lost deliveries are no attempts");
         worker.fail(&run);
-        let (op, _) = worker.take_release().unwrap();
+        let failed = worker.take(|op| match op {
+            QueueOp::Release { failed, .. } => Some(*failed),
+            _ => None,
+        });
+        let (op, failed) = failed.unwrap();
+        assert!(failed, "the queue is told to count it");
         worker.answer(op, Ok(QueueReply::Released));
     }
-    worker.deliver_counted(&[(&body, 3)]);
+    worker.deliver_exactly(&body, 2, 0);
     let run = worker.runs.pop_front().unwrap();
     worker.fail(&run);
     let (_, (queue, _)) = worker.take_post().unwrap();

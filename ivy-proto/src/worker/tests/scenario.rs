@@ -8,8 +8,8 @@ use crate::id::{JobId, MessageId, OpId, Receipt, ReservationId, TaskId};
 use crate::name::{ChannelName, QueueName, TaskName};
 use crate::notify::{NotifyFault, Publication};
 use crate::queue::{
-    Body, Capabilities, Fault, FaultKind, NewMessage, QueueInfo, QueueOp, QueueReply, ReceivedBody,
-    Reserved, ReservedMessage,
+    Body, Capabilities, DeliveryCount, Fault, FaultKind, NewMessage, QueueInfo, QueueOp,
+    QueueReply, ReceivedBody, Reserved, ReservedMessage,
 };
 use crate::task::TaskSettings;
 use crate::time::{Moment, WallClock};
@@ -204,6 +204,15 @@ impl Scenario {
         self.deliver_to(op, bodies);
     }
 
+    /// Answers the poll in flight with this body, from a queue whose counts are exact.
+    pub(super) fn deliver_exactly(&mut self, body: &str, failed: u32, lost: u32) {
+        let (op, _) = self.take_poll().unwrap();
+        let mut message = self.message(body, 1);
+        message.deliveries = DeliveryCount::Exact { failed, lost };
+        let reserved = Reserved { messages: vec![message], unusable: 0 };
+        self.answer(op, Ok(QueueReply::Reserved(reserved)));
+    }
+
     /// The same for this poll.
     pub(super) fn deliver_to(&mut self, op: OpId, bodies: &[(&str, u32)]) {
         let messages = bodies.iter().map(|(body, count)| self.message(body, *count)).collect();
@@ -267,7 +276,7 @@ impl Scenario {
                 reservation: ReservationId::new(format!("r{number}")),
             },
             body: ReceivedBody::Text(Body::new(body)),
-            reserved_count: Some(count),
+            deliveries: DeliveryCount::from_reserved_count(Some(count)),
         }
     }
 
@@ -324,6 +333,11 @@ impl Scenario {
 /// A body as the original writes it.
 pub(super) fn plain_body() -> String {
     format!("{{\"name\":\"{TASK}\",\"options\":{{}},\"args\":[5]}}")
+}
+
+/// The same body, of which so many deliveries were lost.
+pub(super) fn lost_body(lost: u32) -> String {
+    our_body(1, None).replace("\"v\":1,", &format!("\"v\":1,\"lost\":{lost},"))
 }
 
 /// A body of ours, in this attempt, answered on this channel.

@@ -8,7 +8,8 @@ use super::scenario::{config, plain_body, queue};
 use crate::id::{JobId, MessageId, OpId, Receipt, ReservationId};
 use crate::name::QueueName;
 use crate::queue::{
-    Body, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, ReceivedBody, Reserved, ReservedMessage,
+    Body, DeliveryCount, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, ReceivedBody, Reserved,
+    ReservedMessage,
 };
 use crate::time::{Moment, WallClock};
 use crate::wire::RawJson;
@@ -128,7 +129,7 @@ impl World {
                 reservation: ReservationId::new("r"),
             },
             body: ReceivedBody::Text(Body::new(plain_body())),
-            reserved_count: Some(1),
+            deliveries: DeliveryCount::from_reserved_count(Some(1)),
         }
     }
 }

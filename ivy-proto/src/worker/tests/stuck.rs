@@ -40,7 +40,7 @@ fn a_suspect_does_not_wait_for_a_handler_that_does_not_stop() {
     let (touch, _) = worker.take_touch().unwrap();
     worker.faulty(touch, FaultKind::LeaseLost);
     assert_eq!(worker.cancelled_jobs.len(), 1);
-    worker.deliver_counted(&[(&plain_body(), 40)]);
+    worker.deliver_counted(&[(&lost_body(5), 1)]);
     let suspect = worker.runs.pop_front().expect("the suspect runs");
     assert_ne!(suspect.job, never_ends.job);
 }

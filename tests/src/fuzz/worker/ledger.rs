@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use ivy_proto::notify::Publication;
-use ivy_proto::queue::{Body, Fault, QueueOp, QueueReply, ReceivedBody, ReservedMessage};
+use ivy_proto::queue::{
+    Body, DeliveryCount, Fault, QueueOp, QueueReply, ReceivedBody, ReservedMessage,
+};
 use ivy_proto::task::TaskOutcome;
 use ivy_proto::wire::{DeadLetter, Envelope, Notice};
 use ivy_proto::{MessageId, Moment, OpId, QueueName, Receipt, ReservationId};
@@ -30,6 +32,7 @@ enum Content {
     /// As our producers write it.
     Ours {
         attempt: u8,
+        lost: u8,
         answer: bool,
         deadline: bool,
     },
@@ -66,6 +69,7 @@ struct Grant {
 
 #[derive(Default)]
 pub(super) struct Ledger {
+    exact_counts: bool,
     messages: BTreeMap<MessageId, Delivered>,
     /// Which delivery a reservation belongs to.
     reservations: BTreeMap<ReservationId, usize>,
@@ -77,6 +81,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// Of a queue that tells how deliveries ended, or one that counts them in one with renewals.
+    pub(super) fn new(exact_counts: bool) -> Self {
+        Ledger { exact_counts, ..Ledger::default() }
+    }
+
     /// Makes a message, and a reservation of it.
     pub(super) fn deliver(&mut self, queue: &QueueName, letter: &Letter) -> ReservedMessage {
         let known = letter.again.and_then(|number| {
@@ -112,7 +121,13 @@ impl Ledger {
         ReservedMessage {
             receipt: Receipt { message, reservation },
             body: delivered.body.clone(),
-            reserved_count: letter.count.map(u32::from),
+            deliveries: match (self.exact_counts, letter.count) {
+                (true, count) => {
+                    let count = u32::from(count.unwrap_or_default());
+                    DeliveryCount::Exact { failed: count % 16, lost: count / 16 }
+                }
+                (false, count) => DeliveryCount::from_reserved_count(count.map(u32::from)),
+            },
         }
     }
 
@@ -213,6 +228,8 @@ impl Ledger {
             }
         }
         assert!(!originals.is_empty(), "a copy of nothing");
+        let allows_retries = |envelope: &Envelope| envelope.options.retry() != Some(false);
+        assert!(envelope.as_ref().is_none_or(allows_retries), "a second copy of what runs once");
         for message in originals {
             if let Some(delivered) = self.messages.get_mut(&message) {
                 delivered.copied = true;
@@ -262,11 +279,11 @@ impl Content {
         let text = match self {
             Content::Fast => task("fast", ""),
             Content::Slow => task("slow", ""),
-            Content::Ours { attempt, answer, deadline } => {
+            Content::Ours { attempt, lost, answer, deadline } => {
                 let channel = if *answer { "ivy-notifier.r." } else { "elsewhere." };
                 let seconds = UNIX_AT_START.as_secs() + u64::from(*deadline) * 120;
                 let ivy = format!(
-                    r#""ivy":{{"v":1,"id":"{number:A>22}","reply":"{channel}{:A>22}","attempt":{},"deadline":{seconds}000}}"#,
+                    r#""ivy":{{"v":1,"id":"{number:A>22}","reply":"{channel}{:A>22}","attempt":{},"lost":{lost},"deadline":{seconds}000}}"#,
                     "",
                     u32::from(*attempt) + 1,
                 );

@@ -1,0 +1,185 @@
+//! How many deliveries of a message were lost, and when a message must be replaced so that this
+//! stays known.
+//!
+//! A delivery ends with its handler, by a release on purpose, or it is lost: its worker crashed, or
+//! its lease ended. Only lost ones say that a task may crash its workers.
+//!
+//! Where the queue's counts are exact, the queue says how many were lost. Elsewhere its count is an
+//! upper bound, since it includes renewals and releases. There the message carries the number, as
+//! `options.ivy.lost`, and a copy that carries another number replaces it:
+//!
+//! * Just before a start that follows a lost delivery, by a copy with one more. The queue counts
+//!   the copy's deliveries from 1, so that it runs when it is delivered, and is replaced again only
+//!   after that delivery was lost as well.
+//! * At a release on purpose, by a copy with the same number, so that the release is not taken for a
+//!   lost delivery.
+//!
+//! Most messages are delivered once and never carry a number: up to a small count they are started
+//! and released as they are.
+
+use crate::planted::{Bug, planted};
+use crate::queue::DeliveryCount;
+
+/// Up to this count a message that carries no number is started as it is.
+const STARTS_AS_IT_IS: u32 = 5;
+
+/// What is known of the deliveries of a message when it is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Deliveries {
+    /// How many ended with a failed attempt, after which the message itself was released.
+    pub(super) failed: u32,
+    /// How many were lost, as far as is known.
+    pub(super) lost: u32,
+    /// Whether it may have been delivered before.
+    pub(super) is_again: bool,
+    /// Whether the queue keeps them apart, and with them the failed attempts.
+    pub(super) are_exact: bool,
+    record: Record,
+}
+
+/// Where the number of lost deliveries is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Record {
+    /// Not in the message: the queue keeps it, or the message must stay as it is.
+    Elsewhere,
+    /// In the message.
+    Message { count: u32, carries_it: bool },
+}
+
+impl Deliveries {
+    /// Of a message that carries a number of lost deliveries, or 0. Only where its task allows
+    /// retries may there be a copy of it.
+    pub(super) fn new(count: DeliveryCount, carried: u32, allows_retries: bool) -> Self {
+        let carries_it = carried > 0;
+        let (failed, lost, is_again, record) = match count {
+            DeliveryCount::Exact { failed, lost } => {
+                (failed, lost, failed > 0 || lost > 0, Record::Elsewhere)
+            }
+            DeliveryCount::UpperBound(count) if planted(Bug::CountRenewals) => {
+                (0, count.get() - 1, count.get() > 1, Record::Elsewhere)
+            }
+            DeliveryCount::UpperBound(count) if allows_retries => {
+                let count = count.get();
+                let record = Record::Message { count, carries_it };
+                (0, u32::from(record.follows_a_loss()), count > 1 || carries_it, record)
+            }
+            // The queue's count must do: renewals included, it may be so many times larger.
+            DeliveryCount::UpperBound(count) => {
+                let count = count.get();
+                (0, (count - 1) / STARTS_AS_IT_IS, count > 1, Record::Elsewhere)
+            }
+            DeliveryCount::Unknown => (0, 0, false, Record::Elsewhere),
+        };
+        let are_exact = matches!(count, DeliveryCount::Exact { .. });
+        Deliveries { failed, lost: carried.saturating_add(lost), is_again, are_exact, record }
+    }
+
+    /// From now on the message stays as it is.
+    pub(super) fn keep_the_message(&mut self) {
+        self.record = Record::Elsewhere;
+    }
+
+    /// Whether a copy with the number of lost deliveries must replace the message before its start.
+    pub(super) fn replace_before_start(self) -> bool {
+        self.record.follows_a_loss()
+    }
+
+    /// Whether a copy must replace the message when it is released on purpose, after it was renewed
+    /// so often.
+    pub(super) fn replace_at_release(self, renewals: u32) -> bool {
+        match self.record {
+            Record::Elsewhere => false,
+            Record::Message { carries_it: true, .. } => true,
+            // Released as it is, its next delivery would count more.
+            Record::Message { count, .. } => count.saturating_add(renewals) >= STARTS_AS_IT_IS,
+        }
+    }
+
+    /// Whether so many were lost that the task must be taken to crash its workers.
+    pub(super) fn are_too_many(self, limit: u32) -> bool {
+        self.lost >= limit
+    }
+
+    /// Whether so many were lost that the task may be what crashes workers.
+    pub(super) fn make_a_suspect(self, limit: u32) -> bool {
+        self.lost >= limit / 2
+    }
+}
+
+impl Record {
+    /// Whether the last delivery was lost, or may have been by the queue's count alone.
+    fn follows_a_loss(self) -> bool {
+        match self {
+            Record::Elsewhere => false,
+            Record::Message { count, carries_it: true } => count > 1,
+            Record::Message { count, .. } => count > STARTS_AS_IT_IS,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(count: u32) -> DeliveryCount {
+        DeliveryCount::from_reserved_count(Some(count))
+    }
+
+    #[test]
+    fn exact_counts_are_believed() {
+        let count = DeliveryCount::Exact { failed: 3, lost: 4 };
+        let deliveries = Deliveries::new(count, 0, true);
+        assert_eq!((deliveries.failed, deliveries.lost), (3, 4));
+        assert!(!deliveries.replace_before_start() && !deliveries.replace_at_release(1000));
+    }
+
+    #[test]
+    fn up_to_a_count_of_five_a_message_starts_as_it_is_and_nothing_is_held_against_it() {
+        for count in 1..=5 {
+            let deliveries = Deliveries::new(counted(count), 0, true);
+            assert!(!deliveries.replace_before_start(), "{count}");
+            assert_eq!(deliveries.lost, 0, "{count}");
+        }
+    }
+
+    #[test]
+    fn however_large_the_queues_count_is_it_counts_as_one_lost_delivery() {
+        for count in [6, 52, 100_000, u32::MAX] {
+            let deliveries = Deliveries::new(counted(count), 0, true);
+            assert!(deliveries.replace_before_start(), "{count}");
+            assert_eq!(deliveries.lost, 1, "{count}");
+        }
+    }
+
+    #[test]
+    fn a_copy_starts_at_its_first_delivery_and_counts_one_more_at_its_second() {
+        let first = Deliveries::new(counted(1), 3, true);
+        assert!(!first.replace_before_start() && first.is_again);
+        let second = Deliveries::new(counted(2), 3, true);
+        assert!(second.replace_before_start());
+        assert_eq!((first.lost, second.lost), (3, 4));
+    }
+
+    #[test]
+    fn a_release_that_the_next_delivery_would_take_for_a_loss_replaces_the_message() {
+        let replaced = |count, carried, renewals| {
+            Deliveries::new(counted(count), carried, true).replace_at_release(renewals)
+        };
+        assert!(!replaced(1, 0, 0) && !replaced(4, 0, 0) && !replaced(1, 0, 3));
+        assert!(replaced(5, 0, 0) && replaced(1, 0, 4) && replaced(1, 1, 0));
+    }
+
+    #[test]
+    fn a_message_whose_task_allows_no_retries_stays_as_it_is_and_its_queues_count_must_do() {
+        let of = |count| Deliveries::new(counted(count), 0, false);
+        assert!(!of(u32::MAX).replace_before_start() && !of(u32::MAX).replace_at_release(9));
+        assert!(!of(50).are_too_many(10) && of(51).are_too_many(10));
+    }
+
+    #[test]
+    fn what_the_queue_does_not_say_is_held_against_nobody() {
+        let deliveries = Deliveries::new(DeliveryCount::Unknown, 0, true);
+        assert_eq!((deliveries.lost, deliveries.is_again), (0, false));
+        assert_eq!(DeliveryCount::from_reserved_count(Some(0)), DeliveryCount::Unknown);
+    }
+}

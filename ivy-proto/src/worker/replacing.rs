@@ -1,0 +1,144 @@
+//! Replacing a message by a copy, so that the number of its lost deliveries stays known: see
+//! [`counting`](super::counting).
+//!
+//! The copy is posted first and the message deleted second. A crash in between leaves both. So
+//! while a message is being replaced, none is started that was delivered before and may be what
+//! crashes this worker: two copies would become four.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::event::{Event, ReleaseReason};
+use crate::id::JobId;
+use crate::queue::Fault;
+
+use super::Worker;
+use super::job::{Replacement, Settlement};
+
+/// The messages that are being replaced.
+#[derive(Debug, Default)]
+pub(super) struct Replacing {
+    /// The one that is about to start. It keeps its slot.
+    start: Option<JobId>,
+    releases: BTreeSet<JobId>,
+}
+
+impl Replacing {
+    pub(super) fn any(&self) -> bool {
+        self.start.is_some() || !self.releases.is_empty()
+    }
+
+    /// How many slots they keep.
+    pub(super) fn slots(&self) -> usize {
+        usize::from(self.start.is_some())
+    }
+
+    /// This message is not being replaced any more.
+    pub(super) fn ended(&mut self, job: JobId) {
+        self.start.take_if(|start| *start == job);
+        self.releases.remove(&job);
+    }
+}
+
+impl Worker {
+    /// Replaces a message that is about to start. If a copy does not fit, it is started itself.
+    pub(super) fn replace_before_start(&mut self, job: JobId) {
+        let Some(held) = self.jobs.get_mut(&job) else { return };
+        let Some(scheduled) = &held.scheduled else { return };
+        let lost = held.deliveries.lost;
+        let envelope = scheduled.copy(|ivy| ivy.lost = lost);
+        let copy = self.config.codec.seal(&envelope, &held.queue, &mut self.fx.entropy);
+        if copy.as_str().len() > self.config.capabilities.max_body {
+            held.deliveries.keep_the_message();
+            return self.run(job);
+        }
+        self.replacing.start = Some(job);
+        let why = Replacement::Start { lost };
+        self.settle_as(job, Settlement::Replace { copy, why });
+    }
+
+    /// Replaces a message that is released on purpose, if its next delivery would otherwise be taken
+    /// to follow a lost one. Returns whether it does.
+    pub(super) fn replace_at_release(
+        &mut self,
+        job: JobId,
+        delay: Duration,
+        reason: ReleaseReason,
+    ) -> bool {
+        let Some(held) = self.jobs.get(&job) else { return false };
+        let is_due = held.deliveries.replace_at_release(held.lease.renewals());
+        if !is_due || !stays_the_same(reason) {
+            return false;
+        }
+        let Some(scheduled) = &held.scheduled else { return false };
+        let envelope = scheduled.copy(|_| {});
+        let copy = self.config.codec.seal(&envelope, &held.queue, &mut self.fx.entropy);
+        if copy.as_str().len() > self.config.capabilities.max_body {
+            return false;
+        }
+        self.replacing.releases.insert(job);
+        let why = Replacement::Release { delay, reason };
+        self.settle_as(job, Settlement::Replace { copy, why });
+        true
+    }
+
+    /// The copy was accepted.
+    pub(super) fn replaced(&mut self, job: JobId, why: Replacement) {
+        let Some(held) = self.jobs.get(&job) else { return };
+        let queue = held.queue.clone();
+        let message = held.lease.receipt().message.clone();
+        let task = held.scheduled.as_ref().map(|scheduled| scheduled.task.clone());
+        match (why, task) {
+            (Replacement::Start { lost }, Some(task)) => {
+                self.fx.event(Event::Replaced { task, lost });
+            }
+            (Replacement::Start { .. }, None) => {}
+            (Replacement::Release { delay, reason }, task) => {
+                let queue = queue.clone();
+                self.fx.event(Event::Released {
+                    queue,
+                    message,
+                    task,
+                    reason,
+                    delay,
+                    detail: None,
+                });
+            }
+        }
+        self.settle_as(job, Settlement::Delete);
+        // The sooner it is gone, the shorter there are two.
+        self.send_acks(&queue);
+    }
+
+    /// The queue refused the copy: the message itself is started, or released.
+    pub(super) fn replacement_refused(&mut self, job: JobId, why: Replacement, fault: &Fault) {
+        let Some(held) = self.jobs.get_mut(&job) else { return };
+        held.deliveries.keep_the_message();
+        let queue = held.queue.clone();
+        self.fx.event(Event::QueueError { queue, fault: fault.clone() });
+        self.replacing.ended(job);
+        match why {
+            Replacement::Start { .. } if self.is_draining() => {
+                self.give_back(job, Duration::ZERO, ReleaseReason::Drain);
+            }
+            Replacement::Start { .. } => self.run(job),
+            Replacement::Release { delay, reason } => self.give_back(job, delay, reason),
+        }
+    }
+}
+
+/// Whether nothing has become of a message that is released for this reason, so that a copy of it may
+/// take its place: it was not refused, and its attempt has not ended.
+fn stays_the_same(reason: ReleaseReason) -> bool {
+    match reason {
+        ReleaseReason::Drain
+        | ReleaseReason::Paused
+        | ReleaseReason::LeaseTooShort
+        | ReleaseReason::NoRoom
+        | ReleaseReason::NoThread => true,
+        ReleaseReason::Undecided(_)
+        | ReleaseReason::Retry
+        | ReleaseReason::SuccessorRefused
+        | ReleaseReason::DeadLetterRefused => false,
+    }
+}

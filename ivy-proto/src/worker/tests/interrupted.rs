@@ -1,0 +1,353 @@
+//! Tasks that are interrupted: what counts against them, and what does not, on a queue whose counts
+//! are exact and on one that counts renewals.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::broker::{self, Answer, Broker, BrokerConfig, Request, RequestId};
+use crate::event::Event;
+use crate::id::OpId;
+use crate::queue::{Body, DeliveryCount, Fault, NewMessage, QueueReply};
+use crate::time::{Moment, WallClock};
+use crate::wire::{DeadLetter, DeadLetterReason, RawJson};
+use crate::worker::{Input, JobOutcome, Output, Run, Worker};
+
+const LEASE: Duration = Duration::from_secs(30);
+/// Long enough for more than a hundred renewals.
+const HOURS: Duration = Duration::from_secs(3 * 3600);
+
+/// How the queue counts deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    Exact,
+    /// As IronMQ does: renewals and releases are in the count.
+    UpperBound,
+}
+
+const BOTH: [Counts; 2] = [Counts::Exact, Counts::UpperBound];
+
+/// One queue, and one worker after the other.
+struct Place {
+    counts: Counts,
+    now: Moment,
+    broker: Broker,
+    worker: Worker,
+    lives: u64,
+    asked: BTreeMap<RequestId, (u64, OpId)>,
+    requests: u64,
+    runs: Vec<Run>,
+    events: Vec<Event>,
+    finished: bool,
+}
+
+impl Place {
+    fn new(counts: Counts, body: &str) -> Self {
+        let mut place = Place {
+            counts,
+            now: Moment::EPOCH,
+            broker: Broker::new(BrokerConfig::default(), [3; 32]),
+            worker: worker(0),
+            lives: 0,
+            asked: BTreeMap::new(),
+            requests: 0,
+            runs: Vec::new(),
+            events: Vec::new(),
+            finished: false,
+        };
+        let message = NewMessage { body: Body::new(body), delay: Duration::ZERO };
+        place.ask(Request::Post { queue: queue(), messages: vec![message] });
+        place.feed(Input::Tick);
+        place
+    }
+
+    /// Asks the broker for something that it answers at once.
+    fn ask(&mut self, request: Request) -> Answer {
+        let id = RequestId(u64::MAX);
+        self.broker.handle_input(broker::Input::Request(id, request), self.now).unwrap();
+        let mut answer = None;
+        while let broker::Output::Answer(answered, outcome) = self.broker.poll_output() {
+            if answered == id {
+                answer = Some(outcome.unwrap());
+            } else {
+                self.hear(answered, outcome.map(|answer| self.reply(answer)));
+            }
+        }
+        answer.unwrap()
+    }
+
+    fn reply(&self, answer: Answer) -> QueueReply {
+        let counts: Vec<u32> = match &answer {
+            Answer::Reserved(deliveries) => {
+                deliveries.iter().map(|delivery| delivery.reserved_count).collect()
+            }
+            _ => Vec::new(),
+        };
+        let mut reply = answer.into();
+        if let (QueueReply::Reserved(reserved), Counts::UpperBound) = (&mut reply, self.counts) {
+            for (message, count) in reserved.messages.iter_mut().zip(counts) {
+                message.deliveries = DeliveryCount::from_reserved_count(Some(count));
+            }
+        }
+        reply
+    }
+
+    fn hear(&mut self, id: RequestId, answer: Result<QueueReply, broker::Refusal>) {
+        let Some((life, op)) = self.asked.remove(&id) else { return };
+        if life == self.lives && !self.finished {
+            self.worker
+                .handle_input(Input::Queue(op, answer.map_err(Fault::from)), self.now)
+                .unwrap();
+        }
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.worker.handle_input(input, self.now).unwrap();
+        self.settle();
+    }
+
+    /// Carries out what worker and broker want, until both wait.
+    fn settle(&mut self) {
+        loop {
+            match self.worker.poll_output() {
+                Output::Queue(op, ask) => {
+                    self.requests += 1;
+                    let id = RequestId(self.requests);
+                    self.asked.insert(id, (self.lives, op));
+                    let request = broker::Input::Request(id, ask.into());
+                    self.broker.handle_input(request, self.now).unwrap();
+                }
+                Output::CancelQueue(op) => {
+                    let wanted = (self.lives, op);
+                    let id = self.asked.iter().find(|(_, asked)| **asked == wanted);
+                    if let Some(id) = id.map(|(id, _)| *id) {
+                        self.broker.handle_input(broker::Input::Abandon(id), self.now).unwrap();
+                        let lost = Fault::new(crate::queue::FaultKind::AnswerLost);
+                        self.asked.remove(&id);
+                        self.worker.handle_input(Input::Queue(op, Err(lost)), self.now).unwrap();
+                    }
+                }
+                Output::Run(run) => self.runs.push(run),
+                Output::Interrupt(_) => {}
+                Output::Cancel(job, _) => {
+                    self.worker
+                        .handle_input(Input::Job(job, JobOutcome::Cancelled), self.now)
+                        .unwrap();
+                }
+                Output::Event(event) => self.events.push(event),
+                Output::Publish(op, _) => {
+                    self.worker.handle_input(Input::Published(op, Ok(1)), self.now).unwrap();
+                }
+                Output::Finished => self.finished = true,
+                Output::Wait(_) => match self.broker.poll_output() {
+                    broker::Output::Answer(id, answer) => {
+                        let answer = answer.map(|answer| self.reply(answer));
+                        self.hear(id, answer);
+                    }
+                    broker::Output::Wait(_) => return,
+                },
+            }
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            let mut next = end;
+            if let Output::Wait(Some(deadline)) = self.worker.poll_output() {
+                next = next.min(deadline.at);
+            }
+            if let broker::Output::Wait(Some(deadline)) = self.broker.poll_output() {
+                next = next.min(deadline.at);
+            }
+            self.now = next;
+            self.broker.handle_input(broker::Input::Tick, self.now).unwrap();
+            if !self.finished {
+                self.feed(Input::Tick);
+            }
+        }
+    }
+
+    /// The worker dies, and another one takes its place.
+    fn crash(&mut self) {
+        self.replace_worker();
+        self.pass(2 * LEASE);
+    }
+
+    /// The worker drains, and another one takes its place.
+    fn drain(&mut self) {
+        self.feed(Input::Drain { limit: Duration::from_secs(1) });
+        self.pass(Duration::from_secs(3));
+        assert!(self.finished, "it has drained");
+        self.replace_worker();
+        self.pass(Duration::from_secs(1));
+    }
+
+    fn replace_worker(&mut self) {
+        // Nobody waits for what the old one has asked.
+        for id in std::mem::take(&mut self.asked).into_keys() {
+            self.broker.handle_input(broker::Input::Abandon(id), self.now).unwrap();
+        }
+        self.lives += 1;
+        self.finished = false;
+        self.worker = worker(self.lives);
+        self.runs.clear();
+        self.feed(Input::Tick);
+    }
+
+    fn is_running(&self) -> bool {
+        !self.runs.is_empty()
+    }
+
+    /// Ends the handler that runs.
+    fn end(&mut self, outcome: JobOutcome) {
+        let run = self.runs.remove(0);
+        self.feed(Input::Job(run.job, outcome));
+        self.pass(Duration::from_secs(1));
+    }
+
+    fn dead_letters(&mut self) -> Vec<DeadLetter> {
+        let dead = queue().dead_letters().unwrap();
+        self.ask(Request::PutQueue { queue: dead.clone(), settings: Default::default() });
+        let Answer::Peeked(views) = self.ask(Request::Peek { queue: dead, count: 100 }) else {
+            panic!("messages");
+        };
+        views.iter().map(|view| DeadLetter::parse(&view.body).unwrap()).collect()
+    }
+
+    fn most_lost_told(&self) -> u32 {
+        let lost = self.events.iter().filter_map(|event| match event {
+            Event::Replaced { lost, .. } | Event::DeadLettered { lost, .. } => Some(*lost),
+            _ => None,
+        });
+        lost.max().unwrap_or(0)
+    }
+}
+
+fn worker(life: u64) -> Worker {
+    let mut seed = [5; 32];
+    seed[..8].copy_from_slice(&life.to_le_bytes());
+    let config = config().with_lease(LEASE).with_concurrency(2);
+    Worker::new(config, seed, WallClock::new(UNIX_AT_START)).unwrap()
+}
+
+fn done() -> JobOutcome {
+    JobOutcome::Done(RawJson::parse("120").unwrap())
+}
+
+/// A body of ours, and one as the original writes it.
+fn bodies() -> [String; 2] {
+    [our_body(1, None), plain_body()]
+}
+
+#[test]
+fn a_task_of_any_number_of_renewals_that_was_interrupted_once_runs_again() {
+    for (counts, body) in BOTH.into_iter().flat_map(|counts| bodies().map(|body| (counts, body))) {
+        let mut place = Place::new(counts, &body);
+        place.pass(HOURS);
+        place.crash();
+        assert!(place.is_running(), "{counts:?}");
+        assert_eq!(place.runs[0].attempt, 1, "{counts:?}: a crash is no attempt");
+        place.pass(HOURS);
+        place.end(done());
+        assert!(place.dead_letters().is_empty(), "{counts:?}");
+        assert!(place.most_lost_told() <= 1, "{counts:?}");
+    }
+}
+
+#[test]
+fn a_task_is_drained_any_number_of_times_and_nothing_is_held_against_it() {
+    for (counts, body) in BOTH.into_iter().flat_map(|counts| bodies().map(|body| (counts, body))) {
+        for renewing in [Duration::ZERO, 4 * LEASE] {
+            let mut place = Place::new(counts, &body);
+            let id = place.runs[0].id;
+            for _ in 0..40 {
+                place.pass(renewing);
+                place.drain();
+                assert!(place.is_running(), "{counts:?}");
+                assert_eq!((place.runs[0].attempt, place.runs[0].id), (1, id), "{counts:?}");
+            }
+            assert_eq!(place.most_lost_told(), 0, "{counts:?}");
+            assert!(place.dead_letters().is_empty(), "{counts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_drain_between_two_crashes_takes_nothing_away_and_adds_nothing() {
+    for counts in BOTH {
+        let mut place = Place::new(counts, &our_body(1, None));
+        place.pass(HOURS);
+        for lost in 1..=9 {
+            place.crash();
+            assert!(place.is_running(), "{counts:?} {lost}");
+            place.drain();
+            place.drain();
+            assert!(place.is_running(), "{counts:?} {lost}");
+        }
+        assert!(place.dead_letters().is_empty(), "{counts:?}");
+        place.crash();
+        assert!(!place.is_running(), "{counts:?}");
+        assert_eq!(place.dead_letters()[0].deliveries, 11, "{counts:?}");
+    }
+}
+
+#[test]
+fn a_task_that_crashes_its_workers_is_moved_to_the_dead_letters() {
+    for (counts, most) in [(Counts::Exact, 10), (Counts::UpperBound, 15)] {
+        for renewing in [Duration::ZERO, 10 * LEASE] {
+            let mut place = Place::new(counts, &our_body(1, None));
+            let mut starts = 0;
+            while place.is_running() {
+                starts += 1;
+                place.pass(renewing);
+                place.crash();
+            }
+            assert!((10..=most).contains(&starts), "{counts:?}: {starts} starts");
+            let letters = place.dead_letters();
+            assert_eq!(letters.len(), 1, "{counts:?}");
+            assert_eq!(letters[0].reason, DeadLetterReason::TooManyDeliveries, "{counts:?}");
+            assert_eq!((letters[0].attempts, letters[0].deliveries), (0, 11), "{counts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_failed_attempt_ends_the_deliveries_of_the_one_before() {
+    let mut place = Place::new(Counts::UpperBound, &our_body(1, None));
+    place.pass(HOURS);
+    place.crash();
+    place.crash();
+    assert_eq!(place.most_lost_told(), 2);
+    place.end(JobOutcome::Failed("no".into()));
+    place.pass(Duration::from_secs(10));
+    assert_eq!(place.runs[0].attempt, 2);
+    place.events.clear();
+    place.pass(HOURS);
+    place.crash();
+    assert_eq!(place.most_lost_told(), 1);
+}
+
+#[test]
+fn attempts_and_lost_deliveries_are_counted_apart() {
+    for counts in BOTH {
+        let mut place = Place::new(counts, &our_body(1, None));
+        for attempt in 1..=11 {
+            place.pass(HOURS);
+            place.crash();
+            assert_eq!(place.runs[0].attempt, attempt, "{counts:?}");
+            place.pass(HOURS);
+            place.end(JobOutcome::Failed("no".into()));
+            place.pass(Duration::from_secs(400));
+            if counts == Counts::Exact && attempt == 9 {
+                break;
+            }
+        }
+        let reasons: Vec<_> = place.dead_letters().iter().map(|letter| letter.reason).collect();
+        match counts {
+            Counts::UpperBound => assert_eq!(reasons, [DeadLetterReason::RetriesExhausted]),
+            // The message is the same for all attempts, and so are its lost deliveries.
+            Counts::Exact => assert!(reasons.is_empty()),
+        }
+    }
+}
