@@ -62,9 +62,8 @@ struct Message {
     /// Workers that may delete it, since its task is done, or a copy of it was accepted.
     done_by: Vec<Who>,
     copied_by: Vec<Who>,
-    /// Workers that have given it back, and those that told its caller so.
+    /// Workers that have given it back.
     given_back_by: Vec<Who>,
-    told_held_by: Vec<Who>,
 }
 
 /// Who has a message, as the broker sees it.
@@ -230,7 +229,6 @@ impl Ledger {
                 done_by: Vec::new(),
                 copied_by: Vec::new(),
                 given_back_by: Vec::new(),
-                told_held_by: Vec::new(),
             });
             let Some(number) = task else {
                 self.broken("S1", || format!("a message {id} of no task came from {who:?}"));

@@ -151,15 +151,11 @@ impl Ledger {
         by.contains(&who) || (!succeeded && bare())
     }
 
-    /// Whether a worker may tell that this message waits for another worker: it has given it back, and
-    /// tells it once.
-    pub(crate) fn may_tell_held(&mut self, who: Who, message: &MessageId) -> bool {
-        let Some(message) = index(message).and_then(|at| self.messages.get_mut(at)) else {
-            return false;
-        };
-        let first = !message.told_held_by.contains(&who);
-        message.told_held_by.push(who);
-        first && message.given_back_by.contains(&who)
+    /// Whether a worker may tell that this message waits for another worker: it has given it back. A
+    /// notice that surely was not published is published again.
+    pub(crate) fn may_tell_held(&self, who: Who, message: &MessageId) -> bool {
+        let message = index(message).and_then(|at| self.messages.get(at));
+        message.is_some_and(|message| message.given_back_by.contains(&who))
     }
 
     /// Why a task was put aside must be true.
