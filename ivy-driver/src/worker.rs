@@ -226,10 +226,10 @@ impl<R: Runtime> Role for WorkerRole<R> {
     }
 
     fn handle(&mut self, input: Input, now: Moment) {
-        if let Input::Job(job, _) = &input {
-            if let Some(running) = self.running.remove(job) {
-                running.waits.end();
-            }
+        if let Input::Job(job, _) = &input
+            && let Some(running) = self.running.remove(job)
+        {
+            running.waits.end();
         }
         self.feed(input, now);
     }
