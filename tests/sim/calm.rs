@@ -18,9 +18,9 @@ use crate::world::{Due, World};
 /// While others cannot be handled, a healthy task must come by now and then: without one, a worker
 /// cannot know that the fault is not its own.
 const PROBE_INTERVAL: Duration = Duration::from_secs(100);
-/// How soon a healthy task must be done when nothing else is to be done: the longest rest between
-/// two polls, and some time to travel.
-const PROMPT: Duration = Duration::from_secs(6);
+/// How soon a healthy task must be done when nothing else is to be done: the longest for which a queue
+/// is left to others, and some time to travel.
+const PROMPT: Duration = Duration::from_secs(11);
 
 /// How far the calm has come.
 pub(crate) struct Calm {
@@ -90,7 +90,9 @@ impl World {
         if self.calm.as_ref().is_none_or(|calm| calm.last.is_some()) {
             return;
         }
-        let number = self.schedule_probe();
+        // Each task in turn: of a name that no handler understands nothing is put aside.
+        let probes = self.calm.as_ref().map_or(0, |calm| calm.probes.len());
+        let number = self.schedule_probe(probes % self.kinds.len());
         let now = self.now;
         if let Some(calm) = &mut self.calm {
             calm.probes.push((number, now));
@@ -98,11 +100,11 @@ impl World {
         self.later(PROBE_INTERVAL, Due::Probe);
     }
 
-    fn schedule_probe(&mut self) -> usize {
+    fn schedule_probe(&mut self, kind: usize) -> usize {
         let number = self.draw_up(Sender::Producer(0));
         let task = &mut self.ledger.tasks[number];
         task.plan = Plan::Succeeds;
-        task.kind = 0;
+        task.kind = kind;
         task.delay = 0;
         task.takes = 10;
         task.once = false;
@@ -163,7 +165,7 @@ impl World {
 
     /// Everything is settled: a last task must be done at once.
     fn send_last_probe(&mut self) {
-        let number = self.schedule_probe();
+        let number = self.schedule_probe(0);
         let now = self.now;
         if let Some(calm) = &mut self.calm {
             calm.last = Some(number);

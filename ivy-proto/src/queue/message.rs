@@ -93,6 +93,17 @@ impl DeliveryCount {
         count.and_then(NonZeroU32::new).map_or(DeliveryCount::Unknown, DeliveryCount::UpperBound)
     }
 
+    /// The same without deliveries of which it is known that they were not lost.
+    pub(crate) fn less(self, known: u32) -> Self {
+        match self {
+            DeliveryCount::UpperBound(count) => {
+                let left = count.get().saturating_sub(known);
+                DeliveryCount::UpperBound(NonZeroU32::new(left).unwrap_or(NonZeroU32::MIN))
+            }
+            other => other,
+        }
+    }
+
     /// The most deliveries that there can have been, this one included, if anything is known.
     #[must_use]
     pub fn upper_bound(self) -> Option<u32> {

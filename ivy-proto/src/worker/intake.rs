@@ -7,7 +7,7 @@ use crate::event::{Event, Part, ReleaseReason};
 use crate::id::JobId;
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
-use crate::queue::{QueueOp, Reserved, ReservedMessage};
+use crate::queue::{DeliveryCount, QueueOp, Reserved, ReservedMessage};
 use crate::time::{Moment, WallClock};
 
 use super::admission::examine;
@@ -126,8 +126,14 @@ impl Worker {
 
     fn admit(&mut self, queue: &QueueName, message: ReservedMessage, granted: Renewal) {
         let id = message.receipt.message.clone();
-        let count = message.deliveries;
-        let deliveries = count.upper_bound().unwrap_or(1);
+        let deliveries = message.deliveries.upper_bound().unwrap_or(1);
+        let count = match message.deliveries {
+            // Those that this process has released itself were not lost.
+            count @ DeliveryCount::UpperBound(_) if deliveries > 1 => {
+                count.less(self.releases.of(queue, &id))
+            }
+            count => count,
+        };
         self.fx.event(Event::MessageRetrieved {
             queue: queue.clone(),
             message: id.clone(),

@@ -81,6 +81,23 @@ fn arguments_that_this_version_does_not_take_are_given_back_ten_times_without_an
 }
 
 #[test]
+fn releases_of_this_worker_are_not_taken_for_lost_deliveries() {
+    for body in [our_body(1, None), lost_body(3)] {
+        let mut worker = started();
+        for count in 1..=10 {
+            worker.until_polled();
+            worker.deliver_again("1", &body, count);
+            let run = worker.runs.pop_front().expect("it is tried, and not replaced");
+            worker.end(&run, JobOutcome::BadArgs(MISFIT.to_owned()));
+            given_back(&mut worker);
+        }
+        worker.until_polled();
+        worker.deliver_again("1", &body, 12);
+        assert!(worker.runs.is_empty() == body.contains("lost"), "one was lost");
+    }
+}
+
+#[test]
 fn a_misfit_tells_its_task_and_what_does_not_fit() {
     let mut worker = started();
     misfit(&mut worker, "1");
