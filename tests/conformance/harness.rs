@@ -168,8 +168,10 @@ pub(crate) struct Job {
     pub(crate) max_attempts: u32,
     pub(crate) cancelled_within: Box<dyn Fn(Duration) -> bool + Send>,
     /// Calls a task with a number on the `Ivy` of the `Ctx`, and waits for its result.
-    pub(crate) call: Box<dyn Fn(&Task<(u64,), u64>, u64) -> Result<u64, TaskError> + Send>,
+    pub(crate) call: Box<Call>,
 }
+
+type Call = dyn Fn(&Task<(u64,), u64>, u64) -> Result<u64, TaskError> + Send;
 
 impl Job {
     /// Waits until the handler is told to stop, at most so long. Says whether it was.

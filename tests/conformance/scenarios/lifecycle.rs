@@ -146,7 +146,7 @@ pub(crate) fn slots_that_wait_for_each_other_are_told_and_given_back<H: Harness>
     let (double, outer) = (stage.own(DOUBLE), stage.own(QUADRUPLE));
     let attempts = Journal::new();
     let start = |concurrency| {
-        let (journal, double) = (attempts.clone(), double.clone());
+        let journal = attempts.clone();
         let handler = move |job: Job, (n,)| {
             journal.write(job.attempt);
             Ok(2 * (job.call)(&double, n)?)
