@@ -57,7 +57,7 @@ impl Subscriber for Warnings {
 }
 
 /// How many messages a line stands for.
-fn told_by(line: &String) -> usize {
+fn told_by(line: &str) -> usize {
     line.split_once(" more within a minute").map_or(1, |(number, _)| number.parse().unwrap())
 }
 
@@ -75,13 +75,13 @@ async fn ten_thousand_messages_are_all_told_or_counted_in_a_few_lines() {
     let lines = warnings.take();
     let bytes: usize = lines.iter().map(String::len).sum();
     assert!(bytes < MESSAGES, "{bytes} bytes of log for {MESSAGES} messages");
-    assert_eq!(lines.iter().map(told_by).sum::<usize>(), MESSAGES, "{lines:#?}");
+    assert_eq!(lines.iter().map(|line| told_by(line)).sum::<usize>(), MESSAGES, "{lines:#?}");
 
     for n in 0..100 {
         ivy.send(&REFUSED, (n,)).await.unwrap();
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     worker.drain(Duration::from_secs(8)).await;
-    let told: usize = warnings.take().iter().map(told_by).sum();
+    let told: usize = warnings.take().iter().map(|line| told_by(line)).sum();
     assert_eq!(told, 100, "the end of the worker tells what was left out");
 }
