@@ -87,7 +87,10 @@ async fn spans_name_their_task_and_only_what_matters_is_loud() {
     assert_eq!(log.lines("INFO ivy.send"), [format!("INFO ivy.send {about}")]);
     assert_eq!(log.lines("INFO ivy.run"), [format!("INFO ivy.run {about} attempt=1")]);
     let warnings = log.lines("WARN");
-    assert!(matches!(&warnings[..], [one] if one.contains("put aside")), "{warnings:?}");
+    assert!(
+        matches!(&warnings[..], [one] if one.contains("moved to the dead-letter queue")),
+        "{warnings:?}"
+    );
     let quiet = log.lines("DEBUG").join("\n");
     for moment in ["was sent", "was reserved", "failed at", "was published", "knows that"] {
         assert!(quiet.contains(moment), "{moment}: {quiet}");

@@ -145,7 +145,7 @@ impl World {
             Call {
                 id: task.id,
                 task: kind.name.clone(),
-                queue: kind.queue.clone(),
+                queue: task.queue.clone().unwrap_or_else(|| kind.queue.clone()),
                 args: RawJson::parse(&args(number)).expect("it is JSON"),
                 options,
                 delay: Duration::from_secs(task.delay),

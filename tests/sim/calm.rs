@@ -90,9 +90,16 @@ impl World {
         if self.calm.as_ref().is_none_or(|calm| calm.last.is_some()) {
             return;
         }
-        // Each task in turn: of a name that no handler understands nothing is put aside.
+        // Each task in turn: of a name that no handler understands nothing is dead-lettered. A copy that
+        // was posted to another queue, since a response was taken for that to another request, is followed
+        // there in every second round, for names rest queue by queue.
         let probes = self.calm.as_ref().map_or(0, |calm| calm.probes.len());
-        let number = self.schedule_probe(probes % self.kinds.len());
+        let (round, kind) = (probes / self.kinds.len(), probes % self.kinds.len());
+        let number = self.schedule_probe(kind);
+        if round % 2 == 1 {
+            let strayed = self.ledger.strayed(kind, &self.kinds[kind].queue).cloned();
+            self.ledger.tasks[number].queue = strayed;
+        }
         let now = self.now;
         if let Some(calm) = &mut self.calm {
             calm.probes.push((number, now));

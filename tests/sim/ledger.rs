@@ -62,8 +62,6 @@ struct Message {
     /// Workers that may delete it, since its task is done, or a copy of it was accepted.
     done_by: Vec<Who>,
     copied_by: Vec<Who>,
-    /// Workers that have given it back.
-    given_back_by: Vec<Who>,
 }
 
 /// Who has a message, as the broker sees it.
@@ -228,7 +226,6 @@ impl Ledger {
                 released_by: BTreeMap::new(),
                 done_by: Vec::new(),
                 copied_by: Vec::new(),
-                given_back_by: Vec::new(),
             });
             let Some(number) = task else {
                 self.broken("S1", || format!("a message {id} of no task came from {who:?}"));
@@ -381,7 +378,26 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn released(&mut self, receipt: &Receipt, failed: bool, broker_now: Moment) {
+    /// A queue that holds messages of this kind of task and is not the one that they were sent to.
+    pub(crate) fn strayed(&self, kind: usize, own: &QueueName) -> Option<&QueueName> {
+        let of_kind = |message: &&Message| {
+            message.task.is_some_and(|task| self.tasks[task].kind == kind)
+                && message.alive
+                && message.queue != *own
+                && !message.queue.as_str().ends_with(".dead")
+        };
+        self.messages.iter().find(of_kind).map(|message| &message.queue)
+    }
+
+    /// A worker gave a message back. Where the broker has handed one reservation to two workers, it need
+    /// not be the one that was meant to have it.
+    pub(crate) fn released(
+        &mut self,
+        who: Who,
+        receipt: &Receipt,
+        failed: bool,
+        broker_now: Moment,
+    ) {
         self.check_reservation(receipt, broker_now);
         let Some(at) = index(&receipt.message) else { return };
         let Some(message) = self.messages.get_mut(at) else { return };
@@ -394,9 +410,8 @@ impl Ledger {
             *self.tasks[task].kept.entry(message.attempt).or_default() += 1;
         }
         if let Some(holder) = message.holder.take() {
-            *message.released_by.entry(holder.who).or_default() += 1;
+            *message.released_by.entry(who).or_default() += 1;
             self.grants.remove(&(holder.who, at));
-            message.given_back_by.push(holder.who);
             if let Some(number) = message.task {
                 self.tasks[number].given_back = true;
             }

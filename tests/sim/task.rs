@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use ivy_proto::producer::Reply;
-use ivy_proto::{Moment, TaskId};
+use ivy_proto::{Moment, QueueName, TaskId};
 use serde::{Deserialize, Serialize};
 
 /// One life of one process: its host, and the how manyeth it is.
@@ -121,6 +121,8 @@ impl fmt::Debug for Causes {
 pub(crate) struct Task {
     pub(crate) id: TaskId,
     pub(crate) kind: usize,
+    /// Where it is called instead of in the queue of its kind.
+    pub(crate) queue: Option<QueueName>,
     pub(crate) sender: Sender,
     pub(crate) plan: Plan,
     pub(crate) reply: Reply,
@@ -181,6 +183,7 @@ impl Task {
             once: false,
             max_attempts: 1,
             has_deadline: false,
+            queue: None,
             is_newer: false,
             deadline: None,
             delay: 0,

@@ -107,7 +107,7 @@ conformance! {
     encryption {
         each_policy_carries_tasks_results_and_errors;
         a_sealed_queue_shows_nothing except PRIVATE_QUEUE;
-        downgrades_and_moved_frames_are_put_aside except PRIVATE_QUEUE;
+        downgrades_are_dead_lettered_and_moved_frames_are_given_back except PRIVATE_QUEUE;
         a_rotation_under_way_loses_nothing except ONE_PROCESS;
         a_message_waits_for_its_key except ONE_PROCESS;
     }

@@ -168,7 +168,7 @@ impl World {
                 self.ledger.touched(who, receipt, new, self.granted(*lease), now);
             }
             (QueueOp::Release { receipt, failed, .. }, Answer::Released) => {
-                self.ledger.released(receipt, *failed, now);
+                self.ledger.released(who, receipt, *failed, now);
             }
             (QueueOp::Delete { receipt, .. }, Answer::Deleted) => {
                 self.handed.delete(receipt);
