@@ -7,7 +7,9 @@ use ivy_proto::notify::NotifyFault;
 use ivy_proto::producer::Producer;
 use ivy_proto::queue::{Body, Fault, QueueReply};
 use ivy_proto::worker::{JobOutcome, Worker};
-use ivy_proto::{ChannelName, JobId, Moment, OpId, QueueName, Receipt, TaskId, WallClock};
+use ivy_proto::{
+    ChannelName, JobId, MessageId, Moment, OpId, QueueName, Receipt, TaskId, WallClock,
+};
 
 use crate::clock::{Clock, Wall};
 use crate::pairs::{Kind, SubscriptionState, WorkerState};
@@ -54,6 +56,8 @@ pub(crate) struct Asked {
     pub(crate) queue: QueueName,
     /// The one message that it is to delete.
     pub(crate) deletes: Option<Receipt>,
+    /// The message that it is to give back.
+    pub(crate) releases: Option<MessageId>,
     /// What the clock on the wall was to its machine when it asked.
     pub(crate) wall: WallClock,
 }

@@ -59,6 +59,8 @@ struct Message {
     runs: u32,
     /// How often each worker gave it back.
     released_by: BTreeMap<Who, u32>,
+    /// Workers that were told that it is given back, rightly or by the answer to another request.
+    given_back_by: Vec<Who>,
     /// Workers that may delete it, since its task is done, or a copy of it was accepted.
     done_by: Vec<Who>,
     copied_by: Vec<Who>,
@@ -224,6 +226,7 @@ impl Ledger {
                 carries,
                 runs: 0,
                 released_by: BTreeMap::new(),
+                given_back_by: Vec::new(),
                 done_by: Vec::new(),
                 copied_by: Vec::new(),
             });
@@ -378,6 +381,15 @@ impl Ledger {
         }
     }
 
+    /// A worker hears that a message is given back, which need not be so.
+    pub(crate) fn believes_given_back(&mut self, who: Who, message: &MessageId) {
+        let Some(message) = index(message).and_then(|at| self.messages.get_mut(at)) else { return };
+        message.given_back_by.push(who);
+        if let Some(task) = message.task {
+            self.tasks[task].given_back = true;
+        }
+    }
+
     /// A queue that holds messages of this kind of task and is not the one that they were sent to.
     pub(crate) fn strayed(&self, kind: usize, own: &QueueName) -> Option<&QueueName> {
         let of_kind = |message: &&Message| {
@@ -412,9 +424,6 @@ impl Ledger {
         if let Some(holder) = message.holder.take() {
             *message.released_by.entry(who).or_default() += 1;
             self.grants.remove(&(holder.who, at));
-            if let Some(number) = message.task {
-                self.tasks[number].given_back = true;
-            }
         }
     }
 

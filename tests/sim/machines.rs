@@ -147,6 +147,9 @@ impl World {
                     self.learn_rate(who, &asked, fault);
                 }
                 self.ledger.arrived(who, receipts(&answer), granted, self.now);
+                if let (Some(message), Ok(QueueReply::Released)) = (&asked.releases, &answer) {
+                    self.ledger.believes_given_back(who, message);
+                }
                 self.blame_old_news(who, &asked, &answer);
                 worker::Input::Queue(op, answer)
             }
@@ -272,9 +275,19 @@ impl World {
             }
             _ => {}
         }
+        let called: Vec<_> = match &input {
+            producer::Input::Calls(calls) => calls.iter().map(|call| call.id).collect(),
+            _ => Vec::new(),
+        };
         match producer.handle_input(input, local) {
-            // Whoever comes late may not have seen yet that it has finished.
-            Err(Misuse::Finished) if host.yields || followed => {}
+            // Whoever comes late may not have seen yet that it has finished. Callers learn that it has
+            // stopped.
+            Err(Misuse::Finished) if host.yields || followed => {
+                for id in called {
+                    host.calls.remove(&id);
+                    host.handles.remove(&id);
+                }
+            }
             Err(misuse) => {
                 return self.ledger.broken("S11", || format!("{who:?}: {misuse}"));
             }

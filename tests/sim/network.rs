@@ -81,7 +81,11 @@ impl World {
         };
         self.ledger.deletes_asked(who, &op, self.now, self.hosts[who.host].suffered);
         let wall = self.hosts[who.host].wall.told();
-        let asked = Asked { kind: Kind::of(&op), queue, deletes, wall };
+        let releases = match &op {
+            QueueOp::Release { receipt, .. } => Some(receipt.message.clone()),
+            _ => None,
+        };
+        let asked = Asked { kind: Kind::of(&op), queue, deletes, releases, wall };
         self.hosts[who.host].asked.insert(op_id, asked);
         if self.fails_in_outage(who, op_id, &op) {
             return;

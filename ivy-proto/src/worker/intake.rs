@@ -128,9 +128,9 @@ impl Worker {
         let id = message.receipt.message.clone();
         let deliveries = message.deliveries.upper_bound().unwrap_or(1);
         let count = match message.deliveries {
-            // Those that this process has released itself were not lost.
+            // Those that this process has renewed and released itself were not lost.
             count @ DeliveryCount::UpperBound(_) if deliveries > 1 => {
-                count.less(self.releases.of(queue, &id))
+                count.less(self.releases.not_lost(queue, &id))
             }
             count => count,
         };

@@ -165,6 +165,7 @@ impl Worker {
         let message = held.lease.receipt().message.clone();
         let scheduled = held.scheduled.clone();
         let known = held.task_and_caller();
+        let renewals = held.lease.renewals();
         let Some(settling) = held.settling() else { return };
         let Settlement::Release { delay, reason, detail } = &mut settling.settlement else {
             return;
@@ -172,7 +173,7 @@ impl Worker {
         let (delay, reason, detail) = (*delay, *reason, detail.take());
         if let ReleaseReason::Undecided(why) = reason {
             let is_first = self.releases.of(&queue, &message) == 0;
-            self.releases.one_more(&queue, &message);
+            self.releases.one_more(&queue, &message, renewals);
             if let Some((task, ivy)) = known.filter(|_| is_first) {
                 let held = TaskHeld {
                     queue: queue.clone(),

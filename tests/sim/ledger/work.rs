@@ -155,7 +155,7 @@ impl Ledger {
     /// notice that surely was not published is published again.
     pub(crate) fn may_tell_held(&self, who: Who, message: &MessageId) -> bool {
         let message = index(message).and_then(|at| self.messages.get(at));
-        message.is_some_and(|message| message.released_by.contains_key(&who))
+        message.is_some_and(|message| message.given_back_by.contains(&who))
     }
 
     /// Why a task was put aside must be true.
