@@ -260,10 +260,11 @@ impl World {
         let hidden = longest_hidden(originals) + (2 * setup.lease()).max(300 * second);
         // A message that cannot be handled is released with growing delays, by each process anew.
         let undecided = (RELEASES + 1) * 300 * second;
-        // One after the other, in the worst case.
-        let tasks = self.ledger.tasks.len() as u32;
+        // One after the other, in the worst case. A storm may leave many copies of one task.
+        let copies: u32 = self.ledger.tasks.iter().map(|task| task.live).sum();
+        let messages = copies.max(self.ledger.tasks.len() as u32);
         let each = 3 * (60 * second + setup.backoff().ceiling(u32::MAX));
-        hidden + undecided + tasks * each + 600 * second
+        hidden + undecided + messages * each + 600 * second
     }
 
     fn report_unsettled(&mut self) {

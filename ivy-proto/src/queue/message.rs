@@ -86,22 +86,14 @@ pub enum DeliveryCount {
 }
 
 impl DeliveryCount {
+    /// The first delivery, on a queue that counts more than deliveries.
+    pub(crate) const FIRST: DeliveryCount = DeliveryCount::UpperBound(NonZeroU32::MIN);
+
     /// The count of a queue that counts more than deliveries. Without one, or if it is zero although
     /// the message is delivered right now, nothing is known.
     #[must_use]
     pub fn from_reserved_count(count: Option<u32>) -> Self {
         count.and_then(NonZeroU32::new).map_or(DeliveryCount::Unknown, DeliveryCount::UpperBound)
-    }
-
-    /// The same without deliveries of which it is known that they were not lost.
-    pub(crate) fn less(self, known: u32) -> Self {
-        match self {
-            DeliveryCount::UpperBound(count) => {
-                let left = count.get().saturating_sub(known);
-                DeliveryCount::UpperBound(NonZeroU32::new(left).unwrap_or(NonZeroU32::MIN))
-            }
-            other => other,
-        }
     }
 
     /// The most deliveries that there can have been, this one included, if anything is known.

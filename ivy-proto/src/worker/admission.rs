@@ -102,17 +102,19 @@ pub(super) fn examine(
     queue: &QueueName,
     message: &MessageId,
     body: &ReceivedBody,
-    count: DeliveryCount,
+    count: impl Fn(TaskId) -> DeliveryCount,
     unix_millis: Option<u64>,
 ) -> Verdict {
     if let ReceivedBody::Text(text) | ReceivedBody::NotText(text) = body
         && text.as_str().len() > config.capabilities.max_body
     {
+        let count = count(id_from(queue, message));
         return Verdict::unreadable(count, DeadLetterReason::TooLarge, "the message is too large");
     }
     let Opened { envelope, message_key, .. } = match config.codec.open_received(body, queue) {
         Ok(opened) => opened,
         Err(bad) => {
+            let count = count(id_from(queue, message));
             let mut verdict = Verdict::unreadable(count, bad.reason(), &bad.to_string());
             (verdict.peer_fault, verdict.caller) = (bad.is_peer_fault(), bad.caller().cloned());
             // Its tag is right, so no other key opens it.
@@ -160,7 +162,7 @@ fn schedule(
     queue: &QueueName,
     message: &MessageId,
     mut envelope: Envelope,
-    count: DeliveryCount,
+    count: impl Fn(TaskId) -> DeliveryCount,
 ) -> (Scheduled, Deliveries) {
     if let Some(served) = served {
         envelope.name = served.name.clone();
@@ -173,13 +175,10 @@ fn schedule(
     let max_retries = if retry { max_retries.unwrap_or(10) } else { 0 };
     let attempt = ivy.map_or(1, |ivy| ivy.attempt);
     let carried = ivy.map_or(0, |ivy| ivy.lost);
-    let deliveries = Deliveries::new(count, carried, max_retries > 0);
+    let id = ivy.map_or_else(|| id_from(queue, message), |ivy| ivy.id);
+    let deliveries = Deliveries::new(count(id), carried, max_retries > 0);
     let scheduled = Scheduled {
-        task: TaskRef {
-            id: ivy.map_or_else(|| id_from(queue, message), |ivy| ivy.id),
-            name: envelope.name.clone(),
-            queue: queue.clone(),
-        },
+        task: TaskRef { id, name: envelope.name.clone(), queue: queue.clone() },
         attempt: attempt.saturating_add(deliveries.failed),
         max_attempts: max_retries + 1,
         time_limit: settings.and_then(|task| task.time_limit),
@@ -246,8 +245,9 @@ fn outdated(
     (unix_millis > too_late).then_some((DeadLetterReason::Expired, rule))
 }
 
-/// The id of a task whose producer gave it none: the same at each delivery of its message.
-fn id_from(queue: &QueueName, message: &MessageId) -> TaskId {
+/// The id of a task whose producer gave it none, or that cannot be read: the same at each delivery of its
+/// message.
+pub(super) fn id_from(queue: &QueueName, message: &MessageId) -> TaskId {
     let mut hash = Sha256::new();
     hash.update(queue.as_str());
     hash.update([0]);

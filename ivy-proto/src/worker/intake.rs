@@ -127,12 +127,11 @@ impl Worker {
     fn admit(&mut self, queue: &QueueName, message: ReservedMessage, granted: Renewal) {
         let id = message.receipt.message.clone();
         let deliveries = message.deliveries.upper_bound().unwrap_or(1);
-        let count = match message.deliveries {
-            // Those that this process has renewed and released itself were not lost.
-            count @ DeliveryCount::UpperBound(_) if deliveries > 1 => {
-                count.less(self.releases.not_lost(queue, &id))
-            }
-            count => count,
+        let (releases, counted) = (&self.releases, message.deliveries);
+        let count = |task| match counted {
+            // This process has given it back, so it was not run here, and is in the count for that.
+            DeliveryCount::UpperBound(_) if releases.has(task) => DeliveryCount::FIRST,
+            counted => counted,
         };
         self.fx.event(Event::MessageRetrieved {
             queue: queue.clone(),

@@ -14,12 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{ReleaseReason, TaskRef};
+use crate::id::TaskId;
 use crate::name::QueueName;
 use crate::queue::{Body, ReceivedBody};
 use crate::time::Moment;
 use crate::wire::crypto::{EntropyPool, MessageKey};
 use crate::wire::{Caller, DeadLetter, DeadLetterReason, Envelope, IvyOptions, is_dead_letter};
 
+use super::admission::id_from;
 use super::config::WorkerConfig;
 use super::counting::Deliveries;
 use super::io::CancelReason;
@@ -167,6 +169,14 @@ impl Job {
         let caller = self.caller.as_ref()?;
         let (id, name, queue) = (caller.id, caller.task.clone(), self.queue.clone());
         Some((TaskRef { id, name, queue }, Some(caller.ivy())))
+    }
+
+    /// The id of the task, or what stands for it in a message that cannot be read.
+    pub(super) fn task_id(&self) -> TaskId {
+        match &self.scheduled {
+            Some(scheduled) => scheduled.task.id,
+            None => id_from(&self.queue, &self.lease.receipt().message),
+        }
     }
 
     /// Whether a request that names the receipt is under way, so that a touch would spoil it.

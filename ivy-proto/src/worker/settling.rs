@@ -164,8 +164,7 @@ impl Worker {
         let queue = held.queue.clone();
         let message = held.lease.receipt().message.clone();
         let scheduled = held.scheduled.clone();
-        let known = held.task_and_caller();
-        let renewals = held.lease.renewals();
+        let (known, id) = (held.task_and_caller(), held.task_id());
         let Some(settling) = held.settling() else { return };
         let Settlement::Release { delay, reason, detail } = &mut settling.settlement else {
             return;
@@ -173,7 +172,7 @@ impl Worker {
         let (delay, reason, detail) = (*delay, *reason, detail.take());
         if let ReleaseReason::Undecided(why) = reason {
             let is_first = self.releases.of(&queue, &message) == 0;
-            self.releases.one_more(&queue, &message, renewals);
+            self.releases.one_more(&queue, &message, id);
             if let Some((task, ivy)) = known.filter(|_| is_first) {
                 let held = TaskHeld {
                     queue: queue.clone(),
