@@ -295,7 +295,8 @@ const SELDOM: &[Row] = &[
             "subscription lost",
         ],
     ),
-    ("producer, subscription lost", &["clock", "post not done", "post refused"]),
+    // What the subscription brought before it was lost may be heard after that.
+    ("producer, subscription lost", &["clock", "notice", "post not done", "post refused"]),
     (
         "producer, subscription lost, draining",
         &[
