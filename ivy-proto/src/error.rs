@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::producer::SendError;
 use crate::queue::Fault;
 use crate::task::{InvalidCall, TaskFailure, TaskHeld, UnwritableArgs};
+use crate::text::TypeName;
 use crate::wire::MAX_DEPTH;
 
 /// What kind of error it is.
@@ -89,7 +90,8 @@ pub enum Cause {
     ResultTooDeep,
     /// The result is not what the caller expects.
     #[error(
-        "the task is done, but its result is not a {expected} (from its character {column}); check that producer and worker share one contract"
+        "the task is done, but its result is not a {} (from its character {column}); check that producer and worker share one contract",
+        TypeName(.expected)
     )]
     BadResult {
         /// The type that the caller expects.
@@ -160,7 +162,7 @@ impl Cause {
 fn why_none(held: Option<&TaskHeld>) -> String {
     match held {
         Some(held) => format!("{held}; the result may still come: wait again"),
-        None => "it may still come: wait again, and see whether a worker serves the queue, and uses the same notifier, channel name and keys".to_owned(),
+        None => "it may still come: wait again, and see whether a worker serves the queue, and uses the same notifier, channel name and keys, and in its log whether the task fails and is tried again".to_owned(),
     }
 }
 

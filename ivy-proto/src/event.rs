@@ -367,11 +367,11 @@ pub enum Trouble {
     #[error("a caller waits for a result, and this worker has no notifier; set IVY_NOTIFIER_URL")]
     NoNotifier,
     /// Messages cannot be handled here.
-    #[error("one message after the other cannot be handled here ({}); {}", .0, what_to_check(*.0))]
+    #[error("many of them in a row cannot be handled here ({}); {}", .0, what_to_check(*.0))]
     Messages(DeadLetterReason),
     /// Messages of a task cannot be handled here.
     #[error(
-        "one message after the other of it cannot be handled here ({reason}): {}; they wait for a worker of the version that can", Escaped(.detail)
+        "many of them in a row cannot be handled here ({reason}): {}; they are given back for a worker of the version that can", Escaped(.detail)
     )]
     Task {
         /// Why.

@@ -1,6 +1,7 @@
 //! Text from outside, made safe to print.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The longest foreign text that is printed; the rest is cut.
 const LONGEST: usize = 256;
@@ -16,6 +17,40 @@ pub(crate) fn brief(text: &str) -> &str {
     let longest = text.len().min(LONGEST_ERROR);
     let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     &text[..end]
+}
+
+/// Prints a number of things: its singular, or its plural.
+pub(crate) struct Counted<Number>(
+    pub(crate) Number,
+    pub(crate) &'static str,
+    pub(crate) &'static str,
+);
+
+impl<Number: fmt::Display + PartialEq + From<u8>> fmt::Display for Counted<Number> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counted(number, one, many) = self;
+        write!(f, "{number} {}", if *number == Number::from(1_u8) { one } else { many })
+    }
+}
+
+/// Prints a time to a tenth of a second.
+pub(crate) struct Tenths(pub(crate) Duration);
+
+impl fmt::Display for Tenths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1}s", self.0.as_secs_f64())
+    }
+}
+
+/// Prints the name of a type without the modules that it is in.
+pub(crate) struct TypeName(pub(crate) &'static str);
+
+impl fmt::Display for TypeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .split_inclusive(|character: char| !character.is_alphanumeric() && character != '_')
+            .try_for_each(|word| if word.ends_with(':') { Ok(()) } else { f.write_str(word) })
+    }
 }
 
 /// Prints foreign text with control and direction-changing characters escaped, cut to 256
@@ -113,5 +148,23 @@ mod tests {
     #[test]
     fn long_text_is_cut() {
         assert_eq!(Escaped(&"x".repeat(1 << 20)).to_string().len(), 259);
+    }
+
+    #[test]
+    fn numbers_times_and_types_read_as_people_write_them() {
+        let counted = |number: u32| Counted(number, "attempt", "attempts").to_string();
+        assert_eq!(
+            (&*counted(0), &*counted(1), &*counted(2)),
+            ("0 attempts", "1 attempt", "2 attempts")
+        );
+        assert_eq!(Tenths(Duration::from_micros(5_001_430)).to_string(), "5.0s");
+        for (name, short) in [
+            ("u64", "u64"),
+            ("alloc::string::String", "String"),
+            ("core::option::Option<alloc::vec::Vec<my_app::Order>>", "Option<Vec<Order>>"),
+            ("(u8, &str)", "(u8, &str)"),
+        ] {
+            assert_eq!(TypeName(name).to_string(), short);
+        }
     }
 }

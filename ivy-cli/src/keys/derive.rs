@@ -14,10 +14,10 @@ pub(super) struct Cost {
     /// How much memory it takes, in KiB; at least 19456 is advised
     #[arg(long, default_value_t = 65_536, value_name = "KIB")]
     memory: u32,
-    /// How often it goes over the memory
+    /// The number of passes over the memory
     #[arg(long, default_value_t = 3, value_name = "NUMBER")]
     passes: u32,
-    /// In how many lanes
+    /// The degree of parallelism (lanes of Argon2)
     #[arg(long, default_value_t = 4, value_name = "NUMBER")]
     lanes: u32,
 }

@@ -60,7 +60,7 @@ enum Command {
         #[arg(long)]
         to: Option<KeyId>,
     },
-    /// Let a key open nothing any more
+    /// Disable a key: it no longer opens anything
     Disable {
         /// The keyset file
         file: PathBuf,

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use crate::id::MessageId;
 use crate::name::QueueName;
 use crate::queue::Oddity;
-use crate::text::Escaped;
+use crate::text::{Counted, Escaped, Tenths};
 use crate::wire::DeadLetterReason;
 
 use super::{Event, NestedWait, NoticeDropReason, Part, ReleaseReason, TaskRef};
@@ -45,7 +45,7 @@ impl Display for Event {
                 let lost = Counted(*lost, "delivery was", "deliveries were");
                 write!(f, "{task}: {lost} lost; it is posted anew with this number, to be run then")
             }
-            Event::Acknowledged { task } => write!(f, "{task} is done, and its message deleted"),
+            Event::Acknowledged { task } => write!(f, "{task}: its message was deleted"),
             Event::DeadLettered { queue, message, task, reason, detail, attempts, lost } => {
                 about(f, task.as_ref(), message, queue)?;
                 let past = Past { attempts: *attempts, lost: *lost };
@@ -72,12 +72,15 @@ impl Display for Event {
             }
             Event::WokenLate { late, lease, held } => write!(
                 f,
-                "the worker was woken {late:?} late, so the leases of the {held} messages that it holds ({lease:?} and more) may have ended, and their tasks may run twice: something blocks its threads; move what blocks to spawn_blocking, give the runtime more threads, or use a longer lease"
+                "the worker was woken {} late, so the leases of the {held} messages that it holds ({lease:?} and more) may have ended, and their tasks may run twice: something blocks its threads; move what blocks to spawn_blocking, give the runtime more threads, or use a longer lease",
+                Tenths(*late)
             ),
             Event::SlotsWait { slots, waits, lasting } => {
                 write!(
                     f,
-                    "all {slots} slots have been taken for {lasting:?} by handlers that wait for tasks which this worker would run itself: "
+                    "handlers that wait for tasks which this worker would run itself have taken {} for {}: ",
+                    Slots(*slots),
+                    Tenths(*lasting)
                 )?;
                 for (index, NestedWait { task, waits_for }) in waits.iter().enumerate() {
                     let separator = if index == 0 { "" } else { ", " };
@@ -146,7 +149,7 @@ impl Display for Event {
             Event::QueueError { queue, fault } => write!(f, "queue {queue}: {fault}"),
             Event::NotifierError { fault } => write!(f, "{fault}"),
             Event::Degraded { part: part @ (Part::Messages(_) | Part::Task { .. }), why } => {
-                write!(f, "{part} are left alone for a while: {why}")
+                write!(f, "{part} rest for a while: {why}")
             }
             Event::Degraded { part, why } => {
                 write!(f, "{part} has been failing, and is tried again for ever: {why}")
@@ -240,13 +243,15 @@ impl Display for Mail<'_> {
     }
 }
 
-/// A number of things, as people say it.
-struct Counted(u32, &'static str, &'static str);
+/// All slots of a worker.
+struct Slots(usize);
 
-impl Display for Counted {
+impl Display for Slots {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Counted(number, one, many) = self;
-        write!(f, "{number} {}", if *number == 1 { one } else { many })
+        match self.0 {
+            1 => f.write_str("the only slot"),
+            all => write!(f, "all {all} slots"),
+        }
     }
 }
 

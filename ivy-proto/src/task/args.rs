@@ -7,6 +7,7 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Serialize, forward_to_deserialize_any};
 use serde_json::value::RawValue;
 
+use crate::text::{Counted, TypeName};
 use crate::wire::{MAX_DEPTH, RawJson, Unwritable};
 
 /// The most arguments of a task.
@@ -84,7 +85,7 @@ pub enum BadArgs {
     #[error("the arguments are not a JSON array")]
     NotAnArray,
     /// There are more than the task takes.
-    #[error("the task takes {takes} argument(s), and the message has {given}")]
+    #[error("the task takes {}, and the message has {given}", Counted(*.takes, "argument", "arguments"))]
     TooMany {
         /// How many the task takes.
         takes: usize,
@@ -92,7 +93,7 @@ pub enum BadArgs {
         given: usize,
     },
     /// One is missing, and it is not an `Option`.
-    #[error("argument {position} ({expected}) is missing")]
+    #[error("argument {position} ({}) is missing", TypeName(.expected))]
     Missing {
         /// Which one, from 1.
         position: usize,
@@ -100,7 +101,7 @@ pub enum BadArgs {
         expected: &'static str,
     },
     /// One is not of its type.
-    #[error("argument {position} is not a {expected} (from its character {column})")]
+    #[error("argument {position} is not a {} (from its character {column})", TypeName(.expected))]
     Mismatch {
         /// Which one, from 1.
         position: usize,

@@ -5,7 +5,7 @@ use std::any::type_name;
 use serde::de::DeserializeOwned;
 
 use crate::error::Cause;
-use crate::text::Escaped;
+use crate::text::{Counted, Escaped};
 use crate::wire::RawJson;
 
 /// How a task ended, as told by a notice.
@@ -43,7 +43,7 @@ impl TaskOutcome {
 
 /// Why a task was put aside.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the task failed after {attempts} attempt(s) ({}): {}; its message is kept in the dead-letter queue", Escaped(.kind), Escaped(.message))]
+#[error("the task failed after {} ({}): {}; its message is kept in the dead-letter queue", Counted(*.attempts, "attempt", "attempts"), Escaped(.kind), Escaped(.message))]
 pub struct TaskFailure {
     /// The name of a [`DeadLetterReason`](crate::wire::DeadLetterReason), or of one that a newer
     /// worker knows.
