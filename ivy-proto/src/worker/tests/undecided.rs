@@ -101,6 +101,20 @@ fn releases_of_this_worker_are_not_taken_for_lost_deliveries() {
 }
 
 #[test]
+fn a_copy_of_a_task_that_this_worker_gave_back_is_tried_and_not_replaced() {
+    let mut worker = started();
+    worker.until_polled();
+    worker.deliver_again("1", &lost_body(3), 1);
+    let run = worker.runs.pop_front().unwrap();
+    worker.end(&run, JobOutcome::BadArgs(MISFIT.to_owned()));
+    given_back(&mut worker);
+    worker.until_polled();
+    // Renewed and given back by others, too.
+    worker.deliver_again("2", &lost_body(4), 7);
+    assert_eq!(worker.runs.pop_front().unwrap().message.as_str(), "2");
+}
+
+#[test]
 fn a_misfit_tells_its_task_and_what_does_not_fit() {
     let mut worker = started();
     misfit(&mut worker, "1");
