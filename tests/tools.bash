@@ -69,8 +69,10 @@ unpack_redis_server() {
     local dir=$tools/redis packages
     rm -rf "$dir"
     mkdir -p "$dir/packages" "$dir/system"
-    # The package with those of its dependencies that the system lacks.
-    packages=$(apt-get install --simulate --no-install-recommends redis-server | awk '$1 == "Inst" { print $2 }')
+    # The package with those of its dependencies that the system lacks. Debian's redis-server is a link
+    # to a program of redis-tools, which is unpacked beside it even where the system has redis-tools.
+    packages=$(apt-get install --simulate --no-install-recommends redis-server |
+        awk '$1 == "Inst" { print $2 } END { print "redis-tools" }' | sort -u)
     # shellcheck disable=SC2086 # a list of names
     (cd "$dir/packages" && apt-get download $packages)
     for package in "$dir"/packages/*.deb; do
