@@ -5,11 +5,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use ivy_proto::admin::{self, Listing, Peeked};
+use ivy_proto::backend::Queue;
 use ivy_proto::queue::{QueueInfo, QueueOp, QueueReply};
 use ivy_proto::wire::Codec;
 use ivy_proto::{Cause, QueueName};
 
-use crate::backend::Queue;
 use crate::error::Error;
 use crate::process::FirstUse;
 use crate::runtime::Runtime;

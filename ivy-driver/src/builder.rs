@@ -5,14 +5,15 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use ivy_proto::Secret;
-use ivy_proto::config::{Config, ConfigBuilder, Environment, NotifierConfig, QueueConfig};
+use ivy_proto::backend::{Notifier, Queue};
+use ivy_proto::config::{ConfigBuilder, ConfigError, Environment, NotifierConfig, QueueConfig};
 use ivy_proto::queue::ironmq::{IronMq, Scheme};
 use ivy_proto::wire::crypto::Encryption;
 
-use crate::backend::{Notifier, Queue};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::events::EventSink;
+use crate::guarded::{GuardedNotifier, GuardedQueue};
 use crate::hub::Hub;
 use crate::ironmq::IronMqQueue;
 use crate::ivy::{Ivy, Parts};
@@ -29,6 +30,8 @@ use crate::tls::OwnRoots;
 #[must_use = "nothing is made until it is built"]
 pub struct IvyBuilder<R> {
     config: ConfigBuilder,
+    own_queue: Option<Arc<dyn Queue>>,
+    own_notifier: Option<Arc<dyn Notifier>>,
     node_compatible: bool,
     node_peers: bool,
     roots: OwnRoots,
@@ -40,6 +43,8 @@ impl<R: Runtime> IvyBuilder<R> {
     pub(crate) fn new() -> Self {
         IvyBuilder {
             config: ConfigBuilder::default(),
+            own_queue: None,
+            own_notifier: None,
             node_compatible: false,
             node_peers: true,
             roots: OwnRoots::default(),
@@ -60,6 +65,27 @@ impl<R: Runtime> IvyBuilder<R> {
     /// `rediss://` for the same over TLS, or `memory://`.
     pub fn notifier_url(mut self, url: &str) -> Self {
         self.config = self.config.notifier_url(url);
+        self
+    }
+
+    /// Uses this queue instead of one that a URL or the environment names.
+    ///
+    /// The notifier is the one that is given by [`notifier`](IvyBuilder::notifier) or
+    /// [`notifier_url`](IvyBuilder::notifier_url) or that the environment names; without one, tasks
+    /// travel without results. An operation that panics, or takes longer than its
+    /// [time limit](ivy_proto::queue::QueueOp::time_limit), fails as
+    /// [`AnswerLost`](ivy_proto::queue::FaultKind::AnswerLost).
+    pub fn queue(mut self, queue: impl Queue) -> Self {
+        self.config = self.config.own_queue();
+        self.own_queue = Some(Arc::new(GuardedQueue::<R>::new(queue)));
+        self
+    }
+
+    /// Uses this notifier instead of one that a URL or the environment names. A publication that panics
+    /// or takes longer than ten seconds fails, and a subscription that panics is lost.
+    pub fn notifier(mut self, notifier: impl Notifier) -> Self {
+        self.config = self.config.own_notifier();
+        self.own_notifier = Some(Arc::new(GuardedNotifier::<R>::new(notifier)));
         self
     }
 
@@ -117,7 +143,16 @@ impl<R: Runtime> IvyBuilder<R> {
     /// [`Config`](crate::ErrorKind::Config) if something that was given or found in the environment
     /// cannot be used, or no queue is given.
     pub fn build(self) -> Result<Ivy<R>, Error<R>> {
-        let IvyBuilder { config, node_compatible, node_peers, roots, bad_roots, .. } = self;
+        let IvyBuilder {
+            config,
+            own_queue,
+            own_notifier,
+            node_compatible,
+            node_peers,
+            roots,
+            bad_roots,
+            ..
+        } = self;
         if bad_roots {
             let error = "the given root certificates are not certificates in PEM form";
             return Err(Error::config(error));
@@ -129,9 +164,17 @@ impl<R: Runtime> IvyBuilder<R> {
         }
         let clock = Clock::start();
         let events = EventSink::new(clock);
+        let queue = match &config.queue {
+            Some(named) => queue(named, clock, &roots, &events)?,
+            None => own_queue.ok_or_else(|| Error::config(ConfigError::NoQueue))?,
+        };
+        let notifier = match &config.notifier {
+            Some(named) => Some(notifier(named, clock, &roots, &events)?),
+            None => own_notifier,
+        };
         Ivy::new(Parts {
-            queue: queue(&config, clock, &roots, &events)?,
-            notifier: notifier(&config, clock, &roots, &events)?,
+            queue,
+            notifier,
             codec: config.codec().map_err(Error::config)?,
             keyset_file: config.keyset_file,
             channel: config.channel,
@@ -169,12 +212,12 @@ impl<R> fmt::Debug for IvyBuilder<R> {
 }
 
 fn queue<R: Runtime>(
-    config: &Config,
+    named: &QueueConfig,
     clock: Clock<R>,
     roots: &OwnRoots,
     events: &EventSink,
 ) -> Result<Arc<dyn Queue>, Error<R>> {
-    Ok(match &config.queue {
+    Ok(match named {
         QueueConfig::Memory => Arc::new(MemoryQueue::new(clock, random()?)),
         QueueConfig::IronMq { address, token } => {
             let is_secure = address.scheme() == Scheme::Https;
@@ -188,20 +231,19 @@ fn queue<R: Runtime>(
 }
 
 fn notifier<R: Runtime>(
-    config: &Config,
+    named: &NotifierConfig,
     clock: Clock<R>,
     roots: &OwnRoots,
     events: &EventSink,
-) -> Result<Option<Arc<dyn Notifier>>, Error<R>> {
-    Ok(match &config.notifier {
-        None => None,
-        Some(NotifierConfig::Memory) => Some(Arc::new(Hub::default())),
-        Some(NotifierConfig::Redis(address)) => {
+) -> Result<Arc<dyn Notifier>, Error<R>> {
+    Ok(match named {
+        NotifierConfig::Memory => Arc::new(Hub::default()),
+        NotifierConfig::Redis(address) => {
             let tls = address.tls.then(|| roots.with_system_roots()).transpose();
             let server = RedisServer::new(address.clone()).with_events(events.clone());
             let redis = R::redis(server, tls.map_err(Error::config)?);
-            Some(Arc::new(Renewing::new(redis, clock)))
+            Arc::new(Renewing::new(redis, clock))
         }
-        Some(_) => return Err(Error::config("this kind of notifier is not built in")),
+        _ => return Err(Error::config("this kind of notifier is not built in")),
     })
 }

@@ -7,9 +7,8 @@ use futures_channel::mpsc;
 use futures_util::future::{self, BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use ivy_proto::ChannelName;
+use ivy_proto::backend::{Heard, Notifier};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
-
-use crate::backend::{Heard, Notifier};
 
 /// How many notices a subscriber may leave unread before it is cut off, as Redis does it.
 const UNREAD_NOTICES: usize = 1024;

@@ -1,11 +1,11 @@
 //! A queue on an IronMQ v3 server: the dialect over the HTTP client.
 
 use futures_util::future::{BoxFuture, FutureExt};
+use ivy_proto::backend::Queue;
 use ivy_proto::event::Event;
 use ivy_proto::queue::ironmq::IronMq;
 use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
 
-use crate::backend::Queue;
 use crate::events::EventSink;
 use crate::runtime::{Exchange, ExchangeKind, HttpClient};
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use ivy_proto::backend::{Notifier, Queue};
 use ivy_proto::config::KeysetFile;
 use ivy_proto::event::TaskRef;
 use ivy_proto::producer::{self, Call, ProducerConfig, Reply};
@@ -13,12 +14,12 @@ use ivy_proto::{Cause, ChannelName, TaskId};
 use serde::de::DeserializeOwned;
 
 use crate::admin::Admin;
-use crate::backend::{Notifier, Queue};
 use crate::builder::{IvyBuilder, environment};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::events::{EventSink, Events};
 use crate::handle::{Handle, Listener, Progress, Until};
+use crate::nudge::{Nudges, NudgingQueue};
 use crate::process::FirstUse;
 use crate::producer::{Mail, Producer, World};
 use crate::random::{TaskIds, random};
@@ -49,6 +50,7 @@ struct Shared<R> {
     first_use: Arc<FirstUse>,
     ids: TaskIds,
     callbacks: Callbacks,
+    nudges: Nudges,
     producer: OnceLock<Arc<Producer>>,
 }
 
@@ -96,7 +98,11 @@ impl<R: Runtime> Ivy<R> {
         IvyBuilder::new()
     }
 
-    pub(crate) fn new(parts: Parts<R>) -> Result<Self, Error<R>> {
+    pub(crate) fn new(mut parts: Parts<R>) -> Result<Self, Error<R>> {
+        let nudges = Nudges::default();
+        if parts.queue.capabilities().long_poll.is_zero() {
+            parts.queue = Arc::new(NudgingQueue::new(parts.queue, nudges.clone()));
+        }
         let Parts { queue, notifier, codec, channel, node_compatible, node_peers, .. } = &parts;
         let mut producer_config = ProducerConfig::new(queue.capabilities(), codec.clone())
             .with_node_compatible(*node_compatible)
@@ -111,6 +117,7 @@ impl<R: Runtime> Ivy<R> {
             first_use: Arc::default(),
             ids: TaskIds::default(),
             callbacks: Callbacks::default(),
+            nudges,
             producer: OnceLock::new(),
         };
         Ok(Ivy { shared: Arc::new(shared), waits: None })
@@ -236,6 +243,18 @@ impl<R: Runtime> Ivy<R> {
         environment(|environment| file.reload(environment)).map_err(Error::config)
     }
 
+    /// The queue, for operations that ivy itself does not offer, and for tests of a backend.
+    #[must_use]
+    pub fn queue(&self) -> Arc<dyn Queue> {
+        Arc::clone(&self.shared.parts.queue)
+    }
+
+    /// The notifier, if there is one, likewise.
+    #[must_use]
+    pub fn notifier(&self) -> Option<Arc<dyn Notifier>> {
+        self.shared.parts.notifier.clone()
+    }
+
     /// The same, for a handler: its worker hears of what is waited for.
     pub(crate) fn of_handler(self, waits: Waits) -> Self {
         Ivy { waits: Some(waits), ..self }
@@ -250,12 +269,8 @@ impl<R: Runtime> Ivy<R> {
         self.shared.parts.clock
     }
 
-    pub(crate) fn queue(&self) -> Arc<dyn Queue> {
-        Arc::clone(&self.shared.parts.queue)
-    }
-
-    pub(crate) fn notifier(&self) -> Option<Arc<dyn Notifier>> {
-        self.shared.parts.notifier.clone()
+    pub(crate) fn nudges(&self) -> &Nudges {
+        &self.shared.nudges
     }
 
     pub(crate) fn sink(&self) -> &EventSink {

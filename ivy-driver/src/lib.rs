@@ -20,7 +20,6 @@
 //! works on it, unless he is in the midst of a program's own code.
 
 mod admin;
-mod backend;
 mod builder;
 mod clock;
 mod connecting;
@@ -29,6 +28,7 @@ mod error;
 mod events;
 mod flag;
 mod futures;
+mod guarded;
 mod handle;
 mod hub;
 mod interim;
@@ -36,6 +36,7 @@ mod ironmq;
 mod ivy;
 mod log;
 mod memory;
+mod nudge;
 mod process;
 mod producer;
 mod pump;
@@ -51,7 +52,6 @@ mod worker;
 mod worker_builder;
 
 pub use admin::Admin;
-pub use backend::{Heard, Notifier, Queue};
 pub use builder::IvyBuilder;
 pub use connecting::{Resolver, connect_first, no_address, out_of_time, race};
 pub use context::Ctx;
@@ -77,6 +77,7 @@ pub use worker_builder::WorkerBuilder;
 
 /// The core.
 pub use ivy_proto;
+pub use ivy_proto::backend::{Heard, Notifier, Queue};
 
 // Named by links of the documentation.
 #[doc(no_inline)]

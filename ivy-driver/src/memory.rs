@@ -14,13 +14,13 @@ use std::time::Duration;
 use event_listener::Event;
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
+use ivy_proto::backend::Queue;
 use ivy_proto::broker::{
     Answer, Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Target,
 };
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{Moment, QueueName};
 
-use crate::backend::Queue;
 use crate::clock::Clock;
 use crate::pump::taken;
 use crate::runtime::Runtime;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_channel::mpsc::{self, UnboundedSender};
 use futures_util::stream::{BoxStream, StreamExt};
+use ivy_proto::backend::{Heard, Notifier, Queue};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use ivy_proto::producer::{Call, Input, Output, Reply, SendError};
 use ivy_proto::task::{Callbacks, TaskHeld, TaskOutcome};
@@ -14,7 +15,6 @@ use ivy_proto::wire::RawJson;
 use ivy_proto::{ChannelName, MessageId, Moment, TaskId, TaskName, WallClock, producer};
 use rustc_hash::FxHashMap;
 
-use crate::backend::{Heard, Notifier, Queue};
 use crate::clock::Clock;
 use crate::events::EventSink;
 use crate::handle::Progress;

@@ -10,11 +10,11 @@ use futures_channel::mpsc::UnboundedReceiver;
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use ivy_proto::backend::Queue;
 use ivy_proto::queue::{Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{Misuse, Moment, OpId, WallClock};
 use rustc_hash::FxHashMap;
 
-use crate::backend::Queue;
 use crate::clock::Clock;
 use crate::runtime::Runtime;
 

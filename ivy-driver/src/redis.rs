@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ivy_proto::ChannelName;
+use ivy_proto::backend::Heard;
 use ivy_proto::config::RedisAddress;
 use ivy_proto::event::Event;
 use ivy_proto::notify::redis::{Greeting, refusal};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use redis::{Msg, RedisError};
 
-use crate::backend::Heard;
 use crate::events::EventSink;
 use crate::tls::is_tls;
 

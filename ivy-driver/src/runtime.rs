@@ -9,12 +9,12 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use ivy_proto::TaskName;
+use ivy_proto::backend::Notifier;
 use ivy_proto::queue::Fault;
 use ivy_proto::task::TaskSettings;
 use ivy_proto::wire::RawJson;
 use rustls::ClientConfig;
 
-use crate::backend::Notifier;
 use crate::context::Ctx;
 use crate::futures::FutureHandlers;
 use crate::redis::RedisServer;

@@ -10,11 +10,11 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use http::Response;
 use ivy_proto::ChannelName;
+use ivy_proto::backend::{Heard, Notifier};
 use ivy_proto::notify::{NotifyFault, Publication};
 use ivy_proto::queue::Fault;
 use rustls::ClientConfig;
 
-use crate::backend::{Heard, Notifier};
 use crate::futures::{CancellationToken, FutureHandlers, TaskPerCallback};
 use crate::redis::RedisServer;
 use crate::runtime::{AsyncRuntime, Clients, Exchange, HttpClient, Runtime};

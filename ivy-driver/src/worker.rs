@@ -10,12 +10,12 @@ use std::time::Duration;
 use futures_channel::mpsc::{self, UnboundedSender};
 use futures_util::future::{BoxFuture, FutureExt, Join, Ready, join, ready};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use ivy_proto::backend::Notifier;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::worker::{CancelReason, Input, JobOutcome, Output, Run};
 use ivy_proto::{JobId, Moment, OpId, WallClock, worker};
 use rustc_hash::FxHashMap;
 
-use crate::backend::Notifier;
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::events::{EventSink, Events};
@@ -104,6 +104,7 @@ pub(crate) fn start<R: Runtime>(
 ) -> Result<Worker<R>, Error<R>> {
     let (mailbox, receiver) = mpsc::unbounded();
     let (finished, clock, events) = (Flag::default(), ivy.clock(), ivy.sink().part());
+    ivy.nudges().add(mailbox.clone());
     let role = WorkerRole {
         machine,
         handlers,

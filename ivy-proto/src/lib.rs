@@ -1,6 +1,7 @@
 //! The protocol core of ivy, a distributed task library, without any IO.
 
 pub mod admin;
+pub mod backend;
 pub mod broker;
 pub mod config;
 pub mod connect;

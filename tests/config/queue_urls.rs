@@ -128,13 +128,13 @@ fn an_unknown_scheme_is_answered_with_the_known_ones() {
 fn a_given_url_wins_over_the_environment() {
     let machine = machine().with("IVY_QUEUE_URL", "ironmq://t@h/p");
     let config = machine.resolve(Config::builder().queue_url("memory://")).unwrap();
-    assert_eq!(config.queue, QueueConfig::Memory);
+    assert_eq!(config.queue, Some(QueueConfig::Memory));
     let given = QueueConfig::IronMq {
         address: Address::new(Scheme::Https, "mine.example", "p").unwrap(),
         token: Token::new("t").unwrap(),
     };
     let config = machine.resolve(Config::builder().queue(given.clone())).unwrap();
-    assert_eq!(config.queue, given);
+    assert_eq!(config.queue, Some(given));
     let (address, token) = machine.project();
     assert_eq!((address.host().as_str(), token.expose()), ("h", "t"));
 }

@@ -63,7 +63,7 @@ pub(crate) fn machine() -> Machine {
 
 pub(crate) fn ironmq(config: Config) -> (Address, Token) {
     match config.queue {
-        QueueConfig::IronMq { address, token } => (address, token),
+        Some(QueueConfig::IronMq { address, token }) => (address, token),
         other => panic!("{other:?}"),
     }
 }

@@ -176,7 +176,10 @@ impl World {
             Heard::Meddle(Meddling::Resume) => worker::Input::Resume,
             Heard::Meddle(Meddling::PauseNotifier) => worker::Input::PauseNotifier,
             Heard::Meddle(Meddling::ResumeNotifier) => worker::Input::ResumeNotifier,
-            Heard::Meddle(Meddling::Nudge) => worker::Input::Nudge,
+            Heard::Meddle(Meddling::Nudge) => {
+                let served = self.kinds.first().map(|kind| kind.queue.clone());
+                worker::Input::Nudge(served.expect("there is a kind of task"))
+            }
             Heard::Drain(limit) => {
                 self.watch_drain(who, limit, Duration::from_secs(1));
                 worker::Input::Drain { limit }

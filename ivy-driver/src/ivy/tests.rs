@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
+use ivy_proto::backend::Heard;
 use ivy_proto::event::{Event, ReleaseReason};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{ErrorKind, TaskError};
 
 use super::*;
-use crate::backend::Heard;
 use crate::hub::Hub;
 use crate::memory::MemoryQueue;
 use crate::testing::{Tokio, refuse_handlers};

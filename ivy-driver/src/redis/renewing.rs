@@ -9,10 +9,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use ivy_proto::ChannelName;
+use ivy_proto::backend::{Heard, Notifier};
 use ivy_proto::notify::redis::{Change, Subscriber};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 
-use crate::backend::{Heard, Notifier};
 use crate::clock::Clock;
 use crate::runtime::Runtime;
 

@@ -28,7 +28,7 @@
 //!     _ => None,
 //! };
 //! let config = Config::builder().resolve(&Environment::new(&variables, &|_| None))?;
-//! let QueueConfig::IronMq { address, .. } = config.queue else { panic!("not IronMQ") };
+//! let Some(QueueConfig::IronMq { address, .. }) = config.queue else { panic!("not IronMQ") };
 //! assert_eq!(address.host(), "mq-aws-us-east-1-1.iron.io");
 //! # Ok::<(), ivy_proto::config::ConfigError>(())
 //! ```
@@ -81,9 +81,9 @@ pub enum QueueConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where tasks are queued.
-    pub queue: QueueConfig,
-    /// Where results travel, if anywhere.
+    /// Where tasks are queued. Nothing, if the program brings a queue of its own.
+    pub queue: Option<QueueConfig>,
+    /// Where results travel, if anywhere. Nothing as well, if the program brings a notifier of its own.
     pub notifier: Option<NotifierConfig>,
     /// The shared notification channel, and the prefix of reply channels.
     pub channel: ChannelName,
@@ -120,11 +120,13 @@ pub struct ConfigBuilder {
     encryption: Encryption,
 }
 
-/// What a program gives as a URL, which may hold a secret, or in parts.
+/// What a program gives as a URL, which may hold a secret, or in parts, or as a backend of its own, of
+/// which nothing needs to be known here.
 #[derive(Clone, Debug)]
 enum Given<T> {
     Url(Secret),
     Parts(T),
+    Own,
 }
 
 impl ConfigBuilder {
@@ -142,6 +144,13 @@ impl ConfigBuilder {
         self
     }
 
+    /// Looks for no queue, since the program brings its own.
+    #[must_use]
+    pub fn own_queue(mut self) -> Self {
+        self.queue = Some(Given::Own);
+        self
+    }
+
     /// Takes the notifier from this URL: see [`NotifierConfig`].
     #[must_use]
     pub fn notifier_url(mut self, url: impl Into<String>) -> Self {
@@ -153,6 +162,13 @@ impl ConfigBuilder {
     #[must_use]
     pub fn notifier(mut self, notifier: NotifierConfig) -> Self {
         self.notifier = Some(Given::Parts(notifier));
+        self
+    }
+
+    /// Looks for no notifier, since the program brings its own.
+    #[must_use]
+    pub fn own_notifier(mut self) -> Self {
+        self.notifier = Some(Given::Own);
         self
     }
 
@@ -183,12 +199,12 @@ impl ConfigBuilder {
     /// If something that was given or found cannot be used, or if nothing says which queue to use.
     pub fn resolve(self, environment: &Environment<'_>) -> Result<Config, ConfigError> {
         let queue = queue(self.queue, environment)?;
-        let notifier = notifier(self.notifier, &queue, environment)?;
+        let notifier = notifier(self.notifier, queue.as_ref(), environment)?;
         let channel = channel(self.channel, environment)?;
         let encryption = with_password(self.encryption, environment)?;
         let (encryption, keyset_file) = keyset::complete(encryption, environment)?;
         Codec::new(&encryption).map_err(|error| ConfigError::BadEncryption { error })?;
-        let warnings = Warning::about(&queue, &encryption);
+        let warnings = Warning::about(queue.as_ref(), &encryption);
         Ok(Config { queue, notifier, channel, encryption, keyset_file, warnings })
     }
 }
@@ -196,9 +212,10 @@ impl ConfigBuilder {
 fn queue(
     given: Option<Given<QueueConfig>>,
     environment: &Environment<'_>,
-) -> Result<QueueConfig, ConfigError> {
+) -> Result<Option<QueueConfig>, ConfigError> {
     let url = match given {
-        Some(Given::Parts(queue)) => return Ok(queue),
+        Some(Given::Own) => return Ok(None),
+        Some(Given::Parts(queue)) => return Ok(Some(queue)),
         Some(Given::Url(url)) => {
             let origin = Origin::Argument("queue URL");
             Some(Found { value: url.expose().to_owned(), origin })
@@ -208,23 +225,24 @@ fn queue(
     let url = match url {
         None => None,
         Some(Found { value, origin }) => match QueueUrl::parse(&value) {
-            Ok(QueueUrl::Memory) => return Ok(QueueConfig::Memory),
+            Ok(QueueUrl::Memory) => return Ok(Some(QueueConfig::Memory)),
             Ok(QueueUrl::IronMq(url)) => Some((url, origin)),
             Err(error) => return Err(ConfigError::BadUrl { origin, error }),
         },
     };
     match iron::resolve(url, environment)? {
-        Some((address, token)) => Ok(QueueConfig::IronMq { address, token }),
+        Some((address, token)) => Ok(Some(QueueConfig::IronMq { address, token })),
         None => Err(ConfigError::NoQueue),
     }
 }
 
 fn notifier(
     given: Option<Given<NotifierConfig>>,
-    queue: &QueueConfig,
+    queue: Option<&QueueConfig>,
     environment: &Environment<'_>,
 ) -> Result<Option<NotifierConfig>, ConfigError> {
     let url = match given {
+        Some(Given::Own) => return Ok(None),
         Some(Given::Parts(notifier)) => return Ok(Some(notifier)),
         Some(Given::Url(url)) => {
             let origin = Origin::Argument("notifier URL");
@@ -234,8 +252,8 @@ fn notifier(
     };
     let Some(Found { value, origin }) = url else {
         return Ok(match queue {
-            QueueConfig::Memory => Some(NotifierConfig::Memory),
-            QueueConfig::IronMq { .. } => None,
+            Some(QueueConfig::Memory) => Some(NotifierConfig::Memory),
+            Some(QueueConfig::IronMq { .. }) | None => None,
         });
     };
     let mut notifier =

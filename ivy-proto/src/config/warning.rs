@@ -26,14 +26,14 @@ pub enum Warning {
 }
 
 impl Warning {
-    pub(super) fn about(queue: &QueueConfig, encryption: &Encryption) -> Vec<Warning> {
+    pub(super) fn about(queue: Option<&QueueConfig>, encryption: &Encryption) -> Vec<Warning> {
         let password = encryption.password();
         let mut warnings = Vec::new();
         match queue {
-            QueueConfig::IronMq { address, .. } if address.is_exposed() => {
+            Some(QueueConfig::IronMq { address, .. }) if address.is_exposed() => {
                 warnings.push(Warning::PlainHttp { host: address.host() });
             }
-            QueueConfig::Memory if password.is_some() || encryption.keyring().is_some() => {
+            Some(QueueConfig::Memory) if password.is_some() || encryption.keyring().is_some() => {
                 warnings.push(Warning::NeedlessEncryption);
             }
             _ => {}

@@ -112,15 +112,13 @@ impl Worker {
         self.fx.set_timer(timer, rest.max(set));
     }
 
-    /// Ends the rest of all queues that were empty.
-    pub(super) fn nudge(&mut self) {
-        for queue in self.poller.names().cloned().collect::<Vec<_>>() {
-            if let Some(served) = self.poller.queue(&queue)
-                && served.rests_for(Rest::Empty)
-            {
-                served.wake();
-                self.fx.timers.stop(&Why::Poll(queue));
-            }
+    /// Ends the rest of a queue that was empty.
+    pub(super) fn nudge(&mut self, queue: QueueName) {
+        if let Some(served) = self.poller.queue(&queue)
+            && served.rests_for(Rest::Empty)
+        {
+            served.wake();
+            self.fx.timers.stop(&Why::Poll(queue));
         }
     }
 

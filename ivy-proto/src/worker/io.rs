@@ -34,10 +34,10 @@ pub enum Input {
     Waits(JobId, TaskRef),
     /// The handler of this job waits for no result any more.
     Resumes(JobId),
-    /// Something hints at new messages (a connection came back, a task was sent from this
-    /// process): ask all queues that rest since they were empty. Those that failed are left
-    /// alone as long as before.
-    Nudge,
+    /// Something hints at new messages in this physical queue: a task was sent from this process, or
+    /// the backend reports it. If the queue rests since it was empty, it is asked at once; one that
+    /// failed rests as long as before.
+    Nudge(QueueName),
     /// Reserve no more messages. What is held goes on.
     Pause,
     /// Reserve messages again.

@@ -248,7 +248,7 @@ impl Worker {
             Input::Job(job, outcome) => self.take_outcome(job, outcome),
             Input::Waits(job, task) => self.begin_wait(job, task),
             Input::Resumes(job) => self.end_wait(job),
-            Input::Nudge => self.nudge(),
+            Input::Nudge(queue) => self.nudge(queue),
             Input::Pause => {
                 if self.mode == Mode::Running || self.mode == Mode::New {
                     self.start();

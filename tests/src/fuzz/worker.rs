@@ -99,12 +99,15 @@ fn name(text: &str) -> TaskName {
     TaskName::new(text).expect("a name")
 }
 
+fn queue() -> QueueName {
+    QueueName::new("q").expect("a name")
+}
+
 fn config(setup: &Setup) -> WorkerConfig {
     let mut capabilities = Capabilities::ironmq();
     if !setup.long_poll {
         capabilities = capabilities.without_long_poll();
     }
-    let queue = || QueueName::new("q").expect("a name");
     let mut slow = TaskSettings::in_queue(queue());
     slow.priority = Priority::HIGHEST;
     slow.reserve_time = Some(LEASE * 6);
@@ -171,7 +174,7 @@ impl World {
             Step::Resume => self.feed(|| Input::Resume),
             Step::PauseNotifier => self.feed(|| Input::PauseNotifier),
             Step::ResumeNotifier => self.feed(|| Input::ResumeNotifier),
-            Step::Nudge => self.feed(|| Input::Nudge),
+            Step::Nudge => self.feed(|| Input::Nudge(queue())),
             Step::Drain { seconds } => {
                 self.feed(|| Input::Drain { limit: Duration::from_secs(seconds.into()) });
             }
@@ -333,7 +336,7 @@ impl World {
             self.pass(LAST_WORDS);
         }
         assert!(self.finished, "a drain does not end");
-        self.misuse(|| Input::Nudge, Misuse::Finished);
+        self.misuse(|| Input::Nudge(queue()), Misuse::Finished);
         assert!(matches!(self.worker.poll_output(), Output::Wait(None)));
         for output in &self.outputs {
             assert_eq!(format!("{:?}", self.unpolled.poll_output()), *output);

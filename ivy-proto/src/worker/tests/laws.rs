@@ -240,7 +240,7 @@ impl World {
             Step::Resume => self.feed(Input::Resume),
             Step::PauseNotifier => self.feed(Input::PauseNotifier),
             Step::ResumeNotifier => self.feed(Input::ResumeNotifier),
-            Step::Nudge => self.feed(Input::Nudge),
+            Step::Nudge => self.feed(Input::Nudge(queue())),
             Step::Wait(which) => {
                 if let Some(job) = pick(self.running.iter().copied(), which) {
                     let (id, name) = (task_id(), TaskName::new(TASK).unwrap());

@@ -149,10 +149,10 @@ fn a_nudge_ends_the_rest_of_an_empty_queue_and_not_that_of_a_failing_one() {
     let (poll, _) = worker.take_poll().unwrap();
     worker.answer(poll, Ok(empty()));
     assert!(worker.take_poll().is_none());
-    worker.feed(Input::Nudge);
+    worker.feed(Input::Nudge(queue()));
     let (poll, _) = worker.take_poll().unwrap();
     worker.faulty(poll, FaultKind::Unauthorized);
-    worker.feed(Input::Nudge);
+    worker.feed(Input::Nudge(queue()));
     assert!(worker.take_poll().is_none());
 }
 

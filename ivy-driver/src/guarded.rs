@@ -1,0 +1,202 @@
+//! Backends of the program's own, whose code may panic or never answer: that costs the operation, never
+//! the producer or worker that asked for it.
+
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{self, Either, FutureExt, select};
+use futures_util::stream::{self, StreamExt};
+use ivy_proto::ChannelName;
+use ivy_proto::backend::{BoxFuture, BoxStream, Heard, Notifier, Queue};
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
+use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
+use ivy_proto::task::discard_panic;
+
+use crate::runtime::Runtime;
+
+/// How long a publication may take.
+const PUBLISH_LIMIT: Duration = Duration::from_secs(10);
+
+/// A queue that answers each operation within its time limit.
+pub(crate) struct GuardedQueue<R> {
+    queue: Arc<dyn Queue>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R> GuardedQueue<R> {
+    pub(crate) fn new(queue: impl Queue) -> Self {
+        GuardedQueue { queue: Arc::new(queue), runtime: PhantomData }
+    }
+}
+
+impl<R: Runtime> Queue for GuardedQueue<R> {
+    fn capabilities(&self) -> Capabilities {
+        self.queue.capabilities()
+    }
+
+    fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
+        let limit = op.time_limit();
+        let executed = guarded::<R, _>(limit, || self.queue.execute(op));
+        let lost = |detail| Err(Fault::new(FaultKind::AnswerLost).with_detail(detail));
+        executed.map(move |answer| answer.unwrap_or_else(lost)).boxed()
+    }
+}
+
+impl<R> fmt::Debug for GuardedQueue<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.queue.fmt(f)
+    }
+}
+
+/// A notifier whose publications end in time, and whose subscriptions end where they panic.
+pub(crate) struct GuardedNotifier<R> {
+    notifier: Arc<dyn Notifier>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R> GuardedNotifier<R> {
+    pub(crate) fn new(notifier: impl Notifier) -> Self {
+        GuardedNotifier { notifier: Arc::new(notifier), runtime: PhantomData }
+    }
+}
+
+impl<R: Runtime> Notifier for GuardedNotifier<R> {
+    fn publish(&self, publication: Publication) -> BoxFuture<Result<u64, NotifyFault>> {
+        let published = guarded::<R, _>(PUBLISH_LIMIT, || self.notifier.publish(publication));
+        published.map(|answer| answer.unwrap_or_else(|detail| Err(lost(detail)))).boxed()
+    }
+
+    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<Heard> {
+        match catch_unwind(AssertUnwindSafe(|| self.notifier.subscribe(channels))) {
+            Ok(heard) => {
+                let heard = AssertUnwindSafe(heard).catch_unwind();
+                heard
+                    .map(|heard| heard.unwrap_or_else(|panic| Heard::Lost(lost(of(panic)))))
+                    .boxed()
+            }
+            Err(panic) => stream::once(future::ready(Heard::Lost(lost(of(panic))))).boxed(),
+        }
+    }
+}
+
+impl<R> fmt::Debug for GuardedNotifier<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.notifier.fmt(f)
+    }
+}
+
+fn lost(detail: &'static str) -> NotifyFault {
+    NotifyFault::new(NotifyFaultKind::ConnectionLost).with_detail(detail)
+}
+
+/// What a backend answers, or why it does not.
+fn guarded<R: Runtime, T: Send + 'static>(
+    limit: Duration,
+    ask: impl FnOnce() -> BoxFuture<T>,
+) -> BoxFuture<Result<T, &'static str>> {
+    let asked = catch_unwind(AssertUnwindSafe(ask)).map_err(of);
+    async move {
+        let answer = AssertUnwindSafe(asked?).catch_unwind();
+        match select(answer, R::sleep_until(R::now() + limit).boxed()).await {
+            Either::Left((answer, _)) => answer.map_err(of),
+            Either::Right(_) => Err("the backend did not answer in time"),
+        }
+    }
+    .boxed()
+}
+
+/// What is said of a panic. Its text may hold what a message holds; the panic hook has shown it.
+fn of(panic: Box<dyn Any + Send>) -> &'static str {
+    discard_panic(panic);
+    "the backend panicked"
+}
+
+#[cfg(test)]
+mod tests {
+    use ivy_proto::QueueName;
+    use ivy_proto::queue::Body;
+
+    use super::*;
+    use crate::testing::Tokio;
+
+    /// A backend that does neither of what it should.
+    #[derive(Clone, Copy, Debug)]
+    enum Broken {
+        PanicsAtOnce,
+        PanicsLater,
+        NeverAnswers,
+    }
+
+    impl Broken {
+        fn answer<T: Send + 'static>(self) -> BoxFuture<T> {
+            match self {
+                Broken::PanicsAtOnce => panic!("out of cheese"),
+                Broken::PanicsLater => Box::pin(async { panic!("out of cheese") }),
+                Broken::NeverAnswers => future::pending().boxed(),
+            }
+        }
+    }
+
+    impl Queue for Broken {
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::broker()
+        }
+
+        fn execute(&self, _: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
+            self.answer()
+        }
+    }
+
+    impl Notifier for Broken {
+        fn publish(&self, _: Publication) -> BoxFuture<Result<u64, NotifyFault>> {
+            self.answer()
+        }
+
+        fn subscribe(&self, _: Vec<ChannelName>) -> BoxStream<Heard> {
+            stream::once(self.answer()).boxed()
+        }
+    }
+
+    const ALL: [(Broken, &str); 3] = [
+        (Broken::PanicsAtOnce, "panicked"),
+        (Broken::PanicsLater, "panicked"),
+        (Broken::NeverAnswers, "in time"),
+    ];
+
+    #[tokio::test(start_paused = true)]
+    async fn an_operation_of_a_broken_queue_may_have_had_its_effect() {
+        for (broken, reason) in ALL {
+            let queue = GuardedQueue::<Tokio>::new(broken);
+            let op = QueueOp::Clear { queue: QueueName::new("mail").unwrap() };
+            let fault = queue.execute(op).await.unwrap_err();
+            assert_eq!(fault.kind(), FaultKind::AnswerLost);
+            assert!(fault.to_string().contains(reason), "{fault}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_notice_to_a_broken_notifier_may_have_been_published() {
+        for (broken, reason) in ALL {
+            let notifier = GuardedNotifier::<Tokio>::new(broken);
+            let channel = ChannelName::new("replies").unwrap();
+            let publication = Publication { channel, payload: Body::new("{}") };
+            let fault = notifier.publish(publication).await.unwrap_err();
+            assert!(!fault.surely_not_published());
+            assert!(fault.to_string().contains(reason), "{fault}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_subscription_that_panics_is_lost() {
+        for broken in [Broken::PanicsAtOnce, Broken::PanicsLater] {
+            let notifier = GuardedNotifier::<Tokio>::new(broken);
+            let mut heard = notifier.subscribe(Vec::new());
+            assert!(matches!(heard.next().await, Some(Heard::Lost(_))));
+            assert!(heard.next().await.is_none());
+        }
+    }
+}

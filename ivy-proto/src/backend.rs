@@ -1,0 +1,70 @@
+//! What a queue and a notifier must be able to do, whatever stands behind them.
+//!
+//! A backend is what carries out the operations of [`queue`](crate::queue) and
+//! [`notify`](crate::notify): a client of a server, a store in a file, a list in memory. It names no
+//! runtime: its operations are futures, and a subscription is a stream. The builders of the
+//! adapters take one with `.queue(..)` and `.notifier(..)`.
+//!
+//! Not yet stable: methods with a default may be added.
+
+use std::fmt;
+use std::pin::Pin;
+
+use futures_core::Stream;
+
+use crate::name::ChannelName;
+use crate::notify::{NotifyFault, Publication};
+use crate::queue::{Capabilities, Fault, QueueOp, QueueReply};
+
+/// An operation under way.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What a subscription brings, one after the other.
+pub type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
+
+/// A queue backend.
+///
+/// # Contract
+///
+/// * Each operation is answered by the reply that its [`QueueOp`] names, or by a [`Fault`] whose
+///   kind says whether it may have had an effect all the same.
+/// * A message that a reserve has brought is given to nobody else until its lease ends, and is ready
+///   again then. Only its [`Receipt`](crate::Receipt) touches, releases or deletes it.
+/// * Dropping the future of an operation cancels it. Whether it has had its effect is then unknown,
+///   unless [`takes_back_reserves`](Capabilities::takes_back_reserves) says otherwise.
+/// * An operation takes no longer than [`QueueOp::time_limit`].
+pub trait Queue: fmt::Debug + Send + Sync + 'static {
+    /// What the backend can do. The machines ask once, when they are made.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Carries out an operation. Nothing happens before the future is polled.
+    fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>>;
+}
+
+/// A notifier backend: it carries results to their callers, at most once and best effort.
+pub trait Notifier: fmt::Debug + Send + Sync + 'static {
+    /// Publishes, and returns how many subscribers were reached. It answers within some seconds also
+    /// where its server does not: a worker has a limited number of notices under way at a time.
+    fn publish(&self, publication: Publication) -> BoxFuture<Result<u64, NotifyFault>>;
+
+    /// Subscribes to these channels: first comes [`Heard::Subscribed`], then each notice, and the stream
+    /// ends after [`Heard::Lost`]. Nothing happens before it is polled, and dropping it ends the
+    /// subscription.
+    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<Heard>;
+}
+
+/// What a subscription brings.
+#[derive(Debug)]
+pub enum Heard {
+    /// All channels are subscribed to.
+    Subscribed,
+    /// A notice arrived.
+    Notice {
+        /// The channel that it arrived on.
+        channel: ChannelName,
+        /// What was published.
+        payload: Vec<u8>,
+    },
+    /// The subscription could not be made, or has ended.
+    Lost(NotifyFault),
+}
