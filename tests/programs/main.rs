@@ -2,7 +2,7 @@
 
 use ivy_tests::{IvyServer, Process, RedisServer, example};
 
-/// The packages that have the three examples.
+/// The packages that have the examples which are alike.
 const ADAPTERS: [&str; 3] = ["ivy-tokio", "ivy-async-std", "ivy-blocking"];
 
 /// A queue server and a Redis, and an adapter's example programs that meet on them.
@@ -45,6 +45,12 @@ async fn the_quickstart_shows_a_result_and_a_dead_letter_and_ends() {
             "{lines:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_queue_of_the_programs_own_carries_its_tasks() {
+    let lines = without_configuration("ivy-tokio", "own_queue", &[]).success().await;
+    assert_eq!(lines, ["2 * 21 = 42"]);
 }
 
 #[tokio::test]

@@ -1,0 +1,82 @@
+//! The backends that the cases are run against.
+
+use std::sync::{Arc, OnceLock};
+
+use ivy_proto::backend::{Notifier, Queue};
+use ivy_tests::{IvyServer, RedisServer};
+use ivy_tokio::{Ivy, IvyBuilder};
+use tokio::runtime::Runtime;
+
+#[path = "../../ivy-tokio/examples/own_queue.rs"]
+#[allow(dead_code, unreachable_pub, reason = "an example has a `main`, and is a crate of its own")]
+mod own_queue;
+
+/// A backend.
+pub(crate) struct Backend<B: ?Sized> {
+    pub(crate) name: &'static str,
+    /// Whether it is in this process, where time can be paused.
+    pub(crate) in_virtual_time: bool,
+    pub(crate) open: fn(&Servers) -> Arc<B>,
+}
+
+/// The servers that all cases share, each started when it is first needed.
+#[derive(Debug, Default)]
+pub(crate) struct Servers {
+    ironmq: OnceLock<IvyServer>,
+    redis: OnceLock<RedisServer>,
+}
+
+impl Servers {
+    fn ironmq(&self) -> &IvyServer {
+        self.ironmq.get_or_init(|| wait(IvyServer::start()))
+    }
+
+    fn redis(&self) -> &RedisServer {
+        self.redis.get_or_init(|| wait(RedisServer::start()))
+    }
+}
+
+pub(crate) fn queues() -> [Backend<dyn Queue>; 3] {
+    [
+        Backend {
+            name: "memory",
+            in_virtual_time: true,
+            open: |_| ivy(Ivy::builder().queue_url("memory://")).queue(),
+        },
+        Backend {
+            name: "own_queue",
+            in_virtual_time: true,
+            open: |_| ivy(Ivy::builder().queue(own_queue::ListQueue::default())).queue(),
+        },
+        Backend {
+            name: "ironmq",
+            in_virtual_time: false,
+            open: |servers| ivy(Ivy::builder().queue_url(&servers.ironmq().url())).queue(),
+        },
+    ]
+}
+
+pub(crate) fn notifiers() -> [Backend<dyn Notifier>; 2] {
+    [
+        Backend { name: "memory", in_virtual_time: true, open: |_| notifier("memory://") },
+        Backend {
+            name: "redis",
+            in_virtual_time: false,
+            open: |servers| notifier(&servers.redis().url()),
+        },
+    ]
+}
+
+fn notifier(url: &str) -> Arc<dyn Notifier> {
+    ivy(Ivy::builder().queue_url("memory://").notifier_url(url)).notifier().expect("it was given")
+}
+
+fn ivy(builder: IvyBuilder) -> Ivy {
+    builder.build().unwrap()
+}
+
+/// The runtime that reads what the servers print.
+fn wait<F: Future>(future: F) -> F::Output {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::new().unwrap()).block_on(future)
+}

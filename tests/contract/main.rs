@@ -1,0 +1,80 @@
+//! What every backend must do, at the level of [`Queue`](ivy_proto::backend::Queue) and
+//! [`Notifier`](ivy_proto::backend::Notifier): each case is written once and run against each backend.
+//!
+//! A case knows its backend by the [`Capabilities`](ivy_proto::queue::Capabilities) alone. It works on a
+//! queue of its own, and runs in virtual time where the backend is in this process. A new backend is a
+//! line in [`backends`]; before it serves a worker, it passes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod backends;
+mod notifier;
+mod queue;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use ivy_proto::backend::BoxFuture;
+use libtest_mimic::{Arguments, Trial};
+
+use crate::backends::{Backend, Servers};
+
+/// How many cases run at a time, if the command line does not say. They mostly wait.
+const AT_A_TIME: usize = 16;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(AT_A_TIME);
+    let servers = Arc::new(Servers::default());
+    let mut trials = Vec::new();
+    for backend in backends::queues() {
+        trials.extend(trials_of(backend, &servers, queue::CASES, |queue, case| {
+            (case.run)(queue::Bench::new(queue, case.name))
+        }));
+    }
+    for backend in backends::notifiers() {
+        trials.extend(trials_of(backend, &servers, notifier::CASES, |notifier, case| {
+            (case.run)(notifier::Bench::new(notifier, case.name))
+        }));
+    }
+    drop(servers);
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A case, for a bench of this kind.
+pub(crate) struct Case<Bench> {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(Bench) -> BoxFuture<()>,
+}
+
+/// A test for each case, named after its backend and itself. The servers end with the last of them.
+fn trials_of<B: ?Sized + 'static, Bench: 'static>(
+    backend: Backend<B>,
+    servers: &Arc<Servers>,
+    cases: &'static [Case<Bench>],
+    run: fn(Arc<B>, &Case<Bench>) -> BoxFuture<()>,
+) -> impl Iterator<Item = Trial> {
+    let Backend { name, in_virtual_time, open } = backend;
+    let servers = Arc::clone(servers);
+    cases.iter().map(move |case| {
+        let servers = Arc::clone(&servers);
+        Trial::test(format!("{name}::{}", case.name), move || {
+            let backend = open(&servers);
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_all().start_paused(in_virtual_time).build().unwrap();
+            runtime.block_on(run(backend, case));
+            Ok(())
+        })
+    })
+}
+
+/// Lists the cases of a file by their names.
+macro_rules! cases {
+    ($bench:ty: $($name:ident),* $(,)?) => {
+        pub(crate) const CASES: &[crate::Case<$bench>] = &[$(crate::Case {
+            name: stringify!($name),
+            run: |bench| Box::pin($name(bench)),
+        }),*];
+    };
+}
+pub(crate) use cases;

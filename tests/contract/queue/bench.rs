@@ -1,0 +1,186 @@
+//! A queue, and short ways to ask it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ivy_proto::backend::Queue;
+use ivy_proto::queue::{
+    Batch, Body, Capabilities, Fault, FaultKind, NewMessage, QueueOp, QueueReply, ReceivedBody,
+    ReservedMessage,
+};
+use ivy_proto::{MessageId, QueueName, Receipt};
+use ivy_tests::PATIENCE;
+use tokio::time::{Instant, sleep};
+
+/// A queue that nobody else uses.
+#[derive(Clone)]
+pub(crate) struct Bench {
+    pub(super) backend: Arc<dyn Queue>,
+    pub(super) queue: QueueName,
+    pub(super) lease: Duration,
+}
+
+impl Bench {
+    pub(crate) fn new(backend: Arc<dyn Queue>, case: &'static str) -> Self {
+        // Long enough to do something in it, and short enough to wait for its end.
+        let lease = backend.capabilities().lease.0.max(Duration::from_secs(2));
+        Bench { backend, queue: QueueName::new(&format!("contract.{case}")).unwrap(), lease }
+    }
+
+    /// The same on another queue.
+    pub(super) fn on(&self, queue: &str) -> Bench {
+        Bench { queue: QueueName::new(queue).unwrap(), ..self.clone() }
+    }
+
+    pub(super) fn capabilities(&self) -> Capabilities {
+        self.backend.capabilities()
+    }
+
+    pub(super) async fn ask(&self, op: QueueOp) -> Result<QueueReply, Fault> {
+        self.backend.execute(op).await
+    }
+
+    pub(super) async fn post(&self, text: &str) -> MessageId {
+        self.post_later(text, Duration::ZERO).await
+    }
+
+    pub(super) async fn post_later(&self, text: &str, delay: Duration) -> MessageId {
+        let message = NewMessage { body: Body::new(text), delay };
+        self.post_all(Batch::one(message)).await.remove(0)
+    }
+
+    pub(super) async fn post_all(&self, messages: Batch<NewMessage>) -> Vec<MessageId> {
+        match self.ask(QueueOp::Post { queue: self.queue.clone(), messages }).await {
+            Ok(QueueReply::Posted(ids)) => ids,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) async fn reserve(&self, count: usize) -> Vec<ReservedMessage> {
+        self.reserve_within(count, Duration::ZERO).await
+    }
+
+    /// A reserve that waits. One of a queue that does not exist brings nothing either.
+    pub(super) async fn reserve_within(
+        &self,
+        count: usize,
+        wait: Duration,
+    ) -> Vec<ReservedMessage> {
+        let (queue, lease) = (self.queue.clone(), self.lease);
+        match self.ask(QueueOp::Reserve { queue, count, lease, wait }).await {
+            Ok(QueueReply::Reserved(reserved)) => {
+                assert_eq!(reserved.unusable, 0);
+                reserved.messages
+            }
+            Err(fault) if fault.kind() == FaultKind::NoQueue => Vec::new(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The message that is there.
+    pub(super) async fn reserve_one(&self) -> ReservedMessage {
+        let mut messages = self.reserve(1).await;
+        assert_eq!(messages.len(), 1, "a message is there");
+        messages.remove(0)
+    }
+
+    /// The message that will be there, and how long that took.
+    pub(super) async fn reserve_soon(&self) -> (ReservedMessage, Duration) {
+        let since = Instant::now();
+        loop {
+            if let Some(message) = self.reserve(1).await.pop() {
+                return (message, since.elapsed());
+            }
+            assert!(since.elapsed() < PATIENCE, "the message does not come");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(super) async fn touch(&self, receipt: &Receipt) -> Result<Receipt, FaultKind> {
+        let (queue, receipt, lease) = (self.queue.clone(), receipt.clone(), self.lease);
+        match self.ask(QueueOp::Touch { queue, receipt, lease }).await {
+            Ok(QueueReply::Touched(receipt)) => Ok(receipt),
+            Err(fault) => Err(fault.kind()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) async fn release(&self, receipt: &Receipt) -> Result<(), FaultKind> {
+        self.release_for(receipt, Duration::ZERO).await
+    }
+
+    pub(super) async fn release_for(
+        &self,
+        receipt: &Receipt,
+        delay: Duration,
+    ) -> Result<(), FaultKind> {
+        self.release_as(receipt, delay, false).await
+    }
+
+    pub(super) async fn release_after_attempt(
+        &self,
+        receipt: &Receipt,
+        failed: bool,
+    ) -> Result<(), FaultKind> {
+        self.release_as(receipt, Duration::ZERO, failed).await
+    }
+
+    async fn release_as(
+        &self,
+        receipt: &Receipt,
+        delay: Duration,
+        failed: bool,
+    ) -> Result<(), FaultKind> {
+        let (queue, receipt) = (self.queue.clone(), receipt.clone());
+        match self.ask(QueueOp::Release { queue, receipt, delay, failed }).await {
+            Ok(QueueReply::Released) => Ok(()),
+            Err(fault) => Err(fault.kind()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) async fn delete(&self, receipt: &Receipt) -> Result<(), FaultKind> {
+        let (queue, receipt) = (self.queue.clone(), receipt.clone());
+        match self.ask(QueueOp::Delete { queue, receipt }).await {
+            Ok(QueueReply::Deleted) => Ok(()),
+            Err(fault) => Err(fault.kind()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) async fn size(&self) -> Result<Option<u64>, FaultKind> {
+        match self.ask(QueueOp::GetQueue { queue: self.queue.clone() }).await {
+            Ok(QueueReply::Queue(info)) => Ok(info.size),
+            Err(fault) => Err(fault.kind()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) async fn peek(&self) -> Vec<String> {
+        match self.ask(QueueOp::Peek { queue: self.queue.clone(), count: 100 }).await {
+            Ok(QueueReply::Peeked(messages)) => {
+                messages.iter().map(|message| text(&message.body)).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The text of a body.
+pub(super) fn text(body: &ReceivedBody) -> String {
+    match body {
+        ReceivedBody::Text(body) => body.as_str().to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether a receipt is refused as one whose message is not, or no longer, held by it.
+pub(super) fn is_refused<T: std::fmt::Debug>(result: Result<T, FaultKind>) -> bool {
+    matches!(result, Err(FaultKind::LeaseLost | FaultKind::NoMessage))
+}
+
+/// A batch of messages without a delay.
+pub(super) fn batch(texts: impl IntoIterator<Item = String>) -> Batch<NewMessage> {
+    let message = |text| NewMessage { body: Body::new(text), delay: Duration::ZERO };
+    Batch::new(texts.into_iter().map(message).collect()).expect("there are some")
+}
