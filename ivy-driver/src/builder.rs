@@ -4,10 +4,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use ivy_ironmq::{IronMq, Scheme};
 use ivy_proto::Secret;
 use ivy_proto::backend::{Notifier, Queue};
 use ivy_proto::config::{ConfigBuilder, ConfigError, Environment, NotifierConfig, QueueConfig};
-use ivy_proto::queue::ironmq::{IronMq, Scheme};
 use ivy_proto::wire::crypto::Encryption;
 
 use crate::clock::Clock;

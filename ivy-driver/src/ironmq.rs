@@ -1,9 +1,9 @@
 //! A queue on an IronMQ v3 server: the dialect over the HTTP client.
 
 use futures_util::future::{BoxFuture, FutureExt};
+use ivy_ironmq::IronMq;
 use ivy_proto::backend::Queue;
 use ivy_proto::event::Event;
-use ivy_proto::queue::ironmq::IronMq;
 use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
 
 use crate::events::EventSink;
@@ -64,9 +64,9 @@ mod tests {
     use bytes::Bytes;
     use futures_util::future::ready;
     use http::Response;
+    use ivy_ironmq::{Address, Scheme, Token};
     use ivy_proto::QueueName;
     use ivy_proto::queue::Oddity;
-    use ivy_proto::queue::ironmq::{Address, Scheme, Token};
 
     use super::*;
     use crate::clock::Clock;

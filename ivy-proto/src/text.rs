@@ -1,4 +1,4 @@
-//! Text from outside, made safe to print.
+//! Text from outside: made safe to print, and searched for secrets.
 
 use std::fmt;
 use std::time::Duration;
@@ -55,7 +55,8 @@ impl fmt::Display for TypeName {
 
 /// Prints foreign text with control and direction-changing characters escaped, cut to 256
 /// characters, so that a name cannot forge a log line.
-pub(crate) struct Escaped<'a>(pub(crate) &'a str);
+#[derive(Clone, Copy, Debug)]
+pub struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,25 +75,30 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// Whether a character can be printed without changing how the text around it is read.
-pub(crate) fn is_plain(character: char) -> bool {
+#[must_use]
+pub fn is_plain(character: char) -> bool {
     !character.is_control()
         && !matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Whether all characters of a text are such.
-pub(crate) fn is_printable(text: &str) -> bool {
+#[must_use]
+pub fn is_printable(text: &str) -> bool {
     // Almost all are. Without an early end, many bytes are looked at in one step.
     text.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'))
         || text.chars().all(is_plain)
 }
 
-/// Whether a text holds a part of a secret that is worth hiding.
-pub(crate) fn holds_run_of(text: &str, secret: &str) -> bool {
+/// Whether a text holds a part of a secret that is worth hiding: ten characters of it in a row, or all
+/// of a shorter one.
+#[must_use]
+pub fn holds_run_of(text: &str, secret: &str) -> bool {
     runs(secret, run_length(secret)).any(|run| text.contains(run))
 }
 
 /// The same, for a short text and a secret that may be very long.
-pub(crate) fn shares_run(text: &str, secret: &str) -> bool {
+#[must_use]
+pub fn shares_run(text: &str, secret: &str) -> bool {
     runs(text, run_length(secret)).any(|run| secret.contains(run))
 }
 

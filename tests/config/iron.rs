@@ -1,7 +1,7 @@
 //! The project where IronMQ's clients look for it.
 
+use ivy_ironmq::{Address, BadToken, InvalidAddress, Scheme};
 use ivy_proto::config::{Config, ConfigError, Origin};
-use ivy_proto::queue::ironmq::{Address, BadToken, InvalidAddress, Scheme};
 
 use crate::support::*;
 

@@ -1,9 +1,9 @@
 //! URLs of queues.
 
+use ivy_ironmq::{Address, BadToken, InvalidAddress, Scheme, Token};
 use ivy_proto::config::{
     BadUrl, Config, ConfigError, IronMqUrl, Origin, QueueConfig, QueueUrl, UrlProblem, Warning,
 };
-use ivy_proto::queue::ironmq::{Address, BadToken, InvalidAddress, Scheme, Token};
 use ivy_tests::check_seeds;
 
 use crate::support::*;

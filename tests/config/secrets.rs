@@ -2,9 +2,9 @@
 
 use std::fmt::{Debug, Display};
 
+use ivy_ironmq::{IronMq, Token};
 use ivy_proto::Secret;
 use ivy_proto::config::{Config, NotifierConfig, QueueUrl};
-use ivy_proto::queue::ironmq::{IronMq, Token};
 
 use crate::support::*;
 

@@ -1,7 +1,7 @@
 //! Environments of tables.
 
+use ivy_ironmq::{Address, Token};
 use ivy_proto::config::{Config, ConfigBuilder, ConfigError, Environment, QueueConfig};
-use ivy_proto::queue::ironmq::{Address, Token};
 
 /// Variables and files by name.
 #[derive(Clone, Debug, Default)]

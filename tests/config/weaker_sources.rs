@@ -1,7 +1,7 @@
 //! What a file may add to a token or a server of a stronger source, and what it may not.
 
+use ivy_ironmq::Scheme;
 use ivy_proto::config::{Config, ConfigError, Origin};
-use ivy_proto::queue::ironmq::Scheme;
 
 use crate::support::*;
 

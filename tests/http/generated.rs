@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
+use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::queue::{Batch, Body, NewMessage, QueueOp};
 use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
 use ivy_tests::fuzz::ironmq_answer;

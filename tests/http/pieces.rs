@@ -2,8 +2,8 @@
 //! bytes of an answer are told apart on their way, it is the same answer.
 
 use ivy_driver::{Clients, Exchange, HttpClient};
+use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::Rng;
-use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
 use ivy_tests::{Reply, ScriptedHttp, Then, cut_at_two};
 
 use crate::recorded::{self, Recorded};

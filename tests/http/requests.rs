@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Request;
-use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
+use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::queue::{
     Batch, Body, DeadLetterSetting, NewMessage, QueueKind, QueueOp, QueueSettings,
 };

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::broker::{self, Answer, Broker, BrokerConfig, RequestId};
 use ivy_proto::notify::{NotifyFault, Publication};
-use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::{Moment, OpId, QueueName, TaskId};
 
 use crate::agenda::Agenda;

@@ -1,7 +1,7 @@
 use std::net::Ipv4Addr;
 
 use bytes::Bytes;
-use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
+use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

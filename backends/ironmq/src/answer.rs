@@ -9,21 +9,21 @@ use http::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::discretion::Discretion;
-use super::json::{self, Element, Entries, Object};
-use super::messages::{self, MOST_MESSAGES, MOST_SURPLUS, Message};
-use super::request::asked;
-use crate::id::{MessageId, Receipt, ReservationId};
-use crate::name::QueueName;
-use crate::queue::{
+use crate::discretion::Discretion;
+use crate::json::{self, Element, Entries, Object};
+use crate::messages::{self, MOST_MESSAGES, MOST_SURPLUS, Message};
+use crate::request::asked;
+use ivy_proto::QueueName;
+use ivy_proto::queue::{
     DeadLetterSetting, DeliveryCount, Oddity, PeekedMessage, QueueInfo, QueueKind, QueueOp,
-    QueueReply, QueueSettings, Reserved, ReservedMessage,
+    QueueReply, Reserved, ReservedMessage,
 };
-use crate::wire::RawJson;
+use ivy_proto::wire::RawJson;
+use ivy_proto::{MessageId, Receipt, ReservationId};
 
 /// Why an answer is not believed. Never repeats its body.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     #[error("it is encoded, though no encoding was asked for")]
     Encoded,
     #[error("it tells its length in two ways, so that where it ends is not certain")]
@@ -40,7 +40,7 @@ pub(super) enum Flaw {
 
 impl Flaw {
     /// The same, without a content type that must not be shown.
-    pub(super) fn told_with(self, discretion: &Discretion<'_>) -> Self {
+    pub(crate) fn told_with(self, discretion: &Discretion<'_>) -> Self {
         match self {
             Flaw::NotExpected(content_type) => {
                 Flaw::NotExpected(discretion.quote(&content_type).unwrap_or_default())
@@ -52,7 +52,7 @@ impl Flaw {
 
 /// Reads the answer to an operation that the server says has succeeded, and notes what it is
 /// believed in spite of.
-pub(super) fn read(
+pub(crate) fn read(
     op: &QueueOp,
     headers: &HeaderMap,
     body: &[u8],
@@ -116,7 +116,7 @@ fn is_called_json(headers: &HeaderMap) -> bool {
 
 /// The text under `msg`, if the body is a JSON object with one. The content type is not looked at,
 /// since proxies and old servers get it wrong.
-pub(super) fn message(body: &[u8]) -> Option<Cow<'_, str>> {
+pub(crate) fn message(body: &[u8]) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(body).ok()?;
     let Object(said) = serde_json::from_str::<Object<Said<'_>>>(text).ok()?;
     json::text(said.msg?.get())
@@ -328,13 +328,11 @@ fn queue_info(answer: QueueAnswer<'_>, asked: &QueueName) -> Result<QueueReply, 
     }
     let seconds = |value| json::number(value).map(Duration::from_secs);
     let mut info = QueueInfo::new(asked.clone());
-    info.settings = QueueSettings {
-        kind: queue.kind.and_then(text).and_then(|kind| kind_of(&kind)),
-        message_timeout: seconds(queue.message_timeout),
-        message_expiration: seconds(queue.message_expiration),
-        dead_letter: queue.dead_letter.and_then(dead_letter),
-        push: queue.push.map(RawJson::from),
-    };
+    info.settings.kind = queue.kind.and_then(text).and_then(|kind| kind_of(&kind));
+    info.settings.message_timeout = seconds(queue.message_timeout);
+    info.settings.message_expiration = seconds(queue.message_expiration);
+    info.settings.dead_letter = queue.dead_letter.and_then(dead_letter);
+    info.settings.push = queue.push.map(RawJson::from);
     info.size = json::number(queue.size);
     info.total_messages = json::number(queue.total_messages);
     Ok(QueueReply::Queue(info))

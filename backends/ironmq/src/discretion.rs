@@ -2,23 +2,23 @@
 
 use std::borrow::Cow;
 
-use super::token::Token;
-use crate::queue::QueueOp;
-use crate::text::{holds_run_of, shares_run};
+use ivy_proto::queue::QueueOp;
+use ivy_proto::queue::ironmq::Token;
+use ivy_proto::text::{holds_run_of, shares_run};
 
 /// The longest text of a server that is kept, in characters.
 const LONGEST_SAID: usize = 256;
 
 /// Knows what a request carried that its answer must not repeat, as servers do that quote what they
 /// stumbled over.
-pub(super) struct Discretion<'a> {
-    pub(super) token: &'a Token,
-    pub(super) op: &'a QueueOp,
+pub(crate) struct Discretion<'a> {
+    pub(crate) token: &'a Token,
+    pub(crate) op: &'a QueueOp,
 }
 
 impl Discretion<'_> {
     /// The beginning of a server's text, or nothing if it repeats a part of a secret.
-    pub(super) fn quote(&self, said: &str) -> Option<String> {
+    pub(crate) fn quote(&self, said: &str) -> Option<String> {
         // Servers may change the case of what they take for a name.
         let token = self.token.expose().to_ascii_lowercase();
         let repeats_the_token = holds_run_of(&said.to_ascii_lowercase(), &token);

@@ -2,7 +2,7 @@
 
 /// The seconds from 1970 to a date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7), the
 /// one form that is still written. Nothing for anything else, and for dates before 1970.
-pub(super) fn unix_seconds(text: &str) -> Option<u64> {
+pub(crate) fn unix_seconds(text: &str) -> Option<u64> {
     let (_day_of_week, rest) = text.split_once(", ")?;
     let mut words = rest.split(' ');
     let day = digits(words.next()?, 2)?;

@@ -9,14 +9,14 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::path::LONGEST_ID;
-use crate::queue::{Body, ReceivedBody};
-use crate::text::is_printable;
-use crate::wire::unescaped;
+use crate::path::LONGEST_ID;
+use ivy_proto::queue::{Body, ReceivedBody};
+use ivy_proto::text::is_printable;
+use ivy_proto::wire::json::unescaped;
 
 /// A JSON object that reads as `T`; a key that occurs twice is an error. A derived `Deserialize`
 /// alone would take an array for an object, its elements for the fields.
-pub(super) struct Object<T>(pub(super) T);
+pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -40,7 +40,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 
 /// An element of an array that should be an object. Anything else is skipped, so that it does not
 /// spoil the elements beside it.
-pub(super) enum Element<T> {
+pub(crate) enum Element<T> {
     Object(T),
     Other,
 }
@@ -96,9 +96,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Element<T> {
 
 /// The elements of an array, as far as they are objects and at most `MOST` of them; the others are
 /// skipped and counted, so that an array of junk takes no memory.
-pub(super) struct Entries<T, const MOST: usize> {
-    pub(super) objects: Vec<T>,
-    pub(super) others: usize,
+pub(crate) struct Entries<T, const MOST: usize> {
+    pub(crate) objects: Vec<T>,
+    pub(crate) others: usize,
 }
 
 impl<T, const MOST: usize> Default for Entries<T, MOST> {
@@ -139,7 +139,7 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Entries<T
 }
 
 /// The text that the value is, if it is one: not if it holds half a surrogate pair.
-pub(super) fn text(json: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn text(json: &str) -> Option<Cow<'_, str>> {
     match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         // Without an escape, a text stands there as it is.
         Some(inner) if !inner.contains('\\') => Some(Cow::Borrowed(inner)),
@@ -149,14 +149,14 @@ pub(super) fn text(json: &str) -> Option<Cow<'_, str>> {
 }
 
 /// An id: a text or, as some servers write it, a whole number, of which every digit counts.
-pub(super) fn id(json: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn id(json: &str) -> Option<Cow<'_, str>> {
     let is_number = json.bytes().all(|byte| byte.is_ascii_digit());
     let id = if is_number { Cow::Borrowed(json) } else { text(json)? };
     ((1..=LONGEST_ID).contains(&id.len()) && is_printable(&id)).then_some(id)
 }
 
 /// A message's body, kept as it was written where it is not a text.
-pub(super) fn body(json: Option<&str>) -> ReceivedBody {
+pub(crate) fn body(json: Option<&str>) -> ReceivedBody {
     let Some(json) = json else {
         return ReceivedBody::Missing;
     };
@@ -167,7 +167,7 @@ pub(super) fn body(json: Option<&str>) -> ReceivedBody {
 }
 
 /// A count: nothing where it is not a number or below zero, the largest where it is too large.
-pub(super) fn count(json: Option<&str>) -> Option<u32> {
+pub(crate) fn count(json: Option<&str>) -> Option<u32> {
     let json = json?;
     // Almost all counts are such.
     if let [digit @ b'0'..=b'9'] = json.as_bytes() {
@@ -179,7 +179,7 @@ pub(super) fn count(json: Option<&str>) -> Option<u32> {
 }
 
 /// A whole number that is not negative.
-pub(super) fn number(value: Option<&RawValue>) -> Option<u64> {
+pub(crate) fn number(value: Option<&RawValue>) -> Option<u64> {
     value?.get().parse().ok()
 }
 

@@ -2,13 +2,13 @@
 //!
 //! [`IronMq`] is stateless and does no IO. A driver sends what [`IronMq::encode`] gives, reads at
 //! most [`IronMq::answer_limit`] bytes of the answer within
-//! [`QueueOp::time_limit`](super::QueueOp::time_limit), and hands it to [`IronMq::decode`]. It
+//! [`QueueOp::time_limit`](ivy_proto::queue::QueueOp::time_limit), and hands it to [`IronMq::decode`]. It
 //! follows no redirect, decompresses nothing, and reports what it could not send or read as a
 //! [`Fault`] of its own: [`FaultKind::Unreachable`], [`FaultKind::Tls`] or
 //! [`FaultKind::AnswerLost`].
 //!
 //! ```
-//! use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
+//! use ivy_ironmq::{Address, IronMq, Scheme, Token};
 //! use ivy_proto::queue::{QueueOp, QueueReply};
 //! use ivy_proto::QueueName;
 //!
@@ -28,7 +28,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod address;
 mod answer;
 mod discretion;
 mod http_date;
@@ -37,7 +36,6 @@ mod messages;
 mod path;
 mod refusal;
 mod request;
-mod token;
 
 use std::fmt;
 
@@ -45,13 +43,10 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Request, Response, Uri};
 
-pub(crate) use address::parse_host;
-pub use address::{Address, InvalidAddress, Scheme};
-pub(crate) use path::segment;
-pub use token::{BadToken, Token};
+pub use ivy_proto::queue::ironmq::{Address, BadToken, InvalidAddress, Scheme, Token};
 
-use self::discretion::Discretion;
-use super::{Capabilities, Fault, FaultKind, Oddity, QueueOp, QueueReply};
+use crate::discretion::Discretion;
+use ivy_proto::queue::{Capabilities, Fault, FaultKind, Oddity, QueueOp, QueueReply};
 
 /// The part of an answer around its messages, in bytes.
 const ANSWER_FRAME: usize = 64 * 1024;
@@ -73,7 +68,7 @@ impl IronMq {
     #[must_use]
     pub fn new(address: &Address, token: Token) -> Self {
         let max_body = Capabilities::ironmq().max_body;
-        IronMq { base: address.base(), authorization: token.authorization(), token, max_body }
+        IronMq { base: address.to_string(), authorization: authorization(&token), token, max_body }
     }
 
     /// The same, with another limit for one body, in bytes.
@@ -162,4 +157,12 @@ impl fmt::Debug for IronMq {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IronMq").field("project", &self.base).finish_non_exhaustive()
     }
+}
+
+/// The header that carries the token, which its `Debug` does not show.
+fn authorization(token: &Token) -> HeaderValue {
+    let mut value = HeaderValue::try_from(format!("OAuth {}", token.expose()))
+        .expect("a token holds visible ASCII characters only");
+    value.set_sensitive(true);
+    value
 }

@@ -7,26 +7,26 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::request::MOST;
-use crate::wire::Scanner;
+use crate::request::MOST;
+use ivy_proto::wire::json::Scanner;
 
 /// How many messages more than asked for are taken from an answer. What is beyond is counted, and
 /// not held in memory.
-pub(super) const MOST_SURPLUS: usize = 100;
+pub(crate) const MOST_SURPLUS: usize = 100;
 /// The most messages that are taken from any answer.
-pub(super) const MOST_MESSAGES: usize = MOST + MOST_SURPLUS;
+pub(crate) const MOST_MESSAGES: usize = MOST + MOST_SURPLUS;
 
 /// A message of an answer. What is `null` counts as missing.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
-pub(super) struct Message<'a> {
+pub(crate) struct Message<'a> {
     #[serde(borrow, default, deserialize_with = "written")]
-    pub(super) id: Option<&'a str>,
+    pub(crate) id: Option<&'a str>,
     #[serde(borrow, default, deserialize_with = "written")]
-    pub(super) body: Option<&'a str>,
+    pub(crate) body: Option<&'a str>,
     #[serde(borrow, default, deserialize_with = "written")]
-    pub(super) reserved_count: Option<&'a str>,
+    pub(crate) reserved_count: Option<&'a str>,
     #[serde(borrow, default, deserialize_with = "written")]
-    pub(super) reservation_id: Option<&'a str>,
+    pub(crate) reservation_id: Option<&'a str>,
 }
 
 /// A value as it is written.
@@ -35,7 +35,7 @@ fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de str
 }
 
 /// The messages of an answer that has nothing else. Nothing if it is for `serde_json` to read.
-pub(super) fn read(answer: &str) -> Option<Vec<Message<'_>>> {
+pub(crate) fn read(answer: &str) -> Option<Vec<Message<'_>>> {
     Reader { text: answer, scanner: Scanner::new(answer) }.answer()
 }
 
@@ -112,8 +112,8 @@ impl<'a> Reader<'a> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::json::{Entries, Object};
     use super::*;
+    use crate::json::{Entries, Object};
 
     #[derive(Deserialize)]
     struct Answer<'a> {

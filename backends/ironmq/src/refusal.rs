@@ -5,16 +5,16 @@ use std::time::Duration;
 use http::header::{DATE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode, Uri};
 
-use super::discretion::Discretion;
-use super::http_date::unix_seconds;
-use crate::queue::{Fault, FaultKind, QueueOp};
+use crate::discretion::Discretion;
+use crate::http_date::unix_seconds;
+use ivy_proto::queue::{Fault, FaultKind, QueueOp};
 
 /// The longest wait that a server is granted.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// The fault that an answer with this status is. `said` is the server's own text, if it gave one;
 /// it is a hint only, since no two servers use the same words.
-pub(super) fn fault(
+pub(crate) fn fault(
     discretion: &Discretion<'_>,
     status: StatusCode,
     headers: &HeaderMap,

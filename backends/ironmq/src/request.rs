@@ -6,11 +6,14 @@ use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
 
-use super::path::{message_segment, segment};
-use crate::id::Receipt;
-use crate::name::QueueName;
-use crate::queue::{Batch, DeadLetterSetting, NewMessage, QueueKind, QueueOp, QueueSettings};
-use crate::wire::{RawJson, push_escaped};
+use ivy_proto::queue::ironmq::segment;
+
+use crate::path::message_segment;
+use ivy_proto::QueueName;
+use ivy_proto::Receipt;
+use ivy_proto::queue::{Batch, DeadLetterSetting, NewMessage, QueueKind, QueueOp, QueueSettings};
+use ivy_proto::wire::RawJson;
+use ivy_proto::wire::json::push_escaped;
 
 /// The range of a lease, in seconds. The documented minimum is 30; shorter ones work.
 const LEASE: (u64, u64) = (1, 86_400);
@@ -21,7 +24,7 @@ const LONGEST_DELAY: u64 = 604_800;
 /// The longest time that messages are kept, in seconds: thirty days.
 const LONGEST_EXPIRATION: u64 = 2_592_000;
 /// The most messages, or names, that can be asked for.
-pub(super) const MOST: usize = 100;
+pub(crate) const MOST: usize = 100;
 /// Names are shorter than this, in characters, so a longer prefix matches as little as one of this
 /// length.
 const LONGEST_PREFIX: usize = 256;
@@ -32,19 +35,19 @@ const BESIDE_BODY: usize = 32;
 const RECEIPT: usize = 96;
 
 /// What an operation becomes: a method, a path below the project's, and a body.
-pub(super) struct Call {
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) body: Option<Bytes>,
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) body: Option<Bytes>,
 }
 
 /// How many messages or names the operation asks for, as it is sent.
-pub(super) fn asked(count: usize) -> usize {
+pub(crate) fn asked(count: usize) -> usize {
     count.clamp(1, MOST)
 }
 
 /// The request that the operation becomes.
-pub(super) fn call(op: &QueueOp) -> Call {
+pub(crate) fn call(op: &QueueOp) -> Call {
     match op {
         QueueOp::Post { queue, messages } => {
             Call { method: Method::POST, path: messages_of(queue), body: Some(posting(messages)) }

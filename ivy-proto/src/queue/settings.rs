@@ -7,7 +7,6 @@ use crate::wire::RawJson;
 
 /// How messages leave a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum QueueKind {
     /// Workers reserve them.
     #[default]

@@ -6,7 +6,7 @@
 use super::plain::plain_of;
 
 /// Writes a text as `serde_json` does, without its quotes.
-pub(crate) fn push_escaped(out: &mut Vec<u8>, text: &[u8]) {
+pub fn push_escaped(out: &mut Vec<u8>, text: &[u8]) {
     let mut left = text;
     while let Some((step, behind)) = left.split_first_chunk() {
         let plain = push_plain(out, *step);
@@ -25,7 +25,8 @@ pub(crate) fn push_escaped(out: &mut Vec<u8>, text: &[u8]) {
 
 /// The text that stands so in JSON. Nothing if it does not stand so in any, or holds half a surrogate
 /// pair.
-pub(crate) fn unescaped(written: &str) -> Option<String> {
+#[must_use]
+pub fn unescaped(written: &str) -> Option<String> {
     let mut out = Vec::with_capacity(written.len());
     let mut left = written.as_bytes();
     loop {

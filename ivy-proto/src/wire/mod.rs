@@ -41,7 +41,6 @@ pub use codec::{Codec, DEFAULT_MAX_BODY, Format, Opened};
 pub use content::Content;
 pub use dead_letter::{BadDeadLetter, DeadLetter, is_dead_letter};
 pub use envelope::Envelope;
-pub(crate) use escapes::{push_escaped, unescaped};
 pub use ivy_options::{IvyOptions, MAX_UNKNOWN_OPTIONS};
 pub use legacy::{InvalidKey, LegacyKey};
 pub use notice::{BadNotice, MissingResult, NOTICE_CAP, Notice};
@@ -51,8 +50,14 @@ pub use options::{MAX_RETRIES, Options};
 pub use plaintext::Plaintext;
 pub use raw::{RawJson, Unwritable};
 pub use reason::{DeadLetterReason, UnknownReason};
-pub(crate) use scan::Scanner;
 pub use shape::{MAX_ARGS, MAX_DEPTH};
 pub(crate) use shape::{list_is_too_deep, value_is_too_deep};
 pub use size::{POSTED_UTF16_LIMIT, posted_utf16_units};
 pub use trace::TraceParent;
+
+/// JSON as text, read and written without building values of it: for the bodies and answers of which
+/// there are many.
+pub mod json {
+    pub use super::escapes::{push_escaped, unescaped};
+    pub use super::scan::Scanner;
+}

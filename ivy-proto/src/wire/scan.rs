@@ -8,17 +8,20 @@ use super::shape::Shape;
 ///
 /// It accepts exactly what `serde_json` passes over, so that neither depth, nor the size of numbers,
 /// nor halves of surrogate pairs matter.
-#[derive(Clone, Copy)]
-pub(crate) struct Scanner<'a>(&'a [u8]);
+#[derive(Clone, Copy, Debug)]
+pub struct Scanner<'a>(&'a [u8]);
 
 impl<'a> Scanner<'a> {
-    pub(crate) fn new(text: &'a str) -> Self {
+    /// A scanner of this text.
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
         Scanner(text.as_bytes())
     }
 
     /// The place of the first byte that is not white space.
     #[inline]
-    pub(crate) fn token(self, mut at: usize) -> usize {
+    #[must_use]
+    pub fn token(self, mut at: usize) -> usize {
         while matches!(self.byte(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
             at += 1;
         }
@@ -33,7 +36,8 @@ impl<'a> Scanner<'a> {
 
     /// Passes over white space and this byte.
     #[inline]
-    pub(crate) fn take(self, at: usize, token: u8) -> Option<usize> {
+    #[must_use]
+    pub fn take(self, at: usize, token: u8) -> Option<usize> {
         self.skip(self.token(at), token)
     }
 
@@ -49,7 +53,8 @@ impl<'a> Scanner<'a> {
 
     /// Passes over a string without escapes.
     #[inline]
-    pub(crate) fn plain_string(self, at: usize) -> Option<usize> {
+    #[must_use]
+    pub fn plain_string(self, at: usize) -> Option<usize> {
         let at = self.skip(at, b'"')?;
         self.skip(at + plain_run(self.0.get(at..)?), b'"')
     }
@@ -69,7 +74,8 @@ impl<'a> Scanner<'a> {
 
     /// Passes over a value of any kind.
     #[inline]
-    pub(crate) fn pass(self, at: usize) -> Option<usize> {
+    #[must_use]
+    pub fn pass(self, at: usize) -> Option<usize> {
         match self.byte(at)? {
             b'[' | b'{' => self.value(at).map(|(end, _)| end),
             _ => self.scalar(at),

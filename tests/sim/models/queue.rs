@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId};
-use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::queue::{
     Batch, Body, DeliveryCount, Fault, FaultKind, NewMessage, QueueOp, QueueReply,
 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use ivy_proto::queue::ironmq::{Address, IronMq, Scheme, Token};
+use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::queue::{
     Batch, Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply, QueueSettings, Reserved,
 };

@@ -2,17 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Response;
-
 use super::scenario::*;
-use crate::broker::{Refusal, Request};
-use crate::queue::ironmq::{Address, IronMq, Scheme, Token};
+use crate::broker::Request;
 use crate::queue::{
     Batch, DeliveryCount, Fault, FaultKind, QueueOp, QueueReply, QueueSettings, ReceivedBody,
     ReservedMessage,
 };
-use crate::{MessageId, Receipt, ReservationId};
 
 /// Does what a backend does.
 fn execute(scenario: &mut Scenario, op: QueueOp) -> Result<QueueReply, Fault> {
@@ -95,32 +90,6 @@ fn queues_are_administered_by_operations() {
     assert_eq!(execute(&mut scenario, get), updated);
     let list = QueueOp::ListQueues { prefix: String::new(), after: Some(name("a")), count: 30 };
     assert_eq!(execute(&mut scenario, list), Ok(QueueReply::Queues(vec![name("c")])));
-}
-
-#[test]
-fn a_refusal_is_the_fault_that_it_would_be_over_http() {
-    let address = Address::new(Scheme::Http, "localhost", "54f95d43ecbd7e000800002a").unwrap();
-    let dialect = IronMq::new(&address, Token::new("token").unwrap());
-    let receipt = Receipt { message: MessageId::new("1"), reservation: ReservationId::new("r") };
-    let peek = QueueOp::Peek { queue: q(), count: 1 };
-    let touch = QueueOp::Touch { queue: q(), receipt, lease: SECOND };
-    let create = QueueOp::CreateQueue { queue: q(), settings: QueueSettings::default() };
-    let get = QueueOp::Get { queue: q(), message: MessageId::new("1") };
-    for (op, refusal, status) in [
-        (&peek, Refusal::QueueNotFound, 404),
-        (&get, Refusal::QueueNotFound, 404),
-        (&get, Refusal::MessageNotFound, 404),
-        (&touch, Refusal::MessageNotFound, 404),
-        (&touch, Refusal::ReservationTimedOut, 403),
-        (&touch, Refusal::ReservationRequired, 400),
-        (&create, Refusal::KindIsFixed, 403),
-        (&peek, Refusal::Invalid("n must be from 1 to 100"), 400),
-    ] {
-        let body = Bytes::from(format!(r#"{{"msg":"{refusal}"}}"#));
-        let answer = Response::builder().status(status).body(body).unwrap();
-        let over_http = dialect.decode(op, answer).unwrap_err().kind();
-        assert_eq!(Fault::from(refusal).kind(), over_http, "{op:?}");
-    }
 }
 
 #[test]

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use http::HeaderValue;
-
 use crate::secret::Secret;
 
 /// The longest token. IronMQ's have 20 to 30 characters.
@@ -45,14 +43,6 @@ impl Token {
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
-
-    /// What goes into the `Authorization` header.
-    pub(super) fn authorization(&self) -> HeaderValue {
-        let mut value = HeaderValue::try_from(format!("OAuth {}", self.expose()))
-            .expect("a token holds visible ASCII characters only");
-        value.set_sensitive(true);
-        value
-    }
 }
 
 impl fmt::Debug for Token {
@@ -83,6 +73,6 @@ mod tests {
     #[test]
     fn a_token_is_never_shown() {
         let token = Token::new("marker").unwrap();
-        assert_eq!(format!("{token:?} {:?}", token.authorization()), "[redacted] Sensitive");
+        assert_eq!(format!("{token:?}"), "[redacted]");
     }
 }
