@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, FutureExt};
 use http::{Request, Response};
-use ivy_driver::{Exchange, ExchangeKind, ThreadPool, UnderWay, under_way};
+use ivy_driver::{HttpRequest, RequestKind, ThreadPool, UnderWay, under_way};
 use ivy_proto::connect::CONNECT_LIMIT;
 use ivy_proto::queue::{Fault, FaultKind};
 use rustls::ClientConfig;
@@ -57,16 +57,16 @@ impl HttpClient {
 }
 
 impl ivy_driver::HttpClient for HttpClient {
-    fn send(&self, exchange: Exchange) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
+    fn send(&self, request: HttpRequest) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
         let (agents, asked_at) = (Arc::clone(&self.agents), Instant::now());
         let (work, wanted) = under_way(|agent: Agent| agent.shutdown());
         let (give, given) = oneshot::channel();
-        let threads = match exchange.kind {
-            ExchangeKind::LongPoll => &self.polls,
-            ExchangeKind::Lease => &self.leases,
-            ExchangeKind::Other => &self.requests,
+        let threads = match request.kind {
+            RequestKind::LongPoll => &self.polls,
+            RequestKind::Lease => &self.leases,
+            _ => &self.requests,
         };
-        let exchange = move || agents.exchange(exchange, asked_at, &work);
+        let exchange = move || agents.exchange(request, asked_at, &work);
         // Nobody may wait any more.
         threads.run_and_tell(exchange, |answer| drop(give.send(answer)));
         async move {
@@ -90,11 +90,11 @@ struct Agents {
 impl Agents {
     fn exchange(
         &self,
-        exchange: Exchange,
+        request: HttpRequest,
         asked_at: Instant,
         work: &UnderWay<Agent>,
     ) -> Result<Response<Bytes>, Fault> {
-        let Exchange { request, time_limit, answer_limit, .. } = exchange;
+        let HttpRequest { request, time_limit, response_limit, .. } = request;
         let time_left = time_limit.saturating_sub(asked_at.elapsed());
         if time_left.is_zero() {
             let detail = "all threads are busy with other requests";
@@ -104,7 +104,7 @@ impl Agents {
         if work.begin(agent.clone()).is_err() {
             return Err(Fault::new(FaultKind::AnswerLost));
         }
-        let answer = send(&agent, request, time_left, answer_limit);
+        let answer = send(&agent, request, time_left, response_limit);
         if let Some(agent) = work.end() {
             self.idle().push((Instant::now(), agent));
         }
@@ -148,13 +148,13 @@ fn send(
     agent: &Agent,
     request: Request<Bytes>,
     time_limit: Duration,
-    answer_limit: usize,
+    response_limit: usize,
 ) -> Result<Response<Bytes>, Fault> {
     let answer = run(agent, request, time_limit).map_err(|error| fault(&error))?;
     let (head, mut body) = answer.into_parts();
     let body = body
         .with_config()
-        .limit(u64::try_from(answer_limit).unwrap_or(u64::MAX))
+        .limit(u64::try_from(response_limit).unwrap_or(u64::MAX))
         .read_to_vec()
         .map_err(|error| fault(&error))?;
     Ok(Response::from_parts(head, body.into()))

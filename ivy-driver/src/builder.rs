@@ -13,9 +13,9 @@ use ivy_proto::wire::crypto::Encryption;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::events::EventSink;
+use crate::exchange::ExchangeQueue;
 use crate::guarded::{GuardedNotifier, GuardedQueue};
 use crate::hub::Hub;
-use crate::ironmq::IronMqQueue;
 use crate::ivy::{Ivy, Parts};
 use crate::memory::MemoryQueue;
 use crate::random::random;
@@ -224,7 +224,7 @@ fn queue<R: Runtime>(
             let tls = is_secure.then(|| roots.with_public_roots()).transpose();
             let dialect = IronMq::new(address, token.clone());
             let client = R::http(tls.map_err(Error::config)?);
-            Arc::new(IronMqQueue::new(client, dialect, events.clone()))
+            Arc::new(ExchangeQueue::<R, _>::new(client, Arc::new(dialect), events.clone()))
         }
         _ => return Err(Error::config("this kind of queue is not built in")),
     })

@@ -110,7 +110,7 @@ fn guarded<R: Runtime, T: Send + 'static>(
 }
 
 /// What is said of a panic. Its text may hold what a message holds; the panic hook has shown it.
-fn of(panic: Box<dyn Any + Send>) -> &'static str {
+pub(crate) fn of(panic: Box<dyn Any + Send>) -> &'static str {
     discard_panic(panic);
     "the backend panicked"
 }

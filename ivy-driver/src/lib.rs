@@ -26,13 +26,13 @@ mod connecting;
 mod context;
 mod error;
 mod events;
+mod exchange;
 mod flag;
 mod futures;
 mod guarded;
 mod handle;
 mod hub;
 mod interim;
-mod ironmq;
 mod ivy;
 mod log;
 mod memory;
@@ -64,9 +64,7 @@ pub use ivy::Ivy;
 pub use redis::{
     RedisConnections, RedisServer, SharedPublisher, WithTraffic, answer, notice, question,
 };
-pub use runtime::{
-    AsyncRuntime, Callbacks, Clients, Exchange, ExchangeKind, Handlers, HttpClient, Runtime,
-};
+pub use runtime::{AsyncRuntime, Callbacks, Clients, Handlers, HttpClient, Runtime};
 pub use threads::{
     BlockingToken, CallbackThreads, ThreadHandlers, ThreadPool, Threads, UnderWay, Wanted,
     block_on, helping, spawn, under_way,
@@ -77,7 +75,7 @@ pub use worker_builder::WorkerBuilder;
 
 /// The core.
 pub use ivy_proto;
-pub use ivy_proto::backend::{Heard, Notifier, Queue};
+pub use ivy_proto::backend::{Heard, HttpRequest, Notifier, Queue, RequestKind};
 
 // Named by links of the documentation.
 #[doc(no_inline)]

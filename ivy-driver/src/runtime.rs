@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{Request, Response};
+use http::Response;
 use ivy_proto::TaskName;
-use ivy_proto::backend::Notifier;
+use ivy_proto::backend::{HttpRequest, Notifier};
 use ivy_proto::queue::Fault;
 use ivy_proto::task::TaskSettings;
 use ivy_proto::wire::RawJson;
@@ -39,33 +39,7 @@ pub trait Clients: Send + Sync + 'static {
 pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
     /// Sends a request and reads its answer. Redirects are not followed. Dropping the future gives
     /// the request up, and closes its connection.
-    fn send(&self, exchange: Exchange) -> BoxFuture<'static, Result<Response<Bytes>, Fault>>;
-}
-
-/// A request, and what is expected of its answer.
-#[derive(Debug)]
-pub struct Exchange {
-    /// What is sent.
-    pub request: Request<Bytes>,
-    /// How long it may take until the answer is there as a whole.
-    pub time_limit: Duration,
-    /// The most bytes of the answer's body. A longer one is not read to its end.
-    pub answer_limit: usize,
-    /// What kind of request it is. Those of one kind must not delay those of another.
-    pub kind: ExchangeKind,
-}
-
-/// What a request is for, as far as it matters to the client that sends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExchangeKind {
-    /// It asks for messages, and its server waits until there are some. There is one for each queue
-    /// that a worker serves.
-    LongPoll,
-    /// It renews or ends a lease, and comes too late once the lease has ended. There may be one for
-    /// each message that a worker holds, all at the same time.
-    Lease,
-    /// Anything else.
-    Other,
+    fn send(&self, request: HttpRequest) -> BoxFuture<'static, Result<Response<Bytes>, Fault>>;
 }
 
 /// What carries out the work of producers and workers: an async runtime, or threads.

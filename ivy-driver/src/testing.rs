@@ -10,14 +10,14 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use http::Response;
 use ivy_proto::ChannelName;
-use ivy_proto::backend::{Heard, Notifier};
+use ivy_proto::backend::{Heard, HttpRequest, Notifier};
 use ivy_proto::notify::{NotifyFault, Publication};
 use ivy_proto::queue::Fault;
 use rustls::ClientConfig;
 
 use crate::futures::{CancellationToken, FutureHandlers, TaskPerCallback};
 use crate::redis::RedisServer;
-use crate::runtime::{AsyncRuntime, Clients, Exchange, HttpClient, Runtime};
+use crate::runtime::{AsyncRuntime, Clients, HttpClient, Runtime};
 
 pub(crate) enum Tokio {}
 
@@ -42,7 +42,7 @@ pub(crate) fn set_clock_forward(by: Duration) {
 pub(crate) enum NoClient {}
 
 impl HttpClient for NoClient {
-    fn send(&self, _: Exchange) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
+    fn send(&self, _: HttpRequest) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
         match *self {}
     }
 }

@@ -2,15 +2,22 @@
 //!
 //! A backend is what carries out the operations of [`queue`](crate::queue) and
 //! [`notify`](crate::notify): a client of a server, a store in a file, a list in memory. It names no
-//! runtime: its operations are futures, and a subscription is a stream. The builders of the
-//! adapters take one with `.queue(..)` and `.notifier(..)`.
+//! runtime. There are these ways to write one:
+//!
+//! * An [`Exchange`] maps operations to HTTP requests, and responses to replies. It does no IO.
+//! * A [`Queue`] or [`Notifier`] does anything else: its operations are futures, and a subscription is a
+//!   stream. The builders of the adapters take one with `.queue(..)` and `.notifier(..)`.
 //!
 //! Not yet stable: methods with a default may be added.
+
+mod exchange;
 
 use std::fmt;
 use std::pin::Pin;
 
 use futures_core::Stream;
+
+pub use exchange::{Exchange, HttpRequest, MOST_REQUESTS, RequestKind, Step};
 
 use crate::name::ChannelName;
 use crate::notify::{NotifyFault, Publication};

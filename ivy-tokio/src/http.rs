@@ -9,7 +9,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use ivy_driver::{Exchange, is_tls};
+use ivy_driver::{HttpRequest, is_tls};
 use ivy_proto::queue::{Fault, FaultKind};
 use rustls::ClientConfig;
 
@@ -47,7 +47,7 @@ impl HttpClient {
     async fn exchange(
         &self,
         request: Request<Bytes>,
-        answer_limit: usize,
+        response_limit: usize,
     ) -> Result<Response<Bytes>, Fault> {
         let answer = self
             .client
@@ -55,20 +55,20 @@ impl HttpClient {
             .await
             .map_err(|error| send_fault(&error))?;
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, answer_limit)
+        let body = Limited::new(body, response_limit)
             .collect()
             .await
-            .map_err(|error| body_fault(error.as_ref(), answer_limit))?;
+            .map_err(|error| body_fault(error.as_ref(), response_limit))?;
         Ok(Response::from_parts(head, body.to_bytes()))
     }
 }
 
 impl ivy_driver::HttpClient for HttpClient {
-    fn send(&self, exchange: Exchange) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
+    fn send(&self, request: HttpRequest) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
         let this = self.clone();
-        let Exchange { request, time_limit, answer_limit, .. } = exchange;
+        let HttpRequest { request, time_limit, response_limit, .. } = request;
         async move {
-            let exchange = this.exchange(request, answer_limit);
+            let exchange = this.exchange(request, response_limit);
             tokio::time::timeout(time_limit, exchange).await.unwrap_or_else(|_| {
                 let detail = format!("no whole answer within {time_limit:?}");
                 Err(Fault::new(FaultKind::AnswerLost).with_detail(detail))

@@ -1,9 +1,12 @@
 //! Recorded answers that come in pieces, through the HTTP clients of the three adapters: however the
 //! bytes of an answer are told apart on their way, it is the same answer.
 
-use ivy_driver::{Clients, Exchange, HttpClient};
+use std::time::Duration;
+
+use ivy_driver::{Clients, HttpClient};
 use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::Rng;
+use ivy_proto::backend::{Exchange, Step};
 use ivy_tests::{Reply, ScriptedHttp, Then, cut_at_two};
 
 use crate::recorded::{self, Recorded};
@@ -38,12 +41,10 @@ async fn each_recorded_answer_survives_its_pieces(client: &impl HttpClient) {
             for _ in 0..PAIRS {
                 let pieces = cut_at_two(&answer, &mut rng);
                 server.answer(Reply { pieces: pieces.clone(), then: Then::Listen });
-                let came = client.send(Exchange {
-                    request: dialect.encode(&op),
-                    time_limit: op.time_limit(),
-                    answer_limit: dialect.answer_limit(&op),
-                    kind: ivy_driver::ExchangeKind::Other,
-                });
+                let Step::Ask(request) = dialect.ask(&op, Duration::ZERO) else {
+                    panic!("each operation is a request")
+                };
+                let came = client.send(request);
                 let came = came.await.and_then(|came| dialect.decode(&op, came));
                 assert_eq!(came.as_ref(), Ok(&reply), "{pieces:?}");
             }

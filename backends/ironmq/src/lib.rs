@@ -1,11 +1,6 @@
 //! The IronMQ v3 dialect: operations as HTTP requests, and HTTP answers as replies or faults.
 //!
-//! [`IronMq`] is stateless and does no IO. A driver sends what [`IronMq::encode`] gives, reads at
-//! most [`IronMq::answer_limit`] bytes of the answer within
-//! [`QueueOp::time_limit`](ivy_proto::queue::QueueOp::time_limit), and hands it to [`IronMq::decode`]. It
-//! follows no redirect, decompresses nothing, and reports what it could not send or read as a
-//! [`Fault`] of its own: [`FaultKind::Unreachable`], [`FaultKind::Tls`] or
-//! [`FaultKind::AnswerLost`].
+//! [`IronMq`] is an [`Exchange`]: stateless, and without IO. Each operation is one request.
 //!
 //! ```
 //! use ivy_ironmq::{Address, IronMq, Scheme, Token};
@@ -38,6 +33,7 @@ mod refusal;
 mod request;
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
@@ -46,6 +42,7 @@ use http::{HeaderValue, Request, Response, Uri};
 pub use ivy_proto::queue::ironmq::{Address, BadToken, InvalidAddress, Scheme, Token};
 
 use crate::discretion::Discretion;
+use ivy_proto::backend::{Exchange, HttpRequest, Step};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, Oddity, QueueOp, QueueReply};
 
 /// The part of an answer around its messages, in bytes.
@@ -58,6 +55,7 @@ const LISTED_QUEUE: usize = 2 * 1024;
 #[derive(Clone)]
 pub struct IronMq {
     base: String,
+    is_secure: bool,
     token: Token,
     authorization: HeaderValue,
     max_body: usize,
@@ -68,7 +66,13 @@ impl IronMq {
     #[must_use]
     pub fn new(address: &Address, token: Token) -> Self {
         let max_body = Capabilities::ironmq().max_body;
-        IronMq { base: address.to_string(), authorization: authorization(&token), token, max_body }
+        IronMq {
+            base: address.to_string(),
+            is_secure: address.scheme() == Scheme::Https,
+            authorization: authorization(&token),
+            token,
+            max_body,
+        }
     }
 
     /// The same, with another limit for one body, in bytes.
@@ -150,6 +154,32 @@ impl IronMq {
             _ => 0,
         };
         messages.saturating_mul(self.max_body.saturating_mul(2)).saturating_add(ANSWER_FRAME)
+    }
+}
+
+impl Exchange for IronMq {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::ironmq()
+    }
+
+    fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
+    fn ask(&self, op: &QueueOp, _: Duration) -> Step {
+        let request = HttpRequest::new(self.encode(op)).of(op);
+        Step::Ask(request.with_response_limit(self.answer_limit(op)))
+    }
+
+    fn read(
+        &self,
+        op: &QueueOp,
+        _: u8,
+        response: Response<Bytes>,
+        _: Duration,
+        note: &mut dyn FnMut(Oddity),
+    ) -> Step {
+        Step::Done(self.decode_noting(op, response, note))
     }
 }
 

@@ -5,7 +5,7 @@ use async_std::task;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use ivy_driver::{ExchangeKind, HttpClient as _, Resolver};
+use ivy_driver::{HttpClient as _, Resolver};
 
 use crate::testing::{SilentAddress, acceptor, distrusting, trusting};
 
@@ -46,9 +46,9 @@ fn client() -> HttpClient {
     HttpClient::new(None)
 }
 
-fn get(address: &str) -> Exchange {
+fn get(address: &str) -> HttpRequest {
     let request = Request::get(address).body(Bytes::new()).unwrap();
-    Exchange { request, time_limit: LIMIT, answer_limit: 1024, kind: ExchangeKind::Other }
+    HttpRequest::new(request).with_time_limit(LIMIT).with_response_limit(1024)
 }
 
 async fn fetch(address: &str) -> Result<Response<Bytes>, Fault> {
@@ -182,10 +182,8 @@ async fn an_answer_that_never_ends_is_given_up_in_time() {
             }
         }
     });
-    let fault = client()
-        .send(Exchange { time_limit: Duration::from_millis(200), ..get(&address) })
-        .await
-        .unwrap_err();
+    let fault =
+        client().send(get(&address).with_time_limit(Duration::from_millis(200))).await.unwrap_err();
     assert_eq!(fault.kind(), FaultKind::AnswerLost);
 }
 

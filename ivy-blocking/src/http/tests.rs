@@ -49,8 +49,8 @@ fn get(address: &str) -> Request<Bytes> {
     Request::get(address).body(Bytes::new()).unwrap()
 }
 
-fn exchange(request: Request<Bytes>) -> Exchange {
-    Exchange { request, time_limit: LIMIT, answer_limit: 1024, kind: ExchangeKind::Other }
+fn exchange(request: Request<Bytes>) -> HttpRequest {
+    HttpRequest::new(request).with_time_limit(LIMIT).with_response_limit(1024)
 }
 
 fn send(client: &HttpClient, request: Request<Bytes>) -> Result<Response<Bytes>, Fault> {
@@ -216,7 +216,7 @@ fn an_answer_that_never_ends_is_given_up_in_time() {
         }
     });
     let (begun, limit) = (Instant::now(), Duration::from_millis(300));
-    let exchange = Exchange { time_limit: limit, answer_limit: 1 << 20, ..exchange(get(&address)) };
+    let exchange = exchange(get(&address)).with_time_limit(limit).with_response_limit(1 << 20);
     let answer = block_on(client().send(exchange));
     assert_eq!(answer.unwrap_err().kind(), FaultKind::AnswerLost);
     assert!(begun.elapsed() >= limit);
@@ -273,12 +273,12 @@ fn a_waiting_request_does_not_delay_another() {
 
 /// Sends more requests of a kind than there are threads for others, all at the same time, and then
 /// one of the others.
-fn assert_delays_no_other(kind: ExchangeKind) {
+fn assert_delays_no_other(kind: RequestKind) {
     let (listener, address) = listen();
     let client = client();
     let under_way: Vec<_> = (0..=MOST_REQUESTS)
         .map(|_| {
-            let answer = client.send(Exchange { kind, ..exchange(get(&address)) });
+            let answer = client.send(exchange(get(&address)).with_kind(kind));
             let (mut stream, _) = listener.accept().unwrap();
             read_head(&mut stream).unwrap();
             (answer, stream)
@@ -297,12 +297,12 @@ fn assert_delays_no_other(kind: ExchangeKind) {
 
 #[test]
 fn requests_that_wait_for_messages_delay_no_other() {
-    assert_delays_no_other(ExchangeKind::LongPoll);
+    assert_delays_no_other(RequestKind::LongPoll);
 }
 
 #[test]
 fn requests_about_leases_delay_no_other() {
-    assert_delays_no_other(ExchangeKind::Lease);
+    assert_delays_no_other(RequestKind::Lease);
 }
 
 #[test]
@@ -312,8 +312,8 @@ fn a_request_about_a_lease_waits_for_no_other() {
     let under_way: Vec<_> =
         (0..2 * MOST_REQUESTS).map(|_| client.send(exchange(get(&address)))).collect();
     let slow: Vec<_> = (0..MOST_REQUESTS).map(|_| listener.accept().unwrap()).collect();
-    let kind = ExchangeKind::Lease;
-    let renewal = client.send(Exchange { kind, ..exchange(get(&address)) });
+    let kind = RequestKind::Lease;
+    let renewal = client.send(exchange(get(&address)).with_kind(kind));
     let (mut stream, _) = listener.accept().unwrap();
     read_head(&mut stream).unwrap();
     stream.write_all(GOOD).unwrap();
@@ -407,7 +407,7 @@ fn a_server_that_does_not_answer_a_handshake_is_unreachable() {
     let limit = Duration::from_millis(200);
     let request = get(&address.replace("http:", "https:"));
     let client = HttpClient::new(Some(distrusting()));
-    let answer = block_on(client.send(Exchange { time_limit: limit, ..exchange(request) }));
+    let answer = block_on(client.send(exchange(request).with_time_limit(limit)));
     assert_eq!(answer.unwrap_err().kind(), FaultKind::Unreachable);
     drop(listener);
 }

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use ivy_driver::{ExchangeKind, HttpClient as _, Resolver};
+use ivy_driver::{HttpClient as _, Resolver};
 
 use crate::testing::{SilentAddress, acceptor, distrusting, trusting};
 
@@ -43,9 +43,9 @@ fn client() -> HttpClient {
     HttpClient::new(None)
 }
 
-fn get(address: &str) -> Exchange {
+fn get(address: &str) -> HttpRequest {
     let request = Request::get(address).body(Bytes::new()).unwrap();
-    Exchange { request, time_limit: LIMIT, answer_limit: 1024, kind: ExchangeKind::Other }
+    HttpRequest::new(request).with_time_limit(LIMIT).with_response_limit(1024)
 }
 
 async fn fetch(address: &str) -> Result<Response<Bytes>, Fault> {
