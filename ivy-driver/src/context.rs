@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Instant;
 
-use ivy_proto::wire::TraceParent;
 use ivy_proto::wire::crypto::MessageKey;
+use ivy_proto::wire::{TraceParent, TraceState};
 use ivy_proto::worker::Run;
 use ivy_proto::{MessageId, QueueName, TaskId, TaskName};
 
@@ -118,6 +118,12 @@ impl<R: Runtime> Ctx<R> {
     #[must_use]
     pub fn trace(&self) -> Option<&TraceParent> {
         self.run.trace.as_ref()
+    }
+
+    /// What tracing systems have added to the caller's trace context, if there is any.
+    #[must_use]
+    pub fn tracestate(&self) -> Option<&TraceState> {
+        self.run.tracestate.as_ref()
     }
 
     /// What the handler waits for.

@@ -128,6 +128,6 @@ pub use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 pub use ivy_proto::producer::SendError;
 pub use ivy_proto::queue::{Fault, FaultKind, QueueInfo};
 pub use ivy_proto::task::{CallOptions, Task, TaskError, TaskFailure};
-pub use ivy_proto::wire::{Content, DeadLetterReason, TraceParent, crypto};
+pub use ivy_proto::wire::{Content, DeadLetterReason, TraceParent, TraceState, crypto};
 pub use ivy_proto::worker::ReplayWindow;
 pub use ivy_proto::{Backoff, Cause, ErrorKind, MessageId, QueueName, Secret, TaskId, TaskName};

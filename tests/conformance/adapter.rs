@@ -259,6 +259,8 @@ macro_rules! adapter {
                         queue: self.queue().clone(),
                         attempt: self.attempt(),
                         max_attempts: self.max_attempts(),
+                        trace: self.trace().cloned(),
+                        tracestate: self.tracestate().cloned(),
                         cancelled_within: Box::new(move |limit| cancelled_within(&self, limit)),
                         call: Box::new(move |task, number| {
                             let handle = wait(ivy.call(task, (number,)))?;

@@ -12,8 +12,8 @@ use ivy_proto::queue::QueueInfo;
 use ivy_proto::task::{
     BlockingHandler, CallOptions, FromArgs, Handler, Task, TaskError, TaskFailure, TaskRef, ToArgs,
 };
-use ivy_proto::wire::Content;
 use ivy_proto::wire::crypto::Encryption;
+use ivy_proto::wire::{Content, TraceParent, TraceState};
 use ivy_proto::{Backoff, Cause, ErrorKind, MessageId, QueueName, TaskId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -166,6 +166,8 @@ pub(crate) struct Job {
     pub(crate) queue: QueueName,
     pub(crate) attempt: u32,
     pub(crate) max_attempts: u32,
+    pub(crate) trace: Option<TraceParent>,
+    pub(crate) tracestate: Option<TraceState>,
     pub(crate) cancelled_within: Box<dyn Fn(Duration) -> bool + Send>,
     /// Calls a task with a number on the `Ivy` of the `Ctx`, and waits for its result.
     pub(crate) call: Box<Call>,

@@ -7,6 +7,7 @@ use ivy_proto::task::{TaskFailure, TaskHeld};
 use ivy_proto::wire::crypto::EntropyPool;
 use ivy_proto::wire::{
     DeadLetter, DeadLetterReason, Envelope, IvyOptions, Notice, Options, RawJson, TraceParent,
+    TraceState,
 };
 use ivy_proto::{MessageId, Priority, QueueName, TaskId, TaskName};
 use proptest::prelude::*;
@@ -86,8 +87,13 @@ fn task_id() -> impl Strategy<Value = TaskId> {
 }
 
 fn trace() -> impl Strategy<Value = TraceParent> {
-    "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
-        .prop_map(|text| TraceParent::parse(&text).expect("it has the form of one"))
+    "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[a-z]{0,3})?"
+        .prop_filter_map("version ff, or zeros", |text| TraceParent::parse(&text))
+}
+
+fn trace_state() -> impl Strategy<Value = TraceState> {
+    "([a-z][a-z0-9]{0,9}=[!-+.-<>-~]{1,9} ?, ?){1,40}"
+        .prop_filter_map("a key twice", |text| TraceState::parse(&text))
 }
 
 pub(crate) fn ivy_options() -> impl Strategy<Value = IvyOptions> {
@@ -95,7 +101,7 @@ pub(crate) fn ivy_options() -> impl Strategy<Value = IvyOptions> {
         prop::option::of(".{0,30}"),
         prop_oneof![Just(1), 1..=u32::MAX],
         prop::option::of(any::<u64>()),
-        prop::option::of(trace()),
+        prop::option::of((trace(), prop::option::of(trace_state()))),
         any::<bool>(),
     );
     (task_id(), rest).prop_map(|(id, (reply, attempt, deadline, trace, node))| {
@@ -103,7 +109,9 @@ pub(crate) fn ivy_options() -> impl Strategy<Value = IvyOptions> {
         ivy.reply = reply.map(Into::into);
         ivy.attempt = attempt;
         ivy.deadline = deadline;
-        ivy.trace = trace;
+        if let Some((trace, state)) = trace {
+            (ivy.trace, ivy.tracestate) = (Some(trace), state);
+        }
         ivy.node = node;
         ivy
     })
@@ -181,7 +189,7 @@ fn built_ivy_entries() -> impl Strategy<Value = Vec<(String, String)>> {
     })
 }
 
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 17] = [
     "retry",
     "maxRetries",
     "priority",
@@ -191,8 +199,11 @@ const KNOWN: [&str; 14] = [
     "id",
     "reply",
     "attempt",
+    "lost",
     "deadline",
+    "iat",
     "trace",
+    "tracestate",
     "node",
     "outcome",
     "error",

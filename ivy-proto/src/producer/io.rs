@@ -10,7 +10,7 @@ use crate::notify::NotifyFault;
 use crate::queue::{Fault, QueueOp, QueueReply};
 use crate::task::{ForbiddenName, TaskHeld, TaskOutcome};
 use crate::time::{Deadline, WallClock};
-use crate::wire::{MAX_DEPTH, RawJson, TraceParent};
+use crate::wire::{MAX_DEPTH, RawJson, TraceParent, TraceState};
 
 /// A task to be sent.
 #[derive(Clone, Debug)]
@@ -48,6 +48,8 @@ pub struct CallOptions {
     pub expires_after: Option<Duration>,
     /// The trace context to carry along.
     pub trace: Option<TraceParent>,
+    /// What tracing systems add to the trace context. Without one it is not sent.
+    pub tracestate: Option<TraceState>,
 }
 
 /// Who waits for a task's result.

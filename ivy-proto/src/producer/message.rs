@@ -69,6 +69,7 @@ fn options(
     ivy.deadline = times.deadline;
     ivy.called = config.codec.policy(&call.queue).max_age().map(|_| times.called);
     ivy.trace = call.options.trace.clone();
+    ivy.tracestate = call.options.tracestate.clone();
     let mut options = Options::new();
     if let Some(retry) = call.options.retry {
         options = options.with_retry(retry);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::id::TaskId;
 use crate::name::{InvalidName, Priority, QueueName, TaskName};
 use crate::producer::{self, Call, Reply};
-use crate::wire::{MAX_RETRIES, TraceParent};
+use crate::wire::{MAX_RETRIES, TraceParent, TraceState};
 
 use super::args::{ToArgs, UnwritableArgs};
 use super::definition::Task;
@@ -29,6 +29,7 @@ pub struct CallOptions {
     max_retries: Option<u32>,
     expires_after: Option<Duration>,
     trace: Option<TraceParent>,
+    tracestate: Option<TraceState>,
 }
 
 impl CallOptions {
@@ -94,6 +95,14 @@ impl CallOptions {
         self
     }
 
+    /// What tracing systems add to the trace context. Without [`trace`](CallOptions::trace) it is not
+    /// sent.
+    #[must_use]
+    pub fn tracestate(mut self, state: TraceState) -> Self {
+        self.tracestate = Some(state);
+        self
+    }
+
     /// The settings of this call, if its task has these.
     fn settings(&self, mut settings: TaskSettings) -> Result<TaskSettings, InvalidOption> {
         if let Some(number) = self.priority {
@@ -150,6 +159,7 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
             options: producer::CallOptions {
                 expires_after: options.expires_after,
                 trace: options.trace.clone(),
+                tracestate: options.tracestate.clone(),
                 retry: retry.or(usual.retry),
                 max_retries: retries.or(usual.max_retries),
                 ..usual
@@ -248,6 +258,7 @@ mod tests {
             route: Some(QueueName::new("fast").unwrap()),
             expires_after: Some(Duration::from_secs(9)),
             trace: None,
+            tracestate: None,
         };
         assert_eq!(call.options, expected);
     }

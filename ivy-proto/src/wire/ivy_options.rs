@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::id::TaskId;
 use crate::wire::object::{BadObject, Field, Object, Value};
 use crate::wire::write::ObjectWriter;
-use crate::wire::{BadBody, DeadLetterReason, RawJson, TraceParent};
+use crate::wire::{BadBody, DeadLetterReason, RawJson, TraceParent, TraceState};
 
 /// The version of `options.ivy` that is read and written here.
 pub(super) const VERSION: u64 = 1;
@@ -16,7 +16,7 @@ pub const MAX_UNKNOWN_OPTIONS: usize = 1_000;
 
 /// The fields under `options.ivy`, which peers of the original pass over and echo back.
 ///
-/// On the wire: `{"v":1,"id","reply","attempt","lost","deadline","iat","trace","node"}`. Only `v` and `id` are
+/// On the wire: `{"v":1,"id","reply","attempt","lost","deadline","iat","trace","tracestate","node"}`. Only `v` and `id` are
 /// always there. Keys that are not known here are kept, behind the known ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -38,6 +38,9 @@ pub struct IvyOptions {
     /// The caller's trace context. One that cannot be read counts as none, as the W3C
     /// recommendation for it asks.
     pub trace: Option<TraceParent>,
+    /// What tracing systems add to the trace context. Without a trace context it says nothing, and is
+    /// neither written nor read. One that cannot be read counts as none.
+    pub tracestate: Option<TraceState>,
     /// Whether the task came from a peer of the original, which waits on the shared channel: set
     /// when a message that had no `options.ivy` is followed by one for the next attempt.
     pub node: bool,
@@ -63,6 +66,7 @@ impl IvyOptions {
             deadline: None,
             called: None,
             trace: None,
+            tracestate: None,
             node: false,
             unknown: Vec::new(),
         }
@@ -87,6 +91,7 @@ impl IvyOptions {
             deadline: known.deadline,
             called: known.called,
             trace: known.trace,
+            tracestate: known.tracestate,
             node: known.node,
             unknown: unknown(object).map(Unknown::from).collect(),
         })
@@ -96,7 +101,8 @@ impl IvyOptions {
     pub(super) fn size(&self) -> usize {
         let entry = |entry: &Unknown| entry.raw_key.as_str().len() + entry.value.as_str().len() + 2;
         let reply = self.reply.as_ref().map_or(0, |reply| reply.len());
-        reply + self.unknown.iter().map(entry).sum::<usize>()
+        let tracestate = self.tracestate.as_ref().map_or(0, |state| state.as_str().len());
+        reply + tracestate + self.unknown.iter().map(entry).sum::<usize>()
     }
 
     /// Writes the entries, less the unknown ones whose keys are in `except`.
@@ -120,6 +126,9 @@ impl IvyOptions {
         }
         if let Some(trace) = &self.trace {
             out.text("trace", trace.as_str());
+            if let Some(state) = &self.tracestate {
+                out.text("tracestate", state.as_str());
+            }
         }
         if self.node {
             out.json("node", "true");
@@ -142,6 +151,7 @@ pub(super) struct KnownFields<'t> {
     deadline: Option<u64>,
     called: Option<u64>,
     trace: Option<TraceParent>,
+    tracestate: Option<TraceState>,
     node: bool,
 }
 
@@ -165,6 +175,7 @@ impl<'t> KnownFields<'t> {
             return Err(bad(attempt_rule));
         }
         let trace = text_field(object, "trace", "`options.ivy.trace` must be a text")?;
+        let trace = trace.as_deref().and_then(TraceParent::parse);
         let fields = KnownFields {
             reply: text_field(object, "reply", "`options.ivy.reply` must be a text")?,
             id: id.parse().map_err(|_| bad(id_rule))?,
@@ -177,7 +188,10 @@ impl<'t> KnownFields<'t> {
                 "`options.ivy.deadline` must be milliseconds since 1970",
             )?,
             called: field(object, "iat", "`options.ivy.iat` must be milliseconds since 1970")?,
-            trace: trace.as_deref().and_then(TraceParent::parse),
+            tracestate: trace
+                .as_ref()
+                .and_then(|_| TraceState::parse(&object.get("tracestate")?.as_str()?)),
+            trace,
             node: field(object, "node", "`options.ivy.node` must be true or false")?
                 .unwrap_or(false),
         };
@@ -188,8 +202,8 @@ impl<'t> KnownFields<'t> {
     }
 }
 
-const KNOWN: [&str; 9] =
-    ["v", "id", "reply", "attempt", "lost", "deadline", "iat", "trace", "node"];
+const KNOWN: [&str; 10] =
+    ["v", "id", "reply", "attempt", "lost", "deadline", "iat", "trace", "tracestate", "node"];
 
 fn unknown(object: Object<'_>) -> impl Iterator<Item = Field<'_>> {
     object.fields().filter(|field| !field.key().is_some_and(|key| KNOWN.contains(&key)))

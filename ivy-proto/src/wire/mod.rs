@@ -33,6 +33,7 @@ mod scan;
 mod shape;
 mod size;
 mod trace;
+mod trace_state;
 mod write;
 
 pub use bad_body::BadBody;
@@ -54,6 +55,7 @@ pub use shape::{MAX_ARGS, MAX_DEPTH};
 pub(crate) use shape::{list_is_too_deep, value_is_too_deep};
 pub use size::{POSTED_UTF16_LIMIT, posted_utf16_units};
 pub use trace::TraceParent;
+pub use trace_state::TraceState;
 
 /// JSON as text, read and written without building values of it: for the bodies and answers of which
 /// there are many.

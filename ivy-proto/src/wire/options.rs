@@ -372,20 +372,37 @@ mod tests {
     #[test]
     fn all_fields_of_ivy_are_written_in_order_and_read_back() {
         let text = format!(
-            r#"{{"v":1,"id":"{ID}","reply":"ivy-notifier.r.{ID}","attempt":2,"deadline":1700000000000,"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","node":true,"z":{{"a":1}}}}"#
+            r#"{{"v":1,"id":"{ID}","reply":"ivy-notifier.r.{ID}","attempt":2,"deadline":1700000000000,"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=\"1\",b=2","node":true,"z":{{"a":1}}}}"#
         );
         let options = parse(&format!("{{\"ivy\":{text}}}")).unwrap();
         let ivy = options.ivy().unwrap();
         let written = Options::new().with_ivy(ivy.clone());
         assert_eq!(written.to_json(), options.to_json());
         assert_eq!((ivy.attempt, ivy.deadline, ivy.node), (2, Some(1_700_000_000_000), true));
-        assert!(ivy.trace.is_some());
+        assert!(ivy.trace.is_some() && ivy.tracestate.is_some());
     }
 
     #[test]
     fn an_unreadable_trace_context_counts_as_none() {
         let options = parse(&format!(r#"{{"ivy":{{"v":1,"id":"{ID}","trace":"cc-x"}}}}"#)).unwrap();
         assert_eq!(options.ivy().unwrap().trace, None);
+    }
+
+    #[test]
+    fn a_trace_state_without_a_trace_context_or_one_that_cannot_be_read_counts_as_none() {
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let state = |trace: &str, state: &str| {
+            let text = format!(
+                r#"{{"ivy":{{"v":1,"id":"{ID}","trace":"{trace}","tracestate":{state}}}}}"#
+            );
+            let options = parse(&text).unwrap();
+            options.ivy().unwrap().tracestate.as_ref().map(|state| state.as_str().to_owned())
+        };
+        assert_eq!(state(trace, r#""a=1""#).unwrap(), "a=1");
+        assert_eq!(state("cc-x", r#""a=1""#), None);
+        for unreadable in [r#""a""#, r#""\ud800""#, "null", "5", "{}", "[]"] {
+            assert_eq!(state(trace, unreadable), None, "{unreadable}");
+        }
     }
 
     #[test]

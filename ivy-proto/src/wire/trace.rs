@@ -2,23 +2,51 @@
 
 use std::fmt;
 
-/// A W3C `traceparent`: 2, 32, 16 and 2 lower-case hexadecimal digits, joined by dashes.
+/// A W3C `traceparent` of version 00: four fields of lower-case hexadecimal digits, joined by dashes.
+///
+/// ```
+/// use ivy_proto::wire::TraceParent;
+///
+/// let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// assert_eq!(TraceParent::parse(text).unwrap().as_str(), text);
+/// // Of a later version, what version 00 defines is kept.
+/// let later = "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more";
+/// assert_eq!(TraceParent::parse(later).unwrap().as_str(), text);
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct TraceParent(String);
 
+/// How many digits the version, the trace id, the parent id and the flags have.
+const DIGITS: [usize; 4] = [2, 32, 16, 2];
+/// The length of version 00, and of the part of a later version that is read.
+const LENGTH: usize = 55;
+/// The flags that version 00 defines: sampled, and random trace id.
+const DEFINED_FLAGS: u8 = 0b11;
+
 impl TraceParent {
     /// The trace context in this text, if it is one.
+    ///
+    /// As the W3C recommendation demands, version `ff` and ids of zeros alone are not valid. A later
+    /// version is read by its first four fields and becomes one of version 00.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let lengths = [2, 32, 16, 2];
-        let mut fields = text.split('-');
-        let fit = lengths.iter().all(|length| {
-            fields.next().is_some_and(|field| {
-                field.len() == *length
-                    && field.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-            })
-        });
-        (fit && fields.next().is_none()).then(|| TraceParent(text.to_owned()))
+        let (known, more) = text.split_at_checked(LENGTH)?;
+        let mut fields = known.split('-');
+        let [version, trace, parent, flags] =
+            DIGITS.map(|digits| fields.next().filter(|field| is_hex(field, digits)));
+        let (version, trace, parent, flags) = (version?, trace?, parent?, flags?);
+        if is_zero(trace) || is_zero(parent) {
+            return None;
+        }
+        match version {
+            "ff" => None,
+            "00" => more.is_empty().then(|| TraceParent(text.to_owned())),
+            _ if more.is_empty() || more.starts_with('-') => {
+                let flags = u8::from_str_radix(flags, 16).ok()? & DEFINED_FLAGS;
+                Some(TraceParent(format!("00-{trace}-{parent}-{flags:02x}")))
+            }
+            _ => None,
+        }
     }
 
     /// The context's text.
@@ -26,6 +54,14 @@ impl TraceParent {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn is_hex(field: &str, digits: usize) -> bool {
+    field.len() == digits && field.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_zero(field: &str) -> bool {
+    field.bytes().all(|byte| byte == b'0')
 }
 
 impl fmt::Debug for TraceParent {
@@ -38,12 +74,47 @@ impl fmt::Debug for TraceParent {
 mod tests {
     use super::*;
 
+    const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
     #[test]
     fn only_the_form_of_the_standard_is_a_trace_context() {
-        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(TraceParent::parse(good).unwrap().as_str(), good);
-        for bad in ["", "00", &good[1..], &format!("{good}-x"), &good.to_uppercase()] {
+        assert_eq!(TraceParent::parse(GOOD).unwrap().as_str(), GOOD);
+        for bad in [
+            "",
+            "00",
+            &GOOD[1..],
+            &format!("{GOOD}-"),
+            &format!("{GOOD}-x"),
+            &format!("{GOOD}1"),
+            &GOOD.to_uppercase(),
+            &GOOD.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)),
+            &GOOD.replace("b7ad6b7169203331", &"0".repeat(16)),
+            &GOOD.replace("00-", "ff-"),
+            &GOOD.replace("-01", "-é"),
+        ] {
             assert!(TraceParent::parse(bad).is_none(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_later_version_is_read_by_its_first_four_fields() {
+        for version in ["01", "cc", "fe"] {
+            for more in ["", "-", "-what-the-future-holds"] {
+                let later = format!("{version}{}{more}", &GOOD[2..]);
+                assert_eq!(TraceParent::parse(&later).unwrap().as_str(), GOOD, "{later}");
+            }
+            for bad in [".what", "0", "\u{e9}"] {
+                let later = format!("{version}{}{bad}", &GOOD[2..]);
+                assert!(TraceParent::parse(&later).is_none(), "{later}");
+            }
+        }
+    }
+
+    #[test]
+    fn flags_that_only_a_later_version_defines_are_dropped() {
+        let flags = |text: &str| TraceParent::parse(text).unwrap().as_str()[53..].to_owned();
+        assert_eq!(flags(&GOOD.replace("-01", "-ff")), "ff");
+        assert_eq!(flags(&GOOD.replace("-01", "-ff").replace("00-", "01-")), "03");
+        assert_eq!(flags(&GOOD.replace("-01", "-fc").replace("00-", "01-")), "00");
     }
 }

@@ -267,6 +267,7 @@ impl Worker {
         }
         let Some(scheduled) = &held.scheduled else { return };
         let deadline = scheduled.time_limit.map(|limit| now + limit);
+        let ivy = scheduled.envelope.options.ivy();
         let run = Run {
             job,
             task: scheduled.task.name.clone(),
@@ -278,7 +279,8 @@ impl Worker {
             attempt: scheduled.attempt,
             max_attempts: scheduled.max_attempts,
             deadline,
-            trace: scheduled.envelope.options.ivy().and_then(|ivy| ivy.trace.clone()),
+            trace: ivy.and_then(|ivy| ivy.trace.clone()),
+            tracestate: ivy.and_then(|ivy| ivy.tracestate.clone()),
         };
         held.stage = Stage::Running { started_at: now, overdue: false };
         self.running += 1;

@@ -10,7 +10,7 @@ use crate::queue::{Fault, QueueOp, QueueReply};
 use crate::task::TaskError;
 use crate::time::{Deadline, Moment, WallClock};
 use crate::wire::crypto::MessageKey;
-use crate::wire::{RawJson, TraceParent};
+use crate::wire::{RawJson, TraceParent, TraceState};
 
 /// What can happen to a worker.
 #[derive(Debug)]
@@ -127,6 +127,8 @@ pub struct Run {
     pub deadline: Option<Moment>,
     /// The caller's trace context.
     pub trace: Option<TraceParent>,
+    /// What tracing systems have added to it.
+    pub tracestate: Option<TraceState>,
 }
 
 /// Why a handler is told to stop.

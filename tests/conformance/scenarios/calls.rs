@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ivy_proto::ErrorKind;
 use ivy_proto::event::Event;
 use ivy_proto::task::CallOptions;
-use ivy_proto::wire::MAX_DEPTH;
+use ivy_proto::wire::{MAX_DEPTH, TraceParent, TraceState};
 use ivy_tests::PATIENCE;
 use ivy_tests::secrets::{ARGUMENT, ENCRYPTION_PASSWORD, RESULT, find_leaks};
 use serde_json::{Value, json};
@@ -295,4 +295,26 @@ pub(crate) fn two_producers_get_only_their_own_results<H: Harness>(stage: &Stage
         resumed.sort_unstable();
         assert_eq!(resumed, ids);
     }
+}
+
+/// A trace context travels from the caller to the handler, with what tracing systems added to it.
+pub(crate) fn the_caller_s_trace_context_reaches_the_handler<H: Harness>(stage: &Stage<H>) {
+    let double = stage.own(DOUBLE);
+    let seen = Journal::new();
+    let journal = seen.clone();
+    let handler = move |job: Job, (n,)| {
+        journal.write((job.trace, job.tracestate));
+        Ok(2 * n)
+    };
+    let _worker = stage.worker().register(&double, handler).start().unwrap();
+    let trace = TraceParent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    let state = TraceState::parse("congo=\"t61rcWkgMzE\",rojo=00f067aa0ba902b7");
+    let traced =
+        CallOptions::new().trace(trace.clone().unwrap()).tracestate(state.clone().unwrap());
+    for options in [traced, CallOptions::new()] {
+        let handle = stage.ivy.call_with(&double, (21,), options).unwrap();
+        assert_eq!(handle.result(PATIENCE).unwrap(), 42);
+    }
+    stage.until_empty();
+    assert_eq!(seen.entries(), [(trace, state), (None, None)]);
 }

@@ -78,6 +78,7 @@ conformance! {
         what_is_sent_without_waiting_is_run;
         a_callback_gets_arguments_and_results;
         floats_keep_all_their_bits;
+        the_caller_s_trace_context_reaches_the_handler;
         a_callback_that_panics_harms_no_other;
         a_delayed_task_is_not_run_early;
         a_call_that_is_too_large_is_not_sent;

@@ -7,7 +7,9 @@ use crate::name::{Priority, QueueName, TaskName};
 use crate::producer::{Call, Input, ProducerConfig, SendError, SizeUnit};
 use crate::queue::{Body, Capabilities};
 use crate::time::WallClock;
-use crate::wire::{Codec, LegacyKey, POSTED_UTF16_LIMIT, RawJson, TraceParent, posted_utf16_units};
+use crate::wire::{
+    Codec, LegacyKey, POSTED_UTF16_LIMIT, RawJson, TraceParent, TraceState, posted_utf16_units,
+};
 
 fn body_of(call: Call) -> String {
     let mut scenario = Scenario::subscribed(config_with_notifier());
@@ -44,13 +46,21 @@ fn all_options_stand_in_their_order() {
     call.options.route = Some(QueueName::new("route1").unwrap());
     call.options.expires_after = Some(Duration::from_secs(60));
     call.options.trace = TraceParent::parse(trace);
+    call.options.tracestate = TraceState::parse("a=1");
     let reply = Scenario::new(config_with_notifier()).reply_channel();
     let (id, reply) = (id(1), reply.as_str());
     let expected = format!(
-        r#""options":{{"retry":false,"maxRetries":3,"priority":2,"route":"route1","ivy":{{"v":1,"id":"{id}","reply":"{reply}","deadline":1700000060000,"trace":"{trace}"}}}}"#
+        r#""options":{{"retry":false,"maxRetries":3,"priority":2,"route":"route1","ivy":{{"v":1,"id":"{id}","reply":"{reply}","deadline":1700000060000,"trace":"{trace}","tracestate":"a=1"}}}}"#
     );
     let body = body_of(call);
     assert!(body.contains(&expected), "{body}");
+}
+
+#[test]
+fn a_trace_state_without_a_trace_context_is_not_sent() {
+    let mut call = call(1);
+    call.options.tracestate = TraceState::parse("a=1");
+    assert!(!body_of(call).contains("tracestate"));
 }
 
 #[test]
