@@ -1,6 +1,6 @@
-//! What the fuzz targets run: the part of `ivy-tests` that they share with the ordinary tests.
+//! What the fuzz targets run: the part of `ivy-core-tests` that they share with the ordinary tests.
 
-#[path = "../../tests/src/fuzz/mod.rs"]
+#[path = "../../tests/core/src/fuzz/mod.rs"]
 mod targets;
 
 pub use targets::*;

@@ -32,7 +32,7 @@ fn secrets() -> Value {
 #[tokio::test]
 async fn the_recorded_frames_are_read_and_written_byte_for_byte() {
     let vectors: Value =
-        serde_json::from_str(include_str!("../wire/vectors/ivy2-frames.json")).unwrap();
+        serde_json::from_str(include_str!("../core/wire/vectors/ivy2-frames.json")).unwrap();
     let secrets = json!({ "k1": vectors["master_hex"] });
     let mut peer = Peer::start().await;
     for vector in vectors["v2"].as_array().unwrap() {

@@ -32,7 +32,8 @@
 //!
 //! A run ends at the first breach; `replay` tells of it, and looks for the fewest faults that lead
 //! to it. `exhaustive` leaves nothing to chance for one task; `planted` shows that bugs are found;
-//! `models` shows that the models do what real servers do; `crowd` is about large numbers.
+//! `crowd` is about large numbers. That the models of servers do what real servers do is shown by the
+//! tests `models` of the package `ivy-contract`.
 
 #![allow(clippy::print_stdout, reason = "a run says what it came to")]
 
@@ -54,7 +55,6 @@ mod interrupted;
 mod keys;
 mod ledger;
 mod machines;
-mod models;
 mod network;
 mod original;
 mod pairs;
@@ -62,7 +62,6 @@ mod pairs;
 mod planted;
 mod pubsub;
 mod rates;
-mod redis;
 mod regressions;
 mod replay;
 mod run;
@@ -72,5 +71,4 @@ mod shared;
 mod strays;
 mod task;
 mod trace;
-mod wire;
 mod world;

@@ -10,6 +10,7 @@ use http::{Request, Response};
 use ivy_proto::broker::{self, RequestId};
 use ivy_proto::queue::{Fault as QueueFault, FaultKind, QueueOp};
 use ivy_proto::{Moment, OpId};
+use ivy_sim::wire;
 
 pub(crate) use answers::{Handed, receipts};
 use responses::{failure, imposter, refusal};
@@ -20,7 +21,6 @@ use crate::host::{Asked, Heard};
 use crate::original::Question;
 use crate::pairs::Kind;
 use crate::task::{Cause, Who};
-use crate::wire;
 use crate::world::{Due, World};
 
 /// A request under way, or waiting at the broker.

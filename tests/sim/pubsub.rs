@@ -40,7 +40,7 @@ impl World {
             }
             Fault::PublishForgotten => return self.send_notice(who, Some(op), publication, true),
             Fault::SubscriberKicked => {
-                let hosts = self.redis.hosts();
+                let hosts = self.redis.connections();
                 if !hosts.is_empty() {
                     let fault = NotifyFault::new(NotifyFaultKind::ConnectionLost);
                     let notices_after = Duration::from_millis(rng.up_to(20_000));
@@ -140,6 +140,6 @@ impl World {
 
     /// A producer of the original hears what others publish.
     pub(crate) fn start_original_producer(&mut self, who: Who) {
-        self.redis.subscribe(who, 0, vec![shared_channel()]);
+        self.redis.subscribe(who.host, (who, 0), vec![shared_channel()]);
     }
 }

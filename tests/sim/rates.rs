@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use ivy_proto::queue::{Fault as QueueFault, FaultKind, QueueOp};
 use ivy_proto::{MessageId, Moment, OpId, QueueName, Receipt, ReservationId};
+use ivy_sim::wire;
 
 use crate::host::{Asked, Machine};
 use crate::pairs::Kind;
 use crate::setup::Gone;
 use crate::task::{Cause, Who};
-use crate::wire;
 use crate::world::World;
 
 /// The first quick repetitions are over when a server has been gone for so long.

@@ -46,7 +46,7 @@ impl Regression {
 
 /// All of them, by the names of their files.
 pub(crate) fn all() -> Vec<(String, Regression)> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/sim/regressions");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions");
     let files = std::fs::read_dir(folder).expect("the folder is there");
     let mut all: Vec<(String, Regression)> = files
         .map(|file| {

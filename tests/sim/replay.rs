@@ -98,7 +98,7 @@ fn smaller_worlds(setup: &Setup) -> Vec<Setup> {
 
 /// Writes a file into `target/sim`, and says where.
 pub(crate) fn write(name: &str, text: &str) -> String {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/sim"));
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/sim"));
     std::fs::create_dir_all(&folder).expect("a folder can be made");
     std::fs::write(folder.join(name), text).expect("a file can be written");
     format!("target/sim/{name}")

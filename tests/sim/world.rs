@@ -8,6 +8,7 @@ use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::broker::{self, Answer, Broker, BrokerConfig, RequestId};
 use ivy_proto::notify::{NotifyFault, Publication};
 use ivy_proto::{Moment, OpId, QueueName, TaskId};
+use ivy_sim::redis::Redis;
 
 use crate::agenda::Agenda;
 use crate::census::Census;
@@ -21,7 +22,6 @@ use crate::ledger::Ledger;
 use crate::network::{Handed, Sent};
 use crate::pairs::broker_input;
 use crate::rates::Rates;
-use crate::redis::Redis;
 use crate::setup::{Kind, Setup, TOKEN, kinds};
 use crate::task::Who;
 use crate::trace::Trace;
@@ -87,7 +87,8 @@ pub(crate) struct World {
     /// What the broker handed out and what was deleted lately.
     pub(crate) handed: Handed,
     pub(crate) ironmq: IronMq,
-    pub(crate) redis: Redis,
+    /// Who is subscribed, and on which of its subscriptions.
+    pub(crate) redis: Redis<(Who, u32)>,
     pub(crate) ledger: Ledger,
     pub(crate) rates: Rates,
     pub(crate) census: Census,
@@ -200,7 +201,7 @@ impl World {
             Due::Subscribe { who, number, channels } => {
                 let host = &self.hosts[who.host];
                 if host.who == who && host.subscription == number {
-                    self.redis.subscribe(who, number, channels);
+                    self.redis.subscribe(who.host, (who, number), channels);
                     self.soon(who, Heard::Subscribed(number));
                 }
             }

@@ -4,7 +4,6 @@
 //! in a test that is the failure. Everything that is started is killed when its value is dropped.
 
 mod build;
-pub mod fuzz;
 mod ironmq;
 mod notices;
 mod pieces;
@@ -17,7 +16,6 @@ mod script;
 mod scripted_http;
 mod scripted_redis;
 pub mod secrets;
-mod seeds;
 mod tls;
 mod tools;
 
@@ -33,7 +31,6 @@ pub use relay::Relay;
 pub use script::{Script, node_script, python_script};
 pub use scripted_http::{Reply, ScriptedHttp, Then};
 pub use scripted_redis::{Answer, ScriptedRedis};
-pub use seeds::check_seeds;
 pub use tls::{Authority, Certificate, TLS_HOST, TlsFront};
 
 /// How long a test waits for what must happen: so long that a slow machine is no failure.

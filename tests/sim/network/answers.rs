@@ -10,6 +10,7 @@ use ivy_proto::queue::{
     DeliveryCount, Fault as QueueFault, FaultKind, QueueOp, QueueReply, ReservedMessage,
 };
 use ivy_proto::{Moment, OpId};
+use ivy_sim::wire;
 
 use super::{Asker, Fate, Sent};
 use crate::dice::one_of;
@@ -17,7 +18,6 @@ use crate::fault::{Fault, Menu};
 use crate::host::Heard;
 use crate::pairs::broker_pair;
 use crate::task::{Cause, Who};
-use crate::wire;
 use crate::world::{Due, World};
 
 /// How many deliveries the broker remembers, to hand them out when it should not.

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
+use ivy_sim::wire;
 
 use crate::dice::one_of;
-use crate::wire;
 
 /// A status that says that nothing was done.
 pub(super) fn refusal(rng: &mut ivy_proto::Rng) -> Response<Bytes> {

@@ -2,12 +2,11 @@
 //! bytes of a notice are told apart on their way, it is the same notice.
 
 use futures_util::StreamExt;
+use ivy_core_tests::recorded::NOTICES;
 use ivy_driver::{Clients, Heard, Notifier, RedisServer};
 use ivy_proto::config::{Config, Environment, NotifierConfig, RedisAddress};
 use ivy_proto::{ChannelName, Rng};
 use ivy_tests::{ScriptedRedis, cut_at_two};
-
-use crate::notices::RECORDED;
 
 /// At how many pairs of places each notice is cut, for each client. All pairs are too many.
 const PAIRS: usize = 100;
@@ -25,7 +24,7 @@ async fn each_recorded_notice_survives_its_pieces<C: Clients>() {
     let client = C::redis(RedisServer::new(address(&redis)), None);
     let channel = ChannelName::new("ivy-notifier").unwrap();
     let mut rng = Rng::from_number(22);
-    for notice in RECORDED {
+    for notice in NOTICES {
         let mut heard = client.subscribe(vec![channel.clone()]);
         assert!(matches!(heard.next().await, Some(Heard::Subscribed)));
         for _ in 0..PAIRS {

@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
+use ivy_core_tests::fuzz::dialect::{PROJECT, TOKEN};
+use ivy_core_tests::recorded::{self, Recorded};
 use ivy_driver::{Clients, HttpClient};
 use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::Rng;
 use ivy_proto::backend::{Exchange, Step};
 use ivy_tests::{Reply, ScriptedHttp, Then, cut_at_two};
-
-use crate::recorded::{self, Recorded};
-use crate::support::*;
 
 /// At how many pairs of places each answer is cut, for each client. All pairs are too many.
 const PAIRS: usize = 40;
@@ -36,7 +35,7 @@ async fn each_recorded_answer_survives_its_pieces(client: &impl HttpClient) {
     let address = address.with_port(server.port()).unwrap();
     let dialect = IronMq::new(&address, Token::new(TOKEN).unwrap());
     let mut rng = Rng::from_number(21);
-    for Recorded { op, status, body, reply } in recorded::all() {
+    for Recorded { op, status, body, reply } in recorded::answers() {
         for answer in as_http(status, &body) {
             for _ in 0..PAIRS {
                 let pieces = cut_at_two(&answer, &mut rng);

@@ -1,8 +1,8 @@
 //! Notifiers: their URLs, and where they are looked up.
 
+use ivy_core_tests::check_seeds;
 use ivy_proto::config::{Config, ConfigError, NotifierConfig, Origin, RedisAddress, UrlProblem};
 use ivy_proto::{InvalidName, Secret};
-use ivy_tests::check_seeds;
 
 use crate::support::*;
 

@@ -11,7 +11,6 @@ mod generated;
 mod inputs;
 mod node;
 mod notices;
-mod pieces;
 mod policies;
 mod protocol;
 mod sealed_frames;

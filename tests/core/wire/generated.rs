@@ -1,10 +1,10 @@
 //! What holds for all input.
 
+use ivy_core_tests::fuzz;
 use ivy_proto::queue::Body;
 use ivy_proto::wire::{
     Codec, DeadLetter, Envelope, LegacyKey, Notice, Options, is_dead_letter, posted_utf16_units,
 };
-use ivy_tests::fuzz;
 use proptest::prelude::*;
 
 use crate::inputs::{

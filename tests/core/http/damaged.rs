@@ -1,9 +1,9 @@
 //! Recorded answers, cut and damaged: never a success that was not proved, and no crash.
 
+use ivy_core_tests::recorded::{self, Recorded};
 use ivy_proto::Rng;
 use ivy_proto::queue::Effect;
 
-use crate::recorded::{self, Recorded};
 use crate::support::*;
 
 /// How often each answer is hurt.
@@ -12,7 +12,7 @@ const POINTS: usize = 20;
 /// The recorded answers as they are, spread over lines, and with something unknown in front.
 fn answers() -> Vec<Recorded> {
     let mut answers = Vec::new();
-    for recorded in recorded::all() {
+    for recorded in recorded::answers() {
         let value: serde_json::Value = serde_json::from_str(&recorded.body).unwrap();
         let pretty = serde_json::to_string_pretty(&value).unwrap();
         let unknown = recorded.body.replacen('{', r#"{"unknown":[{"x":"\"}"},1e9],"#, 1);

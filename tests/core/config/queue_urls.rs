@@ -1,10 +1,10 @@
 //! URLs of queues.
 
+use ivy_core_tests::check_seeds;
 use ivy_ironmq::{Address, BadToken, InvalidAddress, Scheme, Token};
 use ivy_proto::config::{
     BadUrl, Config, ConfigError, IronMqUrl, Origin, QueueConfig, QueueUrl, UrlProblem, Warning,
 };
-use ivy_tests::check_seeds;
 
 use crate::support::*;
 

@@ -4,11 +4,9 @@ use std::collections::BTreeSet;
 
 use futures_util::StreamExt;
 use ivy_proto::{ChannelName, Rng};
+use ivy_sim::redis::Redis;
 use ivy_tests::{PATIENCE, RedisServer};
 use tokio::time::{sleep, timeout};
-
-use crate::redis::Redis;
-use crate::task::Who;
 
 const CLIENTS: usize = 3;
 const STEPS: usize = 60;
@@ -54,7 +52,7 @@ fn follow_on_model(script: &[Step]) -> Seen {
         match step {
             Step::Subscribe(client, channels) => {
                 let channels = channels.iter().map(|channel| name(*channel)).collect();
-                redis.subscribe(Who { host: *client, life: 0 }, 0, channels);
+                redis.subscribe(*client, *client, channels);
             }
             Step::Disconnect(client) => {
                 redis.disconnect(*client);
@@ -62,8 +60,8 @@ fn follow_on_model(script: &[Step]) -> Seen {
             Step::Publish(channel) => {
                 let listeners = redis.listeners(&name(*channel));
                 seen.receivers.push(listeners.len() as u64);
-                for (who, _) in listeners {
-                    seen.heard[who.host].push(format!("{} {number}", CHANNELS[*channel]));
+                for client in listeners {
+                    seen.heard[client].push(format!("{} {number}", CHANNELS[*channel]));
                 }
             }
         }

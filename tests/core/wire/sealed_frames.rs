@@ -1,5 +1,6 @@
 //! The frames that are authenticated: recorded ones byte for byte, and every way to damage one.
 
+use ivy_core_tests::check_seeds;
 use ivy_proto::wire::DeadLetterReason::{
     BadBase64, BadFrame, BadTag, BadUtf8, KeyDisabled, Undecryptable, UnknownCipher, UnknownKey,
     UnsupportedVersion,
@@ -9,7 +10,6 @@ use ivy_proto::wire::crypto::{
 };
 use ivy_proto::wire::{BadBody, DeadLetterReason, LegacyKey};
 use ivy_proto::{ChannelName, QueueName};
-use ivy_tests::check_seeds;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 

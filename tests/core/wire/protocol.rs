@@ -5,7 +5,7 @@ use ivy_proto::queue::Body;
 use ivy_proto::wire::crypto::{Binding, Keyset, bridge, ivy2};
 use ivy_proto::wire::{DeadLetter, Envelope, LegacyKey, Notice};
 
-const PROTOCOL: &str = include_str!("../../ivy-proto/PROTOCOL.md");
+const PROTOCOL: &str = include_str!("../../../ivy-proto/PROTOCOL.md");
 
 /// The examples of this kind, at least so many.
 fn examples(kind: &str, at_least: usize) -> Vec<&'static str> {

@@ -1,12 +1,12 @@
 //! Frames of the original: recorded ones, read and written byte for byte, and malformed ones.
 
+use ivy_core_tests::check_seeds;
 use ivy_proto::queue::Body;
 use ivy_proto::wire::DeadLetterReason::{
     BadBase64, BadFrame, BadJson, EmptyBody, ExpectedEncrypted, TooLarge, Undecryptable,
     UnknownCipher, UnsupportedVersion,
 };
 use ivy_proto::wire::{BadBody, Codec, DeadLetterReason, Envelope, InvalidKey, LegacyKey};
-use ivy_tests::check_seeds;
 use serde::Deserialize;
 
 use crate::inputs::{pool, queue};

@@ -11,10 +11,8 @@ use ivy_proto::queue::{
     Batch, Body, DeliveryCount, Fault, FaultKind, NewMessage, QueueOp, QueueReply,
 };
 use ivy_proto::{MessageId, Moment, QueueName, Receipt, Rng};
+use ivy_sim::wire;
 use ivy_tests::IvyServer;
-
-use crate::dice::{one_in, one_of};
-use crate::wire;
 
 /// How many scripts are drawn, and how long each is.
 const SCRIPTS: u64 = 60;
@@ -199,9 +197,9 @@ fn drawn(seed: u64) -> Vec<Step> {
     let steps = (0..STEPS).map(|_| {
         let place = rng.up_to(places) as usize;
         match rng.up_to(9) {
-            0 | 1 => Step::Post(one_of(&mut rng, &[1, 1, 2, 5]), 0),
+            0 | 1 => Step::Post([1, 1, 2, 5][rng.up_to(3) as usize], 0),
             2..=4 => {
-                let count = one_of(&mut rng, &[1, 2, 5]);
+                let count = [1, 2, 5][rng.up_to(2) as usize];
                 places += 2;
                 Step::Reserve { count, lease: 3_600, wait: 0 }
             }
@@ -209,7 +207,7 @@ fn drawn(seed: u64) -> Vec<Step> {
                 places += 1;
                 Step::Touch(place, 3_600)
             }
-            6 => Step::Release(place, if one_in(&mut rng, 4) { 3_600 } else { 0 }),
+            6 => Step::Release(place, if rng.up_to(3) == 0 { 3_600 } else { 0 }),
             7 => Step::Delete(place),
             8 => Step::DeleteMany(
                 (0..1 + rng.up_to(2)).map(|_| rng.up_to(places) as usize).collect(),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 /// What a request of ivy's own asks. Anything else is a mistake of the one who wrote it.
-pub(crate) fn parse(request: &Request<Bytes>) -> broker::Request {
+pub fn parse(request: &Request<Bytes>) -> broker::Request {
     let path = request.uri().path();
     let (_, path) = path.split_once("/queues/").expect("only queues are asked about");
     let parts: Vec<&str> = path.split('/').collect();
@@ -68,7 +68,7 @@ pub(crate) fn parse(request: &Request<Bytes>) -> broker::Request {
 }
 
 /// The broker's answer as the server of IronMQ would have sent it.
-pub(crate) fn answer(answer: &Result<Answer, Refusal>) -> Response<Bytes> {
+pub fn answer(answer: &Result<Answer, Refusal>) -> Response<Bytes> {
     let (status, body) = match answer {
         Ok(answer) => told(answer),
         Err(refusal) => {
@@ -85,7 +85,7 @@ pub(crate) fn answer(answer: &Result<Answer, Refusal>) -> Response<Bytes> {
 }
 
 /// An answer with this status and body.
-pub(crate) fn response(status: u16, body: Bytes) -> Response<Bytes> {
+pub fn response(status: u16, body: Bytes) -> Response<Bytes> {
     let mut response = Response::new(body);
     *response.status_mut() = http::StatusCode::from_u16(status).expect("it is a status");
     response

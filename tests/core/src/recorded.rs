@@ -1,4 +1,6 @@
-//! Answers as an IronMQ server gives them, and what they mean.
+//! Answers as an IronMQ server gives them, and notices as workers write them, with what they mean.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::time::Duration;
 
@@ -8,17 +10,30 @@ use ivy_proto::queue::{
 };
 use ivy_proto::wire::RawJson;
 use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
-use ivy_tests::check_seeds;
 
-use crate::shapes::STRANGE;
-use crate::support::*;
+use crate::fuzz::dialect::*;
+
+/// Notices as the original and our workers write them.
+pub const NOTICES: [&str; 6] = [
+    r#"{"id":"6000653546228216707","name":"testpackage.factorial","args":[5],"options":{"retry":true,"maxRetries":3},"result":[120],"notify":true,"queue":"testpackage"}"#,
+    r#"{"id":"6","name":"mail.send","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","outcome":"ok"}},"result":["\ud83d\ude80 \u4efb\u52a1"],"notify":true,"queue":"mail"}"#,
+    r#"{"id":"6","name":"mail.send","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","outcome":"ok","error":{"kind":"ResultTooLarge","message":"the result does not fit into a notice","attempts":1}}},"result":[],"notify":true,"queue":"mail"}"#,
+    r#"{"id":"6","name":"mail.send","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","reply":"ivy-notifier.r.AAAAAAAAAAAAAAAAAAAAAA","attempt":2,"outcome":"dead","error":{"kind":"RetriesExhausted","message":"no","attempts":2}}},"result":[],"notify":true,"queue":"mail"}"#,
+    r#"{"id":"6","name":"mail.send","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","reply":"ivy-notifier.r.AAAAAAAAAAAAAAAAAAAAAA","outcome":"held","error":{"kind":"UnknownTask","message":"no","attempts":0}}},"result":[],"notify":true,"queue":"mail"}"#,
+    r#"{"id":7,"name":"t","args":[[],{}],"options":{},"result":[1,2],"notify":true,"queue":"q"}"#,
+];
 
 /// An operation, the answer to it, and what that says.
-pub(crate) struct Recorded {
-    pub(crate) op: QueueOp,
-    pub(crate) status: u16,
-    pub(crate) body: String,
-    pub(crate) reply: QueueReply,
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The operation.
+    pub op: QueueOp,
+    /// The status of the answer.
+    pub status: u16,
+    /// Its body.
+    pub body: String,
+    /// What it says.
+    pub reply: QueueReply,
 }
 
 fn recorded(op: QueueOp, status: u16, body: &str, reply: QueueReply) -> Recorded {
@@ -75,7 +90,7 @@ fn push_queue() -> QueueInfo {
 }
 
 /// One or more answers to each kind of operation.
-pub(crate) fn all() -> Vec<Recorded> {
+pub fn answers() -> Vec<Recorded> {
     let rid = "b42dd6bc2a2a4a2d95ab4b0d65ab2f9b";
     let two = Reserved {
         messages: vec![
@@ -162,55 +177,4 @@ pub(crate) fn all() -> Vec<Recorded> {
         ),
         recorded(list_queues(), 200, r#"{"queues":[]}"#, QueueReply::Queues(Vec::new())),
     ]
-}
-
-#[test]
-fn recorded_and_strange_answers_are_seeds_of_the_fuzz_target() {
-    let head = |status: u16| format!("{status}\ncontent-type:application/json\n\n");
-    let recorded = all().into_iter().map(|answer| head(answer.status) + &answer.body);
-    let strange = STRANGE.iter().map(|body| head(200) + body);
-    let refused = [
-        "503\nretry-after:7\n\n{\"msg\":\"busy\"}",
-        "503\ndate:Sun, 06 Nov 1994 08:49:37 GMT\nretry-after:Sun, 06 Nov 1994 08:49:57 GMT\n\n",
-        "307\nlocation:https://other.example/x?y\n\n",
-        "200\ncontent-encoding:gzip\n\n{}",
-        "403\n\n{\"msg\":\"Reservation timed out\"}",
-    ];
-    let rows = recorded.chain(strange).chain(refused.map(str::to_owned));
-    let rows = (0..).zip(rows).map(|(n, answer): (u32, _)| (format!("answer-{n}"), answer.into()));
-    check_seeds("ironmq_answer", rows);
-}
-
-#[test]
-fn recorded_answers_are_understood() {
-    for Recorded { op, status, body, reply } in all() {
-        assert_eq!(decode(&op, status, &body), Ok(reply), "{body}");
-    }
-}
-
-#[test]
-fn settings_that_are_not_understood_are_taken_as_not_told() {
-    let body = r#"{"queue":{"name":"mail","type":"stream","message_timeout":"60","message_expiration":-1,"size":1.5,"total_messages":null,"dead_letter":{"queue_name":""},"alerts":[{}]}}"#;
-    assert_eq!(decode(&get_queue(), 200, body), Ok(QueueReply::Queue(QueueInfo::new(queue()))));
-}
-
-#[test]
-fn a_dead_letter_rule_with_an_unusable_name_is_still_told() {
-    let body =
-        r#"{"queue":{"name":"mail","dead_letter":{"queue_name":"a\u0000","max_reservations":3}}}"#;
-    let Ok(QueueReply::Queue(info)) = decode(&get_queue(), 200, body) else { panic!("no queue") };
-    let rule = DeadLetterSetting { queue: None, max_reservations: Some(3) };
-    assert_eq!(info.settings.dead_letter, Some(rule));
-}
-
-#[test]
-fn names_of_queues_that_cannot_be_used_are_left_out() {
-    let body =
-        r#"{"queues":[{"name":"a"},{"name":""},{"name":"a\u0000"},{},5,{"name":5},{"name":"b"}]}"#;
-    let names = ["a", "b"].map(|name| QueueName::new(name).unwrap());
-    assert_eq!(decode(&list_queues(), 200, body), Ok(QueueReply::Queues(names.to_vec())));
-    assert_eq!(
-        decode(&list_queues(), 200, r#"{"queues":null}"#),
-        Ok(QueueReply::Queues(Vec::new()))
-    );
 }

@@ -9,7 +9,7 @@ const LARGEST: usize = 4096;
 /// Checks that the rows of a table, each with a name, are committed as seeds of the fuzz target.
 /// With `IVY_WRITE_SEEDS=1` in the environment they are written.
 pub fn check_seeds(target: &str, rows: impl IntoIterator<Item = (String, Vec<u8>)>) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
     let write = env::var_os("IVY_WRITE_SEEDS").is_some();
     if write {
         fs::create_dir_all(&folder).expect("the folder of seeds can be made");

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use ivy_core_tests::fuzz::ironmq_answer;
 use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::queue::{Batch, Body, NewMessage, QueueOp};
 use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
-use ivy_tests::fuzz::ironmq_answer;
 use percent_encoding::percent_decode_str;
 use proptest::prelude::*;
 

@@ -1,14 +1,11 @@
-//! The IronMQ dialect: exact requests, how many of them it takes, and what becomes of good, bad and
-//! damaged answers.
+//! The IronMQ dialect: exact requests, and what becomes of good, bad and damaged answers.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod counted;
 mod damaged;
 mod effects;
 mod entries;
 mod generated;
-mod pieces;
 mod recorded;
 mod requests;
 mod shapes;
@@ -16,5 +13,5 @@ mod statuses;
 
 /// Operations and answers that the tests share, also with the fuzz targets.
 mod support {
-    pub(crate) use ivy_tests::fuzz::dialect::*;
+    pub(crate) use ivy_core_tests::fuzz::dialect::*;
 }

@@ -1,9 +1,9 @@
 //! Whatever may stand in a URL or a variable.
 
+use ivy_core_tests::fuzz::config_url;
 use ivy_ironmq::{Scheme, Token};
 use ivy_proto::Secret;
 use ivy_proto::config::{Config, Environment, IronMqUrl, NotifierConfig, QueueUrl, RedisAddress};
-use ivy_tests::fuzz::config_url;
 use proptest::option;
 use proptest::prelude::*;
 

@@ -1,6 +1,7 @@
 //! Malformed and strange message bodies: one row for each kind of trouble, each with the outcome
 //! that is required. Rows that a worker, a producer or a handler decides are tested with those.
 
+use ivy_core_tests::check_seeds;
 use ivy_proto::queue::{Body, ReceivedBody};
 use ivy_proto::wire::DeadLetterReason::{
     BadArgs, BadJson, BadName, BadOptions, DuplicateKey, EmptyBody, ExpectedEncrypted, NoKey,
@@ -11,7 +12,6 @@ use ivy_proto::wire::{
     is_dead_letter,
 };
 use ivy_proto::{MessageId, QueueName};
-use ivy_tests::check_seeds;
 
 use crate::inputs::queue;
 

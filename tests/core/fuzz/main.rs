@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use ivy_tests::fuzz;
+use ivy_core_tests::fuzz;
 use proptest::prelude::*;
 
 type Target = (&'static str, fn(&[u8]));
@@ -26,7 +26,7 @@ const TARGETS: [Target; 11] = [
 ];
 
 fn folder(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz").join(name)
 }
 
 #[test]

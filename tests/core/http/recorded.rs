@@ -1,0 +1,60 @@
+//! Recorded answers of an IronMQ server, and what they mean.
+
+use ivy_core_tests::check_seeds;
+use ivy_core_tests::recorded::{Recorded, answers};
+use ivy_proto::QueueName;
+use ivy_proto::queue::{DeadLetterSetting, QueueInfo, QueueReply};
+
+use crate::shapes::STRANGE;
+use crate::support::*;
+
+#[test]
+fn recorded_and_strange_answers_are_seeds_of_the_fuzz_target() {
+    let head = |status: u16| format!("{status}\ncontent-type:application/json\n\n");
+    let recorded = answers().into_iter().map(|answer| head(answer.status) + &answer.body);
+    let strange = STRANGE.iter().map(|body| head(200) + body);
+    let refused = [
+        "503\nretry-after:7\n\n{\"msg\":\"busy\"}",
+        "503\ndate:Sun, 06 Nov 1994 08:49:37 GMT\nretry-after:Sun, 06 Nov 1994 08:49:57 GMT\n\n",
+        "307\nlocation:https://other.example/x?y\n\n",
+        "200\ncontent-encoding:gzip\n\n{}",
+        "403\n\n{\"msg\":\"Reservation timed out\"}",
+    ];
+    let rows = recorded.chain(strange).chain(refused.map(str::to_owned));
+    let rows = (0..).zip(rows).map(|(n, answer): (u32, _)| (format!("answer-{n}"), answer.into()));
+    check_seeds("ironmq_answer", rows);
+}
+
+#[test]
+fn recorded_answers_are_understood() {
+    for Recorded { op, status, body, reply } in answers() {
+        assert_eq!(decode(&op, status, &body), Ok(reply), "{body}");
+    }
+}
+
+#[test]
+fn settings_that_are_not_understood_are_taken_as_not_told() {
+    let body = r#"{"queue":{"name":"mail","type":"stream","message_timeout":"60","message_expiration":-1,"size":1.5,"total_messages":null,"dead_letter":{"queue_name":""},"alerts":[{}]}}"#;
+    assert_eq!(decode(&get_queue(), 200, body), Ok(QueueReply::Queue(QueueInfo::new(queue()))));
+}
+
+#[test]
+fn a_dead_letter_rule_with_an_unusable_name_is_still_told() {
+    let body =
+        r#"{"queue":{"name":"mail","dead_letter":{"queue_name":"a\u0000","max_reservations":3}}}"#;
+    let Ok(QueueReply::Queue(info)) = decode(&get_queue(), 200, body) else { panic!("no queue") };
+    let rule = DeadLetterSetting { queue: None, max_reservations: Some(3) };
+    assert_eq!(info.settings.dead_letter, Some(rule));
+}
+
+#[test]
+fn names_of_queues_that_cannot_be_used_are_left_out() {
+    let body =
+        r#"{"queues":[{"name":"a"},{"name":""},{"name":"a\u0000"},{},5,{"name":5},{"name":"b"}]}"#;
+    let names = ["a", "b"].map(|name| QueueName::new(name).unwrap());
+    assert_eq!(decode(&list_queues(), 200, body), Ok(QueueReply::Queues(names.to_vec())));
+    assert_eq!(
+        decode(&list_queues(), 200, r#"{"queues":null}"#),
+        Ok(QueueReply::Queues(Vec::new()))
+    );
+}
