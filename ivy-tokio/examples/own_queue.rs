@@ -89,7 +89,7 @@ impl Lists {
                             lost: 0,
                         };
                         self.queues.entry(queue.clone()).or_default().push_back(entry);
-                        id
+                        Ok(id)
                     })
                     .collect(),
             ),
@@ -153,11 +153,12 @@ impl Lists {
         now: Instant,
     ) -> Result<QueueReply, Fault> {
         let list = self.list(queue)?;
-        for receipt in receipts {
+        let delete = |receipt: &Receipt| {
             held(list, receipt, now)?;
-        }
-        list.retain(|entry| receipts.iter().all(|receipt| receipt.message != entry.id));
-        Ok(QueueReply::Deleted)
+            list.retain(|entry| entry.id != receipt.message);
+            Ok(())
+        };
+        Ok(QueueReply::Deleted(receipts.iter().map(delete).collect()))
     }
 
     fn list(&mut self, queue: &QueueName) -> Result<&mut VecDeque<Entry>, Fault> {

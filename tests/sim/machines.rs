@@ -9,7 +9,7 @@ pub(crate) use mishaps::PAUSES;
 use std::time::Duration;
 
 use ivy_proto::producer::{self, Producer, ProducerConfig};
-use ivy_proto::queue::{QueueOp, QueueReply};
+use ivy_proto::queue::{Effect, Fault, QueueOp, QueueReply};
 use ivy_proto::worker::{self, Worker, WorkerConfig};
 use ivy_proto::{Misuse, OpId, WallClock};
 
@@ -317,13 +317,16 @@ impl World {
     fn learn(&mut self, input: &producer::Input, who: Who) {
         if let producer::Input::Queue(op, answer) = input {
             let tasks = self.posts.remove(&(who, *op)).unwrap_or_default();
-            let unknown = match answer {
-                Ok(QueueReply::Posted(ids)) => ids.len() != tasks.len(),
-                Ok(_) => false,
-                Err(fault) => fault.effect() == ivy_proto::queue::Effect::Unknown,
-            };
-            for task in tasks {
-                self.ledger.tasks[task].unknown += u32::from(unknown);
+            let is_unknown = |fault: &Fault| fault.effect() == Effect::Unknown;
+            for (place, task) in tasks.iter().enumerate() {
+                let unknown = match answer {
+                    Ok(QueueReply::Posted(entries)) if entries.len() == tasks.len() => {
+                        entries[place].as_ref().is_err_and(is_unknown)
+                    }
+                    Ok(_) => true,
+                    Err(fault) => is_unknown(fault),
+                };
+                self.ledger.tasks[*task].unknown += u32::from(unknown);
             }
         }
     }

@@ -223,7 +223,8 @@ impl World {
         sent.arrived = true;
         let request = match &sent.bytes {
             Some(bytes) => wire::parse(bytes),
-            None => sent.op.clone().into(),
+            None if self.setup.reliable_count => sent.op.clone().into(),
+            None => all_or_none(sent.op.clone()),
         };
         self.feed_broker(broker::Input::Request(id, request));
     }
@@ -244,5 +245,16 @@ impl World {
             let notices_after = Duration::from_millis(self.dice.nature(who.host).up_to(2_000));
             self.later(notices_after, Due::Abandon(id));
         }
+    }
+}
+
+/// The request to a server that does batches as a whole, or not at all.
+fn all_or_none(op: QueueOp) -> broker::Request {
+    match broker::Request::from(op) {
+        broker::Request::PostEach { queue, messages } => broker::Request::Post { queue, messages },
+        broker::Request::DeleteEach { queue, targets } => {
+            broker::Request::DeleteMany { queue, targets }
+        }
+        request => request,
     }
 }

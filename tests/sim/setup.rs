@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ivy_proto::queue::Capabilities;
+use ivy_proto::queue::{BatchLimits, Capabilities};
 use ivy_proto::task::TaskSettings;
 use ivy_proto::{Backoff, ChannelName, Priority, QueueName, TaskName};
 use serde::{Deserialize, Serialize};
@@ -327,7 +327,7 @@ impl Setup {
         if !self.long_poll {
             capabilities = capabilities.without_long_poll();
         }
-        capabilities.max_batch = self.max_batch;
+        capabilities.batch = BatchLimits::same(self.max_batch);
         if self.has(Class::Limits) {
             capabilities.max_request = 600;
         }

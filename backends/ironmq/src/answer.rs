@@ -88,7 +88,7 @@ fn read_noting(
         }
         QueueOp::Get { message, .. } => got(answer.object()?, message),
         QueueOp::Delete { .. } | QueueOp::DeleteMany { .. } => {
-            answer.done().map(|()| QueueReply::Deleted)
+            answer.done().map(|()| QueueReply::all_deleted(deleted(op)))
         }
         QueueOp::Touch { receipt, .. } => touched(answer.object()?, receipt),
         QueueOp::Release { .. } => answer.done().map(|()| QueueReply::Released),
@@ -98,6 +98,14 @@ fn read_noting(
         | QueueOp::CreateQueue { queue, .. }
         | QueueOp::UpdateQueue { queue, .. } => queue_info(answer.object()?, queue),
         QueueOp::ListQueues { .. } => queues(answer.object()?),
+    }
+}
+
+/// How many messages a delete is about. Its answer speaks of all of them.
+fn deleted(op: &QueueOp) -> usize {
+    match op {
+        QueueOp::DeleteMany { receipts, .. } => receipts.items().len(),
+        _ => 1,
     }
 }
 
@@ -188,8 +196,10 @@ fn posted(answer: Posted<'_>, messages: usize) -> Result<QueueReply, Flaw> {
     if ids.len() != messages {
         return Err(Flaw::WrongCount { ids: ids.len(), messages });
     }
-    let ids =
-        ids.into_iter().map(|id| json::id(id.get()).map(MessageId::new)).collect::<Option<_>>();
+    let ids = ids
+        .into_iter()
+        .map(|id| json::id(id.get()).map(|id| Ok(MessageId::new(id))))
+        .collect::<Option<_>>();
     ids.map(QueueReply::Posted).ok_or(Flaw::Missing("an id"))
 }
 

@@ -64,6 +64,8 @@ impl Told {
                 Told { has_messages: true, ..written(messages(views)) }
             }
             Answer::Deleted => ok(&said("Deleted")),
+            // No request of HTTP asks for it.
+            Answer::PostedEach(_) | Answer::DeletedEach(_) => ok(&said("Done")),
             Answer::Cleared => ok(&said("Cleared")),
             Answer::Touched(Receipt { reservation, .. }) => {
                 ok(&Touched { reservation_id: reservation.as_str(), msg: "Touched" })

@@ -19,7 +19,7 @@ impl From<QueueOp> for Request {
     fn from(op: QueueOp) -> Self {
         match op {
             QueueOp::Post { queue, messages } => {
-                Request::Post { queue, messages: messages.into_items() }
+                Request::PostEach { queue, messages: messages.into_items() }
             }
             QueueOp::Reserve { queue, count, lease, wait } => {
                 Request::Reserve { queue, count, timeout: Some(lease), wait, delete: false }
@@ -27,7 +27,7 @@ impl From<QueueOp> for Request {
             QueueOp::Get { queue, message } => Request::GetMessage { queue, message },
             QueueOp::Peek { queue, count } => Request::Peek { queue, count },
             QueueOp::Delete { queue, receipt } => Request::Delete { queue, target: receipt.into() },
-            QueueOp::DeleteMany { queue, receipts } => Request::DeleteMany {
+            QueueOp::DeleteMany { queue, receipts } => Request::DeleteEach {
                 queue,
                 targets: receipts.into_items().into_iter().map(Target::from).collect(),
             },
@@ -51,10 +51,12 @@ impl From<QueueOp> for Request {
     }
 }
 
+/// The reply to a request that a [`QueueOp`] was made into.
 impl From<Answer> for QueueReply {
     fn from(answer: Answer) -> Self {
         match answer {
-            Answer::Posted(ids) => QueueReply::Posted(ids),
+            Answer::Posted(ids) => QueueReply::all_posted(ids),
+            Answer::PostedEach(entries) => QueueReply::Posted(each(entries)),
             Answer::Reserved(deliveries) => QueueReply::Reserved(Reserved {
                 messages: deliveries.into_iter().map(ReservedMessage::from).collect(),
                 unusable: 0,
@@ -63,7 +65,8 @@ impl From<Answer> for QueueReply {
             Answer::Peeked(views) => {
                 QueueReply::Peeked(views.into_iter().map(PeekedMessage::from).collect())
             }
-            Answer::Deleted => QueueReply::Deleted,
+            Answer::Deleted => QueueReply::all_deleted(1),
+            Answer::DeletedEach(entries) => QueueReply::Deleted(each(entries)),
             Answer::Cleared => QueueReply::Cleared,
             Answer::Touched(receipt) => QueueReply::Touched(receipt),
             Answer::Released => QueueReply::Released,
@@ -72,6 +75,10 @@ impl From<Answer> for QueueReply {
             Answer::Queues(names) => QueueReply::Queues(names),
         }
     }
+}
+
+fn each<T>(entries: Vec<Result<T, Refusal>>) -> Vec<Result<T, Fault>> {
+    entries.into_iter().map(|entry| entry.map_err(Fault::from)).collect()
 }
 
 impl From<Delivery> for ReservedMessage {

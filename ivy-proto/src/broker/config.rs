@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::queue::{Body, Capabilities};
+use crate::queue::{Body, Capabilities, NewMessage};
 
 use super::request::Refusal;
 
@@ -93,7 +93,12 @@ impl BrokerConfig {
         self
     }
 
-    pub(super) fn check_body(&self, body: &Body) -> Result<(), Refusal> {
+    pub(super) fn check_message(&self, message: &NewMessage) -> Result<(), Refusal> {
+        self.check_body(&message.body)?;
+        check_delay(message.delay)
+    }
+
+    fn check_body(&self, body: &Body) -> Result<(), Refusal> {
         let written = body.as_str();
         // No text is shorter in JSON.
         let is_small = written.len() <= self.max_body
@@ -122,14 +127,14 @@ fn length_in_json(written: &str) -> usize {
 
 /// How many messages a reserve or a peek is about: zero means that it was not given.
 pub(super) fn count(asked: usize) -> Result<usize, Refusal> {
-    if asked > IRONMQ.max_batch {
+    if asked > IRONMQ.batch.reserve {
         return Err(Refusal::Invalid("n must be from 1 to 100"));
     }
     Ok(asked.max(1))
 }
 
 pub(super) fn check_batch(length: usize) -> Result<(), Refusal> {
-    if (1..=IRONMQ.max_batch).contains(&length) {
+    if (1..=IRONMQ.batch.post).contains(&length) {
         Ok(())
     } else {
         Err(Refusal::Invalid("a request must be about 1 to 100 messages"))

@@ -149,6 +149,9 @@ impl Broker {
     fn perform(&mut self, id: RequestId, request: Request) -> Result<Option<Answer>, Refusal> {
         let answer = match request {
             Request::Post { queue, messages } => Answer::Posted(self.post(&queue, messages)?),
+            Request::PostEach { queue, messages } => {
+                Answer::PostedEach(self.post_each(&queue, messages)?)
+            }
             Request::Reserve { queue, count, timeout, wait, delete } => {
                 config::check_wait(wait)?;
                 let (count, lease) = (config::count(count)?, self.config.lease(timeout)?);
@@ -175,6 +178,10 @@ impl Broker {
                 config::check_batch(targets.len())?;
                 self.queues.find_mut(&queue)?.delete(&targets)?;
                 Answer::Deleted
+            }
+            Request::DeleteEach { queue, targets } => {
+                config::check_batch(targets.len())?;
+                Answer::DeletedEach(self.queues.find_mut(&queue)?.delete_each(&targets))
             }
             Request::Clear { queue } => {
                 self.queues.find_mut(&queue)?.clear();
@@ -220,8 +227,7 @@ impl Broker {
     ) -> Result<Vec<MessageId>, Refusal> {
         config::check_batch(messages.len())?;
         for message in &messages {
-            self.config.check_body(&message.body)?;
-            config::check_delay(message.delay)?;
+            self.config.check_message(message)?;
         }
         let queue = self.queues.find_or_create(queue);
         let mut ids = Vec::with_capacity(messages.len());
@@ -231,6 +237,26 @@ impl Broker {
             queue.post(self.last_message, message, self.now);
         }
         Ok(ids)
+    }
+
+    /// Posts each message that is not refused. The queue is created also if all are.
+    fn post_each(
+        &mut self,
+        queue: &QueueName,
+        messages: Vec<NewMessage>,
+    ) -> Result<Vec<Result<MessageId, Refusal>>, Refusal> {
+        config::check_batch(messages.len())?;
+        let queue = self.queues.find_or_create(queue);
+        let mut entries = Vec::with_capacity(messages.len());
+        for message in messages {
+            let checked = self.config.check_message(&message);
+            entries.push(checked.map(|()| {
+                self.last_message = self.last_message.next();
+                queue.post(self.last_message, message, self.now);
+                self.last_message.to_id()
+            }));
+        }
+        Ok(entries)
     }
 
     /// Hands out ready messages, and moves those that were reserved too often to the queue for

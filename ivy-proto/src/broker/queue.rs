@@ -115,6 +115,18 @@ impl Queue {
         Ok(())
     }
 
+    /// Deletes each message that can be deleted.
+    pub(super) fn delete_each(&mut self, targets: &[Target]) -> Vec<Result<(), Refusal>> {
+        let delete = |target| {
+            let place = self.deletable(target)?;
+            self.store.take(place);
+            Ok(())
+        };
+        let entries = targets.iter().map(delete).collect();
+        self.store.tidy();
+        entries
+    }
+
     pub(super) fn clear(&mut self) {
         self.store.clear();
     }

@@ -53,6 +53,14 @@ pub enum Request {
         /// The messages, in order: 1 to 100, each delayed for at most 604,800 seconds.
         messages: Vec<NewMessage>,
     },
+    /// Put messages on a queue as [`Post`](Request::Post) does, each that can be, whatever becomes of
+    /// the others.
+    PostEach {
+        /// The queue.
+        queue: QueueName,
+        /// The messages, in order: 1 to 100.
+        messages: Vec<NewMessage>,
+    },
     /// Take messages for the time of a lease.
     Reserve {
         /// The queue.
@@ -94,6 +102,13 @@ pub enum Request {
         /// The messages: 1 to 100. The first one that cannot be deleted decides the refusal.
         targets: Vec<Target>,
     },
+    /// Delete several messages, each that can be deleted, whatever becomes of the others.
+    DeleteEach {
+        /// The queue.
+        queue: QueueName,
+        /// The messages: 1 to 100.
+        targets: Vec<Target>,
+    },
     /// Delete all messages of a queue.
     Clear {
         /// The queue.
@@ -132,11 +147,13 @@ impl Request {
             | Request::GetQueue { queue }
             | Request::DeleteQueue { queue }
             | Request::Post { queue, .. }
+            | Request::PostEach { queue, .. }
             | Request::Reserve { queue, .. }
             | Request::GetMessage { queue, .. }
             | Request::Peek { queue, .. }
             | Request::Delete { queue, .. }
             | Request::DeleteMany { queue, .. }
+            | Request::DeleteEach { queue, .. }
             | Request::Clear { queue }
             | Request::Touch { queue, .. }
             | Request::Release { queue, .. } => Some(queue),
@@ -159,6 +176,8 @@ pub struct Target {
 pub enum Answer {
     /// The messages are on the queue, under these ids.
     Posted(Vec<MessageId>),
+    /// What became of each message, in the order of the request.
+    PostedEach(Vec<Result<MessageId, Refusal>>),
     /// These messages were reserved, or with `delete` taken off the queue.
     Reserved(Vec<Delivery>),
     /// The message.
@@ -167,6 +186,8 @@ pub enum Answer {
     Peeked(Vec<View>),
     /// The messages are deleted.
     Deleted,
+    /// What became of each message, in the order of the request.
+    DeletedEach(Vec<Result<(), Refusal>>),
     /// All messages are deleted.
     Cleared,
     /// The reservation is renewed; this receipt replaces the old one.

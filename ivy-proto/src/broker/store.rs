@@ -87,12 +87,23 @@ impl Store {
     /// Removes the messages that stand at these places. A place may be named twice.
     pub(super) fn remove_all(&mut self, places: &[Place]) {
         for place in places {
-            let Some((sequence, stored)) = self.messages.take(*place) else { continue };
-            match stored.state.returns() {
-                None => self.ready.remove(&(stored.position, sequence)),
-                Some(at) => self.returns.strike((at, sequence)),
-            }
+            self.take(*place);
         }
+        self.tidy();
+    }
+
+    /// Removes the message that stands at this place, if it still does. The places of others hold
+    /// until the store is tidied.
+    pub(super) fn take(&mut self, place: Place) {
+        let Some((sequence, stored)) = self.messages.take(place) else { return };
+        match stored.state.returns() {
+            None => self.ready.remove(&(stored.position, sequence)),
+            Some(at) => self.returns.strike((at, sequence)),
+        }
+    }
+
+    /// After messages were taken.
+    pub(super) fn tidy(&mut self) {
         self.messages.tidy();
         self.returns.tidy(|(at, sequence)| returns_at(&self.messages, sequence) == Some(at));
     }

@@ -52,8 +52,8 @@
 //!     match producer.poll_output() {
 //!         // A real driver asks its queue. Here the queue accepts everything at once.
 //!         Output::Queue(op, QueueOp::Post { messages, .. }) => {
-//!             let ids = messages.items().iter().map(|_| MessageId::new("61")).collect();
-//!             let answer = Ok(QueueReply::Posted(ids));
+//!             let ids = messages.items().iter().map(|_| MessageId::new("61"));
+//!             let answer = Ok(QueueReply::all_posted(ids));
 //!             producer.handle_input(Input::Queue(op, answer), Moment::EPOCH)?;
 //!         }
 //!         Output::Sent(_, result) => {
@@ -142,7 +142,7 @@ impl Producer {
             Subscription::new(Some(shared).filter(|_| config.node_peers), reply)
         });
         let outbox = Outbox::new(PostLimits {
-            messages: config.capabilities.max_batch,
+            messages: config.capabilities.batch.post,
             bytes: config.capabilities.max_request,
             in_flight: config.posts_in_flight,
         });

@@ -6,7 +6,7 @@ use crate::event::{Event, Part, Trouble};
 use crate::id::{MessageId, OpId};
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
-use crate::queue::{Batch, Effect, Fault, FaultKind, QueueOp, QueueReply};
+use crate::queue::{Batch, Effect, Fault, FaultKind, QueueOp, QueueReply, different, entries};
 use crate::retry::Backoff;
 
 use super::Producer;
@@ -69,13 +69,8 @@ impl Producer {
     pub(super) fn on_answer(&mut self, op: OpId, answer: Result<QueueReply, Fault>) {
         let Some(post) = self.outbox.answered(op) else { return };
         let queue = post.queue.clone();
-        match message_ids(answer, post.letters.len()) {
-            Ok(ids) => {
-                self.queue_works(&queue);
-                for (letter, message) in post.letters.iter().zip(ids) {
-                    self.sent(letter.id, message);
-                }
-            }
+        match posted(answer, post.letters.len()) {
+            Ok(entries) => self.on_entries(&queue, post.letters, entries),
             Err(fault) => self.on_fault(post, &fault),
         }
         self.post(&queue);
@@ -87,6 +82,38 @@ impl Producer {
         self.post(queue);
     }
 
+    /// The queue says of each message what became of it. One that is refused keeps no other from
+    /// being sent.
+    fn on_entries(
+        &mut self,
+        queue: &QueueName,
+        letters: Vec<Letter>,
+        entries: Vec<Result<MessageId, Fault>>,
+    ) {
+        // It works, whatever it says of some messages.
+        self.queue_works(queue);
+        let (mut failed, mut faults) = (Vec::new(), Vec::new());
+        for (letter, entry) in letters.into_iter().zip(entries) {
+            match entry {
+                Ok(message) => self.sent(letter.id, message),
+                Err(fault) => {
+                    failed.push(letter);
+                    faults.push(fault);
+                }
+            }
+        }
+        for fault in different(&faults) {
+            self.tell(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
+        }
+        let failed = failed.into_iter().zip(faults);
+        let (refused, again): (Vec<_>, Vec<_>) =
+            failed.partition(|(_, fault)| fault.effect() == Effect::Refused);
+        for (letter, fault) in refused {
+            self.give_up(&letter, &fault);
+        }
+        self.try_again(queue, again, None);
+    }
+
     fn on_fault(&mut self, post: Post, fault: &Fault) {
         let Post { queue, letters, .. } = post;
         self.tell(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
@@ -94,7 +121,10 @@ impl Producer {
             Effect::None
                 if planted(Bug::DropWhenThrottled)
                     && fault.kind() == FaultKind::TooManyRequests => {}
-            Effect::None | Effect::Unknown => self.try_again(&queue, letters, fault),
+            effect @ (Effect::None | Effect::Unknown) => {
+                let failed = letters.into_iter().map(|letter| (letter, fault.clone())).collect();
+                self.try_again(&queue, failed, Some(fault).filter(|_| effect == Effect::None));
+            }
             Effect::Refused => {
                 // A queue that refuses is one that works.
                 self.queue_works(&queue);
@@ -111,24 +141,35 @@ impl Producer {
         }
     }
 
-    fn try_again(&mut self, queue: &QueueName, letters: Vec<Letter>, fault: &Fault) {
-        let unknown = fault.effect() == Effect::Unknown;
+    /// Sends messages again that have failed, as far as they may be. Where the queue could not be
+    /// reached at all, `outage` says why: what waits could not be sent either.
+    fn try_again(
+        &mut self,
+        queue: &QueueName,
+        failed: Vec<(Letter, Fault)>,
+        outage: Option<&Fault>,
+    ) {
+        let Some((_, first)) = failed.first() else { return };
+        let why = first.clone();
+        let asked = failed.iter().filter_map(|(_, fault)| fault.retry_after()).max();
         let tries = self.config.tries;
         let (mut again, mut given_up) = (Vec::new(), Vec::new());
-        for mut letter in letters {
+        for (mut letter, fault) in failed {
+            let unknown = fault.effect() == Effect::Unknown;
             letter.tries += 1;
             letter.may_be_stored |= unknown && !planted(Bug::RetryUnknownSilently);
             let may_try = letter.tries < tries && (letter.repeatable || !letter.may_be_stored);
-            if may_try { again.push(letter) } else { given_up.push(letter) }
+            if may_try { again.push(letter) } else { given_up.push((letter, fault)) }
         }
-        let mut rest = fault.retry_after().map(|asked| asked.min(LONGEST_RETRY_AFTER));
+        let mut rest = asked.map(|asked| asked.min(LONGEST_RETRY_AFTER));
         if let Some(round) = self.outbox.failed(queue) {
             if round.is_degraded_now {
-                let why = Trouble::Queue(fault.clone());
+                let why = Trouble::Queue(why);
                 self.tell(Event::Degraded { part: Part::Queue(queue.clone()), why });
             }
-            if !unknown {
-                given_up.extend(self.outbox.count_try_of_waiting(queue, tries));
+            if let Some(fault) = outage {
+                let exhausted = self.outbox.count_try_of_waiting(queue, tries);
+                given_up.extend(exhausted.into_iter().map(|letter| (letter, fault.clone())));
             }
             let shortest =
                 if round.number > QUICK_RETRIES { SHORTEST_REST } else { Duration::ZERO };
@@ -136,8 +177,8 @@ impl Producer {
             rest = Some(rest.unwrap_or_default().max(jittered).max(shortest));
         }
         self.outbox.put_back(queue, again);
-        for letter in given_up {
-            self.give_up(&letter, fault);
+        for (letter, fault) in given_up {
+            self.give_up(&letter, &fault);
         }
         if let Some(rest) = rest {
             let until = self.outbox.rest(queue, self.now + rest);
@@ -167,12 +208,13 @@ impl Producer {
     }
 }
 
-/// The ids of `count` posted messages. With any other number it is unknown which were stored.
-fn message_ids(answer: Result<QueueReply, Fault>, count: usize) -> Result<Vec<MessageId>, Fault> {
+/// What became of `count` posted messages.
+fn posted(
+    answer: Result<QueueReply, Fault>,
+    count: usize,
+) -> Result<Vec<Result<MessageId, Fault>>, Fault> {
     match answer? {
-        QueueReply::Posted(ids) if ids.len() == count => Ok(ids),
-        QueueReply::Posted(ids) => Err(Fault::new(FaultKind::BadResponse)
-            .with_detail(format!("{} message ids for {count} messages", ids.len()))),
+        QueueReply::Posted(answered) => entries(answered, count),
         // Refused as a misuse before it comes here.
         _ => Err(Fault::new(FaultKind::BadResponse)),
     }

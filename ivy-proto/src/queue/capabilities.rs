@@ -8,8 +8,8 @@ use std::time::Duration;
 pub struct Capabilities {
     /// The longest time that a reserve may wait for a message. Zero: it answers at once.
     pub long_poll: Duration,
-    /// The most messages in one post, reserve or delete.
-    pub max_batch: usize,
+    /// The most messages in one request.
+    pub batch: BatchLimits,
     /// The largest body, in bytes.
     pub max_body: usize,
     /// The largest request, in bytes, that one batch may become.
@@ -26,13 +26,33 @@ pub struct Capabilities {
     pub takes_back_reserves: bool,
 }
 
+/// The most messages in one request, by what it does with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchLimits {
+    /// In one [`QueueOp::Post`](super::QueueOp::Post).
+    pub post: usize,
+    /// In one [`QueueOp::Reserve`](super::QueueOp::Reserve).
+    pub reserve: usize,
+    /// In one [`QueueOp::DeleteMany`](super::QueueOp::DeleteMany).
+    pub delete: usize,
+}
+
+impl BatchLimits {
+    /// The same number for all.
+    #[must_use]
+    pub const fn same(messages: usize) -> Self {
+        BatchLimits { post: messages, reserve: messages, delete: messages }
+    }
+}
+
 impl Capabilities {
     /// What IronMQ v3 can do.
     #[must_use]
     pub const fn ironmq() -> Self {
         Capabilities {
             long_poll: Duration::from_secs(30),
-            max_batch: 100,
+            batch: BatchLimits::same(100),
             max_body: 256 * 1024,
             max_request: 256 * 1024,
             lease: (Duration::from_secs(1), Duration::from_secs(86_400)),

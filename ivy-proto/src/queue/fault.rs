@@ -1,14 +1,19 @@
 //! How asking a queue can fail.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::text::Escaped;
 
 /// A request to a queue failed: what happened, whether it may have had an effect all the same, and
 /// what to do next. Never holds a token or a message body.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind}{}{}; {}", .status.map(|status| format!(" (status {status})")).unwrap_or_default(), said(.detail), .kind.advice())]
-pub struct Fault {
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}{}; {}", .0.kind, status(.0.status), said(&.0.detail), .0.kind.advice())]
+pub struct Fault(Box<Parts>);
+
+/// Boxed, since faults stand in the place of results that are much smaller and far more frequent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parts {
     kind: FaultKind,
     status: Option<u16>,
     detail: String,
@@ -102,13 +107,13 @@ impl Fault {
     /// A fault of this kind without further detail.
     #[must_use]
     pub fn new(kind: FaultKind) -> Self {
-        Fault { kind, status: None, detail: String::new(), retry_after: None }
+        Fault(Box::new(Parts { kind, status: None, detail: String::new(), retry_after: None }))
     }
 
     /// The same, with the status code that the server gave.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
-        self.status = Some(status);
+        self.0.status = Some(status);
         self
     }
 
@@ -116,7 +121,7 @@ impl Fault {
     /// must not hold a secret or a body.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = detail.into();
+        self.0.detail = detail.into();
         self
     }
 
@@ -125,9 +130,9 @@ impl Fault {
     #[must_use]
     pub fn with_server(mut self, server: &str) -> Self {
         let of_the_connection =
-            matches!(self.kind, FaultKind::Unreachable | FaultKind::Tls | FaultKind::AnswerLost);
+            matches!(self.0.kind, FaultKind::Unreachable | FaultKind::Tls | FaultKind::AnswerLost);
         if of_the_connection && !server.is_empty() {
-            self.detail = format!("{server}: {}", self.detail);
+            self.0.detail = format!("{server}: {}", self.0.detail);
         }
         self
     }
@@ -135,32 +140,32 @@ impl Fault {
     /// The same, with the time after which the server wants to be asked again.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
-        self.retry_after = Some(retry_after);
+        self.0.retry_after = Some(retry_after);
         self
     }
 
     /// What kind of failure it was.
     #[must_use]
     pub fn kind(&self) -> FaultKind {
-        self.kind
+        self.0.kind
     }
 
     /// The status code of the answer, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        self.status
+        self.0.status
     }
 
     /// When the server wants to be asked again, if it said so.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.0.retry_after
     }
 
     /// Whether the request may have had its effect all the same.
     #[must_use]
     pub fn effect(&self) -> Effect {
-        match self.kind {
+        match self.0.kind {
             FaultKind::Unreachable | FaultKind::Tls | FaultKind::TooManyRequests => Effect::None,
             FaultKind::AnswerLost | FaultKind::BadResponse | FaultKind::ServerError => {
                 Effect::Unknown
@@ -174,6 +179,22 @@ impl Fault {
             | FaultKind::Refused => Effect::Refused,
         }
     }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Parts { kind, status, detail, retry_after } = &*self.0;
+        f.debug_struct("Fault")
+            .field("kind", kind)
+            .field("status", status)
+            .field("detail", detail)
+            .field("retry_after", retry_after)
+            .finish()
+    }
+}
+
+fn status(status: Option<u16>) -> String {
+    status.map(|status| format!(" (status {status})")).unwrap_or_default()
 }
 
 fn said(detail: &str) -> String {

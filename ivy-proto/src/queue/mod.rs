@@ -5,6 +5,7 @@
 //! with its [`Capabilities`].
 
 mod capabilities;
+mod entries;
 mod fault;
 pub mod ironmq;
 mod message;
@@ -12,7 +13,8 @@ mod oddity;
 mod op;
 mod settings;
 
-pub use capabilities::Capabilities;
+pub use capabilities::{BatchLimits, Capabilities};
+pub(crate) use entries::{different, entries, only_entry};
 pub use fault::{Effect, Fault, FaultKind};
 pub use message::{Body, DeliveryCount, NewMessage, PeekedMessage, ReceivedBody, ReservedMessage};
 pub use oddity::Oddity;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::id::{MessageId, Receipt};
 use crate::name::QueueName;
 
+use super::fault::Fault;
 use super::message::{NewMessage, PeekedMessage, ReservedMessage};
 use super::settings::{QueueInfo, QueueSettings};
 
@@ -187,16 +188,20 @@ impl<T> Batch<T> {
 /// A queue backend's answer to a [`QueueOp`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueReply {
-    /// The messages are on the queue, under these ids, in the order of the request.
-    Posted(Vec<MessageId>),
+    /// What became of each message, in the order of the request: its id on the queue, or why it is
+    /// not there. One of which the server says nothing may be there: its fault has the effect
+    /// [`Unknown`](super::Effect::Unknown).
+    Posted(Vec<Result<MessageId, Fault>>),
     /// These messages are ours for the time of the lease.
     Reserved(Reserved),
     /// The message that was asked for.
     Message(PeekedMessage),
     /// The next messages.
     Peeked(Vec<PeekedMessage>),
-    /// The messages are deleted.
-    Deleted,
+    /// What became of each message, in the order of the request: it is deleted, or why not. One of
+    /// which the server says nothing may be: its fault has the effect
+    /// [`Unknown`](super::Effect::Unknown).
+    Deleted(Vec<Result<(), Fault>>),
     /// The lease is renewed; this receipt replaces the old one, which is worthless now.
     Touched(Receipt),
     /// The message is given back.
@@ -209,6 +214,20 @@ pub enum QueueReply {
     QueueDeleted,
     /// Names of queues, in ascending order.
     Queues(Vec<QueueName>),
+}
+
+impl QueueReply {
+    /// All messages of a [`QueueOp::Post`] are on the queue, under these ids.
+    #[must_use]
+    pub fn all_posted(ids: impl IntoIterator<Item = MessageId>) -> Self {
+        QueueReply::Posted(ids.into_iter().map(Ok).collect())
+    }
+
+    /// All messages of a [`QueueOp::DeleteMany`], so many, are deleted.
+    #[must_use]
+    pub fn all_deleted(count: usize) -> Self {
+        QueueReply::Deleted(vec![Ok(()); count])
+    }
 }
 
 /// What a reserve brought.

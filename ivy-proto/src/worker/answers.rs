@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::event::{Event, Part, Trouble};
 use crate::id::OpId;
 use crate::name::QueueName;
-use crate::queue::{Effect, Fault, FaultKind, QueueOp, QueueReply, QueueSettings};
+use crate::queue::{
+    Effect, Fault, FaultKind, QueueOp, QueueReply, QueueSettings, entries, only_entry,
+};
 
 use super::Worker;
 use super::effects::Purpose;
@@ -18,7 +20,7 @@ const UNAUTHORIZED_REST: Duration = Duration::from_secs(60);
 impl Worker {
     pub(super) fn take_answer(&mut self, op: OpId, answer: Result<QueueReply, Fault>) {
         let Some(purpose) = self.fx.asked.remove(&op) else { return };
-        match answer {
+        match answer_to(&purpose, answer) {
             Ok(reply) => self.take_reply(purpose, reply),
             Err(fault) => self.take_fault(purpose, &fault),
         }
@@ -55,12 +57,16 @@ impl Worker {
             (Purpose::Post(job), _) => self.posted(job),
             (Purpose::Release(job), _) => self.released(job),
             (Purpose::Delete(job), _) => self.deleted(job),
-            (Purpose::DeleteMany { jobs, .. }, _) => {
-                for job in jobs {
-                    self.deleted(job);
-                }
+            (Purpose::DeleteMany { queue, jobs }, QueueReply::Deleted(entries)) => {
+                self.take_acks(&queue, jobs, entries);
             }
-            (Purpose::Inspect(_) | Purpose::Poll { .. } | Purpose::Touch { .. }, _) => {}
+            (
+                Purpose::Inspect(_)
+                | Purpose::Poll { .. }
+                | Purpose::Touch { .. }
+                | Purpose::DeleteMany { .. },
+                _,
+            ) => {}
         }
     }
 
@@ -145,6 +151,25 @@ impl Worker {
             | Purpose::Delete(job) => self.jobs.get(job).map(|held| held.queue.clone()),
         }
     }
+}
+
+/// The answer to what was asked. About one message, what it says of that message is the answer, so
+/// that a message which is refused is a request that failed.
+fn answer_to(purpose: &Purpose, answer: Result<QueueReply, Fault>) -> Result<QueueReply, Fault> {
+    Ok(match (purpose, answer?) {
+        (Purpose::Post(_), QueueReply::Posted(answered)) => {
+            only_entry(answered)?;
+            QueueReply::Posted(Vec::new())
+        }
+        (Purpose::Delete(_), QueueReply::Deleted(answered)) => {
+            only_entry(answered)?;
+            QueueReply::Deleted(Vec::new())
+        }
+        (Purpose::DeleteMany { jobs, .. }, QueueReply::Deleted(answered)) => {
+            QueueReply::Deleted(entries(answered, jobs.len())?)
+        }
+        (_, reply) => reply,
+    })
 }
 
 /// Whether the trouble will hardly pass by itself, so that it is told at once.

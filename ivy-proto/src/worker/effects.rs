@@ -58,7 +58,7 @@ impl Purpose {
             Purpose::Post(_) => matches!(reply, QueueReply::Posted(_)),
             Purpose::Release(_) => matches!(reply, QueueReply::Released),
             Purpose::Delete(_) | Purpose::DeleteMany { .. } => {
-                matches!(reply, QueueReply::Deleted)
+                matches!(reply, QueueReply::Deleted(_))
             }
         }
     }

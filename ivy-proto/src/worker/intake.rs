@@ -56,7 +56,7 @@ impl Worker {
             free: free.saturating_sub(self.poller.promised()),
             coming: self.poller.coming(),
             all: self.config.concurrency,
-            batch: self.config.capabilities.max_batch,
+            batch: self.config.capabilities.batch.reserve,
         };
         let until = self.gathering.holds_back_until(slots, self.fx.now);
         match until {

@@ -91,6 +91,7 @@ mod answers;
 mod clock;
 mod config;
 mod counting;
+mod deleting;
 mod draining;
 mod effects;
 mod failed_openings;
@@ -202,7 +203,8 @@ impl Worker {
     ) -> Result<Self, InvalidConfig> {
         config.check()?;
         let capabilities = &config.capabilities;
-        let poller = Poller::new(config.served()?, capabilities.long_poll, capabilities.max_batch);
+        let poller =
+            Poller::new(config.served()?, capabilities.long_poll, capabilities.batch.reserve);
         let mut fx = Effects::new(seed, wall);
         fx.timers.set(Why::Start, Moment::EPOCH);
         let seen = Seen::new(config.replay_window);

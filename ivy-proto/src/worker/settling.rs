@@ -6,8 +6,7 @@
 use std::time::Duration;
 
 use crate::event::{Event, ReleaseReason};
-use crate::id::{JobId, Receipt};
-use crate::name::QueueName;
+use crate::id::JobId;
 use crate::planted::{Bug, planted};
 use crate::queue::{Batch, Fault, FaultKind, NewMessage, QueueOp};
 use crate::retry::Backoff;
@@ -15,14 +14,10 @@ use crate::task::TaskHeld;
 use crate::text::brief;
 
 use super::Worker;
-use super::acks::{Added, LINGER};
 use super::answers::may_succeed_later;
 use super::effects::Purpose;
 use super::io::Why;
-use super::job::{Job, Progress, Replacement, Settlement, Settling, Stage};
-
-/// What one delete takes in an encoded request, beside its two ids.
-const DELETE_OVERHEAD: usize = 32;
+use super::job::{Progress, Replacement, Settlement, Settling, Stage};
 
 impl Worker {
     /// From now on, the job is settled so.
@@ -218,86 +213,6 @@ impl Worker {
             }
             FaultKind::LeaseLost => self.lose_lease(job),
             _ => self.rest_settlement(job, fault),
-        }
-    }
-
-    fn gather_ack(&mut self, queue: &QueueName, job: JobId) {
-        let added = self.acks.add(queue, job, self.config.capabilities.max_batch);
-        match added {
-            Added::Full => self.send_acks(queue),
-            _ if self.is_draining() => self.send_acks(queue),
-            Added::First => self.fx.set_timer(Why::AckLinger(queue.clone()), LINGER),
-            Added::Waits => {}
-        }
-    }
-
-    /// Sends the deletes that have gathered for a queue, less those whose receipt is about to be
-    /// replaced: these go with the next batch.
-    pub(super) fn send_acks(&mut self, queue: &QueueName) {
-        self.fx.timers.stop(&Why::AckLinger(queue.clone()));
-        let gathered = self.acks.take(queue);
-        let mut batch: Vec<(JobId, Receipt)> = Vec::with_capacity(gathered.len());
-        let mut size = 0;
-        let mut touched = Vec::new();
-        for job in gathered {
-            let Some(held) = self.jobs.get_mut(&job) else { continue };
-            if held.lease.is_being_touched() {
-                touched.push(job);
-                continue;
-            }
-            let receipt = held.lease.receipt().clone();
-            if let Some(settling) = held.settling() {
-                settling.progress = Progress::UnderWay;
-            }
-            let bytes = receipt.message.as_bytes().len()
-                + receipt.reservation.as_bytes().len()
-                + DELETE_OVERHEAD;
-            let capabilities = &self.config.capabilities;
-            if batch.len() >= capabilities.max_batch || size + bytes > capabilities.max_request {
-                self.send_batch(queue, std::mem::take(&mut batch));
-                size = 0;
-            }
-            size += bytes;
-            batch.push((job, receipt));
-        }
-        self.send_batch(queue, batch);
-        if !touched.is_empty() {
-            self.acks.put_back(queue, touched);
-            self.fx.set_timer(Why::AckLinger(queue.clone()), LINGER);
-        }
-    }
-
-    fn send_batch(&mut self, queue: &QueueName, batch: Vec<(JobId, Receipt)>) {
-        let (jobs, receipts): (Vec<JobId>, Vec<Receipt>) = batch.into_iter().unzip();
-        let Some(receipts) = Batch::new(receipts) else { return };
-        let op = QueueOp::DeleteMany { queue: queue.clone(), receipts };
-        self.fx.ask(Purpose::DeleteMany { queue: queue.clone(), jobs }, op);
-    }
-
-    /// Asks for a message to be deleted alone.
-    pub(super) fn delete_at_once(&mut self, job: JobId) {
-        let Some(held) = self.jobs.get(&job) else { return };
-        let (queue, receipt) = (held.queue.clone(), held.lease.receipt().clone());
-        self.fx.ask(Purpose::Delete(job), QueueOp::Delete { queue, receipt });
-    }
-
-    /// A batch of deletes failed. If the queue refused it, one of them is to blame, and each is
-    /// tried alone.
-    pub(super) fn acks_failed(&mut self, queue: &QueueName, jobs: Vec<JobId>, fault: &Fault) {
-        if may_succeed_later(fault) {
-            let delay = self.queue_failed(queue, fault);
-            let mut again = Vec::new();
-            for job in jobs {
-                if let Some(settling) = self.jobs.get_mut(&job).and_then(Job::settling) {
-                    settling.progress = Progress::Gathered;
-                    again.push(job);
-                }
-            }
-            self.acks.put_back(queue, again);
-            return self.fx.set_timer(Why::AckLinger(queue.clone()), delay);
-        }
-        for job in jobs {
-            self.delete_at_once(job);
         }
     }
 

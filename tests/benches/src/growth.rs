@@ -200,9 +200,9 @@ impl Waiting {
                 }
                 producer::Output::Queue(op, QueueOp::Post { messages, .. }) => {
                     let messages = messages.into_items();
-                    let ids = messages.iter().map(|_| self.next_message_id()).collect();
+                    let posted = messages.iter().map(|_| Ok(self.next_message_id())).collect();
                     bodies.extend(messages.into_iter().map(|message| message.body));
-                    self.tell(producer::Input::Queue(op, Ok(QueueReply::Posted(ids))));
+                    self.tell(producer::Input::Queue(op, Ok(QueueReply::Posted(posted))));
                 }
                 producer::Output::Sent(id, sent) => {
                     sent.expect("it is accepted");
@@ -348,8 +348,9 @@ impl Holding {
                 worker::Output::Queue(op, QueueOp::Reserve { count, .. }) => {
                     self.reserves.push_back((op, count));
                 }
-                worker::Output::Queue(op, QueueOp::DeleteMany { .. }) => {
-                    self.tell(worker::Input::Queue(op, Ok(QueueReply::Deleted)));
+                worker::Output::Queue(op, QueueOp::DeleteMany { receipts, .. }) => {
+                    let deleted = QueueReply::all_deleted(receipts.items().len());
+                    self.tell(worker::Input::Queue(op, Ok(deleted)));
                 }
                 worker::Output::Queue(op, _) => {
                     let fault = ivy_proto::queue::Fault::new(ivy_proto::queue::FaultKind::Refused);

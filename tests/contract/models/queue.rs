@@ -101,7 +101,7 @@ impl Following {
         let seen = match reply {
             Ok(QueueReply::Posted(ids)) => {
                 let count = ids.len();
-                self.posted.extend(ids);
+                self.posted.extend(ids.into_iter().flatten());
                 Seen::Posted(count)
             }
             Ok(QueueReply::Reserved(reserved)) => {
@@ -119,7 +119,7 @@ impl Following {
                 Seen::Touched
             }
             Ok(QueueReply::Released) => Seen::Released,
-            Ok(QueueReply::Deleted) => Seen::Deleted,
+            Ok(QueueReply::Deleted(_)) => Seen::Deleted,
             Ok(QueueReply::Queue(info)) => Seen::Size(info.size),
             Ok(other) => panic!("nobody asked for {other:?}"),
             Err(fault) => Seen::Failed(fault.kind()),

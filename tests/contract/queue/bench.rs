@@ -51,7 +51,9 @@ impl Bench {
 
     pub(super) async fn post_all(&self, messages: Batch<NewMessage>) -> Vec<MessageId> {
         match self.ask(QueueOp::Post { queue: self.queue.clone(), messages }).await {
-            Ok(QueueReply::Posted(ids)) => ids,
+            Ok(QueueReply::Posted(entries)) => {
+                entries.into_iter().collect::<Result<_, _>>().expect("each is posted")
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -142,7 +144,26 @@ impl Bench {
     pub(super) async fn delete(&self, receipt: &Receipt) -> Result<(), FaultKind> {
         let (queue, receipt) = (self.queue.clone(), receipt.clone());
         match self.ask(QueueOp::Delete { queue, receipt }).await {
-            Ok(QueueReply::Deleted) => Ok(()),
+            Ok(QueueReply::Deleted(entries)) if entries.len() == 1 => {
+                entries.into_iter().collect::<Result<_, _>>().map_err(|fault| fault.kind())
+            }
+            Err(fault) => Err(fault.kind()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Deletes several at a time. A backend answers for each, or refuses them all.
+    pub(super) async fn delete_many(
+        &self,
+        receipts: Vec<Receipt>,
+    ) -> Result<Vec<Result<(), FaultKind>>, FaultKind> {
+        let (queue, count) = (self.queue.clone(), receipts.len());
+        let receipts = Batch::new(receipts).expect("there are some");
+        match self.ask(QueueOp::DeleteMany { queue, receipts }).await {
+            Ok(QueueReply::Deleted(entries)) if entries.len() == count => {
+                let kind = |entry: Result<(), Fault>| entry.map_err(|fault| fault.kind());
+                Ok(entries.into_iter().map(kind).collect())
+            }
             Err(fault) => Err(fault.kind()),
             other => panic!("{other:?}"),
         }

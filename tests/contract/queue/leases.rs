@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use ivy_proto::queue::{Batch, DeliveryCount, FaultKind, QueueOp, QueueReply};
+use ivy_proto::queue::{DeliveryCount, FaultKind};
 use ivy_proto::{MessageId, Receipt, ReservationId};
 use tokio::time::sleep;
 
@@ -58,10 +58,27 @@ pub(super) async fn a_deleted_message_does_not_come_again(bench: Bench) {
 pub(super) async fn many_are_deleted_at_a_time(bench: Bench) {
     bench.post_all(batch((0..3).map(|number| number.to_string()))).await;
     let receipts = bench.reserve(3).await.into_iter().map(|message| message.receipt).collect();
-    let receipts = Batch::new(receipts).unwrap();
-    let deleted = bench.ask(QueueOp::DeleteMany { queue: bench.queue.clone(), receipts }).await;
-    assert_eq!(deleted, Ok(QueueReply::Deleted));
+    assert_eq!(bench.delete_many(receipts).await, Ok(vec![Ok(()); 3]));
     assert_eq!(bench.size().await, Ok(Some(0)));
+}
+
+/// A backend that cannot say which one it refuses deletes none.
+pub(super) async fn of_many_one_that_is_gone_costs_no_other(bench: Bench) {
+    bench.post_all(batch((0..3).map(|number| number.to_string()))).await;
+    let receipts: Vec<Receipt> =
+        bench.reserve(3).await.into_iter().map(|message| message.receipt).collect();
+    bench.delete(&receipts[1]).await.unwrap();
+    match bench.delete_many(receipts).await {
+        Ok(entries) => {
+            assert_eq!((entries[0], entries[2]), (Ok(()), Ok(())));
+            assert!(is_refused(entries[1]));
+            assert_eq!(bench.size().await, Ok(Some(0)));
+        }
+        Err(kind) => {
+            assert!(is_refused(Err::<(), _>(kind)));
+            assert_eq!(bench.size().await, Ok(Some(2)));
+        }
+    }
 }
 
 pub(super) async fn a_receipt_whose_lease_has_ended_deletes_nothing(bench: Bench) {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ivy_proto::queue::{Effect, QueueOp, QueueReply};
+
 use super::bench::{Bench, batch, text};
 
 pub(super) async fn a_message_comes_as_it_was_posted(bench: Bench) {
@@ -27,13 +29,34 @@ pub(super) async fn a_body_of_the_largest_size_is_taken(bench: Bench) {
     assert!(text(&bench.reserve_one().await.body) == posted);
 }
 
+/// A backend that cannot say which one it refuses posts none.
+pub(super) async fn one_message_that_is_refused_costs_no_other(bench: Bench) {
+    let large = "x".repeat(bench.capabilities().max_body + 1);
+    let texts = ["one".to_owned(), large, "two".to_owned()];
+    let queue = bench.queue.clone();
+    match bench.ask(QueueOp::Post { queue, messages: batch(texts) }).await {
+        Ok(QueueReply::Posted(entries)) => {
+            assert_eq!(entries.len(), 3);
+            assert!(entries[0].is_ok() && entries[2].is_ok());
+            // It may take more than it says.
+            let posted = entries.iter().flatten().count();
+            assert_eq!(bench.reserve(3).await.len(), posted);
+        }
+        Ok(other) => panic!("{other:?}"),
+        Err(fault) => {
+            assert_eq!(fault.effect(), Effect::Refused);
+            assert!(bench.reserve(3).await.is_empty());
+        }
+    }
+}
+
 pub(super) async fn a_batch_is_posted_in_its_order_under_ids_of_its_own(bench: Bench) {
     let texts: Vec<String> =
-        (0..bench.capabilities().max_batch).map(|number| number.to_string()).collect();
+        (0..bench.capabilities().batch.post).map(|number| number.to_string()).collect();
     let ids = bench.post_all(batch(texts.clone())).await;
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), texts.len());
     let mut found = Vec::new();
-    for message in bench.reserve(bench.capabilities().max_batch).await {
+    for message in bench.reserve(bench.capabilities().batch.reserve).await {
         let place = ids.iter().position(|id| *id == message.receipt.message).unwrap();
         assert_eq!(text(&message.body), texts[place]);
         found.push(place);

@@ -110,13 +110,13 @@ pub fn answers() -> Vec<Recorded> {
             post(&["a"]),
             201,
             r#"{"ids":["6000653546228216707"],"msg":"Messages put on queue."}"#,
-            QueueReply::Posted(vec![MessageId::new("6000653546228216707")]),
+            QueueReply::all_posted([MessageId::new("6000653546228216707")]),
         ),
         recorded(
             post(&["a", "b"]),
             200,
             r#"{"ids":[6000653546228216707,"2"],"msg":"Messages put on queue."}"#,
-            QueueReply::Posted(vec![MessageId::new("6000653546228216707"), MessageId::new("2")]),
+            QueueReply::all_posted([MessageId::new("6000653546228216707"), MessageId::new("2")]),
         ),
         recorded(
             reserve(10),
@@ -137,8 +137,8 @@ pub fn answers() -> Vec<Recorded> {
             r#"{"messages":[{"id":"1","body":"a","reserved_count":0},{"id":"2","body":"b","reserved_count":2}]}"#,
             QueueReply::Peeked(vec![peeked_message("1", "a", 0), peeked_message("2", "b", 2)]),
         ),
-        recorded(delete(), 200, r#"{"msg":"Deleted"}"#, QueueReply::Deleted),
-        recorded(delete_many(), 200, r#"{"msg":"Deleted"}"#, QueueReply::Deleted),
+        recorded(delete(), 200, r#"{"msg":"Deleted"}"#, QueueReply::all_deleted(1)),
+        recorded(delete_many(), 200, r#"{"msg":"Deleted"}"#, QueueReply::all_deleted(1)),
         recorded(
             touch(),
             200,

@@ -103,7 +103,12 @@ impl World {
     ) -> Result<QueueReply, QueueFault> {
         let damaged = matches!(sent.fate, Fate::OfEarlier | Fate::Cut(_) | Fate::Spoiled(_));
         if sent.bytes.is_none() && !damaged {
-            let mut reply = answer.clone().map(QueueReply::from).map_err(QueueFault::from);
+            let mut reply = match (&sent.op, answer) {
+                (QueueOp::DeleteMany { receipts, .. }, Ok(Answer::Deleted)) => {
+                    Ok(QueueReply::all_deleted(receipts.items().len()))
+                }
+                _ => answer.clone().map(QueueReply::from).map_err(QueueFault::from),
+            };
             if let (false, Ok(Answer::Reserved(deliveries))) = (self.setup.reliable_count, answer) {
                 let counts = deliveries.iter().map(|delivery| delivery.reserved_count);
                 for (message, count) in reserved(&mut reply).iter_mut().zip(counts) {
@@ -151,6 +156,16 @@ impl World {
                 let again = matches!(sent.asker, Asker::Nobody);
                 self.ledger.posted(who, queue, messages.items(), ids, again);
             }
+            (QueueOp::Post { queue, messages }, Answer::PostedEach(entries)) => {
+                let again = matches!(sent.asker, Asker::Nobody);
+                for (message, entry) in messages.items().iter().zip(entries) {
+                    if let Ok(id) = entry {
+                        let (message, id) =
+                            (std::slice::from_ref(message), std::slice::from_ref(id));
+                        self.ledger.posted(who, queue, message, id, again);
+                    }
+                }
+            }
             (QueueOp::Reserve { lease, .. }, Answer::Reserved(deliveries)) => {
                 self.ledger.reserved(who, deliveries, self.granted(*lease), now);
                 let causes = self.causes_at(who);
@@ -173,6 +188,14 @@ impl World {
             (QueueOp::Delete { receipt, .. }, Answer::Deleted) => {
                 self.handed.delete(receipt);
                 self.ledger.deleted(who, receipt, now);
+            }
+            (QueueOp::DeleteMany { receipts, .. }, Answer::DeletedEach(entries)) => {
+                for (receipt, entry) in receipts.items().iter().zip(entries) {
+                    if entry.is_ok() {
+                        self.handed.delete(receipt);
+                        self.ledger.deleted(who, receipt, now);
+                    }
+                }
             }
             (QueueOp::DeleteMany { receipts, .. }, Answer::Deleted) => {
                 for receipt in receipts.items() {

@@ -97,6 +97,12 @@ fn told(answer: &Answer) -> (u16, String) {
             let ids: Vec<&str> = ids.iter().map(MessageId::as_str).collect();
             (201, json!({"ids": ids, "msg": "Messages put on queue."}).to_string())
         }
+        Answer::PostedEach(entries) if entries.iter().all(Result::is_ok) => {
+            told(&Answer::Posted(entries.iter().flatten().cloned().collect()))
+        }
+        Answer::DeletedEach(entries) if entries.iter().all(Result::is_ok) => told(&Answer::Deleted),
+        // There are no bytes for it.
+        Answer::PostedEach(_) | Answer::DeletedEach(_) => (500, String::new()),
         Answer::Reserved(deliveries) => {
             let mut text = "{\"messages\":[".to_owned();
             for (position, delivery) in deliveries.iter().enumerate() {

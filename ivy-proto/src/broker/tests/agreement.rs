@@ -25,7 +25,8 @@ enum Step {
     Ask(Request),
     /// Asks something about a message.
     About(QueueName, Verb, Pick),
-    DeleteMany(QueueName, Vec<Pick>),
+    /// All or none, or each that can be.
+    DeleteMany(QueueName, Vec<Pick>, bool),
     /// Leaves one of the requests so far.
     Abandon(usize),
 }
@@ -86,12 +87,13 @@ impl Pair {
                 let (broker, reference) = self.targets(&pick);
                 self.ask(verb.request(queue.clone(), broker), verb.request(queue, reference));
             }
-            Step::DeleteMany(queue, picks) => {
+            Step::DeleteMany(queue, picks, each) => {
                 let (broker, reference) = picks.iter().map(|pick| self.targets(pick)).unzip();
-                self.ask(
-                    Request::DeleteMany { queue: queue.clone(), targets: broker },
-                    Request::DeleteMany { queue, targets: reference },
-                );
+                let delete = |queue, targets| match each {
+                    true => Request::DeleteEach { queue, targets },
+                    false => Request::DeleteMany { queue, targets },
+                };
+                self.ask(delete(queue.clone(), broker), delete(queue, reference));
             }
             Step::Abandon(back) => {
                 let id = RequestId(self.requests.saturating_sub(back as u64));
@@ -190,6 +192,9 @@ impl Pair {
     fn learn(&mut self, broker: &Result<Answer, Refusal>, reference: &Result<Answer, Refusal>) {
         match (broker, reference) {
             (Ok(Answer::Posted(ids)), _) => self.posted.extend(ids.iter().cloned()),
+            (Ok(Answer::PostedEach(entries)), _) => {
+                self.posted.extend(entries.iter().flatten().cloned());
+            }
             (Ok(Answer::Reserved(broker)), Ok(Answer::Reserved(reference))) => {
                 self.held.extend(broker.iter().zip(reference).map(|(broker, reference)| Held {
                     message: broker.message.clone(),
@@ -273,8 +278,10 @@ fn request() -> impl Strategy<Value = Request> {
         .prop_map(|(body, delay)| new_message(&body.to_string(), delay));
     let reserve = (queue(), 1usize..4, proptest::option::of(seconds()), perhaps_seconds(), 0..4);
     prop_oneof![
-        6 => (queue(), vec(message, 1..4))
+        3 => (queue(), vec(message.clone(), 1..4))
             .prop_map(|(queue, messages)| Request::Post { queue, messages }),
+        3 => (queue(), vec(message, 1..4))
+            .prop_map(|(queue, messages)| Request::PostEach { queue, messages }),
         8 => reserve.prop_map(|(queue, count, timeout, wait, delete)| Request::Reserve {
             queue, count, timeout, wait, delete: delete == 0,
         }),
@@ -308,8 +315,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::PassToDeadline),
         10 => request().prop_map(Step::Ask),
         6 => (queue(), verb, pick()).prop_map(|(queue, verb, pick)| Step::About(queue, verb, pick)),
-        1 => (queue(), vec(pick(), 1..4))
-            .prop_map(|(queue, picks)| Step::DeleteMany(queue, picks)),
+        2 => (queue(), vec(pick(), 1..4), any::<bool>())
+            .prop_map(|(queue, picks, each)| Step::DeleteMany(queue, picks, each)),
         1 => (0usize..10).prop_map(Step::Abandon),
     ]
 }

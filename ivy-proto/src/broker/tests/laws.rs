@@ -76,9 +76,12 @@ fn settings() -> impl Strategy<Value = QueueSettings> {
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    let messages = vec(duration().prop_map(|delay| new_message("body", delay)), 0..4);
+    let messages = || vec(duration().prop_map(|delay| new_message("body", delay)), 0..4);
     prop_oneof![
-        6 => (queue(), messages).prop_map(|(queue, messages)| Request::Post { queue, messages }),
+        3 => (queue(), messages())
+            .prop_map(|(queue, messages)| Request::Post { queue, messages }),
+        3 => (queue(), messages())
+            .prop_map(|(queue, messages)| Request::PostEach { queue, messages }),
         8 => (queue(), count(), proptest::option::of(duration()), duration(), any::<bool>())
             .prop_map(|(queue, count, timeout, wait, delete)| Request::Reserve {
                 queue, count, timeout, wait, delete,
@@ -89,6 +92,8 @@ fn request() -> impl Strategy<Value = Request> {
         2 => (queue(), target()).prop_map(|(queue, target)| Request::Delete { queue, target }),
         1 => (queue(), vec(target(), 0..4))
             .prop_map(|(queue, targets)| Request::DeleteMany { queue, targets }),
+        1 => (queue(), vec(target(), 0..4))
+            .prop_map(|(queue, targets)| Request::DeleteEach { queue, targets }),
         1 => (queue(), target(), proptest::option::of(duration()))
             .prop_map(|(queue, target, timeout)| Request::Touch { queue, target, timeout }),
         1 => (queue(), target(), duration(), any::<bool>()).prop_map(

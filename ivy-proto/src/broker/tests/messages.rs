@@ -301,6 +301,37 @@ fn several_messages_are_deleted_all_or_none() {
 }
 
 #[test]
+fn of_several_messages_each_is_deleted_that_can_be() {
+    let mut scenario = Scenario::new();
+    scenario.post("a");
+    let mine = held(&scenario.reserve_one());
+    let (ready, reserved) = (unheld(&scenario.post("b")), unheld(&mine.message));
+    let gone = unheld(&MessageId::new("1000000000000000099"));
+    let targets = vec![reserved, gone, ready.clone(), mine, ready];
+    let answer = scenario.ask(Request::DeleteEach { queue: q(), targets });
+    let expected = vec![
+        Err(Refusal::ReservationRequired),
+        Err(Refusal::MessageNotFound),
+        Ok(()),
+        Ok(()),
+        Err(Refusal::MessageNotFound),
+    ];
+    assert_eq!(answer, Ok(Answer::DeletedEach(expected)));
+    assert_eq!(scenario.size(), 0);
+}
+
+#[test]
+fn of_several_messages_each_is_posted_that_is_not_refused() {
+    let mut scenario = Scenario::with(BrokerConfig::default().with_max_body(3));
+    let messages = ["one", "large", "two"].map(|text| new_message(text, Duration::ZERO)).into();
+    let answer = scenario.ask(Request::PostEach { queue: q(), messages });
+    let id = |number: &str| Ok(MessageId::new(format!("100000000000000000{number}")));
+    let expected = vec![id("1"), Err(Refusal::TooLarge), id("2")];
+    assert_eq!(answer, Ok(Answer::PostedEach(expected)));
+    assert_eq!(scenario.size(), 2);
+}
+
+#[test]
 fn the_first_bad_element_of_a_batch_decides_the_refusal() {
     let mut scenario = Scenario::new();
     let reserved = unheld(&scenario.post("a"));

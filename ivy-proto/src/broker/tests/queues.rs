@@ -43,6 +43,7 @@ fn only_posts_and_settings_create_a_queue() {
         Request::Peek { queue: queue.clone(), count: 1 },
         Request::Delete { queue: queue.clone(), target: target.clone() },
         Request::DeleteMany { queue: queue.clone(), targets: vec![target.clone()] },
+        Request::DeleteEach { queue: queue.clone(), targets: vec![target.clone()] },
         Request::Clear { queue: queue.clone() },
         Request::Touch { queue: queue.clone(), target: target.clone(), timeout: None },
         Request::Release { queue, target, delay: Duration::ZERO, failed: false },

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::broker::{Answer, Delivery, Refusal, Request, RequestId, Target, View, Why};
-use crate::queue::{Body, DeadLetterSetting, QueueInfo, QueueKind, QueueSettings};
+use crate::queue::{Body, DeadLetterSetting, NewMessage, QueueInfo, QueueKind, QueueSettings};
 use crate::{MessageId, Moment, QueueName, ReservationId};
 
 #[derive(Clone, Copy, PartialEq)]
@@ -105,20 +105,27 @@ impl Reference {
         deadlines
     }
 
+    fn post(&mut self, queue: &QueueName, message: NewMessage) -> MessageId {
+        self.messages += 1;
+        let id = MessageId::new((1_000_000_000_000_000_000 + self.messages).to_string());
+        let state = hidden(message.delay, self.now);
+        self.add(queue, id.clone(), message.body, (0, 0, 0), state);
+        id
+    }
+
     fn perform(&mut self, id: RequestId, request: Request) -> Result<Option<Answer>, Refusal> {
         let now = self.now;
         Ok(Some(match request {
             Request::Post { queue, messages } => {
                 let mut ids = Vec::new();
                 for message in messages {
-                    self.messages += 1;
-                    let id =
-                        MessageId::new((1_000_000_000_000_000_000 + self.messages).to_string());
-                    let state = hidden(message.delay, now);
-                    self.add(&queue, id.clone(), message.body, (0, 0, 0), state);
-                    ids.push(id);
+                    ids.push(self.post(&queue, message));
                 }
                 Answer::Posted(ids)
+            }
+            Request::PostEach { queue, messages } => {
+                let posted = messages.into_iter().map(|message| Ok(self.post(&queue, message)));
+                Answer::PostedEach(posted.collect())
             }
             Request::Reserve { queue, count, timeout, wait, delete } => {
                 self.find(&queue)?;
@@ -148,6 +155,11 @@ impl Reference {
             Request::DeleteMany { queue, targets } => {
                 self.delete(&queue, &targets)?;
                 Answer::Deleted
+            }
+            Request::DeleteEach { queue, targets } => {
+                self.find(&queue)?;
+                let deleted = targets.into_iter().map(|target| self.delete(&queue, &[target]));
+                Answer::DeletedEach(deleted.collect())
             }
             Request::Clear { queue } => {
                 self.find(&queue)?.messages.clear();

@@ -303,11 +303,60 @@ fn an_answer_with_another_number_of_ids_is_unknown_for_all() {
         scenario.feed(Input::Calls(vec![call_once(1), call_once(2)]));
         let post = scenario.only_post();
         let ids = vec![MessageId::new("1"); count];
-        scenario.feed(Input::Queue(post.op, Ok(QueueReply::Posted(ids))));
+        scenario.feed(Input::Queue(post.op, Ok(QueueReply::all_posted(ids))));
         let unknown = Err("Unknown after 1".to_owned());
         let expected = [(id(1), unknown.clone()), (id(2), unknown)];
         assert_eq!(scenario.sent_results(), expected, "{count}");
     }
+}
+
+/// Answers the only post so, message by message.
+fn answer_each(scenario: &mut Scenario, kinds: [Option<FaultKind>; 3]) {
+    let post = scenario.only_post();
+    let entry = |kind: Option<FaultKind>| match kind {
+        Some(kind) => Err(fault(kind)),
+        None => Ok(MessageId::new("1")),
+    };
+    let entries = kinds.into_iter().map(entry).collect();
+    scenario.feed(Input::Queue(post.op, Ok(QueueReply::Posted(entries))));
+}
+
+#[test]
+fn one_refused_message_keeps_no_other_from_being_sent() {
+    for kind in [FaultKind::Refused, FaultKind::TooLarge] {
+        let mut scenario = Scenario::new(config());
+        scenario.feed(Input::Calls(calls(3)));
+        answer_each(&mut scenario, [None, Some(kind), None]);
+        let sent = || Ok(MessageId::new("1"));
+        let refused = Err(format!("Refused: {kind:?}"));
+        let expected = [(id(1), sent()), (id(3), sent()), (id(2), refused)];
+        assert_eq!(scenario.sent_results(), expected);
+        assert_eq!(scenario.post_sizes(), [0; 0], "nothing is tried again");
+    }
+}
+
+#[test]
+fn only_the_messages_that_may_be_there_or_were_not_taken_are_sent_again() {
+    let mut scenario = Scenario::new(config());
+    scenario.feed(Input::Calls(calls(3)));
+    let kinds = [Some(FaultKind::ServerError), None, Some(FaultKind::TooManyRequests)];
+    answer_each(&mut scenario, kinds);
+    assert_eq!(scenario.sent_results(), [(id(2), Ok(MessageId::new("1")))]);
+    assert!(matches!(scenario.reach_deadline(), Why::Resend(_)));
+    assert_eq!(scenario.post_sizes(), [2]);
+}
+
+#[test]
+fn a_message_that_may_be_there_is_not_sent_again_if_it_must_not_come_twice() {
+    let mut scenario = Scenario::new(config());
+    scenario.feed(Input::Calls(vec![call_once(1), call_once(2), call_once(3)]));
+    let kinds = [Some(FaultKind::BadResponse), None, Some(FaultKind::TooManyRequests)];
+    answer_each(&mut scenario, kinds);
+    let unknown = Err("Unknown after 1".to_owned());
+    let expected = [(id(2), Ok(MessageId::new("1"))), (id(1), unknown)];
+    assert_eq!(scenario.sent_results(), expected);
+    assert!(matches!(scenario.reach_deadline(), Why::Resend(_)));
+    assert_eq!(scenario.post_sizes(), [1]);
 }
 
 #[test]
@@ -371,7 +420,7 @@ fn an_answer_of_another_kind_is_a_misuse_and_changes_nothing() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     let post = scenario.only_post();
-    let wrong = Input::Queue(post.op, Ok(QueueReply::Deleted));
+    let wrong = Input::Queue(post.op, Ok(QueueReply::all_deleted(1)));
     assert_eq!(scenario.try_feed(wrong), Err(Misuse::WrongReply(post.op)));
     scenario.accept(&post);
     assert!(scenario.only_sent().is_ok());

@@ -247,7 +247,7 @@ impl Run {
         let bodies = self.posts.remove(&op).unwrap();
         let count = bodies.len();
         self.answered = Some(op);
-        let posted = |count| Ok(QueueReply::Posted(vec![MessageId::new("1"); count]));
+        let posted = |count| Ok(QueueReply::all_posted(vec![MessageId::new("1"); count]));
         let answer = match with % 8 {
             0..=2 => posted(count),
             3 => posted(count + 1),
@@ -330,7 +330,7 @@ proptest! {
             run.misuse(Input::Queue(op, Ok(QueueReply::Posted(vec![]))), Misuse::UnknownOp(op));
         }
         if let Some(op) = run.posts.keys().next().copied() {
-            run.misuse(Input::Queue(op, Ok(QueueReply::Deleted)), Misuse::WrongReply(op));
+            run.misuse(Input::Queue(op, Ok(QueueReply::all_deleted(1))), Misuse::WrongReply(op));
         }
     }
 

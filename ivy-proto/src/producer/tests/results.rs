@@ -410,7 +410,7 @@ fn a_notice_for_one_call_of_a_batch_leaves_the_others_to_the_queue_s_answer() {
     scenario.notice(2, &done());
     scenario.feed(Input::Queue(
         post.op,
-        Ok(QueueReply::Posted(vec![MessageId::new("a"), MessageId::new("b")])),
+        Ok(QueueReply::all_posted([MessageId::new("a"), MessageId::new("b")])),
     ));
     let sent: Vec<_> = scenario.sent_results().into_iter().map(|(id, _)| id).collect();
     assert_eq!(sent, [id(2), id(1)]);

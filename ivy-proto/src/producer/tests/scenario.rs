@@ -227,8 +227,8 @@ impl Scenario {
     }
 
     pub(super) fn accept(&mut self, post: &Sending) {
-        let ids = (0..post.bodies.len()).map(|n| MessageId::new(n.to_string())).collect();
-        self.feed(Input::Queue(post.op, Ok(QueueReply::Posted(ids))));
+        let ids = (0..post.bodies.len()).map(|n| MessageId::new(n.to_string()));
+        self.feed(Input::Queue(post.op, Ok(QueueReply::all_posted(ids))));
     }
 
     pub(super) fn fail(&mut self, post: &Sending, fault: Fault) {

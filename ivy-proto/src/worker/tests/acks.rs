@@ -2,8 +2,12 @@ use std::time::Duration;
 
 use super::scenario::*;
 use crate::event::Event;
-use crate::queue::{Capabilities, FaultKind, QueueOp, QueueReply};
+use crate::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use crate::worker::WorkerConfig;
+
+fn fault(kind: FaultKind) -> Fault {
+    Fault::new(kind)
+}
 
 /// A worker whose handlers for so many messages have returned.
 fn with_done(count: usize) -> Scenario {
@@ -41,7 +45,7 @@ fn a_finished_task_is_told_when_its_message_is_deleted() {
     worker.advance(Duration::from_millis(50));
     assert!(!worker.has_event(|event| matches!(event, Event::Acknowledged { .. })));
     let (op, _) = worker.take_deletes().unwrap();
-    worker.answer(op, Ok(QueueReply::Deleted));
+    worker.answer(op, Ok(QueueReply::all_deleted(1)));
     assert!(worker.has_event(|event| matches!(event, Event::Acknowledged { .. })));
     assert_eq!(worker.worker.load().held, 0);
 }
@@ -55,12 +59,42 @@ fn a_refused_batch_is_deleted_one_by_one() {
     let (first, _) = worker.take_deletes().unwrap();
     let (second, _) = worker.take_deletes().unwrap();
     let (third, _) = worker.take_deletes().unwrap();
-    worker.answer(first, Ok(QueueReply::Deleted));
+    worker.answer(first, Ok(QueueReply::all_deleted(1)));
     worker.faulty(second, FaultKind::NoMessage);
     worker.faulty(third, FaultKind::LeaseLost);
     assert_eq!(worker.worker.load().held, 0);
     let lost = worker.events.iter().filter(|event| matches!(event, Event::LeaseLost { .. }));
     assert_eq!(lost.count(), 1, "gone is done; another's is lost");
+}
+
+#[test]
+fn of_a_batch_each_message_is_settled_as_its_entry_says() {
+    let mut worker = with_done(5);
+    worker.advance(Duration::from_millis(50));
+    let (batch, receipts) = worker.take_deletes().unwrap();
+    let refused = [FaultKind::LeaseLost, FaultKind::NoMessage, FaultKind::ServerError].map(fault);
+    let entries = [Ok(())].into_iter().chain(refused.map(Err)).chain([Ok(())]).collect();
+    worker.answer(batch, Ok(QueueReply::Deleted(entries)));
+    assert_eq!(worker.worker.load().held, 1);
+    let count = |wanted: fn(&Event) -> bool| worker.events.iter().filter(|e| wanted(e)).count();
+    assert_eq!(count(|event| matches!(event, Event::Acknowledged { .. })), 3);
+    assert_eq!(count(|event| matches!(event, Event::LeaseLost { .. })), 1);
+    assert_eq!(count(|event| matches!(event, Event::QueueError { .. })), 1);
+    worker.advance(Duration::from_secs(1));
+    assert_eq!(worker.take_deletes().unwrap().1, receipts[3..4], "only what may be there still");
+}
+
+#[test]
+fn an_answer_with_another_number_of_entries_is_unknown_for_all() {
+    for count in [0, 2, 4] {
+        let mut worker = with_done(3);
+        worker.advance(Duration::from_millis(50));
+        let (batch, receipts) = worker.take_deletes().unwrap();
+        worker.answer(batch, Ok(QueueReply::all_deleted(count)));
+        assert_eq!(worker.worker.load().held, 3, "{count}");
+        worker.advance(Duration::from_secs(1));
+        assert_eq!(worker.take_deletes().unwrap().1, receipts, "{count}");
+    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Scenario {
         }
         self.advance(Duration::from_millis(50));
         while let Some((op, _)) = self.take_deletes() {
-            self.answer(op, Ok(QueueReply::Deleted));
+            self.answer(op, Ok(QueueReply::all_deleted(1)));
         }
         while let Some((op, _)) = self.take_release() {
             self.answer(op, Ok(QueueReply::Released));

@@ -38,7 +38,7 @@ fn the_copy_comes_first_and_the_delete_second() {
     worker.posted(post);
     worker.advance(Duration::from_millis(50));
     let (delete, _) = worker.take_deletes().unwrap();
-    worker.answer(delete, Ok(QueueReply::Deleted));
+    worker.answer(delete, Ok(QueueReply::all_deleted(1)));
     assert_eq!(worker.worker.load().held, 0);
 }
 

@@ -74,7 +74,7 @@ fn draining_waits_for_running_handlers_and_deletes_at_once() {
     let (notice, _) = worker.take_publication().unwrap();
     worker.published(notice, Ok(1));
     let (delete, _) = worker.take_deletes().expect("no linger while draining");
-    worker.answer(delete, Ok(QueueReply::Deleted));
+    worker.answer(delete, Ok(QueueReply::all_deleted(1)));
     assert!(worker.finished);
 }
 

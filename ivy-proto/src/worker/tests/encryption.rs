@@ -172,7 +172,7 @@ fn a_sealed_dead_letter_that_comes_back_is_not_wrapped_again() {
     worker.posted(post);
     worker.advance(Duration::from_millis(50));
     let (delete, _) = worker.take_deletes().unwrap();
-    worker.answer(delete, Ok(QueueReply::Deleted));
+    worker.answer(delete, Ok(QueueReply::all_deleted(1)));
     worker.give_back_ten_times("1", copy.body.as_str());
     let (_, (_, again)) = worker.take_post().unwrap();
     assert_eq!(again.body, copy.body);

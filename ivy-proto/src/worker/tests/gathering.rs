@@ -84,7 +84,7 @@ fn a_slot_that_was_free_all_along_is_asked_for_at_once() {
 #[test]
 fn as_many_slots_as_a_request_fills_are_asked_for_at_once() {
     let mut config = config().with_concurrency(10);
-    config.capabilities.max_batch = 5;
+    config.capabilities.batch.reserve = 5;
     let mut worker = started_with(config);
     let body = plain_body();
     worker.deliver(&[body.as_str(); 5]);
@@ -99,7 +99,7 @@ fn as_many_slots_as_a_request_fills_are_asked_for_at_once() {
 #[test]
 fn a_few_slots_of_quick_handlers_wait_as_long_for_a_larger_poll_in_flight() {
     let mut config = config().with_concurrency(10);
-    config.capabilities.max_batch = 9;
+    config.capabilities.batch.reserve = 9;
     let mut worker = started_with(config);
     let body = plain_body();
     worker.deliver(&[body.as_str(); 9]);

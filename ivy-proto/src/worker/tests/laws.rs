@@ -313,7 +313,7 @@ impl World {
             return Err(Fault::new(kinds[usize::from(how) % kinds.len()]));
         }
         Ok(match op {
-            QueueOp::Post { .. } => QueueReply::Posted(vec![crate::MessageId::new("99")]),
+            QueueOp::Post { .. } => QueueReply::all_posted([crate::MessageId::new("99")]),
             QueueOp::Reserve { count, .. } => QueueReply::Reserved(Reserved {
                 messages: (0..usize::from(how) % (count + 2)).map(|_| self.message(how)).collect(),
                 unusable: usize::from(how % 2),
@@ -323,7 +323,14 @@ impl World {
                 reservation: ReservationId::new(format!("{}t", receipt.reservation.as_str())),
             }),
             QueueOp::Release { .. } => QueueReply::Released,
-            QueueOp::Delete { .. } | QueueOp::DeleteMany { .. } => QueueReply::Deleted,
+            QueueOp::Delete { .. } => QueueReply::all_deleted(1),
+            QueueOp::DeleteMany { receipts, .. } => {
+                let entry = |number: usize| match (number + usize::from(how)) % (kinds.len() + 2) {
+                    place if how < 120 && place < kinds.len() => Err(Fault::new(kinds[place])),
+                    _ => Ok(()),
+                };
+                QueueReply::Deleted((0..receipts.items().len()).map(entry).collect())
+            }
             _ => QueueReply::Queue(QueueInfo::new(queue())),
         })
     }
@@ -397,7 +404,7 @@ proptest! {
             return Ok(());
         }
         if let Some(op) = world.answered {
-            world.misuse(Input::Queue(op, Ok(QueueReply::Deleted)), Misuse::UnknownOp(op));
+            world.misuse(Input::Queue(op, Ok(QueueReply::all_deleted(1))), Misuse::UnknownOp(op));
             world.misuse(Input::Published(op, Ok(1)), Misuse::UnknownOp(op));
         }
         if let Some(op) = world.asked.keys().next().copied() {

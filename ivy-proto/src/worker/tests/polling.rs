@@ -159,7 +159,7 @@ fn a_nudge_ends_the_rest_of_an_empty_queue_and_not_that_of_a_failing_one() {
 #[test]
 fn of_the_rests_that_several_polls_in_flight_ask_for_the_longest_counts() {
     let mut config = config().with_concurrency(3);
-    config.capabilities.max_batch = 1;
+    config.capabilities.batch.reserve = 1;
     let mut worker = started_with(config);
     worker.deliver(&[&plain_body()]);
     let (first, _) = worker.take_poll().unwrap();

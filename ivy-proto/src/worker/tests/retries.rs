@@ -31,7 +31,7 @@ fn attempts(config: WorkerConfig, body: &str, took: Duration) -> Vec<u32> {
         worker.posted(op);
         worker.advance(Duration::from_millis(50));
         let (op, _) = worker.take_deletes().unwrap();
-        worker.answer(op, Ok(QueueReply::Deleted));
+        worker.answer(op, Ok(QueueReply::all_deleted(1)));
         if queue.as_str().ends_with(".dead") {
             return attempts;
         }

@@ -299,7 +299,7 @@ impl Scenario {
     }
 
     pub(super) fn posted(&mut self, op: OpId) {
-        self.answer(op, Ok(QueueReply::Posted(vec![MessageId::new("99")])));
+        self.answer(op, Ok(QueueReply::all_posted([MessageId::new("99")])));
     }
 
     pub(super) fn faulty(&mut self, op: OpId, kind: FaultKind) {

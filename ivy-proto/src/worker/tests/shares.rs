@@ -116,7 +116,7 @@ impl World {
             }),
             QueueOp::Touch { receipt, .. } => QueueReply::Touched(receipt.clone()),
             QueueOp::Release { .. } => QueueReply::Released,
-            QueueOp::DeleteMany { .. } => QueueReply::Deleted,
+            QueueOp::DeleteMany { receipts, .. } => QueueReply::all_deleted(receipts.items().len()),
             _ => QueueReply::Queue(QueueInfo::new(queue())),
         }
     }

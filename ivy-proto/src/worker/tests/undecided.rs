@@ -38,7 +38,7 @@ fn work(worker: &mut Scenario) {
     worker.done(&run);
     worker.advance(Duration::from_millis(50));
     let (delete, _) = worker.take_deletes().unwrap();
-    worker.answer(delete, Ok(QueueReply::Deleted));
+    worker.answer(delete, Ok(QueueReply::all_deleted(1)));
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn a_worker_with_a_key_too_many_does_not_empty_a_readable_queue() {
             worker.posted(post);
             worker.advance(Duration::from_millis(50));
             let (delete, _) = worker.take_deletes().unwrap();
-            worker.answer(delete, Ok(QueueReply::Deleted));
+            worker.answer(delete, Ok(QueueReply::all_deleted(1)));
         }
         if let Some((release, _)) = worker.take_release() {
             worker.answer(release, Ok(QueueReply::Released));

@@ -24,7 +24,7 @@ enum Ask {
     Post { queue: u8, count: u8, delay: u8 },
     Reserve { queue: u8, count: u8, lease: u8, wait: u8, delete: bool },
     Delete { target: Claim },
-    DeleteMany { targets: [Claim; 2] },
+    DeleteMany { targets: [Claim; 2], each: bool },
     Touch { target: Claim, lease: u8 },
     Release { target: Claim, delay: u8, failed: bool },
     Peek { queue: u8 },
@@ -155,10 +155,14 @@ impl World {
                 let (queue, target) = self.target(&target);
                 Request::Delete { queue, target }
             }
-            Ask::DeleteMany { targets } => Request::DeleteMany {
-                queue: queue(targets[0].queue),
-                targets: targets.iter().map(|target| self.target(target).1).collect(),
-            },
+            Ask::DeleteMany { targets, each } => {
+                let name = queue(targets[0].queue);
+                let targets = targets.iter().map(|target| self.target(target).1).collect();
+                match each {
+                    true => Request::DeleteEach { queue: name, targets },
+                    false => Request::DeleteMany { queue: name, targets },
+                }
+            }
             Ask::Touch { target, lease } => {
                 let (queue, target) = self.target(&target);
                 Request::Touch { queue, target, timeout: Some(seconds(lease.max(1))) }
@@ -234,6 +238,14 @@ impl World {
                 let until = self.now + timeout.expect("all reserves name one");
                 for delivery in deliveries {
                     self.delivered(delivery, until, delete);
+                }
+            }
+            (Request::DeleteEach { targets, .. }, Answer::DeletedEach(entries)) => {
+                assert_eq!(entries.len(), targets.len());
+                for (target, entry) in targets.iter().zip(entries) {
+                    if entry.is_ok() {
+                        self.deleted(target);
+                    }
                 }
             }
             (Request::Delete { target, .. }, Answer::Deleted) => self.deleted(&target),

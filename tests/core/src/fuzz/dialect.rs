@@ -181,7 +181,8 @@ pub fn assert_proved(op: &QueueOp, reply: &QueueReply) {
     match (op, reply) {
         (QueueOp::Post { messages, .. }, QueueReply::Posted(ids)) => {
             assert_eq!(ids.len(), messages.items().len());
-            assert!(ids.iter().all(|id| !id.as_str().is_empty()));
+            let is_id = |id: &MessageId| !id.as_str().is_empty();
+            assert!(ids.iter().all(|id| id.as_ref().is_ok_and(is_id)));
         }
         (QueueOp::Reserve { .. }, QueueReply::Reserved(reserved)) => {
             let receipts = reserved.messages.iter().map(|message| &message.receipt);
@@ -203,8 +204,12 @@ pub fn assert_proved(op: &QueueOp, reply: &QueueReply) {
             | QueueOp::UpdateQueue { queue, .. },
             QueueReply::Queue(info),
         ) => assert_eq!(*queue, info.name),
+        (QueueOp::Delete { .. }, QueueReply::Deleted(entries)) => assert_eq!(*entries, [Ok(())]),
+        (QueueOp::DeleteMany { receipts, .. }, QueueReply::Deleted(entries)) => {
+            assert_eq!(entries.len(), receipts.items().len());
+            assert!(entries.iter().all(Result::is_ok));
+        }
         (QueueOp::Peek { .. }, QueueReply::Peeked(_))
-        | (QueueOp::Delete { .. } | QueueOp::DeleteMany { .. }, QueueReply::Deleted)
         | (QueueOp::Release { .. }, QueueReply::Released)
         | (QueueOp::Clear { .. }, QueueReply::Cleared)
         | (QueueOp::DeleteQueue { .. }, QueueReply::QueueDeleted)

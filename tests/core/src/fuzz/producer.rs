@@ -213,7 +213,7 @@ impl World {
             }
             Step::AnswerAnotherQuestion { which } => {
                 if let Some(op) = pick(self.posts.keys().copied(), which) {
-                    let reply = || Ok(QueueReply::Deleted);
+                    let reply = || Ok(QueueReply::all_deleted(1));
                     self.misuse(|| Input::Queue(op, reply()), Misuse::WrongReply(op));
                 }
             }
@@ -260,7 +260,7 @@ impl World {
     fn answer(&mut self, op: OpId, how: &How) {
         let ids = self.posts.remove(&op).unwrap_or_default();
         self.answered = Some(op);
-        let posted = |count| Ok(QueueReply::Posted(vec![MessageId::new("1"); count]));
+        let posted = |count| Ok(QueueReply::all_posted(vec![MessageId::new("1"); count]));
         let answer = match how {
             How::Accepted => posted(ids.len()),
             How::OneIdTooMany => posted(ids.len() + 1),

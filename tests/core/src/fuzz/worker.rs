@@ -292,14 +292,15 @@ impl World {
 
     fn reply(&mut self, ask: &QueueOp, letters: &[Letter], unusable: usize) -> QueueReply {
         match ask {
-            QueueOp::Post { .. } => QueueReply::Posted(vec![MessageId::new("99")]),
+            QueueOp::Post { .. } => QueueReply::all_posted([MessageId::new("99")]),
             QueueOp::Reserve { queue, .. } => {
                 let messages = letters.iter().map(|letter| self.ledger.deliver(queue, letter));
                 QueueReply::Reserved(Reserved { messages: messages.collect(), unusable })
             }
             QueueOp::Touch { receipt, .. } => QueueReply::Touched(self.ledger.renew(receipt)),
             QueueOp::Release { .. } => QueueReply::Released,
-            QueueOp::Delete { .. } | QueueOp::DeleteMany { .. } => QueueReply::Deleted,
+            QueueOp::Delete { .. } => QueueReply::all_deleted(1),
+            QueueOp::DeleteMany { receipts, .. } => QueueReply::all_deleted(receipts.items().len()),
             QueueOp::GetQueue { queue } | QueueOp::CreateQueue { queue, .. } => {
                 QueueReply::Queue(QueueInfo::new(queue.clone()))
             }
