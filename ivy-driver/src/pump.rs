@@ -63,7 +63,7 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
     mut mailbox: UnboundedReceiver<P::Mail>,
     mut clock: Clock<R>,
 ) {
-    let mut mail = Vec::with_capacity(2 * BATCH);
+    let (mut mail, mut came) = (Vec::with_capacity(2 * BATCH), Vec::with_capacity(BATCH));
     let mut turns = TURN;
     while let Next::Wait(deadline) = role.carry_out() {
         let mut sleeping = pin!(clock.sleep_until(deadline));
@@ -74,8 +74,14 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            // In this order, what somebody said to the machine is heard before what came of it: a
-            // worker that is paused does not run the message that was posted after that.
+            // What somebody said to the machine is heard before what came of it: a worker that is
+            // paused does not run the message that was posted after that. So what came is taken
+            // first and handed over last; what was said meanwhile was said in time.
+            while came.len() < BATCH
+                && let Poll::Ready(piece) = role.poll_under_way(context)
+            {
+                came.push(piece);
+            }
             while mail.len() < BATCH
                 && let Poll::Ready(next) = mailbox.poll_next_unpin(context)
             {
@@ -85,11 +91,7 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
                 };
                 mail.push(piece);
             }
-            while mail.len() < 2 * BATCH
-                && let Poll::Ready(piece) = role.poll_under_way(context)
-            {
-                mail.push(piece);
-            }
+            mail.append(&mut came);
             if is_abandoned || !mail.is_empty() {
                 return Poll::Ready(());
             }
@@ -245,9 +247,11 @@ mod tests {
         running.await.unwrap();
     }
 
-    /// A role that keeps what it takes in, and has one thing under way that has come about.
+    /// A role that keeps what it takes in. Just before the one thing comes about that it has under
+    /// way, somebody says something to it.
     struct Keeper {
         under_way: Option<u8>,
+        mailbox: mpsc::UnboundedSender<u8>,
         kept: Vec<u8>,
         done: mpsc::UnboundedSender<Vec<u8>>,
     }
@@ -264,7 +268,7 @@ mod tests {
         fn tick(&mut self, _: Moment) {}
 
         fn carry_out(&mut self) -> Next {
-            if self.kept.len() < 2 {
+            if self.kept.len() < 3 {
                 return Next::Wait(None);
             }
             self.done.unbounded_send(self.kept.clone()).unwrap();
@@ -272,7 +276,9 @@ mod tests {
         }
 
         fn poll_under_way(&mut self, _: &mut Context<'_>) -> Poll<u8> {
-            self.under_way.take().map_or(Poll::Pending, Poll::Ready)
+            let Some(came) = self.under_way.take() else { return Poll::Pending };
+            self.mailbox.unbounded_send(1).unwrap();
+            Poll::Ready(came)
         }
     }
 
@@ -280,10 +286,10 @@ mod tests {
     async fn what_is_said_to_a_machine_is_heard_before_what_came_of_it() {
         let (done, mut heard) = mpsc::unbounded();
         let (mailbox, receiver) = mpsc::unbounded();
-        mailbox.unbounded_send(1).unwrap();
-        let role = Keeper { under_way: Some(2), kept: Vec::new(), done };
+        mailbox.unbounded_send(0).unwrap();
+        let role = Keeper { under_way: Some(2), mailbox, kept: Vec::new(), done };
         pump(role, receiver, Clock::<Tokio>::start()).await;
-        assert_eq!(heard.next().await.unwrap(), [1, 2]);
+        assert_eq!(heard.next().await.unwrap(), [0, 1, 2]);
     }
 
     /// A role that has something to do until it is told to end.
