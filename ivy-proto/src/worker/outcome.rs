@@ -11,7 +11,7 @@ use crate::wire::{DeadLetterReason, Envelope, RawJson, value_is_too_deep};
 use super::Worker;
 use super::admission::Refusal;
 use super::io::{CancelReason, JobOutcome, Why};
-use super::job::{Orphan, PutAside, Scheduled, Settlement, Stage};
+use super::job::{Job, Orphan, PutAside, Scheduled, Settlement, Stage};
 use super::poller::Rest;
 
 /// How long a queue and a message rest after the system gave no thread to run the message's handler
@@ -21,6 +21,7 @@ const NO_THREAD_REST: Duration = Duration::from_secs(1);
 impl Worker {
     pub(super) fn take_outcome(&mut self, job: JobId, outcome: JobOutcome) {
         let was_interrupted = self.waits.handler_ended(job);
+        self.lose_ended_lease(job);
         if let Some(orphan) = self.orphans.remove(&job) {
             // Its message may be running elsewhere: what it returned does not count.
             return self.orphan_ended(&orphan, outcome);
@@ -59,6 +60,14 @@ impl Worker {
             return self.give_back_interrupted(job, &scheduled, failure, took);
         }
         self.fail(job, &scheduled, failure, took);
+    }
+
+    /// A driver that was held up reports an outcome before the machine has seen that the lease is over.
+    fn lose_ended_lease(&mut self, job: JobId) {
+        let ended = |held: &Job| held.lease.until(self.fx.wall) <= self.fx.now;
+        if self.jobs.get(&job).is_some_and(ended) {
+            self.lose_lease(job);
+        }
     }
 
     /// The task is done, with this result unless that is nested too deep.

@@ -5,8 +5,9 @@ use crate::event::{Event, ReleaseReason};
 use crate::id::{MessageId, Receipt, ReservationId};
 use crate::name::TaskName;
 use crate::queue::{Capabilities, FaultKind, QueueReply};
-use crate::task::TaskSettings;
+use crate::task::{TaskError, TaskSettings};
 use crate::time::{Moment, WallClock};
+use crate::wire::RawJson;
 use crate::worker::{CancelReason, Input, JobOutcome, Output, Worker, WorkerConfig};
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -67,6 +68,23 @@ fn a_lease_that_runs_out_unrenewed_is_lost() {
     worker.advance(LEASE);
     assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::LeaseLost)]);
     assert!(worker.has_event(|event| matches!(event, Event::LeaseLost { .. })));
+}
+
+#[test]
+fn an_outcome_that_is_reported_after_the_lease_has_ended_is_discarded() {
+    let failed = JobOutcome::Failed(TaskError::new("no luck"));
+    for outcome in [JobOutcome::Done(RawJson::null()), failed] {
+        let mut worker = started();
+        worker.deliver(&[&our_body(1, Some(REPLY_CHANNEL))]);
+        let run = worker.runs.pop_front().unwrap();
+        // Its driver stands still until then, and the outcome is the first that it reports.
+        worker.now = worker.now + LEASE;
+        worker.end(&run, outcome);
+        assert!(worker.has_event(|event| matches!(event, Event::LeaseLost { .. })));
+        worker.advance(LEASE);
+        assert!(worker.take_deletes().is_none() && worker.take_post().is_none());
+        assert!(worker.publications.is_empty());
+    }
 }
 
 #[test]
