@@ -27,7 +27,7 @@ pub(crate) struct Token(String);
 
 /// The text cannot be used as it is in an address, a header and a shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it must not be empty, and can have letters, digits and -._~ only")]
+#[error("it must not be empty, and may contain only letters, digits and -._~")]
 pub(crate) struct InvalidText;
 
 impl Access {

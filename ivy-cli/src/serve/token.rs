@@ -23,7 +23,9 @@ pub(crate) struct TokenOptions {
     /// The token that is accepted; others are refused [default: local-development-token]
     ///
     /// Every user of this machine can read it in the list of processes: where that matters, set the
-    /// variable IVY_SERVE_TOKEN or use --token-file instead.
+    /// variable IVY_SERVE_TOKEN or use --token-file instead. Both options win over the variable. With
+    /// the variable, the `export` lines that the server prints name it instead of the token, so set it
+    /// in the other terminal as well before you use them.
     #[arg(long, value_name = "TOKEN", value_parser = Unquoted)]
     token: Option<Token>,
 
@@ -45,7 +47,7 @@ pub(crate) struct GivenToken {
 pub(crate) enum BadToken {
     #[error("cannot read the token in {}: {source}", file.display())]
     Unreadable { file: PathBuf, source: io::Error },
-    #[error("the token in {place}: {error}")]
+    #[error("the token in {place} cannot be used: {error}")]
     Invalid { place: String, error: InvalidText },
 }
 

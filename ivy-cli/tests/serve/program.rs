@@ -71,7 +71,7 @@ fn a_token_that_cannot_be_used_is_an_error_that_does_not_show_it() {
         (&["--token-file", "/nowhere/secret"], "", "cannot read the token in /nowhere/secret"),
         (&["--token-file", large.to_str().unwrap()], "", "too large"),
         (&[], "secret with spaces", "IVY_SERVE_TOKEN"),
-        (&[], "", "IVY_SERVE_TOKEN"),
+        (&[], "", "the token in IVY_SERVE_TOKEN cannot be used: it must not be empty"),
     ] {
         let output =
             ivy().arg("serve").args(options).env("IVY_SERVE_TOKEN", variable).output().unwrap();
@@ -88,6 +88,7 @@ fn its_help_says_who_can_read_the_token() {
     let output = ivy().args(["serve", "--help"]).env("IVY_SERVE_TOKEN", "secret").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(help.contains("list of processes") && help.contains("IVY_SERVE_TOKEN"), "{help}");
+    assert!(help.contains("win over the variable") && help.contains("other terminal"), "{help}");
     assert!(!help.contains("secret"), "{help}");
 }
 

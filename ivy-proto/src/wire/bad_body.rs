@@ -103,6 +103,11 @@ impl BadBody {
         self.detail == Detail::PeerFault
     }
 
+    /// What is wrong, without the kind, for texts that name it already.
+    pub(crate) fn explanation(&self) -> String {
+        Explanation(self).to_string()
+    }
+
     /// The byte of the body, opened if it was a frame, where the trouble was noticed.
     #[must_use]
     pub fn offset(&self) -> Option<usize> {
@@ -118,8 +123,19 @@ impl BadBody {
 
 impl fmt::Display for BadBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.reason)?;
-        match &self.detail {
+        write!(f, "{}: {}", self.reason, Explanation(self))
+    }
+}
+
+impl std::error::Error for BadBody {}
+
+/// What is wrong with a body, without the kind of the trouble.
+struct Explanation<'a>(&'a BadBody);
+
+impl fmt::Display for Explanation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Explanation(bad) = self;
+        match &bad.detail {
             Detail::Fixed(text) => f.write_str(text)?,
             Detail::UnknownKind(length) => {
                 write!(f, "the body is a frame of an unknown kind, whose name has {length} bytes")?;
@@ -129,17 +145,15 @@ impl fmt::Display for BadBody {
                 "the frame is authentic and its content has no padding; the program that sealed it is at fault",
             )?,
         }
-        if let Some(offset) = self.at {
+        if let Some(offset) = bad.at {
             write!(f, " (at byte {offset})")?;
         }
-        match &self.task {
+        match &bad.task {
             Some(task) => write!(f, ", in a message of the task {task}"),
             None => Ok(()),
         }
     }
 }
-
-impl std::error::Error for BadBody {}
 
 #[cfg(test)]
 mod tests {
@@ -155,6 +169,7 @@ mod tests {
             bad.to_string(),
             "BadOptions: `retry` must be true or false (at byte 13), in a message of the task mail.send"
         );
+        assert_eq!(format!("BadOptions: {}", bad.explanation()), bad.to_string());
     }
 
     #[test]

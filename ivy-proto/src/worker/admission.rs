@@ -115,7 +115,7 @@ pub(super) fn examine(
         Ok(opened) => opened,
         Err(bad) => {
             let count = count(id_from(queue, message));
-            let mut verdict = Verdict::unreadable(count, bad.reason(), &bad.to_string());
+            let mut verdict = Verdict::unreadable(count, bad.reason(), &bad.explanation());
             (verdict.peer_fault, verdict.caller) = (bad.is_peer_fault(), bad.caller().cloned());
             // Its tag is right, so no other key opens it.
             if let Some(refusal) = verdict.refusal.as_mut().filter(|_| bad.is_peer_fault()) {
