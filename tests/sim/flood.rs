@@ -3,16 +3,15 @@
 
 use std::time::Duration;
 
-use ivy_proto::TaskId;
 use ivy_proto::queue::{Batch, Body, NewMessage, QueueOp};
+use ivy_proto::{Moment, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::task::{Plan, Sender, Task};
 use crate::world::{Due, World};
 
-/// When the first burst comes: when honest work has been done before. A worker that has understood
-/// nothing since its start may be at fault, and lets the queue rest.
-pub(crate) const BEGINS: Duration = Duration::from_secs(10);
+/// When the first burst comes if honest work is to have been done before.
+const AFTER_WORK: Duration = Duration::from_secs(10);
 
 /// So many messages of a kind, again and again while the storm lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +19,9 @@ pub(crate) struct Flood {
     pub(crate) junk: Junk,
     pub(crate) burst: usize,
     pub(crate) every_millis: u64,
+    /// Whether the first burst is there when the worker starts, which has understood nothing by then,
+    /// and may be at fault for all that it knows.
+    pub(crate) from_the_start: bool,
 }
 
 /// What is not understood about them. Where the queue is encrypted, what is in the open is not
@@ -72,17 +74,29 @@ impl Junk {
     }
 }
 
+impl Flood {
+    /// When the first burst comes.
+    pub(crate) fn begins(self) -> Moment {
+        Moment::EPOCH + if self.from_the_start { Duration::ZERO } else { AFTER_WORK }
+    }
+}
+
 impl World {
     /// A burst comes, and after a while the next one.
     pub(crate) fn pour(&mut self) {
         let Some(flood) = self.setup.flood.filter(|_| self.calm.is_none()) else { return };
-        let messages = (0..flood.burst).map(|_| {
-            let body = Body::new(self.draw_up_junk(flood.junk));
-            NewMessage { body, delay: Duration::ZERO }
-        });
-        let messages = Batch::new(messages.collect()).expect("a burst is not empty");
         let queue = self.kinds[0].queue.clone();
-        self.ask_for_stranger(QueueOp::Post { queue, messages });
+        let mut left = flood.burst;
+        while left > 0 {
+            let count = left.min(self.setup.max_batch);
+            left -= count;
+            let messages = (0..count).map(|_| {
+                let body = Body::new(self.draw_up_junk(flood.junk));
+                NewMessage { body, delay: Duration::ZERO }
+            });
+            let messages = Batch::new(messages.collect()).expect("a batch is not empty");
+            self.ask_for_stranger(QueueOp::Post { queue: queue.clone(), messages });
+        }
         self.later(Duration::from_millis(flood.every_millis), Due::Flood);
     }
 

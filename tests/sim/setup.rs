@@ -183,14 +183,23 @@ impl Setup {
     fn with_flood(seed: u64) -> Setup {
         let mut rng = stream_of(seed, SETTINGS + 2);
         let concurrency = one_of(&mut rng, &[1, 2, 4, 10]);
-        let (burst, every_millis) = if concurrency >= 4 {
+        let from_the_start = one_in(&mut rng, 3);
+        let (burst, every_millis) = if from_the_start {
+            // One burst that is there when the worker starts, and none later.
+            (1_000, 1_000_000)
+        } else if concurrency >= 4 {
             one_of(&mut rng, &[(20, 5_000), (100, 5_000), (20, 1_000), (100, 1_000)])
         } else {
             one_of(&mut rng, &[(20, 5_000), (100, 5_000), (20, 1_000)])
         };
+        let junk = match one_of(&mut rng, &Junk::ALL) {
+            // A worker that nothing has proved right yet opens few of these in a minute.
+            Junk::LegacyFrames | Junk::Mixed if from_the_start => Junk::UnknownKeys,
+            junk => junk,
+        };
         Setup {
             seed,
-            flood: Some(Flood { junk: one_of(&mut rng, &Junk::ALL), burst, every_millis }),
+            flood: Some(Flood { junk, burst, every_millis, from_the_start }),
             storm: 120,
             tasks: 300,
             plan: Some(Plan::Succeeds),

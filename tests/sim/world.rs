@@ -15,7 +15,6 @@ use crate::census::Census;
 use crate::clock::Clock;
 use crate::dice::{Dice, Hit};
 use crate::fault::{Class, Menu};
-use crate::flood::BEGINS;
 use crate::host::{Heard, Host};
 use crate::keys::Keys;
 use crate::ledger::Ledger;
@@ -153,8 +152,8 @@ impl World {
         world.schedule_tasks();
         let storm = Duration::from_secs(world.setup.storm);
         world.agenda.add(Moment::EPOCH + storm, Due::Calm);
-        if world.setup.flood.is_some() {
-            world.agenda.add(Moment::EPOCH + BEGINS, Due::Flood);
+        if let Some(flood) = world.setup.flood {
+            world.agenda.add(flood.begins(), Due::Flood);
         }
         world
     }

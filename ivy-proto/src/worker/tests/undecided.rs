@@ -144,8 +144,10 @@ fn twenty_misfits_in_a_row_let_their_task_rest_and_nothing_else() {
     assert!(worker.events.contains(&degraded));
     assert!(degraded.to_string().contains(MISFIT), "{degraded}");
     worker.until_polled();
-    worker.deliver(&[&plain_body(), UNKNOWN]);
-    assert!(worker.runs.is_empty(), "it is not tried");
+    worker.deliver(&[&plain_body(), &plain_body(), UNKNOWN]);
+    let tried = worker.runs.pop_front().unwrap();
+    assert!(worker.runs.is_empty(), "one a second is tried");
+    worker.end(&tried, JobOutcome::BadArgs(MISFIT.to_owned()));
     assert_eq!(given_back(&mut worker), 300);
     let reason = ReleaseReason::Undecided(DeadLetterReason::BadArgs);
     let told = |event: &Event| {

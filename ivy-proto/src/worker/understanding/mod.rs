@@ -31,7 +31,7 @@ use step_back::StepBack;
 
 /// So many in a row that are not understood are a sign that this worker lacks something.
 const MANY: usize = 20;
-/// How long a name or a queue rests.
+/// How long a name or a queue rests; in a backlog a queue rests for less at first.
 pub(super) const REST: Duration = Duration::from_secs(60);
 /// How long ago something may have been understood to count as proof that it can be.
 const LATELY: Duration = Duration::from_secs(60);
@@ -70,6 +70,8 @@ pub(super) struct Understanding {
     names: Names,
     flood: Flood,
     step_back: StepBack,
+    /// Whether the last answer brought as much as was asked for, at once.
+    backlog: bool,
     told_of_sharing: bool,
 }
 
@@ -98,14 +100,14 @@ impl Understanding {
         let flooded = self.flood.one_more(now);
         let mut consequence = match doubt {
             Doubt::Task { task, misfit } => self.names.misfit(task, message, misfit, now),
-            Doubt::Queue => self.row.one_more(message, self.understood_lately(now)),
+            Doubt::Queue => self.row.one_more(message, self.understood_lately(now), self.backlog),
         };
         consequence.longest_delay |= flooded;
         consequence
     }
 
-    /// If what comes under this name is to be given back without being tried: what did not fit last.
-    pub(super) fn resting_misfit(&self, task: &TaskName, now: Moment) -> Option<&str> {
+    /// If a message of this name is to be given back without being tried: what did not fit last.
+    pub(super) fn resting_misfit(&mut self, task: &TaskName, now: Moment) -> Option<&str> {
         self.names.resting_misfit(task, now)
     }
 
@@ -121,6 +123,7 @@ impl Understanding {
 
     /// The queue has answered. `backlog` tells that it had as much as it was asked for, at once.
     pub(super) fn answered(&mut self, backlog: bool) {
+        self.backlog = backlog;
         self.step_back.answered(backlog);
     }
 

@@ -3,10 +3,12 @@
 //!
 //! Such a message is for another program, or for another version of this one. After many of them in a
 //! row the name rests: what comes under it is given back for the longest time without being tried,
-//! and nothing of it is dead-lettered until something of it fits again. A name of which something
+//! but for one message a second, and nothing of it is dead-lettered until something of it fits again.
+//! So what fits is soon found behind many messages of strangers that do not. A name of which something
 //! fitted lately does not rest: the handler is there, and it is the message that is odd.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::id::MessageId;
 use crate::name::TaskName;
@@ -16,6 +18,8 @@ use super::{Consequence, MANY, REST, lately};
 
 /// How many names are remembered that this worker has never run. Whoever can post can invent names.
 const MOST_STRANGE: usize = 256;
+/// How often a message is tried while its name rests.
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -30,6 +34,8 @@ struct Name {
     misfits: BTreeSet<MessageId>,
     fitted_at: Option<Moment>,
     rests_until: Option<Moment>,
+    /// When a message was tried last while it rests.
+    tried_at: Moment,
     degraded: bool,
     misfit_at: Moment,
     /// What did not fit when it began to rest.
@@ -60,6 +66,7 @@ impl Names {
             if name.misfits.len() >= MANY && !lately(name.fitted_at, now) {
                 name.misfits.clear();
                 name.rests_until = Some(now + REST);
+                name.tried_at = now;
                 misfit.clone_into(&mut name.last_misfit);
                 consequence.degraded = !std::mem::replace(&mut name.degraded, true);
             }
@@ -84,9 +91,13 @@ impl Names {
         std::mem::take(&mut name.degraded)
     }
 
-    /// If the name rests: what did not fit last.
-    pub(super) fn resting_misfit(&self, task: &TaskName, now: Moment) -> Option<&str> {
-        let name = self.of.get(task).filter(|name| name.rests(now))?;
+    /// If the name rests and the message is not to be tried: what did not fit last.
+    pub(super) fn resting_misfit(&mut self, task: &TaskName, now: Moment) -> Option<&str> {
+        let name = self.of.get_mut(task).filter(|name| name.rests(now))?;
+        if now.since(name.tried_at) >= BETWEEN_TRIES {
+            name.tried_at = now;
+            return None;
+        }
         Some(&name.last_misfit)
     }
 
@@ -113,8 +124,6 @@ impl Name {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -123,7 +132,9 @@ mod tests {
         TaskName::new(name).unwrap()
     }
 
-    fn rests(names: &Names, of: &str, now: Moment) -> bool {
+    fn rests(names: &mut Names, of: &str, now: Moment) -> bool {
+        // The first may be the one that is tried.
+        names.resting_misfit(&task(of), now);
         names.resting_misfit(&task(of), now) == Some("argument 2 is missing")
     }
 
@@ -148,8 +159,8 @@ mod tests {
         let last = misfits(&mut names, "mail", 19..20, now);
         assert!(last.longest_delay && last.kept && last.degraded);
         assert_eq!(last.rest, None, "the queue goes on");
-        assert!(rests(&names, "mail", now + 59 * SECOND));
-        assert!(!rests(&names, "other", now));
+        assert!(rests(&mut names, "mail", now + 59 * SECOND));
+        assert!(!rests(&mut names, "other", now));
         assert_eq!(misfits(&mut names, "other", 0..5, now), Consequence::default());
     }
 
@@ -158,7 +169,7 @@ mod tests {
         let (mut names, now) = (Names::default(), Moment::EPOCH);
         misfits(&mut names, "mail", 0..20, now);
         let later = now + 60 * SECOND;
-        assert!(!rests(&names, "mail", later));
+        assert!(!rests(&mut names, "mail", later));
         let again = misfits(&mut names, "mail", 20..39, later);
         assert_eq!((again.longest_delay, again.kept), (false, true));
         let last = misfits(&mut names, "mail", 39..40, later);
@@ -166,11 +177,25 @@ mod tests {
     }
 
     #[test]
+    fn while_it_rests_one_message_a_second_is_tried() {
+        let (mut names, now) = (Names::default(), Moment::EPOCH);
+        misfits(&mut names, "mail", 0..20, now);
+        let is_tried = |after: u64| {
+            let now = now + Duration::from_millis(after);
+            names.resting_misfit(&task("mail"), now).is_none()
+        };
+        assert_eq!(
+            [0, 999, 1_000, 1_001, 1_999, 2_000].map(is_tried),
+            [false, false, true, false, false, true]
+        );
+    }
+
+    #[test]
     fn what_fits_ends_the_rest() {
         let (mut names, now) = (Names::default(), Moment::EPOCH);
         misfits(&mut names, "mail", 0..20, now);
         assert!(names.fits(&task("mail"), now), "it was degraded");
-        assert!(!rests(&names, "mail", now));
+        assert!(!rests(&mut names, "mail", now));
         assert!(!names.fits(&task("mail"), now));
     }
 
@@ -191,7 +216,7 @@ mod tests {
             misfits(&mut names, &format!("strange{number}"), 0..1, now + SECOND);
         }
         assert!(names.of.len() <= MOST_STRANGE + 1);
-        assert!(rests(&names, "resting", now + SECOND));
+        assert!(rests(&mut names, "resting", now + SECOND));
         assert!(names.of.contains_key(&task("known")));
     }
 }

@@ -3,35 +3,52 @@
 //! After many of them the queue rests: a worker that lacks a key would otherwise empty the queue into
 //! the dead-letter queue, or keep its messages from workers that have the key. While something of the
 //! queue is understood, the worker lacks nothing, and the queue does not rest.
+//!
+//! Before anything is understood, a worker that lacks a key cannot be told from one that was started
+//! behind the messages of a stranger. So in a backlog the first rests are short and more messages are
+//! tried after each: work that lies behind a thousand of them is found within a minute.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::id::MessageId;
+use crate::retry::Backoff;
 
 use super::{Consequence, MANY, REST};
 
 /// The most messages that are counted.
 const MOST: usize = 10_240;
+/// After each rest in a backlog so many times as many make the queue rest.
+const GROWTH: usize = 4;
+/// How long the queue rests in a backlog.
+const RESTS_IN_BACKLOG: Backoff = Backoff::new(Duration::from_secs(5), 2, REST);
 
 #[derive(Debug)]
 pub(super) struct Row {
     /// Each counts once, however often it is delivered.
     messages: BTreeSet<MessageId>,
-    /// How many of them make the queue rest: after each rest that changed nothing twice as many, so
-    /// that what lies behind them is reached in the end.
+    /// How many of them make the queue rest.
     limit: usize,
+    /// How often it rested in a backlog.
+    rests: u32,
     degraded: bool,
 }
 
 impl Default for Row {
     fn default() -> Self {
-        Row { messages: BTreeSet::new(), limit: MANY, degraded: false }
+        Row { messages: BTreeSet::new(), limit: MANY, rests: 0, degraded: false }
     }
 }
 
 impl Row {
-    /// One more. `understood_lately` tells whether something of the queue was understood meanwhile.
-    pub(super) fn one_more(&mut self, message: &MessageId, understood_lately: bool) -> Consequence {
+    /// One more. `understood_lately` tells whether something of the queue was understood meanwhile,
+    /// and `backlog` whether more lies behind it.
+    pub(super) fn one_more(
+        &mut self,
+        message: &MessageId,
+        understood_lately: bool,
+        backlog: bool,
+    ) -> Consequence {
         if self.messages.len() < self.limit {
             self.messages.insert(message.clone());
         }
@@ -39,8 +56,7 @@ impl Row {
         let mut consequence = Consequence::default();
         if full && !understood_lately {
             self.messages.clear();
-            self.limit = (self.limit * 2).min(MOST);
-            consequence.rest = Some(REST);
+            consequence.rest = Some(self.next_rest(backlog));
             // Degraded again after its rest: rests again, without another line in the log.
             consequence.degraded = !std::mem::replace(&mut self.degraded, true);
         }
@@ -49,11 +65,20 @@ impl Row {
         consequence
     }
 
+    fn next_rest(&mut self, backlog: bool) -> Duration {
+        if !backlog {
+            return REST;
+        }
+        self.limit = (self.limit * GROWTH).min(MOST);
+        let rest = RESTS_IN_BACKLOG.ceiling(self.rests);
+        self.rests = self.rests.saturating_add(1);
+        rest
+    }
+
     /// A message was understood. Says whether the queue was degraded.
     pub(super) fn end(&mut self) -> bool {
-        self.messages.clear();
-        self.limit = MANY;
-        std::mem::take(&mut self.degraded)
+        let ended = std::mem::take(self);
+        ended.degraded
     }
 }
 
@@ -61,10 +86,23 @@ impl Row {
 mod tests {
     use super::*;
 
-    fn add(row: &mut Row, numbers: std::ops::Range<u32>, understood_lately: bool) -> Consequence {
+    /// How a queue is whose messages this worker does not understand.
+    #[derive(Clone, Copy)]
+    struct Queue {
+        understood_lately: bool,
+        backlog: bool,
+    }
+
+    const TRICKLE: Queue = Queue { understood_lately: false, backlog: false };
+    const BACKLOG: Queue = Queue { understood_lately: false, backlog: true };
+    const UNDERSTOOD: Queue = Queue { understood_lately: true, backlog: true };
+
+    fn add(row: &mut Row, numbers: std::ops::Range<u32>, queue: Queue) -> Consequence {
+        let Queue { understood_lately, backlog } = queue;
         let mut last = Consequence::default();
         for number in numbers {
-            last = row.one_more(&MessageId::new(number.to_string()), understood_lately);
+            let message = MessageId::new(number.to_string());
+            last = row.one_more(&message, understood_lately, backlog);
         }
         last
     }
@@ -72,8 +110,8 @@ mod tests {
     #[test]
     fn twenty_in_a_row_make_the_queue_rest_and_keep_what_it_has() {
         let mut row = Row::default();
-        assert_eq!(add(&mut row, 0..19, false), Consequence::default());
-        let last = add(&mut row, 19..20, false);
+        assert_eq!(add(&mut row, 0..19, TRICKLE), Consequence::default());
+        let last = add(&mut row, 19..20, TRICKLE);
         assert_eq!((last.rest, last.degraded, last.kept), (Some(REST), true, true));
         assert!(last.longest_delay);
         assert!(row.end(), "it was degraded");
@@ -81,30 +119,46 @@ mod tests {
     }
 
     #[test]
-    fn after_a_rest_that_changed_nothing_it_takes_twice_as_many() {
+    fn after_a_rest_that_changed_nothing_twenty_more_make_it_rest_again() {
         let mut row = Row::default();
-        add(&mut row, 0..20, false);
-        let last = add(&mut row, 20..59, false);
+        add(&mut row, 0..20, TRICKLE);
+        let last = add(&mut row, 20..39, TRICKLE);
         assert_eq!((last.rest, last.kept), (None, true));
-        let last = add(&mut row, 59..60, false);
+        let last = add(&mut row, 39..40, TRICKLE);
         assert_eq!((last.rest, last.degraded), (Some(REST), false), "told once");
+    }
+
+    #[test]
+    fn in_a_backlog_its_rests_grow_and_so_does_what_is_tried_between_them() {
+        let mut row = Row::default();
+        let (mut tried, mut rests) = (Vec::new(), Vec::new());
+        for number in 0..10_000 {
+            if let Some(rest) = add(&mut row, number..number + 1, BACKLOG).rest {
+                tried.push(number + 1);
+                rests.push(rest);
+            }
+        }
+        assert_eq!(tried, [20, 100, 420, 1_700, 6_820]);
+        assert_eq!(rests, [5, 10, 20, 40, 60].map(Duration::from_secs));
+        row.end();
+        assert_eq!(add(&mut row, 0..20, BACKLOG).rest, Some(RESTS_IN_BACKLOG.ceiling(0)));
     }
 
     #[test]
     fn while_something_is_understood_the_queue_goes_on_and_the_rest_stays_away_for_long() {
         let mut row = Row::default();
-        let last = add(&mut row, 0..100, true);
+        let last = add(&mut row, 0..100, UNDERSTOOD);
         let longest = Consequence { longest_delay: true, ..Consequence::default() };
         assert_eq!(last, longest);
         assert!(!row.end());
-        assert_eq!(add(&mut row, 0..19, true), Consequence::default());
+        assert_eq!(add(&mut row, 0..19, UNDERSTOOD), Consequence::default());
     }
 
     #[test]
     fn one_message_counts_once_however_often_it_comes() {
         let mut row = Row::default();
         for _ in 0..50 {
-            assert_eq!(add(&mut row, 7..8, false), Consequence::default());
+            assert_eq!(add(&mut row, 7..8, TRICKLE), Consequence::default());
         }
     }
 }
