@@ -2,33 +2,43 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use async_std::net::{TcpStream, ToSocketAddrs};
 use hyper::rt::{Executor, Sleep, Timer};
 use ivy_driver::{
-    AsyncRuntime, CancellationToken, Clients, FutureHandlers, RedisServer, Runtime, TaskPerCallback,
+    AsyncRuntime, CancellationToken, Clients, FutureHandlers, Net, Runtime, TaskPerCallback,
 };
 use rustls::ClientConfig;
 
 use crate::http::HttpClient;
-use crate::redis::RedisNotifier;
 
 /// The runtime of the names of this crate.
 #[derive(Debug)]
 pub enum AsyncStd {}
 
+impl Net for AsyncStd {
+    type Tcp = TcpStream;
+
+    async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok((host.as_str(), port).to_socket_addrs().await?.collect())
+    }
+
+    async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        Ok(tcp)
+    }
+}
+
 impl Clients for AsyncStd {
     type Http = HttpClient;
-    type Redis = RedisNotifier;
 
     fn http(tls: Option<ClientConfig>) -> HttpClient {
         HttpClient::new(tls)
-    }
-
-    fn redis(server: RedisServer, tls: Option<ClientConfig>) -> RedisNotifier {
-        RedisNotifier::new(server, tls)
     }
 }
 

@@ -86,14 +86,13 @@
 
 mod connector;
 mod http;
-mod redis;
+mod net;
 mod runtime;
 #[cfg(test)]
 mod testing;
 mod tls;
 
 pub use http::HttpClient;
-pub use redis::RedisNotifier;
 pub use runtime::{Clients, Runtime};
 
 /// The entrance: a queue and a notifier, to call tasks and to run them.

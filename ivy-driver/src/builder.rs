@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use ivy_ironmq::{IronMq, Scheme};
 use ivy_proto::Secret;
-use ivy_proto::backend::{Notifier, Queue};
+use ivy_proto::backend::{Notifier, Queue, Session};
 use ivy_proto::config::{ConfigBuilder, ConfigError, Environment, NotifierConfig, QueueConfig};
 use ivy_proto::wire::crypto::Encryption;
+use ivy_redis::RedisNotifier;
 
 use crate::clock::Clock;
 use crate::error::Error;
@@ -19,7 +20,7 @@ use crate::hub::Hub;
 use crate::ivy::{Ivy, Parts};
 use crate::memory::MemoryQueue;
 use crate::random::random;
-use crate::redis::{RedisServer, Renewing};
+use crate::reach::SessionBackend;
 use crate::runtime::Runtime;
 use crate::tls::OwnRoots;
 
@@ -240,9 +241,10 @@ fn notifier<R: Runtime>(
         NotifierConfig::Memory => Arc::new(Hub::default()),
         NotifierConfig::Redis(address) => {
             let tls = address.tls.then(|| roots.with_system_roots()).transpose();
-            let server = RedisServer::new(address.clone()).with_events(events.clone());
-            let redis = R::redis(server, tls.map_err(Error::config)?);
-            Arc::new(Renewing::new(redis, clock))
+            let tls = tls.map_err(Error::config)?;
+            let address = address.clone();
+            let make = move || Box::new(RedisNotifier::new(address.clone())) as Box<dyn Session>;
+            Arc::new(SessionBackend::<R>::new(make, tls, clock, events.clone()))
         }
         _ => return Err(Error::config("this kind of notifier is not built in")),
     })

@@ -5,7 +5,7 @@
 //! those of this crate for one runtime: `ivy_tokio::Ivy` is `Ivy<Tokio>`. This crate is for those who
 //! write an adapter for another one:
 //!
-//! * [`Clients`] makes the clients that reach servers: HTTP, and Redis as a [`Notifier`];
+//! * [`Net`] opens TCP connections, and [`Clients`] makes the client for HTTP;
 //! * [`Runtime`] runs futures in the background, and sleeps;
 //! * [`AsyncRuntime`] says that handlers are futures. The methods that wait are then `async`.
 //!   [`Threads`] is the runtime without futures for its users: its methods block, its handlers are
@@ -41,7 +41,7 @@ mod process;
 mod producer;
 mod pump;
 mod random;
-mod redis;
+mod reach;
 mod runtime;
 #[cfg(test)]
 mod testing;
@@ -61,10 +61,7 @@ pub use futures::{CancellationToken, FutureHandlers, TaskPerCallback};
 pub use handle::Handle;
 pub use interim::InterimAnswers;
 pub use ivy::Ivy;
-pub use redis::{
-    RedisConnections, RedisServer, SharedPublisher, WithTraffic, answer, notice, question,
-};
-pub use runtime::{AsyncRuntime, Callbacks, Clients, Handlers, HttpClient, Runtime};
+pub use runtime::{AsyncRuntime, Callbacks, Clients, Handlers, HttpClient, Net, Runtime};
 pub use threads::{
     BlockingToken, CallbackThreads, ThreadHandlers, ThreadPool, Threads, UnderWay, Wanted,
     block_on, helping, spawn, under_way,

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use futures_util::io::{AsyncRead, AsyncWrite};
 use http::Response;
 use ivy_proto::TaskName;
-use ivy_proto::backend::{HttpRequest, Notifier};
+use ivy_proto::backend::HttpRequest;
 use ivy_proto::queue::Fault;
 use ivy_proto::task::TaskSettings;
 use ivy_proto::wire::RawJson;
@@ -17,22 +19,30 @@ use rustls::ClientConfig;
 
 use crate::context::Ctx;
 use crate::futures::FutureHandlers;
-use crate::redis::RedisServer;
 use crate::worker::Ended;
 
+/// The network.
+pub trait Net: Send + Sync + 'static {
+    /// A TCP connection. Sending and receiving do not wait for each other.
+    type Tcp: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// The addresses of a host, which is a name or an address.
+    fn resolve(host: String, port: u16)
+    -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+
+    /// Connects to an address, without a delay for small pieces (`TCP_NODELAY`). Dropping the future
+    /// gives the attempt up.
+    fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send;
+}
+
 /// The clients that reach servers.
-pub trait Clients: Send + Sync + 'static {
+pub trait Clients: Net {
     /// The HTTP client.
     type Http: HttpClient;
-    /// The notifier over Redis.
-    type Redis: Notifier;
 
     /// An HTTP client, with what it needs to trust a server if it is to speak TLS. It connects when
     /// the first request is sent.
     fn http(tls: Option<ClientConfig>) -> Self::Http;
-
-    /// A notifier over this Redis server, likewise.
-    fn redis(server: RedisServer, tls: Option<ClientConfig>) -> Self::Redis;
 }
 
 /// An HTTP/1.1 client with a pool of connections.

@@ -3,21 +3,20 @@
 use std::cell::{Cell, OnceCell};
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
 use http::Response;
-use ivy_proto::ChannelName;
-use ivy_proto::backend::{Heard, HttpRequest, Notifier};
-use ivy_proto::notify::{NotifyFault, Publication};
+use ivy_proto::backend::HttpRequest;
 use ivy_proto::queue::Fault;
 use rustls::ClientConfig;
+use tokio::net::{TcpStream, lookup_host};
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 use crate::futures::{CancellationToken, FutureHandlers, TaskPerCallback};
-use crate::redis::RedisServer;
-use crate::runtime::{AsyncRuntime, Clients, HttpClient, Runtime};
+use crate::runtime::{AsyncRuntime, Clients, HttpClient, Net, Runtime};
 
 pub(crate) enum Tokio {}
 
@@ -47,26 +46,23 @@ impl HttpClient for NoClient {
     }
 }
 
-impl Notifier for NoClient {
-    fn publish(&self, _: Publication) -> BoxFuture<'static, Result<u64, NotifyFault>> {
-        match *self {}
+impl Net for Tokio {
+    type Tcp = Compat<TcpStream>;
+
+    async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(lookup_host((host, port)).await?.collect())
     }
 
-    fn subscribe(&self, _: Vec<ChannelName>) -> BoxStream<'static, Heard> {
-        match *self {}
+    async fn connect(address: SocketAddr) -> io::Result<Self::Tcp> {
+        Ok(TcpStream::connect(address).await?.compat())
     }
 }
 
 impl Clients for Tokio {
     type Http = NoClient;
-    type Redis = NoClient;
 
     fn http(_: Option<ClientConfig>) -> NoClient {
         unreachable!("no test has a queue on a server")
-    }
-
-    fn redis(_: RedisServer, _: Option<ClientConfig>) -> NoClient {
-        unreachable!("no test has a notifier on a server")
     }
 }
 

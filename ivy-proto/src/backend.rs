@@ -8,9 +8,13 @@
 //! * A [`Queue`] or [`Notifier`] does anything else: its operations are futures, and a subscription is a
 //!   stream. The builders of the adapters take one with `.queue(..)` and `.notifier(..)`.
 //!
+//! A backend that converses with a server over connections is best written as a [`Session`], a machine
+//! without IO that runs over any runtime.
+//!
 //! Not yet stable: methods with a default may be added.
 
 mod exchange;
+mod session;
 
 use std::fmt;
 use std::pin::Pin;
@@ -18,6 +22,7 @@ use std::pin::Pin;
 use futures_core::Stream;
 
 pub use exchange::{Exchange, HttpRequest, MOST_REQUESTS, RequestKind, Step};
+pub use session::{Endpoint, Input, Line, LinkFault, LinkFaultKind, Output, Session, Ticket};
 
 use crate::name::ChannelName;
 use crate::notify::{NotifyFault, Publication};

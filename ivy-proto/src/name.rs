@@ -122,11 +122,17 @@ impl ChannelName {
     /// characters of base64url.
     #[must_use]
     pub fn is_reply_channel(&self) -> bool {
-        ChannelName::reply_prefix(&self.0).is_some()
+        self.reply_prefix().is_some()
     }
 
-    /// The prefix of the name of a reply channel.
-    pub(crate) fn reply_prefix(text: &str) -> Option<&str> {
+    /// The prefix of the name of a reply channel; nothing for another channel.
+    #[must_use]
+    pub fn reply_prefix(&self) -> Option<&str> {
+        ChannelName::reply_prefix_in(&self.0)
+    }
+
+    /// The same of a text that need not be the name of a channel.
+    pub(crate) fn reply_prefix_in(text: &str) -> Option<&str> {
         let (prefix, name) = text.rsplit_once(".r.")?;
         let of_base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         (name.len() == REPLY_NAME && name.bytes().all(of_base64url)).then_some(prefix)

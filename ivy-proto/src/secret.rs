@@ -4,6 +4,8 @@ use std::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::text::holds_run_of;
+
 /// A token or password. Its memory is overwritten when it is dropped, and its `Debug` never shows
 /// it; there is no `Display`.
 ///
@@ -28,6 +30,13 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Whether a text holds a part of the secret that is worth hiding, as the answer of a server may
+    /// that repeats what it was sent.
+    #[must_use]
+    pub fn is_repeated_in(&self, text: &str) -> bool {
+        holds_run_of(text, &self.0)
     }
 }
 

@@ -85,13 +85,11 @@
 
 mod connector;
 mod http;
-mod redis;
 mod runtime;
 #[cfg(test)]
 mod testing;
 
 pub use http::HttpClient;
-pub use redis::RedisNotifier;
 pub use runtime::Tokio;
 
 /// The entrance: a queue and a notifier, to call tasks and to run them.

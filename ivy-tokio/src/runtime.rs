@@ -2,14 +2,16 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use ivy_driver::{AsyncRuntime, Clients, FutureHandlers, RedisServer, Runtime, TaskPerCallback};
+use ivy_driver::{AsyncRuntime, Clients, FutureHandlers, Net, Runtime, TaskPerCallback};
 use rustls::ClientConfig;
+use tokio::net::{TcpStream, lookup_host};
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::HttpClient;
-use crate::redis::RedisNotifier;
 
 /// The runtime of the names of this crate.
 ///
@@ -17,16 +19,25 @@ use crate::redis::RedisNotifier;
 #[derive(Debug)]
 pub enum Tokio {}
 
+impl Net for Tokio {
+    type Tcp = Compat<TcpStream>;
+
+    async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(lookup_host((host, port)).await?.collect())
+    }
+
+    async fn connect(address: SocketAddr) -> io::Result<Self::Tcp> {
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        Ok(tcp.compat())
+    }
+}
+
 impl Clients for Tokio {
     type Http = HttpClient;
-    type Redis = RedisNotifier;
 
     fn http(tls: Option<ClientConfig>) -> HttpClient {
         HttpClient::new(tls)
-    }
-
-    fn redis(server: RedisServer, tls: Option<ClientConfig>) -> RedisNotifier {
-        RedisNotifier::new(server, tls)
     }
 }
 

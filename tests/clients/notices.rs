@@ -3,25 +3,19 @@
 
 use futures_util::StreamExt;
 use ivy_core_tests::recorded::NOTICES;
-use ivy_driver::{Clients, Heard, Notifier, RedisServer};
-use ivy_proto::config::{Config, Environment, NotifierConfig, RedisAddress};
+use ivy_driver::{Heard, Ivy, Runtime};
 use ivy_proto::{ChannelName, Rng};
 use ivy_tests::{ScriptedRedis, cut_at_two};
 
 /// At how many pairs of places each notice is cut, for each client. All pairs are too many.
 const PAIRS: usize = 100;
 
-fn address(redis: &ScriptedRedis) -> RedisAddress {
-    let config = Config::builder().queue_url("memory://").notifier_url(redis.url("pass").as_str());
-    match config.resolve(&Environment::empty()).unwrap().notifier {
-        Some(NotifierConfig::Redis(address)) => address,
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn each_recorded_notice_survives_its_pieces<C: Clients>() {
+async fn each_recorded_notice_survives_its_pieces<R: Runtime>() {
     let redis = ScriptedRedis::start();
-    let client = C::redis(RedisServer::new(address(&redis)), None);
+    let url = redis.url("pass");
+    let ivy =
+        Ivy::<R>::builder().queue_url("memory://").notifier_url(url.as_str()).build().unwrap();
+    let client = ivy.notifier().expect("it was given");
     let channel = ChannelName::new("ivy-notifier").unwrap();
     let mut rng = Rng::from_number(22);
     for notice in NOTICES {

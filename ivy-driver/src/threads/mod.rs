@@ -14,6 +14,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -24,8 +25,7 @@ use ivy_proto::{TaskError, TaskName};
 use rustls::ClientConfig;
 
 use crate::context::Ctx;
-use crate::redis::RedisServer;
-use crate::runtime::{Callbacks, Clients, Handlers, Runtime};
+use crate::runtime::{Callbacks, Clients, Handlers, Net, Runtime};
 use crate::worker::Ended;
 use alarms::Sleep;
 use background::in_background;
@@ -48,16 +48,26 @@ impl<C> fmt::Debug for Threads<C> {
     }
 }
 
+impl<C: Clients> Net for Threads<C> {
+    type Tcp = C::Tcp;
+
+    fn resolve(
+        host: String,
+        port: u16,
+    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send {
+        C::resolve(host, port)
+    }
+
+    fn connect(address: SocketAddr) -> impl Future<Output = io::Result<C::Tcp>> + Send {
+        C::connect(address)
+    }
+}
+
 impl<C: Clients> Clients for Threads<C> {
     type Http = C::Http;
-    type Redis = C::Redis;
 
     fn http(tls: Option<ClientConfig>) -> C::Http {
         C::http(tls)
-    }
-
-    fn redis(server: RedisServer, tls: Option<ClientConfig>) -> C::Redis {
-        C::redis(server, tls)
     }
 }
 

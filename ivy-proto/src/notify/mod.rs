@@ -4,7 +4,6 @@
 //! that is not connected misses what is published. Nothing that must not be lost travels here.
 
 mod fault;
-pub mod redis;
 
 pub use fault::{NotifyFault, NotifyFaultKind};
 

@@ -153,5 +153,5 @@ fn audience<'a>(shared: &ChannelName, ivy: Option<&'a IvyOptions>) -> Audience<'
 /// could otherwise make workers publish to the shared channel, where a task name that a peer of
 /// the original does not know ends its process.
 fn is_reply_channel(channel: &str, prefix: &ChannelName) -> bool {
-    ChannelName::reply_prefix(channel) == Some(prefix.as_str())
+    ChannelName::reply_prefix_in(channel) == Some(prefix.as_str())
 }

@@ -1,15 +1,8 @@
 //! What a Redis server says about itself.
 
 /// What a server is at the moment of the answer. [`Server::default`] is one that does not say.
-///
-/// ```
-/// use ivy_proto::notify::redis::Server;
-///
-/// let hello = [("server", "redis"), ("mode", "standalone"), ("role", "replica")];
-/// assert!(Server::from_hello(hello).is_misplaced());
-/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Server {
+pub(crate) struct Server {
     is_replica: bool,
     mode: Mode,
 }
@@ -24,7 +17,7 @@ enum Mode {
 
 impl Server {
     /// Reads the names and values that `HELLO` returns.
-    pub fn from_hello<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    pub(crate) fn from_hello<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut server = Server::default();
         for (name, value) in fields {
             match (name, value) {
@@ -38,22 +31,19 @@ impl Server {
     }
 
     /// Reads the role that `ROLE` returns first.
-    #[must_use]
-    pub fn from_role(role: &str) -> Self {
+    pub(crate) fn from_role(role: &str) -> Self {
         Server { is_replica: is_replica(role), ..Server::default() }
     }
 
     /// Whether what is published here misses the subscribers of the primary: a replica delivers to
     /// its own subscribers only, while a node of a cluster delivers to those of all nodes.
-    #[must_use]
-    pub fn is_misplaced(&self) -> bool {
+    pub(crate) fn is_misplaced(&self) -> bool {
         self.is_replica && self.mode != Mode::Cluster
     }
 
     /// Whether the number of receivers that `PUBLISH` returns covers all of them. A node of a
     /// cluster counts its own only, and a server of an unknown mode may be one.
-    #[must_use]
-    pub fn counts_all_receivers(&self) -> bool {
+    pub(crate) fn counts_all_receivers(&self) -> bool {
         self.mode == Mode::Standalone
     }
 }

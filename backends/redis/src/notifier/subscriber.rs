@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::time::Moment;
+use ivy_proto::Moment;
 
 use super::RENEW_EVERY;
 
@@ -26,7 +26,7 @@ const OVERLAP: Duration = Duration::from_secs(1);
 ///        ╰─────────────────────────────────┴────────────────────────────────╯
 /// ```
 #[derive(Debug)]
-pub struct Subscriber {
+pub(crate) struct Subscriber {
     state: State,
 }
 
@@ -39,7 +39,7 @@ enum State {
 
 /// What to do about a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// Open another one beside it, and report [`Subscriber::subscribed`] or [`Subscriber::failed`].
     Open,
     /// Drop the old one: its replacement takes its place.
@@ -48,14 +48,12 @@ pub enum Change {
 
 impl Subscriber {
     /// A subscription that stands since `now`.
-    #[must_use]
-    pub fn new(now: Moment) -> Self {
+    pub(crate) fn new(now: Moment) -> Self {
         Subscriber { state: State::Standing { until: now + RENEW_EVERY } }
     }
 
     /// When [`tick`](Subscriber::tick) is due.
-    #[must_use]
-    pub fn wait_until(&self) -> Option<Moment> {
+    pub(crate) fn wait_until(&self) -> Option<Moment> {
         match self.state {
             State::Standing { until } | State::Overlapping { until } => Some(until),
             State::Renewing => None,
@@ -63,7 +61,7 @@ impl Subscriber {
     }
 
     /// Time has passed.
-    pub fn tick(&mut self, now: Moment) -> Option<Change> {
+    pub(crate) fn tick(&mut self, now: Moment) -> Option<Change> {
         if self.wait_until().is_none_or(|until| now < until) {
             return None;
         }
@@ -81,19 +79,19 @@ impl Subscriber {
     }
 
     /// The replacement is subscribed.
-    pub fn subscribed(&mut self, now: Moment) {
+    pub(crate) fn subscribed(&mut self, now: Moment) {
         if self.state == State::Renewing {
             self.state = State::Overlapping { until: now + OVERLAP };
         }
     }
 
     /// The replacement could not be made, or is lost: the old subscription stays.
-    pub fn failed(&mut self, now: Moment) {
+    pub(crate) fn failed(&mut self, now: Moment) {
         *self = Subscriber::new(now);
     }
 
     /// The old subscription is lost. Returns whether its replacement can take its place.
-    pub fn old_lost(&mut self, now: Moment) -> bool {
+    pub(crate) fn old_lost(&mut self, now: Moment) -> bool {
         let is_replaced = matches!(self.state, State::Overlapping { .. });
         if is_replaced {
             *self = Subscriber::new(now);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::name::ChannelName;
-use crate::time::Moment;
+use ivy_proto::{ChannelName, Moment};
 
 use super::RENEW_EVERY;
-use super::server::Server;
+use crate::questions::Question;
+use crate::server::Server;
 
 /// How long an unused connection is trusted to stand.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
@@ -25,22 +25,8 @@ const REPLACEMENT_LIMIT: Duration = Duration::from_secs(5);
 /// the name again, when the server is a replica, when nobody hears a notice on a reply channel, and
 /// when it is a minute old; at most once a minute. Until the replacement stands, the connection
 /// stays in use.
-///
-/// ```
-/// use ivy_proto::Moment;
-/// use ivy_proto::notify::redis::{Publisher, Question, Server, Step};
-///
-/// let (mut publisher, now) = (Publisher::default(), Moment::EPOCH);
-/// assert_eq!(publisher.next_step(now), Step::Open);
-/// publisher.opened(now);
-/// assert_eq!(publisher.next_step(now), Step::Ask(Question::Hello));
-/// publisher.answered(Some(Server::from_role("slave")), now);
-/// assert!(matches!(publisher.next_step(now), Step::Renew { .. }));
-/// publisher.renewal_failed(now);
-/// assert!(matches!(publisher.next_step(now), Step::Publish(_)));
-/// ```
 #[derive(Debug, Default)]
-pub struct Publisher {
+pub(crate) struct Publisher {
     connection: Option<Connection>,
     generation: u64,
     /// When the connection was last replaced, or was to be.
@@ -51,11 +37,11 @@ pub struct Publisher {
 
 /// Names one connection among those that followed each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Generation(u64);
+pub(crate) struct Generation(u64);
 
 /// What to do before a publication. Execute it, report how it went, and ask for the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Open a connection and report [`Publisher::opened`]. If that fails, the publication fails.
     Open,
     /// Ask the server on the connection, and report [`Publisher::answered`] or
@@ -69,19 +55,6 @@ pub enum Step {
     },
     /// Publish on the connection, which is this one.
     Publish(Generation),
-}
-
-/// What a server is asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Question {
-    /// `HELLO 2`: its role and mode. Every user may ask this, whatever the permissions, but only
-    /// servers since version 6 know it.
-    #[default]
-    Hello,
-    /// `ROLE`: its role.
-    Role,
-    /// `PING`: nothing. For servers that answer neither of the above.
-    Ping,
 }
 
 #[derive(Debug)]
@@ -98,7 +71,7 @@ struct Connection {
 
 impl Publisher {
     /// The next step towards a publication.
-    pub fn next_step(&mut self, now: Moment) -> Step {
+    pub(crate) fn next_step(&mut self, now: Moment) -> Step {
         let may_renew = self.may_renew(now);
         let Some(connection) = &mut self.connection else { return Step::Open };
         if connection.is_question_due(now) {
@@ -115,7 +88,7 @@ impl Publisher {
     }
 
     /// A connection stands, the first one or a replacement.
-    pub fn opened(&mut self, now: Moment) {
+    pub(crate) fn opened(&mut self, now: Moment) {
         if self.connection.is_some() {
             self.renewed_at = Some(now);
             self.first_question = Question::default();
@@ -132,7 +105,7 @@ impl Publisher {
     }
 
     /// No replacement could be opened: the connection stays in use.
-    pub fn renewal_failed(&mut self, now: Moment) {
+    pub(crate) fn renewal_failed(&mut self, now: Moment) {
         self.renewed_at = Some(now);
         if let Some(connection) = &mut self.connection {
             connection.is_unheard = false;
@@ -140,7 +113,7 @@ impl Publisher {
     }
 
     /// The server answered the question: what it says about itself, or nothing if it refused to.
-    pub fn answered(&mut self, server: Option<Server>, now: Moment) {
+    pub(crate) fn answered(&mut self, server: Option<Server>, now: Moment) {
         let Some(connection) = &mut self.connection else { return };
         connection.used_at = now;
         connection.answered_at = Some(now);
@@ -156,7 +129,7 @@ impl Publisher {
 
     /// The connection was lost before the server answered the question. A server that ends new
     /// connections because of it is not asked it again on the next one.
-    pub fn unanswered(&mut self) {
+    pub(crate) fn unanswered(&mut self) {
         if let Some(connection) = self.connection.take()
             && connection.answered_at.is_none()
         {
@@ -165,20 +138,24 @@ impl Publisher {
     }
 
     /// A publication failed on the current connection, which is to be dropped.
-    pub fn lost(&mut self) {
+    pub(crate) fn lost(&mut self) {
         self.connection = None;
     }
 
     /// Whether this is the connection to publish on. A failure on one that has been replaced does
     /// not concern its successor.
-    #[must_use]
-    pub fn is_current(&self, generation: Generation) -> bool {
+    pub(crate) fn is_current(&self, generation: Generation) -> bool {
         generation == Generation(self.generation)
     }
 
     /// Nobody heard what was published on a channel. Returns whether to publish it again, once: on
     /// a connection that takes the place of this one.
-    pub fn unheard(&mut self, generation: Generation, channel: &ChannelName, now: Moment) -> bool {
+    pub(crate) fn unheard(
+        &mut self,
+        generation: Generation,
+        channel: &ChannelName,
+        now: Moment,
+    ) -> bool {
         let may_renew = self.may_renew(now);
         let is_current = self.is_current(generation);
         let Some(connection) = &mut self.connection else { return false };
@@ -193,15 +170,6 @@ impl Publisher {
 
     fn may_renew(&self, now: Moment) -> bool {
         self.renewed_at.is_none_or(|at| now.since(at) >= RENEW_EVERY)
-    }
-}
-
-impl Question {
-    fn simpler(self) -> Self {
-        match self {
-            Question::Hello => Question::Role,
-            Question::Role | Question::Ping => Question::Ping,
-        }
     }
 }
 

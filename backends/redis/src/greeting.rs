@@ -1,11 +1,12 @@
 //! What is said first on a connection to a Redis server.
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::config::RedisAddress;
-use crate::notify::{NotifyFault, NotifyFaultKind};
+use ivy_proto::config::RedisAddress;
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 
-use super::refusal::refusal;
+use crate::refusal::{refusal, stranger};
 
 /// What is said first on a connection: who we are, and which database is ours. Each command is
 /// sent when the one before it has been answered.
@@ -13,20 +14,8 @@ use super::refusal::refusal;
 /// The user name in a URL may be a filler, as clients that know no users ignore it. Where the server
 /// does not accept the name and the password together, the password alone is tried, once. A server
 /// gives the same answer for a user that it does not know and for a password that is wrong.
-///
-/// ```
-/// use ivy_proto::config::NotifierConfig;
-/// use ivy_proto::notify::redis::Greeting;
-///
-/// let NotifierConfig::Redis(address) = NotifierConfig::parse("redis://h/2")? else { panic!() };
-/// let mut greeting = Greeting::new(&address, false);
-/// assert_eq!(greeting.next_command().as_deref(), Some(&b"*2\r\n$6\r\nSELECT\r\n$1\r\n2\r\n"[..]));
-/// greeting.answered("+OK").unwrap();
-/// assert_eq!(greeting.next_command(), None);
-/// # Ok::<(), ivy_proto::config::BadUrl>(())
-/// ```
-pub struct Greeting<'a> {
-    address: &'a RedisAddress,
+pub(crate) struct Greeting {
+    address: Arc<RedisAddress>,
     next: Step,
     /// Whether the user name is left out.
     ignores_user: bool,
@@ -43,11 +32,10 @@ enum Step {
     Done,
 }
 
-impl<'a> Greeting<'a> {
+impl Greeting {
     /// The greeting of this server. `ignores_user`: the server accepted the password alone before,
     /// which is tried first then.
-    #[must_use]
-    pub fn new(address: &'a RedisAddress, ignores_user: bool) -> Self {
+    pub(crate) fn new(address: Arc<RedisAddress>, ignores_user: bool) -> Self {
         let next = match (&address.password, address.database.unwrap_or_default()) {
             (Some(_), _) => Step::Authenticate,
             // Every connection begins in database 0.
@@ -59,8 +47,7 @@ impl<'a> Greeting<'a> {
     }
 
     /// The command to send, as it travels; nothing when all is said. Holds the password.
-    #[must_use]
-    pub fn next_command(&self) -> Option<Vec<u8>> {
+    pub(crate) fn next_command(&self) -> Option<Vec<u8>> {
         let user = self.address.user.as_deref().filter(|_| !self.ignores_user);
         let password = self.address.password.as_ref().map(|password| password.expose());
         let password = password.unwrap_or_default();
@@ -77,8 +64,7 @@ impl<'a> Greeting<'a> {
     }
 
     /// Whether the server accepted the password without the user name.
-    #[must_use]
-    pub fn ignores_user(&self) -> bool {
+    pub(crate) fn ignores_user(&self) -> bool {
         self.ignores_user && self.address.user.is_some()
     }
 
@@ -86,7 +72,7 @@ impl<'a> Greeting<'a> {
     ///
     /// # Errors
     /// The fault that the answer is. The connection is of no use then.
-    pub fn answered(&mut self, line: &str) -> Result<(), NotifyFault> {
+    pub(crate) fn answered(&mut self, line: &str) -> Result<(), NotifyFault> {
         if line.starts_with('+') {
             self.next = match self.next {
                 Step::Authenticate if self.address.database.unwrap_or_default() != 0 => {
@@ -97,10 +83,9 @@ impl<'a> Greeting<'a> {
             return Ok(());
         }
         let Some(said) = line.strip_prefix('-') else {
-            return Err(NotifyFault::new(NotifyFaultKind::Unreachable)
-                .with_detail(format!("{} does not answer as Redis does", self.address.server())));
+            return Err(stranger(&self.address, line));
         };
-        let fault = refusal(said, self.address, &[]);
+        let fault = refusal(said, &self.address, &[]);
         match self.next {
             // The server is there, and that is all that was asked.
             Step::Ping if fault.kind() == NotifyFaultKind::NoPermission => {
@@ -131,7 +116,7 @@ impl<'a> Greeting<'a> {
     }
 }
 
-impl fmt::Debug for Greeting<'_> {
+impl fmt::Debug for Greeting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Greeting({:?})", self.next)
     }
@@ -148,25 +133,30 @@ fn command(parts: &[&str]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use ivy_proto::Secret;
+
     use super::*;
-    use crate::secret::Secret;
 
     const PASSWORD: &str = "correct horse";
 
-    fn address(user: Option<&str>, password: Option<&str>, database: Option<u32>) -> RedisAddress {
-        RedisAddress {
+    fn address(
+        user: Option<&str>,
+        password: Option<&str>,
+        database: Option<u32>,
+    ) -> Arc<RedisAddress> {
+        Arc::new(RedisAddress {
             tls: false,
             host: "redis.example".to_owned(),
             port: 6379,
             user: user.map(str::to_owned),
             password: password.map(Secret::new),
             database,
-        }
+        })
     }
 
     /// What is said to a server that answers each command with the next of these lines.
-    fn said(address: &RedisAddress, answers: &[&str]) -> Result<Vec<String>, NotifyFault> {
-        let mut greeting = Greeting::new(address, false);
+    fn said(address: &Arc<RedisAddress>, answers: &[&str]) -> Result<Vec<String>, NotifyFault> {
+        let mut greeting = Greeting::new(Arc::clone(address), false);
         let mut said = Vec::new();
         let mut answers = answers.iter();
         while let Some(command) = greeting.next_command() {
@@ -232,12 +222,12 @@ mod tests {
     #[test]
     fn a_server_that_accepted_the_password_alone_is_given_it_first() {
         let user = address(Some("ada"), Some(PASSWORD), None);
-        let mut greeting = Greeting::new(&user, true);
+        let mut greeting = Greeting::new(Arc::clone(&user), true);
         assert_eq!(greeting.next_command().unwrap(), AUTH.as_bytes());
         greeting.answered("+OK").unwrap();
         assert!(greeting.next_command().is_none() && greeting.ignores_user());
         // It has got users since.
-        let mut greeting = Greeting::new(&user, true);
+        let mut greeting = Greeting::new(Arc::clone(&user), true);
         greeting.answered(WRONG).unwrap();
         assert_eq!(greeting.next_command().unwrap(), AUTH_ADA.as_bytes());
         greeting.answered("+OK").unwrap();
@@ -248,7 +238,7 @@ mod tests {
     fn a_name_that_is_not_there_is_not_ignored() {
         let greeting_of = |user| {
             let address = address(user, Some(PASSWORD), None);
-            let mut greeting = Greeting::new(&address, false);
+            let mut greeting = Greeting::new(Arc::clone(&address), false);
             greeting.answered("+OK").unwrap();
             greeting.ignores_user()
         };
@@ -281,12 +271,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_redis_is_named_and_not_quoted() {
-        for line in ["HTTP/1.1 400 Bad Request", "", ":1", "$5"] {
+    fn what_is_not_redis_is_shown_by_its_first_bytes() {
+        for (line, shown) in [("HTTP/1.1 400 Bad Request", "HTTP/1.1 400 Bad"), (":1", ":1")] {
             let fault = said(&address(None, Some(PASSWORD), None), &[line]).unwrap_err();
             assert_eq!(fault.kind(), NotifyFaultKind::Unreachable);
             assert!(fault.to_string().contains("redis.example:6379 does not"), "{fault}");
+            assert!(fault.to_string().contains(shown), "{fault}");
+            assert!(!fault.to_string().contains("Request"), "{fault}");
         }
+        let fault = said(&address(None, Some(PASSWORD), None), &["$correct horse"]).unwrap_err();
+        assert!(!fault.to_string().contains("horse"), "{fault}");
     }
 
     #[test]
@@ -297,7 +291,7 @@ mod tests {
             assert!(!format!("{fault} {fault:?}").contains("horse"), "{fault}");
             assert!(fault.to_string().contains(code));
         }
-        let printed = format!("{:?}", Greeting::new(&address, false));
+        let printed = format!("{:?}", Greeting::new(Arc::clone(&address), false));
         assert!(!printed.contains("horse"), "{printed}");
         let long = refusal(&format!("ERR {}", "x".repeat(1 << 20)), &address, &[]);
         assert!(format!("{long:?}").len() < 500);

@@ -1,12 +1,13 @@
 //! What the errors of a Redis server mean.
 
-use crate::config::RedisAddress;
-use crate::name::ChannelName;
-use crate::notify::{NotifyFault, NotifyFaultKind};
-use crate::text::holds_run_of;
+use ivy_proto::ChannelName;
+use ivy_proto::config::RedisAddress;
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 
 /// The longest text of a server that is kept, in characters.
 const LONGEST_SAID: usize = 256;
+/// How much is shown of what is not Redis, in characters.
+const FIRST_BYTES: usize = 16;
 /// What Redis says of credentials under the code `ERR`, from its version 2 to 7.
 const ABOUT_CREDENTIALS: [&str; 4] = [
     "invalid username-password",
@@ -21,8 +22,7 @@ const ABOUT_CREDENTIALS: [&str; 4] = [
 /// Only what is about credentials is [`NotifyFaultKind::Unauthorized`], whatever the command was:
 /// a server that is loading, or serves others only, may take the same credentials later. A missing
 /// permission names what these channels need.
-#[must_use]
-pub fn refusal(said: &str, address: &RedisAddress, channels: &[ChannelName]) -> NotifyFault {
+pub(crate) fn refusal(said: &str, address: &RedisAddress, channels: &[ChannelName]) -> NotifyFault {
     let (code, text) = said.split_once(' ').unwrap_or((said, ""));
     let kind = match code {
         "NOAUTH" | "WRONGPASS" => NotifyFaultKind::Unauthorized,
@@ -33,10 +33,7 @@ pub fn refusal(said: &str, address: &RedisAddress, channels: &[ChannelName]) -> 
         _ => NotifyFaultKind::Refused,
     };
     let is_code = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase());
-    let shows = |text: &str| {
-        let password = address.password.as_ref();
-        !password.is_some_and(|password| holds_run_of(text, password.expose()))
-    };
+    let shows = |text: &str| is_shown(address, text);
     let mut detail: String = match said {
         said if shows(said) => said.chars().take(LONGEST_SAID).collect(),
         _ if is_code && shows(code) => code.to_owned(),
@@ -48,12 +45,27 @@ pub fn refusal(said: &str, address: &RedisAddress, channels: &[ChannelName]) -> 
     NotifyFault::new(kind).with_detail(detail)
 }
 
+/// The fault of a server that speaks another protocol, of which it says the first bytes.
+pub(crate) fn stranger(address: &RedisAddress, said: &str) -> NotifyFault {
+    let mut detail = format!("{} does not answer as Redis does", address.server());
+    if is_shown(address, said) {
+        let first: String = said.chars().take(FIRST_BYTES).collect();
+        detail.push_str(&format!(", but with {first:?}"));
+    }
+    NotifyFault::new(NotifyFaultKind::Unreachable).with_detail(detail)
+}
+
+/// Whether a text of the server does not repeat the password.
+fn is_shown(address: &RedisAddress, said: &str) -> bool {
+    !address.password.as_ref().is_some_and(|password| password.is_repeated_in(said))
+}
+
 /// The permissions that a user needs for these channels, as `ACL SETUSER` takes them.
 fn needed(channels: &[ChannelName]) -> String {
     let mut needed = "; grant it".to_owned();
     for channel in channels {
         // Reply channels are random: what is granted is a pattern.
-        let rule = match ChannelName::reply_prefix(channel.as_str()) {
+        let rule = match channel.reply_prefix() {
             Some(prefix) => format!(" &{prefix}.r.*"),
             None => format!(" &{}", channel.as_str()),
         };

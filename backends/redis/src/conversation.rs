@@ -1,0 +1,105 @@
+//! One connection to a server: what is said first on it, and then its answers one by one.
+
+use std::sync::Arc;
+
+use ivy_proto::config::RedisAddress;
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
+use redis::Value;
+
+use crate::frame::{BadFrame, Frames, Limits};
+use crate::greeting::Greeting;
+use crate::refusal::stranger;
+
+/// What a server may answer to a notifier: a notice of a mebibyte, or a description of itself, which
+/// lists its modules three arrays deep.
+const LIMITS: Limits = Limits {
+    line: 1024,
+    bulk: (1 << 20) + 1024,
+    array: 1024,
+    depth: 4,
+    frame: (1 << 20) + 64 * 1024,
+};
+
+/// The connection, without the connection.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    address: Arc<RedisAddress>,
+    frames: Frames,
+    /// Until all is said that is said first.
+    greeting: Option<Greeting>,
+}
+
+/// What comes of what has arrived.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Send this command.
+    Say(Vec<u8>),
+    /// The server has accepted the greeting.
+    Ready {
+        /// Whether it accepted the password without the user name.
+        ignores_user: bool,
+    },
+    /// The server said this.
+    Said(Value),
+    /// Nothing more, until more arrives.
+    Wait,
+}
+
+impl Conversation {
+    /// One that is being opened. `ignores_user`: the server accepted the password alone before.
+    pub(crate) fn new(address: Arc<RedisAddress>, ignores_user: bool) -> Self {
+        let greeting = Some(Greeting::new(Arc::clone(&address), ignores_user));
+        Conversation { address, frames: Frames::new(LIMITS), greeting }
+    }
+
+    /// What is said as soon as the connection stands.
+    pub(crate) fn first_command(&self) -> Vec<u8> {
+        self.greeting.as_ref().and_then(Greeting::next_command).unwrap_or_default()
+    }
+
+    /// Takes in what arrived.
+    pub(crate) fn received(&mut self, bytes: &[u8]) {
+        self.frames.push(bytes);
+    }
+
+    /// The next thing that comes of it.
+    ///
+    /// # Errors
+    /// If the connection is of no use any more.
+    pub(crate) fn next_step(&mut self) -> Result<Step, NotifyFault> {
+        let frame = match self.frames.next() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Ok(Step::Wait),
+            Err(bad) => {
+                let begun = String::from_utf8_lossy(self.frames.first_bytes());
+                return Err(match (bad, &self.greeting) {
+                    (BadFrame::Unknown, Some(_)) => stranger(&self.address, &begun),
+                    (_, Some(_)) => self.fault(NotifyFaultKind::Unreachable, &bad),
+                    (_, None) => self.fault(NotifyFaultKind::ConnectionLost, &bad),
+                });
+            }
+        };
+        let Some(greeting) = &mut self.greeting else {
+            let value = redis::parse_redis_value(frame);
+            let damaged = |_| self.fault(NotifyFaultKind::ConnectionLost, &BadFrame::Damaged);
+            return value.map(Step::Said).map_err(damaged);
+        };
+        let line = frame.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        greeting.answered(&String::from_utf8_lossy(line))?;
+        if let Some(command) = greeting.next_command() {
+            return Ok(Step::Say(command));
+        }
+        let ignores_user = greeting.ignores_user();
+        self.greeting = None;
+        Ok(Step::Ready { ignores_user })
+    }
+
+    /// A fault of this connection.
+    pub(crate) fn fault(
+        &self,
+        kind: NotifyFaultKind,
+        detail: &dyn std::fmt::Display,
+    ) -> NotifyFault {
+        NotifyFault::new(kind).with_detail(format!("{}: {detail}", self.address.server()))
+    }
+}

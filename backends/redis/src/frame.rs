@@ -1,0 +1,292 @@
+//! Finds the ends of frames in what a server sends, and bounds them before anything is decoded.
+
+use std::fmt;
+use std::ops::Range;
+
+use memchr::memmem;
+
+/// What a frame may be at most. A larger one is no answer to what was asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The bytes of a line, such as an error or a length.
+    pub(crate) line: usize,
+    /// The bytes of one text.
+    pub(crate) bulk: usize,
+    /// The elements of one array.
+    pub(crate) array: usize,
+    /// The arrays within each other.
+    pub(crate) depth: usize,
+    /// The bytes of a whole frame.
+    pub(crate) frame: usize,
+}
+
+/// The bytes of memory that are kept for the next frames. What one large frame took is given back.
+const KEPT: usize = 64 * 1024;
+
+/// Bytes that arrive in pieces of any size, and the frames in them.
+///
+/// A length that a server announces is compared with the limits, and nothing is allocated by it.
+pub(crate) struct Frames {
+    limits: Limits,
+    buffer: Vec<u8>,
+    /// Where the frame begins that is not whole yet.
+    start: usize,
+    /// How far that frame was looked through, up to the beginning of an element.
+    at: usize,
+    /// How many elements are missing of each array that is open in it.
+    open: Vec<usize>,
+}
+
+/// These bytes are no frame, or one beyond the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadFrame {
+    /// No frame begins so: the server speaks another protocol.
+    #[error("the answer does not begin as one of Redis")]
+    Unknown,
+    /// A length is no number, or an end is missing.
+    #[error("the answer is damaged")]
+    Damaged,
+    /// It is too large.
+    #[error("the answer is larger than any to what was asked")]
+    TooLarge,
+}
+
+impl Frames {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Frames { limits, buffer: Vec::new(), start: 0, at: 0, open: Vec::new() }
+    }
+
+    /// Takes in bytes as they arrived.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.start);
+        if self.buffer.is_empty() {
+            self.buffer.shrink_to(KEPT);
+        }
+        self.at -= self.start;
+        self.start = 0;
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame, if it is there.
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, BadFrame> {
+        Ok(self.find()?.map(|frame| &self.buffer[frame]))
+    }
+
+    /// The first bytes of what is not decoded, to be shown if that is no frame.
+    pub(crate) fn first_bytes(&self) -> &[u8] {
+        let unread = &self.buffer[self.start..];
+        &unread[..unread.len().min(16)]
+    }
+
+    fn find(&mut self) -> Result<Option<Range<usize>>, BadFrame> {
+        loop {
+            let Some(element) = self.element()? else {
+                let is_too_large = self.buffer.len() - self.start > self.limits.frame;
+                return if is_too_large { Err(BadFrame::TooLarge) } else { Ok(None) };
+            };
+            match element {
+                Element::Array(elements) => self.open.push(elements),
+                Element::Leaf => {
+                    while let Some(missing) = self.open.last_mut() {
+                        *missing -= 1;
+                        if *missing > 0 {
+                            break;
+                        }
+                        self.open.pop();
+                    }
+                }
+            }
+            if self.at - self.start > self.limits.frame {
+                return Err(BadFrame::TooLarge);
+            }
+            if self.open.is_empty() {
+                let frame = self.start..self.at;
+                self.start = self.at;
+                return Ok(Some(frame));
+            }
+        }
+    }
+
+    /// The element that begins where the search stands, which is then behind it; nothing if it is
+    /// not whole yet.
+    fn element(&mut self) -> Result<Option<Element>, BadFrame> {
+        let Limits { line, bulk, array, depth, .. } = self.limits;
+        let unread = &self.buffer[self.at..];
+        let Some(&kind) = unread.first() else { return Ok(None) };
+        if !b"+-:$*".contains(&kind) {
+            return Err(BadFrame::Unknown);
+        }
+        let searched = &unread[..unread.len().min(line)];
+        let Some(end) = memmem::find(searched, b"\r\n") else {
+            return if unread.len() < line { Ok(None) } else { Err(BadFrame::TooLarge) };
+        };
+        let behind = end + 2;
+        let (length, element) = match kind {
+            b'$' => match length(&unread[1..end])? {
+                None => (0, Element::Leaf),
+                Some(length) if length > bulk => return Err(BadFrame::TooLarge),
+                Some(length) => match unread.get(behind + length..behind + length + 2) {
+                    None => return Ok(None),
+                    Some(b"\r\n") => (length + 2, Element::Leaf),
+                    Some(_) => return Err(BadFrame::Damaged),
+                },
+            },
+            b'*' => match length(&unread[1..end])? {
+                None | Some(0) => (0, Element::Leaf),
+                Some(elements) if elements > array || self.open.len() == depth => {
+                    return Err(BadFrame::TooLarge);
+                }
+                Some(elements) => (0, Element::Array(elements)),
+            },
+            _ => (0, Element::Leaf),
+        };
+        self.at += behind + length;
+        Ok(Some(element))
+    }
+}
+
+impl fmt::Debug for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frames({} bytes)", self.buffer.len() - self.start)
+    }
+}
+
+enum Element {
+    /// One without elements of its own.
+    Leaf,
+    /// The beginning of an array of so many.
+    Array(usize),
+}
+
+/// A length; nothing if it says that there is no value.
+fn length(text: &[u8]) -> Result<Option<usize>, BadFrame> {
+    if text == b"-1" {
+        return Ok(None);
+    }
+    let text = std::str::from_utf8(text).map_err(|_| BadFrame::Damaged)?;
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(BadFrame::Damaged);
+    }
+    // What has too many digits is too large as well.
+    text.parse().map(Some).map_err(|_| BadFrame::TooLarge)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { line: 64, bulk: 1000, array: 100, depth: 3, frame: 2000 };
+
+    /// The frames in these pieces, up to what is wrong.
+    fn frames<'a>(
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+    ) -> (Vec<Vec<u8>>, Result<(), BadFrame>) {
+        let mut reader = Frames::new(LIMITS);
+        let mut found = Vec::new();
+        for piece in pieces {
+            reader.push(piece);
+            loop {
+                match reader.next() {
+                    Ok(Some(frame)) => found.push(frame.to_vec()),
+                    Ok(None) => break,
+                    Err(bad) => return (found, Err(bad)),
+                }
+            }
+        }
+        (found, Ok(()))
+    }
+
+    fn whole(bytes: &[u8]) -> (Vec<Vec<u8>>, Result<(), BadFrame>) {
+        frames([bytes])
+    }
+
+    const EACH: [&[u8]; 8] = [
+        b"+OK\r\n",
+        b"-ERR no\r\n",
+        b":17\r\n",
+        b"$5\r\nhello\r\n",
+        b"$-1\r\n",
+        b"*0\r\n",
+        b"*3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$2\r\n\r\n\r\n",
+        b"*2\r\n*1\r\n:1\r\n*2\r\n+a\r\n*-1\r\n",
+    ];
+
+    #[test]
+    fn frames_are_found_however_they_are_cut() {
+        let all = EACH.concat();
+        assert_eq!(whole(&all), (EACH.map(<[u8]>::to_vec).to_vec(), Ok(())));
+        for cut in 0..=all.len() {
+            assert_eq!(frames([&all[..cut], &all[cut..]]), whole(&all), "cut at {cut}");
+        }
+        assert_eq!(frames(all.chunks(1)), whole(&all));
+    }
+
+    #[test]
+    fn what_is_announced_beyond_the_limits_is_refused_at_once() {
+        for announced in [
+            &b"$1001\r\n"[..],
+            b"$99999999999999999999999\r\n",
+            b"*101\r\n",
+            b"*9223372036854775807\r\n",
+            b"*1\r\n*1\r\n*1\r\n*1\r\n",
+        ] {
+            assert_eq!(whole(announced).1, Err(BadFrame::TooLarge));
+        }
+    }
+
+    #[test]
+    fn what_grows_beyond_the_limits_is_refused() {
+        assert_eq!(whole(&[b'+'; 64]).1, Err(BadFrame::TooLarge));
+        let bulk = format!("$1000\r\n{}\r\n", "x".repeat(1000));
+        assert_eq!(whole(bulk.as_bytes()).1, Ok(()));
+        assert_eq!(whole(format!("*3\r\n{bulk}{bulk}").as_bytes()).1, Err(BadFrame::TooLarge));
+    }
+
+    #[test]
+    fn arrays_within_arrays_end_at_the_limit() {
+        assert_eq!(whole(&b"*1\r\n".repeat(100_000)).1, Err(BadFrame::TooLarge));
+    }
+
+    #[test]
+    fn damage_is_told_from_another_protocol() {
+        for damaged in [&b"$x\r\n"[..], b"$\r\n", b"$-2\r\n", b"*+1\r\n", b"$2\r\nabc\r\n"] {
+            assert_eq!(whole(damaged).1, Err(BadFrame::Damaged));
+        }
+        for other in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"\0", b"?\r\n", b"\r\n"] {
+            assert_eq!(whole(other).1, Err(BadFrame::Unknown));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_frames_or_refused_and_never_kept_beyond_the_limit(
+            bytes in prop::collection::vec(
+                prop_oneof![Just(b'*'), Just(b'$'), Just(b'\r'), Just(b'\n'), Just(b'1'), any::<u8>()],
+                0..400,
+            ),
+            piece in 1usize..40,
+        ) {
+            prop_assert_eq!(frames(bytes.chunks(piece)), whole(&bytes));
+        }
+
+        #[test]
+        fn a_frame_that_is_found_is_one_that_redis_reads(
+            texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 1..10),
+        ) {
+            let mut frame = format!("*{}\r\n", texts.len()).into_bytes();
+            for text in &texts {
+                frame.extend(format!("${}\r\n", text.len()).into_bytes());
+                frame.extend(text);
+                frame.extend(b"\r\n");
+            }
+            let (found, end) = whole(&frame);
+            prop_assert_eq!(end, Ok(()));
+            prop_assert_eq!(found.len(), 1);
+            let value = redis::parse_redis_value(&found[0]).unwrap();
+            let expected = texts.into_iter().map(redis::Value::BulkString).collect();
+            prop_assert_eq!(value, redis::Value::Array(expected));
+        }
+    }
+}

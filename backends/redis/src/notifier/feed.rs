@@ -1,0 +1,169 @@
+//! One connection that is subscribed.
+
+use std::time::Duration;
+
+use ivy_proto::backend::{Heard, Line, LinkFault, LinkFaultKind};
+use ivy_proto::connect::CONNECT_LIMIT;
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
+use ivy_proto::{ChannelName, Moment};
+use redis::Value;
+
+use super::COMMAND_LIMIT;
+use super::effects::Effects;
+use crate::conversation::{Conversation, Step};
+use crate::refusal::refusal;
+
+/// The silence after which the server is asked whether it still stands: a connection that a firewall
+/// forgot stays silent for ever, and so does one without notices.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// A connection that is opened, subscribes, and brings notices.
+#[derive(Debug)]
+pub(super) struct Feed {
+    line: Line,
+    conversation: Conversation,
+    stage: Stage,
+    /// When this stage has lasted too long.
+    until: Moment,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Not ready, or so many channels are not confirmed.
+    Opening { unconfirmed: usize },
+    /// Notices may come.
+    Listening,
+    /// The server was asked whether it stands.
+    Asked,
+}
+
+impl Feed {
+    pub(super) fn open(channels: &[ChannelName], effects: &mut Effects, now: Moment) -> Self {
+        let (line, conversation) = effects.open();
+        let stage = Stage::Opening { unconfirmed: channels.len() };
+        Feed { line, conversation, stage, until: now + CONNECT_LIMIT }
+    }
+
+    pub(super) fn line(&self) -> Line {
+        self.line
+    }
+
+    pub(super) fn conversation(&mut self) -> &mut Conversation {
+        &mut self.conversation
+    }
+
+    pub(super) fn wait_until(&self) -> Moment {
+        self.until
+    }
+
+    /// What comes next of what has arrived, if anything: [`Heard::Lost`] if the connection is of no use
+    /// any more.
+    pub(super) fn next_heard(
+        &mut self,
+        channels: &[ChannelName],
+        effects: &mut Effects,
+        now: Moment,
+    ) -> Option<Heard> {
+        loop {
+            let heard = match self.conversation.next_step() {
+                Ok(Step::Wait) => return None,
+                Ok(Step::Say(command)) => {
+                    effects.send(self.line, command);
+                    None
+                }
+                Ok(Step::Ready { ignores_user }) => {
+                    effects.greeted(ignores_user);
+                    effects.send(self.line, subscribe(channels));
+                    None
+                }
+                Ok(Step::Said(Value::ServerError(error))) => {
+                    let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
+                    let fault = refusal(said.trim_end(), effects.address(), channels);
+                    Some(Heard::Lost(fault))
+                }
+                Ok(Step::Said(value)) => self.said(value, now),
+                Err(fault) => Some(Heard::Lost(fault)),
+            };
+            if heard.is_some() {
+                return heard;
+            }
+        }
+    }
+
+    /// Time has passed: a fault if too much of it.
+    pub(super) fn tick(&mut self, effects: &mut Effects, now: Moment) -> Option<NotifyFault> {
+        if now < self.until {
+            return None;
+        }
+        let (kind, late) = match self.stage {
+            Stage::Listening => {
+                effects.send(self.line, redis::cmd("PING").get_packed_command());
+                self.stage = Stage::Asked;
+                self.until = now + COMMAND_LIMIT;
+                return None;
+            }
+            Stage::Opening { .. } => (NotifyFaultKind::Unreachable, "it does not answer in time"),
+            Stage::Asked => (NotifyFaultKind::ConnectionLost, "it has fallen silent"),
+        };
+        Some(self.conversation.fault(kind, &late))
+    }
+
+    /// The connection has ended.
+    pub(super) fn closed(&self, fault: &LinkFault) -> NotifyFault {
+        let kind = match (fault.kind(), self.stage) {
+            (LinkFaultKind::Tls, _) => NotifyFaultKind::Tls,
+            (_, Stage::Opening { .. }) => NotifyFaultKind::Unreachable,
+            _ => NotifyFaultKind::ConnectionLost,
+        };
+        self.conversation.fault(kind, fault)
+    }
+
+    fn said(&mut self, value: Value, now: Moment) -> Option<Heard> {
+        let Value::Array(parts) = value else { return None };
+        let mut parts = parts.into_iter();
+        let kind = parts.next().and_then(bytes)?;
+        match (kind.as_slice(), self.stage) {
+            (b"subscribe", Stage::Opening { unconfirmed }) if unconfirmed > 1 => {
+                self.stage = Stage::Opening { unconfirmed: unconfirmed - 1 };
+                None
+            }
+            (b"subscribe", Stage::Opening { .. }) => {
+                self.listen(now);
+                Some(Heard::Subscribed)
+            }
+            // A server confirms all channels of a command before it sends anything else.
+            (_, Stage::Opening { .. }) => None,
+            (b"message", _) => {
+                self.listen(now);
+                let channel = parts.next().and_then(bytes)?;
+                let channel = ChannelName::new(std::str::from_utf8(&channel).ok()?).ok()?;
+                let payload = parts.next().and_then(bytes)?;
+                Some(Heard::Notice { channel, payload })
+            }
+            _ => {
+                self.listen(now);
+                None
+            }
+        }
+    }
+
+    fn listen(&mut self, now: Moment) {
+        self.stage = Stage::Listening;
+        self.until = now + SILENCE;
+    }
+}
+
+fn subscribe(channels: &[ChannelName]) -> Vec<u8> {
+    let mut command = redis::cmd("SUBSCRIBE");
+    for channel in channels {
+        command.arg(channel.as_str());
+    }
+    command.get_packed_command()
+}
+
+fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    }
+}

@@ -1,0 +1,164 @@
+//! The session against servers that are played by hand.
+
+mod publishing;
+mod subscribing;
+
+use std::time::Duration;
+
+use ivy_proto::backend::{
+    Endpoint, Heard, Input, Line, LinkFault, LinkFaultKind, Output, Session, Ticket,
+};
+use ivy_proto::event::Event;
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
+use ivy_proto::queue::Body;
+use ivy_proto::{ChannelName, Moment, Secret};
+
+use super::*;
+
+const PASSWORD: &str = "correct horse";
+const HELLO: &str =
+    "*6\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$5\r\nproto\r\n:2\r\n";
+
+/// A session, and what it has wanted done so far.
+struct Scene {
+    session: RedisNotifier,
+    now: Moment,
+    opened: Vec<Line>,
+    closed: Vec<Line>,
+    sent: Vec<(Line, String)>,
+    published: Vec<(u64, Result<u64, NotifyFault>)>,
+    heard: Vec<(u64, Heard)>,
+    events: Vec<Event>,
+    deadline: Option<Moment>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Scene::with_user(None)
+    }
+
+    fn with_user(user: Option<&str>) -> Self {
+        let session = RedisNotifier::new(RedisAddress {
+            tls: false,
+            host: "redis.example".to_owned(),
+            port: 6379,
+            user: user.map(str::to_owned),
+            password: Some(Secret::new(PASSWORD)),
+            database: None,
+        });
+        Scene {
+            session,
+            now: Moment::EPOCH,
+            opened: Vec::new(),
+            closed: Vec::new(),
+            sent: Vec::new(),
+            published: Vec::new(),
+            heard: Vec::new(),
+            events: Vec::new(),
+            deadline: None,
+        }
+    }
+
+    fn hand_in(&mut self, input: Input<'_>) {
+        self.session.handle_input(input, self.now);
+        loop {
+            match self.session.poll_output() {
+                Output::Open(line, Endpoint { host, port, tls }) => {
+                    assert_eq!((host.as_str(), port, tls), ("redis.example", 6379, false));
+                    self.opened.push(line);
+                }
+                Output::Send(line, bytes) => {
+                    assert!(self.opened.contains(&line) && !self.closed.contains(&line));
+                    self.sent.push((line, String::from_utf8(bytes).unwrap()));
+                }
+                Output::Close(line) => self.closed.push(line),
+                Output::Published(Ticket(ticket), answer) => self.published.push((ticket, answer)),
+                Output::Heard(Ticket(ticket), heard) => self.heard.push((ticket, heard)),
+                Output::Event(event) => self.events.push(event),
+                Output::Executed(..) => panic!("nothing is executed"),
+                Output::Wait(deadline) => {
+                    self.deadline = deadline;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, ticket: u64, channel: &str) {
+        let channel = ChannelName::new(channel).unwrap();
+        let publication = Publication { channel, payload: Body::new("{}") };
+        self.hand_in(Input::Publish(Ticket(ticket), publication));
+    }
+
+    fn subscribe(&mut self, ticket: u64, channels: &[&str]) {
+        let channels = channels.iter().map(|name| ChannelName::new(name).unwrap()).collect();
+        self.hand_in(Input::Subscribe(Ticket(ticket), channels));
+    }
+
+    /// The server says this on the last connection.
+    fn say(&mut self, said: &str) {
+        let line = self.line();
+        self.say_on(line, said);
+    }
+
+    fn say_on(&mut self, line: Line, said: &str) {
+        self.hand_in(Input::Received(line, said.as_bytes()));
+    }
+
+    /// The last connection stands, and the server accepts the credentials.
+    fn accept(&mut self) {
+        let line = self.line();
+        self.hand_in(Input::Opened(line));
+        self.say("+OK\r\n");
+    }
+
+    /// The same for one to publish on, which says what it is.
+    fn accept_publisher(&mut self) {
+        self.accept();
+        self.say(HELLO);
+    }
+
+    fn fail(&mut self, kind: LinkFaultKind) {
+        let line = self.line();
+        self.hand_in(Input::Closed(line, LinkFault::new(kind, "it is broken")));
+    }
+
+    /// Time passes, in the steps that the session asks for.
+    fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(deadline) = self.deadline
+            && deadline <= until
+        {
+            self.now = self.now.max(deadline);
+            self.hand_in(Input::Tick);
+            assert!(self.deadline.is_none_or(|next| next > deadline), "a tick makes progress");
+        }
+        self.now = until;
+    }
+
+    fn line(&self) -> Line {
+        *self.opened.last().unwrap()
+    }
+
+    fn last_sent(&self) -> &str {
+        &self.sent.last().unwrap().1
+    }
+
+    fn last_published(&self) -> &Result<u64, NotifyFault> {
+        &self.published.last().unwrap().1
+    }
+
+    fn last_fault(&self) -> NotifyFault {
+        match (self.heard.last(), self.published.last()) {
+            (Some((_, Heard::Lost(fault))), _) | (_, Some((_, Err(fault)))) => fault.clone(),
+            other => panic!("no fault: {other:?}"),
+        }
+    }
+}
+
+/// A command as it travels.
+fn command(parts: &[&str]) -> String {
+    let parts = parts.iter().map(|part| format!("${}\r\n{part}\r\n", part.len()));
+    let parts: Vec<_> = parts.collect();
+    format!("*{}\r\n{}", parts.len(), parts.concat())
+}

@@ -1,0 +1,177 @@
+//! Subscribing.
+
+use super::*;
+
+const A: &str = "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n";
+const B: &str = "*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n";
+
+fn notice(text: &str) -> String {
+    command(&["message", "b", text])
+}
+
+/// A subscription that stands.
+fn standing() -> Scene {
+    let mut scene = Scene::new();
+    scene.subscribe(1, &["a", "b"]);
+    scene.accept();
+    assert_eq!(scene.last_sent(), command(&["SUBSCRIBE", "a", "b"]));
+    scene.say(A);
+    assert!(scene.heard.is_empty());
+    scene.say(B);
+    assert!(matches!(scene.heard[..], [(1, Heard::Subscribed)]));
+    scene.heard.clear();
+    scene
+}
+
+impl Scene {
+    /// The notices that were heard since the last time.
+    fn notices(&mut self) -> Vec<String> {
+        let text = |heard| match heard {
+            (1, Heard::Notice { payload, .. }) => String::from_utf8(payload).unwrap(),
+            other => panic!("no notice: {other:?}"),
+        };
+        self.heard.drain(..).map(text).collect()
+    }
+
+    /// Time passes, in which the server answers when it is asked whether it stands.
+    fn pass_on(&mut self, line: Line, time: Duration) {
+        let until = self.now + time;
+        while self.now < until {
+            let step = Duration::from_secs(10).min(until.since(self.now));
+            self.pass(step);
+            if self.sent.last() == Some(&(line, command(&["PING"]))) {
+                self.say_on(line, &command(&["pong", ""]));
+                self.sent.clear();
+            }
+        }
+    }
+}
+
+#[test]
+fn notices_come_with_their_channel() {
+    let mut scene = standing();
+    scene.say(&notice("{}"));
+    let Some((1, Heard::Notice { channel, payload })) = scene.heard.pop() else { panic!() };
+    assert_eq!((channel.as_str(), payload.as_slice()), ("b", &b"{}"[..]));
+}
+
+#[test]
+fn a_notice_may_come_in_any_pieces() {
+    let said = notice("line\r\nline");
+    for cut in 1..said.len() {
+        let mut scene = standing();
+        scene.say(&said[..cut]);
+        assert!(scene.heard.is_empty());
+        scene.say(&said[cut..]);
+        assert_eq!(scene.notices(), ["line\r\nline"]);
+    }
+}
+
+#[test]
+fn what_is_no_notice_is_skipped() {
+    let mut scene = standing();
+    for said in ["+OK\r\n", ":1\r\n", "*0\r\n", "*-1\r\n", "*1\r\n$7\r\nmessage\r\n", A] {
+        scene.say(said);
+    }
+    assert!(scene.heard.is_empty() && scene.closed.is_empty());
+}
+
+#[test]
+fn a_flood_before_a_subscription_is_confirmed_is_not_kept() {
+    let mut scene = Scene::new();
+    scene.subscribe(1, &["a", "b"]);
+    scene.accept();
+    scene.say(&notice("early").repeat(1000));
+    assert!(scene.heard.is_empty());
+    scene.say(&format!("{A}{B}{}", notice("late")));
+    scene.heard.remove(0);
+    assert_eq!(scene.notices(), ["late"]);
+}
+
+#[test]
+fn a_missing_permission_is_reported_with_what_is_needed() {
+    let mut scene = Scene::new();
+    scene.subscribe(1, &["news"]);
+    scene.accept();
+    scene.say("-NOPERM this user has no permissions\r\n");
+    assert_eq!(scene.last_fault().kind(), NotifyFaultKind::NoPermission);
+    assert!(scene.last_fault().to_string().contains("&news +subscribe"));
+    assert_eq!(scene.closed, scene.opened);
+}
+
+#[test]
+fn a_subscription_that_falls_silent_is_lost() {
+    let mut scene = standing();
+    scene.pass(Duration::from_millis(19_999));
+    assert_ne!(scene.last_sent(), command(&["PING"]));
+    scene.pass(Duration::from_millis(1));
+    assert_eq!(scene.last_sent(), command(&["PING"]));
+    scene.pass(Duration::from_secs(5));
+    assert_eq!(scene.last_fault().kind(), NotifyFaultKind::ConnectionLost);
+    assert_eq!((scene.closed.len(), scene.deadline), (1, None));
+}
+
+#[test]
+fn a_server_that_answers_nothing_is_unreachable() {
+    let mut scene = Scene::new();
+    scene.subscribe(1, &["a"]);
+    scene.accept();
+    scene.pass(Duration::from_secs(5));
+    assert_eq!(scene.last_fault().kind(), NotifyFaultKind::Unreachable);
+    assert_eq!(scene.closed, scene.opened);
+}
+
+#[test]
+fn a_subscription_that_is_cancelled_closes_its_connections() {
+    let mut scene = standing();
+    scene.hand_in(Input::Cancel(Ticket(1)));
+    assert_eq!((scene.closed == scene.opened, scene.deadline), (true, None));
+}
+
+#[test]
+fn a_subscription_is_replaced_once_a_minute_without_a_gap() {
+    let mut scene = standing();
+    let old = scene.line();
+    scene.pass_on(old, Duration::from_secs(59));
+    assert_eq!(scene.opened.len(), 1);
+    scene.pass(Duration::from_secs(1));
+    assert_eq!(scene.opened.len(), 2);
+    scene.say_on(old, &notice("while the other one is made"));
+    scene.accept();
+    scene.say(A);
+    scene.say(B);
+    scene.say_on(old, &notice("on its way"));
+    scene.say(&notice("new"));
+    assert_eq!(scene.notices(), ["while the other one is made", "on its way", "new"]);
+    scene.pass(Duration::from_secs(1));
+    assert_eq!(scene.closed, [old]);
+    scene.say(&notice("newer"));
+    assert_eq!(scene.notices(), ["newer"]);
+}
+
+#[test]
+fn a_subscription_stays_where_it_cannot_be_replaced() {
+    let mut scene = standing();
+    let old = scene.line();
+    scene.pass_on(old, Duration::from_secs(60));
+    scene.fail(LinkFaultKind::Unreachable);
+    scene.say_on(old, &notice("still here"));
+    assert_eq!(scene.notices(), ["still here"]);
+    scene.pass_on(old, Duration::from_secs(60));
+    assert_eq!((scene.opened.len(), scene.closed.len()), (3, 0));
+}
+
+#[test]
+fn a_subscription_that_is_lost_ends_unless_its_replacement_stands() {
+    let mut scene = standing();
+    let old = scene.line();
+    scene.pass_on(old, Duration::from_secs(60));
+    scene.accept();
+    scene.say(&format!("{A}{B}"));
+    scene.hand_in(Input::Closed(old, LinkFault::new(LinkFaultKind::Ended, "gone")));
+    scene.say(&notice("new"));
+    assert_eq!(scene.notices(), ["new"]);
+    scene.fail(LinkFaultKind::Ended);
+    assert!(matches!(scene.heard.pop(), Some((1, Heard::Lost(_)))));
+    assert_eq!(scene.deadline, None);
+}

@@ -1,0 +1,347 @@
+//! Executes what a session wants done.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_channel::{mpsc, oneshot};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::io::{AsyncRead, AsyncWrite};
+use futures_util::stream::StreamExt;
+use ivy_proto::backend::{Input, Line, LinkFault, LinkFaultKind, Output, Session, Ticket};
+use ivy_proto::notify::{NotifyFault, Publication};
+use ivy_proto::queue::{Fault, QueueOp, QueueReply};
+use ivy_proto::{ChannelName, Moment};
+use rustc_hash::FxHashMap;
+use rustls::ClientConfig;
+
+use crate::clock::Clock;
+use crate::events::EventSink;
+use crate::runtime::Runtime;
+
+use super::link::{self, Link};
+use super::unread::Writer;
+
+/// How many pieces of mail are taken in before anything is sent, so that commands travel together.
+const BATCH: usize = 256;
+/// How often something may happen before others have their turn.
+const TURN: usize = 64;
+/// The most bytes that are read at a time.
+const PIECE: usize = 16 * 1024;
+
+/// What is asked of a session.
+pub(super) enum Mail {
+    Execute(Ticket, QueueOp, oneshot::Sender<Result<QueueReply, Fault>>),
+    Publish(Ticket, Publication, oneshot::Sender<Result<u64, NotifyFault>>),
+    Subscribe(Ticket, Vec<ChannelName>, Writer),
+    Cancel(Ticket),
+}
+
+/// A session with its connections, and with those who wait for its answers.
+pub(super) struct Executor<R> {
+    session: Box<dyn Session>,
+    mailbox: mpsc::UnboundedReceiver<Mail>,
+    tls: Option<Arc<ClientConfig>>,
+    clock: Clock<R>,
+    events: EventSink,
+    lines: Vec<(Line, Connection)>,
+    waiting: FxHashMap<Ticket, Waiting>,
+    /// When the session is to be told that time has passed.
+    deadline: Option<Moment>,
+    piece: Vec<u8>,
+}
+
+/// Who waits for what a session answers.
+enum Waiting {
+    Executed(oneshot::Sender<Result<QueueReply, Fault>>),
+    Published(oneshot::Sender<Result<u64, NotifyFault>>),
+    Heard(Writer),
+}
+
+enum Connection {
+    Opening(BoxFuture<'static, Result<Link, LinkFault>>),
+    Open(Open),
+}
+
+struct Open {
+    link: Link,
+    outgoing: Vec<u8>,
+    /// How much of that is sent.
+    sent: usize,
+    is_flushed: bool,
+    /// Whether nothing can be sent any more. What the server has said before is read all the same.
+    is_broken: bool,
+    /// The subscription whose reader must catch up before more is read.
+    held_up_by: Option<Ticket>,
+}
+
+/// What has happened on a connection.
+enum Happened {
+    Opened(Link),
+    Received(usize),
+    Closed(LinkFault),
+}
+
+impl<R: Runtime> Executor<R> {
+    pub(super) fn new(
+        session: Box<dyn Session>,
+        mailbox: mpsc::UnboundedReceiver<Mail>,
+        tls: Option<Arc<ClientConfig>>,
+        clock: Clock<R>,
+        events: EventSink,
+    ) -> Self {
+        Executor {
+            session,
+            mailbox,
+            tls,
+            clock,
+            events,
+            lines: Vec::new(),
+            waiting: FxHashMap::default(),
+            deadline: None,
+            piece: vec![0; PIECE],
+        }
+    }
+
+    /// Runs until nobody is left who could ask anything.
+    pub(super) async fn run(mut self) {
+        let mut turns = TURN;
+        loop {
+            let mut sleeping = pin!(self.clock.sleep_until(self.deadline));
+            let next = |context: &mut Context<'_>| {
+                if turns == 0 {
+                    turns = TURN;
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                let is_on = ready!(self.poll_next(context, sleeping.as_mut()));
+                turns -= 1;
+                Poll::Ready(is_on)
+            };
+            if !poll_fn(next).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits until something has happened, and has the session take it in: first what was asked, then
+    /// that time has passed, then what has arrived. Returns whether anything may follow.
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        sleeping: Pin<&mut impl Future<Output = ()>>,
+    ) -> Poll<bool> {
+        let mut taken = 0;
+        while taken < BATCH
+            && let Poll::Ready(mail) = self.mailbox.poll_next_unpin(context)
+        {
+            let Some(mail) = mail else { return Poll::Ready(false) };
+            self.take(mail);
+            taken += 1;
+        }
+        let is_due = taken == 0 && sleeping.poll(context).is_ready();
+        if is_due {
+            self.hand_in(Input::Tick, None);
+        }
+        let has_happened = self.poll_lines(context);
+        if taken > 0 || is_due || has_happened { Poll::Ready(true) } else { Poll::Pending }
+    }
+
+    fn take(&mut self, mail: Mail) {
+        match mail {
+            Mail::Execute(ticket, op, answer) => {
+                self.waiting.insert(ticket, Waiting::Executed(answer));
+                self.hand_in(Input::Execute(ticket, op), None);
+            }
+            Mail::Publish(ticket, publication, answer) => {
+                self.waiting.insert(ticket, Waiting::Published(answer));
+                self.hand_in(Input::Publish(ticket, publication), None);
+            }
+            Mail::Subscribe(ticket, channels, heard) => {
+                self.waiting.insert(ticket, Waiting::Heard(heard));
+                self.hand_in(Input::Subscribe(ticket, channels), None);
+            }
+            Mail::Cancel(ticket) => {
+                if self.waiting.remove(&ticket).is_some() {
+                    self.hand_in(Input::Cancel(ticket), None);
+                }
+            }
+        }
+    }
+
+    /// Sends and reads on each connection. Returns whether anything has happened on one.
+    fn poll_lines(&mut self, context: &mut Context<'_>) -> bool {
+        let mut has_happened = false;
+        let mut index = 0;
+        while let Some((line, connection)) = self.lines.get_mut(index) {
+            let line = *line;
+            let happened = connection.poll(context, &mut self.piece, &self.waiting);
+            let Poll::Ready(happened) = happened else {
+                index += 1;
+                continue;
+            };
+            has_happened = true;
+            match happened {
+                Happened::Opened(link) => {
+                    *connection = Connection::Open(Open::new(link));
+                    self.hand_in(Input::Opened(line), None);
+                }
+                Happened::Received(length) => {
+                    let piece = std::mem::take(&mut self.piece);
+                    self.hand_in(Input::Received(line, &piece[..length]), Some(line));
+                    self.piece = piece;
+                }
+                Happened::Closed(fault) => {
+                    self.lines.remove(index);
+                    self.hand_in(Input::Closed(line, fault), None);
+                }
+            }
+            // The session may have closed it.
+            if self.lines.get(index).is_some_and(|(other, _)| *other == line) {
+                index += 1;
+            }
+        }
+        has_happened
+    }
+
+    /// Hands something to the session, which may have arrived on a line, and does what it wants done.
+    fn hand_in(&mut self, input: Input<'_>, from: Option<Line>) {
+        self.session.handle_input(input, self.clock.now());
+        loop {
+            match self.session.poll_output() {
+                Output::Open(line, endpoint) => {
+                    let opening = link::open::<R>(endpoint, self.tls.clone()).boxed();
+                    self.lines.push((line, Connection::Opening(opening)));
+                }
+                Output::Send(line, bytes) => {
+                    if let Some(open) = self.open(line) {
+                        open.send(bytes);
+                    }
+                }
+                Output::Close(line) => self.lines.retain(|(other, _)| *other != line),
+                Output::Executed(ticket, answer) => {
+                    if let Some(Waiting::Executed(waiting)) = self.waiting.remove(&ticket) {
+                        // Nobody may wait for it any more, here as below.
+                        let _ = waiting.send(answer);
+                    }
+                }
+                Output::Published(ticket, answer) => {
+                    if let Some(Waiting::Published(waiting)) = self.waiting.remove(&ticket) {
+                        let _ = waiting.send(answer);
+                    }
+                }
+                Output::Heard(ticket, heard) => {
+                    if let Some(Waiting::Heard(reader)) = self.waiting.get(&ticket) {
+                        reader.write(heard);
+                        if let Some(open) = from.and_then(|line| self.open(line)) {
+                            open.held_up_by = Some(ticket);
+                        }
+                    }
+                }
+                Output::Event(event) => self.events.emit(event),
+                Output::Wait(deadline) => {
+                    self.deadline = deadline;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, line: Line) -> Option<&mut Open> {
+        self.lines.iter_mut().find_map(|(other, connection)| match connection {
+            Connection::Open(open) if *other == line => Some(open),
+            _ => None,
+        })
+    }
+}
+
+impl Connection {
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        piece: &mut [u8],
+        waiting: &FxHashMap<Ticket, Waiting>,
+    ) -> Poll<Happened> {
+        let open = match self {
+            Connection::Opening(opening) => {
+                return Poll::Ready(match ready!(opening.poll_unpin(context)) {
+                    Ok(link) => Happened::Opened(link),
+                    Err(fault) => Happened::Closed(fault),
+                });
+            }
+            Connection::Open(open) => open,
+        };
+        open.poll_send(context);
+        if let Some(Waiting::Heard(reader)) =
+            open.held_up_by.and_then(|ticket| waiting.get(&ticket))
+        {
+            ready!(reader.poll_room(context));
+        }
+        open.held_up_by = None;
+        Poll::Ready(match ready!(Pin::new(&mut open.link).poll_read(context, piece)) {
+            Ok(0) => Happened::Closed(ended(&"the server closed the connection")),
+            Ok(length) => Happened::Received(length),
+            Err(error) => Happened::Closed(ended(&error)),
+        })
+    }
+}
+
+fn ended(why: &dyn std::fmt::Display) -> LinkFault {
+    LinkFault::new(LinkFaultKind::Ended, why.to_string())
+}
+
+impl Open {
+    fn new(link: Link) -> Self {
+        Open {
+            link,
+            outgoing: Vec::new(),
+            sent: 0,
+            is_flushed: true,
+            is_broken: false,
+            held_up_by: None,
+        }
+    }
+
+    fn send(&mut self, bytes: Vec<u8>) {
+        if self.is_broken {
+            return;
+        }
+        self.is_flushed = false;
+        if self.outgoing.is_empty() {
+            self.outgoing = bytes;
+        } else {
+            // What is sent is not kept while more follows.
+            self.outgoing.drain(..std::mem::take(&mut self.sent));
+            self.outgoing.extend(bytes);
+        }
+    }
+
+    /// Sends as much as the connection takes.
+    fn poll_send(&mut self, context: &mut Context<'_>) {
+        if let Poll::Ready(Err(_)) = self.try_send(context) {
+            self.is_broken = true;
+            self.is_flushed = true;
+            self.outgoing = Vec::new();
+            self.sent = 0;
+        }
+    }
+
+    fn try_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.outgoing.len() {
+            let unsent = &self.outgoing[self.sent..];
+            match ready!(Pin::new(&mut self.link).poll_write(context, unsent))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => self.sent += sent,
+            }
+        }
+        self.outgoing = Vec::new();
+        self.sent = 0;
+        if !self.is_flushed {
+            ready!(Pin::new(&mut self.link).poll_flush(context))?;
+            self.is_flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,213 @@
+//! A session as a backend: what is asked of it goes to its executor, which is started when it is first
+//! needed.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_channel::{mpsc, oneshot};
+use futures_util::future::{self, FutureExt};
+use futures_util::stream::{self, Stream, StreamExt};
+use ivy_proto::ChannelName;
+use ivy_proto::backend::{BoxFuture, BoxStream, Heard, Notifier, Queue, Session, Ticket};
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
+use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
+use rustls::ClientConfig;
+
+use crate::clock::Clock;
+use crate::events::EventSink;
+use crate::runtime::Runtime;
+
+use super::executor::{Executor, Mail};
+use super::unread::{Reader, unread};
+
+/// A backend that a session is.
+///
+/// Each executor drives a session of its own. If one has ended, since the runtime that it ran in has or
+/// its session panicked, the next operation starts another.
+pub(crate) struct SessionBackend<R> {
+    reach: Arc<Reach<R>>,
+}
+
+struct Reach<R> {
+    make: Box<dyn Fn() -> Box<dyn Session> + Send + Sync>,
+    tls: Option<Arc<ClientConfig>>,
+    clock: Clock<R>,
+    events: EventSink,
+    mailbox: Mutex<Option<mpsc::UnboundedSender<Mail>>>,
+    last_ticket: AtomicU64,
+}
+
+impl<R: Runtime> SessionBackend<R> {
+    /// A backend whose sessions are made so. Nothing is opened yet.
+    pub(crate) fn new(
+        make: impl Fn() -> Box<dyn Session> + Send + Sync + 'static,
+        tls: Option<ClientConfig>,
+        clock: Clock<R>,
+        events: EventSink,
+    ) -> Self {
+        let reach = Reach {
+            make: Box::new(make),
+            tls: tls.map(Arc::new),
+            clock,
+            events,
+            mailbox: Mutex::default(),
+            last_ticket: AtomicU64::new(0),
+        };
+        SessionBackend { reach: Arc::new(reach) }
+    }
+}
+
+/// A session that is a queue.
+pub(crate) struct SessionQueue<R> {
+    backend: SessionBackend<R>,
+    capabilities: Capabilities,
+}
+
+impl<R: Runtime> SessionQueue<R> {
+    #[cfg_attr(not(test), expect(dead_code, reason = "no queue that is built in is a session yet"))]
+    pub(crate) fn new(backend: SessionBackend<R>, capabilities: Capabilities) -> Self {
+        SessionQueue { backend, capabilities }
+    }
+}
+
+impl<R: Runtime> Queue for SessionQueue<R> {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities.clone()
+    }
+
+    fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
+        let reach = Arc::clone(&self.backend.reach);
+        async move {
+            let answer = reach.ask(|ticket, answer| Mail::Execute(ticket, op, answer)).await;
+            answer.unwrap_or_else(|| Err(Fault::new(FaultKind::AnswerLost).with_detail(ENDED)))
+        }
+        .boxed()
+    }
+}
+
+impl<R: Runtime> Notifier for SessionBackend<R> {
+    fn publish(&self, publication: Publication) -> BoxFuture<Result<u64, NotifyFault>> {
+        let reach = Arc::clone(&self.reach);
+        async move {
+            let ask = |ticket, answer| Mail::Publish(ticket, publication, answer);
+            reach.ask(ask).await.unwrap_or_else(|| Err(lost()))
+        }
+        .boxed()
+    }
+
+    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<Heard> {
+        let reach = Arc::clone(&self.reach);
+        stream::once(future::lazy(move |_| reach.subscribe(channels))).flatten().boxed()
+    }
+}
+
+impl<R> fmt::Debug for SessionQueue<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.backend.fmt(f)
+    }
+}
+
+impl<R> fmt::Debug for SessionBackend<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (self.reach.make)().fmt(f)
+    }
+}
+
+const ENDED: &str = "the backend's session has ended";
+
+fn lost() -> NotifyFault {
+    NotifyFault::new(NotifyFaultKind::ConnectionLost).with_detail(ENDED)
+}
+
+impl<R: Runtime> Reach<R> {
+    /// Asks the session, and waits for its answer; nothing if the session ends without one.
+    async fn ask<T>(
+        self: Arc<Self>,
+        mail: impl FnOnce(Ticket, oneshot::Sender<T>) -> Mail,
+    ) -> Option<T> {
+        let (give, given) = oneshot::channel();
+        let ticket = self.ticket();
+        self.post(mail(ticket, give));
+        let mut asked = Asked { reach: self, ticket, is_answered: false };
+        let answer = given.await;
+        asked.is_answered = true;
+        answer.ok()
+    }
+
+    fn subscribe(self: Arc<Self>, channels: Vec<ChannelName>) -> Subscription<R> {
+        let (writer, heard) = unread();
+        let ticket = self.ticket();
+        self.post(Mail::Subscribe(ticket, channels, writer));
+        Subscription { heard, _asked: Asked { reach: self, ticket, is_answered: false } }
+    }
+
+    fn ticket(&self) -> Ticket {
+        Ticket(self.last_ticket.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Sends something to the executor, which is started unless one runs. If the system gives no means
+    /// to run it, the mail is dropped, and with it the other end of its answer.
+    fn post(&self, mail: Mail) {
+        let mut running = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let mail = match &*running {
+            None => mail,
+            Some(mailbox) => match mailbox.unbounded_send(mail) {
+                Ok(()) => return,
+                Err(ended) => ended.into_inner(),
+            },
+        };
+        let (mailbox, received) = mpsc::unbounded();
+        let tls = self.tls.clone();
+        let executor =
+            Executor::<R>::new((self.make)(), received, tls, self.clock, self.events.clone());
+        *running = match R::spawn("ivy-session", executor.run()) {
+            // It has just been made, so it takes mail.
+            Ok(()) => mailbox.unbounded_send(mail).is_ok().then_some(mailbox),
+            Err(error) => {
+                tracing::error!(%error, "the executor of a backend cannot be started");
+                None
+            }
+        };
+    }
+
+    /// Nobody waits for this any more.
+    fn cancel(&self, ticket: Ticket) {
+        let running = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mailbox) = &*running {
+            // One that has ended needs not be told.
+            let _ = mailbox.unbounded_send(Mail::Cancel(ticket));
+        }
+    }
+}
+
+/// Cancels what was asked, if it is dropped before the answer.
+struct Asked<R: Runtime> {
+    reach: Arc<Reach<R>>,
+    ticket: Ticket,
+    is_answered: bool,
+}
+
+impl<R: Runtime> Drop for Asked<R> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.reach.cancel(self.ticket);
+        }
+    }
+}
+
+/// A subscription, which ends when it is dropped.
+struct Subscription<R: Runtime> {
+    heard: Reader,
+    _asked: Asked<R>,
+}
+
+impl<R: Runtime> Stream for Subscription<R> {
+    type Item = Heard;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Heard>> {
+        self.heard.poll_next_unpin(context)
+    }
+}

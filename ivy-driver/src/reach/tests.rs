@@ -1,0 +1,225 @@
+//! The executor with a session that speaks in lines, over loopback.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::stream::StreamExt;
+use ivy_proto::backend::{Endpoint, Heard, Input, Line, Notifier, Output, Queue, Session, Ticket};
+use ivy_proto::notify::{NotifyFaultKind, Publication};
+use ivy_proto::queue::{Body, Capabilities, Fault, FaultKind, QueueOp, QueueReply};
+use ivy_proto::{ChannelName, Moment, QueueName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::session::{SessionBackend, SessionQueue};
+use crate::clock::Clock;
+use crate::events::EventSink;
+use crate::testing::Tokio;
+
+const LINE: Line = Line(1);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Sends what is published as a line, and takes each line that it receives for the answer to the
+/// oldest question or, without one, for a notice.
+#[derive(Debug)]
+struct InLines {
+    port: u16,
+    is_open: bool,
+    unsent: Vec<u8>,
+    unanswered: VecDeque<Ticket>,
+    listening: Option<Ticket>,
+    received: Vec<u8>,
+    outputs: VecDeque<Output>,
+}
+
+impl InLines {
+    fn new(port: u16) -> Self {
+        InLines {
+            port,
+            is_open: false,
+            unsent: Vec::new(),
+            unanswered: VecDeque::new(),
+            listening: None,
+            received: Vec::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    fn reach(&mut self) {
+        if self.is_open {
+            self.outputs.push_back(Output::Send(LINE, std::mem::take(&mut self.unsent)));
+        } else if self.outputs.is_empty() {
+            let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: self.port, tls: false };
+            self.outputs.push_back(Output::Open(LINE, endpoint));
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        let Some(ticket) = self.unanswered.pop_front() else {
+            let channel = ChannelName::new("news").unwrap();
+            let notice = Heard::Notice { channel, payload: line.to_vec() };
+            self.outputs.extend(self.listening.map(|ticket| Output::Heard(ticket, notice)));
+            return;
+        };
+        self.outputs.push_back(Output::Published(ticket, Ok(line.len() as u64)));
+    }
+}
+
+impl Session for InLines {
+    fn handle_input(&mut self, input: Input<'_>, _: Moment) {
+        match input {
+            Input::Publish(ticket, publication) => {
+                assert_ne!(publication.payload.as_str(), "panic", "this is asked for");
+                self.unsent.extend(publication.payload.as_str().as_bytes());
+                self.unsent.push(b'\n');
+                self.unanswered.push_back(ticket);
+                self.reach();
+            }
+            Input::Subscribe(ticket, _) => {
+                self.listening = Some(ticket);
+                self.reach();
+            }
+            Input::Opened(LINE) => {
+                self.is_open = true;
+                let listening = self.listening;
+                self.outputs
+                    .extend(listening.map(|ticket| Output::Heard(ticket, Heard::Subscribed)));
+                self.reach();
+            }
+            Input::Received(LINE, bytes) => {
+                let mut pieces = bytes.split(|byte| *byte == b'\n');
+                self.received.extend(pieces.next().unwrap_or_default());
+                for next in pieces {
+                    let line = std::mem::replace(&mut self.received, next.to_vec());
+                    self.line(&line);
+                }
+            }
+            Input::Execute(ticket, op) => {
+                let refused = Fault::new(FaultKind::Refused);
+                let answer = match op {
+                    QueueOp::Clear { .. } => Ok(QueueReply::Cleared),
+                    _ => Err(refused),
+                };
+                self.outputs.push_back(Output::Executed(ticket, answer));
+            }
+            _ => {}
+        }
+    }
+
+    fn poll_output(&mut self) -> Output {
+        self.outputs.pop_front().unwrap_or(Output::Wait(None))
+    }
+}
+
+async fn server() -> (TcpListener, SessionBackend<Tokio>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let clock = Clock::start();
+    let make = move || Box::new(InLines::new(port)) as Box<dyn Session>;
+    (listener, SessionBackend::new(make, None, clock, EventSink::new(clock)))
+}
+
+fn publication(text: &str) -> Publication {
+    Publication { channel: ChannelName::new("news").unwrap(), payload: Body::new(text) }
+}
+
+/// Answers each line with the same line.
+async fn echo(mut stream: TcpStream) {
+    let (mut reads, mut writes) = stream.split();
+    let _ = tokio::io::copy(&mut reads, &mut writes).await;
+}
+
+#[tokio::test]
+async fn what_is_asked_is_sent_and_what_arrives_answers_it() {
+    let (listener, backend) = server().await;
+    tokio::spawn(async move { echo(listener.accept().await.unwrap().0).await });
+    assert_eq!(backend.publish(publication("hello")).await, Ok(5));
+    assert_eq!(backend.publish(publication("hi")).await, Ok(2));
+}
+
+#[tokio::test]
+async fn a_session_may_be_a_queue() {
+    let (_listener, backend) = server().await;
+    let queue = SessionQueue::new(backend, Capabilities::broker());
+    let name = || QueueName::new("mail").unwrap();
+    assert_eq!(queue.execute(QueueOp::Clear { queue: name() }).await, Ok(QueueReply::Cleared));
+    let refused = queue.execute(QueueOp::GetQueue { queue: name() }).await;
+    assert_eq!(refused.unwrap_err().kind(), FaultKind::Refused);
+}
+
+/// Neither end of this connection may wait until it has sent everything before it reads.
+#[tokio::test]
+async fn it_reads_while_it_writes() {
+    let (listener, backend) = server().await;
+    tokio::spawn(async move { echo(listener.accept().await.unwrap().0).await });
+    let large = "x".repeat(16 << 20);
+    let published = timeout(PATIENCE, backend.publish(publication(&large))).await;
+    assert_eq!(published.unwrap(), Ok(large.len() as u64));
+}
+
+#[tokio::test]
+async fn what_nobody_reads_is_not_read_from_the_server_either() {
+    let (listener, backend) = server().await;
+    let mut heard = backend.subscribe(Vec::new());
+    let (accepted, subscribed) = tokio::join!(listener.accept(), heard.next());
+    assert!(matches!(subscribed, Some(Heard::Subscribed)));
+    let mut stream = accepted.unwrap().0;
+    let notices = tokio::spawn(async move {
+        let notice = [b"x".repeat(1 << 20), b"\n".to_vec()].concat();
+        for _ in 0..64 {
+            stream.write_all(&notice).await.unwrap();
+        }
+        stream
+    });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!notices.is_finished(), "64 MiB are too many to be kept");
+    for _ in 0..64 {
+        assert!(matches!(heard.next().await, Some(Heard::Notice { .. })));
+    }
+    notices.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_panics_costs_what_it_was_asked_and_the_next_one_goes_on() {
+    let (listener, backend) = server().await;
+    tokio::spawn(async move {
+        loop {
+            tokio::spawn(echo(listener.accept().await.unwrap().0));
+        }
+    });
+    assert_eq!(backend.publish(publication("hello")).await, Ok(5));
+    let fault = backend.publish(publication("panic")).await.unwrap_err();
+    assert_eq!(fault.kind(), NotifyFaultKind::ConnectionLost);
+    assert_eq!(backend.publish(publication("hi")).await, Ok(2));
+}
+
+#[tokio::test]
+async fn connections_end_with_the_backend() {
+    let (listener, backend) = server().await;
+    let mut heard = backend.subscribe(Vec::new());
+    let (accepted, _) = tokio::join!(listener.accept(), heard.next());
+    drop((backend, heard));
+    let mut stream = accepted.unwrap().0;
+    assert_eq!(timeout(PATIENCE, stream.read(&mut [0; 16])).await.unwrap().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_backend_outlives_the_runtime_of_its_first_use() {
+    let (listener, backend) = server().await;
+    tokio::spawn(async move {
+        loop {
+            tokio::spawn(echo(listener.accept().await.unwrap().0));
+        }
+    });
+    let publishing = backend.publish(publication("hello"));
+    let elsewhere = std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(publishing)
+    });
+    let joined = tokio::task::spawn_blocking(|| elsewhere.join().unwrap()).await;
+    assert_eq!(joined.unwrap(), Ok(5));
+    assert_eq!(backend.publish(publication("hi")).await, Ok(2));
+}
