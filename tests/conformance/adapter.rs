@@ -24,7 +24,7 @@ macro_rules! adapter {
                 Builder, Context, Failure, Handle, Harness, Job, Place, Scene, Worker,
             };
             use crate::seen;
-            use ivy_tests::PATIENCE;
+            use ivy_test_kit::PATIENCE;
 
             impl Harness for $ivy::Ivy {
                 const ADAPTER: &'static str = $name;

@@ -4,7 +4,7 @@ use std::io::{Write, stdout};
 use std::process::ExitCode;
 use std::{env, thread};
 
-use ivy_tests::Process;
+use ivy_test_kit::Process;
 
 use crate::harness::{Builder, Harness, Place};
 use crate::runtime::runtime;

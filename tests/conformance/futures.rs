@@ -8,7 +8,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use ivy_proto::task::{Task, ToArgs};
-use ivy_tests::PATIENCE;
+use ivy_test_kit::PATIENCE;
 use serde::de::DeserializeOwned;
 
 use crate::harness::Harness;

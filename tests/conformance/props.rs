@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ivy_proto::task::TaskError;
-use ivy_tests::PATIENCE;
+use ivy_test_kit::PATIENCE;
 
 use crate::harness::Job;
 use crate::seen;

@@ -7,7 +7,7 @@ use std::fmt::{Debug, Write};
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ivy_tests::secrets::Record;
+use ivy_test_kit::secrets::Record;
 use libtest_mimic::Conclusion;
 use tracing::field::Field;
 use tracing::{Metadata, Subscriber, span};

@@ -1,7 +1,7 @@
 use std::sync::OnceLock;
 
-use ivy_tests::secrets::REDIS_PASSWORD;
-use ivy_tests::{IvyServer, RedisServer};
+use ivy_test_kit::secrets::REDIS_PASSWORD;
+use ivy_test_kit::{IvyServer, RedisServer};
 
 use crate::runtime::wait;
 

@@ -5,7 +5,7 @@ use ivy_proto::queue::{Body, FaultKind, QueueInfo};
 use ivy_proto::task::Task;
 use ivy_proto::wire::{Content, DeadLetter};
 use ivy_proto::{Backoff, Cause};
-use ivy_tests::{FaultyProxy, IvyServer, RedisServer};
+use ivy_test_kit::{FaultyProxy, IvyServer, RedisServer};
 
 use crate::combination::{Combination, Notifier, Queue};
 use crate::harness::{Builder, Failure, Harness, Place};

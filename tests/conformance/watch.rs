@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use ivy_proto::TaskId;
 use ivy_proto::event::Event;
-use ivy_tests::PATIENCE;
+use ivy_test_kit::PATIENCE;
 
 use crate::seen;
 

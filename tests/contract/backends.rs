@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use ivy_proto::backend::{Notifier, Queue};
-use ivy_tests::{IvyServer, RedisServer};
+use ivy_test_kit::{IvyServer, RedisServer};
 use ivy_tokio::{Ivy, IvyBuilder};
 use tokio::runtime::Runtime;
 

@@ -8,7 +8,7 @@ use ivy_proto::ChannelName;
 use ivy_proto::backend::{BoxStream, Heard, Notifier};
 use ivy_proto::notify::Publication;
 use ivy_proto::queue::Body;
-use ivy_tests::PATIENCE;
+use ivy_test_kit::PATIENCE;
 use tokio::time::{sleep, timeout};
 
 crate::cases! { Bench:

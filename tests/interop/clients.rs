@@ -1,6 +1,6 @@
 //! Clients that know nothing of this ivy, against `ivy serve`.
 
-use ivy_tests::{IvyServer, node_script, python_script};
+use ivy_test_kit::{IvyServer, node_script, python_script};
 use serde_json::json;
 
 use crate::stage::{Stage, assert_alive, node_call};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use ivy_tests::Process;
+use ivy_test_kit::Process;
 use ivy_tokio::{ErrorKind, Task};
 use redis::AsyncCommands;
 

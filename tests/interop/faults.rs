@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ivy_tests::PATIENCE;
+use ivy_test_kit::PATIENCE;
 use ivy_tokio::{Task, TaskError};
 
 use crate::stage::Stage;

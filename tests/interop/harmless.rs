@@ -1,6 +1,6 @@
 //! Whatever we do on the servers of Node peers, none of them dies of it.
 
-use ivy_tests::{Notices, PATIENCE};
+use ivy_test_kit::{Notices, PATIENCE};
 use ivy_tokio::event::{NoticeDropReason, ReleaseReason};
 use ivy_tokio::{ErrorKind, Event, Task, TaskError};
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! A peer in another language that reads and writes `$ivy2$` frames: Node, with its own crypto alone.
 
-use ivy_tests::{Process, node_script};
+use ivy_test_kit::{Process, node_script};
 use ivy_tokio::QueueName;
 use ivy_tokio::crypto::{Binding, Entropy, ivy2};
 use serde_json::{Value, json};

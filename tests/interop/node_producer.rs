@@ -1,6 +1,6 @@
 //! A producer on the Node original, a worker of ours.
 
-use ivy_tests::Notices;
+use ivy_test_kit::Notices;
 use ivy_tokio::{Task, TaskError};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use ivy_tests::{IvyServer, PATIENCE, Process, RedisServer, node_script};
+use ivy_test_kit::{IvyServer, PATIENCE, Process, RedisServer, node_script};
 use ivy_tokio::crypto::{Encryption, KeyId, KeySecret, Keyring, Keyset, Policy};
 use ivy_tokio::{Event, Events, Ivy, Secret};
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use ivy_proto::ErrorKind;
 use ivy_proto::event::Event;
 use ivy_proto::notify::NotifyFaultKind;
-use ivy_tests::{PATIENCE, RedisServer, ScriptedRedis};
+use ivy_test_kit::{PATIENCE, RedisServer, ScriptedRedis};
 
 use crate::harness::{Failure, Handle, Harness};
 use crate::runtime::wait;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ivy_proto::event::Event;
 use ivy_proto::queue::Oddity;
 use ivy_proto::{ErrorKind, Rng};
-use ivy_tests::{Reply, ScriptedHttp, Then};
+use ivy_test_kit::{Reply, ScriptedHttp, Then};
 
 use crate::harness::{Failure, Harness};
 use crate::stage::Stage;

@@ -6,8 +6,8 @@ use ivy_proto::ErrorKind;
 use ivy_proto::event::Event;
 use ivy_proto::task::CallOptions;
 use ivy_proto::wire::{MAX_DEPTH, TraceParent, TraceState};
-use ivy_tests::PATIENCE;
-use ivy_tests::secrets::{ARGUMENT, ENCRYPTION_PASSWORD, RESULT, find_leaks};
+use ivy_test_kit::PATIENCE;
+use ivy_test_kit::secrets::{ARGUMENT, ENCRYPTION_PASSWORD, RESULT, find_leaks};
 use serde_json::{Value, json};
 
 use crate::harness::{Builder, Failure, Handle, Harness, Job};

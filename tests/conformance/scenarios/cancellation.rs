@@ -1,6 +1,6 @@
 //! Futures that are dropped before they are done.
 
-use ivy_tests::PATIENCE;
+use ivy_test_kit::PATIENCE;
 
 use crate::futures::Futures;
 use crate::harness::Handle;

@@ -3,8 +3,8 @@
 use ivy_proto::event::{Event, ReleaseReason};
 use ivy_proto::task::TaskError;
 use ivy_proto::wire::DeadLetterReason;
-use ivy_tests::PATIENCE;
-use ivy_tests::secrets::{ARGUMENT, ENCRYPTION_PASSWORD};
+use ivy_test_kit::PATIENCE;
+use ivy_test_kit::secrets::{ARGUMENT, ENCRYPTION_PASSWORD};
 use serde_json::json;
 
 use crate::harness::{Builder, Handle, Harness, Worker};

@@ -7,8 +7,8 @@ use ivy_proto::wire::crypto::{
 };
 use ivy_proto::wire::{Content, DeadLetterReason};
 use ivy_proto::{QueueName, Secret};
-use ivy_tests::PATIENCE;
-use ivy_tests::secrets::{ENCRYPTION_PASSWORD, KEYSET_SECRET};
+use ivy_test_kit::PATIENCE;
+use ivy_test_kit::secrets::{ENCRYPTION_PASSWORD, KEYSET_SECRET};
 use zeroize::Zeroizing;
 
 use crate::harness::{Builder, Failure, Handle, Harness, Place};

@@ -1,6 +1,6 @@
 //! The name of the notifier comes to lead to another server, while the old one lives on.
 
-use ivy_tests::{PATIENCE, RedisServer, Relay};
+use ivy_test_kit::{PATIENCE, RedisServer, Relay};
 
 use crate::harness::{Handle, Harness};
 use crate::runtime::wait;

@@ -4,7 +4,7 @@ use std::thread;
 
 use ivy_proto::event::{Event, Part};
 use ivy_proto::{ErrorKind, QueueName};
-use ivy_tests::{ClosedPort, Mishap, PATIENCE, RequestKind};
+use ivy_test_kit::{ClosedPort, Mishap, PATIENCE, RequestKind};
 
 use crate::harness::{Builder, Failure, Handle, Harness, Job};
 use crate::props::{Journal, eventually};
@@ -147,7 +147,7 @@ pub(crate) fn refused_credentials_are_told<H: Harness>(stage: &Stage<H>) {
 fn every_task_ends_despite<H: Harness>(
     behind: &Stage<H>,
     stage: &Stage<H>,
-    proxy: &ivy_tests::FaultyProxy,
+    proxy: &ivy_test_kit::FaultyProxy,
     mishap: &Mishap,
 ) {
     const TASKS: u64 = 20;

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use ivy_proto::event::Event;
-use ivy_tests::{Mishap, PATIENCE, RequestKind};
+use ivy_test_kit::{Mishap, PATIENCE, RequestKind};
 
 use crate::child;
 use crate::harness::{Builder, Handle, Harness, Job};

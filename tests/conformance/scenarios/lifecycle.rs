@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ivy_proto::ErrorKind;
 use ivy_proto::event::{Event, ReleaseReason};
-use ivy_tests::PATIENCE;
+use ivy_test_kit::PATIENCE;
 
 use crate::harness::{Builder, Failure, Handle, Harness, Job, Worker};
 use crate::props::{Gate, Journal};

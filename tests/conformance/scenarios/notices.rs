@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ivy_proto::ErrorKind;
 use ivy_proto::event::{Event, NoticeDropReason, Part};
-use ivy_tests::{ClosedPort, Notices, PATIENCE, RedisServer};
+use ivy_test_kit::{ClosedPort, Notices, PATIENCE, RedisServer};
 use serde_json::json;
 
 use crate::harness::{Builder, Failure, Handle, Harness};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ivy_proto::ErrorKind;
 use ivy_proto::event::{Event, NoticeDropReason, Part};
 use ivy_proto::notify::NotifyFaultKind;
-use ivy_tests::{Answer, PATIENCE, ScriptedRedis};
+use ivy_test_kit::{Answer, PATIENCE, ScriptedRedis};
 use serde_json::json;
 
 use crate::harness::{Builder, Failure, Handle, Harness, Place};

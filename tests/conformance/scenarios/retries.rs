@@ -6,7 +6,7 @@ use ivy_proto::event::Event;
 use ivy_proto::task::{CallOptions, TaskError};
 use ivy_proto::wire::DeadLetterReason;
 use ivy_proto::{ErrorKind, TaskId};
-use ivy_tests::PATIENCE;
+use ivy_test_kit::PATIENCE;
 
 use crate::harness::{Builder, Failure, Handle, Harness, Job};
 use crate::props::{Bomb, EXPECTED_PANIC, Gate, Journal, eventually_eq};

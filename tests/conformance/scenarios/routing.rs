@@ -5,7 +5,7 @@ use std::sync::{Mutex, mpsc};
 use ivy_proto::QueueName;
 use ivy_proto::event::Event;
 use ivy_proto::task::{CallOptions, TaskError};
-use ivy_tests::PATIENCE;
+use ivy_test_kit::PATIENCE;
 
 use crate::harness::{Builder, Handle, Harness, Job};
 use crate::props::{Gate, Journal, eventually, eventually_eq};

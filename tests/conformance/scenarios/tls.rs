@@ -6,7 +6,7 @@ use ivy_proto::Cause;
 use ivy_proto::notify::NotifyFaultKind;
 use ivy_proto::producer::SendError;
 use ivy_proto::queue::FaultKind;
-use ivy_tests::{Authority, Certificate, PATIENCE, TLS_HOST, TlsFront};
+use ivy_test_kit::{Authority, Certificate, PATIENCE, TLS_HOST, TlsFront};
 
 use crate::harness::{Failure, Handle, Harness, Place};
 use crate::runtime::wait;

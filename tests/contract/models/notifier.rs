@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::StreamExt;
 use ivy_proto::{ChannelName, Rng};
 use ivy_sim::redis::Redis;
-use ivy_tests::{PATIENCE, RedisServer};
+use ivy_test_kit::{PATIENCE, RedisServer};
 use tokio::time::{sleep, timeout};
 
 const CLIENTS: usize = 3;

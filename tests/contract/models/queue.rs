@@ -12,7 +12,7 @@ use ivy_proto::queue::{
 };
 use ivy_proto::{MessageId, Moment, QueueName, Receipt, Rng};
 use ivy_sim::wire;
-use ivy_tests::IvyServer;
+use ivy_test_kit::IvyServer;
 
 /// How many scripts are drawn, and how long each is.
 const SCRIPTS: u64 = 60;

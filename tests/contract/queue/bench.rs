@@ -9,7 +9,7 @@ use ivy_proto::queue::{
     ReservedMessage,
 };
 use ivy_proto::{MessageId, QueueName, Receipt};
-use ivy_tests::PATIENCE;
+use ivy_test_kit::PATIENCE;
 use tokio::time::{Instant, sleep};
 
 /// A queue that nobody else uses.

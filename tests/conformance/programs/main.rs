@@ -1,6 +1,6 @@
 //! The example programs of the core and of each adapter, run as a newcomer runs them.
 
-use ivy_tests::{IvyServer, Process, RedisServer, example};
+use ivy_test_kit::{IvyServer, Process, RedisServer, example};
 
 /// The packages that have the examples which are alike.
 const ADAPTERS: [&str; 3] = ["ivy-tokio", "ivy-async-std", "ivy-blocking"];

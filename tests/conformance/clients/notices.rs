@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use ivy_core_tests::recorded::NOTICES;
 use ivy_driver::{Heard, Ivy, Runtime};
 use ivy_proto::{ChannelName, Rng};
-use ivy_tests::{ScriptedRedis, cut_at_two};
+use ivy_test_kit::{ScriptedRedis, cut_at_two};
 
 /// At how many pairs of places each notice is cut, for each client. All pairs are too many.
 const PAIRS: usize = 100;

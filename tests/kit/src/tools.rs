@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// The folder of the whole project.
 pub(crate) fn project() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().expect("the tests lie in the project").to_path_buf()
+    let kit = Path::new(env!("CARGO_MANIFEST_DIR"));
+    kit.ancestors().nth(2).expect("the tests lie in the project").to_path_buf()
 }
 
 /// The program `redis-server`: of the environment, the system, or the project's own tools.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use ivy_async_std::{Ivy, Task, TaskError};
-use ivy_tests::{IvyServer, PATIENCE, RedisServer};
+use ivy_test_kit::{IvyServer, PATIENCE, RedisServer};
 use tokio::runtime::{Handle, Runtime};
 
 const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");

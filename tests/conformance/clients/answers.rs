@@ -9,7 +9,7 @@ use ivy_driver::{Clients, HttpClient};
 use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::Rng;
 use ivy_proto::backend::{Exchange, Step};
-use ivy_tests::{Reply, ScriptedHttp, Then, cut_at_two};
+use ivy_test_kit::{Reply, ScriptedHttp, Then, cut_at_two};
 
 /// At how many pairs of places each answer is cut, for each client. All pairs are too many.
 const PAIRS: usize = 40;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use ivy_proto::task::{Task, TaskError};
-use ivy_tests::{FaultyProxy, IvyServer, RequestKind};
+use ivy_test_kit::{FaultyProxy, IvyServer, RequestKind};
 use ivy_tokio::Ivy;
 
 const MESSAGES: u64 = 10_000;

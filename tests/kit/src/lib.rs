@@ -35,13 +35,3 @@ pub use tls::{Authority, Certificate, TLS_HOST, TlsFront};
 
 /// How long a test waits for what must happen: so long that a slow machine is no failure.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
-
-/// The examples of the project's README, compiled and run like any other.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
-
-/// The examples of the page about encryption, likewise.
-#[cfg(doctest)]
-#[doc = include_str!("../../ENCRYPTION.md")]
-struct Encryption;
