@@ -3,7 +3,7 @@
 //! It takes everything from the environment: see `Ivy::from_env`, and the worker's example.
 //!
 //! ```text
-//! cargo run -p ivy-async-std --example producer -- 3 4 5
+//! cargo run -p ivy-async-std --example async_std_producer -- 3 4 5
 //! ```
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]

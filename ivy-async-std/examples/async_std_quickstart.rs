@@ -1,7 +1,7 @@
 //! A producer and a worker in one process, with everything in memory: nothing else has to run.
 //!
 //! ```text
-//! cargo run -p ivy-async-std --example quickstart
+//! cargo run -p ivy-async-std --example async_std_quickstart
 //! ```
 
 #![allow(clippy::print_stdout, reason = "an example shows what happens")]

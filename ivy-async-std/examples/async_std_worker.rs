@@ -5,7 +5,7 @@
 //! ```text
 //! export IVY_QUEUE_URL=ironmq+http://token@127.0.0.1:8080/0123456789abcdef01234567
 //! export IVY_NOTIFIER_URL=redis://127.0.0.1
-//! cargo run -p ivy-async-std --example worker
+//! cargo run -p ivy-async-std --example async_std_worker
 //! ```
 //!
 //! SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is closed) ends it: what runs is finished, what waits is given back.

@@ -1,8 +1,8 @@
-//! One suite for all adapters: each scenario is written once, and run by each adapter over each
-//! queue and each notifier, on real sockets.
+//! One suite for all adapters: each scenario is written once, and run on real sockets by each adapter
+//! over one pair of servers, and by one adapter over each pair of a queue and a notifier.
 //!
 //! A scenario is a function that knows its adapter as a [`Harness`] only. Its name says what is so;
-//! those of one combination run at the same time on the same servers, each on a queue and a channel
+//! those of one pair run at the same time on the same servers, each on a queue and a channel
 //! of its own. They assert what happens, how often and in which order, and never how fast: what has
 //! to happen is waited for so long that a slow machine is no failure.
 
@@ -10,12 +10,12 @@
 
 mod adapter;
 mod child;
-mod combination;
 mod futures;
 mod harness;
 mod on_async_std;
 mod on_blocking;
 mod on_tokio;
+mod pairs;
 mod props;
 mod runtime;
 mod scenarios;
@@ -30,8 +30,9 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Trial};
 
-use crate::combination::Combination;
+use crate::futures::Futures;
 use crate::harness::Harness;
+use crate::pairs::{Coverage, PAIRS, Pair};
 use crate::scenarios::{Scenario, scenarios, scenarios_of_futures};
 use crate::servers::Servers;
 use crate::stage::Stage;
@@ -51,9 +52,9 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_A_TIME);
     let mut trials = Vec::new();
-    trials.extend(all::<ivy_tokio::Ivy>(|| [scenarios(), scenarios_of_futures()].concat()));
-    trials.extend(all::<ivy_async_std::Ivy>(|| [scenarios(), scenarios_of_futures()].concat()));
-    trials.extend(all::<ivy_blocking::Ivy>(scenarios));
+    trials.extend(all::<ivy_tokio::Ivy>(Coverage::AllPairs, with_futures));
+    trials.extend(all::<ivy_async_std::Ivy>(Coverage::OwnPart, with_futures));
+    trials.extend(all::<ivy_blocking::Ivy>(Coverage::OwnPart, scenarios));
     let run = libtest_mimic::run(&arguments, trials);
     match seen::verdict(&run) {
         Ok(searched) => {
@@ -67,30 +68,39 @@ fn main() -> ExitCode {
     }
 }
 
-/// All scenarios of an adapter. The servers of a combination end with its last scenario.
-fn all<H: Harness>(scenarios: fn() -> Vec<Scenario<H>>) -> impl Iterator<Item = Trial> {
-    Combination::ALL.into_iter().flat_map(move |combination| {
+/// The scenarios of an adapter whose methods are futures.
+fn with_futures<H: Futures>() -> Vec<Scenario<H>> {
+    [scenarios(), scenarios_of_futures()].concat()
+}
+
+/// All scenarios of an adapter. The servers of a pair end with its last scenario.
+fn all<H: Harness>(
+    coverage: Coverage,
+    scenarios: fn() -> Vec<Scenario<H>>,
+) -> impl Iterator<Item = Trial> {
+    PAIRS.iter().flat_map(move |pair| {
         let servers = Arc::new(Servers::default());
         scenarios()
             .into_iter()
-            .map(move |scenario| trial(&scenario, combination, Arc::clone(&servers)))
+            .map(move |scenario| trial(&scenario, coverage, pair, Arc::clone(&servers)))
     })
 }
 
 fn trial<H: Harness>(
     scenario: &Scenario<H>,
-    combination: Combination,
+    coverage: Coverage,
+    pair: &'static Pair,
     servers: Arc<Servers>,
 ) -> Trial {
     let Scenario { part, name, run, .. } = *scenario;
-    let full_name = format!("{}::{}::{part}::{name}", H::ADAPTER, combination.name());
-    if let Some(reason) = scenario.left_out(combination) {
+    let full_name = format!("{}::{}::{part}::{name}", H::ADAPTER, pair.name);
+    if let Some(reason) = scenario.left_out(coverage, pair) {
         // It stays in the list, so that everybody sees what is not tested, and why.
         let explain = move || Err(format!("left out: {reason}").into());
         return Trial::test(full_name, explain).with_kind(reason).with_ignored_flag(true);
     }
     Trial::test(full_name, move || {
-        run(&Stage::new(name, combination, servers));
+        run(&Stage::new(name, pair, servers));
         Ok(())
     })
 }

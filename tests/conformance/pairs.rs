@@ -1,90 +1,158 @@
-//! Which queue goes with which notifier, and what makes no sense with some of them.
+//! What the scenarios are run over: pairs of a queue and a notifier, and what makes no sense with some
+//! of them.
+//!
+//! A backend is a line of data here, and a pair another. A new backend needs one pair, not one with
+//! each that was there before.
 
-/// A queue backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Queue {
-    Memory,
-    IronMq,
-}
+use crate::runtime::wait;
+use crate::servers::Servers;
 
-/// A notifier backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Notifier {
-    Memory,
-    Redis,
-}
-
-/// What the scenarios are run over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Combination {
+/// A queue and a notifier.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    /// Its name among the tests.
+    pub(crate) name: &'static str,
     pub(crate) queue: Queue,
     pub(crate) notifier: Notifier,
+    /// Whether all adapters run over it. Over the others one does: what differs between adapters is
+    /// how they reach servers, and how they run what is decided elsewhere.
+    for_all_adapters: bool,
 }
 
-impl Combination {
-    pub(crate) const ALL: [Combination; 4] = [
-        Combination { queue: Queue::Memory, notifier: Notifier::Memory },
-        Combination { queue: Queue::Memory, notifier: Notifier::Redis },
-        Combination { queue: Queue::IronMq, notifier: Notifier::Memory },
-        Combination { queue: Queue::IronMq, notifier: Notifier::Redis },
-    ];
+/// A queue's backend.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    /// Starts its server if it has one, and says where it is.
+    pub(crate) start: fn(&Servers) -> String,
+    /// How others reach it. Who has none is reached by its own ivy only, with no network in between.
+    pub(crate) outside: Option<Outside>,
+}
 
-    /// Its name among the tests.
-    pub(crate) fn name(self) -> &'static str {
-        match (self.queue, self.notifier) {
-            (Queue::Memory, Notifier::Memory) => "memory_and_memory",
-            (Queue::Memory, Notifier::Redis) => "memory_and_redis",
-            (Queue::IronMq, Notifier::Memory) => "ironmq_and_memory",
-            (Queue::IronMq, Notifier::Redis) => "ironmq_and_redis",
+/// A queue as it is reached past ivy, by its name.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    /// How many messages it holds, in whatever state.
+    pub(crate) size: fn(&Servers, &str) -> u64,
+    /// How many were ever posted to it.
+    pub(crate) posted: fn(&Servers, &str) -> u64,
+    /// The bodies of those that wait.
+    pub(crate) peek: fn(&Servers, &str) -> Vec<String>,
+    /// Posts a body.
+    pub(crate) post: fn(&Servers, &str, &str),
+}
+
+/// A notifier's backend.
+#[derive(Debug)]
+pub(crate) struct Notifier {
+    /// Starts its server if it has one, and says where it is.
+    pub(crate) start: fn(&Servers) -> String,
+    /// Whether its own ivy alone reaches it, so that it cannot break.
+    pub(crate) private: bool,
+}
+
+const MEMORY_QUEUE: Queue = Queue { start: in_memory, outside: None };
+
+const IRONMQ: Queue = Queue {
+    start: |servers| servers.ironmq().url(),
+    outside: Some(Outside {
+        size: |servers, queue| wait(servers.ironmq().size(queue)),
+        posted: |servers, queue| wait(servers.ironmq().posted(queue)),
+        peek: |servers, queue| wait(servers.ironmq().peek(queue)),
+        post: |servers, queue, body| {
+            wait(servers.ironmq().post(queue, body));
+        },
+    }),
+};
+
+const MEMORY_NOTIFIER: Notifier = Notifier { start: in_memory, private: true };
+
+const REDIS: Notifier = Notifier { start: |servers| servers.redis().url(), private: false };
+
+fn in_memory(_: &Servers) -> String {
+    "memory://".to_owned()
+}
+
+/// Where scenarios run that bring a notifier of their own.
+const OWN_NOTIFIER: &str = "memory_and_redis";
+/// Where scenarios run that bring a queue of their own.
+const OWN_QUEUE: &str = "ironmq_and_memory";
+
+pub(crate) static PAIRS: [Pair; 4] = [
+    Pair {
+        name: "memory_and_memory",
+        queue: MEMORY_QUEUE,
+        notifier: MEMORY_NOTIFIER,
+        for_all_adapters: false,
+    },
+    Pair { name: OWN_NOTIFIER, queue: MEMORY_QUEUE, notifier: REDIS, for_all_adapters: false },
+    Pair { name: OWN_QUEUE, queue: IRONMQ, notifier: MEMORY_NOTIFIER, for_all_adapters: false },
+    Pair { name: "ironmq_and_redis", queue: IRONMQ, notifier: REDIS, for_all_adapters: true },
+];
+
+/// Which pairs an adapter runs over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Coverage {
+    /// Over all: what it shows of the backends holds for the others as well.
+    AllPairs,
+    /// Over those that all adapters run over; elsewhere only what the adapter itself does.
+    OwnPart,
+}
+
+impl Coverage {
+    /// Why a pair is left out, if it is. `of_adapter` are scenarios about what each adapter does by
+    /// itself.
+    pub(crate) fn leaves_out(self, pair: &Pair, of_adapter: bool) -> Option<&'static str> {
+        match self {
+            Coverage::AllPairs => None,
+            Coverage::OwnPart if pair.for_all_adapters || of_adapter => None,
+            Coverage::OwnPart => Some("what these backends do is shown over another adapter"),
         }
     }
 }
 
-/// A reason to leave a scenario out of some combinations.
+/// A reason to leave a scenario out of some pairs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exception {
-    pub(crate) holds: fn(Combination) -> bool,
+    pub(crate) holds: fn(&Pair) -> bool,
     pub(crate) reason: &'static str,
+    /// Whether the scenario brings a server of its own. Then it is about the adapter's client.
+    pub(crate) own_server: bool,
+}
+
+const fn exception(holds: fn(&Pair) -> bool, reason: &'static str) -> Exception {
+    Exception { holds, reason, own_server: false }
 }
 
 /// For scenarios in which the queue is touched past ivy, or what is in it is read byte by byte.
-pub(crate) const PRIVATE_QUEUE: Exception = Exception {
-    holds: |combination| combination.queue == Queue::Memory,
-    reason: "nobody but its own ivy reaches a memory queue",
-};
+pub(crate) const PRIVATE_QUEUE: Exception =
+    exception(|pair| pair.queue.outside.is_none(), "nobody but its own ivy reaches a memory queue");
 
 /// For scenarios in which requests to the queue or their answers get lost.
-pub(crate) const NO_NETWORK: Exception = Exception {
-    holds: |combination| combination.queue == Queue::Memory,
-    reason: "no network lies before a memory queue",
-};
+pub(crate) const NO_NETWORK: Exception =
+    exception(|pair| pair.queue.outside.is_none(), "no network lies before a memory queue");
 
 /// For scenarios in which others publish or listen, or the notifier breaks.
-pub(crate) const PRIVATE_NOTIFIER: Exception = Exception {
-    holds: |combination| combination.notifier == Notifier::Memory,
-    reason: "nobody but its own ivy reaches a memory notifier, and it cannot break",
-};
+pub(crate) const PRIVATE_NOTIFIER: Exception = exception(
+    |pair| pair.notifier.private,
+    "nobody but its own ivy reaches a memory notifier, and it cannot break",
+);
 
 /// For scenarios in which results travel from one ivy to another.
-pub(crate) const ONE_PROCESS: Exception = Exception {
-    holds: |combination| {
-        combination.queue == Queue::Memory || combination.notifier == Notifier::Memory
-    },
-    reason: "memory backends are not shared between processes",
-};
+pub(crate) const ONE_PROCESS: Exception = exception(
+    |pair| pair.queue.outside.is_none() || pair.notifier.private,
+    "memory backends are not shared between processes",
+);
 
 /// For scenarios with a notifier of their own, to which the queue does not matter.
 pub(crate) const OTHER_THAN_REDIS: Exception = Exception {
-    holds: |combination| {
-        combination != Combination { queue: Queue::Memory, notifier: Notifier::Redis }
-    },
+    holds: |pair| pair.name != OWN_NOTIFIER,
     reason: "it brings a Redis server of its own, and the queue does not matter",
+    own_server: true,
 };
 
 /// For scenarios with a queue server of their own, to which the notifier does not matter.
 pub(crate) const OTHER_THAN_IRONMQ: Exception = Exception {
-    holds: |combination| {
-        combination != Combination { queue: Queue::IronMq, notifier: Notifier::Memory }
-    },
+    holds: |pair| pair.name != OWN_QUEUE,
     reason: "it brings a queue server of its own, and the notifier does not matter",
+    own_server: true,
 };

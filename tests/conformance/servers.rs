@@ -5,7 +5,7 @@ use ivy_test_kit::{IvyServer, RedisServer};
 
 use crate::runtime::wait;
 
-/// The servers that all scenarios of one combination share, each started when it is first needed.
+/// The servers that all scenarios of one pair share, each started when it is first needed.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
     ironmq: OnceLock<IvyServer>,

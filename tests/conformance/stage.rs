@@ -7,8 +7,8 @@ use ivy_proto::wire::{Content, DeadLetter};
 use ivy_proto::{Backoff, Cause};
 use ivy_test_kit::{FaultyProxy, IvyServer, RedisServer};
 
-use crate::combination::{Combination, Notifier, Queue};
 use crate::harness::{Builder, Failure, Harness, Place};
+use crate::pairs::{Outside, Pair};
 use crate::props::eventually_eq;
 use crate::runtime::wait;
 use crate::servers::Servers;
@@ -30,22 +30,16 @@ pub(crate) struct Stage<H> {
     /// The scenario's queue and channel.
     pub(crate) name: &'static str,
     pub(crate) ivy: H,
-    combination: Combination,
+    pair: &'static Pair,
     servers: Arc<Servers>,
     place: Place,
 }
 
 impl<H: Harness> Stage<H> {
-    pub(crate) fn new(name: &'static str, combination: Combination, servers: Arc<Servers>) -> Self {
+    pub(crate) fn new(name: &'static str, pair: &'static Pair, servers: Arc<Servers>) -> Self {
         let place = Place {
-            queue: match combination.queue {
-                Queue::Memory => "memory://".to_owned(),
-                Queue::IronMq => servers.ironmq().url(),
-            },
-            notifier: match combination.notifier {
-                Notifier::Memory => "memory://".to_owned(),
-                Notifier::Redis => servers.redis().url(),
-            },
+            queue: (pair.queue.start)(&servers),
+            notifier: (pair.notifier.start)(&servers),
             channel: name.to_owned(),
             encryption_key: None,
             encryption: None,
@@ -53,7 +47,7 @@ impl<H: Harness> Stage<H> {
             node_peers: true,
         };
         let ivy = H::connect(&place).expect("the place is one");
-        Stage { name, ivy, combination, servers, place }
+        Stage { name, ivy, pair, servers, place }
     }
 
     /// The task, on the scenario's own queue.
@@ -100,9 +94,9 @@ impl<H: Harness> Stage<H> {
 
     /// How many messages a queue holds, in whatever state.
     pub(crate) fn size(&self, queue: &str) -> u64 {
-        match self.combination.queue {
-            Queue::Memory => self.memory_queue(queue, |info| info.size),
-            Queue::IronMq => wait(self.ironmq().size(queue)),
+        match &self.pair.queue.outside {
+            Some(outside) => (outside.size)(&self.servers, queue),
+            None => self.memory_queue(queue, |info| info.size),
         }
     }
 
@@ -114,9 +108,9 @@ impl<H: Harness> Stage<H> {
 
     /// How many messages were ever posted to a queue.
     pub(crate) fn posted(&self, queue: &str) -> u64 {
-        match self.combination.queue {
-            Queue::Memory => self.memory_queue(queue, |info| info.total_messages),
-            Queue::IronMq => wait(self.ironmq().posted(queue)),
+        match &self.pair.queue.outside {
+            Some(outside) => (outside.posted)(&self.servers, queue),
+            None => self.memory_queue(queue, |info| info.total_messages),
         }
     }
 
@@ -126,31 +120,31 @@ impl<H: Harness> Stage<H> {
         if self.size(&queue) == 0 {
             return Vec::new();
         }
-        match self.combination.queue {
-            Queue::Memory => {
-                let contents = self.ivy.peek(&queue).expect("a queue that exists is shown");
-                let letters = contents.into_iter().map(|content| match content {
-                    Content::DeadLetter { letter, .. } => letter,
-                    content => panic!("among the dead letters: {content:?}"),
-                });
-                letters.collect()
-            }
-            Queue::IronMq => {
-                let letters =
-                    self.bodies(&queue).into_iter().map(|body| DeadLetter::parse(&Body::new(body)));
-                letters.collect::<Result<_, _>>().expect("dead letters, and nothing else")
-            }
+        if self.pair.queue.outside.is_some() {
+            let letters =
+                self.bodies(&queue).into_iter().map(|body| DeadLetter::parse(&Body::new(body)));
+            return letters.collect::<Result<_, _>>().expect("dead letters, and nothing else");
         }
+        let contents = self.ivy.peek(&queue).expect("a queue that exists is shown");
+        let letters = contents.into_iter().map(|content| match content {
+            Content::DeadLetter { letter, .. } => letter,
+            content => panic!("among the dead letters: {content:?}"),
+        });
+        letters.collect()
     }
 
     /// The bodies of the messages that wait in a queue, as they stand there.
     pub(crate) fn bodies(&self, queue: &str) -> Vec<String> {
-        wait(self.ironmq().peek(queue))
+        (self.outside().peek)(&self.servers, queue)
     }
 
     /// Posts a message as somebody else writes it.
     pub(crate) fn post(&self, body: &str) {
-        wait(self.ironmq().post(self.name, body));
+        (self.outside().post)(&self.servers, self.name, body);
+    }
+
+    fn outside(&self) -> &'static Outside {
+        self.pair.queue.outside.as_ref().expect("the scenario is left out where nobody reaches it")
     }
 
     pub(crate) fn ironmq(&self) -> &IvyServer {

@@ -2,8 +2,8 @@
 
 use ivy_test_kit::{IvyServer, Process, RedisServer, example};
 
-/// The packages that have the examples which are alike.
-const ADAPTERS: [&str; 3] = ["ivy-tokio", "ivy-async-std", "ivy-blocking"];
+/// What the names of an adapter's examples begin with. Each adapter has them, and they are alike.
+const ADAPTERS: [&str; 3] = ["", "async_std_", "blocking_"];
 
 /// A queue server and a Redis, and an adapter's example programs that meet on them.
 struct Stage {
@@ -20,7 +20,7 @@ impl Stage {
     fn run(&self, name: &str, args: &[&str]) -> Process {
         let env = [("IVY_QUEUE_URL", self.ironmq.url()), ("IVY_NOTIFIER_URL", self.redis.url())];
         let env = env.map(|(name, value)| (name.to_owned(), value));
-        Process::spawn(name, example(self.adapter, name).as_os_str(), args, env)
+        Process::spawn(name, example(&format!("{}{name}", self.adapter)).as_os_str(), args, env)
     }
 
     /// A worker that has begun to serve.
@@ -32,7 +32,7 @@ impl Stage {
 }
 
 fn without_configuration(adapter: &str, name: &str, args: &[&str]) -> Process {
-    Process::spawn(name, example(adapter, name).as_os_str(), args, [])
+    Process::spawn(name, example(&format!("{adapter}{name}")).as_os_str(), args, [])
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn the_quickstart_shows_a_result_and_a_dead_letter_and_ends() {
 
 #[tokio::test]
 async fn a_queue_of_the_programs_own_carries_its_tasks() {
-    let lines = without_configuration("ivy-tokio", "own_queue", &[]).success().await;
+    let lines = without_configuration("", "own_queue", &[]).success().await;
     assert_eq!(lines, ["2 * 21 = 42"]);
 }
 
@@ -140,7 +140,7 @@ async fn bad_usage_is_told_apart() {
 
 #[tokio::test]
 async fn the_machines_driven_by_hand_bring_a_result_through_a_retry() {
-    let lines = without_configuration("ivy-proto", "by_hand", &[]).success().await;
+    let lines = without_configuration("", "by_hand", &[]).success().await;
     assert!(lines.iter().any(|line| line.ends_with("attempt 2 of 4")), "{lines:?}");
     assert!(lines.last().is_some_and(|line| line.ends_with("6! = 720")), "{lines:?}");
 }

@@ -16,24 +16,29 @@ mod retries;
 mod routing;
 mod tls;
 
-use crate::combination::{Combination, Exception};
 use crate::futures::Futures;
 use crate::harness::Harness;
+use crate::pairs::{Coverage, Exception, Pair};
 use crate::stage::Stage;
 
-/// Something that every adapter must do, over every queue and notifier but those excepted.
+/// Something that every adapter must do, over the pairs that it covers but those excepted.
 pub(crate) struct Scenario<H> {
     pub(crate) part: &'static str,
     pub(crate) name: &'static str,
     pub(crate) run: fn(&Stage<H>),
+    /// Whether it is about what an adapter does by itself, whatever the backends.
+    of_adapter: bool,
     exceptions: &'static [Exception],
 }
 
 impl<H> Scenario<H> {
-    /// Why it is left out of a combination, if it is.
-    pub(crate) fn left_out(&self, combination: Combination) -> Option<&'static str> {
-        let exception = self.exceptions.iter().find(|exception| (exception.holds)(combination))?;
-        Some(exception.reason)
+    /// Why it is left out of a pair, if it is.
+    pub(crate) fn left_out(&self, coverage: Coverage, pair: &Pair) -> Option<&'static str> {
+        let exception = self.exceptions.iter().find(|exception| (exception.holds)(pair));
+        exception.map(|exception| exception.reason).or_else(|| {
+            let own_server = self.exceptions.iter().any(|exception| exception.own_server);
+            coverage.leaves_out(pair, self.of_adapter || own_server)
+        })
     }
 }
 
@@ -47,7 +52,7 @@ impl<H> Clone for Scenario<H> {
 macro_rules! conformance {
     (
         $(#[$docs:meta])*
-        $list:ident<$bound:ident>:
+        $list:ident<$bound:ident>, of the adapter itself: $of_adapter:literal,
         $($module:ident { $($scenario:ident $(except $exception:ident)*;)* })*
     ) => {
         $(#[$docs])*
@@ -56,7 +61,8 @@ macro_rules! conformance {
                 part: stringify!($module),
                 name: stringify!($scenario),
                 run: $module::$scenario::<H>,
-                exceptions: &[$($crate::combination::$exception),*],
+                of_adapter: $of_adapter,
+                exceptions: &[$($crate::pairs::$exception),*],
             }),*),*]
         }
     };
@@ -64,7 +70,7 @@ macro_rules! conformance {
 
 conformance! {
     /// What every adapter must do.
-    scenarios<Harness>:
+    scenarios<Harness>, of the adapter itself: false,
     calls {
         a_call_comes_back_with_its_typed_result;
         each_of_many_calls_comes_back_with_its_own_result;
@@ -201,7 +207,7 @@ conformance! {
 
 conformance! {
     /// What an adapter must do beside that whose methods are futures.
-    scenarios_of_futures<Futures>:
+    scenarios_of_futures<Futures>, of the adapter itself: true,
     cancellation {
         a_call_may_be_dropped_wherever_it_waits;
         a_wait_may_be_dropped_wherever_it_waits;

@@ -1,7 +1,6 @@
 //! The project's own programs, as the tests start them.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -13,26 +12,9 @@ pub fn binary(name: &str) -> PathBuf {
     built().join(name)
 }
 
-/// The example program `name` of the package `package`, of this build.
-///
-/// The adapters have examples of the same names, and each that is built takes the place of the
-/// others at `examples/NAME`. Beside it lies every build under a name of its own, with a file that
-/// tells its sources: the latest one of the package's source is meant.
-pub fn example(package: &str, name: &str) -> PathBuf {
-    let folder = built().join("examples");
-    let source = format!("{package}/examples/{name}.rs");
-    let files = fs::read_dir(&folder)
-        .expect("the examples are built")
-        .filter_map(|file| Some(file.ok()?.path()));
-    files
-        .filter(|file| file.extension().is_some_and(|extension| extension == "d"))
-        .filter(|file| fs::read_to_string(file).is_ok_and(|sources| sources.contains(&source)))
-        .map(|file| file.with_extension(""))
-        .filter(|program| program.file_name().is_some_and(|file| file != name))
-        .filter_map(|program| Some((fs::metadata(&program).ok()?.modified().ok()?, program)))
-        .max()
-        .map(|(_, program)| program)
-        .unwrap_or_else(|| panic!("{source} is not built in {}", folder.display()))
+/// The example program `name` of this build. No two packages have examples of one name.
+pub fn example(name: &str) -> PathBuf {
+    built().join("examples").join(name)
 }
 
 /// The folder of this build's programs, brought up to date once.
