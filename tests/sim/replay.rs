@@ -25,7 +25,7 @@ pub(crate) fn tell(seed: u64, profile: Profile, breach: &Breach) -> String {
     let least_steps = write(&format!("{seed:#x}.least.jsonl"), &last_words);
     format!(
         "{breach}\nIVY_SIM_SEED={seed:#x} IVY_SIM_PROFILE={} commit={} step={} \
-         cargo test -p ivy-tests --test sim replay -- --nocapture\n\
+         cargo test -p ivy-sim replay -- --nocapture\n\
          steps: {steps}\nwith {faults} faults: {shrunk}, steps: {least_steps}",
         profile.name(),
         commit(),
