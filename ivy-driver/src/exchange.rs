@@ -73,7 +73,11 @@ impl<Http: HttpClient> Shared<Http> {
         let server = authority.map(ToString::to_string).unwrap_or_default();
         let stage = request.stage;
         let response = self.client.send(request).await;
-        let response = response.map_err(|fault| fault.with_server(&server))?;
+        let advise = |fault: Fault| match self.exchange.advice(fault.kind()) {
+            Some(advice) => fault.with_advice(advice),
+            None => fault,
+        };
+        let response = response.map_err(|fault| advise(fault.with_server(&server)))?;
         Ok(guarded(|| self.read::<R>(op, stage, response)))
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::future::{self, Either, FutureExt, select};
 use futures_util::stream::{self, StreamExt};
 use ivy_proto::ChannelName;
-use ivy_proto::backend::{BoxFuture, BoxStream, Heard, Notifier, Queue};
+use ivy_proto::backend::{BoxFuture, BoxStream, Heard, Notifier, Queue, QueueEvent};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::task::discard_panic;
@@ -43,6 +43,13 @@ impl<R: Runtime> Queue for GuardedQueue<R> {
         let executed = guarded::<R, _>(limit, || self.queue.execute(op));
         let lost = |detail| Err(Fault::new(FaultKind::AnswerLost).with_detail(detail));
         executed.map(move |answer| answer.unwrap_or_else(lost)).boxed()
+    }
+
+    fn watch(&self) -> Option<BoxStream<QueueEvent>> {
+        let watched = catch_unwind(AssertUnwindSafe(|| self.queue.watch())).map_err(of).ok()??;
+        // It ends where it panics.
+        let events = AssertUnwindSafe(watched).catch_unwind();
+        Some(events.filter_map(|event| future::ready(event.map_err(of).ok())).boxed())
     }
 }
 

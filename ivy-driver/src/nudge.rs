@@ -1,33 +1,91 @@
-//! A send of this process wakes the workers of this process, where the queue itself wakes nobody: a
-//! queue without a long poll is asked in intervals, which grow while it is empty.
+//! What workers hear beside the answers to what they ask: what their queue reports by itself, and what
+//! this process sends.
+//!
+//! A send of this process wakes its workers where the queue itself wakes nobody: a queue without a long
+//! poll is asked in intervals, which grow while it is empty.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures_channel::mpsc::UnboundedSender;
 use futures_util::future::FutureExt;
+use futures_util::stream::{AbortHandle, Abortable, StreamExt};
 use ivy_proto::QueueName;
-use ivy_proto::backend::{BoxFuture, Queue};
+use ivy_proto::backend::{BoxFuture, BoxStream, Queue, QueueEvent};
 use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
 use ivy_proto::worker::Input;
 
-/// The mailboxes of the workers that are to be woken.
+use crate::runtime::Runtime;
+
+/// The workers of an [`Ivy`](crate::Ivy).
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Nudges(Arc<Mutex<Vec<UnboundedSender<Input>>>>);
+pub(crate) struct Nudges(Arc<Listeners>);
+
+#[derive(Debug, Default)]
+struct Listeners {
+    mailboxes: Mutex<Vec<UnboundedSender<Input>>>,
+    /// Ends the watch of the queue.
+    watch: OnceLock<AbortHandle>,
+}
 
 impl Nudges {
-    pub(crate) fn add(&self, worker: UnboundedSender<Input>) {
-        let mut workers = self.lock();
-        workers.retain(|worker| !worker.is_closed());
-        workers.push(worker);
+    /// Adds a worker, and has the queue watched from the first one on.
+    pub(crate) fn add<R: Runtime>(
+        &self,
+        worker: UnboundedSender<Input>,
+        queue: &dyn Queue,
+    ) -> io::Result<()> {
+        let mut mailboxes = self.0.lock();
+        mailboxes.retain(|mailbox| !mailbox.is_closed());
+        mailboxes.push(worker);
+        drop(mailboxes);
+        self.watch::<R>(queue)
+    }
+
+    fn watch<R: Runtime>(&self, queue: &dyn Queue) -> io::Result<()> {
+        let (handle, registration) = AbortHandle::new_pair();
+        if self.0.watch.set(handle).is_err() {
+            return Ok(());
+        }
+        let Some(events) = queue.watch() else { return Ok(()) };
+        let mut events = Abortable::new(events, registration);
+        let listeners = Arc::downgrade(&self.0);
+        R::spawn("ivy-watch", async move {
+            while let Some(event) = events.next().await {
+                let Some(listeners) = listeners.upgrade() else { return };
+                listeners.tell(&event);
+            }
+        })
     }
 
     fn nudge(&self, queue: &QueueName) {
-        self.lock().retain(|worker| worker.unbounded_send(Input::Nudge(queue.clone())).is_ok());
+        self.0.tell(&QueueEvent::Wake(queue.clone()));
+    }
+}
+
+impl Listeners {
+    /// Each worker takes what concerns it.
+    fn tell(&self, event: &QueueEvent) {
+        self.lock().retain(|mailbox| match event {
+            QueueEvent::Wake(queue) => mailbox.unbounded_send(Input::Nudge(queue.clone())).is_ok(),
+            QueueEvent::LeasesLost(receipts) => {
+                mailbox.unbounded_send(Input::LeasesLost(receipts.clone())).is_ok()
+            }
+            _ => true,
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<UnboundedSender<Input>>> {
         // No code that can panic runs while the lock is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        if let Some(watch) = self.watch.get() {
+            watch.abort();
+        }
     }
 }
 
@@ -47,6 +105,10 @@ impl NudgingQueue {
 impl Queue for NudgingQueue {
     fn capabilities(&self) -> Capabilities {
         self.queue.capabilities()
+    }
+
+    fn watch(&self) -> Option<BoxStream<QueueEvent>> {
+        self.queue.watch()
     }
 
     fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
@@ -74,6 +136,7 @@ impl Queue for NudgingQueue {
 mod tests {
     use std::time::Duration;
 
+    use futures_channel::mpsc;
     use ivy_proto::TaskError;
     use ivy_proto::task::Task;
     use tokio::time::{Instant, sleep};
@@ -136,5 +199,61 @@ mod tests {
         let [producer, worker] = entrances();
         let took = time_of_a_call(&producer, &worker).await;
         assert!(took > Duration::from_millis(50), "{took:?}");
+    }
+
+    /// An empty queue without a long poll, that reports what is sent to it.
+    #[derive(Debug)]
+    struct Reporting(NoLongPoll, Mutex<Option<mpsc::UnboundedReceiver<QueueEvent>>>);
+
+    impl Queue for Reporting {
+        fn capabilities(&self) -> Capabilities {
+            self.0.capabilities()
+        }
+
+        fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
+            self.0.execute(op)
+        }
+
+        fn watch(&self) -> Option<BoxStream<QueueEvent>> {
+            let events = self.1.lock().unwrap().take().expect("it is asked once");
+            Some(events.boxed())
+        }
+    }
+
+    fn reporting() -> (mpsc::UnboundedSender<QueueEvent>, Reporting, MemoryQueue<Tokio>) {
+        let queue = MemoryQueue::new(crate::clock::Clock::start(), [7; 32]);
+        let (sender, events) = mpsc::unbounded();
+        (sender, Reporting(NoLongPoll(queue.clone()), Mutex::new(Some(events))), queue)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_reports_a_message_wakes_its_workers() {
+        let (reports, queue, shared) = reporting();
+        let hub = Hub::default();
+        let worker = Ivy::<Tokio>::builder().queue(queue).notifier(hub.clone()).build().unwrap();
+        let producer =
+            Ivy::<Tokio>::builder().queue(NoLongPoll(shared)).notifier(hub).build().unwrap();
+        let double = |n: u64| async move { Ok::<_, TaskError>(2 * n) };
+        let _worker = worker.worker().register(&DOUBLE, double).start().await.unwrap();
+        sleep(A_WHILE).await;
+        let since = Instant::now();
+        let handle = producer.call(&DOUBLE, (4,)).await.unwrap();
+        reports.unbounded_send(QueueEvent::Wake(QueueName::new("test").unwrap())).unwrap();
+        assert_eq!(handle.result(SOON).await.unwrap(), 8);
+        assert!(since.elapsed() < Duration::from_millis(50), "{:?}", since.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_is_watched_until_its_workers_and_their_ivy_are_gone() {
+        let (reports, queue, _) = reporting();
+        let ivy = Ivy::<Tokio>::builder().queue(queue).notifier(Hub::default()).build().unwrap();
+        let double = |n: u64| async move { Ok::<_, TaskError>(2 * n) };
+        let worker = ivy.worker().register(&DOUBLE, double).start().await.unwrap();
+        sleep(SOON).await;
+        assert!(!reports.is_closed());
+        worker.drain(SOON).await;
+        drop((worker, ivy));
+        sleep(SOON).await;
+        assert!(reports.is_closed());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -104,7 +105,7 @@ pub(crate) fn start<R: Runtime>(
 ) -> Result<Worker<R>, Error<R>> {
     let (mailbox, receiver) = mpsc::unbounded();
     let (finished, clock, events) = (Flag::default(), ivy.clock(), ivy.sink().part());
-    ivy.nudges().add(mailbox.clone());
+    ivy.nudges().add::<R>(mailbox.clone(), &*ivy.queue()).map_err(no_worker)?;
     let role = WorkerRole {
         machine,
         handlers,
@@ -123,10 +124,13 @@ pub(crate) fn start<R: Runtime>(
         pump(role, receiver, clock).await;
         drop(ends);
     };
-    R::spawn("ivy-worker", running)
-        .map_err(|error| Error::config(format!("no worker can be started: {error}")))?;
+    R::spawn("ivy-worker", running).map_err(no_worker)?;
     let process = Process::current();
     Ok(Worker { mailbox, finished, events, drain_limit, process, runtime: PhantomData })
+}
+
+fn no_worker<R: Runtime>(error: io::Error) -> Error<R> {
+    Error::config(format!("no worker can be started: {error}"))
 }
 
 /// Reports how a handler ended. If this is dropped before, the handler was cut off, or was not run at

@@ -24,7 +24,8 @@ use futures_core::Stream;
 pub use exchange::{Exchange, HttpRequest, MOST_REQUESTS, RequestKind, Step};
 pub use session::{Endpoint, Input, Line, LinkFault, LinkFaultKind, Output, Session, Ticket};
 
-use crate::name::ChannelName;
+use crate::id::Receipt;
+use crate::name::{ChannelName, QueueName};
 use crate::notify::{NotifyFault, Publication};
 use crate::queue::{Capabilities, Fault, QueueOp, QueueReply};
 
@@ -51,6 +52,23 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
 
     /// Carries out an operation. Nothing happens before the future is polled.
     fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>>;
+
+    /// What the backend reports by itself, if it does. Asked for once, when the first worker starts,
+    /// and polled for as long as there may be workers.
+    fn watch(&self) -> Option<BoxStream<QueueEvent>> {
+        None
+    }
+}
+
+/// What a queue backend reports by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QueueEvent {
+    /// There may be a message in this queue: a worker that rests since the queue was empty asks at once.
+    Wake(QueueName),
+    /// The leases of these receipts have ended before their time, with the connection that they were
+    /// bound to for instance. The messages may be with other workers already.
+    LeasesLost(Vec<Receipt>),
 }
 
 /// A notifier backend: it carries results to their callers, at most once and best effort.

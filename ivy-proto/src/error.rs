@@ -137,7 +137,9 @@ impl Cause {
                 SendError::TooLarge { .. } => ErrorKind::TooLarge,
                 SendError::TooDeep => ErrorKind::TooDeep,
                 SendError::Full { .. } | SendError::TooManyHandles { .. } => ErrorKind::Full,
-                SendError::DelayTooLong { .. } => ErrorKind::Config,
+                SendError::DelayTooLong { .. } | SendError::NameNotForBackend(_) => {
+                    ErrorKind::Config
+                }
                 SendError::ArgsNotAnArray => ErrorKind::BadArgs,
                 SendError::NoNotifier => ErrorKind::NoNotifier,
                 SendError::NotifierUnavailable { .. } => ErrorKind::NotifierUnavailable,

@@ -43,12 +43,20 @@ pub enum Bug {
     SkipMac,
     /// The clock on the wall is not followed when it is set.
     IgnoreClock,
+    /// An answer to a touch keeps a lease that has ended, though the queue refuses no late receipt.
+    LateTouchRevives,
+    /// The leases of a connection that has ended are kept.
+    LeasesOutliveConnection,
+    /// One message that is refused fails its whole batch.
+    RefusedEntryFailsBatch,
+    /// A message of which the answer to a batch says nothing is taken for done.
+    MisfitEntryIsDone,
 }
 
 #[cfg(ivy_planted)]
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 17] = [
+    pub const ALL: [Bug; 21] = [
         Bug::AckBeforeHandler,
         Bug::IgnoreReservation,
         Bug::DeleteBeforeCopy,
@@ -66,6 +74,10 @@ impl Bug {
         Bug::ReuseIv,
         Bug::SkipMac,
         Bug::IgnoreClock,
+        Bug::LateTouchRevives,
+        Bug::LeasesOutliveConnection,
+        Bug::RefusedEntryFailsBatch,
+        Bug::MisfitEntryIsDone,
     ];
 }
 

@@ -142,7 +142,7 @@ impl Lists {
                 self.queues.entry(queue.clone()).or_default();
                 QueueReply::Queue(QueueInfo::new(queue))
             }
-            _ => return Err(Fault::new(FaultKind::Refused).with_detail("a list cannot do this")),
+            op => return Err(Fault::unsupported(&op, "the lists end with the program")),
         })
     }
 

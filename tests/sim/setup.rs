@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ivy_proto::queue::{BatchLimits, Capabilities};
+use ivy_proto::queue::{BatchLimits, Capabilities, Retry};
 use ivy_proto::task::TaskSettings;
 use ivy_proto::{Backoff, ChannelName, Priority, QueueName, TaskName};
 use serde::{Deserialize, Serialize};
@@ -335,6 +335,9 @@ impl Setup {
         let mut capabilities = Capabilities::ironmq();
         if !self.long_poll {
             capabilities = capabilities.without_long_poll();
+        }
+        if self.reliable_count {
+            capabilities.retry = Retry::Release;
         }
         capabilities.batch = BatchLimits::same(self.max_batch);
         if self.has(Class::Limits) {

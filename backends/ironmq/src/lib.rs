@@ -23,6 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod advice;
 mod answer;
 mod discretion;
 mod http_date;
@@ -132,13 +133,14 @@ impl IronMq {
         let discretion = Discretion { token: &self.token, op };
         if matches!(head.status.as_u16(), 200 | 201) {
             return answer::read(op, &head.headers, &body, note).map_err(|flaw| {
-                Fault::new(FaultKind::BadResponse)
+                advice::advised(Fault::new(FaultKind::BadResponse))
                     .with_status(head.status.as_u16())
                     .with_detail(flaw.told_with(&discretion).to_string())
             });
         }
         let said = answer::message(&body);
-        Err(refusal::fault(&discretion, head.status, &head.headers, said.as_deref()))
+        let fault = refusal::fault(&discretion, head.status, &head.headers, said.as_deref());
+        Err(advice::advised(fault))
     }
 
     /// How many bytes of the answer to this operation are read. A longer one is cut off and
@@ -164,6 +166,10 @@ impl Exchange for IronMq {
 
     fn is_secure(&self) -> bool {
         self.is_secure
+    }
+
+    fn advice(&self, kind: FaultKind) -> Option<&'static str> {
+        advice::about(kind)
     }
 
     fn ask(&self, op: &QueueOp, _: Duration) -> Step {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 
-use crate::queue::{Capabilities, Fault, Oddity, QueueOp, QueueReply};
+use crate::queue::{Capabilities, Fault, FaultKind, Oddity, QueueOp, QueueReply};
 
 /// How long a request takes at most where nothing else is said.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -32,6 +32,13 @@ pub trait Exchange: fmt::Debug + Send + Sync + 'static {
 
     /// Whether requests are encrypted: whether their URLs begin with `https://`.
     fn is_secure(&self) -> bool;
+
+    /// What a person can do about a fault of this kind, where this server needs to be told of in other
+    /// words than any. For the faults that the driver reports; those of the exchange carry their own.
+    fn advice(&self, kind: FaultKind) -> Option<&'static str> {
+        let _ = kind;
+        None
+    }
 
     /// The first request of an operation, or its outcome where none is needed: an operation that the
     /// server does not have fails before anything is sent. `unix_time` is the time since

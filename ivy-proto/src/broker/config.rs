@@ -10,6 +10,8 @@ use super::request::Refusal;
 const IRONMQ: Capabilities = Capabilities::ironmq();
 /// The shortest lease that IronMQ's documentation allows. The service itself grants shorter ones.
 const DOCUMENTED_MIN_LEASE: Duration = Duration::from_secs(30);
+/// The longest lease.
+const MAX_LEASE: Duration = Duration::from_secs(86_400);
 /// The longest time that a message is kept.
 const MAX_EXPIRATION: Duration = Duration::from_secs(2_592_000);
 /// The longest page of a list of queues.
@@ -112,7 +114,7 @@ impl BrokerConfig {
         if self.strict && lease < DOCUMENTED_MIN_LEASE {
             return Err(Refusal::Invalid("timeout must be from 30 to 86400 seconds"));
         }
-        if lease > IRONMQ.lease.1 {
+        if lease > MAX_LEASE {
             return Err(Refusal::Invalid("timeout must be at most 86400 seconds"));
         }
         Ok(Some(lease))

@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::id::{MessageId, OpId, TaskId};
 use crate::name::{ChannelName, Priority, QueueName, TaskName};
 use crate::notify::NotifyFault;
-use crate::queue::{Fault, QueueOp, QueueReply};
+use crate::queue::{Fault, NameNotForBackend, QueueOp, QueueReply};
 use crate::task::{ForbiddenName, TaskHeld, TaskOutcome};
 use crate::time::{Deadline, WallClock};
 use crate::wire::{MAX_DEPTH, RawJson, TraceParent, TraceState};
@@ -208,6 +208,9 @@ pub enum SendError {
         /// The longest.
         limit: Duration,
     },
+    /// The backend cannot have the task's queue.
+    #[error(transparent)]
+    NameNotForBackend(#[from] NameNotForBackend),
     /// The arguments are not a JSON array.
     #[error("the arguments of a task must be a JSON array")]
     ArgsNotAnArray,

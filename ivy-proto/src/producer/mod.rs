@@ -284,6 +284,7 @@ impl Producer {
         if self.pending.contains(call.id) {
             return Err(SendError::IdInUse);
         }
+        self.config.capabilities.check_name(&call.queue)?;
         let wants_result = call.reply != Reply::None;
         let subscription = self.subscription.as_mut().filter(|_| wants_result);
         if wants_result && subscription.is_none() {

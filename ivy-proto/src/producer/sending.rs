@@ -214,7 +214,19 @@ fn posted(
     count: usize,
 ) -> Result<Vec<Result<MessageId, Fault>>, Fault> {
     match answer? {
-        QueueReply::Posted(answered) => entries(answered, count),
+        QueueReply::Posted(mut answered) => {
+            if planted(Bug::MisfitEntryIsDone) {
+                answered.resize(count, Ok(MessageId::new("?")));
+            }
+            if planted(Bug::RefusedEntryFailsBatch) {
+                let refused = |fault: &&Fault| fault.effect() == Effect::Refused;
+                let faults = answered.iter().filter_map(|entry| entry.as_ref().err());
+                if let Some(fault) = faults.clone().find(refused) {
+                    return Err(fault.clone());
+                }
+            }
+            entries(answered, count)
+        }
         // Refused as a misuse before it comes here.
         _ => Err(Fault::new(FaultKind::BadResponse)),
     }

@@ -1,6 +1,9 @@
 //! What a queue backend can do.
 
+use std::fmt;
 use std::time::Duration;
+
+use crate::name::QueueName;
 
 /// What a queue backend can do, told to the machines when they are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,16 +17,101 @@ pub struct Capabilities {
     pub max_body: usize,
     /// The largest request, in bytes, that one batch may become.
     pub max_request: usize,
-    /// The shortest and the longest lease that the backend grants.
-    pub lease: (Duration, Duration),
-    /// The shortest lease that the backend's documentation allows. A shorter one within
-    /// [`lease`](Capabilities::lease) is used all the same, with a warning.
-    pub documented_lease: Duration,
+    /// What ends the lease of a message that is neither settled nor renewed.
+    pub lease: Lease,
+    /// The longest time that a message can be held from its reserve on, however often its lease is
+    /// renewed. Before it ends, the handler is cancelled. `None`: there is no such limit.
+    pub longest_hold: Option<Duration>,
+    /// How long a delete waits for others to travel with. Zero: it does not.
+    pub ack_linger: Duration,
+    /// How a failed task comes to its next attempt.
+    pub retry: Retry,
+    /// Whether a receipt is refused once its lease has ended. Where it is not, only the worker's own
+    /// clock keeps it from settling what another one runs.
+    pub refuses_stale_receipts: bool,
+    /// Which of ivy's names of queues the backend cannot have. `None`: it takes them all.
+    pub names: Option<NameRule>,
     /// The longest delay of a message.
     pub max_delay: Duration,
     /// Whether a reserve that is given up takes no message with it, however late that is. Elsewhere,
     /// what it was about to bring returns when its lease ends.
     pub takes_back_reserves: bool,
+}
+
+/// What ends a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// Time: a worker asks for a length, and renews the lease before it ends.
+    Timed {
+        /// The shortest that the backend grants.
+        shortest: Duration,
+        /// The longest.
+        longest: Duration,
+        /// The shortest that its documentation allows. A shorter one is used all the same, with a
+        /// warning.
+        documented: Duration,
+    },
+    /// The connection that the message came by. No time is asked for and nothing is renewed. When the
+    /// connection ends, the backend reports [`LeasesLost`](crate::backend::QueueEvent::LeasesLost).
+    Connection,
+}
+
+impl Lease {
+    /// The shortest that can be asked for, if leases are times.
+    #[must_use]
+    pub fn shortest(self) -> Option<Duration> {
+        match self {
+            Lease::Timed { shortest, .. } => Some(shortest),
+            Lease::Connection => None,
+        }
+    }
+}
+
+/// How a failed task comes to its next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Its message is released. Only where the queue counts failed attempts
+    /// [exactly](super::DeliveryCount::Exact).
+    Release,
+    /// A copy with the next attempt's number is posted, and the message deleted.
+    Succeed,
+}
+
+/// Says whether a backend can have a queue of this name, and if not, why: a text that goes on after
+/// "since".
+#[derive(Clone, Copy)]
+pub struct NameRule(fn(&QueueName) -> Result<(), &'static str>);
+
+impl NameRule {
+    /// The rule that this function checks.
+    #[must_use]
+    pub const fn new(rule: fn(&QueueName) -> Result<(), &'static str>) -> Self {
+        NameRule(rule)
+    }
+}
+
+impl PartialEq for NameRule {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::fn_addr_eq(self.0, other.0)
+    }
+}
+
+impl Eq for NameRule {}
+
+impl fmt::Debug for NameRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NameRule(..)")
+    }
+}
+
+/// A backend cannot have a queue of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the queue's server cannot have a queue {queue}, since {why}; choose another name")]
+pub struct NameNotForBackend {
+    /// The name.
+    pub queue: QueueName,
+    /// Why it cannot.
+    pub why: &'static str,
 }
 
 /// The most messages in one request, by what it does with them.
@@ -55,8 +143,16 @@ impl Capabilities {
             batch: BatchLimits::same(100),
             max_body: 256 * 1024,
             max_request: 256 * 1024,
-            lease: (Duration::from_secs(1), Duration::from_secs(86_400)),
-            documented_lease: Duration::from_secs(30),
+            lease: Lease::Timed {
+                shortest: Duration::from_secs(1),
+                longest: Duration::from_secs(86_400),
+                documented: Duration::from_secs(30),
+            },
+            longest_hold: None,
+            ack_linger: Duration::from_millis(50),
+            retry: Retry::Succeed,
+            refuses_stale_receipts: true,
+            names: None,
             max_delay: Duration::from_secs(604_800),
             takes_back_reserves: false,
         }
@@ -67,8 +163,24 @@ impl Capabilities {
     #[must_use]
     pub const fn broker() -> Self {
         let mut capabilities = Capabilities::ironmq();
-        capabilities.documented_lease = capabilities.lease.0;
+        if let Lease::Timed { shortest, documented, .. } = &mut capabilities.lease {
+            *documented = *shortest;
+        }
+        capabilities.retry = Retry::Release;
         capabilities
+    }
+
+    /// Whether the backend can have a queue of this name, and one for its dead letters.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn check_name(&self, queue: &QueueName) -> Result<(), NameNotForBackend> {
+        let Some(NameRule(rule)) = self.names else { return Ok(()) };
+        let dead = queue.dead_letters().ok();
+        for name in [queue].into_iter().chain(&dead) {
+            rule(name).map_err(|why| NameNotForBackend { queue: name.clone(), why })?;
+        }
+        Ok(())
     }
 
     /// The same, with another limit for one body.

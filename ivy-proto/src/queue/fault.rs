@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use crate::text::Escaped;
 
+use super::op::QueueOp;
+
 /// A request to a queue failed: what happened, whether it may have had an effect all the same, and
 /// what to do next. Never holds a token or a message body.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{}{}; {}", .0.kind, status(.0.status), said(&.0.detail), .0.kind.advice())]
+#[error("{}{}{}; {}", .0.kind, status(.0.status), said(&.0.detail), .0.advice())]
 pub struct Fault(Box<Parts>);
 
 /// Boxed, since faults stand in the place of results that are much smaller and far more frequent.
@@ -18,6 +20,13 @@ struct Parts {
     status: Option<u16>,
     detail: String,
     retry_after: Option<Duration>,
+    advice: Option<&'static str>,
+}
+
+impl Parts {
+    fn advice(&self) -> &'static str {
+        self.advice.unwrap_or_else(|| self.kind.advice())
+    }
 }
 
 /// What kind of failure it was.
@@ -42,6 +51,10 @@ pub enum FaultKind {
     /// The server asks to be left alone for a while (429).
     #[error("the queue's server asks to slow down")]
     TooManyRequests,
+    /// The server takes no requests now: it starts, its memory is full, or another server takes over.
+    /// It did nothing.
+    #[error("the queue's server takes no requests now")]
+    Unavailable,
     /// The credentials are wrong (401), or not for this project.
     #[error("the queue's server refused the credentials")]
     Unauthorized,
@@ -63,6 +76,14 @@ pub enum FaultKind {
     /// The server understood and refused the request.
     #[error("the queue's server refused the request")]
     Refused,
+    /// The backend does not have this operation: nothing was sent.
+    #[error("this kind of queue cannot {what}")]
+    Unsupported {
+        /// What it cannot do: "list queues".
+        what: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
 }
 
 /// Whether a failed request may have had its effect all the same.
@@ -77,28 +98,28 @@ pub enum Effect {
 }
 
 impl FaultKind {
-    /// What a person or program can do about it.
+    /// What a person or program can do about it, whatever the backend is.
     fn advice(self) -> &'static str {
         match self {
             FaultKind::Unreachable => "check the address, and that the server runs",
             FaultKind::Tls => {
-                "check the host name and the certificate, hand in the root of your own authority, or say that the server has no TLS (ironmq+http://, IRON_MQ_SCHEME=http)"
+                "check the host name and the certificate, or hand in the root of your own authority"
             }
             FaultKind::AnswerLost | FaultKind::ServerError | FaultKind::TooManyRequests => {
                 "it can be tried again"
             }
             FaultKind::BadResponse => {
-                "check that the address is that of an IronMQ v3 server, and no proxy answers in its place"
+                "check that the address is that of the queue's server, and no proxy answers in its place"
             }
-            FaultKind::Unauthorized => {
-                "check host, project id and token; credentials of an older API version do not work"
-            }
+            FaultKind::Unavailable => "it is tried again; if this lasts, look at the server",
+            FaultKind::Unauthorized => "check the credentials",
             FaultKind::Redirected => "use the address that the server names",
             FaultKind::NoQueue => "a queue comes into being with its first message",
             FaultKind::NoMessage => "it was deleted or has expired",
             FaultKind::LeaseLost => "another worker may hold the message now",
             FaultKind::TooLarge => "send less, or send a reference to the data",
             FaultKind::Refused => "repeating it will not help",
+            FaultKind::Unsupported { instead, .. } => instead,
         }
     }
 }
@@ -107,7 +128,22 @@ impl Fault {
     /// A fault of this kind without further detail.
     #[must_use]
     pub fn new(kind: FaultKind) -> Self {
-        Fault(Box::new(Parts { kind, status: None, detail: String::new(), retry_after: None }))
+        let (status, detail, retry_after, advice) = (None, String::new(), None, None);
+        Fault(Box::new(Parts { kind, status, detail, retry_after, advice }))
+    }
+
+    /// The backend does not have this operation. `instead` says what to do in its place.
+    #[must_use]
+    pub fn unsupported(op: &QueueOp, instead: &'static str) -> Self {
+        Fault::new(FaultKind::Unsupported { what: op.what(), instead })
+    }
+
+    /// The same, with advice that fits the backend: a text that says what a person can do. It takes
+    /// the place of what is said of all faults of this kind.
+    #[must_use]
+    pub fn with_advice(mut self, advice: &'static str) -> Self {
+        self.0.advice = Some(advice);
+        self
     }
 
     /// The same, with the status code that the server gave.
@@ -166,7 +202,10 @@ impl Fault {
     #[must_use]
     pub fn effect(&self) -> Effect {
         match self.0.kind {
-            FaultKind::Unreachable | FaultKind::Tls | FaultKind::TooManyRequests => Effect::None,
+            FaultKind::Unreachable
+            | FaultKind::Tls
+            | FaultKind::TooManyRequests
+            | FaultKind::Unavailable => Effect::None,
             FaultKind::AnswerLost | FaultKind::BadResponse | FaultKind::ServerError => {
                 Effect::Unknown
             }
@@ -176,14 +215,15 @@ impl Fault {
             | FaultKind::NoMessage
             | FaultKind::LeaseLost
             | FaultKind::TooLarge
-            | FaultKind::Refused => Effect::Refused,
+            | FaultKind::Refused
+            | FaultKind::Unsupported { .. } => Effect::Refused,
         }
     }
 }
 
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parts { kind, status, detail, retry_after } = &*self.0;
+        let Parts { kind, status, detail, retry_after, advice: _ } = &*self.0;
         f.debug_struct("Fault")
             .field("kind", kind)
             .field("status", status)
@@ -199,4 +239,24 @@ fn status(status: Option<u16>) -> String {
 
 fn said(detail: &str) -> String {
     if detail.is_empty() { String::new() } else { format!(": {}", Escaped(detail)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_gives_its_own_advice() {
+        let fault = Fault::new(FaultKind::Unauthorized).with_advice("ask for a new token");
+        let told = "the queue's server refused the credentials; ask for a new token";
+        assert_eq!(fault.to_string(), told);
+    }
+
+    #[test]
+    fn an_operation_that_a_backend_does_not_have_is_named_with_what_to_do_instead() {
+        let op = QueueOp::ListQueues { prefix: String::new(), after: None, count: 1 };
+        let fault = Fault::unsupported(&op, "ask the server's own console");
+        let told = "this kind of queue cannot list queues; ask the server's own console";
+        assert_eq!((fault.to_string().as_str(), fault.effect()), (told, Effect::Refused));
+    }
 }

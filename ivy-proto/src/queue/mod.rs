@@ -13,7 +13,7 @@ mod oddity;
 mod op;
 mod settings;
 
-pub use capabilities::{BatchLimits, Capabilities};
+pub use capabilities::{BatchLimits, Capabilities, Lease, NameNotForBackend, NameRule, Retry};
 pub(crate) use entries::{different, entries, only_entry};
 pub use fault::{Effect, Fault, FaultKind};
 pub use message::{Body, DeliveryCount, NewMessage, PeekedMessage, ReceivedBody, ReservedMessage};

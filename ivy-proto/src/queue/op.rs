@@ -28,7 +28,8 @@ pub enum QueueOp {
         queue: QueueName,
         /// The most messages to take.
         count: usize,
-        /// How long they are ours.
+        /// How long they are ours. Where leases are those of a
+        /// [connection](super::Lease::Connection), it says nothing.
         lease: Duration,
         /// How long to wait while there is none. Zero: do not wait.
         wait: Duration,
@@ -141,6 +142,26 @@ impl QueueOp {
             | QueueOp::UpdateQueue { queue, .. }
             | QueueOp::DeleteQueue { queue } => Some(queue),
             QueueOp::ListQueues { .. } => None,
+        }
+    }
+
+    /// What it asks a queue to do, as a verb and its object.
+    pub(super) fn what(&self) -> &'static str {
+        match self {
+            QueueOp::Post { .. } => "post messages",
+            QueueOp::Reserve { .. } => "reserve messages",
+            QueueOp::Get { .. } => "show a message by its id",
+            QueueOp::Peek { .. } => "show its next messages",
+            QueueOp::Delete { .. } => "delete a message",
+            QueueOp::DeleteMany { .. } => "delete several messages",
+            QueueOp::Touch { .. } => "renew a lease",
+            QueueOp::Release { .. } => "release a message",
+            QueueOp::Clear { .. } => "delete all its messages",
+            QueueOp::GetQueue { .. } => "show its settings and sizes",
+            QueueOp::CreateQueue { .. } => "be created on request",
+            QueueOp::UpdateQueue { .. } => "change its settings",
+            QueueOp::DeleteQueue { .. } => "be deleted",
+            QueueOp::ListQueues { .. } => "list queues",
         }
     }
 

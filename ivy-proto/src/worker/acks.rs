@@ -1,13 +1,9 @@
 //! Deletes that gather for a while, so that many messages are acknowledged in one request.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use crate::id::JobId;
 use crate::name::QueueName;
-
-/// How long a delete waits for others to travel with.
-pub(super) const LINGER: Duration = Duration::from_millis(50);
 
 /// Room for so many is made at once, where a batch may have as many.
 const ROOM: usize = 100;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::event::{Event, Part, Trouble};
 use crate::id::OpId;
 use crate::name::QueueName;
+use crate::planted::{Bug, planted};
 use crate::queue::{
     Effect, Fault, FaultKind, QueueOp, QueueReply, QueueSettings, entries, only_entry,
 };
@@ -23,6 +24,9 @@ impl Worker {
         match answer_to(&purpose, answer) {
             Ok(reply) => self.take_reply(purpose, reply),
             Err(fault) => self.take_fault(purpose, &fault),
+        }
+        if !self.lost_ahead.is_empty() && self.poller.promised() == 0 {
+            self.lost_ahead.clear();
         }
     }
 
@@ -157,6 +161,11 @@ impl Worker {
 /// that a message which is refused is a request that failed.
 fn answer_to(purpose: &Purpose, answer: Result<QueueReply, Fault>) -> Result<QueueReply, Fault> {
     Ok(match (purpose, answer?) {
+        (Purpose::Post(_), QueueReply::Posted(answered))
+            if planted(Bug::MisfitEntryIsDone) && answered.is_empty() =>
+        {
+            QueueReply::Posted(answered)
+        }
         (Purpose::Post(_), QueueReply::Posted(answered)) => {
             only_entry(answered)?;
             QueueReply::Posted(Vec::new())

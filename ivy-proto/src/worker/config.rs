@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::name::{ChannelName, InvalidName, Priority, QueueName, TaskName};
-use crate::queue::Capabilities;
+use crate::queue::{Capabilities, Lease, NameNotForBackend};
 use crate::retry::Backoff;
 use crate::task::TaskSettings;
 use crate::wire::Codec;
@@ -13,6 +13,8 @@ use super::seen::ReplayWindow;
 
 /// How many bytes of notices a worker keeps.
 const NOTICE_BYTES: usize = 16 << 20;
+/// Longer than any worker runs: a century.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// The most handlers that one worker may run at a time.
 const MOST_SLOTS: usize = 100_000;
 
@@ -187,6 +189,18 @@ impl WorkerConfig {
         self.reserve_times.values().copied().chain(own).chain([self.lease])
     }
 
+    /// The same, as the backend has it: where leases are those of a connection, none ends by time.
+    pub(super) fn fitted(mut self) -> Self {
+        if self.capabilities.lease == Lease::Connection {
+            self.lease = NEVER;
+            self.reserve_times.clear();
+            for settings in self.tasks.values_mut() {
+                settings.reserve_time = None;
+            }
+        }
+        self
+    }
+
     /// The physical queues to be served, most urgent first.
     pub(super) fn served(&self) -> Result<Vec<ServedQueue>, InvalidConfig> {
         let mut wanted: BTreeSet<(QueueName, Priority)> = BTreeSet::new();
@@ -222,11 +236,19 @@ impl WorkerConfig {
         if self.max_deliveries < 2 {
             return Err(InvalidConfig::MaxDeliveries(self.max_deliveries));
         }
-        let (shortest, longest) = self.capabilities.lease;
-        for lease in self.leases() {
-            if lease < shortest || lease > longest {
-                return Err(InvalidConfig::Lease { lease, shortest, longest });
+        if let Lease::Timed { shortest, longest, .. } = self.capabilities.lease {
+            for lease in self.leases() {
+                if lease < shortest || lease > longest {
+                    return Err(InvalidConfig::Lease { lease, shortest, longest });
+                }
             }
+        }
+        let own = self.tasks.values().map(|settings| &settings.queue);
+        for queue in own.chain(&self.routes) {
+            self.capabilities.check_name(queue)?;
+            // The longest name that ivy makes of it, whatever priorities come.
+            let longest = queue.with_priority(Priority::HIGHEST);
+            self.capabilities.check_name(&longest.map_err(InvalidConfig::QueueName)?)?;
         }
         if let Some((queue, _)) = self.weights.iter().find(|(_, weight)| **weight == 0) {
             return Err(InvalidConfig::Weight(queue.clone()));
@@ -296,6 +318,9 @@ pub enum InvalidConfig {
         "queue {0} keeps the dead letters of another queue that is served too; serve one of them with another worker"
     )]
     ServesDeadLetters(QueueName),
+    /// The backend cannot have a queue that is served, or the queue of its dead letters.
+    #[error(transparent)]
+    NameNotForBackend(#[from] NameNotForBackend),
     /// A queue's name is too long with its suffix.
     #[error("a queue's name cannot carry the suffix for priority or dead letters: {0}")]
     QueueName(InvalidName),

@@ -1,27 +1,33 @@
 //! Deletes, on their way in batches: which travel together, and what becomes of each.
 
+use std::time::Duration;
+
 use crate::event::Event;
 use crate::id::{JobId, Receipt};
 use crate::name::QueueName;
 use crate::queue::{Batch, Fault, QueueOp, different};
 
 use super::Worker;
-use super::acks::{Added, LINGER};
+use super::acks::Added;
 use super::answers::may_succeed_later;
 use super::effects::Purpose;
 use super::io::Why;
 use super::job::{Job, Progress};
 
+/// How long a delete waits at least for a renewal that is under way.
+const SHORTEST_LINGER: Duration = Duration::from_millis(50);
 /// What one delete takes in an encoded request, beside its two ids.
 const DELETE_OVERHEAD: usize = 32;
 
 impl Worker {
     pub(super) fn gather_ack(&mut self, queue: &QueueName, job: JobId) {
+        let linger = self.config.capabilities.ack_linger;
         let added = self.acks.add(queue, job, self.config.capabilities.batch.delete);
         match added {
             Added::Full => self.send_acks(queue),
             _ if self.is_draining() => self.send_acks(queue),
-            Added::First => self.fx.set_timer(Why::AckLinger(queue.clone()), LINGER),
+            Added::First if linger.is_zero() => self.send_acks(queue),
+            Added::First => self.fx.set_timer(Why::AckLinger(queue.clone()), linger),
             Added::Waits => {}
         }
     }
@@ -58,7 +64,8 @@ impl Worker {
         self.send_batch(queue, batch);
         if !touched.is_empty() {
             self.acks.put_back(queue, touched);
-            self.fx.set_timer(Why::AckLinger(queue.clone()), LINGER);
+            let linger = self.config.capabilities.ack_linger.max(SHORTEST_LINGER);
+            self.fx.set_timer(Why::AckLinger(queue.clone()), linger);
         }
     }
 

@@ -1,16 +1,24 @@
 //! Holding messages: leases are renewed in time, and a lost one stops its handler.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::event::Event;
+use crate::event::{Event, ReleaseReason};
 use crate::id::{JobId, Receipt};
+use crate::planted::{Bug, planted};
 use crate::queue::{Fault, QueueOp};
 
 use super::Worker;
 use super::effects::Purpose;
 use super::io::{CancelReason, Output, Why};
-use super::job::{Orphan, Progress, Stage};
+use super::job::{Job, Orphan, Progress, Stage};
 use super::lease::{Renewal, TouchFailure};
+
+/// How long a handler may hold a message that the queue takes back after `longest`: two leases less, so
+/// that what becomes of it can still be told. At least three quarters, where leases are long.
+pub(super) fn handler_hold(longest: Duration, lease: Duration) -> Duration {
+    longest.saturating_sub(lease.saturating_mul(2).min(longest / 4))
+}
 
 /// How soon to look again whether a lease can be renewed.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -72,6 +80,36 @@ impl Worker {
         self.forget(job);
     }
 
+    /// The leases of these receipts have ended.
+    pub(super) fn lose_leases(&mut self, receipts: Vec<Receipt>) {
+        if planted(Bug::LeasesOutliveConnection) {
+            return;
+        }
+        let lost: BTreeSet<Receipt> = receipts.into_iter().collect();
+        let mut jobs = self.jobs.sorted_keys();
+        let is_lost = |held: &Job| lost.contains(held.lease.receipt());
+        jobs.retain(|job| self.jobs.get(job).is_some_and(is_lost));
+        let held = jobs.iter().filter_map(|job| self.jobs.get(job));
+        let known: BTreeSet<Receipt> = held.map(|held| held.lease.receipt().clone()).collect();
+        for job in jobs {
+            self.lose_lease(job);
+        }
+        // Messages that are on their way may be among them.
+        if self.poller.promised() > 0 {
+            self.lost_ahead.extend(lost.difference(&known).cloned());
+        }
+    }
+
+    /// The queue takes the message back soon, however often its lease is renewed.
+    pub(super) fn end_hold(&mut self, job: JobId) {
+        let Some(held) = self.jobs.get(&job) else { return };
+        match held.stage {
+            Stage::Waiting => self.give_back(job, Duration::ZERO, ReleaseReason::LeaseTooShort),
+            Stage::Running { .. } => self.stop_overdue(job, CancelReason::LeaseLimit),
+            Stage::Settling(_) => {}
+        }
+    }
+
     /// If the job's handler runs, tells it to stop and lets it keep its slot until it does.
     pub(super) fn orphan(&mut self, job: JobId, reason: CancelReason) {
         let Some(held) = self.jobs.get(&job) else { return };
@@ -106,6 +144,9 @@ impl Worker {
         }
         self.fx.timers.stop(&Why::Touch(job));
         self.fx.timers.stop(&Why::LeaseEnds(job));
+        if self.config.capabilities.longest_hold.is_some() {
+            self.fx.timers.stop(&Why::HoldEnds(job));
+        }
         match held.stage {
             Stage::Waiting => {}
             Stage::Running { .. } => self.fx.timers.stop(&Why::TimeLimit(job)),
@@ -113,13 +154,12 @@ impl Worker {
         }
     }
 
-    /// A handler has used up its task's time limit. What it still returns counts only if it is a
-    /// result.
-    pub(super) fn stop_overdue(&mut self, job: JobId) {
+    /// A handler has used up its time. What it still returns counts only if it is a result.
+    pub(super) fn stop_overdue(&mut self, job: JobId, reason: CancelReason) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
         if let Stage::Running { overdue, .. } = &mut held.stage {
-            *overdue = true;
-            self.fx.outputs.push_back(Output::Cancel(job, CancelReason::TimeLimit));
+            *overdue = Some(reason);
+            self.fx.outputs.push_back(Output::Cancel(job, reason));
         }
     }
 

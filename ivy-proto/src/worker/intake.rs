@@ -13,6 +13,7 @@ use crate::time::{Moment, WallClock};
 use super::admission::examine;
 use super::effects::Purpose;
 use super::gathering::Slots;
+use super::holding::handler_hold;
 use super::io::{Output, Run, Why};
 use super::job::{Job, Settlement, Stage};
 use super::lease::{Lease, Renewal};
@@ -123,6 +124,10 @@ impl Worker {
     }
 
     fn admit(&mut self, queue: &QueueName, message: ReservedMessage, granted: Renewal) {
+        if self.lost_ahead.take(&message.receipt) {
+            let (queue, message) = (queue.clone(), message.receipt.message);
+            return self.fx.event(Event::LeaseLost { queue, message });
+        }
         let id = message.receipt.message.clone();
         let deliveries = message.deliveries.upper_bound().unwrap_or(1);
         let (releases, counted) = (&self.releases, message.deliveries);
@@ -161,6 +166,10 @@ impl Worker {
             message_key: verdict.message_key,
             stage: Stage::Waiting,
         };
+        if let Some(longest) = self.config.capabilities.longest_hold {
+            let hold = handler_hold(longest, held.lease.length());
+            self.fx.timers.set(Why::HoldEnds(job), granted.from + hold);
+        }
         self.fx.timers.set(Why::LeaseEnds(job), held.lease.until(self.fx.wall));
         let touch_at = held.lease.touch_at(self.fx.wall, &mut self.fx.rng);
         self.fx.set_timer(Why::Touch(job), touch_at.since(self.fx.now));
@@ -282,7 +291,7 @@ impl Worker {
             trace: ivy.and_then(|ivy| ivy.trace.clone()),
             tracestate: ivy.and_then(|ivy| ivy.tracestate.clone()),
         };
-        held.stage = Stage::Running { started_at: now, overdue: false };
+        held.stage = Stage::Running { started_at: now, overdue: None };
         self.running += 1;
         self.gathering.began(now);
         if let Some(deadline) = deadline {

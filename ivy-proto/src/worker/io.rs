@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::event::{Event, TaskRef};
-use crate::id::{JobId, MessageId, OpId, TaskId};
+use crate::id::{JobId, MessageId, OpId, Receipt, TaskId};
 use crate::name::{QueueName, TaskName};
 use crate::notify::{NotifyFault, Publication};
 use crate::queue::{Fault, QueueOp, QueueReply};
@@ -38,6 +38,10 @@ pub enum Input {
     /// the backend reports it. If the queue rests since it was empty, it is asked at once; one that
     /// failed rests as long as before.
     Nudge(QueueName),
+    /// The leases of these receipts have ended: the backend has lost the connection that they were
+    /// bound to, for instance. Their handlers are told to stop, and nothing is asked with these
+    /// receipts any more.
+    LeasesLost(Vec<Receipt>),
     /// Reserve no more messages. What is held goes on.
     Pause,
     /// Reserve messages again.
@@ -141,6 +145,8 @@ pub enum CancelReason {
     TimeLimit,
     /// The worker is draining, and the limit for that has passed.
     Drain,
+    /// The queue lets no message be held for longer, however often its lease is renewed.
+    LeaseLimit,
 }
 
 /// When a worker wants to be called again.
@@ -155,6 +161,8 @@ pub enum Why {
     LeaseEnds(JobId),
     /// When a handler has used up its task's time limit.
     TimeLimit(JobId),
+    /// When to stop the handler of a message that can be held for little longer.
+    HoldEnds(JobId),
     /// When to repeat a request that settles a message.
     Settle(JobId),
     /// When to send the deletes that have gathered for a queue.

@@ -89,8 +89,8 @@ pub(super) enum Stage {
     /// Its handler runs.
     Running {
         started_at: Moment,
-        /// The handler has used up its time, and was told to stop.
-        overdue: bool,
+        /// The handler has used up its time, and was told to stop for this reason.
+        overdue: Option<CancelReason>,
     },
     /// What has become of it is being told to the queue.
     Settling(Settling),

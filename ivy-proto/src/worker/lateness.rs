@@ -32,7 +32,7 @@ impl Worker {
         let Some(due) = self.fx.timers.first_moment() else { return };
         let late = now.since(due);
         // What is held is looked through only if this may be too late for any lease.
-        let (shortest, _) = self.config.capabilities.lease;
+        let Some(shortest) = self.config.capabilities.lease.shortest() else { return };
         if late < margin(shortest) || !self.lateness.may_report(now) {
             return;
         }

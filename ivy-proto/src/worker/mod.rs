@@ -103,6 +103,7 @@ mod io;
 mod job;
 mod lateness;
 mod lease;
+mod lost;
 mod notices;
 mod outcome;
 mod poller;
@@ -130,6 +131,8 @@ use crate::event::Event;
 use crate::id::JobId;
 use crate::misuse::Misuse;
 use crate::name::QueueName;
+use crate::planted::{Bug, planted};
+use crate::queue::Lease;
 use crate::roster::Roster;
 use crate::time::{Deadline, Moment, WallClock};
 
@@ -140,6 +143,7 @@ use fingerprints::Fingerprints;
 use gathering::Gathering;
 use job::{Job, Orphan, Stage};
 use lateness::Lateness;
+use lost::LostAhead;
 use notices::Notices;
 use poller::Poller;
 use releases::Releases;
@@ -165,6 +169,7 @@ pub struct Worker {
     seen: Seen,
     fingerprints: Fingerprints,
     failed_openings: FailedOpenings,
+    lost_ahead: LostAhead,
     releases: Releases,
     /// How many handlers run for a message that is still held.
     running: usize,
@@ -202,6 +207,7 @@ impl Worker {
         wall: WallClock,
     ) -> Result<Self, InvalidConfig> {
         config.check()?;
+        let config = config.fitted();
         let capabilities = &config.capabilities;
         let poller =
             Poller::new(config.served()?, capabilities.long_poll, capabilities.batch.reserve);
@@ -222,6 +228,7 @@ impl Worker {
             seen,
             fingerprints: Fingerprints::default(),
             failed_openings: FailedOpenings::default(),
+            lost_ahead: LostAhead::default(),
             releases: Releases::default(),
             running: 0,
             gathering: Gathering::default(),
@@ -242,6 +249,11 @@ impl Worker {
         self.check(&input)?;
         self.fx.now = self.fx.now.max(now);
         self.notice_lateness();
+        // Where a late receipt is not refused, an answer that comes after the end of a lease proves
+        // nothing, and nothing may be asked with its receipt any more.
+        if !self.config.capabilities.refuses_stale_receipts && !planted(Bug::LateTouchRevives) {
+            self.act_on_timers();
+        }
         match input {
             Input::Tick => {}
             Input::Clock(wall) => self.set_clock(wall),
@@ -251,6 +263,7 @@ impl Worker {
             Input::Waits(job, task) => self.begin_wait(job, task),
             Input::Resumes(job) => self.end_wait(job),
             Input::Nudge(queue) => self.nudge(queue),
+            Input::LeasesLost(receipts) => self.lose_leases(receipts),
             Input::Pause => {
                 if self.mode == Mode::Running || self.mode == Mode::New {
                     self.start();
@@ -328,7 +341,8 @@ impl Worker {
                 Why::Start => self.start(),
                 Why::Touch(job) => self.touch(job),
                 Why::LeaseEnds(job) => self.lose_lease(job),
-                Why::TimeLimit(job) => self.stop_overdue(job),
+                Why::TimeLimit(job) => self.stop_overdue(job, CancelReason::TimeLimit),
+                Why::HoldEnds(job) => self.end_hold(job),
                 Why::Settle(job) => self.settle(job),
                 Why::AckLinger(queue) => self.send_acks(&queue),
                 Why::Poll(queue) => {
@@ -355,8 +369,9 @@ impl Worker {
         }
         self.mode = Mode::Running;
         self.fx.timers.stop(&Why::Start);
-        let documented = self.config.capabilities.documented_lease;
-        if let Some(lease) = self.config.leases().min().filter(|lease| *lease < documented) {
+        if let Lease::Timed { documented, .. } = self.config.capabilities.lease
+            && let Some(lease) = self.config.leases().min().filter(|lease| *lease < documented)
+        {
             self.fx.event(Event::ShortLease { lease, documented });
         }
         if !self.fx.wall_is_plausible() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::event::{Event, ReleaseReason};
 use crate::id::JobId;
 use crate::planted::{Bug, planted};
+use crate::queue::Retry;
 use crate::task::TaskError;
 use crate::wire::{DeadLetterReason, Envelope, RawJson, value_is_too_deep};
 
@@ -50,13 +51,16 @@ impl Worker {
             JobOutcome::NotRun => return self.give_back_not_run(job),
             JobOutcome::Failed(error) => error,
             JobOutcome::Panicked(message) => panicked(&message),
-            JobOutcome::Cancelled if overdue => {
+            JobOutcome::Cancelled if overdue == Some(CancelReason::LeaseLimit) => {
+                TaskError::new("the handler took longer than the queue lets a message be held")
+            }
+            JobOutcome::Cancelled if overdue.is_some() => {
                 let limit = scheduled.time_limit.unwrap_or_default();
                 TaskError::new(format!("the handler took longer than its limit of {limit:?}"))
             }
             JobOutcome::Cancelled => TaskError::new("the handler was stopped"),
         };
-        if was_interrupted && !overdue {
+        if was_interrupted && overdue.is_none() {
             return self.give_back_interrupted(job, &scheduled, failure, took);
         }
         self.fail(job, &scheduled, failure, took);
@@ -128,7 +132,8 @@ impl Worker {
     fn retry(&mut self, job: JobId, scheduled: &Scheduled, error: &TaskError) {
         let delay = self.config.backoff.delay(scheduled.attempt - 1, &mut self.fx.rng);
         let delay = delay.min(self.config.capabilities.max_delay);
-        if self.jobs.get(&job).is_some_and(|held| held.deliveries.are_exact) {
+        let counts = self.jobs.get(&job).is_some_and(|held| held.deliveries.are_exact);
+        if counts && self.config.capabilities.retry == Retry::Release {
             return self.give_back(job, delay, ReleaseReason::Retry);
         }
         let queue = &scheduled.task.queue;
@@ -167,6 +172,9 @@ impl Worker {
                 CancelReason::Drain => {
                     TaskError::new("the handler was stopped, since the worker does not wait longer")
                 }
+                CancelReason::LeaseLimit => TaskError::new(
+                    "the handler was stopped, since the queue lets no message be held for longer",
+                ),
                 CancelReason::TimeLimit => TaskError::new("the handler took longer than its limit"),
             }),
         };

@@ -23,7 +23,8 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new(backend: Arc<dyn Queue>, case: &'static str) -> Self {
         // Long enough to do something in it, and short enough to wait for its end.
-        let lease = backend.capabilities().lease.0.max(Duration::from_secs(2));
+        let lease = backend.capabilities().lease.shortest().unwrap_or_default();
+        let lease = lease.max(Duration::from_secs(2));
         Bench { backend, queue: QueueName::new(&format!("contract.{case}")).unwrap(), lease }
     }
 

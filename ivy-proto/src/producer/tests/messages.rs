@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::scenario::*;
 use crate::name::{Priority, QueueName, TaskName};
 use crate::producer::{Call, Input, ProducerConfig, SendError, SizeUnit};
-use crate::queue::{Body, Capabilities};
+use crate::queue::{Body, Capabilities, NameRule};
 use crate::time::WallClock;
 use crate::wire::{
     Codec, LegacyKey, POSTED_UTF16_LIMIT, RawJson, TraceParent, TraceState, posted_utf16_units,
@@ -23,6 +23,20 @@ fn error_of(config: ProducerConfig, call: Call) -> Option<SendError> {
     let error = scenario.send_errors().pop();
     assert_eq!(error.is_some(), scenario.posts().is_empty());
     error
+}
+
+#[test]
+fn a_call_to_a_queue_that_the_backend_cannot_have_is_an_error() {
+    let mut capabilities = Capabilities::ironmq();
+    capabilities.names = Some(NameRule::new(|queue| match queue.as_str().contains('.') {
+        true => Err("it has a dot"),
+        false => Ok(()),
+    }));
+    let mut scenario = Scenario::new(ProducerConfig::new(capabilities, Codec::plain()));
+    scenario.call(call(1));
+    let told = "the queue's server cannot have a queue testpackage.dead, since it has a dot; choose another name";
+    let errors: Vec<_> = scenario.send_errors().iter().map(ToString::to_string).collect();
+    assert_eq!(errors, [told]);
 }
 
 #[test]

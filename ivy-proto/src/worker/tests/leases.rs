@@ -4,7 +4,7 @@ use super::scenario::*;
 use crate::event::{Event, ReleaseReason};
 use crate::id::{MessageId, Receipt, ReservationId};
 use crate::name::TaskName;
-use crate::queue::{Capabilities, FaultKind, QueueReply};
+use crate::queue::{Capabilities, FaultKind, QueueReply, Retry};
 use crate::task::{TaskError, TaskSettings};
 use crate::time::{Moment, WallClock};
 use crate::wire::RawJson;
@@ -104,7 +104,9 @@ fn a_receipt_that_rotates_while_the_task_ends_is_waited_for() {
 
 #[test]
 fn a_receipt_that_rotates_while_the_message_is_given_back_is_waited_for() {
-    let mut worker = started();
+    let mut config = config();
+    config.capabilities.retry = Retry::Release;
+    let mut worker = started_with(config);
     worker.deliver_exactly(&our_body(1, None), 0, 0);
     let run = worker.runs.pop_front().unwrap();
     worker.advance(Duration::from_secs(21));

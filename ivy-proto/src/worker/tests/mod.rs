@@ -1,6 +1,7 @@
 //! The worker's behaviour, one scenario each.
 
 mod acks;
+mod backends;
 mod clock;
 mod dead_letters;
 mod draining;

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::scenario::*;
 use crate::event::Event;
 use crate::name::TaskName;
-use crate::queue::{Capabilities, FaultKind, QueueOp, QueueReply};
+use crate::queue::{Capabilities, FaultKind, QueueOp, QueueReply, Retry};
 use crate::retry::Backoff;
 use crate::task::{TaskError, TaskSettings, TaskStatus};
 use crate::wire::{DeadLetterReason, Envelope};
@@ -178,7 +178,9 @@ fn a_panic_is_a_failed_attempt_and_frees_the_slot() {
 
 #[test]
 fn where_the_counts_are_exact_a_failed_task_is_given_back() {
-    let mut worker = started_with(with_retries(2));
+    let mut config = with_retries(2);
+    config.capabilities.retry = Retry::Release;
+    let mut worker = started_with(config);
     let body = our_body(1, None);
     for failed in 0..2 {
         worker.deliver_exactly(&body, failed, 4);

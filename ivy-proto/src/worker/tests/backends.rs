@@ -1,0 +1,198 @@
+//! What differs from backend to backend.
+
+use std::time::Duration;
+
+use super::scenario::*;
+use crate::WallClock;
+use crate::event::Event;
+use crate::id::Receipt;
+use crate::name::TaskName;
+use crate::queue::{Capabilities, FaultKind, Lease, NameRule, Retry};
+use crate::task::TaskSettings;
+use crate::worker::{CancelReason, Input, InvalidConfig, JobOutcome, Run, Worker, WorkerConfig};
+
+const LEASE: Duration = Duration::from_secs(30);
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn with(change: impl FnOnce(&mut Capabilities)) -> WorkerConfig {
+    let mut config = config();
+    change(&mut config.capabilities);
+    config
+}
+
+/// Leases last as long as their connection.
+fn of_connections() -> WorkerConfig {
+    with(|capabilities| {
+        capabilities.lease = Lease::Connection;
+        capabilities.ack_linger = Duration::ZERO;
+    })
+}
+
+fn receipt_of(worker: &Scenario, run: &Run) -> Receipt {
+    let number = run.message.as_str().parse().unwrap();
+    worker.numbered(number, "", 1).receipt
+}
+
+#[test]
+fn the_lease_of_a_connection_is_neither_renewed_nor_ends_by_time() {
+    let settings = TaskSettings::in_queue(queue());
+    let settings = TaskSettings { reserve_time: Some(LEASE), ..settings };
+    let config = of_connections().with_lease(Duration::from_millis(1));
+    let mut worker = started_with(config.with_task(TaskName::new(TASK).unwrap(), settings));
+    let run = worker.running(&plain_body());
+    worker.advance(DAY);
+    assert!(worker.take_touch().is_none() && worker.cancelled_jobs.is_empty());
+    worker.done(&run);
+    assert_eq!(worker.take_deletes().unwrap().1, [receipt_of(&worker, &run)]);
+}
+
+#[test]
+fn deletes_wait_for_no_others_where_that_gains_nothing() {
+    let mut worker = started_with(of_connections().with_concurrency(2));
+    let body = plain_body();
+    worker.deliver(&[&body, &body]);
+    for _ in 0..2 {
+        let run = worker.runs.pop_front().unwrap();
+        worker.done(&run);
+        assert_eq!(worker.take_deletes().unwrap().1.len(), 1);
+    }
+}
+
+#[test]
+fn leases_that_the_backend_has_lost_cancel_their_handlers_and_settle_nothing() {
+    let mut worker = started_with(of_connections().with_concurrency(3));
+    let body = plain_body();
+    worker.deliver(&[&body, &body, &body]);
+    let [runs, failed, kept] = [(); 3].map(|()| worker.runs.pop_front().unwrap());
+    worker.fail(&failed);
+    let (post, _) = worker.take_post().unwrap();
+    let lost = [&runs, &failed].map(|run| receipt_of(&worker, run));
+    worker.feed(Input::LeasesLost(lost.into()));
+    assert_eq!(worker.cancelled_jobs, [(runs.job, CancelReason::LeaseLost)]);
+    worker.posted(post);
+    worker.end(&runs, JobOutcome::Cancelled);
+    assert!(worker.take_deletes().is_none(), "nothing is asked with what is lost");
+    worker.done(&kept);
+    assert_eq!(worker.take_deletes().unwrap().1, [receipt_of(&worker, &kept)]);
+}
+
+#[test]
+fn a_lease_that_is_lost_before_its_message_arrives_is_lost() {
+    let mut worker = started_with(of_connections());
+    let receipt = worker.numbered(1, "", 1).receipt;
+    worker.feed(Input::LeasesLost(vec![receipt]));
+    worker.deliver(&[&plain_body()]);
+    assert!(worker.runs.is_empty());
+    assert!(worker.has_event(|event| matches!(event, Event::LeaseLost { .. })));
+    worker.until_polled();
+    worker.deliver(&[&plain_body()]);
+    assert_eq!(worker.runs.len(), 1);
+}
+
+#[test]
+fn a_handler_is_cancelled_before_its_message_can_be_held_no_longer() {
+    let mut worker = started_with(with(|capabilities| capabilities.longest_hold = Some(DAY)));
+    let run = worker.running(&plain_body());
+    worker.advance_renewing(DAY - 3 * LEASE);
+    assert!(worker.cancelled_jobs.is_empty());
+    worker.advance_renewing(LEASE);
+    assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::LeaseLimit)]);
+    worker.end(&run, JobOutcome::Cancelled);
+    let error = "the handler took longer than the queue lets a message be held";
+    assert_eq!(worker.executed(), [Err(error.to_owned())]);
+    assert!(worker.take_post().is_some(), "the attempt counts, and the next one is posted");
+}
+
+#[test]
+fn where_late_receipts_are_refused_a_late_answer_to_a_touch_keeps_the_lease() {
+    let mut worker = started();
+    worker.running(&plain_body());
+    worker.advance(LEASE - Duration::from_secs(1));
+    let (touch, _) = worker.take_touch().unwrap();
+    worker.now = worker.now + Duration::from_secs(2);
+    worker.touched(touch, "t1");
+    assert!(worker.cancelled_jobs.is_empty());
+}
+
+#[test]
+fn where_late_receipts_are_taken_no_late_answer_keeps_a_lease_and_no_late_request_is_made() {
+    let config = || with(|capabilities| capabilities.refuses_stale_receipts = false);
+    let mut worker = started_with(config());
+    let run = worker.running(&plain_body());
+    worker.advance(LEASE - Duration::from_secs(1));
+    let (touch, _) = worker.take_touch().unwrap();
+    worker.now = worker.now + Duration::from_secs(1);
+    worker.touched(touch, "t1");
+    assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::LeaseLost)]);
+    assert!(worker.take_touch().is_none());
+
+    let mut worker = started_with(config());
+    let run = worker.running(&plain_body());
+    worker.now = worker.now + LEASE;
+    worker.fail(&run);
+    assert!(worker.take_post().is_none() && worker.take_release().is_none());
+}
+
+#[test]
+fn a_failed_task_is_retried_as_the_backend_does_it() {
+    for retry in [Retry::Release, Retry::Succeed] {
+        let mut worker = started_with(with(|capabilities| capabilities.retry = retry));
+        worker.deliver_exactly(&plain_body(), 2, 0);
+        let run = worker.runs.pop_front().unwrap();
+        assert_eq!(run.attempt, 3);
+        worker.fail(&run);
+        assert_eq!(worker.take_release().is_some(), retry == Retry::Release);
+        assert_eq!(worker.take_post().is_some(), retry == Retry::Succeed);
+    }
+}
+
+#[test]
+fn without_a_count_of_failed_attempts_no_task_is_retried_by_a_release() {
+    let mut worker = started_with(with(|capabilities| capabilities.retry = Retry::Release));
+    let run = worker.running(&plain_body());
+    worker.fail(&run);
+    assert!(worker.take_release().is_none() && worker.take_post().is_some());
+}
+
+#[test]
+fn a_queue_that_cannot_be_asked_now_is_asked_when_it_says() {
+    let mut worker = started();
+    let (poll, _) = worker.take_poll().unwrap();
+    let rest = Duration::from_secs(7);
+    let fault = crate::queue::Fault::new(FaultKind::Unavailable).with_retry_after(rest);
+    worker.answer(poll, Err(fault));
+    worker.advance(rest - Duration::from_millis(1));
+    assert!(worker.take_poll().is_none());
+    worker.advance(Duration::from_millis(1));
+    assert!(worker.take_poll().is_some());
+}
+
+#[test]
+fn no_worker_serves_a_queue_that_its_backend_cannot_have() {
+    fn rule(queue: &crate::QueueName) -> Result<(), &'static str> {
+        let length = queue.as_str().len();
+        if length > "testpackage.p9.dead".len() { Err("it is too long") } else { Ok(()) }
+    }
+    let ruled = || with(|capabilities| capabilities.names = Some(NameRule::new(rule)));
+    let start = |config| Worker::new(config, [7; 32], WallClock::new(UNIX_AT_START));
+    assert!(start(ruled()).is_ok());
+    let route = crate::QueueName::new("testpackage1").unwrap();
+    let Err(InvalidConfig::NameNotForBackend(error)) = start(ruled().with_route(route)) else {
+        panic!("the name is taken")
+    };
+    let told = "the queue's server cannot have a queue testpackage1.p9.dead, since it is too long; choose another name";
+    assert_eq!(error.to_string(), told);
+}
+
+#[test]
+fn every_message_of_a_lost_connection_is_told_of_once() {
+    let mut worker = started_with(of_connections());
+    let run = worker.running(&plain_body());
+    let receipt = receipt_of(&worker, &run);
+    for _ in 0..2 {
+        worker.feed(Input::LeasesLost(vec![receipt.clone()]));
+    }
+    let lost = worker.events.iter().filter(|event| matches!(event, Event::LeaseLost { .. }));
+    assert_eq!(lost.count(), 1);
+    assert_eq!(worker.worker.load().held, 0);
+}
