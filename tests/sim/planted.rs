@@ -29,6 +29,10 @@ fn laws(bug: Bug) -> &'static [&'static str] {
         Bug::DeadLetterAtFirstMisfit => &["L2"],
         Bug::ReuseIv | Bug::SkipMac => &["S13"],
         Bug::IgnoreClock => &["L2"],
+        Bug::LateTouchRevives => &["S4"],
+        Bug::LeasesOutliveConnection => &["S5"],
+        Bug::RefusedEntryFailsBatch => &["S3"],
+        Bug::MisfitEntryIsDone => &["S1", "S2", "S3"],
     }
 }
 
