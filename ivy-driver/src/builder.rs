@@ -4,13 +4,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use ivy_ironmq::{IronMq, Scheme};
 use ivy_proto::Secret;
-use ivy_proto::backend::{Notifier, Queue, Session};
-use ivy_proto::config::{ConfigBuilder, ConfigError, Environment, NotifierConfig, QueueConfig};
+use ivy_proto::backend::{Notifier, NotifierWay, Plug, Queue, QueueWay, Sessions};
+use ivy_proto::config::{ConfigBuilder, Environment, NotifierConfig, QueueConfig};
 use ivy_proto::wire::crypto::Encryption;
-use ivy_redis::RedisNotifier;
 
+use crate::built_in;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::events::EventSink;
@@ -20,9 +19,12 @@ use crate::hub::Hub;
 use crate::ivy::{Ivy, Parts};
 use crate::memory::MemoryQueue;
 use crate::random::random;
-use crate::reach::SessionBackend;
+use crate::reach::{SessionBackend, SessionQueue};
 use crate::runtime::Runtime;
 use crate::tls::OwnRoots;
+
+/// What a version of the core may know that this crate does not.
+const NOT_BUILT_IN: &str = "this kind of backend is not built in";
 
 /// Says where tasks are queued and results travel. Made by [`Ivy::builder`].
 ///
@@ -43,7 +45,7 @@ pub struct IvyBuilder<R> {
 impl<R: Runtime> IvyBuilder<R> {
     pub(crate) fn new() -> Self {
         IvyBuilder {
-            config: ConfigBuilder::default(),
+            config: built_in::configuration(),
             own_queue: None,
             own_notifier: None,
             node_compatible: false,
@@ -69,6 +71,14 @@ impl<R: Runtime> IvyBuilder<R> {
         self
     }
 
+    /// Understands the URLs of this backend too, in [`queue_url`](IvyBuilder::queue_url), in
+    /// [`notifier_url`](IvyBuilder::notifier_url) and in the environment. It takes its schemes from the
+    /// backends that were there before.
+    pub fn backend(mut self, plug: Plug) -> Self {
+        self.config = self.config.backend(plug);
+        self
+    }
+
     /// Uses this queue instead of one that a URL or the environment names.
     ///
     /// The notifier is the one that is given by [`notifier`](IvyBuilder::notifier) or
@@ -78,7 +88,7 @@ impl<R: Runtime> IvyBuilder<R> {
     /// [`AnswerLost`](ivy_proto::queue::FaultKind::AnswerLost).
     pub fn queue(mut self, queue: impl Queue) -> Self {
         self.config = self.config.own_queue();
-        self.own_queue = Some(Arc::new(GuardedQueue::<R>::new(queue)));
+        self.own_queue = Some(Arc::new(GuardedQueue::<R>::new(Arc::new(queue))));
         self
     }
 
@@ -86,7 +96,7 @@ impl<R: Runtime> IvyBuilder<R> {
     /// or takes longer than ten seconds fails, and a subscription that panics is lost.
     pub fn notifier(mut self, notifier: impl Notifier) -> Self {
         self.config = self.config.own_notifier();
-        self.own_notifier = Some(Arc::new(GuardedNotifier::<R>::new(notifier)));
+        self.own_notifier = Some(Arc::new(GuardedNotifier::<R>::new(Arc::new(notifier))));
         self
     }
 
@@ -167,7 +177,7 @@ impl<R: Runtime> IvyBuilder<R> {
         let events = EventSink::new(clock);
         let queue = match &config.queue {
             Some(named) => queue(named, clock, &roots, &events)?,
-            None => own_queue.ok_or_else(|| Error::config(ConfigError::NoQueue))?,
+            None => own_queue.ok_or_else(|| Error::config("there is no queue"))?,
         };
         let notifier = match &config.notifier {
             Some(named) => Some(notifier(named, clock, &roots, &events)?),
@@ -220,14 +230,21 @@ fn queue<R: Runtime>(
 ) -> Result<Arc<dyn Queue>, Error<R>> {
     Ok(match named {
         QueueConfig::Memory => Arc::new(MemoryQueue::new(clock, random()?)),
-        QueueConfig::IronMq { address, token } => {
-            let is_secure = address.scheme() == Scheme::Https;
-            let tls = is_secure.then(|| roots.with_public_roots()).transpose();
-            let dialect = IronMq::new(address, token.clone());
-            let client = R::http(tls.map_err(Error::config)?);
-            Arc::new(ExchangeQueue::<R, _>::new(client, Arc::new(dialect), events.clone()))
-        }
-        _ => return Err(Error::config("this kind of queue is not built in")),
+        QueueConfig::Backend(backend) => match backend.way() {
+            QueueWay::Exchange(exchange) => {
+                let tls = exchange.is_secure().then(|| roots.with_public_roots()).transpose();
+                let client = R::http(tls.map_err(Error::config)?);
+                let exchange = Arc::clone(exchange);
+                Arc::new(ExchangeQueue::<R, _>::new(client, exchange, events.clone()))
+            }
+            QueueWay::Session(sessions, capabilities) => {
+                let session = session::<R>(sessions, clock, roots, events)?;
+                Arc::new(SessionQueue::new(session, capabilities.clone()))
+            }
+            QueueWay::Queue(queue) => Arc::new(GuardedQueue::<R>::new(Arc::clone(queue))),
+            _ => return Err(Error::config(NOT_BUILT_IN)),
+        },
+        _ => return Err(Error::config(NOT_BUILT_IN)),
     })
 }
 
@@ -239,13 +256,27 @@ fn notifier<R: Runtime>(
 ) -> Result<Arc<dyn Notifier>, Error<R>> {
     Ok(match named {
         NotifierConfig::Memory => Arc::new(Hub::default()),
-        NotifierConfig::Redis(address) => {
-            let tls = address.tls.then(|| roots.with_system_roots()).transpose();
-            let tls = tls.map_err(Error::config)?;
-            let address = address.clone();
-            let make = move || Box::new(RedisNotifier::new(address.clone())) as Box<dyn Session>;
-            Arc::new(SessionBackend::<R>::new(make, tls, clock, events.clone()))
-        }
-        _ => return Err(Error::config("this kind of notifier is not built in")),
+        NotifierConfig::Backend(backend) => match backend.way() {
+            NotifierWay::Session(sessions) => {
+                Arc::new(session::<R>(sessions, clock, roots, events)?)
+            }
+            NotifierWay::Notifier(notifier) => {
+                Arc::new(GuardedNotifier::<R>::new(Arc::clone(notifier)))
+            }
+            _ => return Err(Error::config(NOT_BUILT_IN)),
+        },
+        _ => return Err(Error::config(NOT_BUILT_IN)),
     })
+}
+
+fn session<R: Runtime>(
+    sessions: &Sessions,
+    clock: Clock<R>,
+    roots: &OwnRoots,
+    events: &EventSink,
+) -> Result<SessionBackend<R>, Error<R>> {
+    let tls = sessions.is_secure().then(|| roots.with_system_roots()).transpose();
+    let tls = tls.map_err(Error::config)?;
+    let sessions = sessions.clone();
+    Ok(SessionBackend::new(move || sessions.make(), tls, clock, events.clone()))
 }

@@ -28,8 +28,8 @@ pub(crate) struct GuardedQueue<R> {
 }
 
 impl<R> GuardedQueue<R> {
-    pub(crate) fn new(queue: impl Queue) -> Self {
-        GuardedQueue { queue: Arc::new(queue), runtime: PhantomData }
+    pub(crate) fn new(queue: Arc<dyn Queue>) -> Self {
+        GuardedQueue { queue, runtime: PhantomData }
     }
 }
 
@@ -66,8 +66,8 @@ pub(crate) struct GuardedNotifier<R> {
 }
 
 impl<R> GuardedNotifier<R> {
-    pub(crate) fn new(notifier: impl Notifier) -> Self {
-        GuardedNotifier { notifier: Arc::new(notifier), runtime: PhantomData }
+    pub(crate) fn new(notifier: Arc<dyn Notifier>) -> Self {
+        GuardedNotifier { notifier, runtime: PhantomData }
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_operation_of_a_broken_queue_may_have_had_its_effect() {
         for (broken, reason) in ALL {
-            let queue = GuardedQueue::<Tokio>::new(broken);
+            let queue = GuardedQueue::<Tokio>::new(Arc::new(broken));
             let op = QueueOp::Clear { queue: QueueName::new("mail").unwrap() };
             let fault = queue.execute(op).await.unwrap_err();
             assert_eq!(fault.kind(), FaultKind::AnswerLost);
@@ -188,7 +188,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_notice_to_a_broken_notifier_may_have_been_published() {
         for (broken, reason) in ALL {
-            let notifier = GuardedNotifier::<Tokio>::new(broken);
+            let notifier = GuardedNotifier::<Tokio>::new(Arc::new(broken));
             let channel = ChannelName::new("replies").unwrap();
             let publication = Publication { channel, payload: Body::new("{}") };
             let fault = notifier.publish(publication).await.unwrap_err();
@@ -200,7 +200,7 @@ mod tests {
     #[tokio::test]
     async fn a_subscription_that_panics_is_lost() {
         for broken in [Broken::PanicsAtOnce, Broken::PanicsLater] {
-            let notifier = GuardedNotifier::<Tokio>::new(broken);
+            let notifier = GuardedNotifier::<Tokio>::new(Arc::new(broken));
             let mut heard = notifier.subscribe(Vec::new());
             assert!(matches!(heard.next().await, Some(Heard::Lost(_))));
             assert!(heard.next().await.is_none());

@@ -21,6 +21,7 @@
 
 mod admin;
 mod builder;
+mod built_in;
 mod clock;
 mod connecting;
 mod context;

@@ -11,10 +11,17 @@
 //! A backend that converses with a server over connections is best written as a [`Session`], a machine
 //! without IO that runs over any runtime.
 //!
+//! A [`Plug`] makes either of a URL, which a [`Place`] is once it was taken apart.
+//!
 //! Not yet stable: methods with a default may be added.
 
 mod exchange;
 mod session;
+mod host;
+mod place;
+mod plug;
+mod problem;
+mod segment;
 
 use std::fmt;
 use std::pin::Pin;
@@ -23,6 +30,14 @@ use futures_core::Stream;
 
 pub use exchange::{Exchange, HttpRequest, MOST_REQUESTS, RequestKind, Step};
 pub use session::{Endpoint, Input, Line, LinkFault, LinkFaultKind, Output, Session, Ticket};
+pub use host::Host;
+pub use place::Place;
+pub use plug::{
+    FindQueue, MakeNotifier, MakeQueue, NotifierBackend, NotifierWay, Plug, QueueBackend, QueueWay,
+    Sessions,
+};
+pub use problem::{BackendError, UrlProblem};
+pub use segment::segment;
 
 use crate::id::Receipt;
 use crate::name::{ChannelName, QueueName};

@@ -52,7 +52,7 @@ mod tests {
         check::<(producer::Input, producer::Output, worker::Input, worker::Output)>();
         check::<(broker::Input, broker::Output, queue::QueueOp, queue::QueueReply, queue::Fault)>();
         check::<(notify::Publication, notify::NotifyFault, event::Event, Cause, Misuse)>();
-        check::<(config::Config, config::ConfigError, queue::ironmq::Token, Secret)>();
+        check::<(config::Config, config::ConfigError, backend::Place, Secret)>();
         check::<(wire::Codec, wire::LegacyKey, wire::Envelope, wire::Notice, wire::DeadLetter)>();
         check::<(task::Registry<()>, task::BlockingRegistry<()>, task::Callbacks, TaskError)>();
         check::<task::Task<(std::rc::Rc<u8>,), *const u8>>();

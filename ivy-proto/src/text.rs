@@ -1,6 +1,7 @@
 //! Text from outside: made safe to print, and searched for secrets.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// The longest foreign text that is printed; the rest is cut.
@@ -87,6 +88,13 @@ pub fn is_printable(text: &str) -> bool {
     // Almost all are. Without an early end, many bytes are looked at in one step.
     text.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'))
         || text.chars().all(is_plain)
+}
+
+/// A number that is written in digits only: `1e3`, `0x10`, `+1` and `10s` are typing errors.
+#[must_use]
+pub fn number<T: FromStr>(text: &str) -> Option<T> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
 }
 
 /// Whether a text holds a part of a secret that is worth hiding: ten characters of it in a row, or all

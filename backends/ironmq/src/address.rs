@@ -2,14 +2,9 @@
 
 use std::fmt;
 
-use http::uri::Authority;
-use url::Host;
+use ivy_proto::backend::{Host, segment};
+use ivy_proto::text::is_plain;
 
-use super::path::segment;
-use crate::text::is_plain;
-
-/// The longest host name, as the domain name system has it.
-const LONGEST_HOST: usize = 253;
 /// The longest project id and the longest segment of a path prefix, in bytes.
 const LONGEST_SEGMENT: usize = 255;
 /// The most segments of a path prefix. With the limit on each, a URL stays far below the 64 KiB
@@ -91,7 +86,7 @@ impl Address {
         }
         Ok(Address {
             scheme,
-            host: parse_host(host)?,
+            host: Host::parse(host).ok_or(InvalidAddress::Host)?,
             port: scheme.default_port(),
             prefix: Vec::new(),
             project: project.to_owned(),
@@ -156,16 +151,11 @@ impl Address {
     /// Whether the token would travel in the clear over a network that others may read.
     #[must_use]
     pub fn is_exposed(&self) -> bool {
-        let loopback = match &self.host {
-            Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => address.is_loopback(),
-        };
-        self.scheme == Scheme::Http && !loopback
+        self.scheme == Scheme::Http && !self.host.is_loopback()
     }
 
     /// The URL under which the project's queues are found, without a slash at its end.
-    pub(super) fn base(&self) -> String {
+    fn base(&self) -> String {
         let mut base = format!("{}://{}", self.scheme.as_str(), self.host);
         if self.port != self.scheme.default_port() {
             base.push_str(&format!(":{}", self.port));
@@ -190,15 +180,6 @@ impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// The host that a text names, in its usual form.
-pub(crate) fn parse_host(text: &str) -> Result<Host, InvalidAddress> {
-    let host = Host::parse(text).map_err(|_| InvalidAddress::Host)?;
-    let written = host.to_string();
-    // A name may hold characters that are allowed in names and not in the URL of a request.
-    let is_usable = written.len() <= LONGEST_HOST && Authority::try_from(written.as_str()).is_ok();
-    if is_usable { Ok(host) } else { Err(InvalidAddress::Host) }
 }
 
 fn is_segment(text: &str) -> bool {

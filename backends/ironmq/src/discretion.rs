@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::token::Token;
 use ivy_proto::queue::QueueOp;
-use ivy_proto::queue::ironmq::Token;
 use ivy_proto::text::{holds_run_of, shares_run};
 
 /// The longest text of a server that is kept, in characters.

@@ -2,12 +2,16 @@
 
 use serde_json::{Map, Value};
 
-use super::environment::{Environment, FOLDER_FILE, Found, HOME_FILE, Origin};
-use super::error::ConfigError;
+use ivy_proto::config::{ConfigError, Environment, Found, Origin};
+
+/// The file in the current folder.
+pub(crate) const FOLDER_FILE: &str = "./iron.json";
+/// The one in the home directory, as it is shown.
+pub(crate) const HOME_FILE: &str = "~/.iron.json";
 
 /// A file of IronMQ's clients. Other products share it, so a key that is not known is none of our
 /// business.
-pub(super) struct IronFile {
+pub(crate) struct IronFile {
     path: &'static str,
     /// What stands under `iron_mq`, then what stands at the root.
     objects: Vec<Map<String, Value>>,
@@ -15,7 +19,7 @@ pub(super) struct IronFile {
 
 impl IronFile {
     /// The files that exist, strongest first.
-    pub(super) fn all(environment: &Environment<'_>) -> Result<Vec<IronFile>, ConfigError> {
+    pub(crate) fn all(environment: &Environment<'_>) -> Result<Vec<IronFile>, ConfigError> {
         let mut files = Vec::new();
         if let Some(content) = environment.file(FOLDER_FILE) {
             files.push(IronFile::parse(FOLDER_FILE, &content)?);
@@ -41,7 +45,7 @@ impl IronFile {
     }
 
     /// The value of the first of these keys that is given. A number counts as its text.
-    pub(super) fn find(&self, keys: &'static [&'static str]) -> Result<Option<Found>, ConfigError> {
+    pub(crate) fn find(&self, keys: &'static [&'static str]) -> Result<Option<Found>, ConfigError> {
         for object in &self.objects {
             for key in keys {
                 let origin = Origin::File { path: self.path, key };

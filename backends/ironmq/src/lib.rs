@@ -23,15 +23,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod address;
 mod advice;
 mod answer;
+mod bad_config;
 mod discretion;
 mod http_date;
+mod iron_file;
 mod json;
 mod messages;
 mod path;
+mod plug;
 mod refusal;
 mod request;
+mod sources;
+mod token;
+mod url;
 
 use std::fmt;
 use std::time::Duration;
@@ -40,7 +47,11 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Request, Response, Uri};
 
-pub use ivy_proto::queue::ironmq::{Address, BadToken, InvalidAddress, Scheme, Token};
+pub use address::{Address, InvalidAddress, Scheme};
+pub use bad_config::BadConfig;
+pub use plug::plug;
+pub use token::{BadToken, Token};
+pub use url::{ColonInToken, IronMqUrl};
 
 use crate::discretion::Discretion;
 use ivy_proto::backend::{Exchange, HttpRequest, Step};
@@ -55,8 +66,8 @@ const LISTED_QUEUE: usize = 2 * 1024;
 /// [`QueueReply`] or [`Fault`]. Its `Debug` does not show the token.
 #[derive(Clone)]
 pub struct IronMq {
+    address: Address,
     base: String,
-    is_secure: bool,
     token: Token,
     authorization: HeaderValue,
     max_body: usize,
@@ -68,12 +79,24 @@ impl IronMq {
     pub fn new(address: &Address, token: Token) -> Self {
         let max_body = Capabilities::ironmq().max_body;
         IronMq {
+            address: address.clone(),
             base: address.to_string(),
-            is_secure: address.scheme() == Scheme::Https,
             authorization: authorization(&token),
             token,
             max_body,
         }
+    }
+
+    /// Where the project is found.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What opens it.
+    #[must_use]
+    pub fn token(&self) -> &Token {
+        &self.token
     }
 
     /// The same, with another limit for one body, in bytes.
@@ -165,7 +188,7 @@ impl Exchange for IronMq {
     }
 
     fn is_secure(&self) -> bool {
-        self.is_secure
+        self.address.scheme() == Scheme::Https
     }
 
     fn advice(&self, kind: FaultKind) -> Option<&'static str> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use ivy_proto::MessageId;
-use ivy_proto::queue::ironmq::segment;
+use ivy_proto::backend::segment;
 
 /// The longest id that is taken for one, in bytes. IronMQ's have 19 digits, and those of
 /// reservations 32.

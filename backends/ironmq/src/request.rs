@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
 
-use ivy_proto::queue::ironmq::segment;
+use ivy_proto::backend::segment;
 
 use crate::path::message_segment;
 use ivy_proto::QueueName;

@@ -1,11 +1,20 @@
 //! What IronMQ's clients look up: the project and its token, in variables and files.
+//!
+//! The program and its environment are the strongest source, then `./iron.json`, then
+//! `~/.iron.json`. A server that a weaker source names is used only with a token of the same or of a
+//! weaker source, and nothing weaker turns TLS off: else, whoever can write to the current folder
+//! could have the token sent to a server of theirs. What is refused for that reason is
+//! [`BadConfig::WeakerSource`].
 
-use super::environment::{Environment, Found, Origin};
-use super::error::ConfigError;
-use super::iron_file::IronFile;
-use super::queue_url::IronMqUrl;
-use super::url::port_number;
-use crate::queue::ironmq::{Address, Scheme, Token, parse_host};
+use ivy_proto::backend::Host;
+use ivy_proto::config::{ConfigError, Environment, Found, Origin};
+use ivy_proto::text::number;
+
+use crate::address::{Address, InvalidAddress, Scheme};
+use crate::bad_config::BadConfig;
+use crate::iron_file::{FOLDER_FILE, IronFile};
+use crate::token::Token;
+use crate::url::IronMqUrl;
 
 /// A part of the configuration: the variables that hold it, and the keys of a file, each strongest
 /// first.
@@ -30,7 +39,7 @@ const SCHEME: Part = Part {
 
 /// Address and token of what a URL says, completed from variables and files. Nothing if there is
 /// no URL, and neither a token nor a project id anywhere.
-pub(super) fn resolve(
+pub(crate) fn resolve(
     url: Option<(IronMqUrl, Origin)>,
     environment: &Environment<'_>,
 ) -> Result<Option<(Address, Token)>, ConfigError> {
@@ -49,8 +58,8 @@ pub(super) fn resolve(
     let ((token, token_origin), (prefix, project)) = match (token, project) {
         (Some(token), Some(project)) => (token, project),
         (None, None) if said.is_none() => return Ok(None),
-        (None, _) => return Err(ConfigError::NoToken),
-        (_, None) => return Err(ConfigError::NoProject),
+        (None, _) => return Err(BadConfig::NoToken.into()),
+        (_, None) => return Err(BadConfig::NoProject.into()),
     };
     let (scheme, host, port) = match url.server {
         Some((host, port)) => (url.scheme, host, port),
@@ -104,7 +113,7 @@ impl<'a> Sources<'a> {
         };
         match Token::new(&value) {
             Ok(token) => Ok(Some((token, origin))),
-            Err(error) => Err(ConfigError::BadToken { origin, error }),
+            Err(error) => Err(BadConfig::Token { origin, error }.into()),
         }
     }
 
@@ -114,7 +123,7 @@ impl<'a> Sources<'a> {
         };
         match Address::new(Scheme::Https, Address::DEFAULT_HOST, &value) {
             Ok(_) => Ok(Some(value)),
-            Err(error) => Err(ConfigError::BadAddress { origin, error }),
+            Err(error) => Err(BadConfig::Address { origin, error }.into()),
         }
     }
 
@@ -173,7 +182,7 @@ impl<'a> Sources<'a> {
         let mut kept = Vec::with_capacity(self.files.len());
         for file in std::mem::take(&mut self.files) {
             let other = file.find(HOST.keys)?.is_some_and(|found| {
-                parse_host(&found.value).map_or(true, |other| other.to_string() != host)
+                Host::parse(&found.value).is_none_or(|other| other.to_string() != host)
             });
             if !other {
                 kept.push(file);
@@ -192,12 +201,12 @@ impl Part {
         origin: Origin,
         beside: impl IntoIterator<Item = &'b (&'static str, Origin)>,
     ) -> Result<(), ConfigError> {
-        let stronger = beside.into_iter().find(|(_, other)| other.rank() < origin.rank());
+        let stronger = beside.into_iter().find(|(_, other)| rank(*other) < rank(origin));
         match stronger {
             None => Ok(()),
             Some(&(what, stronger)) => {
                 let variable = self.variables[0];
-                Err(ConfigError::WeakerSource { origin, what, stronger, variable })
+                Err(BadConfig::WeakerSource { origin, what, stronger, variable }.into())
             }
         }
     }
@@ -212,13 +221,31 @@ fn scheme(found: Found) -> Result<Scheme, ConfigError> {
 }
 
 fn host(found: Found) -> Result<String, ConfigError> {
-    match parse_host(&found.value) {
-        Ok(host) => Ok(host.to_string()),
-        Err(error) => Err(ConfigError::BadAddress { origin: found.origin, error }),
-    }
+    let bad = BadConfig::Address { origin: found.origin, error: InvalidAddress::Host };
+    Host::parse(&found.value).map(|host| host.to_string()).ok_or(bad.into())
 }
 
 fn port(found: Found) -> Result<u16, ConfigError> {
-    let port = port_number(&found.value);
+    let port = number(&found.value).filter(|port| *port > 0);
     port.ok_or(ConfigError::BadValue { origin: found.origin, expected: "a port, 1 to 65535" })
+}
+
+/// How strong a source is, strongest first. Who can write to a weaker one is often not who runs the
+/// program: the current folder may be shared, and come with what was downloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// The program and its environment, URLs included.
+    Process,
+    /// The file in the current folder.
+    Folder,
+    /// The file in the home directory.
+    Home,
+}
+
+fn rank(origin: Origin) -> Rank {
+    match origin {
+        Origin::File { path, .. } if path == FOLDER_FILE => Rank::Folder,
+        Origin::File { .. } => Rank::Home,
+        _ => Rank::Process,
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::secret::Secret;
+use ivy_proto::Secret;
 
 /// The longest token. IronMQ's have 20 to 30 characters.
 const LONGEST: usize = 4096;

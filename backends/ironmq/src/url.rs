@@ -1,36 +1,15 @@
-//! The URL of a queue.
+//! What the URL of a queue says of an IronMQ project.
 
-use super::url::{BadUrl, Parts, UrlProblem, decoded};
-use crate::queue::ironmq::{Address, Scheme, Token, segment};
+use ivy_proto::backend::{Place, UrlProblem, segment};
+use ivy_proto::config::ConfigError;
 
-/// The schemes of queues, for error messages.
-const ACCEPTED: &str = "ironmq://, ironmq+http://, memory://";
+use crate::address::{Address, Scheme};
+use crate::token::Token;
 
-/// A queue's URL, taken apart.
-///
-/// * `memory://`: queues in the memory of this process.
-/// * `ironmq://TOKEN@HOST[:PORT][/PREFIX...]/PROJECT_ID`: a project on an IronMQ v3 server, over
-///   https (port 443). `ironmq+http://`: the same over plain http (port 80). Each part but the
-///   scheme may be left out, and is then looked up elsewhere; a host that is found nowhere is
-///   IronMQ's own, [`Address::DEFAULT_HOST`]: `mq-aws-us-east-1-1.iron.io`.
-///
-/// ```
-/// use ivy_proto::config::QueueUrl;
-///
-/// let url = QueueUrl::parse("ironmq+http://token@localhost:8080/5e3a6f0c1b2d4e5f6a7b8c9d")?;
-/// assert!(matches!(url, QueueUrl::IronMq(_)));
-/// # Ok::<(), ivy_proto::config::BadUrl>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum QueueUrl {
-    /// Queues in the memory of this process.
-    Memory,
-    /// A project on an IronMQ server, or as much as the URL says of it.
-    IronMq(IronMqUrl),
-}
-
-/// What a URL says of a project on an IronMQ server.
+/// What a URL says of a project on an IronMQ server:
+/// `ironmq://TOKEN@HOST[:PORT][/PREFIX...]/PROJECT_ID`, over https (port 443), or `ironmq+http://` for the
+/// same over plain http (port 80). Each part but the scheme may be left out, and is then looked up
+/// elsewhere; a host that is found nowhere is IronMQ's own, [`Address::DEFAULT_HOST`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IronMqUrl {
     /// How requests travel.
@@ -43,28 +22,18 @@ pub struct IronMqUrl {
     pub project: Option<(Vec<String>, String)>,
 }
 
-impl QueueUrl {
-    /// Takes a URL apart.
+impl IronMqUrl {
+    /// What this place says.
     ///
     /// # Errors
-    /// If it is not the URL of a queue that is built in. The error shows neither the token nor a
-    /// query.
-    pub fn parse(text: &str) -> Result<Self, BadUrl> {
-        parse(text).map_err(|problem| BadUrl::new(text, problem))
+    /// [`ConfigError::BadUrl`] if a part of it cannot be one of IronMQ's. The error shows no secret.
+    pub fn of(place: &Place) -> Result<Self, ConfigError> {
+        parts(place).map_err(|problem| place.refuse(problem))
     }
 
     /// The URL, with the token in it: a secret.
     #[must_use]
     pub fn expose(&self) -> String {
-        match self {
-            QueueUrl::Memory => "memory://".to_owned(),
-            QueueUrl::IronMq(ironmq) => ironmq.expose(),
-        }
-    }
-}
-
-impl IronMqUrl {
-    fn expose(&self) -> String {
         let mut url = match self.scheme {
             Scheme::Https => "ironmq://".to_owned(),
             Scheme::Http => "ironmq+http://".to_owned(),
@@ -87,31 +56,28 @@ impl IronMqUrl {
     }
 }
 
-fn parse(text: &str) -> Result<QueueUrl, UrlProblem> {
-    let parts = Parts::parse(text, ACCEPTED)?;
-    match parts.scheme.as_str() {
-        "memory" if parts.is_bare() => Ok(QueueUrl::Memory),
-        "memory" => Err(UrlProblem::NotBare),
-        "ironmq" => ironmq(Scheme::Https, &parts).map(QueueUrl::IronMq),
-        "ironmq+http" => ironmq(Scheme::Http, &parts).map(QueueUrl::IronMq),
-        "redis" | "rediss" => Err(UrlProblem::NotBuiltIn),
-        _ => Err(UrlProblem::UnknownScheme { accepted: ACCEPTED }),
-    }
-}
+/// There is a `:` before the `@` of the URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "only the token stands before the @, and the project id at the end; write a colon in a token as %3A"
+)]
+pub struct ColonInToken;
 
-fn ironmq(scheme: Scheme, parts: &Parts<'_>) -> Result<IronMqUrl, UrlProblem> {
-    let token = match parts.credentials {
-        Some(credentials) if credentials.contains(':') => return Err(UrlProblem::ColonInToken),
-        Some(token) => Some(Token::new(&decoded(token)?).map_err(UrlProblem::Token)?),
-        None => None,
-    };
-    let server = parts.host.clone().map(|host| (host, parts.port.unwrap_or(scheme.default_port())));
-    let mut prefix = parts.segments()?;
+fn parts(place: &Place) -> Result<IronMqUrl, UrlProblem> {
+    let scheme = if place.scheme() == "ironmq+http" { Scheme::Http } else { Scheme::Https };
+    if place.password().is_some() {
+        return Err(UrlProblem::backend(ColonInToken));
+    }
+    let token = place.user().map(|token| Token::new(token.expose()));
+    let token = token.transpose().map_err(UrlProblem::backend)?;
+    let port = place.port().unwrap_or(scheme.default_port());
+    let server = place.host().map(|host| (host.to_string(), port));
+    let mut prefix = place.segments().to_vec();
     let project = prefix.pop().map(|project| (prefix, project));
     if let Some((prefix, project)) = &project {
         let address = Address::new(scheme, Address::DEFAULT_HOST, project);
         let address = address.and_then(|address| address.with_prefix(prefix.clone()));
-        address.map_err(UrlProblem::Address)?;
+        address.map_err(UrlProblem::backend)?;
     }
     Ok(IronMqUrl { scheme, token, server, project })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ivy_proto::config::RedisAddress;
+use crate::address::RedisAddress;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use redis::Value;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ivy_proto::config::RedisAddress;
+use crate::address::RedisAddress;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 
 use crate::refusal::{refusal, stranger};

@@ -16,6 +16,7 @@
 //! in which a subscription is replaced by a new one. Redis keeps no notice for those who are not
 //! connected.
 
+mod address;
 mod conversation;
 mod frame;
 mod greeting;
@@ -24,4 +25,5 @@ mod questions;
 mod refusal;
 mod server;
 
+pub use address::{BadCredentials, NotADatabase, RedisAddress, plug};
 pub use notifier::RedisNotifier;

@@ -8,4 +8,4 @@ mod session;
 mod tests;
 mod unread;
 
-pub(crate) use session::SessionBackend;
+pub(crate) use session::{SessionBackend, SessionQueue};

@@ -67,7 +67,6 @@ pub(crate) struct SessionQueue<R> {
 }
 
 impl<R: Runtime> SessionQueue<R> {
-    #[cfg_attr(not(test), expect(dead_code, reason = "no queue that is built in is a session yet"))]
     pub(crate) fn new(backend: SessionBackend<R>, capabilities: Capabilities) -> Self {
         SessionQueue { backend, capabilities }
     }

@@ -1,5 +1,6 @@
 //! Backends that speak HTTP: operations as requests, and responses as replies.
 
+use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub const MOST_REQUESTS: usize = 4;
 /// reports what it could not send or read as a [`Fault`] of its own:
 /// [`Unreachable`](crate::queue::FaultKind::Unreachable), [`Tls`](crate::queue::FaultKind::Tls) or
 /// [`AnswerLost`](crate::queue::FaultKind::AnswerLost).
-pub trait Exchange: fmt::Debug + Send + Sync + 'static {
+pub trait Exchange: Any + fmt::Debug + Send + Sync {
     /// What the backend can do. The machines ask once, when they are made.
     fn capabilities(&self) -> Capabilities;
 

@@ -1,200 +1,217 @@
-//! The URLs of queues and notifiers: one grammar, of which each kind takes its part.
+//! The URLs of backends: one grammar, of which each backend takes its part.
 //!
-//! `scheme://[credentials@][host[:port]][/segment...]`, where credentials and segments are
-//! percent-encoded. A query or fragment is refused, since nothing that could stand there is known.
+//! `scheme://[user[:password]@][host[:port]][/segment...][?key=value[&...]]`, where user, password,
+//! segments, keys and values are percent-encoded.
 
-use std::borrow::Cow;
 use std::fmt;
-use std::str::FromStr;
 
-use percent_encoding::percent_decode_str;
+use super::host::Host;
+use super::problem::UrlProblem;
+use super::segment::{decoded, segment};
+use crate::config::{BadUrl, ConfigError, Origin};
+use crate::secret::Secret;
+use crate::text::number;
 
-use crate::queue::ironmq::{BadToken, InvalidAddress, parse_host};
+/// The longest URL, in bytes.
+const LONGEST: usize = 64 * 1024;
 
-/// A URL is not understood. Tells what is wrong with it, and of the URL itself at most its scheme: a
-/// token or a password may stand in any other place by mistake.
-#[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the URL{} is not understood: {problem}", Scheme(*.scheme))]
-pub struct BadUrl {
-    scheme: Option<&'static str>,
-    problem: UrlProblem,
+/// A URL of a backend, taken apart. Its `Debug` shows host and port alone: a secret may stand in any
+/// other place.
+///
+/// ```
+/// use ivy_proto::backend::Place;
+/// use ivy_proto::config::Origin;
+///
+/// let origin = Origin::Argument("queue URL");
+/// let place = Place::parse("store://ada:p%40ss@[::1]:70/a%2Fb/c?wait=5", origin)?;
+/// assert_eq!((place.scheme(), place.port()), ("store", Some(70)));
+/// assert_eq!(place.host().unwrap().to_string(), "[::1]");
+/// assert_eq!(place.password().unwrap().expose(), "p@ss");
+/// assert_eq!(place.segments(), ["a/b", "c"]);
+/// assert_eq!(place.query("wait"), Some("5"));
+/// # Ok::<(), ivy_proto::config::ConfigError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Place {
+    origin: Origin,
+    scheme: String,
+    user: Option<Secret>,
+    password: Option<Secret>,
+    host: Option<Host>,
+    port: Option<u16>,
+    segments: Vec<String>,
+    has_path: bool,
+    query: Vec<(String, String)>,
 }
 
-/// The schemes that are shown. Anything else in front of `://` may be a secret too.
-const SHOWN: [&str; 9] =
-    ["ironmq", "ironmq+http", "redis", "rediss", "memory", "http", "https", "amqp", "amqps"];
-
-/// The beginning of a URL, if it may be shown.
-struct Scheme(Option<&'static str>);
-
-impl fmt::Display for Scheme {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |scheme| write!(f, " {scheme}://..."))
+impl Place {
+    /// Takes a URL apart that stands here. The password may hold a raw `:` or `@`.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadUrl`] if it is none.
+    pub fn parse(text: &str, origin: Origin) -> Result<Self, ConfigError> {
+        parse(text, origin)
+            .map_err(|problem| ConfigError::BadUrl { origin, error: BadUrl::new(None, problem) })
     }
-}
 
-/// What is wrong with a URL, and what to write instead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum UrlProblem {
-    /// There is nothing.
-    #[error("it is empty")]
-    Empty,
-    /// It does not begin with a scheme.
-    #[error("it must begin with one of {accepted}")]
-    NoScheme {
-        /// The beginnings that are understood.
-        accepted: &'static str,
-    },
-    /// It begins with a scheme that is not understood here.
-    #[error("its scheme is not known here; it must begin with one of {accepted}")]
-    UnknownScheme {
-        /// The beginnings that are understood.
-        accepted: &'static str,
-    },
-    /// The scheme is planned.
-    #[error("Redis as a queue is not built in yet; use ironmq:// or memory://")]
-    NotBuiltIn,
-    /// It holds a space or a control character.
-    #[error("a space or control character must be percent-encoded, a space as %20")]
-    Space,
-    /// A `%` is not followed by two hexadecimal digits, or what is encoded is no UTF-8.
-    #[error("each % must begin a percent-encoded UTF-8 character; write % itself as %25")]
-    Escape,
-    /// There is an `@` behind the host.
-    #[error(
-        "a / ? or # in the credentials must be written as %2F, %3F or %23, and an @ in the path as %40"
-    )]
-    MisplacedAt,
-    /// It holds a query.
-    #[error("no query is understood; leave out the ? and what follows it")]
-    Query,
-    /// It holds a fragment.
-    #[error("no fragment is understood; leave out the # and what follows it")]
-    Fragment,
-    /// The port is not a number from 1 to 65535.
-    #[error("the port must be a number from 1 to 65535")]
-    Port,
-    /// Host, project id or path prefix cannot be one.
-    #[error("{0}")]
-    Address(InvalidAddress),
-    /// The token cannot be one.
-    #[error("{0}")]
-    Token(BadToken),
-    /// There is a `:` before the `@` of an IronMQ URL.
-    #[error(
-        "only the token stands before the @, and the project id at the end; write a colon in a token as %3A"
-    )]
-    ColonInToken,
-    /// There is no host where one is needed.
-    #[error("the host is missing")]
-    NoHost,
-    /// There is a user name without a password, or the other part is empty.
-    #[error("credentials must be USER:PASSWORD@ or :PASSWORD@")]
-    Credentials,
-    /// The path of a Redis URL is not the number of a database.
-    #[error("the path must be the number of a database, as in /0")]
-    Database,
-    /// There is something behind `memory://`.
-    #[error("nothing follows memory://")]
-    NotBare,
-}
-
-impl BadUrl {
-    /// What is wrong with it.
+    /// Where the URL stands.
     #[must_use]
-    pub fn problem(&self) -> UrlProblem {
-        self.problem
+    pub fn origin(&self) -> Origin {
+        self.origin
     }
 
-    pub(super) fn new(text: &str, problem: UrlProblem) -> Self {
-        let scheme = split_scheme(text).and_then(|(scheme, _)| {
-            SHOWN.into_iter().find(|shown| scheme.eq_ignore_ascii_case(shown))
-        });
-        BadUrl { scheme, problem }
+    /// The scheme, in lower case.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        &self.scheme
     }
-}
 
-impl fmt::Debug for BadUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+    /// What stands before the `@`, up to a colon: a user, or a token.
+    #[must_use]
+    pub fn user(&self) -> Option<&Secret> {
+        self.user.as_ref()
     }
-}
 
-/// The parts of a URL, as they are written.
-pub(super) struct Parts<'a> {
-    /// In lower case.
-    pub(super) scheme: String,
-    pub(super) credentials: Option<&'a str>,
-    /// Checked and in its usual form; an IPv6 address in brackets.
-    pub(super) host: Option<String>,
-    pub(super) port: Option<u16>,
-    /// Nothing, or a path that begins with a slash.
-    pub(super) path: &'a str,
-}
+    /// What stands between that colon and the `@`. Empty where nothing does; nothing without a colon.
+    #[must_use]
+    pub fn password(&self) -> Option<&Secret> {
+        self.password.as_ref()
+    }
 
-impl<'a> Parts<'a> {
-    /// Takes a URL apart. `accepted` names the schemes that the caller knows, for the error.
-    pub(super) fn parse(text: &'a str, accepted: &'static str) -> Result<Self, UrlProblem> {
-        if text.is_empty() {
-            return Err(UrlProblem::Empty);
-        }
-        let (scheme, rest) = split_scheme(text).ok_or(UrlProblem::NoScheme { accepted })?;
-        if text.chars().any(|character| character.is_whitespace() || character.is_control()) {
-            return Err(UrlProblem::Space);
-        }
-        let (authority, path) = split_at_any(rest, &['/', '?', '#']);
-        if path.contains('@') {
-            return Err(UrlProblem::MisplacedAt);
-        }
-        match path.find(['?', '#']).map(|at| &path[at..]) {
-            Some(query) if query.starts_with('?') => return Err(UrlProblem::Query),
-            Some(_) => return Err(UrlProblem::Fragment),
-            None => {}
-        }
-        let (credentials, place) = match authority.rsplit_once('@') {
-            Some((credentials, place)) => (Some(credentials), place),
-            None => (None, authority),
-        };
-        let (host, port) = host_and_port(place)?;
-        Ok(Parts { scheme: scheme.to_ascii_lowercase(), credentials, host, port, path })
+    /// The host.
+    #[must_use]
+    pub fn host(&self) -> Option<&Host> {
+        self.host.as_ref()
+    }
+
+    /// The port, if it is given.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The segments of the path. A single slash is no path.
+    #[must_use]
+    pub fn segments(&self) -> &[String] {
+        &self.segments
+    }
+
+    /// The value of a key of the query. Only the keys that a [`Plug`](super::Plug) declares reach it.
+    #[must_use]
+    pub fn query(&self, key: &str) -> Option<&str> {
+        self.query.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The keys of the query, in order.
+    pub(crate) fn query_keys(&self) -> impl Iterator<Item = &str> {
+        self.query.iter().map(|(key, _)| key.as_str())
     }
 
     /// Whether there is nothing but the scheme.
-    pub(super) fn is_bare(&self) -> bool {
-        self.credentials.is_none() && self.host.is_none() && self.path.is_empty()
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.user.is_none() && self.host.is_none() && !self.has_path && self.query.is_empty()
     }
 
-    /// The segments of the path, decoded. A single slash is no path.
-    pub(super) fn segments(&self) -> Result<Vec<String>, UrlProblem> {
-        match self.path.strip_prefix('/') {
-            None | Some("") => Ok(Vec::new()),
-            Some(path) => path.split('/').map(decoded).collect(),
+    /// The error of a backend that takes this scheme: what is wrong with the URL. It shows of the URL its
+    /// scheme alone.
+    #[must_use]
+    pub fn refuse(&self, problem: UrlProblem) -> ConfigError {
+        let error = BadUrl::new(Some(self.scheme.clone()), problem);
+        ConfigError::BadUrl { origin: self.origin, error }
+    }
+
+    /// The URL, with its secrets.
+    #[must_use]
+    pub fn expose(&self) -> String {
+        let mut url = format!("{}://", self.scheme);
+        if let Some(user) = &self.user {
+            url.push_str(&segment(user.expose()));
+            if let Some(password) = &self.password {
+                url.push(':');
+                url.push_str(&segment(password.expose()));
+            }
+            url.push('@');
         }
+        url.extend(self.host.as_ref().map(ToString::to_string));
+        url.extend(self.port.map(|port| format!(":{port}")));
+        if self.has_path && self.segments.is_empty() {
+            url.push('/');
+        }
+        url.extend(self.segments.iter().map(|part| format!("/{}", segment(part))));
+        for (index, (key, value)) in self.query.iter().enumerate() {
+            url.push(if index == 0 { '?' } else { '&' });
+            url.push_str(&format!("{}={}", segment(key), segment(value)));
+        }
+        url
     }
 }
 
-/// The text that a part of a URL stands for.
-pub(super) fn decoded(part: &str) -> Result<String, UrlProblem> {
-    let mut escapes = part.split('%').skip(1);
-    let is_hex = |escape: &str| {
-        escape.len() >= 2 && escape.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Place");
+        shown.field("host", &self.host).field("port", &self.port);
+        shown.finish_non_exhaustive()
+    }
+}
+
+fn parse(text: &str, origin: Origin) -> Result<Place, UrlProblem> {
+    if text.is_empty() {
+        return Err(UrlProblem::Empty);
+    }
+    if text.len() > LONGEST {
+        return Err(UrlProblem::TooLong);
+    }
+    let no_scheme = || UrlProblem::NoScheme { accepted: String::new() };
+    let (scheme, rest) = split_scheme(text).ok_or_else(no_scheme)?;
+    if text.chars().any(|character| character.is_whitespace() || character.is_control()) {
+        return Err(UrlProblem::Space);
+    }
+    let (authority, rest) = split_at_any(rest, &['/', '?', '#']);
+    if rest.contains('@') {
+        return Err(UrlProblem::MisplacedAt);
+    }
+    let (path, query) = match rest.find(['?', '#']).map(|at| rest.split_at(at)) {
+        Some((_, behind)) if behind.starts_with('#') => return Err(UrlProblem::Fragment),
+        Some((path, query)) => (path, Some(&query[1..])),
+        None => (rest, None),
     };
-    if !escapes.all(is_hex) {
-        return Err(UrlProblem::Escape);
+    if query.is_some_and(|query| query.contains('#')) {
+        return Err(UrlProblem::Fragment);
     }
-    percent_decode_str(part).decode_utf8().map(Cow::into_owned).map_err(|_| UrlProblem::Escape)
+    let (credentials, place) = match authority.rsplit_once('@') {
+        Some((credentials, place)) => (Some(credentials), place),
+        None => (None, authority),
+    };
+    let (host, port) = host_and_port(place)?;
+    let (user, password) = match credentials.map(|text| text.split_once(':').ok_or(text)) {
+        Some(Ok((user, password))) => (Some(secret(user)?), Some(secret(password)?)),
+        Some(Err(user)) => (Some(secret(user)?), None),
+        None => (None, None),
+    };
+    let segments = match path.strip_prefix('/') {
+        None | Some("") => Vec::new(),
+        Some(path) => path.split('/').map(part).collect::<Result<_, _>>()?,
+    };
+    let query = match query {
+        None => Vec::new(),
+        Some(query) => query.split('&').map(key_and_value).collect::<Result<_, _>>()?,
+    };
+    let (scheme, has_path) = (scheme.to_ascii_lowercase(), !path.is_empty());
+    Ok(Place { origin, scheme, user, password, host, port, segments, has_path, query })
 }
 
-/// A number that is written in digits only: `1e3`, `0x10`, `+1` and `10s` are typing errors.
-pub(super) fn number<T: FromStr>(text: &str) -> Option<T> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits)
+fn part(written: &str) -> Result<String, UrlProblem> {
+    decoded(written).ok_or(UrlProblem::Escape)
 }
 
-/// The number of a port.
-pub(super) fn port_number(text: &str) -> Option<u16> {
-    number(text).filter(|port| *port > 0)
+fn secret(written: &str) -> Result<Secret, UrlProblem> {
+    part(written).map(Secret::new)
+}
+
+fn key_and_value(written: &str) -> Result<(String, String), UrlProblem> {
+    let (key, value) = written.split_once('=').unwrap_or((written, ""));
+    Ok((part(key)?, part(value)?))
 }
 
 fn split_scheme(text: &str) -> Option<(&str, &str)> {
@@ -208,7 +225,7 @@ fn split_at_any<'a>(text: &'a str, characters: &[char]) -> (&'a str, &'a str) {
     text.split_at(text.find(characters).unwrap_or(text.len()))
 }
 
-fn host_and_port(place: &str) -> Result<(Option<String>, Option<u16>), UrlProblem> {
+fn host_and_port(place: &str) -> Result<(Option<Host>, Option<u16>), UrlProblem> {
     if place.is_empty() {
         return Ok((None, None));
     }
@@ -217,36 +234,11 @@ fn host_and_port(place: &str) -> Result<(Option<String>, Option<u16>), UrlProble
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (place, None),
     };
-    let host = parse_host(host).map_err(UrlProblem::Address)?;
-    let port = port.map(|port| port_number(port).ok_or(UrlProblem::Port)).transpose()?;
-    Ok((Some(host.to_string()), port))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_url_that_is_not_understood_only_a_known_scheme_is_shown() {
-        for (text, expected) in [
-            ("redis://u:SECRET@host:1/2", "the URL redis://... is not understood"),
-            ("ironmq://SECRET", "the URL ironmq://... is not understood"),
-            ("IronMQ+HTTP://SECRET/p", "the URL ironmq+http://... is not understood"),
-            ("rediss://host/SECRET", "the URL rediss://... is not understood"),
-            ("SECRET://host", "the URL is not understood"),
-            ("user:SECRET@host", "the URL is not understood"),
-            ("SECRET", "the URL is not understood"),
-        ] {
-            let error = BadUrl::new(text, UrlProblem::Port).to_string();
-            assert_eq!(error, format!("{expected}: {}", UrlProblem::Port), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_percent_sign_begins_an_escape() {
-        assert_eq!(decoded("a%20b%C3%A4").unwrap(), "a b\u{e4}");
-        for part in ["%", "%2", "%zz", "a%%20", "%ff"] {
-            assert_eq!(decoded(part), Err(UrlProblem::Escape), "{part}");
-        }
-    }
+    let host = Host::parse(host).ok_or(UrlProblem::Host)?;
+    let port = match port.map(number::<u16>) {
+        Some(None | Some(0)) => return Err(UrlProblem::Port),
+        Some(port) => port,
+        None => None,
+    };
+    Ok((Some(host), port))
 }

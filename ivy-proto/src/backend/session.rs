@@ -1,5 +1,6 @@
 //! Backends that converse over connections, as machines without IO.
 
+use std::any::Any;
 use std::fmt;
 
 use crate::event::Event;
@@ -24,7 +25,7 @@ use super::Heard;
 /// * A subscription is heard of until [`Heard::Lost`] or its cancellation.
 /// * A [`Line`] is opened once. After [`Output::Close`] or [`Input::Closed`] it is not mentioned again
 ///   by either side.
-pub trait Session: fmt::Debug + Send {
+pub trait Session: Any + fmt::Debug + Send {
     /// Takes in what has happened.
     fn handle_input(&mut self, input: Input<'_>, now: Moment);
 

@@ -2,11 +2,6 @@
 
 use std::fmt;
 
-/// The file of IronMQ's clients in the current folder.
-pub(super) const FOLDER_FILE: &str = "./iron.json";
-/// The one in the home directory, as it is shown.
-pub(super) const HOME_FILE: &str = "~/.iron.json";
-
 /// The look-ups of a program: its environment variables and its files. The core reads neither
 /// itself; whoever has an environment hands it in.
 #[derive(Clone, Copy)]
@@ -18,7 +13,7 @@ pub struct Environment<'a> {
 
 impl<'a> Environment<'a> {
     /// An environment of these look-ups: a variable's value by its name, and a file's content by
-    /// its path. The paths are `./iron.json`, `$HOME/.iron.json` and the one in `IVY_KEYSET`.
+    /// its path. The paths are the one in `IVY_KEYSET` and those that a backend looks at.
     #[must_use]
     pub fn new(
         variable: &'a dyn Fn(&str) -> Option<String>,
@@ -40,11 +35,15 @@ impl<'a> Environment<'a> {
         Environment { variable: &|_| None, file: &|_| None, mode: &|_| None }
     }
 
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
+    /// The value of a variable.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
         (self.variable)(name)
     }
 
-    pub(super) fn file(&self, path: &str) -> Option<Vec<u8>> {
+    /// The content of a file, by its path.
+    #[must_use]
+    pub fn file(&self, path: &str) -> Option<Vec<u8>> {
         (self.file)(path)
     }
 
@@ -53,7 +52,8 @@ impl<'a> Environment<'a> {
     }
 
     /// The first of these variables that is set.
-    pub(super) fn first(&self, names: &[&'static str]) -> Option<Found> {
+    #[must_use]
+    pub fn first(&self, names: &[&'static str]) -> Option<Found> {
         names.iter().find_map(|name| {
             let value = self.variable(name)?;
             Some(Found { value, origin: Origin::Variable(name) })
@@ -67,10 +67,19 @@ impl fmt::Debug for Environment<'_> {
     }
 }
 
-/// A value, and where it stands, so that an error can name the place. It may be a secret.
-pub(super) struct Found {
-    pub(super) value: String,
-    pub(super) origin: Origin,
+/// A value, and where it stands, so that an error can name the place. It may be a secret, which its
+/// `Debug` does not show.
+pub struct Found {
+    /// The value.
+    pub value: String,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a value of {}", self.origin)
+    }
 }
 
 /// Where a part of the configuration was found.
@@ -88,28 +97,6 @@ pub enum Origin {
         /// The key.
         key: &'static str,
     },
-}
-
-/// How strong a source is, strongest first. Who can write to a weaker one is often not who runs the
-/// program: the current folder may be shared, and come with what was downloaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
-    /// The program and its environment, URLs included.
-    Process,
-    /// The file in the current folder.
-    Folder,
-    /// The file in the home directory.
-    Home,
-}
-
-impl Origin {
-    pub(super) fn rank(self) -> Rank {
-        match self {
-            Origin::Argument(_) | Origin::Variable(_) => Rank::Process,
-            Origin::File { path, .. } if path == FOLDER_FILE => Rank::Folder,
-            Origin::File { .. } => Rank::Home,
-        }
-    }
 }
 
 impl fmt::Display for Origin {

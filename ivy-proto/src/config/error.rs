@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use super::bad_url::BadUrl;
 use super::environment::Origin;
-use super::url::BadUrl;
+use crate::backend::BackendError;
 use crate::name::InvalidName;
-use crate::queue::ironmq::{BadToken, InvalidAddress};
 use crate::text::Escaped;
 use crate::wire::crypto::{BadKeyset, InvalidEncryption};
 
@@ -21,22 +21,6 @@ pub enum ConfigError {
         origin: Origin,
         /// What is wrong with it.
         error: BadUrl,
-    },
-    /// A token cannot be one.
-    #[error("{origin}: {error}")]
-    BadToken {
-        /// Where it stands.
-        origin: Origin,
-        /// What is wrong with it.
-        error: BadToken,
-    },
-    /// A host, port or project id cannot be one.
-    #[error("{origin}: {error}")]
-    BadAddress {
-        /// Where it stands.
-        origin: Origin,
-        /// What is wrong with it.
-        error: InvalidAddress,
     },
     /// A channel name cannot be one.
     #[error("{origin}: {error}")]
@@ -62,36 +46,18 @@ pub enum ConfigError {
         /// What it must be.
         expected: &'static str,
     },
-    /// A part of the server stands in a weaker source than what it would be used together with.
-    /// Whoever can write there could send the token to another server, or send it without TLS.
-    #[error(
-        "{origin} is not used together with the {what} of {stronger}, which is a stronger source: it could send the token to another server or unencrypted; set {variable} if it is meant, or write the token and the whole server in one place"
-    )]
-    WeakerSource {
-        /// Where the part stands.
-        origin: Origin,
-        /// What it would be used together with: the token, the host, or the scheme.
-        what: &'static str,
-        /// Where that stands.
-        stronger: Origin,
-        /// The variable that says the same from a source which is strong enough.
-        variable: &'static str,
+    /// Something that only a backend knows.
+    #[error("{error}")]
+    Backend {
+        /// What the backend says.
+        error: BackendError,
     },
     /// Nothing says which queue to use.
-    #[error(
-        "no queue is configured: set IVY_QUEUE_URL to ironmq://TOKEN@HOST/PROJECT_ID or to memory://, or set IRON_MQ_TOKEN and IRON_MQ_PROJECT_ID"
-    )]
-    NoQueue,
-    /// The project is known, and the token that opens it is not.
-    #[error(
-        "there is no token for the IronMQ project: write it as ironmq://TOKEN@HOST/PROJECT_ID, or set IRON_MQ_TOKEN"
-    )]
-    NoToken,
-    /// The token is known, and the project that it opens is not.
-    #[error(
-        "there is no project id for IronMQ: write it as ironmq://TOKEN@HOST/PROJECT_ID, or set IRON_MQ_PROJECT_ID"
-    )]
-    NoProject,
+    #[error("no queue is configured: {ways}")]
+    NoQueue {
+        /// What to do about it.
+        ways: String,
+    },
     /// A keyset cannot be used.
     #[error("{origin}: {}{error}", Place(.path))]
     BadKeyset {
@@ -118,6 +84,14 @@ pub enum ConfigError {
         /// Where it stands.
         origin: Origin,
     },
+}
+
+impl ConfigError {
+    /// What a backend finds wrong. Its text must name the place and show no secret.
+    #[must_use]
+    pub fn backend(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        ConfigError::Backend { error: BackendError::new(error) }
+    }
 }
 
 /// The path of a file, as the beginning of what is told about it.

@@ -2,10 +2,8 @@
 //!
 //! What is asked | first found of
 //! --- | ---
-//! queue | given; `IVY_QUEUE_URL`; a token and a project where IronMQ's clients look for them
-//! parts left out of an `ironmq://` URL | `IRON_MQ_*`; `IRON_*`; `IRONMQ_TOKEN`, `IRONMQ_PROJECT_ID`, `IRONMQ_PROJECT`; `./iron.json`; `~/.iron.json`
-//! notifier | given; `IVY_NOTIFIER_URL`; `REDIS_URL`; the memory if the queue is in memory; none
-//! database, if the URL of a Redis server leaves it out | `REDIS_DATABASE`
+//! queue | given; `IVY_QUEUE_URL`; what a backend finds without a URL
+//! notifier | given; `IVY_NOTIFIER_URL`; the queue's own server if it can be one; what the variable of a backend names; none
 //! channel prefix | given; `IVY_NOTIFICATION_CHANNEL_NAME`; `ivy-notifier`
 //! encryption password | given; `MESSAGES_ENCRYPTION_KEY`; none
 //! keyset | given; `IVY_KEYSET`: the path of a keyset file, or its JSON, which begins with `{`; none
@@ -13,48 +11,36 @@
 //! A variable that is set and cannot be used is an error, also if it is empty: it is never passed
 //! over in silence.
 //!
-//! The program and its environment are the strongest source, then `./iron.json`, then
-//! `~/.iron.json`. A server that a weaker source names is used only with a token of the same or of a
-//! weaker source, and nothing weaker turns TLS off: else, whoever can write to the current folder
-//! could have the token sent to a server of theirs. What is refused for that reason is
-//! [`ConfigError::WeakerSource`].
+//! Which URLs are understood depends on the backends that the configuration is told of; `memory://` is
+//! always one.
 //!
 //! ```
-//! use ivy_proto::config::{Config, Environment, QueueConfig};
+//! use ivy_proto::config::{Config, Environment, NotifierConfig, QueueConfig};
 //!
-//! let variables = |name: &str| match name {
-//!     "IRON_MQ_TOKEN" => Some("secret".to_owned()),
-//!     "IRON_MQ_PROJECT_ID" => Some("5e3a6f0c1b2d4e5f6a7b8c9d".to_owned()),
-//!     _ => None,
-//! };
+//! let variables = |name: &str| (name == "IVY_QUEUE_URL").then(|| "memory://".to_owned());
 //! let config = Config::builder().resolve(&Environment::new(&variables, &|_| None))?;
-//! let Some(QueueConfig::IronMq { address, .. }) = config.queue else { panic!("not IronMQ") };
-//! assert_eq!(address.host(), "mq-aws-us-east-1-1.iron.io");
+//! assert_eq!(config.queue, Some(QueueConfig::Memory));
+//! assert_eq!(config.notifier, Some(NotifierConfig::Memory));
 //! # Ok::<(), ivy_proto::config::ConfigError>(())
 //! ```
 
+mod backends;
+mod bad_url;
 mod environment;
 mod error;
-mod iron;
-mod iron_file;
 mod keyset;
-mod notifier;
-mod queue_url;
-mod url;
 mod warning;
 
-pub use environment::{Environment, Origin};
+pub use bad_url::BadUrl;
+pub use environment::{Environment, Found, Origin};
 pub use error::ConfigError;
 pub use keyset::KeysetFile;
-pub use notifier::{NotifierConfig, RedisAddress};
-pub use queue_url::{IronMqUrl, QueueUrl};
-pub use url::{BadUrl, UrlProblem};
 pub use warning::Warning;
 
-use environment::Found;
+use backends::Backends;
 
+use crate::backend::{NotifierBackend, Place, Plug, QueueBackend};
 use crate::name::ChannelName;
-use crate::queue::ironmq::{Address, Token};
 use crate::secret::Secret;
 use crate::wire::Codec;
 use crate::wire::crypto::{Encryption, InvalidEncryption};
@@ -68,13 +54,18 @@ const DEFAULT_CHANNEL: &str = "ivy-notifier";
 pub enum QueueConfig {
     /// In the memory of this process.
     Memory,
-    /// On an IronMQ v3 server.
-    IronMq {
-        /// Where the project is found.
-        address: Address,
-        /// What opens it.
-        token: Token,
-    },
+    /// Where a backend says.
+    Backend(QueueBackend),
+}
+
+/// Where results travel from workers to callers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotifierConfig {
+    /// In the memory of this process.
+    Memory,
+    /// Where a backend says.
+    Backend(NotifierBackend),
 }
 
 /// A configuration that can be used.
@@ -114,6 +105,7 @@ impl Config {
 /// What a program itself says about its configuration; the rest is looked up.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigBuilder {
+    backends: Backends,
     queue: Option<Given<QueueConfig>>,
     notifier: Option<Given<NotifierConfig>>,
     channel: Option<String>,
@@ -130,7 +122,23 @@ enum Given<T> {
 }
 
 impl ConfigBuilder {
-    /// Takes the queue from this URL: see [`QueueUrl`].
+    /// Understands the URLs of this backend too. Of two that take the same scheme, the one that is added
+    /// last does.
+    #[must_use]
+    pub fn backend(mut self, plug: Plug) -> Self {
+        self.backends.add(plug);
+        self
+    }
+
+    /// Says for each of these schemes which feature of the adapter's crate brings it, for the error about
+    /// a scheme that no backend takes.
+    #[must_use]
+    pub fn features(mut self, features: &'static [(&'static str, &'static str)]) -> Self {
+        self.backends.set_features(features);
+        self
+    }
+
+    /// Takes the queue from this URL.
     #[must_use]
     pub fn queue_url(mut self, url: impl Into<String>) -> Self {
         self.queue = Some(Given::Url(Secret::new(url)));
@@ -151,7 +159,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Takes the notifier from this URL: see [`NotifierConfig`].
+    /// Takes the notifier from this URL.
     #[must_use]
     pub fn notifier_url(mut self, url: impl Into<String>) -> Self {
         self.notifier = Some(Given::Url(Secret::new(url)));
@@ -198,8 +206,8 @@ impl ConfigBuilder {
     /// # Errors
     /// If something that was given or found cannot be used, or if nothing says which queue to use.
     pub fn resolve(self, environment: &Environment<'_>) -> Result<Config, ConfigError> {
-        let queue = queue(self.queue, environment)?;
-        let notifier = notifier(self.notifier, queue.as_ref(), environment)?;
+        let (queue, place) = queue(self.queue, &self.backends, environment)?;
+        let notifier = notifier(self.notifier, place.as_ref(), &self.backends, environment)?;
         let channel = channel(self.channel, environment)?;
         let encryption = with_password(self.encryption, environment)?;
         let (encryption, keyset_file) = keyset::complete(encryption, environment)?;
@@ -209,36 +217,29 @@ impl ConfigBuilder {
     }
 }
 
+/// The queue, and its URL if it has one.
 fn queue(
     given: Option<Given<QueueConfig>>,
+    backends: &Backends,
     environment: &Environment<'_>,
-) -> Result<Option<QueueConfig>, ConfigError> {
+) -> Result<(Option<QueueConfig>, Option<Place>), ConfigError> {
     let url = match given {
-        Some(Given::Own) => return Ok(None),
-        Some(Given::Parts(queue)) => return Ok(Some(queue)),
+        Some(Given::Own) => return Ok((None, None)),
+        Some(Given::Parts(queue)) => return Ok((Some(queue), None)),
         Some(Given::Url(url)) => {
             let origin = Origin::Argument("queue URL");
             Some(Found { value: url.expose().to_owned(), origin })
         }
         None => environment.first(&["IVY_QUEUE_URL"]),
     };
-    let url = match url {
-        None => None,
-        Some(Found { value, origin }) => match QueueUrl::parse(&value) {
-            Ok(QueueUrl::Memory) => return Ok(Some(QueueConfig::Memory)),
-            Ok(QueueUrl::IronMq(url)) => Some((url, origin)),
-            Err(error) => return Err(ConfigError::BadUrl { origin, error }),
-        },
-    };
-    match iron::resolve(url, environment)? {
-        Some((address, token)) => Ok(Some(QueueConfig::IronMq { address, token })),
-        None => Err(ConfigError::NoQueue),
-    }
+    let (queue, place) = backends.queue(url, environment)?;
+    Ok((Some(queue), place))
 }
 
 fn notifier(
     given: Option<Given<NotifierConfig>>,
-    queue: Option<&QueueConfig>,
+    queue: Option<&Place>,
+    backends: &Backends,
     environment: &Environment<'_>,
 ) -> Result<Option<NotifierConfig>, ConfigError> {
     let url = match given {
@@ -248,28 +249,18 @@ fn notifier(
             let origin = Origin::Argument("notifier URL");
             Some(Found { value: url.expose().to_owned(), origin })
         }
-        None => environment.first(&["IVY_NOTIFIER_URL", "REDIS_URL"]),
+        None => environment.first(&["IVY_NOTIFIER_URL"]),
     };
-    let Some(Found { value, origin }) = url else {
-        return Ok(match queue {
-            Some(QueueConfig::Memory) => Some(NotifierConfig::Memory),
-            Some(QueueConfig::IronMq { .. }) | None => None,
-        });
-    };
-    let mut notifier =
-        NotifierConfig::parse(&value).map_err(|error| ConfigError::BadUrl { origin, error })?;
-    if let NotifierConfig::Redis(redis @ RedisAddress { database: None, .. }) = &mut notifier {
-        redis.database = redis_database(environment)?;
+    if let Some(url) = url {
+        return backends.notifier(url, environment).map(Some);
     }
-    Ok(Some(notifier))
-}
-
-fn redis_database(environment: &Environment<'_>) -> Result<Option<u32>, ConfigError> {
-    let Some(Found { value, origin }) = environment.first(&["REDIS_DATABASE"]) else {
-        return Ok(None);
-    };
-    let expected = "the number of a database, in digits only";
-    url::number(&value).map(Some).ok_or(ConfigError::BadValue { origin, expected })
+    if let Some(queue) = queue
+        && let Some(notifier) = backends.notifier_at(queue, environment)?
+    {
+        return Ok(Some(notifier));
+    }
+    let url = environment.first(&backends.notifier_variables());
+    url.map(|url| backends.notifier(url, environment)).transpose()
 }
 
 fn channel(

@@ -8,12 +8,9 @@ use crate::wire::crypto::Encryption;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Warning {
-    /// The token and the messages travel unencrypted.
-    #[error("the token travels unencrypted to {host}; use ironmq:// instead of ironmq+http://")]
-    PlainHttp {
-        /// The host.
-        host: String,
-    },
+    /// What a backend says of its configuration.
+    #[error("{0}")]
+    Backend(String),
     /// The original's encryption takes the low byte of each UTF-16 unit of the password only, so
     /// that many passwords are the same.
     #[error(
@@ -30,8 +27,8 @@ impl Warning {
         let password = encryption.password();
         let mut warnings = Vec::new();
         match queue {
-            Some(QueueConfig::IronMq { address, .. }) if address.is_exposed() => {
-                warnings.push(Warning::PlainHttp { host: address.host() });
+            Some(QueueConfig::Backend(backend)) => {
+                warnings.extend(backend.warnings().iter().cloned().map(Warning::Backend));
             }
             Some(QueueConfig::Memory) if password.is_some() || encryption.keyring().is_some() => {
                 warnings.push(Warning::NeedlessEncryption);

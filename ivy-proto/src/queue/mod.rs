@@ -7,7 +7,6 @@
 mod capabilities;
 mod entries;
 mod fault;
-pub mod ironmq;
 mod message;
 mod oddity;
 mod op;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use ivy_proto::Moment;
 use ivy_proto::backend::{Input, Line, LinkFault, Output, Session, Ticket};
-use ivy_proto::config::RedisAddress;
+use crate::address::RedisAddress;
 use ivy_proto::queue::{Fault, FaultKind};
 
 use effects::Effects;
@@ -50,6 +50,12 @@ impl RedisNotifier {
             publishing: Publishing::default(),
             subscriptions: BTreeMap::new(),
         }
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn address(&self) -> &RedisAddress {
+        self.effects.address()
     }
 
     fn wait_until(&self) -> Option<Moment> {

@@ -1,0 +1,39 @@
+//! IronMQ among the backends of a program.
+
+use ivy_proto::backend::{Place, Plug, QueueBackend};
+use ivy_proto::config::{ConfigError, Environment};
+
+use crate::bad_config::BadConfig;
+use crate::sources::resolve;
+use crate::url::IronMqUrl;
+use crate::{Address, IronMq, Token};
+
+/// IronMQ as a backend: URLs that begin with `ironmq://` or `ironmq+http://`, and a project that is
+/// found where IronMQ's clients look for it.
+#[must_use]
+pub const fn plug() -> Plug {
+    Plug::new("IronMQ", &["ironmq", "ironmq+http"])
+        .with_queue("ironmq://TOKEN@HOST/PROJECT_ID", queue)
+        .with_queue_without_url("set IRON_MQ_TOKEN and IRON_MQ_PROJECT_ID", found)
+}
+
+fn queue(place: &Place, environment: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
+    let url = (IronMqUrl::of(place)?, place.origin());
+    let project = resolve(Some(url), environment)?.ok_or(BadConfig::NoToken)?;
+    Ok(backend(project))
+}
+
+fn found(environment: &Environment<'_>) -> Result<Option<QueueBackend>, ConfigError> {
+    Ok(resolve(None, environment)?.map(backend))
+}
+
+fn backend((address, token): (Address, Token)) -> QueueBackend {
+    let backend = QueueBackend::exchange(IronMq::new(&address, token));
+    if !address.is_exposed() {
+        return backend;
+    }
+    backend.with_warning(format!(
+        "the token travels unencrypted to {}; use ironmq:// instead of ironmq+http://",
+        address.host()
+    ))
+}

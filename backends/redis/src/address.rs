@@ -1,0 +1,119 @@
+//! Where a Redis server is found, and who we are to it.
+
+use ivy_proto::Secret;
+use ivy_proto::backend::{NotifierBackend, Place, Plug, UrlProblem, segment};
+use ivy_proto::config::{ConfigError, Environment, Found};
+use ivy_proto::text::number;
+
+use crate::notifier::RedisNotifier;
+
+/// The port that Redis listens on unless told otherwise, with and without TLS.
+const REDIS_PORT: u16 = 6379;
+
+/// Redis as a notifier: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for the same
+/// over TLS.
+#[must_use]
+pub const fn plug() -> Plug {
+    Plug::new("Redis", &["redis", "rediss"])
+        .with_notifier("redis://HOST", notifier)
+        .with_notifier_variable("REDIS_URL")
+}
+
+fn notifier(place: &Place, environment: &Environment<'_>) -> Result<NotifierBackend, ConfigError> {
+    let mut address = RedisAddress::of(place)?;
+    if address.database.is_none() {
+        address.database = database(environment)?;
+    }
+    Ok(NotifierBackend::session(address.tls, move || RedisNotifier::new(address.clone())))
+}
+
+fn database(environment: &Environment<'_>) -> Result<Option<u32>, ConfigError> {
+    let Some(Found { value, origin }) = environment.first(&["REDIS_DATABASE"]) else {
+        return Ok(None);
+    };
+    let expected = "the number of a database, in digits only";
+    number(&value).map(Some).ok_or(ConfigError::BadValue { origin, expected })
+}
+
+/// A Redis server, and who we are to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisAddress {
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+    /// The host: a name or an address, an IPv6 address in brackets.
+    pub host: String,
+    /// The port, 6379 unless given.
+    pub port: u16,
+    /// The user name, for servers that know several.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// The number of the database. Channels are the same in all of them.
+    pub database: Option<u32>,
+}
+
+impl RedisAddress {
+    /// The server at this place.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadUrl`] if a part of it does not name a Redis server.
+    pub fn of(place: &Place) -> Result<Self, ConfigError> {
+        parts(place).map_err(|problem| place.refuse(problem))
+    }
+
+    /// `host:port`.
+    #[must_use]
+    pub fn server(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// The URL, with the password in it: a secret.
+    #[must_use]
+    pub fn expose(&self) -> String {
+        let mut url = if self.tls { "rediss://" } else { "redis://" }.to_owned();
+        if let Some(password) = &self.password {
+            let user = self.user.as_deref().unwrap_or_default();
+            url.push_str(&format!("{}:{}@", segment(user), segment(password.expose())));
+        }
+        url.push_str(&self.host);
+        if self.port != REDIS_PORT {
+            url.push_str(&format!(":{}", self.port));
+        }
+        if let Some(database) = self.database {
+            url.push_str(&format!("/{database}"));
+        }
+        url
+    }
+}
+
+/// There is a user name without a password, or the other part is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("credentials must be USER:PASSWORD@ or :PASSWORD@")]
+pub struct BadCredentials;
+
+/// The path is not the number of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the path must be the number of a database, as in /0")]
+pub struct NotADatabase;
+
+fn parts(place: &Place) -> Result<RedisAddress, UrlProblem> {
+    let (user, password) = credentials(place)?;
+    let host = place.host().ok_or(UrlProblem::NoHost)?.to_string();
+    let database = match place.segments() {
+        [] => None,
+        [database] => Some(number(database).ok_or_else(|| UrlProblem::backend(NotADatabase))?),
+        _ => return Err(UrlProblem::backend(NotADatabase)),
+    };
+    let port = place.port().unwrap_or(REDIS_PORT);
+    Ok(RedisAddress { tls: place.scheme() == "rediss", host, port, user, password, database })
+}
+
+/// User and password. A user without a password is most likely a password without its colon, and
+/// would be shown where a password would not.
+fn credentials(place: &Place) -> Result<(Option<String>, Option<Secret>), UrlProblem> {
+    let Some(user) = place.user() else { return Ok((None, None)) };
+    let password = place.password().filter(|password| !password.expose().is_empty());
+    let password = password.ok_or_else(|| UrlProblem::backend(BadCredentials))?;
+    let user = Some(user.expose().to_owned()).filter(|user| !user.is_empty());
+    Ok((user, Some(password.clone())))
+}

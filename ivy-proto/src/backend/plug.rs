@@ -1,0 +1,295 @@
+//! How a program finds a backend by the scheme of a URL.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::place::Place;
+use super::{Exchange, Notifier, Queue, Session};
+use crate::config::{ConfigError, Environment};
+use crate::queue::Capabilities;
+
+/// A queue that a [`Plug`] has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueBackend {
+    way: QueueWay,
+    warnings: Vec<String>,
+}
+
+/// What stands behind a queue. Two are equal if they are the same one.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum QueueWay {
+    /// Requests and responses.
+    Exchange(Arc<dyn Exchange>),
+    /// Connections, over which a session converses.
+    Session(Sessions, Capabilities),
+    /// Anything else.
+    Queue(Arc<dyn Queue>),
+}
+
+impl QueueBackend {
+    /// A queue that is reached by requests and responses.
+    pub fn exchange(exchange: impl Exchange) -> Self {
+        QueueBackend { way: QueueWay::Exchange(Arc::new(exchange)), warnings: Vec::new() }
+    }
+
+    /// A queue that is a session over connections, which are encrypted if they are secure. Each executor
+    /// drives a session of its own.
+    pub fn session<S: Session>(
+        capabilities: Capabilities,
+        is_secure: bool,
+        make: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        let way = QueueWay::Session(Sessions::new(is_secure, make), capabilities);
+        QueueBackend { way, warnings: Vec::new() }
+    }
+
+    /// Any other queue.
+    pub fn queue(queue: impl Queue) -> Self {
+        QueueBackend { way: QueueWay::Queue(Arc::new(queue)), warnings: Vec::new() }
+    }
+
+    /// The same, with something that a person should know about its configuration. It must show no
+    /// secret.
+    #[must_use]
+    pub fn with_warning(mut self, warning: impl Into<String>) -> Self {
+        self.warnings.push(warning.into());
+        self
+    }
+
+    /// What stands behind it.
+    #[must_use]
+    pub fn way(&self) -> &QueueWay {
+        &self.way
+    }
+
+    /// What a person should know about its configuration.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+impl PartialEq for QueueWay {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (QueueWay::Exchange(one), QueueWay::Exchange(other)) => Arc::ptr_eq(one, other),
+            (QueueWay::Session(one, _), QueueWay::Session(other, _)) => one == other,
+            (QueueWay::Queue(one), QueueWay::Queue(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for QueueWay {}
+
+/// What makes the sessions of one backend. Two are equal if they are the same one.
+#[derive(Clone)]
+pub struct Sessions {
+    make: Arc<dyn Fn() -> Box<dyn Session> + Send + Sync>,
+    is_secure: bool,
+}
+
+impl Sessions {
+    fn new<S: Session>(is_secure: bool, make: impl Fn() -> S + Send + Sync + 'static) -> Self {
+        Sessions { make: Arc::new(move || Box::new(make())), is_secure }
+    }
+
+    /// A session that has not connected.
+    #[must_use]
+    pub fn make(&self) -> Box<dyn Session> {
+        (self.make)()
+    }
+
+    /// Whether its connections are encrypted.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+}
+
+impl PartialEq for Sessions {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.make, &other.make)
+    }
+}
+
+impl Eq for Sessions {}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.make().fmt(f)
+    }
+}
+
+/// A notifier that a [`Plug`] has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotifierBackend {
+    way: NotifierWay,
+}
+
+/// What stands behind a notifier. Two are equal if they are the same one.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum NotifierWay {
+    /// Anything that carries notices.
+    Notifier(Arc<dyn Notifier>),
+    /// Connections, over which a session converses.
+    Session(Sessions),
+}
+
+impl NotifierBackend {
+    /// A notifier.
+    pub fn notifier(notifier: impl Notifier) -> Self {
+        NotifierBackend { way: NotifierWay::Notifier(Arc::new(notifier)) }
+    }
+
+    /// A notifier that is a session over connections, which are encrypted if they are secure. Each
+    /// executor drives a session of its own.
+    pub fn session<S: Session>(
+        is_secure: bool,
+        make: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        NotifierBackend { way: NotifierWay::Session(Sessions::new(is_secure, make)) }
+    }
+
+    /// What stands behind it.
+    #[must_use]
+    pub fn way(&self) -> &NotifierWay {
+        &self.way
+    }
+}
+
+impl PartialEq for NotifierWay {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (NotifierWay::Notifier(one), NotifierWay::Notifier(other)) => Arc::ptr_eq(one, other),
+            (NotifierWay::Session(one), NotifierWay::Session(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for NotifierWay {}
+
+/// Makes a queue of its URL and of what it looks up.
+pub type MakeQueue = fn(&Place, &Environment<'_>) -> Result<QueueBackend, ConfigError>;
+/// Makes a notifier likewise.
+pub type MakeNotifier = fn(&Place, &Environment<'_>) -> Result<NotifierBackend, ConfigError>;
+/// Makes a queue of what it looks up alone, if it finds anything.
+pub type FindQueue = fn(&Environment<'_>) -> Result<Option<QueueBackend>, ConfigError>;
+
+/// A kind of backend: the schemes of its URLs, and what makes a queue or a notifier of one. The builders
+/// of the adapters take one with `.backend(..)`; those that ivy brings are there already.
+///
+/// ```
+/// use ivy_proto::backend::{Place, Plug, QueueBackend, UrlProblem};
+/// use ivy_proto::config::{Config, ConfigError, Environment};
+/// # use ivy_proto::backend::{BoxFuture, Queue};
+/// # use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
+/// # #[derive(Debug)]
+/// # struct Folder(String);
+/// # impl Queue for Folder {
+/// #     fn capabilities(&self) -> Capabilities { Capabilities::broker() }
+/// #     fn execute(&self, _: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> { unimplemented!() }
+/// # }
+///
+/// fn folder(place: &Place, _: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
+///     let host = place.host().ok_or_else(|| place.refuse(UrlProblem::NoHost))?;
+///     Ok(QueueBackend::queue(Folder(host.to_string())))
+/// }
+///
+/// let plug = Plug::new("folder", &["folder"]).with_queue("folder://NAME", folder);
+/// let config = Config::builder().backend(plug).queue_url("folder://tasks");
+/// assert!(config.resolve(&Environment::empty()).is_ok());
+/// ```
+#[derive(Clone, Copy)]
+pub struct Plug {
+    name: &'static str,
+    schemes: &'static [&'static str],
+    keys: &'static [&'static str],
+    pub(crate) queue: Option<(&'static str, MakeQueue)>,
+    pub(crate) found_queue: Option<(&'static str, FindQueue)>,
+    pub(crate) notifier: Option<(&'static str, MakeNotifier)>,
+    pub(crate) notifier_variable: Option<&'static str>,
+}
+
+impl Plug {
+    /// A kind of backend of this name, whose URLs begin with these schemes, in lower case. It makes
+    /// nothing yet.
+    #[must_use]
+    pub const fn new(name: &'static str, schemes: &'static [&'static str]) -> Self {
+        Plug {
+            name,
+            schemes,
+            keys: &[],
+            queue: None,
+            found_queue: None,
+            notifier: None,
+            notifier_variable: None,
+        }
+    }
+
+    /// The same, whose URLs may have these keys in their query. A URL with another key is refused, so
+    /// that none can be misspelt.
+    #[must_use]
+    pub const fn with_query(mut self, keys: &'static [&'static str]) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// The same, as a queue whose URLs look like `form`.
+    #[must_use]
+    pub const fn with_queue(mut self, form: &'static str, make: MakeQueue) -> Self {
+        self.queue = Some((form, make));
+        self
+    }
+
+    /// The same, as a queue that is found without a URL, where the program is told to do what `hint` says:
+    /// `set THE_VARIABLE`.
+    #[must_use]
+    pub const fn with_queue_without_url(mut self, hint: &'static str, find: FindQueue) -> Self {
+        self.found_queue = Some((hint, find));
+        self
+    }
+
+    /// The same, as a notifier whose URLs look like `form`.
+    #[must_use]
+    pub const fn with_notifier(mut self, form: &'static str, make: MakeNotifier) -> Self {
+        self.notifier = Some((form, make));
+        self
+    }
+
+    /// The same, whose notifier is the one of this variable where no other is named.
+    #[must_use]
+    pub const fn with_notifier_variable(mut self, name: &'static str) -> Self {
+        self.notifier_variable = Some(name);
+        self
+    }
+
+    /// The name, for people.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The schemes of its URLs.
+    #[must_use]
+    pub const fn schemes(&self) -> &'static [&'static str] {
+        self.schemes
+    }
+
+    /// The keys that the query of a URL may have.
+    pub(crate) const fn keys(&self) -> &'static [&'static str] {
+        self.keys
+    }
+}
+
+impl fmt::Debug for Plug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plug")
+            .field("name", &self.name)
+            .field("schemes", &self.schemes)
+            .finish_non_exhaustive()
+    }
+}

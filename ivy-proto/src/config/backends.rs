@@ -1,0 +1,176 @@
+//! Which backend a URL belongs to.
+
+use super::bad_url::BadUrl;
+use super::environment::{Environment, Found};
+use super::error::ConfigError;
+use super::{NotifierConfig, QueueConfig};
+use crate::backend::{Place, Plug, UrlProblem};
+
+/// The scheme of what is in the memory of the process.
+const MEMORY: &str = "memory";
+/// The schemes of web addresses, which are put here by mistake and may be shown.
+const WEB: [&str; 2] = ["http", "https"];
+
+/// The backends that a configuration can name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Backends {
+    plugs: Vec<Plug>,
+    features: &'static [(&'static str, &'static str)],
+}
+
+/// What a URL is to name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Queue,
+    Notifier,
+}
+
+impl Backends {
+    /// Adds a backend. It takes its schemes from those that were added before.
+    pub(super) fn add(&mut self, plug: Plug) {
+        self.plugs.insert(0, plug);
+    }
+
+    /// Says which feature brings each scheme.
+    pub(super) fn set_features(&mut self, features: &'static [(&'static str, &'static str)]) {
+        self.features = features;
+    }
+
+    /// The queue that a URL names, or that is found without one, with the place that the URL is.
+    pub(super) fn queue(
+        &self,
+        url: Option<Found>,
+        environment: &Environment<'_>,
+    ) -> Result<(QueueConfig, Option<Place>), ConfigError> {
+        let Some(url) = url else {
+            return self.found_queue(environment).map(|queue| (queue, None));
+        };
+        let place = self.place(url, Kind::Queue)?;
+        if place.scheme() == MEMORY {
+            return Ok((QueueConfig::Memory, Some(place)));
+        }
+        let makes = |plug: &Plug| plug.queue.map(|(_, make)| make);
+        let make = self.plug(&place).and_then(makes);
+        let queue = make.ok_or_else(|| self.refusal(&place, Kind::Queue))?(&place, environment)?;
+        Ok((QueueConfig::Backend(queue), Some(place)))
+    }
+
+    fn found_queue(&self, environment: &Environment<'_>) -> Result<QueueConfig, ConfigError> {
+        for plug in &self.plugs {
+            let Some((_, find)) = plug.found_queue else { continue };
+            if let Some(queue) = find(environment)? {
+                return Ok(QueueConfig::Backend(queue));
+            }
+        }
+        let forms = self.plugs.iter().filter_map(|plug| plug.queue.map(|(form, _)| form));
+        let hints = self.plugs.iter().filter_map(|plug| plug.found_queue.map(|(hint, _)| hint));
+        let forms = forms.chain(["memory://"]).collect::<Vec<_>>().join(" or to ");
+        let hints = hints.map(|hint| format!(", or {hint}")).collect::<String>();
+        Err(ConfigError::NoQueue { ways: format!("set IVY_QUEUE_URL to {forms}{hints}") })
+    }
+
+    /// The notifier that a URL names.
+    pub(super) fn notifier(
+        &self,
+        url: Found,
+        environment: &Environment<'_>,
+    ) -> Result<NotifierConfig, ConfigError> {
+        let place = self.place(url, Kind::Notifier)?;
+        let notifier = self.notifier_at(&place, environment)?;
+        notifier.ok_or_else(|| self.refusal(&place, Kind::Notifier))
+    }
+
+    /// The notifier at a place, if there can be one.
+    pub(super) fn notifier_at(
+        &self,
+        place: &Place,
+        environment: &Environment<'_>,
+    ) -> Result<Option<NotifierConfig>, ConfigError> {
+        if place.scheme() == MEMORY {
+            return Ok(Some(NotifierConfig::Memory));
+        }
+        let makes = |plug: &Plug| plug.notifier.map(|(_, make)| make);
+        match self.plug(place).and_then(makes) {
+            Some(make) => make(place, environment).map(NotifierConfig::Backend).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The variables that name a notifier where nothing else does.
+    pub(super) fn notifier_variables(&self) -> Vec<&'static str> {
+        self.plugs.iter().filter_map(|plug| plug.notifier_variable).collect()
+    }
+
+    /// Takes a URL apart, and checks what no backend needs to.
+    fn place(&self, Found { value, origin }: Found, kind: Kind) -> Result<Place, ConfigError> {
+        let place =
+            Place::parse(&value, origin).map_err(|error| self.shown(error, &value, kind))?;
+        let plug = self.plug(&place);
+        if place.scheme() == MEMORY && !place.is_bare() && place.query_keys().next().is_none() {
+            return Err(place.refuse(UrlProblem::NotBare));
+        }
+        let known = plug.map_or(&[][..], Plug::keys);
+        if place.query_keys().all(|key| known.contains(&key)) {
+            return Ok(place);
+        }
+        Err(self.refuse(
+            &place,
+            match known {
+                [] => UrlProblem::Query,
+                known => UrlProblem::UnknownKey { known: known.join(", ") },
+            },
+        ))
+    }
+
+    fn plug(&self, place: &Place) -> Option<&Plug> {
+        self.plugs.iter().find(|plug| plug.schemes().contains(&place.scheme()))
+    }
+
+    /// Why no backend takes the place as what it is to be.
+    fn refusal(&self, place: &Place, kind: Kind) -> ConfigError {
+        let accepted = self.accepted(kind);
+        let feature = self.features.iter().find(|(scheme, _)| *scheme == place.scheme());
+        let problem = match (self.plug(place), feature, kind) {
+            (Some(_), _, Kind::Queue) => UrlProblem::NotAQueue { accepted },
+            (Some(_), _, Kind::Notifier) => UrlProblem::NotANotifier { accepted },
+            (None, Some((_, feature)), _) => UrlProblem::MissingFeature { feature, accepted },
+            (None, None, _) => UrlProblem::UnknownScheme { accepted },
+        };
+        self.refuse(place, problem)
+    }
+
+    fn refuse(&self, place: &Place, problem: UrlProblem) -> ConfigError {
+        let scheme = Some(place.scheme().to_owned()).filter(|scheme| self.is_shown(scheme));
+        ConfigError::BadUrl { origin: place.origin(), error: BadUrl::new(scheme, problem) }
+    }
+
+    /// The error about a URL that cannot be taken apart, with what is known here.
+    fn shown(&self, error: ConfigError, text: &str, kind: Kind) -> ConfigError {
+        let ConfigError::BadUrl { origin, error } = error else { return error };
+        let problem = match error.problem() {
+            UrlProblem::NoScheme { .. } => UrlProblem::NoScheme { accepted: self.accepted(kind) },
+            problem => problem.clone(),
+        };
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let scheme = scheme.filter(|scheme| self.is_shown(scheme));
+        ConfigError::BadUrl { origin, error: BadUrl::new(scheme, problem) }
+    }
+
+    /// Anything else in front of `://` may be a secret.
+    fn is_shown(&self, scheme: &str) -> bool {
+        scheme == MEMORY
+            || WEB.contains(&scheme)
+            || self.plugs.iter().any(|plug| plug.schemes().contains(&scheme))
+            || self.features.iter().any(|(known, _)| *known == scheme)
+    }
+
+    /// The beginnings that are understood: those of the newest backend last, and the memory.
+    fn accepted(&self, kind: Kind) -> String {
+        let plugs = self.plugs.iter().rev().filter(|plug| match kind {
+            Kind::Queue => plug.queue.is_some(),
+            Kind::Notifier => plug.notifier.is_some(),
+        });
+        let schemes = plugs.flat_map(|plug| plug.schemes().iter().copied()).chain([MEMORY]);
+        schemes.map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(", ")
+    }
+}
