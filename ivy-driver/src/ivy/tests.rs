@@ -337,3 +337,17 @@ async fn a_handler_that_cannot_be_run_is_run_later() {
     }
     assert_eq!(not_run, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_of_the_programs_own_is_found_by_its_scheme() {
+    use ivy_proto::backend::{NotifierBackend, Plug, QueueBackend};
+
+    let plug = Plug::new("test", &["test"])
+        .with_queue("test://", |_, _| {
+            Ok(QueueBackend::queue(MemoryQueue::new(Clock::<Tokio>::start(), [7; 32])))
+        })
+        .with_notifier("test://", |_, _| Ok(NotifierBackend::notifier(Hub::default())));
+    let ivy = Ivy::<Tokio>::builder().backend(plug).queue_url("test://").build().unwrap();
+    let _worker = worker(&ivy).await;
+    assert_eq!(ivy.call(&DOUBLE, (4,)).await.unwrap().result(SOON).await.unwrap(), 8);
+}

@@ -1,11 +1,13 @@
 //! Whatever may stand in a URL or a variable.
 
 use ivy_core_tests::fuzz::config_url;
-use ivy_ironmq::{Scheme, Token};
+use ivy_ironmq::{IronMqUrl, Scheme, Token};
 use ivy_proto::Secret;
-use ivy_proto::config::{Config, Environment, IronMqUrl, NotifierConfig, QueueUrl, RedisAddress};
+use ivy_proto::config::{Environment, RedisAddress};
 use proptest::option;
 use proptest::prelude::*;
+
+use crate::support::{builder, place};
 
 fn host() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -20,36 +22,37 @@ fn segment() -> impl Strategy<Value = String> {
     prop_oneof!["[!-~]{1,20}", "[\u{20}-\u{7e}\u{e4}\u{4efb}]{1,20}"]
 }
 
-fn queue_url() -> impl Strategy<Value = QueueUrl> {
+fn queue_url() -> impl Strategy<Value = IronMqUrl> {
     let scheme = prop_oneof![Just(Scheme::Http), Just(Scheme::Https)];
     let token = option::of("[!-~]{1,40}".prop_map(|text| Token::new(&text).unwrap()));
     let server = option::of((host(), 1..=u16::MAX));
     let project = option::of((prop::collection::vec(segment(), 0..3), segment()));
-    let ironmq = (scheme, token, server, project).prop_map(|(scheme, token, server, project)| {
-        QueueUrl::IronMq(IronMqUrl { scheme, token, server, project })
-    });
-    prop_oneof![1 => Just(QueueUrl::Memory), 9 => ironmq]
+    (scheme, token, server, project).prop_map(|(scheme, token, server, project)| IronMqUrl {
+        scheme,
+        token,
+        server,
+        project,
+    })
 }
 
-fn notifier() -> impl Strategy<Value = NotifierConfig> {
+fn notifier() -> impl Strategy<Value = RedisAddress> {
     let user = "[^:]{1,10}";
     let credentials = option::of((option::of(user), "\\PC{1,20}"));
     let parts = (any::<bool>(), host(), 1..=u16::MAX, credentials, option::of(any::<u32>()));
-    let redis = parts.prop_map(|(tls, host, port, credentials, database)| {
+    parts.prop_map(|(tls, host, port, credentials, database)| {
         let (user, password) = match credentials {
             Some((user, password)) => (user, Some(Secret::new(password))),
             None => (None, None),
         };
-        NotifierConfig::Redis(RedisAddress { tls, host, port, user, password, database })
-    });
-    prop_oneof![1 => Just(NotifierConfig::Memory), 9 => redis]
+        RedisAddress { tls, host, port, user, password, database }
+    })
 }
 
 /// Texts that are nearly URLs.
 fn nearly_url() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
-        "(ironmq|ironmq\\+http|redis|rediss|memory)://[a-z:@/?#%0-9\\[\\]. ]{0,30}",
+        "(ironmq|ironmq\\+http|redis|rediss|memory)://[a-z:@/?#%&=0-9\\[\\]. ]{0,30}",
         "(ironmq|redis)://(:?[a-z%]{0,4}@)?[a-z\"]{0,5}(:[0-9]{0,6})?(/[a-z0-9%]{0,4}){0,3}",
     ]
 }
@@ -57,12 +60,12 @@ fn nearly_url() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn a_queue_url_reads_back_as_what_was_written(url in queue_url()) {
-        prop_assert_eq!(QueueUrl::parse(&url.expose()), Ok(url));
+        prop_assert_eq!(IronMqUrl::of(&place(&url.expose())), Ok(url));
     }
 
     #[test]
     fn a_notifier_url_reads_back_as_what_was_written(notifier in notifier()) {
-        prop_assert_eq!(NotifierConfig::parse(&notifier.expose()), Ok(notifier));
+        prop_assert_eq!(RedisAddress::of(&place(&notifier.expose())), Ok(notifier));
     }
 
     #[test]
@@ -78,8 +81,8 @@ proptest! {
             values.get(index).cloned()
         };
         let file = |_: &str| Some(file.clone());
-        let _ = Config::builder().resolve(&Environment::new(&variable, &file));
-        let given = Config::builder().queue_url(values[0].clone());
+        let _ = builder().resolve(&Environment::new(&variable, &file));
+        let given = builder().queue_url(values[0].clone());
         let _ = given.resolve(&Environment::new(&variable, &|_| None));
     }
 }

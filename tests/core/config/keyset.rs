@@ -48,7 +48,7 @@ fn a_keyset_is_a_file_or_the_json_itself() {
 #[test]
 fn a_given_keyring_wins_over_the_variable() {
     let keyring = Keyring::new(Keyset::parse(&json("b")).unwrap());
-    let builder = Config::builder().encryption(Encryption::new().with_keyring(keyring));
+    let builder = builder().encryption(Encryption::new().with_keyring(keyring));
     let machine = on_ironmq().with(NAME, "not looked at");
     assert_eq!(primary(&machine.resolve(builder).unwrap()), "b");
 }
@@ -59,7 +59,7 @@ fn the_keys_decide_what_is_sent_unless_a_policy_does() {
     let both = keyset.clone().with("MESSAGES_ENCRYPTION_KEY", "pass");
     assert_eq!(sends(&keyset), BodyForm::V2);
     assert_eq!(sends(&both), BodyForm::Bridge);
-    let builder = Config::builder().encryption(Encryption::new().with_policy(Policy::v2()));
+    let builder = builder().encryption(Encryption::new().with_policy(Policy::v2()));
     let error = on_ironmq().resolve(builder).unwrap_err();
     let none = InvalidEncryption::NoKeyset { queue: None };
     assert_eq!(error, ConfigError::BadEncryption { error: none });

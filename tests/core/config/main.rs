@@ -8,6 +8,7 @@ mod keyset;
 mod notifier;
 mod numbers;
 mod password;
+mod plugs;
 mod queue_urls;
 mod secrets;
 mod support;

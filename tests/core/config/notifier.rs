@@ -1,16 +1,14 @@
 //! Notifiers: their URLs, and where they are looked up.
 
 use ivy_core_tests::check_seeds;
-use ivy_proto::config::{Config, ConfigError, NotifierConfig, Origin, RedisAddress, UrlProblem};
+use ivy_proto::backend::UrlProblem;
+use ivy_proto::config::{ConfigError, NotifierConfig, Origin, RedisAddress};
 use ivy_proto::{InvalidName, Secret};
 
 use crate::support::*;
 
 fn redis(url: &str) -> RedisAddress {
-    match NotifierConfig::parse(url) {
-        Ok(NotifierConfig::Redis(redis)) => redis,
-        other => panic!("{url}: {other:?}"),
-    }
+    RedisAddress::of(&place(url)).unwrap()
 }
 
 fn on_ironmq() -> Machine {
@@ -44,35 +42,37 @@ const PASSWORDS: &[(&str, &str)] = &[
 
 const ACCEPTED: &str = "redis://, rediss://, memory://";
 
-const REFUSED: &[(&str, UrlProblem)] = &[
-    ("redis://:p/ss@host", UrlProblem::MisplacedAt),
-    ("redis://:p?ss@host", UrlProblem::MisplacedAt),
-    ("redis://:p#ss@host", UrlProblem::MisplacedAt),
-    ("redis://:100%@host", UrlProblem::Escape),
-    ("redis://:@host", UrlProblem::Credentials),
-    ("redis://user:@host", UrlProblem::Credentials),
-    ("redis://secret@host", UrlProblem::Credentials),
-    ("redis://@host", UrlProblem::Credentials),
-    ("", UrlProblem::Empty),
-    ("localhost:6379", UrlProblem::NoScheme { accepted: ACCEPTED }),
-    ("redis:localhost", UrlProblem::NoScheme { accepted: ACCEPTED }),
-    ("file:///tmp/redis.sock", UrlProblem::UnknownScheme { accepted: ACCEPTED }),
-    ("ironmq://t@h/p", UrlProblem::UnknownScheme { accepted: ACCEPTED }),
-    ("redis://", UrlProblem::NoHost),
-    ("redis:///0", UrlProblem::NoHost),
-    ("redis://h:0", UrlProblem::Port),
-    ("redis://h:70000", UrlProblem::Port),
-    ("redis://h h", UrlProblem::Space),
-    ("redis://h/one", UrlProblem::Database),
-    ("redis://h/-1", UrlProblem::Database),
-    ("redis://h/+1", UrlProblem::Database),
-    ("redis://h/0/1", UrlProblem::Database),
-    ("redis://h/0/", UrlProblem::Database),
-    ("redis://h/99999999999", UrlProblem::Database),
-    ("redis://h?db=1", UrlProblem::Query),
-    ("redis://h#1", UrlProblem::Fragment),
-    ("memory://x", UrlProblem::NotBare),
-];
+fn rows() -> Vec<(&'static str, UrlProblem)> {
+    vec![
+        ("redis://:p/ss@host", UrlProblem::MisplacedAt),
+        ("redis://:p?ss@host", UrlProblem::MisplacedAt),
+        ("redis://:p#ss@host", UrlProblem::MisplacedAt),
+        ("redis://:100%@host", UrlProblem::Escape),
+        ("redis://:@host", UrlProblem::Credentials),
+        ("redis://user:@host", UrlProblem::Credentials),
+        ("redis://secret@host", UrlProblem::Credentials),
+        ("redis://@host", UrlProblem::Credentials),
+        ("", UrlProblem::Empty),
+        ("localhost:6379", UrlProblem::NoScheme { accepted: ACCEPTED.to_owned() }),
+        ("redis:localhost", UrlProblem::NoScheme { accepted: ACCEPTED.to_owned() }),
+        ("file:///tmp/redis.sock", UrlProblem::UnknownScheme { accepted: ACCEPTED.to_owned() }),
+        ("ironmq://t@h/p", UrlProblem::NotANotifier { accepted: ACCEPTED.to_owned() }),
+        ("redis://", UrlProblem::NoHost),
+        ("redis:///0", UrlProblem::NoHost),
+        ("redis://h:0", UrlProblem::Port),
+        ("redis://h:70000", UrlProblem::Port),
+        ("redis://h h", UrlProblem::Space),
+        ("redis://h/one", UrlProblem::Database),
+        ("redis://h/-1", UrlProblem::Database),
+        ("redis://h/+1", UrlProblem::Database),
+        ("redis://h/0/1", UrlProblem::Database),
+        ("redis://h/0/", UrlProblem::Database),
+        ("redis://h/99999999999", UrlProblem::Database),
+        ("redis://h?db=1", UrlProblem::Query),
+        ("redis://h#1", UrlProblem::Fragment),
+        ("memory://x", UrlProblem::NotBare),
+    ]
+}
 
 #[test]
 fn g02_passwords_are_read_right_or_refused() {
@@ -84,36 +84,37 @@ fn g02_passwords_are_read_right_or_refused() {
 
 #[test]
 fn what_is_no_url_of_a_notifier_is_refused() {
-    for (url, expected) in REFUSED {
-        assert_eq!(NotifierConfig::parse(url).unwrap_err().problem(), *expected, "{url:?}");
+    for (url, expected) in rows() {
+        let error = on_ironmq().resolve(builder().notifier_url(url)).unwrap_err();
+        assert_eq!(problem(&error), expected, "{url:?}");
     }
 }
 
 #[test]
 fn all_these_urls_are_seeds_of_the_fuzz_target() {
-    let urls = PASSWORDS.iter().map(|(url, _)| url).chain(REFUSED.iter().map(|(url, _)| url));
-    let rows = (0..).zip(urls).map(|(n, url): (u32, _)| (format!("notifier-{n}"), (*url).into()));
+    let refused = rows().into_iter().map(|(url, _)| url);
+    let urls = PASSWORDS.iter().map(|(url, _)| *url).chain(refused);
+    let rows = (0..).zip(urls).map(|(n, url): (u32, _)| (format!("notifier-{n}"), url.into()));
     check_seeds("config_url", rows);
 }
 
 #[test]
 fn the_notifier_is_looked_up_in_order() {
     let notifier = |machine: &Machine| machine.config().unwrap().notifier;
-    let host = |machine: &Machine| match notifier(machine) {
-        Some(NotifierConfig::Redis(redis)) => redis.host,
-        other => panic!("{other:?}"),
-    };
+    let host = |machine: &Machine| redis_of(machine.config().unwrap()).host;
     assert_eq!(notifier(&on_ironmq()), None);
     let in_memory = machine().with("IVY_QUEUE_URL", "memory://");
     assert_eq!(notifier(&in_memory), Some(NotifierConfig::Memory));
     let original = on_ironmq().with("REDIS_URL", "redis://original");
     assert_eq!(host(&original), "original");
-    assert_eq!(host(&in_memory.with("REDIS_URL", "redis://original")), "original");
+    // What is nearer to the queue than a variable of Redis's own clients.
+    let beside = in_memory.with("REDIS_URL", "redis://original");
+    assert_eq!(notifier(&beside), Some(NotifierConfig::Memory));
     let ours = original.with("IVY_NOTIFIER_URL", "redis://ours");
     assert_eq!(host(&ours), "ours");
-    let given = ours.resolve(Config::builder().notifier_url("memory://")).unwrap();
+    let given = ours.resolve(builder().notifier_url("memory://")).unwrap();
     assert_eq!(given.notifier, Some(NotifierConfig::Memory));
-    let given = ours.resolve(Config::builder().notifier(NotifierConfig::Memory)).unwrap();
+    let given = ours.resolve(builder().notifier(NotifierConfig::Memory)).unwrap();
     assert_eq!(given.notifier, Some(NotifierConfig::Memory));
 }
 
@@ -123,7 +124,7 @@ fn a_bad_url_is_not_passed_over() {
     let ConfigError::BadUrl { origin, error } = machine.error() else { panic!("another error") };
     assert_eq!(
         (origin, error.problem()),
-        (Origin::Variable("IVY_NOTIFIER_URL"), UrlProblem::Empty)
+        (Origin::Variable("IVY_NOTIFIER_URL"), &UrlProblem::Empty)
     );
 }
 
@@ -131,10 +132,7 @@ fn a_bad_url_is_not_passed_over() {
 fn the_database_of_the_original_counts_where_the_url_names_none() {
     let database = |url: &str| {
         let machine = on_ironmq().with("REDIS_URL", url).with("REDIS_DATABASE", "2");
-        match machine.config().unwrap().notifier {
-            Some(NotifierConfig::Redis(redis)) => redis.database,
-            other => panic!("{other:?}"),
-        }
+        redis_of(machine.config().unwrap()).database
     };
     assert_eq!(database("redis://h"), Some(2));
     assert_eq!(database("redis://h/1"), Some(1));
@@ -146,9 +144,9 @@ fn the_channel_is_the_originals_unless_another_is_named() {
     assert_eq!(channel(&on_ironmq()), "ivy-notifier");
     let named = on_ironmq().with("IVY_NOTIFICATION_CHANNEL_NAME", "mine");
     assert_eq!(channel(&named), "mine");
-    let config = named.resolve(Config::builder().channel("given")).unwrap();
+    let config = named.resolve(builder().channel("given")).unwrap();
     assert_eq!(config.channel.as_str(), "given");
-    let error = named.resolve(Config::builder().channel("")).unwrap_err();
+    let error = named.resolve(builder().channel("")).unwrap_err();
     let origin = Origin::Argument("notification channel");
     assert_eq!(error, ConfigError::BadChannel { origin, error: InvalidName::Empty });
     let error = on_ironmq().with("IVY_NOTIFICATION_CHANNEL_NAME", "").error();

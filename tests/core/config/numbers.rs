@@ -42,7 +42,8 @@ fn g05_a_port_is_a_number_in_digits() {
 
 #[test]
 fn g05_a_database_is_a_number_in_digits() {
-    let machine = || machine().with("IVY_QUEUE_URL", "memory://").with("REDIS_URL", "redis://h");
+    let machine =
+        || machine().with("IVY_QUEUE_URL", "memory://").with("IVY_NOTIFIER_URL", "redis://h");
     for text in NO_NUMBERS {
         refused("REDIS_DATABASE", &machine().with("REDIS_DATABASE", text));
     }

@@ -21,7 +21,7 @@ fn a_given_password_wins_over_the_variable() {
     assert_eq!(password(&on_ironmq().config().unwrap()), None);
     let machine = on_ironmq().with(NAME, "variable");
     assert_eq!(password(&machine.config().unwrap()), Some("variable"));
-    let builder = Config::builder().encryption_password(Secret::new("given"));
+    let builder = builder().encryption_password(Secret::new("given"));
     let config = machine.resolve(builder).unwrap();
     assert_eq!(password(&config), Some("given"));
 }
@@ -48,7 +48,7 @@ fn g08_a_blank_password_does_not_silently_send_in_the_clear() {
     for text in ["", " ", "\n", "\t \r\n", "\u{a0}"] {
         let origin = Origin::Variable(NAME);
         assert_eq!(on_ironmq().with(NAME, text).error(), ConfigError::BlankPassword { origin });
-        let given = Config::builder().encryption_password(Secret::new(text));
+        let given = builder().encryption_password(Secret::new(text));
         let origin = Origin::Argument("encryption password");
         let error = on_ironmq().resolve(given).unwrap_err();
         assert_eq!(error, ConfigError::BlankPassword { origin });

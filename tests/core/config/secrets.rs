@@ -2,9 +2,9 @@
 
 use std::fmt::{Debug, Display};
 
-use ivy_ironmq::{IronMq, Token};
+use ivy_ironmq::{IronMq, IronMqUrl, Token};
 use ivy_proto::Secret;
-use ivy_proto::config::{Config, NotifierConfig, QueueUrl};
+use ivy_proto::config::{ConfigError, RedisAddress};
 
 use crate::support::*;
 
@@ -29,9 +29,16 @@ fn hidden_error<E: std::error::Error + Display>(error: &E) {
     }
 }
 
+/// What is wrong with a URL as a queue, and as a notifier.
+fn errors(url: &str) -> Vec<ConfigError> {
+    let queue = machine().resolve(builder().queue_url(url));
+    let notifier = machine().resolve(builder().queue_url("memory://").notifier_url(url));
+    [queue, notifier].into_iter().filter_map(Result::err).collect()
+}
+
 #[test]
 fn g03_a_configuration_hides_its_secrets() {
-    let builder = Config::builder()
+    let builder = builder()
         .queue_url(format!("ironmq+http://{MARKER}@mq.example/p"))
         .notifier_url(format!("redis://u:{MARKER}@redis.example/0"))
         .encryption_password(Secret::new(MARKER));
@@ -49,11 +56,16 @@ fn g03_a_configuration_hides_its_secrets() {
 #[test]
 fn g03_parsed_urls_hide_their_secrets_unless_they_are_exposed() {
     let queue = format!("ironmq://{MARKER}@mq.example/p");
-    hidden(&QueueUrl::parse(&queue).unwrap());
-    assert_eq!(QueueUrl::parse(&queue).unwrap().expose(), queue);
+    hidden(&place(&queue));
+    assert_eq!(place(&queue).expose(), queue);
+    let url = IronMqUrl::of(&place(&queue)).unwrap();
+    hidden(&url);
+    assert_eq!(url.expose(), queue);
     let notifier = format!("rediss://u:{MARKER}@redis.example/1");
-    hidden(&NotifierConfig::parse(&notifier).unwrap());
-    assert_eq!(NotifierConfig::parse(&notifier).unwrap().expose(), notifier);
+    hidden(&place(&notifier));
+    let address = RedisAddress::of(&place(&notifier)).unwrap();
+    hidden(&address);
+    assert_eq!(address.expose(), notifier);
 }
 
 #[test]
@@ -65,12 +77,7 @@ fn g03_errors_about_bad_urls_hide_the_secrets_in_them() {
         ] {
             for scheme in ["ironmq://", "redis://", "rediss://", "memory://", "nonsense://", ""] {
                 let url = format!("{scheme}{before}{MARKER}{after}");
-                if let Err(error) = QueueUrl::parse(&url) {
-                    hidden_error(&error);
-                }
-                if let Err(error) = NotifierConfig::parse(&url) {
-                    hidden_error(&error);
-                }
+                errors(&url).iter().for_each(hidden_error);
             }
         }
     }
@@ -82,8 +89,9 @@ fn g03_errors_about_bad_urls_hide_the_secrets_in_them() {
         format!("redis://:{MARKER}"),
         MARKER.to_owned(),
     ] {
-        hidden_error(&QueueUrl::parse(&url).unwrap_err());
-        hidden_error(&NotifierConfig::parse(&url).unwrap_err());
+        let errors = errors(&url);
+        assert_eq!(errors.len(), 2, "{url}");
+        errors.iter().for_each(hidden_error);
     }
 }
 

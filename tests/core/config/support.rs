@@ -1,7 +1,13 @@
 //! Environments of tables.
 
-use ivy_ironmq::{Address, Token};
-use ivy_proto::config::{Config, ConfigBuilder, ConfigError, Environment, QueueConfig};
+use std::any::Any;
+
+use ivy_ironmq::{Address, BadConfig, IronMq, Token};
+use ivy_proto::backend::{NotifierWay, Place, QueueWay, UrlProblem};
+use ivy_proto::config::{
+    Config, ConfigBuilder, ConfigError, Environment, NotifierConfig, Origin, QueueConfig,
+    RedisAddress,
+};
 
 /// Variables and files by name.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +46,7 @@ impl Machine {
 
     /// The configuration of a program that gives nothing itself.
     pub(crate) fn config(&self) -> Result<Config, ConfigError> {
-        self.resolve(Config::builder())
+        self.resolve(builder())
     }
 
     /// The IronMQ project that is configured.
@@ -61,9 +67,47 @@ pub(crate) fn machine() -> Machine {
     Machine::default()
 }
 
+/// A configuration that knows the backends of IronMQ and Redis.
+pub(crate) fn builder() -> ConfigBuilder {
+    Config::builder().backend(ivy_ironmq::plug()).backend(ivy_proto::config::redis())
+}
+
+pub(crate) fn dialect(config: &Config) -> IronMq {
+    let Some(QueueConfig::Backend(backend)) = &config.queue else { panic!("{:?}", config.queue) };
+    let QueueWay::Exchange(exchange) = backend.way() else { panic!("{backend:?}") };
+    let exchange: &dyn Any = &**exchange;
+    exchange.downcast_ref::<IronMq>().unwrap().clone()
+}
+
 pub(crate) fn ironmq(config: Config) -> (Address, Token) {
-    match config.queue {
-        Some(QueueConfig::IronMq { address, token }) => (address, token),
+    let dialect = dialect(&config);
+    (dialect.address().clone(), dialect.token().clone())
+}
+
+pub(crate) fn redis_of(config: Config) -> RedisAddress {
+    let Some(NotifierConfig::Backend(backend)) = config.notifier else { panic!("{config:?}") };
+    match backend.way() {
+        NotifierWay::Redis(address) => address.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn place(url: &str) -> Place {
+    Place::parse(url, Origin::Argument("URL")).unwrap()
+}
+
+/// What is wrong with a URL.
+pub(crate) fn problem(error: &ConfigError) -> UrlProblem {
+    match error {
+        ConfigError::BadUrl { error, .. } => error.problem().clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What IronMQ finds wrong with its configuration.
+pub(crate) fn bad(error: &ConfigError) -> BadConfig {
+    match error {
+        ConfigError::Backend { error } => error.get().downcast_ref::<BadConfig>().unwrap().clone(),
         other => panic!("{other:?}"),
     }
 }

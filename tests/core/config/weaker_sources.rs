@@ -1,7 +1,7 @@
 //! What a file may add to a token or a server of a stronger source, and what it may not.
 
-use ivy_ironmq::Scheme;
-use ivy_proto::config::{Config, ConfigError, Origin};
+use ivy_ironmq::{BadConfig, Scheme};
+use ivy_proto::config::{ConfigError, Origin};
 
 use crate::support::*;
 
@@ -27,12 +27,12 @@ fn refused(
     variable: &'static str,
 ) -> ConfigError {
     let origin = Origin::File { path, key };
-    ConfigError::WeakerSource { origin, what, stronger, variable }
+    ConfigError::backend(BadConfig::WeakerSource { origin, what, stronger, variable })
 }
 
 /// Where the token of a program goes that gives this URL.
 fn server(machine: &Machine, url: &str) -> Result<String, ConfigError> {
-    let config = machine.resolve(Config::builder().queue_url(url))?;
+    let config = machine.resolve(builder().queue_url(url))?;
     Ok(ironmq(config).0.to_string())
 }
 
@@ -54,10 +54,10 @@ fn a_file_does_not_decide_where_a_token_of_the_environment_goes() {
         assert_eq!(token_beside(file).error(), expected, "{file}");
         let variable =
             machine().with("IVY_QUEUE_URL", "ironmq://t@/p").with_file(NEAR, file).error();
-        let ConfigError::WeakerSource { stronger, .. } = variable else { panic!("{variable}") };
+        let BadConfig::WeakerSource { stronger, .. } = bad(&variable) else { panic!("{variable}") };
         assert_eq!(stronger, Origin::Variable("IVY_QUEUE_URL"), "{file}");
         let given = server(&machine().with_file(NEAR, file), "ironmq://t@/p").unwrap_err();
-        let ConfigError::WeakerSource { stronger, .. } = given else { panic!("{given}") };
+        let BadConfig::WeakerSource { stronger, .. } = bad(&given) else { panic!("{given}") };
         assert_eq!(stronger, GIVEN, "{file}");
     }
 }

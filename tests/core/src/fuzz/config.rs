@@ -1,6 +1,8 @@
 //! URLs of queues and notifiers: what is understood has one form, and no secret is shown.
 
-use ivy_proto::config::{NotifierConfig, QueueUrl};
+use ivy_ironmq::IronMqUrl;
+use ivy_proto::backend::Place;
+use ivy_proto::config::{Config, ConfigError, Environment, Origin, RedisAddress};
 
 /// Part of no URL's other parts.
 const SECRET: &str = "Zq7Secret7Zq";
@@ -8,11 +10,17 @@ const SECRET: &str = "Zq7Secret7Zq";
 /// A URL, or nearly one.
 pub fn config_url(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    if let Ok(url) = QueueUrl::parse(&text) {
-        assert_eq!(QueueUrl::parse(&url.expose()), Ok(url));
-    }
-    if let Ok(notifier) = NotifierConfig::parse(&text) {
-        assert_eq!(NotifierConfig::parse(&notifier.expose()), Ok(notifier));
+    if let Ok(place) = parse(&text) {
+        assert_eq!(parse(&place.expose()).as_ref(), Ok(&place));
+        if let Ok(url) = IronMqUrl::of(&place) {
+            assert_eq!(parse(&url.expose()).and_then(|place| IronMqUrl::of(&place)), Ok(url));
+        }
+        if let Ok(address) = RedisAddress::of(&place) {
+            assert_eq!(
+                parse(&address.expose()).and_then(|place| RedisAddress::of(&place)),
+                Ok(address)
+            );
+        }
     }
     // The same with a secret, right behind the scheme and where passwords stand.
     if text.contains(SECRET) {
@@ -24,16 +32,31 @@ pub fn config_url(input: &[u8]) {
     if let Some((before, after)) = text.rsplit_once('@') {
         let text = format!("{before}{SECRET}@{after}");
         hides_secret(&text);
-        let shown = format!("{:?} {:?}", QueueUrl::parse(&text), NotifierConfig::parse(&text));
+        let place = parse(&text);
+        let shown = format!("{place:?} {:?} {:?}", queue(&text), notifier(&text));
         assert!(!shown.contains(SECRET), "{shown}");
     }
 }
 
 /// What is not understood is shown nowhere: a secret may stand in any place of it.
 fn hides_secret(text: &str) {
-    let errors = (QueueUrl::parse(text).err(), NotifierConfig::parse(text).err());
-    for error in [errors.0, errors.1].into_iter().flatten() {
+    for error in [parse(text).err(), queue(text).err(), notifier(text).err()].into_iter().flatten()
+    {
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains(SECRET), "{shown}");
     }
+}
+
+fn parse(text: &str) -> Result<Place, ConfigError> {
+    Place::parse(text, Origin::Argument("URL"))
+}
+
+fn queue(url: &str) -> Result<Config, ConfigError> {
+    let builder = Config::builder().backend(ivy_ironmq::plug());
+    builder.queue_url(url).resolve(&Environment::empty())
+}
+
+fn notifier(url: &str) -> Result<Config, ConfigError> {
+    let builder = Config::builder().backend(ivy_proto::config::redis());
+    builder.queue_url("memory://").notifier_url(url).resolve(&Environment::empty())
 }

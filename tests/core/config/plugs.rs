@@ -1,0 +1,138 @@
+//! Backends of a program's own, found by the schemes of their URLs.
+
+use ivy_proto::ChannelName;
+use ivy_proto::backend::{
+    BoxFuture, BoxStream, Heard, Notifier, NotifierBackend, NotifierWay, Place, Plug, Queue,
+    QueueBackend, QueueWay, UrlProblem,
+};
+use ivy_proto::config::{Config, ConfigError, Environment, NotifierConfig, QueueConfig, Warning};
+use ivy_proto::notify::{NotifyFault, Publication};
+use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
+
+use crate::support::*;
+
+/// A shelf, which does nothing but remember how it was named.
+#[derive(Debug)]
+struct Shelf(#[expect(dead_code, reason = "its Debug shows it")] String);
+
+impl Queue for Shelf {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::broker()
+    }
+
+    fn execute(&self, _: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
+        unimplemented!("no test asks it")
+    }
+}
+
+impl Notifier for Shelf {
+    fn publish(&self, _: Publication) -> BoxFuture<Result<u64, NotifyFault>> {
+        unimplemented!("no test asks it")
+    }
+
+    fn subscribe(&self, _: Vec<ChannelName>) -> BoxStream<Heard> {
+        unimplemented!("no test asks it")
+    }
+}
+
+fn name(place: &Place) -> Result<Shelf, ConfigError> {
+    let host = place.host().ok_or_else(|| place.refuse(UrlProblem::NoHost))?;
+    Ok(Shelf(format!("{host} {:?}", place.query("depth"))))
+}
+
+fn queue(place: &Place, _: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
+    Ok(QueueBackend::queue(name(place)?).with_warning("the shelf is old"))
+}
+
+fn notifier(place: &Place, _: &Environment<'_>) -> Result<NotifierBackend, ConfigError> {
+    Ok(NotifierBackend::notifier(name(place)?))
+}
+
+fn found(environment: &Environment<'_>) -> Result<Option<QueueBackend>, ConfigError> {
+    Ok(environment.variable("SHELF").map(|name| QueueBackend::queue(Shelf(name))))
+}
+
+const SHELF: Plug = Plug::new("shelf", &["shelf"])
+    .with_query(&["depth"])
+    .with_queue("shelf://NAME", queue)
+    .with_queue_without_url("set SHELF", found);
+
+fn shown(config: &Config) -> String {
+    match &config.queue {
+        Some(QueueConfig::Backend(backend)) => match backend.way() {
+            QueueWay::Queue(queue) => format!("{queue:?}"),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_queue_is_made_of_its_url_by_the_backend_that_takes_the_scheme() {
+    let config = Config::builder().backend(SHELF).queue_url("shelf://Tall?depth=3");
+    let config = machine().resolve(config).unwrap();
+    assert_eq!(shown(&config), r#"Shelf("tall Some(\"3\")")"#);
+    assert_eq!(config.notifier, None);
+    assert_eq!(config.warnings, [Warning::Backend("the shelf is old".to_owned())]);
+}
+
+#[test]
+fn a_queue_is_found_without_a_url_and_told_of_where_there_is_none() {
+    let plugs = || Config::builder().backend(SHELF);
+    let config = machine().with("SHELF", "low").resolve(plugs()).unwrap();
+    assert_eq!(shown(&config), r#"Shelf("low")"#);
+    let error = machine().resolve(plugs()).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "no queue is configured: set IVY_QUEUE_URL to shelf://NAME or to memory://, or set SHELF"
+    );
+}
+
+#[test]
+fn only_the_keys_that_a_backend_declares_reach_it() {
+    let error = |url: &str| {
+        problem(&machine().resolve(Config::builder().backend(SHELF).queue_url(url)).unwrap_err())
+    };
+    let known = || "depth".to_owned();
+    assert_eq!(error("shelf://a?width=1"), UrlProblem::UnknownKey { known: known() });
+    assert_eq!(error("shelf://a?depth=1&"), UrlProblem::UnknownKey { known: known() });
+    assert_eq!(error("shelf://?depth=1"), UrlProblem::NoHost);
+}
+
+#[test]
+fn the_server_of_the_queue_is_the_notifier_where_it_can_be_one() {
+    let both = SHELF.with_notifier("shelf://NAME", notifier);
+    let builder = || {
+        let builder = Config::builder().backend(both).backend(ivy_proto::config::redis());
+        builder.queue_url("shelf://a")
+    };
+    let redis = machine().with("REDIS_URL", "redis://h");
+    let Some(NotifierConfig::Backend(own)) = redis.resolve(builder()).unwrap().notifier else {
+        panic!("no notifier")
+    };
+    assert!(matches!(own.way(), NotifierWay::Notifier(_)), "{own:?}");
+    let given = redis.resolve(builder().notifier_url("redis://other")).unwrap();
+    assert_eq!(redis_of(given).host, "other");
+}
+
+#[test]
+fn of_two_backends_the_last_takes_a_scheme() {
+    let mine = Plug::new("mine", &["ironmq"]).with_queue("ironmq://NAME", queue);
+    let config = machine().resolve(builder().backend(mine).queue_url("ironmq://tall")).unwrap();
+    assert!(shown(&config).contains("tall"));
+}
+
+#[test]
+fn a_scheme_that_is_not_compiled_in_is_answered_with_its_feature_and_the_others() {
+    let features = &[("shelf", "furniture")];
+    let builder = || Config::builder().features(features);
+    let queue = machine().resolve(builder().queue_url("shelf://u:SECRET@a")).unwrap_err();
+    assert_eq!(
+        queue.to_string(),
+        "the given queue URL: the URL shelf://... is not understood: its scheme needs the feature \
+         `furniture`, which is not compiled in; turn it on, or begin with one of memory://"
+    );
+    let notifier = builder().queue_url("memory://").notifier_url("shelf://a");
+    let notifier = machine().resolve(notifier).unwrap_err();
+    assert!(notifier.to_string().contains("`furniture`"), "{notifier}");
+}
