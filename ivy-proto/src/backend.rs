@@ -16,12 +16,12 @@
 //! Not yet stable: methods with a default may be added.
 
 mod exchange;
-mod session;
 mod host;
 mod place;
 mod plug;
 mod problem;
 mod segment;
+mod session;
 
 use std::fmt;
 use std::pin::Pin;
@@ -29,7 +29,6 @@ use std::pin::Pin;
 use futures_core::Stream;
 
 pub use exchange::{Exchange, HttpRequest, MOST_REQUESTS, RequestKind, Step};
-pub use session::{Endpoint, Input, Line, LinkFault, LinkFaultKind, Output, Session, Ticket};
 pub use host::Host;
 pub use place::Place;
 pub use plug::{
@@ -38,6 +37,7 @@ pub use plug::{
 };
 pub use problem::{BackendError, UrlProblem};
 pub use segment::segment;
+pub use session::{Endpoint, Input, Line, LinkFault, LinkFaultKind, Output, Session, Ticket};
 
 use crate::id::Receipt;
 use crate::name::{ChannelName, QueueName};

@@ -1,7 +1,7 @@
 //! What the errors of a Redis server mean.
 
-use ivy_proto::ChannelName;
 use crate::address::RedisAddress;
+use ivy_proto::ChannelName;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 
 /// The longest text of a server that is kept, in characters.

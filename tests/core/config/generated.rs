@@ -3,7 +3,8 @@
 use ivy_core_tests::fuzz::config_url;
 use ivy_ironmq::{IronMqUrl, Scheme, Token};
 use ivy_proto::Secret;
-use ivy_proto::config::{Environment, RedisAddress};
+use ivy_proto::config::Environment;
+use ivy_redis::RedisAddress;
 use proptest::option;
 use proptest::prelude::*;
 

@@ -2,8 +2,9 @@
 
 use ivy_core_tests::check_seeds;
 use ivy_proto::backend::UrlProblem;
-use ivy_proto::config::{ConfigError, NotifierConfig, Origin, RedisAddress};
+use ivy_proto::config::{ConfigError, NotifierConfig, Origin};
 use ivy_proto::{InvalidName, Secret};
+use ivy_redis::{BadCredentials, NotADatabase, RedisAddress};
 
 use crate::support::*;
 
@@ -48,10 +49,10 @@ fn rows() -> Vec<(&'static str, UrlProblem)> {
         ("redis://:p?ss@host", UrlProblem::MisplacedAt),
         ("redis://:p#ss@host", UrlProblem::MisplacedAt),
         ("redis://:100%@host", UrlProblem::Escape),
-        ("redis://:@host", UrlProblem::Credentials),
-        ("redis://user:@host", UrlProblem::Credentials),
-        ("redis://secret@host", UrlProblem::Credentials),
-        ("redis://@host", UrlProblem::Credentials),
+        ("redis://:@host", UrlProblem::backend(BadCredentials)),
+        ("redis://user:@host", UrlProblem::backend(BadCredentials)),
+        ("redis://secret@host", UrlProblem::backend(BadCredentials)),
+        ("redis://@host", UrlProblem::backend(BadCredentials)),
         ("", UrlProblem::Empty),
         ("localhost:6379", UrlProblem::NoScheme { accepted: ACCEPTED.to_owned() }),
         ("redis:localhost", UrlProblem::NoScheme { accepted: ACCEPTED.to_owned() }),
@@ -62,12 +63,12 @@ fn rows() -> Vec<(&'static str, UrlProblem)> {
         ("redis://h:0", UrlProblem::Port),
         ("redis://h:70000", UrlProblem::Port),
         ("redis://h h", UrlProblem::Space),
-        ("redis://h/one", UrlProblem::Database),
-        ("redis://h/-1", UrlProblem::Database),
-        ("redis://h/+1", UrlProblem::Database),
-        ("redis://h/0/1", UrlProblem::Database),
-        ("redis://h/0/", UrlProblem::Database),
-        ("redis://h/99999999999", UrlProblem::Database),
+        ("redis://h/one", UrlProblem::backend(NotADatabase)),
+        ("redis://h/-1", UrlProblem::backend(NotADatabase)),
+        ("redis://h/+1", UrlProblem::backend(NotADatabase)),
+        ("redis://h/0/1", UrlProblem::backend(NotADatabase)),
+        ("redis://h/0/", UrlProblem::backend(NotADatabase)),
+        ("redis://h/99999999999", UrlProblem::backend(NotADatabase)),
         ("redis://h?db=1", UrlProblem::Query),
         ("redis://h#1", UrlProblem::Fragment),
         ("memory://x", UrlProblem::NotBare),

@@ -103,7 +103,7 @@ fn only_the_keys_that_a_backend_declares_reach_it() {
 fn the_server_of_the_queue_is_the_notifier_where_it_can_be_one() {
     let both = SHELF.with_notifier("shelf://NAME", notifier);
     let builder = || {
-        let builder = Config::builder().backend(both).backend(ivy_proto::config::redis());
+        let builder = Config::builder().backend(both).backend(ivy_redis::plug());
         builder.queue_url("shelf://a")
     };
     let redis = machine().with("REDIS_URL", "redis://h");

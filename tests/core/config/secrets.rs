@@ -4,7 +4,8 @@ use std::fmt::{Debug, Display};
 
 use ivy_ironmq::{IronMq, IronMqUrl, Token};
 use ivy_proto::Secret;
-use ivy_proto::config::{ConfigError, RedisAddress};
+use ivy_proto::config::ConfigError;
+use ivy_redis::RedisAddress;
 
 use crate::support::*;
 

@@ -6,8 +6,8 @@ use ivy_ironmq::{Address, BadConfig, IronMq, Token};
 use ivy_proto::backend::{NotifierWay, Place, QueueWay, UrlProblem};
 use ivy_proto::config::{
     Config, ConfigBuilder, ConfigError, Environment, NotifierConfig, Origin, QueueConfig,
-    RedisAddress,
 };
+use ivy_redis::{RedisAddress, RedisNotifier};
 
 /// Variables and files by name.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +69,7 @@ pub(crate) fn machine() -> Machine {
 
 /// A configuration that knows the backends of IronMQ and Redis.
 pub(crate) fn builder() -> ConfigBuilder {
-    Config::builder().backend(ivy_ironmq::plug()).backend(ivy_proto::config::redis())
+    Config::builder().backend(ivy_ironmq::plug()).backend(ivy_redis::plug())
 }
 
 pub(crate) fn dialect(config: &Config) -> IronMq {
@@ -86,10 +86,9 @@ pub(crate) fn ironmq(config: Config) -> (Address, Token) {
 
 pub(crate) fn redis_of(config: Config) -> RedisAddress {
     let Some(NotifierConfig::Backend(backend)) = config.notifier else { panic!("{config:?}") };
-    match backend.way() {
-        NotifierWay::Redis(address) => address.clone(),
-        other => panic!("{other:?}"),
-    }
+    let NotifierWay::Session(sessions) = backend.way() else { panic!("{backend:?}") };
+    let session: Box<dyn Any> = sessions.make();
+    session.downcast_ref::<RedisNotifier>().unwrap().address().clone()
 }
 
 pub(crate) fn place(url: &str) -> Place {

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ivy_proto::backend::{Endpoint, Line, Output};
 use crate::address::RedisAddress;
+use ivy_proto::backend::{Endpoint, Line, Output};
 use ivy_proto::event::Event;
 
 use crate::conversation::Conversation;

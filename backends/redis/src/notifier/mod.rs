@@ -14,9 +14,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::address::RedisAddress;
 use ivy_proto::Moment;
 use ivy_proto::backend::{Input, Line, LinkFault, Output, Session, Ticket};
-use crate::address::RedisAddress;
 use ivy_proto::queue::{Fault, FaultKind};
 
 use effects::Effects;

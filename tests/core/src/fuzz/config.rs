@@ -2,7 +2,8 @@
 
 use ivy_ironmq::IronMqUrl;
 use ivy_proto::backend::Place;
-use ivy_proto::config::{Config, ConfigError, Environment, Origin, RedisAddress};
+use ivy_proto::config::{Config, ConfigError, Environment, Origin};
+use ivy_redis::RedisAddress;
 
 /// Part of no URL's other parts.
 const SECRET: &str = "Zq7Secret7Zq";
@@ -57,6 +58,6 @@ fn queue(url: &str) -> Result<Config, ConfigError> {
 }
 
 fn notifier(url: &str) -> Result<Config, ConfigError> {
-    let builder = Config::builder().backend(ivy_proto::config::redis());
+    let builder = Config::builder().backend(ivy_redis::plug());
     builder.queue_url("memory://").notifier_url(url).resolve(&Environment::empty())
 }
