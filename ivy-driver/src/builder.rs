@@ -239,7 +239,7 @@ fn queue<R: Runtime>(
             }
             QueueWay::Session(sessions, capabilities) => {
                 let session = session::<R>(sessions, clock, roots, events)?;
-                Arc::new(SessionQueue::new(session, capabilities.clone()))
+                Arc::new(SessionQueue::new(session, (**capabilities).clone()))
             }
             QueueWay::Queue(queue) => Arc::new(GuardedQueue::<R>::new(Arc::clone(queue))),
             _ => return Err(Error::config(NOT_BUILT_IN)),

@@ -4,7 +4,12 @@ use ivy_proto::backend::Plug;
 use ivy_proto::config::ConfigBuilder;
 
 /// The backends, the first of which is looked for first.
-const BACKENDS: &[Plug] = &[ivy_ironmq::plug(), ivy_redis::plug()];
+const BACKENDS: &[Plug] = &[
+    #[cfg(feature = "ironmq")]
+    ivy_ironmq::plug(),
+    #[cfg(feature = "redis")]
+    ivy_redis::plug(),
+];
 
 /// Which feature brings which scheme.
 const FEATURES: &[(&str, &str)] =

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! With a real queue, [`Output::Queue`](worker::Output::Queue) becomes a request of
-//! `ivy_proto::queue::ironmq`, and its answer comes back whenever it comes; with a real clock, the
+//! `ivy_ironmq`, and its answer comes back whenever it comes; with a real clock, the
 //! loop sleeps until the earliest deadline or the next input.
 
 #![allow(clippy::print_stdout, reason = "an example shows what happens")]

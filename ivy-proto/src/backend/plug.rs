@@ -22,7 +22,7 @@ pub enum QueueWay {
     /// Requests and responses.
     Exchange(Arc<dyn Exchange>),
     /// Connections, over which a session converses.
-    Session(Sessions, Capabilities),
+    Session(Sessions, Box<Capabilities>),
     /// Anything else.
     Queue(Arc<dyn Queue>),
 }
@@ -40,7 +40,7 @@ impl QueueBackend {
         is_secure: bool,
         make: impl Fn() -> S + Send + Sync + 'static,
     ) -> Self {
-        let way = QueueWay::Session(Sessions::new(is_secure, make), capabilities);
+        let way = QueueWay::Session(Sessions::new(is_secure, make), Box::new(capabilities));
         QueueBackend { way, warnings: Vec::new() }
     }
 
