@@ -6,7 +6,7 @@ use crate::name::ChannelName;
 use crate::producer::{Input, ProducerConfig};
 use crate::queue::{Body, Capabilities};
 use crate::secret::Secret;
-use crate::task::TaskOutcome;
+use crate::task::{TaskHeld, TaskOutcome};
 use crate::wire::crypto::samples::{both, keyring};
 use crate::wire::crypto::{Encryption, EntropyPool, Policy};
 use crate::wire::{Codec, Notice, RawJson};
@@ -122,6 +122,19 @@ fn r04_a_notice_reaches_the_caller_only_sealed_as_the_queue_demands() {
         assert_eq!(reaches(policy, shared.clone(), payload), expected, "{policy:?}");
         let payload = sealed(Policy::v2(), &shared);
         assert!(!reaches(policy, shared.clone(), payload), "{policy:?}");
+    }
+}
+
+#[test]
+fn that_a_message_was_given_back_is_believed_only_sealed_as_the_queue_demands() {
+    let (kind, message) = ("UnknownTask".to_owned(), "forged".to_owned());
+    let held = TaskHeld { queue: call(1).queue, kind, message, attempts: 0 };
+    for policy in [Policy::plain(), Policy::bridge(), Policy::v2()] {
+        let mut scenario = waiting(policy);
+        scenario.held_notice(1, &held);
+        let believed = policy == Policy::plain();
+        assert_eq!(scenario.producer().held(id(1)).is_some(), believed, "{policy:?}");
+        assert_eq!(scenario.events().contains(&Event::NoticeIgnored), !believed, "{policy:?}");
     }
 }
 

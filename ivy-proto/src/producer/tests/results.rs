@@ -183,6 +183,26 @@ fn the_last_worker_that_gave_a_message_back_is_the_one_that_is_told() {
 }
 
 #[test]
+fn whoever_forges_that_a_message_was_given_back_takes_little_room_and_ends_no_wait() {
+    let mut scenario = Scenario::sent(call_with_handle(1));
+    let channel = scenario.reply_channel();
+    for number in 0..100 {
+        let forged = TaskHeld { message: format!("MARK{number}"), ..unknown_task() };
+        for called in [1, 2] {
+            let text = String::from_utf8(held_notice(called, &forged)).unwrap();
+            let payload = text.replace("MARK", &"x".repeat(500_000)).into_bytes();
+            scenario.feed(Input::Notice { channel: channel.clone(), payload });
+        }
+    }
+    let ignored = scenario.events().into_iter().filter(|event| *event == Event::NoticeIgnored);
+    assert_eq!(ignored.count(), 100, "those of a call that is not this producer's");
+    assert_eq!(scenario.producer().held(id(1)).unwrap().message.len(), 1024);
+    assert!(scenario.resumed().is_empty());
+    scenario.notice(1, &done());
+    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
+}
+
+#[test]
 fn a_message_that_was_given_back_before_the_answer_to_its_post_was_sent() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call_with_handle(1));

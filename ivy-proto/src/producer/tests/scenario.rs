@@ -317,20 +317,25 @@ impl Scenario {
         self.producer.subscription.as_ref().unwrap().reply_channel().clone()
     }
 
-    /// A notice with this outcome arrives on the reply channel.
     /// Tells the call of this number that a worker gave its message back.
     pub(super) fn held_notice(&mut self, number: u8, held: &TaskHeld) {
-        let (channel, call) = (self.reply_channel(), call(number));
-        let ivy = IvyOptions::new(call.id);
-        let notice = Notice::held(&MessageId::new("message"), &call.task, &ivy, held);
-        let payload = notice.to_payload().as_str().as_bytes().to_vec();
-        self.feed(Input::Notice { channel, payload });
+        let channel = self.reply_channel();
+        self.feed(Input::Notice { channel, payload: held_notice(number, held) });
     }
 
+    /// A notice with this outcome arrives on the reply channel.
     pub(super) fn notice(&mut self, number: u8, outcome: &TaskOutcome) {
         let channel = self.reply_channel();
         self.feed(Input::Notice { channel, payload: notice(number, outcome) });
     }
+}
+
+/// The notice that the message of the call of this number was given back, in the open.
+pub(super) fn held_notice(number: u8, held: &TaskHeld) -> Vec<u8> {
+    let call = call(number);
+    let ivy = IvyOptions::new(call.id);
+    let notice = Notice::held(&MessageId::new("message"), &call.task, &ivy, held);
+    notice.to_payload().as_str().as_bytes().to_vec()
 }
 
 /// The notice for the call of this number, as our workers write it.
