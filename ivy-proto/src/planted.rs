@@ -56,7 +56,7 @@ pub enum Bug {
 #[cfg(ivy_planted)]
 impl Bug {
     /// Those that the worlds of the simulator can show.
-    pub const ALL: [Bug; 17] = [
+    pub const ALL: [Bug; 19] = [
         Bug::AckBeforeHandler,
         Bug::IgnoreReservation,
         Bug::DeleteBeforeCopy,
@@ -74,6 +74,8 @@ impl Bug {
         Bug::ReuseIv,
         Bug::SkipMac,
         Bug::IgnoreClock,
+        Bug::RefusedEntryFailsBatch,
+        Bug::MisfitEntryIsDone,
     ];
 }
 

@@ -136,9 +136,12 @@ impl Dice {
 impl Odds {
     fn new(menu: Menu, classes: &[Class], weather: Weather) -> Self {
         let one_in = match menu {
-            Menu::Request | Menu::Touch | Menu::PutAside | Menu::Reserve | Menu::Delivery => {
-                weather.one_request_in
-            }
+            Menu::Request
+            | Menu::Touch
+            | Menu::PutAside
+            | Menu::Reserve
+            | Menu::Batch
+            | Menu::Delivery => weather.one_request_in,
             Menu::Step => weather.one_step_in,
             Menu::Handler => weather.one_handler_in,
             Menu::Publish | Menu::Subscribe => weather.one_publish_in,

@@ -71,6 +71,8 @@ pub(crate) enum Menu {
     Touch,
     /// It puts a message aside.
     PutAside,
+    /// It posts or deletes several, at a server that answers for each.
+    Batch,
     /// The broker hands out messages.
     Delivery,
     /// A machine has taken an input.
@@ -84,11 +86,12 @@ pub(crate) enum Menu {
 }
 
 impl Menu {
-    pub(crate) const ALL: [Menu; 9] = [
+    pub(crate) const ALL: [Menu; 10] = [
         Menu::Request,
         Menu::Reserve,
         Menu::Touch,
         Menu::PutAside,
+        Menu::Batch,
         Menu::Delivery,
         Menu::Step,
         Menu::Handler,
@@ -135,6 +138,10 @@ pub(crate) enum Fault {
     TouchFails,
     /// The dead-letter queue takes nothing.
     DeadLettersFull,
+    /// One message of a batch is refused, or fails.
+    EntryRefused,
+    /// Nothing is done with one message of a batch, and nothing is said of it.
+    EntryMissing,
     /// A message is handed out though somebody holds it, under the same reservation.
     DeliveredTwice,
     /// A message is handed out again just after it was deleted.
@@ -248,6 +255,8 @@ pub(crate) const FAULTS: &[Entry] = &[
     entry(Menu::PutAside, Fault::DeadLettersFull, Class::Floods, 1),
     entry(Menu::Reserve, Fault::Fewer, Class::Deliveries, 1),
     entry(Menu::Reserve, Fault::More, Class::Deliveries, 1),
+    entry(Menu::Batch, Fault::EntryRefused, Class::Statuses, 2),
+    entry(Menu::Batch, Fault::EntryMissing, Class::Answers, 1),
     entry(Menu::Delivery, Fault::DeliveredTwice, Class::Deliveries, 2),
     entry(Menu::Delivery, Fault::Undead, Class::Deliveries, 2),
     entry(Menu::Delivery, Fault::CountWrong, Class::Deliveries, 1),

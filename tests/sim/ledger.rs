@@ -114,6 +114,8 @@ pub(crate) struct Ledger {
     pub(crate) workers: std::ops::Range<usize>,
     pub(crate) max_deliveries: u32,
     pub(crate) reliable_count: bool,
+    /// Whether the queue's count includes renewals.
+    pub(crate) counts_renewals: bool,
     /// Whether a worker may lack the key.
     pub(crate) wrong_keys: bool,
     breach: Option<Breach>,
@@ -139,6 +141,7 @@ impl Ledger {
             workers,
             max_deliveries: 0,
             reliable_count: false,
+            counts_renewals: true,
             wrong_keys: false,
             breach: None,
         }
@@ -370,8 +373,9 @@ impl Ledger {
     ) {
         self.check_reservation(old, broker_now);
         let Some(at) = index(&old.message) else { return };
+        let counts_renewals = self.counts_renewals;
         let Some(message) = self.messages.get_mut(at) else { return };
-        message.counted += 1;
+        message.counted += u32::from(counts_renewals);
         let until = broker_now + lease;
         let reservation = new.reservation.clone();
         message.holder = Some(Holder { who, reservation, until, length: lease });
@@ -464,7 +468,8 @@ impl Ledger {
         let valid = holder.is_some_and(|holder| {
             holder.reservation == receipt.reservation && holder.until > broker_now
         });
-        if !valid {
+        let allowed = !self.counts_renewals;
+        if !valid && !allowed {
             self.broken("S4", || format!("a stale reservation changed {}", receipt.message));
         }
     }

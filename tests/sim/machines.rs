@@ -151,6 +151,7 @@ impl World {
                     self.ledger.believes_given_back(who, message);
                 }
                 self.blame_old_news(who, &asked, &answer);
+                self.note_leases(who, &asked, &answer);
                 worker::Input::Queue(op, answer)
             }
             Heard::Published(op, answer) => {

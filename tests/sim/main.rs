@@ -8,7 +8,7 @@
 //! | S1 | each accepted task is queued, held, done or put aside; the broker has what the ledger says | `Ledger::deleted`, `Ledger::posted`, `World::check_sizes` |
 //! | S2 | no delete without a handler that returned `Ok`, or an accepted copy or successor | `Ledger::deleted`, `Ledger::put_aside` |
 //! | S3 | no `Ok` without a stored message; no second one without an `Unknown` or a doubled request; every call is told of once | `Ledger::accepted`, `World::sent`, `World::end_calls` |
-//! | S4 | a stale reservation changes nothing | `Ledger::check_reservation`, `Ledger::reserved` |
+//! | S4 | a stale reservation changes nothing; at a server that takes it, no worker that is awake sends one | `Ledger::check_reservation`, `Ledger::reserved`, `World::check_receipts` |
 //! | S5 | runs are bounded, and each second one has a cause | `Ledger::run` |
 //! | S6 | no handler starts without its margin | `World::check_margin` |
 //! | S7 | running handlers, messages that wait for one, unsent calls, and bytes of notices are bounded; only handles that are kept keep a call out; deadlines advance; no busy loop | `World::check_load`, `World::check_outbox`, `World::check_handles`, `World::set_tick`, `World::step` |

@@ -1,7 +1,9 @@
 //! Between the machines and the broker: requests travel, or do not.
 
 mod answers;
+mod entries;
 mod responses;
+mod stale;
 
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use ivy_proto::{Moment, OpId};
 use ivy_sim::wire;
 
 pub(crate) use answers::{Handed, receipts};
+use entries::{LeftOut, batch_size};
 use responses::{failure, imposter, refusal};
 
 use crate::dice::{Hit, one_in, one_of};
@@ -68,6 +71,7 @@ enum Fate {
     Failed(Response<Bytes>),
     Cut(u64),
     Spoiled(u64),
+    LeftOut(LeftOut),
 }
 
 impl World {
@@ -75,6 +79,7 @@ impl World {
     pub(crate) fn ask(&mut self, who: Who, op_id: OpId, op: QueueOp) {
         let Some(queue) = op.queue().cloned() else { return };
         self.check_rate(who, &op, &queue);
+        self.check_receipts(who, &op);
         let deletes = match &op {
             QueueOp::Delete { receipt, .. } => Some(receipt.clone()),
             _ => None,
@@ -85,7 +90,14 @@ impl World {
             QueueOp::Release { receipt, .. } => Some(receipt.message.clone()),
             _ => None,
         };
-        let asked = Asked { kind: Kind::of(&op), queue, deletes, releases, wall };
+        let local = self.hosts[who.host].clock.show(self.now);
+        let renews = match &op {
+            QueueOp::Touch { receipt, lease, .. } => {
+                Some((receipt.message.clone(), local + *lease))
+            }
+            _ => None,
+        };
+        let asked = Asked { kind: Kind::of(&op), queue, deletes, releases, renews, wall };
         self.hosts[who.host].asked.insert(op_id, asked);
         if self.fails_in_outage(who, op_id, &op) {
             return;
@@ -93,6 +105,9 @@ impl World {
         let asker = Asker::Machine(op_id);
         match self.throw_at(who.host, &op) {
             None => self.send(who, asker, op, Duration::ZERO, Fate::Arrives),
+            Some(hit) if matches!(hit.fault, Fault::EntryRefused | Fault::EntryMissing) => {
+                self.leave_one_out(who, op_id, &op, hit);
+            }
             Some(hit) => self.send_badly(who, op_id, op, hit),
         }
     }
@@ -119,6 +134,7 @@ impl World {
             QueueOp::Post { queue, .. } if queue.as_str().ends_with(".dead") => {
                 self.throw(host, Menu::PutAside)
             }
+            op if batch_size(op) > 0 && self.answers_by_entry() => self.throw(host, Menu::Batch),
             _ => None,
         }
     }
@@ -219,12 +235,17 @@ impl World {
 
     /// A request arrives at the broker.
     pub(crate) fn arrive(&mut self, id: RequestId) {
+        let by_entry = self.answers_by_entry();
         let Some(sent) = self.requests.get_mut(&id) else { return };
         sent.arrived = true;
         let request = match &sent.bytes {
             Some(bytes) => wire::parse(bytes),
-            None if self.setup.reliable_count => sent.op.clone().into(),
+            None if by_entry => sent.op.clone().into(),
             None => all_or_none(sent.op.clone()),
+        };
+        let request = match self.setup.refuses_stale_receipts() {
+            true => request,
+            false => self.take_stale_receipts(request),
         };
         self.feed_broker(broker::Input::Request(id, request));
     }

@@ -97,6 +97,9 @@ pub(crate) struct Setup {
     pub(crate) long_poll: bool,
     /// Whether the broker tells its exact counts. IronMQ's bytes have no place for them.
     pub(crate) reliable_count: bool,
+    /// Whether the server takes late receipts, counts no renewals, and answers for each message of a
+    /// batch, as SQS may do.
+    pub(crate) stale_receipts: bool,
     pub(crate) notifier: bool,
     pub(crate) lease: u64,
     pub(crate) concurrency: usize,
@@ -147,6 +150,7 @@ impl Default for Setup {
             encrypted: false,
             long_poll: true,
             reliable_count: false,
+            stale_receipts: false,
             notifier: true,
             lease: 30,
             concurrency: 1,
@@ -295,6 +299,8 @@ impl Setup {
             classes,
             ..Setup::default()
         };
+        let is_plain = !setup.reliable_count && setup.original_producers == 0;
+        setup.stale_receipts = one_in(&mut rng, 5) && is_plain;
         if setup.has(Class::Deployments) {
             match seed % 3 {
                 0 => setup.ignorant_workers = 1,
@@ -316,7 +322,12 @@ impl Setup {
 
     /// Whether requests and answers travel as bytes.
     pub(crate) fn travels_as_bytes(&self) -> bool {
-        self.bytes && !self.reliable_count
+        self.bytes && !self.reliable_count && !self.stale_receipts
+    }
+
+    /// Whether a receipt is refused once its lease has ended.
+    pub(crate) fn refuses_stale_receipts(&self) -> bool {
+        !self.stale_receipts
     }
 
     pub(crate) fn has(&self, class: Class) -> bool {
@@ -336,6 +347,7 @@ impl Setup {
         if !self.long_poll {
             capabilities = capabilities.without_long_poll();
         }
+        capabilities.refuses_stale_receipts = self.refuses_stale_receipts();
         if self.reliable_count {
             capabilities.retry = Retry::Release;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::broker::{self, Answer, Broker, BrokerConfig, RequestId};
 use ivy_proto::notify::{NotifyFault, Publication};
-use ivy_proto::{Moment, OpId, QueueName, TaskId};
+use ivy_proto::{MessageId, Moment, OpId, QueueName, TaskId};
 use ivy_sim::redis::Redis;
 
 use crate::agenda::Agenda;
@@ -99,6 +99,8 @@ pub(crate) struct World {
     pub(crate) stray_bodies: BTreeMap<usize, String>,
     /// Which tasks each post under way is about.
     pub(crate) posts: BTreeMap<(Who, OpId), Vec<usize>>,
+    /// When the leases of workers end at the latest, by their own clocks.
+    pub(crate) lease_ends: BTreeMap<(Who, MessageId), Moment>,
     /// How many tasks nobody has scheduled yet.
     pub(crate) uncalled: usize,
     at_once: u32,
@@ -116,6 +118,7 @@ impl World {
         let mut ledger = Ledger::new(keys.reader().clone(), queues, workers);
         ledger.max_deliveries = setup.max_deliveries;
         ledger.reliable_count = setup.reliable_count;
+        ledger.counts_renewals = !setup.stale_receipts;
         ledger.wrong_keys = setup.has(Class::Keys);
         let address = Address::new(Scheme::Http, "mq.example", "sim").expect("it is an address");
         let token = Token::new(TOKEN).expect("it is a token");
@@ -142,6 +145,7 @@ impl World {
             ids: BTreeMap::new(),
             stray_bodies: BTreeMap::new(),
             posts: BTreeMap::new(),
+            lease_ends: BTreeMap::new(),
             uncalled: 0,
             at_once: 0,
             setup,

@@ -41,6 +41,9 @@ impl Worker {
         let mut size = 0;
         let mut touched = Vec::new();
         for job in gathered {
+            if self.is_too_late(job) {
+                continue;
+            }
             let Some(held) = self.jobs.get_mut(&job) else { continue };
             if held.lease.is_being_touched() {
                 touched.push(job);
@@ -78,6 +81,9 @@ impl Worker {
 
     /// Asks for a message to be deleted alone.
     pub(super) fn delete_at_once(&mut self, job: JobId) {
+        if self.is_too_late(job) {
+            return;
+        }
         let Some(held) = self.jobs.get(&job) else { return };
         let (queue, receipt) = (held.queue.clone(), held.lease.receipt().clone());
         self.fx.ask(Purpose::Delete(job), QueueOp::Delete { queue, receipt });

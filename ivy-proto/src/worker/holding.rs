@@ -24,8 +24,24 @@ pub(super) fn handler_hold(longest: Duration, lease: Duration) -> Duration {
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Worker {
+    /// Whether the message is not ours any more though its queue would not say so: where a late receipt
+    /// is not refused, an answer that comes after the end of a lease proves nothing, and nothing may be
+    /// asked with its receipt. A worker that is woken late meets this before the lease's own timer.
+    pub(super) fn is_too_late(&mut self, job: JobId) -> bool {
+        let is_over = |held: &Job| held.lease.until(self.fx.wall) <= self.fx.now;
+        let is_late = !self.config.capabilities.refuses_stale_receipts
+            && self.jobs.get(&job).is_some_and(is_over);
+        if is_late {
+            self.lose_lease(job);
+        }
+        is_late
+    }
+
     /// Renews a message's lease.
     pub(super) fn touch(&mut self, job: JobId) {
+        if self.is_too_late(job) {
+            return;
+        }
         let now = self.fx.now;
         let Some(held) = self.jobs.get_mut(&job) else { return };
         if held.lease.is_being_touched() {
@@ -45,6 +61,9 @@ impl Worker {
     }
 
     pub(super) fn touched(&mut self, job: JobId, receipt: Receipt, renewal: Renewal) {
+        if !planted(Bug::LateTouchRevives) && self.is_too_late(job) {
+            return;
+        }
         let Some(held) = self.jobs.get_mut(&job) else { return };
         held.lease.touched(receipt, renewal);
         let touch_at = held.lease.touch_at(self.fx.wall, &mut self.fx.rng);

@@ -131,7 +131,6 @@ use crate::event::Event;
 use crate::id::JobId;
 use crate::misuse::Misuse;
 use crate::name::QueueName;
-use crate::planted::{Bug, planted};
 use crate::queue::Lease;
 use crate::roster::Roster;
 use crate::time::{Deadline, Moment, WallClock};
@@ -249,11 +248,6 @@ impl Worker {
         self.check(&input)?;
         self.fx.now = self.fx.now.max(now);
         self.notice_lateness();
-        // Where a late receipt is not refused, an answer that comes after the end of a lease proves
-        // nothing, and nothing may be asked with its receipt any more.
-        if !self.config.capabilities.refuses_stale_receipts && !planted(Bug::LateTouchRevives) {
-            self.act_on_timers();
-        }
         match input {
             Input::Tick => {}
             Input::Clock(wall) => self.set_clock(wall),

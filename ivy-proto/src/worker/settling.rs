@@ -39,6 +39,9 @@ impl Worker {
 
     /// Asks for the next step of a job's settlement, unless its receipt is about to be replaced.
     pub(super) fn settle(&mut self, job: JobId) {
+        if self.is_too_late(job) {
+            return;
+        }
         let Some(held) = self.jobs.get_mut(&job) else { return };
         let queue = held.queue.clone();
         let being_touched = held.lease.is_being_touched();

@@ -1,6 +1,6 @@
 //! What can be looked up in the ledger.
 
-use ivy_proto::{MessageId, Moment, QueueName};
+use ivy_proto::{MessageId, Moment, QueueName, ReservationId};
 
 use super::{Ledger, index};
 use crate::task::{Cause, Who};
@@ -25,6 +25,18 @@ impl Ledger {
                 && causes.is_some_and(|causes| !causes.has(twice) && !causes.has(clock))
         });
         kept.map(|(_, message)| format!("{message:?}"))
+    }
+
+    /// The reservation that holds a message now, if one does.
+    pub(crate) fn holding(&self, id: &MessageId, broker_now: Moment) -> Option<ReservationId> {
+        let holder = self.messages.get(index(id)?)?.holder.as_ref()?;
+        (holder.until > broker_now).then(|| holder.reservation.clone())
+    }
+
+    /// How often a message was delivered, this time included.
+    pub(crate) fn deliveries_of(&self, id: &MessageId) -> u32 {
+        let message = index(id).and_then(|at| self.messages.get(at));
+        message.map_or(1, |message| message.counted)
     }
 
     /// When a message came to this process for the first time.

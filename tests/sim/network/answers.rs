@@ -80,6 +80,7 @@ impl World {
             Fate::Arrives | Fate::OfEarlier | Fate::Cut(_) | Fate::Spoiled(_) => {
                 self.read(sent, &answer)
             }
+            Fate::LeftOut(left_out) => left_out.tell(self.read(sent, &answer)),
         };
         if let Fate::OfEarlier = sent.fate {
             // An answer to a touch does not say whose lease was renewed.
@@ -110,7 +111,8 @@ impl World {
                 _ => answer.clone().map(QueueReply::from).map_err(QueueFault::from),
             };
             if let (false, Ok(Answer::Reserved(deliveries))) = (self.setup.reliable_count, answer) {
-                let counts = deliveries.iter().map(|delivery| delivery.reserved_count);
+                let counts: Vec<u32> =
+                    deliveries.iter().map(|delivery| self.count_of(delivery)).collect();
                 for (message, count) in reserved(&mut reply).iter_mut().zip(counts) {
                     message.deliveries = DeliveryCount::from_reserved_count(Some(count));
                 }
@@ -144,7 +146,21 @@ impl World {
                 message.deliveries = self.ledger.exact_count(&message.receipt.message);
             }
         }
+        if self.setup.stale_receipts {
+            for message in reserved(&mut reply) {
+                let count = self.ledger.deliveries_of(&message.receipt.message);
+                message.deliveries = DeliveryCount::from_reserved_count(Some(count));
+            }
+        }
         reply
+    }
+
+    /// How often the server says that a message was delivered: IronMQ counts renewals too, SQS does not.
+    fn count_of(&self, delivery: &Delivery) -> u32 {
+        match self.setup.stale_receipts {
+            true => self.ledger.deliveries_of(&delivery.message),
+            false => delivery.reserved_count,
+        }
     }
 
     /// Writes into the ledger what the broker did.

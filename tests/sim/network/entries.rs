@@ -1,0 +1,107 @@
+//! Servers that say of each message of a batch what became of it: they may refuse one, or say nothing of
+//! one.
+
+use std::time::Duration;
+
+use ivy_proto::OpId;
+use ivy_proto::queue::{Batch, Fault as QueueFault, FaultKind, QueueOp, QueueReply};
+
+use super::{Asker, Fate};
+use crate::dice::{Hit, one_of};
+use crate::fault::Fault;
+use crate::host::Heard;
+use crate::task::{Cause, Who};
+use crate::world::World;
+
+/// A message of a batch that the server does nothing with.
+#[derive(Clone, Debug)]
+pub(super) struct LeftOut {
+    place: usize,
+    /// What is said of it, if anything.
+    fault: Option<QueueFault>,
+}
+
+impl LeftOut {
+    /// The reply to the whole batch, made of that to the rest.
+    pub(super) fn tell(
+        &self,
+        reply: Result<QueueReply, QueueFault>,
+    ) -> Result<QueueReply, QueueFault> {
+        let (place, fault) = (self.place, self.fault.clone());
+        Ok(match reply? {
+            QueueReply::Posted(mut entries) => {
+                fault.into_iter().for_each(|fault| entries.insert(place, Err(fault)));
+                QueueReply::Posted(entries)
+            }
+            QueueReply::Deleted(mut entries) => {
+                fault.into_iter().for_each(|fault| entries.insert(place, Err(fault)));
+                QueueReply::Deleted(entries)
+            }
+            other => other,
+        })
+    }
+}
+
+impl World {
+    /// Whether the server answers for each message of a batch.
+    pub(super) fn answers_by_entry(&self) -> bool {
+        self.setup.reliable_count || self.setup.stale_receipts
+    }
+
+    /// Does a batch without one of its messages.
+    pub(super) fn leave_one_out(&mut self, who: Who, op_id: OpId, op: &QueueOp, mut hit: Hit) {
+        let rng = &mut hit.detail;
+        let kinds: &[FaultKind] = match (hit.fault, op) {
+            (Fault::EntryRefused, QueueOp::Post { .. }) => {
+                &[FaultKind::Refused, FaultKind::TooLarge, FaultKind::TooManyRequests]
+            }
+            (Fault::EntryRefused, _) => &[FaultKind::TooManyRequests, FaultKind::ServerError],
+            _ => &[],
+        };
+        let fault = (!kinds.is_empty()).then(|| QueueFault::new(one_of(rng, kinds)));
+        let cause = if fault.is_some() { Cause::Request } else { Cause::Answer };
+        self.ledger.blame_request(op, cause);
+        let place = rng.up_to(batch_size(op).saturating_sub(1) as u64) as usize;
+        let left_out = LeftOut { place, fault };
+        match without(op, place) {
+            Some(rest) => {
+                let asker = Asker::Machine(op_id);
+                self.send(who, asker, rest, Duration::ZERO, Fate::LeftOut(left_out));
+            }
+            None => {
+                let nothing = match op {
+                    QueueOp::Post { .. } => QueueReply::Posted(Vec::new()),
+                    _ => QueueReply::Deleted(Vec::new()),
+                };
+                let heard = Heard::Answer(op_id, left_out.tell(Ok(nothing)), self.now);
+                self.soon(who, heard);
+            }
+        }
+    }
+}
+
+/// Of how many messages a batch is.
+pub(super) fn batch_size(op: &QueueOp) -> usize {
+    match op {
+        QueueOp::Post { messages, .. } => messages.items().len(),
+        QueueOp::DeleteMany { receipts, .. } => receipts.items().len(),
+        _ => 0,
+    }
+}
+
+/// The batch without this message, if another is left.
+fn without(op: &QueueOp, place: usize) -> Option<QueueOp> {
+    let mut op = op.clone();
+    match &mut op {
+        QueueOp::Post { messages, .. } => *messages = rest(messages, place)?,
+        QueueOp::DeleteMany { receipts, .. } => *receipts = rest(receipts, place)?,
+        _ => return None,
+    }
+    Some(op)
+}
+
+fn rest<T: Clone>(batch: &Batch<T>, place: usize) -> Option<Batch<T>> {
+    let mut items = batch.items().to_vec();
+    items.remove(place);
+    Batch::new(items)
+}

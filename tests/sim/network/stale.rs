@@ -1,0 +1,88 @@
+//! A server that takes a receipt whose lease has ended for the one that holds the message now, as SQS
+//! may do: only the worker's own clock keeps a late worker from harming another.
+
+use ivy_proto::broker::{Request, Target};
+use ivy_proto::queue::{Fault, QueueOp, QueueReply};
+use ivy_proto::{Moment, Receipt};
+
+use crate::host::Asked;
+use crate::network::receipts;
+use crate::task::{Cause, Who};
+use crate::world::World;
+
+impl World {
+    /// The request as such a server understands it.
+    pub(super) fn take_stale_receipts(&mut self, mut request: Request) -> Request {
+        let now = self.broker_now();
+        match &mut request {
+            Request::Delete { target, .. }
+            | Request::Touch { target, .. }
+            | Request::Release { target, .. } => self.take_stale_receipt(target, now),
+            Request::DeleteEach { targets, .. } => {
+                for target in targets {
+                    self.take_stale_receipt(target, now);
+                }
+            }
+            _ => {}
+        }
+        request
+    }
+
+    fn take_stale_receipt(&mut self, target: &mut Target, now: Moment) {
+        let Some(holding) = self.ledger.holding(&target.message, now) else { return };
+        if target.reservation.as_ref() != Some(&holding) {
+            target.reservation = Some(holding);
+            // From now on two may believe that they hold it.
+            self.ledger.blame_message(&target.message, Cause::Delivery);
+        }
+    }
+
+    /// A worker asks nothing with a receipt whose lease has ended by its own clock.
+    pub(super) fn check_receipts(&mut self, who: Who, op: &QueueOp) {
+        let host = &self.hosts[who.host];
+        if self.setup.refuses_stale_receipts() || host.yields {
+            return;
+        }
+        let local = host.clock.show(self.now);
+        let named: &[Receipt] = match op {
+            QueueOp::Delete { receipt, .. }
+            | QueueOp::Touch { receipt, .. }
+            | QueueOp::Release { receipt, .. } => std::slice::from_ref(receipt),
+            QueueOp::DeleteMany { receipts, .. } => receipts.items(),
+            _ => &[],
+        };
+        for receipt in named {
+            let ends = self.lease_ends.get(&(who, receipt.message.clone())).copied();
+            if ends.is_some_and(|ends| ends <= local)
+                && !self.ledger.may_come_twice(&receipt.message)
+            {
+                let message = &receipt.message;
+                self.ledger.broken("S4", || format!("{who:?} asked for {message} too late"));
+            }
+        }
+    }
+
+    /// When leases end at the latest, as their worker can know it.
+    pub(crate) fn note_leases(
+        &mut self,
+        who: Who,
+        asked: &Asked,
+        answer: &Result<QueueReply, Fault>,
+    ) {
+        if self.setup.refuses_stale_receipts() {
+            return;
+        }
+        let local = self.hosts[who.host].clock.show(self.now);
+        let granted = local + self.setup.lease();
+        for receipt in receipts(answer) {
+            self.lease_ends.insert((who, receipt.message), granted);
+        }
+        if let (Ok(QueueReply::Touched(_)), Some((message, ends))) = (answer, &asked.renews)
+            && let Some(before) = self.lease_ends.get_mut(&(who, message.clone()))
+            && local < *before
+        {
+            // The answer may be about an earlier delivery.
+            *before = (*before).max(*ends);
+        }
+    }
+}
