@@ -196,9 +196,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_worker_elsewhere_finds_what_is_sent_when_it_asks_next() {
-        let [producer, worker] = entrances();
-        let took = time_of_a_call(&producer, &worker).await;
-        assert!(took > Duration::from_millis(50), "{took:?}");
+        // It may ask just then, but not each time.
+        let mut longest = Duration::ZERO;
+        for _ in 0..20 {
+            let [producer, worker] = entrances();
+            longest = longest.max(time_of_a_call(&producer, &worker).await);
+        }
+        assert!(longest > Duration::from_millis(50), "{longest:?}");
     }
 
     /// An empty queue without a long poll, that reports what is sent to it.
