@@ -57,7 +57,7 @@ pub type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 /// * Each operation is answered by the reply that its [`QueueOp`] names, or by a [`Fault`] whose
 ///   kind says whether it may have had an effect all the same.
 /// * A message that a reserve has brought is given to nobody else until its lease ends, and is ready
-///   again then. Only its [`Receipt`](crate::Receipt) touches, releases or deletes it.
+///   again then. Only its [`Receipt`] touches, releases or deletes it.
 /// * Dropping the future of an operation cancels it. Whether it has had its effect is then unknown,
 ///   unless [`takes_back_reserves`](Capabilities::takes_back_reserves) says otherwise.
 /// * An operation takes no longer than [`QueueOp::time_limit`].

@@ -58,8 +58,8 @@ pub(crate) struct Asked {
     pub(crate) deletes: Option<Receipt>,
     /// The message that it is to give back.
     pub(crate) releases: Option<MessageId>,
-    /// The message whose lease it is to renew, and when it ends then, by its own clock.
-    pub(crate) renews: Option<(MessageId, Moment)>,
+    /// The receipt whose lease it is to renew, and when it ends then, by its own clock.
+    pub(crate) renews: Option<(Receipt, Moment)>,
     /// What the clock on the wall was to its machine when it asked.
     pub(crate) wall: WallClock,
 }

@@ -92,9 +92,7 @@ impl World {
         };
         let local = self.hosts[who.host].clock.show(self.now);
         let renews = match &op {
-            QueueOp::Touch { receipt, lease, .. } => {
-                Some((receipt.message.clone(), local + *lease))
-            }
+            QueueOp::Touch { receipt, lease, .. } => Some((receipt.clone(), local + *lease)),
             _ => None,
         };
         let asked = Asked { kind: Kind::of(&op), queue, deletes, releases, renews, wall };

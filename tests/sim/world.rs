@@ -7,7 +7,7 @@ use std::time::Duration;
 use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::broker::{self, Answer, Broker, BrokerConfig, RequestId};
 use ivy_proto::notify::{NotifyFault, Publication};
-use ivy_proto::{MessageId, Moment, OpId, QueueName, TaskId};
+use ivy_proto::{Moment, OpId, QueueName, Receipt, TaskId};
 use ivy_sim::redis::Redis;
 
 use crate::agenda::Agenda;
@@ -99,8 +99,9 @@ pub(crate) struct World {
     pub(crate) stray_bodies: BTreeMap<usize, String>,
     /// Which tasks each post under way is about.
     pub(crate) posts: BTreeMap<(Who, OpId), Vec<usize>>,
-    /// When the leases of workers end at the latest, by their own clocks.
-    pub(crate) lease_ends: BTreeMap<(Who, MessageId), Moment>,
+    /// When the leases of workers end at the latest, by their own clocks. One may hold a message twice,
+    /// where it has not heard that its first lease is over.
+    pub(crate) lease_ends: BTreeMap<(Who, Receipt), Moment>,
     /// How many tasks nobody has scheduled yet.
     pub(crate) uncalled: usize,
     at_once: u32,

@@ -52,7 +52,7 @@ impl World {
             _ => &[],
         };
         for receipt in named {
-            let ends = self.lease_ends.get(&(who, receipt.message.clone())).copied();
+            let ends = self.lease_ends.get(&(who, receipt.clone())).copied();
             if ends.is_some_and(|ends| ends <= local)
                 && !self.ledger.may_come_twice(&receipt.message)
             {
@@ -75,14 +75,14 @@ impl World {
         let local = self.hosts[who.host].clock.show(self.now);
         let granted = local + self.setup.lease();
         for receipt in receipts(answer) {
-            self.lease_ends.insert((who, receipt.message), granted);
+            self.lease_ends.insert((who, receipt), granted);
         }
-        if let (Ok(QueueReply::Touched(_)), Some((message, ends))) = (answer, &asked.renews)
-            && let Some(before) = self.lease_ends.get_mut(&(who, message.clone()))
-            && local < *before
+        if let (Ok(QueueReply::Touched(renewed)), Some((receipt, ends))) = (answer, &asked.renews)
+            && let Some(before) = self.lease_ends.remove(&(who, receipt.clone()))
         {
-            // The answer may be about an earlier delivery.
-            *before = (*before).max(*ends);
+            // An answer that comes after the end of the lease proves nothing.
+            let ends = if local < before { before.max(*ends) } else { before };
+            self.lease_ends.insert((who, renewed.clone()), ends);
         }
     }
 }
