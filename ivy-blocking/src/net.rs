@@ -1,4 +1,4 @@
-//! TCP connections that futures use: a thread reads, and whoever works on the future writes.
+//! TCP connections that futures use: one thread reads, and the thread that polls writes.
 
 use std::io::{self, Read};
 use std::mem;

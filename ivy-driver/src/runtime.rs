@@ -31,7 +31,7 @@ pub trait Net: Send + Sync + 'static {
     -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
     /// Connects to an address, without a delay for small pieces (`TCP_NODELAY`). Dropping the future
-    /// gives the attempt up.
+    /// cancels the attempt.
     fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send;
 }
 

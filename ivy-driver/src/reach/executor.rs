@@ -48,7 +48,7 @@ pub(super) struct Executor<R> {
     events: EventSink,
     lines: Vec<(Line, Connection)>,
     waiting: FxHashMap<Ticket, Waiting>,
-    /// When the session is to be told that time has passed.
+    /// When the next [`Input::Tick`] is due.
     deadline: Option<Moment>,
     piece: Vec<u8>,
 }

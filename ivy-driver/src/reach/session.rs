@@ -176,7 +176,7 @@ impl<R: Runtime> Reach<R> {
     fn cancel(&self, ticket: Ticket) {
         let running = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mailbox) = &*running {
-            // One that has ended needs not be told.
+            // An executor that has ended holds nothing to cancel.
             let _ = mailbox.unbounded_send(Mail::Cancel(ticket));
         }
     }

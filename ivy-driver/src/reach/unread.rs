@@ -24,7 +24,7 @@ struct State {
     writer: Option<Waker>,
 }
 
-/// The end that is written to. Dropping it ends the subscription as lost, unless it was told so.
+/// The end that is written to. Dropping it ends the subscription as lost, once.
 #[derive(Debug)]
 pub(super) struct Writer(Arc<Mutex<State>>);
 

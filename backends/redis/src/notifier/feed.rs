@@ -14,7 +14,7 @@ use crate::conversation::{Conversation, Step};
 use crate::refusal::refusal;
 
 /// The silence after which the server is asked whether it still stands: a connection that a firewall
-/// forgot stays silent for ever, and so does one without notices.
+/// forgot stays silent, and so does one without notices.
 const SILENCE: Duration = Duration::from_secs(20);
 
 /// A connection that is opened, subscribes, and brings notices.
