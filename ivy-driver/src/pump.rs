@@ -373,7 +373,7 @@ mod tests {
 
     impl Queue for Slow {
         fn capabilities(&self) -> Capabilities {
-            Capabilities::ironmq()
+            Capabilities::broker()
         }
 
         fn execute(&self, _: QueueOp) -> BoxFuture<'static, Result<QueueReply, Fault>> {
@@ -409,7 +409,7 @@ mod tests {
         use ivy_proto::worker::{Input, Output, Worker, WorkerConfig};
         let task = Task::<(), ()>::new("test");
         let settings: TaskSettings = task.settings().unwrap();
-        let config = WorkerConfig::new(Capabilities::ironmq(), ivy_proto::wire::Codec::plain())
+        let config = WorkerConfig::new(Capabilities::broker(), ivy_proto::wire::Codec::plain())
             .with_task(ivy_proto::TaskName::new("test").unwrap(), settings);
         let mut worker = Worker::new(config, [0; 32], ivy_proto::WallClock::default()).unwrap();
         worker.handle_input(Input::Tick, Moment::EPOCH).unwrap();

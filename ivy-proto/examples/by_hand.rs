@@ -5,9 +5,9 @@
 //! cargo run -p ivy-proto --example by_hand
 //! ```
 //!
-//! With a real queue, [`Output::Queue`](worker::Output::Queue) becomes a request of
-//! `ivy_ironmq`, and its answer comes back whenever it comes; with a real clock, the
-//! loop sleeps until the earliest deadline or the next input.
+//! With a real queue, [`Output::Queue`](worker::Output::Queue) becomes a request to its server, and the
+//! answer comes back whenever it comes; with a real clock, the loop sleeps until the earliest
+//! deadline or the next input.
 
 #![allow(clippy::print_stdout, reason = "an example shows what happens")]
 
@@ -58,7 +58,7 @@ impl World {
     fn new() -> Result<Self, Box<dyn Error>> {
         let mut handlers = BlockingRegistry::new();
         handlers.register(&FACTORIAL, factorial)?;
-        let (capabilities, codec) = (Capabilities::ironmq(), Codec::plain());
+        let (capabilities, codec) = (Capabilities::broker(), Codec::plain());
         let channel = ChannelName::new("ivy-notifier")?;
         let of_producer = ProducerConfig::new(capabilities.clone(), codec.clone())
             .with_notifier(channel.clone())?;

@@ -81,7 +81,8 @@ pub enum Event {
         task: TaskRef,
         /// Which attempt comes next, from 2.
         attempt: u32,
-        /// How long the queue is asked to hold it back. IronMQ counts in whole seconds, rounded up.
+        /// How long the queue is asked to hold it back. A queue that counts in whole seconds rounds
+        /// up.
         delay: Duration,
     },
     /// A task that is delivered again is posted anew before it is run, with the number of its lost

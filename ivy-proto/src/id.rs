@@ -118,8 +118,8 @@ macro_rules! text_id {
 text_id!(MessageId);
 text_id!(ReservationId);
 
-/// The text of an id. A message brings two, and those of IronMQ are short, so they are kept in
-/// place instead of being allocated.
+/// The text of an id. A message brings two, and most servers' are short, so they are kept in place
+/// instead of being allocated.
 #[derive(Clone)]
 enum IdText {
     Short { length: u8, bytes: [u8; IdText::SHORT] },
@@ -127,7 +127,8 @@ enum IdText {
 }
 
 impl IdText {
-    /// The length of a reservation's id on IronMQ. Those of messages are shorter.
+    /// The length of 128 bits in hexadecimal, as reservations of the [`broker`](crate::broker) have.
+    /// Its messages have shorter ids.
     const SHORT: usize = 32;
 
     fn new(text: &str) -> Self {

@@ -35,8 +35,7 @@ impl Backoff {
     /// Messages that this worker cannot handle yet: 5 s, doubled, at most 300 s.
     pub const UNDECIDED: Backoff =
         Backoff::new(Duration::from_secs(5), 2, Duration::from_secs(300));
-    /// Requests to a queue that failed, as IronMQ's clients do it: 0.1 s, times four, at most
-    /// 6.4 s.
+    /// Requests to a queue that failed: 0.1 s, times four, at most 6.4 s.
     pub const REQUESTS: Backoff =
         Backoff::new(Duration::from_millis(100), 4, Duration::from_millis(6400));
     /// Connections to a notifier: 0.1 s, doubled, at most 10 s.

@@ -138,7 +138,7 @@ impl Lists {
                 info.size = Some(size);
                 QueueReply::Queue(info)
             }
-            QueueOp::CreateQueue { queue, .. } => {
+            QueueOp::CreateQueue { queue } => {
                 self.queues.entry(queue.clone()).or_default();
                 QueueReply::Queue(QueueInfo::new(queue))
             }

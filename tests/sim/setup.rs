@@ -343,7 +343,7 @@ impl Setup {
     }
 
     pub(crate) fn capabilities(&self) -> Capabilities {
-        let mut capabilities = Capabilities::ironmq();
+        let mut capabilities = Capabilities::broker().with_retry(Retry::Succeed);
         if !self.long_poll {
             capabilities = capabilities.without_long_poll();
         }

@@ -15,10 +15,9 @@ use crate::messages::{self, MOST_MESSAGES, MOST_SURPLUS, Message};
 use crate::request::asked;
 use ivy_proto::QueueName;
 use ivy_proto::queue::{
-    DeadLetterSetting, DeliveryCount, Oddity, PeekedMessage, QueueInfo, QueueKind, QueueOp,
-    QueueReply, Reserved, ReservedMessage,
+    DeadLetterSetting, DeliveryCount, Oddity, PeekedMessage, QueueInfo, QueueOp, QueueReply,
+    Reserved, ReservedMessage,
 };
-use ivy_proto::wire::RawJson;
 use ivy_proto::{MessageId, Receipt, ReservationId};
 
 /// Why an answer is not believed. Never repeats its body.
@@ -94,9 +93,9 @@ fn read_noting(
         QueueOp::Release { .. } => answer.done().map(|()| QueueReply::Released),
         QueueOp::Clear { .. } => answer.done().map(|()| QueueReply::Cleared),
         QueueOp::DeleteQueue { .. } => answer.done().map(|()| QueueReply::QueueDeleted),
-        QueueOp::GetQueue { queue }
-        | QueueOp::CreateQueue { queue, .. }
-        | QueueOp::UpdateQueue { queue, .. } => queue_info(answer.object()?, queue),
+        QueueOp::GetQueue { queue } | QueueOp::CreateQueue { queue } => {
+            queue_info(answer.object()?, queue)
+        }
         QueueOp::ListQueues { .. } => queues(answer.object()?),
     }
 }
@@ -318,7 +317,6 @@ struct Queue<'a> {
     size: Option<&'a RawValue>,
     total_messages: Option<&'a RawValue>,
     dead_letter: Option<Element<DeadLetter<'a>>>,
-    push: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -338,11 +336,10 @@ fn queue_info(answer: QueueAnswer<'_>, asked: &QueueName) -> Result<QueueReply, 
     }
     let seconds = |value| json::number(value).map(Duration::from_secs);
     let mut info = QueueInfo::new(asked.clone());
-    info.settings.kind = queue.kind.and_then(text).and_then(|kind| kind_of(&kind));
+    info.settings.reservable = queue.kind.and_then(text).and_then(|kind| is_reservable(&kind));
     info.settings.message_timeout = seconds(queue.message_timeout);
     info.settings.message_expiration = seconds(queue.message_expiration);
     info.settings.dead_letter = queue.dead_letter.and_then(dead_letter);
-    info.settings.push = queue.push.map(RawJson::from);
     info.size = json::number(queue.size);
     info.total_messages = json::number(queue.total_messages);
     Ok(QueueReply::Queue(info))
@@ -352,11 +349,12 @@ fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     json::text(value.get())
 }
 
-fn kind_of(name: &str) -> Option<QueueKind> {
-    match name {
-        "pull" => Some(QueueKind::Pull),
-        "multicast" => Some(QueueKind::Multicast),
-        "unicast" => Some(QueueKind::Unicast),
+/// Whether workers can reserve the messages of a queue of this type.
+fn is_reservable(kind: &str) -> Option<bool> {
+    match kind {
+        "pull" => Some(true),
+        // The server pushes each message to one or all of the queue's subscribers.
+        "multicast" | "unicast" => Some(false),
         _ => None,
     }
 }

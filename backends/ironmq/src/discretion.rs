@@ -31,10 +31,6 @@ impl Discretion<'_> {
             QueueOp::Post { messages, .. } => {
                 messages.items().iter().any(|message| quotes(quote, message.body.as_str()))
             }
-            // Where to push may hold credentials of the receiver.
-            QueueOp::CreateQueue { settings, .. } | QueueOp::UpdateQueue { settings, .. } => {
-                settings.push.as_ref().is_some_and(|push| quotes(quote, push.as_str()))
-            }
             _ => false,
         }
     }

@@ -55,7 +55,7 @@ pub use url::{ColonInToken, IronMqUrl};
 
 use crate::discretion::Discretion;
 use ivy_proto::backend::{Exchange, HttpRequest, Step};
-use ivy_proto::queue::{Capabilities, Fault, FaultKind, Oddity, QueueOp, QueueReply};
+use ivy_proto::queue::{Capabilities, Fault, FaultKind, Lease, Oddity, QueueOp, QueueReply, Retry};
 
 /// The part of an answer around its messages, in bytes.
 const ANSWER_FRAME: usize = 64 * 1024;
@@ -77,7 +77,7 @@ impl IronMq {
     /// The dialect of this project, for bodies as large as IronMQ's largest plan takes.
     #[must_use]
     pub fn new(address: &Address, token: Token) -> Self {
-        let max_body = Capabilities::ironmq().max_body;
+        let max_body = capabilities().max_body;
         IronMq {
             address: address.clone(),
             base: address.to_string(),
@@ -184,7 +184,7 @@ impl IronMq {
 
 impl Exchange for IronMq {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::ironmq()
+        capabilities()
     }
 
     fn is_secure(&self) -> bool {
@@ -216,6 +216,18 @@ impl fmt::Debug for IronMq {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IronMq").field("project", &self.base).finish_non_exhaustive()
     }
+}
+
+/// What IronMQ v3 can do.
+#[must_use]
+pub const fn capabilities() -> Capabilities {
+    let mut capabilities = Capabilities::broker().with_retry(Retry::Succeed);
+    capabilities.lease = Lease::Timed {
+        shortest: Duration::from_secs(1),
+        longest: Duration::from_secs(86_400),
+        documented: Duration::from_secs(30),
+    };
+    capabilities
 }
 
 /// The header that carries the token, which its `Debug` does not show.

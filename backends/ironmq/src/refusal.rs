@@ -63,7 +63,7 @@ fn forbidden(op: &QueueOp) -> FaultKind {
         | QueueOp::DeleteMany { .. }
         | QueueOp::Touch { .. }
         | QueueOp::Release { .. } => FaultKind::LeaseLost,
-        QueueOp::CreateQueue { .. } | QueueOp::UpdateQueue { .. } => FaultKind::Refused,
+        QueueOp::CreateQueue { .. } => FaultKind::Refused,
         QueueOp::Post { .. }
         | QueueOp::Reserve { .. }
         | QueueOp::Get { .. }
@@ -89,7 +89,6 @@ fn missing(op: &QueueOp, said: Option<&str>) -> FaultKind {
         | QueueOp::Peek { .. }
         | QueueOp::Clear { .. }
         | QueueOp::GetQueue { .. }
-        | QueueOp::UpdateQueue { .. }
         | QueueOp::DeleteQueue { .. } => FaultKind::NoQueue,
         // These need nothing that could be missing, except the project or the API itself.
         QueueOp::Post { .. } | QueueOp::CreateQueue { .. } | QueueOp::ListQueues { .. } => {

@@ -11,8 +11,7 @@ use ivy_proto::backend::segment;
 use crate::path::message_segment;
 use ivy_proto::QueueName;
 use ivy_proto::Receipt;
-use ivy_proto::queue::{Batch, DeadLetterSetting, NewMessage, QueueKind, QueueOp, QueueSettings};
-use ivy_proto::wire::RawJson;
+use ivy_proto::queue::{Batch, NewMessage, QueueOp};
 use ivy_proto::wire::json::push_escaped;
 
 /// The range of a lease, in seconds. The documented minimum is 30; shorter ones work.
@@ -21,8 +20,6 @@ const LEASE: (u64, u64) = (1, 86_400);
 const LONGEST_WAIT: u64 = 30;
 /// The longest delay, in seconds: a week.
 const LONGEST_DELAY: u64 = 604_800;
-/// The longest time that messages are kept, in seconds: thirty days.
-const LONGEST_EXPIRATION: u64 = 2_592_000;
 /// The most messages, or names, that can be asked for.
 pub(crate) const MOST: usize = 100;
 /// Names are shorter than this, in characters, so a longer prefix matches as little as one of this
@@ -85,11 +82,8 @@ pub(crate) fn call(op: &QueueOp) -> Call {
         }
         QueueOp::Clear { queue } => call_with(Method::DELETE, messages_of(queue), &Empty {}),
         QueueOp::GetQueue { queue } => get(path_of(queue)),
-        QueueOp::CreateQueue { queue, settings } => {
-            call_with(Method::PUT, path_of(queue), &QueueBody::new(settings))
-        }
-        QueueOp::UpdateQueue { queue, settings } => {
-            call_with(Method::PATCH, path_of(queue), &QueueBody::new(settings))
+        QueueOp::CreateQueue { queue } => {
+            call_with(Method::PUT, path_of(queue), &QueueBody { queue: Empty {} })
         }
         QueueOp::DeleteQueue { queue } => call_with(Method::DELETE, path_of(queue), &Empty {}),
         QueueOp::ListQueues { prefix, after, count } => {
@@ -143,6 +137,12 @@ fn is_zero(number: &u64) -> bool {
 
 #[derive(Serialize)]
 struct Empty {}
+
+/// Settings of which none is given.
+#[derive(Serialize)]
+struct QueueBody {
+    queue: Empty,
+}
 
 /// `{"messages":[{"body":"..","delay":5},..]}`, without a delay that is none. A batch holds a hundred
 /// texts that are JSON themselves, so it is put together without a serializer.
@@ -202,67 +202,5 @@ struct LeaseBody<'a> {
 impl<'a> LeaseBody<'a> {
     fn new(receipt: &'a Receipt) -> Self {
         LeaseBody { reservation_id: receipt.reservation.as_str(), timeout: None, delay: 0 }
-    }
-}
-
-#[derive(Serialize)]
-struct QueueBody<'a> {
-    queue: SettingsBody<'a>,
-}
-
-#[derive(Serialize)]
-struct SettingsBody<'a> {
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    kind: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_timeout: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_expiration: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dead_letter: Option<DeadLetterBody<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    push: Option<&'a RawJson>,
-}
-
-#[derive(Serialize)]
-struct DeadLetterBody<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    queue_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_reservations: Option<u32>,
-}
-
-impl<'a> QueueBody<'a> {
-    fn new(settings: &'a QueueSettings) -> Self {
-        let lease = |duration| seconds(duration, LEASE.0, LEASE.1);
-        let expiration = |duration| seconds(duration, 1, LONGEST_EXPIRATION);
-        let queue = SettingsBody {
-            kind: settings.kind.map(kind_name),
-            message_timeout: settings.message_timeout.map(lease),
-            message_expiration: settings.message_expiration.map(expiration),
-            dead_letter: settings.dead_letter.as_ref().map(DeadLetterBody::new),
-            push: settings.push.as_ref(),
-        };
-        QueueBody { queue }
-    }
-}
-
-impl<'a> DeadLetterBody<'a> {
-    fn new(setting: &'a DeadLetterSetting) -> Self {
-        let queue_name = match (&setting.queue, setting.max_reservations) {
-            (Some(queue), _) => Some(queue.as_str()),
-            (None, Some(_)) => None,
-            // An empty name switches the rule off.
-            (None, None) => Some(""),
-        };
-        DeadLetterBody { queue_name, max_reservations: setting.max_reservations }
-    }
-}
-
-fn kind_name(kind: QueueKind) -> &'static str {
-    match kind {
-        QueueKind::Pull => "pull",
-        QueueKind::Multicast => "multicast",
-        QueueKind::Unicast => "unicast",
     }
 }

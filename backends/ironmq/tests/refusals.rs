@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Response;
 use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::broker::Refusal;
-use ivy_proto::queue::{Fault, QueueOp, QueueSettings};
+use ivy_proto::queue::{Fault, QueueOp};
 use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
 
 #[test]
@@ -17,7 +17,7 @@ fn a_refusal_is_the_fault_that_it_would_be_over_http() {
     let receipt = Receipt { message: MessageId::new("1"), reservation: ReservationId::new("r") };
     let peek = QueueOp::Peek { queue: queue.clone(), count: 1 };
     let touch = QueueOp::Touch { queue: queue.clone(), receipt, lease: Duration::from_secs(1) };
-    let create = QueueOp::CreateQueue { queue: queue.clone(), settings: QueueSettings::default() };
+    let create = QueueOp::CreateQueue { queue: queue.clone() };
     let get = QueueOp::Get { queue: queue.clone(), message: MessageId::new("1") };
     for (op, refusal, status) in [
         (&peek, Refusal::QueueNotFound, 404),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use hyper::StatusCode;
 use ivy_proto::broker::Answer;
-use ivy_proto::queue::{QueueInfo, QueueKind};
+use ivy_proto::queue::QueueInfo;
 use ivy_proto::{QueueName, Receipt};
 use serde::Serialize;
 
@@ -170,11 +170,7 @@ impl<'a> Queue<'a> {
         Queue {
             project_id: project,
             name: info.name.as_str(),
-            r#type: match settings.kind {
-                Some(QueueKind::Multicast) => "multicast",
-                Some(QueueKind::Unicast) => "unicast",
-                _ => "pull",
-            },
+            r#type: extras.kind.name(),
             message_timeout: settings.message_timeout.map(|time| time.as_secs()),
             message_expiration: settings.message_expiration.map(|time| time.as_secs()),
             size: info.size,

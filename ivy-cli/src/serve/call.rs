@@ -7,13 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::Method;
 use ivy_proto::broker::{Request, Target};
-use ivy_proto::queue::{Body, DeadLetterSetting, NewMessage, QueueKind, QueueSettings};
+use ivy_proto::queue::{Body, DeadLetterSetting, NewMessage, QueueSettings};
 use ivy_proto::{MessageId, QueueName, ReservationId};
 
 use super::alerts::{self, AlertsChange, NewAlert};
 use super::failure::Failure;
 use super::fields::{self, Field, Fields};
 use super::json::Json;
+use super::kind::QueueKind;
 use super::push::{self, PushUpdate, SubscribersChange};
 use super::route::{Query, Resource};
 
@@ -55,6 +56,7 @@ pub(crate) enum UpdateVerb {
 /// Settings of a queue that are to change: those that the broker keeps, and others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueUpdate {
+    pub(crate) kind: Option<QueueKind>,
     pub(crate) settings: QueueSettings,
     pub(crate) push: Option<PushUpdate>,
     pub(crate) alerts: Option<Vec<NewAlert>>,
@@ -162,16 +164,12 @@ fn list(query: &Query) -> Result<Request, Failure> {
 
 fn update(fields: Fields<'_>) -> Result<QueueUpdate, Failure> {
     let Some(queue) = fields.object("queue")? else { return Ok(QueueUpdate::default()) };
+    let kind = queue.filled_text("type")?.map(|name| {
+        QueueKind::named(&name)
+            .ok_or_else(|| Failure::bad_request("type must be pull, multicast or unicast"))
+    });
+    let kind = kind.transpose()?;
     let mut settings = QueueSettings::default();
-    settings.kind = match queue.filled_text("type")?.as_deref() {
-        None => None,
-        Some("pull") => Some(QueueKind::Pull),
-        Some("multicast") => Some(QueueKind::Multicast),
-        Some("unicast") => Some(QueueKind::Unicast),
-        Some(_) => {
-            return Err(Failure::bad_request("type must be pull, multicast or unicast"));
-        }
-    };
     settings.message_timeout = queue.seconds("message_timeout")?;
     settings.message_expiration = queue.seconds("message_expiration")?;
     settings.dead_letter = match queue.object("dead_letter")? {
@@ -179,7 +177,7 @@ fn update(fields: Fields<'_>) -> Result<QueueUpdate, Failure> {
         None => None,
     };
     let push = queue.object("push")?.map(PushUpdate::read).transpose()?;
-    Ok(QueueUpdate { settings, push, alerts: alerts::read_alerts(&queue)? })
+    Ok(QueueUpdate { kind, settings, push, alerts: alerts::read_alerts(&queue)? })
 }
 
 /// A rule with an empty name switches dead letters off; one that says nothing changes nothing.

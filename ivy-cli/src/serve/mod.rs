@@ -10,6 +10,7 @@ mod faults;
 mod fields;
 mod intake;
 mod json;
+mod kind;
 mod listener;
 mod messages;
 mod pace;

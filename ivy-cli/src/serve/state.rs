@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, VecDeque};
 use ivy_proto::broker::{
     Answer, Broker, BrokerConfig, Input, Output, Refusal, Request, RequestId, Why,
 };
-use ivy_proto::queue::{QueueInfo, QueueKind};
+use ivy_proto::queue::QueueInfo;
 use ivy_proto::{Deadline, MessageId, Moment, QueueName};
 
 use super::alerts::{Alerts, AlertsChange, NewAlert};
 use super::call::{Call, QueueUpdate, UpdateVerb};
 use super::failure::Failure;
+use super::kind::QueueKind;
 use super::push::{Push, PushStatus, PushUpdate, SubscribersChange};
 
 /// What became of a call.
@@ -40,6 +41,7 @@ pub(crate) struct WholeQueue {
 /// Settings of a queue that the broker does not know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extras {
+    pub(crate) kind: QueueKind,
     pub(crate) push: Option<Push>,
     pub(crate) alerts: Alerts,
 }
@@ -125,16 +127,20 @@ impl State {
         verb: UpdateVerb,
         now: Moment,
     ) -> Outcome {
-        let QueueUpdate { mut settings, push, alerts } = update;
-        let existing = self.info(queue.clone(), now).ok().and_then(|info| info.settings.kind);
-        if existing.is_none() && push.as_ref().is_some_and(PushUpdate::has_subscribers) {
-            settings.kind = settings.kind.or(Some(QueueKind::Multicast));
-        }
-        if existing.is_some_and(|existing| settings.kind.is_some_and(|asked| asked != existing)) {
-            return Err(Refusal::KindIsFixed.into());
-        }
-        let kind = settings.kind.or(existing).unwrap_or_default();
-        let extras = self.extras_of(&queue).updated(kind, push, alerts)?;
+        let QueueUpdate { kind: asked, mut settings, push, alerts } = update;
+        let extras = self.extras_of(&queue);
+        let kind = if self.info(queue.clone(), now).is_ok() {
+            if asked.is_some_and(|asked| asked != extras.kind) {
+                return Err(Refusal::KindIsFixed.into());
+            }
+            extras.kind
+        } else if push.as_ref().is_some_and(PushUpdate::has_subscribers) {
+            asked.unwrap_or(QueueKind::Multicast)
+        } else {
+            asked.unwrap_or_default()
+        };
+        settings.reservable = Some(kind == QueueKind::Pull);
+        let extras = extras.updated(kind, push, alerts)?;
         let request = match verb {
             UpdateVerb::Put => Request::PutQueue { queue: queue.clone(), settings },
             UpdateVerb::Patch => Request::PatchQueue { queue: queue.clone(), settings },
@@ -166,21 +172,21 @@ impl State {
 
     fn push_status(&mut self, queue: QueueName, message: MessageId, now: Moment) -> Outcome {
         self.ask(Request::GetMessage { queue: queue.clone(), message }, now)?;
-        let kind = self.info(queue.clone(), now)?.settings.kind;
-        Ok(Reply::PushStatus(match self.extras_of(&queue).push {
-            Some(push) if kind == Some(QueueKind::Multicast) => push.untried(),
+        let extras = self.extras_of(&queue);
+        Ok(Reply::PushStatus(match extras.push {
+            Some(push) if extras.kind == QueueKind::Multicast => push.untried(),
             // Of a unicast queue, only subscribers that were tried are listed.
             _ => Vec::new(),
         }))
     }
 
     fn change_alerts(&mut self, queue: QueueName, change: AlertsChange, now: Moment) -> Outcome {
-        let info = self.info(queue.clone(), now)?;
-        if info.settings.kind.unwrap_or_default() != QueueKind::Pull {
+        self.info(queue.clone(), now)?;
+        let mut extras = self.extras_of(&queue);
+        if extras.kind != QueueKind::Pull {
             return Err(no_alerts_here());
         }
         let words = change.words();
-        let mut extras = self.extras_of(&queue);
         extras.alerts.change(change)?;
         self.extras.insert(queue, extras);
         Ok(Reply::Done(words))
@@ -228,7 +234,7 @@ impl Extras {
                 return Err(no_alerts_here());
             }
             let push = self.push.unwrap_or_default().merged(push.unwrap_or_default())?;
-            return Ok(Extras { push: Some(push), ..self });
+            return Ok(Extras { kind, push: Some(push), ..self });
         }
         if push.is_some_and(|push| push.has_subscribers()) {
             return Err(no_subscribers_here());

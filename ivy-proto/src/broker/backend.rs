@@ -1,10 +1,10 @@
-//! The broker as a queue backend: what a machine wants becomes a request, and the broker's answer
-//! the reply that a server of IronMQ v3 would have given, with counts of its own that are exact.
+//! The broker as a queue backend: what a machine wants becomes a request, and the broker's answer a
+//! reply, with counts that are exact.
 
 use crate::id::Receipt;
 use crate::queue::{
-    DeliveryCount, Fault, FaultKind, PeekedMessage, QueueOp, QueueReply, ReceivedBody, Reserved,
-    ReservedMessage,
+    DeliveryCount, Fault, FaultKind, PeekedMessage, QueueOp, QueueReply, QueueSettings,
+    ReceivedBody, Reserved, ReservedMessage,
 };
 
 use super::request::{Answer, Delivery, Refusal, Request, Target, View};
@@ -39,8 +39,9 @@ impl From<QueueOp> for Request {
             }
             QueueOp::Clear { queue } => Request::Clear { queue },
             QueueOp::GetQueue { queue } => Request::GetQueue { queue },
-            QueueOp::CreateQueue { queue, settings } => Request::PutQueue { queue, settings },
-            QueueOp::UpdateQueue { queue, settings } => Request::PatchQueue { queue, settings },
+            QueueOp::CreateQueue { queue } => {
+                Request::PutQueue { queue, settings: QueueSettings::default() }
+            }
             QueueOp::DeleteQueue { queue } => Request::DeleteQueue { queue },
             QueueOp::ListQueues { prefix, after, count } => Request::ListQueues {
                 prefix,

@@ -6,10 +6,10 @@ use crate::queue::{Body, Capabilities, NewMessage};
 
 use super::request::Refusal;
 
-/// The ranges of IronMQ v3, which the broker follows.
-const IRONMQ: Capabilities = Capabilities::ironmq();
-/// The shortest lease that IronMQ's documentation allows. The service itself grants shorter ones.
-const DOCUMENTED_MIN_LEASE: Duration = Duration::from_secs(30);
+/// The ranges of what can be asked for.
+const RANGES: Capabilities = Capabilities::broker();
+/// The shortest lease that a strict broker grants.
+const STRICT_MIN_LEASE: Duration = Duration::from_secs(30);
 /// The longest lease.
 const MAX_LEASE: Duration = Duration::from_secs(86_400);
 /// The longest time that a message is kept.
@@ -17,14 +17,14 @@ const MAX_EXPIRATION: Duration = Duration::from_secs(2_592_000);
 /// The longest page of a list of queues.
 const MAX_PAGE: usize = 100;
 
-/// How a broker behaves where IronMQ's documentation and its service, or its users, differ.
+/// How a broker behaves where queue servers, or their documentation and their behaviour, differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BrokerConfig {
     /// The largest body, in bytes. 256 KiB.
     pub max_body: usize,
-    /// Whether to hold to the documentation: leases of at least 30 s, and no settings for a queue
-    /// that does not exist. Otherwise leases may be as short as one likes, and a
+    /// Whether to refuse what a server may refuse: leases below 30 s, and settings for a queue that
+    /// does not exist. Otherwise leases may be as short as one likes, and a
     /// [`PatchQueue`](super::Request::PatchQueue) creates the queue. Off.
     pub strict: bool,
     /// Where a message goes that was given back. To the front.
@@ -48,17 +48,17 @@ pub enum BodyForm {
 /// Where a message goes that was reserved and comes back, released or with its lease ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Requeue {
-    /// To the place that it had: before all messages that were posted after it. IronMQ v3.
+    /// To the place that it had: before all messages that were posted after it.
     #[default]
     Front,
-    /// Behind all messages, as IronMQ v2 did it.
+    /// Behind all messages.
     Back,
 }
 
 impl Default for BrokerConfig {
     fn default() -> Self {
         BrokerConfig {
-            max_body: IRONMQ.max_body,
+            max_body: RANGES.max_body,
             strict: false,
             requeue: Requeue::Front,
             bodies: BodyForm::Text,
@@ -74,7 +74,7 @@ impl BrokerConfig {
         self
     }
 
-    /// The same, holding to the documentation or not.
+    /// The same, refusing what a server may refuse or not.
     #[must_use]
     pub fn with_strict(mut self, strict: bool) -> Self {
         self.strict = strict;
@@ -111,7 +111,7 @@ impl BrokerConfig {
     /// A lease that was asked for, or nothing if none was: zero means that it was not given.
     pub(super) fn lease(&self, asked: Option<Duration>) -> Result<Option<Duration>, Refusal> {
         let Some(lease) = asked.filter(|lease| !lease.is_zero()) else { return Ok(None) };
-        if self.strict && lease < DOCUMENTED_MIN_LEASE {
+        if self.strict && lease < STRICT_MIN_LEASE {
             return Err(Refusal::Invalid("timeout must be from 30 to 86400 seconds"));
         }
         if lease > MAX_LEASE {
@@ -129,14 +129,14 @@ fn length_in_json(written: &str) -> usize {
 
 /// How many messages a reserve or a peek is about: zero means that it was not given.
 pub(super) fn count(asked: usize) -> Result<usize, Refusal> {
-    if asked > IRONMQ.batch.reserve {
+    if asked > RANGES.batch.reserve {
         return Err(Refusal::Invalid("n must be from 1 to 100"));
     }
     Ok(asked.max(1))
 }
 
 pub(super) fn check_batch(length: usize) -> Result<(), Refusal> {
-    if (1..=IRONMQ.batch.post).contains(&length) {
+    if (1..=RANGES.batch.post).contains(&length) {
         Ok(())
     } else {
         Err(Refusal::Invalid("a request must be about 1 to 100 messages"))
@@ -144,14 +144,14 @@ pub(super) fn check_batch(length: usize) -> Result<(), Refusal> {
 }
 
 pub(super) fn check_wait(wait: Duration) -> Result<(), Refusal> {
-    if wait > IRONMQ.long_poll {
+    if wait > RANGES.long_poll {
         return Err(Refusal::Invalid("wait must be from 0 to 30 seconds"));
     }
     Ok(())
 }
 
 pub(super) fn check_delay(delay: Duration) -> Result<(), Refusal> {
-    if delay > IRONMQ.max_delay {
+    if delay > RANGES.max_delay {
         return Err(Refusal::Invalid("delay must be from 0 to 604800 seconds"));
     }
     Ok(())

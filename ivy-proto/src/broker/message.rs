@@ -7,7 +7,7 @@ use crate::time::Moment;
 
 use super::request::View;
 
-/// Added to a message's number to make its id, since IronMQ's ids have 19 digits.
+/// Added to a message's number to make its id, so that all ids have 19 digits.
 const FIRST_ID: u64 = 1_000_000_000_000_000_000;
 /// The length of an id.
 const ID_DIGITS: usize = 19;

@@ -1,7 +1,7 @@
-//! An in-memory broker with the behaviour of IronMQ v3, as a state machine without IO.
+//! An in-memory broker of message queues with timed leases, as a state machine without IO.
 //!
 //! One engine with three uses: the memory backend of every adapter, the engine behind the local
-//! IronMQ-compatible server, and the broker of a simulation. It has no clock, no threads and no
+//! server, `ivy serve`, and the broker of a simulation. It has no clock, no threads and no
 //! randomness of its own, so the same seed and the same inputs give the same answers.
 //!
 //! # The life of a message
@@ -24,14 +24,16 @@
 //!
 //! * Ready messages are handed out in the order in which they came to the queue, and each keeps
 //!   its place while it is away: what is given back is first again.
-//! * Beside IronMQ's count of reserves and touches, a message has two counts that are exact: of
-//!   leases that ended, and of releases with a failed attempt.
+//! * Beside its count of reserves and touches, a message has two counts that are exact: of leases
+//!   that ended, and of releases with a failed attempt.
 //! * A reservation is worthless once it was replaced by a touch, its lease ended, or the message
 //!   was given back.
 //! * A message's age counts from its post, whatever state it is in.
 //! * A reserve that finds nothing may wait. Those who wait are served in the order in which they
 //!   came, each with what there is, as soon as there is any.
 //! * Only posts and settings create a queue. Everything else on a missing queue is refused.
+//! * A queue may be one whose messages are not reserved, since they reach their readers in another
+//!   way. A reserve finds nothing there.
 //!
 //! # Driving it
 //!

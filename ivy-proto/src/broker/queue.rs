@@ -63,13 +63,13 @@ impl Queue {
         self.store.insert(sequence, body, counts, state, expires);
     }
 
-    /// Hands out ready messages, and sorts out those that were reserved too often. Those of a push
-    /// queue are for its subscribers alone.
+    /// Hands out ready messages, where they can be reserved, and sorts out those that were reserved
+    /// too often.
     pub(super) fn take(&mut self, want: &Want, now: Moment, rng: &mut Rng) -> Taken {
         let until = now + want.lease.unwrap_or(self.settings.message_timeout);
         let room = want.count.min(self.store.len());
         let mut taken = Taken { deliveries: Vec::with_capacity(room), dead: Vec::new() };
-        while taken.deliveries.len() < want.count && self.settings.is_pull() {
+        while taken.deliveries.len() < want.count && self.settings.reservable {
             let Some((sequence, stored)) = self.store.first_ready() else { break };
             let rule = self.settings.dead_letter.as_ref();
             if rule.is_some_and(|rule| rule.applies_to(stored.counts.reserved)) {
@@ -166,7 +166,7 @@ impl Queue {
 
     /// Whether a waiting reserve can be served.
     pub(super) fn can_serve(&self) -> bool {
-        self.settings.is_pull() && self.store.has_ready() && !self.waiters.is_empty()
+        self.settings.reservable && self.store.has_ready() && !self.waiters.is_empty()
     }
 
     /// When something becomes due.

@@ -132,7 +132,7 @@ pub enum Request {
         target: Target,
         /// How long it stays invisible, up to 604,800 seconds.
         delay: Duration,
-        /// Whether an attempt has failed, which is counted apart. IronMQ has no such count.
+        /// Whether an attempt has failed, which is counted apart.
         failed: bool,
     },
 }
@@ -246,7 +246,7 @@ pub enum Refusal {
     /// The named reservation is not the one that holds the message now.
     #[error("Reservation timed out")]
     ReservationTimedOut,
-    /// The kind of an existing queue cannot be changed.
+    /// Whether an existing queue lets its messages be reserved cannot be changed.
     #[error("Queue type cannot be changed")]
     KindIsFixed,
     /// A value is out of its range, or does not fit the queue's kind.

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::queue::{DeadLetterSetting, QueueKind, QueueSettings};
-use crate::wire::RawJson;
+use crate::queue::{DeadLetterSetting, QueueSettings};
 
 use super::config::{BrokerConfig, expiration};
 use super::dead_letter::DeadLetterRule;
@@ -12,22 +11,20 @@ use super::request::Refusal;
 /// The settings of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
-    kind: QueueKind,
+    /// Whether messages are handed out to those who reserve.
+    pub(super) reservable: bool,
     pub(super) message_timeout: Duration,
     pub(super) message_expiration: Duration,
     pub(super) dead_letter: Option<DeadLetterRule>,
-    /// Kept and told, but nothing is pushed.
-    push: Option<RawJson>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Settings {
-            kind: QueueKind::Pull,
+            reservable: true,
             message_timeout: Duration::from_secs(60),
             message_expiration: Duration::from_secs(604_800),
             dead_letter: None,
-            push: None,
         }
     }
 }
@@ -35,13 +32,8 @@ impl Default for Settings {
 impl Settings {
     /// The settings of a new queue for which these are asked.
     pub(super) fn new(asked: &QueueSettings, config: &BrokerConfig) -> Result<Self, Refusal> {
-        let kind = asked.kind.unwrap_or_default();
-        Settings { kind, ..Settings::default() }.merged(asked, config)
-    }
-
-    /// Whether messages are handed out to whoever reserves them.
-    pub(super) fn is_pull(&self) -> bool {
-        self.kind == QueueKind::Pull
+        let reservable = asked.reservable.unwrap_or(true);
+        Settings { reservable, ..Settings::default() }.merged(asked, config)
     }
 
     /// These settings with what is asked for in the place of what was. What is not asked for
@@ -51,40 +43,35 @@ impl Settings {
         asked: &QueueSettings,
         config: &BrokerConfig,
     ) -> Result<Self, Refusal> {
-        if asked.kind.is_some_and(|kind| kind != self.kind) {
+        if asked.reservable.is_some_and(|reservable| reservable != self.reservable) {
             return Err(Refusal::KindIsFixed);
         }
         let dead_letter = match &asked.dead_letter {
             None => self.dead_letter.clone(),
-            Some(_) if self.kind != QueueKind::Pull => {
+            Some(_) if !self.reservable => {
                 return Err(Refusal::Invalid("only a pull queue can have a dead_letter"));
             }
             Some(asked) => DeadLetterRule::merged(self.dead_letter.as_ref(), asked)?,
         };
-        if asked.push.is_some() && self.kind == QueueKind::Pull {
-            return Err(Refusal::Invalid("only a push queue can have push settings"));
-        }
         Ok(Settings {
-            kind: self.kind,
+            reservable: self.reservable,
             message_timeout: config.lease(asked.message_timeout)?.unwrap_or(self.message_timeout),
             message_expiration: expiration(asked.message_expiration)?
                 .unwrap_or(self.message_expiration),
             dead_letter,
-            push: asked.push.clone().or_else(|| self.push.clone()),
         })
     }
 
     /// The settings as they are told: every one given, and the dead-letter rule if there is one.
     pub(super) fn told(&self) -> QueueSettings {
         QueueSettings {
-            kind: Some(self.kind),
+            reservable: Some(self.reservable),
             message_timeout: Some(self.message_timeout),
             message_expiration: Some(self.message_expiration),
             dead_letter: self.dead_letter.as_ref().map(|rule| DeadLetterSetting {
                 queue: Some(rule.queue.clone()),
                 max_reservations: Some(rule.max_reservations),
             }),
-            push: self.push.clone(),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::subscription::reply_channel;
 /// use ivy_proto::queue::Capabilities;
 /// use ivy_proto::wire::Codec;
 ///
-/// let config = ProducerConfig::new(Capabilities::ironmq(), Codec::plain())
+/// let config = ProducerConfig::new(Capabilities::broker(), Codec::plain())
 ///     .with_notifier(ChannelName::new("ivy-notifier")?)?
 ///     .with_outbox(1_000);
 /// # Ok::<(), ivy_proto::InvalidName>(())
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_notifier_whose_reply_channels_have_no_name_is_refused() {
-        let config = || ProducerConfig::new(Capabilities::ironmq(), Codec::plain());
+        let config = || ProducerConfig::new(Capabilities::broker(), Codec::plain());
         let channel = |length| ChannelName::new(&"x".repeat(length)).unwrap();
         assert!(config().with_notifier(channel(230)).is_ok());
         assert!(config().with_notifier(channel(231)).is_err());

@@ -33,7 +33,7 @@
 //! use ivy_proto::wire::{Codec, RawJson};
 //! use ivy_proto::{MessageId, Moment, QueueName, TaskId, TaskName, WallClock};
 //!
-//! let config = ProducerConfig::new(Capabilities::ironmq(), Codec::plain());
+//! let config = ProducerConfig::new(Capabilities::broker(), Codec::plain());
 //! let mut producer = Producer::new(config, [7; 32], WallClock::default());
 //!
 //! let call = Call {

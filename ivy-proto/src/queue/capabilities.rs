@@ -135,39 +135,28 @@ impl BatchLimits {
 }
 
 impl Capabilities {
-    /// What IronMQ v3 can do.
+    /// What the in-memory [`broker`](crate::broker) can do.
     #[must_use]
-    pub const fn ironmq() -> Self {
+    pub const fn broker() -> Self {
+        let shortest = Duration::from_secs(1);
         Capabilities {
             long_poll: Duration::from_secs(30),
             batch: BatchLimits::same(100),
             max_body: 256 * 1024,
             max_request: 256 * 1024,
             lease: Lease::Timed {
-                shortest: Duration::from_secs(1),
+                shortest,
                 longest: Duration::from_secs(86_400),
-                documented: Duration::from_secs(30),
+                documented: shortest,
             },
             longest_hold: None,
             ack_linger: Duration::from_millis(50),
-            retry: Retry::Succeed,
+            retry: Retry::Release,
             refuses_stale_receipts: true,
             names: None,
             max_delay: Duration::from_secs(604_800),
             takes_back_reserves: false,
         }
-    }
-
-    /// What the in-memory [`broker`](crate::broker) can do, which follows IronMQ, and of which no
-    /// documentation says less than it does.
-    #[must_use]
-    pub const fn broker() -> Self {
-        let mut capabilities = Capabilities::ironmq();
-        if let Lease::Timed { shortest, documented, .. } = &mut capabilities.lease {
-            *documented = *shortest;
-        }
-        capabilities.retry = Retry::Release;
-        capabilities
     }
 
     /// Whether the backend can have a queue of this name, and one for its dead letters.
@@ -187,6 +176,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
+        self
+    }
+
+    /// The same, for a backend where a failed task comes to its next attempt in this way.
+    #[must_use]
+    pub const fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
         self
     }
 

@@ -36,7 +36,7 @@ impl fmt::Debug for Body {
 pub struct NewMessage {
     /// What it says.
     pub body: Body,
-    /// How long it stays invisible after it was posted. Whole seconds on IronMQ, rounded up.
+    /// How long it stays invisible after it was posted. Rounded up where the queue counts in whole seconds.
     pub delay: Duration,
 }
 
@@ -78,8 +78,8 @@ pub enum DeliveryCount {
         /// How many were lost.
         lost: u32,
     },
-    /// The queue counts deliveries, this one included, together with what is none: on IronMQ each
-    /// renewal.
+    /// The queue counts deliveries, this one included, together with what is none: each renewal, or
+    /// each release.
     UpperBound(NonZeroU32),
     /// The queue does not say.
     Unknown,

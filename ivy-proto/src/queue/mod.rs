@@ -18,4 +18,4 @@ pub use fault::{Effect, Fault, FaultKind};
 pub use message::{Body, DeliveryCount, NewMessage, PeekedMessage, ReceivedBody, ReservedMessage};
 pub use oddity::Oddity;
 pub use op::{Batch, QueueOp, QueueReply, Reserved};
-pub use settings::{DeadLetterSetting, QueueInfo, QueueKind, QueueSettings};
+pub use settings::{DeadLetterSetting, QueueInfo, QueueSettings};

@@ -7,7 +7,7 @@ use crate::name::QueueName;
 
 use super::fault::Fault;
 use super::message::{NewMessage, PeekedMessage, ReservedMessage};
-use super::settings::{QueueInfo, QueueSettings};
+use super::settings::QueueInfo;
 
 /// How much longer than its own waiting time a request may take.
 const REQUEST_GRACE: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ pub enum QueueOp {
     DeleteMany {
         /// The queue.
         queue: QueueName,
-        /// The messages and their reservations. Never empty: IronMQ would clear the queue.
+        /// The messages and their reservations. Never empty: some servers clear the queue then.
         receipts: Batch<Receipt>,
     },
     /// Renew a lease. Answer: [`QueueReply::Touched`].
@@ -77,7 +77,7 @@ pub enum QueueOp {
         queue: QueueName,
         /// The message and its reservation.
         receipt: Receipt,
-        /// How long it stays invisible. Whole seconds on IronMQ, rounded up.
+        /// How long it stays invisible. Rounded up where the queue counts in whole seconds.
         delay: Duration,
         /// Whether an attempt of its task has failed. Counted where the queue's counts are
         /// [exact](super::DeliveryCount::Exact).
@@ -93,19 +93,11 @@ pub enum QueueOp {
         /// The queue.
         queue: QueueName,
     },
-    /// Create a queue, or change its settings. Answer: [`QueueReply::Queue`].
+    /// Create a queue with the server's own settings, unless it exists. Answer:
+    /// [`QueueReply::Queue`].
     CreateQueue {
         /// The queue.
         queue: QueueName,
-        /// Its settings; what is not given is left to the server.
-        settings: QueueSettings,
-    },
-    /// Change a queue's settings. Answer: [`QueueReply::Queue`].
-    UpdateQueue {
-        /// The queue.
-        queue: QueueName,
-        /// What is to change; what is not given stays.
-        settings: QueueSettings,
     },
     /// Delete a queue with all its messages. Answer: [`QueueReply::QueueDeleted`].
     DeleteQueue {
@@ -138,8 +130,7 @@ impl QueueOp {
             | QueueOp::Release { queue, .. }
             | QueueOp::Clear { queue }
             | QueueOp::GetQueue { queue }
-            | QueueOp::CreateQueue { queue, .. }
-            | QueueOp::UpdateQueue { queue, .. }
+            | QueueOp::CreateQueue { queue }
             | QueueOp::DeleteQueue { queue } => Some(queue),
             QueueOp::ListQueues { .. } => None,
         }
@@ -159,7 +150,6 @@ impl QueueOp {
             QueueOp::Clear { .. } => "delete all its messages",
             QueueOp::GetQueue { .. } => "show its settings and sizes",
             QueueOp::CreateQueue { .. } => "be created on request",
-            QueueOp::UpdateQueue { .. } => "change its settings",
             QueueOp::DeleteQueue { .. } => "be deleted",
             QueueOp::ListQueues { .. } => "list queues",
         }

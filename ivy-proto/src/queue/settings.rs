@@ -3,26 +3,14 @@
 use std::time::Duration;
 
 use crate::name::QueueName;
-use crate::wire::RawJson;
-
-/// How messages leave a queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum QueueKind {
-    /// Workers reserve them.
-    #[default]
-    Pull,
-    /// The queue pushes each to all subscribers.
-    Multicast,
-    /// The queue pushes each to one subscriber.
-    Unicast,
-}
 
 /// Settings of a queue; what is `None` is not given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueSettings {
-    /// How messages leave it. Cannot be changed later.
-    pub kind: Option<QueueKind>,
+    /// Whether its messages can be reserved. Not where the server itself delivers them to
+    /// subscribers. Cannot be changed later.
+    pub reservable: Option<bool>,
     /// The lease of reservations that name none. Whole seconds.
     pub message_timeout: Option<Duration>,
     /// How long messages are kept. Whole seconds.
@@ -30,13 +18,10 @@ pub struct QueueSettings {
     /// Where the queue itself moves messages that were reserved too often. ivy never sets it: the
     /// server would move them without a reason.
     pub dead_letter: Option<DeadLetterSetting>,
-    /// Whom a push queue pushes to and how often it tries, as the server writes it: ivy works on
-    /// pull queues and only carries this along.
-    pub push: Option<RawJson>,
 }
 
-/// A server-side dead-letter rule. In a request, one without a queue and without a number switches
-/// the rule off; one with only one of them changes that one.
+/// A server-side dead-letter rule. In a request to the [`broker`](crate::broker), one without a queue
+/// and without a number switches the rule off; one with only one of them changes that one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterSetting {
     /// Where messages go.

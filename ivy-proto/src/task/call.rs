@@ -39,7 +39,7 @@ impl CallOptions {
         CallOptions::default()
     }
 
-    /// Lets the queue hold the task back for so long. IronMQ counts in whole seconds, rounded up.
+    /// Lets the queue hold the task back for so long. A queue that counts in whole seconds rounds up.
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;

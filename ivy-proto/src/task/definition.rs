@@ -125,8 +125,8 @@ impl<Args, Output> Task<Args, Output> {
     /// a crash.
     ///
     /// A task that may run longer than twenty reservations of its worker (ten minutes, unless the
-    /// worker says otherwise) must say so here: IronMQ counts each renewal as a delivery, and a
-    /// message that was delivered fifty times without an outcome is put aside.
+    /// worker says otherwise) must say so here: some queues count each renewal as a delivery, and
+    /// a message that was delivered fifty times without an outcome is put aside.
     ///
     /// # Panics
     /// If the time is shorter or longer; in a constant, the compiler says so.

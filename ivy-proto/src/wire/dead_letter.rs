@@ -19,7 +19,7 @@ const VERSION: u64 = 1;
 /// `{"name":"ivy.dead-letter","options":{},"args":[{"v":1,"queue":..,"id":..,"reason":..,"error":..,"attempts":..,"deliveries":..,"at":..,"body":..}]}`.
 ///
 /// Queue and id together tell copies of one message. It stays as long as the dead-letter queue keeps
-/// messages: on IronMQ `message_expiration`, 7 days from its post unless that queue says otherwise.
+/// messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The physical queue that the message was in.

@@ -6,9 +6,7 @@ use crate::event::{Event, Part, Trouble};
 use crate::id::OpId;
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
-use crate::queue::{
-    Effect, Fault, FaultKind, QueueOp, QueueReply, QueueSettings, entries, only_entry,
-};
+use crate::queue::{Effect, Fault, FaultKind, QueueOp, QueueReply, entries, only_entry};
 
 use super::Worker;
 use super::effects::Purpose;
@@ -104,8 +102,7 @@ impl Worker {
                 return self.rest_failed_queue(queue, fault);
             }
             served.rest(Rest::Trouble);
-            let settings = QueueSettings::default();
-            let op = QueueOp::CreateQueue { queue: queue.clone(), settings };
+            let op = QueueOp::CreateQueue { queue: queue.clone() };
             return self.fx.ask(Purpose::Create(queue.clone()), op);
         }
         // To a worker a queue that does not exist is one without messages, which did not wait for

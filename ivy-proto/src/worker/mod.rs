@@ -33,7 +33,7 @@
 //! use ivy_proto::{Moment, QueueName, TaskName, WallClock};
 //!
 //! let queue = QueueName::new("math")?;
-//! let config = WorkerConfig::new(Capabilities::ironmq(), Codec::plain())
+//! let config = WorkerConfig::new(Capabilities::broker(), Codec::plain())
 //!     .with_task(TaskName::new("math.double")?, TaskSettings::in_queue(queue.clone()));
 //! let mut worker = Worker::new(config, [1; 32], WallClock::default())?;
 //! let mut broker = Broker::new(BrokerConfig::default(), [2; 32]);

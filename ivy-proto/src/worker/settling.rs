@@ -140,8 +140,8 @@ impl Worker {
                 let why = *why;
                 self.replacement_refused(job, why, fault);
             }
-            // A queue may accept less than it was said to, and IronMQ refuses what is too large like
-            // anything else.
+            // A queue may accept less than it was said to, and some servers refuse what is too large
+            // like anything else.
             Settlement::PutAside(aside) if !aside.bare => {
                 aside.bare = true;
                 self.settle(job);

@@ -169,7 +169,7 @@ mod tests {
     use crate::wire::Codec;
 
     fn setup() -> WorkerSetup {
-        WorkerSetup::new(WorkerConfig::new(Capabilities::ironmq(), Codec::plain()))
+        WorkerSetup::new(WorkerConfig::new(Capabilities::broker(), Codec::plain()))
     }
 
     fn task(name: &str) -> TaskName {

@@ -172,7 +172,7 @@ impl Waiting {
     /// A producer that waits for so many results.
     #[must_use]
     pub fn with(results: usize) -> Self {
-        let config = ProducerConfig::new(Capabilities::ironmq(), Codec::plain())
+        let config = ProducerConfig::new(Capabilities::broker(), Codec::plain())
             .with_waiting(results + BATCH)
             .with_notifier(ChannelName::new("ivy").expect("a good name"))
             .expect("a good name");
@@ -295,7 +295,7 @@ impl Holding {
     #[must_use]
     pub fn with(tasks: usize, concurrency: usize) -> Self {
         let mut config =
-            WorkerConfig::new(Capabilities::ironmq(), Codec::plain()).with_concurrency(concurrency);
+            WorkerConfig::new(Capabilities::broker(), Codec::plain()).with_concurrency(concurrency);
         for number in 0..tasks {
             let name = TaskName::new(&format!("testpackage.task{number}")).expect("a good name");
             config = config.with_task(name, TaskSettings::in_queue(queue()));

@@ -50,13 +50,13 @@ impl World {
     /// A world whose worker runs so many handlers at a time.
     fn new(concurrency: usize) -> Self {
         let channel = ChannelName::new("ivy").expect("a good name");
-        let config = ProducerConfig::new(Capabilities::ironmq(), Codec::plain())
+        let config = ProducerConfig::new(Capabilities::broker(), Codec::plain())
             .with_notifier(channel.clone())
             .expect("a good name");
         let producer = Producer::new(config, [1; 32], WallClock::default());
         let calls = Calls::new();
         let settings = TaskSettings::in_queue(calls.queue.clone());
-        let config = WorkerConfig::new(Capabilities::ironmq(), Codec::plain())
+        let config = WorkerConfig::new(Capabilities::broker(), Codec::plain())
             .with_notifier(channel)
             .with_task(calls.task.clone(), settings)
             .with_concurrency(concurrency);

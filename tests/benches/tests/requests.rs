@@ -100,7 +100,7 @@ enum Asker {
 
 impl World {
     fn new(round_trip: Duration) -> Self {
-        let config = ProducerConfig::new(Capabilities::ironmq(), Codec::plain());
+        let config = ProducerConfig::new(Capabilities::broker(), Codec::plain());
         World {
             producer: Producer::new(config, [1; 32], WallClock::default()),
             worker: None,
@@ -140,7 +140,7 @@ impl World {
     fn drain_all(&mut self, concurrency: usize) -> Duration {
         let started = self.now;
         let settings = TaskSettings::in_queue(QueueName::new("testpackage").unwrap());
-        let config = WorkerConfig::new(Capabilities::ironmq(), Codec::plain())
+        let config = WorkerConfig::new(Capabilities::broker(), Codec::plain())
             .with_task(TaskName::new("testpackage.factorial").unwrap(), settings)
             .with_concurrency(concurrency);
         self.worker = Some(Worker::new(config, [2; 32], WallClock::default()).unwrap());

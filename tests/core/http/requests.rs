@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use http::Request;
 use ivy_ironmq::{Address, IronMq, Scheme, Token};
-use ivy_proto::queue::{
-    Batch, Body, DeadLetterSetting, NewMessage, QueueKind, QueueOp, QueueSettings,
-};
-use ivy_proto::wire::RawJson;
+use ivy_proto::queue::{Batch, Body, NewMessage, QueueOp};
 use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
 
 use crate::support::*;
@@ -94,41 +91,9 @@ fn only_a_clear_sends_a_delete_without_ids() {
 }
 
 #[test]
-fn queues_are_created_changed_and_deleted_under_their_name() {
+fn queues_are_created_and_deleted_under_their_name() {
     check(&create_queue(), "PUT", "/queues/mail", r#"{"queue":{}}"#);
-    check(&update_queue(), "PATCH", "/queues/mail", r#"{"queue":{}}"#);
     check(&delete_queue(), "DELETE", "/queues/mail", "{}");
-}
-
-#[test]
-fn all_settings_of_a_queue_can_be_sent() {
-    let mut settings = QueueSettings::default();
-    settings.kind = Some(QueueKind::Multicast);
-    settings.message_timeout = Some(Duration::from_secs(120));
-    settings.message_expiration = Some(Duration::from_secs(3600));
-    settings.dead_letter = Some(DeadLetterSetting {
-        queue: Some(QueueName::new("mail.dead").unwrap()),
-        max_reservations: Some(3),
-    });
-    let push = r#"{"subscribers":[{"name":"a","url":"https://a.example/"}]}"#;
-    settings.push = Some(RawJson::parse(push).unwrap());
-    let body = format!(
-        r#"{{"queue":{{"type":"multicast","message_timeout":120,"message_expiration":3600,"dead_letter":{{"queue_name":"mail.dead","max_reservations":3}},"push":{push}}}}}"#
-    );
-    check(&QueueOp::CreateQueue { queue: queue(), settings }, "PUT", "/queues/mail", &body);
-}
-
-#[test]
-fn a_dead_letter_rule_is_switched_off_with_an_empty_name_and_changed_without_one() {
-    for (max_reservations, rule) in
-        [(None, r#"{"queue_name":""}"#), (Some(5), r#"{"max_reservations":5}"#)]
-    {
-        let mut settings = QueueSettings::default();
-        settings.dead_letter = Some(DeadLetterSetting { queue: None, max_reservations });
-        let op = QueueOp::UpdateQueue { queue: queue(), settings };
-        let body = format!(r#"{{"queue":{{"dead_letter":{rule}}}}}"#);
-        check(&op, "PATCH", "/queues/mail", &body);
-    }
 }
 
 #[test]

@@ -5,10 +5,9 @@
 use std::time::Duration;
 
 use ivy_proto::queue::{
-    Body, DeadLetterSetting, DeliveryCount, PeekedMessage, QueueInfo, QueueKind, QueueOp,
-    QueueReply, ReceivedBody, Reserved, ReservedMessage,
+    Body, DeadLetterSetting, DeliveryCount, PeekedMessage, QueueInfo, QueueOp, QueueReply,
+    ReceivedBody, Reserved, ReservedMessage,
 };
-use ivy_proto::wire::RawJson;
 use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
 
 use crate::fuzz::dialect::*;
@@ -61,7 +60,7 @@ fn peeked_message(id: &str, body: &str, count: u32) -> PeekedMessage {
 
 fn pull_queue() -> QueueInfo {
     let mut info = QueueInfo::new(queue());
-    info.settings.kind = Some(QueueKind::Pull);
+    info.settings.reservable = Some(true);
     info.settings.message_timeout = Some(Duration::from_secs(60));
     info.settings.message_expiration = Some(Duration::from_secs(604_800));
     info
@@ -84,8 +83,7 @@ fn queue_with_dead_letters() -> QueueInfo {
 
 fn push_queue() -> QueueInfo {
     let mut info = pull_queue();
-    info.settings.kind = Some(QueueKind::Multicast);
-    info.settings.push = Some(RawJson::parse(r#"{"subscribers":[],"retries":3}"#).unwrap());
+    info.settings.reservable = Some(false);
     info
 }
 
@@ -160,7 +158,7 @@ pub fn answers() -> Vec<Recorded> {
             QueueReply::Queue(queue_with_dead_letters()),
         ),
         recorded(
-            update_queue(),
+            get_queue(),
             200,
             r#"{"queue":{"name":"mail","type":"multicast","message_timeout":60,"message_expiration":604800,"push":{"subscribers":[],"retries":3}}}"#,
             QueueReply::Queue(push_queue()),

@@ -11,7 +11,7 @@ use super::scenario::{name, new_message};
 use crate::broker::{
     Answer, Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Target,
 };
-use crate::queue::{DeadLetterSetting, QueueKind, QueueSettings};
+use crate::queue::{DeadLetterSetting, QueueSettings};
 use crate::{MessageId, Moment, QueueName, ReservationId};
 
 /// What somebody does next.
@@ -257,18 +257,17 @@ fn perhaps_seconds() -> impl Strategy<Value = Duration> + Clone {
 fn settings() -> impl Strategy<Value = QueueSettings> {
     let rule = (proptest::option::of(queue()), proptest::option::of(1u32..3))
         .prop_map(|(queue, max_reservations)| DeadLetterSetting { queue, max_reservations });
-    let kind = prop_oneof![
+    let reservable = prop_oneof![
         10 => Just(None),
-        1 => Just(Some(QueueKind::Pull)),
+        1 => Just(Some(true)),
     ];
     let seconds = || proptest::option::of(seconds());
-    (kind, seconds(), seconds(), proptest::option::of(rule)).prop_map(
-        |(kind, message_timeout, message_expiration, dead_letter)| QueueSettings {
-            kind,
+    (reservable, seconds(), seconds(), proptest::option::of(rule)).prop_map(
+        |(reservable, message_timeout, message_expiration, dead_letter)| QueueSettings {
+            reservable,
             message_timeout,
             message_expiration,
             dead_letter,
-            ..QueueSettings::default()
         },
     )
 }

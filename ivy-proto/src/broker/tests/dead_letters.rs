@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::scenario::*;
 use crate::broker::{Answer, Refusal, Request};
-use crate::queue::{DeadLetterSetting, QueueKind, QueueSettings};
+use crate::queue::{DeadLetterSetting, QueueSettings};
 
 /// Sets or changes the dead-letter rule of a queue.
 fn rule(of: &str, target: Option<&str>, max_reservations: Option<u32>) -> Request {
@@ -192,9 +192,9 @@ fn dead_letters_must_not_go_round_in_a_circle() {
 }
 
 #[test]
-fn a_push_queue_can_have_no_rule() {
+fn a_queue_without_reserves_can_have_no_rule() {
     let mut scenario = Scenario::new();
-    let settings = QueueSettings { kind: Some(QueueKind::Multicast), ..QueueSettings::default() };
+    let settings = QueueSettings { reservable: Some(false), ..QueueSettings::default() };
     scenario.ask(put(settings)).unwrap();
     let answer = scenario.ask(rule("q", Some("dead"), None));
     assert!(matches!(answer, Err(Refusal::Invalid(_))), "{answer:?}");

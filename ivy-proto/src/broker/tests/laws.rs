@@ -12,7 +12,7 @@ use crate::broker::{
     Target,
 };
 use crate::misuse::Misuse;
-use crate::queue::{DeadLetterSetting, QueueKind, QueueSettings};
+use crate::queue::{DeadLetterSetting, QueueSettings};
 use crate::{MessageId, Moment, QueueName, ReservationId};
 
 /// An hour before the end of the clock: late enough for sums to reach the end.
@@ -62,15 +62,14 @@ fn target() -> impl Strategy<Value = Target> {
 fn settings() -> impl Strategy<Value = QueueSettings> {
     let rule = (proptest::option::of(queue()), proptest::option::of(0u32..4))
         .prop_map(|(queue, max_reservations)| DeadLetterSetting { queue, max_reservations });
-    let kind = prop_oneof![4 => Just(None), 1 => Just(Some(QueueKind::Unicast))];
+    let reservable = prop_oneof![4 => Just(None), 1 => Just(Some(false))];
     let duration = || proptest::option::of(duration());
-    (kind, duration(), duration(), proptest::option::of(rule)).prop_map(
-        |(kind, message_timeout, message_expiration, dead_letter)| QueueSettings {
-            kind,
+    (reservable, duration(), duration(), proptest::option::of(rule)).prop_map(
+        |(reservable, message_timeout, message_expiration, dead_letter)| QueueSettings {
+            reservable,
             message_timeout,
             message_expiration,
             dead_letter,
-            ..QueueSettings::default()
         },
     )
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::scenario::*;
 use crate::broker::{Answer, BrokerConfig, Refusal, Request};
-use crate::queue::{QueueKind, QueueSettings};
-use crate::wire::RawJson;
+use crate::queue::QueueSettings;
 
 fn patch(settings: QueueSettings) -> Request {
     Request::PatchQueue { queue: q(), settings }
@@ -13,6 +12,10 @@ fn patch(settings: QueueSettings) -> Request {
 
 fn keeping(message_expiration: Duration) -> QueueSettings {
     QueueSettings { message_expiration: Some(message_expiration), ..QueueSettings::default() }
+}
+
+fn reservable(reservable: bool) -> QueueSettings {
+    QueueSettings { reservable: Some(reservable), ..QueueSettings::default() }
 }
 
 fn leasing(message_timeout: Duration) -> QueueSettings {
@@ -24,7 +27,7 @@ fn a_post_creates_the_queue_with_default_settings() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     let settings = scenario.info(&q()).settings;
-    assert_eq!(settings.kind, Some(QueueKind::Pull));
+    assert_eq!(settings.reservable, Some(true));
     assert_eq!(settings.message_timeout, Some(60 * SECOND));
     assert_eq!(settings.message_expiration, Some(604_800 * SECOND));
     assert_eq!(settings.dead_letter, None);
@@ -87,43 +90,27 @@ fn settings_of_zero_count_as_not_given() {
 }
 
 #[test]
-fn the_kind_of_a_queue_is_fixed() {
+fn whether_messages_can_be_reserved_is_fixed() {
     let mut scenario = Scenario::new();
-    let kind = |kind| QueueSettings { kind: Some(kind), ..QueueSettings::default() };
-    scenario.ask(put(kind(QueueKind::Unicast))).unwrap();
-    assert!(scenario.ask(put(kind(QueueKind::Unicast))).is_ok());
-    assert_eq!(scenario.ask(put(kind(QueueKind::Pull))), Err(Refusal::KindIsFixed));
-    assert_eq!(scenario.ask(patch(kind(QueueKind::Pull))), Err(Refusal::KindIsFixed));
+    scenario.ask(put(reservable(false))).unwrap();
+    assert!(scenario.ask(put(reservable(false))).is_ok());
+    assert_eq!(scenario.ask(put(reservable(true))), Err(Refusal::KindIsFixed));
+    assert_eq!(scenario.ask(patch(reservable(true))), Err(Refusal::KindIsFixed));
 }
 
 #[test]
-fn push_settings_are_kept_for_push_queues_and_refused_for_others() {
+fn messages_that_cannot_be_reserved_are_not_handed_out() {
     let mut scenario = Scenario::new();
-    let push = Some(RawJson::parse(r#"{"retries":3}"#).unwrap());
-    let pushing = QueueSettings { push: push.clone(), ..QueueSettings::default() };
-    let multicast = QueueSettings { kind: Some(QueueKind::Multicast), ..pushing.clone() };
-    assert!(matches!(scenario.ask(put(pushing)), Err(Refusal::Invalid(_))));
-    scenario.ask(put(multicast)).unwrap();
-    scenario.ask(patch(leasing(5 * SECOND))).unwrap();
-    assert_eq!(scenario.info(&q()).settings.push, push);
+    scenario.ask(put(reservable(false))).unwrap();
+    scenario.post("a");
+    assert!(scenario.reserve(10).is_empty());
+    assert_eq!(scenario.peek(&q()), ["a"]);
 }
 
 #[test]
-fn messages_of_a_push_queue_are_not_handed_out() {
-    for kind in [QueueKind::Multicast, QueueKind::Unicast] {
-        let mut scenario = Scenario::new();
-        scenario.ask(put(QueueSettings { kind: Some(kind), ..QueueSettings::default() })).unwrap();
-        scenario.post("a");
-        assert!(scenario.reserve(10).is_empty(), "{kind:?}");
-        assert_eq!(scenario.peek(&q()), ["a"], "{kind:?}");
-    }
-}
-
-#[test]
-fn a_reserve_that_waits_at_a_push_queue_waits_its_whole_time() {
+fn a_reserve_that_waits_where_nothing_can_be_reserved_waits_its_whole_time() {
     let mut scenario = Scenario::new();
-    let kind = Some(QueueKind::Multicast);
-    scenario.ask(put(QueueSettings { kind, ..QueueSettings::default() })).unwrap();
+    scenario.ask(put(reservable(false))).unwrap();
     let waiter = scenario.start(waiting_reserve(1, 10 * SECOND));
     scenario.post("a");
     assert_eq!(scenario.given(waiter), None);

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::broker::{Answer, Delivery, Refusal, Request, RequestId, Target, View, Why};
-use crate::queue::{Body, DeadLetterSetting, NewMessage, QueueInfo, QueueKind, QueueSettings};
+use crate::queue::{Body, DeadLetterSetting, NewMessage, QueueInfo, QueueSettings};
 use crate::{MessageId, Moment, QueueName, ReservationId};
 
 #[derive(Clone, Copy, PartialEq)]
@@ -182,7 +182,7 @@ impl Reference {
                 Answer::Released
             }
             Request::PutQueue { queue, settings } | Request::PatchQueue { queue, settings } => {
-                if settings.kind.is_some_and(|kind| kind != QueueKind::Pull) {
+                if settings.reservable == Some(false) {
                     return Err(Refusal::KindIsFixed);
                 }
                 let rule = self.rule(&queue, &settings)?;
@@ -361,14 +361,13 @@ impl Queue {
     fn info(&self) -> QueueInfo {
         let mut info = QueueInfo::new(self.name.clone());
         info.settings = QueueSettings {
-            kind: Some(QueueKind::Pull),
+            reservable: Some(true),
             message_timeout: Some(self.timeout),
             message_expiration: Some(self.expiration),
             dead_letter: self.dead_letter.clone().map(|(queue, most)| DeadLetterSetting {
                 queue: Some(queue),
                 max_reservations: Some(most),
             }),
-            push: None,
         };
         info.size = Some(self.messages.len() as u64);
         info.total_messages = Some(self.total);

@@ -34,7 +34,7 @@ fn a_batch_holds_as_many_messages_as_the_queue_takes() {
 
 #[test]
 fn a_batch_holds_as_many_bytes_as_the_queue_takes() {
-    let mut capabilities = Capabilities::ironmq();
+    let mut capabilities = Capabilities::broker();
     capabilities.max_request = 1_000;
     let mut scenario = Scenario::new(ProducerConfig::new(capabilities, Codec::plain()));
     scenario.feed(Input::Calls(calls(10)));
@@ -52,7 +52,7 @@ fn a_batch_holds_as_many_bytes_as_the_queue_takes() {
 
 #[test]
 fn a_message_that_fills_more_than_a_request_travels_alone() {
-    let mut capabilities = Capabilities::ironmq();
+    let mut capabilities = Capabilities::broker();
     capabilities.max_request = 100;
     let mut scenario = Scenario::new(ProducerConfig::new(capabilities, Codec::plain()));
     scenario.feed(Input::Calls(calls(3)));

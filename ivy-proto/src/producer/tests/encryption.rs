@@ -16,7 +16,7 @@ fn codec(policy: Policy) -> Codec {
 }
 
 fn config(codec: &Codec) -> ProducerConfig {
-    ProducerConfig::new(Capabilities::ironmq(), codec.clone())
+    ProducerConfig::new(Capabilities::broker(), codec.clone())
         .with_notifier(ChannelName::new("ivy-notifier").unwrap())
         .unwrap()
 }

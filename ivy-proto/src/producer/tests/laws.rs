@@ -85,7 +85,7 @@ impl Run {
     fn sealing(seed: [u8; 32]) -> Self {
         let codec = Codec::new(&both().with_policy(Policy::v2())).unwrap();
         let channel = ChannelName::new("ivy-notifier").unwrap();
-        let config = ProducerConfig::new(Capabilities::ironmq(), codec).with_notifier(channel);
+        let config = ProducerConfig::new(Capabilities::broker(), codec).with_notifier(channel);
         Run::with(config.unwrap(), seed)
     }
 

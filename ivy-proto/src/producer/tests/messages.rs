@@ -27,7 +27,7 @@ fn error_of(config: ProducerConfig, call: Call) -> Option<SendError> {
 
 #[test]
 fn a_call_to_a_queue_that_the_backend_cannot_have_is_an_error() {
-    let mut capabilities = Capabilities::ironmq();
+    let mut capabilities = Capabilities::broker();
     capabilities.names = Some(NameRule::new(|queue| match queue.as_str().contains('.') {
         true => Err("it has a dot"),
         false => Ok(()),
@@ -114,7 +114,7 @@ fn the_delay_is_the_queue_s_business() {
 
 #[test]
 fn a_delay_beyond_the_queue_s_limit_is_refused() {
-    let week = Capabilities::ironmq().max_delay;
+    let week = Capabilities::broker().max_delay;
     assert!(error_of(config(), Call { delay: week, ..call(1) }).is_none());
     let error = error_of(config(), Call { delay: week + Duration::from_nanos(1), ..call(1) });
     assert!(matches!(error, Some(SendError::DelayTooLong { .. })));
@@ -123,7 +123,7 @@ fn a_delay_beyond_the_queue_s_limit_is_refused() {
 #[test]
 fn bodies_are_written_by_the_codec() {
     let codec = Codec::legacy(LegacyKey::new("pass").unwrap());
-    let mut scenario = Scenario::new(ProducerConfig::new(Capabilities::ironmq(), codec.clone()));
+    let mut scenario = Scenario::new(ProducerConfig::new(Capabilities::broker(), codec.clone()));
     scenario.call(call(1));
     let body = Body::new(scenario.only_post().bodies.remove(0));
     assert!(body.as_str().starts_with("$aes-256-cbc$"));
@@ -191,7 +191,7 @@ fn a_message_that_no_peer_of_the_original_reads_may_be_larger() {
 #[test]
 fn b39_the_limit_is_that_of_the_encrypted_message() {
     let codec = Codec::legacy(LegacyKey::new("pass").unwrap());
-    let config = ProducerConfig::new(Capabilities::ironmq(), codec);
+    let config = ProducerConfig::new(Capabilities::broker(), codec);
     match error_of(config, call_of_units(POSTED_UTF16_LIMIT)) {
         Some(SendError::TooLarge { size, limit: 65_536, unit: SizeUnit::Utf16Units }) => {
             assert!(size > 80_000, "base64 makes four of three, so it is not {size}");
@@ -204,7 +204,7 @@ fn b39_the_limit_is_that_of_the_encrypted_message() {
 fn b40_few_units_may_be_too_many_bytes_for_the_queue() {
     let call = || call_of_text(&"任".repeat(40_000));
     let with_max_body = |bytes| {
-        let capabilities = Capabilities::ironmq().with_max_body(bytes);
+        let capabilities = Capabilities::broker().with_max_body(bytes);
         ProducerConfig::new(capabilities, Codec::plain()).with_node_compatible(true)
     };
     assert!(error_of(with_max_body(256 * 1024), call()).is_none());
@@ -220,7 +220,7 @@ fn b40_few_units_may_be_too_many_bytes_for_the_queue() {
 fn every_task_leaves_room_for_the_counts_of_its_later_messages() {
     for retry in [None, Some(false)] {
         let config =
-            ProducerConfig::new(Capabilities::ironmq().with_max_body(1_000), Codec::plain());
+            ProducerConfig::new(Capabilities::broker().with_max_body(1_000), Codec::plain());
         let mut call = call_of_text(&"x".repeat(1_000));
         call.options.retry = retry;
         let Some(SendError::TooLarge { limit, .. }) = error_of(config, call) else {

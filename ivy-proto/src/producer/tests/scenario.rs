@@ -21,7 +21,7 @@ pub(super) const QUEUE: &str = "testpackage";
 
 /// A configuration without a notifier.
 pub(super) fn config() -> ProducerConfig {
-    ProducerConfig::new(Capabilities::ironmq(), Codec::plain())
+    ProducerConfig::new(Capabilities::broker(), Codec::plain())
 }
 
 /// A configuration with the usual notifier.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::scenario::*;
 use crate::event::Event;
-use crate::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
+use crate::queue::{Fault, FaultKind, QueueOp, QueueReply};
 use crate::worker::WorkerConfig;
 
 fn fault(kind: FaultKind) -> Fault {
@@ -130,9 +130,9 @@ fn deletes_that_cannot_be_sent_keep_their_leases() {
 fn a_request_to_delete_is_not_larger_than_the_queue_takes() {
     // The ids of each are 3 bytes, and 32 are for what is around them.
     for (most, batches) in [(35, &[1, 1, 1][..]), (69, &[1, 1, 1]), (70, &[2, 1]), (105, &[3])] {
-        let mut capabilities = Capabilities::ironmq();
-        capabilities.max_request = most;
-        let mut worker = with_done_by(WorkerConfig { capabilities, ..config() }, 3);
+        let mut config = config();
+        config.capabilities.max_request = most;
+        let mut worker = with_done_by(config, 3);
         worker.advance(Duration::from_millis(50));
         let deletes = std::iter::from_fn(|| worker.take_deletes());
         let deleted: Vec<usize> = deletes.map(|(_, receipts)| receipts.len()).collect();

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::scenario::*;
 use crate::event::Event;
 use crate::id::MessageId;
-use crate::queue::{Body, Capabilities, FaultKind, QueueReply};
+use crate::queue::{Body, FaultKind, QueueReply};
 use crate::task::{TaskError, TaskOutcome};
 use crate::wire::{DeadLetter, DeadLetterReason, Notice};
 use crate::worker::JobOutcome;
@@ -72,7 +72,7 @@ fn a_refused_copy_gives_the_message_back_with_the_longest_delay_and_never_delete
 /// bytes.
 fn posted_within(max_body: usize, body: &str) -> Body {
     let mut config = config();
-    config.capabilities = Capabilities::ironmq().with_max_body(max_body);
+    config.capabilities.max_body = max_body;
     let mut worker = started_with(config);
     worker.deliver(&[body]);
     let (_, (_, message)) = worker.take_post().unwrap();
@@ -112,7 +112,7 @@ fn a_dead_letter_says_what_its_caller_is_told() {
 #[test]
 fn a_body_above_the_limit_is_put_aside_unread() {
     let mut config = config();
-    config.capabilities = Capabilities::ironmq().with_max_body(10);
+    config.capabilities.max_body = 10;
     let mut worker = started_with(config);
     worker.deliver(&[&plain_body()]);
     assert!(worker.runs.is_empty());

@@ -8,7 +8,7 @@ use super::scenario::{
 };
 use crate::event::Event;
 use crate::name::{ChannelName, QueueName};
-use crate::queue::{Body, Capabilities, QueueReply, ReceivedBody};
+use crate::queue::{Body, QueueReply, ReceivedBody};
 use crate::task::TaskError;
 use crate::wire::crypto::samples::{both, key_id, key_secret, keyring};
 use crate::wire::crypto::{BodyForm, Encryption, EntropyPool, KeyStatus, Keyring, Keyset, Policy};
@@ -369,7 +369,7 @@ fn messages_that_are_not_authenticated_have_no_key() {
 fn a_body_too_large_to_be_sealed_as_a_dead_letter_goes_alone() {
     let codec = codec(Policy::v2());
     let mut config = with_codec(&codec);
-    config.capabilities = Capabilities::ironmq().with_max_body(600);
+    config.capabilities.max_body = 600;
     let mut worker = started_with(config);
     let text =
         format!("{{\"name\":\"{TASK}\",\"options\":{{}},\"args\":[\"{}\"]}}", "x".repeat(200));

@@ -21,7 +21,7 @@ const HOURS: Duration = Duration::from_secs(3 * 3600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Counts {
     Exact,
-    /// As IronMQ does: renewals and releases are in the count.
+    /// Renewals and releases are in the count.
     UpperBound,
 }
 

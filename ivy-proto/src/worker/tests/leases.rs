@@ -4,7 +4,7 @@ use super::scenario::*;
 use crate::event::{Event, ReleaseReason};
 use crate::id::{MessageId, Receipt, ReservationId};
 use crate::name::TaskName;
-use crate::queue::{Capabilities, FaultKind, QueueReply, Retry};
+use crate::queue::{FaultKind, Lease, QueueReply, Retry};
 use crate::task::{TaskError, TaskSettings};
 use crate::time::{Moment, WallClock};
 use crate::wire::RawJson;
@@ -171,7 +171,12 @@ fn the_worker_may_override_a_tasks_reserve_time() {
 
 #[test]
 fn a_lease_that_the_queue_need_not_grant_is_told_at_the_start() {
-    let told = |config: WorkerConfig| {
+    let minimum = Duration::from_secs(30);
+    let told = |documented: Duration, config: WorkerConfig| {
+        let mut config = config;
+        if let Lease::Timed { documented: told, .. } = &mut config.capabilities.lease {
+            *told = documented;
+        }
         let mut worker = Worker::new(config, [7; 32], WallClock::default()).unwrap();
         worker.handle_input(Input::Tick, Moment::EPOCH).unwrap();
         let outputs = std::iter::from_fn(|| match worker.poll_output() {
@@ -181,12 +186,11 @@ fn a_lease_that_the_queue_need_not_grant_is_told_at_the_start() {
         outputs.filter(|out| matches!(out, Output::Event(Event::ShortLease { .. }))).count()
     };
     let short = Duration::from_secs(29);
-    assert_eq!(told(config()), 0);
-    assert_eq!(told(config().with_lease(short)), 1);
-    assert_eq!(told(config().with_reserve_time(TaskName::new(TASK).unwrap(), short)), 1);
-    let mut in_memory = config().with_lease(short);
-    in_memory.capabilities = Capabilities::broker();
-    assert_eq!(told(in_memory), 0);
+    let with_reserve_time = config().with_reserve_time(TaskName::new(TASK).unwrap(), short);
+    assert_eq!(told(minimum, config()), 0);
+    assert_eq!(told(minimum, config().with_lease(short)), 1);
+    assert_eq!(told(minimum, with_reserve_time), 1);
+    assert_eq!(told(short, config().with_lease(short)), 0);
 }
 
 #[test]

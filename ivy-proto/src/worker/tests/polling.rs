@@ -2,9 +2,7 @@ use std::time::Duration;
 
 use super::scenario::*;
 use crate::event::{Event, Part, ReleaseReason, Trouble};
-use crate::queue::{
-    Capabilities, DeadLetterSetting, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, Reserved,
-};
+use crate::queue::{DeadLetterSetting, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, Reserved};
 use crate::time::WallClock;
 use crate::worker::{Input, InvalidConfig, Output, Worker};
 
@@ -144,7 +142,7 @@ fn refused_credentials_are_tried_once_a_minute() {
 #[test]
 fn a_nudge_ends_the_rest_of_an_empty_queue_and_not_that_of_a_failing_one() {
     let mut config = config();
-    config.capabilities = Capabilities::ironmq().without_long_poll();
+    config.capabilities.long_poll = Duration::ZERO;
     let mut worker = started_with(config);
     let (poll, _) = worker.take_poll().unwrap();
     worker.answer(poll, Ok(empty()));

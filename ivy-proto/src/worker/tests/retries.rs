@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::scenario::*;
 use crate::event::Event;
 use crate::name::TaskName;
-use crate::queue::{Capabilities, FaultKind, QueueOp, QueueReply, Retry};
+use crate::queue::{FaultKind, QueueOp, QueueReply, Retry};
 use crate::retry::Backoff;
 use crate::task::{TaskError, TaskSettings, TaskStatus};
 use crate::wire::{DeadLetterReason, Envelope};
@@ -206,7 +206,7 @@ fn where_the_counts_are_exact_a_failed_task_is_given_back() {
 fn a_task_whose_next_attempt_does_not_fit_is_put_aside_and_not_tried_for_ever() {
     let body = our_body(1, None);
     let mut config = config();
-    config.capabilities = Capabilities::ironmq().with_max_body(body.len());
+    config.capabilities.max_body = body.len();
     let mut worker = started_with(config);
     let run = worker.running(&body);
     worker.fail(&run);

@@ -9,7 +9,7 @@ use crate::name::{ChannelName, QueueName, TaskName};
 use crate::notify::{NotifyFault, Publication};
 use crate::queue::{
     Body, Capabilities, DeliveryCount, Fault, FaultKind, NewMessage, QueueInfo, QueueOp,
-    QueueReply, ReceivedBody, Reserved, ReservedMessage,
+    QueueReply, ReceivedBody, Reserved, ReservedMessage, Retry,
 };
 use crate::task::TaskSettings;
 use crate::time::{Moment, WallClock};
@@ -40,7 +40,8 @@ pub(super) fn queue() -> QueueName {
 }
 
 pub(super) fn config() -> WorkerConfig {
-    WorkerConfig::new(Capabilities::ironmq(), Codec::plain())
+    let capabilities = Capabilities::broker().with_retry(Retry::Succeed);
+    WorkerConfig::new(capabilities, Codec::plain())
         .with_task(TaskName::new(TASK).unwrap(), TaskSettings::in_queue(queue()))
         .with_notifier(ChannelName::new("ivy-notifier").unwrap())
 }

@@ -7,9 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use ivy_ironmq::{Address, IronMq, Scheme, Token};
-use ivy_proto::queue::{
-    Batch, Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply, QueueSettings, Reserved,
-};
+use ivy_proto::queue::{Batch, Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply, Reserved};
 use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
 
 /// The token of every dialect here; it must be seen in no text.
@@ -92,12 +90,7 @@ pub fn get_queue() -> QueueOp {
 
 /// The creation of the queue.
 pub fn create_queue() -> QueueOp {
-    QueueOp::CreateQueue { queue: queue(), settings: QueueSettings::default() }
-}
-
-/// A change of the queue.
-pub fn update_queue() -> QueueOp {
-    QueueOp::UpdateQueue { queue: queue(), settings: QueueSettings::default() }
+    QueueOp::CreateQueue { queue: queue() }
 }
 
 /// The removal of the queue.
@@ -124,7 +117,6 @@ pub fn all_ops() -> Vec<QueueOp> {
         clear(),
         get_queue(),
         create_queue(),
-        update_queue(),
         delete_queue(),
         list_queues(),
     ]
@@ -198,12 +190,9 @@ pub fn assert_proved(op: &QueueOp, reply: &QueueReply) {
             assert_eq!(receipt.message, renewed.message);
             assert!(!renewed.reservation.as_str().is_empty());
         }
-        (
-            QueueOp::GetQueue { queue }
-            | QueueOp::CreateQueue { queue, .. }
-            | QueueOp::UpdateQueue { queue, .. },
-            QueueReply::Queue(info),
-        ) => assert_eq!(*queue, info.name),
+        (QueueOp::GetQueue { queue } | QueueOp::CreateQueue { queue }, QueueReply::Queue(info)) => {
+            assert_eq!(*queue, info.name)
+        }
         (QueueOp::Delete { .. }, QueueReply::Deleted(entries)) => assert_eq!(*entries, [Ok(())]),
         (QueueOp::DeleteMany { receipts, .. }, QueueReply::Deleted(entries)) => {
             assert_eq!(entries.len(), receipts.items().len());

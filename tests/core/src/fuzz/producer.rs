@@ -121,7 +121,7 @@ impl World {
     fn new() -> Self {
         let config = || {
             let shared = shared();
-            ProducerConfig::new(Capabilities::ironmq().with_max_body(4096), Codec::plain())
+            ProducerConfig::new(Capabilities::broker().with_max_body(4096), Codec::plain())
                 .with_notifier(shared)
                 .expect("a short name")
                 .with_outbox(OUTBOX)

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
-use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, Reserved};
+use ivy_proto::queue::{
+    Capabilities, Fault, FaultKind, QueueInfo, QueueOp, QueueReply, Reserved, Retry,
+};
 use ivy_proto::task::TaskSettings;
 use ivy_proto::wire::{Codec, RawJson};
 use ivy_proto::worker::{Input, JobOutcome, Output, Worker, WorkerConfig};
@@ -104,7 +106,7 @@ fn queue() -> QueueName {
 }
 
 fn config(setup: &Setup) -> WorkerConfig {
-    let mut capabilities = Capabilities::ironmq();
+    let mut capabilities = Capabilities::broker().with_retry(Retry::Succeed);
     if !setup.long_poll {
         capabilities = capabilities.without_long_poll();
     }
@@ -301,7 +303,7 @@ impl World {
             QueueOp::Release { .. } => QueueReply::Released,
             QueueOp::Delete { .. } => QueueReply::all_deleted(1),
             QueueOp::DeleteMany { receipts, .. } => QueueReply::all_deleted(receipts.items().len()),
-            QueueOp::GetQueue { queue } | QueueOp::CreateQueue { queue, .. } => {
+            QueueOp::GetQueue { queue } | QueueOp::CreateQueue { queue } => {
                 QueueReply::Queue(QueueInfo::new(queue.clone()))
             }
             other => panic!("a worker has no use for {other:?}"),
