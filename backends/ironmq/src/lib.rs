@@ -1,6 +1,116 @@
-//! The IronMQ v3 dialect: operations as HTTP requests, and HTTP answers as replies or faults.
+//! IronMQ v3 as a queue of ivy: its URLs and its HTTP interface, without IO.
 //!
-//! [`IronMq`] is an [`Exchange`]: stateless, and without IO. Each operation is one request.
+//! A program names an IronMQ queue by a URL, through one of the adapters `ivy-tokio`, `ivy-async-std`
+//! and `ivy-blocking`, whose feature `ironmq` brings this crate. [`IronMq`] is what stands behind it:
+//! an [`Exchange`], which makes one HTTP request of each operation, and a reply or a fault of each
+//! response. `ivy serve`, of the crate `ivy-cli`, is a server of this interface for development and
+//! tests.
+//!
+//! # URLs
+//!
+//! `ironmq://TOKEN@HOST[:PORT][/PREFIX...]/PROJECT_ID`, over HTTPS, port 443. `ironmq+http://` is the
+//! same over plain HTTP, port 80, with a warning where the token travels to another machine. A part
+//! that is left out is looked up as the [environment](#environment) says, and the host is IronMQ's own
+//! if it is found nowhere. In a token, a colon is written as `%3A`.
+//!
+//! ```
+//! use ivy_proto::config::{Config, Environment};
+//!
+//! for url in [
+//!     // A project on a server.
+//!     "ironmq://TOKEN@mq.example/5e3a6f0c1b2d4e5f6a7b8c9d",
+//!     // A local server without TLS.
+//!     "ironmq+http://TOKEN@127.0.0.1:8080/5e3a6f0c1b2d4e5f6a7b8c9d",
+//!     // A server behind a proxy: the requests go to https://mq.example:8443/queues/3/projects/...
+//!     "ironmq://TOKEN@mq.example:8443/queues/5e3a6f0c1b2d4e5f6a7b8c9d",
+//!     // Token and project from the environment, the host IronMQ's own.
+//!     "ironmq://",
+//! ] {
+//!     let variables = |name: &str| match name {
+//!         "IVY_QUEUE_URL" => Some(url.to_owned()),
+//!         "IRON_MQ_TOKEN" => Some("TOKEN".to_owned()),
+//!         "IRON_MQ_PROJECT_ID" => Some("5e3a6f0c1b2d4e5f6a7b8c9d".to_owned()),
+//!         _ => None,
+//!     };
+//!     let environment = Environment::new(&variables, &|_| None);
+//!     let config = Config::builder().backend(ivy_ironmq::plug()).resolve(&environment)?;
+//!     assert!(config.queue.is_some());
+//! }
+//! # Ok::<(), ivy_proto::config::ConfigError>(())
+//! ```
+//!
+//! # Environment
+//!
+//! What the URL leaves out, and all of it where there is no URL, is the first that is found of:
+//!
+//! part | variables | keys of a file
+//! --- | --- | ---
+//! token | `IRON_MQ_TOKEN`, `IRON_TOKEN`, `IRONMQ_TOKEN` | `token`
+//! project | `IRON_MQ_PROJECT_ID`, `IRON_PROJECT_ID`, `IRONMQ_PROJECT_ID`, `IRONMQ_PROJECT` | `project_id`
+//! host | `IRON_MQ_HOST`, `IRON_HOST` | `host`
+//! port | `IRON_MQ_PORT`, `IRON_PORT` | `port`
+//! scheme | `IRON_MQ_SCHEME`, `IRON_MQ_PROTOCOL`, `IRON_SCHEME`, `IRON_PROTOCOL` | `scheme`, `protocol`
+//!
+//! The files are `./iron.json` and `~/.iron.json`, in this order, as IronMQ's own clients have them; keys
+//! below `iron_mq` come before those at the root. A server that a file names is used only with a token
+//! of the same file or of a weaker source, and no file turns off TLS where a URL or a variable says
+//! otherwise. Such a configuration is refused, since whoever can write to the current folder could
+//! redirect the token.
+//!
+//! # Limits
+//!
+//! what | limit
+//! --- | ---
+//! messages in a post, a reserve or a delete | 100
+//! a body | 256 KiB; plans may have less, see [`with_max_body`](IronMq::with_max_body)
+//! a request | 256 KiB
+//! a delay | 7 days, in whole seconds, rounded up
+//! a lease | 1 s to 24 h, in whole seconds; IronMQ documents 30 s as the shortest, and a shorter one comes with a warning
+//! the wait of a reserve | 30 s
+//! a response | what its operation can bring; what is longer is not read
+//! a redirect | not followed, since it would carry the token along
+//! `Retry-After` | heeded up to 60 s
+//!
+//! # Promises
+//!
+//! * A message that was posted is on the server until it is deleted, or until its age: 7 days from its
+//!   post, unless the queue's `message_expiration` says otherwise (30 days at most). What expires is
+//!   gone without a trace, dead letters too.
+//! * At least once: a message whose lease ends is delivered again, at the place that it had. Where the
+//!   response to a post is lost, the message may be there twice once it is posted again; the task has
+//!   one id in both. Where the response to a reserve is lost, its messages return when their leases end.
+//! * A late worker does no harm: each delete, renewal and release carries its reservation, and the
+//!   server refuses one that is over.
+//! * A batch that is posted or deleted is accepted as a whole. What is refused as a whole is tried again
+//!   in parts, so that one bad message costs no other.
+//! * Counts: `reserved_count` counts reserves and renewals in one, so it is an upper bound of the
+//!   deliveries. The number of lost ones travels in the message, and a failed task is followed by a copy
+//!   with the next attempt's number: the copy first, the delete second.
+//! * ivy sets no dead-letter rule on a queue, and warns at the start of a worker where the server has one:
+//!   it would move messages without a reason.
+//!
+//! # Errors
+//!
+//! A request that fails is a [`Fault`], which says what happened, whether the request may have had an
+//! effect all the same, and what to do. It never holds a token or a body, even where the server
+//! repeats them.
+//!
+//! response | fault
+//! --- | ---
+//! 401 | `Unauthorized`
+//! 403 | `LeaseLost` to a delete, a renewal or a release; `Refused` to the creation of a queue; else `Unauthorized`
+//! 404 | `NoMessage` or `NoQueue`, by what was asked
+//! 408, 5xx | `ServerError`: it may have had its effect
+//! 413 | `TooLarge`
+//! 429 | `TooManyRequests`
+//! 3xx | `Redirected`
+//! another 4xx | `Refused`
+//! anything else, a success that does not show what proves it included | `BadResponse`: it may have had its effect
+//!
+//! What is wrong with a configuration is a [`BadConfig`], in a
+//! [`ConfigError`](ivy_proto::config::ConfigError) that says where the part stands.
+//!
+//! # By hand
 //!
 //! ```
 //! use ivy_ironmq::{Address, IronMq, Scheme, Token};
