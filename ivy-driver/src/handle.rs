@@ -11,7 +11,7 @@ use std::time::Duration;
 use event_listener::Event;
 use futures_util::future::{Either, select};
 use ivy_proto::event::TaskRef;
-use ivy_proto::producer::{Input, SendError};
+use ivy_proto::producer::SendError;
 use ivy_proto::task::{TaskHeld, TaskOutcome};
 use ivy_proto::{Cause, TaskId};
 use serde::de::DeserializeOwned;
@@ -237,8 +237,6 @@ impl<R: Runtime> Listener<R> {
         if let Some(outcome) = self.call.history().outcome.clone() {
             return Ok(outcome);
         }
-        // So that the producer can tell how the wait ended, too.
-        self.producer.post(Mail::Input(Input::Await { id: self.task.id, timeout }));
         let waits = Waits::current().or_else(|| self.waits.clone());
         let waiting = waits.and_then(|waits| waits.begin(&self.task));
         let interrupted = pin!(async {

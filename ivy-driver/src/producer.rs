@@ -216,8 +216,6 @@ impl<R: Runtime> Role for ProducerRole<R> {
                     self.resumed(id, outcome);
                 }
                 Output::Held { id, held } => self.held(id, held),
-                // Who waits has a clock too.
-                Output::TimedOut(_) => {}
                 Output::Event(event) => self.events.emit(event),
                 Output::Wait(deadline) => {
                     let deadline = deadline.map(|deadline| deadline.at);

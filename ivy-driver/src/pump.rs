@@ -1,16 +1,17 @@
 //! The pump: feeds a machine with what happens, and carries out what it wants done.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_channel::mpsc::UnboundedReceiver;
 use futures_channel::oneshot;
-use futures_util::future::{BoxFuture, Either, FutureExt, select};
+use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use ivy_proto::backend::Queue;
+use ivy_proto::backend::{BoxFuture, Queue};
 use ivy_proto::queue::{Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{Misuse, Moment, OpId, WallClock};
 use rustc_hash::FxHashMap;
@@ -130,9 +131,16 @@ pub(crate) fn taken(machine: &str, result: Result<(), Misuse>) {
 #[derive(Debug)]
 pub(crate) struct Operations {
     queue: Arc<dyn Queue>,
-    under_way: FuturesUnordered<BoxFuture<'static, (OpId, Result<QueueReply, Fault>)>>,
-    /// Dropping one gives its operation up.
+    under_way: FuturesUnordered<UnderWay>,
+    /// Those that may be cancelled: dropping one cancels its operation.
     wanted: FxHashMap<OpId, oneshot::Sender<Infallible>>,
+}
+
+/// An operation until it is answered or cancelled.
+struct UnderWay {
+    id: OpId,
+    execution: BoxFuture<Result<QueueReply, Fault>>,
+    cancelled: Option<oneshot::Receiver<Infallible>>,
 }
 
 impl Operations {
@@ -141,24 +149,24 @@ impl Operations {
     }
 
     pub(crate) fn start(&mut self, id: OpId, op: QueueOp) {
-        let (wanted, given_up) = oneshot::channel();
-        self.wanted.insert(id, wanted);
-        let execution = self.queue.execute(op);
-        let answered = async move {
-            // In this order, an answer that is there is not lost.
-            match select(execution, given_up).await {
-                Either::Left((answer, _)) => (id, answer),
-                Either::Right(_) => {
-                    let lost = Fault::new(FaultKind::AnswerLost);
-                    (id, Err(lost.with_detail("the wait was given up")))
-                }
+        let cancelled = match op {
+            // What becomes of a message is never cancelled.
+            QueueOp::Post { .. }
+            | QueueOp::Touch { .. }
+            | QueueOp::Release { .. }
+            | QueueOp::Delete { .. } => None,
+            _ => {
+                let (wanted, cancelled) = oneshot::channel();
+                self.wanted.insert(id, wanted);
+                Some(cancelled)
             }
         };
-        self.under_way.push(answered.boxed());
+        let execution = self.queue.execute(op);
+        self.under_way.push(UnderWay { id, execution, cancelled });
     }
 
-    /// Gives an operation up. It is still answered, once.
-    pub(crate) fn give_up(&mut self, id: OpId) {
+    /// Cancels an operation. It is still answered, once.
+    pub(crate) fn cancel(&mut self, id: OpId) {
         self.wanted.remove(&id);
     }
 
@@ -175,6 +183,32 @@ impl Operations {
             // What is started later is polled later.
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
+    }
+}
+
+impl Future for UnderWay {
+    type Output = (OpId, Result<QueueReply, Fault>);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // In this order, an answer that is there is not lost.
+        if let Poll::Ready(answer) = self.execution.poll_unpin(context) {
+            return Poll::Ready((self.id, answer));
+        }
+        let is_cancelled = self
+            .cancelled
+            .as_mut()
+            .is_some_and(|cancelled| cancelled.poll_unpin(context).is_ready());
+        if is_cancelled {
+            let lost = Fault::new(FaultKind::AnswerLost).with_detail("the wait was cancelled");
+            return Poll::Ready((self.id, Err(lost)));
+        }
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for UnderWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id.fmt(f)
     }
 }
 
@@ -376,7 +410,7 @@ mod tests {
             Capabilities::broker()
         }
 
-        fn execute(&self, _: QueueOp) -> BoxFuture<'static, Result<QueueReply, Fault>> {
+        fn execute(&self, _: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
             Box::pin(async {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 Ok(QueueReply::Cleared)
@@ -384,17 +418,17 @@ mod tests {
         }
     }
 
-    /// Starts an operation, gives it up after so many milliseconds, and tells its answer.
-    async fn answer(given_up_after: u64) -> Result<QueueReply, Fault> {
+    /// Starts an operation, cancels it after so many milliseconds, and tells its answer.
+    async fn answer(cancelled_after: u64) -> Result<QueueReply, Fault> {
         // Only a machine can make an id, so one is asked for a first operation.
         let id = first_operation();
         let mut operations = Operations::new(Arc::new(Slow));
         operations.start(id, QueueOp::Clear { queue: QueueName::new("mail").unwrap() });
-        let given_up_after = Duration::from_millis(given_up_after);
+        let cancelled_after = Duration::from_millis(cancelled_after);
         let early = poll_fn(|context| operations.poll_answer(context));
-        let early = tokio::time::timeout(given_up_after, early).await;
-        operations.give_up(id);
-        operations.give_up(id);
+        let early = tokio::time::timeout(cancelled_after, early).await;
+        operations.cancel(id);
+        operations.cancel(id);
         let (answered, answer) = match early {
             Ok(answer) => answer,
             Err(_) => poll_fn(|context| operations.poll_answer(context)).await,
@@ -423,7 +457,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_operation_that_is_given_up_is_answered_once_as_lost() {
+    async fn an_operation_that_is_cancelled_is_answered_once_as_lost() {
         assert_eq!(answer(500).await.unwrap_err().kind(), FaultKind::AnswerLost);
     }
 

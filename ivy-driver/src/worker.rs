@@ -248,7 +248,7 @@ impl<R: Runtime> Role for WorkerRole<R> {
         loop {
             match self.machine.poll_output() {
                 Output::Queue(id, op) => self.operations.start(id, op),
-                Output::CancelQueue(id) => self.operations.give_up(id),
+                Output::CancelQueue(id) => self.operations.cancel(id),
                 Output::Publish(id, publication) => self.publish(id, publication),
                 Output::Run(run) => self.run(run),
                 Output::Cancel(job, reason) => self.cancel(job, reason),

@@ -103,7 +103,6 @@ impl World {
                 self.worker.handle_input(worker::Input::Drain { limit }, self.now)?;
             }
             Output::Held { id, held } => self.tell(&format!("task {id} waits: {held}")),
-            Output::TimedOut(id) => self.tell(&format!("no result of {id} in time")),
             Output::Event(_) | Output::Finished => {}
             Output::Wait(deadline) => {
                 return Ok(Some(deadline.map_or(Moment::FOREVER, |deadline| deadline.at)));
@@ -194,8 +193,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let id = TaskId::from_random([9; 16]);
     let call = FACTORIAL.to_call(id, &(6,), &CallOptions::new(), Reply::Handle)?;
     world.producer.handle_input(producer::Input::Calls(vec![call]), world.now)?;
-    let timeout = Duration::from_secs(60);
-    world.producer.handle_input(producer::Input::Await { id, timeout }, world.now)?;
     loop {
         let next = world.settle()?;
         if world.drained {

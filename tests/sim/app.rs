@@ -137,17 +137,17 @@ impl World {
             if task.reply.has_handle() {
                 self.hosts[who.host].handles.insert(task.id);
             }
-            let mut options = settings.call_options();
+            let mut options = settings.message_options();
             if task.once {
-                options.retry = Some(false);
+                options = options.with_retry(false);
             }
-            options.expires_after = task.has_deadline.then_some(EXPIRES_AFTER);
             Call {
                 id: task.id,
                 task: kind.name.clone(),
                 queue: task.queue.clone().unwrap_or_else(|| kind.queue.clone()),
                 args: RawJson::parse(&args(number)).expect("it is JSON"),
                 options,
+                expires_after: task.has_deadline.then_some(EXPIRES_AFTER),
                 delay: Duration::from_secs(task.delay),
                 reply: task.reply,
             }
@@ -208,19 +208,21 @@ impl World {
         }
     }
 
-    /// The caller waits for a result, or drops its handle.
+    /// The caller waits for a result for some time, or drops its handle.
     fn wait_for(&mut self, who: Who, id: TaskId) {
         let rng = self.dice.nature(who.host);
-        let heard = if one_in(rng, 5) {
-            Heard::Forget(id)
-        } else {
-            Heard::Await(id, Duration::from_millis(rng.up_to(60_000)))
-        };
-        self.soon(who, heard);
+        if one_in(rng, 5) {
+            return self.soon(who, Heard::Forget(id));
+        }
+        let wait = Duration::from_millis(rng.up_to(60_000));
+        self.later(wait, Due::Heard(who, Heard::WaitEnds(id)));
     }
 
-    pub(crate) fn timed_out(&mut self, who: Who, id: TaskId) {
-        self.wait_for(who, id);
+    /// The caller has waited long enough. It waits again, or drops its handle.
+    pub(crate) fn wait_ended(&mut self, who: Who, id: TaskId) {
+        if self.hosts[who.host].handles.contains(&id) {
+            self.wait_for(who, id);
+        }
     }
 
     /// A caller hears that its task waits for another worker. The task must wait still, or have waited.

@@ -251,7 +251,7 @@ impl World {
                 producer::Input::Notice { channel, payload }
             }
             Heard::Calls(tasks) => producer::Input::Calls(self.calls_of(who, tasks)),
-            Heard::Await(id, timeout) => producer::Input::Await { id, timeout },
+            Heard::WaitEnds(id) => return self.wait_ended(who, id),
             Heard::Forget(id) => {
                 self.hosts[who.host].handles.remove(&id);
                 producer::Input::Forget(id)

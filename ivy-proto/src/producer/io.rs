@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::event::Event;
 use crate::id::{MessageId, OpId, TaskId};
-use crate::name::{ChannelName, Priority, QueueName, TaskName};
+use crate::name::{ChannelName, QueueName, TaskName};
 use crate::notify::NotifyFault;
 use crate::queue::{Fault, NameNotForBackend, QueueOp, QueueReply};
 use crate::task::{ForbiddenName, TaskHeld, TaskOutcome};
 use crate::time::{Deadline, WallClock};
-use crate::wire::{MAX_DEPTH, RawJson, TraceParent, TraceState};
+use crate::wire::{MAX_DEPTH, Options, RawJson};
 
 /// A task to be sent.
 #[derive(Clone, Debug)]
@@ -23,33 +23,16 @@ pub struct Call {
     pub queue: QueueName,
     /// The arguments: a JSON array.
     pub args: RawJson,
-    /// What the message says about itself.
-    pub options: CallOptions,
+    /// What the message says about itself: only what differs from the defaults. The producer adds the id,
+    /// the reply channel and the times.
+    pub options: Options,
+    /// How long after the call the task is not to be started any more, but for a minute's tolerance
+    /// between clocks.
+    pub expires_after: Option<Duration>,
     /// How long the queue holds the message back.
     pub delay: Duration,
     /// Who waits for the result.
     pub reply: Reply,
-}
-
-/// What a message says about itself: only what differs from the defaults is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CallOptions {
-    /// Whether a failed task is tried again, if the call or its task say so.
-    pub retry: Option<bool>,
-    /// How often, if the call or its task say so: at most 100.
-    pub max_retries: Option<u32>,
-    /// The priority, if it is not 0.
-    pub priority: Option<Priority>,
-    /// The route, if there is one.
-    pub route: Option<QueueName>,
-    /// How long after the call the task is not to be started any more, but for a minute's tolerance
-    /// between clocks.
-    pub expires_after: Option<Duration>,
-    /// The trace context to carry along.
-    pub trace: Option<TraceParent>,
-    /// What tracing systems add to the trace context. Without one it is not sent.
-    pub tracestate: Option<TraceState>,
 }
 
 /// Who waits for a task's result.
@@ -103,13 +86,6 @@ pub enum Input {
         /// What it says, not yet looked at.
         payload: Vec<u8>,
     },
-    /// The caller waits for this task's result, at most so long from now.
-    Await {
-        /// The task.
-        id: TaskId,
-        /// How long.
-        timeout: Duration,
-    },
     /// The caller has dropped the handle. A registered callback still hears of the result.
     Forget(TaskId),
     /// Finish: send what waits to be sent, accept nothing more.
@@ -148,9 +124,6 @@ pub enum Output {
         /// Why.
         held: Arc<TaskHeld>,
     },
-    /// The time of an [`Input::Await`] has passed without a result. It may still arrive. What is known
-    /// of it is told by [`Producer::held`](super::Producer::held).
-    TimedOut(TaskId),
     /// Something happened that an application may want to know.
     Event(Event),
     /// Nothing is left to be done before this deadline or the next input.
@@ -293,8 +266,6 @@ pub enum Why {
     Merge(QueueName),
     /// When the call that has waited longest for the subscription has waited long enough.
     SubscriptionLimit(TaskId),
-    /// When a caller has waited long enough for a result.
-    ResultLimit(TaskId),
     /// When to subscribe again.
     Subscribe,
     /// When to stop trying to send while draining.

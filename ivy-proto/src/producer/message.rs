@@ -46,7 +46,7 @@ pub(super) fn write(
         return Err(SendError::TooDeep);
     }
     // What may run again may be posted again.
-    let repeatable = call.options.retry != Some(false) && call.options.max_retries != Some(0);
+    let repeatable = call.options.retry() != Some(false) && call.options.max_retries() != Some(0);
     let envelope = Envelope {
         name: call.task.clone(),
         options: options(call, reply, times, config),
@@ -68,22 +68,11 @@ fn options(
     ivy.reply = reply.map(ChannelName::to_shared);
     ivy.deadline = times.deadline;
     ivy.called = config.codec.policy(&call.queue).max_age().map(|_| times.called);
-    ivy.trace = call.options.trace.clone();
-    ivy.tracestate = call.options.tracestate.clone();
-    let mut options = Options::new();
-    if let Some(retry) = call.options.retry {
-        options = options.with_retry(retry);
+    if let Some(given) = call.options.ivy() {
+        ivy.trace.clone_from(&given.trace);
+        ivy.tracestate.clone_from(&given.tracestate);
     }
-    if let Some(retries) = call.options.max_retries {
-        options = options.with_max_retries(retries);
-    }
-    if let Some(priority) = call.options.priority {
-        options = options.with_priority(priority);
-    }
-    if let Some(route) = &call.options.route {
-        options = options.with_route(route.as_str());
-    }
-    options.with_ivy(ivy)
+    call.options.clone().with_ivy(ivy)
 }
 
 fn check_size(body: &Body, queue: &QueueName, config: &ProducerConfig) -> Result<(), SendError> {

@@ -25,12 +25,15 @@
 //! may be retried; what was refused is given up, a batch only after it was cut in halves down to
 //! the message that spoilt it. Everything is bounded: a call that finds no room is given back.
 //!
+//! How long a caller waits for its result is for whoever drives the producer to limit, since the wait
+//! changes nothing here. A caller that no longer waits is said by [`Input::Forget`].
+//!
 //! ```
 //! use std::time::Duration;
 //!
-//! use ivy_proto::producer::{Call, CallOptions, Input, Output, Producer, ProducerConfig, Reply};
+//! use ivy_proto::producer::{Call, Input, Output, Producer, ProducerConfig, Reply};
 //! use ivy_proto::queue::{Capabilities, QueueOp, QueueReply};
-//! use ivy_proto::wire::{Codec, RawJson};
+//! use ivy_proto::wire::{Codec, Options, RawJson};
 //! use ivy_proto::{MessageId, Moment, QueueName, TaskId, TaskName, WallClock};
 //!
 //! let config = ProducerConfig::new(Capabilities::broker(), Codec::plain());
@@ -41,7 +44,8 @@
 //!     task: TaskName::new("testpackage.factorial")?,
 //!     queue: QueueName::new("testpackage")?,
 //!     args: RawJson::parse("[5]")?,
-//!     options: CallOptions::default(),
+//!     options: Options::new(),
+//!     expires_after: None,
 //!     delay: Duration::ZERO,
 //!     reply: Reply::None,
 //! };
@@ -81,7 +85,7 @@ mod subscription;
 mod tests;
 
 pub use config::ProducerConfig;
-pub use io::{Call, CallOptions, Input, Output, Reply, SendError, SizeUnit, Why};
+pub use io::{Call, Input, Output, Reply, SendError, SizeUnit, Why};
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -94,7 +98,7 @@ use crate::planted::{Bug, planted};
 use crate::queue::{Fault, FaultKind, QueueReply};
 use crate::rng::Rng;
 use crate::task::{TaskHeld, TaskStatus};
-use crate::time::{Deadline, Moment, WallClock};
+use crate::time::{Moment, WallClock};
 use crate::timers::Timers;
 use crate::wire::crypto::EntropyPool;
 
@@ -170,7 +174,7 @@ impl Producer {
     pub fn handle_input(&mut self, input: Input, now: Moment) -> Result<(), Misuse> {
         self.check(&input)?;
         self.now = self.now.max(now);
-        while let Some(why) = self.pop_due() {
+        while let Some(why) = self.timers.pop_due(self.now) {
             self.act(why);
         }
         match input {
@@ -181,7 +185,6 @@ impl Producer {
             Input::Subscribed => self.on_subscribed(),
             Input::SubscriptionLost(fault) => self.on_subscription_lost(fault),
             Input::Notice { channel, payload } => self.on_notice(&channel, &payload),
-            Input::Await { id, timeout } => self.on_await(id, timeout),
             Input::Forget(id) => self.on_forget(id),
             Input::Drain { limit } => self.on_drain(limit),
         }
@@ -192,7 +195,7 @@ impl Producer {
     /// What is to be done next.
     #[must_use = "an output that is not carried out is lost"]
     pub fn poll_output(&mut self) -> Output {
-        self.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.next_deadline()))
+        self.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.timers.next()))
     }
 
     /// Where a task stands whose result is waited for. Nothing is known of it before the queue has
@@ -221,34 +224,12 @@ impl Producer {
         }
     }
 
-    /// The earliest of all timers: those of callers who wait stand with their calls.
-    fn next_deadline(&self) -> Option<Deadline<Why>> {
-        let limit = self.pending.first_limit();
-        let limit = limit.map(|(at, id)| Deadline { at, why: Why::ResultLimit(id) });
-        self.timers
-            .next()
-            .into_iter()
-            .chain(limit)
-            .min_by(|one, other| (one.at, &one.why).cmp(&(other.at, &other.why)))
-    }
-
-    fn pop_due(&mut self) -> Option<Why> {
-        let limit = self.pending.first_limit().map(|(at, _)| at);
-        if self.timers.first_moment().into_iter().chain(limit).min()? > self.now {
-            return None;
-        }
-        let Deadline { why, .. } = self.next_deadline()?;
-        self.timers.stop(&why);
-        Some(why)
-    }
-
     /// Acts on a timer, which is stopped already, or will be.
     fn act(&mut self, why: Why) {
         match why {
             Why::Resend(queue) => self.on_rested(&queue),
             Why::Merge(queue) => self.on_merged(&queue),
             Why::SubscriptionLimit(_) => self.on_subscription_limit(),
-            Why::ResultLimit(id) => self.on_result_limit(id),
             Why::Subscribe => self.subscribe_again(),
             Why::DrainLimit => self.on_drain_limit(),
         }
@@ -296,10 +277,7 @@ impl Producer {
         let reply = subscription.as_ref().map(|subscription| subscription.reply_channel());
         let times = message::Times {
             called: self.wall.unix_millis(self.now),
-            deadline: call
-                .options
-                .expires_after
-                .map(|after| self.wall.unix_millis(self.now + after)),
+            deadline: call.expires_after.map(|after| self.wall.unix_millis(self.now + after)),
         };
         let letter = message::write(&call, reply, times, &self.config, &mut self.entropy)?;
         if wants_result && self.pending.wanted() >= self.config.waiting {

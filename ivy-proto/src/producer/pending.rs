@@ -8,8 +8,6 @@ use crate::id::TaskId;
 use crate::planted::{Bug, planted};
 use crate::roster::Roster;
 use crate::task::{TaskChange, TaskHeld, TaskStatus};
-use crate::time::Moment;
-use crate::timers::Agenda;
 use crate::wire::RawJson;
 
 use super::io::{Call, Reply};
@@ -22,8 +20,6 @@ struct Entry {
     /// Whether its [`Output::Sent`](super::Output::Sent) is still to come.
     unsent: bool,
     has_handle: bool,
-    /// Until when its caller waits.
-    limit: Option<Moment>,
     /// The arguments for the registered callback, if there is one.
     callback: Option<RawJson>,
     /// Why a worker gave its message back, as was last heard.
@@ -49,9 +45,6 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     entries: Roster<TaskId, Entry>,
-    limits: Agenda<TaskId>,
-    /// How many calls have a limit.
-    limited: usize,
     unsent: usize,
     wanted: usize,
     /// Calls with a callback and without a handle, the oldest first. Only a notice ends them, and it
@@ -106,7 +99,6 @@ impl Pending {
             status: None,
             unsent: true,
             has_handle: call.reply.has_handle(),
-            limit: None,
             callback: call.reply.has_callback().then_some(call.args),
             held: None,
             number: self.calls,
@@ -165,34 +157,6 @@ impl Pending {
         self.entries.get(&id)?.held.as_deref()
     }
 
-    /// The caller waits for the result of this call until then, unless it has dropped its handle.
-    pub(super) fn set_limit(&mut self, id: TaskId, limit: Moment) {
-        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.has_handle) else {
-            return;
-        };
-        let before = entry.limit.replace(limit);
-        self.limited += usize::from(before.is_none());
-        if before != Some(limit) {
-            self.limits.add(limit, id);
-            self.tidy_limits(id);
-        }
-    }
-
-    /// Who is the first to have waited long enough, and when.
-    pub(super) fn first_limit(&self) -> Option<(Moment, TaskId)> {
-        self.limits.first().copied()
-    }
-
-    /// The caller has waited long enough.
-    pub(super) fn give_up(&mut self, id: TaskId) {
-        self.remove_limit(id);
-        if let Some(entry) = self.entries.get_mut(&id)
-            && entry.status.is_some()
-        {
-            entry.change(TaskChange::GivenUp);
-        }
-    }
-
     /// The caller has dropped its handle.
     pub(super) fn forget(&mut self, id: TaskId) {
         let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.has_handle) else {
@@ -203,7 +167,6 @@ impl Pending {
             if !planted(Bug::TableFreedOnlyByNotice) {
                 self.callbacks_only.insert((entry.number, id));
             }
-            self.remove_limit(id);
         } else {
             self.lose_interest(id);
         }
@@ -233,20 +196,7 @@ impl Pending {
         Some(task)
     }
 
-    fn remove_limit(&mut self, id: TaskId) {
-        if self.entries.get_mut(&id).and_then(|entry| entry.limit.take()).is_some() {
-            self.limited -= 1;
-            self.tidy_limits(id);
-        }
-    }
-
-    fn tidy_limits(&mut self, changed: TaskId) {
-        let entries = &self.entries;
-        self.limits.tidy(&changed, self.limited, |id| entries.get(id)?.limit);
-    }
-
     fn lose_interest(&mut self, id: TaskId) {
-        self.remove_limit(id);
         let Some(entry) = self.entries.get_mut(&id) else { return };
         self.wanted -= usize::from(entry.is_wanted());
         self.callbacks_only.remove(&(entry.number, id));

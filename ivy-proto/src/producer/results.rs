@@ -1,7 +1,5 @@
 //! Results on their way back: the subscription, notices, and who waits for them.
 
-use std::time::Duration;
-
 use crate::event::{Event, Part, Trouble};
 use crate::id::TaskId;
 use crate::name::ChannelName;
@@ -140,18 +138,6 @@ impl Producer {
         self.tell(Event::CallerInformed { task, held: TaskHeld::clone(&held) });
         self.outputs.push_back(Output::Held { id, held });
         Some(())
-    }
-
-    pub(super) fn on_await(&mut self, id: TaskId, timeout: Duration) {
-        let limit = self.in_the_future(self.now + timeout);
-        if limit > self.now {
-            self.pending.set_limit(id, limit);
-        }
-    }
-
-    pub(super) fn on_result_limit(&mut self, id: TaskId) {
-        self.pending.give_up(id);
-        self.outputs.push_back(Output::TimedOut(id));
     }
 
     pub(super) fn on_forget(&mut self, id: TaskId) {

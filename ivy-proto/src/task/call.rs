@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::id::TaskId;
 use crate::name::{InvalidName, Priority, QueueName, TaskName};
-use crate::producer::{self, Call, Reply};
-use crate::wire::{MAX_RETRIES, TraceParent, TraceState};
+use crate::producer::{Call, Reply};
+use crate::wire::{IvyOptions, MAX_RETRIES, TraceParent, TraceState};
 
 use super::args::{ToArgs, UnwritableArgs};
 use super::definition::Task;
@@ -123,7 +123,7 @@ impl CallOptions {
 }
 
 impl<Args: ToArgs, Output> Task<Args, Output> {
-    /// One call of this task as the [`producer`] takes it. For those who drive a producer
+    /// One call of this task as the [`producer`](crate::producer) takes it. For those who drive a producer
     /// themselves: an application calls tasks through its adapter, as in `ivy.call(&TASK, args)`.
     ///
     /// The id is sixteen random bytes, never used before.
@@ -141,10 +141,20 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
         let (task, own) = self.checked()?;
         let out_of_range = |why| InvalidCall::Option { task: task.clone(), why };
         let settings = options.settings(own.clone()).map_err(out_of_range)?;
-        // What is the default needs no words, unless it overrides what workers know of the task.
-        let usual = settings.call_options();
-        let retry = (settings.retry != own.retry).then_some(settings.retry);
-        let retries = (settings.max_retries != own.max_retries).then_some(settings.max_retries);
+        let mut said = settings.message_options();
+        // Also a default, where it overrides what workers know of the task.
+        if settings.retry != own.retry {
+            said = said.with_retry(settings.retry);
+        }
+        if settings.max_retries != own.max_retries {
+            said = said.with_max_retries(settings.max_retries);
+        }
+        if options.trace.is_some() {
+            let mut ivy = IvyOptions::new(id);
+            ivy.trace.clone_from(&options.trace);
+            ivy.tracestate.clone_from(&options.tracestate);
+            said = said.with_ivy(ivy);
+        }
         let queue =
             settings.physical_queue().map_err(|why| out_of_range(InvalidOption::Queue(why)))?;
         let args = match args.to_args() {
@@ -156,14 +166,8 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
             queue,
             task: task.clone(),
             args,
-            options: producer::CallOptions {
-                expires_after: options.expires_after,
-                trace: options.trace.clone(),
-                tracestate: options.tracestate.clone(),
-                retry: retry.or(usual.retry),
-                max_retries: retries.or(usual.max_retries),
-                ..usual
-            },
+            options: said,
+            expires_after: options.expires_after,
             delay: options.delay,
             reply,
         })
@@ -228,7 +232,7 @@ mod tests {
         let options = CallOptions::new().retry(true).max_retries(10);
         let call =
             ONCE.to_call(TaskId::from_random([1; 16]), &(7,), &options, Reply::Handle).unwrap();
-        assert_eq!((call.options.retry, call.options.max_retries), (Some(true), Some(10)));
+        assert_eq!((call.options.retry(), call.options.max_retries()), (Some(true), Some(10)));
     }
 
     #[test]
@@ -236,7 +240,8 @@ mod tests {
         let call = call(&CallOptions::new()).unwrap();
         assert_eq!((call.task.as_str(), call.queue.as_str()), ("test.double", "test"));
         assert_eq!(call.args.as_str(), "[7]");
-        assert_eq!(call.options, DOUBLE.settings().unwrap().call_options());
+        let usual = DOUBLE.settings().unwrap().message_options();
+        assert_eq!(call.options.to_json().as_str(), usual.to_json().as_str());
     }
 
     #[test]
@@ -251,16 +256,11 @@ mod tests {
         let call = call(&options).unwrap();
         assert_eq!(call.queue.as_str(), "fast.p2");
         assert_eq!(call.delay, Duration::from_secs(5));
-        let expected = producer::CallOptions {
-            retry: Some(false),
-            max_retries: Some(1),
-            priority: Priority::new(2),
-            route: Some(QueueName::new("fast").unwrap()),
-            expires_after: Some(Duration::from_secs(9)),
-            trace: None,
-            tracestate: None,
-        };
-        assert_eq!(call.options, expected);
+        assert_eq!(call.expires_after, Some(Duration::from_secs(9)));
+        assert_eq!(
+            call.options.to_json().as_str(),
+            r#"{"retry":false,"maxRetries":1,"priority":2,"route":"fast"}"#
+        );
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::name::{InvalidName, Priority, QueueName, TaskName};
-use crate::producer::CallOptions;
-use crate::wire::DEFAULT_MAX_RETRIES;
+use crate::wire::{DEFAULT_MAX_RETRIES, Options};
 
 use super::names::ForbiddenName;
 
@@ -71,13 +70,17 @@ impl TaskSettings {
 
     /// What the task's messages say about it: only what differs from the defaults.
     #[must_use]
-    pub fn call_options(&self) -> CallOptions {
-        CallOptions {
-            retry: (!self.retry).then_some(false),
-            max_retries: (self.max_retries != DEFAULT_MAX_RETRIES).then_some(self.max_retries),
-            priority: (self.priority != Priority::NORMAL).then_some(self.priority),
-            route: self.route.clone(),
-            ..CallOptions::default()
+    pub fn message_options(&self) -> Options {
+        let mut options = Options::new().with_priority(self.priority);
+        if !self.retry {
+            options = options.with_retry(false);
+        }
+        if self.max_retries != DEFAULT_MAX_RETRIES {
+            options = options.with_max_retries(self.max_retries);
+        }
+        match &self.route {
+            Some(route) => options.with_route(route.as_str()),
+            None => options,
         }
     }
 }
@@ -139,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_task_with_defaults_writes_no_options() {
-        assert_eq!(settings().call_options(), CallOptions::default());
+        assert_eq!(settings().message_options().to_json().as_str(), "{}");
     }
 
     #[test]
@@ -149,14 +152,10 @@ mod tests {
         settings.max_retries = 3;
         settings.priority = Priority::HIGHEST;
         settings.route = Some(QueueName::new("route1").unwrap());
-        let expected = CallOptions {
-            retry: Some(false),
-            max_retries: Some(3),
-            priority: Some(Priority::HIGHEST),
-            route: settings.route.clone(),
-            ..CallOptions::default()
-        };
-        assert_eq!(settings.call_options(), expected);
+        assert_eq!(
+            settings.message_options().to_json().as_str(),
+            r#"{"retry":false,"maxRetries":3,"priority":9,"route":"route1"}"#
+        );
     }
 
     #[test]

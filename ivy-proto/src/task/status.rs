@@ -36,8 +36,7 @@ use std::fmt;
 /// Applications see statuses in events, by [`Event::status`](crate::event::Event::status). Callers
 /// see them in what their handles bring: a result is `done`, the error
 /// [`Failed`](crate::ErrorKind::Failed) is `dead-lettered`, and
-/// [`TimedOut`](crate::ErrorKind::TimedOut) is `lost`. Who drives a producer may also ask it, with
-/// [`Producer::status`](crate::producer::Producer::status).
+/// [`TimedOut`](crate::ErrorKind::TimedOut) is `lost`.
 ///
 /// ```
 /// use ivy_proto::task::{TaskChange, TaskStatus};

@@ -204,10 +204,8 @@ impl Waiting {
                     bodies.extend(messages.into_iter().map(|message| message.body));
                     self.tell(producer::Input::Queue(op, Ok(QueueReply::Posted(posted))));
                 }
-                producer::Output::Sent(id, sent) => {
+                producer::Output::Sent(_, sent) => {
                     sent.expect("it is accepted");
-                    let timeout = Duration::from_secs(60);
-                    self.tell(producer::Input::Await { id, timeout });
                 }
                 producer::Output::Wait(_) => return bodies,
                 _ => {}

@@ -5,10 +5,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId};
-use ivy_proto::producer::{self, Call, CallOptions, Producer, ProducerConfig, Reply};
+use ivy_proto::producer::{self, Call, Producer, ProducerConfig, Reply};
 use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
 use ivy_proto::task::{TaskOutcome, TaskSettings};
-use ivy_proto::wire::{Codec, RawJson};
+use ivy_proto::wire::{Codec, Options, RawJson};
 use ivy_proto::worker::{self, JobOutcome, Worker, WorkerConfig};
 use ivy_proto::{ChannelName, Moment, OpId, QueueName, TaskId, TaskName, WallClock};
 
@@ -123,10 +123,8 @@ impl World {
         match self.producer.poll_output() {
             producer::Output::Queue(op, ask) => self.ask(Asker::Producer(op), ask),
             producer::Output::Subscribe(_) => self.tell_producer(producer::Input::Subscribed),
-            producer::Output::Sent(id, sent) => {
+            producer::Output::Sent(_, sent) => {
                 sent.expect("the broker accepts everything");
-                let timeout = Duration::from_secs(60);
-                self.tell_producer(producer::Input::Await { id, timeout });
             }
             producer::Output::Resumed { id, outcome, .. } => {
                 let TaskOutcome::Done(result) = outcome else { panic!("{outcome:?}") };
@@ -136,7 +134,6 @@ impl World {
                 self.results += 1;
             }
             producer::Output::Held { id, held } => panic!("{id}: {held}"),
-            producer::Output::TimedOut(id) => panic!("no result for {id}"),
             producer::Output::Event(event) => drop(black_box(event)),
             producer::Output::Wait(_) | producer::Output::Finished => return false,
         }
@@ -238,7 +235,8 @@ impl Calls {
             task: self.task.clone(),
             queue: self.queue.clone(),
             args: RawJson::from_value(&(5,)).expect("a number"),
-            options: CallOptions::default(),
+            options: Options::new(),
+            expires_after: None,
             delay: Duration::ZERO,
             reply: Reply::Handle,
         }

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::time::Duration;
 
 use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId};
-use ivy_proto::producer::{self, Call, CallOptions, Producer, ProducerConfig, Reply};
+use ivy_proto::producer::{self, Call, Producer, ProducerConfig, Reply};
 use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
 use ivy_proto::task::TaskSettings;
-use ivy_proto::wire::{Codec, RawJson};
+use ivy_proto::wire::{Codec, Options, RawJson};
 use ivy_proto::worker::{self, JobOutcome, Worker, WorkerConfig};
 use ivy_proto::{Moment, OpId, QueueName, TaskId, TaskName, WallClock};
 
@@ -126,7 +126,8 @@ impl World {
                 task: TaskName::new("testpackage.factorial").unwrap(),
                 queue: QueueName::new("testpackage").unwrap(),
                 args: RawJson::from_value(&(number,)).unwrap(),
-                options: CallOptions::default(),
+                options: Options::new(),
+                expires_after: None,
                 delay: Duration::ZERO,
                 reply: Reply::None,
             };

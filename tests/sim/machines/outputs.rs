@@ -146,7 +146,6 @@ impl World {
                 self.trace.note(now, who, || format!("hears that {id} was given back: {held}"));
                 self.held(id);
             }
-            producer::Output::TimedOut(id) => self.timed_out(who, id),
             producer::Output::Finished => self.finished(who),
         }
         true

@@ -36,7 +36,6 @@ const COMMON: &[Row] = &[
     (
         "producer, subscribed",
         &[
-            "await",
             "calls",
             "clock",
             "drain",
@@ -52,12 +51,11 @@ const COMMON: &[Row] = &[
     ),
     (
         "producer, subscribed, draining",
-        &["await", "calls", "drain", "notice", "post ok", "post unknown", "tick"],
+        &["calls", "drain", "notice", "post ok", "post unknown", "tick"],
     ),
     (
         "producer, subscribing",
         &[
-            "await",
             "calls",
             "clock",
             "drain",
@@ -73,7 +71,7 @@ const COMMON: &[Row] = &[
     ("producer, subscribing, draining", &["subscribed", "tick"]),
     (
         "producer, subscription lost",
-        &["await", "calls", "drain", "forget", "post ok", "post unknown", "tick"],
+        &["calls", "drain", "forget", "post ok", "post unknown", "tick"],
     ),
     ("producer, subscription lost, draining", &["tick"]),
     (
@@ -282,7 +280,6 @@ const SELDOM: &[Row] = &[
     (
         "producer, subscribing, draining",
         &[
-            "await",
             "calls",
             "clock",
             "drain",
@@ -300,7 +297,6 @@ const SELDOM: &[Row] = &[
     (
         "producer, subscription lost, draining",
         &[
-            "await",
             "calls",
             "clock",
             "drain",

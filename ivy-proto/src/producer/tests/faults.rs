@@ -8,6 +8,7 @@ use crate::id::MessageId;
 use crate::misuse::Misuse;
 use crate::producer::{Input, Reply, Why};
 use crate::queue::{FaultKind, QueueReply};
+use crate::wire::Options;
 
 fn queue_part() -> Part {
     Part::Queue(call(1).queue)
@@ -181,7 +182,7 @@ fn calls_that_wait_for_a_queue_that_is_down_are_given_up_in_time() {
 fn calls_that_wait_while_answers_are_lost_keep_all_their_tries() {
     let mut scenario = Scenario::new(config().with_posts_in_flight(1).with_tries(2));
     let mut first = calls(100);
-    first.iter_mut().for_each(|call| call.options.retry = Some(false));
+    first.iter_mut().for_each(|call| call.options = Options::new().with_retry(false));
     scenario.feed(Input::Calls(first));
     let post = scenario.only_post();
     scenario.call(call(200));
@@ -250,7 +251,7 @@ fn each_resend_says_so() {
 #[test]
 fn a_task_without_retries_is_not_sent_twice() {
     let mut no_retries = call(2);
-    no_retries.options.max_retries = Some(0);
+    no_retries.options = Options::new().with_max_retries(0);
     for call in [call_once(1), no_retries] {
         let mut scenario = Scenario::new(config());
         scenario.call(call);

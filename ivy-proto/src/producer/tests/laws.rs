@@ -13,9 +13,9 @@ use crate::name::{ChannelName, QueueName};
 use crate::producer::{Call, Input, Output, Producer, ProducerConfig, Reply, SendError};
 use crate::queue::{Capabilities, FaultKind, QueueOp, QueueReply};
 use crate::time::{Moment, WallClock};
-use crate::wire::Codec;
 use crate::wire::crypto::Policy;
 use crate::wire::crypto::samples::both;
+use crate::wire::{Codec, Options};
 
 /// What may happen next. Numbers that name something are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -26,7 +26,6 @@ enum Step {
     SubscriptionLost,
     Notice { number: u8, good: bool, shared: bool },
     Noise(Vec<u8>),
-    Await { number: u8, seconds: u64 },
     Forget { number: u8 },
     Pass { millis: u64 },
     ToDeadline,
@@ -44,7 +43,6 @@ fn step() -> impl Strategy<Value = Step> {
         16 => (0..40u8, any::<bool>(), any::<bool>())
             .prop_map(|(number, good, shared)| Step::Notice { number, good, shared }),
         2 => vec(any::<u8>(), 0..40).prop_map(Step::Noise),
-        4 => (0..40u8, 0..20u64).prop_map(|(number, seconds)| Step::Await { number, seconds }),
         4 => (0..40u8).prop_map(|number| Step::Forget { number }),
         8 => (0..3_000u64).prop_map(|millis| Step::Pass { millis }),
         16 => Just(Step::ToDeadline),
@@ -158,9 +156,7 @@ impl Run {
                     *self.resumed.entry(id).or_default() += 1;
                     assert!(self.resumed[&id] <= self.sent[&id], "resumed before it was sent");
                 }
-                Output::Held { id, .. } | Output::TimedOut(id) => {
-                    assert!(self.called.contains_key(&id))
-                }
+                Output::Held { id, .. } => assert!(self.called.contains_key(&id)),
                 Output::Subscribe(_) | Output::Event(_) => {}
                 Output::Finished => {
                     assert!(!self.finished, "finished twice");
@@ -203,7 +199,9 @@ impl Run {
                 call.reply =
                     [Reply::None, Reply::Handle, Reply::Callback, Reply::HandleAndCallback]
                         [usize::from(reply)];
-                call.options.retry = (!retry).then_some(false);
+                if !retry {
+                    call.options = Options::new().with_retry(false);
+                }
                 self.feed(Input::Calls(vec![call]));
             }
             Step::Answer { post, with } => self.answer(post, with),
@@ -219,9 +217,6 @@ impl Run {
             Step::Noise(payload) => {
                 let channel = ChannelName::new("ivy-notifier").unwrap();
                 self.feed(Input::Notice { channel, payload });
-            }
-            Step::Await { number, seconds } => {
-                self.feed(Input::Await { id: id(number), timeout: Duration::from_secs(seconds) });
             }
             Step::Forget { number } => self.feed(Input::Forget(id(number))),
             Step::Pass { millis } => {
@@ -414,6 +409,5 @@ fn the_end_of_the_clock_is_no_trap() {
     let mut run = Run::new([1; 32]);
     run.feed(Input::Calls(vec![Call { reply: Reply::Handle, ..call(1) }, call(2)]));
     run.feed_at(Input::Tick, Moment::FOREVER);
-    run.feed(Input::Await { id: id(1), timeout: Duration::MAX });
     run.answer(0, 4);
 }

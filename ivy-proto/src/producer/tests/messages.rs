@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::name::{Priority, QueueName, TaskName};
+use crate::name::{Priority, TaskName};
 use crate::producer::{Call, Input, ProducerConfig, SendError, SizeUnit};
 use crate::queue::{Body, Capabilities, NameRule};
 use crate::time::WallClock;
 use crate::wire::{
-    Codec, LegacyKey, POSTED_UTF16_LIMIT, RawJson, TraceParent, TraceState, posted_utf16_units,
+    Codec, IvyOptions, LegacyKey, Options, POSTED_UTF16_LIMIT, RawJson, TraceParent, TraceState,
+    posted_utf16_units,
 };
 
 fn body_of(call: Call) -> String {
@@ -54,13 +55,16 @@ fn a_call_without_options_says_only_its_id() {
 fn all_options_stand_in_their_order() {
     let mut call = call_with_handle(1);
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    call.options.retry = Some(false);
-    call.options.max_retries = Some(3);
-    call.options.priority = Priority::new(2);
-    call.options.route = Some(QueueName::new("route1").unwrap());
-    call.options.expires_after = Some(Duration::from_secs(60));
-    call.options.trace = TraceParent::parse(trace);
-    call.options.tracestate = TraceState::parse("a=1");
+    let mut ivy = IvyOptions::new(call.id);
+    ivy.trace = TraceParent::parse(trace);
+    ivy.tracestate = TraceState::parse("a=1");
+    call.options = Options::new()
+        .with_retry(false)
+        .with_max_retries(3)
+        .with_priority(Priority::new(2).unwrap())
+        .with_route("route1")
+        .with_ivy(ivy);
+    call.expires_after = Some(Duration::from_secs(60));
     let reply = Scenario::new(config_with_notifier()).reply_channel();
     let (id, reply) = (id(1), reply.as_str());
     let expected = format!(
@@ -73,7 +77,9 @@ fn all_options_stand_in_their_order() {
 #[test]
 fn a_trace_state_without_a_trace_context_is_not_sent() {
     let mut call = call(1);
-    call.options.tracestate = TraceState::parse("a=1");
+    let mut ivy = IvyOptions::new(call.id);
+    ivy.tracestate = TraceState::parse("a=1");
+    call.options = Options::new().with_ivy(ivy);
     assert!(!body_of(call).contains("tracestate"));
 }
 
@@ -82,7 +88,7 @@ fn a_deadline_counts_from_the_moment_of_the_call() {
     let mut scenario = Scenario::new(config());
     scenario.pass(Duration::from_secs(7));
     let mut call = call(1);
-    call.options.expires_after = Some(Duration::from_secs(1));
+    call.expires_after = Some(Duration::from_secs(1));
     scenario.call(call);
     assert!(scenario.only_post().bodies[0].contains(r#""deadline":1700000008000"#));
 }
@@ -93,7 +99,7 @@ fn a_deadline_follows_the_clock_as_it_was_set_last() {
     let set = WallClock::new(Duration::from_secs(1_700_086_400));
     scenario.feed(Input::Clock(set));
     let mut call = call(1);
-    call.options.expires_after = Some(Duration::from_secs(1));
+    call.expires_after = Some(Duration::from_secs(1));
     scenario.call(call);
     assert!(scenario.only_post().bodies[0].contains(r#""deadline":1700086401000"#));
 }
@@ -218,15 +224,15 @@ fn b40_few_units_may_be_too_many_bytes_for_the_queue() {
 
 #[test]
 fn every_task_leaves_room_for_the_counts_of_its_later_messages() {
-    for retry in [None, Some(false)] {
+    for options in [Options::new(), Options::new().with_retry(false)] {
         let config =
             ProducerConfig::new(Capabilities::broker().with_max_body(1_000), Codec::plain());
         let mut call = call_of_text(&"x".repeat(1_000));
-        call.options.retry = retry;
+        call.options = options.clone();
         let Some(SendError::TooLarge { limit, .. }) = error_of(config, call) else {
             panic!("it is too large");
         };
-        assert_eq!(limit, 1_000 - 48, "{retry:?}");
+        assert_eq!(limit, 1_000 - 48, "{options:?}");
     }
 }
 

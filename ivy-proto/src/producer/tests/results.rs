@@ -6,7 +6,7 @@ use super::scenario::*;
 use crate::event::Event;
 use crate::id::MessageId;
 use crate::name::ChannelName;
-use crate::producer::{Call, Input, Output, Reply, SendError, Why};
+use crate::producer::{Call, Input, Output, Reply, SendError};
 use crate::queue::{FaultKind, QueueReply};
 use crate::task::{TaskHeld, TaskOutcome, TaskStatus};
 use crate::wire::{Codec, Notice, RawJson};
@@ -127,24 +127,6 @@ fn a_post_that_fails_after_its_notice_is_not_repeated() {
     assert!(scenario.only_sent().is_ok());
 }
 
-#[test]
-fn a_caller_that_has_waited_long_enough_is_told_and_may_still_be_resumed() {
-    let mut scenario = Scenario::sent(call_with_handle(1));
-    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
-    assert_eq!(scenario.reach_deadline(), Why::ResultLimit(id(1)));
-    assert_eq!(scenario.timed_out(), [id(1)]);
-    scenario.notice(1, &done());
-    assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
-}
-
-#[test]
-fn a_result_in_time_stops_the_wait() {
-    let mut scenario = Scenario::sent(call_with_handle(1));
-    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
-    scenario.notice(1, &done());
-    assert_eq!(scenario.deadline(), None);
-}
-
 /// What a worker without a handler says.
 fn unknown_task() -> TaskHeld {
     TaskHeld {
@@ -158,15 +140,12 @@ fn unknown_task() -> TaskHeld {
 #[test]
 fn a_caller_whose_message_was_given_back_is_informed_and_waits_on() {
     let mut scenario = Scenario::sent(call_with_handle(1));
-    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
     scenario.held_notice(1, &unknown_task());
     assert_eq!(scenario.held(), [(id(1), unknown_task())]);
     let informed = Event::CallerInformed { task: task_ref(1), held: unknown_task() };
     assert_eq!(scenario.events(), [informed]);
     assert!(scenario.resumed().is_empty());
     assert_eq!(scenario.producer().status(id(1)), Some(TaskStatus::Scheduled));
-    scenario.reach_deadline();
-    assert_eq!(scenario.timed_out(), [id(1)]);
     assert_eq!(scenario.producer().held(id(1)), Some(&unknown_task()), "until the result has come");
     scenario.notice(1, &done());
     assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
@@ -239,47 +218,20 @@ fn an_outcome_that_this_version_does_not_know_ends_no_wait() {
 }
 
 #[test]
-fn waiting_again_replaces_the_earlier_limit() {
-    let mut scenario = Scenario::sent(call_with_handle(1));
-    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
-    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(60) });
-    scenario.pass(Duration::from_secs(59));
-    assert!(scenario.timed_out().is_empty());
-    scenario.pass(Duration::from_secs(1));
-    assert_eq!(scenario.timed_out(), [id(1)]);
-}
-
-#[test]
-fn waiting_for_no_time_times_out_at_the_next_tick() {
-    let mut scenario = Scenario::sent(call_with_handle(1));
-    scenario.feed(Input::Await { id: id(1), timeout: Duration::ZERO });
-    scenario.reach_deadline();
-    assert_eq!(scenario.timed_out(), [id(1)]);
-}
-
-#[test]
 fn an_older_stamp_counts_as_the_latest_moment() {
-    let mut scenario = Scenario::sent(call_with_handle(1));
+    let mut scenario = Scenario::subscribed(config_with_notifier());
+    scenario.call(call_with_handle(1));
     scenario.pass(Duration::from_secs(60));
     let latest = scenario.now();
     scenario.set_clock_back();
-    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
+    scenario.feed(Input::Drain { limit: Duration::from_secs(5) });
     assert_eq!(scenario.deadline().unwrap().at, latest + Duration::from_secs(5));
-}
-
-#[test]
-fn waiting_for_an_unknown_call_is_passed_over() {
-    let mut scenario = Scenario::sent(call_with_handle(1));
-    scenario.feed(Input::Await { id: id(9), timeout: Duration::ZERO });
-    assert_eq!(scenario.deadline(), None);
 }
 
 #[test]
 fn a_dropped_handle_is_not_resumed() {
     let mut scenario = Scenario::sent(call_with_handle(1));
-    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
     scenario.feed(Input::Forget(id(1)));
-    assert_eq!(scenario.deadline(), None);
     scenario.notice(1, &done());
     assert!(scenario.resumed().is_empty());
 }
@@ -393,33 +345,8 @@ fn the_status_of_a_task_is_what_the_producer_knows_of_it() {
     assert_eq!(scenario.producer().status(id(1)), None);
     scenario.accept(&post);
     assert_eq!(scenario.producer().status(id(1)), Some(TaskStatus::Scheduled));
-    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
-    scenario.reach_deadline();
-    assert_eq!(scenario.producer().status(id(1)), Some(TaskStatus::Lost));
     scenario.notice(1, &done());
     assert_eq!(scenario.producer().status(id(1)), None);
-}
-
-#[test]
-fn nothing_is_known_of_a_task_whose_post_was_lost_however_long_it_is_waited_for() {
-    let mut scenario = Scenario::subscribed(config_with_notifier());
-    scenario.call(Call { reply: Reply::Handle, ..call_once(1) });
-    let post = scenario.only_post();
-    scenario.fail(&post, fault(FaultKind::AnswerLost));
-    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
-    scenario.pass(Duration::from_secs(6));
-    assert_eq!(scenario.producer().status(id(1)), None);
-    assert_eq!(scenario.timed_out(), [id(1)]);
-}
-
-#[test]
-fn a_call_that_was_not_sent_has_no_result_to_wait_for() {
-    let mut scenario = Scenario::subscribed(config_with_notifier());
-    scenario.call(call_with_handle(1));
-    scenario.feed(Input::Await { id: id(1), timeout: Duration::from_secs(5) });
-    let post = scenario.only_post();
-    scenario.fail(&post, fault(FaultKind::Unauthorized));
-    assert_eq!(scenario.deadline(), None);
 }
 
 #[test]

@@ -8,13 +8,11 @@ use crate::id::{MessageId, OpId, TaskId};
 use crate::misuse::Misuse;
 use crate::name::{ChannelName, QueueName, TaskName};
 use crate::notify::{NotifyFault, NotifyFaultKind};
-use crate::producer::{
-    Call, CallOptions, Input, Output, Producer, ProducerConfig, Reply, SendError, Why,
-};
+use crate::producer::{Call, Input, Output, Producer, ProducerConfig, Reply, SendError, Why};
 use crate::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use crate::task::{TaskFailure, TaskHeld, TaskOutcome};
 use crate::time::{Deadline, Moment, WallClock};
-use crate::wire::{Codec, IvyOptions, MissingResult, Notice, RawJson};
+use crate::wire::{Codec, IvyOptions, MissingResult, Notice, Options, RawJson};
 
 /// The queue of calls that do not say otherwise.
 pub(super) const QUEUE: &str = "testpackage";
@@ -41,7 +39,8 @@ pub(super) fn call(number: u8) -> Call {
         task: TaskName::new("testpackage.factorial").unwrap(),
         queue: QueueName::new(QUEUE).unwrap(),
         args: RawJson::parse("[5]").unwrap(),
-        options: CallOptions::default(),
+        options: Options::new(),
+        expires_after: None,
         delay: Duration::ZERO,
         reply: Reply::None,
     }
@@ -55,7 +54,7 @@ pub(super) fn call_with_handle(number: u8) -> Call {
 /// The same, of a task that is not to be retried.
 pub(super) fn call_once(number: u8) -> Call {
     let mut call = call(number);
-    call.options.retry = Some(false);
+    call.options = Options::new().with_retry(false);
     call
 }
 
@@ -281,13 +280,6 @@ impl Scenario {
     pub(super) fn held(&mut self) -> Vec<(TaskId, TaskHeld)> {
         self.take(|output| match output {
             Output::Held { id, held } => Some((*id, TaskHeld::clone(held))),
-            _ => None,
-        })
-    }
-
-    pub(super) fn timed_out(&mut self) -> Vec<TaskId> {
-        self.take(|output| match output {
-            Output::TimedOut(id) => Some(*id),
             _ => None,
         })
     }

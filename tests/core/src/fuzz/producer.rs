@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
-use ivy_proto::producer::{
-    Call, CallOptions, Input, Output, Producer, ProducerConfig, Reply, SendError,
-};
+use ivy_proto::producer::{Call, Input, Output, Producer, ProducerConfig, Reply, SendError};
 use ivy_proto::queue::{Capabilities, Effect, QueueOp, QueueReply};
 use ivy_proto::task::{TaskFailure, TaskHeld};
-use ivy_proto::wire::{Codec, Envelope, IvyOptions, Notice, RawJson};
+use ivy_proto::wire::{Codec, Envelope, IvyOptions, Notice, Options, RawJson};
 use ivy_proto::{
     ChannelName, MessageId, Misuse, Moment, OpId, QueueName, TaskId, TaskName, WallClock,
 };
@@ -27,7 +25,6 @@ enum Step {
     SubscriptionLost { how: u8 },
     Notice { which: u8, good: bool, shared: bool },
     Noise { payload: Vec<u8>, shared: bool },
-    Await { which: u8, seconds: u8 },
     Forget { which: u8 },
     Pass { millis: u16 },
     ToDeadline,
@@ -99,7 +96,6 @@ struct Known {
     /// Whether one of them told that its message was given back, and whether one told how it ended.
     held: bool,
     ended: bool,
-    awaited: bool,
     resumed: bool,
 }
 
@@ -184,13 +180,6 @@ impl World {
                     self.noise(channel, payload);
                 }
             }
-            Step::Await { which, seconds } => {
-                if let Some((id, known)) = pick(self.calls.iter_mut(), which) {
-                    known.awaited = true;
-                    let (id, timeout) = (*id, Duration::from_secs(seconds.into()));
-                    self.feed(|| Input::Await { id, timeout });
-                }
-            }
             Step::Forget { which } => {
                 if let Some(id) = pick(self.calls.keys().copied(), which) {
                     self.feed(|| Input::Forget(id));
@@ -228,8 +217,10 @@ impl World {
         let id = TaskId::from_random(bytes);
         let name = QUEUES[usize::from(new.queue) % QUEUES.len()];
         let mut call = call(id, QueueName::new(name).expect("a name"));
-        call.options.retry = new.once.then_some(false);
-        call.options.expires_after = new.expires.then_some(Duration::from_secs(1));
+        if new.once {
+            call.options = Options::new().with_retry(false);
+        }
+        call.expires_after = new.expires.then_some(Duration::from_secs(1));
         call.delay = Duration::from_secs(new.delay.unwrap_or_default().into());
         let replies = [Reply::None, Reply::Handle, Reply::Callback, Reply::HandleAndCallback];
         call.reply = replies[usize::from(new.reply) % replies.len()];
@@ -250,7 +241,6 @@ impl World {
             has_notice: false,
             held: false,
             ended: false,
-            awaited: false,
             resumed: false,
         };
         self.calls.entry(id).or_insert(known).calls += 1;
@@ -386,7 +376,6 @@ impl World {
                 let known = &self.calls[&id];
                 assert!(known.wants_result && known.held && known.sent > 0 && !known.resumed);
             }
-            Output::TimedOut(id) => assert!(self.calls[&id].awaited),
             Output::Event(_) => {}
             Output::Finished => self.finished = true,
             Output::Wait(_) => {}
@@ -457,7 +446,8 @@ fn call(id: TaskId, queue: QueueName) -> Call {
         task: task(),
         queue,
         args: RawJson::parse("[5]").expect("JSON"),
-        options: CallOptions::default(),
+        options: Options::new(),
+        expires_after: None,
         delay: Duration::ZERO,
         reply: Reply::None,
     }
