@@ -106,6 +106,8 @@ struct Unread {
     /// How the connection has ended.
     end: Option<io::Result<()>>,
     waiting: Option<Waker>,
+    /// Whether the thread that reads waits until all is taken in.
+    is_full: bool,
     is_abandoned: bool,
 }
 
@@ -117,8 +119,10 @@ impl Incoming {
             let read = socket.read(&mut piece);
             let mut unread = self.lock();
             while unread.start < unread.bytes.len() && !unread.is_abandoned {
+                unread.is_full = true;
                 unread = self.taken.wait(unread).unwrap_or_else(PoisonError::into_inner);
             }
+            unread.is_full = false;
             match read {
                 Ok(length @ 1..) => {
                     unread.bytes.clear();
@@ -145,7 +149,9 @@ impl Incoming {
         if length > 0 {
             buffer[..length].copy_from_slice(&available[..length]);
             unread.start += length;
-            self.taken.notify_one();
+            if unread.is_full {
+                self.taken.notify_one();
+            }
             return Poll::Ready(Ok(length));
         }
         match mem::take(&mut unread.end) {

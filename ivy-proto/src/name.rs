@@ -133,9 +133,9 @@ impl ChannelName {
 
     /// The same of a text that need not be the name of a channel.
     pub(crate) fn reply_prefix_in(text: &str) -> Option<&str> {
-        let (prefix, name) = text.rsplit_once(".r.")?;
+        let (prefix, name) = text.split_at_checked(text.len().checked_sub(REPLY_NAME)?)?;
         let of_base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        (name.len() == REPLY_NAME && name.bytes().all(of_base64url)).then_some(prefix)
+        prefix.strip_suffix(".r.").filter(|_| name.bytes().all(of_base64url))
     }
 
     /// The name that this text is, which is shared and not copied.

@@ -35,14 +35,15 @@ impl ToDo {
     }
 }
 
-/// Does something that wakes what is in the background, and works on that once. What has more to do
-/// then is handed over, so that nothing waits for this thread when it has returned.
+/// Does something that wakes what is in the background, and works on that and on what it wakes for a few
+/// turns. What has more to do then is handed over, so that nothing waits for this thread when it has
+/// returned. The thread must have time for that: one that would read or wait next.
 ///
 /// What is done must not block.
 pub fn helping<T>(work: impl FnOnce() -> T) -> T {
     let helper = Helper::begin();
     let result = work();
-    helper.end(|| false);
+    helper.end(|| true);
     result
 }
 

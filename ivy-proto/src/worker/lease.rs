@@ -154,7 +154,7 @@ impl Renewal {
     /// Whether it seems too old to start a handler on by the clock on the wall alone, which may have
     /// been set, or may be right about a machine that slept.
     pub(super) fn is_doubtful(self, now: Moment, wall: WallClock) -> bool {
-        self.allows_start(now, self.wall) && !self.allows_start(now, wall)
+        wall != self.wall && self.allows_start(now, self.wall) && !self.allows_start(now, wall)
     }
 
     /// When it ends: after its length, by the moments, which may have stood still while the machine
