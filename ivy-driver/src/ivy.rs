@@ -137,8 +137,8 @@ impl<R: Runtime> Ivy<R> {
         let producer = self.producer()?;
         let call = self.prepare(task, args, options, until)?;
         let waits = self.waits();
-        let (listener, (call, progress)) = follow(producer, waits, call, until);
-        producer.post(Mail::Call(call, progress));
+        let (listener, call) = follow(producer, waits, call, until);
+        producer.post(Mail::Calls(vec![call]));
         Ok(listener)
     }
 

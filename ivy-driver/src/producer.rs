@@ -36,9 +36,7 @@ pub(crate) struct Producer {
 #[derive(Debug)]
 pub(crate) enum Mail {
     Input(Input),
-    /// A call, with those who follow it.
-    Call(Call, Progress),
-    /// Several.
+    /// Calls, with those who follow them.
     Calls(Vec<(Call, Progress)>),
     /// Nobody follows this call any more.
     Dropped(TaskId),
@@ -185,7 +183,6 @@ impl<R: Runtime> Role for ProducerRole<R> {
     fn handle(&mut self, mail: Mail, now: Moment) {
         match mail {
             Mail::Input(input) => self.feed(input, now),
-            Mail::Call(call, progress) => self.take(call, progress),
             Mail::Calls(calls) => {
                 for (call, progress) in calls {
                     self.take(call, progress);
