@@ -84,9 +84,11 @@ mod conversation;
 mod frame;
 mod greeting;
 mod notifier;
+mod plug;
 mod questions;
 mod refusal;
 mod server;
 
-pub use address::{BadCredentials, NotADatabase, RedisAddress, plug};
+pub use address::{BadCredentials, NotADatabase, RedisAddress};
 pub use notifier::RedisNotifier;
+pub use plug::plug;

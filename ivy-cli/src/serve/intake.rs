@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::failure::Failure;
+use super::no_answer::NoAnswer;
 use super::pace::Pace;
-use super::service::NoAnswer;
 
 /// The largest body of a request. A hundred messages of the largest size fit in.
 const MAX_BODY: usize = 32 * 1024 * 1024;

@@ -13,6 +13,7 @@ mod json;
 mod kind;
 mod listener;
 mod messages;
+mod no_answer;
 mod pace;
 mod push;
 mod reply_body;

@@ -11,9 +11,10 @@ use hyper::header::{CONNECTION, HeaderValue};
 
 use super::engine::Waits;
 use super::faults::Spoil;
+use super::no_answer::NoAnswer;
 use super::reply_body::ReplyBody;
-use super::service::{NoAnswer, Service};
 use super::socket::Client;
+use super::state::Outcome;
 
 /// An answer, if one is given.
 pub(crate) type Given = Result<Response<ReplyBody>, NoAnswer>;
@@ -27,8 +28,13 @@ pub(crate) enum Read {
     Answered(Given),
 }
 
+/// What turns an outcome into an answer.
+pub(crate) trait Answering: Send + Sync {
+    fn tell(&self, outcome: Outcome, spoil: Option<Spoil>) -> Given;
+}
+
 /// The answer to a request.
-pub(crate) struct Responding {
+pub(crate) struct Responding<Service> {
     pub(crate) service: Arc<Service>,
     pub(crate) client: Client,
     /// Whether the connection ends after the answer. Such an answer does not wait.
@@ -48,7 +54,7 @@ pub(crate) enum Stage {
     Late(Pin<Box<dyn Future<Output = Given> + Send>>),
 }
 
-impl Future for Responding {
+impl<Service: Answering> Future for Responding<Service> {
     type Output = Given;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Given> {

@@ -15,8 +15,9 @@ use super::engine::{Asked, Engine};
 use super::failure::Failure;
 use super::faults::{Faults, Spoil, Trouble};
 use super::intake::{Intake, discard};
+use super::no_answer::NoAnswer;
 use super::reply_body::ReplyBody;
-use super::responding::{Given, Read, Responding, Stage};
+use super::responding::{Answering, Given, Read, Responding, Stage};
 use super::route::{Place, Query};
 use super::socket::Client;
 use super::state::{Outcome, Reply};
@@ -42,11 +43,6 @@ pub(crate) struct Service {
     push_warning: Once,
 }
 
-/// The connection is closed without an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no answer is given")]
-pub(crate) struct NoAnswer;
-
 impl Service {
     pub(crate) fn new(engine: Engine, access: Access, faults: Faults, strict: bool) -> Self {
         Service { engine, access, faults, strict, intake: Intake::new(), push_warning: Once::new() }
@@ -57,7 +53,7 @@ impl Service {
         self: Arc<Self>,
         request: Request<Incoming>,
         client: &Client,
-    ) -> Responding {
+    ) -> Responding<Service> {
         let Trouble { delay, spoil } = self.faults.draw();
         // Its connection would keep the memory of the head until it ends.
         let is_last = has_large_head(&request);
@@ -99,12 +95,6 @@ impl Service {
         Ok(Read::Answered(self.tell(outcome, spoil)))
     }
 
-    /// What a call comes to, as an answer.
-    pub(crate) fn tell(&self, outcome: Outcome, spoil: Option<Spoil>) -> Given {
-        self.warn_of_push_queues(&outcome);
-        spoiled(Told::new(outcome, self.access.project.as_str()), spoil)
-    }
-
     /// Where a request goes, if it may.
     fn admitted<'a>(&self, head: &'a Parts) -> Result<(Place<'a>, Query), Failure> {
         let place = Place::parse(head.uri.path())?;
@@ -136,6 +126,13 @@ impl Service {
                 );
             });
         }
+    }
+}
+
+impl Answering for Service {
+    fn tell(&self, outcome: Outcome, spoil: Option<Spoil>) -> Given {
+        self.warn_of_push_queues(&outcome);
+        spoiled(Told::new(outcome, self.access.project.as_str()), spoil)
     }
 }
 

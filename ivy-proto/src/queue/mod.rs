@@ -10,6 +10,7 @@ mod fault;
 mod message;
 mod oddity;
 mod op;
+mod reply;
 mod settings;
 
 pub use capabilities::{BatchLimits, Capabilities, Lease, NameNotForBackend, NameRule, Retry};
@@ -17,5 +18,6 @@ pub(crate) use entries::{different, entries, only_entry};
 pub use fault::{Effect, Fault, FaultKind};
 pub use message::{Body, DeliveryCount, NewMessage, PeekedMessage, ReceivedBody, ReservedMessage};
 pub use oddity::Oddity;
-pub use op::{Batch, QueueOp, QueueReply, Reserved};
+pub use op::{Batch, QueueOp};
+pub use reply::{QueueReply, Reserved};
 pub use settings::{DeadLetterSetting, QueueInfo, QueueSettings};

@@ -6,7 +6,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-use super::shape::measure;
+use super::scan::measure;
 
 /// Room for the JSON of most values.
 const ROOM: usize = 128;

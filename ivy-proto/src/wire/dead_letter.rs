@@ -5,7 +5,7 @@ use crate::name::{QueueName, TaskName};
 use crate::queue::Body;
 use crate::text::brief;
 use crate::wire::object::Tree;
-use crate::wire::shape::measure;
+use crate::wire::scan::measure;
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, DeadLetterReason, Envelope, Options, RawJson};
 

@@ -1,6 +1,6 @@
 //! The grammar of bodies: JSON as it is, or a frame `$tag$content`.
 
-use crate::wire::crypto::{bridge, ivy2};
+use crate::wire::crypto::ivy2;
 use crate::wire::{BadBody, DeadLetterReason};
 
 /// What a body is, by its first characters.
@@ -28,6 +28,9 @@ pub(super) enum Form<'a> {
 /// exactly this one is accepted here.
 pub(super) const LEGACY_TAG: &str = "aes-256-cbc";
 
+/// What begins the suffix of a frame with a tag, behind its `$`.
+pub(super) const BRIDGE_SUFFIX: &str = "h1";
+
 /// Splits a body.
 pub(super) fn split(text: &str) -> Result<Form<'_>, BadBody> {
     let Some(frame) = text.strip_prefix('$') else { return Ok(Form::Open(text)) };
@@ -39,7 +42,7 @@ pub(super) fn split(text: &str) -> Result<Form<'_>, BadBody> {
         let Some((base64, rest)) = content.split_once('$') else {
             return Ok(Form::Legacy(content));
         };
-        let suffix = rest.strip_prefix(bridge::SUFFIX);
+        let suffix = rest.strip_prefix(BRIDGE_SUFFIX);
         return Ok(match suffix.filter(|suffix| suffix.is_empty() || suffix.starts_with('$')) {
             None => Form::Legacy(base64),
             Some(suffix) => {

@@ -13,7 +13,8 @@ use crate::text::brief;
 use crate::wire::canonical::Success;
 use crate::wire::ivy_options::KnownFields;
 use crate::wire::object::{BadObject, Object, Tree, Value};
-use crate::wire::shape::{Shape, measure};
+use crate::wire::scan::measure;
+use crate::wire::shape::Shape;
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, Envelope, IvyOptions, RawJson};
 

@@ -237,6 +237,11 @@ impl Nest {
     }
 }
 
+/// Measures a text that is known to be JSON.
+pub(super) fn measure(json: &str) -> Shape {
+    Scanner::new(json).value(0).map(|(_, shape)| shape).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -343,6 +348,20 @@ mod tests {
                 as_serde_does(&format!("{}[]{}]", open.repeat(depth), close.repeat(depth - 1)));
                 as_serde_does(&format!("{}[]{}}}", open.repeat(depth), close.repeat(depth - 1)));
             }
+        }
+    }
+
+    #[test]
+    fn levels_and_elements_are_counted() {
+        for (array, depth, elements) in [
+            ("[]", 1, 0),
+            ("[ \n]", 1, 0),
+            ("[1]", 1, 1),
+            ("[[]]", 2, 1),
+            ("[[1,2],{\"a\":[3,4]}]", 3, 2),
+            (r#"["[[,\"[,\\",2]"#, 1, 2),
+        ] {
+            assert_eq!(measure(array), Shape { depth, elements }, "{array}");
         }
     }
 }

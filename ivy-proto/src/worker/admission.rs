@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use crate::event::TaskRef;
 use crate::id::{MessageId, TaskId};
 use crate::name::QueueName;
@@ -14,7 +12,7 @@ use crate::wire::{Caller, DeadLetterReason, Envelope, IvyOptions, Opened};
 
 use super::config::WorkerConfig;
 use super::counting::Deliveries;
-use super::job::Scheduled;
+use super::job::{Scheduled, id_from};
 use super::tasks::{ServedTask, Tasks};
 
 /// How far the clocks of producer and worker may differ before a deadline counts as passed.
@@ -243,16 +241,4 @@ fn outdated(
     let too_late = called.saturating_add(max_age).saturating_add(CLOCK_TOLERANCE_MILLIS);
     let rule = "the task was called longer ago than its queue allows";
     (unix_millis > too_late).then_some((DeadLetterReason::Expired, rule))
-}
-
-/// The id of a task whose producer gave it none, or that cannot be read: the same at each delivery of its
-/// message.
-pub(super) fn id_from(queue: &QueueName, message: &MessageId) -> TaskId {
-    let mut hash = Sha256::new();
-    hash.update(queue.as_str());
-    hash.update([0]);
-    hash.update(message.as_str());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash.finalize()[..16]);
-    TaskId::from_random(bytes)
 }

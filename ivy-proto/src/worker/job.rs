@@ -13,15 +13,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
 use crate::event::{ReleaseReason, TaskRef};
-use crate::id::TaskId;
+use crate::id::{MessageId, TaskId};
 use crate::name::QueueName;
 use crate::queue::{Body, ReceivedBody};
 use crate::time::Moment;
 use crate::wire::crypto::{EntropyPool, MessageKey};
 use crate::wire::{Caller, DeadLetter, DeadLetterReason, Envelope, IvyOptions, is_dead_letter};
 
-use super::admission::id_from;
 use super::config::WorkerConfig;
 use super::counting::Deliveries;
 use super::io::CancelReason;
@@ -238,4 +239,16 @@ impl Job {
             ReceivedBody::Missing => Body::new(""),
         }
     }
+}
+
+/// The id of a task whose producer gave it none, or that cannot be read: the same at each delivery of its
+/// message.
+pub(super) fn id_from(queue: &QueueName, message: &MessageId) -> TaskId {
+    let mut hash = Sha256::new();
+    hash.update(queue.as_str());
+    hash.update([0]);
+    hash.update(message.as_str());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    TaskId::from_random(bytes)
 }

@@ -17,12 +17,10 @@ use super::ivy2::unauthentic;
 use super::key_id::KeyId;
 use super::keys::{MessageKey, OpenedFrame};
 use super::keyset::{Key, Keyset};
-use crate::wire::frame::{Form, split};
+use crate::wire::frame::{BRIDGE_SUFFIX, Form, split};
 use crate::wire::legacy::{Ciphertext, leading_spaces};
 use crate::wire::{BadBody, DeadLetterReason, LegacyKey};
 
-/// What begins the suffix, behind its `$`.
-pub(crate) const SUFFIX: &str = "h1";
 /// What the authenticated data begins with.
 const KIND: &str = "ivy-h1";
 /// The white space of JSON: two bits choose one.
@@ -47,7 +45,7 @@ pub fn seal(
     let key = keyset.sealing();
     let mut frame = password.encrypt(&padded);
     let tag = tag(key, binding, &frame);
-    for part in ["$", SUFFIX, "$", key.id.as_str(), "$"] {
+    for part in ["$", BRIDGE_SUFFIX, "$", key.id.as_str(), "$"] {
         frame.push_str(part);
     }
     URL_SAFE_NO_PAD.encode_string(tag, &mut frame);

@@ -1,0 +1,53 @@
+//! Values that are nested too deep, told without building them.
+
+use super::raw::RawJson;
+use super::scan::measure;
+use super::shape::{OPEN_IN_LIST, OPEN_IN_VALUE};
+
+/// Whether a list of values, as JSON, holds one that is nested too deep.
+pub(crate) fn list_is_too_deep(list: &RawJson) -> bool {
+    is_deeper(list, OPEN_IN_LIST)
+}
+
+/// Whether a value, as JSON, is nested too deep.
+pub(crate) fn value_is_too_deep(value: &RawJson) -> bool {
+    is_deeper(value, OPEN_IN_VALUE)
+}
+
+fn is_deeper(json: &RawJson, most_open: usize) -> bool {
+    let json = json.as_str();
+    // Counting costs far less than measuring, and is enough for almost all values.
+    let opens = json.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    opens > most_open && measure(json).depth > most_open
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(open: usize) -> RawJson {
+        RawJson::parse(&("[".repeat(open) + &"]".repeat(open))).unwrap()
+    }
+
+    #[test]
+    fn the_deepest_list_is_the_deepest_that_serde_reads() {
+        let read = |open| serde_json::from_str::<serde_json::Value>(nested(open).as_str());
+        assert!(read(OPEN_IN_LIST).is_ok() && read(OPEN_IN_LIST + 1).is_err());
+    }
+
+    #[test]
+    fn values_and_lists_of_them_have_one_limit() {
+        assert!(!value_is_too_deep(&nested(OPEN_IN_VALUE)));
+        assert!(value_is_too_deep(&nested(OPEN_IN_VALUE + 1)));
+        assert!(!list_is_too_deep(&nested(OPEN_IN_LIST)));
+        assert!(list_is_too_deep(&nested(OPEN_IN_LIST + 1)));
+    }
+
+    #[test]
+    fn a_value_of_many_parts_is_not_taken_for_a_deep_one() {
+        let flat = format!("[{}[]]", "[{}],".repeat(1_000));
+        assert!(!value_is_too_deep(&RawJson::parse(&flat).unwrap()));
+        let text = RawJson::parse(&format!("\"{}\"", "[{".repeat(1_000))).unwrap();
+        assert!(!value_is_too_deep(&text));
+    }
+}
