@@ -83,13 +83,8 @@
 //! `task.name`, `queue` and `attempt`. What happens is logged at debug, and what somebody should
 //! look at, at warn. No subscriber is installed here.
 
-mod connector;
-mod http;
 mod runtime;
-#[cfg(test)]
-mod testing;
 
-pub use http::HttpClient;
 pub use runtime::AsyncStd;
 
 /// The entrance: a queue and a notifier, to call tasks and to run them.
@@ -114,6 +109,9 @@ pub type Error = ivy_driver::Error<AsyncStd>;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 pub use ivy_driver::CancellationToken;
+
+/// Sends requests to a queue that is reached over HTTP.
+pub use ivy_driver::HttpClient;
 
 /// The core, for what is not named here. Examples beside types of the core name it `ivy_proto`;
 /// where only this crate is depended on, `use` it from here.

@@ -1,20 +1,15 @@
-//! async-std, as ivy and hyper use it.
+//! async-std, as ivy uses it.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_std::net::{TcpStream, ToSocketAddrs};
-use hyper::rt::{Executor, Sleep, Timer};
 use ivy_driver::{
-    AsyncRuntime, CancellationToken, Clients, FutureHandlers, Net, Runtime, TaskPerCallback,
+    AsyncRuntime, CancellationToken, Clients, FutureHandlers, HttpClient, Net, Runtime,
+    TaskPerCallback, Tls, http_client,
 };
-use rustls::ClientConfig;
-
-use crate::http::HttpClient;
 
 /// The runtime of the names of this crate.
 #[derive(Debug)]
@@ -35,10 +30,8 @@ impl Net for AsyncStd {
 }
 
 impl Clients for AsyncStd {
-    type Http = HttpClient;
-
-    fn http(tls: Option<ClientConfig>) -> HttpClient {
-        HttpClient::new(tls)
+    fn http(tls: Option<Tls>) -> Option<Box<dyn HttpClient>> {
+        http_client::<Self>(tls)
     }
 }
 
@@ -70,39 +63,3 @@ impl AsyncRuntime for AsyncStd {
         token.cancelled()
     }
 }
-
-/// Runs hyper's own tasks: those that serve connections.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AsyncStdExecutor;
-
-impl<Task: Future<Output = ()> + Send + 'static> Executor<Task> for AsyncStdExecutor {
-    fn execute(&self, task: Task) {
-        async_std::task::spawn(task);
-    }
-}
-
-/// Wakes hyper when unused connections are to be closed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AsyncStdTimer;
-
-impl Timer for AsyncStdTimer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Sleeping(Box::pin(async_std::task::sleep(duration))))
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        self.sleep(deadline.saturating_duration_since(Instant::now()))
-    }
-}
-
-struct Sleeping(Pin<Box<dyn Future<Output = ()> + Send + Sync>>);
-
-impl Future for Sleeping {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(context)
-    }
-}
-
-impl Sleep for Sleeping {}

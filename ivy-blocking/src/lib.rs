@@ -84,15 +84,11 @@
 //! `task.name`, `queue` and `attempt`. What happens is logged at debug, and what somebody should
 //! look at, at warn. No subscriber is installed here.
 
-mod connector;
+#[cfg(feature = "http")]
 mod http;
 mod net;
 mod runtime;
-#[cfg(test)]
-mod testing;
-mod tls;
 
-pub use http::HttpClient;
 pub use runtime::{Clients, Runtime};
 
 /// The entrance: a queue and a notifier, to call tasks and to run them.
@@ -118,6 +114,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Tells a handler, and what it has started elsewhere, to stop: see [`Ctx::cancelled`].
 pub use ivy_driver::BlockingToken as CancellationToken;
+
+/// Sends requests to a queue that is reached over HTTP.
+pub use ivy_driver::HttpClient;
 
 /// The core, for what is not named here. Examples beside types of the core name it `ivy_proto`;
 /// where only this crate is depended on, `use` it from here.

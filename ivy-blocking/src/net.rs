@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::io::{AsyncRead, AsyncWrite};
-use ivy_driver::{helping, spawn};
+use ivy_driver::internal::{helping, spawn};
 use ivy_proto::connect::CONNECT_LIMIT;
 
 /// The most bytes that are read at a time, and the most that wait to be taken in before more is read.
@@ -21,12 +21,17 @@ pub(crate) async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAdd
     in_thread("ivy-resolve", move || Ok((host, port).to_socket_addrs()?.collect())).await
 }
 
-/// Connects to an address.
-pub(crate) async fn connect(address: SocketAddr) -> io::Result<Tcp> {
+/// Opens a connection to an address.
+pub(crate) async fn open(address: SocketAddr) -> io::Result<TcpStream> {
     let connect = move || TcpStream::connect_timeout(&address, CONNECT_LIMIT);
     let socket = in_thread("ivy-connect", connect).await?;
     socket.set_nodelay(true)?;
-    let socket = Arc::new(socket);
+    Ok(socket)
+}
+
+/// Opens a connection to an address, for futures.
+pub(crate) async fn connect(address: SocketAddr) -> io::Result<Tcp> {
+    let socket = Arc::new(open(address).await?);
     let incoming = Arc::new(Incoming::default());
     let (read_from, given_to) = (Arc::clone(&socket), Arc::clone(&incoming));
     spawn("ivy-reader", move || given_to.fill(&read_from))?;

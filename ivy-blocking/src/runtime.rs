@@ -3,10 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
-use ivy_driver::{Net, Threads};
-use rustls::ClientConfig;
+use ivy_driver::{HttpClient, Net, Threads, Tls};
 
-use crate::http::HttpClient;
 use crate::net::{Tcp, connect, resolve};
 
 /// The runtime of the names of this crate.
@@ -32,9 +30,11 @@ impl Net for Clients {
 }
 
 impl ivy_driver::Clients for Clients {
-    type Http = HttpClient;
-
-    fn http(tls: Option<ClientConfig>) -> HttpClient {
-        HttpClient::new(tls)
+    fn http(tls: Option<Tls>) -> Option<Box<dyn HttpClient>> {
+        #[cfg(feature = "http")]
+        let client = Some(Box::new(crate::http::UreqClient::new(tls)) as Box<dyn HttpClient>);
+        #[cfg(not(feature = "http"))]
+        let client = tls.and(None);
+        client
     }
 }

@@ -13,18 +13,20 @@ use crate::built_in;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::events::EventSink;
-use crate::exchange::ExchangeQueue;
 use crate::guarded::{GuardedNotifier, GuardedQueue};
 use crate::hub::Hub;
 use crate::ivy::{Ivy, Parts};
 use crate::memory::MemoryQueue;
 use crate::random::random;
-use crate::reach::{SessionBackend, SessionQueue};
+use crate::reach::{ExchangeQueue, SessionBackend, SessionQueue};
 use crate::runtime::Runtime;
 use crate::tls::OwnRoots;
 
 /// What a version of the core may know that this crate does not.
 const NOT_BUILT_IN: &str = "this kind of backend is not built in";
+
+/// What may be missing beside a backend of the program's own.
+const NO_HTTP: &str = "the queue's server is reached over HTTP, and no client for that is compiled in: turn on the feature `http`";
 
 /// Says where tasks are queued and results travel. Made by [`Ivy::builder`].
 ///
@@ -139,7 +141,8 @@ impl<R: Runtime> IvyBuilder<R> {
     }
 
     /// Trusts these authorities as well, for servers whose certificates are not signed by a public
-    /// one: certificates in PEM form.
+    /// one: certificates in PEM form. It is there where TLS is compiled in.
+    #[cfg(feature = "tls")]
     pub fn root_certificates(mut self, pem: &[u8]) -> Self {
         match OwnRoots::from_pem(pem) {
             Some(roots) => self.roots = roots,
@@ -234,8 +237,9 @@ fn queue<R: Runtime>(
             QueueWay::Exchange(exchange) => {
                 let tls = exchange.is_secure().then(|| roots.with_public_roots()).transpose();
                 let client = R::http(tls.map_err(Error::config)?);
+                let client = client.ok_or_else(|| Error::config(NO_HTTP))?;
                 let exchange = Arc::clone(exchange);
-                Arc::new(ExchangeQueue::<R, _>::new(client, exchange, events.clone()))
+                Arc::new(ExchangeQueue::<R>::new(client, exchange, events.clone()))
             }
             QueueWay::Session(sessions, capabilities) => {
                 let session = session::<R>(sessions, clock, roots, events)?;
@@ -280,3 +284,6 @@ fn session<R: Runtime>(
     let sessions = sessions.clone();
     Ok(SessionBackend::new(move || sessions.make(), tls, clock, events.clone()))
 }
+
+#[cfg(test)]
+mod tests;

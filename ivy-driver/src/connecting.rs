@@ -1,49 +1,17 @@
 //! Connects to the address of a host that answers first.
 
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, Either, FutureExt, select};
+use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use ivy_proto::connect::{ConnectRace, Family, Step, without_brackets};
+use ivy_proto::connect::{ConnectRace, Family, Step};
 
 use crate::clock::Clock;
 use crate::runtime::Runtime;
-
-/// Finds the addresses of a host.
-#[derive(Clone)]
-pub struct Resolver(Arc<Resolve>);
-
-type Resolve = dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
-
-impl Resolver {
-    /// A resolver that asks this function, for each new connection.
-    pub fn new<F>(resolve: impl Fn(String, u16) -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
-    {
-        Resolver(Arc::new(move |host, port| resolve(host, port).boxed()))
-    }
-
-    /// The addresses of a host, which may be an IPv6 address in brackets.
-    ///
-    /// # Errors
-    /// If the host cannot be resolved.
-    pub async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        (self.0)(without_brackets(host).to_owned(), port).await
-    }
-}
-
-impl fmt::Debug for Resolver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Resolver")
-    }
-}
 
 /// Connects to these addresses as [`ConnectRace`] decides, and returns the first connection.
 ///
@@ -59,7 +27,8 @@ where
     F: Future<Output = io::Result<Socket>>,
 {
     let clock = Clock::<R>::start();
-    let mut race = race(addresses, clock.now() + limit);
+    let family = |address: &SocketAddr| if address.is_ipv4() { Family::V4 } else { Family::V6 };
+    let mut race = ConnectRace::new(addresses.iter().map(family), clock.now() + limit);
     let mut attempts = FuturesUnordered::new();
     let mut failure = no_address();
     loop {
@@ -84,22 +53,13 @@ where
     }
 }
 
-/// The race between these addresses.
-#[must_use]
-pub fn race(addresses: &[SocketAddr], until: ivy_proto::Moment) -> ConnectRace {
-    let family = |address: &SocketAddr| if address.is_ipv4() { Family::V4 } else { Family::V6 };
-    ConnectRace::new(addresses.iter().map(family), until)
-}
-
 /// The failure of a host that has no address.
-#[must_use]
-pub fn no_address() -> io::Error {
+fn no_address() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "the host has no address")
 }
 
 /// The failure of connecting when its limit is over.
-#[must_use]
-pub fn out_of_time() -> io::Error {
+pub(crate) fn out_of_time() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no address of the host answered in time")
 }
 

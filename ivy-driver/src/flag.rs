@@ -3,9 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(feature = "threads")]
 use std::time::Instant;
 
-use event_listener::{Event, Listener};
+use event_listener::Event;
+#[cfg(feature = "threads")]
+use event_listener::Listener;
 
 /// Something that happens once, and lasts. Its clones are the same flag.
 #[derive(Clone, Default)]
@@ -42,6 +45,7 @@ impl Flag {
 
     /// Blocks the thread until it is raised, or until this time if there is one. Tells whether it
     /// is raised.
+    #[cfg(feature = "threads")]
     pub(crate) fn wait_until(&self, until: Option<Instant>) -> bool {
         while !self.is_raised() {
             let changed = self.shared.changed.listen();
@@ -76,9 +80,6 @@ impl Drop for RaiseOnDrop {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-    use std::time::Duration;
-
     use futures_util::FutureExt;
 
     use super::*;
@@ -95,11 +96,12 @@ mod tests {
         assert!(flag.raised().now_or_never().is_some());
     }
 
+    #[cfg(feature = "threads")]
     #[test]
     fn a_wait_in_a_thread_ends_when_it_is_raised_or_the_time_is_over() {
         let flag = Flag::default();
-        assert!(!flag.wait_until(Some(Instant::now() + Duration::from_millis(1))));
-        let waiter = thread::spawn({
+        assert!(!flag.wait_until(Some(Instant::now() + std::time::Duration::from_millis(1))));
+        let waiter = std::thread::spawn({
             let flag = flag.clone();
             move || flag.wait_until(None)
         });

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{self, Either, FutureExt, select};
+use futures_util::future::{self, FutureExt};
 use futures_util::stream::{self, StreamExt};
 use ivy_proto::ChannelName;
 use ivy_proto::backend::{BoxFuture, BoxStream, Heard, Notifier, Queue, QueueEvent};
@@ -16,6 +16,7 @@ use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::task::discard_panic;
 
+use crate::limit::within;
 use crate::runtime::Runtime;
 
 /// How long a publication may take.
@@ -108,9 +109,9 @@ fn guarded<R: Runtime, T: Send + 'static>(
     let asked = catch_unwind(AssertUnwindSafe(ask)).map_err(of);
     async move {
         let answer = AssertUnwindSafe(asked?).catch_unwind();
-        match select(answer, R::sleep_until(R::now() + limit).boxed()).await {
-            Either::Left((answer, _)) => answer.map_err(of),
-            Either::Right(_) => Err("the backend did not answer in time"),
+        match within::<R, _>(limit, answer).await {
+            Some(answer) => answer.map_err(of),
+            None => Err("the backend did not answer in time"),
         }
     }
     .boxed()

@@ -5,11 +5,25 @@
 //! those of this crate for one runtime: `ivy_tokio::Ivy` is `Ivy<Tokio>`. This crate is for those who
 //! write an adapter for another one:
 //!
-//! * [`Net`] opens TCP connections, and [`Clients`] makes the client for HTTP;
+//! * [`Net`] resolves names and opens TCP connections, over which backends are reached; [`Clients`] makes
+//!   the client for HTTP, which for an async runtime is [`http_client`];
 //! * [`Runtime`] runs futures in the background, and sleeps;
 //! * [`AsyncRuntime`] says that handlers are futures. The methods that wait are then `async`.
-//!   [`Threads`] is the runtime without futures for its users: its methods block, its handlers are
+//!   `Threads` is the runtime without futures for its users: its methods block, its handlers are
 //!   plain functions, and only [`Clients`] are left to be written.
+//!
+//! # Features
+//!
+//! Without any, there are queues and notifiers in memory, and those of the program's own.
+//!
+//! | feature | what it compiles in |
+//! | --- | --- |
+//! | `ironmq`, `redis` | the backends of these names, with `tls` |
+//! | `http` | hyper, for backends that are reached over HTTP; an adapter with a client of its own does without |
+//! | `tls` | rustls, without cryptography: the program installs a default provider |
+//! | `ring`, `aws-lc-rs` | `tls` with this cryptography |
+//! | `platform-verifier` | `tls`, and certificates are judged by the operating system |
+//! | `threads` | the runtime `Threads` |
 //!
 //! # How it works
 //!
@@ -27,14 +41,13 @@ mod connecting;
 mod context;
 mod error;
 mod events;
-mod exchange;
 mod flag;
 mod futures;
 mod guarded;
 mod handle;
 mod hub;
-mod interim;
 mod ivy;
+mod limit;
 mod log;
 mod memory;
 mod nudge;
@@ -46,6 +59,7 @@ mod reach;
 mod runtime;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "threads")]
 mod threads;
 mod tls;
 mod waits;
@@ -54,22 +68,30 @@ mod worker_builder;
 
 pub use admin::Admin;
 pub use builder::IvyBuilder;
-pub use connecting::{Resolver, connect_first, no_address, out_of_time, race};
 pub use context::Ctx;
 pub use error::Error;
 pub use events::Events;
 pub use futures::{CancellationToken, FutureHandlers, TaskPerCallback};
 pub use handle::Handle;
-pub use interim::InterimAnswers;
 pub use ivy::Ivy;
+pub use reach::http_client;
 pub use runtime::{AsyncRuntime, Callbacks, Clients, Handlers, HttpClient, Net, Runtime};
-pub use threads::{
-    BlockingToken, CallbackThreads, ThreadHandlers, ThreadPool, Threads, UnderWay, Wanted,
-    block_on, helping, spawn, under_way,
-};
-pub use tls::{NoTls, OwnRoots, is_tls};
+#[cfg(feature = "threads")]
+pub use threads::{BlockingToken, CallbackThreads, ThreadHandlers, Threads};
+pub use tls::Tls;
 pub use worker::{Ended, Worker};
 pub use worker_builder::WorkerBuilder;
+
+/// What other crates of this workspace share with this one, and nobody else may use: it changes without
+/// notice.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::connecting::connect_first;
+    pub use crate::reach::InterimAnswers;
+    #[cfg(feature = "threads")]
+    pub use crate::threads::{ThreadPool, block_on, helping, spawn};
+    pub use crate::tls::is_tls;
+}
 
 /// The core.
 pub use ivy_proto;

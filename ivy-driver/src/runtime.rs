@@ -15,10 +15,10 @@ use ivy_proto::backend::HttpRequest;
 use ivy_proto::queue::Fault;
 use ivy_proto::task::TaskSettings;
 use ivy_proto::wire::RawJson;
-use rustls::ClientConfig;
 
 use crate::context::Ctx;
 use crate::futures::FutureHandlers;
+use crate::tls::Tls;
 use crate::worker::Ended;
 
 /// The network.
@@ -37,12 +37,11 @@ pub trait Net: Send + Sync + 'static {
 
 /// The clients that reach servers.
 pub trait Clients: Net {
-    /// The HTTP client.
-    type Http: HttpClient;
-
     /// An HTTP client, with what it needs to trust a server if it is to speak TLS. It connects when
-    /// the first request is sent.
-    fn http(tls: Option<ClientConfig>) -> Self::Http;
+    /// the first request is sent. Nothing if none is compiled in.
+    ///
+    /// That of an async runtime is [`http_client`](crate::http_client).
+    fn http(tls: Option<Tls>) -> Option<Box<dyn HttpClient>>;
 }
 
 /// An HTTP/1.1 client with a pool of connections.

@@ -1,22 +1,19 @@
-//! A runtime for the tests of this crate: tokio, whose time can be paused, without clients.
+//! A runtime for the tests of this crate: tokio, whose time can be paused.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use http::Response;
-use ivy_proto::backend::HttpRequest;
-use ivy_proto::queue::Fault;
-use rustls::ClientConfig;
 use tokio::net::{TcpStream, lookup_host};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 use crate::futures::{CancellationToken, FutureHandlers, TaskPerCallback};
+use crate::reach::http_client;
 use crate::runtime::{AsyncRuntime, Clients, HttpClient, Net, Runtime};
+use crate::tls::Tls;
 
 pub(crate) enum Tokio {}
 
@@ -24,6 +21,7 @@ thread_local! {
     static REFUSED: Cell<u32> = const { Cell::new(0) };
     static STARTED: OnceCell<Instant> = const { OnceCell::new() };
     static SET_FORWARD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    static HOSTS: RefCell<HashMap<String, Vec<SocketAddr>>> = RefCell::default();
 }
 
 /// Lets the system give no means to run the next so many handlers that this thread starts.
@@ -36,21 +34,20 @@ pub(crate) fn set_clock_forward(by: Duration) {
     SET_FORWARD.set(SET_FORWARD.get() + by);
 }
 
-/// A client that no test asks for.
-#[derive(Debug)]
-pub(crate) enum NoClient {}
-
-impl HttpClient for NoClient {
-    fn send(&self, _: HttpRequest) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
-        match *self {}
-    }
+/// Gives a host these addresses, for this thread's test.
+#[cfg(feature = "http")]
+pub(crate) fn name_host(host: &str, addresses: &[SocketAddr]) {
+    HOSTS.with_borrow_mut(|hosts| hosts.insert(host.to_owned(), addresses.to_vec()));
 }
 
 impl Net for Tokio {
     type Tcp = Compat<TcpStream>;
 
     async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
-        Ok(lookup_host((host, port)).await?.collect())
+        match HOSTS.with_borrow(|hosts| hosts.get(&host).cloned()) {
+            Some(addresses) => Ok(addresses),
+            None => Ok(lookup_host((host, port)).await?.collect()),
+        }
     }
 
     async fn connect(address: SocketAddr) -> io::Result<Self::Tcp> {
@@ -59,10 +56,8 @@ impl Net for Tokio {
 }
 
 impl Clients for Tokio {
-    type Http = NoClient;
-
-    fn http(_: Option<ClientConfig>) -> NoClient {
-        unreachable!("no test has a queue on a server")
+    fn http(tls: Option<Tls>) -> Option<Box<dyn HttpClient>> {
+        http_client::<Self>(tls)
     }
 }
 

@@ -83,13 +83,8 @@
 //! `task.name`, `queue` and `attempt`. What happens is logged at debug, and what somebody should
 //! look at, at warn. No subscriber is installed here.
 
-mod connector;
-mod http;
 mod runtime;
-#[cfg(test)]
-mod testing;
 
-pub use http::HttpClient;
 pub use runtime::Tokio;
 
 /// The entrance: a queue and a notifier, to call tasks and to run them.
@@ -115,6 +110,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Tells a handler, and what it has started elsewhere, to stop: see [`Ctx::cancelled`].
 pub use tokio_util::sync::CancellationToken;
+
+/// Sends requests to a queue that is reached over HTTP.
+pub use ivy_driver::HttpClient;
 
 /// The core, for what is not named here. Examples beside types of the core name it `ivy_proto`;
 /// where only this crate is depended on, `use` it from here.

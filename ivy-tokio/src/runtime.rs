@@ -5,13 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use ivy_driver::{AsyncRuntime, Clients, FutureHandlers, Net, Runtime, TaskPerCallback};
-use rustls::ClientConfig;
+use ivy_driver::{
+    AsyncRuntime, Clients, FutureHandlers, HttpClient, Net, Runtime, TaskPerCallback, Tls,
+    http_client,
+};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 use tokio_util::sync::CancellationToken;
-
-use crate::http::HttpClient;
 
 /// The runtime of the names of this crate.
 ///
@@ -34,10 +34,8 @@ impl Net for Tokio {
 }
 
 impl Clients for Tokio {
-    type Http = HttpClient;
-
-    fn http(tls: Option<ClientConfig>) -> HttpClient {
-        HttpClient::new(tls)
+    fn http(tls: Option<Tls>) -> Option<Box<dyn HttpClient>> {
+        http_client::<Self>(tls)
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use ivy_driver::{InterimAnswers, is_tls};
+use ivy_driver::internal::{InterimAnswers, is_tls};
 use ivy_proto::connect::CONNECT_LIMIT;
 use ureq::Error;
 use ureq::config::Config;
@@ -16,7 +16,7 @@ use ureq::unversioned::transport::{
     self, Buffers, ConnectionDetails, LazyBuffers, NextTimeout, ShutdownHandle, Transport,
 };
 
-use crate::connector::{Connector, Socket};
+use super::connector::{Connector, Socket};
 
 /// Longer than any request takes.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);

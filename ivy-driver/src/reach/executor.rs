@@ -3,11 +3,10 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_channel::{mpsc, oneshot};
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
 use futures_util::io::{AsyncRead, AsyncWrite};
 use futures_util::stream::StreamExt;
 use ivy_proto::backend::{Input, Line, LinkFault, LinkFaultKind, Output, Session, Ticket};
@@ -15,11 +14,11 @@ use ivy_proto::notify::{NotifyFault, Publication};
 use ivy_proto::queue::{Fault, QueueOp, QueueReply};
 use ivy_proto::{ChannelName, Moment};
 use rustc_hash::FxHashMap;
-use rustls::ClientConfig;
 
 use crate::clock::Clock;
 use crate::events::EventSink;
 use crate::runtime::Runtime;
+use crate::tls::{Tls, is_tls};
 
 use super::link::{self, Link};
 use super::unread::Writer;
@@ -43,7 +42,7 @@ pub(super) enum Mail {
 pub(super) struct Executor<R> {
     session: Box<dyn Session>,
     mailbox: mpsc::UnboundedReceiver<Mail>,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<Tls>,
     clock: Clock<R>,
     events: EventSink,
     lines: Vec<(Line, Connection)>,
@@ -88,7 +87,7 @@ impl<R: Runtime> Executor<R> {
     pub(super) fn new(
         session: Box<dyn Session>,
         mailbox: mpsc::UnboundedReceiver<Mail>,
-        tls: Option<Arc<ClientConfig>>,
+        tls: Option<Tls>,
         clock: Clock<R>,
         events: EventSink,
     ) -> Self {
@@ -212,8 +211,8 @@ impl<R: Runtime> Executor<R> {
         loop {
             match self.session.poll_output() {
                 Output::Open(line, endpoint) => {
-                    let opening = link::open::<R>(endpoint, self.tls.clone()).boxed();
-                    self.lines.push((line, Connection::Opening(opening)));
+                    let opening = link::open::<R>(endpoint, self.tls.clone()).map_err(not_opened);
+                    self.lines.push((line, Connection::Opening(opening.boxed())));
                 }
                 Output::Send(line, bytes) => {
                     if let Some(open) = self.open(line) {
@@ -286,6 +285,11 @@ impl Connection {
             Err(error) => Happened::Closed(ended(&error)),
         })
     }
+}
+
+fn not_opened(error: io::Error) -> LinkFault {
+    let kind = if is_tls(&error) { LinkFaultKind::Tls } else { LinkFaultKind::Unreachable };
+    LinkFault::new(kind, error.to_string())
 }
 
 fn ended(why: &dyn std::fmt::Display) -> LinkFault {

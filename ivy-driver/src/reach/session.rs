@@ -14,11 +14,11 @@ use ivy_proto::ChannelName;
 use ivy_proto::backend::{BoxFuture, BoxStream, Heard, Notifier, Queue, Session, Ticket};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
-use rustls::ClientConfig;
 
 use crate::clock::Clock;
 use crate::events::EventSink;
 use crate::runtime::Runtime;
+use crate::tls::Tls;
 
 use super::executor::{Executor, Mail};
 use super::unread::{Reader, unread};
@@ -33,7 +33,7 @@ pub(crate) struct SessionBackend<R> {
 
 struct Reach<R> {
     make: Box<dyn Fn() -> Box<dyn Session> + Send + Sync>,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<Tls>,
     clock: Clock<R>,
     events: EventSink,
     mailbox: Mutex<Option<mpsc::UnboundedSender<Mail>>>,
@@ -44,13 +44,13 @@ impl<R: Runtime> SessionBackend<R> {
     /// A backend whose sessions are made so. Nothing is opened yet.
     pub(crate) fn new(
         make: impl Fn() -> Box<dyn Session> + Send + Sync + 'static,
-        tls: Option<ClientConfig>,
+        tls: Option<Tls>,
         clock: Clock<R>,
         events: EventSink,
     ) -> Self {
         let reach = Reach {
             make: Box::new(make),
-            tls: tls.map(Arc::new),
+            tls,
             clock,
             events,
             mailbox: Mutex::default(),

@@ -8,7 +8,6 @@ mod calls;
 mod helping;
 mod pool;
 mod token;
-mod under_way;
 
 use std::fmt;
 use std::future::Future;
@@ -22,10 +21,10 @@ use ivy_proto::task::{BlockingRegistry, TaskSettings};
 use ivy_proto::wire::RawJson;
 use ivy_proto::worker::JobOutcome;
 use ivy_proto::{TaskError, TaskName};
-use rustls::ClientConfig;
 
 use crate::context::Ctx;
-use crate::runtime::{Callbacks, Clients, Handlers, Net, Runtime};
+use crate::runtime::{Callbacks, Clients, Handlers, HttpClient, Net, Runtime};
+use crate::tls::Tls;
 use crate::worker::Ended;
 use alarms::Sleep;
 use background::in_background;
@@ -34,7 +33,6 @@ pub use block_on::block_on;
 pub use helping::helping;
 pub use pool::{ThreadPool, spawn};
 pub use token::BlockingToken;
-pub use under_way::{UnderWay, Wanted, under_way};
 
 /// How many callbacks run at a time.
 const MOST_CALLBACKS: usize = 16;
@@ -64,9 +62,7 @@ impl<C: Clients> Net for Threads<C> {
 }
 
 impl<C: Clients> Clients for Threads<C> {
-    type Http = C::Http;
-
-    fn http(tls: Option<ClientConfig>) -> C::Http {
+    fn http(tls: Option<Tls>) -> Option<Box<dyn HttpClient>> {
         C::http(tls)
     }
 }

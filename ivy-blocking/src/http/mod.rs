@@ -1,6 +1,13 @@
 //! The HTTP client: sends one request, and tells how that failed.
 
 mod connect;
+mod connector;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod under_way;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,14 +17,15 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, FutureExt};
 use http::{Request, Response};
-use ivy_driver::{HttpRequest, RequestKind, ThreadPool, UnderWay, under_way};
+use ivy_driver::internal::ThreadPool;
+use ivy_driver::{HttpClient, HttpRequest, RequestKind, Tls};
 use ivy_proto::connect::CONNECT_LIMIT;
 use ivy_proto::queue::{Fault, FaultKind};
-use rustls::ClientConfig;
 use ureq::{Agent, Body, Error};
 
-use crate::connector::Connector;
 use connect::{NotConnected, Opener, Unresolved};
+use connector::Connector;
+use under_way::{UnderWay, under_way};
 
 /// How many requests are under way at a time, besides those that wait for messages and those about
 /// leases.
@@ -30,7 +38,7 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// An HTTP/1.1 client with its pool of connections, and the threads that wait for answers.
 #[derive(Debug)]
-pub struct HttpClient {
+pub(crate) struct UreqClient {
     agents: Arc<Agents>,
     requests: ThreadPool,
     /// A request that waits for messages delays no other. There is one for each queue that a worker
@@ -41,14 +49,11 @@ pub struct HttpClient {
     leases: ThreadPool,
 }
 
-impl HttpClient {
-    pub(crate) fn new(tls: Option<ClientConfig>) -> Self {
-        HttpClient::over(Connector::new(tls))
-    }
-
-    fn over(connector: Connector) -> Self {
-        HttpClient {
-            agents: Arc::new(Agents { connector, idle: Mutex::default() }),
+impl UreqClient {
+    pub(crate) fn new(tls: Option<Tls>) -> Self {
+        let agents = Agents { connector: Connector(tls), idle: Mutex::default() };
+        UreqClient {
+            agents: Arc::new(agents),
             requests: ThreadPool::new("ivy-request", MOST_REQUESTS),
             polls: ThreadPool::new("ivy-poll", usize::MAX),
             leases: ThreadPool::new("ivy-lease", usize::MAX),
@@ -56,7 +61,7 @@ impl HttpClient {
     }
 }
 
-impl ivy_driver::HttpClient for HttpClient {
+impl HttpClient for UreqClient {
     fn send(&self, request: HttpRequest) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
         let (agents, asked_at) = (Arc::clone(&self.agents), Instant::now());
         let (work, wanted) = under_way(|agent: Agent| agent.shutdown());
@@ -194,6 +199,3 @@ fn fault(error: &Error) -> Fault {
         _ => Fault::new(FaultKind::AnswerLost).with_detail(error.to_string()),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,18 +1,51 @@
-//! TLS: one configuration for every connection, with its cryptography named.
+//! TLS by rustls, with its cryptography named.
 
+use std::io;
 use std::sync::Arc;
 
+use futures_rustls::TlsConnector;
+use futures_rustls::client::TlsStream;
+use futures_util::io::{AsyncRead, AsyncWrite};
+use ivy_proto::connect::without_brackets;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 #[cfg(feature = "platform-verifier")]
 use rustls_platform_verifier::Verifier;
 
+/// What a connection needs to speak TLS: whom it trusts, and its cryptography.
+#[derive(Clone, Debug)]
+pub struct Tls(Arc<ClientConfig>);
+
+impl Tls {
+    /// Speaks TLS as this configuration says.
+    #[must_use]
+    pub fn new(config: ClientConfig) -> Self {
+        Tls(Arc::new(config))
+    }
+
+    /// The configuration, for clients that speak TLS themselves.
+    #[must_use]
+    pub fn config(&self) -> &Arc<ClientConfig> {
+        &self.0
+    }
+
+    /// Begins TLS with the host of this name.
+    pub(crate) async fn secure<Tcp: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        host: &str,
+        tcp: Tcp,
+    ) -> io::Result<TlsStream<Tcp>> {
+        let name = ServerName::try_from(without_brackets(host).to_owned())
+            .map_err(|error| io::Error::other(rustls::Error::General(error.to_string())))?;
+        TlsConnector::from(Arc::clone(&self.0)).connect(name, tcp).await
+    }
+}
+
 /// Why there is no TLS.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoTls {
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoTls {
     /// No cryptography is there for it.
     #[error(
         "an address asks for TLS, and no cryptography for it is compiled in: turn on the feature `ring` or `aws-lc-rs`, or install a default provider of rustls"
@@ -24,13 +57,12 @@ pub enum NoTls {
 }
 
 /// Certificates of the caller's own authorities, trusted besides the usual ones.
-#[derive(Clone, Debug, Default)]
-pub struct OwnRoots(Vec<CertificateDer<'static>>);
+#[derive(Debug, Default)]
+pub(crate) struct OwnRoots(Vec<CertificateDer<'static>>);
 
 impl OwnRoots {
     /// Reads certificates in PEM form; nothing if there is none, or one is damaged.
-    #[must_use]
-    pub fn from_pem(pem: &[u8]) -> Option<Self> {
+    pub(crate) fn from_pem(pem: &[u8]) -> Option<Self> {
         let roots: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
         let mut store = RootCertStore::empty();
         let usable = roots.iter().all(|root| store.add(root.clone()).is_ok());
@@ -43,7 +75,7 @@ impl OwnRoots {
     ///
     /// # Errors
     /// If no cryptography is compiled in, or the operating system trusts nobody.
-    pub fn with_public_roots(&self) -> Result<ClientConfig, NoTls> {
+    pub(crate) fn with_public_roots(&self) -> Result<Tls, NoTls> {
         self.trusting(|| webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
     }
 
@@ -53,7 +85,7 @@ impl OwnRoots {
     /// # Errors
     /// If no cryptography is compiled in, or, with the feature `platform-verifier`, the operating
     /// system trusts nobody.
-    pub fn with_system_roots(&self) -> Result<ClientConfig, NoTls> {
+    pub(crate) fn with_system_roots(&self) -> Result<Tls, NoTls> {
         self.trusting(|| {
             let mut store = RootCertStore::empty();
             store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -62,16 +94,16 @@ impl OwnRoots {
     }
 
     #[cfg(not(feature = "platform-verifier"))]
-    fn trusting(&self, usual: impl FnOnce() -> RootCertStore) -> Result<ClientConfig, NoTls> {
+    fn trusting(&self, usual: impl FnOnce() -> RootCertStore) -> Result<Tls, NoTls> {
         let mut store = usual();
         store.add_parsable_certificates(self.0.iter().cloned());
         let builder = ClientConfig::builder_with_provider(provider()?);
         let builder = builder.with_safe_default_protocol_versions()?;
-        Ok(builder.with_root_certificates(store).with_no_client_auth())
+        Ok(Tls::new(builder.with_root_certificates(store).with_no_client_auth()))
     }
 
     #[cfg(feature = "platform-verifier")]
-    fn trusting(&self, _: impl FnOnce() -> RootCertStore) -> Result<ClientConfig, NoTls> {
+    fn trusting(&self, _: impl FnOnce() -> RootCertStore) -> Result<Tls, NoTls> {
         let provider = provider()?;
         let roots = self.0.iter().cloned();
         let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider))?;
@@ -79,7 +111,7 @@ impl OwnRoots {
         let builder = builder.with_safe_default_protocol_versions()?;
         // Dangerous is what decides who is trusted, whatever that is.
         let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-        Ok(builder.with_no_client_auth())
+        Ok(Tls::new(builder.with_no_client_auth()))
     }
 }
 
@@ -111,7 +143,7 @@ pub fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
         }
         // An `io::Error` hides the error that it wraps from `source`, which skips to the
         // wrapped error's own source.
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         if wrapped.is_some_and(|wrapped| is_tls(wrapped)) {
             return true;
         }
@@ -125,7 +157,7 @@ mod tests {
     use super::*;
 
     /// A certificate for `localhost`, signed by nobody else.
-    const CERTIFICATE: &[u8] = include_bytes!("tls/localhost.crt");
+    const CERTIFICATE: &[u8] = include_bytes!("localhost.crt");
 
     #[test]
     fn what_is_not_a_certificate_is_no_root() {

@@ -1,12 +1,14 @@
 use std::io;
+use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use ivy_driver::{HttpClient as _, Resolver};
+use crate::testing::{Tokio, name_host};
 
-use crate::testing::{SilentAddress, acceptor, distrusting, trusting};
+#[cfg(feature = "ring")]
+mod secure;
 
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"ids\":[\"1\"]}";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -39,8 +41,8 @@ async fn server(answer: Vec<u8>) -> String {
     address
 }
 
-fn client() -> HttpClient {
-    HttpClient::new(None)
+fn client() -> Hyper<Tokio> {
+    Hyper::new(None)
 }
 
 fn get(address: &str) -> HttpRequest {
@@ -50,10 +52,6 @@ fn get(address: &str) -> HttpRequest {
 
 async fn fetch(address: &str) -> Result<Response<Bytes>, Fault> {
     client().send(get(address)).await
-}
-
-async fn fetch_securely(address: &str) -> Result<Response<Bytes>, Fault> {
-    HttpClient::new(Some(distrusting())).send(get(address)).await
 }
 
 async fn kind_of(answer: &[u8]) -> Result<u16, FaultKind> {
@@ -149,14 +147,31 @@ async fn a_refused_connection_is_an_unreachable_server() {
     assert_eq!(fetch(&address).await.unwrap_err().kind(), FaultKind::Unreachable);
 }
 
+/// An address at which nobody answers, as behind a firewall that drops what comes: its listener
+/// accepts nothing, and has no room left for connections that wait.
+struct SilentAddress {
+    address: SocketAddr,
+    _held: (std::net::TcpListener, Vec<std::net::TcpStream>),
+}
+
+impl SilentAddress {
+    fn new() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let soon = Duration::from_millis(200);
+        let connect = || std::net::TcpStream::connect_timeout(&address, soon);
+        let waiting = std::iter::from_fn(|| connect().ok()).collect();
+        SilentAddress { address, _held: (listener, waiting) }
+    }
+}
+
 #[tokio::test]
 async fn an_address_at_which_nobody_answers_does_not_hide_the_others() {
     let silent = SilentAddress::new();
     let server: http::Uri = server(GOOD.to_vec()).await.parse().unwrap();
-    let addresses = [silent.address, server.authority().unwrap().as_str().parse().unwrap()];
-    let resolver = Resolver::new(move |_, _| async move { Ok(addresses.to_vec()) });
-    let client = HttpClient::over(Connector::with_resolver(resolver, None));
-    assert_eq!(client.send(get("http://two.example/")).await.unwrap().status(), 200);
+    let answers = server.authority().unwrap().as_str().parse().unwrap();
+    name_host("two.example", &[silent.address, answers]);
+    assert_eq!(fetch("http://two.example/").await.unwrap().status(), 200);
 }
 
 #[tokio::test]
@@ -184,6 +199,51 @@ async fn an_answer_that_never_ends_is_given_up_in_time() {
     assert_eq!(started.elapsed().as_secs(), LIMIT.as_secs());
 }
 
+/// What goes on in the background comes to rest.
+async fn rest() {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
+async fn answer(stream: &mut TcpStream) {
+    read_head(stream).await.unwrap();
+    stream.write_all(GOOD).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_used_again_unless_the_server_has_closed_it() {
+    let (listener, address) = listen().await;
+    let client = client();
+    let send = || tokio::spawn(client.send(get(&address)));
+    let first = send();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    answer(&mut stream).await;
+    assert!(first.await.unwrap().is_ok());
+    rest().await;
+    let second = send();
+    answer(&mut stream).await;
+    assert!(second.await.unwrap().is_ok());
+    drop(stream);
+    rest().await;
+    let third = send();
+    answer(&mut listener.accept().await.unwrap().0).await;
+    assert!(third.await.unwrap().is_ok());
+}
+
+/// Of hyper's pool, which follows the runtime's time.
+#[tokio::test(start_paused = true)]
+async fn an_unused_connection_is_closed_before_load_balancers_close_it() {
+    let (listener, address) = listen().await;
+    let client = client();
+    let request = tokio::spawn(client.send(get(&address)));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_head(&mut stream).await.unwrap();
+    stream.write_all(GOOD).await.unwrap();
+    assert!(request.await.unwrap().is_ok());
+    let unused_since = tokio::time::Instant::now();
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    assert!(unused_since.elapsed() < Duration::from_secs(2 * 60), "{:?}", unused_since.elapsed());
+}
+
 #[tokio::test]
 async fn a_dropped_request_closes_its_connection() {
     let (listener, address) = listen().await;
@@ -198,60 +258,14 @@ async fn a_dropped_request_closes_its_connection() {
 async fn a_waiting_request_does_not_delay_another() {
     let (listener, address) = listen().await;
     let client = client();
-    let (patient, slow) = (client.clone(), get(&address));
-    let waiting = tokio::spawn(async move { patient.send(slow).await });
+    let waiting = tokio::spawn(client.send(get(&address)));
     let (mut first, _) = listener.accept().await.unwrap();
     read_head(&mut first).await.unwrap();
-    let quick = tokio::spawn(async move { client.send(get(&address)).await });
+    let quick = tokio::spawn(client.send(get(&address)));
     let (mut second, _) = listener.accept().await.unwrap();
     read_head(&mut second).await.unwrap();
     second.write_all(GOOD).await.unwrap();
     assert!(quick.await.unwrap().is_ok());
     first.write_all(GOOD).await.unwrap();
     assert!(waiting.await.unwrap().is_ok());
-}
-
-/// A TLS server whose certificate is for `localhost`, signed by nobody else.
-async fn secure_server() -> u16 {
-    let acceptor = acceptor();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            if let Ok(mut stream) = acceptor.accept(stream).await {
-                let _ = stream.write_all(GOOD).await;
-                let _ = stream.shutdown().await;
-            }
-        }
-    });
-    port
-}
-
-#[tokio::test]
-async fn a_certificate_of_an_unknown_authority_is_refused() {
-    let port = secure_server().await;
-    let fault = fetch_securely(&format!("https://localhost:{port}/")).await.unwrap_err();
-    assert_eq!(fault.kind(), FaultKind::Tls, "{fault}");
-}
-
-#[tokio::test]
-async fn a_certificate_of_ones_own_authority_is_accepted_for_its_host_only() {
-    let port = secure_server().await;
-    let client = HttpClient::new(Some(trusting()));
-    let right = client.send(get(&format!("https://localhost:{port}/"))).await;
-    assert_eq!(right.unwrap().status(), 200);
-    let wrong = client.send(get(&format!("https://127.0.0.1:{port}/"))).await;
-    assert_eq!(wrong.unwrap_err().kind(), FaultKind::Tls);
-}
-
-#[tokio::test]
-async fn a_server_without_tls_is_no_secure_server() {
-    let (listener, address) = listen().await;
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
-    });
-    let fault = fetch_securely(&address.replace("http:", "https:")).await.unwrap_err();
-    assert_eq!(fault.kind(), FaultKind::Tls);
 }

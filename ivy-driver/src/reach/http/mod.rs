@@ -1,20 +1,30 @@
-//! The HTTP client: sends one request, and tells how that failed.
+//! The HTTP client of async runtimes: hyper, over their connections, tasks and time. It sends one
+//! request, and says how that failed.
+
+mod connection;
+mod runtime;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error as _;
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
-use async_std::future::timeout;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_util::client::legacy::Client;
-use ivy_driver::{HttpRequest, is_tls};
+use hyper_util::client::legacy::{Client, Error};
+use ivy_proto::backend::HttpRequest;
 use ivy_proto::queue::{Fault, FaultKind};
-use rustls::ClientConfig;
 
-use crate::connector::Connector;
-use crate::runtime::{AsyncStdExecutor, AsyncStdTimer};
+use crate::limit::within;
+use crate::runtime::{HttpClient, Runtime};
+use crate::tls::{Tls, is_tls};
+
+use connection::Connector;
+use runtime::HyperRuntime;
 
 /// How long an unused connection is kept: less than the 60 s after which usual load balancers close
 /// it, without telling.
@@ -23,54 +33,38 @@ const IDLE_LIMIT: Duration = Duration::from_secs(50);
 const MAX_HEADERS: usize = 100;
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// An HTTP/1.1 client with its pool of connections. Each long poll has a connection of its own
-/// while it waits, so it delays no other request.
-#[derive(Clone, Debug)]
-pub struct HttpClient {
-    client: Client<Connector, Full<Bytes>>,
+/// Hyper with its pool of connections. Each long poll has a connection of its own while it waits, so
+/// it delays no other request.
+pub(super) struct Hyper<R> {
+    client: HyperClient,
+    runtime: PhantomData<fn() -> R>,
 }
 
-impl HttpClient {
-    pub(crate) fn new(tls: Option<ClientConfig>) -> Self {
-        HttpClient::over(Connector::new(tls))
-    }
+/// It does not depend on the runtime's type, so it is compiled once.
+type HyperClient = Client<Connector, Full<Bytes>>;
 
-    fn over(connector: Connector) -> Self {
-        let client = Client::builder(AsyncStdExecutor)
-            .pool_timer(AsyncStdTimer)
-            .pool_idle_timeout(IDLE_LIMIT)
-            .http1_max_headers(MAX_HEADERS)
-            .http1_max_buf_size(MAX_HEADER_BYTES)
-            .build(connector);
-        HttpClient { client }
-    }
-
-    async fn exchange(
-        &self,
-        request: Request<Bytes>,
-        response_limit: usize,
-    ) -> Result<Response<Bytes>, Fault> {
-        let answer = self
-            .client
-            .request(request.map(Full::new))
-            .await
-            .map_err(|error| send_fault(&error))?;
-        let (head, body) = answer.into_parts();
-        let body = Limited::new(body, response_limit)
-            .collect()
-            .await
-            .map_err(|error| body_fault(error.as_ref(), response_limit))?;
-        Ok(Response::from_parts(head, body.to_bytes()))
+impl<R: Runtime> Hyper<R> {
+    pub(super) fn new(tls: Option<Tls>) -> Self {
+        let client = client(Connector::new::<R>(tls), HyperRuntime::of::<R>());
+        Hyper { client, runtime: PhantomData }
     }
 }
 
-impl ivy_driver::HttpClient for HttpClient {
+fn client(connector: Connector, runtime: HyperRuntime) -> HyperClient {
+    Client::builder(runtime)
+        .pool_timer(runtime)
+        .pool_idle_timeout(IDLE_LIMIT)
+        .http1_max_headers(MAX_HEADERS)
+        .http1_max_buf_size(MAX_HEADER_BYTES)
+        .build(connector)
+}
+
+impl<R: Runtime> HttpClient for Hyper<R> {
     fn send(&self, request: HttpRequest) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
-        let this = self.clone();
         let HttpRequest { request, time_limit, response_limit, .. } = request;
+        let exchange = exchange(self.client.clone(), request, response_limit);
         async move {
-            let exchange = this.exchange(request, response_limit);
-            timeout(time_limit, exchange).await.unwrap_or_else(|_| {
+            within::<R, _>(time_limit, exchange).await.unwrap_or_else(|| {
                 let detail = format!("no whole answer within {time_limit:?}");
                 Err(Fault::new(FaultKind::AnswerLost).with_detail(detail))
             })
@@ -79,7 +73,28 @@ impl ivy_driver::HttpClient for HttpClient {
     }
 }
 
-fn send_fault(error: &hyper_util::client::legacy::Error) -> Fault {
+impl<R> fmt::Debug for Hyper<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hyper")
+    }
+}
+
+async fn exchange(
+    client: HyperClient,
+    request: Request<Bytes>,
+    response_limit: usize,
+) -> Result<Response<Bytes>, Fault> {
+    let answer =
+        client.request(request.map(Full::new)).await.map_err(|error| send_fault(&error))?;
+    let (head, body) = answer.into_parts();
+    let body = Limited::new(body, response_limit)
+        .collect()
+        .await
+        .map_err(|error| body_fault(error.as_ref(), response_limit))?;
+    Ok(Response::from_parts(head, body.to_bytes()))
+}
+
+fn send_fault(error: &Error) -> Fault {
     if error.is_connect() {
         let kind = if is_tls(error) { FaultKind::Tls } else { FaultKind::Unreachable };
         return Fault::new(kind).with_detail(innermost(error));
@@ -115,6 +130,3 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     }
     error.to_string()
 }
-
-#[cfg(test)]
-mod tests;

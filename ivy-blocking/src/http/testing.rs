@@ -4,19 +4,18 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_rustls::TlsAcceptor;
-use ivy_driver::OwnRoots;
+use ivy_driver::Tls;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 /// A certificate for `localhost`, signed by nobody else.
-const CERTIFICATE: &[u8] = include_bytes!("testing/localhost.crt");
-const KEY: &[u8] = include_bytes!("testing/localhost.key");
+const CERTIFICATE: &[u8] = include_bytes!("localhost.crt");
+const KEY: &[u8] = include_bytes!("localhost.key");
 
 /// The server's side of a connection to a server with that certificate.
-pub(crate) fn acceptor() -> TlsAcceptor {
+pub(super) fn accept(socket: TcpStream) -> StreamOwned<ServerConnection, TcpStream> {
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
     let key = PrivateKeyDer::from_pem_slice(KEY).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -25,28 +24,39 @@ pub(crate) fn acceptor() -> TlsAcceptor {
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .unwrap();
-    TlsAcceptor::from(Arc::new(config))
+    StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), socket)
 }
 
 /// What a client needs that trusts the certificate.
-pub(crate) fn trusting() -> ClientConfig {
-    OwnRoots::from_pem(CERTIFICATE).unwrap().with_public_roots().unwrap()
+pub(super) fn trusting() -> Tls {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(CERTIFICATE).unwrap()).unwrap();
+    trusts(roots)
 }
 
 /// What a client needs that does not.
-pub(crate) fn distrusting() -> ClientConfig {
-    OwnRoots::default().with_public_roots().unwrap()
+pub(super) fn distrusting() -> Tls {
+    trusts(RootCertStore::empty())
+}
+
+fn trusts(roots: RootCertStore) -> Tls {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Tls::new(config)
 }
 
 /// An address at which nobody answers, as behind a firewall that drops what comes: its listener
 /// accepts nothing, and has no room left for connections that wait.
-pub(crate) struct SilentAddress {
-    pub(crate) address: SocketAddr,
+pub(super) struct SilentAddress {
+    pub(super) address: SocketAddr,
     _held: (TcpListener, Vec<TcpStream>),
 }
 
 impl SilentAddress {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200));

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The working end: what is under way holds on to something that can be broken off.
-pub struct UnderWay<T> {
+pub(super) struct UnderWay<T> {
     state: Arc<Mutex<State<T>>>,
 }
 
 /// The waiting end. Dropping it breaks off what is under way, or keeps it from beginning.
-pub struct Wanted<T> {
+pub(super) struct Wanted<T> {
     state: Arc<Mutex<State<T>>>,
     break_off: fn(T),
 }
@@ -21,7 +21,7 @@ struct State<T> {
 
 /// Both ends of some work, and how it is broken off.
 #[must_use]
-pub fn under_way<T>(break_off: fn(T)) -> (UnderWay<T>, Wanted<T>) {
+pub(super) fn under_way<T>(break_off: fn(T)) -> (UnderWay<T>, Wanted<T>) {
     let state = Arc::new(Mutex::new(State { is_given_up: false, under_way: None }));
     (UnderWay { state: Arc::clone(&state) }, Wanted { state, break_off })
 }
@@ -31,7 +31,7 @@ impl<T> UnderWay<T> {
     ///
     /// # Errors
     /// If nobody waits any more, this is given back.
-    pub fn begin(&self, work: T) -> Result<(), T> {
+    pub(super) fn begin(&self, work: T) -> Result<(), T> {
         let mut state = lock(&self.state);
         if state.is_given_up {
             return Err(work);
@@ -42,7 +42,7 @@ impl<T> UnderWay<T> {
 
     /// It is done. Gives what has not been broken off.
     #[must_use]
-    pub fn end(&self) -> Option<T> {
+    pub(super) fn end(&self) -> Option<T> {
         lock(&self.state).under_way.take()
     }
 }

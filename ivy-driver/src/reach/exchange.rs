@@ -16,25 +16,29 @@ use crate::guarded::of;
 use crate::runtime::{HttpClient, Runtime};
 
 /// A queue backend that is reached over HTTP.
-pub(crate) struct ExchangeQueue<R, Http> {
-    shared: Arc<Shared<Http>>,
+pub(crate) struct ExchangeQueue<R> {
+    shared: Arc<Shared>,
     runtime: PhantomData<fn() -> R>,
 }
 
-struct Shared<Http> {
-    client: Http,
+struct Shared {
+    client: Box<dyn HttpClient>,
     exchange: Arc<dyn Exchange>,
     events: EventSink,
 }
 
-impl<R: Runtime, Http: HttpClient> ExchangeQueue<R, Http> {
-    pub(crate) fn new(client: Http, exchange: Arc<dyn Exchange>, events: EventSink) -> Self {
+impl<R: Runtime> ExchangeQueue<R> {
+    pub(crate) fn new(
+        client: Box<dyn HttpClient>,
+        exchange: Arc<dyn Exchange>,
+        events: EventSink,
+    ) -> Self {
         let shared = Arc::new(Shared { client, exchange, events });
         ExchangeQueue { shared, runtime: PhantomData }
     }
 }
 
-impl<R: Runtime, Http: HttpClient> Queue for ExchangeQueue<R, Http> {
+impl<R: Runtime> Queue for ExchangeQueue<R> {
     fn capabilities(&self) -> Capabilities {
         self.shared.exchange.capabilities()
     }
@@ -62,7 +66,7 @@ impl<R: Runtime, Http: HttpClient> Queue for ExchangeQueue<R, Http> {
     }
 }
 
-impl<Http: HttpClient> Shared<Http> {
+impl Shared {
     fn ask<R: Runtime>(&self, op: &QueueOp) -> Step {
         guarded(|| self.exchange.ask(op, R::unix_time()))
     }
@@ -95,7 +99,7 @@ fn guarded(step: impl FnOnce() -> Step) -> Step {
     })
 }
 
-impl<R, Http> fmt::Debug for ExchangeQueue<R, Http> {
+impl<R> fmt::Debug for ExchangeQueue<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.shared.exchange.fmt(f)
     }
@@ -171,7 +175,7 @@ mod tests {
     }
 
     async fn cleared(exchange: Scripted, events: EventSink) -> Result<QueueReply, Fault> {
-        let queue = ExchangeQueue::<Tokio, _>::new(Empty, Arc::new(exchange), events);
+        let queue = ExchangeQueue::<Tokio>::new(Box::new(Empty), Arc::new(exchange), events);
         queue.execute(QueueOp::Clear { queue: mail() }).await
     }
 

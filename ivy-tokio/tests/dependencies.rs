@@ -1,0 +1,28 @@
+//! What this crate promises about its dependencies.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+/// The most crates that a program compiles which uses the memory alone, this one included.
+const MOST_CRATES: usize = 65;
+
+#[test]
+fn few_crates_are_compiled_for_the_memory_alone_and_none_for_http_or_tls() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--no-default-features", "--edges", "normal"])
+        .args(["--prefix", "none", "--no-dedupe", "--format", "{p}"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let crates: BTreeSet<_> = tree.lines().collect();
+    assert!(crates.len() <= MOST_CRATES, "{}: {crates:#?}", crates.len());
+    let names: BTreeSet<_> = crates.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains("ivy-driver") && names.contains("tokio"), "{names:?}");
+    for absent in ["hyper", "rustls", "redis", "ivy-ironmq", "ivy-redis"] {
+        assert!(!names.contains(absent), "{absent}");
+    }
+}
