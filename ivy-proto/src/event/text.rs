@@ -318,6 +318,10 @@ fn undecided(f: &mut Formatter<'_>, reason: DeadLetterReason) -> fmt::Result {
         DeadLetterReason::UnsupportedVersion => {
             ("it is of a version that is not known here", "upgrade this worker")
         }
+        DeadLetterReason::UnsupportedFormat => (
+            "it is in a format that this worker was not built with",
+            "serve its queue with a worker that reads MessagePack and Protocol Buffers",
+        ),
         other => return write!(f, "it cannot be handled here ({other}); check this worker's keys"),
     };
     write!(f, "{why} ({reason}); {help}")

@@ -12,16 +12,17 @@ use super::config::ProducerConfig;
 use super::io::{Call, SendError, SizeUnit};
 use super::outbox::Letter;
 
-/// What the numbers of a later attempt and of lost deliveries may add to a message, also where it is
-/// encrypted: two cipher blocks in base64.
-const ROOM_FOR_COUNTS: usize = 48;
+/// What the counts of later messages (`attempt`, `lost`, `later`, `requeued`) and a `due` of more digits
+/// may add to a message, 85 bytes in all, also where it is encrypted: six cipher blocks in base64.
+const ROOM_FOR_COUNTS: usize = 128;
 /// What a message costs in a post beside its body: `{"body":"","delay":604800},`.
 const AROUND_A_BODY: usize = 27;
 
-/// When a call was made, and until when it is to be started, in milliseconds since 1970.
+/// When a call was made, and when it may and until when it must be started, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
     pub(super) called: u64,
+    pub(super) due: u64,
     pub(super) deadline: Option<u64>,
 }
 
@@ -66,6 +67,7 @@ fn options(
 ) -> Options {
     let mut ivy = IvyOptions::new(call.id);
     ivy.reply = reply.map(ChannelName::to_shared);
+    ivy.due = Some(times.due);
     ivy.deadline = times.deadline;
     ivy.called = config.codec.policy(&call.queue).max_age().map(|_| times.called);
     if let Some(given) = call.options.ivy() {
@@ -118,20 +120,28 @@ mod tests {
     fn there_is_room_for_the_largest_counts_in_every_form() {
         let queue = QueueName::new("mail").unwrap();
         let both = both();
+        let with = |change: &dyn Fn(&mut IvyOptions)| {
+            let mut ivy = IvyOptions::new(TaskId::from_random([7; 16]));
+            change(&mut ivy);
+            Options::new().with_ivy(ivy)
+        };
         let codecs = [Policy::plain(), Policy::legacy(), Policy::bridge(), Policy::v2()]
             .map(|policy| Codec::new(&both.clone().with_policy(policy)).unwrap());
         for codec in codecs {
             for padding in 0..16 {
                 let mut envelope = Envelope {
                     name: TaskName::new("mail.send").unwrap(),
-                    options: Options::new().with_ivy(IvyOptions::new(TaskId::from_random([7; 16]))),
-                    args: RawJson::parse(&format!("[\"{}\"]", "x".repeat(padding))).unwrap(),
+                    options: Options::new(),
+                    args: RawJson::parse(&format!("[\"{}任务🚀🚀\"]", "x".repeat(padding)))
+                        .unwrap(),
                 };
                 let mut pool = EntropyPool::from_seed(&[1; 32]);
+                envelope.options = with(&|ivy| ivy.due = Some(0));
                 let first = codec.seal(&envelope, &queue, &mut pool).as_str().len();
-                let mut ivy = IvyOptions::new(TaskId::from_random([7; 16]));
-                (ivy.attempt, ivy.lost) = (101, u32::MAX);
-                envelope.options = envelope.options.with_ivy(ivy);
+                envelope.options = with(&|ivy| {
+                    (ivy.attempt, ivy.due) = (101, Some(9_999_999_999_999));
+                    (ivy.lost, ivy.later, ivy.requeued) = (u32::MAX, u32::MAX, u32::MAX);
+                });
                 let last = codec.seal(&envelope, &queue, &mut pool).as_str().len();
                 assert!(last - first <= ROOM_FOR_COUNTS, "{codec:?}: {first} to {last}");
             }

@@ -277,6 +277,7 @@ impl Producer {
         let reply = subscription.as_ref().map(|subscription| subscription.reply_channel());
         let times = message::Times {
             called: self.wall.unix_millis(self.now),
+            due: self.wall.unix_millis(self.now + call.delay),
             deadline: call.expires_after.map(|after| self.wall.unix_millis(self.now + after)),
         };
         let letter = message::write(&call, reply, times, &self.config, &mut self.entropy)?;

@@ -16,6 +16,7 @@ pub(super) struct FirstAttempt<'t> {
     pub(super) name: TaskName,
     pub(super) id: TaskId,
     pub(super) reply: Option<&'t str>,
+    pub(super) due: Option<u64>,
     pub(super) args: Array<'t>,
 }
 
@@ -38,11 +39,11 @@ impl<'t> FirstAttempt<'t> {
         text.literal(r#"{"name":""#)?;
         let name = text.plain()?;
         text.literal(r#","options":{"#)?;
-        let (id, reply) = text.ivy()?;
+        let (id, reply, due) = text.ivy()?;
         text.literal(r#"}},"args":"#)?;
         let args = text.array()?;
         text.ends_with("}")?;
-        Some(FirstAttempt { name: TaskName::new(name).ok()?, id, reply, args })
+        Some(FirstAttempt { name: TaskName::new(name).ok()?, id, reply, due, args })
     }
 }
 
@@ -54,7 +55,7 @@ impl<'t> Success<'t> {
         text.literal(r#","name":""#)?;
         text.name()?;
         text.literal(r#","args":[],"options":{"#)?;
-        let (task, _) = text.ivy()?;
+        let (task, ..) = text.ivy()?;
         text.literal(r#","outcome":"ok"}},"result":"#)?;
         let result = text.array()?;
         text.literal(r#","notify":true,"queue":""#)?;
@@ -88,15 +89,31 @@ impl<'t> Text<'t> {
         self.plain().filter(|name| is_name(name))
     }
 
-    /// What `options.ivy` begins with: the task's id and, perhaps, where to reply.
-    fn ivy(&mut self) -> Option<(TaskId, Option<&'t str>)> {
+    /// What `options.ivy` begins with: the task's id and, perhaps, where to reply and when it may
+    /// start.
+    fn ivy(&mut self) -> Option<(TaskId, Option<&'t str>, Option<u64>)> {
         self.literal(r#""ivy":{"v":1,"id":""#)?;
         let id = self.plain()?.parse().ok()?;
         let reply = match self.literal(r#","reply":""#) {
             Some(()) => Some(self.plain()?),
             None => None,
         };
-        Some((id, reply))
+        let due = match self.literal(r#","due":"#) {
+            Some(()) => Some(self.number()?),
+            None => None,
+        };
+        Some((id, reply, due))
+    }
+
+    /// A whole number.
+    fn number(&mut self) -> Option<u64> {
+        let digits = self.0.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, behind) = self.0.split_at_checked(digits)?;
+        self.0 = behind;
+        if number.len() > 1 && number.starts_with('0') {
+            return None;
+        }
+        number.parse().ok()
     }
 
     fn array(&mut self) -> Option<Array<'t>> {
@@ -117,18 +134,22 @@ mod tests {
     use super::*;
     use crate::wire::{Envelope, Report};
 
-    const MESSAGE: &str = r#"{"name":"a.b","options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","reply":"ivy.r.x"}},"args":[5,{"k":[]}]}"#;
-    const NOTICE: &str = r#"{"id":"61","name":"a.b","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","reply":"ivy.r.x","outcome":"ok"}},"result":[ 10 ],"notify":true,"queue":"q"}"#;
+    const MESSAGE: &str = r#"{"name":"a.b","options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","reply":"ivy.r.x","due":1700000000000}},"args":[5,{"k":[]}]}"#;
+    const NOTICE: &str = r#"{"id":"61","name":"a.b","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","reply":"ivy.r.x","due":1700000000000,"outcome":"ok"}},"result":[ 10 ],"notify":true,"queue":"q"}"#;
 
     #[test]
     fn what_ivy_writes_is_read() {
         let read = FirstAttempt::read(MESSAGE).unwrap();
         assert_eq!(
-            (read.name.as_str(), read.reply, read.args.text),
-            ("a.b", Some("ivy.r.x"), r#"[5,{"k":[]}]"#)
+            (read.name.as_str(), read.reply, read.due, read.args.text),
+            ("a.b", Some("ivy.r.x"), Some(1_700_000_000_000), r#"[5,{"k":[]}]"#)
         );
         let silent = MESSAGE.replace(r#","reply":"ivy.r.x""#, "");
         assert_eq!(FirstAttempt::read(&silent).unwrap().reply, None);
+        let zero = MESSAGE.replace("1700000000000", "0");
+        assert_eq!(FirstAttempt::read(&zero).unwrap().due, Some(0));
+        let without = MESSAGE.replace(r#","due":1700000000000"#, "");
+        assert_eq!(FirstAttempt::read(&without).unwrap().due, None);
         let read = Success::read(NOTICE).unwrap();
         assert_eq!(
             (read.message, read.result.text, read.result.shape.elements),
@@ -145,6 +166,10 @@ mod tests {
             ("Bw\"", "B\""),
             ("ivy.r.x\"", "ivy.r.x\",\"attempt\":2"),
             ("ivy.r.x", "ivy\\u002er.x"),
+            ("1700000000000", "01700000000000"),
+            ("1700000000000", "17000000000000000000000"),
+            ("1700000000000", "-1"),
+            ("1700000000000", ""),
             ("\"name\":\"a.b\"", "\"name\":\"\""),
             ("\"name\":\"a.b\"", "\"name\":\"a\u{202e}b\""),
         ] {

@@ -8,6 +8,7 @@ use crate::wire::crypto::{
     Binding, BodyForm, Encryption, EntropyPool, Inside, InvalidEncryption, Locks, MessageKey,
     Policy,
 };
+use crate::wire::frame::{is_other_format, unsupported_format};
 use crate::wire::legacy::undecryptable;
 use crate::wire::{
     BadBody, BadDeadLetter, BadNotice, Caller, DeadLetter, DeadLetterReason, Envelope, LegacyKey,
@@ -289,6 +290,9 @@ impl Codec {
 /// Reads what stood in a body.
 fn read_inside(inside: &Inside<'_>) -> Result<Envelope, BadBody> {
     let text = inside.text.as_str();
+    if inside.form == BodyForm::V2 && is_other_format(text.as_bytes()) {
+        return Err(unsupported_format());
+    }
     if inside.form != BodyForm::Plain && text.starts_with('$') {
         let rule = "the body is a frame within a frame; it is opened once only";
         return Err(BadBody::new(DeadLetterReason::BadJson, rule));
@@ -307,6 +311,8 @@ fn empty() -> BadBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::crypto::samples::keyring;
+    use crate::wire::crypto::{Entropy, ivy2};
 
     fn legacy() -> Codec {
         Codec::legacy(LegacyKey::new("pass").unwrap())
@@ -351,6 +357,8 @@ mod tests {
             ("$rc4$AAAA", DeadLetterReason::UnknownCipher),
             ("$ivy2$k$AAAA", DeadLetterReason::BadFrame),
             ("$ivy3$k$AAAA", DeadLetterReason::UnsupportedVersion),
+            ("$mp1$k7V0ZXN0cGFja2FnZS5mYWN0b3JpYWyie32RBQ", DeadLetterReason::UnsupportedFormat),
+            ("$pb1$ChV0ZXN0cGFja2FnZS5mYWN0b3JpYWwaAA", DeadLetterReason::UnsupportedFormat),
         ] {
             assert_eq!(reason(&Codec::plain(), text), expected, "{text}");
         }
@@ -386,6 +394,24 @@ mod tests {
         for error in &errors {
             assert_eq!(*error, undecryptable());
         }
+    }
+
+    #[test]
+    fn another_format_must_be_as_protected_as_the_queue_demands() {
+        assert_eq!(reason(&legacy(), "$mp1$kw"), DeadLetterReason::ExpectedEncrypted);
+    }
+
+    #[test]
+    fn another_format_inside_a_sealed_frame_is_told_whether_it_is_text_or_not() {
+        let ring = keyring();
+        let encryption = Encryption::new().with_keyring(ring.clone()).with_policy(Policy::v2());
+        let codec = Codec::new(&encryption).unwrap();
+        let queue = queue();
+        let sealed = |text: &str| {
+            ivy2::seal(&ring.current(), Entropy::new([7; 16]), &Binding::task(&queue), text)
+        };
+        assert_eq!(reason(&codec, &sealed("$mp1$kw")), DeadLetterReason::UnsupportedFormat);
+        assert_eq!(reason(&codec, &sealed("$ivy2$k1$kw")), DeadLetterReason::BadJson);
     }
 
     #[test]

@@ -74,6 +74,7 @@ fn first_attempt(read: FirstAttempt<'_>) -> Option<Envelope> {
     check_args(read.args.shape).ok()?;
     let mut ivy = IvyOptions::new(read.id);
     ivy.reply = read.reply.map(Arc::from);
+    ivy.due = read.due;
     Some(Envelope {
         name: read.name,
         options: Options::new().with_ivy(ivy),

@@ -22,6 +22,8 @@ pub(super) enum Form<'a> {
     },
     /// A frame of version 2, with what follows its tag.
     V2(&'a str),
+    /// An envelope in the open, in a format that is not JSON.
+    OtherFormat,
 }
 
 /// The tag of the original's frames. The original takes any cipher that its crypto library knows;
@@ -54,7 +56,10 @@ pub(super) fn split(text: &str) -> Result<Form<'_>, BadBody> {
     if tag == ivy2::KIND {
         return Ok(Form::V2(content));
     }
-    if is_version(tag) {
+    if is_numbered(tag, &FORMATS) {
+        return Ok(Form::OtherFormat);
+    }
+    if is_numbered(tag, &["ivy"]) {
         return Err(BadBody::new(
             DeadLetterReason::UnsupportedVersion,
             "the frame is of a version that is not known here; upgrade this worker",
@@ -63,11 +68,35 @@ pub(super) fn split(text: &str) -> Result<Form<'_>, BadBody> {
     Err(BadBody::unknown_kind(tag))
 }
 
-/// Whether a tag is one of ivy's own, `ivy` and a number.
-fn is_version(tag: &str) -> bool {
-    tag.strip_prefix("ivy").is_some_and(|number| {
-        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-    })
+/// What the tags of MessagePack and Protocol Buffers begin with, before their version.
+const FORMATS: [&str; 2] = ["mp", "pb"];
+
+/// Whether an opened text begins with the tag of a format.
+pub(super) fn is_other_format(opened: &[u8]) -> bool {
+    // No version has so many digits that its tag is longer.
+    let start = &opened[..opened.len().min(12)];
+    let mut parts = start.split(|byte| *byte == b'$');
+    let (Some(b""), Some(tag), Some(_)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    std::str::from_utf8(tag).is_ok_and(|tag| is_numbered(tag, &FORMATS))
+}
+
+/// A message in a format that is not built in. It may be in place where another worker can read it.
+pub(super) fn unsupported_format() -> BadBody {
+    BadBody::new(
+        DeadLetterReason::UnsupportedFormat,
+        "the message is in MessagePack or Protocol Buffers, which this build of ivy does not read; \
+         serve its queue with a worker that does",
+    )
+}
+
+/// Whether a tag is one of these kinds and a number.
+fn is_numbered(tag: &str, kinds: &[&str]) -> bool {
+    kinds
+        .iter()
+        .filter_map(|kind| tag.strip_prefix(kind))
+        .any(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -107,7 +136,25 @@ mod tests {
         for text in ["$ivy1$k$x", "$ivy3$"] {
             assert_eq!(reason(text), DeadLetterReason::UnsupportedVersion, "{text}");
         }
-        for text in ["$AES-256-CBC$", "$aes-256-cbc $", "$ivy$", "$ivyx$", "$rot13$"] {
+        for text in ["$mp1$", "$pb1$x", "$mp2$x", "$pb07$x$y"] {
+            assert_eq!(split(text), Ok(Form::OtherFormat), "{text}");
+            assert!(is_other_format(text.as_bytes()), "{text}");
+        }
+        for text in
+            ["", "$", "$$", "$mp1", "mp1$", "$mp$", "$mpx$", "$MP1$", "$ivy2$", "{}", " $mp1$"]
+        {
+            assert!(!is_other_format(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "$AES-256-CBC$",
+            "$aes-256-cbc $",
+            "$ivy$",
+            "$ivyx$",
+            "$rot13$",
+            "$mp$",
+            "$mp1x$",
+            "$PB1$",
+        ] {
             assert_eq!(reason(text), DeadLetterReason::UnknownCipher, "{text}");
         }
     }

@@ -16,7 +16,7 @@ pub const MAX_UNKNOWN_OPTIONS: usize = 1_000;
 
 /// The fields under `options.ivy`, which peers of the original pass over and echo back.
 ///
-/// On the wire: `{"v":1,"id","reply","attempt","lost","deadline","iat","trace","tracestate","node"}`. Only `v` and `id` are
+/// On the wire: `{"v":1,"id","reply","attempt","due","lost","later","requeued","deadline","iat","trace","tracestate","node"}`. Only `v` and `id` are
 /// always there. Keys that are not known here are kept, behind the known ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -28,9 +28,17 @@ pub struct IvyOptions {
     pub reply: Option<Arc<str>>,
     /// Which attempt the message asks for, from 1. The first is not written.
     pub attempt: u32,
+    /// When this attempt may start, in milliseconds since 1970, by the clock of whoever posted the
+    /// message: what it was delayed by is in it. A message that is released keeps that of its first
+    /// attempt. Without it, waits and ages are unknown.
+    pub due: Option<u64>,
     /// How many deliveries of this attempt were lost: the worker crashed, or its lease ended. Written
     /// where the queue does not count them apart, and not if there were none.
     pub lost: u32,
+    /// How often the task was put off by its handler. It says nothing of failures.
+    pub later: u32,
+    /// How often the task was put back from the dead letters.
+    pub requeued: u32,
     /// When the task is not to be started any more, in milliseconds since 1970.
     pub deadline: Option<u64>,
     /// When the task was called, in milliseconds since 1970, if its queue limits the age of messages.
@@ -62,7 +70,10 @@ impl IvyOptions {
             id,
             reply: None,
             attempt: 1,
+            due: None,
             lost: 0,
+            later: 0,
+            requeued: 0,
             deadline: None,
             called: None,
             trace: None,
@@ -87,7 +98,10 @@ impl IvyOptions {
             id: known.id,
             reply: known.reply.map(Arc::from),
             attempt: known.attempt,
+            due: known.due,
             lost: known.lost,
+            later: known.later,
+            requeued: known.requeued,
             deadline: known.deadline,
             called: known.called,
             trace: known.trace,
@@ -115,8 +129,15 @@ impl IvyOptions {
         if self.attempt > 1 {
             out.number("attempt", self.attempt);
         }
-        if self.lost > 0 {
-            out.number("lost", self.lost);
+        if let Some(due) = self.due {
+            out.number("due", due);
+        }
+        for (key, count) in
+            [("lost", self.lost), ("later", self.later), ("requeued", self.requeued)]
+        {
+            if count > 0 {
+                out.number(key, count);
+            }
         }
         if let Some(deadline) = self.deadline {
             out.number("deadline", deadline);
@@ -147,7 +168,10 @@ pub(super) struct KnownFields<'t> {
     pub(super) id: TaskId,
     reply: Option<Cow<'t, str>>,
     attempt: u32,
+    due: Option<u64>,
     lost: u32,
+    later: u32,
+    requeued: u32,
     deadline: Option<u64>,
     called: Option<u64>,
     trace: Option<TraceParent>,
@@ -182,6 +206,15 @@ impl<'t> KnownFields<'t> {
             attempt,
             lost: field(object, "lost", "`options.ivy.lost` must be a whole number from 0")?
                 .unwrap_or(0),
+            due: field(object, "due", "`options.ivy.due` must be milliseconds since 1970")?,
+            later: field(object, "later", "`options.ivy.later` must be a whole number from 0")?
+                .unwrap_or(0),
+            requeued: field(
+                object,
+                "requeued",
+                "`options.ivy.requeued` must be a whole number from 0",
+            )?
+            .unwrap_or(0),
             deadline: field(
                 object,
                 "deadline",
@@ -202,8 +235,21 @@ impl<'t> KnownFields<'t> {
     }
 }
 
-const KNOWN: [&str; 10] =
-    ["v", "id", "reply", "attempt", "lost", "deadline", "iat", "trace", "tracestate", "node"];
+const KNOWN: [&str; 13] = [
+    "v",
+    "id",
+    "reply",
+    "attempt",
+    "due",
+    "lost",
+    "later",
+    "requeued",
+    "deadline",
+    "iat",
+    "trace",
+    "tracestate",
+    "node",
+];
 
 fn unknown(object: Object<'_>) -> impl Iterator<Item = Field<'_>> {
     object.fields().filter(|field| !field.key().is_some_and(|key| KNOWN.contains(&key)))

@@ -94,7 +94,7 @@ impl LegacyKey {
             Form::Legacy(base64) | Form::Bridge { base64, .. } => {
                 self.open(Ciphertext::decode(base64)?)
             }
-            Form::Open(_) | Form::V2(_) => {
+            Form::Open(_) | Form::V2(_) | Form::OtherFormat => {
                 Err(BadBody::new(DeadLetterReason::BadFrame, "this is not a frame"))
             }
         }

@@ -24,7 +24,7 @@ pub use missing_result::MissingResult;
 pub const NOTICE_CAP: usize = 1024 * 1024;
 
 /// Room for the keys of a notice and those fields of its `options.ivy` that have a limit.
-const ROOM: usize = 400;
+const ROOM: usize = 480;
 
 /// How a task ended, or that its message was given back for another worker:
 /// `{"id":..,"name":..,"args":..,"options":..,"result":..,"notify":true,"queue":..}`.

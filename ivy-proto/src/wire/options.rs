@@ -372,7 +372,7 @@ mod tests {
     #[test]
     fn all_fields_of_ivy_are_written_in_order_and_read_back() {
         let text = format!(
-            r#"{{"v":1,"id":"{ID}","reply":"ivy-notifier.r.{ID}","attempt":2,"deadline":1700000000000,"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=\"1\",b=2","node":true,"z":{{"a":1}}}}"#
+            r#"{{"v":1,"id":"{ID}","reply":"ivy-notifier.r.{ID}","attempt":2,"due":1700000000000,"lost":3,"later":4,"requeued":5,"deadline":1700000000000,"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=\"1\",b=2","node":true,"z":{{"a":1}}}}"#
         );
         let options = parse(&format!("{{\"ivy\":{text}}}")).unwrap();
         let ivy = options.ivy().unwrap();
@@ -421,6 +421,10 @@ mod tests {
             r#""id":"BwcHBwcHBwcHBwcHBwcHBw","attempt":-1"#,
             r#""id":"BwcHBwcHBwcHBwcHBwcHBw","reply":5"#,
             r#""id":"BwcHBwcHBwcHBwcHBwcHBw","deadline":"x""#,
+            r#""id":"BwcHBwcHBwcHBwcHBwcHBw","due":-1"#,
+            r#""id":"BwcHBwcHBwcHBwcHBwcHBw","later":"1""#,
+            r#""id":"BwcHBwcHBwcHBwcHBwcHBw","later":4294967296"#,
+            r#""id":"BwcHBwcHBwcHBwcHBwcHBw","requeued":0.5"#,
             r#""id":"BwcHBwcHBwcHBwcHBwcHBw","node":1"#,
             r#""id":"BwcHBwcHBwcHBwcHBwcHBw","trace":{}"#,
         ] {

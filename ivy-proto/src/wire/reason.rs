@@ -51,6 +51,8 @@ pub enum DeadLetterReason {
     ExpectedEncrypted,
     /// The body, or its `options.ivy`, is of a version that is not known here.
     UnsupportedVersion,
+    /// The body is in a format that this worker was not built with.
+    UnsupportedFormat,
     /// No handler is registered under the task's name.
     UnknownTask,
     /// The task's deadline had passed before it could be started.
@@ -66,7 +68,7 @@ pub enum DeadLetterReason {
 
 impl DeadLetterReason {
     /// All reasons.
-    pub const ALL: [DeadLetterReason; 28] = [
+    pub const ALL: [DeadLetterReason; 29] = [
         DeadLetterReason::EmptyBody,
         DeadLetterReason::BadJson,
         DeadLetterReason::NotAnObject,
@@ -90,6 +92,7 @@ impl DeadLetterReason {
         DeadLetterReason::CalledInFuture,
         DeadLetterReason::ExpectedEncrypted,
         DeadLetterReason::UnsupportedVersion,
+        DeadLetterReason::UnsupportedFormat,
         DeadLetterReason::UnknownTask,
         DeadLetterReason::Deadline,
         DeadLetterReason::TooManyDeliveries,
@@ -124,6 +127,7 @@ impl DeadLetterReason {
             DeadLetterReason::CalledInFuture => "CalledInFuture",
             DeadLetterReason::ExpectedEncrypted => "ExpectedEncrypted",
             DeadLetterReason::UnsupportedVersion => "UnsupportedVersion",
+            DeadLetterReason::UnsupportedFormat => "UnsupportedFormat",
             DeadLetterReason::UnknownTask => "UnknownTask",
             DeadLetterReason::Deadline => "Deadline",
             DeadLetterReason::TooManyDeliveries => "TooManyDeliveries",
@@ -154,6 +158,7 @@ impl DeadLetterReason {
                 | DeadLetterReason::UnknownKey
                 | DeadLetterReason::CalledInFuture
                 | DeadLetterReason::UnsupportedVersion
+                | DeadLetterReason::UnsupportedFormat
                 | DeadLetterReason::UnknownTask
         )
     }
@@ -177,6 +182,7 @@ impl DeadLetterReason {
                 | DeadLetterReason::Downgrade
                 | DeadLetterReason::ExpectedEncrypted
                 | DeadLetterReason::UnsupportedVersion
+                | DeadLetterReason::UnsupportedFormat
         )
     }
 }

@@ -137,7 +137,8 @@ impl Worker {
             return self.give_back(job, delay, ReleaseReason::Retry);
         }
         let queue = &scheduled.task.queue;
-        let successor = self.config.codec.seal(&successor(scheduled), queue, &mut self.fx.entropy);
+        let successor = successor(scheduled, self.fx.wall.unix_millis(self.fx.now + delay));
+        let successor = self.config.codec.seal(&successor, queue, &mut self.fx.entropy);
         if successor.as_str().len() > self.config.capabilities.max_body {
             // Given back instead, it would be tried for ever under the same number.
             let message =
@@ -198,10 +199,12 @@ fn panicked(message: &str) -> TaskError {
     TaskError::new(format!("the handler panicked: {message}"))
 }
 
-/// The message of the task's next attempt: the same, under the same id, one attempt further.
-fn successor(scheduled: &Scheduled) -> Envelope {
+/// The message of the task's next attempt, which may start at this time, in milliseconds since 1970:
+/// the same, under the same id, one attempt further.
+fn successor(scheduled: &Scheduled, due: u64) -> Envelope {
     scheduled.copy(|ivy| {
         ivy.attempt = scheduled.attempt.saturating_add(1);
+        ivy.due = Some(due);
         ivy.lost = 0;
     })
 }

@@ -53,14 +53,14 @@ impl World {
         let config = ProducerConfig::new(Capabilities::broker(), Codec::plain())
             .with_notifier(channel.clone())
             .expect("a good name");
-        let producer = Producer::new(config, [1; 32], WallClock::default());
+        let producer = Producer::new(config, [1; 32], clock());
         let calls = Calls::new();
         let settings = TaskSettings::in_queue(calls.queue.clone());
         let config = WorkerConfig::new(Capabilities::broker(), Codec::plain())
             .with_notifier(channel)
             .with_task(calls.task.clone(), settings)
             .with_concurrency(concurrency);
-        let worker = Worker::new(config, [2; 32], WallClock::default()).expect("a good config");
+        let worker = Worker::new(config, [2; 32], clock()).expect("a good config");
         let broker = Broker::new(BrokerConfig::default(), [3; 32]);
         World {
             producer,
@@ -257,4 +257,9 @@ pub(crate) fn limit() -> Load {
         let notice = wire.work(&wire.message());
         wire.read(&notice);
     })
+}
+
+/// The clock on the wall, at a time whose stamps have as many digits as today's.
+fn clock() -> WallClock {
+    WallClock::new(Duration::from_secs(1_700_000_000))
 }

@@ -100,21 +100,25 @@ pub(crate) fn ivy_options() -> impl Strategy<Value = IvyOptions> {
     let rest = (
         prop::option::of(".{0,30}"),
         prop_oneof![Just(1), 1..=u32::MAX],
-        prop::option::of(any::<u64>()),
+        (prop::option::of(any::<u64>()), prop::option::of(any::<u64>())),
+        prop::array::uniform3(prop_oneof![Just(0), any::<u32>()]),
         prop::option::of((trace(), prop::option::of(trace_state()))),
         any::<bool>(),
     );
-    (task_id(), rest).prop_map(|(id, (reply, attempt, deadline, trace, node))| {
-        let mut ivy = IvyOptions::new(id);
-        ivy.reply = reply.map(Into::into);
-        ivy.attempt = attempt;
-        ivy.deadline = deadline;
-        if let Some((trace, state)) = trace {
-            (ivy.trace, ivy.tracestate) = (Some(trace), state);
-        }
-        ivy.node = node;
-        ivy
-    })
+    (task_id(), rest).prop_map(
+        |(id, (reply, attempt, (due, deadline), [lost, later, requeued], trace, node))| {
+            let mut ivy = IvyOptions::new(id);
+            ivy.reply = reply.map(Into::into);
+            ivy.attempt = attempt;
+            (ivy.due, ivy.deadline) = (due, deadline);
+            (ivy.lost, ivy.later, ivy.requeued) = (lost, later, requeued);
+            if let Some((trace, state)) = trace {
+                (ivy.trace, ivy.tracestate) = (Some(trace), state);
+            }
+            ivy.node = node;
+            ivy
+        },
+    )
 }
 
 /// Options as a producer makes them.
@@ -189,7 +193,7 @@ fn built_ivy_entries() -> impl Strategy<Value = Vec<(String, String)>> {
     })
 }
 
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 20] = [
     "retry",
     "maxRetries",
     "priority",
@@ -199,7 +203,10 @@ const KNOWN: [&str; 17] = [
     "id",
     "reply",
     "attempt",
+    "due",
     "lost",
+    "later",
+    "requeued",
     "deadline",
     "iat",
     "trace",

@@ -194,7 +194,9 @@ impl Ledger {
                 let moved = task.causes.has(Cause::Delivery) || task.causes.has(Cause::Answer);
                 had_its_chance && (moved || task.sender == Sender::Stranger)
             }
-            DeadLetterReason::UnknownTask | DeadLetterReason::UnsupportedVersion => {
+            DeadLetterReason::UnknownTask
+            | DeadLetterReason::UnsupportedVersion
+            | DeadLetterReason::UnsupportedFormat => {
                 had_its_chance && task.sender == Sender::Stranger
             }
             _ => task.sender == Sender::Stranger,

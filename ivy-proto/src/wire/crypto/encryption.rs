@@ -11,7 +11,7 @@ use super::policy::{BodyForm, Policy};
 use super::{bridge, ivy2};
 use crate::name::QueueName;
 use crate::secret::Secret;
-use crate::wire::frame::{Form, split};
+use crate::wire::frame::{Form, split, unsupported_format};
 use crate::wire::legacy::{Ciphertext, leading_spaces};
 use crate::wire::{BadBody, DeadLetterReason, LegacyKey, Plaintext};
 
@@ -265,11 +265,14 @@ impl Locks {
         text: &'a str,
     ) -> Result<Inside<'a>, BadBody> {
         match split(text)? {
-            Form::Open(_) if !policy.accepts(BodyForm::Plain) => Err(not_protected(policy)),
+            Form::Open(_) | Form::OtherFormat if !policy.accepts(BodyForm::Plain) => {
+                Err(not_protected(policy))
+            }
             Form::Open(text) => {
                 let text = Text::Open(text);
                 Ok(Inside { text, form: BodyForm::Plain, message_key: None })
             }
+            Form::OtherFormat => Err(unsupported_format()),
             Form::Legacy(base64) => {
                 let ciphertext = Ciphertext::decode(base64)?;
                 self.open_legacy(policy, ciphertext)

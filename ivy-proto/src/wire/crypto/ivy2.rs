@@ -16,6 +16,7 @@ use super::key_id::KeyId;
 use super::keys::{MessageKey, OpenedFrame};
 use super::keyset::{Key, Keyset};
 use crate::planted::{Bug, planted};
+use crate::wire::frame::{is_other_format, unsupported_format};
 use crate::wire::{BadBody, DeadLetterReason, Plaintext};
 
 /// What the frame begins with, between its first two `$`.
@@ -124,8 +125,11 @@ impl Parts {
         let message_key = MessageKey::new(*iv);
         raw.copy_within(BLOCK..BLOCK + length, 0);
         raw.truncate(length);
-        let text = Plaintext::of_bytes(raw).ok_or_else(|| {
-            BadBody::new(DeadLetterReason::BadUtf8, "what the frame carries is not UTF-8")
+        // In a sealed frame, what follows a format's tag is bytes.
+        let is_other_format = is_other_format(&raw);
+        let text = Plaintext::of_bytes(raw).ok_or_else(|| match is_other_format {
+            true => unsupported_format(),
+            false => BadBody::new(DeadLetterReason::BadUtf8, "what the frame carries is not UTF-8"),
         })?;
         Ok(OpenedFrame { text, message_key })
     }

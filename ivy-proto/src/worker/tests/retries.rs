@@ -98,13 +98,17 @@ fn the_events_tell_the_status_at_each_step() {
 #[test]
 fn a_successor_is_the_same_task_one_attempt_further() {
     let mut worker = started();
-    let run = worker.running(&our_body(3, Some(REPLY_CHANNEL)));
+    let counts = "\"due\":5,\"lost\":1,\"later\":2,\"requeued\":3,\"id\"";
+    let run = worker.running(&our_body(3, Some(REPLY_CHANNEL)).replace("\"id\"", counts));
     worker.fail(&run);
     let (_, (queue_name, message)) = worker.take_post().unwrap();
     assert_eq!(queue_name, queue());
     let envelope = Envelope::parse(message.body.as_str()).unwrap();
     let ivy = envelope.options.ivy().unwrap();
     assert_eq!((ivy.id, ivy.attempt), (task_id(), 4));
+    assert_eq!((ivy.lost, ivy.later, ivy.requeued), (0, 2, 3));
+    let delay = u64::try_from(message.delay.as_millis()).unwrap();
+    assert_eq!(ivy.due, Some(1_700_000_000_000 + delay));
     assert_eq!(ivy.reply.as_deref(), Some(REPLY_CHANNEL));
     assert_eq!(envelope.args.as_str(), "[5]");
 }
