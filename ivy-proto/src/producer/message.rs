@@ -1,5 +1,7 @@
 //! A call as a message: written once, and measured before anything is sent.
 
+use std::time::Duration;
+
 use crate::name::{ChannelName, QueueName};
 use crate::queue::Body;
 use crate::task::ForbiddenName;
@@ -24,6 +26,15 @@ pub(super) struct Times {
     pub(super) called: u64,
     pub(super) due: u64,
     pub(super) deadline: Option<u64>,
+}
+
+impl Times {
+    pub(super) fn of(call: &Call, called: u64) -> Self {
+        let after = |time: Duration| {
+            called.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+        };
+        Times { called, due: after(call.delay), deadline: call.expires_after.map(after) }
+    }
 }
 
 /// Writes the call, and checks that a queue and its workers will take it.

@@ -275,11 +275,7 @@ impl Producer {
             return Err(SendError::Full { limit: self.config.outbox, call: Box::new(call) });
         }
         let reply = subscription.as_ref().map(|subscription| subscription.reply_channel());
-        let times = message::Times {
-            called: self.wall.unix_millis(self.now),
-            due: self.wall.unix_millis(self.now + call.delay),
-            deadline: call.expires_after.map(|after| self.wall.unix_millis(self.now + after)),
-        };
+        let times = message::Times::of(&call, self.wall.unix_millis(self.now));
         let letter = message::write(&call, reply, times, &self.config, &mut self.entropy)?;
         if wants_result && self.pending.wanted() >= self.config.waiting {
             let Some(task) = self.pending.give_up_oldest_callback() else {

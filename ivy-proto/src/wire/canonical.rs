@@ -65,6 +65,9 @@ impl<'t> Success<'t> {
     }
 }
 
+/// All numbers of so many digits fit into 64 bits.
+const MOST_DIGITS: usize = 19;
+
 /// What is left of a text. Its functions pass over what they give.
 struct Text<'t>(&'t str);
 
@@ -105,15 +108,17 @@ impl<'t> Text<'t> {
         Some((id, reply, due))
     }
 
-    /// A whole number.
+    /// A whole number of digits that fit. Of a longer one some are left, which no form goes on with.
     fn number(&mut self) -> Option<u64> {
-        let digits = self.0.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, behind) = self.0.split_at_checked(digits)?;
-        self.0 = behind;
-        if number.len() > 1 && number.starts_with('0') {
-            return None;
+        let digits = self.0.bytes().map(|byte| byte.wrapping_sub(b'0'));
+        let (mut number, mut length) = (0, 0);
+        for digit in digits.take_while(|digit| *digit < 10).take(MOST_DIGITS) {
+            number = 10 * number + u64::from(digit);
+            length += 1;
         }
-        number.parse().ok()
+        let (text, behind) = self.0.split_at_checked(length)?;
+        self.0 = behind;
+        (length == 1 || length > 1 && !text.starts_with('0')).then_some(number)
     }
 
     fn array(&mut self) -> Option<Array<'t>> {

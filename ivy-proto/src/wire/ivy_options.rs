@@ -132,12 +132,14 @@ impl IvyOptions {
         if let Some(due) = self.due {
             out.number("due", due);
         }
-        for (key, count) in
-            [("lost", self.lost), ("later", self.later), ("requeued", self.requeued)]
-        {
-            if count > 0 {
-                out.number(key, count);
-            }
+        if self.lost > 0 {
+            out.number("lost", self.lost);
+        }
+        if self.later > 0 {
+            out.number("later", self.later);
+        }
+        if self.requeued > 0 {
+            out.number("requeued", self.requeued);
         }
         if let Some(deadline) = self.deadline {
             out.number("deadline", deadline);

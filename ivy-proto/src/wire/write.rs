@@ -30,6 +30,7 @@ impl ObjectWriter {
     }
 
     /// An entry whose value is JSON.
+    #[inline(always)]
     pub(super) fn json(&mut self, key: &'static str, value: &str) {
         self.key(key);
         self.out.push_str(value);
@@ -44,30 +45,27 @@ impl ObjectWriter {
     }
 
     /// An entry whose value is a text that needs no escapes.
+    #[inline(always)]
     pub(super) fn plain_text(&mut self, key: &'static str, text: &str) {
         self.key(key);
-        self.out.push('"');
-        self.out.push_str(text);
-        self.out.push('"');
+        self.quoted(text);
     }
 
     /// An entry whose value is a text.
+    #[inline(always)]
     pub(super) fn text(&mut self, key: &'static str, text: &str) {
-        if plain_run(text.as_bytes()) == text.len() {
-            self.plain_text(key, text);
-        } else {
-            self.key(key);
-            let escaped = serde_json::to_string(text).expect("every text can be written as JSON");
-            self.out.push_str(&escaped);
-        }
+        self.key(key);
+        self.escaped(text);
     }
 
+    #[inline(always)]
     pub(super) fn number(&mut self, key: &'static str, number: impl Into<u64>) {
         self.key(key);
         self.out.push_str(itoa::Buffer::new().format(number.into()));
     }
 
     /// An entry whose value is an object, with the entries that `fill` writes.
+    #[inline(always)]
     pub(super) fn object(&mut self, key: &'static str, fill: impl FnOnce(&mut ObjectWriter)) {
         self.key(key);
         self.out.push('{');
@@ -77,7 +75,8 @@ impl ObjectWriter {
         self.is_empty = false;
     }
 
-    #[inline]
+    /// Always inlined, as are those who call it: of a key whose length is known, a copy is a few stores.
+    #[inline(always)]
     fn key(&mut self, key: &'static str) {
         self.separate();
         self.out.push('"');
@@ -85,6 +84,22 @@ impl ObjectWriter {
         self.out.push_str("\":");
     }
 
+    fn quoted(&mut self, text: &str) {
+        self.out.push('"');
+        self.out.push_str(text);
+        self.out.push('"');
+    }
+
+    fn escaped(&mut self, text: &str) {
+        if plain_run(text.as_bytes()) == text.len() {
+            self.quoted(text);
+        } else {
+            let escaped = serde_json::to_string(text).expect("every text can be written as JSON");
+            self.out.push_str(&escaped);
+        }
+    }
+
+    #[inline(always)]
     fn separate(&mut self) {
         if !std::mem::replace(&mut self.is_empty, false) {
             self.out.push(',');
