@@ -24,7 +24,7 @@ pub use missing_result::MissingResult;
 pub const NOTICE_CAP: usize = 1024 * 1024;
 
 /// Room for the keys of a notice and those fields of its `options.ivy` that have a limit.
-const ROOM: usize = 480;
+const ROOM: usize = 512;
 
 /// How a task ended, or that its message was given back for another worker:
 /// `{"id":..,"name":..,"args":..,"options":..,"result":..,"notify":true,"queue":..}`.
@@ -326,7 +326,10 @@ impl NoticeOptions {
                     Some(Instead::Failed(error) | Instead::Held(error)) => {
                         error.kind.len() + error.message.len()
                     }
-                    Some(Instead::Missing(_)) | None => 0,
+                    Some(Instead::Missing(missing)) => {
+                        missing.kind().len() + missing.message().len()
+                    }
+                    None => 0,
                 };
                 ivy.size() + error
             }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::wire::{TraceParent, TraceState};
 
 const ID: &str = "BwcHBwcHBwcHBwcHBwcHBw";
 
@@ -113,6 +114,60 @@ fn a_result_that_does_not_fit_is_told_as_such() {
     assert_eq!(reread(&exact).outcome().unwrap(), TaskOutcome::Done(size(room)));
     let over = Notice::success(&message(), &queue(), &name(), &ivy(), &size(room + 1));
     assert_eq!(reread(&over).outcome().unwrap(), TaskOutcome::ResultTooLarge);
+}
+
+/// Fields as long as they can be, and texts of which each byte takes six.
+fn longest() -> (MessageId, QueueName, TaskName, IvyOptions) {
+    let mut ivy = ivy();
+    ivy.reply = Some("\u{1}".repeat(10_000).into());
+    (ivy.due, ivy.deadline, ivy.called) = (Some(u64::MAX), Some(u64::MAX), Some(u64::MAX));
+    (ivy.attempt, ivy.lost, ivy.later, ivy.requeued) = (u32::MAX, u32::MAX, u32::MAX, u32::MAX);
+    ivy.trace = TraceParent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    ivy.tracestate = TraceState::parse(&format!("a={}", "\\".repeat(200)));
+    ivy.node = true;
+    assert!(ivy.trace.is_some() && ivy.tracestate.is_some());
+    let quotes = "\"".repeat(255);
+    let queue = QueueName::new(&quotes).unwrap();
+    (MessageId::new("\u{1}".repeat(1_000)), queue, TaskName::new(&quotes).unwrap(), ivy)
+}
+
+#[test]
+fn the_longest_fields_fit_into_the_room_that_is_kept_for_them() {
+    let (message, queue, name, ivy) = longest();
+    let text = "\u{1}".repeat(1024);
+    let failure = TaskFailure { kind: text.clone(), message: text.clone(), attempts: u32::MAX };
+    let held =
+        TaskHeld { queue: queue.clone(), kind: text.clone(), message: text, attempts: u32::MAX };
+    for notice in [
+        Notice::success(&message, &queue, &name, &ivy, &json("[]")),
+        Notice::without_result(&message, &queue, &name, &ivy, MissingResult::TooDeep),
+        Notice::without_result(&message, &queue, &name, &ivy, MissingResult::TooLarge),
+        Notice::failure(&message, &queue, &name, &ivy, &failure),
+        Notice::held(&message, &name, &ivy, &held),
+    ] {
+        let most = ROOM + 6 * notice.size();
+        assert!(reread(&notice).to_text().len() <= most, "{} of {most}", notice.to_text().len());
+    }
+    let mut plain = ivy.clone();
+    (plain.reply, plain.tracestate) = (Some("c".into()), TraceState::parse("a=1"));
+    let (message, queue, name) = (self::message(), self::queue(), self::name());
+    let missing = MissingResult::TooDeep;
+    let notice = Notice::without_result(&message, &queue, &name, &plain, missing);
+    let (text, size) = (notice.to_text().len(), notice.size());
+    assert!(text <= ROOM + size, "{text} of {ROOM} + {size}");
+}
+
+#[test]
+fn the_largest_result_beside_the_longest_fields_is_published_and_a_larger_one_is_not() {
+    let (message, queue, name, ivy) = longest();
+    let with = |text: usize| {
+        let output = json(&format!("\"{}\"", "x".repeat(text)));
+        Notice::success(&message, &queue, &name, &ivy, &output)
+    };
+    let most = NOTICE_CAP - with(0).to_text().len();
+    assert_eq!(with(most).to_text().len(), NOTICE_CAP);
+    assert!(matches!(with(most).outcome(), Some(TaskOutcome::Done(_))));
+    assert_eq!(with(most + 1).outcome(), Some(TaskOutcome::ResultTooLarge));
 }
 
 #[test]
