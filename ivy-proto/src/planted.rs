@@ -51,12 +51,14 @@ pub enum Bug {
     RefusedEntryFailsBatch,
     /// A message of which the answer to a batch says nothing is taken for done.
     MisfitEntryIsDone,
+    /// The message of the next attempt is due when that of the attempt before it was.
+    SuccessorKeepsDue,
 }
 
 #[cfg(ivy_planted)]
 impl Bug {
     /// Those that the worlds of the simulator can show.
-    pub const ALL: [Bug; 19] = [
+    pub const ALL: [Bug; 20] = [
         Bug::AckBeforeHandler,
         Bug::IgnoreReservation,
         Bug::DeleteBeforeCopy,
@@ -76,6 +78,7 @@ impl Bug {
         Bug::IgnoreClock,
         Bug::RefusedEntryFailsBatch,
         Bug::MisfitEntryIsDone,
+        Bug::SuccessorKeepsDue,
     ];
 }
 

@@ -127,6 +127,7 @@ impl World {
         let is_right = self.hosts[who.host].wall.is_right(now, now);
         for number in &tasks {
             let task = &mut self.ledger.tasks[*number];
+            task.called = Some(now);
             task.deadline = (task.has_deadline && is_right).then_some(now + EXPIRES_AFTER);
         }
         let calls = tasks.into_iter().map(|number| {

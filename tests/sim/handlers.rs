@@ -19,6 +19,8 @@ impl World {
         let Some(number) = self.ledger.run(who, &run) else {
             return self.ledger.broken("S2", || format!("{who:?} runs what nobody scheduled"));
         };
+        let broker_is_punctual = self.setup.broker_speed == 1_000;
+        self.ledger.begins(who, &run, self.now, broker_is_punctual);
         let task = &self.ledger.tasks[number];
         if task.sender != Sender::Stranger && run.args.as_str() != args(number) {
             self.ledger.broken("S13", || format!("task {number} runs with other arguments"));

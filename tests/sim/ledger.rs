@@ -5,6 +5,7 @@
 
 mod blame;
 mod counts;
+mod due;
 mod looks;
 mod work;
 
@@ -17,7 +18,7 @@ use ivy_proto::queue::{Body, DeliveryCount, NewMessage};
 use ivy_proto::wire::{Codec, DeadLetter};
 use ivy_proto::{JobId, MessageId, Moment, QueueName, Receipt, ReservationId};
 
-use crate::task::{Cause, Task, Told, Who, number_in};
+use crate::task::{Cause, Said, Task, Told, Who, number_in};
 
 /// So often a process gives a message back that it cannot run before it puts it aside.
 pub(crate) const RELEASES: u32 = 10;
@@ -52,9 +53,7 @@ struct Message {
     /// How often it was released with a failed attempt, and how often its lease ended.
     failed: u32,
     lost: u32,
-    /// Which attempt it asks for, and how many lost deliveries it carries.
-    attempt: u32,
-    carries: u32,
+    says: Said,
     /// How often a handler was started for it.
     runs: u32,
     /// How often each worker gave it back.
@@ -106,6 +105,8 @@ pub(crate) struct Ledger {
     /// When a message came to a process for the first time.
     first_arrived: BTreeMap<(Who, usize), Moment>,
     started: BTreeMap<(Who, JobId), Started>,
+    /// When a process started a handler for a task last.
+    began: BTreeMap<(Who, usize), Moment>,
     /// Copies for the next attempt that a worker had accepted and has not deleted the original of.
     successors: BTreeMap<(Who, usize), u32>,
     /// When handlers returned whose messages have not been deleted yet.
@@ -136,6 +137,7 @@ impl Ledger {
             grants: BTreeMap::new(),
             first_arrived: BTreeMap::new(),
             started: BTreeMap::new(),
+            began: BTreeMap::new(),
             successors: BTreeMap::new(),
             done_at: BTreeMap::new(),
             workers,
@@ -215,7 +217,7 @@ impl Ledger {
                 self.broken("S3", || format!("the broker gave {id} out of order"));
                 return;
             }
-            let (attempt, carries) = self.attempt_of(&message.body);
+            let says = self.said_by(&message.body);
             self.messages.push(Message {
                 task,
                 alive: true,
@@ -225,8 +227,7 @@ impl Ledger {
                 counted: 0,
                 failed: 0,
                 lost: 0,
-                attempt,
-                carries,
+                says,
                 runs: 0,
                 released_by: BTreeMap::new(),
                 given_back_by: Vec::new(),
@@ -237,13 +238,16 @@ impl Ledger {
                 self.broken("S1", || format!("a message {id} of no task came from {who:?}"));
                 return;
             };
+            if !in_dead_queue {
+                self.tasks[number].record(says, false);
+            }
             if in_dead_queue {
                 self.put_aside(who, number, &message.body);
             } else if self.workers.contains(&who.host) {
                 let task = &mut self.tasks[number];
                 task.live += 1;
                 *self.successors.entry((who, number)).or_default() += 1;
-                self.check_carried(number, attempt, carries);
+                self.check_carried(number, says.attempt, says.lost);
                 if again {
                     self.tasks[number].causes.add(Cause::Twice);
                 }
@@ -320,7 +324,7 @@ impl Ledger {
             let alive = message.alive;
             if before.as_ref().is_some_and(|before| before.until <= broker_now) {
                 message.lost += 1;
-                let attempt = message.attempt;
+                let attempt = message.says.attempt;
                 if let Some(task) = message.task {
                     *self.tasks[task].lost.entry(attempt).or_default() += 1;
                 }
@@ -421,9 +425,9 @@ impl Ledger {
         // What a worker cannot handle stays as it is, and its next delivery may look like one that
         // follows a lost one.
         if let Some(task) = message.task
-            && (message.carries > 0 || message.counted >= STARTS_AS_IT_IS)
+            && (message.says.lost > 0 || message.counted >= STARTS_AS_IT_IS)
         {
-            *self.tasks[task].kept.entry(message.attempt).or_default() += 1;
+            *self.tasks[task].kept.entry(message.says.attempt).or_default() += 1;
         }
         if let Some(holder) = message.holder.take() {
             *message.released_by.entry(who).or_default() += 1;

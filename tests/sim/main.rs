@@ -21,6 +21,7 @@
 //! | S14 | one seed, one run | `Case::run_and_check` |
 //! | S15 | a worker that is woken in time does not report that it was not | `World::check_lateness` |
 //! | S16 | waits of handlers are ended by a drain only, and all slots are said to wait only where all do | `World::interrupt_handler`, `World::check_standstill` |
+//! | S17 | a message says when its attempt is due, its delay after the call or the attempt before it; copies keep that, as all messages of a task keep its counts; no handler starts a second before it is due | `World::check_due`, `Ledger::begins` |
 //! | L1 | every accepted task comes to its end | `World::report_unsettled` |
 //! | L2 | reasons in dead letters are true | `Ledger::check_reason` |
 //! | L3 | a drain ends within its limit | `World::finished`, `World::check_load` |

@@ -80,6 +80,7 @@ impl World {
         let Some(queue) = op.queue().cloned() else { return };
         self.check_rate(who, &op, &queue);
         self.check_receipts(who, &op);
+        self.check_due(who, &op);
         let deletes = match &op {
             QueueOp::Delete { receipt, .. } => Some(receipt.clone()),
             _ => None,

@@ -33,6 +33,7 @@ fn laws(bug: Bug) -> &'static [&'static str] {
         Bug::LeasesOutliveConnection => &["S5"],
         Bug::RefusedEntryFailsBatch => &["S3"],
         Bug::MisfitEntryIsDone => &["S1", "S2", "S3"],
+        Bug::SuccessorKeepsDue => &["S17"],
     }
 }
 

@@ -8,7 +8,7 @@ use ivy_proto::queue::{Batch, Body, NewMessage, QueueOp};
 
 use crate::dice::one_of;
 use crate::setup::SHARED;
-use crate::task::{Sender, Task};
+use crate::task::{Plan, Sender, Task};
 use crate::world::{Due, World};
 
 impl World {
@@ -45,9 +45,13 @@ impl World {
             ivy(&format!(",\"reply\":\"{SHARED}\"")),
             ivy(&format!(",\"reply\":\"{SHARED}.r.\"")),
             ivy(",\"reply\":\"elsewhere\""),
+            ivy(",\"due\":5,\"later\":2,\"requeued\":3"),
+            ivy(",\"due\":1e300"),
+            ivy(",\"due\":18446744073709551615,\"later\":4294967295"),
             ivy("").replace("\"v\":1", "\"v\":2"),
             // These do not tell their number.
             "$rc4$AAAA".to_owned(),
+            "$mp1$kw".to_owned(),
             "$aes-256-cbc$".to_owned(),
             "$aes-256-cbc$not base64".to_owned(),
             format!("$aes-256-cbc${}", "QUFBQUFBQUFBQUFBQUFBQQ=="),
@@ -61,6 +65,8 @@ impl World {
         // Most break one rule; a few are proper messages with a strange wish.
         task.max_attempts = self.kinds[0].settings.max_retries + 1;
         task.kind = kind;
+        // What runs fails at first, so that it has a successor.
+        task.plan = Plan::FailsFirst(1);
         self.ledger.tasks.push(task);
         self.ledger.know_stray(&texts[which], number);
         self.stray_bodies.insert(number, texts[which].clone());

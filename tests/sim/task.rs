@@ -39,6 +39,17 @@ pub(crate) enum Plan {
     Kills,
 }
 
+/// What a message says of the attempt that it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) attempt: u32,
+    /// When it may start, in milliseconds since 1970.
+    pub(crate) due: Option<u64>,
+    pub(crate) lost: u32,
+    pub(crate) later: u32,
+    pub(crate) requeued: u32,
+}
+
 /// What was told to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
@@ -139,6 +150,12 @@ pub(crate) struct Task {
     /// How long its handler takes, in milliseconds.
     pub(crate) takes: u64,
 
+    /// When its producer was given the call last.
+    pub(crate) called: Option<Moment>,
+    /// When its messages say that each attempt is due, and whether the clock of who said it was right.
+    dues: BTreeMap<(u32, Option<u64>), bool>,
+    /// How often its first message says that it was put off and put back.
+    counts: Option<(u32, u32)>,
     /// Messages accepted from its sender.
     pub(crate) records: u32,
     /// How often the network doubled a post of it.
@@ -188,6 +205,9 @@ impl Task {
             deadline: None,
             delay: 0,
             takes: 1,
+            called: None,
+            dues: BTreeMap::new(),
+            counts: None,
             records: 0,
             doubled: 0,
             unknown: 0,
@@ -213,6 +233,31 @@ impl Task {
     /// Whether it has come to its end: nothing more needs to happen to it.
     pub(crate) fn is_settled(&self) -> bool {
         self.live == 0 && (self.records == 0 || self.has_ended())
+    }
+
+    /// One of its messages says this.
+    pub(crate) fn record(&mut self, says: Said, clock_is_right: bool) {
+        self.dues.entry((says.attempt, says.due)).or_insert(clock_is_right);
+        self.counts.get_or_insert((says.later, says.requeued));
+    }
+
+    /// Whether an earlier message says that this attempt is due then.
+    pub(crate) fn has_recorded(&self, says: Said) -> bool {
+        self.dues.contains_key(&(says.attempt, says.due))
+    }
+
+    /// Whether who said so first had a clock that was right.
+    pub(crate) fn has_recorded_rightly(&self, says: Said) -> bool {
+        self.dues.get(&(says.attempt, says.due)) == Some(&true)
+    }
+
+    pub(crate) fn has_recorded_nothing(&self) -> bool {
+        self.dues.is_empty()
+    }
+
+    /// Whether a message has the counts of the first one. No attempt changes them.
+    pub(crate) fn keeps_counts(&self, says: Said) -> bool {
+        self.counts.is_none_or(|counts| counts == (says.later, says.requeued))
     }
 
     /// How many deliveries of an attempt were lost, or must seem to have been.

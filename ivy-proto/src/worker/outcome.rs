@@ -204,7 +204,9 @@ fn panicked(message: &str) -> TaskError {
 fn successor(scheduled: &Scheduled, due: u64) -> Envelope {
     scheduled.copy(|ivy| {
         ivy.attempt = scheduled.attempt.saturating_add(1);
-        ivy.due = Some(due);
+        if !planted(Bug::SuccessorKeepsDue) {
+            ivy.due = Some(due);
+        }
         ivy.lost = 0;
     })
 }

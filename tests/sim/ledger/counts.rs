@@ -1,6 +1,5 @@
 //! Lost deliveries as they really were, beside what messages and dead letters say of them.
 
-use ivy_proto::queue::Body;
 use ivy_proto::wire::DeadLetter;
 
 use super::{Ledger, index};
@@ -10,13 +9,6 @@ use crate::task::{Cause, Sender};
 const COUNTED_FOR_ONE: u32 = 5;
 
 impl Ledger {
-    /// Which attempt a message asks for, and how many lost deliveries it carries.
-    pub(super) fn attempt_of(&self, body: &Body) -> (u32, u32) {
-        let opened = self.queues.iter().find_map(|queue| self.codec.open(body, queue).ok());
-        let ivy = opened.as_ref().and_then(|envelope| envelope.options.ivy());
-        ivy.map_or((1, 0), |ivy| (ivy.attempt, ivy.lost))
-    }
-
     /// A worker has posted a message that carries so many lost deliveries: there were as many.
     pub(super) fn check_carried(&mut self, number: usize, attempt: u32, carries: u32) {
         let task = &self.tasks[number];
@@ -43,7 +35,7 @@ impl Ledger {
         } else if task.max_attempts == 1 {
             message.counted > COUNTED_FOR_ONE * limit
         } else {
-            task.may_seem_lost(message.attempt) >= limit
+            task.may_seem_lost(message.says.attempt) >= limit
         }
     }
 }

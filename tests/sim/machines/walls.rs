@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ivy_proto::event::Event;
-use ivy_proto::queue::{Fault, QueueReply};
+use ivy_proto::queue::{Fault, QueueOp, QueueReply};
 use ivy_proto::wire::DeadLetterReason;
 use ivy_proto::{MessageId, Misuse, Moment, producer, worker};
 
@@ -71,6 +71,23 @@ impl World {
         let is_right = self.hosts[who.host].wall.is_right(arrived, now);
         if is_right && now < deadline + TOLERANCE {
             self.ledger.broken("L2", || format!("{message} had not passed its deadline"));
+        }
+    }
+
+    /// What a process posts says when it may start, by the clock on its wall.
+    pub(crate) fn check_due(&mut self, who: Who, op: &QueueOp) {
+        let QueueOp::Post { queue, messages } = op else { return };
+        if queue.as_str().ends_with(".dead") {
+            return;
+        }
+        let now = self.now;
+        for message in messages.items() {
+            let Some((number, since)) = self.ledger.written_since(who, &message.body) else {
+                continue;
+            };
+            let wall = &self.hosts[who.host].wall;
+            let since = since.map(|since| (since, wall.is_right(since, now)));
+            self.ledger.check_due(who, number, message, since, now);
         }
     }
 
