@@ -397,12 +397,12 @@ mod tests {
     }
 
     #[test]
-    fn another_format_must_be_as_protected_as_the_queue_demands() {
+    fn another_format_is_refused_where_the_queue_demands_encryption() {
         assert_eq!(reason(&legacy(), "$mp1$kw"), DeadLetterReason::ExpectedEncrypted);
     }
 
     #[test]
-    fn another_format_inside_a_sealed_frame_is_told_whether_it_is_text_or_not() {
+    fn another_format_inside_a_sealed_frame_is_unsupported() {
         let ring = keyring();
         let encryption = Encryption::new().with_keyring(ring.clone()).with_policy(Policy::v2());
         let codec = Codec::new(&encryption).unwrap();

@@ -17,7 +17,7 @@ pub const NOTICES: [&str; 6] = [
     r#"{"id":"6000653546228216707","name":"testpackage.factorial","args":[5],"options":{"retry":true,"maxRetries":3},"result":[120],"notify":true,"queue":"testpackage"}"#,
     r#"{"id":"6","name":"mail.send","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","outcome":"ok"}},"result":["\ud83d\ude80 \u4efb\u52a1"],"notify":true,"queue":"mail"}"#,
     r#"{"id":"6","name":"mail.send","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","outcome":"ok","error":{"kind":"ResultTooLarge","message":"the result does not fit into a notice","attempts":1}}},"result":[],"notify":true,"queue":"mail"}"#,
-    r#"{"id":"6","name":"mail.send","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","reply":"ivy-notifier.r.AAAAAAAAAAAAAAAAAAAAAA","attempt":2,"outcome":"dead","error":{"kind":"RetriesExhausted","message":"no","attempts":2}}},"result":[],"notify":true,"queue":"mail"}"#,
+    r#"{"id":"6","name":"mail.send","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","reply":"ivy-notifier.r.AAAAAAAAAAAAAAAAAAAAAA","attempt":2,"due":1700000004000,"lost":1,"later":2,"requeued":3,"outcome":"dead","error":{"kind":"RetriesExhausted","message":"no","attempts":2}}},"result":[],"notify":true,"queue":"mail"}"#,
     r#"{"id":"6","name":"mail.send","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","reply":"ivy-notifier.r.AAAAAAAAAAAAAAAAAAAAAA","outcome":"held","error":{"kind":"UnknownTask","message":"no","attempts":0}}},"result":[],"notify":true,"queue":"mail"}"#,
     r#"{"id":7,"name":"t","args":[[],{}],"options":{},"result":[1,2],"notify":true,"queue":"q"}"#,
 ];

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod aead;
+mod attempts;
 mod bodies;
 mod frames;
 mod generated;

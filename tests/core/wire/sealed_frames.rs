@@ -3,7 +3,7 @@
 use ivy_core_tests::check_seeds;
 use ivy_proto::wire::DeadLetterReason::{
     BadBase64, BadFrame, BadTag, BadUtf8, KeyDisabled, Undecryptable, UnknownCipher, UnknownKey,
-    UnsupportedVersion,
+    UnsupportedFormat, UnsupportedVersion,
 };
 use ivy_proto::wire::crypto::{
     Binding, Entropy, KeyId, KeySecret, KeyStatus, Keyset, OpenedFrame, bridge, ivy2,
@@ -134,7 +134,7 @@ fn recorded_frames_of_version_2_are_written_and_read_byte_for_byte() {
             assert_eq!(opened.message_key.as_bytes(), hex(&vector.iv_hex).as_slice());
         });
     }
-    assert_eq!(vectors.v2.len(), 5);
+    assert_eq!(vectors.v2.len(), 7);
 }
 
 #[test]
@@ -442,6 +442,9 @@ fn c25_an_authentic_frame_that_is_broken_inside_is_the_fault_of_a_peer() {
     let mut block = [0xff; 16];
     block[15] = 1;
     assert_eq!(reason(&peer(&block)), BadUtf8);
+    let mut message_pack = *b"$mp1$\x93\xa4test\x80\x90...";
+    message_pack[13..].fill(3);
+    assert_eq!(reason(&peer(&message_pack)), UnsupportedFormat);
     let mut hello = *b"Hello...........";
     hello[5..].fill(11);
     assert_eq!(open(&peer(&hello)).unwrap().text.as_str(), "Hello");

@@ -57,6 +57,17 @@ fn b24_an_unknown_task_is_given_back_for_longer_and_longer_ten_times_and_then_pu
 }
 
 #[test]
+fn a_format_that_is_not_built_in_is_given_back_ten_times_and_then_dead_lettered_unchanged() {
+    let mut worker = started();
+    let body = "$mp1$k6R0ZXN0gJGheA";
+    worker.give_back_ten_times("1", body);
+    let (_, (_, copy)) = worker.take_post().unwrap();
+    let letter = DeadLetter::parse(&copy.body).unwrap();
+    assert_eq!((letter.reason, letter.attempts), (DeadLetterReason::UnsupportedFormat, 0));
+    assert_eq!(letter.body.as_str(), body);
+}
+
+#[test]
 fn what_others_have_done_with_a_message_counts_for_nothing() {
     let mut worker = started();
     worker.deliver_again("1", UNKNOWN, 1_000);
