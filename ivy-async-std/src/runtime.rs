@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use async_std::net::{TcpStream, ToSocketAddrs};
 use ivy_driver::{
-    AsyncRuntime, CancellationToken, Clients, FutureHandlers, HttpClient, Net, Runtime,
-    TaskPerCallback, Tls, http_client,
+    AsyncRuntime, CancellationToken, Clients, HttpClient, Net, Runtime, TaskPerCallback, Tls,
+    http_client,
 };
 
 /// The runtime of the names of this crate.
@@ -37,7 +37,6 @@ impl Clients for AsyncStd {
 
 impl Runtime for AsyncStd {
     type CancellationToken = CancellationToken;
-    type Handlers = FutureHandlers<Self>;
     type Callbacks = TaskPerCallback<Self>;
 
     fn sleep_until(until: Instant) -> impl Future<Output = ()> + Send {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use ivy_proto::Secret;
 use ivy_proto::backend::{Notifier, NotifierWay, Plug, Queue, QueueWay, Sessions};
-use ivy_proto::config::{ConfigBuilder, Environment, NotifierConfig, QueueConfig};
+use ivy_proto::config::{ConfigBuilder, NotifierConfig, QueueConfig};
 use ivy_proto::wire::crypto::Encryption;
 
 use crate::built_in;
 use crate::clock::Clock;
+use crate::environment::environment;
 use crate::error::Error;
 use crate::events::EventSink;
 use crate::guarded::{GuardedNotifier, GuardedQueue};
@@ -42,6 +43,38 @@ pub struct IvyBuilder<R> {
     roots: OwnRoots,
     bad_roots: bool,
     runtime: PhantomData<fn() -> R>,
+}
+
+impl<R: Runtime> Ivy<R> {
+    /// Says in parts what is to be used.
+    pub fn builder() -> IvyBuilder<R> {
+        IvyBuilder::new()
+    }
+
+    /// Uses the queue at this URL (see [`IvyBuilder::queue_url`]), and takes everything else from
+    /// the environment.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if the URL or something in the environment cannot be
+    /// used.
+    pub fn connect(queue_url: &str) -> Result<Self, Error<R>> {
+        Ivy::builder().queue_url(queue_url).build()
+    }
+
+    /// Takes everything from the environment:
+    ///
+    /// * the queue from `IVY_QUEUE_URL`, or a token and project from where IronMQ's clients look
+    ///   for them: `IRON_MQ_TOKEN` and the like, `iron.json`, `~/.iron.json`;
+    /// * the notifier from `IVY_NOTIFIER_URL` or `REDIS_URL`;
+    /// * the channel from `IVY_NOTIFICATION_CHANNEL_NAME`;
+    /// * the encryption password from `MESSAGES_ENCRYPTION_KEY`;
+    /// * the keyset from `IVY_KEYSET`: the path of a file that only its owner may read, or its JSON.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if something cannot be used, or there is no queue.
+    pub fn from_env() -> Result<Self, Error<R>> {
+        Ivy::builder().build()
+    }
 }
 
 impl<R: Runtime> IvyBuilder<R> {
@@ -198,25 +231,6 @@ impl<R: Runtime> IvyBuilder<R> {
             events,
         })
     }
-}
-
-/// Looks things up in the environment of this process.
-pub(crate) fn environment<T>(look_up: impl FnOnce(&Environment<'_>) -> T) -> T {
-    let variable =
-        |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-    let file = |path: &str| std::fs::read(path).ok();
-    look_up(&Environment::new(&variable, &file).with_modes(&mode))
-}
-
-#[cfg(unix)]
-fn mode(path: &str) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).ok().map(|metadata| metadata.permissions().mode())
-}
-
-#[cfg(not(unix))]
-fn mode(_: &str) -> Option<u32> {
-    None
 }
 
 impl<R> fmt::Debug for IvyBuilder<R> {

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use ivy_proto::event::TaskRef;
-use ivy_proto::task::{Task, TaskFailure};
+use ivy_proto::task::TaskFailure;
 use ivy_proto::{Cause, ErrorKind, QueueName, TaskError, TaskId};
 
-use crate::handle::{Handle, Listener};
+use crate::listener::Listener;
 use crate::runtime::Runtime;
 
 /// Something went wrong: what, with which task on which queue, why, and what to do about it.
@@ -68,6 +68,10 @@ impl<R: Runtime> Error<R> {
         &self.0.cause
     }
 
+    pub(crate) fn into_listener(self) -> Option<Listener<R>> {
+        self.0.listener
+    }
+
     /// Why the task failed, for [`ErrorKind::Failed`].
     #[must_use]
     pub fn failure(&self) -> Option<&TaskFailure> {
@@ -75,14 +79,6 @@ impl<R: Runtime> Error<R> {
             Cause::Failed(failure) => Some(failure),
             _ => None,
         }
-    }
-
-    /// The handle that still listens for the result of a call that [may or may not have been
-    /// sent](ErrorKind::Unknown). Nothing for other errors, or if the call was one of another task.
-    #[must_use]
-    pub fn into_handle<Args, Output>(self, task: &Task<Args, Output>) -> Option<Handle<R, Output>> {
-        let listener = self.0.listener?;
-        (listener.task().name.as_str() == task.name()).then(|| Handle::new(listener))
     }
 }
 

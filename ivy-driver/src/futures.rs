@@ -27,10 +27,12 @@ use crate::context::Ctx;
 use crate::error::Error;
 use crate::events::Events;
 use crate::flag::Flag;
-use crate::handle::{Handle, Until};
+use crate::handle::Handle;
+use crate::handlers::{Adapter, Ended, Handlers};
 use crate::ivy::Ivy;
-use crate::runtime::{AsyncRuntime, Callbacks, Handlers, Runtime};
-use crate::worker::{Ended, Worker};
+use crate::progress::Until;
+use crate::runtime::{AsyncRuntime, Callbacks, Runtime};
+use crate::worker::Worker;
 use crate::worker_builder::WorkerBuilder;
 
 impl<R: AsyncRuntime> Ivy<R> {
@@ -232,6 +234,10 @@ impl<R: AsyncRuntime> Events<R> {
 /// The handlers of a worker that are futures. Each runs as a task of its own.
 pub struct FutureHandlers<R: Runtime> {
     registry: Registry<Ctx<R>>,
+}
+
+impl<R: AsyncRuntime> Adapter for R {
+    type Handlers = FutureHandlers<R>;
 }
 
 impl<R: AsyncRuntime> Handlers<R> for FutureHandlers<R> {

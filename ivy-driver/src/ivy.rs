@@ -14,18 +14,19 @@ use ivy_proto::{Cause, ChannelName, TaskId};
 use serde::de::DeserializeOwned;
 
 use crate::admin::Admin;
-use crate::builder::{IvyBuilder, environment};
 use crate::clock::Clock;
+use crate::environment::environment;
 use crate::error::Error;
 use crate::events::{EventSink, Events};
-use crate::handle::{Handle, Listener, Progress, Until};
+use crate::handle::Handle;
+use crate::listener::Listener;
 use crate::nudge::{Nudges, NudgingQueue};
 use crate::process::FirstUse;
 use crate::producer::{Mail, Producer, World};
+use crate::progress::{Progress, Until};
 use crate::random::{TaskIds, random};
 use crate::runtime::Runtime;
 use crate::waits::Waits;
-use crate::worker_builder::WorkerBuilder;
 
 /// A queue and a notifier, to call tasks and to run them. Cheap to clone.
 ///
@@ -68,36 +69,6 @@ pub(crate) struct Parts<R> {
 }
 
 impl<R: Runtime> Ivy<R> {
-    /// Uses the queue at this URL (see [`IvyBuilder::queue_url`]), and takes everything else from
-    /// the environment.
-    ///
-    /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if the URL or something in the environment cannot be
-    /// used.
-    pub fn connect(queue_url: &str) -> Result<Self, Error<R>> {
-        Ivy::builder().queue_url(queue_url).build()
-    }
-
-    /// Takes everything from the environment:
-    ///
-    /// * the queue from `IVY_QUEUE_URL`, or a token and project from where IronMQ's clients look
-    ///   for them: `IRON_MQ_TOKEN` and the like, `iron.json`, `~/.iron.json`;
-    /// * the notifier from `IVY_NOTIFIER_URL` or `REDIS_URL`;
-    /// * the channel from `IVY_NOTIFICATION_CHANNEL_NAME`;
-    /// * the encryption password from `MESSAGES_ENCRYPTION_KEY`;
-    /// * the keyset from `IVY_KEYSET`: the path of a file that only its owner may read, or its JSON.
-    ///
-    /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if something cannot be used, or there is no queue.
-    pub fn from_env() -> Result<Self, Error<R>> {
-        Ivy::builder().build()
-    }
-
-    /// Says in parts what is to be used.
-    pub fn builder() -> IvyBuilder<R> {
-        IvyBuilder::new()
-    }
-
     pub(crate) fn new(mut parts: Parts<R>) -> Result<Self, Error<R>> {
         let nudges = Nudges::default();
         if parts.queue.capabilities().long_poll.is_zero() {
@@ -202,16 +173,6 @@ impl<R: Runtime> Ivy<R> {
         self.shared.callbacks.insert(task, callback).map_err(Error::config)
     }
 
-    /// Says what a worker serves, and starts it.
-    pub fn worker(&self) -> WorkerBuilder<R> {
-        let Parts { queue, notifier, codec, channel, .. } = &self.shared.parts;
-        let mut config = WorkerConfig::new(queue.capabilities(), codec.clone());
-        if notifier.is_some() {
-            config = config.with_notifier(channel.clone());
-        }
-        WorkerBuilder::new(self.clone(), config)
-    }
-
     /// Looks at queues, and empties them.
     #[must_use]
     pub fn admin(&self) -> Admin<R> {
@@ -241,6 +202,16 @@ impl<R: Runtime> Ivy<R> {
             return Err(Error::config(error));
         };
         environment(|environment| file.reload(environment)).map_err(Error::config)
+    }
+
+    /// What its workers are configured with before they say what they serve.
+    pub(crate) fn worker_config(&self) -> WorkerConfig {
+        let Parts { queue, notifier, codec, channel, .. } = &self.shared.parts;
+        let config = WorkerConfig::new(queue.capabilities(), codec.clone());
+        match notifier {
+            Some(_) => config.with_notifier(channel.clone()),
+            None => config,
+        }
     }
 
     /// The queue, for operations that ivy itself does not offer, and for tests of a backend.

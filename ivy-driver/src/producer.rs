@@ -17,8 +17,8 @@ use rustc_hash::FxHashMap;
 
 use crate::clock::Clock;
 use crate::events::EventSink;
-use crate::handle::Progress;
 use crate::process::Process;
+use crate::progress::Progress;
 use crate::pump::{Next, Operations, Role, pump, taken};
 use crate::runtime::{Callbacks as _, Runtime};
 

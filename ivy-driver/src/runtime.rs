@@ -10,16 +10,10 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::io::{AsyncRead, AsyncWrite};
 use http::Response;
-use ivy_proto::TaskName;
 use ivy_proto::backend::HttpRequest;
 use ivy_proto::queue::Fault;
-use ivy_proto::task::TaskSettings;
-use ivy_proto::wire::RawJson;
 
-use crate::context::Ctx;
-use crate::futures::FutureHandlers;
 use crate::tls::Tls;
-use crate::worker::Ended;
 
 /// The network.
 pub trait Net: Send + Sync + 'static {
@@ -55,8 +49,6 @@ pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
 pub trait Runtime: Clients + Sized {
     /// What tells a handler to stop.
     type CancellationToken: Clone + fmt::Debug + Default + Send + Sync + 'static;
-    /// The handlers of a worker.
-    type Handlers: Handlers<Self>;
     /// What runs the callbacks of results.
     type Callbacks: Callbacks;
 
@@ -91,21 +83,9 @@ pub trait Runtime: Clients + Sized {
 }
 
 /// A runtime of futures. An adapter for another one is this trait, with those that it builds on.
-pub trait AsyncRuntime: Runtime<Handlers = FutureHandlers<Self>> {
+pub trait AsyncRuntime: Runtime {
     /// Waits until a token is cancelled. Dropping the future loses nothing.
     fn cancelled(token: &Self::CancellationToken) -> impl Future<Output = ()> + Send;
-}
-
-/// The handlers of a worker, and how they are run.
-pub trait Handlers<R: Runtime>: fmt::Debug + Default + Send + 'static {
-    /// The tasks that have a handler, with their settings unless they are registered by name only.
-    fn tasks(&self) -> impl Iterator<Item = (&TaskName, Option<&TaskSettings>)>;
-
-    /// Says how many run at a time at most. Is called before the first one runs.
-    fn set_concurrency(&mut self, handlers: usize);
-
-    /// Runs the handler of the context's task, in the context's span, and tells how it ended.
-    fn run(&self, ctx: Ctx<R>, args: RawJson, ended: Ended);
 }
 
 /// What runs the callbacks of results. They may take long, block and panic.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-use crate::futures::{CancellationToken, FutureHandlers, TaskPerCallback};
+use crate::futures::{CancellationToken, TaskPerCallback};
 use crate::reach::http_client;
 use crate::runtime::{AsyncRuntime, Clients, HttpClient, Net, Runtime};
 use crate::tls::Tls;
@@ -63,7 +63,6 @@ impl Clients for Tokio {
 
 impl Runtime for Tokio {
     type CancellationToken = CancellationToken;
-    type Handlers = FutureHandlers<Self>;
     type Callbacks = TaskPerCallback<Self>;
 
     fn now() -> Instant {

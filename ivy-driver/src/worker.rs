@@ -13,7 +13,7 @@ use futures_util::future::{BoxFuture, FutureExt, Join, Ready, join, ready};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ivy_proto::backend::Notifier;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
-use ivy_proto::worker::{CancelReason, Input, JobOutcome, Output, Run};
+use ivy_proto::worker::{CancelReason, Input, Output, Run};
 use ivy_proto::{JobId, Moment, OpId, WallClock, worker};
 use rustc_hash::FxHashMap;
 
@@ -21,10 +21,11 @@ use crate::context::Ctx;
 use crate::error::Error;
 use crate::events::{EventSink, Events};
 use crate::flag::{Flag, RaiseOnDrop};
+use crate::handlers::{Adapter, Ended, Handlers};
 use crate::ivy::Ivy;
 use crate::process::Process;
 use crate::pump::{Next, Operations, Role, pump, taken};
-use crate::runtime::{Handlers, Runtime};
+use crate::runtime::Runtime;
 use crate::waits::Waits;
 
 /// A running worker.
@@ -97,7 +98,7 @@ impl<R> Drop for Worker<R> {
 }
 
 /// Starts a worker.
-pub(crate) fn start<R: Runtime>(
+pub(crate) fn start<R: Adapter>(
     ivy: Ivy<R>,
     machine: worker::Worker,
     handlers: R::Handlers,
@@ -133,38 +134,6 @@ fn no_worker<R: Runtime>(error: io::Error) -> Error<R> {
     Error::config(format!("no worker can be started: {error}"))
 }
 
-/// Reports how a handler ended. If this is dropped before, the handler was cut off, or was not run at
-/// all where it has not [begun](Ended::begin).
-#[derive(Debug)]
-pub struct Ended {
-    job: JobId,
-    mailbox: UnboundedSender<Input>,
-    outcome: JobOutcome,
-}
-
-impl Ended {
-    fn new(job: JobId, mailbox: UnboundedSender<Input>) -> Self {
-        Ended { job, mailbox, outcome: JobOutcome::NotRun }
-    }
-
-    /// The handler begins.
-    pub fn begin(&mut self) {
-        self.outcome = JobOutcome::Cancelled;
-    }
-
-    /// The handler ended like this.
-    pub fn with(mut self, outcome: JobOutcome) {
-        self.outcome = outcome;
-    }
-}
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let outcome = std::mem::replace(&mut self.outcome, JobOutcome::Cancelled);
-        let _ = self.mailbox.unbounded_send(Input::Job(self.job, outcome));
-    }
-}
-
 /// How many heard a notice.
 type Published = Result<u64, NotifyFault>;
 
@@ -174,7 +143,7 @@ struct Running<R: Runtime> {
     waits: Waits,
 }
 
-struct WorkerRole<R: Runtime> {
+struct WorkerRole<R: Adapter> {
     machine: worker::Worker,
     handlers: R::Handlers,
     operations: Operations,
@@ -188,7 +157,7 @@ struct WorkerRole<R: Runtime> {
     ivy: Ivy<R>,
 }
 
-impl<R: Runtime> WorkerRole<R> {
+impl<R: Adapter> WorkerRole<R> {
     fn feed(&mut self, input: Input, now: Moment) {
         taken("worker", self.machine.handle_input(input, now));
     }
@@ -223,7 +192,7 @@ impl<R: Runtime> WorkerRole<R> {
     }
 }
 
-impl<R: Runtime> Role for WorkerRole<R> {
+impl<R: Adapter> Role for WorkerRole<R> {
     type Mail = Input;
 
     fn set_clock(&mut self, wall: WallClock, now: Moment) {

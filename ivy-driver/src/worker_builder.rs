@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use ivy_proto::Backoff;
 use ivy_proto::task::RegisterError;
-use ivy_proto::worker::{self, ReplayWindow, WorkerConfig, WorkerSetup};
+use ivy_proto::worker::{self, ReplayWindow, WorkerSetup};
 
 use crate::error::Error;
+use crate::handlers::{Adapter, Handlers};
 use crate::ivy::Ivy;
 use crate::random::random;
-use crate::runtime::{Handlers, Runtime};
 use crate::worker::{Worker, start};
 
 /// How long a worker that is dropped may take to drain, unless said otherwise.
@@ -20,23 +20,26 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 ///
 /// What is wrong with a name or a number is told by [`start`](WorkerBuilder::start).
 #[must_use = "a worker serves nothing until it is started"]
-pub struct WorkerBuilder<R: Runtime> {
+pub struct WorkerBuilder<R: Adapter> {
     ivy: Ivy<R>,
     handlers: R::Handlers,
     setup: WorkerSetup,
     drain_limit: Duration,
 }
 
-impl<R: Runtime> WorkerBuilder<R> {
-    pub(crate) fn new(ivy: Ivy<R>, config: WorkerConfig) -> Self {
+impl<R: Adapter> Ivy<R> {
+    /// Says what a worker serves, and starts it.
+    pub fn worker(&self) -> WorkerBuilder<R> {
         WorkerBuilder {
-            ivy,
+            ivy: self.clone(),
             handlers: R::Handlers::default(),
-            setup: WorkerSetup::new(config),
+            setup: WorkerSetup::new(self.worker_config()),
             drain_limit: DRAIN_LIMIT,
         }
     }
+}
 
+impl<R: Adapter> WorkerBuilder<R> {
     /// Registers the handler of a task.
     pub(crate) fn handler(
         mut self,
@@ -138,7 +141,7 @@ impl<R: Runtime> WorkerBuilder<R> {
     }
 }
 
-impl<R: Runtime> fmt::Debug for WorkerBuilder<R> {
+impl<R: Adapter> fmt::Debug for WorkerBuilder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkerBuilder").field("handlers", &self.handlers).finish_non_exhaustive()
     }

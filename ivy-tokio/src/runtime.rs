@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use ivy_driver::{
-    AsyncRuntime, Clients, FutureHandlers, HttpClient, Net, Runtime, TaskPerCallback, Tls,
-    http_client,
+    AsyncRuntime, Clients, HttpClient, Net, Runtime, TaskPerCallback, Tls, http_client,
 };
 use tokio::net::{TcpStream, lookup_host};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
@@ -41,7 +40,6 @@ impl Clients for Tokio {
 
 impl Runtime for Tokio {
     type CancellationToken = CancellationToken;
-    type Handlers = FutureHandlers<Self>;
     type Callbacks = TaskPerCallback<Self>;
 
     fn now() -> Instant {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use ivy_proto::backend::{Exchange, Place, QueueBackend, Step};
-use ivy_proto::config::ConfigError;
+use ivy_proto::config::{ConfigError, Environment};
 use ivy_proto::queue::{Capabilities, Oddity, QueueOp};
 
 use super::*;

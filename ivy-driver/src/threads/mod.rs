@@ -23,9 +23,9 @@ use ivy_proto::worker::JobOutcome;
 use ivy_proto::{TaskError, TaskName};
 
 use crate::context::Ctx;
-use crate::runtime::{Callbacks, Clients, Handlers, HttpClient, Net, Runtime};
+use crate::handlers::{Adapter, Ended, Handlers};
+use crate::runtime::{Callbacks, Clients, HttpClient, Net, Runtime};
 use crate::tls::Tls;
-use crate::worker::Ended;
 use alarms::Sleep;
 use background::in_background;
 
@@ -69,7 +69,6 @@ impl<C: Clients> Clients for Threads<C> {
 
 impl<C: Clients> Runtime for Threads<C> {
     type CancellationToken = BlockingToken;
-    type Handlers = ThreadHandlers<C>;
     type Callbacks = CallbackThreads;
 
     fn sleep_until(until: Instant) -> impl Future<Output = ()> + Send {
@@ -90,6 +89,10 @@ impl<C: Clients> Runtime for Threads<C> {
     fn is_cancelled(token: &BlockingToken) -> bool {
         token.is_cancelled()
     }
+}
+
+impl<C: Clients> Adapter for Threads<C> {
+    type Handlers = ThreadHandlers<C>;
 }
 
 /// The handlers of a worker that are plain functions, and the threads that they run in.

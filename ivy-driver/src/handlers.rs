@@ -1,0 +1,62 @@
+//! How the handlers of a worker are run.
+
+use std::fmt;
+
+use futures_channel::mpsc::UnboundedSender;
+use ivy_proto::task::TaskSettings;
+use ivy_proto::wire::RawJson;
+use ivy_proto::worker::{Input, JobOutcome};
+use ivy_proto::{JobId, TaskName};
+
+use crate::context::Ctx;
+use crate::runtime::Runtime;
+
+/// A runtime that runs handlers. Each [`AsyncRuntime`](crate::AsyncRuntime) is one.
+pub trait Adapter: Runtime {
+    /// The handlers of a worker.
+    type Handlers: Handlers<Self>;
+}
+
+/// The handlers of a worker, and how they are run.
+pub trait Handlers<R: Runtime>: fmt::Debug + Default + Send + 'static {
+    /// The tasks that have a handler, with their settings unless they are registered by name only.
+    fn tasks(&self) -> impl Iterator<Item = (&TaskName, Option<&TaskSettings>)>;
+
+    /// Says how many run at a time at most. Is called before the first one runs.
+    fn set_concurrency(&mut self, handlers: usize);
+
+    /// Runs the handler of the context's task, in the context's span, and tells how it ended.
+    fn run(&self, ctx: Ctx<R>, args: RawJson, ended: Ended);
+}
+
+/// Reports how a handler ended. If this is dropped before, the handler was cut off, or was not run at
+/// all where it has not [begun](Ended::begin).
+#[derive(Debug)]
+pub struct Ended {
+    job: JobId,
+    mailbox: UnboundedSender<Input>,
+    outcome: JobOutcome,
+}
+
+impl Ended {
+    pub(crate) fn new(job: JobId, mailbox: UnboundedSender<Input>) -> Self {
+        Ended { job, mailbox, outcome: JobOutcome::NotRun }
+    }
+
+    /// The handler begins.
+    pub fn begin(&mut self) {
+        self.outcome = JobOutcome::Cancelled;
+    }
+
+    /// The handler ended like this.
+    pub fn with(mut self, outcome: JobOutcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let outcome = std::mem::replace(&mut self.outcome, JobOutcome::Cancelled);
+        let _ = self.mailbox.unbounded_send(Input::Job(self.job, outcome));
+    }
+}
