@@ -51,6 +51,7 @@ mod hub;
 mod ivy;
 mod limit;
 mod listener;
+mod locked;
 mod log;
 mod memory;
 mod nudge;
@@ -92,6 +93,7 @@ pub use worker_builder::WorkerBuilder;
 #[doc(hidden)]
 pub mod internal {
     pub use crate::connecting::connect_first;
+    pub use crate::locked::{Asked, Broken, Locked, Machine, Next, Waiting};
     pub use crate::reach::InterimAnswers;
     #[cfg(feature = "threads")]
     pub use crate::threads::{ThreadPool, block_on, helping, spawn};

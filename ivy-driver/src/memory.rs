@@ -1,19 +1,13 @@
 //! A queue in this process: the in-memory broker, behind a lock.
-//!
-//! Whoever asks works on it himself, and waits where his answer waits: a switch to a task or thread
-//! of its own and back would take longer than most of what is asked.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use event_listener::Event;
-use futures_channel::oneshot;
-use futures_util::future::{BoxFuture, Either, FutureExt, select};
+use futures_util::future::{BoxFuture, FutureExt};
 use ivy_proto::backend::Queue;
 use ivy_proto::broker::{
     Answer, Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Target,
@@ -22,6 +16,7 @@ use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{Moment, QueueName};
 
 use crate::clock::Clock;
+use crate::locked::{Asked, Broken, Locked, Machine, Next, Waiting};
 use crate::pump::taken;
 use crate::runtime::Runtime;
 
@@ -30,14 +25,16 @@ use crate::runtime::Runtime;
 pub(crate) struct MemoryQueue<R> {
     clock: Clock<R>,
     seed: [u8; 32],
-    /// Opened by the first request, which is the first to need a runtime. Nothing if that gives no
+    /// Made by the first request, which is the first to need a runtime. Nothing if that gives no
     /// means to keep time.
-    counter: Arc<OnceLock<Option<Arc<Counter<R>>>>>,
+    broker: Arc<OnceLock<Option<Shared<R>>>>,
 }
+
+type Shared<R> = Arc<Locked<R, Broker>>;
 
 impl<R: Runtime> MemoryQueue<R> {
     pub(crate) fn new(clock: Clock<R>, seed: [u8; 32]) -> Self {
-        MemoryQueue { clock, seed, counter: Arc::default() }
+        MemoryQueue { clock, seed, broker: Arc::default() }
     }
 
     #[cfg(test)]
@@ -45,15 +42,24 @@ impl<R: Runtime> MemoryQueue<R> {
         self.clock
     }
 
-    fn counter(&self) -> Option<Arc<Counter<R>>> {
-        self.counter.get_or_init(|| Counter::open(self.clock, self.seed)).clone()
+    fn broker(&self) -> Option<Shared<R>> {
+        self.broker.get_or_init(|| self.start()).clone()
+    }
+
+    fn start(&self) -> Option<Shared<R>> {
+        let broker = Broker::new(BrokerConfig::default(), self.seed);
+        Locked::with_clock("ivy-memory", broker, self.clock)
+            .inspect_err(|error| {
+                tracing::error!(%error, "the queue in memory cannot be started");
+            })
+            .ok()
     }
 }
 
 impl<R> Clone for MemoryQueue<R> {
     fn clone(&self) -> Self {
-        let MemoryQueue { clock, seed, counter } = self;
-        MemoryQueue { clock: *clock, seed: *seed, counter: Arc::clone(counter) }
+        let MemoryQueue { clock, seed, broker } = self;
+        MemoryQueue { clock: *clock, seed: *seed, broker: Arc::clone(broker) }
     }
 }
 
@@ -69,13 +75,13 @@ impl<R: Runtime> Queue for MemoryQueue<R> {
     }
 
     fn execute(&self, op: QueueOp) -> BoxFuture<'static, Result<QueueReply, Fault>> {
-        let counter = self.counter();
+        let broker = self.broker();
         async move {
-            let counter = counter.ok_or_else(lost)?;
+            let broker = broker.ok_or_else(|| lost(Broken))?;
             let queue = op.queue().cloned();
-            let answer = match counter.ask(op.into())? {
+            let answer = match broker.ask(op.into()).map_err(lost)? {
                 Asked::Answered(answer) => answer,
-                Asked::Waits(id, answer) => Waits { id, queue, answer, counter }.await?,
+                Asked::Waits(waiting) => Reserving { waiting, queue }.await.map_err(lost)?,
             };
             Ok(answer?.into())
         }
@@ -83,189 +89,66 @@ impl<R: Runtime> Queue for MemoryQueue<R> {
     }
 }
 
-fn lost() -> Fault {
+fn lost(_: Broken) -> Fault {
     Fault::new(FaultKind::AnswerLost).with_detail("the queue in memory has stopped")
 }
 
-/// Where requests are handed in.
-struct Counter<R> {
-    clock: Clock<R>,
-    desk: Mutex<Desk>,
-    /// Something becomes due earlier than was known, or never will any more.
-    alarm_changed: Arc<Event>,
-}
+impl Machine for Broker {
+    type Request = Request;
+    type Answer = Result<Answer, Refusal>;
 
-impl<R: Runtime> Counter<R> {
-    fn open(clock: Clock<R>, seed: [u8; 32]) -> Option<Arc<Self>> {
-        let desk = Mutex::new(Desk::new(seed));
-        let counter = Arc::new(Counter { clock, desk, alarm_changed: Arc::default() });
-        let changed = Arc::clone(&counter.alarm_changed);
-        match R::spawn("ivy-memory", keep_time(Arc::downgrade(&counter), clock, changed)) {
-            Ok(()) => Some(counter),
-            Err(error) => {
-                tracing::error!(%error, "the queue in memory cannot be started");
-                None
-            }
-        }
-    }
-
-    fn ask(&self, request: Request) -> Result<Asked, Fault> {
-        self.work(|desk, now| desk.ask(request, now))
-    }
-
-    /// Works at the desk, and hands out the answers that others wait for. Fails for good once this
-    /// was broken off by a panic, since nobody knows how far it had come.
-    fn work<T>(&self, work: impl FnOnce(&mut Desk, Moment) -> T) -> Result<T, Fault> {
-        let mut desk = self.desk.lock().map_err(|_| lost())?;
-        let result = work(&mut desk, self.clock.now());
-        if desk.hand_out() {
-            self.alarm_changed.notify(usize::MAX);
-        }
-        Ok(result)
-    }
-}
-
-impl<R> Drop for Counter<R> {
-    fn drop(&mut self) {
-        self.alarm_changed.notify(usize::MAX);
-    }
-}
-
-/// Does what becomes due while nobody asks, as long as there is a counter.
-async fn keep_time<R: Runtime>(counter: Weak<Counter<R>>, clock: Clock<R>, changed: Arc<Event>) {
-    loop {
-        let change = changed.listen();
-        let Some(Ok(alarm)) = counter.upgrade().map(|counter| counter.work(|desk, _| desk.alarm))
-        else {
-            return;
-        };
-        let due = pin!(clock.sleep_until(alarm));
-        if let Either::Right(_) = select(change, due).await
-            && let Some(counter) = counter.upgrade()
-        {
-            // It fails if nothing works any more.
-            let _ = counter.work(Desk::tick);
-        }
-    }
-}
-
-/// Where one request after another is worked on.
-struct Desk {
-    broker: Broker,
-    last_id: u64,
-    waiting: HashMap<RequestId, oneshot::Sender<Outcome>>,
-    /// When something becomes due, at the earliest.
-    alarm: Option<Moment>,
-}
-
-type Outcome = Result<Answer, Refusal>;
-
-/// What has become of a request so far.
-enum Asked {
-    Answered(Outcome),
-    Waits(RequestId, oneshot::Receiver<Outcome>),
-}
-
-impl Desk {
-    fn new(seed: [u8; 32]) -> Self {
-        let broker = Broker::new(BrokerConfig::default(), seed);
-        Desk { broker, last_id: 0, waiting: HashMap::new(), alarm: None }
-    }
-
-    fn ask(&mut self, request: Request, now: Moment) -> Asked {
-        self.last_id += 1;
-        let id = RequestId(self.last_id);
-        self.feed(Input::Request(id, request), now);
-        while let Output::Answer(answered, outcome) = self.broker.poll_output() {
-            if answered == id {
-                return Asked::Answered(outcome);
-            }
-            self.answer(answered, outcome);
-        }
-        let (sender, answer) = oneshot::channel();
-        self.waiting.insert(id, sender);
-        Asked::Waits(id, answer)
+    fn ask(&mut self, id: RequestId, request: Request, now: Moment) {
+        taken("broker", self.handle_input(Input::Request(id, request), now));
     }
 
     fn abandon(&mut self, id: RequestId, now: Moment) {
-        if self.waiting.remove(&id).is_some() {
-            self.feed(Input::Abandon(id), now);
-        }
+        taken("broker", self.handle_input(Input::Abandon(id), now));
     }
 
-    /// Gives back what was reserved for somebody who has gone.
-    fn give_back(&mut self, queue: &QueueName, reserved: Vec<Delivery>, now: Moment) {
+    fn tick(&mut self, now: Moment) {
+        taken("broker", self.handle_input(Input::Tick, now));
+    }
+
+    fn poll(&mut self) -> Next<Self::Answer> {
+        match self.poll_output() {
+            Output::Answer(id, outcome) => Next::Answer(id, outcome),
+            Output::Wait(deadline) => Next::Wait(deadline.map(|deadline| deadline.at)),
+        }
+    }
+}
+
+/// A reserve that waits. Dropping it gives back what it has brought.
+struct Reserving<R: Runtime> {
+    waiting: Waiting<R, Broker>,
+    queue: Option<QueueName>,
+}
+
+impl<R: Runtime> Future for Reserving<R> {
+    type Output = Result<Result<Answer, Refusal>, Broken>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.waiting.poll_unpin(context)
+    }
+}
+
+impl<R: Runtime> Drop for Reserving<R> {
+    fn drop(&mut self) {
+        let (Some(queue), Ok(Some(Ok(Answer::Reserved(reserved))))) =
+            (&self.queue, self.waiting.end())
+        else {
+            return;
+        };
         for Delivery { message, reservation, .. } in reserved {
             let target = Target { message, reservation: Some(reservation) };
             let (queue, delay) = (queue.clone(), Duration::ZERO);
             // It is refused if the lease has ended, and then it is back already.
-            let _ = self.ask(Request::Release { queue, target, delay, failed: false }, now);
+            let _ = self.waiting.machine().ask(Request::Release {
+                queue,
+                target,
+                delay,
+                failed: false,
+            });
         }
-    }
-
-    fn tick(&mut self, now: Moment) {
-        self.alarm = None;
-        self.feed(Input::Tick, now);
-    }
-
-    fn feed(&mut self, input: Input, now: Moment) {
-        taken("broker", self.broker.handle_input(input, now));
-    }
-
-    /// Hands out all answers. Says whether something becomes due earlier than was known.
-    fn hand_out(&mut self) -> bool {
-        loop {
-            match self.broker.poll_output() {
-                Output::Answer(id, outcome) => self.answer(id, outcome),
-                Output::Wait(deadline) => {
-                    // An alarm that comes too early does no harm, and is set anew by its tick.
-                    let due = deadline.map(|deadline| deadline.at);
-                    let is_earlier = due.is_some_and(|due| self.alarm.is_none_or(|at| due < at));
-                    if is_earlier {
-                        self.alarm = due;
-                    }
-                    return is_earlier;
-                }
-            }
-        }
-    }
-
-    fn answer(&mut self, id: RequestId, outcome: Outcome) {
-        if let Some(answer) = self.waiting.remove(&id) {
-            // Whoever has gone meanwhile abandons the request next.
-            let _ = answer.send(outcome);
-        }
-    }
-}
-
-/// A request that waits. Dropping it abandons the request, and gives back what it has brought.
-struct Waits<R: Runtime> {
-    id: RequestId,
-    queue: Option<QueueName>,
-    answer: oneshot::Receiver<Outcome>,
-    counter: Arc<Counter<R>>,
-}
-
-impl<R: Runtime> Future for Waits<R> {
-    type Output = Result<Outcome, Fault>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.answer.poll_unpin(context).map(|answer| answer.map_err(|_| lost()))
-    }
-}
-
-impl<R: Runtime> Drop for Waits<R> {
-    fn drop(&mut self) {
-        let Waits { id, queue, answer, counter } = self;
-        // It fails if nothing works any more, and then nothing was taken along.
-        let _ = counter.work(|desk, now| {
-            desk.abandon(*id, now);
-            if let (Some(queue), Ok(Some(Ok(Answer::Reserved(reserved))))) =
-                (queue, answer.try_recv())
-            {
-                desk.give_back(queue, reserved, now);
-            }
-        });
     }
 }
 

@@ -111,7 +111,7 @@ mod tests {
     async fn a_connection_whose_head_does_not_come_to_its_end_is_closed() {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        let engine = Engine::start(BrokerConfig::default(), [7; 32]);
+        let engine = Engine::start(BrokerConfig::default(), [7; 32]).unwrap();
         let access = Access { project: "p".parse().unwrap(), token: "t".parse().unwrap() };
         let service = Service::new(engine, access, Faults::new(Vec::new(), 0), false);
         tokio::spawn(serve(listener, Arc::new(service), std::future::pending()));

@@ -150,7 +150,7 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
         BrokerConfig::default().with_strict(options.strict).with_requeue(options.requeue.into());
     // What came in JSON goes in JSON, and nothing here has to know what it says.
     let config = config.with_bodies(BodyForm::Json);
-    let engine = Engine::start(config, seed);
+    let engine = Engine::start(config, seed).map_err(ServeError::Start)?;
     let access = Access { project: options.project.clone(), token: given.token };
     greet(address, &access.project, &given.in_shell);
     let faults = Faults::new(options.faults.clone(), options.fault_seed);

@@ -2,12 +2,12 @@
 //! for. Without IO, like the broker itself.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
-use ivy_proto::broker::{
-    Answer, Broker, BrokerConfig, Input, Output, Refusal, Request, RequestId, Why,
-};
+use ivy_driver::internal::{Machine, Next};
+use ivy_proto::broker::{Answer, Broker, BrokerConfig, Input, Output, Refusal, Request, RequestId};
 use ivy_proto::queue::QueueInfo;
-use ivy_proto::{Deadline, MessageId, Moment, QueueName};
+use ivy_proto::{MessageId, Moment, QueueName};
 
 use super::alerts::{Alerts, AlertsChange, NewAlert};
 use super::call::{Call, QueueUpdate, UpdateVerb};
@@ -46,24 +46,16 @@ pub(crate) struct Extras {
     pub(crate) alerts: Alerts,
 }
 
-/// What is to be done next.
-#[derive(Debug)]
-pub(crate) enum Next {
-    /// Answer this call.
-    Answer(RequestId, Outcome),
-    /// Nothing, before this deadline or the next call.
-    Wait(Option<Deadline<Why>>),
-}
-
 /// The broker, and what the server adds to it.
 #[derive(Debug)]
 pub(crate) struct State {
     broker: Broker,
     extras: BTreeMap<QueueName, Extras>,
     answers: VecDeque<(RequestId, Outcome)>,
+    is_closed: bool,
 }
 
-/// Names the questions that the state itself asks the broker. Callers use other numbers.
+/// Names the questions that the state itself asks the broker. Those of callers have other numbers.
 const OWN: RequestId = RequestId(0);
 
 impl State {
@@ -72,45 +64,13 @@ impl State {
             broker: Broker::new(config, seed),
             extras: BTreeMap::new(),
             answers: VecDeque::new(),
+            is_closed: false,
         }
     }
 
-    /// Takes a call. Each is answered once, unless it is abandoned; only a reserve that waits is
-    /// answered later than at the next polls.
-    pub(crate) fn call(&mut self, id: RequestId, call: Call, now: Moment) {
-        let outcome = match call {
-            Call::Broker(request) => return self.input(Input::Request(id, request), now),
-            Call::GetQueue { queue, sizes } => self.get_queue(queue, sizes, now),
-            Call::UpdateQueue { queue, update, verb } => {
-                self.update_queue(queue, *update, verb, now)
-            }
-            Call::DeleteQueue { queue } => self.delete_queue(queue, now),
-            Call::Subscribers { queue, change } => self.change_subscribers(queue, change, now),
-            Call::Alerts { queue, change } => self.change_alerts(queue, change, now),
-            Call::PushStatus { queue, message } => self.push_status(queue, message, now),
-        };
-        self.answers.push_back((id, outcome));
-    }
-
-    /// Forgets a call whose caller has gone.
-    pub(crate) fn abandon(&mut self, id: RequestId, now: Moment) {
-        self.input(Input::Abandon(id), now);
-    }
-
-    /// Does what is due by now.
-    pub(crate) fn tick(&mut self, now: Moment) {
-        self.input(Input::Tick, now);
-    }
-
-    /// What is to be done next.
-    pub(crate) fn poll(&mut self) -> Next {
-        if let Some((id, outcome)) = self.answers.pop_front() {
-            return Next::Answer(id, outcome);
-        }
-        match self.broker.poll_output() {
-            Output::Answer(id, answer) => Next::Answer(id, outcome(answer)),
-            Output::Wait(deadline) => Next::Wait(deadline),
-        }
+    /// From now on nothing waits: a long poll that finds no message is answered at once.
+    pub(crate) fn close(&mut self) {
+        self.is_closed = true;
     }
 
     fn get_queue(&mut self, queue: QueueName, sizes: bool, now: Moment) -> Outcome {
@@ -145,13 +105,13 @@ impl State {
             UpdateVerb::Put => Request::PutQueue { queue: queue.clone(), settings },
             UpdateVerb::Patch => Request::PatchQueue { queue: queue.clone(), settings },
         };
-        self.ask(request, now)?;
+        self.ask_broker(request, now)?;
         self.extras.insert(queue.clone(), extras);
         self.get_queue(queue, verb == UpdateVerb::Patch, now)
     }
 
     fn delete_queue(&mut self, queue: QueueName, now: Moment) -> Outcome {
-        let answer = self.ask(Request::DeleteQueue { queue: queue.clone() }, now)?;
+        let answer = self.ask_broker(Request::DeleteQueue { queue: queue.clone() }, now)?;
         self.extras.remove(&queue);
         Ok(Reply::Answer(answer))
     }
@@ -171,7 +131,7 @@ impl State {
     }
 
     fn push_status(&mut self, queue: QueueName, message: MessageId, now: Moment) -> Outcome {
-        self.ask(Request::GetMessage { queue: queue.clone(), message }, now)?;
+        self.ask_broker(Request::GetMessage { queue: queue.clone(), message }, now)?;
         let extras = self.extras_of(&queue);
         Ok(Reply::PushStatus(match extras.push {
             Some(push) if extras.kind == QueueKind::Multicast => push.untried(),
@@ -197,14 +157,14 @@ impl State {
     }
 
     fn info(&mut self, queue: QueueName, now: Moment) -> Result<QueueInfo, Failure> {
-        match self.ask(Request::GetQueue { queue }, now)? {
+        match self.ask_broker(Request::GetQueue { queue }, now)? {
             Answer::Queue(info) => Ok(info),
             _ => Err(Failure::internal()),
         }
     }
 
     /// Asks the broker something that it answers at once. What else it has to say is kept.
-    fn ask(&mut self, request: Request, now: Moment) -> Result<Answer, Failure> {
+    fn ask_broker(&mut self, request: Request, now: Moment) -> Result<Answer, Failure> {
         self.input(Input::Request(OWN, request), now);
         loop {
             match self.broker.poll_output() {
@@ -218,6 +178,48 @@ impl State {
     fn input(&mut self, input: Input, now: Moment) {
         let misuse = self.broker.handle_input(input, now);
         debug_assert_eq!(misuse, Ok(()), "each call has an id of its own");
+    }
+}
+
+impl Machine for State {
+    type Request = Call;
+    type Answer = Outcome;
+
+    /// Only a reserve that waits is answered later than at the next polls.
+    fn ask(&mut self, id: RequestId, call: Call, now: Moment) {
+        let outcome = match call {
+            Call::Broker(request) => {
+                let request = if self.is_closed { without_wait(request) } else { request };
+                return self.input(Input::Request(id, request), now);
+            }
+            Call::GetQueue { queue, sizes } => self.get_queue(queue, sizes, now),
+            Call::UpdateQueue { queue, update, verb } => {
+                self.update_queue(queue, *update, verb, now)
+            }
+            Call::DeleteQueue { queue } => self.delete_queue(queue, now),
+            Call::Subscribers { queue, change } => self.change_subscribers(queue, change, now),
+            Call::Alerts { queue, change } => self.change_alerts(queue, change, now),
+            Call::PushStatus { queue, message } => self.push_status(queue, message, now),
+        };
+        self.answers.push_back((id, outcome));
+    }
+
+    fn abandon(&mut self, id: RequestId, now: Moment) {
+        self.input(Input::Abandon(id), now);
+    }
+
+    fn tick(&mut self, now: Moment) {
+        self.input(Input::Tick, now);
+    }
+
+    fn poll(&mut self) -> Next<Outcome> {
+        if let Some((id, outcome)) = self.answers.pop_front() {
+            return Next::Answer(id, outcome);
+        }
+        match self.broker.poll_output() {
+            Output::Answer(id, answer) => Next::Answer(id, outcome(answer)),
+            Output::Wait(deadline) => Next::Wait(deadline.map(|deadline| deadline.at)),
+        }
     }
 }
 
@@ -248,6 +250,13 @@ impl Extras {
 
 fn outcome(answer: Result<Answer, Refusal>) -> Outcome {
     answer.map(Reply::Answer).map_err(Failure::from)
+}
+
+fn without_wait(mut request: Request) -> Request {
+    if let Request::Reserve { wait, .. } = &mut request {
+        *wait = Duration::ZERO;
+    }
+    request
 }
 
 fn without_sizes(info: QueueInfo) -> QueueInfo {
