@@ -2,7 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+#[cfg(feature = "http")]
+use std::{net::TcpStream, time::Duration};
 
+#[cfg(feature = "http")]
+use ivy_driver::internal::{block_on, connect_first};
 use ivy_driver::{HttpClient, Net, Threads, Tls};
 
 use crate::net::{Tcp, connect, resolve};
@@ -32,9 +36,15 @@ impl Net for Clients {
 impl ivy_driver::Clients for Clients {
     fn http(tls: Option<Tls>) -> Option<Box<dyn HttpClient>> {
         #[cfg(feature = "http")]
-        let client = Some(Box::new(crate::http::UreqClient::new(tls)) as Box<dyn HttpClient>);
+        let client = Some(Box::new(crate::http::UreqClient::new(tls, open)) as Box<dyn HttpClient>);
         #[cfg(not(feature = "http"))]
         let client = tls.and(None);
         client
     }
+}
+
+/// Connects to the address that answers first, within a limit.
+#[cfg(feature = "http")]
+pub(crate) fn open(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
+    block_on(connect_first::<Runtime, _, _>(addresses, limit, crate::net::open))
 }

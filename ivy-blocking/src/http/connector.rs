@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ivy_driver::Tls;
-use ivy_driver::internal::{block_on, connect_first};
 use ivy_proto::connect::without_brackets;
 use rustls::{ClientConnection, StreamOwned};
 
 use super::tls::secure;
-use crate::net;
-use crate::runtime::Runtime;
+
+/// Connects to the address that answers first, within a limit.
+pub(crate) type Open = fn(&[SocketAddr], Duration) -> io::Result<TcpStream>;
 
 /// Opens connections, over TLS only if it is given what that needs.
 #[derive(Clone, Debug)]
-pub(super) struct Connector(pub(super) Option<Tls>);
+pub(super) struct Connector {
+    pub(super) tls: Option<Tls>,
+    pub(super) open: Open,
+}
 
 impl Connector {
     /// Connects to a host, with TLS if it is asked for. The TCP socket is shown before anything is
@@ -31,20 +34,15 @@ impl Connector {
         show: impl FnOnce(&Arc<TcpStream>) -> io::Result<()>,
     ) -> io::Result<Box<dyn Socket>> {
         let addresses: Vec<_> = (without_brackets(host), port).to_socket_addrs()?.collect();
-        let socket = Arc::new(open(&addresses, until)?);
+        let socket = Arc::new((self.open)(&addresses, left(until)?)?);
         show(&socket)?;
         let socket = Limited { socket, until };
         if !is_secure {
             return Ok(Box::new(socket));
         }
-        let tls = self.0.as_ref().ok_or_else(|| io::Error::other("this client has no TLS"))?;
+        let tls = self.tls.as_ref().ok_or_else(|| io::Error::other("this client has no TLS"))?;
         Ok(Box::new(secure(tls, host, socket)?))
     }
-}
-
-/// Connects to the address that answers first.
-pub(super) fn open(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
-    block_on(connect_first::<Runtime, _, _>(addresses, left(until)?, net::open))
 }
 
 /// What a connection runs over.

@@ -24,7 +24,7 @@ use ivy_proto::queue::{Fault, FaultKind};
 use ureq::{Agent, Body, Error};
 
 use connect::{NotConnected, Opener, Unresolved};
-use connector::Connector;
+use connector::{Connector, Open};
 use under_way::{UnderWay, under_way};
 
 /// How many requests are under way at a time, besides those that wait for messages and those about
@@ -50,8 +50,8 @@ pub(crate) struct UreqClient {
 }
 
 impl UreqClient {
-    pub(crate) fn new(tls: Option<Tls>) -> Self {
-        let agents = Agents { connector: Connector(tls), idle: Mutex::default() };
+    pub(crate) fn new(tls: Option<Tls>, open: Open) -> Self {
+        let agents = Agents { connector: Connector { tls, open }, idle: Mutex::default() };
         UreqClient {
             agents: Arc::new(agents),
             requests: ThreadPool::new("ivy-request", MOST_REQUESTS),

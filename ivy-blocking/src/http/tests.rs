@@ -7,6 +7,7 @@ use ivy_driver::internal::block_on;
 
 use super::testing::{SilentAddress, accept, distrusting, trusting};
 use super::*;
+use crate::runtime::open;
 
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"ids\":[\"1\"]}";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -42,7 +43,7 @@ fn server(answer: Vec<u8>) -> String {
 }
 
 fn client() -> UreqClient {
-    UreqClient::new(None)
+    UreqClient::new(None, open)
 }
 
 fn get(address: &str) -> Request<Bytes> {
@@ -62,7 +63,7 @@ fn fetch(address: &str) -> Result<Response<Bytes>, Fault> {
 }
 
 fn fetch_securely(address: &str) -> Result<Response<Bytes>, Fault> {
-    send(&UreqClient::new(Some(distrusting())), get(address))
+    send(&UreqClient::new(Some(distrusting()), open), get(address))
 }
 
 fn kind_of(answer: &[u8]) -> Result<u16, FaultKind> {
@@ -193,7 +194,7 @@ fn an_address_at_which_nobody_answers_does_not_hide_the_others() {
     let silent = SilentAddress::new();
     let (listener, _) = listen();
     let addresses = [silent.address, listener.local_addr().unwrap()];
-    let socket = connector::open(&addresses, Instant::now() + CONNECT_LIMIT).unwrap();
+    let socket = open(&addresses, CONNECT_LIMIT).unwrap();
     assert_eq!(socket.peer_addr().unwrap(), addresses[1]);
 }
 
@@ -380,7 +381,7 @@ fn a_certificate_of_an_unknown_authority_is_refused() {
 #[test]
 fn a_certificate_of_ones_own_authority_is_accepted_for_its_host_only() {
     let port = secure_server();
-    let client = UreqClient::new(Some(trusting()));
+    let client = UreqClient::new(Some(trusting()), open);
     for _ in 0..2 {
         let right = send(&client, get(&format!("https://localhost:{port}/"))).unwrap();
         assert_eq!((right.status().as_u16(), right.body().len()), (200, 13));
@@ -405,7 +406,7 @@ fn a_server_that_does_not_answer_a_handshake_is_unreachable() {
     let (listener, address) = listen();
     let limit = Duration::from_millis(200);
     let request = get(&address.replace("http:", "https:"));
-    let client = UreqClient::new(Some(distrusting()));
+    let client = UreqClient::new(Some(distrusting()), open);
     let answer = block_on(client.send(exchange(request).with_time_limit(limit)));
     assert_eq!(answer.unwrap_err().kind(), FaultKind::Unreachable);
     drop(listener);
