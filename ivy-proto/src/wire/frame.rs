@@ -1,6 +1,5 @@
 //! The grammar of bodies: JSON as it is, or a frame `$tag$content`.
 
-use crate::wire::crypto::ivy2;
 use crate::wire::{BadBody, DeadLetterReason};
 
 /// What a body is, by its first characters.
@@ -33,6 +32,9 @@ pub(super) const LEGACY_TAG: &str = "aes-256-cbc";
 /// What begins the suffix of a frame with a tag, behind its `$`.
 pub(super) const BRIDGE_SUFFIX: &str = "h1";
 
+/// The tag of frames of version 2.
+pub(super) const V2_TAG: &str = "ivy2";
+
 /// Splits a body.
 pub(super) fn split(text: &str) -> Result<Form<'_>, BadBody> {
     let Some(frame) = text.strip_prefix('$') else { return Ok(Form::Open(text)) };
@@ -53,7 +55,7 @@ pub(super) fn split(text: &str) -> Result<Form<'_>, BadBody> {
             }
         });
     }
-    if tag == ivy2::KIND {
+    if tag == V2_TAG {
         return Ok(Form::V2(content));
     }
     if is_numbered(tag, &FORMATS) {

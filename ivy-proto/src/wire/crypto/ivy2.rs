@@ -16,11 +16,8 @@ use super::key_id::KeyId;
 use super::keys::{MessageKey, OpenedFrame};
 use super::keyset::{Key, Keyset};
 use crate::planted::{Bug, planted};
-use crate::wire::frame::{is_other_format, unsupported_format};
+use crate::wire::frame::{V2_TAG, is_other_format, unsupported_format};
 use crate::wire::{BadBody, DeadLetterReason, Plaintext};
-
-/// What the frame begins with, between its first two `$`.
-pub(crate) const KIND: &str = "ivy2";
 
 /// Seals a text with the primary key.
 ///
@@ -42,13 +39,13 @@ pub(crate) const KIND: &str = "ivy2";
 #[must_use]
 pub fn seal(keyset: &Keyset, entropy: Entropy, binding: &Binding<'_>, text: &str) -> String {
     let key = keyset.sealing();
-    let aad = binding.authenticated(KIND, &key.id);
+    let aad = binding.authenticated(V2_TAG, &key.id);
     let iv = iv(key, &entropy, &aad, text.as_bytes());
     let mut raw = Vec::with_capacity(BLOCK + sealed_len(text.len()));
     raw.extend_from_slice(&iv);
     key.keys.cipher.seal_into(&mut raw, &iv, &aad, text.as_bytes());
     let mut frame = String::with_capacity(24 + raw.len().div_ceil(3) * 4);
-    for part in ["$", KIND, "$", key.id.as_str(), "$"] {
+    for part in ["$", V2_TAG, "$", key.id.as_str(), "$"] {
         frame.push_str(part);
     }
     URL_SAFE_NO_PAD.encode_string(&raw, &mut frame);
@@ -61,7 +58,7 @@ pub fn seal(keyset: &Keyset, entropy: Entropy, binding: &Binding<'_>, text: &str
 /// If it is not such a frame, its key is not in the keyset, or it is not authentic in this place:
 /// altered, moved, or sealed with another key. Nothing is decrypted before it was authenticated.
 pub fn open(keyset: &Keyset, binding: &Binding<'_>, frame: &str) -> Result<OpenedFrame, BadBody> {
-    let content = frame.strip_prefix('$').and_then(|rest| rest.strip_prefix(KIND));
+    let content = frame.strip_prefix('$').and_then(|rest| rest.strip_prefix(V2_TAG));
     let content = content.and_then(|rest| rest.strip_prefix('$'));
     let content = content.ok_or_else(|| bad_frame("this is not a frame of version 2"))?;
     Parts::parse(content)?.open(keyset, binding)
@@ -112,7 +109,7 @@ impl Parts {
         binding: &Binding<'_>,
     ) -> Result<OpenedFrame, BadBody> {
         let key = keyset.opening(&self.key)?;
-        let aad = binding.authenticated(KIND, &key.id);
+        let aad = binding.authenticated(V2_TAG, &key.id);
         let mut raw = Zeroizing::new(self.raw);
         let end = raw.len() - TAG;
         let (sealed, tag) = raw.split_at_mut(end);
