@@ -7,9 +7,9 @@ use crate::adapter::{
     Task, TaskError, Worker, WorkerBuilder, handler, wait,
 };
 
-pub(crate) const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
+const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
 
-pub(crate) fn ivy() -> Ivy {
+fn ivy() -> Ivy {
     Ivy::builder().queue_url("memory://").notifier_url("memory://").build().unwrap()
 }
 

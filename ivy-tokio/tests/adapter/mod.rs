@@ -1,6 +1,11 @@
 //! How the tests that are written once for all adapters reach this one.
 
+#[path = "../../../tests/adapters/futures/handler.rs"]
+mod handler;
+
 pub(crate) use ivy_tokio::*;
+
+pub(crate) use self::handler::handler;
 
 /// Waits in virtual time, each test on one runtime.
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
@@ -13,11 +18,3 @@ pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     }
     RUNTIME.with(|runtime| runtime.block_on(future))
 }
-
-/// A handler as this adapter takes it.
-macro_rules! handler {
-    (|$arg:ident: $type:ty| $body:expr) => {
-        |$arg: $type| async move { $body }
-    };
-}
-pub(crate) use handler;

@@ -1,0 +1,18 @@
+//! How time passes in the tests that are written once for all adapters.
+
+#[path = "../../../tests/adapters/real_time.rs"]
+mod real_time;
+
+use std::thread;
+pub(crate) use std::thread::sleep;
+use std::time::Duration;
+
+pub(crate) use self::real_time::{MOMENT, assert_lasted, now};
+
+/// Does this after this time, while the test goes on.
+pub(crate) fn later(time: Duration, act: impl FnOnce() + Send + 'static) {
+    thread::spawn(move || {
+        sleep(time);
+        act();
+    });
+}

@@ -1,0 +1,46 @@
+//! How time passes in the tests that are written once for all adapters: it is virtual, and passes
+//! while nothing else can happen.
+
+use std::future::Future;
+use std::time::Duration;
+
+pub(crate) use tokio::task::yield_now;
+use tokio::time::Instant;
+
+use crate::adapter::wait;
+
+/// How long to wait for what must not happen: longer than a poll.
+pub(crate) const MOMENT: Duration = Duration::from_secs(50);
+
+pub(crate) fn now() -> Instant {
+    wait(async { Instant::now() })
+}
+
+/// It lasts exactly so long.
+pub(crate) fn assert_lasted(begun: Instant, time: Duration) {
+    assert_eq!((now() - begun).as_secs(), time.as_secs());
+}
+
+pub(crate) fn sleep(time: Duration) {
+    wait(async { tokio::time::sleep(time).await });
+}
+
+/// What the future gives within this time.
+pub(crate) fn timeout<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    wait(async { tokio::time::timeout(limit, future).await.ok() })
+}
+
+/// Spawns from a handler.
+pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(future);
+}
+
+/// Does this after this time, while the test goes on.
+pub(crate) fn later(time: Duration, act: impl FnOnce() + Send + 'static) {
+    wait(async {
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            act();
+        });
+    });
+}

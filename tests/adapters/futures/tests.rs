@@ -1,0 +1,111 @@
+//! What only adapters show whose methods and handlers are futures: these can be sent between threads, and
+//! dropped at any time.
+
+use std::future::{Future, pending};
+use std::pin::pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use crate::adapter::{Ctx, ErrorKind, Task, TaskError, handler, wait};
+use crate::memory::{DOUBLE, SOON, doubling, ivy, worker};
+use crate::receiving::recv;
+use crate::time::{MOMENT, assert_lasted, now, sleep, spawn, timeout, yield_now};
+
+const LIMITED: Task<(), ()> =
+    Task::new("test.limited").queue("test").time_limit(MOMENT).max_retries(0);
+
+#[test]
+fn futures_can_be_sent_between_threads() {
+    fn sendable<T: Send>(_: T) {}
+    let ivy = ivy();
+    sendable(ivy.call_many(&DOUBLE, (0..3).map(|n| (n,))));
+    sendable(async {
+        let handle = ivy.call(&DOUBLE, (1,)).await?;
+        handle.result(Duration::ZERO).await
+    });
+}
+
+#[test]
+fn a_wait_that_was_dropped_loses_nothing() {
+    let ivy = ivy();
+    let handle = wait(ivy.call(&DOUBLE, (1,))).unwrap();
+    for _ in 0..3 {
+        assert!(timeout(Duration::from_millis(10), handle.result(SOON)).is_none());
+    }
+    let _worker = doubling(&ivy);
+    assert_eq!(wait(handle.result(SOON)).unwrap(), 2);
+}
+
+#[test]
+fn a_dropped_wait_does_not_end_the_next_one_early() {
+    let ivy = ivy();
+    let handle = wait(ivy.call(&DOUBLE, (1,))).unwrap();
+    let mut first = Box::pin(handle.result(MOMENT));
+    wait(async {
+        assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending())
+    });
+    sleep(MOMENT / 2);
+    drop(first);
+    // The first wait's end falls into this pause.
+    sleep(MOMENT);
+    let begun = now();
+    assert_eq!(wait(handle.result(MOMENT)).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_lasted(begun, MOMENT);
+}
+
+#[test]
+fn a_call_that_is_dropped_at_any_point_harms_no_other() {
+    let ivy = ivy();
+    let _worker = doubling(&ivy);
+    for polls in 1..6 {
+        wait(async {
+            let mut call = pin!(ivy.call(&DOUBLE, (1,)));
+            for _ in 0..polls {
+                if call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+                    break;
+                }
+                yield_now().await;
+            }
+        });
+    }
+    assert_eq!(wait(wait(ivy.call(&DOUBLE, (2,))).unwrap().result(SOON)).unwrap(), 4);
+}
+
+#[test]
+fn a_handler_that_exceeds_its_time_limit_is_stopped_and_told() {
+    let ivy = ivy();
+    let (stopped, was_stopped) = async_channel::unbounded();
+    let limited = handler!([stopped], |ctx: Ctx| {
+        assert!(ctx.deadline().is_some());
+        let token = ctx.cancelled().clone();
+        spawn(async move {
+            token.cancelled().await;
+            stopped.try_send(()).unwrap();
+        });
+        pending::<Result<(), TaskError>>().await
+    });
+    let _worker = wait(worker(&ivy).register(&LIMITED, limited).start()).unwrap();
+    let error = wait(wait(ivy.call(&LIMITED, ())).unwrap().result(SOON)).unwrap_err();
+    assert_eq!(error.failure().unwrap().attempts, 1);
+    recv(&was_stopped);
+}
+
+#[test]
+fn a_value_that_panics_while_it_is_dropped_leaves_the_slot_free() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                panic!("dropped");
+            }
+        }
+    }
+    let ivy = ivy();
+    let limited = handler!(|_ctx: Ctx| {
+        let _bomb = Bomb;
+        pending::<Result<(), TaskError>>().await
+    });
+    let _worker = wait(worker(&ivy).concurrency(1).register(&LIMITED, limited).start()).unwrap();
+    assert!(wait(wait(ivy.call(&LIMITED, ())).unwrap().result(SOON)).is_err());
+    assert_eq!(wait(wait(ivy.call(&DOUBLE, (1,))).unwrap().result(SOON)).unwrap(), 2);
+}
