@@ -58,7 +58,7 @@ pub enum Bug {
 #[cfg(ivy_planted)]
 impl Bug {
     /// Those that the worlds of the simulator can show.
-    pub const ALL: [Bug; 20] = [
+    pub const ALL: [Bug; 22] = [
         Bug::AckBeforeHandler,
         Bug::IgnoreReservation,
         Bug::DeleteBeforeCopy,
@@ -76,6 +76,8 @@ impl Bug {
         Bug::ReuseIv,
         Bug::SkipMac,
         Bug::IgnoreClock,
+        Bug::LateTouchRevives,
+        Bug::LeasesOutliveConnection,
         Bug::RefusedEntryFailsBatch,
         Bug::MisfitEntryIsDone,
         Bug::SuccessorKeepsDue,

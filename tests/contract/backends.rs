@@ -7,6 +7,8 @@ use ivy_test_kit::{IvyServer, RedisServer};
 use ivy_tokio::{Ivy, IvyBuilder};
 use tokio::runtime::Runtime;
 
+use crate::late_receipts::LateReceipts;
+
 #[path = "../../ivy-tokio/examples/own_queue.rs"]
 #[allow(dead_code, unreachable_pub, reason = "an example has a `main`, and is a crate of its own")]
 mod own_queue;
@@ -36,12 +38,20 @@ impl Servers {
     }
 }
 
-pub(crate) fn queues() -> [Backend<dyn Queue>; 3] {
+pub(crate) fn queues() -> [Backend<dyn Queue>; 4] {
     [
         Backend {
             name: "memory",
             in_virtual_time: true,
             open: |_| ivy(Ivy::builder().queue_url("memory://")).queue(),
+        },
+        Backend {
+            name: "late_receipts",
+            in_virtual_time: true,
+            open: |_| {
+                let memory = ivy(Ivy::builder().queue_url("memory://")).queue();
+                ivy(Ivy::builder().queue(LateReceipts::new(memory))).queue()
+            },
         },
         Backend {
             name: "own_queue",

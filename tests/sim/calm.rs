@@ -12,7 +12,7 @@ use crate::host::{Heard, Machine};
 use crate::ledger::RELEASES;
 use crate::original::longest_hidden;
 use crate::setup::Profile;
-use crate::task::{Plan, Sender, Who};
+use crate::task::{Plan, Sender, Task, Who};
 use crate::world::{Due, World};
 
 /// While others cannot be handled, a healthy task must come by now and then: without one, a worker
@@ -81,6 +81,7 @@ impl World {
     pub(crate) fn kill(&mut self, host: usize) {
         let who = self.hosts[host].who;
         self.hang_up(who, None);
+        self.close_connection(who);
         self.redis.disconnect(host);
         self.hosts[host].die();
     }
@@ -109,8 +110,10 @@ impl World {
 
     fn schedule_probe(&mut self, kind: usize) -> usize {
         let number = self.draw_up(Sender::Producer(0));
+        let max_attempts = self.kinds[kind].settings.max_retries + 1;
         let task = &mut self.ledger.tasks[number];
         task.plan = Plan::Succeeds;
+        task.max_attempts = max_attempts;
         task.kind = kind;
         task.delay = 0;
         task.takes = 10;
@@ -260,11 +263,15 @@ impl World {
         let hidden = longest_hidden(originals) + (2 * setup.lease()).max(300 * second);
         // A message that cannot be handled is released with growing delays, by each process anew.
         let undecided = (RELEASES + 1) * 300 * second;
-        // One after the other, in the worst case. A storm may leave many copies of one task.
-        let copies: u32 = self.ledger.tasks.iter().map(|task| task.live).sum();
-        let messages = copies.max(self.ledger.tasks.len() as u32);
-        let each = 3 * (60 * second + setup.backoff().ceiling(u32::MAX));
-        hidden + undecided + messages * each + 600 * second
+        // One after the other, in the worst case. A storm may leave many copies of one task, and one that
+        // does not fit is released each time that it was run.
+        let runs = |task: &Task| match task.plan {
+            Plan::BadArgs => task.live.max(1) * (RELEASES + 1),
+            _ => task.live.max(1) * 3,
+        };
+        let runs: u32 = self.ledger.tasks.iter().map(runs).sum();
+        let each = 60 * second + setup.backoff().ceiling(u32::MAX);
+        hidden + undecided + runs * each + 600 * second
     }
 
     fn report_unsettled(&mut self) {

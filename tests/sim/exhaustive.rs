@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ivy_proto::Rng;
 
+use crate::backend::Backend;
 use crate::census::Census;
 use crate::choices::{Choices, Chooser};
 use crate::dice::Source;
@@ -53,6 +54,14 @@ fn a_task_that_is_put_aside_survives_each_fault_and_each_pair_of_faults() {
     let sum = try_all(&small_world(Plan::FailsForGood));
     assert_not_vacuous(&sum);
     assert!(sum.census.dead > sum.census.runs, "each run puts it aside once at least");
+}
+
+#[test]
+fn where_leases_are_those_of_connections_a_task_survives_each_fault_and_each_pair_of_faults() {
+    for backend in [Backend::Connections, Backend::ConnectionsWithFlag] {
+        let sum = try_all(&Setup { backend, ..small_world(Plan::FailsFirst(1)) });
+        assert_not_vacuous(&sum);
+    }
 }
 
 fn small_world(plan: Plan) -> Setup {

@@ -13,7 +13,7 @@ pub(crate) enum Class {
     Statuses,
     /// F4: bodies of answers are cut, spoiled or endless.
     Bytes,
-    /// F5: leases end early, touches fail.
+    /// F5: leases end early, touches fail, workers stand still while they renew.
     Leases,
     /// F6: processes crash and pause between any two steps.
     Crashes,
@@ -136,6 +136,9 @@ pub(crate) enum Fault {
     BodyEndless,
     /// A touch fails at the server.
     TouchFails,
+    /// The worker stands still from when it asks for the renewal until after the lease would have
+    /// ended without it.
+    PausesWhileRenewing,
     /// The dead-letter queue takes nothing.
     DeadLettersFull,
     /// One message of a batch is refused, or fails.
@@ -252,6 +255,7 @@ pub(crate) const FAULTS: &[Entry] = &[
     entry(Menu::Request, Fault::BodySpoiled, Class::Bytes, 2),
     entry(Menu::Request, Fault::BodyEndless, Class::Bytes, 1),
     entry(Menu::Touch, Fault::TouchFails, Class::Leases, 1),
+    entry(Menu::Touch, Fault::PausesWhileRenewing, Class::Leases, 1),
     entry(Menu::PutAside, Fault::DeadLettersFull, Class::Floods, 1),
     entry(Menu::Reserve, Fault::Fewer, Class::Deliveries, 1),
     entry(Menu::Reserve, Fault::More, Class::Deliveries, 1),

@@ -36,6 +36,8 @@ pub(crate) struct Host {
     pub(crate) handles: BTreeSet<TaskId>,
     /// Notices that its machine publishes and that have not been answered, with their sizes.
     pub(crate) publishing: BTreeMap<OpId, usize>,
+    /// Which of its connections to the queue's server is the current one.
+    pub(crate) line: u32,
     /// Which subscription is the current one.
     pub(crate) subscription: u32,
     /// By when it must have finished, by its own clock.
@@ -62,6 +64,8 @@ pub(crate) struct Asked {
     pub(crate) renews: Option<(Receipt, Moment)>,
     /// What the clock on the wall was to its machine when it asked.
     pub(crate) wall: WallClock,
+    /// Whether the answer is on its way.
+    pub(crate) is_answered: bool,
 }
 
 pub(crate) enum Machine {
@@ -112,6 +116,8 @@ pub(crate) enum Heard {
     GoOn,
     /// The answer to an operation; for messages, when they were granted.
     Answer(OpId, Result<QueueReply, Fault>, Moment),
+    /// Its connection to the queue's server has ended, the how manyeth it was.
+    ConnectionEnds(u32),
     Published(OpId, Result<u64, NotifyFault>),
     JobEnds(JobId, u32),
     /// A handler waits for the result of another task.
@@ -155,6 +161,7 @@ impl Host {
             calls: BTreeSet::new(),
             handles: BTreeSet::new(),
             publishing: BTreeMap::new(),
+            line: 0,
             subscription: 0,
             must_finish: None,
             drain_limit: None,
@@ -204,6 +211,7 @@ impl Heard {
             Heard::Tick => "tick",
             Heard::GoOn => "go on",
             Heard::Answer(..) => "answer",
+            Heard::ConnectionEnds(_) => "leases lost",
             Heard::Published(_, Ok(_)) => "published",
             Heard::Published(_, Err(_)) => "not published",
             Heard::JobEnds(..) => "job",

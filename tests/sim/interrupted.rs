@@ -1,8 +1,8 @@
-//! Tasks that crash their workers, and long ones that are interrupted, where the broker tells its exact
-//! counts and where it counts as IronMQ does.
+//! Tasks that crash their workers, and long ones that are interrupted, at each kind of server.
 
 use std::time::Duration;
 
+use crate::backend::{Backend, Counts};
 use crate::dice::Weather;
 use crate::fault::Class;
 use crate::run::Case;
@@ -10,8 +10,13 @@ use crate::setup::Setup;
 use crate::task::{Plan, Task};
 use crate::world::World;
 
-/// Lost deliveries that need not be counted where the queue counts renewals too.
-const NOT_COUNTED: u32 = 5;
+/// Lost deliveries that need not be counted where the queue counts more than those.
+fn not_counted(backend: Backend) -> u32 {
+    match backend.counts() {
+        Counts::DeliveriesAndRenewals | Counts::Deliveries => 5,
+        Counts::Ends | Counts::Flag => 0,
+    }
+}
 
 /// The tasks of a world in which nothing goes wrong but what its tasks do.
 fn tasks_after(setup: Setup) -> Vec<Task> {
@@ -22,13 +27,13 @@ fn tasks_after(setup: Setup) -> Vec<Task> {
     std::mem::take(&mut world.ledger.tasks)
 }
 
-fn killers(reliable_count: bool, max_deliveries: u32, handler_millis: u64) -> Setup {
+fn killers(backend: Backend, max_deliveries: u32, handler_millis: u64) -> Setup {
     Setup {
         plan: Some(Plan::Kills),
-        reliable_count,
+        backend,
         max_deliveries,
         handler_millis,
-        bytes: !reliable_count,
+        bytes: true,
         lease: 5,
         storm: Duration::from_secs(3_600).as_secs(),
         ..Setup::default()
@@ -38,13 +43,13 @@ fn killers(reliable_count: bool, max_deliveries: u32, handler_millis: u64) -> Se
 #[test]
 fn a_task_that_crashes_its_workers_ends_in_the_dead_letters_and_is_lost_a_bounded_number_of_times()
 {
-    for reliable_count in [true, false] {
+    for backend in Backend::ALL {
         for max_deliveries in [2, 3, 10] {
             // At once, and after many renewals.
             for handler_millis in [0, 20_000] {
-                let setup = killers(reliable_count, max_deliveries, handler_millis);
+                let setup = killers(backend, max_deliveries, handler_millis);
                 let killer = &tasks_after(setup)[0];
-                let most = max_deliveries + if reliable_count { 0 } else { NOT_COUNTED };
+                let most = max_deliveries + not_counted(backend);
                 let lost: u32 = killer.lost.values().sum();
                 assert_eq!((killer.dead, killer.live), (1, 0), "{killer:?}");
                 assert!((max_deliveries..=most).contains(&lost), "{killer:?}");
@@ -55,9 +60,9 @@ fn a_task_that_crashes_its_workers_ends_in_the_dead_letters_and_is_lost_a_bounde
 
 #[test]
 fn of_several_that_crash_their_workers_each_ends_in_the_dead_letters() {
-    for reliable_count in [true, false] {
+    for backend in Backend::ALL {
         for seed in 0..20 {
-            let setup = killers(reliable_count, 10, 3_000);
+            let setup = killers(backend, 10, 3_000);
             let setup = Setup { seed, tasks: 4, workers: 2, concurrency: 2, ..setup };
             for killer in tasks_after(setup).iter().filter(|task| task.plan == Plan::Kills) {
                 assert!(killer.dead > 0 && killer.live == 0, "{killer:?}");
@@ -70,13 +75,13 @@ fn of_several_that_crash_their_workers_each_ends_in_the_dead_letters() {
 fn long_tasks_that_are_interrupted_by_drains_and_crashes_are_done() {
     let weather =
         Weather { one_request_in: 12, one_step_in: 400, one_handler_in: 10, one_publish_in: 10 };
-    for reliable_count in [true, false] {
+    for backend in Backend::ALL {
         for seed in 0..20 {
             let setup = Setup {
                 seed,
                 plan: Some(Plan::Succeeds),
-                reliable_count,
-                bytes: !reliable_count,
+                backend,
+                bytes: true,
                 classes: vec![Class::Crashes, Class::Shutdowns],
                 weather,
                 lease: 1,
@@ -88,8 +93,8 @@ fn long_tasks_that_are_interrupted_by_drains_and_crashes_are_done() {
                 ..Setup::default()
             };
             let outcome = Case { setup, decisions: None, in_words: false }.run();
-            assert_eq!(outcome.breach, None, "seed {seed}");
-            assert_eq!(outcome.census.dead, 0, "seed {seed}");
+            assert_eq!(outcome.breach, None, "{backend:?}, seed {seed}");
+            assert_eq!(outcome.census.dead, 0, "{backend:?}, seed {seed}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! promise as it is made.
 
 mod blame;
+mod connections;
 mod counts;
 mod due;
 mod looks;
@@ -18,6 +19,10 @@ use ivy_proto::queue::{Body, DeliveryCount, NewMessage};
 use ivy_proto::wire::{Codec, DeadLetter};
 use ivy_proto::{JobId, MessageId, Moment, QueueName, Receipt, ReservationId};
 
+pub(crate) use connections::HeldMessage;
+
+use crate::backend::{Backend, Counts};
+use crate::network::Line;
 use crate::task::{Cause, Said, Task, Told, Who, number_in};
 
 /// So often a process gives a message back that it cannot run before it puts it aside.
@@ -69,6 +74,8 @@ struct Message {
 #[derive(Clone, Debug)]
 struct Holder {
     who: Who,
+    /// The connection that it came by.
+    line: Line,
     reservation: ReservationId,
     /// By the broker's clock.
     until: Moment,
@@ -114,9 +121,7 @@ pub(crate) struct Ledger {
     /// Which hosts are workers of ours.
     pub(crate) workers: std::ops::Range<usize>,
     pub(crate) max_deliveries: u32,
-    pub(crate) reliable_count: bool,
-    /// Whether the queue's count includes renewals.
-    pub(crate) counts_renewals: bool,
+    pub(crate) backend: Backend,
     /// Whether a worker may lack the key.
     pub(crate) wrong_keys: bool,
     breach: Option<Breach>,
@@ -142,8 +147,7 @@ impl Ledger {
             done_at: BTreeMap::new(),
             workers,
             max_deliveries: 0,
-            reliable_count: false,
-            counts_renewals: true,
+            backend: Backend::default(),
             wrong_keys: false,
             breach: None,
         }
@@ -305,7 +309,7 @@ impl Ledger {
     /// Messages were handed out.
     pub(crate) fn reserved(
         &mut self,
-        who: Who,
+        line: Line,
         deliveries: &[Delivery],
         lease: Duration,
         broker_now: Moment,
@@ -314,7 +318,8 @@ impl Ledger {
             let Some(at) = index(&delivery.message) else { continue };
             let Some(message) = self.messages.get_mut(at) else { continue };
             let before = message.holder.replace(Holder {
-                who,
+                who: line.0,
+                line,
                 reservation: delivery.reservation.clone(),
                 until: broker_now + lease,
                 length: lease,
@@ -377,12 +382,13 @@ impl Ledger {
     ) {
         self.check_reservation(old, broker_now);
         let Some(at) = index(&old.message) else { return };
-        let counts_renewals = self.counts_renewals;
+        let counts_renewals = self.backend.counts() == Counts::DeliveriesAndRenewals;
         let Some(message) = self.messages.get_mut(at) else { return };
         message.counted += u32::from(counts_renewals);
         let until = broker_now + lease;
         let reservation = new.reservation.clone();
-        message.holder = Some(Holder { who, reservation, until, length: lease });
+        let line = message.holder.as_ref().map_or((who, 0), |holder| holder.line);
+        message.holder = Some(Holder { who, line, reservation, until, length: lease });
         if let Some(grant) = self.grants.get_mut(&(who, at)) {
             grant.until = until;
             grant.length = lease;
@@ -422,16 +428,21 @@ impl Ledger {
         let Some(at) = index(&receipt.message) else { return };
         let Some(message) = self.messages.get_mut(at) else { return };
         message.failed += u32::from(failed);
-        // What a worker cannot handle stays as it is, and its next delivery may look like one that
-        // follows a lost one.
-        if let Some(task) = message.task
-            && (message.says.lost > 0 || message.counted >= STARTS_AS_IT_IS)
-        {
-            *self.tasks[task].kept.entry(message.says.attempt).or_default() += 1;
-        }
         if let Some(holder) = message.holder.take() {
             *message.released_by.entry(who).or_default() += 1;
             self.grants.remove(&(holder.who, at));
+        }
+        self.released_unchanged(at);
+    }
+
+    /// A message was released as it is. Its next delivery may look like one that follows a lost one.
+    fn released_unchanged(&mut self, at: usize) {
+        let message = &self.messages[at];
+        let flag = self.backend.counts() == Counts::Flag;
+        if let Some(task) = message.task
+            && (flag || message.says.lost > 0 || message.counted >= STARTS_AS_IT_IS)
+        {
+            *self.tasks[task].kept.entry(message.says.attempt).or_default() += 1;
         }
     }
 
@@ -472,13 +483,18 @@ impl Ledger {
         let valid = holder.is_some_and(|holder| {
             holder.reservation == receipt.reservation && holder.until > broker_now
         });
-        let allowed = !self.counts_renewals;
-        if !valid && !allowed {
+        if !valid && self.backend.refuses_late_receipts() {
             self.broken("S4", || format!("a stale reservation changed {}", receipt.message));
         }
     }
 }
 
+/// The id of the message at this place.
+fn id_of(at: usize) -> MessageId {
+    MessageId::new((FIRST_ID + 1 + at as u64).to_string())
+}
+
+/// The place of a message.
 fn index(id: &MessageId) -> Option<usize> {
     let number = id.as_str().parse::<u64>().ok()?.checked_sub(FIRST_ID + 1)?;
     usize::try_from(number).ok()

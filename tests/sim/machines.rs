@@ -133,6 +133,7 @@ impl World {
     fn tell_worker(&mut self, who: Who, heard: Heard) {
         let state = self.hosts[who.host].state(self.now);
         let mut came = heard.name();
+        let mut lost = Vec::new();
         let input = match heard {
             Heard::GoOn => {
                 self.hosts[who.host].yields = true;
@@ -141,7 +142,9 @@ impl World {
             }
             Heard::Tick => worker::Input::Tick,
             Heard::Answer(op, answer, granted) => {
-                let Some(asked) = self.hosts[who.host].asked.remove(&op) else { return };
+                let Some(asked) = self.hosts[who.host].asked.remove(&op) else {
+                    return self.take_back(who, &answer);
+                };
                 came = answer_name(asked.kind, &answer);
                 if let Err(fault) = &answer {
                     self.learn_rate(who, &asked, fault);
@@ -153,6 +156,13 @@ impl World {
                 self.blame_old_news(who, &asked, &answer);
                 self.note_leases(who, &asked, &answer);
                 worker::Input::Queue(op, answer)
+            }
+            Heard::ConnectionEnds(number) => {
+                lost = self.hear_of_ended_connection(who, number);
+                if lost.is_empty() {
+                    return;
+                }
+                worker::Input::LeasesLost(lost.clone())
             }
             Heard::Published(op, answer) => {
                 self.hosts[who.host].publishing.remove(&op);
@@ -214,6 +224,7 @@ impl World {
         }
         if self.carry_out(who, hit.as_ref()) {
             self.check_load(who);
+            self.check_stopped(who, &lost);
             self.befall(who, hit);
         }
     }

@@ -8,11 +8,11 @@
 //! | S1 | each accepted task is queued, held, done or put aside; the broker has what the ledger says | `Ledger::deleted`, `Ledger::posted`, `World::check_sizes` |
 //! | S2 | no delete without a handler that returned `Ok`, or an accepted copy or successor | `Ledger::deleted`, `Ledger::put_aside` |
 //! | S3 | no `Ok` without a stored message; no second one without an `Unknown` or a doubled request; every call is told of once | `Ledger::accepted`, `World::sent`, `World::end_calls` |
-//! | S4 | a stale reservation changes nothing; at a server that takes it, no worker that is awake sends one | `Ledger::check_reservation`, `Ledger::reserved`, `World::check_receipts` |
+//! | S4 | a stale reservation changes nothing; at a server that takes it, no worker that is awake sends one; none is sent with a connection that its worker knows to have ended, whose handlers are stopped | `Ledger::check_reservation`, `Ledger::reserved`, `World::check_receipts`, `World::check_stopped` |
 //! | S5 | runs are bounded, and each second one has a cause | `Ledger::run` |
 //! | S6 | no handler starts without its margin | `World::check_margin` |
 //! | S7 | running handlers, messages that wait for one, unsent calls, and bytes of notices are bounded; only handles that are kept keep a call out; deadlines advance; no busy loop | `World::check_load`, `World::check_outbox`, `World::check_handles`, `World::set_tick`, `World::step` |
-//! | S8 | a server that is gone is asked at most twice a second; `Retry-After` is kept; nothing is asked for in vain | `rates` |
+//! | S8 | a server that is gone is asked at most twice a second; `Retry-After` is kept; nothing is asked for in vain | `rates`, `World::check_renewal` |
 //! | S9 | who has finished holds nothing, wants nothing, and has given back what it had not begun | `World::finished` |
 //! | S10 | notices are true, and delay no delete | `World::check_notice`, `World::resumed`, `Ledger::deletes_asked` |
 //! | S11 | each pair of state and input is listed and comes; no input is refused | `pairs`, `World::tell_worker`, `World::tell_producer` |
@@ -40,6 +40,7 @@
 
 mod agenda;
 mod app;
+mod backend;
 mod calm;
 mod census;
 mod choices;

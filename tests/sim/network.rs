@@ -1,6 +1,7 @@
 //! Between the machines and the broker: requests travel, or do not.
 
 mod answers;
+mod connections;
 mod entries;
 mod responses;
 mod stale;
@@ -15,6 +16,8 @@ use ivy_proto::{Moment, OpId};
 use ivy_sim::wire;
 
 pub(crate) use answers::{Handed, receipts};
+use connections::with_lasting_leases;
+pub(crate) use connections::{Connections, Line};
 use entries::{LeftOut, batch_size};
 use responses::{failure, imposter, refusal};
 
@@ -29,6 +32,8 @@ use crate::world::{Due, World};
 /// A request under way, or waiting at the broker.
 pub(crate) struct Sent {
     pub(crate) who: Who,
+    /// The connection on which it was sent.
+    line: Line,
     asker: Asker,
     op: QueueOp,
     at: Moment,
@@ -39,6 +44,11 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
+    /// Whether it is this operation of a machine.
+    fn is_of(&self, op: OpId) -> bool {
+        matches!(self.asker, Asker::Machine(asked) if asked == op)
+    }
+
     /// Whether it waits at the broker, and its answer will arrive.
     pub(crate) fn is_healthy(&self) -> bool {
         self.arrived
@@ -81,6 +91,7 @@ impl World {
         self.check_rate(who, &op, &queue);
         self.check_receipts(who, &op);
         self.check_due(who, &op);
+        self.check_renewal(who, &op);
         let deletes = match &op {
             QueueOp::Delete { receipt, .. } => Some(receipt.clone()),
             _ => None,
@@ -96,7 +107,8 @@ impl World {
             QueueOp::Touch { receipt, lease, .. } => Some((receipt.clone(), local + *lease)),
             _ => None,
         };
-        let asked = Asked { kind: Kind::of(&op), queue, deletes, releases, renews, wall };
+        let (kind, is_answered) = (Kind::of(&op), false);
+        let asked = Asked { kind, queue, deletes, releases, renews, wall, is_answered };
         self.hosts[who.host].asked.insert(op_id, asked);
         if self.fails_in_outage(who, op_id, &op) {
             return;
@@ -106,6 +118,10 @@ impl World {
             None => self.send(who, asker, op, Duration::ZERO, Fate::Arrives),
             Some(hit) if matches!(hit.fault, Fault::EntryRefused | Fault::EntryMissing) => {
                 self.leave_one_out(who, op_id, &op, hit);
+            }
+            Some(hit) if self.ends_connection(who, hit.fault) => {
+                self.send(who, asker, op, Duration::ZERO, Fate::Arrives);
+                self.hit_connection(who, hit);
             }
             Some(hit) => self.send_badly(who, op_id, op, hit),
         }
@@ -133,7 +149,9 @@ impl World {
             QueueOp::Post { queue, .. } if queue.as_str().ends_with(".dead") => {
                 self.throw(host, Menu::PutAside)
             }
-            op if batch_size(op) > 0 && self.answers_by_entry() => self.throw(host, Menu::Batch),
+            op if batch_size(op) > 0 && self.setup.backend.answers_by_entry() => {
+                self.throw(host, Menu::Batch)
+            }
             _ => None,
         }
     }
@@ -193,6 +211,13 @@ impl World {
                 let status = one_of(rng, &[413, 429]);
                 return self.reject(who, op_id, &op, wire::response(status, Bytes::new()));
             }
+            Fault::PausesWhileRenewing => {
+                if let QueueOp::Touch { lease, .. } = &op {
+                    // Half of a lease is left at most when it is renewed.
+                    let rest = lease.mul_f64(0.52 + rng.up_to(40) as f64 / 100.0);
+                    self.stand_still(who, rest);
+                }
+            }
             Fault::Fewer | Fault::More => {
                 if let QueueOp::Reserve { count, .. } = &mut op {
                     *count = if hit.fault == Fault::Fewer { 1 } else { (*count + 2).min(100) };
@@ -205,6 +230,7 @@ impl World {
 
     /// An operation fails without an answer.
     pub(crate) fn fail(&mut self, who: Who, op: OpId, after: Duration, fault: QueueFault) {
+        self.is_answered(who, op);
         let heard = Heard::Answer(op, Err(fault), Moment::EPOCH);
         self.later(after, Due::Heard(who, heard));
     }
@@ -218,6 +244,7 @@ impl World {
         response: Response<Bytes>,
     ) {
         let answer = self.ironmq.decode(op, response);
+        self.is_answered(who, op_id);
         let latency = self.latency(who.host);
         self.later(latency, Due::Heard(who, Heard::Answer(op_id, answer, self.now)));
     }
@@ -226,25 +253,38 @@ impl World {
         self.asked += 1;
         let id = RequestId(self.asked);
         let bytes = self.setup.travels_as_bytes().then(|| self.ironmq.encode(&op));
-        self.requests
-            .insert(id, Sent { who, asker, op, at: self.now, fate, bytes, arrived: false });
+        let line = (who, self.hosts.get(who.host).map_or(0, |host| host.line));
+        let (at, arrived) = (self.now, false);
+        self.requests.insert(id, Sent { who, line, asker, op, at, fate, bytes, arrived });
         let latency = self.latency(who.host);
         self.later(latency + delay, Due::Request(id));
     }
 
     /// A request arrives at the broker.
     pub(crate) fn arrive(&mut self, id: RequestId) {
-        let by_entry = self.answers_by_entry();
+        let backend = self.setup.backend;
         let Some(sent) = self.requests.get_mut(&id) else { return };
+        let line = sent.line;
         sent.arrived = true;
+        if self.arrives_nowhere(line) {
+            if let Some(sent) = self.requests.remove(&id) {
+                self.ledger.blame_request(&sent.op, Cause::Connection);
+            }
+            return;
+        }
+        let Some(sent) = self.requests.get(&id) else { return };
         let request = match &sent.bytes {
             Some(bytes) => wire::parse(bytes),
-            None if by_entry => sent.op.clone().into(),
+            None if backend.answers_by_entry() => sent.op.clone().into(),
             None => all_or_none(sent.op.clone()),
         };
-        let request = match self.setup.refuses_stale_receipts() {
+        let request = match backend.refuses_late_receipts() {
             true => request,
             false => self.take_stale_receipts(request),
+        };
+        let request = match self.leases_by_connection(line.0) {
+            true => with_lasting_leases(request),
+            false => request,
         };
         self.feed_broker(broker::Input::Request(id, request));
     }

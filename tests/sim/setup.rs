@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use ivy_proto::queue::{BatchLimits, Capabilities, Retry};
+use ivy_proto::queue::{BatchLimits, Capabilities};
 use ivy_proto::task::TaskSettings;
 use ivy_proto::{Backoff, ChannelName, Priority, QueueName, TaskName};
 use serde::{Deserialize, Serialize};
 
+use crate::backend::Backend;
 use crate::dice::{Weather, one_in, one_of, stream_of};
 use crate::fault::Class;
 use crate::flood::{Flood, Junk};
@@ -24,6 +25,15 @@ pub(crate) const TOKEN: &str = "token-8c4f2a";
 pub(crate) const PASSWORD: &str = "password-5d1b90";
 pub(crate) const WRONG_PASSWORD: &str = "password-e37716";
 pub(crate) const SECRETS: [&str; 3] = [TOKEN, PASSWORD, WRONG_PASSWORD];
+
+/// Kinds of servers, as often as they come where nothing asks for another.
+const OFTEN_WITH_RENEWALS: [Backend; 5] = [
+    Backend::CountsRenewals,
+    Backend::CountsRenewals,
+    Backend::CountsRenewals,
+    Backend::Connections,
+    Backend::ConnectionsWithFlag,
+];
 
 /// What kind of world a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,11 +105,8 @@ pub(crate) struct Setup {
     pub(crate) bytes: bool,
     pub(crate) encrypted: bool,
     pub(crate) long_poll: bool,
-    /// Whether the broker tells its exact counts. IronMQ's bytes have no place for them.
-    pub(crate) reliable_count: bool,
-    /// Whether the server takes late receipts, counts no renewals, and answers for each message of a
-    /// batch, as SQS may do.
-    pub(crate) stale_receipts: bool,
+    /// The kind of server that the broker stands for.
+    pub(crate) backend: Backend,
     pub(crate) notifier: bool,
     pub(crate) lease: u64,
     pub(crate) concurrency: usize,
@@ -149,8 +156,7 @@ impl Default for Setup {
             bytes: false,
             encrypted: false,
             long_poll: true,
-            reliable_count: false,
-            stale_receipts: false,
+            backend: Backend::default(),
             notifier: true,
             lease: 30,
             concurrency: 1,
@@ -280,7 +286,7 @@ impl Setup {
             bytes: one_in(&mut rng, 2),
             encrypted,
             long_poll: !one_in(&mut rng, 4),
-            reliable_count: one_in(&mut rng, 6),
+            backend: if one_in(&mut rng, 6) { Backend::Exact } else { Backend::default() },
             notifier: !one_in(&mut rng, 8),
             lease: one_of(&mut rng, &[1, 2, 5, 30, 30, 30, 60]),
             concurrency: if tiny { 1 } else { one_of(&mut rng, &[1, 2, 4, 10]) },
@@ -299,8 +305,15 @@ impl Setup {
             classes,
             ..Setup::default()
         };
-        let is_plain = !setup.reliable_count && setup.original_producers == 0;
-        setup.stale_receipts = one_in(&mut rng, 5) && is_plain;
+        let takes_late_receipts = one_in(&mut rng, 5);
+        setup.backend = match setup.backend {
+            Backend::Exact if one_in(&mut rng, 3) => Backend::ExactSucceeding,
+            // Peers of the original speak to IronMQ alone.
+            Backend::CountsRenewals if setup.original_producers > 0 => Backend::CountsRenewals,
+            Backend::CountsRenewals if takes_late_receipts => Backend::LateReceipts,
+            Backend::CountsRenewals => one_of(&mut rng, &OFTEN_WITH_RENEWALS),
+            backend => backend,
+        };
         if setup.has(Class::Deployments) {
             match seed % 3 {
                 0 => setup.ignorant_workers = 1,
@@ -322,12 +335,7 @@ impl Setup {
 
     /// Whether requests and answers travel as bytes.
     pub(crate) fn travels_as_bytes(&self) -> bool {
-        self.bytes && !self.reliable_count && !self.stale_receipts
-    }
-
-    /// Whether a receipt is refused once its lease has ended.
-    pub(crate) fn refuses_stale_receipts(&self) -> bool {
-        !self.stale_receipts
+        self.bytes && self.backend.has_bytes()
     }
 
     pub(crate) fn has(&self, class: Class) -> bool {
@@ -343,13 +351,9 @@ impl Setup {
     }
 
     pub(crate) fn capabilities(&self) -> Capabilities {
-        let mut capabilities = Capabilities::broker().with_retry(Retry::Succeed);
+        let mut capabilities = self.backend.capabilities();
         if !self.long_poll {
             capabilities = capabilities.without_long_poll();
-        }
-        capabilities.refuses_stale_receipts = self.refuses_stale_receipts();
-        if self.reliable_count {
-            capabilities.retry = Retry::Release;
         }
         capabilities.batch = BatchLimits::same(self.max_batch);
         if self.has(Class::Limits) {

@@ -85,10 +85,12 @@ pub(crate) enum Cause {
     Resent = 1 << 9,
     /// A worker of the original had it.
     Original = 1 << 10,
+    /// The connection by which it was leased ended, or that of a request about it.
+    Connection = 1 << 11,
 }
 
 impl Cause {
-    pub(crate) const ALL: [Cause; 11] = [
+    pub(crate) const ALL: [Cause; 12] = [
         Cause::Request,
         Cause::Answer,
         Cause::Twice,
@@ -100,6 +102,7 @@ impl Cause {
         Cause::Shutdown,
         Cause::Resent,
         Cause::Original,
+        Cause::Connection,
     ];
 }
 

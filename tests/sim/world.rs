@@ -18,7 +18,7 @@ use crate::fault::{Class, Menu};
 use crate::host::{Heard, Host};
 use crate::keys::Keys;
 use crate::ledger::Ledger;
-use crate::network::{Handed, Sent};
+use crate::network::{Connections, Handed, Sent};
 use crate::pairs::broker_input;
 use crate::rates::Rates;
 use crate::setup::{Kind, Setup, TOKEN, kinds};
@@ -38,8 +38,10 @@ pub(crate) enum Due {
     Heard(Who, Heard),
     /// A request arrives at the broker.
     Request(RequestId),
-    /// The broker sees that a connection is gone.
+    /// The broker sees that who waits for this request is gone.
     Abandon(RequestId),
+    /// It sees that a connection has ended.
+    ConnectionEnds(Who, u32),
     BrokerTick,
     /// A notice arrives at the notifier.
     Publish {
@@ -85,6 +87,7 @@ pub(crate) struct World {
     pub(crate) asked: u64,
     /// What the broker handed out and what was deleted lately.
     pub(crate) handed: Handed,
+    pub(crate) connections: Connections,
     pub(crate) ironmq: IronMq,
     /// Who is subscribed, and on which of its subscriptions.
     pub(crate) redis: Redis<(Who, u32)>,
@@ -118,8 +121,7 @@ impl World {
         let queues = kinds.iter().map(|kind| kind.queue.clone()).collect();
         let mut ledger = Ledger::new(keys.reader().clone(), queues, workers);
         ledger.max_deliveries = setup.max_deliveries;
-        ledger.reliable_count = setup.reliable_count;
-        ledger.counts_renewals = !setup.stale_receipts;
+        ledger.backend = setup.backend;
         ledger.wrong_keys = setup.has(Class::Keys);
         let address = Address::new(Scheme::Http, "mq.example", "sim").expect("it is an address");
         let token = Token::new(TOKEN).expect("it is a token");
@@ -136,6 +138,7 @@ impl World {
             requests: BTreeMap::new(),
             asked: 0,
             handed: Handed::default(),
+            connections: Connections::default(),
             ironmq: IronMq::new(&address, token),
             redis: Redis::default(),
             ledger,
@@ -193,6 +196,7 @@ impl World {
                     self.feed_broker(broker::Input::Abandon(id));
                 }
             }
+            Due::ConnectionEnds(who, number) => self.connection_ends(who, number),
             Due::BrokerTick => {
                 if self.broker_tick == Some(self.now) {
                     self.broker_tick = None;

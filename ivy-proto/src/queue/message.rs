@@ -71,7 +71,8 @@ pub struct ReservedMessage {
 #[non_exhaustive]
 pub enum DeliveryCount {
     /// The queue counts how earlier deliveries ended. Neither renewals nor releases on purpose are
-    /// counted. On such a queue a failed task is retried by releasing its message.
+    /// counted. Only on such a queue can a failed task be retried by
+    /// [releasing](super::Retry::Release) its message.
     Exact {
         /// How many ended with a failed attempt: [`QueueOp::Release`](super::QueueOp::Release) said so.
         failed: u32,
@@ -81,6 +82,9 @@ pub enum DeliveryCount {
     /// The queue counts deliveries, this one included, together with what is none: each renewal, or
     /// each release.
     UpperBound(NonZeroU32),
+    /// The queue tells only whether there was an earlier delivery, however it ended. A task that allows
+    /// no retries, whose message is never replaced, is then never taken to crash its workers.
+    Redelivered(bool),
     /// The queue does not say.
     Unknown,
 }
@@ -104,7 +108,8 @@ impl DeliveryCount {
                 Some(failed.saturating_add(lost).saturating_add(1))
             }
             DeliveryCount::UpperBound(count) => Some(count.get()),
-            DeliveryCount::Unknown => None,
+            DeliveryCount::Redelivered(false) => Some(1),
+            DeliveryCount::Redelivered(true) | DeliveryCount::Unknown => None,
         }
     }
 }

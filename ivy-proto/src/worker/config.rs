@@ -9,12 +9,11 @@ use crate::retry::Backoff;
 use crate::task::TaskSettings;
 use crate::wire::Codec;
 
+use super::lease::UNTIMED;
 use super::seen::ReplayWindow;
 
 /// How many bytes of notices a worker keeps.
 const NOTICE_BYTES: usize = 16 << 20;
-/// Longer than any worker runs: a century.
-const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// The most handlers that one worker may run at a time.
 const MOST_SLOTS: usize = 100_000;
 
@@ -192,7 +191,7 @@ impl WorkerConfig {
     /// The same, as the backend has it: where leases are those of a connection, none ends by time.
     pub(super) fn fitted(mut self) -> Self {
         if self.capabilities.lease == Lease::Connection {
-            self.lease = NEVER;
+            self.lease = UNTIMED;
             self.reserve_times.clear();
             for settings in self.tasks.values_mut() {
                 settings.reserve_time = None;

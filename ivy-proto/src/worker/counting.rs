@@ -5,8 +5,9 @@
 //! its lease ended. Only lost ones say that a task may crash its workers.
 //!
 //! Where the queue's counts are exact, the queue says how many were lost. Elsewhere its count is an
-//! upper bound, since it includes renewals and releases. There the message carries the number, as
-//! `options.ivy.lost`, and a copy that carries another number replaces it:
+//! upper bound, since it includes renewals and releases, or it is a flag: there was an earlier
+//! delivery. There the message carries the number, as `options.ivy.lost`, and a copy that carries
+//! another number replaces it:
 //!
 //! * Just before a start that follows a lost delivery, by a copy with one more. The queue counts
 //!   the copy's deliveries from 1, so that it runs when it is delivered, and is replaced again only
@@ -15,7 +16,7 @@
 //!   lost delivery.
 //!
 //! Most messages are delivered once and never carry a number: up to a small count they are started
-//! and released as they are.
+//! and released as they are. A flag says as little as a large count.
 
 use crate::planted::{Bug, planted};
 use crate::queue::DeliveryCount;
@@ -44,6 +45,8 @@ enum Record {
     Elsewhere,
     /// In the message.
     Message { count: u32, carries_it: bool },
+    /// In the message, on a queue that tells only whether it was delivered before.
+    FlaggedMessage { is_again: bool },
 }
 
 impl Deliveries {
@@ -68,6 +71,13 @@ impl Deliveries {
                 let count = count.get();
                 (0, (count - 1) / STARTS_AS_IT_IS, count > 1, Record::Elsewhere)
             }
+            DeliveryCount::Redelivered(is_again) => {
+                let record = match allows_retries {
+                    true => Record::FlaggedMessage { is_again },
+                    false => Record::Elsewhere,
+                };
+                (0, u32::from(is_again), is_again || carries_it, record)
+            }
             DeliveryCount::Unknown => (0, 0, false, Record::Elsewhere),
         };
         let are_exact = matches!(count, DeliveryCount::Exact { .. });
@@ -89,7 +99,7 @@ impl Deliveries {
     pub(super) fn replace_at_release(self, renewals: u32) -> bool {
         match self.record {
             Record::Elsewhere => false,
-            Record::Message { carries_it: true, .. } => true,
+            Record::FlaggedMessage { .. } | Record::Message { carries_it: true, .. } => true,
             // Released as it is, its next delivery would count more.
             Record::Message { count, .. } => count.saturating_add(renewals) >= STARTS_AS_IT_IS,
         }
@@ -111,6 +121,7 @@ impl Record {
     fn follows_a_loss(self) -> bool {
         match self {
             Record::Elsewhere => false,
+            Record::FlaggedMessage { is_again } => is_again,
             Record::Message { count, carries_it: true } => count > 1,
             Record::Message { count, .. } => count > STARTS_AS_IT_IS,
         }
@@ -167,6 +178,19 @@ mod tests {
         };
         assert!(!replaced(1, 0, 0) && !replaced(4, 0, 0) && !replaced(1, 0, 3));
         assert!(replaced(5, 0, 0) && replaced(1, 0, 4) && replaced(1, 1, 0));
+    }
+
+    #[test]
+    fn a_flag_counts_as_one_lost_delivery_and_no_release_is_left_to_raise_it() {
+        let of = |is_again, carried, allows_retries| {
+            Deliveries::new(DeliveryCount::Redelivered(is_again), carried, allows_retries)
+        };
+        let (first, second) = (of(false, 3, true), of(true, 3, true));
+        assert_eq!((first.lost, second.lost), (3, 4));
+        assert!(first.is_again && !first.replace_before_start() && second.replace_before_start());
+        assert!(!of(false, 0, true).is_again && of(false, 0, true).replace_at_release(0));
+        let once = of(true, 0, false);
+        assert!(!once.replace_before_start() && !once.replace_at_release(0));
     }
 
     #[test]

@@ -134,6 +134,9 @@ impl Worker {
         let count = |task| match counted {
             // This process has given it back, so it was not run here, and is in the count for that.
             DeliveryCount::UpperBound(_) if releases.has(task) => DeliveryCount::FIRST,
+            DeliveryCount::Redelivered(_) if releases.has(task) => {
+                DeliveryCount::Redelivered(false)
+            }
             counted => counted,
         };
         self.fx.event(Event::MessageRetrieved {
@@ -210,7 +213,10 @@ impl Worker {
         let taken = self.slots_taken() + self.waiting_count();
         let room = taken < self.config.concurrency;
         // Of those that are suspected, one waits for all queues.
-        if !room && (self.waiting.contains_key(&queue) || self.suspects.waiting() > 0) {
+        let one_waits = self.waiting.contains_key(&queue) || self.suspects.waiting() > 0;
+        // What waits for a replacement to end had a slot when it came, which another may have taken.
+        let too_many_wait = taken > self.config.concurrency + self.waiting.len();
+        if !room && (one_waits || too_many_wait) {
             return self.give_back(job, Duration::ZERO, ReleaseReason::NoRoom);
         }
         if lease != self.config.lease {

@@ -9,6 +9,9 @@ use crate::retry::Backoff;
 use crate::rng::Rng;
 use crate::time::{Moment, WallClock};
 
+/// The length of a lease that is that of a connection: no clock ends it, however it is set.
+pub(super) const UNTIMED: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// A reservation that is renewed in time.
 #[derive(Debug)]
 pub(super) struct Lease {
@@ -102,6 +105,9 @@ impl Lease {
     /// When to renew it: after 60 % of its length, give or take 10 %, so that the touches of many
     /// workers spread out. Earlier, if the clock on the wall has leapt forward since it was granted.
     pub(super) fn touch_at(&self, wall: WallClock, rng: &mut Rng) -> Moment {
+        if self.length >= UNTIMED {
+            return Moment::FOREVER;
+        }
         let after = rng.between(self.length / 2, self.length / 10 * 7);
         self.granted.from + after.saturating_sub(wall.ahead_of(self.granted.wall))
     }
@@ -160,6 +166,9 @@ impl Renewal {
     /// When it ends: after its length, by the moments, which may have stood still while the machine
     /// slept, or by the clock on the wall, whichever says so first.
     fn until(self, wall: WallClock) -> Moment {
+        if self.length >= UNTIMED {
+            return Moment::FOREVER;
+        }
         let left = self.length.saturating_sub(wall.ahead_of(self.wall));
         self.from + left
     }
@@ -325,6 +334,16 @@ mod tests {
         assert!(
             lease().allows_start(at(15), leapt(10)) && !lease().allows_start(at(16), leapt(10))
         );
+    }
+
+    #[test]
+    fn the_lease_of_a_connection_is_neither_renewed_nor_ended_by_a_clock_however_it_is_set() {
+        let century = 100 * 365 * 86_400;
+        let lease = Lease::new(receipt("a"), renewal(century, Moment::EPOCH));
+        let wall = leapt(2 * century);
+        assert_eq!(lease.touch_at(wall, &mut Rng::from_number(1)), Moment::FOREVER);
+        assert_eq!(lease.until(wall), Moment::FOREVER);
+        assert!(lease.allows_start(Moment::EPOCH, wall));
     }
 
     #[test]

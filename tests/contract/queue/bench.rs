@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ivy_proto::backend::Queue;
 use ivy_proto::queue::{
-    Batch, Body, Capabilities, Fault, FaultKind, NewMessage, QueueOp, QueueReply, ReceivedBody,
-    ReservedMessage,
+    Batch, Body, Capabilities, Fault, FaultKind, Lease, NewMessage, QueueOp, QueueReply,
+    ReceivedBody, ReservedMessage,
 };
 use ivy_proto::{MessageId, QueueName, Receipt};
 use ivy_test_kit::PATIENCE;
@@ -35,6 +35,25 @@ impl Bench {
 
     pub(super) fn capabilities(&self) -> Capabilities {
         self.backend.capabilities()
+    }
+
+    /// Whether leases are times, which end and can be renewed.
+    pub(super) fn has_timed_leases(&self) -> bool {
+        matches!(self.capabilities().lease, Lease::Timed { .. })
+    }
+
+    /// A receipt was named that holds nothing any more. It is refused, or, where the backend takes late
+    /// ones, it may be.
+    pub(super) fn assert_worthless<T: std::fmt::Debug>(&self, result: Result<T, FaultKind>) {
+        let may_be_taken = !self.capabilities().refuses_stale_receipts;
+        assert!(is_refused(&result) || (may_be_taken && result.is_ok()), "{result:?}");
+    }
+
+    /// Deletes a message by the receipt that holds it, unless a late one was taken for it.
+    pub(super) async fn delete_held(&self, receipt: &Receipt) {
+        let deleted = self.delete(receipt).await;
+        let was_taken = !self.capabilities().refuses_stale_receipts && is_refused(&deleted);
+        assert!(deleted.is_ok() || was_taken, "{deleted:?}");
     }
 
     pub(super) async fn ask(&self, op: QueueOp) -> Result<QueueReply, Fault> {
@@ -197,7 +216,7 @@ pub(super) fn text(body: &ReceivedBody) -> String {
 }
 
 /// Whether a receipt is refused as one whose message is not, or no longer, held by it.
-pub(super) fn is_refused<T: std::fmt::Debug>(result: Result<T, FaultKind>) -> bool {
+fn is_refused<T>(result: &Result<T, FaultKind>) -> bool {
     matches!(result, Err(FaultKind::LeaseLost | FaultKind::NoMessage))
 }
 

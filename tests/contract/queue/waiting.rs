@@ -58,6 +58,9 @@ pub(super) async fn a_reserve_that_waits_is_answered_when_a_delay_ends(bench: Be
 }
 
 pub(super) async fn a_reserve_that_waits_is_answered_when_a_lease_ends(bench: Bench) {
+    if !bench.has_timed_leases() {
+        return;
+    }
     held(&bench).await;
     if let Some(messages) = while_waiting(&bench, async {}).await {
         assert_eq!(messages.len(), 1);

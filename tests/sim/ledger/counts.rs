@@ -18,7 +18,7 @@ impl Ledger {
                 format!("task {number}: attempt {attempt} carries {carries} lost of {most}")
             });
         }
-        if carries > 0 && (self.reliable_count || self.tasks[number].max_attempts == 1) {
+        if carries > 0 && (self.backend.counts_exactly() || self.tasks[number].max_attempts == 1) {
             self.broken("L2", || format!("task {number} carries lost deliveries in vain"));
         }
     }
@@ -30,7 +30,7 @@ impl Ledger {
             return false;
         };
         let limit = self.max_deliveries;
-        if self.reliable_count {
+        if self.backend.counts_exactly() {
             message.lost >= limit
         } else if task.max_attempts == 1 {
             message.counted > COUNTED_FOR_ONE * limit

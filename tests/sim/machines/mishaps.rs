@@ -22,9 +22,7 @@ impl World {
             Fault::CrashAfter => self.crash(who.host),
             Fault::Pause => {
                 let time = Duration::from_millis(one_of(&mut rng, &PAUSES));
-                self.ledger.blame_held(who.host, Cause::Pause);
-                self.hosts[who.host].honest = false;
-                self.hosts[who.host].paused_until = now + time;
+                self.stand_still(who, time);
             }
             Fault::ClockStalls | Fault::ClockLeaps => {
                 let times = [5, 500, 5_000, 40_000, 4_000_000];
@@ -65,6 +63,14 @@ impl World {
         }
     }
 
+    /// A process stands still for so long.
+    pub(crate) fn stand_still(&mut self, who: Who, time: Duration) {
+        self.ledger.blame_held(who.host, Cause::Pause);
+        let host = &mut self.hosts[who.host];
+        host.honest = false;
+        host.paused_until = self.now + time;
+    }
+
     /// The clock has changed: the machine's deadline is at another true time now.
     fn poll_again(&mut self, who: Who) {
         let deadline = match &mut self.hosts[who.host].machine {
@@ -100,6 +106,7 @@ impl World {
     pub(crate) fn go_down(&mut self, host: usize) {
         let who = self.hosts[host].who;
         self.hang_up(who, None);
+        self.close_connection(who);
         self.redis.disconnect(host);
         self.hosts[host].die();
         let rest = Duration::from_millis(10 + self.dice.nature(host).up_to(8_000));

@@ -175,7 +175,10 @@ impl World {
 
     fn cancel(&mut self, who: Who, op: OpId) {
         if self.hosts[who.host].asked.contains_key(&op) {
-            self.hang_up(who, Some(op));
+            match self.setup.capabilities().takes_back_reserves {
+                true => self.withdraw(who, op),
+                false => self.hang_up(who, Some(op)),
+            }
             let lost = Err(QueueFault::new(FaultKind::AnswerLost));
             let heard = Heard::Answer(op, lost, Moment::EPOCH);
             self.later(Duration::from_millis(1), Due::Heard(who, heard));

@@ -9,10 +9,12 @@ use ivy_proto::broker::{Answer, Delivery, Refusal, RequestId};
 use ivy_proto::queue::{
     DeliveryCount, Fault as QueueFault, FaultKind, QueueOp, QueueReply, ReservedMessage,
 };
-use ivy_proto::{Moment, OpId};
+use ivy_proto::{MessageId, Moment, OpId};
 use ivy_sim::wire;
 
+use super::connections::LEASE;
 use super::{Asker, Fate, Sent};
+use crate::backend::Counts;
 use crate::dice::one_of;
 use crate::fault::{Fault, Menu};
 use crate::host::Heard;
@@ -62,6 +64,10 @@ impl World {
     }
 
     fn answer_machine(&mut self, op: OpId, sent: &Sent, answer: Result<Answer, Refusal>) {
+        if self.is_lost_with_its_connection(sent.line) {
+            return self.ledger.blame_request(&sent.op, Cause::Connection);
+        }
+        self.is_answered(sent.who, op);
         let lost = || Err(QueueFault::new(FaultKind::AnswerLost));
         let limit = sent.at + sent.op.time_limit();
         let mut at = self.now + self.latency(sent.who.host);
@@ -110,11 +116,13 @@ impl World {
                 }
                 _ => answer.clone().map(QueueReply::from).map_err(QueueFault::from),
             };
-            if let (false, Ok(Answer::Reserved(deliveries))) = (self.setup.reliable_count, answer) {
-                let counts: Vec<u32> =
-                    deliveries.iter().map(|delivery| self.count_of(delivery)).collect();
-                for (message, count) in reserved(&mut reply).iter_mut().zip(counts) {
-                    message.deliveries = DeliveryCount::from_reserved_count(Some(count));
+            if let Ok(Answer::Reserved(deliveries)) = answer {
+                for (message, delivery) in reserved(&mut reply).iter_mut().zip(deliveries) {
+                    if !self.setup.backend.counts_exactly() {
+                        let count =
+                            DeliveryCount::from_reserved_count(Some(delivery.reserved_count));
+                        message.deliveries = self.count_of(&delivery.message, count);
+                    }
                 }
             }
             return reply;
@@ -141,25 +149,20 @@ impl World {
             _ => {}
         }
         let mut reply = self.ironmq.decode(&sent.op, response);
-        if self.setup.reliable_count {
-            for message in reserved(&mut reply) {
-                message.deliveries = self.ledger.exact_count(&message.receipt.message);
-            }
-        }
-        if self.setup.stale_receipts {
-            for message in reserved(&mut reply) {
-                let count = self.ledger.deliveries_of(&message.receipt.message);
-                message.deliveries = DeliveryCount::from_reserved_count(Some(count));
-            }
+        for message in reserved(&mut reply) {
+            message.deliveries = self.count_of(&message.receipt.message, message.deliveries);
         }
         reply
     }
 
-    /// How often the server says that a message was delivered: IronMQ counts renewals too, SQS does not.
-    fn count_of(&self, delivery: &Delivery) -> u32 {
-        match self.setup.stale_receipts {
-            true => self.ledger.deliveries_of(&delivery.message),
-            false => delivery.reserved_count,
+    /// What the server says of the deliveries of a message, where the broker counts so many.
+    fn count_of(&self, message: &MessageId, counted: DeliveryCount) -> DeliveryCount {
+        let deliveries = self.ledger.deliveries_of(message);
+        match self.setup.backend.counts() {
+            Counts::DeliveriesAndRenewals => counted,
+            Counts::Deliveries => DeliveryCount::from_reserved_count(Some(deliveries)),
+            Counts::Ends => self.ledger.exact_count(message),
+            Counts::Flag => DeliveryCount::Redelivered(deliveries > 1),
         }
     }
 
@@ -183,7 +186,7 @@ impl World {
                 }
             }
             (QueueOp::Reserve { lease, .. }, Answer::Reserved(deliveries)) => {
-                self.ledger.reserved(who, deliveries, self.granted(*lease), now);
+                self.ledger.reserved(sent.line, deliveries, self.granted(who, *lease), now);
                 let causes = self.causes_at(who);
                 for delivery in deliveries {
                     for cause in causes.into_iter().flatten() {
@@ -196,7 +199,7 @@ impl World {
                 }
             }
             (QueueOp::Touch { receipt, lease, .. }, Answer::Touched(new)) => {
-                self.ledger.touched(who, receipt, new, self.granted(*lease), now);
+                self.ledger.touched(who, receipt, new, self.granted(who, *lease), now);
             }
             (QueueOp::Release { receipt, failed, .. }, Answer::Released) => {
                 self.ledger.released(who, receipt, *failed, now);
@@ -237,7 +240,10 @@ impl World {
     }
 
     /// How long a lease is that was asked for: as bytes, leases are whole seconds.
-    fn granted(&self, lease: Duration) -> Duration {
+    fn granted(&self, who: Who, lease: Duration) -> Duration {
+        if self.leases_by_connection(who) {
+            return LEASE;
+        }
         if self.setup.travels_as_bytes() && lease.subsec_nanos() > 0 {
             return Duration::from_secs(lease.as_secs() + 1);
         }

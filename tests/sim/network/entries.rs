@@ -43,11 +43,6 @@ impl LeftOut {
 }
 
 impl World {
-    /// Whether the server answers for each message of a batch.
-    pub(super) fn answers_by_entry(&self) -> bool {
-        self.setup.reliable_count || self.setup.stale_receipts
-    }
-
     /// Does a batch without one of its messages.
     pub(super) fn leave_one_out(&mut self, who: Who, op_id: OpId, op: &QueueOp, mut hit: Hit) {
         let rng = &mut hit.detail;
@@ -73,6 +68,7 @@ impl World {
                     QueueOp::Post { .. } => QueueReply::Posted(Vec::new()),
                     _ => QueueReply::Deleted(Vec::new()),
                 };
+                self.is_answered(who, op_id);
                 let heard = Heard::Answer(op_id, left_out.tell(Ok(nothing)), self.now);
                 self.soon(who, heard);
             }

@@ -37,10 +37,11 @@ impl World {
         }
     }
 
-    /// A worker asks nothing with a receipt whose lease has ended by its own clock.
+    /// A worker asks nothing with a receipt whose lease has ended by its own clock, where the server would
+    /// take it, or with a connection that it knows to have ended.
     pub(super) fn check_receipts(&mut self, who: Who, op: &QueueOp) {
         let host = &self.hosts[who.host];
-        if self.setup.refuses_stale_receipts() || host.yields {
+        if host.yields {
             return;
         }
         let local = host.clock.show(self.now);
@@ -53,7 +54,8 @@ impl World {
         };
         for receipt in named {
             let ends = self.lease_ends.get(&(who, receipt.clone())).copied();
-            if ends.is_some_and(|ends| ends <= local)
+            let is_over = ends.is_some_and(|ends| ends <= local);
+            if (is_over || self.knows_to_be_lost(who, receipt))
                 && !self.ledger.may_come_twice(&receipt.message)
             {
                 let message = &receipt.message;
@@ -69,7 +71,7 @@ impl World {
         asked: &Asked,
         answer: &Result<QueueReply, Fault>,
     ) {
-        if self.setup.refuses_stale_receipts() {
+        if self.setup.backend.refuses_late_receipts() {
             return;
         }
         let local = self.hosts[who.host].clock.show(self.now);

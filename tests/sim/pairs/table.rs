@@ -221,6 +221,8 @@ const COMMON: &[Row] = &[
             "job done",
             "job failed",
             "job panicked",
+            // A worker that is new holds nothing that could be lost.
+            "leases lost",
             "look gone",
             "look not done",
             "look ok",
@@ -387,6 +389,10 @@ const SELDOM: &[Row] = &[
     ("worker, past its drain's limit", &["job not run", "stopped job not run"]),
     ("worker, paused", &["job not run", "stopped job not run"]),
     ("worker, running", &["job not run", "resume", "stopped job not run"]),
+    // A connection seldom ends while its worker holds messages and does anything but run.
+    ("worker, draining", &["leases lost"]),
+    ("worker, past its drain's limit", &["leases lost"]),
+    ("worker, paused", &["leases lost"]),
     // Handlers seldom wait for other tasks.
     ("worker, draining", &["resumes", "waits"]),
     ("worker, past its drain's limit", &["resumes", "waits"]),

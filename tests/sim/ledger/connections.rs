@@ -1,0 +1,72 @@
+//! Messages that are held on connections, and what becomes of them when a connection ends.
+
+use ivy_proto::{MessageId, QueueName, Receipt};
+
+use super::{Ledger, id_of, index};
+use crate::network::Line;
+use crate::task::Who;
+
+/// A message that somebody holds.
+pub(crate) struct HeldMessage {
+    pub(crate) queue: QueueName,
+    pub(crate) receipt: Receipt,
+}
+
+impl Ledger {
+    /// What is held on a connection.
+    pub(crate) fn held_on(&self, line: Line) -> Vec<HeldMessage> {
+        let held = self.messages.iter().enumerate().filter_map(|(at, message)| {
+            let holder = message.holder.as_ref().filter(|holder| holder.line == line)?;
+            let receipt = Receipt { message: id_of(at), reservation: holder.reservation.clone() };
+            Some(HeldMessage { queue: message.queue.clone(), receipt })
+        });
+        held.collect()
+    }
+
+    /// A connection has ended: each delivery of what was held on it is lost.
+    pub(crate) fn lose_held(&mut self, line: Line) -> Vec<HeldMessage> {
+        let held = self.held_on(line);
+        for HeldMessage { receipt, .. } in &held {
+            let Some(at) = index(&receipt.message) else { continue };
+            let message = &mut self.messages[at];
+            message.holder = None;
+            message.lost += 1;
+            let (task, attempt) = (message.task, message.says.attempt);
+            self.grants.remove(&(line.0, at));
+            if let Some(task) = task {
+                let task = &mut self.tasks[task];
+                *task.lost.entry(attempt).or_default() += 1;
+                task.causes.add(crate::task::Cause::Connection);
+            }
+        }
+        held
+    }
+
+    /// A message is returned that came on this connection for a request that was given up, if it is
+    /// still held under this receipt.
+    pub(crate) fn take_back(&mut self, line: Line, receipt: &Receipt) -> Option<HeldMessage> {
+        let at = index(&receipt.message)?;
+        let message = self.messages.get_mut(at)?;
+        let holder = message.holder.as_ref()?;
+        if holder.line != line || holder.reservation != receipt.reservation {
+            return None;
+        }
+        message.holder = None;
+        self.grants.remove(&(line.0, at));
+        self.released_unchanged(at);
+        let queue = self.messages[at].queue.clone();
+        Some(HeldMessage { queue, receipt: receipt.clone() })
+    }
+
+    /// A message whose lease has ended with its connection, and whose handler was not told to stop.
+    pub(crate) fn still_runs(&self, who: Who, lost: &[Receipt]) -> Option<MessageId> {
+        let lost = lost.iter().map(|receipt| &receipt.message);
+        let mut lost = lost.filter(|message| !self.may_come_twice(message));
+        let runs = |message: &&MessageId| {
+            let at = index(message);
+            let mut started = self.started.iter().filter(|((by, _), _)| *by == who);
+            started.any(|(_, started)| Some(started.message) == at && !started.orphaned)
+        };
+        lost.find(runs).cloned()
+    }
+}

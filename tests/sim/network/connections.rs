@@ -1,0 +1,217 @@
+//! Workers whose leases are those of their connections: what loses a request or an answer ends the
+//! connection, and with it every lease that came by it. The server and the worker see that at times
+//! of their own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ivy_proto::broker::{self, RequestId};
+use ivy_proto::queue::{Fault as QueueFault, FaultKind, QueueOp, QueueReply};
+use ivy_proto::{OpId, Receipt};
+
+use super::receipts;
+use crate::dice::{Hit, one_of};
+use crate::fault::Fault;
+use crate::host::Heard;
+use crate::ledger::HeldMessage;
+use crate::task::{Cause, Who};
+use crate::world::{Due, World};
+
+/// The broker knows leases that end by time. This one outlives every connection.
+pub(super) const LEASE: Duration = Duration::from_secs(86_400);
+/// How long a connection may live on after it was hit, in milliseconds.
+const LIVES_ON: [u64; 5] = [0, 20, 500, 5_000, 20_000];
+
+/// One connection of a process: the how manyeth it is.
+pub(crate) type Line = (Who, u32);
+
+/// What became of connections.
+#[derive(Default)]
+pub(crate) struct Connections {
+    /// They end soon, or have ended.
+    hit: BTreeSet<Line>,
+    /// The server has seen that they ended.
+    ended: BTreeSet<Line>,
+    /// Leases that the server ended of which their worker has not heard yet.
+    unheard: BTreeMap<Line, Vec<Receipt>>,
+    /// Leases of which their worker has heard that they ended.
+    heard: BTreeSet<(Who, Receipt)>,
+}
+
+impl World {
+    /// Whether the leases of this process are those of its connection.
+    pub(super) fn leases_by_connection(&self, who: Who) -> bool {
+        self.setup.backend.leases_by_connection() && self.ledger.workers.contains(&who.host)
+    }
+
+    /// Whether what was hit is the connection, since the fault loses or repeats what travels on it.
+    pub(super) fn ends_connection(&self, who: Who, fault: Fault) -> bool {
+        let loses = matches!(
+            fault,
+            Fault::RequestLost
+                | Fault::RequestDelayed
+                | Fault::RequestTwice
+                | Fault::AnswerLost
+                | Fault::AnswerLate
+                | Fault::AnswerOfEarlier
+                | Fault::FailedAfter
+                | Fault::BodyCut
+                | Fault::BodySpoiled
+                | Fault::BodyEndless
+        );
+        loses && self.leases_by_connection(who)
+    }
+
+    /// The connection of a process ends soon.
+    pub(super) fn hit_connection(&mut self, who: Who, mut hit: Hit) {
+        let line = (who, self.hosts[who.host].line);
+        if !self.connections.hit.insert(line) {
+            return;
+        }
+        self.hosts[who.host].suffered = true;
+        let rest = Duration::from_millis(one_of(&mut hit.detail, &LIVES_ON));
+        let mut apart = || Duration::from_millis(hit.detail.up_to(300));
+        let (server_sees, worker_hears) = (rest + apart(), rest + apart());
+        self.later(server_sees, Due::ConnectionEnds(who, line.1));
+        self.later(worker_hears, Due::Heard(who, Heard::ConnectionEnds(line.1)));
+    }
+
+    /// A process is gone, and its connection with it.
+    pub(crate) fn close_connection(&mut self, who: Who) {
+        if self.leases_by_connection(who) {
+            let line = self.hosts[who.host].line;
+            let after = Duration::from_millis(self.dice.nature(who.host).up_to(2_000));
+            self.later(after, Due::ConnectionEnds(who, line));
+        }
+    }
+
+    /// Whether the answer to a request on this connection is lost with it.
+    pub(super) fn is_lost_with_its_connection(&mut self, line: Line) -> bool {
+        self.connections.hit.contains(&line) && self.dice.nature(line.0.host).up_to(1) == 0
+    }
+
+    /// Whether a request arrives on a connection that has ended: then nobody hears of it.
+    pub(super) fn arrives_nowhere(&self, line: Line) -> bool {
+        self.connections.ended.contains(&line)
+    }
+
+    /// The server sees that a connection has ended: nothing that was asked on it waits any more, and
+    /// whatever was held on it is ready for others.
+    pub(crate) fn connection_ends(&mut self, who: Who, number: u32) {
+        if !self.connections.ended.insert((who, number)) {
+            return;
+        }
+        let of_this = |(_, sent): &(&RequestId, &super::Sent)| sent.line == (who, number);
+        let asked: Vec<RequestId> =
+            self.requests.iter().filter(of_this).map(|(id, _)| *id).collect();
+        for id in asked {
+            let Some(sent) = self.requests.remove(&id) else { continue };
+            self.ledger.blame_request(&sent.op, Cause::Connection);
+            if sent.arrived {
+                self.feed_broker(broker::Input::Abandon(id));
+            }
+        }
+        let held = self.ledger.lose_held((who, number));
+        let receipts = held.iter().map(|held| held.receipt.clone());
+        self.connections.unheard.entry((who, number)).or_default().extend(receipts);
+        for message in held {
+            self.return_to_queue(message);
+        }
+    }
+
+    /// A worker hears that its connection has ended: which leases ended with it. What it asked on it and
+    /// was not answered stays unanswered.
+    pub(crate) fn hear_of_ended_connection(&mut self, who: Who, number: u32) -> Vec<Receipt> {
+        let line = (who, number);
+        let held = self.ledger.held_on(line).into_iter().map(|held| held.receipt);
+        let mut lost = self.connections.unheard.remove(&line).unwrap_or_default();
+        lost.extend(held);
+        for receipt in &lost {
+            self.ledger.blame_message(&receipt.message, Cause::Connection);
+        }
+        for (_, sent) in self.requests.iter().filter(|(_, sent)| sent.line == line) {
+            self.ledger.blame_request(&sent.op, Cause::Connection);
+        }
+        let host = &mut self.hosts[who.host];
+        host.line = number + 1;
+        let unanswered = host.asked.iter().filter(|(_, asked)| !asked.is_answered);
+        let unanswered: Vec<OpId> = unanswered.map(|(op, _)| *op).collect();
+        for op in unanswered {
+            self.fail(who, op, Duration::ZERO, QueueFault::new(FaultKind::AnswerLost));
+        }
+        lost
+    }
+
+    /// Such a lease is not renewed.
+    pub(super) fn check_renewal(&mut self, who: Who, op: &QueueOp) {
+        if matches!(op, QueueOp::Touch { .. }) && self.leases_by_connection(who) {
+            self.ledger
+                .broken("S8", || format!("{who:?} renews a lease that does not end: {op:?}"));
+        }
+    }
+
+    /// Whether a worker was told that the lease of this receipt has ended.
+    pub(super) fn knows_to_be_lost(&self, who: Who, receipt: &Receipt) -> bool {
+        self.connections.heard.contains(&(who, receipt.clone()))
+    }
+
+    /// A worker that has heard that leases have ended has stopped their handlers, and asks nothing with
+    /// them from now on. What it wanted before it heard so is asked all the same.
+    pub(crate) fn check_stopped(&mut self, who: Who, lost: &[Receipt]) {
+        self.connections.heard.extend(lost.iter().map(|receipt| (who, receipt.clone())));
+        if self.hosts[who.host].yields {
+            return;
+        }
+        if let Some(message) = self.ledger.still_runs(who, lost) {
+            self.ledger.broken("S4", || format!("{who:?} goes on with {message}, which it lost"));
+        }
+    }
+
+    /// A request is given up by who asked: it takes no message along.
+    pub(crate) fn withdraw(&mut self, who: Who, op: OpId) {
+        let is_this = |(_, sent): &(&RequestId, &super::Sent)| sent.who == who && sent.is_of(op);
+        let Some(id) = self.requests.iter().find(is_this).map(|(id, _)| *id) else { return };
+        let sent = self.requests.remove(&id);
+        if sent.is_some_and(|sent| sent.arrived) {
+            self.feed_broker(broker::Input::Abandon(id));
+        }
+    }
+
+    /// Messages came for a request that was given up: they go back to the queue.
+    pub(crate) fn take_back(&mut self, who: Who, answer: &Result<QueueReply, QueueFault>) {
+        if !self.leases_by_connection(who) {
+            return;
+        }
+        let line = (who, self.hosts[who.host].line);
+        for receipt in receipts(answer) {
+            if let Some(message) = self.ledger.take_back(line, &receipt) {
+                self.return_to_queue(message);
+            }
+        }
+    }
+
+    fn return_to_queue(&mut self, HeldMessage { queue, receipt }: HeldMessage) {
+        self.asked += 1;
+        let target = receipt.into();
+        let request =
+            broker::Request::Release { queue, target, delay: Duration::ZERO, failed: false };
+        self.feed_broker(broker::Input::Request(RequestId(self.asked), request));
+    }
+
+    /// An answer is on its way to who asked.
+    pub(super) fn is_answered(&mut self, who: Who, op: OpId) {
+        if self.host(who).is_some()
+            && let Some(asked) = self.hosts[who.host].asked.get_mut(&op)
+        {
+            asked.is_answered = true;
+        }
+    }
+}
+
+/// The request as the broker knows it.
+pub(super) fn with_lasting_leases(mut request: broker::Request) -> broker::Request {
+    if let broker::Request::Reserve { timeout, .. } = &mut request {
+        *timeout = Some(LEASE);
+    }
+    request
+}
