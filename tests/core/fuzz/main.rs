@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 11] = [
+const TARGETS: [Target; 12] = [
     ("body", fuzz::body),
     ("bridge_frame", fuzz::bridge_frame),
     ("broker_inputs", fuzz::broker_inputs),
@@ -21,6 +21,7 @@ const TARGETS: [Target; 11] = [
     ("legacy_frame", fuzz::legacy_frame),
     ("notice", fuzz::notice),
     ("producer_inputs", fuzz::producer_inputs),
+    ("redis_session", fuzz::redis_session),
     ("v2_frame", fuzz::v2_frame),
     ("worker_inputs", fuzz::worker_inputs),
 ];

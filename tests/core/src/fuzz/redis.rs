@@ -1,0 +1,310 @@
+//! A conversation with a Redis, or with whatever answers in its place.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use arbitrary::{Arbitrary, Unstructured};
+use ivy_proto::backend::{Heard, Input, Line, LinkFault, LinkFaultKind, Output, Session, Ticket};
+use ivy_proto::notify::Publication;
+use ivy_proto::queue::Body;
+use ivy_proto::{ChannelName, Moment, Secret};
+use ivy_redis::{RedisAddress, RedisNotifier};
+
+use super::{is_short, pick};
+
+/// What can happen next. Numbers that name something are taken modulo what there is.
+#[derive(Arbitrary, Debug)]
+enum Step {
+    Publish {
+        channel: u8,
+        size: u8,
+    },
+    Subscribe {
+        channels: [u8; 2],
+    },
+    Cancel {
+        which: u8,
+    },
+    Opened {
+        which: u8,
+    },
+    /// The server answers all that was sent, and its answers come in pieces of so many bytes.
+    Answers {
+        which: u8,
+        piece: u8,
+    },
+    Notice {
+        which: u8,
+        channel: u8,
+        size: u8,
+    },
+    Bytes {
+        which: u8,
+        bytes: Vec<u8>,
+    },
+    Closed {
+        which: u8,
+        kind: u8,
+    },
+    Pass {
+        millis: u16,
+    },
+}
+
+/// Publications and subscriptions beside a server that answers, says anything else, or goes.
+///
+/// Held to: a publication is answered at most once, and a subscription that was cancelled or lost hears
+/// nothing more; each line is opened once, and nothing is sent on one that is not open; what is heard was
+/// received; deadlines are strictly later; texts are short and hold no password.
+pub fn redis_session(input: &[u8]) {
+    let mut input = Unstructured::new(input);
+    let mut world = World::new();
+    for _ in 0..MOST_STEPS {
+        if input.is_empty() {
+            break;
+        }
+        let Ok(step) = Step::arbitrary(&mut input) else { break };
+        world.take(step);
+    }
+}
+
+const MOST_STEPS: usize = 300;
+
+/// More outputs than any input can cause.
+const MOST_OUTPUTS: usize = 10_000;
+
+const PASSWORD: &str = "correct-horse-battery";
+
+struct World {
+    session: RedisNotifier,
+    now: Moment,
+    tickets: u64,
+    publishing: BTreeSet<Ticket>,
+    subscribed: BTreeSet<Ticket>,
+    lines: BTreeMap<Line, Server>,
+    known: BTreeSet<Line>,
+    received: usize,
+    heard: usize,
+}
+
+/// The other end of a line.
+#[derive(Default)]
+struct Server {
+    is_open: bool,
+    sent: Vec<u8>,
+}
+
+fn channel(number: u8) -> ChannelName {
+    ChannelName::new(["a", "b", "ivy-notifier"][usize::from(number) % 3]).expect("a name")
+}
+
+impl World {
+    fn new() -> Self {
+        let address = RedisAddress {
+            tls: false,
+            host: "localhost".to_owned(),
+            port: 6379,
+            user: Some("ivy".to_owned()),
+            password: Some(Secret::new(PASSWORD)),
+            database: Some(1),
+        };
+        World {
+            session: RedisNotifier::new(address),
+            now: Moment::EPOCH,
+            tickets: 0,
+            publishing: BTreeSet::new(),
+            subscribed: BTreeSet::new(),
+            lines: BTreeMap::new(),
+            known: BTreeSet::new(),
+            received: 0,
+            heard: 0,
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Publish { channel: number, size } => {
+                let ticket = self.ticket();
+                self.publishing.insert(ticket);
+                let payload = Body::new("x".repeat(size.into()));
+                let publication = Publication { channel: channel(number), payload };
+                self.feed(Input::Publish(ticket, publication));
+            }
+            Step::Subscribe { channels } => {
+                let ticket = self.ticket();
+                self.subscribed.insert(ticket);
+                self.feed(Input::Subscribe(ticket, channels.map(channel).to_vec()));
+            }
+            Step::Cancel { which } => {
+                let tickets: Vec<Ticket> =
+                    self.publishing.iter().chain(&self.subscribed).copied().collect();
+                if let Some(ticket) = pick(tickets.into_iter(), which) {
+                    // What was sent already may still be answered.
+                    self.subscribed.remove(&ticket);
+                    self.feed(Input::Cancel(ticket));
+                }
+            }
+            Step::Opened { which } => {
+                if let Some(line) = self.line(which, false) {
+                    self.lines.entry(line).or_default().is_open = true;
+                    self.feed(Input::Opened(line));
+                }
+            }
+            Step::Answers { which, piece } => {
+                if let Some(line) = self.line(which, true) {
+                    let sent = std::mem::take(&mut self.lines.entry(line).or_default().sent);
+                    let answers = answers(&String::from_utf8_lossy(&sent));
+                    for piece in answers.as_bytes().chunks(usize::from(piece.max(1))) {
+                        self.receive(line, piece);
+                    }
+                }
+            }
+            Step::Notice { which, channel: number, size } => {
+                if let Some(line) = self.line(which, true) {
+                    let (channel, payload) = (channel(number), "x".repeat(size.into()));
+                    let notice = array(&["message", channel.as_str(), &payload]);
+                    self.receive(line, notice.as_bytes());
+                }
+            }
+            Step::Bytes { which, bytes } => {
+                if let Some(line) = self.line(which, true) {
+                    self.receive(line, &bytes);
+                }
+            }
+            Step::Closed { which, kind } => {
+                let lines: Vec<Line> = self.lines.keys().copied().collect();
+                if let Some(line) = pick(lines.into_iter(), which) {
+                    self.lines.remove(&line);
+                    let kinds =
+                        [LinkFaultKind::Unreachable, LinkFaultKind::Tls, LinkFaultKind::Ended];
+                    let kind = kinds[usize::from(kind) % kinds.len()];
+                    self.feed(Input::Closed(line, LinkFault::new(kind, "it has gone")));
+                }
+            }
+            Step::Pass { millis } => {
+                self.now = self.now + Duration::from_millis(millis.into());
+                self.feed(Input::Tick);
+            }
+        }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    fn line(&self, which: u8, is_open: bool) -> Option<Line> {
+        let lines = self.lines.iter().filter(|(_, server)| server.is_open == is_open);
+        let lines: Vec<Line> = lines.map(|(line, _)| *line).collect();
+        pick(lines.into_iter(), which)
+    }
+
+    /// What has come on a line that was closed meanwhile is not handed in.
+    fn receive(&mut self, line: Line, bytes: &[u8]) {
+        if self.lines.contains_key(&line) && !bytes.is_empty() {
+            self.received += bytes.len();
+            self.feed(Input::Received(line, bytes));
+        }
+    }
+
+    fn feed(&mut self, input: Input<'_>) {
+        self.session.handle_input(input, self.now);
+        for _ in 0..MOST_OUTPUTS {
+            if self.poll() {
+                return;
+            }
+        }
+        panic!("the session never waits");
+    }
+
+    /// Whether the session waits.
+    fn poll(&mut self) -> bool {
+        match self.session.poll_output() {
+            Output::Open(line, endpoint) => {
+                assert_eq!((endpoint.host.as_str(), endpoint.port), ("localhost", 6379));
+                assert!(self.known.insert(line), "a line is opened twice");
+                self.lines.insert(line, Server::default());
+            }
+            Output::Send(line, bytes) => {
+                let server = self.lines.get_mut(&line).expect("a line that is there");
+                assert!(server.is_open, "something is sent before the line is open");
+                server.sent.extend(bytes);
+            }
+            Output::Close(line) => {
+                assert!(self.lines.remove(&line).is_some(), "a line is closed twice");
+            }
+            Output::Published(ticket, outcome) => {
+                assert!(self.publishing.remove(&ticket), "nobody waits for this answer");
+                if let Err(fault) = outcome {
+                    holds_no_password(&format!("{fault:?}"));
+                    is_short(&fault);
+                }
+            }
+            Output::Heard(ticket, heard) => {
+                assert!(self.subscribed.contains(&ticket), "nobody has subscribed");
+                match heard {
+                    Heard::Subscribed => {}
+                    Heard::Notice { payload, .. } => {
+                        self.heard += payload.len();
+                        let most = self.received * self.tickets as usize;
+                        assert!(self.heard <= most, "more is heard than was received");
+                    }
+                    Heard::Lost(fault) => {
+                        self.subscribed.remove(&ticket);
+                        holds_no_password(&format!("{fault:?}"));
+                        is_short(&fault);
+                    }
+                }
+            }
+            Output::Event(event) => holds_no_password(&format!("{event:?} {event}")),
+            Output::Executed(..) => panic!("nothing was asked of a queue"),
+            Output::Wait(deadline) => {
+                assert!(deadline.is_none_or(|at| at > self.now), "a deadline has passed");
+                return true;
+            }
+        }
+        false
+    }
+}
+
+fn holds_no_password(text: &str) {
+    assert!(!text.contains(PASSWORD), "a password is shown: {text}");
+}
+
+/// What a Redis answers to these commands.
+fn answers(sent: &str) -> String {
+    let mut words = sent.split("\r\n");
+    let mut answers = String::new();
+    while let Some(count) = words.next().and_then(|head| head.strip_prefix('*')) {
+        let count: usize = count.parse().expect("a command");
+        let command: Vec<&str> = (0..count)
+            .map(|_| {
+                words.next();
+                words.next().unwrap_or_default()
+            })
+            .collect();
+        answers += &answer(&command);
+    }
+    answers
+}
+
+fn answer(command: &[&str]) -> String {
+    match command {
+        ["PUBLISH", ..] => ":1\r\n".to_owned(),
+        ["PING", ..] => "+PONG\r\n".to_owned(),
+        ["ROLE"] => "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n".to_owned(),
+        ["SUBSCRIBE", channels @ ..] => (1..)
+            .zip(channels)
+            .map(|(count, channel)| {
+                let length = channel.len();
+                format!("*3\r\n$9\r\nsubscribe\r\n${length}\r\n{channel}\r\n:{count}\r\n")
+            })
+            .collect(),
+        _ => "+OK\r\n".to_owned(),
+    }
+}
+
+fn array(items: &[&str]) -> String {
+    let texts: String = items.iter().map(|item| format!("${}\r\n{item}\r\n", item.len())).collect();
+    format!("*{}\r\n{texts}", items.len())
+}
