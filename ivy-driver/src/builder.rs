@@ -257,7 +257,8 @@ fn queue<R: Runtime>(
             }
             QueueWay::Session(sessions, capabilities) => {
                 let session = session::<R>(sessions, clock, roots, events)?;
-                Arc::new(SessionQueue::new(session, (**capabilities).clone()))
+                let queue = SessionQueue::new(session, (**capabilities).clone());
+                Arc::new(GuardedQueue::<R>::new(Arc::new(queue)))
             }
             QueueWay::Queue(queue) => Arc::new(GuardedQueue::<R>::new(Arc::clone(queue))),
             _ => return Err(Error::config(NOT_BUILT_IN)),

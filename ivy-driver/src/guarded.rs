@@ -3,13 +3,16 @@
 
 use std::any::Any;
 use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::{self, FutureExt};
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt};
 use ivy_proto::ChannelName;
 use ivy_proto::backend::{BoxFuture, BoxStream, Heard, Notifier, Queue, QueueEvent};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
@@ -21,6 +24,8 @@ use crate::runtime::Runtime;
 
 /// How long a publication may take.
 const PUBLISH_LIMIT: Duration = Duration::from_secs(10);
+/// How long it may take until something is heard of a subscription.
+const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A queue that answers each operation within its time limit.
 pub(crate) struct GuardedQueue<R> {
@@ -49,8 +54,7 @@ impl<R: Runtime> Queue for GuardedQueue<R> {
     fn watch(&self) -> Option<BoxStream<QueueEvent>> {
         let watched = catch_unwind(AssertUnwindSafe(|| self.queue.watch())).map_err(of).ok()??;
         // It ends where it panics.
-        let events = AssertUnwindSafe(watched).catch_unwind();
-        Some(events.filter_map(|event| future::ready(event.map_err(of).ok())).boxed())
+        Some(Contained::new(watched).filter_map(|event| future::ready(event.ok())).boxed())
     }
 }
 
@@ -81,10 +85,9 @@ impl<R: Runtime> Notifier for GuardedNotifier<R> {
     fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<Heard> {
         match catch_unwind(AssertUnwindSafe(|| self.notifier.subscribe(channels))) {
             Ok(heard) => {
-                let heard = AssertUnwindSafe(heard).catch_unwind();
-                heard
-                    .map(|heard| heard.unwrap_or_else(|panic| Heard::Lost(lost(of(panic)))))
-                    .boxed()
+                let heard = Contained::new(heard)
+                    .map(|heard| heard.unwrap_or_else(|detail| Heard::Lost(lost(detail))));
+                stream::once(begun::<R>(heard.boxed())).flatten().boxed()
             }
             Err(panic) => stream::once(future::ready(Heard::Lost(lost(of(panic))))).boxed(),
         }
@@ -108,13 +111,79 @@ fn guarded<R: Runtime, T: Send + 'static>(
 ) -> BoxFuture<Result<T, &'static str>> {
     let asked = catch_unwind(AssertUnwindSafe(ask)).map_err(of);
     async move {
-        let answer = AssertUnwindSafe(asked?).catch_unwind();
-        match within::<R, _>(limit, answer).await {
-            Some(answer) => answer.map_err(of),
-            None => Err("the backend did not answer in time"),
-        }
+        let answer = within::<R, _>(limit, Contained::new(asked?)).await;
+        answer.unwrap_or(Err("the backend did not answer in time"))
     }
     .boxed()
+}
+
+/// A subscription, which is lost if nothing is heard of it in time.
+async fn begun<R: Runtime>(mut heard: BoxStream<Heard>) -> BoxStream<Heard> {
+    match within::<R, _>(SUBSCRIBE_LIMIT, heard.next()).await {
+        Some(first) => stream::iter(first).chain(heard).boxed(),
+        None => {
+            let lost = lost("the backend did not subscribe in time");
+            stream::once(future::ready(Heard::Lost(lost))).boxed()
+        }
+    }
+}
+
+/// What a backend gives to be polled. It may panic then, and when it is dropped.
+struct Contained<P>(Option<P>);
+
+impl<P> Contained<P> {
+    fn new(polled: P) -> Self {
+        Contained(Some(polled))
+    }
+
+    fn guard<T>(
+        &mut self,
+        poll: impl FnOnce(&mut P) -> Poll<T>,
+    ) -> Poll<Option<Result<T, &'static str>>> {
+        let Some(polled) = &mut self.0 else { return Poll::Ready(None) };
+        match catch_unwind(AssertUnwindSafe(|| poll(polled))) {
+            Ok(polled) => polled.map(|output| Some(Ok(output))),
+            Err(panic) => {
+                self.end();
+                Poll::Ready(Some(Err(of(panic))))
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        let polled = self.0.take();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(polled))) {
+            discard_panic(panic);
+        }
+    }
+}
+
+impl<F: Future + Unpin> Future for Contained<F> {
+    type Output = Result<F::Output, &'static str>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answered = ready!(self.guard(|future| future.poll_unpin(context)));
+        Poll::Ready(answered.unwrap_or(Err("the backend was asked again after it had answered")))
+    }
+}
+
+impl<S: Stream + Unpin> Stream for Contained<S> {
+    type Item = Result<S::Item, &'static str>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = ready!(self.guard(|stream| stream.poll_next_unpin(context)));
+        Poll::Ready(match item {
+            Some(Ok(item)) => item.map(Ok),
+            Some(Err(panic)) => Some(Err(panic)),
+            None => None,
+        })
+    }
+}
+
+impl<P> Drop for Contained<P> {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 /// What is said of a panic. Its text may hold what a message holds; the panic hook has shown it.
@@ -137,6 +206,15 @@ mod tests {
         PanicsAtOnce,
         PanicsLater,
         NeverAnswers,
+        PanicsWhenDropped,
+    }
+
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("out of cheese");
+        }
     }
 
     impl Broken {
@@ -145,6 +223,10 @@ mod tests {
                 Broken::PanicsAtOnce => panic!("out of cheese"),
                 Broken::PanicsLater => Box::pin(async { panic!("out of cheese") }),
                 Broken::NeverAnswers => future::pending().boxed(),
+                Broken::PanicsWhenDropped => Box::pin(async {
+                    let _bomb = Bomb;
+                    future::pending().await
+                }),
             }
         }
     }
@@ -169,10 +251,11 @@ mod tests {
         }
     }
 
-    const ALL: [(Broken, &str); 3] = [
+    const ALL: [(Broken, &str); 4] = [
         (Broken::PanicsAtOnce, "panicked"),
         (Broken::PanicsLater, "panicked"),
         (Broken::NeverAnswers, "in time"),
+        (Broken::PanicsWhenDropped, "in time"),
     ];
 
     #[tokio::test(start_paused = true)]

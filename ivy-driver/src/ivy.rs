@@ -71,7 +71,9 @@ pub(crate) struct Parts<R> {
 impl<R: Runtime> Ivy<R> {
     pub(crate) fn new(mut parts: Parts<R>) -> Result<Self, Error<R>> {
         let nudges = Nudges::default();
-        if parts.queue.capabilities().long_poll.is_zero() {
+        let capabilities = parts.queue.capabilities();
+        capabilities.check().map_err(Error::config)?;
+        if capabilities.long_poll.is_zero() {
             parts.queue = Arc::new(NudgingQueue::new(parts.queue, nudges.clone()));
         }
         let Parts { queue, notifier, codec, channel, node_compatible, node_peers, .. } = &parts;

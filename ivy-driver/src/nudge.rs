@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use futures_channel::mpsc::UnboundedSender;
 use futures_util::future::FutureExt;
@@ -16,6 +17,20 @@ use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
 use ivy_proto::worker::Input;
 
 use crate::runtime::Runtime;
+
+/// After so many events, and receipts in them, a watched queue is not listened to for so long: one that
+/// reports without end must not fill the memory of its workers.
+const BURST: u32 = 256;
+const PAUSE: Duration = Duration::from_millis(1);
+
+fn weight(event: &QueueEvent) -> u32 {
+    match event {
+        QueueEvent::LeasesLost(receipts) => {
+            u32::try_from(receipts.len()).unwrap_or(u32::MAX / 2).saturating_add(1)
+        }
+        _ => 1,
+    }
+}
 
 /// The workers of an [`Ivy`](crate::Ivy).
 #[derive(Clone, Debug, Default)]
@@ -51,9 +66,18 @@ impl Nudges {
         let mut events = Abortable::new(events, registration);
         let listeners = Arc::downgrade(&self.0);
         R::spawn("ivy-watch", async move {
+            let mut told = 0;
             while let Some(event) = events.next().await {
                 let Some(listeners) = listeners.upgrade() else { return };
                 listeners.tell(&event);
+                drop(listeners);
+                told += weight(&event);
+                // Workers take mail faster than that, so that none piles up.
+                let pause = PAUSE * (told / BURST);
+                told %= BURST;
+                if !pause.is_zero() {
+                    R::sleep_until(R::now() + pause).await;
+                }
             }
         })
     }
@@ -137,8 +161,8 @@ mod tests {
     use std::time::Duration;
 
     use futures_channel::mpsc;
-    use ivy_proto::TaskError;
     use ivy_proto::task::Task;
+    use ivy_proto::{MessageId, Receipt, ReservationId, TaskError};
     use tokio::time::{Instant, sleep};
 
     use crate::hub::Hub;
@@ -165,6 +189,41 @@ mod tests {
         fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
             self.0.execute(op)
         }
+    }
+
+    /// A queue that reports without end.
+    #[derive(Debug)]
+    struct Restless;
+
+    impl Queue for Restless {
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::broker()
+        }
+
+        fn execute(&self, _: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn watch(&self) -> Option<BoxStream<QueueEvent>> {
+            let receipt =
+                Receipt { message: MessageId::new("1"), reservation: ReservationId::new("1") };
+            let lost = QueueEvent::LeasesLost(vec![receipt; 10]);
+            Some(futures_util::stream::repeat(lost).boxed())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_queue_reports_without_end_does_not_pile_up() {
+        let (worker, mut mailbox) = mpsc::unbounded();
+        let nudges = Nudges::default();
+        nudges.add::<Tokio>(worker, &Restless).unwrap();
+        sleep(Duration::from_millis(100)).await;
+        drop(nudges);
+        let mut heard = 0;
+        while mailbox.try_recv().is_ok() {
+            heard += 1;
+        }
+        assert!((100..5_000).contains(&heard), "{heard}");
     }
 
     /// Two entrances to one queue.

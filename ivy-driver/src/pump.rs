@@ -12,7 +12,7 @@ use futures_channel::oneshot;
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ivy_proto::backend::{BoxFuture, Queue};
-use ivy_proto::queue::{Fault, FaultKind, QueueOp, QueueReply};
+use ivy_proto::queue::{Answers, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{Misuse, Moment, OpId, WallClock};
 use rustc_hash::FxHashMap;
 
@@ -25,6 +25,9 @@ const BATCH: usize = 256;
 
 /// How often a pump may do so before it lets others have their turn.
 const TURN: usize = 4;
+
+/// What is said of a backend that answers something that was not asked.
+const ANOTHER_KIND: &str = "the backend's answer is of another kind than the operation asks for";
 
 /// A machine together with the means to carry out what it wants.
 pub(crate) trait Role: Send + 'static {
@@ -140,6 +143,7 @@ pub(crate) struct Operations {
 struct UnderWay {
     id: OpId,
     execution: BoxFuture<Result<QueueReply, Fault>>,
+    answers: Answers,
     cancelled: Option<oneshot::Receiver<Infallible>>,
 }
 
@@ -161,8 +165,9 @@ impl Operations {
                 Some(cancelled)
             }
         };
+        let answers = QueueReply::of(&op);
         let execution = self.queue.execute(op);
-        self.under_way.push(UnderWay { id, execution, cancelled });
+        self.under_way.push(UnderWay { id, execution, answers, cancelled });
     }
 
     /// Cancels an operation. It is still answered, once.
@@ -192,6 +197,10 @@ impl Future for UnderWay {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // In this order, an answer that is there is not lost.
         if let Poll::Ready(answer) = self.execution.poll_unpin(context) {
+            let answer = answer.and_then(|reply| match (self.answers)(&reply) {
+                true => Ok(reply),
+                false => Err(Fault::new(FaultKind::BadResponse).with_detail(ANOTHER_KIND)),
+            });
             return Poll::Ready((self.id, answer));
         }
         let is_cancelled = self
@@ -459,6 +468,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_operation_that_is_cancelled_is_answered_once_as_lost() {
         assert_eq!(answer(500).await.unwrap_err().kind(), FaultKind::AnswerLost);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_of_another_kind_than_was_asked_for_is_a_bad_response() {
+        let mut operations = Operations::new(Arc::new(Slow));
+        let queue = QueueName::new("mail").unwrap();
+        operations.start(first_operation(), QueueOp::GetQueue { queue });
+        let (_, answer) = poll_fn(|context| operations.poll_answer(context)).await;
+        assert_eq!(answer.unwrap_err().kind(), FaultKind::BadResponse);
     }
 
     #[tokio::test(start_paused = true)]

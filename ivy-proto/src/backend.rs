@@ -61,6 +61,10 @@ pub type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 /// * Dropping the future of an operation cancels it. Whether it has had its effect is then unknown,
 ///   unless [`takes_back_reserves`](Capabilities::takes_back_reserves) says otherwise.
 /// * An operation takes no longer than [`QueueOp::time_limit`].
+/// * A post creates a queue that is missing. A worker that is told that there is none
+///   ([`NoQueue`](crate::queue::FaultKind::NoQueue)) creates it with [`QueueOp::CreateQueue`]; a backend
+///   whose queues need not be created answers a reserve with no messages.
+/// * `Debug` shows no secret: that of an `Ivy` shows that of its queue.
 pub trait Queue: fmt::Debug + Send + Sync + 'static {
     /// What the backend can do. The machines ask once, when they are made.
     fn capabilities(&self) -> Capabilities;
@@ -69,7 +73,7 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
     fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>>;
 
     /// What the backend reports by itself, if it does. Asked for once, when the first worker starts,
-    /// and polled for as long as there may be workers.
+    /// and polled for as long as there may be workers, at some hundred thousand events a second at most.
     fn watch(&self) -> Option<BoxStream<QueueEvent>> {
         None
     }

@@ -3,6 +3,7 @@
 use crate::address::RedisAddress;
 use ivy_proto::ChannelName;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
+use ivy_proto::text::shares_run;
 
 /// The longest text of a server that is kept, in characters.
 const LONGEST_SAID: usize = 256;
@@ -23,6 +24,16 @@ const ABOUT_CREDENTIALS: [&str; 4] = [
 /// a server that is loading, or serves others only, may take the same credentials later. A missing
 /// permission names what these channels need.
 pub(crate) fn refusal(said: &str, address: &RedisAddress, channels: &[ChannelName]) -> NotifyFault {
+    refusal_of(said, address, channels, "")
+}
+
+/// The same where something was to be published, of which the text may repeat a part: that is not shown.
+pub(crate) fn refusal_of(
+    said: &str,
+    address: &RedisAddress,
+    channels: &[ChannelName],
+    published: &str,
+) -> NotifyFault {
     let (code, text) = said.split_once(' ').unwrap_or((said, ""));
     let kind = match code {
         "NOAUTH" | "WRONGPASS" => NotifyFaultKind::Unauthorized,
@@ -33,9 +44,10 @@ pub(crate) fn refusal(said: &str, address: &RedisAddress, channels: &[ChannelNam
         _ => NotifyFaultKind::Refused,
     };
     let is_code = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    let first: String = said.chars().take(LONGEST_SAID).collect();
     let shows = |text: &str| is_shown(address, text);
     let mut detail: String = match said {
-        said if shows(said) => said.chars().take(LONGEST_SAID).collect(),
+        said if shows(said) && !shares_run(&first, published) => first,
         _ if is_code && shows(code) => code.to_owned(),
         _ => String::new(),
     };
@@ -79,20 +91,34 @@ fn needed(channels: &[ChannelName]) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_missing_permission_names_the_channels_that_are_needed() {
-        let address = RedisAddress {
+    fn address() -> RedisAddress {
+        RedisAddress {
             tls: false,
             host: "redis.example".to_owned(),
             port: 6379,
             user: None,
             password: None,
             database: None,
-        };
+        }
+    }
+
+    #[test]
+    fn what_repeats_a_part_of_what_was_published_is_not_shown() {
+        let published = r#"{"id":"1","name":"my.task","result":["a secret of the program"]}"#;
+        let said = |rest: &str| format!("ERR unknown command 'PUBLISH', with args {rest}");
+        let shown = |said: &str| refusal_of(said, &address(), &[], published).to_string();
+        assert!(!shown(&said(r#"'{"id":"1","na"#)).contains("args"));
+        assert!(!shown(&said(published)).contains("secret"));
+        assert!(shown(&said(published)).contains("ERR"));
+        assert!(shown(&said("'replies'")).contains("args"));
+    }
+
+    #[test]
+    fn a_missing_permission_names_the_channels_that_are_needed() {
         let channels =
             ["news.r.AAAAAAAAAAAAAAAAAAAAAA", "news"].map(|name| ChannelName::new(name).unwrap());
         let said = "NOPERM this user has no permissions to access one of the channels";
-        let fault = refusal(said, &address, &channels);
+        let fault = refusal(said, &address(), &channels);
         assert_eq!(fault.kind(), NotifyFaultKind::NoPermission);
         assert!(
             fault.to_string().ends_with("; grant it &news.r.* &news +subscribe +publish +ping"),

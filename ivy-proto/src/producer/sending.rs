@@ -7,7 +7,7 @@ use crate::id::{MessageId, OpId};
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
 use crate::queue::{Batch, Effect, Fault, FaultKind, QueueOp, QueueReply, different, entries};
-use crate::retry::Backoff;
+use crate::retry::{Backoff, LONGEST_RETRY_AFTER};
 
 use super::Producer;
 use super::io::{Output, SendError, Why};
@@ -15,9 +15,6 @@ use super::outbox::{Letter, Post};
 
 /// The longest that a call waits for others to travel with.
 const MERGE: Duration = Duration::from_millis(2);
-
-/// The longest wait that a queue may ask for.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// After the first two retries, a queue that is down is asked at most twice a second.
 const QUICK_RETRIES: u32 = 2;

@@ -114,6 +114,11 @@ pub struct NameNotForBackend {
     pub why: &'static str,
 }
 
+/// What a backend says that it can do is not possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the queue's backend has impossible capabilities: {0}; mend the backend")]
+pub struct BadCapabilities(&'static str);
+
 /// The most messages in one request, by what it does with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -159,6 +164,30 @@ impl Capabilities {
         }
     }
 
+    /// Whether they can be those of a backend: no batch and no body is limited to nothing, no lease is
+    /// shorter than the shortest, and a message can be held for a second at least.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn check(&self) -> Result<(), BadCapabilities> {
+        let BatchLimits { post, reserve, delete } = self.batch;
+        if post == 0 || reserve == 0 || delete == 0 {
+            return Err(BadCapabilities("a batch has room for nothing"));
+        }
+        if self.max_body == 0 || self.max_request == 0 {
+            return Err(BadCapabilities("a message may have no bytes"));
+        }
+        if let Lease::Timed { shortest, longest, .. } = self.lease
+            && (longest.is_zero() || shortest > longest)
+        {
+            return Err(BadCapabilities("the longest lease is none, or shorter than the shortest"));
+        }
+        if self.longest_hold.is_some_and(|hold| hold < Duration::from_secs(1)) {
+            return Err(BadCapabilities("a message can be held for less than a second"));
+        }
+        Ok(())
+    }
+
     /// Whether the backend can have a queue of this name, and one for its dead letters.
     ///
     /// # Errors
@@ -198,5 +227,26 @@ impl Capabilities {
     pub const fn without_long_poll(mut self) -> Self {
         self.long_poll = Duration::ZERO;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_capabilities_are_refused() {
+        assert_eq!(Capabilities::broker().check(), Ok(()));
+        let refused = |change: fn(&mut Capabilities)| {
+            let mut capabilities = Capabilities::broker();
+            change(&mut capabilities);
+            capabilities.check().is_err()
+        };
+        assert!(refused(|it| it.batch = BatchLimits::same(0)));
+        assert!(refused(|it| it.max_body = 0));
+        assert!(refused(|it| it.longest_hold = Some(Duration::from_millis(20))));
+        const SECOND: Duration = Duration::from_secs(1);
+        assert!(refused(|it| it.lease =
+            Lease::Timed { shortest: 2 * SECOND, longest: SECOND, documented: SECOND }));
     }
 }

@@ -13,11 +13,13 @@ mod op;
 mod reply;
 mod settings;
 
-pub use capabilities::{BatchLimits, Capabilities, Lease, NameNotForBackend, NameRule, Retry};
+pub use capabilities::{
+    BadCapabilities, BatchLimits, Capabilities, Lease, NameNotForBackend, NameRule, Retry,
+};
 pub(crate) use entries::{different, entries, only_entry};
 pub use fault::{Effect, Fault, FaultKind};
 pub use message::{Body, DeliveryCount, NewMessage, PeekedMessage, ReceivedBody, ReservedMessage};
 pub use oddity::Oddity;
 pub use op::{Batch, QueueOp};
-pub use reply::{QueueReply, Reserved};
+pub use reply::{Answers, QueueReply, Reserved};
 pub use settings::{DeadLetterSetting, QueueInfo, QueueSettings};

@@ -5,6 +5,7 @@ use crate::name::QueueName;
 
 use super::fault::Fault;
 use super::message::{PeekedMessage, ReservedMessage};
+use super::op::QueueOp;
 use super::settings::QueueInfo;
 
 /// A queue backend's answer to a [`QueueOp`](super::QueueOp).
@@ -49,6 +50,34 @@ impl QueueReply {
     #[must_use]
     pub fn all_deleted(count: usize) -> Self {
         QueueReply::Deleted(vec![Ok(()); count])
+    }
+}
+
+/// Whether an answer is of the kind that an operation asks for.
+pub type Answers = fn(&QueueReply) -> bool;
+
+impl QueueReply {
+    /// What tells whether an answer is of the kind that this operation asks for. A backend is not to be
+    /// believed that answers something else.
+    #[must_use]
+    pub fn of(op: &QueueOp) -> Answers {
+        match op {
+            QueueOp::Post { .. } => |reply| matches!(reply, QueueReply::Posted(_)),
+            QueueOp::Reserve { .. } => |reply| matches!(reply, QueueReply::Reserved(_)),
+            QueueOp::Get { .. } => |reply| matches!(reply, QueueReply::Message(_)),
+            QueueOp::Peek { .. } => |reply| matches!(reply, QueueReply::Peeked(_)),
+            QueueOp::Delete { .. } | QueueOp::DeleteMany { .. } => {
+                |reply| matches!(reply, QueueReply::Deleted(_))
+            }
+            QueueOp::Touch { .. } => |reply| matches!(reply, QueueReply::Touched(_)),
+            QueueOp::Release { .. } => |reply| matches!(reply, QueueReply::Released),
+            QueueOp::Clear { .. } => |reply| matches!(reply, QueueReply::Cleared),
+            QueueOp::GetQueue { .. } | QueueOp::CreateQueue { .. } => {
+                |reply| matches!(reply, QueueReply::Queue(_))
+            }
+            QueueOp::DeleteQueue { .. } => |reply| matches!(reply, QueueReply::QueueDeleted),
+            QueueOp::ListQueues { .. } => |reply| matches!(reply, QueueReply::Queues(_)),
+        }
     }
 }
 

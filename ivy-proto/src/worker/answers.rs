@@ -7,6 +7,7 @@ use crate::id::OpId;
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
 use crate::queue::{Effect, Fault, FaultKind, QueueOp, QueueReply, entries, only_entry};
+use crate::retry::LONGEST_RETRY_AFTER;
 
 use super::Worker;
 use super::effects::Purpose;
@@ -128,7 +129,7 @@ impl Worker {
         self.fx.event(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
         let at_least = match fault.kind() {
             FaultKind::Unauthorized => UNAUTHORIZED_REST,
-            _ => fault.retry_after().unwrap_or_default(),
+            _ => fault.retry_after().unwrap_or_default().min(LONGEST_RETRY_AFTER),
         };
         let now = self.fx.now;
         let Some(served) = self.poller.queue(queue) else { return at_least };

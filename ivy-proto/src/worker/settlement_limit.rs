@@ -16,7 +16,8 @@ const MOST: usize = 1000;
 impl Worker {
     /// Whether no more messages are to be reserved, since too many wait for their settlement.
     pub(super) fn settles_too_many(&self) -> bool {
-        self.jobs.len() - self.running - self.waiting_count() >= MOST
+        // Handlers may run on whose message is held no more.
+        self.jobs.len().saturating_sub(self.running + self.waiting_count()) >= MOST
     }
 
     /// Releases a message whose copy could not be posted, if others need its place: as long as its

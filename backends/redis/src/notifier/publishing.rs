@@ -14,7 +14,7 @@ use super::effects::Effects;
 use super::publisher::{Generation, Publisher, Step as Next};
 use crate::conversation::{Conversation, Step};
 use crate::questions::Question;
-use crate::refusal::refusal;
+use crate::refusal::refusal_of;
 
 /// Publishes in the order in which it was asked to, as [`Publisher`] decides on the connections.
 #[derive(Debug, Default)]
@@ -218,7 +218,8 @@ impl Publishing {
             Value::ServerError(error) => {
                 let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
                 let channels = std::slice::from_ref(&order.publication.channel);
-                let fault = refusal(said.trim_end(), effects.address(), channels);
+                let published = order.publication.payload.as_str();
+                let fault = refusal_of(said.trim_end(), effects.address(), channels, published);
                 effects.push(Output::Published(order.ticket, Err(fault)));
                 // Another connection may lead to a server that takes it.
                 if self.current.as_ref().is_some_and(|link| link.line == line) {

@@ -155,6 +155,16 @@ fn without_a_count_of_failed_attempts_no_task_is_retried_by_a_release() {
 }
 
 #[test]
+fn a_queue_that_asks_for_a_long_rest_is_asked_again_after_a_minute() {
+    let mut worker = started();
+    let (poll, _) = worker.take_poll().unwrap();
+    let fault = crate::queue::Fault::new(FaultKind::Unavailable).with_retry_after(Duration::MAX);
+    worker.answer(poll, Err(fault));
+    worker.advance(Duration::from_secs(60));
+    assert!(worker.take_poll().is_some());
+}
+
+#[test]
 fn a_queue_that_cannot_be_asked_now_is_asked_when_it_says() {
     let mut worker = started();
     let (poll, _) = worker.take_poll().unwrap();
