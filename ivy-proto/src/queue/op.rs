@@ -13,14 +13,14 @@ const REQUEST_GRACE: Duration = Duration::from_secs(10);
 /// A request to a queue backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueOp {
-    /// Put messages on a queue, creating it if it is missing. Answer: [`QueueReply::Posted`](super::QueueReply::Posted)(super::QueueReply::Posted).
+    /// Put messages on a queue, creating it if it is missing. Answer: [`QueueReply::Posted`](super::QueueReply::Posted).
     Post {
         /// The queue.
         queue: QueueName,
         /// The messages, in order.
         messages: Batch<NewMessage>,
     },
-    /// Take messages for the time of a lease. Answer: [`QueueReply::Reserved`](super::QueueReply::Reserved)(super::QueueReply::Reserved).
+    /// Take messages for the time of a lease. Answer: [`QueueReply::Reserved`](super::QueueReply::Reserved).
     Reserve {
         /// The queue.
         queue: QueueName,
@@ -32,35 +32,35 @@ pub enum QueueOp {
         /// How long to wait while there is none. Zero: do not wait.
         wait: Duration,
     },
-    /// Look at one message. Answer: [`QueueReply::Message`](super::QueueReply::Message)(super::QueueReply::Message).
+    /// Look at one message. Answer: [`QueueReply::Message`](super::QueueReply::Message).
     Get {
         /// The queue.
         queue: QueueName,
         /// The message.
         message: MessageId,
     },
-    /// Look at the next messages without reserving them. Answer: [`QueueReply::Peeked`](super::QueueReply::Peeked)(super::QueueReply::Peeked).
+    /// Look at the next messages without reserving them. Answer: [`QueueReply::Peeked`](super::QueueReply::Peeked).
     Peek {
         /// The queue.
         queue: QueueName,
         /// The most messages to look at.
         count: usize,
     },
-    /// Delete one reserved message. Answer: [`QueueReply::Deleted`](super::QueueReply::Deleted)(super::QueueReply::Deleted).
+    /// Delete one reserved message. Answer: [`QueueReply::Deleted`](super::QueueReply::Deleted).
     Delete {
         /// The queue.
         queue: QueueName,
         /// The message and its reservation.
         receipt: Receipt,
     },
-    /// Delete several reserved messages. Answer: [`QueueReply::Deleted`](super::QueueReply::Deleted)(super::QueueReply::Deleted).
+    /// Delete several reserved messages. Answer: [`QueueReply::Deleted`](super::QueueReply::Deleted).
     DeleteMany {
         /// The queue.
         queue: QueueName,
         /// The messages and their reservations. Never empty: some servers clear the queue then.
         receipts: Batch<Receipt>,
     },
-    /// Renew a lease. Answer: [`QueueReply::Touched`](super::QueueReply::Touched)(super::QueueReply::Touched).
+    /// Renew a lease. Answer: [`QueueReply::Touched`](super::QueueReply::Touched).
     Touch {
         /// The queue.
         queue: QueueName,
@@ -69,7 +69,7 @@ pub enum QueueOp {
         /// How long it is ours from now on.
         lease: Duration,
     },
-    /// Give a message back. Answer: [`QueueReply::Released`](super::QueueReply::Released)(super::QueueReply::Released).
+    /// Give a message back. Answer: [`QueueReply::Released`](super::QueueReply::Released).
     Release {
         /// The queue.
         queue: QueueName,
@@ -81,28 +81,28 @@ pub enum QueueOp {
         /// [exact](super::DeliveryCount::Exact).
         failed: bool,
     },
-    /// Delete all messages of a queue, reserved ones included. Answer: [`QueueReply::Cleared`](super::QueueReply::Cleared)(super::QueueReply::Cleared).
+    /// Delete all messages of a queue, reserved ones included. Answer: [`QueueReply::Cleared`](super::QueueReply::Cleared).
     Clear {
         /// The queue.
         queue: QueueName,
     },
-    /// Ask for a queue's settings and sizes. Answer: [`QueueReply::Queue`](super::QueueReply::Queue)(super::QueueReply::Queue).
+    /// Ask for a queue's settings and sizes. Answer: [`QueueReply::Queue`](super::QueueReply::Queue).
     GetQueue {
         /// The queue.
         queue: QueueName,
     },
     /// Create a queue with the server's own settings, unless it exists. Answer:
-    /// [`QueueReply::Queue`](super::QueueReply::Queue)(super::QueueReply::Queue).
+    /// [`QueueReply::Queue`](super::QueueReply::Queue).
     CreateQueue {
         /// The queue.
         queue: QueueName,
     },
-    /// Delete a queue with all its messages. Answer: [`QueueReply::QueueDeleted`](super::QueueReply::QueueDeleted)(super::QueueReply::QueueDeleted).
+    /// Delete a queue with all its messages. Answer: [`QueueReply::QueueDeleted`](super::QueueReply::QueueDeleted).
     DeleteQueue {
         /// The queue.
         queue: QueueName,
     },
-    /// List queues by name. Answer: [`QueueReply::Queues`](super::QueueReply::Queues)(super::QueueReply::Queues).
+    /// List queues by name. Answer: [`QueueReply::Queues`](super::QueueReply::Queues).
     ListQueues {
         /// Only queues whose names begin so. Empty: all.
         prefix: String,
