@@ -197,6 +197,13 @@ impl<R: Runtime> Role for ProducerRole<R> {
         }
     }
 
+    fn size(mail: &Mail) -> usize {
+        match mail {
+            Mail::Input(Input::Notice { payload, .. }) => payload.len(),
+            _ => 0,
+        }
+    }
+
     fn tick(&mut self, now: Moment) {
         self.events.tick(now);
         self.feed(Input::Tick, now);

@@ -23,6 +23,9 @@ use crate::runtime::Runtime;
 /// asked what it wants, so that calls and answers that come together travel together.
 const BATCH: usize = 256;
 
+/// How many bytes of what does not come by mail are taken in before: what others send may be large.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
 /// How often a pump may do so before it lets others have their turn.
 const TURN: usize = 4;
 
@@ -39,6 +42,11 @@ pub(crate) trait Role: Send + 'static {
 
     /// Takes in what has happened.
     fn handle(&mut self, mail: Self::Mail, now: Moment);
+
+    /// How many bytes it holds that others have sent.
+    fn size(_: &Self::Mail) -> usize {
+        0
+    }
 
     /// Takes in that time has passed.
     fn tick(&mut self, now: Moment);
@@ -71,7 +79,7 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
     let mut turns = TURN;
     while let Next::Wait(deadline) = role.carry_out() {
         let mut sleeping = pin!(clock.sleep_until(deadline));
-        let mut is_abandoned = false;
+        let (mut is_abandoned, mut bytes) = (false, 0);
         poll_fn(|context| {
             if turns == 0 {
                 turns = TURN;
@@ -82,8 +90,10 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
             // paused does not run the message that was posted after that. So what came is taken
             // first and handed over last; what was said meanwhile was said in time.
             while came.len() < BATCH
+                && bytes < BATCH_BYTES
                 && let Poll::Ready(piece) = role.poll_under_way(context)
             {
+                bytes += P::size(&piece);
                 came.push(piece);
             }
             while mail.len() < BATCH
@@ -333,6 +343,48 @@ mod tests {
         let role = Keeper { under_way: Some(2), mailbox, kept: Vec::new(), done };
         pump(role, receiver, Clock::<Tokio>::start()).await;
         assert_eq!(heard.next().await.unwrap(), [0, 1, 2]);
+    }
+
+    /// A role that others send large pieces to, and that tells how many it is handed at a time.
+    struct Flooded {
+        handed: usize,
+        told: mpsc::UnboundedSender<usize>,
+    }
+
+    impl Role for Flooded {
+        type Mail = ();
+
+        fn set_clock(&mut self, _: WallClock, _: Moment) {}
+
+        fn handle(&mut self, (): (), _: Moment) {
+            self.handed += 1;
+        }
+
+        fn size((): &()) -> usize {
+            BATCH_BYTES / 4
+        }
+
+        fn tick(&mut self, _: Moment) {
+            self.told.unbounded_send(std::mem::take(&mut self.handed)).unwrap();
+        }
+
+        fn carry_out(&mut self) -> Next {
+            if self.told.is_closed() { Next::Finished } else { Next::Wait(None) }
+        }
+
+        fn poll_under_way(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+    }
+
+    #[tokio::test]
+    async fn large_pieces_are_handed_over_before_many_of_them_have_gathered() {
+        let (told, mut heard) = mpsc::unbounded();
+        let (_mailbox, receiver) = mpsc::unbounded();
+        tokio::spawn(pump(Flooded { handed: 0, told }, receiver, Clock::<Tokio>::start()));
+        for _ in 0..10 {
+            assert_eq!(heard.next().await, Some(4));
+        }
     }
 
     /// A role that has something to do until it is told to end.

@@ -13,6 +13,7 @@ use futures_util::future::{BoxFuture, FutureExt, Join, Ready, join, ready};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ivy_proto::backend::Notifier;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
+use ivy_proto::queue::QueueReply;
 use ivy_proto::worker::{CancelReason, Input, Output, Run};
 use ivy_proto::{JobId, Moment, OpId, WallClock, worker};
 use rustc_hash::FxHashMap;
@@ -206,6 +207,13 @@ impl<R: Adapter> Role for WorkerRole<R> {
             running.waits.end();
         }
         self.feed(input, now);
+    }
+
+    fn size(input: &Input) -> usize {
+        match input {
+            Input::Queue(_, Ok(QueueReply::Reserved(reserved))) => reserved.bytes(),
+            _ => 0,
+        }
     }
 
     fn tick(&mut self, now: Moment) {

@@ -4,7 +4,7 @@ use crate::id::{MessageId, Receipt};
 use crate::name::QueueName;
 
 use super::fault::Fault;
-use super::message::{PeekedMessage, ReservedMessage};
+use super::message::{PeekedMessage, ReceivedBody, ReservedMessage};
 use super::op::QueueOp;
 use super::settings::QueueInfo;
 
@@ -89,4 +89,16 @@ pub struct Reserved {
     /// How many entries had no id or no reservation, so that nothing can be done about them. They
     /// return to the queue when their leases end.
     pub unusable: usize,
+}
+
+impl Reserved {
+    /// How many bytes the messages' bodies have together.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let bytes = |message: &ReservedMessage| match &message.body {
+            ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.as_str().len(),
+            ReceivedBody::Missing => 0,
+        };
+        self.messages.iter().map(bytes).sum()
+    }
 }
