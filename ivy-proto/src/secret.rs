@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::text::holds_run_of;
 
@@ -45,12 +45,27 @@ impl Secret {
     /// that repeats what it was sent.
     #[must_use]
     pub fn is_repeated_in(&self, text: &str) -> bool {
-        holds_run_of(text, &self.0)
+        // Servers write line breaks and the like as spaces.
+        let spaced = Zeroizing::new(self.0.replace(char::is_control, " "));
+        holds_run_of(text, &self.0) || holds_run_of(text, &spaced)
     }
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_recognised_though_its_line_breaks_are_written_as_spaces() {
+        let secret = Secret::new("hunter\n2");
+        assert!(secret.is_repeated_in("ERR unknown command, with args 'hunter 2'"));
+        assert!(secret.is_repeated_in("ERR unknown command, with args 'hunter\n2'"));
+        assert!(!secret.is_repeated_in("ERR unknown command"));
     }
 }
