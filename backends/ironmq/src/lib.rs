@@ -54,7 +54,7 @@
 //! The files are `./iron.json` and `~/.iron.json`, in this order, as IronMQ's own clients have them; keys
 //! below `iron_mq` come before those at the root. A server that a file names is used only with a token
 //! of the same file or of a weaker source, and no file turns off TLS where a URL or a variable says
-//! otherwise. Such a configuration is refused, since whoever can write to the current folder could
+//! otherwise. Such a configuration is refused, since a user who can write to the current folder could
 //! redirect the token.
 //!
 //! # Limits

@@ -2,7 +2,7 @@
 //!
 //! The program and its environment are the strongest source, then `./iron.json`, then
 //! `~/.iron.json`. A server that a weaker source names is used only with a token of the same or of a
-//! weaker source, and nothing weaker turns TLS off: else, whoever can write to the current folder
+//! weaker source, and nothing weaker turns TLS off: else, a user who can write to the current folder
 //! could have the token sent to a server of theirs. What is refused for that reason is
 //! [`BadConfig::WeakerSource`].
 

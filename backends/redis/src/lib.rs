@@ -56,7 +56,7 @@
 //!
 //! * A notice reaches those who are subscribed while it is published, at most once but for the second in
 //!   which a subscription is replaced by a new one. Redis keeps no notice for those who are not
-//!   connected: whoever waits for a result waits with a limit. A lost notice loses no task.
+//!   connected: a caller waits for a result with a limit. A lost notice loses no task.
 //! * A worker keeps a notice that was surely not published and publishes it later. One whose answer was
 //!   lost is not published again, since it may have been heard.
 //! * After a failover, notices travel over the server to which the name leads: connections are replaced

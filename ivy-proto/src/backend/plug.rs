@@ -191,7 +191,7 @@ pub type FindQueue = fn(&Environment<'_>) -> Result<Option<QueueBackend>, Config
 /// # struct Folder(String);
 /// # impl Queue for Folder {
 /// #     fn capabilities(&self) -> Capabilities { Capabilities::broker() }
-/// #     fn execute(&self, _: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> { unimplemented!() }
+/// #     fn execute(&self, _: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> { Box::pin(std::future::pending()) }
 /// # }
 ///
 /// fn folder(place: &Place, _: &Environment<'_>) -> Result<QueueBackend, ConfigError> {

@@ -25,7 +25,7 @@
 //! may be retried; what was refused is given up, a batch only after it was cut in halves down to
 //! the message that spoilt it. Everything is bounded: a call that finds no room is given back.
 //!
-//! How long a caller waits for its result is for whoever drives the producer to limit, since the wait
+//! The driver of a producer limits how long a caller waits for its result, since the wait
 //! changes nothing here. A caller that no longer waits is said by [`Input::Forget`].
 //!
 //! ```

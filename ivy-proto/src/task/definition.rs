@@ -126,7 +126,7 @@ impl<Args, Output> Task<Args, Output> {
     ///
     /// A task that may run longer than twenty reservations of its worker (ten minutes, unless the
     /// worker says otherwise) must say so here: some queues count each renewal as a delivery, and
-    /// a message that was delivered fifty times without an outcome is put aside.
+    /// a message that was delivered fifty times without an outcome is moved to the dead-letter queue.
     ///
     /// # Panics
     /// If the time is shorter or longer; in a constant, the compiler says so.

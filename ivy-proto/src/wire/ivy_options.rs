@@ -28,7 +28,7 @@ pub struct IvyOptions {
     pub reply: Option<Arc<str>>,
     /// Which attempt the message asks for, from 1. The first is not written.
     pub attempt: u32,
-    /// When this attempt may start, in milliseconds since 1970, by the clock of whoever posted the
+    /// When this attempt may start, in milliseconds since 1970, by the clock of the process that posted the
     /// message: what it was delayed by is in it. A message that is released keeps that of its first
     /// attempt. Without it, waits and ages are unknown.
     pub due: Option<u64>,

@@ -42,7 +42,7 @@ impl Ledger {
         held
     }
 
-    /// A message is returned that came on this connection for a request that was given up, if it is
+    /// A message is returned that came on this connection for a request that was cancelled, if it is
     /// still held under this receipt.
     pub(crate) fn take_back(&mut self, line: Line, receipt: &Receipt) -> Option<HeldMessage> {
         let at = index(&receipt.message)?;

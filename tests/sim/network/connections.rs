@@ -167,7 +167,7 @@ impl World {
         }
     }
 
-    /// A request is given up by who asked: it takes no message along.
+    /// A request is cancelled: it takes no message along.
     pub(crate) fn withdraw(&mut self, who: Who, op: OpId) {
         let is_this = |(_, sent): &(&RequestId, &super::Sent)| sent.who == who && sent.is_of(op);
         let Some(id) = self.requests.iter().find(is_this).map(|(id, _)| *id) else { return };
@@ -177,7 +177,7 @@ impl World {
         }
     }
 
-    /// Messages came for a request that was given up: they go back to the queue.
+    /// Messages came for a request that was cancelled: they go back to the queue.
     pub(crate) fn take_back(&mut self, who: Who, answer: &Result<QueueReply, QueueFault>) {
         if !self.leases_by_connection(who) {
             return;
