@@ -1,19 +1,21 @@
 //! TCP connections that futures use: one thread reads, and the thread that polls writes.
 
+use std::fmt;
+use std::future::poll_fn;
 use std::io::{self, Read};
-use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use futures_channel::oneshot;
-use futures_util::FutureExt;
+use futures_channel::{mpsc, oneshot};
+use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::io::{AsyncRead, AsyncWrite};
-use ivy_driver::internal::{helping, spawn};
+use futures_util::stream::{IntoAsyncRead, TryStreamExt};
+use ivy_driver::internal::{block_on, helping, spawn};
 use ivy_proto::connect::CONNECT_LIMIT;
 
-/// The most bytes that are read at a time, and the most that wait to be taken in before more is read.
+/// The most bytes that are read at a time. One such piece waits to be taken in while the next is read.
 const PIECE: usize = 16 * 1024;
 
 /// The addresses of a host.
@@ -32,10 +34,10 @@ pub(crate) async fn open(address: SocketAddr) -> io::Result<TcpStream> {
 /// Opens a connection to an address, for futures.
 pub(crate) async fn connect(address: SocketAddr) -> io::Result<Tcp> {
     let socket = Arc::new(open(address).await?);
-    let incoming = Arc::new(Incoming::default());
-    let (read_from, given_to) = (Arc::clone(&socket), Arc::clone(&incoming));
-    spawn("ivy-reader", move || given_to.fill(&read_from))?;
-    Ok(Tcp { socket, incoming, outgoing: Outgoing::default() })
+    let (pieces, incoming) = mpsc::channel(0);
+    let read_from = Arc::clone(&socket);
+    spawn("ivy-reader", move || read(&read_from, pieces))?;
+    Ok(Tcp { socket, incoming: incoming.into_async_read(), blocked: None })
 }
 
 async fn in_thread<T: Send + 'static>(
@@ -51,32 +53,46 @@ async fn in_thread<T: Send + 'static>(
     given.await.unwrap_or_else(|_| Err(io::Error::other("the thread has panicked")))
 }
 
-/// A connection. Dropping it closes it, and ends its thread.
-#[derive(Debug)]
+/// A connection. Dropping it closes it, and ends its threads.
 pub struct Tcp {
     socket: Arc<TcpStream>,
-    incoming: Arc<Incoming>,
-    outgoing: Outgoing,
+    incoming: IntoAsyncRead<mpsc::Receiver<io::Result<Vec<u8>>>>,
+    /// Waits, in a thread, until a connection that takes nothing for now takes something.
+    blocked: Option<BoxFuture<'static, io::Result<()>>>,
 }
 
 impl AsyncRead for Tcp {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.incoming.poll_read(context, buffer)
+        Pin::new(&mut self.incoming).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Tcp {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Tcp { socket, outgoing, .. } = self.get_mut();
-        outgoing.poll_write(socket, context, bytes)
+        loop {
+            if let Some(blocked) = &mut self.blocked {
+                let waited = ready!(blocked.poll_unpin(context));
+                self.blocked = None;
+                waited?;
+            }
+            match send(&self.socket, bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let socket = Arc::clone(&self.socket);
+                    let waiting = in_thread("ivy-writer", move || wait_for_room(&socket));
+                    self.blocked = Some(waiting.boxed());
+                }
+                sent => return Poll::Ready(sent),
+            }
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -92,131 +108,29 @@ impl Drop for Tcp {
     fn drop(&mut self) {
         // It fails only if the connection has ended already.
         let _ = self.socket.shutdown(Shutdown::Both);
-        self.incoming.abandon();
     }
 }
 
-/// What was read and is not taken in yet.
-#[derive(Debug, Default)]
-struct Incoming {
-    state: Mutex<Unread>,
-    taken: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Unread {
-    bytes: Vec<u8>,
-    /// How many of them are taken in.
-    start: usize,
-    /// How the connection has ended.
-    end: Option<io::Result<()>>,
-    waiting: Option<Waker>,
-    /// Whether the thread that reads waits until all is taken in.
-    is_full: bool,
-    is_abandoned: bool,
-}
-
-impl Incoming {
-    /// Reads until the connection ends.
-    fn fill(&self, mut socket: &TcpStream) {
-        let mut piece = vec![0; PIECE];
-        loop {
-            let read = socket.read(&mut piece);
-            let mut unread = self.lock();
-            while unread.start < unread.bytes.len() && !unread.is_abandoned {
-                unread.is_full = true;
-                unread = self.taken.wait(unread).unwrap_or_else(PoisonError::into_inner);
-            }
-            unread.is_full = false;
-            match read {
-                Ok(length @ 1..) => {
-                    unread.bytes.clear();
-                    unread.bytes.extend_from_slice(&piece[..length]);
-                    unread.start = 0;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                end => unread.end = Some(end.map(drop)),
-            }
-            let (waiting, is_ended) = (unread.waiting.take(), unread.end.is_some());
-            let is_abandoned = unread.is_abandoned;
-            drop(unread);
-            helping(|| waiting.map(Waker::wake));
-            if is_ended || is_abandoned {
-                return;
-            }
-        }
-    }
-
-    fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut unread = self.lock();
-        let available = &unread.bytes[unread.start..];
-        let length = available.len().min(buffer.len());
-        if length > 0 {
-            buffer[..length].copy_from_slice(&available[..length]);
-            unread.start += length;
-            if unread.is_full {
-                self.taken.notify_one();
-            }
-            return Poll::Ready(Ok(length));
-        }
-        match mem::take(&mut unread.end) {
-            Some(end) => {
-                unread.end = Some(Ok(()));
-                Poll::Ready(end.map(|()| 0))
-            }
-            None => {
-                unread.waiting = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Nobody takes anything in any more.
-    fn abandon(&self) {
-        self.lock().is_abandoned = true;
-        self.taken.notify_one();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Unread> {
-        // No code that can panic runs while the lock is held.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl fmt::Debug for Tcp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tcp").field("socket", &self.socket).finish_non_exhaustive()
     }
 }
 
-/// Sends without waiting, and waits in a thread where a connection takes nothing for now.
-#[derive(Debug, Default)]
-struct Outgoing {
-    /// Until that thread has ended.
-    blocked: Option<oneshot::Receiver<io::Result<()>>>,
-}
-
-impl Outgoing {
-    fn poll_write(
-        &mut self,
-        socket: &Arc<TcpStream>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            if let Some(blocked) = &mut self.blocked {
-                let waited = ready!(blocked.poll_unpin(context));
-                self.blocked = None;
-                waited.unwrap_or_else(|_| Err(io::Error::other("the thread has panicked")))?;
-            }
-            match send(socket, bytes) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let (give, given) = oneshot::channel();
-                    let socket = Arc::clone(socket);
-                    spawn("ivy-writer", move || {
-                        let waited = wait_for_room(&socket);
-                        // The connection may be gone.
-                        let _ = helping(|| give.send(waited));
-                    })?;
-                    self.blocked = Some(given);
-                }
-                sent => return Poll::Ready(sent),
-            }
+/// Reads until the connection ends or is dropped.
+fn read(mut socket: &TcpStream, mut pieces: mpsc::Sender<io::Result<Vec<u8>>>) {
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let piece = match socket.read(&mut buffer) {
+            Ok(0) => return,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read.map(|length| buffer[..length].to_vec()),
+        };
+        let is_end = piece.is_err();
+        let has_room = block_on(poll_fn(|context| pieces.poll_ready(context)));
+        let sent = has_room.and_then(|()| helping(|| pieces.start_send(piece)));
+        if sent.is_err() || is_end {
+            return;
         }
     }
 }

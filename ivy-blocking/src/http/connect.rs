@@ -2,69 +2,68 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::{Arc, Weak};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ivy_driver::Tls;
 use ivy_driver::internal::{InterimAnswers, is_tls};
-use ivy_proto::connect::CONNECT_LIMIT;
+use ivy_proto::connect::{CONNECT_LIMIT, without_brackets};
+use ivy_proto::queue::{Fault, FaultKind};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, Stream};
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
-    self, Buffers, ConnectionDetails, LazyBuffers, NextTimeout, ShutdownHandle, Transport,
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, ShutdownHandle, Transport,
 };
 
-use super::connector::{Connector, Socket};
+use super::limited::{Limited, left};
 
 /// Longer than any request takes.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// There is no connection, so nothing was sent.
-#[derive(Debug, thiserror::Error)]
-#[error("{detail}")]
-pub(super) struct NotConnected {
-    pub(super) is_tls: bool,
-    pub(super) detail: String,
-}
+/// Connects to the address that answers first, within a limit.
+pub(crate) type Open = fn(&[SocketAddr], Duration) -> io::Result<TcpStream>;
 
-impl From<io::Error> for NotConnected {
-    fn from(error: io::Error) -> Self {
-        NotConnected { is_tls: is_tls(&error), detail: error.to_string() }
-    }
+/// Opens the connections of an agent, over TLS only if it is given what that needs.
+#[derive(Clone, Debug)]
+pub(super) struct Opener {
+    pub(super) tls: Option<Tls>,
+    pub(super) open: Open,
 }
-
-/// Opens the connections of an agent.
-#[derive(Debug)]
-pub(super) struct Opener(Connector);
 
 impl Opener {
-    pub(super) fn new(connector: Connector) -> Self {
-        Opener(connector)
-    }
-
     fn open(&self, details: &ConnectionDetails<'_>) -> io::Result<Connection> {
         let is_secure = details.needs_tls();
         let port = details.uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
-        let host = details.uri.host().unwrap_or_default();
+        let host = without_brackets(details.uri.host().unwrap_or_default());
         let until = Instant::now() + CONNECT_LIMIT.min(*details.timeout.after);
-        let mut tcp = None;
-        let socket = self.0.connect(host, port, is_secure, until, |socket| {
-            let handle: Arc<dyn ShutdownHandle> = Arc::<TcpStream>::clone(socket);
-            (details.register_shutdown)(Arc::downgrade(&handle)).map_err(io::Error::other)?;
-            tcp = Some(Arc::downgrade(socket));
-            Ok(())
-        })?;
-        let (input, output) =
-            (details.config.input_buffer_size(), details.config.output_buffer_size());
-        let buffers = LazyBuffers::new(input, output);
-        let (tcp, interim) = (tcp.unwrap_or_default(), InterimAnswers::default());
-        Ok(Connection { socket, tcp, is_secure, buffers, interim })
+        let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
+        let socket = Arc::new((self.open)(&addresses, left(until)?)?);
+        let handle: Arc<dyn ShutdownHandle> = Arc::<TcpStream>::clone(&socket);
+        (details.register_shutdown)(Arc::downgrade(&handle)).map_err(io::Error::other)?;
+        let mut tcp = Limited { socket, until };
+        let tls = is_secure.then(|| self.secure(host, &mut tcp)).transpose()?;
+        let config = details.config;
+        let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
+        Ok(Connection { tcp, tls, buffers, interim: InterimAnswers::default() })
+    }
+
+    fn secure(&self, host: &str, tcp: &mut Limited) -> io::Result<ClientConnection> {
+        let tls = self.tls.as_ref().ok_or_else(|| io::Error::other("this client has no TLS"))?;
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| io::Error::other(rustls::Error::General(error.to_string())))?;
+        let mut session =
+            ClientConnection::new(Arc::clone(tls.config()), name).map_err(io::Error::other)?;
+        session.complete_io(tcp)?;
+        Ok(session)
     }
 }
 
-impl transport::Connector for Opener {
+impl Connector for Opener {
     type Out = Connection;
 
     fn connect(
@@ -72,25 +71,21 @@ impl transport::Connector for Opener {
         details: &ConnectionDetails<'_>,
         _: Option<()>,
     ) -> Result<Option<Connection>, Error> {
-        self.open(details)
-            .map(Some)
-            .map_err(|error| Error::Other(Box::new(NotConnected::from(error))))
+        self.open(details).map(Some).map_err(|error| Error::Other(Box::new(not_connected(&error))))
     }
 }
 
 /// A connection, with TLS or without.
 pub(super) struct Connection {
-    socket: Box<dyn Socket>,
-    /// Held by the socket.
-    tcp: Weak<TcpStream>,
-    is_secure: bool,
+    tcp: Limited,
+    tls: Option<ClientConnection>,
     buffers: LazyBuffers,
     interim: InterimAnswers,
 }
 
 impl Connection {
     fn limit(&mut self, timeout: NextTimeout) {
-        self.socket.limit(Instant::now() + NO_LIMIT.min(*timeout.after));
+        self.tcp.until = Instant::now() + NO_LIMIT.min(*timeout.after);
     }
 }
 
@@ -103,13 +98,20 @@ impl Transport for Connection {
         self.limit(timeout);
         self.interim.begin();
         let output = &self.buffers.output()[..amount];
-        self.socket.write_all(output).map_err(|error| failed(error, timeout))
+        let sent = match &mut self.tls {
+            Some(tls) => Stream::new(tls, &mut self.tcp).write_all(output),
+            None => self.tcp.write_all(output),
+        };
+        sent.map_err(|error| failed(error, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         self.limit(timeout);
         let free = self.buffers.input_append_buf();
-        let read = self.socket.read(free);
+        let read = match &mut self.tls {
+            Some(tls) => Stream::new(tls, &mut self.tcp).read(free),
+            None => self.tcp.read(free),
+        };
         let amount = read.map_err(|error| failed(error, timeout))?;
         self.interim.read(&free[..amount]).map_err(Error::Io)?;
         self.buffers.input_appended(amount);
@@ -118,14 +120,14 @@ impl Transport for Connection {
 
     fn is_open(&mut self) -> bool {
         // Nothing is to come before the next request: neither bytes nor the end.
-        let Some(tcp) = self.tcp.upgrade() else { return false };
-        let read = tcp.set_nonblocking(true).and_then(|()| tcp.as_ref().read(&mut [0]));
+        let mut tcp = &*self.tcp.socket;
+        let read = tcp.set_nonblocking(true).and_then(|()| tcp.read(&mut [0]));
         let is_silent = matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         tcp.set_nonblocking(false).is_ok() && is_silent
     }
 
     fn is_tls(&self) -> bool {
-        self.is_secure
+        self.tls.is_some()
     }
 }
 
@@ -133,6 +135,12 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Connection")
     }
+}
+
+/// There is no connection, so nothing was sent.
+fn not_connected(error: &io::Error) -> Fault {
+    let kind = if is_tls(error) { FaultKind::Tls } else { FaultKind::Unreachable };
+    Fault::new(kind).with_detail(error.to_string())
 }
 
 fn failed(error: io::Error, timeout: NextTimeout) -> Error {

@@ -1,15 +1,13 @@
 //! The HTTP client: sends one request, and tells how that failed.
 
 mod connect;
-mod connector;
+mod limited;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod under_way;
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,11 +19,10 @@ use ivy_driver::internal::ThreadPool;
 use ivy_driver::{HttpClient, HttpRequest, RequestKind, Tls};
 use ivy_proto::connect::CONNECT_LIMIT;
 use ivy_proto::queue::{Fault, FaultKind};
-use ureq::{Agent, Body, Error};
+use ureq::{Agent, AsSendBody, Error};
 
-use connect::{NotConnected, Opener, Unresolved};
-use connector::{Connector, Open};
-use under_way::{UnderWay, under_way};
+use connect::{Open, Opener, Unresolved};
+use under_way::{UnderWay, Wanted};
 
 /// How many requests are under way at a time, besides those that wait for messages and those about
 /// leases.
@@ -51,7 +48,7 @@ pub(crate) struct UreqClient {
 
 impl UreqClient {
     pub(crate) fn new(tls: Option<Tls>, open: Open) -> Self {
-        let agents = Agents { connector: Connector { tls, open }, idle: Mutex::default() };
+        let agents = Agents { opener: Opener { tls, open }, idle: Mutex::default() };
         UreqClient {
             agents: Arc::new(agents),
             requests: ThreadPool::new("ivy-request", MOST_REQUESTS),
@@ -64,7 +61,8 @@ impl UreqClient {
 impl HttpClient for UreqClient {
     fn send(&self, request: HttpRequest) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
         let (agents, asked_at) = (Arc::clone(&self.agents), Instant::now());
-        let (work, wanted) = under_way(|agent: Agent| agent.shutdown());
+        let wanted = Wanted::default();
+        let work = wanted.work();
         let (give, given) = oneshot::channel();
         let threads = match request.kind {
             RequestKind::LongPoll => &self.polls,
@@ -85,8 +83,9 @@ impl HttpClient for UreqClient {
 
 /// The connections. Each request that is under way has an agent to itself, and with it a connection:
 /// the only way to give a request up is to shut its agent down, which must harm no other.
+#[derive(Debug)]
 struct Agents {
-    connector: Connector,
+    opener: Opener,
     /// Agents without a request, and since when. The last is used first, so that those in excess
     /// grow old.
     idle: Mutex<Vec<(Instant, Agent)>>,
@@ -97,7 +96,7 @@ impl Agents {
         &self,
         request: HttpRequest,
         asked_at: Instant,
-        work: &UnderWay<Agent>,
+        work: &UnderWay,
     ) -> Result<Response<Bytes>, Fault> {
         let HttpRequest { request, time_limit, response_limit, .. } = request;
         let time_left = time_limit.saturating_sub(asked_at.elapsed());
@@ -106,14 +105,15 @@ impl Agents {
             return Err(Fault::new(FaultKind::Unreachable).with_detail(detail));
         }
         let agent = self.agent();
-        if work.begin(agent.clone()).is_err() {
+        let under_way = agent.clone();
+        if !work.begin(|| under_way.shutdown()) {
             return Err(Fault::new(FaultKind::AnswerLost));
         }
         let answer = send(&agent, request, time_left, response_limit);
-        if let Some(agent) = work.end() {
+        if work.end() {
             self.idle().push((Instant::now(), agent));
         }
-        answer
+        answer.map_err(|error| fault(&error))
     }
 
     /// An agent that has no request.
@@ -134,7 +134,7 @@ impl Agents {
             .timeout_connect(Some(CONNECT_LIMIT))
             .proxy(None)
             .build();
-        Agent::with_parts(config, Opener::new(self.connector.clone()), Unresolved)
+        Agent::with_parts(config, self.opener.clone(), Unresolved)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(Instant, Agent)>> {
@@ -143,59 +143,37 @@ impl Agents {
     }
 }
 
-impl fmt::Debug for Agents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Agents")
-    }
-}
-
 fn send(
     agent: &Agent,
     request: Request<Bytes>,
     time_limit: Duration,
     response_limit: usize,
-) -> Result<Response<Bytes>, Fault> {
-    let answer = run(agent, request, time_limit).map_err(|error| fault(&error))?;
-    let (head, mut body) = answer.into_parts();
-    let body = body
-        .with_config()
-        .limit(u64::try_from(response_limit).unwrap_or(u64::MAX))
-        .read_to_vec()
-        .map_err(|error| fault(&error))?;
+) -> Result<Response<Bytes>, Error> {
+    let (head, body) = request.into_parts();
+    // With an empty body, as opposed to none, a GET would announce one.
+    let (mut none, mut some) = ((), &body[..]);
+    let body = if body.is_empty() { none.as_body() } else { some.as_body() };
+    let request = agent.configure_request(Request::from_parts(head, body));
+    let request = request.timeout_global(Some(time_limit)).build();
+    let (head, mut body) = agent.run(request)?.into_parts();
+    let limit = u64::try_from(response_limit).unwrap_or(u64::MAX);
+    let body = body.with_config().limit(limit).read_to_vec()?;
     Ok(Response::from_parts(head, body.into()))
 }
 
-fn run(
-    agent: &Agent,
-    request: Request<Bytes>,
-    time_limit: Duration,
-) -> Result<Response<Body>, Error> {
-    let (head, body) = request.into_parts();
-    // With an empty body, as opposed to none, a GET would announce one.
-    if body.is_empty() {
-        let request = Request::from_parts(head, ());
-        agent.run(agent.configure_request(request).timeout_global(Some(time_limit)).build())
-    } else {
-        let request = Request::from_parts(head, &body[..]);
-        agent.run(agent.configure_request(request).timeout_global(Some(time_limit)).build())
-    }
-}
-
 fn fault(error: &Error) -> Fault {
-    match error {
-        Error::Other(other) => match other.downcast_ref::<NotConnected>() {
-            Some(NotConnected { is_tls: true, detail }) => {
-                Fault::new(FaultKind::Tls).with_detail(detail)
-            }
-            Some(NotConnected { is_tls: false, detail }) => {
-                Fault::new(FaultKind::Unreachable).with_detail(detail)
-            }
-            None => Fault::new(FaultKind::AnswerLost).with_detail(error.to_string()),
-        },
+    // Of a connection that could not be opened.
+    if let Error::Other(other) = error
+        && let Some(fault) = other.downcast_ref::<Fault>()
+    {
+        return fault.clone();
+    }
+    let kind = match error {
         Error::Protocol(_) | Error::Http(_) | Error::LargeResponseHeader(..) => {
-            Fault::new(FaultKind::BadResponse).with_detail(error.to_string())
+            FaultKind::BadResponse
         }
         // What came after the connection stood.
-        _ => Fault::new(FaultKind::AnswerLost).with_detail(error.to_string()),
-    }
+        _ => FaultKind::AnswerLost,
+    };
+    Fault::new(kind).with_detail(error.to_string())
 }

@@ -325,7 +325,7 @@ fn a_request_about_a_lease_waits_for_no_other() {
 fn a_request_whose_time_was_over_before_a_thread_was_free_is_not_sent() {
     let (listener, address) = listen();
     listener.set_nonblocking(true).unwrap();
-    let (work, _wanted) = under_way(|_: Agent| {});
+    let work = UnderWay::default();
     let asked_at = Instant::now() - LIMIT;
     let answer = client().agents.exchange(exchange(get(&address)), asked_at, &work);
     assert_eq!(answer.unwrap_err().kind(), FaultKind::Unreachable);

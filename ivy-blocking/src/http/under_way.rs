@@ -1,78 +1,64 @@
-//! Work in another thread that ends early when nobody waits for it any more.
+//! Work in another thread that is cancelled when nobody waits for it any more.
 
-use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The working end: what is under way holds on to something that can be broken off.
-pub(super) struct UnderWay<T> {
-    state: Arc<Mutex<State<T>>>,
+/// The working end.
+#[derive(Clone, Default)]
+pub(super) struct UnderWay(Arc<Mutex<State>>);
+
+/// The waiting end. Dropping it cancels the work, or keeps it from beginning.
+#[derive(Default)]
+pub(super) struct Wanted(UnderWay);
+
+#[derive(Default)]
+enum State {
+    #[default]
+    NotBegun,
+    /// With what cancels it.
+    Begun(Box<dyn FnOnce() + Send>),
+    Over,
 }
 
-/// The waiting end. Dropping it breaks off what is under way, or keeps it from beginning.
-pub(super) struct Wanted<T> {
-    state: Arc<Mutex<State<T>>>,
-    break_off: fn(T),
+impl Wanted {
+    /// The working end of the same work.
+    pub(super) fn work(&self) -> UnderWay {
+        self.0.clone()
+    }
 }
 
-struct State<T> {
-    is_given_up: bool,
-    under_way: Option<T>,
-}
-
-/// Both ends of some work, and how it is broken off.
-#[must_use]
-pub(super) fn under_way<T>(break_off: fn(T)) -> (UnderWay<T>, Wanted<T>) {
-    let state = Arc::new(Mutex::new(State { is_given_up: false, under_way: None }));
-    (UnderWay { state: Arc::clone(&state) }, Wanted { state, break_off })
-}
-
-impl<T> UnderWay<T> {
-    /// Lets this be broken off from now on.
-    ///
-    /// # Errors
-    /// If nobody waits any more, this is given back.
-    pub(super) fn begin(&self, work: T) -> Result<(), T> {
-        let mut state = lock(&self.state);
-        if state.is_given_up {
-            return Err(work);
+impl UnderWay {
+    /// The work begins, unless it was cancelled: returns whether it does. From now on this cancels it.
+    pub(super) fn begin(&self, cancel: impl FnOnce() + Send + 'static) -> bool {
+        let mut state = self.lock();
+        let is_wanted = !matches!(*state, State::Over);
+        if is_wanted {
+            *state = State::Begun(Box::new(cancel));
         }
-        state.under_way = Some(work);
-        Ok(())
+        is_wanted
     }
 
-    /// It is done. Gives what has not been broken off.
-    #[must_use]
-    pub(super) fn end(&self) -> Option<T> {
-        lock(&self.state).under_way.take()
+    /// The work is done: returns whether it was not cancelled, and cannot be any more.
+    pub(super) fn end(&self) -> bool {
+        matches!(self.over(), State::Begun(_))
     }
-}
 
-impl<T> fmt::Debug for UnderWay<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UnderWay")
+    fn over(&self) -> State {
+        mem::replace(&mut self.lock(), State::Over)
     }
-}
 
-impl<T> fmt::Debug for Wanted<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Wanted")
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code that can panic runs while the lock is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> Drop for Wanted<T> {
+impl Drop for Wanted {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
-        state.is_given_up = true;
-        if let Some(work) = state.under_way.take() {
-            drop(state);
-            (self.break_off)(work);
+        if let State::Begun(cancel) = self.0.over() {
+            cancel();
         }
     }
-}
-
-fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
-    // No code that can panic runs while the lock is held.
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -81,28 +67,30 @@ mod tests {
 
     use super::*;
 
-    fn tell(teller: Sender<&str>) {
-        teller.send("broken off").unwrap();
+    fn report(cancelled: Sender<()>) {
+        cancelled.send(()).unwrap();
     }
 
     #[test]
-    fn what_nobody_waits_for_is_broken_off_or_not_begun() {
-        let (teller, told) = channel();
-        let (work, wanted) = under_way(tell);
-        work.begin(teller.clone()).unwrap();
+    fn what_nobody_waits_for_is_cancelled_or_not_begun() {
+        let (cancelled, is_cancelled) = channel();
+        let wanted = Wanted::default();
+        let work = wanted.work();
+        assert!(work.begin(move || report(cancelled)));
         drop(wanted);
-        assert_eq!(told.recv().unwrap(), "broken off");
-        assert!(work.end().is_none());
-        assert!(work.begin(teller).is_err());
+        is_cancelled.recv().unwrap();
+        assert!(!work.end());
+        assert!(!work.begin(|| unreachable!("nobody waits any more")));
     }
 
     #[test]
-    fn what_is_done_is_not_broken_off() {
-        let (teller, told) = channel();
-        let (work, wanted) = under_way(tell);
-        work.begin(teller).unwrap();
-        assert!(work.end().is_some());
+    fn what_is_done_is_not_cancelled() {
+        let (cancelled, is_cancelled) = channel();
+        let wanted = Wanted::default();
+        let work = wanted.work();
+        assert!(work.begin(move || report(cancelled)));
+        assert!(work.end());
         drop(wanted);
-        assert!(told.recv().is_err());
+        assert!(is_cancelled.recv().is_err());
     }
 }
