@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ivy_proto::Secret;
 use ivy_proto::backend::{Notifier, NotifierWay, Plug, Queue, QueueWay, Sessions};
 use ivy_proto::config::{ConfigBuilder, NotifierConfig, QueueConfig};
+use ivy_proto::task::discard_panic;
 use ivy_proto::wire::crypto::Encryption;
 
 use crate::built_in;
@@ -188,8 +190,16 @@ impl<R: Runtime> IvyBuilder<R> {
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if something that was given or found in the environment
-    /// cannot be used, or no queue is given.
+    /// cannot be used, no queue is given, or a backend panics.
     pub fn build(self) -> Result<Ivy<R>, Error<R>> {
+        // A backend may panic when it is made, and when it is asked what it can do.
+        catch_unwind(AssertUnwindSafe(|| self.assemble())).unwrap_or_else(|panic| {
+            discard_panic(panic);
+            Err(Error::config("a backend panicked while it was set up; mend the backend"))
+        })
+    }
+
+    fn assemble(self) -> Result<Ivy<R>, Error<R>> {
         let IvyBuilder {
             config,
             own_queue,

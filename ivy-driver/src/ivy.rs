@@ -7,6 +7,7 @@ use ivy_proto::backend::{Notifier, Queue};
 use ivy_proto::config::KeysetFile;
 use ivy_proto::event::TaskRef;
 use ivy_proto::producer::{self, Call, ProducerConfig, Reply};
+use ivy_proto::queue::Capabilities;
 use ivy_proto::task::{CallOptions, Callbacks, FromArgs, InvalidCall, Task, ToArgs};
 use ivy_proto::wire::Codec;
 use ivy_proto::worker::WorkerConfig;
@@ -47,6 +48,7 @@ pub struct Ivy<R> {
 
 struct Shared<R> {
     parts: Parts<R>,
+    capabilities: Capabilities,
     producer_config: ProducerConfig,
     first_use: Arc<FirstUse>,
     ids: TaskIds,
@@ -76,8 +78,8 @@ impl<R: Runtime> Ivy<R> {
         if capabilities.long_poll.is_zero() {
             parts.queue = Arc::new(NudgingQueue::new(parts.queue, nudges.clone()));
         }
-        let Parts { queue, notifier, codec, channel, node_compatible, node_peers, .. } = &parts;
-        let mut producer_config = ProducerConfig::new(queue.capabilities(), codec.clone())
+        let Parts { notifier, codec, channel, node_compatible, node_peers, .. } = &parts;
+        let mut producer_config = ProducerConfig::new(capabilities.clone(), codec.clone())
             .with_node_compatible(*node_compatible)
             .with_node_peers(*node_peers);
         if notifier.is_some() {
@@ -86,6 +88,7 @@ impl<R: Runtime> Ivy<R> {
         }
         let shared = Shared {
             parts,
+            capabilities,
             producer_config,
             first_use: Arc::default(),
             ids: TaskIds::default(),
@@ -208,8 +211,9 @@ impl<R: Runtime> Ivy<R> {
 
     /// What its workers are configured with before they say what they serve.
     pub(crate) fn worker_config(&self) -> WorkerConfig {
-        let Parts { queue, notifier, codec, channel, .. } = &self.shared.parts;
-        let config = WorkerConfig::new(queue.capabilities(), codec.clone());
+        let Shared { parts: Parts { notifier, codec, channel, .. }, capabilities, .. } =
+            &*self.shared;
+        let config = WorkerConfig::new(capabilities.clone(), codec.clone());
         match notifier {
             Some(_) => config.with_notifier(channel.clone()),
             None => config,

@@ -1,12 +1,13 @@
-//! What a backend needs that may not be compiled in.
+//! What a backend needs that may not be compiled in, and backends that panic.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use ivy_proto::backend::{Exchange, Place, QueueBackend, Step};
+use ivy_proto::backend::{BoxFuture, Exchange, Place, QueueBackend, Step};
 use ivy_proto::config::{ConfigError, Environment};
-use ivy_proto::queue::{Capabilities, Oddity, QueueOp};
+use ivy_proto::queue::{Capabilities, Fault, NameRule, Oddity, QueueOp, QueueReply};
+use ivy_proto::{ErrorKind, Task, TaskError};
 
 use super::*;
 use crate::testing::Tokio;
@@ -50,6 +51,64 @@ fn refused(url: &str) -> Option<String> {
     let plug = Plug::new("own", &["plain", "secure"]).with_queue("plain://HOST", over_http);
     let builder = Ivy::<Tokio>::builder().backend(plug).queue_url(url).notifier_url("memory://");
     builder.build().err().map(|error| error.to_string())
+}
+
+/// A queue that panics when it is asked what it can do, or when it checks a name.
+#[derive(Debug)]
+enum Panicking {
+    Asked,
+    WithAName,
+}
+
+impl Queue for Panicking {
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::broker();
+        capabilities.names = match self {
+            Panicking::Asked => panic!("out of cheese"),
+            Panicking::WithAName => Some(NameRule::new(|_| panic!("out of cheese"))),
+        };
+        capabilities
+    }
+
+    fn execute(&self, _: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
+        unreachable!("nothing is asked for")
+    }
+}
+
+fn using(queue: impl Queue) -> Result<Ivy<Tokio>, Error<Tokio>> {
+    Ivy::builder().queue(queue).notifier_url("memory://").build()
+}
+
+#[track_caller]
+fn assert_panicked<T: fmt::Debug>(result: Result<T, Error<Tokio>>) {
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("backend panicked"), "{error}");
+    assert!(!error.to_string().contains("cheese"), "{error}");
+}
+
+#[test]
+fn a_queue_that_panics_when_it_is_asked_what_it_can_do_is_refused() {
+    assert_panicked(using(Panicking::Asked));
+}
+
+#[test]
+fn a_backend_that_panics_while_it_is_made_of_its_url_is_refused() {
+    let plug = Plug::new("own", &["own"]).with_queue("own://HOST", |_, _| panic!("out of cheese"));
+    let builder = Ivy::<Tokio>::builder().backend(plug).queue_url("own://host");
+    assert_panicked(builder.notifier_url("memory://").build());
+}
+
+#[tokio::test]
+async fn a_queue_that_panics_when_it_checks_a_name_takes_neither_call_nor_worker() {
+    let task = Task::<(), ()>::new("test.nothing").queue("test");
+    let ivy = using(Panicking::WithAName).unwrap();
+    assert_panicked(ivy.call(&task, ()).await);
+    assert_panicked(
+        ivy.worker().register(&task, || async { Ok::<_, TaskError>(()) }).start().await,
+    );
+    // The producer goes on.
+    assert_panicked(ivy.call(&task, ()).await);
 }
 
 /// What is compiled in.

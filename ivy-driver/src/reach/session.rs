@@ -2,6 +2,7 @@
 //! needed.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,7 @@ use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 
 use crate::clock::Clock;
 use crate::events::EventSink;
+use crate::guarded::of;
 use crate::runtime::Runtime;
 use crate::tls::Tls;
 
@@ -148,7 +150,8 @@ impl<R: Runtime> Reach<R> {
     }
 
     /// Sends something to the executor, which is started unless one runs. If the system gives no means
-    /// to run it, the mail is dropped, and with it the other end of its answer.
+    /// to run it, or its session cannot be made, the mail is dropped, and with it the other end of its
+    /// answer.
     fn post(&self, mail: Mail) {
         let mut running = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
         let mail = match &*running {
@@ -158,10 +161,17 @@ impl<R: Runtime> Reach<R> {
                 Err(ended) => ended.into_inner(),
             },
         };
+        let session = match catch_unwind(AssertUnwindSafe(|| (self.make)())) {
+            Ok(session) => session,
+            Err(panic) => {
+                tracing::error!("no session can be made: {}", of(panic));
+                *running = None;
+                return;
+            }
+        };
         let (mailbox, received) = mpsc::unbounded();
         let tls = self.tls.clone();
-        let executor =
-            Executor::<R>::new((self.make)(), received, tls, self.clock, self.events.clone());
+        let executor = Executor::<R>::new(session, received, tls, self.clock, self.events.clone());
         *running = match R::spawn("ivy-session", executor.run()) {
             // It has just been made, so it takes mail.
             Ok(()) => mailbox.unbounded_send(mail).is_ok().then_some(mailbox),

@@ -197,6 +197,16 @@ async fn a_session_that_panics_costs_what_it_was_asked_and_the_next_one_goes_on(
 }
 
 #[tokio::test]
+async fn a_session_that_panics_while_it_is_made_costs_what_it_was_to_do() {
+    let clock = Clock::start();
+    let make = || -> Box<dyn Session> { panic!("out of cheese") };
+    let backend = SessionBackend::<Tokio>::new(make, None, clock, EventSink::new(clock));
+    let fault = backend.publish(publication("hello")).await.unwrap_err();
+    assert_eq!(fault.kind(), NotifyFaultKind::ConnectionLost);
+    assert!(matches!(backend.subscribe(Vec::new()).next().await, Some(Heard::Lost(_))));
+}
+
+#[tokio::test]
 async fn connections_end_with_the_backend() {
     let (listener, backend) = server().await;
     let mut heard = backend.subscribe(Vec::new());

@@ -1,9 +1,11 @@
 //! What a queue backend can do.
 
 use std::fmt;
+use std::panic::catch_unwind;
 use std::time::Duration;
 
 use crate::name::QueueName;
+use crate::task::discard_panic;
 
 /// What a queue backend can do, told to the machines when they are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +80,7 @@ pub enum Retry {
 }
 
 /// Says whether a backend can have a queue of this name, and if not, why: a text that goes on after
-/// "since".
+/// "since". A name is refused as well if the rule panics.
 #[derive(Clone, Copy)]
 pub struct NameRule(fn(&QueueName) -> Result<(), &'static str>);
 
@@ -87,6 +89,13 @@ impl NameRule {
     #[must_use]
     pub const fn new(rule: fn(&QueueName) -> Result<(), &'static str>) -> Self {
         NameRule(rule)
+    }
+
+    fn check(self, name: &QueueName) -> Result<(), &'static str> {
+        catch_unwind(|| (self.0)(name)).unwrap_or_else(|panic| {
+            discard_panic(panic);
+            Err("the backend panicked when it checked the name")
+        })
     }
 }
 
@@ -193,10 +202,10 @@ impl Capabilities {
     /// # Errors
     /// If not.
     pub fn check_name(&self, queue: &QueueName) -> Result<(), NameNotForBackend> {
-        let Some(NameRule(rule)) = self.names else { return Ok(()) };
+        let Some(rule) = self.names else { return Ok(()) };
         let dead = queue.dead_letters().ok();
         for name in [queue].into_iter().chain(&dead) {
-            rule(name).map_err(|why| NameNotForBackend { queue: name.clone(), why })?;
+            rule.check(name).map_err(|why| NameNotForBackend { queue: name.clone(), why })?;
         }
         Ok(())
     }
@@ -233,6 +242,19 @@ impl Capabilities {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_whose_check_panics_is_refused() {
+        let rule = NameRule::new(|name| match name.as_str() {
+            "mail" => Ok(()),
+            _ => panic!("out of cheese"),
+        });
+        let capabilities = Capabilities { names: Some(rule), ..Capabilities::broker() };
+        // That of its dead letters is checked as well.
+        let refused = capabilities.check_name(&QueueName::new("mail").unwrap()).unwrap_err();
+        assert_eq!(refused.queue.as_str(), "mail.dead");
+        assert!(refused.to_string().contains("the backend panicked"), "{refused}");
+    }
 
     #[test]
     fn impossible_capabilities_are_refused() {
