@@ -23,7 +23,7 @@ use crate::memory::MemoryQueue;
 use crate::random::random;
 use crate::reach::{ExchangeQueue, SessionBackend, SessionQueue};
 use crate::runtime::Runtime;
-use crate::tls::OwnRoots;
+use crate::tls::{self, OwnRoots};
 
 /// What a version of the core may know that this crate does not.
 const NOT_BUILT_IN: &str = "this kind of backend is not built in";
@@ -214,6 +214,10 @@ impl<R: Runtime> IvyBuilder<R> {
             let error = "the given root certificates are not certificates in PEM form";
             return Err(Error::config(error));
         }
+        let config = match tls::missing() {
+            Some(why) => config.without_tls(why),
+            None => config,
+        };
         let config = environment(|environment| config.resolve(environment));
         let config = config.map_err(Error::config)?;
         for warning in &config.warnings {

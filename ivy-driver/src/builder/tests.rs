@@ -130,4 +130,6 @@ fn a_queue_over_http_without_a_client_is_refused_with_the_feature_that_brings_on
 fn a_server_with_tls_without_cryptography_is_refused_with_the_feature_that_brings_it() {
     assert_eq!(refused("secure://host").is_none(), HTTP && CRYPTOGRAPHY);
     assert_eq!(lacks("ring", "secure://host"), !CRYPTOGRAPHY);
+    let is_named = refused("secure://host").is_some_and(|error| error.contains("secure://..."));
+    assert_eq!(is_named, !CRYPTOGRAPHY);
 }

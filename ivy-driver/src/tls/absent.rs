@@ -14,10 +14,13 @@ impl Tls {
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "an address asks for TLS, which is not compiled in: turn on the feature `ring` or `aws-lc-rs`"
-)]
+#[error("TLS is needed and not compiled in; turn on the feature `ring` or `aws-lc-rs`")]
 pub(crate) struct NoTls;
+
+/// Why no connection can be encrypted.
+pub(crate) fn missing() -> Option<NoTls> {
+    Some(NoTls)
+}
 
 /// No certificates.
 #[derive(Debug, Default)]

@@ -10,5 +10,5 @@ use absent as either;
 #[cfg(feature = "tls")]
 use present as either;
 
-pub(crate) use either::OwnRoots;
+pub(crate) use either::{OwnRoots, missing};
 pub use either::{Tls, is_tls};

@@ -48,12 +48,17 @@ impl Tls {
 pub(crate) enum NoTls {
     /// No cryptography is there for it.
     #[error(
-        "an address asks for TLS, and no cryptography for it is compiled in: turn on the feature `ring` or `aws-lc-rs`, or install a default provider of rustls"
+        "TLS is needed, and no cryptography for it is compiled in; turn on the feature `ring` or `aws-lc-rs`, or install a default provider of rustls"
     )]
     NoProvider,
     /// The provider can do too little, or the system's verifier cannot be used.
     #[error("TLS cannot be set up: {0}")]
     Unusable(#[from] rustls::Error),
+}
+
+/// Why no connection can be encrypted, if none can.
+pub(crate) fn missing() -> Option<NoTls> {
+    provider().err()
 }
 
 /// Certificates of the caller's own authorities, trusted besides the usual ones.

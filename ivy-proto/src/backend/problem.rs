@@ -36,17 +36,17 @@ pub enum UrlProblem {
         /// The beginnings that are understood.
         accepted: String,
     },
-    /// The scheme is that of a notifier.
+    /// The scheme is that of a backend that can be a notifier only.
     #[error(
-        "its scheme is that of a notifier and not built in as a queue; it must begin with one of {accepted}"
+        "its backend cannot be a queue, only a notifier; the URL of a queue must begin with one of {accepted}"
     )]
     NotAQueue {
         /// The beginnings that are understood.
         accepted: String,
     },
-    /// The scheme is that of a queue.
+    /// The scheme is that of a backend that can be a queue only.
     #[error(
-        "its scheme is that of a queue and not built in as a notifier; it must begin with one of {accepted}"
+        "its backend cannot be a notifier, only a queue; the URL of a notifier must begin with one of {accepted}"
     )]
     NotANotifier {
         /// The beginnings that are understood.

@@ -4,7 +4,7 @@ use super::bad_url::BadUrl;
 use super::environment::{Environment, Found};
 use super::error::ConfigError;
 use super::{NotifierConfig, QueueConfig};
-use crate::backend::{Place, Plug, UrlProblem};
+use crate::backend::{BackendError, NotifierWay, Place, Plug, QueueWay, UrlProblem};
 
 /// The scheme of what is in the memory of the process.
 const MEMORY: &str = "memory";
@@ -16,6 +16,8 @@ const WEB: [&str; 2] = ["http", "https"];
 pub(super) struct Backends {
     plugs: Vec<Plug>,
     features: &'static [(&'static str, &'static str)],
+    /// Why no connection can be encrypted, if none can.
+    no_tls: Option<BackendError>,
 }
 
 /// What a URL is to name.
@@ -36,6 +38,28 @@ impl Backends {
         self.features = features;
     }
 
+    /// Says why no connection can be encrypted.
+    pub(super) fn set_no_tls(&mut self, why: BackendError) {
+        self.no_tls = Some(why);
+    }
+
+    /// Whether URLs can have all schemes of the backends that were added.
+    ///
+    /// # Errors
+    /// If not.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let schemes = self
+            .plugs
+            .iter()
+            .flat_map(|plug| plug.schemes().iter().map(|scheme| (plug.name(), *scheme)));
+        for (backend, scheme) in schemes {
+            if !is_scheme(scheme) || scheme == MEMORY {
+                return Err(ConfigError::BadScheme { backend, scheme });
+            }
+        }
+        Ok(())
+    }
+
     /// The queue that a URL names, or that is found without one, with the place that the URL is.
     pub(super) fn queue(
         &self,
@@ -52,6 +76,14 @@ impl Backends {
         let makes = |plug: &Plug| plug.queue.map(|(_, make)| make);
         let make = self.plug(&place).and_then(makes);
         let queue = make.ok_or_else(|| self.refusal(&place, Kind::Queue))?(&place, environment)?;
+        self.check_tls(
+            &place,
+            match queue.way() {
+                QueueWay::Exchange(exchange) => exchange.is_secure(),
+                QueueWay::Session(sessions, _) => sessions.is_secure(),
+                QueueWay::Queue(_) => false,
+            },
+        )?;
         Ok((QueueConfig::Backend(queue), Some(place)))
     }
 
@@ -90,9 +122,22 @@ impl Backends {
             return Ok(Some(NotifierConfig::Memory));
         }
         let makes = |plug: &Plug| plug.notifier.map(|(_, make)| make);
-        match self.plug(place).and_then(makes) {
-            Some(make) => make(place, environment).map(NotifierConfig::Backend).map(Some),
-            None => Ok(None),
+        let Some(make) = self.plug(place).and_then(makes) else { return Ok(None) };
+        let notifier = make(place, environment)?;
+        self.check_tls(
+            place,
+            match notifier.way() {
+                NotifierWay::Session(sessions) => sessions.is_secure(),
+                NotifierWay::Notifier(_) => false,
+            },
+        )?;
+        Ok(Some(NotifierConfig::Backend(notifier)))
+    }
+
+    fn check_tls(&self, place: &Place, is_secure: bool) -> Result<(), ConfigError> {
+        match &self.no_tls {
+            Some(why) if is_secure => Err(self.refuse(place, UrlProblem::Backend(why.clone()))),
+            _ => Ok(()),
         }
     }
 
@@ -173,4 +218,11 @@ impl Backends {
         let schemes = plugs.flat_map(|plug| plug.schemes().iter().copied()).chain([MEMORY]);
         schemes.map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// Whether a URL can begin with this, as RFC 3986 (3.1) has it, in lower case.
+fn is_scheme(text: &str) -> bool {
+    let others =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(others)
 }

@@ -46,6 +46,16 @@ pub enum ConfigError {
         /// What it must be.
         expected: &'static str,
     },
+    /// A backend of the program's own takes a scheme that no URL can have, or that is ivy's own.
+    #[error(
+        "the backend {backend} cannot take the scheme {scheme:?}: a scheme is a lower-case letter and then lower-case letters, digits, +, - or ., and not memory"
+    )]
+    BadScheme {
+        /// The name of the backend.
+        backend: &'static str,
+        /// The scheme.
+        scheme: &'static str,
+    },
     /// Something that only a backend knows.
     #[error("{error}")]
     Backend {

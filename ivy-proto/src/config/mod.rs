@@ -39,7 +39,7 @@ pub use warning::Warning;
 
 use backends::Backends;
 
-use crate::backend::{NotifierBackend, Place, Plug, QueueBackend};
+use crate::backend::{BackendError, NotifierBackend, Place, Plug, QueueBackend};
 use crate::name::ChannelName;
 use crate::secret::Secret;
 use crate::wire::Codec;
@@ -123,7 +123,7 @@ enum Given<T> {
 
 impl ConfigBuilder {
     /// Understands the URLs of this backend too. Of two that take the same scheme, the one that is added
-    /// last does.
+    /// last does. A scheme that no URL can have is refused by [`resolve`](ConfigBuilder::resolve).
     #[must_use]
     pub fn backend(mut self, plug: Plug) -> Self {
         self.backends.add(plug);
@@ -135,6 +135,13 @@ impl ConfigBuilder {
     #[must_use]
     pub fn features(mut self, features: &'static [(&'static str, &'static str)]) -> Self {
         self.backends.set_features(features);
+        self
+    }
+
+    /// Refuses URLs that ask for TLS, since no connection can be encrypted for this reason.
+    #[must_use]
+    pub fn without_tls(mut self, why: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.backends.set_no_tls(BackendError::new(why));
         self
     }
 
@@ -206,6 +213,7 @@ impl ConfigBuilder {
     /// # Errors
     /// If something that was given or found cannot be used, or if nothing says which queue to use.
     pub fn resolve(self, environment: &Environment<'_>) -> Result<Config, ConfigError> {
+        self.backends.check()?;
         let (queue, place) = queue(self.queue, &self.backends, environment)?;
         let notifier = notifier(self.notifier, place.as_ref(), &self.backends, environment)?;
         let channel = channel(self.channel, environment)?;

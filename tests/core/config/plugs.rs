@@ -1,5 +1,7 @@
 //! Backends of a program's own, found by the schemes of their URLs.
 
+use std::io;
+
 use ivy_proto::ChannelName;
 use ivy_proto::backend::{
     BoxFuture, BoxStream, Heard, Notifier, NotifierBackend, NotifierWay, Place, Plug, Queue,
@@ -135,4 +137,60 @@ fn a_scheme_that_is_not_compiled_in_is_answered_with_its_feature_and_the_others(
     let notifier = builder().queue_url("memory://").notifier_url("shelf://a");
     let notifier = machine().resolve(notifier).unwrap_err();
     assert!(notifier.to_string().contains("`furniture`"), "{notifier}");
+}
+
+#[test]
+fn a_backend_that_cannot_be_what_its_url_is_to_name_is_refused_with_those_that_can() {
+    let queue = machine().resolve(builder().queue_url("redis://:SECRET@a")).unwrap_err();
+    assert_eq!(
+        queue.to_string(),
+        "the given queue URL: the URL redis://... is not understood: its backend cannot be a queue, only \
+         a notifier; the URL of a queue must begin with one of ironmq://, ironmq+http://, memory://"
+    );
+    let notifier = builder().queue_url("memory://").notifier_url("ironmq://SECRET@a/p");
+    let notifier = machine().resolve(notifier).unwrap_err();
+    assert_eq!(
+        notifier.to_string(),
+        "the given notifier URL: the URL ironmq://... is not understood: its backend cannot be a \
+         notifier, only a queue; the URL of a notifier must begin with one of redis://, rediss://, \
+         memory://"
+    );
+}
+
+#[test]
+fn a_backend_with_a_scheme_that_no_url_can_have_is_refused() {
+    let refused = |schemes: &'static [&'static str]| {
+        let plug = Plug::new("shelf", schemes).with_queue("shelf://NAME", queue);
+        machine().resolve(builder().backend(plug).queue_url("memory://")).err()
+    };
+    for scheme in
+        [&[""], &["Shelf"], &["shelf:"], &["my shelf"], &["1shelf"], &["\u{f6}"], &["memory"]]
+    {
+        let error = refused(scheme).unwrap();
+        let expected = ConfigError::BadScheme { backend: "shelf", scheme: scheme[0] };
+        assert_eq!(error, expected, "{scheme:?}");
+        assert!(
+            error.to_string().starts_with("the backend shelf cannot take the scheme"),
+            "{error}"
+        );
+    }
+    assert_eq!(refused(&["shelf", "shelf+http", "s.3-a"]), None);
+}
+
+#[test]
+fn a_url_that_asks_for_tls_where_there_is_none_is_named_with_what_is_to_be_done() {
+    let refused = |queue: &str, notifier: &str| {
+        let why = io::Error::other("turn on the feature `ring`");
+        let builder = builder().without_tls(why).queue_url(queue).notifier_url(notifier);
+        machine().resolve(builder).err().map(|error| error.to_string())
+    };
+    assert_eq!(
+        refused("ironmq://SECRET@a/p", "memory://").unwrap(),
+        "the given queue URL: the URL ironmq://... is not understood: turn on the feature `ring`"
+    );
+    assert_eq!(
+        refused("memory://", "rediss://:SECRET@a").unwrap(),
+        "the given notifier URL: the URL rediss://... is not understood: turn on the feature `ring`"
+    );
+    assert_eq!(refused("ironmq+http://SECRET@a/p", "redis://a"), None);
 }
