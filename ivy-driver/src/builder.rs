@@ -1,13 +1,15 @@
 //! Where tasks are queued and results travel.
 
+mod making;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ivy_proto::Secret;
-use ivy_proto::backend::{Notifier, NotifierWay, Plug, Queue, QueueWay, Sessions};
-use ivy_proto::config::{ConfigBuilder, NotifierConfig, QueueConfig};
+use ivy_proto::backend::{Notifier, Plug, Queue};
+use ivy_proto::config::ConfigBuilder;
 use ivy_proto::task::discard_panic;
 use ivy_proto::wire::crypto::Encryption;
 
@@ -17,19 +19,11 @@ use crate::environment::environment;
 use crate::error::Error;
 use crate::events::EventSink;
 use crate::guarded::{GuardedNotifier, GuardedQueue};
-use crate::hub::Hub;
 use crate::ivy::{Ivy, Parts};
-use crate::memory::MemoryQueue;
-use crate::random::random;
-use crate::reach::{ExchangeQueue, SessionBackend, SessionQueue};
 use crate::runtime::Runtime;
 use crate::tls::{self, OwnRoots};
 
-/// What a version of the core may know that this crate does not.
-const NOT_BUILT_IN: &str = "this kind of backend is not built in";
-
-/// What may be missing beside a backend of the program's own.
-const NO_HTTP: &str = "the queue's server is reached over HTTP, and no client for that is compiled in: turn on the feature `http`";
+use making::Making;
 
 /// Says where tasks are queued and results travel. Made by [`Ivy::builder`].
 ///
@@ -225,12 +219,13 @@ impl<R: Runtime> IvyBuilder<R> {
         }
         let clock = Clock::start();
         let events = EventSink::new(clock);
+        let mut making = Making::<R>::new(clock, roots, events.clone());
         let queue = match &config.queue {
-            Some(named) => queue(named, clock, &roots, &events)?,
+            Some(named) => making.queue(named)?,
             None => own_queue.ok_or_else(|| Error::config("there is no queue"))?,
         };
         let notifier = match &config.notifier {
-            Some(named) => Some(notifier(named, clock, &roots, &events)?),
+            Some(named) => Some(making.notifier(named)?),
             None => own_notifier,
         };
         Ivy::new(Parts {
@@ -251,67 +246,6 @@ impl<R> fmt::Debug for IvyBuilder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IvyBuilder").field("config", &self.config).finish_non_exhaustive()
     }
-}
-
-fn queue<R: Runtime>(
-    named: &QueueConfig,
-    clock: Clock<R>,
-    roots: &OwnRoots,
-    events: &EventSink,
-) -> Result<Arc<dyn Queue>, Error<R>> {
-    Ok(match named {
-        QueueConfig::Memory => Arc::new(MemoryQueue::new(clock, random()?)),
-        QueueConfig::Backend(backend) => match backend.way() {
-            QueueWay::Exchange(exchange) => {
-                let tls = exchange.is_secure().then(|| roots.with_public_roots()).transpose();
-                let client = R::http(tls.map_err(Error::config)?);
-                let client = client.ok_or_else(|| Error::config(NO_HTTP))?;
-                let exchange = Arc::clone(exchange);
-                Arc::new(ExchangeQueue::<R>::new(client, exchange, events.clone()))
-            }
-            QueueWay::Session(sessions, capabilities) => {
-                let session = session::<R>(sessions, clock, roots, events)?;
-                let queue = SessionQueue::new(session, (**capabilities).clone());
-                Arc::new(GuardedQueue::<R>::new(Arc::new(queue)))
-            }
-            QueueWay::Queue(queue) => Arc::new(GuardedQueue::<R>::new(Arc::clone(queue))),
-            _ => return Err(Error::config(NOT_BUILT_IN)),
-        },
-        _ => return Err(Error::config(NOT_BUILT_IN)),
-    })
-}
-
-fn notifier<R: Runtime>(
-    named: &NotifierConfig,
-    clock: Clock<R>,
-    roots: &OwnRoots,
-    events: &EventSink,
-) -> Result<Arc<dyn Notifier>, Error<R>> {
-    Ok(match named {
-        NotifierConfig::Memory => Arc::new(Hub::default()),
-        NotifierConfig::Backend(backend) => match backend.way() {
-            NotifierWay::Session(sessions) => {
-                Arc::new(session::<R>(sessions, clock, roots, events)?)
-            }
-            NotifierWay::Notifier(notifier) => {
-                Arc::new(GuardedNotifier::<R>::new(Arc::clone(notifier)))
-            }
-            _ => return Err(Error::config(NOT_BUILT_IN)),
-        },
-        _ => return Err(Error::config(NOT_BUILT_IN)),
-    })
-}
-
-fn session<R: Runtime>(
-    sessions: &Sessions,
-    clock: Clock<R>,
-    roots: &OwnRoots,
-    events: &EventSink,
-) -> Result<SessionBackend<R>, Error<R>> {
-    let tls = sessions.is_secure().then(|| roots.with_system_roots()).transpose();
-    let tls = tls.map_err(Error::config)?;
-    let sessions = sessions.clone();
-    Ok(SessionBackend::new(move || sessions.make(), tls, clock, events.clone()))
 }
 
 #[cfg(test)]

@@ -37,7 +37,9 @@ pub use plug::{
 };
 pub use problem::{BackendError, UrlProblem};
 pub use segment::segment;
-pub use session::{Endpoint, Input, Line, LinkFault, LinkFaultKind, Output, Session, Ticket};
+pub use session::{
+    Endpoint, Input, Line, LinkFault, LinkFaultKind, Output, Session, SessionStart, Ticket,
+};
 
 use crate::id::Receipt;
 use crate::name::{ChannelName, QueueName};

@@ -316,6 +316,13 @@ pub enum Event {
         /// How far.
         by: Duration,
     },
+    /// Something about the queue's server endangers messages, or has damaged some: what, and what to do
+    /// about it, in the words of the queue's backend. Told in the events of the whole program only, not
+    /// in those of one worker.
+    QueueServerWarning {
+        /// The words. They hold no secret.
+        warning: String,
+    },
     /// The queue's server would move messages by itself, without a reason.
     ServerSideDeadLetter {
         /// The physical queue.
@@ -505,6 +512,7 @@ impl Event {
             | Event::IdReused { .. }
             | Event::OpeningsFailed { .. }
             | Event::QueueShared { .. }
+            | Event::QueueServerWarning { .. }
             | Event::ServerSideDeadLetter { .. } => Level::Warn,
             _ => Level::Debug,
         }

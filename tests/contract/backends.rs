@@ -38,7 +38,7 @@ impl Servers {
     }
 }
 
-pub(crate) fn queues() -> [Backend<dyn Queue>; 4] {
+pub(crate) fn queues() -> [Backend<dyn Queue>; 5] {
     [
         Backend {
             name: "memory",
@@ -62,6 +62,11 @@ pub(crate) fn queues() -> [Backend<dyn Queue>; 4] {
             name: "ironmq",
             in_virtual_time: false,
             open: |servers| ivy(Ivy::builder().queue_url(&servers.ironmq().url())).queue(),
+        },
+        Backend {
+            name: "redis",
+            in_virtual_time: false,
+            open: |servers| ivy(Ivy::builder().queue_url(&servers.redis().url())).queue(),
         },
     ]
 }

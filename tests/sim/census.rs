@@ -81,6 +81,7 @@ impl Census {
             Event::NotifierError { .. } => "NotifierError",
             Event::Degraded { .. } => "Degraded",
             Event::Recovered { .. } => "Recovered",
+            Event::QueueServerWarning { .. } => "QueueServerWarning",
             Event::ServerSideDeadLetter { .. } => "ServerSideDeadLetter",
             Event::ClockImplausible => "ClockImplausible",
             Event::NotifierUserIgnored => "NotifierUserIgnored",

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use crate::address::RedisAddress;
-use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
+use ivy_proto::notify::NotifyFaultKind;
 use redis::Value;
 
 use crate::frame::{BadFrame, Frames, Limits};
 use crate::greeting::Greeting;
-use crate::refusal::stranger;
+use crate::refusal::{Broken, stranger};
 
-/// What a server may answer to a notifier: a notice of a mebibyte, or a description of itself, which
-/// lists its modules three arrays deep.
-const LIMITS: Limits = Limits {
+/// What a server may answer unless more is expected: a notice of a mebibyte, or a description of itself,
+/// which lists its modules three arrays deep.
+pub(crate) const USUAL: Limits = Limits {
     line: 1024,
     bulk: (1 << 20) + 1024,
     array: 1024,
@@ -49,7 +49,7 @@ impl Conversation {
     /// One that is being opened. `ignores_user`: the server accepted the password alone before.
     pub(crate) fn new(address: Arc<RedisAddress>, ignores_user: bool) -> Self {
         let greeting = Some(Greeting::new(Arc::clone(&address), ignores_user));
-        Conversation { address, frames: Frames::new(LIMITS), greeting }
+        Conversation { address, frames: Frames::new(), greeting }
     }
 
     /// What is said as soon as the connection stands.
@@ -62,12 +62,13 @@ impl Conversation {
         self.frames.push(bytes);
     }
 
-    /// The next thing that comes of it.
+    /// The next thing that comes of it, where the next answer is expected within these limits.
     ///
     /// # Errors
     /// If the connection is of no use any more.
-    pub(crate) fn next_step(&mut self) -> Result<Step, NotifyFault> {
-        let frame = match self.frames.next() {
+    pub(crate) fn next_step(&mut self, expected: &Limits) -> Result<Step, Broken> {
+        let limits = if self.greeting.is_some() { &USUAL } else { expected };
+        let frame = match self.frames.next(limits) {
             Ok(Some(frame)) => frame,
             Ok(None) => return Ok(Step::Wait),
             Err(bad) => {
@@ -95,11 +96,7 @@ impl Conversation {
     }
 
     /// A fault of this connection.
-    pub(crate) fn fault(
-        &self,
-        kind: NotifyFaultKind,
-        detail: &dyn std::fmt::Display,
-    ) -> NotifyFault {
-        NotifyFault::new(kind).with_detail(format!("{}: {detail}", self.address.server()))
+    pub(crate) fn fault(&self, kind: NotifyFaultKind, detail: &dyn std::fmt::Display) -> Broken {
+        Broken { kind, detail: format!("{}: {detail}", self.address.server()) }
     }
 }

@@ -27,7 +27,6 @@ const KEPT: usize = 64 * 1024;
 ///
 /// A length that a server announces is compared with the limits, and nothing is allocated by it.
 pub(crate) struct Frames {
-    limits: Limits,
     buffer: Vec<u8>,
     /// Where the frame begins that is not whole yet.
     start: usize,
@@ -52,8 +51,8 @@ pub(crate) enum BadFrame {
 }
 
 impl Frames {
-    pub(crate) fn new(limits: Limits) -> Self {
-        Frames { limits, buffer: Vec::new(), start: 0, at: 0, open: Vec::new() }
+    pub(crate) fn new() -> Self {
+        Frames { buffer: Vec::new(), start: 0, at: 0, open: Vec::new() }
     }
 
     /// Takes in bytes as they arrived.
@@ -67,9 +66,9 @@ impl Frames {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole frame, if it is there.
-    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, BadFrame> {
-        Ok(self.find()?.map(|frame| &self.buffer[frame]))
+    /// The next whole frame, if it is there. It is bounded by these limits.
+    pub(crate) fn next(&mut self, limits: &Limits) -> Result<Option<&[u8]>, BadFrame> {
+        Ok(self.find(limits)?.map(|frame| &self.buffer[frame]))
     }
 
     /// The first bytes of what is not decoded, to be shown if that is no frame.
@@ -78,10 +77,10 @@ impl Frames {
         &unread[..unread.len().min(16)]
     }
 
-    fn find(&mut self) -> Result<Option<Range<usize>>, BadFrame> {
+    fn find(&mut self, limits: &Limits) -> Result<Option<Range<usize>>, BadFrame> {
         loop {
-            let Some(element) = self.element()? else {
-                let is_too_large = self.buffer.len() - self.start > self.limits.frame;
+            let Some(element) = self.element(limits)? else {
+                let is_too_large = self.buffer.len() - self.start > limits.frame;
                 return if is_too_large { Err(BadFrame::TooLarge) } else { Ok(None) };
             };
             match element {
@@ -96,7 +95,7 @@ impl Frames {
                     }
                 }
             }
-            if self.at - self.start > self.limits.frame {
+            if self.at - self.start > limits.frame {
                 return Err(BadFrame::TooLarge);
             }
             if self.open.is_empty() {
@@ -109,8 +108,8 @@ impl Frames {
 
     /// The element that begins where the search stands, which is then behind it; nothing if it is
     /// not whole yet.
-    fn element(&mut self) -> Result<Option<Element>, BadFrame> {
-        let Limits { line, bulk, array, depth, .. } = self.limits;
+    fn element(&mut self, limits: &Limits) -> Result<Option<Element>, BadFrame> {
+        let &Limits { line, bulk, array, depth, .. } = limits;
         let unread = &self.buffer[self.at..];
         let Some(&kind) = unread.first() else { return Ok(None) };
         if !b"+-:$*".contains(&kind) {
@@ -183,12 +182,12 @@ mod tests {
     fn frames<'a>(
         pieces: impl IntoIterator<Item = &'a [u8]>,
     ) -> (Vec<Vec<u8>>, Result<(), BadFrame>) {
-        let mut reader = Frames::new(LIMITS);
+        let mut reader = Frames::new();
         let mut found = Vec::new();
         for piece in pieces {
             reader.push(piece);
             loop {
-                match reader.next() {
+                match reader.next(&LIMITS) {
                     Ok(Some(frame)) => found.push(frame.to_vec()),
                     Ok(None) => break,
                     Err(bad) => return (found, Err(bad)),

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::address::RedisAddress;
-use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
+use ivy_proto::notify::NotifyFaultKind;
 
-use crate::refusal::{refusal, stranger};
+use crate::refusal::{Broken, refusal, stranger};
 
 /// What is said first on a connection: who we are, and which database is ours. Each command is
 /// sent when the one before it has been answered.
@@ -20,7 +20,7 @@ pub(crate) struct Greeting {
     /// Whether the user name is left out.
     ignores_user: bool,
     /// Why the credentials were refused as they were tried first.
-    refused: Option<NotifyFault>,
+    refused: Option<Broken>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Greeting {
     ///
     /// # Errors
     /// The fault that the answer is. The connection is of no use then.
-    pub(crate) fn answered(&mut self, line: &str) -> Result<(), NotifyFault> {
+    pub(crate) fn answered(&mut self, line: &str) -> Result<(), Broken> {
         if line.starts_with('+') {
             self.next = match self.next {
                 Step::Authenticate if self.address.database.unwrap_or_default() != 0 => {
@@ -88,7 +88,7 @@ impl Greeting {
         let fault = refusal(said, &self.address, &[]);
         match self.next {
             // The server is there, and that is all that was asked.
-            Step::Ping if fault.kind() == NotifyFaultKind::NoPermission => {
+            Step::Ping if fault.kind == NotifyFaultKind::NoPermission => {
                 self.next = Step::Done;
                 Ok(())
             }
@@ -98,7 +98,7 @@ impl Greeting {
                 Ok(())
             }
             // What is wrong with the credentials is said of those that are configured.
-            _ if fault.kind() == NotifyFaultKind::Unauthorized => {
+            _ if fault.kind == NotifyFaultKind::Unauthorized => {
                 Err(self.refused.take().unwrap_or(fault))
             }
             _ => Err(fault),
@@ -134,6 +134,7 @@ fn command(parts: &[&str]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use ivy_proto::Secret;
+    use ivy_proto::notify::NotifyFault;
 
     use super::*;
 
@@ -287,13 +288,14 @@ mod tests {
     fn a_text_that_repeats_the_password_is_not_quoted() {
         let address = address(None, Some(PASSWORD), None);
         for (text, code) in [("ERR bad correct horse", "ERR"), ("correct horse", "")] {
-            let fault = refusal(text, &address, &[]);
+            let fault = NotifyFault::from(refusal(text, &address, &[]));
             assert!(!format!("{fault} {fault:?}").contains("horse"), "{fault}");
             assert!(fault.to_string().contains(code));
         }
         let printed = format!("{:?}", Greeting::new(Arc::clone(&address), false));
         assert!(!printed.contains("horse"), "{printed}");
-        let long = refusal(&format!("ERR {}", "x".repeat(1 << 20)), &address, &[]);
+        let long =
+            NotifyFault::from(refusal(&format!("ERR {}", "x".repeat(1 << 20)), &address, &[]));
         assert!(format!("{long:?}").len() < 500);
     }
 }

@@ -1,27 +1,45 @@
 //! Redis among the backends.
 
-use ivy_proto::backend::{NotifierBackend, Place, Plug};
+use ivy_proto::backend::{NotifierBackend, Place, Plug, QueueBackend};
 use ivy_proto::config::{ConfigError, Environment, Found};
 use ivy_proto::text::number;
 
 use crate::address::RedisAddress;
-use crate::notifier::RedisNotifier;
+use crate::queue::{Prefix, capabilities};
+use crate::session::RedisSession;
 
-/// Redis as a notifier: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for the same
-/// over TLS.
+/// Redis as a queue and as a notifier:
+/// `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?prefix=PREFIX]`, or `rediss://` for the same over
+/// TLS.
 #[must_use]
 pub const fn plug() -> Plug {
     Plug::new("Redis", &["redis", "rediss"])
+        .with_query(&["prefix"])
+        .with_queue("redis://HOST", queue)
         .with_notifier("redis://HOST", notifier)
         .with_notifier_variable("REDIS_URL")
 }
 
+fn queue(place: &Place, environment: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
+    let address = address(place, environment)?;
+    let prefix = Prefix::of(place.query("prefix")).map_err(|problem| place.refuse(problem))?;
+    let make = move |start| RedisSession::with_prefix(address.clone(), prefix.clone(), start);
+    let is_secure = place.scheme() == "rediss";
+    Ok(QueueBackend::session(capabilities(), is_secure, make).and_notifier())
+}
+
 fn notifier(place: &Place, environment: &Environment<'_>) -> Result<NotifierBackend, ConfigError> {
+    let address = address(place, environment)?;
+    let make = move |start| RedisSession::new(address.clone(), start);
+    Ok(NotifierBackend::session(place.scheme() == "rediss", make))
+}
+
+fn address(place: &Place, environment: &Environment<'_>) -> Result<RedisAddress, ConfigError> {
     let mut address = RedisAddress::of(place)?;
     if address.database.is_none() {
         address.database = database(environment)?;
     }
-    Ok(NotifierBackend::session(address.tls, move || RedisNotifier::new(address.clone())))
+    Ok(address)
 }
 
 fn database(environment: &Environment<'_>) -> Result<Option<u32>, ConfigError> {

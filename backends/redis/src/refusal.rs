@@ -17,13 +17,28 @@ const ABOUT_CREDENTIALS: [&str; 4] = [
     "no password is set",
 ];
 
+/// Why a connection is of no use, or what was asked on it was refused. What that means depends on what
+/// travels there: notices or messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    pub(crate) kind: NotifyFaultKind,
+    /// Holds no secret.
+    pub(crate) detail: String,
+}
+
+impl From<Broken> for NotifyFault {
+    fn from(Broken { kind, detail }: Broken) -> Self {
+        NotifyFault::new(kind).with_detail(detail)
+    }
+}
+
 /// What an error that Redis answered means: its text with the code in front, as in
 /// `LOADING Redis is loading the dataset in memory`.
 ///
 /// Only what is about credentials is [`NotifyFaultKind::Unauthorized`], whatever the command was:
 /// a server that is loading, or serves others only, may take the same credentials later. A missing
 /// permission names what these channels need.
-pub(crate) fn refusal(said: &str, address: &RedisAddress, channels: &[ChannelName]) -> NotifyFault {
+pub(crate) fn refusal(said: &str, address: &RedisAddress, channels: &[ChannelName]) -> Broken {
     refusal_of(said, address, channels, "")
 }
 
@@ -33,7 +48,7 @@ pub(crate) fn refusal_of(
     address: &RedisAddress,
     channels: &[ChannelName],
     published: &str,
-) -> NotifyFault {
+) -> Broken {
     let (code, text) = said.split_once(' ').unwrap_or((said, ""));
     let kind = match code {
         "NOAUTH" | "WRONGPASS" => NotifyFaultKind::Unauthorized,
@@ -43,28 +58,34 @@ pub(crate) fn refusal_of(
         }
         _ => NotifyFaultKind::Refused,
     };
-    let is_code = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase());
-    let first: String = said.chars().take(LONGEST_SAID).collect();
-    let shows = |text: &str| is_shown(address, text);
-    let mut detail: String = match said {
-        said if shows(said) && !shares_run(&first, published) => first,
-        _ if is_code && shows(code) => code.to_owned(),
-        _ => String::new(),
-    };
+    let mut detail = shown(said, address, published);
     if kind == NotifyFaultKind::NoPermission && !channels.is_empty() {
         detail.push_str(&needed(channels));
     }
-    NotifyFault::new(kind).with_detail(detail)
+    Broken { kind, detail }
 }
 
-/// The fault of a server that speaks another protocol, of which it says the first bytes.
-pub(crate) fn stranger(address: &RedisAddress, said: &str) -> NotifyFault {
+/// What is shown of an error: its text, or the code alone where the text repeats a secret.
+pub(crate) fn shown(said: &str, address: &RedisAddress, published: &str) -> String {
+    let code = said.split(' ').next().unwrap_or_default();
+    let is_code = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    let first: String = said.chars().take(LONGEST_SAID).collect();
+    let shows = |text: &str| is_shown(address, text);
+    match said {
+        said if shows(said) && !shares_run(&first, published) => first,
+        _ if is_code && shows(code) => code.to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// What is wrong with a server that speaks another protocol, of which it says the first bytes.
+pub(crate) fn stranger(address: &RedisAddress, said: &str) -> Broken {
     let mut detail = format!("{} does not answer as Redis does", address.server());
     if is_shown(address, said) {
         let first: String = said.chars().take(FIRST_BYTES).collect();
         detail.push_str(&format!(", but with {first:?}"));
     }
-    NotifyFault::new(NotifyFaultKind::Unreachable).with_detail(detail)
+    Broken { kind: NotifyFaultKind::Unreachable, detail }
 }
 
 /// Whether a text of the server does not repeat the password.
@@ -106,7 +127,9 @@ mod tests {
     fn what_repeats_a_part_of_what_was_published_is_not_shown() {
         let published = r#"{"id":"1","name":"my.task","result":["a secret of the program"]}"#;
         let said = |rest: &str| format!("ERR unknown command 'PUBLISH', with args {rest}");
-        let shown = |said: &str| refusal_of(said, &address(), &[], published).to_string();
+        let shown = |said: &str| {
+            NotifyFault::from(refusal_of(said, &address(), &[], published)).to_string()
+        };
         assert!(!shown(&said(r#"'{"id":"1","na"#)).contains("args"));
         assert!(!shown(&said(published)).contains("secret"));
         assert!(shown(&said(published)).contains("ERR"));
@@ -118,7 +141,7 @@ mod tests {
         let channels =
             ["news.r.AAAAAAAAAAAAAAAAAAAAAA", "news"].map(|name| ChannelName::new(name).unwrap());
         let said = "NOPERM this user has no permissions to access one of the channels";
-        let fault = refusal(said, &address(), &channels);
+        let fault = NotifyFault::from(refusal(said, &address(), &channels));
         assert_eq!(fault.kind(), NotifyFaultKind::NoPermission);
         assert!(
             fault.to_string().ends_with("; grant it &news.r.* &news +subscribe +publish +ping"),

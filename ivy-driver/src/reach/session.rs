@@ -12,13 +12,16 @@ use futures_channel::{mpsc, oneshot};
 use futures_util::future::{self, FutureExt};
 use futures_util::stream::{self, Stream, StreamExt};
 use ivy_proto::ChannelName;
-use ivy_proto::backend::{BoxFuture, BoxStream, Heard, Notifier, Queue, Session, Ticket};
+use ivy_proto::backend::{
+    BoxFuture, BoxStream, Heard, Notifier, Queue, Session, SessionStart, Ticket,
+};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 
 use crate::clock::Clock;
 use crate::events::EventSink;
 use crate::guarded::of;
+use crate::random::random;
 use crate::runtime::Runtime;
 use crate::tls::Tls;
 
@@ -34,7 +37,7 @@ pub(crate) struct SessionBackend<R> {
 }
 
 struct Reach<R> {
-    make: Box<dyn Fn() -> Box<dyn Session> + Send + Sync>,
+    make: Box<dyn Fn(SessionStart) -> Box<dyn Session> + Send + Sync>,
     tls: Option<Tls>,
     clock: Clock<R>,
     events: EventSink,
@@ -45,7 +48,7 @@ struct Reach<R> {
 impl<R: Runtime> SessionBackend<R> {
     /// A backend whose sessions are made so. Nothing is opened yet.
     pub(crate) fn new(
-        make: impl Fn() -> Box<dyn Session> + Send + Sync + 'static,
+        make: impl Fn(SessionStart) -> Box<dyn Session> + Send + Sync + 'static,
         tls: Option<Tls>,
         clock: Clock<R>,
         events: EventSink,
@@ -59,6 +62,13 @@ impl<R: Runtime> SessionBackend<R> {
             last_ticket: AtomicU64::new(0),
         };
         SessionBackend { reach: Arc::new(reach) }
+    }
+}
+
+/// The same backend.
+impl<R> Clone for SessionBackend<R> {
+    fn clone(&self) -> Self {
+        SessionBackend { reach: Arc::clone(&self.reach) }
     }
 }
 
@@ -113,7 +123,7 @@ impl<R> fmt::Debug for SessionQueue<R> {
 
 impl<R> fmt::Debug for SessionBackend<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (self.reach.make)().fmt(f)
+        (self.reach.make)(SessionStart::default()).fmt(f)
     }
 }
 
@@ -161,25 +171,29 @@ impl<R: Runtime> Reach<R> {
                 Err(ended) => ended.into_inner(),
             },
         };
-        let session = match catch_unwind(AssertUnwindSafe(|| (self.make)())) {
-            Ok(session) => session,
-            Err(panic) => {
-                tracing::error!("no session can be made: {}", of(panic));
-                *running = None;
-                return;
-            }
-        };
         let (mailbox, received) = mpsc::unbounded();
-        let tls = self.tls.clone();
-        let executor = Executor::<R>::new(session, received, tls, self.clock, self.events.clone());
-        *running = match R::spawn("ivy-session", executor.run()) {
+        let started = self.start(received);
+        *running = match started {
             // It has just been made, so it takes mail.
             Ok(()) => mailbox.unbounded_send(mail).is_ok().then_some(mailbox),
             Err(error) => {
-                tracing::error!(%error, "the executor of a backend cannot be started");
+                tracing::error!(error, "the executor of a backend cannot be started");
                 None
             }
         };
+    }
+
+    /// Starts an executor, with a session of its own.
+    fn start(&self, received: mpsc::UnboundedReceiver<Mail>) -> Result<(), String> {
+        let mut clock = self.clock;
+        clock.follow_wall(clock.now());
+        let random = random().map_err(|cause| cause.to_string())?;
+        let start = SessionStart::new(random, clock.wall());
+        let session = catch_unwind(AssertUnwindSafe(|| (self.make)(start)));
+        let session = session.map_err(|panic| format!("no session can be made: {}", of(panic)))?;
+        let (tls, events) = (self.tls.clone(), self.events.clone());
+        let executor = Executor::<R>::new(session, received, tls, self.clock, events);
+        R::spawn("ivy-session", executor.run()).map_err(|error| error.to_string())
     }
 
     /// Nobody waits for this any more.

@@ -116,7 +116,7 @@ async fn server() -> (TcpListener, SessionBackend<Tokio>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let clock = Clock::start();
-    let make = move || Box::new(InLines::new(port)) as Box<dyn Session>;
+    let make = move |_| Box::new(InLines::new(port)) as Box<dyn Session>;
     (listener, SessionBackend::new(make, None, clock, EventSink::new(clock)))
 }
 
@@ -199,7 +199,7 @@ async fn a_session_that_panics_costs_what_it_was_asked_and_the_next_one_goes_on(
 #[tokio::test]
 async fn a_session_that_panics_while_it_is_made_costs_what_it_was_to_do() {
     let clock = Clock::start();
-    let make = || -> Box<dyn Session> { panic!("out of cheese") };
+    let make = |_| -> Box<dyn Session> { panic!("out of cheese") };
     let backend = SessionBackend::<Tokio>::new(make, None, clock, EventSink::new(clock));
     let fault = backend.publish(publication("hello")).await.unwrap_err();
     assert_eq!(fault.kind(), NotifyFaultKind::ConnectionLost);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::place::Place;
-use super::{Exchange, Notifier, Queue, Session};
+use super::{Exchange, Notifier, Queue, Session, SessionStart};
 use crate::config::{ConfigError, Environment};
 use crate::queue::Capabilities;
 
@@ -12,6 +12,7 @@ use crate::queue::Capabilities;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueBackend {
     way: QueueWay,
+    is_notifier: bool,
     warnings: Vec<String>,
 }
 
@@ -30,7 +31,7 @@ pub enum QueueWay {
 impl QueueBackend {
     /// A queue that is reached by requests and responses.
     pub fn exchange(exchange: impl Exchange) -> Self {
-        QueueBackend { way: QueueWay::Exchange(Arc::new(exchange)), warnings: Vec::new() }
+        QueueBackend::new(QueueWay::Exchange(Arc::new(exchange)))
     }
 
     /// A queue that is a session over connections, which are encrypted if they are secure. Each executor
@@ -38,15 +39,38 @@ impl QueueBackend {
     pub fn session<S: Session>(
         capabilities: Capabilities,
         is_secure: bool,
-        make: impl Fn() -> S + Send + Sync + 'static,
+        make: impl Fn(SessionStart) -> S + Send + Sync + 'static,
     ) -> Self {
-        let way = QueueWay::Session(Sessions::new(is_secure, make), Box::new(capabilities));
-        QueueBackend { way, warnings: Vec::new() }
+        let sessions = Sessions::new(is_secure, make);
+        QueueBackend::new(QueueWay::Session(sessions, Box::new(capabilities)))
     }
 
     /// Any other queue.
     pub fn queue(queue: impl Queue) -> Self {
-        QueueBackend { way: QueueWay::Queue(Arc::new(queue)), warnings: Vec::new() }
+        QueueBackend::new(QueueWay::Queue(Arc::new(queue)))
+    }
+
+    fn new(way: QueueWay) -> Self {
+        QueueBackend { way, is_notifier: false, warnings: Vec::new() }
+    }
+
+    /// The same, whose sessions carry notices too. Where no other notifier is named, they are the
+    /// notifier, and share their connections with it.
+    #[must_use]
+    pub fn and_notifier(mut self) -> Self {
+        self.is_notifier = true;
+        self
+    }
+
+    /// The notifier that its sessions are, if they are one.
+    #[must_use]
+    pub fn notifier(&self) -> Option<NotifierBackend> {
+        match &self.way {
+            QueueWay::Session(sessions, _) if self.is_notifier => {
+                Some(NotifierBackend { way: NotifierWay::Session(sessions.clone()) })
+            }
+            _ => None,
+        }
     }
 
     /// The same, with something that a person should know about its configuration. It must show no
@@ -86,19 +110,22 @@ impl Eq for QueueWay {}
 /// What makes the sessions of one backend. Two are equal if they are the same one.
 #[derive(Clone)]
 pub struct Sessions {
-    make: Arc<dyn Fn() -> Box<dyn Session> + Send + Sync>,
+    make: Arc<dyn Fn(SessionStart) -> Box<dyn Session> + Send + Sync>,
     is_secure: bool,
 }
 
 impl Sessions {
-    fn new<S: Session>(is_secure: bool, make: impl Fn() -> S + Send + Sync + 'static) -> Self {
-        Sessions { make: Arc::new(move || Box::new(make())), is_secure }
+    fn new<S: Session>(
+        is_secure: bool,
+        make: impl Fn(SessionStart) -> S + Send + Sync + 'static,
+    ) -> Self {
+        Sessions { make: Arc::new(move |start| Box::new(make(start))), is_secure }
     }
 
     /// A session that has not connected.
     #[must_use]
-    pub fn make(&self) -> Box<dyn Session> {
-        (self.make)()
+    pub fn make(&self, start: SessionStart) -> Box<dyn Session> {
+        (self.make)(start)
     }
 
     /// Whether its connections are encrypted.
@@ -118,7 +145,7 @@ impl Eq for Sessions {}
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.make().fmt(f)
+        self.make(SessionStart::default()).fmt(f)
     }
 }
 
@@ -148,7 +175,7 @@ impl NotifierBackend {
     /// executor drives a session of its own.
     pub fn session<S: Session>(
         is_secure: bool,
-        make: impl Fn() -> S + Send + Sync + 'static,
+        make: impl Fn(SessionStart) -> S + Send + Sync + 'static,
     ) -> Self {
         NotifierBackend { way: NotifierWay::Session(Sessions::new(is_secure, make)) }
     }

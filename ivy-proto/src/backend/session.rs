@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::name::ChannelName;
 use crate::notify::{NotifyFault, Publication};
 use crate::queue::{Fault, QueueOp, QueueReply};
-use crate::time::Moment;
+use crate::time::{Moment, WallClock};
 
 use super::Heard;
 
@@ -31,6 +31,24 @@ pub trait Session: Any + fmt::Debug + Send {
 
     /// The next thing to do.
     fn poll_output(&mut self) -> Output;
+}
+
+/// What a new session is given, beside its inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionStart {
+    /// Random bytes, which no other session has.
+    pub random: [u8; 16],
+    /// The wall clock as it is now.
+    pub wall: WallClock,
+}
+
+impl SessionStart {
+    /// What a session is given whose random bytes are these.
+    #[must_use]
+    pub const fn new(random: [u8; 16], wall: WallClock) -> Self {
+        SessionStart { random, wall }
+    }
 }
 
 /// Names one thing that was asked of a session. The executor numbers them, and uses no number twice.

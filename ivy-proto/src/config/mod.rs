@@ -215,7 +215,8 @@ impl ConfigBuilder {
     pub fn resolve(self, environment: &Environment<'_>) -> Result<Config, ConfigError> {
         self.backends.check()?;
         let (queue, place) = queue(self.queue, &self.backends, environment)?;
-        let notifier = notifier(self.notifier, place.as_ref(), &self.backends, environment)?;
+        let notifier =
+            notifier(self.notifier, queue.as_ref(), place.as_ref(), &self.backends, environment)?;
         let channel = channel(self.channel, environment)?;
         let encryption = with_password(self.encryption, environment)?;
         let (encryption, keyset_file) = keyset::complete(encryption, environment)?;
@@ -246,7 +247,8 @@ fn queue(
 
 fn notifier(
     given: Option<Given<NotifierConfig>>,
-    queue: Option<&Place>,
+    queue: Option<&QueueConfig>,
+    place: Option<&Place>,
     backends: &Backends,
     environment: &Environment<'_>,
 ) -> Result<Option<NotifierConfig>, ConfigError> {
@@ -262,8 +264,13 @@ fn notifier(
     if let Some(url) = url {
         return backends.notifier(url, environment).map(Some);
     }
-    if let Some(queue) = queue
-        && let Some(notifier) = backends.notifier_at(queue, environment)?
+    if let Some(QueueConfig::Backend(queue)) = queue
+        && let Some(notifier) = queue.notifier()
+    {
+        return Ok(Some(NotifierConfig::Backend(notifier)));
+    }
+    if let Some(place) = place
+        && let Some(notifier) = backends.notifier_at(place, environment)?
     {
         return Ok(Some(notifier));
     }

@@ -172,6 +172,9 @@ impl Display for Event {
                 let way = if *forward { "forward" } else { "back" };
                 write!(f, "the clock of this machine has leapt {way} by {by:?}, and is followed")
             }
+            Event::QueueServerWarning { warning } => {
+                write!(f, "the queue's server: {}", Escaped(warning))
+            }
             Event::ServerSideDeadLetter { queue } => write!(
                 f,
                 "queue {queue}: its server would move messages by itself, without a reason; take its dead-letter setting away"

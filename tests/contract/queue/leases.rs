@@ -65,7 +65,8 @@ pub(super) async fn many_are_deleted_at_a_time(bench: Bench) {
     assert_eq!(bench.size().await, Ok(Some(0)));
 }
 
-/// A backend that cannot say which one it refuses deletes none.
+/// A backend that cannot say which one it refuses deletes none, or takes one that was deleted before for
+/// deleted.
 pub(super) async fn of_many_one_that_is_gone_costs_no_other(bench: Bench) {
     bench.post_all(batch((0..3).map(|number| number.to_string()))).await;
     let receipts: Vec<Receipt> =
@@ -74,7 +75,9 @@ pub(super) async fn of_many_one_that_is_gone_costs_no_other(bench: Bench) {
     match bench.delete_many(receipts).await {
         Ok(entries) => {
             assert_eq!((entries[0], entries[2]), (Ok(()), Ok(())));
-            bench.assert_worthless(entries[1]);
+            if entries[1].is_err() {
+                bench.assert_worthless(entries[1]);
+            }
             assert_eq!(bench.size().await, Ok(Some(0)));
         }
         Err(kind) => {

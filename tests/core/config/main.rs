@@ -10,6 +10,7 @@ mod numbers;
 mod password;
 mod plugs;
 mod queue_urls;
+mod redis_queue;
 mod secrets;
 mod support;
 mod weaker_sources;

@@ -69,7 +69,7 @@ fn rows() -> Vec<(&'static str, UrlProblem)> {
         ("redis://h/0/1", UrlProblem::backend(NotADatabase)),
         ("redis://h/0/", UrlProblem::backend(NotADatabase)),
         ("redis://h/99999999999", UrlProblem::backend(NotADatabase)),
-        ("redis://h?db=1", UrlProblem::Query),
+        ("redis://h?db=1", UrlProblem::UnknownKey { known: "prefix".to_owned() }),
         ("redis://h#1", UrlProblem::Fragment),
         ("memory://x", UrlProblem::NotBare),
     ]

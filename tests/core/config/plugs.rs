@@ -141,11 +141,15 @@ fn a_scheme_that_is_not_compiled_in_is_answered_with_its_feature_and_the_others(
 
 #[test]
 fn a_backend_that_cannot_be_what_its_url_is_to_name_is_refused_with_those_that_can() {
-    let queue = machine().resolve(builder().queue_url("redis://:SECRET@a")).unwrap_err();
+    let bell = Plug::new("Bell", &["bell"])
+        .with_notifier("bell://HOST", |place, _| Err(place.refuse(UrlProblem::NoHost)));
+    let queue = builder().backend(bell).queue_url("bell://:SECRET@a");
+    let queue = machine().resolve(queue).unwrap_err();
     assert_eq!(
         queue.to_string(),
-        "the given queue URL: the URL redis://... is not understood: its backend cannot be a queue, only \
-         a notifier; the URL of a queue must begin with one of ironmq://, ironmq+http://, memory://"
+        "the given queue URL: the URL bell://... is not understood: its backend cannot be a queue, only \
+         a notifier; the URL of a queue must begin with one of ironmq://, ironmq+http://, redis://, \
+         rediss://, memory://"
     );
     let notifier = builder().queue_url("memory://").notifier_url("ironmq://SECRET@a/p");
     let notifier = machine().resolve(notifier).unwrap_err();

@@ -50,7 +50,7 @@ fn hosts_are_names_or_addresses() {
     }
 }
 
-const ACCEPTED: &str = "ironmq://, ironmq+http://, memory://";
+const ACCEPTED: &str = "ironmq://, ironmq+http://, redis://, rediss://, memory://";
 
 fn rows() -> Vec<(&'static str, UrlProblem)> {
     let (token, colon) =
@@ -68,8 +68,8 @@ fn rows() -> Vec<(&'static str, UrlProblem)> {
         ),
         ("irommq://t@h/p", UrlProblem::UnknownScheme { accepted: ACCEPTED.to_owned() }),
         ("amqp://h", UrlProblem::UnknownScheme { accepted: ACCEPTED.to_owned() }),
-        ("redis://localhost", UrlProblem::NotAQueue { accepted: ACCEPTED.to_owned() }),
-        ("rediss://:secret@localhost/1", UrlProblem::NotAQueue { accepted: ACCEPTED.to_owned() }),
+        ("redis://localhost?wait=1", UrlProblem::UnknownKey { known: "prefix".to_owned() }),
+        ("rediss://:secret@/1", UrlProblem::NoHost),
         ("ironmq://t@h /p", UrlProblem::Space),
         ("ironmq://t@h/p\n", UrlProblem::Space),
         ("ironmq://t@h/p\u{0}", UrlProblem::Space),
@@ -127,7 +127,7 @@ fn all_these_urls_are_seeds_of_the_fuzz_target() {
 #[test]
 fn an_unknown_scheme_is_answered_with_the_known_ones() {
     let text = refused("irommq://t@h/p").to_string();
-    assert!(text.contains("ironmq://, ironmq+http://, memory://"), "{text}");
+    assert!(text.contains("ironmq://, ironmq+http://, redis://, rediss://, memory://"), "{text}");
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use std::any::Any;
 
 use ivy_ironmq::{Address, BadConfig, IronMq, Token};
-use ivy_proto::backend::{NotifierWay, Place, QueueWay, UrlProblem};
+use ivy_proto::backend::{NotifierWay, Place, QueueWay, SessionStart, UrlProblem};
 use ivy_proto::config::{
     Config, ConfigBuilder, ConfigError, Environment, NotifierConfig, Origin, QueueConfig,
 };
-use ivy_redis::{RedisAddress, RedisNotifier};
+use ivy_redis::{RedisAddress, RedisSession};
 
 /// Variables and files by name.
 #[derive(Clone, Debug, Default)]
@@ -87,8 +87,8 @@ pub(crate) fn ironmq(config: Config) -> (Address, Token) {
 pub(crate) fn redis_of(config: Config) -> RedisAddress {
     let Some(NotifierConfig::Backend(backend)) = config.notifier else { panic!("{config:?}") };
     let NotifierWay::Session(sessions) = backend.way() else { panic!("{backend:?}") };
-    let session: Box<dyn Any> = sessions.make();
-    session.downcast_ref::<RedisNotifier>().unwrap().address().clone()
+    let session: Box<dyn Any> = sessions.make(SessionStart::default());
+    session.downcast_ref::<RedisSession>().unwrap().address().clone()
 }
 
 pub(crate) fn place(url: &str) -> Place {

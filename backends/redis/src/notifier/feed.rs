@@ -8,9 +8,9 @@ use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use ivy_proto::{ChannelName, Moment};
 use redis::Value;
 
-use super::COMMAND_LIMIT;
-use super::effects::Effects;
-use crate::conversation::{Conversation, Step};
+use crate::COMMAND_LIMIT;
+use crate::conversation::{Conversation, Step, USUAL};
+use crate::effects::Effects;
 use crate::refusal::refusal;
 
 /// The silence after which the server is asked whether it still stands: a connection that a firewall
@@ -65,7 +65,7 @@ impl Feed {
         now: Moment,
     ) -> Option<Heard> {
         loop {
-            let heard = match self.conversation.next_step() {
+            let heard = match self.conversation.next_step(&USUAL) {
                 Ok(Step::Wait) => return None,
                 Ok(Step::Say(command)) => {
                     effects.send(self.line, command);
@@ -78,11 +78,11 @@ impl Feed {
                 }
                 Ok(Step::Said(Value::ServerError(error))) => {
                     let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
-                    let fault = refusal(said.trim_end(), effects.address(), channels);
-                    Some(Heard::Lost(fault))
+                    let broken = refusal(said.trim_end(), effects.address(), channels);
+                    Some(Heard::Lost(broken.into()))
                 }
                 Ok(Step::Said(value)) => self.said(value, now),
-                Err(fault) => Some(Heard::Lost(fault)),
+                Err(broken) => Some(Heard::Lost(broken.into())),
             };
             if heard.is_some() {
                 return heard;
@@ -105,7 +105,7 @@ impl Feed {
             Stage::Opening { .. } => (NotifyFaultKind::Unreachable, "it does not answer in time"),
             Stage::Asked => (NotifyFaultKind::ConnectionLost, "it has fallen silent"),
         };
-        Some(self.conversation.fault(kind, &late))
+        Some(self.conversation.fault(kind, &late).into())
     }
 
     /// The connection has ended.
@@ -115,7 +115,7 @@ impl Feed {
             (_, Stage::Opening { .. }) => NotifyFaultKind::Unreachable,
             _ => NotifyFaultKind::ConnectionLost,
         };
-        self.conversation.fault(kind, fault)
+        self.conversation.fault(kind, fault).into()
     }
 
     fn said(&mut self, value: Value, now: Moment) -> Option<Heard> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ivy_proto::Moment;
 
-use super::RENEW_EVERY;
+use crate::RENEW_EVERY;
 
 /// How long a subscription is kept beside its replacement: what the server sent on it before the
 /// replacement stood may still be on its way.

@@ -4,14 +4,14 @@ use ivy_proto::backend::{Heard, Line, LinkFault, Output, Ticket};
 use ivy_proto::notify::NotifyFault;
 use ivy_proto::{ChannelName, Moment};
 
-use super::effects::Effects;
 use super::feed::Feed;
 use super::subscriber::{Change, Subscriber};
 use crate::conversation::Conversation;
+use crate::effects::Effects;
 
 /// The connection of a subscription, and the one that is to replace it, as [`Subscriber`] decides.
 #[derive(Debug)]
-pub(super) struct Subscription {
+pub(crate) struct Subscription {
     ticket: Ticket,
     channels: Vec<ChannelName>,
     current: Feed,
@@ -21,7 +21,7 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    pub(super) fn open(
+    pub(crate) fn open(
         ticket: Ticket,
         channels: Vec<ChannelName>,
         effects: &mut Effects,
@@ -31,24 +31,24 @@ impl Subscription {
         Subscription { ticket, channels, current, replacement: None, decision: None }
     }
 
-    pub(super) fn close(self, effects: &mut Effects) {
+    pub(crate) fn close(self, effects: &mut Effects) {
         for feed in self.feeds() {
             effects.close(feed.line());
         }
     }
 
-    pub(super) fn wait_until(&self) -> Option<Moment> {
+    pub(crate) fn wait_until(&self) -> Option<Moment> {
         let decision = self.decision.as_ref().and_then(Subscriber::wait_until);
         self.feeds().map(Feed::wait_until).chain(decision).min()
     }
 
     /// The conversation on this line, if it is one of these.
-    pub(super) fn conversation(&mut self, line: Line) -> Option<&mut Conversation> {
+    pub(crate) fn conversation(&mut self, line: Line) -> Option<&mut Conversation> {
         self.feed(line).map(Feed::conversation)
     }
 
     /// Takes in what has arrived on a line. Returns whether the subscription goes on, as all below do.
-    pub(super) fn advance(&mut self, line: Line, effects: &mut Effects, now: Moment) -> bool {
+    pub(crate) fn advance(&mut self, line: Line, effects: &mut Effects, now: Moment) -> bool {
         loop {
             let channels = std::mem::take(&mut self.channels);
             let heard = self.feed(line).and_then(|feed| feed.next_heard(&channels, effects, now));
@@ -65,7 +65,7 @@ impl Subscription {
         }
     }
 
-    pub(super) fn closed(
+    pub(crate) fn closed(
         &mut self,
         line: Line,
         fault: &LinkFault,
@@ -78,7 +78,7 @@ impl Subscription {
         }
     }
 
-    pub(super) fn tick(&mut self, effects: &mut Effects, now: Moment) -> bool {
+    pub(crate) fn tick(&mut self, effects: &mut Effects, now: Moment) -> bool {
         let lines: Vec<Line> = self.feeds().map(Feed::line).collect();
         for line in lines {
             if let Some(fault) = self.feed(line).and_then(|feed| feed.tick(effects, now)) {

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use ivy_proto::backend::{Heard, Input, Line, LinkFault, LinkFaultKind, Output, Session, Ticket};
+use ivy_proto::backend::{
+    Heard, Input, Line, LinkFault, LinkFaultKind, Output, Session, SessionStart, Ticket,
+};
 use ivy_proto::notify::Publication;
 use ivy_proto::queue::Body;
 use ivy_proto::{ChannelName, Moment, Secret};
-use ivy_redis::{RedisAddress, RedisNotifier};
+use ivy_redis::{RedisAddress, RedisSession};
 
 use super::{is_short, pick};
 
@@ -76,7 +78,7 @@ const MOST_OUTPUTS: usize = 10_000;
 const PASSWORD: &str = "correct-horse-battery";
 
 struct World {
-    session: RedisNotifier,
+    session: RedisSession,
     now: Moment,
     tickets: u64,
     publishing: BTreeSet<Ticket>,
@@ -109,7 +111,7 @@ impl World {
             database: Some(1),
         };
         World {
-            session: RedisNotifier::new(address),
+            session: RedisSession::new(address, SessionStart::default()),
             now: Moment::EPOCH,
             tickets: 0,
             publishing: BTreeSet::new(),

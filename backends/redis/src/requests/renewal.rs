@@ -1,10 +1,10 @@
-//! Decides when the connection that publishes is opened, checked and replaced.
+//! Decides when the connection for requests is opened, checked and replaced.
 
 use std::time::Duration;
 
 use ivy_proto::{ChannelName, Moment};
 
-use super::RENEW_EVERY;
+use crate::RENEW_EVERY;
 use crate::questions::Question;
 use crate::server::Server;
 
@@ -13,12 +13,12 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// How long the role of a server is trusted to last, however busy the connection is.
 const ROLE_LASTS: Duration = Duration::from_secs(10);
 /// How long opening a replacement may take while nothing is known against the connection that
-/// stands: publications wait meanwhile.
+/// stands: requests wait meanwhile.
 const SPARE_LIMIT: Duration = Duration::from_secs(1);
 /// How long opening a replacement may take when the connection is known to be misplaced.
 const REPLACEMENT_LIMIT: Duration = Duration::from_secs(5);
 
-/// The state of the connection that publishes, without the connection.
+/// The state of the connection for requests, without the connection.
 ///
 /// A name may come to lead to another server while the old one lives on, as after a failover. What
 /// is published on the old one is then heard by nobody. The connection is replaced, by resolving
@@ -26,7 +26,7 @@ const REPLACEMENT_LIMIT: Duration = Duration::from_secs(5);
 /// when it is a minute old; at most once a minute. Until the replacement stands, the connection
 /// stays in use.
 #[derive(Debug, Default)]
-pub(crate) struct Publisher {
+pub(crate) struct Renewal {
     connection: Option<Connection>,
     generation: u64,
     /// When the connection was last replaced, or was to be.
@@ -39,22 +39,22 @@ pub(crate) struct Publisher {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Generation(u64);
 
-/// What to do before a publication. Execute it, report how it went, and ask for the next step.
+/// What to do before a request. Execute it, report how it went, and ask for the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Open a connection and report [`Publisher::opened`]. If that fails, the publication fails.
+    /// Open a connection and report [`Renewal::opened`]. If that fails, the request fails.
     Open,
-    /// Ask the server on the connection, and report [`Publisher::answered`] or
-    /// [`Publisher::unanswered`].
+    /// Ask the server on the connection, and report [`Renewal::answered`] or
+    /// [`Renewal::unanswered`].
     Ask(Question),
-    /// Open another connection within `limit`, and report [`Publisher::opened`], after which it
-    /// takes the place of the old one, or [`Publisher::renewal_failed`].
+    /// Open another connection within `limit`, and report [`Renewal::opened`], after which it
+    /// takes the place of the old one, or [`Renewal::renewal_failed`].
     Renew {
         /// How long opening it may take.
         limit: Duration,
     },
-    /// Publish on the connection, which is this one.
-    Publish(Generation),
+    /// Send it on the connection, which is this one.
+    Send(Generation),
 }
 
 #[derive(Debug)]
@@ -69,7 +69,7 @@ struct Connection {
     is_unheard: bool,
 }
 
-impl Publisher {
+impl Renewal {
     /// The next step towards a publication.
     pub(crate) fn next_step(&mut self, now: Moment) -> Step {
         let may_renew = self.may_renew(now);
@@ -84,7 +84,7 @@ impl Publisher {
             return Step::Renew { limit: SPARE_LIMIT };
         }
         connection.used_at = now;
-        Step::Publish(Generation(self.generation))
+        Step::Send(Generation(self.generation))
     }
 
     /// A connection stands, the first one or a replacement.
@@ -137,7 +137,7 @@ impl Publisher {
         }
     }
 
-    /// A publication failed on the current connection, which is to be dropped.
+    /// The current connection has failed, or its server refused something, and it is to be dropped.
     pub(crate) fn lost(&mut self) {
         self.connection = None;
     }
@@ -201,74 +201,74 @@ mod tests {
         ChannelName::new("news.r.AAAAAAAAAAAAAAAAAAAAAA").unwrap()
     }
 
-    /// A publisher whose connection is as old as the epoch, to a server that said this.
-    fn connected_to(server: Option<Server>) -> Publisher {
-        let mut publisher = Publisher::default();
-        publisher.opened(after(0));
-        publisher.answered(server, after(0));
-        publisher
+    /// A renewal whose connection is as old as the epoch, to a server that said this.
+    fn connected_to(server: Option<Server>) -> Renewal {
+        let mut renewal = Renewal::default();
+        renewal.opened(after(0));
+        renewal.answered(server, after(0));
+        renewal
     }
 
     /// The connection to publish on. Where the server is asked, it says this.
-    fn ready(publisher: &mut Publisher, server: Option<Server>, now: Moment) -> Generation {
+    fn ready(renewal: &mut Renewal, server: Option<Server>, now: Moment) -> Generation {
         for _ in 0..4 {
-            match publisher.next_step(now) {
-                Step::Publish(generation) => return generation,
-                Step::Ask(_) => publisher.answered(server, now),
-                Step::Open | Step::Renew { .. } => publisher.opened(now),
+            match renewal.next_step(now) {
+                Step::Send(generation) => return generation,
+                Step::Ask(_) => renewal.answered(server, now),
+                Step::Open | Step::Renew { .. } => renewal.opened(now),
             }
         }
-        panic!("it never comes to publish: {publisher:?}")
+        panic!("it never comes to publish: {renewal:?}")
     }
 
     #[test]
     fn a_connection_in_use_is_neither_checked_nor_replaced() {
         let primary = hello("standalone", "master");
-        let mut publisher = connected_to(primary);
+        let mut renewal = connected_to(primary);
         for second in 0..9 {
-            assert_eq!(publisher.next_step(after(second)), Step::Publish(Generation(1)));
+            assert_eq!(renewal.next_step(after(second)), Step::Send(Generation(1)));
         }
     }
 
     #[test]
     fn a_connection_that_rested_is_checked_before_it_publishes() {
-        let mut publisher = connected_to(hello("standalone", "master"));
-        ready(&mut publisher, None, after(0));
+        let mut renewal = connected_to(hello("standalone", "master"));
+        ready(&mut renewal, None, after(0));
         let rested = after(1) + Duration::from_nanos(1);
-        assert_eq!(publisher.next_step(rested), Step::Ask(Question::Hello));
-        publisher.unanswered();
-        assert_eq!(publisher.next_step(rested), Step::Open);
+        assert_eq!(renewal.next_step(rested), Step::Ask(Question::Hello));
+        renewal.unanswered();
+        assert_eq!(renewal.next_step(rested), Step::Open);
     }
 
     #[test]
     fn a_server_that_has_become_a_replica_is_left_at_the_next_check() {
-        let mut publisher = connected_to(hello("standalone", "master"));
+        let mut renewal = connected_to(hello("standalone", "master"));
         for second in 0..10 {
-            assert!(matches!(publisher.next_step(after(second)), Step::Publish(_)), "{second} s");
+            assert!(matches!(renewal.next_step(after(second)), Step::Send(_)), "{second} s");
         }
-        assert_eq!(publisher.next_step(after(10)), Step::Ask(Question::Hello));
-        publisher.answered(hello("standalone", "replica"), after(10));
-        assert_eq!(publisher.next_step(after(10)), Step::Renew { limit: REPLACEMENT_LIMIT });
+        assert_eq!(renewal.next_step(after(10)), Step::Ask(Question::Hello));
+        renewal.answered(hello("standalone", "replica"), after(10));
+        assert_eq!(renewal.next_step(after(10)), Step::Renew { limit: REPLACEMENT_LIMIT });
     }
 
     #[test]
     fn the_name_is_resolved_again_at_most_once_a_minute() {
         let replica = hello("standalone", "replica");
-        let mut publisher = connected_to(replica);
+        let mut renewal = connected_to(replica);
         let mut renewals = Vec::new();
         for second in 0..200 {
-            match publisher.next_step(after(second)) {
+            match renewal.next_step(after(second)) {
                 Step::Renew { .. } => {
                     renewals.push(second);
                     if second % 2 == 0 {
-                        publisher.opened(after(second));
+                        renewal.opened(after(second));
                     } else {
-                        publisher.renewal_failed(after(second));
+                        renewal.renewal_failed(after(second));
                     }
                 }
-                Step::Ask(_) => publisher.answered(replica, after(second)),
-                Step::Publish(generation) => {
-                    publisher.unheard(generation, &reply(), after(second));
+                Step::Ask(_) => renewal.answered(replica, after(second)),
+                Step::Send(generation) => {
+                    renewal.unheard(generation, &reply(), after(second));
                 }
                 Step::Open => panic!("the connection stays in use"),
             }
@@ -282,71 +282,71 @@ mod tests {
     #[test]
     fn a_minute_old_connection_is_replaced_and_kept_where_that_fails() {
         let primary = hello("standalone", "master");
-        let mut publisher = connected_to(primary);
-        let old = ready(&mut publisher, primary, after(0));
-        publisher.answered(primary, after(60));
-        assert_eq!(publisher.next_step(after(60)), Step::Renew { limit: SPARE_LIMIT });
-        publisher.renewal_failed(after(60));
-        assert_eq!(publisher.next_step(after(60)), Step::Publish(old));
+        let mut renewal = connected_to(primary);
+        let old = ready(&mut renewal, primary, after(0));
+        renewal.answered(primary, after(60));
+        assert_eq!(renewal.next_step(after(60)), Step::Renew { limit: SPARE_LIMIT });
+        renewal.renewal_failed(after(60));
+        assert_eq!(renewal.next_step(after(60)), Step::Send(old));
     }
 
     #[test]
     fn a_notice_that_no_caller_heard_is_published_again_on_a_new_connection() {
         let primary = hello("standalone", "master");
-        let mut publisher = connected_to(primary);
-        let old = ready(&mut publisher, primary, after(0));
-        assert!(publisher.unheard(old, &reply(), after(0)));
-        assert!(matches!(publisher.next_step(after(0)), Step::Renew { .. }));
-        publisher.opened(after(0));
-        let new = ready(&mut publisher, primary, after(0));
+        let mut renewal = connected_to(primary);
+        let old = ready(&mut renewal, primary, after(0));
+        assert!(renewal.unheard(old, &reply(), after(0)));
+        assert!(matches!(renewal.next_step(after(0)), Step::Renew { .. }));
+        renewal.opened(after(0));
+        let new = ready(&mut renewal, primary, after(0));
         assert_ne!(new, old);
-        assert!(!publisher.unheard(new, &reply(), after(0)), "the caller has gone");
-        assert!(publisher.unheard(old, &reply(), after(0)), "it was under way meanwhile");
+        assert!(!renewal.unheard(new, &reply(), after(0)), "the caller has gone");
+        assert!(renewal.unheard(old, &reply(), after(0)), "it was under way meanwhile");
     }
 
     #[test]
     fn a_count_that_does_not_cover_all_receivers_is_no_reason() {
         for server in [hello("cluster", "master"), Some(Server::from_role("master")), None] {
-            let mut publisher = connected_to(server);
-            let generation = ready(&mut publisher, server, after(0));
-            assert!(!publisher.unheard(generation, &reply(), after(0)), "{server:?}");
+            let mut renewal = connected_to(server);
+            let generation = ready(&mut renewal, server, after(0));
+            assert!(!renewal.unheard(generation, &reply(), after(0)), "{server:?}");
         }
     }
 
     #[test]
     fn nobody_needs_to_listen_on_the_shared_channel() {
         let primary = hello("standalone", "master");
-        let mut publisher = connected_to(primary);
-        let generation = ready(&mut publisher, primary, after(0));
+        let mut renewal = connected_to(primary);
+        let generation = ready(&mut renewal, primary, after(0));
         let shared = ChannelName::new("news").unwrap();
-        assert!(!publisher.unheard(generation, &shared, after(0)));
+        assert!(!renewal.unheard(generation, &shared, after(0)));
     }
 
     #[test]
     fn a_server_that_refuses_to_say_what_it_is_is_only_checked_to_stand() {
-        let mut publisher = Publisher::default();
-        publisher.opened(after(0));
+        let mut renewal = Renewal::default();
+        renewal.opened(after(0));
         for question in [Question::Hello, Question::Role] {
-            assert_eq!(publisher.next_step(after(0)), Step::Ask(question));
-            publisher.answered(None, after(0));
+            assert_eq!(renewal.next_step(after(0)), Step::Ask(question));
+            renewal.answered(None, after(0));
         }
-        assert!(matches!(publisher.next_step(after(0)), Step::Publish(_)));
-        assert_eq!(publisher.next_step(after(0) + 2 * SECOND), Step::Ask(Question::Ping));
+        assert!(matches!(renewal.next_step(after(0)), Step::Send(_)));
+        assert_eq!(renewal.next_step(after(0) + 2 * SECOND), Step::Ask(Question::Ping));
     }
 
     #[test]
     fn a_server_that_ends_connections_at_a_question_is_published_to_all_the_same() {
-        let mut publisher = Publisher::default();
+        let mut renewal = Renewal::default();
         let mut opened = 0;
         loop {
-            match publisher.next_step(after(0)) {
+            match renewal.next_step(after(0)) {
                 Step::Open => {
                     opened += 1;
-                    publisher.opened(after(0));
+                    renewal.opened(after(0));
                 }
-                Step::Ask(_) => publisher.unanswered(),
+                Step::Ask(_) => renewal.unanswered(),
                 Step::Renew { .. } => panic!("nothing is known against the connection"),
-                Step::Publish(_) => break,
+                Step::Send(_) => break,
             }
         }
         assert_eq!(opened, 3);
@@ -355,12 +355,12 @@ mod tests {
     #[test]
     fn a_publication_that_fails_on_an_old_connection_leaves_the_new_one_alone() {
         let primary = hello("standalone", "master");
-        let mut publisher = connected_to(primary);
-        let old = ready(&mut publisher, primary, after(0));
-        publisher.opened(after(1));
-        let new = ready(&mut publisher, primary, after(1));
-        assert!(!publisher.is_current(old) && publisher.is_current(new));
-        publisher.lost();
-        assert_eq!(publisher.next_step(after(1)), Step::Open);
+        let mut renewal = connected_to(primary);
+        let old = ready(&mut renewal, primary, after(0));
+        renewal.opened(after(1));
+        let new = ready(&mut renewal, primary, after(1));
+        assert!(!renewal.is_current(old) && renewal.is_current(new));
+        renewal.lost();
+        assert_eq!(renewal.next_step(after(1)), Step::Open);
     }
 }

@@ -11,7 +11,7 @@ use crate::conversation::Conversation;
 
 /// The outputs of a session in their order, and how its connections are opened.
 #[derive(Debug)]
-pub(super) struct Effects {
+pub(crate) struct Effects {
     address: Arc<RedisAddress>,
     outputs: VecDeque<Output>,
     last_line: u64,
@@ -20,16 +20,16 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    pub(super) fn new(address: Arc<RedisAddress>) -> Self {
+    pub(crate) fn new(address: Arc<RedisAddress>) -> Self {
         Effects { address, outputs: VecDeque::new(), last_line: 0, ignores_user: false }
     }
 
-    pub(super) fn address(&self) -> &RedisAddress {
+    pub(crate) fn address(&self) -> &RedisAddress {
         &self.address
     }
 
     /// Opens a connection.
-    pub(super) fn open(&mut self) -> (Line, Conversation) {
+    pub(crate) fn open(&mut self) -> (Line, Conversation) {
         self.last_line += 1;
         let line = Line(self.last_line);
         let RedisAddress { host, port, tls, .. } = &*self.address;
@@ -38,27 +38,27 @@ impl Effects {
         (line, Conversation::new(Arc::clone(&self.address), self.ignores_user))
     }
 
-    pub(super) fn send(&mut self, line: Line, bytes: Vec<u8>) {
+    pub(crate) fn send(&mut self, line: Line, bytes: Vec<u8>) {
         self.push(Output::Send(line, bytes));
     }
 
-    pub(super) fn close(&mut self, line: Line) {
+    pub(crate) fn close(&mut self, line: Line) {
         self.push(Output::Close(line));
     }
 
     /// A server has accepted a greeting.
-    pub(super) fn greeted(&mut self, ignores_user: bool) {
+    pub(crate) fn greeted(&mut self, ignores_user: bool) {
         if ignores_user && !self.ignores_user {
             self.push(Output::Event(Event::NotifierUserIgnored));
         }
         self.ignores_user = ignores_user;
     }
 
-    pub(super) fn push(&mut self, output: Output) {
+    pub(crate) fn push(&mut self, output: Output) {
         self.outputs.push_back(output);
     }
 
-    pub(super) fn pop(&mut self) -> Option<Output> {
+    pub(crate) fn pop(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 }

@@ -247,5 +247,5 @@ fn what_is_cancelled_before_it_was_sent_is_not_sent() {
 
 #[test]
 fn what_it_prints_holds_no_credentials() {
-    assert_eq!(format!("{:?}", Scene::new().session), "RedisNotifier(redis.example:6379)");
+    assert_eq!(format!("{:?}", Scene::new().session), "RedisSession(redis.example:6379)");
 }

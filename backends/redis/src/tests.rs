@@ -1,17 +1,19 @@
 //! The session against servers that are played by hand.
 
+mod operations;
 mod publishing;
 mod subscribing;
+mod waiting;
 
 use std::time::Duration;
 
 use ivy_proto::backend::{
-    Endpoint, Heard, Input, Line, LinkFault, LinkFaultKind, Output, Session, Ticket,
+    Endpoint, Heard, Input, Line, LinkFault, LinkFaultKind, Output, Session, SessionStart, Ticket,
 };
 use ivy_proto::event::Event;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
-use ivy_proto::queue::Body;
-use ivy_proto::{ChannelName, Moment, Secret};
+use ivy_proto::queue::{Batch, Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply};
+use ivy_proto::{ChannelName, Moment, QueueName, Receipt, Secret};
 
 use super::*;
 
@@ -21,11 +23,12 @@ const HELLO: &str =
 
 /// A session, and what it has wanted done so far.
 struct Scene {
-    session: RedisNotifier,
+    session: RedisSession,
     now: Moment,
     opened: Vec<Line>,
     closed: Vec<Line>,
     sent: Vec<(Line, String)>,
+    executed: Vec<(u64, Result<QueueReply, Fault>)>,
     published: Vec<(u64, Result<u64, NotifyFault>)>,
     heard: Vec<(u64, Heard)>,
     events: Vec<Event>,
@@ -38,20 +41,22 @@ impl Scene {
     }
 
     fn with_user(user: Option<&str>) -> Self {
-        let session = RedisNotifier::new(RedisAddress {
+        let address = RedisAddress {
             tls: false,
             host: "redis.example".to_owned(),
             port: 6379,
             user: user.map(str::to_owned),
             password: Some(Secret::new(PASSWORD)),
             database: None,
-        });
+        };
+        let session = RedisSession::new(address, SessionStart::default());
         Scene {
             session,
             now: Moment::EPOCH,
             opened: Vec::new(),
             closed: Vec::new(),
             sent: Vec::new(),
+            executed: Vec::new(),
             published: Vec::new(),
             heard: Vec::new(),
             events: Vec::new(),
@@ -75,13 +80,17 @@ impl Scene {
                 Output::Published(Ticket(ticket), answer) => self.published.push((ticket, answer)),
                 Output::Heard(Ticket(ticket), heard) => self.heard.push((ticket, heard)),
                 Output::Event(event) => self.events.push(event),
-                Output::Executed(..) => panic!("nothing is executed"),
+                Output::Executed(Ticket(ticket), answer) => self.executed.push((ticket, answer)),
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
                     return;
                 }
             }
         }
+    }
+
+    fn execute(&mut self, ticket: u64, op: QueueOp) {
+        self.hand_in(Input::Execute(Ticket(ticket), op));
     }
 
     fn publish(&mut self, ticket: u64, channel: &str) {
@@ -144,6 +153,15 @@ impl Scene {
         &self.sent.last().unwrap().1
     }
 
+    /// What was sent on a line, from the first to the last.
+    fn sent_on(&self, line: Line) -> String {
+        self.sent.iter().filter(|(on, _)| *on == line).map(|(_, sent)| sent.as_str()).collect()
+    }
+
+    fn last_executed(&self) -> &Result<QueueReply, Fault> {
+        &self.executed.last().unwrap().1
+    }
+
     fn last_published(&self) -> &Result<u64, NotifyFault> {
         &self.published.last().unwrap().1
     }
@@ -154,6 +172,16 @@ impl Scene {
             other => panic!("no fault: {other:?}"),
         }
     }
+}
+
+/// Answers as they travel: a text, and several in an array.
+fn text(text: &str) -> String {
+    format!("${}\r\n{text}\r\n", text.len())
+}
+
+fn array(texts: &[&str]) -> String {
+    let elements: String = texts.iter().map(|element| text(element)).collect();
+    format!("*{}\r\n{elements}", texts.len())
 }
 
 /// A command as it travels.

@@ -1,0 +1,145 @@
+//! What is dubious about a server that is to keep messages.
+
+use redis::Value;
+
+use super::command::Command;
+use super::keys::Prefix;
+use ivy_proto::text::number;
+
+/// The share of its memory, in hundredths, above which a server is nearly full.
+const NEARLY_FULL: u64 = 80;
+
+/// Asks a server what it is and how it keeps its data. A user may lack the permission to ask any of it.
+pub(crate) fn commands(prefix: &Prefix) -> Vec<Command> {
+    vec![
+        Command::new("INFO"),
+        Command::new("CONFIG").arg("GET").arg("save"),
+        Command::new("EXISTS").arg(prefix.queues_of_next_format()),
+    ]
+}
+
+/// What a person should know about the server, with what to do about it. What it did not answer is not
+/// checked.
+pub(crate) fn warnings(answers: &[Value]) -> Vec<String> {
+    let info = answers.first().and_then(text).unwrap_or_default();
+    let saves = answers.get(1).and_then(saves);
+    let has_other_format = matches!(answers.get(2), Some(Value::Int(1..)));
+    let field = |name: &str| {
+        let lines = info.lines().filter_map(|line| line.trim_end().split_once(':'));
+        lines.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    };
+    let size = |name| field(name).and_then(number::<u64>);
+    let mut warnings = Vec::new();
+    let mut warn = |text: String| warnings.push(text);
+    if let Some(version) = field("redis_version").filter(|version| is_before_6_2(version)) {
+        warn(format!("Redis {version} cannot be a queue; use version 6.2 or later"));
+    }
+    if field("role") == Some("slave") {
+        warn("the server is a replica, which takes no messages; name the primary".to_owned());
+    }
+    match field("maxmemory_policy") {
+        Some(policy) if policy.starts_with("allkeys") => warn(format!(
+            "the server deletes whole queues when its memory is full (maxmemory-policy {policy}); \
+             set maxmemory-policy noeviction"
+        )),
+        _ => {}
+    }
+    if field("aof_enabled") == Some("0") && saves == Some(false) {
+        warn(
+            "the server keeps nothing on disk: all messages are lost when it restarts; \
+             set appendonly yes"
+                .to_owned(),
+        );
+    }
+    for (name, what) in
+        [("aof_last_write_status", "its log"), ("rdb_last_bgsave_status", "its snapshots")]
+    {
+        if field(name).is_some_and(|status| status != "ok") {
+            warn(format!(
+                "the server cannot write {what}, and may take no messages because of it; \
+                 look at its disk and its log"
+            ));
+        }
+    }
+    if let (Some(used), Some(most @ 1..)) = (size("used_memory"), size("maxmemory")) {
+        let share = used.saturating_mul(100) / most;
+        if share > NEARLY_FULL {
+            warn(format!(
+                "the memory of the server is full to {share} %, and a full one takes no messages; \
+                 run more workers, or raise maxmemory"
+            ));
+        }
+    }
+    if has_other_format {
+        warn(
+            "there are queues of a later format of ivy on this server, which this program does not \
+             serve; run workers of the later version too"
+                .to_owned(),
+        );
+    }
+    warnings
+}
+
+fn is_before_6_2(version: &str) -> bool {
+    let mut parts = version.split('.').map_while(number::<u32>);
+    parts.next().zip(parts.next()).is_some_and(|version| version < (6, 2))
+}
+
+/// Whether snapshots are made.
+fn saves(answer: &Value) -> Option<bool> {
+    let Value::Array(pair) = answer else { return None };
+    pair.get(1).and_then(text).map(|save| !save.is_empty())
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "# Server\r\nredis_version:7.0.15\r\nrole:master\r\nused_memory:800\r\nmaxmemory:1000\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\naof_last_write_status:ok\r\nrdb_last_bgsave_status:ok\r\n";
+
+    fn warned(info: &str, save: &str, formats: i64) -> Vec<String> {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let save = Value::Array(vec![text("save"), text(save)]);
+        warnings(&[text(info), save, Value::Int(formats)])
+    }
+
+    #[test]
+    fn a_server_that_keeps_messages_is_not_warned_of() {
+        assert_eq!(warned(GOOD, "", 0), [""; 0]);
+        let only_snapshots = GOOD.replace("aof_enabled:1", "aof_enabled:0");
+        assert_eq!(warned(&only_snapshots, "3600 1", 0), [""; 0]);
+    }
+
+    #[test]
+    fn each_thing_that_endangers_messages_is_told_with_what_to_do() {
+        for (good, bad, told) in [
+            ("7.0.15", "6.0.16", "6.2 or later"),
+            ("role:master", "role:slave", "name the primary"),
+            ("noeviction", "allkeys-lru", "noeviction"),
+            ("aof_enabled:1", "aof_enabled:0", "appendonly yes"),
+            ("write_status:ok", "write_status:err", "its log"),
+            ("bgsave_status:ok", "bgsave_status:err", "its snapshots"),
+            ("used_memory:800", "used_memory:810", "81 %"),
+        ] {
+            let warned = warned(&GOOD.replace(good, bad), "", 0);
+            assert_eq!(warned.len(), 1, "{warned:?}");
+            assert!(warned[0].contains(told), "{warned:?}");
+        }
+        assert!(warned(GOOD, "", 1)[0].contains("later format"));
+    }
+
+    #[test]
+    fn what_a_server_does_not_tell_is_not_checked() {
+        let refused = redis::parse_redis_value(b"-NOPERM no permissions\r\n").unwrap();
+        assert_eq!(warnings(&[refused.clone(), refused.clone(), refused]), [""; 0]);
+        assert_eq!(warnings(&[]), [""; 0]);
+        assert_eq!(warned("", "", 0), [""; 0]);
+    }
+}

@@ -1,0 +1,121 @@
+//! Commands as they travel.
+
+use super::scripts::Script;
+
+/// A command, without the name of what is run where that is a script: a server that does not know the
+/// script by its name is given its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Command {
+    script: Option<Script>,
+    count: usize,
+    arguments: Vec<u8>,
+}
+
+/// How a script is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// By its SHA-1, which the server may not know.
+    Name,
+    /// By its text.
+    Text,
+}
+
+impl Command {
+    /// A command of this name.
+    pub(crate) fn new(name: &str) -> Self {
+        Command { script: None, count: 0, arguments: Vec::new() }.arg(name)
+    }
+
+    /// A script over these keys.
+    pub(crate) fn script<'a>(
+        script: Script,
+        keys: impl IntoIterator<Item = &'a String, IntoIter: ExactSizeIterator>,
+    ) -> Self {
+        let keys = keys.into_iter();
+        let command = Command { script: Some(script), count: 0, arguments: Vec::new() };
+        command.arg(keys.len().to_string()).args(keys)
+    }
+
+    /// The same with one argument more.
+    #[must_use]
+    pub(crate) fn arg(self, argument: impl AsRef<[u8]>) -> Self {
+        self.joined(&[argument.as_ref()])
+    }
+
+    /// The same with more arguments.
+    #[must_use]
+    pub(crate) fn args(self, arguments: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
+        arguments.into_iter().fold(self, Command::arg)
+    }
+
+    /// The same with one argument more, which consists of these parts.
+    #[must_use]
+    pub(crate) fn joined(mut self, parts: &[&[u8]]) -> Self {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        begin(&mut self.arguments, b'$', length);
+        for part in parts {
+            self.arguments.extend_from_slice(part);
+        }
+        self.arguments.extend_from_slice(b"\r\n");
+        self.count += 1;
+        self
+    }
+
+    /// Whether it runs a script.
+    pub(crate) fn is_script(&self) -> bool {
+        self.script.is_some()
+    }
+
+    /// Writes it as it travels.
+    pub(crate) fn write(&self, by: By, to: &mut Vec<u8>) {
+        let named = self.script.map(|script| match by {
+            By::Name => ["EVALSHA", script.name()],
+            By::Text => ["EVAL", script.text()],
+        });
+        let named = named.iter().flatten();
+        begin(to, b'*', self.count + named.clone().count());
+        for text in named {
+            begin(to, b'$', text.len());
+            to.extend_from_slice(text.as_bytes());
+            to.extend_from_slice(b"\r\n");
+        }
+        to.extend_from_slice(&self.arguments);
+    }
+}
+
+/// A kind and a length, as everything in the protocol begins.
+fn begin(to: &mut Vec<u8>, kind: u8, length: usize) {
+    to.push(kind);
+    to.extend_from_slice(length.to_string().as_bytes());
+    to.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(command: &Command, by: By) -> String {
+        let mut bytes = Vec::new();
+        command.write(by, &mut bytes);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_command_is_an_array_of_texts() {
+        let command = Command::new("RPUSH").arg("key").joined(&[b"ab", b"", b"c"]).arg("");
+        let text = "*4\r\n$5\r\nRPUSH\r\n$3\r\nkey\r\n$3\r\nabc\r\n$0\r\n\r\n";
+        assert_eq!(written(&command, By::Name), text);
+        assert!(!command.is_script());
+    }
+
+    #[test]
+    fn a_script_is_run_by_its_name_or_by_its_text() {
+        let command = Command::script(Script::Get, &["a".to_owned(), "b".to_owned()]).arg("x");
+        let rest = "$1\r\n2\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nx\r\n";
+        let named = format!("*6\r\n$7\r\nEVALSHA\r\n$40\r\n{}\r\n{rest}", Script::Get.name());
+        assert_eq!(written(&command, By::Name), named);
+        let text = Script::Get.text();
+        let whole = format!("*6\r\n$4\r\nEVAL\r\n${}\r\n{text}\r\n{rest}", text.len());
+        assert_eq!(written(&command, By::Text), whole);
+    }
+}

@@ -1,0 +1,102 @@
+//! Messages as they stand in a queue: an id, two counts, and the body.
+
+/// The length of an id.
+pub(crate) const ID: usize = 18;
+/// What stands in front of the body.
+const HEADER: usize = ID + 4;
+/// The counts of a message that was never reserved.
+pub(crate) const NO_COUNTS: &str = "0000";
+
+/// A message in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Element<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) counts: Counts,
+    pub(crate) body: &'a [u8],
+}
+
+/// How the earlier deliveries of a message ended. Each count stops at 255.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// With a failed attempt.
+    pub(crate) failed: u8,
+    /// With the end of the lease.
+    pub(crate) lost: u8,
+}
+
+impl<'a> Element<'a> {
+    /// The message that these bytes are. Nothing if a stranger wrote them.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (header, body) = bytes.split_at_checked(HEADER)?;
+        let (id, counts) = std::str::from_utf8(header).ok()?.split_at_checked(ID)?;
+        let is_of_id = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if !id.bytes().all(is_of_id) {
+            return None;
+        }
+        let count = |from: usize| {
+            let digits = counts.get(from..from + 2)?;
+            let are_digits = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            if are_digits { u8::from_str_radix(digits, 16).ok() } else { None }
+        };
+        Some(Element { id, counts: Counts { failed: count(0)?, lost: count(2)? }, body })
+    }
+}
+
+/// A message that was never reserved, as it is posted.
+pub(crate) fn posted(id: &str, body: &str) -> Vec<u8> {
+    [id, NO_COUNTS, body].concat().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const AN_ID: &str = "AbCd-_0123456789zZ";
+
+    #[test]
+    fn a_posted_message_has_its_id_its_body_and_no_counts() {
+        let element = posted(AN_ID, "hello");
+        let read = Element { id: AN_ID, counts: Counts::default(), body: b"hello" };
+        assert_eq!(Element::parse(&element), Some(read));
+    }
+
+    #[test]
+    fn what_a_stranger_wrote_is_no_message() {
+        for bytes in [
+            &b""[..],
+            b"hello",
+            b"AbCd-_0123456789zZ000",
+            b"AbCd-_0123456789z.0000body",
+            b"AbCd-_0123456789zZ0g00body",
+            b"AbCd-_0123456789zZ0F00body",
+            b"AbCd-_0123456789zZ+100body",
+            "AbCd-_0123456789\u{e9}0000body".as_bytes(),
+            b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff0000",
+        ] {
+            assert_eq!(Element::parse(bytes), None, "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_counts_and_any_body_are_read_as_they_were_written(
+            failed: u8,
+            lost: u8,
+            body in prop::collection::vec(any::<u8>(), 0..50),
+        ) {
+            let mut bytes = format!("{AN_ID}{failed:02x}{lost:02x}").into_bytes();
+            bytes.extend(&body);
+            let read = Element { id: AN_ID, counts: Counts { failed, lost }, body: &body };
+            prop_assert_eq!(Element::parse(&bytes), Some(read));
+        }
+
+        #[test]
+        fn any_bytes_are_a_message_or_none(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            if let Some(element) = Element::parse(&bytes) {
+                prop_assert_eq!(element.id.len() + 4 + element.body.len(), bytes.len());
+            }
+        }
+    }
+}

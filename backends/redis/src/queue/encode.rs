@@ -1,0 +1,307 @@
+//! What is sent to a server for each operation of a queue.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ivy_proto::queue::{Batch, Fault, FaultKind, NewMessage};
+use ivy_proto::{MessageId, QueueName, Receipt};
+
+use super::MAX_BODY;
+use super::command::Command;
+use super::element::{self, NO_COUNTS};
+use super::keys::{Keys, Prefix};
+use super::receipt::{Reservation, Unique, shared_lease};
+use super::scripts::Script;
+use crate::frame::Limits;
+
+/// The largest element that is taken from a server, in bytes. Others may post more than ivy does.
+pub(crate) const LARGEST_ELEMENT: usize = 1 << 20;
+/// After so many bytes an answer brings no further message: a server serves nobody else meanwhile.
+pub(crate) const ENOUGH: usize = 4 << 20;
+
+/// What an answer that holds messages may be at most.
+pub(crate) const MESSAGES: Limits = Limits {
+    line: 1024,
+    bulk: LARGEST_ELEMENT + 1024,
+    array: 128,
+    depth: 2,
+    frame: ENOUGH + LARGEST_ELEMENT + 64 * 1024,
+};
+
+/// What a reserve asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reserve {
+    /// Its unique name.
+    pub(crate) unique: Unique,
+    /// The most messages, 1 to 100.
+    pub(crate) count: usize,
+    pub(crate) lease: Duration,
+    pub(crate) from: From,
+    /// Whether what is due is made ready first. It is anyway where nothing else is ready.
+    pub(crate) sweep: bool,
+}
+
+/// Where a reserve looks for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// Among those that are ready, and where none is, among those that were moved aside for a wait.
+    Ready,
+    /// The same, in the other order.
+    Aside,
+    /// Behind a wait: what was moved aside for it, and with that what is ready.
+    Behind,
+}
+
+impl Reserve {
+    pub(crate) fn command(&self, keys: &Keys) -> Command {
+        let [ready, delayed, leases, held] = keys.of_scripts();
+        Command::script(Script::Reserve, &[ready, delayed, leases, held, keys.aside()])
+            .arg((self.count.clamp(1, 100) - 1).to_string())
+            .arg(millis(self.lease))
+            .arg(self.unique.as_str())
+            .arg(match self.from {
+                From::Ready => "ready",
+                From::Aside => "aside",
+                From::Behind => "behind",
+            })
+            .arg(flag(self.sweep))
+            .arg(LARGEST_ELEMENT.to_string())
+            .arg(ENOUGH.to_string())
+    }
+}
+
+/// Waits for a message, which a script that follows takes. The time is not zero, which would be for
+/// ever.
+pub(crate) fn wait(keys: &Keys, time: Duration) -> Command {
+    let seconds = time.max(Duration::from_millis(10)).as_secs_f64();
+    let command = Command::new("BLMOVE").arg(keys.ready()).arg(keys.aside());
+    command.arg("LEFT").arg("RIGHT").arg(format!("{seconds:.3}"))
+}
+
+/// The elements of a post, and what becomes of each: its id, or why it is not sent.
+pub(crate) struct Post {
+    pub(crate) entries: Vec<Result<MessageId, Fault>>,
+    /// Nothing if none is sent.
+    pub(crate) command: Option<Command>,
+}
+
+/// Posts these messages under the ids that are made for them.
+pub(crate) fn post(
+    keys: &Keys,
+    messages: &Batch<NewMessage>,
+    mut next_id: impl FnMut() -> String,
+) -> Post {
+    let mut entries = Vec::with_capacity(messages.items().len());
+    let (mut immediate, mut delayed) = (Vec::new(), Vec::new());
+    for message in messages.items() {
+        let size = message.body.as_str().len();
+        if size > MAX_BODY {
+            let detail = format!("{size} bytes, of at most {MAX_BODY}");
+            entries.push(Err(Fault::new(FaultKind::TooLarge).with_detail(detail)));
+            continue;
+        }
+        let id = next_id();
+        entries.push(Ok(MessageId::new(&id)));
+        let list = if message.delay.is_zero() { &mut immediate } else { &mut delayed };
+        list.push((id, message));
+    }
+    let joined = |command: Command, (id, message): &(String, &NewMessage)| {
+        let body = message.body.as_str();
+        command.joined(&[id.as_bytes(), NO_COUNTS.as_bytes(), body.as_bytes()])
+    };
+    let command = match (immediate.is_empty(), delayed.is_empty()) {
+        (true, true) => None,
+        (false, true) => {
+            Some(immediate.iter().fold(Command::new("RPUSH").arg(keys.ready()), joined))
+        }
+        (_, false) => {
+            let command = Command::script(Script::Post, &keys.of_scripts());
+            let command = command.arg(immediate.len().to_string());
+            let command = immediate.iter().fold(command, joined);
+            let later = |command: Command, message: &(String, &NewMessage)| {
+                joined(command.arg(millis(message.1.delay)), message)
+            };
+            Some(delayed.iter().fold(command, later))
+        }
+    };
+    Post { entries, command }
+}
+
+/// Lists a queue that is posted to, unless it is listed.
+pub(crate) fn list(prefix: &Prefix, queue: &QueueName) -> Command {
+    Command::new("ZADD").arg(prefix.queues()).arg("NX").arg("0").arg(queue.as_str())
+}
+
+/// A message that is to be deleted or released: its reservation, and the next one where a touch has had
+/// no answer, so that it may hold the message by now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) reservation: Reservation,
+    pub(crate) next: Option<Reservation>,
+}
+
+impl Holder {
+    fn reservations(&self) -> impl Iterator<Item = &Reservation> {
+        [&self.reservation].into_iter().chain(&self.next)
+    }
+}
+
+/// Deletes these messages. The answers: how many there were, perhaps what became of their leases, and
+/// last the time.
+pub(crate) fn delete(keys: &Keys, holders: &[&Holder]) -> Vec<Command> {
+    let reservations = || holders.iter().flat_map(|holder| holder.reservations());
+    let fields = reservations().map(Reservation::field);
+    let mut commands = vec![Command::new("HDEL").arg(keys.held()).args(fields)];
+    let leases = ended_leases(reservations());
+    if !leases.is_empty() {
+        commands.push(Command::new("ZREM").arg(keys.leases()).args(leases));
+    }
+    commands.push(Command::new("TIME"));
+    commands
+}
+
+/// The leases of which nothing is left without these reservations. One that only a part of them shares
+/// stays until it ends.
+fn ended_leases<'a>(reservations: impl Iterator<Item = &'a Reservation>) -> Vec<String> {
+    let mut leases = Vec::new();
+    let mut shared: BTreeMap<(Unique, usize), usize> = BTreeMap::new();
+    for reservation in reservations {
+        match reservation.shared() {
+            None => leases.extend(reservation.own_lease()),
+            Some(lease) => *shared.entry(lease).or_default() += 1,
+        }
+    }
+    let whole = shared.into_iter().filter(|((_, size), count)| count == size);
+    leases.extend(whole.map(|((unique, size), _)| shared_lease(unique, size)));
+    leases
+}
+
+/// Renews the lease of a message.
+pub(crate) fn touch(keys: &Keys, reservation: &Reservation, lease: Duration) -> Command {
+    Command::script(Script::Touch, &keys.of_scripts())
+        .arg(reservation.field())
+        .arg(reservation.touched(0).field())
+        .arg(millis(lease))
+        .arg(reservation.own_lease().unwrap_or_default())
+}
+
+/// Gives a message back.
+pub(crate) fn release(keys: &Keys, holder: &Holder, delay: Duration, failed: bool) -> Command {
+    let command = Command::script(Script::Release, &keys.of_scripts());
+    let command = command.arg(millis(delay)).arg(flag(failed));
+    holder.reservations().fold(command, |command, reservation| {
+        command.arg(reservation.field()).arg(reservation.own_lease().unwrap_or_default())
+    })
+}
+
+/// Moves an element that is no message to the dead-letter queue, as the body of a message with this id.
+pub(crate) fn reject(keys: &Keys, dead: &Keys, reservation: &Reservation, id: &str) -> Command {
+    let [ready, delayed, leases, held] = keys.of_scripts();
+    Command::script(Script::Reject, &[ready, delayed, leases, held, dead.ready()])
+        .arg(reservation.field())
+        .arg(reservation.own_lease().unwrap_or_default())
+        .arg(element::posted(id, ""))
+}
+
+/// Looks for messages that are reserved without a lease, from here on.
+pub(crate) fn orphans(keys: &Keys, cursor: &str) -> Command {
+    Command::script(Script::Orphans, &keys.of_scripts()).arg(cursor)
+}
+
+/// Looks at the next messages.
+pub(crate) fn peek(keys: &Keys, count: usize) -> Command {
+    Command::script(Script::Peek, &keys.of_scripts())
+        .arg((count.clamp(1, 100) - 1).to_string())
+        .arg(LARGEST_ELEMENT.to_string())
+        .arg(ENOUGH.to_string())
+}
+
+/// Where a message is looked for by its id: one key after the other, a page at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Search {
+    pub(crate) message: MessageId,
+    /// The number of the key, from 1.
+    pub(crate) place: u8,
+    /// Where to go on in it.
+    pub(crate) from: String,
+    /// How many messages were looked at.
+    pub(crate) seen: u64,
+}
+
+impl Search {
+    /// The last of the keys.
+    pub(crate) const LAST_PLACE: u8 = 3;
+
+    pub(crate) fn new(message: MessageId) -> Self {
+        Search { message, place: 1, from: "0".to_owned(), seen: 0 }
+    }
+
+    pub(crate) fn command(&self, keys: &Keys) -> Command {
+        Command::script(Script::Get, &[keys.ready(), keys.delayed(), keys.held()])
+            .arg(self.message.as_bytes())
+            .arg(self.place.to_string())
+            .arg(&self.from)
+    }
+}
+
+/// Deletes all messages of a queue.
+pub(crate) fn clear(keys: &Keys) -> Command {
+    Command::new("UNLINK").args(keys.of_scripts()).arg(keys.aside())
+}
+
+/// Takes a queue off the list.
+pub(crate) fn unlist(prefix: &Prefix, queue: &QueueName) -> Command {
+    Command::new("ZREM").arg(prefix.queues()).arg(queue.as_str())
+}
+
+/// Asks whether a queue is listed, and how large it is: the messages that are ready, whether the first of
+/// them is a nudge and none, and those that are put aside, delayed and reserved.
+pub(crate) fn sizes(prefix: &Prefix, queue: &QueueName, keys: &Keys) -> [Command; 6] {
+    [
+        Command::new("ZSCORE").arg(prefix.queues()).arg(queue.as_str()),
+        Command::new("LLEN").arg(keys.ready()),
+        Command::new("LPOS").arg(keys.ready()).arg("").arg("MAXLEN").arg("1"),
+        Command::new("LLEN").arg(keys.aside()),
+        Command::new("ZCARD").arg(keys.delayed()),
+        Command::new("HLEN").arg(keys.held()),
+    ]
+}
+
+/// Lists queues by name.
+pub(crate) fn names(
+    prefix: &Prefix,
+    begin: &str,
+    after: Option<&QueueName>,
+    count: usize,
+) -> Command {
+    let after = after.map(QueueName::as_str).filter(|after| *after >= begin);
+    let from = match (after, begin) {
+        (Some(after), _) => [b"(", after.as_bytes()].concat(),
+        (None, "") => b"-".to_vec(),
+        (None, begin) => [b"[", begin.as_bytes()].concat(),
+    };
+    // No text holds such a byte, so it comes behind all that begin so.
+    let to =
+        if begin.is_empty() { b"+".to_vec() } else { [b"(", begin.as_bytes(), b"\xff"].concat() };
+    let command = Command::new("ZRANGEBYLEX").arg(prefix.queues()).arg(from).arg(to);
+    command.arg("LIMIT").arg("0").arg(count.to_string())
+}
+
+/// Ends the wait of a connection.
+pub(crate) fn unblock(client: i64) -> Command {
+    Command::new("CLIENT").arg("UNBLOCK").arg(client.to_string())
+}
+
+/// The reservations of these receipts, in their order. Nothing in the place of one that no Redis gave.
+pub(crate) fn reservations(receipts: &[Receipt]) -> Vec<Option<Reservation>> {
+    receipts.iter().map(|receipt| Reservation::parse(&receipt.reservation)).collect()
+}
+
+/// Whole milliseconds, rounded up.
+fn millis(duration: Duration) -> String {
+    duration.as_nanos().div_ceil(1_000_000).to_string()
+}
+
+fn flag(flag: bool) -> &'static str {
+    if flag { "1" } else { "0" }
+}

@@ -1,0 +1,95 @@
+//! Commands and their answers, with the scripts again that a server did not know.
+
+use redis::Value;
+
+use super::command::{By, Command};
+use super::decode::error;
+use super::refusal::is_unknown_script;
+
+/// Commands of which each is to be answered. A script that the server does not know by its name has done
+/// nothing, so it is sent once more with its text, alone.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    commands: Vec<Command>,
+    answers: Vec<Value>,
+    /// The places of the commands that are sent once more.
+    again: Vec<usize>,
+}
+
+impl Exchange {
+    pub(crate) fn new(commands: impl IntoIterator<Item = Command>) -> Self {
+        let commands = commands.into_iter().collect();
+        Exchange { commands, answers: Vec::new(), again: Vec::new() }
+    }
+
+    /// What is to be sent now, and how many answers come.
+    pub(crate) fn packed(&self) -> (Vec<u8>, usize) {
+        let mut packed = Vec::new();
+        if self.again.is_empty() {
+            self.commands.iter().for_each(|command| command.write(By::Name, &mut packed));
+            return (packed, self.commands.len());
+        }
+        for command in self.again.iter().filter_map(|place| self.commands.get(*place)) {
+            command.write(By::Text, &mut packed);
+        }
+        (packed, self.again.len())
+    }
+
+    /// Takes in the answers to what was sent. Returns all of them in the order of the commands, or
+    /// nothing if something is to be sent once more.
+    pub(crate) fn answered(&mut self, answers: Vec<Value>) -> Option<Vec<Value>> {
+        if self.again.is_empty() {
+            self.answers = answers;
+            self.again = self.unknown_scripts();
+        } else {
+            for (place, answer) in self.again.drain(..).zip(answers) {
+                self.answers[place] = answer;
+            }
+        }
+        self.again.is_empty().then(|| std::mem::take(&mut self.answers))
+    }
+
+    fn unknown_scripts(&self) -> Vec<usize> {
+        let answers = self.answers.iter().zip(&self.commands).enumerate();
+        let unknown = answers.filter(|(_, (answer, command))| {
+            command.is_script() && error(answer).is_some_and(|said| is_unknown_script(&said))
+        });
+        unknown.map(|(place, _)| place).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripts::Script;
+    use super::*;
+
+    fn noscript() -> Value {
+        redis::parse_redis_value(b"-NOSCRIPT No matching script.\r\n").unwrap()
+    }
+
+    fn exchange() -> Exchange {
+        let script = || Command::script(Script::Release, &[String::new()]);
+        Exchange::new([Command::new("TIME"), script(), script()])
+    }
+
+    #[test]
+    fn a_script_that_is_not_known_is_sent_once_more_with_its_text_and_nothing_else_is() {
+        let mut exchange = exchange();
+        assert_eq!(exchange.packed().1, 3);
+        assert_eq!(exchange.answered(vec![Value::Int(1), noscript(), Value::Int(3)]), None);
+        let (packed, answers) = exchange.packed();
+        let packed = String::from_utf8(packed).unwrap();
+        assert_eq!((packed.matches(Script::Release.text()).count(), answers), (1, 1));
+        assert!(!packed.contains("EVALSHA"));
+        let all = [1, 2, 3].map(Value::Int).to_vec();
+        assert_eq!(exchange.answered(vec![Value::Int(2)]), Some(all));
+    }
+
+    #[test]
+    fn what_is_not_known_even_by_its_text_is_an_error() {
+        let mut exchange = exchange();
+        assert_eq!(exchange.answered(vec![Value::Int(1), noscript(), noscript()]), None);
+        let answers = exchange.answered(vec![noscript(), Value::Int(3)]).unwrap();
+        assert_eq!(answers, [Value::Int(1), noscript(), Value::Int(3)]);
+    }
+}

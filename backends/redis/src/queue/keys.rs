@@ -1,0 +1,137 @@
+//! The names of the keys that hold a queue.
+
+use ivy_proto::QueueName;
+use ivy_proto::backend::UrlProblem;
+
+/// The format of what the keys hold, which stands in their names: programs of different formats do not
+/// meet.
+const FORMAT: u8 = 1;
+/// What names begin with unless the URL says otherwise.
+const PREFIX: &str = "ivy";
+/// The longest prefix, in bytes.
+const LONGEST_PREFIX: usize = 64;
+
+/// What the names of all keys begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    prefix: String,
+    /// With the format.
+    begin: String,
+}
+
+/// The text cannot be what the names of keys begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the prefix must be 1 to 64 ASCII letters, digits or any of - _ . :")]
+pub struct BadPrefix;
+
+impl Default for Prefix {
+    fn default() -> Self {
+        Prefix { prefix: PREFIX.to_owned(), begin: format!("{PREFIX}{FORMAT}") }
+    }
+}
+
+impl Prefix {
+    /// The prefix that a URL names, or the usual one.
+    pub(crate) fn of(named: Option<&str>) -> Result<Self, UrlProblem> {
+        let Some(prefix) = named else { return Ok(Prefix::default()) };
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        let has_length = (1..=LONGEST_PREFIX).contains(&prefix.len());
+        if !has_length || !prefix.bytes().all(is_allowed) {
+            return Err(UrlProblem::backend(BadPrefix));
+        }
+        Ok(Prefix { prefix: prefix.to_owned(), begin: format!("{prefix}{FORMAT}") })
+    }
+
+    /// The key that holds the names of all queues.
+    pub(crate) fn queues(&self) -> String {
+        format!("{}:queues", self.begin)
+    }
+
+    /// The same key of the format that may come after this one.
+    pub(crate) fn queues_of_next_format(&self) -> String {
+        format!("{}{}:queues", self.prefix, FORMAT + 1)
+    }
+
+    /// The keys of a queue.
+    pub(crate) fn keys(&self, queue: &QueueName) -> Keys {
+        let mut base = format!("{}:{{", self.begin);
+        for character in queue.as_str().chars() {
+            match character {
+                // An empty pair of braces would put the keys of one queue into different slots.
+                '%' => base.push_str("%25"),
+                '{' => base.push_str("%7B"),
+                '}' => base.push_str("%7D"),
+                other => base.push(other),
+            }
+        }
+        base.push_str("}:");
+        Keys(base)
+    }
+}
+
+/// The keys of one queue. What stands between the braces is the same in all of them, so that a cluster
+/// keeps them in one slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Keys(String);
+
+impl Keys {
+    /// A list: the messages that are ready, the first one at its head.
+    pub(crate) fn ready(&self) -> String {
+        self.key('r')
+    }
+
+    /// A sorted set: the messages that are delayed, by the time at which they are due.
+    pub(crate) fn delayed(&self) -> String {
+        self.key('d')
+    }
+
+    /// A sorted set: the leases, by the time at which they end.
+    pub(crate) fn leases(&self) -> String {
+        self.key('l')
+    }
+
+    /// A hash: the messages that are reserved, by their reservations.
+    pub(crate) fn held(&self) -> String {
+        self.key('h')
+    }
+
+    /// A list: what a waiting reserve was given, until its script takes it.
+    pub(crate) fn aside(&self) -> String {
+        self.key('p')
+    }
+
+    /// The keys that scripts begin with, in their order.
+    pub(crate) fn of_scripts(&self) -> [String; 4] {
+        [self.ready(), self.delayed(), self.leases(), self.held()]
+    }
+
+    fn key(&self, part: char) -> String {
+        format!("{}{part}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready(queue: &str) -> String {
+        let prefix = Prefix::of(None).unwrap();
+        prefix.keys(&QueueName::new(queue).unwrap()).ready()
+    }
+
+    #[test]
+    fn the_name_of_a_queue_stands_between_braces_of_which_it_has_none() {
+        assert_eq!(ready("mail.p1"), "ivy1:{mail.p1}:r");
+        assert_eq!(ready("{a}{}"), "ivy1:{%7Ba%7D%7B%7D}:r");
+        assert_eq!(ready("100%"), "ivy1:{100%25}:r");
+        assert_ne!(ready("%7B"), ready("{"));
+    }
+
+    #[test]
+    fn a_prefix_holds_nothing_that_would_change_the_slot() {
+        assert_eq!(Prefix::of(Some("shop:eu")).unwrap().queues(), "shop:eu1:queues");
+        for refused in ["", "{", "a}", "a b", "a*", "\u{e9}", &"x".repeat(65)] {
+            assert!(Prefix::of(Some(refused)).is_err(), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+-- KEYS: ready, delayed, held. ARGV: the id of a message; where to look, as the number of the key; where to go
+-- on there.
+-- Answer: the element if it was found, or else an empty text; where to go on, or 0 at the end; how many
+-- elements were looked at.
+local id, place, from = ARGV[1], ARGV[2], ARGV[3]
+local found, following, step = nil, '0', 1
+if place == '1' then
+  found = redis.call('LRANGE', KEYS[1], from, tostring(from + 99))
+  if #found == 100 then following = tostring(from + 100) end
+else
+  local page = redis.call(place == '2' and 'ZSCAN' or 'HSCAN', KEYS[tonumber(place)], from, 'COUNT', '100')
+  following, found, step = page[1], page[2], 2
+end
+-- A set gives the element first, a hash second.
+for i = place == '3' and 2 or 1, #found, step do
+  if string.sub(found[i], 1, #id) == id then return { found[i], '0', '0' } end
+end
+return { '', following, tostring(#found / step) }

@@ -1,0 +1,38 @@
+
+-- The fields of a lease: those of a whole reserve, or that of one message that was touched.
+local function fields_of(lease)
+  local unique, size = match(lease, '^(.*)/([1-9]%d?%d?)$')
+  if not unique then return { lease } end
+  local fields = {}
+  for i = 1, math.min(size, 100) do fields[i] = unique .. sub(digits, 2 * i - 1, 2 * i) end
+  return fields
+end
+
+-- Makes ready what is due: delayed messages, and those whose leases have ended. What is written to its new
+-- place before it leaves the old one is not lost when a command fails. Gives whether there was anything.
+local function sweep()
+  local stamp = format('%.0f', now)
+  local due = call('ZRANGEBYSCORE', delayed, '-inf', stamp, 'LIMIT', '0', '100')
+  if #due > 0 then
+    for i = #due, 1, -1 do call('LPUSH', ready, due[i]) end
+    call('ZREM', delayed, unpack(due))
+  end
+  local ended = call('ZRANGEBYSCORE', leases, '-inf', stamp, 'LIMIT', '0', '10')
+  for i = 1, #ended do
+    put_back(fields_of(ended[i]))
+    call('ZREM', leases, ended[i])
+  end
+  return #due > 0 or #ended > 0
+end
+
+-- The first elements of a list. A nudge, an empty element that wakes whoever waits, is none.
+local function first(list, last)
+  for _ = 1, 10 do
+    local found = call('LRANGE', list, '0', last)
+    if found[1] ~= '' then return found end
+    local nudges = 1
+    while found[nudges + 1] == '' do nudges = nudges + 1 end
+    call('LTRIM', list, tostring(nudges), '-1')
+  end
+  return {}
+end

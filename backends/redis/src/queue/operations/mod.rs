@@ -1,0 +1,281 @@
+//! The operations that are under way.
+
+mod asked;
+mod keeping;
+mod reserving;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ivy_proto::backend::{Output, Ticket};
+use ivy_proto::queue::{Fault, QueueOp, QueueReply};
+use ivy_proto::{Moment, WallClock};
+use redis::Value;
+
+use super::decode::{Decoder, error};
+use super::encode;
+use super::exchange::Exchange;
+use super::keys::Prefix;
+use super::names::Names;
+use super::refusal::{broken, is_read_only};
+use super::touches::OpenTouches;
+use super::upkeep::Upkeep;
+use crate::conversation::USUAL;
+use crate::effects::Effects;
+use crate::frame::Limits;
+use crate::requests::{Answered, Request, RequestId, Requests, Unanswered};
+use crate::waits::Waits;
+
+use asked::Asked;
+use reserving::{Reserving, Resting};
+
+/// What operations act on.
+pub(crate) struct Io<'a> {
+    pub(crate) requests: &'a mut Requests,
+    pub(crate) waits: &'a mut Waits,
+    pub(crate) effects: &'a mut Effects,
+    pub(crate) now: Moment,
+}
+
+/// Operations, each of which is one request or several, one after the other.
+#[derive(Debug)]
+pub(crate) struct Operations {
+    prefix: Prefix,
+    names: Names,
+    wall: WallClock,
+    touches: OpenTouches,
+    upkeep: Upkeep,
+    last_id: u64,
+    under_way: BTreeMap<RequestId, UnderWay>,
+    /// Reserves that wait for a moment until they ask again.
+    resting: VecDeque<Resting>,
+    /// Waits that nobody wants any more, and that the server is to end as soon as it can be told.
+    unwanted: Vec<RequestId>,
+}
+
+/// What a request is sent for.
+#[derive(Debug)]
+enum UnderWay {
+    /// An operation, for which nobody may wait any more.
+    Operation { ticket: Option<Ticket>, asked: Asked, exchange: Exchange },
+    /// A reserve that is answered at once.
+    Reserve { reserving: Reserving, exchange: Exchange },
+    /// A reserve for which the server waits.
+    Wait { reserving: Reserving },
+    /// What keeps a queue in order, for which nobody waits.
+    Upkeep { task: super::upkeep::Task, exchange: Exchange },
+}
+
+impl Operations {
+    /// None yet. No other session may have these random bytes.
+    pub(crate) fn new(prefix: Prefix, random: [u8; 16], wall: WallClock) -> Self {
+        Operations {
+            prefix,
+            names: Names::new(random),
+            wall,
+            touches: OpenTouches::default(),
+            upkeep: Upkeep::default(),
+            last_id: 0,
+            under_way: BTreeMap::new(),
+            resting: VecDeque::new(),
+            unwanted: Vec::new(),
+        }
+    }
+
+    /// Begins an operation.
+    pub(crate) fn execute(&mut self, ticket: Ticket, op: QueueOp, io: &mut Io<'_>) {
+        if let Some((task, commands)) = self.upkeep.at_start(&self.prefix) {
+            self.keep_up(task, commands, io);
+        }
+        let op = match op {
+            QueueOp::Reserve { queue, count, lease, wait } => {
+                let keys = self.prefix.keys(&queue);
+                let until = io.now + wait;
+                let ticket = Some(ticket);
+                let reserving =
+                    Reserving { ticket, queue, keys, count, lease, until, unique: None };
+                return self.reserve(reserving, io);
+            }
+            op => op,
+        };
+        match self.ask(op, io.now) {
+            Ok((asked, commands)) => {
+                let exchange = Exchange::new(commands);
+                let id = self.send(&exchange, asked.limits(), io);
+                let ticket = Some(ticket);
+                self.under_way.insert(id, UnderWay::Operation { ticket, asked, exchange });
+            }
+            Err(answer) => io.effects.push(Output::Executed(ticket, *answer)),
+        }
+    }
+
+    /// Nobody waits for this any more.
+    pub(crate) fn cancel(&mut self, ticket: Ticket, io: &mut Io<'_>) {
+        self.resting.retain(|resting| resting.reserving.ticket != Some(ticket));
+        let is_this = |under_way: &UnderWay| under_way.ticket() == Some(ticket);
+        let found = self.under_way.iter().find(|(_, under_way)| is_this(under_way));
+        let Some(id) = found.map(|(id, _)| *id) else { return };
+        if io.requests.cancel(id) || io.waits.cancel(id) {
+            if let Some(UnderWay::Operation { asked, .. }) = self.under_way.remove(&id) {
+                self.was_not_sent(&asked);
+            }
+            return;
+        }
+        match self.under_way.get_mut(&id) {
+            Some(UnderWay::Operation { ticket, .. }) => *ticket = None,
+            Some(UnderWay::Reserve { reserving, .. }) => reserving.ticket = None,
+            Some(UnderWay::Wait { reserving }) => {
+                reserving.ticket = None;
+                self.unwanted.push(id);
+                self.unblock(io);
+            }
+            Some(UnderWay::Upkeep { .. }) | None => {}
+        }
+    }
+
+    /// Takes in everything that was answered, and does what is due.
+    pub(crate) fn proceed(&mut self, io: &mut Io<'_>) {
+        self.resume(io);
+        self.unblock(io);
+        loop {
+            let answered = io.requests.next_answered().or_else(|| io.waits.next_answered());
+            let Some(Answered { id, answers }) = answered else { return };
+            match answers {
+                Ok(answers) => self.answered(id, answers, io),
+                Err(unanswered) => self.unanswered(id, &unanswered, io),
+            }
+        }
+    }
+
+    pub(crate) fn wait_until(&self) -> Option<Moment> {
+        self.resting.iter().map(|resting| resting.until).min()
+    }
+
+    fn answered(&mut self, id: RequestId, answers: Vec<Value>, io: &mut Io<'_>) {
+        let Some(mut under_way) = self.under_way.remove(&id) else { return };
+        let errors = answers.iter().filter_map(error);
+        if under_way.exchange().is_some() && errors.clone().any(|said| is_read_only(&said)) {
+            io.requests.replace_connection(io.effects);
+        }
+        let limits = under_way.limits();
+        let answers = match under_way.exchange() {
+            None => answers,
+            Some(exchange) => match exchange.answered(answers) {
+                Some(answers) => answers,
+                None => {
+                    let id = self.send(exchange, limits, io);
+                    self.under_way.insert(id, under_way);
+                    return;
+                }
+            },
+        };
+        match under_way {
+            UnderWay::Operation { ticket, asked, .. } => self.replied(ticket, asked, answers, io),
+            UnderWay::Reserve { reserving, .. } => self.reserved(reserving, answers, io),
+            UnderWay::Wait { reserving } => self.waited(reserving, answers, io),
+            UnderWay::Upkeep { task, .. } => self.kept_up(task, answers, io),
+        }
+    }
+
+    fn unanswered(&mut self, id: RequestId, unanswered: &Unanswered, io: &mut Io<'_>) {
+        let Some(under_way) = self.under_way.remove(&id) else { return };
+        if let UnderWay::Operation { asked, .. } = &under_way
+            && !unanswered.was_sent
+        {
+            self.was_not_sent(asked);
+        }
+        if let Some(ticket) = under_way.ticket() {
+            let fault = broken(&unanswered.broken, unanswered.was_sent, io.effects.address());
+            io.effects.push(Output::Executed(ticket, Err(fault)));
+        }
+    }
+
+    /// An operation has got its answers: it is over, unless it goes on with another request.
+    fn replied(
+        &mut self,
+        ticket: Option<Ticket>,
+        asked: Asked,
+        answers: Vec<Value>,
+        io: &mut Io<'_>,
+    ) {
+        let decoder = Decoder { address: io.effects.address() };
+        let answer = match (asked, ticket) {
+            (Asked::Search(keys, search), Some(ticket)) => {
+                match decoder.search(&search, asked::only(answers)) {
+                    Ok(Err(search)) => {
+                        let exchange = Exchange::new([search.command(&keys)]);
+                        let asked = Asked::Search(keys, search);
+                        let id = self.send(&exchange, asked.limits(), io);
+                        let ticket = Some(ticket);
+                        self.under_way.insert(id, UnderWay::Operation { ticket, asked, exchange });
+                        return;
+                    }
+                    Ok(Ok(reply)) => Ok(reply),
+                    Err(fault) => Err(fault),
+                }
+            }
+            (asked, _) => self.read(asked, answers, &decoder),
+        };
+        if let Some(ticket) = ticket {
+            io.effects.push(Output::Executed(ticket, answer));
+        }
+    }
+
+    /// Ends the waits on the server that nobody wants any more.
+    fn unblock(&mut self, io: &mut Io<'_>) {
+        if self.unwanted.is_empty() {
+            return;
+        }
+        let mut clients = Vec::new();
+        self.unwanted.retain(|id| {
+            clients.extend(io.waits.client(*id));
+            self.under_way.contains_key(id) && io.waits.client(*id).is_none()
+        });
+        for client in clients {
+            let exchange = Exchange::new([encode::unblock(client)]);
+            self.send(&exchange, USUAL, io);
+        }
+    }
+
+    /// Sends what an exchange wants sent.
+    fn send(&mut self, exchange: &Exchange, limits: Limits, io: &mut Io<'_>) -> RequestId {
+        let id = self.next_id();
+        let (commands, answers) = exchange.packed();
+        io.requests.send(Request { id, commands, answers, limits }, io.effects, io.now);
+        id
+    }
+
+    fn next_id(&mut self) -> RequestId {
+        self.last_id += 1;
+        RequestId(self.last_id)
+    }
+}
+
+impl UnderWay {
+    fn ticket(&self) -> Option<Ticket> {
+        match self {
+            UnderWay::Operation { ticket, .. } => *ticket,
+            UnderWay::Reserve { reserving, .. } | UnderWay::Wait { reserving } => reserving.ticket,
+            UnderWay::Upkeep { .. } => None,
+        }
+    }
+
+    fn exchange(&mut self) -> Option<&mut Exchange> {
+        match self {
+            UnderWay::Operation { exchange, .. }
+            | UnderWay::Reserve { exchange, .. }
+            | UnderWay::Upkeep { exchange, .. } => Some(exchange),
+            UnderWay::Wait { .. } => None,
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        match self {
+            UnderWay::Operation { asked, .. } => asked.limits(),
+            UnderWay::Reserve { .. } | UnderWay::Wait { .. } => encode::MESSAGES,
+            UnderWay::Upkeep { .. } => USUAL,
+        }
+    }
+}
+
+/// What an operation is answered with before anything is sent.
+type AtOnce = Box<Result<QueueReply, Fault>>;

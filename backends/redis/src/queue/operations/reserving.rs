@@ -1,0 +1,187 @@
+//! Reserves, which may wait.
+
+use std::time::Duration;
+
+use ivy_proto::backend::{Output, Ticket};
+use ivy_proto::queue::{Fault, FaultKind, QueueReply, Reserved};
+use ivy_proto::{Moment, QueueName, Receipt};
+use redis::Value;
+
+use super::{Io, Operations, UnderWay};
+use crate::queue::command::By;
+use crate::queue::decode::{Brought, Decoder, odd};
+use crate::queue::encode::{self, From, Reserve};
+use crate::queue::exchange::Exchange;
+use crate::queue::keys::Keys;
+use crate::queue::receipt::{Reservation, Unique};
+use crate::requests::RequestId;
+use crate::waits::Wait;
+
+/// The longest that a server is asked to wait.
+const LONGEST_PIECE: Duration = Duration::from_secs(30);
+/// What is left of a wait is over when it is shorter.
+const SHORTEST_PIECE: Duration = Duration::from_millis(10);
+/// After how long a server is asked to wait again that has refused it.
+const REST: Duration = Duration::from_secs(1);
+
+/// A reserve, which may be one script after the other.
+#[derive(Debug)]
+pub(super) struct Reserving {
+    /// Nothing if nobody waits for it any more.
+    pub(super) ticket: Option<Ticket>,
+    pub(super) queue: QueueName,
+    pub(super) keys: Keys,
+    pub(super) count: usize,
+    pub(super) lease: Duration,
+    /// How long it may wait.
+    pub(super) until: Moment,
+    /// The unique name of the script that is under way.
+    pub(super) unique: Option<Unique>,
+}
+
+/// A reserve that asks again at a moment.
+#[derive(Debug)]
+pub(super) struct Resting {
+    pub(super) until: Moment,
+    pub(super) reserving: Reserving,
+}
+
+impl Operations {
+    /// Takes what is there.
+    pub(super) fn reserve(&mut self, mut reserving: Reserving, io: &mut Io<'_>) {
+        let task = self.upkeep.of_worker(&reserving.queue, &reserving.keys, io.now);
+        if let Some((task, commands)) = task {
+            self.keep_up(task, commands, io);
+        }
+        let waits = reserving.until > io.now;
+        let from = if waits { From::Aside } else { From::Ready };
+        let sweep = self.upkeep.is_sweep_due(&reserving.queue, io.now);
+        let reserve = self.script(&mut reserving, from, sweep);
+        let exchange = Exchange::new([reserve.command(&reserving.keys)]);
+        let id = self.send(&exchange, encode::MESSAGES, io);
+        self.under_way.insert(id, UnderWay::Reserve { reserving, exchange });
+    }
+
+    /// The script that looks once.
+    fn script(&mut self, reserving: &mut Reserving, from: From, sweep: bool) -> Reserve {
+        let unique = self.names.reserve();
+        reserving.unique = Some(unique);
+        let Reserving { count, lease, .. } = *reserving;
+        Reserve { unique, count, lease, from, sweep }
+    }
+
+    /// What was there has come.
+    pub(super) fn reserved(&mut self, reserving: Reserving, answers: Vec<Value>, io: &mut Io<'_>) {
+        match brought(&reserving, super::asked::only(answers), io) {
+            Ok(Brought::Nothing(due)) => self.wait(reserving, due, io),
+            Ok(Brought::Messages { reserved, strangers }) => {
+                self.bring(reserving, reserved, &strangers, io);
+            }
+            Err(fault) => end(&reserving, Err(fault), io),
+        }
+    }
+
+    /// A wait of the server is over: whether something came, and what the script behind it took.
+    pub(super) fn waited(&mut self, reserving: Reserving, answers: Vec<Value>, io: &mut Io<'_>) {
+        let Ok([wait, script]) = <[Value; 2]>::try_from(answers) else {
+            return end(&reserving, Err(odd()), io);
+        };
+        let refused = Decoder { address: io.effects.address() }.accepted(wait).err();
+        match (brought(&reserving, script, io), refused) {
+            (Ok(Brought::Messages { reserved, strangers }), _) => {
+                self.bring(reserving, reserved, &strangers, io);
+            }
+            (Ok(Brought::Nothing(due)), None) => self.wait(reserving, due, io),
+            // A server whose memory is full, for instance, waits for nobody, and is emptied all the same.
+            (Ok(Brought::Nothing(_)), Some(fault)) if is_passing(&fault) => {
+                self.resting.push_back(Resting { until: io.now + REST, reserving });
+            }
+            (Ok(Brought::Nothing(_)), Some(fault)) | (Err(fault), _) => {
+                end(&reserving, Err(fault), io);
+            }
+        }
+    }
+
+    /// Has the server wait for a piece of what is left, at most until it knows a message to be due. A
+    /// lease that begins meanwhile ends after that, if it is no shorter than the piece.
+    fn wait(&mut self, mut reserving: Reserving, due: Option<Duration>, io: &mut Io<'_>) {
+        let left = reserving.until.since(io.now);
+        if reserving.ticket.is_none() || left < SHORTEST_PIECE {
+            return end(&reserving, Ok(Reserved::default()), io);
+        }
+        let piece = left.min(LONGEST_PIECE).min(reserving.lease).min(due.unwrap_or(left));
+        let time = piece.max(SHORTEST_PIECE);
+        let reserve = self.script(&mut reserving, From::Behind, true).command(&reserving.keys);
+        let (mut commands, mut script) = (Vec::new(), Vec::new());
+        encode::wait(&reserving.keys, time).write(By::Name, &mut commands);
+        reserve.write(By::Name, &mut commands);
+        reserve.write(By::Text, &mut script);
+        let id: RequestId = self.next_id();
+        let wait = Wait { id, commands, script, limits: encode::MESSAGES, time };
+        self.under_way.insert(id, UnderWay::Wait { reserving });
+        io.waits.send(wait, io.effects, io.now);
+    }
+
+    /// Asks again for those that have rested.
+    pub(super) fn resume(&mut self, io: &mut Io<'_>) {
+        while let Some(place) = self.resting.iter().position(|resting| resting.until <= io.now) {
+            if let Some(resting) = self.resting.remove(place) {
+                self.reserve(resting.reserving, io);
+            }
+        }
+    }
+
+    /// Hands over what a reserve has brought. Where nobody waits for it any more, it is given back.
+    fn bring(
+        &mut self,
+        reserving: Reserving,
+        reserved: Reserved,
+        strangers: &[Reservation],
+        io: &mut Io<'_>,
+    ) {
+        for stranger in strangers {
+            let id = self.names.message(self.wall.unix_millis(io.now));
+            let task = self.upkeep.reject(&self.prefix, &reserving.queue, stranger, &id);
+            if let Some((task, commands)) = task {
+                self.keep_up(task, commands, io);
+            }
+        }
+        match reserving.ticket {
+            Some(ticket) => {
+                io.effects.push(Output::Executed(ticket, Ok(QueueReply::Reserved(reserved))));
+            }
+            None => self.give_back(&reserving, &reserved, io),
+        }
+    }
+
+    fn give_back(&mut self, reserving: &Reserving, reserved: &Reserved, io: &mut Io<'_>) {
+        let receipts: Vec<Receipt> =
+            reserved.messages.iter().map(|message| message.receipt.clone()).collect();
+        let reservations = encode::reservations(&receipts);
+        // The last one first: each is put in front of the others.
+        let release = |reservation: Reservation| {
+            let holder = encode::Holder { reservation, next: None };
+            encode::release(&reserving.keys, &holder, Duration::ZERO, false)
+        };
+        let commands: Vec<_> = reservations.into_iter().flatten().rev().map(release).collect();
+        if !commands.is_empty() {
+            self.keep_up(crate::queue::upkeep::Task::GiveBack, commands, io);
+        }
+    }
+}
+
+fn brought(reserving: &Reserving, answer: Value, io: &Io<'_>) -> Result<Brought, Fault> {
+    let unique = reserving.unique.ok_or_else(odd)?;
+    Decoder { address: io.effects.address() }.reserve(unique, answer)
+}
+
+/// Whether a fault of a wait is of a kind that may be over soon.
+fn is_passing(fault: &Fault) -> bool {
+    matches!(fault.kind(), FaultKind::Unavailable)
+}
+
+fn end(reserving: &Reserving, answer: Result<Reserved, Fault>, io: &mut Io<'_>) {
+    if let Some(ticket) = reserving.ticket {
+        io.effects.push(Output::Executed(ticket, answer.map(QueueReply::Reserved)));
+    }
+}

@@ -1,0 +1,194 @@
+//! Reservations, as receipts carry them.
+
+use std::fmt;
+
+use ivy_proto::ReservationId;
+
+/// The length of the unique name of a reserve.
+pub(crate) const UNIQUE: usize = 14;
+
+/// The unique name of one reserve, which may bring up to 100 messages.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Unique([u8; UNIQUE]);
+
+impl Unique {
+    /// The name that these characters are. Nothing if they are not as many as they must be, in ASCII.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        text.is_ascii().then_some(())?;
+        text.as_bytes().try_into().ok().map(Unique)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("it is ASCII")
+    }
+}
+
+impl fmt::Debug for Unique {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The reservation of one message.
+///
+/// The server knows it by its field: the unique name of the reserve, two digits for the place in it, and
+/// after K touches `.K`. The receipt carries what this program has to know beside that: when the lease
+/// ends, and how many messages share the lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reservation {
+    unique: Unique,
+    place: u8,
+    touches: u32,
+    /// How many messages the reserve brought. Only until it is touched.
+    size: u8,
+    /// When the lease ends, in ms of the server's clock.
+    end: u64,
+}
+
+impl Reservation {
+    /// Those of a reserve that brought so many.
+    pub(crate) fn all(unique: Unique, size: u8, end: u64) -> impl Iterator<Item = Self> {
+        (0..size).map(move |place| Reservation { unique, place, touches: 0, size, end })
+    }
+
+    /// The reservation that a receipt holds. Nothing if no reserve of a Redis gave it.
+    pub(crate) fn parse(id: &ReservationId) -> Option<Self> {
+        let (field, rest) = id.as_str().split_once('@')?;
+        let (unique, behind) = field.split_at_checked(UNIQUE)?;
+        let (place, touches) = match behind.split_once('.') {
+            None => (behind, 0),
+            Some((place, touches)) => (place, digits(touches, 10)?),
+        };
+        let (end, size) = match rest.split_once('/') {
+            None if touches > 0 => (rest, 1),
+            Some((end, size)) if touches == 0 => (end, digits(size, 10)?),
+            _ => return None,
+        };
+        let is_two_digits = place.len() == 2;
+        let reservation = Reservation {
+            unique: Unique::parse(unique)?,
+            place: digits(place, 10).filter(|_| is_two_digits)?.try_into().ok()?,
+            touches: touches.try_into().ok()?,
+            size: size.try_into().ok()?,
+            end: digits(end, 16)?,
+        };
+        Some(reservation)
+    }
+
+    /// What the receipt holds: at most 32 bytes, up to the 999th touch.
+    pub(crate) fn id(&self) -> ReservationId {
+        let mut text = self.field();
+        text.push_str(&format!("@{:x}", self.end));
+        if self.touches == 0 {
+            text.push_str(&format!("/{}", self.size));
+        }
+        ReservationId::new(text)
+    }
+
+    /// The field that holds the message.
+    pub(crate) fn field(&self) -> String {
+        let Reservation { unique, place, touches, .. } = self;
+        match touches {
+            0 => format!("{}{place:02}", unique.as_str()),
+            touches => format!("{}{place:02}.{touches}", unique.as_str()),
+        }
+    }
+
+    /// The reservation that a touch makes of this one.
+    pub(crate) fn touched(&self, end: u64) -> Self {
+        Reservation { touches: self.touches.saturating_add(1), size: 1, end, ..self.clone() }
+    }
+
+    /// When the lease ends, in ms of the server's clock.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The unique name of the reserve, and how many messages share its lease.
+    pub(crate) fn shared(&self) -> Option<(Unique, usize)> {
+        (self.touches == 0).then_some((self.unique, self.size.into()))
+    }
+
+    /// The name of the lease, if no other message shares it.
+    pub(crate) fn own_lease(&self) -> Option<String> {
+        match self.shared() {
+            None => Some(self.field()),
+            Some((unique, 1)) => Some(shared_lease(unique, 1)),
+            Some(_) => None,
+        }
+    }
+}
+
+/// The name of the lease of a whole reserve.
+pub(crate) fn shared_lease(unique: Unique, size: usize) -> String {
+    format!("{}/{size}", unique.as_str())
+}
+
+fn digits(text: &str, radix: u32) -> Option<u64> {
+    let are_digits = !text.is_empty() && text.chars().all(|digit| digit.is_digit(radix));
+    if are_digits { u64::from_str_radix(text, radix).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: u64 = 1_764_421_234_567;
+
+    fn reserved(size: u8) -> Vec<Reservation> {
+        Reservation::all(Unique::parse("NoNcE123000001").unwrap(), size, NOW).collect()
+    }
+
+    #[test]
+    fn a_receipt_tells_the_field_the_end_and_who_shares_the_lease() {
+        let all = reserved(100);
+        let last = Reservation::parse(&all[99].id()).unwrap();
+        assert_eq!(last, all[99]);
+        assert_eq!((last.field().as_str(), last.end()), ("NoNcE12300000199", NOW));
+        assert_eq!(last.own_lease(), None);
+        assert_eq!(reserved(1)[0].own_lease().unwrap(), "NoNcE123000001/1");
+        assert!(last.id().as_str().len() <= 32);
+    }
+
+    #[test]
+    fn a_touched_message_has_a_lease_of_its_own() {
+        let mut touched = reserved(3)[1].clone();
+        for _ in 0..12 {
+            touched = touched.touched(NOW + 1);
+        }
+        assert_eq!(Reservation::parse(&touched.id()), Some(touched.clone()));
+        assert_eq!(touched.own_lease().unwrap(), "NoNcE12300000101.12");
+        assert!(touched.id().as_str().len() <= 32);
+    }
+
+    #[test]
+    fn what_no_reserve_gave_is_none() {
+        for text in [
+            "",
+            "1",
+            "NoNcE12300000101",
+            "NoNcE12300000101@",
+            "NoNcE12300000101@19a",
+            "NoNcE12300000101@19a/",
+            "NoNcE123000001+1@19a/1",
+            "NoNcE1230000011@19a/1",
+            "NoNcE12300000101.1@19a/1",
+            "NoNcE12300000101.@19a",
+            "NoNcE12300000101@19a/300",
+            "NoNcE1230000\u{e9}01@19a/1",
+        ] {
+            assert_eq!(Reservation::parse(&ReservationId::new(text)), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_reservation_or_none(text in "[NoE10.@/+a]{0,40}") {
+            if let Some(read) = Reservation::parse(&ReservationId::new(&text)) {
+                prop_assert_eq!(Reservation::parse(&read.id()), Some(read));
+            }
+        }
+    }
+}

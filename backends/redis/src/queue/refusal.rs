@@ -1,0 +1,208 @@
+//! What the errors of a server mean for a queue.
+
+use std::time::Duration;
+
+use ivy_proto::notify::NotifyFaultKind;
+use ivy_proto::queue::{Fault, FaultKind};
+
+use crate::address::RedisAddress;
+use crate::refusal::{Broken, shown};
+
+/// After how long a server is asked again that takes no requests now.
+const REST: Duration = Duration::from_secs(1);
+
+const FULL: &str = "the memory of the server is full: let workers empty the queue, or give it more";
+const DISK: &str =
+    "the server cannot write to its disk: mend that, or its setting stop-writes-on-bgsave-error";
+const STARTS: &str = "it is tried again: the server reads its data, or waits for another one";
+const READ_ONLY: &str =
+    "it is tried again over a new connection; if this lasts, the address leads to a replica";
+const BUSY: &str = "a script of somebody runs for too long: see SCRIPT KILL";
+const REPLICAS: &str = "too few replicas are connected: see the setting min-replicas-to-write";
+const GRANT: &str = "grant the user what the documentation of ivy-redis lists";
+const OTHER_KIND: &str = "a key of the queue holds something else: choose another queue name, or another prefix with ?prefix=";
+const VERSION: &str = "a queue needs Redis 6.2 or a server that is compatible with it";
+const CLUSTER: &str =
+    "a cluster cannot be a queue: name a server that is none, or the cluster's proxy";
+const PARTIAL: &str = "it can be tried again; a message may then come twice";
+
+/// What an error means that was answered to a command of a queue, a script or not: its text with the code
+/// in front.
+pub(crate) fn refusal(said: &str, address: &RedisAddress) -> Fault {
+    let (kind, advice) = meaning(said);
+    let mut fault = Fault::new(kind).with_detail(shown(without_arguments(said), address, ""));
+    if let Some(advice) = advice {
+        fault = fault.with_advice(advice);
+    }
+    if kind == FaultKind::Unavailable { fault.with_retry_after(REST) } else { fault }
+}
+
+/// Whether the error says that the server has become a replica, so that the name may lead to another one.
+pub(crate) fn is_read_only(said: &str) -> bool {
+    code(said) == "READONLY"
+}
+
+/// Whether the error says that the server does not know a script by its name, so that nothing was done.
+pub(crate) fn is_unknown_script(said: &str) -> bool {
+    said.starts_with("NOSCRIPT")
+}
+
+/// What a connection that is of no use means for an operation, which was sent on it or not.
+pub(crate) fn broken(broken: &Broken, was_sent: bool, address: &RedisAddress) -> Fault {
+    let detail = || broken.detail.clone();
+    match broken.kind {
+        NotifyFaultKind::ConnectionLost if was_sent => {
+            Fault::new(FaultKind::AnswerLost).with_detail(detail())
+        }
+        NotifyFaultKind::Tls => Fault::new(FaultKind::Tls).with_detail(detail()),
+        NotifyFaultKind::Unauthorized => Fault::new(FaultKind::Unauthorized).with_detail(detail()),
+        NotifyFaultKind::NoPermission | NotifyFaultKind::Refused
+            if !broken.detail.contains("max number of clients") =>
+        {
+            refusal(&broken.detail, address)
+        }
+        _ => Fault::new(FaultKind::Unreachable).with_detail(detail()),
+    }
+}
+
+fn meaning(said: &str) -> (FaultKind, Option<&'static str>) {
+    use FaultKind::{Redirected, Refused, ServerError, Unauthorized, Unavailable};
+    match code(said) {
+        "OOM" => (Unavailable, Some(FULL)),
+        "MISCONF" => (Unavailable, Some(DISK)),
+        "READONLY" => (Unavailable, Some(READ_ONLY)),
+        "NOREPLICAS" => (Unavailable, Some(REPLICAS)),
+        "BUSY" => (Unavailable, Some(BUSY)),
+        "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" => (Unavailable, Some(STARTS)),
+        "NOAUTH" | "WRONGPASS" => (Unauthorized, None),
+        "NOPERM" => (Unauthorized, Some(GRANT)),
+        "MOVED" | "ASK" => (Redirected, Some(CLUSTER)),
+        "WRONGTYPE" | "CROSSSLOT" => (Refused, Some(OTHER_KIND)),
+        _ if said.contains("can't run this command") => (ServerError, Some(GRANT)),
+        _ if is_from_a_script(said) => (ServerError, Some(PARTIAL)),
+        _ if said.contains("unknown command") || said.contains("wrong number of arguments") => {
+            (Refused, Some(VERSION))
+        }
+        _ => (Refused, None),
+    }
+}
+
+/// The code of an error. Servers before version 7 put that of a command inside of a script into the text:
+/// `ERR Error running script (..): @user_script:12: -OOM command not allowed`.
+fn code(said: &str) -> &str {
+    let mut words = said.split(' ');
+    let first = words.next().unwrap_or_default();
+    if !said.contains("Error running script") {
+        return first;
+    }
+    let is_code =
+        |code: &&str| !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    words.filter_map(|word| word.strip_prefix('-')).find(is_code).unwrap_or(first)
+}
+
+fn is_from_a_script(said: &str) -> bool {
+    said.contains("Error running script") || said.contains("user_script")
+}
+
+/// An error about a command may repeat what was sent with it.
+fn without_arguments(said: &str) -> &str {
+    said.split(", with args").next().unwrap_or(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use ivy_proto::Secret;
+    use ivy_proto::queue::Effect;
+
+    use super::*;
+
+    fn address() -> RedisAddress {
+        RedisAddress {
+            tls: false,
+            host: "redis.example".to_owned(),
+            port: 6379,
+            user: None,
+            password: Some(Secret::new("correct horse")),
+            database: None,
+        }
+    }
+
+    #[test]
+    fn each_error_of_a_server_has_its_kind_and_its_advice() {
+        use FaultKind::{Redirected, Refused, ServerError, Unauthorized, Unavailable};
+        for (said, kind, advice) in [
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                Unavailable,
+                "workers empty",
+            ),
+            (
+                "OOM command not allowed script: 5f, on @user_script:7.",
+                Unavailable,
+                "workers empty",
+            ),
+            (
+                "ERR Error running script (call to f_5f): @user_script:7: @user_script: 7: -OOM command not allowed",
+                Unavailable,
+                "workers empty",
+            ),
+            ("MISCONF Redis is configured to save RDB snapshots", Unavailable, "disk"),
+            ("READONLY You can't write against a read only replica.", Unavailable, "replica"),
+            ("READONLY You can't write script: 5f, on @user_script:10.", Unavailable, "replica"),
+            ("NOREPLICAS Not enough good replicas to write.", Unavailable, "min-replicas"),
+            ("LOADING Redis is loading the dataset in memory", Unavailable, "reads its data"),
+            ("MASTERDOWN Link with MASTER is down", Unavailable, "reads its data"),
+            ("CLUSTERDOWN The cluster is down", Unavailable, "reads its data"),
+            ("TRYAGAIN Multiple keys request during rehashing", Unavailable, "reads its data"),
+            ("BUSY Redis is busy running a script.", Unavailable, "SCRIPT KILL"),
+            ("NOAUTH Authentication required.", Unauthorized, "credentials"),
+            ("WRONGPASS invalid username-password pair", Unauthorized, "credentials"),
+            (
+                "NOPERM this user has no permissions to run the 'rpush' command",
+                Unauthorized,
+                "grant",
+            ),
+            ("WRONGTYPE Operation against a key", Refused, "?prefix="),
+            ("CROSSSLOT Keys in request don't hash to the same slot", Refused, "?prefix="),
+            ("ERR unknown command 'BLMOVE', with args beginning with: 'k'", Refused, "6.2"),
+            ("ERR wrong number of arguments for 'lpop' command", Refused, "6.2"),
+            ("MOVED 866 10.0.0.1:6379", Redirected, "cluster"),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: 5f",
+                ServerError,
+                "grant",
+            ),
+            (
+                "ERR attempt to index a nil value script: 5f, on @user_script:3.",
+                ServerError,
+                "twice",
+            ),
+            ("ERR something else", Refused, "will not help"),
+        ] {
+            let fault = refusal(said, &address());
+            assert_eq!(fault.kind(), kind, "{said}");
+            assert!(fault.to_string().contains(advice), "{said}: {fault}");
+            let rests = fault.retry_after() == Some(REST);
+            assert_eq!(rests, fault.effect() == Effect::None, "{said}");
+        }
+    }
+
+    #[test]
+    fn what_was_sent_and_the_password_are_not_repeated() {
+        let said = "ERR unknown command 'RPUSH', with args beginning with: 'the body'";
+        assert!(!refusal(said, &address()).to_string().contains("body"));
+        assert!(!refusal("ERR bad correct horse", &address()).to_string().contains("horse"));
+    }
+
+    #[test]
+    fn a_lost_connection_leaves_open_only_what_was_sent() {
+        let lost = Broken { kind: NotifyFaultKind::ConnectionLost, detail: "gone".to_owned() };
+        assert_eq!(broken(&lost, true, &address()).kind(), FaultKind::AnswerLost);
+        assert_eq!(broken(&lost, false, &address()).kind(), FaultKind::Unreachable);
+        let loading = Broken { kind: NotifyFaultKind::Refused, detail: "LOADING data".to_owned() };
+        assert_eq!(broken(&loading, false, &address()).kind(), FaultKind::Unavailable);
+        let full = "ERR max number of clients reached".to_owned();
+        let full = Broken { kind: NotifyFaultKind::Refused, detail: full };
+        assert_eq!(broken(&full, false, &address()).kind(), FaultKind::Unreachable);
+    }
+}

@@ -1,0 +1,97 @@
+//! The scripts that Redis runs for a queue, and the names that it knows them by.
+
+use std::sync::LazyLock;
+
+use sha1::{Digest, Sha1};
+
+/// A script. Its text says what it takes and what it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// Posts messages of which some are delayed.
+    Post,
+    /// Reserves messages.
+    Reserve,
+    /// Shows the next messages.
+    Peek,
+    /// Renews a lease.
+    Touch,
+    /// Gives a message back.
+    Release,
+    /// Moves an element that is no message to the dead-letter queue.
+    Reject,
+    /// Puts back what is reserved without a lease.
+    Orphans,
+    /// Looks for a message by its id.
+    Get,
+}
+
+/// A file of the folder beside this one.
+macro_rules! lua {
+    ($($name:literal),*) => { concat!($(include_str!(concat!("lua/", $name, ".lua"))),*) };
+}
+
+const POST: &str = lua!("prelude", "nudge", "post");
+const RESERVE: &str = lua!("prelude", "frees", "counts", "put_back", "sweep", "reserve");
+const PEEK: &str = lua!("prelude", "frees", "counts", "put_back", "sweep", "peek");
+const TOUCH: &str = lua!("prelude", "frees", "touch");
+const RELEASE: &str = lua!("prelude", "frees", "counts", "nudge", "release");
+const REJECT: &str = lua!("prelude", "reject");
+const ORPHANS: &str = lua!("prelude", "frees", "counts", "put_back", "orphans");
+const GET: &str = lua!("get");
+
+/// All scripts, in the order of their declaration.
+const TEXTS: [&str; 8] = [POST, RESERVE, PEEK, TOUCH, RELEASE, REJECT, ORPHANS, GET];
+
+static HASHES: LazyLock<[String; 8]> = LazyLock::new(|| TEXTS.map(sha1_of));
+
+impl Script {
+    /// What Redis runs.
+    pub(crate) fn text(self) -> &'static str {
+        TEXTS[self as usize]
+    }
+
+    /// The name of the text: its SHA-1 in hexadecimal.
+    pub(crate) fn name(self) -> &'static str {
+        &HASHES[self as usize]
+    }
+}
+
+fn sha1_of(text: &str) -> String {
+    Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_script_stands_at_its_place() {
+        for (script, text) in [
+            (Script::Post, POST),
+            (Script::Reserve, RESERVE),
+            (Script::Peek, PEEK),
+            (Script::Touch, TOUCH),
+            (Script::Release, RELEASE),
+            (Script::Reject, REJECT),
+            (Script::Orphans, ORPHANS),
+            (Script::Get, GET),
+        ] {
+            assert_eq!(script.text(), text);
+            assert_eq!(script.name(), sha1_of(text));
+        }
+    }
+
+    #[test]
+    fn a_name_is_the_sha1_that_redis_makes() {
+        assert_eq!(sha1_of("return 1"), "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
+    }
+
+    #[test]
+    fn no_line_is_longer_than_the_pages_and_no_script_begins_with_options() {
+        for text in TEXTS {
+            // Servers before version 7 do not know them.
+            assert!(!text.starts_with("#!"));
+            assert!(text.lines().all(|line| line.len() <= 120));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Touches that have had no answer.
+
+use std::collections::BTreeMap;
+
+use ivy_proto::Moment;
+
+use super::encode::Holder;
+use super::receipt::Reservation;
+
+/// How many are remembered, at most. The one that is forgotten first is the next to end.
+const MOST: usize = 10_000;
+
+/// The reservations that were to be touched, and of which nobody knows whether they were. Each is
+/// remembered until its lease has ended in any case.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OpenTouches {
+    until: BTreeMap<String, Moment>,
+}
+
+impl OpenTouches {
+    /// A touch of this reservation is sent. Its effect has ended by then.
+    pub(crate) fn sent(&mut self, reservation: &Reservation, until: Moment, now: Moment) {
+        if self.until.len() >= MOST {
+            self.until.retain(|_, until| *until > now);
+            let first = self.until.iter().min_by_key(|(_, until)| **until);
+            if let Some(field) = first.map(|(field, _)| field.clone())
+                && self.until.len() >= MOST
+            {
+                self.until.remove(&field);
+            }
+        }
+        self.until.insert(reservation.field(), until);
+    }
+
+    /// It was answered.
+    pub(crate) fn answered(&mut self, reservation: &Reservation) {
+        self.until.remove(&reservation.field());
+    }
+
+    /// Who may hold the message of this reservation.
+    pub(crate) fn holder(&self, reservation: Reservation) -> Holder {
+        let is_open = !self.until.is_empty() && self.until.contains_key(&reservation.field());
+        let next = is_open.then(|| reservation.touched(reservation.end()));
+        Holder { reservation, next }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::receipt::Unique;
+    use super::*;
+
+    fn reservation() -> Reservation {
+        let unique = Unique::parse("NoNcE123000001").unwrap();
+        Reservation::all(unique, 1, 5).next().unwrap()
+    }
+
+    #[test]
+    fn a_message_may_have_either_reservation_while_a_touch_is_not_answered() {
+        let mut open = OpenTouches::default();
+        assert_eq!(open.holder(reservation()).next, None);
+        open.sent(&reservation(), Moment::EPOCH + Duration::from_secs(1), Moment::EPOCH);
+        let next = open.holder(reservation()).next.unwrap();
+        assert_eq!(next.field(), "NoNcE12300000100.1");
+        open.answered(&reservation());
+        assert_eq!(open.holder(reservation()).next, None);
+    }
+
+    #[test]
+    fn no_more_are_remembered_than_there_is_room_for() {
+        let mut open = OpenTouches::default();
+        let mut touched = reservation();
+        for second in 0..MOST as u64 + 10 {
+            open.sent(&touched, Moment::EPOCH + Duration::from_secs(second), Moment::EPOCH);
+            touched = touched.touched(0);
+        }
+        assert_eq!(open.until.len(), MOST);
+        assert_eq!(open.holder(reservation()).next, None);
+    }
+}

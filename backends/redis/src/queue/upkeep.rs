@@ -1,0 +1,162 @@
+//! What keeps the queues of a server in order, beside what is asked for: when it is due, and what is sent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ivy_proto::{Moment, QueueName};
+
+use super::checks;
+use super::command::Command;
+use super::encode;
+use super::keys::{Keys, Prefix};
+use super::receipt::Reservation;
+
+/// How often a queue that is posted to is listed: somebody may have deleted it meanwhile.
+const LIST_EVERY: Duration = Duration::from_secs(60);
+/// How often what is due is made ready while there are other messages.
+const SWEEP_EVERY: Duration = Duration::from_millis(50);
+/// How often a worker looks for messages that are reserved without a lease.
+const LOOK_EVERY: Duration = Duration::from_secs(600);
+
+/// Something that nobody waits for.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// The server is looked at, once.
+    Checks,
+    /// Messages without a lease are put back; so many were so far.
+    Orphans { queue: QueueName, keys: Keys, found: u64 },
+    /// An element that is no message is moved to the dead-letter queue.
+    Reject { queue: QueueName },
+    /// Messages that nobody wants any more are given back.
+    GiveBack,
+}
+
+/// When what was done last.
+#[derive(Debug, Default)]
+pub(crate) struct Upkeep {
+    has_begun: bool,
+    listed: BTreeMap<QueueName, Moment>,
+    swept: BTreeMap<QueueName, Moment>,
+    looked: BTreeMap<QueueName, Moment>,
+}
+
+impl Upkeep {
+    /// What is asked before the first operation.
+    pub(crate) fn at_start(&mut self, prefix: &Prefix) -> Option<(Task, Vec<Command>)> {
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        is_first.then(|| (Task::Checks, checks::commands(prefix)))
+    }
+
+    /// What is sent before a post to this queue.
+    pub(crate) fn list(
+        &mut self,
+        prefix: &Prefix,
+        queue: &QueueName,
+        now: Moment,
+    ) -> Option<Command> {
+        is_due(&mut self.listed, queue, LIST_EVERY, now).then(|| encode::list(prefix, queue))
+    }
+
+    /// This queue is deleted: the next post lists it again.
+    pub(crate) fn unlisted(&mut self, queue: &QueueName) {
+        self.listed.remove(queue);
+    }
+
+    /// Whether a reserve is to make ready what is due, even where others are ready.
+    pub(crate) fn is_sweep_due(&mut self, queue: &QueueName, now: Moment) -> bool {
+        is_due(&mut self.swept, queue, SWEEP_EVERY, now)
+    }
+
+    /// What is sent beside a reserve.
+    pub(crate) fn of_worker(
+        &mut self,
+        queue: &QueueName,
+        keys: &Keys,
+        now: Moment,
+    ) -> Option<(Task, Vec<Command>)> {
+        is_due(&mut self.looked, queue, LOOK_EVERY, now).then(|| {
+            let task = Task::Orphans { queue: queue.clone(), keys: keys.clone(), found: 0 };
+            (task, vec![encode::orphans(keys, "0")])
+        })
+    }
+
+    /// Moves an element that is no message to the dead-letter queue, where there can be one.
+    pub(crate) fn reject(
+        &self,
+        prefix: &Prefix,
+        queue: &QueueName,
+        stranger: &Reservation,
+        id: &str,
+    ) -> Option<(Task, Vec<Command>)> {
+        let dead = queue.dead_letters().ok()?;
+        let (from, to) = (prefix.keys(queue), prefix.keys(&dead));
+        let commands = vec![encode::list(prefix, &dead), encode::reject(&from, &to, stranger, id)];
+        Some((Task::Reject { queue: queue.clone() }, commands))
+    }
+}
+
+/// So many queues are remembered of which nothing is due; beyond that, those are forgotten of which something
+/// is due again. Names of queues may be made of data.
+const REMEMBERED: usize = 1000;
+
+/// Whether something is due again for a queue, which then counts as done.
+fn is_due(
+    done: &mut BTreeMap<QueueName, Moment>,
+    queue: &QueueName,
+    every: Duration,
+    now: Moment,
+) -> bool {
+    match done.get_mut(queue) {
+        Some(at) if now.since(*at) < every => false,
+        Some(at) => {
+            *at = now;
+            true
+        }
+        None => {
+            if done.len() >= REMEMBERED {
+                done.retain(|_, at| now.since(*at) < every);
+            }
+            done.insert(queue.clone(), now);
+            true
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_queue_is_listed_again_after_a_minute_or_when_it_was_deleted() {
+        let prefix = Prefix::of(None).unwrap();
+        let [mail, news] = ["mail", "news"].map(|name| QueueName::new(name).unwrap());
+        let mut upkeep = Upkeep::default();
+        let after = |seconds| Moment::EPOCH + Duration::from_secs(seconds);
+        let mut is_listed =
+            |queue: &QueueName, seconds| upkeep.list(&prefix, queue, after(seconds)).is_some();
+        assert!(is_listed(&mail, 0) && is_listed(&news, 30));
+        assert!(!is_listed(&mail, 59) && !is_listed(&news, 60));
+        assert!(is_listed(&mail, 60));
+        upkeep.unlisted(&news);
+        assert!(upkeep.list(&prefix, &news, after(61)).is_some());
+    }
+
+    #[test]
+    fn queues_that_are_not_used_any_more_are_forgotten() {
+        let mut upkeep = Upkeep::default();
+        for number in 0..3 * REMEMBERED as u64 {
+            let queue = QueueName::new(&format!("of.{number}")).unwrap();
+            let now = Moment::EPOCH + Duration::from_millis(number);
+            assert!(upkeep.is_sweep_due(&queue, now));
+            assert!(upkeep.swept.len() <= REMEMBERED);
+        }
+    }
+
+    #[test]
+    fn the_server_is_looked_at_once() {
+        let prefix = Prefix::of(None).unwrap();
+        let mut upkeep = Upkeep::default();
+        assert!(upkeep.at_start(&prefix).is_some());
+        assert!(upkeep.at_start(&prefix).is_none());
+    }
+}

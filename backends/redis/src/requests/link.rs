@@ -1,0 +1,99 @@
+//! A connection on which requests travel one behind the other.
+
+use std::collections::VecDeque;
+
+use ivy_proto::Moment;
+use ivy_proto::backend::Line;
+use ivy_proto::connect::CONNECT_LIMIT;
+use redis::Value;
+
+use super::{Publishing, Request};
+use crate::COMMAND_LIMIT;
+use crate::conversation::{Conversation, USUAL};
+use crate::effects::Effects;
+use crate::frame::Limits;
+use crate::questions::Question;
+
+use super::renewal::Generation;
+
+/// A connection that is not ready.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) line: Line,
+    pub(super) conversation: Conversation,
+    pub(super) until: Moment,
+}
+
+/// A connection that takes requests.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) line: Line,
+    pub(super) conversation: Conversation,
+    /// What was sent and is not answered, each with the moment by which it is to be.
+    unanswered: VecDeque<(Sent, Moment)>,
+}
+
+/// What was sent on a connection.
+#[derive(Debug)]
+pub(super) enum Sent {
+    Publishing(Publishing, Generation),
+    /// A request, with the answers so far.
+    Request(Request, Vec<Value>),
+    Question(Question),
+}
+
+impl Opening {
+    /// Opens a connection within this time, at most.
+    pub(super) fn start(limit: std::time::Duration, effects: &mut Effects, now: Moment) -> Self {
+        let (line, conversation) = effects.open();
+        Opening { line, conversation, until: now + limit.min(CONNECT_LIMIT) }
+    }
+
+    pub(super) fn opened(self) -> Link {
+        let Opening { line, conversation, .. } = self;
+        Link { line, conversation, unanswered: VecDeque::new() }
+    }
+}
+
+impl Link {
+    /// Something was sent.
+    pub(super) fn sent(&mut self, sent: Sent, now: Moment) {
+        self.unanswered.push_back((sent, now + COMMAND_LIMIT));
+    }
+
+    /// What the next answer may be.
+    pub(super) fn expected(&self) -> Limits {
+        match self.unanswered.front() {
+            Some((Sent::Request(request, _), _)) => request.limits,
+            _ => USUAL,
+        }
+    }
+
+    /// By when the next answer is to come.
+    pub(super) fn wait_until(&self) -> Option<Moment> {
+        self.unanswered.front().map(|(_, until)| *until)
+    }
+
+    pub(super) fn is_asked(&self) -> bool {
+        self.unanswered.iter().any(|(sent, _)| matches!(sent, Sent::Question(_)))
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.unanswered.is_empty()
+    }
+
+    /// What the next answer is one to.
+    pub(super) fn pop(&mut self) -> Option<Sent> {
+        self.unanswered.pop_front().map(|(sent, _)| sent)
+    }
+
+    /// Puts back what has not got all its answers.
+    pub(super) fn push_back_first(&mut self, sent: Sent, now: Moment) {
+        self.unanswered.push_front((sent, now + COMMAND_LIMIT));
+    }
+
+    /// What gets no answer any more.
+    pub(super) fn into_unanswered(self) -> impl Iterator<Item = Sent> {
+        self.unanswered.into_iter().map(|(sent, _)| sent)
+    }
+}

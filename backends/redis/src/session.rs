@@ -1,0 +1,159 @@
+//! Redis as a queue and as a notifier, as one session.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use ivy_proto::Moment;
+use ivy_proto::backend::{Input, Line, LinkFault, Output, Session, SessionStart, Ticket};
+
+use crate::address::RedisAddress;
+use crate::effects::Effects;
+use crate::notifier::Subscription;
+use crate::queue::{Io, Operations, Prefix};
+use crate::requests::Requests;
+use crate::waits::Waits;
+
+/// A Redis server as a session. One connection carries the operations of the queue and what is published;
+/// each queue that waits for messages has one of its own while it waits, and so has each subscription.
+///
+/// A name may come to lead to another server while the old one lives on, as after a failover. So
+/// connections are replaced once a minute, for which the name is resolved again, and at once where the
+/// server has become a replica or nobody hears a result for which somebody waits; the latter at most once
+/// a minute.
+pub struct RedisSession {
+    effects: Effects,
+    requests: Requests,
+    waits: Waits,
+    operations: Operations,
+    subscriptions: BTreeMap<Ticket, Subscription>,
+}
+
+impl RedisSession {
+    /// A session that has not connected, with the usual names of keys.
+    #[must_use]
+    pub fn new(address: RedisAddress, start: SessionStart) -> Self {
+        RedisSession::with_prefix(address, Prefix::default(), start)
+    }
+
+    pub(crate) fn with_prefix(
+        address: RedisAddress,
+        prefix: Prefix,
+        SessionStart { random, wall, .. }: SessionStart,
+    ) -> Self {
+        RedisSession {
+            effects: Effects::new(Arc::new(address)),
+            requests: Requests::default(),
+            waits: Waits::default(),
+            operations: Operations::new(prefix, random, wall),
+            subscriptions: BTreeMap::new(),
+        }
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn address(&self) -> &RedisAddress {
+        self.effects.address()
+    }
+
+    fn wait_until(&self) -> Option<Moment> {
+        let subscriptions = self.subscriptions.values().filter_map(Subscription::wait_until);
+        let others =
+            [self.requests.wait_until(), self.waits.wait_until(), self.operations.wait_until()];
+        subscriptions.chain(others.into_iter().flatten()).min()
+    }
+
+    fn opened(&mut self, line: Line) {
+        let subscriptions = self.subscriptions.values_mut();
+        let conversation = self.requests.conversation(line);
+        let conversation = conversation.or_else(|| self.waits.conversation(line)).or_else(|| {
+            subscriptions.filter_map(|subscription| subscription.conversation(line)).next()
+        });
+        if let Some(conversation) = conversation {
+            let command = conversation.first_command();
+            self.effects.send(line, command);
+        }
+    }
+
+    fn received(&mut self, line: Line, bytes: &[u8], now: Moment) {
+        if let Some(conversation) = self.requests.conversation(line) {
+            conversation.received(bytes);
+            return self.requests.advance(line, &mut self.effects, now);
+        }
+        if let Some(conversation) = self.waits.conversation(line) {
+            conversation.received(bytes);
+            return self.waits.advance(line, &mut self.effects, now);
+        }
+        self.each_subscription(|subscription, effects| {
+            if let Some(conversation) = subscription.conversation(line) {
+                conversation.received(bytes);
+                return subscription.advance(line, effects, now);
+            }
+            true
+        });
+    }
+
+    fn closed(&mut self, line: Line, fault: &LinkFault, now: Moment) {
+        self.requests.closed(line, fault, &mut self.effects, now);
+        self.waits.closed(line, fault);
+        self.each_subscription(|subscription, effects| {
+            subscription.closed(line, fault, effects, now)
+        });
+    }
+
+    /// Does something with each subscription, and forgets those for which it returns that they have
+    /// ended.
+    fn each_subscription(&mut self, mut act: impl FnMut(&mut Subscription, &mut Effects) -> bool) {
+        self.subscriptions.retain(|_, subscription| act(subscription, &mut self.effects));
+    }
+
+    /// Does something with the operations.
+    fn operate(&mut self, now: Moment, act: impl FnOnce(&mut Operations, &mut Io<'_>)) {
+        let RedisSession { effects, requests, waits, operations, .. } = self;
+        act(operations, &mut Io { requests, waits, effects, now });
+    }
+}
+
+impl Session for RedisSession {
+    fn handle_input(&mut self, input: Input<'_>, now: Moment) {
+        match input {
+            Input::Tick => {
+                self.requests.tick(&mut self.effects, now);
+                self.waits.tick(&mut self.effects, now);
+                self.each_subscription(|subscription, effects| subscription.tick(effects, now));
+            }
+            Input::Execute(ticket, op) => {
+                self.operate(now, |operations, io| operations.execute(ticket, op, io));
+            }
+            Input::Publish(ticket, publication) => {
+                self.requests.publish(ticket, publication, &mut self.effects, now);
+            }
+            Input::Subscribe(ticket, channels) => {
+                let subscription = Subscription::open(ticket, channels, &mut self.effects, now);
+                self.subscriptions.insert(ticket, subscription);
+            }
+            Input::Cancel(ticket) => {
+                self.requests.cancel_publishing(ticket);
+                if let Some(subscription) = self.subscriptions.remove(&ticket) {
+                    subscription.close(&mut self.effects);
+                }
+                self.operate(now, |operations, io| operations.cancel(ticket, io));
+            }
+            Input::Opened(line) => self.opened(line),
+            Input::Received(line, bytes) => self.received(line, bytes, now),
+            Input::Closed(line, fault) => self.closed(line, &fault, now),
+        }
+        self.operate(now, Operations::proceed);
+    }
+
+    fn poll_output(&mut self) -> Output {
+        self.effects.pop().unwrap_or_else(|| Output::Wait(self.wait_until()))
+    }
+}
+
+/// Shows the server without the credentials.
+impl fmt::Debug for RedisSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisSession({})", self.effects.address().server())
+    }
+}

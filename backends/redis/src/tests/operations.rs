@@ -1,0 +1,262 @@
+//! Operations of a queue that are answered at once.
+
+use super::*;
+
+/// What a user is told who may not look at the server.
+pub(super) const UNCHECKED: &str = "-NOPERM no\r\n-NOPERM no\r\n-NOPERM no\r\n";
+const ID: &str = "-AbCdEfG0123456789";
+/// The end of a lease, in ms.
+const END: &str = "1764421234567";
+
+pub(super) fn mail() -> QueueName {
+    QueueName::new("mail").unwrap()
+}
+
+/// One that has executed something, on a connection that stands.
+pub(super) fn standing() -> Scene {
+    let mut scene = Scene::new();
+    scene.execute(0, QueueOp::Clear { queue: mail() });
+    scene.accept_publisher();
+    scene.say(&format!("{UNCHECKED}:0\r\n"));
+    assert_eq!(scene.last_executed(), &Ok(QueueReply::Cleared));
+    scene
+}
+
+fn post(text: &str) -> QueueOp {
+    let message = NewMessage { body: Body::new(text), delay: Duration::ZERO };
+    QueueOp::Post { queue: mail(), messages: Batch::one(message) }
+}
+
+fn reserve(count: usize) -> QueueOp {
+    let lease = Duration::from_secs(30);
+    QueueOp::Reserve { queue: mail(), count, lease, wait: Duration::ZERO }
+}
+
+/// The receipts that a reserve brings of so many messages.
+fn reserved(scene: &mut Scene, count: usize) -> Vec<Receipt> {
+    scene.execute(1, reserve(count));
+    let element = format!("{ID}0000body");
+    let mut answer = vec![element.as_str(); count];
+    answer.push(END);
+    // The first reserve looks for messages without a lease, too.
+    scene.say("*2\r\n$1\r\n0\r\n:0\r\n");
+    scene.say(&array(&answer));
+    match scene.last_executed() {
+        Ok(QueueReply::Reserved(reserved)) => {
+            reserved.messages.iter().map(|message| message.receipt.clone()).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_server_is_looked_at_before_the_first_operation() {
+    let mut scene = Scene::new();
+    scene.execute(0, QueueOp::Clear { queue: mail() });
+    scene.accept_publisher();
+    assert!(scene.last_sent().starts_with(&command(&["INFO"])));
+    let info = text("redis_version:6.0.16\r\n");
+    scene.say(&format!("{info}*2\r\n$4\r\nsave\r\n$0\r\n\r\n:0\r\n:0\r\n"));
+    assert!(
+        matches!(&scene.events[..], [Event::QueueServerWarning { warning }] if warning.contains("6.2"))
+    );
+}
+
+#[test]
+fn a_post_is_one_command_and_its_queue_is_listed_once_a_minute() {
+    let mut scene = standing();
+    scene.execute(1, post("hello"));
+    let list = command(&["ZADD", "ivy1:queues", "NX", "0", "mail"]);
+    assert!(scene.last_sent().starts_with(&list));
+    scene.say(":1\r\n:1\r\n");
+    scene.execute(2, post("hello"));
+    assert!(scene.last_sent().starts_with("*3\r\n$5\r\nRPUSH\r\n$13\r\nivy1:{mail}:r\r\n"));
+    assert!(scene.last_sent().ends_with("0000hello\r\n"));
+    scene.say(":2\r\n");
+    assert!(matches!(scene.last_executed(), Ok(QueueReply::Posted(entries)) if entries.len() == 1));
+}
+
+#[test]
+fn operations_and_publications_travel_on_one_connection() {
+    let mut scene = standing();
+    scene.execute(1, post("hello"));
+    scene.publish(2, "news");
+    assert_eq!(scene.opened.len(), 1);
+    scene.say(":1\r\n:1\r\n:3\r\n");
+    assert!(scene.last_executed().is_ok());
+    assert_eq!(scene.last_published(), &Ok(3));
+}
+
+#[test]
+fn a_body_that_is_too_large_is_not_sent() {
+    let mut scene = standing();
+    let sent = scene.sent.len();
+    scene.execute(1, post(&"x".repeat(256 * 1024 + 1)));
+    let Ok(QueueReply::Posted(entries)) = scene.last_executed() else { panic!() };
+    assert_eq!(entries[0].as_ref().unwrap_err().kind(), FaultKind::TooLarge);
+    assert_eq!(scene.sent.len(), sent);
+}
+
+#[test]
+fn a_script_that_the_server_does_not_know_is_sent_with_its_text() {
+    let mut scene = standing();
+    scene.execute(1, reserve(1));
+    assert!(scene.last_sent().contains("EVALSHA"));
+    scene.say("*2\r\n$1\r\n0\r\n:0\r\n-NOSCRIPT No matching script.\r\n");
+    assert!(scene.last_sent().contains("$4\r\nEVAL\r\n"));
+    scene.say(&array(&[""]));
+    assert!(
+        matches!(scene.last_executed(), Ok(QueueReply::Reserved(reserved)) if reserved.messages.is_empty())
+    );
+}
+
+#[test]
+fn an_element_that_is_no_message_is_moved_to_the_dead_letter_queue() {
+    let mut scene = standing();
+    scene.execute(1, reserve(2));
+    scene.say("*2\r\n$1\r\n0\r\n:0\r\n");
+    let message = format!("{ID}0102body");
+    scene.say(&array(&[&message, "hello", END]));
+    let Ok(QueueReply::Reserved(reserved)) = scene.last_executed() else { panic!() };
+    assert_eq!((reserved.messages.len(), reserved.unusable), (1, 1));
+    assert!(scene.last_sent().contains("ivy1:{mail.dead}:r"));
+    scene.say(":1\r\n:1\r\n");
+    assert!(
+        matches!(&scene.events[..], [Event::QueueServerWarning { warning }] if warning.contains("queue mail"))
+    );
+}
+
+#[test]
+fn a_lease_of_which_all_messages_are_deleted_goes_with_them() {
+    let mut scene = standing();
+    let receipts = reserved(&mut scene, 2);
+    let field =
+        |receipt: &Receipt| receipt.reservation.as_str().split('@').next().unwrap().to_owned();
+    let fields: Vec<String> = receipts.iter().map(field).collect();
+    let receipts = Batch::new(receipts).unwrap();
+    scene.execute(2, QueueOp::DeleteMany { queue: mail(), receipts });
+    let lease = format!("{}/2", &fields[0][..14]);
+    let deleted = command(&["HDEL", "ivy1:{mail}:h", &fields[0], &fields[1]]);
+    let ended = command(&["ZREM", "ivy1:{mail}:l", &lease]);
+    assert_eq!(scene.last_sent(), format!("{deleted}{ended}{}", command(&["TIME"])));
+    scene.say(&format!(":2\r\n:1\r\n{}", array(&["1764421200", "0"])));
+    assert_eq!(scene.last_executed(), &Ok(QueueReply::all_deleted(2)));
+}
+
+#[test]
+fn a_message_that_is_missing_was_deleted_before_or_its_lease_has_ended() {
+    for (now, kind) in [("1764421234", FaultKind::NoMessage), ("1764421235", FaultKind::LeaseLost)]
+    {
+        let mut scene = standing();
+        let receipt = reserved(&mut scene, 1).remove(0);
+        scene.execute(2, QueueOp::Delete { queue: mail(), receipt });
+        scene.say(&format!(":0\r\n:0\r\n{}", array(&[now, "0"])));
+        let Ok(QueueReply::Deleted(entries)) = scene.last_executed() else { panic!() };
+        assert_eq!(entries[0].as_ref().unwrap_err().kind(), kind);
+    }
+}
+
+#[test]
+fn after_a_touch_without_an_answer_a_delete_and_a_release_name_both_reservations() {
+    for is_cancelled in [false, true] {
+        let mut scene = standing();
+        let receipt = reserved(&mut scene, 1).remove(0);
+        let lease = Duration::from_secs(30);
+        scene.execute(2, QueueOp::Touch { queue: mail(), receipt: receipt.clone(), lease });
+        if is_cancelled {
+            scene.hand_in(Input::Cancel(Ticket(2)));
+        } else {
+            scene.fail(LinkFaultKind::Ended);
+            assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::AnswerLost);
+        }
+        let queue = mail();
+        let release = QueueOp::Release {
+            queue: queue.clone(),
+            receipt: receipt.clone(),
+            delay: Duration::ZERO,
+            failed: false,
+        };
+        scene.execute(3, release);
+        scene.execute(4, QueueOp::Delete { queue, receipt: receipt.clone() });
+        if !is_cancelled {
+            scene.accept_publisher();
+        }
+        let field = receipt.reservation.as_str().split('@').next().unwrap();
+        let next = format!("{field}.1");
+        let sent = scene.sent_on(scene.line());
+        assert!(sent.contains(&command(&["HDEL", "ivy1:{mail}:h", field, &next])), "{sent}");
+        // A release names the lease of each beside it: that of a touched message has its name.
+        assert!(sent.contains(&text(&next).repeat(2)), "{sent}");
+    }
+}
+
+#[test]
+fn a_touch_that_was_answered_leaves_one_reservation() {
+    let mut scene = standing();
+    let receipt = reserved(&mut scene, 1).remove(0);
+    let lease = Duration::from_secs(30);
+    scene.execute(2, QueueOp::Touch { queue: mail(), receipt, lease });
+    scene.say(&text("1764421264567"));
+    let Ok(QueueReply::Touched(touched)) = scene.last_executed().clone() else { panic!() };
+    scene.execute(3, QueueOp::Delete { queue: mail(), receipt: touched.clone() });
+    let field = touched.reservation.as_str().split('@').next().unwrap();
+    assert!(field.ends_with(".1"));
+    assert!(scene.last_sent().starts_with(&command(&["HDEL", "ivy1:{mail}:h", field])));
+}
+
+#[test]
+fn a_server_that_has_become_a_replica_is_asked_for_by_its_name_again() {
+    let mut scene = standing();
+    scene.execute(1, post("hello"));
+    scene.say("-READONLY You can't write\r\n-READONLY You can't write\r\n");
+    assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::Unavailable);
+    assert_eq!(scene.closed, scene.opened);
+    scene.execute(2, post("hello"));
+    assert_eq!(scene.opened.len(), 2);
+}
+
+#[test]
+fn only_what_was_sent_may_have_been_done() {
+    let mut scene = standing();
+    scene.execute(1, post("hello"));
+    scene.fail(LinkFaultKind::Ended);
+    assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::AnswerLost);
+    scene.execute(2, post("hello"));
+    scene.fail(LinkFaultKind::Unreachable);
+    assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::Unreachable);
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_lost_after_five_seconds() {
+    let mut scene = standing();
+    scene.execute(1, post("hello"));
+    scene.pass(Duration::from_millis(4999));
+    assert_eq!(scene.executed.len(), 1);
+    scene.pass(Duration::from_millis(1));
+    assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::AnswerLost);
+    assert_eq!(scene.closed, scene.opened);
+}
+
+#[test]
+fn what_a_cancelled_reserve_brings_is_given_back() {
+    let mut scene = standing();
+    scene.execute(1, reserve(2));
+    scene.hand_in(Input::Cancel(Ticket(1)));
+    scene.say("*2\r\n$1\r\n0\r\n:0\r\n");
+    let (one, two) = (format!("{ID}0000one"), format!("{ID}0000two"));
+    scene.say(&array(&[&one, &two, END]));
+    assert_eq!(scene.executed.len(), 1, "nobody waits for it");
+    let sent = scene.last_sent();
+    let [first, second] = ["01\r\n", "00\r\n"].map(|place| sent.find(place).unwrap());
+    assert!(first < second && sent.matches("EVALSHA").count() == 2, "{sent}");
+}
+
+#[test]
+fn an_answer_larger_than_any_to_what_was_asked_ends_the_connection() {
+    let mut scene = standing();
+    scene.execute(1, reserve(100));
+    scene.say("*2\r\n$1\r\n0\r\n:0\r\n");
+    scene.say("*2\r\n$9999999\r\n");
+    assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::AnswerLost);
+    assert_eq!(scene.closed, scene.opened);
+}

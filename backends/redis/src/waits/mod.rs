@@ -1,0 +1,133 @@
+//! The connections on which reserves wait.
+//!
+//! Each is used by one at a time: what waits holds up all that follows on its connection.
+
+mod waiter;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use ivy_proto::Moment;
+use ivy_proto::backend::{Line, LinkFault};
+
+use crate::conversation::Conversation;
+use crate::effects::Effects;
+use crate::frame::Limits;
+use crate::requests::{Answered, RequestId, Unanswered};
+
+use waiter::{Outcome, Waiter};
+
+/// A wait of a server, and the script that takes what has come.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    pub(crate) id: RequestId,
+    /// Both commands, as they travel.
+    pub(crate) commands: Vec<u8>,
+    /// The script again, for a server that does not know it by its name.
+    pub(crate) script: Vec<u8>,
+    /// What the script's answer may be at most.
+    pub(crate) limits: Limits,
+    /// How long the server waits.
+    pub(crate) time: Duration,
+}
+
+/// The connections.
+#[derive(Debug, Default)]
+pub(crate) struct Waits {
+    waiters: Vec<Waiter>,
+    answered: VecDeque<Answered>,
+}
+
+impl Waits {
+    /// Has a server wait. The answers to both commands come through
+    /// [`next_answered`](Waits::next_answered).
+    pub(crate) fn send(&mut self, wait: Wait, effects: &mut Effects, now: Moment) {
+        self.close_old(effects, now);
+        match self.waiters.iter_mut().find(|waiter| waiter.is_free()) {
+            Some(waiter) => waiter.send(wait, effects, now),
+            None => self.waiters.push(Waiter::open(wait, effects, now)),
+        }
+    }
+
+    pub(crate) fn next_answered(&mut self) -> Option<Answered> {
+        self.answered.pop_front()
+    }
+
+    /// Nobody waits for this any more. Returns whether it was not sent, and is not sent any more.
+    pub(crate) fn cancel(&mut self, id: RequestId) -> bool {
+        self.waiters.iter_mut().any(|waiter| waiter.take_unsent(id))
+    }
+
+    /// The number by which the server knows the connection on which this is waited for, if it told it.
+    pub(crate) fn client(&self, id: RequestId) -> Option<i64> {
+        self.waiters.iter().find(|waiter| waiter.carries(id))?.client()
+    }
+
+    pub(crate) fn wait_until(&self) -> Option<Moment> {
+        self.waiters.iter().map(Waiter::wait_until).min()
+    }
+
+    /// The conversation on this line, if it is one of these.
+    pub(crate) fn conversation(&mut self, line: Line) -> Option<&mut Conversation> {
+        let waiter = self.waiters.iter_mut().find(|waiter| waiter.line() == line)?;
+        Some(waiter.conversation())
+    }
+
+    /// Takes in what has arrived on a line.
+    pub(crate) fn advance(&mut self, line: Line, effects: &mut Effects, now: Moment) {
+        let Some(place) = self.place(line) else { return };
+        while let Some(outcome) = self.waiters[place].next_outcome(effects, now) {
+            match outcome {
+                Outcome::Answered(answered) => self.answered.push_back(answered),
+                Outcome::Broken(broken) => {
+                    effects.close(line);
+                    self.lost(place, |_| broken);
+                    return;
+                }
+            }
+        }
+        if self.waiters[place].is_misplaced() && self.waiters[place].is_free() {
+            effects.close(line);
+            self.waiters.swap_remove(place);
+        }
+    }
+
+    pub(crate) fn closed(&mut self, line: Line, fault: &LinkFault) {
+        if let Some(place) = self.place(line) {
+            self.lost(place, |waiter| waiter.closed(fault));
+        }
+    }
+
+    pub(crate) fn tick(&mut self, effects: &mut Effects, now: Moment) {
+        let late = |waiter: &Waiter| !waiter.is_free() && waiter.wait_until() <= now;
+        while let Some(place) = self.waiters.iter().position(late) {
+            effects.close(self.waiters[place].line());
+            self.lost(place, Waiter::late);
+        }
+        self.close_old(effects, now);
+    }
+
+    /// Closes what nobody needs, or what is so old that the name may lead to another server.
+    fn close_old(&mut self, effects: &mut Effects, now: Moment) {
+        self.waiters.retain(|waiter| {
+            let is_old = waiter.is_free() && waiter.wait_until() <= now;
+            if is_old {
+                effects.close(waiter.line());
+            }
+            !is_old
+        });
+    }
+
+    /// A connection is gone.
+    fn lost(&mut self, place: usize, why: impl FnOnce(&Waiter) -> Unanswered) {
+        let waiter = self.waiters.swap_remove(place);
+        let unanswered = why(&waiter);
+        if let Some(id) = waiter.into_wait() {
+            self.answered.push_back(Answered { id, answers: Err(unanswered) });
+        }
+    }
+
+    fn place(&self, line: Line) -> Option<usize> {
+        self.waiters.iter().position(|waiter| waiter.line() == line)
+    }
+}

@@ -1,0 +1,233 @@
+//! One connection on which reserves wait, one after the other.
+
+use std::time::Duration;
+
+use ivy_proto::Moment;
+use ivy_proto::backend::{Line, LinkFault, LinkFaultKind};
+use ivy_proto::connect::CONNECT_LIMIT;
+use ivy_proto::notify::NotifyFaultKind;
+use redis::Value;
+
+use super::Wait;
+use crate::conversation::{Conversation, Step, USUAL};
+use crate::effects::Effects;
+use crate::queue::{is_read_only, is_unknown_script, said};
+use crate::refusal::Broken;
+use crate::requests::{Answered, RequestId, Unanswered};
+use crate::{COMMAND_LIMIT, RENEW_EVERY};
+
+/// How much later than its wait a server may answer. After that, the connection is taken to be dead:
+/// nothing else shows a connection that a firewall forgot.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The connection.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    line: Line,
+    conversation: Conversation,
+    stage: Stage,
+    opened_at: Moment,
+    /// What the server calls this connection, as soon as it has told.
+    client: Client,
+    /// Whether the server is a replica, so that the name may lead to another one.
+    is_misplaced: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// It is being opened, perhaps for this.
+    Opening { wait: Option<Wait>, until: Moment },
+    /// Nothing waits.
+    Free,
+    /// The server waits. These answers have come.
+    Waiting { wait: Wait, answers: Vec<Value>, until: Moment },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    Unasked,
+    Asked,
+    /// Nothing if the server does not tell.
+    Known(Option<i64>),
+}
+
+/// What comes of what has arrived.
+pub(super) enum Outcome {
+    Answered(Answered),
+    /// The connection is of no use any more.
+    Broken(Unanswered),
+}
+
+impl Waiter {
+    pub(super) fn open(wait: Wait, effects: &mut Effects, now: Moment) -> Self {
+        let (line, conversation) = effects.open();
+        Waiter {
+            line,
+            conversation,
+            stage: Stage::Opening { wait: Some(wait), until: now + CONNECT_LIMIT },
+            opened_at: now,
+            client: Client::Unasked,
+            is_misplaced: false,
+        }
+    }
+
+    pub(super) fn line(&self) -> Line {
+        self.line
+    }
+
+    pub(super) fn conversation(&mut self) -> &mut Conversation {
+        &mut self.conversation
+    }
+
+    pub(super) fn client(&self) -> Option<i64> {
+        match self.client {
+            Client::Known(number) => number,
+            Client::Unasked | Client::Asked => None,
+        }
+    }
+
+    pub(super) fn is_free(&self) -> bool {
+        matches!(self.stage, Stage::Free)
+    }
+
+    pub(super) fn is_misplaced(&self) -> bool {
+        self.is_misplaced
+    }
+
+    /// Until when it may stay as it is.
+    pub(super) fn wait_until(&self) -> Moment {
+        match &self.stage {
+            Stage::Opening { until, .. } | Stage::Waiting { until, .. } => *until,
+            Stage::Free => self.opened_at + RENEW_EVERY,
+        }
+    }
+
+    /// Whether it waits for this, or is opened for it.
+    pub(super) fn carries(&self, id: RequestId) -> bool {
+        self.wait().is_some_and(|wait| wait.id == id)
+    }
+
+    /// Sends what is waited for.
+    pub(super) fn send(&mut self, mut wait: Wait, effects: &mut Effects, now: Moment) {
+        let mut commands = Vec::new();
+        if self.client == Client::Unasked {
+            commands = redis::cmd("CLIENT").arg("ID").get_packed_command();
+            self.client = Client::Asked;
+        }
+        commands.append(&mut wait.commands);
+        effects.send(self.line, commands);
+        let until = now + wait.time + GRACE;
+        self.stage = Stage::Waiting { wait, answers: Vec::new(), until };
+    }
+
+    /// Forgets what it was opened for. Returns whether it was this.
+    pub(super) fn take_unsent(&mut self, id: RequestId) -> bool {
+        match &mut self.stage {
+            Stage::Opening { wait, .. } => wait.take_if(|wait| wait.id == id).is_some(),
+            Stage::Free | Stage::Waiting { .. } => false,
+        }
+    }
+
+    /// What comes next of what has arrived, if anything.
+    pub(super) fn next_outcome(&mut self, effects: &mut Effects, now: Moment) -> Option<Outcome> {
+        loop {
+            let expected = match &self.stage {
+                Stage::Waiting { wait, .. } => wait.limits,
+                Stage::Opening { .. } | Stage::Free => USUAL,
+            };
+            match self.conversation.next_step(&expected) {
+                Ok(Step::Wait) => return None,
+                Ok(Step::Say(command)) => effects.send(self.line, command),
+                Ok(Step::Ready { ignores_user }) => {
+                    effects.greeted(ignores_user);
+                    self.ready(effects, now);
+                }
+                Ok(Step::Said(value)) => {
+                    if let Some(outcome) = self.said(value, effects, now) {
+                        return Some(outcome);
+                    }
+                }
+                Err(broken) => return Some(Outcome::Broken(self.unanswered(broken))),
+            }
+        }
+    }
+
+    /// The connection has ended.
+    pub(super) fn closed(&self, fault: &LinkFault) -> Unanswered {
+        let kind = match (fault.kind(), &self.stage) {
+            (LinkFaultKind::Tls, _) => NotifyFaultKind::Tls,
+            (_, Stage::Opening { .. }) => NotifyFaultKind::Unreachable,
+            _ => NotifyFaultKind::ConnectionLost,
+        };
+        self.unanswered(self.conversation.fault(kind, fault))
+    }
+
+    /// Too much time has passed.
+    pub(super) fn late(&self) -> Unanswered {
+        let kind = match &self.stage {
+            Stage::Opening { .. } => NotifyFaultKind::Unreachable,
+            Stage::Free | Stage::Waiting { .. } => NotifyFaultKind::ConnectionLost,
+        };
+        self.unanswered(self.conversation.fault(kind, &"it does not answer in time"))
+    }
+
+    /// What gets no answer any more.
+    pub(super) fn into_wait(self) -> Option<RequestId> {
+        self.wait().map(|wait| wait.id)
+    }
+
+    fn wait(&self) -> Option<&Wait> {
+        match &self.stage {
+            Stage::Opening { wait, .. } => wait.as_ref(),
+            Stage::Waiting { wait, .. } => Some(wait),
+            Stage::Free => None,
+        }
+    }
+
+    fn unanswered(&self, broken: Broken) -> Unanswered {
+        let was_sent = matches!(self.stage, Stage::Waiting { .. });
+        Unanswered { broken, was_sent }
+    }
+
+    fn ready(&mut self, effects: &mut Effects, now: Moment) {
+        let wait = match &mut self.stage {
+            Stage::Opening { wait, .. } => wait.take(),
+            Stage::Free | Stage::Waiting { .. } => None,
+        };
+        self.stage = Stage::Free;
+        if let Some(wait) = wait {
+            self.send(wait, effects, now);
+        }
+    }
+
+    fn said(&mut self, value: Value, effects: &mut Effects, now: Moment) -> Option<Outcome> {
+        if self.client == Client::Asked {
+            let Value::Int(number) = value else {
+                self.client = Client::Known(None);
+                return None;
+            };
+            self.client = Client::Known(Some(number));
+            return None;
+        }
+        let Stage::Waiting { wait, answers, until } = &mut self.stage else {
+            let unasked = "its answer is none to what it was asked";
+            let broken = self.conversation.fault(NotifyFaultKind::ConnectionLost, &unasked);
+            return Some(Outcome::Broken(self.unanswered(broken)));
+        };
+        let error = said(&value);
+        let is_unknown = error.as_deref().is_some_and(is_unknown_script);
+        if answers.len() == 1 && is_unknown && !wait.script.is_empty() {
+            effects.send(self.line, std::mem::take(&mut wait.script));
+            *until = now + COMMAND_LIMIT;
+            return None;
+        }
+        self.is_misplaced |= error.as_deref().is_some_and(is_read_only);
+        answers.push(value);
+        if answers.len() < 2 {
+            return None;
+        }
+        let answered = Answered { id: wait.id, answers: Ok(std::mem::take(answers)) };
+        self.stage = Stage::Free;
+        Some(Outcome::Answered(answered))
+    }
+}

@@ -1,0 +1,87 @@
+//! Makes the backends that a configuration names.
+
+use std::sync::Arc;
+
+use ivy_proto::backend::{Notifier, NotifierWay, Queue, QueueWay, Sessions};
+use ivy_proto::config::{NotifierConfig, QueueConfig};
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::events::EventSink;
+use crate::guarded::{GuardedNotifier, GuardedQueue};
+use crate::hub::Hub;
+use crate::memory::MemoryQueue;
+use crate::random::random;
+use crate::reach::{ExchangeQueue, SessionBackend, SessionQueue};
+use crate::runtime::Runtime;
+use crate::tls::OwnRoots;
+
+/// What a version of the core may know that this crate does not.
+const NOT_BUILT_IN: &str = "this kind of backend is not built in";
+
+/// What may be missing beside a backend of the program's own.
+const NO_HTTP: &str = "the queue's server is reached over HTTP, and no client for that is compiled in: turn on the feature `http`";
+/// What backends are made with.
+pub(super) struct Making<R> {
+    clock: Clock<R>,
+    roots: OwnRoots,
+    events: EventSink,
+    /// The sessions of the queue, which may be the notifier too.
+    of_queue: Option<(Sessions, SessionBackend<R>)>,
+}
+
+impl<R: Runtime> Making<R> {
+    pub(super) fn new(clock: Clock<R>, roots: OwnRoots, events: EventSink) -> Self {
+        Making { clock, roots, events, of_queue: None }
+    }
+
+    pub(super) fn queue(&mut self, named: &QueueConfig) -> Result<Arc<dyn Queue>, Error<R>> {
+        Ok(match named {
+            QueueConfig::Memory => Arc::new(MemoryQueue::new(self.clock, random()?)),
+            QueueConfig::Backend(backend) => match backend.way() {
+                QueueWay::Exchange(exchange) => {
+                    let tls = exchange.is_secure().then(|| self.roots.with_public_roots());
+                    let client = R::http(tls.transpose().map_err(Error::config)?);
+                    let client = client.ok_or_else(|| Error::config(NO_HTTP))?;
+                    let exchange = Arc::clone(exchange);
+                    Arc::new(ExchangeQueue::<R>::new(client, exchange, self.events.clone()))
+                }
+                QueueWay::Session(sessions, capabilities) => {
+                    let session = self.session(sessions)?;
+                    self.of_queue = Some((sessions.clone(), session.clone()));
+                    let queue = SessionQueue::new(session, (**capabilities).clone());
+                    Arc::new(GuardedQueue::<R>::new(Arc::new(queue)))
+                }
+                QueueWay::Queue(queue) => Arc::new(GuardedQueue::<R>::new(Arc::clone(queue))),
+                _ => return Err(Error::config(NOT_BUILT_IN)),
+            },
+            _ => return Err(Error::config(NOT_BUILT_IN)),
+        })
+    }
+
+    /// The notifier. One of the sessions that are the queue shares their connections.
+    pub(super) fn notifier(&self, named: &NotifierConfig) -> Result<Arc<dyn Notifier>, Error<R>> {
+        Ok(match named {
+            NotifierConfig::Memory => Arc::new(Hub::default()),
+            NotifierConfig::Backend(backend) => match backend.way() {
+                NotifierWay::Session(sessions) => match &self.of_queue {
+                    Some((of_queue, session)) if of_queue == sessions => Arc::new(session.clone()),
+                    _ => Arc::new(self.session(sessions)?),
+                },
+                NotifierWay::Notifier(notifier) => {
+                    Arc::new(GuardedNotifier::<R>::new(Arc::clone(notifier)))
+                }
+                _ => return Err(Error::config(NOT_BUILT_IN)),
+            },
+            _ => return Err(Error::config(NOT_BUILT_IN)),
+        })
+    }
+
+    fn session(&self, sessions: &Sessions) -> Result<SessionBackend<R>, Error<R>> {
+        let tls = sessions.is_secure().then(|| self.roots.with_system_roots()).transpose();
+        let tls = tls.map_err(Error::config)?;
+        let sessions = sessions.clone();
+        let make = move |start| sessions.make(start);
+        Ok(SessionBackend::new(make, tls, self.clock, self.events.clone()))
+    }
+}
