@@ -13,7 +13,7 @@ use ivy_proto::admin::Peeked;
 use ivy_proto::event::Event;
 use ivy_proto::queue::QueueInfo;
 use ivy_proto::task::{
-    CallOptions, FromArgs, Handler, Registry, Task, TaskRef, TaskSettings, ToArgs, discard_panic,
+    CallOptions, FromArgs, Handler, Registry, Task, TaskSettings, TaskSpec, ToArgs, discard_panic,
 };
 use ivy_proto::wire::RawJson;
 use ivy_proto::worker::JobOutcome;
@@ -145,7 +145,7 @@ impl<R: AsyncRuntime> WorkerBuilder<R> {
     /// panic's text.
     pub fn register<Args, Output, Marker>(
         self,
-        task: impl TaskRef<Args, Output>,
+        task: impl TaskSpec<Args, Output>,
         handler: impl Handler<Ctx<R>, Args, Output, Marker>,
     ) -> Self
     where

@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::future::{self, FutureExt};
 use futures_util::stream::{self, Stream, StreamExt};
 use ivy_proto::ChannelName;
-use ivy_proto::backend::{BoxFuture, BoxStream, Heard, Notifier, Queue, QueueEvent};
+use ivy_proto::backend::{BoxFuture, BoxStream, Notifier, Queue, QueueEvent, SubscriptionEvent};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::task::discard_panic;
@@ -82,14 +82,17 @@ impl<R: Runtime> Notifier for GuardedNotifier<R> {
         published.map(|answer| answer.unwrap_or_else(|detail| Err(lost(detail)))).boxed()
     }
 
-    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<Heard> {
+    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<SubscriptionEvent> {
         match catch_unwind(AssertUnwindSafe(|| self.notifier.subscribe(channels))) {
             Ok(heard) => {
-                let heard = Contained::new(heard)
-                    .map(|heard| heard.unwrap_or_else(|detail| Heard::Lost(lost(detail))));
+                let heard = Contained::new(heard).map(|heard| {
+                    heard.unwrap_or_else(|detail| SubscriptionEvent::Lost(lost(detail)))
+                });
                 stream::once(begun::<R>(heard.boxed())).flatten().boxed()
             }
-            Err(panic) => stream::once(future::ready(Heard::Lost(lost(of(panic))))).boxed(),
+            Err(panic) => {
+                stream::once(future::ready(SubscriptionEvent::Lost(lost(of(panic))))).boxed()
+            }
         }
     }
 }
@@ -118,12 +121,14 @@ fn guarded<R: Runtime, T: Send + 'static>(
 }
 
 /// A subscription, which is lost if nothing is heard of it in time.
-async fn begun<R: Runtime>(mut heard: BoxStream<Heard>) -> BoxStream<Heard> {
+async fn begun<R: Runtime>(
+    mut heard: BoxStream<SubscriptionEvent>,
+) -> BoxStream<SubscriptionEvent> {
     match within::<R, _>(SUBSCRIBE_LIMIT, heard.next()).await {
         Some(first) => stream::iter(first).chain(heard).boxed(),
         None => {
             let lost = lost("the backend did not subscribe in time");
-            stream::once(future::ready(Heard::Lost(lost))).boxed()
+            stream::once(future::ready(SubscriptionEvent::Lost(lost))).boxed()
         }
     }
 }
@@ -205,9 +210,9 @@ mod tests {
         PanicsWhenDropped,
     }
 
-    struct Bomb;
+    struct PanicsOnDrop;
 
-    impl Drop for Bomb {
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
             panic!("out of cheese");
         }
@@ -220,7 +225,7 @@ mod tests {
                 Broken::PanicsLater => Box::pin(async { panic!("out of cheese") }),
                 Broken::NeverAnswers => future::pending().boxed(),
                 Broken::PanicsWhenDropped => Box::pin(async {
-                    let _bomb = Bomb;
+                    let _bomb = PanicsOnDrop;
                     future::pending().await
                 }),
             }
@@ -242,7 +247,7 @@ mod tests {
             self.answer()
         }
 
-        fn subscribe(&self, _: Vec<ChannelName>) -> BoxStream<Heard> {
+        fn subscribe(&self, _: Vec<ChannelName>) -> BoxStream<SubscriptionEvent> {
             stream::once(self.answer()).boxed()
         }
     }
@@ -282,7 +287,7 @@ mod tests {
         for (broken, _) in ALL {
             let notifier = GuardedNotifier::<Tokio>::new(Arc::new(broken));
             let mut heard = notifier.subscribe(Vec::new());
-            assert!(matches!(heard.next().await, Some(Heard::Lost(_))));
+            assert!(matches!(heard.next().await, Some(SubscriptionEvent::Lost(_))));
             assert!(heard.next().await.is_none());
         }
     }

@@ -7,7 +7,7 @@ use futures_channel::mpsc;
 use futures_util::future::{self, BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use ivy_proto::ChannelName;
-use ivy_proto::backend::{Heard, Notifier};
+use ivy_proto::backend::{Notifier, SubscriptionEvent};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 
 /// How many notices a subscriber may leave unread before it is cut off, as Redis does it.
@@ -65,15 +65,18 @@ impl Notifier for Hub {
         future::ready(Ok(Hub::publish(self, &publication))).boxed()
     }
 
-    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<'static, Heard> {
+    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<'static, SubscriptionEvent> {
         let this = self.clone();
         stream::once(async move { Hub::subscribe(&this, channels) })
             .flat_map(|notices| {
-                let lost = Heard::Lost(NotifyFault::new(NotifyFaultKind::ConnectionLost));
-                stream::iter([Heard::Subscribed])
-                    .chain(notices.map(|Publication { channel, payload }| Heard::Notice {
-                        channel,
-                        payload: payload.as_str().as_bytes().to_vec(),
+                let lost =
+                    SubscriptionEvent::Lost(NotifyFault::new(NotifyFaultKind::ConnectionLost));
+                stream::iter([SubscriptionEvent::Subscribed])
+                    .chain(notices.map(|Publication { channel, payload }| {
+                        SubscriptionEvent::Notice {
+                            channel,
+                            payload: payload.as_str().as_bytes().to_vec(),
+                        }
                     }))
                     .chain(stream::iter([lost]))
             })
@@ -100,10 +103,12 @@ mod tests {
         let hub = Hub::default();
         let mut mine = Notifier::subscribe(&hub, vec![channel("a"), channel("b")]);
         let mut other = Notifier::subscribe(&hub, vec![channel("c")]);
-        assert!(matches!(mine.next().await, Some(Heard::Subscribed)));
-        assert!(matches!(other.next().await, Some(Heard::Subscribed)));
+        assert!(matches!(mine.next().await, Some(SubscriptionEvent::Subscribed)));
+        assert!(matches!(other.next().await, Some(SubscriptionEvent::Subscribed)));
         assert_eq!(hub.publish(&notice("b")), 1);
-        let Some(Heard::Notice { channel, payload }) = mine.next().await else { panic!() };
+        let Some(SubscriptionEvent::Notice { channel, payload }) = mine.next().await else {
+            panic!()
+        };
         assert_eq!((channel.as_str(), payload.as_slice()), ("b", b"{}".as_slice()));
         assert!(other.next().now_or_never().is_none());
     }
@@ -135,6 +140,6 @@ mod tests {
         let heard: u64 = (0..=UNREAD_NOTICES).map(|_| hub.publish(&notice("a"))).sum();
         assert_eq!(heard, UNREAD_NOTICES as u64);
         let last = subscription.collect::<Vec<_>>().await.pop();
-        assert!(matches!(last, Some(Heard::Lost(_))));
+        assert!(matches!(last, Some(SubscriptionEvent::Lost(_))));
     }
 }

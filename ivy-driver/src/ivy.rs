@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use ivy_proto::backend::{Notifier, Queue};
 use ivy_proto::config::KeysetFile;
 use ivy_proto::event::TaskRef;
-use ivy_proto::producer::{self, Call, ProducerConfig, Reply};
+use ivy_proto::producer::{self, Call, ProducerConfig, ReplyTo};
 use ivy_proto::queue::Capabilities;
 use ivy_proto::task::{CallOptions, Callbacks, FromArgs, InvalidCall, Task, ToArgs};
 use ivy_proto::wire::Codec;
@@ -263,15 +263,15 @@ impl<R: Runtime> Ivy<R> {
         until: Until,
     ) -> Result<Call, Error<R>> {
         let reply = match until {
-            Until::Sent => Reply::None,
-            Until::Result => Reply::Handle,
+            Until::Sent => ReplyTo::None,
+            Until::Result => ReplyTo::Handle,
         };
         let id = self.shared.ids.next()?;
         let mut call = task.to_call(id, args, options, reply).map_err(|why| not_made(id, why))?;
         if self.shared.callbacks.handles(&call.task) {
             call.reply = match until {
-                Until::Sent => Reply::Callback,
-                Until::Result => Reply::HandleAndCallback,
+                Until::Sent => ReplyTo::Callback,
+                Until::Result => ReplyTo::HandleAndCallback,
             };
         }
         Ok(call)

@@ -102,7 +102,7 @@ pub mod internal {
 
 /// The core.
 pub use ivy_proto;
-pub use ivy_proto::backend::{Heard, HttpRequest, Notifier, Queue, RequestKind};
+pub use ivy_proto::backend::{HttpRequest, Notifier, Queue, RequestKind, SubscriptionEvent};
 
 // Named by links of the documentation.
 #[doc(no_inline)]

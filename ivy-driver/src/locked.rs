@@ -26,7 +26,7 @@ pub trait Machine: Send + 'static {
     /// What is asked.
     type Request;
     /// What is answered.
-    type Answer: Send + 'static;
+    type Response: Send + 'static;
 
     /// Takes a request in. It is answered once, unless it is abandoned.
     fn ask(&mut self, id: RequestId, request: Self::Request, now: Moment);
@@ -38,14 +38,14 @@ pub trait Machine: Send + 'static {
     fn tick(&mut self, now: Moment);
 
     /// What is to be done next.
-    fn poll(&mut self) -> Next<Self::Answer>;
+    fn poll(&mut self) -> Next<Self::Response>;
 }
 
 /// What a machine wants done next.
 #[derive(Debug)]
-pub enum Next<Answer> {
+pub enum Next<Response> {
     /// Answer this request.
-    Answer(RequestId, Answer),
+    Response(RequestId, Response),
     /// Nothing, before this moment or the next request.
     Wait(Option<Moment>),
 }
@@ -58,7 +58,7 @@ pub struct Broken;
 #[derive(Debug)]
 pub enum Asked<R: Runtime, M: Machine> {
     /// The answer.
-    Answered(M::Answer),
+    Answered(M::Response),
     /// It is still to come.
     Waits(Waiting<R, M>),
 }
@@ -74,7 +74,7 @@ pub struct Locked<R, M: Machine> {
 struct State<M: Machine> {
     machine: M,
     last_id: u64,
-    waiting: HashMap<RequestId, oneshot::Sender<M::Answer>>,
+    waiting: HashMap<RequestId, oneshot::Sender<M::Response>>,
     /// When something becomes due, at the earliest.
     alarm: Option<Moment>,
 }
@@ -120,7 +120,7 @@ impl<R: Runtime, M: Machine> Locked<R, M> {
     /// If the machine has panicked.
     pub fn end_all(
         &self,
-        answer: impl Fn() -> M::Answer,
+        answer: impl Fn() -> M::Response,
         tell: impl FnOnce(&mut M),
     ) -> Result<(), Broken> {
         self.with(|state, now| {
@@ -180,7 +180,7 @@ async fn keep_time<R: Runtime, M: Machine>(
 
 /// The answer to a request, or by what it is known until its answer comes.
 type AskedOf<M> =
-    Result<<M as Machine>::Answer, (RequestId, oneshot::Receiver<<M as Machine>::Answer>)>;
+    Result<<M as Machine>::Response, (RequestId, oneshot::Receiver<<M as Machine>::Response>)>;
 
 impl<M: Machine> State<M> {
     fn ask(&mut self, request: M::Request, now: Moment) -> AskedOf<M> {
@@ -188,7 +188,7 @@ impl<M: Machine> State<M> {
         self.last_id += 1;
         let id = RequestId(self.last_id);
         self.machine.ask(id, request, now);
-        while let Next::Answer(answered, answer) = self.machine.poll() {
+        while let Next::Response(answered, answer) = self.machine.poll() {
             if answered == id {
                 return Ok(answer);
             }
@@ -214,7 +214,7 @@ impl<M: Machine> State<M> {
     fn hand_out(&mut self) -> bool {
         loop {
             match self.machine.poll() {
-                Next::Answer(id, answer) => self.answer(id, answer),
+                Next::Response(id, answer) => self.answer(id, answer),
                 Next::Wait(due) => {
                     // An alarm that comes too early does no harm, and is set anew by its tick.
                     let is_earlier = due.is_some_and(|due| self.alarm.is_none_or(|at| due < at));
@@ -227,7 +227,7 @@ impl<M: Machine> State<M> {
         }
     }
 
-    fn answer(&mut self, id: RequestId, answer: M::Answer) {
+    fn answer(&mut self, id: RequestId, answer: M::Response) {
         if let Some(waiting) = self.waiting.remove(&id) {
             // A caller who has gone meanwhile abandons the request next.
             let _ = waiting.send(answer);
@@ -239,7 +239,7 @@ impl<M: Machine> State<M> {
 /// keeps nothing that can be had when it ends.
 pub struct Waiting<R: Runtime, M: Machine> {
     id: RequestId,
-    answer: oneshot::Receiver<M::Answer>,
+    answer: oneshot::Receiver<M::Response>,
     locked: Arc<Locked<R, M>>,
 }
 
@@ -248,7 +248,7 @@ impl<R: Runtime, M: Machine> Waiting<R, M> {
     ///
     /// # Errors
     /// If the machine has panicked.
-    pub fn end(&mut self) -> Result<Option<M::Answer>, Broken> {
+    pub fn end(&mut self) -> Result<Option<M::Response>, Broken> {
         if self.answer.is_terminated() {
             return Ok(None);
         }
@@ -265,7 +265,7 @@ impl<R: Runtime, M: Machine> Waiting<R, M> {
 }
 
 impl<R: Runtime, M: Machine> Future for Waiting<R, M> {
-    type Output = Result<M::Answer, Broken>;
+    type Output = Result<M::Response, Broken>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.answer.poll_unpin(context).map(|answer| answer.map_err(|_| Broken))
@@ -297,7 +297,7 @@ mod tests {
 
     impl Machine for Patient {
         type Request = &'static str;
-        type Answer = ();
+        type Response = ();
 
         fn ask(&mut self, _: RequestId, request: &'static str, _: Moment) {
             assert_ne!(request, "panic", "this is asked for");

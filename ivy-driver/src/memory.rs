@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt};
 use ivy_proto::backend::Queue;
 use ivy_proto::broker::{
-    Answer, Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Target,
+    Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Response, Target,
 };
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{Moment, QueueName};
@@ -95,7 +95,7 @@ fn lost(_: Broken) -> Fault {
 
 impl Machine for Broker {
     type Request = Request;
-    type Answer = Result<Answer, Refusal>;
+    type Response = Result<Response, Refusal>;
 
     fn ask(&mut self, id: RequestId, request: Request, now: Moment) {
         taken("broker", self.handle_input(Input::Request(id, request), now));
@@ -109,9 +109,9 @@ impl Machine for Broker {
         taken("broker", self.handle_input(Input::Tick, now));
     }
 
-    fn poll(&mut self) -> Next<Self::Answer> {
+    fn poll(&mut self) -> Next<Self::Response> {
         match self.poll_output() {
-            Output::Answer(id, outcome) => Next::Answer(id, outcome),
+            Output::Response(id, outcome) => Next::Response(id, outcome),
             Output::Wait(deadline) => Next::Wait(deadline.map(|deadline| deadline.at)),
         }
     }
@@ -124,7 +124,7 @@ struct Reserving<R: Runtime> {
 }
 
 impl<R: Runtime> Future for Reserving<R> {
-    type Output = Result<Result<Answer, Refusal>, Broken>;
+    type Output = Result<Result<Response, Refusal>, Broken>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.waiting.poll_unpin(context)
@@ -133,7 +133,7 @@ impl<R: Runtime> Future for Reserving<R> {
 
 impl<R: Runtime> Drop for Reserving<R> {
     fn drop(&mut self) {
-        let (Some(queue), Ok(Some(Ok(Answer::Reserved(reserved))))) =
+        let (Some(queue), Ok(Some(Ok(Response::Reserved(reserved))))) =
             (&self.queue, self.waiting.end())
         else {
             return;

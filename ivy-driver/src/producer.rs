@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use futures_channel::mpsc::{self, UnboundedSender};
 use futures_util::stream::{BoxStream, StreamExt};
-use ivy_proto::backend::{Heard, Notifier, Queue};
+use ivy_proto::backend::{Notifier, Queue, SubscriptionEvent};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
-use ivy_proto::producer::{Call, Input, Output, Reply, SendError};
+use ivy_proto::producer::{Call, Input, Output, ReplyTo, SendError};
 use ivy_proto::task::{Callbacks, TaskHeld, TaskOutcome};
 use ivy_proto::wire::RawJson;
 use ivy_proto::{ChannelName, MessageId, Moment, TaskId, TaskName, WallClock, producer};
@@ -102,7 +102,7 @@ struct ProducerRole<R: Runtime> {
     machine: producer::Producer,
     operations: Operations,
     notifier: Option<Arc<dyn Notifier>>,
-    subscription: Option<BoxStream<'static, Heard>>,
+    subscription: Option<BoxStream<'static, SubscriptionEvent>>,
     /// Calls that came one after the other, to be handed to the machine together.
     calls: Vec<Call>,
     followed: FxHashMap<TaskId, Follower>,
@@ -116,7 +116,7 @@ struct ProducerRole<R: Runtime> {
 /// Who follows a call.
 struct Follower {
     progress: Progress,
-    reply: Reply,
+    reply: ReplyTo,
 }
 
 impl<R: Runtime> ProducerRole<R> {
@@ -240,10 +240,12 @@ impl<R: Runtime> Role for ProducerRole<R> {
         let Some(subscription) = &mut self.subscription else { return Poll::Pending };
         subscription.poll_next_unpin(context).map(|heard| {
             let fault = NotifyFault::new(NotifyFaultKind::ConnectionLost);
-            Mail::Input(match heard.unwrap_or(Heard::Lost(fault)) {
-                Heard::Subscribed => Input::Subscribed,
-                Heard::Notice { channel, payload } => Input::Notice { channel, payload },
-                Heard::Lost(fault) => {
+            Mail::Input(match heard.unwrap_or(SubscriptionEvent::Lost(fault)) {
+                SubscriptionEvent::Subscribed => Input::Subscribed,
+                SubscriptionEvent::Notice { channel, payload } => {
+                    Input::Notice { channel, payload }
+                }
+                SubscriptionEvent::Lost(fault) => {
                     self.subscription = None;
                     Input::SubscriptionLost(fault)
                 }

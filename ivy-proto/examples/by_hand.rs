@@ -16,7 +16,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId};
-use ivy_proto::producer::{self, Producer, ProducerConfig, Reply};
+use ivy_proto::producer::{self, Producer, ProducerConfig, ReplyTo};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::task::{BlockingRegistry, CallOptions, Task};
 use ivy_proto::wire::Codec;
@@ -147,7 +147,7 @@ impl World {
     /// The same for the queue.
     fn poll_broker(&mut self) -> Result<Option<Moment>, Box<dyn Error>> {
         match self.broker.poll_output() {
-            broker::Output::Answer(request, answer) => {
+            broker::Output::Response(request, answer) => {
                 let answer = answer.map(QueueReply::from).map_err(Fault::from);
                 match self.asked.remove(&request) {
                     Some(Asker::Producer(op)) => {
@@ -191,7 +191,7 @@ impl World {
 fn main() -> Result<(), Box<dyn Error>> {
     let mut world = World::new()?;
     let id = TaskId::from_random([9; 16]);
-    let call = FACTORIAL.to_call(id, &(6,), &CallOptions::new(), Reply::Handle)?;
+    let call = FACTORIAL.to_call(id, &(6,), &CallOptions::new(), ReplyTo::Handle)?;
     world.producer.handle_input(producer::Input::Calls(vec![call]), world.now)?;
     loop {
         let next = world.settle()?;

@@ -11,17 +11,17 @@
 //! A backend that converses with a server over connections is best written as a [`Session`], a machine
 //! without IO that runs over any runtime.
 //!
-//! A [`Plug`] makes either of a URL, which a [`Place`] is once it was taken apart.
+//! A [`Plug`] makes either of a URL, which a [`BackendUrl`] is once it was taken apart.
 //!
 //! Not yet stable: methods with a default may be added.
 
 mod exchange;
 mod host;
-mod place;
 mod plug;
 mod problem;
 mod segment;
 mod session;
+mod url;
 
 use std::fmt;
 use std::pin::Pin;
@@ -30,16 +30,17 @@ use futures_core::Stream;
 
 pub use exchange::{Exchange, HttpRequest, MOST_REQUESTS, RequestKind, Step};
 pub use host::Host;
-pub use place::Place;
 pub use plug::{
-    FindQueue, MakeNotifier, MakeQueue, NotifierBackend, NotifierWay, Plug, QueueBackend, QueueWay,
-    Sessions,
+    FindQueue, MakeNotifier, MakeQueue, NotifierBackend, NotifierImpl, Plug, QueueBackend,
+    QueueImpl, SessionFactory,
 };
 pub use problem::{BackendError, UrlProblem};
 pub use segment::segment;
 pub use session::{
-    Endpoint, Input, Line, LinkFault, LinkFaultKind, Output, Session, SessionStart, Ticket,
+    CommandId, ConnectionId, Endpoint, Input, LinkFault, LinkFaultKind, Output, Session,
+    SessionStart,
 };
+pub use url::BackendUrl;
 
 use crate::id::Receipt;
 use crate::name::{ChannelName, QueueName};
@@ -98,15 +99,15 @@ pub trait Notifier: fmt::Debug + Send + Sync + 'static {
     /// where its server does not: a worker has a limited number of notices under way at a time.
     fn publish(&self, publication: Publication) -> BoxFuture<Result<u64, NotifyFault>>;
 
-    /// Subscribes to these channels: first comes [`Heard::Subscribed`], then each notice, and the stream
-    /// ends after [`Heard::Lost`]. Nothing happens before it is polled, and dropping it ends the
+    /// Subscribes to these channels: first comes [`SubscriptionEvent::Subscribed`], then each notice, and the stream
+    /// ends after [`SubscriptionEvent::Lost`]. Nothing happens before it is polled, and dropping it ends the
     /// subscription.
-    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<Heard>;
+    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<SubscriptionEvent>;
 }
 
 /// What a subscription brings.
 #[derive(Debug)]
-pub enum Heard {
+pub enum SubscriptionEvent {
     /// All channels are subscribed to.
     Subscribed,
     /// A notice arrived.

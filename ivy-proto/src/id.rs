@@ -198,9 +198,9 @@ pub struct JobId(u64);
 
 /// Hands out numbered ids, each once.
 #[derive(Debug, Default)]
-pub(crate) struct Counter(u64);
+pub(crate) struct IdGenerator(u64);
 
-impl Counter {
+impl IdGenerator {
     pub(crate) fn next_op(&mut self) -> OpId {
         OpId(self.next())
     }

@@ -36,7 +36,7 @@ pub enum Bug {
     /// Deleting a message that is gone counts as a failure, and is repeated.
     RepeatDeleteOfGone,
     /// A message that does not fit this version of its task is dead-lettered at once.
-    DeadLetterAtFirstMisfit,
+    DeadLetterAtFirstMismatch,
     /// All frames are sealed with one initialization vector.
     ReuseIv,
     /// Frames are opened without a look at their tags.
@@ -50,7 +50,7 @@ pub enum Bug {
     /// One message that is refused fails its whole batch.
     RefusedEntryFailsBatch,
     /// A message of which the answer to a batch says nothing is taken for done.
-    MisfitEntryIsDone,
+    MissingEntryIsDone,
     /// The message of the next attempt is due when that of the attempt before it was.
     SuccessorKeepsDue,
 }
@@ -72,14 +72,14 @@ impl Bug {
         Bug::AckOnPanic,
         Bug::CountRenewals,
         Bug::RepeatDeleteOfGone,
-        Bug::DeadLetterAtFirstMisfit,
+        Bug::DeadLetterAtFirstMismatch,
         Bug::ReuseIv,
         Bug::SkipMac,
         Bug::IgnoreClock,
         Bug::LateTouchRevives,
         Bug::LeasesOutliveConnection,
         Bug::RefusedEntryFailsBatch,
-        Bug::MisfitEntryIsDone,
+        Bug::MissingEntryIsDone,
         Bug::SuccessorKeepsDue,
     ];
 }

@@ -142,11 +142,11 @@ const CLOCKS_APART: Duration = Duration::from_millis(100);
 
 /// When a machine wants to be called again, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadline<Why> {
+pub struct Deadline<Timer> {
     /// The moment at which [`Tick`](crate::worker::Input::Tick) is due.
     pub at: Moment,
     /// What will happen then.
-    pub why: Why,
+    pub why: Timer,
 }
 
 #[cfg(test)]

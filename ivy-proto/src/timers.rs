@@ -4,19 +4,19 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::Hash;
 
-use crate::table::Table;
+use crate::hash_map::SortedHashMap;
 use crate::time::{Deadline, Moment};
 
 /// Timers by key. A machine's keys are one documented enum of "when to ...".
 #[derive(Debug)]
 pub(crate) struct Timers<Key: Eq + Hash> {
-    agenda: Agenda<Key>,
-    by_key: Table<Key, Moment>,
+    agenda: Deadlines<Key>,
+    by_key: SortedHashMap<Key, Moment>,
 }
 
 impl<Key: Ord + Hash + Clone> Timers<Key> {
     pub(crate) fn new() -> Self {
-        Timers { agenda: Agenda::default(), by_key: Table::new() }
+        Timers { agenda: Deadlines::default(), by_key: SortedHashMap::new() }
     }
 
     /// Sets the timer of `key`, replacing an earlier setting.
@@ -76,7 +76,7 @@ impl<Key: Ord + Hash + Clone> Timers<Key> {
 /// Keys by the moments at which they are due, the earliest first. When each is due in truth, if it
 /// still is, its owner knows.
 #[derive(Debug)]
-pub(crate) struct Agenda<Key> {
+pub(crate) struct Deadlines<Key> {
     /// The earliest on top, which is due as it says. Among the others are some that are not due any
     /// more, or at another moment: most are never waited for, and none is looked for to be taken out.
     heap: BinaryHeap<Reverse<(Moment, Key)>>,
@@ -85,8 +85,8 @@ pub(crate) struct Agenda<Key> {
 /// So many that are not due any more do not matter.
 const FEW: usize = 1024;
 
-impl<Key: Ord> Agenda<Key> {
-    /// Adds a key, which is due then. To be followed by [`Agenda::tidy`].
+impl<Key: Ord> Deadlines<Key> {
+    /// Adds a key, which is due then. To be followed by [`Deadlines::tidy`].
     pub(crate) fn add(&mut self, at: Moment, key: Key) {
         self.heap.push(Reverse((at, key)));
     }
@@ -121,9 +121,9 @@ impl<Key: Ord> Agenda<Key> {
     }
 }
 
-impl<Key: Ord> Default for Agenda<Key> {
+impl<Key: Ord> Default for Deadlines<Key> {
     fn default() -> Self {
-        Agenda { heap: BinaryHeap::new() }
+        Deadlines { heap: BinaryHeap::new() }
     }
 }
 

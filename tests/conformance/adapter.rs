@@ -13,7 +13,7 @@ macro_rules! adapter {
             use ivy_proto::event::Event;
             use ivy_proto::queue::QueueInfo;
             use ivy_proto::task::{
-                CallOptions, FromArgs, Task, TaskError, TaskFailure, TaskRef, ToArgs,
+                CallOptions, FromArgs, Task, TaskError, TaskFailure, TaskSpec, ToArgs,
             };
             use ivy_proto::wire::Content;
             use ivy_proto::{Backoff, Cause, ErrorKind, QueueName, TaskId};
@@ -174,7 +174,7 @@ macro_rules! adapter {
 
                 fn register<Args, Output, Function>(
                     self,
-                    task: impl TaskRef<Args, Output>,
+                    task: impl TaskSpec<Args, Output>,
                     handler: Function,
                 ) -> Self
                 where

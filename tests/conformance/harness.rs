@@ -10,7 +10,7 @@ use std::time::Duration;
 use ivy_proto::event::Event;
 use ivy_proto::queue::QueueInfo;
 use ivy_proto::task::{
-    BlockingHandler, CallOptions, FromArgs, Handler, Task, TaskError, TaskFailure, TaskRef, ToArgs,
+    BlockingHandler, CallOptions, FromArgs, Handler, Task, TaskError, TaskFailure, TaskSpec, ToArgs,
 };
 use ivy_proto::wire::crypto::Encryption;
 use ivy_proto::wire::{Content, TraceParent, TraceState};
@@ -130,7 +130,7 @@ pub(crate) trait Builder: Sized {
 
     fn register<Args, Output, Function>(
         self,
-        task: impl TaskRef<Args, Output>,
+        task: impl TaskSpec<Args, Output>,
         handler: Function,
     ) -> Self
     where

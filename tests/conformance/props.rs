@@ -15,9 +15,9 @@ use crate::seen;
 pub(crate) const EXPECTED_PANIC: &str = "this handler panics on purpose";
 
 /// What handlers panic with that are to panic once more, as this is dropped.
-pub(crate) struct Bomb;
+pub(crate) struct PanicsOnDrop;
 
-impl Drop for Bomb {
+impl Drop for PanicsOnDrop {
     fn drop(&mut self) {
         std::panic::panic_any(EXPECTED_PANIC);
     }
@@ -29,7 +29,8 @@ pub(crate) fn expect_panics() {
     std::panic::set_hook(Box::new(move |panic| {
         seen::panic(panic);
         let payload = panic.payload();
-        let is_expected = payload.downcast_ref() == Some(&EXPECTED_PANIC) || payload.is::<Bomb>();
+        let is_expected =
+            payload.downcast_ref() == Some(&EXPECTED_PANIC) || payload.is::<PanicsOnDrop>();
         if !is_expected {
             print(panic);
         }

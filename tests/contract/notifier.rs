@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use ivy_proto::ChannelName;
-use ivy_proto::backend::{BoxStream, Heard, Notifier};
+use ivy_proto::backend::{BoxStream, Notifier, SubscriptionEvent};
 use ivy_proto::notify::Publication;
 use ivy_proto::queue::Body;
 use ivy_test_kit::PATIENCE;
@@ -47,7 +47,7 @@ impl Bench {
         let channels = names.iter().map(|name| self.channel(name)).collect();
         let mut heard = self.notifier.subscribe(channels);
         let first = timeout(PATIENCE, heard.next()).await.expect("it is confirmed in time");
-        assert!(matches!(first, Some(Heard::Subscribed)), "{first:?}");
+        assert!(matches!(first, Some(SubscriptionEvent::Subscribed)), "{first:?}");
         Subscriber(heard)
     }
 
@@ -58,13 +58,13 @@ impl Bench {
     }
 }
 
-struct Subscriber(BoxStream<Heard>);
+struct Subscriber(BoxStream<SubscriptionEvent>);
 
 impl Subscriber {
     /// The next notice: its channel, and what was published.
     async fn notice(&mut self) -> (ChannelName, String) {
         match timeout(PATIENCE, self.0.next()).await.expect("a notice comes in time") {
-            Some(Heard::Notice { channel, payload }) => {
+            Some(SubscriptionEvent::Notice { channel, payload }) => {
                 (channel, String::from_utf8(payload).unwrap())
             }
             other => panic!("{other:?}"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ivy_proto::producer::{Call, Reply, SendError};
+use ivy_proto::producer::{Call, ReplyTo, SendError};
 use ivy_proto::task::TaskOutcome;
 use ivy_proto::wire::RawJson;
 use ivy_proto::{MessageId, Moment, TaskId};
@@ -62,7 +62,7 @@ impl World {
             task.delay = one_of(rng, &[0, 0, 0, 0, 3]);
             if notifier {
                 let replies =
-                    [Reply::None, Reply::Handle, Reply::HandleAndCallback, Reply::Callback];
+                    [ReplyTo::None, ReplyTo::Handle, ReplyTo::HandleAndCallback, ReplyTo::Callback];
                 task.reply = one_of(rng, &replies);
             }
         }
@@ -87,7 +87,7 @@ impl World {
         if let Some(plan) = setup.plan {
             task.plan = plan;
             task.takes = longest;
-            task.reply = if notifier { Reply::Handle } else { Reply::None };
+            task.reply = if notifier { ReplyTo::Handle } else { ReplyTo::None };
             (task.kind, task.once, task.has_deadline, task.delay) = (0, false, false, 0);
         }
         if setup.old_workers > 0 {
@@ -230,7 +230,7 @@ impl World {
     pub(crate) fn held(&mut self, id: TaskId) {
         let number = self.ids.get(&id).copied();
         let task = number.map(|number| &self.ledger.tasks[number]);
-        if task.is_none_or(|task| task.reply == Reply::None || !task.given_back) {
+        if task.is_none_or(|task| task.reply == ReplyTo::None || !task.given_back) {
             self.ledger.broken("S10", || format!("{id} was not given back"));
         }
     }
@@ -251,7 +251,7 @@ impl World {
             TaskOutcome::ResultTooLarge | TaskOutcome::ResultTooDeep => task.finished > 0,
             TaskOutcome::Failed(_) => task.dead > 0,
         };
-        let asked_for = task.reply != Reply::None && with_args == task.reply.has_callback();
+        let asked_for = task.reply != ReplyTo::None && with_args == task.reply.has_callback();
         if again || !is_true || !asked_for {
             let task = task.clone();
             self.ledger

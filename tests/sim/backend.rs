@@ -84,7 +84,7 @@ impl Backend {
 
     /// What it tells the machines of itself.
     pub(crate) fn capabilities(self) -> Capabilities {
-        let retry = if self == Backend::Exact { Retry::Release } else { Retry::Succeed };
+        let retry = if self == Backend::Exact { Retry::Release } else { Retry::Successor };
         let mut capabilities = Capabilities::broker().with_retry(retry);
         capabilities.refuses_stale_receipts = self.refuses_late_receipts();
         if self.leases_by_connection() {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ivy_proto::producer::{self, Reply};
+use ivy_proto::producer::{self, ReplyTo};
 use ivy_proto::worker;
 use ivy_proto::{Moment, QueueName};
 
@@ -119,7 +119,7 @@ impl World {
         task.takes = 10;
         task.once = false;
         task.has_deadline = false;
-        task.reply = Reply::None;
+        task.reply = ReplyTo::None;
         self.uncalled += 1;
         self.call(0, vec![number]);
         number
@@ -235,7 +235,7 @@ impl World {
             let quiet = match &output {
                 worker::Output::Wait(None) => true,
                 worker::Output::Wait(Some(deadline)) => {
-                    matches!(deadline.why, worker::Why::Poll(_))
+                    matches!(deadline.why, worker::Timer::Poll(_))
                 }
                 _ => false,
             };
@@ -247,7 +247,7 @@ impl World {
         for host in 0..self.setup.producers {
             if let Machine::Producer(producer) = &mut self.hosts[host].machine
                 && let producer::Output::Wait(Some(deadline)) = producer.poll_output()
-                && matches!(deadline.why, producer::Why::SubscriptionLimit(_))
+                && matches!(deadline.why, producer::Timer::SubscriptionLimit(_))
             {
                 self.ledger.broken("L5", || format!("producer {host} waits for {deadline:?}"));
             }

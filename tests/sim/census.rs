@@ -50,7 +50,7 @@ impl Census {
 
     pub(crate) fn event(&mut self, event: &Event) {
         const WAITS_FOR_KEY: ReleaseReason = ReleaseReason::Undecided(DeadLetterReason::UnknownKey);
-        const IS_MISFIT: ReleaseReason = ReleaseReason::Undecided(DeadLetterReason::BadArgs);
+        const IS_MISMATCH: ReleaseReason = ReleaseReason::Undecided(DeadLetterReason::BadArgs);
         let name = match event {
             Event::TaskSent { .. } => "TaskSent",
             Event::Resent { .. } => "Resent",
@@ -63,7 +63,7 @@ impl Census {
             Event::DeadLettered { .. } => "DeadLettered",
             Event::DeadLetterRefused { .. } => "DeadLetterRefused",
             Event::Released { reason: WAITS_FOR_KEY, .. } => "Released, its key not yet known",
-            Event::Released { reason: IS_MISFIT, .. } => {
+            Event::Released { reason: IS_MISMATCH, .. } => {
                 "Released, its arguments of another version"
             }
             Event::Released { .. } => "Released",

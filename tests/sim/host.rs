@@ -115,7 +115,7 @@ pub(crate) enum Heard {
     /// Nothing new: it goes on with what its machine wants.
     GoOn,
     /// The answer to an operation; for messages, when they were granted.
-    Answer(OpId, Result<QueueReply, Fault>, Moment),
+    Response(OpId, Result<QueueReply, Fault>, Moment),
     /// Its connection to the queue's server has ended, the how manyeth it was.
     ConnectionEnds(u32),
     Published(OpId, Result<u64, NotifyFault>),
@@ -187,7 +187,7 @@ impl Host {
         match &self.machine {
             Machine::Worker(_) => {
                 let late = self.drain_limit.is_some_and(|limit| self.clock.show(now) >= limit);
-                let state = if late { WorkerState::LastWords } else { self.worker_state };
+                let state = if late { WorkerState::SettlementGrace } else { self.worker_state };
                 state.name()
             }
             Machine::Producer(_) => self.subscription_state.name(self.drain_limit.is_some()),
@@ -210,7 +210,7 @@ impl Heard {
         match self {
             Heard::Tick => "tick",
             Heard::GoOn => "go on",
-            Heard::Answer(..) => "answer",
+            Heard::Response(..) => "answer",
             Heard::ConnectionEnds(_) => "leases lost",
             Heard::Published(_, Ok(_)) => "published",
             Heard::Published(_, Err(_)) => "not published",

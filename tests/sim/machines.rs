@@ -141,7 +141,7 @@ impl World {
                 return;
             }
             Heard::Tick => worker::Input::Tick,
-            Heard::Answer(op, answer, granted) => {
+            Heard::Response(op, answer, granted) => {
                 let Some(asked) = self.hosts[who.host].asked.remove(&op) else {
                     return self.take_back(who, &answer);
                 };
@@ -239,7 +239,7 @@ impl World {
                 return;
             }
             Heard::Tick => producer::Input::Tick,
-            Heard::Answer(op, answer, _) => {
+            Heard::Response(op, answer, _) => {
                 let Some(asked) = self.hosts[who.host].asked.remove(&op) else { return };
                 came = answer_name(asked.kind, &answer);
                 if let Err(fault) = &answer {

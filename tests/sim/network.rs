@@ -167,7 +167,7 @@ impl World {
             | Fault::FailedAfter
             | Fault::BodyCut
             | Fault::BodySpoiled
-            | Fault::BodyEndless => Cause::Answer,
+            | Fault::BodyEndless => Cause::Response,
             _ => Cause::Request,
         };
         self.ledger.blame_request(&op, cause);
@@ -231,7 +231,7 @@ impl World {
     /// An operation fails without an answer.
     pub(crate) fn fail(&mut self, who: Who, op: OpId, after: Duration, fault: QueueFault) {
         self.is_answered(who, op);
-        let heard = Heard::Answer(op, Err(fault), Moment::EPOCH);
+        let heard = Heard::Response(op, Err(fault), Moment::EPOCH);
         self.later(after, Due::Heard(who, heard));
     }
 
@@ -246,7 +246,7 @@ impl World {
         let answer = self.ironmq.decode(op, response);
         self.is_answered(who, op_id);
         let latency = self.latency(who.host);
-        self.later(latency, Due::Heard(who, Heard::Answer(op_id, answer, self.now)));
+        self.later(latency, Due::Heard(who, Heard::Response(op_id, answer, self.now)));
     }
 
     fn send(&mut self, who: Who, asker: Asker, op: QueueOp, delay: Duration, fate: Fate) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ivy_proto::Receipt;
-use ivy_proto::broker::{Answer, Delivery, Refusal};
+use ivy_proto::broker::{Delivery, Refusal, Response};
 use ivy_proto::notify::Publication;
 use ivy_proto::queue::{Batch, Body, NewMessage, QueueOp};
 use serde::Deserialize;
@@ -31,7 +31,7 @@ pub(crate) enum Question {
 /// What it gets to hear.
 pub(crate) enum Heard {
     Poll,
-    Answer(Question, Result<Answer, Refusal>),
+    Response(Question, Result<Response, Refusal>),
     /// Its handler has called back.
     Ran(Box<Delivery>),
 }
@@ -69,15 +69,15 @@ impl World {
                 self.ask_for_original(who, Question::Reserve, op);
                 self.hear_soon(who, POLL_INTERVAL, Heard::Poll);
             }
-            host::Heard::Original(Heard::Answer(
+            host::Heard::Original(Heard::Response(
                 Question::Reserve,
-                Ok(Answer::Reserved(deliveries)),
+                Ok(Response::Reserved(deliveries)),
             )) => {
                 for delivery in deliveries {
                     self.begin(who, delivery);
                 }
             }
-            host::Heard::Original(Heard::Answer(..)) => {}
+            host::Heard::Original(Heard::Response(..)) => {}
             host::Heard::Original(Heard::Ran(delivery)) => self.end(who, &delivery),
             host::Heard::Calls(tasks) => self.post_as_original(who, &tasks),
             host::Heard::Notice(_, _, payload) => self.check_as_original(who, &payload),

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use ivy_proto::broker::{self, Answer, Refusal};
+use ivy_proto::broker::{self, Refusal, Response};
 use ivy_proto::queue::{Effect, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::worker::JobOutcome;
 
@@ -28,7 +28,7 @@ pub(crate) enum WorkerState {
     Paused,
     Draining,
     /// Its drain's limit has passed.
-    LastWords,
+    SettlementGrace,
 }
 
 /// How a producer's subscription stands, as its driver sees it.
@@ -47,7 +47,7 @@ impl WorkerState {
             WorkerState::Running => "worker, running",
             WorkerState::Paused => "worker, paused",
             WorkerState::Draining => "worker, draining",
-            WorkerState::LastWords => "worker, past its drain's limit",
+            WorkerState::SettlementGrace => "worker, past its drain's limit",
         }
     }
 }
@@ -154,7 +154,7 @@ pub(crate) fn job_name(outcome: &JobOutcome, told_to_stop: bool) -> &'static str
 }
 
 /// What the broker was asked, and, as its state shows in that, what it answered.
-pub(crate) fn broker_pair(op: &QueueOp, answer: &Result<Answer, Refusal>) -> Pair {
+pub(crate) fn broker_pair(op: &QueueOp, answer: &Result<Response, Refusal>) -> Pair {
     let state = match op {
         QueueOp::Post { .. } => "broker, post",
         QueueOp::Reserve { wait, .. } if wait.is_zero() => "broker, reserve",
@@ -168,7 +168,7 @@ pub(crate) fn broker_pair(op: &QueueOp, answer: &Result<Answer, Refusal>) -> Pai
         _ => "broker, another",
     };
     let answer = match answer {
-        Ok(Answer::Reserved(deliveries)) if deliveries.is_empty() => "nothing there",
+        Ok(Response::Reserved(deliveries)) if deliveries.is_empty() => "nothing there",
         Ok(_) => "done",
         Err(Refusal::QueueNotFound) => "no queue",
         Err(Refusal::MessageNotFound) => "no message",

@@ -27,12 +27,12 @@ fn laws(bug: Bug) -> &'static [&'static str] {
         Bug::DropWhenThrottled => &["L1", "L3", "S8"],
         Bug::ForgetReleaseOnDrain => &["S9"],
         Bug::RepeatDeleteOfGone => &["S8"],
-        Bug::DeadLetterAtFirstMisfit => &["L2"],
+        Bug::DeadLetterAtFirstMismatch => &["L2"],
         Bug::ReuseIv | Bug::SkipMac => &["S13"],
         Bug::IgnoreClock => &["L2", "S17"],
         Bug::LateTouchRevives | Bug::LeasesOutliveConnection => &["S4"],
         Bug::RefusedEntryFailsBatch => &["S3"],
-        Bug::MisfitEntryIsDone => &["S1", "S2", "S3"],
+        Bug::MissingEntryIsDone => &["S1", "S2", "S3"],
         Bug::SuccessorKeepsDue => &["S17"],
     }
 }

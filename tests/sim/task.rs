@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ivy_proto::producer::Reply;
+use ivy_proto::producer::ReplyTo;
 use ivy_proto::{Moment, QueueName, TaskId};
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,7 @@ pub(crate) enum Cause {
     /// A request about it was lost, delayed, or refused.
     Request = 1,
     /// The answer to a request about it was lost.
-    Answer = 1 << 1,
+    Response = 1 << 1,
     /// A request about it arrived twice.
     Twice = 1 << 2,
     /// The process that held it died.
@@ -92,7 +92,7 @@ pub(crate) enum Cause {
 impl Cause {
     pub(crate) const ALL: [Cause; 12] = [
         Cause::Request,
-        Cause::Answer,
+        Cause::Response,
         Cause::Twice,
         Cause::Crash,
         Cause::Pause,
@@ -139,7 +139,7 @@ pub(crate) struct Task {
     pub(crate) queue: Option<QueueName>,
     pub(crate) sender: Sender,
     pub(crate) plan: Plan,
-    pub(crate) reply: Reply,
+    pub(crate) reply: ReplyTo,
     /// Whether a second copy is forbidden: it is not to be retried.
     pub(crate) once: bool,
     pub(crate) max_attempts: u32,
@@ -199,7 +199,7 @@ impl Task {
             kind: 0,
             sender,
             plan: Plan::Succeeds,
-            reply: Reply::None,
+            reply: ReplyTo::None,
             once: false,
             max_attempts: 1,
             has_deadline: false,

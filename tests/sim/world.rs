@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ivy_ironmq::{Address, IronMq, Scheme, Token};
-use ivy_proto::broker::{self, Answer, Broker, BrokerConfig, RequestId};
+use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId, Response};
 use ivy_proto::notify::{NotifyFault, Publication};
 use ivy_proto::{Moment, OpId, QueueName, Receipt, TaskId};
 use ivy_sim::redis::Redis;
@@ -257,7 +257,7 @@ impl World {
         }
         loop {
             match self.broker.poll_output() {
-                broker::Output::Answer(id, answer) => self.answered(id, answer, now),
+                broker::Output::Response(id, answer) => self.answered(id, answer, now),
                 broker::Output::Wait(None) => return,
                 broker::Output::Wait(Some(deadline)) => {
                     if deadline.at <= now {
@@ -283,9 +283,9 @@ impl World {
             self.ledger.broken("S11", || "the broker was asked wrongly".to_owned());
         }
         let mut size = 0;
-        while let broker::Output::Answer(id, answer) = self.broker.poll_output() {
+        while let broker::Output::Response(id, answer) = self.broker.poll_output() {
             match answer {
-                Ok(Answer::Queue(info)) if id == look => size = info.size.unwrap_or(0),
+                Ok(Response::Queue(info)) if id == look => size = info.size.unwrap_or(0),
                 answer => self.answered(id, answer, now),
             }
         }

@@ -331,7 +331,7 @@ impl fmt::Debug for IronMq {
 /// What IronMQ v3 can do.
 #[must_use]
 pub const fn capabilities() -> Capabilities {
-    let mut capabilities = Capabilities::broker().with_retry(Retry::Succeed);
+    let mut capabilities = Capabilities::broker().with_retry(Retry::Successor);
     capabilities.lease = Lease::Timed {
         shortest: Duration::from_secs(1),
         longest: Duration::from_secs(86_400),

@@ -1,6 +1,6 @@
 //! IronMQ among the backends of a program.
 
-use ivy_proto::backend::{Place, Plug, QueueBackend};
+use ivy_proto::backend::{BackendUrl, Plug, QueueBackend};
 use ivy_proto::config::{ConfigError, Environment};
 
 use crate::bad_config::BadConfig;
@@ -17,8 +17,8 @@ pub const fn plug() -> Plug {
         .with_queue_without_url("set IRON_MQ_TOKEN and IRON_MQ_PROJECT_ID", found)
 }
 
-fn queue(place: &Place, environment: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
-    let url = (IronMqUrl::of(place)?, place.origin());
+fn queue(url: &BackendUrl, environment: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
+    let url = (IronMqUrl::of(url)?, url.origin());
     let project = resolve(Some(url), environment)?.ok_or(BadConfig::NoToken)?;
     Ok(backend(project))
 }

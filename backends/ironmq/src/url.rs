@@ -1,6 +1,6 @@
 //! What the URL of a queue says of an IronMQ project.
 
-use ivy_proto::backend::{Place, UrlProblem, segment};
+use ivy_proto::backend::{BackendUrl, UrlProblem, segment};
 use ivy_proto::config::ConfigError;
 
 use crate::address::{Address, Scheme};
@@ -27,8 +27,8 @@ impl IronMqUrl {
     ///
     /// # Errors
     /// [`ConfigError::BadUrl`] if a part of it cannot be one of IronMQ's. The error shows no secret.
-    pub fn of(place: &Place) -> Result<Self, ConfigError> {
-        parts(place).map_err(|problem| place.refuse(problem))
+    pub fn of(url: &BackendUrl) -> Result<Self, ConfigError> {
+        parts(url).map_err(|problem| url.refuse(problem))
     }
 
     /// The URL, with the token in it: a secret.
@@ -63,16 +63,16 @@ impl IronMqUrl {
 )]
 pub struct ColonInToken;
 
-fn parts(place: &Place) -> Result<IronMqUrl, UrlProblem> {
-    let scheme = if place.scheme() == "ironmq+http" { Scheme::Http } else { Scheme::Https };
-    if place.password().is_some() {
+fn parts(url: &BackendUrl) -> Result<IronMqUrl, UrlProblem> {
+    let scheme = if url.scheme() == "ironmq+http" { Scheme::Http } else { Scheme::Https };
+    if url.password().is_some() {
         return Err(UrlProblem::backend(ColonInToken));
     }
-    let token = place.user().map(|token| Token::new(token.expose()));
+    let token = url.user().map(|token| Token::new(token.expose()));
     let token = token.transpose().map_err(UrlProblem::backend)?;
-    let port = place.port().unwrap_or(scheme.default_port());
-    let server = place.host().map(|host| (host.to_string(), port));
-    let mut prefix = place.segments().to_vec();
+    let port = url.port().unwrap_or(scheme.default_port());
+    let server = url.host().map(|host| (host.to_string(), port));
+    let mut prefix = url.segments().to_vec();
     let project = prefix.pop().map(|project| (prefix, project));
     if let Some((prefix, project)) = &project {
         let address = Address::new(scheme, Address::DEFAULT_HOST, project);

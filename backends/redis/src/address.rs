@@ -1,7 +1,7 @@
 //! Where a Redis server is found, and who we are to it.
 
 use ivy_proto::Secret;
-use ivy_proto::backend::{Place, UrlProblem, segment};
+use ivy_proto::backend::{BackendUrl, UrlProblem, segment};
 use ivy_proto::config::ConfigError;
 use ivy_proto::text::number;
 
@@ -30,8 +30,8 @@ impl RedisAddress {
     ///
     /// # Errors
     /// [`ConfigError::BadUrl`] if a part of it does not name a Redis server.
-    pub fn of(place: &Place) -> Result<Self, ConfigError> {
-        parts(place).map_err(|problem| place.refuse(problem))
+    pub fn of(url: &BackendUrl) -> Result<Self, ConfigError> {
+        parts(url).map_err(|problem| url.refuse(problem))
     }
 
     /// `host:port`.
@@ -69,23 +69,23 @@ pub struct BadCredentials;
 #[error("the path must be the number of a database, as in /0")]
 pub struct NotADatabase;
 
-fn parts(place: &Place) -> Result<RedisAddress, UrlProblem> {
-    let (user, password) = credentials(place)?;
-    let host = place.host().ok_or(UrlProblem::NoHost)?.to_string();
-    let database = match place.segments() {
+fn parts(url: &BackendUrl) -> Result<RedisAddress, UrlProblem> {
+    let (user, password) = credentials(url)?;
+    let host = url.host().ok_or(UrlProblem::NoHost)?.to_string();
+    let database = match url.segments() {
         [] => None,
         [database] => Some(number(database).ok_or_else(|| UrlProblem::backend(NotADatabase))?),
         _ => return Err(UrlProblem::backend(NotADatabase)),
     };
-    let port = place.port().unwrap_or(REDIS_PORT);
-    Ok(RedisAddress { tls: place.scheme() == "rediss", host, port, user, password, database })
+    let port = url.port().unwrap_or(REDIS_PORT);
+    Ok(RedisAddress { tls: url.scheme() == "rediss", host, port, user, password, database })
 }
 
 /// User and password. A user without a password is most likely a password without its colon, and
 /// would be shown where a password would not.
-fn credentials(place: &Place) -> Result<(Option<String>, Option<Secret>), UrlProblem> {
-    let Some(user) = place.user() else { return Ok((None, None)) };
-    let password = place.password().filter(|password| !password.expose().is_empty());
+fn credentials(url: &BackendUrl) -> Result<(Option<String>, Option<Secret>), UrlProblem> {
+    let Some(user) = url.user() else { return Ok((None, None)) };
+    let password = url.password().filter(|password| !password.expose().is_empty());
     let password = password.ok_or_else(|| UrlProblem::backend(BadCredentials))?;
     let user = Some(user.expose().to_owned()).filter(|user| !user.is_empty());
     Ok((user, Some(password.clone())))

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::address::RedisAddress;
-use ivy_proto::backend::{Endpoint, Line, Output};
+use ivy_proto::backend::{ConnectionId, Endpoint, Output};
 use ivy_proto::event::Event;
 
 use crate::conversation::Conversation;
@@ -29,20 +29,20 @@ impl Effects {
     }
 
     /// Opens a connection.
-    pub(crate) fn open(&mut self) -> (Line, Conversation) {
+    pub(crate) fn open(&mut self) -> (ConnectionId, Conversation) {
         self.last_line += 1;
-        let line = Line(self.last_line);
+        let line = ConnectionId(self.last_line);
         let RedisAddress { host, port, tls, .. } = &*self.address;
         let endpoint = Endpoint { host: host.clone(), port: *port, tls: *tls };
         self.push(Output::Open(line, endpoint));
         (line, Conversation::new(Arc::clone(&self.address), self.ignores_user))
     }
 
-    pub(crate) fn send(&mut self, line: Line, bytes: Vec<u8>) {
+    pub(crate) fn send(&mut self, line: ConnectionId, bytes: Vec<u8>) {
         self.push(Output::Send(line, bytes));
     }
 
-    pub(crate) fn close(&mut self, line: Line) {
+    pub(crate) fn close(&mut self, line: ConnectionId) {
         self.push(Output::Close(line));
     }
 

@@ -1,6 +1,6 @@
 //! Redis among the backends.
 
-use ivy_proto::backend::{NotifierBackend, Place, Plug, QueueBackend};
+use ivy_proto::backend::{BackendUrl, NotifierBackend, Plug, QueueBackend};
 use ivy_proto::config::{ConfigError, Environment, Found};
 use ivy_proto::text::number;
 
@@ -20,22 +20,25 @@ pub const fn plug() -> Plug {
         .with_notifier_variable("REDIS_URL")
 }
 
-fn queue(place: &Place, environment: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
-    let address = address(place, environment)?;
-    let prefix = Prefix::of(place.query("prefix")).map_err(|problem| place.refuse(problem))?;
+fn queue(url: &BackendUrl, environment: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
+    let address = address(url, environment)?;
+    let prefix = Prefix::of(url.query("prefix")).map_err(|problem| url.refuse(problem))?;
     let make = move |start| RedisSession::with_prefix(address.clone(), prefix.clone(), start);
-    let is_secure = place.scheme() == "rediss";
+    let is_secure = url.scheme() == "rediss";
     Ok(QueueBackend::session(capabilities(), is_secure, make).and_notifier())
 }
 
-fn notifier(place: &Place, environment: &Environment<'_>) -> Result<NotifierBackend, ConfigError> {
-    let address = address(place, environment)?;
+fn notifier(
+    url: &BackendUrl,
+    environment: &Environment<'_>,
+) -> Result<NotifierBackend, ConfigError> {
+    let address = address(url, environment)?;
     let make = move |start| RedisSession::new(address.clone(), start);
-    Ok(NotifierBackend::session(place.scheme() == "rediss", make))
+    Ok(NotifierBackend::session(url.scheme() == "rediss", make))
 }
 
-fn address(place: &Place, environment: &Environment<'_>) -> Result<RedisAddress, ConfigError> {
-    let mut address = RedisAddress::of(place)?;
+fn address(url: &BackendUrl, environment: &Environment<'_>) -> Result<RedisAddress, ConfigError> {
+    let mut address = RedisAddress::of(url)?;
     if address.database.is_none() {
         address.database = database(environment)?;
     }

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use ivy_proto::Moment;
-use ivy_proto::backend::{Input, Line, LinkFault, Output, Session, SessionStart, Ticket};
+use ivy_proto::backend::{
+    CommandId, ConnectionId, Input, LinkFault, Output, Session, SessionStart,
+};
 
 use crate::address::RedisAddress;
 use crate::effects::Effects;
@@ -26,7 +28,7 @@ pub struct RedisSession {
     requests: Requests,
     waits: Waits,
     operations: Operations,
-    subscriptions: BTreeMap<Ticket, Subscription>,
+    subscriptions: BTreeMap<CommandId, Subscription>,
 }
 
 impl RedisSession {
@@ -63,7 +65,7 @@ impl RedisSession {
         subscriptions.chain(others.into_iter().flatten()).min()
     }
 
-    fn opened(&mut self, line: Line) {
+    fn opened(&mut self, line: ConnectionId) {
         let subscriptions = self.subscriptions.values_mut();
         let conversation = self.requests.conversation(line);
         let conversation = conversation.or_else(|| self.waits.conversation(line)).or_else(|| {
@@ -75,7 +77,7 @@ impl RedisSession {
         }
     }
 
-    fn received(&mut self, line: Line, bytes: &[u8], now: Moment) {
+    fn received(&mut self, line: ConnectionId, bytes: &[u8], now: Moment) {
         if let Some(conversation) = self.requests.conversation(line) {
             conversation.received(bytes);
             return self.requests.advance(line, &mut self.effects, now);
@@ -93,7 +95,7 @@ impl RedisSession {
         });
     }
 
-    fn closed(&mut self, line: Line, fault: &LinkFault, now: Moment) {
+    fn closed(&mut self, line: ConnectionId, fault: &LinkFault, now: Moment) {
         self.requests.closed(line, fault, &mut self.effects, now);
         self.waits.closed(line, fault);
         self.each_subscription(|subscription, effects| {
@@ -122,22 +124,22 @@ impl Session for RedisSession {
                 self.waits.tick(&mut self.effects, now);
                 self.each_subscription(|subscription, effects| subscription.tick(effects, now));
             }
-            Input::Execute(ticket, op) => {
-                self.operate(now, |operations, io| operations.execute(ticket, op, io));
+            Input::Execute(command_id, op) => {
+                self.operate(now, |operations, io| operations.execute(command_id, op, io));
             }
-            Input::Publish(ticket, publication) => {
-                self.requests.publish(ticket, publication, &mut self.effects, now);
+            Input::Publish(command_id, publication) => {
+                self.requests.publish(command_id, publication, &mut self.effects, now);
             }
-            Input::Subscribe(ticket, channels) => {
-                let subscription = Subscription::open(ticket, channels, &mut self.effects, now);
-                self.subscriptions.insert(ticket, subscription);
+            Input::Subscribe(command_id, channels) => {
+                let subscription = Subscription::open(command_id, channels, &mut self.effects, now);
+                self.subscriptions.insert(command_id, subscription);
             }
-            Input::Cancel(ticket) => {
-                self.requests.cancel_publishing(ticket);
-                if let Some(subscription) = self.subscriptions.remove(&ticket) {
+            Input::Cancel(command_id) => {
+                self.requests.cancel_publishing(command_id);
+                if let Some(subscription) = self.subscriptions.remove(&command_id) {
                     subscription.close(&mut self.effects);
                 }
-                self.operate(now, |operations, io| operations.cancel(ticket, io));
+                self.operate(now, |operations, io| operations.cancel(command_id, io));
             }
             Input::Opened(line) => self.opened(line),
             Input::Received(line, bytes) => self.received(line, bytes, now),

@@ -8,7 +8,8 @@ mod waiting;
 use std::time::Duration;
 
 use ivy_proto::backend::{
-    Endpoint, Heard, Input, Line, LinkFault, LinkFaultKind, Output, Session, SessionStart, Ticket,
+    CommandId, ConnectionId, Endpoint, Input, LinkFault, LinkFaultKind, Output, Session,
+    SessionStart, SubscriptionEvent,
 };
 use ivy_proto::event::Event;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
@@ -25,12 +26,12 @@ const HELLO: &str =
 struct Scene {
     session: RedisSession,
     now: Moment,
-    opened: Vec<Line>,
-    closed: Vec<Line>,
-    sent: Vec<(Line, String)>,
+    opened: Vec<ConnectionId>,
+    closed: Vec<ConnectionId>,
+    sent: Vec<(ConnectionId, String)>,
     executed: Vec<(u64, Result<QueueReply, Fault>)>,
     published: Vec<(u64, Result<u64, NotifyFault>)>,
-    heard: Vec<(u64, Heard)>,
+    heard: Vec<(u64, SubscriptionEvent)>,
     events: Vec<Event>,
     deadline: Option<Moment>,
 }
@@ -77,10 +78,16 @@ impl Scene {
                     self.sent.push((line, String::from_utf8(bytes).unwrap()));
                 }
                 Output::Close(line) => self.closed.push(line),
-                Output::Published(Ticket(ticket), answer) => self.published.push((ticket, answer)),
-                Output::Heard(Ticket(ticket), heard) => self.heard.push((ticket, heard)),
+                Output::Published(CommandId(command_id), answer) => {
+                    self.published.push((command_id, answer))
+                }
+                Output::SubscriptionEvent(CommandId(command_id), heard) => {
+                    self.heard.push((command_id, heard))
+                }
                 Output::Event(event) => self.events.push(event),
-                Output::Executed(Ticket(ticket), answer) => self.executed.push((ticket, answer)),
+                Output::Executed(CommandId(command_id), answer) => {
+                    self.executed.push((command_id, answer))
+                }
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
                     return;
@@ -89,19 +96,19 @@ impl Scene {
         }
     }
 
-    fn execute(&mut self, ticket: u64, op: QueueOp) {
-        self.hand_in(Input::Execute(Ticket(ticket), op));
+    fn execute(&mut self, command_id: u64, op: QueueOp) {
+        self.hand_in(Input::Execute(CommandId(command_id), op));
     }
 
-    fn publish(&mut self, ticket: u64, channel: &str) {
+    fn publish(&mut self, command_id: u64, channel: &str) {
         let channel = ChannelName::new(channel).unwrap();
         let publication = Publication { channel, payload: Body::new("{}") };
-        self.hand_in(Input::Publish(Ticket(ticket), publication));
+        self.hand_in(Input::Publish(CommandId(command_id), publication));
     }
 
-    fn subscribe(&mut self, ticket: u64, channels: &[&str]) {
+    fn subscribe(&mut self, command_id: u64, channels: &[&str]) {
         let channels = channels.iter().map(|name| ChannelName::new(name).unwrap()).collect();
-        self.hand_in(Input::Subscribe(Ticket(ticket), channels));
+        self.hand_in(Input::Subscribe(CommandId(command_id), channels));
     }
 
     /// The server says this on the last connection.
@@ -110,7 +117,7 @@ impl Scene {
         self.say_on(line, said);
     }
 
-    fn say_on(&mut self, line: Line, said: &str) {
+    fn say_on(&mut self, line: ConnectionId, said: &str) {
         self.hand_in(Input::Received(line, said.as_bytes()));
     }
 
@@ -145,7 +152,7 @@ impl Scene {
         self.now = until;
     }
 
-    fn line(&self) -> Line {
+    fn line(&self) -> ConnectionId {
         *self.opened.last().unwrap()
     }
 
@@ -154,7 +161,7 @@ impl Scene {
     }
 
     /// What was sent on a line, from the first to the last.
-    fn sent_on(&self, line: Line) -> String {
+    fn sent_on(&self, line: ConnectionId) -> String {
         self.sent.iter().filter(|(on, _)| *on == line).map(|(_, sent)| sent.as_str()).collect()
     }
 
@@ -168,7 +175,9 @@ impl Scene {
 
     fn last_fault(&self) -> NotifyFault {
         match (self.heard.last(), self.published.last()) {
-            (Some((_, Heard::Lost(fault))), _) | (_, Some((_, Err(fault)))) => fault.clone(),
+            (Some((_, SubscriptionEvent::Lost(fault))), _) | (_, Some((_, Err(fault)))) => {
+                fault.clone()
+            }
             other => panic!("no fault: {other:?}"),
         }
     }

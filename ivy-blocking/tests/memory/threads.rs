@@ -64,8 +64,8 @@ fn as_many_handlers_run_at_a_time_as_there_may_be() {
 
 #[test]
 fn a_value_that_panics_while_it_is_dropped_leaves_the_slot_free() {
-    struct Bomb;
-    impl Drop for Bomb {
+    struct PanicsOnDrop;
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
             panic!("dropped");
         }
@@ -73,7 +73,7 @@ fn a_value_that_panics_while_it_is_dropped_leaves_the_slot_free() {
     const BOMB: Task<(), ()> = Task::new("test.bomb").queue("test").max_retries(0);
     let ivy = ivy();
     let handler = || {
-        let _bomb = Bomb;
+        let _bomb = PanicsOnDrop;
         Ok::<_, TaskError>(())
     };
     let _worker = worker(&ivy).concurrency(1).register(&BOMB, handler).start().unwrap();

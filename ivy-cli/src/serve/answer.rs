@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use ivy_proto::broker::Answer;
+use ivy_proto::broker::Response;
 use ivy_proto::queue::QueueInfo;
 use ivy_proto::{QueueName, Receipt};
 use serde::Serialize;
@@ -42,7 +42,7 @@ impl Told {
 
     fn reply(reply: Reply, project: &str) -> Self {
         match reply {
-            Reply::Answer(answer) => Told::answer(answer, project),
+            Reply::Response(answer) => Told::answer(answer, project),
             Reply::Queue(told) => {
                 ok(&QueueRoot { queue: Queue::new(project, &told.info, &told.extras) })
             }
@@ -51,33 +51,35 @@ impl Told {
         }
     }
 
-    fn answer(answer: Answer, project: &str) -> Self {
+    fn answer(answer: Response, project: &str) -> Self {
         match answer {
-            Answer::Posted(ids) => Told { status: StatusCode::CREATED, ..written(posted(&ids)) },
-            Answer::Reserved(deliveries) => {
+            Response::Posted(ids) => Told { status: StatusCode::CREATED, ..written(posted(&ids)) },
+            Response::Reserved(deliveries) => {
                 let deliveries = deliveries.iter().map(Written::reserved);
                 Told { has_messages: true, ..written(messages(deliveries)) }
             }
-            Answer::Message(view) => written(message(Written::viewed(&view))),
-            Answer::Peeked(views) => {
+            Response::Message(view) => written(message(Written::viewed(&view))),
+            Response::Peeked(views) => {
                 let views = views.iter().map(Written::viewed);
                 Told { has_messages: true, ..written(messages(views)) }
             }
-            Answer::Deleted => ok(&said("Deleted")),
+            Response::Deleted => ok(&said("Deleted")),
             // No request of HTTP asks for it.
-            Answer::PostedEach(_) | Answer::DeletedEach(_) => ok(&said("Done")),
-            Answer::Cleared => ok(&said("Cleared")),
-            Answer::Touched(Receipt { reservation, .. }) => {
+            Response::PostedEach(_) | Response::DeletedEach(_) => ok(&said("Done")),
+            Response::Cleared => ok(&said("Cleared")),
+            Response::Touched(Receipt { reservation, .. }) => {
                 ok(&Touched { reservation_id: reservation.as_str(), msg: "Touched" })
             }
-            Answer::Released => ok(&said("Released")),
-            Answer::Queue(info) => {
+            Response::Released => ok(&said("Released")),
+            Response::Queue(info) => {
                 let extras = Extras::default();
                 ok(&QueueRoot { queue: Queue::new(project, &info, &extras) })
             }
             // With a full stop, unlike all the others.
-            Answer::QueueDeleted => ok(&said("Deleted.")),
-            Answer::Queues(names) => ok(&Queues { queues: names.iter().map(Named::new).collect() }),
+            Response::QueueDeleted => ok(&said("Deleted.")),
+            Response::Queues(names) => {
+                ok(&Queues { queues: names.iter().map(Named::new).collect() })
+            }
         }
     }
 }

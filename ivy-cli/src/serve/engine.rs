@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ivy_driver::internal::{self, Broken, Locked, Waiting};
-use ivy_proto::broker::{Answer, BrokerConfig};
+use ivy_proto::broker::{BrokerConfig, Response};
 use ivy_tokio::Tokio;
 
 use super::call::Call;
@@ -77,7 +77,7 @@ impl From<Broken> for Failure {
 
 /// What may always be answered to what waits.
 fn nothing() -> Outcome {
-    Ok(Reply::Answer(Answer::Reserved(Vec::new())))
+    Ok(Reply::Response(Response::Reserved(Vec::new())))
 }
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ mod tests {
 
     fn messages(outcome: Outcome) -> usize {
         match outcome {
-            Ok(Reply::Answer(Answer::Reserved(deliveries))) => deliveries.len(),
+            Ok(Reply::Response(Response::Reserved(deliveries))) => deliveries.len(),
             other => panic!("not an answer to a reserve: {other:?}"),
         }
     }

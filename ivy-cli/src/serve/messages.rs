@@ -3,7 +3,7 @@
 //! Bodies are kept as they were written in the JSON that brought them, and ids are digits, so that
 //! nothing here has to be looked through for what must be escaped.
 
-use ivy_proto::broker::{Delivery, View};
+use ivy_proto::broker::{Delivery, MessageView};
 use ivy_proto::queue::Body;
 use ivy_proto::{MessageId, ReservationId};
 
@@ -28,8 +28,8 @@ impl<'a> Written<'a> {
         Written { id: message, body, reserved_count, reservation: Some(reservation) }
     }
 
-    pub(crate) fn viewed(view: &'a View) -> Self {
-        let View { message, body, reserved_count } = view;
+    pub(crate) fn viewed(view: &'a MessageView) -> Self {
+        let MessageView { message, body, reserved_count } = view;
         Written { id: message, body, reserved_count: *reserved_count, reservation: None }
     }
 

@@ -28,7 +28,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use ivy_proto::broker::{BodyForm, BrokerConfig, Requeue};
+use ivy_proto::broker::{BodyEncoding, BrokerConfig, Requeue};
 
 use self::access::{Access, ProjectId};
 use self::engine::Engine;
@@ -149,7 +149,7 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
     let config =
         BrokerConfig::default().with_strict(options.strict).with_requeue(options.requeue.into());
     // What came in JSON goes in JSON, and nothing here has to know what it says.
-    let config = config.with_bodies(BodyForm::Json);
+    let config = config.with_bodies(BodyEncoding::Json);
     let engine = Engine::start(config, seed).map_err(ServeError::Start)?;
     let access = Access { project: options.project.clone(), token: given.token };
     greet(address, &access.project, &given.in_shell);

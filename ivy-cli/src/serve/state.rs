@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use ivy_driver::internal::{Machine, Next};
-use ivy_proto::broker::{Answer, Broker, BrokerConfig, Input, Output, Refusal, Request, RequestId};
+use ivy_proto::broker::{
+    Broker, BrokerConfig, Input, Output, Refusal, Request, RequestId, Response,
+};
 use ivy_proto::queue::QueueInfo;
 use ivy_proto::{MessageId, Moment, QueueName};
 
@@ -22,7 +24,7 @@ pub(crate) type Outcome = Result<Reply, Failure>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// What the broker said.
-    Answer(Answer),
+    Response(Response),
     /// A queue.
     Queue(Box<WholeQueue>),
     /// It is done, in these words.
@@ -113,7 +115,7 @@ impl State {
     fn delete_queue(&mut self, queue: QueueName, now: Moment) -> Outcome {
         let answer = self.ask_broker(Request::DeleteQueue { queue: queue.clone() }, now)?;
         self.extras.remove(&queue);
-        Ok(Reply::Answer(answer))
+        Ok(Reply::Response(answer))
     }
 
     fn change_subscribers(
@@ -158,18 +160,18 @@ impl State {
 
     fn info(&mut self, queue: QueueName, now: Moment) -> Result<QueueInfo, Failure> {
         match self.ask_broker(Request::GetQueue { queue }, now)? {
-            Answer::Queue(info) => Ok(info),
+            Response::Queue(info) => Ok(info),
             _ => Err(Failure::internal()),
         }
     }
 
     /// Asks the broker something that it answers at once. What else it has to say is kept.
-    fn ask_broker(&mut self, request: Request, now: Moment) -> Result<Answer, Failure> {
+    fn ask_broker(&mut self, request: Request, now: Moment) -> Result<Response, Failure> {
         self.input(Input::Request(OWN, request), now);
         loop {
             match self.broker.poll_output() {
-                Output::Answer(OWN, answer) => return answer.map_err(Failure::from),
-                Output::Answer(id, answer) => self.answers.push_back((id, outcome(answer))),
+                Output::Response(OWN, answer) => return answer.map_err(Failure::from),
+                Output::Response(id, answer) => self.answers.push_back((id, outcome(answer))),
                 Output::Wait(_) => return Err(Failure::internal()),
             }
         }
@@ -183,7 +185,7 @@ impl State {
 
 impl Machine for State {
     type Request = Call;
-    type Answer = Outcome;
+    type Response = Outcome;
 
     /// Only a reserve that waits is answered later than at the next polls.
     fn ask(&mut self, id: RequestId, call: Call, now: Moment) {
@@ -214,10 +216,10 @@ impl Machine for State {
 
     fn poll(&mut self) -> Next<Outcome> {
         if let Some((id, outcome)) = self.answers.pop_front() {
-            return Next::Answer(id, outcome);
+            return Next::Response(id, outcome);
         }
         match self.broker.poll_output() {
-            Output::Answer(id, answer) => Next::Answer(id, outcome(answer)),
+            Output::Response(id, answer) => Next::Response(id, outcome(answer)),
             Output::Wait(deadline) => Next::Wait(deadline.map(|deadline| deadline.at)),
         }
     }
@@ -248,8 +250,8 @@ impl Extras {
     }
 }
 
-fn outcome(answer: Result<Answer, Refusal>) -> Outcome {
-    answer.map(Reply::Answer).map_err(Failure::from)
+fn outcome(answer: Result<Response, Refusal>) -> Outcome {
+    answer.map(Reply::Response).map_err(Failure::from)
 }
 
 fn without_wait(mut request: Request) -> Request {

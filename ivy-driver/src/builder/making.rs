@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ivy_proto::backend::{Notifier, NotifierWay, Queue, QueueWay, Sessions};
+use ivy_proto::backend::{Notifier, NotifierImpl, Queue, QueueImpl, SessionFactory};
 use ivy_proto::config::{NotifierConfig, QueueConfig};
 
 use crate::clock::Clock;
@@ -27,7 +27,7 @@ pub(super) struct Making<R> {
     roots: OwnRoots,
     events: EventSink,
     /// The sessions of the queue, which may be the notifier too.
-    of_queue: Option<(Sessions, SessionBackend<R>)>,
+    of_queue: Option<(SessionFactory, SessionBackend<R>)>,
 }
 
 impl<R: Runtime> Making<R> {
@@ -38,21 +38,21 @@ impl<R: Runtime> Making<R> {
     pub(super) fn queue(&mut self, named: &QueueConfig) -> Result<Arc<dyn Queue>, Error<R>> {
         Ok(match named {
             QueueConfig::Memory => Arc::new(MemoryQueue::new(self.clock, random()?)),
-            QueueConfig::Backend(backend) => match backend.way() {
-                QueueWay::Exchange(exchange) => {
+            QueueConfig::Backend(backend) => match backend.implementation() {
+                QueueImpl::Exchange(exchange) => {
                     let tls = exchange.is_secure().then(|| self.roots.with_public_roots());
                     let client = R::http(tls.transpose().map_err(Error::config)?);
                     let client = client.ok_or_else(|| Error::config(NO_HTTP))?;
                     let exchange = Arc::clone(exchange);
                     Arc::new(ExchangeQueue::<R>::new(client, exchange, self.events.clone()))
                 }
-                QueueWay::Session(sessions, capabilities) => {
+                QueueImpl::Session(sessions, capabilities) => {
                     let session = self.session(sessions)?;
                     self.of_queue = Some((sessions.clone(), session.clone()));
                     let queue = SessionQueue::new(session, (**capabilities).clone());
                     Arc::new(GuardedQueue::<R>::new(Arc::new(queue)))
                 }
-                QueueWay::Queue(queue) => Arc::new(GuardedQueue::<R>::new(Arc::clone(queue))),
+                QueueImpl::Queue(queue) => Arc::new(GuardedQueue::<R>::new(Arc::clone(queue))),
                 _ => return Err(Error::config(NOT_BUILT_IN)),
             },
             _ => return Err(Error::config(NOT_BUILT_IN)),
@@ -63,12 +63,12 @@ impl<R: Runtime> Making<R> {
     pub(super) fn notifier(&self, named: &NotifierConfig) -> Result<Arc<dyn Notifier>, Error<R>> {
         Ok(match named {
             NotifierConfig::Memory => Arc::new(Hub::default()),
-            NotifierConfig::Backend(backend) => match backend.way() {
-                NotifierWay::Session(sessions) => match &self.of_queue {
+            NotifierConfig::Backend(backend) => match backend.implementation() {
+                NotifierImpl::Session(sessions) => match &self.of_queue {
                     Some((of_queue, session)) if of_queue == sessions => Arc::new(session.clone()),
                     _ => Arc::new(self.session(sessions)?),
                 },
-                NotifierWay::Notifier(notifier) => {
+                NotifierImpl::Notifier(notifier) => {
                     Arc::new(GuardedNotifier::<R>::new(Arc::clone(notifier)))
                 }
                 _ => return Err(Error::config(NOT_BUILT_IN)),
@@ -77,7 +77,7 @@ impl<R: Runtime> Making<R> {
         })
     }
 
-    fn session(&self, sessions: &Sessions) -> Result<SessionBackend<R>, Error<R>> {
+    fn session(&self, sessions: &SessionFactory) -> Result<SessionBackend<R>, Error<R>> {
         let tls = sessions.is_secure().then(|| self.roots.with_system_roots()).transpose();
         let tls = tls.map_err(Error::config)?;
         let sessions = sessions.clone();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use ivy_proto::backend::{BoxFuture, Exchange, Place, QueueBackend, Step};
+use ivy_proto::backend::{BackendUrl, BoxFuture, Exchange, QueueBackend, Step};
 use ivy_proto::config::{ConfigError, Environment};
 use ivy_proto::queue::{Capabilities, Fault, NameRule, Oddity, QueueOp, QueueReply};
 use ivy_proto::{ErrorKind, Task, TaskError};
@@ -42,8 +42,8 @@ impl Exchange for OverHttp {
     }
 }
 
-fn over_http(place: &Place, _: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
-    Ok(QueueBackend::exchange(OverHttp { is_secure: place.scheme() == "secure" }))
+fn over_http(url: &BackendUrl, _: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
+    Ok(QueueBackend::exchange(OverHttp { is_secure: url.scheme() == "secure" }))
 }
 
 /// The error of a queue with this URL, if there is one.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
-use ivy_proto::backend::Heard;
+use ivy_proto::backend::SubscriptionEvent;
 use ivy_proto::event::{Event, ReleaseReason};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
@@ -217,14 +217,14 @@ impl Notifier for Broken {
         Notifier::publish(&self.hub, publication)
     }
 
-    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<'static, Heard> {
+    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<'static, SubscriptionEvent> {
         let mut subscriptions = self.subscriptions.lock().unwrap();
         *subscriptions += 1;
-        let lost = || Heard::Lost(NotifyFault::new(NotifyFaultKind::Unreachable));
+        let lost = || SubscriptionEvent::Lost(NotifyFault::new(NotifyFaultKind::Unreachable));
         match *subscriptions {
             1 => stream::iter([lost()]).boxed(),
             _ if self.always => stream::iter([lost()]).boxed(),
-            2 => stream::iter([Heard::Subscribed, lost()]).boxed(),
+            2 => stream::iter([SubscriptionEvent::Subscribed, lost()]).boxed(),
             _ => Notifier::subscribe(&self.hub, channels),
         }
     }

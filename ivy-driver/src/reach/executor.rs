@@ -9,7 +9,9 @@ use futures_channel::{mpsc, oneshot};
 use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
 use futures_util::io::{AsyncRead, AsyncWrite};
 use futures_util::stream::StreamExt;
-use ivy_proto::backend::{Input, Line, LinkFault, LinkFaultKind, Output, Session, Ticket};
+use ivy_proto::backend::{
+    CommandId, ConnectionId, Input, LinkFault, LinkFaultKind, Output, Session,
+};
 use ivy_proto::notify::{NotifyFault, Publication};
 use ivy_proto::queue::{Fault, QueueOp, QueueReply};
 use ivy_proto::{ChannelName, Moment};
@@ -32,10 +34,10 @@ const PIECE: usize = 16 * 1024;
 
 /// What is asked of a session.
 pub(super) enum Mail {
-    Execute(Ticket, QueueOp, oneshot::Sender<Result<QueueReply, Fault>>),
-    Publish(Ticket, Publication, oneshot::Sender<Result<u64, NotifyFault>>),
-    Subscribe(Ticket, Vec<ChannelName>, Writer),
-    Cancel(Ticket),
+    Execute(CommandId, QueueOp, oneshot::Sender<Result<QueueReply, Fault>>),
+    Publish(CommandId, Publication, oneshot::Sender<Result<u64, NotifyFault>>),
+    Subscribe(CommandId, Vec<ChannelName>, Writer),
+    Cancel(CommandId),
 }
 
 /// A session with its connections, and with those who wait for its answers.
@@ -45,8 +47,8 @@ pub(super) struct Executor<R> {
     tls: Option<Tls>,
     clock: Clock<R>,
     events: EventSink,
-    lines: Vec<(Line, Connection)>,
-    waiting: FxHashMap<Ticket, Waiting>,
+    lines: Vec<(ConnectionId, Connection)>,
+    waiting: FxHashMap<CommandId, Waiting>,
     /// When the next [`Input::Tick`] is due.
     deadline: Option<Moment>,
     piece: Vec<u8>,
@@ -56,7 +58,7 @@ pub(super) struct Executor<R> {
 enum Waiting {
     Executed(oneshot::Sender<Result<QueueReply, Fault>>),
     Published(oneshot::Sender<Result<u64, NotifyFault>>),
-    Heard(Writer),
+    SubscriptionEvent(Writer),
 }
 
 enum Connection {
@@ -73,7 +75,7 @@ struct Open {
     /// Whether nothing can be sent any more. What the server has said before is read all the same.
     is_broken: bool,
     /// The subscription whose reader must catch up before more is read.
-    held_up_by: Option<Ticket>,
+    held_up_by: Option<CommandId>,
 }
 
 /// What has happened on a connection.
@@ -150,21 +152,21 @@ impl<R: Runtime> Executor<R> {
 
     fn take(&mut self, mail: Mail) {
         match mail {
-            Mail::Execute(ticket, op, answer) => {
-                self.waiting.insert(ticket, Waiting::Executed(answer));
-                self.hand_in(Input::Execute(ticket, op), None);
+            Mail::Execute(command_id, op, answer) => {
+                self.waiting.insert(command_id, Waiting::Executed(answer));
+                self.hand_in(Input::Execute(command_id, op), None);
             }
-            Mail::Publish(ticket, publication, answer) => {
-                self.waiting.insert(ticket, Waiting::Published(answer));
-                self.hand_in(Input::Publish(ticket, publication), None);
+            Mail::Publish(command_id, publication, answer) => {
+                self.waiting.insert(command_id, Waiting::Published(answer));
+                self.hand_in(Input::Publish(command_id, publication), None);
             }
-            Mail::Subscribe(ticket, channels, heard) => {
-                self.waiting.insert(ticket, Waiting::Heard(heard));
-                self.hand_in(Input::Subscribe(ticket, channels), None);
+            Mail::Subscribe(command_id, channels, heard) => {
+                self.waiting.insert(command_id, Waiting::SubscriptionEvent(heard));
+                self.hand_in(Input::Subscribe(command_id, channels), None);
             }
-            Mail::Cancel(ticket) => {
-                if self.waiting.remove(&ticket).is_some() {
-                    self.hand_in(Input::Cancel(ticket), None);
+            Mail::Cancel(command_id) => {
+                if self.waiting.remove(&command_id).is_some() {
+                    self.hand_in(Input::Cancel(command_id), None);
                 }
             }
         }
@@ -206,7 +208,7 @@ impl<R: Runtime> Executor<R> {
     }
 
     /// Hands something to the session, which may have arrived on a line, and does what it wants done.
-    fn hand_in(&mut self, input: Input<'_>, from: Option<Line>) {
+    fn hand_in(&mut self, input: Input<'_>, from: Option<ConnectionId>) {
         self.session.handle_input(input, self.clock.now());
         loop {
             match self.session.poll_output() {
@@ -220,22 +222,23 @@ impl<R: Runtime> Executor<R> {
                     }
                 }
                 Output::Close(line) => self.lines.retain(|(other, _)| *other != line),
-                Output::Executed(ticket, answer) => {
-                    if let Some(Waiting::Executed(waiting)) = self.waiting.remove(&ticket) {
+                Output::Executed(command_id, answer) => {
+                    if let Some(Waiting::Executed(waiting)) = self.waiting.remove(&command_id) {
                         // Nobody may wait for it any more, here as below.
                         let _ = waiting.send(answer);
                     }
                 }
-                Output::Published(ticket, answer) => {
-                    if let Some(Waiting::Published(waiting)) = self.waiting.remove(&ticket) {
+                Output::Published(command_id, answer) => {
+                    if let Some(Waiting::Published(waiting)) = self.waiting.remove(&command_id) {
                         let _ = waiting.send(answer);
                     }
                 }
-                Output::Heard(ticket, heard) => {
-                    if let Some(Waiting::Heard(reader)) = self.waiting.get(&ticket) {
+                Output::SubscriptionEvent(command_id, heard) => {
+                    if let Some(Waiting::SubscriptionEvent(reader)) = self.waiting.get(&command_id)
+                    {
                         reader.write(heard);
                         if let Some(open) = from.and_then(|line| self.open(line)) {
-                            open.held_up_by = Some(ticket);
+                            open.held_up_by = Some(command_id);
                         }
                     }
                 }
@@ -248,7 +251,7 @@ impl<R: Runtime> Executor<R> {
         }
     }
 
-    fn open(&mut self, line: Line) -> Option<&mut Open> {
+    fn open(&mut self, line: ConnectionId) -> Option<&mut Open> {
         self.lines.iter_mut().find_map(|(other, connection)| match connection {
             Connection::Open(open) if *other == line => Some(open),
             _ => None,
@@ -261,7 +264,7 @@ impl Connection {
         &mut self,
         context: &mut Context<'_>,
         piece: &mut [u8],
-        waiting: &FxHashMap<Ticket, Waiting>,
+        waiting: &FxHashMap<CommandId, Waiting>,
     ) -> Poll<Happened> {
         let open = match self {
             Connection::Opening(opening) => {
@@ -273,8 +276,8 @@ impl Connection {
             Connection::Open(open) => open,
         };
         open.poll_send(context);
-        if let Some(Waiting::Heard(reader)) =
-            open.held_up_by.and_then(|ticket| waiting.get(&ticket))
+        if let Some(Waiting::SubscriptionEvent(reader)) =
+            open.held_up_by.and_then(|command_id| waiting.get(&command_id))
         {
             ready!(reader.poll_room(context));
         }

@@ -13,7 +13,7 @@ use futures_util::future::{self, FutureExt};
 use futures_util::stream::{self, Stream, StreamExt};
 use ivy_proto::ChannelName;
 use ivy_proto::backend::{
-    BoxFuture, BoxStream, Heard, Notifier, Queue, Session, SessionStart, Ticket,
+    BoxFuture, BoxStream, CommandId, Notifier, Queue, Session, SessionStart, SubscriptionEvent,
 };
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
@@ -92,7 +92,8 @@ impl<R: Runtime> Queue for SessionQueue<R> {
     fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
         let reach = Arc::clone(&self.backend.reach);
         async move {
-            let answer = reach.ask(|ticket, answer| Mail::Execute(ticket, op, answer)).await;
+            let answer =
+                reach.ask(|command_id, answer| Mail::Execute(command_id, op, answer)).await;
             answer.unwrap_or_else(|| Err(Fault::new(FaultKind::AnswerLost).with_detail(ENDED)))
         }
         .boxed()
@@ -103,13 +104,13 @@ impl<R: Runtime> Notifier for SessionBackend<R> {
     fn publish(&self, publication: Publication) -> BoxFuture<Result<u64, NotifyFault>> {
         let reach = Arc::clone(&self.reach);
         async move {
-            let ask = |ticket, answer| Mail::Publish(ticket, publication, answer);
+            let ask = |command_id, answer| Mail::Publish(command_id, publication, answer);
             reach.ask(ask).await.unwrap_or_else(|| Err(lost()))
         }
         .boxed()
     }
 
-    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<Heard> {
+    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<SubscriptionEvent> {
         let reach = Arc::clone(&self.reach);
         stream::once(future::lazy(move |_| reach.subscribe(channels))).flatten().boxed()
     }
@@ -137,12 +138,12 @@ impl<R: Runtime> Reach<R> {
     /// Asks the session, and waits for its answer; nothing if the session ends without one.
     async fn ask<T>(
         self: Arc<Self>,
-        mail: impl FnOnce(Ticket, oneshot::Sender<T>) -> Mail,
+        mail: impl FnOnce(CommandId, oneshot::Sender<T>) -> Mail,
     ) -> Option<T> {
         let (give, given) = oneshot::channel();
-        let ticket = self.ticket();
-        self.post(mail(ticket, give));
-        let mut asked = Asked { reach: self, ticket, is_answered: false };
+        let command_id = self.command_id();
+        self.post(mail(command_id, give));
+        let mut asked = Asked { reach: self, command_id, is_answered: false };
         let answer = given.await;
         asked.is_answered = true;
         answer.ok()
@@ -150,13 +151,13 @@ impl<R: Runtime> Reach<R> {
 
     fn subscribe(self: Arc<Self>, channels: Vec<ChannelName>) -> Subscription<R> {
         let (writer, heard) = unread();
-        let ticket = self.ticket();
-        self.post(Mail::Subscribe(ticket, channels, writer));
-        Subscription { heard, _asked: Asked { reach: self, ticket, is_answered: false } }
+        let command_id = self.command_id();
+        self.post(Mail::Subscribe(command_id, channels, writer));
+        Subscription { heard, _asked: Asked { reach: self, command_id, is_answered: false } }
     }
 
-    fn ticket(&self) -> Ticket {
-        Ticket(self.last_ticket.fetch_add(1, Ordering::Relaxed))
+    fn command_id(&self) -> CommandId {
+        CommandId(self.last_ticket.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Sends something to the executor, which is started unless one runs. If the system gives no means
@@ -197,11 +198,11 @@ impl<R: Runtime> Reach<R> {
     }
 
     /// Nobody waits for this any more.
-    fn cancel(&self, ticket: Ticket) {
+    fn cancel(&self, command_id: CommandId) {
         let running = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mailbox) = &*running {
             // An executor that has ended holds nothing to cancel.
-            let _ = mailbox.unbounded_send(Mail::Cancel(ticket));
+            let _ = mailbox.unbounded_send(Mail::Cancel(command_id));
         }
     }
 }
@@ -209,14 +210,14 @@ impl<R: Runtime> Reach<R> {
 /// Cancels what was asked, if it is dropped before the answer.
 struct Asked<R: Runtime> {
     reach: Arc<Reach<R>>,
-    ticket: Ticket,
+    command_id: CommandId,
     is_answered: bool,
 }
 
 impl<R: Runtime> Drop for Asked<R> {
     fn drop(&mut self) {
         if !self.is_answered {
-            self.reach.cancel(self.ticket);
+            self.reach.cancel(self.command_id);
         }
     }
 }
@@ -228,9 +229,12 @@ struct Subscription<R: Runtime> {
 }
 
 impl<R: Runtime> Stream for Subscription<R> {
-    type Item = Heard;
+    type Item = SubscriptionEvent;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Heard>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<SubscriptionEvent>> {
         self.heard.poll_next_unpin(context)
     }
 }

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::stream::StreamExt;
-use ivy_proto::backend::{Endpoint, Heard, Input, Line, Notifier, Output, Queue, Session, Ticket};
+use ivy_proto::backend::{
+    CommandId, ConnectionId, Endpoint, Input, Notifier, Output, Queue, Session, SubscriptionEvent,
+};
 use ivy_proto::notify::{NotifyFaultKind, Publication};
 use ivy_proto::queue::{Body, Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{ChannelName, Moment, QueueName};
@@ -17,7 +19,7 @@ use crate::clock::Clock;
 use crate::events::EventSink;
 use crate::testing::Tokio;
 
-const LINE: Line = Line(1);
+const LINE: ConnectionId = ConnectionId(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sends what is published as a line, and takes each line that it receives for the answer to the
@@ -27,8 +29,8 @@ struct InLines {
     port: u16,
     is_open: bool,
     unsent: Vec<u8>,
-    unanswered: VecDeque<Ticket>,
-    listening: Option<Ticket>,
+    unanswered: VecDeque<CommandId>,
+    listening: Option<CommandId>,
     received: Vec<u8>,
     outputs: VecDeque<Output>,
 }
@@ -56,35 +58,38 @@ impl InLines {
     }
 
     fn line(&mut self, line: &[u8]) {
-        let Some(ticket) = self.unanswered.pop_front() else {
+        let Some(command_id) = self.unanswered.pop_front() else {
             let channel = ChannelName::new("news").unwrap();
-            let notice = Heard::Notice { channel, payload: line.to_vec() };
-            self.outputs.extend(self.listening.map(|ticket| Output::Heard(ticket, notice)));
+            let notice = SubscriptionEvent::Notice { channel, payload: line.to_vec() };
+            self.outputs.extend(
+                self.listening.map(|command_id| Output::SubscriptionEvent(command_id, notice)),
+            );
             return;
         };
-        self.outputs.push_back(Output::Published(ticket, Ok(line.len() as u64)));
+        self.outputs.push_back(Output::Published(command_id, Ok(line.len() as u64)));
     }
 }
 
 impl Session for InLines {
     fn handle_input(&mut self, input: Input<'_>, _: Moment) {
         match input {
-            Input::Publish(ticket, publication) => {
+            Input::Publish(command_id, publication) => {
                 assert_ne!(publication.payload.as_str(), "panic", "this is asked for");
                 self.unsent.extend(publication.payload.as_str().as_bytes());
                 self.unsent.push(b'\n');
-                self.unanswered.push_back(ticket);
+                self.unanswered.push_back(command_id);
                 self.reach();
             }
-            Input::Subscribe(ticket, _) => {
-                self.listening = Some(ticket);
+            Input::Subscribe(command_id, _) => {
+                self.listening = Some(command_id);
                 self.reach();
             }
             Input::Opened(LINE) => {
                 self.is_open = true;
                 let listening = self.listening;
-                self.outputs
-                    .extend(listening.map(|ticket| Output::Heard(ticket, Heard::Subscribed)));
+                self.outputs.extend(listening.map(|command_id| {
+                    Output::SubscriptionEvent(command_id, SubscriptionEvent::Subscribed)
+                }));
                 self.reach();
             }
             Input::Received(LINE, bytes) => {
@@ -95,13 +100,13 @@ impl Session for InLines {
                     self.line(&line);
                 }
             }
-            Input::Execute(ticket, op) => {
+            Input::Execute(command_id, op) => {
                 let refused = Fault::new(FaultKind::Refused);
                 let answer = match op {
                     QueueOp::Clear { .. } => Ok(QueueReply::Cleared),
                     _ => Err(refused),
                 };
-                self.outputs.push_back(Output::Executed(ticket, answer));
+                self.outputs.push_back(Output::Executed(command_id, answer));
             }
             _ => {}
         }
@@ -163,7 +168,7 @@ async fn what_nobody_reads_is_not_read_from_the_server_either() {
     let (listener, backend) = server().await;
     let mut heard = backend.subscribe(Vec::new());
     let (accepted, subscribed) = tokio::join!(listener.accept(), heard.next());
-    assert!(matches!(subscribed, Some(Heard::Subscribed)));
+    assert!(matches!(subscribed, Some(SubscriptionEvent::Subscribed)));
     let mut stream = accepted.unwrap().0;
     let notices = tokio::spawn(async move {
         let notice = [b"x".repeat(1 << 20), b"\n".to_vec()].concat();
@@ -177,7 +182,7 @@ async fn what_nobody_reads_is_not_read_from_the_server_either() {
     }
     assert!(!notices.is_finished(), "64 MiB are too many to be kept");
     for _ in 0..64 {
-        assert!(matches!(heard.next().await, Some(Heard::Notice { .. })));
+        assert!(matches!(heard.next().await, Some(SubscriptionEvent::Notice { .. })));
     }
     notices.await.unwrap();
 }
@@ -203,7 +208,7 @@ async fn a_session_that_panics_while_it_is_made_costs_what_it_was_to_do() {
     let backend = SessionBackend::<Tokio>::new(make, None, clock, EventSink::new(clock));
     let fault = backend.publish(publication("hello")).await.unwrap_err();
     assert_eq!(fault.kind(), NotifyFaultKind::ConnectionLost);
-    assert!(matches!(backend.subscribe(Vec::new()).next().await, Some(Heard::Lost(_))));
+    assert!(matches!(backend.subscribe(Vec::new()).next().await, Some(SubscriptionEvent::Lost(_))));
 }
 
 #[tokio::test]

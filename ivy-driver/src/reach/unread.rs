@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use futures_util::stream::Stream;
-use ivy_proto::backend::Heard;
+use ivy_proto::backend::SubscriptionEvent;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 
 /// How much may be unread before no more is taken in: this many bytes of notices,
@@ -16,7 +16,7 @@ const UNREAD_NOTICES: usize = 1024;
 
 #[derive(Debug, Default)]
 struct State {
-    heard: VecDeque<Heard>,
+    heard: VecDeque<SubscriptionEvent>,
     bytes: usize,
     /// Nothing follows.
     is_ended: bool,
@@ -38,9 +38,9 @@ pub(super) fn unread() -> (Writer, Reader) {
 }
 
 impl Writer {
-    pub(super) fn write(&self, heard: Heard) {
+    pub(super) fn write(&self, heard: SubscriptionEvent) {
         let mut state = lock(&self.0);
-        state.is_ended |= matches!(heard, Heard::Lost(_));
+        state.is_ended |= matches!(heard, SubscriptionEvent::Lost(_));
         state.bytes += size(&heard);
         state.heard.push_back(heard);
         wake(state);
@@ -63,16 +63,19 @@ impl Drop for Writer {
         if !state.is_ended {
             state.is_ended = true;
             let lost = NotifyFault::new(NotifyFaultKind::ConnectionLost);
-            state.heard.push_back(Heard::Lost(lost));
+            state.heard.push_back(SubscriptionEvent::Lost(lost));
         }
         wake(state);
     }
 }
 
 impl Stream for Reader {
-    type Item = Heard;
+    type Item = SubscriptionEvent;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Heard>> {
+    fn poll_next(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<SubscriptionEvent>> {
         let mut state = lock(&self.0);
         let Some(heard) = state.heard.pop_front() else {
             if state.is_ended {
@@ -105,9 +108,9 @@ fn wake(mut state: MutexGuard<'_, State>) {
     }
 }
 
-fn size(heard: &Heard) -> usize {
+fn size(heard: &SubscriptionEvent) -> usize {
     match heard {
-        Heard::Notice { payload, .. } => payload.len(),
+        SubscriptionEvent::Notice { payload, .. } => payload.len(),
         _ => 0,
     }
 }
@@ -121,8 +124,11 @@ mod tests {
 
     use super::*;
 
-    fn notice(bytes: usize) -> Heard {
-        Heard::Notice { channel: ChannelName::new("news").unwrap(), payload: vec![b'x'; bytes] }
+    fn notice(bytes: usize) -> SubscriptionEvent {
+        SubscriptionEvent::Notice {
+            channel: ChannelName::new("news").unwrap(),
+            payload: vec![b'x'; bytes],
+        }
     }
 
     fn has_room(writer: &Writer) -> bool {
@@ -148,17 +154,17 @@ mod tests {
         let (writer, mut reader) = unread();
         writer.write(notice(1));
         drop(writer);
-        assert!(matches!(reader.next().await, Some(Heard::Notice { .. })));
-        assert!(matches!(reader.next().await, Some(Heard::Lost(_))));
+        assert!(matches!(reader.next().await, Some(SubscriptionEvent::Notice { .. })));
+        assert!(matches!(reader.next().await, Some(SubscriptionEvent::Lost(_))));
         assert!(reader.next().await.is_none());
     }
 
     #[tokio::test]
     async fn a_subscription_that_was_lost_is_lost_once() {
         let (writer, mut reader) = unread();
-        writer.write(Heard::Lost(NotifyFault::new(NotifyFaultKind::Refused)));
+        writer.write(SubscriptionEvent::Lost(NotifyFault::new(NotifyFaultKind::Refused)));
         drop(writer);
-        assert!(matches!(reader.next().await, Some(Heard::Lost(_))));
+        assert!(matches!(reader.next().await, Some(SubscriptionEvent::Lost(_))));
         assert!(reader.next().await.is_none());
     }
 }

@@ -6,7 +6,7 @@ use event_listener::Listener;
 use ivy_proto::admin::Peeked;
 use ivy_proto::event::Event;
 use ivy_proto::queue::QueueInfo;
-use ivy_proto::task::{BlockingHandler, CallOptions, FromArgs, Task, TaskRef, ToArgs};
+use ivy_proto::task::{BlockingHandler, CallOptions, FromArgs, Task, TaskSpec, ToArgs};
 use ivy_proto::{QueueName, TaskId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -125,7 +125,7 @@ impl<C: Clients> WorkerBuilder<Threads<C>> {
     /// that panics has failed, and its caller is told the panic's text.
     pub fn register<Args, Output, Marker>(
         self,
-        task: impl TaskRef<Args, Output>,
+        task: impl TaskSpec<Args, Output>,
         handler: impl BlockingHandler<Ctx<Threads<C>>, Args, Output, Marker>,
     ) -> Self
     where

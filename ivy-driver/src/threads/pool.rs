@@ -231,15 +231,15 @@ mod tests {
 
     #[test]
     fn a_panic_that_panics_again_costs_no_thread() {
-        struct Bomb;
-        impl Drop for Bomb {
+        struct PanicsOnDrop;
+        impl Drop for PanicsOnDrop {
             fn drop(&mut self) {
                 panic!("out of cheese");
             }
         }
         let threads = ThreadPool::new("test", 1);
         let (done, is_done) = mpsc::channel();
-        threads.run(|| std::panic::panic_any(Bomb));
+        threads.run(|| std::panic::panic_any(PanicsOnDrop));
         threads.run(move || done.send(()).unwrap());
         is_done.recv_timeout(Duration::from_secs(60)).unwrap();
     }

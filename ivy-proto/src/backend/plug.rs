@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::place::Place;
+use super::url::BackendUrl;
 use super::{Exchange, Notifier, Queue, Session, SessionStart};
 use crate::config::{ConfigError, Environment};
 use crate::queue::Capabilities;
@@ -11,7 +11,7 @@ use crate::queue::Capabilities;
 /// A queue that a [`Plug`] has made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueBackend {
-    way: QueueWay,
+    implementation: QueueImpl,
     is_notifier: bool,
     warnings: Vec<String>,
 }
@@ -19,11 +19,11 @@ pub struct QueueBackend {
 /// What stands behind a queue. Two are equal if they are the same one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum QueueWay {
+pub enum QueueImpl {
     /// Requests and responses.
     Exchange(Arc<dyn Exchange>),
     /// Connections, over which a session converses.
-    Session(Sessions, Box<Capabilities>),
+    Session(SessionFactory, Box<Capabilities>),
     /// Anything else.
     Queue(Arc<dyn Queue>),
 }
@@ -31,7 +31,7 @@ pub enum QueueWay {
 impl QueueBackend {
     /// A queue that is reached by requests and responses.
     pub fn exchange(exchange: impl Exchange) -> Self {
-        QueueBackend::new(QueueWay::Exchange(Arc::new(exchange)))
+        QueueBackend::new(QueueImpl::Exchange(Arc::new(exchange)))
     }
 
     /// A queue that is a session over connections, which are encrypted if they are secure. Each executor
@@ -41,17 +41,17 @@ impl QueueBackend {
         is_secure: bool,
         make: impl Fn(SessionStart) -> S + Send + Sync + 'static,
     ) -> Self {
-        let sessions = Sessions::new(is_secure, make);
-        QueueBackend::new(QueueWay::Session(sessions, Box::new(capabilities)))
+        let sessions = SessionFactory::new(is_secure, make);
+        QueueBackend::new(QueueImpl::Session(sessions, Box::new(capabilities)))
     }
 
     /// Any other queue.
     pub fn queue(queue: impl Queue) -> Self {
-        QueueBackend::new(QueueWay::Queue(Arc::new(queue)))
+        QueueBackend::new(QueueImpl::Queue(Arc::new(queue)))
     }
 
-    fn new(way: QueueWay) -> Self {
-        QueueBackend { way, is_notifier: false, warnings: Vec::new() }
+    fn new(implementation: QueueImpl) -> Self {
+        QueueBackend { implementation, is_notifier: false, warnings: Vec::new() }
     }
 
     /// The same, whose sessions carry notices too. Where no other notifier is named, they are the
@@ -65,9 +65,9 @@ impl QueueBackend {
     /// The notifier that its sessions are, if they are one.
     #[must_use]
     pub fn notifier(&self) -> Option<NotifierBackend> {
-        match &self.way {
-            QueueWay::Session(sessions, _) if self.is_notifier => {
-                Some(NotifierBackend { way: NotifierWay::Session(sessions.clone()) })
+        match &self.implementation {
+            QueueImpl::Session(sessions, _) if self.is_notifier => {
+                Some(NotifierBackend { implementation: NotifierImpl::Session(sessions.clone()) })
             }
             _ => None,
         }
@@ -83,8 +83,8 @@ impl QueueBackend {
 
     /// What stands behind it.
     #[must_use]
-    pub fn way(&self) -> &QueueWay {
-        &self.way
+    pub fn implementation(&self) -> &QueueImpl {
+        &self.implementation
     }
 
     /// What a person should know about its configuration.
@@ -94,32 +94,32 @@ impl QueueBackend {
     }
 }
 
-impl PartialEq for QueueWay {
+impl PartialEq for QueueImpl {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (QueueWay::Exchange(one), QueueWay::Exchange(other)) => Arc::ptr_eq(one, other),
-            (QueueWay::Session(one, _), QueueWay::Session(other, _)) => one == other,
-            (QueueWay::Queue(one), QueueWay::Queue(other)) => Arc::ptr_eq(one, other),
+            (QueueImpl::Exchange(one), QueueImpl::Exchange(other)) => Arc::ptr_eq(one, other),
+            (QueueImpl::Session(one, _), QueueImpl::Session(other, _)) => one == other,
+            (QueueImpl::Queue(one), QueueImpl::Queue(other)) => Arc::ptr_eq(one, other),
             _ => false,
         }
     }
 }
 
-impl Eq for QueueWay {}
+impl Eq for QueueImpl {}
 
 /// What makes the sessions of one backend. Two are equal if they are the same one.
 #[derive(Clone)]
-pub struct Sessions {
+pub struct SessionFactory {
     make: Arc<dyn Fn(SessionStart) -> Box<dyn Session> + Send + Sync>,
     is_secure: bool,
 }
 
-impl Sessions {
+impl SessionFactory {
     fn new<S: Session>(
         is_secure: bool,
         make: impl Fn(SessionStart) -> S + Send + Sync + 'static,
     ) -> Self {
-        Sessions { make: Arc::new(move |start| Box::new(make(start))), is_secure }
+        SessionFactory { make: Arc::new(move |start| Box::new(make(start))), is_secure }
     }
 
     /// A session that has not connected.
@@ -135,15 +135,15 @@ impl Sessions {
     }
 }
 
-impl PartialEq for Sessions {
+impl PartialEq for SessionFactory {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.make, &other.make)
     }
 }
 
-impl Eq for Sessions {}
+impl Eq for SessionFactory {}
 
-impl fmt::Debug for Sessions {
+impl fmt::Debug for SessionFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.make(SessionStart::default()).fmt(f)
     }
@@ -152,23 +152,23 @@ impl fmt::Debug for Sessions {
 /// A notifier that a [`Plug`] has made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotifierBackend {
-    way: NotifierWay,
+    implementation: NotifierImpl,
 }
 
 /// What stands behind a notifier. Two are equal if they are the same one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum NotifierWay {
+pub enum NotifierImpl {
     /// Anything that carries notices.
     Notifier(Arc<dyn Notifier>),
     /// Connections, over which a session converses.
-    Session(Sessions),
+    Session(SessionFactory),
 }
 
 impl NotifierBackend {
     /// A notifier.
     pub fn notifier(notifier: impl Notifier) -> Self {
-        NotifierBackend { way: NotifierWay::Notifier(Arc::new(notifier)) }
+        NotifierBackend { implementation: NotifierImpl::Notifier(Arc::new(notifier)) }
     }
 
     /// A notifier that is a session over connections, which are encrypted if they are secure. Each
@@ -177,32 +177,34 @@ impl NotifierBackend {
         is_secure: bool,
         make: impl Fn(SessionStart) -> S + Send + Sync + 'static,
     ) -> Self {
-        NotifierBackend { way: NotifierWay::Session(Sessions::new(is_secure, make)) }
+        NotifierBackend {
+            implementation: NotifierImpl::Session(SessionFactory::new(is_secure, make)),
+        }
     }
 
     /// What stands behind it.
     #[must_use]
-    pub fn way(&self) -> &NotifierWay {
-        &self.way
+    pub fn implementation(&self) -> &NotifierImpl {
+        &self.implementation
     }
 }
 
-impl PartialEq for NotifierWay {
+impl PartialEq for NotifierImpl {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (NotifierWay::Notifier(one), NotifierWay::Notifier(other)) => Arc::ptr_eq(one, other),
-            (NotifierWay::Session(one), NotifierWay::Session(other)) => one == other,
+            (NotifierImpl::Notifier(one), NotifierImpl::Notifier(other)) => Arc::ptr_eq(one, other),
+            (NotifierImpl::Session(one), NotifierImpl::Session(other)) => one == other,
             _ => false,
         }
     }
 }
 
-impl Eq for NotifierWay {}
+impl Eq for NotifierImpl {}
 
 /// Makes a queue of its URL and of what it looks up.
-pub type MakeQueue = fn(&Place, &Environment<'_>) -> Result<QueueBackend, ConfigError>;
+pub type MakeQueue = fn(&BackendUrl, &Environment<'_>) -> Result<QueueBackend, ConfigError>;
 /// Makes a notifier likewise.
-pub type MakeNotifier = fn(&Place, &Environment<'_>) -> Result<NotifierBackend, ConfigError>;
+pub type MakeNotifier = fn(&BackendUrl, &Environment<'_>) -> Result<NotifierBackend, ConfigError>;
 /// Makes a queue of what it looks up alone, if it finds anything.
 pub type FindQueue = fn(&Environment<'_>) -> Result<Option<QueueBackend>, ConfigError>;
 
@@ -210,7 +212,7 @@ pub type FindQueue = fn(&Environment<'_>) -> Result<Option<QueueBackend>, Config
 /// of the adapters take one with `.backend(..)`; those that ivy brings are there already.
 ///
 /// ```
-/// use ivy_proto::backend::{Place, Plug, QueueBackend, UrlProblem};
+/// use ivy_proto::backend::{BackendUrl, Plug, QueueBackend, UrlProblem};
 /// use ivy_proto::config::{Config, ConfigError, Environment};
 /// # use ivy_proto::backend::{BoxFuture, Queue};
 /// # use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
@@ -221,8 +223,8 @@ pub type FindQueue = fn(&Environment<'_>) -> Result<Option<QueueBackend>, Config
 /// #     fn execute(&self, _: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> { Box::pin(std::future::pending()) }
 /// # }
 ///
-/// fn folder(place: &Place, _: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
-///     let host = place.host().ok_or_else(|| place.refuse(UrlProblem::NoHost))?;
+/// fn folder(url: &BackendUrl, _: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
+///     let host = url.host().ok_or_else(|| url.refuse(UrlProblem::NoHost))?;
 ///     Ok(QueueBackend::queue(Folder(host.to_string())))
 /// }
 ///

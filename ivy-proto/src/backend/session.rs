@@ -9,7 +9,7 @@ use crate::notify::{NotifyFault, Publication};
 use crate::queue::{Fault, QueueOp, QueueReply};
 use crate::time::{Moment, WallClock};
 
-use super::Heard;
+use super::SubscriptionEvent;
 
 /// A backend that converses over connections of its own: what is asked of it goes in together with the
 /// bytes that arrive, and what is to be sent comes out together with the answers.
@@ -21,9 +21,9 @@ use super::Heard;
 ///
 /// # Contract
 ///
-/// * Each [`Ticket`] of an operation or a publication is answered once, unless it is cancelled first.
-/// * A subscription is heard of until [`Heard::Lost`] or its cancellation.
-/// * A [`Line`] is opened once. After [`Output::Close`] or [`Input::Closed`] it is not mentioned again
+/// * Each [`CommandId`] of an operation or a publication is answered once, unless it is cancelled first.
+/// * A subscription is heard of until [`SubscriptionEvent::Lost`] or its cancellation.
+/// * A [`ConnectionId`] is opened once. After [`Output::Close`] or [`Input::Closed`] it is not mentioned again
 ///   by either side.
 pub trait Session: Any + fmt::Debug + Send {
     /// Takes in what has happened.
@@ -53,11 +53,11 @@ impl SessionStart {
 
 /// Names one thing that was asked of a session. The executor numbers them, and uses no number twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
+pub struct CommandId(pub u64);
 
 /// Names one connection of a session, among all that it ever opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Line(pub u64);
+pub struct ConnectionId(pub u64);
 
 /// What a session hears.
 #[derive(Debug)]
@@ -65,36 +65,36 @@ pub enum Input<'a> {
     /// Nothing but that time has passed.
     Tick,
     /// Execute an operation.
-    Execute(Ticket, QueueOp),
+    Execute(CommandId, QueueOp),
     /// Publish.
-    Publish(Ticket, Publication),
+    Publish(CommandId, Publication),
     /// Subscribe to these channels, until the ticket is cancelled.
-    Subscribe(Ticket, Vec<ChannelName>),
+    Subscribe(CommandId, Vec<ChannelName>),
     /// Nobody waits for this any more: neither for its answer nor for what a subscription brings.
-    Cancel(Ticket),
+    Cancel(CommandId),
     /// The connection stands, TLS included.
-    Opened(Line),
+    Opened(ConnectionId),
     /// These bytes arrived.
-    Received(Line, &'a [u8]),
+    Received(ConnectionId, &'a [u8]),
     /// The connection could not be opened, or has ended.
-    Closed(Line, LinkFault),
+    Closed(ConnectionId, LinkFault),
 }
 
 /// What a session wants done.
 #[derive(Debug)]
 pub enum Output {
     /// Open a connection, and report [`Input::Opened`] or [`Input::Closed`].
-    Open(Line, Endpoint),
+    Open(ConnectionId, Endpoint),
     /// Send these bytes, after those of the line that were to be sent before.
-    Send(Line, Vec<u8>),
+    Send(ConnectionId, Vec<u8>),
     /// Close the connection, or open it no more.
-    Close(Line),
+    Close(ConnectionId),
     /// The answer to an operation.
-    Executed(Ticket, Result<QueueReply, Fault>),
+    Executed(CommandId, Result<QueueReply, Fault>),
     /// How many subscribers a publication has reached.
-    Published(Ticket, Result<u64, NotifyFault>),
+    Published(CommandId, Result<u64, NotifyFault>),
     /// What a subscription brings. While it is not taken, the line that brought it is not read.
-    Heard(Ticket, Heard),
+    SubscriptionEvent(CommandId, SubscriptionEvent),
     /// Something that an operator may want to know.
     Event(Event),
     /// Nothing, until the next input. A moment: hand in [`Input::Tick`] by then.

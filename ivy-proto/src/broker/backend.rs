@@ -7,7 +7,7 @@ use crate::queue::{
     ReceivedBody, Reserved, ReservedMessage,
 };
 
-use super::request::{Answer, Delivery, Refusal, Request, Target, View};
+use super::request::{Delivery, MessageView, Refusal, Request, Response, Target};
 
 impl From<Receipt> for Target {
     fn from(receipt: Receipt) -> Self {
@@ -53,27 +53,27 @@ impl From<QueueOp> for Request {
 }
 
 /// The reply to a request that a [`QueueOp`] was made into.
-impl From<Answer> for QueueReply {
-    fn from(answer: Answer) -> Self {
+impl From<Response> for QueueReply {
+    fn from(answer: Response) -> Self {
         match answer {
-            Answer::Posted(ids) => QueueReply::all_posted(ids),
-            Answer::PostedEach(entries) => QueueReply::Posted(each(entries)),
-            Answer::Reserved(deliveries) => QueueReply::Reserved(Reserved {
+            Response::Posted(ids) => QueueReply::all_posted(ids),
+            Response::PostedEach(entries) => QueueReply::Posted(each(entries)),
+            Response::Reserved(deliveries) => QueueReply::Reserved(Reserved {
                 messages: deliveries.into_iter().map(ReservedMessage::from).collect(),
                 unusable: 0,
             }),
-            Answer::Message(view) => QueueReply::Message(view.into()),
-            Answer::Peeked(views) => {
+            Response::Message(view) => QueueReply::Message(view.into()),
+            Response::Peeked(views) => {
                 QueueReply::Peeked(views.into_iter().map(PeekedMessage::from).collect())
             }
-            Answer::Deleted => QueueReply::all_deleted(1),
-            Answer::DeletedEach(entries) => QueueReply::Deleted(each(entries)),
-            Answer::Cleared => QueueReply::Cleared,
-            Answer::Touched(receipt) => QueueReply::Touched(receipt),
-            Answer::Released => QueueReply::Released,
-            Answer::Queue(info) => QueueReply::Queue(info),
-            Answer::QueueDeleted => QueueReply::QueueDeleted,
-            Answer::Queues(names) => QueueReply::Queues(names),
+            Response::Deleted => QueueReply::all_deleted(1),
+            Response::DeletedEach(entries) => QueueReply::Deleted(each(entries)),
+            Response::Cleared => QueueReply::Cleared,
+            Response::Touched(receipt) => QueueReply::Touched(receipt),
+            Response::Released => QueueReply::Released,
+            Response::Queue(info) => QueueReply::Queue(info),
+            Response::QueueDeleted => QueueReply::QueueDeleted,
+            Response::Queues(names) => QueueReply::Queues(names),
         }
     }
 }
@@ -92,8 +92,8 @@ impl From<Delivery> for ReservedMessage {
     }
 }
 
-impl From<View> for PeekedMessage {
-    fn from(view: View) -> Self {
+impl From<MessageView> for PeekedMessage {
+    fn from(view: MessageView) -> Self {
         PeekedMessage {
             id: view.message,
             body: ReceivedBody::Text(view.body),

@@ -30,13 +30,13 @@ pub struct BrokerConfig {
     /// Where a message goes that was given back. To the front.
     pub requeue: Requeue,
     /// In which form bodies are handed in and out. As they are.
-    pub bodies: BodyForm,
+    pub bodies: BodyEncoding,
 }
 
 /// In which form the bodies of messages come to a broker, and leave it. It matters only for what
 /// counts as their length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BodyForm {
+pub enum BodyEncoding {
     /// As they are.
     #[default]
     Text,
@@ -61,7 +61,7 @@ impl Default for BrokerConfig {
             max_body: RANGES.max_body,
             strict: false,
             requeue: Requeue::Front,
-            bodies: BodyForm::Text,
+            bodies: BodyEncoding::Text,
         }
     }
 }
@@ -90,7 +90,7 @@ impl BrokerConfig {
 
     /// The same, with bodies in another form.
     #[must_use]
-    pub fn with_bodies(mut self, form: BodyForm) -> Self {
+    pub fn with_bodies(mut self, form: BodyEncoding) -> Self {
         self.bodies = form;
         self
     }
@@ -104,7 +104,7 @@ impl BrokerConfig {
         let written = body.as_str();
         // No text is shorter in JSON.
         let is_small = written.len() <= self.max_body
-            || (self.bodies == BodyForm::Json && length_in_json(written) <= self.max_body);
+            || (self.bodies == BodyEncoding::Json && length_in_json(written) <= self.max_body);
         if is_small { Ok(()) } else { Err(Refusal::TooLarge) }
     }
 

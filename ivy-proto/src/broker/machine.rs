@@ -13,9 +13,9 @@ use crate::time::{Deadline, Moment};
 use super::config::{self, BrokerConfig};
 use super::message::Sequence;
 use super::queues::Queues;
-use super::request::{Answer, Delivery, Input, Output, Refusal, Request, RequestId, Why};
-use super::store::Ended;
-use super::waiters::{Place, Waiter, Want};
+use super::request::{Delivery, Input, Output, Refusal, Request, RequestId, Response, Timer};
+use super::store::DeliveryEnd;
+use super::waiters::{ReserveParams, Waiter, WaiterId};
 
 /// The last moment that an input can have, so that a deadline at the end of the clock never comes.
 const LAST_MOMENT: Moment = Moment::from_nanos(Moment::FOREVER.as_nanos() - 1);
@@ -29,11 +29,11 @@ pub struct Broker {
     /// The queues that have deadlines, by the earliest of each.
     agenda: BTreeSet<(Moment, QueueName)>,
     /// The reserves that wait, and where.
-    waiting: BTreeMap<RequestId, (QueueName, Place)>,
+    waiting: BTreeMap<RequestId, (QueueName, WaiterId)>,
     /// Queues that have both a ready message and a waiting reserve.
     woken: BTreeSet<QueueName>,
     last_message: Sequence,
-    answers: VecDeque<(RequestId, Result<Answer, Refusal>)>,
+    answers: VecDeque<(RequestId, Result<Response, Refusal>)>,
 }
 
 impl fmt::Debug for Broker {
@@ -89,12 +89,12 @@ impl Broker {
     #[must_use = "an output that is not carried out is lost"]
     pub fn poll_output(&mut self) -> Output {
         match self.answers.pop_front() {
-            Some((id, answer)) => Output::Answer(id, answer),
+            Some((id, answer)) => Output::Response(id, answer),
             None => Output::Wait(self.next_deadline()),
         }
     }
 
-    fn next_deadline(&self) -> Option<Deadline<Why>> {
+    fn next_deadline(&self) -> Option<Deadline<Timer>> {
         let (_, queue) = self.agenda.first()?;
         let deadline = self.queues.find(queue).ok()?.next_deadline()?;
         (deadline.at != Moment::FOREVER).then_some(deadline)
@@ -129,7 +129,7 @@ impl Broker {
         let Ok(queue) = self.queues.find_mut(name) else { return };
         while let Some(waiter) = queue.waiters.pop_ended(self.now) {
             self.waiting.remove(&waiter.request);
-            self.answers.push_back((waiter.request, Ok(Answer::Reserved(Vec::new()))));
+            self.answers.push_back((waiter.request, Ok(Response::Reserved(Vec::new()))));
         }
     }
 
@@ -146,75 +146,75 @@ impl Broker {
     }
 
     /// Does what is asked. No answer yet: the request waits. A refused one has changed nothing.
-    fn perform(&mut self, id: RequestId, request: Request) -> Result<Option<Answer>, Refusal> {
+    fn perform(&mut self, id: RequestId, request: Request) -> Result<Option<Response>, Refusal> {
         let answer = match request {
-            Request::Post { queue, messages } => Answer::Posted(self.post(&queue, messages)?),
+            Request::Post { queue, messages } => Response::Posted(self.post(&queue, messages)?),
             Request::PostEach { queue, messages } => {
-                Answer::PostedEach(self.post_each(&queue, messages)?)
+                Response::PostedEach(self.post_each(&queue, messages)?)
             }
             Request::Reserve { queue, count, timeout, wait, delete } => {
                 config::check_wait(wait)?;
                 let (count, lease) = (config::count(count)?, self.config.lease(timeout)?);
-                let want = Want { count, lease, delete };
+                let want = ReserveParams { count, lease, delete };
                 let deliveries = self.reserve(&queue, &want)?;
                 if deliveries.is_empty() && !wait.is_zero() {
                     self.wait(queue, Waiter { request: id, want, until: self.now + wait })?;
                     return Ok(None);
                 }
-                Answer::Reserved(deliveries)
+                Response::Reserved(deliveries)
             }
             Request::GetMessage { queue, message } => {
-                Answer::Message(self.queues.find(&queue)?.view(&message)?)
+                Response::Message(self.queues.find(&queue)?.view(&message)?)
             }
             Request::Peek { queue, count } => {
                 let count = config::count(count)?;
-                Answer::Peeked(self.queues.find(&queue)?.peek(count))
+                Response::Peeked(self.queues.find(&queue)?.peek(count))
             }
             Request::Delete { queue, target } => {
                 self.queues.find_mut(&queue)?.delete(&[target])?;
-                Answer::Deleted
+                Response::Deleted
             }
             Request::DeleteMany { queue, targets } => {
                 config::check_batch(targets.len())?;
                 self.queues.find_mut(&queue)?.delete(&targets)?;
-                Answer::Deleted
+                Response::Deleted
             }
             Request::DeleteEach { queue, targets } => {
                 config::check_batch(targets.len())?;
-                Answer::DeletedEach(self.queues.find_mut(&queue)?.delete_each(&targets))
+                Response::DeletedEach(self.queues.find_mut(&queue)?.delete_each(&targets))
             }
             Request::Clear { queue } => {
                 self.queues.find_mut(&queue)?.clear();
-                Answer::Cleared
+                Response::Cleared
             }
             Request::Touch { queue, target, timeout } => {
                 let lease = self.config.lease(timeout)?;
                 let queue = self.queues.find_mut(&queue)?;
-                Answer::Touched(queue.touch(&target, lease, self.now, &mut self.rng)?)
+                Response::Touched(queue.touch(&target, lease, self.now, &mut self.rng)?)
             }
             Request::Release { queue, target, delay, failed } => {
                 config::check_delay(delay)?;
                 let queue = self.queues.find_mut(&queue)?;
-                let ended = if failed { Ended::Failed } else { Ended::Released };
+                let ended = if failed { DeliveryEnd::Failed } else { DeliveryEnd::Released };
                 queue.release(&target, delay, ended, self.now, self.config.requeue)?;
-                Answer::Released
+                Response::Released
             }
             Request::PutQueue { queue, settings } => {
-                Answer::Queue(self.queues.put(&queue, &settings, &self.config)?)
+                Response::Queue(self.queues.put(&queue, &settings, &self.config)?)
             }
             Request::PatchQueue { queue, settings } => {
                 if self.config.strict {
                     self.queues.find(&queue)?;
                 }
-                Answer::Queue(self.queues.put(&queue, &settings, &self.config)?)
+                Response::Queue(self.queues.put(&queue, &settings, &self.config)?)
             }
-            Request::GetQueue { queue } => Answer::Queue(self.queues.find(&queue)?.info(&queue)),
+            Request::GetQueue { queue } => Response::Queue(self.queues.find(&queue)?.info(&queue)),
             Request::DeleteQueue { queue } => {
                 self.delete_queue(&queue)?;
-                Answer::QueueDeleted
+                Response::QueueDeleted
             }
             Request::ListQueues { prefix, previous, per_page } => {
-                Answer::Queues(self.queues.list(&prefix, &previous, config::page(per_page)))
+                Response::Queues(self.queues.list(&prefix, &previous, config::page(per_page)))
             }
         };
         Ok(Some(answer))
@@ -261,7 +261,11 @@ impl Broker {
 
     /// Hands out ready messages, and moves those that were reserved too often to the queue for
     /// dead letters, where somebody may wait for them.
-    fn reserve(&mut self, name: &QueueName, want: &Want) -> Result<Vec<Delivery>, Refusal> {
+    fn reserve(
+        &mut self,
+        name: &QueueName,
+        want: &ReserveParams,
+    ) -> Result<Vec<Delivery>, Refusal> {
         let queue = self.queues.find_mut(name)?;
         let taken = queue.take(want, self.now, &mut self.rng);
         let rule = queue.settings.dead_letter.as_ref();
@@ -270,7 +274,7 @@ impl Broker {
         {
             let queue = self.queues.find_or_create(&target);
             for (sequence, dead) in taken.dead {
-                queue.bury(sequence, dead, self.now);
+                queue.add_dead_letter(sequence, dead, self.now);
             }
             self.note_changes(&target);
         }
@@ -312,7 +316,7 @@ impl Broker {
                     Ok(deliveries) if deliveries.is_empty() => break,
                     answer => {
                         self.leave_line(&name, place, waiter.request);
-                        self.answers.push_back((waiter.request, answer.map(Answer::Reserved)));
+                        self.answers.push_back((waiter.request, answer.map(Response::Reserved)));
                     }
                 }
             }
@@ -320,12 +324,12 @@ impl Broker {
         }
     }
 
-    fn next_to_serve(&self, name: &QueueName) -> Option<(Place, Waiter)> {
+    fn next_to_serve(&self, name: &QueueName) -> Option<(WaiterId, Waiter)> {
         let queue = self.queues.find(name).ok()?;
         if queue.can_serve() { queue.waiters.first() } else { None }
     }
 
-    fn leave_line(&mut self, name: &QueueName, place: Place, id: RequestId) {
+    fn leave_line(&mut self, name: &QueueName, place: WaiterId, id: RequestId) {
         self.waiting.remove(&id);
         if let Ok(queue) = self.queues.find_mut(name) {
             queue.waiters.leave(place);

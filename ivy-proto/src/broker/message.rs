@@ -5,7 +5,7 @@ use crate::queue::Body;
 use crate::rng::Rng;
 use crate::time::Moment;
 
-use super::request::View;
+use super::request::MessageView;
 
 /// Added to a message's number to make its id, so that all ids have 19 digits.
 const FIRST_ID: u64 = 1_000_000_000_000_000_000;
@@ -129,8 +129,8 @@ pub(super) struct Counts {
 }
 
 impl Stored {
-    pub(super) fn view(&self, sequence: Sequence) -> View {
-        View {
+    pub(super) fn view(&self, sequence: Sequence) -> MessageView {
+        MessageView {
             message: sequence.to_id(),
             body: self.body.clone(),
             reserved_count: self.counts.reserved,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::time::Moment;
 
-use super::ascending::give_back_room;
+use super::ascending_set::give_back_room;
 use super::message::{Sequence, Stored};
 
 /// The messages of one queue.
@@ -33,8 +33,8 @@ struct Slot {
 
 /// Where a message stands, as long as no other one comes and the line is not tidied.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
-    Line(usize),
+pub(super) enum Location {
+    ConnectionId(usize),
     Other(Sequence),
 }
 
@@ -79,24 +79,26 @@ impl Messages {
     }
 
     /// A message, and where it stands.
-    pub(super) fn find(&self, sequence: Sequence) -> Option<(Place, &Stored)> {
+    pub(super) fn find(&self, sequence: Sequence) -> Option<(Location, &Stored)> {
         match self.place(sequence) {
-            Some(place) => Some((Place::Line(place), self.line.get(place)?.stored.as_ref()?)),
-            None => Some((Place::Other(sequence), self.others.get(&sequence)?)),
+            Some(place) => {
+                Some((Location::ConnectionId(place), self.line.get(place)?.stored.as_ref()?))
+            }
+            None => Some((Location::Other(sequence), self.others.get(&sequence)?)),
         }
     }
 
     /// Takes out the message that stands there, if it still does. Of several, each is taken, and then
     /// the line is tidied.
-    pub(super) fn take(&mut self, place: Place) -> Option<(Sequence, Stored)> {
+    pub(super) fn take(&mut self, place: Location) -> Option<(Sequence, Stored)> {
         match place {
-            Place::Line(place) => {
+            Location::ConnectionId(place) => {
                 let slot = self.line.get_mut(place)?;
                 let stored = slot.stored.take()?;
                 self.gaps += 1;
                 Some((slot.sequence, stored))
             }
-            Place::Other(sequence) => {
+            Location::Other(sequence) => {
                 let stored = self.others.remove(&sequence)?;
                 self.expiries.remove(&(stored.expires, sequence));
                 Some((sequence, stored))

@@ -39,7 +39,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use ivy_proto::broker::{Answer, Broker, BrokerConfig, Input, Output, Request, RequestId, Why};
+//! use ivy_proto::broker::{Response, Broker, BrokerConfig, Input, Output, Request, RequestId, Timer};
 //! use ivy_proto::queue::{Body, NewMessage};
 //! use ivy_proto::{Moment, QueueName};
 //!
@@ -62,9 +62,9 @@
 //! let mut answers = Vec::new();
 //! while answers.len() < 2 {
 //!     match broker.poll_output() {
-//!         Output::Answer(request, answer) => answers.push((request, now, answer?)),
+//!         Output::Response(request, answer) => answers.push((request, now, answer?)),
 //!         Output::Wait(Some(deadline)) => {
-//!             assert_eq!(deadline.why, Why::DelayEnds);
+//!             assert_eq!(deadline.why, Timer::DelayEnds);
 //!             now = deadline.at;
 //!             broker.handle_input(Input::Tick, now)?;
 //!         }
@@ -72,13 +72,13 @@
 //!     }
 //! }
 //!
-//! let (request, at, Answer::Reserved(messages)) = &answers[1] else { panic!("a reserve") };
+//! let (request, at, Response::Reserved(messages)) = &answers[1] else { panic!("a reserve") };
 //! assert_eq!((*request, at.since(Moment::EPOCH)), (RequestId(2), 3 * second));
 //! assert_eq!(messages[0].body.as_str(), "hello");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod ascending;
+mod ascending_set;
 mod backend;
 mod config;
 mod dead_letter;
@@ -88,15 +88,15 @@ mod messages;
 mod queue;
 mod queues;
 mod request;
-mod returns;
+mod return_times;
 mod settings;
 mod store;
 #[cfg(test)]
 mod tests;
 mod waiters;
 
-pub use config::{BodyForm, BrokerConfig, Requeue};
+pub use config::{BodyEncoding, BrokerConfig, Requeue};
 pub use machine::Broker;
 pub use request::{
-    Answer, Delivery, Input, Output, Refusal, Request, RequestId, Target, View, Why,
+    Delivery, Input, MessageView, Output, Refusal, Request, RequestId, Response, Target, Timer,
 };

@@ -11,11 +11,11 @@ use crate::time::{Deadline, Moment};
 
 use super::config::Requeue;
 use super::message::{Counts, Reservation, Sequence, State, Stored};
-use super::messages::Place;
-use super::request::{Delivery, Refusal, Target, View, Why};
+use super::messages::Location;
+use super::request::{Delivery, MessageView, Refusal, Target, Timer};
 use super::settings::Settings;
-use super::store::{Ended, Store};
-use super::waiters::{Waiters, Want};
+use super::store::{DeliveryEnd, Store};
+use super::waiters::{ReserveParams, Waiters};
 
 /// One queue.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub(super) struct Queue {
 
 /// What a reserve found.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct ReserveResult {
     pub(super) deliveries: Vec<Delivery>,
     /// Messages that were reserved too often, to be moved.
     pub(super) dead: Vec<(Sequence, Stored)>,
@@ -39,7 +39,7 @@ pub(super) struct Taken {
 impl Queue {
     pub(super) fn info(&self, name: &QueueName) -> QueueInfo {
         QueueInfo {
-            settings: self.settings.told(),
+            settings: self.settings.reported(),
             size: Some(self.store.len() as u64),
             total_messages: Some(self.total_messages),
             ..QueueInfo::new(name.clone())
@@ -53,7 +53,7 @@ impl Queue {
 
     /// Takes in a message that another queue got rid of. It keeps its id and its counts, and its
     /// age starts anew.
-    pub(super) fn bury(&mut self, sequence: Sequence, dead: Stored, now: Moment) {
+    pub(super) fn add_dead_letter(&mut self, sequence: Sequence, dead: Stored, now: Moment) {
         self.add(sequence, dead.body, dead.counts, State::Ready, now);
     }
 
@@ -65,10 +65,15 @@ impl Queue {
 
     /// Hands out ready messages, where they can be reserved, and sorts out those that were reserved
     /// too often.
-    pub(super) fn take(&mut self, want: &Want, now: Moment, rng: &mut Rng) -> Taken {
+    pub(super) fn take(
+        &mut self,
+        want: &ReserveParams,
+        now: Moment,
+        rng: &mut Rng,
+    ) -> ReserveResult {
         let until = now + want.lease.unwrap_or(self.settings.message_timeout);
         let room = want.count.min(self.store.len());
-        let mut taken = Taken { deliveries: Vec::with_capacity(room), dead: Vec::new() };
+        let mut taken = ReserveResult { deliveries: Vec::with_capacity(room), dead: Vec::new() };
         while taken.deliveries.len() < want.count && self.settings.reservable {
             let Some((sequence, stored)) = self.store.first_ready() else { break };
             let rule = self.settings.dead_letter.as_ref();
@@ -94,11 +99,11 @@ impl Queue {
         taken
     }
 
-    pub(super) fn peek(&self, count: usize) -> Vec<View> {
+    pub(super) fn peek(&self, count: usize) -> Vec<MessageView> {
         self.store.ready().take(count).map(|(sequence, stored)| stored.view(sequence)).collect()
     }
 
-    pub(super) fn view(&self, message: &crate::MessageId) -> Result<View, Refusal> {
+    pub(super) fn view(&self, message: &crate::MessageId) -> Result<MessageView, Refusal> {
         let found = Sequence::from_id(message)
             .and_then(|sequence| Some(self.store.get(sequence)?.view(sequence)));
         found.ok_or(Refusal::MessageNotFound)
@@ -149,7 +154,7 @@ impl Queue {
         &mut self,
         target: &Target,
         delay: Duration,
-        ended: Ended,
+        ended: DeliveryEnd,
         now: Moment,
         requeue: Requeue,
     ) -> Result<(), Refusal> {
@@ -175,13 +180,13 @@ impl Queue {
     }
 
     /// What becomes due at that moment.
-    pub(super) fn next_deadline(&self) -> Option<Deadline<Why>> {
-        let wait_ends = self.waiters.next_end().map(|at| Deadline { at, why: Why::WaitEnds });
+    pub(super) fn next_deadline(&self) -> Option<Deadline<Timer>> {
+        let wait_ends = self.waiters.next_end().map(|at| Deadline { at, why: Timer::WaitEnds });
         let deadlines = self.store.next_deadline().into_iter().chain(wait_ends);
         deadlines.min_by_key(|deadline| deadline.at)
     }
 
-    fn find(&self, target: &Target) -> Result<(Sequence, Place, State), Refusal> {
+    fn find(&self, target: &Target) -> Result<(Sequence, Location, State), Refusal> {
         let found = Sequence::from_id(&target.message).and_then(|sequence| {
             let (place, stored) = self.store.find(sequence)?;
             Some((sequence, place, stored.state))
@@ -197,7 +202,7 @@ impl Queue {
     }
 
     /// The message, if it is held by nobody or by the reservation that the target names.
-    fn deletable(&self, target: &Target) -> Result<Place, Refusal> {
+    fn deletable(&self, target: &Target) -> Result<Location, Refusal> {
         let (_, place, state) = self.find(target)?;
         if target.reservation.is_some() || matches!(state, State::Reserved { .. }) {
             check_holder(state, target)?;

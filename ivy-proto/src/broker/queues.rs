@@ -51,7 +51,7 @@ impl Queues {
             None => Settings::new(asked, config)?,
         };
         if let Some(rule) = &settings.dead_letter {
-            self.check_no_circle(name, rule)?;
+            self.check_no_cycle(name, rule)?;
             self.find_or_create(&rule.queue);
         }
         let queue = self.find_or_create(name);
@@ -74,7 +74,7 @@ impl Queues {
 
     /// Refuses a rule by which messages would go round in a circle: two waiting reserves would
     /// pass a message to and fro for ever. Without circles, every message comes to rest.
-    fn check_no_circle(&self, from: &QueueName, rule: &DeadLetterRule) -> Result<(), Refusal> {
+    fn check_no_cycle(&self, from: &QueueName, rule: &DeadLetterRule) -> Result<(), Refusal> {
         let mut rule = Some(rule);
         while let Some(DeadLetterRule { queue, .. }) = rule {
             if queue == from {

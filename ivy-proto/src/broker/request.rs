@@ -173,7 +173,7 @@ pub struct Target {
 
 /// The broker's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Response {
     /// The messages are on the queue, under these ids.
     Posted(Vec<MessageId>),
     /// What became of each message, in the order of the request.
@@ -181,9 +181,9 @@ pub enum Answer {
     /// These messages were reserved, or with `delete` taken off the queue.
     Reserved(Vec<Delivery>),
     /// The message.
-    Message(View),
+    Message(MessageView),
     /// The next ready messages.
-    Peeked(Vec<View>),
+    Peeked(Vec<MessageView>),
     /// The messages are deleted.
     Deleted,
     /// What became of each message, in the order of the request.
@@ -221,7 +221,7 @@ pub struct Delivery {
 
 /// A message that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
+pub struct MessageView {
     /// The message.
     pub message: MessageId,
     /// What it says.
@@ -277,15 +277,15 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Answer this request.
-    Answer(RequestId, Result<Answer, Refusal>),
+    Response(RequestId, Result<Response, Refusal>),
     /// Nothing is left to be done before this deadline or the next input.
-    Wait(Option<crate::time::Deadline<Why>>),
+    Wait(Option<crate::time::Deadline<Timer>>),
 }
 
 /// When the broker wants to be called again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Why {
+pub enum Timer {
     /// When a reservation ends.
     LeaseEnds,
     /// When a delayed message becomes ready.

@@ -63,7 +63,7 @@ impl Settings {
     }
 
     /// The settings as they are told: every one given, and the dead-letter rule if there is one.
-    pub(super) fn told(&self) -> QueueSettings {
+    pub(super) fn reported(&self) -> QueueSettings {
         QueueSettings {
             reservable: Some(self.reservable),
             message_timeout: Some(self.message_timeout),

@@ -3,12 +3,12 @@
 use crate::queue::Body;
 use crate::time::{Deadline, Moment};
 
-use super::ascending::Ascending;
+use super::ascending_set::AscendingSet;
 use super::config::Requeue;
 use super::message::{Counts, Sequence, State, Stored};
-use super::messages::{Messages, Place};
-use super::request::Why;
-use super::returns::Returns;
+use super::messages::{Location, Messages};
+use super::request::Timer;
+use super::return_times::ReturnTimes;
 
 /// The messages of one queue. Every operation finds its message by number, by place or by moment,
 /// so none of them looks at the messages one by one.
@@ -16,16 +16,16 @@ use super::returns::Returns;
 pub(super) struct Store {
     messages: Messages,
     /// The ready ones by their places.
-    ready: Ascending<(u64, Sequence)>,
+    ready: AscendingSet<(u64, Sequence)>,
     /// The delayed and the reserved ones by the moment at which they become ready.
-    returns: Returns,
+    returns: ReturnTimes,
     /// The last place that was given.
     last_position: u64,
 }
 
 /// How a delivery ended that left its message on the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum DeliveryEnd {
     /// The message was released on purpose.
     Released,
     /// It was released with a failed attempt.
@@ -80,12 +80,12 @@ impl Store {
     }
 
     /// A message, and where it stands, as long as nothing changes.
-    pub(super) fn find(&self, sequence: Sequence) -> Option<(Place, &Stored)> {
+    pub(super) fn find(&self, sequence: Sequence) -> Option<(Location, &Stored)> {
         self.messages.find(sequence)
     }
 
     /// Removes the messages that stand at these places. A place may be named twice.
-    pub(super) fn remove_all(&mut self, places: &[Place]) {
+    pub(super) fn remove_all(&mut self, places: &[Location]) {
         for place in places {
             self.take(*place);
         }
@@ -94,11 +94,11 @@ impl Store {
 
     /// Removes the message that stands at this place, if it still does. The places of others hold
     /// until the store is tidied.
-    pub(super) fn take(&mut self, place: Place) {
+    pub(super) fn take(&mut self, place: Location) {
         let Some((sequence, stored)) = self.messages.take(place) else { return };
         match stored.state.returns() {
             None => self.ready.remove(&(stored.position, sequence)),
-            Some(at) => self.returns.strike((at, sequence)),
+            Some(at) => self.returns.remove_without_tidying((at, sequence)),
         }
     }
 
@@ -129,7 +129,7 @@ impl Store {
         sequence: Sequence,
         state: State,
         requeue: Requeue,
-        ended: Ended,
+        ended: DeliveryEnd,
     ) {
         let position = match requeue {
             Requeue::Front => None,
@@ -140,9 +140,9 @@ impl Store {
             stored.state = state;
             let counts = &mut stored.counts;
             match ended {
-                Ended::Released => {}
-                Ended::Failed => counts.failed = counts.failed.saturating_add(1),
-                Ended::Lost => counts.lost = counts.lost.saturating_add(1),
+                DeliveryEnd::Released => {}
+                DeliveryEnd::Failed => counts.failed = counts.failed.saturating_add(1),
+                DeliveryEnd::Lost => counts.lost = counts.lost.saturating_add(1),
             }
         });
     }
@@ -163,7 +163,7 @@ impl Store {
         {
             match self.messages.get(sequence).map(|stored| stored.state) {
                 Some(State::Reserved { .. }) => {
-                    self.give_back(sequence, State::Ready, requeue, Ended::Lost);
+                    self.give_back(sequence, State::Ready, requeue, DeliveryEnd::Lost);
                 }
                 _ => self.change(sequence, |stored| stored.state = State::Ready),
             }
@@ -178,16 +178,16 @@ impl Store {
     }
 
     /// What happens at that moment.
-    pub(super) fn next_deadline(&self) -> Option<Deadline<Why>> {
+    pub(super) fn next_deadline(&self) -> Option<Deadline<Timer>> {
         let returns = self.returns.first().map(|(at, sequence)| {
             let reserved = matches!(
                 self.messages.get(sequence).map(|stored| stored.state),
                 Some(State::Reserved { .. })
             );
-            Deadline { at, why: if reserved { Why::LeaseEnds } else { Why::DelayEnds } }
+            Deadline { at, why: if reserved { Timer::LeaseEnds } else { Timer::DelayEnds } }
         });
         let expires = self.messages.first_expiry();
-        let expires = expires.map(|(at, _)| Deadline { at, why: Why::MessageExpires });
+        let expires = expires.map(|(at, _)| Deadline { at, why: Timer::MessageExpires });
         returns.into_iter().chain(expires).min_by_key(|deadline| deadline.at)
     }
 

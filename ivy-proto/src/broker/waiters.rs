@@ -9,7 +9,7 @@ use super::request::RequestId;
 
 /// What a reserve asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Want {
+pub(super) struct ReserveParams {
     /// The most messages.
     pub(super) count: usize,
     /// The lease; else the queue's own, as it is when the messages are handed out.
@@ -22,19 +22,19 @@ pub(super) struct Want {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiter {
     pub(super) request: RequestId,
-    pub(super) want: Want,
+    pub(super) want: ReserveParams,
     pub(super) until: Moment,
 }
 
 /// A waiter's place in the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place(u64);
+pub(super) struct WaiterId(u64);
 
 /// The line of one queue: who came first is served first.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    line: BTreeMap<Place, Waiter>,
-    ends: BTreeSet<(Moment, Place)>,
+    line: BTreeMap<WaiterId, Waiter>,
+    ends: BTreeSet<(Moment, WaiterId)>,
     last: u64,
 }
 
@@ -43,20 +43,20 @@ impl Waiters {
         self.line.is_empty()
     }
 
-    pub(super) fn join(&mut self, waiter: Waiter) -> Place {
+    pub(super) fn join(&mut self, waiter: Waiter) -> WaiterId {
         self.last += 1;
-        let place = Place(self.last);
+        let place = WaiterId(self.last);
         self.ends.insert((waiter.until, place));
         self.line.insert(place, waiter);
         place
     }
 
     /// Who is served next.
-    pub(super) fn first(&self) -> Option<(Place, Waiter)> {
+    pub(super) fn first(&self) -> Option<(WaiterId, Waiter)> {
         self.line.first_key_value().map(|(place, waiter)| (*place, *waiter))
     }
 
-    pub(super) fn leave(&mut self, place: Place) {
+    pub(super) fn leave(&mut self, place: WaiterId) {
         if let Some(waiter) = self.line.remove(&place) {
             self.ends.remove(&(waiter.until, place));
         }

@@ -4,7 +4,7 @@ use super::bad_url::BadUrl;
 use super::environment::{Environment, Found};
 use super::error::ConfigError;
 use super::{NotifierConfig, QueueConfig};
-use crate::backend::{BackendError, NotifierWay, Place, Plug, QueueWay, UrlProblem};
+use crate::backend::{BackendError, BackendUrl, NotifierImpl, Plug, QueueImpl, UrlProblem};
 
 /// The scheme of what is in the memory of the process.
 const MEMORY: &str = "memory";
@@ -65,26 +65,26 @@ impl Backends {
         &self,
         url: Option<Found>,
         environment: &Environment<'_>,
-    ) -> Result<(QueueConfig, Option<Place>), ConfigError> {
+    ) -> Result<(QueueConfig, Option<BackendUrl>), ConfigError> {
         let Some(url) = url else {
             return self.found_queue(environment).map(|queue| (queue, None));
         };
-        let place = self.place(url, Kind::Queue)?;
-        if place.scheme() == MEMORY {
-            return Ok((QueueConfig::Memory, Some(place)));
+        let url = self.url(url, Kind::Queue)?;
+        if url.scheme() == MEMORY {
+            return Ok((QueueConfig::Memory, Some(url)));
         }
         let makes = |plug: &Plug| plug.queue.map(|(_, make)| make);
-        let make = self.plug(&place).and_then(makes);
-        let queue = make.ok_or_else(|| self.refusal(&place, Kind::Queue))?(&place, environment)?;
+        let make = self.plug(&url).and_then(makes);
+        let queue = make.ok_or_else(|| self.refusal(&url, Kind::Queue))?(&url, environment)?;
         self.check_tls(
-            &place,
-            match queue.way() {
-                QueueWay::Exchange(exchange) => exchange.is_secure(),
-                QueueWay::Session(sessions, _) => sessions.is_secure(),
-                QueueWay::Queue(_) => false,
+            &url,
+            match queue.implementation() {
+                QueueImpl::Exchange(exchange) => exchange.is_secure(),
+                QueueImpl::Session(sessions, _) => sessions.is_secure(),
+                QueueImpl::Queue(_) => false,
             },
         )?;
-        Ok((QueueConfig::Backend(queue), Some(place)))
+        Ok((QueueConfig::Backend(queue), Some(url)))
     }
 
     fn found_queue(&self, environment: &Environment<'_>) -> Result<QueueConfig, ConfigError> {
@@ -107,36 +107,36 @@ impl Backends {
         url: Found,
         environment: &Environment<'_>,
     ) -> Result<NotifierConfig, ConfigError> {
-        let place = self.place(url, Kind::Notifier)?;
-        let notifier = self.notifier_at(&place, environment)?;
-        notifier.ok_or_else(|| self.refusal(&place, Kind::Notifier))
+        let url = self.url(url, Kind::Notifier)?;
+        let notifier = self.notifier_at(&url, environment)?;
+        notifier.ok_or_else(|| self.refusal(&url, Kind::Notifier))
     }
 
     /// The notifier at a place, if there can be one.
     pub(super) fn notifier_at(
         &self,
-        place: &Place,
+        url: &BackendUrl,
         environment: &Environment<'_>,
     ) -> Result<Option<NotifierConfig>, ConfigError> {
-        if place.scheme() == MEMORY {
+        if url.scheme() == MEMORY {
             return Ok(Some(NotifierConfig::Memory));
         }
         let makes = |plug: &Plug| plug.notifier.map(|(_, make)| make);
-        let Some(make) = self.plug(place).and_then(makes) else { return Ok(None) };
-        let notifier = make(place, environment)?;
+        let Some(make) = self.plug(url).and_then(makes) else { return Ok(None) };
+        let notifier = make(url, environment)?;
         self.check_tls(
-            place,
-            match notifier.way() {
-                NotifierWay::Session(sessions) => sessions.is_secure(),
-                NotifierWay::Notifier(_) => false,
+            url,
+            match notifier.implementation() {
+                NotifierImpl::Session(sessions) => sessions.is_secure(),
+                NotifierImpl::Notifier(_) => false,
             },
         )?;
         Ok(Some(NotifierConfig::Backend(notifier)))
     }
 
-    fn check_tls(&self, place: &Place, is_secure: bool) -> Result<(), ConfigError> {
+    fn check_tls(&self, url: &BackendUrl, is_secure: bool) -> Result<(), ConfigError> {
         match &self.no_tls {
-            Some(why) if is_secure => Err(self.refuse(place, UrlProblem::Backend(why.clone()))),
+            Some(why) if is_secure => Err(self.refuse(url, UrlProblem::Backend(why.clone()))),
             _ => Ok(()),
         }
     }
@@ -147,19 +147,19 @@ impl Backends {
     }
 
     /// Takes a URL apart, and checks what no backend needs to.
-    fn place(&self, Found { value, origin }: Found, kind: Kind) -> Result<Place, ConfigError> {
-        let place =
-            Place::parse(&value, origin).map_err(|error| self.shown(error, &value, kind))?;
-        let plug = self.plug(&place);
-        if place.scheme() == MEMORY && !place.is_bare() && place.query_keys().next().is_none() {
-            return Err(place.refuse(UrlProblem::NotBare));
+    fn url(&self, Found { value, origin }: Found, kind: Kind) -> Result<BackendUrl, ConfigError> {
+        let url =
+            BackendUrl::parse(&value, origin).map_err(|error| self.shown(error, &value, kind))?;
+        let plug = self.plug(&url);
+        if url.scheme() == MEMORY && !url.is_bare() && url.query_keys().next().is_none() {
+            return Err(url.refuse(UrlProblem::NotBare));
         }
         let known = plug.map_or(&[][..], Plug::keys);
-        if place.query_keys().all(|key| known.contains(&key)) {
-            return Ok(place);
+        if url.query_keys().all(|key| known.contains(&key)) {
+            return Ok(url);
         }
         Err(self.refuse(
-            &place,
+            &url,
             match known {
                 [] => UrlProblem::Query,
                 known => UrlProblem::UnknownKey { known: known.join(", ") },
@@ -167,26 +167,26 @@ impl Backends {
         ))
     }
 
-    fn plug(&self, place: &Place) -> Option<&Plug> {
-        self.plugs.iter().find(|plug| plug.schemes().contains(&place.scheme()))
+    fn plug(&self, url: &BackendUrl) -> Option<&Plug> {
+        self.plugs.iter().find(|plug| plug.schemes().contains(&url.scheme()))
     }
 
     /// Why no backend takes the place as what it is to be.
-    fn refusal(&self, place: &Place, kind: Kind) -> ConfigError {
+    fn refusal(&self, url: &BackendUrl, kind: Kind) -> ConfigError {
         let accepted = self.accepted(kind);
-        let feature = self.features.iter().find(|(scheme, _)| *scheme == place.scheme());
-        let problem = match (self.plug(place), feature, kind) {
+        let feature = self.features.iter().find(|(scheme, _)| *scheme == url.scheme());
+        let problem = match (self.plug(url), feature, kind) {
             (Some(_), _, Kind::Queue) => UrlProblem::NotAQueue { accepted },
             (Some(_), _, Kind::Notifier) => UrlProblem::NotANotifier { accepted },
             (None, Some((_, feature)), _) => UrlProblem::MissingFeature { feature, accepted },
             (None, None, _) => UrlProblem::UnknownScheme { accepted },
         };
-        self.refuse(place, problem)
+        self.refuse(url, problem)
     }
 
-    fn refuse(&self, place: &Place, problem: UrlProblem) -> ConfigError {
-        let scheme = Some(place.scheme().to_owned()).filter(|scheme| self.is_shown(scheme));
-        ConfigError::BadUrl { origin: place.origin(), error: BadUrl::new(scheme, problem) }
+    fn refuse(&self, url: &BackendUrl, problem: UrlProblem) -> ConfigError {
+        let scheme = Some(url.scheme().to_owned()).filter(|scheme| self.is_shown(scheme));
+        ConfigError::BadUrl { origin: url.origin(), error: BadUrl::new(scheme, problem) }
     }
 
     /// The error about a URL that cannot be taken apart, with what is known here.

@@ -69,7 +69,7 @@ pub enum ConfigError {
         ways: String,
     },
     /// A keyset cannot be used.
-    #[error("{origin}: {}{error}", Place(.path))]
+    #[error("{origin}: {}{error}", PathPrefix(.path))]
     BadKeyset {
         /// Where it stands, or where its path stands.
         origin: Origin,
@@ -105,9 +105,9 @@ impl ConfigError {
 }
 
 /// The path of a file, as the beginning of what is told about it.
-struct Place<'a>(&'a Option<String>);
+struct PathPrefix<'a>(&'a Option<String>);
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for PathPrefix<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_ref().map_or(Ok(()), |path| write!(f, "{}: ", Escaped(path)))
     }

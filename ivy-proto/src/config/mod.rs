@@ -39,7 +39,7 @@ pub use warning::Warning;
 
 use backends::Backends;
 
-use crate::backend::{BackendError, NotifierBackend, Place, Plug, QueueBackend};
+use crate::backend::{BackendError, BackendUrl, NotifierBackend, Plug, QueueBackend};
 use crate::name::ChannelName;
 use crate::secret::Secret;
 use crate::wire::Codec;
@@ -106,8 +106,8 @@ impl Config {
 #[derive(Clone, Debug, Default)]
 pub struct ConfigBuilder {
     backends: Backends,
-    queue: Option<Given<QueueConfig>>,
-    notifier: Option<Given<NotifierConfig>>,
+    queue: Option<BackendChoice<QueueConfig>>,
+    notifier: Option<BackendChoice<NotifierConfig>>,
     channel: Option<String>,
     encryption: Encryption,
 }
@@ -115,7 +115,7 @@ pub struct ConfigBuilder {
 /// What a program gives as a URL, which may hold a secret, or in parts, or as a backend of its own, of
 /// which nothing needs to be known here.
 #[derive(Clone, Debug)]
-enum Given<T> {
+enum BackendChoice<T> {
     Url(Secret),
     Parts(T),
     Own,
@@ -148,42 +148,42 @@ impl ConfigBuilder {
     /// Takes the queue from this URL.
     #[must_use]
     pub fn queue_url(mut self, url: impl Into<String>) -> Self {
-        self.queue = Some(Given::Url(Secret::new(url)));
+        self.queue = Some(BackendChoice::Url(Secret::new(url)));
         self
     }
 
     /// Uses this queue.
     #[must_use]
     pub fn queue(mut self, queue: QueueConfig) -> Self {
-        self.queue = Some(Given::Parts(queue));
+        self.queue = Some(BackendChoice::Parts(queue));
         self
     }
 
     /// Looks for no queue, since the program brings its own.
     #[must_use]
     pub fn own_queue(mut self) -> Self {
-        self.queue = Some(Given::Own);
+        self.queue = Some(BackendChoice::Own);
         self
     }
 
     /// Takes the notifier from this URL.
     #[must_use]
     pub fn notifier_url(mut self, url: impl Into<String>) -> Self {
-        self.notifier = Some(Given::Url(Secret::new(url)));
+        self.notifier = Some(BackendChoice::Url(Secret::new(url)));
         self
     }
 
     /// Uses this notifier.
     #[must_use]
     pub fn notifier(mut self, notifier: NotifierConfig) -> Self {
-        self.notifier = Some(Given::Parts(notifier));
+        self.notifier = Some(BackendChoice::Parts(notifier));
         self
     }
 
     /// Looks for no notifier, since the program brings its own.
     #[must_use]
     pub fn own_notifier(mut self) -> Self {
-        self.notifier = Some(Given::Own);
+        self.notifier = Some(BackendChoice::Own);
         self
     }
 
@@ -214,9 +214,14 @@ impl ConfigBuilder {
     /// If something that was given or found cannot be used, or if nothing says which queue to use.
     pub fn resolve(self, environment: &Environment<'_>) -> Result<Config, ConfigError> {
         self.backends.check()?;
-        let (queue, place) = queue(self.queue, &self.backends, environment)?;
-        let notifier =
-            notifier(self.notifier, queue.as_ref(), place.as_ref(), &self.backends, environment)?;
+        let (queue, queue_url) = queue(self.queue, &self.backends, environment)?;
+        let notifier = notifier(
+            self.notifier,
+            queue.as_ref(),
+            queue_url.as_ref(),
+            &self.backends,
+            environment,
+        )?;
         let channel = channel(self.channel, environment)?;
         let encryption = with_password(self.encryption, environment)?;
         let (encryption, keyset_file) = keyset::complete(encryption, environment)?;
@@ -228,34 +233,34 @@ impl ConfigBuilder {
 
 /// The queue, and its URL if it has one.
 fn queue(
-    given: Option<Given<QueueConfig>>,
+    given: Option<BackendChoice<QueueConfig>>,
     backends: &Backends,
     environment: &Environment<'_>,
-) -> Result<(Option<QueueConfig>, Option<Place>), ConfigError> {
+) -> Result<(Option<QueueConfig>, Option<BackendUrl>), ConfigError> {
     let url = match given {
-        Some(Given::Own) => return Ok((None, None)),
-        Some(Given::Parts(queue)) => return Ok((Some(queue), None)),
-        Some(Given::Url(url)) => {
+        Some(BackendChoice::Own) => return Ok((None, None)),
+        Some(BackendChoice::Parts(queue)) => return Ok((Some(queue), None)),
+        Some(BackendChoice::Url(url)) => {
             let origin = Origin::Argument("queue URL");
             Some(Found { value: url.expose().to_owned(), origin })
         }
         None => environment.first(&["IVY_QUEUE_URL"]),
     };
-    let (queue, place) = backends.queue(url, environment)?;
-    Ok((Some(queue), place))
+    let (queue, queue_url) = backends.queue(url, environment)?;
+    Ok((Some(queue), queue_url))
 }
 
 fn notifier(
-    given: Option<Given<NotifierConfig>>,
+    given: Option<BackendChoice<NotifierConfig>>,
     queue: Option<&QueueConfig>,
-    place: Option<&Place>,
+    queue_url: Option<&BackendUrl>,
     backends: &Backends,
     environment: &Environment<'_>,
 ) -> Result<Option<NotifierConfig>, ConfigError> {
     let url = match given {
-        Some(Given::Own) => return Ok(None),
-        Some(Given::Parts(notifier)) => return Ok(Some(notifier)),
-        Some(Given::Url(url)) => {
+        Some(BackendChoice::Own) => return Ok(None),
+        Some(BackendChoice::Parts(notifier)) => return Ok(Some(notifier)),
+        Some(BackendChoice::Url(url)) => {
             let origin = Origin::Argument("notifier URL");
             Some(Found { value: url.expose().to_owned(), origin })
         }
@@ -269,8 +274,8 @@ fn notifier(
     {
         return Ok(Some(NotifierConfig::Backend(notifier)));
     }
-    if let Some(place) = place
-        && let Some(notifier) = backends.notifier_at(place, environment)?
+    if let Some(queue_url) = queue_url
+        && let Some(notifier) = backends.notifier_at(queue_url, environment)?
     {
         return Ok(Some(notifier));
     }

@@ -26,10 +26,10 @@ impl Display for Event {
             }
             Event::SendFailed { task, fault } => write!(f, "{task} could not be sent: {fault}"),
             Event::MessageRetrieved { queue, message, deliveries: 1 } => {
-                write!(f, "{} was reserved", Mail(message, queue))
+                write!(f, "{} was reserved", MessageInQueue(message, queue))
             }
             Event::MessageRetrieved { queue, message, deliveries } => {
-                let mail = Mail(message, queue);
+                let mail = MessageInQueue(message, queue);
                 write!(f, "{mail} was reserved again; it was delivered at most {deliveries} times")
             }
             Event::TaskExecuted { task, attempt, took, error: None } => {
@@ -48,12 +48,12 @@ impl Display for Event {
             Event::Acknowledged { task } => write!(f, "{task}: its message was deleted"),
             Event::DeadLettered { queue, message, task, reason, detail, attempts, lost } => {
                 about(f, task.as_ref(), message, queue)?;
-                let past = Past { attempts: *attempts, lost: *lost };
+                let past = DeliveryHistory { attempts: *attempts, lost: *lost };
                 let detail = Escaped(detail);
                 write!(f, " was moved to the dead-letter queue {past} ({reason}): {detail}")
             }
             Event::DeadLetterRefused { queue, message, reason, fault } => {
-                let mail = Mail(message, queue);
+                let mail = MessageInQueue(message, queue);
                 write!(f, "{mail} could not be put aside ({reason}), and was given back: {fault}")
             }
             Event::Released { queue, message, task, reason, detail, delay } => {
@@ -67,7 +67,7 @@ impl Display for Event {
                 }
             }
             Event::LeaseLost { queue, message } => {
-                let mail = Mail(message, queue);
+                let mail = MessageInQueue(message, queue);
                 write!(f, "{mail}: its reservation was lost, and it may be running elsewhere now")
             }
             Event::WokenLate { late, lease, held } => write!(
@@ -94,13 +94,13 @@ impl Display for Event {
                 )
             }
             Event::Replayed { queue, message } => {
-                let mail = Mail(message, queue);
+                let mail = MessageInQueue(message, queue);
                 write!(f, "{mail} was done here already, and is deleted without being run")
             }
             Event::PeerFault { queue, message } => write!(
                 f,
                 "{}: a program that has the key has sealed what cannot be; it is at fault",
-                Mail(message, queue)
+                MessageInQueue(message, queue)
             ),
             Event::OpeningsFailed { queue } => write!(
                 f,
@@ -114,7 +114,7 @@ impl Display for Event {
                 write!(f, "queue {queue}: {count} messages without id or reservation passed over")
             }
             Event::IdReused { queue, message } => {
-                let mail = Mail(message, queue);
+                let mail = MessageInQueue(message, queue);
                 write!(f, "{mail}: its id was seen before, on other bytes; both are handled")
             }
             Event::OddAnswer { queue: Some(queue), oddity } => write!(f, "queue {queue}: {oddity}"),
@@ -237,11 +237,11 @@ impl Display for Oddity {
 }
 
 /// A message in its queue.
-struct Mail<'a>(&'a MessageId, &'a QueueName);
+struct MessageInQueue<'a>(&'a MessageId, &'a QueueName);
 
-impl Display for Mail<'_> {
+impl Display for MessageInQueue<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Mail(message, queue) = self;
+        let MessageInQueue(message, queue) = self;
         write!(f, "message {message} of queue {queue}")
     }
 }
@@ -259,12 +259,12 @@ impl Display for Slots {
 }
 
 /// What a message has behind it when it is moved to the dead-letter queue.
-struct Past {
+struct DeliveryHistory {
     attempts: u32,
     lost: u32,
 }
 
-impl Display for Past {
+impl Display for DeliveryHistory {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let attempts = Counted(self.attempts, "attempt", "attempts");
         let lost = Counted(self.lost, "lost delivery", "lost deliveries");
@@ -286,7 +286,7 @@ fn about(
 ) -> fmt::Result {
     match task {
         Some(task) => write!(f, "{task}"),
-        None => write!(f, "{}", Mail(message, queue)),
+        None => write!(f, "{}", MessageInQueue(message, queue)),
     }
 }
 

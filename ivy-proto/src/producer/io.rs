@@ -32,12 +32,12 @@ pub struct Call {
     /// How long the queue holds the message back.
     pub delay: Duration,
     /// Who waits for the result.
-    pub reply: Reply,
+    pub reply: ReplyTo,
 }
 
 /// Who waits for a task's result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum ReplyTo {
     /// Nobody: fire and forget.
     None,
     /// A result handle, until [`Input::Forget`].
@@ -48,17 +48,17 @@ pub enum Reply {
     HandleAndCallback,
 }
 
-impl Reply {
+impl ReplyTo {
     /// Whether a handle waits for the result, until it is dropped.
     #[must_use]
     pub fn has_handle(self) -> bool {
-        matches!(self, Reply::Handle | Reply::HandleAndCallback)
+        matches!(self, ReplyTo::Handle | ReplyTo::HandleAndCallback)
     }
 
     /// Whether a callback waits for the result.
     #[must_use]
     pub fn has_callback(self) -> bool {
-        matches!(self, Reply::Callback | Reply::HandleAndCallback)
+        matches!(self, ReplyTo::Callback | ReplyTo::HandleAndCallback)
     }
 }
 
@@ -127,7 +127,7 @@ pub enum Output {
     /// Something happened that an application may want to know.
     Event(Event),
     /// Nothing is left to be done before this deadline or the next input.
-    Wait(Option<Deadline<Why>>),
+    Wait(Option<Deadline<Timer>>),
     /// The producer has drained, and will do nothing any more.
     Finished,
 }
@@ -259,7 +259,7 @@ impl std::fmt::Display for SizeUnit {
 /// When a producer wants to be called again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Why {
+pub enum Timer {
     /// When to send a queue's waiting calls again.
     Resend(QueueName),
     /// When to send calls to a queue that have waited for others to travel with.

@@ -12,7 +12,7 @@ use crate::wire::{
 
 use super::config::ProducerConfig;
 use super::io::{Call, SendError, SizeUnit};
-use super::outbox::Letter;
+use super::outbox::OutgoingMessage;
 
 /// What the counts of later messages (`attempt`, `lost`, `later`, `requeued`) and a `due` of more digits
 /// may add to a message, 85 bytes in all, also where it is encrypted: six cipher blocks in base64.
@@ -44,7 +44,7 @@ pub(super) fn write(
     times: Times,
     config: &ProducerConfig,
     entropy: &mut EntropyPool,
-) -> Result<Letter, SendError> {
+) -> Result<OutgoingMessage, SendError> {
     ForbiddenName::check(&call.task)?;
     let limit = config.capabilities.max_delay;
     if call.delay > limit {
@@ -67,7 +67,7 @@ pub(super) fn write(
     let body = config.codec.seal(&envelope, &call.queue, entropy);
     check_size(&body, &call.queue, config)?;
     let encoded = encoded_size(&body) + AROUND_A_BODY;
-    Ok(Letter::new(call.id, body, call.delay, encoded, repeatable))
+    Ok(OutgoingMessage::new(call.id, body, call.delay, encoded, repeatable))
 }
 
 fn options(

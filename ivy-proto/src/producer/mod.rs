@@ -31,7 +31,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use ivy_proto::producer::{Call, Input, Output, Producer, ProducerConfig, Reply};
+//! use ivy_proto::producer::{Call, Input, Output, Producer, ProducerConfig, ReplyTo};
 //! use ivy_proto::queue::{Capabilities, QueueOp, QueueReply};
 //! use ivy_proto::wire::{Codec, Options, RawJson};
 //! use ivy_proto::{MessageId, Moment, QueueName, TaskId, TaskName, WallClock};
@@ -47,7 +47,7 @@
 //!     options: Options::new(),
 //!     expires_after: None,
 //!     delay: Duration::ZERO,
-//!     reply: Reply::None,
+//!     reply: ReplyTo::None,
 //! };
 //! producer.handle_input(Input::Calls(vec![call]), Moment::EPOCH)?;
 //!
@@ -85,13 +85,13 @@ mod subscription;
 mod tests;
 
 pub use config::ProducerConfig;
-pub use io::{Call, Input, Output, Reply, SendError, SizeUnit, Why};
+pub use io::{Call, Input, Output, ReplyTo, SendError, SizeUnit, Timer};
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::event::{Event, TaskRef};
-use crate::id::{Counter, MessageId, TaskId};
+use crate::id::{IdGenerator, MessageId, TaskId};
 use crate::misuse::Misuse;
 use crate::name::QueueName;
 use crate::planted::{Bug, planted};
@@ -114,8 +114,8 @@ pub struct Producer {
     rng: Rng,
     entropy: EntropyPool,
     now: Moment,
-    ops: Counter,
-    timers: Timers<Why>,
+    ops: IdGenerator,
+    timers: Timers<Timer>,
     outputs: VecDeque<Output>,
     pending: Pending,
     outbox: Outbox,
@@ -156,7 +156,7 @@ impl Producer {
             rng,
             entropy,
             now: Moment::EPOCH,
-            ops: Counter::default(),
+            ops: IdGenerator::default(),
             timers: Timers::new(),
             outputs: VecDeque::new(),
             pending: Pending::default(),
@@ -181,7 +181,7 @@ impl Producer {
             Input::Tick => {}
             Input::Clock(wall) => self.set_clock(wall),
             Input::Calls(calls) => self.on_calls(calls),
-            Input::Queue(op, answer) => self.on_answer(op, answer),
+            Input::Queue(op, answer) => self.on_reply(op, answer),
             Input::Subscribed => self.on_subscribed(),
             Input::SubscriptionLost(fault) => self.on_subscription_lost(fault),
             Input::Notice { channel, payload } => self.on_notice(&channel, &payload),
@@ -225,13 +225,13 @@ impl Producer {
     }
 
     /// Acts on a timer, which is stopped already, or will be.
-    fn act(&mut self, why: Why) {
+    fn act(&mut self, why: Timer) {
         match why {
-            Why::Resend(queue) => self.on_rested(&queue),
-            Why::Merge(queue) => self.on_merged(&queue),
-            Why::SubscriptionLimit(_) => self.on_subscription_limit(),
-            Why::Subscribe => self.subscribe_again(),
-            Why::DrainLimit => self.on_drain_limit(),
+            Timer::Resend(queue) => self.on_rested(&queue),
+            Timer::Merge(queue) => self.on_merged(&queue),
+            Timer::SubscriptionLimit(_) => self.on_subscription_limit(),
+            Timer::Subscribe => self.subscribe_again(),
+            Timer::DrainLimit => self.on_drain_limit(),
         }
     }
 
@@ -266,7 +266,7 @@ impl Producer {
             return Err(SendError::IdInUse);
         }
         self.config.capabilities.check_name(&call.queue)?;
-        let wants_result = call.reply != Reply::None;
+        let wants_result = call.reply != ReplyTo::None;
         let subscription = self.subscription.as_mut().filter(|_| wants_result);
         if wants_result && subscription.is_none() {
             return Err(SendError::NoNotifier);
@@ -276,9 +276,9 @@ impl Producer {
         }
         let reply = subscription.as_ref().map(|subscription| subscription.reply_channel());
         let times = message::Times::of(&call, self.wall.unix_millis(self.now));
-        let letter = message::write(&call, reply, times, &self.config, &mut self.entropy)?;
+        let outgoing = message::write(&call, reply, times, &self.config, &mut self.entropy)?;
         if wants_result && self.pending.wanted() >= self.config.waiting {
-            let Some(task) = self.pending.give_up_oldest_callback() else {
+            let Some(task) = self.pending.evict_oldest_callback() else {
                 let limit = self.config.waiting;
                 return Err(SendError::TooManyHandles { limit, call: Box::new(call) });
             };
@@ -290,13 +290,13 @@ impl Producer {
         match subscription.filter(|subscription| !subscription.is_up()) {
             Some(subscription) => {
                 let limit = self.now + self.config.subscription_wait;
-                subscription.wait(WaitingCall { limit, queue, letter });
+                subscription.wait(WaitingCall { limit, queue, outgoing });
                 self.outputs.extend(subscription.ask_first().map(Output::Subscribe));
                 self.watch_subscription_limit();
                 Ok(None)
             }
             None => {
-                self.outbox.add(&queue, letter);
+                self.outbox.add(&queue, outgoing);
                 Ok(Some(queue))
             }
         }
@@ -306,7 +306,7 @@ impl Producer {
     fn sent(&mut self, id: TaskId, message: MessageId) {
         if let Some(task) = self.pending.sent(id) {
             self.outputs.push_back(Output::Sent(id, Ok(message.clone())));
-            self.tell(Event::TaskSent { task, message });
+            self.event(Event::TaskSent { task, message });
         }
     }
 
@@ -326,7 +326,7 @@ impl Producer {
             Phase::Running | Phase::Finished => self.now + limit,
         };
         self.phase = Phase::Draining(limit);
-        self.set_timer(Why::DrainLimit, limit);
+        self.set_timer(Timer::DrainLimit, limit);
     }
 
     /// Nothing more is sent.
@@ -335,21 +335,21 @@ impl Producer {
         let subscription = self.subscription.as_mut();
         let unposted = subscription.map(Subscription::take_waiting).unwrap_or_default();
         for call in unposted {
-            self.not_sent(call.letter.id, SendError::Draining);
+            self.not_sent(call.outgoing.id, SendError::Draining);
         }
         let lost = Fault::new(FaultKind::AnswerLost)
             .with_detail("the producer was shut down before the queue had answered");
-        for letter in waiting {
-            if letter.may_be_stored {
-                self.give_up(&letter, &lost);
+        for outgoing in waiting {
+            if outgoing.may_be_stored {
+                self.fail_message(&outgoing, &lost);
             } else {
-                self.not_sent(letter.id, SendError::Draining);
+                self.not_sent(outgoing.id, SendError::Draining);
             }
         }
-        for mut letter in in_flight {
-            letter.tries += 1;
-            letter.may_be_stored = true;
-            self.give_up(&letter, &lost);
+        for mut outgoing in in_flight {
+            outgoing.tries += 1;
+            outgoing.may_be_stored = true;
+            self.fail_message(&outgoing, &lost);
         }
     }
 
@@ -364,7 +364,7 @@ impl Producer {
     }
 
     /// Sets a timer, always in the future, so that acting on one never makes another due at once.
-    fn set_timer(&mut self, why: Why, at: Moment) {
+    fn set_timer(&mut self, why: Timer, at: Moment) {
         let at = self.in_the_future(at);
         if at > self.now {
             self.timers.set(why, at);
@@ -375,7 +375,7 @@ impl Producer {
         at.max(self.now + Duration::from_nanos(1))
     }
 
-    fn tell(&mut self, event: Event) {
+    fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
 }

@@ -19,7 +19,7 @@ const ROUNDS_UNTIL_DEGRADED: u32 = 3;
 
 /// A message that is not yet in its queue.
 #[derive(Debug)]
-pub(super) struct Letter {
+pub(super) struct OutgoingMessage {
     pub(super) id: TaskId,
     body: Body,
     delay: Duration,
@@ -32,7 +32,7 @@ pub(super) struct Letter {
     pub(super) may_be_stored: bool,
 }
 
-impl Letter {
+impl OutgoingMessage {
     /// `encoded` is what it takes up in a post, in bytes.
     pub(super) fn new(
         id: TaskId,
@@ -41,7 +41,7 @@ impl Letter {
         encoded: usize,
         repeatable: bool,
     ) -> Self {
-        Letter { id, body, delay, encoded, repeatable, tries: 0, may_be_stored: false }
+        OutgoingMessage { id, body, delay, encoded, repeatable, tries: 0, may_be_stored: false }
     }
 
     /// The message as the queue is given it.
@@ -52,16 +52,16 @@ impl Letter {
 
 /// A request to post messages, which waits for its answer.
 #[derive(Debug)]
-pub(super) struct Post {
+pub(super) struct PostInFlight {
     pub(super) queue: QueueName,
-    pub(super) letters: Vec<Letter>,
+    pub(super) messages: Vec<OutgoingMessage>,
     is_full: bool,
 }
 
 /// The messages of a request to come.
 #[derive(Debug)]
 pub(super) struct NextPost {
-    pub(super) letters: Vec<Letter>,
+    pub(super) messages: Vec<OutgoingMessage>,
     /// Whether the request takes no more.
     pub(super) is_full: bool,
 }
@@ -77,12 +77,12 @@ pub(super) struct PostLimits {
 /// The messages of one queue. While posts to it fail, it rests between one trial post and the
 /// next.
 #[derive(Debug, Default)]
-struct Lane {
-    waiting: VecDeque<Letter>,
+struct QueueOutbox {
+    waiting: VecDeque<OutgoingMessage>,
     /// What those that wait take up in a post, in bytes.
     waiting_bytes: usize,
     /// Halves of batches that were refused as a whole. They are not merged again.
-    halves: VecDeque<Vec<Letter>>,
+    halves: VecDeque<Vec<OutgoingMessage>>,
     in_flight: usize,
     /// How many of the posts in flight are full.
     full_in_flight: usize,
@@ -93,7 +93,7 @@ struct Lane {
     resting_until: Option<Moment>,
 }
 
-impl Lane {
+impl QueueOutbox {
     /// The next post, if it may go out now: not one of a few calls that others may join, unless
     /// `alone` says that there is nothing to wait for.
     fn next_post(&mut self, limits: PostLimits, alone: bool) -> Option<NextPost> {
@@ -101,24 +101,24 @@ impl Lane {
         if self.resting_until.is_some() || self.in_flight >= in_flight {
             return None;
         }
-        if let Some(letters) = self.halves.pop_front() {
-            return Some(NextPost { letters, is_full: false });
+        if let Some(messages) = self.halves.pop_front() {
+            return Some(NextPost { messages, is_full: false });
         }
         let is_full = self.fills_a_post(limits);
         if !(is_full || alone || self.has_merged || self.may_post_a_few(limits)) {
             return None;
         }
         self.has_merged = false;
-        let mut letters = vec![self.take_first()?];
-        let mut bytes = AROUND_A_POST + letters[0].encoded;
-        while letters.len() < limits.messages
+        let mut messages = vec![self.take_first()?];
+        let mut bytes = AROUND_A_POST + messages[0].encoded;
+        while messages.len() < limits.messages
             && let Some(next) = self.waiting.front()
             && bytes + next.encoded <= limits.bytes
         {
             bytes += next.encoded;
-            letters.extend(self.take_first());
+            messages.extend(self.take_first());
         }
-        Some(NextPost { letters, is_full })
+        Some(NextPost { messages, is_full })
     }
 
     fn fills_a_post(&self, limits: PostLimits) -> bool {
@@ -132,20 +132,20 @@ impl Lane {
         self.full_in_flight == 0 && self.in_flight < limits.in_flight.div_ceil(2)
     }
 
-    fn take_first(&mut self) -> Option<Letter> {
-        let letter = self.waiting.pop_front()?;
-        self.waiting_bytes -= letter.encoded;
-        Some(letter)
+    fn take_first(&mut self) -> Option<OutgoingMessage> {
+        let outgoing = self.waiting.pop_front()?;
+        self.waiting_bytes -= outgoing.encoded;
+        Some(outgoing)
     }
 
-    fn put_first(&mut self, letter: Letter) {
-        self.waiting_bytes += letter.encoded;
-        self.waiting.push_front(letter);
+    fn put_first(&mut self, outgoing: OutgoingMessage) {
+        self.waiting_bytes += outgoing.encoded;
+        self.waiting.push_front(outgoing);
     }
 
-    fn put_last(&mut self, letter: Letter) {
-        self.waiting_bytes += letter.encoded;
-        self.waiting.push_back(letter);
+    fn put_last(&mut self, outgoing: OutgoingMessage) {
+        self.waiting_bytes += outgoing.encoded;
+        self.waiting.push_back(outgoing);
     }
 
     /// Whether the first that waits may have waited long enough at some time to come.
@@ -171,64 +171,64 @@ impl Lane {
 #[derive(Debug)]
 pub(super) struct Outbox {
     limits: PostLimits,
-    lanes: BTreeMap<QueueName, Lane>,
-    posts: BTreeMap<OpId, Post>,
+    queues: BTreeMap<QueueName, QueueOutbox>,
+    posts: BTreeMap<OpId, PostInFlight>,
 }
 
 impl Outbox {
     pub(super) fn new(limits: PostLimits) -> Self {
-        Outbox { limits, lanes: BTreeMap::new(), posts: BTreeMap::new() }
+        Outbox { limits, queues: BTreeMap::new(), posts: BTreeMap::new() }
     }
 
     /// Puts a message behind all others of its queue.
-    pub(super) fn add(&mut self, queue: &QueueName, letter: Letter) {
-        self.lane(queue).put_last(letter);
+    pub(super) fn add(&mut self, queue: &QueueName, outgoing: OutgoingMessage) {
+        self.queue_outbox(queue).put_last(outgoing);
     }
 
     /// Puts messages that are to be sent again before all others of their queue, in their order.
-    pub(super) fn put_back(&mut self, queue: &QueueName, letters: Vec<Letter>) {
-        let lane = self.lane(queue);
-        for letter in letters.into_iter().rev() {
-            lane.put_first(letter);
+    pub(super) fn put_back(&mut self, queue: &QueueName, messages: Vec<OutgoingMessage>) {
+        let queue_outbox = self.queue_outbox(queue);
+        for outgoing in messages.into_iter().rev() {
+            queue_outbox.put_first(outgoing);
         }
     }
 
     /// Puts the halves of a refused batch before all other messages of their queue.
-    pub(super) fn split(&mut self, queue: &QueueName, mut letters: Vec<Letter>) {
-        let second = letters.split_off(letters.len() / 2);
-        let lane = self.lane(queue);
-        lane.halves.push_front(second);
-        lane.halves.push_front(letters);
+    pub(super) fn split(&mut self, queue: &QueueName, mut messages: Vec<OutgoingMessage>) {
+        let second = messages.split_off(messages.len() / 2);
+        let queue_outbox = self.queue_outbox(queue);
+        queue_outbox.halves.push_front(second);
+        queue_outbox.halves.push_front(messages);
     }
 
     /// Whether a post to the queue is in flight.
     pub(super) fn is_posting(&self, queue: &QueueName) -> bool {
-        self.lanes.get(queue).is_some_and(|lane| lane.in_flight > 0)
+        self.queues.get(queue).is_some_and(|queue_outbox| queue_outbox.in_flight > 0)
     }
 
     /// Whether calls to the queue wait that may have waited for others long enough some time.
     pub(super) fn may_merge(&self, queue: &QueueName) -> bool {
-        self.lanes.get(queue).is_some_and(Lane::may_merge)
+        self.queues.get(queue).is_some_and(QueueOutbox::may_merge)
     }
 
     /// The calls that wait have waited for others long enough.
     pub(super) fn merged(&mut self, queue: &QueueName) {
-        self.lane(queue).has_merged = true;
+        self.queue_outbox(queue).has_merged = true;
     }
 
     /// The next messages to be posted to a queue, if a post may go out now. They are to be given
     /// to [`Outbox::posted`]. `alone` says that they need not wait for others to travel with.
     pub(super) fn next_post(&mut self, queue: &QueueName, alone: bool) -> Option<NextPost> {
-        self.lanes.get_mut(queue)?.next_post(self.limits, alone)
+        self.queues.get_mut(queue)?.next_post(self.limits, alone)
     }
 
     /// Keeps what was posted until its answer comes.
     pub(super) fn posted(&mut self, op: OpId, queue: &QueueName, post: NextPost) {
-        let NextPost { letters, is_full } = post;
-        let lane = self.lane(queue);
-        lane.in_flight += 1;
-        lane.full_in_flight += usize::from(is_full);
-        self.posts.insert(op, Post { queue: queue.clone(), letters, is_full });
+        let NextPost { messages, is_full } = post;
+        let queue_outbox = self.queue_outbox(queue);
+        queue_outbox.in_flight += 1;
+        queue_outbox.full_in_flight += usize::from(is_full);
+        self.posts.insert(op, PostInFlight { queue: queue.clone(), messages, is_full });
     }
 
     pub(super) fn is_in_flight(&self, op: OpId) -> bool {
@@ -236,83 +236,95 @@ impl Outbox {
     }
 
     /// The post whose answer has come.
-    pub(super) fn answered(&mut self, op: OpId) -> Option<Post> {
+    pub(super) fn answered(&mut self, op: OpId) -> Option<PostInFlight> {
         let post = self.posts.remove(&op)?;
-        let lane = self.lane(&post.queue);
-        lane.in_flight = lane.in_flight.saturating_sub(1);
-        lane.full_in_flight = lane.full_in_flight.saturating_sub(usize::from(post.is_full));
+        let queue_outbox = self.queue_outbox(&post.queue);
+        queue_outbox.in_flight = queue_outbox.in_flight.saturating_sub(1);
+        queue_outbox.full_in_flight =
+            queue_outbox.full_in_flight.saturating_sub(usize::from(post.is_full));
         Some(post)
     }
 
     /// A post to the queue was answered as it should be. Says whether the queue was degraded.
     pub(super) fn succeeded(&mut self, queue: &QueueName) -> bool {
-        let lane = self.lane(queue);
-        let degraded = lane.failed_rounds >= ROUNDS_UNTIL_DEGRADED;
-        lane.failed_rounds = 0;
+        let queue_outbox = self.queue_outbox(queue);
+        let degraded = queue_outbox.failed_rounds >= ROUNDS_UNTIL_DEGRADED;
+        queue_outbox.failed_rounds = 0;
         degraded
     }
 
     /// A post to the queue has failed. Of several that were in flight together only the first
     /// counts: the others tell nothing new.
     pub(super) fn failed(&mut self, queue: &QueueName) -> Option<FailedRound> {
-        let lane = self.lane(queue);
-        if lane.resting_until.is_some() {
+        let queue_outbox = self.queue_outbox(queue);
+        if queue_outbox.resting_until.is_some() {
             return None;
         }
-        lane.failed_rounds = lane.failed_rounds.saturating_add(1);
+        queue_outbox.failed_rounds = queue_outbox.failed_rounds.saturating_add(1);
         Some(FailedRound {
-            number: lane.failed_rounds,
-            is_degraded_now: lane.failed_rounds == ROUNDS_UNTIL_DEGRADED,
+            number: queue_outbox.failed_rounds,
+            is_degraded_now: queue_outbox.failed_rounds == ROUNDS_UNTIL_DEGRADED,
         })
     }
 
     /// Lets the queue rest until then, or longer if it was to rest longer. Gives the moment.
     pub(super) fn rest(&mut self, queue: &QueueName, until: Moment) -> Moment {
-        let lane = self.lane(queue);
-        *lane.resting_until.insert(lane.resting_until.unwrap_or(until).max(until))
+        let queue_outbox = self.queue_outbox(queue);
+        *queue_outbox.resting_until.insert(queue_outbox.resting_until.unwrap_or(until).max(until))
     }
 
     /// The queue could not be reached at all, so that all its waiting messages could not be sent
     /// either: counts a try of each, and takes out those that have used up theirs.
-    pub(super) fn count_try_of_waiting(&mut self, queue: &QueueName, tries: u32) -> Vec<Letter> {
-        let lane = self.lane(queue);
-        let halves = std::mem::take(&mut lane.halves).into_iter().flatten();
-        let waiting = std::mem::take(&mut lane.waiting);
-        lane.waiting_bytes = 0;
+    pub(super) fn count_try_of_waiting(
+        &mut self,
+        queue: &QueueName,
+        tries: u32,
+    ) -> Vec<OutgoingMessage> {
+        let queue_outbox = self.queue_outbox(queue);
+        let halves = std::mem::take(&mut queue_outbox.halves).into_iter().flatten();
+        let waiting = std::mem::take(&mut queue_outbox.waiting);
+        queue_outbox.waiting_bytes = 0;
         let mut exhausted = Vec::new();
-        for mut letter in halves.chain(waiting) {
-            letter.tries += 1;
-            if letter.tries >= tries { exhausted.push(letter) } else { lane.put_last(letter) }
+        for mut outgoing in halves.chain(waiting) {
+            outgoing.tries += 1;
+            if outgoing.tries >= tries {
+                exhausted.push(outgoing)
+            } else {
+                queue_outbox.put_last(outgoing)
+            }
         }
         exhausted
     }
 
     /// The queue has rested.
     pub(super) fn rested(&mut self, queue: &QueueName) {
-        self.lane(queue).resting_until = None;
+        self.queue_outbox(queue).resting_until = None;
     }
 
     /// Drops the queue's lane if nothing is left in it, or too many queues are remembered only since
     /// posts to them have failed.
     pub(super) fn tidy(&mut self, queue: &QueueName) {
-        let crowded = self.lanes.len() > MOST_REMEMBERED;
-        let Some(lane) = self.lanes.get(queue) else { return };
-        if lane.is_idle() || (crowded && lane.has_nothing_to_send()) {
-            self.lanes.remove(queue);
+        let crowded = self.queues.len() > MOST_REMEMBERED;
+        let Some(queue_outbox) = self.queues.get(queue) else { return };
+        if queue_outbox.is_idle() || (crowded && queue_outbox.has_nothing_to_send()) {
+            self.queues.remove(queue);
         }
     }
 
     /// Takes out everything: first what waits, then what is in flight.
-    pub(super) fn clear(&mut self) -> (Vec<Letter>, Vec<Letter>) {
-        let lanes = std::mem::take(&mut self.lanes).into_values();
-        let waiting =
-            lanes.flat_map(|lane| lane.halves.into_iter().flatten().chain(lane.waiting)).collect();
+    pub(super) fn clear(&mut self) -> (Vec<OutgoingMessage>, Vec<OutgoingMessage>) {
+        let queues = std::mem::take(&mut self.queues).into_values();
+        let waiting = queues
+            .flat_map(|queue_outbox| {
+                queue_outbox.halves.into_iter().flatten().chain(queue_outbox.waiting)
+            })
+            .collect();
         let posts = std::mem::take(&mut self.posts).into_values();
-        (waiting, posts.flat_map(|post| post.letters).collect())
+        (waiting, posts.flat_map(|post| post.messages).collect())
     }
 
-    fn lane(&mut self, queue: &QueueName) -> &mut Lane {
-        self.lanes.entry(queue.clone()).or_default()
+    fn queue_outbox(&mut self, queue: &QueueName) -> &mut QueueOutbox {
+        self.queues.entry(queue.clone()).or_default()
     }
 }
 
@@ -328,15 +340,15 @@ pub(super) struct FailedRound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::Counter;
+    use crate::id::IdGenerator;
 
     fn outbox_after(answer: impl FnOnce(&mut Outbox, &QueueName)) -> Outbox {
         let mut outbox = Outbox::new(PostLimits { messages: 100, bytes: 1_000, in_flight: 8 });
         let queue = QueueName::new("testpackage").unwrap();
         let id = TaskId::from_random([1; 16]);
-        outbox.add(&queue, Letter::new(id, Body::new("{}"), Duration::ZERO, 30, true));
+        outbox.add(&queue, OutgoingMessage::new(id, Body::new("{}"), Duration::ZERO, 30, true));
         let post = outbox.next_post(&queue, true).unwrap();
-        let op = Counter::default().next_op();
+        let op = IdGenerator::default().next_op();
         outbox.posted(op, &queue, post);
         outbox.answered(op).unwrap();
         answer(&mut outbox, &queue);
@@ -349,7 +361,7 @@ mod tests {
         let outbox = outbox_after(|outbox, queue| {
             outbox.succeeded(queue);
         });
-        assert!(outbox.lanes.is_empty() && outbox.posts.is_empty());
+        assert!(outbox.queues.is_empty() && outbox.posts.is_empty());
     }
 
     #[test]
@@ -363,7 +375,7 @@ mod tests {
             outbox.rested(&queue);
             outbox.tidy(&queue);
         }
-        assert_eq!(outbox.lanes.len(), MOST_REMEMBERED);
+        assert_eq!(outbox.queues.len(), MOST_REMEMBERED);
     }
 
     #[test]
@@ -371,6 +383,6 @@ mod tests {
         let outbox = outbox_after(|outbox, queue| {
             outbox.failed(queue);
         });
-        assert_eq!(outbox.lanes.len(), 1);
+        assert_eq!(outbox.queues.len(), 1);
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::event::TaskRef;
 use crate::id::TaskId;
 use crate::planted::{Bug, planted};
-use crate::roster::Roster;
+use crate::slab_map::SlabMap;
 use crate::task::{TaskChange, TaskHeld, TaskStatus};
 use crate::wire::RawJson;
 
-use super::io::{Call, Reply};
+use super::io::{Call, ReplyTo};
 
 #[derive(Debug)]
 struct Entry {
@@ -44,7 +44,7 @@ impl Entry {
 /// wanted or has come.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    entries: Roster<TaskId, Entry>,
+    entries: SlabMap<TaskId, Entry>,
     unsent: usize,
     wanted: usize,
     /// Calls with a callback and without a handle, the oldest first. Only a notice ends them, and it
@@ -105,7 +105,7 @@ impl Pending {
         };
         self.unsent += 1;
         self.wanted += usize::from(entry.is_wanted());
-        if call.reply == Reply::Callback && !planted(Bug::TableFreedOnlyByNotice) {
+        if call.reply == ReplyTo::Callback && !planted(Bug::TableFreedOnlyByNotice) {
             self.callbacks_only.insert((entry.number, call.id));
         }
         self.entries.insert(call.id, entry);
@@ -122,7 +122,7 @@ impl Pending {
     pub(super) fn not_sent(&mut self, id: TaskId, may_be_stored: bool) -> Option<TaskRef> {
         let entry = self.entries.get(&id).filter(|entry| entry.unsent)?;
         if !may_be_stored && entry.is_wanted() {
-            self.lose_interest(id);
+            self.drop_result(id);
         }
         self.settle(id)
     }
@@ -136,7 +136,7 @@ impl Pending {
             succeeded: entry.status == Some(TaskStatus::Done),
             args: entry.callback.clone(),
         };
-        self.lose_interest(id);
+        self.drop_result(id);
         Some(resolved)
     }
 
@@ -168,15 +168,15 @@ impl Pending {
                 self.callbacks_only.insert((entry.number, id));
             }
         } else {
-            self.lose_interest(id);
+            self.drop_result(id);
         }
     }
 
     /// Gives up the oldest call that only a callback waits for, to make room for another.
-    pub(super) fn give_up_oldest_callback(&mut self) -> Option<TaskRef> {
+    pub(super) fn evict_oldest_callback(&mut self) -> Option<TaskRef> {
         let (_, id) = *self.callbacks_only.first()?;
         let task = self.entries.get(&id)?.task.clone();
-        self.lose_interest(id);
+        self.drop_result(id);
         Some(task)
     }
 
@@ -196,7 +196,7 @@ impl Pending {
         Some(task)
     }
 
-    fn lose_interest(&mut self, id: TaskId) {
+    fn drop_result(&mut self, id: TaskId) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         self.wanted -= usize::from(entry.is_wanted());
         self.callbacks_only.remove(&(entry.number, id));

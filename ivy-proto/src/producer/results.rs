@@ -6,10 +6,10 @@ use crate::name::ChannelName;
 use crate::notify::{NotifyFault, NotifyFaultKind};
 use crate::retry::Backoff;
 use crate::task::{TaskChange, TaskFailure, TaskHeld, TaskOutcome};
-use crate::wire::Tidings;
+use crate::wire::TaskUpdate;
 
 use super::Producer;
-use super::io::{Output, SendError, Why};
+use super::io::{Output, SendError, Timer};
 use super::subscription::Subscription;
 
 impl Producer {
@@ -17,14 +17,14 @@ impl Producer {
         let Some(subscription) = &mut self.subscription else { return };
         let Some(had_failed) = subscription.subscribed(self.now) else { return };
         if let Some(first) = subscription.first_waiting() {
-            self.timers.stop(&Why::SubscriptionLimit(first.letter.id));
+            self.timers.stop(&Timer::SubscriptionLimit(first.outgoing.id));
         }
         let calls = subscription.take_waiting();
         if had_failed {
-            self.tell(Event::Recovered { part: Part::Notifier });
+            self.event(Event::Recovered { part: Part::Notifier });
         }
         let queues = calls.into_iter().map(|call| {
-            self.outbox.add(&call.queue, call.letter);
+            self.outbox.add(&call.queue, call.outgoing);
             call.queue
         });
         for queue in queues.collect::<std::collections::BTreeSet<_>>() {
@@ -35,20 +35,20 @@ impl Producer {
     pub(super) fn on_subscription_lost(&mut self, fault: NotifyFault) {
         let Some(subscription) = &mut self.subscription else { return };
         let Some(loss) = subscription.lost(fault.clone(), self.now) else { return };
-        self.tell(Event::NotifierError { fault: fault.clone() });
+        self.event(Event::NotifierError { fault: fault.clone() });
         if loss.is_news {
             let why = Trouble::Notifier(fault.clone());
-            self.tell(Event::Degraded { part: Part::Notifier, why });
+            self.event(Event::Degraded { part: Part::Notifier, why });
         }
         if matches!(
             fault.kind(),
             NotifyFaultKind::Unauthorized | NotifyFaultKind::NoPermission | NotifyFaultKind::Tls
         ) {
             // Waiting would not help: a person must mend it.
-            self.give_up_waiting_calls();
+            self.fail_waiting_calls();
         }
         let rest = Backoff::NOTIFIER.delay(loss.failures_before, &mut self.rng);
-        self.set_timer(Why::Subscribe, self.now + rest);
+        self.set_timer(Timer::Subscribe, self.now + rest);
     }
 
     /// The subscription has rested after a failure.
@@ -63,35 +63,35 @@ impl Producer {
             && let Some(call) = subscription.pop_overdue(self.now)
         {
             let fault = subscription.fault().cloned();
-            self.not_sent(call.letter.id, SendError::NotifierUnavailable { fault });
+            self.not_sent(call.outgoing.id, SendError::NotifierUnavailable { fault });
         }
         self.watch_subscription_limit();
     }
 
     /// All calls that wait for the subscription are given up.
-    fn give_up_waiting_calls(&mut self) {
+    fn fail_waiting_calls(&mut self) {
         let Some(subscription) = &mut self.subscription else { return };
         let fault = subscription.fault().cloned();
         if let Some(first) = subscription.first_waiting() {
-            self.timers.stop(&Why::SubscriptionLimit(first.letter.id));
+            self.timers.stop(&Timer::SubscriptionLimit(first.outgoing.id));
         }
         for call in subscription.take_waiting() {
             let fault = fault.clone();
-            self.not_sent(call.letter.id, SendError::NotifierUnavailable { fault });
+            self.not_sent(call.outgoing.id, SendError::NotifierUnavailable { fault });
         }
     }
 
     /// Sets the timer of the call that has waited longest for the subscription.
     pub(super) fn watch_subscription_limit(&mut self) {
         let first = self.subscription.as_ref().and_then(Subscription::first_waiting);
-        if let Some((id, limit)) = first.map(|call| (call.letter.id, call.limit)) {
-            self.set_timer(Why::SubscriptionLimit(id), limit);
+        if let Some((id, limit)) = first.map(|call| (call.outgoing.id, call.limit)) {
+            self.set_timer(Timer::SubscriptionLimit(id), limit);
         }
     }
 
     pub(super) fn on_notice(&mut self, channel: &ChannelName, payload: &[u8]) {
         if self.take_notice(channel, payload).is_none() {
-            self.tell(Event::NoticeIgnored);
+            self.event(Event::NoticeIgnored);
         }
     }
 
@@ -99,7 +99,7 @@ impl Producer {
     fn take_notice(&mut self, channel: &ChannelName, payload: &[u8]) -> Option<()> {
         let shared = self.subscription.as_ref()?.shares(channel)?;
         let codec = &self.config.codec;
-        let (report, form) = codec.open_report(payload, channel).ok()?;
+        let (report, form) = codec.open_notice_summary(payload, channel).ok()?;
         let id = report.task?;
         let queue = &self.pending.task(id)?.queue;
         if !codec.accepts_notice(form, queue, shared) {
@@ -109,9 +109,9 @@ impl Producer {
         if was_quicker_than_the_answer {
             self.sent(id, report.message);
         }
-        let used = match report.tidings {
-            Tidings::Ended(outcome) => self.resume(id, outcome),
-            Tidings::Held(error) => self.hold(id, error),
+        let used = match report.task_update {
+            TaskUpdate::Ended(outcome) => self.resume(id, outcome),
+            TaskUpdate::Held(error) => self.hold(id, error),
         };
         used.or(was_quicker_than_the_answer.then_some(()))
     }
@@ -122,12 +122,12 @@ impl Producer {
             TaskOutcome::Done(_) | TaskOutcome::ResultTooLarge | TaskOutcome::ResultTooDeep => {
                 TaskChange::Resumed
             }
-            TaskOutcome::Failed(_) => TaskChange::PutAside,
+            TaskOutcome::Failed(_) => TaskChange::DeadLettered,
         };
         let resolved = self.pending.notice(id, change)?;
         let task = resolved.task.name.clone();
         self.outputs.push_back(Output::Resumed { id, task, outcome, args: resolved.args });
-        self.tell(Event::CallerResumed { task: resolved.task, succeeded: resolved.succeeded });
+        self.event(Event::CallerResumed { task: resolved.task, succeeded: resolved.succeeded });
         Some(())
     }
 
@@ -135,7 +135,7 @@ impl Producer {
     fn hold(&mut self, id: TaskId, error: TaskFailure) -> Option<()> {
         let task = self.pending.task(id)?.clone();
         let held = self.pending.hold(id, TaskHeld::of(task.queue.clone(), error))?;
-        self.tell(Event::CallerInformed { task, held: TaskHeld::clone(&held) });
+        self.event(Event::CallerInformed { task, held: TaskHeld::clone(&held) });
         self.outputs.push_back(Output::Held { id, held });
         Some(())
     }

@@ -10,8 +10,8 @@ use crate::queue::{Batch, Effect, Fault, FaultKind, QueueOp, QueueReply, differe
 use crate::retry::{Backoff, LONGEST_RETRY_AFTER};
 
 use super::Producer;
-use super::io::{Output, SendError, Why};
-use super::outbox::{Letter, Post};
+use super::io::{Output, SendError, Timer};
+use super::outbox::{OutgoingMessage, PostInFlight};
 
 /// The longest that a call waits for others to travel with.
 const MERGE: Duration = Duration::from_millis(2);
@@ -31,14 +31,14 @@ impl Producer {
         while let Some(mut post) = self.outbox.next_post(queue, alone) {
             has_posted = true;
             // A notice may have shown meanwhile that a message was stored.
-            post.letters.retain(|letter| self.pending.is_unsent(letter.id));
-            let messages = post.letters.iter().map(Letter::message).collect();
+            post.messages.retain(|outgoing| self.pending.is_unsent(outgoing.id));
+            let messages = post.messages.iter().map(OutgoingMessage::message).collect();
             let Some(messages) = Batch::new(messages) else {
                 continue;
             };
-            for letter in post.letters.iter().filter(|letter| letter.may_be_stored) {
-                if let Some(task) = self.pending.task(letter.id).cloned() {
-                    self.tell(Event::Resent { task, tries: letter.tries });
+            for outgoing in post.messages.iter().filter(|outgoing| outgoing.may_be_stored) {
+                if let Some(task) = self.pending.task(outgoing.id).cloned() {
+                    self.event(Event::Resent { task, tries: outgoing.tries });
                 }
             }
             let op = self.ops.next_op();
@@ -46,7 +46,7 @@ impl Producer {
             self.outputs
                 .push_back(Output::Queue(op, QueueOp::Post { queue: queue.clone(), messages }));
         }
-        let timer = Why::Merge(queue.clone());
+        let timer = Timer::Merge(queue.clone());
         if !self.outbox.may_merge(queue) {
             self.timers.stop(&timer);
         } else if has_posted || self.timers.at(&timer).is_none() {
@@ -63,11 +63,11 @@ impl Producer {
     }
 
     /// The answer to a post has come.
-    pub(super) fn on_answer(&mut self, op: OpId, answer: Result<QueueReply, Fault>) {
+    pub(super) fn on_reply(&mut self, op: OpId, answer: Result<QueueReply, Fault>) {
         let Some(post) = self.outbox.answered(op) else { return };
         let queue = post.queue.clone();
-        match posted(answer, post.letters.len()) {
-            Ok(entries) => self.on_entries(&queue, post.letters, entries),
+        match posted(answer, post.messages.len()) {
+            Ok(entries) => self.on_entries(&queue, post.messages, entries),
             Err(fault) => self.on_fault(post, &fault),
         }
         self.post(&queue);
@@ -84,42 +84,43 @@ impl Producer {
     fn on_entries(
         &mut self,
         queue: &QueueName,
-        letters: Vec<Letter>,
+        messages: Vec<OutgoingMessage>,
         entries: Vec<Result<MessageId, Fault>>,
     ) {
         // It works, whatever it says of some messages.
         self.queue_works(queue);
         let (mut failed, mut faults) = (Vec::new(), Vec::new());
-        for (letter, entry) in letters.into_iter().zip(entries) {
+        for (outgoing, entry) in messages.into_iter().zip(entries) {
             match entry {
-                Ok(message) => self.sent(letter.id, message),
+                Ok(message) => self.sent(outgoing.id, message),
                 Err(fault) => {
-                    failed.push(letter);
+                    failed.push(outgoing);
                     faults.push(fault);
                 }
             }
         }
         for fault in different(&faults) {
-            self.tell(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
+            self.event(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
         }
         let failed = failed.into_iter().zip(faults);
         let (refused, again): (Vec<_>, Vec<_>) =
             failed.partition(|(_, fault)| fault.effect() == Effect::Refused);
-        for (letter, fault) in refused {
-            self.give_up(&letter, &fault);
+        for (outgoing, fault) in refused {
+            self.fail_message(&outgoing, &fault);
         }
         self.try_again(queue, again, None);
     }
 
-    fn on_fault(&mut self, post: Post, fault: &Fault) {
-        let Post { queue, letters, .. } = post;
-        self.tell(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
+    fn on_fault(&mut self, post: PostInFlight, fault: &Fault) {
+        let PostInFlight { queue, messages, .. } = post;
+        self.event(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
         match fault.effect() {
             Effect::None
                 if planted(Bug::DropWhenThrottled)
                     && fault.kind() == FaultKind::TooManyRequests => {}
             effect @ (Effect::None | Effect::Unknown) => {
-                let failed = letters.into_iter().map(|letter| (letter, fault.clone())).collect();
+                let failed =
+                    messages.into_iter().map(|outgoing| (outgoing, fault.clone())).collect();
                 self.try_again(&queue, failed, Some(fault).filter(|_| effect == Effect::None));
             }
             Effect::Refused => {
@@ -127,11 +128,11 @@ impl Producer {
                 self.queue_works(&queue);
                 let one_may_spoil_all =
                     matches!(fault.kind(), FaultKind::Refused | FaultKind::TooLarge);
-                if one_may_spoil_all && letters.len() > 1 {
-                    self.outbox.split(&queue, letters);
+                if one_may_spoil_all && messages.len() > 1 {
+                    self.outbox.split(&queue, messages);
                 } else {
-                    for letter in letters {
-                        self.give_up(&letter, fault);
+                    for outgoing in messages {
+                        self.fail_message(&outgoing, fault);
                     }
                 }
             }
@@ -143,7 +144,7 @@ impl Producer {
     fn try_again(
         &mut self,
         queue: &QueueName,
-        failed: Vec<(Letter, Fault)>,
+        failed: Vec<(OutgoingMessage, Fault)>,
         outage: Option<&Fault>,
     ) {
         let Some((_, first)) = failed.first() else { return };
@@ -151,22 +152,23 @@ impl Producer {
         let asked = failed.iter().filter_map(|(_, fault)| fault.retry_after()).max();
         let tries = self.config.tries;
         let (mut again, mut given_up) = (Vec::new(), Vec::new());
-        for (mut letter, fault) in failed {
+        for (mut outgoing, fault) in failed {
             let unknown = fault.effect() == Effect::Unknown;
-            letter.tries += 1;
-            letter.may_be_stored |= unknown && !planted(Bug::RetryUnknownSilently);
-            let may_try = letter.tries < tries && (letter.repeatable || !letter.may_be_stored);
-            if may_try { again.push(letter) } else { given_up.push((letter, fault)) }
+            outgoing.tries += 1;
+            outgoing.may_be_stored |= unknown && !planted(Bug::RetryUnknownSilently);
+            let may_try =
+                outgoing.tries < tries && (outgoing.repeatable || !outgoing.may_be_stored);
+            if may_try { again.push(outgoing) } else { given_up.push((outgoing, fault)) }
         }
         let mut rest = asked.map(|asked| asked.min(LONGEST_RETRY_AFTER));
         if let Some(round) = self.outbox.failed(queue) {
             if round.is_degraded_now {
                 let why = Trouble::Queue(why);
-                self.tell(Event::Degraded { part: Part::Queue(queue.clone()), why });
+                self.event(Event::Degraded { part: Part::Queue(queue.clone()), why });
             }
             if let Some(fault) = outage {
                 let exhausted = self.outbox.count_try_of_waiting(queue, tries);
-                given_up.extend(exhausted.into_iter().map(|letter| (letter, fault.clone())));
+                given_up.extend(exhausted.into_iter().map(|outgoing| (outgoing, fault.clone())));
             }
             let shortest =
                 if round.number > QUICK_RETRIES { SHORTEST_REST } else { Duration::ZERO };
@@ -174,33 +176,33 @@ impl Producer {
             rest = Some(rest.unwrap_or_default().max(jittered).max(shortest));
         }
         self.outbox.put_back(queue, again);
-        for (letter, fault) in given_up {
-            self.give_up(&letter, &fault);
+        for (outgoing, fault) in given_up {
+            self.fail_message(&outgoing, &fault);
         }
         if let Some(rest) = rest {
             let until = self.outbox.rest(queue, self.now + rest);
-            self.set_timer(Why::Resend(queue.clone()), until);
+            self.set_timer(Timer::Resend(queue.clone()), until);
         }
     }
 
     /// The message will not be sent again.
-    pub(super) fn give_up(&mut self, letter: &Letter, fault: &Fault) {
-        let (fault, tries) = (fault.clone(), letter.tries);
-        let error = if letter.may_be_stored {
+    pub(super) fn fail_message(&mut self, outgoing: &OutgoingMessage, fault: &Fault) {
+        let (fault, tries) = (fault.clone(), outgoing.tries);
+        let error = if outgoing.may_be_stored {
             SendError::Unknown { fault: fault.clone(), tries }
         } else if fault.effect() == Effect::Refused {
             SendError::Refused { fault: fault.clone() }
         } else {
             SendError::NotSent { fault: fault.clone(), tries }
         };
-        if let Some(task) = self.not_sent(letter.id, error) {
-            self.tell(Event::SendFailed { task, fault });
+        if let Some(task) = self.not_sent(outgoing.id, error) {
+            self.event(Event::SendFailed { task, fault });
         }
     }
 
     fn queue_works(&mut self, queue: &QueueName) {
         if self.outbox.succeeded(queue) {
-            self.tell(Event::Recovered { part: Part::Queue(queue.clone()) });
+            self.event(Event::Recovered { part: Part::Queue(queue.clone()) });
         }
     }
 }
@@ -212,7 +214,7 @@ fn posted(
 ) -> Result<Vec<Result<MessageId, Fault>>, Fault> {
     match answer? {
         QueueReply::Posted(mut answered) => {
-            if planted(Bug::MisfitEntryIsDone) {
+            if planted(Bug::MissingEntryIsDone) {
                 answered.resize(count, Ok(MessageId::new("?")));
             }
             if planted(Bug::RefusedEntryFailsBatch) {

@@ -8,7 +8,7 @@ use crate::name::{ChannelName, InvalidName, QueueName};
 use crate::notify::NotifyFault;
 use crate::time::Moment;
 
-use super::outbox::Letter;
+use super::outbox::OutgoingMessage;
 
 /// A subscription that breaks sooner than this after it was made counts as one more failure in a
 /// row: a server that accepts and then breaks is not asked without rest.
@@ -70,7 +70,7 @@ pub(super) struct Subscription {
 pub(super) struct WaitingCall {
     pub(super) limit: Moment,
     pub(super) queue: QueueName,
-    pub(super) letter: Letter,
+    pub(super) outgoing: OutgoingMessage,
 }
 
 impl Subscription {

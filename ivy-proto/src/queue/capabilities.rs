@@ -76,7 +76,7 @@ pub enum Retry {
     /// [exactly](super::DeliveryCount::Exact).
     Release,
     /// A copy with the next attempt's number is posted, and the message deleted.
-    Succeed,
+    Successor,
 }
 
 /// Says whether a backend can have a queue of this name, and if not, why: a text that goes on after

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::id::TaskId;
 use crate::name::{InvalidName, Priority, QueueName, TaskName};
-use crate::producer::{Call, Reply};
+use crate::producer::{Call, ReplyTo};
 use crate::wire::{IvyOptions, MAX_RETRIES, TraceParent, TraceState};
 
 use super::args::{ToArgs, UnwritableArgs};
@@ -136,7 +136,7 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
         id: TaskId,
         args: &Args,
         options: &CallOptions,
-        reply: Reply,
+        reply: ReplyTo,
     ) -> Result<Call, InvalidCall> {
         let (task, own) = self.checked()?;
         let out_of_range = |why| InvalidCall::Option { task: task.clone(), why };
@@ -223,7 +223,7 @@ mod tests {
     const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test").max_retries(3);
 
     fn call(options: &CallOptions) -> Result<Call, InvalidCall> {
-        DOUBLE.to_call(TaskId::from_random([1; 16]), &(7,), options, Reply::Handle)
+        DOUBLE.to_call(TaskId::from_random([1; 16]), &(7,), options, ReplyTo::Handle)
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
         const ONCE: Task<(u64,), u64> = Task::new("test.once").retry(false).max_retries(3);
         let options = CallOptions::new().retry(true).max_retries(10);
         let call =
-            ONCE.to_call(TaskId::from_random([1; 16]), &(7,), &options, Reply::Handle).unwrap();
+            ONCE.to_call(TaskId::from_random([1; 16]), &(7,), &options, ReplyTo::Handle).unwrap();
         assert_eq!((call.options.retry(), call.options.max_retries()), (Some(true), Some(10)));
     }
 

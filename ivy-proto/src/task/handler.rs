@@ -98,7 +98,7 @@ pub trait BlockingHandler<Ctx, Args, Output, Marker>: Send + Sync + 'static {
 
 /// Marks handlers that take the task's arguments only.
 #[derive(Debug)]
-pub enum Plain {}
+pub enum WithoutCtx {}
 
 /// Marks handlers that take the worker's context first.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ pub enum WithCtx {}
 macro_rules! handlers {
     ($($argument:ident)*) => {
         impl<Ctx, Output, Function, Running, Error, $($argument),*>
-            Handler<Ctx, ($($argument,)*), Output, Plain> for Function
+            Handler<Ctx, ($($argument,)*), Output, WithoutCtx> for Function
         where
             Function: Fn($($argument),*) -> Running + Send + Sync + 'static,
             Running: Future<Output = Result<Output, Error>> + Send,
@@ -145,7 +145,7 @@ macro_rules! handlers {
         }
 
         impl<Ctx, Output, Function, Error, $($argument),*>
-            BlockingHandler<Ctx, ($($argument,)*), Output, Plain> for Function
+            BlockingHandler<Ctx, ($($argument,)*), Output, WithoutCtx> for Function
         where
             Function: Fn($($argument),*) -> Result<Output, Error> + Send + Sync + 'static,
             Error: Into<TaskError>,

@@ -49,13 +49,13 @@ mod tests {
 
     #[test]
     fn a_payload_whose_destructor_panics_is_a_panic_like_any_other() {
-        struct Bomb;
-        impl Drop for Bomb {
+        struct PanicsOnDrop;
+        impl Drop for PanicsOnDrop {
             fn drop(&mut self) {
-                std::panic::panic_any(Bomb);
+                std::panic::panic_any(PanicsOnDrop);
             }
         }
-        let outcome = JobOutcome::of_panic(Box::new(Bomb));
+        let outcome = JobOutcome::of_panic(Box::new(PanicsOnDrop));
         assert!(matches!(outcome, JobOutcome::Panicked(_)), "{outcome:?}");
     }
 }

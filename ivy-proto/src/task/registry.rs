@@ -23,7 +23,7 @@ use super::settings::{InvalidTask, TaskSettings};
 /// What names a task when its handler is registered: its [`Task`], or a text.
 ///
 /// A text leaves the types to the handler and the settings to the worker.
-pub trait TaskRef<Args, Output> {
+pub trait TaskSpec<Args, Output> {
     /// The task's name and, if they are known, its settings.
     ///
     /// # Errors
@@ -31,14 +31,14 @@ pub trait TaskRef<Args, Output> {
     fn resolve(&self) -> Result<(TaskName, Option<TaskSettings>), InvalidTask>;
 }
 
-impl<Args, Output> TaskRef<Args, Output> for &Task<Args, Output> {
+impl<Args, Output> TaskSpec<Args, Output> for &Task<Args, Output> {
     fn resolve(&self) -> Result<(TaskName, Option<TaskSettings>), InvalidTask> {
         let settings = self.settings()?;
         Ok((InvalidTask::check_name(self.name())?, Some(settings)))
     }
 }
 
-impl<Args, Output> TaskRef<Args, Output> for &str {
+impl<Args, Output> TaskSpec<Args, Output> for &str {
     fn resolve(&self) -> Result<(TaskName, Option<TaskSettings>), InvalidTask> {
         Ok((InvalidTask::check_name(self)?, None))
     }
@@ -77,7 +77,7 @@ impl<Ctx: Send + 'static> Registry<Ctx> {
     /// If the task's name, queue or route cannot be used, or the name has a handler already.
     pub fn register<Args, Output, Marker>(
         &mut self,
-        task: impl TaskRef<Args, Output>,
+        task: impl TaskSpec<Args, Output>,
         handler: impl Handler<Ctx, Args, Output, Marker>,
     ) -> Result<(), RegisterError>
     where
@@ -142,7 +142,7 @@ impl<Ctx: Send + 'static> BlockingRegistry<Ctx> {
     /// If the task's name, queue or route cannot be used, or the name has a handler already.
     pub fn register<Args, Output, Marker>(
         &mut self,
-        task: impl TaskRef<Args, Output>,
+        task: impl TaskSpec<Args, Output>,
         handler: impl BlockingHandler<Ctx, Args, Output, Marker>,
     ) -> Result<(), RegisterError>
     where

@@ -15,14 +15,14 @@ use std::fmt;
 ///     │   │   │       Returned      │ ╭─────────╮                                       │
 ///     │   │   ╰─────────────────────┼─│ errored │                                       │
 ///     │   │                         │ ╰─────────╯                                       │
-///     │   │                PutAside │     │ PutAside                                    │
-///     │   │   PutAside              ▼     ▼                                             │
+///     │   │            DeadLettered │     │ DeadLettered                                │
+///     │   │   DeadLettered          ▼     ▼                                             │
 ///     │   ╰────────────────────▶ ╭───────────────╮                                      │
 ///     │                          │ dead-lettered │                                      │
 ///     │                          ╰───────────────╯                                      │
-///     │              ╭──────╮  PutAside  ▲                                              │
+///     │              ╭──────╮            ▲ DeadLettered                                 │
 ///     ├────────────▶ │ lost │ ───────────╯                                              │
-///     │   GivenUp    ╰──────╯                                                           │
+///     │   TimedOut   ╰──────╯                                                           │
 ///     │                  │ Resumed                                                      │
 ///     ╰──────────────────┴──────────────────────────────────────────────────────────────╯
 ///         Resumed
@@ -80,11 +80,11 @@ pub enum TaskChange {
     /// The handler returned a value, and the notifier has taken it.
     Succeeded,
     /// Its copy is in the dead-letter queue.
-    PutAside,
+    DeadLettered,
     /// The notice of its success has reached the producer.
     Resumed,
     /// The producer has waited long enough.
-    GivenUp,
+    TimedOut,
 }
 
 impl TaskStatus {
@@ -111,9 +111,9 @@ impl TaskStatus {
             (Running, Change::Failed) => Errored,
             (Running | Errored, Change::Returned) => Scheduled,
             (Running, Change::Succeeded) => Successful,
-            (Scheduled | Running | Errored | Lost, Change::PutAside) => DeadLettered,
+            (Scheduled | Running | Errored | Lost, Change::DeadLettered) => DeadLettered,
             (Scheduled | Successful | Lost, Change::Resumed) => Done,
-            (Scheduled, Change::GivenUp) => Lost,
+            (Scheduled, Change::TimedOut) => Lost,
             _ => return Err(IllegalChange { status: self, change }),
         })
     }
@@ -164,9 +164,9 @@ mod tests {
         TaskChange::Failed,
         TaskChange::Returned,
         TaskChange::Succeeded,
-        TaskChange::PutAside,
+        TaskChange::DeadLettered,
         TaskChange::Resumed,
-        TaskChange::GivenUp,
+        TaskChange::TimedOut,
     ];
 
     #[test]
@@ -183,17 +183,17 @@ mod tests {
             legal,
             [
                 "scheduled Started running",
-                "scheduled PutAside dead-lettered",
+                "scheduled DeadLettereddead-lettered",
                 "scheduled Resumed done",
-                "scheduled GivenUp lost",
+                "scheduled TimedOutlost",
                 "running Failed errored",
                 "running Returned scheduled",
                 "running Succeeded successful",
-                "running PutAside dead-lettered",
+                "running DeadLettereddead-lettered",
                 "errored Returned scheduled",
-                "errored PutAside dead-lettered",
+                "errored DeadLettereddead-lettered",
                 "successful Resumed done",
-                "lost PutAside dead-lettered",
+                "lost DeadLettereddead-lettered",
                 "lost Resumed done",
             ]
         );

@@ -7,9 +7,9 @@
 use crate::id::TaskId;
 use crate::name::{TaskName, is_name};
 
-use super::plain::plain_run;
 use super::scan::Scanner;
 use super::shape::Shape;
+use super::unescaped_run::unescaped_run;
 
 /// The message of a first attempt, without options but those that ivy adds to all.
 pub(super) struct FirstAttempt<'t> {
@@ -83,7 +83,7 @@ impl<'t> Text<'t> {
 
     /// A text without escapes, and the quote behind it.
     fn plain(&mut self) -> Option<&'t str> {
-        let (plain, behind) = self.0.split_at_checked(plain_run(self.0.as_bytes()))?;
+        let (plain, behind) = self.0.split_at_checked(unescaped_run(self.0.as_bytes()))?;
         self.0 = behind.strip_prefix('"')?;
         Some(plain)
     }
@@ -137,7 +137,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::{Envelope, Report};
+    use crate::wire::{Envelope, NoticeSummary};
 
     const MESSAGE: &str = r#"{"name":"a.b","options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","reply":"ivy.r.x","due":1700000000000}},"args":[5,{"k":[]}]}"#;
     const NOTICE: &str = r#"{"id":"61","name":"a.b","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","reply":"ivy.r.x","due":1700000000000,"outcome":"ok"}},"result":[ 10 ],"notify":true,"queue":"q"}"#;
@@ -215,7 +215,7 @@ mod tests {
 
         #[test]
         fn a_notice_is_read_as_any_json_is(text in edited(NOTICE)) {
-            prop_assert_eq!(Report::parse(text.as_bytes()), Report::parse_any(&text));
+            prop_assert_eq!(NoticeSummary::parse(text.as_bytes()), NoticeSummary::parse_any(&text));
         }
     }
 }

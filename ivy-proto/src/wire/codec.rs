@@ -5,14 +5,14 @@ use std::sync::Arc;
 use crate::name::{ChannelName, QueueName};
 use crate::queue::{Body, ReceivedBody};
 use crate::wire::crypto::{
-    Binding, BodyForm, Encryption, EntropyPool, Inside, InvalidEncryption, Locks, MessageKey,
-    Policy,
+    Binding, BodyForm, Encryption, EntropyPool, InvalidEncryption, MessageKey, OpenedBody, Policy,
+    QueuePolicies,
 };
 use crate::wire::frame::{is_other_format, unsupported_format};
 use crate::wire::legacy::undecryptable;
 use crate::wire::{
     BadBody, BadDeadLetter, BadNotice, Caller, DeadLetter, DeadLetterReason, Envelope, LegacyKey,
-    NOTICE_CAP, Notice, Report,
+    NOTICE_CAP, Notice, NoticeSummary,
 };
 
 /// The largest body that is read unless [`Codec::with_max_body`] says otherwise, in bytes.
@@ -64,7 +64,7 @@ impl Format {
 #[derive(Clone, Debug)]
 pub struct Codec {
     format: Format,
-    locks: Arc<Locks>,
+    locks: Arc<QueuePolicies>,
     max_body: usize,
 }
 
@@ -82,13 +82,13 @@ impl Codec {
     /// Bodies in the open.
     #[must_use]
     pub fn plain() -> Self {
-        Codec::of(Locks::plain())
+        Codec::of(QueuePolicies::plain())
     }
 
     /// Bodies encrypted as the original does it.
     #[must_use]
     pub fn legacy(key: LegacyKey) -> Self {
-        Codec::of(Locks::legacy(key))
+        Codec::of(QueuePolicies::legacy(key))
     }
 
     /// Bodies as this says, queue by queue.
@@ -96,10 +96,10 @@ impl Codec {
     /// # Errors
     /// If a policy asks for keys that there are not.
     pub fn new(encryption: &Encryption) -> Result<Self, InvalidEncryption> {
-        Locks::of(encryption).map(Codec::of)
+        QueuePolicies::of(encryption).map(Codec::of)
     }
 
-    fn of(locks: Locks) -> Self {
+    fn of(locks: QueuePolicies) -> Self {
         Codec { format: Format::default(), locks: Arc::new(locks), max_body: DEFAULT_MAX_BODY }
     }
 
@@ -236,12 +236,12 @@ impl Codec {
     }
 
     /// The same, for those who only want to know how the task ended.
-    pub(crate) fn open_report(
+    pub(crate) fn open_notice_summary(
         &self,
         payload: &[u8],
         channel: &ChannelName,
-    ) -> Result<(Report, BodyForm), BadNotice> {
-        self.open_published(payload, channel, Report::parse)
+    ) -> Result<(NoticeSummary, BodyForm), BadNotice> {
+        self.open_published(payload, channel, NoticeSummary::parse)
     }
 
     fn open_published<T>(
@@ -288,7 +288,7 @@ impl Codec {
 }
 
 /// Reads what stood in a body.
-fn read_inside(inside: &Inside<'_>) -> Result<Envelope, BadBody> {
+fn read_inside(inside: &OpenedBody<'_>) -> Result<Envelope, BadBody> {
     let text = inside.text.as_str();
     if inside.form == BodyForm::V2 && is_other_format(text.as_bytes()) {
         return Err(unsupported_format());

@@ -3,7 +3,7 @@
 //! Bodies are JSON themselves, so that every few bytes are a quote. They go eight at a time whether
 //! there is one among them or not.
 
-use super::plain::plain_of;
+use super::unescaped_run::unescaped_of;
 
 /// Writes a text as `serde_json` does, without its quotes.
 pub fn push_escaped(out: &mut Vec<u8>, text: &[u8]) {
@@ -54,7 +54,7 @@ pub fn unescaped(written: &str) -> Option<String> {
 /// Writes as many of these bytes as stand for themselves before one that does not, and counts them.
 #[inline]
 fn push_plain(out: &mut Vec<u8>, step: [u8; 8]) -> usize {
-    let plain = plain_of(step);
+    let plain = unescaped_of(step);
     out.extend_from_slice(&step);
     out.truncate(out.len() - (step.len() - plain));
     plain

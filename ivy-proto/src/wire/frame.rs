@@ -4,7 +4,7 @@ use crate::wire::{BadBody, DeadLetterReason};
 
 /// What a body is, by its first characters.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Form<'a> {
+pub(super) enum FrameKind<'a> {
     /// An envelope in the open.
     Open(&'a str),
     /// A frame of the original's cipher, with its base64. What follows a third `$` is passed over,
@@ -36,30 +36,30 @@ pub(super) const BRIDGE_SUFFIX: &str = "h1";
 pub(super) const V2_TAG: &str = "ivy2";
 
 /// Splits a body.
-pub(super) fn split(text: &str) -> Result<Form<'_>, BadBody> {
-    let Some(frame) = text.strip_prefix('$') else { return Ok(Form::Open(text)) };
+pub(super) fn split(text: &str) -> Result<FrameKind<'_>, BadBody> {
+    let Some(frame) = text.strip_prefix('$') else { return Ok(FrameKind::Open(text)) };
     let (tag, content) = frame
         .split_once('$')
         .filter(|(tag, _)| !tag.is_empty())
         .ok_or_else(|| BadBody::new(DeadLetterReason::BadFrame, "the frame has no tag"))?;
     if tag == LEGACY_TAG {
         let Some((base64, rest)) = content.split_once('$') else {
-            return Ok(Form::Legacy(content));
+            return Ok(FrameKind::Legacy(content));
         };
         let suffix = rest.strip_prefix(BRIDGE_SUFFIX);
         return Ok(match suffix.filter(|suffix| suffix.is_empty() || suffix.starts_with('$')) {
-            None => Form::Legacy(base64),
+            None => FrameKind::Legacy(base64),
             Some(suffix) => {
                 let signed = &text[..text.len() - rest.len() - 1];
-                Form::Bridge { base64, signed, suffix }
+                FrameKind::Bridge { base64, signed, suffix }
             }
         });
     }
     if tag == V2_TAG {
-        return Ok(Form::V2(content));
+        return Ok(FrameKind::V2(content));
     }
     if is_numbered(tag, &FORMATS) {
-        return Ok(Form::OtherFormat);
+        return Ok(FrameKind::OtherFormat);
     }
     if is_numbered(tag, &["ivy"]) {
         return Err(BadBody::new(
@@ -107,15 +107,15 @@ mod tests {
 
     #[test]
     fn only_a_first_dollar_makes_a_frame() {
-        assert_eq!(split(" $aes-256-cbc$AA=="), Ok(Form::Open(" $aes-256-cbc$AA==")));
-        assert_eq!(split("$aes-256-cbc$AA=="), Ok(Form::Legacy("AA==")));
+        assert_eq!(split(" $aes-256-cbc$AA=="), Ok(FrameKind::Open(" $aes-256-cbc$AA==")));
+        assert_eq!(split("$aes-256-cbc$AA=="), Ok(FrameKind::Legacy("AA==")));
     }
 
     #[test]
     fn what_follows_a_third_dollar_is_passed_over() {
         for rest in ["", "x", "h2$k$tag", "h10", "h"] {
             let text = format!("$aes-256-cbc$AA==${rest}");
-            assert_eq!(split(&text), Ok(Form::Legacy("AA==")), "{text}");
+            assert_eq!(split(&text), Ok(FrameKind::Legacy("AA==")), "{text}");
         }
     }
 
@@ -124,7 +124,7 @@ mod tests {
         for (rest, suffix) in [("h1", ""), ("h1$", "$"), ("h1$k$tag", "$k$tag")] {
             let text = format!("$aes-256-cbc$AA==${rest}");
             let signed = "$aes-256-cbc$AA==";
-            assert_eq!(split(&text), Ok(Form::Bridge { base64: "AA==", signed, suffix }));
+            assert_eq!(split(&text), Ok(FrameKind::Bridge { base64: "AA==", signed, suffix }));
         }
     }
 
@@ -134,12 +134,12 @@ mod tests {
         for text in ["$", "$$", "$$x", "$aes-256-cbc", "$ivy2"] {
             assert_eq!(reason(text), DeadLetterReason::BadFrame, "{text}");
         }
-        assert_eq!(split("$ivy2$k$x"), Ok(Form::V2("k$x")));
+        assert_eq!(split("$ivy2$k$x"), Ok(FrameKind::V2("k$x")));
         for text in ["$ivy1$k$x", "$ivy3$"] {
             assert_eq!(reason(text), DeadLetterReason::UnsupportedVersion, "{text}");
         }
         for text in ["$mp1$", "$pb1$x", "$mp2$x", "$pb07$x$y"] {
-            assert_eq!(split(text), Ok(Form::OtherFormat), "{text}");
+            assert_eq!(split(text), Ok(FrameKind::OtherFormat), "{text}");
             assert!(is_other_format(text.as_bytes()), "{text}");
         }
         for text in

@@ -16,7 +16,7 @@ use md5::Md5;
 use sha2::{Digest, Sha512};
 use zeroize::Zeroizing;
 
-use crate::wire::frame::{Form, LEGACY_TAG, split};
+use crate::wire::frame::{FrameKind, LEGACY_TAG, split};
 use crate::wire::{BadBody, DeadLetterReason, Plaintext};
 
 const BLOCK: usize = 16;
@@ -91,10 +91,10 @@ impl LegacyKey {
     /// difference would help to guess what is inside.
     pub fn decrypt(&self, frame: &str) -> Result<Plaintext, BadBody> {
         match split(frame)? {
-            Form::Legacy(base64) | Form::Bridge { base64, .. } => {
+            FrameKind::Legacy(base64) | FrameKind::Bridge { base64, .. } => {
                 self.open(Ciphertext::decode(base64)?)
             }
-            Form::Open(_) | Form::V2(_) | Form::OtherFormat => {
+            FrameKind::Open(_) | FrameKind::V2(_) | FrameKind::OtherFormat => {
                 Err(BadBody::new(DeadLetterReason::BadFrame, "this is not a frame"))
             }
         }

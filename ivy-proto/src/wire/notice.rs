@@ -46,9 +46,9 @@ pub struct Notice {
 #[derive(Clone, Debug)]
 enum NoticeOptions {
     /// On a reply channel: nothing but `options.ivy`, with how the task ended.
-    Reply { ivy: IvyOptions, instead: Option<Instead> },
+    ReplyTo { ivy: IvyOptions, no_result: Option<NoResult> },
     /// Those of the message, or as they were read, and what they say.
-    Written(RawJson, Option<Verdict>),
+    Written(RawJson, Option<NoticeIvyOptions>),
 }
 
 #[derive(Clone, Debug)]
@@ -61,14 +61,14 @@ enum NoticeResult {
 
 /// What `options.ivy` of a notice says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Verdict {
+struct NoticeIvyOptions {
     id: TaskId,
     /// Nothing if the task succeeded and its result is here.
-    instead: Option<Instead>,
+    no_result: Option<NoResult>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Instead {
+enum NoResult {
     Missing(MissingResult),
     Failed(TaskFailure),
     /// The task has not ended: why its message was given back.
@@ -77,7 +77,7 @@ enum Instead {
 
 /// What a notice says of its task.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Tidings {
+pub(crate) enum TaskUpdate {
     Ended(TaskOutcome),
     /// Why its message was given back.
     Held(TaskFailure),
@@ -111,8 +111,8 @@ impl Notice {
         ivy: &IvyOptions,
         missing: MissingResult,
     ) -> Notice {
-        let instead = Some(Instead::Missing(missing));
-        Notice::reply(message, queue, name, ivy, NoticeResult::none(), instead)
+        let no_result = Some(NoResult::Missing(missing));
+        Notice::reply(message, queue, name, ivy, NoticeResult::none(), no_result)
     }
 
     /// The notice of a task that was put aside, for a reply channel. The failure's texts are cut
@@ -126,8 +126,8 @@ impl Notice {
         failure: &TaskFailure,
     ) -> Notice {
         let TaskFailure { kind, message: text, attempts } = failure;
-        let instead = Some(Instead::Failed(error(kind, text, *attempts)));
-        Notice::reply(message, queue, name, ivy, NoticeResult::none(), instead)
+        let no_result = Some(NoResult::Failed(error(kind, text, *attempts)));
+        Notice::reply(message, queue, name, ivy, NoticeResult::none(), no_result)
     }
 
     /// The notice of a task whose message was given back for another worker, for a reply channel. The
@@ -135,8 +135,8 @@ impl Notice {
     #[must_use]
     pub fn held(message: &MessageId, name: &TaskName, ivy: &IvyOptions, held: &TaskHeld) -> Notice {
         let TaskHeld { queue, kind, message: text, attempts } = held;
-        let instead = Some(Instead::Held(error(kind, text, *attempts)));
-        Notice::reply(message, queue, name, ivy, NoticeResult::none(), instead)
+        let no_result = Some(NoResult::Held(error(kind, text, *attempts)));
+        Notice::reply(message, queue, name, ivy, NoticeResult::none(), no_result)
     }
 
     /// The notice of a success as a worker of the original writes it, for the shared channel.
@@ -156,7 +156,7 @@ impl Notice {
             args: envelope.args.clone(),
             options: NoticeOptions::Written(
                 envelope.options.to_json(),
-                envelope.options.ivy().map(|ivy| Verdict { id: ivy.id, instead: None }),
+                envelope.options.ivy().map(|ivy| NoticeIvyOptions { id: ivy.id, no_result: None }),
             ),
             result,
             queue: queue.clone(),
@@ -174,13 +174,13 @@ impl Notice {
         name: &TaskName,
         ivy: &IvyOptions,
         result: NoticeResult,
-        instead: Option<Instead>,
+        no_result: Option<NoResult>,
     ) -> Notice {
         Notice {
             id: message.clone(),
             name: name.clone(),
             args: empty_array(),
-            options: NoticeOptions::Reply { ivy: ivy.clone(), instead },
+            options: NoticeOptions::ReplyTo { ivy: ivy.clone(), no_result },
             result,
             queue: queue.clone(),
         }
@@ -239,7 +239,7 @@ impl Notice {
     #[must_use]
     pub fn task_id(&self) -> Option<TaskId> {
         match &self.options {
-            NoticeOptions::Reply { ivy, .. } => Some(ivy.id),
+            NoticeOptions::ReplyTo { ivy, .. } => Some(ivy.id),
             NoticeOptions::Written(_, verdict) => verdict.as_ref().map(|verdict| verdict.id),
         }
     }
@@ -248,23 +248,23 @@ impl Notice {
     /// ended: see [`Notice::given_back`].
     #[must_use]
     pub fn outcome(&self) -> Option<TaskOutcome> {
-        match self.tidings() {
-            Tidings::Ended(outcome) => Some(outcome),
-            Tidings::Held(_) => None,
+        match self.task_update() {
+            TaskUpdate::Ended(outcome) => Some(outcome),
+            TaskUpdate::Held(_) => None,
         }
     }
 
     /// Why the task's message was given back, if that is what the notice tells.
     #[must_use]
     pub fn given_back(&self) -> Option<TaskHeld> {
-        match self.tidings() {
-            Tidings::Held(error) => Some(TaskHeld::of(self.queue.clone(), error)),
-            Tidings::Ended(_) => None,
+        match self.task_update() {
+            TaskUpdate::Held(error) => Some(TaskHeld::of(self.queue.clone(), error)),
+            TaskUpdate::Ended(_) => None,
         }
     }
 
-    fn tidings(&self) -> Tidings {
-        tidings_of(self.options.instead().cloned(), || match &self.result {
+    fn task_update(&self) -> TaskUpdate {
+        tidings_of(self.options.no_result().cloned(), || match &self.result {
             NoticeResult::Output(output) => TaskOutcome::Done(output.clone()),
             NoticeResult::Written(result) => output_of(result.as_str(), measure(result.as_str())),
         })
@@ -273,7 +273,7 @@ impl Notice {
     /// Whether the task succeeded, be its result here or not.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        !matches!(self.options.instead(), Some(Instead::Failed(_) | Instead::Held(_)))
+        !matches!(self.options.no_result(), Some(NoResult::Failed(_) | NoResult::Held(_)))
     }
 
     /// The message's id in its queue.
@@ -312,21 +312,21 @@ impl Eq for Notice {}
 
 impl NoticeOptions {
     /// What is told instead of a result, if so.
-    fn instead(&self) -> Option<&Instead> {
+    fn no_result(&self) -> Option<&NoResult> {
         match self {
-            NoticeOptions::Reply { instead, .. } => instead.as_ref(),
-            NoticeOptions::Written(_, verdict) => verdict.as_ref()?.instead.as_ref(),
+            NoticeOptions::ReplyTo { no_result, .. } => no_result.as_ref(),
+            NoticeOptions::Written(_, verdict) => verdict.as_ref()?.no_result.as_ref(),
         }
     }
 
     fn size(&self) -> usize {
         match self {
-            NoticeOptions::Reply { ivy, instead } => {
-                let error = match instead {
-                    Some(Instead::Failed(error) | Instead::Held(error)) => {
+            NoticeOptions::ReplyTo { ivy, no_result } => {
+                let error = match no_result {
+                    Some(NoResult::Failed(error) | NoResult::Held(error)) => {
                         error.kind.len() + error.message.len()
                     }
-                    Some(Instead::Missing(missing)) => {
+                    Some(NoResult::Missing(missing)) => {
                         missing.kind().len() + missing.message().len()
                     }
                     None => 0,
@@ -338,25 +338,25 @@ impl NoticeOptions {
     }
 
     fn write(&self, out: &mut ObjectWriter) {
-        let (ivy, instead) = match self {
+        let (ivy, no_result) = match self {
             NoticeOptions::Written(options, _) => return out.json("options", options.as_str()),
-            NoticeOptions::Reply { ivy, instead } => (ivy, instead),
+            NoticeOptions::ReplyTo { ivy, no_result } => (ivy, no_result),
         };
         out.object("options", |options| {
             options.object("ivy", |fields| {
                 ivy.write(fields, &["outcome", "error"]);
-                let outcome = match instead {
-                    None | Some(Instead::Missing(_)) => "ok",
-                    Some(Instead::Failed(_)) => "dead",
-                    Some(Instead::Held(_)) => "held",
+                let outcome = match no_result {
+                    None | Some(NoResult::Missing(_)) => "ok",
+                    Some(NoResult::Failed(_)) => "dead",
+                    Some(NoResult::Held(_)) => "held",
                 };
                 fields.plain_text("outcome", outcome);
-                match instead {
+                match no_result {
                     None => {}
-                    Some(Instead::Missing(missing)) => {
+                    Some(NoResult::Missing(missing)) => {
                         write_error(fields, missing.kind(), missing.message(), ivy.attempt);
                     }
-                    Some(Instead::Failed(error) | Instead::Held(error)) => {
+                    Some(NoResult::Failed(error) | NoResult::Held(error)) => {
                         write_error(fields, &error.kind, &error.message, error.attempts);
                     }
                 }
@@ -389,36 +389,37 @@ impl NoticeResult {
 
 /// What the producer of a task wants to know of its notice, which is less than there is in it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Report {
+pub(crate) struct NoticeSummary {
     pub(crate) task: Option<TaskId>,
     pub(crate) message: MessageId,
-    pub(crate) tidings: Tidings,
+    pub(crate) task_update: TaskUpdate,
 }
 
-impl Report {
+impl NoticeSummary {
     /// Reads a notice, and takes exactly what [`Notice::parse`] takes.
-    pub(crate) fn parse(payload: &[u8]) -> Result<Report, BadNotice> {
+    pub(crate) fn parse(payload: &[u8]) -> Result<NoticeSummary, BadNotice> {
         let text = text_of(payload)?;
         match Success::read(text) {
-            Some(Success { message, task, result }) => Ok(Report {
+            Some(Success { message, task, result }) => Ok(NoticeSummary {
                 task: Some(task),
                 message: MessageId::new(message),
-                tidings: Tidings::Ended(output_of(result.text, result.shape)),
+                task_update: TaskUpdate::Ended(output_of(result.text, result.shape)),
             }),
-            None => Report::parse_any(text),
+            None => NoticeSummary::parse_any(text),
         }
     }
 
-    pub(super) fn parse_any(text: &str) -> Result<Report, BadNotice> {
+    pub(super) fn parse_any(text: &str) -> Result<NoticeSummary, BadNotice> {
         read(text, |fields| {
             let result = fields.result;
             let shape = result.array().unwrap_or_default();
-            Ok(Report {
+            Ok(NoticeSummary {
                 task: fields.verdict.as_ref().map(|verdict| verdict.id),
                 message: MessageId::new(&*fields.id),
-                tidings: tidings_of(fields.verdict.and_then(|verdict| verdict.instead), || {
-                    output_of(result.text(), shape)
-                }),
+                task_update: tidings_of(
+                    fields.verdict.and_then(|verdict| verdict.no_result),
+                    || output_of(result.text(), shape),
+                ),
             })
         })
     }
@@ -456,7 +457,7 @@ struct Fields<'t> {
     options: Value<'t>,
     result: Value<'t>,
     queue: Cow<'t, str>,
-    verdict: Option<Verdict>,
+    verdict: Option<NoticeIvyOptions>,
 }
 
 fn text_of(payload: &[u8]) -> Result<&str, BadNotice> {
@@ -515,7 +516,7 @@ fn read_id(value: Value<'_>) -> Option<Cow<'_, str>> {
 }
 
 /// Reads `options.ivy`. One that a task of somebody else carries is none of our business.
-fn read_verdict(options: Value<'_>) -> Result<Option<Verdict>, BadNotice> {
+fn read_verdict(options: Value<'_>) -> Result<Option<NoticeIvyOptions>, BadNotice> {
     let Ok(options) = options.object() else { return Ok(None) };
     let Some(ivy) = options.get("ivy") else { return Ok(None) };
     let Ok(fields) = ivy.object() else { return Ok(None) };
@@ -525,19 +526,19 @@ fn read_verdict(options: Value<'_>) -> Result<Option<Verdict>, BadNotice> {
         None => None,
     };
     let error = || read_error(fields).ok_or(BadNotice::Field("error"));
-    let instead = match outcome.as_deref() {
+    let no_result = match outcome.as_deref() {
         None => None,
         Some("ok") if fields.get("error").is_none() => None,
         Some("ok") => {
             let missing = MissingResult::of_kind(&error()?.kind);
-            Some(Instead::Missing(missing.ok_or(BadNotice::Field("outcome"))?))
+            Some(NoResult::Missing(missing.ok_or(BadNotice::Field("outcome"))?))
         }
-        Some("dead") => Some(Instead::Failed(error()?)),
-        Some("held") => Some(Instead::Held(error()?)),
+        Some("dead") => Some(NoResult::Failed(error()?)),
+        Some("held") => Some(NoResult::Held(error()?)),
         // What a newer worker tells by it is not known here, and does not end a wait.
         Some(_) => return Err(BadNotice::Field("outcome")),
     };
-    Ok(Some(Verdict { id: ivy.id, instead }))
+    Ok(Some(NoticeIvyOptions { id: ivy.id, no_result }))
 }
 
 fn read_error(fields: Object<'_>) -> Option<TaskFailure> {
@@ -559,13 +560,13 @@ fn write_error(out: &mut ObjectWriter, kind: &str, message: &str, attempts: u32)
     });
 }
 
-fn tidings_of(instead: Option<Instead>, output: impl FnOnce() -> TaskOutcome) -> Tidings {
-    Tidings::Ended(match instead {
+fn tidings_of(no_result: Option<NoResult>, output: impl FnOnce() -> TaskOutcome) -> TaskUpdate {
+    TaskUpdate::Ended(match no_result {
         None => output(),
-        Some(Instead::Missing(MissingResult::TooLarge)) => TaskOutcome::ResultTooLarge,
-        Some(Instead::Missing(MissingResult::TooDeep)) => TaskOutcome::ResultTooDeep,
-        Some(Instead::Failed(failure)) => TaskOutcome::Failed(failure),
-        Some(Instead::Held(error)) => return Tidings::Held(error),
+        Some(NoResult::Missing(MissingResult::TooLarge)) => TaskOutcome::ResultTooLarge,
+        Some(NoResult::Missing(MissingResult::TooDeep)) => TaskOutcome::ResultTooDeep,
+        Some(NoResult::Failed(failure)) => TaskOutcome::Failed(failure),
+        Some(NoResult::Held(error)) => return TaskUpdate::Held(error),
     })
 }
 

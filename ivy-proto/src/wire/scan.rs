@@ -1,7 +1,7 @@
 //! JSON passed over in one pass, without building anything of it.
 
-use super::plain::plain_run;
 use super::shape::Shape;
+use super::unescaped_run::unescaped_run;
 
 /// A text that is read from left to right: each function is told a place, and gives the one behind
 /// what it has passed over, or nothing if something else stands there.
@@ -56,14 +56,14 @@ impl<'a> Scanner<'a> {
     #[must_use]
     pub fn plain_string(self, at: usize) -> Option<usize> {
         let at = self.skip(at, b'"')?;
-        self.skip(at + plain_run(self.0.get(at..)?), b'"')
+        self.skip(at + unescaped_run(self.0.get(at..)?), b'"')
     }
 
     #[cold]
     fn any_string(self, at: usize) -> Option<usize> {
         let mut at = self.skip(at, b'"')?;
         loop {
-            at += plain_run(self.0.get(at..)?);
+            at += unescaped_run(self.0.get(at..)?);
             match self.byte(at)? {
                 b'"' => return Some(at + 1),
                 b'\\' => at = self.escape(at + 1)?,

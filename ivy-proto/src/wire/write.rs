@@ -1,6 +1,6 @@
 //! Writing JSON objects whose values are text already.
 
-use super::plain::plain_run;
+use super::unescaped_run::unescaped_run;
 
 /// Writes an object entry by entry, without white space, as `JSON.stringify` does.
 pub(super) struct ObjectWriter {
@@ -91,7 +91,7 @@ impl ObjectWriter {
     }
 
     fn escaped(&mut self, text: &str) {
-        if plain_run(text.as_bytes()) == text.len() {
+        if unescaped_run(text.as_bytes()) == text.len() {
             self.quoted(text);
         } else {
             let escaped = serde_json::to_string(text).expect("every text can be written as JSON");

@@ -11,8 +11,8 @@ use crate::wire::crypto::MessageKey;
 use crate::wire::{Caller, DeadLetterReason, Envelope, IvyOptions, Opened};
 
 use super::config::WorkerConfig;
-use super::counting::Deliveries;
 use super::job::{Scheduled, id_from};
+use super::lost_deliveries::Deliveries;
 use super::tasks::{ServedTask, Tasks};
 
 /// How far the clocks of producer and worker may differ before a deadline counts as passed.
@@ -20,7 +20,7 @@ const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
 
 /// What a message is, and whether it can be run.
 #[derive(Debug)]
-pub(super) struct Verdict {
+pub(super) struct Admission {
     /// The task, if the message could be read.
     pub(super) scheduled: Option<Arc<Scheduled>>,
     /// Who waits for the task, if the message could not be read and still says so.
@@ -30,22 +30,22 @@ pub(super) struct Verdict {
     /// Tells the message from all others, where it is authenticated.
     pub(super) message_key: Option<MessageKey>,
     /// Why it is not to be run, if so.
-    pub(super) refusal: Option<Refusal>,
+    pub(super) rejection: Option<Rejection>,
     /// Whether a peer that has the key has sealed something that cannot be.
     pub(super) peer_fault: bool,
 }
 
 /// Why a message is not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct Rejection {
     pub(super) reason: DeadLetterReason,
     pub(super) message: String,
-    pub(super) fault: FaultOf,
+    pub(super) fault: FaultSource,
 }
 
 /// What is at fault where a message is not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FaultOf {
+pub(super) enum FaultSource {
     /// The message itself: no worker could run it.
     Message,
     /// This worker's keys, policy, clock or formats, or the message.
@@ -55,39 +55,39 @@ pub(super) enum FaultOf {
     Program,
 }
 
-impl Refusal {
+impl Rejection {
     fn of(reason: DeadLetterReason, message: &str) -> Self {
-        Refusal { reason, message: message.to_owned(), fault: FaultOf::of(reason) }
+        Rejection { reason, message: message.to_owned(), fault: FaultSource::of(reason) }
     }
 
     /// The arguments are not what the handler of this version takes.
-    pub(super) fn misfit(message: String) -> Self {
-        Refusal { reason: DeadLetterReason::BadArgs, message, fault: FaultOf::Program }
+    pub(super) fn mismatch(message: String) -> Self {
+        Rejection { reason: DeadLetterReason::BadArgs, message, fault: FaultSource::Program }
     }
 
     /// Whether another worker, or this one after its next deployment, may be able to run it.
     pub(super) fn may_be_run_elsewhere(&self) -> bool {
         match self.fault {
-            FaultOf::Message => false,
-            FaultOf::Worker => self.reason.may_be_decided_elsewhere(),
-            FaultOf::Program => true,
+            FaultSource::Message => false,
+            FaultSource::Worker => self.reason.may_be_decided_elsewhere(),
+            FaultSource::Program => true,
         }
     }
 }
 
-impl FaultOf {
+impl FaultSource {
     fn of(reason: DeadLetterReason) -> Self {
         match reason {
-            DeadLetterReason::UnknownTask => FaultOf::Program,
+            DeadLetterReason::UnknownTask => FaultSource::Program,
             // A key or a policy that was set by mistake, or a clock that is wrong, makes every
             // message unacceptable.
             DeadLetterReason::ExpectedEncrypted
             | DeadLetterReason::Downgrade
             | DeadLetterReason::KeyDisabled
             | DeadLetterReason::Expired
-            | DeadLetterReason::Deadline => FaultOf::Worker,
-            reason if reason.may_be_decided_elsewhere() => FaultOf::Worker,
-            _ => FaultOf::Message,
+            | DeadLetterReason::Deadline => FaultSource::Worker,
+            reason if reason.may_be_decided_elsewhere() => FaultSource::Worker,
+            _ => FaultSource::Message,
         }
     }
 }
@@ -102,53 +102,57 @@ pub(super) fn examine(
     body: &ReceivedBody,
     count: impl Fn(TaskId) -> DeliveryCount,
     unix_millis: Option<u64>,
-) -> Verdict {
+) -> Admission {
     if let ReceivedBody::Text(text) | ReceivedBody::NotText(text) = body
         && text.as_str().len() > config.capabilities.max_body
     {
         let count = count(id_from(queue, message));
-        return Verdict::unreadable(count, DeadLetterReason::TooLarge, "the message is too large");
+        return Admission::unreadable(
+            count,
+            DeadLetterReason::TooLarge,
+            "the message is too large",
+        );
     }
     let Opened { envelope, message_key, .. } = match config.codec.open_received(body, queue) {
         Ok(opened) => opened,
         Err(bad) => {
             let count = count(id_from(queue, message));
-            let mut verdict = Verdict::unreadable(count, bad.reason(), &bad.explanation());
-            (verdict.peer_fault, verdict.caller) = (bad.is_peer_fault(), bad.caller().cloned());
+            let mut admission = Admission::unreadable(count, bad.reason(), &bad.explanation());
+            (admission.peer_fault, admission.caller) = (bad.is_peer_fault(), bad.caller().cloned());
             // Its tag is right, so no other key opens it.
-            if let Some(refusal) = verdict.refusal.as_mut().filter(|_| bad.is_peer_fault()) {
-                refusal.fault = FaultOf::Message;
+            if let Some(rejection) = admission.rejection.as_mut().filter(|_| bad.is_peer_fault()) {
+                rejection.fault = FaultSource::Message;
             }
-            return verdict;
+            return admission;
         }
     };
     let served = tasks.find(&envelope.name);
     let (scheduled, mut deliveries) = schedule(config, served, queue, message, envelope, count);
-    let refusal = match served {
-        Some(_) => refuse(config, &scheduled, deliveries, unix_millis),
-        None => refusal(
+    let rejection = match served {
+        Some(_) => reject(config, &scheduled, deliveries, unix_millis),
+        None => rejection(
             DeadLetterReason::UnknownTask,
             "this worker has no handler under the task's name",
         ),
     };
-    if refusal.is_some() {
+    if rejection.is_some() {
         deliveries.keep_the_message();
     }
     let scheduled = Some(Arc::new(scheduled));
-    Verdict { scheduled, caller: None, deliveries, message_key, refusal, peer_fault: false }
+    Admission { scheduled, caller: None, deliveries, message_key, rejection, peer_fault: false }
 }
 
-impl Verdict {
+impl Admission {
     fn unreadable(count: DeliveryCount, reason: DeadLetterReason, message: &str) -> Self {
-        let refusal = Some(Refusal::of(reason, message));
+        let rejection = Some(Rejection::of(reason, message));
         let mut deliveries = Deliveries::new(count, 0, true);
         deliveries.keep_the_message();
-        Verdict {
+        Admission {
             scheduled: None,
             caller: None,
             deliveries,
             message_key: None,
-            refusal,
+            rejection,
             peer_fault: false,
         }
     }
@@ -186,17 +190,17 @@ fn schedule(
     (scheduled, deliveries)
 }
 
-fn refuse(
+fn reject(
     config: &WorkerConfig,
     scheduled: &Scheduled,
     deliveries: Deliveries,
     unix_millis: Option<u64>,
-) -> Option<Refusal> {
+) -> Option<Rejection> {
     let deadline = scheduled.envelope.options.ivy().and_then(|ivy| ivy.deadline);
     if let (Some(deadline), Some(unix_millis)) = (deadline, unix_millis)
         && unix_millis > deadline.saturating_add(CLOCK_TOLERANCE_MILLIS)
     {
-        return refusal(
+        return rejection(
             DeadLetterReason::Deadline,
             "the task's deadline had passed before it could be started",
         );
@@ -206,7 +210,7 @@ fn refuse(
         && let Some((reason, message)) =
             outdated(scheduled.envelope.options.ivy(), max_age, unix_millis)
     {
-        return refusal(reason, message);
+        return rejection(reason, message);
     }
     deliveries.are_too_many(config.max_deliveries).then(|| {
         let lost = deliveries.lost;
@@ -214,12 +218,12 @@ fn refuse(
             "{lost} deliveries of the message were lost, since their workers crashed or their leases \
              ended; the task may crash its workers",
         );
-        Refusal::of(DeadLetterReason::TooManyDeliveries, &message)
+        Rejection::of(DeadLetterReason::TooManyDeliveries, &message)
     })
 }
 
-fn refusal(reason: DeadLetterReason, message: &str) -> Option<Refusal> {
-    Some(Refusal::of(reason, message))
+fn rejection(reason: DeadLetterReason, message: &str) -> Option<Rejection> {
+    Some(Rejection::of(reason, message))
 }
 
 /// Whether a message is older than its queue allows, or says that it was called later than now.

@@ -8,7 +8,7 @@ use crate::planted::{Bug, planted};
 use crate::time::WallClock;
 
 use super::Worker;
-use super::io::Why;
+use super::io::Timer;
 
 impl Worker {
     /// From now on the clock on the wall is this one.
@@ -31,8 +31,8 @@ impl Worker {
     /// Moves the end of a lease to where it is now, and its renewal as much forward as the clock.
     fn follow_clock(&mut self, job: JobId, forward: Duration) {
         let Some(held) = self.jobs.get(&job) else { return };
-        self.fx.timers.set(Why::LeaseEnds(job), held.lease.until(self.fx.wall));
-        let touch = Why::Touch(job);
+        self.fx.timers.set(Timer::LeaseEnds(job), held.lease.until(self.fx.wall));
+        let touch = Timer::Touch(job);
         if let Some(at) = self.fx.timers.at(&touch) {
             let left = at.since(self.fx.now).saturating_sub(forward);
             self.fx.set_timer(touch, left);

@@ -10,7 +10,7 @@ use crate::task::TaskSettings;
 use crate::wire::Codec;
 
 use super::lease::UNTIMED;
-use super::seen::ReplayWindow;
+use super::replay_window::ReplayWindow;
 
 /// How many bytes of notices a worker keeps.
 const NOTICE_BYTES: usize = 16 << 20;

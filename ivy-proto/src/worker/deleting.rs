@@ -9,10 +9,10 @@ use crate::queue::{Batch, Fault, QueueOp, different};
 
 use super::Worker;
 use super::acks::Added;
-use super::answers::may_succeed_later;
-use super::effects::Purpose;
-use super::io::Why;
+use super::effects::OpPurpose;
+use super::io::Timer;
 use super::job::{Job, Progress};
+use super::replies::may_succeed_later;
 
 /// How long a delete waits at least for a renewal that is under way.
 const SHORTEST_LINGER: Duration = Duration::from_millis(50);
@@ -20,14 +20,14 @@ const SHORTEST_LINGER: Duration = Duration::from_millis(50);
 const DELETE_OVERHEAD: usize = 32;
 
 impl Worker {
-    pub(super) fn gather_ack(&mut self, queue: &QueueName, job: JobId) {
+    pub(super) fn batch_ack(&mut self, queue: &QueueName, job: JobId) {
         let linger = self.config.capabilities.ack_linger;
         let added = self.acks.add(queue, job, self.config.capabilities.batch.delete);
         match added {
             Added::Full => self.send_acks(queue),
             _ if self.is_draining() => self.send_acks(queue),
             Added::First if linger.is_zero() => self.send_acks(queue),
-            Added::First => self.fx.set_timer(Why::AckLinger(queue.clone()), linger),
+            Added::First => self.fx.set_timer(Timer::AckLinger(queue.clone()), linger),
             Added::Waits => {}
         }
     }
@@ -35,7 +35,7 @@ impl Worker {
     /// Sends the deletes that have gathered for a queue, less those whose receipt is about to be
     /// replaced: these go with the next batch.
     pub(super) fn send_acks(&mut self, queue: &QueueName) {
-        self.fx.timers.stop(&Why::AckLinger(queue.clone()));
+        self.fx.timers.stop(&Timer::AckLinger(queue.clone()));
         let gathered = self.acks.take(queue);
         let mut batch: Vec<(JobId, Receipt)> = Vec::with_capacity(gathered.len());
         let mut size = 0;
@@ -68,7 +68,7 @@ impl Worker {
         if !touched.is_empty() {
             self.acks.put_back(queue, touched);
             let linger = self.config.capabilities.ack_linger.max(SHORTEST_LINGER);
-            self.fx.set_timer(Why::AckLinger(queue.clone()), linger);
+            self.fx.set_timer(Timer::AckLinger(queue.clone()), linger);
         }
     }
 
@@ -76,7 +76,7 @@ impl Worker {
         let (jobs, receipts): (Vec<JobId>, Vec<Receipt>) = batch.into_iter().unzip();
         let Some(receipts) = Batch::new(receipts) else { return };
         let op = QueueOp::DeleteMany { queue: queue.clone(), receipts };
-        self.fx.ask(Purpose::DeleteMany { queue: queue.clone(), jobs }, op);
+        self.fx.execute(OpPurpose::DeleteMany { queue: queue.clone(), jobs }, op);
     }
 
     /// Asks for a message to be deleted alone.
@@ -86,7 +86,7 @@ impl Worker {
         }
         let Some(held) = self.jobs.get(&job) else { return };
         let (queue, receipt) = (held.queue.clone(), held.lease.receipt().clone());
-        self.fx.ask(Purpose::Delete(job), QueueOp::Delete { queue, receipt });
+        self.fx.execute(OpPurpose::Delete(job), QueueOp::Delete { queue, receipt });
     }
 
     /// The queue says of each message of a batch what became of it.
@@ -132,11 +132,11 @@ impl Worker {
         let mut again = Vec::new();
         for job in jobs {
             if let Some(settling) = self.jobs.get_mut(&job).and_then(Job::settling) {
-                settling.progress = Progress::Gathered;
+                settling.progress = Progress::Batched;
                 again.push(job);
             }
         }
         self.acks.put_back(queue, again);
-        self.fx.set_timer(Why::AckLinger(queue.clone()), delay);
+        self.fx.set_timer(Timer::AckLinger(queue.clone()), delay);
     }
 }

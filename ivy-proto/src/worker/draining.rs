@@ -6,8 +6,8 @@ use crate::event::ReleaseReason;
 use crate::id::{JobId, OpId};
 use crate::planted::{Bug, planted};
 
-use super::effects::Purpose;
-use super::io::{CancelReason, Output, Why};
+use super::effects::OpPurpose;
+use super::io::{CancelReason, Output, Timer};
 use super::job::{Job, Stage};
 use super::{Mode, Worker};
 
@@ -15,29 +15,29 @@ use super::{Mode, Worker};
 /// cancelled returns when its lease ends.
 const POLLS_MAY_END: Duration = Duration::from_secs(1);
 /// How long the last requests may take after the limit has passed.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const SETTLEMENT_GRACE: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Begins to drain, or shortens a drain that has begun.
     pub(super) fn drain(&mut self, limit: Duration) {
         if self.is_draining() {
             let at = self.fx.now + limit;
-            if self.fx.timers.at(&Why::DrainLimit).is_some_and(|set| at < set) {
-                self.fx.set_timer(Why::DrainLimit, limit);
+            if self.fx.timers.at(&Timer::DrainLimit).is_some_and(|set| at < set) {
+                self.fx.set_timer(Timer::DrainLimit, limit);
             }
             return;
         }
         self.mode = Mode::Draining { limit_passed: false };
-        self.fx.timers.stop(&Why::Start);
+        self.fx.timers.stop(&Timer::Start);
         for queue in self.poller.names() {
-            self.fx.timers.stop(&Why::Poll(queue.clone()));
+            self.fx.timers.stop(&Timer::Poll(queue.clone()));
         }
         if self.config.capabilities.takes_back_reserves {
             self.cancel_polls();
         } else {
-            self.fx.set_timer(Why::DrainPolls, POLLS_MAY_END.min(limit));
+            self.fx.set_timer(Timer::DrainPolls, POLLS_MAY_END.min(limit));
         }
-        self.fx.set_timer(Why::DrainLimit, limit);
+        self.fx.set_timer(Timer::DrainLimit, limit);
         self.interrupt_waits();
         let waiting: Vec<JobId> =
             std::mem::take(&mut self.waiting).into_values().flatten().collect();
@@ -45,7 +45,7 @@ impl Worker {
             if planted(Bug::ForgetReleaseOnDrain) {
                 self.forget(job);
             }
-            self.give_back(job, Duration::ZERO, ReleaseReason::Drain);
+            self.release(job, Duration::ZERO, ReleaseReason::Drain);
         }
         for queue in self.acks.queues() {
             self.send_acks(&queue);
@@ -57,10 +57,13 @@ impl Worker {
     pub(super) fn cancel_polls(&mut self) {
         let polls: Vec<OpId> = self
             .fx
-            .asked
+            .in_flight
             .iter()
             .filter(|(_, purpose)| {
-                matches!(purpose, Purpose::Poll { .. } | Purpose::Inspect(_) | Purpose::Create(_))
+                matches!(
+                    purpose,
+                    OpPurpose::Poll { .. } | OpPurpose::Inspect(_) | OpPurpose::Create(_)
+                )
             })
             .map(|(op, _)| *op)
             .collect();
@@ -72,20 +75,20 @@ impl Worker {
     /// The limit has passed: what still runs is stopped and given back.
     pub(super) fn pass_drain_limit(&mut self) {
         self.mode = Mode::Draining { limit_passed: true };
-        self.fx.set_timer(Why::DrainEnd, LAST_WORDS);
+        self.fx.set_timer(Timer::DrainEnd, SETTLEMENT_GRACE);
         let runs = |held: &Job| matches!(held.stage, Stage::Running { .. });
         let mut running = self.jobs.sorted_keys();
         running.retain(|job| self.jobs.get(job).is_some_and(runs));
         for job in running {
             self.orphan(job, CancelReason::Drain);
-            self.give_back(job, Duration::ZERO, ReleaseReason::Drain);
+            self.release(job, Duration::ZERO, ReleaseReason::Drain);
         }
-        self.notices.give_up(&mut self.fx);
+        self.notices.drop_waiting(&mut self.fx);
     }
 
     /// The time for last words is over: what is not settled returns when its lease ends.
     pub(super) fn abandon_all(&mut self) {
-        self.fx.asked.clear();
+        self.fx.in_flight.clear();
         for job in self.jobs.sorted_keys() {
             self.forget(job);
         }
@@ -93,7 +96,7 @@ impl Worker {
 
     pub(super) fn finish_if_drained(&mut self) {
         let Mode::Draining { limit_passed } = self.mode else { return };
-        let settled = self.jobs.is_empty() && self.fx.asked.is_empty();
+        let settled = self.jobs.is_empty() && self.fx.in_flight.is_empty();
         let ended = self.orphans.is_empty() && self.notices.is_idle();
         if settled && (ended || limit_passed) {
             self.mode = Mode::Finished;

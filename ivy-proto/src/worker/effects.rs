@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::event::Event;
-use crate::id::{Counter, JobId, OpId};
+use crate::id::{IdGenerator, JobId, OpId};
 use crate::name::QueueName;
 use crate::notify::Publication;
 use crate::queue::{QueueOp, QueueReply};
@@ -13,7 +13,7 @@ use crate::time::{Moment, WallClock};
 use crate::timers::Timers;
 use crate::wire::crypto::EntropyPool;
 
-use super::io::{Output, Why};
+use super::io::{Output, Timer};
 use super::lease::Renewal;
 
 /// The shortest timer. A timer of zero would be due again within the same tick.
@@ -21,7 +21,7 @@ const SHORTEST_TIMER: Duration = Duration::from_millis(1);
 
 /// What an operation that is waiting for its answer is for.
 #[derive(Clone, Debug)]
-pub(super) enum Purpose {
+pub(super) enum OpPurpose {
     /// Look for server-side rules before the first poll.
     Inspect(QueueName),
     /// Create a queue that does not exist yet.
@@ -48,16 +48,16 @@ pub(super) enum Purpose {
     DeleteMany { queue: QueueName, jobs: Vec<JobId> },
 }
 
-impl Purpose {
+impl OpPurpose {
     /// Whether the reply is one to this kind of operation.
     pub(super) fn fits(&self, reply: &QueueReply) -> bool {
         match self {
-            Purpose::Inspect(_) | Purpose::Create(_) => matches!(reply, QueueReply::Queue(_)),
-            Purpose::Poll { .. } => matches!(reply, QueueReply::Reserved(_)),
-            Purpose::Touch { .. } => matches!(reply, QueueReply::Touched(_)),
-            Purpose::Post(_) => matches!(reply, QueueReply::Posted(_)),
-            Purpose::Release(_) => matches!(reply, QueueReply::Released),
-            Purpose::Delete(_) | Purpose::DeleteMany { .. } => {
+            OpPurpose::Inspect(_) | OpPurpose::Create(_) => matches!(reply, QueueReply::Queue(_)),
+            OpPurpose::Poll { .. } => matches!(reply, QueueReply::Reserved(_)),
+            OpPurpose::Touch { .. } => matches!(reply, QueueReply::Touched(_)),
+            OpPurpose::Post(_) => matches!(reply, QueueReply::Posted(_)),
+            OpPurpose::Release(_) => matches!(reply, QueueReply::Released),
+            OpPurpose::Delete(_) | OpPurpose::DeleteMany { .. } => {
                 matches!(reply, QueueReply::Deleted(_))
             }
         }
@@ -70,10 +70,10 @@ pub(super) struct Effects {
     pub(super) wall: WallClock,
     pub(super) rng: Rng,
     pub(super) entropy: EntropyPool,
-    pub(super) counter: Counter,
-    pub(super) timers: Timers<Why>,
+    pub(super) counter: IdGenerator,
+    pub(super) timers: Timers<Timer>,
     pub(super) outputs: VecDeque<Output>,
-    pub(super) asked: BTreeMap<OpId, Purpose>,
+    pub(super) in_flight: BTreeMap<OpId, OpPurpose>,
 }
 
 impl Effects {
@@ -85,10 +85,10 @@ impl Effects {
             wall,
             rng,
             entropy,
-            counter: Counter::default(),
+            counter: IdGenerator::default(),
             timers: Timers::new(),
             outputs: VecDeque::new(),
-            asked: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
         }
     }
 
@@ -106,9 +106,9 @@ impl Effects {
         self.outputs.push_back(Output::Event(event));
     }
 
-    pub(super) fn ask(&mut self, purpose: Purpose, op: QueueOp) {
+    pub(super) fn execute(&mut self, purpose: OpPurpose, op: QueueOp) {
         let id = self.counter.next_op();
-        self.asked.insert(id, purpose);
+        self.in_flight.insert(id, purpose);
         self.outputs.push_back(Output::Queue(id, op));
     }
 
@@ -119,7 +119,7 @@ impl Effects {
     }
 
     /// Sets a timer so far from now.
-    pub(super) fn set_timer(&mut self, why: Why, after: Duration) {
+    pub(super) fn set_timer(&mut self, why: Timer, after: Duration) {
         self.timers.set(why, self.now + after.max(SHORTEST_TIMER));
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct FailedOpenings(BTreeMap<QueueName, (Moment, u32)>);
 
 impl FailedOpenings {
     /// Counts one. Says whether it is one too many; then it counts from zero again.
-    pub(super) fn one_more(&mut self, queue: &QueueName, now: Moment) -> bool {
+    pub(super) fn record(&mut self, queue: &QueueName, now: Moment) -> bool {
         let (since, count) = self.0.entry(queue.clone()).or_insert((now, 0));
         if now.since(*since) >= MINUTE {
             (*since, *count) = (now, 0);

@@ -5,10 +5,10 @@ use std::hash::{Hash, Hasher};
 
 use rustc_hash::FxHasher;
 
+use crate::hash_map::SortedHashMap;
 use crate::id::MessageId;
 use crate::name::QueueName;
 use crate::queue::ReceivedBody;
-use crate::table::Table;
 
 /// How many messages are remembered.
 const MOST: usize = 1024;
@@ -16,7 +16,7 @@ const MOST: usize = 1024;
 /// Two numbers for each message, made of its queue and id and of its body.
 #[derive(Debug, Default)]
 pub(super) struct Fingerprints {
-    of: Table<u64, u64>,
+    of: SortedHashMap<u64, u64>,
     oldest_first: VecDeque<u64>,
 }
 

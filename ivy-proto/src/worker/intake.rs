@@ -11,12 +11,12 @@ use crate::queue::{DeliveryCount, QueueOp, Reserved, ReservedMessage};
 use crate::time::{Moment, WallClock};
 
 use super::admission::examine;
-use super::effects::Purpose;
-use super::gathering::Slots;
-use super::holding::handler_hold;
-use super::io::{Output, Run, Why};
+use super::coalescing::Slots;
+use super::effects::OpPurpose;
+use super::io::{Output, Run, Timer};
 use super::job::{Job, Settlement, Stage};
 use super::lease::{Lease, Renewal};
+use super::lease_renewal::handler_hold;
 use super::poller::Rest;
 use super::{Mode, Worker};
 
@@ -26,18 +26,18 @@ const MOST_SURPLUS: usize = 100;
 impl Worker {
     /// Asks all queues that may be asked now.
     pub(super) fn poll_queues(&mut self) {
-        if self.mode != Mode::Running || self.settles_too_many() || self.suspects.any() {
+        if self.mode != Mode::Running || self.has_too_many_settling() || self.suspects.any() {
             return;
         }
         let taken = self.slots_taken() + self.waiting_count();
         let free = self.config.concurrency.saturating_sub(taken);
-        if self.lets_slots_gather(free) {
+        if self.coalesces_reserves(free) {
             return;
         }
         let waiting = &self.waiting;
         for ask in self.poller.plan(free, |queue| waiting.contains_key(queue)) {
-            self.gathering.asked(ask.count);
-            let purpose = Purpose::Poll {
+            self.coalescing.asked(ask.count);
+            let purpose = OpPurpose::Poll {
                 queue: ask.queue.clone(),
                 count: ask.count,
                 wait: ask.wait,
@@ -46,23 +46,23 @@ impl Worker {
             };
             let lease = self.config.lease;
             let op = QueueOp::Reserve { queue: ask.queue, count: ask.count, lease, wait: ask.wait };
-            self.fx.ask(purpose, op);
+            self.fx.execute(purpose, op);
         }
     }
 
     /// Whether to ask for more a moment later, so that the slots that are about to come free are
     /// asked for together with those that are `free`.
-    fn lets_slots_gather(&mut self, free: usize) -> bool {
+    fn coalesces_reserves(&mut self, free: usize) -> bool {
         let slots = Slots {
             free: free.saturating_sub(self.poller.promised()),
             coming: self.poller.coming(),
             all: self.config.concurrency,
             batch: self.config.capabilities.batch.reserve,
         };
-        let until = self.gathering.holds_back_until(slots, self.fx.now);
+        let until = self.coalescing.holds_back_until(slots, self.fx.now);
         match until {
-            Some(until) => self.fx.timers.set(Why::Gathered, until),
-            None => self.fx.timers.stop(&Why::Gathered),
+            Some(until) => self.fx.timers.set(Timer::Coalesced, until),
+            None => self.fx.timers.stop(&Timer::Coalesced),
         }
         until.is_some()
     }
@@ -81,7 +81,7 @@ impl Worker {
         if let Some(served) = self.poller.queue(queue)
             && let Some(rest) = served.answered(count, brought, (wait, took), &mut self.fx.rng)
         {
-            let others_first = served.understanding.only_looks();
+            let others_first = served.unprocessable.polls_without_waiting();
             let why = if others_first { Rest::Others } else { Rest::Empty };
             self.rest_queue(queue, rest, why);
         }
@@ -100,7 +100,7 @@ impl Worker {
         for message in messages {
             self.admit(queue, message, granted);
         }
-        self.step_back_if_due(queue);
+        self.yield_if_due(queue);
     }
 
     /// Lets a queue rest until a timer ends, or a nudge if it was merely empty. Of several reasons
@@ -108,7 +108,7 @@ impl Worker {
     pub(super) fn rest_queue(&mut self, queue: &QueueName, rest: Duration, why: Rest) {
         let Some(served) = self.poller.queue(queue) else { return };
         served.rest(why);
-        let timer = Why::Poll(queue.clone());
+        let timer = Timer::Poll(queue.clone());
         let set = self.fx.timers.at(&timer).map_or(Duration::ZERO, |at| at.since(self.fx.now));
         self.fx.set_timer(timer, rest.max(set));
     }
@@ -119,12 +119,12 @@ impl Worker {
             && served.rests_for(Rest::Empty)
         {
             served.wake();
-            self.fx.timers.stop(&Why::Poll(queue));
+            self.fx.timers.stop(&Timer::Poll(queue));
         }
     }
 
     fn admit(&mut self, queue: &QueueName, message: ReservedMessage, granted: Renewal) {
-        if self.lost_ahead.take(&message.receipt) {
+        if self.lost_before_arrival.take(&message.receipt) {
             let (queue, message) = (queue.clone(), message.receipt.message);
             return self.fx.event(Event::LeaseLost { queue, message });
         }
@@ -148,12 +148,12 @@ impl Worker {
             self.fx.event(Event::IdReused { queue: queue.clone(), message: id.clone() });
         }
         let unix_millis = self.fx.wall_is_plausible().then(|| self.fx.unix_millis());
-        let verdict =
+        let admission =
             examine(&self.config, &self.tasks, queue, &id, &message.body, count, unix_millis);
         let doubtful = granted.is_doubtful(self.fx.now, self.fx.wall);
         // Given back, it comes again at once with a lease that is new, unless another has it.
         let granted = if doubtful { Renewal { wall: self.fx.wall, ..granted } } else { granted };
-        let mut deliveries = verdict.deliveries;
+        let mut deliveries = admission.deliveries;
         if doubtful {
             // If another has it, a copy would be one too many.
             deliveries.keep_the_message();
@@ -164,36 +164,36 @@ impl Worker {
             body: message.body,
             deliveries,
             lease: Lease::new(message.receipt, granted),
-            scheduled: verdict.scheduled,
-            caller: verdict.caller,
-            message_key: verdict.message_key,
+            scheduled: admission.scheduled,
+            caller: admission.caller,
+            message_key: admission.message_key,
             stage: Stage::Waiting,
         };
         if let Some(longest) = self.config.capabilities.longest_hold {
             let hold = handler_hold(longest, held.lease.length());
-            self.fx.timers.set(Why::HoldEnds(job), granted.from + hold);
+            self.fx.timers.set(Timer::HoldEnds(job), granted.from + hold);
         }
-        self.fx.timers.set(Why::LeaseEnds(job), held.lease.until(self.fx.wall));
+        self.fx.timers.set(Timer::LeaseEnds(job), held.lease.until(self.fx.wall));
         let touch_at = held.lease.touch_at(self.fx.wall, &mut self.fx.rng);
-        self.fx.set_timer(Why::Touch(job), touch_at.since(self.fx.now));
+        self.fx.set_timer(Timer::Touch(job), touch_at.since(self.fx.now));
         self.jobs.insert(job, held);
-        if verdict.peer_fault {
+        if admission.peer_fault {
             self.fx.event(Event::PeerFault { queue: queue.clone(), message: id.clone() });
         }
-        match verdict.refusal {
+        match admission.rejection {
             _ if self.mode != Mode::Running => {
                 let reason =
                     if self.is_draining() { ReleaseReason::Drain } else { ReleaseReason::Paused };
-                self.give_back(job, Duration::ZERO, reason);
+                self.release(job, Duration::ZERO, reason);
             }
-            _ if doubtful => self.give_back(job, Duration::ZERO, ReleaseReason::LeaseTooShort),
-            Some(refusal) => self.refuse(job, refusal),
-            None if self.seen.contains(verdict.message_key, self.fx.now) => {
+            _ if doubtful => self.release(job, Duration::ZERO, ReleaseReason::LeaseTooShort),
+            Some(rejection) => self.reject(job, rejection),
+            None if self.completed.contains(admission.message_key, self.fx.now) => {
                 self.fx.event(Event::Replayed { queue: queue.clone(), message: id });
                 self.settle_as(job, Settlement::Delete);
             }
-            None => match self.resting_misfit(job) {
-                Some(refusal) => self.refuse(job, refusal),
+            None => match self.resting_mismatch(job) {
+                Some(rejection) => self.reject(job, rejection),
                 None => self.accept(job),
             },
         }
@@ -206,7 +206,7 @@ impl Worker {
         let lease = held.scheduled.as_ref().map_or(self.config.lease, |task| task.lease);
         held.lease.set_length(lease);
         if let Some(served) = self.poller.queue(&queue)
-            && served.understanding.understood(now)
+            && served.unprocessable.understood(now)
         {
             self.fx.event(Event::Recovered { part: Part::Messages(queue.clone()) });
         }
@@ -217,11 +217,11 @@ impl Worker {
         // What waits for a replacement to end had a slot when it came, which another may have taken.
         let too_many_wait = taken > self.config.concurrency + self.waiting.len();
         if !room && (one_waits || too_many_wait) {
-            return self.give_back(job, Duration::ZERO, ReleaseReason::NoRoom);
+            return self.release(job, Duration::ZERO, ReleaseReason::NoRoom);
         }
         if lease != self.config.lease {
             // The message was reserved before its task was known.
-            self.fx.timers.stop(&Why::Touch(job));
+            self.fx.timers.stop(&Timer::Touch(job));
             self.touch(job);
         }
         let Some(held) = self.jobs.get(&job) else { return };
@@ -275,7 +275,7 @@ impl Worker {
         let now = self.fx.now;
         let Some(held) = self.jobs.get_mut(&job) else { return };
         if !held.lease.allows_start(now, self.fx.wall) {
-            return self.give_back(job, Duration::ZERO, ReleaseReason::LeaseTooShort);
+            return self.release(job, Duration::ZERO, ReleaseReason::LeaseTooShort);
         }
         if held.deliveries.replace_before_start() {
             return self.replace_before_start(job);
@@ -299,9 +299,9 @@ impl Worker {
         };
         held.stage = Stage::Running { started_at: now, overdue: None };
         self.running += 1;
-        self.gathering.began(now);
+        self.coalescing.began(now);
         if let Some(deadline) = deadline {
-            self.fx.timers.set(Why::TimeLimit(job), deadline);
+            self.fx.timers.set(Timer::TimeLimit(job), deadline);
         }
         self.fx.outputs.push_back(Output::Run(run));
         if planted(Bug::AckBeforeHandler) {

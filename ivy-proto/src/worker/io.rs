@@ -101,7 +101,7 @@ pub enum Output {
     /// Something happened that an application may want to know.
     Event(Event),
     /// Nothing is left to be done before this deadline or the next input.
-    Wait(Option<Deadline<Why>>),
+    Wait(Option<Deadline<Timer>>),
     /// The worker has drained: it holds no message and will do nothing any more.
     Finished,
 }
@@ -152,7 +152,7 @@ pub enum CancelReason {
 /// When a worker wants to be called again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Why {
+pub enum Timer {
     /// When to begin: at once.
     Start,
     /// When to renew the lease of a message.
@@ -170,7 +170,7 @@ pub enum Why {
     /// When to reserve from a queue again.
     Poll(QueueName),
     /// When to reserve for the slots that have gathered.
-    Gathered,
+    Coalesced,
     /// When to publish notices again.
     Publish,
     /// When to report that all slots wait for tasks of this worker.

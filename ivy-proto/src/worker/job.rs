@@ -24,9 +24,9 @@ use crate::wire::crypto::{EntropyPool, MessageKey};
 use crate::wire::{Caller, DeadLetter, DeadLetterReason, Envelope, IvyOptions, is_dead_letter};
 
 use super::config::WorkerConfig;
-use super::counting::Deliveries;
 use super::io::CancelReason;
 use super::lease::Lease;
+use super::lost_deliveries::Deliveries;
 
 /// A held message.
 #[derive(Debug)]
@@ -110,11 +110,11 @@ pub(super) enum Settlement {
     /// It is deleted: its task is done, or lives on elsewhere.
     Delete,
     /// A copy with the next attempt's number is posted, then it is deleted.
-    Succeed { successor: Body, delay: Duration },
+    Successor { successor: Body, delay: Duration },
     /// A copy is posted that carries how many of its deliveries were lost, then it is deleted.
     Replace { copy: Body, why: Replacement },
     /// A copy is posted to the dead-letter queue, then it is deleted.
-    PutAside(PutAside),
+    DeadLetter(DeadLettering),
     /// It is given back. If it is not for this worker, `detail` says why.
     Release { delay: Duration, reason: ReleaseReason, detail: Option<String> },
 }
@@ -130,7 +130,7 @@ pub(super) enum Replacement {
 
 /// Why and how a message is put aside.
 #[derive(Clone, Debug)]
-pub(super) struct PutAside {
+pub(super) struct DeadLettering {
     pub(super) reason: DeadLetterReason,
     /// For the caller: what went wrong.
     pub(super) message: String,
@@ -146,7 +146,7 @@ pub(super) enum Progress {
     /// To be asked for as soon as the receipt is not about to be replaced.
     Due,
     /// Among the deletes that gather.
-    Gathered,
+    Batched,
     /// Asked for.
     UnderWay,
     /// Failed; a timer will make it due again.
@@ -198,14 +198,16 @@ impl Job {
         config: &WorkerConfig,
         entropy: &mut EntropyPool,
     ) -> Option<(QueueName, Body)> {
-        let Stage::Settling(Settling { settlement: Settlement::PutAside(aside), .. }) = &self.stage
+        let Stage::Settling(Settling {
+            settlement: Settlement::DeadLetter(dead_lettering), ..
+        }) = &self.stage
         else {
             return None;
         };
         let queue = self.queue.dead_letters().ok()?;
         let original = self.original();
         // Wrapping a dead letter again would let it grow with each round.
-        if aside.bare
+        if dead_lettering.bare
             || config.codec.open_dead_letter(&original, &queue).is_ok()
             || is_dead_letter(&original)
         {
@@ -214,15 +216,15 @@ impl Job {
         let mut letter = DeadLetter {
             queue: self.queue.clone(),
             id: self.lease.receipt().message.clone(),
-            reason: aside.reason,
+            reason: dead_lettering.reason,
             error: None,
-            attempts: aside.attempts,
+            attempts: dead_lettering.attempts,
             deliveries: self.deliveries.lost.saturating_add(1),
             at: unix_millis,
             body: original.clone(),
         };
         // The error gives way before the reason does.
-        for error in [Some(aside.message.clone()), None] {
+        for error in [Some(dead_lettering.message.clone()), None] {
             letter.error = error;
             let envelope = config.codec.seal_dead_letter(&letter, &queue, entropy);
             if envelope.as_str().len() <= config.capabilities.max_body {

@@ -27,7 +27,7 @@ pub(super) struct Lateness {
 
 impl Worker {
     /// Looks whether something was due long before now. To be asked before what is due is done.
-    pub(super) fn notice_lateness(&mut self) {
+    pub(super) fn check_lateness(&mut self) {
         let now = self.fx.now;
         let Some(due) = self.fx.timers.first_moment() else { return };
         let late = now.since(due);

@@ -68,7 +68,7 @@
 //!         Output::Event(_) => {}
 //!         Output::Finished => break,
 //!         Output::Wait(deadline) => match broker.poll_output() {
-//!             broker::Output::Answer(id, answer) => {
+//!             broker::Output::Response(id, answer) => {
 //!                 let Some(op) = asked.get(&id) else { continue };
 //!                 let answer = answer.map(QueueReply::from).map_err(Fault::from);
 //!                 worker.handle_input(Input::Queue(*op, answer), now)?;
@@ -87,42 +87,42 @@
 
 mod acks;
 mod admission;
-mod answers;
 mod clock;
+mod coalescing;
 mod config;
-mod counting;
 mod deleting;
 mod draining;
 mod effects;
 mod failed_openings;
 mod fingerprints;
-mod gathering;
-mod holding;
 mod intake;
 mod io;
 mod job;
 mod lateness;
 mod lease;
-mod lost;
+mod lease_renewal;
+mod lost_before_arrival;
+mod lost_deliveries;
+mod nested_waits;
 mod notices;
+mod notify_caller;
 mod outcome;
 mod poller;
+mod rejecting;
 mod releases;
 mod replacing;
-mod replying;
-mod seen;
+mod replay_window;
+mod replies;
 mod settlement_limit;
 mod settling;
 mod setup;
 mod suspects;
 mod tasks;
-mod undecided;
-mod understanding;
-mod waits;
+mod unprocessable;
 
 pub use config::{InvalidConfig, WorkerConfig};
-pub use io::{CancelReason, Input, JobOutcome, Output, Run, Why};
-pub use seen::ReplayWindow;
+pub use io::{CancelReason, Input, JobOutcome, Output, Run, Timer};
+pub use replay_window::ReplayWindow;
 pub use setup::{SetupError, WorkerSetup};
 
 use std::collections::{BTreeMap, VecDeque};
@@ -132,25 +132,25 @@ use crate::id::JobId;
 use crate::misuse::Misuse;
 use crate::name::QueueName;
 use crate::queue::Lease;
-use crate::roster::Roster;
+use crate::slab_map::SlabMap;
 use crate::time::{Deadline, Moment, WallClock};
 
 use acks::Acks;
-use effects::{Effects, Purpose};
+use coalescing::ReserveCoalescing;
+use effects::{Effects, OpPurpose};
 use failed_openings::FailedOpenings;
 use fingerprints::Fingerprints;
-use gathering::Gathering;
 use job::{Job, Orphan, Stage};
 use lateness::Lateness;
-use lost::LostAhead;
+use lost_before_arrival::LostBeforeArrival;
+use nested_waits::Waits;
 use notices::Notices;
 use poller::Poller;
 use releases::Releases;
 use replacing::Replacing;
-use seen::Seen;
+use replay_window::CompletedMessages;
 use suspects::Suspects;
 use tasks::Tasks;
-use waits::Waits;
 
 /// The worker's state machine.
 #[derive(Debug)]
@@ -160,19 +160,19 @@ pub struct Worker {
     fx: Effects,
     mode: Mode,
     poller: Poller,
-    jobs: Roster<JobId, Job>,
+    jobs: SlabMap<JobId, Job>,
     /// Jobs that wait for a slot, by queue, oldest first.
     waiting: BTreeMap<QueueName, VecDeque<JobId>>,
     suspects: Suspects,
     replacing: Replacing,
-    seen: Seen,
+    completed: CompletedMessages,
     fingerprints: Fingerprints,
     failed_openings: FailedOpenings,
-    lost_ahead: LostAhead,
+    lost_before_arrival: LostBeforeArrival,
     releases: Releases,
     /// How many handlers run for a message that is still held.
     running: usize,
-    gathering: Gathering,
+    coalescing: ReserveCoalescing,
     /// Handlers that run on without a message. They keep their slots until they end.
     orphans: BTreeMap<JobId, Orphan>,
     acks: Acks,
@@ -211,8 +211,8 @@ impl Worker {
         let poller =
             Poller::new(config.served()?, capabilities.long_poll, capabilities.batch.reserve);
         let mut fx = Effects::new(seed, wall);
-        fx.timers.set(Why::Start, Moment::EPOCH);
-        let seen = Seen::new(config.replay_window);
+        fx.timers.set(Timer::Start, Moment::EPOCH);
+        let completed = CompletedMessages::new(config.replay_window);
         let notices = Notices::new(config.notice_bytes);
         Ok(Worker {
             tasks: Tasks::of(&config),
@@ -220,17 +220,17 @@ impl Worker {
             fx,
             mode: Mode::New,
             poller,
-            jobs: Roster::default(),
+            jobs: SlabMap::default(),
             waiting: BTreeMap::new(),
             suspects: Suspects::default(),
             replacing: Replacing::default(),
-            seen,
+            completed,
             fingerprints: Fingerprints::default(),
             failed_openings: FailedOpenings::default(),
-            lost_ahead: LostAhead::default(),
+            lost_before_arrival: LostBeforeArrival::default(),
             releases: Releases::default(),
             running: 0,
-            gathering: Gathering::default(),
+            coalescing: ReserveCoalescing::default(),
             orphans: BTreeMap::new(),
             acks: Acks::default(),
             notices,
@@ -247,11 +247,11 @@ impl Worker {
     pub fn handle_input(&mut self, input: Input, now: Moment) -> Result<(), Misuse> {
         self.check(&input)?;
         self.fx.now = self.fx.now.max(now);
-        self.notice_lateness();
+        self.check_lateness();
         match input {
             Input::Tick => {}
             Input::Clock(wall) => self.set_clock(wall),
-            Input::Queue(op, answer) => self.take_answer(op, answer),
+            Input::Queue(op, answer) => self.on_reply(op, answer),
             Input::Published(op, answer) => self.notices.published(op, answer, &mut self.fx),
             Input::Job(job, outcome) => self.take_outcome(job, outcome),
             Input::Waits(job, task) => self.begin_wait(job, task),
@@ -305,7 +305,7 @@ impl Worker {
         }
         match input {
             Input::Queue(op, answer) => {
-                let purpose = self.fx.asked.get(op).ok_or(Misuse::UnknownOp(*op))?;
+                let purpose = self.fx.in_flight.get(op).ok_or(Misuse::UnknownOp(*op))?;
                 match answer {
                     Ok(reply) if !purpose.fits(reply) => Err(Misuse::WrongReply(*op)),
                     _ => Ok(()),
@@ -325,32 +325,32 @@ impl Worker {
         self.orphans.contains_key(&job) || self.jobs.get(&job).is_some_and(runs)
     }
 
-    fn next_deadline(&self) -> Option<Deadline<Why>> {
+    fn next_deadline(&self) -> Option<Deadline<Timer>> {
         self.fx.timers.next()
     }
 
     fn act_on_timers(&mut self) {
         while let Some(why) = self.fx.timers.pop_due(self.fx.now) {
             match why {
-                Why::Start => self.start(),
-                Why::Touch(job) => self.touch(job),
-                Why::LeaseEnds(job) => self.lose_lease(job),
-                Why::TimeLimit(job) => self.stop_overdue(job, CancelReason::TimeLimit),
-                Why::HoldEnds(job) => self.end_hold(job),
-                Why::Settle(job) => self.settle(job),
-                Why::AckLinger(queue) => self.send_acks(&queue),
-                Why::Poll(queue) => {
+                Timer::Start => self.start(),
+                Timer::Touch(job) => self.touch(job),
+                Timer::LeaseEnds(job) => self.lose_lease(job),
+                Timer::TimeLimit(job) => self.stop_overdue(job, CancelReason::TimeLimit),
+                Timer::HoldEnds(job) => self.end_hold(job),
+                Timer::Settle(job) => self.settle(job),
+                Timer::AckLinger(queue) => self.send_acks(&queue),
+                Timer::Poll(queue) => {
                     if let Some(queue) = self.poller.queue(&queue) {
                         queue.wake();
                     }
                 }
                 // The queues are asked after each input.
-                Why::Gathered => {}
-                Why::Publish => self.notices.rested(&mut self.fx),
-                Why::Standstill => self.report_standstill(),
-                Why::DrainPolls => self.cancel_polls(),
-                Why::DrainLimit => self.pass_drain_limit(),
-                Why::DrainEnd => self.abandon_all(),
+                Timer::Coalesced => {}
+                Timer::Publish => self.notices.rested(&mut self.fx),
+                Timer::Standstill => self.report_standstill(),
+                Timer::DrainPolls => self.cancel_polls(),
+                Timer::DrainLimit => self.pass_drain_limit(),
+                Timer::DrainEnd => self.abandon_all(),
             }
         }
     }
@@ -362,7 +362,7 @@ impl Worker {
             return;
         }
         self.mode = Mode::Running;
-        self.fx.timers.stop(&Why::Start);
+        self.fx.timers.stop(&Timer::Start);
         if let Lease::Timed { documented, .. } = self.config.capabilities.lease
             && let Some(lease) = self.config.leases().min().filter(|lease| *lease < documented)
         {
@@ -373,7 +373,7 @@ impl Worker {
         }
         for queue in self.poller.names().cloned().collect::<Vec<_>>() {
             let op = crate::queue::QueueOp::GetQueue { queue: queue.clone() };
-            self.fx.ask(Purpose::Inspect(queue), op);
+            self.fx.execute(OpPurpose::Inspect(queue), op);
         }
     }
 

@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::event::{Event, NoticeDropReason, Part, TaskRef, Trouble};
+use crate::hash_map::SortedHashMap;
 use crate::id::OpId;
 use crate::notify::{NotifyFault, Publication};
 use crate::planted::{Bug, planted};
 use crate::retry::Backoff;
-use crate::table::Table;
 use crate::time::Moment;
 
 use super::effects::Effects;
-use super::io::Why;
+use super::io::Timer;
 
 /// The most notices that wait or are under way; beyond it the oldest waiting one is dropped.
 const MOST_KEPT: usize = 1000;
@@ -23,7 +23,7 @@ const DEGRADED_AFTER: u32 = 3;
 
 /// What a notice tells of its task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tells {
+pub(super) enum NoticeKind {
     Success,
     Failure,
     /// Its message was given back: its caller waits on, with or without the notice.
@@ -31,13 +31,13 @@ pub(super) enum Tells {
 }
 
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(super) struct OutgoingNotice {
     pub(super) task: TaskRef,
-    pub(super) tells: Tells,
+    pub(super) kind: NoticeKind,
     pub(super) publication: Publication,
 }
 
-impl Outgoing {
+impl OutgoingNotice {
     fn size(&self) -> usize {
         self.publication.payload.as_str().len()
     }
@@ -49,16 +49,16 @@ impl Outgoing {
 pub(super) struct Notices {
     /// The most bytes that wait or are under way.
     most_bytes: usize,
-    waiting: VecDeque<(Outgoing, Moment)>,
+    waiting: VecDeque<(OutgoingNotice, Moment)>,
     waiting_bytes: usize,
-    under_way: Table<OpId, (Outgoing, Moment)>,
+    under_way: SortedHashMap<OpId, (OutgoingNotice, Moment)>,
     under_way_bytes: usize,
     paused: bool,
     failures: u32,
     /// Whether the notifier failed, and is left alone until a timer ends.
     resting: bool,
     /// Whether it was told that there is no notifier.
-    told_missing: bool,
+    reported_missing: bool,
 }
 
 impl Notices {
@@ -68,12 +68,12 @@ impl Notices {
             most_bytes,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
-            under_way: Table::new(),
+            under_way: SortedHashMap::new(),
             under_way_bytes: 0,
             paused: false,
             failures: 0,
             resting: false,
-            told_missing: false,
+            reported_missing: false,
         }
     }
 
@@ -86,9 +86,9 @@ impl Notices {
         self.waiting_bytes + self.under_way_bytes
     }
 
-    pub(super) fn send(&mut self, notice: Outgoing, fx: &mut Effects) {
+    pub(super) fn send(&mut self, notice: OutgoingNotice, fx: &mut Effects) {
         // What ends no wait takes nobody's place.
-        if notice.tells == Tells::Held && !self.has_room(notice.size()) {
+        if notice.kind == NoticeKind::Held && !self.has_room(notice.size()) {
             return dropped(notice, NoticeDropReason::Overflow, fx);
         }
         while !self.has_room(notice.size())
@@ -102,9 +102,9 @@ impl Notices {
     }
 
     /// A caller waits for a notice, and there is no notifier.
-    pub(super) fn miss(&mut self, task: TaskRef, fx: &mut Effects) {
+    pub(super) fn report_no_notifier(&mut self, task: TaskRef, fx: &mut Effects) {
         fx.event(Event::NoticeDropped { task, reason: NoticeDropReason::NoNotifier });
-        if !std::mem::replace(&mut self.told_missing, true) {
+        if !std::mem::replace(&mut self.reported_missing, true) {
             fx.event(Event::Degraded { part: Part::Notifier, why: Trouble::NoNotifier });
         }
     }
@@ -142,11 +142,11 @@ impl Notices {
                 if std::mem::take(&mut self.failures) >= DEGRADED_AFTER {
                     fx.event(Event::Recovered { part: Part::Notifier });
                 }
-                let Outgoing { task, tells, .. } = notice;
-                fx.event(match tells {
-                    Tells::Held => Event::HeldSent { task, receivers },
-                    Tells::Success | Tells::Failure => {
-                        let succeeded = tells == Tells::Success;
+                let OutgoingNotice { task, kind, .. } = notice;
+                fx.event(match kind {
+                    NoticeKind::Held => Event::HeldSent { task, receivers },
+                    NoticeKind::Success | NoticeKind::Failure => {
+                        let succeeded = kind == NoticeKind::Success;
                         Event::ResultSent { task, succeeded, receivers }
                     }
                 });
@@ -162,19 +162,25 @@ impl Notices {
     /// The worker drains: what waits is tried once more, now, or dropped.
     pub(super) fn drain(&mut self, fx: &mut Effects) {
         self.paused = false;
-        fx.timers.stop(&Why::Publish);
+        fx.timers.stop(&Timer::Publish);
         self.rested(fx);
     }
 
     /// The time for draining is over. What is under way may still be answered.
-    pub(super) fn give_up(&mut self, fx: &mut Effects) {
-        fx.timers.stop(&Why::Publish);
+    pub(super) fn drop_waiting(&mut self, fx: &mut Effects) {
+        fx.timers.stop(&Timer::Publish);
         while let Some((notice, _)) = self.take_first() {
             dropped(notice, NoticeDropReason::NotifierFailed, fx);
         }
     }
 
-    fn failed(&mut self, notice: Outgoing, since: Moment, fault: &NotifyFault, fx: &mut Effects) {
+    fn failed(
+        &mut self,
+        notice: OutgoingNotice,
+        since: Moment,
+        fault: &NotifyFault,
+        fx: &mut Effects,
+    ) {
         self.failures = self.failures.saturating_add(1);
         if self.failures == DEGRADED_AFTER {
             let why = Trouble::Notifier(fault.clone());
@@ -190,7 +196,7 @@ impl Notices {
         if !self.resting {
             self.resting = true;
             let delay = Backoff::NOTIFIER.delay(self.failures - 1, &mut fx.rng);
-            fx.set_timer(Why::Publish, delay);
+            fx.set_timer(Timer::Publish, delay);
         }
     }
 
@@ -216,14 +222,14 @@ impl Notices {
         fits && self.waiting.len() + self.under_way.len() < MOST_KEPT
     }
 
-    fn take_first(&mut self) -> Option<(Outgoing, Moment)> {
+    fn take_first(&mut self) -> Option<(OutgoingNotice, Moment)> {
         let first = self.waiting.pop_front()?;
         self.waiting_bytes -= first.0.size();
         Some(first)
     }
 }
 
-fn dropped(notice: Outgoing, reason: NoticeDropReason, fx: &mut Effects) {
+fn dropped(notice: OutgoingNotice, reason: NoticeDropReason, fx: &mut Effects) {
     fx.event(Event::NoticeDropped { task: notice.task, reason });
 }
 

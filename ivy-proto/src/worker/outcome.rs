@@ -10,9 +10,9 @@ use crate::task::TaskError;
 use crate::wire::{DeadLetterReason, Envelope, RawJson, value_is_too_deep};
 
 use super::Worker;
-use super::admission::Refusal;
-use super::io::{CancelReason, JobOutcome, Why};
-use super::job::{Job, Orphan, PutAside, Scheduled, Settlement, Stage};
+use super::admission::Rejection;
+use super::io::{CancelReason, JobOutcome, Timer};
+use super::job::{DeadLettering, Job, Orphan, Scheduled, Settlement, Stage};
 use super::poller::Rest;
 
 /// How long a queue and a message rest after the system gave no thread to run the message's handler
@@ -31,9 +31,9 @@ impl Worker {
         let Stage::Running { started_at, overdue } = held.stage else { return };
         let Some(scheduled) = held.scheduled.clone() else { return };
         self.running -= 1;
-        self.gathering.ended(started_at, self.fx.now);
+        self.coalescing.ended(started_at, self.fx.now);
         self.suspects.ended(job);
-        self.fx.timers.stop(&Why::TimeLimit(job));
+        self.fx.timers.stop(&Timer::TimeLimit(job));
         let took = self.fx.now.since(started_at);
         if !matches!(outcome, JobOutcome::BadArgs(_) | JobOutcome::NotRun) {
             self.handled(&scheduled);
@@ -47,8 +47,8 @@ impl Worker {
             JobOutcome::Panicked(_) if planted(Bug::AckOnPanic) => {
                 return self.settle_as(job, Settlement::Delete);
             }
-            JobOutcome::BadArgs(message) => return self.refuse(job, Refusal::misfit(message)),
-            JobOutcome::NotRun => return self.give_back_not_run(job),
+            JobOutcome::BadArgs(message) => return self.reject(job, Rejection::mismatch(message)),
+            JobOutcome::NotRun => return self.release_not_run(job),
             JobOutcome::Failed(error) => error,
             JobOutcome::Panicked(message) => panicked(&message),
             JobOutcome::Cancelled if overdue == Some(CancelReason::LeaseLimit) => {
@@ -61,7 +61,7 @@ impl Worker {
             JobOutcome::Cancelled => TaskError::new("the handler was stopped"),
         };
         if was_interrupted && overdue.is_none() {
-            return self.give_back_interrupted(job, &scheduled, failure, took);
+            return self.release_interrupted(job, &scheduled, failure, took);
         }
         self.fail(job, &scheduled, failure, took);
     }
@@ -84,7 +84,7 @@ impl Worker {
     ) {
         let Some(held) = self.jobs.get(&job) else { return };
         let message = held.lease.receipt().message.clone();
-        self.seen.add(held.message_key, self.fx.now);
+        self.completed.add(held.message_key, self.fx.now);
         self.executed(scheduled, took, None);
         self.settle_as(job, Settlement::Delete);
         self.notify_success(&message, scheduled, result);
@@ -99,7 +99,7 @@ impl Worker {
         } else {
             return self.retry(job, scheduled, &error);
         };
-        let settlement = Settlement::PutAside(PutAside {
+        let settlement = Settlement::DeadLetter(DeadLettering {
             reason,
             message: error.message().to_owned(),
             attempts: scheduled.attempt,
@@ -109,7 +109,7 @@ impl Worker {
     }
 
     /// The handler has failed after its wait for a result was ended, since the worker drains.
-    fn give_back_interrupted(
+    fn release_interrupted(
         &mut self,
         job: JobId,
         scheduled: &Scheduled,
@@ -117,13 +117,13 @@ impl Worker {
         took: Duration,
     ) {
         self.executed(scheduled, took, Some(error));
-        self.give_back(job, Duration::ZERO, ReleaseReason::Drain);
+        self.release(job, Duration::ZERO, ReleaseReason::Drain);
     }
 
     /// There was no thread for the handler, and hardly is one for the next message of the queue.
-    fn give_back_not_run(&mut self, job: JobId) {
+    fn release_not_run(&mut self, job: JobId) {
         let Some(queue) = self.jobs.get(&job).map(|held| held.queue.clone()) else { return };
-        self.give_back(job, NO_THREAD_REST, ReleaseReason::NoThread);
+        self.release(job, NO_THREAD_REST, ReleaseReason::NoThread);
         if !self.is_draining() {
             self.rest_queue(&queue, NO_THREAD_REST, Rest::Trouble);
         }
@@ -134,7 +134,7 @@ impl Worker {
         let delay = delay.min(self.config.capabilities.max_delay);
         let counts = self.jobs.get(&job).is_some_and(|held| held.deliveries.are_exact);
         if counts && self.config.capabilities.retry == Retry::Release {
-            return self.give_back(job, delay, ReleaseReason::Retry);
+            return self.release(job, delay, ReleaseReason::Retry);
         }
         let queue = &scheduled.task.queue;
         let successor = successor(scheduled, self.fx.wall.unix_millis(self.fx.now + delay));
@@ -143,7 +143,7 @@ impl Worker {
             // Given back instead, it would be tried for ever under the same number.
             let message =
                 format!("{}; the next attempt's message would be too large", error.message());
-            let settlement = Settlement::PutAside(PutAside {
+            let settlement = Settlement::DeadLetter(DeadLettering {
                 reason: DeadLetterReason::RetriesExhausted,
                 message,
                 attempts: scheduled.attempt,
@@ -151,7 +151,7 @@ impl Worker {
             });
             return self.settle_as(job, settlement);
         }
-        self.settle_as(job, Settlement::Succeed { successor, delay });
+        self.settle_as(job, Settlement::Successor { successor, delay });
     }
 
     fn executed(&mut self, scheduled: &Scheduled, took: Duration, error: Option<TaskError>) {

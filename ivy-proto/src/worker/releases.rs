@@ -7,9 +7,9 @@
 use std::collections::VecDeque;
 use std::hash::Hash;
 
+use crate::hash_map::SortedHashMap;
 use crate::id::{MessageId, TaskId};
 use crate::name::QueueName;
-use crate::table::Table;
 
 /// How many messages and tasks are remembered. One that is forgotten is counted from the start
 /// again, so it is released more often, never less.
@@ -25,7 +25,7 @@ pub(super) struct Releases {
 /// The latest of these, with how often each came.
 #[derive(Debug)]
 struct Counts<Key: Eq + Hash> {
-    of: Table<Key, u32>,
+    of: SortedHashMap<Key, u32>,
     oldest_first: VecDeque<Key>,
 }
 
@@ -41,9 +41,9 @@ impl Releases {
     }
 
     /// The message is released once more.
-    pub(super) fn one_more(&mut self, queue: &QueueName, message: &MessageId, task: TaskId) {
-        self.messages.one_more((queue.clone(), message.clone()));
-        self.tasks.one_more(task);
+    pub(super) fn record(&mut self, queue: &QueueName, message: &MessageId, task: TaskId) {
+        self.messages.record((queue.clone(), message.clone()));
+        self.tasks.record(task);
     }
 }
 
@@ -52,7 +52,7 @@ impl<Key: Clone + Eq + Hash> Counts<Key> {
         self.of.get(key).copied().unwrap_or(0)
     }
 
-    fn one_more(&mut self, key: Key) {
+    fn record(&mut self, key: Key) {
         let before = self.of(&key);
         self.of.insert(key.clone(), before.saturating_add(1));
         if before > 0 {
@@ -69,7 +69,7 @@ impl<Key: Clone + Eq + Hash> Counts<Key> {
 
 impl<Key: Eq + Hash> Default for Counts<Key> {
     fn default() -> Self {
-        Counts { of: Table::default(), oldest_first: VecDeque::new() }
+        Counts { of: SortedHashMap::default(), oldest_first: VecDeque::new() }
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
         let id = MessageId::new("7");
         for count in 0..12 {
             assert_eq!(releases.of(&queue("a"), &id), count);
-            releases.one_more(&queue("a"), &id, task(1));
+            releases.record(&queue("a"), &id, task(1));
         }
         assert_eq!(releases.of(&queue("b"), &id), 0, "another queue has ids of its own");
         assert_eq!(releases.of(&queue("a"), &MessageId::new("8")), 0);
@@ -101,7 +101,7 @@ mod tests {
     fn a_task_is_known_by_any_of_its_messages() {
         let mut releases = Releases::default();
         assert!(!releases.has(task(1)));
-        releases.one_more(&queue("a"), &MessageId::new("7"), task(1));
+        releases.record(&queue("a"), &MessageId::new("7"), task(1));
         assert!(releases.has(task(1)) && !releases.has(task(2)));
     }
 
@@ -109,7 +109,7 @@ mod tests {
     fn the_oldest_message_is_forgotten_for_the_newest() {
         let mut releases = Releases::default();
         for number in 0..=MOST {
-            releases.one_more(&queue("a"), &MessageId::new(number.to_string()), task(1));
+            releases.record(&queue("a"), &MessageId::new(number.to_string()), task(1));
         }
         let messages = &releases.messages;
         assert_eq!((messages.of.len(), messages.oldest_first.len()), (MOST, MOST));

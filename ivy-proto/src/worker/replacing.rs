@@ -1,5 +1,5 @@
 //! Replacing a message by a copy, so that the number of its lost deliveries stays known: see
-//! [`counting`](super::counting).
+//! [`lost_deliveries`](super::lost_deliveries).
 //!
 //! The copy is posted first and the message deleted second. A crash in between leaves both. So
 //! while a message is being replaced, none is started that was delivered before and may be what
@@ -119,10 +119,10 @@ impl Worker {
         self.replacing.ended(job);
         match why {
             Replacement::Start { .. } if self.is_draining() => {
-                self.give_back(job, Duration::ZERO, ReleaseReason::Drain);
+                self.release(job, Duration::ZERO, ReleaseReason::Drain);
             }
             Replacement::Start { .. } => self.run(job),
-            Replacement::Release { delay, reason } => self.give_back(job, delay, reason),
+            Replacement::Release { delay, reason } => self.release(job, delay, reason),
         }
     }
 }

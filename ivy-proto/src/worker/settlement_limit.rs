@@ -15,7 +15,7 @@ const MOST: usize = 1000;
 
 impl Worker {
     /// Whether no more messages are to be reserved, since too many wait for their settlement.
-    pub(super) fn settles_too_many(&self) -> bool {
+    pub(super) fn has_too_many_settling(&self) -> bool {
         // Handlers may run on whose message is held no more.
         self.jobs.len().saturating_sub(self.running + self.waiting_count()) >= MOST
     }
@@ -23,8 +23,8 @@ impl Worker {
     /// Releases a message whose copy could not be posted, if others need its place: as long as its
     /// lease is renewed nothing else would end its settlement, and a worker that holds only such
     /// messages would do none that it can. Returns whether it does.
-    pub(super) fn gives_way(&mut self, job: JobId, fault: &Fault) -> bool {
-        if !self.settles_too_many() {
+    pub(super) fn release_for_others(&mut self, job: JobId, fault: &Fault) -> bool {
+        if !self.has_too_many_settling() {
             return false;
         }
         let Some(held) = self.jobs.get_mut(&job) else { return false };
@@ -32,12 +32,12 @@ impl Worker {
         let message = held.lease.receipt().message.clone();
         let Some(settling) = held.settling() else { return false };
         let (delay, why) = match &settling.settlement {
-            Settlement::PutAside(aside) => {
+            Settlement::DeadLetter(aside) => {
                 let (reason, fault) = (aside.reason, fault.clone());
                 self.fx.event(Event::DeadLetterRefused { queue, message, reason, fault });
                 (longest_delay(), ReleaseReason::DeadLetterRefused)
             }
-            Settlement::Succeed { delay, .. } => {
+            Settlement::Successor { delay, .. } => {
                 let delay = *delay;
                 self.fx.event(Event::QueueError { queue, fault: fault.clone() });
                 (delay, ReleaseReason::SuccessorRefused)
@@ -52,7 +52,7 @@ impl Worker {
                 return false;
             }
         };
-        self.give_back(job, delay, why);
+        self.release(job, delay, why);
         true
     }
 }

@@ -14,15 +14,15 @@ use crate::task::TaskHeld;
 use crate::text::brief;
 
 use super::Worker;
-use super::answers::may_succeed_later;
-use super::effects::Purpose;
-use super::io::Why;
+use super::effects::OpPurpose;
+use super::io::Timer;
 use super::job::{Progress, Replacement, Settlement, Settling, Stage};
+use super::replies::may_succeed_later;
 
 impl Worker {
     /// From now on, the job is settled so.
     pub(super) fn settle_as(&mut self, job: JobId, settlement: Settlement) {
-        if planted(Bug::DeleteBeforeCopy) && matches!(settlement, Settlement::PutAside(_)) {
+        if planted(Bug::DeleteBeforeCopy) && matches!(settlement, Settlement::DeadLetter(_)) {
             self.delete_at_once(job);
         }
         let Some(held) = self.jobs.get_mut(&job) else { return };
@@ -31,7 +31,7 @@ impl Worker {
     }
 
     /// Gives a message back.
-    pub(super) fn give_back(&mut self, job: JobId, delay: Duration, reason: ReleaseReason) {
+    pub(super) fn release(&mut self, job: JobId, delay: Duration, reason: ReleaseReason) {
         if !self.replace_at_release(job, delay, reason) {
             self.settle_as(job, Settlement::Release { delay, reason, detail: None });
         }
@@ -48,8 +48,8 @@ impl Worker {
         let Some(Settling { settlement, progress }) = held.settling() else { return };
         let (purpose, op) = match settlement {
             Settlement::Delete => {
-                *progress = Progress::Gathered;
-                return self.gather_ack(&queue, job);
+                *progress = Progress::Batched;
+                return self.batch_ack(&queue, job);
             }
             Settlement::Release { .. } if being_touched => {
                 *progress = Progress::Due;
@@ -58,11 +58,11 @@ impl Worker {
             Settlement::Release { delay, reason, .. } => {
                 let (delay, failed) = (*delay, *reason == ReleaseReason::Retry);
                 let receipt = held.lease.receipt().clone();
-                (Purpose::Release(job), QueueOp::Release { queue, receipt, delay, failed })
+                (OpPurpose::Release(job), QueueOp::Release { queue, receipt, delay, failed })
             }
-            Settlement::Succeed { successor, delay } => {
+            Settlement::Successor { successor, delay } => {
                 let message = NewMessage { body: successor.clone(), delay: *delay };
-                (Purpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })
+                (OpPurpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })
             }
             Settlement::Replace { copy, why } => {
                 let delay = match why {
@@ -70,20 +70,20 @@ impl Worker {
                     Replacement::Release { delay, .. } => *delay,
                 };
                 let message = NewMessage { body: copy.clone(), delay };
-                (Purpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })
+                (OpPurpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })
             }
-            Settlement::PutAside(_) => {
+            Settlement::DeadLetter(_) => {
                 let copy =
                     held.dead_letter(self.fx.unix_millis(), &self.config, &mut self.fx.entropy);
                 let Some((queue, body)) = copy else { return };
                 let message = NewMessage { body, delay: Duration::ZERO };
-                (Purpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })
+                (OpPurpose::Post(job), QueueOp::Post { queue, messages: Batch::one(message) })
             }
         };
         if let Some(settling) = held.settling() {
             settling.progress = Progress::UnderWay;
         }
-        self.fx.ask(purpose, op);
+        self.fx.execute(purpose, op);
     }
 
     /// The successor, the copy in its place or the dead-letter copy was accepted.
@@ -95,25 +95,25 @@ impl Worker {
         let message = held.lease.receipt().message.clone();
         let Some(settling) = held.settling() else { return };
         match settling.settlement.clone() {
-            Settlement::Succeed { delay, .. } => {
+            Settlement::Successor { delay, .. } => {
                 if let Some(scheduled) = scheduled {
                     let attempt = scheduled.attempt.saturating_add(1);
                     self.fx.event(Event::Retried { task: scheduled.task.clone(), attempt, delay });
                 }
             }
             Settlement::Replace { why, .. } => return self.replaced(job, why),
-            Settlement::PutAside(aside) => {
+            Settlement::DeadLetter(dead_lettering) => {
                 self.fx.event(Event::DeadLettered {
                     queue,
                     message: message.clone(),
                     task: known.as_ref().map(|(task, _)| task.clone()),
-                    reason: aside.reason,
-                    detail: brief(&aside.message).to_owned(),
-                    attempts: aside.attempts,
+                    reason: dead_lettering.reason,
+                    detail: brief(&dead_lettering.message).to_owned(),
+                    attempts: dead_lettering.attempts,
                     lost,
                 });
                 if let Some((task, ivy)) = known {
-                    self.notify_failure(&message, &task, ivy.as_ref(), &aside);
+                    self.notify_failure(&message, &task, ivy.as_ref(), &dead_lettering);
                 }
             }
             Settlement::Delete | Settlement::Release { .. } => return,
@@ -131,10 +131,10 @@ impl Worker {
             return self.rest_settlement(job, fault);
         }
         match &mut settling.settlement {
-            Settlement::Succeed { delay, .. } => {
+            Settlement::Successor { delay, .. } => {
                 let delay = *delay;
                 self.fx.event(Event::QueueError { queue, fault: fault.clone() });
-                self.give_back(job, delay, ReleaseReason::SuccessorRefused);
+                self.release(job, delay, ReleaseReason::SuccessorRefused);
             }
             Settlement::Replace { why, .. } => {
                 let why = *why;
@@ -142,16 +142,16 @@ impl Worker {
             }
             // A queue may accept less than it was said to, and some servers refuse what is too large
             // like anything else.
-            Settlement::PutAside(aside) if !aside.bare => {
-                aside.bare = true;
+            Settlement::DeadLetter(dead_lettering) if !dead_lettering.bare => {
+                dead_lettering.bare = true;
                 self.settle(job);
             }
-            Settlement::PutAside(aside) => {
-                let reason = aside.reason;
+            Settlement::DeadLetter(dead_lettering) => {
+                let reason = dead_lettering.reason;
                 let fault = fault.clone();
                 self.fx.event(Event::DeadLetterRefused { queue, message, reason, fault });
                 let delay = Backoff::UNDECIDED.ceiling(u32::MAX);
-                self.give_back(job, delay, ReleaseReason::DeadLetterRefused);
+                self.release(job, delay, ReleaseReason::DeadLetterRefused);
             }
             Settlement::Delete | Settlement::Release { .. } => {}
         }
@@ -170,7 +170,7 @@ impl Worker {
         let (delay, reason, detail) = (*delay, *reason, detail.take());
         if let ReleaseReason::Undecided(why) = reason {
             let is_first = self.releases.of(&queue, &message) == 0;
-            self.releases.one_more(&queue, &message, id);
+            self.releases.record(&queue, &message, id);
             if let Some((task, ivy)) = known.filter(|_| is_first) {
                 let held = TaskHeld {
                     queue: queue.clone(),
@@ -221,7 +221,7 @@ impl Worker {
 
     /// Lets a settlement rest after a failure, until it may be tried again or the lease ends.
     fn rest_settlement(&mut self, job: JobId, fault: &Fault) {
-        if self.gives_way(job, fault) {
+        if self.release_for_others(job, fault) {
             return;
         }
         let Some(held) = self.jobs.get_mut(&job) else { return };
@@ -230,6 +230,6 @@ impl Worker {
             settling.progress = Progress::Resting;
         }
         let delay = self.queue_failed(&queue, fault);
-        self.fx.set_timer(Why::Settle(job), delay);
+        self.fx.set_timer(Timer::Settle(job), delay);
     }
 }

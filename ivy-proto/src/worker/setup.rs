@@ -7,7 +7,7 @@ use crate::retry::Backoff;
 use crate::task::{RegisterError, TaskSettings};
 
 use super::config::WorkerConfig;
-use super::seen::ReplayWindow;
+use super::replay_window::ReplayWindow;
 
 /// A [`WorkerConfig`] that is described step by step, as the builders of the adapters do it. The
 /// first thing that is wrong is kept, and told at the end.

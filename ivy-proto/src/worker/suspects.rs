@@ -62,11 +62,11 @@ impl Suspects {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::Counter;
+    use crate::id::IdGenerator;
 
     #[test]
     fn the_least_often_delivered_comes_first() {
-        let (mut suspects, mut ids) = (Suspects::default(), Counter::default());
+        let (mut suspects, mut ids) = (Suspects::default(), IdGenerator::default());
         let (often, seldom) = (ids.next_job(), ids.next_job());
         suspects.add(often, 40);
         suspects.add(seldom, 30);
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn chance_decides_between_equals() {
-        let mut ids = Counter::default();
+        let mut ids = IdGenerator::default();
         let (one, other) = (ids.next_job(), ids.next_job());
         let mut rng = Rng::from_number(1);
         let mut first = |_| {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use crate::hash_map::SortedHashMap;
 use crate::name::TaskName;
-use crate::table::Table;
 use crate::task::TaskSettings;
 
 use super::config::WorkerConfig;
 
 #[derive(Debug)]
-pub(super) struct Tasks(Table<TaskName, ServedTask>);
+pub(super) struct Tasks(SortedHashMap<TaskName, ServedTask>);
 
 /// A task, and what its messages are treated by.
 #[derive(Debug)]

@@ -92,8 +92,8 @@ fn a_handler_that_exceeds_its_time_limit_is_stopped_and_told() {
 
 #[test]
 fn a_value_that_panics_while_it_is_dropped_leaves_the_slot_free() {
-    struct Bomb;
-    impl Drop for Bomb {
+    struct PanicsOnDrop;
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
             if !std::thread::panicking() {
                 panic!("dropped");
@@ -102,7 +102,7 @@ fn a_value_that_panics_while_it_is_dropped_leaves_the_slot_free() {
     }
     let ivy = ivy();
     let limited = handler!(|_ctx: Ctx| {
-        let _bomb = Bomb;
+        let _bomb = PanicsOnDrop;
         pending::<Result<(), TaskError>>().await
     });
     let _worker = wait(worker(&ivy).concurrency(1).register(&LIMITED, limited).start()).unwrap();

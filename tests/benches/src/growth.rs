@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use ivy_proto::broker::{
-    Answer, Broker, BrokerConfig, Delivery, Input, Output, Request, RequestId, Target,
+    Broker, BrokerConfig, Delivery, Input, Output, Request, RequestId, Response, Target,
 };
 use ivy_proto::producer::{self, Producer, ProducerConfig};
 use ivy_proto::queue::{
@@ -50,13 +50,13 @@ impl Store {
         store
     }
 
-    fn ask(&mut self, request: Request) -> Answer {
+    fn ask(&mut self, request: Request) -> Response {
         // As on a real clock, no two requests come at the same time.
         self.now = self.now + Duration::from_micros(1);
         self.broker
             .handle_input(Input::Request(RequestId(1), request), self.now)
             .expect("no request waits");
-        let Output::Answer(_, answer) = self.broker.poll_output() else { panic!("no answer") };
+        let Output::Response(_, answer) = self.broker.poll_output() else { panic!("no answer") };
         answer.expect("nothing is refused")
     }
 
@@ -71,7 +71,7 @@ impl Store {
         let (queue, timeout) = (self.queue.clone(), Some(Duration::from_secs(3600)));
         let request =
             Request::Reserve { queue, count, timeout, wait: Duration::ZERO, delete: false };
-        let Answer::Reserved(deliveries) = self.ask(request) else { panic!("another answer") };
+        let Response::Reserved(deliveries) = self.ask(request) else { panic!("another answer") };
         let target = |Delivery { message, reservation, .. }| Target {
             message,
             reservation: Some(reservation),
@@ -87,7 +87,7 @@ impl Store {
     fn touch(&mut self, target: &mut Target) {
         let (queue, timeout) = (self.queue.clone(), Some(Duration::from_secs(3600)));
         let request = Request::Touch { queue, target: target.clone(), timeout };
-        let Answer::Touched(receipt) = self.ask(request) else { panic!("another answer") };
+        let Response::Touched(receipt) = self.ask(request) else { panic!("another answer") };
         target.reservation = Some(receipt.reservation);
     }
 }

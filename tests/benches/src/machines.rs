@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId};
-use ivy_proto::producer::{self, Call, Producer, ProducerConfig, Reply};
+use ivy_proto::producer::{self, Call, Producer, ProducerConfig, ReplyTo};
 use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
 use ivy_proto::task::{TaskOutcome, TaskSettings};
 use ivy_proto::wire::{Codec, Options, RawJson};
@@ -166,7 +166,7 @@ impl World {
     }
 
     fn poll_broker(&mut self) -> bool {
-        let broker::Output::Answer(id, answer) = self.broker.poll_output() else { return false };
+        let broker::Output::Response(id, answer) = self.broker.poll_output() else { return false };
         let answer = answer.map(QueueReply::from).map_err(Fault::from);
         match self.asked.remove(&id) {
             Some(Asker::Producer(op)) => self.tell_producer(producer::Input::Queue(op, answer)),
@@ -238,7 +238,7 @@ impl Calls {
             options: Options::new(),
             expires_after: None,
             delay: Duration::ZERO,
-            reply: Reply::Handle,
+            reply: ReplyTo::Handle,
         }
     }
 }

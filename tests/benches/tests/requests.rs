@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::time::Duration;
 
 use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId};
-use ivy_proto::producer::{self, Call, Producer, ProducerConfig, Reply};
+use ivy_proto::producer::{self, Call, Producer, ProducerConfig, ReplyTo};
 use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
 use ivy_proto::task::TaskSettings;
 use ivy_proto::wire::{Codec, Options, RawJson};
@@ -89,7 +89,7 @@ struct World {
 
 enum Parcel {
     Request(Asker, QueueOp),
-    Answer(Asker, Result<QueueReply, Fault>),
+    Response(Asker, Result<QueueReply, Fault>),
 }
 
 #[derive(Clone, Copy)]
@@ -129,7 +129,7 @@ impl World {
                 options: Options::new(),
                 expires_after: None,
                 delay: Duration::ZERO,
-                reply: Reply::None,
+                reply: ReplyTo::None,
             };
             self.tell_producer(producer::Input::Calls(vec![call]));
         }
@@ -170,7 +170,7 @@ impl World {
         let deadlines = [arrives, self.producer_deadline(), self.worker_deadline(), Some(end)];
         let broker = match self.broker.poll_output() {
             broker::Output::Wait(deadline) => deadline.map(|deadline| deadline.at),
-            broker::Output::Answer(..) => unreachable!("it was polled to its end"),
+            broker::Output::Response(..) => unreachable!("it was polled to its end"),
         };
         self.now = deadlines.into_iter().flatten().chain(broker).min().unwrap();
         while let Some(Reverse((at, parcel))) = self.on_the_way.peek().copied()
@@ -192,10 +192,10 @@ impl World {
                 let request = broker::Input::Request(id, op.into());
                 self.broker.handle_input(request, self.now).unwrap();
             }
-            Parcel::Answer(Asker::Producer(op), answer) => {
+            Parcel::Response(Asker::Producer(op), answer) => {
                 self.tell_producer(producer::Input::Queue(op, answer));
             }
-            Parcel::Answer(Asker::Worker(op), answer) => {
+            Parcel::Response(Asker::Worker(op), answer) => {
                 self.tell_worker(worker::Input::Queue(op, answer));
             }
         }
@@ -249,9 +249,9 @@ impl World {
     }
 
     fn poll_broker(&mut self) -> bool {
-        let broker::Output::Answer(id, answer) = self.broker.poll_output() else { return false };
+        let broker::Output::Response(id, answer) = self.broker.poll_output() else { return false };
         let asker = self.asked.remove(&id).unwrap();
-        self.send(Parcel::Answer(asker, answer.map(QueueReply::from).map_err(Fault::from)));
+        self.send(Parcel::Response(asker, answer.map(QueueReply::from).map_err(Fault::from)));
         true
     }
 

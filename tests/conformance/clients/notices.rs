@@ -3,7 +3,7 @@
 
 use futures_util::StreamExt;
 use ivy_core_tests::recorded::NOTICES;
-use ivy_driver::{Heard, Ivy, Runtime};
+use ivy_driver::{Ivy, Runtime, SubscriptionEvent};
 use ivy_proto::{ChannelName, Rng};
 use ivy_test_kit::{ScriptedRedis, cut_at_two};
 
@@ -20,13 +20,15 @@ async fn each_recorded_notice_survives_its_pieces<R: Runtime>() {
     let mut rng = Rng::from_number(22);
     for notice in NOTICES {
         let mut heard = client.subscribe(vec![channel.clone()]);
-        assert!(matches!(heard.next().await, Some(Heard::Subscribed)));
+        assert!(matches!(heard.next().await, Some(SubscriptionEvent::Subscribed)));
         for _ in 0..PAIRS {
             redis.publish_in_pieces(channel.as_str(), notice.as_bytes(), |message| {
                 cut_at_two(message, &mut rng)
             });
             match heard.next().await {
-                Some(Heard::Notice { payload, .. }) => assert_eq!(payload, notice.as_bytes()),
+                Some(SubscriptionEvent::Notice { payload, .. }) => {
+                    assert_eq!(payload, notice.as_bytes())
+                }
                 other => panic!("{other:?}"),
             }
         }

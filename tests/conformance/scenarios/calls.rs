@@ -11,7 +11,7 @@ use ivy_test_kit::secrets::{ARGUMENT, ENCRYPTION_PASSWORD, RESULT, find_leaks};
 use serde_json::{Value, json};
 
 use crate::harness::{Builder, Failure, Handle, Harness, Job};
-use crate::props::{Bomb, Journal, eventually, eventually_eq};
+use crate::props::{Journal, PanicsOnDrop, eventually, eventually_eq};
 use crate::stage::Stage;
 use crate::tasks::{DOUBLE, DOUBLE_TO_TEXT, ECHO, ECHO_VALUE, FLOATS, LETTERS, NESTED};
 
@@ -220,7 +220,7 @@ pub(crate) fn a_callback_that_panics_harms_no_other<H: Harness>(stage: &Stage<H>
     let journal = results.clone();
     let callback = move |(n,), _: Result<u64, H::Error>| {
         journal.write(n);
-        std::panic::panic_any(Bomb);
+        std::panic::panic_any(PanicsOnDrop);
     };
     stage.ivy.on_result(&double, callback).unwrap();
     let _worker = stage.doubling(&double);

@@ -9,7 +9,7 @@ use ivy_proto::{ErrorKind, TaskId};
 use ivy_test_kit::PATIENCE;
 
 use crate::harness::{Builder, Failure, Handle, Harness, Job};
-use crate::props::{Bomb, EXPECTED_PANIC, Gate, Journal, eventually_eq};
+use crate::props::{EXPECTED_PANIC, Gate, Journal, PanicsOnDrop, eventually_eq};
 use crate::stage::{BACKOFF, LEASE, Stage};
 use crate::tasks::{DOUBLE, FAIL, LIMITED};
 use crate::watch::Watch;
@@ -130,7 +130,7 @@ pub(crate) fn a_panic_that_panics_again_is_told_as_a_panic<H: Harness>(stage: &S
     let _worker = stage
         .worker()
         .concurrency(1)
-        .register(&fail, |_, ()| std::panic::panic_any(Bomb))
+        .register(&fail, |_, ()| std::panic::panic_any(PanicsOnDrop))
         .register(&double, |_, (n,)| Ok(2 * n))
         .start()
         .unwrap();

@@ -166,7 +166,7 @@ impl Model {
         self.broker.handle_input(input, self.now).expect("each id is used once");
         loop {
             match self.broker.poll_output() {
-                broker::Output::Answer(answered, answer) => {
+                broker::Output::Response(answered, answer) => {
                     assert_eq!(answered, id, "one asks at a time");
                     return wire::answer(&answer);
                 }

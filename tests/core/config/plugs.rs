@@ -4,8 +4,8 @@ use std::io;
 
 use ivy_proto::ChannelName;
 use ivy_proto::backend::{
-    BoxFuture, BoxStream, Heard, Notifier, NotifierBackend, NotifierWay, Place, Plug, Queue,
-    QueueBackend, QueueWay, UrlProblem,
+    BackendUrl, BoxFuture, BoxStream, Notifier, NotifierBackend, NotifierImpl, Plug, Queue,
+    QueueBackend, QueueImpl, SubscriptionEvent, UrlProblem,
 };
 use ivy_proto::config::{Config, ConfigError, Environment, NotifierConfig, QueueConfig, Warning};
 use ivy_proto::notify::{NotifyFault, Publication};
@@ -32,21 +32,21 @@ impl Notifier for Shelf {
         unimplemented!("no test asks it")
     }
 
-    fn subscribe(&self, _: Vec<ChannelName>) -> BoxStream<Heard> {
+    fn subscribe(&self, _: Vec<ChannelName>) -> BoxStream<SubscriptionEvent> {
         unimplemented!("no test asks it")
     }
 }
 
-fn name(place: &Place) -> Result<Shelf, ConfigError> {
+fn name(place: &BackendUrl) -> Result<Shelf, ConfigError> {
     let host = place.host().ok_or_else(|| place.refuse(UrlProblem::NoHost))?;
     Ok(Shelf(format!("{host} {:?}", place.query("depth"))))
 }
 
-fn queue(place: &Place, _: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
+fn queue(place: &BackendUrl, _: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
     Ok(QueueBackend::queue(name(place)?).with_warning("the shelf is old"))
 }
 
-fn notifier(place: &Place, _: &Environment<'_>) -> Result<NotifierBackend, ConfigError> {
+fn notifier(place: &BackendUrl, _: &Environment<'_>) -> Result<NotifierBackend, ConfigError> {
     Ok(NotifierBackend::notifier(name(place)?))
 }
 
@@ -61,8 +61,8 @@ const SHELF: Plug = Plug::new("shelf", &["shelf"])
 
 fn shown(config: &Config) -> String {
     match &config.queue {
-        Some(QueueConfig::Backend(backend)) => match backend.way() {
-            QueueWay::Queue(queue) => format!("{queue:?}"),
+        Some(QueueConfig::Backend(backend)) => match backend.implementation() {
+            QueueImpl::Queue(queue) => format!("{queue:?}"),
             other => panic!("{other:?}"),
         },
         other => panic!("{other:?}"),
@@ -112,7 +112,7 @@ fn the_server_of_the_queue_is_the_notifier_where_it_can_be_one() {
     let Some(NotifierConfig::Backend(own)) = redis.resolve(builder()).unwrap().notifier else {
         panic!("no notifier")
     };
-    assert!(matches!(own.way(), NotifierWay::Notifier(_)), "{own:?}");
+    assert!(matches!(own.implementation(), NotifierImpl::Notifier(_)), "{own:?}");
     let given = redis.resolve(builder().notifier_url("redis://other")).unwrap();
     assert_eq!(redis_of(given).host, "other");
 }

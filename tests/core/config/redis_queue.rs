@@ -1,6 +1,6 @@
 //! Redis as a queue: its URL alone names the notifier too.
 
-use ivy_proto::backend::{NotifierWay, QueueWay, UrlProblem};
+use ivy_proto::backend::{NotifierImpl, QueueImpl, UrlProblem};
 use ivy_proto::config::{Config, NotifierConfig, QueueConfig};
 use ivy_redis::BadPrefix;
 
@@ -17,8 +17,8 @@ fn are_shared(config: &Config) -> bool {
     else {
         panic!("{config:?}")
     };
-    let (QueueWay::Session(of_queue, _), NotifierWay::Session(of_notifier)) =
-        (queue.way(), notifier.way())
+    let (QueueImpl::Session(of_queue, _), NotifierImpl::Session(of_notifier)) =
+        (queue.implementation(), notifier.implementation())
     else {
         panic!("{config:?}")
     };
@@ -46,7 +46,9 @@ fn the_queue_says_whether_its_connections_are_encrypted() {
     for (url, is_encrypted) in [("redis://host", false), ("rediss://host", true)] {
         let config = on_redis(url).config().unwrap();
         let Some(QueueConfig::Backend(backend)) = &config.queue else { panic!("{config:?}") };
-        let QueueWay::Session(sessions, capabilities) = backend.way() else { panic!("{url}") };
+        let QueueImpl::Session(sessions, capabilities) = backend.implementation() else {
+            panic!("{url}")
+        };
         assert_eq!(sessions.is_secure(), is_encrypted);
         assert_eq!(capabilities.check(), Ok(()));
     }

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use ivy_ironmq::{Address, BadConfig, IronMq, Token};
-use ivy_proto::backend::{NotifierWay, Place, QueueWay, SessionStart, UrlProblem};
+use ivy_proto::backend::{BackendUrl, NotifierImpl, QueueImpl, SessionStart, UrlProblem};
 use ivy_proto::config::{
     Config, ConfigBuilder, ConfigError, Environment, NotifierConfig, Origin, QueueConfig,
 };
@@ -74,7 +74,7 @@ pub(crate) fn builder() -> ConfigBuilder {
 
 pub(crate) fn dialect(config: &Config) -> IronMq {
     let Some(QueueConfig::Backend(backend)) = &config.queue else { panic!("{:?}", config.queue) };
-    let QueueWay::Exchange(exchange) = backend.way() else { panic!("{backend:?}") };
+    let QueueImpl::Exchange(exchange) = backend.implementation() else { panic!("{backend:?}") };
     let exchange: &dyn Any = &**exchange;
     exchange.downcast_ref::<IronMq>().unwrap().clone()
 }
@@ -86,13 +86,13 @@ pub(crate) fn ironmq(config: Config) -> (Address, Token) {
 
 pub(crate) fn redis_of(config: Config) -> RedisAddress {
     let Some(NotifierConfig::Backend(backend)) = config.notifier else { panic!("{config:?}") };
-    let NotifierWay::Session(sessions) = backend.way() else { panic!("{backend:?}") };
+    let NotifierImpl::Session(sessions) = backend.implementation() else { panic!("{backend:?}") };
     let session: Box<dyn Any> = sessions.make(SessionStart::default());
     session.downcast_ref::<RedisSession>().unwrap().address().clone()
 }
 
-pub(crate) fn place(url: &str) -> Place {
-    Place::parse(url, Origin::Argument("URL")).unwrap()
+pub(crate) fn place(url: &str) -> BackendUrl {
+    BackendUrl::parse(url, Origin::Argument("URL")).unwrap()
 }
 
 /// What is wrong with a URL.

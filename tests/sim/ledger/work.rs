@@ -191,7 +191,7 @@ impl Ledger {
             DeadLetterReason::KeyDisabled => self.wrong_keys || task.sender == Sender::Stranger,
             // A message that came out of another queue than it was put into.
             DeadLetterReason::BadTag => {
-                let moved = task.causes.has(Cause::Delivery) || task.causes.has(Cause::Answer);
+                let moved = task.causes.has(Cause::Delivery) || task.causes.has(Cause::Response);
                 had_its_chance && (moved || task.sender == Sender::Stranger)
             }
             DeadLetterReason::UnknownTask

@@ -180,7 +180,7 @@ impl World {
                 false => self.hang_up(who, Some(op)),
             }
             let lost = Err(QueueFault::new(FaultKind::AnswerLost));
-            let heard = Heard::Answer(op, lost, Moment::EPOCH);
+            let heard = Heard::Response(op, lost, Moment::EPOCH);
             self.later(Duration::from_millis(1), Due::Heard(who, heard));
         }
     }

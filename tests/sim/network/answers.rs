@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use ivy_proto::broker::{Answer, Delivery, Refusal, RequestId};
+use ivy_proto::broker::{self, Delivery, Refusal, RequestId};
 use ivy_proto::queue::{
     DeliveryCount, Fault as QueueFault, FaultKind, QueueOp, QueueReply, ReservedMessage,
 };
@@ -39,31 +39,31 @@ impl World {
     pub(crate) fn answered(
         &mut self,
         id: RequestId,
-        mut answer: Result<Answer, Refusal>,
+        mut answer: Result<broker::Response, Refusal>,
         broker_now: Moment,
     ) {
         let Some(sent) = self.requests.remove(&id) else { return };
         self.census.pair(broker_pair(&sent.op, &answer));
         self.write_down(&sent, &answer, broker_now);
-        if let Ok(Answer::Reserved(deliveries)) = &mut answer {
+        if let Ok(broker::Response::Reserved(deliveries)) = &mut answer {
             self.spoil_delivery(&sent, deliveries);
             if !matches!(sent.fate, Fate::Arrives) {
                 for delivery in deliveries.iter() {
-                    self.ledger.blame_message(&delivery.message, Cause::Answer);
+                    self.ledger.blame_message(&delivery.message, Cause::Response);
                 }
             }
         }
         match sent.asker {
             Asker::Nobody | Asker::Stranger => {}
             Asker::Original(question) => {
-                let heard = Heard::Original(crate::original::Heard::Answer(question, answer));
+                let heard = Heard::Original(crate::original::Heard::Response(question, answer));
                 self.soon(sent.who, heard);
             }
             Asker::Machine(op) => self.answer_machine(op, &sent, answer),
         }
     }
 
-    fn answer_machine(&mut self, op: OpId, sent: &Sent, answer: Result<Answer, Refusal>) {
+    fn answer_machine(&mut self, op: OpId, sent: &Sent, answer: Result<broker::Response, Refusal>) {
         if self.is_lost_with_its_connection(sent.line) {
             return self.ledger.blame_request(&sent.op, Cause::Connection);
         }
@@ -99,24 +99,24 @@ impl World {
         }
         let reply = if at > limit { lost() } else { reply };
         let at = at.min(limit).max(self.now);
-        self.agenda.add(at, Due::Heard(sent.who, Heard::Answer(op, reply, self.now)));
+        self.agenda.add(at, Due::Heard(sent.who, Heard::Response(op, reply, self.now)));
     }
 
     /// What the asker makes of the answer.
     fn read(
         &mut self,
         sent: &Sent,
-        answer: &Result<Answer, Refusal>,
+        answer: &Result<broker::Response, Refusal>,
     ) -> Result<QueueReply, QueueFault> {
         let damaged = matches!(sent.fate, Fate::OfEarlier | Fate::Cut(_) | Fate::Spoiled(_));
         if sent.bytes.is_none() && !damaged {
             let mut reply = match (&sent.op, answer) {
-                (QueueOp::DeleteMany { receipts, .. }, Ok(Answer::Deleted)) => {
+                (QueueOp::DeleteMany { receipts, .. }, Ok(broker::Response::Deleted)) => {
                     Ok(QueueReply::all_deleted(receipts.items().len()))
                 }
                 _ => answer.clone().map(QueueReply::from).map_err(QueueFault::from),
             };
-            if let Ok(Answer::Reserved(deliveries)) = answer {
+            if let Ok(broker::Response::Reserved(deliveries)) = answer {
                 for (message, delivery) in reserved(&mut reply).iter_mut().zip(deliveries) {
                     if !self.setup.backend.counts_exactly() {
                         let count =
@@ -167,15 +167,15 @@ impl World {
     }
 
     /// Writes into the ledger what the broker did.
-    fn write_down(&mut self, sent: &Sent, answer: &Result<Answer, Refusal>, now: Moment) {
+    fn write_down(&mut self, sent: &Sent, answer: &Result<broker::Response, Refusal>, now: Moment) {
         let Ok(answer) = answer else { return };
         let who = sent.who;
         match (&sent.op, answer) {
-            (QueueOp::Post { queue, messages }, Answer::Posted(ids)) => {
+            (QueueOp::Post { queue, messages }, broker::Response::Posted(ids)) => {
                 let again = matches!(sent.asker, Asker::Nobody);
                 self.ledger.posted(who, queue, messages.items(), ids, again);
             }
-            (QueueOp::Post { queue, messages }, Answer::PostedEach(entries)) => {
+            (QueueOp::Post { queue, messages }, broker::Response::PostedEach(entries)) => {
                 let again = matches!(sent.asker, Asker::Nobody);
                 for (message, entry) in messages.items().iter().zip(entries) {
                     if let Ok(id) = entry {
@@ -185,7 +185,7 @@ impl World {
                     }
                 }
             }
-            (QueueOp::Reserve { lease, .. }, Answer::Reserved(deliveries)) => {
+            (QueueOp::Reserve { lease, .. }, broker::Response::Reserved(deliveries)) => {
                 self.ledger.reserved(sent.line, deliveries, self.granted(who, *lease), now);
                 let causes = self.causes_at(who);
                 for delivery in deliveries {
@@ -198,17 +198,17 @@ impl World {
                     self.handed.held.pop_front();
                 }
             }
-            (QueueOp::Touch { receipt, lease, .. }, Answer::Touched(new)) => {
+            (QueueOp::Touch { receipt, lease, .. }, broker::Response::Touched(new)) => {
                 self.ledger.touched(who, receipt, new, self.granted(who, *lease), now);
             }
-            (QueueOp::Release { receipt, failed, .. }, Answer::Released) => {
+            (QueueOp::Release { receipt, failed, .. }, broker::Response::Released) => {
                 self.ledger.released(who, receipt, *failed, now);
             }
-            (QueueOp::Delete { receipt, .. }, Answer::Deleted) => {
+            (QueueOp::Delete { receipt, .. }, broker::Response::Deleted) => {
                 self.handed.delete(receipt);
                 self.ledger.deleted(who, receipt, now);
             }
-            (QueueOp::DeleteMany { receipts, .. }, Answer::DeletedEach(entries)) => {
+            (QueueOp::DeleteMany { receipts, .. }, broker::Response::DeletedEach(entries)) => {
                 for (receipt, entry) in receipts.items().iter().zip(entries) {
                     if entry.is_ok() {
                         self.handed.delete(receipt);
@@ -216,7 +216,7 @@ impl World {
                     }
                 }
             }
-            (QueueOp::DeleteMany { receipts, .. }, Answer::Deleted) => {
+            (QueueOp::DeleteMany { receipts, .. }, broker::Response::Deleted) => {
                 for receipt in receipts.items() {
                     self.handed.delete(receipt);
                     self.ledger.deleted(who, receipt, now);

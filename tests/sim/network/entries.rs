@@ -54,7 +54,7 @@ impl World {
             _ => &[],
         };
         let fault = (!kinds.is_empty()).then(|| QueueFault::new(one_of(rng, kinds)));
-        let cause = if fault.is_some() { Cause::Request } else { Cause::Answer };
+        let cause = if fault.is_some() { Cause::Request } else { Cause::Response };
         self.ledger.blame_request(op, cause);
         let place = rng.up_to(batch_size(op).saturating_sub(1) as u64) as usize;
         let left_out = LeftOut { place, fault };
@@ -69,7 +69,7 @@ impl World {
                     _ => QueueReply::Deleted(Vec::new()),
                 };
                 self.is_answered(who, op_id);
-                let heard = Heard::Answer(op_id, left_out.tell(Ok(nothing)), self.now);
+                let heard = Heard::Response(op_id, left_out.tell(Ok(nothing)), self.now);
                 self.soon(who, heard);
             }
         }

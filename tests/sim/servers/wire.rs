@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use ivy_proto::broker::{self, Answer, Refusal, Target};
+use ivy_proto::broker::{self, Refusal, Target};
 use ivy_proto::queue::{Body, NewMessage, QueueSettings};
 use ivy_proto::{MessageId, QueueName, ReservationId};
 use percent_encoding::percent_decode_str;
@@ -68,7 +68,7 @@ pub fn parse(request: &Request<Bytes>) -> broker::Request {
 }
 
 /// The broker's answer as the server of IronMQ would have sent it.
-pub fn answer(answer: &Result<Answer, Refusal>) -> Response<Bytes> {
+pub fn answer(answer: &Result<broker::Response, Refusal>) -> Response<Bytes> {
     let (status, body) = match answer {
         Ok(answer) => told(answer),
         Err(refusal) => {
@@ -91,19 +91,21 @@ pub fn response(status: u16, body: Bytes) -> Response<Bytes> {
     response
 }
 
-fn told(answer: &Answer) -> (u16, String) {
+fn told(answer: &broker::Response) -> (u16, String) {
     match answer {
-        Answer::Posted(ids) => {
+        broker::Response::Posted(ids) => {
             let ids: Vec<&str> = ids.iter().map(MessageId::as_str).collect();
             (201, json!({"ids": ids, "msg": "Messages put on queue."}).to_string())
         }
-        Answer::PostedEach(entries) if entries.iter().all(Result::is_ok) => {
-            told(&Answer::Posted(entries.iter().flatten().cloned().collect()))
+        broker::Response::PostedEach(entries) if entries.iter().all(Result::is_ok) => {
+            told(&broker::Response::Posted(entries.iter().flatten().cloned().collect()))
         }
-        Answer::DeletedEach(entries) if entries.iter().all(Result::is_ok) => told(&Answer::Deleted),
+        broker::Response::DeletedEach(entries) if entries.iter().all(Result::is_ok) => {
+            told(&broker::Response::Deleted)
+        }
         // There are no bytes for it.
-        Answer::PostedEach(_) | Answer::DeletedEach(_) => (500, String::new()),
-        Answer::Reserved(deliveries) => {
+        broker::Response::PostedEach(_) | broker::Response::DeletedEach(_) => (500, String::new()),
+        broker::Response::Reserved(deliveries) => {
             let mut text = "{\"messages\":[".to_owned();
             for (position, delivery) in deliveries.iter().enumerate() {
                 let comma = if position == 0 { "" } else { "," };
@@ -119,16 +121,16 @@ fn told(answer: &Answer) -> (u16, String) {
             text.push_str("]}");
             (200, text)
         }
-        Answer::Touched(receipt) => {
+        broker::Response::Touched(receipt) => {
             let reservation = receipt.reservation.as_str();
             (200, json!({"reservation_id": reservation, "msg": "Touched"}).to_string())
         }
-        Answer::Queue(info) => {
+        broker::Response::Queue(info) => {
             let queue = json!({"name": info.name.as_str(), "size": info.size});
             (200, json!({"queue": queue}).to_string())
         }
-        Answer::Deleted => (200, r#"{"msg":"Deleted"}"#.to_owned()),
-        Answer::Released => (200, r#"{"msg":"Released"}"#.to_owned()),
+        broker::Response::Deleted => (200, r#"{"msg":"Deleted"}"#.to_owned()),
+        broker::Response::Released => (200, r#"{"msg":"Released"}"#.to_owned()),
         other => panic!("nobody asked for {other:?}"),
     }
 }

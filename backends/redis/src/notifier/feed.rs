@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ivy_proto::backend::{Heard, Line, LinkFault, LinkFaultKind};
+use ivy_proto::backend::{ConnectionId, LinkFault, LinkFaultKind, SubscriptionEvent};
 use ivy_proto::connect::CONNECT_LIMIT;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use ivy_proto::{ChannelName, Moment};
@@ -20,7 +20,7 @@ const SILENCE: Duration = Duration::from_secs(20);
 /// A connection that is opened, subscribes, and brings notices.
 #[derive(Debug)]
 pub(super) struct Feed {
-    line: Line,
+    line: ConnectionId,
     conversation: Conversation,
     stage: Stage,
     /// When this stage has lasted too long.
@@ -44,7 +44,7 @@ impl Feed {
         Feed { line, conversation, stage, until: now + CONNECT_LIMIT }
     }
 
-    pub(super) fn line(&self) -> Line {
+    pub(super) fn line(&self) -> ConnectionId {
         self.line
     }
 
@@ -56,14 +56,14 @@ impl Feed {
         self.until
     }
 
-    /// What comes next of what has arrived, if anything: [`Heard::Lost`] if the connection is of no use
+    /// What comes next of what has arrived, if anything: [`SubscriptionEvent::Lost`] if the connection is of no use
     /// any more.
     pub(super) fn next_heard(
         &mut self,
         channels: &[ChannelName],
         effects: &mut Effects,
         now: Moment,
-    ) -> Option<Heard> {
+    ) -> Option<SubscriptionEvent> {
         loop {
             let heard = match self.conversation.next_step(&USUAL) {
                 Ok(Step::Wait) => return None,
@@ -79,10 +79,10 @@ impl Feed {
                 Ok(Step::Said(Value::ServerError(error))) => {
                     let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
                     let broken = refusal(said.trim_end(), effects.address(), channels);
-                    Some(Heard::Lost(broken.into()))
+                    Some(SubscriptionEvent::Lost(broken.into()))
                 }
                 Ok(Step::Said(value)) => self.said(value, now),
-                Err(broken) => Some(Heard::Lost(broken.into())),
+                Err(broken) => Some(SubscriptionEvent::Lost(broken.into())),
             };
             if heard.is_some() {
                 return heard;
@@ -118,7 +118,7 @@ impl Feed {
         self.conversation.fault(kind, fault).into()
     }
 
-    fn said(&mut self, value: Value, now: Moment) -> Option<Heard> {
+    fn said(&mut self, value: Value, now: Moment) -> Option<SubscriptionEvent> {
         let Value::Array(parts) = value else { return None };
         let mut parts = parts.into_iter();
         let kind = parts.next().and_then(bytes)?;
@@ -129,7 +129,7 @@ impl Feed {
             }
             (b"subscribe", Stage::Opening { .. }) => {
                 self.listen(now);
-                Some(Heard::Subscribed)
+                Some(SubscriptionEvent::Subscribed)
             }
             // A server confirms all channels of a command before it sends anything else.
             (_, Stage::Opening { .. }) => None,
@@ -138,7 +138,7 @@ impl Feed {
                 let channel = parts.next().and_then(bytes)?;
                 let channel = ChannelName::new(std::str::from_utf8(&channel).ok()?).ok()?;
                 let payload = parts.next().and_then(bytes)?;
-                Some(Heard::Notice { channel, payload })
+                Some(SubscriptionEvent::Notice { channel, payload })
             }
             _ => {
                 self.listen(now);

@@ -1,6 +1,6 @@
 //! A subscription, which outlives its connections.
 
-use ivy_proto::backend::{Heard, Line, LinkFault, Output, Ticket};
+use ivy_proto::backend::{CommandId, ConnectionId, LinkFault, Output, SubscriptionEvent};
 use ivy_proto::notify::NotifyFault;
 use ivy_proto::{ChannelName, Moment};
 
@@ -12,7 +12,7 @@ use crate::effects::Effects;
 /// The connection of a subscription, and the one that is to replace it, as [`Subscriber`] decides.
 #[derive(Debug)]
 pub(crate) struct Subscription {
-    ticket: Ticket,
+    command_id: CommandId,
     channels: Vec<ChannelName>,
     current: Feed,
     replacement: Option<Feed>,
@@ -22,13 +22,13 @@ pub(crate) struct Subscription {
 
 impl Subscription {
     pub(crate) fn open(
-        ticket: Ticket,
+        command_id: CommandId,
         channels: Vec<ChannelName>,
         effects: &mut Effects,
         now: Moment,
     ) -> Self {
         let current = Feed::open(&channels, effects, now);
-        Subscription { ticket, channels, current, replacement: None, decision: None }
+        Subscription { command_id, channels, current, replacement: None, decision: None }
     }
 
     pub(crate) fn close(self, effects: &mut Effects) {
@@ -43,31 +43,36 @@ impl Subscription {
     }
 
     /// The conversation on this line, if it is one of these.
-    pub(crate) fn conversation(&mut self, line: Line) -> Option<&mut Conversation> {
+    pub(crate) fn conversation(&mut self, line: ConnectionId) -> Option<&mut Conversation> {
         self.feed(line).map(Feed::conversation)
     }
 
     /// Takes in what has arrived on a line. Returns whether the subscription goes on, as all below do.
-    pub(crate) fn advance(&mut self, line: Line, effects: &mut Effects, now: Moment) -> bool {
+    pub(crate) fn advance(
+        &mut self,
+        line: ConnectionId,
+        effects: &mut Effects,
+        now: Moment,
+    ) -> bool {
         loop {
             let channels = std::mem::take(&mut self.channels);
             let heard = self.feed(line).and_then(|feed| feed.next_heard(&channels, effects, now));
             self.channels = channels;
             let Some(heard) = heard else { return true };
             match heard {
-                Heard::Lost(fault) => {
+                SubscriptionEvent::Lost(fault) => {
                     effects.close(line);
                     return self.lost(line, fault, effects, now);
                 }
-                Heard::Subscribed => self.subscribed(line, effects, now),
-                notice @ Heard::Notice { .. } => self.tell(notice, effects),
+                SubscriptionEvent::Subscribed => self.subscribed(line, effects, now),
+                notice @ SubscriptionEvent::Notice { .. } => self.tell(notice, effects),
             }
         }
     }
 
     pub(crate) fn closed(
         &mut self,
-        line: Line,
+        line: ConnectionId,
         fault: &LinkFault,
         effects: &mut Effects,
         now: Moment,
@@ -79,7 +84,7 @@ impl Subscription {
     }
 
     pub(crate) fn tick(&mut self, effects: &mut Effects, now: Moment) -> bool {
-        let lines: Vec<Line> = self.feeds().map(Feed::line).collect();
+        let lines: Vec<ConnectionId> = self.feeds().map(Feed::line).collect();
         for line in lines {
             if let Some(fault) = self.feed(line).and_then(|feed| feed.tick(effects, now)) {
                 effects.close(line);
@@ -103,17 +108,23 @@ impl Subscription {
         true
     }
 
-    fn subscribed(&mut self, line: Line, effects: &mut Effects, now: Moment) {
+    fn subscribed(&mut self, line: ConnectionId, effects: &mut Effects, now: Moment) {
         if self.current.line() == line {
             self.decision = Some(Subscriber::new(now));
-            self.tell(Heard::Subscribed, effects);
+            self.tell(SubscriptionEvent::Subscribed, effects);
         } else if let Some(decision) = &mut self.decision {
             decision.subscribed(now);
         }
     }
 
     /// A connection is gone. Without a replacement that stands, the subscription ends.
-    fn lost(&mut self, line: Line, fault: NotifyFault, effects: &mut Effects, now: Moment) -> bool {
+    fn lost(
+        &mut self,
+        line: ConnectionId,
+        fault: NotifyFault,
+        effects: &mut Effects,
+        now: Moment,
+    ) -> bool {
         if self.current.line() != line {
             tracing::debug!(%fault, "the subscription was not replaced");
             self.replacement = None;
@@ -132,21 +143,21 @@ impl Subscription {
                 if let Some(replacement) = replacement {
                     effects.close(replacement.line());
                 }
-                self.tell(Heard::Lost(fault), effects);
+                self.tell(SubscriptionEvent::Lost(fault), effects);
                 false
             }
         }
     }
 
-    fn tell(&self, heard: Heard, effects: &mut Effects) {
-        effects.push(Output::Heard(self.ticket, heard));
+    fn tell(&self, heard: SubscriptionEvent, effects: &mut Effects) {
+        effects.push(Output::SubscriptionEvent(self.command_id, heard));
     }
 
     fn feeds(&self) -> impl Iterator<Item = &Feed> {
         std::iter::once(&self.current).chain(&self.replacement)
     }
 
-    fn feed(&mut self, line: Line) -> Option<&mut Feed> {
+    fn feed(&mut self, line: ConnectionId) -> Option<&mut Feed> {
         std::iter::once(&mut self.current)
             .chain(&mut self.replacement)
             .find(|feed| feed.line() == line)

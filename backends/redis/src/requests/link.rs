@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use ivy_proto::Moment;
-use ivy_proto::backend::Line;
+use ivy_proto::backend::ConnectionId;
 use ivy_proto::connect::CONNECT_LIMIT;
 use redis::Value;
 
@@ -19,7 +19,7 @@ use super::renewal::Generation;
 /// A connection that is not ready.
 #[derive(Debug)]
 pub(super) struct Opening {
-    pub(super) line: Line,
+    pub(super) line: ConnectionId,
     pub(super) conversation: Conversation,
     pub(super) until: Moment,
 }
@@ -27,7 +27,7 @@ pub(super) struct Opening {
 /// A connection that takes requests.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) line: Line,
+    pub(super) line: ConnectionId,
     pub(super) conversation: Conversation,
     /// What was sent and is not answered, each with the moment by which it is to be.
     unanswered: VecDeque<(Sent, Moment)>,

@@ -10,7 +10,7 @@ mod request;
 use std::collections::VecDeque;
 
 use ivy_proto::Moment;
-use ivy_proto::backend::{Line, LinkFault, LinkFaultKind, Output, Ticket};
+use ivy_proto::backend::{CommandId, ConnectionId, LinkFault, LinkFaultKind, Output};
 use ivy_proto::connect::CONNECT_LIMIT;
 use ivy_proto::notify::{NotifyFaultKind, Publication};
 use redis::Value;
@@ -46,7 +46,7 @@ enum Order {
 /// Something to publish.
 #[derive(Debug)]
 struct Publishing {
-    ticket: Ticket,
+    command_id: CommandId,
     publication: Publication,
     /// Whether nobody heard it the first time.
     is_repeated: bool,
@@ -55,12 +55,12 @@ struct Publishing {
 impl Requests {
     pub(crate) fn publish(
         &mut self,
-        ticket: Ticket,
+        command_id: CommandId,
         publication: Publication,
         effects: &mut Effects,
         now: Moment,
     ) {
-        let publishing = Publishing { ticket, publication, is_repeated: false };
+        let publishing = Publishing { command_id, publication, is_repeated: false };
         self.waiting.push_back(Order::Publishing(publishing));
         self.proceed(effects, now);
     }
@@ -76,9 +76,9 @@ impl Requests {
     }
 
     /// What was sent already is published all the same.
-    pub(crate) fn cancel_publishing(&mut self, ticket: Ticket) {
+    pub(crate) fn cancel_publishing(&mut self, command_id: CommandId) {
         self.waiting.retain(
-            |order| !matches!(order, Order::Publishing(publishing) if publishing.ticket == ticket),
+            |order| !matches!(order, Order::Publishing(publishing) if publishing.command_id == command_id),
         );
     }
 
@@ -104,12 +104,12 @@ impl Requests {
     }
 
     /// The conversation on this line, if it is one of these.
-    pub(crate) fn conversation(&mut self, line: Line) -> Option<&mut Conversation> {
+    pub(crate) fn conversation(&mut self, line: ConnectionId) -> Option<&mut Conversation> {
         self.conversing(line).map(|(conversation, _)| conversation)
     }
 
     /// Takes in what has arrived on a line.
-    pub(crate) fn advance(&mut self, line: Line, effects: &mut Effects, now: Moment) {
+    pub(crate) fn advance(&mut self, line: ConnectionId, effects: &mut Effects, now: Moment) {
         while let Some((conversation, expected)) = self.conversing(line) {
             match conversation.next_step(&expected) {
                 Ok(Step::Wait) => break,
@@ -128,7 +128,7 @@ impl Requests {
 
     pub(crate) fn closed(
         &mut self,
-        line: Line,
+        line: ConnectionId,
         fault: &LinkFault,
         effects: &mut Effects,
         now: Moment,
@@ -154,7 +154,7 @@ impl Requests {
             let broken = opening.conversation.fault(NotifyFaultKind::Unreachable, &late);
             self.fail(opening.line, &broken, effects, now);
         }
-        let late: Vec<Line> = self
+        let late: Vec<ConnectionId> = self
             .links()
             .filter(|link| link.wait_until().is_some_and(|until| until <= now))
             .map(|link| link.line)
@@ -210,7 +210,7 @@ impl Requests {
         self.close_what_is_done(effects);
     }
 
-    fn said(&mut self, line: Line, value: Value, effects: &mut Effects, now: Moment) {
+    fn said(&mut self, line: ConnectionId, value: Value, effects: &mut Effects, now: Moment) {
         let Some(link) = self.link(line) else { return };
         match link.pop() {
             Some(Sent::Publishing(publishing, generation)) => {
@@ -231,7 +231,7 @@ impl Requests {
 
     fn published(
         &mut self,
-        line: Line,
+        line: ConnectionId,
         publishing: Publishing,
         generation: Generation,
         value: &Value,
@@ -245,14 +245,14 @@ impl Requests {
             }
             Value::Int(receivers) if *receivers >= 0 => {
                 let receivers = receivers.unsigned_abs();
-                effects.push(Output::Published(publishing.ticket, Ok(receivers)));
+                effects.push(Output::Published(publishing.command_id, Ok(receivers)));
             }
             Value::ServerError(error) => {
                 let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
                 let channels = std::slice::from_ref(&publishing.publication.channel);
                 let published = publishing.publication.payload.as_str();
                 let broken = refusal_of(said.trim_end(), effects.address(), channels, published);
-                effects.push(Output::Published(publishing.ticket, Err(broken.into())));
+                effects.push(Output::Published(publishing.command_id, Err(broken.into())));
                 // Another connection may lead to a server that takes it.
                 if self.current.as_ref().is_some_and(|link| link.line == line) {
                     self.replace_connection(effects);
@@ -278,7 +278,7 @@ impl Requests {
     }
 
     /// An answer came that is none to what was asked: so are those that follow.
-    fn unasked(&mut self, line: Line, effects: &mut Effects, now: Moment) {
+    fn unasked(&mut self, line: ConnectionId, effects: &mut Effects, now: Moment) {
         if let Some(conversation) = self.conversation(line) {
             let unasked = "its answer is none to what it was asked";
             let broken = conversation.fault(NotifyFaultKind::ConnectionLost, &unasked);
@@ -287,13 +287,13 @@ impl Requests {
     }
 
     /// Closes a connection that is of no use any more.
-    fn fail(&mut self, line: Line, broken: &Broken, effects: &mut Effects, now: Moment) {
+    fn fail(&mut self, line: ConnectionId, broken: &Broken, effects: &mut Effects, now: Moment) {
         effects.close(line);
         self.lost(line, broken, effects, now);
     }
 
     /// A connection is gone.
-    fn lost(&mut self, line: Line, broken: &Broken, effects: &mut Effects, now: Moment) {
+    fn lost(&mut self, line: ConnectionId, broken: &Broken, effects: &mut Effects, now: Moment) {
         if self.opening.as_ref().is_some_and(|opening| opening.line == line) {
             self.opening = None;
             if self.current.is_some() {
@@ -334,8 +334,8 @@ impl Requests {
 
     fn unanswered(&mut self, order: Order, broken: &Broken, was_sent: bool, effects: &mut Effects) {
         match order {
-            Order::Publishing(Publishing { ticket, .. }) => {
-                effects.push(Output::Published(ticket, Err(broken.clone().into())));
+            Order::Publishing(Publishing { command_id, .. }) => {
+                effects.push(Output::Published(command_id, Err(broken.clone().into())));
             }
             Order::Request(Request { id, .. }) => {
                 let answers = Err(Unanswered { broken: broken.clone(), was_sent });
@@ -358,12 +358,12 @@ impl Requests {
         self.current.iter().chain(&self.replaced)
     }
 
-    fn link(&mut self, line: Line) -> Option<&mut Link> {
+    fn link(&mut self, line: ConnectionId) -> Option<&mut Link> {
         self.current.iter_mut().chain(&mut self.replaced).find(|link| link.line == line)
     }
 
     /// The conversation on a line, and what the next answer there may be.
-    fn conversing(&mut self, line: Line) -> Option<(&mut Conversation, Limits)> {
+    fn conversing(&mut self, line: ConnectionId) -> Option<(&mut Conversation, Limits)> {
         if self.opening.as_ref().is_some_and(|opening| opening.line == line) {
             return self.opening.as_mut().map(|opening| (&mut opening.conversation, USUAL));
         }

@@ -164,7 +164,7 @@ fn after_a_touch_without_an_answer_a_delete_and_a_release_name_both_reservations
         let lease = Duration::from_secs(30);
         scene.execute(2, QueueOp::Touch { queue: mail(), receipt: receipt.clone(), lease });
         if is_cancelled {
-            scene.hand_in(Input::Cancel(Ticket(2)));
+            scene.hand_in(Input::Cancel(CommandId(2)));
         } else {
             scene.fail(LinkFaultKind::Ended);
             assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::AnswerLost);
@@ -241,7 +241,7 @@ fn an_answer_that_does_not_come_is_lost_after_five_seconds() {
 fn what_a_cancelled_reserve_brings_is_given_back() {
     let mut scene = standing();
     scene.execute(1, reserve(2));
-    scene.hand_in(Input::Cancel(Ticket(1)));
+    scene.hand_in(Input::Cancel(CommandId(1)));
     scene.say("*2\r\n$1\r\n0\r\n:0\r\n");
     let (one, two) = (format!("{ID}0000one"), format!("{ID}0000two"));
     scene.say(&array(&[&one, &two, END]));

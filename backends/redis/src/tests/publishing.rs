@@ -34,7 +34,7 @@ fn the_first_publication_opens_a_connection_and_follows_the_greeting() {
 #[test]
 fn publications_that_come_together_travel_together() {
     let mut scene = Scene::new();
-    (1..=3).for_each(|ticket| scene.publish(ticket, "news"));
+    (1..=3).for_each(|command_id| scene.publish(command_id, "news"));
     assert_eq!(scene.opened.len(), 1);
     scene.accept_publisher();
     assert_eq!(scene.last_sent(), command(&["PUBLISH", "news", "{}"]).repeat(3));
@@ -222,10 +222,10 @@ fn a_replaced_connection_stays_open_until_its_answers_have_come() {
 #[test]
 fn a_user_name_that_is_ignored_is_reported_once() {
     let mut scene = Scene::with_user(Some("ada"));
-    for ticket in 0..2 {
-        scene.publish(ticket, "news");
+    for command_id in 0..2 {
+        scene.publish(command_id, "news");
         scene.hand_in(Input::Opened(scene.line()));
-        if ticket == 0 {
+        if command_id == 0 {
             scene.say("-WRONGPASS no such user\r\n");
         }
         assert_eq!(scene.last_sent(), command(&["AUTH", PASSWORD]));
@@ -240,7 +240,7 @@ fn what_is_cancelled_before_it_was_sent_is_not_sent() {
     let mut scene = Scene::new();
     scene.publish(1, "news");
     scene.publish(2, "other");
-    scene.hand_in(Input::Cancel(Ticket(1)));
+    scene.hand_in(Input::Cancel(CommandId(1)));
     scene.accept_publisher();
     assert_eq!(scene.last_sent(), command(&["PUBLISH", "other", "{}"]));
 }

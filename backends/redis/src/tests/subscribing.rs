@@ -18,7 +18,7 @@ fn standing() -> Scene {
     scene.say(A);
     assert!(scene.heard.is_empty());
     scene.say(B);
-    assert!(matches!(scene.heard[..], [(1, Heard::Subscribed)]));
+    assert!(matches!(scene.heard[..], [(1, SubscriptionEvent::Subscribed)]));
     scene.heard.clear();
     scene
 }
@@ -27,14 +27,14 @@ impl Scene {
     /// The notices that were heard since the last time.
     fn notices(&mut self) -> Vec<String> {
         let text = |heard| match heard {
-            (1, Heard::Notice { payload, .. }) => String::from_utf8(payload).unwrap(),
+            (1, SubscriptionEvent::Notice { payload, .. }) => String::from_utf8(payload).unwrap(),
             other => panic!("no notice: {other:?}"),
         };
         self.heard.drain(..).map(text).collect()
     }
 
     /// Time passes, in which the server answers when it is asked whether it stands.
-    fn pass_on(&mut self, line: Line, time: Duration) {
+    fn pass_on(&mut self, line: ConnectionId, time: Duration) {
         let until = self.now + time;
         while self.now < until {
             let step = Duration::from_secs(10).min(until.since(self.now));
@@ -51,7 +51,9 @@ impl Scene {
 fn notices_come_with_their_channel() {
     let mut scene = standing();
     scene.say(&notice("{}"));
-    let Some((1, Heard::Notice { channel, payload })) = scene.heard.pop() else { panic!() };
+    let Some((1, SubscriptionEvent::Notice { channel, payload })) = scene.heard.pop() else {
+        panic!()
+    };
     assert_eq!((channel.as_str(), payload.as_slice()), ("b", &b"{}"[..]));
 }
 
@@ -124,7 +126,7 @@ fn a_server_that_answers_nothing_is_unreachable() {
 #[test]
 fn a_subscription_that_is_cancelled_closes_its_connections() {
     let mut scene = standing();
-    scene.hand_in(Input::Cancel(Ticket(1)));
+    scene.hand_in(Input::Cancel(CommandId(1)));
     assert_eq!((scene.closed == scene.opened, scene.deadline), (true, None));
 }
 
@@ -172,6 +174,6 @@ fn a_subscription_that_is_lost_ends_unless_its_replacement_stands() {
     scene.say(&notice("new"));
     assert_eq!(scene.notices(), ["new"]);
     scene.fail(LinkFaultKind::Ended);
-    assert!(matches!(scene.heard.pop(), Some((1, Heard::Lost(_)))));
+    assert!(matches!(scene.heard.pop(), Some((1, SubscriptionEvent::Lost(_)))));
     assert_eq!(scene.deadline, None);
 }

@@ -14,7 +14,7 @@ fn reserve(wait: Duration) -> QueueOp {
 
 /// One whose reserve has found nothing, and waits; a message is due after these ms, if they are any. It
 /// waits on the line that is returned.
-fn waiting(wait: Duration, due: &str) -> (Scene, Line) {
+fn waiting(wait: Duration, due: &str) -> (Scene, ConnectionId) {
     let mut scene = standing();
     scene.execute(1, reserve(wait));
     scene.say(&format!("{NOTHING_LOST}{}", array(&[due])));
@@ -110,7 +110,7 @@ fn a_script_that_the_server_does_not_know_is_sent_again_without_the_wait() {
 fn a_wait_that_is_cancelled_is_ended_on_the_server_and_takes_nothing_with_it() {
     let (mut scene, line) = waiting(20 * SECOND, "");
     scene.say(":7\r\n");
-    scene.hand_in(Input::Cancel(Ticket(1)));
+    scene.hand_in(Input::Cancel(CommandId(1)));
     assert_eq!(scene.last_sent(), command(&["CLIENT", "UNBLOCK", "7"]));
     let short = scene.opened[0];
     scene.say_on(short, ":1\r\n");
@@ -125,7 +125,7 @@ fn a_wait_that_is_cancelled_is_ended_on_the_server_and_takes_nothing_with_it() {
 #[test]
 fn a_wait_that_is_cancelled_is_ended_as_soon_as_the_server_has_told_which_one_it_is() {
     let (mut scene, line) = waiting(20 * SECOND, "");
-    scene.hand_in(Input::Cancel(Ticket(1)));
+    scene.hand_in(Input::Cancel(CommandId(1)));
     assert!(!scene.last_sent().contains("UNBLOCK"));
     scene.say_on(line, ":7\r\n");
     assert_eq!(scene.last_sent(), command(&["CLIENT", "UNBLOCK", "7"]));
@@ -136,7 +136,7 @@ fn a_wait_that_is_cancelled_before_its_connection_stands_is_not_sent() {
     let mut scene = standing();
     scene.execute(1, reserve(20 * SECOND));
     scene.say(&format!("{NOTHING_LOST}{}", array(&[""])));
-    scene.hand_in(Input::Cancel(Ticket(1)));
+    scene.hand_in(Input::Cancel(CommandId(1)));
     scene.accept();
     assert!(!scene.sent_on(scene.line()).contains("BLMOVE"));
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use ivy_proto::Moment;
-use ivy_proto::backend::{Line, LinkFault};
+use ivy_proto::backend::{ConnectionId, LinkFault};
 
 use crate::conversation::Conversation;
 use crate::effects::Effects;
@@ -68,13 +68,13 @@ impl Waits {
     }
 
     /// The conversation on this line, if it is one of these.
-    pub(crate) fn conversation(&mut self, line: Line) -> Option<&mut Conversation> {
+    pub(crate) fn conversation(&mut self, line: ConnectionId) -> Option<&mut Conversation> {
         let waiter = self.waiters.iter_mut().find(|waiter| waiter.line() == line)?;
         Some(waiter.conversation())
     }
 
     /// Takes in what has arrived on a line.
-    pub(crate) fn advance(&mut self, line: Line, effects: &mut Effects, now: Moment) {
+    pub(crate) fn advance(&mut self, line: ConnectionId, effects: &mut Effects, now: Moment) {
         let Some(place) = self.place(line) else { return };
         while let Some(outcome) = self.waiters[place].next_outcome(effects, now) {
             match outcome {
@@ -92,7 +92,7 @@ impl Waits {
         }
     }
 
-    pub(crate) fn closed(&mut self, line: Line, fault: &LinkFault) {
+    pub(crate) fn closed(&mut self, line: ConnectionId, fault: &LinkFault) {
         if let Some(place) = self.place(line) {
             self.lost(place, |waiter| waiter.closed(fault));
         }
@@ -127,7 +127,7 @@ impl Waits {
         }
     }
 
-    fn place(&self, line: Line) -> Option<usize> {
+    fn place(&self, line: ConnectionId) -> Option<usize> {
         self.waiters.iter().position(|waiter| waiter.line() == line)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ivy_proto::Moment;
-use ivy_proto::backend::{Line, LinkFault, LinkFaultKind};
+use ivy_proto::backend::{ConnectionId, LinkFault, LinkFaultKind};
 use ivy_proto::connect::CONNECT_LIMIT;
 use ivy_proto::notify::NotifyFaultKind;
 use redis::Value;
@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// The connection.
 #[derive(Debug)]
 pub(super) struct Waiter {
-    line: Line,
+    line: ConnectionId,
     conversation: Conversation,
     stage: Stage,
     opened_at: Moment,
@@ -71,7 +71,7 @@ impl Waiter {
         }
     }
 
-    pub(super) fn line(&self) -> Line {
+    pub(super) fn line(&self) -> ConnectionId {
         self.line
     }
 

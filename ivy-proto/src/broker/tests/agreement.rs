@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::reference::Reference;
 use super::scenario::{name, new_message};
 use crate::broker::{
-    Answer, Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Target,
+    Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Response, Target,
 };
 use crate::queue::{DeadLetterSetting, QueueSettings};
 use crate::{MessageId, Moment, QueueName, ReservationId};
@@ -164,7 +164,7 @@ impl Pair {
         let mut broker = BTreeMap::new();
         let deadline = loop {
             match self.broker.poll_output() {
-                Output::Answer(id, answer) => {
+                Output::Response(id, answer) => {
                     assert!(broker.insert(id, answer).is_none(), "{id:?} was answered twice");
                 }
                 Output::Wait(deadline) => break deadline,
@@ -189,24 +189,26 @@ impl Pair {
         }
     }
 
-    fn learn(&mut self, broker: &Result<Answer, Refusal>, reference: &Result<Answer, Refusal>) {
+    fn learn(&mut self, broker: &Result<Response, Refusal>, reference: &Result<Response, Refusal>) {
         match (broker, reference) {
-            (Ok(Answer::Posted(ids)), _) => self.posted.extend(ids.iter().cloned()),
-            (Ok(Answer::PostedEach(entries)), _) => {
+            (Ok(Response::Posted(ids)), _) => self.posted.extend(ids.iter().cloned()),
+            (Ok(Response::PostedEach(entries)), _) => {
                 self.posted.extend(entries.iter().flatten().cloned());
             }
-            (Ok(Answer::Reserved(broker)), Ok(Answer::Reserved(reference))) => {
+            (Ok(Response::Reserved(broker)), Ok(Response::Reserved(reference))) => {
                 self.held.extend(broker.iter().zip(reference).map(|(broker, reference)| Held {
                     message: broker.message.clone(),
                     broker: broker.reservation.clone(),
                     reference: reference.reservation.clone(),
                 }));
             }
-            (Ok(Answer::Touched(broker)), Ok(Answer::Touched(reference))) => self.held.push(Held {
-                message: broker.message.clone(),
-                broker: broker.reservation.clone(),
-                reference: reference.reservation.clone(),
-            }),
+            (Ok(Response::Touched(broker)), Ok(Response::Touched(reference))) => {
+                self.held.push(Held {
+                    message: broker.message.clone(),
+                    broker: broker.reservation.clone(),
+                    reference: reference.reservation.clone(),
+                })
+            }
             _ => {}
         }
     }
@@ -224,17 +226,17 @@ impl Verb {
 }
 
 /// The answer without what the two name differently: reservations, and the words of a refusal.
-fn nameless(answer: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
+fn nameless(answer: Result<Response, Refusal>) -> Result<Response, Refusal> {
     let none = || ReservationId::new("");
     match answer {
-        Ok(Answer::Reserved(deliveries)) => Ok(Answer::Reserved(
+        Ok(Response::Reserved(deliveries)) => Ok(Response::Reserved(
             deliveries
                 .into_iter()
                 .map(|delivery| Delivery { reservation: none(), ..delivery })
                 .collect(),
         )),
-        Ok(Answer::Touched(receipt)) => {
-            Ok(Answer::Touched(crate::Receipt { reservation: none(), ..receipt }))
+        Ok(Response::Touched(receipt)) => {
+            Ok(Response::Touched(crate::Receipt { reservation: none(), ..receipt }))
         }
         Err(Refusal::Invalid(_)) => Err(Refusal::Invalid("")),
         other => other,

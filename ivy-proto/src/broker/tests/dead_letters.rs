@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::broker::{Answer, Refusal, Request};
+use crate::broker::{Refusal, Request, Response};
 use crate::queue::{DeadLetterSetting, QueueSettings};
 
 /// Sets or changes the dead-letter rule of a queue.
@@ -54,7 +54,7 @@ fn a_moved_message_keeps_its_id_its_body_and_its_count() {
     fail(&mut scenario);
     fail(&mut scenario);
     let dead = scenario.ask(Request::GetMessage { queue: name("dead"), message: message.clone() });
-    let Ok(Answer::Message(view)) = dead else { panic!("a message") };
+    let Ok(Response::Message(view)) = dead else { panic!("a message") };
     assert_eq!((&view.message, view.body.as_str(), view.reserved_count), (&message, "a", 1));
     let gone = scenario.ask(Request::GetMessage { queue: q(), message });
     assert_eq!(gone, Err(Refusal::MessageNotFound));
@@ -86,7 +86,7 @@ fn a_touch_counts_but_does_not_move() {
     let mut scenario = with_rule(2);
     scenario.post("a");
     let delivery = scenario.reserve_one();
-    let Ok(Answer::Touched(receipt)) = scenario.ask(touch(&delivery, None)) else {
+    let Ok(Response::Touched(receipt)) = scenario.ask(touch(&delivery, None)) else {
         panic!("a receipt")
     };
     scenario

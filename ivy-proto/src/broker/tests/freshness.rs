@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::laws::{config, drain, input, stamp};
 use super::scenario::name;
-use crate::broker::{Answer, Broker, Input, Request, RequestId, Target};
+use crate::broker::{Broker, Input, Request, RequestId, Response, Target};
 use crate::{MessageId, ReservationId};
 
 /// All ids that a broker has given, none of them twice.
@@ -20,19 +20,19 @@ struct Given {
 }
 
 impl Given {
-    fn take(&mut self, answer: Answer) {
+    fn take(&mut self, answer: Response) {
         match answer {
-            Answer::Posted(ids) => {
+            Response::Posted(ids) => {
                 for id in ids {
                     assert!(self.messages.insert(id.clone()), "message id {id} twice");
                 }
             }
-            Answer::Reserved(deliveries) => {
+            Response::Reserved(deliveries) => {
                 for delivery in deliveries {
                     self.reserved(delivery.message, delivery.reservation);
                 }
             }
-            Answer::Touched(receipt) => self.reserved(receipt.message, receipt.reservation),
+            Response::Touched(receipt) => self.reserved(receipt.message, receipt.reservation),
             _ => {}
         }
     }

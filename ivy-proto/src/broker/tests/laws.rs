@@ -8,7 +8,7 @@ use proptest::sample::select;
 
 use super::scenario::{name, new_message};
 use crate::broker::{
-    Answer, Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Requeue,
+    Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Requeue, Response,
     Target,
 };
 use crate::misuse::Misuse;
@@ -135,21 +135,21 @@ pub(super) fn config() -> impl Strategy<Value = BrokerConfig> {
     })
 }
 
-pub(super) type Answered = (RequestId, Result<Answer, Refusal>);
+pub(super) type Answered = (RequestId, Result<Response, Refusal>);
 
 /// The answers that are ready, and what comes after them.
 pub(super) fn drain(broker: &mut Broker) -> (Vec<Answered>, Output) {
     let mut answers = Vec::new();
     loop {
         match broker.poll_output() {
-            Output::Answer(id, answer) => answers.push((id, answer)),
+            Output::Response(id, answer) => answers.push((id, answer)),
             wait @ Output::Wait(_) => return (answers, wait),
         }
     }
 }
 
 /// All that can be seen of a broker without changing it.
-fn seen(broker: &mut Broker, now: Moment) -> Vec<Result<Answer, Refusal>> {
+fn seen(broker: &mut Broker, now: Moment) -> Vec<Result<Response, Refusal>> {
     let mut requests = Vec::new();
     for queue in ["a", "b", "dead"].map(name) {
         requests.push(Request::GetQueue { queue: queue.clone() });
@@ -333,7 +333,7 @@ proptest! {
                     (answers, _) => break answers,
                 }
             };
-            let Some((_, Ok(Answer::Reserved(deliveries)))) = answers.into_iter().next() else {
+            let Some((_, Ok(Response::Reserved(deliveries)))) = answers.into_iter().next() else {
                 panic!("a reserve is answered")
             };
             // Who waits gets the next message as long as there is one.
@@ -342,7 +342,7 @@ proptest! {
         }
         let get = Request::GetQueue { queue: name("a") };
         broker.handle_input(Input::Request(RequestId(0), get), now).unwrap();
-        let Ok(Answer::Queue(info)) = drain(&mut broker).0.remove(0).1 else { panic!("a queue") };
+        let Ok(Response::Queue(info)) = drain(&mut broker).0.remove(0).1 else { panic!("a queue") };
         prop_assert_eq!(info.size, Some((posted - had) as u64));
     }
 
@@ -390,7 +390,7 @@ proptest! {
                 wait: Duration::ZERO,
                 delete: false,
             };
-            let Ok(Answer::Reserved(deliveries)) = ask(&mut broker, reserve, now) else {
+            let Ok(Response::Reserved(deliveries)) = ask(&mut broker, reserve, now) else {
                 panic!("a reserve is answered")
             };
             let target = |delivery: &Delivery| Target {

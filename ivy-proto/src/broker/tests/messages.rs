@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::broker::{Answer, BrokerConfig, Refusal, Request, Requeue, Target};
+use crate::broker::{BrokerConfig, Refusal, Request, Requeue, Response, Target};
 use crate::{MessageId, ReservationId};
 
 #[test]
@@ -76,7 +76,7 @@ fn a_released_message_is_first_again() {
     scenario.post("a");
     scenario.post("b");
     let first = scenario.reserve(1).remove(0);
-    assert_eq!(scenario.ask(release(&first, Duration::ZERO)), Ok(Answer::Released));
+    assert_eq!(scenario.ask(release(&first, Duration::ZERO)), Ok(Response::Released));
     assert_eq!(bodies(&scenario.reserve(2)), ["a", "b"]);
 }
 
@@ -142,13 +142,13 @@ fn a_touch_replaces_the_reservation_and_counts() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     let delivery = scenario.reserve_one();
-    let Ok(Answer::Touched(receipt)) = scenario.ask(touch(&delivery, None)) else {
+    let Ok(Response::Touched(receipt)) = scenario.ask(touch(&delivery, None)) else {
         panic!("a receipt")
     };
     assert_eq!(receipt.message, delivery.message);
     assert_ne!(receipt.reservation, delivery.reservation);
     assert_eq!(scenario.ask(delete(held(&delivery))), Err(Refusal::ReservationTimedOut));
-    assert_eq!(scenario.ask(delete(receipt.into())), Ok(Answer::Deleted));
+    assert_eq!(scenario.ask(delete(receipt.into())), Ok(Response::Deleted));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_touch_raises_the_count_of_reservations() {
     let id = scenario.post("a");
     let delivery = scenario.reserve_one();
     scenario.ask(touch(&delivery, None)).unwrap();
-    let Ok(Answer::Message(view)) = scenario.ask(Request::GetMessage { queue: q(), message: id })
+    let Ok(Response::Message(view)) = scenario.ask(Request::GetMessage { queue: q(), message: id })
     else {
         panic!("a message")
     };
@@ -258,7 +258,7 @@ fn ready_and_delayed_messages_are_deleted_without_a_reservation() {
     let mut scenario = Scenario::new();
     let ids = [scenario.post("a"), scenario.post_delayed("b", 5 * SECOND)];
     for id in &ids {
-        assert_eq!(scenario.ask(delete(unheld(id))), Ok(Answer::Deleted));
+        assert_eq!(scenario.ask(delete(unheld(id))), Ok(Response::Deleted));
         assert_eq!(scenario.ask(delete(unheld(id))), Err(Refusal::MessageNotFound));
     }
     scenario.pass(5 * SECOND);
@@ -283,7 +283,7 @@ fn several_messages_are_deleted_at_once() {
     let reserved = held(&scenario.reserve_one());
     let ready = unheld(&scenario.post("b"));
     let targets = vec![reserved.clone(), ready, reserved];
-    assert_eq!(scenario.ask(Request::DeleteMany { queue: q(), targets }), Ok(Answer::Deleted));
+    assert_eq!(scenario.ask(Request::DeleteMany { queue: q(), targets }), Ok(Response::Deleted));
     assert_eq!(scenario.size(), 0);
 }
 
@@ -316,7 +316,7 @@ fn of_several_messages_each_is_deleted_that_can_be() {
         Ok(()),
         Err(Refusal::MessageNotFound),
     ];
-    assert_eq!(answer, Ok(Answer::DeletedEach(expected)));
+    assert_eq!(answer, Ok(Response::DeletedEach(expected)));
     assert_eq!(scenario.size(), 0);
 }
 
@@ -327,7 +327,7 @@ fn of_several_messages_each_is_posted_that_is_not_refused() {
     let answer = scenario.ask(Request::PostEach { queue: q(), messages });
     let id = |number: &str| Ok(MessageId::new(format!("100000000000000000{number}")));
     let expected = vec![id("1"), Err(Refusal::TooLarge), id("2")];
-    assert_eq!(answer, Ok(Answer::PostedEach(expected)));
+    assert_eq!(answer, Ok(Response::PostedEach(expected)));
     assert_eq!(scenario.size(), 2);
 }
 
@@ -386,7 +386,7 @@ fn a_message_is_found_by_its_id_in_every_state() {
     let ready = scenario.post("ready");
     for (message, body) in [(reserved, "reserved"), (delayed, "delayed"), (ready, "ready")] {
         match scenario.ask(Request::GetMessage { queue: q(), message }) {
-            Ok(Answer::Message(view)) => assert_eq!(view.body.as_str(), body),
+            Ok(Response::Message(view)) => assert_eq!(view.body.as_str(), body),
             other => panic!("{body}: {other:?}"),
         }
     }
@@ -396,7 +396,7 @@ fn a_message_is_found_by_its_id_in_every_state() {
 fn a_message_that_was_never_reserved_has_count_zero() {
     let mut scenario = Scenario::new();
     let message = scenario.post("a");
-    let Ok(Answer::Message(view)) = scenario.ask(Request::GetMessage { queue: q(), message })
+    let Ok(Response::Message(view)) = scenario.ask(Request::GetMessage { queue: q(), message })
     else {
         panic!("a message")
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::broker::{Answer, BrokerConfig, Refusal, Request};
+use crate::broker::{BrokerConfig, Refusal, Request, Response};
 use crate::queue::QueueSettings;
 
 fn patch(settings: QueueSettings) -> Request {
@@ -200,7 +200,7 @@ fn a_cleared_queue_has_no_messages_in_any_state() {
     let delivery = scenario.reserve_one();
     scenario.post("ready");
     scenario.post_delayed("delayed", 5 * SECOND);
-    assert_eq!(scenario.ask(Request::Clear { queue: q() }), Ok(Answer::Cleared));
+    assert_eq!(scenario.ask(Request::Clear { queue: q() }), Ok(Response::Cleared));
     scenario.pass(100 * SECOND);
     assert!(scenario.reserve(10).is_empty());
     assert_eq!(scenario.ask(delete(held(&delivery))), Err(Refusal::MessageNotFound));
@@ -212,7 +212,7 @@ fn a_deleted_queue_is_gone_with_its_messages_and_settings() {
     let mut scenario = Scenario::new();
     scenario.ask(put(leasing(5 * SECOND))).unwrap();
     scenario.post("a");
-    assert_eq!(scenario.ask(Request::DeleteQueue { queue: q() }), Ok(Answer::QueueDeleted));
+    assert_eq!(scenario.ask(Request::DeleteQueue { queue: q() }), Ok(Response::QueueDeleted));
     assert_eq!(scenario.ask(reserve(1)), Err(Refusal::QueueNotFound));
     scenario.post("b");
     assert_eq!(scenario.peek(&q()), ["b"]);
@@ -229,7 +229,7 @@ fn listed(prefix: &str, previous: &str, per_page: usize) -> Vec<String> {
     }
     let (prefix, previous) = (prefix.to_owned(), previous.to_owned());
     match scenario.ask(Request::ListQueues { prefix, previous, per_page }) {
-        Ok(Answer::Queues(names)) => names.iter().map(|name| name.as_str().to_owned()).collect(),
+        Ok(Response::Queues(names)) => names.iter().map(|name| name.as_str().to_owned()).collect(),
         other => panic!("not a list: {other:?}"),
     }
 }
@@ -266,7 +266,7 @@ fn a_page_has_one_to_a_hundred_names_whatever_is_asked() {
     for (asked, expected) in [(0, 1), (101, 100), (usize::MAX, 100)] {
         let list =
             Request::ListQueues { prefix: String::new(), previous: String::new(), per_page: asked };
-        let Ok(Answer::Queues(names)) = scenario.ask(list) else { panic!("a list") };
+        let Ok(Response::Queues(names)) = scenario.ask(list) else { panic!("a list") };
         assert_eq!(names.len(), expected, "{asked}");
     }
 }

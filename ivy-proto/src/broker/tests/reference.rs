@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::broker::{Answer, Delivery, Refusal, Request, RequestId, Target, View, Why};
+use crate::broker::{Delivery, MessageView, Refusal, Request, RequestId, Response, Target, Timer};
 use crate::queue::{Body, DeadLetterSetting, NewMessage, QueueInfo, QueueSettings};
 use crate::{MessageId, Moment, QueueName, ReservationId};
 
@@ -51,12 +51,12 @@ pub(super) struct Reference {
     waiters: Vec<Waiter>,
     messages: u64,
     reservations: u64,
-    answers: Vec<(RequestId, Result<Answer, Refusal>)>,
+    answers: Vec<(RequestId, Result<Response, Refusal>)>,
 }
 
 impl Reference {
     /// The answers since the last time.
-    pub(super) fn answers(&mut self) -> Vec<(RequestId, Result<Answer, Refusal>)> {
+    pub(super) fn answers(&mut self) -> Vec<(RequestId, Result<Response, Refusal>)> {
         std::mem::take(&mut self.answers)
     }
 
@@ -75,7 +75,7 @@ impl Reference {
         }
         self.serve();
         for waiter in self.waiters.extract_if(.., |waiter| waiter.until <= now) {
-            self.answers.push((waiter.request, Ok(Answer::Reserved(Vec::new()))));
+            self.answers.push((waiter.request, Ok(Response::Reserved(Vec::new()))));
         }
     }
 
@@ -91,17 +91,17 @@ impl Reference {
     }
 
     /// Everything that is going to happen by itself, unordered.
-    pub(super) fn deadlines(&self) -> Vec<(Moment, Why)> {
+    pub(super) fn deadlines(&self) -> Vec<(Moment, Timer)> {
         let mut deadlines = Vec::new();
         for message in self.queues.iter().flat_map(|queue| &queue.messages) {
-            deadlines.push((message.expires, Why::MessageExpires));
+            deadlines.push((message.expires, Timer::MessageExpires));
             match message.state {
                 State::Ready => {}
-                State::Delayed(until) => deadlines.push((until, Why::DelayEnds)),
-                State::Reserved(until, _) => deadlines.push((until, Why::LeaseEnds)),
+                State::Delayed(until) => deadlines.push((until, Timer::DelayEnds)),
+                State::Reserved(until, _) => deadlines.push((until, Timer::LeaseEnds)),
             }
         }
-        deadlines.extend(self.waiters.iter().map(|waiter| (waiter.until, Why::WaitEnds)));
+        deadlines.extend(self.waiters.iter().map(|waiter| (waiter.until, Timer::WaitEnds)));
         deadlines
     }
 
@@ -113,7 +113,7 @@ impl Reference {
         id
     }
 
-    fn perform(&mut self, id: RequestId, request: Request) -> Result<Option<Answer>, Refusal> {
+    fn perform(&mut self, id: RequestId, request: Request) -> Result<Option<Response>, Refusal> {
         let now = self.now;
         Ok(Some(match request {
             Request::Post { queue, messages } => {
@@ -121,11 +121,11 @@ impl Reference {
                 for message in messages {
                     ids.push(self.post(&queue, message));
                 }
-                Answer::Posted(ids)
+                Response::Posted(ids)
             }
             Request::PostEach { queue, messages } => {
                 let posted = messages.into_iter().map(|message| Ok(self.post(&queue, message)));
-                Answer::PostedEach(posted.collect())
+                Response::PostedEach(posted.collect())
             }
             Request::Reserve { queue, count, timeout, wait, delete } => {
                 self.find(&queue)?;
@@ -136,34 +136,34 @@ impl Reference {
                     self.waiters.push(waiter);
                     return Ok(None);
                 }
-                Answer::Reserved(taken)
+                Response::Reserved(taken)
             }
             Request::GetMessage { queue, message } => {
                 let queue = self.find(&queue)?;
                 let found = queue.messages.iter().find(|stored| stored.id == message);
-                Answer::Message(found.map(view).ok_or(Refusal::MessageNotFound)?)
+                Response::Message(found.map(view).ok_or(Refusal::MessageNotFound)?)
             }
             Request::Peek { queue, count } => {
                 let ready = self.find(&queue)?.messages.iter();
                 let ready = ready.filter(|message| message.state == State::Ready);
-                Answer::Peeked(ready.take(count).map(view).collect())
+                Response::Peeked(ready.take(count).map(view).collect())
             }
             Request::Delete { queue, target } => {
                 self.delete(&queue, &[target])?;
-                Answer::Deleted
+                Response::Deleted
             }
             Request::DeleteMany { queue, targets } => {
                 self.delete(&queue, &targets)?;
-                Answer::Deleted
+                Response::Deleted
             }
             Request::DeleteEach { queue, targets } => {
                 self.find(&queue)?;
                 let deleted = targets.into_iter().map(|target| self.delete(&queue, &[target]));
-                Answer::DeletedEach(deleted.collect())
+                Response::DeletedEach(deleted.collect())
             }
             Request::Clear { queue } => {
                 self.find(&queue)?.messages.clear();
-                Answer::Cleared
+                Response::Cleared
             }
             Request::Touch { queue, target, timeout } => {
                 self.reservations += 1;
@@ -173,13 +173,16 @@ impl Reference {
                 let message = queue.reserved(&target)?;
                 message.state = State::Reserved(until, by);
                 message.count += 1;
-                Answer::Touched(crate::Receipt { message: target.message, reservation: named(by) })
+                Response::Touched(crate::Receipt {
+                    message: target.message,
+                    reservation: named(by),
+                })
             }
             Request::Release { queue, target, delay, failed } => {
                 let message = self.find(&queue)?.reserved(&target)?;
                 message.state = hidden(delay, now);
                 message.failed += u32::from(failed);
-                Answer::Released
+                Response::Released
             }
             Request::PutQueue { queue, settings } | Request::PatchQueue { queue, settings } => {
                 if settings.reservable == Some(false) {
@@ -193,16 +196,16 @@ impl Reference {
                 queue.dead_letter = rule;
                 queue.timeout = settings.message_timeout.unwrap_or(queue.timeout);
                 queue.expiration = settings.message_expiration.unwrap_or(queue.expiration);
-                Answer::Queue(queue.info())
+                Response::Queue(queue.info())
             }
-            Request::GetQueue { queue } => Answer::Queue(self.find(&queue)?.info()),
+            Request::GetQueue { queue } => Response::Queue(self.find(&queue)?.info()),
             Request::DeleteQueue { queue } => {
                 self.find(&queue)?;
                 self.queues.retain(|other| other.name != queue);
                 for waiter in self.waiters.extract_if(.., |waiter| waiter.queue == queue) {
                     self.answers.push((waiter.request, Err(Refusal::QueueNotFound)));
                 }
-                Answer::QueueDeleted
+                Response::QueueDeleted
             }
             Request::ListQueues { prefix, previous, per_page } => {
                 let mut names: Vec<QueueName> =
@@ -212,7 +215,7 @@ impl Reference {
                 });
                 names.sort();
                 names.truncate(per_page);
-                Answer::Queues(names)
+                Response::Queues(names)
             }
         }))
     }
@@ -294,7 +297,7 @@ impl Reference {
                 let taken = self.take(&self.waiters[first].clone());
                 if !taken.is_empty() {
                     let waiter = self.waiters.remove(first);
-                    self.answers.push((waiter.request, Ok(Answer::Reserved(taken))));
+                    self.answers.push((waiter.request, Ok(Response::Reserved(taken))));
                 }
             }
         }
@@ -383,6 +386,10 @@ fn hidden(delay: Duration, now: Moment) -> State {
     if delay.is_zero() { State::Ready } else { State::Delayed(now + delay) }
 }
 
-fn view(message: &Message) -> View {
-    View { message: message.id.clone(), body: message.body.clone(), reserved_count: message.count }
+fn view(message: &Message) -> MessageView {
+    MessageView {
+        message: message.id.clone(),
+        body: message.body.clone(),
+        reserved_count: message.count,
+    }
 }

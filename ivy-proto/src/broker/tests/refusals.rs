@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::broker::{BodyForm, BrokerConfig, Refusal, Request};
+use crate::broker::{BodyEncoding, BrokerConfig, Refusal, Request};
 use crate::queue::QueueSettings;
 
 fn lease(timeout: Duration) -> Request {
@@ -113,7 +113,7 @@ fn a_batch_has_one_to_a_hundred_elements() {
 
 #[test]
 fn a_body_in_json_counts_as_long_as_what_it_says() {
-    let config = BrokerConfig::default().with_max_body(4).with_bodies(BodyForm::Json);
+    let config = BrokerConfig::default().with_max_body(4).with_bodies(BodyEncoding::Json);
     let mut scenario = Scenario::with(config);
     let mut post = |body| {
         let messages = vec![new_message(body, Duration::ZERO)];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::broker::{
-    Answer, Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Target,
+    Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Response, Target,
 };
 use crate::queue::{Body, NewMessage, QueueInfo, QueueSettings};
 use crate::{MessageId, Moment, QueueName};
@@ -67,7 +67,7 @@ pub(super) struct Scenario {
     pub(super) broker: Broker,
     pub(super) now: Moment,
     requests: u64,
-    answers: BTreeMap<RequestId, (Moment, Result<Answer, Refusal>)>,
+    answers: BTreeMap<RequestId, (Moment, Result<Response, Refusal>)>,
 }
 
 impl Scenario {
@@ -85,7 +85,7 @@ impl Scenario {
     }
 
     /// Asks something that is answered at once.
-    pub(super) fn ask(&mut self, request: Request) -> Result<Answer, Refusal> {
+    pub(super) fn ask(&mut self, request: Request) -> Result<Response, Refusal> {
         let id = self.start(request);
         self.answers.remove(&id).expect("an answer at once").1
     }
@@ -103,7 +103,10 @@ impl Scenario {
     }
 
     /// The answer to a request, if there is one yet, and how long after the start it came.
-    pub(super) fn answer(&mut self, id: RequestId) -> Option<(Duration, Result<Answer, Refusal>)> {
+    pub(super) fn answer(
+        &mut self,
+        id: RequestId,
+    ) -> Option<(Duration, Result<Response, Refusal>)> {
         let (at, answer) = self.answers.remove(&id)?;
         Some((at.since(Moment::EPOCH), answer))
     }
@@ -111,7 +114,7 @@ impl Scenario {
     /// The messages that a waiting reserve was given, if it was answered, and after how long.
     pub(super) fn given(&mut self, id: RequestId) -> Option<(Duration, Vec<Delivery>)> {
         match self.answer(id)? {
-            (at, Ok(Answer::Reserved(deliveries))) => Some((at, deliveries)),
+            (at, Ok(Response::Reserved(deliveries))) => Some((at, deliveries)),
             other => panic!("not the answer to a reserve: {other:?}"),
         }
     }
@@ -143,7 +146,7 @@ impl Scenario {
     pub(super) fn post_delayed(&mut self, body: &str, delay: Duration) -> MessageId {
         let request = Request::Post { queue: q(), messages: vec![new_message(body, delay)] };
         match self.ask(request) {
-            Ok(Answer::Posted(mut ids)) => ids.remove(0),
+            Ok(Response::Posted(mut ids)) => ids.remove(0),
             other => panic!("not the answer to a post: {other:?}"),
         }
     }
@@ -161,14 +164,14 @@ impl Scenario {
 
     pub(super) fn take(&mut self, request: Request) -> Vec<Delivery> {
         match self.ask(request) {
-            Ok(Answer::Reserved(deliveries)) => deliveries,
+            Ok(Response::Reserved(deliveries)) => deliveries,
             other => panic!("not the answer to a reserve: {other:?}"),
         }
     }
 
     pub(super) fn peek(&mut self, queue: &QueueName) -> Vec<String> {
         match self.ask(Request::Peek { queue: queue.clone(), count: 100 }) {
-            Ok(Answer::Peeked(views)) => {
+            Ok(Response::Peeked(views)) => {
                 views.iter().map(|view| view.body.as_str().to_owned()).collect()
             }
             other => panic!("not the answer to a peek: {other:?}"),
@@ -177,7 +180,7 @@ impl Scenario {
 
     pub(super) fn info(&mut self, queue: &QueueName) -> QueueInfo {
         match self.ask(Request::GetQueue { queue: queue.clone() }) {
-            Ok(Answer::Queue(info)) => info,
+            Ok(Response::Queue(info)) => info,
             other => panic!("not the answer to a get: {other:?}"),
         }
     }
@@ -195,7 +198,7 @@ impl Scenario {
     fn drain(&mut self) -> Option<Moment> {
         loop {
             match self.broker.poll_output() {
-                Output::Answer(id, answer) => {
+                Output::Response(id, answer) => {
                     let before = self.answers.insert(id, (self.now, answer));
                     assert_eq!(before, None, "{id:?} was answered twice");
                 }

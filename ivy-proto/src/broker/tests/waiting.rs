@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::scenario::*;
 use crate::Misuse;
-use crate::broker::{Answer, Input, Refusal, Request, RequestId};
+use crate::broker::{Input, Refusal, Request, RequestId, Response};
 use crate::queue::QueueSettings;
 
 fn with_queue() -> Scenario {
@@ -143,7 +143,7 @@ fn a_reserve_on_a_missing_queue_does_not_wait() {
 fn those_who_wait_are_told_when_their_queue_is_deleted() {
     let mut scenario = with_queue();
     let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
-    assert_eq!(scenario.ask(Request::DeleteQueue { queue: q() }), Ok(Answer::QueueDeleted));
+    assert_eq!(scenario.ask(Request::DeleteQueue { queue: q() }), Ok(Response::QueueDeleted));
     assert_eq!(scenario.answer(waiter), Some((Duration::ZERO, Err(Refusal::QueueNotFound))));
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::scenario::*;
 use crate::misuse::Misuse;
-use crate::producer::{Input, Why};
+use crate::producer::{Input, Timer};
 use crate::queue::FaultKind;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -81,7 +81,7 @@ fn the_earlier_of_two_limits_counts() {
     scenario.call(call(1));
     scenario.feed(Input::Drain { limit: Duration::from_secs(2) });
     drain(&mut scenario);
-    assert_eq!(scenario.reach_deadline(), Why::DrainLimit);
+    assert_eq!(scenario.reach_deadline(), Timer::DrainLimit);
     assert_eq!(scenario.now().since(crate::Moment::EPOCH), Duration::from_secs(2));
     assert!(scenario.has_finished());
 }

@@ -6,7 +6,7 @@ use super::scenario::*;
 use crate::event::{Event, Part};
 use crate::id::MessageId;
 use crate::misuse::Misuse;
-use crate::producer::{Input, Reply, Why};
+use crate::producer::{Input, ReplyTo, Timer};
 use crate::queue::{FaultKind, QueueReply};
 use crate::wire::Options;
 
@@ -21,7 +21,7 @@ fn what_was_not_sent_is_sent_again_after_a_rest() {
     let post = scenario.only_post();
     scenario.fail(&post, fault(FaultKind::Unreachable));
     assert!(scenario.posts().is_empty());
-    assert_eq!(scenario.reach_deadline(), Why::Resend(call(1).queue));
+    assert_eq!(scenario.reach_deadline(), Timer::Resend(call(1).queue));
     let again = scenario.only_post();
     assert_eq!(again.bodies, post.bodies);
     scenario.accept(&again);
@@ -274,7 +274,7 @@ fn a_task_without_retries_that_surely_was_not_stored_is_sent_again() {
 #[test]
 fn the_handle_of_a_call_of_unknown_fate_keeps_listening() {
     let mut call = call_once(1);
-    call.reply = Reply::Handle;
+    call.reply = ReplyTo::Handle;
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call);
     let post = scenario.only_post();
@@ -343,7 +343,7 @@ fn only_the_messages_that_may_be_there_or_were_not_taken_are_sent_again() {
     let kinds = [Some(FaultKind::ServerError), None, Some(FaultKind::TooManyRequests)];
     answer_each(&mut scenario, kinds);
     assert_eq!(scenario.sent_results(), [(id(2), Ok(MessageId::new("1")))]);
-    assert!(matches!(scenario.reach_deadline(), Why::Resend(_)));
+    assert!(matches!(scenario.reach_deadline(), Timer::Resend(_)));
     assert_eq!(scenario.post_sizes(), [2]);
 }
 
@@ -356,7 +356,7 @@ fn a_message_that_may_be_there_is_not_sent_again_if_it_must_not_come_twice() {
     let unknown = Err("Unknown after 1".to_owned());
     let expected = [(id(2), Ok(MessageId::new("1"))), (id(1), unknown)];
     assert_eq!(scenario.sent_results(), expected);
-    assert!(matches!(scenario.reach_deadline(), Why::Resend(_)));
+    assert!(matches!(scenario.reach_deadline(), Timer::Resend(_)));
     assert_eq!(scenario.post_sizes(), [1]);
 }
 

@@ -10,7 +10,7 @@ use super::scenario::*;
 use crate::id::{MessageId, OpId, TaskId};
 use crate::misuse::Misuse;
 use crate::name::{ChannelName, QueueName};
-use crate::producer::{Call, Input, Output, Producer, ProducerConfig, Reply, SendError};
+use crate::producer::{Call, Input, Output, Producer, ProducerConfig, ReplyTo, SendError};
 use crate::queue::{Capabilities, FaultKind, QueueOp, QueueReply};
 use crate::time::{Moment, WallClock};
 use crate::wire::crypto::Policy;
@@ -197,7 +197,7 @@ impl Run {
                 let mut call = call(number);
                 call.queue = QueueName::new(["a", "b", "c"][usize::from(queue)]).unwrap();
                 call.reply =
-                    [Reply::None, Reply::Handle, Reply::Callback, Reply::HandleAndCallback]
+                    [ReplyTo::None, ReplyTo::Handle, ReplyTo::Callback, ReplyTo::HandleAndCallback]
                         [usize::from(reply)];
                 if !retry {
                     call.options = Options::new().with_retry(false);
@@ -407,7 +407,7 @@ proptest! {
 #[test]
 fn the_end_of_the_clock_is_no_trap() {
     let mut run = Run::new([1; 32]);
-    run.feed(Input::Calls(vec![Call { reply: Reply::Handle, ..call(1) }, call(2)]));
+    run.feed(Input::Calls(vec![Call { reply: ReplyTo::Handle, ..call(1) }, call(2)]));
     run.feed_at(Input::Tick, Moment::FOREVER);
     run.answer(0, 4);
 }

@@ -6,17 +6,17 @@ use super::scenario::*;
 use crate::event::Event;
 use crate::id::MessageId;
 use crate::name::ChannelName;
-use crate::producer::{Call, Input, Output, Reply, SendError};
+use crate::producer::{Call, Input, Output, ReplyTo, SendError};
 use crate::queue::{FaultKind, QueueReply};
 use crate::task::{TaskHeld, TaskOutcome, TaskStatus};
 use crate::wire::{Codec, Notice, RawJson};
 
 fn call_with_callback(number: u8) -> Call {
-    Call { reply: Reply::Callback, ..call(number) }
+    Call { reply: ReplyTo::Callback, ..call(number) }
 }
 
 fn call_with_both(number: u8) -> Call {
-    Call { reply: Reply::HandleAndCallback, ..call(number) }
+    Call { reply: ReplyTo::HandleAndCallback, ..call(number) }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::id::{MessageId, OpId, TaskId};
 use crate::misuse::Misuse;
 use crate::name::{ChannelName, QueueName, TaskName};
 use crate::notify::{NotifyFault, NotifyFaultKind};
-use crate::producer::{Call, Input, Output, Producer, ProducerConfig, Reply, SendError, Why};
+use crate::producer::{Call, Input, Output, Producer, ProducerConfig, ReplyTo, SendError, Timer};
 use crate::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use crate::task::{TaskFailure, TaskHeld, TaskOutcome};
 use crate::time::{Deadline, Moment, WallClock};
@@ -42,13 +42,13 @@ pub(super) fn call(number: u8) -> Call {
         options: Options::new(),
         expires_after: None,
         delay: Duration::ZERO,
-        reply: Reply::None,
+        reply: ReplyTo::None,
     }
 }
 
 /// The same, with a handle that waits for the result.
 pub(super) fn call_with_handle(number: u8) -> Call {
-    Call { reply: Reply::Handle, ..call(number) }
+    Call { reply: ReplyTo::Handle, ..call(number) }
 }
 
 /// The same, of a task that is not to be retried.
@@ -85,7 +85,7 @@ pub(super) struct Scenario {
     producer: Producer,
     now: Moment,
     outputs: VecDeque<Output>,
-    deadline: Option<Deadline<Why>>,
+    deadline: Option<Deadline<Timer>>,
 }
 
 impl Scenario {
@@ -173,14 +173,14 @@ impl Scenario {
     }
 
     /// Advances to the next deadline, and says what it was for.
-    pub(super) fn reach_deadline(&mut self) -> Why {
+    pub(super) fn reach_deadline(&mut self) -> Timer {
         let Deadline { at, why } = self.deadline.clone().expect("there is a deadline");
         self.now = at;
         self.feed(Input::Tick);
         why
     }
 
-    pub(super) fn deadline(&self) -> Option<Deadline<Why>> {
+    pub(super) fn deadline(&self) -> Option<Deadline<Timer>> {
         self.deadline.clone()
     }
 
@@ -238,7 +238,7 @@ impl Scenario {
     pub(super) fn fail_and_rest(&mut self, kind: FaultKind) {
         let post = self.only_post();
         self.fail(&post, fault(kind));
-        assert!(matches!(self.reach_deadline(), Why::Resend(_)));
+        assert!(matches!(self.reach_deadline(), Timer::Resend(_)));
     }
 
     /// Which calls were sent, and how.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::scenario::*;
 use crate::event::{Event, Part, Trouble};
 use crate::notify::{NotifyFault, NotifyFaultKind};
-use crate::producer::{Input, SendError, Why};
+use crate::producer::{Input, SendError, Timer};
 
 #[test]
 fn nothing_is_subscribed_before_a_result_is_wanted() {
@@ -65,12 +65,12 @@ fn without_a_subscription_in_time_nothing_is_sent() {
     scenario.call(call_with_handle(1));
     scenario.pass(Duration::from_secs(4));
     scenario.call(call_with_handle(2));
-    assert_eq!(scenario.reach_deadline(), Why::SubscriptionLimit(id(1)));
+    assert_eq!(scenario.reach_deadline(), Timer::SubscriptionLimit(id(1)));
     assert!(matches!(
         &scenario.send_errors()[..],
         [SendError::NotifierUnavailable { fault: None }]
     ));
-    assert_eq!(scenario.reach_deadline(), Why::SubscriptionLimit(id(2)));
+    assert_eq!(scenario.reach_deadline(), Timer::SubscriptionLimit(id(2)));
     scenario.feed(Input::Subscribed);
     assert!(scenario.posts().is_empty());
 }
@@ -95,7 +95,7 @@ fn a_lost_subscription_is_made_again_for_ever_with_growing_rests() {
     for round in 0..20 {
         let start = scenario.now();
         scenario.feed(Input::SubscriptionLost(notifier_gone()));
-        assert_eq!(scenario.reach_deadline(), Why::Subscribe);
+        assert_eq!(scenario.reach_deadline(), Timer::Subscribe);
         assert_eq!(scenario.subscribes().len(), 1);
         let ceiling = crate::Backoff::NOTIFIER.ceiling(round);
         assert!(scenario.now().since(start) <= ceiling, "{round}");

@@ -17,7 +17,7 @@ use super::ivy2::unauthentic;
 use super::key_id::KeyId;
 use super::keys::{MessageKey, OpenedFrame};
 use super::keyset::{Key, Keyset};
-use crate::wire::frame::{BRIDGE_SUFFIX, Form, split};
+use crate::wire::frame::{BRIDGE_SUFFIX, FrameKind, split};
 use crate::wire::legacy::{Ciphertext, leading_spaces};
 use crate::wire::{BadBody, DeadLetterReason, LegacyKey};
 
@@ -64,7 +64,7 @@ pub fn open(
     frame: &str,
 ) -> Result<OpenedFrame, BadBody> {
     match split(frame)? {
-        Form::Bridge { base64, signed, suffix } => {
+        FrameKind::Bridge { base64, signed, suffix } => {
             let message_key = verify(keyset, binding, signed, suffix)?;
             let text = password.open(Ciphertext::decode(base64)?)?;
             Ok(OpenedFrame { text, message_key })

@@ -11,7 +11,7 @@ use super::policy::{BodyForm, Policy};
 use super::{bridge, ivy2};
 use crate::name::QueueName;
 use crate::secret::Secret;
-use crate::wire::frame::{Form, split, unsupported_format};
+use crate::wire::frame::{FrameKind, split, unsupported_format};
 use crate::wire::legacy::{Ciphertext, leading_spaces};
 use crate::wire::{BadBody, DeadLetterReason, LegacyKey, Plaintext};
 
@@ -22,7 +22,7 @@ use crate::wire::{BadBody, DeadLetterReason, LegacyKey, Plaintext};
 ///
 /// given | policy
 /// --- | ---
-/// nothing | [`Policy::plain`]
+/// nothing | [`Policy::unescaped_run`]
 /// a password | [`Policy::legacy`]
 /// a keyring | [`Policy::v2`]
 /// both | [`Policy::bridge`]: peers of the original can read, and nothing of theirs is accepted
@@ -145,16 +145,16 @@ impl Encryption {
 
 /// The keys, and for each queue what it sends and accepts: all that is asked for can be done.
 #[derive(Debug)]
-pub(crate) struct Locks {
+pub(crate) struct QueuePolicies {
     password: Option<Arc<LegacyKey>>,
     keyring: Option<Keyring>,
-    all: Lock,
-    queues: BTreeMap<QueueName, Lock>,
+    all: QueuePolicy,
+    queues: BTreeMap<QueueName, QueuePolicy>,
 }
 
 /// A queue's policy, with the keys for what it sends.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub(crate) struct QueuePolicy {
     pub(crate) policy: Policy,
     seal: Seal,
 }
@@ -168,7 +168,7 @@ enum Seal {
 }
 
 /// What stood in a body.
-pub(crate) struct Inside<'a> {
+pub(crate) struct OpenedBody<'a> {
     pub(crate) text: Text<'a>,
     pub(crate) form: BodyForm,
     pub(crate) message_key: Option<MessageKey>,
@@ -188,7 +188,7 @@ impl Text<'_> {
     }
 }
 
-impl Lock {
+impl QueuePolicy {
     /// Writes a text as this queue sends it.
     pub(crate) fn seal(
         &self,
@@ -211,16 +211,16 @@ impl Lock {
     }
 }
 
-impl Locks {
+impl QueuePolicies {
     pub(crate) fn plain() -> Self {
-        let all = Lock { policy: Policy::plain(), seal: Seal::Plain };
-        Locks { password: None, keyring: None, all, queues: BTreeMap::new() }
+        let all = QueuePolicy { policy: Policy::plain(), seal: Seal::Plain };
+        QueuePolicies { password: None, keyring: None, all, queues: BTreeMap::new() }
     }
 
     pub(crate) fn legacy(key: LegacyKey) -> Self {
         let key = Arc::new(key);
-        let all = Lock { policy: Policy::legacy(), seal: Seal::Legacy(key.clone()) };
-        Locks { password: Some(key), keyring: None, all, queues: BTreeMap::new() }
+        let all = QueuePolicy { policy: Policy::legacy(), seal: Seal::Legacy(key.clone()) };
+        QueuePolicies { password: Some(key), keyring: None, all, queues: BTreeMap::new() }
     }
 
     pub(crate) fn of(encryption: &Encryption) -> Result<Self, InvalidEncryption> {
@@ -231,23 +231,25 @@ impl Locks {
             )),
         };
         let keyring = encryption.keyring.clone();
-        let lock = |policy: Policy, queue: Option<&QueueName>| {
-            lock(policy, password.as_ref(), keyring.as_ref()).map_err(|missing| match missing {
-                Missing::Password => InvalidEncryption::NoPassword { queue: queue.cloned() },
-                Missing::Keyset => InvalidEncryption::NoKeyset { queue: queue.cloned() },
+        let queue_policy = |policy: Policy, queue: Option<&QueueName>| {
+            queue_policy(policy, password.as_ref(), keyring.as_ref()).map_err(|missing| {
+                match missing {
+                    Missing::Password => InvalidEncryption::NoPassword { queue: queue.cloned() },
+                    Missing::Keyset => InvalidEncryption::NoKeyset { queue: queue.cloned() },
+                }
             })
         };
-        let all = lock(encryption.policy(), None)?;
+        let all = queue_policy(encryption.policy(), None)?;
         let queues = encryption.queues.iter();
         let queues = queues
-            .map(|(queue, policy)| Ok((queue.clone(), lock(*policy, Some(queue))?)))
+            .map(|(queue, policy)| Ok((queue.clone(), queue_policy(*policy, Some(queue))?)))
             .collect::<Result<_, _>>()?;
-        Ok(Locks { password, keyring, all, queues })
+        Ok(QueuePolicies { password, keyring, all, queues })
     }
 
     /// What holds for a physical queue: what was said of it, or of the queue whose priority or dead
     /// letters it keeps, or of all.
-    pub(crate) fn queue(&self, queue: &QueueName) -> &Lock {
+    pub(crate) fn queue(&self, queue: &QueueName) -> &QueuePolicy {
         if self.queues.is_empty() {
             return &self.all;
         }
@@ -263,41 +265,41 @@ impl Locks {
         policy: Policy,
         binding: &Binding<'_>,
         text: &'a str,
-    ) -> Result<Inside<'a>, BadBody> {
+    ) -> Result<OpenedBody<'a>, BadBody> {
         match split(text)? {
-            Form::Open(_) | Form::OtherFormat if !policy.accepts(BodyForm::Plain) => {
+            FrameKind::Open(_) | FrameKind::OtherFormat if !policy.accepts(BodyForm::Plain) => {
                 Err(not_protected(policy))
             }
-            Form::Open(text) => {
+            FrameKind::Open(text) => {
                 let text = Text::Open(text);
-                Ok(Inside { text, form: BodyForm::Plain, message_key: None })
+                Ok(OpenedBody { text, form: BodyForm::Plain, message_key: None })
             }
-            Form::OtherFormat => Err(unsupported_format()),
-            Form::Legacy(base64) => {
+            FrameKind::OtherFormat => Err(unsupported_format()),
+            FrameKind::Legacy(base64) => {
                 let ciphertext = Ciphertext::decode(base64)?;
                 self.open_legacy(policy, ciphertext)
             }
-            Form::Bridge { base64, signed, suffix } => {
+            FrameKind::Bridge { base64, signed, suffix } => {
                 let ciphertext = Ciphertext::decode(base64)?;
                 match (&self.password, &self.keyring) {
                     (Some(password), Some(keyring)) if policy.accepts(BodyForm::Bridge) => {
                         let keyset = keyring.current();
                         let key = bridge::verify(&keyset, binding, signed, suffix)?;
                         let text = Text::Opened(password.open(ciphertext)?);
-                        Ok(Inside { text, form: BodyForm::Bridge, message_key: Some(key) })
+                        Ok(OpenedBody { text, form: BodyForm::Bridge, message_key: Some(key) })
                     }
                     // As a peer of the original does, which passes the tag over.
                     _ => self.open_legacy(policy, ciphertext),
                 }
             }
-            Form::V2(content) => {
+            FrameKind::V2(content) => {
                 let parts = ivy2::Parts::parse(content)?;
                 match &self.keyring {
                     Some(keyring) if policy.accepts(BodyForm::V2) => {
                         let frame = parts.open(&keyring.current(), binding)?;
                         let message_key = Some(frame.message_key);
                         let text = Text::Opened(frame.text);
-                        Ok(Inside { text, form: BodyForm::V2, message_key })
+                        Ok(OpenedBody { text, form: BodyForm::V2, message_key })
                     }
                     _ => Err(no_key()),
                 }
@@ -310,7 +312,7 @@ impl Locks {
         &self,
         binding: &Binding<'_>,
         text: &'a str,
-    ) -> Result<Inside<'a>, BadBody> {
+    ) -> Result<OpenedBody<'a>, BadBody> {
         self.open(Policy::anything(), binding, text)
     }
 
@@ -318,12 +320,12 @@ impl Locks {
         &self,
         policy: Policy,
         ciphertext: Ciphertext,
-    ) -> Result<Inside<'a>, BadBody> {
+    ) -> Result<OpenedBody<'a>, BadBody> {
         match &self.password {
             _ if policy.is_authenticated_only() => Err(not_protected(policy)),
             Some(password) if policy.accepts(BodyForm::Legacy) => {
                 let text = Text::Opened(password.open(ciphertext)?);
-                Ok(Inside { text, form: BodyForm::Legacy, message_key: None })
+                Ok(OpenedBody { text, form: BodyForm::Legacy, message_key: None })
             }
             _ => Err(no_key()),
         }
@@ -335,11 +337,11 @@ enum Missing {
     Keyset,
 }
 
-fn lock(
+fn queue_policy(
     policy: Policy,
     password: Option<&Arc<LegacyKey>>,
     keyring: Option<&Keyring>,
-) -> Result<Lock, Missing> {
+) -> Result<QueuePolicy, Missing> {
     let accepts = |form| policy.accepts(form);
     if (accepts(BodyForm::Legacy) || accepts(BodyForm::Bridge)) && password.is_none() {
         return Err(Missing::Password);
@@ -357,7 +359,7 @@ fn lock(
         BodyForm::Bridge => Seal::Bridge(password()?, keyring()?),
         BodyForm::V2 => Seal::V2(keyring()?),
     };
-    Ok(Lock { policy, seal })
+    Ok(QueuePolicy { policy, seal })
 }
 
 /// A name without the suffix of its priority.

@@ -30,7 +30,7 @@ pub(crate) mod samples;
 pub use binding::{Binding, Purpose};
 pub use cbc_hmac::{CbcHmac, Unauthentic};
 pub use encryption::{Encryption, InvalidEncryption};
-pub(crate) use encryption::{Inside, Locks};
+pub(crate) use encryption::{OpenedBody, QueuePolicies};
 pub use entropy::{Entropy, EntropyPool};
 pub use key_id::{InvalidKeyId, KeyId};
 pub use keyring::Keyring;

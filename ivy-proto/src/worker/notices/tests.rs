@@ -26,10 +26,10 @@ impl Scenario {
 
     /// The task of this number is done, and its notice is so large.
     fn send(&mut self, number: u8, size: usize) {
-        self.tell(number, size, Tells::Success);
+        self.tell(number, size, NoticeKind::Success);
     }
 
-    fn tell(&mut self, number: u8, size: usize, tells: Tells) {
+    fn tell(&mut self, number: u8, size: usize, kind: NoticeKind) {
         let task = TaskRef {
             id: TaskId::from_random([number; 16]),
             name: TaskName::new("testpackage.factorial").unwrap(),
@@ -38,7 +38,7 @@ impl Scenario {
         let channel = ChannelName::new("ivy-notifier").unwrap();
         let payload = Body::new(char::from(number).to_string().repeat(size));
         let publication = Publication { channel, payload };
-        self.notices.send(Outgoing { task, tells, publication }, &mut self.fx);
+        self.notices.send(OutgoingNotice { task, kind, publication }, &mut self.fx);
         self.take_outputs();
     }
 
@@ -78,7 +78,7 @@ fn a_notice_that_ends_no_wait_takes_nobodys_place() {
     for number in 1..=10 {
         scenario.send(number, KB);
     }
-    scenario.tell(11, KB, Tells::Held);
+    scenario.tell(11, KB, NoticeKind::Held);
     assert_eq!(scenario.dropped, [11]);
     scenario.send(12, KB);
     assert_eq!(scenario.dropped, [11, 6]);

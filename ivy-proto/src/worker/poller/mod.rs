@@ -35,7 +35,7 @@ pub(super) struct Poller {
 
 /// A reserve to be sent.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Ask {
+pub(super) struct PlannedReserve {
     pub(super) queue: QueueName,
     pub(super) count: usize,
     pub(super) wait: Duration,
@@ -70,7 +70,11 @@ impl Poller {
     /// What to ask next, given the slots that are neither taken nor promised to messages that are
     /// held already. `holds` tells whether a queue has a message waiting for a slot: then it is
     /// not asked for more.
-    pub(super) fn plan(&mut self, free: usize, holds: impl Fn(&QueueName) -> bool) -> Vec<Ask> {
+    pub(super) fn plan(
+        &mut self,
+        free: usize,
+        holds: impl Fn(&QueueName) -> bool,
+    ) -> Vec<PlannedReserve> {
         let mut free = free.saturating_sub(self.promised());
         let mut asks = Vec::new();
         if !self.queues.iter().any(|queue| queue.wants_any(free)) {
@@ -94,7 +98,7 @@ impl Poller {
             let wait = if is_first && queue.may_wait() { self.long_poll } else { Duration::ZERO };
             free = free.saturating_sub(count);
             queue.asked.push(count);
-            asks.push(Ask { queue: queue.served.name.clone(), count, wait });
+            asks.push(PlannedReserve { queue: queue.served.name.clone(), count, wait });
         }
         if !asks.is_empty() {
             self.polls = self.polls.wrapping_add(1);

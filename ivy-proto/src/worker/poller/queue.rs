@@ -6,7 +6,7 @@ use crate::retry::Backoff;
 use crate::rng::Rng;
 use crate::time::Moment;
 use crate::worker::config::ServedQueue;
-use crate::worker::understanding::Understanding;
+use crate::worker::unprocessable::UnprocessableMessages;
 
 /// The most polls in flight for one queue.
 const POLLS_IN_FLIGHT: usize = 8;
@@ -35,7 +35,7 @@ pub(in crate::worker) struct Queue {
     pub(super) failures: u32,
     /// No request to this queue is repeated before this moment.
     pub(super) not_before: Moment,
-    pub(in crate::worker) understanding: Understanding,
+    pub(in crate::worker) unprocessable: UnprocessableMessages,
 }
 
 /// What a queue's last answer brought.
@@ -71,7 +71,7 @@ impl Queue {
             was_created: false,
             failures: 0,
             not_before: Moment::EPOCH,
-            understanding: Understanding::default(),
+            unprocessable: UnprocessableMessages::default(),
         }
     }
 
@@ -97,7 +97,7 @@ impl Queue {
 
     /// Whether a poll may wait for a message.
     pub(super) fn may_wait(&self) -> bool {
-        !self.understanding.only_looks()
+        !self.unprocessable.polls_without_waiting()
     }
 
     /// Whether it seems to have messages that are only to be fetched.
@@ -136,12 +136,12 @@ impl Queue {
         waited: (Duration, Duration),
         rng: &mut Rng,
     ) -> Option<Duration> {
-        self.forget_ask(count);
+        self.forget_poll(count);
         self.was_created = false;
         let (asked_to_wait, took) = waited;
         // A message for which the backend has waited was the only one.
         let at_once = asked_to_wait.is_zero() || took < AT_ONCE;
-        self.understanding.answered(brought >= count && at_once);
+        self.unprocessable.answered(brought >= count && at_once);
         if brought > 0 {
             self.activity = if brought >= count { Activity::Overflowing } else { Activity::Busy };
             return None;
@@ -153,7 +153,7 @@ impl Queue {
         };
         self.activity = Activity::Idle(empty_in_a_row);
         let did_wait = asked_to_wait > Duration::ZERO && took >= asked_to_wait / 2;
-        if let Some(rest) = self.understanding.rest_between_looks(rng) {
+        if let Some(rest) = self.unprocessable.rest_between_short_polls(rng) {
             return Some(rest);
         }
         // After a burst the queue is asked once more, this time to wait. However many polls the
@@ -168,13 +168,13 @@ impl Queue {
     /// A poll failed, so that nothing is known of what the queue has. The others need not leave it
     /// their turns.
     pub(in crate::worker) fn unanswered(&mut self, count: usize) {
-        self.forget_ask(count);
+        self.forget_poll(count);
         if !self.is_idle() {
             self.activity = Activity::Idle(0);
         }
     }
 
-    fn forget_ask(&mut self, count: usize) {
+    fn forget_poll(&mut self, count: usize) {
         if let Some(position) = self.asked.iter().position(|asked| *asked == count) {
             self.asked.swap_remove(position);
         }

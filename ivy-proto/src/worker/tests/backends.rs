@@ -135,14 +135,14 @@ fn where_late_receipts_are_taken_no_late_answer_keeps_a_lease_and_no_late_reques
 
 #[test]
 fn a_failed_task_is_retried_as_the_backend_does_it() {
-    for retry in [Retry::Release, Retry::Succeed] {
+    for retry in [Retry::Release, Retry::Successor] {
         let mut worker = started_with(with(|capabilities| capabilities.retry = retry));
         worker.deliver_exactly(&plain_body(), 2, 0);
         let run = worker.runs.pop_front().unwrap();
         assert_eq!(run.attempt, 3);
         worker.fail(&run);
         assert_eq!(worker.take_release().is_some(), retry == Retry::Release);
-        assert_eq!(worker.take_post().is_some(), retry == Retry::Succeed);
+        assert_eq!(worker.take_post().is_some(), retry == Retry::Successor);
     }
 }
 

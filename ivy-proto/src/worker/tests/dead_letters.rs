@@ -128,7 +128,7 @@ fn a_body_above_the_limit_is_put_aside_unread() {
 fn a_dead_letter_on_a_served_queue_is_not_wrapped_again() {
     let letter = dead_letter_of("nonsense").to_body();
     let mut worker = started();
-    worker.give_back_ten_times("1", letter.as_str());
+    worker.release_ten_times("1", letter.as_str());
     let (_, (_, message)) = worker.take_post().unwrap();
     assert_eq!(message.body, letter);
 }

@@ -94,7 +94,7 @@ fn c20_a_frame_of_another_queue_is_put_aside_in_the_end() {
     let other = QueueName::new("testpackage.p1").unwrap();
     let moved = codec.seal(&envelope, &other, &mut pool);
     let mut worker = worker(Policy::v2());
-    worker.give_back_ten_times("1", moved.as_str());
+    worker.release_ten_times("1", moved.as_str());
     assert!(worker.runs.is_empty());
     let (post, _) = worker.take_post().unwrap();
     worker.posted(post);
@@ -173,7 +173,7 @@ fn a_sealed_dead_letter_that_comes_back_is_not_wrapped_again() {
     worker.advance(Duration::from_millis(50));
     let (delete, _) = worker.take_deletes().unwrap();
     worker.answer(delete, Ok(QueueReply::all_deleted(1)));
-    worker.give_back_ten_times("1", copy.body.as_str());
+    worker.release_ten_times("1", copy.body.as_str());
     let (_, (_, again)) = worker.take_post().unwrap();
     assert_eq!(again.body, copy.body);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::scenario::*;
-use crate::broker::{self, Answer, Broker, BrokerConfig, Request, RequestId};
+use crate::broker::{self, Broker, BrokerConfig, Request, RequestId, Response};
 use crate::event::Event;
 use crate::id::OpId;
 use crate::queue::{Body, DeliveryCount, Fault, NewMessage, QueueReply};
@@ -62,11 +62,11 @@ impl Place {
     }
 
     /// Asks the broker for something that it answers at once.
-    fn ask(&mut self, request: Request) -> Answer {
+    fn ask(&mut self, request: Request) -> Response {
         let id = RequestId(u64::MAX);
         self.broker.handle_input(broker::Input::Request(id, request), self.now).unwrap();
         let mut answer = None;
-        while let broker::Output::Answer(answered, outcome) = self.broker.poll_output() {
+        while let broker::Output::Response(answered, outcome) = self.broker.poll_output() {
             if answered == id {
                 answer = Some(outcome.unwrap());
             } else {
@@ -76,9 +76,9 @@ impl Place {
         answer.unwrap()
     }
 
-    fn reply(&self, answer: Answer) -> QueueReply {
+    fn reply(&self, answer: Response) -> QueueReply {
         let counts: Vec<u32> = match &answer {
-            Answer::Reserved(deliveries) => {
+            Response::Reserved(deliveries) => {
                 deliveries.iter().map(|delivery| delivery.reserved_count).collect()
             }
             _ => Vec::new(),
@@ -140,7 +140,7 @@ impl Place {
                 }
                 Output::Finished => self.finished = true,
                 Output::Wait(_) => match self.broker.poll_output() {
-                    broker::Output::Answer(id, answer) => {
+                    broker::Output::Response(id, answer) => {
                         let answer = answer.map(|answer| self.reply(answer));
                         self.hear(id, answer);
                     }
@@ -209,7 +209,7 @@ impl Place {
     fn dead_letters(&mut self) -> Vec<DeadLetter> {
         let dead = queue().dead_letters().unwrap();
         self.ask(Request::PutQueue { queue: dead.clone(), settings: Default::default() });
-        let Answer::Peeked(views) = self.ask(Request::Peek { queue: dead, count: 100 }) else {
+        let Response::Peeked(views) = self.ask(Request::Peek { queue: dead, count: 100 }) else {
             panic!("messages");
         };
         views.iter().map(|view| DeadLetter::parse(&view.body).unwrap()).collect()

@@ -19,14 +19,14 @@ use crate::time::{Moment, WallClock};
 use crate::wire::crypto::samples::both;
 use crate::wire::crypto::{BodyForm, Policy};
 use crate::wire::{Codec, RawJson};
-use crate::worker::effects::Purpose;
-use crate::worker::{Input, JobOutcome, Load, Output, Why, Worker, WorkerConfig};
+use crate::worker::effects::OpPurpose;
+use crate::worker::{Input, JobOutcome, Load, Output, Timer, Worker, WorkerConfig};
 
 /// One thing that happens; numbers choose among what is possible at that time.
 #[derive(Clone, Debug)]
 enum Step {
     Advance(u64),
-    Answer(usize, u8),
+    Response(usize, u8),
     Publish(usize, u8),
     End(usize, u8),
     Pause,
@@ -43,7 +43,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0u64..20_000).prop_map(Step::Advance),
-        12 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Answer(which, how)),
+        12 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Response(which, how)),
         2 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Publish(which, how)),
         8 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::End(which, how)),
         1 => Just(Step::Pause),
@@ -154,7 +154,7 @@ impl World {
                     self.fresh.op(id);
                     // What was asked for and given up at the same moment is for no job any more.
                     if let QueueOp::Post { messages, .. } = &op
-                        && let Some(Purpose::Post(job)) = self.worker.fx.asked.get(&id)
+                        && let Some(OpPurpose::Post(job)) = self.worker.fx.in_flight.get(&id)
                     {
                         for message in messages.items() {
                             self.fresh.frame(message.body.as_str(), Some(*job));
@@ -200,7 +200,7 @@ impl World {
                 self.now = self.now + Duration::from_millis(millis);
                 self.feed(Input::Tick);
             }
-            Step::Answer(which, how) => {
+            Step::Response(which, how) => {
                 if let Some(id) = pick(self.asked.keys().copied(), which) {
                     let op = self.asked.remove(&id).unwrap();
                     self.answered = Some(id);
@@ -441,10 +441,10 @@ proptest! {
         world.calm();
         prop_assert_eq!(world.worker.load(), Load { held: 0, waiting: 0, running: 0, notice_bytes: 0 });
         let fx = &world.worker.fx;
-        let is_poll = |purpose: &Purpose| matches!(purpose, Purpose::Poll { .. });
-        prop_assert!(fx.asked.values().all(is_poll));
+        let is_poll = |purpose: &OpPurpose| matches!(purpose, OpPurpose::Poll { .. });
+        prop_assert!(fx.in_flight.values().all(is_poll));
         while let Some(why) = world.worker.fx.timers.pop_due(Moment::FOREVER) {
-            prop_assert!(matches!(why, Why::Poll(_)), "{why:?}");
+            prop_assert!(matches!(why, Timer::Poll(_)), "{why:?}");
         }
     }
 

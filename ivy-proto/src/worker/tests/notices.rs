@@ -55,7 +55,7 @@ fn for_another_worker() -> String {
 }
 
 /// Delivers the message of this id, and lets it be given back.
-fn give_back(worker: &mut Scenario, id: &str, body: &str) {
+fn release(worker: &mut Scenario, id: &str, body: &str) {
     // A poll that was asked long ago would bring a lease that has ended.
     let (poll, _) = worker.take_poll().unwrap();
     worker.deliver_to(poll, &[]);
@@ -89,9 +89,9 @@ fn the_caller_of_a_task_for_another_worker_is_informed_once_it_was_given_back() 
 fn a_caller_is_informed_once_for_each_message_however_often_it_is_given_back() {
     let mut worker = started();
     for _ in 0..3 {
-        give_back(&mut worker, "7", &for_another_worker());
+        release(&mut worker, "7", &for_another_worker());
     }
-    give_back(&mut worker, "8", &for_another_worker());
+    release(&mut worker, "8", &for_another_worker());
     let told: Vec<_> = std::iter::from_fn(|| worker.take_publication())
         .map(|(_, publication)| {
             let notice = Notice::parse(publication.payload.as_str().as_bytes()).unwrap();
@@ -124,7 +124,7 @@ fn what_is_given_back_for_this_workers_own_reasons_informs_nobody() {
 fn nobody_but_a_caller_on_a_channel_of_this_prefix_is_informed_of_a_task_for_another_worker() {
     for body in [plain_body(), our_body(1, None), our_body(1, Some("ivy-notifier"))] {
         let mut worker = started();
-        give_back(&mut worker, "7", &body.replace(TASK, "nobody.knows"));
+        release(&mut worker, "7", &body.replace(TASK, "nobody.knows"));
         assert!(worker.take_publication().is_none(), "{body}");
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn queue() -> QueueName {
 }
 
 pub(super) fn config() -> WorkerConfig {
-    let capabilities = Capabilities::broker().with_retry(Retry::Succeed);
+    let capabilities = Capabilities::broker().with_retry(Retry::Successor);
     WorkerConfig::new(capabilities, Codec::plain())
         .with_task(TaskName::new(TASK).unwrap(), TaskSettings::in_queue(queue()))
         .with_notifier(ChannelName::new("ivy-notifier").unwrap())
@@ -241,7 +241,7 @@ impl Scenario {
     }
 
     /// Delivers the message of this id until it was given back ten times, and once more.
-    pub(super) fn give_back_ten_times(&mut self, id: &str, body: &str) {
+    pub(super) fn release_ten_times(&mut self, id: &str, body: &str) {
         for _ in 0..10 {
             self.until_polled();
             self.deliver_again(id, body, 1);

@@ -30,7 +30,7 @@ struct World {
 }
 
 enum Due {
-    Answer(OpId, QueueOp),
+    Response(OpId, QueueOp),
     Lost(OpId),
     End(JobId),
 }
@@ -65,7 +65,7 @@ impl World {
                 Output::Queue(id, op) if op.queue() == self.silent.as_ref() => {
                     self.later(op.time_limit(), Due::Lost(id));
                 }
-                Output::Queue(id, op) => self.later(self.answer_after, Due::Answer(id, op)),
+                Output::Queue(id, op) => self.later(self.answer_after, Due::Response(id, op)),
                 Output::Run(run) => {
                     *self.started.entry(run.queue).or_default() += 1;
                     self.later(self.handler_takes, Due::End(run.job));
@@ -101,7 +101,7 @@ impl World {
 
     fn take(&mut self, due: Due) {
         let input = match due {
-            Due::Answer(id, op) => Input::Queue(id, Ok(self.reply(&op))),
+            Due::Response(id, op) => Input::Queue(id, Ok(self.reply(&op))),
             Due::Lost(id) => Input::Queue(id, Err(Fault::new(FaultKind::AnswerLost))),
             Due::End(job) => Input::Job(job, JobOutcome::Done(RawJson::parse("1").unwrap())),
         };

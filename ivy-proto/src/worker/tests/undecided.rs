@@ -13,7 +13,7 @@ use crate::wire::{Codec, DeadLetter, DeadLetterReason, Envelope, LegacyKey};
 use crate::worker::JobOutcome;
 
 const UNKNOWN: &str = r#"{"name":"nobody.knows","options":{},"args":[]}"#;
-const MISFIT: &str = "argument 2 (u64) is missing";
+const MISMATCH: &str = "argument 2 (u64) is missing";
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Takes the release that was asked for, and gives its delay in seconds.
@@ -24,11 +24,11 @@ fn given_back(worker: &mut Scenario) -> u64 {
 }
 
 /// Delivers the message of this id to a handler that does not take its arguments.
-fn misfit(worker: &mut Scenario, id: &str) {
+fn mismatch(worker: &mut Scenario, id: &str) {
     worker.until_polled();
     worker.deliver_again(id, &plain_body(), 1);
     let run = worker.runs.pop_front().expect("it is tried");
-    worker.end(&run, JobOutcome::BadArgs(MISFIT.to_owned()));
+    worker.end(&run, JobOutcome::BadArgs(MISMATCH.to_owned()));
 }
 
 /// Runs a task that this worker knows to its end.
@@ -60,7 +60,7 @@ fn b24_an_unknown_task_is_given_back_for_longer_and_longer_ten_times_and_then_pu
 fn a_format_that_is_not_built_in_is_given_back_ten_times_and_then_dead_lettered_unchanged() {
     let mut worker = started();
     let body = "$mp1$k6R0ZXN0gJGheA";
-    worker.give_back_ten_times("1", body);
+    worker.release_ten_times("1", body);
     let (_, (_, copy)) = worker.take_post().unwrap();
     let letter = DeadLetter::parse(&copy.body).unwrap();
     assert_eq!((letter.reason, letter.attempts), (DeadLetterReason::UnsupportedFormat, 0));
@@ -79,12 +79,12 @@ fn arguments_that_this_version_does_not_take_are_given_back_ten_times_without_an
     let mut worker = started();
     let mut delays = Vec::new();
     for _ in 0..10 {
-        misfit(&mut worker, "1");
+        mismatch(&mut worker, "1");
         assert_eq!(worker.worker.load().running, 0, "its slot is free");
         delays.push(given_back(&mut worker));
     }
     assert_eq!(delays, [5, 10, 20, 40, 80, 160, 300, 300, 300, 300]);
-    misfit(&mut worker, "1");
+    mismatch(&mut worker, "1");
     let (_, (_, copy)) = worker.take_post().unwrap();
     let letter = DeadLetter::parse(&copy.body).unwrap();
     assert_eq!((letter.reason, letter.attempts), (DeadLetterReason::BadArgs, 0));
@@ -99,13 +99,13 @@ fn releases_of_this_worker_are_not_taken_for_lost_deliveries() {
             worker.until_polled();
             worker.deliver_again("1", &body, count);
             let run = worker.runs.pop_front().expect("it is tried, and not replaced");
-            worker.end(&run, JobOutcome::BadArgs(MISFIT.to_owned()));
+            worker.end(&run, JobOutcome::BadArgs(MISMATCH.to_owned()));
             given_back(&mut worker);
         }
         worker.until_polled();
         worker.deliver_again("1", &body, 12);
         let run = worker.runs.pop_front().expect("it is tried once more");
-        worker.end(&run, JobOutcome::BadArgs(MISFIT.to_owned()));
+        worker.end(&run, JobOutcome::BadArgs(MISMATCH.to_owned()));
         let (_, (_, copy)) = worker.take_post().unwrap();
         assert_eq!(DeadLetter::parse(&copy.body).unwrap().reason, DeadLetterReason::BadArgs);
     }
@@ -117,7 +117,7 @@ fn a_copy_of_a_task_that_this_worker_gave_back_is_tried_and_not_replaced() {
     worker.until_polled();
     worker.deliver_again("1", &lost_body(3), 1);
     let run = worker.runs.pop_front().unwrap();
-    worker.end(&run, JobOutcome::BadArgs(MISFIT.to_owned()));
+    worker.end(&run, JobOutcome::BadArgs(MISMATCH.to_owned()));
     given_back(&mut worker);
     worker.until_polled();
     // Renewed and given back by others, too.
@@ -128,10 +128,10 @@ fn a_copy_of_a_task_that_this_worker_gave_back_is_tried_and_not_replaced() {
 #[test]
 fn a_misfit_tells_its_task_and_what_does_not_fit() {
     let mut worker = started();
-    misfit(&mut worker, "1");
+    mismatch(&mut worker, "1");
     given_back(&mut worker);
     let text = worker.events.last().unwrap().to_string();
-    assert!(text.contains(TASK) && text.contains(MISFIT), "{text}");
+    assert!(text.contains(TASK) && text.contains(MISMATCH), "{text}");
     assert_eq!(worker.events.last().unwrap().level(), crate::event::Level::Warn);
 }
 
@@ -146,24 +146,24 @@ fn arguments_that_are_no_array_are_put_aside_at_once() {
 fn twenty_misfits_in_a_row_let_their_task_rest_and_nothing_else() {
     let mut worker = started();
     for number in 0..20 {
-        misfit(&mut worker, &number.to_string());
+        mismatch(&mut worker, &number.to_string());
         given_back(&mut worker);
     }
     let part = Part::Task { task: TaskName::new(TASK).unwrap(), queue: queue() };
-    let why = Trouble::Task { reason: DeadLetterReason::BadArgs, detail: MISFIT.to_owned() };
+    let why = Trouble::Task { reason: DeadLetterReason::BadArgs, detail: MISMATCH.to_owned() };
     let degraded = Event::Degraded { part: part.clone(), why };
     assert!(worker.events.contains(&degraded));
-    assert!(degraded.to_string().contains(MISFIT), "{degraded}");
+    assert!(degraded.to_string().contains(MISMATCH), "{degraded}");
     worker.until_polled();
     worker.deliver(&[&plain_body(), &plain_body(), UNKNOWN]);
     let tried = worker.runs.pop_front().unwrap();
     assert!(worker.runs.is_empty(), "one a second is tried");
-    worker.end(&tried, JobOutcome::BadArgs(MISFIT.to_owned()));
+    worker.end(&tried, JobOutcome::BadArgs(MISMATCH.to_owned()));
     assert_eq!(given_back(&mut worker), 300);
     let reason = ReleaseReason::Undecided(DeadLetterReason::BadArgs);
     let told = |event: &Event| {
         matches!(event, Event::Released { reason: why, detail: Some(detail), .. }
-            if *why == reason && detail == MISFIT)
+            if *why == reason && detail == MISMATCH)
     };
     assert!(worker.has_event(told));
     worker.advance(MINUTE);
@@ -178,7 +178,7 @@ fn misfits_beside_arguments_that_fit_do_not_let_their_task_rest() {
     let mut worker = started();
     work(&mut worker);
     for number in 100..200 {
-        misfit(&mut worker, &number.to_string());
+        mismatch(&mut worker, &number.to_string());
         given_back(&mut worker);
     }
     work(&mut worker);
@@ -202,7 +202,7 @@ fn of_a_name_that_rests_nothing_is_put_aside_however_often_it_comes() {
 #[test]
 fn one_message_that_comes_again_and_again_is_no_sign_that_the_worker_lacks_something() {
     let mut worker = started();
-    worker.give_back_ten_times("1", UNKNOWN);
+    worker.release_ten_times("1", UNKNOWN);
     assert!(!worker.has_event(|event| matches!(event, Event::Degraded { .. })));
 }
 
@@ -308,7 +308,7 @@ fn a_worker_with_another_key_of_the_same_name_puts_nothing_aside_and_rests() {
 #[test]
 fn a_tag_that_fails_is_put_aside_after_ten_releases() {
     let (mut worker, sender) = behind_another_key();
-    worker.give_back_ten_times("1", &sealed(&sender, 1));
+    worker.release_ten_times("1", &sealed(&sender, 1));
     assert!(worker.take_post().is_some());
 }
 

@@ -42,7 +42,7 @@ fn weather() -> impl Strategy<Value = (u64, Weather)> {
 }
 
 enum Due {
-    Answer(OpId, Result<QueueReply, Fault>),
+    Response(OpId, Result<QueueReply, Fault>),
     End(JobId, JobOutcome),
 }
 
@@ -110,7 +110,7 @@ impl World {
                     if self.happens(self.weather.lose_request) {
                         let limit = ask.time_limit();
                         let lost = Err(Fault::new(FaultKind::AnswerLost));
-                        self.later(limit, Due::Answer(op, lost));
+                        self.later(limit, Due::Response(op, lost));
                         continue;
                     }
                     self.requested += 1;
@@ -153,7 +153,7 @@ impl World {
     }
 
     fn take_answers(&mut self) {
-        while let broker::Output::Answer(id, answer) = self.broker.poll_output() {
+        while let broker::Output::Response(id, answer) = self.broker.poll_output() {
             let Some((op, incarnation)) = self.requests.remove(&id) else { continue };
             if incarnation != self.incarnation {
                 continue;
@@ -163,7 +163,7 @@ impl World {
                 answer = Err(Fault::new(FaultKind::AnswerLost));
             }
             let delay = Duration::from_millis(self.rng.up_to(300));
-            self.later(delay, Due::Answer(op, answer));
+            self.later(delay, Due::Response(op, answer));
         }
     }
 
@@ -207,7 +207,7 @@ impl World {
 
     fn take(&mut self, due: Due) {
         match due {
-            Due::Answer(op, answer) => self.feed(Input::Queue(op, answer)),
+            Due::Response(op, answer) => self.feed(Input::Queue(op, answer)),
             Due::End(job, outcome) => {
                 let Some(name) = self.job_of.remove(&job) else { return };
                 if matches!(outcome, JobOutcome::Done(_)) {
@@ -224,11 +224,11 @@ impl World {
         self.broker.handle_input(ask, self.now).unwrap();
         loop {
             match self.broker.poll_output() {
-                broker::Output::Answer(answered, answer) if answered == id => {
-                    let Ok(broker::Answer::Queue(info)) = answer else { return 0 };
+                broker::Output::Response(answered, answer) if answered == id => {
+                    let Ok(broker::Response::Queue(info)) = answer else { return 0 };
                     return info.size.unwrap();
                 }
-                broker::Output::Answer(..) => {}
+                broker::Output::Response(..) => {}
                 broker::Output::Wait(_) => unreachable!("a queue's size is told at once"),
             }
         }
@@ -240,8 +240,8 @@ impl World {
         let ask = broker::Input::Request(id, Request::Peek { queue, count: 100 });
         self.broker.handle_input(ask, self.now).unwrap();
         let mut names = Vec::new();
-        while let broker::Output::Answer(answered, answer) = self.broker.poll_output() {
-            if let (true, Ok(broker::Answer::Peeked(views))) = (answered == id, answer) {
+        while let broker::Output::Response(answered, answer) = self.broker.poll_output() {
+            if let (true, Ok(broker::Response::Peeked(views))) = (answered == id, answer) {
                 for view in views {
                     let letter = crate::wire::DeadLetter::parse(&view.body).unwrap();
                     let body = crate::wire::Envelope::parse(letter.body.as_str()).unwrap();

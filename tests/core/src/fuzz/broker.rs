@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use ivy_proto::broker::{
-    Answer, Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Target,
+    Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Response, Target,
 };
 use ivy_proto::queue::{Body, DeadLetterSetting, NewMessage, QueueSettings};
 use ivy_proto::{MessageId, Moment, QueueName, ReservationId};
@@ -72,7 +72,7 @@ struct World {
     now: Moment,
     /// Requests that wait for their answers.
     open: BTreeMap<RequestId, Request>,
-    answers: Vec<(RequestId, Result<Answer, Refusal>)>,
+    answers: Vec<(RequestId, Result<Response, Refusal>)>,
     /// The messages that are there, with who holds each until when.
     messages: BTreeMap<MessageId, Option<(ReservationId, Moment)>>,
     /// What a queue held that is about to be emptied.
@@ -210,7 +210,7 @@ impl World {
         self.unpolled.handle_input(input, at).expect("no misuse");
         loop {
             match self.broker.poll_output() {
-                Output::Answer(id, answer) => {
+                Output::Response(id, answer) => {
                     self.check(id, &answer);
                     self.answers.push((id, answer));
                 }
@@ -222,25 +222,25 @@ impl World {
         }
     }
 
-    fn check(&mut self, id: RequestId, answer: &Result<Answer, Refusal>) {
+    fn check(&mut self, id: RequestId, answer: &Result<Response, Refusal>) {
         let request = self.open.remove(&id).expect("only an open request is answered");
         let Ok(answer) = answer else { return };
         match (request, answer) {
-            (Request::Post { messages, .. }, Answer::Posted(ids)) => {
+            (Request::Post { messages, .. }, Response::Posted(ids)) => {
                 assert_eq!(ids.len(), messages.len());
                 for id in ids {
                     assert!(self.messages.insert(id.clone(), None).is_none(), "an id twice");
                     self.known.push((id.clone(), None));
                 }
             }
-            (Request::Reserve { count, timeout, delete, .. }, Answer::Reserved(deliveries)) => {
+            (Request::Reserve { count, timeout, delete, .. }, Response::Reserved(deliveries)) => {
                 assert!(deliveries.len() <= count.max(1));
                 let until = self.now + timeout.expect("all reserves name one");
                 for delivery in deliveries {
                     self.delivered(delivery, until, delete);
                 }
             }
-            (Request::DeleteEach { targets, .. }, Answer::DeletedEach(entries)) => {
+            (Request::DeleteEach { targets, .. }, Response::DeletedEach(entries)) => {
                 assert_eq!(entries.len(), targets.len());
                 for (target, entry) in targets.iter().zip(entries) {
                     if entry.is_ok() {
@@ -248,34 +248,34 @@ impl World {
                     }
                 }
             }
-            (Request::Delete { target, .. }, Answer::Deleted) => self.deleted(&target),
-            (Request::DeleteMany { targets, .. }, Answer::Deleted) => {
+            (Request::Delete { target, .. }, Response::Deleted) => self.deleted(&target),
+            (Request::DeleteMany { targets, .. }, Response::Deleted) => {
                 let targets: BTreeMap<_, _> =
                     targets.iter().map(|target| (&target.message, target)).collect();
                 targets.values().for_each(|target| self.deleted(target));
             }
-            (Request::Touch { target, timeout, .. }, Answer::Touched(receipt)) => {
+            (Request::Touch { target, timeout, .. }, Response::Touched(receipt)) => {
                 assert_eq!(self.holder(&target.message), target.reservation.as_ref());
                 assert_ne!(Some(&receipt.reservation), target.reservation.as_ref());
                 assert_eq!(receipt.message, target.message);
                 let until = self.now + timeout.expect("all touches name one");
                 self.hold(&target.message, &receipt.reservation, until);
             }
-            (Request::Release { target, .. }, Answer::Released) => {
+            (Request::Release { target, .. }, Response::Released) => {
                 assert_eq!(self.holder(&target.message), target.reservation.as_ref());
                 self.messages.insert(target.message, None);
             }
-            (Request::Peek { .. }, Answer::Peeked(views)) => {
+            (Request::Peek { .. }, Response::Peeked(views)) => {
                 for view in views {
                     assert!(self.messages.contains_key(&view.message));
                     assert_eq!(self.holder(&view.message), None, "a held message was shown");
                 }
             }
-            (Request::Clear { .. }, Answer::Cleared)
-            | (Request::DeleteQueue { .. }, Answer::QueueDeleted) => {
+            (Request::Clear { .. }, Response::Cleared)
+            | (Request::DeleteQueue { .. }, Response::QueueDeleted) => {
                 self.messages.retain(|message, _| !self.doomed.contains(message));
             }
-            (Request::PutQueue { .. }, Answer::Queue(_)) => {}
+            (Request::PutQueue { .. }, Response::Queue(_)) => {}
             (request, answer) => panic!("{answer:?} is no answer to {request:?}"),
         }
     }
@@ -313,7 +313,7 @@ impl World {
             let request = Request::GetMessage { queue: queue.clone(), message };
             let input = Input::Request(RequestId(u64::MAX), request);
             self.broker.handle_input(input, self.now).expect("no such request waits");
-            if let Output::Answer(_, Ok(Answer::Message(view))) = self.broker.poll_output() {
+            if let Output::Response(_, Ok(Response::Message(view))) = self.broker.poll_output() {
                 found.insert(view.message);
             }
         }
@@ -323,7 +323,7 @@ impl World {
     /// Nothing was lost, and polling late loses nothing.
     fn end(mut self) {
         let mut late = Vec::new();
-        while let Output::Answer(id, answer) = self.unpolled.poll_output() {
+        while let Output::Response(id, answer) = self.unpolled.poll_output() {
             late.push((id, answer));
         }
         assert_eq!(late, self.answers, "polling late changes something");

@@ -1,7 +1,7 @@
 //! URLs of queues and notifiers: what is understood has one form, and no secret is shown.
 
 use ivy_ironmq::IronMqUrl;
-use ivy_proto::backend::Place;
+use ivy_proto::backend::BackendUrl;
 use ivy_proto::config::{Config, ConfigError, Environment, Origin};
 use ivy_redis::RedisAddress;
 
@@ -48,8 +48,8 @@ fn hides_secret(text: &str) {
     }
 }
 
-fn parse(text: &str) -> Result<Place, ConfigError> {
-    Place::parse(text, Origin::Argument("URL"))
+fn parse(text: &str) -> Result<BackendUrl, ConfigError> {
+    BackendUrl::parse(text, Origin::Argument("URL"))
 }
 
 fn queue(url: &str) -> Result<Config, ConfigError> {

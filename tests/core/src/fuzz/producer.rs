@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
-use ivy_proto::producer::{Call, Input, Output, Producer, ProducerConfig, Reply, SendError};
+use ivy_proto::producer::{Call, Input, Output, Producer, ProducerConfig, ReplyTo, SendError};
 use ivy_proto::queue::{Capabilities, Effect, QueueOp, QueueReply};
 use ivy_proto::task::{TaskFailure, TaskHeld};
 use ivy_proto::wire::{Codec, Envelope, IvyOptions, Notice, Options, RawJson};
@@ -222,7 +222,8 @@ impl World {
         }
         call.expires_after = new.expires.then_some(Duration::from_secs(1));
         call.delay = Duration::from_secs(new.delay.unwrap_or_default().into());
-        let replies = [Reply::None, Reply::Handle, Reply::Callback, Reply::HandleAndCallback];
+        let replies =
+            [ReplyTo::None, ReplyTo::Handle, ReplyTo::Callback, ReplyTo::HandleAndCallback];
         call.reply = replies[usize::from(new.reply) % replies.len()];
         if new.long {
             call.args = RawJson::from_value(&["x".repeat(4096)]).expect("a text is JSON");
@@ -230,7 +231,7 @@ impl World {
         let known = Known {
             queue: call.queue.clone(),
             repeatable: !new.once,
-            wants_result: call.reply != Reply::None,
+            wants_result: call.reply != ReplyTo::None,
             calls: 0,
             sent: 0,
             posts: 0,
@@ -449,7 +450,7 @@ fn call(id: TaskId, queue: QueueName) -> Call {
         options: Options::new(),
         expires_after: None,
         delay: Duration::ZERO,
-        reply: Reply::None,
+        reply: ReplyTo::None,
     }
 }
 

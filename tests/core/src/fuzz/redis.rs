@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use ivy_proto::backend::{
-    Heard, Input, Line, LinkFault, LinkFaultKind, Output, Session, SessionStart, Ticket,
+    CommandId, ConnectionId, Input, LinkFault, LinkFaultKind, Output, Session, SessionStart,
+    SubscriptionEvent,
 };
 use ivy_proto::notify::Publication;
 use ivy_proto::queue::Body;
@@ -81,10 +82,10 @@ struct World {
     session: RedisSession,
     now: Moment,
     tickets: u64,
-    publishing: BTreeSet<Ticket>,
-    subscribed: BTreeSet<Ticket>,
-    lines: BTreeMap<Line, Server>,
-    known: BTreeSet<Line>,
+    publishing: BTreeSet<CommandId>,
+    subscribed: BTreeSet<CommandId>,
+    lines: BTreeMap<ConnectionId, Server>,
+    known: BTreeSet<ConnectionId>,
     received: usize,
     heard: usize,
 }
@@ -138,7 +139,7 @@ impl World {
                 self.feed(Input::Subscribe(ticket, channels.map(channel).to_vec()));
             }
             Step::Cancel { which } => {
-                let tickets: Vec<Ticket> =
+                let tickets: Vec<CommandId> =
                     self.publishing.iter().chain(&self.subscribed).copied().collect();
                 if let Some(ticket) = pick(tickets.into_iter(), which) {
                     // What was sent already may still be answered.
@@ -174,7 +175,7 @@ impl World {
                 }
             }
             Step::Closed { which, kind } => {
-                let lines: Vec<Line> = self.lines.keys().copied().collect();
+                let lines: Vec<ConnectionId> = self.lines.keys().copied().collect();
                 if let Some(line) = pick(lines.into_iter(), which) {
                     self.lines.remove(&line);
                     let kinds =
@@ -190,19 +191,19 @@ impl World {
         }
     }
 
-    fn ticket(&mut self) -> Ticket {
+    fn ticket(&mut self) -> CommandId {
         self.tickets += 1;
-        Ticket(self.tickets)
+        CommandId(self.tickets)
     }
 
-    fn line(&self, which: u8, is_open: bool) -> Option<Line> {
+    fn line(&self, which: u8, is_open: bool) -> Option<ConnectionId> {
         let lines = self.lines.iter().filter(|(_, server)| server.is_open == is_open);
-        let lines: Vec<Line> = lines.map(|(line, _)| *line).collect();
+        let lines: Vec<ConnectionId> = lines.map(|(line, _)| *line).collect();
         pick(lines.into_iter(), which)
     }
 
     /// What has come on a line that was closed meanwhile is not handed in.
-    fn receive(&mut self, line: Line, bytes: &[u8]) {
+    fn receive(&mut self, line: ConnectionId, bytes: &[u8]) {
         if self.lines.contains_key(&line) && !bytes.is_empty() {
             self.received += bytes.len();
             self.feed(Input::Received(line, bytes));
@@ -242,16 +243,16 @@ impl World {
                     is_short(&fault);
                 }
             }
-            Output::Heard(ticket, heard) => {
+            Output::SubscriptionEvent(ticket, heard) => {
                 assert!(self.subscribed.contains(&ticket), "nobody has subscribed");
                 match heard {
-                    Heard::Subscribed => {}
-                    Heard::Notice { payload, .. } => {
+                    SubscriptionEvent::Subscribed => {}
+                    SubscriptionEvent::Notice { payload, .. } => {
                         self.heard += payload.len();
                         let most = self.received * self.tickets as usize;
                         assert!(self.heard <= most, "more is heard than was received");
                     }
-                    Heard::Lost(fault) => {
+                    SubscriptionEvent::Lost(fault) => {
                         self.subscribed.remove(&ticket);
                         holds_no_password(&format!("{fault:?}"));
                         is_short(&fault);

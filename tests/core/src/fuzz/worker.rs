@@ -27,7 +27,7 @@ enum Step {
     Pass { millis: u16 },
     ToDeadline,
     ClockBack { millis: u16 },
-    Answer { which: u8, how: How },
+    Response { which: u8, how: How },
     Published { which: u8, how: u8 },
     Ended { which: u8, how: u8 },
     Pause,
@@ -78,7 +78,7 @@ pub fn worker_inputs(input: &[u8]) {
 const SLOTS: usize = 3;
 const LEASE: Duration = Duration::from_secs(10);
 /// How long after its limit a drain may last.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const SETTLEMENT_GRACE: Duration = Duration::from_secs(1);
 
 struct World {
     worker: Worker,
@@ -106,7 +106,7 @@ fn queue() -> QueueName {
 }
 
 fn config(setup: &Setup) -> WorkerConfig {
-    let mut capabilities = Capabilities::broker().with_retry(Retry::Succeed);
+    let mut capabilities = Capabilities::broker().with_retry(Retry::Successor);
     if !setup.long_poll {
         capabilities = capabilities.without_long_poll();
     }
@@ -156,7 +156,7 @@ impl World {
                 self.feed(|| Input::Tick);
             }
             Step::ClockBack { millis } => self.clock_back(millis),
-            Step::Answer { which, how } => {
+            Step::Response { which, how } => {
                 if let Some(op) = pick(self.asked.keys().copied(), which) {
                     self.answer(op, how);
                 }
@@ -336,7 +336,7 @@ impl World {
             self.pass(LEASE);
         }
         if !self.finished {
-            self.pass(LAST_WORDS);
+            self.pass(SETTLEMENT_GRACE);
         }
         assert!(self.finished, "a drain does not end");
         self.misuse(|| Input::Nudge(queue()), Misuse::Finished);

@@ -6,7 +6,7 @@ mod reserving;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ivy_proto::backend::{Output, Ticket};
+use ivy_proto::backend::{CommandId, Output};
 use ivy_proto::queue::{Fault, QueueOp, QueueReply};
 use ivy_proto::{Moment, WallClock};
 use redis::Value;
@@ -56,7 +56,7 @@ pub(crate) struct Operations {
 #[derive(Debug)]
 enum UnderWay {
     /// An operation, for which nobody may wait any more.
-    Operation { ticket: Option<Ticket>, asked: Asked, exchange: Exchange },
+    Operation { command_id: Option<CommandId>, asked: Asked, exchange: Exchange },
     /// A reserve that is answered at once.
     Reserve { reserving: Reserving, exchange: Exchange },
     /// A reserve for which the server waits.
@@ -82,7 +82,7 @@ impl Operations {
     }
 
     /// Begins an operation.
-    pub(crate) fn execute(&mut self, ticket: Ticket, op: QueueOp, io: &mut Io<'_>) {
+    pub(crate) fn execute(&mut self, command_id: CommandId, op: QueueOp, io: &mut Io<'_>) {
         if let Some((task, commands)) = self.upkeep.at_start(&self.prefix) {
             self.keep_up(task, commands, io);
         }
@@ -90,9 +90,9 @@ impl Operations {
             QueueOp::Reserve { queue, count, lease, wait } => {
                 let keys = self.prefix.keys(&queue);
                 let until = io.now + wait;
-                let ticket = Some(ticket);
+                let command_id = Some(command_id);
                 let reserving =
-                    Reserving { ticket, queue, keys, count, lease, until, unique: None };
+                    Reserving { command_id, queue, keys, count, lease, until, unique: None };
                 return self.reserve(reserving, io);
             }
             op => op,
@@ -101,17 +101,17 @@ impl Operations {
             Ok((asked, commands)) => {
                 let exchange = Exchange::new(commands);
                 let id = self.send(&exchange, asked.limits(), io);
-                let ticket = Some(ticket);
-                self.under_way.insert(id, UnderWay::Operation { ticket, asked, exchange });
+                let command_id = Some(command_id);
+                self.under_way.insert(id, UnderWay::Operation { command_id, asked, exchange });
             }
-            Err(answer) => io.effects.push(Output::Executed(ticket, *answer)),
+            Err(answer) => io.effects.push(Output::Executed(command_id, *answer)),
         }
     }
 
     /// Nobody waits for this any more.
-    pub(crate) fn cancel(&mut self, ticket: Ticket, io: &mut Io<'_>) {
-        self.resting.retain(|resting| resting.reserving.ticket != Some(ticket));
-        let is_this = |under_way: &UnderWay| under_way.ticket() == Some(ticket);
+    pub(crate) fn cancel(&mut self, command_id: CommandId, io: &mut Io<'_>) {
+        self.resting.retain(|resting| resting.reserving.command_id != Some(command_id));
+        let is_this = |under_way: &UnderWay| under_way.command_id() == Some(command_id);
         let found = self.under_way.iter().find(|(_, under_way)| is_this(under_way));
         let Some(id) = found.map(|(id, _)| *id) else { return };
         if io.requests.cancel(id) || io.waits.cancel(id) {
@@ -121,10 +121,10 @@ impl Operations {
             return;
         }
         match self.under_way.get_mut(&id) {
-            Some(UnderWay::Operation { ticket, .. }) => *ticket = None,
-            Some(UnderWay::Reserve { reserving, .. }) => reserving.ticket = None,
+            Some(UnderWay::Operation { command_id, .. }) => *command_id = None,
+            Some(UnderWay::Reserve { reserving, .. }) => reserving.command_id = None,
             Some(UnderWay::Wait { reserving }) => {
-                reserving.ticket = None;
+                reserving.command_id = None;
                 self.unwanted.push(id);
                 self.unblock(io);
             }
@@ -169,7 +169,9 @@ impl Operations {
             },
         };
         match under_way {
-            UnderWay::Operation { ticket, asked, .. } => self.replied(ticket, asked, answers, io),
+            UnderWay::Operation { command_id, asked, .. } => {
+                self.replied(command_id, asked, answers, io)
+            }
             UnderWay::Reserve { reserving, .. } => self.reserved(reserving, answers, io),
             UnderWay::Wait { reserving } => self.waited(reserving, answers, io),
             UnderWay::Upkeep { task, .. } => self.kept_up(task, answers, io),
@@ -183,30 +185,31 @@ impl Operations {
         {
             self.was_not_sent(asked);
         }
-        if let Some(ticket) = under_way.ticket() {
+        if let Some(command_id) = under_way.command_id() {
             let fault = broken(&unanswered.broken, unanswered.was_sent, io.effects.address());
-            io.effects.push(Output::Executed(ticket, Err(fault)));
+            io.effects.push(Output::Executed(command_id, Err(fault)));
         }
     }
 
     /// An operation has got its answers: it is over, unless it goes on with another request.
     fn replied(
         &mut self,
-        ticket: Option<Ticket>,
+        command_id: Option<CommandId>,
         asked: Asked,
         answers: Vec<Value>,
         io: &mut Io<'_>,
     ) {
         let decoder = Decoder { address: io.effects.address() };
-        let answer = match (asked, ticket) {
-            (Asked::Search(keys, search), Some(ticket)) => {
+        let answer = match (asked, command_id) {
+            (Asked::Search(keys, search), Some(command_id)) => {
                 match decoder.search(&search, asked::only(answers)) {
                     Ok(Err(search)) => {
                         let exchange = Exchange::new([search.command(&keys)]);
                         let asked = Asked::Search(keys, search);
                         let id = self.send(&exchange, asked.limits(), io);
-                        let ticket = Some(ticket);
-                        self.under_way.insert(id, UnderWay::Operation { ticket, asked, exchange });
+                        let command_id = Some(command_id);
+                        self.under_way
+                            .insert(id, UnderWay::Operation { command_id, asked, exchange });
                         return;
                     }
                     Ok(Ok(reply)) => Ok(reply),
@@ -215,8 +218,8 @@ impl Operations {
             }
             (asked, _) => self.read(asked, answers, &decoder),
         };
-        if let Some(ticket) = ticket {
-            io.effects.push(Output::Executed(ticket, answer));
+        if let Some(command_id) = command_id {
+            io.effects.push(Output::Executed(command_id, answer));
         }
     }
 
@@ -251,10 +254,12 @@ impl Operations {
 }
 
 impl UnderWay {
-    fn ticket(&self) -> Option<Ticket> {
+    fn command_id(&self) -> Option<CommandId> {
         match self {
-            UnderWay::Operation { ticket, .. } => *ticket,
-            UnderWay::Reserve { reserving, .. } | UnderWay::Wait { reserving } => reserving.ticket,
+            UnderWay::Operation { command_id, .. } => *command_id,
+            UnderWay::Reserve { reserving, .. } | UnderWay::Wait { reserving } => {
+                reserving.command_id
+            }
             UnderWay::Upkeep { .. } => None,
         }
     }

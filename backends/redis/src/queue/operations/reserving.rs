@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ivy_proto::backend::{Output, Ticket};
+use ivy_proto::backend::{CommandId, Output};
 use ivy_proto::queue::{Fault, FaultKind, QueueReply, Reserved};
 use ivy_proto::{Moment, QueueName, Receipt};
 use redis::Value;
@@ -28,7 +28,7 @@ const REST: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Reserving {
     /// Nothing if nobody waits for it any more.
-    pub(super) ticket: Option<Ticket>,
+    pub(super) command_id: Option<CommandId>,
     pub(super) queue: QueueName,
     pub(super) keys: Keys,
     pub(super) count: usize,
@@ -106,7 +106,7 @@ impl Operations {
     /// lease that begins meanwhile ends after that, if it is no shorter than the piece.
     fn wait(&mut self, mut reserving: Reserving, due: Option<Duration>, io: &mut Io<'_>) {
         let left = reserving.until.since(io.now);
-        if reserving.ticket.is_none() || left < SHORTEST_PIECE {
+        if reserving.command_id.is_none() || left < SHORTEST_PIECE {
             return end(&reserving, Ok(Reserved::default()), io);
         }
         let piece = left.min(LONGEST_PIECE).min(reserving.lease).min(due.unwrap_or(left));
@@ -146,9 +146,9 @@ impl Operations {
                 self.keep_up(task, commands, io);
             }
         }
-        match reserving.ticket {
-            Some(ticket) => {
-                io.effects.push(Output::Executed(ticket, Ok(QueueReply::Reserved(reserved))));
+        match reserving.command_id {
+            Some(command_id) => {
+                io.effects.push(Output::Executed(command_id, Ok(QueueReply::Reserved(reserved))));
             }
             None => self.give_back(&reserving, &reserved, io),
         }
@@ -181,7 +181,7 @@ fn is_passing(fault: &Fault) -> bool {
 }
 
 fn end(reserving: &Reserving, answer: Result<Reserved, Fault>, io: &mut Io<'_>) {
-    if let Some(ticket) = reserving.ticket {
-        io.effects.push(Output::Executed(ticket, answer.map(QueueReply::Reserved)));
+    if let Some(command_id) = reserving.command_id {
+        io.effects.push(Output::Executed(command_id, answer.map(QueueReply::Reserved)));
     }
 }

@@ -6,7 +6,7 @@ fn queue(name: &str) -> QueueName {
 }
 
 fn error(encryption: &Encryption) -> InvalidEncryption {
-    Locks::of(encryption).unwrap_err()
+    QueuePolicies::of(encryption).unwrap_err()
 }
 
 #[test]
@@ -18,7 +18,7 @@ fn the_policy_that_is_not_given_is_the_safe_one_for_the_keys_that_there_are() {
     assert_eq!(both().policy(), Policy::bridge());
     assert!(!both().policy().accepts(BodyForm::Legacy), "only where it is named");
     for encryption in [Encryption::new(), password(), both()] {
-        assert!(Locks::of(&encryption).is_ok(), "{encryption:?}");
+        assert!(QueuePolicies::of(&encryption).is_ok(), "{encryption:?}");
     }
 }
 
@@ -48,7 +48,7 @@ fn a_queue_s_policy_holds_for_its_priorities_and_dead_letters() {
         .with_policy(Policy::plain())
         .with_queue(queue("mail"), Policy::v2())
         .with_queue(queue("mail.p2"), Policy::bridge());
-    let locks = Locks::of(&encryption).unwrap();
+    let policies = QueuePolicies::of(&encryption).unwrap();
     for (name, policy) in [
         ("mail", Policy::v2()),
         ("mail.p1", Policy::v2()),
@@ -62,6 +62,6 @@ fn a_queue_s_policy_holds_for_its_priorities_and_dead_letters() {
         ("mailx", Policy::plain()),
         ("other", Policy::plain()),
     ] {
-        assert_eq!(locks.queue(&queue(name)).policy, policy, "{name}");
+        assert_eq!(policies.queue(&queue(name)).policy, policy, "{name}");
     }
 }

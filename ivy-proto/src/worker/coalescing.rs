@@ -31,7 +31,7 @@ pub(super) struct Slots {
 
 /// Who began just now, and what such handlers have left already.
 #[derive(Debug, Default)]
-pub(super) struct Gathering {
+pub(super) struct ReserveCoalescing {
     /// When handlers began that still run, and how many did then. Only those that may yet be quick.
     began: VecDeque<(Moment, usize)>,
     /// How many those are.
@@ -42,7 +42,7 @@ pub(super) struct Gathering {
     since: Option<Moment>,
 }
 
-impl Gathering {
+impl ReserveCoalescing {
     /// A handler has taken a slot.
     pub(super) fn began(&mut self, now: Moment) {
         self.young += 1;

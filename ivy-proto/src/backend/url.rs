@@ -19,20 +19,20 @@ const LONGEST: usize = 64 * 1024;
 /// other place.
 ///
 /// ```
-/// use ivy_proto::backend::Place;
+/// use ivy_proto::backend::BackendUrl;
 /// use ivy_proto::config::Origin;
 ///
 /// let origin = Origin::Argument("queue URL");
-/// let place = Place::parse("store://ada:p%40ss@[::1]:70/a%2Fb/c?wait=5", origin)?;
-/// assert_eq!((place.scheme(), place.port()), ("store", Some(70)));
-/// assert_eq!(place.host().unwrap().to_string(), "[::1]");
-/// assert_eq!(place.password().unwrap().expose(), "p@ss");
-/// assert_eq!(place.segments(), ["a/b", "c"]);
-/// assert_eq!(place.query("wait"), Some("5"));
+/// let url = BackendUrl::parse("store://ada:p%40ss@[::1]:70/a%2Fb/c?wait=5", origin)?;
+/// assert_eq!((url.scheme(), url.port()), ("store", Some(70)));
+/// assert_eq!(url.host().unwrap().to_string(), "[::1]");
+/// assert_eq!(url.password().unwrap().expose(), "p@ss");
+/// assert_eq!(url.segments(), ["a/b", "c"]);
+/// assert_eq!(url.query("wait"), Some("5"));
 /// # Ok::<(), ivy_proto::config::ConfigError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct BackendUrl {
     origin: Origin,
     scheme: String,
     user: Option<Secret>,
@@ -44,7 +44,7 @@ pub struct Place {
     query: Vec<(String, String)>,
 }
 
-impl Place {
+impl BackendUrl {
     /// Takes a URL apart that stands here. The password may hold a raw `:` or `@`.
     ///
     /// # Errors
@@ -147,15 +147,15 @@ impl Place {
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for BackendUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Place");
+        let mut shown = f.debug_struct("BackendUrl");
         shown.field("host", &self.host).field("port", &self.port);
         shown.finish_non_exhaustive()
     }
 }
 
-fn parse(text: &str, origin: Origin) -> Result<Place, UrlProblem> {
+fn parse(text: &str, origin: Origin) -> Result<BackendUrl, UrlProblem> {
     if text.is_empty() {
         return Err(UrlProblem::Empty);
     }
@@ -179,11 +179,11 @@ fn parse(text: &str, origin: Origin) -> Result<Place, UrlProblem> {
     if query.is_some_and(|query| query.contains('#')) {
         return Err(UrlProblem::Fragment);
     }
-    let (credentials, place) = match authority.rsplit_once('@') {
-        Some((credentials, place)) => (Some(credentials), place),
+    let (credentials, url) = match authority.rsplit_once('@') {
+        Some((credentials, url)) => (Some(credentials), url),
         None => (None, authority),
     };
-    let (host, port) = host_and_port(place)?;
+    let (host, port) = host_and_port(url)?;
     let (user, password) = match credentials.map(|text| text.split_once(':').ok_or(text)) {
         Some(Ok((user, password))) => (Some(secret(user)?), Some(secret(password)?)),
         Some(Err(user)) => (Some(secret(user)?), None),
@@ -198,7 +198,7 @@ fn parse(text: &str, origin: Origin) -> Result<Place, UrlProblem> {
         Some(query) => query.split('&').map(key_and_value).collect::<Result<_, _>>()?,
     };
     let (scheme, has_path) = (scheme.to_ascii_lowercase(), !path.is_empty());
-    Ok(Place { origin, scheme, user, password, host, port, segments, has_path, query })
+    Ok(BackendUrl { origin, scheme, user, password, host, port, segments, has_path, query })
 }
 
 fn part(written: &str) -> Result<String, UrlProblem> {
@@ -225,14 +225,14 @@ fn split_at_any<'a>(text: &'a str, characters: &[char]) -> (&'a str, &'a str) {
     text.split_at(text.find(characters).unwrap_or(text.len()))
 }
 
-fn host_and_port(place: &str) -> Result<(Option<Host>, Option<u16>), UrlProblem> {
-    if place.is_empty() {
+fn host_and_port(url: &str) -> Result<(Option<Host>, Option<u16>), UrlProblem> {
+    if url.is_empty() {
         return Ok((None, None));
     }
     // The colons of an IPv6 address stand inside of its brackets.
-    let (host, port) = match place.rsplit_once(':') {
+    let (host, port) = match url.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (place, None),
+        _ => (url, None),
     };
     let host = Host::parse(host).ok_or(UrlProblem::Host)?;
     let port = match port.map(number::<u16>) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::time::Moment;
 
-use super::ascending::give_back_room;
+use super::ascending_set::give_back_room;
 use super::message::Sequence;
 
 /// When a message returns, and which one.
@@ -17,7 +17,7 @@ pub(super) type Return = (Moment, Sequence);
 /// It stays instead until it is first, or until such leases are most of the line. So whoever asks
 /// must be able to say whether a message still returns at a moment.
 #[derive(Debug, Default)]
-pub(super) struct Returns {
+pub(super) struct ReturnTimes {
     /// Ascending. The first one still returns; of the others some do no more.
     line: VecDeque<Return>,
     /// Those that came too late for the line.
@@ -29,7 +29,7 @@ pub(super) struct Returns {
 /// So many that do not return do not matter.
 const FEW: usize = 64;
 
-impl Returns {
+impl ReturnTimes {
     /// The earliest return.
     pub(super) fn first(&self) -> Option<Return> {
         self.line.front().into_iter().chain(self.others.first()).min().copied()
@@ -46,13 +46,13 @@ impl Returns {
 
     /// Takes out a return that was taken in, and that `is_current` does not know any more.
     pub(super) fn remove(&mut self, old: Return, is_current: impl Fn(Return) -> bool) {
-        self.strike(old);
+        self.remove_without_tidying(old);
         self.tidy(is_current);
     }
 
     /// Takes out a return that was taken in. Of several, each is struck out, and then all are tidied
     /// away.
-    pub(super) fn strike(&mut self, old: Return) {
+    pub(super) fn remove_without_tidying(&mut self, old: Return) {
         self.count -= 1;
         if !self.others.is_empty() {
             self.others.remove(&old);
@@ -71,7 +71,7 @@ impl Returns {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Returns::default();
+        *self = ReturnTimes::default();
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
     /// The returns, and at which moment each message really returns.
     #[derive(Default)]
     struct Pair {
-        returns: Returns,
+        returns: ReturnTimes,
         moments: BTreeMap<Sequence, Moment>,
     }
 

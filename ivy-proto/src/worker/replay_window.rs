@@ -26,16 +26,16 @@ impl Default for ReplayWindow {
 }
 
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct CompletedMessages {
     window: Option<ReplayWindow>,
     keys: BTreeSet<MessageKey>,
     /// Oldest first.
     since: VecDeque<(Moment, MessageKey)>,
 }
 
-impl Seen {
+impl CompletedMessages {
     pub(super) fn new(window: Option<ReplayWindow>) -> Self {
-        Seen { window, keys: BTreeSet::new(), since: VecDeque::new() }
+        CompletedMessages { window, keys: BTreeSet::new(), since: VecDeque::new() }
     }
 
     pub(super) fn add(&mut self, key: Option<MessageKey>, now: Moment) {

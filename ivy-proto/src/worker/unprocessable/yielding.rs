@@ -22,37 +22,38 @@ use super::lately;
 /// How long to stop polling: at least until what was released first is there again.
 const REST: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(10));
 /// How long to rest between two looks: no longer than where a backend does not wait at all.
-const BETWEEN_LOOKS: (Duration, Duration) = (Duration::from_millis(2_500), Duration::from_secs(5));
+const BETWEEN_SHORT_POLLS: (Duration, Duration) =
+    (Duration::from_millis(2_500), Duration::from_secs(5));
 /// How often to look before waiting again: for a minute, in which nine others meet a message in turn.
-const LOOKS: u32 = 15;
+const SHORT_POLLS: u32 = 15;
 /// How many more messages for others may be met in a backlog each time.
 const GROWTH: u32 = 4;
 const MOST_AT_ONCE: u32 = 16_384;
 
 #[derive(Debug)]
-pub(super) struct StepBack {
+pub(super) struct Yielding {
     /// When a handler took its arguments last.
     worked_at: Option<Moment>,
     /// How many messages for others were met since the worker stepped back last.
-    met: u32,
+    foreign: u32,
     /// How many of them it may meet in a backlog.
-    may_meet: u32,
+    most_foreign: u32,
     /// Whether the last answer brought as much as was asked for, at once.
     backlog: bool,
     /// How often to look before waiting again.
-    looks: u32,
+    short_polls: u32,
 }
 
-impl Default for StepBack {
+impl Default for Yielding {
     fn default() -> Self {
-        StepBack { worked_at: None, met: 0, may_meet: 1, backlog: false, looks: 0 }
+        Yielding { worked_at: None, foreign: 0, most_foreign: 1, backlog: false, short_polls: 0 }
     }
 }
 
-impl StepBack {
+impl Yielding {
     /// A handler took its arguments: this worker has work of its own.
     pub(super) fn worked(&mut self, now: Moment) {
-        *self = StepBack { worked_at: Some(now), ..StepBack::default() };
+        *self = Yielding { worked_at: Some(now), ..Yielding::default() };
     }
 
     pub(super) fn worked_lately(&self, now: Moment) -> bool {
@@ -60,9 +61,9 @@ impl StepBack {
     }
 
     /// A message for others was released.
-    pub(super) fn met_another(&mut self, now: Moment) {
+    pub(super) fn saw_foreign_message(&mut self, now: Moment) {
         if !self.worked_lately(now) {
-            self.met = self.met.saturating_add(1);
+            self.foreign = self.foreign.saturating_add(1);
         }
     }
 
@@ -70,31 +71,31 @@ impl StepBack {
     pub(super) fn answered(&mut self, backlog: bool) {
         self.backlog = backlog;
         if !backlog {
-            self.may_meet = 1;
-            self.looks = self.looks.saturating_sub(1);
+            self.most_foreign = 1;
+            self.short_polls = self.short_polls.saturating_sub(1);
         }
     }
 
     /// Whether the queue is only looked into, without waiting for a message.
-    pub(super) fn only_looks(&self) -> bool {
-        self.looks > 0
+    pub(super) fn polls_without_waiting(&self) -> bool {
+        self.short_polls > 0
     }
 
     /// How long to rest after a look that brought nothing.
-    pub(super) fn rest_between_looks(&self, rng: &mut Rng) -> Option<Duration> {
-        let (shortest, longest) = BETWEEN_LOOKS;
-        self.only_looks().then(|| rng.between(shortest, longest))
+    pub(super) fn rest_between_short_polls(&self, rng: &mut Rng) -> Option<Duration> {
+        let (shortest, longest) = BETWEEN_SHORT_POLLS;
+        self.polls_without_waiting().then(|| rng.between(shortest, longest))
     }
 
     /// Steps back, if it is time. Gives how long to stop polling.
     pub(super) fn rest(&mut self, rng: &mut Rng) -> Option<Duration> {
-        let goes_on = self.backlog && self.met < self.may_meet;
-        if self.met == 0 || goes_on {
+        let goes_on = self.backlog && self.foreign < self.most_foreign;
+        if self.foreign == 0 || goes_on {
             return None;
         }
-        (self.met, self.looks) = (0, LOOKS);
+        (self.foreign, self.short_polls) = (0, SHORT_POLLS);
         if self.backlog {
-            self.may_meet = (self.may_meet * GROWTH).min(MOST_AT_ONCE);
+            self.most_foreign = (self.most_foreign * GROWTH).min(MOST_AT_ONCE);
         }
         Some(rng.between(REST.0, REST.1))
     }
@@ -106,48 +107,48 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn rest(step_back: &mut StepBack) -> Option<Duration> {
-        step_back.rest(&mut Rng::from_number(1))
+    fn rest(yielding: &mut Yielding) -> Option<Duration> {
+        yielding.rest(&mut Rng::from_number(1))
     }
 
     /// A message for others comes alone.
-    fn meet(step_back: &mut StepBack, now: Moment) -> Option<Duration> {
-        step_back.answered(false);
-        step_back.met_another(now);
-        rest(step_back)
+    fn meet(yielding: &mut Yielding, now: Moment) -> Option<Duration> {
+        yielding.answered(false);
+        yielding.saw_foreign_message(now);
+        rest(yielding)
     }
 
     #[test]
     fn a_worker_without_work_stays_away_until_the_message_is_there_again_and_then_looks() {
-        let (mut step_back, now) = (StepBack::default(), Moment::EPOCH);
-        assert_eq!(rest(&mut step_back), None);
-        assert!(!step_back.only_looks());
-        assert!(meet(&mut step_back, now).unwrap() >= 5 * SECOND);
-        for _ in 0..LOOKS {
-            assert!(step_back.only_looks());
-            step_back.answered(false);
+        let (mut yielding, now) = (Yielding::default(), Moment::EPOCH);
+        assert_eq!(rest(&mut yielding), None);
+        assert!(!yielding.polls_without_waiting());
+        assert!(meet(&mut yielding, now).unwrap() >= 5 * SECOND);
+        for _ in 0..SHORT_POLLS {
+            assert!(yielding.polls_without_waiting());
+            yielding.answered(false);
         }
-        assert!(!step_back.only_looks(), "nothing of others was there meanwhile");
+        assert!(!yielding.polls_without_waiting(), "nothing of others was there meanwhile");
     }
 
     #[test]
     fn a_worker_that_has_had_work_within_the_last_minute_stays() {
-        let (mut step_back, now) = (StepBack::default(), Moment::EPOCH);
-        meet(&mut step_back, now);
-        step_back.worked(now);
-        assert!(!step_back.only_looks());
-        assert_eq!(meet(&mut step_back, now + 59 * SECOND), None);
-        assert!(meet(&mut step_back, now + 60 * SECOND).is_some());
+        let (mut yielding, now) = (Yielding::default(), Moment::EPOCH);
+        meet(&mut yielding, now);
+        yielding.worked(now);
+        assert!(!yielding.polls_without_waiting());
+        assert_eq!(meet(&mut yielding, now + 59 * SECOND), None);
+        assert!(meet(&mut yielding, now + 60 * SECOND).is_some());
     }
 
     #[test]
     fn what_lies_behind_a_backlog_for_others_is_reached_soon() {
-        let mut step_back = StepBack::default();
+        let mut yielding = Yielding::default();
         let mut away = Duration::ZERO;
         for _ in 0..1_000 {
-            step_back.answered(true);
-            step_back.met_another(Moment::EPOCH);
-            away += rest(&mut step_back).unwrap_or_default();
+            yielding.answered(true);
+            yielding.saw_foreign_message(Moment::EPOCH);
+            away += rest(&mut yielding).unwrap_or_default();
         }
         assert!(away <= 60 * SECOND, "{away:?}");
     }

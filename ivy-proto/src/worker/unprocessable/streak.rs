@@ -24,7 +24,7 @@ const GROWTH: usize = 4;
 const RESTS_IN_BACKLOG: Backoff = Backoff::new(Duration::from_secs(5), 2, REST);
 
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct Streak {
     /// Each counts once, however often it is delivered.
     messages: BTreeSet<MessageId>,
     /// How many of them make the queue rest.
@@ -34,16 +34,16 @@ pub(super) struct Row {
     degraded: bool,
 }
 
-impl Default for Row {
+impl Default for Streak {
     fn default() -> Self {
-        Row { messages: BTreeSet::new(), limit: MANY, rests: 0, degraded: false }
+        Streak { messages: BTreeSet::new(), limit: MANY, rests: 0, degraded: false }
     }
 }
 
-impl Row {
+impl Streak {
     /// One more. `understood_lately` tells whether something of the queue was understood meanwhile,
     /// and `backlog` whether more lies behind it.
-    pub(super) fn one_more(
+    pub(super) fn record(
         &mut self,
         message: &MessageId,
         understood_lately: bool,
@@ -97,68 +97,68 @@ mod tests {
     const BACKLOG: Queue = Queue { understood_lately: false, backlog: true };
     const UNDERSTOOD: Queue = Queue { understood_lately: true, backlog: true };
 
-    fn add(row: &mut Row, numbers: std::ops::Range<u32>, queue: Queue) -> Consequence {
+    fn add(streak: &mut Streak, numbers: std::ops::Range<u32>, queue: Queue) -> Consequence {
         let Queue { understood_lately, backlog } = queue;
         let mut last = Consequence::default();
         for number in numbers {
             let message = MessageId::new(number.to_string());
-            last = row.one_more(&message, understood_lately, backlog);
+            last = streak.record(&message, understood_lately, backlog);
         }
         last
     }
 
     #[test]
     fn twenty_in_a_row_make_the_queue_rest_and_keep_what_it_has() {
-        let mut row = Row::default();
-        assert_eq!(add(&mut row, 0..19, TRICKLE), Consequence::default());
-        let last = add(&mut row, 19..20, TRICKLE);
+        let mut streak = Streak::default();
+        assert_eq!(add(&mut streak, 0..19, TRICKLE), Consequence::default());
+        let last = add(&mut streak, 19..20, TRICKLE);
         assert_eq!((last.rest, last.degraded, last.kept), (Some(REST), true, true));
         assert!(last.longest_delay);
-        assert!(row.end(), "it was degraded");
-        assert!(!row.end());
+        assert!(streak.end(), "it was degraded");
+        assert!(!streak.end());
     }
 
     #[test]
     fn after_a_rest_that_changed_nothing_twenty_more_make_it_rest_again() {
-        let mut row = Row::default();
-        add(&mut row, 0..20, TRICKLE);
-        let last = add(&mut row, 20..39, TRICKLE);
+        let mut streak = Streak::default();
+        add(&mut streak, 0..20, TRICKLE);
+        let last = add(&mut streak, 20..39, TRICKLE);
         assert_eq!((last.rest, last.kept), (None, true));
-        let last = add(&mut row, 39..40, TRICKLE);
+        let last = add(&mut streak, 39..40, TRICKLE);
         assert_eq!((last.rest, last.degraded), (Some(REST), false), "told once");
     }
 
     #[test]
     fn in_a_backlog_its_rests_grow_and_so_does_what_is_tried_between_them() {
-        let mut row = Row::default();
+        let mut streak = Streak::default();
         let (mut tried, mut rests) = (Vec::new(), Vec::new());
         for number in 0..10_000 {
-            if let Some(rest) = add(&mut row, number..number + 1, BACKLOG).rest {
+            if let Some(rest) = add(&mut streak, number..number + 1, BACKLOG).rest {
                 tried.push(number + 1);
                 rests.push(rest);
             }
         }
         assert_eq!(tried, [20, 100, 420, 1_700, 6_820]);
         assert_eq!(rests, [5, 10, 20, 40, 60].map(Duration::from_secs));
-        row.end();
-        assert_eq!(add(&mut row, 0..20, BACKLOG).rest, Some(RESTS_IN_BACKLOG.ceiling(0)));
+        streak.end();
+        assert_eq!(add(&mut streak, 0..20, BACKLOG).rest, Some(RESTS_IN_BACKLOG.ceiling(0)));
     }
 
     #[test]
     fn while_something_is_understood_the_queue_goes_on_and_the_rest_stays_away_for_long() {
-        let mut row = Row::default();
-        let last = add(&mut row, 0..100, UNDERSTOOD);
+        let mut streak = Streak::default();
+        let last = add(&mut streak, 0..100, UNDERSTOOD);
         let longest = Consequence { longest_delay: true, ..Consequence::default() };
         assert_eq!(last, longest);
-        assert!(!row.end());
-        assert_eq!(add(&mut row, 0..19, UNDERSTOOD), Consequence::default());
+        assert!(!streak.end());
+        assert_eq!(add(&mut streak, 0..19, UNDERSTOOD), Consequence::default());
     }
 
     #[test]
     fn one_message_counts_once_however_often_it_comes() {
-        let mut row = Row::default();
+        let mut streak = Streak::default();
         for _ in 0..50 {
-            assert_eq!(add(&mut row, 7..8, TRICKLE), Consequence::default());
+            assert_eq!(add(&mut streak, 7..8, TRICKLE), Consequence::default());
         }
     }
 }

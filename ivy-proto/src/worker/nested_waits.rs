@@ -11,7 +11,7 @@ use crate::event::{Event, NestedWait, TaskRef};
 use crate::id::JobId;
 use crate::time::Moment;
 
-use super::io::{Output, Why};
+use super::io::{Output, Timer};
 use super::{Mode, Worker};
 
 /// How long a standstill lasts before it is reported: other workers may run what is waited for.
@@ -85,11 +85,11 @@ impl Worker {
         });
         match report_at {
             // What is overdue is set once, so that inputs that follow do not put it off.
-            Some(at) if at > self.fx.now || self.fx.timers.at(&Why::Standstill).is_none() => {
-                self.fx.set_timer(Why::Standstill, at.since(self.fx.now));
+            Some(at) if at > self.fx.now || self.fx.timers.at(&Timer::Standstill).is_none() => {
+                self.fx.set_timer(Timer::Standstill, at.since(self.fx.now));
             }
             Some(_) => {}
-            None if self.waits.is_watched => self.fx.timers.stop(&Why::Standstill),
+            None if self.waits.is_watched => self.fx.timers.stop(&Timer::Standstill),
             None => {}
         }
         self.waits.is_watched = report_at.is_some();

@@ -12,11 +12,11 @@ use rustc_hash::FxBuildHasher;
     clippy::disallowed_types,
     reason = "sorted iteration, and a hasher without a random state"
 )]
-pub(crate) struct Table<Key, Value>(std::collections::HashMap<Key, Value, FxBuildHasher>);
+pub(crate) struct SortedHashMap<Key, Value>(std::collections::HashMap<Key, Value, FxBuildHasher>);
 
-impl<Key: Eq + Hash, Value> Table<Key, Value> {
+impl<Key: Eq + Hash, Value> SortedHashMap<Key, Value> {
     pub(crate) fn new() -> Self {
-        Table(Default::default())
+        SortedHashMap(Default::default())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -66,20 +66,20 @@ impl<Key: Eq + Hash, Value> Table<Key, Value> {
     }
 }
 
-impl<Key: Eq + Hash, Value> FromIterator<(Key, Value)> for Table<Key, Value> {
+impl<Key: Eq + Hash, Value> FromIterator<(Key, Value)> for SortedHashMap<Key, Value> {
     fn from_iter<I: IntoIterator<Item = (Key, Value)>>(entries: I) -> Self {
-        Table(entries.into_iter().collect())
+        SortedHashMap(entries.into_iter().collect())
     }
 }
 
-impl<Key: Eq + Hash, Value> Default for Table<Key, Value> {
+impl<Key: Eq + Hash, Value> Default for SortedHashMap<Key, Value> {
     fn default() -> Self {
-        Table::new()
+        SortedHashMap::new()
     }
 }
 
-impl<Key: Eq + Hash, Value> fmt::Debug for Table<Key, Value> {
+impl<Key: Eq + Hash, Value> fmt::Debug for SortedHashMap<Key, Value> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Table of {}", self.len())
+        write!(f, "SortedHashMap of {}", self.len())
     }
 }

@@ -9,11 +9,11 @@ use crate::task::{TaskFailure, TaskHeld};
 use crate::wire::{IvyOptions, MissingResult, NOTICE_CAP, Notice, RawJson};
 
 use super::Worker;
-use super::job::{PutAside, Scheduled};
-use super::notices::{Outgoing, Tells};
+use super::job::{DeadLettering, Scheduled};
+use super::notices::{NoticeKind, OutgoingNotice};
 
 /// Who wants to hear of a task.
-enum Audience<'a> {
+enum NoticeRecipient<'a> {
     /// The caller, on its own channel.
     Caller(ChannelName, &'a IvyOptions),
     /// Peers of the original, on the channel that they share.
@@ -34,9 +34,11 @@ impl Worker {
         let queue = &scheduled.task.queue;
         let envelope = &scheduled.envelope;
         let (task, ivy) = (&scheduled.task, envelope.options.ivy());
-        let Some(shared) = self.config.notifier.clone() else { return self.miss(task, ivy) };
-        match audience(&shared, ivy) {
-            Audience::Caller(channel, ivy) => {
+        let Some(shared) = self.config.notifier.clone() else {
+            return self.report_no_notifier(task, ivy);
+        };
+        match recipient(&shared, ivy) {
+            NoticeRecipient::Caller(channel, ivy) => {
                 let name = &envelope.name;
                 let without = |missing| Notice::without_result(message, queue, name, ivy, missing);
                 let notice = match output {
@@ -47,16 +49,16 @@ impl Worker {
                 if payload.as_str().len() > NOTICE_CAP {
                     payload = self.seal(&without(MissingResult::TooLarge), queue, &channel);
                 }
-                self.send(task, channel, Tells::Success, payload);
+                self.send(task, channel, NoticeKind::Success, payload);
             }
-            Audience::PeersOfTheOriginal => {
+            NoticeRecipient::PeersOfTheOriginal => {
                 // Its notices cannot say why a result is missing.
                 let output = output.cloned().unwrap_or_else(RawJson::null);
                 let notice = Notice::success_for_original(message, queue, envelope, &output);
-                self.send(task, shared, Tells::Success, notice.to_payload());
+                self.send(task, shared, NoticeKind::Success, notice.to_payload());
             }
-            Audience::ForeignChannel => self.drop_notice(task),
-            Audience::Nobody => {}
+            NoticeRecipient::ForeignChannel => self.drop_notice(task),
+            NoticeRecipient::Nobody => {}
         }
     }
 
@@ -66,14 +68,14 @@ impl Worker {
         message: &MessageId,
         task: &TaskRef,
         ivy: Option<&IvyOptions>,
-        aside: &PutAside,
+        dead_lettering: &DeadLettering,
     ) {
         let failure = TaskFailure {
-            kind: aside.reason.as_str().to_owned(),
-            message: aside.message.clone(),
-            attempts: aside.attempts,
+            kind: dead_lettering.reason.as_str().to_owned(),
+            message: dead_lettering.message.clone(),
+            attempts: dead_lettering.attempts,
         };
-        self.notify_caller(task, ivy, Tells::Failure, |ivy| {
+        self.notify_caller(task, ivy, NoticeKind::Failure, |ivy| {
             Notice::failure(message, &task.queue, &task.name, ivy, &failure)
         });
     }
@@ -86,7 +88,7 @@ impl Worker {
         ivy: Option<&IvyOptions>,
         held: &TaskHeld,
     ) {
-        self.notify_caller(task, ivy, Tells::Held, |ivy| {
+        self.notify_caller(task, ivy, NoticeKind::Held, |ivy| {
             Notice::held(message, &task.name, ivy, held)
         });
     }
@@ -96,17 +98,19 @@ impl Worker {
         &mut self,
         task: &TaskRef,
         ivy: Option<&IvyOptions>,
-        tells: Tells,
+        kind: NoticeKind,
         write: impl FnOnce(&IvyOptions) -> Notice,
     ) {
-        let Some(shared) = self.config.notifier.clone() else { return self.miss(task, ivy) };
-        match audience(&shared, ivy) {
-            Audience::Caller(channel, ivy) => {
+        let Some(shared) = self.config.notifier.clone() else {
+            return self.report_no_notifier(task, ivy);
+        };
+        match recipient(&shared, ivy) {
+            NoticeRecipient::Caller(channel, ivy) => {
                 let payload = self.seal(&write(ivy), &task.queue, &channel);
-                self.send(task, channel, tells, payload);
+                self.send(task, channel, kind, payload);
             }
-            Audience::ForeignChannel => self.drop_notice(task),
-            Audience::PeersOfTheOriginal | Audience::Nobody => {}
+            NoticeRecipient::ForeignChannel => self.drop_notice(task),
+            NoticeRecipient::PeersOfTheOriginal | NoticeRecipient::Nobody => {}
         }
     }
 
@@ -114,9 +118,9 @@ impl Worker {
         self.config.codec.seal_notice(notice, queue, channel, &mut self.fx.entropy)
     }
 
-    fn send(&mut self, task: &TaskRef, channel: ChannelName, tells: Tells, payload: Body) {
+    fn send(&mut self, task: &TaskRef, channel: ChannelName, kind: NoticeKind, payload: Body) {
         let publication = Publication { channel, payload };
-        self.notices.send(Outgoing { task: task.clone(), tells, publication }, &mut self.fx);
+        self.notices.send(OutgoingNotice { task: task.clone(), kind, publication }, &mut self.fx);
     }
 
     fn drop_notice(&mut self, task: &TaskRef) {
@@ -125,27 +129,27 @@ impl Worker {
     }
 
     /// There is no notifier. Only a caller that waits on a channel misses something.
-    fn miss(&mut self, task: &TaskRef, ivy: Option<&IvyOptions>) {
+    fn report_no_notifier(&mut self, task: &TaskRef, ivy: Option<&IvyOptions>) {
         if ivy.is_some_and(|ivy| ivy.reply.is_some()) {
-            self.notices.miss(task.clone(), &mut self.fx);
+            self.notices.report_no_notifier(task.clone(), &mut self.fx);
         }
     }
 }
 
-fn audience<'a>(shared: &ChannelName, ivy: Option<&'a IvyOptions>) -> Audience<'a> {
+fn recipient<'a>(shared: &ChannelName, ivy: Option<&'a IvyOptions>) -> NoticeRecipient<'a> {
     match ivy {
-        None => Audience::PeersOfTheOriginal,
+        None => NoticeRecipient::PeersOfTheOriginal,
         Some(IvyOptions { reply: Some(reply), .. }) if !is_reply_channel(reply, shared) => {
-            Audience::ForeignChannel
+            NoticeRecipient::ForeignChannel
         }
         Some(ivy @ IvyOptions { reply: Some(reply), .. }) => {
             match ChannelName::shared(reply.clone()) {
-                Ok(channel) => Audience::Caller(channel, ivy),
-                Err(_) => Audience::ForeignChannel,
+                Ok(channel) => NoticeRecipient::Caller(channel, ivy),
+                Err(_) => NoticeRecipient::ForeignChannel,
             }
         }
-        Some(IvyOptions { node: true, .. }) => Audience::PeersOfTheOriginal,
-        Some(_) => Audience::Nobody,
+        Some(IvyOptions { node: true, .. }) => NoticeRecipient::PeersOfTheOriginal,
+        Some(_) => NoticeRecipient::Nobody,
     }
 }
 

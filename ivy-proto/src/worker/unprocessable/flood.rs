@@ -17,22 +17,22 @@ const WINDOW: Duration = Duration::from_secs(60);
 pub(super) struct Flood {
     since: Moment,
     /// How many more were not understood than were handled.
-    more: usize,
+    unhandled: usize,
 }
 
 impl Flood {
     /// One more was not understood. Says whether there are too many.
-    pub(super) fn one_more(&mut self, now: Moment) -> bool {
+    pub(super) fn record(&mut self, now: Moment) -> bool {
         if now.since(self.since) >= WINDOW {
-            (self.since, self.more) = (now, 0);
+            (self.since, self.unhandled) = (now, 0);
         }
-        self.more += 1;
-        self.more > MANY
+        self.unhandled += 1;
+        self.unhandled > MANY
     }
 
     /// One was handled.
-    pub(super) fn less(&mut self) {
-        self.more = self.more.saturating_sub(1);
+    pub(super) fn record_handled(&mut self) {
+        self.unhandled = self.unhandled.saturating_sub(1);
     }
 }
 
@@ -43,17 +43,17 @@ mod tests {
     #[test]
     fn more_than_twenty_in_a_minute_are_too_many() {
         let (mut flood, now) = (Flood::default(), Moment::EPOCH);
-        assert!((0..20).all(|_| !flood.one_more(now)));
-        assert!(flood.one_more(now));
-        assert!(!flood.one_more(now + WINDOW), "another minute, another count");
+        assert!((0..20).all(|_| !flood.record(now)));
+        assert!(flood.record(now));
+        assert!(!flood.record(now + WINDOW), "another minute, another count");
     }
 
     #[test]
     fn a_few_beside_much_that_is_handled_are_none() {
         let (mut flood, now) = (Flood::default(), Moment::EPOCH);
         for _ in 0..1_000 {
-            assert!(!flood.one_more(now));
-            flood.less();
+            assert!(!flood.record(now));
+            flood.record_handled();
         }
     }
 
@@ -62,9 +62,9 @@ mod tests {
         let (mut flood, now) = (Flood::default(), Moment::EPOCH);
         let mut told = false;
         for number in 0..60 {
-            told |= flood.one_more(now);
+            told |= flood.record(now);
             if number % 19 == 18 {
-                flood.less();
+                flood.record_handled();
             }
         }
         assert!(told);

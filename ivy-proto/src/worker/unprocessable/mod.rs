@@ -4,18 +4,18 @@
 //!
 //! | what is not understood | many of it in a row | why |
 //! | --- | --- | --- |
-//! | a task's name, or its arguments | the *name* rests, [`names`] | another program or version knows it |
-//! | keys, policy, clock, format | the *queue* rests, [`row`] | this worker's configuration may be wrong |
+//! | a task's name, or its arguments | the *name* rests, [`mismatches`] | another program or version knows it |
+//! | keys, policy, clock, format | the *queue* rests, [`streak`] | this worker's configuration may be wrong |
 //! | anything, beside work that is understood | longest delays, [`flood`] | honest work goes on |
-//! | a task, and this worker has nothing else to do | the worker [steps back](step_back) | the worker that knows it comes first |
+//! | a task, and this worker has nothing else to do | the worker [steps back](yielding) | the worker that knows it comes first |
 //!
 //! Nothing rests because of what anybody can post while the same kind of message is also understood:
 //! "understood lately" means within the last minute, [`LATELY`].
 
 mod flood;
-mod names;
-mod row;
-mod step_back;
+mod mismatches;
+mod streak;
+mod yielding;
 
 use std::time::Duration;
 
@@ -25,9 +25,9 @@ use crate::rng::Rng;
 use crate::time::Moment;
 
 use flood::Flood;
-use names::Names;
-use row::Row;
-use step_back::StepBack;
+use mismatches::Mismatches;
+use streak::Streak;
+use yielding::Yielding;
 
 /// So many in a row that are not understood are a sign that this worker lacks something.
 const MANY: usize = 20;
@@ -38,12 +38,12 @@ const LATELY: Duration = Duration::from_secs(60);
 
 /// What a message that is not understood gives reason to doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Doubt<'a> {
+pub(super) enum UnprocessableCause<'a> {
     /// Whether this worker has the handler of this task, in the version that takes the arguments.
     Task {
         task: &'a TaskName,
         /// What does not fit.
-        misfit: &'a str,
+        mismatch: &'a str,
     },
     /// This worker's keys, policy, clock or formats.
     Queue,
@@ -64,51 +64,55 @@ pub(super) struct Consequence {
 
 /// What a worker understands of one physical queue.
 #[derive(Debug, Default)]
-pub(super) struct Understanding {
+pub(super) struct UnprocessableMessages {
     understood_at: Option<Moment>,
-    row: Row,
-    names: Names,
+    streak: Streak,
+    mismatches: Mismatches,
     flood: Flood,
-    step_back: StepBack,
+    yielding: Yielding,
     /// Whether the last answer brought as much as was asked for, at once.
     backlog: bool,
-    told_of_sharing: bool,
+    reported_sharing: bool,
 }
 
-impl Understanding {
+impl UnprocessableMessages {
     /// A message could be opened, and its task has a handler here. Says whether the queue was
     /// degraded until now.
     pub(super) fn understood(&mut self, now: Moment) -> bool {
         self.understood_at = Some(now);
-        self.row.end()
+        self.streak.end()
     }
 
     /// A handler took its arguments. Says whether its task's name was degraded until now.
     pub(super) fn handled(&mut self, task: &TaskName, now: Moment) -> bool {
-        self.flood.less();
-        self.step_back.worked(now);
-        self.names.fits(task, now)
+        self.flood.record_handled();
+        self.yielding.worked(now);
+        self.mismatches.fits(task, now)
     }
 
     /// A message came that is not understood.
     pub(super) fn not_understood(
         &mut self,
         message: &MessageId,
-        doubt: Doubt<'_>,
+        cause: UnprocessableCause<'_>,
         now: Moment,
     ) -> Consequence {
-        let flooded = self.flood.one_more(now);
-        let mut consequence = match doubt {
-            Doubt::Task { task, misfit } => self.names.misfit(task, message, misfit, now),
-            Doubt::Queue => self.row.one_more(message, self.understood_lately(now), self.backlog),
+        let flooded = self.flood.record(now);
+        let mut consequence = match cause {
+            UnprocessableCause::Task { task, mismatch } => {
+                self.mismatches.mismatch(task, message, mismatch, now)
+            }
+            UnprocessableCause::Queue => {
+                self.streak.record(message, self.understood_lately(now), self.backlog)
+            }
         };
         consequence.longest_delay |= flooded;
         consequence
     }
 
     /// If a message of this name is to be given back without being tried: what did not fit last.
-    pub(super) fn resting_misfit(&mut self, task: &TaskName, now: Moment) -> Option<&str> {
-        self.names.resting_misfit(task, now)
+    pub(super) fn resting_mismatch(&mut self, task: &TaskName, now: Moment) -> Option<&str> {
+        self.mismatches.resting_mismatch(task, now)
     }
 
     /// Whether anything of the queue was understood within the last minute.
@@ -117,37 +121,37 @@ impl Understanding {
     }
 
     /// A message that is for others was released, while the queue was polled.
-    pub(super) fn met_another(&mut self, now: Moment) {
-        self.step_back.met_another(now);
+    pub(super) fn saw_foreign_message(&mut self, now: Moment) {
+        self.yielding.saw_foreign_message(now);
     }
 
     /// The queue has answered. `backlog` tells that it had as much as it was asked for, at once.
     pub(super) fn answered(&mut self, backlog: bool) {
         self.backlog = backlog;
-        self.step_back.answered(backlog);
+        self.yielding.answered(backlog);
     }
 
     /// Whether to look for messages without waiting for one, since others are to come first.
-    pub(super) fn only_looks(&self) -> bool {
-        self.step_back.only_looks()
+    pub(super) fn polls_without_waiting(&self) -> bool {
+        self.yielding.polls_without_waiting()
     }
 
     /// How long to rest after a look that brought nothing.
-    pub(super) fn rest_between_looks(&self, rng: &mut Rng) -> Option<Duration> {
-        self.step_back.rest_between_looks(rng)
+    pub(super) fn rest_between_short_polls(&self, rng: &mut Rng) -> Option<Duration> {
+        self.yielding.rest_between_short_polls(rng)
     }
 
     /// For how long to leave the queue to others, if it is time to step back. To be asked while the
     /// queue is polled only.
-    pub(super) fn steps_back(&mut self, rng: &mut Rng) -> Option<Duration> {
-        self.step_back.rest(rng)
+    pub(super) fn yields(&mut self, rng: &mut Rng) -> Option<Duration> {
+        self.yielding.rest(rng)
     }
 
     /// Whether to tell now, once, that another program uses the queue as well: where its tasks come,
     /// and none of this worker's.
-    pub(super) fn tells_of_sharing(&mut self, now: Moment) -> bool {
-        let has_work = self.step_back.worked_lately(now);
-        !has_work && !std::mem::replace(&mut self.told_of_sharing, true)
+    pub(super) fn reports_sharing(&mut self, now: Moment) -> bool {
+        let has_work = self.yielding.worked_lately(now);
+        !has_work && !std::mem::replace(&mut self.reported_sharing, true)
     }
 }
 

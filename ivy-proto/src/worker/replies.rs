@@ -10,26 +10,26 @@ use crate::queue::{Effect, Fault, FaultKind, QueueOp, QueueReply, entries, only_
 use crate::retry::LONGEST_RETRY_AFTER;
 
 use super::Worker;
-use super::effects::Purpose;
-use super::io::Why;
+use super::effects::OpPurpose;
+use super::io::Timer;
 use super::poller::{Health, Rest};
 
 /// How long a queue rests after it refused the credentials.
 const UNAUTHORIZED_REST: Duration = Duration::from_secs(60);
 
 impl Worker {
-    pub(super) fn take_answer(&mut self, op: OpId, answer: Result<QueueReply, Fault>) {
-        let Some(purpose) = self.fx.asked.remove(&op) else { return };
-        match answer_to(&purpose, answer) {
-            Ok(reply) => self.take_reply(purpose, reply),
-            Err(fault) => self.take_fault(purpose, &fault),
+    pub(super) fn on_reply(&mut self, op: OpId, answer: Result<QueueReply, Fault>) {
+        let Some(purpose) = self.fx.in_flight.remove(&op) else { return };
+        match reply_for(&purpose, answer) {
+            Ok(reply) => self.on_success(purpose, reply),
+            Err(fault) => self.on_fault(purpose, &fault),
         }
-        if !self.lost_ahead.is_empty() && self.poller.promised() == 0 {
-            self.lost_ahead.clear();
+        if !self.lost_before_arrival.is_empty() && self.poller.promised() == 0 {
+            self.lost_before_arrival.clear();
         }
     }
 
-    fn take_reply(&mut self, purpose: Purpose, reply: QueueReply) {
+    fn on_success(&mut self, purpose: OpPurpose, reply: QueueReply) {
         if let Some(queue) = self.queue_of(&purpose)
             && let Some(served) = self.poller.queue(&queue)
             && served.succeeded() == Health::Recovered
@@ -37,53 +37,53 @@ impl Worker {
             self.fx.event(Event::Recovered { part: Part::Queue(queue) });
         }
         match (purpose, reply) {
-            (Purpose::Inspect(queue), QueueReply::Queue(info)) => {
+            (OpPurpose::Inspect(queue), QueueReply::Queue(info)) => {
                 if info.settings.dead_letter.is_some() {
                     self.fx.event(Event::ServerSideDeadLetter { queue });
                 }
             }
-            (Purpose::Create(queue), _) => {
+            (OpPurpose::Create(queue), _) => {
                 // Another poll may have given it another reason to rest.
-                if self.fx.timers.at(&Why::Poll(queue.clone())).is_none()
+                if self.fx.timers.at(&Timer::Poll(queue.clone())).is_none()
                     && let Some(served) = self.poller.queue(&queue)
                 {
                     served.wake();
                 }
             }
             (
-                Purpose::Poll { queue, count, wait, asked_at, wall },
+                OpPurpose::Poll { queue, count, wait, asked_at, wall },
                 QueueReply::Reserved(reserved),
             ) => self.take_in(&queue, count, wait, (asked_at, wall), reserved),
-            (Purpose::Touch { job, renewal }, QueueReply::Touched(receipt)) => {
+            (OpPurpose::Touch { job, renewal }, QueueReply::Touched(receipt)) => {
                 self.touched(job, receipt, renewal);
             }
-            (Purpose::Post(job), _) => self.posted(job),
-            (Purpose::Release(job), _) => self.released(job),
-            (Purpose::Delete(job), _) => self.deleted(job),
-            (Purpose::DeleteMany { queue, jobs }, QueueReply::Deleted(entries)) => {
+            (OpPurpose::Post(job), _) => self.posted(job),
+            (OpPurpose::Release(job), _) => self.released(job),
+            (OpPurpose::Delete(job), _) => self.deleted(job),
+            (OpPurpose::DeleteMany { queue, jobs }, QueueReply::Deleted(entries)) => {
                 self.take_acks(&queue, jobs, entries);
             }
             (
-                Purpose::Inspect(_)
-                | Purpose::Poll { .. }
-                | Purpose::Touch { .. }
-                | Purpose::DeleteMany { .. },
+                OpPurpose::Inspect(_)
+                | OpPurpose::Poll { .. }
+                | OpPurpose::Touch { .. }
+                | OpPurpose::DeleteMany { .. },
                 _,
             ) => {}
         }
     }
 
-    fn take_fault(&mut self, purpose: Purpose, fault: &Fault) {
+    fn on_fault(&mut self, purpose: OpPurpose, fault: &Fault) {
         match purpose {
             // The first poll meets the same trouble and deals with it.
-            Purpose::Inspect(_) => {}
-            Purpose::Create(queue) => self.rest_failed_queue(&queue, fault),
-            Purpose::Poll { queue, count, .. } => self.poll_failed(&queue, count, fault),
-            Purpose::Touch { job, .. } => self.touch_failed(job, fault),
-            Purpose::Post(job) => self.post_failed(job, fault),
-            Purpose::Release(job) => self.release_failed(job, fault),
-            Purpose::Delete(job) => self.delete_failed(job, fault),
-            Purpose::DeleteMany { queue, jobs } => self.acks_failed(&queue, jobs, fault),
+            OpPurpose::Inspect(_) => {}
+            OpPurpose::Create(queue) => self.rest_failed_queue(&queue, fault),
+            OpPurpose::Poll { queue, count, .. } => self.poll_failed(&queue, count, fault),
+            OpPurpose::Touch { job, .. } => self.touch_failed(job, fault),
+            OpPurpose::Post(job) => self.post_failed(job, fault),
+            OpPurpose::Release(job) => self.release_failed(job, fault),
+            OpPurpose::Delete(job) => self.delete_failed(job, fault),
+            OpPurpose::DeleteMany { queue, jobs } => self.acks_failed(&queue, jobs, fault),
         }
     }
 
@@ -104,7 +104,7 @@ impl Worker {
             }
             served.rest(Rest::Trouble);
             let op = QueueOp::CreateQueue { queue: queue.clone() };
-            return self.fx.ask(Purpose::Create(queue.clone()), op);
+            return self.fx.execute(OpPurpose::Create(queue.clone()), op);
         }
         // To a worker a queue that does not exist is one without messages, which did not wait for
         // one though it was asked to.
@@ -141,38 +141,38 @@ impl Worker {
         delay
     }
 
-    fn queue_of(&self, purpose: &Purpose) -> Option<QueueName> {
+    fn queue_of(&self, purpose: &OpPurpose) -> Option<QueueName> {
         match purpose {
-            Purpose::Inspect(queue)
-            | Purpose::Create(queue)
-            | Purpose::Poll { queue, .. }
-            | Purpose::DeleteMany { queue, .. } => Some(queue.clone()),
-            Purpose::Touch { job, .. }
-            | Purpose::Post(job)
-            | Purpose::Release(job)
-            | Purpose::Delete(job) => self.jobs.get(job).map(|held| held.queue.clone()),
+            OpPurpose::Inspect(queue)
+            | OpPurpose::Create(queue)
+            | OpPurpose::Poll { queue, .. }
+            | OpPurpose::DeleteMany { queue, .. } => Some(queue.clone()),
+            OpPurpose::Touch { job, .. }
+            | OpPurpose::Post(job)
+            | OpPurpose::Release(job)
+            | OpPurpose::Delete(job) => self.jobs.get(job).map(|held| held.queue.clone()),
         }
     }
 }
 
 /// The answer to what was asked. About one message, what it says of that message is the answer, so
 /// that a message which is refused is a request that failed.
-fn answer_to(purpose: &Purpose, answer: Result<QueueReply, Fault>) -> Result<QueueReply, Fault> {
+fn reply_for(purpose: &OpPurpose, answer: Result<QueueReply, Fault>) -> Result<QueueReply, Fault> {
     Ok(match (purpose, answer?) {
-        (Purpose::Post(_), QueueReply::Posted(answered))
-            if planted(Bug::MisfitEntryIsDone) && answered.is_empty() =>
+        (OpPurpose::Post(_), QueueReply::Posted(answered))
+            if planted(Bug::MissingEntryIsDone) && answered.is_empty() =>
         {
             QueueReply::Posted(answered)
         }
-        (Purpose::Post(_), QueueReply::Posted(answered)) => {
+        (OpPurpose::Post(_), QueueReply::Posted(answered)) => {
             only_entry(answered)?;
             QueueReply::Posted(Vec::new())
         }
-        (Purpose::Delete(_), QueueReply::Deleted(answered)) => {
+        (OpPurpose::Delete(_), QueueReply::Deleted(answered)) => {
             only_entry(answered)?;
             QueueReply::Deleted(Vec::new())
         }
-        (Purpose::DeleteMany { jobs, .. }, QueueReply::Deleted(answered)) => {
+        (OpPurpose::DeleteMany { jobs, .. }, QueueReply::Deleted(answered)) => {
             QueueReply::Deleted(entries(answered, jobs.len())?)
         }
         (_, reply) => reply,

@@ -17,57 +17,57 @@ use crate::time::Moment;
 use super::{Consequence, MANY, REST, lately};
 
 /// How many names are remembered that this worker has never run. Whoever can post can invent names.
-const MOST_STRANGE: usize = 256;
+const MOST_UNKNOWN: usize = 256;
 /// How often a message is tried while its name rests.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
-pub(super) struct Names {
-    of: BTreeMap<TaskName, Name>,
+pub(super) struct Mismatches {
+    of: BTreeMap<TaskName, TaskMismatch>,
     /// How many of them have never fitted.
-    strange: usize,
+    unknown: usize,
 }
 
 #[derive(Debug, Default)]
-struct Name {
+struct TaskMismatch {
     /// What did not fit, since something did; at most [`MANY`].
-    misfits: BTreeSet<MessageId>,
+    mismatches: BTreeSet<MessageId>,
     fitted_at: Option<Moment>,
     rests_until: Option<Moment>,
     /// When a message was tried last while it rests.
     tried_at: Moment,
     degraded: bool,
-    misfit_at: Moment,
+    mismatch_at: Moment,
     /// What did not fit when it began to rest.
-    last_misfit: String,
+    last_mismatch: String,
 }
 
-impl Names {
+impl Mismatches {
     /// A message of this task does not fit.
-    pub(super) fn misfit(
+    pub(super) fn mismatch(
         &mut self,
         task: &TaskName,
         message: &MessageId,
-        misfit: &str,
+        mismatch: &str,
         now: Moment,
     ) -> Consequence {
         if !self.of.contains_key(task) {
             self.make_room();
-            self.strange += 1;
+            self.unknown += 1;
         }
         let name = self.of.entry(task.clone()).or_default();
-        name.misfit_at = now;
+        name.mismatch_at = now;
         let mut consequence = Consequence::default();
         if !name.rests(now) {
             name.rests_until = None;
-            if name.misfits.len() < MANY {
-                name.misfits.insert(message.clone());
+            if name.mismatches.len() < MANY {
+                name.mismatches.insert(message.clone());
             }
-            if name.misfits.len() >= MANY && !lately(name.fitted_at, now) {
-                name.misfits.clear();
+            if name.mismatches.len() >= MANY && !lately(name.fitted_at, now) {
+                name.mismatches.clear();
                 name.rests_until = Some(now + REST);
                 name.tried_at = now;
-                misfit.clone_into(&mut name.last_misfit);
+                mismatch.clone_into(&mut name.last_mismatch);
                 consequence.degraded = !std::mem::replace(&mut name.degraded, true);
             }
         }
@@ -79,44 +79,44 @@ impl Names {
     /// A handler of this task took its arguments. Says whether the name was degraded.
     pub(super) fn fits(&mut self, task: &TaskName, now: Moment) -> bool {
         let Some(name) = self.of.get_mut(task) else {
-            let name = Name { fitted_at: Some(now), ..Name::default() };
+            let name = TaskMismatch { fitted_at: Some(now), ..TaskMismatch::default() };
             self.of.insert(task.clone(), name);
             return false;
         };
         if name.fitted_at.replace(now).is_none() {
-            self.strange -= 1;
+            self.unknown -= 1;
         }
-        name.misfits.clear();
+        name.mismatches.clear();
         name.rests_until = None;
         std::mem::take(&mut name.degraded)
     }
 
     /// If the name rests and the message is not to be tried: what did not fit last.
-    pub(super) fn resting_misfit(&mut self, task: &TaskName, now: Moment) -> Option<&str> {
+    pub(super) fn resting_mismatch(&mut self, task: &TaskName, now: Moment) -> Option<&str> {
         let name = self.of.get_mut(task).filter(|name| name.rests(now))?;
         if now.since(name.tried_at) >= BETWEEN_TRIES {
             name.tried_at = now;
             return None;
         }
-        Some(&name.last_misfit)
+        Some(&name.last_mismatch)
     }
 
     /// Forgets a strange name if there are too many: one that does not rest before one that does,
     /// then the one that was met longest ago.
     fn make_room(&mut self) {
-        if self.strange < MOST_STRANGE {
+        if self.unknown < MOST_UNKNOWN {
             return;
         }
-        let strange = self.of.iter().filter(|(_, name)| name.fitted_at.is_none());
-        let oldest = strange.min_by_key(|(_, name)| (name.degraded, name.misfit_at));
+        let unknown = self.of.iter().filter(|(_, name)| name.fitted_at.is_none());
+        let oldest = unknown.min_by_key(|(_, name)| (name.degraded, name.mismatch_at));
         if let Some(oldest) = oldest.map(|(task, _)| task.clone()) {
             self.of.remove(&oldest);
-            self.strange -= 1;
+            self.unknown -= 1;
         }
     }
 }
 
-impl Name {
+impl TaskMismatch {
     fn rests(&self, now: Moment) -> bool {
         self.rests_until.is_some_and(|until| now < until)
     }
@@ -132,14 +132,14 @@ mod tests {
         TaskName::new(name).unwrap()
     }
 
-    fn rests(names: &mut Names, of: &str, now: Moment) -> bool {
+    fn rests(mismatches: &mut Mismatches, of: &str, now: Moment) -> bool {
         // The first may be the one that is tried.
-        names.resting_misfit(&task(of), now);
-        names.resting_misfit(&task(of), now) == Some("argument 2 is missing")
+        mismatches.resting_mismatch(&task(of), now);
+        mismatches.resting_mismatch(&task(of), now) == Some("argument 2 is missing")
     }
 
-    fn misfits(
-        names: &mut Names,
+    fn add_mismatches(
+        mismatches: &mut Mismatches,
         of: &str,
         numbers: std::ops::Range<u32>,
         now: Moment,
@@ -147,42 +147,42 @@ mod tests {
         let mut last = Consequence::default();
         for number in numbers {
             let message = MessageId::new(number.to_string());
-            last = names.misfit(&task(of), &message, "argument 2 is missing", now);
+            last = mismatches.mismatch(&task(of), &message, "argument 2 is missing", now);
         }
         last
     }
 
     #[test]
     fn after_twenty_in_a_row_the_name_rests_and_no_other() {
-        let (mut names, now) = (Names::default(), Moment::EPOCH);
-        assert_eq!(misfits(&mut names, "mail", 0..19, now), Consequence::default());
-        let last = misfits(&mut names, "mail", 19..20, now);
+        let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
+        assert_eq!(add_mismatches(&mut mismatches, "mail", 0..19, now), Consequence::default());
+        let last = add_mismatches(&mut mismatches, "mail", 19..20, now);
         assert!(last.longest_delay && last.kept && last.degraded);
         assert_eq!(last.rest, None, "the queue goes on");
-        assert!(rests(&mut names, "mail", now + 59 * SECOND));
-        assert!(!rests(&mut names, "other", now));
-        assert_eq!(misfits(&mut names, "other", 0..5, now), Consequence::default());
+        assert!(rests(&mut mismatches, "mail", now + 59 * SECOND));
+        assert!(!rests(&mut mismatches, "other", now));
+        assert_eq!(add_mismatches(&mut mismatches, "other", 0..5, now), Consequence::default());
     }
 
     #[test]
     fn after_its_rest_it_is_tried_again_and_still_nothing_of_it_is_dead_lettered() {
-        let (mut names, now) = (Names::default(), Moment::EPOCH);
-        misfits(&mut names, "mail", 0..20, now);
+        let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
+        add_mismatches(&mut mismatches, "mail", 0..20, now);
         let later = now + 60 * SECOND;
-        assert!(!rests(&mut names, "mail", later));
-        let again = misfits(&mut names, "mail", 20..39, later);
+        assert!(!rests(&mut mismatches, "mail", later));
+        let again = add_mismatches(&mut mismatches, "mail", 20..39, later);
         assert_eq!((again.longest_delay, again.kept), (false, true));
-        let last = misfits(&mut names, "mail", 39..40, later);
+        let last = add_mismatches(&mut mismatches, "mail", 39..40, later);
         assert_eq!((last.longest_delay, last.degraded), (true, false), "told once");
     }
 
     #[test]
     fn while_it_rests_one_message_a_second_is_tried() {
-        let (mut names, now) = (Names::default(), Moment::EPOCH);
-        misfits(&mut names, "mail", 0..20, now);
+        let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
+        add_mismatches(&mut mismatches, "mail", 0..20, now);
         let is_tried = |after: u64| {
             let now = now + Duration::from_millis(after);
-            names.resting_misfit(&task("mail"), now).is_none()
+            mismatches.resting_mismatch(&task("mail"), now).is_none()
         };
         assert_eq!(
             [0, 999, 1_000, 1_001, 1_999, 2_000].map(is_tried),
@@ -192,31 +192,34 @@ mod tests {
 
     #[test]
     fn what_fits_ends_the_rest() {
-        let (mut names, now) = (Names::default(), Moment::EPOCH);
-        misfits(&mut names, "mail", 0..20, now);
-        assert!(names.fits(&task("mail"), now), "it was degraded");
-        assert!(!rests(&mut names, "mail", now));
-        assert!(!names.fits(&task("mail"), now));
+        let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
+        add_mismatches(&mut mismatches, "mail", 0..20, now);
+        assert!(mismatches.fits(&task("mail"), now), "it was degraded");
+        assert!(!rests(&mut mismatches, "mail", now));
+        assert!(!mismatches.fits(&task("mail"), now));
     }
 
     #[test]
     fn a_name_of_which_something_fitted_within_the_last_minute_does_not_rest() {
-        let (mut names, now) = (Names::default(), Moment::EPOCH);
-        names.fits(&task("mail"), now);
-        assert_eq!(misfits(&mut names, "mail", 0..100, now + 59 * SECOND), Consequence::default());
-        assert!(misfits(&mut names, "mail", 100..101, now + 60 * SECOND).longest_delay);
+        let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
+        mismatches.fits(&task("mail"), now);
+        assert_eq!(
+            add_mismatches(&mut mismatches, "mail", 0..100, now + 59 * SECOND),
+            Consequence::default()
+        );
+        assert!(add_mismatches(&mut mismatches, "mail", 100..101, now + 60 * SECOND).longest_delay);
     }
 
     #[test]
     fn invented_names_take_bounded_room_and_drive_out_none_that_rests_or_is_run_here() {
-        let (mut names, now) = (Names::default(), Moment::EPOCH);
-        names.fits(&task("known"), now);
-        misfits(&mut names, "resting", 0..20, now);
+        let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
+        mismatches.fits(&task("known"), now);
+        add_mismatches(&mut mismatches, "resting", 0..20, now);
         for number in 0..10_000 {
-            misfits(&mut names, &format!("strange{number}"), 0..1, now + SECOND);
+            add_mismatches(&mut mismatches, &format!("strange{number}"), 0..1, now + SECOND);
         }
-        assert!(names.of.len() <= MOST_STRANGE + 1);
-        assert!(rests(&mut names, "resting", now + SECOND));
-        assert!(names.of.contains_key(&task("known")));
+        assert!(mismatches.of.len() <= MOST_UNKNOWN + 1);
+        assert!(rests(&mut mismatches, "resting", now + SECOND));
+        assert!(mismatches.of.contains_key(&task("known")));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 /// The places of ready messages come in ascending order but for a few. In a line these cost the same
 /// however many there are.
 #[derive(Debug)]
-pub(super) struct Ascending<Key> {
+pub(super) struct AscendingSet<Key> {
     line: VecDeque<Key>,
     /// Keys that have left the line's middle. Its ends are never among them.
     gone: BTreeSet<Key>,
@@ -16,7 +16,7 @@ pub(super) struct Ascending<Key> {
 /// Up to this length, room that a line does not need is kept.
 const SHORT: usize = 256;
 
-impl<Key: Ord + Copy> Ascending<Key> {
+impl<Key: Ord + Copy> AscendingSet<Key> {
     pub(super) fn is_empty(&self) -> bool {
         self.line.is_empty() && self.others.is_empty()
     }
@@ -64,7 +64,7 @@ impl<Key: Ord + Copy> Ascending<Key> {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Ascending::default();
+        *self = AscendingSet::default();
     }
 
     fn tidy(&mut self) {
@@ -91,9 +91,9 @@ pub(super) fn give_back_room<T>(line: &mut VecDeque<T>) {
     }
 }
 
-impl<Key> Default for Ascending<Key> {
+impl<Key> Default for AscendingSet<Key> {
     fn default() -> Self {
-        Ascending { line: VecDeque::new(), gone: BTreeSet::new(), others: BTreeSet::new() }
+        AscendingSet { line: VecDeque::new(), gone: BTreeSet::new(), others: BTreeSet::new() }
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_sorted_set(steps in vec((any::<bool>(), 0_u8..40), 0..300)) {
-            let (mut ascending, mut set) = (Ascending::default(), BTreeSet::new());
+            let (mut ascending, mut set) = (AscendingSet::default(), BTreeSet::new());
             for (insert, key) in steps {
                 if insert && set.insert(key) {
                     ascending.insert(key);
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn keys_that_come_and_leave_in_order_leave_no_room_taken() {
-        let mut ascending = Ascending::default();
+        let mut ascending = AscendingSet::default();
         for key in 0..100_000 {
             ascending.insert(key);
         }

@@ -2,10 +2,10 @@
 
 /// How many of the first bytes stand in a JSON string as they are: those before the first quote,
 /// backslash or control character.
-pub(crate) fn plain_run(bytes: &[u8]) -> usize {
+pub(crate) fn unescaped_run(bytes: &[u8]) -> usize {
     let (mut run, mut left) = (0, bytes);
     while let Some((step, behind)) = left.split_first_chunk() {
-        let plain = plain_of(*step);
+        let plain = unescaped_of(*step);
         run += plain;
         if plain < step.len() {
             return run;
@@ -25,7 +25,7 @@ pub(crate) fn plain_run(bytes: &[u8]) -> usize {
 
 /// The same, of eight bytes in one step.
 #[inline]
-pub(super) fn plain_of(bytes: [u8; 8]) -> usize {
+pub(super) fn unescaped_of(bytes: [u8; 8]) -> usize {
     specials(u64::from_le_bytes(bytes)).trailing_zeros() as usize / 8
 }
 
@@ -64,7 +64,7 @@ mod tests {
             )
         ) {
             let expected = bytes.iter().take_while(|byte| is_plain(**byte)).count();
-            prop_assert_eq!(plain_run(&bytes), expected);
+            prop_assert_eq!(unescaped_run(&bytes), expected);
         }
     }
 }

@@ -5,20 +5,20 @@ use std::hash::Hash;
 
 use slab::Slab;
 
-use crate::table::Table;
+use crate::hash_map::SortedHashMap;
 
-/// Like a [`Table`], but what is looked through for a key is small, however large the values are, and
+/// Like a [`SortedHashMap`], but what is looked through for a key is small, however large the values are, and
 /// a value that comes takes the place of the one that left last: so those that come and go lie in a
 /// few places, though thousands of others stay.
-pub(crate) struct Roster<Key: Eq + Hash, Value> {
-    places: Table<Key, usize>,
+pub(crate) struct SlabMap<Key: Eq + Hash, Value> {
+    places: SortedHashMap<Key, usize>,
     entries: Slab<(Key, Value)>,
 }
 
 /// So much free room does not matter.
 const FEW: usize = 1024;
 
-impl<Key: Eq + Hash + Copy, Value> Roster<Key, Value> {
+impl<Key: Eq + Hash + Copy, Value> SlabMap<Key, Value> {
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -73,15 +73,15 @@ impl<Key: Eq + Hash + Copy, Value> Roster<Key, Value> {
     }
 }
 
-impl<Key: Eq + Hash, Value> Default for Roster<Key, Value> {
+impl<Key: Eq + Hash, Value> Default for SlabMap<Key, Value> {
     fn default() -> Self {
-        Roster { places: Table::default(), entries: Slab::new() }
+        SlabMap { places: SortedHashMap::default(), entries: Slab::new() }
     }
 }
 
-impl<Key: Eq + Hash, Value> fmt::Debug for Roster<Key, Value> {
+impl<Key: Eq + Hash, Value> fmt::Debug for SlabMap<Key, Value> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Roster of {}", self.entries.len())
+        write!(f, "SlabMap of {}", self.entries.len())
     }
 }
 
@@ -96,18 +96,18 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_map(steps in prop::collection::vec((any::<bool>(), 0..50_u8, any::<u8>()), 0..200)) {
-            let (mut roster, mut map) = (Roster::default(), BTreeMap::new());
+            let (mut slab_map, mut map) = (SlabMap::default(), BTreeMap::new());
             for (comes, key, value) in steps {
                 if comes {
-                    roster.insert(key, value);
+                    slab_map.insert(key, value);
                     map.insert(key, value);
                 } else {
-                    prop_assert_eq!(roster.remove(&key), map.remove(&key));
+                    prop_assert_eq!(slab_map.remove(&key), map.remove(&key));
                 }
-                prop_assert_eq!(roster.len(), map.len());
-                prop_assert_eq!(roster.sorted_keys(), map.keys().copied().collect::<Vec<_>>());
+                prop_assert_eq!(slab_map.len(), map.len());
+                prop_assert_eq!(slab_map.sorted_keys(), map.keys().copied().collect::<Vec<_>>());
                 for key in 0..50 {
-                    prop_assert_eq!(roster.get(&key), map.get(&key));
+                    prop_assert_eq!(slab_map.get(&key), map.get(&key));
                 }
             }
         }
@@ -115,14 +115,14 @@ mod tests {
 
     #[test]
     fn what_stays_keeps_no_room_for_what_has_left() {
-        let mut roster = Roster::default();
+        let mut slab_map = SlabMap::default();
         for key in 0..100_000 {
-            roster.insert(key, key + 1);
+            slab_map.insert(key, key + 1);
         }
         for key in (0..100_000).filter(|key| key % 10_000 != 9_999) {
-            assert_eq!(roster.remove(&key), Some(key + 1));
+            assert_eq!(slab_map.remove(&key), Some(key + 1));
         }
-        assert!(roster.entries.capacity() <= FEW, "{}", roster.entries.capacity());
-        assert!((1..=10).all(|n| roster.get(&(10_000 * n - 1)) == Some(&(10_000 * n))));
+        assert!(slab_map.entries.capacity() <= FEW, "{}", slab_map.entries.capacity());
+        assert!((1..=10).all(|n| slab_map.get(&(10_000 * n - 1)) == Some(&(10_000 * n))));
     }
 }

@@ -9,8 +9,8 @@ use crate::planted::{Bug, planted};
 use crate::queue::{Fault, QueueOp};
 
 use super::Worker;
-use super::effects::Purpose;
-use super::io::{CancelReason, Output, Why};
+use super::effects::OpPurpose;
+use super::io::{CancelReason, Output, Timer};
 use super::job::{Job, Orphan, Progress, Stage};
 use super::lease::{Renewal, TouchFailure};
 
@@ -48,7 +48,7 @@ impl Worker {
             return;
         }
         if held.receipt_is_in_use() {
-            return self.fx.set_timer(Why::Touch(job), LOOK_AGAIN);
+            return self.fx.set_timer(Timer::Touch(job), LOOK_AGAIN);
         }
         let length = held.lease.length();
         let op = QueueOp::Touch {
@@ -57,7 +57,7 @@ impl Worker {
             lease: length,
         };
         let renewal = held.lease.touch_sent(now, self.fx.wall);
-        self.fx.ask(Purpose::Touch { job, renewal }, op);
+        self.fx.execute(OpPurpose::Touch { job, renewal }, op);
     }
 
     pub(super) fn touched(&mut self, job: JobId, receipt: Receipt, renewal: Renewal) {
@@ -67,8 +67,8 @@ impl Worker {
         let Some(held) = self.jobs.get_mut(&job) else { return };
         held.lease.touched(receipt, renewal);
         let touch_at = held.lease.touch_at(self.fx.wall, &mut self.fx.rng);
-        self.fx.timers.set(Why::LeaseEnds(job), held.lease.until(self.fx.wall));
-        self.fx.set_timer(Why::Touch(job), touch_at.since(self.fx.now));
+        self.fx.timers.set(Timer::LeaseEnds(job), held.lease.until(self.fx.wall));
+        self.fx.set_timer(Timer::Touch(job), touch_at.since(self.fx.now));
         self.settle_if_due(job);
     }
 
@@ -80,7 +80,7 @@ impl Worker {
             TouchFailure::Again(after) => {
                 let earliest = self.queue_failed(&queue, fault);
                 let after = if after.is_zero() { after } else { after.max(earliest) };
-                self.fx.set_timer(Why::Touch(job), after);
+                self.fx.set_timer(Timer::Touch(job), after);
                 self.settle_if_due(job);
             }
         }
@@ -115,7 +115,7 @@ impl Worker {
         }
         // Messages that are on their way may be among them.
         if self.poller.promised() > 0 {
-            self.lost_ahead.extend(lost.difference(&known).cloned());
+            self.lost_before_arrival.extend(lost.difference(&known).cloned());
         }
     }
 
@@ -123,7 +123,7 @@ impl Worker {
     pub(super) fn end_hold(&mut self, job: JobId) {
         let Some(held) = self.jobs.get(&job) else { return };
         match held.stage {
-            Stage::Waiting => self.give_back(job, Duration::ZERO, ReleaseReason::LeaseTooShort),
+            Stage::Waiting => self.release(job, Duration::ZERO, ReleaseReason::LeaseTooShort),
             Stage::Running { .. } => self.stop_overdue(job, CancelReason::LeaseLimit),
             Stage::Settling(_) => {}
         }
@@ -143,7 +143,7 @@ impl Worker {
             self.running -= 1;
             self.suspects.ended(job);
             self.orphans.insert(job, orphan);
-            self.fx.timers.stop(&Why::TimeLimit(job));
+            self.fx.timers.stop(&Timer::TimeLimit(job));
             self.fx.outputs.push_back(Output::Cancel(job, reason));
         }
     }
@@ -161,15 +161,15 @@ impl Worker {
                 self.waiting.remove(&held.queue);
             }
         }
-        self.fx.timers.stop(&Why::Touch(job));
-        self.fx.timers.stop(&Why::LeaseEnds(job));
+        self.fx.timers.stop(&Timer::Touch(job));
+        self.fx.timers.stop(&Timer::LeaseEnds(job));
         if self.config.capabilities.longest_hold.is_some() {
-            self.fx.timers.stop(&Why::HoldEnds(job));
+            self.fx.timers.stop(&Timer::HoldEnds(job));
         }
         match held.stage {
             Stage::Waiting => {}
-            Stage::Running { .. } => self.fx.timers.stop(&Why::TimeLimit(job)),
-            Stage::Settling(_) => self.fx.timers.stop(&Why::Settle(job)),
+            Stage::Running { .. } => self.fx.timers.stop(&Timer::TimeLimit(job)),
+            Stage::Settling(_) => self.fx.timers.stop(&Timer::Settle(job)),
         }
     }
 

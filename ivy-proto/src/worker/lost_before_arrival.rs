@@ -11,9 +11,9 @@ const MOST: usize = 10_000;
 
 /// Receipts that are worthless when they arrive.
 #[derive(Debug, Default)]
-pub(super) struct LostAhead(BTreeSet<Receipt>);
+pub(super) struct LostBeforeArrival(BTreeSet<Receipt>);
 
-impl LostAhead {
+impl LostBeforeArrival {
     pub(super) fn extend(&mut self, receipts: impl Iterator<Item = Receipt>) {
         self.0.extend(receipts);
         while self.0.len() > MOST {
