@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use ivy_proto::connect::{ConnectRace, Family, Step};
+use ivy_proto::connect::{ConnectRace, Family, RaceStep};
 
 use crate::clock::Clock;
 use crate::runtime::Runtime;
@@ -33,13 +33,13 @@ where
     let mut failure = no_address();
     loop {
         let until = match race.next_step(clock.now()) {
-            Step::Start(index) => {
+            RaceStep::Start(index) => {
                 attempts.extend(addresses.get(index).map(|address| connect(*address)));
                 continue;
             }
-            Step::Wait(until) => until,
-            Step::Failed => return Err(failure),
-            Step::TimedOut => return Err(out_of_time()),
+            RaceStep::Wait(until) => until,
+            RaceStep::Failed => return Err(failure),
+            RaceStep::TimedOut => return Err(out_of_time()),
         };
         let time_is_over = pin!(clock.sleep_until(Some(until)));
         match select(attempts.next(), time_is_over).await {

@@ -8,9 +8,9 @@ use ivy_proto::wire::{TraceParent, TraceState};
 use ivy_proto::worker::Run;
 use ivy_proto::{MessageId, QueueName, TaskId, TaskName};
 
+use crate::handler_waits::HandlerWaits;
 use crate::ivy::Ivy;
 use crate::runtime::Runtime;
-use crate::waits::Waits;
 
 /// What a handler learns about the task that it runs, if it asks for it as its first argument.
 pub struct Ctx<R: Runtime> {
@@ -18,12 +18,12 @@ pub struct Ctx<R: Runtime> {
     deadline: Option<Instant>,
     cancelled: R::CancellationToken,
     span: tracing::Span,
-    waits: Waits,
+    waits: HandlerWaits,
     ivy: Ivy<R>,
 }
 
 impl<R: Runtime> Ctx<R> {
-    pub(crate) fn new(run: Run, ivy: Ivy<R>, waits: Waits) -> Self {
+    pub(crate) fn new(run: Run, ivy: Ivy<R>, waits: HandlerWaits) -> Self {
         let ivy = ivy.of_handler(waits.clone());
         let deadline = run.deadline.and_then(|moment| ivy.clock().instant(moment));
         // Whoever is at work here has nothing to do with the task.
@@ -127,7 +127,7 @@ impl<R: Runtime> Ctx<R> {
     }
 
     /// What the handler waits for.
-    pub(crate) fn waits(&self) -> &Waits {
+    pub(crate) fn waits(&self) -> &HandlerWaits {
         &self.waits
     }
 

@@ -6,7 +6,7 @@ use ivy_proto::event::TaskRef;
 use ivy_proto::task::TaskFailure;
 use ivy_proto::{Cause, ErrorKind, QueueName, TaskError, TaskId};
 
-use crate::listener::Listener;
+use crate::call_listener::CallListener;
 use crate::runtime::Runtime;
 
 /// Something went wrong: what, with which task on which queue, why, and what to do about it.
@@ -19,7 +19,7 @@ struct Inner<R> {
     cause: Cause,
     task: Option<TaskRef>,
     queue: Option<QueueName>,
-    listener: Option<Listener<R>>,
+    listener: Option<CallListener<R>>,
 }
 
 impl<R: Runtime> Error<R> {
@@ -39,7 +39,7 @@ impl<R: Runtime> Error<R> {
         self
     }
 
-    pub(crate) fn with_listener(mut self, listener: Listener<R>) -> Self {
+    pub(crate) fn with_listener(mut self, listener: CallListener<R>) -> Self {
         self.0.listener = Some(listener);
         self
     }
@@ -68,7 +68,7 @@ impl<R: Runtime> Error<R> {
         &self.0.cause
     }
 
-    pub(crate) fn into_listener(self) -> Option<Listener<R>> {
+    pub(crate) fn into_listener(self) -> Option<CallListener<R>> {
         self.0.listener
     }
 

@@ -63,31 +63,31 @@ impl EventSink {
     }
 
     pub(crate) fn watch<R>(&self) -> Events<R> {
-        let view = Arc::new(View::default());
-        self.watchers.add(Arc::clone(&view));
-        Events { view, process: Process::current(), runtime: PhantomData }
+        let unread_events = Arc::new(UnreadEvents::default());
+        self.watchers.add(Arc::clone(&unread_events));
+        Events { unread_events, process: Process::current(), runtime: PhantomData }
     }
 }
 
 /// All who watch one sink.
 #[derive(Debug, Default)]
 struct Watchers {
-    views: Mutex<Vec<Arc<View>>>,
+    watchers: Mutex<Vec<Arc<UnreadEvents>>>,
     /// Whether there may be one. Mostly there is none, and nothing to be locked for.
     any: AtomicBool,
 }
 
 impl Watchers {
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<View>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<UnreadEvents>>> {
         // No code that can panic runs while the lock is held.
-        self.views.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, view: Arc<View>) {
-        let mut views = self.lock();
+    fn add(&self, unread_events: Arc<UnreadEvents>) {
+        let mut watchers = self.lock();
         // Those who have left are not only forgotten when something happens.
-        views.retain(|view| Arc::strong_count(view) > 1);
-        views.push(view);
+        watchers.retain(|unread_events| Arc::strong_count(unread_events) > 1);
+        watchers.push(unread_events);
         self.any.store(true, Ordering::Release);
     }
 
@@ -95,31 +95,31 @@ impl Watchers {
         if !self.any.load(Ordering::Acquire) {
             return;
         }
-        let mut views = self.lock();
-        views.retain(|view| {
+        let mut watchers = self.lock();
+        watchers.retain(|unread_events| {
             // A view that nobody else holds is read by nobody.
-            let is_watched = Arc::strong_count(view) > 1;
+            let is_watched = Arc::strong_count(unread_events) > 1;
             if is_watched {
-                view.add(event.clone());
+                unread_events.add(event.clone());
             }
             is_watched
         });
-        self.any.store(!views.is_empty(), Ordering::Release);
+        self.any.store(!watchers.is_empty(), Ordering::Release);
     }
 }
 
 impl Drop for Watchers {
     fn drop(&mut self) {
-        for view in self.lock().drain(..) {
-            view.lock().ended = true;
-            view.changed.notify(usize::MAX);
+        for unread_events in self.lock().drain(..) {
+            unread_events.lock().ended = true;
+            unread_events.changed.notify(usize::MAX);
         }
     }
 }
 
 /// What one watcher has not read yet.
 #[derive(Debug, Default)]
-struct View {
+struct UnreadEvents {
     unread: Mutex<Unread>,
     changed: event_listener::Event,
 }
@@ -131,7 +131,7 @@ struct Unread {
     ended: bool,
 }
 
-impl View {
+impl UnreadEvents {
     fn lock(&self) -> MutexGuard<'_, Unread> {
         // No code that can panic runs while the lock is held.
         self.unread.lock().unwrap_or_else(PoisonError::into_inner)
@@ -153,7 +153,7 @@ impl View {
 /// The last 1024 events are kept for a reader. One that is slower misses the oldest;
 /// [`missed`](Events::missed) counts them.
 pub struct Events<R> {
-    view: Arc<View>,
+    unread_events: Arc<UnreadEvents>,
     process: Process,
     runtime: PhantomData<fn() -> R>,
 }
@@ -162,7 +162,7 @@ impl<R> Events<R> {
     /// How many events were missed so far, because they were not read in time.
     #[must_use]
     pub fn missed(&self) -> u64 {
-        self.view.lock().missed
+        self.unread_events.lock().missed
     }
 
     /// The next event, or nothing once there will be no more, if that is known by now; else what is
@@ -172,8 +172,8 @@ impl<R> Events<R> {
         if !self.process.is_current() {
             return Ok(None);
         }
-        let changed = self.view.changed.listen();
-        let mut unread = self.view.lock();
+        let changed = self.unread_events.changed.listen();
+        let mut unread = self.unread_events.lock();
         match unread.events.pop_front() {
             None if !unread.ended => Err(changed),
             event => Ok(event),
@@ -183,7 +183,9 @@ impl<R> Events<R> {
 
 impl<R> fmt::Debug for Events<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events").field("missed", &self.view.lock().missed).finish_non_exhaustive()
+        f.debug_struct("Events")
+            .field("missed", &self.unread_events.lock().missed)
+            .finish_non_exhaustive()
     }
 }
 

@@ -23,14 +23,14 @@ use serde::de::DeserializeOwned;
 use tracing::Instrument;
 
 use crate::admin::Admin;
+use crate::call_progress::Until;
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::events::Events;
 use crate::flag::Flag;
 use crate::handle::Handle;
-use crate::handlers::{Adapter, Ended, Handlers};
+use crate::handlers::{Adapter, HandlerCompletion, Handlers};
 use crate::ivy::Ivy;
-use crate::progress::Until;
 use crate::runtime::{AsyncRuntime, Callbacks, Runtime};
 use crate::worker::Worker;
 use crate::worker_builder::WorkerBuilder;
@@ -248,7 +248,7 @@ impl<R: AsyncRuntime> Handlers<R> for FutureHandlers<R> {
     /// The machine starts no more, and tasks need no limit beside that.
     fn set_concurrency(&mut self, _: usize) {}
 
-    fn run(&self, ctx: Ctx<R>, args: RawJson, ended: Ended) {
+    fn run(&self, ctx: Ctx<R>, args: RawJson, ended: HandlerCompletion) {
         let (token, span) = (ctx.cancelled().clone(), ctx.span().clone());
         let waits = ctx.waits().clone();
         let task = ctx.task_name().clone();

@@ -19,8 +19,8 @@ use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::task::discard_panic;
 
-use crate::limit::within;
 use crate::runtime::Runtime;
+use crate::timeout::timeout;
 
 /// How long a publication may take.
 const PUBLISH_LIMIT: Duration = Duration::from_secs(10);
@@ -114,7 +114,7 @@ fn guarded<R: Runtime, T: Send + 'static>(
 ) -> BoxFuture<Result<T, &'static str>> {
     let asked = catch_unwind(AssertUnwindSafe(ask)).map_err(of);
     async move {
-        let answer = within::<R, _>(limit, Contained::new(asked?)).await;
+        let answer = timeout::<R, _>(limit, Contained::new(asked?)).await;
         answer.unwrap_or(Err("the backend did not answer in time"))
     }
     .boxed()
@@ -124,7 +124,7 @@ fn guarded<R: Runtime, T: Send + 'static>(
 async fn begun<R: Runtime>(
     mut heard: BoxStream<SubscriptionEvent>,
 ) -> BoxStream<SubscriptionEvent> {
-    match within::<R, _>(SUBSCRIBE_LIMIT, heard.next()).await {
+    match timeout::<R, _>(SUBSCRIBE_LIMIT, heard.next()).await {
         Some(first) => stream::iter(first).chain(heard).boxed(),
         None => {
             let lost = lost("the backend did not subscribe in time");

@@ -14,22 +14,22 @@ use ivy_proto::{Cause, TaskId};
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
 
+use crate::call_listener::CallListener;
 use crate::error::Error;
-use crate::listener::Listener;
+use crate::handler_waits::HandlerWaits;
 use crate::runtime::Runtime;
-use crate::waits::Waits;
 
 /// Waits for the result of a call. Dropping it forgets the result, not the task.
 ///
 /// Up to 100,000 may wait for results that have not come. Beyond that a call fails as
 /// [`Full`](crate::ErrorKind::Full), until a result comes or a handle is dropped.
 pub struct Handle<R, Output> {
-    listener: Listener<R>,
+    listener: CallListener<R>,
     output: PhantomData<fn() -> Output>,
 }
 
 impl<R: Runtime, Output> Handle<R, Output> {
-    pub(crate) fn new(listener: Listener<R>) -> Self {
+    pub(crate) fn new(listener: CallListener<R>) -> Self {
         Handle { listener, output: PhantomData }
     }
 
@@ -63,7 +63,7 @@ impl<R, Output> fmt::Debug for Handle<R, Output> {
     }
 }
 
-impl<R: Runtime> Listener<R> {
+impl<R: Runtime> CallListener<R> {
     /// Waits until the call was sent.
     pub(crate) async fn sent(self) -> Result<Self, Error<R>> {
         let TaskRef { id, name, queue } = &self.task;
@@ -87,7 +87,7 @@ impl<R: Runtime> Listener<R> {
         if let Some(outcome) = self.call.history().outcome.clone() {
             return Ok(outcome);
         }
-        let waits = Waits::current().or_else(|| self.waits.clone());
+        let waits = HandlerWaits::current().or_else(|| self.waits.clone());
         let waiting = waits.and_then(|waits| waits.begin(&self.task));
         let interrupted = pin!(async {
             match &waiting {

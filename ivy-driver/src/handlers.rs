@@ -26,21 +26,21 @@ pub trait Handlers<R: Runtime>: fmt::Debug + Default + Send + 'static {
     fn set_concurrency(&mut self, handlers: usize);
 
     /// Runs the handler of the context's task, in the context's span, and tells how it ended.
-    fn run(&self, ctx: Ctx<R>, args: RawJson, ended: Ended);
+    fn run(&self, ctx: Ctx<R>, args: RawJson, ended: HandlerCompletion);
 }
 
 /// Reports how a handler ended. If this is dropped before, the handler was cut off, or was not run at
-/// all where it has not [begun](Ended::begin).
+/// all where it has not [begun](HandlerCompletion::begin).
 #[derive(Debug)]
-pub struct Ended {
+pub struct HandlerCompletion {
     job: JobId,
     mailbox: UnboundedSender<Input>,
     outcome: JobOutcome,
 }
 
-impl Ended {
+impl HandlerCompletion {
     pub(crate) fn new(job: JobId, mailbox: UnboundedSender<Input>) -> Self {
-        Ended { job, mailbox, outcome: JobOutcome::NotRun }
+        HandlerCompletion { job, mailbox, outcome: JobOutcome::NotRun }
     }
 
     /// The handler begins.
@@ -54,7 +54,7 @@ impl Ended {
     }
 }
 
-impl Drop for Ended {
+impl Drop for HandlerCompletion {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, JobOutcome::Cancelled);
         let _ = self.mailbox.unbounded_send(Input::Job(self.job, outcome));

@@ -15,19 +15,19 @@ use ivy_proto::{Cause, ChannelName, TaskId};
 use serde::de::DeserializeOwned;
 
 use crate::admin::Admin;
+use crate::call_listener::CallListener;
+use crate::call_progress::{CallProgress, Until};
 use crate::clock::Clock;
 use crate::environment::environment;
 use crate::error::Error;
 use crate::events::{EventSink, Events};
 use crate::handle::Handle;
-use crate::listener::Listener;
+use crate::handler_waits::HandlerWaits;
 use crate::nudge::{Nudges, NudgingQueue};
 use crate::process::FirstUse;
-use crate::producer::{Mail, Producer, World};
-use crate::progress::{Progress, Until};
+use crate::producer::{Producer, ProducerCommand, ProducerResources};
 use crate::random::{TaskIds, random};
 use crate::runtime::Runtime;
-use crate::waits::Waits;
 
 /// A queue and a notifier, to call tasks and to run them. Cheap to clone.
 ///
@@ -43,7 +43,7 @@ use crate::waits::Waits;
 pub struct Ivy<R> {
     shared: Arc<Shared<R>>,
     /// Those of the handler that it was given to.
-    waits: Option<Waits>,
+    waits: Option<HandlerWaits>,
 }
 
 struct Shared<R> {
@@ -109,13 +109,13 @@ impl<R: Runtime> Ivy<R> {
         args: &Args,
         options: &CallOptions,
         until: Until,
-    ) -> Result<Listener<R>, Error<R>> {
+    ) -> Result<CallListener<R>, Error<R>> {
         let producer = self.producer()?;
         let call = self.prepare(task, args, options, until)?;
         let waits = self.waits();
-        let (listener, call) = follow(producer, waits, call, until);
-        producer.post(Mail::Calls(vec![call]));
-        Ok(listener)
+        let (call_listener, call) = follow(producer, waits, call, until);
+        producer.post(ProducerCommand::Calls(vec![call]));
+        Ok(call_listener)
     }
 
     pub(crate) async fn call_each<Args: ToArgs, Output>(
@@ -137,12 +137,12 @@ impl<R: Runtime> Ivy<R> {
             .into_iter()
             .map(|call| follow(producer, self.waits(), call, Until::Result))
             .unzip();
-        producer.post(Mail::Calls(calls));
+        producer.post(ProducerCommand::Calls(calls));
         let mut listeners = listeners.into_iter();
         let mut handles = Vec::with_capacity(prepared.len());
         for prepared in prepared {
             handles.push(match prepared.map(|()| listeners.next()) {
-                Ok(Some(listener)) => listener.sent().await.map(Handle::new),
+                Ok(Some(call_listener)) => call_listener.sent().await.map(Handle::new),
                 Ok(None) => Err(Error::from(Cause::Stopped)),
                 Err(error) => Err(error),
             });
@@ -233,7 +233,7 @@ impl<R: Runtime> Ivy<R> {
     }
 
     /// The same, for a handler: its worker hears of what is waited for.
-    pub(crate) fn of_handler(self, waits: Waits) -> Self {
+    pub(crate) fn of_handler(self, waits: HandlerWaits) -> Self {
         Ivy { waits: Some(waits), ..self }
     }
 
@@ -278,8 +278,8 @@ impl<R: Runtime> Ivy<R> {
     }
 
     /// Those of the handler that calls, if it is one.
-    fn waits(&self) -> Option<Waits> {
-        self.waits.clone().or_else(Waits::current)
+    fn waits(&self) -> Option<HandlerWaits> {
+        self.waits.clone().or_else(HandlerWaits::current)
     }
 
     /// The producer, which the first call starts.
@@ -296,7 +296,7 @@ impl<R: Runtime> Ivy<R> {
             let machine = producer::Producer::new(producer_config.clone(), seed, wall);
             Arc::new(Producer::start(
                 machine,
-                World {
+                ProducerResources {
                     queue: self.queue(),
                     notifier: self.notifier(),
                     callbacks: callbacks.clone(),
@@ -311,14 +311,14 @@ impl<R: Runtime> Ivy<R> {
 /// Makes those who follow a call.
 fn follow<R: Runtime>(
     producer: &Arc<Producer>,
-    waits: Option<Waits>,
+    waits: Option<HandlerWaits>,
     call: Call,
     until: Until,
-) -> (Listener<R>, (Call, Progress)) {
+) -> (CallListener<R>, (Call, CallProgress)) {
     let (id, name, queue) = (call.id, call.task.clone(), call.queue.clone());
     let task = TaskRef { id, name, queue };
-    let (listener, progress) = Listener::new(task, Arc::clone(producer), waits, until);
-    (listener, (call, progress))
+    let (call_listener, progress) = CallListener::new(task, Arc::clone(producer), waits, until);
+    (call_listener, (call, progress))
 }
 
 impl<R> Clone for Ivy<R> {

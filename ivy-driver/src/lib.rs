@@ -36,6 +36,8 @@
 mod admin;
 mod builder;
 mod built_in;
+mod call_listener;
+mod call_progress;
 mod clock;
 mod connecting;
 mod context;
@@ -46,28 +48,26 @@ mod flag;
 mod futures;
 mod guarded;
 mod handle;
+mod handler_waits;
 mod handlers;
-mod hub;
 mod ivy;
-mod limit;
-mod listener;
-mod locked;
+mod locked_machine;
 mod log;
-mod memory;
+mod memory_notifier;
+mod memory_queue;
 mod nudge;
 mod process;
 mod producer;
-mod progress;
 mod pump;
 mod random;
-mod reach;
+mod remote;
 mod runtime;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "threads")]
 mod threads;
+mod timeout;
 mod tls;
-mod waits;
 mod worker;
 mod worker_builder;
 
@@ -78,9 +78,9 @@ pub use error::Error;
 pub use events::Events;
 pub use futures::{CancellationToken, FutureHandlers, TaskPerCallback};
 pub use handle::Handle;
-pub use handlers::{Adapter, Ended, Handlers};
+pub use handlers::{Adapter, HandlerCompletion, Handlers};
 pub use ivy::Ivy;
-pub use reach::http_client;
+pub use remote::http_client;
 pub use runtime::{AsyncRuntime, Callbacks, Clients, HttpClient, Net, Runtime};
 #[cfg(feature = "threads")]
 pub use threads::{BlockingToken, CallbackThreads, ThreadHandlers, Threads};
@@ -93,8 +93,10 @@ pub use worker_builder::WorkerBuilder;
 #[doc(hidden)]
 pub mod internal {
     pub use crate::connecting::connect_first;
-    pub use crate::locked::{Asked, Broken, Locked, Machine, Next, Waiting};
-    pub use crate::reach::InterimAnswers;
+    pub use crate::locked_machine::{
+        LockedMachine, Machine, MachineStep, PendingResponse, Poisoned, Submitted,
+    };
+    pub use crate::remote::InterimResponses;
     #[cfg(feature = "threads")]
     pub use crate::threads::{ThreadPool, block_on, helping, spawn};
     pub use crate::tls::is_tls;

@@ -69,7 +69,7 @@ impl Nudges {
             let mut told = 0;
             while let Some(event) = events.next().await {
                 let Some(listeners) = listeners.upgrade() else { return };
-                listeners.tell(&event);
+                listeners.send(&event);
                 drop(listeners);
                 told += weight(&event);
                 // Workers take mail faster than that, so that none piles up.
@@ -83,13 +83,13 @@ impl Nudges {
     }
 
     fn nudge(&self, queue: &QueueName) {
-        self.0.tell(&QueueEvent::Wake(queue.clone()));
+        self.0.send(&QueueEvent::Wake(queue.clone()));
     }
 }
 
 impl Listeners {
     /// Each worker takes what concerns it.
-    fn tell(&self, event: &QueueEvent) {
+    fn send(&self, event: &QueueEvent) {
         self.lock().retain(|mailbox| match event {
             QueueEvent::Wake(queue) => mailbox.unbounded_send(Input::Nudge(queue.clone())).is_ok(),
             QueueEvent::LeasesLost(receipts) => {
@@ -165,9 +165,9 @@ mod tests {
     use ivy_proto::{MessageId, Receipt, ReservationId, TaskError};
     use tokio::time::{Instant, sleep};
 
-    use crate::hub::Hub;
     use crate::ivy::Ivy;
-    use crate::memory::MemoryQueue;
+    use crate::memory_notifier::MemoryNotifier;
+    use crate::memory_queue::MemoryQueue;
     use crate::testing::Tokio;
 
     use super::*;
@@ -229,7 +229,7 @@ mod tests {
     /// Two entrances to one queue.
     fn entrances() -> [Ivy<Tokio>; 2] {
         let queue = MemoryQueue::new(crate::clock::Clock::start(), [7; 32]);
-        let hub = Hub::default();
+        let hub = MemoryNotifier::default();
         [(); 2].map(|()| {
             let queue = NoLongPoll(queue.clone());
             Ivy::builder().queue(queue).notifier(hub.clone()).build().unwrap()
@@ -292,7 +292,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_queue_that_reports_a_message_wakes_its_workers() {
         let (reports, queue, shared) = reporting();
-        let hub = Hub::default();
+        let hub = MemoryNotifier::default();
         let worker = Ivy::<Tokio>::builder().queue(queue).notifier(hub.clone()).build().unwrap();
         let producer =
             Ivy::<Tokio>::builder().queue(NoLongPoll(shared)).notifier(hub).build().unwrap();
@@ -309,7 +309,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_queue_is_watched_until_its_workers_and_their_ivy_are_gone() {
         let (reports, queue, _) = reporting();
-        let ivy = Ivy::<Tokio>::builder().queue(queue).notifier(Hub::default()).build().unwrap();
+        let ivy = Ivy::<Tokio>::builder()
+            .queue(queue)
+            .notifier(MemoryNotifier::default())
+            .build()
+            .unwrap();
         let double = |n: u64| async move { Ok::<_, TaskError>(2 * n) };
         let worker = ivy.worker().register(&DOUBLE, double).start().await.unwrap();
         sleep(SOON).await;

@@ -15,10 +15,10 @@ use ivy_proto::wire::RawJson;
 use ivy_proto::{ChannelName, MessageId, Moment, TaskId, TaskName, WallClock, producer};
 use rustc_hash::FxHashMap;
 
+use crate::call_progress::CallProgress;
 use crate::clock::Clock;
 use crate::events::EventSink;
 use crate::process::Process;
-use crate::progress::Progress;
 use crate::pump::{Next, Operations, Role, pump, taken};
 use crate::runtime::{Callbacks as _, Runtime};
 
@@ -28,25 +28,28 @@ const LAST_SENDS: Duration = Duration::from_secs(10);
 /// The way to a running producer. When the last one is dropped, what waits is still sent, and then
 /// it ends.
 pub(crate) struct Producer {
-    mailbox: UnboundedSender<Mail>,
+    mailbox: UnboundedSender<ProducerCommand>,
     process: Process,
 }
 
 /// What is sent to a producer.
 #[derive(Debug)]
-pub(crate) enum Mail {
+pub(crate) enum ProducerCommand {
     Input(Input),
     /// Calls, with those who follow them.
-    Calls(Vec<(Call, Progress)>),
+    Calls(Vec<(Call, CallProgress)>),
     /// Nobody follows this call any more.
     Dropped(TaskId),
 }
 
 impl Producer {
     /// Starts a producer.
-    pub(crate) fn start<R: Runtime>(machine: producer::Producer, world: World<R>) -> Self {
+    pub(crate) fn start<R: Runtime>(
+        machine: producer::Producer,
+        resources: ProducerResources<R>,
+    ) -> Self {
         let (mailbox, receiver) = mpsc::unbounded();
-        let World { queue, notifier, callbacks, events, clock } = world;
+        let ProducerResources { queue, notifier, callbacks, events, clock } = resources;
         let role = ProducerRole::<R> {
             machine,
             operations: Operations::new(queue),
@@ -72,13 +75,13 @@ impl Producer {
     }
 
     /// Sends mail. It is lost if the producer has ended, and with it all that waits for an answer.
-    pub(crate) fn post(&self, mail: Mail) {
-        let _ = self.mailbox.unbounded_send(mail);
+    pub(crate) fn post(&self, command: ProducerCommand) {
+        let _ = self.mailbox.unbounded_send(command);
     }
 }
 
 /// What a producer works with.
-pub(crate) struct World<R> {
+pub(crate) struct ProducerResources<R> {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) notifier: Option<Arc<dyn Notifier>>,
     pub(crate) callbacks: Callbacks,
@@ -94,7 +97,7 @@ impl fmt::Debug for Producer {
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        self.post(Mail::Input(Input::Drain { limit: LAST_SENDS }));
+        self.post(ProducerCommand::Input(Input::Drain { limit: LAST_SENDS }));
     }
 }
 
@@ -110,12 +113,12 @@ struct ProducerRole<R: Runtime> {
     callback_runner: R::Callbacks,
     events: EventSink,
     /// Keeps the mailbox open until everything is sent.
-    _open: UnboundedSender<Mail>,
+    _open: UnboundedSender<ProducerCommand>,
 }
 
 /// Who follows a call.
 struct Follower {
-    progress: Progress,
+    progress: CallProgress,
     reply: ReplyTo,
 }
 
@@ -131,7 +134,7 @@ impl<R: Runtime> ProducerRole<R> {
         taken("producer", self.machine.handle_input(input, now));
     }
 
-    fn take(&mut self, call: Call, progress: Progress) {
+    fn take(&mut self, call: Call, progress: CallProgress) {
         self.followed.insert(call.id, Follower { progress, reply: call.reply });
         self.calls.push(call);
     }
@@ -174,21 +177,21 @@ impl<R: Runtime> ProducerRole<R> {
 }
 
 impl<R: Runtime> Role for ProducerRole<R> {
-    type Mail = Mail;
+    type Command = ProducerCommand;
 
     fn set_clock(&mut self, wall: WallClock, now: Moment) {
         self.feed(Input::Clock(wall), now);
     }
 
-    fn handle(&mut self, mail: Mail, now: Moment) {
-        match mail {
-            Mail::Input(input) => self.feed(input, now),
-            Mail::Calls(calls) => {
+    fn handle(&mut self, command: ProducerCommand, now: Moment) {
+        match command {
+            ProducerCommand::Input(input) => self.feed(input, now),
+            ProducerCommand::Calls(calls) => {
                 for (call, progress) in calls {
                     self.take(call, progress);
                 }
             }
-            Mail::Dropped(id) => {
+            ProducerCommand::Dropped(id) => {
                 let follower = self.followed.remove(&id);
                 if follower.is_some_and(|follower| follower.reply.has_handle()) {
                     self.feed(Input::Forget(id), now);
@@ -197,9 +200,9 @@ impl<R: Runtime> Role for ProducerRole<R> {
         }
     }
 
-    fn size(mail: &Mail) -> usize {
-        match mail {
-            Mail::Input(Input::Notice { payload, .. }) => payload.len(),
+    fn size(command: &ProducerCommand) -> usize {
+        match command {
+            ProducerCommand::Input(Input::Notice { payload, .. }) => payload.len(),
             _ => 0,
         }
     }
@@ -209,7 +212,7 @@ impl<R: Runtime> Role for ProducerRole<R> {
         self.feed(Input::Tick, now);
     }
 
-    fn carry_out(&mut self) -> Next {
+    fn execute_outputs(&mut self) -> Next {
         loop {
             match self.machine.poll_output() {
                 Output::Queue(id, op) => self.operations.start(id, op),
@@ -233,14 +236,14 @@ impl<R: Runtime> Role for ProducerRole<R> {
         }
     }
 
-    fn poll_under_way(&mut self, context: &mut Context<'_>) -> Poll<Mail> {
+    fn poll_in_flight(&mut self, context: &mut Context<'_>) -> Poll<ProducerCommand> {
         if let Poll::Ready((id, answer)) = self.operations.poll_answer(context) {
-            return Poll::Ready(Mail::Input(Input::Queue(id, answer)));
+            return Poll::Ready(ProducerCommand::Input(Input::Queue(id, answer)));
         }
         let Some(subscription) = &mut self.subscription else { return Poll::Pending };
         subscription.poll_next_unpin(context).map(|heard| {
             let fault = NotifyFault::new(NotifyFaultKind::ConnectionLost);
-            Mail::Input(match heard.unwrap_or(SubscriptionEvent::Lost(fault)) {
+            ProducerCommand::Input(match heard.unwrap_or(SubscriptionEvent::Lost(fault)) {
                 SubscriptionEvent::Subscribed => Input::Subscribed,
                 SubscriptionEvent::Notice { channel, payload } => {
                     Input::Notice { channel, payload }

@@ -35,16 +35,16 @@ const ANOTHER_KIND: &str = "the backend's answer is of another kind than the ope
 /// A machine together with the means to carry out what it wants.
 pub(crate) trait Role: Send + 'static {
     /// What is sent to the machine: its inputs, and what belongs to them here.
-    type Mail: Send + 'static;
+    type Command: Send + 'static;
 
     /// Takes in that the clock on the wall was set, or the machine slept.
     fn set_clock(&mut self, wall: WallClock, now: Moment);
 
     /// Takes in what has happened.
-    fn handle(&mut self, mail: Self::Mail, now: Moment);
+    fn handle(&mut self, command: Self::Command, now: Moment);
 
     /// How many bytes it holds that others have sent.
-    fn size(_: &Self::Mail) -> usize {
+    fn size(_: &Self::Command) -> usize {
         0
     }
 
@@ -52,10 +52,10 @@ pub(crate) trait Role: Send + 'static {
     fn tick(&mut self, now: Moment);
 
     /// Starts everything that the machine wants done.
-    fn carry_out(&mut self) -> Next;
+    fn execute_outputs(&mut self) -> Next;
 
     /// Moves forward what is under way, and gives what came of it.
-    fn poll_under_way(&mut self, _: &mut Context<'_>) -> Poll<Self::Mail> {
+    fn poll_in_flight(&mut self, _: &mut Context<'_>) -> Poll<Self::Command> {
         Poll::Pending
     }
 }
@@ -72,12 +72,12 @@ pub(crate) enum Next {
 /// Runs a machine until it has finished, or nobody is left who could send mail.
 pub(crate) async fn pump<R: Runtime, P: Role>(
     mut role: P,
-    mut mailbox: UnboundedReceiver<P::Mail>,
+    mut mailbox: UnboundedReceiver<P::Command>,
     mut clock: Clock<R>,
 ) {
-    let (mut mail, mut came) = (Vec::with_capacity(2 * BATCH), Vec::with_capacity(BATCH));
+    let (mut command, mut came) = (Vec::with_capacity(2 * BATCH), Vec::with_capacity(BATCH));
     let mut turns = TURN;
-    while let Next::Wait(deadline) = role.carry_out() {
+    while let Next::Wait(deadline) = role.execute_outputs() {
         let mut sleeping = pin!(clock.sleep_until(deadline));
         let (mut is_abandoned, mut bytes) = (false, 0);
         poll_fn(|context| {
@@ -91,22 +91,22 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
             // first and handed over last; what was said meanwhile was said in time.
             while came.len() < BATCH
                 && bytes < BATCH_BYTES
-                && let Poll::Ready(piece) = role.poll_under_way(context)
+                && let Poll::Ready(piece) = role.poll_in_flight(context)
             {
                 bytes += P::size(&piece);
                 came.push(piece);
             }
-            while mail.len() < BATCH
+            while command.len() < BATCH
                 && let Poll::Ready(next) = mailbox.poll_next_unpin(context)
             {
                 let Some(piece) = next else {
                     is_abandoned = true;
                     break;
                 };
-                mail.push(piece);
+                command.push(piece);
             }
-            mail.append(&mut came);
-            if is_abandoned || !mail.is_empty() {
+            command.append(&mut came);
+            if is_abandoned || !command.is_empty() {
                 return Poll::Ready(());
             }
             turns = TURN;
@@ -114,7 +114,7 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
         })
         .await;
         turns -= 1;
-        if is_abandoned && mail.is_empty() {
+        if is_abandoned && command.is_empty() {
             return;
         }
         let now = clock.now();
@@ -122,7 +122,7 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
         if let Some(wall) = clock.follow_wall(now) {
             role.set_clock(wall, now);
         }
-        for piece in mail.drain(..) {
+        for piece in command.drain(..) {
             role.handle(piece, now);
         }
         role.tick(now);
@@ -144,13 +144,13 @@ pub(crate) fn taken(machine: &str, result: Result<(), Misuse>) {
 #[derive(Debug)]
 pub(crate) struct Operations {
     queue: Arc<dyn Queue>,
-    under_way: FuturesUnordered<UnderWay>,
+    in_flight: FuturesUnordered<InFlight>,
     /// Those that may be cancelled: dropping one cancels its operation.
     wanted: FxHashMap<OpId, oneshot::Sender<Infallible>>,
 }
 
 /// An operation until it is answered or cancelled.
-struct UnderWay {
+struct InFlight {
     id: OpId,
     execution: BoxFuture<Result<QueueReply, Fault>>,
     answers: Answers,
@@ -159,7 +159,7 @@ struct UnderWay {
 
 impl Operations {
     pub(crate) fn new(queue: Arc<dyn Queue>) -> Self {
-        Operations { queue, under_way: FuturesUnordered::new(), wanted: FxHashMap::default() }
+        Operations { queue, in_flight: FuturesUnordered::new(), wanted: FxHashMap::default() }
     }
 
     pub(crate) fn start(&mut self, id: OpId, op: QueueOp) {
@@ -177,7 +177,7 @@ impl Operations {
         };
         let answers = QueueReply::of(&op);
         let execution = self.queue.execute(op);
-        self.under_way.push(UnderWay { id, execution, answers, cancelled });
+        self.in_flight.push(InFlight { id, execution, answers, cancelled });
     }
 
     /// Cancels an operation. It is still answered, once.
@@ -190,7 +190,7 @@ impl Operations {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<(OpId, Result<QueueReply, Fault>)> {
-        match self.under_way.poll_next_unpin(context) {
+        match self.in_flight.poll_next_unpin(context) {
             Poll::Ready(Some((id, answer))) => {
                 self.wanted.remove(&id);
                 Poll::Ready((id, answer))
@@ -201,7 +201,7 @@ impl Operations {
     }
 }
 
-impl Future for UnderWay {
+impl Future for InFlight {
     type Output = (OpId, Result<QueueReply, Fault>);
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -225,7 +225,7 @@ impl Future for UnderWay {
     }
 }
 
-impl fmt::Debug for UnderWay {
+impl fmt::Debug for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.id.fmt(f)
     }
@@ -246,28 +246,28 @@ mod tests {
     struct Sleeper {
         until: Moment,
         now: Moment,
-        mail: Vec<u8>,
+        command: Vec<u8>,
         done: mpsc::UnboundedSender<(Vec<u8>, Moment)>,
     }
 
     impl Role for Sleeper {
-        type Mail = u8;
+        type Command = u8;
 
         fn set_clock(&mut self, _: WallClock, _: Moment) {}
 
-        fn handle(&mut self, mail: u8, _: Moment) {
-            self.mail.push(mail);
+        fn handle(&mut self, command: u8, _: Moment) {
+            self.command.push(command);
         }
 
         fn tick(&mut self, now: Moment) {
             self.now = now;
         }
 
-        fn carry_out(&mut self) -> Next {
+        fn execute_outputs(&mut self) -> Next {
             if self.now < self.until {
                 return Next::Wait(Some(self.until));
             }
-            self.done.unbounded_send((self.mail.clone(), self.now)).unwrap();
+            self.done.unbounded_send((self.command.clone(), self.now)).unwrap();
             Next::Finished
         }
     }
@@ -278,14 +278,14 @@ mod tests {
         let until = Moment::after_epoch(Duration::from_secs(5));
         let (done, mut heard) = mpsc::unbounded();
         let (mailbox, receiver) = mpsc::unbounded();
-        let role = Sleeper { until, now: clock.now(), mail: Vec::new(), done };
+        let role = Sleeper { until, now: clock.now(), command: Vec::new(), done };
         let running = tokio::spawn(pump(role, receiver, clock));
-        for mail in 0..3 {
-            mailbox.unbounded_send(mail).unwrap();
+        for command in 0..3 {
+            mailbox.unbounded_send(command).unwrap();
         }
         running.await.unwrap();
-        let (mail, at) = heard.next().await.unwrap();
-        assert_eq!(mail, [0, 1, 2]);
+        let (command, at) = heard.next().await.unwrap();
+        assert_eq!(command, [0, 1, 2]);
         assert!(at >= until && at.since(until) < Duration::from_millis(5), "{at:?}");
     }
 
@@ -294,7 +294,7 @@ mod tests {
         let clock = Clock::<Tokio>::start();
         let (done, _heard) = mpsc::unbounded();
         let (mailbox, receiver) = mpsc::unbounded();
-        let role = Sleeper { until: Moment::FOREVER, now: clock.now(), mail: Vec::new(), done };
+        let role = Sleeper { until: Moment::FOREVER, now: clock.now(), command: Vec::new(), done };
         let running = tokio::spawn(pump(role, receiver, clock));
         drop(mailbox);
         running.await.unwrap();
@@ -303,24 +303,24 @@ mod tests {
     /// A role that keeps what it takes in. Just before the one thing comes about that it has under
     /// way, somebody says something to it.
     struct Keeper {
-        under_way: Option<u8>,
+        in_flight: Option<u8>,
         mailbox: mpsc::UnboundedSender<u8>,
         kept: Vec<u8>,
         done: mpsc::UnboundedSender<Vec<u8>>,
     }
 
     impl Role for Keeper {
-        type Mail = u8;
+        type Command = u8;
 
         fn set_clock(&mut self, _: WallClock, _: Moment) {}
 
-        fn handle(&mut self, mail: u8, _: Moment) {
-            self.kept.push(mail);
+        fn handle(&mut self, command: u8, _: Moment) {
+            self.kept.push(command);
         }
 
         fn tick(&mut self, _: Moment) {}
 
-        fn carry_out(&mut self) -> Next {
+        fn execute_outputs(&mut self) -> Next {
             if self.kept.len() < 3 {
                 return Next::Wait(None);
             }
@@ -328,8 +328,8 @@ mod tests {
             Next::Finished
         }
 
-        fn poll_under_way(&mut self, _: &mut Context<'_>) -> Poll<u8> {
-            let Some(came) = self.under_way.take() else { return Poll::Pending };
+        fn poll_in_flight(&mut self, _: &mut Context<'_>) -> Poll<u8> {
+            let Some(came) = self.in_flight.take() else { return Poll::Pending };
             self.mailbox.unbounded_send(1).unwrap();
             Poll::Ready(came)
         }
@@ -340,7 +340,7 @@ mod tests {
         let (done, mut heard) = mpsc::unbounded();
         let (mailbox, receiver) = mpsc::unbounded();
         mailbox.unbounded_send(0).unwrap();
-        let role = Keeper { under_way: Some(2), mailbox, kept: Vec::new(), done };
+        let role = Keeper { in_flight: Some(2), mailbox, kept: Vec::new(), done };
         pump(role, receiver, Clock::<Tokio>::start()).await;
         assert_eq!(heard.next().await.unwrap(), [0, 1, 2]);
     }
@@ -352,7 +352,7 @@ mod tests {
     }
 
     impl Role for Flooded {
-        type Mail = ();
+        type Command = ();
 
         fn set_clock(&mut self, _: WallClock, _: Moment) {}
 
@@ -368,11 +368,11 @@ mod tests {
             self.told.unbounded_send(std::mem::take(&mut self.handed)).unwrap();
         }
 
-        fn carry_out(&mut self) -> Next {
+        fn execute_outputs(&mut self) -> Next {
             if self.told.is_closed() { Next::Finished } else { Next::Wait(None) }
         }
 
-        fn poll_under_way(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        fn poll_in_flight(&mut self, _: &mut Context<'_>) -> Poll<()> {
             Poll::Ready(())
         }
     }
@@ -393,7 +393,7 @@ mod tests {
     }
 
     impl Role for Restless {
-        type Mail = bool;
+        type Command = bool;
 
         fn set_clock(&mut self, _: WallClock, _: Moment) {}
 
@@ -403,11 +403,11 @@ mod tests {
 
         fn tick(&mut self, _: Moment) {}
 
-        fn carry_out(&mut self) -> Next {
+        fn execute_outputs(&mut self) -> Next {
             if self.is_ended { Next::Finished } else { Next::Wait(None) }
         }
 
-        fn poll_under_way(&mut self, _: &mut Context<'_>) -> Poll<bool> {
+        fn poll_in_flight(&mut self, _: &mut Context<'_>) -> Poll<bool> {
             Poll::Ready(false)
         }
     }
@@ -429,7 +429,7 @@ mod tests {
     }
 
     impl Role for Stamper {
-        type Mail = ();
+        type Command = ();
 
         fn set_clock(&mut self, wall: WallClock, now: Moment) {
             self.clocks.push(wall.unix_millis(now) / 1000);
@@ -441,7 +441,7 @@ mod tests {
 
         fn tick(&mut self, _: Moment) {}
 
-        fn carry_out(&mut self) -> Next {
+        fn execute_outputs(&mut self) -> Next {
             Next::Wait(None)
         }
     }
@@ -495,7 +495,7 @@ mod tests {
             Err(_) => poll_fn(|context| operations.poll_answer(context)).await,
         };
         assert_eq!(answered, id);
-        assert!(operations.under_way.is_empty() && operations.wanted.is_empty());
+        assert!(operations.in_flight.is_empty() && operations.wanted.is_empty());
         answer
     }
 

@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 use crate::futures::{CancellationToken, TaskPerCallback};
-use crate::reach::http_client;
+use crate::remote::http_client;
 use crate::runtime::{AsyncRuntime, Clients, HttpClient, Net, Runtime};
 use crate::tls::Tls;
 

@@ -22,12 +22,12 @@ use crate::context::Ctx;
 use crate::error::Error;
 use crate::events::{EventSink, Events};
 use crate::flag::{Flag, RaiseOnDrop};
-use crate::handlers::{Adapter, Ended, Handlers};
+use crate::handler_waits::HandlerWaits;
+use crate::handlers::{Adapter, HandlerCompletion, Handlers};
 use crate::ivy::Ivy;
 use crate::process::Process;
 use crate::pump::{Next, Operations, Role, pump, taken};
 use crate::runtime::Runtime;
-use crate::waits::Waits;
 
 /// A running worker.
 ///
@@ -141,7 +141,7 @@ type Published = Result<u64, NotifyFault>;
 /// A handler that runs.
 struct Running<R: Runtime> {
     cancelled: R::CancellationToken,
-    waits: Waits,
+    waits: HandlerWaits,
 }
 
 struct WorkerRole<R: Adapter> {
@@ -165,12 +165,12 @@ impl<R: Adapter> WorkerRole<R> {
 
     fn run(&mut self, run: Run) {
         let (job, args) = (run.job, run.args.clone());
-        let waits = Waits::new(job, self.mailbox.clone());
+        let waits = HandlerWaits::new(job, self.mailbox.clone());
         let context = Ctx::new(run, self.ivy.clone(), waits.clone());
         let cancelled = context.cancelled().clone();
         self.running.insert(job, Running { cancelled, waits });
         let mailbox = self.mailbox.clone();
-        self.handlers.run(context, args, Ended::new(job, mailbox));
+        self.handlers.run(context, args, HandlerCompletion::new(job, mailbox));
     }
 
     fn cancel(&self, job: JobId, reason: CancelReason) {
@@ -194,7 +194,7 @@ impl<R: Adapter> WorkerRole<R> {
 }
 
 impl<R: Adapter> Role for WorkerRole<R> {
-    type Mail = Input;
+    type Command = Input;
 
     fn set_clock(&mut self, wall: WallClock, now: Moment) {
         self.feed(Input::Clock(wall), now);
@@ -221,7 +221,7 @@ impl<R: Adapter> Role for WorkerRole<R> {
         self.feed(Input::Tick, now);
     }
 
-    fn carry_out(&mut self) -> Next {
+    fn execute_outputs(&mut self) -> Next {
         loop {
             match self.machine.poll_output() {
                 Output::Queue(id, op) => self.operations.start(id, op),
@@ -247,7 +247,7 @@ impl<R: Adapter> Role for WorkerRole<R> {
         }
     }
 
-    fn poll_under_way(&mut self, context: &mut Context<'_>) -> Poll<Input> {
+    fn poll_in_flight(&mut self, context: &mut Context<'_>) -> Poll<Input> {
         if let Poll::Ready((id, answer)) = self.operations.poll_answer(context) {
             return Poll::Ready(Input::Queue(id, answer));
         }

@@ -39,15 +39,15 @@ pub enum Family {
 ///
 /// ```
 /// use ivy_proto::Moment;
-/// use ivy_proto::connect::{ConnectRace, Family, Step};
+/// use ivy_proto::connect::{ConnectRace, Family, RaceStep};
 /// use std::time::Duration;
 ///
 /// let (now, limit) = (Moment::EPOCH, Duration::from_secs(5));
 /// let mut race = ConnectRace::new([Family::V4, Family::V4], now + limit);
-/// assert_eq!(race.next_step(now), Step::Start(0));
+/// assert_eq!(race.next_step(now), RaceStep::Start(0));
 /// let later = now + Duration::from_millis(250);
-/// assert_eq!(race.next_step(now), Step::Wait(later));
-/// assert_eq!(race.next_step(later), Step::Start(1));
+/// assert_eq!(race.next_step(now), RaceStep::Wait(later));
+/// assert_eq!(race.next_step(later), RaceStep::Start(1));
 /// ```
 #[derive(Debug)]
 pub struct ConnectRace {
@@ -62,7 +62,7 @@ pub struct ConnectRace {
 
 /// What to do next. Execute it, and ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum RaceStep {
     /// Begin to connect to the address at this index. Report [`ConnectRace::failed`] if that fails.
     /// Once it is connected, the race is over: abandon the other attempts.
     Start(usize),
@@ -83,21 +83,21 @@ impl ConnectRace {
     }
 
     /// The next step.
-    pub fn next_step(&mut self, now: Moment) -> Step {
+    pub fn next_step(&mut self, now: Moment) -> RaceStep {
         if self.waiting.is_empty() && self.running == 0 {
-            return Step::Failed;
+            return RaceStep::Failed;
         }
         if now >= self.until {
-            return Step::TimedOut;
+            return RaceStep::TimedOut;
         }
         let is_due = self.next_at.is_none_or(|at| now >= at);
         if is_due && let Some(index) = self.waiting.pop_front() {
             self.running += 1;
             self.next_at = Some(now + ATTEMPT_DELAY);
-            return Step::Start(index);
+            return RaceStep::Start(index);
         }
         let next_at = self.next_at.filter(|_| !self.waiting.is_empty());
-        Step::Wait(next_at.map_or(self.until, |at| at.min(self.until)))
+        RaceStep::Wait(next_at.map_or(self.until, |at| at.min(self.until)))
     }
 
     /// An attempt has failed: the next address is tried at once.
@@ -148,20 +148,20 @@ mod tests {
     fn an_address_that_does_not_answer_delays_the_next_by_a_quarter_of_a_second() {
         let mut race = race(&[V4, V4, V4]);
         for (index, start) in [(0, 0), (1, 250), (2, 500)] {
-            assert_eq!(race.next_step(at(start)), Step::Start(index));
+            assert_eq!(race.next_step(at(start)), RaceStep::Start(index));
             let next = if index == 2 { 5000 } else { start + 250 };
-            assert_eq!(race.next_step(at(start)), Step::Wait(at(next)));
+            assert_eq!(race.next_step(at(start)), RaceStep::Wait(at(next)));
         }
     }
 
     #[test]
     fn an_address_that_fails_does_not_delay_the_next() {
         let mut race = race(&[V4, V4]);
-        assert_eq!(race.next_step(at(0)), Step::Start(0));
+        assert_eq!(race.next_step(at(0)), RaceStep::Start(0));
         race.failed();
-        assert_eq!(race.next_step(at(1)), Step::Start(1));
+        assert_eq!(race.next_step(at(1)), RaceStep::Start(1));
         race.failed();
-        assert_eq!(race.next_step(at(2)), Step::Failed);
+        assert_eq!(race.next_step(at(2)), RaceStep::Failed);
     }
 
     #[test]
@@ -170,9 +170,9 @@ mod tests {
         race.next_step(at(0));
         race.next_step(at(250));
         race.failed();
-        assert_eq!(race.next_step(at(251)), Step::Wait(at(5000)));
+        assert_eq!(race.next_step(at(251)), RaceStep::Wait(at(5000)));
         race.failed();
-        assert_eq!(race.next_step(at(252)), Step::Failed);
+        assert_eq!(race.next_step(at(252)), RaceStep::Failed);
     }
 
     #[test]
@@ -180,12 +180,12 @@ mod tests {
         let mut race = race(&[V4, V4]);
         race.next_step(at(0));
         race.next_step(at(4900));
-        assert_eq!(race.next_step(at(4901)), Step::Wait(at(5000)));
-        assert_eq!(race.next_step(at(5000)), Step::TimedOut);
+        assert_eq!(race.next_step(at(4901)), RaceStep::Wait(at(5000)));
+        assert_eq!(race.next_step(at(5000)), RaceStep::TimedOut);
     }
 
     #[test]
     fn a_host_without_an_address_fails() {
-        assert_eq!(race(&[]).next_step(at(0)), Step::Failed);
+        assert_eq!(race(&[]).next_step(at(0)), RaceStep::Failed);
     }
 }

@@ -23,7 +23,7 @@ macro_rules! adapter {
             use crate::harness::{
                 Builder, Context, Failure, Handle, Harness, Job, Place, Scene, Worker,
             };
-            use crate::seen;
+            use crate::leak_search;
             use ivy_test_kit::PATIENCE;
 
             impl Harness for $ivy::Ivy {
@@ -48,8 +48,8 @@ macro_rules! adapter {
                     if let Some(roots) = &place.root_certificates {
                         builder = builder.root_certificates(roots);
                     }
-                    seen::value(&builder);
-                    builder.build().inspect(seen::value).inspect_err(seen::error)
+                    leak_search::value(&builder);
+                    builder.build().inspect(leak_search::value).inspect_err(leak_search::error)
                 }
 
                 fn call_with<Args: ToArgs + Send, Output: 'static>(
@@ -59,8 +59,8 @@ macro_rules! adapter {
                     options: CallOptions,
                 ) -> $ivy::Result<$ivy::Handle<Output>> {
                     wait(self.call_with(task, args, options))
-                        .inspect(seen::value)
-                        .inspect_err(seen::error)
+                        .inspect(leak_search::value)
+                        .inspect_err(leak_search::error)
                 }
 
                 fn call_many<Args: ToArgs + Send, Output: 'static>(
@@ -70,7 +70,7 @@ macro_rules! adapter {
                 ) -> Vec<$ivy::Result<$ivy::Handle<Output>>> {
                     let handles = wait(self.call_many(task, args));
                     for error in handles.iter().filter_map(|handle| handle.as_ref().err()) {
-                        seen::error(error);
+                        leak_search::error(error);
                     }
                     handles
                 }
@@ -81,7 +81,7 @@ macro_rules! adapter {
                     args: Args,
                     options: CallOptions,
                 ) -> $ivy::Result<TaskId> {
-                    wait(self.send_with(task, args, options)).inspect_err(seen::error)
+                    wait(self.send_with(task, args, options)).inspect_err(leak_search::error)
                 }
 
                 fn on_result<Args, Output>(
@@ -94,7 +94,7 @@ macro_rules! adapter {
                     Output: DeserializeOwned + 'static,
                 {
                     self.on_result(task, move |args, result: $ivy::Result<Output>| {
-                        callback(args, result.inspect_err(seen::error));
+                        callback(args, result.inspect_err(leak_search::error));
                     })
                 }
 
@@ -110,18 +110,20 @@ macro_rules! adapter {
                 }
 
                 fn info(&self, queue: &str) -> $ivy::Result<QueueInfo> {
-                    wait(self.admin().info(queue)).inspect(seen::value).inspect_err(seen::error)
+                    wait(self.admin().info(queue))
+                        .inspect(leak_search::value)
+                        .inspect_err(leak_search::error)
                 }
 
                 fn peek(&self, queue: &str) -> $ivy::Result<Vec<Content>> {
                     let messages = wait(self.admin().peek(queue, 100))
-                        .inspect(seen::value)
-                        .inspect_err(seen::error)?;
+                        .inspect(leak_search::value)
+                        .inspect_err(leak_search::error)?;
                     Ok(messages.into_iter().map(|message| message.content).collect())
                 }
 
                 fn clear(&self, queue: &str) -> $ivy::Result<()> {
-                    wait(self.admin().clear(queue)).inspect_err(seen::error)
+                    wait(self.admin().clear(queue)).inspect_err(leak_search::error)
                 }
 
                 fn events(&self) -> mpsc::Receiver<Event> {
@@ -164,7 +166,7 @@ macro_rules! adapter {
                 where
                     Output: DeserializeOwned,
                 {
-                    wait(self.result(timeout)).inspect_err(seen::error)
+                    wait(self.result(timeout)).inspect_err(leak_search::error)
                 }
             }
 
@@ -222,8 +224,8 @@ macro_rules! adapter {
                 }
 
                 fn start(self) -> $ivy::Result<$ivy::Worker> {
-                    seen::value(&self);
-                    wait(self.start()).inspect(seen::value).inspect_err(seen::error)
+                    leak_search::value(&self);
+                    wait(self.start()).inspect(leak_search::value).inspect_err(leak_search::error)
                 }
             }
 
@@ -251,7 +253,7 @@ macro_rules! adapter {
 
             impl Context for $ivy::Ctx {
                 fn job(self) -> Job {
-                    seen::value(&self);
+                    leak_search::value(&self);
                     let ivy = self.ivy().clone();
                     Job {
                         task_id: self.task_id(),
@@ -264,7 +266,7 @@ macro_rules! adapter {
                         cancelled_within: Box::new(move |limit| cancelled_within(&self, limit)),
                         call: Box::new(move |task, number| {
                             let handle = wait(ivy.call(task, (number,)))?;
-                            Ok(wait(handle.result(PATIENCE)).inspect_err(seen::error)?)
+                            Ok(wait(handle.result(PATIENCE)).inspect_err(leak_search::error)?)
                         }),
                     }
                 }

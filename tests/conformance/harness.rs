@@ -170,10 +170,10 @@ pub(crate) struct Job {
     pub(crate) tracestate: Option<TraceState>,
     pub(crate) cancelled_within: Box<dyn Fn(Duration) -> bool + Send>,
     /// Calls a task with a number on the `Ivy` of the `Ctx`, and waits for its result.
-    pub(crate) call: Box<Call>,
+    pub(crate) call: Box<CallFn>,
 }
 
-type Call = dyn Fn(&Task<(u64,), u64>, u64) -> Result<u64, TaskError> + Send;
+type CallFn = dyn Fn(&Task<(u64,), u64>, u64) -> Result<u64, TaskError> + Send;
 
 impl Job {
     /// Waits until the handler is told to stop, at most so long. Says whether it was.

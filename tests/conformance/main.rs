@@ -12,6 +12,7 @@ mod adapter;
 mod child;
 mod futures;
 mod harness;
+mod leak_search;
 mod on_async_std;
 mod on_blocking;
 mod on_tokio;
@@ -19,7 +20,6 @@ mod pairs;
 mod props;
 mod runtime;
 mod scenarios;
-mod seen;
 mod servers;
 mod stage;
 mod tasks;
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         return code;
     }
     props::expect_panics();
-    seen::listen();
+    leak_search::listen();
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_A_TIME);
     let mut trials = Vec::new();
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     trials.extend(all::<ivy_async_std::Ivy>(Coverage::OwnPart, with_futures));
     trials.extend(all::<ivy_blocking::Ivy>(Coverage::OwnPart, scenarios));
     let run = libtest_mimic::run(&arguments, trials);
-    match seen::verdict(&run) {
+    match leak_search::verdict(&run) {
         Ok(searched) => {
             eprintln!("{searched}");
             run.exit_code()

@@ -9,7 +9,7 @@ use ivy_proto::task::TaskError;
 use ivy_test_kit::PATIENCE;
 
 use crate::harness::Job;
-use crate::seen;
+use crate::leak_search;
 
 /// What handlers panic with that are to panic.
 pub(crate) const EXPECTED_PANIC: &str = "this handler panics on purpose";
@@ -27,7 +27,7 @@ impl Drop for PanicsOnDrop {
 pub(crate) fn expect_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        seen::panic(panic);
+        leak_search::panic(panic);
         let payload = panic.payload();
         let is_expected =
             payload.downcast_ref() == Some(&EXPECTED_PANIC) || payload.is::<PanicsOnDrop>();

@@ -5,7 +5,7 @@ use ivy_proto::TaskId;
 use ivy_proto::event::Event;
 use ivy_test_kit::PATIENCE;
 
-use crate::seen;
+use crate::leak_search;
 
 /// Watches what happens in an ivy.
 pub(crate) struct Watch {
@@ -26,7 +26,7 @@ impl Watch {
             let Ok(event) = self.events.recv_timeout(left) else {
                 panic!("the event that was waited for did not come, but: {:#?}", self.seen)
             };
-            seen::event(&event);
+            leak_search::event(&event);
             let picked = pick(&event);
             self.seen.push(event);
             if let Some(picked) = picked {
@@ -37,7 +37,7 @@ impl Watch {
 
     /// All events so far that this function picks.
     pub(crate) fn all<T>(&mut self, pick: impl Fn(&Event) -> Option<T>) -> Vec<T> {
-        self.seen.extend(self.events.try_iter().inspect(seen::event));
+        self.seen.extend(self.events.try_iter().inspect(leak_search::event));
         self.seen.iter().filter_map(pick).collect()
     }
 

@@ -30,7 +30,7 @@ impl World {
             return;
         }
         let wall = self.wall(host);
-        let machine = self.new_machine(host, wall.told());
+        let machine = self.new_machine(host, wall.known());
         let clocks = self.setup.has(Class::Clocks) && self.calm.is_none();
         let rng = self.dice.nature(host);
         let speed = if clocks { one_of(rng, &[1_000, 1_000, 990, 1_010, 1_100]) } else { 1_000 };
@@ -44,7 +44,7 @@ impl World {
             Machine::OriginalProducer => self.start_original_producer(who),
             _ => {
                 self.hosts[host].tick_at = Some(now);
-                self.tell(who, Heard::Tick);
+                self.feed(who, Heard::Tick);
             }
         }
     }
@@ -111,7 +111,7 @@ impl World {
     }
 
     /// A process is told something, and does what follows from it.
-    pub(crate) fn tell(&mut self, who: Who, heard: Heard) {
+    pub(crate) fn feed(&mut self, who: Who, heard: Heard) {
         let host = &mut self.hosts[who.host];
         if let Heard::Tick = heard {
             // Only the tick that was set last counts.
@@ -137,7 +137,7 @@ impl World {
         let input = match heard {
             Heard::GoOn => {
                 self.hosts[who.host].yields = true;
-                self.carry_out(who, None);
+                self.execute_outputs(who, None);
                 return;
             }
             Heard::Tick => worker::Input::Tick,
@@ -222,7 +222,7 @@ impl World {
             }
             Ok(()) => {}
         }
-        if self.carry_out(who, hit.as_ref()) {
+        if self.execute_outputs(who, hit.as_ref()) {
             self.check_load(who);
             self.check_stopped(who, &lost);
             self.befall(who, hit);
@@ -235,7 +235,7 @@ impl World {
         let input = match heard {
             Heard::GoOn => {
                 self.hosts[who.host].yields = true;
-                self.carry_out(who, None);
+                self.execute_outputs(who, None);
                 return;
             }
             Heard::Tick => producer::Input::Tick,
@@ -308,7 +308,7 @@ impl World {
             }
             Ok(()) => {}
         }
-        if self.carry_out(who, hit.as_ref()) {
+        if self.execute_outputs(who, hit.as_ref()) {
             self.check_outbox(who);
             self.befall(who, hit);
         }

@@ -97,7 +97,7 @@ impl World {
             _ => None,
         };
         self.ledger.deletes_asked(who, &op, self.now, self.hosts[who.host].suffered);
-        let wall = self.hosts[who.host].wall.told();
+        let wall = self.hosts[who.host].wall.known();
         let releases = match &op {
             QueueOp::Release { receipt, .. } => Some(receipt.message.clone()),
             _ => None,

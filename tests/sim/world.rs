@@ -187,7 +187,7 @@ impl World {
 
     fn happen(&mut self, due: Due) {
         match due {
-            Due::Heard(who, heard) => self.hear(who, heard),
+            Due::Heard(who, heard) => self.handle(who, heard),
             Due::Request(id) => self.arrive(id),
             Due::Abandon(id) => {
                 // A request that is still under way arrives all the same.
@@ -224,7 +224,7 @@ impl World {
     }
 
     /// A process hears something, now or when it does not stand still any more.
-    fn hear(&mut self, who: Who, heard: Heard) {
+    fn handle(&mut self, who: Who, heard: Heard) {
         let host = &self.hosts[who.host];
         if host.who != who || !host.is_up() {
             if let Heard::Calls(tasks) = heard {
@@ -243,7 +243,7 @@ impl World {
             }
             return self.agenda.add(until, Due::Heard(who, heard));
         }
-        self.tell(who, heard);
+        self.feed(who, heard);
     }
 
     /// Something wants to be told to the broker.

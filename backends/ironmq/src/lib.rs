@@ -135,17 +135,17 @@
 
 mod address;
 mod advice;
-mod answer;
 mod bad_config;
-mod discretion;
 mod http_date;
 mod iron_file;
 mod json;
 mod messages;
 mod path;
 mod plug;
+mod redaction;
 mod refusal;
 mod request;
+mod response;
 mod sources;
 mod token;
 mod url;
@@ -163,12 +163,12 @@ pub use plug::plug;
 pub use token::{BadToken, Token};
 pub use url::{ColonInToken, IronMqUrl};
 
-use crate::discretion::Discretion;
+use crate::redaction::Redaction;
 use ivy_proto::backend::{Exchange, HttpRequest, Step};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, Lease, Oddity, QueueOp, QueueReply, Retry};
 
 /// The part of an answer around its messages, in bytes.
-const ANSWER_FRAME: usize = 64 * 1024;
+const RESPONSE_FRAME: usize = 64 * 1024;
 /// The longest entry of a list of queues: a name of 255 bytes, each escaped as six.
 const LISTED_QUEUE: usize = 2 * 1024;
 
@@ -263,32 +263,34 @@ impl IronMq {
         note: impl FnMut(Oddity),
     ) -> Result<QueueReply, Fault> {
         let (head, body) = answer.into_parts();
-        let discretion = Discretion { token: &self.token, op };
+        let redaction = Redaction { token: &self.token, op };
         if matches!(head.status.as_u16(), 200 | 201) {
-            return answer::read(op, &head.headers, &body, note).map_err(|flaw| {
+            return response::read(op, &head.headers, &body, note).map_err(|problem| {
                 advice::advised(Fault::new(FaultKind::BadResponse))
                     .with_status(head.status.as_u16())
-                    .with_detail(flaw.told_with(&discretion).to_string())
+                    .with_detail(problem.redacted(&redaction).to_string())
             });
         }
-        let said = answer::message(&body);
-        let fault = refusal::fault(&discretion, head.status, &head.headers, said.as_deref());
+        let said = response::message(&body);
+        let fault = refusal::fault(&redaction, head.status, &head.headers, said.as_deref());
         Err(advice::advised(fault))
     }
 
     /// How many bytes of the answer to this operation are read. A longer one is cut off and
     /// counts as [`FaultKind::AnswerLost`].
     #[must_use]
-    pub fn answer_limit(&self, op: &QueueOp) -> usize {
+    pub fn response_limit(&self, op: &QueueOp) -> usize {
         let messages = match op {
-            QueueOp::Reserve { count, .. } | QueueOp::Peek { count, .. } => request::asked(*count),
+            QueueOp::Reserve { count, .. } | QueueOp::Peek { count, .. } => {
+                request::clamped_count(*count)
+            }
             QueueOp::Get { .. } => 1,
             QueueOp::ListQueues { count, .. } => {
-                return request::asked(*count) * LISTED_QUEUE + ANSWER_FRAME;
+                return request::clamped_count(*count) * LISTED_QUEUE + RESPONSE_FRAME;
             }
             _ => 0,
         };
-        messages.saturating_mul(self.max_body.saturating_mul(2)).saturating_add(ANSWER_FRAME)
+        messages.saturating_mul(self.max_body.saturating_mul(2)).saturating_add(RESPONSE_FRAME)
     }
 }
 
@@ -307,7 +309,7 @@ impl Exchange for IronMq {
 
     fn ask(&self, op: &QueueOp, _: Duration) -> Step {
         let request = HttpRequest::new(self.encode(op)).of(op);
-        Step::Ask(request.with_response_limit(self.answer_limit(op)))
+        Step::Ask(request.with_response_limit(self.response_limit(op)))
     }
 
     fn read(

@@ -116,14 +116,14 @@ mod tests {
     use crate::json::{Entries, Object};
 
     #[derive(Deserialize)]
-    struct Answer<'a> {
+    struct JsonMessages<'a> {
         #[serde(borrow)]
         messages: Option<Entries<Message<'a>, MOST_MESSAGES>>,
     }
 
     /// As `serde_json` reads it.
     fn by_serde(answer: &str) -> Option<Vec<Message<'_>>> {
-        let Object(answer) = serde_json::from_str::<Object<Answer<'_>>>(answer).ok()?;
+        let Object(answer) = serde_json::from_str::<Object<JsonMessages<'_>>>(answer).ok()?;
         let messages = answer.messages?;
         (messages.others == 0).then_some(messages.objects)
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::header::{DATE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode, Uri};
 
-use crate::discretion::Discretion;
 use crate::http_date::unix_seconds;
+use crate::redaction::Redaction;
 use ivy_proto::queue::{Fault, FaultKind, QueueOp};
 
 /// The longest wait that a server is granted.
@@ -15,18 +15,18 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// The fault that an answer with this status is. `said` is the server's own text, if it gave one;
 /// it is a hint only, since no two servers use the same words.
 pub(crate) fn fault(
-    discretion: &Discretion<'_>,
+    redaction: &Redaction<'_>,
     status: StatusCode,
     headers: &HeaderMap,
     said: Option<&str>,
 ) -> Fault {
-    let kind = kind(discretion.op, status.as_u16(), said);
+    let kind = kind(redaction.op, status.as_u16(), said);
     let mut fault = Fault::new(kind).with_status(status.as_u16());
     let detail = match kind {
         FaultKind::Redirected => redirect_origin(headers)
-            .and_then(|origin| discretion.quote(&origin))
+            .and_then(|origin| redaction.quote(&origin))
             .map(|origin| format!("to {origin}")),
-        _ => said.and_then(|said| discretion.quote(said)),
+        _ => said.and_then(|said| redaction.quote(said)),
     };
     if let Some(detail) = detail {
         fault = fault.with_detail(detail);

@@ -32,26 +32,28 @@ const BESIDE_BODY: usize = 32;
 const RECEIPT: usize = 96;
 
 /// What an operation becomes: a method, a path below the project's, and a body.
-pub(crate) struct Call {
+pub(crate) struct RestCall {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) body: Option<Bytes>,
 }
 
 /// How many messages or names the operation asks for, as it is sent.
-pub(crate) fn asked(count: usize) -> usize {
+pub(crate) fn clamped_count(count: usize) -> usize {
     count.clamp(1, MOST)
 }
 
 /// The request that the operation becomes.
-pub(crate) fn call(op: &QueueOp) -> Call {
+pub(crate) fn call(op: &QueueOp) -> RestCall {
     match op {
-        QueueOp::Post { queue, messages } => {
-            Call { method: Method::POST, path: messages_of(queue), body: Some(posting(messages)) }
-        }
+        QueueOp::Post { queue, messages } => RestCall {
+            method: Method::POST,
+            path: messages_of(queue),
+            body: Some(posting(messages)),
+        },
         QueueOp::Reserve { queue, count, lease, wait } => {
             let body = ReserveBody {
-                n: asked(*count),
+                n: clamped_count(*count),
                 timeout: seconds(*lease, LEASE.0, LEASE.1),
                 wait: seconds(*wait, 0, LONGEST_WAIT),
             };
@@ -61,14 +63,14 @@ pub(crate) fn call(op: &QueueOp) -> Call {
             get(format!("{}/{}", messages_of(queue), message_segment(message)))
         }
         QueueOp::Peek { queue, count } => {
-            get(format!("{}?n={}", messages_of(queue), asked(*count)))
+            get(format!("{}?n={}", messages_of(queue), clamped_count(*count)))
         }
         QueueOp::Delete { queue, receipt } => {
             call_with(Method::DELETE, message_of(queue, receipt), &LeaseBody::new(receipt))
         }
         QueueOp::DeleteMany { queue, receipts } => {
             let body = Some(deleting(receipts));
-            Call { method: Method::DELETE, path: messages_of(queue), body }
+            RestCall { method: Method::DELETE, path: messages_of(queue), body }
         }
         QueueOp::Touch { queue, receipt, lease } => {
             let timeout = Some(seconds(*lease, LEASE.0, LEASE.1));
@@ -87,7 +89,7 @@ pub(crate) fn call(op: &QueueOp) -> Call {
         }
         QueueOp::DeleteQueue { queue } => call_with(Method::DELETE, path_of(queue), &Empty {}),
         QueueOp::ListQueues { prefix, after, count } => {
-            let mut path = format!("/queues?per_page={}", asked(*count));
+            let mut path = format!("/queues?per_page={}", clamped_count(*count));
             if let Some(after) = after {
                 path.push_str(&format!("&previous={}", segment(after.as_str())));
             }
@@ -112,17 +114,17 @@ fn message_of(queue: &QueueName, receipt: &Receipt) -> String {
     format!("{}/{}", messages_of(queue), message_segment(&receipt.message))
 }
 
-fn get(path: String) -> Call {
-    Call { method: Method::GET, path, body: None }
+fn get(path: String) -> RestCall {
+    RestCall { method: Method::GET, path, body: None }
 }
 
-fn post(path: String, body: &impl Serialize) -> Call {
+fn post(path: String, body: &impl Serialize) -> RestCall {
     call_with(Method::POST, path, body)
 }
 
-fn call_with(method: Method, path: String, body: &impl Serialize) -> Call {
+fn call_with(method: Method, path: String, body: &impl Serialize) -> RestCall {
     let body = serde_json::to_vec(body).expect("texts, numbers and JSON can be written as JSON");
-    Call { method, path, body: Some(body.into()) }
+    RestCall { method, path, body: Some(body.into()) }
 }
 
 /// Whole seconds, rounded up, so that nothing is shorter than was asked for, within the limits.

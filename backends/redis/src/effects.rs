@@ -7,7 +7,7 @@ use crate::address::RedisAddress;
 use ivy_proto::backend::{ConnectionId, Endpoint, Output};
 use ivy_proto::event::Event;
 
-use crate::conversation::Conversation;
+use crate::connection::RespConnection;
 
 /// The outputs of a session in their order, and how its connections are opened.
 #[derive(Debug)]
@@ -29,21 +29,21 @@ impl Effects {
     }
 
     /// Opens a connection.
-    pub(crate) fn open(&mut self) -> (ConnectionId, Conversation) {
+    pub(crate) fn open(&mut self) -> (ConnectionId, RespConnection) {
         self.last_line += 1;
-        let line = ConnectionId(self.last_line);
+        let connection_id = ConnectionId(self.last_line);
         let RedisAddress { host, port, tls, .. } = &*self.address;
         let endpoint = Endpoint { host: host.clone(), port: *port, tls: *tls };
-        self.push(Output::Open(line, endpoint));
-        (line, Conversation::new(Arc::clone(&self.address), self.ignores_user))
+        self.push(Output::Open(connection_id, endpoint));
+        (connection_id, RespConnection::new(Arc::clone(&self.address), self.ignores_user))
     }
 
-    pub(crate) fn send(&mut self, line: ConnectionId, bytes: Vec<u8>) {
-        self.push(Output::Send(line, bytes));
+    pub(crate) fn send(&mut self, connection_id: ConnectionId, bytes: Vec<u8>) {
+        self.push(Output::Send(connection_id, bytes));
     }
 
-    pub(crate) fn close(&mut self, line: ConnectionId) {
-        self.push(Output::Close(line));
+    pub(crate) fn close(&mut self, connection_id: ConnectionId) {
+        self.push(Output::Close(connection_id));
     }
 
     /// A server has accepted a greeting.

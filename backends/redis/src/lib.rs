@@ -136,13 +136,13 @@
 //! What is wrong with a URL is a [`ConfigError`](ivy_proto::config::ConfigError) that shows no secret.
 
 mod address;
-mod conversation;
+mod connection;
 mod effects;
 mod frame;
-mod greeting;
+mod handshake;
 mod notifier;
 mod plug;
-mod questions;
+mod probe;
 mod queue;
 mod refusal;
 mod requests;

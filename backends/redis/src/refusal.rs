@@ -6,7 +6,7 @@ use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 use ivy_proto::text::shares_run;
 
 /// The longest text of a server that is kept, in characters.
-const LONGEST_SAID: usize = 256;
+const LONGEST_QUOTE: usize = 256;
 /// How much is shown of what is not Redis, in characters.
 const FIRST_BYTES: usize = 16;
 /// What Redis says of credentials under the code `ERR`, from its version 2 to 7.
@@ -69,7 +69,7 @@ pub(crate) fn refusal_of(
 pub(crate) fn shown(said: &str, address: &RedisAddress, published: &str) -> String {
     let code = said.split(' ').next().unwrap_or_default();
     let is_code = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase());
-    let first: String = said.chars().take(LONGEST_SAID).collect();
+    let first: String = said.chars().take(LONGEST_QUOTE).collect();
     let shows = |text: &str| is_shown(address, text);
     match said {
         said if shows(said) && !shares_run(&first, published) => first,
@@ -79,7 +79,7 @@ pub(crate) fn shown(said: &str, address: &RedisAddress, published: &str) -> Stri
 }
 
 /// What is wrong with a server that speaks another protocol, of which it says the first bytes.
-pub(crate) fn stranger(address: &RedisAddress, said: &str) -> Broken {
+pub(crate) fn not_redis(address: &RedisAddress, said: &str) -> Broken {
     let mut detail = format!("{} does not answer as Redis does", address.server());
     if is_shown(address, said) {
         let first: String = said.chars().take(FIRST_BYTES).collect();

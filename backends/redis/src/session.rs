@@ -65,41 +65,44 @@ impl RedisSession {
         subscriptions.chain(others.into_iter().flatten()).min()
     }
 
-    fn opened(&mut self, line: ConnectionId) {
+    fn opened(&mut self, connection_id: ConnectionId) {
         let subscriptions = self.subscriptions.values_mut();
-        let conversation = self.requests.conversation(line);
-        let conversation = conversation.or_else(|| self.waits.conversation(line)).or_else(|| {
-            subscriptions.filter_map(|subscription| subscription.conversation(line)).next()
-        });
-        if let Some(conversation) = conversation {
-            let command = conversation.first_command();
-            self.effects.send(line, command);
+        let connection = self.requests.connection(connection_id);
+        let connection =
+            connection.or_else(|| self.waits.connection(connection_id)).or_else(|| {
+                subscriptions
+                    .filter_map(|subscription| subscription.connection(connection_id))
+                    .next()
+            });
+        if let Some(connection) = connection {
+            let command = connection.first_command();
+            self.effects.send(connection_id, command);
         }
     }
 
-    fn received(&mut self, line: ConnectionId, bytes: &[u8], now: Moment) {
-        if let Some(conversation) = self.requests.conversation(line) {
-            conversation.received(bytes);
-            return self.requests.advance(line, &mut self.effects, now);
+    fn received(&mut self, connection_id: ConnectionId, bytes: &[u8], now: Moment) {
+        if let Some(connection) = self.requests.connection(connection_id) {
+            connection.received(bytes);
+            return self.requests.advance(connection_id, &mut self.effects, now);
         }
-        if let Some(conversation) = self.waits.conversation(line) {
-            conversation.received(bytes);
-            return self.waits.advance(line, &mut self.effects, now);
+        if let Some(connection) = self.waits.connection(connection_id) {
+            connection.received(bytes);
+            return self.waits.advance(connection_id, &mut self.effects, now);
         }
         self.each_subscription(|subscription, effects| {
-            if let Some(conversation) = subscription.conversation(line) {
-                conversation.received(bytes);
-                return subscription.advance(line, effects, now);
+            if let Some(connection) = subscription.connection(connection_id) {
+                connection.received(bytes);
+                return subscription.advance(connection_id, effects, now);
             }
             true
         });
     }
 
-    fn closed(&mut self, line: ConnectionId, fault: &LinkFault, now: Moment) {
-        self.requests.closed(line, fault, &mut self.effects, now);
-        self.waits.closed(line, fault);
+    fn closed(&mut self, connection_id: ConnectionId, fault: &LinkFault, now: Moment) {
+        self.requests.closed(connection_id, fault, &mut self.effects, now);
+        self.waits.closed(connection_id, fault);
         self.each_subscription(|subscription, effects| {
-            subscription.closed(line, fault, effects, now)
+            subscription.closed(connection_id, fault, effects, now)
         });
     }
 
@@ -141,9 +144,9 @@ impl Session for RedisSession {
                 }
                 self.operate(now, |operations, io| operations.cancel(command_id, io));
             }
-            Input::Opened(line) => self.opened(line),
-            Input::Received(line, bytes) => self.received(line, bytes, now),
-            Input::Closed(line, fault) => self.closed(line, &fault, now),
+            Input::Opened(connection_id) => self.opened(connection_id),
+            Input::Received(connection_id, bytes) => self.received(connection_id, bytes, now),
+            Input::Closed(connection_id, fault) => self.closed(connection_id, &fault, now),
         }
         self.operate(now, Operations::proceed);
     }

@@ -69,15 +69,18 @@ impl Scene {
         self.session.handle_input(input, self.now);
         loop {
             match self.session.poll_output() {
-                Output::Open(line, Endpoint { host, port, tls }) => {
+                Output::Open(connection_id, Endpoint { host, port, tls }) => {
                     assert_eq!((host.as_str(), port, tls), ("redis.example", 6379, false));
-                    self.opened.push(line);
+                    self.opened.push(connection_id);
                 }
-                Output::Send(line, bytes) => {
-                    assert!(self.opened.contains(&line) && !self.closed.contains(&line));
-                    self.sent.push((line, String::from_utf8(bytes).unwrap()));
+                Output::Send(connection_id, bytes) => {
+                    assert!(
+                        self.opened.contains(&connection_id)
+                            && !self.closed.contains(&connection_id)
+                    );
+                    self.sent.push((connection_id, String::from_utf8(bytes).unwrap()));
                 }
-                Output::Close(line) => self.closed.push(line),
+                Output::Close(connection_id) => self.closed.push(connection_id),
                 Output::Published(CommandId(command_id), answer) => {
                     self.published.push((command_id, answer))
                 }
@@ -113,18 +116,18 @@ impl Scene {
 
     /// The server says this on the last connection.
     fn say(&mut self, said: &str) {
-        let line = self.line();
-        self.say_on(line, said);
+        let connection_id = self.connection_id();
+        self.say_on(connection_id, said);
     }
 
-    fn say_on(&mut self, line: ConnectionId, said: &str) {
-        self.hand_in(Input::Received(line, said.as_bytes()));
+    fn say_on(&mut self, connection_id: ConnectionId, said: &str) {
+        self.hand_in(Input::Received(connection_id, said.as_bytes()));
     }
 
     /// The last connection stands, and the server accepts the credentials.
     fn accept(&mut self) {
-        let line = self.line();
-        self.hand_in(Input::Opened(line));
+        let connection_id = self.connection_id();
+        self.hand_in(Input::Opened(connection_id));
         self.say("+OK\r\n");
     }
 
@@ -135,8 +138,8 @@ impl Scene {
     }
 
     fn fail(&mut self, kind: LinkFaultKind) {
-        let line = self.line();
-        self.hand_in(Input::Closed(line, LinkFault::new(kind, "it is broken")));
+        let connection_id = self.connection_id();
+        self.hand_in(Input::Closed(connection_id, LinkFault::new(kind, "it is broken")));
     }
 
     /// Time passes, in the steps that the session asks for.
@@ -152,7 +155,7 @@ impl Scene {
         self.now = until;
     }
 
-    fn line(&self) -> ConnectionId {
+    fn connection_id(&self) -> ConnectionId {
         *self.opened.last().unwrap()
     }
 
@@ -161,8 +164,12 @@ impl Scene {
     }
 
     /// What was sent on a line, from the first to the last.
-    fn sent_on(&self, line: ConnectionId) -> String {
-        self.sent.iter().filter(|(on, _)| *on == line).map(|(_, sent)| sent.as_str()).collect()
+    fn sent_on(&self, connection_id: ConnectionId) -> String {
+        self.sent
+            .iter()
+            .filter(|(on, _)| *on == connection_id)
+            .map(|(_, sent)| sent.as_str())
+            .collect()
     }
 
     fn last_executed(&self) -> &Result<QueueReply, Fault> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ivy_driver::Tls;
-use ivy_driver::internal::{InterimAnswers, is_tls};
+use ivy_driver::internal::{InterimResponses, is_tls};
 use ivy_proto::connect::{CONNECT_LIMIT, without_brackets};
 use ivy_proto::queue::{Fault, FaultKind};
 use rustls::pki_types::ServerName;
@@ -49,7 +49,7 @@ impl Opener {
         let tls = is_secure.then(|| self.secure(host, &mut tcp)).transpose()?;
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Ok(Connection { tcp, tls, buffers, interim: InterimAnswers::default() })
+        Ok(Connection { tcp, tls, buffers, interim: InterimResponses::default() })
     }
 
     fn secure(&self, host: &str, tcp: &mut Limited) -> io::Result<ClientConnection> {
@@ -80,7 +80,7 @@ pub(super) struct Connection {
     tcp: Limited,
     tls: Option<ClientConnection>,
     buffers: LazyBuffers,
-    interim: InterimAnswers,
+    interim: InterimResponses,
 }
 
 impl Connection {

@@ -1,12 +1,12 @@
 //! The HTTP client: sends one request, and tells how that failed.
 
+mod cancellable;
 mod connect;
 mod limited;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod under_way;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,8 +21,8 @@ use ivy_proto::connect::CONNECT_LIMIT;
 use ivy_proto::queue::{Fault, FaultKind};
 use ureq::{Agent, AsSendBody, Error};
 
+use cancellable::{CancelOnDrop, Cancellable};
 use connect::{Open, Opener, Unresolved};
-use under_way::{UnderWay, Wanted};
 
 /// How many requests are under way at a time, besides those that wait for messages and those about
 /// leases.
@@ -61,7 +61,7 @@ impl UreqClient {
 impl HttpClient for UreqClient {
     fn send(&self, request: HttpRequest) -> BoxFuture<'static, Result<Response<Bytes>, Fault>> {
         let (agents, asked_at) = (Arc::clone(&self.agents), Instant::now());
-        let wanted = Wanted::default();
+        let wanted = CancelOnDrop::default();
         let work = wanted.work();
         let (give, given) = oneshot::channel();
         let threads = match request.kind {
@@ -96,7 +96,7 @@ impl Agents {
         &self,
         request: HttpRequest,
         asked_at: Instant,
-        work: &UnderWay,
+        work: &Cancellable,
     ) -> Result<Response<Bytes>, Fault> {
         let HttpRequest { request, time_limit, response_limit, .. } = request;
         let time_left = time_limit.saturating_sub(asked_at.elapsed());
@@ -105,8 +105,8 @@ impl Agents {
             return Err(Fault::new(FaultKind::Unreachable).with_detail(detail));
         }
         let agent = self.agent();
-        let under_way = agent.clone();
-        if !work.begin(|| under_way.shutdown()) {
+        let in_flight = agent.clone();
+        if !work.begin(|| in_flight.shutdown()) {
             return Err(Fault::new(FaultKind::AnswerLost));
         }
         let answer = send(&agent, request, time_left, response_limit);

@@ -276,7 +276,7 @@ fn a_waiting_request_does_not_delay_another() {
 fn assert_delays_no_other(kind: RequestKind) {
     let (listener, address) = listen();
     let client = client();
-    let under_way: Vec<_> = (0..=MOST_REQUESTS)
+    let in_flight: Vec<_> = (0..=MOST_REQUESTS)
         .map(|_| {
             let answer = client.send(exchange(get(&address)).with_kind(kind));
             let (mut stream, _) = listener.accept().unwrap();
@@ -289,7 +289,7 @@ fn assert_delays_no_other(kind: RequestKind) {
     read_head(&mut stream).unwrap();
     stream.write_all(GOOD).unwrap();
     assert!(block_on(quick).is_ok());
-    for (answer, mut stream) in under_way {
+    for (answer, mut stream) in in_flight {
         drop(answer);
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
@@ -309,7 +309,7 @@ fn requests_about_leases_delay_no_other() {
 fn a_request_about_a_lease_waits_for_no_other() {
     let (listener, address) = listen();
     let client = client();
-    let under_way: Vec<_> =
+    let in_flight: Vec<_> =
         (0..2 * MOST_REQUESTS).map(|_| client.send(exchange(get(&address)))).collect();
     let slow: Vec<_> = (0..MOST_REQUESTS).map(|_| listener.accept().unwrap()).collect();
     let kind = RequestKind::Lease;
@@ -318,14 +318,14 @@ fn a_request_about_a_lease_waits_for_no_other() {
     read_head(&mut stream).unwrap();
     stream.write_all(GOOD).unwrap();
     assert!(block_on(renewal).is_ok());
-    drop((under_way, slow));
+    drop((in_flight, slow));
 }
 
 #[test]
 fn a_request_whose_time_was_over_before_a_thread_was_free_is_not_sent() {
     let (listener, address) = listen();
     listener.set_nonblocking(true).unwrap();
-    let work = UnderWay::default();
+    let work = Cancellable::default();
     let asked_at = Instant::now() - LIMIT;
     let answer = client().agents.exchange(exchange(get(&address)), asked_at, &work);
     assert_eq!(answer.unwrap_err().kind(), FaultKind::Unreachable);

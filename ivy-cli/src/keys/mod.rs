@@ -160,14 +160,14 @@ enum Problem {
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let command = &options.command;
     let file = command.file();
-    match carry_out(command, file) {
+    match execute(command, file) {
         // To tell comes last: who does not listen has had it done all the same.
         Err(Problem::Console(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(|problem| Error { file: file.to_owned(), problem }),
     }
 }
 
-fn carry_out(command: &Command, file: &Path) -> Result<(), Problem> {
+fn execute(command: &Command, file: &Path) -> Result<(), Problem> {
     let mut out = io::stdout().lock();
     let said = match command {
         Command::New { kid, .. } => {

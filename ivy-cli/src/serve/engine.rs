@@ -5,31 +5,31 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ivy_driver::internal::{self, Broken, Locked, Waiting};
+use ivy_driver::internal::{self, LockedMachine, PendingResponse, Poisoned};
 use ivy_proto::broker::{BrokerConfig, Response};
 use ivy_tokio::Tokio;
 
-use super::call::Call;
+use super::api_call::ApiCall;
 use super::failure::Failure;
 use super::state::{Outcome, Reply, State};
 
 /// Where calls are handed in.
 #[derive(Debug)]
-pub(crate) struct Engine(Arc<Locked<Tokio, State>>);
+pub(crate) struct Engine(Arc<LockedMachine<Tokio, State>>);
 
 impl Engine {
     /// Starts it in the current runtime.
     pub(crate) fn start(config: BrokerConfig, seed: [u8; 32]) -> io::Result<Self> {
-        Ok(Engine(Locked::start("ivy-serve", State::new(config, seed))?))
+        Ok(Engine(LockedMachine::start("ivy-serve", State::new(config, seed))?))
     }
 
     /// Asks. Most answers are there at once. A caller that drops one that waits has gone, and the
     /// call is abandoned.
-    pub(crate) fn call(&self, call: Call) -> Asked {
-        match self.0.ask(call) {
-            Ok(internal::Asked::Answered(outcome)) => Asked::Answered(outcome),
-            Ok(internal::Asked::Waits(waiting)) => Asked::Waits(Waits(waiting)),
-            Err(broken) => Asked::Answered(Err(broken.into())),
+    pub(crate) fn call(&self, call: ApiCall) -> Submitted {
+        match self.0.submit(call) {
+            Ok(internal::Submitted::Done(outcome)) => Submitted::Done(outcome),
+            Ok(internal::Submitted::Pending(waiting)) => Submitted::Pending(PendingCall(waiting)),
+            Err(poisoned) => Submitted::Done(Err(poisoned.into())),
         }
     }
 
@@ -42,18 +42,18 @@ impl Engine {
 
 /// What has become of a call so far.
 #[derive(Debug)]
-pub(crate) enum Asked {
+pub(crate) enum Submitted {
     /// The answer.
-    Answered(Outcome),
+    Done(Outcome),
     /// It is still to come.
-    Waits(Waits),
+    Pending(PendingCall),
 }
 
 /// A call that waits. Only reserves do.
 #[derive(Debug)]
-pub(crate) struct Waits(Waiting<Tokio, State>);
+pub(crate) struct PendingCall(PendingResponse<Tokio, State>);
 
-impl Waits {
+impl PendingCall {
     /// Ends the wait: with the answer if it has come meanwhile, or else with that of a reserve that
     /// brings nothing.
     pub(crate) fn end(&mut self) -> Outcome {
@@ -61,7 +61,7 @@ impl Waits {
     }
 }
 
-impl Future for Waits {
+impl Future for PendingCall {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
@@ -69,15 +69,15 @@ impl Future for Waits {
     }
 }
 
-impl From<Broken> for Failure {
-    fn from(_: Broken) -> Self {
+impl From<Poisoned> for Failure {
+    fn from(_: Poisoned) -> Self {
         Failure::internal()
     }
 }
 
 /// What may always be answered to what waits.
 fn nothing() -> Outcome {
-    Ok(Reply::Response(Response::Reserved(Vec::new())))
+    Ok(Reply::Broker(Response::Reserved(Vec::new())))
 }
 
 #[cfg(test)]
@@ -89,7 +89,7 @@ mod tests {
     use ivy_proto::queue::{Body, NewMessage};
     use tokio::time::Instant;
 
-    use super::super::call::UpdateVerb;
+    use super::super::api_call::UpdateVerb;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -99,10 +99,10 @@ mod tests {
     }
 
     /// The answer, when it comes.
-    async fn outcome(asked: Asked) -> Outcome {
+    async fn outcome(asked: Submitted) -> Outcome {
         match asked {
-            Asked::Answered(outcome) => outcome,
-            Asked::Waits(waits) => waits.await,
+            Submitted::Done(outcome) => outcome,
+            Submitted::Pending(waits) => waits.await,
         }
     }
 
@@ -110,26 +110,26 @@ mod tests {
         QueueName::new("q").unwrap()
     }
 
-    fn post(delay: Duration) -> Call {
+    fn post(delay: Duration) -> ApiCall {
         let message = NewMessage { body: Body::new("hello"), delay };
-        Call::Broker(Request::Post { queue: queue(), messages: vec![message] })
+        ApiCall::Broker(Request::Post { queue: queue(), messages: vec![message] })
     }
 
-    fn reserve(wait: Duration) -> Call {
+    fn reserve(wait: Duration) -> ApiCall {
         let (queue, count) = (queue(), 1);
-        Call::Broker(Request::Reserve { queue, count, timeout: None, wait, delete: false })
+        ApiCall::Broker(Request::Reserve { queue, count, timeout: None, wait, delete: false })
     }
 
     /// Makes the queue, without a message.
     async fn make_queue(engine: &Engine) {
         let update = Box::default();
         let verb = UpdateVerb::Put;
-        outcome(engine.call(Call::UpdateQueue { queue: queue(), update, verb })).await.unwrap();
+        outcome(engine.call(ApiCall::UpdateQueue { queue: queue(), update, verb })).await.unwrap();
     }
 
     fn messages(outcome: Outcome) -> usize {
         match outcome {
-            Ok(Reply::Response(Response::Reserved(deliveries))) => deliveries.len(),
+            Ok(Reply::Broker(Response::Reserved(deliveries))) => deliveries.len(),
             other => panic!("not an answer to a reserve: {other:?}"),
         }
     }
@@ -165,9 +165,13 @@ mod tests {
     async fn a_wait_that_is_ended_takes_no_message_along_and_loses_none_that_came() {
         let engine = engine();
         make_queue(&engine).await;
-        let Asked::Waits(mut waits) = engine.call(reserve(20 * SECOND)) else { panic!("answered") };
+        let Submitted::Pending(mut waits) = engine.call(reserve(20 * SECOND)) else {
+            panic!("answered")
+        };
         assert_eq!(messages(waits.end()), 0);
-        let Asked::Waits(mut waits) = engine.call(reserve(20 * SECOND)) else { panic!("answered") };
+        let Submitted::Pending(mut waits) = engine.call(reserve(20 * SECOND)) else {
+            panic!("answered")
+        };
         outcome(engine.call(post(Duration::ZERO))).await.unwrap();
         assert_eq!(messages(waits.end()), 1);
     }

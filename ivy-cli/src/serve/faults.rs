@@ -18,12 +18,12 @@ pub(crate) struct Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Slow(Duration),
-    Spoil(Spoil),
+    ResponseFault(ResponseFault),
 }
 
 /// How an answer goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Spoil {
+pub(crate) enum ResponseFault {
     /// Nothing is done, and this status is answered.
     Status(StatusCode),
     /// The work is done, and the connection closed without an answer.
@@ -38,11 +38,11 @@ pub(crate) enum Spoil {
 
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Trouble {
+pub(crate) struct InjectedFaults {
     /// How long the answer is held back.
     pub(crate) delay: Duration,
     /// How the answer is spoiled.
-    pub(crate) spoil: Option<Spoil>,
+    pub(crate) fault: Option<ResponseFault>,
 }
 
 /// All faults, and the dice.
@@ -59,19 +59,19 @@ impl Faults {
 
     /// Throws the dice for one request: once for each fault, whatever the others show, so that
     /// the same seed brings the same troubles to the same sequence of requests.
-    pub(crate) fn draw(&self) -> Trouble {
-        let mut trouble = Trouble::default();
+    pub(crate) fn draw(&self) -> InjectedFaults {
+        let mut injected = InjectedFaults::default();
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         for fault in &self.faults {
             if !hits(&mut rng, fault.chance) {
                 continue;
             }
             match fault.kind {
-                Kind::Slow(delay) => trouble.delay += delay,
-                Kind::Spoil(spoil) => trouble.spoil = trouble.spoil.or(Some(spoil)),
+                Kind::Slow(delay) => injected.delay += delay,
+                Kind::ResponseFault(fault) => injected.fault = injected.fault.or(Some(fault)),
             }
         }
-        trouble
+        injected
     }
 }
 
@@ -121,28 +121,28 @@ impl FromStr for Fault {
         let kind = match (name, delay) {
             ("slow", Some(delay)) => Kind::Slow(delay),
             ("slow", None) => return Err(InvalidFault::NoDelay),
-            (_, None) => Kind::Spoil(parse_spoil(name)?),
+            (_, None) => Kind::ResponseFault(parse_response_fault(name)?),
             (_, Some(_)) => return Err(InvalidFault::NeedlessDelay),
         };
         Ok(Fault { kind, chance: chance.unwrap_or(1.0) })
     }
 }
 
-fn parse_spoil(name: &str) -> Result<Spoil, InvalidFault> {
+fn parse_response_fault(name: &str) -> Result<ResponseFault, InvalidFault> {
     match name.split_once('=') {
         Some(("status", code)) => match code.parse() {
             Ok(code) if (400..600).contains(&code) => {
                 let status = StatusCode::from_u16(code).map_err(|_| InvalidFault::Status)?;
-                Ok(Spoil::Status(status))
+                Ok(ResponseFault::Status(status))
             }
             _ => Err(InvalidFault::Status),
         },
         Some(_) => Err(InvalidFault::Kind),
         None => match name {
-            "drop-reply" => Ok(Spoil::DropReply),
-            "empty-reply" => Ok(Spoil::EmptyReply),
-            "partial-reply" => Ok(Spoil::PartialReply),
-            "null-messages" => Ok(Spoil::NullMessages),
+            "drop-reply" => Ok(ResponseFault::DropReply),
+            "empty-reply" => Ok(ResponseFault::EmptyReply),
+            "partial-reply" => Ok(ResponseFault::PartialReply),
+            "null-messages" => Ok(ResponseFault::NullMessages),
             _ => Err(InvalidFault::Kind),
         },
     }
@@ -175,17 +175,20 @@ mod tests {
 
     #[test]
     fn a_fault_without_a_chance_always_happens() {
-        let trouble = faults(&["drop-reply"], 1).draw();
-        assert_eq!(trouble, Trouble { delay: Duration::ZERO, spoil: Some(Spoil::DropReply) });
+        let injected = faults(&["drop-reply"], 1).draw();
+        assert_eq!(
+            injected,
+            InjectedFaults { delay: Duration::ZERO, fault: Some(ResponseFault::DropReply) }
+        );
     }
 
     #[test]
     fn the_first_spoiling_fault_counts_and_delays_add_up() {
-        let trouble =
+        let injected =
             faults(&["slow,delay=250ms", "status=503", "drop-reply", "slow,delay=2s"], 1).draw();
-        let unavailable = Spoil::Status(StatusCode::SERVICE_UNAVAILABLE);
+        let unavailable = ResponseFault::Status(StatusCode::SERVICE_UNAVAILABLE);
         let delay = Duration::from_millis(2250);
-        assert_eq!(trouble, Trouble { delay, spoil: Some(unavailable) });
+        assert_eq!(injected, InjectedFaults { delay, fault: Some(unavailable) });
     }
 
     #[test]
@@ -202,7 +205,7 @@ mod tests {
     fn a_chance_is_how_often_it_happens() {
         for (chance, from, to) in [("0", 0, 0), ("0.1", 800, 1200), ("1", 10_000, 10_000)] {
             let faults = faults(&[&format!("drop-reply,chance={chance}")], 1);
-            let hits = (0..10_000).filter(|_| faults.draw().spoil.is_some()).count();
+            let hits = (0..10_000).filter(|_| faults.draw().fault.is_some()).count();
             assert!((from..=to).contains(&hits), "{chance}: {hits}");
         }
     }

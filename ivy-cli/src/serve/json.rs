@@ -5,9 +5,9 @@
 //! the values are.
 
 mod reader;
+mod serde_error;
 #[cfg(test)]
 mod tests;
-mod words;
 
 use std::borrow::Cow;
 
@@ -82,12 +82,12 @@ impl<'a> Document<'a> {
     /// Divides a text into its values. An error names a position, and no contents.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, BadDocument> {
         let Ok(text) = std::str::from_utf8(bytes) else {
-            return Err(BadDocument::Malformed(words::error(bytes)));
+            return Err(BadDocument::Malformed(serde_error::error(bytes)));
         };
         match Reader::new(text).read() {
             Ok(nodes) => Ok(Document { text, nodes }),
             Err(Refused::TooMany) => Err(BadDocument::TooManyValues),
-            Err(Refused::Malformed) => Err(BadDocument::Malformed(words::error(bytes))),
+            Err(Refused::Malformed) => Err(BadDocument::Malformed(serde_error::error(bytes))),
         }
     }
 

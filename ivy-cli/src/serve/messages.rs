@@ -14,23 +14,23 @@ const LISTED_ID: usize = 24;
 
 /// A message, of which all texts can stand in JSON as they are.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Written<'a> {
+pub(crate) struct JsonMessage<'a> {
     id: &'a MessageId,
     body: &'a Body,
     reserved_count: u32,
     reservation: Option<&'a ReservationId>,
 }
 
-impl<'a> Written<'a> {
+impl<'a> JsonMessage<'a> {
     pub(crate) fn reserved(delivery: &'a Delivery) -> Self {
         let Delivery { message, body, reserved_count, reservation, .. } = delivery;
         let reserved_count = *reserved_count;
-        Written { id: message, body, reserved_count, reservation: Some(reservation) }
+        JsonMessage { id: message, body, reserved_count, reservation: Some(reservation) }
     }
 
     pub(crate) fn viewed(view: &'a MessageView) -> Self {
         let MessageView { message, body, reserved_count } = view;
-        Written { id: message, body, reserved_count: *reserved_count, reservation: None }
+        JsonMessage { id: message, body, reserved_count: *reserved_count, reservation: None }
     }
 
     fn room(&self) -> usize {
@@ -70,7 +70,7 @@ pub(crate) fn posted(ids: &[MessageId]) -> Vec<u8> {
 }
 
 /// The answer that tells one message.
-pub(crate) fn message(message: Written<'_>) -> Vec<u8> {
+pub(crate) fn message(message: JsonMessage<'_>) -> Vec<u8> {
     let mut text = Vec::with_capacity(message.room());
     text.extend_from_slice(b"{\"message\":");
     message.push_to(&mut text);
@@ -79,7 +79,7 @@ pub(crate) fn message(message: Written<'_>) -> Vec<u8> {
 }
 
 /// The answer that tells several messages.
-pub(crate) fn messages<'a>(messages: impl Iterator<Item = Written<'a>> + Clone) -> Vec<u8> {
+pub(crate) fn messages<'a>(messages: impl Iterator<Item = JsonMessage<'a>> + Clone) -> Vec<u8> {
     let room: usize = messages.clone().map(|message| message.room()).sum();
     let mut text = Vec::with_capacity(BESIDE_BODY + room);
     text.extend_from_slice(b"{\"messages\":[");

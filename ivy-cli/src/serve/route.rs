@@ -10,7 +10,7 @@ use super::failure::Failure;
 /// A path under `/3/projects/`, taken apart but not yet looked at: whether its project may be seen
 /// is asked before whether its resource exists.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Route<'a> {
     /// The project, percent-decoded.
     pub(crate) project: Cow<'a, str>,
     segments: Vec<&'a str>,
@@ -65,7 +65,7 @@ impl Resource {
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> Route<'a> {
     /// Takes a path apart.
     ///
     /// A slash at the end is ignored. Segments are separated before they are decoded, so a name
@@ -75,7 +75,7 @@ impl<'a> Place<'a> {
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut segments = path.split('/');
         let project = decode(segments.next().unwrap_or_default())?;
-        Ok(Place { project, segments: segments.collect() })
+        Ok(Route { project, segments: segments.collect() })
     }
 
     /// The resource at this place.
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn resource(path: &str) -> Result<Resource, Failure> {
-        Place::parse(path)?.resource()
+        Route::parse(path)?.resource()
     }
 
     fn queue(name: &str) -> QueueName {

@@ -9,16 +9,16 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::access::Access;
-use super::answer::Told;
-use super::call::Call;
-use super::engine::{Asked, Engine};
+use super::api_call::ApiCall;
+use super::body_reader::{BodyReader, discard};
+use super::engine::{Engine, Submitted};
 use super::failure::Failure;
-use super::faults::{Faults, Spoil, Trouble};
-use super::intake::{Intake, discard};
-use super::no_answer::NoAnswer;
-use super::reply_body::ReplyBody;
-use super::responding::{Answering, Given, Read, Responding, Stage};
-use super::route::{Place, Query};
+use super::faults::{Faults, InjectedFaults, ResponseFault};
+use super::json_response::JsonResponse;
+use super::no_response::NoResponse;
+use super::response_body::ResponseBody;
+use super::response_future::{MaybeResponse, Read, Responder, ResponseFuture, Stage};
+use super::route::{Query, Route};
 use super::socket::Client;
 use super::state::{Outcome, Reply};
 
@@ -39,13 +39,20 @@ pub(crate) struct Service {
     access: Access,
     faults: Faults,
     strict: bool,
-    intake: Intake,
+    body_reader: BodyReader,
     push_warning: Once,
 }
 
 impl Service {
     pub(crate) fn new(engine: Engine, access: Access, faults: Faults, strict: bool) -> Self {
-        Service { engine, access, faults, strict, intake: Intake::new(), push_warning: Once::new() }
+        Service {
+            engine,
+            access,
+            faults,
+            strict,
+            body_reader: BodyReader::new(),
+            push_warning: Once::new(),
+        }
     }
 
     /// Answers a request of this client, as well as the faults allow.
@@ -53,13 +60,13 @@ impl Service {
         self: Arc<Self>,
         request: Request<Incoming>,
         client: &Client,
-    ) -> Responding<Service> {
-        let Trouble { delay, spoil } = self.faults.draw();
+    ) -> ResponseFuture<Service> {
+        let InjectedFaults { delay, fault } = self.faults.draw();
         // Its connection would keep the memory of the head until it ends.
         let is_last = has_large_head(&request);
-        let asking = Box::pin(Arc::clone(&self).ask(request, spoil));
-        let (service, client, stage) = (self, client.clone(), Stage::Asking(asking));
-        Responding { service, client, is_last, delay, spoil, stage }
+        let asking = Box::pin(Arc::clone(&self).ask(request, fault));
+        let (service, client, stage) = (self, client.clone(), Stage::Reading(asking));
+        ResponseFuture { service, client, is_last, delay, fault, stage }
     }
 
     /// Ends all long polls, now and later.
@@ -70,12 +77,12 @@ impl Service {
     async fn ask(
         self: Arc<Self>,
         request: Request<Incoming>,
-        spoil: Option<Spoil>,
-    ) -> Result<Read, NoAnswer> {
+        fault: Option<ResponseFault>,
+    ) -> Result<Read, NoResponse> {
         let (head, body) = request.into_parts();
         let call = match self.admitted(&head) {
-            Ok((place, query)) => match self.intake.read(body).await? {
-                Ok(held) => self.call(&head, place, &query, &held.bytes),
+            Ok((route, query)) => match self.body_reader.read(body).await? {
+                Ok(held) => self.call(&head, route, &query, &held.bytes),
                 Err(failure) => Err(failure),
             },
             // Nothing of what a stranger sends is kept.
@@ -84,36 +91,36 @@ impl Service {
                 Err(failure)
             }
         };
-        if let Some(Spoil::Status(status)) = spoil {
-            return Ok(Read::Answered(Ok(refused_in_front(status))));
+        if let Some(ResponseFault::Status(status)) = fault {
+            return Ok(Read::Done(Ok(refused_in_front(status))));
         }
         let outcome = match call.map(|call| self.engine.call(call)) {
-            Ok(Asked::Waits(waits)) => return Ok(Read::Waits(waits)),
-            Ok(Asked::Answered(outcome)) => outcome,
+            Ok(Submitted::Pending(pending)) => return Ok(Read::Pending(pending)),
+            Ok(Submitted::Done(outcome)) => outcome,
             Err(failure) => Err(failure),
         };
-        Ok(Read::Answered(self.tell(outcome, spoil)))
+        Ok(Read::Done(self.response_to(outcome, fault)))
     }
 
     /// Where a request goes, if it may.
-    fn admitted<'a>(&self, head: &'a Parts) -> Result<(Place<'a>, Query), Failure> {
-        let place = Place::parse(head.uri.path())?;
+    fn admitted<'a>(&self, head: &'a Parts) -> Result<(Route<'a>, Query), Failure> {
+        let route = Route::parse(head.uri.path())?;
         let query = Query::parse(head.uri.query());
-        if !self.access.allows(&place.project, &head.headers, &query) {
+        if !self.access.allows(&route.project, &head.headers, &query) {
             return Err(Failure::unauthorized());
         }
-        Ok((place, query))
+        Ok((route, query))
     }
 
     /// What a request asks for.
     fn call(
         &self,
         head: &Parts,
-        place: Place<'_>,
+        route: Route<'_>,
         query: &Query,
         body: &Bytes,
-    ) -> Result<Call, Failure> {
-        Call::read(&method(head)?, place.resource()?, query, body, self.strict)
+    ) -> Result<ApiCall, Failure> {
+        ApiCall::read(&method(head)?, route.resource()?, query, body, self.strict)
     }
 
     fn warn_of_push_queues(&self, outcome: &Outcome) {
@@ -129,10 +136,10 @@ impl Service {
     }
 }
 
-impl Answering for Service {
-    fn tell(&self, outcome: Outcome, spoil: Option<Spoil>) -> Given {
+impl Responder for Service {
+    fn response_to(&self, outcome: Outcome, fault: Option<ResponseFault>) -> MaybeResponse {
         self.warn_of_push_queues(&outcome);
-        spoiled(Told::new(outcome, self.access.project.as_str()), spoil)
+        with_fault(JsonResponse::new(outcome, self.access.project.as_str()), fault)
     }
 }
 
@@ -152,16 +159,16 @@ fn method(head: &Parts) -> Result<Method, Failure> {
     }
 }
 
-fn spoiled(told: Told, spoil: Option<Spoil>) -> Given {
-    let Told { status, allow, body, has_messages } = told;
-    let body = match spoil {
-        Some(Spoil::DropReply) => return Err(NoAnswer),
-        Some(Spoil::EmptyReply) => ReplyBody::whole(Bytes::new()),
-        Some(Spoil::PartialReply) => ReplyBody::cut(&body),
-        Some(Spoil::NullMessages) if has_messages => {
-            ReplyBody::whole(Bytes::from_static(b"{\"messages\":null}"))
+fn with_fault(told: JsonResponse, fault: Option<ResponseFault>) -> MaybeResponse {
+    let JsonResponse { status, allow, body, has_messages } = told;
+    let body = match fault {
+        Some(ResponseFault::DropReply) => return Err(NoResponse),
+        Some(ResponseFault::EmptyReply) => ResponseBody::whole(Bytes::new()),
+        Some(ResponseFault::PartialReply) => ResponseBody::cut(&body),
+        Some(ResponseFault::NullMessages) if has_messages => {
+            ResponseBody::whole(Bytes::from_static(b"{\"messages\":null}"))
         }
-        _ => ReplyBody::whole(body),
+        _ => ResponseBody::whole(body),
     };
     let mut response = response(status, JSON, body);
     if let Some(verbs) = allow {
@@ -172,17 +179,17 @@ fn spoiled(told: Told, spoil: Option<Spoil>) -> Given {
 
 /// What a proxy in front of the server would say, or for a fault of the server itself, what the
 /// server would say.
-fn refused_in_front(status: StatusCode) -> Response<ReplyBody> {
+fn refused_in_front(status: StatusCode) -> Response<ResponseBody> {
     let reason = status.canonical_reason().unwrap_or("Error");
     if matches!(status.as_u16(), 502..=504) {
         let page = format!("<html><body><h1>{} {reason}</h1></body></html>\n", status.as_u16());
-        return response(status, HTML, ReplyBody::whole(page.into()));
+        return response(status, HTML, ResponseBody::whole(page.into()));
     }
-    let body = Told::failure(Failure { status, message: reason.into(), allow: None }).body;
-    response(status, JSON, ReplyBody::whole(body))
+    let body = JsonResponse::failure(Failure { status, message: reason.into(), allow: None }).body;
+    response(status, JSON, ResponseBody::whole(body))
 }
 
-fn response(status: StatusCode, kind: HeaderValue, body: ReplyBody) -> Response<ReplyBody> {
+fn response(status: StatusCode, kind: HeaderValue, body: ResponseBody) -> Response<ResponseBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, kind);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use ivy_driver::internal::{Machine, Next};
+use ivy_driver::internal::{Machine, MachineStep};
 use ivy_proto::broker::{
     Broker, BrokerConfig, Input, Output, Refusal, Request, RequestId, Response,
 };
@@ -12,7 +12,7 @@ use ivy_proto::queue::QueueInfo;
 use ivy_proto::{MessageId, Moment, QueueName};
 
 use super::alerts::{Alerts, AlertsChange, NewAlert};
-use super::call::{Call, QueueUpdate, UpdateVerb};
+use super::api_call::{ApiCall, QueueUpdate, UpdateVerb};
 use super::failure::Failure;
 use super::kind::QueueKind;
 use super::push::{Push, PushStatus, PushUpdate, SubscribersChange};
@@ -24,7 +24,7 @@ pub(crate) type Outcome = Result<Reply, Failure>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// What the broker said.
-    Response(Response),
+    Broker(Response),
     /// A queue.
     Queue(Box<WholeQueue>),
     /// It is done, in these words.
@@ -115,7 +115,7 @@ impl State {
     fn delete_queue(&mut self, queue: QueueName, now: Moment) -> Outcome {
         let answer = self.ask_broker(Request::DeleteQueue { queue: queue.clone() }, now)?;
         self.extras.remove(&queue);
-        Ok(Reply::Response(answer))
+        Ok(Reply::Broker(answer))
     }
 
     fn change_subscribers(
@@ -184,24 +184,24 @@ impl State {
 }
 
 impl Machine for State {
-    type Request = Call;
+    type Request = ApiCall;
     type Response = Outcome;
 
     /// Only a reserve that waits is answered later than at the next polls.
-    fn ask(&mut self, id: RequestId, call: Call, now: Moment) {
+    fn submit(&mut self, id: RequestId, call: ApiCall, now: Moment) {
         let outcome = match call {
-            Call::Broker(request) => {
+            ApiCall::Broker(request) => {
                 let request = if self.is_closed { without_wait(request) } else { request };
                 return self.input(Input::Request(id, request), now);
             }
-            Call::GetQueue { queue, sizes } => self.get_queue(queue, sizes, now),
-            Call::UpdateQueue { queue, update, verb } => {
+            ApiCall::GetQueue { queue, sizes } => self.get_queue(queue, sizes, now),
+            ApiCall::UpdateQueue { queue, update, verb } => {
                 self.update_queue(queue, *update, verb, now)
             }
-            Call::DeleteQueue { queue } => self.delete_queue(queue, now),
-            Call::Subscribers { queue, change } => self.change_subscribers(queue, change, now),
-            Call::Alerts { queue, change } => self.change_alerts(queue, change, now),
-            Call::PushStatus { queue, message } => self.push_status(queue, message, now),
+            ApiCall::DeleteQueue { queue } => self.delete_queue(queue, now),
+            ApiCall::Subscribers { queue, change } => self.change_subscribers(queue, change, now),
+            ApiCall::Alerts { queue, change } => self.change_alerts(queue, change, now),
+            ApiCall::PushStatus { queue, message } => self.push_status(queue, message, now),
         };
         self.answers.push_back((id, outcome));
     }
@@ -214,13 +214,13 @@ impl Machine for State {
         self.input(Input::Tick, now);
     }
 
-    fn poll(&mut self) -> Next<Outcome> {
+    fn poll(&mut self) -> MachineStep<Outcome> {
         if let Some((id, outcome)) = self.answers.pop_front() {
-            return Next::Response(id, outcome);
+            return MachineStep::Response(id, outcome);
         }
         match self.broker.poll_output() {
-            Output::Response(id, answer) => Next::Response(id, outcome(answer)),
-            Output::Wait(deadline) => Next::Wait(deadline.map(|deadline| deadline.at)),
+            Output::Response(id, answer) => MachineStep::Response(id, outcome(answer)),
+            Output::Wait(deadline) => MachineStep::Wait(deadline.map(|deadline| deadline.at)),
         }
     }
 }
@@ -251,7 +251,7 @@ impl Extras {
 }
 
 fn outcome(answer: Result<Response, Refusal>) -> Outcome {
-    answer.map(Reply::Response).map_err(Failure::from)
+    answer.map(Reply::Broker).map_err(Failure::from)
 }
 
 fn without_wait(mut request: Request) -> Request {

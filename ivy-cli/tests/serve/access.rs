@@ -7,7 +7,7 @@ use crate::server::{PROJECT, Server, TOKEN, raw_request};
 const REFUSED: (u16, &str) = (401, r#"{"msg":"Invalid project/token combination"}"#);
 
 /// The answer to a request for the list of queues of a project.
-fn list(server: &Server, project: &str, query: &str, headers: &[&str]) -> crate::http::Answer {
+fn list(server: &Server, project: &str, query: &str, headers: &[&str]) -> crate::http::Response {
     let mut connection = server.connect();
     let target = format!("/3/projects/{project}/queues{query}");
     connection.send(raw_request("GET", &target, headers, ""));
@@ -37,7 +37,7 @@ fn a_wrong_or_missing_token_is_refused() {
         ("", &["Authorization: test-token"]),
     ] {
         let answer = list(&server, PROJECT, query, headers);
-        assert_eq!(answer.told(), REFUSED, "{query} {headers:?}");
+        assert_eq!(answer.status_and_text(), REFUSED, "{query} {headers:?}");
         assert_eq!(answer.header("Content-Type"), Some("application/json"));
     }
 }
@@ -46,7 +46,10 @@ fn a_wrong_or_missing_token_is_refused() {
 fn another_project_is_refused() {
     let server = Server::start();
     let header = format!("Authorization: OAuth {TOKEN}");
-    assert_eq!(list(&server, "5f0c2a8e9b1d4c7e8a6f0b3e", "", &[&header]).told(), REFUSED);
+    assert_eq!(
+        list(&server, "5f0c2a8e9b1d4c7e8a6f0b3e", "", &[&header]).status_and_text(),
+        REFUSED
+    );
 }
 
 #[test]
@@ -56,7 +59,7 @@ fn a_token_in_the_body_lets_nobody_in() {
     let body = json!({"oauth": TOKEN, "messages": [{"body": "a"}]}).to_string();
     let target = format!("/3/projects/{PROJECT}/queues/q/messages");
     connection.send(raw_request("POST", &target, &[], body));
-    assert_eq!(connection.read().told(), REFUSED);
+    assert_eq!(connection.read().status_and_text(), REFUSED);
 }
 
 #[test]
@@ -65,6 +68,6 @@ fn who_may_not_see_a_project_is_not_told_what_is_in_it() {
     for path in ["queues/q", "nonsense", "queues/%ff"] {
         let mut connection = server.connect();
         connection.send(raw_request("PATCH", &format!("/3/projects/{PROJECT}/{path}"), &[], "{"));
-        assert_eq!(connection.read().told(), REFUSED, "{path}");
+        assert_eq!(connection.read().status_and_text(), REFUSED, "{path}");
     }
 }

@@ -40,7 +40,7 @@ fn a_place_that_does_not_exist_is_not_found() {
     server.put("queues/q", json!({}));
     for path in ["", "nonsense", "queues/q/nonsense", "queues/q/messages/1/touch/2"] {
         let answer = server.get(path);
-        assert_eq!(answer.told(), (404, r#"{"msg":"Not found"}"#), "{path}");
+        assert_eq!(answer.status_and_text(), (404, r#"{"msg":"Not found"}"#), "{path}");
     }
 }
 
@@ -50,7 +50,11 @@ fn a_path_outside_of_the_projects_is_not_found() {
     for target in ["/", "/1/projects/x/queues", "/3/projects", "*"] {
         let mut connection = server.connect();
         connection.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
-        assert_eq!(connection.read().told(), (404, r#"{"msg":"Not found"}"#), "{target}");
+        assert_eq!(
+            connection.read().status_and_text(),
+            (404, r#"{"msg":"Not found"}"#),
+            "{target}"
+        );
     }
 }
 
@@ -79,7 +83,7 @@ fn a_verb_that_does_not_fit_is_told_those_that_do() {
                 assert_ne!(answer.status(), 405, "{verb} {path}");
             } else {
                 assert_eq!(
-                    answer.told(),
+                    answer.status_and_text(),
                     (405, r#"{"msg":"Method not allowed"}"#),
                     "{verb} {path}"
                 );
@@ -108,7 +112,7 @@ fn a_body_that_is_too_large_is_refused_and_the_connection_stays_usable() {
     let body = vec![b' '; 33 * 1024 * 1024];
     connection.send(crate::server::request("POST", "queues/q/messages", body));
     let answer = connection.read();
-    assert_eq!(answer.told(), (400, r#"{"msg":"Request is too large"}"#));
+    assert_eq!(answer.status_and_text(), (400, r#"{"msg":"Request is too large"}"#));
     connection.send(crate::server::request("GET", "queues", ""));
     assert_eq!(connection.read().status(), 200);
 }

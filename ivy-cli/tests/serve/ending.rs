@@ -27,7 +27,7 @@ fn waiting_reserves_do_not_keep_it() {
     for connection in &mut polling {
         // One that is read too late is not answered at all.
         if let Ok(answer) = connection.try_read() {
-            assert_eq!(answer.told(), (200, r#"{"messages":[]}"#));
+            assert_eq!(answer.status_and_text(), (200, r#"{"messages":[]}"#));
         }
         assert_eq!(connection.read_to_end(), b"");
     }

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::http::Answer;
+use crate::http::Response;
 use crate::server::{Server, request};
 
 const POST: &str = r#"{"messages":[{"body":"a"}]}"#;
 
-fn post(server: &Server) -> std::io::Result<Answer> {
+fn post(server: &Server) -> std::io::Result<Response> {
     server.try_request("POST", "queues/q/messages", POST)
 }
 
@@ -17,7 +17,7 @@ fn post(server: &Server) -> std::io::Result<Answer> {
 /// answered as usual, how many were not, and how many messages are there in the end.
 fn outcome(fault: &str) -> (u64, u64, u64) {
     let server = Server::start_with(&["--fault", &format!("{fault},chance=0.5")]);
-    let usual = |answer: &std::io::Result<Answer>| {
+    let usual = |answer: &std::io::Result<Response>| {
         answer
             .as_ref()
             .is_ok_and(|answer| matches!(answer.status(), 200 | 201) && !answer.body.is_empty())
@@ -95,7 +95,7 @@ fn a_partial_reply_is_cut_in_its_body() {
 fn an_empty_reply_has_its_status_and_no_body() {
     let server = Server::start_with(&["--fault", "empty-reply"]);
     let answer = post(&server).unwrap();
-    assert_eq!(answer.told(), (201, ""));
+    assert_eq!(answer.status_and_text(), (201, ""));
     assert_eq!(answer.header("Content-Length"), Some("0"));
 }
 
@@ -105,7 +105,7 @@ fn null_takes_the_place_of_messages_and_of_nothing_else() {
     server.post_bodies("q", &["a", "b"]);
     for answer in [server.post("queues/q/reservations", json!({})), server.get("queues/q/messages")]
     {
-        assert_eq!(answer.told(), (200, r#"{"messages":null}"#));
+        assert_eq!(answer.status_and_text(), (200, r#"{"messages":null}"#));
     }
     assert_eq!(server.size("q"), 2);
 }

@@ -16,7 +16,7 @@ pub(crate) struct Connection {
 
 /// One answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     /// The line with the status, and the headers, as they came.
     pub(crate) head: Vec<String>,
     pub(crate) body: Vec<u8>,
@@ -45,7 +45,7 @@ impl Connection {
     }
 
     /// Reads an answer, if there is one before the connection ends.
-    pub(crate) fn try_read(&mut self) -> io::Result<Answer> {
+    pub(crate) fn try_read(&mut self) -> io::Result<Response> {
         let mut head = Vec::new();
         loop {
             let mut line = String::new();
@@ -57,14 +57,14 @@ impl Connection {
                 line => head.push(line.to_owned()),
             }
         }
-        let mut answer = Answer { head, body: Vec::new() };
+        let mut answer = Response { head, body: Vec::new() };
         let length = answer.header("Content-Length").map_or(0, |length| length.parse().unwrap());
         answer.body.resize(length, 0);
         self.stream.read_exact(&mut answer.body)?;
         Ok(answer)
     }
 
-    pub(crate) fn read(&mut self) -> Answer {
+    pub(crate) fn read(&mut self) -> Response {
         self.try_read().expect("an answer")
     }
 
@@ -77,7 +77,7 @@ impl Connection {
     }
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn status(&self) -> u16 {
         self.head[0].split(' ').nth(1).unwrap().parse().unwrap()
     }
@@ -102,7 +102,7 @@ impl Answer {
     }
 
     /// The status and the text, which is what most tests are about.
-    pub(crate) fn told(&self) -> (u16, &str) {
+    pub(crate) fn status_and_text(&self) -> (u16, &str) {
         (self.status(), self.text())
     }
 }

@@ -18,7 +18,7 @@ fn a_waiting_reserve_brings_nothing_when_its_time_is_over() {
     server.put("queues/q", json!({}));
     let started = std::time::Instant::now();
     let answer = server.post("queues/q/reservations", json!({"wait": 1}));
-    assert_eq!(answer.told(), (200, r#"{"messages":[]}"#));
+    assert_eq!(answer.status_and_text(), (200, r#"{"messages":[]}"#));
     assert!(started.elapsed().as_secs_f64() >= 1.0, "not before its time");
 }
 
@@ -49,7 +49,7 @@ fn a_waiting_reserve_hears_of_the_deletion_of_its_queue() {
     let mut polling = poll(&server, r#"{"wait":30}"#);
     // The reserve may come before the deletion or after it: the answer is the same.
     server.delete("queues/q", json!({}));
-    assert_eq!(polling.read().told(), (404, r#"{"msg":"Queue not found"}"#));
+    assert_eq!(polling.read().status_and_text(), (404, r#"{"msg":"Queue not found"}"#));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_client_that_closes_its_sending_side_while_it_waits_is_answered_at_once() {
     let started = std::time::Instant::now();
     let mut polling = poll(&server, r#"{"wait":30}"#);
     polling.end_sending();
-    assert_eq!(polling.read().told(), (200, r#"{"messages":[]}"#));
+    assert_eq!(polling.read().status_and_text(), (200, r#"{"messages":[]}"#));
     assert!(started.elapsed().as_secs() < 30, "not after its whole time");
     server.post_bodies("q", &["a"]);
     assert_eq!(server.reserve("q", json!({})).len(), 1, "it took no message along");
@@ -123,7 +123,7 @@ fn the_end_of_a_waiting_client_is_noticed_behind_other_requests() {
         polling.send(request("GET", "queues/q", ""));
     }
     polling.end_sending();
-    assert_eq!(polling.read().told(), (200, r#"{"messages":[]}"#));
+    assert_eq!(polling.read().status_and_text(), (200, r#"{"messages":[]}"#));
     assert!(started.elapsed().as_secs() < 30, "not after its whole time");
     for _ in 0..3 {
         assert_eq!(polling.read().status(), 200);

@@ -18,7 +18,7 @@ fn a_post_is_answered_with_ids_of_nineteen_digits_in_order() {
     let ids = answer.json()["ids"].as_array().unwrap().clone();
     let expected =
         format!("{{\"ids\":[{},{}],\"msg\":\"Messages put on queue.\"}}", ids[0], ids[1]);
-    assert_eq!(answer.told(), (201, expected.as_str()));
+    assert_eq!(answer.status_and_text(), (201, expected.as_str()));
     let ids: Vec<_> = ids.iter().map(|id| id.as_str().unwrap()).collect();
     assert!(ids.iter().all(|id| id.len() == 19 && id.bytes().all(|byte| byte.is_ascii_digit())));
     assert!(ids[0] < ids[1]);
@@ -172,7 +172,7 @@ fn a_peek_takes_its_number_from_the_query_or_else_from_the_body() {
 fn a_peek_at_an_empty_queue_shows_an_empty_list() {
     let server = Server::start();
     server.put("queues/q", json!({}));
-    assert_eq!(server.get("queues/q/messages").told(), (200, r#"{"messages":[]}"#));
+    assert_eq!(server.get("queues/q/messages").status_and_text(), (200, r#"{"messages":[]}"#));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_message_is_found_by_its_id_reserved_or_not() {
     server.reserve("q", json!({}));
     assert_eq!(server.get(&path).json(), told(1), "and its reservation is not told");
     server.request("DELETE", "queues/q/messages", "");
-    assert_eq!(server.get(&path).told(), NOT_FOUND);
+    assert_eq!(server.get(&path).status_and_text(), NOT_FOUND);
 }
 
 #[test]
@@ -194,8 +194,8 @@ fn a_message_that_nobody_holds_is_deleted_without_a_reservation() {
     for body in ["", "{}", r#"{"reservation_id":""}"#, r#"{"reservation_id":null}"#] {
         let id = server.post_bodies("q", &["a"]).remove(0);
         let path = format!("queues/q/messages/{id}");
-        assert_eq!(server.request("DELETE", &path, body).told(), DELETED, "{body}");
-        assert_eq!(server.request("DELETE", &path, body).told(), NOT_FOUND, "{body}");
+        assert_eq!(server.request("DELETE", &path, body).status_and_text(), DELETED, "{body}");
+        assert_eq!(server.request("DELETE", &path, body).status_and_text(), NOT_FOUND, "{body}");
     }
 }
 
@@ -205,13 +205,19 @@ fn a_reserved_message_is_deleted_with_its_reservation_only() {
     server.post_bodies("q", &["a"]);
     let (id, reservation) = server.reserve_one("q");
     let path = format!("queues/q/messages/{id}");
-    assert_eq!(server.request("DELETE", &path, "").told(), NO_RESERVATION);
-    assert_eq!(server.delete(&path, json!({"reservation_id": ""})).told(), NO_RESERVATION);
+    assert_eq!(server.request("DELETE", &path, "").status_and_text(), NO_RESERVATION);
+    assert_eq!(
+        server.delete(&path, json!({"reservation_id": ""})).status_and_text(),
+        NO_RESERVATION
+    );
     let other = "0".repeat(32);
-    assert_eq!(server.delete(&path, json!({ "reservation_id": other })).told(), TIMED_OUT);
+    assert_eq!(
+        server.delete(&path, json!({ "reservation_id": other })).status_and_text(),
+        TIMED_OUT
+    );
     assert_eq!(server.delete(&path, json!({"reservation_id": 5})).status(), 400);
     let mine = json!({"reservation_id": reservation, "subscriber_name": "s"});
-    assert_eq!(server.delete(&path, mine).told(), DELETED);
+    assert_eq!(server.delete(&path, mine).status_and_text(), DELETED);
     assert_eq!(server.size("q"), 0);
 }
 
@@ -228,7 +234,7 @@ fn several_messages_are_deleted_by_objects_texts_or_numbers() {
         ids[2],
         {"id": number},
     ]});
-    assert_eq!(server.delete("queues/q/messages", body).told(), DELETED);
+    assert_eq!(server.delete("queues/q/messages", body).status_and_text(), DELETED);
     assert_eq!(server.peek("q"), ["kept"]);
     assert_eq!(server.size("q"), 1);
 }
@@ -239,10 +245,10 @@ fn several_messages_are_deleted_all_or_none() {
     let ids = server.post_bodies("q", &["reserved", "ready"]);
     server.reserve("q", json!({"n": 1}));
     let delete = |ids| server.delete("queues/q/messages", json!({ "ids": ids }));
-    assert_eq!(delete(json!([ids[1], ids[0]])).told(), NO_RESERVATION);
+    assert_eq!(delete(json!([ids[1], ids[0]])).status_and_text(), NO_RESERVATION);
     let other = json!({"id": ids[0], "reservation_id": "0".repeat(32)});
-    assert_eq!(delete(json!([ids[1], other])).told(), TIMED_OUT);
-    assert_eq!(delete(json!([ids[1], "1999999999999999999"])).told(), NOT_FOUND);
+    assert_eq!(delete(json!([ids[1], other])).status_and_text(), TIMED_OUT);
+    assert_eq!(delete(json!([ids[1], "1999999999999999999"])).status_and_text(), NOT_FOUND);
     assert_eq!(server.size("q"), 2);
 }
 
@@ -279,7 +285,11 @@ fn without_ids_a_queue_is_cleared_of_reserved_messages_too() {
     for body in ["", "{}", r#"{"oauth":"x"}"#] {
         server.post_bodies("q", &["a", "b"]);
         server.reserve("q", json!({"n": 1}));
-        assert_eq!(server.request("DELETE", "queues/q/messages", body).told(), CLEARED, "{body}");
+        assert_eq!(
+            server.request("DELETE", "queues/q/messages", body).status_and_text(),
+            CLEARED,
+            "{body}"
+        );
         assert_eq!(server.size("q"), 0);
     }
 }

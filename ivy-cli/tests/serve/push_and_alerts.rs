@@ -71,15 +71,15 @@ fn subscribers_are_added_replaced_and_removed_by_name() {
     };
 
     let body = json!({"subscribers": [subscriber("b", "http://b/"), subscriber("a", "http://a/")]});
-    assert_eq!(server.post(path, body).told(), UPDATED);
+    assert_eq!(server.post(path, body).status_and_text(), UPDATED);
     assert_eq!(urls(), ["http://a/", "http://b/"]);
 
     let body = json!({"subscribers": [{"name": "a"}]});
-    assert_eq!(server.delete(path, body).told(), UPDATED);
+    assert_eq!(server.delete(path, body).status_and_text(), UPDATED);
     assert_eq!(urls(), ["http://b/"]);
 
     let headers = json!({"name": "c", "url": "http://c/", "headers": {"X-Key": "v"}});
-    assert_eq!(server.put(path, json!({ "subscribers": [headers] })).told(), UPDATED);
+    assert_eq!(server.put(path, json!({ "subscribers": [headers] })).status_and_text(), UPDATED);
     assert_eq!(push(&server)["subscribers"], json!([headers]));
 }
 
@@ -150,7 +150,7 @@ fn the_subscribers_of_a_message_are_listed_as_not_yet_tried() {
     });
     assert_eq!((answer.status(), answer.json()), (200, json!({"subscribers": [expected]})));
     let missing = server.get("queues/q/messages/1/subscribers");
-    assert_eq!(missing.told(), (404, r#"{"msg":"Message not found"}"#));
+    assert_eq!(missing.status_and_text(), (404, r#"{"msg":"Message not found"}"#));
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn of_unicast_and_pull_queues_no_subscriber_is_listed_before_it_was_tried() {
     for queue in ["one", "pull"] {
         let id = server.post_bodies(queue, &["a"]).remove(0);
         let answer = server.get(&format!("queues/{queue}/messages/{id}/subscribers"));
-        assert_eq!(answer.told(), (200, r#"{"subscribers":[]}"#), "{queue}");
+        assert_eq!(answer.status_and_text(), (200, r#"{"subscribers":[]}"#), "{queue}");
     }
 }
 
@@ -190,7 +190,7 @@ fn alerts_are_added_replaced_and_deleted_by_id() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     let alerts = || server.get("queues/q").json()["queue"].get("alerts").cloned();
-    let said = |answer: crate::http::Answer| (answer.status(), answer.msg());
+    let said = |answer: crate::http::Response| (answer.status(), answer.msg());
     assert_eq!(alerts(), None);
 
     let fixed = json!({"type": "fixed", "trigger": 10, "queue": "x"});

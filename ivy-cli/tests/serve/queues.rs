@@ -21,7 +21,7 @@ fn a_new_queue_has_the_defaults_and_is_told_without_sizes() {
              \"message_timeout\":60,\"message_expiration\":604800}}}}"
         );
         let answer = server.request("PUT", &format!("queues/{queue}"), body);
-        assert_eq!(answer.told(), (200, told.as_str()), "{body:?}");
+        assert_eq!(answer.status_and_text(), (200, told.as_str()), "{body:?}");
     }
 }
 
@@ -69,8 +69,8 @@ fn a_patch_creates_a_missing_queue_unless_strict() {
     assert_eq!(server.get("queues/q").json()["queue"]["message_timeout"], 90);
 
     let strict = Server::start_with(&["--strict"]);
-    assert_eq!(strict.patch("queues/q", patch).told(), NOT_FOUND);
-    assert_eq!(strict.get("queues/q").told(), NOT_FOUND);
+    assert_eq!(strict.patch("queues/q", patch).status_and_text(), NOT_FOUND);
+    assert_eq!(strict.get("queues/q").status_and_text(), NOT_FOUND);
 }
 
 #[test]
@@ -117,7 +117,11 @@ fn settings_out_of_range_or_of_the_wrong_type_are_bad_requests() {
         assert_eq!(answer.status(), 400, "{settings}");
         assert!(!answer.msg().is_empty());
     }
-    assert_eq!(server.get("queues/q").told(), NOT_FOUND, "a refused request creates nothing");
+    assert_eq!(
+        server.get("queues/q").status_and_text(),
+        NOT_FOUND,
+        "a refused request creates nothing"
+    );
 }
 
 #[test]
@@ -140,9 +144,9 @@ fn a_deleted_queue_is_gone_with_its_messages() {
     let server = Server::start();
     server.post_bodies("q", &["a"]);
     let answer = server.delete("queues/q", json!({"oauth": "x"}));
-    assert_eq!(answer.told(), (200, r#"{"msg":"Deleted."}"#), "with a full stop");
-    assert_eq!(server.get("queues/q").told(), NOT_FOUND);
-    assert_eq!(server.request("DELETE", "queues/q", "").told(), NOT_FOUND);
+    assert_eq!(answer.status_and_text(), (200, r#"{"msg":"Deleted."}"#), "with a full stop");
+    assert_eq!(server.get("queues/q").status_and_text(), NOT_FOUND);
+    assert_eq!(server.request("DELETE", "queues/q", "").status_and_text(), NOT_FOUND);
     server.put("queues/q", json!({}));
     assert_eq!(server.size("q"), 0);
 }
@@ -167,7 +171,7 @@ fn nothing_but_posts_and_settings_creates_a_queue() {
         ("POST", "queues/q/subscribers", r#"{"subscribers":[{"name":"s","url":"http://x/"}]}"#),
         ("DELETE", "queues/q/alerts", r#"{"alerts":[]}"#),
     ] {
-        assert_eq!(server.request(verb, path, body).told(), NOT_FOUND, "{verb} {path}");
+        assert_eq!(server.request(verb, path, body).status_and_text(), NOT_FOUND, "{verb} {path}");
     }
     server.post_bodies("posted", &["a"]);
     server.request("POST", "queues/hooked/webhook", "a");
@@ -177,12 +181,12 @@ fn nothing_but_posts_and_settings_creates_a_queue() {
 #[test]
 fn a_list_has_names_only_in_ascending_order() {
     let server = Server::start();
-    assert_eq!(server.get("queues").told(), (200, r#"{"queues":[]}"#));
+    assert_eq!(server.get("queues").status_and_text(), (200, r#"{"queues":[]}"#));
     for name in ["b", "a", "B"] {
         server.put(&format!("queues/{name}"), json!({}));
     }
     let list = r#"{"queues":[{"name":"B"},{"name":"a"},{"name":"b"}]}"#;
-    assert_eq!(server.get("queues").told(), (200, list));
+    assert_eq!(server.get("queues").status_and_text(), (200, list));
 }
 
 #[test]
@@ -242,7 +246,7 @@ fn names_travel_as_one_percent_encoded_segment() {
 #[test]
 fn a_dead_letter_rule_is_told_only_while_it_is_set() {
     let server = Server::start();
-    let rule = |answer: crate::http::Answer| answer.json()["queue"].get("dead_letter").cloned();
+    let rule = |answer: crate::http::Response| answer.json()["queue"].get("dead_letter").cloned();
     assert_eq!(rule(server.put("queues/q", json!({}))), None);
     for (asked, told) in [
         (json!({"queue_name": "d"}), Some(json!({"queue_name": "d", "max_reservations": 10}))),

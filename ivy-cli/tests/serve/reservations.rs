@@ -43,9 +43,13 @@ fn a_reserve_that_finds_nothing_brings_an_empty_list() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     let answer = server.request("POST", "queues/q/reservations", "{}");
-    assert_eq!(answer.told(), (200, r#"{"messages":[]}"#));
+    assert_eq!(answer.status_and_text(), (200, r#"{"messages":[]}"#));
     let answer = server.request("POST", "queues/q/reservations?wait=30", "{}");
-    assert_eq!(answer.told(), (200, r#"{"messages":[]}"#), "wait is not read from the query");
+    assert_eq!(
+        answer.status_and_text(),
+        (200, r#"{"messages":[]}"#),
+        "wait is not read from the query"
+    );
 }
 
 #[test]
@@ -102,7 +106,7 @@ fn a_reservation_ends_after_its_timeout_and_the_message_comes_back() {
     assert_eq!(second[0]["reserved_count"], 2);
     let late = json!({"reservation_id": first[0]["reservation_id"]});
     let path = format!("queues/q/messages/{}", first[0]["id"].as_str().unwrap());
-    assert_eq!(server.delete(&path, late).told(), TIMED_OUT);
+    assert_eq!(server.delete(&path, late).status_and_text(), TIMED_OUT);
 }
 
 #[test]
@@ -112,7 +116,7 @@ fn a_reserve_with_delete_takes_messages_for_good() {
     let messages = server.reserve("q", json!({"delete": true}));
     assert_eq!(messages[0]["body"], "a");
     let id = messages[0]["id"].as_str().unwrap();
-    assert_eq!(server.get(&format!("queues/q/messages/{id}")).told(), NOT_FOUND);
+    assert_eq!(server.get(&format!("queues/q/messages/{id}")).status_and_text(), NOT_FOUND);
     assert_eq!(server.size("q"), 0);
 }
 
@@ -130,11 +134,11 @@ fn a_touch_replaces_the_reservation() {
     let answer = touch(&old, json!(120));
     let new = answer.json()["reservation_id"].as_str().unwrap().to_owned();
     let told = format!("{{\"reservation_id\":\"{new}\",\"msg\":\"Touched\"}}");
-    assert_eq!(answer.told(), (200, told.as_str()));
+    assert_eq!(answer.status_and_text(), (200, told.as_str()));
     assert_ne!(new, old);
     assert_eq!(server.get(&path).json()["message"]["reserved_count"], 2);
 
-    assert_eq!(touch(&old, json!(120)).told(), TIMED_OUT);
+    assert_eq!(touch(&old, json!(120)).status_and_text(), TIMED_OUT);
     assert_eq!(touch(&new, json!(0)).status(), 200);
 }
 
@@ -143,12 +147,12 @@ fn a_touch_needs_a_reservation_that_holds() {
     let server = Server::start();
     let id = server.post_bodies("q", &["a"]).remove(0);
     let path = format!("queues/q/messages/{id}/touch");
-    assert_eq!(server.request("POST", &path, "").told(), NO_RESERVATION);
-    assert_eq!(server.post(&path, json!({"reservation_id": ""})).told(), NO_RESERVATION);
+    assert_eq!(server.request("POST", &path, "").status_and_text(), NO_RESERVATION);
+    assert_eq!(server.post(&path, json!({"reservation_id": ""})).status_and_text(), NO_RESERVATION);
     let other = json!({"reservation_id": "0".repeat(32)});
-    assert_eq!(server.post(&path, other.clone()).told(), TIMED_OUT);
+    assert_eq!(server.post(&path, other.clone()).status_and_text(), TIMED_OUT);
     let missing = "queues/q/messages/1999999999999999999/touch";
-    assert_eq!(server.post(missing, other).told(), NOT_FOUND);
+    assert_eq!(server.post(missing, other).status_and_text(), NOT_FOUND);
 }
 
 #[test]
@@ -158,10 +162,14 @@ fn a_released_message_is_first_again() {
     let (id, reservation) = server.reserve_one("q");
     let path = format!("queues/q/messages/{id}");
     let body = json!({"reservation_id": reservation, "delay": 0});
-    assert_eq!(server.post(&format!("{path}/release"), body.clone()).told(), RELEASED);
+    assert_eq!(server.post(&format!("{path}/release"), body.clone()).status_and_text(), RELEASED);
     assert_eq!(server.peek("q"), ["a", "b"]);
-    assert_eq!(server.post(&format!("{path}/release"), body.clone()).told(), TIMED_OUT);
-    assert_eq!(server.delete(&path, body).told(), TIMED_OUT, "the reservation ended with it");
+    assert_eq!(server.post(&format!("{path}/release"), body.clone()).status_and_text(), TIMED_OUT);
+    assert_eq!(
+        server.delete(&path, body).status_and_text(),
+        TIMED_OUT,
+        "the reservation ended with it"
+    );
 }
 
 #[test]
@@ -171,7 +179,7 @@ fn a_released_message_goes_behind_the_others_if_the_server_is_told_so() {
     let (id, reservation) = server.reserve_one("q");
     let path = format!("queues/q/messages/{id}/release");
     let body = json!({ "reservation_id": reservation });
-    assert_eq!(server.post(&path, body).told(), RELEASED);
+    assert_eq!(server.post(&path, body).status_and_text(), RELEASED);
     assert_eq!(server.peek("q"), ["second", "first"]);
 }
 
@@ -184,7 +192,7 @@ fn a_message_released_with_a_delay_stays_away_for_that_time() {
     let body = json!({"reservation_id": reservation, "delay": 604_801});
     assert_eq!(server.post(&path, body).status(), 400);
     let body = json!({"reservation_id": reservation, "delay": 604_800});
-    assert_eq!(server.post(&path, body).told(), RELEASED);
+    assert_eq!(server.post(&path, body).status_and_text(), RELEASED);
     assert_eq!(server.peek("q"), [""; 0]);
     assert_eq!(server.size("q"), 1);
 }
@@ -194,7 +202,7 @@ fn a_release_needs_a_reservation_that_holds() {
     let server = Server::start();
     let id = server.post_bodies("q", &["a"]).remove(0);
     let path = format!("queues/q/messages/{id}/release");
-    assert_eq!(server.request("POST", &path, "{}").told(), NO_RESERVATION);
+    assert_eq!(server.request("POST", &path, "{}").status_and_text(), NO_RESERVATION);
     let other = json!({"reservation_id": "0".repeat(32)});
-    assert_eq!(server.post(&path, other).told(), TIMED_OUT);
+    assert_eq!(server.post(&path, other).status_and_text(), TIMED_OUT);
 }

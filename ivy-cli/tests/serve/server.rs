@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Connection};
+use crate::http::{Connection, Response};
 
 pub(crate) const PROJECT: &str = "5f0c2a8e9b1d4c7e8a6f0b3d";
 pub(crate) const TOKEN: &str = "test-token";
@@ -49,7 +49,7 @@ impl Server {
     }
 
     /// Sends one request on a connection of its own.
-    pub(crate) fn request(&self, verb: &str, path: &str, body: impl AsRef<[u8]>) -> Answer {
+    pub(crate) fn request(&self, verb: &str, path: &str, body: impl AsRef<[u8]>) -> Response {
         self.try_request(verb, path, body).expect("an answer")
     }
 
@@ -58,29 +58,29 @@ impl Server {
         verb: &str,
         path: &str,
         body: impl AsRef<[u8]>,
-    ) -> std::io::Result<Answer> {
+    ) -> std::io::Result<Response> {
         let mut connection = self.connect();
         connection.send(request(verb, path, body));
         connection.try_read()
     }
 
-    pub(crate) fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Response {
         self.request("GET", path, "")
     }
 
-    pub(crate) fn put(&self, path: &str, body: Value) -> Answer {
+    pub(crate) fn put(&self, path: &str, body: Value) -> Response {
         self.request("PUT", path, body.to_string())
     }
 
-    pub(crate) fn patch(&self, path: &str, body: Value) -> Answer {
+    pub(crate) fn patch(&self, path: &str, body: Value) -> Response {
         self.request("PATCH", path, body.to_string())
     }
 
-    pub(crate) fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: Value) -> Response {
         self.request("POST", path, body.to_string())
     }
 
-    pub(crate) fn delete(&self, path: &str, body: Value) -> Answer {
+    pub(crate) fn delete(&self, path: &str, body: Value) -> Response {
         self.request("DELETE", path, body.to_string())
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::http::Answer;
+use crate::http::Response;
 use crate::server::{PROJECT, Server, TOKEN, raw_request, request};
 
 fn authorization() -> String {
@@ -10,7 +10,7 @@ fn authorization() -> String {
 }
 
 /// The answer to a request for a queue with these headers and this body.
-fn send(server: &Server, verb: &str, path: &str, headers: &[&str], body: &str) -> Answer {
+fn send(server: &Server, verb: &str, path: &str, headers: &[&str], body: &str) -> Response {
     let authorization = authorization();
     let mut all = vec![authorization.as_str()];
     all.extend(headers);
@@ -46,7 +46,7 @@ fn every_answer_has_exactly_the_headers_that_clients_rely_on() {
 fn answers_are_never_compressed() {
     let server = Server::start();
     let answer = send(&server, "GET", "queues", &["Accept-Encoding: gzip/deflate"], "");
-    assert_eq!(answer.told(), (200, r#"{"queues":[]}"#));
+    assert_eq!(answer.status_and_text(), (200, r#"{"queues":[]}"#));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_connection_serves_one_request_after_another() {
     assert_eq!(connection.read().status(), 401);
     for _ in 0..100 {
         connection.send(request("POST", "queues/q/reservations", "{}"));
-        assert_eq!(connection.read().told(), (200, r#"{"messages":[]}"#));
+        assert_eq!(connection.read().status_and_text(), (200, r#"{"messages":[]}"#));
     }
 }
 
@@ -150,9 +150,9 @@ fn a_post_may_stand_for_another_verb() {
     assert_eq!(answer.json()["queue"]["message_timeout"], 90);
     server.post_bodies("q", &["a"]);
     let answer = send(&server, "POST", "queues/q/messages", &[&header("DELETE")], "{}");
-    assert_eq!(answer.told(), (200, r#"{"msg":"Cleared"}"#));
+    assert_eq!(answer.status_and_text(), (200, r#"{"msg":"Cleared"}"#));
     let answer = send(&server, "POST", "queues/q", &[&header("DELETE")], "");
-    assert_eq!(answer.told(), (200, r#"{"msg":"Deleted."}"#));
+    assert_eq!(answer.status_and_text(), (200, r#"{"msg":"Deleted."}"#));
     assert_eq!(send(&server, "POST", "queues/q", &[&header("a b")], "").status(), 400);
 }
 
@@ -201,7 +201,7 @@ fn a_large_head_is_answered_at_once_and_its_connection_ends() {
         let body = json!({ "wait": wait }).to_string();
         let started = std::time::Instant::now();
         let answer = send(&server, "POST", "queues/q/reservations", &[&padding], &body);
-        assert_eq!(answer.told(), (200, r#"{"messages":[]}"#));
+        assert_eq!(answer.status_and_text(), (200, r#"{"messages":[]}"#));
         assert_eq!(answer.header("Connection"), header);
         assert!(started.elapsed().as_secs() < 30);
     }
@@ -234,5 +234,5 @@ fn a_client_that_leaves_in_the_middle_of_a_request_changes_nothing() {
     for cut in [1, 40, whole.len() - 1] {
         server.connect().send(&whole[..cut]);
     }
-    assert_eq!(server.get("queues").told(), (200, r#"{"queues":[]}"#));
+    assert_eq!(server.get("queues").status_and_text(), (200, r#"{"queues":[]}"#));
 }

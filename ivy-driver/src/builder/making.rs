@@ -9,10 +9,10 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::events::EventSink;
 use crate::guarded::{GuardedNotifier, GuardedQueue};
-use crate::hub::Hub;
-use crate::memory::MemoryQueue;
+use crate::memory_notifier::MemoryNotifier;
+use crate::memory_queue::MemoryQueue;
 use crate::random::random;
-use crate::reach::{ExchangeQueue, SessionBackend, SessionQueue};
+use crate::remote::{ExchangeQueue, SessionBackend, SessionQueue};
 use crate::runtime::Runtime;
 use crate::tls::OwnRoots;
 
@@ -62,7 +62,7 @@ impl<R: Runtime> Making<R> {
     /// The notifier. One of the sessions that are the queue shares their connections.
     pub(super) fn notifier(&self, named: &NotifierConfig) -> Result<Arc<dyn Notifier>, Error<R>> {
         Ok(match named {
-            NotifierConfig::Memory => Arc::new(Hub::default()),
+            NotifierConfig::Memory => Arc::new(MemoryNotifier::default()),
             NotifierConfig::Backend(backend) => match backend.implementation() {
                 NotifierImpl::Session(sessions) => match &self.of_queue {
                     Some((of_queue, session)) if of_queue == sessions => Arc::new(session.clone()),

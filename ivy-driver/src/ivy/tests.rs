@@ -15,8 +15,8 @@ use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{ErrorKind, TaskError};
 
 use super::*;
-use crate::hub::Hub;
-use crate::memory::MemoryQueue;
+use crate::memory_notifier::MemoryNotifier;
+use crate::memory_queue::MemoryQueue;
 use crate::testing::{Tokio, refuse_handlers};
 use crate::worker::Worker;
 
@@ -92,7 +92,7 @@ fn ivy(queue: Flaky, notifier: Option<Arc<dyn Notifier>>) -> Ivy<Tokio> {
 }
 
 fn with_fates(fates: impl IntoIterator<Item = Fate>) -> Ivy<Tokio> {
-    ivy(flaky(fates), Some(Arc::new(Hub::default())))
+    ivy(flaky(fates), Some(Arc::new(MemoryNotifier::default())))
 }
 
 async fn worker(ivy: &Ivy<Tokio>) -> Worker<Tokio> {
@@ -201,14 +201,14 @@ async fn without_a_notifier_tasks_can_be_sent_and_not_called() {
 /// A notifier that cannot be reached at first, and whose subscription then breaks once.
 #[derive(Clone, Debug)]
 struct Broken {
-    hub: Hub,
+    hub: MemoryNotifier,
     subscriptions: Arc<Mutex<u32>>,
     always: bool,
 }
 
 impl Broken {
     fn new(always: bool) -> Self {
-        Broken { hub: Hub::default(), subscriptions: Arc::default(), always }
+        Broken { hub: MemoryNotifier::default(), subscriptions: Arc::default(), always }
     }
 }
 
@@ -346,7 +346,7 @@ async fn a_backend_of_the_programs_own_is_found_by_its_scheme() {
         .with_queue("test://", |_, _| {
             Ok(QueueBackend::queue(MemoryQueue::new(Clock::<Tokio>::start(), [7; 32])))
         })
-        .with_notifier("test://", |_, _| Ok(NotifierBackend::notifier(Hub::default())));
+        .with_notifier("test://", |_, _| Ok(NotifierBackend::notifier(MemoryNotifier::default())));
     let ivy = Ivy::<Tokio>::builder().backend(plug).queue_url("test://").build().unwrap();
     let _worker = worker(&ivy).await;
     assert_eq!(ivy.call(&DOUBLE, (4,)).await.unwrap().result(SOON).await.unwrap(), 8);

@@ -24,10 +24,10 @@ pub(super) fn in_background(
     future: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let waiter = Waiter::new();
-    let alarms = waiter.alarms().clone();
+    let timers = waiter.timers().clone();
     let kept = async move {
         let mut future = pin!(future);
-        poll_fn(|context| alarms.keep(|| future.as_mut().poll(context))).await;
+        poll_fn(|context| timers.keep(|| future.as_mut().poll(context))).await;
     };
     let (home, mut handed_over) = mpsc::unbounded();
     // A panic ends the future, and its own thread, but not another one that has helped.
@@ -63,7 +63,7 @@ mod tests {
     use futures_util::future::select;
 
     use super::*;
-    use crate::threads::alarms::Sleep;
+    use crate::threads::sleep_timers::Sleep;
     use crate::threads::{block_on, helping};
 
     /// How long to wait for what comes soon.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use parking::{Parker, Unparker};
 
-use super::alarms::Alarms;
 use super::helping::{Helper, Sleeper, rouse, rouse_all, work_on_next};
+use super::sleep_timers::SleepTimers;
 
 thread_local! {
     /// What this thread last waited with.
@@ -32,20 +32,20 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 pub(super) struct Waiter {
     parker: Parker,
     waker: Waker,
-    alarms: Arc<Alarms>,
+    timers: Arc<SleepTimers>,
 }
 
 impl Waiter {
     pub(super) fn new() -> Self {
         let parker = Parker::new();
-        let waker = Waker::from(Arc::new(Bell(parker.unparker())));
-        let alarms = Arc::new(Alarms::new(parker.unparker()));
-        Waiter { parker, waker, alarms }
+        let waker = Waker::from(Arc::new(ThreadWaker(parker.unparker())));
+        let timers = Arc::new(SleepTimers::new(parker.unparker()));
+        Waiter { parker, waker, timers }
     }
 
     /// The alarms whose time is kept while the thread waits.
-    pub(super) fn alarms(&self) -> &Arc<Alarms> {
-        &self.alarms
+    pub(super) fn timers(&self) -> &Arc<SleepTimers> {
+        &self.timers
     }
 
     pub(super) fn wait_for<T>(&self, future: impl Future<Output = T>) -> T {
@@ -53,7 +53,7 @@ impl Waiter {
         let mut context = Context::from_waker(&self.waker);
         let helper = Helper::begin();
         loop {
-            if let Poll::Ready(output) = self.alarms.keep(|| future.as_mut().poll(&mut context)) {
+            if let Poll::Ready(output) = self.timers.keep(|| future.as_mut().poll(&mut context)) {
                 helper.end(|| false);
                 return output;
             }
@@ -61,25 +61,25 @@ impl Waiter {
             while !self.parker.park_timeout(Duration::ZERO) {
                 if !work_on_next() {
                     rouse_all();
-                    self.alarms.rest(&self.parker);
+                    self.timers.rest(&self.parker);
                     break;
                 }
-                self.alarms.ring();
+                self.timers.ring();
             }
         }
     }
 }
 
 /// Rouses the thread that waits.
-struct Bell(Unparker);
+struct ThreadWaker(Unparker);
 
-impl Sleeper for Bell {
+impl Sleeper for ThreadWaker {
     fn rouse(&self) {
         self.0.unpark();
     }
 }
 
-impl Wake for Bell {
+impl Wake for ThreadWaker {
     fn wake(self: Arc<Self>) {
         rouse(self);
     }
@@ -95,9 +95,9 @@ mod tests {
     use futures_channel::oneshot;
 
     use super::*;
-    use crate::threads::alarms::Sleep;
     use crate::threads::background::in_background;
     use crate::threads::helping;
+    use crate::threads::sleep_timers::Sleep;
 
     #[test]
     fn a_thread_waits_for_what_another_gives() {

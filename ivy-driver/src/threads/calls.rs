@@ -13,12 +13,12 @@ use serde::de::DeserializeOwned;
 
 use super::{Threads, block_on};
 use crate::admin::Admin;
+use crate::call_progress::Until;
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::ivy::Ivy;
-use crate::progress::Until;
 use crate::runtime::Clients;
 use crate::worker::Worker;
 use crate::worker_builder::WorkerBuilder;

@@ -19,19 +19,22 @@ thread_local! {
     /// Whether this thread works on something right now.
     static IS_AT_WORK: Cell<bool> = const { Cell::new(false) };
     /// What this thread is to do. A thread that is ending may have none any more.
-    static TO_DO: ToDo = const { ToDo::new() };
+    static WOKEN: WokenFutures = const { WokenFutures::new() };
 }
 
-struct ToDo {
+struct WokenFutures {
     /// What was woken, and is worked on before anything else that may take long.
     woken: RefCell<VecDeque<Runnable>>,
     /// The threads to be roused after what it works on right now.
     sleepers: RefCell<VecDeque<Arc<dyn Sleeper>>>,
 }
 
-impl ToDo {
+impl WokenFutures {
     const fn new() -> Self {
-        ToDo { woken: RefCell::new(VecDeque::new()), sleepers: RefCell::new(VecDeque::new()) }
+        WokenFutures {
+            woken: RefCell::new(VecDeque::new()),
+            sleepers: RefCell::new(VecDeque::new()),
+        }
     }
 }
 
@@ -55,7 +58,7 @@ pub(super) struct Helper {
 
 impl Helper {
     pub(super) fn begin() -> Self {
-        let has_room = TO_DO.try_with(|_| ()).is_ok();
+        let has_room = WOKEN.try_with(|_| ()).is_ok();
         Helper { before: HELPS.replace(has_room) }
     }
 
@@ -63,7 +66,7 @@ impl Helper {
     /// not for long.
     pub(super) fn end(self, has_time: impl Fn() -> bool) {
         let mut more_turns = MORE_TURNS;
-        let mut left = TO_DO.try_with(|to_do| to_do.woken.borrow().len()).unwrap_or(0);
+        let mut left = WOKEN.try_with(|futures| futures.woken.borrow().len()).unwrap_or(0);
         while let Some(woken) = next() {
             if left > 0 {
                 left -= 1;
@@ -104,7 +107,7 @@ pub(super) fn take(woken: Runnable) -> Result<(), Runnable> {
 
 /// Keeps something for this thread, which must be one that works on what it wakes.
 pub(super) fn keep(woken: Runnable) {
-    TO_DO.with(|to_do| to_do.woken.borrow_mut().push_back(woken));
+    WOKEN.with(|futures| futures.woken.borrow_mut().push_back(woken));
 }
 
 /// Works on one of those that this thread has woken, if there is any.
@@ -114,7 +117,7 @@ pub(super) fn work_on_next() -> bool {
 
 /// Tells whether it was woken meanwhile, and is among those that this thread has woken again.
 fn work_on(woken: Runnable) -> bool {
-    let is_overdue = TO_DO.with(|to_do| !to_do.sleepers.borrow().is_empty());
+    let is_overdue = WOKEN.with(|futures| !futures.sleepers.borrow().is_empty());
     let before = IS_AT_WORK.replace(true);
     let is_woken_again = woken.run();
     IS_AT_WORK.set(before);
@@ -125,7 +128,7 @@ fn work_on(woken: Runnable) -> bool {
 }
 
 fn next() -> Option<Runnable> {
-    TO_DO.try_with(|to_do| to_do.woken.borrow_mut().pop_front()).ok().flatten()
+    WOKEN.try_with(|futures| futures.woken.borrow_mut().pop_front()).ok().flatten()
 }
 
 /// A thread that sleeps, or some of which one is to wake.
@@ -137,7 +140,7 @@ pub(super) trait Sleeper: Send + Sync {
 /// take its core, only to find that it has to wait for what is not done.
 pub(super) fn rouse(sleeper: Arc<dyn Sleeper>) {
     if IS_AT_WORK.get() {
-        TO_DO.with(|to_do| to_do.sleepers.borrow_mut().push_back(sleeper));
+        WOKEN.with(|futures| futures.sleepers.borrow_mut().push_back(sleeper));
     } else {
         sleeper.rouse();
     }
@@ -145,7 +148,8 @@ pub(super) fn rouse(sleeper: Arc<dyn Sleeper>) {
 
 /// Rouses all who were to be roused later.
 pub(super) fn rouse_all() {
-    let next = || TO_DO.try_with(|to_do| to_do.sleepers.borrow_mut().pop_front()).ok().flatten();
+    let next =
+        || WOKEN.try_with(|futures| futures.sleepers.borrow_mut().pop_front()).ok().flatten();
     while let Some(sleeper) = next() {
         sleeper.rouse();
     }

@@ -1,12 +1,12 @@
 //! The runtime of programs on threads: futures are only used within, and run in threads that wake them
 //! or of their own.
 
-mod alarms;
 mod background;
 mod block_on;
 mod calls;
 mod helping;
 mod pool;
+mod sleep_timers;
 mod token;
 
 use std::fmt;
@@ -23,11 +23,11 @@ use ivy_proto::worker::JobOutcome;
 use ivy_proto::{TaskError, TaskName};
 
 use crate::context::Ctx;
-use crate::handlers::{Adapter, Ended, Handlers};
+use crate::handlers::{Adapter, HandlerCompletion, Handlers};
 use crate::runtime::{Callbacks, Clients, HttpClient, Net, Runtime};
 use crate::tls::Tls;
-use alarms::Sleep;
 use background::in_background;
+use sleep_timers::Sleep;
 
 pub use block_on::block_on;
 pub use helping::helping;
@@ -112,7 +112,7 @@ impl<C: Clients> Handlers<Threads<C>> for ThreadHandlers<C> {
         self.threads = ThreadPool::new("ivy-handler", handlers);
     }
 
-    fn run(&self, ctx: Ctx<Threads<C>>, args: RawJson, ended: Ended) {
+    fn run(&self, ctx: Ctx<Threads<C>>, args: RawJson, ended: HandlerCompletion) {
         let (task, span) = (ctx.task_name().clone(), ctx.span().clone());
         let waits = ctx.waits().clone();
         let handler = self.registry.job(&task, ctx, args);

@@ -80,12 +80,12 @@ impl<Key: Ord + Copy> AscendingSet<Key> {
                 self.line.retain(|key| !gone.contains(key));
             }
         }
-        give_back_room(&mut self.line);
+        shrink(&mut self.line);
     }
 }
 
 /// Gives back most of the room that a line has left.
-pub(super) fn give_back_room<T>(line: &mut VecDeque<T>) {
+pub(super) fn shrink<T>(line: &mut VecDeque<T>) {
     if line.len() < line.capacity() / 4 && line.capacity() > SHORT {
         line.shrink_to(2 * line.len());
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::time::Moment;
 
-use super::ascending_set::give_back_room;
+use super::ascending_set::shrink;
 use super::message::{Sequence, Stored};
 
 /// The messages of one queue.
@@ -154,7 +154,7 @@ impl Messages {
             self.line.retain(|slot| slot.stored.is_some());
             self.gaps = 0;
         }
-        give_back_room(&mut self.line);
+        shrink(&mut self.line);
     }
 }
 

@@ -159,7 +159,7 @@ impl Queue {
         requeue: Requeue,
     ) -> Result<(), Refusal> {
         let sequence = self.reserved(target)?;
-        self.store.give_back(sequence, hidden_for(delay, now), requeue, ended);
+        self.store.release(sequence, hidden_for(delay, now), requeue, ended);
         Ok(())
     }
 

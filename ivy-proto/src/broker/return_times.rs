@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::time::Moment;
 
-use super::ascending_set::give_back_room;
+use super::ascending_set::shrink;
 use super::message::Sequence;
 
 /// When a message returns, and which one.
@@ -67,7 +67,7 @@ impl ReturnTimes {
         if self.line.len() > 2 * self.count + FEW {
             self.line.retain(|entry| is_current(*entry));
         }
-        give_back_room(&mut self.line);
+        shrink(&mut self.line);
     }
 
     pub(super) fn clear(&mut self) {

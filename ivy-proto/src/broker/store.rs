@@ -124,7 +124,7 @@ impl Store {
 
     /// Gives a reserved message its place back, or a new one, to take when it is ready again, and
     /// counts how its delivery ended.
-    pub(super) fn give_back(
+    pub(super) fn release(
         &mut self,
         sequence: Sequence,
         state: State,
@@ -163,7 +163,7 @@ impl Store {
         {
             match self.messages.get(sequence).map(|stored| stored.state) {
                 Some(State::Reserved { .. }) => {
-                    self.give_back(sequence, State::Ready, requeue, DeliveryEnd::Lost);
+                    self.release(sequence, State::Ready, requeue, DeliveryEnd::Lost);
                 }
                 _ => self.change(sequence, |stored| stored.state = State::Ready),
             }

@@ -236,7 +236,7 @@ impl Outbox {
     }
 
     /// The post whose answer has come.
-    pub(super) fn answered(&mut self, op: OpId) -> Option<PostInFlight> {
+    pub(super) fn finish_post(&mut self, op: OpId) -> Option<PostInFlight> {
         let post = self.posts.remove(&op)?;
         let queue_outbox = self.queue_outbox(&post.queue);
         queue_outbox.in_flight = queue_outbox.in_flight.saturating_sub(1);
@@ -350,7 +350,7 @@ mod tests {
         let post = outbox.next_post(&queue, true).unwrap();
         let op = IdGenerator::default().next_op();
         outbox.posted(op, &queue, post);
-        outbox.answered(op).unwrap();
+        outbox.finish_post(op).unwrap();
         answer(&mut outbox, &queue);
         outbox.tidy(&queue);
         outbox

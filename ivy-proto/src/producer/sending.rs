@@ -64,7 +64,7 @@ impl Producer {
 
     /// The answer to a post has come.
     pub(super) fn on_reply(&mut self, op: OpId, answer: Result<QueueReply, Fault>) {
-        let Some(post) = self.outbox.answered(op) else { return };
+        let Some(post) = self.outbox.finish_post(op) else { return };
         let queue = post.queue.clone();
         match posted(answer, post.messages.len()) {
             Ok(entries) => self.on_entries(&queue, post.messages, entries),

@@ -66,7 +66,7 @@ impl ReserveCoalescing {
     }
 
     /// So many messages were asked for.
-    pub(super) fn asked(&mut self, count: usize) {
+    pub(super) fn reserved(&mut self, count: usize) {
         self.left = self.left.saturating_sub(count);
         self.since = None;
     }

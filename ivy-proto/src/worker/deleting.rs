@@ -51,7 +51,7 @@ impl Worker {
             }
             let receipt = held.lease.receipt().clone();
             if let Some(settling) = held.settling() {
-                settling.progress = Progress::UnderWay;
+                settling.progress = Progress::InFlight;
             }
             let bytes = receipt.message.as_bytes().len()
                 + receipt.reservation.as_bytes().len()

@@ -36,7 +36,7 @@ impl Worker {
         }
         let waiting = &self.waiting;
         for ask in self.poller.plan(free, |queue| waiting.contains_key(queue)) {
-            self.coalescing.asked(ask.count);
+            self.coalescing.reserved(ask.count);
             let purpose = OpPurpose::Poll {
                 queue: ask.queue.clone(),
                 count: ask.count,
@@ -79,7 +79,7 @@ impl Worker {
         let took = self.fx.now.since(asked_at);
         let brought = reserved.messages.len();
         if let Some(served) = self.poller.queue(queue)
-            && let Some(rest) = served.answered(count, brought, (wait, took), &mut self.fx.rng)
+            && let Some(rest) = served.on_reply(count, brought, (wait, took), &mut self.fx.rng)
         {
             let others_first = served.unprocessable.polls_without_waiting();
             let why = if others_first { Rest::Others } else { Rest::Empty };

@@ -148,7 +148,7 @@ pub(super) enum Progress {
     /// Among the deletes that gather.
     Batched,
     /// Asked for.
-    UnderWay,
+    InFlight,
     /// Failed; a timer will make it due again.
     Resting,
 }
@@ -184,7 +184,7 @@ impl Job {
     pub(super) fn receipt_is_in_use(&self) -> bool {
         match &self.stage {
             Stage::Settling(Settling { settlement, progress }) => {
-                *progress == Progress::UnderWay
+                *progress == Progress::InFlight
                     && matches!(settlement, Settlement::Delete | Settlement::Release { .. })
             }
             Stage::Waiting | Stage::Running { .. } => false,

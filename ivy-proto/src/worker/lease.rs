@@ -41,7 +41,7 @@ enum Touch {
     Resting,
     /// Under way; `unsure` if the answer to the one before was lost, so that the receipt may be
     /// worthless already.
-    UnderWay {
+    InFlight {
         unsure: bool,
     },
     /// To be sent again with the same receipt.
@@ -91,7 +91,7 @@ impl Lease {
 
     /// Whether a touch is under way: then the receipt is about to be replaced.
     pub(super) fn is_being_touched(&self) -> bool {
-        matches!(self.touch, Touch::UnderWay { .. })
+        matches!(self.touch, Touch::InFlight { .. })
     }
 
     /// Whether enough is left to start a handler: a fifth of the lease as it was granted, at most
@@ -120,7 +120,7 @@ impl Lease {
         }
         let unsure = matches!(self.touch, Touch::Again { unsure: true });
         self.renewals = self.renewals.saturating_add(1);
-        self.touch = Touch::UnderWay { unsure };
+        self.touch = Touch::InFlight { unsure };
         renewal
     }
 
@@ -140,7 +140,7 @@ impl Lease {
         {
             return TouchFailure::Lost;
         }
-        let was_unsure = matches!(self.touch, Touch::UnderWay { unsure: true });
+        let was_unsure = matches!(self.touch, Touch::InFlight { unsure: true });
         let unsure = was_unsure || fault.effect() == Effect::Unknown;
         self.touch = Touch::Again { unsure };
         if !unsure {

@@ -143,7 +143,7 @@ use fingerprints::Fingerprints;
 use job::{Job, Orphan, Stage};
 use lateness::Lateness;
 use lost_before_arrival::LostBeforeArrival;
-use nested_waits::Waits;
+use nested_waits::NestedWaits;
 use notices::Notices;
 use poller::Poller;
 use releases::Releases;
@@ -178,7 +178,7 @@ pub struct Worker {
     acks: Acks,
     notices: Notices,
     lateness: Lateness,
-    waits: Waits,
+    waits: NestedWaits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,7 +235,7 @@ impl Worker {
             acks: Acks::default(),
             notices,
             lateness: Lateness::default(),
-            waits: Waits::default(),
+            waits: NestedWaits::default(),
         })
     }
 
@@ -311,7 +311,7 @@ impl Worker {
                     _ => Ok(()),
                 }
             }
-            Input::Published(op, _) if !self.notices.is_under_way(*op) => {
+            Input::Published(op, _) if !self.notices.is_in_flight(*op) => {
                 Err(Misuse::UnknownOp(*op))
             }
             Input::Job(job, _) if !self.has_running(*job) => Err(Misuse::UnknownJob(*job)),

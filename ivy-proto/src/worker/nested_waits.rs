@@ -23,8 +23,8 @@ const MOST_NAMED: usize = 3;
 
 /// What handlers wait for.
 #[derive(Debug, Default)]
-pub(super) struct Waits {
-    under_way: BTreeMap<JobId, Wait>,
+pub(super) struct NestedWaits {
+    in_flight: BTreeMap<JobId, Wait>,
     /// Those whose waits were ended.
     interrupted: BTreeSet<JobId>,
     reported_at: Option<Moment>,
@@ -37,10 +37,10 @@ struct Wait {
     since: Moment,
 }
 
-impl Waits {
+impl NestedWaits {
     /// A handler has ended. Says whether its waits were ended before.
     pub(super) fn handler_ended(&mut self, job: JobId) -> bool {
-        self.under_way.remove(&job);
+        self.in_flight.remove(&job);
         self.interrupted.remove(&job)
     }
 }
@@ -52,8 +52,8 @@ impl Worker {
         if !self.has_running(job) {
             return;
         }
-        let since = self.waits.under_way.get(&job).map_or(self.fx.now, |wait| wait.since);
-        self.waits.under_way.insert(job, Wait { waits_for, since });
+        let since = self.waits.in_flight.get(&job).map_or(self.fx.now, |wait| wait.since);
+        self.waits.in_flight.insert(job, Wait { waits_for, since });
         if self.is_draining() {
             self.interrupt(job);
         }
@@ -61,12 +61,12 @@ impl Worker {
 
     /// A handler waits no longer.
     pub(super) fn end_wait(&mut self, job: JobId) {
-        self.waits.under_way.remove(&job);
+        self.waits.in_flight.remove(&job);
     }
 
     /// The worker drains: ends the waits of its handlers.
     pub(super) fn interrupt_waits(&mut self) {
-        for job in self.waits.under_way.keys().copied().collect::<Vec<_>>() {
+        for job in self.waits.in_flight.keys().copied().collect::<Vec<_>>() {
             self.interrupt(job);
         }
     }
@@ -98,7 +98,7 @@ impl Worker {
     /// Since when every slot has been taken by a handler that waits for a task of a queue which this
     /// worker serves, if that is so.
     fn standstill_since(&self) -> Option<Moment> {
-        let waits = &self.waits.under_way;
+        let waits = &self.waits.in_flight;
         let taken = self.running + self.orphans.len();
         // One that is suspected of killing workers runs alone.
         let is_full = taken >= self.config.concurrency || self.suspects.one_runs();
@@ -116,7 +116,7 @@ impl Worker {
     pub(super) fn report_standstill(&mut self) {
         let Some(since) = self.standstill_since() else { return };
         self.waits.reported_at = Some(self.fx.now);
-        let named = self.waits.under_way.iter().filter_map(|(job, wait)| {
+        let named = self.waits.in_flight.iter().filter_map(|(job, wait)| {
             let task = match self.orphans.get(job) {
                 Some(orphan) => orphan.task.clone(),
                 None => self.jobs.get(job)?.scheduled.as_ref()?.task.clone(),
@@ -124,7 +124,7 @@ impl Worker {
             Some(NestedWait { task, waits_for: wait.waits_for.clone() })
         });
         let waits = named.take(MOST_NAMED).collect();
-        let (slots, lasting) = (self.waits.under_way.len(), self.fx.now.since(since));
+        let (slots, lasting) = (self.waits.in_flight.len(), self.fx.now.since(since));
         self.fx.event(Event::SlotsWait { slots, waits, lasting });
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct Notices {
     most_bytes: usize,
     waiting: VecDeque<(OutgoingNotice, Moment)>,
     waiting_bytes: usize,
-    under_way: SortedHashMap<OpId, (OutgoingNotice, Moment)>,
+    in_flight: SortedHashMap<OpId, (OutgoingNotice, Moment)>,
     under_way_bytes: usize,
     paused: bool,
     failures: u32,
@@ -68,7 +68,7 @@ impl Notices {
             most_bytes,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
-            under_way: SortedHashMap::new(),
+            in_flight: SortedHashMap::new(),
             under_way_bytes: 0,
             paused: false,
             failures: 0,
@@ -78,7 +78,7 @@ impl Notices {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.under_way.is_empty()
+        self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
     /// The bytes of all notices that wait or are under way.
@@ -124,8 +124,8 @@ impl Notices {
         self.flush(fx);
     }
 
-    pub(super) fn is_under_way(&self, op: OpId) -> bool {
-        self.under_way.contains(&op)
+    pub(super) fn is_in_flight(&self, op: OpId) -> bool {
+        self.in_flight.contains(&op)
     }
 
     /// A publication has ended.
@@ -135,7 +135,7 @@ impl Notices {
         answer: Result<u64, NotifyFault>,
         fx: &mut Effects,
     ) {
-        let Some((notice, since)) = self.under_way.remove(&op) else { return };
+        let Some((notice, since)) = self.in_flight.remove(&op) else { return };
         self.under_way_bytes -= notice.size();
         match answer {
             Ok(receivers) => {
@@ -205,21 +205,21 @@ impl Notices {
             let Some((notice, since)) = self.take_first() else { return };
             let op = fx.publish(notice.publication.clone());
             self.under_way_bytes += notice.size();
-            self.under_way.insert(op, (notice, since));
+            self.in_flight.insert(op, (notice, since));
         }
     }
 
     fn may_publish_next(&self) -> bool {
         let next = self.waiting.front().map_or(0, |(notice, _)| notice.size());
         planted(Bug::UnboundedNoticeBytes)
-            || self.under_way.is_empty()
-            || (self.under_way.len() < MOST_KEPT / 2
+            || self.in_flight.is_empty()
+            || (self.in_flight.len() < MOST_KEPT / 2
                 && self.under_way_bytes + next <= self.most_bytes / 2)
     }
 
     fn has_room(&self, size: usize) -> bool {
         let fits = self.bytes() + size <= self.most_bytes || planted(Bug::UnboundedNoticeBytes);
-        fits && self.waiting.len() + self.under_way.len() < MOST_KEPT
+        fits && self.waiting.len() + self.in_flight.len() < MOST_KEPT
     }
 
     fn take_first(&mut self) -> Option<(OutgoingNotice, Moment)> {

@@ -89,7 +89,7 @@ impl Worker {
 
     fn poll_failed(&mut self, queue: &QueueName, count: usize, fault: &Fault) {
         if let Some(served) = self.poller.queue(queue) {
-            served.unanswered(count);
+            served.on_failure(count);
         }
         if self.is_draining() {
             return;
@@ -112,7 +112,7 @@ impl Worker {
         let rest = self
             .poller
             .queue(queue)
-            .and_then(|served| served.answered(count, 0, waited, &mut self.fx.rng));
+            .and_then(|served| served.on_reply(count, 0, waited, &mut self.fx.rng));
         self.fx.event(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
         if let Some(rest) = rest {
             self.rest_queue(queue, rest, Rest::Empty);

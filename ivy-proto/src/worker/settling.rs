@@ -81,7 +81,7 @@ impl Worker {
             }
         };
         if let Some(settling) = held.settling() {
-            settling.progress = Progress::UnderWay;
+            settling.progress = Progress::InFlight;
         }
         self.fx.execute(purpose, op);
     }

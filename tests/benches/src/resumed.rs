@@ -18,7 +18,7 @@ const CHANNEL: &str = "results";
 
 /// With the queue in memory, from the end of the handler.
 pub(crate) fn ivy(adapter: &str) -> Option<Load> {
-    let (redis, ended) = (Server::redis(), Ended::default());
+    let (redis, ended) = (Server::redis(), LastEnd::default());
     let urls = Urls { notifier: Some(&redis.redis_url()), ..MEMORY };
     let ends = ended.clone();
     let mut call = program(adapter, urls, 10, move |n| {
@@ -43,9 +43,9 @@ pub(crate) fn limit(adapter: &str) -> Option<Load> {
 
 /// When the last handler ended.
 #[derive(Clone, Default)]
-struct Ended(Arc<Mutex<Option<Instant>>>);
+struct LastEnd(Arc<Mutex<Option<Instant>>>);
 
-impl Ended {
+impl LastEnd {
     fn now(&self) {
         *self.0.lock().expect("nobody panics") = Some(Instant::now());
     }

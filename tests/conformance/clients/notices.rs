@@ -33,7 +33,7 @@ async fn each_recorded_notice_survives_its_pieces<R: Runtime>() {
             }
         }
         drop(heard);
-        redis.kick_subscribers();
+        redis.disconnect_subscribers();
     }
 }
 

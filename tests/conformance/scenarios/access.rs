@@ -90,7 +90,7 @@ pub(crate) fn a_program_without_node_peers_listens_on_its_own_channel_only<H: Ha
         });
         let _worker = stage.doubling(&stage.own(DOUBLE));
         works(&stage);
-        let subscribed = redis.said("SUBSCRIBE").pop().unwrap();
+        let subscribed = redis.received("SUBSCRIBE").pop().unwrap();
         assert_eq!(subscribed.len(), 1 + channels, "{subscribed:?}");
         assert_eq!(subscribed.iter().any(|name| name == stage.name), peers);
     }

@@ -84,7 +84,7 @@ pub(crate) fn what_may_kill_workers_is_put_aside<H: Harness>(stage: &Stage<H>) {
     let double = stage.own(DOUBLE);
     let options = json!({ "ivy": { "v": 1, "id": "AAAAAAAAAAAAAAAAAAAAAA", "lost": 2 } });
     stage.post(&json!({ "name": double.name(), "options": options, "args": [666] }).to_string());
-    wait(stage.ironmq().deliver_in_vain(stage.name, 1));
+    wait(stage.ironmq().deliver_without_delete(stage.name, 1));
     let executed = Journal::new();
     let journal = executed.clone();
     let handler = move |_, (n,)| {
@@ -103,7 +103,7 @@ pub(crate) fn what_may_kill_workers_is_put_aside<H: Harness>(stage: &Stage<H>) {
 pub(crate) fn many_renewals_are_not_held_against_a_task<H: Harness>(stage: &Stage<H>) {
     let double = stage.own(DOUBLE);
     let handle = stage.ivy.call(&double, (21,)).unwrap();
-    wait(stage.ironmq().deliver_in_vain(stage.name, 60));
+    wait(stage.ironmq().deliver_without_delete(stage.name, 60));
     let _worker = stage.doubling(&double);
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
     eventually_eq(0, || stage.size(stage.name));

@@ -25,7 +25,7 @@ pub(crate) fn results_arrive_after_the_notifier_has_failed_over<H: Harness>(stag
         if old_becomes_replica {
             wait(old.replicate(Some(&new)));
         }
-        name.lead_to(new.port());
+        name.forward_to(new.port());
         for n in 2..4 {
             works(&connected(), n);
         }

@@ -131,7 +131,7 @@ pub(crate) fn a_call_to_a_server_that_is_not_there_is_not_sent<H: Harness>(stage
 }
 
 /// Credentials that the server refuses are told at once, without the token.
-pub(crate) fn refused_credentials_are_told<H: Harness>(stage: &Stage<H>) {
+pub(crate) fn refused_credentials_are_reported<H: Harness>(stage: &Stage<H>) {
     let secret = "a-token-of-somebody-else";
     let stranger = stage.at(|place| {
         let (_, address) = place.queue.split_once('@').unwrap();

@@ -137,7 +137,7 @@ conformance! {
         a_result_that_is_quicker_than_the_answer_is_kept except NO_NETWORK;
         requests_travel_together except NO_NETWORK;
         a_call_to_a_server_that_is_not_there_is_not_sent except NO_NETWORK;
-        refused_credentials_are_told except NO_NETWORK;
+        refused_credentials_are_reported except NO_NETWORK;
     }
     notices {
         a_message_that_node_wrote_is_run except PRIVATE_QUEUE;

@@ -46,7 +46,7 @@ fn works<H: Harness>(stage: &Stage<H>, n: u64) {
 
 /// The channel on which only this ivy listens.
 fn reply_channel(redis: &ScriptedRedis) -> String {
-    let subscribed = redis.said("SUBSCRIBE");
+    let subscribed = redis.received("SUBSCRIBE");
     let own = subscribed.iter().flatten().find(|channel| channel.contains(".r."));
     own.expect("it listens on a channel of its own").clone()
 }
@@ -134,7 +134,7 @@ pub(crate) fn r05_messages_of_other_channels_are_passed_over<H: Harness>(stage: 
     redis.push(b"*3\r\n$7\r\nmessage\r\n$3\r\na\0b\r\n$2\r\n{}\r\n");
     redis.push(b"*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$5\r\nother\r\n$2\r\n{}\r\n");
     works(&stage, 2);
-    assert_eq!(redis.said("SUBSCRIBE").len(), 1);
+    assert_eq!(redis.received("SUBSCRIBE").len(), 1);
 }
 
 /// What is not Redis's protocol on a subscription ends it at most; there is a new one then.
@@ -158,7 +158,7 @@ pub(crate) fn r06_damaged_bytes_cost_a_subscription_at_most<H: Harness>(stage: &
     for (n, bytes) in (1..).zip(damaged) {
         redis.push(bytes);
         // Some would be the beginning of something if more came.
-        redis.kick_subscribers();
+        redis.disconnect_subscribers();
         watch.until(recovered);
         works(&stage, n);
     }
@@ -246,7 +246,7 @@ pub(crate) fn r08_a_lost_publication_is_not_repeated<H: Harness>(stage: &Stage<H
     assert_eq!(reason, NoticeDropReason::NotifierFailed);
     assert_eq!(fault(&mut watch), NotifyFaultKind::ConnectionLost);
     stage.until_empty();
-    assert_eq!(redis.said("PUBLISH").len(), 1);
+    assert_eq!(redis.received("PUBLISH").len(), 1);
     let error = handle.result(Duration::from_millis(1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
 }
@@ -278,10 +278,10 @@ pub(crate) fn r10_a_subscriber_that_is_cut_off_comes_back<H: Harness>(stage: &St
     let mut watch = stage.watch();
     works(&stage, 1);
     for round in 1..4 {
-        redis.kick_subscribers();
+        redis.disconnect_subscribers();
         assert_eq!(fault(&mut watch), NotifyFaultKind::ConnectionLost);
         watch.until(recovered);
-        assert_eq!(redis.said("SUBSCRIBE").len(), 1 + round);
+        assert_eq!(redis.received("SUBSCRIBE").len(), 1 + round);
         works(&stage, 2);
     }
 }
@@ -298,7 +298,7 @@ pub(crate) fn r11_a_subscription_may_be_confirmed_twice<H: Harness>(stage: &Stag
         redis.push(b"*3\r\n$9\r\nsubscribe\r\n$5\r\nother\r\n:3\r\n");
         works(&stage, 2);
         assert!(redis.has_answered_all());
-        eventually_eq(2, || redis.said("PUBLISH").len());
+        eventually_eq(2, || redis.received("PUBLISH").len());
     }
 }
 
@@ -310,5 +310,5 @@ pub(crate) fn r13_names_with_a_nul_are_refused<H: Harness>(stage: &Stage<H>) {
     let nameless = DOUBLE.queue("a\0b");
     assert!(stage.ivy.call(&nameless, (1,)).is_err());
     assert!(stage.worker().queue("a\0b").start().is_err());
-    assert_eq!(redis.said("PUBLISH").len(), 0);
+    assert_eq!(redis.received("PUBLISH").len(), 0);
 }

@@ -168,7 +168,7 @@ impl Model {
             match self.broker.poll_output() {
                 broker::Output::Response(answered, answer) => {
                     assert_eq!(answered, id, "one asks at a time");
-                    return wire::answer(&answer);
+                    return wire::http_response(&answer);
                 }
                 broker::Output::Wait(deadline) => {
                     self.now = deadline.expect("whoever waits is answered in the end").at;

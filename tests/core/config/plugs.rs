@@ -73,7 +73,7 @@ fn shown(config: &Config) -> String {
 fn a_queue_is_made_of_its_url_by_the_backend_that_takes_the_scheme() {
     let config = Config::builder().backend(SHELF).queue_url("shelf://Tall?depth=3");
     let config = machine().resolve(config).unwrap();
-    assert_eq!(shown(&config), r#"Shelf("tall Some(\"3\")")"#);
+    assert_eq!(shown(&config), r#"TestBackend("tall Some(\"3\")")"#);
     assert_eq!(config.notifier, None);
     assert_eq!(config.warnings, [Warning::Backend("the shelf is old".to_owned())]);
 }
@@ -82,7 +82,7 @@ fn a_queue_is_made_of_its_url_by_the_backend_that_takes_the_scheme() {
 fn a_queue_is_found_without_a_url_and_told_of_where_there_is_none() {
     let plugs = || Config::builder().backend(SHELF);
     let config = machine().with("SHELF", "low").resolve(plugs()).unwrap();
-    assert_eq!(shown(&config), r#"Shelf("low")"#);
+    assert_eq!(shown(&config), r#"TestBackend("low")"#);
     let error = machine().resolve(plugs()).unwrap_err().to_string();
     assert_eq!(
         error,

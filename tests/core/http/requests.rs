@@ -210,9 +210,9 @@ fn an_answer_may_be_as_large_as_what_was_asked_for() {
         (post(&["a"]), frame),
         (delete(), frame),
     ] {
-        assert_eq!(ironmq.answer_limit(&op), limit, "{op:?}");
+        assert_eq!(ironmq.response_limit(&op), limit, "{op:?}");
     }
-    assert_eq!(ironmq.with_max_body(usize::MAX).answer_limit(&reserve(2)), usize::MAX);
+    assert_eq!(ironmq.with_max_body(usize::MAX).response_limit(&reserve(2)), usize::MAX);
 }
 
 #[test]

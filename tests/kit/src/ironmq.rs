@@ -114,7 +114,7 @@ impl IvyServer {
 
     /// Reserves the next message of a queue and gives it back, so many times, as workers do that end
     /// in its middle.
-    pub async fn deliver_in_vain(&self, queue: &str, times: usize) {
+    pub async fn deliver_without_delete(&self, queue: &str, times: usize) {
         for _ in 0..times {
             let path = format!("queues/{queue}/reservations");
             let (_, answer) = self.request("POST", &path, Some(&json!({ "n": 1 }))).await;

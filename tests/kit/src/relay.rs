@@ -44,7 +44,7 @@ impl Relay {
     }
 
     /// Relays new connections to this port.
-    pub fn lead_to(&self, target: u16) {
+    pub fn forward_to(&self, target: u16) {
         self.target.store(target, Ordering::SeqCst);
     }
 }

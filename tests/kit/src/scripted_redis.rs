@@ -105,7 +105,7 @@ impl ScriptedRedis {
     }
 
     /// Ends the connections of all who are subscribed.
-    pub fn kick_subscribers(&self) {
+    pub fn disconnect_subscribers(&self) {
         for (stream, _) in lock(&self.state.subscribers).drain(..) {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
@@ -113,7 +113,7 @@ impl ScriptedRedis {
 
     /// The commands of this name that came so far, each with its arguments.
     #[must_use]
-    pub fn said(&self, command: &str) -> Vec<Vec<String>> {
+    pub fn received(&self, command: &str) -> Vec<Vec<String>> {
         let said = lock(&self.state.said);
         said.iter().filter(|words| words[0].eq_ignore_ascii_case(command)).cloned().collect()
     }
@@ -122,7 +122,7 @@ impl ScriptedRedis {
 impl Drop for ScriptedRedis {
     fn drop(&mut self) {
         self.state.ended.store(true, Ordering::SeqCst);
-        self.kick_subscribers();
+        self.disconnect_subscribers();
         // Wakes the listener, so that it sees the end.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
     }

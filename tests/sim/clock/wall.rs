@@ -11,7 +11,7 @@ use crate::setup::UNIX_AT_START;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wall {
     wrong: Option<Wrong>,
-    told: WallClock,
+    known: WallClock,
 }
 
 /// A time during which the clock on the wall is wrong.
@@ -53,21 +53,21 @@ impl Wall {
     }
 
     fn of(wrong: Option<Wrong>, started: Moment) -> Wall {
-        let mut wall = Wall { wrong, told: WallClock::default() };
-        wall.told = WallClock::new(wall.show(started));
+        let mut wall = Wall { wrong, known: WallClock::default() };
+        wall.known = WallClock::new(wall.show(started));
         wall
     }
 
     /// What the machine is told at its start.
-    pub(crate) fn told(&self) -> WallClock {
-        self.told
+    pub(crate) fn known(&self) -> WallClock {
+        self.known
     }
 
     /// What the machine is to be told, `local` being what its other clock shows.
     pub(crate) fn follow(&mut self, now: Moment, local: Moment) -> Option<WallClock> {
-        let told = self.told.follow(self.show(now), local)?;
-        self.told = told;
-        Some(told)
+        let known = self.known.follow(self.show(now), local)?;
+        self.known = known;
+        Some(known)
     }
 
     /// Whether it has been right all the time from `since` on.

@@ -24,7 +24,7 @@ struct Death {
 
 impl World {
     /// Carries out what a machine wants. Says whether its process is still there afterwards.
-    pub(super) fn carry_out(&mut self, who: Who, hit: Option<&Hit>) -> bool {
+    pub(super) fn execute_outputs(&mut self, who: Who, hit: Option<&Hit>) -> bool {
         let yields_after = hit.filter(|hit| hit.fault == Fault::YieldsEarly);
         let yields_after = yields_after.map(|hit| hit.detail.clone().up_to(2) as u32);
         let death = hit.and_then(|hit| match hit.fault {
@@ -263,9 +263,9 @@ impl World {
         }
         // Half of them stay with the machine, so that the newest have room.
         let host = &self.hosts[who.host];
-        let under_way: usize = host.publishing.values().sum();
-        if under_way > most / 2 && host.publishing.len() > 1 {
-            self.ledger.broken("S7", || format!("{who:?} publishes {under_way} of {most} at once"));
+        let in_flight: usize = host.publishing.values().sum();
+        if in_flight > most / 2 && host.publishing.len() > 1 {
+            self.ledger.broken("S7", || format!("{who:?} publishes {in_flight} of {most} at once"));
         }
         if let Some(by) = self.hosts[who.host].must_finish {
             let host = &self.hosts[who.host];

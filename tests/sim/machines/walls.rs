@@ -22,7 +22,7 @@ impl World {
     pub(super) fn follow_wall(&mut self, who: Who) -> bool {
         let now = self.now;
         let host = &mut self.hosts[who.host];
-        let (local, before) = (host.clock.show(now), host.wall.told());
+        let (local, before) = (host.clock.show(now), host.wall.known());
         let Some(wall) = host.wall.follow(now, local) else { return false };
         let state = host.state(now);
         let told = match &mut host.machine {
@@ -54,7 +54,7 @@ impl World {
         asked: &Asked,
         answer: &Result<QueueReply, Fault>,
     ) {
-        if !self.hosts[who.host].wall.told().ahead_of(asked.wall).is_zero() {
+        if !self.hosts[who.host].wall.known().ahead_of(asked.wall).is_zero() {
             for receipt in receipts(answer) {
                 self.ledger.blame_message(&receipt.message, Cause::Clock);
             }

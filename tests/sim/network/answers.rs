@@ -86,7 +86,7 @@ impl World {
             Fate::Arrives | Fate::OfEarlier | Fate::Cut(_) | Fate::Spoiled(_) => {
                 self.read(sent, &answer)
             }
-            Fate::LeftOut(left_out) => left_out.tell(self.read(sent, &answer)),
+            Fate::LeftOut(left_out) => left_out.with_fault(self.read(sent, &answer)),
         };
         if let Fate::OfEarlier = sent.fate {
             // An answer to a touch does not say whose lease was renewed.
@@ -127,7 +127,7 @@ impl World {
             }
             return reply;
         }
-        let mut response = wire::answer(answer);
+        let mut response = wire::http_response(answer);
         let earlier = self.handed.earlier.insert(sent.who.host, response.clone());
         match sent.fate {
             // Only an answer that says yes is dangerous.

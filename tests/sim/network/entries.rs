@@ -23,7 +23,7 @@ pub(super) struct LeftOut {
 
 impl LeftOut {
     /// The reply to the whole batch, made of that to the rest.
-    pub(super) fn tell(
+    pub(super) fn with_fault(
         &self,
         reply: Result<QueueReply, QueueFault>,
     ) -> Result<QueueReply, QueueFault> {
@@ -69,7 +69,7 @@ impl World {
                     _ => QueueReply::Deleted(Vec::new()),
                 };
                 self.is_answered(who, op_id);
-                let heard = Heard::Response(op_id, left_out.tell(Ok(nothing)), self.now);
+                let heard = Heard::Response(op_id, left_out.with_fault(Ok(nothing)), self.now);
                 self.soon(who, heard);
             }
         }

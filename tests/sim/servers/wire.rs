@@ -68,9 +68,9 @@ pub fn parse(request: &Request<Bytes>) -> broker::Request {
 }
 
 /// The broker's answer as the server of IronMQ would have sent it.
-pub fn answer(answer: &Result<broker::Response, Refusal>) -> Response<Bytes> {
+pub fn http_response(answer: &Result<broker::Response, Refusal>) -> Response<Bytes> {
     let (status, body) = match answer {
-        Ok(answer) => told(answer),
+        Ok(answer) => response_body(answer),
         Err(refusal) => {
             let status = match refusal {
                 Refusal::QueueNotFound | Refusal::MessageNotFound => 404,
@@ -91,17 +91,17 @@ pub fn response(status: u16, body: Bytes) -> Response<Bytes> {
     response
 }
 
-fn told(answer: &broker::Response) -> (u16, String) {
+fn response_body(answer: &broker::Response) -> (u16, String) {
     match answer {
         broker::Response::Posted(ids) => {
             let ids: Vec<&str> = ids.iter().map(MessageId::as_str).collect();
             (201, json!({"ids": ids, "msg": "Messages put on queue."}).to_string())
         }
         broker::Response::PostedEach(entries) if entries.iter().all(Result::is_ok) => {
-            told(&broker::Response::Posted(entries.iter().flatten().cloned().collect()))
+            response_body(&broker::Response::Posted(entries.iter().flatten().cloned().collect()))
         }
         broker::Response::DeletedEach(entries) if entries.iter().all(Result::is_ok) => {
-            told(&broker::Response::Deleted)
+            response_body(&broker::Response::Deleted)
         }
         // There are no bytes for it.
         broker::Response::PostedEach(_) | broker::Response::DeletedEach(_) => (500, String::new()),

@@ -1,7 +1,7 @@
 //! Redis as a notifier: subscriptions, each over a connection of its own.
 
-mod feed;
-mod subscriber;
+mod subscribed_connection;
 mod subscription;
+mod subscription_state;
 
 pub(crate) use subscription::Subscription;

@@ -4,20 +4,20 @@ use ivy_proto::backend::{CommandId, ConnectionId, LinkFault, Output, Subscriptio
 use ivy_proto::notify::NotifyFault;
 use ivy_proto::{ChannelName, Moment};
 
-use super::feed::Feed;
-use super::subscriber::{Change, Subscriber};
-use crate::conversation::Conversation;
+use super::subscribed_connection::SubscribedConnection;
+use super::subscription_state::{Change, SubscriptionState};
+use crate::connection::RespConnection;
 use crate::effects::Effects;
 
-/// The connection of a subscription, and the one that is to replace it, as [`Subscriber`] decides.
+/// The connection of a subscription, and the one that is to replace it, as [`SubscriptionState`] decides.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     command_id: CommandId,
     channels: Vec<ChannelName>,
-    current: Feed,
-    replacement: Option<Feed>,
+    current: SubscribedConnection,
+    replacement: Option<SubscribedConnection>,
     /// As soon as it stands.
-    decision: Option<Subscriber>,
+    decision: Option<SubscriptionState>,
 }
 
 impl Subscription {
@@ -27,79 +27,87 @@ impl Subscription {
         effects: &mut Effects,
         now: Moment,
     ) -> Self {
-        let current = Feed::open(&channels, effects, now);
+        let current = SubscribedConnection::open(&channels, effects, now);
         Subscription { command_id, channels, current, replacement: None, decision: None }
     }
 
     pub(crate) fn close(self, effects: &mut Effects) {
-        for feed in self.feeds() {
-            effects.close(feed.line());
+        for connection in self.connections() {
+            effects.close(connection.connection_id());
         }
     }
 
     pub(crate) fn wait_until(&self) -> Option<Moment> {
-        let decision = self.decision.as_ref().and_then(Subscriber::wait_until);
-        self.feeds().map(Feed::wait_until).chain(decision).min()
+        let decision = self.decision.as_ref().and_then(SubscriptionState::wait_until);
+        self.connections().map(SubscribedConnection::wait_until).chain(decision).min()
     }
 
     /// The conversation on this line, if it is one of these.
-    pub(crate) fn conversation(&mut self, line: ConnectionId) -> Option<&mut Conversation> {
-        self.feed(line).map(Feed::conversation)
+    pub(crate) fn connection(
+        &mut self,
+        connection_id: ConnectionId,
+    ) -> Option<&mut RespConnection> {
+        self.find(connection_id).map(SubscribedConnection::connection)
     }
 
     /// Takes in what has arrived on a line. Returns whether the subscription goes on, as all below do.
     pub(crate) fn advance(
         &mut self,
-        line: ConnectionId,
+        connection_id: ConnectionId,
         effects: &mut Effects,
         now: Moment,
     ) -> bool {
         loop {
             let channels = std::mem::take(&mut self.channels);
-            let heard = self.feed(line).and_then(|feed| feed.next_heard(&channels, effects, now));
+            let heard = self
+                .find(connection_id)
+                .and_then(|connection| connection.next_event(&channels, effects, now));
             self.channels = channels;
             let Some(heard) = heard else { return true };
             match heard {
                 SubscriptionEvent::Lost(fault) => {
-                    effects.close(line);
-                    return self.lost(line, fault, effects, now);
+                    effects.close(connection_id);
+                    return self.lost(connection_id, fault, effects, now);
                 }
-                SubscriptionEvent::Subscribed => self.subscribed(line, effects, now),
-                notice @ SubscriptionEvent::Notice { .. } => self.tell(notice, effects),
+                SubscriptionEvent::Subscribed => self.subscribed(connection_id, effects, now),
+                notice @ SubscriptionEvent::Notice { .. } => self.emit(notice, effects),
             }
         }
     }
 
     pub(crate) fn closed(
         &mut self,
-        line: ConnectionId,
+        connection_id: ConnectionId,
         fault: &LinkFault,
         effects: &mut Effects,
         now: Moment,
     ) -> bool {
-        match self.feed(line).map(|feed| feed.closed(fault)) {
-            Some(fault) => self.lost(line, fault, effects, now),
+        match self.find(connection_id).map(|connection| connection.closed(fault)) {
+            Some(fault) => self.lost(connection_id, fault, effects, now),
             None => true,
         }
     }
 
     pub(crate) fn tick(&mut self, effects: &mut Effects, now: Moment) -> bool {
-        let lines: Vec<ConnectionId> = self.feeds().map(Feed::line).collect();
-        for line in lines {
-            if let Some(fault) = self.feed(line).and_then(|feed| feed.tick(effects, now)) {
-                effects.close(line);
-                if !self.lost(line, fault, effects, now) {
+        let lines: Vec<ConnectionId> =
+            self.connections().map(SubscribedConnection::connection_id).collect();
+        for connection_id in lines {
+            if let Some(fault) =
+                self.find(connection_id).and_then(|connection| connection.tick(effects, now))
+            {
+                effects.close(connection_id);
+                if !self.lost(connection_id, fault, effects, now) {
                     return false;
                 }
             }
         }
         match self.decision.as_mut().and_then(|decision| decision.tick(now)) {
             Some(Change::Open) => {
-                self.replacement = Some(Feed::open(&self.channels, effects, now));
+                self.replacement = Some(SubscribedConnection::open(&self.channels, effects, now));
             }
             Some(Change::DropOld) => {
                 if let Some(replacement) = self.replacement.take() {
-                    effects.close(self.current.line());
+                    effects.close(self.current.connection_id());
                     self.current = replacement;
                 }
             }
@@ -108,10 +116,10 @@ impl Subscription {
         true
     }
 
-    fn subscribed(&mut self, line: ConnectionId, effects: &mut Effects, now: Moment) {
-        if self.current.line() == line {
-            self.decision = Some(Subscriber::new(now));
-            self.tell(SubscriptionEvent::Subscribed, effects);
+    fn subscribed(&mut self, connection_id: ConnectionId, effects: &mut Effects, now: Moment) {
+        if self.current.connection_id() == connection_id {
+            self.decision = Some(SubscriptionState::new(now));
+            self.emit(SubscriptionEvent::Subscribed, effects);
         } else if let Some(decision) = &mut self.decision {
             decision.subscribed(now);
         }
@@ -120,12 +128,12 @@ impl Subscription {
     /// A connection is gone. Without a replacement that stands, the subscription ends.
     fn lost(
         &mut self,
-        line: ConnectionId,
+        connection_id: ConnectionId,
         fault: NotifyFault,
         effects: &mut Effects,
         now: Moment,
     ) -> bool {
-        if self.current.line() != line {
+        if self.current.connection_id() != connection_id {
             tracing::debug!(%fault, "the subscription was not replaced");
             self.replacement = None;
             if let Some(decision) = &mut self.decision {
@@ -141,25 +149,25 @@ impl Subscription {
             }
             replacement => {
                 if let Some(replacement) = replacement {
-                    effects.close(replacement.line());
+                    effects.close(replacement.connection_id());
                 }
-                self.tell(SubscriptionEvent::Lost(fault), effects);
+                self.emit(SubscriptionEvent::Lost(fault), effects);
                 false
             }
         }
     }
 
-    fn tell(&self, heard: SubscriptionEvent, effects: &mut Effects) {
+    fn emit(&self, heard: SubscriptionEvent, effects: &mut Effects) {
         effects.push(Output::SubscriptionEvent(self.command_id, heard));
     }
 
-    fn feeds(&self) -> impl Iterator<Item = &Feed> {
+    fn connections(&self) -> impl Iterator<Item = &SubscribedConnection> {
         std::iter::once(&self.current).chain(&self.replacement)
     }
 
-    fn feed(&mut self, line: ConnectionId) -> Option<&mut Feed> {
+    fn find(&mut self, connection_id: ConnectionId) -> Option<&mut SubscribedConnection> {
         std::iter::once(&mut self.current)
             .chain(&mut self.replacement)
-            .find(|feed| feed.line() == line)
+            .find(|connection| connection.connection_id() == connection_id)
     }
 }

@@ -9,26 +9,26 @@ use redis::Value;
 
 use super::{Publishing, Request};
 use crate::COMMAND_LIMIT;
-use crate::conversation::{Conversation, USUAL};
+use crate::connection::{RespConnection, USUAL};
 use crate::effects::Effects;
 use crate::frame::Limits;
-use crate::questions::Question;
+use crate::probe::ServerProbe;
 
 use super::renewal::Generation;
 
 /// A connection that is not ready.
 #[derive(Debug)]
 pub(super) struct Opening {
-    pub(super) line: ConnectionId,
-    pub(super) conversation: Conversation,
+    pub(super) connection_id: ConnectionId,
+    pub(super) connection: RespConnection,
     pub(super) until: Moment,
 }
 
 /// A connection that takes requests.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) line: ConnectionId,
-    pub(super) conversation: Conversation,
+    pub(super) connection_id: ConnectionId,
+    pub(super) connection: RespConnection,
     /// What was sent and is not answered, each with the moment by which it is to be.
     unanswered: VecDeque<(Sent, Moment)>,
 }
@@ -39,19 +39,19 @@ pub(super) enum Sent {
     Publishing(Publishing, Generation),
     /// A request, with the answers so far.
     Request(Request, Vec<Value>),
-    Question(Question),
+    ServerProbe(ServerProbe),
 }
 
 impl Opening {
     /// Opens a connection within this time, at most.
     pub(super) fn start(limit: std::time::Duration, effects: &mut Effects, now: Moment) -> Self {
-        let (line, conversation) = effects.open();
-        Opening { line, conversation, until: now + limit.min(CONNECT_LIMIT) }
+        let (connection_id, connection) = effects.open();
+        Opening { connection_id, connection, until: now + limit.min(CONNECT_LIMIT) }
     }
 
     pub(super) fn opened(self) -> Link {
-        let Opening { line, conversation, .. } = self;
-        Link { line, conversation, unanswered: VecDeque::new() }
+        let Opening { connection_id, connection, .. } = self;
+        Link { connection_id, connection, unanswered: VecDeque::new() }
     }
 }
 
@@ -75,7 +75,7 @@ impl Link {
     }
 
     pub(super) fn is_asked(&self) -> bool {
-        self.unanswered.iter().any(|(sent, _)| matches!(sent, Sent::Question(_)))
+        self.unanswered.iter().any(|(sent, _)| matches!(sent, Sent::ServerProbe(_)))
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -15,13 +15,13 @@ use ivy_proto::connect::CONNECT_LIMIT;
 use ivy_proto::notify::{NotifyFaultKind, Publication};
 use redis::Value;
 
-use crate::conversation::{Conversation, Step, USUAL};
+use crate::connection::{ConnectionStep, RespConnection, USUAL};
 use crate::effects::Effects;
 use crate::frame::Limits;
 use crate::refusal::{Broken, refusal_of};
 
 use link::{Link, Opening, Sent};
-use renewal::{Generation, Renewal, Step as Next};
+use renewal::{Generation, Renewal, RenewalStep as Next};
 
 pub(crate) use request::{Answered, Request, RequestId, Unanswered};
 
@@ -104,22 +104,30 @@ impl Requests {
     }
 
     /// The conversation on this line, if it is one of these.
-    pub(crate) fn conversation(&mut self, line: ConnectionId) -> Option<&mut Conversation> {
-        self.conversing(line).map(|(conversation, _)| conversation)
+    pub(crate) fn connection(
+        &mut self,
+        connection_id: ConnectionId,
+    ) -> Option<&mut RespConnection> {
+        self.conversing(connection_id).map(|(connection, _)| connection)
     }
 
     /// Takes in what has arrived on a line.
-    pub(crate) fn advance(&mut self, line: ConnectionId, effects: &mut Effects, now: Moment) {
-        while let Some((conversation, expected)) = self.conversing(line) {
-            match conversation.next_step(&expected) {
-                Ok(Step::Wait) => break,
-                Ok(Step::Say(command)) => effects.send(line, command),
-                Ok(Step::Ready { ignores_user }) => {
+    pub(crate) fn advance(
+        &mut self,
+        connection_id: ConnectionId,
+        effects: &mut Effects,
+        now: Moment,
+    ) {
+        while let Some((connection, expected)) = self.conversing(connection_id) {
+            match connection.next_step(&expected) {
+                Ok(ConnectionStep::Wait) => break,
+                Ok(ConnectionStep::Send(command)) => effects.send(connection_id, command),
+                Ok(ConnectionStep::Ready { ignores_user }) => {
                     effects.greeted(ignores_user);
                     self.opened(effects, now);
                 }
-                Ok(Step::Said(value)) => self.said(line, value, effects, now),
-                Err(broken) => self.fail(line, &broken, effects, now),
+                Ok(ConnectionStep::Reply(value)) => self.said(connection_id, value, effects, now),
+                Err(broken) => self.fail(connection_id, &broken, effects, now),
             }
         }
         self.close_what_is_done(effects);
@@ -128,20 +136,21 @@ impl Requests {
 
     pub(crate) fn closed(
         &mut self,
-        line: ConnectionId,
+        connection_id: ConnectionId,
         fault: &LinkFault,
         effects: &mut Effects,
         now: Moment,
     ) {
-        let is_opening = self.opening.as_ref().is_some_and(|opening| opening.line == line);
+        let is_opening =
+            self.opening.as_ref().is_some_and(|opening| opening.connection_id == connection_id);
         let kind = match fault.kind() {
             LinkFaultKind::Tls => NotifyFaultKind::Tls,
             _ if is_opening => NotifyFaultKind::Unreachable,
             _ => NotifyFaultKind::ConnectionLost,
         };
-        if let Some(conversation) = self.conversation(line) {
-            let broken = conversation.fault(kind, fault);
-            self.lost(line, &broken, effects, now);
+        if let Some(connection) = self.connection(connection_id) {
+            let broken = connection.fault(kind, fault);
+            self.lost(connection_id, &broken, effects, now);
             self.proceed(effects, now);
         }
     }
@@ -151,19 +160,19 @@ impl Requests {
             && opening.until <= now
         {
             let late = "it does not answer in time";
-            let broken = opening.conversation.fault(NotifyFaultKind::Unreachable, &late);
-            self.fail(opening.line, &broken, effects, now);
+            let broken = opening.connection.fault(NotifyFaultKind::Unreachable, &late);
+            self.fail(opening.connection_id, &broken, effects, now);
         }
         let late: Vec<ConnectionId> = self
             .links()
             .filter(|link| link.wait_until().is_some_and(|until| until <= now))
-            .map(|link| link.line)
+            .map(|link| link.connection_id)
             .collect();
-        for line in late {
-            if let Some(conversation) = self.conversation(line) {
+        for connection_id in late {
+            if let Some(connection) = self.connection(connection_id) {
                 let late = "it did not answer in time";
-                let broken = conversation.fault(NotifyFaultKind::ConnectionLost, &late);
-                self.fail(line, &broken, effects, now);
+                let broken = connection.fault(NotifyFaultKind::ConnectionLost, &late);
+                self.fail(connection_id, &broken, effects, now);
             }
         }
         self.proceed(effects, now);
@@ -178,13 +187,13 @@ impl Requests {
                     for order in self.waiting.drain(..) {
                         link.sent(pack(order, generation, &mut commands), now);
                     }
-                    effects.send(link.line, commands);
+                    effects.send(link.connection_id, commands);
                     return;
                 }
-                (Next::Ask(question), Some(link)) => {
+                (Next::Ask(probe), Some(link)) => {
                     if !link.is_asked() {
-                        effects.send(link.line, question.command().get_packed_command());
-                        link.sent(Sent::Question(question), now);
+                        effects.send(link.connection_id, probe.command().get_packed_command());
+                        link.sent(Sent::ServerProbe(probe), now);
                     }
                     return;
                 }
@@ -210,11 +219,17 @@ impl Requests {
         self.close_what_is_done(effects);
     }
 
-    fn said(&mut self, line: ConnectionId, value: Value, effects: &mut Effects, now: Moment) {
-        let Some(link) = self.link(line) else { return };
+    fn said(
+        &mut self,
+        connection_id: ConnectionId,
+        value: Value,
+        effects: &mut Effects,
+        now: Moment,
+    ) {
+        let Some(link) = self.link(connection_id) else { return };
         match link.pop() {
             Some(Sent::Publishing(publishing, generation)) => {
-                self.published(line, publishing, generation, &value, effects, now);
+                self.published(connection_id, publishing, generation, &value, effects, now);
             }
             Some(Sent::Request(request, mut answers)) => {
                 answers.push(value);
@@ -224,14 +239,14 @@ impl Requests {
                     self.answered.push_back(Answered { id: request.id, answers: Ok(answers) });
                 }
             }
-            Some(Sent::Question(question)) => self.decision.answered(question.read(&value), now),
-            None => self.unasked(line, effects, now),
+            Some(Sent::ServerProbe(probe)) => self.decision.on_probe_reply(probe.read(&value), now),
+            None => self.unasked(connection_id, effects, now),
         }
     }
 
     fn published(
         &mut self,
-        line: ConnectionId,
+        connection_id: ConnectionId,
         publishing: Publishing,
         generation: Generation,
         value: &Value,
@@ -254,15 +269,15 @@ impl Requests {
                 let broken = refusal_of(said.trim_end(), effects.address(), channels, published);
                 effects.push(Output::Published(publishing.command_id, Err(broken.into())));
                 // Another connection may lead to a server that takes it.
-                if self.current.as_ref().is_some_and(|link| link.line == line) {
+                if self.current.as_ref().is_some_and(|link| link.connection_id == connection_id) {
                     self.replace_connection(effects);
                 }
             }
             _ => {
-                if let Some(link) = self.link(line) {
+                if let Some(link) = self.link(connection_id) {
                     link.push_back_first(Sent::Publishing(publishing, generation), now);
                 }
-                self.unasked(line, effects, now);
+                self.unasked(connection_id, effects, now);
             }
         }
     }
@@ -274,43 +289,56 @@ impl Requests {
         now: Moment,
     ) -> bool {
         let channel = &publishing.publication.channel;
-        !publishing.is_repeated && self.decision.unheard(generation, channel, now)
+        !publishing.is_repeated && self.decision.on_no_receiver(generation, channel, now)
     }
 
     /// An answer came that is none to what was asked: so are those that follow.
-    fn unasked(&mut self, line: ConnectionId, effects: &mut Effects, now: Moment) {
-        if let Some(conversation) = self.conversation(line) {
+    fn unasked(&mut self, connection_id: ConnectionId, effects: &mut Effects, now: Moment) {
+        if let Some(connection) = self.connection(connection_id) {
             let unasked = "its answer is none to what it was asked";
-            let broken = conversation.fault(NotifyFaultKind::ConnectionLost, &unasked);
-            self.fail(line, &broken, effects, now);
+            let broken = connection.fault(NotifyFaultKind::ConnectionLost, &unasked);
+            self.fail(connection_id, &broken, effects, now);
         }
     }
 
     /// Closes a connection that is of no use any more.
-    fn fail(&mut self, line: ConnectionId, broken: &Broken, effects: &mut Effects, now: Moment) {
-        effects.close(line);
-        self.lost(line, broken, effects, now);
+    fn fail(
+        &mut self,
+        connection_id: ConnectionId,
+        broken: &Broken,
+        effects: &mut Effects,
+        now: Moment,
+    ) {
+        effects.close(connection_id);
+        self.lost(connection_id, broken, effects, now);
     }
 
     /// A connection is gone.
-    fn lost(&mut self, line: ConnectionId, broken: &Broken, effects: &mut Effects, now: Moment) {
-        if self.opening.as_ref().is_some_and(|opening| opening.line == line) {
+    fn lost(
+        &mut self,
+        connection_id: ConnectionId,
+        broken: &Broken,
+        effects: &mut Effects,
+        now: Moment,
+    ) {
+        if self.opening.as_ref().is_some_and(|opening| opening.connection_id == connection_id) {
             self.opening = None;
             if self.current.is_some() {
                 tracing::debug!(detail = broken.detail, "the connection was not replaced");
                 self.decision.renewal_failed(now);
             } else {
                 for order in std::mem::take(&mut self.waiting) {
-                    self.unanswered(order, broken, false, effects);
+                    self.on_lost_before_probe_reply(order, broken, false, effects);
                 }
             }
             return;
         }
-        let is_current = self.current.as_ref().is_some_and(|link| link.line == line);
+        let is_current =
+            self.current.as_ref().is_some_and(|link| link.connection_id == connection_id);
         let link = if is_current {
             self.current.take()
         } else {
-            let place = self.replaced.iter().position(|link| link.line == line);
+            let place = self.replaced.iter().position(|link| link.connection_id == connection_id);
             place.map(|place| self.replaced.swap_remove(place))
         };
         let mut was_asked = false;
@@ -318,21 +346,27 @@ impl Requests {
             let order = match sent {
                 Sent::Publishing(publishing, _) => Order::Publishing(publishing),
                 Sent::Request(request, _) => Order::Request(request),
-                Sent::Question(_) => {
+                Sent::ServerProbe(_) => {
                     was_asked = true;
                     continue;
                 }
             };
-            self.unanswered(order, broken, true, effects);
+            self.on_lost_before_probe_reply(order, broken, true, effects);
         }
         if is_current && was_asked {
-            self.decision.unanswered();
+            self.decision.on_lost_before_probe_reply();
         } else if is_current {
             self.decision.lost();
         }
     }
 
-    fn unanswered(&mut self, order: Order, broken: &Broken, was_sent: bool, effects: &mut Effects) {
+    fn on_lost_before_probe_reply(
+        &mut self,
+        order: Order,
+        broken: &Broken,
+        was_sent: bool,
+        effects: &mut Effects,
+    ) {
         match order {
             Order::Publishing(Publishing { command_id, .. }) => {
                 effects.push(Output::Published(command_id, Err(broken.clone().into())));
@@ -348,7 +382,7 @@ impl Requests {
     fn close_what_is_done(&mut self, effects: &mut Effects) {
         self.replaced.retain(|link| {
             if link.is_idle() {
-                effects.close(link.line);
+                effects.close(link.connection_id);
             }
             !link.is_idle()
         });
@@ -358,18 +392,21 @@ impl Requests {
         self.current.iter().chain(&self.replaced)
     }
 
-    fn link(&mut self, line: ConnectionId) -> Option<&mut Link> {
-        self.current.iter_mut().chain(&mut self.replaced).find(|link| link.line == line)
+    fn link(&mut self, connection_id: ConnectionId) -> Option<&mut Link> {
+        self.current
+            .iter_mut()
+            .chain(&mut self.replaced)
+            .find(|link| link.connection_id == connection_id)
     }
 
     /// The conversation on a line, and what the next answer there may be.
-    fn conversing(&mut self, line: ConnectionId) -> Option<(&mut Conversation, Limits)> {
-        if self.opening.as_ref().is_some_and(|opening| opening.line == line) {
-            return self.opening.as_mut().map(|opening| (&mut opening.conversation, USUAL));
+    fn conversing(&mut self, connection_id: ConnectionId) -> Option<(&mut RespConnection, Limits)> {
+        if self.opening.as_ref().is_some_and(|opening| opening.connection_id == connection_id) {
+            return self.opening.as_mut().map(|opening| (&mut opening.connection, USUAL));
         }
-        let link = self.link(line)?;
+        let link = self.link(connection_id)?;
         let expected = link.expected();
-        Some((&mut link.conversation, expected))
+        Some((&mut link.connection, expected))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ivy_proto::{ChannelName, Moment};
 
 use crate::RENEW_EVERY;
-use crate::questions::Question;
+use crate::probe::ServerProbe;
 use crate::server::Server;
 
 /// How long an unused connection is trusted to stand.
@@ -32,7 +32,7 @@ pub(crate) struct Renewal {
     /// When the connection was last replaced, or was to be.
     renewed_at: Option<Moment>,
     /// What a new connection is asked first.
-    first_question: Question,
+    first_probe: ServerProbe,
 }
 
 /// Names one connection among those that followed each other.
@@ -41,12 +41,12 @@ pub(crate) struct Generation(u64);
 
 /// What to do before a request. Execute it, report how it went, and ask for the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum RenewalStep {
     /// Open a connection and report [`Renewal::opened`]. If that fails, the request fails.
     Open,
-    /// Ask the server on the connection, and report [`Renewal::answered`] or
-    /// [`Renewal::unanswered`].
-    Ask(Question),
+    /// Ask the server on the connection, and report [`Renewal::on_probe_reply`] or
+    /// [`Renewal::on_lost_before_probe_reply`].
+    Ask(ServerProbe),
     /// Open another connection within `limit`, and report [`Renewal::opened`], after which it
     /// takes the place of the old one, or [`Renewal::renewal_failed`].
     Renew {
@@ -61,46 +61,46 @@ pub(crate) enum Step {
 struct Connection {
     opened_at: Moment,
     used_at: Moment,
-    question: Question,
+    probe: ServerProbe,
     /// When the question was last answered.
     answered_at: Option<Moment>,
     server: Server,
     /// Whether nobody heard a notice for which somebody waits.
-    is_unheard: bool,
+    had_no_receiver: bool,
 }
 
 impl Renewal {
     /// The next step towards a publication.
-    pub(crate) fn next_step(&mut self, now: Moment) -> Step {
+    pub(crate) fn next_step(&mut self, now: Moment) -> RenewalStep {
         let may_renew = self.may_renew(now);
-        let Some(connection) = &mut self.connection else { return Step::Open };
-        if connection.is_question_due(now) {
-            return Step::Ask(connection.question);
+        let Some(connection) = &mut self.connection else { return RenewalStep::Open };
+        if connection.is_probe_due(now) {
+            return RenewalStep::Ask(connection.probe);
         }
-        if may_renew && (connection.is_unheard || connection.server.is_misplaced()) {
-            return Step::Renew { limit: REPLACEMENT_LIMIT };
+        if may_renew && (connection.had_no_receiver || connection.server.is_misplaced()) {
+            return RenewalStep::Renew { limit: REPLACEMENT_LIMIT };
         }
         if may_renew && now.since(connection.opened_at) >= RENEW_EVERY {
-            return Step::Renew { limit: SPARE_LIMIT };
+            return RenewalStep::Renew { limit: SPARE_LIMIT };
         }
         connection.used_at = now;
-        Step::Send(Generation(self.generation))
+        RenewalStep::Send(Generation(self.generation))
     }
 
     /// A connection stands, the first one or a replacement.
     pub(crate) fn opened(&mut self, now: Moment) {
         if self.connection.is_some() {
             self.renewed_at = Some(now);
-            self.first_question = Question::default();
+            self.first_probe = ServerProbe::default();
         }
         self.generation += 1;
         self.connection = Some(Connection {
             opened_at: now,
             used_at: now,
-            question: self.first_question,
+            probe: self.first_probe,
             answered_at: None,
             server: Server::default(),
-            is_unheard: false,
+            had_no_receiver: false,
         });
     }
 
@@ -108,32 +108,32 @@ impl Renewal {
     pub(crate) fn renewal_failed(&mut self, now: Moment) {
         self.renewed_at = Some(now);
         if let Some(connection) = &mut self.connection {
-            connection.is_unheard = false;
+            connection.had_no_receiver = false;
         }
     }
 
     /// The server answered the question: what it says about itself, or nothing if it refused to.
-    pub(crate) fn answered(&mut self, server: Option<Server>, now: Moment) {
+    pub(crate) fn on_probe_reply(&mut self, server: Option<Server>, now: Moment) {
         let Some(connection) = &mut self.connection else { return };
         connection.used_at = now;
         connection.answered_at = Some(now);
-        match (server, connection.question) {
+        match (server, connection.probe) {
             (Some(server), _) => connection.server = server,
-            (None, Question::Hello) => {
-                connection.question = Question::Role;
+            (None, ServerProbe::Hello) => {
+                connection.probe = ServerProbe::Role;
                 connection.answered_at = None;
             }
-            (None, question) => connection.question = question.simpler(),
+            (None, probe) => connection.probe = probe.simpler(),
         }
     }
 
     /// The connection was lost before the server answered the question. A server that ends new
     /// connections because of it is not asked it again on the next one.
-    pub(crate) fn unanswered(&mut self) {
+    pub(crate) fn on_lost_before_probe_reply(&mut self) {
         if let Some(connection) = self.connection.take()
             && connection.answered_at.is_none()
         {
-            self.first_question = connection.question.simpler();
+            self.first_probe = connection.probe.simpler();
         }
     }
 
@@ -150,7 +150,7 @@ impl Renewal {
 
     /// Nobody heard what was published on a channel. Returns whether to publish it again, once: on
     /// a connection that takes the place of this one.
-    pub(crate) fn unheard(
+    pub(crate) fn on_no_receiver(
         &mut self,
         generation: Generation,
         channel: &ChannelName,
@@ -163,9 +163,9 @@ impl Renewal {
             return false;
         }
         if is_current && may_renew {
-            connection.is_unheard = true;
+            connection.had_no_receiver = true;
         }
-        !is_current || connection.is_unheard
+        !is_current || connection.had_no_receiver
     }
 
     fn may_renew(&self, now: Moment) -> bool {
@@ -174,11 +174,11 @@ impl Renewal {
 }
 
 impl Connection {
-    fn is_question_due(&self, now: Moment) -> bool {
+    fn is_probe_due(&self, now: Moment) -> bool {
         if now.since(self.used_at) > TRUSTED_FOR {
             return true;
         }
-        self.question != Question::Ping
+        self.probe != ServerProbe::Ping
             && self.answered_at.is_none_or(|at| now.since(at) >= ROLE_LASTS)
     }
 }
@@ -205,7 +205,7 @@ mod tests {
     fn connected_to(server: Option<Server>) -> Renewal {
         let mut renewal = Renewal::default();
         renewal.opened(after(0));
-        renewal.answered(server, after(0));
+        renewal.on_probe_reply(server, after(0));
         renewal
     }
 
@@ -213,9 +213,9 @@ mod tests {
     fn ready(renewal: &mut Renewal, server: Option<Server>, now: Moment) -> Generation {
         for _ in 0..4 {
             match renewal.next_step(now) {
-                Step::Send(generation) => return generation,
-                Step::Ask(_) => renewal.answered(server, now),
-                Step::Open | Step::Renew { .. } => renewal.opened(now),
+                RenewalStep::Send(generation) => return generation,
+                RenewalStep::Ask(_) => renewal.on_probe_reply(server, now),
+                RenewalStep::Open | RenewalStep::Renew { .. } => renewal.opened(now),
             }
         }
         panic!("it never comes to publish: {renewal:?}")
@@ -226,7 +226,7 @@ mod tests {
         let primary = hello("standalone", "master");
         let mut renewal = connected_to(primary);
         for second in 0..9 {
-            assert_eq!(renewal.next_step(after(second)), Step::Send(Generation(1)));
+            assert_eq!(renewal.next_step(after(second)), RenewalStep::Send(Generation(1)));
         }
     }
 
@@ -235,20 +235,20 @@ mod tests {
         let mut renewal = connected_to(hello("standalone", "master"));
         ready(&mut renewal, None, after(0));
         let rested = after(1) + Duration::from_nanos(1);
-        assert_eq!(renewal.next_step(rested), Step::Ask(Question::Hello));
-        renewal.unanswered();
-        assert_eq!(renewal.next_step(rested), Step::Open);
+        assert_eq!(renewal.next_step(rested), RenewalStep::Ask(ServerProbe::Hello));
+        renewal.on_lost_before_probe_reply();
+        assert_eq!(renewal.next_step(rested), RenewalStep::Open);
     }
 
     #[test]
     fn a_server_that_has_become_a_replica_is_left_at_the_next_check() {
         let mut renewal = connected_to(hello("standalone", "master"));
         for second in 0..10 {
-            assert!(matches!(renewal.next_step(after(second)), Step::Send(_)), "{second} s");
+            assert!(matches!(renewal.next_step(after(second)), RenewalStep::Send(_)), "{second} s");
         }
-        assert_eq!(renewal.next_step(after(10)), Step::Ask(Question::Hello));
-        renewal.answered(hello("standalone", "replica"), after(10));
-        assert_eq!(renewal.next_step(after(10)), Step::Renew { limit: REPLACEMENT_LIMIT });
+        assert_eq!(renewal.next_step(after(10)), RenewalStep::Ask(ServerProbe::Hello));
+        renewal.on_probe_reply(hello("standalone", "replica"), after(10));
+        assert_eq!(renewal.next_step(after(10)), RenewalStep::Renew { limit: REPLACEMENT_LIMIT });
     }
 
     #[test]
@@ -258,7 +258,7 @@ mod tests {
         let mut renewals = Vec::new();
         for second in 0..200 {
             match renewal.next_step(after(second)) {
-                Step::Renew { .. } => {
+                RenewalStep::Renew { .. } => {
                     renewals.push(second);
                     if second % 2 == 0 {
                         renewal.opened(after(second));
@@ -266,11 +266,11 @@ mod tests {
                         renewal.renewal_failed(after(second));
                     }
                 }
-                Step::Ask(_) => renewal.answered(replica, after(second)),
-                Step::Send(generation) => {
-                    renewal.unheard(generation, &reply(), after(second));
+                RenewalStep::Ask(_) => renewal.on_probe_reply(replica, after(second)),
+                RenewalStep::Send(generation) => {
+                    renewal.on_no_receiver(generation, &reply(), after(second));
                 }
-                Step::Open => panic!("the connection stays in use"),
+                RenewalStep::Open => panic!("the connection stays in use"),
             }
         }
         for pair in renewals.windows(2) {
@@ -284,10 +284,10 @@ mod tests {
         let primary = hello("standalone", "master");
         let mut renewal = connected_to(primary);
         let old = ready(&mut renewal, primary, after(0));
-        renewal.answered(primary, after(60));
-        assert_eq!(renewal.next_step(after(60)), Step::Renew { limit: SPARE_LIMIT });
+        renewal.on_probe_reply(primary, after(60));
+        assert_eq!(renewal.next_step(after(60)), RenewalStep::Renew { limit: SPARE_LIMIT });
         renewal.renewal_failed(after(60));
-        assert_eq!(renewal.next_step(after(60)), Step::Send(old));
+        assert_eq!(renewal.next_step(after(60)), RenewalStep::Send(old));
     }
 
     #[test]
@@ -295,13 +295,13 @@ mod tests {
         let primary = hello("standalone", "master");
         let mut renewal = connected_to(primary);
         let old = ready(&mut renewal, primary, after(0));
-        assert!(renewal.unheard(old, &reply(), after(0)));
-        assert!(matches!(renewal.next_step(after(0)), Step::Renew { .. }));
+        assert!(renewal.on_no_receiver(old, &reply(), after(0)));
+        assert!(matches!(renewal.next_step(after(0)), RenewalStep::Renew { .. }));
         renewal.opened(after(0));
         let new = ready(&mut renewal, primary, after(0));
         assert_ne!(new, old);
-        assert!(!renewal.unheard(new, &reply(), after(0)), "the caller has gone");
-        assert!(renewal.unheard(old, &reply(), after(0)), "it was under way meanwhile");
+        assert!(!renewal.on_no_receiver(new, &reply(), after(0)), "the caller has gone");
+        assert!(renewal.on_no_receiver(old, &reply(), after(0)), "it was under way meanwhile");
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
         for server in [hello("cluster", "master"), Some(Server::from_role("master")), None] {
             let mut renewal = connected_to(server);
             let generation = ready(&mut renewal, server, after(0));
-            assert!(!renewal.unheard(generation, &reply(), after(0)), "{server:?}");
+            assert!(!renewal.on_no_receiver(generation, &reply(), after(0)), "{server:?}");
         }
     }
 
@@ -319,19 +319,19 @@ mod tests {
         let mut renewal = connected_to(primary);
         let generation = ready(&mut renewal, primary, after(0));
         let shared = ChannelName::new("news").unwrap();
-        assert!(!renewal.unheard(generation, &shared, after(0)));
+        assert!(!renewal.on_no_receiver(generation, &shared, after(0)));
     }
 
     #[test]
     fn a_server_that_refuses_to_say_what_it_is_is_only_checked_to_stand() {
         let mut renewal = Renewal::default();
         renewal.opened(after(0));
-        for question in [Question::Hello, Question::Role] {
-            assert_eq!(renewal.next_step(after(0)), Step::Ask(question));
-            renewal.answered(None, after(0));
+        for probe in [ServerProbe::Hello, ServerProbe::Role] {
+            assert_eq!(renewal.next_step(after(0)), RenewalStep::Ask(probe));
+            renewal.on_probe_reply(None, after(0));
         }
-        assert!(matches!(renewal.next_step(after(0)), Step::Send(_)));
-        assert_eq!(renewal.next_step(after(0) + 2 * SECOND), Step::Ask(Question::Ping));
+        assert!(matches!(renewal.next_step(after(0)), RenewalStep::Send(_)));
+        assert_eq!(renewal.next_step(after(0) + 2 * SECOND), RenewalStep::Ask(ServerProbe::Ping));
     }
 
     #[test]
@@ -340,13 +340,13 @@ mod tests {
         let mut opened = 0;
         loop {
             match renewal.next_step(after(0)) {
-                Step::Open => {
+                RenewalStep::Open => {
                     opened += 1;
                     renewal.opened(after(0));
                 }
-                Step::Ask(_) => renewal.unanswered(),
-                Step::Renew { .. } => panic!("nothing is known against the connection"),
-                Step::Send(_) => break,
+                RenewalStep::Ask(_) => renewal.on_lost_before_probe_reply(),
+                RenewalStep::Renew { .. } => panic!("nothing is known against the connection"),
+                RenewalStep::Send(_) => break,
             }
         }
         assert_eq!(opened, 3);
@@ -361,6 +361,6 @@ mod tests {
         let new = ready(&mut renewal, primary, after(1));
         assert!(!renewal.is_current(old) && renewal.is_current(new));
         renewal.lost();
-        assert_eq!(renewal.next_step(after(1)), Step::Open);
+        assert_eq!(renewal.next_step(after(1)), RenewalStep::Open);
     }
 }

@@ -183,7 +183,7 @@ fn after_a_touch_without_an_answer_a_delete_and_a_release_name_both_reservations
         }
         let field = receipt.reservation.as_str().split('@').next().unwrap();
         let next = format!("{field}.1");
-        let sent = scene.sent_on(scene.line());
+        let sent = scene.sent_on(scene.connection_id());
         assert!(sent.contains(&command(&["HDEL", "ivy1:{mail}:h", field, &next])), "{sent}");
         // A release names the lease of each beside it: that of a touched message has its name.
         assert!(sent.contains(&text(&next).repeat(2)), "{sent}");

@@ -19,9 +19,9 @@ fn the_first_publication_opens_a_connection_and_follows_the_greeting() {
     let mut scene = Scene::new();
     assert!(scene.opened.is_empty());
     scene.publish(1, "news");
-    let line = scene.line();
+    let connection_id = scene.connection_id();
     assert!(scene.sent.is_empty());
-    scene.hand_in(Input::Opened(line));
+    scene.hand_in(Input::Opened(connection_id));
     assert_eq!(scene.last_sent(), command(&["AUTH", PASSWORD]));
     scene.say("+OK\r\n");
     assert_eq!(scene.last_sent(), command(&["HELLO", "2"]));
@@ -59,13 +59,13 @@ fn answers_may_come_in_any_pieces() {
 #[test]
 fn a_refused_publication_is_reported_in_the_words_of_the_server_and_the_next_one_connects_anew() {
     let mut scene = standing();
-    let old = scene.line();
+    let old = scene.connection_id();
     scene.publish(1, "news");
     scene.say("-READONLY You can't write against a read only replica.\r\n");
     assert!(scene.last_fault().to_string().contains("READONLY You can't"));
     assert_eq!(scene.closed, [old]);
     scene.publish(2, "news");
-    assert_ne!(scene.line(), old);
+    assert_ne!(scene.connection_id(), old);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn wrong_credentials_fail_what_waits_without_the_password() {
     for answer in ["-WRONGPASS correct horse\r\n", "-NOAUTH a\r\n", "-ERR invalid password\r\n"] {
         let mut scene = Scene::new();
         scene.publish(1, "news");
-        scene.hand_in(Input::Opened(scene.line()));
+        scene.hand_in(Input::Opened(scene.connection_id()));
         scene.say(answer);
         let fault = scene.last_fault();
         assert_eq!(fault.kind(), NotifyFaultKind::Unauthorized, "{answer:?}");
@@ -86,7 +86,7 @@ fn wrong_credentials_fail_what_waits_without_the_password() {
 fn a_server_without_room_is_reported_before_it_was_asked_anything() {
     let mut scene = Scene::new();
     scene.publish(1, "news");
-    scene.hand_in(Input::Opened(scene.line()));
+    scene.hand_in(Input::Opened(scene.connection_id()));
     scene.say("-ERR max number of clients reached\r\n");
     let fault = scene.last_fault();
     assert_eq!(fault.kind(), NotifyFaultKind::Refused);
@@ -97,7 +97,7 @@ fn a_server_without_room_is_reported_before_it_was_asked_anything() {
 fn a_server_of_another_protocol_is_reported_with_its_first_bytes() {
     let mut scene = Scene::new();
     scene.publish(1, "news");
-    scene.hand_in(Input::Opened(scene.line()));
+    scene.hand_in(Input::Opened(scene.connection_id()));
     scene.say("HTTP/1.1 400 Bad Request\r\n\r\n");
     let fault = scene.last_fault();
     assert_eq!(fault.kind(), NotifyFaultKind::Unreachable);
@@ -207,7 +207,7 @@ fn a_notice_that_no_caller_hears_is_published_once_more_elsewhere() {
 #[test]
 fn a_replaced_connection_stays_open_until_its_answers_have_come() {
     let mut scene = standing();
-    let old = scene.line();
+    let old = scene.connection_id();
     scene.pass(Duration::from_secs(60));
     scene.publish(1, "news");
     scene.say(HELLO);
@@ -224,7 +224,7 @@ fn a_user_name_that_is_ignored_is_reported_once() {
     let mut scene = Scene::with_user(Some("ada"));
     for command_id in 0..2 {
         scene.publish(command_id, "news");
-        scene.hand_in(Input::Opened(scene.line()));
+        scene.hand_in(Input::Opened(scene.connection_id()));
         if command_id == 0 {
             scene.say("-WRONGPASS no such user\r\n");
         }

@@ -34,13 +34,13 @@ impl Scene {
     }
 
     /// Time passes, in which the server answers when it is asked whether it stands.
-    fn pass_on(&mut self, line: ConnectionId, time: Duration) {
+    fn pass_on(&mut self, connection_id: ConnectionId, time: Duration) {
         let until = self.now + time;
         while self.now < until {
             let step = Duration::from_secs(10).min(until.since(self.now));
             self.pass(step);
-            if self.sent.last() == Some(&(line, command(&["PING"]))) {
-                self.say_on(line, &command(&["pong", ""]));
+            if self.sent.last() == Some(&(connection_id, command(&["PING"]))) {
+                self.say_on(connection_id, &command(&["pong", ""]));
                 self.sent.clear();
             }
         }
@@ -133,7 +133,7 @@ fn a_subscription_that_is_cancelled_closes_its_connections() {
 #[test]
 fn a_subscription_is_replaced_once_a_minute_without_a_gap() {
     let mut scene = standing();
-    let old = scene.line();
+    let old = scene.connection_id();
     scene.pass_on(old, Duration::from_secs(59));
     assert_eq!(scene.opened.len(), 1);
     scene.pass(Duration::from_secs(1));
@@ -154,7 +154,7 @@ fn a_subscription_is_replaced_once_a_minute_without_a_gap() {
 #[test]
 fn a_subscription_stays_where_it_cannot_be_replaced() {
     let mut scene = standing();
-    let old = scene.line();
+    let old = scene.connection_id();
     scene.pass_on(old, Duration::from_secs(60));
     scene.fail(LinkFaultKind::Unreachable);
     scene.say_on(old, &notice("still here"));
@@ -166,7 +166,7 @@ fn a_subscription_stays_where_it_cannot_be_replaced() {
 #[test]
 fn a_subscription_that_is_lost_ends_unless_its_replacement_stands() {
     let mut scene = standing();
-    let old = scene.line();
+    let old = scene.connection_id();
     scene.pass_on(old, Duration::from_secs(60));
     scene.accept();
     scene.say(&format!("{A}{B}"));

@@ -19,9 +19,9 @@ fn waiting(wait: Duration, due: &str) -> (Scene, ConnectionId) {
     scene.execute(1, reserve(wait));
     scene.say(&format!("{NOTHING_LOST}{}", array(&[due])));
     scene.accept();
-    let line = scene.line();
+    let connection_id = scene.connection_id();
     assert_eq!(scene.opened.len(), 2);
-    (scene, line)
+    (scene, connection_id)
 }
 
 fn blmove(seconds: &str) -> String {
@@ -41,12 +41,12 @@ fn brings(scene: &Scene) -> usize {
 
 #[test]
 fn a_wait_and_the_script_behind_it_are_sent_in_one_piece() {
-    let (scene, line) = waiting(20 * SECOND, "");
+    let (scene, connection_id) = waiting(20 * SECOND, "");
     let sent = scene.last_sent();
     let begin = format!("{}{}", command(&["CLIENT", "ID"]), blmove("20.000"));
     assert!(sent.starts_with(&begin), "{sent}");
     assert!(sent.contains("EVALSHA") && sent.contains(&text("behind")));
-    assert_eq!(scene.sent_on(line).matches("BLMOVE").count(), 1);
+    assert_eq!(scene.sent_on(connection_id).matches("BLMOVE").count(), 1);
 }
 
 #[test]
@@ -61,27 +61,27 @@ fn a_server_waits_until_something_is_due_and_for_half_a_minute_at_most() {
 
 #[test]
 fn what_comes_is_brought_and_the_connection_serves_the_next_wait() {
-    let (mut scene, line) = waiting(20 * SECOND, "");
+    let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.say(&format!(":7\r\n{}{}", text("moved"), message()));
     assert_eq!(brings(&scene), 1);
     scene.execute(2, reserve(20 * SECOND));
     let short = scene.opened[0];
     scene.say_on(short, &array(&[""]));
     assert_eq!(scene.opened.len(), 2);
-    assert_eq!(scene.sent_on(line).matches("BLMOVE").count(), 2);
-    assert_eq!(scene.sent_on(line).matches("CLIENT").count(), 1);
+    assert_eq!(scene.sent_on(connection_id).matches("BLMOVE").count(), 2);
+    assert_eq!(scene.sent_on(connection_id).matches("CLIENT").count(), 1);
 }
 
 #[test]
 fn a_wait_goes_on_in_pieces_until_it_is_over() {
-    let (mut scene, line) = waiting(40 * SECOND, "");
+    let (mut scene, connection_id) = waiting(40 * SECOND, "");
     scene.pass(30 * SECOND);
     scene.say(&format!(":7\r\n$-1\r\n{}", array(&[""])));
     assert!(scene.last_sent().contains(&blmove("10.000")));
     scene.pass(10 * SECOND);
     scene.say(&format!("$-1\r\n{}", array(&[""])));
     assert_eq!(brings(&scene), 0);
-    assert_eq!(scene.sent_on(line).matches("BLMOVE").count(), 2);
+    assert_eq!(scene.sent_on(connection_id).matches("BLMOVE").count(), 2);
 }
 
 #[test]
@@ -98,36 +98,36 @@ fn of_two_reserves_that_wait_each_has_its_connection() {
 
 #[test]
 fn a_script_that_the_server_does_not_know_is_sent_again_without_the_wait() {
-    let (mut scene, line) = waiting(20 * SECOND, "");
+    let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.say(&format!(":7\r\n{}-NOSCRIPT No matching script.\r\n", text("moved")));
     assert!(scene.last_sent().starts_with("*15\r\n$4\r\nEVAL\r\n"), "{}", scene.last_sent());
-    assert_eq!(scene.sent_on(line).matches("BLMOVE").count(), 1);
+    assert_eq!(scene.sent_on(connection_id).matches("BLMOVE").count(), 1);
     scene.say(&message());
     assert_eq!(brings(&scene), 1);
 }
 
 #[test]
 fn a_wait_that_is_cancelled_is_ended_on_the_server_and_takes_nothing_with_it() {
-    let (mut scene, line) = waiting(20 * SECOND, "");
+    let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.say(":7\r\n");
     scene.hand_in(Input::Cancel(CommandId(1)));
     assert_eq!(scene.last_sent(), command(&["CLIENT", "UNBLOCK", "7"]));
     let short = scene.opened[0];
     scene.say_on(short, ":1\r\n");
     // It came at the same time.
-    scene.say_on(line, &format!("{}{}", text("moved"), message()));
+    scene.say_on(connection_id, &format!("{}{}", text("moved"), message()));
     assert!(scene.last_sent().contains("EVALSHA"));
     assert_eq!(scene.sent.last().unwrap().0, short);
     assert_eq!(scene.executed.len(), 1);
-    assert_eq!(scene.sent_on(line).matches("BLMOVE").count(), 1);
+    assert_eq!(scene.sent_on(connection_id).matches("BLMOVE").count(), 1);
 }
 
 #[test]
 fn a_wait_that_is_cancelled_is_ended_as_soon_as_the_server_has_told_which_one_it_is() {
-    let (mut scene, line) = waiting(20 * SECOND, "");
+    let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.hand_in(Input::Cancel(CommandId(1)));
     assert!(!scene.last_sent().contains("UNBLOCK"));
-    scene.say_on(line, ":7\r\n");
+    scene.say_on(connection_id, ":7\r\n");
     assert_eq!(scene.last_sent(), command(&["CLIENT", "UNBLOCK", "7"]));
 }
 
@@ -138,17 +138,17 @@ fn a_wait_that_is_cancelled_before_its_connection_stands_is_not_sent() {
     scene.say(&format!("{NOTHING_LOST}{}", array(&[""])));
     scene.hand_in(Input::Cancel(CommandId(1)));
     scene.accept();
-    assert!(!scene.sent_on(scene.line()).contains("BLMOVE"));
+    assert!(!scene.sent_on(scene.connection_id()).contains("BLMOVE"));
 }
 
 #[test]
 fn a_server_that_answers_no_wait_is_taken_to_be_gone_ten_seconds_later() {
-    let (mut scene, line) = waiting(20 * SECOND, "");
+    let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.pass(30 * SECOND - Duration::from_millis(1));
     assert_eq!(scene.executed.len(), 1);
     scene.pass(Duration::from_millis(1));
     assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::AnswerLost);
-    assert!(scene.closed.contains(&line));
+    assert!(scene.closed.contains(&connection_id));
 }
 
 #[test]
@@ -181,18 +181,18 @@ fn a_server_that_knows_no_such_wait_is_not_asked_again() {
 
 #[test]
 fn a_connection_to_a_server_that_has_become_a_replica_is_not_used_again() {
-    let (mut scene, line) = waiting(20 * SECOND, "");
+    let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.say(":7\r\n-READONLY You can't write\r\n-READONLY You can't write\r\n");
     assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::Unavailable);
-    assert!(scene.closed.contains(&line));
+    assert!(scene.closed.contains(&connection_id));
 }
 
 #[test]
 fn a_connection_on_which_nothing_waits_is_closed_when_it_is_a_minute_old() {
-    let (mut scene, line) = waiting(20 * SECOND, "");
+    let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.say(&format!(":7\r\n$-1\r\n{}", message()));
     scene.pass(59 * SECOND);
-    assert!(!scene.closed.contains(&line));
+    assert!(!scene.closed.contains(&connection_id));
     scene.pass(SECOND);
-    assert!(scene.closed.contains(&line));
+    assert!(scene.closed.contains(&connection_id));
 }

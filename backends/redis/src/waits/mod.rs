@@ -10,7 +10,7 @@ use std::time::Duration;
 use ivy_proto::Moment;
 use ivy_proto::backend::{ConnectionId, LinkFault};
 
-use crate::conversation::Conversation;
+use crate::connection::RespConnection;
 use crate::effects::Effects;
 use crate::frame::Limits;
 use crate::requests::{Answered, RequestId, Unanswered};
@@ -68,32 +68,41 @@ impl Waits {
     }
 
     /// The conversation on this line, if it is one of these.
-    pub(crate) fn conversation(&mut self, line: ConnectionId) -> Option<&mut Conversation> {
-        let waiter = self.waiters.iter_mut().find(|waiter| waiter.line() == line)?;
-        Some(waiter.conversation())
+    pub(crate) fn connection(
+        &mut self,
+        connection_id: ConnectionId,
+    ) -> Option<&mut RespConnection> {
+        let waiter =
+            self.waiters.iter_mut().find(|waiter| waiter.connection_id() == connection_id)?;
+        Some(waiter.connection())
     }
 
     /// Takes in what has arrived on a line.
-    pub(crate) fn advance(&mut self, line: ConnectionId, effects: &mut Effects, now: Moment) {
-        let Some(place) = self.place(line) else { return };
+    pub(crate) fn advance(
+        &mut self,
+        connection_id: ConnectionId,
+        effects: &mut Effects,
+        now: Moment,
+    ) {
+        let Some(place) = self.place(connection_id) else { return };
         while let Some(outcome) = self.waiters[place].next_outcome(effects, now) {
             match outcome {
                 Outcome::Answered(answered) => self.answered.push_back(answered),
                 Outcome::Broken(broken) => {
-                    effects.close(line);
+                    effects.close(connection_id);
                     self.lost(place, |_| broken);
                     return;
                 }
             }
         }
         if self.waiters[place].is_misplaced() && self.waiters[place].is_free() {
-            effects.close(line);
+            effects.close(connection_id);
             self.waiters.swap_remove(place);
         }
     }
 
-    pub(crate) fn closed(&mut self, line: ConnectionId, fault: &LinkFault) {
-        if let Some(place) = self.place(line) {
+    pub(crate) fn closed(&mut self, connection_id: ConnectionId, fault: &LinkFault) {
+        if let Some(place) = self.place(connection_id) {
             self.lost(place, |waiter| waiter.closed(fault));
         }
     }
@@ -101,7 +110,7 @@ impl Waits {
     pub(crate) fn tick(&mut self, effects: &mut Effects, now: Moment) {
         let late = |waiter: &Waiter| !waiter.is_free() && waiter.wait_until() <= now;
         while let Some(place) = self.waiters.iter().position(late) {
-            effects.close(self.waiters[place].line());
+            effects.close(self.waiters[place].connection_id());
             self.lost(place, Waiter::late);
         }
         self.close_old(effects, now);
@@ -112,7 +121,7 @@ impl Waits {
         self.waiters.retain(|waiter| {
             let is_old = waiter.is_free() && waiter.wait_until() <= now;
             if is_old {
-                effects.close(waiter.line());
+                effects.close(waiter.connection_id());
             }
             !is_old
         });
@@ -127,7 +136,7 @@ impl Waits {
         }
     }
 
-    fn place(&self, line: ConnectionId) -> Option<usize> {
-        self.waiters.iter().position(|waiter| waiter.line() == line)
+    fn place(&self, connection_id: ConnectionId) -> Option<usize> {
+        self.waiters.iter().position(|waiter| waiter.connection_id() == connection_id)
     }
 }

@@ -9,7 +9,7 @@ use ivy_proto::notify::NotifyFaultKind;
 use redis::Value;
 
 use super::Wait;
-use crate::conversation::{Conversation, Step, USUAL};
+use crate::connection::{ConnectionStep, RespConnection, USUAL};
 use crate::effects::Effects;
 use crate::queue::{is_read_only, is_unknown_script, said};
 use crate::refusal::Broken;
@@ -23,8 +23,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// The connection.
 #[derive(Debug)]
 pub(super) struct Waiter {
-    line: ConnectionId,
-    conversation: Conversation,
+    connection_id: ConnectionId,
+    connection: RespConnection,
     stage: Stage,
     opened_at: Moment,
     /// What the server calls this connection, as soon as it has told.
@@ -60,10 +60,10 @@ pub(super) enum Outcome {
 
 impl Waiter {
     pub(super) fn open(wait: Wait, effects: &mut Effects, now: Moment) -> Self {
-        let (line, conversation) = effects.open();
+        let (connection_id, connection) = effects.open();
         Waiter {
-            line,
-            conversation,
+            connection_id,
+            connection,
             stage: Stage::Opening { wait: Some(wait), until: now + CONNECT_LIMIT },
             opened_at: now,
             client: Client::Unasked,
@@ -71,12 +71,12 @@ impl Waiter {
         }
     }
 
-    pub(super) fn line(&self) -> ConnectionId {
-        self.line
+    pub(super) fn connection_id(&self) -> ConnectionId {
+        self.connection_id
     }
 
-    pub(super) fn conversation(&mut self) -> &mut Conversation {
-        &mut self.conversation
+    pub(super) fn connection(&mut self) -> &mut RespConnection {
+        &mut self.connection
     }
 
     pub(super) fn client(&self) -> Option<i64> {
@@ -115,7 +115,7 @@ impl Waiter {
             self.client = Client::Asked;
         }
         commands.append(&mut wait.commands);
-        effects.send(self.line, commands);
+        effects.send(self.connection_id, commands);
         let until = now + wait.time + GRACE;
         self.stage = Stage::Waiting { wait, answers: Vec::new(), until };
     }
@@ -135,14 +135,14 @@ impl Waiter {
                 Stage::Waiting { wait, .. } => wait.limits,
                 Stage::Opening { .. } | Stage::Free => USUAL,
             };
-            match self.conversation.next_step(&expected) {
-                Ok(Step::Wait) => return None,
-                Ok(Step::Say(command)) => effects.send(self.line, command),
-                Ok(Step::Ready { ignores_user }) => {
+            match self.connection.next_step(&expected) {
+                Ok(ConnectionStep::Wait) => return None,
+                Ok(ConnectionStep::Send(command)) => effects.send(self.connection_id, command),
+                Ok(ConnectionStep::Ready { ignores_user }) => {
                     effects.greeted(ignores_user);
                     self.ready(effects, now);
                 }
-                Ok(Step::Said(value)) => {
+                Ok(ConnectionStep::Reply(value)) => {
                     if let Some(outcome) = self.said(value, effects, now) {
                         return Some(outcome);
                     }
@@ -159,7 +159,7 @@ impl Waiter {
             (_, Stage::Opening { .. }) => NotifyFaultKind::Unreachable,
             _ => NotifyFaultKind::ConnectionLost,
         };
-        self.unanswered(self.conversation.fault(kind, fault))
+        self.unanswered(self.connection.fault(kind, fault))
     }
 
     /// Too much time has passed.
@@ -168,7 +168,7 @@ impl Waiter {
             Stage::Opening { .. } => NotifyFaultKind::Unreachable,
             Stage::Free | Stage::Waiting { .. } => NotifyFaultKind::ConnectionLost,
         };
-        self.unanswered(self.conversation.fault(kind, &"it does not answer in time"))
+        self.unanswered(self.connection.fault(kind, &"it does not answer in time"))
     }
 
     /// What gets no answer any more.
@@ -211,13 +211,13 @@ impl Waiter {
         }
         let Stage::Waiting { wait, answers, until } = &mut self.stage else {
             let unasked = "its answer is none to what it was asked";
-            let broken = self.conversation.fault(NotifyFaultKind::ConnectionLost, &unasked);
+            let broken = self.connection.fault(NotifyFaultKind::ConnectionLost, &unasked);
             return Some(Outcome::Broken(self.unanswered(broken)));
         };
         let error = said(&value);
         let is_unknown = error.as_deref().is_some_and(is_unknown_script);
         if answers.len() == 1 && is_unknown && !wait.script.is_empty() {
-            effects.send(self.line, std::mem::take(&mut wait.script));
+            effects.send(self.connection_id, std::mem::take(&mut wait.script));
             *until = now + COMMAND_LIMIT;
             return None;
         }

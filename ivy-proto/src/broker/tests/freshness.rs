@@ -12,14 +12,14 @@ use crate::{MessageId, ReservationId};
 
 /// All ids that a broker has given, none of them twice.
 #[derive(Default)]
-struct Given {
+struct UsedIds {
     messages: BTreeSet<MessageId>,
     reservations: BTreeSet<ReservationId>,
     /// The last message that was reserved, so that it can be touched.
     held: Option<Target>,
 }
 
-impl Given {
+impl UsedIds {
     fn take(&mut self, answer: Response) {
         match answer {
             Response::Posted(ids) => {
@@ -50,7 +50,7 @@ proptest! {
         inputs in vec((input(), stamp(), any::<bool>()), 1..120),
     ) {
         let mut broker = Broker::new(config, [1; 32]);
-        let mut given = Given::default();
+        let mut given = UsedIds::default();
         let mut touches = 0;
         for (input, stamp, touch) in inputs {
             let _ = broker.handle_input(input, stamp);

@@ -13,7 +13,7 @@ struct Scenario {
     notices: Notices,
     fx: Effects,
     /// What is under way, and the number of its task.
-    under_way: VecDeque<(OpId, u8)>,
+    in_flight: VecDeque<(OpId, u8)>,
     /// The tasks whose notices have given way.
     dropped: Vec<u8>,
 }
@@ -21,7 +21,7 @@ struct Scenario {
 impl Scenario {
     fn keeping(bytes: usize) -> Self {
         let (notices, fx) = (Notices::new(bytes), Effects::new([7; 32], WallClock::default()));
-        Scenario { notices, fx, under_way: VecDeque::new(), dropped: Vec::new() }
+        Scenario { notices, fx, in_flight: VecDeque::new(), dropped: Vec::new() }
     }
 
     /// The task of this number is done, and its notice is so large.
@@ -44,7 +44,7 @@ impl Scenario {
 
     /// The notifier answers the first that is under way.
     fn answer(&mut self, answer: Result<u64, NotifyFault>) {
-        let (op, _) = self.under_way.pop_front().unwrap();
+        let (op, _) = self.in_flight.pop_front().unwrap();
         self.notices.published(op, answer, &mut self.fx);
         self.take_outputs();
     }
@@ -53,7 +53,7 @@ impl Scenario {
         while let Some(output) = self.fx.outputs.pop_front() {
             match output {
                 Output::Publish(op, publication) => {
-                    self.under_way.push_back((op, publication.payload.as_str().as_bytes()[0]));
+                    self.in_flight.push_back((op, publication.payload.as_str().as_bytes()[0]));
                 }
                 Output::Event(Event::NoticeDropped {
                     task,
@@ -68,7 +68,7 @@ impl Scenario {
     }
 
     fn numbers_under_way(&self) -> Vec<u8> {
-        self.under_way.iter().map(|(_, number)| *number).collect()
+        self.in_flight.iter().map(|(_, number)| *number).collect()
     }
 }
 
@@ -143,6 +143,6 @@ fn the_number_is_limited_as_well() {
     for _ in 0..=MOST_KEPT {
         scenario.send(1, 1);
     }
-    assert_eq!(scenario.under_way.len(), MOST_KEPT / 2);
+    assert_eq!(scenario.in_flight.len(), MOST_KEPT / 2);
     assert_eq!((scenario.notices.bytes(), scenario.dropped.len()), (MOST_KEPT, 1));
 }

@@ -129,7 +129,7 @@ impl Queue {
 
     /// An answer came that brought so many messages, after this time. Gives the time to rest, if
     /// the backend did not wait by itself.
-    pub(in crate::worker) fn answered(
+    pub(in crate::worker) fn on_reply(
         &mut self,
         count: usize,
         brought: usize,
@@ -141,7 +141,7 @@ impl Queue {
         let (asked_to_wait, took) = waited;
         // A message for which the backend has waited was the only one.
         let at_once = asked_to_wait.is_zero() || took < AT_ONCE;
-        self.unprocessable.answered(brought >= count && at_once);
+        self.unprocessable.on_reply(brought >= count && at_once);
         if brought > 0 {
             self.activity = if brought >= count { Activity::Overflowing } else { Activity::Busy };
             return None;
@@ -167,7 +167,7 @@ impl Queue {
 
     /// A poll failed, so that nothing is known of what the queue has. The others need not leave it
     /// their turns.
-    pub(in crate::worker) fn unanswered(&mut self, count: usize) {
+    pub(in crate::worker) fn on_failure(&mut self, count: usize) {
         self.forget_poll(count);
         if !self.is_idle() {
             self.activity = Activity::Idle(0);

@@ -28,7 +28,7 @@ enum Counts {
 const BOTH: [Counts; 2] = [Counts::Exact, Counts::UpperBound];
 
 /// One queue, and one worker after the other.
-struct Place {
+struct Fixture {
     counts: Counts,
     now: Moment,
     broker: Broker,
@@ -41,9 +41,9 @@ struct Place {
     finished: bool,
 }
 
-impl Place {
+impl Fixture {
     fn new(counts: Counts, body: &str) -> Self {
-        let mut place = Place {
+        let mut place = Fixture {
             counts,
             now: Moment::EPOCH,
             broker: Broker::new(BrokerConfig::default(), [3; 32]),
@@ -70,7 +70,7 @@ impl Place {
             if answered == id {
                 answer = Some(outcome.unwrap());
             } else {
-                self.hear(answered, outcome.map(|answer| self.reply(answer)));
+                self.on_reply(answered, outcome.map(|answer| self.reply(answer)));
             }
         }
         answer.unwrap()
@@ -92,7 +92,7 @@ impl Place {
         reply
     }
 
-    fn hear(&mut self, id: RequestId, answer: Result<QueueReply, broker::Refusal>) {
+    fn on_reply(&mut self, id: RequestId, answer: Result<QueueReply, broker::Refusal>) {
         let Some((life, op)) = self.asked.remove(&id) else { return };
         if life == self.lives && !self.finished {
             self.worker
@@ -142,7 +142,7 @@ impl Place {
                 Output::Wait(_) => match self.broker.poll_output() {
                     broker::Output::Response(id, answer) => {
                         let answer = answer.map(|answer| self.reply(answer));
-                        self.hear(id, answer);
+                        self.on_reply(id, answer);
                     }
                     broker::Output::Wait(_) => return,
                 },
@@ -215,7 +215,7 @@ impl Place {
         views.iter().map(|view| DeadLetter::parse(&view.body).unwrap()).collect()
     }
 
-    fn most_lost_told(&self) -> u32 {
+    fn most_lost_reported(&self) -> u32 {
         let lost = self.events.iter().filter_map(|event| match event {
             Event::Replaced { lost, .. } | Event::DeadLettered { lost, .. } => Some(*lost),
             _ => None,
@@ -243,7 +243,7 @@ fn bodies() -> [String; 2] {
 #[test]
 fn a_task_of_any_number_of_renewals_that_was_interrupted_once_runs_again() {
     for (counts, body) in BOTH.into_iter().flat_map(|counts| bodies().map(|body| (counts, body))) {
-        let mut place = Place::new(counts, &body);
+        let mut place = Fixture::new(counts, &body);
         place.pass(HOURS);
         place.crash();
         assert!(place.is_running(), "{counts:?}");
@@ -251,7 +251,7 @@ fn a_task_of_any_number_of_renewals_that_was_interrupted_once_runs_again() {
         place.pass(HOURS);
         place.end(done());
         assert!(place.dead_letters().is_empty(), "{counts:?}");
-        assert!(place.most_lost_told() <= 1, "{counts:?}");
+        assert!(place.most_lost_reported() <= 1, "{counts:?}");
     }
 }
 
@@ -259,7 +259,7 @@ fn a_task_of_any_number_of_renewals_that_was_interrupted_once_runs_again() {
 fn a_task_is_drained_any_number_of_times_and_nothing_is_held_against_it() {
     for (counts, body) in BOTH.into_iter().flat_map(|counts| bodies().map(|body| (counts, body))) {
         for renewing in [Duration::ZERO, 4 * LEASE] {
-            let mut place = Place::new(counts, &body);
+            let mut place = Fixture::new(counts, &body);
             let id = place.runs[0].id;
             for _ in 0..40 {
                 place.pass(renewing);
@@ -267,7 +267,7 @@ fn a_task_is_drained_any_number_of_times_and_nothing_is_held_against_it() {
                 assert!(place.is_running(), "{counts:?}");
                 assert_eq!((place.runs[0].attempt, place.runs[0].id), (1, id), "{counts:?}");
             }
-            assert_eq!(place.most_lost_told(), 0, "{counts:?}");
+            assert_eq!(place.most_lost_reported(), 0, "{counts:?}");
             assert!(place.dead_letters().is_empty(), "{counts:?}");
         }
     }
@@ -276,7 +276,7 @@ fn a_task_is_drained_any_number_of_times_and_nothing_is_held_against_it() {
 #[test]
 fn a_drain_between_two_crashes_takes_nothing_away_and_adds_nothing() {
     for counts in BOTH {
-        let mut place = Place::new(counts, &our_body(1, None));
+        let mut place = Fixture::new(counts, &our_body(1, None));
         place.pass(HOURS);
         for lost in 1..=9 {
             place.crash();
@@ -296,7 +296,7 @@ fn a_drain_between_two_crashes_takes_nothing_away_and_adds_nothing() {
 fn a_task_that_crashes_its_workers_is_moved_to_the_dead_letters() {
     for (counts, most) in [(Counts::Exact, 10), (Counts::UpperBound, 15)] {
         for renewing in [Duration::ZERO, 10 * LEASE] {
-            let mut place = Place::new(counts, &our_body(1, None));
+            let mut place = Fixture::new(counts, &our_body(1, None));
             let mut starts = 0;
             while place.is_running() {
                 starts += 1;
@@ -314,24 +314,24 @@ fn a_task_that_crashes_its_workers_is_moved_to_the_dead_letters() {
 
 #[test]
 fn a_failed_attempt_ends_the_deliveries_of_the_one_before() {
-    let mut place = Place::new(Counts::UpperBound, &our_body(1, None));
+    let mut place = Fixture::new(Counts::UpperBound, &our_body(1, None));
     place.pass(HOURS);
     place.crash();
     place.crash();
-    assert_eq!(place.most_lost_told(), 2);
+    assert_eq!(place.most_lost_reported(), 2);
     place.end(JobOutcome::Failed("no".into()));
     place.pass(Duration::from_secs(10));
     assert_eq!(place.runs[0].attempt, 2);
     place.events.clear();
     place.pass(HOURS);
     place.crash();
-    assert_eq!(place.most_lost_told(), 1);
+    assert_eq!(place.most_lost_reported(), 1);
 }
 
 #[test]
 fn attempts_and_lost_deliveries_are_counted_apart() {
     for counts in BOTH {
-        let mut place = Place::new(counts, &our_body(1, None));
+        let mut place = Fixture::new(counts, &our_body(1, None));
         for attempt in 1..=11 {
             place.pass(HOURS);
             place.crash();

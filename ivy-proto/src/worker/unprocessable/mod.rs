@@ -126,9 +126,9 @@ impl UnprocessableMessages {
     }
 
     /// The queue has answered. `backlog` tells that it had as much as it was asked for, at once.
-    pub(super) fn answered(&mut self, backlog: bool) {
+    pub(super) fn on_reply(&mut self, backlog: bool) {
         self.backlog = backlog;
-        self.yielding.answered(backlog);
+        self.yielding.on_reply(backlog);
     }
 
     /// Whether to look for messages without waiting for one, since others are to come first.

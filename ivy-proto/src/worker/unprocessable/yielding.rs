@@ -68,7 +68,7 @@ impl Yielding {
     }
 
     /// The queue has answered.
-    pub(super) fn answered(&mut self, backlog: bool) {
+    pub(super) fn on_reply(&mut self, backlog: bool) {
         self.backlog = backlog;
         if !backlog {
             self.most_foreign = 1;
@@ -113,7 +113,7 @@ mod tests {
 
     /// A message for others comes alone.
     fn meet(yielding: &mut Yielding, now: Moment) -> Option<Duration> {
-        yielding.answered(false);
+        yielding.on_reply(false);
         yielding.saw_foreign_message(now);
         rest(yielding)
     }
@@ -126,7 +126,7 @@ mod tests {
         assert!(meet(&mut yielding, now).unwrap() >= 5 * SECOND);
         for _ in 0..SHORT_POLLS {
             assert!(yielding.polls_without_waiting());
-            yielding.answered(false);
+            yielding.on_reply(false);
         }
         assert!(!yielding.polls_without_waiting(), "nothing of others was there meanwhile");
     }
@@ -146,7 +146,7 @@ mod tests {
         let mut yielding = Yielding::default();
         let mut away = Duration::ZERO;
         for _ in 0..1_000 {
-            yielding.answered(true);
+            yielding.on_reply(true);
             yielding.saw_foreign_message(Moment::EPOCH);
             away += rest(&mut yielding).unwrap_or_default();
         }

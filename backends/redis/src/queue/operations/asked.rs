@@ -7,7 +7,7 @@ use ivy_proto::{MessageId, Moment, QueueName, Receipt};
 use redis::Value;
 
 use super::{AtOnce, Operations};
-use crate::conversation::USUAL;
+use crate::connection::USUAL;
 use crate::frame::Limits;
 use crate::queue::command::Command;
 use crate::queue::decode::{Decoder, odd};

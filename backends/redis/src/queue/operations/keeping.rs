@@ -5,8 +5,8 @@ use ivy_proto::event::Event;
 use ivy_proto::queue::Fault;
 use redis::Value;
 
-use super::{Io, Operations, UnderWay};
-use crate::conversation::USUAL;
+use super::{InFlight, Io, Operations};
+use crate::connection::USUAL;
 use crate::queue::checks;
 use crate::queue::command::Command;
 use crate::queue::decode::Decoder;
@@ -19,7 +19,7 @@ impl Operations {
     pub(super) fn keep_up(&mut self, task: Task, commands: Vec<Command>, io: &mut Io<'_>) {
         let exchange = Exchange::new(commands);
         let id = self.send(&exchange, USUAL, io);
-        self.under_way.insert(id, UnderWay::Upkeep { task, exchange });
+        self.in_flight.insert(id, InFlight::Upkeep { task, exchange });
     }
 
     /// A task has got its answers.

@@ -19,7 +19,7 @@ use super::names::Names;
 use super::refusal::{broken, is_read_only};
 use super::touches::OpenTouches;
 use super::upkeep::Upkeep;
-use crate::conversation::USUAL;
+use crate::connection::USUAL;
 use crate::effects::Effects;
 use crate::frame::Limits;
 use crate::requests::{Answered, Request, RequestId, Requests, Unanswered};
@@ -45,7 +45,7 @@ pub(crate) struct Operations {
     touches: OpenTouches,
     upkeep: Upkeep,
     last_id: u64,
-    under_way: BTreeMap<RequestId, UnderWay>,
+    in_flight: BTreeMap<RequestId, InFlight>,
     /// Reserves that wait for a moment until they ask again.
     resting: VecDeque<Resting>,
     /// Waits that nobody wants any more, and that the server is to end as soon as it can be told.
@@ -54,7 +54,7 @@ pub(crate) struct Operations {
 
 /// What a request is sent for.
 #[derive(Debug)]
-enum UnderWay {
+enum InFlight {
     /// An operation, for which nobody may wait any more.
     Operation { command_id: Option<CommandId>, asked: Asked, exchange: Exchange },
     /// A reserve that is answered at once.
@@ -75,7 +75,7 @@ impl Operations {
             touches: OpenTouches::default(),
             upkeep: Upkeep::default(),
             last_id: 0,
-            under_way: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             resting: VecDeque::new(),
             unwanted: Vec::new(),
         }
@@ -102,7 +102,7 @@ impl Operations {
                 let exchange = Exchange::new(commands);
                 let id = self.send(&exchange, asked.limits(), io);
                 let command_id = Some(command_id);
-                self.under_way.insert(id, UnderWay::Operation { command_id, asked, exchange });
+                self.in_flight.insert(id, InFlight::Operation { command_id, asked, exchange });
             }
             Err(answer) => io.effects.push(Output::Executed(command_id, *answer)),
         }
@@ -111,24 +111,24 @@ impl Operations {
     /// Nobody waits for this any more.
     pub(crate) fn cancel(&mut self, command_id: CommandId, io: &mut Io<'_>) {
         self.resting.retain(|resting| resting.reserving.command_id != Some(command_id));
-        let is_this = |under_way: &UnderWay| under_way.command_id() == Some(command_id);
-        let found = self.under_way.iter().find(|(_, under_way)| is_this(under_way));
+        let is_this = |in_flight: &InFlight| in_flight.command_id() == Some(command_id);
+        let found = self.in_flight.iter().find(|(_, in_flight)| is_this(in_flight));
         let Some(id) = found.map(|(id, _)| *id) else { return };
         if io.requests.cancel(id) || io.waits.cancel(id) {
-            if let Some(UnderWay::Operation { asked, .. }) = self.under_way.remove(&id) {
+            if let Some(InFlight::Operation { asked, .. }) = self.in_flight.remove(&id) {
                 self.was_not_sent(&asked);
             }
             return;
         }
-        match self.under_way.get_mut(&id) {
-            Some(UnderWay::Operation { command_id, .. }) => *command_id = None,
-            Some(UnderWay::Reserve { reserving, .. }) => reserving.command_id = None,
-            Some(UnderWay::Wait { reserving }) => {
+        match self.in_flight.get_mut(&id) {
+            Some(InFlight::Operation { command_id, .. }) => *command_id = None,
+            Some(InFlight::Reserve { reserving, .. }) => reserving.command_id = None,
+            Some(InFlight::Wait { reserving }) => {
                 reserving.command_id = None;
                 self.unwanted.push(id);
                 self.unblock(io);
             }
-            Some(UnderWay::Upkeep { .. }) | None => {}
+            Some(InFlight::Upkeep { .. }) | None => {}
         }
     }
 
@@ -151,41 +151,41 @@ impl Operations {
     }
 
     fn answered(&mut self, id: RequestId, answers: Vec<Value>, io: &mut Io<'_>) {
-        let Some(mut under_way) = self.under_way.remove(&id) else { return };
+        let Some(mut in_flight) = self.in_flight.remove(&id) else { return };
         let errors = answers.iter().filter_map(error);
-        if under_way.exchange().is_some() && errors.clone().any(|said| is_read_only(&said)) {
+        if in_flight.exchange().is_some() && errors.clone().any(|said| is_read_only(&said)) {
             io.requests.replace_connection(io.effects);
         }
-        let limits = under_way.limits();
-        let answers = match under_way.exchange() {
+        let limits = in_flight.limits();
+        let answers = match in_flight.exchange() {
             None => answers,
             Some(exchange) => match exchange.answered(answers) {
                 Some(answers) => answers,
                 None => {
                     let id = self.send(exchange, limits, io);
-                    self.under_way.insert(id, under_way);
+                    self.in_flight.insert(id, in_flight);
                     return;
                 }
             },
         };
-        match under_way {
-            UnderWay::Operation { command_id, asked, .. } => {
+        match in_flight {
+            InFlight::Operation { command_id, asked, .. } => {
                 self.replied(command_id, asked, answers, io)
             }
-            UnderWay::Reserve { reserving, .. } => self.reserved(reserving, answers, io),
-            UnderWay::Wait { reserving } => self.waited(reserving, answers, io),
-            UnderWay::Upkeep { task, .. } => self.kept_up(task, answers, io),
+            InFlight::Reserve { reserving, .. } => self.reserved(reserving, answers, io),
+            InFlight::Wait { reserving } => self.waited(reserving, answers, io),
+            InFlight::Upkeep { task, .. } => self.kept_up(task, answers, io),
         }
     }
 
     fn unanswered(&mut self, id: RequestId, unanswered: &Unanswered, io: &mut Io<'_>) {
-        let Some(under_way) = self.under_way.remove(&id) else { return };
-        if let UnderWay::Operation { asked, .. } = &under_way
+        let Some(in_flight) = self.in_flight.remove(&id) else { return };
+        if let InFlight::Operation { asked, .. } = &in_flight
             && !unanswered.was_sent
         {
             self.was_not_sent(asked);
         }
-        if let Some(command_id) = under_way.command_id() {
+        if let Some(command_id) = in_flight.command_id() {
             let fault = broken(&unanswered.broken, unanswered.was_sent, io.effects.address());
             io.effects.push(Output::Executed(command_id, Err(fault)));
         }
@@ -208,8 +208,8 @@ impl Operations {
                         let asked = Asked::Search(keys, search);
                         let id = self.send(&exchange, asked.limits(), io);
                         let command_id = Some(command_id);
-                        self.under_way
-                            .insert(id, UnderWay::Operation { command_id, asked, exchange });
+                        self.in_flight
+                            .insert(id, InFlight::Operation { command_id, asked, exchange });
                         return;
                     }
                     Ok(Ok(reply)) => Ok(reply),
@@ -231,7 +231,7 @@ impl Operations {
         let mut clients = Vec::new();
         self.unwanted.retain(|id| {
             clients.extend(io.waits.client(*id));
-            self.under_way.contains_key(id) && io.waits.client(*id).is_none()
+            self.in_flight.contains_key(id) && io.waits.client(*id).is_none()
         });
         for client in clients {
             let exchange = Exchange::new([encode::unblock(client)]);
@@ -253,31 +253,31 @@ impl Operations {
     }
 }
 
-impl UnderWay {
+impl InFlight {
     fn command_id(&self) -> Option<CommandId> {
         match self {
-            UnderWay::Operation { command_id, .. } => *command_id,
-            UnderWay::Reserve { reserving, .. } | UnderWay::Wait { reserving } => {
+            InFlight::Operation { command_id, .. } => *command_id,
+            InFlight::Reserve { reserving, .. } | InFlight::Wait { reserving } => {
                 reserving.command_id
             }
-            UnderWay::Upkeep { .. } => None,
+            InFlight::Upkeep { .. } => None,
         }
     }
 
     fn exchange(&mut self) -> Option<&mut Exchange> {
         match self {
-            UnderWay::Operation { exchange, .. }
-            | UnderWay::Reserve { exchange, .. }
-            | UnderWay::Upkeep { exchange, .. } => Some(exchange),
-            UnderWay::Wait { .. } => None,
+            InFlight::Operation { exchange, .. }
+            | InFlight::Reserve { exchange, .. }
+            | InFlight::Upkeep { exchange, .. } => Some(exchange),
+            InFlight::Wait { .. } => None,
         }
     }
 
     fn limits(&self) -> Limits {
         match self {
-            UnderWay::Operation { asked, .. } => asked.limits(),
-            UnderWay::Reserve { .. } | UnderWay::Wait { .. } => encode::MESSAGES,
-            UnderWay::Upkeep { .. } => USUAL,
+            InFlight::Operation { asked, .. } => asked.limits(),
+            InFlight::Reserve { .. } | InFlight::Wait { .. } => encode::MESSAGES,
+            InFlight::Upkeep { .. } => USUAL,
         }
     }
 }

@@ -7,7 +7,7 @@ use ivy_proto::queue::{Fault, FaultKind, QueueReply, Reserved};
 use ivy_proto::{Moment, QueueName, Receipt};
 use redis::Value;
 
-use super::{Io, Operations, UnderWay};
+use super::{InFlight, Io, Operations};
 use crate::queue::command::By;
 use crate::queue::decode::{Brought, Decoder, odd};
 use crate::queue::encode::{self, From, Reserve};
@@ -59,7 +59,7 @@ impl Operations {
         let reserve = self.script(&mut reserving, from, sweep);
         let exchange = Exchange::new([reserve.command(&reserving.keys)]);
         let id = self.send(&exchange, encode::MESSAGES, io);
-        self.under_way.insert(id, UnderWay::Reserve { reserving, exchange });
+        self.in_flight.insert(id, InFlight::Reserve { reserving, exchange });
     }
 
     /// The script that looks once.
@@ -118,7 +118,7 @@ impl Operations {
         reserve.write(By::Text, &mut script);
         let id: RequestId = self.next_id();
         let wait = Wait { id, commands, script, limits: encode::MESSAGES, time };
-        self.under_way.insert(id, UnderWay::Wait { reserving });
+        self.in_flight.insert(id, InFlight::Wait { reserving });
         io.waits.send(wait, io.effects, io.now);
     }
 

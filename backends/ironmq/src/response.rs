@@ -1,0 +1,388 @@
+//! Answers that say yes: what they must hold to be believed.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::json::{self, Element, Entries, Object};
+use crate::messages::{self, MOST_MESSAGES, MOST_SURPLUS, Message};
+use crate::redaction::Redaction;
+use crate::request::clamped_count;
+use ivy_proto::QueueName;
+use ivy_proto::queue::{
+    DeadLetterSetting, DeliveryCount, Oddity, PeekedMessage, QueueInfo, QueueOp, QueueReply,
+    Reserved, ReservedMessage,
+};
+use ivy_proto::{MessageId, Receipt, ReservationId};
+
+/// Why an answer is not believed. Never repeats its body.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadResponse {
+    #[error("it is encoded, though no encoding was asked for")]
+    Encoded,
+    #[error("it tells its length in two ways, so that where it ends is not certain")]
+    TwoLengths,
+    #[error("it is not the JSON that was expected, and its content type is {0:?}")]
+    NotExpected(String),
+    #[error("it acknowledges {ids} of {messages} messages")]
+    WrongCount { ids: usize, messages: usize },
+    #[error("{0} is missing or not of its type")]
+    Missing(&'static str),
+    #[error("it is about something else than was asked for")]
+    OtherSubject,
+}
+
+impl BadResponse {
+    /// The same, without a content type that must not be shown.
+    pub(crate) fn redacted(self, redaction: &Redaction<'_>) -> Self {
+        match self {
+            BadResponse::NotExpected(content_type) => {
+                BadResponse::NotExpected(redaction.quote(&content_type).unwrap_or_default())
+            }
+            problem => problem,
+        }
+    }
+}
+
+/// Reads the answer to an operation that the server says has succeeded, and notes what it is
+/// believed in spite of.
+pub(crate) fn read(
+    op: &QueueOp,
+    headers: &HeaderMap,
+    body: &[u8],
+    mut note: impl FnMut(Oddity),
+) -> Result<QueueReply, BadResponse> {
+    let reply = read_noting(op, headers, body, &mut note)?;
+    if !is_called_json(headers) {
+        note(Oddity::ContentType);
+    }
+    Ok(reply)
+}
+
+fn read_noting(
+    op: &QueueOp,
+    headers: &HeaderMap,
+    body: &[u8],
+    note: &mut impl FnMut(Oddity),
+) -> Result<QueueReply, BadResponse> {
+    if !is_plain(headers) {
+        return Err(BadResponse::Encoded);
+    }
+    // Of two parties on the way one may have gone by the one, and one by the other.
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        return Err(BadResponse::TwoLengths);
+    }
+    let answer = JsonResponse { headers, body };
+    match op {
+        QueueOp::Post { messages, .. } => posted(answer.object()?, messages.items().len()),
+        QueueOp::Reserve { count, .. } => {
+            Ok(reserved(answer.messages(note)?, clamped_count(*count)))
+        }
+        QueueOp::Peek { .. } => {
+            let messages = answer.messages(note)?;
+            Ok(QueueReply::Peeked(messages.objects.into_iter().filter_map(peeked).collect()))
+        }
+        QueueOp::Get { message, .. } => got(answer.object()?, message),
+        QueueOp::Delete { .. } | QueueOp::DeleteMany { .. } => {
+            answer.done().map(|()| QueueReply::all_deleted(deleted(op)))
+        }
+        QueueOp::Touch { receipt, .. } => touched(answer.object()?, receipt),
+        QueueOp::Release { .. } => answer.done().map(|()| QueueReply::Released),
+        QueueOp::Clear { .. } => answer.done().map(|()| QueueReply::Cleared),
+        QueueOp::DeleteQueue { .. } => answer.done().map(|()| QueueReply::QueueDeleted),
+        QueueOp::GetQueue { queue } | QueueOp::CreateQueue { queue } => {
+            queue_info(answer.object()?, queue)
+        }
+        QueueOp::ListQueues { .. } => queues(answer.object()?),
+    }
+}
+
+/// How many messages a delete is about. Its answer speaks of all of them.
+fn deleted(op: &QueueOp) -> usize {
+    match op {
+        QueueOp::DeleteMany { receipts, .. } => receipts.items().len(),
+        _ => 1,
+    }
+}
+
+/// Whether the body is as the server wrote it.
+fn is_plain(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// Whether the server says that the body is JSON.
+fn is_called_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+}
+
+/// The text under `msg`, if the body is a JSON object with one. The content type is not looked at,
+/// since proxies and old servers get it wrong.
+pub(crate) fn message(body: &[u8]) -> Option<Cow<'_, str>> {
+    let text = std::str::from_utf8(body).ok()?;
+    let Object(said) = serde_json::from_str::<Object<MessageResponse<'_>>>(text).ok()?;
+    json::text(said.msg?.get())
+}
+
+struct JsonResponse<'a> {
+    headers: &'a HeaderMap,
+    body: &'a [u8],
+}
+
+impl<'a> JsonResponse<'a> {
+    fn object<T: Deserialize<'a>>(&self) -> Result<T, BadResponse> {
+        let text = std::str::from_utf8(self.body).map_err(|_| self.not_expected())?;
+        match serde_json::from_str::<Object<T>>(text) {
+            Ok(Object(fields)) => Ok(fields),
+            // serde's own text may repeat what it found.
+            Err(_) => Err(self.not_expected()),
+        }
+    }
+
+    fn not_expected(&self) -> BadResponse {
+        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        BadResponse::NotExpected(content_type.unwrap_or_default().chars().take(80).collect())
+    }
+
+    /// The messages of a reserve or peek. Servers before 3.1.10 left them out, or wrote `null`,
+    /// where there were none; an answer that says something else instead is none of theirs.
+    fn messages(
+        &self,
+        note: &mut impl FnMut(Oddity),
+    ) -> Result<Entries<Message<'a>, MOST_MESSAGES>, BadResponse> {
+        // What is as it mostly is, is read in one pass.
+        if let Some(objects) = std::str::from_utf8(self.body).ok().and_then(messages::read) {
+            return Ok(Entries { objects, others: 0 });
+        }
+        let answer: MessagesResponse<'_> = self.object()?;
+        match (answer.messages, answer.msg) {
+            (Some(Some(messages)), _) => Ok(messages),
+            (Some(None), _) | (None, None) => {
+                note(Oddity::NoMessages);
+                Ok(Entries::default())
+            }
+            (None, Some(_)) => Err(BadResponse::Missing("messages")),
+        }
+    }
+
+    /// Nothing is answered but that it was done. The words are the server's own and differ.
+    fn done(&self) -> Result<(), BadResponse> {
+        let said: MessageResponse<'_> = self.object()?;
+        let said = said.msg.and_then(|msg| json::text(msg.get()));
+        said.map(|_| ()).ok_or(BadResponse::Missing("msg"))
+    }
+}
+
+#[derive(Deserialize)]
+struct MessageResponse<'a> {
+    #[serde(borrow)]
+    msg: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct PostResponse<'a> {
+    #[serde(borrow)]
+    ids: Option<Vec<&'a RawValue>>,
+}
+
+fn posted(answer: PostResponse<'_>, messages: usize) -> Result<QueueReply, BadResponse> {
+    let ids = answer.ids.unwrap_or_default();
+    if ids.len() != messages {
+        return Err(BadResponse::WrongCount { ids: ids.len(), messages });
+    }
+    let ids = ids
+        .into_iter()
+        .map(|id| json::id(id.get()).map(|id| Ok(MessageId::new(id))))
+        .collect::<Option<_>>();
+    ids.map(QueueReply::Posted).ok_or(BadResponse::Missing("an id"))
+}
+
+#[derive(Deserialize)]
+struct MessagesResponse<'a> {
+    /// `Some(None)` where it says `null`.
+    #[serde(borrow, default, deserialize_with = "present")]
+    messages: Option<Option<Entries<Message<'a>, MOST_MESSAGES>>>,
+    msg: Option<&'a RawValue>,
+}
+
+/// Tells what is `null` from what is missing.
+fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+fn reserved(entries: Entries<Message<'_>, MOST_MESSAGES>, count: usize) -> QueueReply {
+    let mut unusable = entries.others;
+    let mut messages = Vec::with_capacity(entries.objects.len());
+    for entry in entries.objects {
+        match reserved_message(entry) {
+            Some(message) => messages.push(message),
+            None => unusable += 1,
+        }
+    }
+    let most = count + MOST_SURPLUS;
+    // A queue gives its messages in their order. Then each is another one.
+    let is_in_order = messages.is_sorted_by(|one, next| one.receipt < next.receipt);
+    if !is_in_order || messages.len() > most {
+        unusable += drop_repeated(&mut messages, most);
+    }
+    QueueReply::Reserved(Reserved { messages, unusable })
+}
+
+/// Keeps so many different messages at most, and says how many more there were. The same reservation
+/// twice is one message, and to be run once.
+fn drop_repeated(messages: &mut Vec<ReservedMessage>, most: usize) -> usize {
+    let mut surplus = 0;
+    let mut known = BTreeSet::new();
+    messages.retain(|message| {
+        if known.contains(&message.receipt) {
+            return false;
+        }
+        let is_taken = known.len() < most;
+        if is_taken {
+            known.insert(message.receipt.clone());
+        }
+        surplus += usize::from(!is_taken);
+        is_taken
+    });
+    surplus
+}
+
+fn reserved_message(message: Message<'_>) -> Option<ReservedMessage> {
+    let receipt = Receipt {
+        message: MessageId::new(json::id(message.id?)?),
+        reservation: ReservationId::new(json::id(message.reservation_id?)?),
+    };
+    let deliveries = DeliveryCount::from_reserved_count(json::count(message.reserved_count));
+    Some(ReservedMessage { receipt, body: json::body(message.body), deliveries })
+}
+
+fn peeked(message: Message<'_>) -> Option<PeekedMessage> {
+    let id = MessageId::new(json::id(message.id?)?);
+    let reserved_count = json::count(message.reserved_count);
+    Some(PeekedMessage { id, body: json::body(message.body), reserved_count })
+}
+
+#[derive(Deserialize)]
+struct GetResponse<'a> {
+    #[serde(borrow)]
+    message: Option<Element<Message<'a>>>,
+}
+
+fn got(answer: GetResponse<'_>, asked: &MessageId) -> Result<QueueReply, BadResponse> {
+    let Some(Element::Object(message)) = answer.message else {
+        return Err(BadResponse::Missing("message"));
+    };
+    let message = peeked(message).ok_or(BadResponse::Missing("message"))?;
+    // A late answer to an earlier request on the same connection must not pass for this one.
+    if message.id != *asked {
+        return Err(BadResponse::OtherSubject);
+    }
+    Ok(QueueReply::Message(message))
+}
+
+#[derive(Deserialize)]
+struct TouchResponse<'a> {
+    #[serde(borrow)]
+    reservation_id: Option<&'a RawValue>,
+}
+
+fn touched(answer: TouchResponse<'_>, receipt: &Receipt) -> Result<QueueReply, BadResponse> {
+    let reservation = answer.reservation_id.and_then(|id| json::id(id.get()));
+    let reservation = reservation.ok_or(BadResponse::Missing("reservation_id"))?;
+    let message = receipt.message.clone();
+    Ok(QueueReply::Touched(Receipt { message, reservation: ReservationId::new(reservation) }))
+}
+
+#[derive(Deserialize)]
+struct QueueResponse<'a> {
+    #[serde(borrow)]
+    queue: Option<Element<Queue<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Queue<'a> {
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(rename = "type")]
+    kind: Option<&'a RawValue>,
+    message_timeout: Option<&'a RawValue>,
+    message_expiration: Option<&'a RawValue>,
+    size: Option<&'a RawValue>,
+    total_messages: Option<&'a RawValue>,
+    dead_letter: Option<Element<DeadLetter<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct DeadLetter<'a> {
+    #[serde(borrow)]
+    queue_name: Option<&'a RawValue>,
+    max_reservations: Option<&'a RawValue>,
+}
+
+fn queue_info(answer: QueueResponse<'_>, asked: &QueueName) -> Result<QueueReply, BadResponse> {
+    let Some(Element::Object(queue)) = answer.queue else {
+        return Err(BadResponse::Missing("queue"));
+    };
+    let name = queue.name.and_then(text).ok_or(BadResponse::Missing("name"))?;
+    if name != asked.as_str() {
+        return Err(BadResponse::OtherSubject);
+    }
+    let seconds = |value| json::number(value).map(Duration::from_secs);
+    let mut info = QueueInfo::new(asked.clone());
+    info.settings.reservable = queue.kind.and_then(text).and_then(|kind| is_reservable(&kind));
+    info.settings.message_timeout = seconds(queue.message_timeout);
+    info.settings.message_expiration = seconds(queue.message_expiration);
+    info.settings.dead_letter = queue.dead_letter.and_then(dead_letter);
+    info.size = json::number(queue.size);
+    info.total_messages = json::number(queue.total_messages);
+    Ok(QueueReply::Queue(info))
+}
+
+fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+    json::text(value.get())
+}
+
+/// Whether workers can reserve the messages of a queue of this type.
+fn is_reservable(kind: &str) -> Option<bool> {
+    match kind {
+        "pull" => Some(true),
+        // The server pushes each message to one or all of the queue's subscribers.
+        "multicast" | "unicast" => Some(false),
+        _ => None,
+    }
+}
+
+fn dead_letter(setting: Element<DeadLetter<'_>>) -> Option<DeadLetterSetting> {
+    let Element::Object(setting) = setting else {
+        return None;
+    };
+    let name = setting.queue_name.and_then(text)?;
+    // An empty name is how a rule is switched off.
+    (!name.is_empty()).then(|| DeadLetterSetting {
+        queue: QueueName::new(&name).ok(),
+        max_reservations: json::count(setting.max_reservations.map(RawValue::get)),
+    })
+}
+
+#[derive(Deserialize)]
+struct QueueList<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    queues: Option<Option<Entries<Queue<'a>, { usize::MAX }>>>,
+}
+
+/// Names that ivy cannot use, since they are too long or hold control characters, are left out.
+fn queues(answer: QueueList<'_>) -> Result<QueueReply, BadResponse> {
+    let queues = answer.queues.ok_or(BadResponse::Missing("queues"))?.unwrap_or_default();
+    let names = queues.objects.into_iter();
+    let names = names.filter_map(|queue| QueueName::new(&text(queue.name?)?).ok());
+    Ok(QueueReply::Queues(names.collect()))
+}

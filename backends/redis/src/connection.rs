@@ -1,0 +1,102 @@
+//! One connection to a server: what is said first on it, and then its answers one by one.
+
+use std::sync::Arc;
+
+use crate::address::RedisAddress;
+use ivy_proto::notify::NotifyFaultKind;
+use redis::Value;
+
+use crate::frame::{BadFrame, Frames, Limits};
+use crate::handshake::Handshake;
+use crate::refusal::{Broken, not_redis};
+
+/// What a server may answer unless more is expected: a notice of a mebibyte, or a description of itself,
+/// which lists its modules three arrays deep.
+pub(crate) const USUAL: Limits = Limits {
+    line: 1024,
+    bulk: (1 << 20) + 1024,
+    array: 1024,
+    depth: 4,
+    frame: (1 << 20) + 64 * 1024,
+};
+
+/// The connection, without the connection.
+#[derive(Debug)]
+pub(crate) struct RespConnection {
+    address: Arc<RedisAddress>,
+    frames: Frames,
+    /// Until all is said that is said first.
+    handshake: Option<Handshake>,
+}
+
+/// What comes of what has arrived.
+#[derive(Debug)]
+pub(crate) enum ConnectionStep {
+    /// Send this command.
+    Send(Vec<u8>),
+    /// The server has accepted the greeting.
+    Ready {
+        /// Whether it accepted the password without the user name.
+        ignores_user: bool,
+    },
+    /// The server said this.
+    Reply(Value),
+    /// Nothing more, until more arrives.
+    Wait,
+}
+
+impl RespConnection {
+    /// One that is being opened. `ignores_user`: the server accepted the password alone before.
+    pub(crate) fn new(address: Arc<RedisAddress>, ignores_user: bool) -> Self {
+        let handshake = Some(Handshake::new(Arc::clone(&address), ignores_user));
+        RespConnection { address, frames: Frames::new(), handshake }
+    }
+
+    /// What is said as soon as the connection stands.
+    pub(crate) fn first_command(&self) -> Vec<u8> {
+        self.handshake.as_ref().and_then(Handshake::next_command).unwrap_or_default()
+    }
+
+    /// Takes in what arrived.
+    pub(crate) fn received(&mut self, bytes: &[u8]) {
+        self.frames.push(bytes);
+    }
+
+    /// The next thing that comes of it, where the next answer is expected within these limits.
+    ///
+    /// # Errors
+    /// If the connection is of no use any more.
+    pub(crate) fn next_step(&mut self, expected: &Limits) -> Result<ConnectionStep, Broken> {
+        let limits = if self.handshake.is_some() { &USUAL } else { expected };
+        let frame = match self.frames.next(limits) {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Ok(ConnectionStep::Wait),
+            Err(bad) => {
+                let begun = String::from_utf8_lossy(self.frames.first_bytes());
+                return Err(match (bad, &self.handshake) {
+                    (BadFrame::Unknown, Some(_)) => not_redis(&self.address, &begun),
+                    (_, Some(_)) => self.fault(NotifyFaultKind::Unreachable, &bad),
+                    (_, None) => self.fault(NotifyFaultKind::ConnectionLost, &bad),
+                });
+            }
+        };
+        let Some(handshake) = &mut self.handshake else {
+            let value = redis::parse_redis_value(frame);
+            let damaged = |_| self.fault(NotifyFaultKind::ConnectionLost, &BadFrame::Damaged);
+            return value.map(ConnectionStep::Reply).map_err(damaged);
+        };
+        let line = frame.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        handshake.on_reply(&String::from_utf8_lossy(line))?;
+        if let Some(command) = handshake.next_command() {
+            return Ok(ConnectionStep::Send(command));
+        }
+        let ignores_user = handshake.ignores_user();
+        self.handshake = None;
+        Ok(ConnectionStep::Ready { ignores_user })
+    }
+
+    /// A fault of this connection.
+    pub(crate) fn fault(&self, kind: NotifyFaultKind, detail: &dyn std::fmt::Display) -> Broken {
+        Broken { kind, detail: format!("{}: {detail}", self.address.server()) }
+    }
+}

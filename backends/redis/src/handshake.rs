@@ -1,0 +1,301 @@
+//! What is said first on a connection to a Redis server.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::address::RedisAddress;
+use ivy_proto::notify::NotifyFaultKind;
+
+use crate::refusal::{Broken, not_redis, refusal};
+
+/// What is said first on a connection: who we are, and which database is ours. Each command is
+/// sent when the one before it has been answered.
+///
+/// The user name in a URL may be a filler, as clients that know no users ignore it. Where the server
+/// does not accept the name and the password together, the password alone is tried, once. A server
+/// gives the same answer for a user that it does not know and for a password that is wrong.
+pub(crate) struct Handshake {
+    address: Arc<RedisAddress>,
+    next: Step,
+    /// Whether the user name is left out.
+    ignores_user: bool,
+    /// Why the credentials were refused as they were tried first.
+    refused: Option<Broken>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Authenticate,
+    Select,
+    /// Nothing has to be said, but a server that has no room for a connection says so only then.
+    Ping,
+    Done,
+}
+
+impl Handshake {
+    /// The greeting of this server. `ignores_user`: the server accepted the password alone before,
+    /// which is tried first then.
+    pub(crate) fn new(address: Arc<RedisAddress>, ignores_user: bool) -> Self {
+        let next = match (&address.password, address.database.unwrap_or_default()) {
+            (Some(_), _) => Step::Authenticate,
+            // Every connection begins in database 0.
+            (None, 0) => Step::Ping,
+            (None, _) => Step::Select,
+        };
+        let ignores_user = ignores_user || address.user.is_none();
+        Handshake { address, next, ignores_user, refused: None }
+    }
+
+    /// The command to send, as it travels; nothing when all is said. Holds the password.
+    pub(crate) fn next_command(&self) -> Option<Vec<u8>> {
+        let user = self.address.user.as_deref().filter(|_| !self.ignores_user);
+        let password = self.address.password.as_ref().map(|password| password.expose());
+        let password = password.unwrap_or_default();
+        match (self.next, user) {
+            (Step::Authenticate, Some(user)) => Some(command(&["AUTH", user, password])),
+            (Step::Authenticate, None) => Some(command(&["AUTH", password])),
+            (Step::Select, _) => {
+                let database = self.address.database.unwrap_or_default().to_string();
+                Some(command(&["SELECT", &database]))
+            }
+            (Step::Ping, _) => Some(command(&["PING"])),
+            (Step::Done, _) => None,
+        }
+    }
+
+    /// Whether the server accepted the password without the user name.
+    pub(crate) fn ignores_user(&self) -> bool {
+        self.ignores_user && self.address.user.is_some()
+    }
+
+    /// Takes in the answer to the command: its first line, without the line break.
+    ///
+    /// # Errors
+    /// The fault that the answer is. The connection is of no use then.
+    pub(crate) fn on_reply(&mut self, line: &str) -> Result<(), Broken> {
+        if line.starts_with('+') {
+            self.next = match self.next {
+                Step::Authenticate if self.address.database.unwrap_or_default() != 0 => {
+                    Step::Select
+                }
+                _ => Step::Done,
+            };
+            return Ok(());
+        }
+        let Some(said) = line.strip_prefix('-') else {
+            return Err(not_redis(&self.address, line));
+        };
+        let fault = refusal(said, &self.address, &[]);
+        match self.next {
+            // The server is there, and that is all that was asked.
+            Step::Ping if fault.kind == NotifyFaultKind::NoPermission => {
+                self.next = Step::Done;
+                Ok(())
+            }
+            Step::Authenticate if self.may_try_otherwise(said) => {
+                self.ignores_user = !self.ignores_user;
+                self.refused = Some(fault);
+                Ok(())
+            }
+            // What is wrong with the credentials is said of those that are configured.
+            _ if fault.kind == NotifyFaultKind::Unauthorized => {
+                Err(self.refused.take().unwrap_or(fault))
+            }
+            _ => Err(fault),
+        }
+    }
+
+    /// Whether the credentials may be accepted with the user name left out, or put back.
+    fn may_try_otherwise(&self, said: &str) -> bool {
+        // The password alone is that of the user `default`.
+        let is_another = self.address.user.as_deref().is_some_and(|user| user != "default");
+        let is_refused = said.starts_with("WRONGPASS")
+            // Servers before version 6 know no users.
+            || said.contains("wrong number of arguments for 'auth'");
+        is_another && is_refused && self.refused.is_none()
+    }
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Greeting({:?})", self.next)
+    }
+}
+
+/// A command as Redis reads it: an array of texts, each with its length in front.
+fn command(parts: &[&str]) -> Vec<u8> {
+    let mut command = format!("*{}\r\n", parts.len());
+    for part in parts {
+        command.push_str(&format!("${}\r\n{part}\r\n", part.len()));
+    }
+    command.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use ivy_proto::Secret;
+    use ivy_proto::notify::NotifyFault;
+
+    use super::*;
+
+    const PASSWORD: &str = "correct horse";
+
+    fn address(
+        user: Option<&str>,
+        password: Option<&str>,
+        database: Option<u32>,
+    ) -> Arc<RedisAddress> {
+        Arc::new(RedisAddress {
+            tls: false,
+            host: "redis.example".to_owned(),
+            port: 6379,
+            user: user.map(str::to_owned),
+            password: password.map(Secret::new),
+            database,
+        })
+    }
+
+    /// What is said to a server that answers each command with the next of these lines.
+    fn said(address: &Arc<RedisAddress>, answers: &[&str]) -> Result<Vec<String>, NotifyFault> {
+        let mut handshake = Handshake::new(Arc::clone(address), false);
+        let mut said = Vec::new();
+        let mut answers = answers.iter();
+        while let Some(command) = handshake.next_command() {
+            said.push(String::from_utf8(command).unwrap());
+            handshake.on_reply(answers.next().unwrap())?;
+        }
+        Ok(said)
+    }
+
+    const AUTH: &str = "*2\r\n$4\r\nAUTH\r\n$13\r\ncorrect horse\r\n";
+    const AUTH_ADA: &str = "*3\r\n$4\r\nAUTH\r\n$3\r\nada\r\n$13\r\ncorrect horse\r\n";
+    const PING: &str = "*1\r\n$4\r\nPING\r\n";
+    const WRONG: &str = "-WRONGPASS invalid username-password pair or user is disabled.";
+    const SELECT: &str = "*2\r\n$6\r\nSELECT\r\n$2\r\n12\r\n";
+
+    #[test]
+    fn who_has_no_password_and_no_database_asks_whether_there_is_room() {
+        let nobody = address(None, None, None);
+        for answer in ["+PONG", "-NOPERM this user has no permissions to run the 'ping' command"] {
+            assert_eq!(said(&nobody, &[answer]).unwrap(), [PING]);
+        }
+        assert_eq!(said(&address(Some("ada"), None, Some(0)), &["+PONG"]).unwrap(), [PING]);
+        let fault = said(&nobody, &["-ERR max number of clients reached"]).unwrap_err();
+        assert_eq!(fault.kind(), NotifyFaultKind::Refused);
+        assert!(fault.to_string().contains("max number of clients reached"), "{fault}");
+    }
+
+    #[test]
+    fn credentials_come_before_the_database() {
+        let both = address(None, Some(PASSWORD), Some(12));
+        assert_eq!(said(&both, &["+OK", "+OK"]).unwrap(), [AUTH, SELECT]);
+        let user = address(Some("ada"), Some(PASSWORD), None);
+        assert_eq!(said(&user, &["+OK"]).unwrap(), [AUTH_ADA]);
+    }
+
+    #[test]
+    fn a_server_that_knows_no_users_is_given_the_password_alone() {
+        let old = "-ERR wrong number of arguments for 'auth' command";
+        let user = address(Some("ada"), Some(PASSWORD), None);
+        assert_eq!(said(&user, &[old, "+OK"]).unwrap(), [AUTH_ADA, AUTH]);
+        assert!(said(&address(None, Some(PASSWORD), None), &[old]).is_err());
+    }
+
+    #[test]
+    fn the_password_alone_is_tried_once_where_the_server_knows_no_such_user() {
+        let user = address(Some("ada"), Some(PASSWORD), Some(12));
+        assert_eq!(said(&user, &[WRONG, "+OK", "+OK"]).unwrap(), [AUTH_ADA, AUTH, SELECT]);
+        let fault = said(&user, &[WRONG, "-WRONGPASS the second time"]).unwrap_err();
+        assert_eq!(fault.kind(), NotifyFaultKind::Unauthorized);
+        assert!(!fault.to_string().contains("second"), "{fault}");
+        let fault = said(&user, &[WRONG, "-LOADING Redis is loading"]).unwrap_err();
+        assert_eq!(fault.kind(), NotifyFaultKind::Refused);
+    }
+
+    #[test]
+    fn the_password_of_the_default_user_is_tried_as_it_is() {
+        for user in [None, Some("default")] {
+            let fault = said(&address(user, Some(PASSWORD), None), &[WRONG]).unwrap_err();
+            assert_eq!(fault.kind(), NotifyFaultKind::Unauthorized);
+        }
+    }
+
+    #[test]
+    fn a_server_that_accepted_the_password_alone_is_given_it_first() {
+        let user = address(Some("ada"), Some(PASSWORD), None);
+        let mut handshake = Handshake::new(Arc::clone(&user), true);
+        assert_eq!(handshake.next_command().unwrap(), AUTH.as_bytes());
+        handshake.on_reply("+OK").unwrap();
+        assert!(handshake.next_command().is_none() && handshake.ignores_user());
+        // It has got users since.
+        let mut handshake = Handshake::new(Arc::clone(&user), true);
+        handshake.on_reply(WRONG).unwrap();
+        assert_eq!(handshake.next_command().unwrap(), AUTH_ADA.as_bytes());
+        handshake.on_reply("+OK").unwrap();
+        assert!(handshake.next_command().is_none() && !handshake.ignores_user());
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_is_not_ignored() {
+        let greeting_of = |user| {
+            let address = address(user, Some(PASSWORD), None);
+            let mut handshake = Handshake::new(Arc::clone(&address), false);
+            handshake.on_reply("+OK").unwrap();
+            handshake.ignores_user()
+        };
+        assert!(!greeting_of(None) && !greeting_of(Some("ada")));
+    }
+
+    #[test]
+    fn only_what_is_about_credentials_is_unauthorized() {
+        use NotifyFaultKind::{NoPermission, Refused, Unauthorized};
+        let address = address(None, Some(PASSWORD), Some(12));
+        for (answer, kind) in [
+            ("-WRONGPASS invalid username-password pair or user is disabled.", Unauthorized),
+            ("-NOAUTH Authentication required.", Unauthorized),
+            ("-NOPERM this user has no permissions", NoPermission),
+            ("-ERR invalid password", Unauthorized),
+            ("-ERR Client sent AUTH, but no password is set", Unauthorized),
+            ("-ERR AUTH <password> called without any password configured", Unauthorized),
+            ("-LOADING Redis is loading the dataset in memory", Refused),
+            ("-MOVED 866 10.0.0.1:6379", Refused),
+            ("-READONLY You can't write against a read only replica.", Refused),
+            ("-ERR DB index is out of range", Refused),
+            ("-MASTERDOWN Link with MASTER is down", Refused),
+        ] {
+            for answers in [vec![answer], vec!["+OK", answer]] {
+                let fault = said(&address, &answers).unwrap_err();
+                assert_eq!(fault.kind(), kind, "{answer}");
+                assert!(fault.to_string().contains(&answer[1..]), "{fault}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_redis_is_shown_by_its_first_bytes() {
+        for (line, shown) in [("HTTP/1.1 400 Bad Request", "HTTP/1.1 400 Bad"), (":1", ":1")] {
+            let fault = said(&address(None, Some(PASSWORD), None), &[line]).unwrap_err();
+            assert_eq!(fault.kind(), NotifyFaultKind::Unreachable);
+            assert!(fault.to_string().contains("redis.example:6379 does not"), "{fault}");
+            assert!(fault.to_string().contains(shown), "{fault}");
+            assert!(!fault.to_string().contains("Request"), "{fault}");
+        }
+        let fault = said(&address(None, Some(PASSWORD), None), &["$correct horse"]).unwrap_err();
+        assert!(!fault.to_string().contains("horse"), "{fault}");
+    }
+
+    #[test]
+    fn a_text_that_repeats_the_password_is_not_quoted() {
+        let address = address(None, Some(PASSWORD), None);
+        for (text, code) in [("ERR bad correct horse", "ERR"), ("correct horse", "")] {
+            let fault = NotifyFault::from(refusal(text, &address, &[]));
+            assert!(!format!("{fault} {fault:?}").contains("horse"), "{fault}");
+            assert!(fault.to_string().contains(code));
+        }
+        let printed = format!("{:?}", Handshake::new(Arc::clone(&address), false));
+        assert!(!printed.contains("horse"), "{printed}");
+        let long =
+            NotifyFault::from(refusal(&format!("ERR {}", "x".repeat(1 << 20)), &address, &[]));
+        assert!(format!("{long:?}").len() < 500);
+    }
+}

@@ -1,0 +1,169 @@
+//! One connection that is subscribed.
+
+use std::time::Duration;
+
+use ivy_proto::backend::{ConnectionId, LinkFault, LinkFaultKind, SubscriptionEvent};
+use ivy_proto::connect::CONNECT_LIMIT;
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
+use ivy_proto::{ChannelName, Moment};
+use redis::Value;
+
+use crate::COMMAND_LIMIT;
+use crate::connection::{ConnectionStep, RespConnection, USUAL};
+use crate::effects::Effects;
+use crate::refusal::refusal;
+
+/// The silence after which the server is asked whether it still stands: a connection that a firewall
+/// forgot stays silent, and so does one without notices.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// A connection that is opened, subscribes, and brings notices.
+#[derive(Debug)]
+pub(super) struct SubscribedConnection {
+    connection_id: ConnectionId,
+    connection: RespConnection,
+    stage: Stage,
+    /// When this stage has lasted too long.
+    until: Moment,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Not ready, or so many channels are not confirmed.
+    Opening { unconfirmed: usize },
+    /// Notices may come.
+    Listening,
+    /// The server was asked whether it stands.
+    Asked,
+}
+
+impl SubscribedConnection {
+    pub(super) fn open(channels: &[ChannelName], effects: &mut Effects, now: Moment) -> Self {
+        let (connection_id, connection) = effects.open();
+        let stage = Stage::Opening { unconfirmed: channels.len() };
+        SubscribedConnection { connection_id, connection, stage, until: now + CONNECT_LIMIT }
+    }
+
+    pub(super) fn connection_id(&self) -> ConnectionId {
+        self.connection_id
+    }
+
+    pub(super) fn connection(&mut self) -> &mut RespConnection {
+        &mut self.connection
+    }
+
+    pub(super) fn wait_until(&self) -> Moment {
+        self.until
+    }
+
+    /// What comes next of what has arrived, if anything: [`SubscriptionEvent::Lost`] if the connection is of no use
+    /// any more.
+    pub(super) fn next_event(
+        &mut self,
+        channels: &[ChannelName],
+        effects: &mut Effects,
+        now: Moment,
+    ) -> Option<SubscriptionEvent> {
+        loop {
+            let heard = match self.connection.next_step(&USUAL) {
+                Ok(ConnectionStep::Wait) => return None,
+                Ok(ConnectionStep::Send(command)) => {
+                    effects.send(self.connection_id, command);
+                    None
+                }
+                Ok(ConnectionStep::Ready { ignores_user }) => {
+                    effects.greeted(ignores_user);
+                    effects.send(self.connection_id, subscribe(channels));
+                    None
+                }
+                Ok(ConnectionStep::Reply(Value::ServerError(error))) => {
+                    let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
+                    let broken = refusal(said.trim_end(), effects.address(), channels);
+                    Some(SubscriptionEvent::Lost(broken.into()))
+                }
+                Ok(ConnectionStep::Reply(value)) => self.on_message(value, now),
+                Err(broken) => Some(SubscriptionEvent::Lost(broken.into())),
+            };
+            if heard.is_some() {
+                return heard;
+            }
+        }
+    }
+
+    /// Time has passed: a fault if too much of it.
+    pub(super) fn tick(&mut self, effects: &mut Effects, now: Moment) -> Option<NotifyFault> {
+        if now < self.until {
+            return None;
+        }
+        let (kind, late) = match self.stage {
+            Stage::Listening => {
+                effects.send(self.connection_id, redis::cmd("PING").get_packed_command());
+                self.stage = Stage::Asked;
+                self.until = now + COMMAND_LIMIT;
+                return None;
+            }
+            Stage::Opening { .. } => (NotifyFaultKind::Unreachable, "it does not answer in time"),
+            Stage::Asked => (NotifyFaultKind::ConnectionLost, "it has fallen silent"),
+        };
+        Some(self.connection.fault(kind, &late).into())
+    }
+
+    /// The connection has ended.
+    pub(super) fn closed(&self, fault: &LinkFault) -> NotifyFault {
+        let kind = match (fault.kind(), self.stage) {
+            (LinkFaultKind::Tls, _) => NotifyFaultKind::Tls,
+            (_, Stage::Opening { .. }) => NotifyFaultKind::Unreachable,
+            _ => NotifyFaultKind::ConnectionLost,
+        };
+        self.connection.fault(kind, fault).into()
+    }
+
+    fn on_message(&mut self, value: Value, now: Moment) -> Option<SubscriptionEvent> {
+        let Value::Array(parts) = value else { return None };
+        let mut parts = parts.into_iter();
+        let kind = parts.next().and_then(bytes)?;
+        match (kind.as_slice(), self.stage) {
+            (b"subscribe", Stage::Opening { unconfirmed }) if unconfirmed > 1 => {
+                self.stage = Stage::Opening { unconfirmed: unconfirmed - 1 };
+                None
+            }
+            (b"subscribe", Stage::Opening { .. }) => {
+                self.listen(now);
+                Some(SubscriptionEvent::Subscribed)
+            }
+            // A server confirms all channels of a command before it sends anything else.
+            (_, Stage::Opening { .. }) => None,
+            (b"message", _) => {
+                self.listen(now);
+                let channel = parts.next().and_then(bytes)?;
+                let channel = ChannelName::new(std::str::from_utf8(&channel).ok()?).ok()?;
+                let payload = parts.next().and_then(bytes)?;
+                Some(SubscriptionEvent::Notice { channel, payload })
+            }
+            _ => {
+                self.listen(now);
+                None
+            }
+        }
+    }
+
+    fn listen(&mut self, now: Moment) {
+        self.stage = Stage::Listening;
+        self.until = now + SILENCE;
+    }
+}
+
+fn subscribe(channels: &[ChannelName]) -> Vec<u8> {
+    let mut command = redis::cmd("SUBSCRIBE");
+    for channel in channels {
+        command.arg(channel.as_str());
+    }
+    command.get_packed_command()
+}
+
+fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    }
+}

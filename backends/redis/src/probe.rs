@@ -1,0 +1,89 @@
+//! What a server is asked about itself.
+
+use redis::{Cmd, Value};
+
+use crate::server::Server;
+
+/// What a server is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ServerProbe {
+    /// `HELLO 2`: its role and mode. Every user may ask this, whatever the permissions, but only
+    /// servers since version 6 know it.
+    #[default]
+    Hello,
+    /// `ROLE`: its role.
+    Role,
+    /// `PING`: nothing. For servers that answer neither of the above.
+    Ping,
+}
+
+impl ServerProbe {
+    /// The command that asks it.
+    pub(crate) fn command(self) -> Cmd {
+        match self {
+            ServerProbe::Hello => redis::cmd("HELLO").arg(2).take(),
+            ServerProbe::Role => redis::cmd("ROLE"),
+            ServerProbe::Ping => redis::cmd("PING"),
+        }
+    }
+
+    /// What the answer says about the server; nothing if it refuses to say it.
+    pub(crate) fn read(self, answer: &Value) -> Option<Server> {
+        let Value::Array(values) = answer else { return None };
+        match self {
+            ServerProbe::Hello => {
+                let fields =
+                    values.chunks_exact(2).filter_map(|pair| text(&pair[0]).zip(text(&pair[1])));
+                Some(Server::from_hello(fields))
+            }
+            ServerProbe::Role => values.first().and_then(text).map(Server::from_role),
+            ServerProbe::Ping => None,
+        }
+    }
+
+    /// The question for a server that does not answer this one.
+    pub(crate) fn simpler(self) -> Self {
+        match self {
+            ServerProbe::Hello => ServerProbe::Role,
+            ServerProbe::Role | ServerProbe::Ping => ServerProbe::Ping,
+        }
+    }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(probe: ServerProbe, said: &str) -> Option<Server> {
+        probe.read(&redis::parse_redis_value(said.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn role_and_mode_are_read_from_the_answer() {
+        let hello = "*14\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.2.4\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:5\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$7\r\nreplica\r\n$7\r\nmodules\r\n*0\r\n";
+        let server = read(ServerProbe::Hello, hello).unwrap();
+        assert!(server.is_misplaced() && server.counts_all_receivers());
+        let role = "*3\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:6379\r\n";
+        assert!(read(ServerProbe::Role, role).unwrap().is_misplaced());
+    }
+
+    #[test]
+    fn a_server_that_refuses_a_question_says_nothing() {
+        for said in ["-ERR unknown command\r\n", "-NOPERM no permissions\r\n", "+OK\r\n", ":1\r\n"]
+        {
+            for probe in [ServerProbe::Hello, ServerProbe::Role] {
+                assert_eq!(read(probe, said), None, "{said:?}");
+            }
+        }
+        assert_eq!(read(ServerProbe::Role, "*0\r\n"), None);
+        assert_eq!(read(ServerProbe::Ping, "+PONG\r\n"), None);
+    }
+}

@@ -1,0 +1,306 @@
+//! Requests: what a verb, an address and a body ask for.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Method;
+use ivy_proto::broker::{Request, Target};
+use ivy_proto::queue::{Body, DeadLetterSetting, NewMessage, QueueSettings};
+use ivy_proto::{MessageId, QueueName, ReservationId};
+
+use super::alerts::{self, AlertsChange, NewAlert};
+use super::failure::Failure;
+use super::fields::{self, Field, Fields};
+use super::json::Json;
+use super::kind::QueueKind;
+use super::push::{self, PushUpdate, SubscribersChange};
+use super::route::{Query, Resource};
+
+/// The most messages that a request is about. Room for more is not made before they are read.
+const MOST: usize = 100;
+/// The key of a reservation's id.
+const RESERVATION: &str = "reservation_id";
+/// The names in a page of a list of queues, if the request does not say.
+const PAGE: usize = 30;
+
+/// What is asked for: what the broker does by itself, and what the server adds to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ApiCall {
+    /// The broker is asked, and its answer told as it is.
+    Broker(Request),
+    /// Tell a queue's settings, with its sizes or without.
+    GetQueue { queue: QueueName, sizes: bool },
+    /// Merge settings into a queue, creating it if the verb may.
+    UpdateQueue { queue: QueueName, update: Box<QueueUpdate>, verb: UpdateVerb },
+    /// Delete a queue, its messages and its settings.
+    DeleteQueue { queue: QueueName },
+    /// Change a queue's subscribers.
+    Subscribers { queue: QueueName, change: SubscribersChange },
+    /// Change a queue's alerts.
+    Alerts { queue: QueueName, change: AlertsChange },
+    /// Tell to whom a message was pushed.
+    PushStatus { queue: QueueName, message: MessageId },
+}
+
+/// How a queue is updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UpdateVerb {
+    /// Creates a missing queue, and does not tell sizes.
+    Put,
+    /// May refuse a missing queue, and tells sizes.
+    Patch,
+}
+
+/// Settings of a queue that are to change: those that the broker keeps, and others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct QueueUpdate {
+    pub(crate) kind: Option<QueueKind>,
+    pub(crate) settings: QueueSettings,
+    pub(crate) push: Option<PushUpdate>,
+    pub(crate) alerts: Option<Vec<NewAlert>>,
+}
+
+impl ApiCall {
+    /// Reads a request. Every verb may come with a body or without; what is not known is ignored.
+    pub(crate) fn read(
+        method: &Method,
+        resource: Resource,
+        query: &Query,
+        body: &Bytes,
+        strict: bool,
+    ) -> Result<ApiCall, Failure> {
+        // A body is looked at only where it matters.
+        let document = OnceCell::new();
+        let fields = || {
+            let parsed = fields::parse(body)?;
+            Fields::of(document.get_or_init(|| parsed).as_ref(), strict)
+        };
+        Ok(match (method, resource) {
+            (&Method::GET, Resource::Queues) => ApiCall::Broker(list(query)?),
+            (&Method::PUT, Resource::Queue(queue)) => {
+                let update = Box::new(update(fields()?)?);
+                ApiCall::UpdateQueue { queue, update, verb: UpdateVerb::Put }
+            }
+            (&Method::PATCH, Resource::Queue(queue)) => {
+                let update = Box::new(update(fields()?)?);
+                ApiCall::UpdateQueue { queue, update, verb: UpdateVerb::Patch }
+            }
+            (&Method::GET, Resource::Queue(queue)) => ApiCall::GetQueue { queue, sizes: true },
+            (&Method::GET, Resource::QueueInfo(queue)) => ApiCall::GetQueue { queue, sizes: false },
+            (&Method::DELETE, Resource::Queue(queue)) => ApiCall::DeleteQueue { queue },
+            (&Method::POST, Resource::Messages(queue)) => ApiCall::Broker(post(queue, fields()?)?),
+            (&Method::POST, Resource::Webhook(queue)) => ApiCall::Broker(webhook(queue, body)?),
+            (&Method::GET, Resource::Messages(queue)) => {
+                let count = match query.whole("n")? {
+                    0 => fields()?.count("n")?,
+                    count => count,
+                };
+                ApiCall::Broker(Request::Peek { queue, count })
+            }
+            (&Method::DELETE, Resource::Messages(queue)) => {
+                ApiCall::Broker(delete_many(queue, fields()?)?)
+            }
+            (&Method::POST, Resource::Reservations(queue)) => {
+                ApiCall::Broker(reserve(queue, fields()?)?)
+            }
+            (&Method::GET, Resource::Message(queue, message)) => {
+                ApiCall::Broker(Request::GetMessage { queue, message })
+            }
+            (&Method::DELETE, Resource::Message(queue, message)) => {
+                let target = target(message, fields()?.field(RESERVATION))?;
+                ApiCall::Broker(Request::Delete { queue, target })
+            }
+            (&Method::POST, Resource::Touch(queue, message)) => {
+                ApiCall::Broker(touch(queue, message, fields()?)?)
+            }
+            (&Method::POST, Resource::Release(queue, message)) => {
+                ApiCall::Broker(release(queue, message, fields()?)?)
+            }
+            (&Method::GET, Resource::PushStatus(queue, message)) => {
+                ApiCall::PushStatus { queue, message }
+            }
+            (&Method::POST, Resource::Subscribers(queue)) => {
+                let change = SubscribersChange::Add(push::required_subscribers(fields()?)?);
+                ApiCall::Subscribers { queue, change }
+            }
+            (&Method::PUT, Resource::Subscribers(queue)) => {
+                let change = SubscribersChange::Replace(push::required_subscribers(fields()?)?);
+                ApiCall::Subscribers { queue, change }
+            }
+            (&Method::DELETE, Resource::Subscribers(queue)) => {
+                let change = SubscribersChange::Remove(push::required_names(fields()?)?);
+                ApiCall::Subscribers { queue, change }
+            }
+            (&Method::POST, Resource::Alerts(queue)) => {
+                let change = AlertsChange::Add(alerts::required_alerts(fields()?)?);
+                ApiCall::Alerts { queue, change }
+            }
+            (&Method::PUT, Resource::Alerts(queue)) => {
+                let change = AlertsChange::Replace(alerts::required_alerts(fields()?)?);
+                ApiCall::Alerts { queue, change }
+            }
+            (&Method::DELETE, Resource::Alerts(queue)) => {
+                let change = AlertsChange::Remove(alerts::required_ids(fields()?)?);
+                ApiCall::Alerts { queue, change }
+            }
+            (&Method::DELETE, Resource::Alert(queue, id)) => {
+                ApiCall::Alerts { queue, change: AlertsChange::Remove(vec![id]) }
+            }
+            (_, resource) => return Err(Failure::wrong_verb(resource.verbs())),
+        })
+    }
+}
+
+fn list(query: &Query) -> Result<Request, Failure> {
+    let per_page = match query.whole("per_page")? {
+        0 => PAGE,
+        names => names,
+    };
+    let text = |key| query.get(key).unwrap_or_default().to_owned();
+    Ok(Request::ListQueues { prefix: text("prefix"), previous: text("previous"), per_page })
+}
+
+fn update(fields: Fields<'_>) -> Result<QueueUpdate, Failure> {
+    let Some(queue) = fields.object("queue")? else { return Ok(QueueUpdate::default()) };
+    let kind = queue.filled_text("type")?.map(|name| {
+        QueueKind::named(&name)
+            .ok_or_else(|| Failure::bad_request("type must be pull, multicast or unicast"))
+    });
+    let kind = kind.transpose()?;
+    let mut settings = QueueSettings::default();
+    settings.message_timeout = queue.seconds("message_timeout")?;
+    settings.message_expiration = queue.seconds("message_expiration")?;
+    settings.dead_letter = match queue.object("dead_letter")? {
+        Some(rule) => dead_letter(rule)?,
+        None => None,
+    };
+    let push = queue.object("push")?.map(PushUpdate::read).transpose()?;
+    Ok(QueueUpdate { kind, settings, push, alerts: alerts::read_alerts(&queue)? })
+}
+
+/// A rule with an empty name switches dead letters off; one that says nothing changes nothing.
+fn dead_letter(rule: Fields<'_>) -> Result<Option<DeadLetterSetting>, Failure> {
+    let max_reservations = rule.whole("max_reservations")?.filter(|number| *number > 0);
+    let max_reservations = max_reservations.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+    Ok(match rule.text("queue_name")?.as_deref() {
+        Some("") => Some(DeadLetterSetting { queue: None, max_reservations: None }),
+        Some(name) => {
+            let queue = QueueName::new(name).map_err(|error| {
+                Failure::bad_request(format!("Invalid dead_letter queue_name: {error}"))
+            })?;
+            Some(DeadLetterSetting { queue: Some(queue), max_reservations })
+        }
+        None => max_reservations.map(|_| DeadLetterSetting { queue: None, max_reservations }),
+    })
+}
+
+fn post(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure> {
+    let messages = fields.objects("messages")?;
+    let messages = messages.ok_or_else(|| Failure::bad_request("messages are required"))?;
+    let messages = collect(messages.map(new_message))?;
+    Ok(Request::Post { queue, messages })
+}
+
+fn new_message(fields: Fields<'_>) -> Result<NewMessage, Failure> {
+    let (mut body, mut delay, mut headers) = (Json::Null, Json::Null, Json::Null);
+    // There may be a hundred messages, so each is gone through once.
+    fields.each(|key, value| match key {
+        "body" => body = value,
+        "delay" => delay = value,
+        "push_headers" => headers = value,
+        _ => {}
+    });
+    let body = fields.as_field("body", body).unread_text()?;
+    let body = body.ok_or_else(|| Failure::bad_request("A message needs a body"))?;
+    let delay = fields.as_field("delay", delay).seconds()?.unwrap_or_default();
+    push::check_headers(fields.as_field("push_headers", headers))?;
+    Ok(NewMessage { body: Body::new(body.written()), delay })
+}
+
+/// Whatever is posted there becomes a message, unchanged.
+fn webhook(queue: QueueName, body: &Bytes) -> Result<Request, Failure> {
+    let body = std::str::from_utf8(body)
+        .map_err(|_| Failure::bad_request("The body of a message must be UTF-8"))?;
+    let json = serde_json::to_string(body).expect("a text is always JSON");
+    let written = json.strip_prefix('"').and_then(|json| json.strip_suffix('"'));
+    let body = Body::new(written.expect("a text is written in quotes"));
+    Ok(Request::Post { queue, messages: vec![NewMessage { body, delay: Duration::ZERO }] })
+}
+
+fn reserve(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure> {
+    Ok(Request::Reserve {
+        queue,
+        count: fields.count("n")?,
+        timeout: fields.seconds("timeout")?,
+        wait: fields.seconds("wait")?.unwrap_or_default(),
+        delete: fields.flag("delete")?.unwrap_or_default(),
+    })
+}
+
+/// With `ids`, the messages of these ids; without the key, all messages.
+fn delete_many(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure> {
+    if !fields.has("ids") {
+        return Ok(Request::Clear { queue });
+    }
+    // Neither `null` nor an empty list can mean all: too much would be lost by a mistake.
+    let ids = match fields.array("ids")? {
+        Some(ids) if !ids.is_empty() => ids,
+        _ => return Err(Failure::bad_request("ids must hold at least one message")),
+    };
+    let targets = ids.map(|value| match value {
+        Json::Object(entries) => {
+            let (mut id, mut reservation) = (Json::Null, Json::Null);
+            entries.each(|key, value| match key {
+                "id" => id = value,
+                RESERVATION => reservation = value,
+                _ => {}
+            });
+            target(message_id(id)?, fields.as_field(RESERVATION, reservation))
+        }
+        id => Ok(Target { message: message_id(id)?, reservation: None }),
+    });
+    Ok(Request::DeleteMany { queue, targets: collect(targets)? })
+}
+
+/// Collects them all, or gives the first failure. Unlike `collect`, it makes room at once.
+fn collect<T>(items: impl Iterator<Item = Result<T, Failure>>) -> Result<Vec<T>, Failure> {
+    let (_, most) = items.size_hint();
+    let mut collected = Vec::with_capacity(most.unwrap_or_default().min(MOST));
+    for item in items {
+        collected.push(item?);
+    }
+    Ok(collected)
+}
+
+fn touch(queue: QueueName, message: MessageId, fields: Fields<'_>) -> Result<Request, Failure> {
+    let target = target(message, fields.field(RESERVATION))?;
+    Ok(Request::Touch { queue, target, timeout: fields.seconds("timeout")? })
+}
+
+fn release(queue: QueueName, message: MessageId, fields: Fields<'_>) -> Result<Request, Failure> {
+    let target = target(message, fields.field(RESERVATION))?;
+    let delay = fields.seconds("delay")?.unwrap_or_default();
+    Ok(Request::Release { queue, target, delay, failed: false })
+}
+
+/// A message with the reservation that is named. Some clients always send the key, empty if
+/// they hold none.
+fn target(message: MessageId, reservation: Field<'_>) -> Result<Target, Failure> {
+    let reservation = reservation.filled_text()?.map(ReservationId::new);
+    Ok(Target { message, reservation })
+}
+
+/// The id of a message, as a text or as a number.
+fn message_id(value: Json<'_>) -> Result<MessageId, Failure> {
+    let id = match value {
+        Json::Text(id) => id.read(),
+        Json::Number(id) if id.parse::<u64>().is_ok() => Cow::Borrowed(id),
+        _ => Cow::Borrowed(""),
+    };
+    if id.is_empty() {
+        return Err(Failure::bad_request("The id of a message must be a string"));
+    }
+    Ok(MessageId::new(id))
+}

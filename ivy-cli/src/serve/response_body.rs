@@ -1,0 +1,77 @@
+//! The body of an answer, whole or cut.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+
+/// A body of known length.
+#[derive(Debug)]
+pub(crate) struct ResponseBody {
+    left: Bytes,
+    end: End,
+}
+
+#[derive(Debug)]
+enum End {
+    Whole,
+    /// The body announces more than it has, and the connection breaks. What was written must get
+    /// through first.
+    Cut {
+        announced: usize,
+        flushed: bool,
+    },
+}
+
+impl ResponseBody {
+    /// The whole text.
+    pub(crate) fn whole(text: Bytes) -> Self {
+        ResponseBody { left: text, end: End::Whole }
+    }
+
+    /// The first half of the text, and then the end of the connection.
+    pub(crate) fn cut(text: &Bytes) -> Self {
+        let end = End::Cut { announced: text.len(), flushed: false };
+        ResponseBody { left: text.slice(..text.len() / 2), end }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if !self.left.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.left)))));
+        }
+        match &mut self.end {
+            End::Whole => Poll::Ready(None),
+            End::Cut { flushed: true, .. } => {
+                Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())))
+            }
+            End::Cut { flushed, .. } => {
+                // The connection writes out what it holds when there is nothing more for now.
+                *flushed = true;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_empty() && matches!(self.end, End::Whole)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let length = match self.end {
+            End::Whole => self.left.len(),
+            End::Cut { announced, .. } => announced,
+        };
+        SizeHint::with_exact(length as u64)
+    }
+}

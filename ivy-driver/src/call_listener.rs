@@ -1,0 +1,46 @@
+//! One who follows a call.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use ivy_proto::event::TaskRef;
+
+use crate::call_progress::{CallProgress, CallState, Until};
+use crate::handler_waits::HandlerWaits;
+use crate::producer::{Producer, ProducerCommand};
+
+/// Follows one call.
+#[derive(Debug)]
+pub(crate) struct CallListener<R> {
+    pub(crate) task: TaskRef,
+    pub(crate) call: Arc<CallState>,
+    /// Keeps the producer going while somebody waits.
+    pub(crate) producer: Arc<Producer>,
+    /// Those of the handler that called.
+    pub(crate) waits: Option<HandlerWaits>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R> CallListener<R> {
+    pub(crate) fn new(
+        task: TaskRef,
+        producer: Arc<Producer>,
+        waits: Option<HandlerWaits>,
+        until: Until,
+    ) -> (Self, CallProgress) {
+        let (progress, call) = CallProgress::begin(until);
+        (CallListener { task, call, producer, waits, runtime: PhantomData }, progress)
+    }
+
+    pub(crate) fn task(&self) -> &TaskRef {
+        &self.task
+    }
+}
+
+impl<R> Drop for CallListener<R> {
+    fn drop(&mut self) {
+        if !self.call.history().ended {
+            self.producer.post(ProducerCommand::Dropped(self.task.id));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What becomes of a call, between its producer and those who follow it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use event_listener::Event;
+use ivy_proto::producer::SendError;
+use ivy_proto::task::{TaskHeld, TaskOutcome};
+
+/// What happens to a call, told by the producer. Dropping it tells that nothing more will.
+#[derive(Debug)]
+pub(crate) struct CallProgress {
+    call: Arc<CallState>,
+    until: Until,
+}
+
+impl CallProgress {
+    /// What will be heard of a call, and the place where it is heard.
+    pub(crate) fn begin(until: Until) -> (Self, Arc<CallState>) {
+        let call = Arc::new(CallState::default());
+        (CallProgress { call: Arc::clone(&call), until }, call)
+    }
+
+    /// It was sent, or was not. Says whether the call is followed no longer.
+    pub(crate) fn sent(&self, result: Result<(), SendError>) -> bool {
+        self.call.change(|history| {
+            history.is_sent = result.is_ok();
+            history.sent = Some(result);
+            history.ended |= history.knows_all(self.until);
+            history.ended
+        })
+    }
+
+    /// A worker gave its message back.
+    pub(crate) fn held(&self, held: Arc<TaskHeld>) {
+        self.call.change(|history| history.held = Some(held));
+    }
+
+    /// Its result has arrived. Says whether the call is followed no longer: it may not be known yet
+    /// that it was sent.
+    pub(crate) fn resumed(&self, outcome: TaskOutcome) -> bool {
+        self.call.change(|history| {
+            history.outcome = Some(outcome);
+            history.ended |= history.knows_all(self.until);
+            history.ended
+        })
+    }
+}
+
+impl Drop for CallProgress {
+    fn drop(&mut self) {
+        self.call.change(|history| history.ended = true);
+    }
+}
+
+/// How long a call is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// It was sent.
+    Sent,
+    /// Its result has come, or nobody wants it any more.
+    Result,
+}
+
+/// What was heard of a call so far.
+#[derive(Debug, Default)]
+pub(crate) struct CallState {
+    history: Mutex<CallHistory>,
+    changed: Event,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct CallHistory {
+    sent: Option<Result<(), SendError>>,
+    is_sent: bool,
+    /// The one who waits for the call to be sent.
+    sender: Option<Waker>,
+    pub(crate) outcome: Option<TaskOutcome>,
+    /// Why a worker gave its message back, as was last heard.
+    pub(crate) held: Option<Arc<TaskHeld>>,
+    /// The producer has let go of the call.
+    pub(crate) ended: bool,
+}
+
+impl CallHistory {
+    fn knows_all(&self, until: Until) -> bool {
+        self.is_sent && (until == Until::Sent || self.outcome.is_some())
+    }
+}
+
+impl CallState {
+    pub(crate) fn history(&self) -> MutexGuard<'_, CallHistory> {
+        // No code that can panic runs while the lock is held.
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut CallHistory) -> T) -> T {
+        let (result, sender) = {
+            let mut history = self.history();
+            (change(&mut history), history.sender.take())
+        };
+        if let Some(sender) = sender {
+            sender.wake();
+        }
+        self.changed.notify(usize::MAX);
+        result
+    }
+
+    /// Whether the call was sent, once that is known; nothing if it never will be. There is one who
+    /// asks, so nothing but his waker is kept.
+    pub(crate) fn poll_sent(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<(), SendError>>> {
+        let mut history = self.history();
+        let sent = history.sent.take();
+        if sent.is_some() || history.ended {
+            return Poll::Ready(sent);
+        }
+        history.sender = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Waits for the outcome; nothing if none will come.
+    pub(crate) async fn outcome(&self) -> Option<TaskOutcome> {
+        loop {
+            let changed = self.changed.listen();
+            {
+                let history = self.history();
+                if history.outcome.is_some() || history.ended {
+                    return history.outcome.clone();
+                }
+            }
+            changed.await;
+        }
+    }
+}

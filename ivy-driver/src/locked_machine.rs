@@ -1,0 +1,327 @@
+//! A machine behind a lock, which those who ask run themselves.
+//!
+//! Each caller runs the machine under the lock, and waits for its own answer if that comes later: a
+//! switch to a task or thread of the machine's own and back would take longer than most of what is
+//! asked. A task in the background keeps time only.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll};
+
+use event_listener::Event;
+use futures_channel::oneshot;
+use futures_util::future::{Either, FusedFuture, FutureExt, select};
+use ivy_proto::Moment;
+use ivy_proto::broker::RequestId;
+
+use crate::clock::Clock;
+use crate::runtime::Runtime;
+
+/// A machine that answers requests, some of them later.
+pub trait Machine: Send + 'static {
+    /// What is asked.
+    type Request;
+    /// What is answered.
+    type Response: Send + 'static;
+
+    /// Takes a request in. It is answered once, unless it is abandoned.
+    fn submit(&mut self, id: RequestId, request: Self::Request, now: Moment);
+
+    /// Forgets a request whose caller has gone.
+    fn abandon(&mut self, id: RequestId, now: Moment);
+
+    /// Does what is due by now.
+    fn tick(&mut self, now: Moment);
+
+    /// What is to be done next.
+    fn poll(&mut self) -> MachineStep<Self::Response>;
+}
+
+/// What a machine wants done next.
+#[derive(Debug)]
+pub enum MachineStep<Response> {
+    /// Answer this request.
+    Response(RequestId, Response),
+    /// Nothing, before this moment or the next request.
+    Wait(Option<Moment>),
+}
+
+/// The machine has panicked. Nobody knows how far it had come, so it fails for good.
+#[derive(Clone, Copy, Debug)]
+pub struct Poisoned;
+
+/// What has become of a request so far.
+#[derive(Debug)]
+pub enum Submitted<R: Runtime, M: Machine> {
+    /// The answer.
+    Done(M::Response),
+    /// It is still to come.
+    Pending(PendingResponse<R, M>),
+}
+
+/// A machine behind a lock.
+pub struct LockedMachine<R, M: Machine> {
+    clock: Clock<R>,
+    state: Mutex<State<M>>,
+    /// Something becomes due earlier than was known, or never will any more.
+    alarm_changed: Arc<Event>,
+}
+
+struct State<M: Machine> {
+    machine: M,
+    last_id: u64,
+    waiting: HashMap<RequestId, oneshot::Sender<M::Response>>,
+    /// When something becomes due, at the earliest.
+    alarm: Option<Moment>,
+}
+
+impl<R: Runtime, M: Machine> LockedMachine<R, M> {
+    /// Starts to keep the machine's time, on a clock of its own.
+    ///
+    /// # Errors
+    /// If the system gives no means to keep time.
+    pub fn start(name: &'static str, machine: M) -> io::Result<Arc<Self>> {
+        LockedMachine::with_clock(name, machine, Clock::start())
+    }
+
+    pub(crate) fn with_clock(
+        name: &'static str,
+        machine: M,
+        clock: Clock<R>,
+    ) -> io::Result<Arc<Self>> {
+        let state = State { machine, last_id: 0, waiting: HashMap::new(), alarm: None };
+        let alarm_changed = Arc::new(Event::new());
+        let changed = Arc::clone(&alarm_changed);
+        let locked = Arc::new(LockedMachine { clock, state: Mutex::new(state), alarm_changed });
+        R::spawn(name, keep_time(Arc::downgrade(&locked), clock, changed))?;
+        Ok(locked)
+    }
+
+    /// Asks. Most answers are there at once.
+    ///
+    /// # Errors
+    /// If the machine has panicked.
+    pub fn submit(self: &Arc<Self>, request: M::Request) -> Result<Submitted<R, M>, Poisoned> {
+        let asked = self.with(|state, now| state.submit(request, now))?;
+        Ok(match asked {
+            Ok(answer) => Submitted::Done(answer),
+            Err((id, answer)) => {
+                Submitted::Pending(PendingResponse { id, answer, locked: Arc::clone(self) })
+            }
+        })
+    }
+
+    /// Answers all that waits with this, and tells the machine something that it should know before it
+    /// is asked again.
+    ///
+    /// # Errors
+    /// If the machine has panicked.
+    pub fn end_all(
+        &self,
+        answer: impl Fn() -> M::Response,
+        tell: impl FnOnce(&mut M),
+    ) -> Result<(), Poisoned> {
+        self.with(|state, now| {
+            for (id, waiting) in state.waiting.drain() {
+                state.machine.abandon(id, now);
+                // A caller who has just gone needs no answer.
+                let _ = waiting.send(answer());
+            }
+            tell(&mut state.machine);
+        })
+    }
+
+    /// Runs the machine, and hands out the answers that others wait for.
+    fn with<T>(&self, run: impl FnOnce(&mut State<M>, Moment) -> T) -> Result<T, Poisoned> {
+        let mut state = self.state.lock().map_err(|_| Poisoned)?;
+        let result = run(&mut state, self.clock.now());
+        if state.hand_out() {
+            self.alarm_changed.notify(usize::MAX);
+        }
+        Ok(result)
+    }
+}
+
+impl<R, M: Machine> Drop for LockedMachine<R, M> {
+    fn drop(&mut self) {
+        self.alarm_changed.notify(usize::MAX);
+    }
+}
+
+impl<R, M: Machine> fmt::Debug for LockedMachine<R, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Locked")
+    }
+}
+
+/// Does what becomes due while nobody asks, as long as the machine is there.
+async fn keep_time<R: Runtime, M: Machine>(
+    locked: Weak<LockedMachine<R, M>>,
+    clock: Clock<R>,
+    changed: Arc<Event>,
+) {
+    loop {
+        let change = changed.listen();
+        let Some(Ok(alarm)) = locked.upgrade().map(|locked| locked.with(|state, _| state.alarm))
+        else {
+            return;
+        };
+        let due = pin!(clock.sleep_until(alarm));
+        if let Either::Right(_) = select(change, due).await
+            && let Some(locked) = locked.upgrade()
+        {
+            // It fails if nothing works any more.
+            let _ = locked.with(State::tick);
+        }
+    }
+}
+
+/// The answer to a request, or by what it is known until its answer comes.
+type SubmittedTo<M> =
+    Result<<M as Machine>::Response, (RequestId, oneshot::Receiver<<M as Machine>::Response>)>;
+
+impl<M: Machine> State<M> {
+    fn submit(&mut self, request: M::Request, now: Moment) -> SubmittedTo<M> {
+        // Numbers start at one: a machine may use zero itself.
+        self.last_id += 1;
+        let id = RequestId(self.last_id);
+        self.machine.submit(id, request, now);
+        while let MachineStep::Response(answered, answer) = self.machine.poll() {
+            if answered == id {
+                return Ok(answer);
+            }
+            self.answer(answered, answer);
+        }
+        let (sender, answer) = oneshot::channel();
+        self.waiting.insert(id, sender);
+        Err((id, answer))
+    }
+
+    fn abandon(&mut self, id: RequestId, now: Moment) {
+        if self.waiting.remove(&id).is_some() {
+            self.machine.abandon(id, now);
+        }
+    }
+
+    fn tick(&mut self, now: Moment) {
+        self.alarm = None;
+        self.machine.tick(now);
+    }
+
+    /// Hands out all answers. Returns whether something becomes due earlier than was known.
+    fn hand_out(&mut self) -> bool {
+        loop {
+            match self.machine.poll() {
+                MachineStep::Response(id, answer) => self.answer(id, answer),
+                MachineStep::Wait(due) => {
+                    // An alarm that comes too early does no harm, and is set anew by its tick.
+                    let is_earlier = due.is_some_and(|due| self.alarm.is_none_or(|at| due < at));
+                    if is_earlier {
+                        self.alarm = due;
+                    }
+                    return is_earlier;
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, id: RequestId, answer: M::Response) {
+        if let Some(waiting) = self.waiting.remove(&id) {
+            // A caller who has gone meanwhile abandons the request next.
+            let _ = waiting.send(answer);
+        }
+    }
+}
+
+/// A request that waits for its answer. Dropping it abandons the request. Thousands may wait, so it
+/// keeps nothing that can be had when it ends.
+pub struct PendingResponse<R: Runtime, M: Machine> {
+    id: RequestId,
+    answer: oneshot::Receiver<M::Response>,
+    locked: Arc<LockedMachine<R, M>>,
+}
+
+impl<R: Runtime, M: Machine> PendingResponse<R, M> {
+    /// Abandons the request. Returns the answer if it has come meanwhile, and nobody has taken it.
+    ///
+    /// # Errors
+    /// If the machine has panicked.
+    pub fn end(&mut self) -> Result<Option<M::Response>, Poisoned> {
+        if self.answer.is_terminated() {
+            return Ok(None);
+        }
+        self.locked.with(|state, now| state.abandon(self.id, now))?;
+        let answer = self.answer.try_recv().ok().flatten();
+        self.answer.close();
+        Ok(answer)
+    }
+
+    /// The machine that was asked.
+    pub fn machine(&self) -> &Arc<LockedMachine<R, M>> {
+        &self.locked
+    }
+}
+
+impl<R: Runtime, M: Machine> Future for PendingResponse<R, M> {
+    type Output = Result<M::Response, Poisoned>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.answer.poll_unpin(context).map(|answer| answer.map_err(|_| Poisoned))
+    }
+}
+
+impl<R: Runtime, M: Machine> Drop for PendingResponse<R, M> {
+    fn drop(&mut self) {
+        // It fails if nothing works any more, and then nothing is to be abandoned.
+        let _ = self.end();
+    }
+}
+
+impl<R: Runtime, M: Machine> fmt::Debug for PendingResponse<R, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::testing::Tokio;
+
+    /// Lets every request wait, but those that ask it to panic.
+    struct Patient;
+
+    impl Machine for Patient {
+        type Request = &'static str;
+        type Response = ();
+
+        fn submit(&mut self, _: RequestId, request: &'static str, _: Moment) {
+            assert_ne!(request, "panic", "this is asked for");
+        }
+
+        fn abandon(&mut self, _: RequestId, _: Moment) {}
+
+        fn tick(&mut self, _: Moment) {}
+
+        fn poll(&mut self) -> MachineStep<()> {
+            MachineStep::Wait(None)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_has_panicked_answers_nobody_any_more() {
+        let patient = LockedMachine::<Tokio, _>::start("test", Patient).unwrap();
+        let Ok(Submitted::Pending(mut waiting)) = patient.submit("wait") else {
+            panic!("it waits")
+        };
+        assert!(catch_unwind(AssertUnwindSafe(|| patient.submit("panic"))).is_err());
+        assert!(patient.submit("wait").is_err());
+        assert!(waiting.end().is_err());
+    }
+}

@@ -1,0 +1,145 @@
+//! A notifier in this process.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_channel::mpsc;
+use futures_util::future::{self, BoxFuture, FutureExt};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use ivy_proto::ChannelName;
+use ivy_proto::backend::{Notifier, SubscriptionEvent};
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
+
+/// How many notices a subscriber may leave unread before it is cut off, as Redis does it.
+const UNREAD_NOTICES: usize = 1024;
+
+/// Hands each notice to the subscribers of its channel.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryNotifier {
+    subscribers: Arc<Mutex<Vec<Subscriber>>>,
+}
+
+struct Subscriber {
+    channels: Vec<ChannelName>,
+    notices: mpsc::Sender<Publication>,
+}
+
+impl fmt::Debug for MemoryNotifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemoryNotifier")
+    }
+}
+
+impl MemoryNotifier {
+    fn subscribers(&self) -> MutexGuard<'_, Vec<Subscriber>> {
+        // No code that can panic runs while the lock is held.
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, publication: &Publication) -> u64 {
+        let mut receivers = 0;
+        self.subscribers().retain_mut(|subscriber| {
+            if !subscriber.channels.contains(&publication.channel) {
+                return !subscriber.notices.is_closed();
+            }
+            let heard = subscriber.notices.try_send(publication.clone()).is_ok();
+            receivers += u64::from(heard);
+            heard
+        });
+        receivers
+    }
+
+    fn subscribe(&self, channels: Vec<ChannelName>) -> mpsc::Receiver<Publication> {
+        // The sender has room for one more.
+        let (notices, receiver) = mpsc::channel(UNREAD_NOTICES - 1);
+        let mut subscribers = self.subscribers();
+        // Those who have left are not only forgotten when somebody publishes.
+        subscribers.retain(|subscriber| !subscriber.notices.is_closed());
+        subscribers.push(Subscriber { channels, notices });
+        receiver
+    }
+}
+
+impl Notifier for MemoryNotifier {
+    fn publish(&self, publication: Publication) -> BoxFuture<'static, Result<u64, NotifyFault>> {
+        future::ready(Ok(MemoryNotifier::publish(self, &publication))).boxed()
+    }
+
+    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<'static, SubscriptionEvent> {
+        let this = self.clone();
+        stream::once(async move { MemoryNotifier::subscribe(&this, channels) })
+            .flat_map(|notices| {
+                let lost =
+                    SubscriptionEvent::Lost(NotifyFault::new(NotifyFaultKind::ConnectionLost));
+                stream::iter([SubscriptionEvent::Subscribed])
+                    .chain(notices.map(|Publication { channel, payload }| {
+                        SubscriptionEvent::Notice {
+                            channel,
+                            payload: payload.as_str().as_bytes().to_vec(),
+                        }
+                    }))
+                    .chain(stream::iter([lost]))
+            })
+            .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ivy_proto::queue::Body;
+
+    use super::*;
+
+    fn channel(name: &str) -> ChannelName {
+        ChannelName::new(name).unwrap()
+    }
+
+    fn notice(name: &str) -> Publication {
+        Publication { channel: channel(name), payload: Body::new("{}") }
+    }
+
+    #[tokio::test]
+    async fn a_notice_reaches_those_who_subscribed_to_its_channel() {
+        let hub = MemoryNotifier::default();
+        let mut mine = Notifier::subscribe(&hub, vec![channel("a"), channel("b")]);
+        let mut other = Notifier::subscribe(&hub, vec![channel("c")]);
+        assert!(matches!(mine.next().await, Some(SubscriptionEvent::Subscribed)));
+        assert!(matches!(other.next().await, Some(SubscriptionEvent::Subscribed)));
+        assert_eq!(hub.publish(&notice("b")), 1);
+        let Some(SubscriptionEvent::Notice { channel, payload }) = mine.next().await else {
+            panic!()
+        };
+        assert_eq!((channel.as_str(), payload.as_slice()), ("b", b"{}".as_slice()));
+        assert!(other.next().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_dropped_subscription_is_forgotten() {
+        let hub = MemoryNotifier::default();
+        let mut subscription = Notifier::subscribe(&hub, vec![channel("a")]);
+        subscription.next().await;
+        drop(subscription);
+        assert_eq!(hub.publish(&notice("b")), 0);
+        assert!(hub.subscribers().is_empty());
+    }
+
+    #[tokio::test]
+    async fn subscriptions_that_come_and_go_leave_nothing_behind_though_nobody_publishes() {
+        let hub = MemoryNotifier::default();
+        for _ in 0..10 {
+            Notifier::subscribe(&hub, vec![channel("a")]).next().await;
+        }
+        assert!(hub.subscribers().len() <= 1);
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_that_does_not_read_is_cut_off_and_told() {
+        let hub = MemoryNotifier::default();
+        let mut subscription = Notifier::subscribe(&hub, vec![channel("a")]);
+        subscription.next().await;
+        let heard: u64 = (0..=UNREAD_NOTICES).map(|_| hub.publish(&notice("a"))).sum();
+        assert_eq!(heard, UNREAD_NOTICES as u64);
+        let last = subscription.collect::<Vec<_>>().await.pop();
+        assert!(matches!(last, Some(SubscriptionEvent::Lost(_))));
+    }
+}

@@ -1,0 +1,238 @@
+//! A queue in this process: the in-memory broker, behind a lock.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use ivy_proto::backend::Queue;
+use ivy_proto::broker::{
+    Broker, BrokerConfig, Delivery, Input, Output, Refusal, Request, RequestId, Response, Target,
+};
+use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
+use ivy_proto::{Moment, QueueName};
+
+use crate::clock::Clock;
+use crate::locked_machine::{
+    LockedMachine, Machine, MachineStep, PendingResponse, Poisoned, Submitted,
+};
+use crate::pump::taken;
+use crate::runtime::Runtime;
+
+/// A queue backend in this process, with the behaviour of IronMQ. Its messages live as long as it,
+/// its clones, and whoever waits for one.
+pub(crate) struct MemoryQueue<R> {
+    clock: Clock<R>,
+    seed: [u8; 32],
+    /// Made by the first request, which is the first to need a runtime. Nothing if that gives no
+    /// means to keep time.
+    broker: Arc<OnceLock<Option<Shared<R>>>>,
+}
+
+type Shared<R> = Arc<LockedMachine<R, Broker>>;
+
+impl<R: Runtime> MemoryQueue<R> {
+    pub(crate) fn new(clock: Clock<R>, seed: [u8; 32]) -> Self {
+        MemoryQueue { clock, seed, broker: Arc::default() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn clock(&self) -> Clock<R> {
+        self.clock
+    }
+
+    fn broker(&self) -> Option<Shared<R>> {
+        self.broker.get_or_init(|| self.start()).clone()
+    }
+
+    fn start(&self) -> Option<Shared<R>> {
+        let broker = Broker::new(BrokerConfig::default(), self.seed);
+        LockedMachine::with_clock("ivy-memory", broker, self.clock)
+            .inspect_err(|error| {
+                tracing::error!(%error, "the queue in memory cannot be started");
+            })
+            .ok()
+    }
+}
+
+impl<R> Clone for MemoryQueue<R> {
+    fn clone(&self) -> Self {
+        let MemoryQueue { clock, seed, broker } = self;
+        MemoryQueue { clock: *clock, seed: *seed, broker: Arc::clone(broker) }
+    }
+}
+
+impl<R> fmt::Debug for MemoryQueue<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemoryQueue")
+    }
+}
+
+impl<R: Runtime> Queue for MemoryQueue<R> {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::broker().with_reserves_taken_back()
+    }
+
+    fn execute(&self, op: QueueOp) -> BoxFuture<'static, Result<QueueReply, Fault>> {
+        let broker = self.broker();
+        async move {
+            let broker = broker.ok_or_else(|| lost(Poisoned))?;
+            let queue = op.queue().cloned();
+            let answer = match broker.submit(op.into()).map_err(lost)? {
+                Submitted::Done(answer) => answer,
+                Submitted::Pending(waiting) => Reserving { waiting, queue }.await.map_err(lost)?,
+            };
+            Ok(answer?.into())
+        }
+        .boxed()
+    }
+}
+
+fn lost(_: Poisoned) -> Fault {
+    Fault::new(FaultKind::AnswerLost).with_detail("the queue in memory has stopped")
+}
+
+impl Machine for Broker {
+    type Request = Request;
+    type Response = Result<Response, Refusal>;
+
+    fn submit(&mut self, id: RequestId, request: Request, now: Moment) {
+        taken("broker", self.handle_input(Input::Request(id, request), now));
+    }
+
+    fn abandon(&mut self, id: RequestId, now: Moment) {
+        taken("broker", self.handle_input(Input::Abandon(id), now));
+    }
+
+    fn tick(&mut self, now: Moment) {
+        taken("broker", self.handle_input(Input::Tick, now));
+    }
+
+    fn poll(&mut self) -> MachineStep<Self::Response> {
+        match self.poll_output() {
+            Output::Response(id, outcome) => MachineStep::Response(id, outcome),
+            Output::Wait(deadline) => MachineStep::Wait(deadline.map(|deadline| deadline.at)),
+        }
+    }
+}
+
+/// A reserve that waits. Dropping it gives back what it has brought.
+struct Reserving<R: Runtime> {
+    waiting: PendingResponse<R, Broker>,
+    queue: Option<QueueName>,
+}
+
+impl<R: Runtime> Future for Reserving<R> {
+    type Output = Result<Result<Response, Refusal>, Poisoned>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.waiting.poll_unpin(context)
+    }
+}
+
+impl<R: Runtime> Drop for Reserving<R> {
+    fn drop(&mut self) {
+        let (Some(queue), Ok(Some(Ok(Response::Reserved(reserved))))) =
+            (&self.queue, self.waiting.end())
+        else {
+            return;
+        };
+        for Delivery { message, reservation, .. } in reserved {
+            let target = Target { message, reservation: Some(reservation) };
+            let (queue, delay) = (queue.clone(), Duration::ZERO);
+            // It is refused if the lease has ended, and then it is back already.
+            let _ = self.waiting.machine().submit(Request::Release {
+                queue,
+                target,
+                delay,
+                failed: false,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ivy_proto::queue::{Batch, Body, NewMessage};
+
+    use super::*;
+    use crate::testing::Tokio;
+
+    fn queue() -> MemoryQueue<Tokio> {
+        MemoryQueue::new(Clock::start(), [7; 32])
+    }
+
+    fn name() -> QueueName {
+        QueueName::new("mail").unwrap()
+    }
+
+    fn post() -> QueueOp {
+        let message = NewMessage { body: Body::new("hello"), delay: Duration::ZERO };
+        QueueOp::Post { queue: name(), messages: Batch::one(message) }
+    }
+
+    fn reserve(wait: u64) -> QueueOp {
+        let (lease, wait) = (Duration::from_secs(30), Duration::from_secs(wait));
+        QueueOp::Reserve { queue: name(), count: 1, lease, wait }
+    }
+
+    fn count(reply: Result<QueueReply, Fault>) -> usize {
+        match reply {
+            Ok(QueueReply::Reserved(reserved)) => reserved.messages.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiting_reserve_gets_what_is_posted_later() {
+        let queue = queue();
+        queue.execute(post()).await.unwrap();
+        assert_eq!(count(queue.execute(reserve(0)).await), 1);
+        let waiting = tokio::spawn(queue.execute(reserve(30)));
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        queue.execute(post()).await.unwrap();
+        assert_eq!(count(waiting.await.unwrap()), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reserve_that_was_given_up_takes_no_message() {
+        let queue = queue();
+        queue.execute(post()).await.unwrap();
+        queue.execute(reserve(0)).await.unwrap();
+        let waiting = tokio::spawn(queue.execute(reserve(30)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        waiting.abort();
+        assert!(waiting.await.is_err());
+        queue.execute(post()).await.unwrap();
+        assert_eq!(count(queue.execute(reserve(0)).await), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reserve_that_is_given_up_when_it_has_its_answer_gives_that_back() {
+        let queue = queue();
+        queue.execute(post()).await.unwrap();
+        queue.execute(reserve(0)).await.unwrap();
+        let mut waiting = queue.execute(reserve(30));
+        assert!((&mut waiting).now_or_never().is_none());
+        queue.execute(post()).await.unwrap();
+        drop(waiting);
+        assert_eq!(count(queue.execute(reserve(0)).await), 1);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_a_fault() {
+        let fault = queue().execute(QueueOp::Clear { queue: name() }).await.unwrap_err();
+        assert_eq!(fault.kind(), FaultKind::NoQueue);
+    }
+
+    #[tokio::test]
+    async fn clones_share_their_messages_and_others_do_not() {
+        let queue = queue();
+        queue.clone().execute(post()).await.unwrap();
+        assert_eq!(count(queue.execute(reserve(0)).await), 1);
+        assert!(self::queue().execute(reserve(0)).await.is_err());
+    }
+}

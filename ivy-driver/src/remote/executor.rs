@@ -1,0 +1,355 @@
+//! Executes what a session wants done.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use futures_channel::{mpsc, oneshot};
+use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
+use futures_util::io::{AsyncRead, AsyncWrite};
+use futures_util::stream::StreamExt;
+use ivy_proto::backend::{
+    CommandId, ConnectionId, Input, LinkFault, LinkFaultKind, Output, Session,
+};
+use ivy_proto::notify::{NotifyFault, Publication};
+use ivy_proto::queue::{Fault, QueueOp, QueueReply};
+use ivy_proto::{ChannelName, Moment};
+use rustc_hash::FxHashMap;
+
+use crate::clock::Clock;
+use crate::events::EventSink;
+use crate::runtime::Runtime;
+use crate::tls::{Tls, is_tls};
+
+use super::stream::{self, BoxedStream};
+use super::subscription_channel::Writer;
+
+/// How many pieces of mail are taken in before anything is sent, so that commands travel together.
+const BATCH: usize = 256;
+/// How often something may happen before others have their turn.
+const TURN: usize = 64;
+/// The most bytes that are read at a time.
+const PIECE: usize = 16 * 1024;
+
+/// What is asked of a session.
+pub(super) enum SessionCommand {
+    Execute(CommandId, QueueOp, oneshot::Sender<Result<QueueReply, Fault>>),
+    Publish(CommandId, Publication, oneshot::Sender<Result<u64, NotifyFault>>),
+    Subscribe(CommandId, Vec<ChannelName>, Writer),
+    Cancel(CommandId),
+}
+
+/// A session with its connections, and with those who wait for its answers.
+pub(super) struct SessionExecutor<R> {
+    session: Box<dyn Session>,
+    mailbox: mpsc::UnboundedReceiver<SessionCommand>,
+    tls: Option<Tls>,
+    clock: Clock<R>,
+    events: EventSink,
+    connections: Vec<(ConnectionId, Connection)>,
+    waiting: FxHashMap<CommandId, Requester>,
+    /// When the next [`Input::Tick`] is due.
+    deadline: Option<Moment>,
+    piece: Vec<u8>,
+}
+
+/// Who waits for what a session answers.
+enum Requester {
+    Executed(oneshot::Sender<Result<QueueReply, Fault>>),
+    Published(oneshot::Sender<Result<u64, NotifyFault>>),
+    SubscriptionEvent(Writer),
+}
+
+enum Connection {
+    Opening(BoxFuture<'static, Result<BoxedStream, LinkFault>>),
+    Open(Open),
+}
+
+struct Open {
+    link: BoxedStream,
+    outgoing: Vec<u8>,
+    /// How much of that is sent.
+    sent: usize,
+    is_flushed: bool,
+    /// Whether nothing can be sent any more. What the server has said before is read all the same.
+    is_broken: bool,
+    /// The subscription whose reader must catch up before more is read.
+    held_up_by: Option<CommandId>,
+}
+
+/// What has happened on a connection.
+enum ConnectionEvent {
+    Opened(BoxedStream),
+    Received(usize),
+    Closed(LinkFault),
+}
+
+impl<R: Runtime> SessionExecutor<R> {
+    pub(super) fn new(
+        session: Box<dyn Session>,
+        mailbox: mpsc::UnboundedReceiver<SessionCommand>,
+        tls: Option<Tls>,
+        clock: Clock<R>,
+        events: EventSink,
+    ) -> Self {
+        SessionExecutor {
+            session,
+            mailbox,
+            tls,
+            clock,
+            events,
+            connections: Vec::new(),
+            waiting: FxHashMap::default(),
+            deadline: None,
+            piece: vec![0; PIECE],
+        }
+    }
+
+    /// Runs until nobody is left who could ask anything.
+    pub(super) async fn run(mut self) {
+        let mut turns = TURN;
+        loop {
+            let mut sleeping = pin!(self.clock.sleep_until(self.deadline));
+            let next = |context: &mut Context<'_>| {
+                if turns == 0 {
+                    turns = TURN;
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                let is_on = ready!(self.poll_next(context, sleeping.as_mut()));
+                turns -= 1;
+                Poll::Ready(is_on)
+            };
+            if !poll_fn(next).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits until something has happened, and has the session take it in: first what was asked, then
+    /// that time has passed, then what has arrived. Returns whether anything may follow.
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        sleeping: Pin<&mut impl Future<Output = ()>>,
+    ) -> Poll<bool> {
+        let mut taken = 0;
+        while taken < BATCH
+            && let Poll::Ready(command) = self.mailbox.poll_next_unpin(context)
+        {
+            let Some(command) = command else { return Poll::Ready(false) };
+            self.take(command);
+            taken += 1;
+        }
+        let is_due = taken == 0 && sleeping.poll(context).is_ready();
+        if is_due {
+            self.hand_in(Input::Tick, None);
+        }
+        let has_happened = self.poll_lines(context);
+        if taken > 0 || is_due || has_happened { Poll::Ready(true) } else { Poll::Pending }
+    }
+
+    fn take(&mut self, command: SessionCommand) {
+        match command {
+            SessionCommand::Execute(command_id, op, answer) => {
+                self.waiting.insert(command_id, Requester::Executed(answer));
+                self.hand_in(Input::Execute(command_id, op), None);
+            }
+            SessionCommand::Publish(command_id, publication, answer) => {
+                self.waiting.insert(command_id, Requester::Published(answer));
+                self.hand_in(Input::Publish(command_id, publication), None);
+            }
+            SessionCommand::Subscribe(command_id, channels, heard) => {
+                self.waiting.insert(command_id, Requester::SubscriptionEvent(heard));
+                self.hand_in(Input::Subscribe(command_id, channels), None);
+            }
+            SessionCommand::Cancel(command_id) => {
+                if self.waiting.remove(&command_id).is_some() {
+                    self.hand_in(Input::Cancel(command_id), None);
+                }
+            }
+        }
+    }
+
+    /// Sends and reads on each connection. Returns whether anything has happened on one.
+    fn poll_lines(&mut self, context: &mut Context<'_>) -> bool {
+        let mut has_happened = false;
+        let mut index = 0;
+        while let Some((id, connection)) = self.connections.get_mut(index) {
+            let id = *id;
+            let happened = connection.poll(context, &mut self.piece, &self.waiting);
+            let Poll::Ready(happened) = happened else {
+                index += 1;
+                continue;
+            };
+            has_happened = true;
+            match happened {
+                ConnectionEvent::Opened(link) => {
+                    *connection = Connection::Open(Open::new(link));
+                    self.hand_in(Input::Opened(id), None);
+                }
+                ConnectionEvent::Received(length) => {
+                    let piece = std::mem::take(&mut self.piece);
+                    self.hand_in(Input::Received(id, &piece[..length]), Some(id));
+                    self.piece = piece;
+                }
+                ConnectionEvent::Closed(fault) => {
+                    self.connections.remove(index);
+                    self.hand_in(Input::Closed(id, fault), None);
+                }
+            }
+            // The session may have closed it.
+            if self.connections.get(index).is_some_and(|(other, _)| *other == id) {
+                index += 1;
+            }
+        }
+        has_happened
+    }
+
+    /// Hands something to the session, which may have arrived on a line, and does what it wants done.
+    fn hand_in(&mut self, input: Input<'_>, from: Option<ConnectionId>) {
+        self.session.handle_input(input, self.clock.now());
+        loop {
+            match self.session.poll_output() {
+                Output::Open(id, endpoint) => {
+                    let opening = stream::open::<R>(endpoint, self.tls.clone()).map_err(not_opened);
+                    self.connections.push((id, Connection::Opening(opening.boxed())));
+                }
+                Output::Send(id, bytes) => {
+                    if let Some(open) = self.open(id) {
+                        open.send(bytes);
+                    }
+                }
+                Output::Close(id) => self.connections.retain(|(other, _)| *other != id),
+                Output::Executed(command_id, answer) => {
+                    if let Some(Requester::Executed(waiting)) = self.waiting.remove(&command_id) {
+                        // Nobody may wait for it any more, here as below.
+                        let _ = waiting.send(answer);
+                    }
+                }
+                Output::Published(command_id, answer) => {
+                    if let Some(Requester::Published(waiting)) = self.waiting.remove(&command_id) {
+                        let _ = waiting.send(answer);
+                    }
+                }
+                Output::SubscriptionEvent(command_id, heard) => {
+                    if let Some(Requester::SubscriptionEvent(reader)) =
+                        self.waiting.get(&command_id)
+                    {
+                        reader.write(heard);
+                        if let Some(open) = from.and_then(|id| self.open(id)) {
+                            open.held_up_by = Some(command_id);
+                        }
+                    }
+                }
+                Output::Event(event) => self.events.emit(event),
+                Output::Wait(deadline) => {
+                    self.deadline = deadline;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, id: ConnectionId) -> Option<&mut Open> {
+        self.connections.iter_mut().find_map(|(other, connection)| match connection {
+            Connection::Open(open) if *other == id => Some(open),
+            _ => None,
+        })
+    }
+}
+
+impl Connection {
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        piece: &mut [u8],
+        waiting: &FxHashMap<CommandId, Requester>,
+    ) -> Poll<ConnectionEvent> {
+        let open = match self {
+            Connection::Opening(opening) => {
+                return Poll::Ready(match ready!(opening.poll_unpin(context)) {
+                    Ok(link) => ConnectionEvent::Opened(link),
+                    Err(fault) => ConnectionEvent::Closed(fault),
+                });
+            }
+            Connection::Open(open) => open,
+        };
+        open.poll_send(context);
+        if let Some(Requester::SubscriptionEvent(reader)) =
+            open.held_up_by.and_then(|command_id| waiting.get(&command_id))
+        {
+            ready!(reader.poll_room(context));
+        }
+        open.held_up_by = None;
+        Poll::Ready(match ready!(Pin::new(&mut open.link).poll_read(context, piece)) {
+            Ok(0) => ConnectionEvent::Closed(ended(&"the server closed the connection")),
+            Ok(length) => ConnectionEvent::Received(length),
+            Err(error) => ConnectionEvent::Closed(ended(&error)),
+        })
+    }
+}
+
+fn not_opened(error: io::Error) -> LinkFault {
+    let kind = if is_tls(&error) { LinkFaultKind::Tls } else { LinkFaultKind::Unreachable };
+    LinkFault::new(kind, error.to_string())
+}
+
+fn ended(why: &dyn std::fmt::Display) -> LinkFault {
+    LinkFault::new(LinkFaultKind::Ended, why.to_string())
+}
+
+impl Open {
+    fn new(link: BoxedStream) -> Self {
+        Open {
+            link,
+            outgoing: Vec::new(),
+            sent: 0,
+            is_flushed: true,
+            is_broken: false,
+            held_up_by: None,
+        }
+    }
+
+    fn send(&mut self, bytes: Vec<u8>) {
+        if self.is_broken {
+            return;
+        }
+        self.is_flushed = false;
+        if self.outgoing.is_empty() {
+            self.outgoing = bytes;
+        } else {
+            // What is sent is not kept while more follows.
+            self.outgoing.drain(..std::mem::take(&mut self.sent));
+            self.outgoing.extend(bytes);
+        }
+    }
+
+    /// Sends as much as the connection takes.
+    fn poll_send(&mut self, context: &mut Context<'_>) {
+        if let Poll::Ready(Err(_)) = self.try_send(context) {
+            self.is_broken = true;
+            self.is_flushed = true;
+            self.outgoing = Vec::new();
+            self.sent = 0;
+        }
+    }
+
+    fn try_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.outgoing.len() {
+            let unsent = &self.outgoing[self.sent..];
+            match ready!(Pin::new(&mut self.link).poll_write(context, unsent))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => self.sent += sent,
+            }
+        }
+        self.outgoing = Vec::new();
+        self.sent = 0;
+        if !self.is_flushed {
+            ready!(Pin::new(&mut self.link).poll_flush(context))?;
+            self.is_flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}

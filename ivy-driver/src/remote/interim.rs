@@ -1,0 +1,103 @@
+//! Bounds what may come before an answer.
+
+use std::io;
+
+/// The most interim answers (status 100 to 199) before the answer to a request.
+const MOST_INTERIM: u32 = 10;
+/// Where the first digit of the status stands in `HTTP/1.1 200 OK`.
+const STATUS: usize = 9;
+
+/// Counts the interim answers in the bytes of an answer, as they come. HTTP clients skip them, and a
+/// server that sends them without end would keep a client busy for as long as a request may take.
+#[derive(Debug, Default)]
+pub struct InterimResponses {
+    seen: u32,
+    /// How many bytes of a head have come.
+    position: usize,
+    /// How many bytes of a line have come, without its break.
+    in_line: usize,
+    is_interim: bool,
+    /// Whether the answer itself has begun, in which nothing is counted.
+    is_over: bool,
+}
+
+impl InterimResponses {
+    /// A request is sent: the next bytes are the answer to it.
+    pub fn begin(&mut self) {
+        *self = InterimResponses::default();
+    }
+
+    /// Takes in the next bytes.
+    ///
+    /// # Errors
+    /// If there are too many interim answers. The connection is of no use then.
+    pub fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for byte in bytes {
+            if self.is_over {
+                return Ok(());
+            }
+            if self.position == STATUS {
+                self.is_interim = *byte == b'1';
+                self.is_over = !self.is_interim;
+            }
+            self.position += 1;
+            match byte {
+                b'\n' if self.in_line == 0 && self.is_interim => self.ended()?,
+                b'\n' => self.in_line = 0,
+                b'\r' => {}
+                _ => self.in_line += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// The head of an interim answer has ended.
+    fn ended(&mut self) -> io::Result<()> {
+        let seen = self.seen + 1;
+        if seen > MOST_INTERIM {
+            let error = format!("it sent more than {MOST_INTERIM} interim answers");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        }
+        *self = InterimResponses { seen, ..InterimResponses::default() };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+    const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+
+    /// Reads a text in pieces of this length.
+    fn read(text: &str, length: usize) -> io::Result<()> {
+        let mut answers = InterimResponses::default();
+        text.as_bytes().chunks(length).try_for_each(|piece| answers.read(piece))
+    }
+
+    #[test]
+    fn ten_interim_answers_may_come_before_an_answer() {
+        for length in [1, 7, 10_000] {
+            for interim in [CONTINUE, HINTS, "HTTP/1.1 102 \n\n"] {
+                assert!(read(&(interim.repeat(10) + ANSWER), length).is_ok());
+                assert!(read(&(interim.repeat(11) + ANSWER), length).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_in_an_answer_is_no_interim_answer() {
+        assert!(read(&(ANSWER.to_owned() + &CONTINUE.repeat(100)), 5).is_ok());
+    }
+
+    #[test]
+    fn each_request_is_counted_anew() {
+        let mut answers = InterimResponses::default();
+        for _ in 0..3 {
+            answers.begin();
+            answers.read((CONTINUE.repeat(10) + ANSWER).as_bytes()).unwrap();
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Reaches servers: the executors of the backends that are machines without IO, and the HTTP client of
+//! async runtimes, once for all of them.
+
+mod exchange;
+mod executor;
+#[cfg(feature = "http")]
+mod http;
+mod interim;
+mod session;
+mod stream;
+mod subscription_channel;
+#[cfg(test)]
+mod tests;
+
+use crate::runtime::{HttpClient, Runtime};
+use crate::tls::Tls;
+
+pub(crate) use exchange::ExchangeQueue;
+pub use interim::InterimResponses;
+pub(crate) use session::{SessionBackend, SessionQueue};
+
+/// The HTTP client of an async runtime, over its [`Net`](crate::Net): what
+/// [`Clients::http`](crate::Clients::http) returns there. Nothing in a build without the feature `http`.
+#[must_use]
+pub fn http_client<R: Runtime>(tls: Option<Tls>) -> Option<Box<dyn HttpClient>> {
+    #[cfg(feature = "http")]
+    let client = Some(Box::new(http::Hyper::<R>::new(tls)) as Box<dyn HttpClient>);
+    #[cfg(not(feature = "http"))]
+    let client = tls.and(None);
+    client
+}

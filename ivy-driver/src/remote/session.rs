@@ -1,0 +1,244 @@
+//! A session as a backend: what is asked of it goes to its executor, which is started when it is first
+//! needed.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_channel::{mpsc, oneshot};
+use futures_util::future::{self, FutureExt};
+use futures_util::stream::{self, Stream, StreamExt};
+use ivy_proto::ChannelName;
+use ivy_proto::backend::{
+    BoxFuture, BoxStream, CommandId, Notifier, Queue, Session, SessionStart, SubscriptionEvent,
+};
+use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
+use ivy_proto::queue::{Capabilities, Fault, FaultKind, QueueOp, QueueReply};
+
+use crate::clock::Clock;
+use crate::events::EventSink;
+use crate::guarded::of;
+use crate::random::random;
+use crate::runtime::Runtime;
+use crate::tls::Tls;
+
+use super::executor::{SessionCommand, SessionExecutor};
+use super::subscription_channel::{Reader, subscription_channel};
+
+/// A backend that a session is.
+///
+/// Each executor drives a session of its own. If one has ended, since the runtime that it ran in has or
+/// its session panicked, the next operation starts another.
+pub(crate) struct SessionBackend<R> {
+    remote: Arc<Remote<R>>,
+}
+
+struct Remote<R> {
+    make: Box<dyn Fn(SessionStart) -> Box<dyn Session> + Send + Sync>,
+    tls: Option<Tls>,
+    clock: Clock<R>,
+    events: EventSink,
+    mailbox: Mutex<Option<mpsc::UnboundedSender<SessionCommand>>>,
+    last_command_id: AtomicU64,
+}
+
+impl<R: Runtime> SessionBackend<R> {
+    /// A backend whose sessions are made so. Nothing is opened yet.
+    pub(crate) fn new(
+        make: impl Fn(SessionStart) -> Box<dyn Session> + Send + Sync + 'static,
+        tls: Option<Tls>,
+        clock: Clock<R>,
+        events: EventSink,
+    ) -> Self {
+        let remote = Remote {
+            make: Box::new(make),
+            tls,
+            clock,
+            events,
+            mailbox: Mutex::default(),
+            last_command_id: AtomicU64::new(0),
+        };
+        SessionBackend { remote: Arc::new(remote) }
+    }
+}
+
+/// The same backend.
+impl<R> Clone for SessionBackend<R> {
+    fn clone(&self) -> Self {
+        SessionBackend { remote: Arc::clone(&self.remote) }
+    }
+}
+
+/// A session that is a queue.
+pub(crate) struct SessionQueue<R> {
+    backend: SessionBackend<R>,
+    capabilities: Capabilities,
+}
+
+impl<R: Runtime> SessionQueue<R> {
+    pub(crate) fn new(backend: SessionBackend<R>, capabilities: Capabilities) -> Self {
+        SessionQueue { backend, capabilities }
+    }
+}
+
+impl<R: Runtime> Queue for SessionQueue<R> {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities.clone()
+    }
+
+    fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
+        let remote = Arc::clone(&self.backend.remote);
+        async move {
+            let answer = remote
+                .request(|command_id, answer| SessionCommand::Execute(command_id, op, answer))
+                .await;
+            answer.unwrap_or_else(|| Err(Fault::new(FaultKind::AnswerLost).with_detail(ENDED)))
+        }
+        .boxed()
+    }
+}
+
+impl<R: Runtime> Notifier for SessionBackend<R> {
+    fn publish(&self, publication: Publication) -> BoxFuture<Result<u64, NotifyFault>> {
+        let remote = Arc::clone(&self.remote);
+        async move {
+            let ask = |command_id, answer| SessionCommand::Publish(command_id, publication, answer);
+            remote.request(ask).await.unwrap_or_else(|| Err(lost()))
+        }
+        .boxed()
+    }
+
+    fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<SubscriptionEvent> {
+        let remote = Arc::clone(&self.remote);
+        stream::once(future::lazy(move |_| remote.subscribe(channels))).flatten().boxed()
+    }
+}
+
+impl<R> fmt::Debug for SessionQueue<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.backend.fmt(f)
+    }
+}
+
+impl<R> fmt::Debug for SessionBackend<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (self.remote.make)(SessionStart::default()).fmt(f)
+    }
+}
+
+const ENDED: &str = "the backend's session has ended";
+
+fn lost() -> NotifyFault {
+    NotifyFault::new(NotifyFaultKind::ConnectionLost).with_detail(ENDED)
+}
+
+impl<R: Runtime> Remote<R> {
+    /// Asks the session, and waits for its answer; nothing if the session ends without one.
+    async fn request<T>(
+        self: Arc<Self>,
+        command: impl FnOnce(CommandId, oneshot::Sender<T>) -> SessionCommand,
+    ) -> Option<T> {
+        let (give, given) = oneshot::channel();
+        let command_id = self.command_id();
+        self.post(command(command_id, give));
+        let mut asked = CancelOnDrop { remote: self, command_id, is_answered: false };
+        let answer = given.await;
+        asked.is_answered = true;
+        answer.ok()
+    }
+
+    fn subscribe(self: Arc<Self>, channels: Vec<ChannelName>) -> Subscription<R> {
+        let (writer, heard) = subscription_channel();
+        let command_id = self.command_id();
+        self.post(SessionCommand::Subscribe(command_id, channels, writer));
+        Subscription {
+            heard,
+            _asked: CancelOnDrop { remote: self, command_id, is_answered: false },
+        }
+    }
+
+    fn command_id(&self) -> CommandId {
+        CommandId(self.last_command_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Sends something to the executor, which is started unless one runs. If the system gives no means
+    /// to run it, or its session cannot be made, the mail is dropped, and with it the other end of its
+    /// answer.
+    fn post(&self, command: SessionCommand) {
+        let mut running = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let command = match &*running {
+            None => command,
+            Some(mailbox) => match mailbox.unbounded_send(command) {
+                Ok(()) => return,
+                Err(ended) => ended.into_inner(),
+            },
+        };
+        let (mailbox, received) = mpsc::unbounded();
+        let started = self.start(received);
+        *running = match started {
+            // It has just been made, so it takes mail.
+            Ok(()) => mailbox.unbounded_send(command).is_ok().then_some(mailbox),
+            Err(error) => {
+                tracing::error!(error, "the executor of a backend cannot be started");
+                None
+            }
+        };
+    }
+
+    /// Starts an executor, with a session of its own.
+    fn start(&self, received: mpsc::UnboundedReceiver<SessionCommand>) -> Result<(), String> {
+        let mut clock = self.clock;
+        clock.follow_wall(clock.now());
+        let random = random().map_err(|cause| cause.to_string())?;
+        let start = SessionStart::new(random, clock.wall());
+        let session = catch_unwind(AssertUnwindSafe(|| (self.make)(start)));
+        let session = session.map_err(|panic| format!("no session can be made: {}", of(panic)))?;
+        let (tls, events) = (self.tls.clone(), self.events.clone());
+        let executor = SessionExecutor::<R>::new(session, received, tls, self.clock, events);
+        R::spawn("ivy-session", executor.run()).map_err(|error| error.to_string())
+    }
+
+    /// Nobody waits for this any more.
+    fn cancel(&self, command_id: CommandId) {
+        let running = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mailbox) = &*running {
+            // An executor that has ended holds nothing to cancel.
+            let _ = mailbox.unbounded_send(SessionCommand::Cancel(command_id));
+        }
+    }
+}
+
+/// Cancels what was asked, if it is dropped before the answer.
+struct CancelOnDrop<R: Runtime> {
+    remote: Arc<Remote<R>>,
+    command_id: CommandId,
+    is_answered: bool,
+}
+
+impl<R: Runtime> Drop for CancelOnDrop<R> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.remote.cancel(self.command_id);
+        }
+    }
+}
+
+/// A subscription, which ends when it is dropped.
+struct Subscription<R: Runtime> {
+    heard: Reader,
+    _asked: CancelOnDrop<R>,
+}
+
+impl<R: Runtime> Stream for Subscription<R> {
+    type Item = SubscriptionEvent;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<SubscriptionEvent>> {
+        self.heard.poll_next_unpin(context)
+    }
+}

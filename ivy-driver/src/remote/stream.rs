@@ -1,0 +1,45 @@
+//! Opens connections, for all that is reached over one.
+
+use std::io;
+use std::net::SocketAddr;
+
+use futures_util::io::{AsyncRead, AsyncWrite};
+use ivy_proto::backend::Endpoint;
+use ivy_proto::connect::{CONNECT_LIMIT, without_brackets};
+
+use crate::connecting::{connect_first, out_of_time};
+use crate::runtime::Runtime;
+use crate::timeout::timeout;
+use crate::tls::Tls;
+
+/// What a connection runs over.
+pub(super) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+
+/// A connection: TCP, or TLS over it.
+pub(super) type BoxedStream = Box<dyn ByteStream>;
+
+/// Opens a connection to the address of the host that answers first, TLS included, within
+/// [`CONNECT_LIMIT`].
+///
+/// # Errors
+/// Nothing was sent of what the connection is for.
+pub(super) async fn open<R: Runtime>(
+    endpoint: Endpoint,
+    tls: Option<Tls>,
+) -> io::Result<BoxedStream> {
+    let link = timeout::<R, _>(CONNECT_LIMIT, connect::<R>(&endpoint, tls)).await;
+    link.unwrap_or_else(|| Err(out_of_time()))
+}
+
+async fn connect<R: Runtime>(endpoint: &Endpoint, tls: Option<Tls>) -> io::Result<BoxedStream> {
+    let Endpoint { host, port, tls: is_secure } = endpoint;
+    let addresses = R::resolve(without_brackets(host).to_owned(), *port).await?;
+    let connect = |address: SocketAddr| R::connect(address);
+    let tcp = connect_first::<R, _, _>(&addresses, CONNECT_LIMIT, connect).await?;
+    if !is_secure {
+        return Ok(Box::new(tcp));
+    }
+    let tls = tls.ok_or_else(|| io::Error::other("this backend was made without TLS"))?;
+    Ok(Box::new(tls.secure(host, tcp).await?))
+}

@@ -1,0 +1,239 @@
+//! Keeping the time for futures.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use parking::{Parker, Unparker};
+
+thread_local! {
+    /// Who keeps the time for what this thread polls. Nobody when it does not poll, so nothing is left
+    /// to be dropped when the thread ends; and it is there until its very end.
+    static KEEPER: ManuallyDrop<RefCell<Option<Arc<SleepTimers>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
+}
+
+/// Who sleeps in the futures for which one thread keeps the time, whichever threads poll these.
+pub(super) struct SleepTimers {
+    keeper: Unparker,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    sleepers: BTreeMap<(Instant, u64), Waker>,
+    last_id: u64,
+    rest: Rest,
+}
+
+/// What the thread does that keeps the time.
+#[derive(Default)]
+enum Rest {
+    /// It looks at the alarms before it rests.
+    #[default]
+    Awake,
+    /// It rests until then, if there is an end to it.
+    Until(Option<Instant>),
+}
+
+impl SleepTimers {
+    /// Alarms whose time is kept by the thread that this unparks.
+    pub(super) fn new(keeper: Unparker) -> Self {
+        SleepTimers { keeper, state: Mutex::default() }
+    }
+
+    /// Polls a future for which these keep the time.
+    pub(super) fn keep<T>(self: &Arc<Self>, poll: impl FnOnce() -> T) -> T {
+        let _restored = Restored(KEEPER.with(|keeper| keeper.replace(Some(Arc::clone(self)))));
+        poll()
+    }
+
+    /// Rests until somebody unparks the thread or is to be woken, and wakes all whose time has come.
+    pub(super) fn rest(&self, parker: &Parker) {
+        let until = {
+            let mut state = self.state();
+            let until = state.sleepers.first_key_value().map(|((at, _), _)| *at);
+            state.rest = Rest::Until(until);
+            until
+        };
+        match until {
+            None => parker.park(),
+            Some(until) => {
+                parker.park_deadline(until);
+            }
+        }
+        self.ring();
+    }
+
+    /// Wakes all whose time has come.
+    pub(super) fn ring(&self) {
+        for sleeper in self.due() {
+            sleeper.wake();
+        }
+    }
+
+    fn due(&self) -> Vec<Waker> {
+        let mut state = self.state();
+        state.rest = Rest::Awake;
+        let mut due = Vec::new();
+        if !state.sleepers.is_empty() {
+            let now = Instant::now();
+            while let Some(first) = state.sleepers.first_entry()
+                && first.key().0 <= now
+            {
+                due.push(first.remove());
+            }
+        }
+        due
+    }
+
+    /// Sets an alarm, or another waker for one that is set.
+    fn set(&self, until: Instant, id: Option<u64>, waker: Waker) -> u64 {
+        let mut state = self.state();
+        let id = id.unwrap_or_else(|| {
+            state.last_id += 1;
+            state.last_id
+        });
+        let other = state.sleepers.insert((until, id), waker);
+        // A thread that rests for too short a time sees that when it wakes.
+        let is_earlier = match state.rest {
+            Rest::Awake => false,
+            Rest::Until(rest) => rest.is_none_or(|rest| until < rest),
+        };
+        if is_earlier {
+            state.rest = Rest::Until(Some(until));
+        }
+        drop(state);
+        if is_earlier {
+            self.keeper.unpark();
+        }
+        // Not before the lock is given back: it may be the last thing that holds its future.
+        drop(other);
+        id
+    }
+
+    fn unset(&self, until: Instant, id: u64) {
+        let sleeper = self.state().sleepers.remove(&(until, id));
+        // As above.
+        drop(sleeper);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code that can panic runs while the lock is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Puts the keeper back who was before.
+struct Restored(Option<Arc<SleepTimers>>);
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        KEEPER.with(|keeper| keeper.replace(self.0.take()));
+    }
+}
+
+/// Sleeps until a time, in a future that [`block_on`](super::block_on) waits for or that is in the
+/// background.
+pub(super) struct Sleep {
+    until: Instant,
+    /// Its alarm.
+    set: Option<(Arc<SleepTimers>, u64)>,
+}
+
+impl Sleep {
+    pub(super) fn new(until: Instant) -> Self {
+        Sleep { until, set: None }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if Instant::now() >= self.until {
+            return Poll::Ready(());
+        }
+        let Some(keeper) = KEEPER.with(|keeper| keeper.borrow().clone()) else {
+            // Nobody keeps the time here, so it is looked at again and again.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        };
+        if let Some((timers, id)) = self.set.take_if(|(timers, _)| !Arc::ptr_eq(timers, &keeper)) {
+            timers.unset(self.until, id);
+        }
+        let id = self.set.as_ref().map(|(_, id)| *id);
+        let id = keeper.set(self.until, id, context.waker().clone());
+        self.set = Some((keeper, id));
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some((timers, id)) = self.set.take() {
+            timers.unset(self.until, id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_channel::oneshot;
+    use futures_util::future::{Either, join, select};
+    use futures_util::stream::{FuturesUnordered, StreamExt};
+
+    use super::*;
+    use crate::threads::block_on;
+
+    fn in_millis(millis: u64) -> Sleep {
+        Sleep::new(Instant::now() + Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn a_sleep_ends_when_its_time_has_come_wherever_it_sleeps() {
+        let begun = Instant::now();
+        let sleeps: FuturesUnordered<_> = [40, 20].map(in_millis).into_iter().collect();
+        block_on(join(sleeps.count(), in_millis(30)));
+        assert!(begun.elapsed() >= Duration::from_millis(40));
+    }
+
+    #[test]
+    fn a_sleep_that_is_dropped_wakes_nobody() {
+        let (_give, given) = oneshot::channel::<()>();
+        let keeper = || KEEPER.with(|keeper| keeper.borrow().clone()).unwrap();
+        let timers = block_on(async {
+            let quick = select(in_millis(1), select(in_millis(60_000), given)).await;
+            assert!(matches!(quick, Either::Left(_)));
+            assert_eq!(keeper().state().sleepers.len(), 1);
+            keeper()
+        });
+        assert!(timers.state().sleepers.is_empty());
+    }
+
+    #[test]
+    fn a_sleep_goes_on_where_it_is_waited_for_next() {
+        let mut sleep = in_millis(20);
+        let (_give, mut given) = oneshot::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(|| block_on(select(&mut sleep, select(in_millis(1), &mut given))));
+        });
+        block_on(sleep);
+    }
+
+    #[test]
+    fn a_sleep_ends_though_nobody_keeps_the_time() {
+        futures_util::FutureExt::now_or_never(in_millis(60_000)).ok_or(()).unwrap_err();
+        let begun = Instant::now();
+        let running = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        running.block_on(in_millis(5));
+        assert!(begun.elapsed() >= Duration::from_millis(5));
+    }
+}
