@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_is_told_and_stays_told() {
+    fn all_clones_of_a_flag_see_it_raised_and_stay_so() {
         let flag = Flag::default();
         let clone = flag.clone();
         let (mut one, mut other) = (Box::pin(flag.raised()), Box::pin(clone.raised()));

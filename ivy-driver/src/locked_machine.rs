@@ -154,7 +154,7 @@ impl<R, M: Machine> Drop for LockedMachine<R, M> {
 
 impl<R, M: Machine> fmt::Debug for LockedMachine<R, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Locked")
+        f.write_str("LockedMachine")
     }
 }
 

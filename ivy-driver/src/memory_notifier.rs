@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_subscriber_that_does_not_read_is_cut_off_and_told() {
+    async fn a_subscriber_that_does_not_read_is_cut_off_and_reported() {
         let hub = MemoryNotifier::default();
         let mut subscription = Notifier::subscribe(&hub, vec![channel("a")]);
         subscription.next().await;

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reserve_that_was_given_up_takes_no_message() {
+    async fn a_reserve_that_was_cancelled_takes_no_message() {
         let queue = queue();
         queue.execute(post()).await.unwrap();
         queue.execute(reserve(0)).await.unwrap();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reserve_that_is_given_up_when_it_has_its_answer_gives_that_back() {
+    async fn a_reserve_that_is_cancelled_when_it_has_its_answer_gives_that_back() {
         let queue = queue();
         queue.execute(post()).await.unwrap();
         queue.execute(reserve(0)).await.unwrap();

@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_machine_is_woken_at_its_deadline_and_handed_all_mail_before() {
+    async fn a_machine_is_woken_at_its_deadline_and_handed_all_commands_before() {
         let clock = Clock::<Tokio>::start();
         let until = Moment::after_epoch(Duration::from_secs(5));
         let (done, mut heard) = mpsc::unbounded();
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_machine_to_which_nobody_can_send_mail_ends() {
+    async fn a_machine_whose_senders_are_gone_ends() {
         let clock = Clock::<Tokio>::start();
         let (done, _heard) = mpsc::unbounded();
         let (mailbox, receiver) = mpsc::unbounded();
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_said_to_a_machine_is_heard_before_what_came_of_it() {
+    async fn commands_to_a_machine_are_handled_before_replies_to_it() {
         let (done, mut heard) = mpsc::unbounded();
         let (mailbox, receiver) = mpsc::unbounded();
         mailbox.unbounded_send(0).unwrap();
@@ -447,7 +447,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_machine_is_told_once_that_the_clock_was_set_before_the_mail_that_it_judges_by_it() {
+    async fn a_machine_learns_once_that_the_clock_was_set_before_the_commands_that_it_judges_by_it()
+    {
         let clock = Clock::<Tokio>::start();
         let (told, mut heard) = mpsc::unbounded();
         let (mailbox, receiver) = mpsc::unbounded();

@@ -38,7 +38,7 @@ fn factorial(Attempt(attempt): Attempt, n: u64) -> Result<u64, TaskError> {
 
 /// Who asked the queue, and under which number.
 #[derive(Clone, Copy)]
-enum Asker {
+enum Requester {
     Producer(OpId),
     Worker(OpId),
 }
@@ -48,7 +48,7 @@ struct World {
     worker: Worker,
     broker: Broker,
     handlers: BlockingRegistry<Attempt>,
-    asked: BTreeMap<RequestId, Asker>,
+    asked: BTreeMap<RequestId, Requester>,
     requests: u64,
     now: Moment,
     drained: bool,
@@ -94,7 +94,7 @@ impl World {
     fn poll_producer(&mut self) -> Result<Option<Moment>, Box<dyn Error>> {
         use producer::{Input, Output};
         match self.producer.poll_output() {
-            Output::Queue(op, ask) => self.ask(Asker::Producer(op), ask)?,
+            Output::Queue(op, ask) => self.ask(Requester::Producer(op), ask)?,
             Output::Subscribe(_) => self.producer.handle_input(Input::Subscribed, self.now)?,
             Output::Sent(id, sent) => self.tell(&format!("task {id} is message {}", sent?)),
             Output::Resumed { outcome, .. } => {
@@ -115,10 +115,11 @@ impl World {
     fn poll_worker(&mut self) -> Result<Option<Moment>, Box<dyn Error>> {
         use worker::{Input, Output};
         match self.worker.poll_output() {
-            Output::Queue(op, ask) => self.ask(Asker::Worker(op), ask)?,
+            Output::Queue(op, ask) => self.ask(Requester::Worker(op), ask)?,
             Output::CancelQueue(op) => {
-                self.asked
-                    .retain(|_, asker| !matches!(asker, Asker::Worker(asked) if *asked == op));
+                self.asked.retain(
+                    |_, requester| !matches!(requester, Requester::Worker(asked) if *asked == op),
+                );
                 let lost = Err(Fault::new(FaultKind::AnswerLost));
                 self.worker.handle_input(Input::Queue(op, lost), self.now)?;
             }
@@ -150,10 +151,10 @@ impl World {
             broker::Output::Response(request, answer) => {
                 let answer = answer.map(QueueReply::from).map_err(Fault::from);
                 match self.asked.remove(&request) {
-                    Some(Asker::Producer(op)) => {
+                    Some(Requester::Producer(op)) => {
                         self.producer.handle_input(producer::Input::Queue(op, answer), self.now)?;
                     }
-                    Some(Asker::Worker(op)) => {
+                    Some(Requester::Worker(op)) => {
                         self.worker.handle_input(worker::Input::Queue(op, answer), self.now)?;
                     }
                     None => {}
@@ -166,10 +167,10 @@ impl World {
         }
     }
 
-    fn ask(&mut self, asker: Asker, op: QueueOp) -> Result<(), Box<dyn Error>> {
+    fn ask(&mut self, requester: Requester, op: QueueOp) -> Result<(), Box<dyn Error>> {
         self.requests += 1;
         let request = RequestId(self.requests);
-        self.asked.insert(request, asker);
+        self.asked.insert(request, requester);
         self.broker.handle_input(broker::Input::Request(request, op.into()), self.now)?;
         Ok(())
     }

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_never_comes_to_an_end_is_not_asked_for_ever() {
+    fn a_server_that_never_comes_to_an_end_is_not_asked_forever() {
         let mut listing = Listing::new("");
         let mut number = 0;
         let error = loop {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_does_not_page_is_not_asked_for_ever() {
+    fn a_server_that_does_not_page_is_not_asked_forever() {
         let names = many(100);
         let known: Vec<&str> = names.iter().map(String::as_str).collect();
         assert_eq!(list(&known, false), (names, 2));

@@ -524,7 +524,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_whose_key_is_missing_is_told_loudly_and_a_retry_is_not() {
+    fn a_message_whose_key_is_missing_is_logged_as_a_warning_and_a_retry_is_not() {
         let released = |reason| {
             let queue = QueueName::new("testpackage").unwrap();
             let (message, delay) = (MessageId::new("7"), Duration::from_secs(5));

@@ -62,7 +62,7 @@ fn told_by(line: &str) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_messages_are_all_told_or_counted_in_a_few_lines() {
+async fn ten_thousand_messages_are_all_reported_or_counted_in_a_few_lines() {
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
     let ivy = Ivy::builder().queue_url("memory://").notifier_url("memory://").build().unwrap();

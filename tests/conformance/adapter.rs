@@ -21,7 +21,8 @@ macro_rules! adapter {
             use serde::de::DeserializeOwned;
 
             use crate::harness::{
-                Builder, Context, Failure, Handle, Harness, Job, Place, Scene, Worker,
+                Builder, Context, Failure, Handle, Harness, HarnessConfig, Job, ScenarioHandler,
+                Worker,
             };
             use crate::leak_search;
             use ivy_test_kit::PATIENCE;
@@ -33,7 +34,7 @@ macro_rules! adapter {
                 type Handle<Output: 'static> = $ivy::Handle<Output>;
                 type Builder = $ivy::WorkerBuilder;
 
-                fn connect(place: &Place) -> $ivy::Result<Self> {
+                fn connect(place: &HarnessConfig) -> $ivy::Result<Self> {
                     let mut builder = $ivy::Ivy::builder()
                         .queue_url(&place.queue)
                         .notifier_url(&place.notifier)
@@ -184,7 +185,7 @@ macro_rules! adapter {
                     Output: Serialize + Send + 'static,
                     Function: Fn(Job, Args) -> Result<Output, TaskError> + Send + Sync + 'static,
                 {
-                    self.register(task, Scene(Arc::new(handler)))
+                    self.register(task, ScenarioHandler(Arc::new(handler)))
                 }
 
                 fn queue(self, queue: &str) -> Self {

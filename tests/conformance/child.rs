@@ -6,9 +6,9 @@ use std::{env, thread};
 
 use ivy_test_kit::Process;
 
-use crate::harness::{Builder, Harness, Place};
+use crate::fixture::{Fixture, LEASE};
+use crate::harness::{Builder, Harness, HarnessConfig};
 use crate::runtime::runtime;
-use crate::stage::{LEASE, Stage};
 use crate::tasks::DOUBLE;
 
 /// Names the adapter that the child is to use.
@@ -21,10 +21,10 @@ const NAME: &str = "IVY_CONFORMANCE_NAME";
 pub(crate) const BEGUN: &str = "begun";
 
 /// Starts a worker that takes tasks `DOUBLE` from the scenario's queue, and never ends one.
-pub(crate) fn start<H: Harness>(stage: &Stage<H>) -> Process {
-    let Place { queue, notifier, .. } = stage.place();
+pub(crate) fn start<H: Harness>(fixture: &Fixture<H>) -> Process {
+    let HarnessConfig { queue, notifier, .. } = fixture.place();
     let variables =
-        [(ADAPTER, H::ADAPTER), (QUEUE, queue), (NOTIFIER, notifier), (NAME, stage.name)];
+        [(ADAPTER, H::ADAPTER), (QUEUE, queue), (NOTIFIER, notifier), (NAME, fixture.name)];
     let program = env::current_exe().expect("a test knows its own path");
     let _runtime = runtime().enter();
     Process::spawn(
@@ -42,7 +42,7 @@ pub(crate) fn serve<H: Harness>() -> Option<ExitCode> {
         return None;
     }
     let name: &'static str = variable(NAME).leak();
-    let place = Place {
+    let place = HarnessConfig {
         queue: variable(QUEUE),
         notifier: variable(NOTIFIER),
         channel: name.to_owned(),

@@ -28,7 +28,7 @@ pub(crate) trait Harness: Clone + fmt::Debug + Send + Sync + 'static {
     type Handle<Output: 'static>: Handle<Output, Error = Self::Error> + 'static;
     type Builder: Builder<Error = Self::Error>;
 
-    fn connect(place: &Place) -> Result<Self, Self::Error>;
+    fn connect(place: &HarnessConfig) -> Result<Self, Self::Error>;
 
     fn call_with<Args: ToArgs + Send, Output: 'static>(
         &self,
@@ -92,7 +92,7 @@ pub(crate) trait Harness: Clone + fmt::Debug + Send + Sync + 'static {
 
 /// Where a [`Harness`] is to be connected to.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct HarnessConfig {
     pub(crate) queue: String,
     pub(crate) notifier: String,
     pub(crate) channel: String,
@@ -183,10 +183,10 @@ impl Job {
 }
 
 /// A handler of a scenario: a function that may block, as each adapter can run it.
-pub(crate) struct Scene<Function>(pub(crate) Arc<Function>);
+pub(crate) struct ScenarioHandler<Function>(pub(crate) Arc<Function>);
 
 /// Marks the handlers of scenarios.
-pub(crate) enum Staged {}
+pub(crate) enum ScenarioMarker {}
 
 /// An adapter's `Ctx`.
 pub(crate) trait Context: Send + 'static {
@@ -202,7 +202,8 @@ pub(crate) trait AsyncContext: Context {
     ) -> impl Future<Output = thread::Result<T>> + Send;
 }
 
-impl<Ctx, Args, Output, Function> Handler<Ctx, Args, Output, Staged> for Scene<Function>
+impl<Ctx, Args, Output, Function> Handler<Ctx, Args, Output, ScenarioMarker>
+    for ScenarioHandler<Function>
 where
     Ctx: AsyncContext,
     Args: FromArgs + Send + 'static,
@@ -216,7 +217,8 @@ where
     }
 }
 
-impl<Ctx, Args, Output, Function> BlockingHandler<Ctx, Args, Output, Staged> for Scene<Function>
+impl<Ctx, Args, Output, Function> BlockingHandler<Ctx, Args, Output, ScenarioMarker>
+    for ScenarioHandler<Function>
 where
     Ctx: Context,
     Args: FromArgs,

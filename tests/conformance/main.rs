@@ -10,18 +10,18 @@
 
 mod adapter;
 mod child;
+mod fixture;
 mod futures;
 mod harness;
+mod helpers;
 mod leak_search;
 mod on_async_std;
 mod on_blocking;
 mod on_tokio;
 mod pairs;
-mod props;
 mod runtime;
 mod scenarios;
 mod servers;
-mod stage;
 mod tasks;
 mod watch;
 
@@ -30,12 +30,12 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Trial};
 
+use crate::fixture::Fixture;
 use crate::futures::Futures;
 use crate::harness::Harness;
 use crate::pairs::{Coverage, PAIRS, Pair};
 use crate::scenarios::{Scenario, scenarios, scenarios_of_futures};
 use crate::servers::Servers;
-use crate::stage::Stage;
 
 /// How many scenarios run at a time, if the command line does not say. They mostly wait.
 const AT_A_TIME: usize = 16;
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     if let Some(code) = child {
         return code;
     }
-    props::expect_panics();
+    helpers::expect_panics();
     leak_search::listen();
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_A_TIME);
@@ -100,7 +100,7 @@ fn trial<H: Harness>(
         return Trial::test(full_name, explain).with_kind(reason).with_ignored_flag(true);
     }
     Trial::test(full_name, move || {
-        run(&Stage::new(name, pair, servers));
+        run(&Fixture::new(name, pair, servers));
         Ok(())
     })
 }

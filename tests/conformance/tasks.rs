@@ -1,5 +1,5 @@
 //! The contracts of all scenarios. Each scenario puts them on a queue of its own:
-//! [`Stage::own`](crate::stage::Stage::own).
+//! [`Fixture::own`](crate::fixture::Fixture::own).
 
 use std::time::Duration;
 

@@ -30,12 +30,12 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     for backend in backends::queues() {
         trials.extend(trials_of(backend, &servers, queue::CASES, |queue, case| {
-            (case.run)(queue::Bench::new(queue, case.name))
+            (case.run)(queue::Fixture::new(queue, case.name))
         }));
     }
     for backend in backends::notifiers() {
         trials.extend(trials_of(backend, &servers, notifier::CASES, |notifier, case| {
-            (case.run)(notifier::Bench::new(notifier, case.name))
+            (case.run)(notifier::Fixture::new(notifier, case.name))
         }));
     }
     drop(servers);
@@ -43,17 +43,17 @@ fn main() -> ExitCode {
 }
 
 /// A case, for a bench of this kind.
-pub(crate) struct Case<Bench> {
+pub(crate) struct Case<Fixture> {
     pub(crate) name: &'static str,
-    pub(crate) run: fn(Bench) -> BoxFuture<()>,
+    pub(crate) run: fn(Fixture) -> BoxFuture<()>,
 }
 
 /// A test for each case, named after its backend and itself. The servers end with the last of them.
-fn trials_of<B: ?Sized + 'static, Bench: 'static>(
+fn trials_of<B: ?Sized + 'static, Fixture: 'static>(
     backend: Backend<B>,
     servers: &Arc<Servers>,
-    cases: &'static [Case<Bench>],
-    run: fn(Arc<B>, &Case<Bench>) -> BoxFuture<()>,
+    cases: &'static [Case<Fixture>],
+    run: fn(Arc<B>, &Case<Fixture>) -> BoxFuture<()>,
 ) -> impl Iterator<Item = Trial> {
     let Backend { name, in_virtual_time, open } = backend;
     let servers = Arc::clone(servers);
@@ -71,10 +71,10 @@ fn trials_of<B: ?Sized + 'static, Bench: 'static>(
 
 /// Lists the cases of a file by their names.
 macro_rules! cases {
-    ($bench:ty: $($name:ident),* $(,)?) => {
-        pub(crate) const CASES: &[crate::Case<$bench>] = &[$(crate::Case {
+    ($fixture:ty: $($name:ident),* $(,)?) => {
+        pub(crate) const CASES: &[crate::Case<$fixture>] = &[$(crate::Case {
             name: stringify!($name),
-            run: |bench| Box::pin($name(bench)),
+            run: |fixture| Box::pin($name(fixture)),
         }),*];
     };
 }

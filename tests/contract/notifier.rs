@@ -11,7 +11,7 @@ use ivy_proto::queue::Body;
 use ivy_test_kit::PATIENCE;
 use tokio::time::{sleep, timeout};
 
-crate::cases! { Bench:
+crate::cases! { Fixture:
     a_notice_reaches_the_subscriber_of_its_channel,
     a_notice_comes_as_it_was_published,
     a_notice_of_a_mebibyte_comes_whole,
@@ -28,14 +28,14 @@ crate::cases! { Bench:
 }
 
 /// A notifier, and channels that nobody else uses.
-pub(crate) struct Bench {
+pub(crate) struct Fixture {
     notifier: Arc<dyn Notifier>,
     case: &'static str,
 }
 
-impl Bench {
+impl Fixture {
     pub(crate) fn new(notifier: Arc<dyn Notifier>, case: &'static str) -> Self {
-        Bench { notifier, case }
+        Fixture { notifier, case }
     }
 
     fn channel(&self, name: &str) -> ChannelName {
@@ -76,100 +76,100 @@ impl Subscriber {
     }
 }
 
-async fn a_notice_reaches_the_subscriber_of_its_channel(bench: Bench) {
-    let mut subscriber = bench.subscribe(&["a"]).await;
-    assert_eq!(bench.publish("a", "hello").await, 1);
-    assert_eq!(subscriber.notice().await, (bench.channel("a"), "hello".to_owned()));
+async fn a_notice_reaches_the_subscriber_of_its_channel(fixture: Fixture) {
+    let mut subscriber = fixture.subscribe(&["a"]).await;
+    assert_eq!(fixture.publish("a", "hello").await, 1);
+    assert_eq!(subscriber.notice().await, (fixture.channel("a"), "hello".to_owned()));
 }
 
-async fn a_notice_comes_as_it_was_published(bench: Bench) {
-    let mut subscriber = bench.subscribe(&["a"]).await;
+async fn a_notice_comes_as_it_was_published(fixture: Fixture) {
+    let mut subscriber = fixture.subscribe(&["a"]).await;
     for text in ["", " ", "{\"a\":[1]}", "\r\n+OK\r\n", "\0\u{1}", "\u{e9}\u{4efb}\u{1f33f}"] {
-        bench.publish("a", text).await;
+        fixture.publish("a", text).await;
         assert_eq!(subscriber.text().await, text);
     }
 }
 
-async fn a_notice_of_a_mebibyte_comes_whole(bench: Bench) {
-    let mut subscriber = bench.subscribe(&["a"]).await;
+async fn a_notice_of_a_mebibyte_comes_whole(fixture: Fixture) {
+    let mut subscriber = fixture.subscribe(&["a"]).await;
     let text = "0123456789abcdef".repeat(1 << 16);
-    bench.publish("a", &text).await;
+    fixture.publish("a", &text).await;
     assert!(subscriber.text().await == text);
 }
 
-async fn notices_come_in_the_order_in_which_they_were_published(bench: Bench) {
-    let mut subscriber = bench.subscribe(&["a"]).await;
+async fn notices_come_in_the_order_in_which_they_were_published(fixture: Fixture) {
+    let mut subscriber = fixture.subscribe(&["a"]).await;
     for number in 0..100 {
-        bench.publish("a", &number.to_string()).await;
+        fixture.publish("a", &number.to_string()).await;
     }
     for number in 0..100 {
         assert_eq!(subscriber.text().await, number.to_string());
     }
 }
 
-async fn notices_of_all_channels_of_a_subscription_come_with_their_names(bench: Bench) {
-    let mut subscriber = bench.subscribe(&["a", "b"]).await;
-    bench.publish("b", "one").await;
-    bench.publish("a", "two").await;
-    assert_eq!(subscriber.notice().await, (bench.channel("b"), "one".to_owned()));
-    assert_eq!(subscriber.notice().await, (bench.channel("a"), "two".to_owned()));
+async fn notices_of_all_channels_of_a_subscription_come_with_their_names(fixture: Fixture) {
+    let mut subscriber = fixture.subscribe(&["a", "b"]).await;
+    fixture.publish("b", "one").await;
+    fixture.publish("a", "two").await;
+    assert_eq!(subscriber.notice().await, (fixture.channel("b"), "one".to_owned()));
+    assert_eq!(subscriber.notice().await, (fixture.channel("a"), "two".to_owned()));
 }
 
-async fn nothing_of_other_channels_comes(bench: Bench) {
-    let mut subscriber = bench.subscribe(&["a"]).await;
+async fn nothing_of_other_channels_comes(fixture: Fixture) {
+    let mut subscriber = fixture.subscribe(&["a"]).await;
     for other in ["a.b", "A", "*", "b"] {
-        assert_eq!(bench.publish(other, "not for a").await, 0, "{other}");
+        assert_eq!(fixture.publish(other, "not for a").await, 0, "{other}");
     }
-    bench.publish("a", "for a").await;
+    fixture.publish("a", "for a").await;
     assert_eq!(subscriber.text().await, "for a");
 }
 
-async fn each_subscriber_of_a_channel_is_reached(bench: Bench) {
-    let mut first = bench.subscribe(&["a"]).await;
-    let mut second = bench.subscribe(&["b", "a"]).await;
-    assert_eq!(bench.publish("a", "hello").await, 2);
+async fn each_subscriber_of_a_channel_is_reached(fixture: Fixture) {
+    let mut first = fixture.subscribe(&["a"]).await;
+    let mut second = fixture.subscribe(&["b", "a"]).await;
+    assert_eq!(fixture.publish("a", "hello").await, 2);
     assert_eq!((first.text().await, second.text().await), ("hello".into(), "hello".into()));
 }
 
-async fn a_notice_that_nobody_hears_is_published_all_the_same(bench: Bench) {
-    assert_eq!(bench.publish("a", "hello").await, 0);
+async fn a_notice_that_nobody_hears_is_published_all_the_same(fixture: Fixture) {
+    assert_eq!(fixture.publish("a", "hello").await, 0);
 }
 
-async fn what_was_published_before_a_subscription_does_not_come(bench: Bench) {
-    bench.publish("a", "before").await;
-    let mut subscriber = bench.subscribe(&["a"]).await;
-    bench.publish("a", "after").await;
+async fn what_was_published_before_a_subscription_does_not_come(fixture: Fixture) {
+    fixture.publish("a", "before").await;
+    let mut subscriber = fixture.subscribe(&["a"]).await;
+    fixture.publish("a", "after").await;
     assert_eq!(subscriber.text().await, "after");
 }
 
-async fn a_subscription_that_is_dropped_is_not_reached_any_more(bench: Bench) {
-    drop(bench.subscribe(&["a"]).await);
+async fn a_subscription_that_is_dropped_is_not_reached_any_more(fixture: Fixture) {
+    drop(fixture.subscribe(&["a"]).await);
     let gone = async {
-        while bench.publish("a", "hello").await > 0 {
+        while fixture.publish("a", "hello").await > 0 {
             sleep(Duration::from_millis(10)).await;
         }
     };
     timeout(PATIENCE, gone).await.expect("the subscription ends");
 }
 
-async fn a_channel_can_be_subscribed_to_again(bench: Bench) {
-    drop(bench.subscribe(&["a"]).await);
-    let mut again = bench.subscribe(&["a"]).await;
-    assert!(bench.publish("a", "hello").await >= 1);
+async fn a_channel_can_be_subscribed_to_again(fixture: Fixture) {
+    drop(fixture.subscribe(&["a"]).await);
+    let mut again = fixture.subscribe(&["a"]).await;
+    assert!(fixture.publish("a", "hello").await >= 1);
     assert_eq!(again.text().await, "hello");
 }
 
-async fn a_subscription_stands_while_nothing_is_published(bench: Bench) {
-    let mut subscriber = bench.subscribe(&["a"]).await;
+async fn a_subscription_stands_while_nothing_is_published(fixture: Fixture) {
+    let mut subscriber = fixture.subscribe(&["a"]).await;
     sleep(Duration::from_secs(2)).await;
-    bench.publish("a", "hello").await;
+    fixture.publish("a", "hello").await;
     assert_eq!(subscriber.text().await, "hello");
 }
 
-async fn many_may_publish_at_a_time(bench: Bench) {
-    let mut subscriber = bench.subscribe(&["a"]).await;
+async fn many_may_publish_at_a_time(fixture: Fixture) {
+    let mut subscriber = fixture.subscribe(&["a"]).await;
     let texts: Vec<String> = (0..100).map(|number| number.to_string()).collect();
-    let all = texts.iter().map(|text| bench.publish("a", text));
+    let all = texts.iter().map(|text| fixture.publish("a", text));
     futures_util::future::join_all(all).await;
     let mut heard = Vec::new();
     for _ in &texts {

@@ -1,19 +1,19 @@
 //! What every queue must do.
 
 mod administration;
-mod bench;
+mod fixture;
 mod leases;
 mod posting;
 mod waiting;
 
-pub(crate) use bench::Bench;
+pub(crate) use fixture::Fixture;
 
 use administration::*;
 use leases::*;
 use posting::*;
 use waiting::*;
 
-crate::cases! { Bench:
+crate::cases! { Fixture:
     a_message_comes_as_it_was_posted,
     a_body_of_the_largest_size_is_taken,
     a_batch_is_posted_in_its_order_under_ids_of_its_own,

@@ -3,7 +3,7 @@
 use ivy_test_kit::{IvyServer, node_script, python_script};
 use serde_json::json;
 
-use crate::stage::{Stage, assert_alive, node_call};
+use crate::fixture::{Fixture, assert_alive, node_call};
 
 #[tokio::test]
 async fn the_official_node_client_finds_an_ironmq() {
@@ -21,10 +21,11 @@ async fn the_official_python_client_finds_an_ironmq() {
 
 #[tokio::test]
 async fn the_node_original_works_with_itself() {
-    for stage in Stage::both().await {
+    for fixture in Fixture::both().await {
         let mut worker =
-            stage.node_worker("numbers", json!({ "number.factorial": "factorial" })).await;
-        let mut producer = stage.node_producer("numbers", json!({ "number.factorial": {} })).await;
+            fixture.node_worker("numbers", json!({ "number.factorial": "factorial" })).await;
+        let mut producer =
+            fixture.node_producer("numbers", json!({ "number.factorial": {} })).await;
         node_call(&mut producer, "number.factorial", json!([5])).await;
         assert_eq!(worker.event("executed").await["result"], json!([120]));
         assert_eq!(producer.event("callback").await["args"], json!([5]));

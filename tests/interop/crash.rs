@@ -8,16 +8,16 @@ use ivy_test_kit::Process;
 use ivy_tokio::{ErrorKind, Task};
 use redis::AsyncCommands;
 
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 
 /// Served by the program `doubling-worker`.
 const DOUBLE: Task<(u64,), u64> = Task::new("crash.double").queue("crash");
 const TASKS: u64 = 1000;
 
-fn start_worker(stage: &Stage) -> Process {
+fn start_worker(fixture: &Fixture) -> Process {
     let env = [
-        ("IVY_QUEUE_URL".to_owned(), stage.ironmq.url()),
-        ("IVY_NOTIFIER_URL".to_owned(), stage.redis.url()),
+        ("IVY_QUEUE_URL".to_owned(), fixture.ironmq.url()),
+        ("IVY_NOTIFIER_URL".to_owned(), fixture.redis.url()),
     ];
     Process::spawn(
         "doubling-worker",
@@ -29,13 +29,13 @@ fn start_worker(stage: &Stage) -> Process {
 
 #[tokio::test]
 async fn no_task_of_a_thousand_is_lost_when_their_worker_is_killed_again_and_again() {
-    let stage = Stage::plain().await;
-    let handles = stage.ivy().call_many(&DOUBLE, (0..TASKS).map(|n| (n,))).await;
-    let client = redis::Client::open(stage.redis.url()).unwrap();
+    let fixture = Fixture::plain().await;
+    let handles = fixture.ivy().call_many(&DOUBLE, (0..TASKS).map(|n| (n,))).await;
+    let client = redis::Client::open(fixture.redis.url()).unwrap();
     let mut journal = client.get_multiplexed_async_connection().await.unwrap();
 
     for executed_before_the_kill in [100, 400, 700] {
-        let mut worker = start_worker(&stage);
+        let mut worker = start_worker(&fixture);
         loop {
             let executed: u64 = journal.scard("executed").await.unwrap();
             if executed >= executed_before_the_kill {
@@ -45,16 +45,16 @@ async fn no_task_of_a_thousand_is_lost_when_their_worker_is_killed_again_and_aga
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert!(
-            stage.ironmq.size("crash").await > 0,
+            fixture.ironmq.size("crash").await > 0,
             "the worker must be killed while it has work"
         );
         worker.kill().await;
     }
-    let _last = start_worker(&stage);
+    let _last = start_worker(&fixture);
 
     // A result that was on its way out of a killed process is lost, its task is not.
     let mut without_result = BTreeSet::new();
-    stage.until_size("crash", 0).await;
+    fixture.until_size("crash", 0).await;
     for (n, handle) in (0..TASKS).zip(handles) {
         match handle.unwrap().result(Duration::from_secs(2)).await {
             Ok(result) => assert_eq!(result, 2 * n),
@@ -70,5 +70,5 @@ async fn no_task_of_a_thousand_is_lost_when_their_worker_is_killed_again_and_aga
         without_result.len() <= 3 * 10,
         "only what ran when the worker died may lack a result: {without_result:?}"
     );
-    stage.until_size("crash.dead", 0).await;
+    fixture.until_size("crash.dead", 0).await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ivy_test_kit::PATIENCE;
 use ivy_tokio::{Task, TaskError};
 
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 
 const DOUBLE: Task<(u64,), u64> = Task::new("number.double").queue("numbers");
 
@@ -23,8 +23,8 @@ async fn every_call_gets_its_result_from_a_server_that_fails_one_request_in_five
         "--fault-seed",
         "7",
     ];
-    let stage = Stage::with(&faults).await;
-    let ivy = stage.ivy();
+    let fixture = Fixture::with(&faults).await;
+    let ivy = fixture.ivy();
     // What the server reserved in an answer that it lost comes back after the lease.
     let worker = ivy.worker().register(&DOUBLE, double).lease(Duration::from_secs(2));
     let _worker = worker.start().await.unwrap();

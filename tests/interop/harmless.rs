@@ -5,7 +5,7 @@ use ivy_tokio::event::{NoticeDropReason, ReleaseReason};
 use ivy_tokio::{ErrorKind, Event, Task, TaskError};
 use serde_json::json;
 
-use crate::stage::{Stage, assert_alive, node_call, until};
+use crate::fixture::{Fixture, assert_alive, node_call, until};
 
 const FACTORIAL: Task<(u64,), u64> = Task::new("number.factorial").queue("numbers");
 const DOUBLE: Task<(u64,), u64> = Task::new("ours.double").queue("ours");
@@ -31,12 +31,13 @@ async fn factorial(n: u64) -> Result<u64, TaskError> {
 
 #[tokio::test]
 async fn a_node_producer_outlives_everything_that_we_do_beside_it() {
-    for stage in Stage::both().await {
-        let mut shared = Notices::listen(&stage.redis, "ivy-notifier").await;
+    for fixture in Fixture::both().await {
+        let mut shared = Notices::listen(&fixture.redis, "ivy-notifier").await;
         // It dies of a result whose task it does not know, and hears only the first: so it can hear
         // its own below only if there was none before.
-        let mut producer = stage.node_producer("numbers", json!({ "number.factorial": {} })).await;
-        let ivy = stage.ivy();
+        let mut producer =
+            fixture.node_producer("numbers", json!({ "number.factorial": {} })).await;
+        let ivy = fixture.ivy();
         let worker = ivy.worker().register(&FACTORIAL, factorial).register(&DOUBLE, double);
         let worker = worker.register(&BREAK, break_down).register(&PANIC, panic);
         let _worker = worker.start().await.unwrap();
@@ -57,19 +58,19 @@ async fn a_node_producer_outlives_everything_that_we_do_beside_it() {
 
 #[tokio::test]
 async fn a_node_producer_outlives_messages_that_our_worker_cannot_handle() {
-    let stage = Stage::plain().await;
-    let mut shared = Notices::listen(&stage.redis, "ivy-notifier").await;
-    let mut producer = stage.node_producer("numbers", json!({ "number.factorial": {} })).await;
-    let ivy = stage.ivy();
+    let fixture = Fixture::plain().await;
+    let mut shared = Notices::listen(&fixture.redis, "ivy-notifier").await;
+    let mut producer = fixture.node_producer("numbers", json!({ "number.factorial": {} })).await;
+    let ivy = fixture.ivy();
     let mut events = ivy.events();
     let worker = ivy.worker().register(&FACTORIAL, factorial).register(&DOUBLE, double);
     let _worker = worker.start().await.unwrap();
 
     for body in ["", "no JSON", "[]", r#"{"name":"ours.double","options":{},"args":null}"#] {
-        stage.ironmq.post("ours", body).await;
+        fixture.ironmq.post("ours", body).await;
         until(&mut events, |event| matches!(event, Event::DeadLettered { .. }).then_some(())).await;
     }
-    stage.ironmq.post("ours", r#"{"name":"ours.unknown","options":{},"args":[]}"#).await;
+    fixture.ironmq.post("ours", r#"{"name":"ours.unknown","options":{},"args":[]}"#).await;
     until(&mut events, |event| {
         matches!(event, Event::Released { reason: ReleaseReason::Undecided(_), .. }).then_some(())
     })
@@ -78,7 +79,7 @@ async fn a_node_producer_outlives_messages_that_our_worker_cannot_handle() {
     let options =
         json!({ "ivy": { "v": 1, "id": "AAAAAAAAAAAAAAAAAAAAAA", "reply": "ivy-notifier" } });
     let body = json!({ "name": "ours.double", "options": options, "args": [1] });
-    stage.ironmq.post("ours", &body.to_string()).await;
+    fixture.ironmq.post("ours", &body.to_string()).await;
     until(&mut events, |event| {
         matches!(event, Event::NoticeDropped { reason: NoticeDropReason::ForeignChannel, .. })
             .then_some(())
@@ -94,9 +95,9 @@ async fn a_node_producer_outlives_messages_that_our_worker_cannot_handle() {
 
 #[tokio::test]
 async fn a_node_worker_outlives_everything_that_we_do_beside_it() {
-    for stage in Stage::both().await {
-        let mut node = stage.node_worker("node", json!({ "node.factorial": "factorial" })).await;
-        let ivy = stage.ivy();
+    for fixture in Fixture::both().await {
+        let mut node = fixture.node_worker("node", json!({ "node.factorial": "factorial" })).await;
+        let ivy = fixture.ivy();
         let worker = ivy.worker().register(&DOUBLE, double).register(&BREAK, break_down);
         let _worker = worker.start().await.unwrap();
         assert_eq!(ivy.call(&DOUBLE, (4,)).await.unwrap().result(PATIENCE).await.unwrap(), 8);

@@ -5,7 +5,7 @@ use ivy_tokio::QueueName;
 use ivy_tokio::crypto::{Binding, Entropy, ivy2};
 use serde_json::{Value, json};
 
-use crate::stage::{keyset, texts_across_blocks};
+use crate::fixture::{keyset, texts_across_blocks};
 
 struct Peer(Process);
 

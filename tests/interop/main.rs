@@ -3,8 +3,8 @@
 mod clients;
 mod crash;
 mod faults;
+mod fixture;
 mod harmless;
 mod ivy2;
 mod node_producer;
 mod node_worker;
-mod stage;

@@ -4,7 +4,7 @@ use ivy_test_kit::Notices;
 use ivy_tokio::{Task, TaskError};
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, assert_alive, node_call, texts_across_blocks};
+use crate::fixture::{Fixture, assert_alive, node_call, texts_across_blocks};
 
 const FACTORIAL: Task<(u64,), u64> = Task::new("number.factorial").queue("numbers");
 const ECHO: Task<(String,), String> = Task::new("text.echo").queue("texts");
@@ -34,26 +34,27 @@ async fn break_down(_: u64) -> Result<u64, TaskError> {
 
 #[tokio::test]
 async fn its_callback_is_called_when_our_worker_has_run_the_task() {
-    for stage in Stage::both().await {
-        let _worker = stage.ivy().worker().register(&FACTORIAL, factorial).start().await.unwrap();
-        let mut producer = stage.node_producer("numbers", json!({ "number.factorial": {} })).await;
+    for fixture in Fixture::both().await {
+        let _worker = fixture.ivy().worker().register(&FACTORIAL, factorial).start().await.unwrap();
+        let mut producer =
+            fixture.node_producer("numbers", json!({ "number.factorial": {} })).await;
         node_call(&mut producer, "number.factorial", json!([5])).await;
         let callback = producer.event("callback").await;
         assert_eq!(
             callback,
             json!({ "event": "callback", "name": "number.factorial", "args": [5] })
         );
-        stage.until_size("numbers", 0).await;
+        fixture.until_size("numbers", 0).await;
         assert_alive(&mut producer).await;
     }
 }
 
 #[tokio::test]
 async fn it_meets_our_worker_on_another_channel_of_a_redis_with_a_password() {
-    let stage = Stage::with_other_notifier().await;
-    let mut notices = Notices::listen(&stage.redis, "*").await;
-    let _worker = stage.ivy().worker().register(&FACTORIAL, factorial).start().await.unwrap();
-    let mut producer = stage.node_producer("numbers", json!({ "number.factorial": {} })).await;
+    let fixture = Fixture::with_other_notifier().await;
+    let mut notices = Notices::listen(&fixture.redis, "*").await;
+    let _worker = fixture.ivy().worker().register(&FACTORIAL, factorial).start().await.unwrap();
+    let mut producer = fixture.node_producer("numbers", json!({ "number.factorial": {} })).await;
     node_call(&mut producer, "number.factorial", json!([5])).await;
     producer.event("callback").await;
     assert_eq!(notices.next().await.channel, "other-channel");
@@ -61,11 +62,12 @@ async fn it_meets_our_worker_on_another_channel_of_a_redis_with_a_password() {
 
 #[tokio::test]
 async fn it_hears_exactly_the_fields_that_the_original_writes() {
-    let stage = Stage::plain().await;
-    let mut notices = Notices::listen(&stage.redis, "*").await;
-    let _worker = stage.ivy().worker().register(&FACTORIAL, factorial).start().await.unwrap();
+    let fixture = Fixture::plain().await;
+    let mut notices = Notices::listen(&fixture.redis, "*").await;
+    let _worker = fixture.ivy().worker().register(&FACTORIAL, factorial).start().await.unwrap();
     let options = json!({ "retry": true, "maxRetries": 3 });
-    let mut producer = stage.node_producer("numbers", json!({ "number.factorial": options })).await;
+    let mut producer =
+        fixture.node_producer("numbers", json!({ "number.factorial": options })).await;
     node_call(&mut producer, "number.factorial", json!([5])).await;
     let mut notice = notices.next().await;
     assert_eq!(notice.channel, "ivy-notifier");
@@ -79,16 +81,16 @@ async fn it_hears_exactly_the_fields_that_the_original_writes() {
 
 #[tokio::test]
 async fn arguments_of_any_number_and_shape_arrive() {
-    for stage in Stage::both().await {
-        let mut notices = Notices::listen(&stage.redis, "ivy-notifier").await;
-        let worker = stage.ivy().worker().register(&JOIN, join).register(&TOUCH, touch);
+    for fixture in Fixture::both().await {
+        let mut notices = Notices::listen(&fixture.redis, "ivy-notifier").await;
+        let worker = fixture.ivy().worker().register(&JOIN, join).register(&TOUCH, touch);
         let _worker = worker.start().await.unwrap();
         let value = json!({ "a": [1, null, "ž"], "b": { "c": 1.5 } });
-        let mut joins = stage.node_producer("texts", json!({ "text.join": {} })).await;
+        let mut joins = fixture.node_producer("texts", json!({ "text.join": {} })).await;
         node_call(&mut joins, "text.join", json!(["x", 7, value])).await;
         assert_eq!(notices.next().await.content["result"], json!([format!("x 7 {value}")]));
         assert_eq!(joins.event("callback").await["args"], json!(["x", 7, value]));
-        let mut touches = stage.node_producer("nothing", json!({ "nothing.touch": {} })).await;
+        let mut touches = fixture.node_producer("nothing", json!({ "nothing.touch": {} })).await;
         node_call(&mut touches, "nothing.touch", json!([])).await;
         assert_eq!(notices.next().await.content["result"], json!([]));
         assert_eq!(touches.event("callback").await["args"], json!([]));
@@ -97,28 +99,28 @@ async fn arguments_of_any_number_and_shape_arrive() {
 
 #[tokio::test]
 async fn text_of_any_language_arrives_undamaged() {
-    for stage in Stage::both().await {
-        let mut notices = Notices::listen(&stage.redis, "ivy-notifier").await;
-        let _worker = stage.ivy().worker().register(&ECHO, echo).start().await.unwrap();
-        let mut producer = stage.node_producer("texts", json!({ "text.echo": {} })).await;
+    for fixture in Fixture::both().await {
+        let mut notices = Notices::listen(&fixture.redis, "ivy-notifier").await;
+        let _worker = fixture.ivy().worker().register(&ECHO, echo).start().await.unwrap();
+        let mut producer = fixture.node_producer("texts", json!({ "text.echo": {} })).await;
         for text in texts_across_blocks() {
             producer.send(&json!({ "do": "call", "name": "text.echo", "args": [text] })).await;
             let notice = notices.next().await.content;
             assert_eq!((&notice["args"], &notice["result"]), (&json!([text]), &json!([text])));
         }
-        stage.until_size("texts", 0).await;
-        stage.until_size("texts.dead", 0).await;
+        fixture.until_size("texts", 0).await;
+        fixture.until_size("texts.dead", 0).await;
     }
 }
 
 #[tokio::test]
 async fn each_of_several_producers_gets_its_callback() {
-    for stage in Stage::both().await {
-        let _worker = stage.ivy().worker().register(&FACTORIAL, factorial).start().await.unwrap();
+    for fixture in Fixture::both().await {
+        let _worker = fixture.ivy().worker().register(&FACTORIAL, factorial).start().await.unwrap();
         for n in 1..=4 {
             // The original hears one result after it subscribed: each call wants a new process.
             let mut producer =
-                stage.node_producer("numbers", json!({ "number.factorial": {} })).await;
+                fixture.node_producer("numbers", json!({ "number.factorial": {} })).await;
             node_call(&mut producer, "number.factorial", json!([n])).await;
             assert_eq!(producer.event("callback").await["args"], json!([n]));
             assert_alive(&mut producer).await;
@@ -128,16 +130,16 @@ async fn each_of_several_producers_gets_its_callback() {
 
 #[tokio::test]
 async fn a_failure_is_kept_and_not_told_to_producers_that_cannot_bear_it() {
-    for stage in Stage::both().await {
-        let mut notices = Notices::listen(&stage.redis, "*").await;
+    for fixture in Fixture::both().await {
+        let mut notices = Notices::listen(&fixture.redis, "*").await;
         let worker =
-            stage.ivy().worker().register(&BREAK, break_down).register(&FACTORIAL, factorial);
+            fixture.ivy().worker().register(&BREAK, break_down).register(&FACTORIAL, factorial);
         let _worker = worker.start().await.unwrap();
         let tasks = json!({ "number.break": { "retry": false }, "number.factorial": {} });
-        let mut producer = stage.node_producer("numbers", tasks).await;
+        let mut producer = fixture.node_producer("numbers", tasks).await;
         node_call(&mut producer, "number.break", json!([1])).await;
-        stage.until_size("numbers.dead", 1).await;
-        stage.until_size("numbers", 0).await;
+        fixture.until_size("numbers.dead", 1).await;
+        fixture.until_size("numbers", 0).await;
         node_call(&mut producer, "number.factorial", json!([3])).await;
         assert_eq!(producer.event("callback").await["args"], json!([3]));
         assert_eq!(notices.next().await.content["name"], "number.factorial");
@@ -147,9 +149,10 @@ async fn a_failure_is_kept_and_not_told_to_producers_that_cannot_bear_it() {
 
 #[tokio::test]
 async fn it_lists_our_tasks_that_wait_for_a_worker() {
-    for stage in Stage::both().await {
-        let mut producer = stage.node_producer("numbers", json!({ "number.factorial": {} })).await;
-        let ivy = stage.ivy();
+    for fixture in Fixture::both().await {
+        let mut producer =
+            fixture.node_producer("numbers", json!({ "number.factorial": {} })).await;
+        let ivy = fixture.ivy();
         for n in [3, 4] {
             ivy.send(&FACTORIAL, (n,)).await.unwrap();
         }

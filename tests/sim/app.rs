@@ -7,10 +7,10 @@ use ivy_proto::task::TaskOutcome;
 use ivy_proto::wire::RawJson;
 use ivy_proto::{MessageId, Moment, TaskId};
 
-use crate::dice::{one_in, one_of};
 use crate::fault::Class;
-use crate::host::Heard;
-use crate::task::{Plan, Sender, Task, Told, Who, args};
+use crate::fault_injection::{one_in, one_of};
+use crate::host::ProcessInput;
+use crate::task::{Plan, ProcessId, SendResult, Sender, Task, args};
 use crate::world::{Due, World};
 
 /// How long after its call a task with a deadline is to be started at the latest.
@@ -20,14 +20,14 @@ impl World {
     /// Draws up what is to be scheduled in this run, by whom and when.
     pub(crate) fn schedule_tasks(&mut self) {
         let setup = self.setup.clone();
-        let storm = setup.storm * 1_000;
+        let fault_seconds = setup.fault_seconds * 1_000;
         let originals = setup.original_producers;
         let mut number = 0;
         while number < setup.tasks {
             // Some come alone, some together.
-            let rng = self.dice.nature(0);
+            let rng = self.injector.nature(0);
             let together = one_of(rng, &[1, 1, 3, 8]).min(setup.tasks - number);
-            let at = Moment::EPOCH + Duration::from_millis(rng.up_to(storm * 8 / 10));
+            let at = Moment::EPOCH + Duration::from_millis(rng.up_to(fault_seconds * 8 / 10));
             let by_original = originals > 0 && one_in(rng, 3);
             let host = if by_original {
                 setup.producers + setup.workers
@@ -38,22 +38,22 @@ impl World {
             let tasks: Vec<usize> = (0..together).map(|_| self.draw_up(sender)).collect();
             number += together;
             self.uncalled += tasks.len();
-            self.agenda.add(at, Due::Calls(host, tasks));
+            self.event_queue.add(at, Due::Calls(host, tasks));
         }
         for _ in 0..setup.strays {
-            let rng = self.dice.nature(0);
-            let at = Moment::EPOCH + Duration::from_millis(rng.up_to(storm * 8 / 10));
+            let rng = self.injector.nature(0);
+            let at = Moment::EPOCH + Duration::from_millis(rng.up_to(fault_seconds * 8 / 10));
             self.schedule_stray(at);
         }
     }
 
     /// A task like others. Gives its number.
     pub(crate) fn draw_up(&mut self, sender: Sender) -> usize {
-        let number = self.ledger.tasks.len();
+        let number = self.checker.tasks.len();
         let setup = &self.setup;
         let (kinds, notifier, lease) = (self.kinds.len() as u64, setup.notifier, setup.lease);
         let longest = setup.handler_millis;
-        let rng = self.dice.nature(0);
+        let rng = self.injector.nature(0);
         let mut task = Task::new(TaskId::from_random(rng.sixteen_bytes()), sender);
         if let Sender::Producer(_) = sender {
             task.kind = rng.up_to(kinds - 1) as usize;
@@ -99,7 +99,7 @@ impl World {
         };
         self.trace.mix(number as u64);
         self.ids.insert(task.id, number);
-        self.ledger.tasks.push(task);
+        self.checker.tasks.push(task);
         number
     }
 
@@ -107,7 +107,7 @@ impl World {
     pub(crate) fn call(&mut self, host: usize, tasks: Vec<usize>) {
         let who = self.hosts[host].who;
         if self.hosts[host].is_up() {
-            self.agenda.add(self.now, Due::Heard(who, Heard::Calls(tasks)));
+            self.event_queue.add(self.now, Due::ProcessInput(who, ProcessInput::Calls(tasks)));
         } else {
             self.later(Duration::from_secs(1), Due::Calls(host, tasks));
         }
@@ -117,21 +117,21 @@ impl World {
     pub(crate) fn call_back(&mut self, _number: usize) {
         let task = self.draw_up(Sender::Producer(0));
         self.uncalled += 1;
-        self.agenda.add(self.now, Due::Calls(0, vec![task]));
+        self.event_queue.add(self.now, Due::Calls(0, vec![task]));
     }
 
     /// The calls that a producer is given for these tasks.
-    pub(crate) fn calls_of(&mut self, who: Who, tasks: Vec<usize>) -> Vec<Call> {
+    pub(crate) fn calls_of(&mut self, who: ProcessId, tasks: Vec<usize>) -> Vec<Call> {
         self.uncalled -= tasks.len();
         let now = self.now;
         let is_right = self.hosts[who.host].wall.is_right(now, now);
         for number in &tasks {
-            let task = &mut self.ledger.tasks[*number];
+            let task = &mut self.checker.tasks[*number];
             task.called = Some(now);
             task.deadline = (task.has_deadline && is_right).then_some(now + EXPIRES_AFTER);
         }
         let calls = tasks.into_iter().map(|number| {
-            let task = &self.ledger.tasks[number];
+            let task = &self.checker.tasks[number];
             let kind = &self.kinds[task.kind];
             let settings = &kind.settings;
             self.hosts[who.host].calls.insert(task.id);
@@ -157,25 +157,30 @@ impl World {
     }
 
     /// A producer tells what became of a call.
-    pub(crate) fn sent(&mut self, who: Who, id: TaskId, result: Result<MessageId, SendError>) {
+    pub(crate) fn sent(
+        &mut self,
+        who: ProcessId,
+        id: TaskId,
+        result: Result<MessageId, SendError>,
+    ) {
         let Some(number) = self.ids.get(&id).copied() else {
-            return self.ledger.broken("S3", || format!("nobody called {id}"));
+            return self.checker.broken("S3", || format!("nobody called {id}"));
         };
         if !self.hosts[who.host].calls.remove(&id) {
-            self.ledger.broken("S3", || format!("task {number} was told of twice"));
+            self.checker.broken("S3", || format!("task {number} was told of twice"));
         }
         let answers_mixed_up = self.setup.has(Class::Answers);
-        let records = self.ledger.tasks[number].records;
+        let records = self.checker.tasks[number].records;
         let told = match result {
             Ok(message) => {
-                let known = self.ledger.task_of_message(&message) == Some(number);
+                let known = self.checker.task_of_message(&message) == Some(number);
                 if records == 0 || !(known || answers_mixed_up) {
-                    self.ledger.broken("S3", || format!("task {number} was told to be {message}"));
+                    self.checker.broken("S3", || format!("task {number} was told to be {message}"));
                 }
-                self.ledger.tasks[number].sent_at = Some(self.now);
-                Told::Sent
+                self.checker.tasks[number].sent_at = Some(self.now);
+                SendResult::Sent
             }
-            Err(SendError::Unknown { .. }) => Told::Unknown,
+            Err(SendError::Unknown { .. }) => SendResult::Unknown,
             Err(error @ (SendError::Full { .. } | SendError::TooManyHandles { .. })) => {
                 self.hosts[who.host].handles.remove(&id);
                 if let SendError::TooManyHandles { limit, .. } = error {
@@ -187,40 +192,40 @@ impl World {
             }
             Err(error) => {
                 if records > 0 {
-                    self.ledger.broken("S3", || format!("task {number} is stored; told: {error}"));
+                    self.checker.broken("S3", || format!("task {number} is stored; told: {error}"));
                 }
                 self.hosts[who.host].handles.remove(&id);
-                Told::NotStored
+                SendResult::NotStored
             }
         };
-        let task = &mut self.ledger.tasks[number];
+        let task = &mut self.checker.tasks[number];
         task.told = Some(told);
-        if task.reply.has_handle() && told != Told::NotStored {
+        if task.reply.has_handle() && told != SendResult::NotStored {
             self.wait_for(who, id);
         }
     }
 
     /// A call was refused since too many handles wait: so many there must be. A result that only a
     /// callback waits for may never come, and keeps nobody out.
-    fn check_handles(&mut self, who: Who, limit: usize) {
+    fn check_handles(&mut self, who: ProcessId, limit: usize) {
         let kept = self.hosts[who.host].handles.len();
         if kept < limit {
-            self.ledger.broken("S7", || format!("{who:?} keeps {kept} handles, and no more fit"));
+            self.checker.broken("S7", || format!("{who:?} keeps {kept} handles, and no more fit"));
         }
     }
 
     /// The caller waits for a result for some time, or drops its handle.
-    fn wait_for(&mut self, who: Who, id: TaskId) {
-        let rng = self.dice.nature(who.host);
+    fn wait_for(&mut self, who: ProcessId, id: TaskId) {
+        let rng = self.injector.nature(who.host);
         if one_in(rng, 5) {
-            return self.soon(who, Heard::Forget(id));
+            return self.soon(who, ProcessInput::Forget(id));
         }
         let wait = Duration::from_millis(rng.up_to(60_000));
-        self.later(wait, Due::Heard(who, Heard::WaitEnds(id)));
+        self.later(wait, Due::ProcessInput(who, ProcessInput::WaitEnds(id)));
     }
 
     /// The caller has waited long enough. It waits again, or drops its handle.
-    pub(crate) fn wait_ended(&mut self, who: Who, id: TaskId) {
+    pub(crate) fn wait_ended(&mut self, who: ProcessId, id: TaskId) {
         if self.hosts[who.host].handles.contains(&id) {
             self.wait_for(who, id);
         }
@@ -229,19 +234,25 @@ impl World {
     /// A caller hears that its task waits for another worker. The task must wait still, or have waited.
     pub(crate) fn held(&mut self, id: TaskId) {
         let number = self.ids.get(&id).copied();
-        let task = number.map(|number| &self.ledger.tasks[number]);
+        let task = number.map(|number| &self.checker.tasks[number]);
         if task.is_none_or(|task| task.reply == ReplyTo::None || !task.given_back) {
-            self.ledger.broken("S10", || format!("{id} was not given back"));
+            self.checker.broken("S10", || format!("{id} was not given back"));
         }
     }
 
     /// A result reaches its caller.
-    pub(crate) fn resumed(&mut self, who: Who, id: TaskId, outcome: &TaskOutcome, with_args: bool) {
+    pub(crate) fn resumed(
+        &mut self,
+        who: ProcessId,
+        id: TaskId,
+        outcome: &TaskOutcome,
+        with_args: bool,
+    ) {
         let Some(number) = self.ids.get(&id).copied() else {
-            return self.ledger.broken("S10", || format!("a result for {id}, called by nobody"));
+            return self.checker.broken("S10", || format!("a result for {id}, called by nobody"));
         };
         self.hosts[who.host].handles.remove(&id);
-        let task = &mut self.ledger.tasks[number];
+        let task = &mut self.checker.tasks[number];
         let again = std::mem::replace(&mut task.resumed, true);
         let is_true = match outcome {
             TaskOutcome::Done(value) => {
@@ -254,16 +265,16 @@ impl World {
         let asked_for = task.reply != ReplyTo::None && with_args == task.reply.has_callback();
         if again || !is_true || !asked_for {
             let task = task.clone();
-            self.ledger
+            self.checker
                 .broken("S10", || format!("{who:?} resumes {number}, {outcome:?}: {task:?}"));
         }
     }
 
     /// A producer has finished: every call must have been told of.
-    pub(crate) fn end_calls(&mut self, who: Who) {
+    pub(crate) fn end_calls(&mut self, who: ProcessId) {
         if let Some(id) = self.hosts[who.host].calls.first() {
             let number = self.ids.get(id);
-            self.ledger.broken("S3", || format!("nobody told what became of task {number:?}"));
+            self.checker.broken("S3", || format!("nobody told what became of task {number:?}"));
         }
     }
 }

@@ -4,7 +4,7 @@
 //! run that has not been made, until all have been made: an odometer whose places are the
 //! questions that the run asks.
 
-use crate::fault::{Fault, Menu};
+use crate::fault::{Fault, Opportunity};
 
 /// The way through one run.
 #[derive(Debug, Default)]
@@ -51,23 +51,23 @@ impl Choices {
 pub(crate) struct Chooser {
     pub(crate) choices: Choices,
     left: u32,
-    offered: Vec<(Menu, Vec<(Fault, u64)>)>,
+    offered: Vec<(Opportunity, Vec<(Fault, u64)>)>,
 }
 
 impl Chooser {
     pub(crate) fn new(
         choices: Choices,
         most: u32,
-        offered: Vec<(Menu, Vec<(Fault, u64)>)>,
+        offered: Vec<(Opportunity, Vec<(Fault, u64)>)>,
     ) -> Chooser {
         Chooser { choices, left: most, offered }
     }
 
-    pub(crate) fn choose(&mut self, menu: Menu) -> Option<(Fault, u64)> {
+    pub(crate) fn choose(&mut self, opportunity: Opportunity) -> Option<(Fault, u64)> {
         if self.left == 0 {
             return None;
         }
-        let (_, faults) = self.offered.iter().find(|(offered, _)| *offered == menu)?;
+        let (_, faults) = self.offered.iter().find(|(offered, _)| *offered == opportunity)?;
         let chosen = self.choices.choose(faults.len() as u32 + 1).checked_sub(1)?;
         self.left -= 1;
         Some(faults[chosen as usize])

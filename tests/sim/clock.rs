@@ -2,7 +2,7 @@
 
 mod wall;
 
-pub(crate) use wall::Wall;
+pub(crate) use wall::HostWallClock;
 
 use std::time::Duration;
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 use ivy_proto::Rng;
 
 use crate::backend::Backend;
-use crate::census::Census;
 use crate::choices::{Choices, Chooser};
-use crate::dice::Source;
-use crate::fault::{Fault, Menu};
+use crate::coverage::Coverage;
+use crate::fault::{Fault, Opportunity};
+use crate::fault_injection::Source;
 use crate::machines::PAUSES;
 use crate::pairs::assert_all_listed;
 use crate::regressions::Regression;
@@ -28,7 +28,7 @@ const HANDLER_MILLIS: u64 = 4_000;
 
 /// What came of all runs of a world.
 struct Sum {
-    census: Census,
+    coverage: Coverage,
     /// Runs by how many faults came in them.
     by_faults: BTreeMap<usize, u64>,
     /// Runs in which each fault came.
@@ -50,10 +50,10 @@ fn a_task_that_fails_once_survives_each_fault_and_each_pair_of_faults() {
 }
 
 #[test]
-fn a_task_that_is_put_aside_survives_each_fault_and_each_pair_of_faults() {
+fn a_task_that_is_dead_lettered_survives_each_fault_and_each_pair_of_faults() {
     let sum = try_all(&small_world(Plan::FailsForGood));
     assert_not_vacuous(&sum);
-    assert!(sum.census.dead > sum.census.runs, "each run puts it aside once at least");
+    assert!(sum.coverage.dead > sum.coverage.runs, "each run puts it aside once at least");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn small_world(plan: Plan) -> Setup {
 /// Runs this world with no fault, with each one, and with each pair.
 fn try_all(setup: &Setup) -> Sum {
     let mut sum = Sum {
-        census: Census::default(),
+        coverage: Coverage::default(),
         by_faults: BTreeMap::new(),
         by_fault: BTreeMap::new(),
         opportunities: 0,
@@ -95,10 +95,10 @@ fn try_all(setup: &Setup) -> Sum {
         }
         let Source::Chosen(chooser) = outcome.source else { panic!("the source is kept") };
         choices = chooser.choices;
-        if sum.census.runs == 0 {
+        if sum.coverage.runs == 0 {
             sum.opportunities = choices.asked();
         }
-        sum.census.add(&outcome.census);
+        sum.coverage.add(&outcome.coverage);
         *sum.by_faults.entry(outcome.decisions.len()).or_default() += 1;
         for decision in &outcome.decisions {
             *sum.by_fault.entry(decision.fault).or_default() += 1;
@@ -106,7 +106,7 @@ fn try_all(setup: &Setup) -> Sum {
         if !choices.next() {
             println!(
                 "{} opportunities, {} runs, by number of faults: {:?}, by fault: {:?}",
-                sum.opportunities, sum.census.runs, sum.by_faults, sum.by_fault
+                sum.opportunities, sum.coverage.runs, sum.by_faults, sum.by_fault
             );
             return sum;
         }
@@ -114,14 +114,14 @@ fn try_all(setup: &Setup) -> Sum {
 }
 
 /// The faults that may come, each with what its details follow from.
-fn offered() -> Vec<(Menu, Vec<(Fault, u64)>)> {
+fn offered() -> Vec<(Opportunity, Vec<(Fault, u64)>)> {
     let longer_than_the_lease = Duration::from_secs(3 * LEASE);
     let pause = detail(|rng| {
-        Duration::from_millis(crate::dice::one_of(rng, &PAUSES)) == longer_than_the_lease
+        Duration::from_millis(crate::fault_injection::one_of(rng, &PAUSES)) == longer_than_the_lease
     });
     vec![
         (
-            Menu::Step,
+            Opportunity::Step,
             vec![
                 (Fault::CrashBefore, 0),
                 (Fault::CrashMidway, detail(|rng| rng.up_to(2) == 0)),
@@ -132,7 +132,7 @@ fn offered() -> Vec<(Menu, Vec<(Fault, u64)>)> {
             ],
         ),
         (
-            Menu::Request,
+            Opportunity::Request,
             vec![
                 (Fault::RequestLost, 0),
                 (Fault::AnswerLost, detail(|rng| rng.up_to(1) == 0)),
@@ -148,20 +148,20 @@ fn detail(is_it: impl Fn(&mut Rng) -> bool) -> u64 {
 }
 
 fn assert_not_vacuous(sum: &Sum) {
-    assert_all_listed(&sum.census.pairs);
+    assert_all_listed(&sum.coverage.pairs);
     let runs = |faults| sum.by_faults.get(&faults).copied().unwrap_or(0);
     assert_eq!(runs(0), 1, "one run is without faults");
     assert!(sum.opportunities >= 20, "{} opportunities", sum.opportunities);
     let singles = sum.opportunities as u64 * 3;
     assert!(runs(1) >= singles, "{} single faults", runs(1));
     assert!(runs(2) >= singles * singles / 2, "{} pairs of faults", runs(2));
-    for (menu, faults) in offered() {
+    for (opportunity, faults) in offered() {
         for (fault, _) in faults {
             let came = sum.by_fault.get(&fault).copied().unwrap_or(0);
-            assert!(came > singles, "{fault:?} of {menu:?} came {came} times");
+            assert!(came > singles, "{fault:?} of {opportunity:?} came {came} times");
         }
     }
-    let least = sum.census.runs;
-    assert!(sum.census.executions >= least, "{} executions", sum.census.executions);
-    assert!(sum.census.duplicates > 0, "no fault led to a second run");
+    let least = sum.coverage.runs;
+    assert!(sum.coverage.executions >= least, "{} executions", sum.coverage.executions);
+    assert!(sum.coverage.duplicates > 0, "no fault led to a second run");
 }

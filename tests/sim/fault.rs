@@ -62,7 +62,7 @@ impl Class {
 
 /// An opportunity for faults: the dice are thrown once at each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum Menu {
+pub(crate) enum Opportunity {
     /// A machine asks the queue for anything.
     Request,
     /// It asks for messages.
@@ -70,7 +70,7 @@ pub(crate) enum Menu {
     /// It renews a lease.
     Touch,
     /// It puts a message aside.
-    PutAside,
+    DeadLetter,
     /// It posts or deletes several, at a server that answers for each.
     Batch,
     /// The broker hands out messages.
@@ -85,18 +85,18 @@ pub(crate) enum Menu {
     Subscribe,
 }
 
-impl Menu {
-    pub(crate) const ALL: [Menu; 10] = [
-        Menu::Request,
-        Menu::Reserve,
-        Menu::Touch,
-        Menu::PutAside,
-        Menu::Batch,
-        Menu::Delivery,
-        Menu::Step,
-        Menu::Handler,
-        Menu::Publish,
-        Menu::Subscribe,
+impl Opportunity {
+    pub(crate) const ALL: [Opportunity; 10] = [
+        Opportunity::Request,
+        Opportunity::Reserve,
+        Opportunity::Touch,
+        Opportunity::DeadLetter,
+        Opportunity::Batch,
+        Opportunity::Delivery,
+        Opportunity::Step,
+        Opportunity::Handler,
+        Opportunity::Publish,
+        Opportunity::Subscribe,
     ];
 }
 
@@ -148,7 +148,7 @@ pub(crate) enum Fault {
     /// A message is handed out though somebody holds it, under the same reservation.
     DeliveredTwice,
     /// A message is handed out again just after it was deleted.
-    Undead,
+    DeliveredAfterDelete,
     /// The count of reservations is wrong.
     CountWrong,
     /// Messages come in another order.
@@ -174,7 +174,7 @@ pub(crate) enum Fault {
     /// It is told to finish, and then again, sooner.
     DrainTwice,
     /// It is told to rest, to go on, or to ask at once.
-    Meddle,
+    OperatorActs,
     /// The process does a part of what its machine wants, and the rest a little later.
     YieldsEarly,
     /// The handler panics.
@@ -219,78 +219,82 @@ impl Fault {
     /// Whether it may keep a process from settling its messages in time.
     pub(crate) fn delays_settling(self) -> bool {
         let entry = FAULTS.iter().find(|entry| entry.fault == self);
-        let menu = entry.map(|entry| entry.menu);
-        let told = matches!(self, Fault::Drain | Fault::DrainTwice | Fault::Meddle);
-        !told && !matches!(menu, Some(Menu::Handler | Menu::Publish | Menu::Subscribe))
+        let opportunity = entry.map(|entry| entry.opportunity);
+        let told = matches!(self, Fault::Drain | Fault::DrainTwice | Fault::OperatorActs);
+        !told
+            && !matches!(
+                opportunity,
+                Some(Opportunity::Handler | Opportunity::Publish | Opportunity::Subscribe)
+            )
     }
 }
 
 /// Where a fault belongs, and how often it comes compared to others on the same menu.
 pub(crate) struct Entry {
-    pub(crate) menu: Menu,
+    pub(crate) opportunity: Opportunity,
     pub(crate) fault: Fault,
     pub(crate) class: Class,
     pub(crate) weight: u32,
 }
 
-const fn entry(menu: Menu, fault: Fault, class: Class, weight: u32) -> Entry {
-    Entry { menu, fault, class, weight }
+const fn entry(opportunity: Opportunity, fault: Fault, class: Class, weight: u32) -> Entry {
+    Entry { opportunity, fault, class, weight }
 }
 
 /// All faults.
 pub(crate) const FAULTS: &[Entry] = &[
-    entry(Menu::Request, Fault::RequestLost, Class::Requests, 3),
-    entry(Menu::Request, Fault::RequestDelayed, Class::Requests, 2),
-    entry(Menu::Request, Fault::RequestTwice, Class::Requests, 2),
-    entry(Menu::Request, Fault::AnswerLost, Class::Answers, 4),
-    entry(Menu::Request, Fault::AnswerLate, Class::Answers, 2),
-    entry(Menu::Request, Fault::AnswerOfEarlier, Class::Answers, 1),
-    entry(Menu::Request, Fault::Unreachable, Class::Statuses, 2),
-    entry(Menu::Request, Fault::NotSecure, Class::Statuses, 1),
-    entry(Menu::Request, Fault::Refused, Class::Statuses, 3),
-    entry(Menu::Request, Fault::FailedBefore, Class::Statuses, 2),
-    entry(Menu::Request, Fault::FailedAfter, Class::Statuses, 2),
-    entry(Menu::Request, Fault::Imposter, Class::Statuses, 1),
-    entry(Menu::Request, Fault::BodyCut, Class::Bytes, 2),
-    entry(Menu::Request, Fault::BodySpoiled, Class::Bytes, 2),
-    entry(Menu::Request, Fault::BodyEndless, Class::Bytes, 1),
-    entry(Menu::Touch, Fault::TouchFails, Class::Leases, 1),
-    entry(Menu::Touch, Fault::PausesWhileRenewing, Class::Leases, 1),
-    entry(Menu::PutAside, Fault::DeadLettersFull, Class::Floods, 1),
-    entry(Menu::Reserve, Fault::Fewer, Class::Deliveries, 1),
-    entry(Menu::Reserve, Fault::More, Class::Deliveries, 1),
-    entry(Menu::Batch, Fault::EntryRefused, Class::Statuses, 2),
-    entry(Menu::Batch, Fault::EntryMissing, Class::Answers, 1),
-    entry(Menu::Delivery, Fault::DeliveredTwice, Class::Deliveries, 2),
-    entry(Menu::Delivery, Fault::Undead, Class::Deliveries, 2),
-    entry(Menu::Delivery, Fault::CountWrong, Class::Deliveries, 1),
-    entry(Menu::Delivery, Fault::Shuffled, Class::Deliveries, 1),
-    entry(Menu::Step, Fault::CrashBefore, Class::Crashes, 2),
-    entry(Menu::Step, Fault::CrashMidway, Class::Crashes, 2),
-    entry(Menu::Step, Fault::CrashAfter, Class::Crashes, 2),
-    entry(Menu::Step, Fault::Pause, Class::Crashes, 3),
-    entry(Menu::Step, Fault::ClockStalls, Class::Clocks, 2),
-    entry(Menu::Step, Fault::ClockLeaps, Class::Clocks, 2),
-    entry(Menu::Step, Fault::Drain, Class::Shutdowns, 2),
-    entry(Menu::Step, Fault::DrainTwice, Class::Shutdowns, 1),
-    entry(Menu::Step, Fault::Meddle, Class::Shutdowns, 2),
-    entry(Menu::Step, Fault::YieldsEarly, Class::Limits, 6),
-    entry(Menu::Handler, Fault::Panics, Class::Handlers, 3),
-    entry(Menu::Handler, Fault::NoThread, Class::Handlers, 1),
-    entry(Menu::Handler, Fault::Waits, Class::Handlers, 3),
-    entry(Menu::Handler, Fault::Hangs, Class::Handlers, 2),
-    entry(Menu::Handler, Fault::HangsForGood, Class::Handlers, 1),
-    entry(Menu::Handler, Fault::Stubborn, Class::Handlers, 2),
-    entry(Menu::Handler, Fault::Aborts, Class::Handlers, 1),
-    entry(Menu::Handler, Fault::CallsBack, Class::Handlers, 1),
-    entry(Menu::Handler, Fault::ReturnsHuge, Class::Handlers, 1),
-    entry(Menu::Handler, Fault::Slow, Class::Leases, 4),
-    entry(Menu::Publish, Fault::PublishUnreachable, Class::Notifier, 2),
-    entry(Menu::Publish, Fault::PublishRefused, Class::Notifier, 2),
-    entry(Menu::Publish, Fault::PublishUnauthorized, Class::Notifier, 1),
-    entry(Menu::Publish, Fault::PublishCut, Class::Notifier, 3),
-    entry(Menu::Publish, Fault::PublishForgotten, Class::Notifier, 1),
-    entry(Menu::Publish, Fault::SubscriberKicked, Class::Notifier, 2),
-    entry(Menu::Subscribe, Fault::SubscribeRefused, Class::Notifier, 2),
-    entry(Menu::Subscribe, Fault::SubscribeCut, Class::Notifier, 1),
+    entry(Opportunity::Request, Fault::RequestLost, Class::Requests, 3),
+    entry(Opportunity::Request, Fault::RequestDelayed, Class::Requests, 2),
+    entry(Opportunity::Request, Fault::RequestTwice, Class::Requests, 2),
+    entry(Opportunity::Request, Fault::AnswerLost, Class::Answers, 4),
+    entry(Opportunity::Request, Fault::AnswerLate, Class::Answers, 2),
+    entry(Opportunity::Request, Fault::AnswerOfEarlier, Class::Answers, 1),
+    entry(Opportunity::Request, Fault::Unreachable, Class::Statuses, 2),
+    entry(Opportunity::Request, Fault::NotSecure, Class::Statuses, 1),
+    entry(Opportunity::Request, Fault::Refused, Class::Statuses, 3),
+    entry(Opportunity::Request, Fault::FailedBefore, Class::Statuses, 2),
+    entry(Opportunity::Request, Fault::FailedAfter, Class::Statuses, 2),
+    entry(Opportunity::Request, Fault::Imposter, Class::Statuses, 1),
+    entry(Opportunity::Request, Fault::BodyCut, Class::Bytes, 2),
+    entry(Opportunity::Request, Fault::BodySpoiled, Class::Bytes, 2),
+    entry(Opportunity::Request, Fault::BodyEndless, Class::Bytes, 1),
+    entry(Opportunity::Touch, Fault::TouchFails, Class::Leases, 1),
+    entry(Opportunity::Touch, Fault::PausesWhileRenewing, Class::Leases, 1),
+    entry(Opportunity::DeadLetter, Fault::DeadLettersFull, Class::Floods, 1),
+    entry(Opportunity::Reserve, Fault::Fewer, Class::Deliveries, 1),
+    entry(Opportunity::Reserve, Fault::More, Class::Deliveries, 1),
+    entry(Opportunity::Batch, Fault::EntryRefused, Class::Statuses, 2),
+    entry(Opportunity::Batch, Fault::EntryMissing, Class::Answers, 1),
+    entry(Opportunity::Delivery, Fault::DeliveredTwice, Class::Deliveries, 2),
+    entry(Opportunity::Delivery, Fault::DeliveredAfterDelete, Class::Deliveries, 2),
+    entry(Opportunity::Delivery, Fault::CountWrong, Class::Deliveries, 1),
+    entry(Opportunity::Delivery, Fault::Shuffled, Class::Deliveries, 1),
+    entry(Opportunity::Step, Fault::CrashBefore, Class::Crashes, 2),
+    entry(Opportunity::Step, Fault::CrashMidway, Class::Crashes, 2),
+    entry(Opportunity::Step, Fault::CrashAfter, Class::Crashes, 2),
+    entry(Opportunity::Step, Fault::Pause, Class::Crashes, 3),
+    entry(Opportunity::Step, Fault::ClockStalls, Class::Clocks, 2),
+    entry(Opportunity::Step, Fault::ClockLeaps, Class::Clocks, 2),
+    entry(Opportunity::Step, Fault::Drain, Class::Shutdowns, 2),
+    entry(Opportunity::Step, Fault::DrainTwice, Class::Shutdowns, 1),
+    entry(Opportunity::Step, Fault::OperatorActs, Class::Shutdowns, 2),
+    entry(Opportunity::Step, Fault::YieldsEarly, Class::Limits, 6),
+    entry(Opportunity::Handler, Fault::Panics, Class::Handlers, 3),
+    entry(Opportunity::Handler, Fault::NoThread, Class::Handlers, 1),
+    entry(Opportunity::Handler, Fault::Waits, Class::Handlers, 3),
+    entry(Opportunity::Handler, Fault::Hangs, Class::Handlers, 2),
+    entry(Opportunity::Handler, Fault::HangsForGood, Class::Handlers, 1),
+    entry(Opportunity::Handler, Fault::Stubborn, Class::Handlers, 2),
+    entry(Opportunity::Handler, Fault::Aborts, Class::Handlers, 1),
+    entry(Opportunity::Handler, Fault::CallsBack, Class::Handlers, 1),
+    entry(Opportunity::Handler, Fault::ReturnsHuge, Class::Handlers, 1),
+    entry(Opportunity::Handler, Fault::Slow, Class::Leases, 4),
+    entry(Opportunity::Publish, Fault::PublishUnreachable, Class::Notifier, 2),
+    entry(Opportunity::Publish, Fault::PublishRefused, Class::Notifier, 2),
+    entry(Opportunity::Publish, Fault::PublishUnauthorized, Class::Notifier, 1),
+    entry(Opportunity::Publish, Fault::PublishCut, Class::Notifier, 3),
+    entry(Opportunity::Publish, Fault::PublishForgotten, Class::Notifier, 1),
+    entry(Opportunity::Publish, Fault::SubscriberKicked, Class::Notifier, 2),
+    entry(Opportunity::Subscribe, Fault::SubscribeRefused, Class::Notifier, 2),
+    entry(Opportunity::Subscribe, Fault::SubscribeCut, Class::Notifier, 1),
 ];

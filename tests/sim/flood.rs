@@ -84,7 +84,7 @@ impl Flood {
 impl World {
     /// A burst comes, and after a while the next one.
     pub(crate) fn pour(&mut self) {
-        let Some(flood) = self.setup.flood.filter(|_| self.calm.is_none()) else { return };
+        let Some(flood) = self.setup.flood.filter(|_| self.quiet_phase.is_none()) else { return };
         let queue = self.kinds[0].queue.clone();
         let mut left = flood.burst;
         while left > 0 {
@@ -102,28 +102,28 @@ impl World {
 
     /// A message of a stranger, told by its number or by its body.
     fn draw_up_junk(&mut self, junk: Junk) -> String {
-        let number = self.ledger.tasks.len();
-        let id = TaskId::from_random(self.dice.nature(0).sixteen_bytes());
+        let number = self.checker.tasks.len();
+        let id = TaskId::from_random(self.injector.nature(0).sixteen_bytes());
         let mut task = Task::new(id, Sender::Stranger);
         task.plan = Plan::BadArgs;
         task.max_attempts = self.kinds[0].settings.max_retries + 1;
         let body = junk.body(number, id);
-        self.ledger.tasks.push(task);
-        self.ledger.know_stray(&body, number);
+        self.checker.tasks.push(task);
+        self.checker.know_stray(&body, number);
         body
     }
 
     /// Honest work has kept at least half of its rate: by now all of it would be done without the
     /// flood.
     pub(crate) fn check_progress(&mut self) {
-        let honest = self.ledger.tasks.iter();
+        let honest = self.checker.tasks.iter();
         let honest = honest.filter(|task| matches!(task.sender, Sender::Producer(_)));
         let count = honest.clone().count();
         let done = honest.clone().filter(|task| task.finished > 0).count();
         let dead = honest.filter(|task| task.dead > 0).count();
         if 2 * done < count || dead > 0 {
             let flood = self.setup.flood;
-            self.ledger.broken("L6", || {
+            self.checker.broken("L6", || {
                 format!("beside {flood:?}, {done} of {count} honest tasks are done, {dead} dead")
             });
         }

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ivy_proto::wire::crypto::{Binding, Entropy, Keyset, ivy2};
 use ivy_proto::{QueueName, Rng};
 
-use crate::dice::{one_in, one_of, stream_of};
-use crate::ledger::Breach;
+use crate::fault_injection::{one_in, one_of, stream_of};
+use crate::laws::Breach;
 
 /// The stream of the frames, far from those of the settings and the components.
 const FRAMES: u64 = 1 << 33;

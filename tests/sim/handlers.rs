@@ -6,26 +6,26 @@ use ivy_proto::event::{Event, TaskRef};
 use ivy_proto::worker::{self, JobOutcome, Run};
 use ivy_proto::{JobId, TaskId};
 
-use crate::fault::{Fault, Menu};
-use crate::host::{End, Heard, Job};
+use crate::fault::{Fault, Opportunity};
+use crate::host::{End, Job, ProcessInput};
 use crate::pairs::WorkerState;
-use crate::task::{Cause, Plan, Sender, Who, args};
+use crate::task::{Cause, Plan, ProcessId, Sender, args};
 use crate::world::{Due, World};
 
 impl World {
     /// A worker starts a handler.
-    pub(crate) fn run_handler(&mut self, who: Who, run: Run) {
+    pub(crate) fn run_handler(&mut self, who: ProcessId, run: Run) {
         self.check_margin(who, &run);
-        let Some(number) = self.ledger.run(who, &run) else {
-            return self.ledger.broken("S2", || format!("{who:?} runs what nobody scheduled"));
+        let Some(number) = self.checker.run(who, &run) else {
+            return self.checker.broken("S2", || format!("{who:?} runs what nobody scheduled"));
         };
         let broker_is_punctual = self.setup.broker_speed == 1_000;
-        self.ledger.begins(who, &run, self.now, broker_is_punctual);
-        let task = &self.ledger.tasks[number];
+        self.checker.begins(who, &run, self.now, broker_is_punctual);
+        let task = &self.checker.tasks[number];
         if task.sender != Sender::Stranger && run.args.as_str() != args(number) {
-            self.ledger.broken("S13", || format!("task {number} runs with other arguments"));
+            self.checker.broken("S13", || format!("task {number} runs with other arguments"));
         }
-        let task = &self.ledger.tasks[number];
+        let task = &self.checker.tasks[number];
         let mut job = Job {
             task: number,
             end: end_of(task.plan, &run),
@@ -39,17 +39,20 @@ impl World {
         if task.is_newer && self.is_old(who.host) {
             (job.end, takes) = (End::BadArgs, Some(Duration::from_millis(1)));
         }
-        if let Some(mut hit) = self.throw(who.host, Menu::Handler) {
+        if let Some(mut hit) = self.throw(who.host, Opportunity::Handler) {
             let lease = self.setup.lease();
-            self.ledger.tasks[number].causes.add(Cause::Handler);
+            self.checker.tasks[number].causes.add(Cause::Handler);
             match hit.fault {
                 Fault::Panics => job.end = End::Panicked,
                 Fault::NoThread => (takes, job.end) = (Some(Duration::ZERO), End::NotRun),
                 Fault::Hangs => takes = None,
                 Fault::Waits => {
                     let wait = Duration::from_millis(1 + hit.detail.up_to(60_000));
-                    self.later(Duration::ZERO, Due::Heard(who, Heard::Waits(run.job)));
-                    self.later(wait, Due::Heard(who, Heard::Resumes(run.job)));
+                    self.later(
+                        Duration::ZERO,
+                        Due::ProcessInput(who, ProcessInput::Waits(run.job)),
+                    );
+                    self.later(wait, Due::ProcessInput(who, ProcessInput::Resumes(run.job)));
                     takes = takes.map(|takes| takes + wait);
                 }
                 Fault::HangsForGood => (takes, job.obeys) = (None, false),
@@ -69,7 +72,7 @@ impl World {
             }
         }
         if let Some(takes) = takes {
-            self.later(takes, Due::Heard(who, Heard::JobEnds(run.job, job.plan)));
+            self.later(takes, Due::ProcessInput(who, ProcessInput::JobEnds(run.job, job.plan)));
         }
         self.hosts[who.host].jobs.insert(run.job, job);
     }
@@ -77,7 +80,7 @@ impl World {
     /// A handler ends. Its process may end with it.
     pub(crate) fn end_job(
         &mut self,
-        who: Who,
+        who: ProcessId,
         job: JobId,
         plan: u32,
     ) -> Option<(JobOutcome, bool)> {
@@ -93,20 +96,20 @@ impl World {
         let outcome = ended.end.outcome(ended.task);
         // What fails once its wait was ended has not failed by itself.
         let counts = !ended.interrupted || ended.told_to_stop;
-        self.ledger.ended(who, job, &outcome, counts, self.now);
+        self.checker.ended(who, job, &outcome, counts, self.now);
         Some((outcome, ended.told_to_stop))
     }
 
     /// A handler is told to stop.
-    pub(crate) fn stop_handler(&mut self, who: Who, id: JobId) {
-        let time = Duration::from_millis(1 + self.dice.nature(who.host).up_to(200));
+    pub(crate) fn stop_handler(&mut self, who: ProcessId, id: JobId) {
+        let time = Duration::from_millis(1 + self.injector.nature(who.host).up_to(200));
         let Some(job) = self.hosts[who.host].jobs.get_mut(&id) else { return };
         job.told_to_stop = true;
         if job.obeys {
             job.end = End::Cancelled;
             job.plan += 1;
             let plan = job.plan;
-            self.later(time, Due::Heard(who, Heard::JobEnds(id, plan)));
+            self.later(time, Due::ProcessInput(who, ProcessInput::JobEnds(id, plan)));
         }
     }
 
@@ -114,7 +117,7 @@ impl World {
     /// is told, if it has not ended.
     pub(crate) fn wait_or_go_on(
         &mut self,
-        who: Who,
+        who: ProcessId,
         id: JobId,
         waits: bool,
     ) -> Option<worker::Input> {
@@ -133,39 +136,39 @@ impl World {
     }
 
     /// What a handler waits for is ended: it fails soon.
-    pub(crate) fn interrupt_handler(&mut self, who: Who, id: JobId) {
+    pub(crate) fn interrupt_handler(&mut self, who: ProcessId, id: JobId) {
         if self.hosts[who.host].worker_state != WorkerState::Draining {
-            self.ledger.broken("S16", || format!("{who:?} ends a wait and does not drain"));
+            self.checker.broken("S16", || format!("{who:?} ends a wait and does not drain"));
         }
-        let time = Duration::from_millis(1 + self.dice.nature(who.host).up_to(200));
+        let time = Duration::from_millis(1 + self.injector.nature(who.host).up_to(200));
         let Some(job) = self.hosts[who.host].jobs.get_mut(&id) else { return };
         job.interrupted = true;
         if job.waits && job.end != End::Cancelled {
             job.end = End::Failed;
             job.plan += 1;
             let plan = job.plan;
-            self.later(time, Due::Heard(who, Heard::JobEnds(id, plan)));
+            self.later(time, Due::ProcessInput(who, ProcessInput::JobEnds(id, plan)));
         }
     }
 
     /// Where no slot is left, as its worker says, all handlers wait.
-    pub(crate) fn check_standstill(&mut self, who: Who, event: &Event) {
+    pub(crate) fn check_standstill(&mut self, who: ProcessId, event: &Event) {
         let host = &self.hosts[who.host];
         let goes_on = host.jobs.values().any(|job| !job.waits);
         if matches!(event, Event::SlotsWait { .. }) && goes_on && !host.yields {
-            self.ledger.broken("S16", || format!("{who:?} has a handler that goes on: {event}"));
+            self.checker.broken("S16", || format!("{who:?} has a handler that goes on: {event}"));
         }
     }
 
     /// No handler starts on a lease that is about to end, as far as its worker can know.
-    fn check_margin(&mut self, who: Who, run: &Run) {
+    fn check_margin(&mut self, who: ProcessId, run: &Run) {
         let honest = self.host(who).is_some_and(|host| host.honest);
         if !honest || self.setup.broker_speed != 1_000 {
             return;
         }
-        if let Some(lack) = self.ledger.lease_lacks(who, &run.message, self.broker_now()) {
+        if let Some(lack) = self.checker.lease_lacks(who, &run.message, self.broker_now()) {
             let message = &run.message;
-            self.ledger
+            self.checker
                 .broken("S6", || format!("{message} was started, and its margin lacked {lack:?}"));
         }
     }

@@ -11,16 +11,16 @@ use ivy_proto::{
     ChannelName, JobId, MessageId, Moment, OpId, QueueName, Receipt, TaskId, WallClock,
 };
 
-use crate::clock::{Clock, Wall};
+use crate::clock::{Clock, HostWallClock};
 use crate::pairs::{Kind, SubscriptionState, WorkerState};
-use crate::task::Who;
+use crate::task::ProcessId;
 
 /// A process, or the place where one was.
 pub(crate) struct Host {
-    pub(crate) who: Who,
+    pub(crate) who: ProcessId,
     pub(crate) machine: Machine,
     pub(crate) clock: Clock,
-    pub(crate) wall: Wall,
+    pub(crate) wall: HostWallClock,
     /// Whether its clock was true and it never stood still, in this life.
     pub(crate) honest: bool,
     /// It stands still until then.
@@ -28,7 +28,7 @@ pub(crate) struct Host {
     /// When its machine is to be told that time has passed.
     pub(crate) tick_at: Option<Moment>,
     /// Operations that its machine waits for.
-    pub(crate) asked: BTreeMap<OpId, Asked>,
+    pub(crate) asked: BTreeMap<OpId, PendingOp>,
     pub(crate) jobs: BTreeMap<JobId, Job>,
     /// Calls whose fate its producer has not told yet.
     pub(crate) calls: BTreeSet<TaskId>,
@@ -53,7 +53,7 @@ pub(crate) struct Host {
 }
 
 /// An operation that a machine waits for.
-pub(crate) struct Asked {
+pub(crate) struct PendingOp {
     pub(crate) kind: Kind,
     pub(crate) queue: QueueName,
     /// The one message that it is to delete.
@@ -110,7 +110,7 @@ pub(crate) enum End {
 }
 
 /// What a process gets to hear.
-pub(crate) enum Heard {
+pub(crate) enum ProcessInput {
     Tick,
     /// Nothing new: it goes on with what its machine wants.
     GoOn,
@@ -130,15 +130,15 @@ pub(crate) enum Heard {
     Calls(Vec<usize>),
     WaitEnds(TaskId),
     Forget(TaskId),
-    Meddle(Meddling),
+    OperatorAction(OperatorAction),
     Drain(Duration),
     /// To a worker of the original.
-    Original(crate::original::Heard),
+    Original(crate::original::OriginalInput),
 }
 
 /// What an operator does to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Meddling {
+pub(crate) enum OperatorAction {
     Pause,
     Resume,
     PauseNotifier,
@@ -149,10 +149,10 @@ pub(crate) enum Meddling {
 impl Host {
     pub(crate) fn down(host: usize) -> Host {
         Host {
-            who: Who { host, life: 0 },
+            who: ProcessId { host, life: 0 },
             machine: Machine::Down,
             clock: Clock::honest(),
-            wall: Wall::right(Moment::EPOCH),
+            wall: HostWallClock::right(Moment::EPOCH),
             honest: true,
             paused_until: Moment::EPOCH,
             tick_at: None,
@@ -178,7 +178,7 @@ impl Host {
 
     /// The process is gone, with all that was in its memory.
     pub(crate) fn die(&mut self) {
-        let who = Who { host: self.who.host, life: self.who.life + 1 };
+        let who = ProcessId { host: self.who.host, life: self.who.life + 1 };
         *self = Host { who, ..Host::down(self.who.host) };
     }
 
@@ -196,7 +196,13 @@ impl Host {
     }
 
     /// A new process begins its life here.
-    pub(crate) fn come_up(&mut self, machine: Machine, clock: Clock, wall: Wall, honest: bool) {
+    pub(crate) fn come_up(
+        &mut self,
+        machine: Machine,
+        clock: Clock,
+        wall: HostWallClock,
+        honest: bool,
+    ) {
         self.machine = machine;
         self.clock = clock;
         self.wall = wall;
@@ -204,32 +210,32 @@ impl Host {
     }
 }
 
-impl Heard {
+impl ProcessInput {
     /// What it is, for those that tell no more by themselves.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Heard::Tick => "tick",
-            Heard::GoOn => "go on",
-            Heard::Response(..) => "answer",
-            Heard::ConnectionEnds(_) => "leases lost",
-            Heard::Published(_, Ok(_)) => "published",
-            Heard::Published(_, Err(_)) => "not published",
-            Heard::JobEnds(..) => "job",
-            Heard::Waits(_) => "waits",
-            Heard::Resumes(_) => "resumes",
-            Heard::Subscribed(_) => "subscribed",
-            Heard::SubscriptionLost(..) => "subscription lost",
-            Heard::Notice(..) => "notice",
-            Heard::Calls(_) => "calls",
-            Heard::WaitEnds(_) => "wait ends",
-            Heard::Forget(_) => "forget",
-            Heard::Meddle(Meddling::Pause) => "pause",
-            Heard::Meddle(Meddling::Resume) => "resume",
-            Heard::Meddle(Meddling::PauseNotifier) => "pause notifier",
-            Heard::Meddle(Meddling::ResumeNotifier) => "resume notifier",
-            Heard::Meddle(Meddling::Nudge) => "nudge",
-            Heard::Drain(_) => "drain",
-            Heard::Original(_) => "original",
+            ProcessInput::Tick => "tick",
+            ProcessInput::GoOn => "go on",
+            ProcessInput::Response(..) => "answer",
+            ProcessInput::ConnectionEnds(_) => "leases lost",
+            ProcessInput::Published(_, Ok(_)) => "published",
+            ProcessInput::Published(_, Err(_)) => "not published",
+            ProcessInput::JobEnds(..) => "job",
+            ProcessInput::Waits(_) => "waits",
+            ProcessInput::Resumes(_) => "resumes",
+            ProcessInput::Subscribed(_) => "subscribed",
+            ProcessInput::SubscriptionLost(..) => "subscription lost",
+            ProcessInput::Notice(..) => "notice",
+            ProcessInput::Calls(_) => "calls",
+            ProcessInput::WaitEnds(_) => "wait ends",
+            ProcessInput::Forget(_) => "forget",
+            ProcessInput::OperatorAction(OperatorAction::Pause) => "pause",
+            ProcessInput::OperatorAction(OperatorAction::Resume) => "resume",
+            ProcessInput::OperatorAction(OperatorAction::PauseNotifier) => "pause notifier",
+            ProcessInput::OperatorAction(OperatorAction::ResumeNotifier) => "resume notifier",
+            ProcessInput::OperatorAction(OperatorAction::Nudge) => "nudge",
+            ProcessInput::Drain(_) => "drain",
+            ProcessInput::Original(_) => "original",
         }
     }
 }

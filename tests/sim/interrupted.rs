@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::backend::{Backend, Counts};
-use crate::dice::Weather;
 use crate::fault::Class;
+use crate::fault_injection::FaultRates;
 use crate::run::Case;
 use crate::setup::Setup;
 use crate::task::{Plan, Task};
@@ -23,8 +23,8 @@ fn tasks_after(setup: Setup) -> Vec<Task> {
     let what = format!("{setup:?}");
     let mut world = World::new(setup);
     while world.step() && !world.is_over() {}
-    assert_eq!(world.ledger.breach(), None, "{what}");
-    std::mem::take(&mut world.ledger.tasks)
+    assert_eq!(world.checker.breach(), None, "{what}");
+    std::mem::take(&mut world.checker.tasks)
 }
 
 fn killers(backend: Backend, max_deliveries: u32, handler_millis: u64) -> Setup {
@@ -35,14 +35,14 @@ fn killers(backend: Backend, max_deliveries: u32, handler_millis: u64) -> Setup 
         handler_millis,
         bytes: true,
         lease: 5,
-        storm: Duration::from_secs(3_600).as_secs(),
+        fault_seconds: Duration::from_secs(3_600).as_secs(),
         ..Setup::default()
     }
 }
 
 #[test]
-fn a_task_that_crashes_its_workers_ends_in_the_dead_letters_and_is_lost_a_bounded_number_of_times()
-{
+fn a_task_that_crashes_its_workers_ends_in_the_dead_letter_queue_and_is_lost_a_bounded_number_of_times()
+ {
     for backend in Backend::ALL {
         for max_deliveries in [2, 3, 10] {
             // At once, and after many renewals.
@@ -59,7 +59,7 @@ fn a_task_that_crashes_its_workers_ends_in_the_dead_letters_and_is_lost_a_bounde
 }
 
 #[test]
-fn of_several_that_crash_their_workers_each_ends_in_the_dead_letters() {
+fn of_several_that_crash_their_workers_each_ends_in_the_dead_letter_queue() {
     for backend in Backend::ALL {
         for seed in 0..20 {
             let setup = killers(backend, 10, 3_000);
@@ -73,8 +73,8 @@ fn of_several_that_crash_their_workers_each_ends_in_the_dead_letters() {
 
 #[test]
 fn long_tasks_that_are_interrupted_by_drains_and_crashes_are_done() {
-    let weather =
-        Weather { one_request_in: 12, one_step_in: 400, one_handler_in: 10, one_publish_in: 10 };
+    let fault_rates =
+        FaultRates { one_request_in: 12, one_step_in: 400, one_handler_in: 10, one_publish_in: 10 };
     for backend in Backend::ALL {
         for seed in 0..20 {
             let setup = Setup {
@@ -83,18 +83,18 @@ fn long_tasks_that_are_interrupted_by_drains_and_crashes_are_done() {
                 backend,
                 bytes: true,
                 classes: vec![Class::Crashes, Class::Shutdowns],
-                weather,
+                fault_rates,
                 lease: 1,
                 handler_millis: 60_000,
                 tasks: 3,
                 workers: 2,
                 concurrency: 2,
-                storm: 400,
+                fault_seconds: 400,
                 ..Setup::default()
             };
             let outcome = Case { setup, decisions: None, in_words: false }.run();
             assert_eq!(outcome.breach, None, "{backend:?}, seed {seed}");
-            assert_eq!(outcome.census.dead, 0, "{backend:?}, seed {seed}");
+            assert_eq!(outcome.coverage.dead, 0, "{backend:?}, seed {seed}");
         }
     }
 }

@@ -8,8 +8,8 @@ use ivy_proto::wire::{Codec, LegacyKey};
 use ivy_proto::{Moment, Secret};
 use zeroize::Zeroizing;
 
-use crate::dice::stream_of;
 use crate::fault::Class;
+use crate::fault_injection::stream_of;
 use crate::setup::{PASSWORD, Setup, WRONG_PASSWORD};
 
 /// The stream of the times at which keys are replaced.
@@ -143,13 +143,13 @@ fn keyset(stage: u64) -> Keyset {
 /// that another does not know yet. In some runs, the first worker loses the old key too early.
 fn turns(setup: &Setup, hosts: usize) -> VecDeque<Turn> {
     let mut rng = stream_of(setup.seed, KEYS);
-    let storm = Duration::from_secs(setup.storm);
+    let fault_seconds = Duration::from_secs(setup.fault_seconds);
     let mut turns = Vec::new();
     for host in 0..hosts {
         let careless = host == setup.producers && setup.seed % 8 >= 6;
         let last = if careless { DISABLED } else { ROTATED };
         let mut times: Vec<Duration> =
-            (1..=last).map(|_| rng.between(Duration::ZERO, storm)).collect();
+            (1..=last).map(|_| rng.between(Duration::ZERO, fault_seconds)).collect();
         times.sort();
         for (stage, at) in (1..=last).zip(times) {
             turns.push(Turn { at: Moment::EPOCH + at, host, stage });

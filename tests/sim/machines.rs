@@ -1,10 +1,10 @@
 //! Driving the machines: each input is fed, each output carried out, as an adapter would do it.
 
-mod mishaps;
 mod outputs;
-mod walls;
+mod process_faults;
+mod wall_clocks;
 
-pub(crate) use mishaps::PAUSES;
+pub(crate) use process_faults::PAUSES;
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use ivy_proto::queue::{Effect, Fault, QueueOp, QueueReply};
 use ivy_proto::worker::{self, Worker, WorkerConfig};
 use ivy_proto::{Misuse, OpId, WallClock};
 
-use crate::clock::{Clock, Wall};
-use crate::dice::one_of;
-use crate::fault::{Class, Menu};
-use crate::host::{Heard, Host, Machine, Meddling};
+use crate::clock::{Clock, HostWallClock};
+use crate::fault::{Class, Opportunity};
+use crate::fault_injection::one_of;
+use crate::host::{Host, Machine, OperatorAction, ProcessInput};
 use crate::network::receipts;
 use crate::pairs::{SubscriptionState, WorkerState, answer_name, job_name};
 use crate::setup::shared_channel;
-use crate::task::{Cause, Who};
+use crate::task::{Cause, ProcessId};
 use crate::world::{World, seed_bytes};
 
 impl World {
@@ -31,8 +31,8 @@ impl World {
         }
         let wall = self.wall(host);
         let machine = self.new_machine(host, wall.known());
-        let clocks = self.setup.has(Class::Clocks) && self.calm.is_none();
-        let rng = self.dice.nature(host);
+        let clocks = self.setup.has(Class::Clocks) && self.quiet_phase.is_none();
+        let rng = self.injector.nature(host);
         let speed = if clocks { one_of(rng, &[1_000, 1_000, 990, 1_010, 1_100]) } else { 1_000 };
         let clock = Clock::new(self.now, speed);
         self.hosts[host].come_up(machine, clock, wall, speed == 1_000);
@@ -44,7 +44,7 @@ impl World {
             Machine::OriginalProducer => self.start_original_producer(who),
             _ => {
                 self.hosts[host].tick_at = Some(now);
-                self.feed(who, Heard::Tick);
+                self.feed(who, ProcessInput::Tick);
             }
         }
     }
@@ -60,7 +60,7 @@ impl World {
                 wall,
             )));
         }
-        if self.ledger.workers.contains(&host) {
+        if self.checker.workers.contains(&host) {
             let config = self.worker_config(host);
             let worker = Worker::new(config, seed, wall).expect("the settings keep the rules");
             return Machine::Worker(Box::new(worker));
@@ -73,12 +73,12 @@ impl World {
     }
 
     /// The clock on the wall of a process that starts.
-    fn wall(&mut self, host: usize) -> Wall {
-        if !self.setup.has(Class::Clocks) || self.calm.is_some() {
-            return Wall::right(self.now);
+    fn wall(&mut self, host: usize) -> HostWallClock {
+        if !self.setup.has(Class::Clocks) || self.quiet_phase.is_some() {
+            return HostWallClock::right(self.now);
         }
-        let (now, storm) = (self.now, self.setup.storm);
-        Wall::perhaps_wrong(now, storm, self.dice.nature(host))
+        let (now, fault_seconds) = (self.now, self.setup.fault_seconds);
+        HostWallClock::perhaps_wrong(now, fault_seconds, self.injector.nature(host))
     }
 
     fn producer_config(&self, host: usize) -> ProducerConfig {
@@ -96,7 +96,7 @@ impl World {
 
     fn worker_config(&self, host: usize) -> WorkerConfig {
         let setup = &self.setup;
-        let codec = match self.calm {
+        let codec = match self.quiet_phase {
             Some(_) => self.keys.reader().clone(),
             None => self.keys.codec_of(host),
         };
@@ -111,9 +111,9 @@ impl World {
     }
 
     /// A process is told something, and does what follows from it.
-    pub(crate) fn feed(&mut self, who: Who, heard: Heard) {
+    pub(crate) fn feed(&mut self, who: ProcessId, heard: ProcessInput) {
         let host = &mut self.hosts[who.host];
-        if let Heard::Tick = heard {
+        if let ProcessInput::Tick = heard {
             // Only the tick that was set last counts.
             if host.tick_at != Some(self.now) {
                 return;
@@ -130,18 +130,18 @@ impl World {
         }
     }
 
-    fn tell_worker(&mut self, who: Who, heard: Heard) {
+    fn tell_worker(&mut self, who: ProcessId, heard: ProcessInput) {
         let state = self.hosts[who.host].state(self.now);
         let mut came = heard.name();
         let mut lost = Vec::new();
         let input = match heard {
-            Heard::GoOn => {
+            ProcessInput::GoOn => {
                 self.hosts[who.host].yields = true;
                 self.execute_outputs(who, None);
                 return;
             }
-            Heard::Tick => worker::Input::Tick,
-            Heard::Response(op, answer, granted) => {
+            ProcessInput::Tick => worker::Input::Tick,
+            ProcessInput::Response(op, answer, granted) => {
                 let Some(asked) = self.hosts[who.host].asked.remove(&op) else {
                     return self.take_back(who, &answer);
                 };
@@ -149,56 +149,60 @@ impl World {
                 if let Err(fault) = &answer {
                     self.learn_rate(who, &asked, fault);
                 }
-                self.ledger.arrived(who, receipts(&answer), granted, self.now);
+                self.checker.arrived(who, receipts(&answer), granted, self.now);
                 if let (Some(message), Ok(QueueReply::Released)) = (&asked.releases, &answer) {
-                    self.ledger.believes_given_back(who, message);
+                    self.checker.believes_given_back(who, message);
                 }
                 self.blame_old_news(who, &asked, &answer);
                 self.note_leases(who, &asked, &answer);
                 worker::Input::Queue(op, answer)
             }
-            Heard::ConnectionEnds(number) => {
+            ProcessInput::ConnectionEnds(number) => {
                 lost = self.hear_of_ended_connection(who, number);
                 if lost.is_empty() {
                     return;
                 }
                 worker::Input::LeasesLost(lost.clone())
             }
-            Heard::Published(op, answer) => {
+            ProcessInput::Published(op, answer) => {
                 self.hosts[who.host].publishing.remove(&op);
                 worker::Input::Published(op, answer)
             }
-            Heard::JobEnds(job, plan) => match self.end_job(who, job, plan) {
+            ProcessInput::JobEnds(job, plan) => match self.end_job(who, job, plan) {
                 Some((outcome, told_to_stop)) => {
                     came = job_name(&outcome, told_to_stop);
                     worker::Input::Job(job, outcome)
                 }
                 None => return,
             },
-            Heard::Waits(job) => match self.wait_or_go_on(who, job, true) {
+            ProcessInput::Waits(job) => match self.wait_or_go_on(who, job, true) {
                 Some(input) => input,
                 None => return,
             },
-            Heard::Resumes(job) => match self.wait_or_go_on(who, job, false) {
+            ProcessInput::Resumes(job) => match self.wait_or_go_on(who, job, false) {
                 Some(input) => input,
                 None => return,
             },
-            Heard::Meddle(Meddling::Pause) => worker::Input::Pause,
-            Heard::Meddle(Meddling::Resume) => worker::Input::Resume,
-            Heard::Meddle(Meddling::PauseNotifier) => worker::Input::PauseNotifier,
-            Heard::Meddle(Meddling::ResumeNotifier) => worker::Input::ResumeNotifier,
-            Heard::Meddle(Meddling::Nudge) => {
+            ProcessInput::OperatorAction(OperatorAction::Pause) => worker::Input::Pause,
+            ProcessInput::OperatorAction(OperatorAction::Resume) => worker::Input::Resume,
+            ProcessInput::OperatorAction(OperatorAction::PauseNotifier) => {
+                worker::Input::PauseNotifier
+            }
+            ProcessInput::OperatorAction(OperatorAction::ResumeNotifier) => {
+                worker::Input::ResumeNotifier
+            }
+            ProcessInput::OperatorAction(OperatorAction::Nudge) => {
                 let served = self.kinds.first().map(|kind| kind.queue.clone());
                 worker::Input::Nudge(served.expect("there is a kind of task"))
             }
-            Heard::Drain(limit) => {
+            ProcessInput::Drain(limit) => {
                 self.watch_drain(who, limit, Duration::from_secs(1));
                 worker::Input::Drain { limit }
             }
             _ => return,
         };
-        self.census.pair((state, came));
-        let hit = self.throw(who.host, Menu::Step);
+        self.coverage.pair((state, came));
+        let hit = self.throw(who.host, Opportunity::Step);
         self.trace.mix_name(who, came);
         let now = self.now;
         self.trace.note(now, who, || format!("hears {input:?}"));
@@ -218,28 +222,28 @@ impl World {
             // Whoever comes late may not have seen yet that it has finished.
             Err(Misuse::Finished) if host.yields || followed => {}
             Err(misuse) => {
-                return self.ledger.broken("S11", || format!("{who:?}: {misuse}"));
+                return self.checker.broken("S11", || format!("{who:?}: {misuse}"));
             }
             Ok(()) => {}
         }
         if self.execute_outputs(who, hit.as_ref()) {
             self.check_load(who);
             self.check_stopped(who, &lost);
-            self.befall(who, hit);
+            self.apply_fault(who, hit);
         }
     }
 
-    fn tell_producer(&mut self, who: Who, heard: Heard) {
+    fn tell_producer(&mut self, who: ProcessId, heard: ProcessInput) {
         let state = self.hosts[who.host].state(self.now);
         let mut came = heard.name();
         let input = match heard {
-            Heard::GoOn => {
+            ProcessInput::GoOn => {
                 self.hosts[who.host].yields = true;
                 self.execute_outputs(who, None);
                 return;
             }
-            Heard::Tick => producer::Input::Tick,
-            Heard::Response(op, answer, _) => {
+            ProcessInput::Tick => producer::Input::Tick,
+            ProcessInput::Response(op, answer, _) => {
                 let Some(asked) = self.hosts[who.host].asked.remove(&op) else { return };
                 came = answer_name(asked.kind, &answer);
                 if let Err(fault) = &answer {
@@ -247,34 +251,34 @@ impl World {
                 }
                 producer::Input::Queue(op, answer)
             }
-            Heard::Subscribed(number) if number == self.hosts[who.host].subscription => {
+            ProcessInput::Subscribed(number) if number == self.hosts[who.host].subscription => {
                 producer::Input::Subscribed
             }
-            Heard::SubscriptionLost(number, fault)
+            ProcessInput::SubscriptionLost(number, fault)
                 if number == self.hosts[who.host].subscription =>
             {
                 producer::Input::SubscriptionLost(fault)
             }
-            Heard::Notice(number, channel, payload)
+            ProcessInput::Notice(number, channel, payload)
                 if number == self.hosts[who.host].subscription =>
             {
                 let payload = payload.as_str().as_bytes().to_vec();
                 producer::Input::Notice { channel, payload }
             }
-            Heard::Calls(tasks) => producer::Input::Calls(self.calls_of(who, tasks)),
-            Heard::WaitEnds(id) => return self.wait_ended(who, id),
-            Heard::Forget(id) => {
+            ProcessInput::Calls(tasks) => producer::Input::Calls(self.calls_of(who, tasks)),
+            ProcessInput::WaitEnds(id) => return self.wait_ended(who, id),
+            ProcessInput::Forget(id) => {
                 self.hosts[who.host].handles.remove(&id);
                 producer::Input::Forget(id)
             }
-            Heard::Drain(limit) => {
+            ProcessInput::Drain(limit) => {
                 self.watch_drain(who, limit, Duration::ZERO);
                 producer::Input::Drain { limit }
             }
             _ => return,
         };
-        self.census.pair((state, came));
-        let hit = self.throw(who.host, Menu::Step);
+        self.coverage.pair((state, came));
+        let hit = self.throw(who.host, Opportunity::Step);
         self.trace.mix_name(who, came);
         let now = self.now;
         self.trace.note(now, who, || format!("hears {input:?}"));
@@ -304,18 +308,18 @@ impl World {
                 }
             }
             Err(misuse) => {
-                return self.ledger.broken("S11", || format!("{who:?}: {misuse}"));
+                return self.checker.broken("S11", || format!("{who:?}: {misuse}"));
             }
             Ok(()) => {}
         }
         if self.execute_outputs(who, hit.as_ref()) {
             self.check_outbox(who);
-            self.befall(who, hit);
+            self.apply_fault(who, hit);
         }
     }
 
-    fn watch_drain(&mut self, who: Who, limit: Duration, last_words: Duration) {
-        self.ledger.blame_held(who.host, Cause::Shutdown);
+    fn watch_drain(&mut self, who: ProcessId, limit: Duration, last_words: Duration) {
+        self.checker.blame_held(who.host, Cause::Shutdown);
         let now = self.now;
         let host = &mut self.hosts[who.host];
         // Timers are at least a millisecond long, and there are two.
@@ -326,7 +330,7 @@ impl World {
     }
 
     /// What the world learns from what a producer hears.
-    fn learn(&mut self, input: &producer::Input, who: Who) {
+    fn learn(&mut self, input: &producer::Input, who: ProcessId) {
         if let producer::Input::Queue(op, answer) = input {
             let tasks = self.posts.remove(&(who, *op)).unwrap_or_default();
             let is_unknown = |fault: &Fault| fault.effect() == Effect::Unknown;
@@ -338,24 +342,24 @@ impl World {
                     Ok(_) => true,
                     Err(fault) => is_unknown(fault),
                 };
-                self.ledger.tasks[*task].unknown += u32::from(unknown);
+                self.checker.tasks[*task].unknown += u32::from(unknown);
             }
         }
     }
 
     /// Remembers which tasks a producer posts.
-    pub(crate) fn note_post(&mut self, who: Who, op_id: OpId, op: &QueueOp) {
+    pub(crate) fn note_post(&mut self, who: ProcessId, op_id: OpId, op: &QueueOp) {
         if who.host < self.setup.producers
             && let QueueOp::Post { messages, .. } = op
         {
             let bodies = messages.items().iter();
-            let tasks = bodies.filter_map(|message| self.ledger.task_of(message.body.as_str()));
+            let tasks = bodies.filter_map(|message| self.checker.task_of(message.body.as_str()));
             let tasks: Vec<usize> = tasks.collect();
             self.posts.insert((who, op_id), tasks);
         }
     }
 
-    pub(crate) fn host(&self, who: Who) -> Option<&Host> {
+    pub(crate) fn host(&self, who: ProcessId) -> Option<&Host> {
         self.hosts.get(who.host).filter(|host| host.who == who)
     }
 }

@@ -15,26 +15,26 @@ use ivy_proto::queue::{Fault as QueueFault, FaultKind, QueueOp};
 use ivy_proto::{Moment, OpId};
 use ivy_sim::wire;
 
-pub(crate) use answers::{Handed, receipts};
+pub(crate) use answers::{RecentDeliveries, receipts};
 use connections::with_lasting_leases;
 pub(crate) use connections::{Connections, Line};
 use entries::{LeftOut, batch_size};
 use responses::{failure, imposter, refusal};
 
-use crate::dice::{Hit, one_in, one_of};
-use crate::fault::{Fault, Menu};
-use crate::host::{Asked, Heard};
-use crate::original::Question;
+use crate::fault::{Fault, Opportunity};
+use crate::fault_injection::{InjectedFault, one_in, one_of};
+use crate::host::{PendingOp, ProcessInput};
+use crate::original::OriginalRequest;
 use crate::pairs::Kind;
-use crate::task::{Cause, Who};
+use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
 /// A request under way, or waiting at the broker.
-pub(crate) struct Sent {
-    pub(crate) who: Who,
+pub(crate) struct RequestInTransit {
+    pub(crate) who: ProcessId,
     /// The connection on which it was sent.
     line: Line,
-    asker: Asker,
+    requester: Requester,
     op: QueueOp,
     at: Moment,
     fate: Fate,
@@ -43,25 +43,25 @@ pub(crate) struct Sent {
     pub(crate) arrived: bool,
 }
 
-impl Sent {
+impl RequestInTransit {
     /// Whether it is this operation of a machine.
     fn is_of(&self, op: OpId) -> bool {
-        matches!(self.asker, Asker::Machine(asked) if asked == op)
+        matches!(self.requester, Requester::Machine(asked) if asked == op)
     }
 
     /// Whether it waits at the broker, and its answer will arrive.
     pub(crate) fn is_healthy(&self) -> bool {
         self.arrived
             && matches!(self.fate, Fate::Arrives)
-            && matches!(self.asker, Asker::Machine(_))
+            && matches!(self.requester, Requester::Machine(_))
     }
 }
 
 /// For whom an answer is.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Asker {
+pub(crate) enum Requester {
     Machine(OpId),
-    Original(Question),
+    Original(OriginalRequest),
     /// Somebody who does not wait for it.
     Stranger,
     /// It is the second time that the network delivers the same request.
@@ -86,7 +86,7 @@ enum Fate {
 
 impl World {
     /// A machine asks the queue.
-    pub(crate) fn ask(&mut self, who: Who, op_id: OpId, op: QueueOp) {
+    pub(crate) fn ask(&mut self, who: ProcessId, op_id: OpId, op: QueueOp) {
         let Some(queue) = op.queue().cloned() else { return };
         self.check_rate(who, &op, &queue);
         self.check_receipts(who, &op);
@@ -96,7 +96,7 @@ impl World {
             QueueOp::Delete { receipt, .. } => Some(receipt.clone()),
             _ => None,
         };
-        self.ledger.deletes_asked(who, &op, self.now, self.hosts[who.host].suffered);
+        self.checker.deletes_asked(who, &op, self.now, self.hosts[who.host].suffered);
         let wall = self.hosts[who.host].wall.known();
         let releases = match &op {
             QueueOp::Release { receipt, .. } => Some(receipt.message.clone()),
@@ -108,19 +108,19 @@ impl World {
             _ => None,
         };
         let (kind, is_answered) = (Kind::of(&op), false);
-        let asked = Asked { kind, queue, deletes, releases, renews, wall, is_answered };
+        let asked = PendingOp { kind, queue, deletes, releases, renews, wall, is_answered };
         self.hosts[who.host].asked.insert(op_id, asked);
         if self.fails_in_outage(who, op_id, &op) {
             return;
         }
-        let asker = Asker::Machine(op_id);
+        let requester = Requester::Machine(op_id);
         match self.throw_at(who.host, &op) {
-            None => self.send(who, asker, op, Duration::ZERO, Fate::Arrives),
+            None => self.send(who, requester, op, Duration::ZERO, Fate::Arrives),
             Some(hit) if matches!(hit.fault, Fault::EntryRefused | Fault::EntryMissing) => {
                 self.leave_one_out(who, op_id, &op, hit);
             }
             Some(hit) if self.ends_connection(who, hit.fault) => {
-                self.send(who, asker, op, Duration::ZERO, Fate::Arrives);
+                self.send(who, requester, op, Duration::ZERO, Fate::Arrives);
                 self.hit_connection(who, hit);
             }
             Some(hit) => self.send_badly(who, op_id, op, hit),
@@ -128,36 +128,41 @@ impl World {
     }
 
     /// A peer of the original asks the queue.
-    pub(crate) fn ask_for_original(&mut self, who: Who, question: Question, op: QueueOp) {
-        self.send(who, Asker::Original(question), op, Duration::ZERO, Fate::Arrives);
+    pub(crate) fn ask_for_original(
+        &mut self,
+        who: ProcessId,
+        question: OriginalRequest,
+        op: QueueOp,
+    ) {
+        self.send(who, Requester::Original(question), op, Duration::ZERO, Fate::Arrives);
     }
 
     /// Somebody else asks the queue.
     pub(crate) fn ask_for_stranger(&mut self, op: QueueOp) {
         // The place after the last host.
-        let stranger = Who { host: self.hosts.len(), life: 0 };
-        self.send(stranger, Asker::Stranger, op, Duration::ZERO, Fate::Arrives);
+        let stranger = ProcessId { host: self.hosts.len(), life: 0 };
+        self.send(stranger, Requester::Stranger, op, Duration::ZERO, Fate::Arrives);
     }
 
-    fn throw_at(&mut self, host: usize, op: &QueueOp) -> Option<Hit> {
-        if let Some(hit) = self.throw(host, Menu::Request) {
+    fn throw_at(&mut self, host: usize, op: &QueueOp) -> Option<InjectedFault> {
+        if let Some(hit) = self.throw(host, Opportunity::Request) {
             return Some(hit);
         }
         match op {
-            QueueOp::Touch { .. } => self.throw(host, Menu::Touch),
-            QueueOp::Reserve { .. } => self.throw(host, Menu::Reserve),
+            QueueOp::Touch { .. } => self.throw(host, Opportunity::Touch),
+            QueueOp::Reserve { .. } => self.throw(host, Opportunity::Reserve),
             QueueOp::Post { queue, .. } if queue.as_str().ends_with(".dead") => {
-                self.throw(host, Menu::PutAside)
+                self.throw(host, Opportunity::DeadLetter)
             }
             op if batch_size(op) > 0 && self.setup.backend.answers_by_entry() => {
-                self.throw(host, Menu::Batch)
+                self.throw(host, Opportunity::Batch)
             }
             _ => None,
         }
     }
 
-    fn send_badly(&mut self, who: Who, op_id: OpId, mut op: QueueOp, mut hit: Hit) {
-        let asker = Asker::Machine(op_id);
+    fn send_badly(&mut self, who: ProcessId, op_id: OpId, mut op: QueueOp, mut hit: InjectedFault) {
+        let requester = Requester::Machine(op_id);
         let rng = &mut hit.detail;
         let cause = match hit.fault {
             Fault::RequestTwice => Cause::Twice,
@@ -170,8 +175,8 @@ impl World {
             | Fault::BodyEndless => Cause::Response,
             _ => Cause::Request,
         };
-        self.ledger.blame_request(&op, cause);
-        self.ledger.blame_held(who.host, cause);
+        self.checker.blame_request(&op, cause);
+        self.checker.blame_held(who.host, cause);
         let limit = op.time_limit();
         let (mut delay, mut fate) = (Duration::ZERO, Fate::Arrives);
         match hit.fault {
@@ -185,7 +190,7 @@ impl World {
             }
             Fault::RequestTwice => {
                 let again = delay + Duration::from_millis(rng.up_to(5_000));
-                self.send(who, Asker::Nobody, op.clone(), again, Fate::Arrives);
+                self.send(who, Requester::Nobody, op.clone(), again, Fate::Arrives);
             }
             Fault::AnswerLost => fate = Fate::Lost { at_once: one_in(rng, 2) },
             Fault::AnswerLate => fate = Fate::Late(Duration::from_millis(100 + rng.up_to(20_000))),
@@ -225,20 +230,20 @@ impl World {
             }
             other => unreachable!("{other:?} is not on the menu of requests"),
         }
-        self.send(who, asker, op, delay, fate);
+        self.send(who, requester, op, delay, fate);
     }
 
     /// An operation fails without an answer.
-    pub(crate) fn fail(&mut self, who: Who, op: OpId, after: Duration, fault: QueueFault) {
+    pub(crate) fn fail(&mut self, who: ProcessId, op: OpId, after: Duration, fault: QueueFault) {
         self.is_answered(who, op);
-        let heard = Heard::Response(op, Err(fault), Moment::EPOCH);
-        self.later(after, Due::Heard(who, heard));
+        let heard = ProcessInput::Response(op, Err(fault), Moment::EPOCH);
+        self.later(after, Due::ProcessInput(who, heard));
     }
 
     /// An operation is answered by somebody in front of the broker, which never hears of it.
     pub(crate) fn reject(
         &mut self,
-        who: Who,
+        who: ProcessId,
         op_id: OpId,
         op: &QueueOp,
         response: Response<Bytes>,
@@ -246,16 +251,27 @@ impl World {
         let answer = self.ironmq.decode(op, response);
         self.is_answered(who, op_id);
         let latency = self.latency(who.host);
-        self.later(latency, Due::Heard(who, Heard::Response(op_id, answer, self.now)));
+        self.later(
+            latency,
+            Due::ProcessInput(who, ProcessInput::Response(op_id, answer, self.now)),
+        );
     }
 
-    fn send(&mut self, who: Who, asker: Asker, op: QueueOp, delay: Duration, fate: Fate) {
+    fn send(
+        &mut self,
+        who: ProcessId,
+        requester: Requester,
+        op: QueueOp,
+        delay: Duration,
+        fate: Fate,
+    ) {
         self.asked += 1;
         let id = RequestId(self.asked);
         let bytes = self.setup.travels_as_bytes().then(|| self.ironmq.encode(&op));
         let line = (who, self.hosts.get(who.host).map_or(0, |host| host.line));
         let (at, arrived) = (self.now, false);
-        self.requests.insert(id, Sent { who, line, asker, op, at, fate, bytes, arrived });
+        self.requests
+            .insert(id, RequestInTransit { who, line, requester, op, at, fate, bytes, arrived });
         let latency = self.latency(who.host);
         self.later(latency + delay, Due::Request(id));
     }
@@ -268,7 +284,7 @@ impl World {
         sent.arrived = true;
         if self.arrives_nowhere(line) {
             if let Some(sent) = self.requests.remove(&id) {
-                self.ledger.blame_request(&sent.op, Cause::Connection);
+                self.checker.blame_request(&sent.op, Cause::Connection);
             }
             return;
         }
@@ -290,19 +306,19 @@ impl World {
     }
 
     /// The process that asked has gone, or has hung up: what waits at the broker waits for nobody.
-    pub(crate) fn hang_up(&mut self, who: Who, only: Option<OpId>) {
+    pub(crate) fn hang_up(&mut self, who: ProcessId, only: Option<OpId>) {
         let waiting = self.requests.iter().filter(|(_, sent)| {
             sent.who == who
-                && match (sent.asker, only) {
-                    (Asker::Machine(op), Some(only)) => op == only,
-                    (Asker::Nobody | Asker::Stranger, _) => false,
+                && match (sent.requester, only) {
+                    (Requester::Machine(op), Some(only)) => op == only,
+                    (Requester::Nobody | Requester::Stranger, _) => false,
                     (_, None) => true,
-                    (Asker::Original(_), Some(_)) => false,
+                    (Requester::Original(_), Some(_)) => false,
                 }
         });
         let waiting: Vec<RequestId> = waiting.map(|(id, _)| *id).collect();
         for id in waiting {
-            let notices_after = Duration::from_millis(self.dice.nature(who.host).up_to(2_000));
+            let notices_after = Duration::from_millis(self.injector.nature(who.host).up_to(2_000));
             self.later(notices_after, Due::Abandon(id));
         }
     }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::host::{self, Machine};
 use crate::setup::shared_channel;
-use crate::task::{Plan, Who, args, number_in};
+use crate::task::{Plan, ProcessId, args, number_in};
 use crate::world::{Due, World};
 
 /// It means milliseconds, and IronMQ reads seconds.
@@ -22,16 +22,16 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a peer of the original asked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Question {
+pub(crate) enum OriginalRequest {
     Post,
     Reserve,
     Delete,
 }
 
 /// What it gets to hear.
-pub(crate) enum Heard {
+pub(crate) enum OriginalInput {
     Poll,
-    Response(Question, Result<Response, Refusal>),
+    Response(OriginalRequest, Result<Response, Refusal>),
     /// Its handler has called back.
     Ran(Box<Delivery>),
 }
@@ -53,57 +53,57 @@ struct Notice {
 }
 
 impl World {
-    pub(crate) fn start_original_worker(&mut self, who: Who) {
-        self.hear_soon(who, POLL_INTERVAL, Heard::Poll);
+    pub(crate) fn start_original_worker(&mut self, who: ProcessId) {
+        self.hear_soon(who, POLL_INTERVAL, OriginalInput::Poll);
     }
 
-    fn hear_soon(&mut self, who: Who, after: Duration, heard: Heard) {
-        self.later(after, Due::Heard(who, host::Heard::Original(heard)));
+    fn hear_soon(&mut self, who: ProcessId, after: Duration, heard: OriginalInput) {
+        self.later(after, Due::ProcessInput(who, host::ProcessInput::Original(heard)));
     }
 
-    pub(crate) fn tell_original(&mut self, who: Who, heard: host::Heard) {
+    pub(crate) fn tell_original(&mut self, who: ProcessId, heard: host::ProcessInput) {
         match heard {
-            host::Heard::Original(Heard::Poll) => {
+            host::ProcessInput::Original(OriginalInput::Poll) => {
                 let queue = self.kinds[0].queue.clone();
                 let op = QueueOp::Reserve { queue, count: 1, lease: LEASE, wait: Duration::ZERO };
-                self.ask_for_original(who, Question::Reserve, op);
-                self.hear_soon(who, POLL_INTERVAL, Heard::Poll);
+                self.ask_for_original(who, OriginalRequest::Reserve, op);
+                self.hear_soon(who, POLL_INTERVAL, OriginalInput::Poll);
             }
-            host::Heard::Original(Heard::Response(
-                Question::Reserve,
+            host::ProcessInput::Original(OriginalInput::Response(
+                OriginalRequest::Reserve,
                 Ok(Response::Reserved(deliveries)),
             )) => {
                 for delivery in deliveries {
                     self.begin(who, delivery);
                 }
             }
-            host::Heard::Original(Heard::Response(..)) => {}
-            host::Heard::Original(Heard::Ran(delivery)) => self.end(who, &delivery),
-            host::Heard::Calls(tasks) => self.post_as_original(who, &tasks),
-            host::Heard::Notice(_, _, payload) => self.check_as_original(who, &payload),
+            host::ProcessInput::Original(OriginalInput::Response(..)) => {}
+            host::ProcessInput::Original(OriginalInput::Ran(delivery)) => self.end(who, &delivery),
+            host::ProcessInput::Calls(tasks) => self.post_as_original(who, &tasks),
+            host::ProcessInput::Notice(_, _, payload) => self.check_as_original(who, &payload),
             _ => {}
         }
     }
 
     /// It reads a message, and does not survive one that it cannot read or has no handler for.
-    fn begin(&mut self, who: Who, delivery: Delivery) {
+    fn begin(&mut self, who: ProcessId, delivery: Delivery) {
         let message: Option<Message<'_>> = serde_json::from_str(delivery.body.as_str()).ok();
         let known = message.is_some_and(|message| message.name == self.kinds[0].name.as_str());
-        let task = self.ledger.task_of_message(&delivery.message);
+        let task = self.checker.task_of_message(&delivery.message);
         match task {
             Some(task) if known => {
-                let takes = Duration::from_millis(self.ledger.tasks[task].takes);
-                self.hear_soon(who, takes, Heard::Ran(Box::new(delivery)));
+                let takes = Duration::from_millis(self.checker.tasks[task].takes);
+                self.hear_soon(who, takes, OriginalInput::Ran(Box::new(delivery)));
             }
             _ => self.crash(who.host),
         }
     }
 
     /// A handler has called back. The message is deleted whatever it said.
-    fn end(&mut self, who: Who, delivery: &Delivery) {
-        let Some(number) = self.ledger.task_of_message(&delivery.message) else { return };
-        let done = matches!(self.ledger.tasks[number].plan, Plan::Succeeds | Plan::FailsFirst(_));
-        self.ledger.original_ran(&delivery.message, done);
+    fn end(&mut self, who: ProcessId, delivery: &Delivery) {
+        let Some(number) = self.checker.task_of_message(&delivery.message) else { return };
+        let done = matches!(self.checker.tasks[number].plan, Plan::Succeeds | Plan::FailsFirst(_));
+        self.checker.original_ran(&delivery.message, done);
         if done {
             let payload = notice(delivery, number, self.kinds[0].queue.as_str());
             let publication = Publication { channel: shared_channel(), payload };
@@ -114,10 +114,10 @@ impl World {
             reservation: delivery.reservation.clone(),
         };
         let queue = self.kinds[0].queue.clone();
-        self.ask_for_original(who, Question::Delete, QueueOp::Delete { queue, receipt });
+        self.ask_for_original(who, OriginalRequest::Delete, QueueOp::Delete { queue, receipt });
     }
 
-    fn post_as_original(&mut self, who: Who, tasks: &[usize]) {
+    fn post_as_original(&mut self, who: ProcessId, tasks: &[usize]) {
         self.uncalled -= tasks.len();
         for number in tasks {
             let kind = &self.kinds[0];
@@ -130,18 +130,18 @@ impl World {
             );
             let message = NewMessage { body: Body::new(text), delay: Duration::ZERO };
             let op = QueueOp::Post { queue, messages: Batch::one(message) };
-            self.ask_for_original(who, Question::Post, op);
+            self.ask_for_original(who, OriginalRequest::Post, op);
         }
     }
 
     /// A notice of a task that it does not know ends a producer of the original.
-    fn check_as_original(&mut self, who: Who, payload: &Body) {
+    fn check_as_original(&mut self, who: ProcessId, payload: &Body) {
         let notice: Result<Notice, _> = serde_json::from_str(payload.as_str());
         let known = notice
             .is_ok_and(|notice| self.kinds.iter().any(|kind| kind.name.as_str() == notice.name));
         // Noise is not of our making.
         if !known && number_in(payload.as_str()).is_some() {
-            self.ledger.broken("S10", || format!("a notice killed the original at {who:?}"));
+            self.checker.broken("S10", || format!("a notice killed the original at {who:?}"));
         }
     }
 

@@ -5,7 +5,7 @@
 use ivy_proto::planted::{Bug, choose};
 
 use crate::frames::try_frames;
-use crate::ledger::Breach;
+use crate::laws::Breach;
 use crate::regressions::{self, Regression};
 use crate::replay::{shrink, write};
 use crate::run::{Case, run_seeds};

@@ -7,20 +7,20 @@ use ivy_proto::queue::Body;
 use ivy_proto::task::TaskOutcome;
 use ivy_proto::{ChannelName, OpId};
 
-use crate::dice::{one_in, one_of};
-use crate::fault::{Class, Fault, Menu};
-use crate::host::Heard;
+use crate::fault::{Class, Fault, Opportunity};
+use crate::fault_injection::{one_in, one_of};
+use crate::host::ProcessInput;
 use crate::setup::{SHARED, shared_channel};
-use crate::task::{Sender, Who};
+use crate::task::{ProcessId, Sender};
 use crate::world::{Due, World};
 
 impl World {
     /// A worker publishes a notice.
-    pub(crate) fn publish(&mut self, who: Who, op: OpId, publication: Publication) {
+    pub(crate) fn publish(&mut self, who: ProcessId, op: OpId, publication: Publication) {
         self.check_notice(who, &publication);
         let size = publication.payload.as_str().len();
         self.hosts[who.host].publishing.insert(op, size);
-        let Some(mut hit) = self.throw(who.host, Menu::Publish) else {
+        let Some(mut hit) = self.throw(who.host, Opportunity::Publish) else {
             return self.send_notice(who, Some(op), publication, false);
         };
         let rng = &mut hit.detail;
@@ -35,8 +35,8 @@ impl World {
                     self.send_notice(who, None, publication, false);
                 }
                 let fault = NotifyFault::new(NotifyFaultKind::ConnectionLost);
-                let heard = Heard::Published(op, Err(fault));
-                return self.later(after, Due::Heard(who, heard));
+                let heard = ProcessInput::Published(op, Err(fault));
+                return self.later(after, Due::ProcessInput(who, heard));
             }
             Fault::PublishForgotten => return self.send_notice(who, Some(op), publication, true),
             Fault::SubscriberKicked => {
@@ -50,13 +50,13 @@ impl World {
             }
             other => unreachable!("{other:?} is not on the menu of publishers"),
         };
-        self.soon(who, Heard::Published(op, Err(NotifyFault::new(kind))));
+        self.soon(who, ProcessInput::Published(op, Err(NotifyFault::new(kind))));
     }
 
     /// A notice goes to the notifier. Without an operation, nobody hears what became of it.
     pub(crate) fn send_notice(
         &mut self,
-        who: Who,
+        who: ProcessId,
         op: Option<OpId>,
         publication: Publication,
         forgotten: bool,
@@ -68,30 +68,33 @@ impl World {
     /// A notice has arrived at the notifier, and goes to all who listen.
     pub(crate) fn fan_out(
         &mut self,
-        who: Who,
+        who: ProcessId,
         op: Option<OpId>,
         publication: &Publication,
         forgotten: bool,
     ) {
         let listeners = self.redis.listeners(&publication.channel);
         let heard_by = listeners.len() as u64;
-        let flood = self.setup.has(Class::Floods) && self.calm.is_none();
+        let flood = self.setup.has(Class::Floods) && self.quiet_phase.is_none();
         if !forgotten {
             for (listener, number) in listeners {
                 let channel = publication.channel.clone();
-                self.soon(listener, Heard::Notice(number, channel, publication.payload.clone()));
+                self.soon(
+                    listener,
+                    ProcessInput::Notice(number, channel, publication.payload.clone()),
+                );
                 if flood {
                     self.send_noise(listener, number, &publication.channel);
                 }
             }
         }
         if let Some(op) = op {
-            self.soon(who, Heard::Published(op, Ok(heard_by)));
+            self.soon(who, ProcessInput::Published(op, Ok(heard_by)));
         }
     }
 
     /// Somebody publishes what nobody can use.
-    fn send_noise(&mut self, listener: Who, number: u32, channel: &ChannelName) {
+    fn send_noise(&mut self, listener: ProcessId, number: u32, channel: &ChannelName) {
         let noises = [
             "",
             "null",
@@ -100,46 +103,46 @@ impl World {
              \"notify\":true,\"queue\":\"plain\"}",
         ];
         for noise in noises {
-            let heard = Heard::Notice(number, channel.clone(), Body::new(noise));
+            let heard = ProcessInput::Notice(number, channel.clone(), Body::new(noise));
             self.soon(listener, heard);
         }
     }
 
     /// What a worker publishes must be true, and must not harm a peer of the original.
-    fn check_notice(&mut self, who: Who, publication: &Publication) {
+    fn check_notice(&mut self, who: ProcessId, publication: &Publication) {
         let payload = publication.payload.as_str().as_bytes();
         let opened = self.keys.reader().open_notice(payload, &publication.channel);
         let Ok((notice, form)) = opened else {
-            return self.ledger.broken("S10", || "a notice that cannot be read".to_owned());
+            return self.checker.broken("S10", || "a notice that cannot be read".to_owned());
         };
         let message = notice.message();
         let is_true = match notice.outcome() {
             Some(outcome) => {
                 let succeeded = !matches!(outcome, TaskOutcome::Failed(_));
-                self.ledger.may_tell(who, message, succeeded)
+                self.checker.may_tell(who, message, succeeded)
             }
-            None => self.ledger.may_tell_held(who, message),
+            None => self.checker.may_tell_held(who, message),
         };
         if !is_true {
-            self.ledger.broken("S10", || format!("{who:?} tells what is not so of {message}"));
+            self.checker.broken("S10", || format!("{who:?} tells what is not so of {message}"));
         }
         let channel = publication.channel.as_str();
         if channel != SHARED && form != self.keys.reader().sends(&self.kinds[0].queue) {
-            self.ledger.broken("S10", || format!("{message} was told of as {form}"));
+            self.checker.broken("S10", || format!("{message} was told of as {form}"));
         }
-        let task = self.ledger.task_of_message(message);
+        let task = self.checker.task_of_message(message);
         let from_producer =
-            task.is_some_and(|task| matches!(self.ledger.tasks[task].sender, Sender::Producer(_)));
+            task.is_some_and(|task| matches!(self.checker.tasks[task].sender, Sender::Producer(_)));
         if channel == SHARED && (from_producer || !notice.is_success()) {
-            self.ledger.broken("S10", || format!("{message} was told of on the shared channel"));
+            self.checker.broken("S10", || format!("{message} was told of on the shared channel"));
         }
         if !channel.starts_with(SHARED) {
-            self.ledger.broken("S10", || format!("{message} was told of on {channel}"));
+            self.checker.broken("S10", || format!("{message} was told of on {channel}"));
         }
     }
 
     /// A producer of the original hears what others publish.
-    pub(crate) fn start_original_producer(&mut self, who: Who) {
+    pub(crate) fn start_original_producer(&mut self, who: ProcessId) {
         self.redis.subscribe(who.host, (who, 0), vec![shared_channel()]);
     }
 }

@@ -7,10 +7,10 @@ use ivy_proto::queue::{Fault as QueueFault, FaultKind, QueueOp};
 use ivy_proto::{MessageId, Moment, OpId, QueueName, Receipt, ReservationId};
 use ivy_sim::wire;
 
-use crate::host::{Asked, Machine};
+use crate::host::{Machine, PendingOp};
 use crate::pairs::Kind;
 use crate::setup::Gone;
-use crate::task::{Cause, Who};
+use crate::task::{Cause, ProcessId};
 use crate::world::World;
 
 /// The first quick repetitions are over when a server has been gone for so long.
@@ -22,24 +22,24 @@ const MOST_IN_WINDOW: usize = 22;
 
 /// What the world knows of how often each process asked.
 #[derive(Default)]
-pub(crate) struct Rates {
-    asked: BTreeMap<(Who, QueueName), VecDeque<Moment>>,
+pub(crate) struct RequestRates {
+    asked: BTreeMap<(ProcessId, QueueName), VecDeque<Moment>>,
     /// Before these moments, by their own clocks, processes were told not to ask.
-    not_before: BTreeMap<(Who, QueueName, Kind), Moment>,
+    not_before: BTreeMap<(ProcessId, QueueName, Kind), Moment>,
     /// Deletes that were answered with a message that is gone.
-    gone: BTreeSet<(Who, MessageId, ReservationId)>,
+    gone: BTreeSet<(ProcessId, MessageId, ReservationId)>,
 }
 
 impl World {
     /// A machine is about to ask.
-    pub(crate) fn check_rate(&mut self, who: Who, op: &QueueOp, queue: &QueueName) {
+    pub(crate) fn check_rate(&mut self, who: ProcessId, op: &QueueOp, queue: &QueueName) {
         let kind = Kind::of(op);
         if let QueueOp::Delete { receipt, .. } = op
             && self.rates.gone.contains(&key_of(who, receipt))
-            && !self.ledger.may_come_twice(&receipt.message)
+            && !self.checker.may_come_twice(&receipt.message)
         {
             let message = &receipt.message;
-            self.ledger.broken("S8", || format!("{message} is gone, and is deleted again"));
+            self.checker.broken("S8", || format!("{message} is gone, and is deleted again"));
         }
         if matches!(kind, Kind::Reserve | Kind::Post) {
             let key = (who, queue.clone(), kind);
@@ -48,7 +48,7 @@ impl World {
                 && local < *not_before
             {
                 let not_before = *not_before;
-                self.ledger.broken("S8", || {
+                self.checker.broken("S8", || {
                     format!("{who:?} asks {kind:?} at {local:?}, and was to wait to {not_before:?}")
                 });
             }
@@ -56,7 +56,7 @@ impl World {
     }
 
     /// What a process learns from an answer about when it may ask again.
-    pub(crate) fn learn_rate(&mut self, who: Who, asked: &Asked, fault: &QueueFault) {
+    pub(crate) fn learn_rate(&mut self, who: ProcessId, asked: &PendingOp, fault: &QueueFault) {
         if fault.kind() == FaultKind::NoMessage
             && let Some(receipt) = &asked.deletes
         {
@@ -79,21 +79,23 @@ impl World {
     }
 
     /// Whether the queue's server is gone. Then the request fails, and is counted.
-    pub(crate) fn fails_in_outage(&mut self, who: Who, op_id: OpId, op: &QueueOp) -> bool {
-        let Some(outage) = self.setup.outage.filter(|_| self.calm.is_none()) else { return false };
+    pub(crate) fn fails_in_outage(&mut self, who: ProcessId, op_id: OpId, op: &QueueOp) -> bool {
+        let Some(outage) = self.setup.outage.filter(|_| self.quiet_phase.is_none()) else {
+            return false;
+        };
         let since = self.now.since(Moment::after_epoch(Duration::from_secs(outage.from)));
         if since.is_zero() || self.now >= Moment::after_epoch(Duration::from_secs(outage.to)) {
             return false;
         }
-        self.census.outage_requests += 1;
+        self.coverage.outage_requests += 1;
         self.hosts[who.host].suffered = true;
         if since > SETTLED_AFTER
             && let Some(queue) = op.queue()
         {
             self.count_in_window(who, queue);
         }
-        self.ledger.blame_request(op, Cause::Request);
-        self.ledger.blame_held(who.host, Cause::Request);
+        self.checker.blame_request(op, Cause::Request);
+        self.checker.blame_held(who.host, Cause::Request);
         match outage.how {
             Gone::Unreachable => {
                 let after = self.latency(who.host);
@@ -112,7 +114,7 @@ impl World {
         true
     }
 
-    fn count_in_window(&mut self, who: Who, queue: &QueueName) {
+    fn count_in_window(&mut self, who: ProcessId, queue: &QueueName) {
         let held = match &self.hosts[who.host].machine {
             Machine::Worker(worker) => worker.load().held,
             _ => 0,
@@ -127,13 +129,13 @@ impl World {
         // Each message that is held is renewed once on its own before it is known that the server
         // is gone.
         if count > MOST_IN_WINDOW + held {
-            self.ledger.broken("S8", || {
+            self.checker.broken("S8", || {
                 format!("{who:?}, holding {held}, asked {queue} {count} times in {WINDOW:?}")
             });
         }
     }
 }
 
-fn key_of(who: Who, receipt: &Receipt) -> (Who, MessageId, ReservationId) {
+fn key_of(who: ProcessId, receipt: &Receipt) -> (ProcessId, MessageId, ReservationId) {
     (who, receipt.message.clone(), receipt.reservation.clone())
 }

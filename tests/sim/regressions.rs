@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dice::Decision;
-use crate::ledger::Breach;
+use crate::fault_injection::Decision;
+use crate::laws::Breach;
 use crate::run::Case;
 use crate::setup::Setup;
 
@@ -67,7 +67,7 @@ fn what_once_failed_does_not_fail_again() {
         let outcome = regression.case().run();
         let about = &regression.about;
         assert_eq!(outcome.breach, None, "{name}, once: {about}");
-        assert!(outcome.census.executions > 0, "{name}: nothing was executed");
+        assert!(outcome.coverage.executions > 0, "{name}: nothing was executed");
         let came = outcome.decisions.len();
         assert!(came > 0 || regression.decisions.is_empty(), "{name}: none of its faults came");
     }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::ledger::Breach;
+use crate::laws::Breach;
 use crate::regressions::Regression;
 use crate::run::Case;
 use crate::setup::{Profile, Setup};
@@ -29,7 +29,7 @@ pub(crate) fn tell(seed: u64, profile: Profile, breach: &Breach) -> String {
          steps: {steps}\nwith {faults} faults: {shrunk}, steps: {least_steps}",
         profile.name(),
         commit(),
-        outcome.census.events,
+        outcome.coverage.events,
     )
 }
 

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ivy_proto::Moment;
 
-use crate::census::Census;
-use crate::dice::{Decision, Source};
-use crate::ledger::Breach;
+use crate::coverage::Coverage;
+use crate::fault_injection::{Decision, Source};
+use crate::laws::Breach;
 use crate::setup::{Profile, Setup};
 use crate::trace::Trace;
 use crate::world::World;
@@ -21,7 +21,7 @@ const TOLD_ONE_IN: u64 = 100;
 /// How a run ended.
 pub(crate) struct Outcome {
     pub(crate) breach: Option<Breach>,
-    pub(crate) census: Census,
+    pub(crate) coverage: Coverage,
     pub(crate) trace: Trace,
     /// The faults that came.
     pub(crate) decisions: Vec<Decision>,
@@ -70,7 +70,7 @@ impl Case {
 /// Runs a world to its end.
 pub(crate) fn run(setup: &Setup, source: Source, in_words: bool) -> Outcome {
     let mut world = World::new(setup.clone());
-    world.dice.source = source;
+    world.injector.source = source;
     if in_words {
         world.trace.keep_words();
     }
@@ -85,24 +85,24 @@ pub(crate) fn run(setup: &Setup, source: Source, in_words: bool) -> Outcome {
 
 impl World {
     fn outcome(self, panic: Option<Breach>) -> Outcome {
-        let mut census = self.census;
-        census.runs = 1;
-        census.virtual_seconds = self.now.since(Moment::EPOCH).as_secs();
-        for task in &self.ledger.tasks {
-            census.executions += u64::from(task.runs);
-            census.duplicates += u64::from(task.duplicates);
-            census.dead += u64::from(task.dead);
+        let mut coverage = self.coverage;
+        coverage.runs = 1;
+        coverage.virtual_seconds = self.now.since(Moment::EPOCH).as_secs();
+        for task in &self.checker.tasks {
+            coverage.executions += u64::from(task.runs);
+            coverage.duplicates += u64::from(task.duplicates);
+            coverage.dead += u64::from(task.dead);
         }
-        let breach = panic.or(self.ledger.breach().cloned()).or(self.trace.secrets());
-        let (decisions, source) = (self.dice.decisions, self.dice.source);
-        Outcome { breach, census, trace: self.trace, decisions, source }
+        let breach = panic.or(self.checker.breach().cloned()).or(self.trace.secrets());
+        let (decisions, source) = (self.injector.decisions, self.injector.source);
+        Outcome { breach, coverage, trace: self.trace, decisions, source }
     }
 }
 
 /// What a range of seeds brought.
 #[derive(Default)]
 pub(crate) struct Report {
-    pub(crate) census: Census,
+    pub(crate) coverage: Coverage,
     /// The smallest seed that failed, and how.
     pub(crate) failure: Option<(u64, Breach)>,
 }
@@ -121,7 +121,7 @@ pub(crate) fn run_seeds(
         for _ in 0..cores {
             scope.spawn(|| {
                 prepare();
-                let mut census = Census::default();
+                let mut coverage = Coverage::default();
                 let mut failure = None;
                 while !failed.load(Ordering::Relaxed) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -129,14 +129,14 @@ pub(crate) fn run_seeds(
                         break;
                     }
                     let outcome = Case::from_seed(seed, profile).run_and_check(seed);
-                    census.add(&outcome.census);
+                    coverage.add(&outcome.coverage);
                     if let Some(breach) = outcome.breach {
                         failed.store(true, Ordering::Relaxed);
                         failure = Some((seed, breach));
                     }
                 }
                 let mut report = report.lock().expect("no thread panicked");
-                report.census.add(&census);
+                report.coverage.add(&coverage);
                 let first = report.failure.as_ref().is_none_or(|(seed, _)| {
                     failure.as_ref().is_some_and(|(other, _)| other < seed)
                 });

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::census::Census;
+use crate::coverage::Coverage;
 use crate::fault::{FAULTS, Fault};
 use crate::pairs::{assert_all_listed, assert_all_seen};
 use crate::replay::{commit, tell};
@@ -37,12 +37,12 @@ fn number(name: &str) -> Option<u64> {
 fn no_law_is_broken_on_any_of_many_seeds() {
     let start = number("IVY_SIM_START").unwrap_or(0);
     let count = number("IVY_SIM_RUNS").unwrap_or(RUNS);
-    let census = run_all(start..start + count, Profile::Swarm);
+    let coverage = run_all(start..start + count, Profile::Swarm);
     if count >= WORTH_COUNTING {
-        assert_nothing_is_missing(&census);
+        assert_nothing_is_missing(&coverage);
     }
     if count >= SHOWS_ALL_PAIRS {
-        assert_all_seen(&census.pairs);
+        assert_all_seen(&coverage.pairs);
     }
 }
 
@@ -56,23 +56,23 @@ fn no_law_is_broken_on_seeds_of_this_commit() {
 }
 
 #[test]
-fn a_server_that_is_gone_for_a_while_is_not_stormed() {
-    let census = run_all(0..number("IVY_SIM_OUTAGES").unwrap_or(300), Profile::Outage);
-    assert!(census.outage_requests > 0, "nobody asked while the server was gone");
+fn a_server_that_is_gone_for_a_while_is_not_overloaded_by_retries() {
+    let coverage = run_all(0..number("IVY_SIM_OUTAGES").unwrap_or(300), Profile::Outage);
+    assert!(coverage.outage_requests > 0, "nobody asked while the server was gone");
 }
 
 /// Whatever strangers post that nobody understands, honest work goes on beside it.
 #[test]
 fn honest_work_keeps_half_of_its_rate_beside_a_flood_that_nobody_understands() {
-    let census = run_all(0..FLOODS, Profile::Flood);
-    assert!(census.seen().contains_key("Released"), "no flood came");
+    let coverage = run_all(0..FLOODS, Profile::Flood);
+    assert!(coverage.seen().contains_key("Released"), "no flood came");
 }
 
 /// Programs that share a queue, and of which one only knows the task.
 #[test]
 fn among_idle_workers_that_do_not_know_a_task_it_soon_meets_the_one_that_does() {
-    let census = run_all(0..SHARED_QUEUES, Profile::Shared);
-    assert!(census.seen().contains_key("QueueShared"), "nobody told of it");
+    let coverage = run_all(0..SHARED_QUEUES, Profile::Shared);
+    assert!(coverage.seen().contains_key("QueueShared"), "nobody told of it");
 }
 
 /// Runs `IVY_SIM_SEED` in a world of `IVY_SIM_PROFILE` again, and tells its steps.
@@ -90,36 +90,39 @@ fn replay_of_a_seed_gives_the_same_run() {
     let decisions = Some(outcome.decisions);
     let again = Case { decisions, ..Case::from_seed(seed, profile) }.run();
     assert_eq!(again.trace.hash(), outcome.trace.hash());
-    println!("seed {seed:#x}: no law is broken in {} steps", outcome.census.events);
+    println!("seed {seed:#x}: no law is broken in {} steps", outcome.coverage.events);
 }
 
-fn run_all(seeds: Range<u64>, profile: Profile) -> Census {
+fn run_all(seeds: Range<u64>, profile: Profile) -> Coverage {
     let report = run_seeds(seeds, profile, || {});
-    let census = report.census;
+    let coverage = report.coverage;
     println!(
         "{} runs, {} events, {} executions, {} duplicates, {} dead letters, {} virtual days",
-        census.runs,
-        census.events,
-        census.executions,
-        census.duplicates,
-        census.dead,
-        census.virtual_seconds / 86_400,
+        coverage.runs,
+        coverage.events,
+        coverage.executions,
+        coverage.duplicates,
+        coverage.dead,
+        coverage.virtual_seconds / 86_400,
     );
     if let Some((seed, breach)) = report.failure {
         panic!("{}", tell(seed, profile, &breach));
     }
-    assert_all_listed(&census.pairs);
-    assert!(census.executions > 0, "runs in which nothing is executed prove nothing");
-    census
+    assert_all_listed(&coverage.pairs);
+    assert!(coverage.executions > 0, "runs in which nothing is executed prove nothing");
+    coverage
 }
 
 /// Runs in which something never happened prove nothing about it.
-fn assert_nothing_is_missing(census: &Census) {
+fn assert_nothing_is_missing(coverage: &Coverage) {
     let never: Vec<&str> =
-        EVENTS.into_iter().filter(|event| !census.seen().contains_key(event)).collect();
+        EVENTS.into_iter().filter(|event| !coverage.seen().contains_key(event)).collect();
     assert!(never.is_empty(), "never happened: {never:?}");
-    let never: Vec<Fault> =
-        FAULTS.iter().map(|entry| entry.fault).filter(|fault| census.faults(*fault) == 0).collect();
+    let never: Vec<Fault> = FAULTS
+        .iter()
+        .map(|entry| entry.fault)
+        .filter(|fault| coverage.faults(*fault) == 0)
+        .collect();
     assert!(never.is_empty(), "faults that never happened: {never:?}");
 }
 

@@ -8,8 +8,8 @@ use ivy_proto::{Backoff, ChannelName, Priority, QueueName, TaskName};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Backend;
-use crate::dice::{Weather, one_in, one_of, stream_of};
 use crate::fault::Class;
+use crate::fault_injection::{FaultRates, one_in, one_of, stream_of};
 use crate::flood::{Flood, Junk};
 use crate::task::Plan;
 
@@ -88,9 +88,9 @@ pub(crate) struct Outage {
 pub(crate) struct Setup {
     pub(crate) seed: u64,
     pub(crate) classes: Vec<Class>,
-    pub(crate) weather: Weather,
+    pub(crate) fault_rates: FaultRates,
     /// How long faults come, in seconds.
-    pub(crate) storm: u64,
+    pub(crate) fault_seconds: u64,
     pub(crate) producers: usize,
     pub(crate) workers: usize,
     pub(crate) original_producers: usize,
@@ -139,13 +139,13 @@ impl Default for Setup {
         Setup {
             seed: 0,
             classes: Vec::new(),
-            weather: Weather {
+            fault_rates: FaultRates {
                 one_request_in: 12,
                 one_step_in: 300,
                 one_handler_in: 10,
                 one_publish_in: 10,
             },
-            storm: 60,
+            fault_seconds: 60,
             producers: 1,
             workers: 1,
             original_producers: 0,
@@ -210,7 +210,7 @@ impl Setup {
         Setup {
             seed,
             flood: Some(Flood { junk, burst, every_millis, from_the_start }),
-            storm: 120,
+            fault_seconds: 120,
             tasks: 300,
             plan: Some(Plan::Succeeds),
             handler_millis: one_of(&mut rng, &[5, 50, 150]),
@@ -230,7 +230,7 @@ impl Setup {
             workers: 1 + ignorant_workers,
             ignorant_workers,
             measured: true,
-            storm: one_of(&mut rng, &[200, 2_000, 10_000]),
+            fault_seconds: one_of(&mut rng, &[200, 2_000, 10_000]),
             tasks: one_of(&mut rng, &[1, 5, 50, 400]),
             plan: Some(Plan::Succeeds),
             handler_millis: 50,
@@ -246,10 +246,10 @@ impl Setup {
         let to = from + 30 + rng.up_to(120);
         let all = [Gone::Unreachable, Gone::Unavailable, Gone::TooManyRequests];
         let outage = Some(Outage { from, to, how: one_of(&mut rng, &all) });
-        let storm = to + 20;
+        let fault_seconds = to + 20;
         let broker_speed = 1_000;
         let classes = Vec::new();
-        Setup { classes, outage, storm, broker_speed, strays: 0, ..Setup::swarm(seed) }
+        Setup { classes, outage, fault_seconds, broker_speed, strays: 0, ..Setup::swarm(seed) }
     }
 
     fn swarm(seed: u64) -> Setup {
@@ -263,7 +263,7 @@ impl Setup {
             }
         }
         let has = |class| classes.contains(&class);
-        let weather = Weather {
+        let fault_rates = FaultRates {
             one_request_in: one_of(&mut rng, &[4, 12, 40, 150]),
             one_step_in: one_of(&mut rng, &[60, 300, 1_500]),
             one_handler_in: one_of(&mut rng, &[3, 10, 40]),
@@ -274,8 +274,8 @@ impl Setup {
         let encrypted = has(Class::Keys) || one_in(&mut rng, 12);
         let mut setup = Setup {
             seed,
-            weather,
-            storm: one_of(&mut rng, &[20, 60, 180, 400]),
+            fault_rates,
+            fault_seconds: one_of(&mut rng, &[20, 60, 180, 400]),
             producers: 1 + rng.up_to(1) as usize,
             workers: 1 + rng.up_to(2) as usize,
             original_producers: usize::from(originals && !encrypted),

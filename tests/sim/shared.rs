@@ -27,7 +27,7 @@ impl World {
     /// Whether a host is one of so many last workers. The first worker, which stays when the storm
     /// is over, never is.
     fn is_among_last(&self, host: usize, count: usize) -> bool {
-        let workers = &self.ledger.workers;
+        let workers = &self.checker.workers;
         host > workers.start && host < workers.end && workers.end - host <= count
     }
 
@@ -46,7 +46,7 @@ impl World {
 
     /// The worker that knows the task got most of its messages soon, and none died.
     pub(crate) fn check_waits(&mut self) {
-        let tasks = self.ledger.tasks.iter();
+        let tasks = self.checker.tasks.iter();
         let tasks = tasks.filter(|task| matches!(task.sender, Sender::Producer(_)));
         let dead = tasks.clone().filter(|task| task.dead > 0).count();
         let mut waits: Vec<Duration> = tasks
@@ -59,7 +59,7 @@ impl World {
         let median = waits[waits.len() / 2];
         if median > LONGEST_MEDIAN || dead > 0 {
             let ignorant = self.setup.ignorant_workers;
-            self.ledger.broken("L7", || {
+            self.checker.broken("L7", || {
                 format!("beside {ignorant} ignorant workers, {dead} died; waits: {waits:?}")
             });
         }

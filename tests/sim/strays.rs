@@ -6,7 +6,7 @@ use ivy_proto::Moment;
 use ivy_proto::TaskId;
 use ivy_proto::queue::{Batch, Body, NewMessage, QueueOp};
 
-use crate::dice::one_of;
+use crate::fault_injection::one_of;
 use crate::setup::SHARED;
 use crate::task::{Plan, Sender, Task};
 use crate::world::{Due, World};
@@ -14,8 +14,8 @@ use crate::world::{Due, World};
 impl World {
     /// A message that nobody of this project wrote comes at this moment.
     pub(crate) fn schedule_stray(&mut self, at: Moment) {
-        let number = self.ledger.tasks.len();
-        let rng = self.dice.nature(0);
+        let number = self.checker.tasks.len();
+        let rng = self.injector.nature(0);
         let mut task = Task::new(TaskId::from_random(rng.sixteen_bytes()), Sender::Stranger);
         let ivy = |fields: &str| {
             let id = task.id;
@@ -58,7 +58,7 @@ impl World {
             String::new(),
         ];
         let mut which = one_of(rng, &(0..texts.len()).collect::<Vec<_>>());
-        if self.ledger.knows_stray(&texts[which]) {
+        if self.checker.knows_stray(&texts[which]) {
             which = 0;
         }
         let kind = rng.up_to(self.kinds.len() as u64 - 1) as usize;
@@ -67,17 +67,17 @@ impl World {
         task.kind = kind;
         // What runs fails at first, so that it has a successor.
         task.plan = Plan::FailsFirst(1);
-        self.ledger.tasks.push(task);
-        self.ledger.know_stray(&texts[which], number);
+        self.checker.tasks.push(task);
+        self.checker.know_stray(&texts[which], number);
         self.stray_bodies.insert(number, texts[which].clone());
         self.uncalled += 1;
-        self.agenda.add(at, Due::Stray(number));
+        self.event_queue.add(at, Due::Stray(number));
     }
 
     pub(crate) fn post_stray(&mut self, number: usize) {
         self.uncalled -= 1;
         let Some(body) = self.stray_bodies.remove(&number) else { return };
-        let queue = self.kinds[self.ledger.tasks[number].kind].queue.clone();
+        let queue = self.kinds[self.checker.tasks[number].kind].queue.clone();
         let message = NewMessage { body: Body::new(body), delay: Duration::ZERO };
         let op = QueueOp::Post { queue, messages: Batch::one(message) };
         self.ask_for_stranger(op);

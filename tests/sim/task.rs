@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// One life of one process: its host, and the how manyeth it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Who {
+pub(crate) struct ProcessId {
     pub(crate) host: usize,
     pub(crate) life: u32,
 }
@@ -41,7 +41,7 @@ pub(crate) enum Plan {
 
 /// What a message says of the attempt that it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct AttemptInfo {
     pub(crate) attempt: u32,
     /// When it may start, in milliseconds since 1970.
     pub(crate) due: Option<u64>,
@@ -52,7 +52,7 @@ pub(crate) struct Said {
 
 /// What was told to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum SendResult {
     Sent,
     /// Surely not stored: not sent, or refused.
     NotStored,
@@ -175,7 +175,7 @@ pub(crate) struct Task {
     pub(crate) dropped_by_original: bool,
     /// Whether one of its messages was given back by a worker of ours.
     pub(crate) given_back: bool,
-    pub(crate) told: Option<Told>,
+    pub(crate) told: Option<SendResult>,
     /// When its sender was told that it is stored, and when a handler returned for it first.
     pub(crate) sent_at: Option<Moment>,
     pub(crate) finished_at: Option<Moment>,
@@ -239,18 +239,18 @@ impl Task {
     }
 
     /// One of its messages says this.
-    pub(crate) fn record(&mut self, says: Said, clock_is_right: bool) {
+    pub(crate) fn record(&mut self, says: AttemptInfo, clock_is_right: bool) {
         self.dues.entry((says.attempt, says.due)).or_insert(clock_is_right);
         self.counts.get_or_insert((says.later, says.requeued));
     }
 
     /// Whether an earlier message says that this attempt is due then.
-    pub(crate) fn has_recorded(&self, says: Said) -> bool {
+    pub(crate) fn has_recorded(&self, says: AttemptInfo) -> bool {
         self.dues.contains_key(&(says.attempt, says.due))
     }
 
     /// Whether who said so first had a clock that was right.
-    pub(crate) fn has_recorded_rightly(&self, says: Said) -> bool {
+    pub(crate) fn has_recorded_rightly(&self, says: AttemptInfo) -> bool {
         self.dues.get(&(says.attempt, says.due)) == Some(&true)
     }
 
@@ -259,7 +259,7 @@ impl Task {
     }
 
     /// Whether a message has the counts of the first one. No attempt changes them.
-    pub(crate) fn keeps_counts(&self, says: Said) -> bool {
+    pub(crate) fn keeps_counts(&self, says: AttemptInfo) -> bool {
         self.counts.is_none_or(|counts| counts == (says.later, says.requeued))
     }
 

@@ -3,10 +3,10 @@
 use ivy_proto::Moment;
 use serde_json::json;
 
-use crate::dice::Decision;
-use crate::ledger::Breach;
+use crate::fault_injection::Decision;
+use crate::laws::Breach;
 use crate::setup::SECRETS;
-use crate::task::{Who, number_in};
+use crate::task::{ProcessId, number_in};
 
 #[derive(Default)]
 pub(crate) struct Trace {
@@ -16,7 +16,7 @@ pub(crate) struct Trace {
 
 struct Line {
     at: Moment,
-    actor: Option<Who>,
+    actor: Option<ProcessId>,
     what: What,
 }
 
@@ -37,7 +37,7 @@ impl Trace {
     }
 
     /// Takes into the hash what came to whom.
-    pub(crate) fn mix_name(&mut self, who: Who, name: &str) {
+    pub(crate) fn mix_name(&mut self, who: ProcessId, name: &str) {
         let sum =
             name.bytes().fold(who.host as u64, |sum, byte| sum.wrapping_mul(31) ^ u64::from(byte));
         self.mix(sum);
@@ -47,7 +47,7 @@ impl Trace {
     pub(crate) fn note(
         &mut self,
         at: Moment,
-        actor: impl Into<Option<Who>>,
+        actor: impl Into<Option<ProcessId>>,
         words: impl FnOnce() -> String,
     ) {
         if let Some(lines) = &mut self.lines {
@@ -56,7 +56,7 @@ impl Trace {
     }
 
     /// A fault comes to somebody.
-    pub(crate) fn decide(&mut self, at: Moment, actor: Option<Who>, decision: &Decision) {
+    pub(crate) fn decide(&mut self, at: Moment, actor: Option<ProcessId>, decision: &Decision) {
         self.mix(u64::from(decision.nth) << 8 ^ decision.fault as u64);
         if let Some(lines) = &mut self.lines {
             lines.push(Line { at, actor, what: What::Decision(decision.clone()) });

@@ -10,19 +10,19 @@ use ivy_proto::notify::{NotifyFault, Publication};
 use ivy_proto::{Moment, OpId, QueueName, Receipt, TaskId};
 use ivy_sim::redis::Redis;
 
-use crate::agenda::Agenda;
-use crate::census::Census;
 use crate::clock::Clock;
-use crate::dice::{Dice, Hit};
-use crate::fault::{Class, Menu};
-use crate::host::{Heard, Host};
+use crate::coverage::Coverage;
+use crate::event_queue::EventQueue;
+use crate::fault::{Class, Opportunity};
+use crate::fault_injection::{FaultInjector, InjectedFault};
+use crate::host::{Host, ProcessInput};
 use crate::keys::Keys;
-use crate::ledger::Ledger;
-use crate::network::{Connections, Handed, Sent};
+use crate::laws::LawChecker;
+use crate::network::{Connections, RecentDeliveries, RequestInTransit};
 use crate::pairs::broker_input;
-use crate::rates::Rates;
+use crate::rates::RequestRates;
 use crate::setup::{Kind, Setup, TOKEN, kinds};
-use crate::task::Who;
+use crate::task::ProcessId;
 use crate::trace::Trace;
 
 /// So many events at one moment are no progress any more.
@@ -35,24 +35,24 @@ const MOST_EVENTS_FOR_A_TASK: u64 = 100;
 /// What is due.
 pub(crate) enum Due {
     /// A process gets to hear something, if it is still that process.
-    Heard(Who, Heard),
+    ProcessInput(ProcessId, ProcessInput),
     /// A request arrives at the broker.
     Request(RequestId),
     /// The broker sees that who waits for this request is gone.
     Abandon(RequestId),
     /// It sees that a connection has ended.
-    ConnectionEnds(Who, u32),
+    ConnectionEnds(ProcessId, u32),
     BrokerTick,
     /// A notice arrives at the notifier.
     Publish {
-        who: Who,
+        who: ProcessId,
         op: Option<OpId>,
         publication: Publication,
         forgotten: bool,
     },
     /// A subscription arrives at the notifier.
     Subscribe {
-        who: Who,
+        who: ProcessId,
         number: u32,
         channels: Vec<ivy_proto::ChannelName>,
     },
@@ -65,7 +65,7 @@ pub(crate) enum Due {
     /// Strangers post a burst of messages that nobody understands.
     Flood,
     /// The storm is over.
-    Calm,
+    QuietPhase,
     /// A task is sent to see whether all is well.
     Probe,
     /// Everything has come to its end.
@@ -77,34 +77,34 @@ pub(crate) struct World {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) keys: Keys,
     pub(crate) now: Moment,
-    pub(crate) agenda: Agenda<Due>,
-    pub(crate) dice: Dice,
+    pub(crate) event_queue: EventQueue<Due>,
+    pub(crate) injector: FaultInjector,
     pub(crate) hosts: Vec<Host>,
     pub(crate) broker: Broker,
     pub(crate) broker_clock: Clock,
     pub(crate) broker_tick: Option<Moment>,
-    pub(crate) requests: BTreeMap<RequestId, Sent>,
+    pub(crate) requests: BTreeMap<RequestId, RequestInTransit>,
     pub(crate) asked: u64,
     /// What the broker handed out and what was deleted lately.
-    pub(crate) handed: Handed,
+    pub(crate) handed: RecentDeliveries,
     pub(crate) connections: Connections,
     pub(crate) ironmq: IronMq,
     /// Who is subscribed, and on which of its subscriptions.
-    pub(crate) redis: Redis<(Who, u32)>,
-    pub(crate) ledger: Ledger,
-    pub(crate) rates: Rates,
-    pub(crate) census: Census,
+    pub(crate) redis: Redis<(ProcessId, u32)>,
+    pub(crate) checker: LawChecker,
+    pub(crate) rates: RequestRates,
+    pub(crate) coverage: Coverage,
     pub(crate) trace: Trace,
-    pub(crate) calm: Option<crate::calm::Calm>,
+    pub(crate) quiet_phase: Option<crate::quiet_phase::QuietPhase>,
     /// The numbers of tasks by their ids.
     pub(crate) ids: BTreeMap<TaskId, usize>,
     /// The bodies of stray messages that are still to come.
     pub(crate) stray_bodies: BTreeMap<usize, String>,
     /// Which tasks each post under way is about.
-    pub(crate) posts: BTreeMap<(Who, OpId), Vec<usize>>,
+    pub(crate) posts: BTreeMap<(ProcessId, OpId), Vec<usize>>,
     /// When the leases of workers end at the latest, by their own clocks. One may hold a message twice,
     /// where it has not heard that its first lease is over.
-    pub(crate) lease_ends: BTreeMap<(Who, Receipt), Moment>,
+    pub(crate) lease_ends: BTreeMap<(ProcessId, Receipt), Moment>,
     /// How many tasks nobody has scheduled yet.
     pub(crate) uncalled: usize,
     at_once: u32,
@@ -114,38 +114,39 @@ impl World {
     pub(crate) fn new(setup: Setup) -> World {
         let hosts: Vec<Host> = (0..setup.hosts()).map(Host::down).collect();
         // After the hosts' streams come the broker's.
-        let dice = Dice::new(setup.seed, hosts.len() + 1, &setup.classes, setup.weather);
+        let injector =
+            FaultInjector::new(setup.seed, hosts.len() + 1, &setup.classes, setup.fault_rates);
         let workers = setup.producers..setup.producers + setup.workers;
         let keys = Keys::new(&setup);
         let kinds = kinds(&setup);
         let queues = kinds.iter().map(|kind| kind.queue.clone()).collect();
-        let mut ledger = Ledger::new(keys.reader().clone(), queues, workers);
-        ledger.max_deliveries = setup.max_deliveries;
-        ledger.backend = setup.backend;
-        ledger.wrong_keys = setup.has(Class::Keys);
+        let mut checker = LawChecker::new(keys.reader().clone(), queues, workers);
+        checker.max_deliveries = setup.max_deliveries;
+        checker.backend = setup.backend;
+        checker.wrong_keys = setup.has(Class::Keys);
         let address = Address::new(Scheme::Http, "mq.example", "sim").expect("it is an address");
         let token = Token::new(TOKEN).expect("it is a token");
         let mut world = World {
             kinds,
             keys,
             now: Moment::EPOCH,
-            agenda: Agenda::new(),
-            dice,
+            event_queue: EventQueue::new(),
+            injector,
             hosts,
             broker: Broker::new(BrokerConfig::default(), seed_bytes(setup.seed, u64::MAX)),
             broker_clock: Clock::new(Moment::EPOCH, setup.broker_speed),
             broker_tick: None,
             requests: BTreeMap::new(),
             asked: 0,
-            handed: Handed::default(),
+            handed: RecentDeliveries::default(),
             connections: Connections::default(),
             ironmq: IronMq::new(&address, token),
             redis: Redis::default(),
-            ledger,
-            rates: Rates::default(),
-            census: Census::default(),
+            checker,
+            rates: RequestRates::default(),
+            coverage: Coverage::default(),
             trace: Trace::default(),
-            calm: None,
+            quiet_phase: None,
             ids: BTreeMap::new(),
             stray_bodies: BTreeMap::new(),
             posts: BTreeMap::new(),
@@ -155,39 +156,39 @@ impl World {
             setup,
         };
         for host in 0..world.hosts.len() {
-            world.agenda.add(Moment::EPOCH, Due::Start(host));
+            world.event_queue.add(Moment::EPOCH, Due::Start(host));
         }
         world.schedule_tasks();
-        let storm = Duration::from_secs(world.setup.storm);
-        world.agenda.add(Moment::EPOCH + storm, Due::Calm);
+        let fault_seconds = Duration::from_secs(world.setup.fault_seconds);
+        world.event_queue.add(Moment::EPOCH + fault_seconds, Due::QuietPhase);
         if let Some(flood) = world.setup.flood {
-            world.agenda.add(flood.begins(), Due::Flood);
+            world.event_queue.add(flood.begins(), Due::Flood);
         }
         world
     }
 
     /// Lets the next thing happen. Says whether there was one and no law was broken.
     pub(crate) fn step(&mut self) -> bool {
-        let Some((at, due)) = self.agenda.pop() else { return false };
+        let Some((at, due)) = self.event_queue.pop() else { return false };
         self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
         self.now = self.now.max(at);
         if self.at_once > MOST_AT_ONCE + self.setup.tasks as u32 {
-            self.ledger.broken("S7", || "events without end at one moment".to_owned());
+            self.checker.broken("S7", || "events without end at one moment".to_owned());
         }
-        self.census.events += 1;
+        self.coverage.events += 1;
         let most = MOST_EVENTS + MOST_EVENTS_FOR_A_TASK * self.setup.tasks as u64;
-        if self.census.events > most {
-            self.ledger.broken("S7", || "events without end".to_owned());
+        if self.coverage.events > most {
+            self.checker.broken("S7", || "events without end".to_owned());
         }
         self.trace.mix(self.now.as_nanos());
         self.keys.turn(self.now);
         self.happen(due);
-        self.ledger.breach().is_none()
+        self.checker.breach().is_none()
     }
 
     fn happen(&mut self, due: Due) {
         match due {
-            Due::Heard(who, heard) => self.handle(who, heard),
+            Due::ProcessInput(who, heard) => self.handle(who, heard),
             Due::Request(id) => self.arrive(id),
             Due::Abandon(id) => {
                 // A request that is still under way arrives all the same.
@@ -210,24 +211,24 @@ impl World {
                 let host = &self.hosts[who.host];
                 if host.who == who && host.subscription == number {
                     self.redis.subscribe(who.host, (who, number), channels);
-                    self.soon(who, Heard::Subscribed(number));
+                    self.soon(who, ProcessInput::Subscribed(number));
                 }
             }
             Due::Start(host) => self.start(host),
             Due::Calls(host, tasks) => self.call(host, tasks),
             Due::Stray(number) => self.post_stray(number),
             Due::Flood => self.pour(),
-            Due::Calm => self.calm_down(),
+            Due::QuietPhase => self.stop_faults(),
             Due::Probe => self.probe(),
             Due::Finish => self.finish(),
         }
     }
 
     /// A process hears something, now or when it does not stand still any more.
-    fn handle(&mut self, who: Who, heard: Heard) {
+    fn handle(&mut self, who: ProcessId, heard: ProcessInput) {
         let host = &self.hosts[who.host];
         if host.who != who || !host.is_up() {
-            if let Heard::Calls(tasks) = heard {
+            if let ProcessInput::Calls(tasks) = heard {
                 // The one who schedules tries again.
                 self.later(Duration::from_secs(1), Due::Calls(who.host, tasks));
             }
@@ -235,13 +236,13 @@ impl World {
         }
         if host.paused_until > self.now {
             let until = host.paused_until;
-            if let Heard::Tick = heard {
+            if let ProcessInput::Tick = heard {
                 if host.tick_at != Some(self.now) {
                     return;
                 }
                 self.hosts[who.host].tick_at = Some(until);
             }
-            return self.agenda.add(until, Due::Heard(who, heard));
+            return self.event_queue.add(until, Due::ProcessInput(who, heard));
         }
         self.feed(who, heard);
     }
@@ -250,10 +251,10 @@ impl World {
     pub(crate) fn feed_broker(&mut self, input: broker::Input) {
         let now = self.broker_clock.show(self.now);
         if let Some(pair) = broker_input(&input) {
-            self.census.pair(pair);
+            self.coverage.pair(pair);
         }
         if let Err(misuse) = self.broker.handle_input(input, now) {
-            self.ledger.broken("S11", || misuse.to_string());
+            self.checker.broken("S11", || misuse.to_string());
         }
         loop {
             match self.broker.poll_output() {
@@ -261,12 +262,12 @@ impl World {
                 broker::Output::Wait(None) => return,
                 broker::Output::Wait(Some(deadline)) => {
                     if deadline.at <= now {
-                        self.ledger.broken("S7", || format!("the broker waits for {deadline:?}"));
+                        self.checker.broken("S7", || format!("the broker waits for {deadline:?}"));
                     }
                     let at = self.broker_clock.when(deadline.at);
                     if self.broker_tick.is_none_or(|set| at < set) {
                         self.broker_tick = Some(at);
-                        self.agenda.add(at, Due::BrokerTick);
+                        self.event_queue.add(at, Due::BrokerTick);
                     }
                     return;
                 }
@@ -280,7 +281,7 @@ impl World {
         let look = RequestId(u64::MAX);
         let request = broker::Request::GetQueue { queue: queue.clone() };
         if self.broker.handle_input(broker::Input::Request(look, request), now).is_err() {
-            self.ledger.broken("S11", || "the broker was asked wrongly".to_owned());
+            self.checker.broken("S11", || "the broker was asked wrongly".to_owned());
         }
         let mut size = 0;
         while let broker::Output::Response(id, answer) = self.broker.poll_output() {
@@ -298,32 +299,35 @@ impl World {
 
     /// How long a message between two components is under way.
     pub(crate) fn latency(&mut self, who: usize) -> Duration {
-        Duration::from_micros(500 + self.dice.nature(who).up_to(20_000))
+        Duration::from_micros(500 + self.injector.nature(who).up_to(20_000))
     }
 
     pub(crate) fn later(&mut self, after: Duration, due: Due) {
-        self.agenda.add(self.now + after, due);
+        self.event_queue.add(self.now + after, due);
     }
 
-    pub(crate) fn soon(&mut self, who: Who, heard: Heard) {
+    pub(crate) fn soon(&mut self, who: ProcessId, heard: ProcessInput) {
         let latency = self.latency(who.host);
-        self.later(latency, Due::Heard(who, heard));
+        self.later(latency, Due::ProcessInput(who, heard));
     }
 
     pub(crate) fn lose_subscription(&mut self, host: usize, after: Duration, fault: NotifyFault) {
         if let Some((who, number)) = self.redis.disconnect(host) {
-            self.later(after, Due::Heard(who, Heard::SubscriptionLost(number, fault)));
+            self.later(
+                after,
+                Due::ProcessInput(who, ProcessInput::SubscriptionLost(number, fault)),
+            );
         }
     }
 
     /// Whether something goes wrong here; if so, it is counted.
-    pub(crate) fn throw(&mut self, who: usize, menu: Menu) -> Option<Hit> {
-        let hit = self.dice.throw(who, menu)?;
-        self.census.fault(hit.fault);
+    pub(crate) fn throw(&mut self, who: usize, opportunity: Opportunity) -> Option<InjectedFault> {
+        let hit = self.injector.throw(who, opportunity)?;
+        self.coverage.fault(hit.fault);
         if let Some(host) = self.hosts.get_mut(who) {
             host.suffered |= hit.fault.delays_settling();
         }
-        if let Some(decision) = self.dice.decisions.last() {
+        if let Some(decision) = self.injector.decisions.last() {
             let host = self.hosts.get(who).map(|host| host.who);
             self.trace.decide(self.now, host, decision);
         }

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_from_another_protocol() {
+    fn damage_is_distinguished_from_another_protocol() {
         for damaged in [&b"$x\r\n"[..], b"$\r\n", b"$-2\r\n", b"*+1\r\n", b"$2\r\nabc\r\n"] {
             assert_eq!(whole(damaged).1, Err(BadFrame::Damaged));
         }

@@ -118,7 +118,7 @@ impl Handshake {
 
 impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Greeting({:?})", self.next)
+        write!(f, "Handshake({:?})", self.next)
     }
 }
 
@@ -174,7 +174,7 @@ mod tests {
     const SELECT: &str = "*2\r\n$6\r\nSELECT\r\n$2\r\n12\r\n";
 
     #[test]
-    fn who_has_no_password_and_no_database_asks_whether_there_is_room() {
+    fn without_a_password_and_a_database_a_ping_is_sent_first() {
         let nobody = address(None, None, None);
         for answer in ["+PONG", "-NOPERM this user has no permissions to run the 'ping' command"] {
             assert_eq!(said(&nobody, &[answer]).unwrap(), [PING]);

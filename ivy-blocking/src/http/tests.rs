@@ -205,7 +205,7 @@ fn a_name_that_does_not_resolve_is_an_unreachable_server() {
 }
 
 #[test]
-fn an_answer_that_never_ends_is_given_up_in_time() {
+fn a_response_that_never_ends_times_out() {
     let (listener, address) = listen();
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
@@ -223,7 +223,7 @@ fn an_answer_that_never_ends_is_given_up_in_time() {
 }
 
 #[test]
-fn a_request_that_is_given_up_closes_its_connection_and_harms_no_other() {
+fn a_request_that_is_cancelled_closes_its_connection_and_harms_no_other() {
     let (listener, address) = listen();
     let client = client();
     let waiting = client.send(exchange(get(&address)));
@@ -239,7 +239,7 @@ fn a_request_that_is_given_up_closes_its_connection_and_harms_no_other() {
 }
 
 #[test]
-fn a_request_that_was_answered_can_no_longer_be_given_up() {
+fn a_request_that_was_answered_can_no_longer_be_cancelled() {
     let (listener, address) = listen();
     let client = client();
     let mut quick = client.send(exchange(get(&address)));

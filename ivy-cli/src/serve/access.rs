@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_not_told_by_its_debug() {
+    fn a_token_is_not_shown_by_its_debug() {
         let token: Token = "secret".parse().unwrap();
         assert_eq!(format!("{token:?}"), "Token");
     }

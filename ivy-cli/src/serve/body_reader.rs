@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_comes_too_slowly_is_given_up_though_it_never_stays_away() {
+    async fn a_body_below_the_least_rate_times_out_though_it_never_stalls() {
         let body_reader = BodyReader::new();
         for announced in [None, Some(MAX_BODY as u64)] {
             let started = Instant::now();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_stays_away_is_given_up_and_its_room_is_free_again() {
+    async fn a_body_that_stalls_times_out_and_frees_its_buffer() {
         let body_reader = BodyReader::new();
         let started = Instant::now();
         let size = Some(MAX_BODY as u64);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_announces_much_and_sends_little_keeps_nobody_out() {
+    async fn a_client_that_announces_much_and_sends_little_blocks_no_other() {
         let body_reader = BodyReader::new();
         let announced = Some(MAX_BODY as u64);
         let mut slow: Vec<_> = (0..2 * BUFFER_LIMIT / MAX_BODY)

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_leaves_while_waiting_takes_no_message_along() {
+    async fn a_client_that_leaves_while_waiting_takes_no_message() {
         let engine = engine();
         make_queue(&engine).await;
         drop(engine.call(reserve(20 * SECOND)));

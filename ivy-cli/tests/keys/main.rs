@@ -135,7 +135,7 @@ fn only_its_owner_may_read_a_keyset_file() {
 
 #[cfg(unix)]
 #[test]
-fn whoever_could_read_a_keyset_file_can_read_it_after_a_change() {
+fn a_changed_keyset_file_keeps_its_readers() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
     let folder = Folder::new();
@@ -203,7 +203,7 @@ fn of_changes_at_one_time_none_is_lost() {
 }
 
 #[test]
-fn each_error_names_the_file_and_a_folder_is_told_as_one() {
+fn each_error_names_the_file_and_a_folder_is_reported_as_one() {
     let folder = Folder::new();
     let file = folder.file();
     done("new", &file, &["--kid", "k1"], "");

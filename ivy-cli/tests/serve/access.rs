@@ -63,7 +63,7 @@ fn a_token_in_the_body_lets_nobody_in() {
 }
 
 #[test]
-fn who_may_not_see_a_project_is_not_told_what_is_in_it() {
+fn a_client_without_access_learns_nothing_of_a_project() {
     let server = Server::start();
     for path in ["queues/q", "nonsense", "queues/%ff"] {
         let mut connection = server.connect();

@@ -59,7 +59,7 @@ fn a_path_outside_of_the_projects_is_not_found() {
 }
 
 #[test]
-fn a_verb_that_does_not_fit_is_told_those_that_do() {
+fn the_response_to_a_wrong_verb_names_the_allowed_ones() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     for (path, verbs) in [

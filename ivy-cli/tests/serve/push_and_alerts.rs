@@ -18,7 +18,7 @@ fn push(server: &Server) -> Value {
 }
 
 #[test]
-fn subscribers_make_a_multicast_queue_and_all_of_its_push_settings_are_told() {
+fn subscribers_make_a_multicast_queue_and_all_of_its_push_settings_are_reported() {
     let server = Server::start();
     push_queue(&server);
     let queue = server.get("queues/q").json()["queue"].clone();

@@ -13,7 +13,7 @@ fn names(server: &Server, query: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_new_queue_has_the_defaults_and_is_told_without_sizes() {
+fn a_new_queue_has_the_defaults_and_is_returned_without_sizes() {
     let server = Server::start();
     for (queue, body) in [("a", ""), ("b", "{}"), ("c", r#"{"queue":{}}"#)] {
         let told = format!(
@@ -26,7 +26,7 @@ fn a_new_queue_has_the_defaults_and_is_told_without_sizes() {
 }
 
 #[test]
-fn a_queue_is_told_with_its_sizes_and_its_info_without() {
+fn a_queue_is_returned_with_its_sizes_and_its_info_without() {
     let server = Server::start();
     server.post_bodies("q", &["a", "b", "c"]);
     server.reserve("q", json!({"n": 1, "delete": true}));
@@ -244,7 +244,7 @@ fn names_travel_as_one_percent_encoded_segment() {
 }
 
 #[test]
-fn a_dead_letter_rule_is_told_only_while_it_is_set() {
+fn a_dead_letter_rule_is_reported_only_while_it_is_set() {
     let server = Server::start();
     let rule = |answer: crate::http::Response| answer.json()["queue"].get("dead_letter").cloned();
     assert_eq!(rule(server.put("queues/q", json!({}))), None);

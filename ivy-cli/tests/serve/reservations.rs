@@ -28,7 +28,7 @@ fn a_reserve_hands_out_messages_in_order_with_a_reservation_each() {
 }
 
 #[test]
-fn a_reserve_takes_one_message_unless_told_otherwise() {
+fn a_reserve_takes_one_message_by_default() {
     let server = Server::start();
     for body in ["", "{}", r#"{"n":0,"timeout":0,"wait":0,"delete":false}"#, r#"{"n":null}"#] {
         server.post_bodies("q", &["a", "b"]);
@@ -173,7 +173,7 @@ fn a_released_message_is_first_again() {
 }
 
 #[test]
-fn a_released_message_goes_behind_the_others_if_the_server_is_told_so() {
+fn a_released_message_goes_behind_the_others_if_the_server_is_configured_so() {
     let server = Server::start_with(&["--requeue", "back"]);
     server.post_bodies("q", &["first", "second"]);
     let (id, reservation) = server.reserve_one("q");

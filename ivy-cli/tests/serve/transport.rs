@@ -126,7 +126,7 @@ fn a_chunked_request_is_read() {
 }
 
 #[test]
-fn a_client_that_asks_whether_to_go_on_is_told_so() {
+fn a_client_that_expects_100_continue_gets_it() {
     let server = Server::start();
     let mut connection = server.connect();
     let body = r#"{"messages":[{"body":"hi"}]}"#;

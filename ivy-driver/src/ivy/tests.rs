@@ -108,7 +108,7 @@ async fn a_queue_that_cannot_be_reached_for_a_while_delays_a_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_stays_unreachable_is_told_as_not_sent() {
+async fn a_queue_that_stays_unreachable_is_reported_as_not_sent() {
     let ivy = with_fates([Fate::Unreachable; 100]);
     let error = ivy.call(&DOUBLE, (4,)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotSent);
@@ -252,7 +252,7 @@ async fn without_a_subscription_nothing_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn arguments_that_json_does_not_have_are_told_with_their_task_and_queue() {
+async fn arguments_that_json_does_not_have_are_reported_with_their_task_and_queue() {
     const HALVE: Task<(f64,), f64> = Task::new("test.halve").queue("test");
     let error = with_fates([]).call(&HALVE, (f64::NAN,)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadArgs);
@@ -271,7 +271,7 @@ async fn a_handler_whose_call_of_another_task_fails_can_fail_as_it_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_whose_message_was_given_back_waits_on_and_is_told_why_in_the_end() {
+async fn a_caller_whose_message_was_released_waits_on_and_learns_why_in_the_end() {
     const UNKNOWN: Task<(u64,), u64> = Task::new("test.unknown").queue("test");
     let ivy = with_fates([]);
     let _worker = worker(&ivy).await;
@@ -289,7 +289,7 @@ async fn a_caller_whose_message_was_given_back_waits_on_and_is_told_why_in_the_e
 }
 
 #[test]
-fn what_it_was_used_in_has_ended_is_told() {
+fn the_end_of_its_runtime_is_reported() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ivy = with_fates([]);
     runtime().block_on(async { ivy.send(&DOUBLE, (4,)).await.unwrap() });

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn its_own_thread_ends_with_a_future_whoever_has_ended_it() {
+    fn its_own_thread_ends_with_a_future_that_another_thread_ended() {
         let (end, is_gone) = watched(|| ());
         helping(|| end.send(()).unwrap());
         next(&is_gone);

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_panics_has_nothing_told_and_costs_no_thread() {
+    fn work_that_panics_reports_nothing_and_costs_no_thread() {
         let threads = ThreadPool::new("test", 1);
         let (done, is_done) = mpsc::channel();
         let tell = done.clone();

@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_was_given_back_tells_why_and_what_to_do() {
+    fn a_message_that_was_released_tells_why_and_what_to_do() {
         let event = Event::Released {
             queue: queue(),
             message: MessageId::new("61"),

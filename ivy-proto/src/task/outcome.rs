@@ -60,7 +60,7 @@ mod tests {
     use crate::error::ErrorKind;
 
     #[test]
-    fn a_value_of_another_type_is_told_apart_from_a_failure() {
+    fn a_value_of_another_type_is_distinguished_from_a_failure() {
         let done = TaskOutcome::Done(RawJson::parse("120").unwrap());
         assert_eq!(done.value::<u64>().unwrap(), 120);
         assert_eq!(done.value::<String>().unwrap_err().kind(), ErrorKind::BadResult);

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_counted_in_all_shapes_and_given_back_when_they_end() {
+    fn levels_are_counted_in_all_shapes_and_closed_when_they_end() {
         let tree = Tree::Struct {
             below: Box::new(Tree::Tuple(
                 1,
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_too_many_is_told_even_if_the_value_does_not_heed_it() {
+    fn a_level_too_many_is_reported_even_if_the_value_does_not_heed_it() {
         struct Careless;
         impl Serialize for Careless {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_wait_or_cannot_be_made_out_is_no_caller() {
+    fn a_message_without_a_usable_reply_channel_has_no_caller() {
         for (part, other) in [
             ("\"reply\":\"c\"", "\"reply\":null"),
             ("\"reply\":\"c\"", "\"reply\":\"\\ud800\""),

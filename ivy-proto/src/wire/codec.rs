@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_frame_is_told_without_a_key() {
+    fn a_broken_frame_is_reported_without_a_key() {
         for (text, expected) in [
             ("$aes-256-cbc$", DeadLetterReason::BadFrame),
             ("$aes-256-cbc$!!!!", DeadLetterReason::BadBase64),
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_body_and_one_that_is_not_a_text_are_told_apart() {
+    fn a_missing_body_and_one_that_is_not_a_text_are_distinguished() {
         let received = |body| Codec::plain().open_received(&body, &queue()).unwrap_err().reason();
         assert_eq!(received(ReceivedBody::Missing), DeadLetterReason::EmptyBody);
         assert_eq!(received(ReceivedBody::NotText(Body::new("5"))), DeadLetterReason::BadJson);

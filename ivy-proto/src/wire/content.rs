@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_dead_letters_and_everything_else_are_told_apart() {
+    fn tasks_dead_letters_and_everything_else_are_distinguished() {
         let task = r#"{"name":"mail.send","options":{},"args":["secret"]}"#;
         assert!(matches!(read(task), Content::Task(_)));
         let put_aside = letter(Body::new(task)).to_body();

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn other_tags_are_told_apart() {
+    fn other_tags_are_distinguished() {
         let reason = |text| split(text).unwrap_err().reason();
         for text in ["$", "$$", "$$x", "$aes-256-cbc", "$ivy2"] {
             assert_eq!(reason(text), DeadLetterReason::BadFrame, "{text}");

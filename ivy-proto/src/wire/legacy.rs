@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_above_latin_1_are_told() {
+    fn characters_above_latin_1_are_reported() {
         assert!(!LegacyKey::new("héslöÿ").unwrap().lossy());
         assert!(LegacyKey::new("ž").unwrap().lossy());
     }

@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_told_from_what_is_no_object() {
+    fn what_is_no_json_is_distinguished_from_what_is_no_object() {
         for text in ["null", "5", "\"x\"", "true", "[1]", " [] "] {
             assert_eq!(failure(text), BadObject::NotAnObject, "{text:?}");
         }

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_thing_that_is_wrong_is_told() {
+    fn the_first_thing_that_is_wrong_is_reported() {
         let mut setup = setup();
         setup.priorities([1, 10]);
         setup.route("");
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_wrong_is_told_with_what_it_was_to_name() {
+    fn a_name_that_is_wrong_is_reported_with_what_it_was_to_name() {
         let told = |describe: fn(&mut WorkerSetup)| {
             let mut setup = setup();
             describe(&mut setup);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handler_that_was_not_registered_is_told() {
+    fn a_handler_that_was_not_registered_is_reported() {
         let mut setup = setup();
         setup.registered(Ok(()));
         let taken = RegisterError::Taken(task("twice"));

@@ -72,7 +72,7 @@ fn a_call_that_is_dropped_at_any_point_harms_no_other() {
 }
 
 #[test]
-fn a_handler_that_exceeds_its_time_limit_is_stopped_and_told() {
+fn a_handler_that_exceeds_its_time_limit_is_stopped_and_reported() {
     let ivy = ivy();
     let (stopped, was_stopped) = async_channel::unbounded();
     let limited = handler!([stopped], |ctx: Ctx| {

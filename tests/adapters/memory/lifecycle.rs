@@ -70,7 +70,7 @@ fn an_idle_worker_drains_without_waiting_for_its_polls() {
 }
 
 #[test]
-fn after_the_limit_of_a_drain_handlers_are_stopped_and_their_messages_given_back() {
+fn after_the_limit_of_a_drain_handlers_are_stopped_and_their_messages_released() {
     let ivy = ivy();
     let (slow, worker) = Slow::start(&ivy);
     wait(ivy.send(&SLOW, ())).unwrap();

@@ -29,7 +29,7 @@ struct World {
     /// What each machine has not been told yet.
     producer_mail: VecDeque<producer::Input>,
     worker_mail: VecDeque<worker::Input>,
-    asked: HashMap<RequestId, Asker>,
+    asked: HashMap<RequestId, Requester>,
     requests: u64,
     calls: Calls,
     results: u64,
@@ -41,7 +41,7 @@ const MAIL: usize = 256;
 
 /// Who waits for an answer of the broker.
 #[derive(Clone, Copy)]
-enum Asker {
+enum Requester {
     Producer(OpId),
     Worker(OpId),
 }
@@ -121,7 +121,7 @@ impl World {
 
     fn poll_producer(&mut self) -> bool {
         match self.producer.poll_output() {
-            producer::Output::Queue(op, ask) => self.ask(Asker::Producer(op), ask),
+            producer::Output::Queue(op, ask) => self.ask(Requester::Producer(op), ask),
             producer::Output::Subscribe(_) => self.tell_producer(producer::Input::Subscribed),
             producer::Output::Sent(_, sent) => {
                 sent.expect("the broker accepts everything");
@@ -142,7 +142,7 @@ impl World {
 
     fn poll_worker(&mut self) -> bool {
         match self.worker.poll_output() {
-            worker::Output::Queue(op, ask) => self.ask(Asker::Worker(op), ask),
+            worker::Output::Queue(op, ask) => self.ask(Requester::Worker(op), ask),
             worker::Output::Publish(op, publication) => {
                 let payload = publication.payload.as_str().as_bytes().to_vec();
                 let notice = producer::Input::Notice { channel: publication.channel, payload };
@@ -169,17 +169,17 @@ impl World {
         let broker::Output::Response(id, answer) = self.broker.poll_output() else { return false };
         let answer = answer.map(QueueReply::from).map_err(Fault::from);
         match self.asked.remove(&id) {
-            Some(Asker::Producer(op)) => self.tell_producer(producer::Input::Queue(op, answer)),
-            Some(Asker::Worker(op)) => self.tell_worker(worker::Input::Queue(op, answer)),
+            Some(Requester::Producer(op)) => self.tell_producer(producer::Input::Queue(op, answer)),
+            Some(Requester::Worker(op)) => self.tell_worker(worker::Input::Queue(op, answer)),
             None => {}
         }
         true
     }
 
-    fn ask(&mut self, asker: Asker, ask: QueueOp) {
+    fn ask(&mut self, requester: Requester, ask: QueueOp) {
         self.requests += 1;
         let id = RequestId(self.requests);
-        self.asked.insert(id, asker);
+        self.asked.insert(id, requester);
         self.broker
             .handle_input(broker::Input::Request(id, ask.into()), self.now)
             .expect("each request has an id of its own");

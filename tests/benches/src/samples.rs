@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_samples_have_the_sizes_that_are_told() {
+    fn the_samples_have_the_sizes_that_are_reported() {
         assert_eq!(SMALL.len(), 84);
         assert!((55_000..65_000).contains(&objects().len()), "{}", objects().len());
     }

@@ -78,22 +78,22 @@ struct World {
     now: Moment,
     /// What arrives when, in the order in which it was sent.
     on_the_way: BinaryHeap<Reverse<(Moment, u64)>>,
-    parcels: HashMap<u64, Parcel>,
+    parcels: HashMap<u64, InTransit>,
     sent_parcels: u64,
-    asked: HashMap<RequestId, Asker>,
+    asked: HashMap<RequestId, Requester>,
     /// How many requests of each kind were made.
     requests: BTreeMap<&'static str, usize>,
     sent: u32,
     deleted: u32,
 }
 
-enum Parcel {
-    Request(Asker, QueueOp),
-    Response(Asker, Result<QueueReply, Fault>),
+enum InTransit {
+    Request(Requester, QueueOp),
+    Response(Requester, Result<QueueReply, Fault>),
 }
 
 #[derive(Clone, Copy)]
-enum Asker {
+enum Requester {
     Producer(OpId),
     Worker(OpId),
 }
@@ -186,28 +186,28 @@ impl World {
 
     fn arrive(&mut self, parcel: u64) {
         match self.parcels.remove(&parcel).unwrap() {
-            Parcel::Request(asker, op) => {
+            InTransit::Request(requester, op) => {
                 let id = RequestId(parcel);
-                self.asked.insert(id, asker);
+                self.asked.insert(id, requester);
                 let request = broker::Input::Request(id, op.into());
                 self.broker.handle_input(request, self.now).unwrap();
             }
-            Parcel::Response(Asker::Producer(op), answer) => {
+            InTransit::Response(Requester::Producer(op), answer) => {
                 self.tell_producer(producer::Input::Queue(op, answer));
             }
-            Parcel::Response(Asker::Worker(op), answer) => {
+            InTransit::Response(Requester::Worker(op), answer) => {
                 self.tell_worker(worker::Input::Queue(op, answer));
             }
         }
     }
 
-    fn send(&mut self, parcel: Parcel) {
+    fn send(&mut self, parcel: InTransit) {
         self.sent_parcels += 1;
         self.on_the_way.push(Reverse((self.now + self.round_trip / 2, self.sent_parcels)));
         self.parcels.insert(self.sent_parcels, parcel);
     }
 
-    fn ask(&mut self, asker: Asker, op: QueueOp) {
+    fn ask(&mut self, requester: Requester, op: QueueOp) {
         let kind = match &op {
             QueueOp::Post { .. } => "post",
             QueueOp::Reserve { .. } => "reserve",
@@ -218,12 +218,12 @@ impl World {
             _ => "other",
         };
         *self.requests.entry(kind).or_default() += 1;
-        self.send(Parcel::Request(asker, op));
+        self.send(InTransit::Request(requester, op));
     }
 
     fn poll_producer(&mut self) -> bool {
         match self.producer.poll_output() {
-            producer::Output::Queue(op, ask) => self.ask(Asker::Producer(op), ask),
+            producer::Output::Queue(op, ask) => self.ask(Requester::Producer(op), ask),
             producer::Output::Sent(_, sent) => {
                 sent.unwrap();
                 self.sent += 1;
@@ -237,7 +237,7 @@ impl World {
     fn poll_worker(&mut self) -> bool {
         let Some(worker) = &mut self.worker else { return false };
         match worker.poll_output() {
-            worker::Output::Queue(op, ask) => self.ask(Asker::Worker(op), ask),
+            worker::Output::Queue(op, ask) => self.ask(Requester::Worker(op), ask),
             worker::Output::Run(run) => {
                 let result = RawJson::parse("null").unwrap();
                 self.tell_worker(worker::Input::Job(run.job, JobOutcome::Done(result)));
@@ -250,8 +250,11 @@ impl World {
 
     fn poll_broker(&mut self) -> bool {
         let broker::Output::Response(id, answer) = self.broker.poll_output() else { return false };
-        let asker = self.asked.remove(&id).unwrap();
-        self.send(Parcel::Response(asker, answer.map(QueueReply::from).map_err(Fault::from)));
+        let requester = self.asked.remove(&id).unwrap();
+        self.send(InTransit::Response(
+            requester,
+            answer.map(QueueReply::from).map_err(Fault::from),
+        ));
         true
     }
 

@@ -9,7 +9,7 @@ use ivy_driver::{Clients, HttpClient};
 use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::Rng;
 use ivy_proto::backend::{Exchange, Step};
-use ivy_test_kit::{Reply, ScriptedHttp, Then, cut_at_two};
+use ivy_test_kit::{ScriptedHttp, ScriptedResponse, Then, cut_at_two};
 
 /// At how many pairs of places each answer is cut, for each client. All pairs are too many.
 const PAIRS: usize = 40;
@@ -40,7 +40,7 @@ async fn each_recorded_answer_survives_its_pieces(client: Option<Box<dyn HttpCli
         for answer in as_http(status, &body) {
             for _ in 0..PAIRS {
                 let pieces = cut_at_two(&answer, &mut rng);
-                server.answer(Reply { pieces: pieces.clone(), then: Then::Listen });
+                server.answer(ScriptedResponse { pieces: pieces.clone(), then: Then::Listen });
                 let Step::Ask(request) = dialect.ask(&op, Duration::ZERO) else {
                     panic!("each operation is a request")
                 };

@@ -6,15 +6,15 @@ use ivy_test_kit::{IvyServer, Process, RedisServer, example};
 const ADAPTERS: [&str; 3] = ["", "async_std_", "blocking_"];
 
 /// A queue server and a Redis, and an adapter's example programs that meet on them.
-struct Stage {
+struct Fixture {
     adapter: &'static str,
     ironmq: IvyServer,
     redis: RedisServer,
 }
 
-impl Stage {
+impl Fixture {
     async fn start(adapter: &'static str) -> Self {
-        Stage { adapter, ironmq: IvyServer::start().await, redis: RedisServer::start().await }
+        Fixture { adapter, ironmq: IvyServer::start().await, redis: RedisServer::start().await }
     }
 
     fn run(&self, name: &str, args: &[&str]) -> Process {
@@ -56,9 +56,9 @@ async fn a_queue_of_the_programs_own_carries_its_tasks() {
 #[tokio::test]
 async fn the_producer_prints_what_the_worker_computed_in_the_order_of_its_arguments() {
     for adapter in ADAPTERS {
-        let stage = Stage::start(adapter).await;
-        let _worker = stage.worker(&[]).await;
-        let lines = stage.run("producer", &["5", "20", "0", "3"]).success().await;
+        let fixture = Fixture::start(adapter).await;
+        let _worker = fixture.worker(&[]).await;
+        let lines = fixture.run("producer", &["5", "20", "0", "3"]).success().await;
         assert_eq!(lines, ["5! = 120", "20! = 2432902008176640000", "0! = 1", "3! = 6"]);
     }
 }
@@ -66,10 +66,10 @@ async fn the_producer_prints_what_the_worker_computed_in_the_order_of_its_argume
 #[tokio::test]
 async fn producer_and_worker_meet_on_the_queue_that_both_name() {
     for adapter in ADAPTERS {
-        let stage = Stage::start(adapter).await;
-        let _elsewhere = stage.worker(&["--queue", "elsewhere"]).await;
-        let _worker = stage.worker(&["--queue", "here", "--concurrency", "2"]).await;
-        let lines = stage
+        let fixture = Fixture::start(adapter).await;
+        let _elsewhere = fixture.worker(&["--queue", "elsewhere"]).await;
+        let _worker = fixture.worker(&["--queue", "here", "--concurrency", "2"]).await;
+        let lines = fixture
             .run("producer", &["--queue", "here", "--concurrency", "3", "1", "2", "3", "4"])
             .success()
             .await;
@@ -80,9 +80,9 @@ async fn producer_and_worker_meet_on_the_queue_that_both_name() {
 #[tokio::test]
 async fn the_worker_ends_with_success_when_it_is_told_to() {
     for adapter in ADAPTERS {
-        let stage = Stage::start(adapter).await;
+        let fixture = Fixture::start(adapter).await;
         for signal in ["INT", "TERM", "HUP"] {
-            let mut worker = stage.worker(&[]).await;
+            let mut worker = fixture.worker(&[]).await;
             worker.signal(signal);
             worker.success().await;
         }
@@ -92,9 +92,9 @@ async fn the_worker_ends_with_success_when_it_is_told_to() {
 #[tokio::test]
 async fn a_result_that_cannot_be_computed_is_an_error_of_the_producer() {
     for adapter in ADAPTERS {
-        let stage = Stage::start(adapter).await;
-        let _worker = stage.worker(&[]).await;
-        let mut producer = stage.run("producer", &["21"]);
+        let fixture = Fixture::start(adapter).await;
+        let _worker = fixture.worker(&[]).await;
+        let mut producer = fixture.run("producer", &["21"]);
         assert_eq!(producer.exit().await.code(), Some(1));
         assert!(producer.log().contains("21! does not fit"), "{}", producer.log());
     }
@@ -103,8 +103,8 @@ async fn a_result_that_cannot_be_computed_is_an_error_of_the_producer() {
 #[tokio::test]
 async fn a_result_that_does_not_come_is_an_error_of_the_producer() {
     for adapter in ADAPTERS {
-        let stage = Stage::start(adapter).await;
-        let mut producer = stage.run("producer", &["--timeout", "1", "5"]);
+        let fixture = Fixture::start(adapter).await;
+        let mut producer = fixture.run("producer", &["--timeout", "1", "5"]);
         assert_eq!(producer.exit().await.code(), Some(1));
         assert!(producer.log().contains("error: "), "{}", producer.log());
     }
@@ -122,7 +122,7 @@ async fn a_missing_configuration_is_an_error_that_says_what_to_set() {
 }
 
 #[tokio::test]
-async fn bad_usage_is_told_apart() {
+async fn bad_usage_is_distinguished() {
     for adapter in ADAPTERS {
         for (name, args) in [
             ("producer", ["five"].as_slice()),

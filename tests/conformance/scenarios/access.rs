@@ -8,27 +8,27 @@ use ivy_proto::event::Event;
 use ivy_proto::notify::NotifyFaultKind;
 use ivy_test_kit::{PATIENCE, RedisServer, ScriptedRedis};
 
+use crate::fixture::Fixture;
 use crate::harness::{Failure, Handle, Harness};
 use crate::runtime::wait;
-use crate::stage::Stage;
 use crate::tasks::DOUBLE;
 
 const PASSWORD: &str = "Nd4Filler4Nd";
 
-fn works<H: Harness>(stage: &Stage<H>) {
-    let handle = stage.ivy.call(&stage.own(DOUBLE), (1,)).unwrap();
+fn works<H: Harness>(fixture: &Fixture<H>) {
+    let handle = fixture.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), 2);
 }
 
 /// A URL whose user name the server does not know, as clients that know no users ignore it.
-pub(crate) fn a_filler_in_the_place_of_the_user_name_is_ignored<H: Harness>(stage: &Stage<H>) {
+pub(crate) fn a_filler_in_the_place_of_the_user_name_is_ignored<H: Harness>(fixture: &Fixture<H>) {
     let redis = wait(RedisServer::start_with_password(PASSWORD));
     for user in ["", "default", "filler"] {
         let url = format!("redis://{user}:{PASSWORD}@127.0.0.1:{}", redis.port());
-        let stage = stage.at(|place| place.notifier = url);
-        let mut watch = stage.watch();
-        let _worker = stage.doubling(&stage.own(DOUBLE));
-        works(&stage);
+        let fixture = fixture.at(|place| place.notifier = url);
+        let mut watch = fixture.watch();
+        let _worker = fixture.doubling(&fixture.own(DOUBLE));
+        works(&fixture);
         let ignored = |event: &Event| matches!(event, Event::NotifierUserIgnored).then_some(());
         if user == "filler" {
             watch.until(ignored);
@@ -40,36 +40,36 @@ pub(crate) fn a_filler_in_the_place_of_the_user_name_is_ignored<H: Harness>(stag
 
 /// A user who may not use the reply channels is told so at the call, and what is needed.
 pub(crate) fn a_missing_permission_names_the_channels_that_are_needed<H: Harness>(
-    stage: &Stage<H>,
+    fixture: &Fixture<H>,
 ) {
     let redis = wait(RedisServer::start());
-    let channel = format!("&{}", stage.name);
+    let channel = format!("&{}", fixture.name);
     let rules = ["+@all", "~*", "resetchannels", &channel, ">pw"];
     wait(redis.set_user("ada", &rules));
     let url = format!("redis://ada:pw@127.0.0.1:{}", redis.port());
-    let restricted = stage.at(|place| place.notifier = url.clone());
-    let error = restricted.ivy.call(&stage.own(DOUBLE), (1,)).unwrap_err();
+    let restricted = fixture.at(|place| place.notifier = url.clone());
+    let error = restricted.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotifierUnavailable);
     let needed = format!("{channel}.r.*");
     assert!(error.to_string().contains(&needed), "{error}");
     assert!(!error.to_string().contains("credentials"), "{error}");
 
     wait(redis.set_user("ada", &[&needed]));
-    let permitted = stage.at(|place| place.notifier = url);
-    let _worker = permitted.doubling(&stage.own(DOUBLE));
+    let permitted = fixture.at(|place| place.notifier = url);
+    let _worker = permitted.doubling(&fixture.own(DOUBLE));
     works(&permitted);
 }
 
 /// What a server says that has no room for another connection.
-pub(crate) fn a_server_without_room_for_a_connection_says_so<H: Harness>(stage: &Stage<H>) {
+pub(crate) fn a_server_without_room_for_a_connection_says_so<H: Harness>(fixture: &Fixture<H>) {
     let redis = wait(RedisServer::start());
     let mut only = TcpStream::connect(("127.0.0.1", redis.port())).unwrap();
     only.write_all(b"PING\r\n").unwrap();
     only.read_exact(&mut [0; 7]).unwrap();
     wait(redis.set("maxclients", "1"));
-    let stage = stage.at(|place| place.notifier = redis.url());
-    let mut watch = stage.watch();
-    stage.ivy.call(&stage.own(DOUBLE), (1,)).unwrap_err();
+    let fixture = fixture.at(|place| place.notifier = redis.url());
+    let mut watch = fixture.watch();
+    fixture.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap_err();
     let fault = watch.until(|event| match event {
         Event::NotifierError { fault } => Some(fault.clone()),
         _ => None,
@@ -80,18 +80,18 @@ pub(crate) fn a_server_without_room_for_a_connection_says_so<H: Harness>(stage: 
 
 /// A program that needs no peers of the Node package does not listen where they answer.
 pub(crate) fn a_program_without_node_peers_listens_on_its_own_channel_only<H: Harness>(
-    stage: &Stage<H>,
+    fixture: &Fixture<H>,
 ) {
     let redis = ScriptedRedis::start();
     for (peers, channels) in [(true, 2), (false, 1)] {
-        let stage = stage.at(|place| {
+        let fixture = fixture.at(|place| {
             place.notifier = redis.url(PASSWORD);
             place.node_peers = peers;
         });
-        let _worker = stage.doubling(&stage.own(DOUBLE));
-        works(&stage);
+        let _worker = fixture.doubling(&fixture.own(DOUBLE));
+        works(&fixture);
         let subscribed = redis.received("SUBSCRIBE").pop().unwrap();
         assert_eq!(subscribed.len(), 1 + channels, "{subscribed:?}");
-        assert_eq!(subscribed.iter().any(|name| name == stage.name), peers);
+        assert_eq!(subscribed.iter().any(|name| name == fixture.name), peers);
     }
 }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ivy_proto::event::Event;
 use ivy_proto::queue::Oddity;
 use ivy_proto::{ErrorKind, Rng};
-use ivy_test_kit::{Reply, ScriptedHttp, Then};
+use ivy_test_kit::{ScriptedHttp, ScriptedResponse, Then};
 
+use crate::fixture::Fixture;
 use crate::harness::{Failure, Harness};
-use crate::stage::Stage;
 use crate::tasks::DOUBLE_ONCE;
 
 /// How often each answer is hurt.
@@ -31,20 +31,20 @@ enum Ask {
     Peek,
 }
 
-fn scripted<H: Harness>(stage: &Stage<H>) -> (ScriptedHttp, Stage<H>) {
+fn scripted<H: Harness>(fixture: &Fixture<H>) -> (ScriptedHttp, Fixture<H>) {
     let server = ScriptedHttp::start();
     let url = format!("ironmq+http://token@127.0.0.1:{}/project", server.port());
-    let stage = stage.at(|place| place.queue = url);
-    (server, stage)
+    let fixture = fixture.at(|place| place.queue = url);
+    (server, fixture)
 }
 
 /// Asks, and says how that ended.
-fn ask<H: Harness>(stage: &Stage<H>, ask: Ask) -> Result<(), ErrorKind> {
+fn ask<H: Harness>(fixture: &Fixture<H>, ask: Ask) -> Result<(), ErrorKind> {
     let ended = match ask {
-        Ask::Send => stage.ivy.send(&DOUBLE_ONCE.queue(fresh_queue()), (1,)).map(drop),
-        Ask::Clear => stage.ivy.clear(stage.name),
-        Ask::Info => stage.ivy.info(stage.name).map(drop),
-        Ask::Peek => stage.ivy.peek(stage.name).map(drop),
+        Ask::Send => fixture.ivy.send(&DOUBLE_ONCE.queue(fresh_queue()), (1,)).map(drop),
+        Ask::Clear => fixture.ivy.clear(fixture.name),
+        Ask::Info => fixture.ivy.info(fixture.name).map(drop),
+        Ask::Peek => fixture.ivy.peek(fixture.name).map(drop),
     };
     ended.map_err(|error| error.kind())
 }
@@ -90,31 +90,31 @@ fn below(rng: &mut Rng, limit: usize) -> usize {
     usize::try_from(rng.up_to(limit as u64 - 1)).unwrap()
 }
 
-fn whole(bytes: Vec<u8>) -> Reply {
-    Reply { pieces: vec![bytes], then: Then::Listen }
+fn whole(bytes: Vec<u8>) -> ScriptedResponse {
+    ScriptedResponse { pieces: vec![bytes], then: Then::Listen }
 }
 
-fn broken_off(bytes: Vec<u8>) -> Reply {
-    Reply { pieces: vec![bytes], then: Then::HangUp }
+fn broken_off(bytes: Vec<u8>) -> ScriptedResponse {
+    ScriptedResponse { pieces: vec![bytes], then: Then::HangUp }
 }
 
 /// Fifty answers, each cut at twenty places: none is a success, and what was to be sent may have been.
-pub(crate) fn h16_a_cut_answer_is_never_a_success<H: Harness>(stage: &Stage<H>) {
-    let (server, stage) = scripted(stage);
+pub(crate) fn h16_a_cut_answer_is_never_a_success<H: Harness>(fixture: &Fixture<H>) {
+    let (server, fixture) = scripted(fixture);
     let mut rng = Rng::from_number(16);
     let mut seen = 0;
     for (what, body) in ASKED {
-        for answer in answers(&body.replace("QUEUE", stage.name)) {
+        for answer in answers(&body.replace("QUEUE", fixture.name)) {
             server.answer(whole(answer.clone()));
             let text = String::from_utf8_lossy(&answer);
-            assert_eq!(ask(&stage, what), Ok(()), "{what:?} {text}");
+            assert_eq!(ask(&fixture, what), Ok(()), "{what:?} {text}");
             seen += 1;
             // Once the last chunk has come, the empty line after it adds nothing.
             let most = answer.len() - b"\r\n".len();
             for _ in 0..POINTS {
                 let cut = &answer[..below(&mut rng, most)];
                 server.answer(broken_off(cut.to_vec()));
-                let kind = ask(&stage, what).unwrap_err();
+                let kind = ask(&fixture, what).unwrap_err();
                 if let Ask::Send = what {
                     assert_eq!(kind, ErrorKind::Unknown, "{}", String::from_utf8_lossy(cut));
                 }
@@ -126,11 +126,11 @@ pub(crate) fn h16_a_cut_answer_is_never_a_success<H: Harness>(stage: &Stage<H>) 
 
 /// The same answers, damaged: whatever that makes of them, it is an answer or an error, and the next
 /// request is answered as if nothing had been.
-pub(crate) fn h13_a_damaged_answer_spoils_no_other<H: Harness>(stage: &Stage<H>) {
-    let (server, stage) = scripted(stage);
+pub(crate) fn h13_a_damaged_answer_spoils_no_other<H: Harness>(fixture: &Fixture<H>) {
+    let (server, fixture) = scripted(fixture);
     let mut rng = Rng::from_number(13);
     for (what, body) in ASKED {
-        for answer in answers(&body.replace("QUEUE", stage.name)) {
+        for answer in answers(&body.replace("QUEUE", fixture.name)) {
             for _ in 0..POINTS {
                 let mut bytes = answer.clone();
                 let at = below(&mut rng, bytes.len());
@@ -142,20 +142,20 @@ pub(crate) fn h13_a_damaged_answer_spoils_no_other<H: Harness>(stage: &Stage<H>)
                     _ => bytes.extend_from_within(at..),
                 }
                 server.answer(broken_off(bytes));
-                let _ = ask(&stage, what);
+                let _ = ask(&fixture, what);
             }
             server.answer(whole(answer));
             // A connection that was closed behind an answer that passed may just be taken again,
             // and what is asked on it is lost.
-            let _ = ask(&stage, what);
-            assert_eq!(ask(&stage, what), Ok(()), "{what:?}");
+            let _ = ask(&fixture, what);
+            assert_eq!(ask(&fixture, what), Ok(()), "{what:?}");
         }
     }
 }
 
 /// Lengths that disagree, chunks that are none, heads without end and what is not HTTP at all.
-pub(crate) fn h12_h13_h14_h24_h25_what_is_not_http_is_an_error<H: Harness>(stage: &Stage<H>) {
-    let (server, stage) = scripted(stage);
+pub(crate) fn h12_h13_h14_h24_h25_what_is_not_http_is_an_error<H: Harness>(fixture: &Fixture<H>) {
+    let (server, fixture) = scripted(fixture);
     let body = r#"{"msg":"Cleared"}"#;
     let sized = |headers: &str| format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n{body}").into_bytes();
     let chunked = |chunks: &str| {
@@ -191,31 +191,31 @@ pub(crate) fn h12_h13_h14_h24_h25_what_is_not_http_is_an_error<H: Harness>(stage
     ] {
         let shown = String::from_utf8_lossy(&answer[..answer.len().min(200)]).into_owned();
         server.answer(broken_off(answer));
-        assert!(ask(&stage, Ask::Clear).is_err(), "{shown:?}");
+        assert!(ask(&fixture, Ask::Clear).is_err(), "{shown:?}");
     }
     server.answer(whole(sized("Content-Length: 17")));
-    assert_eq!(ask(&stage, Ask::Clear), Ok(()));
+    assert_eq!(ask(&fixture, Ask::Clear), Ok(()));
 }
 
 /// What old servers and careless proxies do is believed, and told.
-pub(crate) fn h02_h03_an_odd_answer_is_believed_and_told<H: Harness>(stage: &Stage<H>) {
-    let (server, stage) = scripted(stage);
-    let mut watch = stage.watch();
+pub(crate) fn h02_h03_an_odd_answer_is_believed_and_reported<H: Harness>(fixture: &Fixture<H>) {
+    let (server, fixture) = scripted(fixture);
+    let mut watch = fixture.watch();
     let answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}";
     server.answer(whole(answer.to_vec()));
-    assert_eq!(ask(&stage, Ask::Peek), Ok(()));
+    assert_eq!(ask(&fixture, Ask::Peek), Ok(()));
     for expected in [Oddity::NoMessages, Oddity::ContentType] {
         let told = watch.until(|event| match event {
             Event::OddAnswer { queue: Some(queue), oddity } => Some((queue.to_string(), *oddity)),
             _ => None,
         });
-        assert_eq!(told, (stage.name.to_owned(), expected));
+        assert_eq!(told, (fixture.name.to_owned(), expected));
     }
 }
 
 /// However the bytes of an answer are told apart on their way, it is the same answer.
-pub(crate) fn pieces_of_an_answer_make_the_same_answer<H: Harness>(stage: &Stage<H>) {
-    let (server, stage) = scripted(stage);
+pub(crate) fn pieces_of_an_answer_make_the_same_answer<H: Harness>(fixture: &Fixture<H>) {
+    let (server, fixture) = scripted(fixture);
     let sized = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"msg\":\"x\"}";
     let chunked =
         b"HTTP/1.1 200 \r\nTransfer-Encoding:chunked\r\n\r\nb\r\n{\"msg\":\"x\"}\r\n0\r\n\r\n";
@@ -225,21 +225,21 @@ pub(crate) fn pieces_of_an_answer_make_the_same_answer<H: Harness>(stage: &Stage
                 let (before, last) = answer.split_at(second);
                 let (start, middle) = before.split_at(first);
                 let pieces = [start, middle, last].map(<[u8]>::to_vec).to_vec();
-                server.answer(Reply { pieces, then: Then::Listen });
-                assert_eq!(ask(&stage, Ask::Clear), Ok(()), "{first} {second}");
+                server.answer(ScriptedResponse { pieces, then: Then::Listen });
+                assert_eq!(ask(&fixture, Ask::Clear), Ok(()), "{first} {second}");
             }
         }
     }
 }
 
 /// An answer that never ends is given up, and its connection is not used again.
-pub(crate) fn h15_h26_an_endless_answer_is_given_up<H: Harness>(stage: &Stage<H>) {
-    let (server, stage) = scripted(stage);
+pub(crate) fn h15_h26_an_endless_answer_is_cancelled<H: Harness>(fixture: &Fixture<H>) {
+    let (server, fixture) = scripted(fixture);
     let endless = b"HTTP/1.1 200 OK\r\nContent-Length: 17000\r\n\r\n".to_vec();
-    server.answer(Reply { pieces: vec![endless], then: Then::Drip });
-    assert!(ask(&stage, Ask::Clear).is_err());
+    server.answer(ScriptedResponse { pieces: vec![endless], then: Then::Drip });
+    assert!(ask(&fixture, Ask::Clear).is_err());
     let before = server.connections();
     server.answer(whole(answers(r#"{"msg":"Cleared"}"#).remove(0)));
-    assert_eq!(ask(&stage, Ask::Clear), Ok(()));
+    assert_eq!(ask(&fixture, Ask::Clear), Ok(()));
     assert_eq!(server.connections(), before + 1);
 }

@@ -10,88 +10,90 @@ use ivy_test_kit::PATIENCE;
 use ivy_test_kit::secrets::{ARGUMENT, ENCRYPTION_PASSWORD, RESULT, find_leaks};
 use serde_json::{Value, json};
 
+use crate::fixture::Fixture;
 use crate::harness::{Builder, Failure, Handle, Harness, Job};
-use crate::props::{Journal, PanicsOnDrop, eventually, eventually_eq};
-use crate::stage::Stage;
+use crate::helpers::{Journal, PanicsOnDrop, eventually, eventually_eq};
 use crate::tasks::{DOUBLE, DOUBLE_TO_TEXT, ECHO, ECHO_VALUE, FLOATS, LETTERS, NESTED};
 
 /// The result of a call is the value that the handler returned, and can be asked for again.
-pub(crate) fn a_call_comes_back_with_its_typed_result<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
-    let _worker = stage.doubling(&double);
-    let handle = stage.ivy.call(&double, (21,)).unwrap();
+pub(crate) fn a_call_comes_back_with_its_typed_result<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
+    let _worker = fixture.doubling(&double);
+    let handle = fixture.ivy.call(&double, (21,)).unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
-    stage.until_empty();
+    fixture.until_empty();
 }
 
 /// Calls that are made together come back in the order of their arguments, and each task is run
 /// exactly once.
-pub(crate) fn each_of_many_calls_comes_back_with_its_own_result<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn each_of_many_calls_comes_back_with_its_own_result<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let executed = Journal::new();
     let journal = executed.clone();
     let handler = move |_, (n,)| {
         journal.write(n);
         Ok(2 * n)
     };
-    let _worker = stage.worker().register(&double, handler).start().unwrap();
-    let handles = stage.ivy.call_many(&double, (0..200).map(|n| (n,)));
+    let _worker = fixture.worker().register(&double, handler).start().unwrap();
+    let handles = fixture.ivy.call_many(&double, (0..200).map(|n| (n,)));
     for (n, handle) in (0..200).zip(handles) {
         assert_eq!(handle.unwrap().result(PATIENCE).unwrap(), 2 * n);
     }
-    stage.until_empty();
+    fixture.until_empty();
     assert_eq!(executed.len(), 200);
 }
 
 /// A result that the caller's type cannot hold is told apart from a failure of the task.
-pub(crate) fn a_result_of_another_type_is_told_apart<H: Harness>(stage: &Stage<H>) {
-    let served = stage.own(DOUBLE_TO_TEXT);
+pub(crate) fn a_result_of_another_type_is_distinguished<H: Harness>(fixture: &Fixture<H>) {
+    let served = fixture.own(DOUBLE_TO_TEXT);
     let handler = |_, (_,)| Ok(RESULT.text().to_owned());
-    let _worker = stage.worker().register(&served, handler).start().unwrap();
-    let handle = stage.ivy.call(&stage.own(DOUBLE), (1,)).unwrap();
+    let _worker = fixture.worker().register(&served, handler).start().unwrap();
+    let handle = fixture.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap_err().kind(), ErrorKind::BadResult);
-    stage.until_empty();
+    fixture.until_empty();
 }
 
 /// A result that no notice may carry is told to the caller, and the task is done all the same.
-pub(crate) fn a_result_that_is_too_large_is_told<H: Harness>(stage: &Stage<H>) {
-    let letters = stage.own(LETTERS);
+pub(crate) fn a_result_that_is_too_large_is_reported<H: Harness>(fixture: &Fixture<H>) {
+    let letters = fixture.own(LETTERS);
     let handler = |_, (length,)| Ok("x".repeat(length));
-    let _worker = stage.worker().register(&letters, handler).start().unwrap();
-    let handle = stage.ivy.call(&letters, (2 << 20,)).unwrap();
+    let _worker = fixture.worker().register(&letters, handler).start().unwrap();
+    let handle = fixture.ivy.call(&letters, (2 << 20,)).unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap_err().kind(), ErrorKind::ResultTooLarge);
-    stage.until_empty();
+    fixture.until_empty();
 }
 
 /// A value that is nested as deep as it may be comes back. One level more is refused at the call,
 /// and told to the caller where a handler returns it: nothing is accepted that nobody can read.
-pub(crate) fn a_value_comes_back_or_is_refused_whatever_its_depth<H: Harness>(stage: &Stage<H>) {
-    let (echo, nest) = (stage.own(ECHO_VALUE), stage.own(NESTED));
-    let _worker = stage
+pub(crate) fn a_value_comes_back_or_is_refused_whatever_its_depth<H: Harness>(
+    fixture: &Fixture<H>,
+) {
+    let (echo, nest) = (fixture.own(ECHO_VALUE), fixture.own(NESTED));
+    let _worker = fixture
         .worker()
         .register(&echo, |_, (value,)| Ok(value))
         .register(&nest, |_, (levels,)| Ok(nested(levels)))
         .start()
         .unwrap();
     for levels in [0, 1, MAX_DEPTH] {
-        let handle = stage.ivy.call(&echo, (nested(levels),)).unwrap();
+        let handle = fixture.ivy.call(&echo, (nested(levels),)).unwrap();
         assert_eq!(handle.result(PATIENCE).unwrap(), nested(levels));
-        let handle = stage.ivy.call(&nest, (levels,)).unwrap();
+        let handle = fixture.ivy.call(&nest, (levels,)).unwrap();
         assert_eq!(handle.result(PATIENCE).unwrap(), nested(levels));
     }
     for levels in [MAX_DEPTH + 1, 10 * MAX_DEPTH] {
-        let refused = stage.ivy.call(&echo, (nested(levels),)).err().unwrap();
+        let refused = fixture.ivy.call(&echo, (nested(levels),)).err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::TooDeep);
-        assert_eq!(refused.queue().unwrap().as_str(), stage.name);
-        let refused = stage.ivy.send(&echo, (nested(levels),)).err().unwrap();
+        assert_eq!(refused.queue().unwrap().as_str(), fixture.name);
+        let refused = fixture.ivy.send(&echo, (nested(levels),)).err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::TooDeep);
-        let refused = stage.ivy.call_many(&echo, [(nested(levels),)]).remove(0).err().unwrap();
+        let refused = fixture.ivy.call_many(&echo, [(nested(levels),)]).remove(0).err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::TooDeep);
-        let handle = stage.ivy.call(&nest, (levels,)).unwrap();
+        let handle = fixture.ivy.call(&nest, (levels,)).unwrap();
         assert_eq!(handle.result(PATIENCE).unwrap_err().kind(), ErrorKind::ResultTooDeep);
     }
-    stage.until_empty();
+    fixture.until_empty();
 }
 
 /// Lists in lists.
@@ -100,79 +102,83 @@ fn nested(levels: usize) -> Value {
 }
 
 /// Arguments and results of any length and language arrive undamaged, encrypted as well.
-pub(crate) fn encrypted_calls_come_back<H: Harness>(stage: &Stage<H>) {
-    let stage =
-        stage.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
-    let echo = stage.own(ECHO);
-    let _worker = stage.worker().register(&echo, |_, (text,)| Ok(text)).start().unwrap();
+pub(crate) fn encrypted_calls_come_back<H: Harness>(fixture: &Fixture<H>) {
+    let fixture =
+        fixture.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
+    let echo = fixture.own(ECHO);
+    let _worker = fixture.worker().register(&echo, |_, (text,)| Ok(text)).start().unwrap();
     for length in [0, 1, 15, 16, 17, 10_000] {
         let text = format!("{}{} 馬 🐴", "x".repeat(length), ARGUMENT.text());
-        let handle = stage.ivy.call(&echo, (text.clone(),)).unwrap();
+        let handle = fixture.ivy.call(&echo, (text.clone(),)).unwrap();
         assert_eq!(handle.result(PATIENCE).unwrap(), text);
     }
-    stage.until_empty();
+    fixture.until_empty();
 }
 
 /// An encrypted message shows neither its task nor its arguments.
-pub(crate) fn an_encrypted_message_shows_nothing<H: Harness>(stage: &Stage<H>) {
-    let stage =
-        stage.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
-    stage.ivy.send(&stage.own(ECHO), (ARGUMENT.text().to_owned(),)).unwrap();
-    let bodies = stage.bodies(stage.name);
+pub(crate) fn an_encrypted_message_shows_nothing<H: Harness>(fixture: &Fixture<H>) {
+    let fixture =
+        fixture.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
+    fixture.ivy.send(&fixture.own(ECHO), (ARGUMENT.text().to_owned(),)).unwrap();
+    let bodies = fixture.bodies(fixture.name);
     assert_eq!(bodies.len(), 1);
     assert!(find_leaks(&bodies[0]).is_empty() && !bodies[0].contains("echo"), "{bodies:?}");
 }
 
 /// A wait that has ended loses nothing: the result can be had whenever it comes.
-pub(crate) fn a_result_that_comes_after_the_wait_can_still_be_had<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
-    let handle = stage.ivy.call(&double, (21,)).unwrap();
+pub(crate) fn a_result_that_comes_after_the_wait_can_still_be_had<H: Harness>(
+    fixture: &Fixture<H>,
+) {
+    let double = fixture.own(DOUBLE);
+    let handle = fixture.ivy.call(&double, (21,)).unwrap();
     let error = handle.result(Duration::from_millis(100)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert_eq!(error.task_id(), Some(handle.id()));
-    assert_eq!(error.queue().unwrap().as_str(), stage.name);
-    let _worker = stage.doubling(&double);
+    assert_eq!(error.queue().unwrap().as_str(), fixture.name);
+    let _worker = fixture.doubling(&double);
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
 }
 
 /// Who drops the handle forgets the result, and not the task.
-pub(crate) fn a_dropped_handle_forgets_the_result_and_not_the_task<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
-    let mut watch = stage.watch();
-    drop(stage.ivy.call(&double, (1,)).unwrap());
-    let _worker = stage.doubling(&double);
+pub(crate) fn a_dropped_handle_forgets_the_result_and_not_the_task<H: Harness>(
+    fixture: &Fixture<H>,
+) {
+    let double = fixture.own(DOUBLE);
+    let mut watch = fixture.watch();
+    drop(fixture.ivy.call(&double, (1,)).unwrap());
+    let _worker = fixture.doubling(&double);
     watch.until(|event| matches!(event, Event::Acknowledged { .. }).then_some(()));
     // Whatever still comes for the first comes before what comes for the second.
-    let handle = stage.ivy.call(&double, (2,)).unwrap();
+    let handle = fixture.ivy.call(&double, (2,)).unwrap();
     handle.result(PATIENCE).unwrap();
     assert_eq!(watch.resumed_until(handle.id()), [handle.id()]);
 }
 
 /// What is sent without waiting is run.
-pub(crate) fn what_is_sent_without_waiting_is_run<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn what_is_sent_without_waiting_is_run<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let executed = Journal::new();
     let journal = executed.clone();
-    let id = stage.ivy.send(&double, (1,)).unwrap();
+    let id = fixture.ivy.send(&double, (1,)).unwrap();
     let handler = move |job: Job, (n,)| {
         journal.write(job.task_id);
         Ok(2 * n)
     };
-    let _worker = stage.worker().register(&double, handler).start().unwrap();
-    stage.until_empty();
+    let _worker = fixture.worker().register(&double, handler).start().unwrap();
+    fixture.until_empty();
     assert_eq!(executed.entries(), [id]);
 }
 
 /// A registered callback is called with arguments and result of every call and send of its task.
-pub(crate) fn a_callback_gets_arguments_and_results<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn a_callback_gets_arguments_and_results<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let results = Journal::new();
     let journal = results.clone();
     let callback = move |(n,), result: Result<u64, H::Error>| journal.write((n, result.ok()));
-    stage.ivy.on_result(&double, callback).unwrap();
-    let _worker = stage.doubling(&double);
-    stage.ivy.send(&double, (1,)).unwrap();
-    let handle = stage.ivy.call(&double, (2,)).unwrap();
+    fixture.ivy.on_result(&double, callback).unwrap();
+    let _worker = fixture.doubling(&double);
+    fixture.ivy.send(&double, (1,)).unwrap();
+    let handle = fixture.ivy.call(&double, (2,)).unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), 4);
     eventually_eq(2, || results.len());
     let mut entries = results.entries();
@@ -181,7 +187,7 @@ pub(crate) fn a_callback_gets_arguments_and_results<H: Harness>(stage: &Stage<H>
 }
 
 /// The handler, the caller and the callback are given the floats that were sent, bit by bit.
-pub(crate) fn floats_keep_all_their_bits<H: Harness>(stage: &Stage<H>) {
+pub(crate) fn floats_keep_all_their_bits<H: Harness>(fixture: &Fixture<H>) {
     let sent = vec![
         117.633_313_941_400_17,
         0.921_568_632_125_863_4,
@@ -193,20 +199,20 @@ pub(crate) fn floats_keep_all_their_bits<H: Harness>(stage: &Stage<H>) {
         -0.0,
     ];
     let bits = |floats: &[f64]| floats.iter().map(|float| float.to_bits()).collect::<Vec<_>>();
-    let floats = stage.own(FLOATS);
+    let floats = fixture.own(FLOATS);
     let (handled, called_back) = (Journal::new(), Journal::new());
     let journal = called_back.clone();
     let callback = move |(args,): (Vec<f64>,), result: Result<Vec<f64>, H::Error>| {
         journal.write([bits(&args), bits(&result.unwrap_or_default())]);
     };
-    stage.ivy.on_result(&floats, callback).unwrap();
+    fixture.ivy.on_result(&floats, callback).unwrap();
     let journal = handled.clone();
     let handler = move |_, (floats,): (Vec<f64>,)| {
         journal.write(bits(&floats));
         Ok(floats)
     };
-    let _worker = stage.worker().register(&floats, handler).start().unwrap();
-    let handle = stage.ivy.call(&floats, (sent.clone(),)).unwrap();
+    let _worker = fixture.worker().register(&floats, handler).start().unwrap();
+    let handle = fixture.ivy.call(&floats, (sent.clone(),)).unwrap();
     assert_eq!(bits(&handle.result(PATIENCE).unwrap()), bits(&sent));
     assert_eq!(handled.entries(), [bits(&sent)]);
     eventually_eq(1, || called_back.len());
@@ -214,64 +220,64 @@ pub(crate) fn floats_keep_all_their_bits<H: Harness>(stage: &Stage<H>) {
 }
 
 /// A registered callback that panics is called for the next result all the same.
-pub(crate) fn a_callback_that_panics_harms_no_other<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn a_callback_that_panics_harms_no_other<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let results = Journal::new();
     let journal = results.clone();
     let callback = move |(n,), _: Result<u64, H::Error>| {
         journal.write(n);
         std::panic::panic_any(PanicsOnDrop);
     };
-    stage.ivy.on_result(&double, callback).unwrap();
-    let _worker = stage.doubling(&double);
+    fixture.ivy.on_result(&double, callback).unwrap();
+    let _worker = fixture.doubling(&double);
     for n in 1..=20_u64 {
-        stage.ivy.call(&double, (n,)).unwrap().result(PATIENCE).unwrap();
+        fixture.ivy.call(&double, (n,)).unwrap().result(PATIENCE).unwrap();
     }
     eventually_eq(20, || results.len());
 }
 
 /// A delayed task is not run before its delay is over.
-pub(crate) fn a_delayed_task_is_not_run_early<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
-    let _worker = stage.doubling(&double);
+pub(crate) fn a_delayed_task_is_not_run_early<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
+    let _worker = fixture.doubling(&double);
     let delay = Duration::from_secs(2);
     let begun = Instant::now();
     let options = CallOptions::new().delay(delay);
-    let handle = stage.ivy.call_with(&double, (1,), options).unwrap();
+    let handle = fixture.ivy.call_with(&double, (1,), options).unwrap();
     handle.result(PATIENCE).unwrap();
     assert!(begun.elapsed() >= delay, "after {:?}", begun.elapsed());
 }
 
 /// A message that would be too large is refused before anything is sent.
-pub(crate) fn a_call_that_is_too_large_is_not_sent<H: Harness>(stage: &Stage<H>) {
-    let echo = stage.own(ECHO);
-    let error = stage.ivy.call(&echo, ("x".repeat(300 << 10),)).unwrap_err();
+pub(crate) fn a_call_that_is_too_large_is_not_sent<H: Harness>(fixture: &Fixture<H>) {
+    let echo = fixture.own(ECHO);
+    let error = fixture.ivy.call(&echo, ("x".repeat(300 << 10),)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
-    assert_eq!(stage.posted(stage.name), 0);
+    assert_eq!(fixture.posted(fixture.name), 0);
 }
 
 /// When too many calls wait to be sent, the next one is given back, and none of those accepted is
 /// lost.
-pub(crate) fn a_full_outbox_gives_calls_back<H: Harness>(stage: &Stage<H>) {
+pub(crate) fn a_full_outbox_gives_calls_back<H: Harness>(fixture: &Fixture<H>) {
     const OUTBOX: usize = 10_000;
-    let double = stage.own(DOUBLE);
+    let double = fixture.own(DOUBLE);
     // They all wait for the subscription, which the first of them asks for.
-    let handles = stage.ivy.call_many(&double, (0..OUTBOX as u64 + 1).map(|n| (n,)));
+    let handles = fixture.ivy.call_many(&double, (0..OUTBOX as u64 + 1).map(|n| (n,)));
     let given_back: Vec<_> = handles.iter().filter_map(|call| call.as_ref().err()).collect();
     assert_eq!(given_back.len(), 1);
     assert_eq!(given_back[0].kind(), ErrorKind::Full);
     assert!(handles[OUTBOX].is_err());
-    assert_eq!(stage.size(stage.name), OUTBOX as u64);
-    stage.ivy.send(&double, (1,)).unwrap();
+    assert_eq!(fixture.size(fixture.name), OUTBOX as u64);
+    fixture.ivy.send(&double, (1,)).unwrap();
 }
 
 /// Several producers share queues and channels, and each gets its own results only.
-pub(crate) fn two_producers_get_only_their_own_results<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
-    let other = stage.at(|_| {});
-    let (mut watch, mut other_watch) = (stage.watch(), other.watch());
-    let _worker = stage.at(|_| {}).doubling(&double);
-    let handles = stage.ivy.call_many(&double, (0..20).map(|n| (n,)));
+pub(crate) fn two_producers_get_only_their_own_results<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
+    let other = fixture.at(|_| {});
+    let (mut watch, mut other_watch) = (fixture.watch(), other.watch());
+    let _worker = fixture.at(|_| {}).doubling(&double);
+    let handles = fixture.ivy.call_many(&double, (0..20).map(|n| (n,)));
     let other_handles = other.ivy.call_many(&double, (100..120).map(|n| (n,)));
     let (mut ids, mut other_ids) = (Vec::new(), Vec::new());
     for (n, handle) in (0..20).zip(handles) {
@@ -298,23 +304,23 @@ pub(crate) fn two_producers_get_only_their_own_results<H: Harness>(stage: &Stage
 }
 
 /// A trace context travels from the caller to the handler, with what tracing systems added to it.
-pub(crate) fn the_caller_s_trace_context_reaches_the_handler<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn the_caller_s_trace_context_reaches_the_handler<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let seen = Journal::new();
     let journal = seen.clone();
     let handler = move |job: Job, (n,)| {
         journal.write((job.trace, job.tracestate));
         Ok(2 * n)
     };
-    let _worker = stage.worker().register(&double, handler).start().unwrap();
+    let _worker = fixture.worker().register(&double, handler).start().unwrap();
     let trace = TraceParent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     let state = TraceState::parse("congo=\"t61rcWkgMzE\",rojo=00f067aa0ba902b7");
     let traced =
         CallOptions::new().trace(trace.clone().unwrap()).tracestate(state.clone().unwrap());
     for options in [traced, CallOptions::new()] {
-        let handle = stage.ivy.call_with(&double, (21,), options).unwrap();
+        let handle = fixture.ivy.call_with(&double, (21,), options).unwrap();
         assert_eq!(handle.result(PATIENCE).unwrap(), 42);
     }
-    stage.until_empty();
+    fixture.until_empty();
     assert_eq!(seen.entries(), [(trace, state), (None, None)]);
 }

@@ -7,36 +7,36 @@ use ivy_test_kit::PATIENCE;
 use ivy_test_kit::secrets::{ARGUMENT, ENCRYPTION_PASSWORD};
 use serde_json::json;
 
+use crate::fixture::Fixture;
 use crate::harness::{Builder, Handle, Harness, Worker};
-use crate::props::{Journal, eventually_eq};
+use crate::helpers::{Journal, eventually_eq};
 use crate::runtime::wait;
-use crate::stage::Stage;
 use crate::tasks::{DOUBLE, DOUBLE_OF_TEXT, ECHO, FAIL};
 
 /// A task that failed for good is kept with the reason, the counts and its message, and nowhere
 /// else.
-pub(crate) fn a_task_that_failed_for_good_is_kept<H: Harness>(stage: &Stage<H>) {
-    let fail = stage.own(FAIL);
+pub(crate) fn a_task_that_failed_for_good_is_kept<H: Harness>(fixture: &Fixture<H>) {
+    let fail = fixture.own(FAIL);
     let handler = |_, ()| Err(TaskError::new("no luck"));
-    let _worker = stage.worker().register(&fail, handler).start().unwrap();
-    stage.ivy.send(&fail, ()).unwrap();
-    eventually_eq(1, || stage.dead_letters().len());
-    let letter = &stage.dead_letters()[0];
+    let _worker = fixture.worker().register(&fail, handler).start().unwrap();
+    fixture.ivy.send(&fail, ()).unwrap();
+    eventually_eq(1, || fixture.dead_letters().len());
+    let letter = &fixture.dead_letters()[0];
     assert_eq!(letter.reason, DeadLetterReason::RetriesExhausted);
     assert_eq!(letter.error.as_deref(), Some("no luck"));
     assert_eq!(letter.attempts, 3);
-    assert_eq!(letter.queue.as_str(), stage.name);
+    assert_eq!(letter.queue.as_str(), fixture.name);
     assert!(letter.body.as_str().contains(fail.name()), "{}", letter.body.as_str());
-    eventually_eq(0, || stage.size(stage.name));
+    eventually_eq(0, || fixture.size(fixture.name));
 }
 
 /// Arguments that this version's handler does not take are given back until they meet a version
 /// that takes them.
-pub(crate) fn arguments_of_another_version_wait_for_it<H: Harness>(stage: &Stage<H>) {
-    let newer = stage.own(DOUBLE_OF_TEXT);
-    let mut watch = stage.watch();
-    let older = stage.doubling(&stage.own(DOUBLE));
-    let handle = stage.ivy.call(&newer, (ARGUMENT.text().to_owned(),)).unwrap();
+pub(crate) fn arguments_of_another_version_wait_for_it<H: Harness>(fixture: &Fixture<H>) {
+    let newer = fixture.own(DOUBLE_OF_TEXT);
+    let mut watch = fixture.watch();
+    let older = fixture.doubling(&fixture.own(DOUBLE));
+    let handle = fixture.ivy.call(&newer, (ARGUMENT.text().to_owned(),)).unwrap();
     let misfit = watch.until(|event| {
         let misfit = ReleaseReason::Undecided(DeadLetterReason::BadArgs);
         match event {
@@ -45,16 +45,16 @@ pub(crate) fn arguments_of_another_version_wait_for_it<H: Harness>(stage: &Stage
         }
     });
     assert!(misfit.contains("argument 1"), "{misfit}");
-    assert_eq!(stage.size(stage.name), 1);
+    assert_eq!(fixture.size(fixture.name), 1);
     older.drain(PATIENCE);
-    let _worker = stage.worker().register(&newer, |_, (_,)| Ok(42)).start().unwrap();
+    let _worker = fixture.worker().register(&newer, |_, (_,)| Ok(42)).start().unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
-    stage.until_empty();
+    fixture.until_empty();
 }
 
 /// What cannot be read is put aside byte for byte, and those behind it are handled.
-pub(crate) fn what_cannot_be_read_is_put_aside_unchanged<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn what_cannot_be_read_is_dead_lettered_unchanged<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let bodies = [
         ("no JSON { žluťoučký 馬 🐴\t\\", DeadLetterReason::BadJson),
         ("[1,  2]", DeadLetterReason::NotAnObject),
@@ -65,76 +65,76 @@ pub(crate) fn what_cannot_be_read_is_put_aside_unchanged<H: Harness>(stage: &Sta
         ),
     ];
     for (body, _) in bodies {
-        stage.post(body);
+        fixture.post(body);
     }
-    let _worker = stage.doubling(&double);
-    assert_eq!(stage.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
-    eventually_eq(bodies.len(), || stage.dead_letters().len());
-    let letters = stage.dead_letters();
+    let _worker = fixture.doubling(&double);
+    assert_eq!(fixture.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
+    eventually_eq(bodies.len(), || fixture.dead_letters().len());
+    let letters = fixture.dead_letters();
     for (body, reason) in bodies {
         let letter = letters.iter().find(|letter| letter.body.as_str() == body);
         assert_eq!(letter.expect(body).reason, reason, "{body}");
     }
-    eventually_eq(0, || stage.size(stage.name));
+    eventually_eq(0, || fixture.size(fixture.name));
 }
 
 /// A message of which too many deliveries were lost may be what kills its workers: it is put aside
 /// without being run once more.
-pub(crate) fn what_may_kill_workers_is_put_aside<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn what_may_kill_workers_is_dead_lettered<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let options = json!({ "ivy": { "v": 1, "id": "AAAAAAAAAAAAAAAAAAAAAA", "lost": 2 } });
-    stage.post(&json!({ "name": double.name(), "options": options, "args": [666] }).to_string());
-    wait(stage.ironmq().deliver_without_delete(stage.name, 1));
+    fixture.post(&json!({ "name": double.name(), "options": options, "args": [666] }).to_string());
+    wait(fixture.ironmq().deliver_without_delete(fixture.name, 1));
     let executed = Journal::new();
     let journal = executed.clone();
     let handler = move |_, (n,)| {
         journal.write(n);
         Ok(2 * n)
     };
-    let _worker = stage.worker().max_deliveries(3).register(&double, handler).start().unwrap();
-    assert_eq!(stage.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
-    eventually_eq(1, || stage.dead_letters().len());
-    assert_eq!(stage.dead_letters()[0].reason, DeadLetterReason::TooManyDeliveries);
+    let _worker = fixture.worker().max_deliveries(3).register(&double, handler).start().unwrap();
+    assert_eq!(fixture.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
+    eventually_eq(1, || fixture.dead_letters().len());
+    assert_eq!(fixture.dead_letters()[0].reason, DeadLetterReason::TooManyDeliveries);
     assert_eq!(executed.entries(), [21]);
 }
 
 /// A long task whose lease was renewed many times and that is interrupted once is run again, however
 /// much the queue has counted.
-pub(crate) fn many_renewals_are_not_held_against_a_task<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
-    let handle = stage.ivy.call(&double, (21,)).unwrap();
-    wait(stage.ironmq().deliver_without_delete(stage.name, 60));
-    let _worker = stage.doubling(&double);
+pub(crate) fn many_renewals_are_not_held_against_a_task<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
+    let handle = fixture.ivy.call(&double, (21,)).unwrap();
+    wait(fixture.ironmq().deliver_without_delete(fixture.name, 60));
+    let _worker = fixture.doubling(&double);
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
-    eventually_eq(0, || stage.size(stage.name));
-    assert_eq!(stage.dead_letters().len(), 0);
+    eventually_eq(0, || fixture.size(fixture.name));
+    assert_eq!(fixture.dead_letters().len(), 0);
 }
 
 /// A task whose deadline has passed is put aside without being run.
-pub(crate) fn a_task_past_its_deadline_is_put_aside<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn a_task_past_its_deadline_is_dead_lettered<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let options = json!({ "ivy": { "v": 1, "id": "AAAAAAAAAAAAAAAAAAAAAA", "deadline": 1 } });
     let body = json!({ "name": double.name(), "options": options, "args": [1] });
-    stage.post(&body.to_string());
+    fixture.post(&body.to_string());
     let executed = Journal::new();
     let journal = executed.clone();
     let handler = move |_, (n,)| {
         journal.write(n);
         Ok(2 * n)
     };
-    let _worker = stage.worker().register(&double, handler).start().unwrap();
-    eventually_eq(1, || stage.dead_letters().len());
-    assert_eq!(stage.dead_letters()[0].reason, DeadLetterReason::Deadline);
+    let _worker = fixture.worker().register(&double, handler).start().unwrap();
+    eventually_eq(1, || fixture.dead_letters().len());
+    assert_eq!(fixture.dead_letters()[0].reason, DeadLetterReason::Deadline);
     assert_eq!(executed.len(), 0);
 }
 
 /// A task that the worker does not know is given back until it meets a worker that does, and is
 /// never deleted.
-pub(crate) fn an_unknown_task_waits_for_a_worker_that_knows_it<H: Harness>(stage: &Stage<H>) {
-    let (double, echo) = (stage.own(DOUBLE), stage.own(ECHO));
-    let mut watch = stage.watch();
-    let ignorant = stage.doubling(&double);
-    let handle = stage.ivy.call(&echo, (ARGUMENT.text().to_owned(),)).unwrap();
+pub(crate) fn an_unknown_task_waits_for_a_worker_that_knows_it<H: Harness>(fixture: &Fixture<H>) {
+    let (double, echo) = (fixture.own(DOUBLE), fixture.own(ECHO));
+    let mut watch = fixture.watch();
+    let ignorant = fixture.doubling(&double);
+    let handle = fixture.ivy.call(&echo, (ARGUMENT.text().to_owned(),)).unwrap();
     watch.until(|event| {
         let unknown = ReleaseReason::Undecided(DeadLetterReason::UnknownTask);
         match event {
@@ -145,25 +145,25 @@ pub(crate) fn an_unknown_task_waits_for_a_worker_that_knows_it<H: Harness>(stage
             _ => None,
         }
     });
-    assert_eq!(stage.size(stage.name), 1);
+    assert_eq!(fixture.size(fixture.name), 1);
     ignorant.drain(PATIENCE);
-    let _knowing = stage.worker().register(&echo, |_, (text,)| Ok(text)).start().unwrap();
+    let _knowing = fixture.worker().register(&echo, |_, (text,)| Ok(text)).start().unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), ARGUMENT.text());
-    stage.until_empty();
+    fixture.until_empty();
 }
 
 /// A message that the worker has no key for is given back, for one that has.
-pub(crate) fn a_message_without_its_key_is_kept<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn a_message_without_its_key_is_kept<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let sealed =
-        stage.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
+        fixture.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
     sealed.ivy.send(&double, (1,)).unwrap();
-    let mut watch = stage.watch();
-    let _worker = stage.doubling(&double);
+    let mut watch = fixture.watch();
+    let _worker = fixture.doubling(&double);
     watch.until(|event| {
         let no_key = ReleaseReason::Undecided(DeadLetterReason::NoKey);
         matches!(event, Event::Released { reason, .. } if *reason == no_key).then_some(())
     });
-    assert_eq!(stage.size(stage.name), 1);
-    assert_eq!(stage.dead_letters(), []);
+    assert_eq!(fixture.size(fixture.name), 1);
+    assert_eq!(fixture.dead_letters(), []);
 }

@@ -11,9 +11,9 @@ use ivy_test_kit::PATIENCE;
 use ivy_test_kit::secrets::{ENCRYPTION_PASSWORD, KEYSET_SECRET};
 use zeroize::Zeroizing;
 
-use crate::harness::{Builder, Failure, Handle, Harness, Place};
-use crate::props::{Journal, eventually_eq};
-use crate::stage::Stage;
+use crate::fixture::Fixture;
+use crate::harness::{Builder, Failure, Handle, Harness, HarnessConfig};
+use crate::helpers::{Journal, eventually_eq};
 use crate::tasks::DOUBLE;
 
 fn id(text: &str) -> KeyId {
@@ -35,7 +35,7 @@ fn ring(primary: &str, others: &[&str]) -> Keyring {
     Keyring::new(keyset)
 }
 
-fn sealing(ring: &Keyring, policy: Policy) -> impl FnOnce(&mut Place) + use<> {
+fn sealing(ring: &Keyring, policy: Policy) -> impl FnOnce(&mut HarnessConfig) + use<> {
     let encryption = Encryption::new()
         .with_keyring(ring.clone())
         .with_password(Secret::new(ENCRYPTION_PASSWORD.text()))
@@ -56,17 +56,17 @@ fn steps() -> [Policy; 6] {
 
 /// One worker serves queues of every policy: on each of them a task is run, its result comes back,
 /// and so does the error of one that fails.
-pub(crate) fn each_policy_carries_tasks_results_and_errors<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
-    let route = |number: usize| format!("{}-{number}", stage.name);
+pub(crate) fn each_policy_carries_tasks_results_and_errors<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
+    let route = |number: usize| format!("{}-{number}", fixture.name);
     let mut encryption = Encryption::new()
         .with_keyring(ring("k1", &[]))
         .with_password(Secret::new(ENCRYPTION_PASSWORD.text()));
     for (number, policy) in steps().into_iter().enumerate() {
         encryption = encryption.with_queue(QueueName::new(&route(number)).unwrap(), policy);
     }
-    let stage = stage.at(|place| place.encryption = Some(encryption));
-    let mut worker = stage.worker();
+    let fixture = fixture.at(|place| place.encryption = Some(encryption));
+    let mut worker = fixture.worker();
     for number in 0..steps().len() {
         worker = worker.route(&route(number));
     }
@@ -74,8 +74,8 @@ pub(crate) fn each_policy_carries_tasks_results_and_errors<H: Harness>(stage: &S
     let _worker = worker.register(&double, handler).start().unwrap();
     for (number, policy) in steps().into_iter().enumerate() {
         let options = || CallOptions::new().route(route(number));
-        let good = stage.ivy.call_with(&double, (21,), options()).unwrap();
-        let bad = stage.ivy.call_with(&double, (0,), options()).unwrap();
+        let good = fixture.ivy.call_with(&double, (21,), options()).unwrap();
+        let bad = fixture.ivy.call_with(&double, (0,), options()).unwrap();
         assert_eq!(good.result(PATIENCE).unwrap(), 42, "{policy:?}");
         let error = bad.result(PATIENCE).unwrap_err();
         assert_eq!(error.failure().unwrap().message, "no luck", "{policy:?}");
@@ -83,22 +83,22 @@ pub(crate) fn each_policy_carries_tasks_results_and_errors<H: Harness>(stage: &S
 }
 
 /// Neither the message nor what is put aside shows anything of a task, and both open again.
-pub(crate) fn a_sealed_queue_shows_nothing<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
-    let stage = stage.at(sealing(&ring("k1", &[]), Policy::v2()));
-    stage.ivy.send(&double, (2_718_281_828,)).unwrap();
-    let bodies = stage.bodies(stage.name);
+pub(crate) fn a_sealed_queue_shows_nothing<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
+    let fixture = fixture.at(sealing(&ring("k1", &[]), Policy::v2()));
+    fixture.ivy.send(&double, (2_718_281_828,)).unwrap();
+    let bodies = fixture.bodies(fixture.name);
     assert_eq!(bodies.len(), 1);
     assert!(bodies[0].starts_with("$ivy2$k1$"), "{}", bodies[0]);
-    let contents = stage.ivy.peek(stage.name).unwrap();
+    let contents = fixture.ivy.peek(fixture.name).unwrap();
     let [Content::Task(envelope)] = &contents[..] else { panic!("{contents:?}") };
     assert_eq!(envelope.args.as_str(), "[2718281828]");
     let handler = |_, (_,)| Err(TaskError::fatal("no"));
-    let _worker = stage.worker().register(&double, handler).start().unwrap();
-    let dead = format!("{}.dead", stage.name);
-    eventually_eq(1, || stage.size(&dead));
-    assert!(stage.bodies(&dead)[0].starts_with("$ivy2$k1$"));
-    let contents = stage.ivy.peek(&dead).unwrap();
+    let _worker = fixture.worker().register(&double, handler).start().unwrap();
+    let dead = format!("{}.dead", fixture.name);
+    eventually_eq(1, || fixture.size(&dead));
+    assert!(fixture.bodies(&dead)[0].starts_with("$ivy2$k1$"));
+    let contents = fixture.ivy.peek(&dead).unwrap();
     let [Content::DeadLetter { letter, task: Ok(task) }] = &contents[..] else {
         panic!("{contents:?}")
     };
@@ -108,32 +108,32 @@ pub(crate) fn a_sealed_queue_shows_nothing<H: Harness>(stage: &Stage<H>) {
 
 /// What is less protected than the queue demands, and what was moved from another queue, is kept
 /// and never run.
-pub(crate) fn downgrades_are_dead_lettered_and_moved_frames_are_given_back<H: Harness>(
-    stage: &Stage<H>,
+pub(crate) fn downgrades_are_dead_lettered_and_moved_frames_are_released<H: Harness>(
+    fixture: &Fixture<H>,
 ) {
-    let double = stage.own(DOUBLE);
+    let double = fixture.own(DOUBLE);
     let keys = ring("k1", &[]);
-    let plain = stage.at(|_| {});
+    let plain = fixture.at(|_| {});
     plain.ivy.send(&double, (1,)).unwrap();
-    let legacy = stage.at(sealing(&keys, Policy::legacy()));
+    let legacy = fixture.at(sealing(&keys, Policy::legacy()));
     legacy.ivy.send(&double, (2,)).unwrap();
-    let stage = stage.at(sealing(&keys, Policy::v2()));
-    let elsewhere = format!("{}-elsewhere", stage.name);
+    let fixture = fixture.at(sealing(&keys, Policy::v2()));
+    let elsewhere = format!("{}-elsewhere", fixture.name);
     let options = CallOptions::new().route(&elsewhere);
-    stage.ivy.send_with(&double, (3,), options).unwrap();
-    stage.post(&stage.bodies(&elsewhere)[0]);
+    fixture.ivy.send_with(&double, (3,), options).unwrap();
+    fixture.post(&fixture.bodies(&elsewhere)[0]);
     let executed = Journal::new();
     let journal = executed.clone();
     let handler = move |_, (n,)| {
         journal.write(n);
         Ok(2 * n)
     };
-    let mut watch = stage.watch();
-    let _worker = stage.worker().register(&double, handler).start().unwrap();
-    assert_eq!(stage.ivy.call(&double, (4,)).unwrap().result(PATIENCE).unwrap(), 8);
-    let dead = format!("{}.dead", stage.name);
-    eventually_eq(2, || stage.size(&dead));
-    let reasons: Vec<_> = stage
+    let mut watch = fixture.watch();
+    let _worker = fixture.worker().register(&double, handler).start().unwrap();
+    assert_eq!(fixture.ivy.call(&double, (4,)).unwrap().result(PATIENCE).unwrap(), 8);
+    let dead = format!("{}.dead", fixture.name);
+    eventually_eq(2, || fixture.size(&dead));
+    let reasons: Vec<_> = fixture
         .ivy
         .peek(&dead)
         .unwrap()
@@ -154,11 +154,11 @@ pub(crate) fn downgrades_are_dead_lettered_and_moved_frames_are_given_back<H: Ha
 
 /// Keys are replaced one program after the other while tasks are under way, and a reload that fails
 /// changes nothing: every result arrives.
-pub(crate) fn a_rotation_under_way_loses_nothing<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn a_rotation_under_way_loses_nothing<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let (producer_keys, worker_keys) = (ring("old", &[]), ring("old", &[]));
-    let producer = stage.at(sealing(&producer_keys, Policy::v2()));
-    let at_work = stage.at(sealing(&worker_keys, Policy::v2()));
+    let producer = fixture.at(sealing(&producer_keys, Policy::v2()));
+    let at_work = fixture.at(sealing(&worker_keys, Policy::v2()));
     let _worker = at_work.doubling(&double);
     let mut handles = Vec::new();
     let mut call_some = || {
@@ -187,11 +187,11 @@ pub(crate) fn a_rotation_under_way_loses_nothing<H: Harness>(stage: &Stage<H>) {
 }
 
 /// A message whose key is not known yet waits until it is.
-pub(crate) fn a_message_waits_for_its_key<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn a_message_waits_for_its_key<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let worker_keys = ring("old", &[]);
-    let producer = stage.at(sealing(&ring("new", &["old"]), Policy::v2()));
-    let at_work = stage.at(sealing(&worker_keys, Policy::v2()));
+    let producer = fixture.at(sealing(&ring("new", &["old"]), Policy::v2()));
+    let at_work = fixture.at(sealing(&worker_keys, Policy::v2()));
     let mut watch = at_work.watch();
     let _worker = at_work.doubling(&double);
     let handle = producer.ivy.call(&double, (21,)).unwrap();

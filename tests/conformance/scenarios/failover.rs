@@ -2,24 +2,24 @@
 
 use ivy_test_kit::{PATIENCE, RedisServer, Relay};
 
+use crate::fixture::Fixture;
 use crate::harness::{Handle, Harness};
 use crate::runtime::wait;
-use crate::stage::Stage;
 use crate::tasks::DOUBLE;
 
 /// After a failover the old server lives on, as a replica of the new one or by itself. A worker that
 /// published on it publishes on the new one then, so that callers who come later get their results.
-pub(crate) fn results_arrive_after_the_notifier_has_failed_over<H: Harness>(stage: &Stage<H>) {
+pub(crate) fn results_arrive_after_the_notifier_has_failed_over<H: Harness>(fixture: &Fixture<H>) {
     for old_becomes_replica in [true, false] {
         let (old, new) = (wait(RedisServer::start()), wait(RedisServer::start()));
         wait(new.replicate(Some(&old)));
         let name = wait(Relay::start(old.port()));
         let connected = || {
             let url = format!("redis://127.0.0.1:{}", name.port());
-            stage.at(|place| place.notifier = url)
+            fixture.at(|place| place.notifier = url)
         };
         let working = connected();
-        let _worker = working.doubling(&stage.own(DOUBLE));
+        let _worker = working.doubling(&fixture.own(DOUBLE));
         works(&connected(), 1);
         wait(new.replicate(None));
         if old_becomes_replica {
@@ -32,7 +32,7 @@ pub(crate) fn results_arrive_after_the_notifier_has_failed_over<H: Harness>(stag
     }
 }
 
-fn works<H: Harness>(stage: &Stage<H>, n: u64) {
-    let handle = stage.ivy.call(&stage.own(DOUBLE), (n,)).unwrap();
+fn works<H: Harness>(fixture: &Fixture<H>, n: u64) {
+    let handle = fixture.ivy.call(&fixture.own(DOUBLE), (n,)).unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), 2 * n);
 }

@@ -4,18 +4,18 @@ use std::thread;
 use std::time::Duration;
 
 use ivy_proto::event::Event;
-use ivy_test_kit::{Mishap, PATIENCE, RequestKind};
+use ivy_test_kit::{PATIENCE, ProxyFault, RequestKind};
 
 use crate::child;
+use crate::fixture::{Fixture, LEASE};
 use crate::harness::{Builder, Handle, Harness, Job};
-use crate::props::{Gate, Journal, eventually};
+use crate::helpers::{Gate, Journal, eventually};
 use crate::runtime::wait;
-use crate::stage::{LEASE, Stage};
 use crate::tasks::DOUBLE;
 
 /// A task that takes longer than its lease is kept by heartbeats: no other worker gets it.
-pub(crate) fn a_long_task_is_kept_by_heartbeats<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn a_long_task_is_kept_by_heartbeats<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let executed = Journal::new();
     let start = || {
         let journal = executed.clone();
@@ -23,23 +23,23 @@ pub(crate) fn a_long_task_is_kept_by_heartbeats<H: Harness>(stage: &Stage<H>) {
             journal.write(job.is_cancelled_within(LEASE * 5 / 2));
             Ok(2 * n)
         };
-        stage.worker().register(&double, handler).start().unwrap()
+        fixture.worker().register(&double, handler).start().unwrap()
     };
     let _workers = [start(), start()];
-    assert_eq!(stage.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
-    stage.until_empty();
+    assert_eq!(fixture.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
+    fixture.until_empty();
     assert_eq!(executed.entries(), [false]);
 }
 
 /// However many renewals a server leaves unanswered, none of them waits for another.
-pub(crate) fn renewals_wait_for_no_other_request<H: Harness>(stage: &Stage<H>) {
+pub(crate) fn renewals_wait_for_no_other_request<H: Harness>(fixture: &Fixture<H>) {
     const HANDLERS: usize = 40;
-    let (behind, proxy) = stage.behind_proxy();
-    let double = stage.own(DOUBLE);
+    let (behind, proxy) = fixture.behind_proxy();
+    let double = fixture.own(DOUBLE);
     let gate = Gate::default();
     let closed = gate.clone();
     let handler = move |job: Job, (n,)| closed.pass(&job).map(|()| 2 * n);
-    for handle in stage.ivy.call_many(&double, (0..HANDLERS as u64).map(|n| (n,))) {
+    for handle in fixture.ivy.call_many(&double, (0..HANDLERS as u64).map(|n| (n,))) {
         handle.unwrap();
     }
     let _held = proxy.hold_answers(RequestKind::Touch);
@@ -52,9 +52,9 @@ pub(crate) fn renewals_wait_for_no_other_request<H: Harness>(stage: &Stage<H>) {
 
 /// A handler may end while the renewal of its reservation is under way: its message is then deleted
 /// with the new reservation.
-pub(crate) fn a_task_may_end_while_its_receipt_is_replaced<H: Harness>(stage: &Stage<H>) {
-    let (behind, proxy) = stage.behind_proxy();
-    let double = stage.own(DOUBLE);
+pub(crate) fn a_task_may_end_while_its_receipt_is_replaced<H: Harness>(fixture: &Fixture<H>) {
+    let (behind, proxy) = fixture.behind_proxy();
+    let double = fixture.own(DOUBLE);
     let gate = Gate::default();
     let closed = gate.clone();
     let handler = move |job: Job, (n,)| closed.pass(&job).map(|()| 2 * n);
@@ -68,22 +68,24 @@ pub(crate) fn a_task_may_end_while_its_receipt_is_replaced<H: Harness>(stage: &S
     thread::sleep(Duration::from_millis(300));
     assert_eq!(proxy.seen(RequestKind::Delete), 0);
     drop(held);
-    stage.until_empty();
+    fixture.until_empty();
     assert_eq!(gate.begun(), 1);
 }
 
 /// A worker that has lost a reservation tells its handler to stop, whose outcome no longer counts,
 /// and leaves the message to whom it belongs now.
-pub(crate) fn a_lost_lease_cancels_the_handler_and_deletes_nothing<H: Harness>(stage: &Stage<H>) {
-    let (cut_off, proxy) = stage.behind_proxy();
-    proxy.spoil(RequestKind::Touch, 1000, Mishap::Status(503));
-    let double = stage.own(DOUBLE);
+pub(crate) fn a_lost_lease_cancels_the_handler_and_deletes_nothing<H: Harness>(
+    fixture: &Fixture<H>,
+) {
+    let (cut_off, proxy) = fixture.behind_proxy();
+    proxy.inject(RequestKind::Touch, 1000, ProxyFault::Status(503));
+    let double = fixture.own(DOUBLE);
     let gate = Gate::default();
     let closed = gate.clone();
     let handler = move |job: Job, (n,)| closed.pass(&job).map(|()| 2 * n);
     let mut watch = cut_off.watch();
     let _late = cut_off.worker().register(&double, handler).start().unwrap();
-    stage.ivy.send(&double, (21,)).unwrap();
+    fixture.ivy.send(&double, (21,)).unwrap();
     gate.wait_for(1);
 
     let executed = Journal::new();
@@ -92,22 +94,22 @@ pub(crate) fn a_lost_lease_cancels_the_handler_and_deletes_nothing<H: Harness>(s
         journal.write(n);
         Ok(2 * n)
     };
-    let _prompt = stage.worker().register(&double, handler).start().unwrap();
+    let _prompt = fixture.worker().register(&double, handler).start().unwrap();
     gate.wait_for_cancelled(1);
     watch.until(|event| matches!(event, Event::LeaseLost { .. }).then_some(()));
-    stage.until_empty();
+    fixture.until_empty();
     assert_eq!(executed.entries(), [21]);
     assert_eq!(proxy.seen(RequestKind::Delete), 0);
 }
 
 /// A worker that is killed costs one lease and no task, and its end does not count as an attempt.
-pub(crate) fn a_killed_worker_costs_a_lease_and_no_task<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
-    let handle = stage.ivy.call(&double, (21,)).unwrap();
-    let mut child = child::start(stage);
+pub(crate) fn a_killed_worker_costs_a_lease_and_no_task<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
+    let handle = fixture.ivy.call(&double, (21,)).unwrap();
+    let mut child = child::start(fixture);
     assert_eq!(wait(child.line()), child::BEGUN);
     wait(child.kill());
-    assert_eq!(stage.size(stage.name), 1);
+    assert_eq!(fixture.size(fixture.name), 1);
 
     let attempts = Journal::new();
     let journal = attempts.clone();
@@ -115,41 +117,41 @@ pub(crate) fn a_killed_worker_costs_a_lease_and_no_task<H: Harness>(stage: &Stag
         journal.write(job.attempt);
         Ok(2 * n)
     };
-    let _worker = stage.worker().register(&double, handler).start().unwrap();
+    let _worker = fixture.worker().register(&double, handler).start().unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
-    stage.until_empty();
+    fixture.until_empty();
     assert_eq!(attempts.entries(), [1]);
 }
 
 /// When the message of a running task is gone, its handler is told to stop, and its place is free.
-pub(crate) fn a_cleared_queue_cancels_what_runs<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn a_cleared_queue_cancels_what_runs<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let gate = Gate::default();
     let closed = gate.clone();
     let handler = move |job: Job, (n,)| match n {
         0 => closed.pass(&job).map(|()| 0),
         n => Ok(2 * n),
     };
-    let _worker = stage.worker().concurrency(1).register(&double, handler).start().unwrap();
-    stage.ivy.send(&double, (0,)).unwrap();
+    let _worker = fixture.worker().concurrency(1).register(&double, handler).start().unwrap();
+    fixture.ivy.send(&double, (0,)).unwrap();
     gate.wait_for(1);
-    stage.ivy.clear(stage.name).unwrap();
+    fixture.ivy.clear(fixture.name).unwrap();
     gate.wait_for_cancelled(1);
-    assert_eq!(stage.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
+    assert_eq!(fixture.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
 }
 
 /// Never do more handlers run at a time than the worker was given places.
-pub(crate) fn slots_are_never_exceeded<H: Harness>(stage: &Stage<H>) {
+pub(crate) fn slots_are_never_exceeded<H: Harness>(fixture: &Fixture<H>) {
     const SLOTS: usize = 3;
-    let double = stage.own(DOUBLE);
+    let double = fixture.own(DOUBLE);
     let gate = Gate::default();
     let closed = gate.clone();
     let handler = move |job: Job, (n,)| {
         closed.pass(&job)?;
         Ok(2 * n)
     };
-    let handles = stage.ivy.call_many(&double, (0..12).map(|n| (n,)));
-    let worker = stage.worker().concurrency(SLOTS).register(&double, handler);
+    let handles = fixture.ivy.call_many(&double, (0..12).map(|n| (n,)));
+    let worker = fixture.worker().concurrency(SLOTS).register(&double, handler);
     let _worker = worker.start().unwrap();
     gate.wait_for(SLOTS);
     // A fourth would come now.

@@ -7,51 +7,51 @@ use ivy_proto::ErrorKind;
 use ivy_proto::event::{Event, ReleaseReason};
 use ivy_test_kit::PATIENCE;
 
+use crate::fixture::Fixture;
 use crate::harness::{Builder, Failure, Handle, Harness, Job, Worker};
-use crate::props::{Gate, Journal};
-use crate::stage::Stage;
+use crate::helpers::{Gate, Journal};
 use crate::tasks::{DOUBLE, QUADRUPLE};
 
 /// How long it is watched that nothing happens.
 const WHILE: Duration = Duration::from_millis(500);
 
 /// Two handlers under one name are a mistake that is told at the start.
-pub(crate) fn g10_two_tasks_under_one_name_are_refused<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn g10_two_tasks_under_one_name_are_refused<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let worker =
-        stage.worker().register(&double, |_, (n,)| Ok(n)).register(&double, |_, (n,)| Ok(n));
+        fixture.worker().register(&double, |_, (n,)| Ok(n)).register(&double, |_, (n,)| Ok(n));
     assert_eq!(worker.start().unwrap_err().kind(), ErrorKind::Config);
 }
 
 /// A task may be registered by its name alone, with the queue said beside it.
-pub(crate) fn a_task_is_registered_by_name<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn a_task_is_registered_by_name<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let handler = |_: Job, (n,): (u64,)| Ok(2 * n);
     let _worker =
-        stage.worker().register(double.name(), handler).queue(stage.name).start().unwrap();
-    assert_eq!(stage.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
+        fixture.worker().register(double.name(), handler).queue(fixture.name).start().unwrap();
+    assert_eq!(fixture.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
 }
 
 /// A paused worker takes nothing until it is resumed.
-pub(crate) fn a_paused_worker_takes_nothing_until_it_is_resumed<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
-    let worker = stage.doubling(&double);
-    stage.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap();
+pub(crate) fn a_paused_worker_takes_nothing_until_it_is_resumed<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
+    let worker = fixture.doubling(&double);
+    fixture.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap();
     worker.pause();
-    let handle = stage.ivy.call(&double, (21,)).unwrap();
+    let handle = fixture.ivy.call(&double, (21,)).unwrap();
     assert_eq!(handle.result(WHILE).unwrap_err().kind(), ErrorKind::TimedOut);
-    assert_eq!(stage.size(stage.name), 1);
+    assert_eq!(fixture.size(fixture.name), 1);
     worker.resume();
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
 }
 
 /// A paused notifier holds results back, and not tasks.
-pub(crate) fn a_paused_notifier_holds_results_back_and_not_tasks<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
-    let mut watch = stage.watch();
-    let worker = stage.doubling(&double);
+pub(crate) fn a_paused_notifier_holds_results_back_and_not_tasks<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
+    let mut watch = fixture.watch();
+    let worker = fixture.doubling(&double);
     worker.pause_notifier();
-    let handle = stage.ivy.call(&double, (21,)).unwrap();
+    let handle = fixture.ivy.call(&double, (21,)).unwrap();
     watch.until(|event| matches!(event, Event::Acknowledged { .. }).then_some(()));
     assert_eq!(handle.result(WHILE).unwrap_err().kind(), ErrorKind::TimedOut);
     worker.resume_notifier();
@@ -60,8 +60,8 @@ pub(crate) fn a_paused_notifier_holds_results_back_and_not_tasks<H: Harness>(sta
 
 /// A worker that is drained waits for its handlers, settles their messages and publishes their
 /// results.
-pub(crate) fn drain_waits_for_handlers<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn drain_waits_for_handlers<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let (gate, ended) = (Gate::default(), Journal::new());
     let (closed, journal) = (gate.clone(), ended.clone());
     let handler = move |job: Job, (n,)| {
@@ -69,8 +69,8 @@ pub(crate) fn drain_waits_for_handlers<H: Harness>(stage: &Stage<H>) {
         journal.write("handler");
         Ok(2 * n)
     };
-    let worker = stage.worker().register(&double, handler).start().unwrap();
-    let handle = stage.ivy.call(&double, (21,)).unwrap();
+    let worker = fixture.worker().register(&double, handler).start().unwrap();
+    let handle = fixture.ivy.call(&double, (21,)).unwrap();
     gate.wait_for(1);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -81,14 +81,14 @@ pub(crate) fn drain_waits_for_handlers<H: Harness>(stage: &Stage<H>) {
         gate.open();
     });
     assert_eq!(ended.entries(), ["handler", "drain"]);
-    assert_eq!(stage.size(stage.name), 0);
+    assert_eq!(fixture.size(fixture.name), 0);
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
 }
 
 /// What a drain cuts off at its limit, and what it finds not begun, is given back at once and run
 /// by another worker. What was cut off does not count as an attempt.
-pub(crate) fn what_a_drain_gives_back_is_run_elsewhere<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn what_a_drain_gives_back_is_run_elsewhere<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let (gate, attempts) = (Gate::default(), Journal::new());
     let start = || {
         let (closed, journal) = (gate.clone(), attempts.clone());
@@ -97,12 +97,12 @@ pub(crate) fn what_a_drain_gives_back_is_run_elsewhere<H: Harness>(stage: &Stage
             closed.pass(&job)?;
             Ok(2 * n)
         };
-        stage.worker().concurrency(2).register(&double, handler).start().unwrap()
+        fixture.worker().concurrency(2).register(&double, handler).start().unwrap()
     };
-    let handles = stage.ivy.call_many(&double, (0..5).map(|n| (n,)));
+    let handles = fixture.ivy.call_many(&double, (0..5).map(|n| (n,)));
     let worker = start();
     gate.wait_for(2);
-    let mut watch = stage.watch();
+    let mut watch = fixture.watch();
     worker.drain(Duration::from_millis(200));
     gate.wait_for_cancelled(2);
     for _ in 0..2 {
@@ -113,27 +113,27 @@ pub(crate) fn what_a_drain_gives_back_is_run_elsewhere<H: Harness>(stage: &Stage
             _ => None,
         });
     }
-    assert_eq!(stage.size(stage.name), 5);
+    assert_eq!(fixture.size(fixture.name), 5);
     gate.open();
     let _other = start();
     for (n, handle) in (0..5).zip(handles) {
         assert_eq!(handle.unwrap().result(PATIENCE).unwrap(), 2 * n);
     }
-    stage.until_empty();
+    fixture.until_empty();
     assert_eq!(attempts.entries(), [1; 7]);
 }
 
 /// A worker that is dropped takes nothing more, and lets its handlers finish.
-pub(crate) fn a_dropped_worker_lets_its_handlers_finish<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
+pub(crate) fn a_dropped_worker_lets_its_handlers_finish<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
     let gate = Gate::default();
     let closed = gate.clone();
     let handler = move |job: Job, (n,)| closed.pass(&job).map(|()| 2 * n);
-    let worker = stage.worker().drain_limit(PATIENCE).register(&double, handler).start().unwrap();
-    let begun = stage.ivy.call(&double, (21,)).unwrap();
+    let worker = fixture.worker().drain_limit(PATIENCE).register(&double, handler).start().unwrap();
+    let begun = fixture.ivy.call(&double, (21,)).unwrap();
     gate.wait_for(1);
     drop(worker);
-    let late = stage.ivy.call(&double, (1,)).unwrap();
+    let late = fixture.ivy.call(&double, (1,)).unwrap();
     assert_eq!(late.result(WHILE).unwrap_err().kind(), ErrorKind::TimedOut);
     gate.open();
     assert_eq!(begun.result(PATIENCE).unwrap(), 42);
@@ -142,8 +142,10 @@ pub(crate) fn a_dropped_worker_lets_its_handlers_finish<H: Harness>(stage: &Stag
 
 /// Handlers that wait for tasks which only their own worker would run are told of, and do not delay
 /// its drain. They are run again by another worker, and the attempt does not count.
-pub(crate) fn slots_that_wait_for_each_other_are_told_and_given_back<H: Harness>(stage: &Stage<H>) {
-    let (double, outer) = (stage.own(DOUBLE), stage.own(QUADRUPLE));
+pub(crate) fn slots_that_wait_for_each_other_are_reported_and_released<H: Harness>(
+    fixture: &Fixture<H>,
+) {
+    let (double, outer) = (fixture.own(DOUBLE), fixture.own(QUADRUPLE));
     let attempts = Journal::new();
     let start = |concurrency| {
         let journal = attempts.clone();
@@ -151,12 +153,12 @@ pub(crate) fn slots_that_wait_for_each_other_are_told_and_given_back<H: Harness>
             journal.write(job.attempt);
             Ok(2 * (job.call)(&double, n)?)
         };
-        let worker = stage.worker().concurrency(concurrency).register(&outer, handler);
+        let worker = fixture.worker().concurrency(concurrency).register(&outer, handler);
         worker.register(&double, |_, (n,)| Ok(2 * n)).start().unwrap()
     };
-    let mut watch = stage.watch();
+    let mut watch = fixture.watch();
     let worker = start(1);
-    let handle = stage.ivy.call(&outer, (21,)).unwrap();
+    let handle = fixture.ivy.call(&outer, (21,)).unwrap();
     let (slots, waits) = watch.until(|event| match event {
         Event::SlotsWait { slots, waits, .. } => Some((*slots, waits.clone())),
         _ => None,
@@ -167,24 +169,24 @@ pub(crate) fn slots_that_wait_for_each_other_are_told_and_given_back<H: Harness>
     worker.drain(PATIENCE);
     let _other = start(2);
     assert_eq!(handle.result(PATIENCE).unwrap(), 84);
-    stage.until_empty();
+    fixture.until_empty();
     assert_eq!(attempts.entries(), [1, 1]);
 }
 
 /// A handler can call tasks itself, on its worker's ivy.
-pub(crate) fn a_handler_can_call_another_task<H: Harness>(stage: &Stage<H>) {
-    let (double, outer) = (stage.own(DOUBLE), stage.own(QUADRUPLE));
-    let ivy = stage.ivy.clone();
+pub(crate) fn a_handler_can_call_another_task<H: Harness>(fixture: &Fixture<H>) {
+    let (double, outer) = (fixture.own(DOUBLE), fixture.own(QUADRUPLE));
+    let ivy = fixture.ivy.clone();
     let handler = move |_, (n,)| {
         let handle = ivy.call(&double, (n,));
         let result = handle.and_then(|handle| handle.result(PATIENCE));
         Ok(2 * result.map_err(|error| ivy_proto::TaskError::from_error(&error))?)
     };
-    let _worker = stage
+    let _worker = fixture
         .worker()
         .register(&double, |_, (n,)| Ok(2 * n))
         .register(&outer, handler)
         .start()
         .unwrap();
-    assert_eq!(stage.ivy.call(&outer, (21,)).unwrap().result(PATIENCE).unwrap(), 84);
+    assert_eq!(fixture.ivy.call(&outer, (21,)).unwrap().result(PATIENCE).unwrap(), 84);
 }

@@ -16,16 +16,16 @@ mod retries;
 mod routing;
 mod tls;
 
+use crate::fixture::Fixture;
 use crate::futures::Futures;
 use crate::harness::Harness;
 use crate::pairs::{Coverage, Exception, Pair};
-use crate::stage::Stage;
 
 /// Something that every adapter must do, over the pairs that it covers but those excepted.
 pub(crate) struct Scenario<H> {
     pub(crate) part: &'static str,
     pub(crate) name: &'static str,
-    pub(crate) run: fn(&Stage<H>),
+    pub(crate) run: fn(&Fixture<H>),
     /// Whether it is about what an adapter does by itself, whatever the backends.
     of_adapter: bool,
     exceptions: &'static [Exception],
@@ -74,8 +74,8 @@ conformance! {
     calls {
         a_call_comes_back_with_its_typed_result;
         each_of_many_calls_comes_back_with_its_own_result;
-        a_result_of_another_type_is_told_apart;
-        a_result_that_is_too_large_is_told;
+        a_result_of_another_type_is_distinguished;
+        a_result_that_is_too_large_is_reported;
         a_value_comes_back_or_is_refused_whatever_its_depth;
         encrypted_calls_come_back;
         an_encrypted_message_shows_nothing except PRIVATE_QUEUE;
@@ -98,23 +98,23 @@ conformance! {
         a_fatal_error_is_not_tried_again;
         a_call_may_forbid_retries;
         a_panic_is_a_failed_attempt_and_leaves_its_slot_free;
-        a_panic_that_panics_again_is_told_as_a_panic;
+        a_panic_that_panics_again_is_reported_as_a_panic;
         a_handler_over_its_time_limit_is_stopped;
     }
     dead_letters {
         a_task_that_failed_for_good_is_kept;
         arguments_of_another_version_wait_for_it;
-        what_cannot_be_read_is_put_aside_unchanged except PRIVATE_QUEUE;
-        what_may_kill_workers_is_put_aside except PRIVATE_QUEUE;
+        what_cannot_be_read_is_dead_lettered_unchanged except PRIVATE_QUEUE;
+        what_may_kill_workers_is_dead_lettered except PRIVATE_QUEUE;
         many_renewals_are_not_held_against_a_task except PRIVATE_QUEUE;
-        a_task_past_its_deadline_is_put_aside except PRIVATE_QUEUE;
+        a_task_past_its_deadline_is_dead_lettered except PRIVATE_QUEUE;
         an_unknown_task_waits_for_a_worker_that_knows_it;
         a_message_without_its_key_is_kept except PRIVATE_QUEUE;
     }
     encryption {
         each_policy_carries_tasks_results_and_errors;
         a_sealed_queue_shows_nothing except PRIVATE_QUEUE;
-        downgrades_are_dead_lettered_and_moved_frames_are_given_back except PRIVATE_QUEUE;
+        downgrades_are_dead_lettered_and_moved_frames_are_released except PRIVATE_QUEUE;
         a_rotation_under_way_loses_nothing except ONE_PROCESS;
         a_message_waits_for_its_key except ONE_PROCESS;
     }
@@ -157,7 +157,7 @@ conformance! {
         what_a_drain_gives_back_is_run_elsewhere;
         a_dropped_worker_lets_its_handlers_finish;
         a_handler_can_call_another_task;
-        slots_that_wait_for_each_other_are_told_and_given_back;
+        slots_that_wait_for_each_other_are_reported_and_released;
     }
     routing {
         the_more_urgent_task_is_run_first;
@@ -170,9 +170,9 @@ conformance! {
         h16_a_cut_answer_is_never_a_success except OTHER_THAN_IRONMQ;
         h13_a_damaged_answer_spoils_no_other except OTHER_THAN_IRONMQ;
         h12_h13_h14_h24_h25_what_is_not_http_is_an_error except OTHER_THAN_IRONMQ;
-        h02_h03_an_odd_answer_is_believed_and_told except OTHER_THAN_IRONMQ;
+        h02_h03_an_odd_answer_is_believed_and_reported except OTHER_THAN_IRONMQ;
         pieces_of_an_answer_make_the_same_answer except OTHER_THAN_IRONMQ;
-        h15_h26_an_endless_answer_is_given_up except OTHER_THAN_IRONMQ;
+        h15_h26_an_endless_answer_is_cancelled except OTHER_THAN_IRONMQ;
     }
     redis {
         r01_to_r03_strange_payloads_are_counted except OTHER_THAN_REDIS;
@@ -180,8 +180,8 @@ conformance! {
         r05_messages_of_other_channels_are_passed_over except OTHER_THAN_REDIS;
         r06_damaged_bytes_cost_a_subscription_at_most except OTHER_THAN_REDIS;
         r06_damaged_answers_cost_a_notice_at_most except OTHER_THAN_REDIS;
-        r07_refused_subscriptions_are_told except OTHER_THAN_REDIS;
-        r07_refused_publications_are_told_and_repeated except OTHER_THAN_REDIS;
+        r07_refused_subscriptions_are_reported except OTHER_THAN_REDIS;
+        r07_refused_publications_are_reported_and_repeated except OTHER_THAN_REDIS;
         r08_a_lost_publication_is_not_repeated except OTHER_THAN_REDIS;
         r09_a_notice_that_nobody_hears_is_counted except OTHER_THAN_REDIS;
         r10_a_subscriber_that_is_cut_off_comes_back except OTHER_THAN_REDIS;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use ivy_proto::ErrorKind;
 use ivy_proto::event::{Event, NoticeDropReason, Part};
 use ivy_proto::notify::NotifyFaultKind;
-use ivy_test_kit::{Answer, PATIENCE, ScriptedRedis};
+use ivy_test_kit::{PATIENCE, ScriptedRedis, ScriptedReply};
 use serde_json::json;
 
-use crate::harness::{Builder, Failure, Handle, Harness, Place};
-use crate::props::{eventually, eventually_eq};
-use crate::stage::Stage;
+use crate::fixture::Fixture;
+use crate::harness::{Builder, Failure, Handle, Harness, HarnessConfig};
+use crate::helpers::{eventually, eventually_eq};
 use crate::tasks::DOUBLE;
 use crate::watch::Watch;
 
@@ -33,14 +33,14 @@ const ERRORS: [(&str, bool); 9] = [
     ("ERR Zq7Secret7Zq", false),
 ];
 
-fn scripted<H: Harness>(stage: &Stage<H>) -> (ScriptedRedis, Stage<H>) {
+fn scripted<H: Harness>(fixture: &Fixture<H>) -> (ScriptedRedis, Fixture<H>) {
     let redis = ScriptedRedis::start();
-    let stage = stage.at(|place| place.notifier = redis.url(PASSWORD));
-    (redis, stage)
+    let fixture = fixture.at(|place| place.notifier = redis.url(PASSWORD));
+    (redis, fixture)
 }
 
-fn works<H: Harness>(stage: &Stage<H>, n: u64) {
-    let handle = stage.ivy.call(&stage.own(DOUBLE), (n,)).unwrap();
+fn works<H: Harness>(fixture: &Fixture<H>, n: u64) {
+    let handle = fixture.ivy.call(&fixture.own(DOUBLE), (n,)).unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), 2 * n);
 }
 
@@ -68,16 +68,16 @@ fn fault(watch: &mut Watch) -> NotifyFaultKind {
 }
 
 /// Whatever is published that is no notice for a call of ours is counted and passed over.
-pub(crate) fn r01_to_r03_strange_payloads_are_counted<H: Harness>(stage: &Stage<H>) {
-    let (redis, stage) = scripted(stage);
-    let _worker = stage.doubling(&stage.own(DOUBLE));
-    let mut watch = stage.watch();
-    works(&stage, 1);
+pub(crate) fn r01_to_r03_strange_payloads_are_counted<H: Harness>(fixture: &Fixture<H>) {
+    let (redis, fixture) = scripted(fixture);
+    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let mut watch = fixture.watch();
+    works(&fixture, 1);
     let notice = |name: &str, id: &str| {
         let options = json!({ "ivy": { "v": 1, "id": id, "outcome": "ok" } });
         json!({
             "id": "1", "name": name, "args": [], "options": options, "result": [1], "notify": true,
-            "queue": stage.name,
+            "queue": fixture.name,
         })
     };
     let of_another = notice(DOUBLE.name(), "AAAAAAAAAAAAAAAAAAAAAA");
@@ -97,7 +97,7 @@ pub(crate) fn r01_to_r03_strange_payloads_are_counted<H: Harness>(stage: &Stage<
         without_args.to_string().into_bytes(),
         of_another.to_string().into_bytes(),
     ];
-    let channels = [reply_channel(&redis), stage.name.to_owned()];
+    let channels = [reply_channel(&redis), fixture.name.to_owned()];
     for payload in &payloads {
         channels.iter().for_each(|channel| redis.publish(channel, payload));
     }
@@ -105,44 +105,44 @@ pub(crate) fn r01_to_r03_strange_payloads_are_counted<H: Harness>(stage: &Stage<
     for _ in 0..payloads.len() * channels.len() {
         watch.until(ignored);
     }
-    works(&stage, 2);
+    works(&fixture, 2);
 }
 
 /// Who reaches the notifier can forge a result, as it is documented, but never ends a task by it.
-pub(crate) fn r04_a_forged_notice_ends_no_task<H: Harness>(stage: &Stage<H>) {
-    let (redis, stage) = scripted(stage);
-    let double = stage.own(DOUBLE);
-    let handle = stage.ivy.call(&double, (1,)).unwrap();
+pub(crate) fn r04_a_forged_notice_ends_no_task<H: Harness>(fixture: &Fixture<H>) {
+    let (redis, fixture) = scripted(fixture);
+    let double = fixture.own(DOUBLE);
+    let handle = fixture.ivy.call(&double, (1,)).unwrap();
     let options = json!({ "ivy": { "v": 1, "id": handle.id().to_string(), "outcome": "ok" } });
     let forged = json!({
         "id": "1", "name": DOUBLE.name(), "args": [], "options": options, "result": [7],
-        "notify": true, "queue": stage.name,
+        "notify": true, "queue": fixture.name,
     });
     redis.publish(&reply_channel(&redis), forged.to_string().as_bytes());
     assert_eq!(handle.result(PATIENCE).unwrap(), 7);
-    assert_eq!(stage.size(stage.name), 1);
-    let _worker = stage.doubling(&double);
-    stage.until_empty();
+    assert_eq!(fixture.size(fixture.name), 1);
+    let _worker = fixture.doubling(&double);
+    fixture.until_empty();
 }
 
 /// Messages of channels and patterns that were not asked for are passed over.
-pub(crate) fn r05_messages_of_other_channels_are_passed_over<H: Harness>(stage: &Stage<H>) {
-    let (redis, stage) = scripted(stage);
-    let _worker = stage.doubling(&stage.own(DOUBLE));
-    works(&stage, 1);
+pub(crate) fn r05_messages_of_other_channels_are_passed_over<H: Harness>(fixture: &Fixture<H>) {
+    let (redis, fixture) = scripted(fixture);
+    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    works(&fixture, 1);
     redis.push(b"*3\r\n$7\r\nmessage\r\n$5\r\nother\r\n$2\r\n{}\r\n");
     redis.push(b"*3\r\n$7\r\nmessage\r\n$3\r\na\0b\r\n$2\r\n{}\r\n");
     redis.push(b"*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$5\r\nother\r\n$2\r\n{}\r\n");
-    works(&stage, 2);
+    works(&fixture, 2);
     assert_eq!(redis.received("SUBSCRIBE").len(), 1);
 }
 
 /// What is not Redis's protocol on a subscription ends it at most; there is a new one then.
-pub(crate) fn r06_damaged_bytes_cost_a_subscription_at_most<H: Harness>(stage: &Stage<H>) {
-    let (redis, stage) = scripted(stage);
-    let _worker = stage.doubling(&stage.own(DOUBLE));
-    let mut watch = stage.watch();
-    works(&stage, 1);
+pub(crate) fn r06_damaged_bytes_cost_a_subscription_at_most<H: Harness>(fixture: &Fixture<H>) {
+    let (redis, fixture) = scripted(fixture);
+    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let mut watch = fixture.watch();
+    works(&fixture, 1);
     let deep = b"*1\r\n".repeat(100_000);
     let damaged: [&[u8]; 9] = [
         b"?what\r\n",
@@ -160,47 +160,47 @@ pub(crate) fn r06_damaged_bytes_cost_a_subscription_at_most<H: Harness>(stage: &
         // Some would be the beginning of something if more came.
         redis.disconnect_subscribers();
         watch.until(recovered);
-        works(&stage, n);
+        works(&fixture, n);
     }
     for bytes in [&b":1\r\n"[..], b"+OK\r\n", b"-ERR inline\r\n", b"*0\r\n", b"*-1\r\n", b"$-1\r\n"]
     {
         redis.push(bytes);
         eventually("a result comes again", || {
-            let handle = stage.ivy.call(&stage.own(DOUBLE), (21,));
+            let handle = fixture.ivy.call(&fixture.own(DOUBLE), (21,));
             handle.is_ok_and(|handle| handle.result(Duration::from_secs(1)).is_ok())
         });
     }
 }
 
 /// Damaged answers to a publication cost its notice at most, and no task.
-pub(crate) fn r06_damaged_answers_cost_a_notice_at_most<H: Harness>(stage: &Stage<H>) {
-    let (redis, stage) = scripted(stage);
-    let _worker = stage.doubling(&stage.own(DOUBLE));
-    let mut watch = stage.watch();
-    works(&stage, 1);
+pub(crate) fn r06_damaged_answers_cost_a_notice_at_most<H: Harness>(fixture: &Fixture<H>) {
+    let (redis, fixture) = scripted(fixture);
+    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let mut watch = fixture.watch();
+    works(&fixture, 1);
     for bytes in ["?\r\n", ":99999999999999999999\r\n", "$-2\r\n", "*9223372036854775807\r\n", "+"]
     {
-        let answer = Answer::BytesAndHangUp(bytes.as_bytes().to_vec());
+        let answer = ScriptedReply::BytesAndHangUp(bytes.as_bytes().to_vec());
         redis.answer_next("PUBLISH", answer);
-        stage.ivy.call(&stage.own(DOUBLE), (21,)).unwrap();
+        fixture.ivy.call(&fixture.own(DOUBLE), (21,)).unwrap();
         assert_eq!(fault(&mut watch), NotifyFaultKind::ConnectionLost, "{bytes:?}");
-        stage.until_empty();
+        fixture.until_empty();
     }
     eventually("a result comes again", || {
-        let handle = stage.ivy.call(&stage.own(DOUBLE), (21,)).unwrap();
+        let handle = fixture.ivy.call(&fixture.own(DOUBLE), (21,)).unwrap();
         handle.result(Duration::from_secs(1)).is_ok()
     });
 }
 
 /// What a server says in the place of a subscription is told, without the password; what will pass
 /// is waited for, and what a person must mend is told to the caller at once.
-pub(crate) fn r07_refused_subscriptions_are_told<H: Harness>(stage: &Stage<H>) {
+pub(crate) fn r07_refused_subscriptions_are_reported<H: Harness>(fixture: &Fixture<H>) {
     for (said, needs_a_person) in ERRORS {
         for command in ["AUTH", "SUBSCRIBE"] {
-            let (redis, stage) = scripted(stage);
-            let mut watch = stage.watch();
-            redis.answer_next(command, Answer::Bytes(format!("-{said}\r\n").into_bytes()));
-            let called = stage.ivy.call(&stage.own(DOUBLE), (1,));
+            let (redis, fixture) = scripted(fixture);
+            let mut watch = fixture.watch();
+            redis.answer_next(command, ScriptedReply::Bytes(format!("-{said}\r\n").into_bytes()));
+            let called = fixture.ivy.call(&fixture.own(DOUBLE), (1,));
             let kind = fault(&mut watch);
             if needs_a_person {
                 assert_eq!(kind, NotifyFaultKind::Unauthorized, "{said}");
@@ -217,14 +217,14 @@ pub(crate) fn r07_refused_subscriptions_are_told<H: Harness>(stage: &Stage<H>) {
 
 /// What a server says in the place of a publication is told, without the password. Nothing was
 /// published, so it is tried again, and the result arrives.
-pub(crate) fn r07_refused_publications_are_told_and_repeated<H: Harness>(stage: &Stage<H>) {
-    let (redis, stage) = scripted(stage);
-    let _worker = stage.doubling(&stage.own(DOUBLE));
-    let mut watch = stage.watch();
-    works(&stage, 1);
+pub(crate) fn r07_refused_publications_are_reported_and_repeated<H: Harness>(fixture: &Fixture<H>) {
+    let (redis, fixture) = scripted(fixture);
+    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let mut watch = fixture.watch();
+    works(&fixture, 1);
     for (n, (said, needs_a_person)) in (1..).zip(ERRORS) {
-        redis.answer_next("PUBLISH", Answer::Bytes(format!("-{said}\r\n").into_bytes()));
-        works(&stage, n);
+        redis.answer_next("PUBLISH", ScriptedReply::Bytes(format!("-{said}\r\n").into_bytes()));
+        works(&fixture, n);
         let refused = NotifyFaultKind::Refused;
         let expected = if needs_a_person { NotifyFaultKind::Unauthorized } else { refused };
         assert_eq!(fault(&mut watch), expected, "{said}");
@@ -233,82 +233,82 @@ pub(crate) fn r07_refused_publications_are_told_and_repeated<H: Harness>(stage: 
 
 /// A connection that ends while a notice is published may have published it: it is dropped, counted,
 /// and not published twice. Its task is done all the same.
-pub(crate) fn r08_a_lost_publication_is_not_repeated<H: Harness>(stage: &Stage<H>) {
-    let (redis, stage) = scripted(stage);
-    let _worker = stage.doubling(&stage.own(DOUBLE));
-    let mut watch = stage.watch();
-    redis.answer_next("PUBLISH", Answer::HangUp);
-    let handle = stage.ivy.call(&stage.own(DOUBLE), (1,)).unwrap();
+pub(crate) fn r08_a_lost_publication_is_not_repeated<H: Harness>(fixture: &Fixture<H>) {
+    let (redis, fixture) = scripted(fixture);
+    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let mut watch = fixture.watch();
+    redis.answer_next("PUBLISH", ScriptedReply::HangUp);
+    let handle = fixture.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap();
     let reason = watch.until(|event| match event {
         Event::NoticeDropped { reason, .. } => Some(*reason),
         _ => None,
     });
     assert_eq!(reason, NoticeDropReason::NotifierFailed);
     assert_eq!(fault(&mut watch), NotifyFaultKind::ConnectionLost);
-    stage.until_empty();
+    fixture.until_empty();
     assert_eq!(redis.received("PUBLISH").len(), 1);
     let error = handle.result(Duration::from_millis(1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
 }
 
 /// A notice that nobody hears, on a new connection either, is counted, and no error.
-pub(crate) fn r09_a_notice_that_nobody_hears_is_counted<H: Harness>(stage: &Stage<H>) {
-    let (redis, stage) = scripted(stage);
-    let _worker = stage.doubling(&stage.own(DOUBLE));
-    let mut watch = stage.watch();
+pub(crate) fn r09_a_notice_that_nobody_hears_is_counted<H: Harness>(fixture: &Fixture<H>) {
+    let (redis, fixture) = scripted(fixture);
+    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let mut watch = fixture.watch();
     for _ in 0..2 {
-        redis.answer_next("PUBLISH", Answer::Bytes(b":0\r\n".to_vec()));
+        redis.answer_next("PUBLISH", ScriptedReply::Bytes(b":0\r\n".to_vec()));
     }
-    let handle = stage.ivy.call(&stage.own(DOUBLE), (1,)).unwrap();
+    let handle = fixture.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap();
     let heard_by = watch.until(|event| match event {
         Event::ResultSent { task, receivers, .. } => (task.id == handle.id()).then_some(*receivers),
         _ => None,
     });
     assert_eq!(heard_by, 0);
-    stage.until_empty();
+    fixture.until_empty();
     let errors = watch.all(|event| matches!(event, Event::NotifierError { .. }).then_some(()));
     assert_eq!(errors, []);
     assert!(redis.has_answered_all());
 }
 
 /// Who is cut off by the server subscribes again, and this is told.
-pub(crate) fn r10_a_subscriber_that_is_cut_off_comes_back<H: Harness>(stage: &Stage<H>) {
-    let (redis, stage) = scripted(stage);
-    let _worker = stage.doubling(&stage.own(DOUBLE));
-    let mut watch = stage.watch();
-    works(&stage, 1);
+pub(crate) fn r10_a_subscriber_that_is_cut_off_comes_back<H: Harness>(fixture: &Fixture<H>) {
+    let (redis, fixture) = scripted(fixture);
+    let _worker = fixture.doubling(&fixture.own(DOUBLE));
+    let mut watch = fixture.watch();
+    works(&fixture, 1);
     for round in 1..4 {
         redis.disconnect_subscribers();
         assert_eq!(fault(&mut watch), NotifyFaultKind::ConnectionLost);
         watch.until(recovered);
         assert_eq!(redis.received("SUBSCRIBE").len(), 1 + round);
-        works(&stage, 2);
+        works(&fixture, 2);
     }
 }
 
 /// A subscription that is confirmed twice, or brings messages before it is, is one subscription.
-pub(crate) fn r11_a_subscription_may_be_confirmed_twice<H: Harness>(stage: &Stage<H>) {
+pub(crate) fn r11_a_subscription_may_be_confirmed_twice<H: Harness>(fixture: &Fixture<H>) {
     let early = b"*3\r\n$7\r\nmessage\r\n$5\r\nother\r\n$2\r\n{}\r\n".to_vec();
     let twice = b"*3\r\n$9\r\nsubscribe\r\n$5\r\nother\r\n:1\r\n".to_vec();
     for before in [early, twice] {
-        let (redis, stage) = scripted(stage);
-        let _worker = stage.doubling(&stage.own(DOUBLE));
-        redis.answer_next("SUBSCRIBE", Answer::Before(before));
-        works(&stage, 1);
+        let (redis, fixture) = scripted(fixture);
+        let _worker = fixture.doubling(&fixture.own(DOUBLE));
+        redis.answer_next("SUBSCRIBE", ScriptedReply::Before(before));
+        works(&fixture, 1);
         redis.push(b"*3\r\n$9\r\nsubscribe\r\n$5\r\nother\r\n:3\r\n");
-        works(&stage, 2);
+        works(&fixture, 2);
         assert!(redis.has_answered_all());
         eventually_eq(2, || redis.received("PUBLISH").len());
     }
 }
 
 /// Names with a NUL are refused before anything is sent.
-pub(crate) fn r13_names_with_a_nul_are_refused<H: Harness>(stage: &Stage<H>) {
-    let (redis, stage) = scripted(stage);
-    let place = Place { channel: "a\0b".to_owned(), ..stage.place().clone() };
+pub(crate) fn r13_names_with_a_nul_are_refused<H: Harness>(fixture: &Fixture<H>) {
+    let (redis, fixture) = scripted(fixture);
+    let place = HarnessConfig { channel: "a\0b".to_owned(), ..fixture.place().clone() };
     assert!(H::connect(&place).is_err());
     let nameless = DOUBLE.queue("a\0b");
-    assert!(stage.ivy.call(&nameless, (1,)).is_err());
-    assert!(stage.worker().queue("a\0b").start().is_err());
+    assert!(fixture.ivy.call(&nameless, (1,)).is_err());
+    assert!(fixture.worker().queue("a\0b").start().is_err());
     assert_eq!(redis.received("PUBLISH").len(), 0);
 }

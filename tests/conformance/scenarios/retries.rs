@@ -8,25 +8,25 @@ use ivy_proto::wire::DeadLetterReason;
 use ivy_proto::{ErrorKind, TaskId};
 use ivy_test_kit::PATIENCE;
 
+use crate::fixture::{BACKOFF, Fixture, LEASE};
 use crate::harness::{Builder, Failure, Handle, Harness, Job};
-use crate::props::{EXPECTED_PANIC, Gate, Journal, PanicsOnDrop, eventually_eq};
-use crate::stage::{BACKOFF, LEASE, Stage};
+use crate::helpers::{EXPECTED_PANIC, Gate, Journal, PanicsOnDrop, eventually_eq};
 use crate::tasks::{DOUBLE, FAIL, LIMITED};
 use crate::watch::Watch;
 
 /// N retries are N + 1 attempts of one task, each told which it is, with delays that may grow from
 /// one to the next, up to the longest. Then the task is put aside, and its caller told.
-pub(crate) fn a_failing_task_is_tried_again_later_and_later<H: Harness>(stage: &Stage<H>) {
-    let fail = stage.own(FAIL);
-    let mut watch = stage.watch();
+pub(crate) fn a_failing_task_is_tried_again_later_and_later<H: Harness>(fixture: &Fixture<H>) {
+    let fail = fixture.own(FAIL);
+    let mut watch = fixture.watch();
     let attempts: Journal<(TaskId, u32, u32)> = Journal::new();
     let journal = attempts.clone();
     let handler = move |job: Job, ()| {
         journal.write((job.task_id, job.attempt, job.max_attempts));
         Err(TaskError::new("no luck"))
     };
-    let _worker = stage.worker().register(&fail, handler).start().unwrap();
-    let handle = stage.ivy.call(&fail, ()).unwrap();
+    let _worker = fixture.worker().register(&fail, handler).start().unwrap();
+    let handle = fixture.ivy.call(&fail, ()).unwrap();
     let id = handle.id();
 
     let error = handle.result(PATIENCE).unwrap_err();
@@ -45,19 +45,19 @@ pub(crate) fn a_failing_task_is_tried_again_later_and_later<H: Harness>(stage: &
 }
 
 /// A task that fails first and succeeds then is one task to its caller, under one id.
-pub(crate) fn a_task_that_recovers_comes_back_with_its_result<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
-    let mut watch = stage.watch();
+pub(crate) fn a_task_that_recovers_comes_back_with_its_result<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
+    let mut watch = fixture.watch();
     let attempts: Journal<TaskId> = Journal::new();
     let journal = attempts.clone();
     let handler = move |job: Job, (n,)| {
         journal.write(job.task_id);
         if job.attempt < 3 { Err(TaskError::new("not yet")) } else { Ok(2 * n) }
     };
-    let _worker = stage.worker().register(&double, handler).start().unwrap();
-    let handle = stage.ivy.call(&double, (21,)).unwrap();
+    let _worker = fixture.worker().register(&double, handler).start().unwrap();
+    let handle = fixture.ivy.call(&double, (21,)).unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
-    stage.until_empty();
+    fixture.until_empty();
     assert_eq!(attempts.entries(), [handle.id(); 3]);
     let numbers: Vec<_> = retries(&mut watch, 2).iter().map(|(_, attempt, _)| *attempt).collect();
     assert_eq!(numbers, [2, 3]);
@@ -65,90 +65,92 @@ pub(crate) fn a_task_that_recovers_comes_back_with_its_result<H: Harness>(stage:
 
 /// However often the reservation is renewed while a handler runs, N retries are N + 1 executions:
 /// renewals raise the count that IronMQ keeps.
-pub(crate) fn heartbeats_are_not_counted_as_attempts<H: Harness>(stage: &Stage<H>) {
-    let fail = stage.own(FAIL);
+pub(crate) fn heartbeats_are_not_counted_as_attempts<H: Harness>(fixture: &Fixture<H>) {
+    let fail = fixture.own(FAIL);
     let executed = Journal::new();
     let journal = executed.clone();
     let handler = move |job: Job, ()| {
         journal.write((job.attempt, job.is_cancelled_within(LEASE * 3 / 2)));
         Err(TaskError::new("no luck"))
     };
-    let _worker = stage.worker().register(&fail, handler).start().unwrap();
-    let error = stage.ivy.call(&fail, ()).unwrap().result(PATIENCE).unwrap_err();
+    let _worker = fixture.worker().register(&fail, handler).start().unwrap();
+    let error = fixture.ivy.call(&fail, ()).unwrap().result(PATIENCE).unwrap_err();
     assert_eq!(error.failure().unwrap().attempts, 3);
     assert_eq!(executed.entries(), [(1, false), (2, false), (3, false)]);
 }
 
 /// An error that says so ends the task at once.
-pub(crate) fn a_fatal_error_is_not_tried_again<H: Harness>(stage: &Stage<H>) {
-    let fail = stage.own(FAIL);
+pub(crate) fn a_fatal_error_is_not_tried_again<H: Harness>(fixture: &Fixture<H>) {
+    let fail = fixture.own(FAIL);
     let messages = Journal::new();
     let journal = messages.clone();
     let handler = move |job: Job, ()| {
         journal.write(job.message_id);
         Err(TaskError::fatal("never"))
     };
-    let _worker = stage.worker().register(&fail, handler).start().unwrap();
-    let error = stage.ivy.call(&fail, ()).unwrap().result(PATIENCE).unwrap_err();
+    let _worker = fixture.worker().register(&fail, handler).start().unwrap();
+    let error = fixture.ivy.call(&fail, ()).unwrap().result(PATIENCE).unwrap_err();
     let failure = error.failure().unwrap();
     assert_eq!((failure.kind.as_str(), failure.attempts), ("Fatal", 1));
-    let letters = stage.dead_letters();
+    let letters = fixture.dead_letters();
     let ids: Vec<_> = letters.iter().map(|letter| letter.id.clone()).collect();
     assert_eq!(ids, messages.entries());
     assert_eq!(letters[0].reason, DeadLetterReason::Fatal);
 }
 
 /// A call may allow other retries than its task does.
-pub(crate) fn a_call_may_forbid_retries<H: Harness>(stage: &Stage<H>) {
-    let fail = stage.own(FAIL);
+pub(crate) fn a_call_may_forbid_retries<H: Harness>(fixture: &Fixture<H>) {
+    let fail = fixture.own(FAIL);
     let handler = |_, ()| Err(TaskError::new("no luck"));
-    let _worker = stage.worker().register(&fail, handler).start().unwrap();
-    let handle = stage.ivy.call_with(&fail, (), CallOptions::new().retry(false)).unwrap();
+    let _worker = fixture.worker().register(&fail, handler).start().unwrap();
+    let handle = fixture.ivy.call_with(&fail, (), CallOptions::new().retry(false)).unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap_err().failure().unwrap().attempts, 1);
 }
 
 /// A handler that panics has failed, and harms neither its worker nor the place that it took.
-pub(crate) fn a_panic_is_a_failed_attempt_and_leaves_its_slot_free<H: Harness>(stage: &Stage<H>) {
-    let (fail, double) = (stage.own(FAIL), stage.own(DOUBLE));
-    let _worker = stage
+pub(crate) fn a_panic_is_a_failed_attempt_and_leaves_its_slot_free<H: Harness>(
+    fixture: &Fixture<H>,
+) {
+    let (fail, double) = (fixture.own(FAIL), fixture.own(DOUBLE));
+    let _worker = fixture
         .worker()
         .concurrency(1)
         .register(&fail, |_, ()| std::panic::panic_any(EXPECTED_PANIC))
         .register(&double, |_, (n,)| Ok(2 * n))
         .start()
         .unwrap();
-    let error = stage.ivy.call(&fail, ()).unwrap().result(PATIENCE).unwrap_err();
+    let error = fixture.ivy.call(&fail, ()).unwrap().result(PATIENCE).unwrap_err();
     let failure = error.failure().unwrap();
     assert_eq!(failure.attempts, 3);
     assert!(failure.message.contains(EXPECTED_PANIC), "{failure}");
-    assert_eq!(stage.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap(), 2);
+    assert_eq!(fixture.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap(), 2);
 }
 
 /// A panic whose payload panics as it is dropped is told as any other.
-pub(crate) fn a_panic_that_panics_again_is_told_as_a_panic<H: Harness>(stage: &Stage<H>) {
-    let (fail, double) = (stage.own(FAIL), stage.own(DOUBLE));
-    let _worker = stage
+pub(crate) fn a_panic_that_panics_again_is_reported_as_a_panic<H: Harness>(fixture: &Fixture<H>) {
+    let (fail, double) = (fixture.own(FAIL), fixture.own(DOUBLE));
+    let _worker = fixture
         .worker()
         .concurrency(1)
         .register(&fail, |_, ()| std::panic::panic_any(PanicsOnDrop))
         .register(&double, |_, (n,)| Ok(2 * n))
         .start()
         .unwrap();
-    let error = stage.ivy.call(&fail, ()).unwrap().result(PATIENCE).unwrap_err();
+    let error = fixture.ivy.call(&fail, ()).unwrap().result(PATIENCE).unwrap_err();
     let failure = error.failure().unwrap();
     assert_eq!(failure.attempts, 3);
     assert!(failure.message.contains("panicked"), "{failure}");
-    assert_eq!(stage.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap(), 2);
+    assert_eq!(fixture.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap(), 2);
 }
 
 /// A handler that takes longer than its task may is told to stop, and has failed.
-pub(crate) fn a_handler_over_its_time_limit_is_stopped<H: Harness>(stage: &Stage<H>) {
-    let limited = stage.own(LIMITED);
+pub(crate) fn a_handler_over_its_time_limit_is_stopped<H: Harness>(fixture: &Fixture<H>) {
+    let limited = fixture.own(LIMITED);
     let gate = Gate::default();
     let closed = gate.clone();
     let handler = move |job: Job, ()| closed.pass(&job);
-    let _worker = stage.worker().register(&limited, handler).start().unwrap();
-    let error = stage.ivy.call(&limited, ()).unwrap().result(PATIENCE).unwrap_err();
+    let _worker = fixture.worker().register(&limited, handler).start().unwrap();
+    let error = fixture.ivy.call(&limited, ()).unwrap().result(PATIENCE).unwrap_err();
     assert_eq!(error.failure().unwrap().attempts, 1);
     gate.wait_for_cancelled(1);
     assert_eq!(gate.begun(), 1);

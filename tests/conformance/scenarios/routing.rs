@@ -7,32 +7,32 @@ use ivy_proto::event::Event;
 use ivy_proto::task::{CallOptions, TaskError};
 use ivy_test_kit::PATIENCE;
 
+use crate::fixture::Fixture;
 use crate::harness::{Builder, Handle, Harness, Job};
-use crate::props::{Gate, Journal, eventually, eventually_eq};
-use crate::stage::Stage;
+use crate::helpers::{Gate, Journal, eventually, eventually_eq};
 use crate::tasks::DOUBLE;
 
 /// Of the messages that wait for a free place, the more urgent is run first.
-pub(crate) fn the_more_urgent_task_is_run_first<H: Harness>(stage: &Stage<H>) {
+pub(crate) fn the_more_urgent_task_is_run_first<H: Harness>(fixture: &Fixture<H>) {
     const FIRST: u64 = 0;
     const URGENT: u64 = 1;
     const NORMAL: u64 = 2;
-    let double = stage.own(DOUBLE);
+    let double = fixture.own(DOUBLE);
     let (gate, executed) = (Gate::default(), Journal::new());
     let (closed, journal) = (gate.clone(), executed.clone());
     let handler = move |job: Job, (n,)| {
         journal.write(n);
         closed.pass(&job).map(|()| 2 * n)
     };
-    let worker = stage.worker().concurrency(1).priorities([9]).register(&double, handler);
+    let worker = fixture.worker().concurrency(1).priorities([9]).register(&double, handler);
     let _worker = worker.start().unwrap();
-    let first = stage.ivy.call(&double, (FIRST,)).unwrap();
+    let first = fixture.ivy.call(&double, (FIRST,)).unwrap();
     gate.wait_for(1);
 
-    let mut watch = stage.watch();
-    let normal = stage.ivy.call(&double, (NORMAL,)).unwrap();
+    let mut watch = fixture.watch();
+    let normal = fixture.ivy.call(&double, (NORMAL,)).unwrap();
     let options = CallOptions::new().priority(9);
-    let urgent = stage.ivy.call_with(&double, (URGENT,), options).unwrap();
+    let urgent = fixture.ivy.call_with(&double, (URGENT,), options).unwrap();
     for _ in 0..2 {
         watch.until(|event| matches!(event, Event::MessageRetrieved { .. }).then_some(()));
     }
@@ -44,27 +44,27 @@ pub(crate) fn the_more_urgent_task_is_run_first<H: Harness>(stage: &Stage<H>) {
 }
 
 /// A priority is served by those workers only that name it, by themselves or with a task.
-pub(crate) fn a_priority_waits_for_a_worker_that_names_it<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
-    let _unaware = stage.doubling(&double);
+pub(crate) fn a_priority_waits_for_a_worker_that_names_it<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
+    let _unaware = fixture.doubling(&double);
     let options = CallOptions::new().priority(5);
-    let handle = stage.ivy.call_with(&double, (21,), options).unwrap();
-    stage.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap();
-    assert_eq!(stage.size(&format!("{}.p5", stage.name)), 1);
-    let worker = stage.worker().priorities([5]).register(&double, |_, (n,)| Ok(2 * n));
+    let handle = fixture.ivy.call_with(&double, (21,), options).unwrap();
+    fixture.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap();
+    assert_eq!(fixture.size(&format!("{}.p5", fixture.name)), 1);
+    let worker = fixture.worker().priorities([5]).register(&double, |_, (n,)| Ok(2 * n));
     let _aware = worker.start().unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
 }
 
 /// A route is served by those workers only that name it, with all their tasks.
-pub(crate) fn a_route_waits_for_a_worker_that_names_it<H: Harness>(stage: &Stage<H>) {
-    let double = stage.own(DOUBLE);
-    let route = format!("{}.route", stage.name);
-    let _elsewhere = stage.doubling(&double);
+pub(crate) fn a_route_waits_for_a_worker_that_names_it<H: Harness>(fixture: &Fixture<H>) {
+    let double = fixture.own(DOUBLE);
+    let route = format!("{}.route", fixture.name);
+    let _elsewhere = fixture.doubling(&double);
     let options = CallOptions::new().route(&route);
-    let handle = stage.ivy.call_with(&double, (21,), options).unwrap();
-    stage.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap();
-    assert_eq!(stage.size(&route), 1);
+    let handle = fixture.ivy.call_with(&double, (21,), options).unwrap();
+    fixture.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap();
+    assert_eq!(fixture.size(&route), 1);
 
     let queues = Journal::new();
     let journal = queues.clone();
@@ -72,21 +72,21 @@ pub(crate) fn a_route_waits_for_a_worker_that_names_it<H: Harness>(stage: &Stage
         journal.write(job.queue);
         Ok(2 * n)
     };
-    let _there = stage.worker().route(&route).register(&double, handler).start().unwrap();
+    let _there = fixture.worker().route(&route).register(&double, handler).start().unwrap();
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
     assert_eq!(queues.entries()[0].as_str(), route);
 }
 
 /// Of equally urgent queues that have messages for the next free place, the heavier gets it more
 /// often, as often as their weights say.
-pub(crate) fn queues_get_their_shares_by_weight<H: Harness>(stage: &Stage<H>) {
+pub(crate) fn queues_get_their_shares_by_weight<H: Harness>(fixture: &Fixture<H>) {
     const TURNS: usize = 8;
-    let double = stage.own(DOUBLE);
-    let heavy = format!("{}.heavy", stage.name);
-    let mut watch = stage.watch();
+    let double = fixture.own(DOUBLE);
+    let heavy = format!("{}.heavy", fixture.name);
+    let mut watch = fixture.watch();
     for n in 0..TURNS as u64 {
-        stage.ivy.send(&double, (n,)).unwrap();
-        stage.ivy.send_with(&double, (n,), CallOptions::new().route(&heavy)).unwrap();
+        fixture.ivy.send(&double, (n,)).unwrap();
+        fixture.ivy.send_with(&double, (n,), CallOptions::new().route(&heavy)).unwrap();
     }
     let (go, turns) = mpsc::channel();
     let (turns, queues) = (Mutex::new(turns), Journal::new());
@@ -96,7 +96,7 @@ pub(crate) fn queues_get_their_shares_by_weight<H: Harness>(stage: &Stage<H>) {
         turns.lock().unwrap().recv().map_err(|_| TaskError::new("the scenario is over"))?;
         Ok(2 * n)
     };
-    let worker = stage.worker().concurrency(1).route(&heavy).weight(&heavy, 3);
+    let worker = fixture.worker().concurrency(1).route(&heavy).weight(&heavy, 3);
     let _worker = worker.register(&double, handler).start().unwrap();
     // The first comes from whichever queue is quicker, so it is none of the turns.
     for turn in 1..=TURNS {
@@ -107,7 +107,7 @@ pub(crate) fn queues_get_their_shares_by_weight<H: Harness>(stage: &Stage<H>) {
                 _ => None,
             });
             let started = queues.entries();
-            [stage.name, &heavy].iter().all(|name| {
+            [fixture.name, &heavy].iter().all(|name| {
                 let count = |queues: &[QueueName]| {
                     queues.iter().filter(|queue| queue.as_str() == *name).count()
                 };
@@ -123,16 +123,16 @@ pub(crate) fn queues_get_their_shares_by_weight<H: Harness>(stage: &Stage<H>) {
 
 /// Also where many places become free at the same time, which each queue could fill alone.
 pub(crate) fn queues_get_their_shares_where_places_are_filled_together<H: Harness>(
-    stage: &Stage<H>,
+    fixture: &Fixture<H>,
 ) {
     const PLACES: usize = 4;
     const ROUNDS: usize = 15;
     const STARTS: usize = PLACES * ROUNDS;
-    let double = stage.own(DOUBLE);
-    let heavy = format!("{}.heavy", stage.name);
+    let double = fixture.own(DOUBLE);
+    let heavy = format!("{}.heavy", fixture.name);
     for n in 0..STARTS as u64 {
-        stage.ivy.send(&double, (n,)).unwrap();
-        stage.ivy.send_with(&double, (n,), CallOptions::new().route(&heavy)).unwrap();
+        fixture.ivy.send(&double, (n,)).unwrap();
+        fixture.ivy.send_with(&double, (n,), CallOptions::new().route(&heavy)).unwrap();
     }
     let (go, turns) = mpsc::channel();
     let (turns, queues) = (Mutex::new(turns), Journal::new());
@@ -142,7 +142,7 @@ pub(crate) fn queues_get_their_shares_where_places_are_filled_together<H: Harnes
         turns.lock().unwrap().recv().map_err(|_| TaskError::new("the scenario is over"))?;
         Ok(2 * n)
     };
-    let worker = stage.worker().concurrency(PLACES).route(&heavy).weight(&heavy, 3);
+    let worker = fixture.worker().concurrency(PLACES).route(&heavy).weight(&heavy, 3);
     let _worker = worker.register(&double, handler).start().unwrap();
     for round in 1..=ROUNDS {
         eventually_eq(PLACES * round, || queues.len());

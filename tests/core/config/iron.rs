@@ -5,8 +5,8 @@ use ivy_proto::config::{ConfigError, Origin};
 
 use crate::support::*;
 
-fn both() -> Machine {
-    machine().with("IRON_TOKEN", "t").with("IRON_PROJECT_ID", "p")
+fn both() -> FakeEnvironment {
+    environment().with("IRON_TOKEN", "t").with("IRON_PROJECT_ID", "p")
 }
 
 #[test]
@@ -17,48 +17,49 @@ fn token_and_project_are_enough() {
 }
 
 /// Each variable in turn, with all weaker ones and a file beside it, must be the one that is read.
-fn assert_order(names: &[&str], read: impl Fn(&Machine) -> String) {
+fn assert_order(names: &[&str], read: impl Fn(&FakeEnvironment) -> String) {
     for first in 0..names.len() {
         let file = r#"{"token":"file","project_id":"file"}"#;
-        let mut machine = machine().with_file("./iron.json", file);
+        let mut environment = environment().with_file("./iron.json", file);
         for name in &names[first..] {
-            machine = machine.with(name, name);
+            environment = environment.with(name, name);
         }
-        assert_eq!(read(&machine), names[first]);
+        assert_eq!(read(&environment), names[first]);
     }
 }
 
 #[test]
 fn each_variable_yields_to_the_ones_before_it() {
-    assert_order(&["IRON_MQ_TOKEN", "IRON_TOKEN", "IRONMQ_TOKEN"], |machine| {
-        machine.project().1.expose().to_owned()
+    assert_order(&["IRON_MQ_TOKEN", "IRON_TOKEN", "IRONMQ_TOKEN"], |environment| {
+        environment.project().1.expose().to_owned()
     });
     let projects = ["IRON_MQ_PROJECT_ID", "IRON_PROJECT_ID", "IRONMQ_PROJECT_ID", "IRONMQ_PROJECT"];
-    assert_order(&projects, |machine| machine.project().0.project().to_owned());
+    assert_order(&projects, |environment| environment.project().0.project().to_owned());
 }
 
 #[test]
 fn files_come_after_variables_and_the_nearer_one_first() {
     let near = r#"{"token":"near"}"#;
     let far = r#"{"token":"far","project_id":"far"}"#;
-    let machine = machine()
+    let environment = environment()
         .with("HOME", "/home/ada")
         .with_file("/home/ada/.iron.json", far)
         .with_file("./iron.json", near);
-    let (address, token) = machine.project();
+    let (address, token) = environment.project();
     assert_eq!((address.project(), token.expose()), ("far", "near"));
-    let (_, token) = machine.with("IRONMQ_TOKEN", "variable").project();
+    let (_, token) = environment.with("IRONMQ_TOKEN", "variable").project();
     assert_eq!(token.expose(), "variable");
 }
 
 #[test]
 fn without_a_home_there_is_no_file_in_it() {
     for home in [None, Some("")] {
-        let mut machine = machine().with_file("/.iron.json", r#"{"token":"t","project_id":"p"}"#);
+        let mut environment =
+            environment().with_file("/.iron.json", r#"{"token":"t","project_id":"p"}"#);
         if let Some(home) = home {
-            machine = machine.with("HOME", home);
+            environment = environment.with("HOME", home);
         }
-        assert!(matches!(machine.error(), ConfigError::NoQueue { .. }));
+        assert!(matches!(environment.error(), ConfigError::NoQueue { .. }));
     }
 }
 
@@ -69,7 +70,7 @@ fn what_a_file_says_under_iron_mq_wins_over_its_root() {
         "iron_mq": { "token": "mq", "port": 8080, "unknown": [{}] },
         "iron_worker": { "token": "worker" }
     }"#;
-    let (address, token) = machine().with_file("./iron.json", file).project();
+    let (address, token) = environment().with_file("./iron.json", file).project();
     assert_eq!(token.expose(), "mq");
     let expected = Address::new(Scheme::Https, "root.example", "root").unwrap();
     assert_eq!(address, expected.with_port(8080).unwrap());
@@ -81,7 +82,7 @@ fn the_scheme_may_be_called_protocol_and_the_port_be_a_text() {
         r#"{"token":"t","project_id":"p","scheme":"HTTP","port":"8080"}"#,
         r#"{"token":"t","project_id":"p","protocol":"http","port":8080}"#,
     ] {
-        let (address, _) = machine().with_file("./iron.json", file).project();
+        let (address, _) = environment().with_file("./iron.json", file).project();
         assert_eq!((address.scheme(), address.port()), (Scheme::Http, 8080), "{file}");
     }
     for name in ["IRON_MQ_SCHEME", "IRON_MQ_PROTOCOL", "IRON_SCHEME", "IRON_PROTOCOL"] {
@@ -92,14 +93,14 @@ fn the_scheme_may_be_called_protocol_and_the_port_be_a_text() {
 
 #[test]
 fn host_and_port_can_be_set() {
-    let machine = both().with("IRON_HOST", "localhost").with("IRON_MQ_PORT", "8080");
-    let (address, _) = machine.project();
+    let environment = both().with("IRON_HOST", "localhost").with("IRON_MQ_PORT", "8080");
+    let (address, _) = environment.project();
     assert_eq!(address.to_string(), "https://localhost:8080/3/projects/p");
 }
 
 #[test]
 fn what_a_url_leaves_out_is_looked_up() {
-    let machine = both()
+    let environment = both()
         .with("IRON_MQ_HOST", "env.example")
         .with("IRON_MQ_PORT", "1234")
         .with("IRON_MQ_SCHEME", "http");
@@ -112,7 +113,7 @@ fn what_a_url_leaves_out_is_looked_up() {
         ("ironmq://mine.example", "t", "https://mine.example/3/projects/p"),
         ("ironmq://mine.example:99/a/b", "t", "https://mine.example:99/a/3/projects/b"),
     ] {
-        let (address, token) = ironmq(machine.resolve(builder().queue_url(url)).unwrap());
+        let (address, token) = ironmq(environment.resolve(builder().queue_url(url)).unwrap());
         assert_eq!(
             (address.to_string().as_str(), token.expose()),
             (expected, expected_token),
@@ -122,15 +123,15 @@ fn what_a_url_leaves_out_is_looked_up() {
 }
 
 #[test]
-fn one_part_without_the_other_is_told() {
-    for (machine, expected) in [
-        (machine().with("IRON_MQ_TOKEN", "t"), BadConfig::NoProject),
-        (machine().with("IRONMQ_PROJECT", "p"), BadConfig::NoToken),
-        (machine().with("IVY_QUEUE_URL", "ironmq://"), BadConfig::NoToken),
-        (machine().with("IVY_QUEUE_URL", "ironmq://h/p"), BadConfig::NoToken),
-        (machine().with("IVY_QUEUE_URL", "ironmq://t@h"), BadConfig::NoProject),
+fn one_part_without_the_other_is_reported() {
+    for (environment, expected) in [
+        (environment().with("IRON_MQ_TOKEN", "t"), BadConfig::NoProject),
+        (environment().with("IRONMQ_PROJECT", "p"), BadConfig::NoToken),
+        (environment().with("IVY_QUEUE_URL", "ironmq://"), BadConfig::NoToken),
+        (environment().with("IVY_QUEUE_URL", "ironmq://h/p"), BadConfig::NoToken),
+        (environment().with("IVY_QUEUE_URL", "ironmq://t@h"), BadConfig::NoProject),
     ] {
-        assert_eq!(bad(&machine.error()), expected, "{machine:?}");
+        assert_eq!(bad(&environment.error()), expected, "{environment:?}");
         assert!(expected.to_string().contains("IRON_MQ_"), "{expected}");
     }
 }
@@ -183,11 +184,11 @@ fn a_bad_part_is_an_error_that_names_its_place_and_not_passed_over() {
             },
         ),
         (
-            machine().with_file("./iron.json", r#"{"token":["t"]}"#),
+            environment().with_file("./iron.json", r#"{"token":["t"]}"#),
             ConfigError::BadValue { origin: in_file("token"), expected: "a text or number" },
         ),
         (
-            machine().with_file("./iron.json", r#"{"iron_mq":{"token":"a b"}}"#),
+            environment().with_file("./iron.json", r#"{"iron_mq":{"token":"a b"}}"#),
             ConfigError::backend(BadConfig::Token {
                 origin: in_file("token"),
                 error: BadToken { len: 3 },
@@ -198,27 +199,29 @@ fn a_bad_part_is_an_error_that_names_its_place_and_not_passed_over() {
             ConfigError::BadValue { origin: in_file("port"), expected: "a port, 1 to 65535" },
         ),
     ];
-    for (machine, expected) in cases {
-        assert_eq!(machine.error(), expected, "{machine:?}");
+    for (environment, expected) in cases {
+        assert_eq!(environment.error(), expected, "{environment:?}");
     }
     let error = both().with_file("./iron.json", r#"{"port":0}"#).error();
     assert_eq!(error.to_string(), "\"port\" in ./iron.json: it must be a port, 1 to 65535");
 }
 
 #[test]
-fn a_file_that_is_no_json_object_is_told_by_its_path() {
+fn a_file_that_is_no_json_object_is_reported_by_its_path() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     for content in ["", "null", "[]", "token: t", "{\"token\":\"t\"", "\u{feff}{}", &deep] {
         let error = both().with_file("./iron.json", content).error();
         assert!(error.to_string().starts_with("./iron.json: "), "{error}");
     }
-    let error =
-        machine().with("HOME", "/root").with_file("/root/.iron.json", r#"{"iron_mq":1}"#).error();
+    let error = environment()
+        .with("HOME", "/root")
+        .with_file("/root/.iron.json", r#"{"iron_mq":1}"#)
+        .error();
     assert!(error.to_string().starts_with("~/.iron.json: "), "{error}");
 }
 
 #[test]
 fn a_complete_url_needs_no_file() {
-    let machine = machine().with_file("./iron.json", "broken");
-    assert!(machine.resolve(builder().queue_url("ironmq://t@h/p")).is_ok());
+    let environment = environment().with_file("./iron.json", "broken");
+    assert!(environment.resolve(builder().queue_url("ironmq://t@h/p")).is_ok());
 }

@@ -17,16 +17,16 @@ fn json(primary: &str) -> String {
     )
 }
 
-fn on_ironmq() -> Machine {
-    machine().with("IVY_QUEUE_URL", "ironmq://t@h/p")
+fn on_ironmq() -> FakeEnvironment {
+    environment().with("IVY_QUEUE_URL", "ironmq://t@h/p")
 }
 
 fn primary(config: &Config) -> String {
     config.encryption.keyring().unwrap().current().primary().to_string()
 }
 
-fn sends(machine: &Machine) -> BodyForm {
-    let codec = machine.config().unwrap().codec().unwrap();
+fn sends(environment: &FakeEnvironment) -> BodyForm {
+    let codec = environment.config().unwrap().codec().unwrap();
     codec.sends(&QueueName::new("mail").unwrap())
 }
 
@@ -49,8 +49,8 @@ fn a_keyset_is_a_file_or_the_json_itself() {
 fn a_given_keyring_wins_over_the_variable() {
     let keyring = Keyring::new(Keyset::parse(&json("b")).unwrap());
     let builder = builder().encryption(Encryption::new().with_keyring(keyring));
-    let machine = on_ironmq().with(NAME, "not looked at");
-    assert_eq!(primary(&machine.resolve(builder).unwrap()), "b");
+    let environment = on_ironmq().with(NAME, "not looked at");
+    assert_eq!(primary(&environment.resolve(builder).unwrap()), "b");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn c26_a_keyset_that_cannot_be_used_is_an_error() {
 }
 
 #[test]
-fn g09_a_field_that_no_keyset_has_is_refused_and_its_place_told() {
+fn g09_a_field_that_no_keyset_has_is_refused_and_its_place_reported() {
     for (misspelt, right) in [("\"primarykey\":", "\"primary\":"), ("\"secrets\":", "\"secret\":")]
     {
         let json = json("a").replacen(right, misspelt, 1);
@@ -94,13 +94,13 @@ fn g09_a_field_that_no_keyset_has_is_refused_and_its_place_told() {
 
 #[test]
 fn c26_an_error_names_the_file() {
-    for (machine, said) in [
+    for (environment, said) in [
         (on_ironmq().with(NAME, PATH), "cannot be read"),
         (on_ironmq().with(NAME, PATH).with_mode(PATH, 0o040_755), "is a folder"),
         (on_ironmq().with(NAME, PATH).with_file(PATH, "{\"keys\":[]}"), "names no primary key"),
         (on_ironmq().with(NAME, PATH).with_file(PATH, "{"), "must be"),
     ] {
-        let text = machine.error().to_string();
+        let text = environment.error().to_string();
         assert!(text.starts_with(&format!("{NAME}: {PATH}: ")) && text.contains(said), "{text}");
     }
 }
@@ -120,14 +120,15 @@ fn g03_a_secret_that_was_set_in_the_place_of_a_path_is_not_shown() {
 
 #[test]
 fn c26_a_file_is_read_again_and_the_old_keys_stay_if_it_cannot_be_used() {
-    let machine = |content: &str| on_ironmq().with(NAME, PATH).with_file(PATH, content);
-    let config = machine(&json("a")).config().unwrap();
+    let environment = |content: &str| on_ironmq().with(NAME, PATH).with_file(PATH, content);
+    let config = environment(&json("a")).config().unwrap();
     let file = config.keyset_file.clone().unwrap();
-    let reload = |machine: &Machine| machine.look_up(|environment| file.reload(environment));
-    for broken in [machine("{}"), on_ironmq(), machine(&json("b")).with_mode(PATH, 0o666)] {
+    let reload =
+        |environment: &FakeEnvironment| environment.look_up(|environment| file.reload(environment));
+    for broken in [environment("{}"), on_ironmq(), environment(&json("b")).with_mode(PATH, 0o666)] {
         assert!(reload(&broken).is_err());
         assert_eq!(primary(&config), "a");
     }
-    reload(&machine(&json("b"))).unwrap();
+    reload(&environment(&json("b"))).unwrap();
     assert_eq!(primary(&config), "b");
 }

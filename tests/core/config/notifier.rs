@@ -12,8 +12,8 @@ fn redis(url: &str) -> RedisAddress {
     RedisAddress::of(&place(url)).unwrap()
 }
 
-fn on_ironmq() -> Machine {
-    machine().with("IVY_QUEUE_URL", "ironmq://t@h/p")
+fn on_ironmq() -> FakeEnvironment {
+    environment().with("IVY_QUEUE_URL", "ironmq://t@h/p")
 }
 
 #[test]
@@ -101,10 +101,10 @@ fn all_these_urls_are_seeds_of_the_fuzz_target() {
 
 #[test]
 fn the_notifier_is_looked_up_in_order() {
-    let notifier = |machine: &Machine| machine.config().unwrap().notifier;
-    let host = |machine: &Machine| redis_of(machine.config().unwrap()).host;
+    let notifier = |environment: &FakeEnvironment| environment.config().unwrap().notifier;
+    let host = |environment: &FakeEnvironment| redis_of(environment.config().unwrap()).host;
     assert_eq!(notifier(&on_ironmq()), None);
-    let in_memory = machine().with("IVY_QUEUE_URL", "memory://");
+    let in_memory = environment().with("IVY_QUEUE_URL", "memory://");
     assert_eq!(notifier(&in_memory), Some(NotifierConfig::Memory));
     let original = on_ironmq().with("REDIS_URL", "redis://original");
     assert_eq!(host(&original), "original");
@@ -121,8 +121,10 @@ fn the_notifier_is_looked_up_in_order() {
 
 #[test]
 fn a_bad_url_is_not_passed_over() {
-    let machine = on_ironmq().with("IVY_NOTIFIER_URL", "").with("REDIS_URL", "redis://h");
-    let ConfigError::BadUrl { origin, error } = machine.error() else { panic!("another error") };
+    let environment = on_ironmq().with("IVY_NOTIFIER_URL", "").with("REDIS_URL", "redis://h");
+    let ConfigError::BadUrl { origin, error } = environment.error() else {
+        panic!("another error")
+    };
     assert_eq!(
         (origin, error.problem()),
         (Origin::Variable("IVY_NOTIFIER_URL"), &UrlProblem::Empty)
@@ -132,8 +134,8 @@ fn a_bad_url_is_not_passed_over() {
 #[test]
 fn the_database_of_the_original_counts_where_the_url_names_none() {
     let database = |url: &str| {
-        let machine = on_ironmq().with("REDIS_URL", url).with("REDIS_DATABASE", "2");
-        redis_of(machine.config().unwrap()).database
+        let environment = on_ironmq().with("REDIS_URL", url).with("REDIS_DATABASE", "2");
+        redis_of(environment.config().unwrap()).database
     };
     assert_eq!(database("redis://h"), Some(2));
     assert_eq!(database("redis://h/1"), Some(1));
@@ -141,7 +143,8 @@ fn the_database_of_the_original_counts_where_the_url_names_none() {
 
 #[test]
 fn the_channel_is_the_originals_unless_another_is_named() {
-    let channel = |machine: &Machine| machine.config().unwrap().channel.as_str().to_owned();
+    let channel =
+        |environment: &FakeEnvironment| environment.config().unwrap().channel.as_str().to_owned();
     assert_eq!(channel(&on_ironmq()), "ivy-notifier");
     let named = on_ironmq().with("IVY_NOTIFICATION_CHANNEL_NAME", "mine");
     assert_eq!(channel(&named), "mine");

@@ -22,30 +22,30 @@ const NO_NUMBERS: &[&str] = &[
     "NaN",
 ];
 
-fn refused(name: &'static str, machine: &Machine) {
-    match machine.error() {
+fn refused(name: &'static str, environment: &FakeEnvironment) {
+    match environment.error() {
         ConfigError::BadValue { origin, .. } => assert_eq!(origin, Origin::Variable(name)),
-        other => panic!("{machine:?}: {other:?}"),
+        other => panic!("{environment:?}: {other:?}"),
     }
 }
 
 #[test]
 fn g05_a_port_is_a_number_in_digits() {
-    let machine = || machine().with("IRON_TOKEN", "t").with("IRON_PROJECT_ID", "p");
+    let environment = || environment().with("IRON_TOKEN", "t").with("IRON_PROJECT_ID", "p");
     for name in ["IRON_MQ_PORT", "IRON_PORT"] {
         for text in NO_NUMBERS.iter().chain(&["0", "65536"]) {
-            refused(name, &machine().with(name, text));
+            refused(name, &environment().with(name, text));
         }
-        assert_eq!(machine().with(name, "65535").project().0.port(), 65535);
+        assert_eq!(environment().with(name, "65535").project().0.port(), 65535);
     }
 }
 
 #[test]
 fn g05_a_database_is_a_number_in_digits() {
-    let machine =
-        || machine().with("IVY_QUEUE_URL", "memory://").with("IVY_NOTIFIER_URL", "redis://h");
+    let environment =
+        || environment().with("IVY_QUEUE_URL", "memory://").with("IVY_NOTIFIER_URL", "redis://h");
     for text in NO_NUMBERS {
-        refused("REDIS_DATABASE", &machine().with("REDIS_DATABASE", text));
+        refused("REDIS_DATABASE", &environment().with("REDIS_DATABASE", text));
     }
-    assert!(machine().with("REDIS_DATABASE", "0").config().is_ok());
+    assert!(environment().with("REDIS_DATABASE", "0").config().is_ok());
 }

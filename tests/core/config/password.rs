@@ -8,8 +8,8 @@ use crate::support::*;
 
 const NAME: &str = "MESSAGES_ENCRYPTION_KEY";
 
-fn on_ironmq() -> Machine {
-    machine().with("IVY_QUEUE_URL", "ironmq://t@h/p")
+fn on_ironmq() -> FakeEnvironment {
+    environment().with("IVY_QUEUE_URL", "ironmq://t@h/p")
 }
 
 fn password(config: &Config) -> Option<&str> {
@@ -19,17 +19,18 @@ fn password(config: &Config) -> Option<&str> {
 #[test]
 fn a_given_password_wins_over_the_variable() {
     assert_eq!(password(&on_ironmq().config().unwrap()), None);
-    let machine = on_ironmq().with(NAME, "variable");
-    assert_eq!(password(&machine.config().unwrap()), Some("variable"));
+    let environment = on_ironmq().with(NAME, "variable");
+    assert_eq!(password(&environment.config().unwrap()), Some("variable"));
     let builder = builder().encryption_password(Secret::new("given"));
-    let config = machine.resolve(builder).unwrap();
+    let config = environment.resolve(builder).unwrap();
     assert_eq!(password(&config), Some("given"));
 }
 
 #[test]
 fn messages_are_encrypted_if_there_is_a_password() {
     let mail = QueueName::new("mail").unwrap();
-    let sends = |machine: &Machine| machine.config().unwrap().codec().unwrap().sends(&mail);
+    let sends =
+        |environment: &FakeEnvironment| environment.config().unwrap().codec().unwrap().sends(&mail);
     assert_eq!(sends(&on_ironmq()), BodyForm::Plain);
     assert_eq!(sends(&on_ironmq().with(NAME, "variable")), BodyForm::Legacy);
 }
@@ -59,6 +60,6 @@ fn g08_a_blank_password_does_not_silently_send_in_the_clear() {
 fn g08_dubious_uses_of_a_password_are_warned_about() {
     let config = on_ironmq().with(NAME, "\u{17e}").config().unwrap();
     assert_eq!(config.warnings, [Warning::LossyPassword]);
-    let config = machine().with("IVY_QUEUE_URL", "memory://").with(NAME, "x").config().unwrap();
+    let config = environment().with("IVY_QUEUE_URL", "memory://").with(NAME, "x").config().unwrap();
     assert_eq!(config.warnings, [Warning::NeedlessEncryption]);
 }

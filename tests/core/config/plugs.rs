@@ -15,9 +15,9 @@ use crate::support::*;
 
 /// A shelf, which does nothing but remember how it was named.
 #[derive(Debug)]
-struct Shelf(#[expect(dead_code, reason = "its Debug shows it")] String);
+struct TestBackend(#[expect(dead_code, reason = "its Debug shows it")] String);
 
-impl Queue for Shelf {
+impl Queue for TestBackend {
     fn capabilities(&self) -> Capabilities {
         Capabilities::broker()
     }
@@ -27,7 +27,7 @@ impl Queue for Shelf {
     }
 }
 
-impl Notifier for Shelf {
+impl Notifier for TestBackend {
     fn publish(&self, _: Publication) -> BoxFuture<Result<u64, NotifyFault>> {
         unimplemented!("no test asks it")
     }
@@ -37,9 +37,9 @@ impl Notifier for Shelf {
     }
 }
 
-fn name(place: &BackendUrl) -> Result<Shelf, ConfigError> {
+fn name(place: &BackendUrl) -> Result<TestBackend, ConfigError> {
     let host = place.host().ok_or_else(|| place.refuse(UrlProblem::NoHost))?;
-    Ok(Shelf(format!("{host} {:?}", place.query("depth"))))
+    Ok(TestBackend(format!("{host} {:?}", place.query("depth"))))
 }
 
 fn queue(place: &BackendUrl, _: &Environment<'_>) -> Result<QueueBackend, ConfigError> {
@@ -51,10 +51,10 @@ fn notifier(place: &BackendUrl, _: &Environment<'_>) -> Result<NotifierBackend, 
 }
 
 fn found(environment: &Environment<'_>) -> Result<Option<QueueBackend>, ConfigError> {
-    Ok(environment.variable("SHELF").map(|name| QueueBackend::queue(Shelf(name))))
+    Ok(environment.variable("SHELF").map(|name| QueueBackend::queue(TestBackend(name))))
 }
 
-const SHELF: Plug = Plug::new("shelf", &["shelf"])
+const TEST_BACKEND: Plug = Plug::new("shelf", &["shelf"])
     .with_query(&["depth"])
     .with_queue("shelf://NAME", queue)
     .with_queue_without_url("set SHELF", found);
@@ -71,19 +71,19 @@ fn shown(config: &Config) -> String {
 
 #[test]
 fn a_queue_is_made_of_its_url_by_the_backend_that_takes_the_scheme() {
-    let config = Config::builder().backend(SHELF).queue_url("shelf://Tall?depth=3");
-    let config = machine().resolve(config).unwrap();
+    let config = Config::builder().backend(TEST_BACKEND).queue_url("shelf://Tall?depth=3");
+    let config = environment().resolve(config).unwrap();
     assert_eq!(shown(&config), r#"TestBackend("tall Some(\"3\")")"#);
     assert_eq!(config.notifier, None);
     assert_eq!(config.warnings, [Warning::Backend("the shelf is old".to_owned())]);
 }
 
 #[test]
-fn a_queue_is_found_without_a_url_and_told_of_where_there_is_none() {
-    let plugs = || Config::builder().backend(SHELF);
-    let config = machine().with("SHELF", "low").resolve(plugs()).unwrap();
+fn a_queue_is_found_without_a_url_and_its_absence_is_reported() {
+    let plugs = || Config::builder().backend(TEST_BACKEND);
+    let config = environment().with("SHELF", "low").resolve(plugs()).unwrap();
     assert_eq!(shown(&config), r#"TestBackend("low")"#);
-    let error = machine().resolve(plugs()).unwrap_err().to_string();
+    let error = environment().resolve(plugs()).unwrap_err().to_string();
     assert_eq!(
         error,
         "no queue is configured: set IVY_QUEUE_URL to shelf://NAME or to memory://, or set SHELF"
@@ -93,7 +93,11 @@ fn a_queue_is_found_without_a_url_and_told_of_where_there_is_none() {
 #[test]
 fn only_the_keys_that_a_backend_declares_reach_it() {
     let error = |url: &str| {
-        problem(&machine().resolve(Config::builder().backend(SHELF).queue_url(url)).unwrap_err())
+        problem(
+            &environment()
+                .resolve(Config::builder().backend(TEST_BACKEND).queue_url(url))
+                .unwrap_err(),
+        )
     };
     let known = || "depth".to_owned();
     assert_eq!(error("shelf://a?width=1"), UrlProblem::UnknownKey { known: known() });
@@ -103,12 +107,12 @@ fn only_the_keys_that_a_backend_declares_reach_it() {
 
 #[test]
 fn the_server_of_the_queue_is_the_notifier_where_it_can_be_one() {
-    let both = SHELF.with_notifier("shelf://NAME", notifier);
+    let both = TEST_BACKEND.with_notifier("shelf://NAME", notifier);
     let builder = || {
         let builder = Config::builder().backend(both).backend(ivy_redis::plug());
         builder.queue_url("shelf://a")
     };
-    let redis = machine().with("REDIS_URL", "redis://h");
+    let redis = environment().with("REDIS_URL", "redis://h");
     let Some(NotifierConfig::Backend(own)) = redis.resolve(builder()).unwrap().notifier else {
         panic!("no notifier")
     };
@@ -120,7 +124,7 @@ fn the_server_of_the_queue_is_the_notifier_where_it_can_be_one() {
 #[test]
 fn of_two_backends_the_last_takes_a_scheme() {
     let mine = Plug::new("mine", &["ironmq"]).with_queue("ironmq://NAME", queue);
-    let config = machine().resolve(builder().backend(mine).queue_url("ironmq://tall")).unwrap();
+    let config = environment().resolve(builder().backend(mine).queue_url("ironmq://tall")).unwrap();
     assert!(shown(&config).contains("tall"));
 }
 
@@ -128,14 +132,14 @@ fn of_two_backends_the_last_takes_a_scheme() {
 fn a_scheme_that_is_not_compiled_in_is_answered_with_its_feature_and_the_others() {
     let features = &[("shelf", "furniture")];
     let builder = || Config::builder().features(features);
-    let queue = machine().resolve(builder().queue_url("shelf://u:SECRET@a")).unwrap_err();
+    let queue = environment().resolve(builder().queue_url("shelf://u:SECRET@a")).unwrap_err();
     assert_eq!(
         queue.to_string(),
         "the given queue URL: the URL shelf://... is not understood: its scheme needs the feature \
          `furniture`, which is not compiled in; turn it on, or begin with one of memory://"
     );
     let notifier = builder().queue_url("memory://").notifier_url("shelf://a");
-    let notifier = machine().resolve(notifier).unwrap_err();
+    let notifier = environment().resolve(notifier).unwrap_err();
     assert!(notifier.to_string().contains("`furniture`"), "{notifier}");
 }
 
@@ -144,7 +148,7 @@ fn a_backend_that_cannot_be_what_its_url_is_to_name_is_refused_with_those_that_c
     let bell = Plug::new("Bell", &["bell"])
         .with_notifier("bell://HOST", |place, _| Err(place.refuse(UrlProblem::NoHost)));
     let queue = builder().backend(bell).queue_url("bell://:SECRET@a");
-    let queue = machine().resolve(queue).unwrap_err();
+    let queue = environment().resolve(queue).unwrap_err();
     assert_eq!(
         queue.to_string(),
         "the given queue URL: the URL bell://... is not understood: its backend cannot be a queue, only \
@@ -152,7 +156,7 @@ fn a_backend_that_cannot_be_what_its_url_is_to_name_is_refused_with_those_that_c
          rediss://, memory://"
     );
     let notifier = builder().queue_url("memory://").notifier_url("ironmq://SECRET@a/p");
-    let notifier = machine().resolve(notifier).unwrap_err();
+    let notifier = environment().resolve(notifier).unwrap_err();
     assert_eq!(
         notifier.to_string(),
         "the given notifier URL: the URL ironmq://... is not understood: its backend cannot be a \
@@ -165,7 +169,7 @@ fn a_backend_that_cannot_be_what_its_url_is_to_name_is_refused_with_those_that_c
 fn a_backend_with_a_scheme_that_no_url_can_have_is_refused() {
     let refused = |schemes: &'static [&'static str]| {
         let plug = Plug::new("shelf", schemes).with_queue("shelf://NAME", queue);
-        machine().resolve(builder().backend(plug).queue_url("memory://")).err()
+        environment().resolve(builder().backend(plug).queue_url("memory://")).err()
     };
     for scheme in
         [&[""], &["Shelf"], &["shelf:"], &["my shelf"], &["1shelf"], &["\u{f6}"], &["memory"]]
@@ -186,7 +190,7 @@ fn a_url_that_asks_for_tls_where_there_is_none_is_named_with_what_is_to_be_done(
     let refused = |queue: &str, notifier: &str| {
         let why = io::Error::other("turn on the feature `ring`");
         let builder = builder().without_tls(why).queue_url(queue).notifier_url(notifier);
-        machine().resolve(builder).err().map(|error| error.to_string())
+        environment().resolve(builder).err().map(|error| error.to_string())
     };
     assert_eq!(
         refused("ironmq://SECRET@a/p", "memory://").unwrap(),

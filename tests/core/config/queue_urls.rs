@@ -8,7 +8,7 @@ use ivy_proto::config::{ConfigError, Origin, QueueConfig, Warning};
 use crate::support::*;
 
 fn refused(url: &str) -> ConfigError {
-    machine().resolve(builder().queue_url(url)).unwrap_err()
+    environment().resolve(builder().queue_url(url)).unwrap_err()
 }
 
 fn parsed(url: &str) -> IronMqUrl {
@@ -132,20 +132,20 @@ fn an_unknown_scheme_is_answered_with_the_known_ones() {
 
 #[test]
 fn a_given_url_wins_over_the_environment() {
-    let machine = machine().with("IVY_QUEUE_URL", "ironmq://t@h/p");
-    let config = machine.resolve(builder().queue_url("memory://")).unwrap();
+    let environment = environment().with("IVY_QUEUE_URL", "ironmq://t@h/p");
+    let config = environment.resolve(builder().queue_url("memory://")).unwrap();
     assert_eq!(config.queue, Some(QueueConfig::Memory));
-    let config = machine.resolve(builder().queue(QueueConfig::Memory)).unwrap();
+    let config = environment.resolve(builder().queue(QueueConfig::Memory)).unwrap();
     assert_eq!(config.queue, Some(QueueConfig::Memory));
-    let (address, token) = machine.project();
+    let (address, token) = environment.project();
     assert_eq!((address.host().as_str(), token.expose()), ("h", "t"));
 }
 
 #[test]
 fn an_error_names_the_place_of_the_bad_url() {
-    let in_variable = machine().with("IVY_QUEUE_URL", "").error();
+    let in_variable = environment().with("IVY_QUEUE_URL", "").error();
     assert!(in_variable.to_string().starts_with("IVY_QUEUE_URL: "), "{in_variable}");
-    let given = machine().resolve(builder().queue_url("nonsense")).unwrap_err();
+    let given = environment().resolve(builder().queue_url("nonsense")).unwrap_err();
     let ConfigError::BadUrl { origin, error } = &given else { panic!("{given:?}") };
     assert_eq!(*origin, Origin::Argument("queue URL"));
     assert!(matches!(error.problem(), UrlProblem::NoScheme { .. }));
@@ -153,7 +153,7 @@ fn an_error_names_the_place_of_the_bad_url() {
 
 #[test]
 fn without_any_queue_the_error_says_what_to_set() {
-    let error = machine().error();
+    let error = environment().error();
     assert!(matches!(error, ConfigError::NoQueue { .. }), "{error:?}");
     for hint in ["IVY_QUEUE_URL", "ironmq://", "memory://", "IRON_MQ_TOKEN", "IRON_MQ_PROJECT_ID"] {
         assert!(error.to_string().contains(hint), "{error}");
@@ -177,7 +177,7 @@ fn plain_http_to_another_machine_is_warned_about() {
         ("ironmq://t@mq.example/p", Vec::new()),
         ("memory://", Vec::new()),
     ] {
-        let config = machine().with("IVY_QUEUE_URL", url).config().unwrap();
+        let config = environment().with("IVY_QUEUE_URL", url).config().unwrap();
         assert_eq!(config.warnings, expected, "{url}");
     }
 }

@@ -4,10 +4,10 @@ use ivy_proto::backend::{NotifierImpl, QueueImpl, UrlProblem};
 use ivy_proto::config::{Config, NotifierConfig, QueueConfig};
 use ivy_redis::BadPrefix;
 
-use crate::support::{Machine, builder, machine, problem, redis_of};
+use crate::support::{FakeEnvironment, builder, environment, problem, redis_of};
 
-fn on_redis(url: &str) -> Machine {
-    machine().with("IVY_QUEUE_URL", url)
+fn on_redis(url: &str) -> FakeEnvironment {
+    environment().with("IVY_QUEUE_URL", url)
 }
 
 /// Whether queue and notifier are the same sessions, which share their connections.
@@ -35,8 +35,8 @@ fn the_url_of_the_queue_alone_names_queue_and_notifier_which_share_their_connect
 
 #[test]
 fn a_notifier_that_is_named_has_connections_of_its_own() {
-    let machine = on_redis("redis://host").with("IVY_NOTIFIER_URL", "redis://other");
-    let config = machine.config().unwrap();
+    let environment = on_redis("redis://host").with("IVY_NOTIFIER_URL", "redis://other");
+    let config = environment.config().unwrap();
     assert!(!are_shared(&config));
     assert_eq!(redis_of(config).host, "other");
 }
@@ -58,7 +58,7 @@ fn the_queue_says_whether_its_connections_are_encrypted() {
 fn a_prefix_that_keys_cannot_begin_with_is_refused() {
     for prefix in ["", "{", "a%20b"] {
         let url = format!("redis://host?prefix={prefix}");
-        let error = machine().resolve(builder().queue_url(url)).unwrap_err();
+        let error = environment().resolve(builder().queue_url(url)).unwrap_err();
         assert_eq!(problem(&error), UrlProblem::backend(BadPrefix), "{prefix}");
     }
 }

@@ -32,8 +32,8 @@ fn hidden_error<E: std::error::Error + Display>(error: &E) {
 
 /// What is wrong with a URL as a queue, and as a notifier.
 fn errors(url: &str) -> Vec<ConfigError> {
-    let queue = machine().resolve(builder().queue_url(url));
-    let notifier = machine().resolve(builder().queue_url("memory://").notifier_url(url));
+    let queue = environment().resolve(builder().queue_url(url));
+    let notifier = environment().resolve(builder().queue_url("memory://").notifier_url(url));
     [queue, notifier].into_iter().filter_map(Result::err).collect()
 }
 
@@ -44,7 +44,7 @@ fn g03_a_configuration_hides_its_secrets() {
         .notifier_url(format!("redis://u:{MARKER}@redis.example/0"))
         .encryption_password(Secret::new(MARKER));
     hidden(&builder);
-    let config = machine().resolve(builder).unwrap();
+    let config = environment().resolve(builder).unwrap();
     hidden(&config);
     for warning in &config.warnings {
         assert_hidden(&warning.to_string());
@@ -117,8 +117,9 @@ fn a_secret_that_stands_in_a_wrong_place_is_in_no_error() {
     ] {
         let url = url.replace("SECRET", MARKER);
         for name in ["IVY_QUEUE_URL", "IVY_NOTIFIER_URL", "REDIS_URL"] {
-            let machine = machine().with(name, &url).with("IVY_QUEUE_URL", "ironmq://t@h/p");
-            if let Err(error) = machine.config() {
+            let environment =
+                environment().with(name, &url).with("IVY_QUEUE_URL", "ironmq://t@h/p");
+            if let Err(error) = environment.config() {
                 hidden_error(&error);
             }
         }
@@ -135,11 +136,11 @@ fn a_secret_that_stands_in_a_wrong_place_is_in_no_error() {
         "IRON_MQ_TOKEN",
     ] {
         for value in ["SECRET", "SECRET/x", "/x/SECRET==", " SECRET\n", "SECRET\u{1}", "{SECRET"] {
-            let machine = machine()
+            let environment = environment()
                 .with("IVY_QUEUE_URL", "ironmq://")
                 .with("REDIS_URL", "redis://h")
                 .with(name, &value.replace("SECRET", MARKER));
-            if let Err(error) = machine.config() {
+            if let Err(error) = environment.config() {
                 hidden_error(&error);
             }
         }
@@ -150,8 +151,8 @@ fn a_secret_that_stands_in_a_wrong_place_is_in_no_error() {
 fn g03_errors_about_bad_values_hide_them() {
     let bad = format!("{MARKER} with a space");
     hidden_error(&Token::new(&bad).unwrap_err());
-    let both = || machine().with("IRON_TOKEN", "t").with("IRON_PROJECT_ID", "p");
-    for machine in [
+    let both = || environment().with("IRON_TOKEN", "t").with("IRON_PROJECT_ID", "p");
+    for environment in [
         both().with("IRON_MQ_TOKEN", &bad),
         both().with("IRON_MQ_HOST", &bad),
         both().with("IRON_MQ_PORT", &bad),
@@ -161,12 +162,12 @@ fn g03_errors_about_bad_values_hide_them() {
         both().with("REDIS_URL", "redis://h").with("REDIS_DATABASE", &bad),
         both().with("IVY_NOTIFICATION_CHANNEL_NAME", &format!("{MARKER}\n")),
         both().with_file("./iron.json", &format!(r#"{{"token":"{MARKER}""#)),
-        machine().with_file("./iron.json", &format!(r#"{{"token":["{MARKER}"]}}"#)),
-        machine().with_file("./iron.json", &format!(r#"{{"iron_mq":"{MARKER}"}}"#)),
-        machine().with_file("./iron.json", &format!(r#"{{"token":"{MARKER} x"}}"#)),
-        machine().with("IRON_MQ_TOKEN", MARKER),
-        machine().with("IVY_QUEUE_URL", &format!("ironmq://{MARKER}@h")),
+        environment().with_file("./iron.json", &format!(r#"{{"token":["{MARKER}"]}}"#)),
+        environment().with_file("./iron.json", &format!(r#"{{"iron_mq":"{MARKER}"}}"#)),
+        environment().with_file("./iron.json", &format!(r#"{{"token":"{MARKER} x"}}"#)),
+        environment().with("IRON_MQ_TOKEN", MARKER),
+        environment().with("IVY_QUEUE_URL", &format!("ironmq://{MARKER}@h")),
     ] {
-        hidden_error(&machine.error());
+        hidden_error(&environment.error());
     }
 }

@@ -11,13 +11,13 @@ use ivy_redis::{RedisAddress, RedisSession};
 
 /// Variables and files by name.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Machine {
+pub(crate) struct FakeEnvironment {
     variables: Vec<(String, String)>,
     files: Vec<(String, String)>,
     modes: Vec<(String, u32)>,
 }
 
-impl Machine {
+impl FakeEnvironment {
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
@@ -63,8 +63,8 @@ fn find<T: Clone>(table: &[(String, T)], name: &str) -> Option<T> {
     table.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
 }
 
-pub(crate) fn machine() -> Machine {
-    Machine::default()
+pub(crate) fn environment() -> FakeEnvironment {
+    FakeEnvironment::default()
 }
 
 /// A configuration that knows the backends of IronMQ and Redis.

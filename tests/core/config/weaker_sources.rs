@@ -12,12 +12,12 @@ const HOST: Origin = Origin::Variable("IRON_MQ_HOST");
 const GIVEN: Origin = Origin::Argument("queue URL");
 
 /// Token and project in the environment, and this file in the current folder.
-fn token_beside(file: &str) -> Machine {
-    machine().with("IRON_MQ_TOKEN", "t").with("IRON_MQ_PROJECT_ID", "p").with_file(NEAR, file)
+fn token_beside(file: &str) -> FakeEnvironment {
+    environment().with("IRON_MQ_TOKEN", "t").with("IRON_MQ_PROJECT_ID", "p").with_file(NEAR, file)
 }
 
-fn with_home_file(machine: Machine, file: &str) -> Machine {
-    machine.with("HOME", "/home/ada").with_file("/home/ada/.iron.json", file)
+fn with_home_file(environment: FakeEnvironment, file: &str) -> FakeEnvironment {
+    environment.with("HOME", "/home/ada").with_file("/home/ada/.iron.json", file)
 }
 
 fn refused(
@@ -31,8 +31,8 @@ fn refused(
 }
 
 /// Where the token of a program goes that gives this URL.
-fn server(machine: &Machine, url: &str) -> Result<String, ConfigError> {
-    let config = machine.resolve(builder().queue_url(url))?;
+fn server(environment: &FakeEnvironment, url: &str) -> Result<String, ConfigError> {
+    let config = environment.resolve(builder().queue_url(url))?;
     Ok(ironmq(config).0.to_string())
 }
 
@@ -53,10 +53,10 @@ fn a_file_does_not_decide_where_a_token_of_the_environment_goes() {
     ] {
         assert_eq!(token_beside(file).error(), expected, "{file}");
         let variable =
-            machine().with("IVY_QUEUE_URL", "ironmq://t@/p").with_file(NEAR, file).error();
+            environment().with("IVY_QUEUE_URL", "ironmq://t@/p").with_file(NEAR, file).error();
         let BadConfig::WeakerSource { stronger, .. } = bad(&variable) else { panic!("{variable}") };
         assert_eq!(stronger, Origin::Variable("IVY_QUEUE_URL"), "{file}");
-        let given = server(&machine().with_file(NEAR, file), "ironmq://t@/p").unwrap_err();
+        let given = server(&environment().with_file(NEAR, file), "ironmq://t@/p").unwrap_err();
         let BadConfig::WeakerSource { stronger, .. } = bad(&given) else { panic!("{given}") };
         assert_eq!(stronger, GIVEN, "{file}");
     }
@@ -74,40 +74,46 @@ fn the_error_says_what_was_not_taken_and_what_to_do() {
 #[test]
 fn the_file_at_home_does_not_decide_where_a_token_of_the_current_folder_goes() {
     let near = r#"{"token":"near","project_id":"p"}"#;
-    let machine = with_home_file(machine().with_file(NEAR, near), r#"{"host":"h.example"}"#);
+    let environment =
+        with_home_file(environment().with_file(NEAR, near), r#"{"host":"h.example"}"#);
     let token = ("token", Origin::File { path: NEAR, key: "token" });
-    assert_eq!(machine.error(), refused(FAR, "host", token, "IRON_MQ_HOST"));
+    assert_eq!(environment.error(), refused(FAR, "host", token, "IRON_MQ_HOST"));
 }
 
 #[test]
 fn a_server_may_have_a_token_of_the_same_or_of_a_weaker_source() {
     let whole = r#"{"token":"t","project_id":"p","host":"h.example","port":8080,"scheme":"http"}"#;
     let expected = "http://h.example:8080/3/projects/p";
-    for machine in [
-        machine().with_file(NEAR, whole),
-        with_home_file(machine(), whole),
+    for environment in [
+        environment().with_file(NEAR, whole),
+        with_home_file(environment(), whole),
         with_home_file(
-            machine().with_file(NEAR, r#"{"host":"h.example","port":8080,"scheme":"http"}"#),
+            environment().with_file(NEAR, r#"{"host":"h.example","port":8080,"scheme":"http"}"#),
             r#"{"token":"t","project_id":"p"}"#,
         ),
-        machine()
+        environment()
             .with("IRON_MQ_HOST", "h.example")
             .with("IRON_MQ_PORT", "8080")
             .with("IRON_MQ_SCHEME", "http")
             .with_file(NEAR, r#"{"token":"t","project_id":"p"}"#),
     ] {
-        let (address, token) = machine.project();
-        assert_eq!((address.to_string().as_str(), token.expose()), (expected, "t"), "{machine:?}");
+        let (address, token) = environment.project();
+        assert_eq!(
+            (address.to_string().as_str(), token.expose()),
+            (expected, "t"),
+            "{environment:?}"
+        );
     }
-    let (machine, url) =
-        (machine().with_file(NEAR, r#"{"token":"t"}"#), "ironmq+http://h.example/p");
-    assert_eq!(server(&machine, url).unwrap(), "http://h.example/3/projects/p");
+    let (environment, url) =
+        (environment().with_file(NEAR, r#"{"token":"t"}"#), "ironmq+http://h.example/p");
+    assert_eq!(server(&environment, url).unwrap(), "http://h.example/3/projects/p");
 }
 
 #[test]
 fn a_project_may_stand_in_a_weaker_source_than_the_token() {
-    let machine = machine().with("IRON_MQ_TOKEN", "t").with_file(NEAR, r#"{"project_id":"p"}"#);
-    assert_eq!(machine.project().0.project(), "p");
+    let environment =
+        environment().with("IRON_MQ_TOKEN", "t").with_file(NEAR, r#"{"project_id":"p"}"#);
+    assert_eq!(environment.project().0.project(), "p");
 }
 
 #[test]
@@ -120,15 +126,15 @@ fn a_file_that_says_what_holds_anyway_is_no_error() {
 #[test]
 fn nothing_weaker_turns_tls_off() {
     let whole = r#"{"token":"t","project_id":"p","host":"h.example","scheme":"http"}"#;
-    let machine = machine().with_file(NEAR, whole);
+    let environment = environment().with_file(NEAR, whole);
     let expected = refused(NEAR, "scheme", ("scheme", GIVEN), "IRON_MQ_SCHEME");
-    assert_eq!(server(&machine, "ironmq://"), Err(expected));
-    assert_eq!(server(&machine, "ironmq+http://").unwrap(), "http://h.example/3/projects/p");
+    assert_eq!(server(&environment, "ironmq://"), Err(expected));
+    assert_eq!(server(&environment, "ironmq+http://").unwrap(), "http://h.example/3/projects/p");
 }
 
 #[test]
 fn a_host_is_not_joined_with_port_and_scheme_of_a_weaker_source() {
-    let at_host = || machine().with("IRON_MQ_HOST", "h.example");
+    let at_host = || environment().with("IRON_MQ_HOST", "h.example");
     let file = |rest: &str| format!(r#"{{"token":"t","project_id":"p",{rest}}}"#);
     for (rest, key, variable) in [
         (r#""scheme":"http""#, "scheme", "IRON_MQ_SCHEME"),
@@ -143,7 +149,8 @@ fn a_host_is_not_joined_with_port_and_scheme_of_a_weaker_source() {
 #[test]
 fn port_and_scheme_of_a_file_that_names_another_host_are_those_of_that_host() {
     let file = r#"{"token":"t","project_id":"p","host":"localhost","port":8080,"scheme":"http"}"#;
-    let (address, _) = machine().with("IRON_MQ_HOST", "h.example").with_file(NEAR, file).project();
+    let (address, _) =
+        environment().with("IRON_MQ_HOST", "h.example").with_file(NEAR, file).project();
     assert_eq!((address.scheme(), address.host().as_str()), (Scheme::Https, "h.example"));
     assert_eq!(address.port(), 443);
 }

@@ -16,7 +16,7 @@ const TARGETS: [Target; 12] = [
     ("bridge_frame", fuzz::bridge_frame),
     ("broker_inputs", fuzz::broker_inputs),
     ("config_url", fuzz::config_url),
-    ("ironmq_answer", fuzz::ironmq_answer),
+    ("ironmq_response", fuzz::ironmq_response),
     ("keyset", fuzz::keyset),
     ("legacy_frame", fuzz::legacy_frame),
     ("notice", fuzz::notice),

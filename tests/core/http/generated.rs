@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use ivy_core_tests::fuzz::ironmq_answer;
+use ivy_core_tests::fuzz::ironmq_response;
 use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::queue::{Batch, Body, NewMessage, QueueOp};
 use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
@@ -203,7 +203,7 @@ proptest! {
         }
         answer.extend(b"\n");
         answer.extend(body);
-        ironmq_answer(&answer);
+        ironmq_response(&answer);
     }
 
     #[test]

@@ -22,7 +22,7 @@ fn recorded_and_strange_answers_are_seeds_of_the_fuzz_target() {
     ];
     let rows = recorded.chain(strange).chain(refused.map(str::to_owned));
     let rows = (0..).zip(rows).map(|(n, answer): (u32, _)| (format!("answer-{n}"), answer.into()));
-    check_seeds("ironmq_answer", rows);
+    check_seeds("ironmq_response", rows);
 }
 
 #[test]
@@ -33,13 +33,13 @@ fn recorded_answers_are_understood() {
 }
 
 #[test]
-fn settings_that_are_not_understood_are_taken_as_not_told() {
+fn settings_that_are_not_understood_count_as_missing() {
     let body = r#"{"queue":{"name":"mail","type":"stream","message_timeout":"60","message_expiration":-1,"size":1.5,"total_messages":null,"dead_letter":{"queue_name":""},"alerts":[{}]}}"#;
     assert_eq!(decode(&get_queue(), 200, body), Ok(QueueReply::Queue(QueueInfo::new(queue()))));
 }
 
 #[test]
-fn a_dead_letter_rule_with_an_unusable_name_is_still_told() {
+fn a_dead_letter_rule_with_an_unusable_name_is_still_reported() {
     let body =
         r#"{"queue":{"name":"mail","dead_letter":{"queue_name":"a\u0000","max_reservations":3}}}"#;
     let Ok(QueueReply::Queue(info)) = decode(&get_queue(), 200, body) else { panic!("no queue") };

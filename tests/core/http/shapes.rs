@@ -46,7 +46,7 @@ fn bytes_that_are_no_text_are_no_answer() {
 }
 
 #[test]
-fn h01_a_login_page_is_told_by_its_type_and_never_repeated() {
+fn h01_a_login_page_is_reported_by_its_type_and_never_repeated() {
     let page = "<html>LOGIN-PAGE</html>";
     let headers = [("content-type", "text/html; charset=utf-8")];
     let fault = dialect().decode(&reserve(1), answer_with(200, &headers, page)).unwrap_err();
@@ -56,7 +56,7 @@ fn h01_a_login_page_is_told_by_its_type_and_never_repeated() {
 }
 
 #[test]
-fn an_answer_that_tells_its_length_in_two_ways_is_not_believed() {
+fn an_answer_that_tells_its_length_in_two_ways_is_rejected() {
     let headers = [("transfer-encoding", "chunked"), ("content-length", "15")];
     for alone in headers {
         let answer = answer_with(200, &[alone], r#"{"messages":[]}"#);
@@ -168,7 +168,7 @@ fn h04_an_error_text_under_a_status_of_success_is_no_success() {
 }
 
 #[test]
-fn nothing_is_believed_done_without_a_word_of_the_server() {
+fn nothing_counts_as_done_without_a_response_of_the_server() {
     for op in [delete(), delete_many(), release(), clear(), delete_queue()] {
         for body in ["{}", r#"{"msg":null}"#, r#"{"msg":1}"#, r#"{"ok":true}"#] {
             assert_eq!(kind(&op, 200, body), FaultKind::BadResponse, "{op:?}: {body}");
@@ -227,7 +227,7 @@ fn a_touch_without_a_new_reservation_is_no_success() {
 }
 
 #[test]
-fn success_in_other_words_than_the_protocols_is_not_believed() {
+fn a_success_that_is_not_the_protocols_is_rejected() {
     for status in [100, 202, 203, 204, 206, 299, 600, 999] {
         for op in all_ops() {
             let kind = kind(&op, status, r#"{"msg":"Deleted","ids":["1"],"messages":[]}"#);

@@ -13,7 +13,7 @@ fn kinds(status: u16, body: &str, cases: &[(QueueOp, FaultKind)]) {
 }
 
 #[test]
-fn h18_wrong_credentials_are_told_for_every_operation() {
+fn h18_wrong_credentials_are_reported_for_every_operation() {
     for op in all_ops() {
         let fault = fault(&op, 401, r#"{"msg":"Invalid project/token combination"}"#);
         assert_eq!(fault.kind(), FaultKind::Unauthorized);
@@ -73,7 +73,7 @@ fn h20_what_is_missing_depends_on_what_was_asked() {
 }
 
 #[test]
-fn h22_other_statuses_are_told_by_their_class() {
+fn h22_other_statuses_are_reported_by_their_class() {
     use FaultKind::{Redirected, Refused, ServerError, TooLarge, TooManyRequests};
     for (statuses, expected) in [
         (&[400, 402, 405, 406, 409, 411, 412, 414, 418, 422, 431, 451, 499][..], Refused),

@@ -78,7 +78,7 @@ fn kept(body: &str) -> String {
 }
 
 #[test]
-fn a_value_of_another_kind_is_refused_and_its_place_told() {
+fn a_value_of_another_kind_is_refused_and_its_place_reported() {
     for (key, _) in KEYS {
         for value in ABSURD {
             let body = with(key, value);
@@ -117,7 +117,7 @@ fn null_says_nothing_and_is_kept() {
 }
 
 #[test]
-fn a_format_that_is_not_built_in_is_told_apart_from_what_nobody_knows() {
+fn a_format_that_is_not_built_in_is_distinguished_from_what_nobody_knows() {
     for body in FORMATS {
         assert_eq!(read(body).unwrap_err().reason(), UnsupportedFormat, "{body}");
         assert_eq!(kept(body), body);

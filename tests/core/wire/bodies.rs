@@ -220,7 +220,7 @@ fn refused() -> Vec<Refused> {
 const FRAME: &str = "$aes-256-cbc$RSJ8h/sW75DX4Dvt2jAB/eWHi2og9UrmDBveefqx77wV9ADoulmFuK1UDJtApDZe";
 
 #[test]
-fn what_cannot_be_a_task_is_put_aside_with_its_reason() {
+fn what_cannot_be_a_task_is_dead_lettered_with_its_reason() {
     for (row, about, bodies, reason) in refused() {
         for body in bodies {
             let start: String = body.chars().take(80).collect();

@@ -124,7 +124,7 @@ const BAD: [(&str, Option<DeadLetterReason>); 31] = [
 ];
 
 #[test]
-fn recorded_malformed_frames_are_put_aside_with_their_reason() {
+fn recorded_malformed_frames_are_dead_lettered_with_their_reason() {
     let vectors: Vec<Bad> =
         serde_json::from_str(include_str!("vectors/legacy-frames-bad.json")).unwrap();
     assert_eq!(vectors.len(), BAD.len());
@@ -268,7 +268,7 @@ fn c09_a_wrong_key_is_one_error_even_when_the_padding_happens_to_fit() {
 }
 
 #[test]
-fn c10_empty_passwords_are_refused_and_lossy_ones_are_told() {
+fn c10_empty_passwords_are_refused_and_lossy_ones_are_reported() {
     for password in ["", " ", "\t\r\n"] {
         assert_eq!(LegacyKey::new(password).err(), Some(InvalidKey));
     }

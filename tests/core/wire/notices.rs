@@ -32,7 +32,7 @@ fn recorded_notices_are_read() {
 }
 
 #[test]
-fn r01_r02_what_is_no_notice_is_told_apart() {
+fn r01_r02_what_is_no_notice_is_distinguished() {
     for text in STRANGE {
         assert!(Notice::parse(text.as_bytes()).is_err(), "{text}");
     }

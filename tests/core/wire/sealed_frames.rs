@@ -177,7 +177,7 @@ fn c19_no_bit_of_a_frame_can_be_flipped() {
 }
 
 #[test]
-fn c19_a_flipped_bit_of_the_bytes_inside_is_never_told_from_another() {
+fn c19_a_flipped_bit_of_the_bytes_inside_is_never_distinguished_from_another() {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -221,7 +221,7 @@ fn c16_a_frame_with_another_number_of_fields() {
 }
 
 #[test]
-fn c17_a_frame_of_an_impossible_length_is_told_before_its_key_is_looked_for() {
+fn c17_a_frame_of_an_impossible_length_is_reported_before_its_key_is_looked_for() {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 

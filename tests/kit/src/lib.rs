@@ -25,12 +25,12 @@ pub use notices::{Notice, Notices};
 pub use pieces::cut_at_two;
 pub use port::ClosedPort;
 pub use process::Process;
-pub use proxy::{FaultyProxy, Held, Mishap, RequestKind};
+pub use proxy::{FaultyProxy, HeldResponses, ProxyFault, RequestKind};
 pub use redis_server::RedisServer;
 pub use relay::Relay;
 pub use script::{Script, node_script, python_script};
-pub use scripted_http::{Reply, ScriptedHttp, Then};
-pub use scripted_redis::{Answer, ScriptedRedis};
+pub use scripted_http::{ScriptedHttp, ScriptedResponse, Then};
+pub use scripted_redis::{ScriptedRedis, ScriptedReply};
 pub use tls::{Authority, Certificate, TLS_HOST, TlsFront};
 
 /// How long a test waits for what must happen: so long that a slow machine is no failure.

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_told_on_purpose_is_no_failure() {
+    async fn what_is_reported_on_purpose_is_no_failure() {
         let mut process = shell(&format!("echo token={}", QUEUE_TOKEN.text())).telling(&["token="]);
         process.success().await;
     }

@@ -38,7 +38,7 @@ pub enum RequestKind {
 
 /// What goes wrong with a request.
 #[derive(Clone, Debug)]
-pub enum Mishap {
+pub enum ProxyFault {
     /// It is not forwarded, and answered with this status and a page, as a gateway does it.
     Status(u16),
     /// It is forwarded, and the connection closed instead of an answer.
@@ -51,7 +51,7 @@ pub enum Mishap {
 
 /// Keeps answers back until it is dropped.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldResponses {
     _end: watch::Sender<()>,
 }
 
@@ -81,7 +81,7 @@ impl FaultyProxy {
     }
 
     /// Lets this happen to each of the next so many requests of a kind.
-    pub fn spoil(&self, kind: RequestKind, times: usize, mishap: Mishap) {
+    pub fn inject(&self, kind: RequestKind, times: usize, mishap: ProxyFault) {
         let mut plans = self.script.plans();
         plans.entry(kind).or_default().mishaps.extend(std::iter::repeat_n(mishap, times));
     }
@@ -89,10 +89,10 @@ impl FaultyProxy {
     /// Keeps the answers to requests of a kind back, those of requests under way included, until
     /// what this gives is dropped.
     #[must_use]
-    pub fn hold_answers(&self, kind: RequestKind) -> Held {
+    pub fn hold_answers(&self, kind: RequestKind) -> HeldResponses {
         let (end, held) = watch::channel(());
         self.script.plans().entry(kind).or_default().held = Some(held);
-        Held { _end: end }
+        HeldResponses { _end: end }
     }
 
     /// How many requests of a kind have come so far.
@@ -126,7 +126,7 @@ struct Script(Mutex<BTreeMap<RequestKind, Plan>>);
 #[derive(Default)]
 struct Plan {
     seen: usize,
-    mishaps: std::collections::VecDeque<Mishap>,
+    mishaps: std::collections::VecDeque<ProxyFault>,
     held: Option<watch::Receiver<()>>,
 }
 
@@ -136,7 +136,7 @@ impl Script {
     }
 
     /// Counts a request, and gives what is to go wrong with it.
-    fn next(&self, kind: RequestKind) -> Option<Mishap> {
+    fn next(&self, kind: RequestKind) -> Option<ProxyFault> {
         let mut plans = self.plans();
         let plan = plans.entry(kind).or_default();
         plan.seen += 1;
@@ -159,7 +159,7 @@ async fn forward(mut client: TcpStream, server: u16, script: &Script) -> io::Res
     while let Some(request) = read_message(&mut client, &mut from_client).await? {
         let kind = kind_of(&request);
         let mishap = script.next(kind);
-        if let Some(Mishap::Status(status)) = mishap {
+        if let Some(ProxyFault::Status(status)) = mishap {
             let page = "<html>no</html>";
             let head = format!("HTTP/1.1 {status} No\r\nContent-Type: text/html\r\n");
             client.write_all(with_body(&head, page).as_bytes()).await?;
@@ -177,16 +177,16 @@ async fn forward(mut client: TcpStream, server: u16, script: &Script) -> io::Res
         let Some(answer) = answer else { return Ok(()) };
         script.until_answers_go(kind).await;
         match mishap {
-            None | Some(Mishap::Status(_)) => client.write_all(&answer).await?,
-            Some(Mishap::Answer(text)) => {
+            None | Some(ProxyFault::Status(_)) => client.write_all(&answer).await?,
+            Some(ProxyFault::Answer(text)) => {
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
                 client.write_all(with_body(head, text).as_bytes()).await?;
             }
-            Some(Mishap::CutAnswer) => {
+            Some(ProxyFault::CutAnswer) => {
                 client.write_all(&answer[..answer.len() - answer.len() / 4]).await?;
                 return client.shutdown().await;
             }
-            Some(Mishap::LoseAnswer) => return client.shutdown().await,
+            Some(ProxyFault::LoseAnswer) => return client.shutdown().await,
         }
     }
     Ok(())
@@ -283,7 +283,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_spoiled_goes_through() {
         let (mut client, proxy) = client().await;
-        proxy.spoil(RequestKind::Touch, 1, Mishap::LoseAnswer);
+        proxy.inject(RequestKind::Touch, 1, ProxyFault::LoseAnswer);
         for _ in 0..2 {
             assert!(post(&mut client).await.unwrap().unwrap().ends_with("[1,2,3]"));
         }
@@ -294,8 +294,8 @@ mod tests {
     #[tokio::test]
     async fn each_mishap_happens_as_often_as_planned() {
         let (mut client, proxy) = client().await;
-        proxy.spoil(RequestKind::Post, 1, Mishap::Status(503));
-        proxy.spoil(RequestKind::Post, 1, Mishap::Answer("what?"));
+        proxy.inject(RequestKind::Post, 1, ProxyFault::Status(503));
+        proxy.inject(RequestKind::Post, 1, ProxyFault::Answer("what?"));
         assert!(post(&mut client).await.unwrap().unwrap().starts_with("HTTP/1.1 503 "));
         assert!(post(&mut client).await.unwrap().unwrap().ends_with("what?"));
         assert!(post(&mut client).await.unwrap().unwrap().ends_with("[1,2,3]"));
@@ -304,9 +304,9 @@ mod tests {
     #[tokio::test]
     async fn answers_are_lost_whole_or_in_part() {
         let (mut first, proxy) = client().await;
-        proxy.spoil(RequestKind::Post, 1, Mishap::LoseAnswer);
+        proxy.inject(RequestKind::Post, 1, ProxyFault::LoseAnswer);
         assert_eq!(post(&mut first).await.unwrap(), None);
-        proxy.spoil(RequestKind::Post, 1, Mishap::CutAnswer);
+        proxy.inject(RequestKind::Post, 1, ProxyFault::CutAnswer);
         let second = TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).await;
         assert!(post(&mut second.unwrap()).await.is_err());
     }

@@ -20,12 +20,12 @@ pub struct ScriptedHttp {
 struct State {
     ended: AtomicBool,
     connections: AtomicUsize,
-    reply: Mutex<Reply>,
+    reply: Mutex<ScriptedResponse>,
 }
 
 /// The bytes of an answer, and what happens behind them.
 #[derive(Clone, Debug, Default)]
-pub struct Reply {
+pub struct ScriptedResponse {
     /// What is sent, one piece after the other.
     pub pieces: Vec<Vec<u8>>,
     /// What follows.
@@ -74,7 +74,7 @@ impl ScriptedHttp {
     }
 
     /// From now on, answers so.
-    pub fn answer(&self, reply: Reply) {
+    pub fn answer(&self, reply: ScriptedResponse) {
         *self.state.reply.lock().unwrap_or_else(PoisonError::into_inner) = reply;
     }
 
@@ -103,7 +103,7 @@ fn converse(stream: &TcpStream, state: &State) {
     let _ = stream.set_nodelay(true);
     let mut requests = BufReader::new(stream);
     while read_request(&mut requests).is_ok() {
-        let Reply { pieces, then } =
+        let ScriptedResponse { pieces, then } =
             state.reply.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if pieces.iter().all(Vec::is_empty) || send_pieces(stream, &pieces).is_err() {
             break;

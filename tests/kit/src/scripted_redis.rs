@@ -22,7 +22,7 @@ pub struct ScriptedRedis {
 
 /// What is answered in the place of Redis's own answer.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub enum ScriptedReply {
     /// These bytes.
     Bytes(Vec<u8>),
     /// These bytes, and then what Redis answers.
@@ -36,7 +36,7 @@ pub enum Answer {
 #[derive(Default)]
 struct State {
     ended: AtomicBool,
-    script: Mutex<VecDeque<(&'static str, Answer)>>,
+    script: Mutex<VecDeque<(&'static str, ScriptedReply)>>,
     /// The connections that are subscribed, each with its channels.
     subscribers: Mutex<Vec<(TcpStream, Vec<String>)>>,
     said: Mutex<Vec<Vec<String>>>,
@@ -71,7 +71,7 @@ impl ScriptedRedis {
     }
 
     /// Has another answer to the next command of this name.
-    pub fn answer_next(&self, command: &'static str, answer: Answer) {
+    pub fn answer_next(&self, command: &'static str, answer: ScriptedReply) {
         lock(&self.state.script).push_back((command, answer));
     }
 
@@ -151,12 +151,12 @@ fn converse(mut stream: TcpStream, state: &State) {
         };
         let answered = match scripted.map(|(_, answer)| answer) {
             None => usual(&mut stream),
-            Some(Answer::Bytes(bytes)) => stream.write_all(&bytes),
-            Some(Answer::Before(bytes)) => {
+            Some(ScriptedReply::Bytes(bytes)) => stream.write_all(&bytes),
+            Some(ScriptedReply::Before(bytes)) => {
                 stream.write_all(&bytes).and_then(|()| usual(&mut stream))
             }
-            Some(Answer::HangUp) => return hang_up(&stream),
-            Some(Answer::BytesAndHangUp(bytes)) => {
+            Some(ScriptedReply::HangUp) => return hang_up(&stream),
+            Some(ScriptedReply::BytesAndHangUp(bytes)) => {
                 let _ = stream.write_all(&bytes);
                 return hang_up(&stream);
             }

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_planted_leak_is_told_with_its_place_and_without_the_secret() {
+    fn a_planted_leak_is_reported_with_its_place_and_without_the_secret() {
         let record = Record::new();
         record.search("log", "of a clean test", "nothing");
         record.search("log", "of a planted test", &format!("token={}", QUEUE_TOKEN.text));

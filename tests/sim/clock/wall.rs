@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use ivy_proto::{Moment, Rng, WallClock};
 
-use crate::dice::one_of;
+use crate::fault_injection::one_of;
 use crate::setup::UNIX_AT_START;
 
 /// A clock on the wall, and what the machine of its host was told of it last.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wall {
+pub(crate) struct HostWallClock {
     wrong: Option<Wrong>,
     known: WallClock,
 }
@@ -30,17 +30,17 @@ enum Shows {
     Nothing,
 }
 
-impl Wall {
+impl HostWallClock {
     /// A clock that is right.
-    pub(crate) fn right(started: Moment) -> Wall {
-        Wall::of(None, started)
+    pub(crate) fn right(started: Moment) -> HostWallClock {
+        HostWallClock::of(None, started)
     }
 
     /// A clock that may be wrong from the start of its process or later, and is set right within so
     /// many seconds.
-    pub(crate) fn perhaps_wrong(started: Moment, within: u64, rng: &mut Rng) -> Wall {
+    pub(crate) fn perhaps_wrong(started: Moment, within: u64, rng: &mut Rng) -> HostWallClock {
         let shows = match one_of(rng, &[0, 0, 1, 2, 3, 4]) {
-            0 => return Wall::right(started),
+            0 => return HostWallClock::right(started),
             1 => Shows::Ahead(Duration::from_secs(300)),
             2 => Shows::Behind(Duration::from_secs(300)),
             3 => Shows::Ahead(Duration::from_secs(10 * 365 * 86_400)),
@@ -49,11 +49,11 @@ impl Wall {
         let from = if one_of(rng, &[true, true, false]) { 0 } else { rng.up_to(within) };
         let from = started + Duration::from_secs(from);
         let to = from + Duration::from_secs(1 + rng.up_to(within));
-        Wall::of(Some(Wrong { from, to, shows }), started)
+        HostWallClock::of(Some(Wrong { from, to, shows }), started)
     }
 
-    fn of(wrong: Option<Wrong>, started: Moment) -> Wall {
-        let mut wall = Wall { wrong, known: WallClock::default() };
+    fn of(wrong: Option<Wrong>, started: Moment) -> HostWallClock {
+        let mut wall = HostWallClock { wrong, known: WallClock::default() };
         wall.known = WallClock::new(wall.show(started));
         wall
     }

@@ -8,11 +8,11 @@ use ivy_proto::queue::{Fault as QueueFault, FaultKind};
 use ivy_proto::worker::{self, CancelReason};
 use ivy_proto::{Moment, OpId, producer};
 
-use crate::dice::{Hit, one_of};
-use crate::fault::{Fault, Menu};
-use crate::host::{Heard, Machine};
+use crate::fault::{Fault, Opportunity};
+use crate::fault_injection::{InjectedFault, one_of};
+use crate::host::{Machine, ProcessInput};
 use crate::pairs::SubscriptionState;
-use crate::task::{Cause, Who};
+use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
 /// When a process dies in the midst of carrying out what its machine wants.
@@ -24,7 +24,7 @@ struct Death {
 
 impl World {
     /// Carries out what a machine wants. Says whether its process is still there afterwards.
-    pub(super) fn execute_outputs(&mut self, who: Who, hit: Option<&Hit>) -> bool {
+    pub(super) fn execute_outputs(&mut self, who: ProcessId, hit: Option<&InjectedFault>) -> bool {
         let yields_after = hit.filter(|hit| hit.fault == Fault::YieldsEarly);
         let yields_after = yields_after.map(|hit| hit.detail.clone().up_to(2) as u32);
         let death = hit.and_then(|hit| match hit.fault {
@@ -63,7 +63,7 @@ impl World {
         }
     }
 
-    fn do_for_worker(&mut self, who: Who, output: worker::Output) -> bool {
+    fn do_for_worker(&mut self, who: ProcessId, output: worker::Output) -> bool {
         let now = self.now;
         match output {
             worker::Output::Wait(deadline) => {
@@ -72,7 +72,7 @@ impl World {
             }
             worker::Output::Event(event) => {
                 self.trace.note(now, who, || format!("tells {event:?}"));
-                self.census.event(&event);
+                self.coverage.event(&event);
                 self.check_lateness(who, &event);
                 self.check_deadline(who, &event);
                 self.check_standstill(who, &event);
@@ -100,7 +100,7 @@ impl World {
                 // That a lease was lost is no cause: something must have led to it.
                 if reason != CancelReason::TimeLimit {
                     let cause = (reason == CancelReason::Drain).then_some(Cause::Shutdown);
-                    self.ledger.orphaned(who, job, cause);
+                    self.checker.orphaned(who, job, cause);
                 }
                 self.stop_handler(who, job);
             }
@@ -110,13 +110,13 @@ impl World {
     }
 
     /// A worker that is woken in time does not say that it is not.
-    fn check_lateness(&mut self, who: Who, event: &Event) {
+    fn check_lateness(&mut self, who: ProcessId, event: &Event) {
         if matches!(event, Event::WokenLate { .. }) && self.hosts[who.host].honest {
-            self.ledger.broken("S15", || format!("{who:?} was woken in time: {event}"));
+            self.checker.broken("S15", || format!("{who:?} was woken in time: {event}"));
         }
     }
 
-    fn do_for_producer(&mut self, who: Who, output: producer::Output) -> bool {
+    fn do_for_producer(&mut self, who: ProcessId, output: producer::Output) -> bool {
         let now = self.now;
         match output {
             producer::Output::Wait(deadline) => {
@@ -125,7 +125,7 @@ impl World {
             }
             producer::Output::Event(event) => {
                 self.trace.note(now, who, || format!("tells {event:?}"));
-                self.census.event(&event);
+                self.coverage.event(&event);
             }
             producer::Output::Queue(op, ask) => {
                 self.trace.note(now, who, || format!("asks {op:?} {ask:?}"));
@@ -151,7 +151,7 @@ impl World {
         true
     }
 
-    fn set_tick(&mut self, who: Who, deadline: Option<Moment>) {
+    fn set_tick(&mut self, who: ProcessId, deadline: Option<Moment>) {
         let now = self.now;
         let host = &mut self.hosts[who.host];
         let local = host.clock.show(now);
@@ -163,30 +163,30 @@ impl World {
         // Whoever comes late to ask finds what was due meanwhile.
         if deadline <= local && !host.yields {
             let what = format!("{who:?} waits for {deadline:?} and it is {local:?}");
-            return self.ledger.broken("S7", || what);
+            return self.checker.broken("S7", || what);
         }
         let at = host.clock.when(deadline).max(now);
         host.yields = false;
         if host.tick_at != Some(at) {
             host.tick_at = Some(at);
-            self.agenda.add(at, Due::Heard(who, Heard::Tick));
+            self.event_queue.add(at, Due::ProcessInput(who, ProcessInput::Tick));
         }
     }
 
-    fn cancel(&mut self, who: Who, op: OpId) {
+    fn cancel(&mut self, who: ProcessId, op: OpId) {
         if self.hosts[who.host].asked.contains_key(&op) {
             match self.setup.capabilities().takes_back_reserves {
                 true => self.withdraw(who, op),
                 false => self.hang_up(who, Some(op)),
             }
             let lost = Err(QueueFault::new(FaultKind::AnswerLost));
-            let heard = Heard::Response(op, lost, Moment::EPOCH);
-            self.later(Duration::from_millis(1), Due::Heard(who, heard));
+            let heard = ProcessInput::Response(op, lost, Moment::EPOCH);
+            self.later(Duration::from_millis(1), Due::ProcessInput(who, heard));
         }
     }
 
     /// A machine has finished: nothing may be left of it.
-    fn finished(&mut self, who: Who) {
+    fn finished(&mut self, who: ProcessId) {
         let now = self.now;
         self.trace.note(now, who, || "has finished".to_owned());
         let host = &mut self.hosts[who.host];
@@ -205,19 +205,19 @@ impl World {
             _ => return,
         };
         let suffered = self.hosts[who.host].suffered;
-        if let Some(message) = self.ledger.kept(who, self.broker_now()).filter(|_| !suffered) {
-            self.ledger.broken("S9", || format!("{who:?} has finished, and still has {message}"));
+        if let Some(message) = self.checker.kept(who, self.broker_now()).filter(|_| !suffered) {
+            self.checker.broken("S9", || format!("{who:?} has finished, and still has {message}"));
         }
         if !rest || !misuse || held > 0 {
-            self.ledger.broken("S9", || format!("{who:?} has finished and is not quiet"));
+            self.checker.broken("S9", || format!("{who:?} has finished and is not quiet"));
         }
         if late {
-            self.ledger.broken("L3", || format!("{who:?} has finished too late, or unasked"));
+            self.checker.broken("L3", || format!("{who:?} has finished too late, or unasked"));
         }
         self.end_calls(who);
-        match &mut self.calm {
-            Some(calm) if calm.finishing => {
-                calm.finished += 1;
+        match &mut self.quiet_phase {
+            Some(quiet_phase) if quiet_phase.finishing => {
+                quiet_phase.finished += 1;
                 self.kill(who.host);
             }
             _ => self.go_down(who.host),
@@ -225,63 +225,65 @@ impl World {
     }
 
     /// No more calls wait to be sent than the outbox holds.
-    pub(super) fn check_outbox(&mut self, who: Who) {
+    pub(super) fn check_outbox(&mut self, who: ProcessId) {
         let host = &self.hosts[who.host];
         let (unsent, most) = (host.calls.len(), self.setup.outbox);
         if unsent > most && !host.yields {
-            self.ledger.broken("S7", || format!("{who:?} keeps {unsent} calls of {most}"));
+            self.checker.broken("S7", || format!("{who:?} keeps {unsent} calls of {most}"));
         }
     }
 
     /// The process does the rest of what its machine wants a little later.
-    fn yield_early(&mut self, who: Who) {
-        self.ledger.blame_held(who.host, Cause::Pause);
+    fn yield_early(&mut self, who: ProcessId) {
+        self.checker.blame_held(who.host, Cause::Pause);
         let host = &mut self.hosts[who.host];
         host.honest = false;
         host.yields = true;
-        let rest = Duration::from_millis(self.dice.nature(who.host).up_to(50));
-        self.later(rest, Due::Heard(who, Heard::GoOn));
+        let rest = Duration::from_millis(self.injector.nature(who.host).up_to(50));
+        self.later(rest, Due::ProcessInput(who, ProcessInput::GoOn));
     }
 
-    pub(super) fn check_load(&mut self, who: Who) {
+    pub(super) fn check_load(&mut self, who: ProcessId) {
         let Machine::Worker(worker) = &self.hosts[who.host].machine else { return };
         let load = worker.load();
-        self.census.most_held = self.census.most_held.max(load.held);
+        self.coverage.most_held = self.coverage.most_held.max(load.held);
         let most = self.setup.concurrency;
         if load.running > most {
-            self.ledger.broken("S7", || format!("{who:?} runs {} of {most}", load.running));
+            self.checker.broken("S7", || format!("{who:?} runs {} of {most}", load.running));
         }
         // One more may wait in each physical queue.
         let most = most + self.kinds.len();
         if load.running + load.waiting > most {
-            self.ledger.broken("S7", || format!("{who:?} has {load:?}, and at most {most} to run"));
+            self.checker
+                .broken("S7", || format!("{who:?} has {load:?}, and at most {most} to run"));
         }
         let most = self.setup.notice_bytes;
         if load.notice_bytes > most {
             let bytes = load.notice_bytes;
-            self.ledger.broken("S7", || format!("{who:?} keeps {bytes} of {most} in notices"));
+            self.checker.broken("S7", || format!("{who:?} keeps {bytes} of {most} in notices"));
         }
         // Half of them stay with the machine, so that the newest have room.
         let host = &self.hosts[who.host];
         let in_flight: usize = host.publishing.values().sum();
         if in_flight > most / 2 && host.publishing.len() > 1 {
-            self.ledger.broken("S7", || format!("{who:?} publishes {in_flight} of {most} at once"));
+            self.checker
+                .broken("S7", || format!("{who:?} publishes {in_flight} of {most} at once"));
         }
         if let Some(by) = self.hosts[who.host].must_finish {
             let host = &self.hosts[who.host];
             if host.honest && host.clock.show(self.now) > by {
-                self.ledger.broken("L3", || format!("{who:?} should have finished by {by:?}"));
+                self.checker.broken("L3", || format!("{who:?} should have finished by {by:?}"));
             }
         }
     }
 
-    fn subscribe(&mut self, who: Who, channels: Vec<ivy_proto::ChannelName>) {
+    fn subscribe(&mut self, who: ProcessId, channels: Vec<ivy_proto::ChannelName>) {
         self.redis.disconnect(who.host);
         let host = &mut self.hosts[who.host];
         host.subscription_state = SubscriptionState::Asked;
         host.subscription += 1;
         let number = host.subscription;
-        let fault = self.throw(who.host, Menu::Subscribe).map(|mut hit| {
+        let fault = self.throw(who.host, Opportunity::Subscribe).map(|mut hit| {
             let kinds = match hit.fault {
                 Fault::SubscribeRefused => {
                     &[NotifyFaultKind::Unauthorized, NotifyFaultKind::Refused]
@@ -291,7 +293,7 @@ impl World {
             NotifyFault::new(one_of(&mut hit.detail, kinds))
         });
         match fault {
-            Some(fault) => self.soon(who, Heard::SubscriptionLost(number, fault)),
+            Some(fault) => self.soon(who, ProcessInput::SubscriptionLost(number, fault)),
             None => {
                 let latency = self.latency(who.host);
                 self.later(latency, Due::Subscribe { who, number, channels });

@@ -13,13 +13,13 @@ use ivy_proto::{MessageId, Moment, OpId};
 use ivy_sim::wire;
 
 use super::connections::LEASE;
-use super::{Asker, Fate, Sent};
+use super::{Fate, RequestInTransit, Requester};
 use crate::backend::Counts;
-use crate::dice::one_of;
-use crate::fault::{Fault, Menu};
-use crate::host::Heard;
+use crate::fault::{Fault, Opportunity};
+use crate::fault_injection::one_of;
+use crate::host::ProcessInput;
 use crate::pairs::broker_pair;
-use crate::task::{Cause, Who};
+use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
 /// How many deliveries the broker remembers, to hand them out when it should not.
@@ -27,7 +27,7 @@ const REMEMBERED: usize = 8;
 
 /// What the broker handed out lately, and what was deleted lately.
 #[derive(Default)]
-pub(crate) struct Handed {
+pub(crate) struct RecentDeliveries {
     held: VecDeque<Delivery>,
     deleted: VecDeque<Delivery>,
     /// The last answer on each host's connection.
@@ -43,29 +43,36 @@ impl World {
         broker_now: Moment,
     ) {
         let Some(sent) = self.requests.remove(&id) else { return };
-        self.census.pair(broker_pair(&sent.op, &answer));
+        self.coverage.pair(broker_pair(&sent.op, &answer));
         self.write_down(&sent, &answer, broker_now);
         if let Ok(broker::Response::Reserved(deliveries)) = &mut answer {
             self.spoil_delivery(&sent, deliveries);
             if !matches!(sent.fate, Fate::Arrives) {
                 for delivery in deliveries.iter() {
-                    self.ledger.blame_message(&delivery.message, Cause::Response);
+                    self.checker.blame_message(&delivery.message, Cause::Response);
                 }
             }
         }
-        match sent.asker {
-            Asker::Nobody | Asker::Stranger => {}
-            Asker::Original(question) => {
-                let heard = Heard::Original(crate::original::Heard::Response(question, answer));
+        match sent.requester {
+            Requester::Nobody | Requester::Stranger => {}
+            Requester::Original(question) => {
+                let heard = ProcessInput::Original(crate::original::OriginalInput::Response(
+                    question, answer,
+                ));
                 self.soon(sent.who, heard);
             }
-            Asker::Machine(op) => self.answer_machine(op, &sent, answer),
+            Requester::Machine(op) => self.answer_machine(op, &sent, answer),
         }
     }
 
-    fn answer_machine(&mut self, op: OpId, sent: &Sent, answer: Result<broker::Response, Refusal>) {
+    fn answer_machine(
+        &mut self,
+        op: OpId,
+        sent: &RequestInTransit,
+        answer: Result<broker::Response, Refusal>,
+    ) {
         if self.is_lost_with_its_connection(sent.line) {
-            return self.ledger.blame_request(&sent.op, Cause::Connection);
+            return self.checker.blame_request(&sent.op, Cause::Connection);
         }
         self.is_answered(sent.who, op);
         let lost = || Err(QueueFault::new(FaultKind::AnswerLost));
@@ -91,21 +98,22 @@ impl World {
         if let Fate::OfEarlier = sent.fate {
             // An answer to a touch does not say whose lease was renewed.
             if let QueueOp::Touch { receipt, .. } = &sent.op {
-                self.ledger.blame_message(&receipt.message, Cause::Delivery);
+                self.checker.blame_message(&receipt.message, Cause::Delivery);
             }
             for receipt in receipts(&reply) {
-                self.ledger.blame_message(&receipt.message, Cause::Delivery);
+                self.checker.blame_message(&receipt.message, Cause::Delivery);
             }
         }
         let reply = if at > limit { lost() } else { reply };
         let at = at.min(limit).max(self.now);
-        self.agenda.add(at, Due::Heard(sent.who, Heard::Response(op, reply, self.now)));
+        self.event_queue
+            .add(at, Due::ProcessInput(sent.who, ProcessInput::Response(op, reply, self.now)));
     }
 
     /// What the asker makes of the answer.
     fn read(
         &mut self,
-        sent: &Sent,
+        sent: &RequestInTransit,
         answer: &Result<broker::Response, Refusal>,
     ) -> Result<QueueReply, QueueFault> {
         let damaged = matches!(sent.fate, Fate::OfEarlier | Fate::Cut(_) | Fate::Spoiled(_));
@@ -157,40 +165,45 @@ impl World {
 
     /// What the server says of the deliveries of a message, where the broker counts so many.
     fn count_of(&self, message: &MessageId, counted: DeliveryCount) -> DeliveryCount {
-        let deliveries = self.ledger.deliveries_of(message);
+        let deliveries = self.checker.deliveries_of(message);
         match self.setup.backend.counts() {
             Counts::DeliveriesAndRenewals => counted,
             Counts::Deliveries => DeliveryCount::from_reserved_count(Some(deliveries)),
-            Counts::Ends => self.ledger.exact_count(message),
+            Counts::Ends => self.checker.exact_count(message),
             Counts::Flag => DeliveryCount::Redelivered(deliveries > 1),
         }
     }
 
     /// Writes into the ledger what the broker did.
-    fn write_down(&mut self, sent: &Sent, answer: &Result<broker::Response, Refusal>, now: Moment) {
+    fn write_down(
+        &mut self,
+        sent: &RequestInTransit,
+        answer: &Result<broker::Response, Refusal>,
+        now: Moment,
+    ) {
         let Ok(answer) = answer else { return };
         let who = sent.who;
         match (&sent.op, answer) {
             (QueueOp::Post { queue, messages }, broker::Response::Posted(ids)) => {
-                let again = matches!(sent.asker, Asker::Nobody);
-                self.ledger.posted(who, queue, messages.items(), ids, again);
+                let again = matches!(sent.requester, Requester::Nobody);
+                self.checker.posted(who, queue, messages.items(), ids, again);
             }
             (QueueOp::Post { queue, messages }, broker::Response::PostedEach(entries)) => {
-                let again = matches!(sent.asker, Asker::Nobody);
+                let again = matches!(sent.requester, Requester::Nobody);
                 for (message, entry) in messages.items().iter().zip(entries) {
                     if let Ok(id) = entry {
                         let (message, id) =
                             (std::slice::from_ref(message), std::slice::from_ref(id));
-                        self.ledger.posted(who, queue, message, id, again);
+                        self.checker.posted(who, queue, message, id, again);
                     }
                 }
             }
             (QueueOp::Reserve { lease, .. }, broker::Response::Reserved(deliveries)) => {
-                self.ledger.reserved(sent.line, deliveries, self.granted(who, *lease), now);
+                self.checker.reserved(sent.line, deliveries, self.granted(who, *lease), now);
                 let causes = self.causes_at(who);
                 for delivery in deliveries {
                     for cause in causes.into_iter().flatten() {
-                        self.ledger.blame_message(&delivery.message, cause);
+                        self.checker.blame_message(&delivery.message, cause);
                     }
                     self.handed.held.push_back(delivery.clone());
                 }
@@ -199,27 +212,27 @@ impl World {
                 }
             }
             (QueueOp::Touch { receipt, lease, .. }, broker::Response::Touched(new)) => {
-                self.ledger.touched(who, receipt, new, self.granted(who, *lease), now);
+                self.checker.touched(who, receipt, new, self.granted(who, *lease), now);
             }
             (QueueOp::Release { receipt, failed, .. }, broker::Response::Released) => {
-                self.ledger.released(who, receipt, *failed, now);
+                self.checker.released(who, receipt, *failed, now);
             }
             (QueueOp::Delete { receipt, .. }, broker::Response::Deleted) => {
                 self.handed.delete(receipt);
-                self.ledger.deleted(who, receipt, now);
+                self.checker.deleted(who, receipt, now);
             }
             (QueueOp::DeleteMany { receipts, .. }, broker::Response::DeletedEach(entries)) => {
                 for (receipt, entry) in receipts.items().iter().zip(entries) {
                     if entry.is_ok() {
                         self.handed.delete(receipt);
-                        self.ledger.deleted(who, receipt, now);
+                        self.checker.deleted(who, receipt, now);
                     }
                 }
             }
             (QueueOp::DeleteMany { receipts, .. }, broker::Response::Deleted) => {
                 for receipt in receipts.items() {
                     self.handed.delete(receipt);
-                    self.ledger.deleted(who, receipt, now);
+                    self.checker.deleted(who, receipt, now);
                 }
             }
             _ => {}
@@ -227,7 +240,7 @@ impl World {
     }
 
     /// What is wrong with a process when it is handed a message.
-    fn causes_at(&self, who: Who) -> [Option<Cause>; 3] {
+    fn causes_at(&self, who: ProcessId) -> [Option<Cause>; 3] {
         let Some(host) = self.host(who) else { return [Some(Cause::Crash), None, None] };
         let clocks = host.clock.is_true(self.now) && self.broker_clock.is_true(self.now);
         let paused = host.paused_until > self.now;
@@ -240,7 +253,7 @@ impl World {
     }
 
     /// How long a lease is that was asked for: as bytes, leases are whole seconds.
-    fn granted(&self, who: Who, lease: Duration) -> Duration {
+    fn granted(&self, who: ProcessId, lease: Duration) -> Duration {
         if self.leases_by_connection(who) {
             return LEASE;
         }
@@ -251,16 +264,16 @@ impl World {
     }
 
     /// The broker hands out something else than it should.
-    fn spoil_delivery(&mut self, sent: &Sent, deliveries: &mut Vec<Delivery>) {
-        if deliveries.is_empty() || !matches!(sent.asker, Asker::Machine(_)) {
+    fn spoil_delivery(&mut self, sent: &RequestInTransit, deliveries: &mut Vec<Delivery>) {
+        if deliveries.is_empty() || !matches!(sent.requester, Requester::Machine(_)) {
             return;
         }
         let broker = self.hosts.len();
-        let Some(mut hit) = self.throw(broker, Menu::Delivery) else { return };
+        let Some(mut hit) = self.throw(broker, Opportunity::Delivery) else { return };
         let rng = &mut hit.detail;
         match hit.fault {
             Fault::DeliveredTwice => deliveries.extend(self.handed.held.front().cloned()),
-            Fault::Undead => deliveries.extend(self.handed.deleted.front().cloned()),
+            Fault::DeliveredAfterDelete => deliveries.extend(self.handed.deleted.front().cloned()),
             Fault::CountWrong => {
                 let wrong = one_of(rng, &[0, 7, 1_000, u32::MAX]);
                 (deliveries[0].reserved_count, deliveries[0].lost) = (wrong, wrong);
@@ -269,12 +282,12 @@ impl World {
             other => unreachable!("{other:?} is not on the menu of deliveries"),
         }
         for delivery in deliveries.iter() {
-            self.ledger.blame_message(&delivery.message, Cause::Delivery);
+            self.checker.blame_message(&delivery.message, Cause::Delivery);
         }
     }
 }
 
-impl Handed {
+impl RecentDeliveries {
     fn delete(&mut self, receipt: &ivy_proto::Receipt) {
         let position = self.held.iter().position(|held| held.message == receipt.message);
         if let Some(deleted) = position.and_then(|position| self.held.remove(position)) {

@@ -10,11 +10,11 @@ use ivy_proto::queue::{Fault as QueueFault, FaultKind, QueueOp, QueueReply};
 use ivy_proto::{OpId, Receipt};
 
 use super::receipts;
-use crate::dice::{Hit, one_of};
 use crate::fault::Fault;
-use crate::host::Heard;
-use crate::ledger::HeldMessage;
-use crate::task::{Cause, Who};
+use crate::fault_injection::{InjectedFault, one_of};
+use crate::host::ProcessInput;
+use crate::laws::HeldMessage;
+use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
 /// The broker knows leases that end by time. This one outlives every connection.
@@ -23,7 +23,7 @@ pub(super) const LEASE: Duration = Duration::from_secs(86_400);
 const LIVES_ON: [u64; 5] = [0, 20, 500, 5_000, 20_000];
 
 /// One connection of a process: the how manyeth it is.
-pub(crate) type Line = (Who, u32);
+pub(crate) type Line = (ProcessId, u32);
 
 /// What became of connections.
 #[derive(Default)]
@@ -35,17 +35,17 @@ pub(crate) struct Connections {
     /// Leases that the server ended of which their worker has not heard yet.
     unheard: BTreeMap<Line, Vec<Receipt>>,
     /// Leases of which their worker has heard that they ended.
-    heard: BTreeSet<(Who, Receipt)>,
+    heard: BTreeSet<(ProcessId, Receipt)>,
 }
 
 impl World {
     /// Whether the leases of this process are those of its connection.
-    pub(super) fn leases_by_connection(&self, who: Who) -> bool {
-        self.setup.backend.leases_by_connection() && self.ledger.workers.contains(&who.host)
+    pub(super) fn leases_by_connection(&self, who: ProcessId) -> bool {
+        self.setup.backend.leases_by_connection() && self.checker.workers.contains(&who.host)
     }
 
     /// Whether what was hit is the connection, since the fault loses or repeats what travels on it.
-    pub(super) fn ends_connection(&self, who: Who, fault: Fault) -> bool {
+    pub(super) fn ends_connection(&self, who: ProcessId, fault: Fault) -> bool {
         let loses = matches!(
             fault,
             Fault::RequestLost
@@ -63,7 +63,7 @@ impl World {
     }
 
     /// The connection of a process ends soon.
-    pub(super) fn hit_connection(&mut self, who: Who, mut hit: Hit) {
+    pub(super) fn hit_connection(&mut self, who: ProcessId, mut hit: InjectedFault) {
         let line = (who, self.hosts[who.host].line);
         if !self.connections.hit.insert(line) {
             return;
@@ -73,21 +73,21 @@ impl World {
         let mut apart = || Duration::from_millis(hit.detail.up_to(300));
         let (server_sees, worker_hears) = (rest + apart(), rest + apart());
         self.later(server_sees, Due::ConnectionEnds(who, line.1));
-        self.later(worker_hears, Due::Heard(who, Heard::ConnectionEnds(line.1)));
+        self.later(worker_hears, Due::ProcessInput(who, ProcessInput::ConnectionEnds(line.1)));
     }
 
     /// A process is gone, and its connection with it.
-    pub(crate) fn close_connection(&mut self, who: Who) {
+    pub(crate) fn close_connection(&mut self, who: ProcessId) {
         if self.leases_by_connection(who) {
             let line = self.hosts[who.host].line;
-            let after = Duration::from_millis(self.dice.nature(who.host).up_to(2_000));
+            let after = Duration::from_millis(self.injector.nature(who.host).up_to(2_000));
             self.later(after, Due::ConnectionEnds(who, line));
         }
     }
 
     /// Whether the answer to a request on this connection is lost with it.
     pub(super) fn is_lost_with_its_connection(&mut self, line: Line) -> bool {
-        self.connections.hit.contains(&line) && self.dice.nature(line.0.host).up_to(1) == 0
+        self.connections.hit.contains(&line) && self.injector.nature(line.0.host).up_to(1) == 0
     }
 
     /// Whether a request arrives on a connection that has ended: then nobody hears of it.
@@ -97,21 +97,22 @@ impl World {
 
     /// The server sees that a connection has ended: nothing that was asked on it waits any more, and
     /// whatever was held on it is ready for others.
-    pub(crate) fn connection_ends(&mut self, who: Who, number: u32) {
+    pub(crate) fn connection_ends(&mut self, who: ProcessId, number: u32) {
         if !self.connections.ended.insert((who, number)) {
             return;
         }
-        let of_this = |(_, sent): &(&RequestId, &super::Sent)| sent.line == (who, number);
+        let of_this =
+            |(_, sent): &(&RequestId, &super::RequestInTransit)| sent.line == (who, number);
         let asked: Vec<RequestId> =
             self.requests.iter().filter(of_this).map(|(id, _)| *id).collect();
         for id in asked {
             let Some(sent) = self.requests.remove(&id) else { continue };
-            self.ledger.blame_request(&sent.op, Cause::Connection);
+            self.checker.blame_request(&sent.op, Cause::Connection);
             if sent.arrived {
                 self.feed_broker(broker::Input::Abandon(id));
             }
         }
-        let held = self.ledger.lose_held((who, number));
+        let held = self.checker.lose_held((who, number));
         let receipts = held.iter().map(|held| held.receipt.clone());
         self.connections.unheard.entry((who, number)).or_default().extend(receipts);
         for message in held {
@@ -121,16 +122,16 @@ impl World {
 
     /// A worker hears that its connection has ended: which leases ended with it. What it asked on it and
     /// was not answered stays unanswered.
-    pub(crate) fn hear_of_ended_connection(&mut self, who: Who, number: u32) -> Vec<Receipt> {
+    pub(crate) fn hear_of_ended_connection(&mut self, who: ProcessId, number: u32) -> Vec<Receipt> {
         let line = (who, number);
-        let held = self.ledger.held_on(line).into_iter().map(|held| held.receipt);
+        let held = self.checker.held_on(line).into_iter().map(|held| held.receipt);
         let mut lost = self.connections.unheard.remove(&line).unwrap_or_default();
         lost.extend(held);
         for receipt in &lost {
-            self.ledger.blame_message(&receipt.message, Cause::Connection);
+            self.checker.blame_message(&receipt.message, Cause::Connection);
         }
         for (_, sent) in self.requests.iter().filter(|(_, sent)| sent.line == line) {
-            self.ledger.blame_request(&sent.op, Cause::Connection);
+            self.checker.blame_request(&sent.op, Cause::Connection);
         }
         let host = &mut self.hosts[who.host];
         host.line = number + 1;
@@ -143,33 +144,34 @@ impl World {
     }
 
     /// Such a lease is not renewed.
-    pub(super) fn check_renewal(&mut self, who: Who, op: &QueueOp) {
+    pub(super) fn check_renewal(&mut self, who: ProcessId, op: &QueueOp) {
         if matches!(op, QueueOp::Touch { .. }) && self.leases_by_connection(who) {
-            self.ledger
+            self.checker
                 .broken("S8", || format!("{who:?} renews a lease that does not end: {op:?}"));
         }
     }
 
     /// Whether a worker was told that the lease of this receipt has ended.
-    pub(super) fn knows_to_be_lost(&self, who: Who, receipt: &Receipt) -> bool {
+    pub(super) fn knows_to_be_lost(&self, who: ProcessId, receipt: &Receipt) -> bool {
         self.connections.heard.contains(&(who, receipt.clone()))
     }
 
     /// A worker that has heard that leases have ended has stopped their handlers, and asks nothing with
     /// them from now on. What it wanted before it heard so is asked all the same.
-    pub(crate) fn check_stopped(&mut self, who: Who, lost: &[Receipt]) {
+    pub(crate) fn check_stopped(&mut self, who: ProcessId, lost: &[Receipt]) {
         self.connections.heard.extend(lost.iter().map(|receipt| (who, receipt.clone())));
         if self.hosts[who.host].yields {
             return;
         }
-        if let Some(message) = self.ledger.still_runs(who, lost) {
-            self.ledger.broken("S4", || format!("{who:?} goes on with {message}, which it lost"));
+        if let Some(message) = self.checker.still_runs(who, lost) {
+            self.checker.broken("S4", || format!("{who:?} goes on with {message}, which it lost"));
         }
     }
 
     /// A request is cancelled: it takes no message along.
-    pub(crate) fn withdraw(&mut self, who: Who, op: OpId) {
-        let is_this = |(_, sent): &(&RequestId, &super::Sent)| sent.who == who && sent.is_of(op);
+    pub(crate) fn withdraw(&mut self, who: ProcessId, op: OpId) {
+        let is_this =
+            |(_, sent): &(&RequestId, &super::RequestInTransit)| sent.who == who && sent.is_of(op);
         let Some(id) = self.requests.iter().find(is_this).map(|(id, _)| *id) else { return };
         let sent = self.requests.remove(&id);
         if sent.is_some_and(|sent| sent.arrived) {
@@ -178,13 +180,13 @@ impl World {
     }
 
     /// Messages came for a request that was cancelled: they go back to the queue.
-    pub(crate) fn take_back(&mut self, who: Who, answer: &Result<QueueReply, QueueFault>) {
+    pub(crate) fn take_back(&mut self, who: ProcessId, answer: &Result<QueueReply, QueueFault>) {
         if !self.leases_by_connection(who) {
             return;
         }
         let line = (who, self.hosts[who.host].line);
         for receipt in receipts(answer) {
-            if let Some(message) = self.ledger.take_back(line, &receipt) {
+            if let Some(message) = self.checker.take_back(line, &receipt) {
                 self.return_to_queue(message);
             }
         }
@@ -199,7 +201,7 @@ impl World {
     }
 
     /// An answer is on its way to who asked.
-    pub(super) fn is_answered(&mut self, who: Who, op: OpId) {
+    pub(super) fn is_answered(&mut self, who: ProcessId, op: OpId) {
         if self.host(who).is_some()
             && let Some(asked) = self.hosts[who.host].asked.get_mut(&op)
         {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use ivy_proto::OpId;
 use ivy_proto::queue::{Batch, Fault as QueueFault, FaultKind, QueueOp, QueueReply};
 
-use super::{Asker, Fate};
-use crate::dice::{Hit, one_of};
+use super::{Fate, Requester};
 use crate::fault::Fault;
-use crate::host::Heard;
-use crate::task::{Cause, Who};
+use crate::fault_injection::{InjectedFault, one_of};
+use crate::host::ProcessInput;
+use crate::task::{Cause, ProcessId};
 use crate::world::World;
 
 /// A message of a batch that the server does nothing with.
@@ -44,7 +44,13 @@ impl LeftOut {
 
 impl World {
     /// Does a batch without one of its messages.
-    pub(super) fn leave_one_out(&mut self, who: Who, op_id: OpId, op: &QueueOp, mut hit: Hit) {
+    pub(super) fn leave_one_out(
+        &mut self,
+        who: ProcessId,
+        op_id: OpId,
+        op: &QueueOp,
+        mut hit: InjectedFault,
+    ) {
         let rng = &mut hit.detail;
         let kinds: &[FaultKind] = match (hit.fault, op) {
             (Fault::EntryRefused, QueueOp::Post { .. }) => {
@@ -55,13 +61,13 @@ impl World {
         };
         let fault = (!kinds.is_empty()).then(|| QueueFault::new(one_of(rng, kinds)));
         let cause = if fault.is_some() { Cause::Request } else { Cause::Response };
-        self.ledger.blame_request(op, cause);
+        self.checker.blame_request(op, cause);
         let place = rng.up_to(batch_size(op).saturating_sub(1) as u64) as usize;
         let left_out = LeftOut { place, fault };
         match without(op, place) {
             Some(rest) => {
-                let asker = Asker::Machine(op_id);
-                self.send(who, asker, rest, Duration::ZERO, Fate::LeftOut(left_out));
+                let requester = Requester::Machine(op_id);
+                self.send(who, requester, rest, Duration::ZERO, Fate::LeftOut(left_out));
             }
             None => {
                 let nothing = match op {
@@ -69,7 +75,8 @@ impl World {
                     _ => QueueReply::Deleted(Vec::new()),
                 };
                 self.is_answered(who, op_id);
-                let heard = Heard::Response(op_id, left_out.with_fault(Ok(nothing)), self.now);
+                let heard =
+                    ProcessInput::Response(op_id, left_out.with_fault(Ok(nothing)), self.now);
                 self.soon(who, heard);
             }
         }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response};
 use ivy_sim::wire;
 
-use crate::dice::one_of;
+use crate::fault_injection::one_of;
 
 /// A status that says that nothing was done.
 pub(super) fn refusal(rng: &mut ivy_proto::Rng) -> Response<Bytes> {

@@ -5,9 +5,9 @@ use ivy_proto::broker::{Request, Target};
 use ivy_proto::queue::{Fault, QueueOp, QueueReply};
 use ivy_proto::{Moment, Receipt};
 
-use crate::host::Asked;
+use crate::host::PendingOp;
 use crate::network::receipts;
-use crate::task::{Cause, Who};
+use crate::task::{Cause, ProcessId};
 use crate::world::World;
 
 impl World {
@@ -29,17 +29,17 @@ impl World {
     }
 
     fn take_stale_receipt(&mut self, target: &mut Target, now: Moment) {
-        let Some(holding) = self.ledger.holding(&target.message, now) else { return };
+        let Some(holding) = self.checker.holding(&target.message, now) else { return };
         if target.reservation.as_ref() != Some(&holding) {
             target.reservation = Some(holding);
             // From now on two may believe that they hold it.
-            self.ledger.blame_message(&target.message, Cause::Delivery);
+            self.checker.blame_message(&target.message, Cause::Delivery);
         }
     }
 
     /// A worker asks nothing with a receipt whose lease has ended by its own clock, where the server would
     /// take it, or with a connection that it knows to have ended.
-    pub(super) fn check_receipts(&mut self, who: Who, op: &QueueOp) {
+    pub(super) fn check_receipts(&mut self, who: ProcessId, op: &QueueOp) {
         let host = &self.hosts[who.host];
         if host.yields {
             return;
@@ -56,10 +56,10 @@ impl World {
             let ends = self.lease_ends.get(&(who, receipt.clone())).copied();
             let is_over = ends.is_some_and(|ends| ends <= local);
             if (is_over || self.knows_to_be_lost(who, receipt))
-                && !self.ledger.may_come_twice(&receipt.message)
+                && !self.checker.may_come_twice(&receipt.message)
             {
                 let message = &receipt.message;
-                self.ledger.broken("S4", || format!("{who:?} asked for {message} too late"));
+                self.checker.broken("S4", || format!("{who:?} asked for {message} too late"));
             }
         }
     }
@@ -67,8 +67,8 @@ impl World {
     /// When leases end at the latest, as their worker can know it.
     pub(crate) fn note_leases(
         &mut self,
-        who: Who,
-        asked: &Asked,
+        who: ProcessId,
+        asked: &PendingOp,
         answer: &Result<QueueReply, Fault>,
     ) {
         if self.setup.backend.refuses_late_receipts() {

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn each_thing_that_endangers_messages_is_told_with_what_to_do() {
+    fn each_thing_that_endangers_messages_is_reported_with_what_to_do() {
         for (good, bad, told) in [
             ("7.0.15", "6.0.16", "6.2 or later"),
             ("role:master", "role:slave", "name the primary"),

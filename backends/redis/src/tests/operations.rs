@@ -238,7 +238,7 @@ fn an_answer_that_does_not_come_is_lost_after_five_seconds() {
 }
 
 #[test]
-fn what_a_cancelled_reserve_brings_is_given_back() {
+fn what_a_cancelled_reserve_brings_is_released() {
     let mut scene = standing();
     scene.execute(1, reserve(2));
     scene.hand_in(Input::Cancel(CommandId(1)));

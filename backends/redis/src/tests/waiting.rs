@@ -123,7 +123,7 @@ fn a_wait_that_is_cancelled_is_ended_on_the_server_and_takes_nothing_with_it() {
 }
 
 #[test]
-fn a_wait_that_is_cancelled_is_ended_as_soon_as_the_server_has_told_which_one_it_is() {
+fn a_wait_that_is_cancelled_is_ended_as_soon_as_the_server_has_reported_which_one_it_is() {
     let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.hand_in(Input::Cancel(CommandId(1)));
     assert!(!scene.last_sent().contains("UNBLOCK"));

@@ -103,7 +103,7 @@ fn what_is_not_json_is_refused_in_the_words_of_serde_json() {
 }
 
 #[test]
-fn numbers_are_told_as_they_are_written() {
+fn numbers_are_reported_as_they_are_written() {
     for number in [
         "0",
         "7",

@@ -181,7 +181,7 @@ async fn a_name_that_does_not_resolve_is_an_unreachable_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_never_ends_is_given_up_in_time() {
+async fn a_response_that_never_ends_times_out() {
     let (listener, address) = listen().await;
     let started = tokio::time::Instant::now();
     tokio::spawn(async move {

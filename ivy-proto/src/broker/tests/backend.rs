@@ -89,7 +89,7 @@ fn queues_are_administered_by_operations() {
 }
 
 #[test]
-fn a_body_that_is_too_large_is_told_apart() {
+fn a_body_that_is_too_large_is_distinguished() {
     let mut scenario = Scenario::new();
     let body = "x".repeat(256 * 1024 + 1);
     let Ok(QueueReply::Posted(entries)) = execute(&mut scenario, post(&body)) else {

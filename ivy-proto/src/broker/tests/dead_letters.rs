@@ -181,7 +181,7 @@ fn a_rule_without_a_queue_or_with_a_number_out_of_range_is_refused() {
 }
 
 #[test]
-fn dead_letters_must_not_go_round_in_a_circle() {
+fn dead_letters_must_not_go_round_in_a_cycle() {
     let mut scenario = Scenario::new();
     scenario.ask(rule("a", Some("b"), None)).unwrap();
     scenario.ask(rule("b", Some("c"), None)).unwrap();
@@ -201,7 +201,7 @@ fn a_queue_without_reserves_can_have_no_rule() {
 }
 
 #[test]
-fn one_who_waits_for_dead_letters_is_served_by_a_move() {
+fn a_reserve_that_waits_for_dead_letters_is_served_by_a_move() {
     let mut scenario = with_rule(1);
     let waiter = scenario.start(Request::Reserve {
         queue: name("dead"),
@@ -218,7 +218,7 @@ fn one_who_waits_for_dead_letters_is_served_by_a_move() {
 }
 
 #[test]
-fn one_who_waits_keeps_its_place_when_only_dead_letters_come() {
+fn a_waiting_reserve_keeps_its_place_when_only_dead_letters_come() {
     let mut scenario = with_rule(1);
     scenario.post("dead");
     let held = scenario.reserve_one();
@@ -232,7 +232,7 @@ fn one_who_waits_keeps_its_place_when_only_dead_letters_come() {
 }
 
 #[test]
-fn dead_letters_run_down_a_long_line_of_queues_to_those_who_wait() {
+fn dead_letters_run_down_a_long_line_of_queues_to_waiting_reserves() {
     let mut scenario = Scenario::new();
     let line: Vec<String> = (0..1000).map(|number| format!("q{number:04}")).collect();
     for pair in line.windows(2) {

@@ -300,7 +300,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_posted_is_had_or_still_there_and_who_waits_gets_it(
+    fn a_posted_message_is_reserved_or_still_there_and_a_waiting_reserve_gets_it(
         posts in vec((1usize..4, 0u64..5), 1..10),
         takes in 0usize..20,
     ) {

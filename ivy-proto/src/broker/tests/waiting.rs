@@ -83,7 +83,7 @@ fn a_waiting_reserve_takes_the_first_that_comes_and_does_not_wait_for_more() {
 }
 
 #[test]
-fn who_came_first_is_served_first() {
+fn waiting_reserves_are_served_in_order() {
     let mut scenario = with_queue();
     let waiters: Vec<RequestId> =
         (0..3).map(|_| scenario.start(waiting_reserve(1, 20 * SECOND))).collect();
@@ -94,7 +94,7 @@ fn who_came_first_is_served_first() {
 }
 
 #[test]
-fn one_post_of_several_messages_serves_several_who_wait() {
+fn one_post_of_several_messages_serves_several_waiting_reserves() {
     let mut scenario = with_queue();
     let waiters: Vec<RequestId> =
         (0..3).map(|_| scenario.start(waiting_reserve(2, 20 * SECOND))).collect();
@@ -107,7 +107,7 @@ fn one_post_of_several_messages_serves_several_who_wait() {
 }
 
 #[test]
-fn the_lease_of_one_who_waited_counts_from_the_answer() {
+fn the_lease_of_a_reserve_that_waited_counts_from_its_response() {
     let mut scenario = with_queue();
     scenario.start(waiting_reserve(1, 20 * SECOND));
     scenario.pass(15 * SECOND);
@@ -140,7 +140,7 @@ fn a_reserve_on_a_missing_queue_does_not_wait() {
 }
 
 #[test]
-fn those_who_wait_are_told_when_their_queue_is_deleted() {
+fn waiting_reserves_end_when_their_queue_is_deleted() {
     let mut scenario = with_queue();
     let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
     assert_eq!(scenario.ask(Request::DeleteQueue { queue: q() }), Ok(Response::QueueDeleted));
@@ -148,7 +148,7 @@ fn those_who_wait_are_told_when_their_queue_is_deleted() {
 }
 
 #[test]
-fn a_cleared_queue_keeps_those_who_wait() {
+fn a_cleared_queue_keeps_its_waiting_reserves() {
     let mut scenario = with_queue();
     scenario.post_delayed("a", 5 * SECOND);
     let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
@@ -158,7 +158,7 @@ fn a_cleared_queue_keeps_those_who_wait() {
 }
 
 #[test]
-fn who_abandons_a_wait_gets_no_message_and_no_answer() {
+fn an_abandoned_reserve_gets_no_message_and_no_response() {
     let mut scenario = with_queue();
     let gone = scenario.start(waiting_reserve(1, 20 * SECOND));
     let still_there = scenario.start(waiting_reserve(1, 20 * SECOND));
@@ -170,7 +170,7 @@ fn who_abandons_a_wait_gets_no_message_and_no_answer() {
 }
 
 #[test]
-fn what_was_already_reserved_stays_reserved_when_its_asker_leaves() {
+fn what_was_already_reserved_stays_reserved_when_its_client_leaves() {
     let mut scenario = with_queue();
     scenario.post("a");
     let id = scenario.start(reserve(1));

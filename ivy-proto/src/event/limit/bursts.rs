@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_is_told_when_the_log_ends_before_the_minute() {
+    fn the_number_is_reported_when_the_log_ends_before_the_minute() {
         let mut limit = LogLimit::default();
         written(&mut limit, 15, second(0));
         let lines = limit.flush();

@@ -91,7 +91,7 @@ fn only_what_the_original_reads_is_held_to_its_limit() {
 }
 
 #[test]
-fn the_time_of_the_call_is_told_where_the_age_is_limited() {
+fn the_time_of_the_call_is_reported_where_the_age_is_limited() {
     let age = std::time::Duration::from_secs(3600);
     for policy in [Policy::v2(), Policy::v2().with_max_age(age)] {
         let codec = codec(policy);
@@ -126,7 +126,7 @@ fn r04_a_notice_reaches_the_caller_only_sealed_as_the_queue_demands() {
 }
 
 #[test]
-fn that_a_message_was_given_back_is_believed_only_sealed_as_the_queue_demands() {
+fn that_a_message_was_released_is_accepted_only_sealed_as_the_queue_demands() {
     let (kind, message) = ("UnknownTask".to_owned(), "forged".to_owned());
     let held = TaskHeld { queue: call(1).queue, kind, message, attempts: 0 };
     for policy in [Policy::plain(), Policy::bridge(), Policy::v2()] {

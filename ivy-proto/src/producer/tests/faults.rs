@@ -29,7 +29,7 @@ fn what_was_not_sent_is_sent_again_after_a_rest() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_given_up_after_five_tries() {
+fn what_cannot_be_sent_fails_after_five_tries() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     for _ in 0..4 {
@@ -158,7 +158,7 @@ fn a_queue_that_is_down_gets_at_most_two_requests_a_second() {
 }
 
 #[test]
-fn calls_that_wait_for_a_queue_that_is_down_are_given_up_in_time() {
+fn calls_to_a_queue_that_is_down_fail_in_time() {
     let mut scenario = Scenario::new(config().with_posts_in_flight(1));
     scenario.call(call(1));
     let post = scenario.only_post();
@@ -361,7 +361,7 @@ fn a_message_that_may_be_there_is_not_sent_again_if_it_must_not_come_twice() {
 }
 
 #[test]
-fn what_is_refused_is_given_up_at_once() {
+fn what_is_refused_fails_at_once() {
     for kind in [FaultKind::Unauthorized, FaultKind::Redirected, FaultKind::NoQueue] {
         let mut scenario = Scenario::new(config());
         scenario.feed(Input::Calls(calls(2)));

@@ -138,7 +138,7 @@ fn unknown_task() -> TaskHeld {
 }
 
 #[test]
-fn a_caller_whose_message_was_given_back_is_informed_and_waits_on() {
+fn a_caller_whose_message_was_released_is_informed_and_waits_on() {
     let mut scenario = Scenario::sent(call_with_handle(1));
     scenario.held_notice(1, &unknown_task());
     assert_eq!(scenario.held(), [(id(1), unknown_task())]);
@@ -153,7 +153,7 @@ fn a_caller_whose_message_was_given_back_is_informed_and_waits_on() {
 }
 
 #[test]
-fn the_last_worker_that_gave_a_message_back_is_the_one_that_is_told() {
+fn the_last_worker_that_released_a_message_is_the_one_that_is_reported() {
     let mut scenario = Scenario::sent(call_with_handle(1));
     let other = TaskHeld { kind: "BadArgs".to_owned(), ..unknown_task() };
     scenario.held_notice(1, &unknown_task());
@@ -162,7 +162,7 @@ fn the_last_worker_that_gave_a_message_back_is_the_one_that_is_told() {
 }
 
 #[test]
-fn whoever_forges_that_a_message_was_given_back_takes_little_room_and_ends_no_wait() {
+fn a_peer_that_forges_that_a_message_was_released_takes_little_room_and_ends_no_wait() {
     let mut scenario = Scenario::sent(call_with_handle(1));
     let channel = scenario.reply_channel();
     for number in 0..100 {
@@ -182,7 +182,7 @@ fn whoever_forges_that_a_message_was_given_back_takes_little_room_and_ends_no_wa
 }
 
 #[test]
-fn a_message_that_was_given_back_before_the_answer_to_its_post_was_sent() {
+fn a_message_that_was_released_before_the_answer_to_its_post_was_sent() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call_with_handle(1));
     let post = scenario.only_post();
@@ -196,7 +196,7 @@ fn a_message_that_was_given_back_before_the_answer_to_its_post_was_sent() {
 }
 
 #[test]
-fn a_callback_is_not_called_for_a_message_that_was_given_back() {
+fn a_callback_is_not_called_for_a_message_that_was_released() {
     let mut scenario = Scenario::sent(call_with_callback(1));
     scenario.held_notice(1, &unknown_task());
     assert!(scenario.resumed().is_empty());
@@ -270,7 +270,7 @@ fn a_callback_hears_the_result_without_a_handle() {
 }
 
 #[test]
-fn with_too_many_waiting_handles_the_call_is_given_back() {
+fn with_too_many_waiting_handles_the_call_is_rejected() {
     let config = config_with_notifier().with_waiting(1);
     let mut scenario = Scenario::subscribed(config);
     scenario.feed(Input::Calls(vec![call_with_handle(1), call_with_handle(2), call(3)]));
@@ -312,7 +312,7 @@ fn callbacks_whose_results_never_come_do_not_keep_calls_from_being_sent() {
 }
 
 #[test]
-fn with_too_many_callbacks_the_oldest_without_a_handle_is_given_up() {
+fn with_too_many_callbacks_the_oldest_without_a_handle_is_evicted() {
     let config = config_with_notifier().with_waiting(2);
     let mut scenario = Scenario::subscribed(config);
     scenario.feed(Input::Calls(vec![call_with_both(1), call_with_both(2)]));

@@ -76,7 +76,7 @@ fn without_a_subscription_in_time_nothing_is_sent() {
 }
 
 #[test]
-fn the_error_of_a_call_that_waited_in_vain_names_the_last_failure() {
+fn the_error_of_a_call_that_was_never_sent_names_the_last_failure() {
     let mut scenario = Scenario::new(config_with_notifier());
     scenario.call(call_with_handle(1));
     scenario.feed(Input::SubscriptionLost(notifier_gone()));
@@ -90,7 +90,7 @@ fn the_error_of_a_call_that_waited_in_vain_names_the_last_failure() {
 }
 
 #[test]
-fn a_lost_subscription_is_made_again_for_ever_with_growing_rests() {
+fn a_lost_subscription_is_made_again_forever_with_growing_rests() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     for round in 0..20 {
         let start = scenario.now();

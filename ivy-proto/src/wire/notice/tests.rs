@@ -77,7 +77,7 @@ fn a_failure_tells_kind_message_and_attempts() {
 }
 
 #[test]
-fn a_message_that_was_given_back_is_told_with_its_reason_and_is_no_outcome() {
+fn a_message_that_was_released_is_reported_with_its_reason_and_is_no_outcome() {
     let held = TaskHeld {
         queue: queue(),
         kind: "UnknownTask".to_owned(),
@@ -97,7 +97,7 @@ fn a_message_that_was_given_back_is_told_with_its_reason_and_is_no_outcome() {
 }
 
 #[test]
-fn the_texts_of_a_message_that_was_given_back_are_cut() {
+fn the_texts_of_a_message_that_was_released_are_cut() {
     let long = "x".repeat(5000);
     let held = TaskHeld { queue: queue(), kind: long.clone(), message: long, attempts: 0 };
     let told = reread(&Notice::held(&message(), &name(), &ivy(), &held)).given_back().unwrap();
@@ -105,7 +105,7 @@ fn the_texts_of_a_message_that_was_given_back_are_cut() {
 }
 
 #[test]
-fn a_result_that_does_not_fit_is_told_as_such() {
+fn a_result_that_does_not_fit_is_reported_as_such() {
     let size = |text: usize| json(&format!("\"{}\"", "x".repeat(text)));
     let fits = Notice::success(&message(), &queue(), &name(), &ivy(), &size(0));
     let room = NOTICE_CAP - fits.to_payload().as_str().len();

@@ -73,7 +73,7 @@ impl Scenario {
 }
 
 #[test]
-fn a_notice_that_ends_no_wait_takes_nobodys_place() {
+fn a_notice_that_ends_no_wait_takes_no_place() {
     let mut scenario = Scenario::keeping(10 * KB);
     for number in 1..=10 {
         scenario.send(number, KB);

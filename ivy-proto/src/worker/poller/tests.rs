@@ -165,7 +165,7 @@ fn a_failing_queue_is_asked_at_most_twice_a_second_however_many_requests_wait() 
 }
 
 #[test]
-fn trouble_is_told_once_and_its_end_too() {
+fn trouble_is_reported_once_and_its_end_too() {
     let mut poller = poller(vec![served("a", 0, 1)]);
     let mut rng = Rng::from_number(1);
     let queue = poller.queue(&QueueName::new("a").unwrap()).unwrap();

@@ -40,7 +40,7 @@ fn a_hundred_deletes_go_at_once() {
 }
 
 #[test]
-fn a_finished_task_is_told_when_its_message_is_deleted() {
+fn a_finished_task_is_reported_when_its_message_is_deleted() {
     let mut worker = with_done(1);
     worker.advance(Duration::from_millis(50));
     assert!(!worker.has_event(|event| matches!(event, Event::Acknowledged { .. })));

@@ -195,7 +195,7 @@ fn no_worker_serves_a_queue_that_its_backend_cannot_have() {
 }
 
 #[test]
-fn every_message_of_a_lost_connection_is_told_of_once() {
+fn every_message_of_a_lost_connection_is_reported_once() {
     let mut worker = started_with(of_connections());
     let run = worker.running(&plain_body());
     let receipt = receipt_of(&worker, &run);

@@ -119,7 +119,7 @@ fn a_clock_that_is_set_back_changes_no_lease() {
 }
 
 #[test]
-fn messages_that_were_asked_for_before_the_machine_slept_are_given_back_and_asked_for_again() {
+fn messages_that_were_asked_for_before_the_machine_slept_are_released_and_asked_for_again() {
     let mut worker = started();
     worker.feed(leap(DAY));
     worker.deliver(&[&plain_body()]);
@@ -156,7 +156,7 @@ fn a_worker_whose_clock_is_far_ahead_rests_and_says_so_and_does_not_empty_the_qu
 }
 
 #[test]
-fn a_clock_that_is_set_to_what_cannot_be_right_is_told() {
+fn a_clock_that_is_set_to_what_cannot_be_right_is_reported() {
     let mut worker = started();
     worker.feed(clock(Duration::ZERO));
     assert!(worker.has_event(|event| *event == Event::ClockImplausible));

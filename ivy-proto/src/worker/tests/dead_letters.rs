@@ -18,7 +18,7 @@ fn dead_letter_of(body: &str) -> DeadLetter {
 }
 
 #[test]
-fn what_cannot_be_read_is_put_aside_with_its_reason_and_its_original_bytes() {
+fn what_cannot_be_read_is_dead_lettered_with_its_reason_and_its_original_bytes() {
     let letter = dead_letter_of("{\"name\":");
     assert_eq!(letter.reason, DeadLetterReason::BadJson);
     assert_eq!(letter.body, Body::new("{\"name\":"));
@@ -95,7 +95,7 @@ fn where_the_envelope_is_too_large_its_error_gives_way_and_then_the_envelope() {
 }
 
 #[test]
-fn a_dead_letter_says_what_its_caller_is_told() {
+fn a_dead_letter_says_what_its_caller_learns() {
     let mut worker = started();
     let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
     worker.end(&run, JobOutcome::Failed(TaskError::fatal("é".repeat(1000))));
@@ -110,7 +110,7 @@ fn a_dead_letter_says_what_its_caller_is_told() {
 }
 
 #[test]
-fn a_body_above_the_limit_is_put_aside_unread() {
+fn a_body_above_the_limit_is_dead_lettered_unread() {
     let mut config = config();
     config.capabilities.max_body = 10;
     let mut worker = started_with(config);
@@ -134,7 +134,7 @@ fn a_dead_letter_on_a_served_queue_is_not_wrapped_again() {
 }
 
 #[test]
-fn a_message_that_was_lost_too_often_is_put_aside_without_being_run() {
+fn a_message_that_was_lost_too_often_is_dead_lettered_without_being_run() {
     let mut worker = started();
     worker.deliver_counted(&[(&lost_body(10), 1)]);
     assert!(worker.runs.is_empty());
@@ -147,7 +147,7 @@ fn a_message_that_was_lost_too_often_is_put_aside_without_being_run() {
 }
 
 #[test]
-fn g12_where_the_clock_cannot_be_right_no_deadline_has_passed_and_that_is_told() {
+fn g12_where_the_clock_cannot_be_right_no_deadline_has_passed_and_that_is_reported() {
     let passed = our_body(1, None).replace("\"id\"", "\"deadline\":1,\"id\"");
     for (year, seconds) in [(1970, 0), (2106, 4_294_967_296)] {
         let mut scenario = started_at(config(), Duration::from_secs(seconds));

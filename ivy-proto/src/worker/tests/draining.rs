@@ -35,7 +35,7 @@ fn a_poll_that_takes_no_message_along_is_cancelled_at_once() {
 }
 
 #[test]
-fn what_a_late_poll_brings_is_given_back_at_once() {
+fn what_a_late_poll_brings_is_released_at_once() {
     let mut worker = started();
     drain(&mut worker);
     worker.deliver(&[&plain_body()]);
@@ -79,7 +79,7 @@ fn draining_waits_for_running_handlers_and_deletes_at_once() {
 }
 
 #[test]
-fn messages_that_wait_for_a_slot_are_given_back() {
+fn messages_that_wait_for_a_slot_are_released() {
     let mut worker = started_with(config().with_concurrency(1));
     let body = plain_body();
     worker.deliver(&[&body, &body]);
@@ -88,7 +88,7 @@ fn messages_that_wait_for_a_slot_are_given_back() {
 }
 
 #[test]
-fn at_the_limit_running_handlers_are_cancelled_and_their_messages_given_back() {
+fn at_the_limit_running_handlers_are_cancelled_and_their_messages_released() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     let (poll, _) = worker.take_poll().unwrap();
@@ -108,7 +108,7 @@ fn at_the_limit_running_handlers_are_cancelled_and_their_messages_given_back() {
 const STOPPED: &str = "the handler was stopped";
 
 #[test]
-fn a_handler_that_was_cancelled_is_told_as_it_ended_and_once() {
+fn a_handler_that_was_cancelled_is_reported_as_it_ended_and_once() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     drain(&mut worker);

@@ -62,7 +62,7 @@ const STEPS: [Policy; 5] = [
 ];
 
 #[test]
-fn a_worker_runs_what_the_policy_accepts_and_puts_downgrades_aside() {
+fn a_worker_runs_what_the_policy_accepts_and_dead_letters_downgrades() {
     for policy in STEPS {
         for sent in STEPS {
             let mut worker = worker(policy);
@@ -87,7 +87,7 @@ fn a_worker_runs_what_the_policy_accepts_and_puts_downgrades_aside() {
 }
 
 #[test]
-fn c20_a_frame_of_another_queue_is_put_aside_in_the_end() {
+fn c20_a_frame_of_another_queue_is_dead_lettered_in_the_end() {
     let codec = codec(Policy::v2());
     let mut pool = EntropyPool::from_seed(&[1; 32]);
     let envelope = Envelope::parse(&our_body(1, None)).unwrap();
@@ -267,7 +267,7 @@ fn a_key_that_is_not_known_yet_makes_a_message_wait_for_it() {
 }
 
 #[test]
-fn whoever_tries_frames_of_the_original_does_not_stop_honest_ones() {
+fn a_peer_that_guesses_legacy_frames_does_not_stop_honest_ones() {
     let key = crate::wire::LegacyKey::new("another").unwrap();
     let mut worker = worker(Policy::legacy());
     let run = worker.running(&sealed(Policy::legacy(), &our_body(1, None)));
@@ -282,7 +282,7 @@ fn whoever_tries_frames_of_the_original_does_not_stop_honest_ones() {
 }
 
 #[test]
-fn whoever_tries_frames_of_the_original_where_nothing_else_comes_is_slowed_down() {
+fn a_peer_that_guesses_legacy_frames_where_nothing_else_comes_is_slowed_down() {
     let key = crate::wire::LegacyKey::new("another").unwrap();
     let mut worker = worker(Policy::legacy());
     let mut tried = 0;

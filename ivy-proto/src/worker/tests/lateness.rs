@@ -65,7 +65,7 @@ fn a_worker_that_holds_no_message_is_not_late() {
 }
 
 #[test]
-fn lateness_is_told_once_a_minute_at_most() {
+fn lateness_is_reported_once_a_minute_at_most() {
     let mut worker = started();
     for _ in 0..4 {
         worker.running(&plain_body());

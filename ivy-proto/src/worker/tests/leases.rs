@@ -103,7 +103,7 @@ fn a_receipt_that_rotates_while_the_task_ends_is_waited_for() {
 }
 
 #[test]
-fn a_receipt_that_rotates_while_the_message_is_given_back_is_waited_for() {
+fn a_receipt_that_rotates_while_the_message_is_released_is_waited_for() {
     let mut config = config();
     config.capabilities.retry = Retry::Release;
     let mut worker = started_with(config);
@@ -119,7 +119,7 @@ fn a_receipt_that_rotates_while_the_message_is_given_back_is_waited_for() {
 }
 
 #[test]
-fn a_message_that_is_not_ours_any_more_is_given_back_once() {
+fn a_message_that_is_not_ours_any_more_is_released_once() {
     for kind in [FaultKind::LeaseLost, FaultKind::NoMessage, FaultKind::NoQueue] {
         let mut worker = started();
         worker.deliver(&[r#"{"name":"nobody.knows","options":{},"args":[]}"#]);
@@ -170,7 +170,7 @@ fn the_worker_may_override_a_tasks_reserve_time() {
 }
 
 #[test]
-fn a_lease_that_the_queue_need_not_grant_is_told_at_the_start() {
+fn a_lease_that_the_queue_need_not_grant_is_reported_at_the_start() {
     let minimum = Duration::from_secs(30);
     let told = |documented: Duration, config: WorkerConfig| {
         let mut config = config;

@@ -33,7 +33,7 @@ fn full() -> (Scenario, [Run; 2]) {
 }
 
 #[test]
-fn slots_that_all_wait_for_tasks_of_this_worker_are_told_while_it_lasts() {
+fn slots_that_all_wait_for_tasks_of_this_worker_are_reported_while_it_lasts() {
     let (mut worker, runs) = full();
     waits(&mut worker, &runs[0], QUEUE);
     worker.advance(20 * SECOND);
@@ -51,7 +51,7 @@ fn slots_that_all_wait_for_tasks_of_this_worker_are_told_while_it_lasts() {
 }
 
 #[test]
-fn a_standstill_is_told_once_a_minute() {
+fn a_standstill_is_reported_once_a_minute() {
     let mut worker = started_with(config().with_concurrency(1));
     let run = worker.running(&plain_body());
     waits(&mut worker, &run, QUEUE);

@@ -68,7 +68,7 @@ fn release(worker: &mut Scenario, id: &str, body: &str) {
 }
 
 #[test]
-fn the_caller_of_a_task_for_another_worker_is_informed_once_it_was_given_back() {
+fn the_caller_of_a_task_for_another_worker_is_informed_once_it_was_released() {
     let mut worker = started();
     worker.deliver(&[&for_another_worker()]);
     assert!(worker.take_publication().is_none(), "it is still here");
@@ -86,7 +86,7 @@ fn the_caller_of_a_task_for_another_worker_is_informed_once_it_was_given_back() 
 }
 
 #[test]
-fn a_caller_is_informed_once_for_each_message_however_often_it_is_given_back() {
+fn a_caller_is_informed_once_for_each_message_however_often_it_is_released() {
     let mut worker = started();
     for _ in 0..3 {
         release(&mut worker, "7", &for_another_worker());
@@ -102,7 +102,7 @@ fn a_caller_is_informed_once_for_each_message_however_often_it_is_given_back() {
 }
 
 #[test]
-fn a_release_that_failed_informs_nobody() {
+fn a_release_that_failed_sends_no_notice() {
     let mut worker = started();
     worker.deliver(&[&for_another_worker()]);
     let (release, _) = worker.take_release().unwrap();
@@ -111,7 +111,7 @@ fn a_release_that_failed_informs_nobody() {
 }
 
 #[test]
-fn what_is_given_back_for_this_workers_own_reasons_informs_nobody() {
+fn what_is_released_for_this_workers_own_reasons_sends_no_notice() {
     let mut worker = started();
     worker.feed(Input::Pause);
     worker.deliver(&[&our_body(1, Some(REPLY_CHANNEL))]);
@@ -130,13 +130,13 @@ fn nobody_but_a_caller_on_a_channel_of_this_prefix_is_informed_of_a_task_for_ano
 }
 
 #[test]
-fn an_attempt_that_will_be_retried_is_not_told() {
+fn an_attempt_that_will_be_retried_is_not_reported() {
     let outcome = JobOutcome::Failed("no".into());
     assert_eq!(notice_for(&our_body(1, Some(REPLY_CHANNEL)), outcome), None);
 }
 
 #[test]
-fn a_failure_is_told_only_after_the_dead_letter_was_accepted() {
+fn a_failure_is_reported_only_after_the_dead_letter_was_accepted() {
     let mut worker = started();
     let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
     worker.end(&run, JobOutcome::Failed(TaskError::fatal("no")));
@@ -167,7 +167,7 @@ fn a_peer_of_the_original_is_answered_on_the_shared_channel_in_its_own_form() {
 }
 
 #[test]
-fn a_peer_of_the_original_is_not_told_of_failures() {
+fn a_peer_of_the_original_gets_no_notice_of_failures() {
     let outcome = JobOutcome::Failed(TaskError::fatal("no"));
     assert_eq!(notice_for(&plain_body(), outcome), None);
 }
@@ -186,7 +186,7 @@ fn a_retried_task_of_a_peer_of_the_original_is_still_answered_in_its_form() {
 }
 
 #[test]
-fn nobody_is_told_of_a_task_that_was_sent_without_waiting() {
+fn a_task_that_was_sent_without_waiting_reports_to_nobody() {
     assert_eq!(notice_for(&our_body(1, None), done()), None);
 }
 
@@ -205,7 +205,7 @@ fn a_channel_that_is_not_of_this_workers_prefix_is_never_published_to() {
 }
 
 #[test]
-fn a_result_too_large_for_a_notice_is_told_as_such() {
+fn a_result_too_large_for_a_notice_is_reported_as_such() {
     let large = RawJson::from_value(&"x".repeat(1 << 20)).unwrap();
     let body = our_body(1, Some(REPLY_CHANNEL));
     let publication = notice_for(&body, JobOutcome::Done(large)).unwrap();
@@ -213,7 +213,7 @@ fn a_result_too_large_for_a_notice_is_told_as_such() {
 }
 
 #[test]
-fn a_result_nested_too_deep_is_told_as_such_and_its_task_is_done() {
+fn a_result_nested_too_deep_is_reported_as_such_and_its_task_is_done() {
     let deep = RawJson::parse(&("[".repeat(127) + &"]".repeat(127))).unwrap();
     for outcome in [JobOutcome::ResultTooDeep, JobOutcome::Done(deep)] {
         let mut worker = started();
@@ -237,7 +237,7 @@ fn notice_for_unreadable(config: WorkerConfig, body: &str) -> (Option<Publicatio
 }
 
 #[test]
-fn a_caller_whose_message_cannot_be_read_is_told_why_once_its_copy_was_accepted() {
+fn a_caller_whose_message_cannot_be_read_learns_why_once_its_copy_was_accepted() {
     let body = our_body(1, Some(REPLY_CHANNEL));
     let deep = format!("[{}{}]", "[".repeat(127), "]".repeat(127));
     for (args, kind) in [("{}", "BadArgs"), (deep.as_str(), "TooDeep"), ("[5", "BadJson")] {
@@ -323,7 +323,7 @@ fn a_notice_that_may_have_been_published_is_not_repeated() {
 }
 
 #[test]
-fn an_unreachable_notifier_is_told_once_and_costs_the_notice_after_a_minute() {
+fn an_unreachable_notifier_is_reported_once_and_costs_the_notice_after_a_minute() {
     let mut worker = started();
     let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
     worker.done(&run);

@@ -34,7 +34,7 @@ fn slots_are_never_exceeded() {
 }
 
 #[test]
-fn what_arrives_beyond_the_slots_is_held_once_and_the_rest_given_back() {
+fn what_arrives_beyond_the_slots_is_held_once_and_the_rest_released() {
     let mut worker = started_with(config().with_concurrency(1));
     let body = plain_body();
     worker.deliver(&[&body, &body, &body]);
@@ -92,7 +92,7 @@ fn a_queue_that_must_not_be_created_is_asked_again_at_growing_intervals() {
 }
 
 #[test]
-fn a_failing_queue_is_asked_at_most_twice_a_second_and_its_trouble_told_once() {
+fn a_failing_queue_is_asked_at_most_twice_a_second_and_its_trouble_reported_once() {
     let mut worker = started();
     let mut polls = 0;
     for _ in 0..600 {
@@ -110,7 +110,7 @@ fn a_failing_queue_is_asked_at_most_twice_a_second_and_its_trouble_told_once() {
 }
 
 #[test]
-fn a_queue_that_works_again_is_told() {
+fn a_queue_that_works_again_is_reported() {
     let mut worker = started();
     for _ in 0..5 {
         let poll = loop {
@@ -203,7 +203,7 @@ fn a_paused_worker_gives_back_what_its_last_poll_brings() {
 }
 
 #[test]
-fn a_server_side_dead_letter_rule_is_told_at_the_start() {
+fn a_server_side_dead_letter_rule_is_reported_at_the_start() {
     let mut worker = Worker::new(config(), [7; 32], WallClock::new(UNIX_AT_START)).unwrap();
     worker.handle_input(Input::Tick, crate::Moment::EPOCH).unwrap();
     let Output::Queue(op, QueueOp::GetQueue { queue }) = worker.poll_output() else {

@@ -126,7 +126,7 @@ fn a_successor_is_posted_again_when_the_answer_was_lost() {
 }
 
 #[test]
-fn a_message_whose_successor_is_refused_is_given_back_with_the_same_delay() {
+fn a_message_whose_successor_is_refused_is_released_with_the_same_delay() {
     let mut worker = started();
     let run = worker.running(&our_body(1, None));
     worker.fail(&run);
@@ -155,7 +155,7 @@ fn the_delay_grows_with_the_attempts() {
 }
 
 #[test]
-fn an_error_that_is_not_to_be_retried_puts_the_task_aside_at_once() {
+fn an_error_that_is_not_to_be_retried_dead_letters_the_task_at_once() {
     let mut worker = started();
     let run = worker.running(&our_body(1, None));
     worker.end(&run, JobOutcome::Failed(TaskError::fatal("out of cheese")));
@@ -181,7 +181,7 @@ fn a_panic_is_a_failed_attempt_and_frees_the_slot() {
 }
 
 #[test]
-fn where_the_counts_are_exact_a_failed_task_is_given_back() {
+fn where_the_counts_are_exact_a_failed_task_is_released() {
     let mut config = with_retries(2);
     config.capabilities.retry = Retry::Release;
     let mut worker = started_with(config);
@@ -207,7 +207,7 @@ fn where_the_counts_are_exact_a_failed_task_is_given_back() {
 }
 
 #[test]
-fn a_task_whose_next_attempt_does_not_fit_is_put_aside_and_not_tried_for_ever() {
+fn a_task_whose_next_attempt_does_not_fit_is_dead_lettered_and_not_tried_forever() {
     let body = our_body(1, None);
     let mut config = config();
     config.capabilities.max_body = body.len();

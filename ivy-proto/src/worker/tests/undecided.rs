@@ -42,7 +42,7 @@ fn work(worker: &mut Scenario) {
 }
 
 #[test]
-fn b24_an_unknown_task_is_given_back_for_longer_and_longer_ten_times_and_then_put_aside() {
+fn b24_an_unknown_task_is_released_for_longer_and_longer_ten_times_and_then_dead_lettered() {
     let mut worker = started();
     let mut delays = Vec::new();
     for _ in 0..10 {
@@ -57,7 +57,7 @@ fn b24_an_unknown_task_is_given_back_for_longer_and_longer_ten_times_and_then_pu
 }
 
 #[test]
-fn a_format_that_is_not_built_in_is_given_back_ten_times_and_then_dead_lettered_unchanged() {
+fn a_format_that_is_not_built_in_is_released_ten_times_and_then_dead_lettered_unchanged() {
     let mut worker = started();
     let body = "$mp1$k6R0ZXN0gJGheA";
     worker.release_ten_times("1", body);
@@ -75,7 +75,7 @@ fn what_others_have_done_with_a_message_counts_for_nothing() {
 }
 
 #[test]
-fn arguments_that_this_version_does_not_take_are_given_back_ten_times_without_an_attempt() {
+fn arguments_that_this_version_does_not_take_are_released_ten_times_without_an_attempt() {
     let mut worker = started();
     let mut delays = Vec::new();
     for _ in 0..10 {
@@ -126,7 +126,7 @@ fn a_copy_of_a_task_that_this_worker_gave_back_is_tried_and_not_replaced() {
 }
 
 #[test]
-fn a_misfit_tells_its_task_and_what_does_not_fit() {
+fn a_mismatch_reports_its_task_and_what_does_not_fit() {
     let mut worker = started();
     mismatch(&mut worker, "1");
     given_back(&mut worker);
@@ -136,14 +136,14 @@ fn a_misfit_tells_its_task_and_what_does_not_fit() {
 }
 
 #[test]
-fn arguments_that_are_no_array_are_put_aside_at_once() {
+fn arguments_that_are_no_array_are_dead_lettered_at_once() {
     let mut worker = started();
     worker.deliver(&[&plain_body().replace("[5]", "{}")]);
     assert!(worker.take_post().is_some());
 }
 
 #[test]
-fn twenty_misfits_in_a_row_let_their_task_rest_and_nothing_else() {
+fn twenty_mismatches_in_a_row_let_their_task_rest_and_nothing_else() {
     let mut worker = started();
     for number in 0..20 {
         mismatch(&mut worker, &number.to_string());
@@ -174,7 +174,7 @@ fn twenty_misfits_in_a_row_let_their_task_rest_and_nothing_else() {
 }
 
 #[test]
-fn misfits_beside_arguments_that_fit_do_not_let_their_task_rest() {
+fn mismatches_beside_arguments_that_fit_do_not_let_their_task_rest() {
     let mut worker = started();
     work(&mut worker);
     for number in 100..200 {
@@ -186,7 +186,7 @@ fn misfits_beside_arguments_that_fit_do_not_let_their_task_rest() {
 }
 
 #[test]
-fn of_a_name_that_rests_nothing_is_put_aside_however_often_it_comes() {
+fn of_a_name_that_rests_nothing_is_dead_lettered_however_often_it_comes() {
     let mut worker = started();
     for round in 0..30 {
         for number in 0..20 {
@@ -288,7 +288,7 @@ fn sealed(codec: &Codec, number: u8) -> String {
 }
 
 #[test]
-fn a_worker_with_another_key_of_the_same_name_puts_nothing_aside_and_rests() {
+fn a_worker_with_another_key_of_the_same_name_dead_letters_nothing_and_rests() {
     let (mut worker, sender) = behind_another_key();
     for number in 0..20 {
         worker.deliver(&[&sealed(&sender, number)]);
@@ -306,7 +306,7 @@ fn a_worker_with_another_key_of_the_same_name_puts_nothing_aside_and_rests() {
 }
 
 #[test]
-fn a_tag_that_fails_is_put_aside_after_ten_releases() {
+fn a_tag_that_fails_is_dead_lettered_after_ten_releases() {
     let (mut worker, sender) = behind_another_key();
     worker.release_ten_times("1", &sealed(&sender, 1));
     assert!(worker.take_post().is_some());

@@ -24,7 +24,7 @@ const CALM: Duration = Duration::from_secs(1_800);
 
 /// What the network and the handlers do, in percent.
 #[derive(Clone, Copy, Debug)]
-struct Weather {
+struct FaultRates {
     lose_request: u64,
     lose_answer: u64,
     fail: u64,
@@ -32,11 +32,11 @@ struct Weather {
     crash: u64,
 }
 
-fn weather() -> impl Strategy<Value = (u64, Weather)> {
+fn fault_rates() -> impl Strategy<Value = (u64, FaultRates)> {
     let percent = || prop_oneof![Just(0u64), 1u64..40];
     (any::<u64>(), percent(), percent(), percent(), 0u64..10, 0u64..3).prop_map(
         |(seed, lose_request, lose_answer, fail, hang, crash)| {
-            (seed, Weather { lose_request, lose_answer, fail, hang, crash })
+            (seed, FaultRates { lose_request, lose_answer, fail, hang, crash })
         },
     )
 }
@@ -48,7 +48,7 @@ enum Due {
 
 struct World {
     rng: Rng,
-    weather: Weather,
+    fault_rates: FaultRates,
     now: Moment,
     broker: Broker,
     worker: Worker,
@@ -64,10 +64,10 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, weather: Weather) -> Self {
+    fn new(seed: u64, fault_rates: FaultRates) -> Self {
         let mut world = World {
             rng: Rng::from_number(seed),
-            weather,
+            fault_rates,
             now: Moment::EPOCH,
             broker: Broker::new(BrokerConfig::default(), [3; 32]),
             worker: worker(seed),
@@ -107,7 +107,7 @@ impl World {
         loop {
             match self.worker.poll_output() {
                 Output::Queue(op, ask) => {
-                    if self.happens(self.weather.lose_request) {
+                    if self.happens(self.fault_rates.lose_request) {
                         let limit = ask.time_limit();
                         let lost = Err(Fault::new(FaultKind::AnswerLost));
                         self.later(limit, Due::Response(op, lost));
@@ -123,10 +123,10 @@ impl World {
                     let name = run.args.as_str().to_owned();
                     *self.executions.entry(name.clone()).or_default() += 1;
                     self.job_of.insert(run.job, name);
-                    if self.happens(self.weather.hang) {
+                    if self.happens(self.fault_rates.hang) {
                         continue;
                     }
-                    let fails = self.happens(self.weather.fail);
+                    let fails = self.happens(self.fault_rates.fail);
                     let outcome = if fails {
                         JobOutcome::Failed("no".into())
                     } else {
@@ -159,7 +159,7 @@ impl World {
                 continue;
             }
             let mut answer = answer.map(QueueReply::from).map_err(Fault::from);
-            if self.happens(self.weather.lose_answer) {
+            if self.happens(self.fault_rates.lose_answer) {
                 answer = Err(Fault::new(FaultKind::AnswerLost));
             }
             let delay = Duration::from_millis(self.rng.up_to(300));
@@ -199,7 +199,7 @@ impl World {
                 }
             }
             self.feed(Input::Tick);
-            if self.happens(self.weather.crash) {
+            if self.happens(self.fault_rates.crash) {
                 self.crash();
             }
         }
@@ -263,13 +263,13 @@ fn worker(seed: u64) -> Worker {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn every_task_is_done_or_put_aside_whatever_the_network_and_the_handlers_do(
-        (seed, weather) in weather(),
+    fn every_task_is_done_or_dead_lettered_whatever_the_network_and_the_handlers_do(
+        (seed, fault_rates) in fault_rates(),
     ) {
-        let mut world = World::new(seed, weather);
+        let mut world = World::new(seed, fault_rates);
         world.run_until(Moment::EPOCH + STORM);
-        let calm = Weather { lose_request: 0, lose_answer: 0, fail: 0, hang: 0, crash: 0 };
-        world.weather = calm;
+        let calm = FaultRates { lose_request: 0, lose_answer: 0, fail: 0, hang: 0, crash: 0 };
+        world.fault_rates = calm;
         // Handlers that hang without a time limit would hold their slots for ever.
         world.crash();
         world.run_until(Moment::EPOCH + STORM + CALM);
@@ -286,9 +286,9 @@ proptest! {
     }
 
     #[test]
-    fn in_fair_weather_every_task_is_run_exactly_once(seed in any::<u64>()) {
-        let weather = Weather { lose_request: 0, lose_answer: 0, fail: 0, hang: 0, crash: 0 };
-        let mut world = World::new(seed, weather);
+    fn without_faults_every_task_is_run_exactly_once(seed in any::<u64>()) {
+        let fault_rates = FaultRates { lose_request: 0, lose_answer: 0, fail: 0, hang: 0, crash: 0 };
+        let mut world = World::new(seed, fault_rates);
         world.run_until(Moment::EPOCH + CALM);
         prop_assert_eq!(world.done.len() as u64, TASKS);
         prop_assert!(world.executions.values().all(|times| *times == 1), "{:?}", world.executions);

@@ -10,7 +10,7 @@ const LONGEST_FAULT: usize = 8192;
 
 /// A status in three digits, lines of headers, an empty line and the body. What lacks this head is
 /// the body of a success.
-pub fn ironmq_answer(input: &[u8]) {
+pub fn ironmq_response(input: &[u8]) {
     let answer = read_head(input).unwrap_or_else(|| Response::new(Bytes::copy_from_slice(input)));
     let succeeded = matches!(answer.status().as_u16(), 200 | 201);
     for op in all_ops() {

@@ -15,7 +15,7 @@ mod worker;
 
 pub use broker::broker_inputs;
 pub use config::config_url;
-pub use ironmq::ironmq_answer;
+pub use ironmq::ironmq_response;
 pub use producer::producer_inputs;
 pub use redis::redis_session;
 pub use sealed::{bridge_frame, keyset, v2_frame};

@@ -52,9 +52,9 @@ pub fn body(input: &[u8]) {
     if let Ok(json) = RawJson::parse(&text) {
         assert_eq!(RawJson::parse(json.as_str()).ok(), Some(json));
     }
-    if let Ok(letter) = DeadLetter::parse(&body) {
+    if let Ok(queued) = DeadLetter::parse(&body) {
         assert!(is_dead_letter(&body));
-        assert_eq!(DeadLetter::parse(&letter.to_body()), Ok(letter));
+        assert_eq!(DeadLetter::parse(&queued.to_body()), Ok(queued));
     }
 }
 

@@ -1,6 +1,6 @@
 //! A worker between a queue, handlers, a notifier and a clock that do as they like.
 
-mod ledger;
+mod deliveries;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use ivy_proto::{
 };
 
 use super::{any_fault, pick};
-use ledger::{Ledger, Letter};
+use deliveries::{Deliveries, QueuedMessage};
 
 /// What can happen next. Numbers that name something are taken modulo what there is.
 #[derive(Arbitrary, Debug)]
@@ -45,7 +45,7 @@ enum Step {
 #[derive(Arbitrary, Debug)]
 enum How {
     Fault { kind: u8, retry_after: Option<u16> },
-    Well { letters: Vec<Letter>, unusable: u8 },
+    Well { letters: Vec<QueuedMessage>, unusable: u8 },
 }
 
 #[derive(Arbitrary, Debug)]
@@ -93,7 +93,7 @@ struct World {
     running: BTreeMap<JobId, MessageId>,
     ended: Option<JobId>,
     finished: bool,
-    ledger: Ledger,
+    deliveries: Deliveries,
     outputs: Vec<String>,
 }
 
@@ -128,7 +128,7 @@ fn config(setup: &Setup) -> WorkerConfig {
 
 impl World {
     fn new(setup: &Setup) -> Self {
-        let wall = WallClock::new(ledger::UNIX_AT_START);
+        let wall = WallClock::new(deliveries::UNIX_AT_START);
         let worker = || Worker::new(config(setup), [1; 32], wall).expect("a configuration");
         let mut world = World {
             worker: worker(),
@@ -141,7 +141,7 @@ impl World {
             running: BTreeMap::new(),
             ended: None,
             finished: false,
-            ledger: Ledger::new(setup.exact_counts),
+            deliveries: Deliveries::new(setup.exact_counts),
             outputs: Vec::new(),
         };
         world.feed(|| Input::Tick);
@@ -257,16 +257,16 @@ impl World {
         assert!(!self.finished, "{output:?} after the end");
         match output {
             Output::Queue(op, ask) => {
-                self.ledger.asked(op, &ask, self.now);
+                self.deliveries.asked(op, &ask, self.now);
                 assert!(self.asked.insert(op, ask).is_none(), "an id was used twice");
             }
             Output::CancelQueue(op) => assert!(self.asked.contains_key(&op)),
             Output::Publish(op, publication) => {
-                self.ledger.published(&publication);
+                self.deliveries.published(&publication);
                 self.publishing.push(op);
             }
             Output::Run(run) => {
-                self.ledger.started(&run.message, self.now);
+                self.deliveries.started(&run.message, self.now);
                 assert!((1..=run.max_attempts).contains(&run.attempt) || run.attempt > 1);
                 self.running.insert(run.job, run.message);
             }
@@ -288,18 +288,18 @@ impl World {
                 Ok(self.reply(&ask, &letters, usize::from(unusable)))
             }
         };
-        self.ledger.answered(op, &ask, &answer, self.now);
+        self.deliveries.answered(op, &ask, &answer, self.now);
         self.feed(|| Input::Queue(op, answer.clone()));
     }
 
-    fn reply(&mut self, ask: &QueueOp, letters: &[Letter], unusable: usize) -> QueueReply {
+    fn reply(&mut self, ask: &QueueOp, letters: &[QueuedMessage], unusable: usize) -> QueueReply {
         match ask {
             QueueOp::Post { .. } => QueueReply::all_posted([MessageId::new("99")]),
             QueueOp::Reserve { queue, .. } => {
-                let messages = letters.iter().map(|letter| self.ledger.deliver(queue, letter));
+                let messages = letters.iter().map(|queued| self.deliveries.deliver(queue, queued));
                 QueueReply::Reserved(Reserved { messages: messages.collect(), unusable })
             }
-            QueueOp::Touch { receipt, .. } => QueueReply::Touched(self.ledger.renew(receipt)),
+            QueueOp::Touch { receipt, .. } => QueueReply::Touched(self.deliveries.renew(receipt)),
             QueueOp::Release { .. } => QueueReply::Released,
             QueueOp::Delete { .. } => QueueReply::all_deleted(1),
             QueueOp::DeleteMany { receipts, .. } => QueueReply::all_deleted(receipts.items().len()),
@@ -324,7 +324,7 @@ impl World {
             _ => JobOutcome::Done(RawJson::parse("1").expect("JSON")),
         };
         if matches!(outcome(), JobOutcome::Done(_) | JobOutcome::ResultTooDeep) {
-            self.ledger.done(&message);
+            self.deliveries.done(&message);
         }
         self.feed(|| Input::Job(job, outcome()));
     }

@@ -35,7 +35,7 @@ fn a_keyset_is_written_and_read_back() {
 }
 
 #[test]
-fn c26_each_thing_that_can_be_wrong_is_told_by_its_own_error() {
+fn c26_each_thing_that_can_be_wrong_is_reported_by_its_own_error() {
     let good = || entry("a", "enabled", ONE);
     assert_eq!(error(&format!(r#"{{"keys":[{}]}}"#, good())), BadKeyset::NoPrimary);
     assert_eq!(error(&keyset("null", &[good()])), BadKeyset::NoPrimary);

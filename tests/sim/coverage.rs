@@ -11,7 +11,7 @@ use crate::pairs::{Pair, Pairs};
 
 /// Counts of what happened.
 #[derive(Clone, Default)]
-pub(crate) struct Census {
+pub(crate) struct Coverage {
     pub(crate) runs: u64,
     pub(crate) events: u64,
     pub(crate) executions: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Census {
     seen: BTreeMap<&'static str, u64>,
 }
 
-impl Census {
+impl Coverage {
     pub(crate) fn fault(&mut self, fault: Fault) {
         *self.faults.entry(fault).or_default() += 1;
     }
@@ -91,7 +91,7 @@ impl Census {
     }
 
     /// Adds the counts of other runs.
-    pub(crate) fn add(&mut self, other: &Census) {
+    pub(crate) fn add(&mut self, other: &Coverage) {
         self.runs += other.runs;
         self.events += other.events;
         self.executions += other.executions;

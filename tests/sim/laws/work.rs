@@ -7,15 +7,15 @@ use ivy_proto::wire::{DeadLetter, DeadLetterReason};
 use ivy_proto::worker::{JobOutcome, Run};
 use ivy_proto::{JobId, MessageId, Moment};
 
-use super::{Ledger, RELEASES, Started, index};
-use crate::task::{Cause, Plan, Sender, Who};
+use super::{LawChecker, RELEASES, Started, index};
+use crate::task::{Cause, Plan, ProcessId, Sender};
 
 /// A delete waits for others to travel with, and for a renewal that is under way.
 const LONGEST_ACK: Duration = Duration::from_millis(400);
 
-impl Ledger {
+impl LawChecker {
     /// A handler was started.
-    pub(crate) fn run(&mut self, who: Who, run: &Run) -> Option<usize> {
+    pub(crate) fn run(&mut self, who: ProcessId, run: &Run) -> Option<usize> {
         let at = index(&run.message)?;
         let number = self.messages.get(at)?.task?;
         let started = Started { message: at, task: number, attempt: run.attempt, orphaned: false };
@@ -56,7 +56,7 @@ impl Ledger {
     /// The worker cannot know how old the news of its lease was when it came.
     pub(crate) fn lease_lacks(
         &self,
-        who: Who,
+        who: ProcessId,
         message: &MessageId,
         broker_now: Moment,
     ) -> Option<Duration> {
@@ -73,7 +73,7 @@ impl Ledger {
     }
 
     /// A handler was told to stop, since its message is not held any more.
-    pub(crate) fn orphaned(&mut self, who: Who, job: JobId, cause: Option<Cause>) {
+    pub(crate) fn orphaned(&mut self, who: ProcessId, job: JobId, cause: Option<Cause>) {
         let Some(started) = self.started.get_mut(&(who, job)) else { return };
         started.orphaned = true;
         let task = started.task;
@@ -85,7 +85,7 @@ impl Ledger {
     /// A handler ended, and its worker is told.
     pub(crate) fn ended(
         &mut self,
-        who: Who,
+        who: ProcessId,
         job: JobId,
         outcome: &JobOutcome,
         counts: bool,
@@ -114,7 +114,13 @@ impl Ledger {
 
     /// A worker asks for messages to be deleted. Those whose handlers have returned were not to
     /// wait for anything else, such as a notice.
-    pub(crate) fn deletes_asked(&mut self, who: Who, op: &QueueOp, now: Moment, suffered: bool) {
+    pub(crate) fn deletes_asked(
+        &mut self,
+        who: ProcessId,
+        op: &QueueOp,
+        now: Moment,
+        suffered: bool,
+    ) {
         let receipts = match op {
             QueueOp::Delete { receipt, .. } => std::slice::from_ref(receipt),
             QueueOp::DeleteMany { receipts, .. } => receipts.items(),
@@ -142,7 +148,7 @@ impl Ledger {
     }
 
     /// Whether a worker may tell that the task of this message is done, or that it was put aside.
-    pub(crate) fn may_tell(&self, who: Who, message: &MessageId, succeeded: bool) -> bool {
+    pub(crate) fn may_tell(&self, who: ProcessId, message: &MessageId, succeeded: bool) -> bool {
         let Some(message) = index(message).and_then(|at| self.messages.get(at)) else {
             return false;
         };
@@ -153,13 +159,13 @@ impl Ledger {
 
     /// Whether a worker may tell that this message waits for another worker: it has given it back. A
     /// notice that surely was not published is published again.
-    pub(crate) fn may_tell_held(&self, who: Who, message: &MessageId) -> bool {
+    pub(crate) fn may_tell_held(&self, who: ProcessId, message: &MessageId) -> bool {
         let message = index(message).and_then(|at| self.messages.get(at));
         message.is_some_and(|message| message.given_back_by.contains(&who))
     }
 
     /// Why a task was put aside must be true.
-    pub(super) fn check_reason(&mut self, who: Who, number: usize, letter: &DeadLetter) {
+    pub(super) fn check_reason(&mut self, who: ProcessId, number: usize, letter: &DeadLetter) {
         let task = &self.tasks[number];
         let message = index(&letter.id).and_then(|at| self.messages.get(at));
         let counted = message.map_or(0, |message| message.counted);

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use ivy_proto::{producer, worker};
 
-use crate::dice::{Hit, one_of};
 use crate::fault::Fault;
-use crate::host::{Heard, Machine, Meddling};
-use crate::task::{Cause, Who};
+use crate::fault_injection::{InjectedFault, one_of};
+use crate::host::{Machine, OperatorAction, ProcessInput};
+use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
 /// How long a process may stand still, in milliseconds.
@@ -15,8 +15,8 @@ pub(crate) const PAUSES: [u64; 6] = [10, 300, 2_000, 15_000, 60_000, 400_000];
 
 impl World {
     /// Something happens to a process beside what it does.
-    pub(super) fn befall(&mut self, who: Who, hit: Option<Hit>) {
-        let Some(Hit { fault, detail: mut rng }) = hit else { return };
+    pub(super) fn apply_fault(&mut self, who: ProcessId, hit: Option<InjectedFault>) {
+        let Some(InjectedFault { fault, detail: mut rng }) = hit else { return };
         let now = self.now;
         match fault {
             Fault::CrashAfter => self.crash(who.host),
@@ -27,7 +27,7 @@ impl World {
             Fault::ClockStalls | Fault::ClockLeaps => {
                 let times = [5, 500, 5_000, 40_000, 4_000_000];
                 let time = Duration::from_millis(one_of(&mut rng, &times));
-                self.ledger.blame_held(who.host, Cause::Clock);
+                self.checker.blame_held(who.host, Cause::Clock);
                 let host = &mut self.hosts[who.host];
                 host.honest = false;
                 match fault {
@@ -40,39 +40,39 @@ impl World {
             Fault::Drain | Fault::DrainTwice => {
                 let limits = [0, 1, 700, 5_000, 30_000];
                 let limit = Duration::from_millis(one_of(&mut rng, &limits));
-                self.soon(who, Heard::Drain(limit));
+                self.soon(who, ProcessInput::Drain(limit));
                 if fault == Fault::DrainTwice {
                     let sooner = Duration::from_millis(rng.up_to(3_000));
-                    self.soon(who, Heard::Drain(sooner));
+                    self.soon(who, ProcessInput::Drain(sooner));
                 }
             }
-            Fault::Meddle => {
+            Fault::OperatorActs => {
                 let (stop, go) = one_of(
                     &mut rng,
                     &[
-                        (Meddling::Pause, Meddling::Resume),
-                        (Meddling::PauseNotifier, Meddling::ResumeNotifier),
-                        (Meddling::Nudge, Meddling::Nudge),
+                        (OperatorAction::Pause, OperatorAction::Resume),
+                        (OperatorAction::PauseNotifier, OperatorAction::ResumeNotifier),
+                        (OperatorAction::Nudge, OperatorAction::Nudge),
                     ],
                 );
-                self.soon(who, Heard::Meddle(stop));
+                self.soon(who, ProcessInput::OperatorAction(stop));
                 let rest = Duration::from_millis(rng.up_to(20_000));
-                self.later(rest, Due::Heard(who, Heard::Meddle(go)));
+                self.later(rest, Due::ProcessInput(who, ProcessInput::OperatorAction(go)));
             }
             _ => {}
         }
     }
 
     /// A process stands still for so long.
-    pub(crate) fn stand_still(&mut self, who: Who, time: Duration) {
-        self.ledger.blame_held(who.host, Cause::Pause);
+    pub(crate) fn stand_still(&mut self, who: ProcessId, time: Duration) {
+        self.checker.blame_held(who.host, Cause::Pause);
         let host = &mut self.hosts[who.host];
         host.honest = false;
         host.paused_until = self.now + time;
     }
 
     /// The clock has changed: the machine's deadline is at another true time now.
-    fn poll_again(&mut self, who: Who) {
+    fn poll_again(&mut self, who: ProcessId) {
         let deadline = match &mut self.hosts[who.host].machine {
             Machine::Worker(worker) => match worker.poll_output() {
                 worker::Output::Wait(deadline) => deadline.map(|deadline| deadline.at),
@@ -89,7 +89,7 @@ impl World {
         if let Some(deadline) = deadline {
             let at = host.clock.when(deadline).max(now);
             host.tick_at = Some(at);
-            self.agenda.add(at, Due::Heard(who, Heard::Tick));
+            self.event_queue.add(at, Due::ProcessInput(who, ProcessInput::Tick));
         }
     }
 
@@ -98,7 +98,7 @@ impl World {
         let who = self.hosts[host].who;
         let now = self.now;
         self.trace.note(now, who, || "dies".to_owned());
-        self.ledger.blame_held(host, Cause::Crash);
+        self.checker.blame_held(host, Cause::Crash);
         self.go_down(host);
     }
 
@@ -109,7 +109,7 @@ impl World {
         self.close_connection(who);
         self.redis.disconnect(host);
         self.hosts[host].die();
-        let rest = Duration::from_millis(10 + self.dice.nature(host).up_to(8_000));
+        let rest = Duration::from_millis(10 + self.injector.nature(host).up_to(8_000));
         self.later(rest, Due::Start(host));
     }
 }

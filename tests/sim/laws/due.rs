@@ -7,9 +7,9 @@ use ivy_proto::queue::{Body, NewMessage};
 use ivy_proto::wire::IvyOptions;
 use ivy_proto::worker::Run;
 
-use super::{Ledger, index};
+use super::{LawChecker, index};
 use crate::setup::UNIX_AT_START;
-use crate::task::{Said, Who};
+use crate::task::{AttemptInfo, ProcessId};
 
 /// How far the clock of a machine and the one on its wall may be apart before the machine is told,
 /// and what is lost where times are cut to milliseconds.
@@ -17,13 +17,13 @@ const CLOCKS_APART: u64 = 102;
 /// How much sooner than its delay says a message may be delivered: queues count in seconds.
 const EARLY: u64 = 1_000;
 
-impl Ledger {
+impl LawChecker {
     /// What a message says. One that cannot be read asks for a first attempt.
-    pub(super) fn said_by(&self, body: &Body) -> Said {
+    pub(super) fn said_by(&self, body: &Body) -> AttemptInfo {
         let opened = self.queues.iter().find_map(|queue| self.codec.open(body, queue).ok());
         let ivy = opened.as_ref().and_then(|envelope| envelope.options.ivy());
         let count = |count: fn(&IvyOptions) -> u32| ivy.map_or(0, count);
-        Said {
+        AttemptInfo {
             attempt: ivy.map_or(1, |ivy| ivy.attempt),
             due: ivy.and_then(|ivy| ivy.due),
             lost: count(|ivy| ivy.lost),
@@ -34,7 +34,11 @@ impl Ledger {
 
     /// The task of a message that a process posts, and since when the process may have written it: the
     /// call, or the start of the handler whose attempt it follows.
-    pub(crate) fn written_since(&self, who: Who, body: &Body) -> Option<(usize, Option<Moment>)> {
+    pub(crate) fn written_since(
+        &self,
+        who: ProcessId,
+        body: &Body,
+    ) -> Option<(usize, Option<Moment>)> {
         let number = self.task_of(body.as_str())?;
         let since = match self.workers.contains(&who.host) {
             true => self.began.get(&(who, number)).copied(),
@@ -47,7 +51,7 @@ impl Ledger {
     /// whether the clock of the process has been right all the time.
     pub(crate) fn check_due(
         &mut self,
-        who: Who,
+        who: ProcessId,
         number: usize,
         message: &NewMessage,
         since: Option<(Moment, bool)>,
@@ -82,7 +86,13 @@ impl Ledger {
 
     /// A handler starts. Where the broker's clock is as fast as that of who posted the message, and that
     /// one was right, it does not start before it is due.
-    pub(crate) fn begins(&mut self, who: Who, run: &Run, now: Moment, broker_is_punctual: bool) {
+    pub(crate) fn begins(
+        &mut self,
+        who: ProcessId,
+        run: &Run,
+        now: Moment,
+        broker_is_punctual: bool,
+    ) {
         let message = index(&run.message).and_then(|at| self.messages.get(at));
         let Some((says, number)) = message.and_then(|m| Some((m.says, m.task?))) else { return };
         self.began.insert((who, number), now);

@@ -3,10 +3,10 @@
 use ivy_proto::MessageId;
 use ivy_proto::queue::QueueOp;
 
-use super::Ledger;
+use super::LawChecker;
 use crate::task::Cause;
 
-impl Ledger {
+impl LawChecker {
     /// Something befell a host: all tasks in its hands may suffer.
     pub(crate) fn blame_held(&mut self, host: usize, cause: Cause) {
         for message in &self.messages {

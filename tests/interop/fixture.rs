@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 /// The servers of one test, and the way to start peers that meet on them.
 #[derive(Debug)]
-pub(crate) struct Stage {
+pub(crate) struct Fixture {
     pub(crate) ironmq: IvyServer,
     pub(crate) redis: RedisServer,
     password: Option<&'static str>,
@@ -17,7 +17,7 @@ pub(crate) struct Stage {
     channel: &'static str,
 }
 
-impl Stage {
+impl Fixture {
     /// Servers of its own for a test whose messages travel in plain text.
     pub(crate) async fn plain() -> Self {
         Self::with(&[]).await
@@ -25,12 +25,12 @@ impl Stage {
 
     /// Servers of its own for a test whose messages travel encrypted.
     pub(crate) async fn encrypted() -> Self {
-        Stage { password: Some("correct horse battery staple"), ..Self::plain().await }
+        Fixture { password: Some("correct horse battery staple"), ..Self::plain().await }
     }
 
-    /// As [`encrypted`](Stage::encrypted); ours send bridge frames, and accept those of the original.
+    /// As [`encrypted`](Fixture::encrypted); ours send bridge frames, and accept those of the original.
     pub(crate) async fn bridging() -> Self {
-        Stage { bridging: true, ..Self::encrypted().await }
+        Fixture { bridging: true, ..Self::encrypted().await }
     }
 
     /// One of each: for what must not depend on encryption.
@@ -38,9 +38,9 @@ impl Stage {
         [Self::plain().await, Self::encrypted().await]
     }
 
-    /// As [`plain`](Stage::plain), with options for `ivy serve`.
+    /// As [`plain`](Fixture::plain), with options for `ivy serve`.
     pub(crate) async fn with(options: &[&str]) -> Self {
-        Stage {
+        Fixture {
             ironmq: IvyServer::start_with(options).await,
             redis: RedisServer::start().await,
             password: None,
@@ -49,9 +49,9 @@ impl Stage {
         }
     }
 
-    /// As [`plain`](Stage::plain), with a Redis that wants a password and a channel of another name.
+    /// As [`plain`](Fixture::plain), with a Redis that wants a password and a channel of another name.
     pub(crate) async fn with_other_notifier() -> Self {
-        Stage {
+        Fixture {
             redis: RedisServer::start_with_password("wanted").await,
             channel: "other-channel",
             ..Self::plain().await

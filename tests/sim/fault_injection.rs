@@ -10,14 +10,14 @@ use ivy_proto::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::choices::Chooser;
-use crate::fault::{Class, FAULTS, Fault, Menu};
+use crate::fault::{Class, FAULTS, Fault, Opportunity};
 
 /// Thrown numbers are below this.
 const PARTS: u32 = 1 << 20;
 
 /// A fault at an opportunity, with a source for its details.
 #[derive(Clone, Debug)]
-pub(crate) struct Hit {
+pub(crate) struct InjectedFault {
     pub(crate) fault: Fault,
     pub(crate) detail: Rng,
 }
@@ -26,7 +26,7 @@ pub(crate) struct Hit {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Decision {
     pub(crate) host: usize,
-    pub(crate) menu: Menu,
+    pub(crate) opportunity: Opportunity,
     pub(crate) nth: u32,
     pub(crate) fault: Fault,
     /// What its details follow from.
@@ -35,7 +35,7 @@ pub(crate) struct Decision {
 
 /// How often faults come: of so many opportunities of each kind, one has a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Weather {
+pub(crate) struct FaultRates {
     pub(crate) one_request_in: u32,
     pub(crate) one_step_in: u32,
     pub(crate) one_handler_in: u32,
@@ -47,7 +47,7 @@ pub(crate) enum Source {
     /// Chance.
     Drawn,
     /// They were decided before.
-    Listed(BTreeMap<(usize, Menu, u32), (Fault, u64)>),
+    Listed(BTreeMap<(usize, Opportunity, u32), (Fault, u64)>),
     /// All possibilities, one run after the other.
     Chosen(Chooser),
 }
@@ -56,7 +56,7 @@ struct Stream {
     nature: Rng,
     faults: Rng,
     /// How many opportunities of each kind there were.
-    opportunities: [u32; Menu::ALL.len()],
+    opportunities: [u32; Opportunity::ALL.len()],
 }
 
 /// What is to be thrown at a menu: below each bound comes its fault.
@@ -66,44 +66,49 @@ struct Odds {
     total: u32,
 }
 
-pub(crate) struct Dice {
+pub(crate) struct FaultInjector {
     streams: Vec<Stream>,
-    odds: [Odds; Menu::ALL.len()],
+    odds: [Odds; Opportunity::ALL.len()],
     pub(crate) source: Source,
     /// The faults that came.
     pub(crate) decisions: Vec<Decision>,
     /// Once the storm is over there are no faults.
-    calm: bool,
+    quiet_phase: bool,
 }
 
 impl Source {
     pub(crate) fn listed(decisions: &[Decision]) -> Source {
         let listed = decisions.iter().map(|decision| {
-            ((decision.host, decision.menu, decision.nth), (decision.fault, decision.detail))
+            ((decision.host, decision.opportunity, decision.nth), (decision.fault, decision.detail))
         });
         Source::Listed(listed.collect())
     }
 }
 
-impl Dice {
-    pub(crate) fn new(seed: u64, components: usize, classes: &[Class], weather: Weather) -> Self {
+impl FaultInjector {
+    pub(crate) fn new(
+        seed: u64,
+        components: usize,
+        classes: &[Class],
+        fault_rates: FaultRates,
+    ) -> Self {
         let stream = |who: usize| Stream {
             nature: stream_of(seed, 2 * who as u64),
             faults: stream_of(seed, 2 * who as u64 + 1),
-            opportunities: [0; Menu::ALL.len()],
+            opportunities: [0; Opportunity::ALL.len()],
         };
-        Dice {
+        FaultInjector {
             streams: (0..components).map(stream).collect(),
-            odds: Menu::ALL.map(|menu| Odds::new(menu, classes, weather)),
+            odds: Opportunity::ALL.map(|opportunity| Odds::new(opportunity, classes, fault_rates)),
             source: Source::Drawn,
             decisions: Vec::new(),
-            calm: false,
+            quiet_phase: false,
         }
     }
 
     /// No faults from now on.
-    pub(crate) fn calm_down(&mut self) {
-        self.calm = true;
+    pub(crate) fn stop_faults(&mut self) {
+        self.quiet_phase = true;
     }
 
     /// What is natural for this component.
@@ -112,42 +117,43 @@ impl Dice {
     }
 
     /// Whether something goes wrong at this opportunity.
-    pub(crate) fn throw(&mut self, who: usize, menu: Menu) -> Option<Hit> {
-        if self.calm {
+    pub(crate) fn throw(&mut self, who: usize, opportunity: Opportunity) -> Option<InjectedFault> {
+        if self.quiet_phase {
             return None;
         }
         let stream = &mut self.streams[who];
-        let nth = stream.opportunities[menu as usize];
-        stream.opportunities[menu as usize] += 1;
+        let nth = stream.opportunities[opportunity as usize];
+        stream.opportunities[opportunity as usize] += 1;
         let (fault, detail) = match &mut self.source {
             Source::Drawn => {
                 let number = stream.faults.next_u64();
-                let fault = self.odds[menu as usize].pick((number as u32) % PARTS)?;
+                let fault = self.odds[opportunity as usize].pick((number as u32) % PARTS)?;
                 (fault, number >> 20)
             }
-            Source::Listed(listed) => *listed.get(&(who, menu, nth))?,
-            Source::Chosen(chooser) => chooser.choose(menu)?,
+            Source::Listed(listed) => *listed.get(&(who, opportunity, nth))?,
+            Source::Chosen(chooser) => chooser.choose(opportunity)?,
         };
-        self.decisions.push(Decision { host: who, menu, nth, fault, detail });
-        Some(Hit { fault, detail: Rng::from_number(detail) })
+        self.decisions.push(Decision { host: who, opportunity, nth, fault, detail });
+        Some(InjectedFault { fault, detail: Rng::from_number(detail) })
     }
 }
 
 impl Odds {
-    fn new(menu: Menu, classes: &[Class], weather: Weather) -> Self {
-        let one_in = match menu {
-            Menu::Request
-            | Menu::Touch
-            | Menu::PutAside
-            | Menu::Reserve
-            | Menu::Batch
-            | Menu::Delivery => weather.one_request_in,
-            Menu::Step => weather.one_step_in,
-            Menu::Handler => weather.one_handler_in,
-            Menu::Publish | Menu::Subscribe => weather.one_publish_in,
+    fn new(opportunity: Opportunity, classes: &[Class], fault_rates: FaultRates) -> Self {
+        let one_in = match opportunity {
+            Opportunity::Request
+            | Opportunity::Touch
+            | Opportunity::DeadLetter
+            | Opportunity::Reserve
+            | Opportunity::Batch
+            | Opportunity::Delivery => fault_rates.one_request_in,
+            Opportunity::Step => fault_rates.one_step_in,
+            Opportunity::Handler => fault_rates.one_handler_in,
+            Opportunity::Publish | Opportunity::Subscribe => fault_rates.one_publish_in,
         };
-        let listed =
-            FAULTS.iter().filter(|entry| entry.menu == menu && classes.contains(&entry.class));
+        let listed = FAULTS
+            .iter()
+            .filter(|entry| entry.opportunity == opportunity && classes.contains(&entry.class));
         let weights: u32 = listed.clone().map(|entry| entry.weight).sum();
         let mut odds = Odds::default();
         for entry in listed {

@@ -7,9 +7,9 @@ use ivy_proto::queue::{Fault, QueueOp, QueueReply};
 use ivy_proto::wire::DeadLetterReason;
 use ivy_proto::{MessageId, Misuse, Moment, producer, worker};
 
-use crate::host::{Asked, Machine};
+use crate::host::{Machine, PendingOp};
 use crate::network::receipts;
-use crate::task::{Cause, Who};
+use crate::task::{Cause, ProcessId};
 use crate::world::World;
 
 /// How much later than its deadline a task may still be started, less what clocks may be apart
@@ -19,7 +19,7 @@ const TOLERANCE: Duration = Duration::from_secs(59);
 impl World {
     /// As a driver does whenever it wakes: tells the machine if the clock on the wall was set. Says
     /// whether it was: then the machine may have finished before it hears what woke it.
-    pub(super) fn follow_wall(&mut self, who: Who) -> bool {
+    pub(super) fn follow_wall(&mut self, who: ProcessId) -> bool {
         let now = self.now;
         let host = &mut self.hosts[who.host];
         let (local, before) = (host.clock.show(now), host.wall.known());
@@ -34,15 +34,15 @@ impl World {
         if let Err(misuse) = told
             && !(misuse == Misuse::Finished && host.yields)
         {
-            self.ledger.broken("S11", || format!("{who:?}: {misuse}"));
+            self.checker.broken("S11", || format!("{who:?}: {misuse}"));
         }
-        self.census.pair((state, "clock"));
+        self.coverage.pair((state, "clock"));
         self.trace.note(now, who, || format!("hears of {wall:?}"));
         // What it holds may count as lost now.
         if !wall.ahead_of(before).is_zero() {
             let host = &mut self.hosts[who.host];
             (host.honest, host.suffered) = (false, true);
-            self.ledger.blame_held(who.host, Cause::Clock);
+            self.checker.blame_held(who.host, Cause::Clock);
         }
         true
     }
@@ -50,19 +50,19 @@ impl World {
     /// Messages that were asked for before the clock on the wall leapt forward count as old.
     pub(super) fn blame_old_news(
         &mut self,
-        who: Who,
-        asked: &Asked,
+        who: ProcessId,
+        asked: &PendingOp,
         answer: &Result<QueueReply, Fault>,
     ) {
         if !self.hosts[who.host].wall.known().ahead_of(asked.wall).is_zero() {
             for receipt in receipts(answer) {
-                self.ledger.blame_message(&receipt.message, Cause::Clock);
+                self.checker.blame_message(&receipt.message, Cause::Clock);
             }
         }
     }
 
     /// A worker whose clock is right puts no task aside for its deadline that has not passed.
-    pub(super) fn check_deadline(&mut self, who: Who, event: &Event) {
+    pub(super) fn check_deadline(&mut self, who: ProcessId, event: &Event) {
         let Event::DeadLettered { message, reason: DeadLetterReason::Deadline, .. } = event else {
             return;
         };
@@ -70,31 +70,35 @@ impl World {
         let now = self.now;
         let is_right = self.hosts[who.host].wall.is_right(arrived, now);
         if is_right && now < deadline + TOLERANCE {
-            self.ledger.broken("L2", || format!("{message} had not passed its deadline"));
+            self.checker.broken("L2", || format!("{message} had not passed its deadline"));
         }
     }
 
     /// What a process posts says when it may start, by the clock on its wall.
-    pub(crate) fn check_due(&mut self, who: Who, op: &QueueOp) {
+    pub(crate) fn check_due(&mut self, who: ProcessId, op: &QueueOp) {
         let QueueOp::Post { queue, messages } = op else { return };
         if queue.as_str().ends_with(".dead") {
             return;
         }
         let now = self.now;
         for message in messages.items() {
-            let Some((number, since)) = self.ledger.written_since(who, &message.body) else {
+            let Some((number, since)) = self.checker.written_since(who, &message.body) else {
                 continue;
             };
             let wall = &self.hosts[who.host].wall;
             let since = since.map(|since| (since, wall.is_right(since, now)));
-            self.ledger.check_due(who, number, message, since, now);
+            self.checker.check_due(who, number, message, since, now);
         }
     }
 
     /// When a task's deadline truly is, where its caller's clock was right, and when its message came
     /// here first.
-    fn deadline_and_arrival(&self, who: Who, message: &MessageId) -> Option<(Moment, Moment)> {
-        let task = self.ledger.task_of_message(message)?;
-        Some((self.ledger.tasks[task].deadline?, self.ledger.first_arrived(who, message)?))
+    fn deadline_and_arrival(
+        &self,
+        who: ProcessId,
+        message: &MessageId,
+    ) -> Option<(Moment, Moment)> {
+        let task = self.checker.task_of_message(message)?;
+        Some((self.checker.tasks[task].deadline?, self.checker.first_arrived(who, message)?))
     }
 }

@@ -7,9 +7,9 @@ use ivy_proto::wire::{Content, DeadLetter};
 use ivy_proto::{Backoff, Cause};
 use ivy_test_kit::{FaultyProxy, IvyServer, RedisServer};
 
-use crate::harness::{Builder, Failure, Harness, Place};
+use crate::harness::{Builder, Failure, Harness, HarnessConfig};
+use crate::helpers::eventually_eq;
 use crate::pairs::{Outside, Pair};
-use crate::props::eventually_eq;
 use crate::runtime::wait;
 use crate::servers::Servers;
 use crate::watch::Watch;
@@ -26,18 +26,18 @@ pub(crate) type WorkerOf<H> = <<H as Harness>::Builder as Builder>::Worker;
 
 /// Where one scenario plays: an ivy of its own, on a queue and a channel of its own, on servers
 /// that others use at the same time.
-pub(crate) struct Stage<H> {
+pub(crate) struct Fixture<H> {
     /// The scenario's queue and channel.
     pub(crate) name: &'static str,
     pub(crate) ivy: H,
     pair: &'static Pair,
     servers: Arc<Servers>,
-    place: Place,
+    place: HarnessConfig,
 }
 
-impl<H: Harness> Stage<H> {
+impl<H: Harness> Fixture<H> {
     pub(crate) fn new(name: &'static str, pair: &'static Pair, servers: Arc<Servers>) -> Self {
-        let place = Place {
+        let place = HarnessConfig {
             queue: (pair.queue.start)(&servers),
             notifier: (pair.notifier.start)(&servers),
             channel: name.to_owned(),
@@ -47,7 +47,7 @@ impl<H: Harness> Stage<H> {
             node_peers: true,
         };
         let ivy = H::connect(&place).expect("the place is one");
-        Stage { name, ivy, pair, servers, place }
+        Fixture { name, ivy, pair, servers, place }
     }
 
     /// The task, on the scenario's own queue.
@@ -57,23 +57,23 @@ impl<H: Harness> Stage<H> {
 
     /// The stage with another ivy, at a place that differs from the usual one, or as another process
     /// has it at the same place.
-    pub(crate) fn at(&self, change: impl FnOnce(&mut Place)) -> Self {
+    pub(crate) fn at(&self, change: impl FnOnce(&mut HarnessConfig)) -> Self {
         let mut place = self.place.clone();
         change(&mut place);
         let ivy = H::connect(&place).expect("the place is one");
-        Stage { ivy, place, servers: Arc::clone(&self.servers), ..*self }
+        Fixture { ivy, place, servers: Arc::clone(&self.servers), ..*self }
     }
 
     /// The stage with another ivy, whose requests to the queue go through a proxy, which lets things
     /// go wrong.
     pub(crate) fn behind_proxy(&self) -> (Self, FaultyProxy) {
         let proxy = wait(FaultyProxy::start(self.ironmq().port()));
-        let stage = self.at(|place| place.queue = self.ironmq().url_at(proxy.port()));
-        (stage, proxy)
+        let fixture = self.at(|place| place.queue = self.ironmq().url_at(proxy.port()));
+        (fixture, proxy)
     }
 
     /// Where the stage's ivy is connected to.
-    pub(crate) fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &HarnessConfig {
         &self.place
     }
 

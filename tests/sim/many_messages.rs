@@ -13,7 +13,7 @@ const CONCURRENCY: usize = 100;
 fn a_hundred_thousand_messages_are_done_by_a_worker_that_holds_few_at_a_time() {
     let setup = Setup {
         tasks: MESSAGES,
-        storm: 20,
+        fault_seconds: 20,
         notifier: false,
         plan: Some(Plan::Succeeds),
         concurrency: CONCURRENCY,
@@ -22,15 +22,15 @@ fn a_hundred_thousand_messages_are_done_by_a_worker_that_holds_few_at_a_time() {
     };
     let outcome = Case { setup, decisions: None, in_words: false }.run();
     assert_eq!(outcome.breach, None);
-    let census = &outcome.census;
+    let coverage = &outcome.coverage;
     // One more shows at the end that all is well.
-    assert!(census.executions > MESSAGES as u64, "{} executions", census.executions);
+    assert!(coverage.executions > MESSAGES as u64, "{} executions", coverage.executions);
     let most = CONCURRENCY + HELD_BESIDE_RUNNING;
-    assert_eq!(census.dead, 0);
+    assert_eq!(coverage.dead, 0);
     // The worker is replaced once, and what it held runs again.
-    assert!(census.duplicates <= most as u64, "{} duplicates", census.duplicates);
-    assert!(census.most_held <= most, "{} messages were held at a time", census.most_held);
-    assert!(census.most_held >= CONCURRENCY, "so many handlers ran at a time");
+    assert!(coverage.duplicates <= most as u64, "{} duplicates", coverage.duplicates);
+    assert!(coverage.most_held <= most, "{} messages were held at a time", coverage.most_held);
+    assert!(coverage.most_held >= CONCURRENCY, "so many handlers ran at a time");
 }
 
 /// What may wait for a slot, and what is done and gathers until it is deleted: about 60 handlers

@@ -7,7 +7,7 @@ use ivy_proto::Moment;
 
 /// Things that are due at moments of true time. What is due at one moment comes in the order in
 /// which it was put here.
-pub(crate) struct Agenda<What> {
+pub(crate) struct EventQueue<What> {
     heap: BinaryHeap<Entry<What>>,
     entries: u64,
 }
@@ -18,9 +18,9 @@ struct Entry<What> {
     what: What,
 }
 
-impl<What> Agenda<What> {
+impl<What> EventQueue<What> {
     pub(crate) fn new() -> Self {
-        Agenda { heap: BinaryHeap::new(), entries: 0 }
+        EventQueue { heap: BinaryHeap::new(), entries: 0 }
     }
 
     pub(crate) fn add(&mut self, at: Moment, what: What) {

@@ -96,10 +96,10 @@ impl<T: Clone> Journal<T> {
 
 /// Holds handlers back until it is opened, and knows how many there are.
 #[derive(Clone, Default)]
-pub(crate) struct Gate(Arc<(Mutex<Crowd>, Condvar)>);
+pub(crate) struct Gate(Arc<(Mutex<GateCounts>, Condvar)>);
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Crowd {
+struct GateCounts {
     is_open: bool,
     begun: usize,
     inside: usize,
@@ -110,58 +110,58 @@ struct Crowd {
 impl Gate {
     /// Waits, as a handler, until the gate is opened.
     pub(crate) fn pass(&self, job: &Job) -> Result<(), TaskError> {
-        self.change(|crowd| {
-            crowd.begun += 1;
-            crowd.inside += 1;
-            crowd.most = crowd.most.max(crowd.inside);
+        self.change(|counts| {
+            counts.begun += 1;
+            counts.inside += 1;
+            counts.most = counts.most.max(counts.inside);
         });
         let mut is_cancelled = false;
-        while !is_cancelled && !self.crowd().is_open {
+        while !is_cancelled && !self.counts().is_open {
             is_cancelled = job.is_cancelled_within(GLANCE);
         }
-        self.change(|crowd| {
-            crowd.inside -= 1;
-            crowd.cancelled += usize::from(is_cancelled);
+        self.change(|counts| {
+            counts.inside -= 1;
+            counts.cancelled += usize::from(is_cancelled);
         });
         if is_cancelled { Err(TaskError::new("told to stop")) } else { Ok(()) }
     }
 
     pub(crate) fn open(&self) {
-        self.change(|crowd| crowd.is_open = true);
+        self.change(|counts| counts.is_open = true);
     }
 
     /// Waits until so many handlers have come to the gate, counted from the beginning.
     pub(crate) fn wait_for(&self, handlers: usize) {
-        self.wait(|crowd| crowd.begun >= handlers);
+        self.wait(|counts| counts.begun >= handlers);
     }
 
     /// Waits until so many handlers were told to stop, counted from the beginning.
     pub(crate) fn wait_for_cancelled(&self, handlers: usize) {
-        self.wait(|crowd| crowd.cancelled >= handlers);
+        self.wait(|counts| counts.cancelled >= handlers);
     }
 
     /// How many handlers have come to the gate.
     pub(crate) fn begun(&self) -> usize {
-        self.crowd().begun
+        self.counts().begun
     }
 
     /// How many handlers were between coming and going at a time.
     pub(crate) fn most_at_a_time(&self) -> usize {
-        self.crowd().most
+        self.counts().most
     }
 
-    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+    fn counts(&self) -> MutexGuard<'_, GateCounts> {
         self.0.0.lock().expect("no holder of the lock panics")
     }
 
-    fn change(&self, change: impl FnOnce(&mut Crowd)) {
-        change(&mut self.crowd());
+    fn change(&self, change: impl FnOnce(&mut GateCounts)) {
+        change(&mut self.counts());
         self.0.1.notify_all();
     }
 
-    fn wait(&self, is_so: impl Fn(&Crowd) -> bool) {
-        let waited = self.0.1.wait_timeout_while(self.crowd(), PATIENCE, |crowd| !is_so(crowd));
-        let (crowd, waited) = waited.expect("no holder of the lock panics");
-        assert!(!waited.timed_out(), "the handlers did not come so far: {:?}", *crowd);
+    fn wait(&self, is_so: impl Fn(&GateCounts) -> bool) {
+        let waited = self.0.1.wait_timeout_while(self.counts(), PATIENCE, |counts| !is_so(counts));
+        let (counts, waited) = waited.expect("no holder of the lock panics");
+        assert!(!waited.timed_out(), "the handlers did not come so far: {:?}", *counts);
     }
 }

@@ -7,7 +7,7 @@ mod blame;
 mod connections;
 mod counts;
 mod due;
-mod looks;
+mod queries;
 mod work;
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(crate) use connections::HeldMessage;
 
 use crate::backend::{Backend, Counts};
 use crate::network::Line;
-use crate::task::{Cause, Said, Task, Told, Who, number_in};
+use crate::task::{AttemptInfo, Cause, ProcessId, SendResult, Task, number_in};
 
 /// So often a process gives a message back that it cannot run before it puts it aside.
 pub(crate) const RELEASES: u32 = 10;
@@ -58,22 +58,22 @@ struct Message {
     /// How often it was released with a failed attempt, and how often its lease ended.
     failed: u32,
     lost: u32,
-    says: Said,
+    says: AttemptInfo,
     /// How often a handler was started for it.
     runs: u32,
     /// How often each worker gave it back.
-    released_by: BTreeMap<Who, u32>,
+    released_by: BTreeMap<ProcessId, u32>,
     /// Workers that were told that it is given back, rightly or by the answer to another request.
-    given_back_by: Vec<Who>,
+    given_back_by: Vec<ProcessId>,
     /// Workers that may delete it, since its task is done, or a copy of it was accepted.
-    done_by: Vec<Who>,
-    copied_by: Vec<Who>,
+    done_by: Vec<ProcessId>,
+    copied_by: Vec<ProcessId>,
 }
 
 /// Who has a message, as the broker sees it.
 #[derive(Clone, Debug)]
 struct Holder {
-    who: Who,
+    who: ProcessId,
     /// The connection that it came by.
     line: Line,
     reservation: ReservationId,
@@ -101,23 +101,23 @@ struct Started {
     orphaned: bool,
 }
 
-pub(crate) struct Ledger {
+pub(crate) struct LawChecker {
     pub(crate) tasks: Vec<Task>,
     codec: Codec,
     queues: Vec<QueueName>,
     /// Bodies of strangers that do not tell their task.
     strays: BTreeMap<String, usize>,
     messages: Vec<Message>,
-    grants: BTreeMap<(Who, usize), Grant>,
+    grants: BTreeMap<(ProcessId, usize), Grant>,
     /// When a message came to a process for the first time.
-    first_arrived: BTreeMap<(Who, usize), Moment>,
-    started: BTreeMap<(Who, JobId), Started>,
+    first_arrived: BTreeMap<(ProcessId, usize), Moment>,
+    started: BTreeMap<(ProcessId, JobId), Started>,
     /// When a process started a handler for a task last.
-    began: BTreeMap<(Who, usize), Moment>,
+    began: BTreeMap<(ProcessId, usize), Moment>,
     /// Copies for the next attempt that a worker had accepted and has not deleted the original of.
-    successors: BTreeMap<(Who, usize), u32>,
+    successors: BTreeMap<(ProcessId, usize), u32>,
     /// When handlers returned whose messages have not been deleted yet.
-    done_at: BTreeMap<(Who, usize), Moment>,
+    done_at: BTreeMap<(ProcessId, usize), Moment>,
     /// Which hosts are workers of ours.
     pub(crate) workers: std::ops::Range<usize>,
     pub(crate) max_deliveries: u32,
@@ -127,13 +127,13 @@ pub(crate) struct Ledger {
     breach: Option<Breach>,
 }
 
-impl Ledger {
+impl LawChecker {
     pub(crate) fn new(
         codec: Codec,
         queues: Vec<QueueName>,
         workers: std::ops::Range<usize>,
-    ) -> Ledger {
-        Ledger {
+    ) -> LawChecker {
+        LawChecker {
             tasks: Vec::new(),
             codec,
             queues,
@@ -208,7 +208,7 @@ impl Ledger {
     /// Messages were posted. `again` tells that it was the network that repeated the request.
     pub(crate) fn posted(
         &mut self,
-        who: Who,
+        who: ProcessId,
         queue: &QueueName,
         messages: &[NewMessage],
         ids: &[MessageId],
@@ -280,12 +280,12 @@ impl Ledger {
         if once && copies > 1 {
             self.broken("S3", || format!("task {number} is not to be repeated, and was"));
         }
-        if told == Some(Told::NotStored) {
+        if told == Some(SendResult::NotStored) {
             self.broken("S3", || format!("task {number} was told not to be stored, and is"));
         }
     }
 
-    fn put_aside(&mut self, who: Who, number: usize, body: &Body) {
+    fn put_aside(&mut self, who: ProcessId, number: usize, body: &Body) {
         self.tasks[number].dead += 1;
         match self.dead_letter(body) {
             Some(letter) => {
@@ -353,7 +353,7 @@ impl Ledger {
     /// Messages arrived at who asked for them.
     pub(crate) fn arrived(
         &mut self,
-        who: Who,
+        who: ProcessId,
         receipts: impl Iterator<Item = Receipt>,
         granted: Moment,
         now: Moment,
@@ -374,7 +374,7 @@ impl Ledger {
 
     pub(crate) fn touched(
         &mut self,
-        who: Who,
+        who: ProcessId,
         old: &Receipt,
         new: &Receipt,
         lease: Duration,
@@ -396,7 +396,7 @@ impl Ledger {
     }
 
     /// A worker hears that a message is given back, which need not be so.
-    pub(crate) fn believes_given_back(&mut self, who: Who, message: &MessageId) {
+    pub(crate) fn believes_given_back(&mut self, who: ProcessId, message: &MessageId) {
         let Some(message) = index(message).and_then(|at| self.messages.get_mut(at)) else { return };
         message.given_back_by.push(who);
         if let Some(task) = message.task {
@@ -419,7 +419,7 @@ impl Ledger {
     /// not be the one that was meant to have it.
     pub(crate) fn released(
         &mut self,
-        who: Who,
+        who: ProcessId,
         receipt: &Receipt,
         failed: bool,
         broker_now: Moment,
@@ -447,7 +447,7 @@ impl Ledger {
     }
 
     /// A message was deleted.
-    pub(crate) fn deleted(&mut self, who: Who, receipt: &Receipt, broker_now: Moment) {
+    pub(crate) fn deleted(&mut self, who: ProcessId, receipt: &Receipt, broker_now: Moment) {
         let Some(at) = index(&receipt.message) else { return };
         // The same message may stand twice in one batch, after the broker handed it out twice.
         if self.messages.get(at).is_some_and(|message| !message.alive) {

@@ -17,7 +17,7 @@ pub(super) const UNIX_AT_START: Duration = Duration::from_secs(1_700_000_000);
 
 /// A message that a queue delivers.
 #[derive(Arbitrary, Debug)]
-pub(super) struct Letter {
+pub(super) struct QueuedMessage {
     /// One that was delivered before, now once more.
     again: Option<u8>,
     content: Content,
@@ -68,7 +68,7 @@ struct Grant {
 }
 
 #[derive(Default)]
-pub(super) struct Ledger {
+pub(super) struct Deliveries {
     exact_counts: bool,
     messages: BTreeMap<MessageId, Delivered>,
     /// Which delivery a reservation belongs to.
@@ -80,15 +80,15 @@ pub(super) struct Ledger {
     arriving: Vec<usize>,
 }
 
-impl Ledger {
+impl Deliveries {
     /// Of a queue that tells how deliveries ended, or one that counts them in one with renewals.
     pub(super) fn new(exact_counts: bool) -> Self {
-        Ledger { exact_counts, ..Ledger::default() }
+        Deliveries { exact_counts, ..Deliveries::default() }
     }
 
     /// Makes a message, and a reservation of it.
-    pub(super) fn deliver(&mut self, queue: &QueueName, letter: &Letter) -> ReservedMessage {
-        let known = letter.again.and_then(|number| {
+    pub(super) fn deliver(&mut self, queue: &QueueName, queued: &QueuedMessage) -> ReservedMessage {
+        let known = queued.again.and_then(|number| {
             let number = usize::from(number) % self.messages.len().max(1);
             self.messages.keys().nth(number).cloned()
         });
@@ -96,7 +96,7 @@ impl Ledger {
             let number = self.messages.len();
             let message = MessageId::new(number.to_string());
             let delivered = Delivered {
-                body: letter.content.write(queue, number),
+                body: queued.content.write(queue, number),
                 done: false,
                 copied: false,
                 released: false,
@@ -121,7 +121,7 @@ impl Ledger {
         ReservedMessage {
             receipt: Receipt { message, reservation },
             body: delivered.body.clone(),
-            deliveries: match (self.exact_counts, letter.count) {
+            deliveries: match (self.exact_counts, queued.count) {
                 (true, count) => {
                     let count = u32::from(count.unwrap_or_default());
                     DeliveryCount::Exact { failed: count % 16, lost: count / 16 }
@@ -207,9 +207,9 @@ impl Ledger {
     /// A successor or a dead letter was accepted: whose?
     fn copied(&mut self, queue: &QueueName, copy: &Body) {
         if queue.as_str().ends_with(".dead")
-            && let Ok(letter) = DeadLetter::parse(copy)
-            && let Some(delivered) = self.messages.get_mut(&letter.id)
-            && letter.body.as_str() == text(&delivered.body)
+            && let Ok(queued) = DeadLetter::parse(copy)
+            && let Some(delivered) = self.messages.get_mut(&queued.id)
+            && queued.body.as_str() == text(&delivered.body)
         {
             delivered.copied = true;
             return;
@@ -296,7 +296,7 @@ impl Content {
             Content::Missing => return ReceivedBody::Missing,
             Content::Frame => format!("$aes-256-cbc$DWKO1589bRhzNrgivtoXyw==&{number}"),
             Content::DeadLetter => {
-                let letter = DeadLetter {
+                let queued = DeadLetter {
                     queue: queue.clone(),
                     id: MessageId::new("elsewhere"),
                     reason: ivy_proto::wire::DeadLetterReason::Fatal,
@@ -306,7 +306,7 @@ impl Content {
                     at: 0,
                     body: Body::new(task("fast", "")),
                 };
-                return ReceivedBody::Text(letter.to_body());
+                return ReceivedBody::Text(queued.to_body());
             }
             Content::Anything(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         };

@@ -2,13 +2,13 @@
 
 use ivy_proto::wire::DeadLetter;
 
-use super::{Ledger, index};
+use super::{LawChecker, index};
 use crate::task::{Cause, Sender};
 
 /// Where a task allows no retries, the queue's count must do, and may be so many times larger.
 const COUNTED_FOR_ONE: u32 = 5;
 
-impl Ledger {
+impl LawChecker {
     /// A worker has posted a message that carries so many lost deliveries: there were as many.
     pub(super) fn check_carried(&mut self, number: usize, attempt: u32, carries: u32) {
         let task = &self.tasks[number];

@@ -14,23 +14,23 @@ use tokio::time::{Instant, sleep};
 
 /// A queue that nobody else uses.
 #[derive(Clone)]
-pub(crate) struct Bench {
+pub(crate) struct Fixture {
     pub(super) backend: Arc<dyn Queue>,
     pub(super) queue: QueueName,
     pub(super) lease: Duration,
 }
 
-impl Bench {
+impl Fixture {
     pub(crate) fn new(backend: Arc<dyn Queue>, case: &'static str) -> Self {
         // Long enough to do something in it, and short enough to wait for its end.
         let lease = backend.capabilities().lease.shortest().unwrap_or_default();
         let lease = lease.max(Duration::from_secs(2));
-        Bench { backend, queue: QueueName::new(&format!("contract.{case}")).unwrap(), lease }
+        Fixture { backend, queue: QueueName::new(&format!("contract.{case}")).unwrap(), lease }
     }
 
     /// The same on another queue.
-    pub(super) fn on(&self, queue: &str) -> Bench {
-        Bench { queue: QueueName::new(queue).unwrap(), ..self.clone() }
+    pub(super) fn on(&self, queue: &str) -> Fixture {
+        Fixture { queue: QueueName::new(queue).unwrap(), ..self.clone() }
     }
 
     pub(super) fn capabilities(&self) -> Capabilities {

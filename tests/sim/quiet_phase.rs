@@ -8,11 +8,11 @@ use ivy_proto::producer::{self, ReplyTo};
 use ivy_proto::worker;
 use ivy_proto::{Moment, QueueName};
 
-use crate::host::{Heard, Machine};
-use crate::ledger::RELEASES;
+use crate::host::{Machine, ProcessInput};
+use crate::laws::RELEASES;
 use crate::original::longest_hidden;
 use crate::setup::Profile;
-use crate::task::{Plan, Sender, Task, Who};
+use crate::task::{Plan, ProcessId, Sender, Task};
 use crate::world::{Due, World};
 
 /// While others cannot be handled, a healthy task must come by now and then: without one, a worker
@@ -23,7 +23,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(100);
 const PROMPT: Duration = Duration::from_secs(11);
 
 /// How far the calm has come.
-pub(crate) struct Calm {
+pub(crate) struct QuietPhase {
     /// Everything must have come to its end by then.
     until: Moment,
     probes: Vec<(usize, Moment)>,
@@ -39,8 +39,8 @@ pub(crate) struct Calm {
 
 impl World {
     /// The storm is over.
-    pub(crate) fn calm_down(&mut self) {
-        self.dice.calm_down();
+    pub(crate) fn stop_faults(&mut self) {
+        self.injector.stop_faults();
         let now = self.now;
         self.trace.note(now, None, || "the storm is over".to_owned());
         match self.setup.profile() {
@@ -50,7 +50,7 @@ impl World {
         }
         self.keys.settle();
         let until = now + self.patience();
-        self.calm = Some(Calm {
+        self.quiet_phase = Some(QuietPhase {
             until,
             probes: Vec::new(),
             finishing: false,
@@ -61,20 +61,20 @@ impl World {
         });
         for host in 0..self.hosts.len() {
             self.hosts[host].paused_until = now;
-            let is_worker = self.ledger.workers.contains(&host);
+            let is_worker = self.checker.workers.contains(&host);
             if self.hosts[host].is_up() && (is_worker || self.is_original_worker(host)) {
-                self.ledger.blame_held(host, crate::task::Cause::Crash);
+                self.checker.blame_held(host, crate::task::Cause::Crash);
                 self.kill(host);
             }
         }
-        self.start(self.ledger.workers.start);
-        self.agenda.add(now, Due::Probe);
+        self.start(self.checker.workers.start);
+        self.event_queue.add(now, Due::Probe);
     }
 
     /// Whether no process is to be started here: after the storm one worker is enough.
     pub(crate) fn is_out_of_service(&self, host: usize) -> bool {
-        let worker = self.ledger.workers.start;
-        self.calm.is_some() && host != worker && host >= self.setup.producers
+        let worker = self.checker.workers.start;
+        self.quiet_phase.is_some() && host != worker && host >= self.setup.producers
     }
 
     /// A process dies for good.
@@ -88,22 +88,22 @@ impl World {
 
     /// A healthy task is scheduled.
     pub(crate) fn probe(&mut self) {
-        if self.calm.as_ref().is_none_or(|calm| calm.last.is_some()) {
+        if self.quiet_phase.as_ref().is_none_or(|quiet_phase| quiet_phase.last.is_some()) {
             return;
         }
         // Each task in turn: of a name that no handler understands nothing is dead-lettered. A copy that
         // was posted to another queue, since a response was taken for that to another request, is followed
         // there in every second round, for names rest queue by queue.
-        let probes = self.calm.as_ref().map_or(0, |calm| calm.probes.len());
+        let probes = self.quiet_phase.as_ref().map_or(0, |quiet_phase| quiet_phase.probes.len());
         let (round, kind) = (probes / self.kinds.len(), probes % self.kinds.len());
         let number = self.schedule_probe(kind);
         if round % 2 == 1 {
-            let strayed = self.ledger.strayed(kind, &self.kinds[kind].queue).cloned();
-            self.ledger.tasks[number].queue = strayed;
+            let strayed = self.checker.strayed(kind, &self.kinds[kind].queue).cloned();
+            self.checker.tasks[number].queue = strayed;
         }
         let now = self.now;
-        if let Some(calm) = &mut self.calm {
-            calm.probes.push((number, now));
+        if let Some(quiet_phase) = &mut self.quiet_phase {
+            quiet_phase.probes.push((number, now));
         }
         self.later(PROBE_INTERVAL, Due::Probe);
     }
@@ -111,7 +111,7 @@ impl World {
     fn schedule_probe(&mut self, kind: usize) -> usize {
         let number = self.draw_up(Sender::Producer(0));
         let max_attempts = self.kinds[kind].settings.max_retries + 1;
-        let task = &mut self.ledger.tasks[number];
+        let task = &mut self.checker.tasks[number];
         task.plan = Plan::Succeeds;
         task.max_attempts = max_attempts;
         task.kind = kind;
@@ -127,16 +127,16 @@ impl World {
 
     /// Whether the run has come to its end.
     pub(crate) fn is_over(&mut self) -> bool {
-        let Some(calm) = &self.calm else { return false };
+        let Some(quiet_phase) = &self.quiet_phase else { return false };
         // Of a name that rests nothing is put aside, so a flood has no end of its own.
         if self.setup.flood.is_some() {
             return true;
         }
-        if calm.finishing {
-            return calm.finished == self.setup.producers + 1;
+        if quiet_phase.finishing {
+            return quiet_phase.finished == self.setup.producers + 1;
         }
-        let last = calm.last;
-        if self.now > calm.until {
+        let last = quiet_phase.last;
+        if self.now > quiet_phase.until {
             self.report_unsettled();
             return true;
         }
@@ -159,11 +159,11 @@ impl World {
 
     /// Looks from where it found an unsettled one last.
     fn tasks_are_settled(&mut self) -> bool {
-        let tasks = &self.ledger.tasks;
-        let Some(calm) = &mut self.calm else { return false };
-        let mut places = (calm.looks_at..tasks.len()).chain(0..calm.looks_at);
+        let tasks = &self.checker.tasks;
+        let Some(quiet_phase) = &mut self.quiet_phase else { return false };
+        let mut places = (quiet_phase.looks_at..tasks.len()).chain(0..quiet_phase.looks_at);
         let unsettled = places.find(|place| !tasks[*place].is_settled());
-        calm.looks_at = unsettled.unwrap_or(0);
+        quiet_phase.looks_at = unsettled.unwrap_or(0);
         unsettled.is_none()
     }
 
@@ -177,20 +177,24 @@ impl World {
     fn send_last_probe(&mut self) {
         let number = self.schedule_probe(0);
         let now = self.now;
-        if let Some(calm) = &mut self.calm {
-            calm.last = Some(number);
-            calm.probes.push((number, now));
+        if let Some(quiet_phase) = &mut self.quiet_phase {
+            quiet_phase.last = Some(number);
+            quiet_phase.probes.push((number, now));
         }
     }
 
     /// The last task is done: it must have been prompt. What is told of it gets time to arrive.
     fn check_last(&mut self, last: usize) {
-        let Some(calm) = self.calm.as_mut().filter(|calm| !calm.last_is_done) else { return };
-        calm.last_is_done = true;
-        let sent = calm.probes.last().map_or(self.now, |(_, at)| *at);
+        let Some(quiet_phase) =
+            self.quiet_phase.as_mut().filter(|quiet_phase| !quiet_phase.last_is_done)
+        else {
+            return;
+        };
+        quiet_phase.last_is_done = true;
+        let sent = quiet_phase.probes.last().map_or(self.now, |(_, at)| *at);
         let took = self.now.since(sent);
         if took > PROMPT && self.hosts[0].honest {
-            self.ledger.broken("L4", || format!("the last task, {last}, took {took:?}"));
+            self.checker.broken("L4", || format!("the last task, {last}, took {took:?}"));
         }
         self.later(Duration::from_millis(200), Due::Finish);
     }
@@ -198,19 +202,20 @@ impl World {
     /// All is done: the machines must be quiet, and are told to finish.
     pub(crate) fn finish(&mut self) {
         let now = self.now;
-        let worker = self.hosts[self.ledger.workers.start].who;
+        let worker = self.hosts[self.checker.workers.start].who;
         self.check_quiet(worker);
         self.check_sizes();
-        let hosts: Vec<Who> = self.hosts[..self.setup.producers]
+        let hosts: Vec<ProcessId> = self.hosts[..self.setup.producers]
             .iter()
             .map(|host| host.who)
             .chain([worker])
             .collect();
-        if let Some(calm) = &mut self.calm {
-            calm.finishing = true;
+        if let Some(quiet_phase) = &mut self.quiet_phase {
+            quiet_phase.finishing = true;
         }
         for who in hosts {
-            self.agenda.add(now, Due::Heard(who, Heard::Drain(Duration::from_secs(8))));
+            self.event_queue
+                .add(now, Due::ProcessInput(who, ProcessInput::Drain(Duration::from_secs(8))));
         }
     }
 
@@ -221,15 +226,15 @@ impl World {
         let queues: BTreeSet<QueueName> = queues.chain(dead).collect();
         for queue in queues {
             let size = self.size_of(&queue);
-            let should_be = self.ledger.size_of(&queue);
+            let should_be = self.checker.size_of(&queue);
             if size != should_be {
-                self.ledger.broken("S1", || format!("{queue} has {size} messages of {should_be}"));
+                self.checker.broken("S1", || format!("{queue} has {size} messages of {should_be}"));
             }
         }
     }
 
     /// When nothing is to be done, only the next poll may be waited for.
-    fn check_quiet(&mut self, who: Who) {
+    fn check_quiet(&mut self, who: ProcessId) {
         if let Machine::Worker(worker) = &mut self.hosts[who.host].machine {
             let output = worker.poll_output();
             let quiet = match &output {
@@ -241,7 +246,7 @@ impl World {
             };
             let held = worker.load().held;
             if !quiet || held > 0 {
-                self.ledger.broken("L5", || format!("{who:?} holds {held}, wants {output:?}"));
+                self.checker.broken("L5", || format!("{who:?} holds {held}, wants {output:?}"));
             }
         }
         for host in 0..self.setup.producers {
@@ -249,7 +254,7 @@ impl World {
                 && let producer::Output::Wait(Some(deadline)) = producer.poll_output()
                 && matches!(deadline.why, producer::Timer::SubscriptionLimit(_))
             {
-                self.ledger.broken("L5", || format!("producer {host} waits for {deadline:?}"));
+                self.checker.broken("L5", || format!("producer {host} waits for {deadline:?}"));
             }
         }
     }
@@ -269,17 +274,17 @@ impl World {
             Plan::BadArgs => task.live.max(1) * (RELEASES + 1),
             _ => task.live.max(1) * 3,
         };
-        let runs: u32 = self.ledger.tasks.iter().map(runs).sum();
+        let runs: u32 = self.checker.tasks.iter().map(runs).sum();
         let each = 60 * second + setup.backoff().ceiling(u32::MAX);
         hidden + undecided + runs * each + 600 * second
     }
 
     fn report_unsettled(&mut self) {
-        let unsettled = self.ledger.tasks.iter().enumerate().find(|(_, task)| !task.is_settled());
+        let unsettled = self.checker.tasks.iter().enumerate().find(|(_, task)| !task.is_settled());
         let what = match unsettled {
             Some((number, task)) => format!("task {number} has not come to its end: {task:?}"),
             None => format!("calls without an end: {} uncalled", self.uncalled),
         };
-        self.ledger.broken("L1", || what);
+        self.checker.broken("L1", || what);
     }
 }

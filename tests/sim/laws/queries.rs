@@ -2,10 +2,10 @@
 
 use ivy_proto::{MessageId, Moment, QueueName, ReservationId};
 
-use super::{Ledger, index};
-use crate::task::{Cause, Who};
+use super::{LawChecker, index};
+use crate::task::{Cause, ProcessId};
 
-impl Ledger {
+impl LawChecker {
     /// How many messages there should be in a queue.
     pub(crate) fn size_of(&self, queue: &QueueName) -> u64 {
         let there = self.messages.iter().filter(|message| message.alive);
@@ -14,7 +14,7 @@ impl Ledger {
 
     /// A message that has arrived at this process and is reserved for it, if there is one whose
     /// broker did as it should.
-    pub(crate) fn kept(&self, who: Who, broker_now: Moment) -> Option<String> {
+    pub(crate) fn kept(&self, who: ProcessId, broker_now: Moment) -> Option<String> {
         let kept = self.messages.iter().enumerate().find(|(at, message)| {
             let holder = message.holder.as_ref().filter(|holder| holder.who == who);
             let causes = message.task.map(|task| self.tasks[task].causes);
@@ -40,7 +40,7 @@ impl Ledger {
     }
 
     /// When a message came to this process for the first time.
-    pub(crate) fn first_arrived(&self, who: Who, id: &MessageId) -> Option<Moment> {
+    pub(crate) fn first_arrived(&self, who: ProcessId, id: &MessageId) -> Option<Moment> {
         self.first_arrived.get(&(who, index(id)?)).copied()
     }
 

@@ -2,9 +2,9 @@
 
 use ivy_proto::{MessageId, QueueName, Receipt};
 
-use super::{Ledger, id_of, index};
+use super::{LawChecker, id_of, index};
 use crate::network::Line;
-use crate::task::Who;
+use crate::task::ProcessId;
 
 /// A message that somebody holds.
 pub(crate) struct HeldMessage {
@@ -12,7 +12,7 @@ pub(crate) struct HeldMessage {
     pub(crate) receipt: Receipt,
 }
 
-impl Ledger {
+impl LawChecker {
     /// What is held on a connection.
     pub(crate) fn held_on(&self, line: Line) -> Vec<HeldMessage> {
         let held = self.messages.iter().enumerate().filter_map(|(at, message)| {
@@ -59,7 +59,7 @@ impl Ledger {
     }
 
     /// A message whose lease has ended with its connection, and whose handler was not told to stop.
-    pub(crate) fn still_runs(&self, who: Who, lost: &[Receipt]) -> Option<MessageId> {
+    pub(crate) fn still_runs(&self, who: ProcessId, lost: &[Receipt]) -> Option<MessageId> {
         let lost = lost.iter().map(|receipt| &receipt.message);
         let mut lost = lost.filter(|message| !self.may_come_twice(message));
         let runs = |message: &&MessageId| {
