@@ -1,4 +1,4 @@
-//! What the fuzz targets run: the part of `ivy-core-tests` that they share with the ordinary tests.
+//! The functions that the fuzz targets run, shared with the ordinary tests in `ivy-core-tests`.
 
 #[path = "../../tests/core/src/fuzz/mod.rs"]
 mod targets;

@@ -1,6 +1,7 @@
-//! A worker that computes factorials until it is told to stop.
+//! A worker that computes factorials until it receives a signal.
 //!
-//! It takes everything from the environment: see `Ivy::from_env`. With a local server, for example:
+//! It reads its configuration from the environment: see `Ivy::from_env`. With a local server, for
+//! example:
 //!
 //! ```text
 //! export IVY_QUEUE_URL=ironmq+http://token@127.0.0.1:8080/0123456789abcdef01234567
@@ -8,9 +9,10 @@
 //! cargo run -p ivy-async-std --example async_std_worker
 //! ```
 //!
-//! SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is closed) ends it: what runs is finished, what waits is given back.
+//! SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is closed) drains it: running tasks are
+//! finished, waiting messages are released.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints its results")]
 
 use std::error::Error;
 use std::io;
@@ -23,16 +25,16 @@ use futures_util::StreamExt;
 use ivy_async_std::event::Level;
 use ivy_async_std::{Ivy, Task, TaskError};
 
-/// How long running tasks may take after the worker was told to stop.
+/// How long running tasks may take after the signal.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 
-/// Serves the task `testpackage.factorial` until SIGINT, SIGTERM or SIGHUP.
+/// Runs the task `testpackage.factorial` until SIGINT, SIGTERM or SIGHUP.
 #[derive(Parser)]
 struct Options {
     /// The queue to serve.
     #[arg(long, default_value = "testpackage")]
     queue: String,
-    /// How many tasks run at a time.
+    /// How many tasks run at the same time.
     #[arg(long, default_value_t = 10)]
     concurrency: usize,
 }
@@ -40,12 +42,12 @@ struct Options {
 async fn factorial(n: u64) -> Result<u64, TaskError> {
     (1..=n)
         .try_fold(1, u64::checked_mul)
-        // Trying it again would not make it fit.
+        // A retry would not help.
         .ok_or_else(|| TaskError::fatal(format!("{n}! does not fit into 64 bits; 20! is the last")))
 }
 
 async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
-    // Before anybody can know that this is running: a signal in between would end it undrained.
+    // Before the worker starts: a signal in between would end the process without a drain.
     let stop = stop_signal()?;
     let task = Task::new("testpackage.factorial").queue(options.queue.clone().leak());
     let worker = Ivy::from_env()?
@@ -62,14 +64,14 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
             }
         }
     });
-    println!("serving {} from queue {}; Ctrl-C ends it", task.name(), options.queue);
+    println!("serving {} from queue {}; Ctrl-C stops it", task.name(), options.queue);
     stop.await;
     println!("draining");
     worker.drain(DRAIN_LIMIT).await;
     Ok(())
 }
 
-/// Takes the signals to stop from now on. The future ends with the first of them.
+/// Registers the handlers of the signals. The future completes with the first signal.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut signals = Signals::new([Signal::Int, Signal::Term, Signal::Hup])?;
     Ok(async move {

@@ -1,12 +1,12 @@
-//! ivy for programs on async-std or smol: call a function by its name, have it run by a worker
-//! somewhere else, and get its typed result back. async-std has ended: 1.13.2 of August 2025 is its
-//! last version, deprecated in favour of [smol](https://docs.rs/smol). This crate runs equally under
+//! ivy for programs on async-std or smol: call a function by its name, let a worker elsewhere run
+//! it, and get its typed result back. async-std is discontinued: 1.13.2 of August 2025 is its last
+//! version, deprecated in favour of [smol](https://docs.rs/smol). This crate runs equally under
 //! smol.
 //!
-//! async-std is made of smol's parts, and only its sockets, timers and tasks are used here. So the
-//! futures can be awaited on any executor, while what works in the background runs on async-std's
-//! threads. No tokio runtime is started. A new program may prefer `ivy-tokio`, or `ivy-blocking`
-//! without any runtime: the names are the same.
+//! async-std is built on smol's crates, and only its sockets, timers and tasks are used here. So
+//! the futures can be awaited on any executor, while background work runs on async-std's threads.
+//! No tokio runtime is started. New programs should prefer `ivy-tokio`, or `ivy-blocking` if they
+//! use no runtime: the names are the same.
 //!
 //! ```
 //! use ivy_async_std::{Ivy, Task, TaskError};
@@ -40,81 +40,84 @@
 //! # What happens to a task
 //!
 //! A task is accepted when [`Ivy::call`] or [`Ivy::send`] has returned `Ok`. From then on it is
-//! queued, reserved by a worker, done, or kept in the dead-letter queue `<queue>.dead`: never lost,
-//! and run at least once. It may be run more than once, after a crash or a lost answer, so handlers
-//! should bear that. A task that fails is tried again, later and later, as often as its [`Task`]
-//! says. The result is brought back by the notifier, at most once and best effort, so a caller
-//! waits for it with a limit; the task itself does not depend on it.
+//! queued, reserved by a worker, done, or in the dead-letter queue `<queue>.dead`: it is never lost
+//! and runs at least once. After a crash or a lost reply it may run more than once, so handlers
+//! should be idempotent. A task that fails is retried, with growing delays, as often as its
+//! [`Task`] specifies. The notifier delivers the result at most once and on a best-effort basis, so
+//! a caller waits for it with a timeout; the task itself does not depend on it.
 //!
 //! # Values
 //!
-//! Arguments and results travel as JSON, which has one `null`: `Some(())` and `Some(None)` are
-//! written as it, and come back as `None`. See [`Task`].
+//! Arguments and results are sent as JSON, which has a single `null`: `Some(())` and `Some(None)`
+//! are both written as `null` and read back as `None`. See [`Task`].
 //!
 //! # Blocking
 //!
-//! Handlers and the worker that renews their leases share the threads of the runtime. A handler that
-//! blocks its thread, by computing for long or by calling what blocks, keeps the worker from that:
-//! leases are lost, and tasks run twice. What blocks belongs into `async_std::task::spawn_blocking`,
-//! or `smol::unblock`. A worker that was woken too late says so at warn, at most once a minute.
+//! Handlers share the threads of the runtime with the worker that renews their leases. A handler
+//! that blocks its thread, by long computations or blocking calls, delays the renewals: leases are
+//! lost, and tasks run twice. Use `async_std::task::spawn_blocking` or `smol::unblock` for blocking
+//! work. A worker that was woken too late logs a warning, at most once a minute.
 //!
 //! # Handlers that wait
 //!
-//! A handler that waits for the result of another task keeps its place in the worker meanwhile. Where
-//! all places are taken so, by handlers that wait for tasks of the same worker, nothing moves until a
-//! wait ends; the worker warns of that. Give tasks that others wait for a queue and a worker of their
-//! own. When the worker drains, such a wait fails as [`Draining`](ErrorKind::Draining); the handler
-//! returns that error, and its task runs again elsewhere, without an attempt less.
+//! A handler that waits for the result of another task keeps its slot in the worker. If all slots
+//! are occupied by handlers that wait for tasks of the same worker, none of them makes progress
+//! until a wait ends; the worker logs a warning. Give tasks that others wait for a queue and a
+//! worker of their own. When the worker drains, such a wait fails as
+//! [`Draining`](ErrorKind::Draining); the handler returns that error, and its task runs again
+//! elsewhere without losing an attempt.
 //!
 //! # Forks
 //!
-//! A runtime does not outlive a fork, and an [`Ivy`] belongs to the process of its first use: make both
-//! in the child. There, one that was used before is refused as [`Stopped`](ErrorKind::Stopped).
+//! A runtime does not survive a fork, and an [`Ivy`] belongs to the process that first uses it:
+//! create both in the child. In a child, an `Ivy` used before the fork fails as
+//! [`Stopped`](ErrorKind::Stopped).
 //!
 //! # Cancellation
 //!
-//! Every future of this crate can be dropped at any time. [`Ivy::call`] and [`Ivy::send`] then leave
-//! open whether the task was sent. [`Handle::result`], [`Events::next`] and [`Worker::drain`] lose
-//! nothing, and can be called again.
+//! Every future of this crate may be dropped at any time. After that, a task of [`Ivy::call`] or
+//! [`Ivy::send`] may or may not have been sent. [`Handle::result`], [`Events::next`] and
+//! [`Worker::drain`] are cancel safe and can be called again.
 //!
 //! # Logging
 //!
-//! Sending runs in the span `ivy.send`, handlers in the span `ivy.run`, with the fields `task.id`,
-//! `task.name`, `queue` and `attempt`. What happens is logged at debug, and what somebody should
-//! look at, at warn. No subscriber is installed here.
+//! Sending runs in the span `ivy.send`, handlers run in the span `ivy.run`, with the fields
+//! `task.id`, `task.name`, `queue` and `attempt`. Events are logged at debug, those that need
+//! attention at warn. This crate installs no subscriber.
 
 mod runtime;
 
 pub use runtime::AsyncStd;
 
-/// The entrance: a queue and a notifier, to call tasks and to run them.
+/// Calls and runs tasks over a queue and a notifier.
 pub type Ivy = ivy_driver::Ivy<AsyncStd>;
-/// Says where tasks are queued and results travel. Made by [`Ivy::builder`].
+/// Configures an [`Ivy`]: its queue, notifier, keys and options. Created by [`Ivy::builder`].
 pub type IvyBuilder = ivy_driver::IvyBuilder<AsyncStd>;
-/// Waits for the result of a call. Made by [`Ivy::call`].
+/// Waits for the result of a call. Returned by [`Ivy::call`].
 pub type Handle<Output> = ivy_driver::Handle<AsyncStd, Output>;
-/// Says what a worker serves, and how, and starts it. Made by [`Ivy::worker`].
+/// Configures a worker and starts it. Created by [`Ivy::worker`].
 pub type WorkerBuilder = ivy_driver::WorkerBuilder<AsyncStd>;
-/// A running worker. Made by [`WorkerBuilder::start`].
+/// A running worker. Returned by [`WorkerBuilder::start`].
 pub type Worker = ivy_driver::Worker<AsyncStd>;
-/// What a handler learns about the task that it runs, if it asks for it as its first argument.
+/// The context of a running handler: its task, message, attempt and deadline. A handler receives it
+/// if its first argument is a `Ctx`.
 pub type Ctx = ivy_driver::Ctx<AsyncStd>;
-/// What happens. Made by [`Ivy::events`] and [`Worker::events`].
+/// A stream of events. Created by [`Ivy::events`] and [`Worker::events`].
 pub type Events = ivy_driver::Events<AsyncStd>;
-/// Looks at queues, and empties them. Made by [`Ivy::admin`].
+/// Peeks into queues, lists them and clears them. Created by [`Ivy::admin`].
 pub type Admin = ivy_driver::Admin<AsyncStd>;
-/// Something went wrong: what, with which task on which queue, why, and what to do about it.
+/// An error of ivy: what happened, to which task and queue, why, and what to do next.
 pub type Error = ivy_driver::Error<AsyncStd>;
-/// The result of what this crate does.
+/// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 pub use ivy_driver::CancellationToken;
 
-/// Sends requests to a queue that is reached over HTTP.
+/// An HTTP client, for queues reached over HTTP.
 pub use ivy_driver::HttpClient;
 
-/// The core, for what is not named here. Examples beside types of the core name it `ivy_proto`;
-/// where only this crate is depended on, `use` it from here.
+/// The core, for items that this crate does not re-export. Documentation examples of core types
+/// refer to it as `ivy_proto`; a program that depends on this crate alone imports it from here.
 pub use ivy_proto;
 
 pub use ivy_proto::admin::Peeked;

@@ -1,4 +1,4 @@
-//! async-std, as ivy uses it.
+//! The runtime async-std.
 
 use std::future::Future;
 use std::io;
@@ -11,7 +11,7 @@ use ivy_driver::{
     http_client,
 };
 
-/// The runtime of the names of this crate.
+/// The runtime of this crate's types.
 #[derive(Debug)]
 pub enum AsyncStd {}
 

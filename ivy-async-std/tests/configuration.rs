@@ -1,7 +1,7 @@
-//! What cannot work is told when it is made, and shows no secret.
-//! Written once for all adapters.
+//! Invalid configurations are refused by the builder, and errors contain no secret. Shared by all
+//! adapters.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod adapter;
 #[path = "../../tests/adapters/configuration.rs"]

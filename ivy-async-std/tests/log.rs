@@ -1,7 +1,6 @@
-//! What is logged: spans that name their task, and events as loud as they are important.
-//! Written once for all adapters.
+//! The log: spans with the task's fields, and events at the right level. Shared by all adapters.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod adapter;
 #[path = "../../tests/adapters/log.rs"]

@@ -1,7 +1,7 @@
-//! Producer and worker over the memory backend, as an application uses them.
-//! Written once for all adapters, and for those whose methods are futures.
+//! Producer and worker over the memory backend, as an application uses them. Shared by all
+//! adapters, and by those whose methods are futures.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod adapter;
 #[path = "../../tests/adapters/futures/tests.rs"]

@@ -1,6 +1,6 @@
 //! The crate runs equally under smol: its futures are awaited on smol's executors only.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ fn ivy() -> Ivy {
     Ivy::builder().queue_url("memory://").notifier_url("memory://").build().unwrap()
 }
 
-/// A handler that waits with smol's timer and starts a task of smol's.
+/// A handler that uses smol's timer and spawns a smol task.
 async fn double(n: u64) -> Result<u64, TaskError> {
     smol::Timer::after(Duration::from_millis(1)).await;
     Ok(smol::spawn(async move { 2 * n }).await)
 }
 
-/// A handler that never ends by itself.
-async fn wait_for_ever(ctx: Ctx) -> Result<(), TaskError> {
+/// A handler that ends only when cancelled.
+async fn wait_until_cancelled(ctx: Ctx) -> Result<(), TaskError> {
     ctx.cancelled().cancelled().await;
     smol::future::pending().await
 }
@@ -44,10 +44,10 @@ fn tasks_are_called_and_run_under_smol() {
 }
 
 #[test]
-fn limits_hold_under_smol() {
+fn time_limits_work_under_smol() {
     smol::block_on(async {
         let ivy = ivy();
-        let _worker = ivy.worker().register(&LIMITED, wait_for_ever).start().await.unwrap();
+        let _worker = ivy.worker().register(&LIMITED, wait_until_cancelled).start().await.unwrap();
         let handle = ivy.call(&LIMITED, ()).await.unwrap();
         let error = handle.result(Duration::from_millis(1)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
@@ -56,7 +56,7 @@ fn limits_hold_under_smol() {
 }
 
 #[test]
-fn an_executor_of_ones_own_serves_as_well() {
+fn any_executor_can_drive_the_futures() {
     let executor = smol::LocalExecutor::new();
     let answer = smol::future::block_on(executor.run(async {
         let ivy = ivy();

@@ -1,6 +1,7 @@
-//! A worker that computes factorials until it is told to stop.
+//! A worker that computes factorials until it receives a signal.
 //!
-//! It takes everything from the environment: see `Ivy::from_env`. With a local server, for example:
+//! It reads its configuration from the environment: see `Ivy::from_env`. With a local server, for
+//! example:
 //!
 //! ```text
 //! export IVY_QUEUE_URL=ironmq+http://token@127.0.0.1:8080/0123456789abcdef01234567
@@ -8,9 +9,10 @@
 //! cargo run -p ivy-blocking --example blocking_worker
 //! ```
 //!
-//! SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is closed) ends it: what runs is finished, what waits is given back.
+//! SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is closed) drains it: running tasks are
+//! finished, waiting messages are released.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints its results")]
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -22,16 +24,16 @@ use clap::Parser;
 use ivy_blocking::event::Level;
 use ivy_blocking::{Ivy, Task, TaskError};
 
-/// How long running tasks may take after the worker was told to stop.
+/// How long running tasks may take after the signal.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 
-/// Serves the task `testpackage.factorial` until SIGINT, SIGTERM or SIGHUP.
+/// Runs the task `testpackage.factorial` until SIGINT, SIGTERM or SIGHUP.
 #[derive(Parser)]
 struct Options {
     /// The queue to serve.
     #[arg(long, default_value = "testpackage")]
     queue: String,
-    /// How many tasks run at a time.
+    /// How many tasks run at the same time.
     #[arg(long, default_value_t = 10)]
     concurrency: usize,
 }
@@ -39,12 +41,12 @@ struct Options {
 fn factorial(n: u64) -> Result<u64, TaskError> {
     (1..=n)
         .try_fold(1, u64::checked_mul)
-        // Trying it again would not make it fit.
+        // A retry would not help.
         .ok_or_else(|| TaskError::fatal(format!("{n}! does not fit into 64 bits; 20! is the last")))
 }
 
 fn serve(options: Options) -> Result<(), Box<dyn Error>> {
-    // Before anybody can know that this is running: a signal in between would end it undrained.
+    // Before the worker starts: a signal in between would end the process without a drain.
     let stop = stop_signal()?;
     let task = Task::new("testpackage.factorial").queue(options.queue.clone().leak());
     let worker = Ivy::from_env()?
@@ -60,18 +62,18 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
             }
         }
     });
-    println!("serving {} from queue {}; Ctrl-C ends it", task.name(), options.queue);
+    println!("serving {} from queue {}; Ctrl-C stops it", task.name(), options.queue);
     stop.recv()?;
     println!("draining");
     worker.drain(DRAIN_LIMIT);
     Ok(())
 }
 
-/// Takes the signals to stop from now on. They arrive at the receiver.
+/// Registers the handlers of the signals, which send to the receiver.
 fn stop_signal() -> Result<Receiver<()>, ctrlc::Error> {
     let (stop, told) = mpsc::channel();
     ctrlc::set_handler(move || {
-        // Whoever is told again is draining already.
+        // The receiver is gone once the worker drains.
         let _ = stop.send(());
     })?;
     Ok(told)

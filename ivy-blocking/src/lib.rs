@@ -1,5 +1,5 @@
-//! ivy for programs on threads: call a function by its name, have it run by a worker somewhere else,
-//! and get its typed result back. No async runtime is needed, nor compiled in.
+//! ivy for programs on threads: call a function by its name, let a worker elsewhere run it, and get
+//! its typed result back. No async runtime is needed or compiled in.
 //!
 //! ```
 //! use ivy_blocking::{Ivy, Task, TaskError};
@@ -32,57 +32,57 @@
 //! # What happens to a task
 //!
 //! A task is accepted when [`Ivy::call`] or [`Ivy::send`] has returned `Ok`. From then on it is
-//! queued, reserved by a worker, done, or kept in the dead-letter queue `<queue>.dead`: never lost,
-//! and run at least once. It may be run more than once, after a crash or a lost answer, so handlers
-//! should bear that. A task that fails is tried again, later and later, as often as its [`Task`]
-//! says. The result is brought back by the notifier, at most once and best effort, so a caller
-//! waits for it with a limit; the task itself does not depend on it.
+//! queued, reserved by a worker, done, or in the dead-letter queue `<queue>.dead`: it is never lost
+//! and runs at least once. After a crash or a lost reply it may run more than once, so handlers
+//! should be idempotent. A task that fails is retried, with growing delays, as often as its
+//! [`Task`] specifies. The notifier delivers the result at most once and on a best-effort basis, so
+//! a caller waits for it with a timeout; the task itself does not depend on it.
 //!
 //! # Values
 //!
-//! Arguments and results travel as JSON, which has one `null`: `Some(())` and `Some(None)` are
-//! written as it, and come back as `None`. See [`Task`].
+//! Arguments and results are sent as JSON, which has a single `null`: `Some(())` and `Some(None)`
+//! are both written as `null` and read back as `None`. See [`Task`].
 //!
 //! # Threads
 //!
-//! Everything can be called from any thread, by several at a time. Each [`Ivy`] that is used has a
-//! thread for its calls, up to sixteen for requests to its queue and as many for callbacks, and two
-//! for Redis. Each [`Worker`] has a thread of its own, one for each queue that it waits for, and up
-//! to [`concurrency`](WorkerBuilder::concurrency) for handlers. Those that have nothing to do for
-//! long end.
+//! All methods can be called from any thread, concurrently. Each [`Ivy`] in use has a thread for
+//! its calls, up to sixteen for requests to its queue and as many for callbacks, and two for Redis.
+//! Each [`Worker`] has a thread of its own, one for each queue that it waits for, and up to
+//! [`concurrency`](WorkerBuilder::concurrency) for handlers. Threads that are idle for long end.
 //!
-//! A thread that waits for an answer or a result works meanwhile on what its call has set going, and
-//! so does one that has run a handler, before it runs the next: a switch to another thread and back
-//! would take longer than that work. Nothing of it waits for a program's own code: when the method
-//! returns, what is left goes on in ivy's own threads. Callbacks and handlers never run in a thread
-//! of the caller.
+//! While a thread waits for a reply or a result, it runs the background work that its call has
+//! triggered, and so does a thread that has run a handler, before it runs the next: a switch to
+//! another thread and back would take longer than that work. This never delays the program's own
+//! code: when the method returns, the remaining work continues in ivy's own threads. Callbacks and
+//! handlers never run in a thread of the caller.
 //!
 //! # Handlers that wait
 //!
-//! A handler that waits for the result of another task keeps its place in the worker meanwhile. Where
-//! all places are taken so, by handlers that wait for tasks of the same worker, nothing moves until a
-//! wait ends; the worker warns of that. Give tasks that others wait for a queue and a worker of their
-//! own. When the worker drains, such a wait fails as [`Draining`](ErrorKind::Draining); the handler
-//! returns that error, and its task runs again elsewhere, without an attempt less.
+//! A handler that waits for the result of another task keeps its slot in the worker. If all slots
+//! are occupied by handlers that wait for tasks of the same worker, none of them makes progress
+//! until a wait ends; the worker logs a warning. Give tasks that others wait for a queue and a
+//! worker of their own. When the worker drains, such a wait fails as
+//! [`Draining`](ErrorKind::Draining); the handler returns that error, and its task runs again
+//! elsewhere without losing an attempt.
 //!
 //! # Forks
 //!
-//! A fork copies one thread of a process, and none of those that work for an [`Ivy`]. An [`Ivy`] belongs
-//! to the process of its first call, worker or look at a queue. A server that forks its workers may make
-//! it before: each child has a reply channel and connections of its own then. In a child that was forked
-//! after the first use, what would wait fails at once as [`Stopped`](ErrorKind::Stopped); make an [`Ivy`]
-//! there.
+//! A fork copies one thread of a process, and none of those that work for an [`Ivy`]. An [`Ivy`]
+//! belongs to the process of its first call, worker or admin request. A server that forks its
+//! workers may create it before forking: each child then has a reply channel and connections of its
+//! own. In a child forked after the first use, operations fail immediately as
+//! [`Stopped`](ErrorKind::Stopped); create an [`Ivy`] in the child.
 //!
 //! # Cancellation
 //!
-//! A handler cannot be stopped from outside. It is told by its [`Ctx`] when its result is not wanted
-//! any more, and should then return.
+//! A handler cannot be stopped from outside. Its [`Ctx`] reports when its result is not needed any
+//! more, and it should then return.
 //!
 //! # Logging
 //!
-//! Sending runs in the span `ivy.send`, handlers in the span `ivy.run`, with the fields `task.id`,
-//! `task.name`, `queue` and `attempt`. What happens is logged at debug, and what somebody should
-//! look at, at warn. No subscriber is installed here.
+//! Sending runs in the span `ivy.send`, handlers run in the span `ivy.run`, with the fields
+//! `task.id`, `task.name`, `queue` and `attempt`. Events are logged at debug, those that need
+//! attention at warn. This crate installs no subscriber.
 
 #[cfg(feature = "http")]
 mod http;
@@ -91,35 +91,37 @@ mod runtime;
 
 pub use runtime::{Clients, Runtime};
 
-/// The entrance: a queue and a notifier, to call tasks and to run them.
+/// Calls and runs tasks over a queue and a notifier.
 pub type Ivy = ivy_driver::Ivy<Runtime>;
-/// Says where tasks are queued and results travel. Made by [`Ivy::builder`].
+/// Configures an [`Ivy`]: its queue, notifier, keys and options. Created by [`Ivy::builder`].
 pub type IvyBuilder = ivy_driver::IvyBuilder<Runtime>;
-/// Waits for the result of a call. Made by [`Ivy::call`].
+/// Waits for the result of a call. Returned by [`Ivy::call`].
 pub type Handle<Output> = ivy_driver::Handle<Runtime, Output>;
-/// Says what a worker serves, and how, and starts it. Made by [`Ivy::worker`].
+/// Configures a worker and starts it. Created by [`Ivy::worker`].
 pub type WorkerBuilder = ivy_driver::WorkerBuilder<Runtime>;
-/// A running worker. Made by [`WorkerBuilder::start`].
+/// A running worker. Returned by [`WorkerBuilder::start`].
 pub type Worker = ivy_driver::Worker<Runtime>;
-/// What a handler learns about the task that it runs, if it asks for it as its first argument.
+/// The context of a running handler: its task, message, attempt and deadline. A handler receives it
+/// if its first argument is a `Ctx`.
 pub type Ctx = ivy_driver::Ctx<Runtime>;
-/// What happens. Made by [`Ivy::events`] and [`Worker::events`].
+/// A stream of events. Created by [`Ivy::events`] and [`Worker::events`].
 pub type Events = ivy_driver::Events<Runtime>;
-/// Looks at queues, and empties them. Made by [`Ivy::admin`].
+/// Peeks into queues, lists them and clears them. Created by [`Ivy::admin`].
 pub type Admin = ivy_driver::Admin<Runtime>;
-/// Something went wrong: what, with which task on which queue, why, and what to do about it.
+/// An error of ivy: what happened, to which task and queue, why, and what to do next.
 pub type Error = ivy_driver::Error<Runtime>;
-/// The result of what this crate does.
+/// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Tells a handler, and what it has started elsewhere, to stop: see [`Ctx::cancelled`].
+/// Signals cancellation to a handler and to the work that it started elsewhere: see
+/// [`Ctx::cancelled`].
 pub use ivy_driver::BlockingToken as CancellationToken;
 
-/// Sends requests to a queue that is reached over HTTP.
+/// An HTTP client, for queues reached over HTTP.
 pub use ivy_driver::HttpClient;
 
-/// The core, for what is not named here. Examples beside types of the core name it `ivy_proto`;
-/// where only this crate is depended on, `use` it from here.
+/// The core, for items that this crate does not re-export. Documentation examples of core types
+/// refer to it as `ivy_proto`; a program that depends on this crate alone imports it from here.
 pub use ivy_proto;
 
 pub use ivy_proto::admin::Peeked;

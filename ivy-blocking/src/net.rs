@@ -1,4 +1,4 @@
-//! TCP connections that futures use: one thread reads, and the thread that polls writes.
+//! TCP connections for futures: one thread reads, and the polling thread writes.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -15,7 +15,7 @@ use futures_util::stream::{IntoAsyncRead, TryStreamExt};
 use ivy_driver::internal::{block_on, helping, spawn};
 use ivy_proto::connect::CONNECT_LIMIT;
 
-/// The most bytes that are read at a time. One such piece waits to be taken in while the next is read.
+/// The most bytes that one read returns. One such piece is buffered while the next is read.
 const PIECE: usize = 16 * 1024;
 
 /// The addresses of a host.
@@ -47,17 +47,17 @@ async fn in_thread<T: Send + 'static>(
     let (give, given) = oneshot::channel();
     spawn(name, move || {
         let done = work();
-        // Nobody may wait for it any more.
+        // The caller may be gone.
         let _ = helping(|| give.send(done));
     })?;
-    given.await.unwrap_or_else(|_| Err(io::Error::other("the thread has panicked")))
+    given.await.unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
 }
 
-/// A connection. Dropping it closes it, and ends its threads.
+/// A connection. Dropping it closes the socket and ends its threads.
 pub struct Tcp {
     socket: Arc<TcpStream>,
     incoming: IntoAsyncRead<mpsc::Receiver<io::Result<Vec<u8>>>>,
-    /// Waits, in a thread, until a connection that takes nothing for now takes something.
+    /// Waits, in a thread, until a full send buffer has room.
     blocked: Option<BoxFuture<'static, io::Result<()>>>,
 }
 
@@ -106,7 +106,7 @@ impl AsyncWrite for Tcp {
 
 impl Drop for Tcp {
     fn drop(&mut self) {
-        // It fails only if the connection has ended already.
+        // It fails only if the connection has already ended.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
@@ -135,7 +135,7 @@ fn read(mut socket: &TcpStream, mut pieces: mpsc::Sender<io::Result<Vec<u8>>>) {
     }
 }
 
-/// Sends what the connection takes at once.
+/// Sends as much as fits without blocking.
 #[cfg(unix)]
 fn send(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     use rustix::net::SendFlags;
@@ -143,7 +143,7 @@ fn send(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     Ok(rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
 }
 
-/// Waits until the connection takes something, or has ended.
+/// Waits until the connection is writable, or has ended.
 #[cfg(unix)]
 fn wait_for_room(socket: &TcpStream) -> io::Result<()> {
     use rustix::event::{PollFd, PollFlags, poll};
@@ -152,8 +152,7 @@ fn wait_for_room(socket: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends, and may wait: other systems have no way to send without waiting that does not keep readers
-/// from waiting.
+/// Sends, and may block: other systems have no non-blocking send that leaves reads blocking.
 #[cfg(not(unix))]
 fn send(mut socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     io::Write::write(&mut socket, bytes)

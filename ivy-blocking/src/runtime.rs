@@ -1,4 +1,4 @@
-//! Threads, with the clients of this crate.
+//! The runtime of threads, with the clients of this crate.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,10 +11,10 @@ use ivy_driver::{HttpClient, Net, Threads, Tls};
 
 use crate::net::{Tcp, connect, resolve};
 
-/// The runtime of the names of this crate.
+/// The runtime of this crate's types.
 pub type Runtime = Threads<Clients>;
 
-/// The clients that block threads of their own.
+/// Clients that block threads of their own.
 #[derive(Debug)]
 pub enum Clients {}
 
@@ -43,7 +43,7 @@ impl ivy_driver::Clients for Clients {
     }
 }
 
-/// Connects to the address that answers first, within a limit.
+/// Connects to the first address that accepts, within a time limit.
 #[cfg(feature = "http")]
 pub(crate) fn open(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
     block_on(connect_first::<Runtime, _, _>(addresses, limit, crate::net::open))

@@ -1,6 +1,6 @@
-//! What this crate promises about its dependencies.
+//! The limits on this crate's dependencies.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::process::Command;
 

@@ -1,7 +1,7 @@
-//! What becomes of an `Ivy` in a process that is forked.
+//! An `Ivy` in a process that forks.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,10 +14,10 @@ use ivy_blocking::{ErrorKind, Ivy, Task, TaskError};
 
 const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
 
-/// How long a child may take. One that hangs ends itself after that.
+/// How long a child may take. A child that hangs exits after that.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A queue server, as far as posts are concerned.
+/// A queue server that supports posts only.
 struct Server {
     listener: TcpListener,
 }
@@ -31,14 +31,14 @@ impl Server {
         (Server { listener }, ivy)
     }
 
-    /// Accepts one post, and gives what came.
+    /// Accepts one post and returns the request.
     fn accept(&self) -> String {
         let (stream, _) = self.listener.accept().unwrap();
         let request = read_request(&stream);
         let body = "{\"ids\":[\"1\"],\"msg\":\"Messages put on queue.\"}";
         let head = format!("HTTP/1.1 201 Created\r\nContent-Length: {}\r\n\r\n", body.len());
         (&stream).write_all((head + body).as_bytes()).unwrap();
-        // The client closes the connection, or keeps it, as it likes.
+        // The client may close the connection or keep it.
         thread::spawn(move || (&stream).read_to_end(&mut Vec::new()));
         request
     }
@@ -70,7 +70,8 @@ fn value_of<'a>(key: &str, request: &'a str) -> &'a str {
     rest.split_once('\\').unwrap().0
 }
 
-/// Does this in a child, which ends with what it gives. Nothing of the test's process runs on there.
+/// Runs `work` in a child, which exits with its result. Nothing else of the test's process runs
+/// there.
 fn in_child(work: impl FnOnce() -> i32) -> Pid {
     match fork::fork().unwrap() {
         Fork::Parent(child) => child,
@@ -84,10 +85,10 @@ fn in_child(work: impl FnOnce() -> i32) -> Pid {
     }
 }
 
-/// The number of a process.
+/// The id of a process.
 type Pid = i32;
 
-/// How a child ended.
+/// The exit code of a child.
 fn code_of(child: Pid) -> i32 {
     let status = fork::waitpid(child).unwrap();
     assert!(fork::WIFEXITED(status), "the child ended with status {status}");
@@ -95,7 +96,7 @@ fn code_of(child: Pid) -> i32 {
 }
 
 #[test]
-fn children_that_are_forked_before_the_first_use_share_neither_ids_nor_reply_channels() {
+fn children_forked_before_the_first_use_share_neither_ids_nor_reply_channels() {
     let (server, ivy) = Server::start();
     let call = || i32::from(ivy.call(&DOUBLE, (1,)).is_err());
     let children = [in_child(call), in_child(call)];
@@ -107,7 +108,7 @@ fn children_that_are_forked_before_the_first_use_share_neither_ids_nor_reply_cha
 }
 
 #[test]
-fn a_child_that_is_forked_after_the_first_use_is_refused_at_once() {
+fn a_child_forked_after_the_first_use_is_refused_at_once() {
     let (server, ivy) = Server::start();
     let accepting = thread::spawn(move || {
         server.accept();
@@ -133,14 +134,14 @@ fn a_child_that_is_forked_after_the_first_use_is_refused_at_once() {
             is_refused(ivy.admin().info("test").map(drop)),
             events.next().is_none(),
         ];
-        // The first that fails, from 1.
+        // The number of the first failed check, from 1.
         checks.iter().position(|check| !check).map_or(0, |failed| failed as i32 + 1)
     });
-    assert_eq!(code_of(child), 0, "which of the checks failed, from 1; 99 is a child that hung");
+    assert_eq!(code_of(child), 0, "the number of the failed check, from 1; 99 if the child hung");
 }
 
 #[test]
-fn a_worker_is_not_drained_from_a_child() {
+fn a_child_cannot_drain_a_worker_of_its_parent() {
     let ivy = Ivy::builder().queue_url("memory://").notifier_url("memory://").build().unwrap();
     let worker = ivy.worker().register(&DOUBLE, |n: u64| Ok::<_, TaskError>(2 * n));
     let worker = worker.start().unwrap();

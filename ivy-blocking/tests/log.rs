@@ -1,8 +1,7 @@
-//! What is logged: spans that name their task, and events as loud as they are important.
-//! Written once for all adapters.
+//! The log: spans with the task's fields, and events at the right level. Shared by all adapters.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![allow(clippy::unit_arg, reason = "what other adapters wait for has ended here, with nothing")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
+#![allow(clippy::unit_arg, reason = "the methods of other adapters are awaited; these return `()`")]
 
 mod adapter;
 #[path = "../../tests/adapters/log.rs"]

@@ -1,8 +1,8 @@
-//! Producer and worker over the memory backend, as an application uses them.
-//! Written once for all adapters; `threads` is what only this one shows.
+//! Producer and worker over the memory backend, as an application uses them. Shared by all
+//! adapters; `threads` tests what is specific to this one.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![allow(clippy::unit_arg, reason = "what other adapters wait for has ended here, with nothing")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
+#![allow(clippy::unit_arg, reason = "the methods of other adapters are awaited; these return `()`")]
 
 mod adapter;
 #[path = "../../tests/adapters/memory/mod.rs"]

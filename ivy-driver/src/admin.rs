@@ -1,4 +1,4 @@
-//! Looking at queues, and emptying them.
+//! Administration of queues: peek, info, list and clear.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::process::FirstUse;
 use crate::runtime::Runtime;
 
-/// Looks at queues, and empties them. Every request is tried once.
+/// Peeks into queues, lists them and clears them. Every request is tried once.
 pub struct Admin<R> {
     queue: Arc<dyn Queue>,
     codec: Codec,
@@ -52,7 +52,7 @@ impl<R: Runtime> Admin<R> {
         Ok(listing.into_names())
     }
 
-    /// Asks, and reads the reply. An error names the queue.
+    /// Runs an operation and reads its reply. An error names the queue.
     async fn ask<T>(
         &self,
         op: QueueOp,

@@ -1,4 +1,4 @@
-//! Where tasks are queued and results travel.
+//! The builder of an [`Ivy`]: its queue, notifier, keys and options.
 
 mod making;
 
@@ -25,11 +25,11 @@ use crate::tls::{self, OwnRoots};
 
 use making::Making;
 
-/// Says where tasks are queued and results travel. Made by [`Ivy::builder`].
+/// Configures an [`Ivy`]: its queue, notifier, keys and options. Created by [`Ivy::builder`].
 ///
-/// What is not given is looked up in the environment, as [`Ivy::from_env`] tells. What is wrong is
-/// told by [`build`](IvyBuilder::build).
-#[must_use = "nothing is made until it is built"]
+/// Anything not set is read from the environment, as described at [`Ivy::from_env`]. Errors are
+/// reported by [`build`](IvyBuilder::build).
+#[must_use = "a builder does nothing until `build` is called"]
 pub struct IvyBuilder<R> {
     config: ConfigBuilder,
     own_queue: Option<Arc<dyn Queue>>,
@@ -42,32 +42,32 @@ pub struct IvyBuilder<R> {
 }
 
 impl<R: Runtime> Ivy<R> {
-    /// Says in parts what is to be used.
+    /// Starts to configure an ivy.
     pub fn builder() -> IvyBuilder<R> {
         IvyBuilder::new()
     }
 
-    /// Uses the queue at this URL (see [`IvyBuilder::queue_url`]), and takes everything else from
+    /// Uses the queue at this URL (see [`IvyBuilder::queue_url`]) and reads everything else from
     /// the environment.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if the URL or something in the environment cannot be
-    /// used.
+    /// [`Config`](crate::ErrorKind::Config) if the URL or a setting in the environment is invalid.
     pub fn connect(queue_url: &str) -> Result<Self, Error<R>> {
         Ivy::builder().queue_url(queue_url).build()
     }
 
-    /// Takes everything from the environment:
+    /// Reads everything from the environment:
     ///
-    /// * the queue from `IVY_QUEUE_URL`, or a token and project from where IronMQ's clients look
-    ///   for them: `IRON_MQ_TOKEN` and the like, `iron.json`, `~/.iron.json`;
+    /// * the queue from `IVY_QUEUE_URL`, or a token and project from the places that IronMQ's
+    ///   clients use: `IRON_MQ_TOKEN` and the like, `iron.json`, `~/.iron.json`;
     /// * the notifier from `IVY_NOTIFIER_URL` or `REDIS_URL`;
     /// * the channel from `IVY_NOTIFICATION_CHANNEL_NAME`;
     /// * the encryption password from `MESSAGES_ENCRYPTION_KEY`;
-    /// * the keyset from `IVY_KEYSET`: the path of a file that only its owner may read, or its JSON.
+    /// * the keyset from `IVY_KEYSET`: its JSON, or the path of a file that only its owner may
+    ///   read.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if something cannot be used, or there is no queue.
+    /// [`Config`](crate::ErrorKind::Config) if a setting is invalid or no queue is configured.
     pub fn from_env() -> Result<Self, Error<R>> {
         Ivy::builder().build()
     }
@@ -88,34 +88,35 @@ impl<R: Runtime> IvyBuilder<R> {
     }
 
     /// The queue: `memory://`, or `ironmq://TOKEN@HOST[:PORT][/PREFIX]/PROJECT_ID`, or the same
-    /// with `ironmq+http://` for a server without TLS, such as `ivy serve`. Without a host, and
-    /// none in the environment, it is IronMQ's own, `mq-aws-us-east-1-1.iron.io`.
+    /// with `ironmq+http://` for a server without TLS, such as `ivy serve`. If neither the URL nor
+    /// the environment names a host, IronMQ's own is used, `mq-aws-us-east-1-1.iron.io`.
     pub fn queue_url(mut self, url: &str) -> Self {
         self.config = self.config.queue_url(url);
         self
     }
 
-    /// What brings results to their callers: `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`,
-    /// `rediss://` for the same over TLS, or `memory://`.
+    /// The notifier, which carries results to their callers:
+    /// `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, `rediss://` for the same over TLS, or
+    /// `memory://`.
     pub fn notifier_url(mut self, url: &str) -> Self {
         self.config = self.config.notifier_url(url);
         self
     }
 
-    /// Understands the URLs of this backend too, in [`queue_url`](IvyBuilder::queue_url), in
-    /// [`notifier_url`](IvyBuilder::notifier_url) and in the environment. It takes its schemes from the
-    /// backends that were there before.
+    /// Adds a backend: its URLs are accepted by [`queue_url`](IvyBuilder::queue_url), by
+    /// [`notifier_url`](IvyBuilder::notifier_url) and in the environment. Its schemes override
+    /// those of the backends added before it.
     pub fn backend(mut self, plug: Plug) -> Self {
         self.config = self.config.backend(plug);
         self
     }
 
-    /// Uses this queue instead of one that a URL or the environment names.
+    /// Uses this queue instead of one named by a URL or the environment.
     ///
-    /// The notifier is the one that is given by [`notifier`](IvyBuilder::notifier) or
-    /// [`notifier_url`](IvyBuilder::notifier_url) or that the environment names; without one, tasks
-    /// travel without results. An operation that panics, or takes longer than its
-    /// [time limit](ivy_proto::queue::QueueOp::time_limit), fails as
+    /// The notifier is the one set by [`notifier`](IvyBuilder::notifier) or
+    /// [`notifier_url`](IvyBuilder::notifier_url), or named by the environment; without one, tasks
+    /// can be sent but return no results. An operation that panics, or takes longer than its [time
+    /// limit](ivy_proto::queue::QueueOp::time_limit), fails as
     /// [`AnswerLost`](ivy_proto::queue::FaultKind::AnswerLost).
     pub fn queue(mut self, queue: impl Queue) -> Self {
         self.config = self.config.own_queue();
@@ -123,54 +124,54 @@ impl<R: Runtime> IvyBuilder<R> {
         self
     }
 
-    /// Uses this notifier instead of one that a URL or the environment names. A publication that panics
-    /// or takes longer than ten seconds fails, and a subscription that panics is lost.
+    /// Uses this notifier instead of one named by a URL or the environment. A publication that
+    /// panics or takes longer than ten seconds fails; a subscription that panics is lost.
     pub fn notifier(mut self, notifier: impl Notifier) -> Self {
         self.config = self.config.own_notifier();
         self.own_notifier = Some(Arc::new(GuardedNotifier::<R>::new(Arc::new(notifier))));
         self
     }
 
-    /// The name of the notification channel that all producers share, and the beginning of the
-    /// names of those that they do not. Workers and producers must agree on it. Default:
+    /// The name of the notification channel that all producers share, and the prefix of the names
+    /// of their reply channels. Workers and producers must use the same one. Default:
     /// `ivy-notifier`.
     pub fn channel(mut self, channel: &str) -> Self {
         self.config = self.config.channel(channel);
         self
     }
 
-    /// The password that messages are encrypted with, as the original does it.
+    /// The password that messages are encrypted with, in the format of the Node package.
     pub fn encryption_key(mut self, password: &str) -> Self {
         self.config = self.config.encryption_password(Secret::new(password));
         self
     }
 
-    /// Which keys there are, and which queue sends and accepts what: see [`Encryption`]. It takes the
-    /// place of an [`encryption_key`](IvyBuilder::encryption_key) that was given before. Keys that it
-    /// leaves out are looked up in the environment.
+    /// The keys, and what each queue sends and accepts: see [`Encryption`]. Replaces an
+    /// [`encryption_key`](IvyBuilder::encryption_key) set before. Keys that it does not contain are
+    /// read from the environment.
     pub fn encryption(mut self, encryption: Encryption) -> Self {
         self.config = self.config.encryption(encryption);
         self
     }
 
-    /// Sends only what workers of the original can take: they refuse messages of more than 65,536
-    /// UTF-16 units.
+    /// Sends only messages that workers of the Node package accept: they refuse messages of more
+    /// than 65,536 UTF-16 units.
     pub fn node_compatible(mut self, compatible: bool) -> Self {
         self.node_compatible = compatible;
         self
     }
 
-    /// Whether calls may be answered by workers of the Node package, which publish results on the
-    /// [`channel`](IvyBuilder::channel) that all callers share. With `false` this program listens on
-    /// its own channels only: what others publish on the shared one neither reaches it nor fills its
-    /// connection, and results from Node workers do not arrive. Default: `true`.
+    /// Whether workers of the Node package may run calls. They publish results on the
+    /// [`channel`](IvyBuilder::channel) that all callers share. With `false`, this program
+    /// subscribes to its own channels only: publications of others on the shared channel do not
+    /// load its connection, and results from Node workers do not arrive. Default: `true`.
     pub fn node_peers(mut self, peers: bool) -> Self {
         self.node_peers = peers;
         self
     }
 
-    /// Trusts these authorities as well, for servers whose certificates are not signed by a public
-    /// one: certificates in PEM form. It is there where TLS is compiled in.
+    /// Trusts these authorities in addition to the default ones, for servers whose certificates are
+    /// not signed by a public authority: certificates in PEM form. Available if TLS is compiled in.
     #[cfg(feature = "tls")]
     pub fn root_certificates(mut self, pem: &[u8]) -> Self {
         match OwnRoots::from_pem(pem) {
@@ -180,16 +181,16 @@ impl<R: Runtime> IvyBuilder<R> {
         self
     }
 
-    /// Makes it. No connection is opened before it is needed.
+    /// Builds the ivy. Connections are opened when they are needed, not here.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if something that was given or found in the environment
-    /// cannot be used, no queue is given, or a backend panics.
+    /// [`Config`](crate::ErrorKind::Config) if a setting, given or read from the environment, is
+    /// invalid, no queue is configured, or a backend panics.
     pub fn build(self) -> Result<Ivy<R>, Error<R>> {
-        // A backend may panic when it is made, and when it is asked what it can do.
+        // A backend may panic while it is created and while it reports its capabilities.
         catch_unwind(AssertUnwindSafe(|| self.assemble())).unwrap_or_else(|panic| {
             discard_panic(panic);
-            Err(Error::config("a backend panicked while it was set up; mend the backend"))
+            Err(Error::config("a backend panicked while it was set up; fix the backend"))
         })
     }
 
@@ -205,7 +206,7 @@ impl<R: Runtime> IvyBuilder<R> {
             ..
         } = self;
         if bad_roots {
-            let error = "the given root certificates are not certificates in PEM form";
+            let error = "the root certificates are not in PEM form";
             return Err(Error::config(error));
         }
         let config = match tls::missing() {

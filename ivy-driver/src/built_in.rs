@@ -3,7 +3,7 @@
 use ivy_proto::backend::Plug;
 use ivy_proto::config::ConfigBuilder;
 
-/// The backends, the first of which is looked for first.
+/// The backends, in the order in which they are tried.
 const BACKENDS: &[Plug] = &[
     #[cfg(feature = "ironmq")]
     ivy_ironmq::plug(),
@@ -11,11 +11,11 @@ const BACKENDS: &[Plug] = &[
     ivy_redis::plug(),
 ];
 
-/// Which feature brings which scheme.
+/// The feature that adds each scheme.
 const FEATURES: &[(&str, &str)] =
     &[("ironmq", "ironmq"), ("ironmq+http", "ironmq"), ("redis", "redis"), ("rediss", "redis")];
 
-/// A configuration that understands the URLs of these backends.
+/// A configuration that accepts the URLs of these backends.
 pub(crate) fn configuration() -> ConfigBuilder {
     let builder = ConfigBuilder::default().features(FEATURES);
     BACKENDS.iter().rev().fold(builder, |builder, plug| builder.backend(*plug))

@@ -1,4 +1,4 @@
-//! One who follows a call.
+//! The follower of a call.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use crate::producer::{Producer, ProducerCommand};
 pub(crate) struct CallListener<R> {
     pub(crate) task: TaskRef,
     pub(crate) call: Arc<CallState>,
-    /// Keeps the producer going while somebody waits.
+    /// Keeps the producer running while a caller waits.
     pub(crate) producer: Arc<Producer>,
-    /// Those of the handler that called.
+    /// The waits of the calling handler.
     pub(crate) waits: Option<HandlerWaits>,
     runtime: PhantomData<fn() -> R>,
 }

@@ -1,4 +1,4 @@
-//! What becomes of a call, between its producer and those who follow it.
+//! The progress of a call, from the producer to its followers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -7,7 +7,8 @@ use event_listener::Event;
 use ivy_proto::producer::SendError;
 use ivy_proto::task::{TaskHeld, TaskOutcome};
 
-/// What happens to a call, told by the producer. Dropping it tells that nothing more will.
+/// The producer's side: reports the progress of a call. Dropping it reports that nothing more will
+/// happen.
 #[derive(Debug)]
 pub(crate) struct CallProgress {
     call: Arc<CallState>,
@@ -15,13 +16,13 @@ pub(crate) struct CallProgress {
 }
 
 impl CallProgress {
-    /// What will be heard of a call, and the place where it is heard.
+    /// Creates both sides: the reporter and the shared state of the call.
     pub(crate) fn begin(until: Until) -> (Self, Arc<CallState>) {
         let call = Arc::new(CallState::default());
         (CallProgress { call: Arc::clone(&call), until }, call)
     }
 
-    /// It was sent, or was not. Says whether the call is followed no longer.
+    /// Reports that the call was sent, or failed. Returns whether its follower needs no more.
     pub(crate) fn sent(&self, result: Result<(), SendError>) -> bool {
         self.call.change(|history| {
             history.is_sent = result.is_ok();
@@ -31,13 +32,13 @@ impl CallProgress {
         })
     }
 
-    /// A worker gave its message back.
+    /// Reports that a worker released its message.
     pub(crate) fn held(&self, held: Arc<TaskHeld>) {
         self.call.change(|history| history.held = Some(held));
     }
 
-    /// Its result has arrived. Says whether the call is followed no longer: it may not be known yet
-    /// that it was sent.
+    /// Reports its result. Returns whether its follower needs no more: the result may arrive before
+    /// the reply to the post.
     pub(crate) fn resumed(&self, outcome: TaskOutcome) -> bool {
         self.call.change(|history| {
             history.outcome = Some(outcome);
@@ -56,13 +57,13 @@ impl Drop for CallProgress {
 /// How long a call is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// It was sent.
+    /// Until it was sent.
     Sent,
-    /// Its result has come, or nobody wants it any more.
+    /// Until its result has arrived, or the follower is gone.
     Result,
 }
 
-/// What was heard of a call so far.
+/// What is known about a call so far.
 #[derive(Debug, Default)]
 pub(crate) struct CallState {
     history: Mutex<CallHistory>,
@@ -73,12 +74,12 @@ pub(crate) struct CallState {
 pub(crate) struct CallHistory {
     sent: Option<Result<(), SendError>>,
     is_sent: bool,
-    /// The one who waits for the call to be sent.
+    /// The waker of the caller that waits for the call to be sent.
     sender: Option<Waker>,
     pub(crate) outcome: Option<TaskOutcome>,
-    /// Why a worker gave its message back, as was last heard.
+    /// The latest report of a worker that released its message.
     pub(crate) held: Option<Arc<TaskHeld>>,
-    /// The producer has let go of the call.
+    /// The producer reports no more.
     pub(crate) ended: bool,
 }
 
@@ -106,8 +107,8 @@ impl CallState {
         result
     }
 
-    /// Whether the call was sent, once that is known; nothing if it never will be. There is one who
-    /// asks, so nothing but his waker is kept.
+    /// Whether the call was sent, once that is known; `None` if it never will be. There is one
+    /// caller, so one waker suffices.
     pub(crate) fn poll_sent(
         &self,
         context: &mut Context<'_>,
@@ -121,7 +122,7 @@ impl CallState {
         Poll::Pending
     }
 
-    /// Waits for the outcome; nothing if none will come.
+    /// Waits for the outcome; `None` if none will come.
     pub(crate) async fn outcome(&self) -> Option<TaskOutcome> {
         loop {
             let changed = self.changed.listen();

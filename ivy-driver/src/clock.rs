@@ -1,4 +1,4 @@
-//! The clock that stamps what goes into the machines.
+//! The clock whose moments are passed to the machines.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,11 +8,10 @@ use ivy_proto::{Moment, WallClock};
 
 use crate::runtime::Runtime;
 
-/// A runtime's monotonic clock, whose moments count from its making, with the wall clock as it was
-/// when it was last compared.
+/// A runtime's monotonic clock, counted from its creation, together with the wall clock as of the
+/// last comparison.
 ///
-/// Where the runtime's time can be paused for tests, ivy's is paused with it, and the wall clock is
-/// not.
+/// If the runtime's time is paused in tests, ivy's is paused with it; the wall clock is not.
 pub(crate) struct Clock<R> {
     epoch: Instant,
     wall: WallClock,
@@ -28,7 +27,7 @@ impl<R: Runtime> Clock<R> {
         self.wall
     }
 
-    /// The wall clock, if it was set since it was last compared, or the machine slept.
+    /// Returns the wall clock if it was set, or the machine slept, since the last comparison.
     pub(crate) fn follow_wall(&mut self, now: Moment) -> Option<WallClock> {
         let wall = self.wall.follow(R::unix_time(), now)?;
         self.wall = wall;
@@ -39,12 +38,12 @@ impl<R: Runtime> Clock<R> {
         Moment::after_epoch(R::now().saturating_duration_since(self.epoch))
     }
 
-    /// The instant of a moment, if the system's clock reaches that far.
+    /// The instant of a moment, if the system's clock can represent it.
     pub(crate) fn instant(&self, moment: Moment) -> Option<Instant> {
         self.epoch.checked_add(Duration::from_nanos(moment.as_nanos()))
     }
 
-    /// Sleeps until the moment; for ever if there is none.
+    /// Sleeps until the moment, or indefinitely if there is none.
     pub(crate) async fn sleep_until(self, moment: Option<Moment>) {
         match moment.and_then(|moment| self.instant(moment)) {
             Some(instant) => R::sleep_until(instant).await,

@@ -1,4 +1,4 @@
-//! Connects to the address of a host that answers first.
+//! Connects to the first address of a host that accepts.
 
 use std::future::Future;
 use std::io;
@@ -13,11 +13,11 @@ use ivy_proto::connect::{ConnectRace, Family, RaceStep};
 use crate::clock::Clock;
 use crate::runtime::Runtime;
 
-/// Connects to these addresses as [`ConnectRace`] decides, and returns the first connection.
+/// Connects to these addresses in the order and rhythm of [`ConnectRace`] and returns the first
+/// connection.
 ///
 /// # Errors
-/// The last failure if all attempts have failed, or [`TimedOut`](io::ErrorKind::TimedOut) after the
-/// limit.
+/// The last failure if all attempts fail, or [`TimedOut`](io::ErrorKind::TimedOut) after the limit.
 pub async fn connect_first<R: Runtime, Socket, F>(
     addresses: &[SocketAddr],
     limit: Duration,
@@ -53,12 +53,12 @@ where
     }
 }
 
-/// The failure of a host that has no address.
+/// The error of a host that has no address.
 fn no_address() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "the host has no address")
 }
 
-/// The failure of connecting when its limit is over.
+/// The error of a connect attempt that exceeds its limit.
 pub(crate) fn out_of_time() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no address of the host answered in time")
 }
@@ -76,7 +76,7 @@ mod tests {
         ports.iter().map(|port| SocketAddr::from(([127, 0, 0, 1], *port))).collect()
     }
 
-    /// An attempt: port 1 never answers, port 2 refuses at once, others connect after a second.
+    /// An attempt: port 1 never responds, port 2 refuses at once, others connect after a second.
     async fn attempt(address: SocketAddr) -> io::Result<u16> {
         match address.port() {
             1 => pending().await,
@@ -95,20 +95,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_that_does_not_answer_delays_by_a_quarter_of_a_second() {
+    async fn an_unresponsive_address_delays_by_a_quarter_of_a_second() {
         let (socket, took) = connected(&[1, 1, 80]).await;
         assert_eq!(socket.unwrap(), 80);
         assert!((1500..1510).contains(&took.as_millis()), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_address_keeps_its_chance_while_others_are_tried() {
+    async fn a_slow_address_may_still_win_while_others_are_tried() {
         let (socket, took) = connected(&[80, 1, 1]).await;
         assert_eq!((socket.unwrap(), took.as_secs()), (80, 1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_host_fails_with_its_last_address_or_in_time() {
+    async fn a_host_fails_with_its_last_error_or_a_timeout() {
         assert_eq!(
             connected(&[2, 2]).await.0.unwrap_err().kind(),
             io::ErrorKind::ConnectionRefused

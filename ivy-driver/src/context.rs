@@ -1,4 +1,4 @@
-//! What a handler learns about the task that it runs.
+//! The context of a running handler.
 
 use std::fmt;
 use std::time::Instant;
@@ -12,7 +12,8 @@ use crate::handler_waits::HandlerWaits;
 use crate::ivy::Ivy;
 use crate::runtime::Runtime;
 
-/// What a handler learns about the task that it runs, if it asks for it as its first argument.
+/// The context of a running handler: its task, message, attempt and deadline. A handler receives it
+/// if its first argument is a `Ctx`.
 pub struct Ctx<R: Runtime> {
     run: Run,
     deadline: Option<Instant>,
@@ -26,7 +27,7 @@ impl<R: Runtime> Ctx<R> {
     pub(crate) fn new(run: Run, ivy: Ivy<R>, waits: HandlerWaits) -> Self {
         let ivy = ivy.of_handler(waits.clone());
         let deadline = run.deadline.and_then(|moment| ivy.clock().instant(moment));
-        // Whoever is at work here has nothing to do with the task.
+        // The code that starts the handler may run in the span of something unrelated.
         let span = tracing::info_span!(
             parent: None,
             "ivy.run",
@@ -62,47 +63,48 @@ impl<R: Runtime> Ctx<R> {
         &self.run.message
     }
 
-    /// Tells the message that carried the task from all others, where messages are authenticated
-    /// (bridge and v2 frames): the same whenever it is delivered again, also as a copy that somebody
-    /// else has posted. A handler that keeps it with what it has done can tell that it is asked twice.
+    /// Identifies the message if it is authenticated (bridge and v2 frames). The key stays the same
+    /// across redeliveries, also for a copy posted by somebody else. A handler that stores it
+    /// together with its effects can detect duplicates.
     #[must_use]
     pub fn message_key(&self) -> Option<MessageKey> {
         self.run.message_key
     }
 
-    /// Which attempt this is, from 1.
+    /// The number of this attempt, from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.run.attempt
     }
 
-    /// How many attempts there may be.
+    /// The number of attempts allowed.
     #[must_use]
     pub fn max_attempts(&self) -> u32 {
         self.run.max_attempts
     }
 
-    /// When the handler will be stopped, or in a thread told to stop, if the task has a time limit.
+    /// When the handler will be cancelled, or in a thread asked to stop, if the task has a time
+    /// limit.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Is cancelled when the handler is to stop: its lease was lost, its time is up, or the worker
-    /// shuts down and does not wait any longer.
+    /// A token that is cancelled when the handler must stop: its lease was lost, its time limit has
+    /// passed, or the worker shuts down without waiting longer.
     ///
-    /// A handler that is a future is dropped at its next `.await`; the token is for what it has
+    /// A handler that is a future is dropped at its next `.await`; the token is for work that it
     /// started elsewhere, such as blocking work and other tasks.
     ///
-    /// A thread cannot be stopped from outside. A handler in one that may take long asks now and
-    /// then, and waits for the token instead of sleeping. Until it returns it keeps its thread, which
-    /// is one of the worker's [`concurrency`](crate::WorkerBuilder::concurrency).
+    /// A thread cannot be stopped from outside. A long-running handler in a thread checks the token
+    /// now and then, and waits on it instead of sleeping. Until it returns it occupies one of the
+    /// worker's [`concurrency`](crate::WorkerBuilder::concurrency) threads.
     #[must_use]
     pub fn cancelled(&self) -> &R::CancellationToken {
         &self.cancelled
     }
 
-    /// Whether the handler is to stop: see [`cancelled`](Ctx::cancelled).
+    /// Whether the handler must stop: see [`cancelled`](Ctx::cancelled).
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         R::is_cancelled(&self.cancelled)
@@ -114,30 +116,30 @@ impl<R: Runtime> Ctx<R> {
         &self.span
     }
 
-    /// The caller's trace context, if it gave one.
+    /// The caller's trace context, if the call contains one.
     #[must_use]
     pub fn trace(&self) -> Option<&TraceParent> {
         self.run.trace.as_ref()
     }
 
-    /// What tracing systems have added to the caller's trace context, if there is any.
+    /// The vendor-specific part of the caller's trace context, if any.
     #[must_use]
     pub fn tracestate(&self) -> Option<&TraceState> {
         self.run.tracestate.as_ref()
     }
 
-    /// What the handler waits for.
+    /// The results that the handler waits for.
     pub(crate) fn waits(&self) -> &HandlerWaits {
         &self.waits
     }
 
     /// The worker's ivy, to schedule follow-up tasks with.
     ///
-    /// A handler that waits for a result keeps its place in the worker meanwhile. Where all places are
-    /// taken so, and by tasks that the same worker would run, nothing moves: the worker warns of that.
-    /// Give tasks that others wait for a queue and worker of their own. When the worker drains, such a
-    /// wait fails as [`Draining`](crate::ErrorKind::Draining); the handler returns that error, and its
-    /// task runs again elsewhere, without an attempt less.
+    /// A handler that waits for a result keeps its slot in the worker. If all slots are occupied by
+    /// handlers that wait for tasks of the same worker, none of them makes progress; the worker
+    /// logs a warning. Give tasks that others wait for a queue and worker of their own. When the
+    /// worker drains, such a wait fails as [`Draining`](crate::ErrorKind::Draining); the handler
+    /// returns that error, and its task runs again elsewhere without losing an attempt.
     #[must_use]
     pub fn ivy(&self) -> &Ivy<R> {
         &self.ivy

@@ -2,7 +2,7 @@
 
 use ivy_proto::config::Environment;
 
-/// Looks things up in the environment of this process.
+/// Runs `look_up` with the environment of this process.
 pub(crate) fn environment<T>(look_up: impl FnOnce(&Environment<'_>) -> T) -> T {
     let variable =
         |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());

@@ -1,4 +1,4 @@
-//! What can go wrong, as an application sees it.
+//! The error that applications receive.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use ivy_proto::{Cause, ErrorKind, QueueName, TaskError, TaskId};
 use crate::call_listener::CallListener;
 use crate::runtime::Runtime;
 
-/// Something went wrong: what, with which task on which queue, why, and what to do about it.
+/// An error of ivy: what happened, to which task and queue, why, and what to do next.
 ///
-/// [`kind`](Error::kind) is for programs, the `Display` text for people. It holds no secret and no
-/// payload.
+/// [`kind`](Error::kind) is for programs, the `Display` text for people. The text contains no
+/// secret and no payload.
 pub struct Error<R>(Box<Inner<R>>);
 
 struct Inner<R> {
@@ -33,7 +33,7 @@ impl<R: Runtime> Error<R> {
         self
     }
 
-    /// The same, about a queue, if it is about one.
+    /// Names the queue, if the error concerns one.
     pub(crate) fn about_queue(mut self, queue: Option<QueueName>) -> Self {
         self.0.queue = queue;
         self
@@ -44,25 +44,25 @@ impl<R: Runtime> Error<R> {
         self
     }
 
-    /// What kind of error it is.
+    /// The kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.cause.kind()
     }
 
-    /// The id of the task that it is about, if it is about one.
+    /// The id of the task that the error concerns, if any.
     #[must_use]
     pub fn task_id(&self) -> Option<TaskId> {
         self.0.task.as_ref().map(|task| task.id)
     }
 
-    /// The physical queue that it is about, or that of the task that it is about.
+    /// The physical queue that the error concerns, directly or through its task.
     #[must_use]
     pub fn queue(&self) -> Option<&QueueName> {
         self.0.task.as_ref().map(|task| &task.queue).or(self.0.queue.as_ref())
     }
 
-    /// Why, with everything that is known about it.
+    /// The cause, with all its details.
     #[must_use]
     pub fn cause(&self) -> &Cause {
         &self.0.cause
@@ -105,7 +105,7 @@ impl<R> fmt::Debug for Error<R> {
     }
 }
 
-/// A handler that calls tasks fails as they do, with `?`.
+/// Lets a handler return the errors of its own calls with `?`.
 impl<R: Runtime> From<Error<R>> for TaskError {
     fn from(error: Error<R>) -> Self {
         TaskError::from_error(&error)
@@ -113,7 +113,7 @@ impl<R: Runtime> From<Error<R>> for TaskError {
 }
 
 impl<R> std::error::Error for Error<R> {
-    /// What lies beneath that the text of this error does not tell already.
+    /// The underlying error, if the text of this error does not already contain it.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.cause.source()
     }

@@ -1,4 +1,4 @@
-//! The stream of what happens.
+//! The stream of events.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,16 +15,16 @@ use crate::clock::Clock;
 use crate::log::Log;
 use crate::runtime::Runtime;
 
-/// How many events are kept for those who watch. Who is slower misses the oldest.
+/// How many unread events a watcher keeps. A slower one misses the oldest.
 const KEPT: usize = 1024;
 
-/// Where a machine's events go: to the log, and to all who watch.
+/// Passes a machine's events to the log and to all watchers.
 #[derive(Clone, Debug)]
 pub(crate) struct EventSink {
     watchers: Arc<Watchers>,
-    /// The sink of the whole, if this is that of a part.
+    /// The watchers of the whole, if this is the sink of a part.
     whole: Option<Arc<Watchers>>,
-    /// The log is one, so that its limit holds for all parts together.
+    /// Shared by all parts, so that its limit applies to all of them together.
     log: Arc<Log>,
 }
 
@@ -33,7 +33,7 @@ impl EventSink {
         EventSink { watchers: Arc::default(), whole: None, log: Arc::new(Log::new(clock)) }
     }
 
-    /// A sink for a part: what goes in is seen here and in the whole.
+    /// A sink for a part: its events are seen here and in the whole.
     pub(crate) fn part(&self) -> Self {
         let whole = Some(Arc::clone(&self.watchers));
         EventSink { watchers: Arc::default(), whole, log: Arc::clone(&self.log) }
@@ -47,17 +47,17 @@ impl EventSink {
         self.watchers.show(&event);
     }
 
-    /// Writes the lines of the log that are due.
+    /// Writes the log lines that are due.
     pub(crate) fn tick(&self, now: Moment) {
         self.log.write_due(now);
     }
 
-    /// Nothing more comes from this part: what the log has left out so far is written.
+    /// Ends this part: writes what the log has held back so far.
     pub(crate) fn end(&self) {
         self.log.flush();
     }
 
-    /// When to be ticked next, by a part that wants to be woken at `deadline` itself.
+    /// When to tick next, for a part that wakes at `deadline` itself.
     pub(crate) fn wakes_by(&self, deadline: Option<Moment>) -> Option<Moment> {
         deadline.into_iter().chain(self.log.next_due()).min()
     }
@@ -69,11 +69,11 @@ impl EventSink {
     }
 }
 
-/// All who watch one sink.
+/// The watchers of one sink.
 #[derive(Debug, Default)]
 struct Watchers {
     watchers: Mutex<Vec<Arc<UnreadEvents>>>,
-    /// Whether there may be one. Mostly there is none, and nothing to be locked for.
+    /// Whether there may be a watcher. Usually there is none, and the lock is not taken.
     any: AtomicBool,
 }
 
@@ -85,7 +85,7 @@ impl Watchers {
 
     fn add(&self, unread_events: Arc<UnreadEvents>) {
         let mut watchers = self.lock();
-        // Those who have left are not only forgotten when something happens.
+        // Removes watchers that have left, even if no event happens.
         watchers.retain(|unread_events| Arc::strong_count(unread_events) > 1);
         watchers.push(unread_events);
         self.any.store(true, Ordering::Release);
@@ -97,7 +97,7 @@ impl Watchers {
         }
         let mut watchers = self.lock();
         watchers.retain(|unread_events| {
-            // A view that nobody else holds is read by nobody.
+            // A view without a second owner has no reader.
             let is_watched = Arc::strong_count(unread_events) > 1;
             if is_watched {
                 unread_events.add(event.clone());
@@ -117,7 +117,7 @@ impl Drop for Watchers {
     }
 }
 
-/// What one watcher has not read yet.
+/// The unread events of one watcher.
 #[derive(Debug, Default)]
 struct UnreadEvents {
     unread: Mutex<Unread>,
@@ -148,10 +148,10 @@ impl UnreadEvents {
     }
 }
 
-/// What happens, from the moment at which it was asked for.
+/// A stream of [`Event`]s, from the moment at which it was created.
 ///
-/// The last 1024 events are kept for a reader. One that is slower misses the oldest;
-/// [`missed`](Events::missed) counts them.
+/// It buffers the last 1024 events. A slower reader misses the oldest; [`missed`](Events::missed)
+/// counts them.
 pub struct Events<R> {
     unread_events: Arc<UnreadEvents>,
     process: Process,
@@ -159,16 +159,16 @@ pub struct Events<R> {
 }
 
 impl<R> Events<R> {
-    /// How many events were missed so far, because they were not read in time.
+    /// How many events this reader has missed so far.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.unread_events.lock().missed
     }
 
-    /// The next event, or nothing once there will be no more, if that is known by now; else what is
-    /// to be waited for before asking again.
+    /// The next event, or `None` if no more will come. If neither is known yet, a listener to wait
+    /// on before the next try.
     pub(crate) fn take(&mut self) -> Result<Option<Event>, EventListener> {
-        // Nothing happens in a process that was forked from the one that is watched.
+        // A fork of the watched process has no events.
         if !self.process.is_current() {
             return Ok(None);
         }
@@ -195,7 +195,7 @@ mod tests {
     use crate::testing::Tokio;
 
     #[tokio::test]
-    async fn what_a_slow_reader_misses_is_counted() {
+    async fn events_that_a_slow_reader_misses_are_counted() {
         let sink = EventSink::new(Clock::<Tokio>::start());
         let mut events = sink.watch::<Tokio>();
         for _ in 0..KEPT + 10 {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_part_does_is_seen_in_the_whole_but_not_the_other_way_round() {
+    async fn events_of_a_part_are_seen_in_the_whole_but_not_the_reverse() {
         let whole = EventSink::new(Clock::<Tokio>::start());
         let part = whole.part();
         let (mut of_whole, mut of_part) = (whole.watch::<Tokio>(), part.watch::<Tokio>());
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn watchers_that_come_and_go_leave_nothing_behind_though_nothing_happens() {
+    fn dropped_watchers_are_removed_even_without_events() {
         let sink = EventSink::new(Clock::<Tokio>::start());
         for _ in 0..10 {
             drop(sink.watch::<Tokio>());
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watcher_that_is_gone_is_forgotten() {
+    fn a_dropped_watcher_is_removed() {
         let sink = EventSink::new(Clock::<Tokio>::start());
         drop(sink.watch::<Tokio>());
         sink.emit(Event::NoticeIgnored);

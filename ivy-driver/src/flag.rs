@@ -1,4 +1,4 @@
-//! Something that happens once, and lasts.
+//! A one-shot flag.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use event_listener::Event;
 #[cfg(feature = "threads")]
 use event_listener::Listener;
 
-/// Something that happens once, and lasts. Its clones are the same flag.
+/// A flag that is raised once and stays raised. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Flag {
     shared: Arc<Shared>,
@@ -32,19 +32,19 @@ impl Flag {
         self.shared.changed.notify(usize::MAX);
     }
 
-    /// Waits until it is raised. Dropping the future loses nothing.
+    /// Waits until the flag is raised. This is cancel safe.
     pub(crate) async fn raised(&self) {
         while !self.is_raised() {
             let changed = self.shared.changed.listen();
-            // It may have been raised before the listening began.
+            // It may have been raised before this listener existed.
             if !self.is_raised() {
                 changed.await;
             }
         }
     }
 
-    /// Blocks the thread until it is raised, or until this time if there is one. Tells whether it
-    /// is raised.
+    /// Blocks the thread until the flag is raised, or until `until` if given. Returns whether it is
+    /// raised.
     #[cfg(feature = "threads")]
     pub(crate) fn wait_until(&self, until: Option<Instant>) -> bool {
         while !self.is_raised() {
@@ -68,7 +68,7 @@ impl fmt::Debug for Flag {
     }
 }
 
-/// Raises a flag when it is dropped, whatever the reason.
+/// Raises a flag when dropped.
 #[derive(Debug)]
 pub(crate) struct RaiseOnDrop(pub(crate) Flag);
 
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_clones_of_a_flag_see_it_raised_and_stay_so() {
+    fn a_raised_flag_wakes_all_waiters_and_stays_raised() {
         let flag = Flag::default();
         let clone = flag.clone();
         let (mut one, mut other) = (Box::pin(flag.raised()), Box::pin(clone.raised()));
@@ -98,7 +98,7 @@ mod tests {
 
     #[cfg(feature = "threads")]
     #[test]
-    fn a_wait_in_a_thread_ends_when_it_is_raised_or_the_time_is_over() {
+    fn a_blocking_wait_ends_when_the_flag_is_raised_or_the_time_is_over() {
         let flag = Flag::default();
         assert!(!flag.wait_until(Some(Instant::now() + std::time::Duration::from_millis(1))));
         let waiter = std::thread::spawn({

@@ -1,4 +1,4 @@
-//! The methods that wait, and the handlers, of runtimes whose users write futures.
+//! The asynchronous methods, and handlers that are futures.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -36,13 +36,13 @@ use crate::worker::Worker;
 use crate::worker_builder::WorkerBuilder;
 
 impl<R: AsyncRuntime> Ivy<R> {
-    /// Calls a task, and gives a handle that waits for its result. Returns when the queue has
+    /// Calls a task and returns a handle that waits for its result. Returns when the queue has
     /// accepted the task.
     ///
-    /// If the future is dropped before, the task may or may not be sent.
+    /// If the future is dropped before it completes, the task may or may not be sent.
     ///
     /// # Errors
-    /// Whatever keeps the task from being sent: see [`ErrorKind`](crate::ErrorKind).
+    /// See [`ErrorKind`](crate::ErrorKind) for what can prevent a task from being sent.
     pub async fn call<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -53,10 +53,10 @@ impl<R: AsyncRuntime> Ivy<R> {
         Ok(Handle::new(listener.sent().await?))
     }
 
-    /// Calls a task, as [`call`](Ivy::call) does it, in a way of its own.
+    /// Calls a task as [`call`](Ivy::call) does, with options.
     ///
     /// # Errors
-    /// As [`call`](Ivy::call); also if an option is out of its range.
+    /// As [`call`](Ivy::call); also if an option is out of range.
     pub async fn call_with<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -68,13 +68,13 @@ impl<R: AsyncRuntime> Ivy<R> {
         Ok(Handle::new(listener.sent().await?))
     }
 
-    /// Calls a task once for each of these arguments. The calls travel together, so this is much
-    /// faster than one after the other. The results are in the order of the arguments.
+    /// Calls a task once for each of these arguments. The calls are sent in batches, so this is
+    /// much faster than one call after the other. The results are in the order of the arguments.
     ///
-    /// At most 10,000 calls wait to be sent at a time, and the handles of 100,000 for their results.
-    /// Those beyond that are not sent, and fail as [`Full`](crate::ErrorKind::Full).
+    /// At most 10,000 calls may wait to be sent, and 100,000 handles for their results. Calls
+    /// beyond that are not sent and fail as [`Full`](crate::ErrorKind::Full).
     ///
-    /// If the future is dropped before it is done, the tasks may or may not be sent.
+    /// If the future is dropped before it completes, the tasks may or may not be sent.
     pub async fn call_many<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -83,13 +83,13 @@ impl<R: AsyncRuntime> Ivy<R> {
         self.call_each(task, args).await
     }
 
-    /// Sends a task and forgets it: no result comes back, except to a callback of
-    /// [`on_result`](Ivy::on_result). Returns when the queue has accepted the task.
+    /// Sends a task without waiting for its result: only callbacks of [`on_result`](Ivy::on_result)
+    /// receive it. Returns when the queue has accepted the task.
     ///
-    /// If the future is dropped before, the task may or may not be sent.
+    /// If the future is dropped before it completes, the task may or may not be sent.
     ///
     /// # Errors
-    /// Whatever keeps the task from being sent: see [`ErrorKind`](crate::ErrorKind).
+    /// See [`ErrorKind`](crate::ErrorKind) for what can prevent a task from being sent.
     pub async fn send<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -100,10 +100,10 @@ impl<R: AsyncRuntime> Ivy<R> {
         Ok(listener.sent().await?.task().id)
     }
 
-    /// Sends a task, as [`send`](Ivy::send) does it, in a way of its own.
+    /// Sends a task as [`send`](Ivy::send) does, with options.
     ///
     /// # Errors
-    /// As [`send`](Ivy::send); also if an option is out of its range.
+    /// As [`send`](Ivy::send); also if an option is out of range.
     pub async fn send_with<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -117,32 +117,32 @@ impl<R: AsyncRuntime> Ivy<R> {
 }
 
 impl<R: AsyncRuntime, Output: DeserializeOwned> Handle<R, Output> {
-    /// Waits for the task's result, at most so long. Several may wait at a time; each is given the
-    /// result.
+    /// Waits for the task's result, for `timeout` at most. Several callers may wait at the same
+    /// time; each receives the result.
     ///
-    /// Dropping the future loses nothing: the result can be waited for again, as it can after
+    /// This is cancel safe: the result can be waited for again, also after
     /// [`TimedOut`](crate::ErrorKind::TimedOut).
     ///
     /// # Errors
-    /// [`TimedOut`](crate::ErrorKind::TimedOut); in a handler, [`Draining`](crate::ErrorKind::Draining)
-    /// once its worker drains; and if the task
-    /// [`Failed`](crate::ErrorKind::Failed) for good, its result is
-    /// [too large](crate::ErrorKind::ResultTooLarge) or
-    /// [not of type `Output`](crate::ErrorKind::BadResult), or the runtime
-    /// [has ended](crate::ErrorKind::Stopped).
+    /// [`TimedOut`](crate::ErrorKind::TimedOut); in a handler,
+    /// [`Draining`](crate::ErrorKind::Draining) once its worker drains; and if the task
+    /// [`Failed`](crate::ErrorKind::Failed) permanently, its result is [too
+    /// large](crate::ErrorKind::ResultTooLarge) or [not of type
+    /// `Output`](crate::ErrorKind::BadResult), or the runtime [has
+    /// ended](crate::ErrorKind::Stopped).
     pub async fn result(&self, timeout: Duration) -> Result<Output, Error<R>> {
         self.wait(timeout).await
     }
 }
 
 impl<R: AsyncRuntime> WorkerBuilder<R> {
-    /// Serves a task, named by its [`Task`] or by its name alone. A task that is registered by name
-    /// is taken from the [`queue`](WorkerBuilder::queue) given here.
+    /// Registers the handler of a task, given as a [`Task`] or by name alone. A task registered by
+    /// name is reserved from this worker's [`queue`](WorkerBuilder::queue).
     ///
-    /// The handler is an async function or closure of the task's arguments, as owned values, with
-    /// [`Ctx`] before them if it asks for it. It must not block its thread: what does belongs into
-    /// the runtime's `spawn_blocking`. A handler that panics has failed, and its caller is told the
-    /// panic's text.
+    /// The handler is an async function or closure that takes the task's arguments as owned values,
+    /// preceded by a [`Ctx`] if it wants one. It must not block its thread: use the runtime's
+    /// `spawn_blocking` for blocking work. If a handler panics, the attempt fails, and the error
+    /// contains the panic's text.
     pub fn register<Args, Output, Marker>(
         self,
         task: impl TaskSpec<Args, Output>,
@@ -155,22 +155,23 @@ impl<R: AsyncRuntime> WorkerBuilder<R> {
         self.handler(|handlers| handlers.registry.register(task, handler))
     }
 
-    /// Starts the worker. With tokio, it must be called in a runtime.
+    /// Starts the worker. With tokio, call it inside a runtime.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if a name or number is wrong, a task is registered
-    /// twice or by name without a queue, or nothing is registered.
+    /// [`Config`](crate::ErrorKind::Config) if a name or number is invalid, a task is registered
+    /// twice or by name without a queue, or no task is registered.
     pub async fn start(self) -> Result<Worker<R>, Error<R>> {
         self.run()
     }
 }
 
 impl<R: AsyncRuntime> Worker<R> {
-    /// Ends the worker: it reserves no more messages, waits until its handlers have returned,
-    /// settles their messages, publishes their results and gives back what it has not begun. After
-    /// `limit`, handlers that still run are cancelled and their messages given back as well.
+    /// Stops the worker gracefully: it reserves no more messages, waits until its handlers have
+    /// returned, settles their messages, publishes their results and releases the messages it has
+    /// not started. After `limit`, the remaining handlers are cancelled and their messages released
+    /// too.
     ///
-    /// Dropping the future does not stop the draining, and it can be asked for again.
+    /// If the future is dropped, the drain continues; call this again to wait for it.
     pub async fn drain(&self, limit: Duration) {
         if let Some(ended) = self.start_to_drain(limit) {
             ended.raised().await;
@@ -179,48 +180,51 @@ impl<R: AsyncRuntime> Worker<R> {
 }
 
 impl<R: AsyncRuntime> Admin<R> {
-    /// Looks at the next messages of a physical queue, 1 to 100, without reserving them. Those
-    /// that are reserved or delayed are not seen.
+    /// Returns the next `count` messages of a physical queue, 1 to 100, without reserving them.
+    /// Reserved and delayed messages are not included.
     ///
     /// # Errors
-    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist;
-    /// [`Config`](crate::ErrorKind::Config) if its name or the number cannot be one.
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be reached, refuses the request or
+    /// does not exist; [`Config`](crate::ErrorKind::Config) if its name or the count is invalid.
     pub async fn peek(&self, queue: &str, count: usize) -> Result<Vec<Peeked>, Error<R>> {
         self.messages(queue, count).await
     }
 
-    /// Deletes all messages of a physical queue, reserved ones included.
+    /// Deletes all messages of a physical queue, including reserved ones.
     ///
-    /// Dropping the future leaves open whether it was done.
+    /// If the future is dropped, the messages may or may not be deleted.
     ///
     /// # Errors
-    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist.
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be reached, refuses the request or
+    /// does not exist.
     pub async fn clear(&self, queue: &str) -> Result<(), Error<R>> {
         self.delete_all(queue).await
     }
 
-    /// Tells the settings and sizes of a physical queue.
+    /// Returns the settings and sizes of a physical queue.
     ///
     /// # Errors
-    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist.
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be reached, refuses the request or
+    /// does not exist.
     pub async fn info(&self, queue: &str) -> Result<QueueInfo, Error<R>> {
         self.settings(queue).await
     }
 
-    /// Lists the physical queues whose names begin so, in order; all of them for an empty text.
+    /// Lists the physical queues whose names begin with `prefix`, in order; all of them if it is
+    /// empty.
     ///
     /// # Errors
-    /// [`Queue`](crate::ErrorKind::Queue) if the queue backend cannot be asked, or refuses, or has
-    /// more than 100,000 that begin so.
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue backend cannot be reached, refuses the
+    /// request, or has more than 100,000 such queues.
     pub async fn list(&self, prefix: &str) -> Result<Vec<QueueName>, Error<R>> {
         self.names(prefix).await
     }
 }
 
 impl<R: AsyncRuntime> Events<R> {
-    /// Waits for the next event; nothing once there will be no more.
+    /// Waits for the next event; `None` once no more will come.
     ///
-    /// Dropping the future loses nothing.
+    /// This is cancel safe.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             match self.take() {
@@ -231,7 +235,7 @@ impl<R: AsyncRuntime> Events<R> {
     }
 }
 
-/// The handlers of a worker that are futures. Each runs as a task of its own.
+/// Handlers that are futures, each run as a task of its own.
 pub struct FutureHandlers<R: Runtime> {
     registry: Registry<Ctx<R>>,
 }
@@ -245,7 +249,7 @@ impl<R: AsyncRuntime> Handlers<R> for FutureHandlers<R> {
         self.registry.tasks()
     }
 
-    /// The machine starts no more, and tasks need no limit beside that.
+    /// The machine limits how many handlers run, and tasks need no further limit.
     fn set_concurrency(&mut self, _: usize) {}
 
     fn run(&self, ctx: Ctx<R>, args: RawJson, ended: HandlerCompletion) {
@@ -255,10 +259,11 @@ impl<R: AsyncRuntime> Handlers<R> for FutureHandlers<R> {
         let handler = self.registry.run(&task, ctx, args);
         let running = async move {
             let Some(handler) = handler else {
-                let error = TaskError::new("the worker has no handler of this task");
+                let error = TaskError::new("the worker has no handler for this task");
                 return JobOutcome::Failed(error);
             };
-            // In this order, a handler that ends because it was told to stop is heard.
+            // Polled in this order, so that the result of a handler that ends on cancellation is
+            // used.
             match select(handler, pin!(R::cancelled(&token))).await {
                 Either::Left((outcome, _)) => outcome,
                 Either::Right(_) => JobOutcome::Cancelled,
@@ -271,8 +276,8 @@ impl<R: AsyncRuntime> Handlers<R> for FutureHandlers<R> {
         let task = async move {
             let mut ended = ended;
             ended.begin();
-            // A handler's own panic is an outcome. Here its values panic while they are dropped,
-            // which must not leave the worker waiting for an end.
+            // A panic of the handler itself is already an outcome. A panic here comes from dropping
+            // its values and must not leave the worker without an outcome.
             let outcome = AssertUnwindSafe(running).catch_unwind().await;
             ended.with(outcome.unwrap_or_else(|payload| {
                 discard_panic(payload);
@@ -280,7 +285,7 @@ impl<R: AsyncRuntime> Handlers<R> for FutureHandlers<R> {
             }));
         };
         if let Err(error) = R::spawn("ivy-handler", task.instrument(span)) {
-            tracing::error!(%error, "a handler cannot be run");
+            tracing::error!(%error, "cannot run a handler");
         }
     }
 }
@@ -303,13 +308,13 @@ pub struct TaskPerCallback<R>(PhantomData<fn() -> R>);
 impl<R: Runtime> Callbacks for TaskPerCallback<R> {
     fn run(&self, callback: impl FnOnce() + Send + 'static) {
         let task = async move {
-            // What a callback leaves behind when it panics is its own.
+            // A panic of a callback is not propagated.
             if let Err(payload) = catch_unwind(AssertUnwindSafe(callback)) {
                 discard_panic(payload);
             }
         };
         if let Err(error) = R::spawn("ivy-callback", task) {
-            tracing::error!(%error, "a callback cannot be run");
+            tracing::error!(%error, "cannot run a callback");
         }
     }
 }
@@ -326,24 +331,24 @@ impl<R> Default for TaskPerCallback<R> {
     }
 }
 
-/// Tells a handler, and what it has started elsewhere, to stop. Its clones are cancelled together.
-/// For runtimes that have no such token of their own.
+/// Signals cancellation to a handler and to the work that it started elsewhere. Clones are
+/// cancelled together. For runtimes that have no such token of their own.
 #[derive(Clone, Debug, Default)]
 pub struct CancellationToken(Flag);
 
 impl CancellationToken {
-    /// Cancels it, and its clones.
+    /// Cancels the token and its clones.
     pub fn cancel(&self) {
         self.0.raise();
     }
 
-    /// Whether it is cancelled.
+    /// Whether the token is cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.is_raised()
     }
 
-    /// Waits until it is cancelled. Dropping the future loses nothing.
+    /// Waits until the token is cancelled. This is cancel safe.
     pub async fn cancelled(&self) {
         self.0.raised().await;
     }

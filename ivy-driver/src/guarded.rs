@@ -1,5 +1,5 @@
-//! Backends of the program's own, whose code may panic or never answer: that costs the operation, never
-//! the producer or worker that asked for it.
+//! Guards against backends whose code may panic or never complete: that costs the operation, never
+//! the producer or worker that requested it.
 
 use std::any::Any;
 use std::fmt;
@@ -24,10 +24,10 @@ use crate::timeout::timeout;
 
 /// How long a publication may take.
 const PUBLISH_LIMIT: Duration = Duration::from_secs(10);
-/// How long it may take until something is heard of a subscription.
+/// How long a subscription may take to report its first event.
 const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(10);
 
-/// A queue that answers each operation within its time limit.
+/// A queue whose operations complete within their time limits.
 pub(crate) struct GuardedQueue<R> {
     queue: Arc<dyn Queue>,
     runtime: PhantomData<fn() -> R>,
@@ -53,7 +53,7 @@ impl<R: Runtime> Queue for GuardedQueue<R> {
 
     fn watch(&self) -> Option<BoxStream<QueueEvent>> {
         let watched = catch_unwind(AssertUnwindSafe(|| self.queue.watch())).map_err(of).ok()??;
-        // It ends where it panics.
+        // The stream ends if it panics.
         Some(Contained::new(watched).filter_map(|event| future::ready(event.ok())).boxed())
     }
 }
@@ -64,7 +64,7 @@ impl<R> fmt::Debug for GuardedQueue<R> {
     }
 }
 
-/// A notifier whose publications end in time, and whose subscriptions end where they panic.
+/// A notifier whose publications complete in time and whose subscriptions end if they panic.
 pub(crate) struct GuardedNotifier<R> {
     notifier: Arc<dyn Notifier>,
     runtime: PhantomData<fn() -> R>,
@@ -107,7 +107,7 @@ fn lost(detail: &'static str) -> NotifyFault {
     NotifyFault::new(NotifyFaultKind::ConnectionLost).with_detail(detail)
 }
 
-/// What a backend answers, or why it does not.
+/// The result of a backend, or why there is none.
 fn guarded<R: Runtime, T: Send + 'static>(
     limit: Duration,
     ask: impl FnOnce() -> BoxFuture<T>,
@@ -115,12 +115,12 @@ fn guarded<R: Runtime, T: Send + 'static>(
     let asked = catch_unwind(AssertUnwindSafe(ask)).map_err(of);
     async move {
         let answer = timeout::<R, _>(limit, Contained::new(asked?)).await;
-        answer.unwrap_or(Err("the backend did not answer in time"))
+        answer.unwrap_or(Err("the backend did not respond in time"))
     }
     .boxed()
 }
 
-/// A subscription, which is lost if nothing is heard of it in time.
+/// A subscription that is lost if it reports nothing in time.
 async fn begun<R: Runtime>(
     mut heard: BoxStream<SubscriptionEvent>,
 ) -> BoxStream<SubscriptionEvent> {
@@ -133,7 +133,7 @@ async fn begun<R: Runtime>(
     }
 }
 
-/// What a backend gives to be polled. It may panic then, and when it is dropped.
+/// A future or stream of a backend. It may panic when polled and when dropped.
 struct Contained<P>(Option<P>);
 
 impl<P> Contained<P> {
@@ -168,7 +168,7 @@ impl<F: Future + Unpin> Future for Contained<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let answered = ready!(self.guard(|future| future.poll_unpin(context)));
-        Poll::Ready(answered.unwrap_or(Err("the backend was asked again after it had answered")))
+        Poll::Ready(answered.unwrap_or(Err("the backend's future was polled after completion")))
     }
 }
 
@@ -187,7 +187,8 @@ impl<P> Drop for Contained<P> {
     }
 }
 
-/// What is said of a panic. Its text may hold what a message holds; the panic hook has shown it.
+/// The description of a panic. Its text is left out because it may contain a payload; the panic
+/// hook has shown it.
 pub(crate) fn of(panic: Box<dyn Any + Send>) -> &'static str {
     discard_panic(panic);
     "the backend panicked"
@@ -201,7 +202,7 @@ mod tests {
     use super::*;
     use crate::testing::Tokio;
 
-    /// A backend that does neither of what it should.
+    /// The faults of a backend.
     #[derive(Clone, Copy, Debug)]
     enum Broken {
         PanicsAtOnce,
@@ -260,7 +261,7 @@ mod tests {
     ];
 
     #[tokio::test(start_paused = true)]
-    async fn an_operation_of_a_broken_queue_may_have_had_its_effect() {
+    async fn a_failed_operation_of_a_broken_queue_may_have_taken_effect() {
         for (broken, reason) in ALL {
             let queue = GuardedQueue::<Tokio>::new(Arc::new(broken));
             let op = QueueOp::Clear { queue: QueueName::new("mail").unwrap() };
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_notice_to_a_broken_notifier_may_have_been_published() {
+    async fn a_failed_publication_of_a_broken_notifier_may_have_taken_effect() {
         for (broken, reason) in ALL {
             let notifier = GuardedNotifier::<Tokio>::new(Arc::new(broken));
             let channel = ChannelName::new("replies").unwrap();

@@ -1,4 +1,4 @@
-//! The caller's end of a call.
+//! The handle of a call.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -19,10 +19,10 @@ use crate::error::Error;
 use crate::handler_waits::HandlerWaits;
 use crate::runtime::Runtime;
 
-/// Waits for the result of a call. Dropping it forgets the result, not the task.
+/// Waits for the result of a call. Dropping it discards the result; the task still runs.
 ///
-/// Up to 100,000 may wait for results that have not come. Beyond that a call fails as
-/// [`Full`](crate::ErrorKind::Full), until a result comes or a handle is dropped.
+/// Up to 100,000 handles may wait for results. Beyond that, a call fails as
+/// [`Full`](crate::ErrorKind::Full) until a result arrives or a handle is dropped.
 pub struct Handle<R, Output> {
     listener: CallListener<R>,
     output: PhantomData<fn() -> Output>,
@@ -33,14 +33,15 @@ impl<R: Runtime, Output> Handle<R, Output> {
         Handle { listener, output: PhantomData }
     }
 
-    /// The scheduled task's id, which the logs of producer and worker name.
+    /// The scheduled task's id, which appears in the logs of producer and worker.
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.listener.task.id
     }
 
-    /// Why a worker gave the task's message back without running it, as was last heard. The message was
-    /// not for that worker, and waits for another one. Nothing if no worker said so.
+    /// The latest report of a worker that released the task's message without running it, because
+    /// the message was not for that worker. The message waits for another worker. `None` if there
+    /// was no such report.
     #[must_use]
     pub fn held(&self) -> Option<TaskHeld> {
         self.listener.call.history().held.as_deref().cloned()
@@ -48,7 +49,7 @@ impl<R: Runtime, Output> Handle<R, Output> {
 }
 
 impl<R: Runtime, Output: DeserializeOwned> Handle<R, Output> {
-    /// Waits for the task's result, at most so long.
+    /// Waits for the task's result, for `timeout` at most.
     pub(crate) async fn wait(&self, timeout: Duration) -> Result<Output, Error<R>> {
         let outcome = self.listener.outcome(timeout).await;
         outcome
@@ -116,8 +117,9 @@ impl<R: Runtime> CallListener<R> {
 }
 
 impl<R: Runtime> Error<R> {
-    /// The handle that still listens for the result of a call that [may or may not have been
-    /// sent](crate::ErrorKind::Unknown). Nothing for other errors, or if the call was one of another task.
+    /// The handle that still waits for the result of a call that [may or may not have been
+    /// sent](crate::ErrorKind::Unknown). `None` for other errors, or if the call was one of another
+    /// task.
     #[must_use]
     pub fn into_handle<Args, Output>(self, task: &Task<Args, Output>) -> Option<Handle<R, Output>> {
         let listener = self.into_listener()?;

@@ -1,4 +1,4 @@
-//! What a handler waits for, as far as its worker must know.
+//! The waits of handlers for results of other tasks.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,12 +14,13 @@ use ivy_proto::worker::Input;
 use crate::flag::Flag;
 
 thread_local! {
-    /// Whose handler this thread runs. It is there until the very end of the thread.
+    /// The waits of the handler that this thread runs. Accessible until the very end of the thread.
     static CURRENT: ManuallyDrop<RefCell<Option<HandlerWaits>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
-/// The waits of one handler for the results of other tasks. Its worker hears of them, and may end them.
+/// The waits of one handler for the results of other tasks. Its worker tracks them and may end
+/// them.
 #[derive(Clone)]
 pub(crate) struct HandlerWaits {
     shared: Arc<Shared>,
@@ -47,7 +48,7 @@ impl HandlerWaits {
         HandlerWaits { shared: Arc::new(Shared { job, worker, state, interrupted }) }
     }
 
-    /// Those of the handler that this thread runs.
+    /// The waits of the handler that this thread runs.
     pub(crate) fn current() -> Option<HandlerWaits> {
         CURRENT.with(|current| current.borrow().clone())
     }
@@ -58,8 +59,8 @@ impl HandlerWaits {
         work()
     }
 
-    /// A wait for this task's result begins. Nothing if the handler has ended: then it is none of its
-    /// waits.
+    /// Begins a wait for this task's result. `None` if the handler has ended: then it is not one of
+    /// its waits.
     pub(crate) fn begin(&self, task: &TaskRef) -> Option<Waiting> {
         let mut state = self.shared.state();
         if state.is_over {
@@ -74,12 +75,12 @@ impl HandlerWaits {
         Some(Waiting { id, waits: self.clone() })
     }
 
-    /// Ends what the handler waits for, and what it will wait for.
+    /// Ends the current waits of the handler, and all later ones.
     pub(crate) fn interrupt(&self) {
         self.shared.interrupted.raise();
     }
 
-    /// The handler has ended.
+    /// Reports that the handler has ended.
     pub(crate) fn end(&self) {
         self.shared.state().is_over = true;
     }
@@ -91,9 +92,9 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Is to be called with the state locked, so that the worker hears of changes in their order.
+    /// Call it with the state locked, so that the worker receives changes in order.
     fn send(&self, input: Input) {
-        // A worker that has finished takes no more mail.
+        // A worker that has finished accepts no more mail.
         let _ = self.worker.unbounded_send(input);
     }
 }
@@ -104,7 +105,7 @@ impl fmt::Debug for HandlerWaits {
     }
 }
 
-/// One wait of a handler, until this is dropped.
+/// One wait of a handler, which lasts until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     id: u64,
@@ -132,7 +133,7 @@ impl Drop for Waiting {
     }
 }
 
-/// Restores whose handler the thread ran before.
+/// Restores the previous handler of the thread.
 struct Restored(Option<HandlerWaits>);
 
 impl Drop for Restored {

@@ -19,18 +19,18 @@ pub trait Adapter: Runtime {
 
 /// The handlers of a worker, and how they are run.
 pub trait Handlers<R: Runtime>: fmt::Debug + Default + Send + 'static {
-    /// The tasks that have a handler, with their settings unless they are registered by name only.
+    /// The tasks that have a handler, with their settings unless they are registered by name alone.
     fn tasks(&self) -> impl Iterator<Item = (&TaskName, Option<&TaskSettings>)>;
 
-    /// Says how many run at a time at most. Is called before the first one runs.
+    /// Sets how many handlers may run at the same time. Called before the first one runs.
     fn set_concurrency(&mut self, handlers: usize);
 
-    /// Runs the handler of the context's task, in the context's span, and tells how it ended.
+    /// Runs the handler of the context's task, in the context's span, and reports how it ended.
     fn run(&self, ctx: Ctx<R>, args: RawJson, ended: HandlerCompletion);
 }
 
-/// Reports how a handler ended. If this is dropped before, the handler was cut off, or was not run at
-/// all where it has not [begun](HandlerCompletion::begin).
+/// Reports how a handler ended. If it is dropped without a report, the handler was cut off, or was
+/// not run at all if it had not [begun](Ended::begin).
 #[derive(Debug)]
 pub struct HandlerCompletion {
     job: JobId,
@@ -43,12 +43,12 @@ impl HandlerCompletion {
         HandlerCompletion { job, mailbox, outcome: JobOutcome::NotRun }
     }
 
-    /// The handler begins.
+    /// Reports that the handler begins.
     pub fn begin(&mut self) {
         self.outcome = JobOutcome::Cancelled;
     }
 
-    /// The handler ended like this.
+    /// Reports the outcome of the handler.
     pub fn with(mut self, outcome: JobOutcome) {
         self.outcome = outcome;
     }

@@ -1,4 +1,4 @@
-//! The entrance: calls, workers, administration and events over one queue and one notifier.
+//! [`Ivy`]: calls, workers, administration and events over one queue and one notifier.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -29,20 +29,19 @@ use crate::producer::{Producer, ProducerCommand, ProducerResources};
 use crate::random::{TaskIds, random};
 use crate::runtime::Runtime;
 
-/// A queue and a notifier, to call tasks and to run them. Cheap to clone.
+/// Calls and runs tasks over a queue and a notifier. Cheap to clone.
 ///
-/// It is made without opening a connection or starting anything. What it needs is started by the
-/// first call or worker: in the tokio runtime of that moment, to live as long as that runtime; on
-/// async-std's threads, whichever executor the caller runs on; or in threads of its own. It ends when
-/// nobody holds the [`Ivy`], a clone of it, a handle or a worker any more and what was called is
-/// sent.
+/// Creating one opens no connection and starts nothing. The first call or worker starts what it
+/// needs: in the current tokio runtime, for as long as that runtime lives; on async-std's threads,
+/// whichever executor the caller uses; or in threads of its own. It stops when all clones of the
+/// [`Ivy`], all its handles and all its workers are dropped and all calls are sent.
 ///
-/// It belongs to the process of its first use. A process may make one and fork before that: each child
-/// then has a producer, a reply channel and connections of its own. In a child that was forked later,
-/// it is refused as [`Stopped`](crate::ErrorKind::Stopped).
+/// An `Ivy` belongs to the process that first uses it. A process may create one and fork before
+/// that: each child then has a producer, a reply channel and connections of its own. In a child
+/// forked after the first use, calls fail as [`Stopped`](crate::ErrorKind::Stopped).
 pub struct Ivy<R> {
     shared: Arc<Shared<R>>,
-    /// Those of the handler that it was given to.
+    /// The waits of the handler that this ivy was passed to.
     waits: Option<HandlerWaits>,
 }
 
@@ -57,7 +56,7 @@ struct Shared<R> {
     producer: OnceLock<Arc<Producer>>,
 }
 
-/// What an [`Ivy`] is made of.
+/// The parts of an [`Ivy`].
 pub(crate) struct Parts<R> {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) notifier: Option<Arc<dyn Notifier>>,
@@ -99,10 +98,10 @@ impl<R: Runtime> Ivy<R> {
         Ok(Ivy { shared: Arc::new(shared), waits: None })
     }
 
-    /// Calls a task, and gives what follows the call.
+    /// Calls a task and returns what follows the call.
     ///
-    /// Whoever waits for many calls at a time keeps a future of each, so the arguments and the call are
-    /// gone before anything is waited for.
+    /// A caller may keep many such futures at once, so the arguments and the call are consumed
+    /// before the first wait.
     pub(crate) fn begin<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -150,19 +149,19 @@ impl<R: Runtime> Ivy<R> {
         handles
     }
 
-    /// Calls this function with the arguments and the result of every task of this name that is
-    /// called or sent from now on, by this [`Ivy`] and its clones. A later function of the same
-    /// task takes the place of an earlier one.
+    /// Calls `function` with the arguments and the result of every task of this name that is called
+    /// or sent from now on by this [`Ivy`] and its clones. A later callback for the same task
+    /// replaces an earlier one.
     ///
-    /// The functions run beside each other, in no promised order: as tasks of their own, or in threads
+    /// Callbacks run concurrently and in no particular order: as tasks of their own, or in threads
     /// of their own.
     ///
-    /// A result may be lost. Of more than 100,000 tasks whose results have not come, the oldest that
-    /// nobody waits for with a handle is given up, which an
-    /// [event](ivy_proto::event::Event::ResultGivenUp) reports.
+    /// A result may be lost. If results of more than 100,000 tasks are pending, the oldest one
+    /// without a waiting handle is dropped and an [event](ivy_proto::event::Event::ResultGivenUp)
+    /// reports it.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if the task cannot be used as it is written.
+    /// [`Config`](crate::ErrorKind::Config) if the definition of the task is invalid.
     pub fn on_result<Args, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -178,38 +177,37 @@ impl<R: Runtime> Ivy<R> {
         self.shared.callbacks.insert(task, callback).map_err(Error::config)
     }
 
-    /// Looks at queues, and empties them.
+    /// Peeks into queues, lists them and clears them.
     #[must_use]
     pub fn admin(&self) -> Admin<R> {
         let Shared { parts, first_use, .. } = &*self.shared;
         Admin::new(self.queue(), parts.codec.clone(), Arc::clone(first_use))
     }
 
-    /// What happens from now on, here and in the workers of this [`Ivy`] and its clones.
+    /// The events from now on, of this [`Ivy`], its clones and their workers.
     #[must_use]
     pub fn events(&self) -> Events<R> {
         self.shared.parts.events.watch()
     }
 
-    /// Reads the keyset file that `IVY_KEYSET` names again, and puts its keys in force, here and in
-    /// all clones and workers, from the next message on. It reads a file, and does not wait for
-    /// anything else.
+    /// Reads the keyset file named by `IVY_KEYSET` again and applies its keys to this ivy, all
+    /// clones and workers, from the next message on. It reads one file and blocks on nothing else.
     ///
-    /// A program that has given its own [`Keyring`](ivy_proto::wire::crypto::Keyring) replaces the
+    /// A program that passed its own [`Keyring`](ivy_proto::wire::crypto::Keyring) replaces the
     /// keys there.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if the keyset was not found in a file, or if the file
-    /// cannot be used. Then the old keys stay in force.
+    /// [`Config`](crate::ErrorKind::Config) if the keyset did not come from a file, or the file is
+    /// invalid. The old keys then stay in force.
     pub fn reload_keyset(&self) -> Result<(), Error<R>> {
         let Some(file) = &self.shared.parts.keyset_file else {
-            let error = "there is no keyset file to be read again: IVY_KEYSET does not name one";
+            let error = "no keyset file to reload: IVY_KEYSET does not name one";
             return Err(Error::config(error));
         };
         environment(|environment| file.reload(environment)).map_err(Error::config)
     }
 
-    /// What its workers are configured with before they say what they serve.
+    /// The initial configuration of its workers.
     pub(crate) fn worker_config(&self) -> WorkerConfig {
         let Shared { parts: Parts { notifier, codec, channel, .. }, capabilities, .. } =
             &*self.shared;
@@ -226,18 +224,18 @@ impl<R: Runtime> Ivy<R> {
         Arc::clone(&self.shared.parts.queue)
     }
 
-    /// The notifier, if there is one, likewise.
+    /// The notifier, if there is one.
     #[must_use]
     pub fn notifier(&self) -> Option<Arc<dyn Notifier>> {
         self.shared.parts.notifier.clone()
     }
 
-    /// The same, for a handler: its worker hears of what is waited for.
+    /// The same ivy for a handler, whose worker tracks what the handler waits for.
     pub(crate) fn of_handler(self, waits: HandlerWaits) -> Self {
         Ivy { waits: Some(waits), ..self }
     }
 
-    /// Uses it in this process.
+    /// Claims it for this process.
     pub(crate) fn use_here(&self) -> Result<(), Cause> {
         self.shared.first_use.here()
     }
@@ -254,7 +252,7 @@ impl<R: Runtime> Ivy<R> {
         &self.shared.parts.events
     }
 
-    /// Turns a call into what the producer takes.
+    /// Converts a call into the producer's form.
     fn prepare<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -277,19 +275,19 @@ impl<R: Runtime> Ivy<R> {
         Ok(call)
     }
 
-    /// Those of the handler that calls, if it is one.
+    /// The waits of the calling handler, if the caller is one.
     fn waits(&self) -> Option<HandlerWaits> {
         self.waits.clone().or_else(HandlerWaits::current)
     }
 
-    /// The producer, which the first call starts.
+    /// The producer, started by the first call.
     fn producer(&self) -> Result<&Arc<Producer>, Cause> {
         let Shared { parts, producer_config, first_use, callbacks, producer, .. } = &*self.shared;
         first_use.here()?;
         if let Some(producer) = producer.get() {
             return Ok(producer);
         }
-        // Processes that were forked before have seeds of their own, and with them reply channels.
+        // Seeded per process, so that processes forked before have different reply channels.
         let seed = random()?;
         Ok(producer.get_or_init(|| {
             let wall = self.clock().wall();
@@ -308,7 +306,7 @@ impl<R: Runtime> Ivy<R> {
     }
 }
 
-/// Makes those who follow a call.
+/// Creates the follower of a call.
 fn follow<R: Runtime>(
     producer: &Arc<Producer>,
     waits: Option<HandlerWaits>,
@@ -334,7 +332,7 @@ impl<R> fmt::Debug for Ivy<R> {
     }
 }
 
-/// A call that could not be made.
+/// The error of a call that is invalid.
 fn not_made<R: Runtime>(id: TaskId, why: InvalidCall) -> Error<R> {
     match why {
         InvalidCall::Args { task: name, queue, why } => {

@@ -1,37 +1,37 @@
-//! What the adapters of ivy share: its typed interface, and the pump that drives the protocol core,
-//! over any runtime.
+//! The runtime-independent half of ivy's adapters: the typed interface, and the pump that drives
+//! the protocol core over any runtime.
 //!
-//! A program depends on an adapter, `ivy-tokio`, `ivy-async-std` or `ivy-blocking`, whose names are
-//! those of this crate for one runtime: `ivy_tokio::Ivy` is `Ivy<Tokio>`. This crate is for those who
-//! write an adapter for another one:
+//! Programs depend on an adapter, `ivy-tokio`, `ivy-async-std` or `ivy-blocking`, which re-exports
+//! these types for one runtime: `ivy_tokio::Ivy` is `Ivy<Tokio>`. Depend on this crate to write an
+//! adapter for another runtime:
 //!
-//! * [`Net`] resolves names and opens TCP connections, over which backends are reached; [`Clients`] makes
-//!   the client for HTTP, which for an async runtime is [`http_client`];
-//! * [`Runtime`] runs futures in the background, and sleeps;
-//! * [`AsyncRuntime`] says that handlers are futures. The methods that wait are then `async`.
-//!   `Threads` is the runtime without futures for its users: its methods block, its handlers are
-//!   plain functions, and only [`Clients`] are left to be written.
+//! * [`Net`] resolves names and opens the TCP connections to backends; [`Clients`] creates the HTTP
+//!   client, which for an async runtime is [`http_client`];
+//! * [`Runtime`] spawns futures in the background, and sleeps;
+//! * [`AsyncRuntime`] marks runtimes whose handlers are futures and whose methods are `async`.
+//!   `Threads` is the runtime for users without futures: its methods block, its handlers are plain
+//!   functions, and an adapter implements [`Clients`] only.
 //!
 //! # Features
 //!
-//! Without any, there are queues and notifiers in memory, and those of the program's own.
+//! Without any feature there are queues and notifiers in memory, and custom backends.
 //!
 //! | feature | what it compiles in |
 //! | --- | --- |
 //! | `ironmq`, `redis` | the backends of these names, with `tls` |
-//! | `http` | hyper, for backends that are reached over HTTP; an adapter with a client of its own does without |
+//! | `http` | hyper, for backends over HTTP; not needed by an adapter with its own client |
 //! | `tls` | rustls, without cryptography: the program installs a default provider |
 //! | `ring`, `aws-lc-rs` | `tls` with this cryptography |
-//! | `platform-verifier` | `tls`, and certificates are judged by the operating system |
+//! | `platform-verifier` | `tls`, with certificates verified by the operating system |
 //! | `threads` | the runtime `Threads` |
 //!
 //! # How it works
 //!
-//! Producer, worker and the broker in memory are machines of [`ivy_proto`], which decide everything
-//! and do nothing. Each has a mailbox and a pump here: a future that takes in what has come, lets the
-//! machine tell what it wants done, and carries it out. What is asked of queue and notifier is polled
-//! by the pump itself; only handlers and callbacks run elsewhere. On threads, whoever wakes a pump
-//! works on it, unless he is in the midst of a program's own code.
+//! Producer, worker and the in-memory broker are machines of [`ivy_proto`]: they decide everything
+//! and do no IO. Each has a mailbox and a pump in this crate: a future that feeds the machine with
+//! its inputs, polls the effects that it wants, and executes them. The pump itself polls the
+//! operations on queue and notifier; only handlers and callbacks run elsewhere. On threads, the
+//! thread that wakes a pump also runs it, unless it is executing code of the program.
 
 mod admin;
 mod builder;
@@ -88,7 +88,7 @@ pub use tls::Tls;
 pub use worker::Worker;
 pub use worker_builder::WorkerBuilder;
 
-/// What other crates of this workspace share with this one, and nobody else may use: it changes without
+/// Internals shared with other crates of this workspace. Not covered by semver: they change without
 /// notice.
 #[doc(hidden)]
 pub mod internal {
@@ -102,10 +102,10 @@ pub mod internal {
     pub use crate::tls::is_tls;
 }
 
-/// The core.
+/// Re-export of the core.
 pub use ivy_proto;
 pub use ivy_proto::backend::{HttpRequest, Notifier, Queue, RequestKind, SubscriptionEvent};
 
-// Named by links of the documentation.
+// Target of documentation links.
 #[doc(no_inline)]
 pub use ivy_proto::ErrorKind;

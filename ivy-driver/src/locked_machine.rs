@@ -1,8 +1,8 @@
-//! A machine behind a lock, which those who ask run themselves.
+//! A machine behind a lock, run by its callers.
 //!
-//! Each caller runs the machine under the lock, and waits for its own answer if that comes later: a
-//! switch to a task or thread of the machine's own and back would take longer than most of what is
-//! asked. A task in the background keeps time only.
+//! The caller runs the machine under the lock and waits for its own response if that comes later: a
+//! switch to a task or thread of the machine and back would take longer than most requests. A
+//! background task only keeps time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,53 +21,53 @@ use ivy_proto::broker::RequestId;
 use crate::clock::Clock;
 use crate::runtime::Runtime;
 
-/// A machine that answers requests, some of them later.
+/// A machine that responds to requests, to some of them later.
 pub trait Machine: Send + 'static {
-    /// What is asked.
+    /// A request.
     type Request;
-    /// What is answered.
+    /// A response.
     type Response: Send + 'static;
 
-    /// Takes a request in. It is answered once, unless it is abandoned.
+    /// Handles a request. Each is answered exactly once, unless it is abandoned.
     fn submit(&mut self, id: RequestId, request: Self::Request, now: Moment);
 
-    /// Forgets a request whose caller has gone.
+    /// Discards a request whose caller is gone.
     fn abandon(&mut self, id: RequestId, now: Moment);
 
-    /// Does what is due by now.
+    /// Handles the timers that are due.
     fn tick(&mut self, now: Moment);
 
-    /// What is to be done next.
+    /// Returns the next effect.
     fn poll(&mut self) -> MachineStep<Self::Response>;
 }
 
-/// What a machine wants done next.
+/// The next effect of a machine.
 #[derive(Debug)]
 pub enum MachineStep<Response> {
-    /// Answer this request.
+    /// Respond to this request.
     Response(RequestId, Response),
-    /// Nothing, before this moment or the next request.
+    /// Wait until this moment or the next request.
     Wait(Option<Moment>),
 }
 
-/// The machine has panicked. Nobody knows how far it had come, so it fails for good.
+/// The machine has panicked. Its state is undefined, so it fails permanently.
 #[derive(Clone, Copy, Debug)]
 pub struct Poisoned;
 
-/// What has become of a request so far.
+/// The state of a request after it was made.
 #[derive(Debug)]
 pub enum Submitted<R: Runtime, M: Machine> {
-    /// The answer.
+    /// It is complete.
     Done(M::Response),
-    /// It is still to come.
+    /// It is pending.
     Pending(PendingResponse<R, M>),
 }
 
-/// A machine behind a lock.
+/// A machine behind a lock. See the [module](self).
 pub struct LockedMachine<R, M: Machine> {
     clock: Clock<R>,
     state: Mutex<State<M>>,
-    /// Something becomes due earlier than was known, or never will any more.
+    /// Notified when the next timer becomes earlier, or there will be none any more.
     alarm_changed: Arc<Event>,
 }
 
@@ -75,15 +75,15 @@ struct State<M: Machine> {
     machine: M,
     last_id: u64,
     waiting: HashMap<RequestId, oneshot::Sender<M::Response>>,
-    /// When something becomes due, at the earliest.
+    /// When the next timer is due, at the earliest.
     alarm: Option<Moment>,
 }
 
 impl<R: Runtime, M: Machine> LockedMachine<R, M> {
-    /// Starts to keep the machine's time, on a clock of its own.
+    /// Starts the machine, and a background task that keeps its time on a clock of its own.
     ///
     /// # Errors
-    /// If the system gives no means to keep time.
+    /// If the system cannot start that task.
     pub fn start(name: &'static str, machine: M) -> io::Result<Arc<Self>> {
         LockedMachine::with_clock(name, machine, Clock::start())
     }
@@ -101,7 +101,7 @@ impl<R: Runtime, M: Machine> LockedMachine<R, M> {
         Ok(locked)
     }
 
-    /// Asks. Most answers are there at once.
+    /// Makes a request. Most complete immediately.
     ///
     /// # Errors
     /// If the machine has panicked.
@@ -115,8 +115,8 @@ impl<R: Runtime, M: Machine> LockedMachine<R, M> {
         })
     }
 
-    /// Answers all that waits with this, and tells the machine something that it should know before it
-    /// is asked again.
+    /// Completes all pending requests with `answer`, and passes `tell` to the machine before its
+    /// next request.
     ///
     /// # Errors
     /// If the machine has panicked.
@@ -128,14 +128,14 @@ impl<R: Runtime, M: Machine> LockedMachine<R, M> {
         self.with(|state, now| {
             for (id, waiting) in state.waiting.drain() {
                 state.machine.abandon(id, now);
-                // A caller who has just gone needs no answer.
+                // The caller may have just gone.
                 let _ = waiting.send(answer());
             }
             tell(&mut state.machine);
         })
     }
 
-    /// Runs the machine, and hands out the answers that others wait for.
+    /// Runs the machine and delivers the responses that others wait for.
     fn with<T>(&self, run: impl FnOnce(&mut State<M>, Moment) -> T) -> Result<T, Poisoned> {
         let mut state = self.state.lock().map_err(|_| Poisoned)?;
         let result = run(&mut state, self.clock.now());
@@ -158,7 +158,7 @@ impl<R, M: Machine> fmt::Debug for LockedMachine<R, M> {
     }
 }
 
-/// Does what becomes due while nobody asks, as long as the machine is there.
+/// Handles timers while there are no requests, as long as the machine exists.
 async fn keep_time<R: Runtime, M: Machine>(
     locked: Weak<LockedMachine<R, M>>,
     clock: Clock<R>,
@@ -174,19 +174,19 @@ async fn keep_time<R: Runtime, M: Machine>(
         if let Either::Right(_) = select(change, due).await
             && let Some(locked) = locked.upgrade()
         {
-            // It fails if nothing works any more.
+            // It fails only if the machine is broken.
             let _ = locked.with(State::tick);
         }
     }
 }
 
-/// The answer to a request, or by what it is known until its answer comes.
+/// The response to a request, or the means to wait for it.
 type SubmittedTo<M> =
     Result<<M as Machine>::Response, (RequestId, oneshot::Receiver<<M as Machine>::Response>)>;
 
 impl<M: Machine> State<M> {
     fn submit(&mut self, request: M::Request, now: Moment) -> SubmittedTo<M> {
-        // Numbers start at one: a machine may use zero itself.
+        // Ids start at one: a machine may use zero itself.
         self.last_id += 1;
         let id = RequestId(self.last_id);
         self.machine.submit(id, request, now);
@@ -212,13 +212,13 @@ impl<M: Machine> State<M> {
         self.machine.tick(now);
     }
 
-    /// Hands out all answers. Returns whether something becomes due earlier than was known.
+    /// Delivers all responses. Returns whether the next timer is earlier than known before.
     fn hand_out(&mut self) -> bool {
         loop {
             match self.machine.poll() {
                 MachineStep::Response(id, answer) => self.answer(id, answer),
                 MachineStep::Wait(due) => {
-                    // An alarm that comes too early does no harm, and is set anew by its tick.
+                    // An alarm that comes too early is harmless: its tick sets the next one.
                     let is_earlier = due.is_some_and(|due| self.alarm.is_none_or(|at| due < at));
                     if is_earlier {
                         self.alarm = due;
@@ -231,14 +231,14 @@ impl<M: Machine> State<M> {
 
     fn answer(&mut self, id: RequestId, answer: M::Response) {
         if let Some(waiting) = self.waiting.remove(&id) {
-            // A caller who has gone meanwhile abandons the request next.
+            // A caller that is gone abandons the request next.
             let _ = waiting.send(answer);
         }
     }
 }
 
-/// A request that waits for its answer. Dropping it abandons the request. Thousands may wait, so it
-/// keeps nothing that can be had when it ends.
+/// A pending request. Dropping it abandons the request. Thousands may be pending, so it stores
+/// nothing that can be obtained when it ends.
 pub struct PendingResponse<R: Runtime, M: Machine> {
     id: RequestId,
     answer: oneshot::Receiver<M::Response>,
@@ -246,7 +246,7 @@ pub struct PendingResponse<R: Runtime, M: Machine> {
 }
 
 impl<R: Runtime, M: Machine> PendingResponse<R, M> {
-    /// Abandons the request. Returns the answer if it has come meanwhile, and nobody has taken it.
+    /// Abandons the request. Returns the response if it has arrived and was not received yet.
     ///
     /// # Errors
     /// If the machine has panicked.
@@ -260,7 +260,7 @@ impl<R: Runtime, M: Machine> PendingResponse<R, M> {
         Ok(answer)
     }
 
-    /// The machine that was asked.
+    /// The machine that received the request.
     pub fn machine(&self) -> &Arc<LockedMachine<R, M>> {
         &self.locked
     }
@@ -276,7 +276,7 @@ impl<R: Runtime, M: Machine> Future for PendingResponse<R, M> {
 
 impl<R: Runtime, M: Machine> Drop for PendingResponse<R, M> {
     fn drop(&mut self) {
-        // It fails if nothing works any more, and then nothing is to be abandoned.
+        // It fails only if the machine is broken, and then there is nothing to abandon.
         let _ = self.end();
     }
 }
@@ -294,7 +294,7 @@ mod tests {
     use super::*;
     use crate::testing::Tokio;
 
-    /// Lets every request wait, but those that ask it to panic.
+    /// Keeps every request pending, except one that requests a panic.
     struct Patient;
 
     impl Machine for Patient {
@@ -302,7 +302,7 @@ mod tests {
         type Response = ();
 
         fn submit(&mut self, _: RequestId, request: &'static str, _: Moment) {
-            assert_ne!(request, "panic", "this is asked for");
+            assert_ne!(request, "panic", "as requested");
         }
 
         fn abandon(&mut self, _: RequestId, _: Moment) {}
@@ -315,10 +315,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_machine_that_has_panicked_answers_nobody_any_more() {
+    async fn a_machine_that_panicked_answers_no_more_requests() {
         let patient = LockedMachine::<Tokio, _>::start("test", Patient).unwrap();
         let Ok(Submitted::Pending(mut waiting)) = patient.submit("wait") else {
-            panic!("it waits")
+            panic!("it is pending")
         };
         assert!(catch_unwind(AssertUnwindSafe(|| patient.submit("panic"))).is_err());
         assert!(patient.submit("wait").is_err());

@@ -1,4 +1,4 @@
-//! Events on their way to the log.
+//! The log of events.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,14 +10,16 @@ use ivy_proto::event::{Event, Level, LogLimit, LogLine};
 use crate::clock::Clock;
 use crate::runtime::Runtime;
 
-/// Writes a line for each event: warnings within the limit of a [`LogLimit`], and what goes beyond it
-/// at debug, as everything else.
+/// Writes a line for each event: warnings within the limit of a [`LogLimit`], warnings beyond it
+/// and everything else at debug.
 ///
-/// It has no timer of its own: the pumps of producers and workers wake for it as for their machines.
+/// It has no timer of its own: the pumps of producers and workers wake for it as they do for their
+/// machines.
 pub(crate) struct Log {
     limit: Mutex<LogLimit>,
     now: Box<dyn Fn() -> Moment + Send + Sync>,
-    /// When the next line is due, in nanoseconds, so that pumps need no lock to see that none is.
+    /// When the next line is due, in nanoseconds. Atomic, so that pumps take the lock only if there
+    /// is one.
     next_due: AtomicU64,
 }
 
@@ -31,7 +33,7 @@ impl Log {
     }
 
     pub(crate) fn write(&self, event: &Event) {
-        // Whoever is at work here may be in the midst of something else, so no span is entered.
+        // The current thread may be in the span of something unrelated, so no span is entered.
         if event.level() == Level::Debug || !self.admits(event) {
             return tracing::debug!(parent: None, "{event}");
         }
@@ -51,8 +53,8 @@ impl Log {
         }
     }
 
-    /// Writes what was left out so far: a producer or worker has ended, and perhaps none is left that
-    /// would wake when it is due.
+    /// Writes everything held back so far: a producer or worker has ended, and perhaps none remains
+    /// that would wake when it is due.
     pub(crate) fn flush(&self) {
         write_all(&self.with_limit(LogLimit::flush));
     }
@@ -72,7 +74,7 @@ impl Log {
     }
 
     fn lock(&self) -> MutexGuard<'_, LogLimit> {
-        // No code that can panic runs while the lock is held, and no subscriber.
+        // Neither code that can panic nor a subscriber runs while the lock is held.
         self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,10 +10,10 @@ use ivy_proto::ChannelName;
 use ivy_proto::backend::{Notifier, SubscriptionEvent};
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind, Publication};
 
-/// How many notices a subscriber may leave unread before it is cut off, as Redis does it.
+/// How many notices a subscriber may leave unread before it is cut off, as in Redis.
 const UNREAD_NOTICES: usize = 1024;
 
-/// Hands each notice to the subscribers of its channel.
+/// Delivers each notice to the subscribers of its channel.
 #[derive(Clone, Default)]
 pub(crate) struct MemoryNotifier {
     subscribers: Arc<Mutex<Vec<Subscriber>>>,
@@ -50,10 +50,10 @@ impl MemoryNotifier {
     }
 
     fn subscribe(&self, channels: Vec<ChannelName>) -> mpsc::Receiver<Publication> {
-        // The sender has room for one more.
+        // Each sender of the channel adds one slot.
         let (notices, receiver) = mpsc::channel(UNREAD_NOTICES - 1);
         let mut subscribers = self.subscribers();
-        // Those who have left are not only forgotten when somebody publishes.
+        // Removes subscribers that have left, even if nothing is published.
         subscribers.retain(|subscriber| !subscriber.notices.is_closed());
         subscribers.push(Subscriber { channels, notices });
         receiver
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_notice_reaches_those_who_subscribed_to_its_channel() {
+    async fn a_notice_reaches_the_subscribers_of_its_channel() {
         let hub = MemoryNotifier::default();
         let mut mine = Notifier::subscribe(&hub, vec![channel("a"), channel("b")]);
         let mut other = Notifier::subscribe(&hub, vec![channel("c")]);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dropped_subscription_is_forgotten() {
+    async fn a_dropped_subscription_is_removed() {
         let hub = MemoryNotifier::default();
         let mut subscription = Notifier::subscribe(&hub, vec![channel("a")]);
         subscription.next().await;
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn subscriptions_that_come_and_go_leave_nothing_behind_though_nobody_publishes() {
+    async fn dropped_subscriptions_are_removed_even_without_publications() {
         let hub = MemoryNotifier::default();
         for _ in 0..10 {
             Notifier::subscribe(&hub, vec![channel("a")]).next().await;
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_subscriber_that_does_not_read_is_cut_off_and_reported() {
+    async fn a_subscriber_that_does_not_read_is_cut_off_and_notified() {
         let hub = MemoryNotifier::default();
         let mut subscription = Notifier::subscribe(&hub, vec![channel("a")]);
         subscription.next().await;

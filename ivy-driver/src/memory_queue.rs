@@ -1,4 +1,4 @@
-//! A queue in this process: the in-memory broker, behind a lock.
+//! A queue in this process: the in-memory broker behind a lock.
 
 use std::fmt;
 use std::future::Future;
@@ -22,13 +22,13 @@ use crate::locked_machine::{
 use crate::pump::taken;
 use crate::runtime::Runtime;
 
-/// A queue backend in this process, with the behaviour of IronMQ. Its messages live as long as it,
-/// its clones, and whoever waits for one.
+/// A queue in this process that behaves like IronMQ. Its messages live as long as it, its clones
+/// and its pending operations.
 pub(crate) struct MemoryQueue<R> {
     clock: Clock<R>,
     seed: [u8; 32],
-    /// Made by the first request, which is the first to need a runtime. Nothing if that gives no
-    /// means to keep time.
+    /// Created by the first request, which is the first to need a runtime. `None` if the runtime
+    /// cannot keep time.
     broker: Arc<OnceLock<Option<Shared<R>>>>,
 }
 
@@ -52,7 +52,7 @@ impl<R: Runtime> MemoryQueue<R> {
         let broker = Broker::new(BrokerConfig::default(), self.seed);
         LockedMachine::with_clock("ivy-memory", broker, self.clock)
             .inspect_err(|error| {
-                tracing::error!(%error, "the queue in memory cannot be started");
+                tracing::error!(%error, "cannot start the queue in memory");
             })
             .ok()
     }
@@ -119,7 +119,7 @@ impl Machine for Broker {
     }
 }
 
-/// A reserve that waits. Dropping it gives back what it has brought.
+/// A reserve that is pending. Dropping it releases the messages it has reserved.
 struct Reserving<R: Runtime> {
     waiting: PendingResponse<R, Broker>,
     queue: Option<QueueName>,
@@ -143,7 +143,7 @@ impl<R: Runtime> Drop for Reserving<R> {
         for Delivery { message, reservation, .. } in reserved {
             let target = Target { message, reservation: Some(reservation) };
             let (queue, delay) = (queue.clone(), Duration::ZERO);
-            // It is refused if the lease has ended, and then it is back already.
+            // It is refused if the lease has ended; then the message was already released.
             let _ = self.waiting.machine().submit(Request::Release {
                 queue,
                 target,
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_waiting_reserve_gets_what_is_posted_later() {
+    async fn a_waiting_reserve_receives_a_message_posted_later() {
         let queue = queue();
         queue.execute(post()).await.unwrap();
         assert_eq!(count(queue.execute(reserve(0)).await), 1);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reserve_that_was_cancelled_takes_no_message() {
+    async fn a_cancelled_reserve_reserves_no_message() {
         let queue = queue();
         queue.execute(post()).await.unwrap();
         queue.execute(reserve(0)).await.unwrap();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reserve_that_is_cancelled_when_it_has_its_answer_gives_that_back() {
+    async fn a_reserve_cancelled_after_its_reply_releases_the_messages() {
         let queue = queue();
         queue.execute(post()).await.unwrap();
         queue.execute(reserve(0)).await.unwrap();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn clones_share_their_messages_and_others_do_not() {
+    async fn clones_share_their_messages_and_other_queues_do_not() {
         let queue = queue();
         queue.clone().execute(post()).await.unwrap();
         assert_eq!(count(queue.execute(reserve(0)).await), 1);

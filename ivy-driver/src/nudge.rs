@@ -1,8 +1,8 @@
-//! What workers hear beside the answers to what they ask: what their queue reports by itself, and what
-//! this process sends.
+//! What wakes workers between their polls: the events of their queue, and the sends of this
+//! process.
 //!
-//! A send of this process wakes its workers where the queue itself wakes nobody: a queue without a long
-//! poll is asked in intervals, which grow while it is empty.
+//! A send of this process wakes its workers even if the queue itself does not: a queue without a
+//! long poll is polled at intervals that grow while it is empty.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -18,8 +18,8 @@ use ivy_proto::worker::Input;
 
 use crate::runtime::Runtime;
 
-/// After so many events, and receipts in them, a watched queue is not listened to for so long: one that
-/// reports without end must not fill the memory of its workers.
+/// After this many events, counting the receipts in them, a watched queue is paused for [`PAUSE`]:
+/// endless events must not fill the memory of its workers.
 const BURST: u32 = 256;
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -44,7 +44,7 @@ struct Listeners {
 }
 
 impl Nudges {
-    /// Adds a worker, and has the queue watched from the first one on.
+    /// Adds a worker. The first one starts the watch of the queue.
     pub(crate) fn add<R: Runtime>(
         &self,
         worker: UnboundedSender<Input>,
@@ -72,7 +72,7 @@ impl Nudges {
                 listeners.send(&event);
                 drop(listeners);
                 told += weight(&event);
-                // Workers take mail faster than that, so that none piles up.
+                // Workers receive mail faster than that, so it does not accumulate.
                 let pause = PAUSE * (told / BURST);
                 told %= BURST;
                 if !pause.is_zero() {
@@ -88,7 +88,7 @@ impl Nudges {
 }
 
 impl Listeners {
-    /// Each worker takes what concerns it.
+    /// Passes each worker the part that concerns it.
     fn send(&self, event: &QueueEvent) {
         self.lock().retain(|mailbox| match event {
             QueueEvent::Wake(queue) => mailbox.unbounded_send(Input::Nudge(queue.clone())).is_ok(),
@@ -174,10 +174,10 @@ mod tests {
 
     const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
     const SOON: Duration = Duration::from_secs(60);
-    /// Longer than it takes until an empty queue is asked in the longest intervals.
+    /// Longer than the longest poll interval of an empty queue.
     const A_WHILE: Duration = Duration::from_secs(600);
 
-    /// A queue in memory that is asked in intervals.
+    /// A queue in memory without a long poll.
     #[derive(Debug)]
     struct NoLongPoll(MemoryQueue<Tokio>);
 
@@ -191,7 +191,7 @@ mod tests {
         }
     }
 
-    /// A queue that reports without end.
+    /// A queue that reports events without end.
     #[derive(Debug)]
     struct Restless;
 
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_queue_reports_without_end_does_not_pile_up() {
+    async fn endless_events_of_a_queue_do_not_accumulate() {
         let (worker, mut mailbox) = mpsc::unbounded();
         let nudges = Nudges::default();
         nudges.add::<Tokio>(worker, &Restless).unwrap();
@@ -226,7 +226,7 @@ mod tests {
         assert!((100..5_000).contains(&heard), "{heard}");
     }
 
-    /// Two entrances to one queue.
+    /// Two ivies over one queue.
     fn entrances() -> [Ivy<Tokio>; 2] {
         let queue = MemoryQueue::new(crate::clock::Clock::start(), [7; 32]);
         let hub = MemoryNotifier::default();
@@ -236,7 +236,7 @@ mod tests {
         })
     }
 
-    /// How long a call of `producer` takes, after `worker` has found nothing for a while.
+    /// How long a call of `producer` takes after `worker` has been idle for [`A_WHILE`].
     async fn time_of_a_call(producer: &Ivy<Tokio>, worker: &Ivy<Tokio>) -> Duration {
         let double = |n: u64| async move { Ok::<_, TaskError>(2 * n) };
         let _worker = worker.worker().register(&DOUBLE, double).start().await.unwrap();
@@ -247,15 +247,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_worker_of_the_same_ivy_runs_what_is_sent_at_once() {
+    async fn a_worker_of_the_same_ivy_runs_a_sent_task_at_once() {
         let [ivy, _] = entrances();
         let took = time_of_a_call(&ivy, &ivy).await;
         assert!(took < Duration::from_millis(50), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_worker_elsewhere_finds_what_is_sent_when_it_asks_next() {
-        // It may ask just then, but not each time.
+    async fn a_worker_of_another_ivy_runs_a_sent_task_at_its_next_poll() {
+        // It may happen to poll just then, but not each time.
         let mut longest = Duration::ZERO;
         for _ in 0..20 {
             let [producer, worker] = entrances();
@@ -264,7 +264,7 @@ mod tests {
         assert!(longest > Duration::from_millis(50), "{longest:?}");
     }
 
-    /// An empty queue without a long poll, that reports what is sent to it.
+    /// An empty queue without a long poll that reports sends as events.
     #[derive(Debug)]
     struct Reporting(NoLongPoll, Mutex<Option<mpsc::UnboundedReceiver<QueueEvent>>>);
 
@@ -278,7 +278,7 @@ mod tests {
         }
 
         fn watch(&self) -> Option<BoxStream<QueueEvent>> {
-            let events = self.1.lock().unwrap().take().expect("it is asked once");
+            let events = self.1.lock().unwrap().take().expect("it is called once");
             Some(events.boxed())
         }
     }
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_queue_is_watched_until_its_workers_and_their_ivy_are_gone() {
+    async fn a_queue_is_watched_until_its_workers_and_their_ivy_are_dropped() {
         let (reports, queue, _) = reporting();
         let ivy = Ivy::<Tokio>::builder()
             .queue(queue)

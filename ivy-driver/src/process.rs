@@ -1,14 +1,15 @@
-//! The process that something was made in.
+//! The process that created an object.
 //!
-//! A fork copies the memory of a process and one of its threads. What a child inherits of a producer or
-//! worker, that was used before, is the memory without the threads: it would wait for ever, or send on
+//! A fork copies the memory of a process and one of its threads. A child that inherits a producer
+//! or worker already in use has its memory without its threads: it would wait indefinitely, or
+//! write to connections that its parent uses too.
 //! connections that its parent uses too.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ivy_proto::Cause;
 
-/// The process that something was made in.
+/// The id of the process that created an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process(u32);
 
@@ -22,18 +23,18 @@ impl Process {
     }
 }
 
-/// The process in which something was used first.
+/// The id of the process that first used an object.
 #[derive(Debug, Default)]
 pub(crate) struct FirstUse(AtomicU32);
 
-/// No process has this number.
+/// No process has this id.
 const NONE: u32 = 0;
 
 impl FirstUse {
-    /// Uses it in this process.
+    /// Claims it for this process.
     ///
     /// # Errors
-    /// [`Cause::Forked`] if it was used in another process before.
+    /// [`Cause::Forked`] if another process used it before.
     pub(crate) fn here(&self) -> Result<(), Cause> {
         let Process(this) = Process::current();
         match self.0.compare_exchange(NONE, this, Ordering::Relaxed, Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! The producer's role: sends calls, and brings results back.
+//! Drives the producer: sends calls, and delivers results to their callers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,23 +22,23 @@ use crate::process::Process;
 use crate::pump::{Next, Operations, Role, pump, taken};
 use crate::runtime::{Callbacks as _, Runtime};
 
-/// How long a producer that nobody holds any more may take to send what waits.
+/// How long a producer without callers may take to send its pending calls.
 const LAST_SENDS: Duration = Duration::from_secs(10);
 
-/// The way to a running producer. When the last one is dropped, what waits is still sent, and then
-/// it ends.
+/// The mailbox of a running producer. When the last one is dropped, the producer sends its pending
+/// calls and ends.
 pub(crate) struct Producer {
     mailbox: UnboundedSender<ProducerCommand>,
     process: Process,
 }
 
-/// What is sent to a producer.
+/// A message to the producer.
 #[derive(Debug)]
 pub(crate) enum ProducerCommand {
     Input(Input),
-    /// Calls, with those who follow them.
+    /// Calls, each with the progress that its followers watch.
     Calls(Vec<(Call, CallProgress)>),
-    /// Nobody follows this call any more.
+    /// The follower of this call is gone.
     Dropped(TaskId),
 }
 
@@ -63,8 +63,8 @@ impl Producer {
             _open: mailbox.clone(),
         };
         if let Err(error) = R::spawn("ivy-producer", pump(role, receiver, clock)) {
-            // Every call will be told that ivy has stopped.
-            tracing::error!(%error, "the producer cannot be started");
+            // Every call fails as stopped.
+            tracing::error!(%error, "cannot start the producer");
         }
         Producer { mailbox, process: Process::current() }
     }
@@ -74,7 +74,8 @@ impl Producer {
         self.process.is_current()
     }
 
-    /// Sends mail. It is lost if the producer has ended, and with it all that waits for an answer.
+    /// Sends mail. If the producer has ended, the mail is lost, and so is everything that waits for
+    /// it.
     pub(crate) fn post(&self, command: ProducerCommand) {
         let _ = self.mailbox.unbounded_send(command);
     }
@@ -106,27 +107,27 @@ struct ProducerRole<R: Runtime> {
     operations: Operations,
     notifier: Option<Arc<dyn Notifier>>,
     subscription: Option<BoxStream<'static, SubscriptionEvent>>,
-    /// Calls that came one after the other, to be handed to the machine together.
+    /// Calls in sequence, to be passed to the machine together.
     calls: Vec<Call>,
     followed: FxHashMap<TaskId, Follower>,
     callbacks: Callbacks,
     callback_runner: R::Callbacks,
     events: EventSink,
-    /// Keeps the mailbox open until everything is sent.
+    /// Keeps the mailbox open until all calls are sent.
     _open: UnboundedSender<ProducerCommand>,
 }
 
-/// Who follows a call.
+/// The follower of a call.
 struct Follower {
     progress: CallProgress,
     reply: ReplyTo,
 }
 
 impl<R: Runtime> ProducerRole<R> {
-    /// Hands the machine the calls that have come so far, and then an input.
+    /// Passes the pending calls to the machine, and then an input.
     fn feed(&mut self, input: Input, now: Moment) {
         if !self.calls.is_empty() {
-            // As many may come again.
+            // As many may follow.
             let room = Vec::with_capacity(self.calls.len());
             let calls = Input::Calls(std::mem::replace(&mut self.calls, room));
             taken("producer", self.machine.handle_input(calls, now));
@@ -166,7 +167,7 @@ impl<R: Runtime> ProducerRole<R> {
         let task = task.clone();
         self.callback_runner.run(move || {
             if let Err(error) = callback() {
-                tracing::warn!(task.name = %task, %error, "the arguments of a call cannot be read back, so its callback is not called");
+                tracing::warn!(task.name = %task, %error, "the arguments of a call cannot be deserialized, so its callback is not called");
             }
         });
     }

@@ -1,4 +1,4 @@
-//! The pump: feeds a machine with what happens, and carries out what it wants done.
+//! The pump: feeds a machine with inputs and executes its effects.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -19,57 +19,57 @@ use rustc_hash::FxHashMap;
 use crate::clock::Clock;
 use crate::runtime::Runtime;
 
-/// How much mail, and how much of what does not come by mail, is taken in before the machine is
-/// asked what it wants, so that calls and answers that come together travel together.
+/// How much mail, and how many completed operations, are taken in before the machine is polled.
+/// Calls and replies that arrive together are sent on together.
 const BATCH: usize = 256;
 
-/// How many bytes of what does not come by mail are taken in before: what others send may be large.
+/// How many bytes of completed operations are taken in before: their replies may be large.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// How often a pump may do so before it lets others have their turn.
+/// Batches per poll before the pump yields.
 const TURN: usize = 4;
 
-/// What is said of a backend that answers something that was not asked.
+/// Describes a reply that does not match its operation.
 const ANOTHER_KIND: &str = "the backend's answer is of another kind than the operation asks for";
 
-/// A machine together with the means to carry out what it wants.
+/// A machine together with the means to execute its effects.
 pub(crate) trait Role: Send + 'static {
-    /// What is sent to the machine: its inputs, and what belongs to them here.
+    /// An input of the machine, with the driver's data for it.
     type Command: Send + 'static;
 
-    /// Takes in that the clock on the wall was set, or the machine slept.
+    /// Handles a change of the wall clock, or that the machine slept.
     fn set_clock(&mut self, wall: WallClock, now: Moment);
 
-    /// Takes in what has happened.
+    /// Handles a mail.
     fn handle(&mut self, command: Self::Command, now: Moment);
 
-    /// How many bytes it holds that others have sent.
+    /// How many bytes from outside a mail contains.
     fn size(_: &Self::Command) -> usize {
         0
     }
 
-    /// Takes in that time has passed.
+    /// Handles the passage of time.
     fn tick(&mut self, now: Moment);
 
-    /// Starts everything that the machine wants done.
+    /// Starts all effects that the machine wants.
     fn execute_outputs(&mut self) -> Next;
 
-    /// Moves forward what is under way, and gives what came of it.
+    /// Polls the operations in flight and returns what has completed.
     fn poll_in_flight(&mut self, _: &mut Context<'_>) -> Poll<Self::Command> {
         Poll::Pending
     }
 }
 
-/// What comes after everything is carried out.
+/// What to do after all effects are started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Nothing, until this moment or the next mail.
+    /// Wait until this moment or the next mail.
     Wait(Option<Moment>),
-    /// Nothing, ever.
+    /// The machine has finished.
     Finished,
 }
 
-/// Runs a machine until it has finished, or nobody is left who could send mail.
+/// Runs a machine until it has finished, or no sender of mail is left.
 pub(crate) async fn pump<R: Runtime, P: Role>(
     mut role: P,
     mut mailbox: UnboundedReceiver<P::Command>,
@@ -86,9 +86,9 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            // What somebody said to the machine is heard before what came of it: a worker that is
-            // paused does not run the message that was posted after that. So what came is taken
-            // first and handed over last; what was said meanwhile was said in time.
+            // Mail is handled before the results of operations: a worker that is paused does not
+            // run a message posted after the pause. So results are polled first and handled last;
+            // mail that arrives in between counts as in time.
             while came.len() < BATCH
                 && bytes < BATCH_BYTES
                 && let Poll::Ready(piece) = role.poll_in_flight(context)
@@ -118,7 +118,7 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
             return;
         }
         let now = clock.now();
-        // Before the mail, which is judged by it.
+        // Before the mail, which is judged by the new time.
         if let Some(wall) = clock.follow_wall(now) {
             role.set_clock(wall, now);
         }
@@ -129,27 +129,27 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
     }
 }
 
-/// Checks that a machine has taken an input. One that has finished meanwhile needs none.
+/// Checks that a machine accepted an input. A machine that finished meanwhile needs none.
 pub(crate) fn taken(machine: &str, result: Result<(), Misuse>) {
     match result {
         Ok(()) | Err(Misuse::Finished) => {}
         Err(misuse) => {
-            tracing::error!(machine, %misuse, "a machine was driven wrongly");
-            debug_assert!(false, "the {machine} was driven wrongly: {misuse}");
+            tracing::error!(machine, %misuse, "a machine was misused");
+            debug_assert!(false, "the {machine} was misused: {misuse}");
         }
     }
 }
 
-/// The operations that a machine has under way at its queue.
+/// The operations of a machine in flight at its queue.
 #[derive(Debug)]
 pub(crate) struct Operations {
     queue: Arc<dyn Queue>,
     in_flight: FuturesUnordered<InFlight>,
-    /// Those that may be cancelled: dropping one cancels its operation.
+    /// The cancellable ones: dropping the sender cancels the operation.
     wanted: FxHashMap<OpId, oneshot::Sender<Infallible>>,
 }
 
-/// An operation until it is answered or cancelled.
+/// An operation until it completes or is cancelled.
 struct InFlight {
     id: OpId,
     execution: BoxFuture<Result<QueueReply, Fault>>,
@@ -164,7 +164,7 @@ impl Operations {
 
     pub(crate) fn start(&mut self, id: OpId, op: QueueOp) {
         let cancelled = match op {
-            // What becomes of a message is never cancelled.
+            // Operations that settle or post a message are never cancelled.
             QueueOp::Post { .. }
             | QueueOp::Touch { .. }
             | QueueOp::Release { .. }
@@ -180,12 +180,12 @@ impl Operations {
         self.in_flight.push(InFlight { id, execution, answers, cancelled });
     }
 
-    /// Cancels an operation. It is still answered, once.
+    /// Cancels an operation. It still completes, once.
     pub(crate) fn cancel(&mut self, id: OpId) {
         self.wanted.remove(&id);
     }
 
-    /// The next answer.
+    /// The next completed operation.
     pub(crate) fn poll_answer(
         &mut self,
         context: &mut Context<'_>,
@@ -195,7 +195,7 @@ impl Operations {
                 self.wanted.remove(&id);
                 Poll::Ready((id, answer))
             }
-            // What is started later is polled later.
+            // Operations started later are polled later.
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }
@@ -205,7 +205,7 @@ impl Future for InFlight {
     type Output = (OpId, Result<QueueReply, Fault>);
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // In this order, an answer that is there is not lost.
+        // Polled in this order, so that a reply that has arrived is not lost.
         if let Poll::Ready(answer) = self.execution.poll_unpin(context) {
             let answer = answer.and_then(|reply| match (self.answers)(&reply) {
                 true => Ok(reply),
@@ -218,7 +218,7 @@ impl Future for InFlight {
             .as_mut()
             .is_some_and(|cancelled| cancelled.poll_unpin(context).is_ready());
         if is_cancelled {
-            let lost = Fault::new(FaultKind::AnswerLost).with_detail("the wait was cancelled");
+            let lost = Fault::new(FaultKind::AnswerLost).with_detail("the operation was cancelled");
             return Poll::Ready((self.id, Err(lost)));
         }
         Poll::Pending
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
     use crate::testing::{Tokio, set_clock_forward};
 
-    /// A role that sleeps until a moment, and finishes then.
+    /// A role that sleeps until a moment and then finishes.
     struct Sleeper {
         until: Moment,
         now: Moment,
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_machine_is_woken_at_its_deadline_and_handed_all_commands_before() {
+    async fn a_machine_is_woken_at_its_deadline_after_all_its_commands() {
         let clock = Clock::<Tokio>::start();
         let until = Moment::after_epoch(Duration::from_secs(5));
         let (done, mut heard) = mpsc::unbounded();
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_machine_whose_senders_are_gone_ends() {
+    async fn a_machine_without_senders_of_commands_ends() {
         let clock = Clock::<Tokio>::start();
         let (done, _heard) = mpsc::unbounded();
         let (mailbox, receiver) = mpsc::unbounded();
@@ -300,8 +300,7 @@ mod tests {
         running.await.unwrap();
     }
 
-    /// A role that keeps what it takes in. Just before the one thing comes about that it has under
-    /// way, somebody says something to it.
+    /// A role that records its inputs. Just before its operation completes, it is sent a mail.
     struct Keeper {
         in_flight: Option<u8>,
         mailbox: mpsc::UnboundedSender<u8>,
@@ -336,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn commands_to_a_machine_are_handled_before_replies_to_it() {
+    async fn commands_are_handled_before_the_results_of_operations() {
         let (done, mut heard) = mpsc::unbounded();
         let (mailbox, receiver) = mpsc::unbounded();
         mailbox.unbounded_send(0).unwrap();
@@ -345,7 +344,7 @@ mod tests {
         assert_eq!(heard.next().await.unwrap(), [0, 1, 2]);
     }
 
-    /// A role that others send large pieces to, and that tells how many it is handed at a time.
+    /// A role that receives large results and records how many arrive at a time.
     struct Flooded {
         handed: usize,
         told: mpsc::UnboundedSender<usize>,
@@ -378,7 +377,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn large_pieces_are_handed_over_before_many_of_them_have_gathered() {
+    async fn large_results_are_handled_before_many_accumulate() {
         let (told, mut heard) = mpsc::unbounded();
         let (_mailbox, receiver) = mpsc::unbounded();
         tokio::spawn(pump(Flooded { handed: 0, told }, receiver, Clock::<Tokio>::start()));
@@ -387,7 +386,7 @@ mod tests {
         }
     }
 
-    /// A role that has something to do until it is told to end.
+    /// A role that always has work until it is told to end.
     struct Restless {
         is_ended: bool,
     }
@@ -413,7 +412,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_machine_that_never_rests_lets_others_have_their_turn() {
+    async fn a_machine_that_is_always_busy_yields() {
         let (mailbox, receiver) = mpsc::unbounded();
         let clock = Clock::<Tokio>::start();
         let running = tokio::spawn(pump(Restless { is_ended: false }, receiver, clock));
@@ -422,7 +421,7 @@ mod tests {
         running.await.unwrap();
     }
 
-    /// A role that tells at each mail which clocks it was told of since the last one.
+    /// A role that records at each mail the clock changes since the last one.
     struct Stamper {
         clocks: Vec<u64>,
         told: mpsc::UnboundedSender<Vec<u64>>,
@@ -447,8 +446,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_machine_learns_once_that_the_clock_was_set_before_the_commands_that_it_judges_by_it()
-    {
+    async fn a_machine_learns_of_a_clock_change_once_and_before_its_commands() {
         let clock = Clock::<Tokio>::start();
         let (told, mut heard) = mpsc::unbounded();
         let (mailbox, receiver) = mpsc::unbounded();
@@ -463,7 +461,7 @@ mod tests {
         assert!(heard.next().await.unwrap().is_empty());
     }
 
-    /// A queue that answers after a second.
+    /// A queue that responds after a second.
     #[derive(Debug)]
     struct Slow;
 
@@ -480,9 +478,9 @@ mod tests {
         }
     }
 
-    /// Starts an operation, cancels it after so many milliseconds, and tells its answer.
+    /// Starts an operation, cancels it after this many milliseconds, and returns its result.
     async fn answer(cancelled_after: u64) -> Result<QueueReply, Fault> {
-        // Only a machine can make an id, so one is asked for a first operation.
+        // Only a machine can create an id, so a worker is asked for its first operation.
         let id = first_operation();
         let mut operations = Operations::new(Arc::new(Slow));
         operations.start(id, QueueOp::Clear { queue: QueueName::new("mail").unwrap() });
@@ -512,19 +510,19 @@ mod tests {
         loop {
             match worker.poll_output() {
                 Output::Queue(id, _) => return id,
-                Output::Wait(_) => panic!("a worker asks its queue at once"),
+                Output::Wait(_) => panic!("a worker polls its queue at once"),
                 _ => {}
             }
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_operation_that_is_cancelled_is_answered_once_as_lost() {
+    async fn a_cancelled_operation_completes_once_as_lost() {
         assert_eq!(answer(500).await.unwrap_err().kind(), FaultKind::AnswerLost);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_of_another_kind_than_was_asked_for_is_a_bad_response() {
+    async fn a_reply_that_does_not_match_its_operation_is_a_bad_response() {
         let mut operations = Operations::new(Arc::new(Slow));
         let queue = QueueName::new("mail").unwrap();
         operations.start(first_operation(), QueueOp::GetQueue { queue });
@@ -533,7 +531,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_operation_that_was_quicker_keeps_its_answer() {
+    async fn an_operation_that_completes_before_the_cancellation_keeps_its_result() {
         assert_eq!(answer(1500).await, Ok(QueueReply::Cleared));
     }
 }

@@ -1,14 +1,14 @@
-//! Randomness from the system.
+//! Random bytes from the system.
 
 use std::sync::{Mutex, PoisonError};
 
 use ivy_proto::{Cause, TaskId};
 
-/// For how many ids the system is asked at a time.
+/// How many ids are created from one request to the system.
 const IDS: usize = 64;
 
-/// Makes the ids of tasks. To ask the system for each of them would take as long as much of the rest
-/// of a call.
+/// Creates the ids of tasks. One request to the system per id would take as long as much of the
+/// rest of a call.
 #[derive(Default)]
 pub(crate) struct TaskIds(Mutex<Vec<[u8; 16]>>);
 
@@ -29,6 +29,6 @@ impl TaskIds {
 pub(crate) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Cause> {
     let mut bytes = [0; LENGTH];
     getrandom::fill(&mut bytes)
-        .map_err(|error| Cause::config(format!("the system gives no random numbers: {error}")))?;
+        .map_err(|error| Cause::config(format!("the system provides no random numbers: {error}")))?;
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! What ivy needs of a runtime.
+//! The traits that a runtime implements.
 
 use std::fmt;
 use std::future::Future;
@@ -15,61 +15,60 @@ use ivy_proto::queue::Fault;
 
 use crate::tls::Tls;
 
-/// The network.
+/// Name resolution and TCP connections.
 pub trait Net: Send + Sync + 'static {
-    /// A TCP connection. Sending and receiving do not wait for each other.
+    /// A TCP connection. Reading and writing are independent of each other.
     type Tcp: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
-    /// The addresses of a host, which is a name or an address.
+    /// The addresses of a host, given as a name or an address.
     fn resolve(host: String, port: u16)
     -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
-    /// Connects to an address, without a delay for small pieces (`TCP_NODELAY`). Dropping the future
-    /// cancels the attempt.
+    /// Connects to an address, with `TCP_NODELAY`. Dropping the future cancels the attempt.
     fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send;
 }
 
-/// The clients that reach servers.
+/// The clients of servers.
 pub trait Clients: Net {
-    /// An HTTP client, with what it needs to trust a server if it is to speak TLS. It connects when
-    /// the first request is sent. Nothing if none is compiled in.
+    /// Creates an HTTP client, with a TLS configuration if it must support TLS. It connects when
+    /// the first request is sent. `None` if no client is compiled in.
     ///
-    /// That of an async runtime is [`http_client`](crate::http_client).
+    /// An async runtime returns [`http_client`](crate::http_client).
     fn http(tls: Option<Tls>) -> Option<Box<dyn HttpClient>>;
 }
 
 /// An HTTP/1.1 client with a pool of connections.
 pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
-    /// Sends a request and reads its answer. Redirects are not followed. Dropping the future gives
-    /// the request up, and closes its connection.
+    /// Sends a request and reads its response, without following redirects. Dropping the future
+    /// cancels the request and closes its connection.
     fn send(&self, request: HttpRequest) -> BoxFuture<'static, Result<Response<Bytes>, Fault>>;
 }
 
-/// What carries out the work of producers and workers: an async runtime, or threads.
+/// Executes the effects of producers and workers: an async runtime, or threads.
 pub trait Runtime: Clients + Sized {
-    /// What tells a handler to stop.
+    /// Signals cancellation to a handler.
     type CancellationToken: Clone + fmt::Debug + Default + Send + Sync + 'static;
-    /// What runs the callbacks of results.
+    /// Runs the callbacks of results.
     type Callbacks: Callbacks;
 
-    /// The time, on the clock that [`sleep_until`](Runtime::sleep_until) follows.
+    /// The current time, on the clock that [`sleep_until`](Runtime::sleep_until) uses.
     fn now() -> Instant {
         Instant::now()
     }
 
-    /// What the clock on the wall shows, as the time since 1970-01-01T00:00:00Z.
+    /// The wall clock, as the time since 1970-01-01T00:00:00Z.
     fn unix_time() -> Duration {
-        // A clock set before 1970 is wrong by so much that zero is as good.
+        // A clock set before 1970 is wrong anyway.
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
     /// Sleeps until this time.
     fn sleep_until(until: Instant) -> impl Future<Output = ()> + Send;
 
-    /// Runs a future in the background. The name is for people who look at threads.
+    /// Runs a future in the background. The name identifies its thread for people.
     ///
     /// # Errors
-    /// If the system gives no means to run it.
+    /// If the system cannot run it.
     fn spawn(
         name: &'static str,
         future: impl Future<Output = ()> + Send + 'static,
@@ -82,14 +81,14 @@ pub trait Runtime: Clients + Sized {
     fn is_cancelled(token: &Self::CancellationToken) -> bool;
 }
 
-/// A runtime of futures. An adapter for another one is this trait, with those that it builds on.
+/// A runtime of futures. An adapter for another runtime implements this trait and its supertraits.
 pub trait AsyncRuntime: Runtime {
-    /// Waits until a token is cancelled. Dropping the future loses nothing.
+    /// Waits until a token is cancelled. Must be cancel safe.
     fn cancelled(token: &Self::CancellationToken) -> impl Future<Output = ()> + Send;
 }
 
-/// What runs the callbacks of results. They may take long, block and panic.
+/// Runs the callbacks of results, which may take long, block and panic.
 pub trait Callbacks: fmt::Debug + Default + Send + 'static {
-    /// Runs one.
+    /// Runs a callback.
     fn run(&self, callback: impl FnOnce() + Send + 'static);
 }

@@ -24,12 +24,12 @@ thread_local! {
     static HOSTS: RefCell<HashMap<String, Vec<SocketAddr>>> = RefCell::default();
 }
 
-/// Lets the system give no means to run the next so many handlers that this thread starts.
+/// Makes the system fail to run the next `handlers` handlers that this thread starts.
 pub(crate) fn refuse_handlers(handlers: u32) {
     REFUSED.set(handlers);
 }
 
-/// Sets the clock on the wall of this thread's test forward. Otherwise it runs with tokio's time.
+/// Sets the wall clock forward for this thread's test. Otherwise it follows tokio's time.
 pub(crate) fn set_clock_forward(by: Duration) {
     SET_FORWARD.set(SET_FORWARD.get() + by);
 }

@@ -1,4 +1,4 @@
-//! Limits of time.
+//! Time limits.
 
 use std::future::{Future, pending};
 use std::pin::pin;
@@ -8,7 +8,7 @@ use futures_util::future::{Either, select};
 
 use crate::runtime::Runtime;
 
-/// What a future brings; nothing if it takes longer than this.
+/// The future's output, or `None` if it takes longer than `limit`.
 pub(crate) async fn timeout<R: Runtime, F: Future>(
     limit: Duration,
     future: F,

@@ -1,4 +1,5 @@
-//! The worker's role: reserves messages, runs their handlers, and settles each as its task ended.
+//! Drives the worker: reserves messages, runs their handlers, and settles each according to its
+//! outcome.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -31,10 +32,11 @@ use crate::runtime::Runtime;
 
 /// A running worker.
 ///
-/// [`drain`](Worker::drain) ends it. One that is dropped without reserves no more messages and
-/// drains in the background, within the same limit: handlers that have begun are not cut off while
-/// the process and, in tokio, the runtime lives. When that ends before, the messages of what was cut
-/// off return to their queues when their leases end.
+/// Stop it with [`drain`](Worker::drain). A worker that is dropped reserves no more messages and
+/// drains in the background, within the limit set by
+/// [`drain_limit`](crate::WorkerBuilder::drain_limit): its running handlers continue as long as the
+/// process and, with tokio, the runtime live. If those end earlier, the unfinished messages return
+/// to their queues when their leases end.
 pub struct Worker<R> {
     mailbox: UnboundedSender<Input>,
     finished: Flag,
@@ -45,34 +47,34 @@ pub struct Worker<R> {
 }
 
 impl<R> Worker<R> {
-    /// Stops reserving messages. Handlers that run go on.
+    /// Stops reserving messages. Running handlers continue.
     pub fn pause(&self) {
         self.post(Input::Pause);
     }
 
-    /// Reserves messages again.
+    /// Resumes reserving messages.
     pub fn resume(&self) {
         self.post(Input::Resume);
     }
 
-    /// Holds results back. What is done is deleted from the queue all the same.
+    /// Holds results back. Finished messages are still deleted from the queue.
     pub fn pause_notifier(&self) {
         self.post(Input::PauseNotifier);
     }
 
-    /// Publishes the results that were held back, and new ones again.
+    /// Publishes the results held back, and new ones again.
     pub fn resume_notifier(&self) {
         self.post(Input::ResumeNotifier);
     }
 
-    /// What happens in this worker, from now on.
+    /// The events of this worker from now on.
     #[must_use]
     pub fn events(&self) -> Events<R> {
         self.events.watch()
     }
 
-    /// Begins to end the worker. What it gives is raised when the worker has ended; nothing in a
-    /// process that was forked from the worker's, where there is nothing to end.
+    /// Starts to drain the worker. Returns a flag that is raised when the worker has ended; `None`
+    /// in a process forked from the worker's, where there is nothing to end.
     pub(crate) fn start_to_drain(&self, limit: Duration) -> Option<&Flag> {
         self.process.is_current().then(|| {
             self.post(Input::Drain { limit });
@@ -81,7 +83,7 @@ impl<R> Worker<R> {
     }
 
     fn post(&self, input: Input) {
-        // A worker that has finished takes no more mail.
+        // A worker that has finished accepts no more mail.
         let _ = self.mailbox.unbounded_send(input);
     }
 }
@@ -120,7 +122,7 @@ pub(crate) fn start<R: Adapter>(
         mailbox: mailbox.clone(),
         ivy,
     };
-    // Whatever ends it, ends the wait for it.
+    // Raised however the worker ends.
     let ends = RaiseOnDrop(finished.clone());
     let running = async move {
         pump(role, receiver, clock).await;
@@ -132,13 +134,13 @@ pub(crate) fn start<R: Adapter>(
 }
 
 fn no_worker<R: Runtime>(error: io::Error) -> Error<R> {
-    Error::config(format!("no worker can be started: {error}"))
+    Error::config(format!("cannot start the worker: {error}"))
 }
 
-/// How many heard a notice.
+/// How many subscribers received a notice.
 type Published = Result<u64, NotifyFault>;
 
-/// A handler that runs.
+/// A running handler.
 struct Running<R: Runtime> {
     cancelled: R::CancellationToken,
     waits: HandlerWaits,
@@ -150,7 +152,7 @@ struct WorkerRole<R: Adapter> {
     operations: Operations,
     notifier: Option<Arc<dyn Notifier>>,
     publishing: FuturesUnordered<Join<Ready<OpId>, BoxFuture<'static, Published>>>,
-    /// What was published at once.
+    /// Publications that completed immediately.
     published: VecDeque<(OpId, Published)>,
     running: FxHashMap<JobId, Running<R>>,
     events: EventSink,
@@ -175,7 +177,7 @@ impl<R: Adapter> WorkerRole<R> {
 
     fn cancel(&self, job: JobId, reason: CancelReason) {
         if let Some(running) = self.running.get(&job) {
-            tracing::debug!(?job, ?reason, "a handler is told to stop");
+            tracing::debug!(?job, ?reason, "cancelling a handler");
             R::cancel(&running.cancelled);
         }
     }
@@ -257,7 +259,7 @@ impl<R: Adapter> Role for WorkerRole<R> {
         };
         match published {
             Poll::Ready(Some((id, answer))) => Poll::Ready(Input::Published(id, answer)),
-            // What is published later is polled later.
+            // Publications started later are polled later.
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }

@@ -1,4 +1,4 @@
-//! What a worker serves, and how.
+//! The builder of a worker.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::ivy::Ivy;
 use crate::random::random;
 use crate::worker::{Worker, start};
 
-/// How long a worker that is dropped may take to drain, unless said otherwise.
+/// The default time limit of the drain of a dropped worker.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
-/// Says what a worker serves, and how, and starts it. Made by [`Ivy::worker`].
+/// Configures a worker and starts it. Created by [`Ivy::worker`].
 ///
-/// What is wrong with a name or a number is told by [`start`](WorkerBuilder::start).
+/// Errors in a name or a number are reported by [`start`](WorkerBuilder::start).
 #[must_use = "a worker serves nothing until it is started"]
 pub struct WorkerBuilder<R: Adapter> {
     ivy: Ivy<R>,
@@ -28,7 +28,7 @@ pub struct WorkerBuilder<R: Adapter> {
 }
 
 impl<R: Adapter> Ivy<R> {
-    /// Says what a worker serves, and starts it.
+    /// Starts to configure a worker.
     pub fn worker(&self) -> WorkerBuilder<R> {
         WorkerBuilder {
             ivy: self.clone(),
@@ -55,75 +55,75 @@ impl<R: Adapter> WorkerBuilder<R> {
         self
     }
 
-    /// Runs up to so many handlers at a time, in the blocking adapter each in a thread of its own.
-    /// Default: 10.
+    /// The number of handlers that run concurrently; in the blocking adapter, each in a thread of
+    /// its own. Default: 10.
     pub fn concurrency(mut self, handlers: usize) -> Self {
         self.setup.concurrency(handlers);
         self
     }
 
-    /// Reserves messages for so long at a time; the reservation of a running task is renewed. After
-    /// a crash, its messages return to the queue when that time is over. Default: 30 s.
+    /// How long messages are reserved; the lease of a running task is renewed. After a crash,
+    /// messages return to the queue when their leases end. Default: 30 s.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.setup.lease(lease);
         self
     }
 
-    /// Reserves the messages of the task of this name for so long at a time.
+    /// The lease for messages of the task of this name.
     pub fn reserve_time(mut self, task: &str, time: Duration) -> Self {
         self.setup.reserve_time(task, time);
         self
     }
 
-    /// Serves this route as well, with all tasks.
+    /// Serves this route too, for all tasks.
     pub fn route(mut self, route: &str) -> Self {
         self.setup.route(route);
         self
     }
 
-    /// Gives a queue or route this share, when several have messages. Default: 1 each.
+    /// The share of a queue or route if several have messages. Default: 1 each.
     pub fn weight(mut self, queue: &str, weight: u32) -> Self {
         self.setup.weight(queue, weight);
         self
     }
 
-    /// Serves these priorities, 0 to 9, besides those that the registered tasks have: calls may
-    /// name others than their tasks do.
+    /// Serves these priorities, 0 to 9, in addition to those of the registered tasks: a call may
+    /// override the priority of its task.
     pub fn priorities(mut self, priorities: impl IntoIterator<Item = u8>) -> Self {
         self.setup.priorities(priorities);
         self
     }
 
     /// How long a failed task waits for its next attempt. Default: a random time of up to 1 s,
-    /// doubled with each attempt, at most 300 s. IronMQ counts in whole seconds, rounded up.
+    /// doubled with each attempt, at most 300 s. IronMQ rounds up to whole seconds.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.setup.backoff(backoff);
         self
     }
 
-    /// Moves a message to the dead-letter queue after so many lost deliveries, since its task may be
-    /// what crashes the workers. A delivery is lost when its worker crashes or its lease ends.
-    /// Renewals, failed attempts and releases on purpose, as by a drain, do not count. After half as
-    /// many the message runs alone. Default: 10. At least 2.
+    /// Moves a message to the dead-letter queue after this many lost deliveries, because its task
+    /// may be crashing the workers. A delivery is lost if its worker crashes or its lease ends.
+    /// Renewals, failed attempts and deliberate releases, as by a drain, do not count. After half
+    /// as many, the message runs alone. Default: 10. Minimum: 2.
     ///
-    /// IronMQ's own count includes renewals. There a task that allows no retries is moved when that
-    /// count exceeds five times this number; and the first few lost deliveries of any other task are
-    /// not counted, up to 5.
+    /// IronMQ's own count includes renewals. There, a task that allows no retries is moved when
+    /// that count exceeds five times this number, and up to 5 of the first lost deliveries of any
+    /// other task are not counted.
     pub fn max_deliveries(mut self, deliveries: u32) -> Self {
         self.setup.max_deliveries(deliveries);
         self
     }
 
-    /// Remembers messages that are done, and deletes them without running them again if they come
-    /// back: after a lost answer, or because somebody has posted a copy. Only authenticated messages
-    /// (bridge and v2 frames) can be told from each other. The memory is this worker's own. Default:
-    /// none.
+    /// Remembers finished messages and deletes them without running them again if they are
+    /// delivered again: after a lost reply, or because somebody posted a copy. Only authenticated
+    /// messages (bridge and v2 frames) can be recognized. The memory is local to this worker.
+    /// Default: none.
     pub fn replay_window(mut self, window: ReplayWindow) -> Self {
         self.setup.replay_window(window);
         self
     }
 
-    /// How long handlers may still run after the [`Worker`] was dropped. Default: 30 s.
+    /// How long running handlers may continue after the [`Worker`] was dropped. Default: 30 s.
     pub fn drain_limit(mut self, limit: Duration) -> Self {
         self.drain_limit = limit;
         self

@@ -1,9 +1,10 @@
-//! A queue of your own: tasks over a list in memory, in the place of a queue server.
+//! A custom queue: tasks over lists in memory instead of a queue server.
 //!
-//! What is below `main` is all that ivy needs to know of a queue. It answers each operation at once;
-//! a client of a server would send a request in [`Queue::execute`] and return its response.
+//! Everything below `main` is what ivy needs of a queue. This one completes each operation
+//! immediately; a client of a server would send a request in [`Queue::execute`] and return its
+//! response.
 
-#![allow(clippy::print_stdout, reason = "an example shows what happens")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,14 +34,14 @@ async fn main() -> ivy_tokio::Result<()> {
     Ok(())
 }
 
-/// A list of messages for each queue. Its clones share them.
+/// A list of messages per queue. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct ListQueue(Arc<Mutex<Lists>>);
 
 #[derive(Debug, Default)]
 struct Lists {
     queues: BTreeMap<QueueName, VecDeque<Entry>>,
-    /// Ids and reservations are numbers that are never used again.
+    /// Message ids and reservation ids are numbers that are never reused.
     last_number: u64,
 }
 
@@ -51,7 +52,7 @@ struct Entry {
     /// Reserved or delayed until then, ready afterwards.
     ready_at: Instant,
     reservation: Option<ReservationId>,
-    /// Attempts that failed, and leases that ended.
+    /// The number of failed attempts and ended leases.
     failed: u32,
     lost: u32,
 }
@@ -142,7 +143,7 @@ impl Lists {
                 self.queues.entry(queue.clone()).or_default();
                 QueueReply::Queue(QueueInfo::new(queue))
             }
-            op => return Err(Fault::unsupported(&op, "the lists end with the program")),
+            op => return Err(Fault::unsupported(&op, "the lists exist as long as the program")),
         })
     }
 
@@ -184,7 +185,7 @@ impl Entry {
     }
 }
 
-/// The entry that a receipt still holds.
+/// The entry whose reservation this receipt is, if it is still reserved.
 fn held<'a>(
     list: &'a mut VecDeque<Entry>,
     receipt: &Receipt,

@@ -1,12 +1,12 @@
-//! Has factorials computed by a worker, and prints them in the order of its arguments.
+//! Calls a worker to compute factorials and prints them in the order of its arguments.
 //!
-//! It takes everything from the environment: see `Ivy::from_env`, and the worker's example.
+//! It reads its configuration from the environment: see `Ivy::from_env`, and the worker's example.
 //!
 //! ```text
 //! cargo run -p ivy-tokio --example producer -- 3 4 5
 //! ```
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints its results")]
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use std::time::Duration;
 use clap::Parser;
 use ivy_tokio::{Ivy, Result, Task};
 
-/// Has the factorials of numbers computed by the task `testpackage.factorial`.
+/// Computes factorials by calling the task `testpackage.factorial`.
 #[derive(Parser)]
 struct Options {
-    /// The numbers.
+    /// The numbers to compute the factorials of.
     #[arg(required = true)]
     numbers: Vec<u64>,
     /// The queue that the worker serves.
     #[arg(long, default_value = "testpackage")]
     queue: String,
-    /// How long to wait for each result, in seconds. A task whose worker was killed is taken up
-    /// again by another one half a minute later.
+    /// How long to wait for each result, in seconds. If a worker is killed, another one runs its
+    /// tasks after half a minute.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     timeout: u64,
-    /// How many calls are under way at a time.
+    /// How many calls are in flight at the same time.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
 }

@@ -1,4 +1,4 @@
-//! tokio, as ivy uses it.
+//! The runtime tokio.
 
 use std::future::Future;
 use std::io;
@@ -12,9 +12,9 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 use tokio_util::sync::CancellationToken;
 
-/// The runtime of the names of this crate.
+/// The runtime of this crate's types.
 ///
-/// ivy follows tokio's clock, so a test that pauses tokio's time pauses ivy as well.
+/// ivy uses tokio's clock, so a test that pauses tokio's time pauses ivy too.
 #[derive(Debug)]
 pub enum Tokio {}
 

@@ -1,15 +1,15 @@
-//! What this crate promises about its dependencies.
+//! The limits on this crate's dependencies.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// The most crates that a program compiles which uses the memory alone, this one included.
+/// The most crates that a program using memory backends only compiles, including this one.
 const MOST_CRATES: usize = 65;
 
 #[test]
-fn few_crates_are_compiled_for_the_memory_alone_and_none_for_http_or_tls() {
+fn memory_backends_alone_need_few_crates_and_neither_http_nor_tls() {
     let tree = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--no-default-features", "--edges", "normal"])
         .args(["--prefix", "none", "--no-dedupe", "--format", "{p}"])

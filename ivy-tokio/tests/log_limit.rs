@@ -1,9 +1,8 @@
-//! How much of the log messages fill that anybody may post.
+//! Limits how much of the log invalid messages, which anyone may post, can fill.
 //!
-//! This is the only test of its program: what the log shows depends on a subscriber that other tests do
-//! not have.
+//! This is the only test in its binary, because it needs a global subscriber.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -17,7 +16,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 const REFUSED: Task<(u64,), u64> = Task::new("test.refused").queue("test");
 const MESSAGES: usize = 10_000;
 
-/// Keeps the text of each warning.
+/// Records the text of each warning.
 #[derive(Clone, Default)]
 struct Warnings(Arc<Mutex<Vec<String>>>);
 
@@ -56,13 +55,13 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &Id) {}
 }
 
-/// How many messages a line stands for.
-fn told_by(line: &str) -> usize {
+/// How many messages a line reports.
+fn reported_by(line: &str) -> usize {
     line.split_once(" more within a minute").map_or(1, |(number, _)| number.parse().unwrap())
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_messages_are_all_reported_or_counted_in_a_few_lines() {
+async fn ten_thousand_messages_are_all_logged_or_counted_in_a_few_lines() {
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
     let ivy = Ivy::builder().queue_url("memory://").notifier_url("memory://").build().unwrap();
@@ -75,13 +74,13 @@ async fn ten_thousand_messages_are_all_reported_or_counted_in_a_few_lines() {
     let lines = warnings.take();
     let bytes: usize = lines.iter().map(String::len).sum();
     assert!(bytes < MESSAGES, "{bytes} bytes of log for {MESSAGES} messages");
-    assert_eq!(lines.iter().map(|line| told_by(line)).sum::<usize>(), MESSAGES, "{lines:#?}");
+    assert_eq!(lines.iter().map(|line| reported_by(line)).sum::<usize>(), MESSAGES, "{lines:#?}");
 
     for n in 0..100 {
         ivy.send(&REFUSED, (n,)).await.unwrap();
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     worker.drain(Duration::from_secs(8)).await;
-    let told: usize = warnings.take().iter().map(|line| told_by(line)).sum();
-    assert_eq!(told, 100, "the end of the worker tells what was left out");
+    let told: usize = warnings.take().iter().map(|line| reported_by(line)).sum();
+    assert_eq!(told, 100, "the worker logs the count of suppressed lines when it ends");
 }

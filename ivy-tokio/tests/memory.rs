@@ -1,8 +1,8 @@
 //! Producer and worker over the memory backend, as an application uses them, in virtual time.
-//! Written once for all adapters, and for those whose methods are futures; below is what only this
-//! adapter shows.
+//! Shared by all adapters, and by those whose methods are futures; the tests below are specific to
+//! this one.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod adapter;
 #[path = "../../tests/adapters/futures/tests.rs"]
@@ -30,13 +30,13 @@ fn an_idle_worker_drains_within_two_seconds() {
     assert!(lasted <= Duration::from_secs(2), "{lasted:?}");
 }
 
-/// In real time: a thread that is blocked knows no other.
+/// In real time, because the thread really blocks.
 #[tokio::test]
-async fn a_handler_that_blocks_the_only_thread_is_warned_of() {
+async fn a_handler_that_blocks_the_only_thread_causes_a_warning() {
     let ivy = ivy();
     let lease = Duration::from_secs(1);
     let blocks = move || async move {
-        // Longer than a renewal may wait, and shorter than the lease.
+        // Longer than a renewal may be delayed, and shorter than the lease.
         std::thread::sleep(lease * 19 / 20);
         Ok::<_, TaskError>(())
     };

@@ -1,4 +1,4 @@
-//! Where an IronMQ server and a project on it are found.
+//! The address of a project on an IronMQ server.
 
 use std::fmt;
 
@@ -7,21 +7,21 @@ use ivy_proto::text::is_plain;
 
 /// The longest project id and the longest segment of a path prefix, in bytes.
 const LONGEST_SEGMENT: usize = 255;
-/// The most segments of a path prefix. With the limit on each, a URL stays far below the 64 KiB
-/// that HTTP libraries take.
+/// The most segments of a path prefix. Together with the limit on each, it keeps URLs well below
+/// the 64 KiB that HTTP libraries accept.
 const MOST_SEGMENTS: usize = 16;
 
-/// How requests travel.
+/// The protocol of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
-    /// In the clear, by default to port 80.
+    /// Unencrypted, by default on port 80.
     Http,
-    /// Encrypted, by default to port 443.
+    /// Encrypted, by default on port 443.
     Https,
 }
 
 impl Scheme {
-    /// The port that is used unless another is given.
+    /// The default port.
     #[must_use]
     pub const fn default_port(self) -> u16 {
         match self {
@@ -51,21 +51,21 @@ pub struct Address {
     project: String,
 }
 
-/// Why the parts do not make an [`Address`].
+/// Why the parts do not form an [`Address`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidAddress {
-    /// The host is neither a name nor an address.
+    /// The host is neither a name nor an IP address.
     #[error("the host must be a name, an IPv4 address, or an IPv6 address in brackets")]
     Host,
     /// The port is 0.
     #[error("the port must be 1 to 65535")]
     Port,
-    /// The project id is empty, too long, or holds control characters.
+    /// The project id is empty, too long, or contains control characters.
     #[error("the project id must be 1 to 255 bytes without control characters")]
     Project,
-    /// A segment of the path prefix is empty, too long, or holds control characters, or there are
-    /// too many.
+    /// A segment of the path prefix is empty, too long, or contains control characters, or there
+    /// are too many segments.
     #[error(
         "a path prefix must be at most 16 segments of 1 to 255 bytes without control characters"
     )]
@@ -73,13 +73,13 @@ pub enum InvalidAddress {
 }
 
 impl Address {
-    /// The host that every IronMQ client uses unless told otherwise.
+    /// The host that IronMQ's clients use by default.
     pub const DEFAULT_HOST: &'static str = "mq-aws-us-east-1-1.iron.io";
 
     /// The address of a project, on the scheme's default port.
     ///
     /// # Errors
-    /// If the host or the project id cannot be one.
+    /// If the host or the project id is invalid.
     pub fn new(scheme: Scheme, host: &str, project: &str) -> Result<Self, InvalidAddress> {
         if !is_segment(project) {
             return Err(InvalidAddress::Project);
@@ -93,7 +93,7 @@ impl Address {
         })
     }
 
-    /// The same, on another port.
+    /// Sets the port.
     ///
     /// # Errors
     /// If the port is 0.
@@ -105,11 +105,11 @@ impl Address {
         Ok(self)
     }
 
-    /// The same, with a path in front of `/3`, as some servers behind a proxy have it. The
-    /// segments are given unescaped.
+    /// Sets a path in front of `/3`, as some servers behind a proxy have it. The segments are given
+    /// unescaped.
     ///
     /// # Errors
-    /// If a segment cannot be one, or there are too many.
+    /// If a segment is invalid, or there are too many.
     pub fn with_prefix(mut self, prefix: Vec<String>) -> Result<Self, InvalidAddress> {
         if prefix.len() > MOST_SEGMENTS || !prefix.iter().all(|segment| is_segment(segment)) {
             return Err(InvalidAddress::Prefix);
@@ -118,13 +118,13 @@ impl Address {
         Ok(self)
     }
 
-    /// How requests travel.
+    /// The protocol of requests.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The host, an IPv6 address in brackets.
+    /// The host; an IPv6 address is in brackets.
     #[must_use]
     pub fn host(&self) -> String {
         self.host.to_string()
@@ -148,13 +148,13 @@ impl Address {
         &self.project
     }
 
-    /// Whether the token would travel in the clear over a network that others may read.
+    /// Whether the token would be sent unencrypted over a network that others may read.
     #[must_use]
     pub fn is_exposed(&self) -> bool {
         self.scheme == Scheme::Http && !self.host.is_loopback()
     }
 
-    /// The URL under which the project's queues are found, without a slash at its end.
+    /// The base URL of the project's queues, without a trailing slash.
     fn base(&self) -> String {
         let mut base = format!("{}://{}", self.scheme.as_str(), self.host);
         if self.port != self.scheme.default_port() {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_port_is_left_out() {
+    fn the_default_port_is_omitted() {
         assert_eq!(base(Scheme::Https, "mq.example").unwrap(), "https://mq.example/3/projects/p");
         let address = Address::new(Scheme::Http, "[::1]", "p").unwrap().with_port(8080).unwrap();
         assert_eq!(address.base(), "http://[::1]:8080/3/projects/p");
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn an_invalid_host_is_refused() {
         for host in ["", " ", "a b", "a/b", "a@b", "a:1", "::1", "a#b", "a\"b", "a\r\nb", "a{b"] {
             assert_eq!(base(Scheme::Http, host), Err(InvalidAddress::Host), "{host:?}");
         }

@@ -1,24 +1,24 @@
-//! What a person can do about a fault, where IronMQ needs to be told of in its own words.
+//! Advice about faults that is specific to IronMQ.
 
 use ivy_proto::queue::{Fault, FaultKind};
 
-/// The advice about faults of this kind, if it is another than that of any queue.
+/// The advice about faults of this kind, if it differs from the general one.
 pub(crate) fn about(kind: FaultKind) -> Option<&'static str> {
     match kind {
         FaultKind::Tls => Some(
-            "check the host name and the certificate, hand in the root of your own authority, or say that the server has no TLS (ironmq+http://, IRON_MQ_SCHEME=http)",
+            "check the host name and the certificate, add the root certificate of your own authority, or use ironmq+http:// (IRON_MQ_SCHEME=http) if the server has no TLS",
         ),
         FaultKind::BadResponse => Some(
-            "check that the address is that of an IronMQ v3 server, and no proxy answers in its place",
+            "check that the address is that of an IronMQ v3 server and that no proxy responds instead of it",
         ),
         FaultKind::Unauthorized => Some(
-            "check host, project id and token; credentials of an older API version do not work",
+            "check host, project id and token; credentials of older API versions do not work",
         ),
         _ => None,
     }
 }
 
-/// The fault with that advice.
+/// Adds that advice to a fault.
 pub(crate) fn advised(fault: Fault) -> Fault {
     match about(fault.kind()) {
         Some(advice) => fault.with_advice(advice),

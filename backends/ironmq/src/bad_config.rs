@@ -1,51 +1,52 @@
-//! What can be wrong with the configuration of an IronMQ project.
+//! Errors in the configuration of an IronMQ project.
 
 use ivy_proto::config::{ConfigError, Origin};
 
 use crate::address::InvalidAddress;
 use crate::token::BadToken;
 
-/// The configuration of an IronMQ project cannot be used. Never shows a token.
+/// The configuration of an IronMQ project is invalid. Never shows a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadConfig {
-    /// A token cannot be one.
+    /// A token is invalid.
     #[error("{origin}: {error}")]
     Token {
-        /// Where it stands.
+        /// Where it was found.
         origin: Origin,
         /// What is wrong with it.
         error: BadToken,
     },
-    /// A host, port or project id cannot be one.
+    /// A host, port or project id is invalid.
     #[error("{origin}: {error}")]
     Address {
-        /// Where it stands.
+        /// Where it was found.
         origin: Origin,
         /// What is wrong with it.
         error: InvalidAddress,
     },
-    /// A part of the server stands in a weaker source than what it would be used together with.
-    /// Whoever can write there could send the token to another server, or send it without TLS.
+    /// A part of the server's address comes from a weaker source than the token or the part that it
+    /// would be combined with. Anyone who can write to that source could redirect the token to
+    /// another server or turn TLS off.
     #[error(
-        "{origin} is not used together with the {what} of {stronger}, which is a stronger source: it could send the token to another server or unencrypted; set {variable} if it is meant, or write the token and the whole server in one place"
+        "{origin} is not used together with the {what} of {stronger}, which is a stronger source: it could redirect the token to another server or turn TLS off; set {variable} if that is intended, or write the token and the whole server in one place"
     )]
     WeakerSource {
-        /// Where the part stands.
+        /// Where the part was found.
         origin: Origin,
-        /// What it would be used together with: the token, the host, or the scheme.
+        /// What it would be combined with: the token, the host, or the scheme.
         what: &'static str,
-        /// Where that stands.
+        /// Where that was found.
         stronger: Origin,
-        /// The variable that says the same from a source which is strong enough.
+        /// The variable that sets the same part from a source that is strong enough.
         variable: &'static str,
     },
-    /// The project is known, and the token that opens it is not.
+    /// There is a project but no token for it.
     #[error(
         "there is no token for the IronMQ project: write it as ironmq://TOKEN@HOST/PROJECT_ID, or set IRON_MQ_TOKEN"
     )]
     NoToken,
-    /// The token is known, and the project that it opens is not.
+    /// There is a token but no project id.
     #[error(
         "there is no project id for IronMQ: write it as ironmq://TOKEN@HOST/PROJECT_ID, or set IRON_MQ_PROJECT_ID"
     )]

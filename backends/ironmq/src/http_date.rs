@@ -1,7 +1,7 @@
 //! The dates of HTTP headers.
 
 /// The seconds from 1970 to a date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7), the
-/// one form that is still written. Nothing for anything else, and for dates before 1970.
+/// only form that is still generated. `None` for anything else, and for dates before 1970.
 pub(crate) fn unix_seconds(text: &str) -> Option<u64> {
     let (_day_of_week, rest) = text.split_once(", ")?;
     let mut words = rest.split(' ');
@@ -28,19 +28,19 @@ fn digits(word: &str, count: usize) -> Option<u64> {
         .then(|| word.parse().ok())?
 }
 
-/// The month's number, with January 1.
+/// The month's number; January is 1.
 fn month(name: &str) -> Option<u64> {
     const NAMES: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     NAMES.iter().zip(1..).find(|(known, _)| **known == name).map(|(_, number)| number)
 }
 
-/// Days in the Gregorian calendar. Years are counted from March, so that the leap day comes last.
+/// Days in the Gregorian calendar. Years start in March, so that the leap day comes last.
 fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year / 4 - year / 100 + year / 400;
     let days_before_month = (153 * month + 2) / 5;
-    // 719,468 days lie between the first of March of year 0 and the first of January 1970.
+    // There are 719,468 days between 1 March of year 0 and 1 January 1970.
     year * 365 + leap_days + days_before_month + day - 1 - 719_468
 }
 

@@ -1,4 +1,4 @@
-//! The files of IronMQ's clients.
+//! The configuration files of IronMQ's clients.
 
 use serde_json::{Map, Value};
 
@@ -6,14 +6,13 @@ use ivy_proto::config::{ConfigError, Environment, Found, Origin};
 
 /// The file in the current folder.
 pub(crate) const FOLDER_FILE: &str = "./iron.json";
-/// The one in the home directory, as it is shown.
+/// The file in the home directory, as shown to users.
 pub(crate) const HOME_FILE: &str = "~/.iron.json";
 
-/// A file of IronMQ's clients. Other products share it, so a key that is not known is none of our
-/// business.
+/// A configuration file of IronMQ's clients. Other products share it, so unknown keys are ignored.
 pub(crate) struct IronFile {
     path: &'static str,
-    /// What stands under `iron_mq`, then what stands at the root.
+    /// The object under `iron_mq`, then the root object.
     objects: Vec<Map<String, Value>>,
 }
 
@@ -44,7 +43,7 @@ impl IronFile {
         Ok(IronFile { path, objects })
     }
 
-    /// The value of the first of these keys that is given. A number counts as its text.
+    /// The value of the first of these keys that is present. A number is converted to text.
     pub(crate) fn find(&self, keys: &'static [&'static str]) -> Result<Option<Found>, ConfigError> {
         for object in &self.objects {
             for key in keys {
@@ -54,7 +53,7 @@ impl IronFile {
                     Some(Value::String(text)) => text.clone(),
                     Some(Value::Number(number)) => number.to_string(),
                     Some(_) => {
-                        return Err(ConfigError::BadValue { origin, expected: "a text or number" });
+                        return Err(ConfigError::BadValue { origin, expected: "a string or number" });
                     }
                 };
                 return Ok(Some(Found { value, origin }));

@@ -1,5 +1,5 @@
-//! The JSON of an answer, read in one pass and without recursion: what is not needed is skipped,
-//! however deep or strange it is.
+//! The JSON of a response, read in one pass and without recursion: unneeded values are skipped,
+//! however deeply nested.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,8 +14,8 @@ use ivy_proto::queue::{Body, ReceivedBody};
 use ivy_proto::text::is_printable;
 use ivy_proto::wire::json::unescaped;
 
-/// A JSON object that reads as `T`; a key that occurs twice is an error. A derived `Deserialize`
-/// alone would take an array for an object, its elements for the fields.
+/// A JSON object that is read as `T`; a repeated key is an error. A derived `Deserialize` alone
+/// would accept an array as well, its elements as the fields.
 pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -39,7 +39,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// An element of an array that should be an object. Anything else is skipped, so that it does not
-/// spoil the elements beside it.
+/// affect the other elements.
 pub(crate) enum Element<T> {
     Object(T),
     Other,
@@ -94,8 +94,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Element<T> {
     }
 }
 
-/// The elements of an array, as far as they are objects and at most `MOST` of them; the others are
-/// skipped and counted, so that an array of junk takes no memory.
+/// The elements of an array that are objects, at most `MOST` of them. All others are skipped and
+/// counted, so that an array of junk takes no memory.
 pub(crate) struct Entries<T, const MOST: usize> {
     pub(crate) objects: Vec<T>,
     pub(crate) others: usize,
@@ -138,24 +138,24 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Entries<T
     }
 }
 
-/// The text that the value is, if it is one: not if it holds half a surrogate pair.
+/// The string that the value is, if it is a valid one: an unpaired surrogate is not.
 pub(crate) fn text(json: &str) -> Option<Cow<'_, str>> {
     match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        // Without an escape, a text stands there as it is.
+        // A string without escapes is its own value.
         Some(inner) if !inner.contains('\\') => Some(Cow::Borrowed(inner)),
         Some(inner) => unescaped(inner).map(Cow::Owned),
         None => None,
     }
 }
 
-/// An id: a text or, as some servers write it, a whole number, of which every digit counts.
+/// An id: a string or, as some servers write it, a whole number, of which every digit counts.
 pub(crate) fn id(json: &str) -> Option<Cow<'_, str>> {
     let is_number = json.bytes().all(|byte| byte.is_ascii_digit());
     let id = if is_number { Cow::Borrowed(json) } else { text(json)? };
     ((1..=LONGEST_ID).contains(&id.len()) && is_printable(&id)).then_some(id)
 }
 
-/// A message's body, kept as it was written where it is not a text.
+/// A message's body. A body that is not a string is kept as written.
 pub(crate) fn body(json: Option<&str>) -> ReceivedBody {
     let Some(json) = json else {
         return ReceivedBody::Missing;
@@ -166,19 +166,19 @@ pub(crate) fn body(json: Option<&str>) -> ReceivedBody {
     }
 }
 
-/// A count: nothing where it is not a number or below zero, the largest where it is too large.
+/// A count: `None` if it is not a number or is negative, the maximum if it is too large.
 pub(crate) fn count(json: Option<&str>) -> Option<u32> {
     let json = json?;
-    // Almost all counts are such.
+    // Almost all counts are single digits.
     if let [digit @ b'0'..=b'9'] = json.as_bytes() {
         return Some(u32::from(digit - b'0'));
     }
     let number: f64 = json.parse().ok()?;
-    // `as` stops at the largest number and drops fractions.
+    // `as` saturates and drops fractions.
     (number >= 0.0).then_some(number as u32)
 }
 
-/// A whole number that is not negative.
+/// A non-negative whole number.
 pub(crate) fn number(value: Option<&RawValue>) -> Option<u64> {
     value?.get().parse().ok()
 }
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_stand_in_a_request_is_no_id() {
+    fn a_value_that_a_request_cannot_contain_is_not_an_id() {
         for json in ["\"\"", "-1", "1.5", "1e3", "{}", "[1]", "true", "\"a\\r\\nb\"", "\"\\u0000\""]
         {
             assert_eq!(id(json), None, "{json}");
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_text_is_kept_as_written() {
+    fn a_body_that_is_not_a_string_is_kept_as_written() {
         for json in ["5", "{\"a\": 1}", "\"\\ud800\"", "true"] {
             assert_eq!(body(Some(json)), ReceivedBody::NotText(Body::new(json)), "{json}");
         }

@@ -1,17 +1,17 @@
-//! IronMQ v3 as a queue of ivy: its URLs and its HTTP interface, without IO.
+//! IronMQ v3 as a queue of ivy: its URLs and its HTTP protocol, without IO.
 //!
-//! A program names an IronMQ queue by a URL, through one of the adapters `ivy-tokio`, `ivy-async-std`
-//! and `ivy-blocking`, whose feature `ironmq` brings this crate. [`IronMq`] is what stands behind it:
-//! an [`Exchange`], which makes one HTTP request of each operation, and a reply or a fault of each
-//! response. `ivy serve`, of the crate `ivy-cli`, is a server of this interface for development and
-//! tests.
+//! Programs configure an IronMQ queue by a URL, through one of the adapters `ivy-tokio`,
+//! `ivy-async-std` and `ivy-blocking`, whose feature `ironmq` includes this crate. [`IronMq`]
+//! implements it: an [`Exchange`], which encodes each operation as an HTTP request, and decodes
+//! each response to a reply or a fault. `ivy serve`, of the crate `ivy-cli`, is a server of this
+//! protocol for development and tests.
 //!
 //! # URLs
 //!
-//! `ironmq://TOKEN@HOST[:PORT][/PREFIX...]/PROJECT_ID`, over HTTPS, port 443. `ironmq+http://` is the
-//! same over plain HTTP, port 80, with a warning where the token travels to another machine. A part
-//! that is left out is looked up as the [environment](#environment) says, and the host is IronMQ's own
-//! if it is found nowhere. In a token, a colon is written as `%3A`.
+//! `ironmq://TOKEN@HOST[:PORT][/PREFIX...]/PROJECT_ID`, over HTTPS, port 443. `ironmq+http://` is
+//! the same over plain HTTP, port 80, with a warning if the token is sent to another machine. A
+//! part that is left out is looked up in the [environment](#environment); if no host is found,
+//! IronMQ's own is used. In a token, write a colon as `%3A`.
 //!
 //! ```
 //! use ivy_proto::config::{Config, Environment};
@@ -41,7 +41,7 @@
 //!
 //! # Environment
 //!
-//! What the URL leaves out, and all of it where there is no URL, is the first that is found of:
+//! A part that the URL leaves out, or every part if there is no URL, is the first found of:
 //!
 //! part | variables | keys of a file
 //! --- | --- | ---
@@ -51,66 +51,68 @@
 //! port | `IRON_MQ_PORT`, `IRON_PORT` | `port`
 //! scheme | `IRON_MQ_SCHEME`, `IRON_MQ_PROTOCOL`, `IRON_SCHEME`, `IRON_PROTOCOL` | `scheme`, `protocol`
 //!
-//! The files are `./iron.json` and `~/.iron.json`, in this order, as IronMQ's own clients have them; keys
-//! below `iron_mq` come before those at the root. A server that a file names is used only with a token
-//! of the same file or of a weaker source, and no file turns off TLS where a URL or a variable says
-//! otherwise. Such a configuration is refused, since a user who can write to the current folder could
-//! redirect the token.
+//! The files are `./iron.json` and `~/.iron.json`, in this order, as in IronMQ's own clients; keys
+//! below `iron_mq` take precedence over those at the root. A server named by a file is used only
+//! with a token of the same file or of a weaker source, and no file turns off TLS if a URL or a
+//! variable turns it on. Such a configuration is refused, because a user who can write to the
+//! current folder could redirect the token.
 //!
 //! # Limits
 //!
 //! what | limit
 //! --- | ---
 //! messages in a post, a reserve or a delete | 100
-//! a body | 256 KiB; plans may have less, see [`with_max_body`](IronMq::with_max_body)
+//! a body | 256 KiB; some plans have less, see [`with_max_body`](IronMq::with_max_body)
 //! a request | 256 KiB
 //! a delay | 7 days, in whole seconds, rounded up
 //! a lease | 1 s to 24 h, in whole seconds; IronMQ documents 30 s as the shortest, and a shorter one comes with a warning
 //! the wait of a reserve | 30 s
-//! a response | what its operation can bring; what is longer is not read
-//! a redirect | not followed, since it would carry the token along
-//! `Retry-After` | heeded up to 60 s
+//! a response | the size that its operation can require; the rest is not read
+//! a redirect | not followed, because it would forward the token
+//! `Retry-After` | respected up to 60 s
 //!
 //! # Promises
 //!
-//! * A message that was posted is on the server until it is deleted, or until its age: 7 days from its
-//!   post, unless the queue's `message_expiration` says otherwise (30 days at most). What expires is
-//!   gone without a trace, dead letters too.
-//! * At least once: a message whose lease ends is delivered again, at the place that it had. Where the
-//!   response to a post is lost, the message may be there twice once it is posted again; the task has
-//!   one id in both. Where the response to a reserve is lost, its messages return when their leases end.
-//! * A late worker does no harm: each delete, renewal and release carries its reservation, and the
-//!   server refuses one that is over.
-//! * A batch that is posted or deleted is accepted as a whole. What is refused as a whole is tried again
-//!   in parts, so that one bad message costs no other.
-//! * Counts: `reserved_count` counts reserves and renewals in one, so it is an upper bound of the
-//!   deliveries. The number of lost ones travels in the message, and a failed task is followed by a copy
-//!   with the next attempt's number: the copy first, the delete second.
-//! * ivy sets no dead-letter rule on a queue, and warns at the start of a worker where the server has one:
-//!   it would move messages without a reason.
+//! * A posted message is stored on the server until it is deleted, or until it expires: 7 days
+//!   after its post, unless the queue's `message_expiration` differs (30 days at most). Expired
+//!   messages are lost without a trace, dead letters too.
+//! * At least once: a message whose lease ends is delivered again, at its previous position. If the
+//!   response to a post is lost and the message is posted again, it may exist twice; the task has
+//!   the same id in both. If the response to a reserve is lost, its messages return when their
+//!   leases end.
+//! * A late worker does no harm: each delete, renewal and release contains its reservation, and the
+//!   server refuses one that has ended.
+//! * A batch is posted or deleted as a whole. A batch that is refused is retried in parts, so that
+//!   one invalid message does not affect the others.
+//! * Counts: `reserved_count` counts both reserves and renewals, so it is an upper bound of the
+//!   deliveries. The number of lost deliveries is stored in the message, and a failed task is
+//!   followed by a copy with the next attempt's number: first the copy is posted, then the original
+//!   deleted.
+//! * ivy sets no dead-letter rule on a queue, and warns at the start of a worker if the server has
+//!   one: it would move messages without recording a reason.
 //!
 //! # Errors
 //!
-//! A request that fails is a [`Fault`], which says what happened, whether the request may have had an
-//! effect all the same, and what to do. It never holds a token or a body, even where the server
-//! repeats them.
+//! A request that fails returns a [`Fault`], which contains what happened, whether the request may
+//! have taken effect anyway, and what to do. It never contains a token or a body, even if the
+//! server repeats them.
 //!
 //! response | fault
 //! --- | ---
 //! 401 | `Unauthorized`
-//! 403 | `LeaseLost` to a delete, a renewal or a release; `Refused` to the creation of a queue; else `Unauthorized`
-//! 404 | `NoMessage` or `NoQueue`, by what was asked
-//! 408, 5xx | `ServerError`: it may have had its effect
+//! 403 | `LeaseLost` for a delete, a renewal or a release; `Refused` for the creation of a queue; else `Unauthorized`
+//! 404 | `NoMessage` or `NoQueue`, depending on the operation
+//! 408, 5xx | `ServerError`: it may have taken effect
 //! 413 | `TooLarge`
 //! 429 | `TooManyRequests`
 //! 3xx | `Redirected`
 //! another 4xx | `Refused`
-//! anything else, a success that does not show what proves it included | `BadResponse`: it may have had its effect
+//! anything else, including a success without proof | `BadResponse`: it may have taken effect
 //!
-//! What is wrong with a configuration is a [`BadConfig`], in a
-//! [`ConfigError`](ivy_proto::config::ConfigError) that says where the part stands.
+//! An invalid configuration returns a [`BadConfig`], in a
+//! [`ConfigError`](ivy_proto::config::ConfigError) that names the source of the part.
 //!
-//! # By hand
+//! # Without an adapter
 //!
 //! ```
 //! use ivy_ironmq::{Address, IronMq, Scheme, Token};
@@ -167,13 +169,13 @@ use crate::redaction::Redaction;
 use ivy_proto::backend::{Exchange, HttpRequest, Step};
 use ivy_proto::queue::{Capabilities, Fault, FaultKind, Lease, Oddity, QueueOp, QueueReply, Retry};
 
-/// The part of an answer around its messages, in bytes.
+/// The size of a response apart from its messages, in bytes.
 const RESPONSE_FRAME: usize = 64 * 1024;
 /// The longest entry of a list of queues: a name of 255 bytes, each escaped as six.
 const LISTED_QUEUE: usize = 2 * 1024;
 
-/// A project on an IronMQ v3 server, as a dialect: [`QueueOp`] to request, answer to
-/// [`QueueReply`] or [`Fault`]. Its `Debug` does not show the token.
+/// A project on an IronMQ v3 server: encodes a [`QueueOp`] as a request and decodes the response to
+/// a [`QueueReply`] or a [`Fault`]. Its `Debug` output does not contain the token.
 #[derive(Clone)]
 pub struct IronMq {
     address: Address,
@@ -184,7 +186,7 @@ pub struct IronMq {
 }
 
 impl IronMq {
-    /// The dialect of this project, for bodies as large as IronMQ's largest plan takes.
+    /// A project, with the body limit of IronMQ's largest plan.
     #[must_use]
     pub fn new(address: &Address, token: Token) -> Self {
         let max_body = capabilities().max_body;
@@ -197,34 +199,35 @@ impl IronMq {
         }
     }
 
-    /// Where the project is found.
+    /// The address of the project.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// What opens it.
+    /// The token of the project.
     #[must_use]
     pub fn token(&self) -> &Token {
         &self.token
     }
 
-    /// The same, with another limit for one body, in bytes.
+    /// Sets another limit for one body, in bytes.
     #[must_use]
     pub fn with_max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// The request that does the operation. Durations travel as whole seconds, rounded up; they
-    /// and numbers beyond IronMQ's limits are sent as the limit.
+    /// Encodes the operation as a request. Durations are sent in whole seconds, rounded up;
+    /// durations and numbers beyond IronMQ's limits are sent as the limit.
     ///
-    /// The `Authorization` header is marked as sensitive, so that its `Debug` does not show it.
+    /// The `Authorization` header is marked as sensitive, so that its `Debug` output does not show
+    /// it.
     #[must_use]
     pub fn encode(&self, op: &QueueOp) -> Request<Bytes> {
         let call = request::call(op);
         let uri = Uri::try_from(format!("{}{}", self.base, call.path))
-            .expect("base and path are made of escaped segments of limited length");
+            .expect("base and path consist of escaped segments of limited length");
         let mut request = Request::new(call.body.clone().unwrap_or_default());
         *request.method_mut() = call.method;
         *request.uri_mut() = uri;
@@ -242,17 +245,18 @@ impl IronMq {
         request
     }
 
-    /// Reads the answer to the operation.
+    /// Decodes the response to the operation.
     ///
     /// # Errors
-    /// The [`Fault`] that the answer is. Where the server claims success and does not show what
-    /// proves it, such as one id for each posted message, that is [`FaultKind::BadResponse`], and
-    /// whether the operation had its effect is unknown.
+    /// The [`Fault`] that the response reports. If the server reports success without proof, such
+    /// as one id for each posted message, that is [`FaultKind::BadResponse`], and whether the
+    /// operation took effect is unknown.
     pub fn decode(&self, op: &QueueOp, answer: Response<Bytes>) -> Result<QueueReply, Fault> {
         self.decode_noting(op, answer, |_| {})
     }
 
-    /// The same, and notes each [`Oddity`] that the answer is believed in spite of.
+    /// As [`decode`](IronMq::decode), and reports each [`Oddity`] in spite of which the response is
+    /// accepted.
     ///
     /// # Errors
     /// As [`decode`](IronMq::decode).
@@ -276,7 +280,7 @@ impl IronMq {
         Err(advice::advised(fault))
     }
 
-    /// How many bytes of the answer to this operation are read. A longer one is cut off and
+    /// The most bytes of the response to this operation that are read. A longer one is cut off and
     /// counts as [`FaultKind::AnswerLost`].
     #[must_use]
     pub fn response_limit(&self, op: &QueueOp) -> usize {
@@ -330,7 +334,7 @@ impl fmt::Debug for IronMq {
     }
 }
 
-/// What IronMQ v3 can do.
+/// The capabilities of IronMQ v3.
 #[must_use]
 pub const fn capabilities() -> Capabilities {
     let mut capabilities = Capabilities::broker().with_retry(Retry::Successor);
@@ -342,10 +346,10 @@ pub const fn capabilities() -> Capabilities {
     capabilities
 }
 
-/// The header that carries the token, which its `Debug` does not show.
+/// The header that contains the token. Its `Debug` output does not show it.
 fn authorization(token: &Token) -> HeaderValue {
     let mut value = HeaderValue::try_from(format!("OAuth {}", token.expose()))
-        .expect("a token holds visible ASCII characters only");
+        .expect("a token contains visible ASCII characters only");
     value.set_sensitive(true);
     value
 }

@@ -1,8 +1,8 @@
-//! The messages of an answer, each value as it is written.
+//! The messages of a response, each value as it is written.
 //!
-//! A reserve brings a hundred of them, and most of the work of a worker that does little else is to read
-//! them. So answers that are written as IronMQ writes them are read in one pass. All others, right or
-//! wrong, are left to `serde_json`.
+//! A reserve returns up to a hundred messages, and reading them is most of the work of a worker
+//! whose handlers are short. So responses in IronMQ's own format are read in one pass. All others,
+//! valid or not, are read by `serde_json`.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 use crate::request::MOST;
 use ivy_proto::wire::json::Scanner;
 
-/// How many messages more than asked for are taken from an answer. What is beyond is counted, and
-/// not held in memory.
+/// How many surplus messages of a response are read. Those beyond are counted, and not held in
+/// memory.
 pub(crate) const MOST_SURPLUS: usize = 100;
-/// The most messages that are taken from any answer.
+/// The most messages that are read from any response.
 pub(crate) const MOST_MESSAGES: usize = MOST + MOST_SURPLUS;
 
-/// A message of an answer. What is `null` counts as missing.
+/// A message of a response. `null` counts as missing.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct Message<'a> {
     #[serde(borrow, default, deserialize_with = "written")]
@@ -34,12 +34,12 @@ fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de str
     Ok(Option::<&RawValue>::deserialize(deserializer)?.map(RawValue::get))
 }
 
-/// The messages of an answer that has nothing else. Nothing if it is for `serde_json` to read.
+/// The messages of a response that contains nothing else. `None` if `serde_json` must read it.
 pub(crate) fn read(answer: &str) -> Option<Vec<Message<'_>>> {
     Reader { text: answer, scanner: Scanner::new(answer) }.answer()
 }
 
-/// Its functions are told a place, and give the one behind what they have read.
+/// Its methods take a position and return the one behind what they have read.
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     text: &'a str,
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A key without escapes, and where its value starts.
+    /// A key without escapes, and the position of its value.
     fn key(self, at: usize) -> Option<(&'a str, usize)> {
         let start = self.scanner.token(at);
         let end = self.scanner.plain_string(start)?;
@@ -121,7 +121,7 @@ mod tests {
         messages: Option<Entries<Message<'a>, MOST_MESSAGES>>,
     }
 
-    /// As `serde_json` reads it.
+    /// Reads it with `serde_json`.
     fn by_serde(answer: &str) -> Option<Vec<Message<'_>>> {
         let Object(answer) = serde_json::from_str::<Object<JsonMessages<'_>>>(answer).ok()?;
         let messages = answer.messages?;
@@ -132,7 +132,7 @@ mod tests {
         r#"{"id":"61","body":"{\"a\":\"\\n\"}","reserved_count":1,"reservation_id":"r"}"#;
 
     #[test]
-    fn what_ironmq_writes_is_read_in_one_pass() {
+    fn the_format_of_ironmq_is_read_in_one_pass() {
         for count in [0, 1, 2, MOST_MESSAGES] {
             let answer = format!("{{\"messages\":[{}]}}", vec![SENT; count].join(","));
             let messages = read(&answer);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_otherwise_is_left_to_serde_json() {
+    fn other_formats_are_left_to_serde_json() {
         let many = format!("{{\"messages\":[{}]}}", vec![SENT; MOST_MESSAGES + 1].join(","));
         for answer in [
             "",
@@ -168,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_is_what_serde_json_reads(
+        fn both_readers_read_the_same(
             pieces in prop::collection::vec(prop::sample::select(vec![
                 "{", "}", "[", "]", ",", ":", " ", "null", "1", "-0.5e3", "01", "true", "\"x\"",
                 "\"\\n\"", "\"\\ud800\"", "\"\\", "\"id\":", "\"body\":", "\"other\":", "[[{}]]",

@@ -1,4 +1,4 @@
-//! IronMQ among the backends of a program.
+//! The plug of IronMQ.
 
 use ivy_proto::backend::{BackendUrl, Plug, QueueBackend};
 use ivy_proto::config::{ConfigError, Environment};
@@ -8,8 +8,8 @@ use crate::sources::resolve;
 use crate::url::IronMqUrl;
 use crate::{Address, IronMq, Token};
 
-/// IronMQ as a backend: URLs that begin with `ironmq://` or `ironmq+http://`, and a project that is
-/// found where IronMQ's clients look for it.
+/// IronMQ as a backend: URLs that begin with `ironmq://` or `ironmq+http://`, and a project
+/// configured as for IronMQ's own clients.
 #[must_use]
 pub const fn plug() -> Plug {
     Plug::new("IronMQ", &["ironmq", "ironmq+http"])
@@ -33,7 +33,7 @@ fn backend((address, token): (Address, Token)) -> QueueBackend {
         return backend;
     }
     backend.with_warning(format!(
-        "the token travels unencrypted to {}; use ironmq:// instead of ironmq+http://",
+        "the token is sent unencrypted to {}; use ironmq:// instead of ironmq+http://",
         address.host()
     ))
 }

@@ -1,4 +1,4 @@
-//! What of a server's own words may be shown: nothing that gives back our token or what was sent.
+//! Redacts texts of a server: they must not reveal the token or the request.
 
 use std::borrow::Cow;
 
@@ -9,17 +9,17 @@ use ivy_proto::text::{holds_run_of, shares_run};
 /// The longest text of a server that is kept, in characters.
 const LONGEST_QUOTE: usize = 256;
 
-/// Knows what a request carried that its answer must not repeat, as servers do that quote what they
-/// stumbled over.
+/// Knows the secrets of a request, which error texts must not repeat. Servers do repeat them when
+/// they quote what they could not parse.
 pub(crate) struct Redaction<'a> {
     pub(crate) token: &'a Token,
     pub(crate) op: &'a QueueOp,
 }
 
 impl Redaction<'_> {
-    /// The beginning of a server's text, or nothing if it repeats a part of a secret.
+    /// The beginning of a server's text, or `None` if it repeats a part of a secret.
     pub(crate) fn quote(&self, said: &str) -> Option<String> {
-        // Servers may change the case of what they take for a name.
+        // Servers may change the case of what they parse as a name.
         let token = self.token.expose().to_ascii_lowercase();
         let repeats_the_token = holds_run_of(&said.to_ascii_lowercase(), &token);
         let quote: String = said.chars().take(LONGEST_QUOTE).collect();
@@ -36,7 +36,7 @@ impl Redaction<'_> {
     }
 }
 
-/// Whether a text quotes a part of what was sent, as it is or as it is written in JSON.
+/// Whether a text quotes a part of the request, literally or as it is written in JSON.
 fn quotes(quote: &str, sent: &str) -> bool {
     let in_json = || serde_json::to_string(sent).map_or(Cow::Borrowed(sent), Cow::Owned);
     shares_run(quote, sent) || (quote.contains('\\') && shares_run(quote, &in_json()))
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_of_what_was_sent_is_recognised_as_it_is_and_in_json() {
+    fn a_part_of_the_request_is_recognised_literally_and_in_json() {
         let sent = r#"{"pin":1234,"to":"a@b","x":"\u00e4"}"#;
         for quote in [sent, r#"near pin":1234,"#, r#"near \"pin\":12"#, r#"at 4,\"to\":\""#] {
             assert!(quotes(quote, sent), "{quote}");

@@ -1,4 +1,4 @@
-//! Answers that say no: what each status means for each operation.
+//! Error responses: the fault for each status and operation.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::http_date::unix_seconds;
 use crate::redaction::Redaction;
 use ivy_proto::queue::{Fault, FaultKind, QueueOp};
 
-/// The longest wait that a server is granted.
+/// The longest `Retry-After` that is respected.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// The fault that an answer with this status is. `said` is the server's own text, if it gave one;
-/// it is a hint only, since no two servers use the same words.
+/// The fault of a response with this status. `said` is the server's own text, if any; it is a hint
+/// only, because no two servers use the same text.
 pub(crate) fn fault(
     redaction: &Redaction<'_>,
     status: StatusCode,
@@ -45,18 +45,18 @@ fn kind(op: &QueueOp, status: u16, said: Option<&str>) -> FaultKind {
         401 => FaultKind::Unauthorized,
         403 => forbidden(op),
         404 => missing(op, said),
-        // Whoever waited too long for the request may have passed it on all the same.
+        // A proxy that timed out may have forwarded the request before.
         408 | 500..600 => FaultKind::ServerError,
         413 => FaultKind::TooLarge,
         429 => FaultKind::TooManyRequests,
         400..500 => FaultKind::Refused,
-        // Success in other words than IronMQ's (202, 204, ...), and codes outside of HTTP.
+        // Success statuses that IronMQ does not use (202, 204, ...), and codes outside of HTTP.
         _ => FaultKind::BadResponse,
     }
 }
 
-/// 403 is IronMQ's single sign that a reservation is no longer ours, and that a queue's type
-/// cannot be changed. Elsewhere it can only mean the project.
+/// IronMQ returns 403 only if a reservation has ended or a queue's type cannot be changed. For
+/// other operations it can only concern the project.
 fn forbidden(op: &QueueOp) -> FaultKind {
     match op {
         QueueOp::Delete { .. }
@@ -77,8 +77,8 @@ fn forbidden(op: &QueueOp) -> FaultKind {
 
 fn missing(op: &QueueOp, said: Option<&str>) -> FaultKind {
     match op {
-        // Where the queue is gone, its messages are gone too, and that is what the holder of one
-        // has to know.
+        // If the queue does not exist, its messages do not either, and that is what the holder of
+        // one must know.
         QueueOp::Delete { .. }
         | QueueOp::DeleteMany { .. }
         | QueueOp::Touch { .. }
@@ -90,15 +90,16 @@ fn missing(op: &QueueOp, said: Option<&str>) -> FaultKind {
         | QueueOp::Clear { .. }
         | QueueOp::GetQueue { .. }
         | QueueOp::DeleteQueue { .. } => FaultKind::NoQueue,
-        // These need nothing that could be missing, except the project or the API itself.
+        // These operations need nothing that could be missing, except the project or the API
+        // itself.
         QueueOp::Post { .. } | QueueOp::CreateQueue { .. } | QueueOp::ListQueues { .. } => {
             FaultKind::Refused
         }
     }
 }
 
-/// When to ask again: in seconds, or as a date, which is taken relative to the server's own clock,
-/// since ours may differ and is not known here. Garbage is ignored.
+/// When to retry: in seconds, or as a date, which is read relative to the server's own clock,
+/// because the local one may differ. Invalid values are ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let seconds = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -111,7 +112,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
-/// Where a redirect leads, without path, query and user, any of which may hold a secret.
+/// The target of a redirect, without path, query and user, each of which may contain a secret.
 fn redirect_origin(headers: &HeaderMap) -> Option<String> {
     let target: Uri = headers.get(LOCATION)?.to_str().ok()?.parse().ok()?;
     let port = target.port_u16().map(|port| format!(":{port}")).unwrap_or_default();

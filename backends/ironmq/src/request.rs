@@ -1,4 +1,4 @@
-//! Operations as requests.
+//! Encodes operations as requests.
 
 use std::time::Duration;
 
@@ -20,30 +20,30 @@ const LEASE: (u64, u64) = (1, 86_400);
 const LONGEST_WAIT: u64 = 30;
 /// The longest delay, in seconds: a week.
 const LONGEST_DELAY: u64 = 604_800;
-/// The most messages, or names, that can be asked for.
+/// The most messages, or names, per request.
 pub(crate) const MOST: usize = 100;
-/// Names are shorter than this, in characters, so a longer prefix matches as little as one of this
+/// Names are shorter than this, in characters, so a longer prefix matches nothing, like one of this
 /// length.
 const LONGEST_PREFIX: usize = 256;
 
-/// More than a message takes in a post beside its body.
+/// An upper bound of what a message takes in a post in addition to its body.
 const BESIDE_BODY: usize = 32;
-/// More than one of IronMQ's receipts takes in a delete.
+/// An upper bound of what one of IronMQ's receipts takes in a delete.
 const RECEIPT: usize = 96;
 
-/// What an operation becomes: a method, a path below the project's, and a body.
+/// A request: a method, a path below the project's, and a body.
 pub(crate) struct RestCall {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) body: Option<Bytes>,
 }
 
-/// How many messages or names the operation asks for, as it is sent.
+/// The number of messages or names to request, within the limits.
 pub(crate) fn clamped_count(count: usize) -> usize {
     count.clamp(1, MOST)
 }
 
-/// The request that the operation becomes.
+/// The request of the operation.
 pub(crate) fn call(op: &QueueOp) -> RestCall {
     match op {
         QueueOp::Post { queue, messages } => RestCall {
@@ -123,11 +123,11 @@ fn post(path: String, body: &impl Serialize) -> RestCall {
 }
 
 fn call_with(method: Method, path: String, body: &impl Serialize) -> RestCall {
-    let body = serde_json::to_vec(body).expect("texts, numbers and JSON can be written as JSON");
+    let body = serde_json::to_vec(body).expect("strings, numbers and JSON can be written as JSON");
     RestCall { method, path, body: Some(body.into()) }
 }
 
-/// Whole seconds, rounded up, so that nothing is shorter than was asked for, within the limits.
+/// Whole seconds, rounded up so that nothing is shorter than requested, within the limits.
 fn seconds(duration: Duration, least: u64, most: u64) -> u64 {
     let rounded = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
     rounded.clamp(least, most)
@@ -140,14 +140,14 @@ fn is_zero(number: &u64) -> bool {
 #[derive(Serialize)]
 struct Empty {}
 
-/// Settings of which none is given.
+/// Empty settings.
 #[derive(Serialize)]
 struct QueueBody {
     queue: Empty,
 }
 
-/// `{"messages":[{"body":"..","delay":5},..]}`, without a delay that is none. A batch holds a hundred
-/// texts that are JSON themselves, so it is put together without a serializer.
+/// `{"messages":[{"body":"..","delay":5},..]}`, without `delay` if there is none. Written without a
+/// serializer, because a batch contains up to a hundred strings that are JSON themselves.
 fn posting(messages: &Batch<NewMessage>) -> Bytes {
     let rooms = messages.items().iter().map(|message| BESIDE_BODY + message.body.as_str().len());
     let mut out = Vec::with_capacity(rooms.sum::<usize>() * 5 / 4);

@@ -1,4 +1,4 @@
-//! Answers that say yes: what they must hold to be believed.
+//! Successful responses: what they must contain to be accepted.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -20,25 +20,25 @@ use ivy_proto::queue::{
 };
 use ivy_proto::{MessageId, Receipt, ReservationId};
 
-/// Why an answer is not believed. Never repeats its body.
+/// Why a response is not accepted. Never repeats its body.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadResponse {
-    #[error("it is encoded, though no encoding was asked for")]
+    #[error("it is encoded although no encoding was requested")]
     Encoded,
-    #[error("it tells its length in two ways, so that where it ends is not certain")]
+    #[error("it has both Transfer-Encoding and Content-Length, so its end is ambiguous")]
     TwoLengths,
-    #[error("it is not the JSON that was expected, and its content type is {0:?}")]
+    #[error("it is not the expected JSON; its content type is {0:?}")]
     NotExpected(String),
     #[error("it acknowledges {ids} of {messages} messages")]
     WrongCount { ids: usize, messages: usize },
-    #[error("{0} is missing or not of its type")]
+    #[error("{0} is missing or has the wrong type")]
     Missing(&'static str),
-    #[error("it is about something else than was asked for")]
+    #[error("it does not match the request")]
     OtherSubject,
 }
 
 impl BadResponse {
-    /// The same, without a content type that must not be shown.
+    /// The same flaw, without a content type that must not be shown.
     pub(crate) fn redacted(self, redaction: &Redaction<'_>) -> Self {
         match self {
             BadResponse::NotExpected(content_type) => {
@@ -49,8 +49,8 @@ impl BadResponse {
     }
 }
 
-/// Reads the answer to an operation that the server says has succeeded, and notes what it is
-/// believed in spite of.
+/// Reads the response to an operation that succeeded according to its status, and reports the
+/// oddities in spite of which it is accepted.
 pub(crate) fn read(
     op: &QueueOp,
     headers: &HeaderMap,
@@ -73,7 +73,7 @@ fn read_noting(
     if !is_plain(headers) {
         return Err(BadResponse::Encoded);
     }
-    // Of two parties on the way one may have gone by the one, and one by the other.
+    // Parties on the way may disagree on which one applies.
     if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
         return Err(BadResponse::TwoLengths);
     }
@@ -102,7 +102,7 @@ fn read_noting(
     }
 }
 
-/// How many messages a delete is about. Its answer speaks of all of them.
+/// How many messages a delete covers. Its response confirms all of them.
 fn deleted(op: &QueueOp) -> usize {
     match op {
         QueueOp::DeleteMany { receipts, .. } => receipts.items().len(),
@@ -110,21 +110,21 @@ fn deleted(op: &QueueOp) -> usize {
     }
 }
 
-/// Whether the body is as the server wrote it.
+/// Whether the body is not encoded.
 fn is_plain(headers: &HeaderMap) -> bool {
     let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// Whether the server says that the body is JSON.
+/// Whether the Content-Type is JSON.
 fn is_called_json(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
     essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
-/// The text under `msg`, if the body is a JSON object with one. The content type is not looked at,
-/// since proxies and old servers get it wrong.
+/// The text under `msg`, if the body is a JSON object with one. The content type is ignored because
+/// proxies and old servers set it wrongly.
 pub(crate) fn message(body: &[u8]) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(body).ok()?;
     let Object(said) = serde_json::from_str::<Object<MessageResponse<'_>>>(text).ok()?;
@@ -141,7 +141,7 @@ impl<'a> JsonResponse<'a> {
         let text = std::str::from_utf8(self.body).map_err(|_| self.not_expected())?;
         match serde_json::from_str::<Object<T>>(text) {
             Ok(Object(fields)) => Ok(fields),
-            // serde's own text may repeat what it found.
+            // serde's own error text may quote the body.
             Err(_) => Err(self.not_expected()),
         }
     }
@@ -151,13 +151,13 @@ impl<'a> JsonResponse<'a> {
         BadResponse::NotExpected(content_type.unwrap_or_default().chars().take(80).collect())
     }
 
-    /// The messages of a reserve or peek. Servers before 3.1.10 left them out, or wrote `null`,
-    /// where there were none; an answer that says something else instead is none of theirs.
+    /// The messages of a reserve or peek. Servers before 3.1.10 omitted them, or wrote `null`, if
+    /// there were none; a response with anything else instead is invalid.
     fn messages(
         &self,
         note: &mut impl FnMut(Oddity),
     ) -> Result<Entries<Message<'a>, MOST_MESSAGES>, BadResponse> {
-        // What is as it mostly is, is read in one pass.
+        // The usual format is read in one pass.
         if let Some(objects) = std::str::from_utf8(self.body).ok().and_then(messages::read) {
             return Ok(Entries { objects, others: 0 });
         }
@@ -172,7 +172,7 @@ impl<'a> JsonResponse<'a> {
         }
     }
 
-    /// Nothing is answered but that it was done. The words are the server's own and differ.
+    /// Only the success is confirmed. The text differs between servers.
     fn done(&self) -> Result<(), BadResponse> {
         let said: MessageResponse<'_> = self.object()?;
         let said = said.msg.and_then(|msg| json::text(msg.get()));
@@ -206,13 +206,13 @@ fn posted(answer: PostResponse<'_>, messages: usize) -> Result<QueueReply, BadRe
 
 #[derive(Deserialize)]
 struct MessagesResponse<'a> {
-    /// `Some(None)` where it says `null`.
+    /// `Some(None)` if it is `null`.
     #[serde(borrow, default, deserialize_with = "present")]
     messages: Option<Option<Entries<Message<'a>, MOST_MESSAGES>>>,
     msg: Option<&'a RawValue>,
 }
 
-/// Tells what is `null` from what is missing.
+/// Distinguishes `null` from a missing key.
 fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -229,7 +229,7 @@ fn reserved(entries: Entries<Message<'_>, MOST_MESSAGES>, count: usize) -> Queue
         }
     }
     let most = count + MOST_SURPLUS;
-    // A queue gives its messages in their order. Then each is another one.
+    // A queue returns its messages in order. If sorted, they are distinct.
     let is_in_order = messages.is_sorted_by(|one, next| one.receipt < next.receipt);
     if !is_in_order || messages.len() > most {
         unusable += drop_repeated(&mut messages, most);
@@ -237,8 +237,8 @@ fn reserved(entries: Entries<Message<'_>, MOST_MESSAGES>, count: usize) -> Queue
     QueueReply::Reserved(Reserved { messages, unusable })
 }
 
-/// Keeps so many different messages at most, and says how many more there were. The same reservation
-/// twice is one message, and to be run once.
+/// Keeps `most` distinct messages at most and returns how many more there were. The same
+/// reservation twice is one message, which must run once.
 fn drop_repeated(messages: &mut Vec<ReservedMessage>, most: usize) -> usize {
     let mut surplus = 0;
     let mut known = BTreeSet::new();
@@ -282,7 +282,7 @@ fn got(answer: GetResponse<'_>, asked: &MessageId) -> Result<QueueReply, BadResp
         return Err(BadResponse::Missing("message"));
     };
     let message = peeked(message).ok_or(BadResponse::Missing("message"))?;
-    // A late answer to an earlier request on the same connection must not pass for this one.
+    // A late response to an earlier request on the same connection must not be accepted here.
     if message.id != *asked {
         return Err(BadResponse::OtherSubject);
     }
@@ -355,7 +355,7 @@ fn text(value: &RawValue) -> Option<Cow<'_, str>> {
 fn is_reservable(kind: &str) -> Option<bool> {
     match kind {
         "pull" => Some(true),
-        // The server pushes each message to one or all of the queue's subscribers.
+        // The server pushes each message to one or all subscribers of the queue.
         "multicast" | "unicast" => Some(false),
         _ => None,
     }
@@ -366,7 +366,7 @@ fn dead_letter(setting: Element<DeadLetter<'_>>) -> Option<DeadLetterSetting> {
         return None;
     };
     let name = setting.queue_name.and_then(text)?;
-    // An empty name is how a rule is switched off.
+    // An empty name switches the rule off.
     (!name.is_empty()).then(|| DeadLetterSetting {
         queue: QueueName::new(&name).ok(),
         max_reservations: json::count(setting.max_reservations.map(RawValue::get)),
@@ -379,7 +379,7 @@ struct QueueList<'a> {
     queues: Option<Option<Entries<Queue<'a>, { usize::MAX }>>>,
 }
 
-/// Names that ivy cannot use, since they are too long or hold control characters, are left out.
+/// Omits names that ivy cannot use because they are too long or contain control characters.
 fn queues(answer: QueueList<'_>) -> Result<QueueReply, BadResponse> {
     let queues = answer.queues.ok_or(BadResponse::Missing("queues"))?.unwrap_or_default();
     let names = queues.objects.into_iter();

@@ -1,10 +1,10 @@
-//! What IronMQ's clients look up: the project and its token, in variables and files.
+//! The sources of the configuration of IronMQ's clients: project and token, in variables and files.
 //!
 //! The program and its environment are the strongest source, then `./iron.json`, then
-//! `~/.iron.json`. A server that a weaker source names is used only with a token of the same or of a
-//! weaker source, and nothing weaker turns TLS off: else, a user who can write to the current folder
-//! could have the token sent to a server of theirs. What is refused for that reason is
-//! [`BadConfig::WeakerSource`].
+//! `~/.iron.json`. A server named by a weaker source is used only with a token of the same or of a
+//! weaker source, and no weaker source turns TLS off: otherwise, a user who can write to the
+//! current folder could redirect the token to a server of theirs. Such a configuration is refused
+//! as [`BadConfig::WeakerSource`].
 
 use ivy_proto::backend::Host;
 use ivy_proto::config::{ConfigError, Environment, Found, Origin};
@@ -16,8 +16,7 @@ use crate::iron_file::{FOLDER_FILE, IronFile};
 use crate::token::Token;
 use crate::url::IronMqUrl;
 
-/// A part of the configuration: the variables that hold it, and the keys of a file, each strongest
-/// first.
+/// A part of the configuration: its variables and its keys in a file, each in order of precedence.
 struct Part {
     variables: &'static [&'static str],
     keys: &'static [&'static str],
@@ -31,14 +30,14 @@ const PROJECT: Part = Part {
 };
 const HOST: Part = Part { variables: &["IRON_MQ_HOST", "IRON_HOST"], keys: &["host"] };
 const PORT: Part = Part { variables: &["IRON_MQ_PORT", "IRON_PORT"], keys: &["port"] };
-/// The clients disagree on the name.
+/// The clients use different names.
 const SCHEME: Part = Part {
     variables: &["IRON_MQ_SCHEME", "IRON_MQ_PROTOCOL", "IRON_SCHEME", "IRON_PROTOCOL"],
     keys: &["scheme", "protocol"],
 };
 
-/// Address and token of what a URL says, completed from variables and files. Nothing if there is
-/// no URL, and neither a token nor a project id anywhere.
+/// The address and token of a URL, completed from variables and files. `None` if there is no URL,
+/// and neither a token nor a project id anywhere.
 pub(crate) fn resolve(
     url: Option<(IronMqUrl, Origin)>,
     environment: &Environment<'_>,
@@ -67,11 +66,11 @@ pub(crate) fn resolve(
     };
     let address = Address::new(scheme, &host, &project)
         .and_then(|address| address.with_port(port)?.with_prefix(prefix))
-        .expect("each part was checked where it was found");
+        .expect("each part was checked when it was read");
     Ok(Some((address, token)))
 }
 
-/// What `ironmq://` says.
+/// The URL `ironmq://`.
 const NOTHING_SAID: IronMqUrl =
     IronMqUrl { scheme: Scheme::Https, token: None, server: None, project: None };
 
@@ -81,15 +80,15 @@ impl IronMqUrl {
     }
 }
 
-/// Everything that parts are looked up in.
+/// The sources of the parts.
 struct Sources<'a> {
     environment: &'a Environment<'a>,
     files: Vec<IronFile>,
 }
 
 impl<'a> Sources<'a> {
-    /// The sources, without reading files if nothing will be looked up: they may belong to
-    /// something else, and be broken.
+    /// Reads the sources, except the files if no part will be looked up in them: they may belong to
+    /// something else, and be invalid.
     fn new(environment: &'a Environment<'a>, complete: bool) -> Result<Self, ConfigError> {
         let files = if complete { Vec::new() } else { IronFile::all(environment)? };
         Ok(Sources { environment, files })
@@ -127,10 +126,12 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// Scheme, host and port. A URL that says `http` means it, wherever the host stands.
+    /// Scheme, host and port. The scheme `http` of a URL applies even if the host comes from
+    /// elsewhere.
     ///
-    /// Whoever names the server decides who sees the token. So a part of the server is used only if
-    /// its source is not weaker than that of the token, and of what else it is used together with.
+    /// The source of the server's name decides who receives the token. So a part of the server is
+    /// used only if its source is not weaker than that of the token, and of the parts that it is
+    /// combined with.
     fn server(
         mut self,
         said: Option<(Scheme, Origin)>,
@@ -176,8 +177,7 @@ impl<'a> Sources<'a> {
         Ok((scheme, host, port))
     }
 
-    /// Host, port and scheme belong together: those of a file that names another host are not
-    /// those of this one.
+    /// Ignores host, port and scheme of a file that names another host: they belong together.
     fn leave_out_other_servers(&mut self, host: &str) -> Result<(), ConfigError> {
         let mut kept = Vec::with_capacity(self.files.len());
         for file in std::mem::take(&mut self.files) {
@@ -194,8 +194,8 @@ impl<'a> Sources<'a> {
 }
 
 impl Part {
-    /// Refuses this part of the server from a source that is weaker than one of those which it
-    /// would be used beside.
+    /// Refuses this part of the server if its source is weaker than one of those that it would be
+    /// combined with.
     fn check_source<'b>(
         &self,
         origin: Origin,
@@ -230,11 +230,11 @@ fn port(found: Found) -> Result<u16, ConfigError> {
     port.ok_or(ConfigError::BadValue { origin: found.origin, expected: "a port, 1 to 65535" })
 }
 
-/// How strong a source is, strongest first. Who can write to a weaker one is often not who runs the
-/// program: the current folder may be shared, and come with what was downloaded.
+/// The strength of a source, strongest first. A weaker one can often be written to by others: the
+/// current folder may be shared, or contain downloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// The program and its environment, URLs included.
+    /// The program and its environment, including URLs.
     Process,
     /// The file in the current folder.
     Folder,

@@ -1,4 +1,4 @@
-//! The token that proves who we are.
+//! The authentication token.
 
 use std::fmt;
 
@@ -7,27 +7,27 @@ use ivy_proto::Secret;
 /// The longest token. IronMQ's have 20 to 30 characters.
 const LONGEST: usize = 4096;
 
-/// A token of an IronMQ project: visible ASCII characters only, so that it cannot break out of the
-/// header that carries it.
+/// A token of an IronMQ project: visible ASCII characters only, so that it cannot break out of its
+/// header.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(Secret);
 
-/// A text cannot be a token. Tells its length, and never repeats it.
+/// A text is not a valid token. Contains its length and never the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a token must be 1 to {LONGEST} visible ASCII characters without spaces or line breaks; this text of {len} bytes is not"
 )]
 pub struct BadToken {
-    /// How long the text is, in bytes.
+    /// The length of the text, in bytes.
     pub len: usize,
 }
 
 impl Token {
-    /// Checks the text and makes it a token. One line break at its end is removed, since a token
-    /// that was read from a file usually has one.
+    /// Validates a token. One line break at its end is removed, because a token read from a file
+    /// usually has one.
     ///
     /// # Errors
-    /// If the text is empty, too long, or holds anything but visible ASCII characters.
+    /// If the text is empty, too long, or contains anything but visible ASCII characters.
     pub fn new(text: &str) -> Result<Self, BadToken> {
         let line = text.strip_suffix('\n').unwrap_or(text);
         let line = line.strip_suffix('\r').unwrap_or(line);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_break_out_of_the_header_is_refused() {
+    fn a_token_that_could_break_out_of_the_header_is_refused() {
         for text in ["", "\n", "a\n\n", "a\r\nX-Evil: 1", "a b", "a\tb", "ä", "a\0", " a"] {
             assert_eq!(Token::new(text), Err(BadToken { len: text.len() }), "{text:?}");
         }

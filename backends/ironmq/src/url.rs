@@ -1,4 +1,4 @@
-//! What the URL of a queue says of an IronMQ project.
+//! The URL of an IronMQ project.
 
 use ivy_proto::backend::{BackendUrl, UrlProblem, segment};
 use ivy_proto::config::ConfigError;
@@ -6,32 +6,32 @@ use ivy_proto::config::ConfigError;
 use crate::address::{Address, Scheme};
 use crate::token::Token;
 
-/// What a URL says of a project on an IronMQ server:
-/// `ironmq://TOKEN@HOST[:PORT][/PREFIX...]/PROJECT_ID`, over https (port 443), or `ironmq+http://` for the
-/// same over plain http (port 80). Each part but the scheme may be left out, and is then looked up
-/// elsewhere; a host that is found nowhere is IronMQ's own, [`Address::DEFAULT_HOST`].
+/// The URL of a project on an IronMQ server: `ironmq://TOKEN@HOST[:PORT][/PREFIX...]/PROJECT_ID`,
+/// over https (port 443), or `ironmq+http://` for the same over plain http (port 80). Each part
+/// except the scheme may be left out, and is then looked up elsewhere; if no host is found,
+/// IronMQ's own is used, [`Address::DEFAULT_HOST`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IronMqUrl {
-    /// How requests travel.
+    /// The protocol of requests.
     pub scheme: Scheme,
-    /// The token, if it is given.
+    /// The token, if given.
     pub token: Option<Token>,
     /// Host and port, if the host is given.
     pub server: Option<(String, u16)>,
-    /// The path in front of `/3`, and the project id, if they are given; unescaped.
+    /// The path in front of `/3`, and the project id, if given; unescaped.
     pub project: Option<(Vec<String>, String)>,
 }
 
 impl IronMqUrl {
-    /// What this place says.
+    /// Parses the parts of a URL.
     ///
     /// # Errors
-    /// [`ConfigError::BadUrl`] if a part of it cannot be one of IronMQ's. The error shows no secret.
+    /// [`ConfigError::BadUrl`] if a part is invalid. The error shows no secret.
     pub fn of(url: &BackendUrl) -> Result<Self, ConfigError> {
         parts(url).map_err(|problem| url.refuse(problem))
     }
 
-    /// The URL, with the token in it: a secret.
+    /// The URL including the token: a secret.
     #[must_use]
     pub fn expose(&self) -> String {
         let mut url = match self.scheme {
@@ -59,7 +59,7 @@ impl IronMqUrl {
 /// There is a `:` before the `@` of the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "only the token stands before the @, and the project id at the end; write a colon in a token as %3A"
+    "only the token precedes the @, and the project id is at the end; write a colon in a token as %3A"
 )]
 pub struct ColonInToken;
 

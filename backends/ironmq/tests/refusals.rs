@@ -1,4 +1,4 @@
-//! What the broker of `ivy serve` refuses, as its status reads.
+//! The refusals of the broker, mapped to statuses as `ivy serve` does.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use ivy_proto::queue::{Fault, QueueOp};
 use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
 
 #[test]
-fn a_refusal_is_the_fault_that_it_would_be_over_http() {
+fn a_refusal_is_the_same_fault_as_over_http() {
     let address = Address::new(Scheme::Http, "localhost", "54f95d43ecbd7e000800002a").unwrap();
     let dialect = IronMq::new(&address, Token::new("token").unwrap());
     let queue = QueueName::new("q").unwrap();

@@ -1,4 +1,4 @@
-//! How the tests that are written once for all adapters reach this one.
+//! This adapter's side of the tests shared by all adapters.
 
 #[path = "../../../tests/adapters/futures/handler.rs"]
 mod handler;

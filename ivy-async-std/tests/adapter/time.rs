@@ -1,4 +1,4 @@
-//! How time passes in the tests that are written once for all adapters.
+//! Time in the tests shared by all adapters.
 
 #[path = "../../../tests/adapters/real_time.rs"]
 mod real_time;
@@ -16,7 +16,7 @@ pub(crate) fn sleep(time: Duration) {
     wait(task::sleep(time));
 }
 
-/// What the future gives within this time.
+/// The future's output, or `None` if it takes longer than this.
 pub(crate) fn timeout<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     wait(future::timeout(limit, future)).ok()
 }
@@ -26,7 +26,7 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     task::spawn(future);
 }
 
-/// Does this after this time, while the test goes on.
+/// Runs `act` after this time, concurrently with the test.
 pub(crate) fn later(time: Duration, act: impl FnOnce() + Send + 'static) {
     task::spawn(async move {
         task::sleep(time).await;

@@ -1,4 +1,4 @@
-//! Work in another thread that is cancelled when nobody waits for it any more.
+//! Work in another thread that is cancelled when its waiter is dropped.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Default)]
 pub(super) struct Cancellable(Arc<Mutex<State>>);
 
-/// The waiting end. Dropping it cancels the work, or keeps it from beginning.
+/// The waiting end. Dropping it cancels the work, or prevents it from beginning.
 #[derive(Default)]
 pub(super) struct CancelOnDrop(Cancellable);
 
@@ -15,7 +15,7 @@ pub(super) struct CancelOnDrop(Cancellable);
 enum State {
     #[default]
     NotBegun,
-    /// With what cancels it.
+    /// Contains the function that cancels it.
     Begun(Box<dyn FnOnce() + Send>),
     Over,
 }
@@ -28,7 +28,8 @@ impl CancelOnDrop {
 }
 
 impl Cancellable {
-    /// The work begins, unless it was cancelled: returns whether it does. From now on this cancels it.
+    /// Begins the work unless it was cancelled, and returns whether it did. From now on `cancel`
+    /// cancels it.
     pub(super) fn begin(&self, cancel: impl FnOnce() + Send + 'static) -> bool {
         let mut state = self.lock();
         let is_wanted = !matches!(*state, State::Over);
@@ -38,7 +39,7 @@ impl Cancellable {
         is_wanted
     }
 
-    /// The work is done: returns whether it was not cancelled, and cannot be any more.
+    /// Ends the work. Returns whether it was not cancelled; afterwards it cannot be.
     pub(super) fn end(&self) -> bool {
         matches!(self.over(), State::Begun(_))
     }
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_is_cancelled_or_not_begun() {
+    fn work_without_a_waiter_is_cancelled_or_not_begun() {
         let (cancelled, is_cancelled) = channel();
         let wanted = CancelOnDrop::default();
         let work = wanted.work();
@@ -80,11 +81,11 @@ mod tests {
         drop(wanted);
         is_cancelled.recv().unwrap();
         assert!(!work.end());
-        assert!(!work.begin(|| unreachable!("nobody waits any more")));
+        assert!(!work.begin(|| unreachable!("its waiter is gone")));
     }
 
     #[test]
-    fn what_is_done_is_not_cancelled() {
+    fn completed_work_is_not_cancelled() {
         let (cancelled, is_cancelled) = channel();
         let wanted = CancelOnDrop::default();
         let work = wanted.work();

@@ -1,4 +1,4 @@
-//! How the HTTP client connects. Whatever fails here is known to have failed before anything was sent.
+//! Connections of the HTTP client. Errors here occur before a request is sent.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -22,13 +22,13 @@ use ureq::unversioned::transport::{
 
 use super::limited::{Limited, left};
 
-/// Longer than any request takes.
+/// Longer than any request.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Connects to the address that answers first, within a limit.
+/// Connects to the first address that accepts, within a time limit.
 pub(crate) type Open = fn(&[SocketAddr], Duration) -> io::Result<TcpStream>;
 
-/// Opens the connections of an agent, over TLS only if it is given what that needs.
+/// Opens the connections of an agent, with TLS if it has a TLS configuration.
 #[derive(Clone, Debug)]
 pub(super) struct Opener {
     pub(super) tls: Option<Tls>,
@@ -75,7 +75,7 @@ impl Connector for Opener {
     }
 }
 
-/// A connection, with TLS or without.
+/// A connection, with or without TLS.
 pub(super) struct Connection {
     tcp: Limited,
     tls: Option<ClientConnection>,
@@ -119,7 +119,7 @@ impl Transport for Connection {
     }
 
     fn is_open(&mut self) -> bool {
-        // Nothing is to come before the next request: neither bytes nor the end.
+        // An idle connection receives neither bytes nor its end.
         let mut tcp = &*self.tcp.socket;
         let read = tcp.set_nonblocking(true).and_then(|()| tcp.read(&mut [0]));
         let is_silent = matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
@@ -137,7 +137,7 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// There is no connection, so nothing was sent.
+/// The fault of a failed connect: nothing was sent.
 fn not_connected(error: &io::Error) -> Fault {
     let kind = if is_tls(error) { FaultKind::Tls } else { FaultKind::Unreachable };
     Fault::new(kind).with_detail(error.to_string())
@@ -145,14 +145,14 @@ fn not_connected(error: &io::Error) -> Fault {
 
 fn failed(error: io::Error, timeout: NextTimeout) -> Error {
     match error.kind() {
-        // Systems differ in what they call it.
+        // Systems report a timeout differently.
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Error::Timeout(timeout.reason),
         _ => Error::Io(error),
     }
 }
 
-/// Resolves nothing: [`Opener`] does, when a connection is opened, and not for each request as ureq
-/// would have it.
+/// Does not resolve names: [`Opener`] does when it opens a connection, whereas ureq would resolve
+/// before each request.
 #[derive(Debug)]
 pub(super) struct Unresolved;
 

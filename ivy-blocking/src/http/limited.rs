@@ -1,18 +1,19 @@
-//! Sockets on which nothing lasts longer than it may.
+//! Sockets with a deadline.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A socket on which nothing lasts longer than until a moment.
+/// A socket whose operations time out at a deadline.
 pub(super) struct Limited {
     pub(super) socket: Arc<TcpStream>,
     pub(super) until: Instant,
 }
 
 impl Limited {
-    /// A signal interrupts what has a time limit. It is begun again with what is left of it.
+    /// A signal interrupts operations with a time limit. They are restarted with the remaining
+    /// time.
     fn begun_again<T>(
         &self,
         mut attempt: impl FnMut(&TcpStream, Duration) -> io::Result<T>,
@@ -48,7 +49,7 @@ impl Write for Limited {
     }
 }
 
-/// How long it may last from now on.
+/// The remaining time.
 pub(super) fn left(until: Instant) -> io::Result<Duration> {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }

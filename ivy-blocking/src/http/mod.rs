@@ -1,4 +1,4 @@
-//! The HTTP client: sends one request, and tells how that failed.
+//! The HTTP client: sends one request and reports how that failed.
 
 mod cancellable;
 mod connect;
@@ -24,25 +24,24 @@ use ureq::{Agent, AsSendBody, Error};
 use cancellable::{CancelOnDrop, Cancellable};
 use connect::{Open, Opener, Unresolved};
 
-/// How many requests are under way at a time, besides those that wait for messages and those about
-/// leases.
+/// The most requests in flight, in addition to long polls and requests about leases.
 const MOST_REQUESTS: usize = 16;
-/// How long an unused connection is kept: less than the 60 s after which usual load balancers close
-/// it, without telling.
+/// How long an idle connection is kept: less than the 60 s after which common load balancers drop
+/// it silently.
 const IDLE_LIMIT: Duration = Duration::from_secs(50);
-/// The most bytes of an answer's headers.
+/// The most bytes of a response's headers.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// An HTTP/1.1 client with its pool of connections, and the threads that wait for answers.
+/// An HTTP/1.1 client with its connection pool, and the threads that wait for responses.
 #[derive(Debug)]
 pub(crate) struct UreqClient {
     agents: Arc<Agents>,
     requests: ThreadPool,
-    /// A request that waits for messages delays no other. There is one for each queue that a worker
-    /// serves, so their number needs no limit.
+    /// Long polls, which must not delay other requests. Each queue of a worker has at most one, so
+    /// their number needs no limit.
     polls: ThreadPool,
-    /// A request about a lease comes too late once the lease has ended, so it waits for no other. There
-    /// is at most one for each message that is held, and those have a thread each for their handlers.
+    /// Requests about leases, which are useless once the lease has ended, so they wait for no other
+    /// request. There is at most one per reserved message, and each of those has a handler thread.
     leases: ThreadPool,
 }
 
@@ -70,7 +69,7 @@ impl HttpClient for UreqClient {
             _ => &self.requests,
         };
         let exchange = move || agents.exchange(request, asked_at, &work);
-        // Nobody may wait any more.
+        // The caller may be gone.
         threads.run_and_tell(exchange, |answer| drop(give.send(answer)));
         async move {
             let answer = given.await.unwrap_or_else(|_| Err(Fault::new(FaultKind::AnswerLost)));
@@ -81,13 +80,13 @@ impl HttpClient for UreqClient {
     }
 }
 
-/// The connections. Each request that is under way has an agent to itself, and with it a connection:
-/// the only way to give a request up is to shut its agent down, which must harm no other.
+/// The connection pool. Each request in flight has an agent, and therefore a connection, to itself:
+/// the only way to cancel a request is to shut its agent down, which must not affect other
+/// requests.
 #[derive(Debug)]
 struct Agents {
     opener: Opener,
-    /// Agents without a request, and since when. The last is used first, so that those in excess
-    /// grow old.
+    /// Idle agents, and since when. The last one is used first, so that surplus agents expire.
     idle: Mutex<Vec<(Instant, Agent)>>,
 }
 
@@ -116,7 +115,7 @@ impl Agents {
         answer.map_err(|error| fault(&error))
     }
 
-    /// An agent that has no request.
+    /// Takes an idle agent, or creates one.
     fn agent(&self) -> Agent {
         let mut idle = self.idle();
         idle.retain(|(since, _)| since.elapsed() < IDLE_LIMIT);
@@ -150,7 +149,7 @@ fn send(
     response_limit: usize,
 ) -> Result<Response<Bytes>, Error> {
     let (head, body) = request.into_parts();
-    // With an empty body, as opposed to none, a GET would announce one.
+    // With an empty body instead of none, a GET would have a Content-Length.
     let (mut none, mut some) = ((), &body[..]);
     let body = if body.is_empty() { none.as_body() } else { some.as_body() };
     let request = agent.configure_request(Request::from_parts(head, body));
@@ -162,7 +161,7 @@ fn send(
 }
 
 fn fault(error: &Error) -> Fault {
-    // Of a connection that could not be opened.
+    // The connection could not be opened.
     if let Error::Other(other) = error
         && let Some(fault) = other.downcast_ref::<Fault>()
     {
@@ -172,7 +171,7 @@ fn fault(error: &Error) -> Fault {
         Error::Protocol(_) | Error::Http(_) | Error::LargeResponseHeader(..) => {
             FaultKind::BadResponse
         }
-        // What came after the connection stood.
+        // The connection was established before.
         _ => FaultKind::AnswerLost,
     };
     Fault::new(kind).with_detail(error.to_string())

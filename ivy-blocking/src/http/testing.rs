@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
-/// A certificate for `localhost`, signed by nobody else.
+/// A self-signed certificate for `localhost`.
 const CERTIFICATE: &[u8] = include_bytes!("localhost.crt");
 const KEY: &[u8] = include_bytes!("localhost.key");
 
@@ -27,14 +27,14 @@ pub(super) fn accept(socket: TcpStream) -> StreamOwned<ServerConnection, TcpStre
     StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), socket)
 }
 
-/// What a client needs that trusts the certificate.
+/// The TLS configuration of a client that trusts the certificate.
 pub(super) fn trusting() -> Tls {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(CERTIFICATE).unwrap()).unwrap();
     trusts(roots)
 }
 
-/// What a client needs that does not.
+/// The TLS configuration of a client that does not trust it.
 pub(super) fn distrusting() -> Tls {
     trusts(RootCertStore::empty())
 }
@@ -48,8 +48,8 @@ fn trusts(roots: RootCertStore) -> Tls {
     Tls::new(config)
 }
 
-/// An address at which nobody answers, as behind a firewall that drops what comes: its listener
-/// accepts nothing, and has no room left for connections that wait.
+/// An address that does not respond, as behind a firewall that drops packets: its listener accepts
+/// nothing, and its backlog is full.
 pub(super) struct SilentAddress {
     pub(super) address: SocketAddr,
     _held: (TcpListener, Vec<TcpStream>),

@@ -28,7 +28,7 @@ fn read_head(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// A server that gives each connection this answer, and closes it.
+/// A server that sends each connection this response and closes it.
 fn server(answer: Vec<u8>) -> String {
     let (listener, address) = listen();
     thread::spawn(move || {
@@ -72,7 +72,7 @@ fn kind_of(answer: &[u8]) -> Result<u16, FaultKind> {
 }
 
 #[test]
-fn a_whole_answer_is_handed_on() {
+fn a_complete_response_is_returned() {
     let answer = fetch(&server(GOOD.to_vec())).unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.body(), r#"{"ids":["1"]}"#);
@@ -86,7 +86,7 @@ fn a_body_of_exactly_the_limit_is_read() {
 }
 
 #[test]
-fn a_request_is_sent_as_it_is_with_a_body_only_if_it_has_one() {
+fn a_request_is_sent_unchanged_with_a_body_only_if_it_has_one() {
     let (listener, address) = listen();
     let (heads, seen) = mpsc::channel();
     thread::spawn(move || {
@@ -109,24 +109,24 @@ fn a_request_is_sent_as_it_is_with_a_body_only_if_it_has_one() {
 }
 
 #[test]
-fn an_answer_cut_at_any_byte_is_no_answer() {
+fn a_truncated_response_is_a_lost_answer() {
     for cut in 0..GOOD.len() {
         assert_eq!(kind_of(&GOOD[..cut]), Err(FaultKind::AnswerLost), "cut at {cut}");
     }
 }
 
 #[test]
-fn a_chunked_answer_cut_at_any_byte_is_no_answer() {
+fn a_truncated_chunked_response_is_an_error() {
     let good = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
     assert_eq!(kind_of(good), Ok(200));
-    // Once the last chunk has come, the empty line after it adds nothing.
+    // After the last chunk, the final empty line adds nothing.
     for cut in 0..good.len() - b"\r\n".len() {
         assert!(kind_of(&good[..cut]).is_err(), "cut at {cut}");
     }
 }
 
 #[test]
-fn what_is_not_http_is_a_bad_response() {
+fn a_response_that_is_not_http_is_a_bad_response() {
     let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(10_000));
     let large_header = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(1 << 20));
     let answers: [&[u8]; 9] = [
@@ -147,7 +147,7 @@ fn what_is_not_http_is_a_bad_response() {
 }
 
 #[test]
-fn a_damaged_chunk_is_never_an_answer() {
+fn a_damaged_chunk_is_an_error() {
     for chunk in
         ["zz\r\n{}\r\n0\r\n\r\n", "10000000000000000\r\n{}", "2\r\n{}xx0\r\n\r\n", "-2\r\n"]
     {
@@ -172,7 +172,7 @@ fn a_redirect_is_not_followed() {
 }
 
 #[test]
-fn ten_interim_answers_are_skipped_and_no_more() {
+fn up_to_ten_interim_responses_are_skipped() {
     for (count, expected) in [(10, Ok(200)), (11, Err(FaultKind::AnswerLost))] {
         for interim in ["100 Continue\r\n", "103 Early Hints\r\nLink: </x>\r\n"] {
             let mut answer = format!("HTTP/1.1 {interim}\r\n").repeat(count).into_bytes();
@@ -183,14 +183,14 @@ fn ten_interim_answers_are_skipped_and_no_more() {
 }
 
 #[test]
-fn a_refused_connection_is_an_unreachable_server() {
+fn a_refused_connection_means_the_server_is_unreachable() {
     let (listener, address) = listen();
     drop(listener);
     assert_eq!(fetch(&address).unwrap_err().kind(), FaultKind::Unreachable);
 }
 
 #[test]
-fn an_address_at_which_nobody_answers_does_not_hide_the_others() {
+fn an_unresponsive_address_does_not_hide_the_others() {
     let silent = SilentAddress::new();
     let (listener, _) = listen();
     let addresses = [silent.address, listener.local_addr().unwrap()];
@@ -199,13 +199,13 @@ fn an_address_at_which_nobody_answers_does_not_hide_the_others() {
 }
 
 #[test]
-fn a_name_that_does_not_resolve_is_an_unreachable_server() {
+fn a_name_that_does_not_resolve_means_the_server_is_unreachable() {
     let fault = fetch("http://no-such-host.invalid/").unwrap_err();
     assert_eq!(fault.kind(), FaultKind::Unreachable);
 }
 
 #[test]
-fn a_response_that_never_ends_times_out() {
+fn an_endless_response_fails_after_the_time_limit() {
     let (listener, address) = listen();
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
@@ -223,7 +223,7 @@ fn a_response_that_never_ends_times_out() {
 }
 
 #[test]
-fn a_request_that_is_cancelled_closes_its_connection_and_harms_no_other() {
+fn a_cancelled_request_closes_its_own_connection_only() {
     let (listener, address) = listen();
     let client = client();
     let waiting = client.send(exchange(get(&address)));
@@ -239,7 +239,7 @@ fn a_request_that_is_cancelled_closes_its_connection_and_harms_no_other() {
 }
 
 #[test]
-fn a_request_that_was_answered_can_no_longer_be_cancelled() {
+fn a_completed_request_can_no_longer_be_cancelled() {
     let (listener, address) = listen();
     let client = client();
     let mut quick = client.send(exchange(get(&address)));
@@ -248,7 +248,7 @@ fn a_request_that_was_answered_can_no_longer_be_cancelled() {
     stream.write_all(GOOD).unwrap();
     assert!(block_on(&mut quick).is_ok());
     drop(quick);
-    // The next one uses the same connection.
+    // The next request uses the same connection.
     let next = client.send(exchange(get(&address)));
     read_head(&mut stream).unwrap();
     stream.write_all(GOOD).unwrap();
@@ -271,8 +271,8 @@ fn a_waiting_request_does_not_delay_another() {
     assert!(block_on(waiting).is_ok());
 }
 
-/// Sends more requests of a kind than there are threads for others, all at the same time, and then
-/// one of the others.
+/// Sends more requests of a kind than there are threads for others, concurrently, and then one of
+/// the others.
 fn assert_delays_no_other(kind: RequestKind) {
     let (listener, address) = listen();
     let client = client();
@@ -296,17 +296,17 @@ fn assert_delays_no_other(kind: RequestKind) {
 }
 
 #[test]
-fn requests_that_wait_for_messages_delay_no_other() {
+fn long_polls_delay_no_other_requests() {
     assert_delays_no_other(RequestKind::LongPoll);
 }
 
 #[test]
-fn requests_about_leases_delay_no_other() {
+fn requests_about_leases_delay_no_other_requests() {
     assert_delays_no_other(RequestKind::Lease);
 }
 
 #[test]
-fn a_request_about_a_lease_waits_for_no_other() {
+fn a_request_about_a_lease_waits_for_no_other_request() {
     let (listener, address) = listen();
     let client = client();
     let in_flight: Vec<_> =
@@ -322,7 +322,7 @@ fn a_request_about_a_lease_waits_for_no_other() {
 }
 
 #[test]
-fn a_request_whose_time_was_over_before_a_thread_was_free_is_not_sent() {
+fn a_request_that_times_out_before_a_thread_is_free_is_not_sent() {
     let (listener, address) = listen();
     listener.set_nonblocking(true).unwrap();
     let work = Cancellable::default();
@@ -333,7 +333,7 @@ fn a_request_whose_time_was_over_before_a_thread_was_free_is_not_sent() {
 }
 
 #[test]
-fn a_connection_that_the_server_has_closed_is_not_used_again() {
+fn a_connection_closed_by_the_server_is_not_reused() {
     let (listener, address) = listen();
     let (closed, is_closed) = mpsc::channel();
     thread::spawn(move || {
@@ -353,8 +353,8 @@ fn a_connection_that_the_server_has_closed_is_not_used_again() {
     }
 }
 
-/// A TLS server whose certificate is for `localhost`, signed by nobody else. It answers two
-/// requests on each connection.
+/// A TLS server with a self-signed certificate for `localhost`. It responds to two requests per
+/// connection.
 fn secure_server() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -379,7 +379,7 @@ fn a_certificate_of_an_unknown_authority_is_refused() {
 }
 
 #[test]
-fn a_certificate_of_ones_own_authority_is_accepted_for_its_host_only() {
+fn a_certificate_of_an_added_authority_is_accepted_for_its_host_only() {
     let port = secure_server();
     let client = UreqClient::new(Some(trusting()), open);
     for _ in 0..2 {
@@ -391,7 +391,7 @@ fn a_certificate_of_ones_own_authority_is_accepted_for_its_host_only() {
 }
 
 #[test]
-fn a_server_without_tls_is_no_secure_server() {
+fn a_server_without_tls_is_refused() {
     let (listener, address) = listen();
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
@@ -402,7 +402,7 @@ fn a_server_without_tls_is_no_secure_server() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_a_handshake_is_unreachable() {
+fn a_server_that_ignores_the_handshake_is_unreachable() {
     let (listener, address) = listen();
     let limit = Duration::from_millis(200);
     let request = get(&address.replace("http:", "https:"));

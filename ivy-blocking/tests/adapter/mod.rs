@@ -1,13 +1,13 @@
-//! How the tests that are written once for all adapters reach this one.
+//! This adapter's side of the tests shared by all adapters.
 
 pub(crate) use ivy_blocking::*;
 
-/// What blocks has waited.
+/// The method has already blocked.
 pub(crate) fn wait<T>(done: T) -> T {
     done
 }
 
-/// A handler as this adapter takes it, with clones of what it uses from outside.
+/// A handler in this adapter's form, with clones of the values it captures.
 macro_rules! handler {
     (|$($arg:ident: $type:ty),*| $body:expr) => {
         |$($arg: $type),*| $body

@@ -1,4 +1,4 @@
-//! How the tests that are written once for all adapters receive, where methods block.
+//! How the tests shared by all adapters receive values and events if methods block.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use crate::adapter::{Ctx, Event, Events, TaskError};
 use crate::memory::SOON;
 use crate::time::{now, sleep};
 
-/// How often to look whether something came.
+/// The poll interval.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The next event, or `None` at the end of the stream. One of the two must come soon.
+/// The next event, or `None` at the end of the stream. One of the two arrives soon.
 pub(crate) fn next_event(events: &mut Events) -> Option<Event> {
     let begun = now();
     let event = events.next_within(SOON);
-    assert!(event.is_some() || begun.elapsed() < SOON, "an event or the end comes");
+    assert!(event.is_some() || begun.elapsed() < SOON, "neither an event nor the end arrived");
     event
 }
 
-/// What comes soon.
+/// A value that arrives soon.
 pub(crate) fn recv<T>(receiver: &Receiver<T>) -> T {
     let begun = now();
     loop {
         if let Ok(received) = receiver.try_recv() {
             return received;
         }
-        assert!(begun.elapsed() < SOON, "it comes");
+        assert!(begun.elapsed() < SOON, "nothing arrived");
         sleep(LOOK);
     }
 }
 
-/// What comes to a handler, which looks by itself whether it is stopped.
+/// A value that arrives in a handler, which checks for its own cancellation.
 pub(crate) fn recv_in_handler<T>(ctx: &Ctx, receiver: &Receiver<T>) -> Result<T, TaskError> {
     loop {
         if let Ok(received) = receiver.try_recv() {
@@ -43,7 +43,7 @@ pub(crate) fn recv_in_handler<T>(ctx: &Ctx, receiver: &Receiver<T>) -> Result<T,
     }
 }
 
-/// What a handler has waited for.
+/// The result of a wait in a handler.
 macro_rules! awaited {
     ($done:expr) => {
         $done

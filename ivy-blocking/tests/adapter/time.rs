@@ -1,4 +1,4 @@
-//! How time passes in the tests that are written once for all adapters.
+//! Time in the tests shared by all adapters.
 
 #[path = "../../../tests/adapters/real_time.rs"]
 mod real_time;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub(crate) use self::real_time::{MOMENT, assert_lasted, now};
 
-/// Does this after this time, while the test goes on.
+/// Runs `act` after this time, concurrently with the test.
 pub(crate) fn later(time: Duration, act: impl FnOnce() + Send + 'static) {
     thread::spawn(move || {
         sleep(time);

@@ -1,5 +1,5 @@
-//! What only an adapter shows that blocks: threads that call and wait at a time, and handlers and
-//! callbacks that keep theirs.
+//! Tests specific to an adapter that blocks: threads that call and wait concurrently, and handlers
+//! and callbacks that occupy their threads.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
@@ -11,7 +11,7 @@ use crate::adapter::{Ctx, ErrorKind, Task, TaskError};
 use crate::memory::{DOUBLE, SLOW, SOON, doubling, ivy, worker};
 
 #[test]
-fn many_threads_call_at_a_time_and_each_gets_its_own_result() {
+fn many_threads_call_concurrently_and_each_gets_its_own_result() {
     let ivy = ivy();
     let _worker = doubling(&ivy);
     thread::scope(|scope| {
@@ -25,7 +25,7 @@ fn many_threads_call_at_a_time_and_each_gets_its_own_result() {
 }
 
 #[test]
-fn several_threads_wait_for_one_result_each_with_a_limit_of_its_own() {
+fn several_threads_may_wait_for_one_result_each_with_its_own_timeout() {
     let ivy = ivy();
     let handle = ivy.call(&DOUBLE, (4,)).unwrap();
     thread::scope(|scope| {
@@ -40,7 +40,7 @@ fn several_threads_wait_for_one_result_each_with_a_limit_of_its_own() {
 }
 
 #[test]
-fn as_many_handlers_run_at_a_time_as_there_may_be() {
+fn as_many_handlers_run_concurrently_as_allowed() {
     const TOGETHER: Task<(), ()> = Task::new("test.together").queue("test");
     let ivy = ivy();
     let (running, most, together) =
@@ -96,7 +96,7 @@ fn a_callback_that_panics_or_waits_delays_no_result() {
 }
 
 #[test]
-fn a_handler_that_exceeds_its_time_limit_is_told_to_stop() {
+fn a_handler_that_exceeds_its_time_limit_is_cancelled() {
     const LIMITED: Task<(), ()> = Task::new("test.limited")
         .queue("test")
         .time_limit(Duration::from_millis(100))

@@ -1,4 +1,4 @@
-//! What a backend needs that may not be compiled in, and backends that panic.
+//! Features that a backend needs, and backends that panic.
 
 use std::time::Duration;
 
@@ -46,14 +46,14 @@ fn over_http(url: &BackendUrl, _: &Environment<'_>) -> Result<QueueBackend, Conf
     Ok(QueueBackend::exchange(OverHttp { is_secure: url.scheme() == "secure" }))
 }
 
-/// The error of a queue with this URL, if there is one.
+/// The error of a queue with this URL, if it is refused.
 fn refused(url: &str) -> Option<String> {
     let plug = Plug::new("own", &["plain", "secure"]).with_queue("plain://HOST", over_http);
     let builder = Ivy::<Tokio>::builder().backend(plug).queue_url(url).notifier_url("memory://");
     builder.build().err().map(|error| error.to_string())
 }
 
-/// A queue that panics when it is asked what it can do, or when it checks a name.
+/// A queue that panics when it reports its capabilities, or when it checks a name.
 #[derive(Debug)]
 enum Panicking {
     Asked,
@@ -71,7 +71,7 @@ impl Queue for Panicking {
     }
 
     fn execute(&self, _: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
-        unreachable!("nothing is asked for")
+        unreachable!("nothing is requested")
     }
 }
 
@@ -88,26 +88,26 @@ fn assert_panicked<T: fmt::Debug>(result: Result<T, Error<Tokio>>) {
 }
 
 #[test]
-fn a_queue_that_panics_when_it_is_asked_what_it_can_do_is_refused() {
+fn a_queue_that_panics_while_reporting_capabilities_is_refused() {
     assert_panicked(using(Panicking::Asked));
 }
 
 #[test]
-fn a_backend_that_panics_while_it_is_made_of_its_url_is_refused() {
+fn a_backend_that_panics_while_parsing_its_url_is_refused() {
     let plug = Plug::new("own", &["own"]).with_queue("own://HOST", |_, _| panic!("out of cheese"));
     let builder = Ivy::<Tokio>::builder().backend(plug).queue_url("own://host");
     assert_panicked(builder.notifier_url("memory://").build());
 }
 
 #[tokio::test]
-async fn a_queue_that_panics_when_it_checks_a_name_takes_neither_call_nor_worker() {
+async fn a_queue_that_panics_while_checking_a_name_refuses_calls_and_workers() {
     let task = Task::<(), ()>::new("test.nothing").queue("test");
     let ivy = using(Panicking::WithAName).unwrap();
     assert_panicked(ivy.call(&task, ()).await);
     assert_panicked(
         ivy.worker().register(&task, || async { Ok::<_, TaskError>(()) }).start().await,
     );
-    // The producer goes on.
+    // The producer continues.
     assert_panicked(ivy.call(&task, ()).await);
 }
 
@@ -115,19 +115,19 @@ async fn a_queue_that_panics_when_it_checks_a_name_takes_neither_call_nor_worker
 const HTTP: bool = cfg!(feature = "http");
 const CRYPTOGRAPHY: bool = cfg!(any(feature = "ring", feature = "aws-lc-rs"));
 
-/// Whether a queue with this URL is refused for want of this feature.
+/// Whether a queue with this URL is refused because this feature is missing.
 fn lacks(feature: &str, url: &str) -> bool {
     refused(url).is_some_and(|error| error.contains(&format!("feature `{feature}`")))
 }
 
 #[test]
-fn a_queue_over_http_without_a_client_is_refused_with_the_feature_that_brings_one() {
+fn a_queue_over_http_without_a_client_is_refused_and_names_the_feature() {
     assert_eq!(refused("plain://host").is_none(), HTTP);
     assert_eq!(lacks("http", "plain://host"), !HTTP);
 }
 
 #[test]
-fn a_server_with_tls_without_cryptography_is_refused_with_the_feature_that_brings_it() {
+fn a_server_with_tls_without_cryptography_is_refused_and_names_the_feature() {
     assert_eq!(refused("secure://host").is_none(), HTTP && CRYPTOGRAPHY);
     assert_eq!(lacks("ring", "secure://host"), !CRYPTOGRAPHY);
     let is_named = refused("secure://host").is_some_and(|error| error.contains("secure://..."));

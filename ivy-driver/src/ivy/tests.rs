@@ -24,14 +24,14 @@ const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
 const ONCE: Task<(u64,), u64> = Task::new("test.once").queue("test").retry(false);
 const SOON: Duration = Duration::from_secs(60);
 
-/// What becomes of a post.
+/// The fate of a post.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     /// It does not reach the queue.
     Unreachable,
-    /// It is stored, and the answer lost.
+    /// It is stored, and the reply is lost.
     AnswerLost,
-    /// It is stored, and the answer comes a second later.
+    /// It is stored, and the reply comes a second later.
     AnswerLate,
 }
 
@@ -101,14 +101,14 @@ async fn worker(ivy: &Ivy<Tokio>) -> Worker<Tokio> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_cannot_be_reached_for_a_while_delays_a_call() {
+async fn a_temporarily_unreachable_queue_delays_a_call() {
     let ivy = with_fates([Fate::Unreachable; 3]);
     let _worker = worker(&ivy).await;
     assert_eq!(ivy.call(&DOUBLE, (4,)).await.unwrap().result(SOON).await.unwrap(), 8);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_stays_unreachable_is_reported_as_not_sent() {
+async fn a_call_to_an_unreachable_queue_fails_as_not_sent() {
     let ivy = with_fates([Fate::Unreachable; 100]);
     let error = ivy.call(&DOUBLE, (4,)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotSent);
@@ -129,7 +129,7 @@ async fn a_call_that_may_have_been_sent_still_gets_its_result() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_may_come_before_the_queue_has_answered() {
+async fn a_result_may_arrive_before_the_reply_to_the_post() {
     let ivy = with_fates([Fate::AnswerLate]);
     let _worker = worker(&ivy).await;
     let mut events = ivy.events();
@@ -139,14 +139,14 @@ async fn a_result_may_come_before_the_queue_has_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_gives_a_handle_for_its_own_task_only() {
+async fn an_error_converts_to_a_handle_of_its_own_task_only() {
     let ivy = with_fates([Fate::AnswerLost]);
     let error = ivy.call(&ONCE, (4,)).await.unwrap_err();
     assert!(error.into_handle(&DOUBLE).is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn several_may_wait_for_one_result_each_with_a_limit_of_its_own() {
+async fn several_callers_may_wait_for_one_result_each_with_its_own_timeout() {
     let ivy = with_fates([]);
     let handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
     let (patient, hasty, starting) =
@@ -156,12 +156,12 @@ async fn several_may_wait_for_one_result_each_with_a_limit_of_its_own() {
         },);
     assert_eq!(patient.unwrap(), 8);
     assert_eq!(hasty.unwrap_err().kind(), ErrorKind::TimedOut);
-    assert_eq!(handle.result(SOON).await.unwrap(), 8, "the result is kept");
+    assert_eq!(handle.result(SOON).await.unwrap(), 8, "the result is retained");
     drop(starting);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_may_run_again_is_sent_again_when_the_answer_is_lost() {
+async fn an_idempotent_task_is_sent_again_if_the_reply_is_lost() {
     let ivy = with_fates([Fate::AnswerLost]);
     let mut events = ivy.events();
     let handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
@@ -175,7 +175,7 @@ async fn a_task_that_may_run_again_is_sent_again_when_the_answer_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_is_sent_though_nobody_is_left_who_asked_for_it() {
+async fn pending_calls_are_sent_after_all_callers_are_gone() {
     let queue = flaky([Fate::Unreachable; 2]);
     let ivy = ivy(queue.clone(), None);
     let sending = tokio::spawn(async move { ivy.send(&DOUBLE, (4,)).await });
@@ -189,7 +189,7 @@ async fn what_waits_is_sent_though_nobody_is_left_who_asked_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_notifier_tasks_can_be_sent_and_not_called() {
+async fn without_a_notifier_tasks_can_be_sent_but_not_called() {
     let ivy = ivy(flaky([]), None);
     let _worker = worker(&ivy).await;
     let mut events = ivy.events();
@@ -198,7 +198,7 @@ async fn without_a_notifier_tasks_can_be_sent_and_not_called() {
     while !matches!(events.next().await.unwrap(), Event::Acknowledged { .. }) {}
 }
 
-/// A notifier that cannot be reached at first, and whose subscription then breaks once.
+/// A notifier that is unreachable at first and whose subscription then breaks once.
 #[derive(Clone, Debug)]
 struct Broken {
     hub: MemoryNotifier,
@@ -231,7 +231,7 @@ impl Notifier for Broken {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_notifier_that_breaks_is_subscribed_to_again() {
+async fn a_broken_subscription_is_renewed() {
     let notifier = Broken::new(false);
     let ivy = ivy(flaky([]), Some(Arc::new(notifier.clone())));
     let handle = ivy.call(&DOUBLE, (4,)).await.unwrap();
@@ -252,7 +252,7 @@ async fn without_a_subscription_nothing_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn arguments_that_json_does_not_have_are_reported_with_their_task_and_queue() {
+async fn arguments_that_json_cannot_represent_are_reported_with_task_and_queue() {
     const HALVE: Task<(f64,), f64> = Task::new("test.halve").queue("test");
     let error = with_fates([]).call(&HALVE, (f64::NAN,)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadArgs);
@@ -261,7 +261,7 @@ async fn arguments_that_json_does_not_have_are_reported_with_their_task_and_queu
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_whose_call_of_another_task_fails_can_fail_as_it_does() {
+async fn a_handler_can_return_the_error_of_its_own_call() {
     async fn handler(ivy: Ivy<Tokio>) -> Result<u64, TaskError> {
         Ok(ivy.call(&DOUBLE, (4,)).await?.result(SOON).await?)
     }
@@ -271,7 +271,7 @@ async fn a_handler_whose_call_of_another_task_fails_can_fail_as_it_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_whose_message_was_released_waits_on_and_learns_why_in_the_end() {
+async fn a_caller_whose_message_was_released_waits_on_and_the_timeout_reports_why() {
     const UNKNOWN: Task<(u64,), u64> = Task::new("test.unknown").queue("test");
     let ivy = with_fates([]);
     let _worker = worker(&ivy).await;
@@ -289,7 +289,7 @@ async fn a_caller_whose_message_was_released_waits_on_and_learns_why_in_the_end(
 }
 
 #[test]
-fn the_end_of_its_runtime_is_reported() {
+fn a_call_after_the_end_of_the_runtime_fails_as_stopped() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ivy = with_fates([]);
     runtime().block_on(async { ivy.send(&DOUBLE, (4,)).await.unwrap() });
@@ -298,7 +298,7 @@ fn the_end_of_its_runtime_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_of_a_handler_ends_when_its_worker_drains_whichever_ivy_it_waits_on() {
+async fn a_wait_in_a_handler_ends_when_its_worker_drains_on_any_ivy() {
     const OUTER: Task<(), u64> = Task::new("test.outer").queue("test");
     let ivy = with_fates([]);
     let (told, mut kinds) = futures_channel::mpsc::unbounded();
@@ -324,7 +324,7 @@ async fn a_wait_of_a_handler_ends_when_its_worker_drains_whichever_ivy_it_waits_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_cannot_be_run_is_run_later() {
+async fn a_handler_that_cannot_be_started_is_retried_later() {
     let ivy = with_fates([]);
     let mut events = ivy.events();
     let _worker = worker(&ivy).await;
@@ -339,7 +339,7 @@ async fn a_handler_that_cannot_be_run_is_run_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backend_of_the_programs_own_is_found_by_its_scheme() {
+async fn a_custom_backend_is_found_by_its_scheme() {
     use ivy_proto::backend::{NotifierBackend, Plug, QueueBackend};
 
     let plug = Plug::new("test", &["test"])

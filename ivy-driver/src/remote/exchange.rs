@@ -1,4 +1,4 @@
-//! Queues on HTTP servers: an exchange over the HTTP client.
+//! A queue on an HTTP server: executes an exchange with the HTTP client.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,7 +15,7 @@ use crate::events::EventSink;
 use crate::guarded::of;
 use crate::runtime::{HttpClient, Runtime};
 
-/// A queue backend that is reached over HTTP.
+/// A queue backend over HTTP.
 pub(crate) struct ExchangeQueue<R> {
     shared: Arc<Shared>,
     runtime: PhantomData<fn() -> R>,
@@ -57,7 +57,7 @@ impl<R: Runtime> Queue for ExchangeQueue<R> {
             match step {
                 Step::Done(outcome) => outcome,
                 Step::Ask(_) => {
-                    let detail = format!("not done after {MOST_REQUESTS} requests");
+                    let detail = format!("not complete after {MOST_REQUESTS} requests");
                     Err(Fault::new(FaultKind::BadResponse).with_detail(detail))
                 }
             }
@@ -71,7 +71,7 @@ impl Shared {
         guarded(|| self.exchange.ask(op, R::unix_time()))
     }
 
-    /// Sends a request, and returns the step that follows from its response.
+    /// Sends a request and returns the next step, derived from its response.
     async fn next<R: Runtime>(&self, op: &QueueOp, request: HttpRequest) -> Result<Step, Fault> {
         let authority = request.request.uri().authority();
         let server = authority.map(ToString::to_string).unwrap_or_default();
@@ -92,7 +92,7 @@ impl Shared {
     }
 }
 
-/// A panic of an exchange costs its operation alone.
+/// Limits the effect of a panic in an exchange to one operation.
 fn guarded(step: impl FnOnce() -> Step) -> Step {
     catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|panic| {
         Step::Done(Err(Fault::new(FaultKind::AnswerLost).with_detail(of(panic))))
@@ -129,7 +129,7 @@ mod tests {
         }
     }
 
-    /// An exchange that needs so many requests for an operation.
+    /// An exchange that needs this many requests for an operation.
     #[derive(Clone, Copy, Debug)]
     enum Scripted {
         Needs(u8),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_oddity_of_a_response_that_is_accepted_is_reported_once() {
+    async fn an_accepted_oddity_of_a_response_is_reported_once() {
         let events = EventSink::new(Clock::<Tokio>::start());
         let mut watcher = events.watch::<Tokio>();
         assert_eq!(cleared(Scripted::Needs(1), events).await, Ok(QueueReply::Cleared));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_operation_takes_as_many_requests_as_it_needs_up_to_a_limit() {
+    async fn an_operation_sends_as_many_requests_as_needed_up_to_a_limit() {
         let events = || EventSink::new(Clock::<Tokio>::start());
         assert_eq!(cleared(Scripted::Needs(4), events()).await, Ok(QueueReply::Cleared));
         let fault = cleared(Scripted::Needs(5), events()).await.unwrap_err();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_exchange_that_panics_costs_its_operation() {
+    async fn a_panic_of_an_exchange_costs_its_operation() {
         let events = EventSink::new(Clock::<Tokio>::start());
         let fault = cleared(Scripted::Panics, events).await.unwrap_err();
         assert_eq!(fault.kind(), FaultKind::AnswerLost);

@@ -1,4 +1,4 @@
-//! Executes what a session wants done.
+//! The executor of a session: connections, time and mail.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -25,14 +25,15 @@ use crate::tls::{Tls, is_tls};
 use super::stream::{self, BoxedStream};
 use super::subscription_channel::Writer;
 
-/// How many pieces of mail are taken in before anything is sent, so that commands travel together.
+/// How many pieces of mail are taken in before anything is sent, so that commands are sent
+/// together.
 const BATCH: usize = 256;
-/// How often something may happen before others have their turn.
+/// Steps per poll before the executor yields.
 const TURN: usize = 64;
-/// The most bytes that are read at a time.
+/// The most bytes that one read returns.
 const PIECE: usize = 16 * 1024;
 
-/// What is asked of a session.
+/// A request to the session.
 pub(super) enum SessionCommand {
     Execute(CommandId, QueueOp, oneshot::Sender<Result<QueueReply, Fault>>),
     Publish(CommandId, Publication, oneshot::Sender<Result<u64, NotifyFault>>),
@@ -40,7 +41,7 @@ pub(super) enum SessionCommand {
     Cancel(CommandId),
 }
 
-/// A session with its connections, and with those who wait for its answers.
+/// A session with its connections and pending commands.
 pub(super) struct SessionExecutor<R> {
     session: Box<dyn Session>,
     mailbox: mpsc::UnboundedReceiver<SessionCommand>,
@@ -54,7 +55,7 @@ pub(super) struct SessionExecutor<R> {
     piece: Vec<u8>,
 }
 
-/// Who waits for what a session answers.
+/// The receiver of a command's result.
 enum Requester {
     Executed(oneshot::Sender<Result<QueueReply, Fault>>),
     Published(oneshot::Sender<Result<u64, NotifyFault>>),
@@ -69,16 +70,16 @@ enum Connection {
 struct Open {
     link: BoxedStream,
     outgoing: Vec<u8>,
-    /// How much of that is sent.
+    /// How many of these bytes are sent.
     sent: usize,
     is_flushed: bool,
-    /// Whether nothing can be sent any more. What the server has said before is read all the same.
+    /// Whether sending has failed. Bytes that the server sent before are still read.
     is_broken: bool,
     /// The subscription whose reader must catch up before more is read.
     held_up_by: Option<CommandId>,
 }
 
-/// What has happened on a connection.
+/// An event on a connection.
 enum ConnectionEvent {
     Opened(BoxedStream),
     Received(usize),
@@ -106,7 +107,7 @@ impl<R: Runtime> SessionExecutor<R> {
         }
     }
 
-    /// Runs until nobody is left who could ask anything.
+    /// Runs until there is no sender of mail left.
     pub(super) async fn run(mut self) {
         let mut turns = TURN;
         loop {
@@ -127,8 +128,8 @@ impl<R: Runtime> SessionExecutor<R> {
         }
     }
 
-    /// Waits until something has happened, and has the session take it in: first what was asked, then
-    /// that time has passed, then what has arrived. Returns whether anything may follow.
+    /// Waits until an event has happened and passes it to the session: first mail, then timers,
+    /// then received bytes. Returns whether more may follow.
     fn poll_next(
         &mut self,
         context: &mut Context<'_>,
@@ -172,7 +173,7 @@ impl<R: Runtime> SessionExecutor<R> {
         }
     }
 
-    /// Sends and reads on each connection. Returns whether anything has happened on one.
+    /// Sends and reads on each connection. Returns whether any event has happened.
     fn poll_lines(&mut self, context: &mut Context<'_>) -> bool {
         let mut has_happened = false;
         let mut index = 0;
@@ -207,7 +208,8 @@ impl<R: Runtime> SessionExecutor<R> {
         has_happened
     }
 
-    /// Hands something to the session, which may have arrived on a line, and does what it wants done.
+    /// Passes an input to the session, received from a connection if `from` is given, and executes
+    /// its effects.
     fn hand_in(&mut self, input: Input<'_>, from: Option<ConnectionId>) {
         self.session.handle_input(input, self.clock.now());
         loop {
@@ -224,7 +226,7 @@ impl<R: Runtime> SessionExecutor<R> {
                 Output::Close(id) => self.connections.retain(|(other, _)| *other != id),
                 Output::Executed(command_id, answer) => {
                     if let Some(Requester::Executed(waiting)) = self.waiting.remove(&command_id) {
-                        // Nobody may wait for it any more, here as below.
+                        // The caller may be gone, here and below.
                         let _ = waiting.send(answer);
                     }
                 }
@@ -320,13 +322,13 @@ impl Open {
         if self.outgoing.is_empty() {
             self.outgoing = bytes;
         } else {
-            // What is sent is not kept while more follows.
+            // Sent bytes are removed even while more follow.
             self.outgoing.drain(..std::mem::take(&mut self.sent));
             self.outgoing.extend(bytes);
         }
     }
 
-    /// Sends as much as the connection takes.
+    /// Sends as many bytes as the connection accepts.
     fn poll_send(&mut self, context: &mut Context<'_>) {
         if let Poll::Ready(Err(_)) = self.try_send(context) {
             self.is_broken = true;

@@ -1,36 +1,37 @@
-//! Bounds what may come before an answer.
+//! Limits the interim responses before a response.
 
 use std::io;
 
-/// The most interim answers (status 100 to 199) before the answer to a request.
+/// The most interim responses (status 100 to 199) before the response to a request.
 const MOST_INTERIM: u32 = 10;
-/// Where the first digit of the status stands in `HTTP/1.1 200 OK`.
+/// The position of the first digit of the status in `HTTP/1.1 200 OK`.
 const STATUS: usize = 9;
 
-/// Counts the interim answers in the bytes of an answer, as they come. HTTP clients skip them, and a
-/// server that sends them without end would keep a client busy for as long as a request may take.
+/// Counts the interim responses in the bytes of a response as they arrive. HTTP clients skip them,
+/// and a server that sends them without end would keep a client busy until the time limit of its
+/// request.
 #[derive(Debug, Default)]
 pub struct InterimResponses {
     seen: u32,
-    /// How many bytes of a head have come.
+    /// How many bytes of a head have arrived.
     position: usize,
-    /// How many bytes of a line have come, without its break.
+    /// How many bytes of a line have arrived, without its line break.
     in_line: usize,
     is_interim: bool,
-    /// Whether the answer itself has begun, in which nothing is counted.
+    /// Whether the final response has begun, in which nothing is counted.
     is_over: bool,
 }
 
 impl InterimResponses {
-    /// A request is sent: the next bytes are the answer to it.
+    /// Begins a new request: the next bytes are the response to it.
     pub fn begin(&mut self) {
         *self = InterimResponses::default();
     }
 
-    /// Takes in the next bytes.
+    /// Reads the next bytes.
     ///
     /// # Errors
-    /// If there are too many interim answers. The connection is of no use then.
+    /// If there are too many interim responses. Close the connection then.
     pub fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
         for byte in bytes {
             if self.is_over {
@@ -51,11 +52,11 @@ impl InterimResponses {
         Ok(())
     }
 
-    /// The head of an interim answer has ended.
+    /// Counts an interim response whose head has ended.
     fn ended(&mut self) -> io::Result<()> {
         let seen = self.seen + 1;
         if seen > MOST_INTERIM {
-            let error = format!("it sent more than {MOST_INTERIM} interim answers");
+            let error = format!("it sent more than {MOST_INTERIM} interim responses");
             return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
         *self = InterimResponses { seen, ..InterimResponses::default() };
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_interim_answers_may_come_before_an_answer() {
+    fn ten_interim_responses_may_precede_a_response() {
         for length in [1, 7, 10_000] {
             for interim in [CONTINUE, HINTS, "HTTP/1.1 102 \n\n"] {
                 assert!(read(&(interim.repeat(10) + ANSWER), length).is_ok());
@@ -88,12 +89,12 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_an_answer_is_no_interim_answer() {
+    fn the_body_of_a_response_is_not_counted() {
         assert!(read(&(ANSWER.to_owned() + &CONTINUE.repeat(100)), 5).is_ok());
     }
 
     #[test]
-    fn each_request_is_counted_anew() {
+    fn each_request_has_its_own_count() {
         let mut answers = InterimResponses::default();
         for _ in 0..3 {
             answers.begin();

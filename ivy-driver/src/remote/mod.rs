@@ -1,5 +1,5 @@
-//! Reaches servers: the executors of the backends that are machines without IO, and the HTTP client of
-//! async runtimes, once for all of them.
+//! Reaches servers: the executors of backends that are machines without IO, and the HTTP client of
+//! async runtimes, written once for all of them.
 
 mod exchange;
 mod executor;
@@ -19,8 +19,8 @@ pub(crate) use exchange::ExchangeQueue;
 pub use interim::InterimResponses;
 pub(crate) use session::{SessionBackend, SessionQueue};
 
-/// The HTTP client of an async runtime, over its [`Net`](crate::Net): what
-/// [`Clients::http`](crate::Clients::http) returns there. Nothing in a build without the feature `http`.
+/// The HTTP client of an async runtime, over its [`Net`](crate::Net): the return value of its
+/// [`Clients::http`](crate::Clients::http). `None` in a build without the feature `http`.
 #[must_use]
 pub fn http_client<R: Runtime>(tls: Option<Tls>) -> Option<Box<dyn HttpClient>> {
     #[cfg(feature = "http")]

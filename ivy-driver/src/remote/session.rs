@@ -1,5 +1,5 @@
-//! A session as a backend: what is asked of it goes to its executor, which is started when it is first
-//! needed.
+//! A session as a backend: operations go to the executor of the session, which is started by the
+//! first one.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,10 +28,10 @@ use crate::tls::Tls;
 use super::executor::{SessionCommand, SessionExecutor};
 use super::subscription_channel::{Reader, subscription_channel};
 
-/// A backend that a session is.
+/// A backend that is a session.
 ///
-/// Each executor drives a session of its own. If one has ended, since the runtime that it ran in has or
-/// its session panicked, the next operation starts another.
+/// Each executor drives a session of its own. If it ends, because its runtime ended or its session
+/// panicked, the next operation starts another one.
 pub(crate) struct SessionBackend<R> {
     remote: Arc<Remote<R>>,
 }
@@ -136,7 +136,8 @@ fn lost() -> NotifyFault {
 }
 
 impl<R: Runtime> Remote<R> {
-    /// Asks the session, and waits for its answer; nothing if the session ends without one.
+    /// Makes a request to the session and waits for its result; `None` if the session ends without
+    /// one.
     async fn request<T>(
         self: Arc<Self>,
         command: impl FnOnce(CommandId, oneshot::Sender<T>) -> SessionCommand,

@@ -1,4 +1,4 @@
-//! Opens connections, for all that is reached over one.
+//! Opens connections, with or without TLS.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,18 +12,18 @@ use crate::runtime::Runtime;
 use crate::timeout::timeout;
 use crate::tls::Tls;
 
-/// What a connection runs over.
+/// The byte stream of a connection.
 pub(super) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 /// A connection: TCP, or TLS over it.
 pub(super) type BoxedStream = Box<dyn ByteStream>;
 
-/// Opens a connection to the address of the host that answers first, TLS included, within
-/// [`CONNECT_LIMIT`].
+/// Opens a connection to the first address of the host that accepts, including the TLS handshake,
+/// within [`CONNECT_LIMIT`].
 ///
 /// # Errors
-/// Nothing was sent of what the connection is for.
+/// If it fails, no application data was sent.
 pub(super) async fn open<R: Runtime>(
     endpoint: Endpoint,
     tls: Option<Tls>,

@@ -1,4 +1,4 @@
-//! What a subscription has brought and nobody has read yet.
+//! The unread notices of a subscription.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -9,26 +9,26 @@ use futures_util::stream::Stream;
 use ivy_proto::backend::SubscriptionEvent;
 use ivy_proto::notify::{NotifyFault, NotifyFaultKind};
 
-/// How much may be unread before no more is taken in: this many bytes of notices,
+/// The most unread bytes before reading from the server pauses.
 const UNREAD_BYTES: usize = 1 << 20;
-/// and this many notices.
+/// The most unread notices before reading from the server pauses.
 const UNREAD_NOTICES: usize = 1024;
 
 #[derive(Debug, Default)]
 struct State {
     heard: VecDeque<SubscriptionEvent>,
     bytes: usize,
-    /// Nothing follows.
+    /// No more notices follow.
     is_ended: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
-/// The end that is written to. Dropping it ends the subscription as lost, once.
+/// The writing end. Dropping it ends the subscription as lost, once.
 #[derive(Debug)]
 pub(super) struct Writer(Arc<Mutex<State>>);
 
-/// The end that is read.
+/// The reading end.
 #[derive(Debug)]
 pub(super) struct Reader(Arc<Mutex<State>>);
 
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn there_is_room_again_when_what_was_too_much_is_read() {
+    async fn there_is_room_again_once_the_excess_is_read() {
         for (notices, bytes) in [(UNREAD_NOTICES, 1), (2, UNREAD_BYTES / 2)] {
             let (writer, mut reader) = subscription_channel();
             for _ in 0..notices {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_subscription_whose_writer_is_gone_is_lost() {
+    async fn a_subscription_is_lost_once_its_writer_is_dropped() {
         let (writer, mut reader) = subscription_channel();
         writer.write(notice(1));
         drop(writer);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_subscription_that_was_lost_is_lost_once() {
+    async fn a_lost_subscription_reports_its_loss_once() {
         let (writer, mut reader) = subscription_channel();
         writer.write(SubscriptionEvent::Lost(NotifyFault::new(NotifyFaultKind::Refused)));
         drop(writer);

@@ -1,4 +1,4 @@
-//! The executor with a session that speaks in lines, over loopback.
+//! The executor with a line-based session over loopback.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,8 +22,8 @@ use crate::testing::Tokio;
 const LINE: ConnectionId = ConnectionId(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sends what is published as a line, and takes each line that it receives for the answer to the
-/// oldest question or, without one, for a notice.
+/// Sends each publication as a line, and treats each received line as the reply to the oldest
+/// request or, if there is none, as a notice.
 #[derive(Debug)]
 struct InLines {
     port: u16,
@@ -74,7 +74,7 @@ impl Session for InLines {
     fn handle_input(&mut self, input: Input<'_>, _: Moment) {
         match input {
             Input::Publish(command_id, publication) => {
-                assert_ne!(publication.payload.as_str(), "panic", "this is asked for");
+                assert_ne!(publication.payload.as_str(), "panic", "as requested");
                 self.unsent.extend(publication.payload.as_str().as_bytes());
                 self.unsent.push(b'\n');
                 self.unanswered.push_back(command_id);
@@ -129,14 +129,14 @@ fn publication(text: &str) -> Publication {
     Publication { channel: ChannelName::new("news").unwrap(), payload: Body::new(text) }
 }
 
-/// Answers each line with the same line.
+/// Echoes each line.
 async fn echo(mut stream: TcpStream) {
     let (mut reads, mut writes) = stream.split();
     let _ = tokio::io::copy(&mut reads, &mut writes).await;
 }
 
 #[tokio::test]
-async fn what_is_asked_is_sent_and_what_arrives_answers_it() {
+async fn a_request_is_sent_and_receives_its_reply() {
     let (listener, backend) = server().await;
     tokio::spawn(async move { echo(listener.accept().await.unwrap().0).await });
     assert_eq!(backend.publish(publication("hello")).await, Ok(5));
@@ -164,7 +164,7 @@ async fn it_reads_while_it_writes() {
 }
 
 #[tokio::test]
-async fn what_nobody_reads_is_not_read_from_the_server_either() {
+async fn a_subscription_that_is_not_read_stops_reading_from_the_server() {
     let (listener, backend) = server().await;
     let mut heard = backend.subscribe(Vec::new());
     let (accepted, subscribed) = tokio::join!(listener.accept(), heard.next());
@@ -180,7 +180,7 @@ async fn what_nobody_reads_is_not_read_from_the_server_either() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    assert!(!notices.is_finished(), "64 MiB are too many to be kept");
+    assert!(!notices.is_finished(), "64 MiB are too many to buffer");
     for _ in 0..64 {
         assert!(matches!(heard.next().await, Some(SubscriptionEvent::Notice { .. })));
     }
@@ -188,7 +188,7 @@ async fn what_nobody_reads_is_not_read_from_the_server_either() {
 }
 
 #[tokio::test]
-async fn a_session_that_panics_costs_what_it_was_asked_and_the_next_one_goes_on() {
+async fn a_panic_of_a_session_costs_its_requests_and_the_next_session_continues() {
     let (listener, backend) = server().await;
     tokio::spawn(async move {
         loop {
@@ -202,7 +202,7 @@ async fn a_session_that_panics_costs_what_it_was_asked_and_the_next_one_goes_on(
 }
 
 #[tokio::test]
-async fn a_session_that_panics_while_it_is_made_costs_what_it_was_to_do() {
+async fn a_panic_while_a_session_is_created_costs_its_request() {
     let clock = Clock::start();
     let make = |_| -> Box<dyn Session> { panic!("out of cheese") };
     let backend = SessionBackend::<Tokio>::new(make, None, clock, EventSink::new(clock));

@@ -14,11 +14,11 @@ use super::block_on::Waiter;
 use super::helping;
 use super::pool::spawn;
 
-/// Has a future worked on by those who wake it, and by a thread of this name, which keeps the time
-/// for it and works on it where the others have no time. The thread ends with the future.
+/// Runs a future in the threads that wake it, and in a thread of this name, which keeps the time
+/// for it and polls it when the others do not. The thread ends with the future.
 ///
 /// # Errors
-/// If the system gives no thread.
+/// If the system cannot start the thread.
 pub(super) fn in_background(
     name: &str,
     future: impl Future<Output = ()> + Send + 'static,
@@ -30,7 +30,7 @@ pub(super) fn in_background(
         poll_fn(|context| timers.keep(|| future.as_mut().poll(context))).await;
     };
     let (home, mut handed_over) = mpsc::unbounded();
-    // A panic ends the future, and its own thread, but not another one that has helped.
+    // A panic ends the future and its own thread, but not another thread that polls it.
     let (first, mut task) =
         Builder::new().propagate_panic(true).spawn(|()| kept, move |woken| schedule(woken, &home));
     let keep = poll_fn(move |context| {
@@ -46,7 +46,7 @@ pub(super) fn in_background(
 
 fn schedule(woken: Runnable, home: &UnboundedSender<Runnable>) {
     if let Err(woken) = helping::take(woken) {
-        // The thread does not end before the future, so there is somebody to take it.
+        // The thread does not end before the future, so the receiver exists.
         let _ = home.unbounded_send(woken);
     }
 }
@@ -66,10 +66,10 @@ mod tests {
     use crate::threads::sleep_timers::Sleep;
     use crate::threads::{block_on, helping};
 
-    /// How long to wait for what comes soon.
+    /// How long to wait for something that happens soon.
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    /// Waits until it is its turn again, so many times.
+    /// Yields this many times.
     async fn turns(mut turns: u32) {
         poll_fn(|context: &mut Context<'_>| {
             if turns == 0 {
@@ -82,7 +82,7 @@ mod tests {
         .await;
     }
 
-    /// Answers each question with the thread that it was answered in.
+    /// Replies to each request with the id of the thread that polled it.
     fn answerer() -> UnboundedSender<oneshot::Sender<ThreadId>> {
         let (ask, mut asked) = mpsc::unbounded::<oneshot::Sender<ThreadId>>();
         let answering = async move {
@@ -105,11 +105,11 @@ mod tests {
     }
 
     fn next<T>(told: &Receiver<T>) -> T {
-        told.recv_timeout(PATIENCE).expect("it comes soon")
+        told.recv_timeout(PATIENCE).expect("it arrives soon")
     }
 
     #[test]
-    fn a_thread_that_waits_works_on_what_it_has_woken() {
+    fn a_waiting_thread_runs_the_futures_it_woke() {
         let answered_in = block_on(async {
             let answerer = answerer();
             for _ in 0..10 {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_thread_wakes_in_passing_is_worked_on_elsewhere() {
+    fn a_future_woken_by_a_busy_thread_runs_elsewhere() {
         let answerer = answerer();
         let given = ask(&answerer);
         let (told, tell) = channel();
@@ -130,13 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_helps_has_worked_on_what_it_woke_when_it_goes_on() {
+    fn a_helping_thread_runs_the_futures_it_woke_before_it_continues() {
         let mut given = helping(|| ask(&answerer()));
         assert_eq!(given.try_recv(), Ok(Some(thread::current().id())));
     }
 
     #[test]
-    fn what_has_much_to_do_goes_on_when_a_helper_has_left() {
+    fn a_busy_future_continues_after_its_helper_has_left() {
         let (told, tell) = channel();
         let much = async move {
             tell_thread(&told);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_waits_is_not_kept_by_what_never_rests() {
+    fn a_waiting_thread_is_not_held_up_by_a_busy_future() {
         let (end, is_ended) = oneshot::channel::<()>();
         let restless = select(is_ended, Box::pin(turns(u32::MAX)));
         let (give, given) = oneshot::channel();
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sleep_ends_though_the_thread_that_began_it_has_left() {
+    fn a_sleep_ends_after_the_thread_that_began_it_has_left() {
         let (told, tell) = channel();
         let begun = Instant::now();
         let sleeping = async move {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sleep_that_is_shorter_than_the_one_before_ends_in_time() {
+    fn a_sleep_shorter_than_the_previous_one_ends_on_time() {
         let (told, tell) = channel();
         let (hurry, is_hurried) = oneshot::channel();
         let sleeping = async move {
@@ -186,14 +186,14 @@ mod tests {
             tell_thread(&told);
         };
         in_background("test", sleeping).unwrap();
-        // Mostly, its thread rests by now.
+        // By now, its thread is usually parked.
         thread::sleep(Duration::from_millis(20));
         helping(|| hurry.send(()).unwrap());
         next(&tell);
     }
 
     #[test]
-    fn a_panic_costs_the_helper_nothing_and_drops_what_was_held() {
+    fn a_panic_does_not_affect_the_helper_and_drops_the_future() {
         let (held, lost) = oneshot::channel::<()>();
         let panicking = async move {
             let _held = held;
@@ -203,7 +203,7 @@ mod tests {
         assert!(block_on(lost).is_err());
     }
 
-    /// Tells when its thread has ended.
+    /// Reports when its thread has ended.
     struct Witness(Sender<()>);
 
     impl Drop for Witness {
@@ -216,7 +216,7 @@ mod tests {
         static WITNESS: RefCell<Option<Witness>> = const { RefCell::new(None) };
     }
 
-    /// A future that is polled in its own thread first, ended by the other end, and watched.
+    /// A future that is first polled in its own thread, ended by the sender, and watched.
     fn watched(last: impl FnOnce() + Send + 'static) -> (oneshot::Sender<()>, Receiver<()>) {
         let (gone, is_gone) = channel();
         let (end, is_ended) = oneshot::channel::<()>();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn its_own_thread_ends_with_a_future_that_another_thread_ended() {
+    fn the_thread_of_a_future_ends_with_it() {
         let (end, is_gone) = watched(|| ());
         helping(|| end.send(()).unwrap());
         next(&is_gone);
@@ -245,7 +245,7 @@ mod tests {
         next(&is_gone);
     }
 
-    /// Adds one to a number, and hands it on.
+    /// Adds one to each number and passes it on.
     fn adder(next: UnboundedSender<u64>) -> UnboundedSender<u64> {
         let (give, mut given) = mpsc::unbounded();
         let adding = async move {
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_lost_among_many_who_wake_the_same() {
+    fn no_wake_is_lost_among_many_threads() {
         const THREADS: u64 = 8;
         const NUMBERS: u64 = 2000;
         let (last, mut sums) = mpsc::unbounded();

@@ -1,4 +1,4 @@
-//! Waiting for a future in a thread, without a runtime.
+//! Blocks a thread on a future, without a runtime.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -13,14 +13,14 @@ use super::helping::{Helper, Sleeper, rouse, rouse_all, work_on_next};
 use super::sleep_timers::SleepTimers;
 
 thread_local! {
-    /// What this thread last waited with.
+    /// The waiter that this thread used last, for reuse.
     static SPARE: Cell<Option<Waiter>> = const { Cell::new(None) };
 }
 
-/// Blocks the thread until the future is ready. Meanwhile, it works on what it wakes in the
-/// background.
+/// Blocks the thread until the future is ready. Meanwhile, the thread runs the background futures
+/// that it wakes.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    // A thread that is ending, and calls from a destructor, may have nothing left to keep it in.
+    // While a thread ends, a destructor may call this after the thread-local storage is gone.
     let spare = SPARE.try_with(Cell::take).ok().flatten();
     let waiter = spare.unwrap_or_else(Waiter::new);
     let output = waiter.wait_for(future);
@@ -28,7 +28,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     output
 }
 
-/// What a thread needs to wait.
+/// The parker, waker and alarms of a waiting thread.
 pub(super) struct Waiter {
     parker: Parker,
     waker: Waker,
@@ -57,7 +57,7 @@ impl Waiter {
                 helper.end(|| false);
                 return output;
             }
-            // What the thread waits for comes first, then what it has woken.
+            // The thread's own future comes first, then the futures that it woke.
             while !self.parker.park_timeout(Duration::ZERO) {
                 if !work_on_next() {
                     rouse_all();
@@ -70,7 +70,7 @@ impl Waiter {
     }
 }
 
-/// Rouses the thread that waits.
+/// Unparks the waiting thread.
 struct ThreadWaker(Unparker);
 
 impl Sleeper for ThreadWaker {
@@ -100,7 +100,7 @@ mod tests {
     use crate::threads::sleep_timers::Sleep;
 
     #[test]
-    fn a_thread_waits_for_what_another_gives() {
+    fn a_thread_waits_for_another() {
         let (give, given) = oneshot::channel();
         let giver = thread::spawn(move || give.send(7).unwrap());
         assert_eq!(block_on(given), Ok(7));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_waits_though_it_is_ending() {
+    fn a_thread_can_wait_while_it_ends() {
         struct WaitsAtLast(mpsc::Sender<Result<i32, oneshot::Canceled>>);
         impl Drop for WaitsAtLast {
             fn drop(&mut self) {
@@ -126,7 +126,7 @@ mod tests {
         }
         let (told, tell) = mpsc::channel();
         let ending = thread::spawn(|| {
-            // What is used first is dropped last.
+            // Thread-locals are dropped in reverse order of first use.
             WAITS.set(Some(WaitsAtLast(told)));
             block_on(async { helping(|| in_background("test", async {}).unwrap()) });
         });
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_within_a_wait_has_its_own_end() {
+    fn nested_waits_end_independently() {
         let (give, given) = oneshot::channel();
         let outer = block_on(async {
             let inner = block_on(async { give.send(7) });

@@ -1,4 +1,4 @@
-//! The methods that wait, as methods that block.
+//! The blocking counterparts of the asynchronous methods.
 
 use std::time::{Duration, Instant};
 
@@ -24,11 +24,11 @@ use crate::worker::Worker;
 use crate::worker_builder::WorkerBuilder;
 
 impl<C: Clients> Ivy<Threads<C>> {
-    /// Calls a task, and gives a handle that waits for its result. Returns when the queue has
+    /// Calls a task and returns a handle that waits for its result. Returns when the queue has
     /// accepted the task.
     ///
     /// # Errors
-    /// Whatever keeps the task from being sent: see [`ErrorKind`](crate::ErrorKind).
+    /// See [`ErrorKind`](crate::ErrorKind) for what can prevent a task from being sent.
     pub fn call<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -37,10 +37,10 @@ impl<C: Clients> Ivy<Threads<C>> {
         self.call_with(task, args, CallOptions::new())
     }
 
-    /// Calls a task, as [`call`](Ivy::call) does it, in a way of its own.
+    /// Calls a task as [`call`](Ivy::call) does, with options.
     ///
     /// # Errors
-    /// As [`call`](Ivy::call); also if an option is out of its range.
+    /// As [`call`](Ivy::call); also if an option is out of range.
     pub fn call_with<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -52,11 +52,11 @@ impl<C: Clients> Ivy<Threads<C>> {
         Ok(Handle::new(block_on(listener.sent())?))
     }
 
-    /// Calls a task once for each of these arguments. The calls travel together, so this is much
-    /// faster than one after the other. The results are in the order of the arguments.
+    /// Calls a task once for each of these arguments. The calls are sent in batches, so this is
+    /// much faster than one call after the other. The results are in the order of the arguments.
     ///
-    /// At most 10,000 calls wait to be sent at a time, and the handles of 100,000 for their results.
-    /// Those beyond that are not sent, and fail as [`Full`](crate::ErrorKind::Full).
+    /// At most 10,000 calls may wait to be sent, and 100,000 handles for their results. Calls
+    /// beyond that are not sent and fail as [`Full`](crate::ErrorKind::Full).
     #[allow(
         clippy::type_complexity,
         reason = "in an adapter it reads `Vec<Result<Handle<Output>>>`"
@@ -69,11 +69,11 @@ impl<C: Clients> Ivy<Threads<C>> {
         block_on(self.call_each(task, args))
     }
 
-    /// Sends a task and forgets it: no result comes back, except to a callback of
-    /// [`on_result`](Ivy::on_result). Returns when the queue has accepted the task.
+    /// Sends a task without waiting for its result: only callbacks of [`on_result`](Ivy::on_result)
+    /// receive it. Returns when the queue has accepted the task.
     ///
     /// # Errors
-    /// Whatever keeps the task from being sent: see [`ErrorKind`](crate::ErrorKind).
+    /// See [`ErrorKind`](crate::ErrorKind) for what can prevent a task from being sent.
     pub fn send<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -82,10 +82,10 @@ impl<C: Clients> Ivy<Threads<C>> {
         self.send_with(task, args, CallOptions::new())
     }
 
-    /// Sends a task, as [`send`](Ivy::send) does it, in a way of its own.
+    /// Sends a task as [`send`](Ivy::send) does, with options.
     ///
     /// # Errors
-    /// As [`send`](Ivy::send); also if an option is out of its range.
+    /// As [`send`](Ivy::send); also if an option is out of range.
     pub fn send_with<Args: ToArgs, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -99,30 +99,30 @@ impl<C: Clients> Ivy<Threads<C>> {
 }
 
 impl<C: Clients, Output: DeserializeOwned> Handle<Threads<C>, Output> {
-    /// Waits for the task's result, at most so long, in any thread. Several may wait at a time;
-    /// each is given the result.
+    /// Waits for the task's result, for `timeout` at most, in any thread. Several threads may wait
+    /// at the same time; each receives the result.
     ///
-    /// It can be waited for again, also after [`TimedOut`](crate::ErrorKind::TimedOut).
+    /// The result can be waited for again, also after [`TimedOut`](crate::ErrorKind::TimedOut).
     ///
     /// # Errors
-    /// [`TimedOut`](crate::ErrorKind::TimedOut); in a handler, [`Draining`](crate::ErrorKind::Draining)
-    /// once its worker drains; and if the task
-    /// [`Failed`](crate::ErrorKind::Failed) for good, its result is
-    /// [too large](crate::ErrorKind::ResultTooLarge) or
-    /// [not of type `Output`](crate::ErrorKind::BadResult), or the thread that waits for it
-    /// [has ended](crate::ErrorKind::Stopped).
+    /// [`TimedOut`](crate::ErrorKind::TimedOut); in a handler,
+    /// [`Draining`](crate::ErrorKind::Draining) once its worker drains; and if the task
+    /// [`Failed`](crate::ErrorKind::Failed) permanently, its result is [too
+    /// large](crate::ErrorKind::ResultTooLarge) or [not of type
+    /// `Output`](crate::ErrorKind::BadResult), or the producer's thread [has
+    /// ended](crate::ErrorKind::Stopped).
     pub fn result(&self, timeout: Duration) -> Result<Output, Error<Threads<C>>> {
         block_on(self.wait(timeout))
     }
 }
 
 impl<C: Clients> WorkerBuilder<Threads<C>> {
-    /// Serves a task, named by its [`Task`] or by its name alone. A task that is registered by name
-    /// is taken from the [`queue`](WorkerBuilder::queue) given here.
+    /// Registers the handler of a task, given as a [`Task`] or by name alone. A task registered by
+    /// name is reserved from this worker's [`queue`](WorkerBuilder::queue).
     ///
-    /// The handler is a function or closure of the task's arguments, as owned values, with [`Ctx`]
-    /// before them if it asks for it. It runs in a thread of the worker, and may block. A handler
-    /// that panics has failed, and its caller is told the panic's text.
+    /// The handler is a function or closure that takes the task's arguments as owned values,
+    /// preceded by a [`Ctx`] if it wants one. It runs in a thread of the worker and may block. If a
+    /// handler panics, the attempt fails, and the error contains the panic's text.
     pub fn register<Args, Output, Marker>(
         self,
         task: impl TaskSpec<Args, Output>,
@@ -135,23 +135,24 @@ impl<C: Clients> WorkerBuilder<Threads<C>> {
         self.handler(|handlers| handlers.registry.register(task, handler))
     }
 
-    /// Starts the worker, in threads of its own.
+    /// Starts the worker in threads of its own.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if a name or number is wrong, a task is registered
-    /// twice or by name without a queue, nothing is registered, or no thread can be started.
+    /// [`Config`](crate::ErrorKind::Config) if a name or number is invalid, a task is registered
+    /// twice or by name without a queue, no task is registered, or no thread can be started.
     pub fn start(self) -> Result<Worker<Threads<C>>, Error<Threads<C>>> {
         self.run()
     }
 }
 
 impl<C: Clients> Worker<Threads<C>> {
-    /// Ends the worker: it reserves no more messages, waits until its handlers have returned,
-    /// settles their messages, publishes their results and gives back what it has not begun. After
-    /// `limit`, handlers that still run are cancelled and their messages given back as well; those
-    /// that do not ask whether they are [cancelled](Ctx::cancelled) run on, for nothing.
+    /// Stops the worker gracefully: it reserves no more messages, waits until its handlers have
+    /// returned, settles their messages, publishes their results and releases the messages it has
+    /// not started. After `limit`, the remaining handlers are cancelled and their messages released
+    /// too; handlers that do not check whether they are [cancelled](Ctx::cancelled) run on without
+    /// effect.
     ///
-    /// It can be called by several threads, and again.
+    /// Several threads may call it, and it may be called again.
     pub fn drain(&self, limit: Duration) {
         if let Some(ended) = self.start_to_drain(limit) {
             ended.wait_until(None);
@@ -160,46 +161,50 @@ impl<C: Clients> Worker<Threads<C>> {
 }
 
 impl<C: Clients> Admin<Threads<C>> {
-    /// Looks at the next messages of a physical queue, 1 to 100, without reserving them. Those
-    /// that are reserved or delayed are not seen.
+    /// Returns the next `count` messages of a physical queue, 1 to 100, without reserving them.
+    /// Reserved and delayed messages are not included.
     ///
     /// # Errors
-    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist;
-    /// [`Config`](crate::ErrorKind::Config) if its name or the number cannot be one.
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be reached, refuses the request or
+    /// does not exist; [`Config`](crate::ErrorKind::Config) if its name or the count is invalid.
     pub fn peek(&self, queue: &str, count: usize) -> Result<Vec<Peeked>, Error<Threads<C>>> {
         block_on(self.messages(queue, count))
     }
 
-    /// Deletes all messages of a physical queue, reserved ones included.
+    /// Deletes all messages of a physical queue, including reserved ones.
     ///
     /// # Errors
-    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist.
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be reached, refuses the request or
+    /// does not exist.
     pub fn clear(&self, queue: &str) -> Result<(), Error<Threads<C>>> {
         block_on(self.delete_all(queue))
     }
 
-    /// Tells the settings and sizes of a physical queue.
+    /// Returns the settings and sizes of a physical queue.
     ///
     /// # Errors
-    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be asked, refuses, or does not exist.
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue cannot be reached, refuses the request or
+    /// does not exist.
     pub fn info(&self, queue: &str) -> Result<QueueInfo, Error<Threads<C>>> {
         block_on(self.settings(queue))
     }
 
-    /// Lists the physical queues whose names begin so, in order; all of them for an empty text.
+    /// Lists the physical queues whose names begin with `prefix`, in order; all of them if it is
+    /// empty.
     ///
     /// # Errors
-    /// [`Queue`](crate::ErrorKind::Queue) if the queue backend cannot be asked, or refuses, or has
-    /// more than 100,000 that begin so.
+    /// [`Queue`](crate::ErrorKind::Queue) if the queue backend cannot be reached, refuses the
+    /// request, or has more than 100,000 such queues.
     pub fn list(&self, prefix: &str) -> Result<Vec<QueueName>, Error<Threads<C>>> {
         block_on(self.names(prefix))
     }
 }
 
 impl<C: Clients> Events<Threads<C>> {
-    /// Waits for the next event, at most so long; nothing if none came, or there will be no more.
+    /// Waits for the next event, for `timeout` at most. `None` if there was none, or no more will
+    /// come.
     pub fn next_within(&mut self, timeout: Duration) -> Option<Event> {
-        // A time that no clock reaches is for ever.
+        // A time out of the clock's range means no limit.
         let until = Instant::now().checked_add(timeout);
         loop {
             match (self.take(), until) {
@@ -213,7 +218,7 @@ impl<C: Clients> Events<Threads<C>> {
     }
 }
 
-/// Waits for the next event; ends once there will be no more.
+/// Waits for the next event; ends once no more will come.
 impl<C: Clients> Iterator for Events<Threads<C>> {
     type Item = Event;
 

@@ -1,8 +1,8 @@
-//! Who works on what is in the background.
+//! Which threads run the background futures.
 //!
-//! Whoever wakes such a future works on it himself if he has time: a switch to a thread of the
-//! future's own and back would take longer than most of what it has to do. Who has not, such as a
-//! thread in the midst of a program's own code, hands it to that thread.
+//! A thread that wakes such a future runs it if it has time: a switch to the future's own thread
+//! and back would take longer than most of its work. A thread that has no time, such as one
+//! executing code of the program, leaves it to the future's own thread.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -10,22 +10,23 @@ use std::sync::Arc;
 
 use async_task::Runnable;
 
-/// How often a thread that is done works on something more than once, or on what that wakes.
+/// How often a thread that is otherwise done runs a future more than once, or the futures that it
+/// wakes.
 const MORE_TURNS: usize = 8;
 
 thread_local! {
-    /// Whether this thread works on what it wakes.
+    /// Whether this thread runs the futures that it wakes.
     static HELPS: Cell<bool> = const { Cell::new(false) };
-    /// Whether this thread works on something right now.
+    /// Whether this thread runs a future right now.
     static IS_AT_WORK: Cell<bool> = const { Cell::new(false) };
-    /// What this thread is to do. A thread that is ending may have none any more.
+    /// The pending work of this thread. Inaccessible while the thread ends.
     static WOKEN: WokenFutures = const { WokenFutures::new() };
 }
 
 struct WokenFutures {
-    /// What was woken, and is worked on before anything else that may take long.
+    /// Woken futures, which run before anything else that may take long.
     woken: RefCell<VecDeque<Runnable>>,
-    /// The threads to be roused after what it works on right now.
+    /// The threads to unpark after the current future.
     sleepers: RefCell<VecDeque<Arc<dyn Sleeper>>>,
 }
 
@@ -38,11 +39,12 @@ impl WokenFutures {
     }
 }
 
-/// Does something that wakes what is in the background, and works on that and on what it wakes for a few
-/// turns. What has more to do then is handed over, so that nothing waits for this thread when it has
-/// returned. The thread must have time for that: one that would read or wait next.
+/// Does work that wakes background futures, and runs those and the futures that they wake for a few
+/// turns. Futures that are still busy then move to their own threads, so that none waits for this
+/// thread after it returns. Call it in a thread that has time, such as one that would read or wait
+/// next.
 ///
-/// What is done must not block.
+/// The work must not block.
 pub fn helping<T>(work: impl FnOnce() -> T) -> T {
     let helper = Helper::begin();
     let result = work();
@@ -50,9 +52,9 @@ pub fn helping<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// While it lives, this thread works on what it wakes.
+/// While it lives, this thread runs the futures that it wakes.
 pub(super) struct Helper {
-    /// Whether it did before.
+    /// The previous setting.
     before: bool,
 }
 
@@ -62,8 +64,8 @@ impl Helper {
         Helper { before: HELPS.replace(has_room) }
     }
 
-    /// Works on what was woken until that waits, and then on what it has woken if there is time. But
-    /// not for long.
+    /// Runs the woken futures until they wait, and then the futures that they woke while
+    /// `has_time`, for a limited number of turns.
     pub(super) fn end(self, has_time: impl Fn() -> bool) {
         let mut more_turns = MORE_TURNS;
         let mut left = WOKEN.try_with(|futures| futures.woken.borrow().len()).unwrap_or(0);
@@ -96,7 +98,7 @@ impl Drop for Helper {
     }
 }
 
-/// Takes something that is to be worked on, unless this thread has no time.
+/// Accepts a woken future, unless this thread has no time.
 pub(super) fn take(woken: Runnable) -> Result<(), Runnable> {
     if !HELPS.get() {
         return Err(woken);
@@ -105,17 +107,17 @@ pub(super) fn take(woken: Runnable) -> Result<(), Runnable> {
     Ok(())
 }
 
-/// Keeps something for this thread, which must be one that works on what it wakes.
+/// Queues a woken future for this thread, which must be a helping one.
 pub(super) fn keep(woken: Runnable) {
     WOKEN.with(|futures| futures.woken.borrow_mut().push_back(woken));
 }
 
-/// Works on one of those that this thread has woken, if there is any.
+/// Runs one of the futures that this thread has woken. Returns whether there was one.
 pub(super) fn work_on_next() -> bool {
     next().map(work_on).is_some()
 }
 
-/// Tells whether it was woken meanwhile, and is among those that this thread has woken again.
+/// Runs a future. Returns whether it was woken meanwhile and is queued for this thread again.
 fn work_on(woken: Runnable) -> bool {
     let is_overdue = WOKEN.with(|futures| !futures.sleepers.borrow().is_empty());
     let before = IS_AT_WORK.replace(true);
@@ -131,13 +133,13 @@ fn next() -> Option<Runnable> {
     WOKEN.try_with(|futures| futures.woken.borrow_mut().pop_front()).ok().flatten()
 }
 
-/// A thread that sleeps, or some of which one is to wake.
+/// A sleeping thread, or a group of threads of which one is to wake.
 pub(super) trait Sleeper: Send + Sync {
     fn rouse(&self);
 }
 
-/// Rouses a thread, once this one has done what it is working on. One that was roused earlier might
-/// take its core, only to find that it has to wait for what is not done.
+/// Wakes a thread after the current future has run. Woken earlier, it might take this thread's core
+/// only to wait for what the current future has yet to do.
 pub(super) fn rouse(sleeper: Arc<dyn Sleeper>) {
     if IS_AT_WORK.get() {
         WOKEN.with(|futures| futures.sleepers.borrow_mut().push_back(sleeper));
@@ -146,7 +148,7 @@ pub(super) fn rouse(sleeper: Arc<dyn Sleeper>) {
     }
 }
 
-/// Rouses all who were to be roused later.
+/// Wakes all threads whose wake-up was deferred.
 pub(super) fn rouse_all() {
     let next =
         || WOKEN.try_with(|futures| futures.sleepers.borrow_mut().pop_front()).ok().flatten();

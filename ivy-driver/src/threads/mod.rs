@@ -1,5 +1,5 @@
-//! The runtime of programs on threads: futures are only used within, and run in threads that wake them
-//! or of their own.
+//! The runtime of blocking programs: futures are internal, and run in the threads that wake them or
+//! in threads of their own.
 
 mod background;
 mod block_on;
@@ -34,10 +34,10 @@ pub use helping::helping;
 pub use pool::{ThreadPool, spawn};
 pub use token::BlockingToken;
 
-/// How many callbacks run at a time.
+/// How many callbacks run at the same time.
 const MOST_CALLBACKS: usize = 16;
 
-/// A runtime of threads, with these clients. The methods of its [`Ivy`](crate::Ivy) block.
+/// A runtime of threads, with the clients `C`. The methods of its [`Ivy`](crate::Ivy) block.
 pub struct Threads<C>(PhantomData<fn() -> C>);
 
 impl<C> fmt::Debug for Threads<C> {
@@ -95,7 +95,7 @@ impl<C: Clients> Adapter for Threads<C> {
     type Handlers = ThreadHandlers<C>;
 }
 
-/// The handlers of a worker that are plain functions, and the threads that they run in.
+/// Handlers that are plain functions, and the threads that they run in.
 pub struct ThreadHandlers<C: Clients> {
     registry: BlockingRegistry<Ctx<Threads<C>>>,
     threads: ThreadPool,
@@ -106,7 +106,7 @@ impl<C: Clients> Handlers<Threads<C>> for ThreadHandlers<C> {
         self.registry.tasks()
     }
 
-    /// A handler that does not stop when it is told to keeps its thread, so the machine alone does
+    /// A cancelled handler that does not return keeps its thread, so the machine's limit alone does
     /// not limit the threads.
     fn set_concurrency(&mut self, handlers: usize) {
         self.threads = ThreadPool::new("ivy-handler", handlers);
@@ -120,12 +120,13 @@ impl<C: Clients> Handlers<Threads<C>> for ThreadHandlers<C> {
             span.in_scope(|| match handler {
                 Some(handler) => handler(),
                 None => {
-                    let error = TaskError::new("the worker has no handler of this task");
+                    let error = TaskError::new("the worker has no handler for this task");
                     JobOutcome::Failed(error)
                 }
             })
         };
-        // What is not the handler's, such as a subscriber of its span, may panic too: then it did run.
+        // Code outside the handler may panic too, such as a subscriber of its span: the handler did
+        // run then.
         let work = move || {
             catch_unwind(AssertUnwindSafe(|| waits.within(work)))
                 .unwrap_or_else(JobOutcome::of_panic)
@@ -147,7 +148,7 @@ impl<C: Clients> fmt::Debug for ThreadHandlers<C> {
     }
 }
 
-/// Runs callbacks in threads of their own, up to 16 at a time.
+/// Runs callbacks in threads of their own, up to 16 at the same time.
 #[derive(Debug)]
 pub struct CallbackThreads(ThreadPool);
 

@@ -1,4 +1,4 @@
-//! Threads that carry out what is handed to them.
+//! A pool of threads.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,20 +12,20 @@ use ivy_proto::task::discard_panic;
 
 use super::helping::{Helper, Sleeper, rouse};
 
-/// How long a thread waits for more to do before it ends.
+/// How long an idle thread waits for a job before it ends.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Starts a thread of this name.
 ///
 /// # Errors
-/// If the system gives no thread.
+/// If the system cannot start the thread.
 pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.to_owned()).spawn(run).map(|_| ())
 }
 
-/// A group of threads with one queue of jobs. A thread is started when a job finds none that is
-/// idle, up to a number; those that are idle for long end, and all do when the group is dropped
-/// and its jobs are done.
+/// A pool of threads with one queue of jobs. A thread is started if a job finds none idle, up to a
+/// limit. Threads that are idle for long end; all end when the pool is dropped and its jobs are
+/// done.
 pub struct ThreadPool {
     shared: Arc<Shared>,
 }
@@ -42,9 +42,9 @@ struct State {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
-    /// How many have done a job and look for the next one soon.
+    /// How many threads are done with a job and look for the next one soon.
     finishing: usize,
-    /// Whether one that was idle, or is new, is about to look for a job.
+    /// Whether a thread that was idle, or is new, is about to look for a job.
     is_coming: bool,
     closed: bool,
 }
@@ -52,22 +52,22 @@ struct State {
 type Job = Box<dyn FnOnce(&Shared) + Send>;
 
 impl ThreadPool {
-    /// A group of up to so many threads.
+    /// A pool of up to `most` threads.
     #[must_use]
     pub fn new(name: &'static str, most: usize) -> Self {
         let (state, changed) = (Mutex::default(), Condvar::new());
         ThreadPool { shared: Arc::new(Shared { name, most, state, changed }) }
     }
 
-    /// Has the job done by the next thread that is free. If no thread at all can be started, the
-    /// job is dropped; what must not be forgotten then belongs into the drop of its values.
+    /// Runs the job in the next free thread. If no thread at all can be started, the job is
+    /// dropped; put what must happen even then into the drop of its values.
     pub fn run(&self, job: impl FnOnce() + Send + 'static) {
         self.add(Box::new(|_| job()));
     }
 
-    /// Has the work done as a job, and tells what came of it. The thread [helps](super::helping)
-    /// with what this wakes, so to tell must take no time. If there is no thread for the work, or it
-    /// panics, nothing is told, and both are dropped.
+    /// Runs the work as a job and passes its result to `tell`. The thread [helps](super::helping)
+    /// with the futures that `tell` wakes, so `tell` must not block. If no thread can be started,
+    /// or the work panics, both are dropped and `tell` is not called.
     pub fn run_and_tell<T>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -108,8 +108,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has another thread come if there are more jobs than those that come anyway will take. One
-    /// comes at a time, and calls the next before it begins its job.
+    /// Starts another thread if there are more jobs than the threads about to look for one will
+    /// take. One starts at a time, and starts the next before it begins its job.
     fn call_another(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if state.is_coming || state.jobs.len() <= state.finishing {
             return;
@@ -125,10 +125,10 @@ impl Shared {
                     state.is_coming = true;
                     state.threads += 1;
                 }
-                // Those that run will come to it.
+                // The running threads will take the job.
                 Err(_) if state.threads > 0 => {}
                 Err(error) => {
-                    tracing::error!(name = self.name, %error, "no thread can be started");
+                    tracing::error!(name = self.name, %error, "cannot start a thread");
                     let jobs = std::mem::take(&mut state.jobs);
                     drop(state);
                     drop(jobs);
@@ -137,14 +137,15 @@ impl Shared {
         }
     }
 
-    /// What a thread does until it ends.
+    /// The loop of a thread.
     fn work(self: &Arc<Self>) {
         let mut state = self.state();
         state.is_coming = false;
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 self.call_another(state);
-                // A job that panics has its end told by what it drops, and costs no thread.
+                // A job that panics reports its end by the values it drops, and its thread
+                // survives.
                 forgiving(|| job(self));
                 state = self.state();
             } else if state.closed {
@@ -167,7 +168,7 @@ impl Shared {
     }
 }
 
-/// Does something that may panic, and whose panic may panic once more as it is dropped.
+/// Runs code that may panic, and whose panic payload may panic again when dropped.
 fn forgiving(work: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
         discard_panic(payload);
@@ -180,7 +181,7 @@ impl Sleeper for Shared {
     }
 }
 
-/// While it lives, a thread looks for the next job soon.
+/// While it lives, its thread is about to look for the next job.
 struct Finishing<'a>(&'a Shared);
 
 impl<'a> Finishing<'a> {
@@ -204,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_jobs_run_at_a_time_as_there_may_be_threads() {
+    fn as_many_jobs_run_concurrently_as_there_may_be_threads() {
         let threads = ThreadPool::new("test", 3);
         let together = Arc::new(Barrier::new(3));
         let (done, all_done) = mpsc::channel();
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_panics_costs_no_thread() {
+    fn a_thread_survives_a_panic_of_its_job() {
         let threads = ThreadPool::new("test", 1);
         let (done, is_done) = mpsc::channel();
         threads.run(|| panic!("out of cheese"));
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_that_panics_again_costs_no_thread() {
+    fn a_thread_survives_a_panic_of_a_panic_payload() {
         struct PanicsOnDrop;
         impl Drop for PanicsOnDrop {
             fn drop(&mut self) {
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_are_done_though_the_group_is_dropped() {
+    fn jobs_are_done_after_the_pool_is_dropped() {
         let threads = ThreadPool::new("test", 1);
         let (done, all_done) = mpsc::channel();
         for number in 0..3 {
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_a_thread_adds_as_it_finishes_is_its_next_one() {
+    fn a_job_added_by_a_finishing_thread_is_its_next_one() {
         let threads = Arc::new(ThreadPool::new("test", 2));
         let both = Arc::new(Barrier::new(3));
         for _ in 0..2 {
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_that_a_thread_adds_as_it_finishes_run_beside_each_other() {
+    fn several_jobs_added_by_a_finishing_thread_run_concurrently() {
         let threads = Arc::new(ThreadPool::new("test", 2));
         let together = Arc::new(Barrier::new(3));
         let adder = threads.clone();
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_panics_reports_nothing_and_costs_no_thread() {
+    fn work_that_panics_reports_nothing_and_its_thread_survives() {
         let threads = ThreadPool::new("test", 1);
         let (done, is_done) = mpsc::channel();
         let tell = done.clone();

@@ -1,4 +1,4 @@
-//! Keeping the time for futures.
+//! Timers of futures.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,13 +12,13 @@ use std::time::Instant;
 use parking::{Parker, Unparker};
 
 thread_local! {
-    /// Who keeps the time for what this thread polls. Nobody when it does not poll, so nothing is left
-    /// to be dropped when the thread ends; and it is there until its very end.
+    /// The alarms of the futures that this thread polls. `None` while it polls none, so that
+    /// nothing is left to drop when the thread ends; accessible until the very end of the thread.
     static KEEPER: ManuallyDrop<RefCell<Option<Arc<SleepTimers>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
-/// Who sleeps in the futures for which one thread keeps the time, whichever threads poll these.
+/// The sleeping futures whose time one thread keeps, whichever threads poll them.
 pub(super) struct SleepTimers {
     keeper: Unparker,
     state: Mutex<State>,
@@ -31,13 +31,13 @@ struct State {
     rest: Rest,
 }
 
-/// What the thread does that keeps the time.
+/// The state of the thread that keeps the time.
 #[derive(Default)]
 enum Rest {
-    /// It looks at the alarms before it rests.
+    /// It will look at the alarms before it parks.
     #[default]
     Awake,
-    /// It rests until then, if there is an end to it.
+    /// It is parked until then, or indefinitely.
     Until(Option<Instant>),
 }
 
@@ -47,13 +47,13 @@ impl SleepTimers {
         SleepTimers { keeper, state: Mutex::default() }
     }
 
-    /// Polls a future for which these keep the time.
+    /// Polls a future whose time these alarms keep.
     pub(super) fn keep<T>(self: &Arc<Self>, poll: impl FnOnce() -> T) -> T {
         let _restored = Restored(KEEPER.with(|keeper| keeper.replace(Some(Arc::clone(self)))));
         poll()
     }
 
-    /// Rests until somebody unparks the thread or is to be woken, and wakes all whose time has come.
+    /// Parks until the thread is unparked or an alarm is due, and wakes all that are due.
     pub(super) fn rest(&self, parker: &Parker) {
         let until = {
             let mut state = self.state();
@@ -70,7 +70,7 @@ impl SleepTimers {
         self.ring();
     }
 
-    /// Wakes all whose time has come.
+    /// Wakes all whose alarm is due.
     pub(super) fn ring(&self) {
         for sleeper in self.due() {
             sleeper.wake();
@@ -92,7 +92,7 @@ impl SleepTimers {
         due
     }
 
-    /// Sets an alarm, or another waker for one that is set.
+    /// Sets an alarm, or replaces the waker of one that is set.
     fn set(&self, until: Instant, id: Option<u64>, waker: Waker) -> u64 {
         let mut state = self.state();
         let id = id.unwrap_or_else(|| {
@@ -100,7 +100,7 @@ impl SleepTimers {
             state.last_id
         });
         let other = state.sleepers.insert((until, id), waker);
-        // A thread that rests for too short a time sees that when it wakes.
+        // A thread that parks for too short a time notices when it wakes.
         let is_earlier = match state.rest {
             Rest::Awake => false,
             Rest::Until(rest) => rest.is_none_or(|rest| until < rest),
@@ -112,7 +112,7 @@ impl SleepTimers {
         if is_earlier {
             self.keeper.unpark();
         }
-        // Not before the lock is given back: it may be the last thing that holds its future.
+        // After the lock is released: it may be the last reference to its future.
         drop(other);
         id
     }
@@ -129,7 +129,7 @@ impl SleepTimers {
     }
 }
 
-/// Puts the keeper back who was before.
+/// Restores the previous keeper.
 struct Restored(Option<Arc<SleepTimers>>);
 
 impl Drop for Restored {
@@ -138,8 +138,8 @@ impl Drop for Restored {
     }
 }
 
-/// Sleeps until a time, in a future that [`block_on`](super::block_on) waits for or that is in the
-/// background.
+/// Sleeps until a time, in a future that [`block_on`](super::block_on) waits for or that runs in
+/// the background.
 pub(super) struct Sleep {
     until: Instant,
     /// Its alarm.
@@ -160,7 +160,7 @@ impl Future for Sleep {
             return Poll::Ready(());
         }
         let Some(keeper) = KEEPER.with(|keeper| keeper.borrow().clone()) else {
-            // Nobody keeps the time here, so it is looked at again and again.
+            // No thread keeps the time here, so the future polls in a loop.
             context.waker().wake_by_ref();
             return Poll::Pending;
         };
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sleep_ends_when_its_time_has_come_wherever_it_sleeps() {
+    fn a_sleep_ends_on_time_in_any_thread() {
         let begun = Instant::now();
         let sleeps: FuturesUnordered<_> = [40, 20].map(in_millis).into_iter().collect();
         block_on(join(sleeps.count(), in_millis(30)));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sleep_that_is_dropped_wakes_nobody() {
+    fn a_dropped_sleep_wakes_no_future() {
         let (_give, given) = oneshot::channel::<()>();
         let keeper = || KEEPER.with(|keeper| keeper.borrow().clone()).unwrap();
         let timers = block_on(async {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sleep_goes_on_where_it_is_waited_for_next() {
+    fn a_sleep_continues_in_another_waiter() {
         let mut sleep = in_millis(20);
         let (_give, mut given) = oneshot::channel::<()>();
         std::thread::scope(|scope| {
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sleep_ends_though_nobody_keeps_the_time() {
+    fn a_sleep_ends_without_a_timekeeper() {
         futures_util::FutureExt::now_or_never(in_millis(60_000)).ok_or(()).unwrap_err();
         let begun = Instant::now();
         let running = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,13 +1,14 @@
-//! Telling those who work to stop.
+//! The cancellation token of handlers in threads.
 
 use std::time::{Duration, Instant};
 
 use crate::flag::Flag;
 
-/// Tells a handler, and what it has started elsewhere, to stop. Its clones are cancelled together.
+/// Signals cancellation to a handler and to the work that it started elsewhere. Clones are
+/// cancelled together.
 ///
-/// Between the parts of its work a handler asks [`is_cancelled`](BlockingToken::is_cancelled);
-/// instead of sleeping it waits with [`cancelled_within`](BlockingToken::cancelled_within).
+/// A handler checks [`is_cancelled`](BlockingToken::is_cancelled) between the steps of its work,
+/// and waits with [`cancelled_within`](BlockingToken::cancelled_within) instead of sleeping.
 #[derive(Clone, Debug, Default)]
 pub struct BlockingToken(Flag);
 
@@ -16,20 +17,20 @@ impl BlockingToken {
         self.0.raise();
     }
 
-    /// Whether it is cancelled.
+    /// Whether the token is cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.is_raised()
     }
 
-    /// Waits until it is cancelled.
+    /// Waits until the token is cancelled.
     pub fn cancelled(&self) {
         self.0.wait_until(None);
     }
 
-    /// Waits until it is cancelled, at most so long. Tells whether it is.
+    /// Waits until the token is cancelled, for `timeout` at most. Returns whether it is cancelled.
     pub fn cancelled_within(&self, timeout: Duration) -> bool {
-        // A time that no clock reaches is for ever.
+        // A time out of the clock's range means no limit.
         self.0.wait_until(Instant::now().checked_add(timeout))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// What a connection needs to speak TLS. A build without the feature `tls` has none.
+/// The TLS configuration of connections. A build without the feature `tls` has none.
 #[derive(Clone, Debug)]
 pub enum Tls {}
 
@@ -12,12 +12,12 @@ impl Tls {
     }
 }
 
-/// Why there is no TLS.
+/// Why TLS is unavailable.
 #[derive(Debug, thiserror::Error)]
 #[error("TLS is needed and not compiled in; turn on the feature `ring` or `aws-lc-rs`")]
 pub(crate) struct NoTls;
 
-/// Why no connection can be encrypted.
+/// Why TLS is unavailable, if it is.
 pub(crate) fn missing() -> Option<NoTls> {
     Some(NoTls)
 }
@@ -36,7 +36,7 @@ impl OwnRoots {
     }
 }
 
-/// Whether an error comes from TLS, and not from the network beneath.
+/// Whether an error comes from TLS rather than from the network beneath.
 #[must_use]
 pub fn is_tls(_: &(dyn std::error::Error + 'static)) -> bool {
     false

@@ -1,4 +1,4 @@
-//! TLS by rustls, with its cryptography named.
+//! TLS by rustls, with an explicit crypto provider.
 
 use std::io;
 use std::sync::Arc;
@@ -14,24 +14,24 @@ use rustls::{ClientConfig, RootCertStore};
 #[cfg(feature = "platform-verifier")]
 use rustls_platform_verifier::Verifier;
 
-/// What a connection needs to speak TLS: whom it trusts, and its cryptography.
+/// The TLS configuration of connections: trusted authorities and crypto provider.
 #[derive(Clone, Debug)]
 pub struct Tls(Arc<ClientConfig>);
 
 impl Tls {
-    /// Speaks TLS as this configuration says.
+    /// Uses this rustls configuration.
     #[must_use]
     pub fn new(config: ClientConfig) -> Self {
         Tls(Arc::new(config))
     }
 
-    /// The configuration, for clients that speak TLS themselves.
+    /// The rustls configuration, for clients that do TLS themselves.
     #[must_use]
     pub fn config(&self) -> &Arc<ClientConfig> {
         &self.0
     }
 
-    /// Begins TLS with the host of this name.
+    /// Performs the TLS handshake with the host of this name.
     pub(crate) async fn secure<Tcp: AsyncRead + AsyncWrite + Unpin>(
         &self,
         host: &str,
@@ -43,30 +43,30 @@ impl Tls {
     }
 }
 
-/// Why there is no TLS.
+/// Why TLS is unavailable.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoTls {
-    /// No cryptography is there for it.
+    /// There is no crypto provider.
     #[error(
         "TLS is needed, and no cryptography for it is compiled in; turn on the feature `ring` or `aws-lc-rs`, or install a default provider of rustls"
     )]
     NoProvider,
-    /// The provider can do too little, or the system's verifier cannot be used.
+    /// The crypto provider lacks something, or the system's verifier cannot be used.
     #[error("TLS cannot be set up: {0}")]
     Unusable(#[from] rustls::Error),
 }
 
-/// Why no connection can be encrypted, if none can.
+/// Why TLS is unavailable, if it is.
 pub(crate) fn missing() -> Option<NoTls> {
     provider().err()
 }
 
-/// Certificates of the caller's own authorities, trusted besides the usual ones.
+/// Certificates of authorities trusted in addition to the default ones.
 #[derive(Debug, Default)]
 pub(crate) struct OwnRoots(Vec<CertificateDer<'static>>);
 
 impl OwnRoots {
-    /// Reads certificates in PEM form; nothing if there is none, or one is damaged.
+    /// Parses certificates in PEM form; `None` if there is none, or one is damaged.
     pub(crate) fn from_pem(pem: &[u8]) -> Option<Self> {
         let roots: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
         let mut store = RootCertStore::empty();
@@ -74,22 +74,22 @@ impl OwnRoots {
         (usable && !roots.is_empty()).then_some(OwnRoots(roots))
     }
 
-    /// A configuration that trusts the authorities that browsers trust, as compiled in: it works
-    /// where the system has no certificates, such as in an empty container. With the feature
-    /// `platform-verifier` it trusts whom the operating system trusts.
+    /// A configuration that trusts the authorities that browsers trust, as compiled in: it works on
+    /// systems without certificates, such as an empty container. With the feature
+    /// `platform-verifier` it trusts the authorities of the operating system.
     ///
     /// # Errors
-    /// If no cryptography is compiled in, or the operating system trusts nobody.
+    /// If no cryptography is compiled in, or the operating system trusts no authority.
     pub(crate) fn with_public_roots(&self) -> Result<Tls, NoTls> {
         self.trusting(|| webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
     }
 
-    /// A configuration that trusts the authorities that this system trusts: a Redis server is
-    /// mostly one's own.
+    /// A configuration that trusts the authorities of this system: a Redis server is usually
+    /// internal.
     ///
     /// # Errors
     /// If no cryptography is compiled in, or, with the feature `platform-verifier`, the operating
-    /// system trusts nobody.
+    /// system trusts no authority.
     pub(crate) fn with_system_roots(&self) -> Result<Tls, NoTls> {
         self.trusting(|| {
             let mut store = RootCertStore::empty();
@@ -114,21 +114,22 @@ impl OwnRoots {
         let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider))?;
         let builder = ClientConfig::builder_with_provider(provider);
         let builder = builder.with_safe_default_protocol_versions()?;
-        // Dangerous is what decides who is trusted, whatever that is.
+        // "Dangerous" because the verifier decides which certificates are trusted.
         let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
         Ok(Tls::new(builder.with_no_client_auth()))
     }
 }
 
-/// The cryptography: what is compiled in, or else what the program installed. The default of the
-/// process comes last, since it is missing or ambiguous as soon as another crate compiles in a second
-/// provider.
+/// The crypto provider: the one compiled in, else the one that the program installed. The process
+/// default is not consulted first, because it is missing or ambiguous as soon as another crate
+/// compiles in a second provider.
 fn provider() -> Result<Arc<CryptoProvider>, NoTls> {
     let own = own_provider().map(Arc::new);
     own.or_else(|| CryptoProvider::get_default().cloned()).ok_or(NoTls::NoProvider)
 }
 
-/// What is compiled in. Who turns `aws-lc-rs` on asks for it, whereas `ring` is on by default.
+/// The provider compiled in. `aws-lc-rs` wins because it is opt-in, whereas `ring` is on by
+/// default.
 fn own_provider() -> Option<CryptoProvider> {
     #[cfg(feature = "aws-lc-rs")]
     return Some(rustls::crypto::aws_lc_rs::default_provider());
@@ -138,7 +139,7 @@ fn own_provider() -> Option<CryptoProvider> {
     None
 }
 
-/// Whether an error comes from TLS, and not from the network beneath.
+/// Whether an error comes from TLS rather than from the network beneath.
 #[must_use]
 pub fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
@@ -161,11 +162,11 @@ pub fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
 mod tests {
     use super::*;
 
-    /// A certificate for `localhost`, signed by nobody else.
+    /// A self-signed certificate for `localhost`.
     const CERTIFICATE: &[u8] = include_bytes!("localhost.crt");
 
     #[test]
-    fn what_is_not_a_certificate_is_no_root() {
+    fn data_that_is_not_a_certificate_is_refused() {
         let damaged = String::from_utf8_lossy(CERTIFICATE).replace('M', "!");
         for pem in ["", "hello", &damaged] {
             assert!(OwnRoots::from_pem(pem.as_bytes()).is_none(), "{pem:?}");
@@ -175,14 +176,14 @@ mod tests {
 
     #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
     #[test]
-    fn what_is_compiled_in_is_used_though_another_provider_may_be_there() {
+    fn the_compiled_in_provider_is_used_even_if_there_is_another() {
         assert!(OwnRoots::from_pem(CERTIFICATE).unwrap().with_public_roots().is_ok());
-        assert!(CryptoProvider::get_default().is_none(), "nobody else has to choose");
+        assert!(CryptoProvider::get_default().is_none(), "no default provider is required");
     }
 
     #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
     #[test]
-    fn without_cryptography_there_is_no_tls() {
+    fn tls_is_unavailable_without_cryptography() {
         let error = OwnRoots::default().with_public_roots().unwrap_err();
         assert!(matches!(error, NoTls::NoProvider), "{error}");
     }

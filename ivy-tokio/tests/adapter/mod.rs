@@ -1,4 +1,4 @@
-//! How the tests that are written once for all adapters reach this one.
+//! This adapter's side of the tests shared by all adapters.
 
 #[path = "../../../tests/adapters/futures/handler.rs"]
 mod handler;
@@ -7,7 +7,7 @@ pub(crate) use ivy_tokio::*;
 
 pub(crate) use self::handler::handler;
 
-/// Waits in virtual time, each test on one runtime.
+/// Waits in virtual time, with one runtime per test.
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     thread_local! {
         static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()

@@ -185,7 +185,7 @@ fn a_bad_part_is_an_error_that_names_its_place_and_not_passed_over() {
         ),
         (
             environment().with_file("./iron.json", r#"{"token":["t"]}"#),
-            ConfigError::BadValue { origin: in_file("token"), expected: "a text or number" },
+            ConfigError::BadValue { origin: in_file("token"), expected: "a string or number" },
         ),
         (
             environment().with_file("./iron.json", r#"{"iron_mq":{"token":"a b"}}"#),

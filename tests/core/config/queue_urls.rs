@@ -164,7 +164,7 @@ fn without_any_queue_the_error_says_what_to_set() {
 fn plain_http_to_another_machine_is_warned_about() {
     let host = |host: &str| {
         let text = format!(
-            "the token travels unencrypted to {host}; use ironmq:// instead of ironmq+http://"
+            "the token is sent unencrypted to {host}; use ironmq:// instead of ironmq+http://"
         );
         Warning::Backend(text)
     };

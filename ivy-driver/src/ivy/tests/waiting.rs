@@ -1,8 +1,8 @@
-//! How many results may be waited for, and who gives way when there are more.
+//! The limit on pending results, and which ones are dropped beyond it.
 
 use super::*;
 
-/// An ivy without workers, whose producer waits for so many results.
+/// An ivy without workers whose producer keeps at most `results` pending results.
 fn waiting_for(results: usize) -> Ivy<Tokio> {
     let mut ivy = with_fates([]);
     let shared = Arc::get_mut(&mut ivy.shared).expect("nobody has a clone of it");
@@ -11,9 +11,9 @@ fn waiting_for(results: usize) -> Ivy<Tokio> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tasks_are_sent_however_many_results_a_callback_waits_for() {
+async fn tasks_are_sent_regardless_of_how_many_results_a_callback_awaits() {
     let ivy = waiting_for(2);
-    ivy.on_result(&DOUBLE, |_, _| panic!("no result ever comes")).unwrap();
+    ivy.on_result(&DOUBLE, |_, _| panic!("no result arrives")).unwrap();
     let mut events = ivy.events();
     for n in 0..5 {
         ivy.send(&DOUBLE, (n,)).await.unwrap();
@@ -28,7 +28,7 @@ async fn tasks_are_sent_however_many_results_a_callback_waits_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn handles_that_are_kept_are_waited_for_and_those_that_are_dropped_leave_their_place() {
+async fn live_handles_occupy_the_limit_and_dropped_ones_free_it() {
     for with_callback in [false, true] {
         let ivy = waiting_for(2);
         if with_callback {

@@ -1,4 +1,4 @@
-//! The connections of hyper.
+//! Connections for hyper.
 
 use std::io;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::remote::stream::{self, BoxedStream};
 use crate::runtime::Runtime;
 use crate::tls::Tls;
 
-/// The most bytes that are read at a time.
+/// The most bytes that one read returns.
 const PIECE: usize = 16 * 1024;
 
 /// Opens connections.
@@ -52,11 +52,11 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// A connection on which a server sends few interim answers.
+/// A connection that limits the server's interim responses.
 pub(super) struct Connection {
     link: BoxedStream,
     interim: InterimResponses,
-    /// Where bytes are read to: what hyper reads to is not initialized.
+    /// The buffer that bytes are read into, because hyper's own is not initialized.
     piece: Box<[u8]>,
 }
 

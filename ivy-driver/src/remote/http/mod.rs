@@ -1,5 +1,5 @@
-//! The HTTP client of async runtimes: hyper, over their connections, tasks and time. It sends one
-//! request, and says how that failed.
+//! The HTTP client of async runtimes: hyper, over the runtime's connections, tasks and time. It
+//! sends one request and reports how that failed.
 
 mod connection;
 mod runtime;
@@ -26,21 +26,21 @@ use crate::tls::{Tls, is_tls};
 use connection::Connector;
 use runtime::HyperRuntime;
 
-/// How long an unused connection is kept: less than the 60 s after which usual load balancers close
-/// it, without telling.
+/// How long an idle connection is kept: less than the 60 s after which common load balancers drop
+/// it silently.
 const IDLE_LIMIT: Duration = Duration::from_secs(50);
-/// The most headers of an answer, and the most bytes of them.
+/// The most headers of a response, and the most bytes of them.
 const MAX_HEADERS: usize = 100;
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// Hyper with its pool of connections. Each long poll has a connection of its own while it waits, so
-/// it delays no other request.
+/// Hyper with its connection pool. Each long poll occupies a connection of its own while it waits,
+/// so it delays no other request.
 pub(super) struct Hyper<R> {
     client: HyperClient,
     runtime: PhantomData<fn() -> R>,
 }
 
-/// It does not depend on the runtime's type, so it is compiled once.
+/// Independent of the runtime's type, so it is compiled once.
 type HyperClient = Client<Connector, Full<Bytes>>;
 
 impl<R: Runtime> Hyper<R> {
@@ -65,7 +65,7 @@ impl<R: Runtime> HttpClient for Hyper<R> {
         let exchange = exchange(self.client.clone(), request, response_limit);
         async move {
             timeout::<R, _>(time_limit, exchange).await.unwrap_or_else(|| {
-                let detail = format!("no whole answer within {time_limit:?}");
+                let detail = format!("no complete response within {time_limit:?}");
                 Err(Fault::new(FaultKind::AnswerLost).with_detail(detail))
             })
         }
@@ -116,13 +116,13 @@ fn body_fault(error: &(dyn std::error::Error + Send + Sync + 'static), limit: us
     }
 }
 
-/// A fault of what came back on a connection that stood.
+/// The fault of a response that failed on an established connection.
 fn answer_fault(error: &hyper::Error) -> Fault {
     let kind = if error.is_parse() { FaultKind::BadResponse } else { FaultKind::AnswerLost };
     Fault::new(kind).with_detail(innermost(error))
 }
 
-/// What the system, TLS or HTTP said. Outer errors only tell that it was about a client.
+/// The error of the system, TLS or HTTP. The outer errors only say that a client failed.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

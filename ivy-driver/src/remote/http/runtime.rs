@@ -1,4 +1,4 @@
-//! What hyper needs of a runtime, without the runtime's type.
+//! A runtime as hyper needs it, without the runtime's type.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,8 @@ use hyper::rt::{Executor, Sleep, Timer};
 
 use crate::runtime::Runtime;
 
-/// Runs hyper's own tasks, which serve connections, and wakes it when unused ones are to be closed.
+/// Runs hyper's own tasks, which serve connections, and wakes it when idle connections are to be
+/// closed.
 #[derive(Clone, Copy)]
 pub(super) struct HyperRuntime {
     spawn: fn(BoxFuture<'static, ()>),
@@ -23,9 +24,9 @@ impl HyperRuntime {
     pub(super) fn of<R: Runtime>() -> Self {
         HyperRuntime {
             spawn: |task| {
-                // The request fails as its connection is dropped.
+                // The request fails when its connection is dropped.
                 if let Err(error) = R::spawn("ivy-http", task) {
-                    tracing::error!(%error, "a connection cannot be served");
+                    tracing::error!(%error, "cannot serve a connection");
                 }
             },
             now: R::now,
@@ -54,7 +55,7 @@ impl Timer for HyperRuntime {
     }
 }
 
-/// A mutex makes it `Sync`, as hyper wants it. It is never locked.
+/// The mutex makes it `Sync`, as hyper requires. It is never locked.
 struct Sleeping(Mutex<BoxFuture<'static, ()>>);
 
 impl Future for Sleeping {

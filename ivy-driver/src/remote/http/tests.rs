@@ -27,7 +27,7 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// A server that gives each connection this answer, and closes it.
+/// A server that sends each connection this response and closes it.
 async fn server(answer: Vec<u8>) -> String {
     let (listener, address) = listen().await;
     tokio::spawn(async move {
@@ -60,14 +60,14 @@ async fn kind_of(answer: &[u8]) -> Result<u16, FaultKind> {
 }
 
 #[tokio::test]
-async fn a_whole_answer_is_handed_on() {
+async fn a_complete_response_is_returned() {
     let answer = fetch(&server(GOOD.to_vec()).await).await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.body(), r#"{"ids":["1"]}"#);
 }
 
 #[tokio::test]
-async fn an_answer_cut_at_any_byte_is_no_answer() {
+async fn a_truncated_response_is_a_lost_answer() {
     for cut in 0..GOOD.len() {
         let kind = kind_of(&GOOD[..cut]).await;
         assert_eq!(kind, Err(FaultKind::AnswerLost), "cut at {cut}");
@@ -75,7 +75,7 @@ async fn an_answer_cut_at_any_byte_is_no_answer() {
 }
 
 #[tokio::test]
-async fn a_chunked_answer_cut_at_any_byte_is_no_answer() {
+async fn a_truncated_chunked_response_is_an_error() {
     let good = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
     assert_eq!(kind_of(good).await, Ok(200));
     for cut in 0..good.len() {
@@ -84,7 +84,7 @@ async fn a_chunked_answer_cut_at_any_byte_is_no_answer() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_a_bad_response() {
+async fn a_response_that_is_not_http_is_a_bad_response() {
     let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(10_000));
     let large_header = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(1 << 20));
     let answers: [&[u8]; 9] = [
@@ -105,7 +105,7 @@ async fn what_is_not_http_is_a_bad_response() {
 }
 
 #[tokio::test]
-async fn a_damaged_chunk_is_never_an_answer() {
+async fn a_damaged_chunk_is_an_error() {
     for chunk in
         ["zz\r\n{}\r\n0\r\n\r\n", "10000000000000000\r\n{}", "2\r\n{}xx0\r\n\r\n", "-2\r\n"]
     {
@@ -130,7 +130,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn ten_interim_answers_are_skipped_and_no_more() {
+async fn up_to_ten_interim_responses_are_skipped() {
     for (count, expected) in [(10, Ok(200)), (11, Err(FaultKind::AnswerLost))] {
         for interim in ["100 Continue\r\n", "103 Early Hints\r\nLink: </x>\r\n"] {
             let mut answer = format!("HTTP/1.1 {interim}\r\n").repeat(count).into_bytes();
@@ -141,14 +141,14 @@ async fn ten_interim_answers_are_skipped_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_an_unreachable_server() {
+async fn a_refused_connection_means_the_server_is_unreachable() {
     let (listener, address) = listen().await;
     drop(listener);
     assert_eq!(fetch(&address).await.unwrap_err().kind(), FaultKind::Unreachable);
 }
 
-/// An address at which nobody answers, as behind a firewall that drops what comes: its listener
-/// accepts nothing, and has no room left for connections that wait.
+/// An address that does not respond, as behind a firewall that drops packets: its listener accepts
+/// nothing, and its backlog is full.
 struct SilentAddress {
     address: SocketAddr,
     _held: (std::net::TcpListener, Vec<std::net::TcpStream>),
@@ -166,7 +166,7 @@ impl SilentAddress {
 }
 
 #[tokio::test]
-async fn an_address_at_which_nobody_answers_does_not_hide_the_others() {
+async fn an_unresponsive_address_does_not_hide_the_others() {
     let silent = SilentAddress::new();
     let server: http::Uri = server(GOOD.to_vec()).await.parse().unwrap();
     let answers = server.authority().unwrap().as_str().parse().unwrap();
@@ -175,13 +175,13 @@ async fn an_address_at_which_nobody_answers_does_not_hide_the_others() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_resolve_is_an_unreachable_server() {
+async fn a_name_that_does_not_resolve_means_the_server_is_unreachable() {
     let fault = fetch("http://no-such-host.invalid/").await.unwrap_err();
     assert_eq!(fault.kind(), FaultKind::Unreachable);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_that_never_ends_times_out() {
+async fn an_endless_response_fails_after_the_time_limit() {
     let (listener, address) = listen().await;
     let started = tokio::time::Instant::now();
     tokio::spawn(async move {
@@ -199,7 +199,7 @@ async fn a_response_that_never_ends_times_out() {
     assert_eq!(started.elapsed().as_secs(), LIMIT.as_secs());
 }
 
-/// What goes on in the background comes to rest.
+/// Waits until background tasks are idle.
 async fn rest() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
@@ -210,7 +210,7 @@ async fn answer(stream: &mut TcpStream) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_is_used_again_unless_the_server_has_closed_it() {
+async fn a_connection_is_reused_unless_the_server_has_closed_it() {
     let (listener, address) = listen().await;
     let client = client();
     let send = || tokio::spawn(client.send(get(&address)));
@@ -229,7 +229,7 @@ async fn a_connection_is_used_again_unless_the_server_has_closed_it() {
     assert!(third.await.unwrap().is_ok());
 }
 
-/// Of hyper's pool, which follows the runtime's time.
+/// Tests hyper's pool, which follows the runtime's time.
 #[tokio::test(start_paused = true)]
 async fn an_unused_connection_is_closed_before_load_balancers_close_it() {
     let (listener, address) = listen().await;

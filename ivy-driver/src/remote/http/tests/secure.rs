@@ -1,4 +1,4 @@
-//! TLS, of which the client is told whom it trusts.
+//! TLS: which certificates the client trusts.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tokio_util::compat::TokioAsyncReadCompatExt;
 use super::*;
 use crate::tls::OwnRoots;
 
-/// A certificate for `localhost`, signed by nobody else.
+/// A self-signed certificate for `localhost`.
 const CERTIFICATE: &[u8] = include_bytes!("../../../tls/localhost.crt");
 const KEY: &[u8] = include_bytes!("../../../tls/localhost.key");
 
@@ -35,12 +35,12 @@ fn trusting() -> Hyper<Tokio> {
     Hyper::new(Some(OwnRoots::from_pem(CERTIFICATE).unwrap().with_public_roots().unwrap()))
 }
 
-/// A client that does not.
+/// A client that does not trust it.
 fn distrusting() -> Hyper<Tokio> {
     Hyper::new(Some(OwnRoots::default().with_public_roots().unwrap()))
 }
 
-/// A TLS server whose certificate is for `localhost`, signed by nobody else.
+/// A TLS server with a self-signed certificate for `localhost`.
 async fn secure_server() -> u16 {
     let acceptor = acceptor();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -66,7 +66,7 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_ones_own_authority_is_accepted_for_its_host_only() {
+async fn a_certificate_of_an_added_authority_is_accepted_for_its_host_only() {
     let port = secure_server().await;
     let client = trusting();
     let right = client.send(get(&format!("https://localhost:{port}/"))).await;
@@ -76,7 +76,7 @@ async fn a_certificate_of_ones_own_authority_is_accepted_for_its_host_only() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_no_secure_server() {
+async fn a_server_without_tls_is_refused() {
     let (listener, address) = listen().await;
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -88,7 +88,7 @@ async fn a_server_without_tls_is_no_secure_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_answer_a_handshake_is_unreachable() {
+async fn a_server_that_ignores_the_handshake_is_unreachable() {
     let (listener, address) = listen().await;
     let request = get(&address.replace("http:", "https:"));
     let fault = distrusting().send(request).await.unwrap_err();
