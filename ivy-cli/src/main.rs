@@ -1,4 +1,4 @@
-//! The `ivy` program: tools for those who develop with ivy.
+//! The `ivy` program: tools for developing with ivy.
 
 mod keys;
 mod serve;
@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Of thousands of connections that wait, each has large buffers that it hardly uses. The system's
-/// allocator writes a mark in front of every one, and thereby takes twice the memory for them.
+/// Thousands of waiting connections each have large, mostly unused buffers. The system's allocator
+/// writes a header in front of each buffer, which doubles the memory in use.
 #[cfg(unix)]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -1,4 +1,4 @@
-//! From a password to a secret: Argon2id, RFC 9106.
+//! Derives a secret from a password: Argon2id, RFC 9106.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use clap::Args;
@@ -7,11 +7,11 @@ use zeroize::Zeroizing;
 
 use super::{Problem, SECRET};
 
-/// What a derivation costs, and so what trying a password costs. The defaults are the second choice
-/// of RFC 9106.
+/// The cost of a derivation, and so of trying a password. The defaults are the second recommended
+/// option of RFC 9106.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Cost {
-    /// How much memory it takes, in KiB; at least 19456 is advised
+    /// The memory in KiB; at least 19456 is recommended
     #[arg(long, default_value_t = 65_536, value_name = "KIB")]
     memory: u32,
     /// The number of passes over the memory
@@ -29,7 +29,7 @@ impl Cost {
     }
 }
 
-/// The secret that this password gives.
+/// Derives the secret from a password.
 pub(super) fn secret(password: &str, derivation: &Derivation) -> Result<KeySecret, Problem> {
     let Derivation { salt, memory_kib, passes, lanes } = derivation;
     let params = Params::new(*memory_kib, *passes, *lanes, Some(SECRET)).map_err(Problem::Cost)?;
@@ -45,8 +45,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_gives_the_secret_that_other_programs_derive_too() {
-        // As the reference implementation's command line gives it:
+    fn a_password_derives_the_same_secret_as_in_other_programs() {
+        // From the command line of the reference implementation:
         // printf password | argon2 somesaltsomesalt -id -t 2 -k 256 -p 1 -l 32 -r
         let derivation =
             Derivation { salt: *b"somesaltsomesalt", memory_kib: 256, passes: 2, lanes: 1 };
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn costs_that_are_not_possible_are_refused() {
+    fn invalid_costs_are_refused() {
         let derivation = Derivation { salt: [1; 16], memory_kib: 1, passes: 1, lanes: 1 };
         assert!(matches!(secret("password", &derivation), Err(Problem::Cost(_))));
     }

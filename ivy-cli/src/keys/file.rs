@@ -1,4 +1,5 @@
-//! Keyset files: read by their owner only, never half written, and changed by one at a time.
+//! Keyset files: readable by their owner only, replaced atomically, and changed by one process at a
+//! time.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -11,9 +12,9 @@ use zeroize::Zeroizing;
 
 use super::Problem;
 
-/// How long a change waits for another one. None takes so long, unless it was interrupted.
+/// How long a change waits for another one. A change takes longer only if it was interrupted.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often it looks whether the other one is done.
+/// The interval at which it checks whether the other change is done.
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn read(path: &Path) -> Result<Keyset, Problem> {
@@ -27,7 +28,7 @@ pub(super) fn read(path: &Path) -> Result<Keyset, Problem> {
     Ok(Keyset::parse(&json)?)
 }
 
-/// Makes a file that does not exist yet.
+/// Creates a file that does not exist yet.
 pub(super) fn create(path: &Path, keyset: &Keyset) -> Result<(), Problem> {
     let file = open_new(path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => Problem::Exists,
@@ -36,8 +37,7 @@ pub(super) fn create(path: &Path, keyset: &Keyset) -> Result<(), Problem> {
     write(&file, keyset, None).map_err(Problem::File)
 }
 
-/// Changes the keyset in a file. Whoever else wants to change it meanwhile waits, so that no change is
-/// lost.
+/// Changes the keyset in a file. Other changes wait meanwhile, so that none is lost.
 pub(super) fn change<T>(
     path: &Path,
     change: impl FnOnce(&mut Keyset) -> Result<T, Problem>,
@@ -49,8 +49,8 @@ pub(super) fn change<T>(
     Ok(outcome)
 }
 
-/// A file that is to take the place of another one. There is only one at a time. It holds secrets,
-/// so unless it takes that place, it does not stay behind.
+/// The replacement of a keyset file. There is one at a time. It contains secrets, so it is deleted
+/// unless it replaces the file.
 struct Successor {
     old: PathBuf,
     path: PathBuf,
@@ -77,8 +77,8 @@ impl Successor {
         }
     }
 
-    /// Whoever reads the file meanwhile reads the old one or this one. It has the same owner and mode,
-    /// so that who could read the old one can read it; a link still leads to it.
+    /// Replaces the file atomically: readers see the old contents or the new. Owner and mode stay
+    /// the same, so access does not change; a link still points to the file.
     fn take_place(mut self, keyset: &Keyset) -> Result<(), Problem> {
         let placed = write(&self.file, keyset, Some(&self.old))
             .and_then(|()| fs::rename(&self.path, &self.old));

@@ -1,4 +1,4 @@
-//! `ivy keys`: makes and changes keyset files.
+//! `ivy keys`: creates and changes keyset files.
 
 mod derive;
 mod file;
@@ -17,14 +17,15 @@ use zeroize::Zeroizing;
 
 use self::derive::Cost;
 
-/// How long the secrets are that are made here, in bytes.
+/// The length of the secrets created here, in bytes.
 const SECRET: usize = 32;
 
-/// Make and change keyset files, which IVY_KEYSET names
+/// Create and change keyset files, which IVY_KEYSET names
 ///
-/// A rotation: `add` a key and hand the file to all programs; `rotate` to it and hand the file out
-/// again; when no message of the old key can be left (the time that the queue keeps messages),
-/// `disable` the old key, and later `remove` it. No secret is printed unless it is asked for.
+/// To rotate keys: `add` a key and distribute the file to all programs; `rotate` to it and
+/// distribute the file again; once the queue can contain no message of the old key (after its
+/// retention time), `disable` the old key, and later `remove` it. Secrets are printed only on
+/// request.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -33,66 +34,66 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a keyset file with one new key
+    /// Create a keyset file with one new key
     New {
-        /// The file, which must not exist yet
+        /// The file, which must not exist
         file: PathBuf,
-        /// The id of the key: 1 to 16 of A-Z, a-z, 0-9, '.', '_', '-'; by default a random one
+        /// The id of the key: 1 to 16 of A-Z, a-z, 0-9, '.', '_', '-'; random by default
         ///
-        /// Two keys of different deployments must not share an id: a frame names its key by it, and
-        /// one that another key sealed under the same id counts as forged.
+        /// Two keys of different deployments must not share an id: a frame names its key by the id,
+        /// and a frame sealed by another key of the same id counts as forged.
         #[arg(long)]
         kid: Option<KeyId>,
     },
-    /// Add a new key, which only opens until it is rotated to
+    /// Add a new key, which only opens messages until you rotate to it
     Add {
         /// The keyset file
         file: PathBuf,
-        /// The id of the key; by default a random one
+        /// The id of the key; random by default
         #[arg(long)]
         kid: Option<KeyId>,
     },
-    /// Let another key seal; the one that did so far only opens from now on
+    /// Make another key the one that seals; the previous one only opens from now on
     Rotate {
         /// The keyset file
         file: PathBuf,
-        /// The key that is to seal; by default the one that was added last
+        /// The key that will seal; by default the one added last
         #[arg(long)]
         to: Option<KeyId>,
     },
-    /// Disable a key: it no longer opens anything
+    /// Disable a key: it opens no more messages
     Disable {
         /// The keyset file
         file: PathBuf,
         /// The key
         kid: KeyId,
     },
-    /// Forget a key for good
+    /// Delete a key permanently
     Remove {
         /// The keyset file
         file: PathBuf,
         /// The key, which must be disabled
         kid: KeyId,
     },
-    /// Show the keys, and what each may be used for
+    /// List the keys and their uses
     List {
         /// The keyset file
         file: PathBuf,
-        /// Show the secrets too
+        /// Show the secrets as well
         #[arg(long)]
         show_secrets: bool,
     },
-    /// Add a key that is derived from a password, by Argon2id; the password is read from the input
+    /// Add a key derived from a password by Argon2id; the password is read from standard input
     ///
-    /// Random keys are better: derive one only where the key must be remembered by a person. Never
-    /// use the password of MESSAGES_ENCRYPTION_KEY here.
+    /// Prefer random keys: derive one only if a person must remember the key. Never use the
+    /// password of MESSAGES_ENCRYPTION_KEY here.
     Derive {
-        /// The keyset file; it is made if it does not exist
+        /// The keyset file; created if it does not exist
         file: PathBuf,
-        /// The id of the key; by default a random one
+        /// The id of the key; random by default
         #[arg(long)]
         kid: Option<KeyId>,
-        /// Only check that the password is the one that the key was derived from
+        /// Only check whether the key was derived from this password
         #[arg(long, requires = "kid")]
         check: bool,
         #[command(flatten)]
@@ -114,7 +115,7 @@ impl Command {
     }
 }
 
-/// Why a command about keys failed. Names the file, and never a secret.
+/// The error of a command. Names the file and contains no secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", file.display())]
 pub(crate) struct Error {
@@ -126,13 +127,13 @@ pub(crate) struct Error {
 enum Problem {
     #[error("{0}")]
     File(io::Error),
-    #[error("it exists already; add a key to it with `ivy keys add`, or choose another file")]
+    #[error("it already exists; add a key to it with `ivy keys add`, or choose another file")]
     Exists,
     #[error("{}: {error}", file.display())]
     FileBeside { file: PathBuf, error: io::Error },
     #[error(
-        "{} is in the way: the keyset is being changed by another `ivy keys`, or one was \
-         interrupted; if none runs, remove that file and try again", .0.display()
+        "{} is in the way: another `ivy keys` is changing the keyset, or one was \
+         interrupted; if none is running, remove that file and try again", .0.display()
     )]
     Busy(PathBuf),
     #[error("{0}")]
@@ -143,15 +144,15 @@ enum Problem {
     NotDerived(KeyId),
     #[error("key {0} was derived from another password")]
     OtherPassword(KeyId),
-    #[error("key {0} must be disabled before it is removed, so that a mistake can be mended")]
+    #[error("key {0} must be disabled before it is removed, so that a mistake can be undone")]
     StillEnabled(KeyId),
-    #[error("there is no other key to rotate to; add one first, and hand the file to all programs")]
+    #[error("there is no other key to rotate to; add one first, and distribute the file to all programs")]
     NothingToRotateTo,
     #[error("the password is empty")]
     NoPassword,
-    #[error("these costs are not possible: {0}")]
+    #[error("these costs are invalid: {0}")]
     Cost(argon2::Error),
-    #[error("the system gives no random numbers: {0}")]
+    #[error("the system provides no random numbers: {0}")]
     Random(getrandom::Error),
     #[error("{0}")]
     Console(#[from] io::Error),
@@ -161,7 +162,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let command = &options.command;
     let file = command.file();
     match execute(command, file) {
-        // To tell comes last: who does not listen has had it done all the same.
+        // The command is complete even if its output cannot be printed.
         Err(Problem::Console(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(|problem| Error { file: file.to_owned(), problem }),
     }
@@ -180,16 +181,16 @@ fn execute(command: &Command, file: &Path) -> Result<(), Problem> {
             file::change(file, |keyset| {
                 Ok(keyset.add(kid.clone(), KeyStatus::DecryptOnly, secret)?)
             })?;
-            format!("key {kid} opens; rotate to it when all programs have it")
+            format!("key {kid} opens; rotate to it once all programs have it")
         }
         Command::Rotate { to, .. } => file::change(file, |keyset| rotate(keyset, to.as_ref()))?,
         Command::Disable { kid, .. } => {
             file::change(file, |keyset| Ok(keyset.set_status(kid, KeyStatus::Disabled)?))?;
-            format!("key {kid} opens nothing any more")
+            format!("key {kid} is disabled")
         }
         Command::Remove { kid, .. } => {
             file::change(file, |keyset| remove(keyset, kid))?;
-            format!("key {kid} is gone")
+            format!("key {kid} is removed")
         }
         Command::List { show_secrets, .. } => {
             return Ok(list(&mut out, &file::read(file)?, *show_secrets)?);
@@ -209,12 +210,12 @@ fn execute(command: &Command, file: &Path) -> Result<(), Problem> {
     Ok(writeln!(out, "{}: {said}", file.display())?)
 }
 
-/// Tells what was done.
+/// Rotates to a key, and describes the result.
 fn rotate(keyset: &mut Keyset, to: Option<&KeyId>) -> Result<String, Problem> {
     let old = keyset.primary().clone();
     let new = to.cloned().or_else(|| last_other(keyset)).ok_or(Problem::NothingToRotateTo)?;
     if new == old {
-        return Ok(format!("key {new} seals and opens already"));
+        return Ok(format!("key {new} already seals and opens"));
     }
     keyset.set_status(&new, KeyStatus::Enabled)?;
     keyset.set_primary(&new)?;
@@ -266,12 +267,12 @@ fn list(out: &mut impl Write, keyset: &Keyset, show_secrets: bool) -> io::Result
     Ok(())
 }
 
-/// The id that was given, or else a new one.
+/// The given id, or a new one.
 fn given_or_new(kid: Option<&KeyId>) -> Result<KeyId, Problem> {
     kid.cloned().map_or_else(|| Ok(new_id::of(random()?)), Ok)
 }
 
-/// The key that was added last, of those that may become the primary one.
+/// The key added last among those that may become the primary one.
 fn last_other(keyset: &Keyset) -> Option<KeyId> {
     let others = keyset
         .keys()
@@ -291,12 +292,11 @@ fn random_secret() -> Result<KeySecret, Problem> {
     Ok(KeySecret::new(bytes)?)
 }
 
-/// The first line of the input. At a terminal, what is typed is seen: better hand it in through a
-/// pipe.
+/// Reads the first line of standard input. A terminal shows what is typed, so a pipe is better.
 fn read_password() -> Result<Zeroizing<String>, Problem> {
     let input = io::stdin();
     if input.is_terminal() {
-        eprintln!("Password (it will be seen; a pipe shows nothing):");
+        eprintln!("Password (it will be visible; use a pipe to hide it):");
     }
     let mut line = Zeroizing::new(String::with_capacity(1024));
     input.read_line(&mut line)?;

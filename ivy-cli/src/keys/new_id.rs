@@ -2,20 +2,20 @@
 
 use ivy_proto::wire::crypto::KeyId;
 
-/// Digits and small letters without those that are easily misread (`i`, `l`, `o`, `u`).
+/// Digits and lower-case letters without those that are easily misread (`i`, `l`, `o`, `u`).
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// The characters of an id. Each holds 5 bits, so that two of a million keys share an id with a
+/// The length of an id. Each character encodes 5 bits, so two of a million keys share an id with a
 /// probability below one in a million.
 const LENGTH: usize = 12;
 
-/// The id that these random bytes give. A frame that names an id which two deployments use for
-/// different keys counts as forged, so an id must not depend on how many keys a file holds.
+/// The id for these random bytes. Ids are random rather than counted per file, because a frame
+/// whose id denotes different keys in two deployments counts as forged.
 pub(super) fn of(entropy: [u8; 8]) -> KeyId {
     let bits = u64::from_le_bytes(entropy);
     let id: String = (0..LENGTH)
         .map(|place| char::from(ALPHABET[(bits >> (5 * place)) as usize % ALPHABET.len()]))
         .collect();
-    KeyId::new(&id).expect("it is short and plain")
+    KeyId::new(&id).expect("it is short and has valid characters only")
 }
 
 #[cfg(test)]
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_has_twelve_characters_that_hold_sixty_bits() {
+    fn an_id_has_twelve_characters_that_encode_sixty_bits() {
         assert_eq!(of([0; 8]).as_str(), "000000000000");
         assert_eq!(of([0xff; 8]).as_str(), "zzzzzzzzzzzz");
         for bit in 0..60 {

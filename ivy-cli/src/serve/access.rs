@@ -1,4 +1,4 @@
-//! Who may ask: the one project that the server has, and the one token that it accepts.
+//! Access control: the single project that the server has, and the single token that it accepts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,31 +7,31 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use super::route::Query;
 
-/// The scheme of the header, and the space behind it.
+/// The scheme of the header, with the space behind it.
 const SCHEME: &[u8] = b"OAuth ";
 
-/// The project whose queues are served, and the token that opens it.
+/// The served project and its token.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     pub(crate) project: ProjectId,
     pub(crate) token: Token,
 }
 
-/// A project's id: letters, digits and `-._~`, so that it needs no quoting anywhere.
+/// A project id: letters, digits and `-._~`, so that it needs no escaping anywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProjectId(String);
 
-/// A token, of the same characters. Its `Debug` does not tell it.
+/// A token, of the same characters. Its `Debug` output does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Token(String);
 
-/// The text cannot be used as it is in an address, a header and a shell.
+/// The text needs escaping in an address, a header or a shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it must not be empty, and may contain only letters, digits and -._~")]
 pub(crate) struct InvalidText;
 
 impl Access {
-    /// Whether a request may see this project: its header or its query must give the token.
+    /// Whether a request may access this project: its header or its query must contain the token.
     pub(crate) fn allows(&self, project: &str, headers: &HeaderMap, query: &Query) -> bool {
         let header = headers.get(AUTHORIZATION).and_then(|value| credentials(value.as_bytes()));
         let given = header.or(query.get("oauth").map(str::as_bytes));
@@ -79,7 +79,7 @@ impl FromStr for Token {
     }
 }
 
-/// The text, if it has only characters that RFC 3986 calls unreserved.
+/// Returns the text if it consists of the characters that RFC 3986 calls unreserved.
 fn unreserved(text: &str) -> Result<String, InvalidText> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     if text.is_empty() || !text.bytes().all(fits) { Err(InvalidText) } else { Ok(text.to_owned()) }
@@ -99,15 +99,15 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_taken_from_the_header_or_from_the_query() {
+    fn the_token_may_be_in_the_header_or_in_the_query() {
         assert!(allows("p", Some("OAuth t"), ""));
         assert!(allows("p", None, "oauth=t"));
-        assert!(allows("p", Some("OAuth t"), "oauth=t"), "some clients give both");
-        assert!(allows("p", Some("Basic x"), "oauth=t"), "a webhook may have a header of its own");
+        assert!(allows("p", Some("OAuth t"), "oauth=t"), "some clients send both");
+        assert!(allows("p", Some("Basic x"), "oauth=t"), "a webhook may have its own header");
     }
 
     #[test]
-    fn the_scheme_counts_in_any_case() {
+    fn the_scheme_is_case_insensitive() {
         for header in ["oauth t", "OAUTH t", "OAuth  t "] {
             assert!(allows("p", Some(header), ""), "{header}");
         }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_need_quoting_is_no_project_and_no_token() {
+    fn a_project_or_token_that_needs_escaping_is_refused() {
         for text in ["", "a b", "a'b", "a/b", "a%20b", "ä", "a\n"] {
             assert_eq!(text.parse::<ProjectId>(), Err(InvalidText), "{text:?}");
             assert_eq!(text.parse::<Token>(), Err(InvalidText), "{text:?}");

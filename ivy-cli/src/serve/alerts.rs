@@ -1,4 +1,4 @@
-//! Alerts of a queue, a legacy of IronMQ: they are kept and told, and never raised.
+//! Alerts of a queue, a legacy feature of IronMQ: they are stored and returned, and never raised.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::fields::Fields;
 
-/// An alert, as it was asked for.
+/// An alert as requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct NewAlert {
     r#type: String,
@@ -18,7 +18,7 @@ pub(crate) struct NewAlert {
     snooze: u64,
 }
 
-/// An alert, with the id that it got.
+/// An alert with its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Alert {
     id: String,
@@ -35,19 +35,19 @@ pub(crate) struct Alerts {
     last_id: u64,
 }
 
-/// What is to happen to a queue's alerts.
+/// A change of a queue's alerts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AlertsChange {
-    /// These join the others.
+    /// Adds these.
     Add(Vec<NewAlert>),
-    /// These take the place of the others.
+    /// Replaces all alerts by these.
     Replace(Vec<NewAlert>),
-    /// Those of these ids are dropped.
+    /// Deletes those with these ids.
     Remove(Vec<String>),
 }
 
 impl AlertsChange {
-    /// What is said when it is done.
+    /// The message of the response.
     pub(crate) fn words(&self) -> &'static str {
         match self {
             AlertsChange::Add(_) => "Alerts were added.",
@@ -62,7 +62,7 @@ impl Alerts {
         self.alerts.is_empty()
     }
 
-    /// Changes the alerts, or nothing if one that is to be dropped is not there.
+    /// Changes the alerts, or nothing if one to be deleted does not exist.
     pub(crate) fn change(&mut self, change: AlertsChange) -> Result<(), Failure> {
         match change {
             AlertsChange::Add(alerts) => self.add(alerts),
@@ -88,12 +88,12 @@ impl Alerts {
     }
 }
 
-/// The alerts of a body that must have some.
+/// The alerts of a body that must contain some.
 pub(crate) fn required_alerts(fields: Fields<'_>) -> Result<Vec<NewAlert>, Failure> {
     read_alerts(&fields)?.ok_or_else(alerts_are_required)
 }
 
-/// The ids of the alerts of a body that must have some.
+/// The ids of the alerts of a body that must contain some.
 pub(crate) fn required_ids(fields: Fields<'_>) -> Result<Vec<String>, Failure> {
     let alerts = fields.objects("alerts")?.ok_or_else(alerts_are_required)?;
     alerts
@@ -104,7 +104,7 @@ pub(crate) fn required_ids(fields: Fields<'_>) -> Result<Vec<String>, Failure> {
         .collect()
 }
 
-/// The alerts of a body that may have some.
+/// The alerts of a body that may contain some.
 pub(crate) fn read_alerts(fields: &Fields<'_>) -> Result<Option<Vec<NewAlert>>, Failure> {
     let Some(alerts) = fields.objects("alerts")? else { return Ok(None) };
     alerts.map(read_alert).collect::<Result<_, _>>().map(Some)

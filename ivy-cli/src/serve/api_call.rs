@@ -1,4 +1,4 @@
-//! Requests: what a verb, an address and a body ask for.
+//! Requests: maps a verb, an address and a body to a call.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -18,21 +18,21 @@ use super::kind::QueueKind;
 use super::push::{self, PushUpdate, SubscribersChange};
 use super::route::{Query, Resource};
 
-/// The most messages that a request is about. Room for more is not made before they are read.
+/// The most messages per request. Capacity for more is not allocated before they are read.
 const MOST: usize = 100;
-/// The key of a reservation's id.
+/// The key of a reservation id.
 const RESERVATION: &str = "reservation_id";
-/// The names in a page of a list of queues, if the request does not say.
+/// The default page size of a list of queues.
 const PAGE: usize = 30;
 
-/// What is asked for: what the broker does by itself, and what the server adds to it.
+/// A call: a request to the broker, or one that the server itself handles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ApiCall {
-    /// The broker is asked, and its answer told as it is.
+    /// A request to the broker, whose response is returned as it is.
     Broker(Request),
-    /// Tell a queue's settings, with its sizes or without.
+    /// Return a queue's settings, with or without its sizes.
     GetQueue { queue: QueueName, sizes: bool },
-    /// Merge settings into a queue, creating it if the verb may.
+    /// Merge settings into a queue. Depending on the verb, a missing queue is created.
     UpdateQueue { queue: QueueName, update: Box<QueueUpdate>, verb: UpdateVerb },
     /// Delete a queue, its messages and its settings.
     DeleteQueue { queue: QueueName },
@@ -40,20 +40,20 @@ pub(crate) enum ApiCall {
     Subscribers { queue: QueueName, change: SubscribersChange },
     /// Change a queue's alerts.
     Alerts { queue: QueueName, change: AlertsChange },
-    /// Tell to whom a message was pushed.
+    /// Return the subscribers that a message was pushed to.
     PushStatus { queue: QueueName, message: MessageId },
 }
 
-/// How a queue is updated.
+/// The verb of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UpdateVerb {
-    /// Creates a missing queue, and does not tell sizes.
+    /// Creates a missing queue, and does not return sizes.
     Put,
-    /// May refuse a missing queue, and tells sizes.
+    /// May refuse a missing queue, and returns sizes.
     Patch,
 }
 
-/// Settings of a queue that are to change: those that the broker keeps, and others.
+/// Changed settings of a queue: those of the broker, and others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueUpdate {
     pub(crate) kind: Option<QueueKind>,
@@ -63,7 +63,7 @@ pub(crate) struct QueueUpdate {
 }
 
 impl ApiCall {
-    /// Reads a request. Every verb may come with a body or without; what is not known is ignored.
+    /// Reads a request. Every verb may have a body or none; unknown keys are ignored.
     pub(crate) fn read(
         method: &Method,
         resource: Resource,
@@ -71,7 +71,7 @@ impl ApiCall {
         body: &Bytes,
         strict: bool,
     ) -> Result<ApiCall, Failure> {
-        // A body is looked at only where it matters.
+        // The body is parsed only if it is needed.
         let document = OnceCell::new();
         let fields = || {
             let parsed = fields::parse(body)?;
@@ -180,7 +180,7 @@ fn update(fields: Fields<'_>) -> Result<QueueUpdate, Failure> {
     Ok(QueueUpdate { kind, settings, push, alerts: alerts::read_alerts(&queue)? })
 }
 
-/// A rule with an empty name switches dead letters off; one that says nothing changes nothing.
+/// A rule with an empty name switches dead letters off; a missing one changes nothing.
 fn dead_letter(rule: Fields<'_>) -> Result<Option<DeadLetterSetting>, Failure> {
     let max_reservations = rule.whole("max_reservations")?.filter(|number| *number > 0);
     let max_reservations = max_reservations.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
@@ -205,7 +205,7 @@ fn post(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure> {
 
 fn new_message(fields: Fields<'_>) -> Result<NewMessage, Failure> {
     let (mut body, mut delay, mut headers) = (Json::Null, Json::Null, Json::Null);
-    // There may be a hundred messages, so each is gone through once.
+    // There may be a hundred messages, so each is read in one pass.
     fields.each(|key, value| match key {
         "body" => body = value,
         "delay" => delay = value,
@@ -219,13 +219,13 @@ fn new_message(fields: Fields<'_>) -> Result<NewMessage, Failure> {
     Ok(NewMessage { body: Body::new(body.written()), delay })
 }
 
-/// Whatever is posted there becomes a message, unchanged.
+/// Converts the whole body into a message.
 fn webhook(queue: QueueName, body: &Bytes) -> Result<Request, Failure> {
     let body = std::str::from_utf8(body)
         .map_err(|_| Failure::bad_request("The body of a message must be UTF-8"))?;
-    let json = serde_json::to_string(body).expect("a text is always JSON");
+    let json = serde_json::to_string(body).expect("a string is always JSON");
     let written = json.strip_prefix('"').and_then(|json| json.strip_suffix('"'));
-    let body = Body::new(written.expect("a text is written in quotes"));
+    let body = Body::new(written.expect("a string is written in quotes"));
     Ok(Request::Post { queue, messages: vec![NewMessage { body, delay: Duration::ZERO }] })
 }
 
@@ -239,12 +239,12 @@ fn reserve(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure> {
     })
 }
 
-/// With `ids`, the messages of these ids; without the key, all messages.
+/// With `ids`, deletes the messages of these ids; without the key, all messages.
 fn delete_many(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure> {
     if !fields.has("ids") {
         return Ok(Request::Clear { queue });
     }
-    // Neither `null` nor an empty list can mean all: too much would be lost by a mistake.
+    // Neither `null` nor an empty list may mean all: a mistake would lose too much.
     let ids = match fields.array("ids")? {
         Some(ids) if !ids.is_empty() => ids,
         _ => return Err(Failure::bad_request("ids must hold at least one message")),
@@ -264,7 +264,8 @@ fn delete_many(queue: QueueName, fields: Fields<'_>) -> Result<Request, Failure>
     Ok(Request::DeleteMany { queue, targets: collect(targets)? })
 }
 
-/// Collects them all, or gives the first failure. Unlike `collect`, it makes room at once.
+/// Collects all items, or returns the first failure. Unlike `collect`, it allocates the capacity up
+/// front.
 fn collect<T>(items: impl Iterator<Item = Result<T, Failure>>) -> Result<Vec<T>, Failure> {
     let (_, most) = items.size_hint();
     let mut collected = Vec::with_capacity(most.unwrap_or_default().min(MOST));
@@ -285,14 +286,13 @@ fn release(queue: QueueName, message: MessageId, fields: Fields<'_>) -> Result<R
     Ok(Request::Release { queue, target, delay, failed: false })
 }
 
-/// A message with the reservation that is named. Some clients always send the key, empty if
-/// they hold none.
+/// A message with the given reservation. Some clients always send the key, empty if they have none.
 fn target(message: MessageId, reservation: Field<'_>) -> Result<Target, Failure> {
     let reservation = reservation.filled_text()?.map(ReservationId::new);
     Ok(Target { message, reservation })
 }
 
-/// The id of a message, as a text or as a number.
+/// The id of a message, as a string or as a number.
 fn message_id(value: Json<'_>) -> Result<MessageId, Failure> {
     let id = match value {
         Json::Text(id) => id.read(),

@@ -1,5 +1,4 @@
-//! The bodies of requests on their way in: how much of them is held in memory, and how long they
-//! may take.
+//! Reads the bodies of requests, with limits on memory and time.
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -11,35 +10,34 @@ use super::failure::Failure;
 use super::min_rate::MinRate;
 use super::no_response::NoResponse;
 
-/// The largest body of a request. A hundred messages of the largest size fit in.
+/// The largest body of a request. A hundred messages of the maximum size fit.
 const MAX_BODY: usize = 32 * 1024 * 1024;
-/// How much of a larger body is still read, so that the client comes to read the answer.
+/// How much of a larger body is read and discarded, so that the client gets to read the response.
 const MAX_DISCARDED: usize = 4 * MAX_BODY;
-/// How much of each body takes no room: one that acknowledges or asks for messages is not larger,
-/// and must not wait behind large ones.
+/// The part of each body that needs no permit: requests that acknowledge or reserve messages are
+/// not larger, and must not wait behind large ones.
 const SMALL: usize = 64 * 1024;
-/// How much the bodies that are larger may take together, one of them excepted. The others wait,
-/// unread.
+/// The total memory of the larger bodies, in addition to one exempt body. The others wait, unread.
 const BUFFER_LIMIT: usize = 4 * MAX_BODY;
 
-/// Reads bodies into memory, as far as there is room.
+/// Reads bodies into memory as far as there is room.
 #[derive(Debug)]
 pub(crate) struct BodyReader {
-    /// Bytes. What one body takes is far less than the number that one permit can have.
+    /// Permits in bytes. The size of one body is far below the maximum of permits.
     room: Semaphore,
-    /// Held by the one body that may go beyond the room, so that bodies which have come in part
-    /// never all wait for each other.
+    /// Held by the one body that may exceed the room, so that partly received bodies never all wait
+    /// for each other.
     turn: Semaphore,
 }
 
-/// A body, and the room that it takes.
+/// A body, and the room that it occupies.
 #[derive(Debug)]
 pub(crate) struct BufferedBody<'a> {
     pub(crate) bytes: Bytes,
     _room: BufferPermit<'a>,
 }
 
-/// What one body has taken so far.
+/// The room that one body occupies so far.
 #[derive(Debug, Default)]
 struct BufferPermit<'a> {
     bytes: usize,
@@ -52,20 +50,20 @@ impl BodyReader {
         BodyReader { room: Semaphore::new(BUFFER_LIMIT), turn: Semaphore::new(1) }
     }
 
-    /// Reads a body whole, unless it is too large. It takes room as it comes, not as it is
-    /// announced: who announces much and sends little keeps nobody out.
+    /// Reads a whole body, unless it is too large. It occupies room as it arrives, not as
+    /// announced: a client that announces much and sends little blocks no others.
     pub(crate) async fn read<B: Body<Data = Bytes> + Unpin>(
         &self,
         body: B,
     ) -> Result<Result<BufferedBody<'_>, Failure>, NoResponse> {
-        // A body that comes in chunks does not say how large it will be.
+        // The size of a chunked body is unknown in advance.
         let announced = body.size_hint().lower();
         let mut pieces = Pieces::of(body);
         if announced > MAX_BODY as u64 {
             return pieces.too_large().await;
         }
         let mut room = BufferPermit::default();
-        // Most bodies come in one piece, which is not copied.
+        // Most bodies arrive in one piece, which is not copied.
         let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
         while let Some(data) = pieces.next().await? {
             let length = pieces.rate.length();
@@ -91,7 +89,7 @@ impl BodyReader {
         Ok(Ok(BufferedBody { bytes, _room: room }))
     }
 
-    /// Makes room for a body of which so much has come.
+    /// Acquires room for a body of which `length` bytes have arrived.
     async fn make_room<'a>(
         &'a self,
         room: &mut BufferPermit<'a>,
@@ -117,12 +115,12 @@ impl BodyReader {
     }
 }
 
-/// Reads a body without keeping it, as far as that is worth it for the sake of the connection.
+/// Reads and discards a body, within limits, to keep the connection usable.
 pub(crate) async fn discard<B: Body<Data = Bytes> + Unpin>(body: B) -> Result<(), NoResponse> {
     Pieces::of(body).discard().await
 }
 
-/// A body that comes piece by piece.
+/// A body that arrives in pieces.
 struct Pieces<B> {
     body: B,
     rate: MinRate,
@@ -133,8 +131,8 @@ impl<B: Body<Data = Bytes> + Unpin> Pieces<B> {
         Pieces { body, rate: MinRate::start(Instant::now()) }
     }
 
-    /// The next piece; nothing at the end. No answer is given to a client that has gone, that does
-    /// not speak HTTP, or whose body comes too slowly.
+    /// The next piece; `None` at the end. No response is sent to a client that has disconnected,
+    /// does not speak HTTP, or sends its body too slowly.
     async fn next(&mut self) -> Result<Option<Bytes>, NoResponse> {
         let deadline = self.rate.deadline(Instant::now());
         loop {
@@ -144,7 +142,7 @@ impl<B: Body<Data = Bytes> + Unpin> Pieces<B> {
                         self.rate.came(data.len());
                         return Ok(Some(data));
                     }
-                    // Trailers say nothing here.
+                    // Trailers are ignored.
                     _ => {}
                 },
                 Ok(None) => return Ok(None),
@@ -176,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    /// A body that brings a piece every ten seconds, and then ends or stays away.
+    /// A body that sends a piece every ten seconds, and then ends or stalls.
     struct Slow {
         piece: usize,
         left: usize,
@@ -212,11 +210,11 @@ mod tests {
         }
     }
 
-    /// A piece that keeps the least rate, if it comes every ten seconds.
+    /// A piece that meets the minimum rate if sent every ten seconds.
     const FAST: usize = MAX_BODY / 8;
 
     #[tokio::test(start_paused = true)]
-    async fn a_large_body_may_take_long_as_long_as_it_keeps_the_least_rate() {
+    async fn a_large_body_may_take_long_at_the_minimum_rate() {
         let body_reader = BodyReader::new();
         let started = Instant::now();
         let held =
@@ -271,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn bodies_that_take_all_the_room_in_part_come_to_their_end_one_after_the_other() {
+    async fn partly_received_bodies_that_fill_the_room_complete_one_by_one() {
         let body_reader = Arc::new(BodyReader::new());
         let count = 3 * BUFFER_LIMIT / MAX_BODY;
         let reading: Vec<_> = (0..count)
@@ -286,7 +284,7 @@ mod tests {
         let hour = Duration::from_secs(3600);
         for reading in reading {
             let read =
-                tokio::time::timeout(hour, reading).await.expect("no body waits without end");
+                tokio::time::timeout(hour, reading).await.expect("no body waits indefinitely");
             assert_eq!(read.unwrap(), Ok(Ok(MAX_BODY)));
         }
         assert_eq!(body_reader.room.available_permits(), BUFFER_LIMIT);
@@ -294,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_too_large_is_refused_whether_it_was_announced_or_not() {
+    async fn a_body_that_is_too_large_is_refused_whether_announced_or_not() {
         let body_reader = BodyReader::new();
         for announced in [None, Some(MAX_BODY as u64 + 1)] {
             let large = body(MAX_BODY / 2 + 1, 2, true, announced);
@@ -309,7 +307,7 @@ mod tests {
         let body_reader = BodyReader::new();
         let large = || body(MAX_BODY, 1, true, Some(MAX_BODY as u64));
         let mut held = Vec::new();
-        // One more than there is room for has its turn.
+        // One more than there is room for may read.
         for _ in 0..=BUFFER_LIMIT / MAX_BODY {
             held.push(body_reader.read(large()).await.unwrap().unwrap());
         }

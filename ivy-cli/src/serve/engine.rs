@@ -1,4 +1,4 @@
-//! The state behind a lock. Each connection works on it itself, and waits where its answer waits.
+//! The state behind a lock. Each connection runs it itself and waits for its own response.
 
 use std::io;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use super::api_call::ApiCall;
 use super::failure::Failure;
 use super::state::{Outcome, Reply, State};
 
-/// Where calls are handed in.
+/// Receives the calls of all connections.
 #[derive(Debug)]
 pub(crate) struct Engine(Arc<LockedMachine<Tokio, State>>);
 
@@ -23,8 +23,7 @@ impl Engine {
         Ok(Engine(LockedMachine::start("ivy-serve", State::new(config, seed))?))
     }
 
-    /// Asks. Most answers are there at once. A caller that drops one that waits has gone, and the
-    /// call is abandoned.
+    /// Makes a call. Most complete immediately. Dropping a pending one abandons the call.
     pub(crate) fn call(&self, call: ApiCall) -> Submitted {
         match self.0.submit(call) {
             Ok(internal::Submitted::Done(outcome)) => Submitted::Done(outcome),
@@ -33,29 +32,29 @@ impl Engine {
         }
     }
 
-    /// Ends all waiting: long polls are answered with nothing, now and later.
+    /// Ends all waits: long polls return no messages, now and later.
     pub(crate) fn close(&self) {
-        // It fails if nothing works any more, and then nothing waits.
+        // It fails only if the state is broken; then nothing waits.
         let _ = self.0.end_all(nothing, State::close);
     }
 }
 
-/// What has become of a call so far.
+/// The state of a call after it was made.
 #[derive(Debug)]
 pub(crate) enum Submitted {
-    /// The answer.
+    /// It is complete.
     Done(Outcome),
-    /// It is still to come.
+    /// It is pending.
     Pending(PendingCall),
 }
 
-/// A call that waits. Only reserves do.
+/// A pending call. Only reserves can be pending.
 #[derive(Debug)]
 pub(crate) struct PendingCall(PendingResponse<Tokio, State>);
 
 impl PendingCall {
-    /// Ends the wait: with the answer if it has come meanwhile, or else with that of a reserve that
-    /// brings nothing.
+    /// Ends the wait: returns the response if it has arrived, else that of a reserve that found
+    /// nothing.
     pub(crate) fn end(&mut self) -> Outcome {
         self.0.end()?.unwrap_or_else(nothing)
     }
@@ -75,7 +74,7 @@ impl From<Poisoned> for Failure {
     }
 }
 
-/// What may always be answered to what waits.
+/// The response that any pending call may get.
 fn nothing() -> Outcome {
     Ok(Reply::Broker(Response::Reserved(Vec::new())))
 }
@@ -98,7 +97,7 @@ mod tests {
         Engine::start(BrokerConfig::default(), [7; 32]).unwrap()
     }
 
-    /// The answer, when it comes.
+    /// Waits for the outcome.
     async fn outcome(asked: Submitted) -> Outcome {
         match asked {
             Submitted::Done(outcome) => outcome,
@@ -120,7 +119,7 @@ mod tests {
         ApiCall::Broker(Request::Reserve { queue, count, timeout: None, wait, delete: false })
     }
 
-    /// Makes the queue, without a message.
+    /// Creates the queue without leaving a message in it.
     async fn make_queue(engine: &Engine) {
         let update = Box::default();
         let verb = UpdateVerb::Put;
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_waiting_reserve_is_answered_when_its_time_is_over() {
+    async fn a_waiting_reserve_ends_when_its_time_is_over() {
         let engine = engine();
         make_queue(&engine).await;
         let started = Instant::now();
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_waiting_reserve_gets_a_delayed_message_in_time() {
+    async fn a_waiting_reserve_gets_a_delayed_message_on_time() {
         let engine = engine();
         outcome(engine.call(post(10 * SECOND))).await.unwrap();
         let started = Instant::now();
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_that_is_ended_takes_no_message_along_and_loses_none_that_came() {
+    async fn an_ended_wait_reserves_no_message_and_returns_one_that_arrived() {
         let engine = engine();
         make_queue(&engine).await;
         let Submitted::Pending(mut waits) = engine.call(reserve(20 * SECOND)) else {
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_waits_in_an_engine_that_was_closed() {
+    async fn no_call_waits_in_a_closed_engine() {
         let engine = engine();
         make_queue(&engine).await;
         let waiting = engine.call(reserve(20 * SECOND));
@@ -186,7 +185,7 @@ mod tests {
         assert_eq!(messages(outcome(waiting).await), 0);
         assert_eq!(messages(outcome(engine.call(reserve(20 * SECOND))).await), 0);
         assert_eq!(started.elapsed(), Duration::ZERO);
-        // All else goes on until the connections have ended.
+        // Everything else works until the connections have ended.
         outcome(engine.call(post(Duration::ZERO))).await.unwrap();
         assert_eq!(messages(outcome(engine.call(reserve(20 * SECOND))).await), 1);
     }

@@ -1,25 +1,25 @@
-//! Why a request is answered with an error.
+//! Failures: error responses to requests.
 
 use std::borrow::Cow;
 
 use hyper::StatusCode;
 use ivy_proto::broker::Refusal;
 
-/// An error answer: a status and the text of its `msg`.
+/// An error response: a status and the text of its `msg`.
 ///
-/// The codes are those of IronMQ v3: 400 for what is malformed or out of range, 401 for a wrong
-/// token or project, 403 for a reservation that is no longer held, 404 for what does not exist,
+/// The statuses are those of IronMQ v3: 400 for a malformed request or a value out of range, 401
+/// for a wrong token or project, 403 for a reservation that has ended, 404 for a missing resource,
 /// 405 for a wrong verb.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) status: StatusCode,
     pub(crate) message: Cow<'static, str>,
-    /// The verbs that the place knows, where the status is 405.
+    /// The verbs that the resource supports, if the status is 405.
     pub(crate) allow: Option<&'static str>,
 }
 
 impl Failure {
-    /// The request is malformed, and this is wrong with it.
+    /// The request is malformed.
     pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
         Failure::new(StatusCode::BAD_REQUEST, message)
     }
@@ -29,23 +29,23 @@ impl Failure {
         Failure::new(StatusCode::UNAUTHORIZED, "Invalid project/token combination")
     }
 
-    /// Nothing is at this address.
+    /// There is no resource at this address.
     pub(crate) fn no_such_place() -> Self {
         Failure::not_found("Not found")
     }
 
-    /// What the request is about does not exist.
+    /// The requested item does not exist.
     pub(crate) fn not_found(message: &'static str) -> Self {
         Failure::new(StatusCode::NOT_FOUND, message)
     }
 
-    /// What is at this address knows only these verbs.
+    /// The resource supports these verbs only.
     pub(crate) fn wrong_verb(allow: &'static str) -> Self {
         let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed");
         Failure { allow: Some(allow), ..failure }
     }
 
-    /// The server itself is at fault.
+    /// The server itself has failed.
     pub(crate) fn internal() -> Self {
         Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
     }

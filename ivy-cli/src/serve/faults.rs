@@ -1,4 +1,4 @@
-//! Faults on demand, so that a client's behaviour in bad weather can be tested.
+//! Injected faults, to test how clients behave under failures.
 
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use ivy_proto::Rng;
 
-/// One `--fault` option: what goes wrong, and how often.
+/// A `--fault` option: a kind of fault and its probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Fault {
     kind: Kind,
@@ -21,31 +21,31 @@ enum Kind {
     ResponseFault(ResponseFault),
 }
 
-/// How an answer goes wrong.
+/// How a response is spoiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResponseFault {
-    /// Nothing is done, and this status is answered.
+    /// The request is not executed, and this status is returned.
     Status(StatusCode),
-    /// The work is done, and the connection closed without an answer.
+    /// The request is executed, and the connection closed without a response.
     DropReply,
-    /// The work is done, and answered with an empty body.
+    /// The request is executed, and the response has an empty body.
     EmptyReply,
-    /// The work is done, and the connection closed in the middle of the answer.
+    /// The request is executed, and the connection closed in the middle of the response.
     PartialReply,
-    /// The work is done, and an array of messages is answered as `null`, as old servers did.
+    /// The request is executed, and an array of messages is returned as `null`, as old servers did.
     NullMessages,
 }
 
-/// What goes wrong with one request.
+/// The faults of one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InjectedFaults {
-    /// How long the answer is held back.
+    /// How long the response is delayed.
     pub(crate) delay: Duration,
-    /// How the answer is spoiled.
+    /// How the response is spoiled.
     pub(crate) fault: Option<ResponseFault>,
 }
 
-/// All faults, and the dice.
+/// All faults, and their random number generator.
 #[derive(Debug)]
 pub(crate) struct Faults {
     faults: Vec<Fault>,
@@ -57,8 +57,8 @@ impl Faults {
         Faults { faults, rng: Mutex::new(Rng::from_number(seed)) }
     }
 
-    /// Throws the dice for one request: once for each fault, whatever the others show, so that
-    /// the same seed brings the same troubles to the same sequence of requests.
+    /// Draws the faults of one request: one random number per fault, whatever the other faults are,
+    /// so that the same seed gives the same faults for the same sequence of requests.
     pub(crate) fn draw(&self) -> InjectedFaults {
         let mut injected = InjectedFaults::default();
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,14 +75,14 @@ impl Faults {
     }
 }
 
-/// Whether a chance comes true. It is measured in millionths.
+/// Whether an event of this probability occurs, with a resolution of a millionth.
 fn hits(rng: &mut Rng, chance: f64) -> bool {
     const PARTS: u64 = 1_000_000;
     let thrown = rng.up_to(PARTS - 1);
     (thrown as f64) < chance * PARTS as f64
 }
 
-/// Why a text does not name a fault.
+/// Why a text is not a valid fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidFault {
     #[error(
@@ -160,7 +160,7 @@ fn parse_delay(text: &str) -> Result<Duration, InvalidFault> {
         Some(number) => (number, Duration::from_millis),
         None => (text.strip_suffix('s').ok_or(InvalidFault::Delay)?, Duration::from_secs),
     };
-    // An hour is more than any client waits, and small enough to be added up.
+    // An hour is longer than any client waits, and small enough to be added up.
     let number: u32 = number.parse().map_err(|_| InvalidFault::Delay)?;
     Ok(unit(number.into()))
 }
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_spoiling_fault_counts_and_delays_add_up() {
+    fn the_first_spoiling_fault_applies_and_delays_add_up() {
         let injected =
             faults(&["slow,delay=250ms", "status=503", "drop-reply", "slow,delay=2s"], 1).draw();
         let unavailable = ResponseFault::Status(StatusCode::SERVICE_UNAVAILABLE);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_brings_the_same_troubles() {
+    fn the_same_seed_gives_the_same_faults() {
         let draw = |seed| {
             let faults = faults(&["status=503,chance=0.3", "drop-reply,chance=0.3"], seed);
             (0..100).map(|_| faults.draw()).collect::<Vec<_>>()
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chance_is_how_often_it_happens() {
+    fn a_chance_is_the_frequency_of_a_fault() {
         for (chance, from, to) in [("0", 0, 0), ("0.1", 800, 1200), ("1", 10_000, 10_000)] {
             let faults = faults(&[&format!("drop-reply,chance={chance}")], 1);
             let hits = (0..10_000).filter(|_| faults.draw().fault.is_some()).count();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_fault_is_refused_with_the_reason() {
+    fn an_invalid_fault_is_refused_with_the_reason() {
         for (text, error) in [
             ("", InvalidFault::Kind),
             ("explode", InvalidFault::Kind),

@@ -1,4 +1,4 @@
-//! The fields of a JSON body, read one by one, each checked for its type.
+//! The fields of a JSON body, read one by one and checked for their types.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -6,15 +6,15 @@ use std::time::Duration;
 use super::failure::Failure;
 use super::json::{Document, Elements, Entries, Json, Text};
 
-/// A JSON object. Keys that nobody reads are ignored, and so is `null` where a key may be missing.
+/// A JSON object. Unknown keys are ignored; `null` counts as missing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields<'a> {
-    /// None, if there is no body.
+    /// `None` if there is no body.
     entries: Option<Entries<'a>>,
     strict: bool,
 }
 
-/// Reads a body as JSON. There is none in an empty one.
+/// Parses a body as JSON. `None` if it is empty.
 pub(crate) fn parse(body: &[u8]) -> Result<Option<Document<'_>>, Failure> {
     if body.trim_ascii().is_empty() {
         return Ok(None);
@@ -23,10 +23,10 @@ pub(crate) fn parse(body: &[u8]) -> Result<Option<Document<'_>>, Failure> {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of a body. Where there is none, it is an object without keys.
+    /// The fields of a body. A missing body is an object without keys.
     ///
-    /// With `strict`, a number must be written as a number; else a string of digits will do, which
-    /// some programs send.
+    /// With `strict`, a number must be a JSON number; else a string of digits is accepted as well,
+    /// because some programs send it.
     pub(crate) fn of(body: Option<&'a Document<'_>>, strict: bool) -> Result<Self, Failure> {
         match body.map(Document::value) {
             None => Ok(Fields { entries: None, strict }),
@@ -35,23 +35,23 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether the key is there, with whatever value.
+    /// Whether the key is present, with any value.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.entries.is_some_and(|entries| entries.get(key).is_some())
     }
 
-    /// The field of a key. The last one counts.
+    /// The field of a key. The last one wins.
     pub(crate) fn field(&self, key: &'static str) -> Field<'a> {
         let value = self.entries.and_then(|entries| entries.get(key)).unwrap_or(Json::Null);
         self.as_field(key, value)
     }
 
-    /// What was found under a key, as its field.
+    /// A value found under a key, as its field.
     pub(crate) fn as_field(&self, key: &'static str, value: Json<'a>) -> Field<'a> {
         Field { key, value, strict: self.strict }
     }
 
-    /// Goes through all keys and values once, for who needs several of them. The last of a key counts.
+    /// Visits all keys and values once, to read several of them. The last of a key wins.
     #[inline]
     pub(crate) fn each(&self, each: impl FnMut(&str, Json<'a>)) {
         if let Some(entries) = self.entries {
@@ -59,12 +59,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A text.
+    /// A string.
     pub(crate) fn text(&self, key: &'static str) -> Result<Option<Cow<'a, str>>, Failure> {
         self.field(key).text()
     }
 
-    /// A text, where an empty one counts as missing.
+    /// A string; an empty one counts as missing.
     pub(crate) fn filled_text(&self, key: &'static str) -> Result<Option<Cow<'a, str>>, Failure> {
         self.field(key).filled_text()
     }
@@ -74,7 +74,7 @@ impl<'a> Fields<'a> {
         self.field(key).whole()
     }
 
-    /// A number of things; zero if it is missing.
+    /// A count; zero if it is missing.
     pub(crate) fn count(&self, key: &'static str) -> Result<usize, Failure> {
         let number = self.whole(key)?.unwrap_or_default();
         Ok(usize::try_from(number).unwrap_or(usize::MAX))
@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
         self.field(key).seconds()
     }
 
-    /// Yes or no.
+    /// A boolean.
     pub(crate) fn flag(&self, key: &'static str) -> Result<Option<bool>, Failure> {
         let Field { key, value, .. } = self.field(key);
         match value {
@@ -100,7 +100,7 @@ impl<'a> Fields<'a> {
         self.field(key).object()
     }
 
-    /// An array of whatever.
+    /// An array of any values.
     pub(crate) fn array(&self, key: &'static str) -> Result<Option<Elements<'a>>, Failure> {
         let Field { key, value, .. } = self.field(key);
         match value {
@@ -127,13 +127,13 @@ impl<'a> Fields<'a> {
         Ok(Some(values.filter_map(object)))
     }
 
-    /// An object inside of this one.
+    /// An object inside this one.
     pub(crate) fn inner(&self, entries: Entries<'a>) -> Fields<'a> {
         Fields { entries: Some(entries), strict: self.strict }
     }
 }
 
-/// One value of an object; `null` where it is missing.
+/// One value of an object; `null` if it is missing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field<'a> {
     key: &'static str,
@@ -142,12 +142,12 @@ pub(crate) struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// A text.
+    /// A string.
     pub(crate) fn text(self) -> Result<Option<Cow<'a, str>>, Failure> {
         Ok(self.unread_text()?.map(Text::read))
     }
 
-    /// A text as it is written.
+    /// A string as it is written.
     pub(crate) fn unread_text(self) -> Result<Option<Text<'a>>, Failure> {
         match self.value {
             Json::Null => Ok(None),
@@ -156,7 +156,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A text, where an empty one counts as missing.
+    /// A string; an empty one counts as missing.
     pub(crate) fn filled_text(self) -> Result<Option<Cow<'a, str>>, Failure> {
         Ok(self.text()?.filter(|text| !text.is_empty()))
     }
@@ -164,7 +164,7 @@ impl<'a> Field<'a> {
     fn whole(self) -> Result<Option<u64>, Failure> {
         let number = match self.value {
             Json::Null => return Ok(None),
-            // As it is written in JSON, it has no plus sign.
+            // As a JSON number, it has no plus sign.
             Json::Number(number) => number.parse().ok(),
             Json::Text(text) if !self.strict => text.read().parse().ok(),
             _ => None,
@@ -187,7 +187,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// An object whose values are texts.
+    /// An object whose values are strings.
     pub(crate) fn texts(self) -> Result<Option<Vec<(String, String)>>, Failure> {
         let Some(fields) = self.object()? else { return Ok(None) };
         let pair = |(name, value): (Text<'a>, Json<'a>)| match value {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_object_is_refused() {
+    fn a_body_that_is_not_an_object_is_refused() {
         for body in ["null", "5", "[]", "\"x\"", "{", "{}x", "{'a':1}", "\u{feff}{}"] {
             let failure = of(body, false, |_| ()).unwrap_err();
             assert_eq!(failure.status, 400, "{body:?}");
@@ -279,12 +279,12 @@ mod tests {
     }
 
     #[test]
-    fn of_a_key_that_stands_there_twice_the_last_counts() {
+    fn the_last_of_a_repeated_key_wins() {
         assert_eq!(of(r#"{"n":1,"n":2}"#, false, |fields| fields.whole("n")).unwrap(), Ok(Some(2)));
     }
 
     #[test]
-    fn an_array_is_no_object() {
+    fn an_array_is_not_an_object() {
         let body = r#"{"queue":["a"],"messages":[["a"]]}"#;
         of(body, false, |fields| {
             assert!(fields.object("queue").is_err());

@@ -1,8 +1,8 @@
-//! JSON as it is read from a request: checked once from its start to its end, and read in place.
+//! The JSON of a request, validated once as a whole and read in place.
 //!
-//! Batches bring a hundred messages at once, and to build a tree of them, with texts of its own,
-//! would cost more than all that the broker does with them. So nothing is built but a list of where
-//! the values are.
+//! A batch contains up to a hundred messages, and building a tree of them with strings of its own
+//! would cost more than everything the broker does with them. So only a list of the positions of
+//! all values is built.
 
 mod reader;
 mod serde_error;
@@ -13,22 +13,21 @@ use std::borrow::Cow;
 
 use self::reader::{Reader, Refused};
 
-/// A JSON text, with the places of all its values.
+/// A JSON text, with the positions of all its values.
 #[derive(Debug)]
 pub(crate) struct Document<'a> {
     text: &'a str,
     nodes: Vec<Node>,
 }
 
-/// A value, or the key of one, in the order of the text: an array or an object comes before what is
-/// in it.
+/// A value or a key, in the order of the text: an array or object precedes its contents.
 #[derive(Clone, Copy, Debug)]
 struct Node {
     kind: Kind,
-    /// Where it stands in the text; a string without its quotes.
+    /// Its position in the text; for a string, without its quotes.
     start: u32,
     end: u32,
-    /// How many nodes come before that which stands behind it.
+    /// The index of the node after this value and its contents.
     next: u32,
 }
 
@@ -38,7 +37,7 @@ enum Kind {
     Flag,
     Number,
     Plain,
-    /// A string that is not written as it reads.
+    /// A string with escapes.
     Escaped,
     Array,
     Object,
@@ -52,7 +51,7 @@ pub(crate) enum Json<'a> {
     Number(&'a str),
     Text(Text<'a>),
     Array(Elements<'a>),
-    /// In the order of the text, and with what stands there twice.
+    /// In order, including repeated keys.
     Object(Entries<'a>),
 }
 
@@ -79,7 +78,7 @@ struct Inside<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// Divides a text into its values. An error names a position, and no contents.
+    /// Parses a text. An error contains a position, and no contents.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, BadDocument> {
         let Ok(text) = std::str::from_utf8(bytes) else {
             return Err(BadDocument::Malformed(serde_error::error(bytes)));
@@ -91,7 +90,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The value that the text is.
+    /// The root value.
     pub(crate) fn value(&self) -> Json<'_> {
         self.at(0)
     }
@@ -123,19 +122,20 @@ impl<'a> Document<'a> {
     }
 }
 
-/// The text is not read.
+/// Why a text is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadDocument {
     /// It is not JSON.
     #[error("Malformed JSON{}", .0.as_ref().map(|error| format!(": {error}")).unwrap_or_default())]
     Malformed(Option<serde_json::Error>),
-    /// No request has so many, and the places of all of them would take many times its own room.
+    /// No valid request has as many values, and their positions would take many times the memory of
+    /// the text.
     #[error("Too many values in the body")]
     TooManyValues,
 }
 
 impl<'a> Text<'a> {
-    /// What it says.
+    /// The string's value.
     pub(crate) fn read(self) -> Cow<'a, str> {
         if self.is_plain {
             return Cow::Borrowed(self.written);
@@ -144,7 +144,7 @@ impl<'a> Text<'a> {
         Cow::Owned(text.expect("its escapes were checked"))
     }
 
-    /// What stands between its quotes.
+    /// The text between its quotes.
     pub(crate) fn written(self) -> &'a str {
         self.written
     }
@@ -176,13 +176,13 @@ impl<'a> Iterator for Elements<'a> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        // Each takes a node at least.
+        // Each element takes at least one node.
         (usize::from(!self.is_empty()), Some(self.0.end.saturating_sub(self.0.next)))
     }
 }
 
 impl<'a> Entries<'a> {
-    /// The value of a key. The last one counts.
+    /// The value of a key. The last one wins.
     pub(crate) fn get(self, key: &str) -> Option<Json<'a>> {
         let Inside { document, next: mut name, end } = self.0;
         let mut found = None;
@@ -196,7 +196,7 @@ impl<'a> Entries<'a> {
         found.map(|value| document.at(value))
     }
 
-    /// Goes through all of it once.
+    /// Visits all entries once.
     #[inline]
     pub(crate) fn each(self, mut each: impl FnMut(&str, Json<'a>)) {
         let Inside { document, next: mut name, end } = self.0;

@@ -1,4 +1,4 @@
-//! Answers: what a call's outcome looks like in HTTP.
+//! Responses: maps the outcome of a call to HTTP.
 
 use std::borrow::Cow;
 
@@ -15,18 +15,18 @@ use super::messages::{JsonMessage, message, messages, posted};
 use super::push::{Push, PushStatus};
 use super::state::{Extras, Outcome, Reply};
 
-/// A status, and a JSON text as the body.
+/// A status, and a JSON body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JsonResponse {
     pub(crate) status: StatusCode,
     pub(crate) allow: Option<&'static str>,
     pub(crate) body: Bytes,
-    /// Whether it is about an array of messages.
+    /// Whether it contains an array of messages.
     pub(crate) has_messages: bool,
 }
 
 impl JsonResponse {
-    /// Puts an outcome into words. Only 200 and 201 stand for success.
+    /// The response to an outcome. Only 200 and 201 mean success.
     pub(crate) fn new(outcome: Outcome, project: &str) -> Self {
         match outcome {
             Ok(reply) => JsonResponse::reply(reply, project),
@@ -34,7 +34,7 @@ impl JsonResponse {
         }
     }
 
-    /// Puts a failure into words.
+    /// The response to a failure.
     pub(crate) fn failure(failure: Failure) -> Self {
         let Failure { status, message, allow } = failure;
         JsonResponse { allow, ..json(status, &Message { msg: message }) }
@@ -66,7 +66,7 @@ impl JsonResponse {
                 JsonResponse { has_messages: true, ..written(messages(views)) }
             }
             Response::Deleted => ok(&message_only("Deleted")),
-            // No request of HTTP asks for it.
+            // No HTTP request leads to this.
             Response::PostedEach(_) | Response::DeletedEach(_) => ok(&message_only("Done")),
             Response::Cleared => ok(&message_only("Cleared")),
             Response::Touched(Receipt { reservation, .. }) => {
@@ -77,7 +77,7 @@ impl JsonResponse {
                 let extras = Extras::default();
                 ok(&QueueRoot { queue: Queue::new(project, &info, &extras) })
             }
-            // With a full stop, unlike all the others.
+            // With a full stop, unlike all others.
             Response::QueueDeleted => ok(&message_only("Deleted.")),
             Response::Queues(names) => {
                 ok(&Queues { queues: names.iter().map(Named::new).collect() })
@@ -94,7 +94,7 @@ fn json(status: StatusCode, body: &impl Serialize) -> JsonResponse {
     let body = serde_json::to_vec(body);
     JsonResponse {
         status,
-        ..written(body.expect("texts, numbers and lists of them are always JSON"))
+        ..written(body.expect("strings, numbers and lists of them are always JSON"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Types of queues.
 
-/// How messages leave a queue. Its type cannot be changed.
+/// How messages leave a queue. It cannot be changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum QueueKind {
     /// Workers reserve them.
@@ -13,7 +13,7 @@ pub(crate) enum QueueKind {
 }
 
 impl QueueKind {
-    /// The type of this name.
+    /// The type of this wire name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let mut all = [QueueKind::Pull, QueueKind::Multicast, QueueKind::Unicast].into_iter();
         all.find(|kind| kind.name() == name)

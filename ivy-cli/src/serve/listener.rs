@@ -1,4 +1,4 @@
-//! Connections: accepted, served, and ended together.
+//! Accepts and serves connections, and shuts them down.
 
 use std::convert::Infallible;
 use std::io;
@@ -15,32 +15,32 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::service::Service;
 use super::socket;
 
-/// The most bytes of a request that are held before its body is read.
+/// The most bytes of a request that are buffered before its body is read.
 const MAX_HEAD: usize = 64 * 1024;
-/// How long a connection may go without the whole head of a request. It counts from the answer
-/// before, so it is longer than clients keep connections that they do not use: one that closes
-/// while a request is on its way leaves open whether that was done.
+/// How long a connection may go without a complete request head. It counts from the previous
+/// response, so it is longer than clients keep idle connections: if the server closed one while a
+/// request is in flight, the client would not know whether it was executed.
 const HEAD_LIMIT: Duration = Duration::from_secs(90);
-/// The most connections that wait to be accepted. A client beyond them would try again after a
-/// second, and thousands may come at once.
+/// The backlog of the listener. A client beyond it would retry after a second, and thousands may
+/// connect at once.
 const MAX_UNACCEPTED: u32 = 4096;
-/// How long requests may take to end when the server does.
+/// How long requests may take to finish at shutdown.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
-/// How long to wait when no more connections can be had.
+/// How long to pause if no connection can be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Listens at this address.
+/// Listens on this address.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A server that is started again must not wait for the connections of the one before.
+    // A restarted server must not wait for the connections of the previous one.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(MAX_UNACCEPTED)
 }
 
-/// Serves connections until `end` comes true. Then `close` is called, and the requests that are
-/// being worked on are given a moment to end.
+/// Serves connections until `end` completes. Then calls `close` and gives the requests in flight a
+/// moment to finish.
 pub(crate) async fn serve(
     listener: TcpListener,
     service: Arc<Service>,
@@ -53,7 +53,7 @@ pub(crate) async fn serve(
     }
     drop(listener);
     service.close();
-    // Whoever takes longer is cut off.
+    // Slower requests are cut off.
     let _ = tokio::time::timeout(LAST_REQUESTS, connections.shutdown()).await;
 }
 
@@ -64,17 +64,17 @@ async fn accept(
 ) -> Infallible {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
-    // The most headers are a hundred by themselves; a limit that is set costs an allocation each time.
+    // The default limit of headers is a hundred; setting one costs an allocation per request.
     http.max_buf_size(MAX_HEAD).title_case_headers(true);
-    // A client that sends nothing more still gets its answer. That it has done so is noticed where
-    // an answer waits.
+    // A client that has closed its sending side still gets its response. That is noticed where a
+    // response is pending.
     http.half_close(true);
     let mut refusing = false;
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Mostly the limit of open files. Connections that end make room.
+                // Usually the limit of open files. It recovers when connections end.
                 if !refusing {
                     eprintln!("ivy serve: cannot accept connections now: {error}");
                 }
@@ -84,13 +84,14 @@ async fn accept(
             }
         };
         refusing = false;
-        // An answer is one small write. It must not wait for the acknowledgement of another.
+        // A response is one small write, which must not wait for the acknowledgement of the
+        // previous one.
         let _ = stream.set_nodelay(true);
         let service = Arc::clone(service);
         let (socket, client) = socket::split(stream);
         let respond = service_fn(move |request| Arc::clone(&service).respond(request, &client));
-        // An error is a client that went away or does not speak HTTP: nobody to tell. There may be
-        // thousands of connections, and a block around this one would keep more than it does.
+        // An error means that the client disconnected or does not speak HTTP. No `async` block
+        // around this future: it would use more memory, and there may be thousands of connections.
         tokio::spawn(connections.watch(http.serve_connection(TokioIo::new(socket), respond)));
     }
 }
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_whose_head_does_not_come_to_its_end_is_closed() {
+    async fn a_connection_with_an_incomplete_head_is_closed() {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let engine = Engine::start(BrokerConfig::default(), [7; 32]).unwrap();

@@ -1,18 +1,18 @@
-//! Answers about messages, put together from texts that are JSON already.
+//! Responses with messages, assembled from text that is already JSON.
 //!
-//! Bodies are kept as they were written in the JSON that brought them, and ids are digits, so that
-//! nothing here has to be looked through for what must be escaped.
+//! Bodies are stored as written in the JSON of their request, and ids are digits, so nothing needs
+//! escaping here.
 
 use ivy_proto::broker::{Delivery, MessageView};
 use ivy_proto::queue::Body;
 use ivy_proto::{MessageId, ReservationId};
 
-/// More than a message takes beside its body.
+/// An upper bound of what a message takes in addition to its body.
 const BESIDE_BODY: usize = 160;
-/// More than a message's id takes in a list.
+/// An upper bound of what a message id takes in a list.
 const LISTED_ID: usize = 24;
 
-/// A message, of which all texts can stand in JSON as they are.
+/// A message whose parts can be inserted into JSON unchanged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JsonMessage<'a> {
     id: &'a MessageId,
@@ -53,7 +53,7 @@ impl<'a> JsonMessage<'a> {
     }
 }
 
-/// The answer that tells the ids of posted messages.
+/// The response with the ids of posted messages.
 pub(crate) fn posted(ids: &[MessageId]) -> Vec<u8> {
     let mut text = Vec::with_capacity(LISTED_ID * (ids.len() + 2));
     text.extend_from_slice(b"{\"ids\":[");
@@ -69,7 +69,7 @@ pub(crate) fn posted(ids: &[MessageId]) -> Vec<u8> {
     text
 }
 
-/// The answer that tells one message.
+/// The response with one message.
 pub(crate) fn message(message: JsonMessage<'_>) -> Vec<u8> {
     let mut text = Vec::with_capacity(message.room());
     text.extend_from_slice(b"{\"message\":");
@@ -78,7 +78,7 @@ pub(crate) fn message(message: JsonMessage<'_>) -> Vec<u8> {
     text
 }
 
-/// The answer that tells several messages.
+/// The response with several messages.
 pub(crate) fn messages<'a>(messages: impl Iterator<Item = JsonMessage<'a>> + Clone) -> Vec<u8> {
     let room: usize = messages.clone().map(|message| message.room()).sum();
     let mut text = Vec::with_capacity(BESIDE_BODY + room);

@@ -1,6 +1,6 @@
-//! A request that is not answered.
+//! Requests without a response.
 
-/// The connection is closed without an answer.
+/// The connection is closed without a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no answer is given")]
+#[error("no response is sent")]
 pub(crate) struct NoResponse;

@@ -1,4 +1,4 @@
-//! The settings of push queues. They are kept and told; nothing is pushed.
+//! The settings of push queues. They are stored and returned; nothing is pushed.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,12 +8,11 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::fields::{Field, Fields};
 
-/// The most headers that one message may be pushed with, and the most bytes of their names and
-/// values.
+/// The most headers per pushed message, and the most bytes of their names and values.
 const MOST_HEADERS: usize = 5;
 const LONGEST_HEADER_NAME: usize = 64;
 const LONGEST_HEADER_VALUE: usize = 1024;
-/// Headers that are set by whoever pushes.
+/// Headers that IronMQ itself sets when it pushes.
 const OWN_HEADERS: [&str; 6] = [
     "Content-Type",
     "User-Agent",
@@ -23,18 +22,18 @@ const OWN_HEADERS: [&str; 6] = [
     "Iron-Subscriber-Message-Url",
 ];
 
-/// How a queue pushes its messages. All fields are told: some clients require them.
+/// The push settings of a queue. All fields are returned, because some clients require them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Push {
     subscribers: Vec<Subscriber>,
     retries: u64,
     /// In seconds.
     retries_delay: u64,
-    /// Empty: none.
+    /// Empty if there is none.
     error_queue: String,
 }
 
-/// Somebody to whom messages are pushed, identified by its name.
+/// A subscriber of a push queue, identified by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Subscriber {
     name: String,
@@ -43,18 +42,19 @@ pub(crate) struct Subscriber {
     headers: BTreeMap<String, String>,
 }
 
-/// How far a message has come to one subscriber. It was never tried, since nothing is pushed.
+/// The delivery status of a message for one subscriber. It is always untried, because nothing is
+/// pushed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct PushStatus {
     name: String,
-    /// The same. Some clients read this key, and the documentation has the other one.
+    /// The same. Some clients read this key, the documentation names the other one.
     subscriber_name: String,
     url: String,
     tries: u64,
     retries_remaining: u64,
 }
 
-/// Push settings as they are asked for; what is `None` stays as it is.
+/// Changes of push settings; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PushUpdate {
     pub(crate) subscribers: Option<Vec<Subscriber>>,
@@ -63,14 +63,14 @@ pub(crate) struct PushUpdate {
     error_queue: Option<String>,
 }
 
-/// What is to happen to a queue's subscribers.
+/// A change of a queue's subscribers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SubscribersChange {
-    /// These join, or take the place of those of the same name.
+    /// Adds these, or replaces those of the same name.
     Add(Vec<Subscriber>),
-    /// These take the place of all others.
+    /// Replaces all subscribers by these.
     Replace(Vec<Subscriber>),
-    /// Those of these names leave.
+    /// Removes those of these names.
     Remove(Vec<String>),
 }
 
@@ -81,7 +81,7 @@ impl Default for Push {
 }
 
 impl Push {
-    /// These settings with what is asked for in the place of what was.
+    /// These settings with the changes applied.
     pub(crate) fn merged(mut self, update: PushUpdate) -> Result<Self, Failure> {
         self.subscribers = update.subscribers.unwrap_or(self.subscribers);
         self.retries = update.retries.unwrap_or(self.retries);
@@ -109,7 +109,7 @@ impl Push {
         self.checked()
     }
 
-    /// How far a message has come that was not pushed to anybody yet.
+    /// The delivery status of a message that was not pushed to any subscriber.
     pub(crate) fn untried(&self) -> Vec<PushStatus> {
         let status = |Subscriber { name, url, .. }: &Subscriber| PushStatus {
             name: name.clone(),
@@ -145,14 +145,13 @@ impl PushUpdate {
         })
     }
 
-    /// Whether the update only makes sense for a push queue.
+    /// Whether the update applies to push queues only.
     pub(crate) fn has_subscribers(&self) -> bool {
         self.subscribers.as_ref().is_some_and(|subscribers| !subscribers.is_empty())
     }
 }
 
-/// Checks the headers that a message asks to be pushed with. They are not kept, since nothing is
-/// pushed.
+/// Validates the push headers of a message. They are not stored, because nothing is pushed.
 pub(crate) fn check_headers(headers: Field<'_>) -> Result<(), Failure> {
     let Some(headers) = headers.texts()? else { return Ok(()) };
     if headers.len() > MOST_HEADERS {
@@ -172,12 +171,12 @@ pub(crate) fn check_headers(headers: Field<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The subscribers of a body that must have some.
+/// The subscribers of a body that must contain some.
 pub(crate) fn required_subscribers(fields: Fields<'_>) -> Result<Vec<Subscriber>, Failure> {
     read_subscribers(&fields)?.ok_or_else(|| Failure::bad_request("subscribers are required"))
 }
 
-/// The names of the subscribers of a body that must have some.
+/// The names of the subscribers of a body that must contain some.
 pub(crate) fn required_names(fields: Fields<'_>) -> Result<Vec<String>, Failure> {
     let subscribers = fields.objects("subscribers")?;
     subscribers

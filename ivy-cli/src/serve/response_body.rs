@@ -1,4 +1,4 @@
-//! The body of an answer, whole or cut.
+//! The body of a response, whole or truncated.
 
 use std::io;
 use std::pin::Pin;
@@ -17,8 +17,8 @@ pub(crate) struct ResponseBody {
 #[derive(Debug)]
 enum End {
     Whole,
-    /// The body announces more than it has, and the connection breaks. What was written must get
-    /// through first.
+    /// The body is shorter than its announced length, and the connection breaks. The bytes written
+    /// before must be delivered first.
     Cut {
         announced: usize,
         flushed: bool,
@@ -26,12 +26,12 @@ enum End {
 }
 
 impl ResponseBody {
-    /// The whole text.
+    /// A complete body.
     pub(crate) fn whole(text: Bytes) -> Self {
         ResponseBody { left: text, end: End::Whole }
     }
 
-    /// The first half of the text, and then the end of the connection.
+    /// The first half of the body, and then the end of the connection.
     pub(crate) fn cut(text: &Bytes) -> Self {
         let end = End::Cut { announced: text.len(), flushed: false };
         ResponseBody { left: text.slice(..text.len() / 2), end }
@@ -55,7 +55,7 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())))
             }
             End::Cut { flushed, .. } => {
-                // The connection writes out what it holds when there is nothing more for now.
+                // The connection flushes its buffer when the body is pending.
                 *flushed = true;
                 context.waker().wake_by_ref();
                 Poll::Pending

@@ -1,5 +1,5 @@
-//! An answer on its way. Thousands of requests wait for theirs at the same time, so that nothing is
-//! kept meanwhile but what is needed then.
+//! A pending response. Thousands of requests may wait at the same time, so only the state needed
+//! then is kept.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,41 +16,41 @@ use super::response_body::ResponseBody;
 use super::socket::Client;
 use super::state::Outcome;
 
-/// An answer, if one is given.
+/// A response, if one is sent.
 pub(crate) type MaybeResponse = Result<Response<ResponseBody>, NoResponse>;
 
-/// A request that was read.
+/// A request after it was read.
 #[derive(Debug)]
 pub(crate) enum Read {
-    /// Its answer waits.
+    /// Its response is pending.
     Pending(PendingCall),
-    /// This is its answer.
+    /// Its response is complete.
     Done(MaybeResponse),
 }
 
-/// What turns an outcome into an answer.
+/// Converts an outcome into a response.
 pub(crate) trait Responder: Send + Sync {
     fn response_to(&self, outcome: Outcome, fault: Option<ResponseFault>) -> MaybeResponse;
 }
 
-/// The answer to a request.
+/// The future of a response.
 pub(crate) struct ResponseFuture<Service> {
     pub(crate) service: Arc<Service>,
     pub(crate) client: Client,
-    /// Whether the connection ends after the answer. Such an answer does not wait.
+    /// Whether the connection ends after the response. Such a request does not wait.
     pub(crate) is_last: bool,
     pub(crate) delay: Duration,
     pub(crate) fault: Option<ResponseFault>,
     pub(crate) stage: Stage,
 }
 
-/// How far it has come.
+/// The progress of a response.
 pub(crate) enum Stage {
-    /// The request is read. In a box of its own, since that needs most.
+    /// The request is read. Boxed, because this stage is the largest.
     Reading(Pin<Box<dyn Future<Output = Result<Read, NoResponse>> + Send>>),
-    /// Its answer waits, until the client sends no more.
+    /// The response is pending, until the client closes its sending side.
     Waiting(PendingCall, Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// It is held back.
+    /// The response is delayed.
     Late(Pin<Box<dyn Future<Output = MaybeResponse> + Send>>),
 }
 
@@ -75,8 +75,9 @@ impl<Service: Responder> Future for ResponseFuture<Service> {
                 Stage::Waiting(pending, end) => {
                     let outcome = match Pin::new(&mut *pending).poll(context) {
                         Poll::Ready(outcome) => outcome,
-                        // A client that has gone looks like one that only sends no more: a message
-                        // that came later would be lost with the one, and the other is answered.
+                        // A client that has disconnected looks like one that has closed its sending
+                        // side only. A message reserved later could be lost with the former, and
+                        // the latter still needs a response, so the wait ends now.
                         Poll::Pending => {
                             ready!(end.as_mut().poll(context));
                             pending.end()
@@ -99,7 +100,7 @@ impl<Service: Responder> Future for ResponseFuture<Service> {
     }
 }
 
-/// An answer after which the connection ends.
+/// A response after which the connection ends.
 fn last(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response

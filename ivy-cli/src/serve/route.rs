@@ -1,4 +1,4 @@
-//! Addresses: which resource of which project a path names.
+//! Addresses: maps a path to a project and a resource.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,8 @@ use percent_encoding::percent_decode_str;
 
 use super::failure::Failure;
 
-/// A path under `/3/projects/`, taken apart but not yet looked at: whether its project may be seen
-/// is asked before whether its resource exists.
+/// A path under `/3/projects/`, split but not yet resolved: access to the project is checked before
+/// the resource is.
 #[derive(Debug)]
 pub(crate) struct Route<'a> {
     /// The project, percent-decoded.
@@ -16,7 +16,7 @@ pub(crate) struct Route<'a> {
     segments: Vec<&'a str>,
 }
 
-/// Something that requests can be made to.
+/// A resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Resource {
     /// `queues`
@@ -48,7 +48,7 @@ pub(crate) enum Resource {
 }
 
 impl Resource {
-    /// The verbs that it knows.
+    /// The verbs that it supports.
     pub(crate) fn verbs(&self) -> &'static str {
         match self {
             Resource::Queues | Resource::QueueInfo(_) | Resource::PushStatus(..) => "GET",
@@ -66,10 +66,10 @@ impl Resource {
 }
 
 impl<'a> Route<'a> {
-    /// Takes a path apart.
+    /// Splits a path.
     ///
-    /// A slash at the end is ignored. Segments are separated before they are decoded, so a name
-    /// may hold an encoded slash, and a raw `+` is a plus.
+    /// A trailing slash is ignored. Segments are split before they are decoded, so a name may
+    /// contain an encoded slash, and a raw `+` is a plus.
     pub(crate) fn parse(path: &'a str) -> Result<Self, Failure> {
         let path = path.strip_prefix("/3/projects/").ok_or_else(Failure::no_such_place)?;
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -78,7 +78,7 @@ impl<'a> Route<'a> {
         Ok(Route { project, segments: segments.collect() })
     }
 
-    /// The resource at this place.
+    /// The resource of this path.
     pub(crate) fn resource(&self) -> Result<Resource, Failure> {
         Ok(match self.segments.as_slice() {
             ["queues"] => Resource::Queues,
@@ -125,8 +125,8 @@ fn decode(segment: &str) -> Result<Cow<'_, str>, Failure> {
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Takes a query apart. What is not UTF-8 is kept with replacement characters: it can only
-    /// be compared, and matches nothing.
+    /// Parses a query. Invalid UTF-8 is kept as replacement characters: it is only compared, and
+    /// matches nothing.
     pub(crate) fn parse(query: Option<&str>) -> Self {
         let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         Query(
@@ -139,13 +139,13 @@ impl Query {
         )
     }
 
-    /// The value of a key, if it is there and not empty.
+    /// The value of a key, if it is present and not empty.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         let value = self.0.iter().find(|(other, _)| other == key).map(|(_, value)| value.as_str());
         value.filter(|value| !value.is_empty())
     }
 
-    /// The whole number of a key; zero if it is missing or empty.
+    /// The number of a key; zero if it is missing or empty.
     pub(crate) fn whole(&self, key: &'static str) -> Result<usize, Failure> {
         let Some(text) = self.get(key) else { return Ok(0) };
         text.parse()
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slash_at_the_end_is_ignored() {
+    fn a_trailing_slash_is_ignored() {
         assert_eq!(resource("/3/projects/p/queues"), Ok(Resource::Queues));
         assert_eq!(resource("/3/projects/p/queues/"), Ok(Resource::Queues));
         assert_eq!(
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_may_be_called_like_a_part_of_a_path() {
+    fn a_queue_may_be_named_like_a_part_of_a_path() {
         assert_eq!(
             resource("/3/projects/p/queues/messages/messages"),
             Ok(Resource::Messages(queue("messages")))
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_cannot_be_names_are_bad_requests() {
+    fn invalid_names_are_bad_requests() {
         let long = "x".repeat(300);
         for segment in ["%ff", "%0d%0a", "%00", &long] {
             let failure = resource(&format!("/3/projects/p/queues/{segment}")).unwrap_err();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn other_paths_lead_nowhere() {
+    fn other_paths_are_not_found() {
         for path in [
             "",
             "/",

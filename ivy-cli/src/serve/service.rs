@@ -1,4 +1,4 @@
-//! One request and its answer.
+//! Handles one request.
 
 use std::sync::{Arc, Once};
 
@@ -22,17 +22,17 @@ use super::route::{Query, Route};
 use super::socket::Client;
 use super::state::{Outcome, Reply};
 
-/// What some clients name the verb with, since they cannot send a body with every verb.
+/// The header in which some clients send the verb, because they cannot send a body with every verb.
 const METHOD_OVERRIDE: &str = "x-http-method-override";
 
-/// The size of a head from which on its connection ends after the answer, in bytes.
+/// The size of a head from which on its connection ends after the response, in bytes.
 const LARGE_HEAD: usize = 8 * 1024;
 
-/// Without a charset: some clients compare the whole text.
+/// Without a charset, because some clients compare the whole value.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const HTML: HeaderValue = HeaderValue::from_static("text/html");
 
-/// Answers the requests of all connections.
+/// Handles the requests of all connections.
 #[derive(Debug)]
 pub(crate) struct Service {
     engine: Engine,
@@ -55,14 +55,14 @@ impl Service {
         }
     }
 
-    /// Answers a request of this client, as well as the faults allow.
+    /// Responds to a request of this client, as far as the injected faults allow.
     pub(crate) fn respond(
         self: Arc<Self>,
         request: Request<Incoming>,
         client: &Client,
     ) -> ResponseFuture<Service> {
         let InjectedFaults { delay, fault } = self.faults.draw();
-        // Its connection would keep the memory of the head until it ends.
+        // Otherwise its connection would keep the memory of the head until it ends.
         let is_last = has_large_head(&request);
         let asking = Box::pin(Arc::clone(&self).ask(request, fault));
         let (service, client, stage) = (self, client.clone(), Stage::Reading(asking));
@@ -85,7 +85,7 @@ impl Service {
                 Ok(held) => self.call(&head, route, &query, &held.bytes),
                 Err(failure) => Err(failure),
             },
-            // Nothing of what a stranger sends is kept.
+            // Nothing of an unauthorized request is kept.
             Err(failure) => {
                 discard(body).await?;
                 Err(failure)
@@ -102,7 +102,7 @@ impl Service {
         Ok(Read::Done(self.response_to(outcome, fault)))
     }
 
-    /// Where a request goes, if it may.
+    /// The target of a request, if access is allowed.
     fn admitted<'a>(&self, head: &'a Parts) -> Result<(Route<'a>, Query), Failure> {
         let route = Route::parse(head.uri.path())?;
         let query = Query::parse(head.uri.query());
@@ -112,7 +112,7 @@ impl Service {
         Ok((route, query))
     }
 
-    /// What a request asks for.
+    /// The call of a request.
     fn call(
         &self,
         head: &Parts,
@@ -129,7 +129,7 @@ impl Service {
         {
             self.push_warning.call_once(|| {
                 eprintln!(
-                    "ivy serve: push queues are kept and told, but nothing is pushed to subscribers"
+                    "ivy serve: push queues are stored and returned, but nothing is pushed to subscribers"
                 );
             });
         }
@@ -143,7 +143,7 @@ impl Responder for Service {
     }
 }
 
-/// Whether the head of a request takes much more memory than those that clients send.
+/// Whether the head of a request takes much more memory than usual ones.
 fn has_large_head(request: &Request<Incoming>) -> bool {
     let uri = request.uri();
     let headers = request.headers().iter();
@@ -177,8 +177,8 @@ fn with_fault(told: JsonResponse, fault: Option<ResponseFault>) -> MaybeResponse
     Ok(response)
 }
 
-/// What a proxy in front of the server would say, or for a fault of the server itself, what the
-/// server would say.
+/// The response of a proxy in front of the server, or, for a fault of the server itself, its own
+/// response.
 fn refused_in_front(status: StatusCode) -> Response<ResponseBody> {
     let reason = status.canonical_reason().unwrap_or("Error");
     if matches!(status.as_u16(), 502..=504) {

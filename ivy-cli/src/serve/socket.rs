@@ -1,4 +1,5 @@
-//! A connection: what HTTP reads and writes, and what tells that the client sends nothing more.
+//! A connection: the stream that HTTP uses, and a handle that detects when the client sends no
+//! more.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-/// What HTTP reads and writes.
+/// The stream that HTTP reads and writes.
 #[derive(Debug)]
 pub(crate) struct Socket {
     reader: OwnedReadHalf,
@@ -20,7 +21,7 @@ pub(crate) struct Socket {
 #[derive(Clone, Debug)]
 pub(crate) struct Client(Arc<OwnedWriteHalf>);
 
-/// Takes a connection apart.
+/// Splits a connection.
 pub(crate) fn split(stream: TcpStream) -> (Socket, Client) {
     let (reader, writer) = stream.into_split();
     let writer = Arc::new(writer);
@@ -28,20 +29,20 @@ pub(crate) fn split(stream: TcpStream) -> (Socket, Client) {
 }
 
 impl Client {
-    /// Completes when the client has closed its sending side or the whole connection, even while
-    /// bytes that it sent before are still unread. HTTP would see the end only behind them.
+    /// Completes when the client has closed its sending side or the whole connection, even if bytes
+    /// that it sent before are still unread. HTTP would notice only after reading them.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(crate) async fn sends_no_more(self) {
-        // Of all interests, this one waits for the closed side and not for bytes: the system is
-        // never asked to report urgent data.
+        // This interest alone waits for the closed side and not for bytes. Urgent data is never
+        // reported, because the system is not asked for it.
         let ready = self.0.ready(tokio::io::Interest::PRIORITY).await;
         if ready.is_ok_and(|ready| !ready.is_read_closed()) {
             std::future::pending().await
         }
     }
 
-    /// Completes when the client has closed its sending side or the whole connection. Behind bytes
-    /// that are still unread, this system does not show it.
+    /// Completes when the client has closed its sending side or the whole connection. This system
+    /// does not report it while bytes are still unread.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub(crate) async fn sends_no_more(self) {
         let stream: &TcpStream = (*self.0).as_ref();
@@ -86,7 +87,7 @@ impl AsyncWrite for Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// The connection is closed when it is dropped, which follows at once.
+    /// The connection is closed when it is dropped, which follows immediately.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -117,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    /// Both ends of a connection on which the client has sent a byte that nobody has read yet.
+    /// Both ends of a connection on which the client has sent an unread byte.
     async fn connected() -> (TcpStream, Socket, Client) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -127,14 +128,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_is_there_may_send_more() {
+    async fn a_connected_client_may_send_more() {
         let (_far, _socket, client) = connected().await;
         let waited = tokio::time::timeout(Duration::from_millis(50), client.sends_no_more());
         assert!(waited.await.is_err());
     }
 
     #[tokio::test]
-    async fn the_end_is_seen_behind_bytes_that_are_unread() {
+    async fn the_end_is_detected_behind_unread_bytes() {
         let (mut far, mut socket, client) = connected().await;
         far.shutdown().await.unwrap();
         client.sends_no_more().await;
@@ -144,9 +145,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reset_is_seen_behind_bytes_that_are_unread() {
+    async fn a_reset_is_detected_behind_unread_bytes() {
         let (far, mut socket, client) = connected().await;
-        // Whoever closes a connection with unread bytes of the other side resets it.
+        // Closing a connection with unread received bytes resets it.
         socket.write_all(b"y").await.unwrap();
         far.readable().await.unwrap();
         drop(far);

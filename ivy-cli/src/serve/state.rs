@@ -1,5 +1,5 @@
-//! All that the server knows: the broker, and the settings of queues that the broker has no use
-//! for. Without IO, like the broker itself.
+//! The state of the server: the broker, and the settings of queues that the broker does not use.
+//! Without IO, like the broker.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -17,19 +17,19 @@ use super::failure::Failure;
 use super::kind::QueueKind;
 use super::push::{Push, PushStatus, PushUpdate, SubscribersChange};
 
-/// What became of a call.
+/// The outcome of a call.
 pub(crate) type Outcome = Result<Reply, Failure>;
 
-/// What a call that succeeded is answered with.
+/// The reply to a successful call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// What the broker said.
+    /// The response of the broker.
     Broker(Response),
     /// A queue.
     Queue(Box<WholeQueue>),
-    /// It is done, in these words.
+    /// The call is done; the response contains this message.
     Done(&'static str),
-    /// To whom a message is pushed, and how far that has come.
+    /// The subscribers of a message, and its delivery status for each.
     PushStatus(Vec<PushStatus>),
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct WholeQueue {
     pub(crate) extras: Extras,
 }
 
-/// Settings of a queue that the broker does not know.
+/// Settings of a queue that the broker does not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extras {
     pub(crate) kind: QueueKind,
@@ -48,7 +48,7 @@ pub(crate) struct Extras {
     pub(crate) alerts: Alerts,
 }
 
-/// The broker, and what the server adds to it.
+/// The broker, and the server's additions to it.
 #[derive(Debug)]
 pub(crate) struct State {
     broker: Broker,
@@ -57,7 +57,7 @@ pub(crate) struct State {
     is_closed: bool,
 }
 
-/// Names the questions that the state itself asks the broker. Those of callers have other numbers.
+/// The id of the requests that the state itself makes. Those of callers have other numbers.
 const OWN: RequestId = RequestId(0);
 
 impl State {
@@ -70,7 +70,7 @@ impl State {
         }
     }
 
-    /// From now on nothing waits: a long poll that finds no message is answered at once.
+    /// Ends all waiting from now on: a long poll that finds no message returns at once.
     pub(crate) fn close(&mut self) {
         self.is_closed = true;
     }
@@ -137,7 +137,7 @@ impl State {
         let extras = self.extras_of(&queue);
         Ok(Reply::PushStatus(match extras.push {
             Some(push) if extras.kind == QueueKind::Multicast => push.untried(),
-            // Of a unicast queue, only subscribers that were tried are listed.
+            // For a unicast queue, only subscribers that were tried are listed.
             _ => Vec::new(),
         }))
     }
@@ -165,7 +165,7 @@ impl State {
         }
     }
 
-    /// Asks the broker something that it answers at once. What else it has to say is kept.
+    /// Makes a request that the broker completes at once. Its other outputs are kept.
     fn ask_broker(&mut self, request: Request, now: Moment) -> Result<Response, Failure> {
         self.input(Input::Request(OWN, request), now);
         loop {
@@ -187,7 +187,7 @@ impl Machine for State {
     type Request = ApiCall;
     type Response = Outcome;
 
-    /// Only a reserve that waits is answered later than at the next polls.
+    /// Only a waiting reserve completes later than at the next polls.
     fn submit(&mut self, id: RequestId, call: ApiCall, now: Moment) {
         let outcome = match call {
             ApiCall::Broker(request) => {
@@ -226,7 +226,7 @@ impl Machine for State {
 }
 
 impl Extras {
-    /// These settings with what is asked for in the place of what was, if it suits the queue.
+    /// These settings with the changes applied, if they suit the queue.
     fn updated(
         mut self,
         kind: QueueKind,

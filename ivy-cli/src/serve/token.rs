@@ -1,4 +1,4 @@
-//! Where the accepted token comes from.
+//! The source of the accepted token.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -10,39 +10,39 @@ use clap::error::ErrorKind;
 
 use super::access::{InvalidText, Token};
 
-/// The variable that holds the token.
+/// The variable that contains the token.
 const VARIABLE: &str = "IVY_SERVE_TOKEN";
-/// The token if none is given. Anybody knows it.
+/// The default token. It is public.
 const DEFAULT: &str = "local-development-token";
-/// The largest file that can hold a token, in bytes.
+/// The maximum size of a token file, in bytes.
 const MAX_FILE: u64 = 4096;
 
-/// The options about the token.
+/// The options for the token.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TokenOptions {
-    /// The token that is accepted; others are refused [default: local-development-token]
+    /// The token to accept; others are refused [default: local-development-token]
     ///
-    /// Every user of this machine can read it in the list of processes: where that matters, set the
-    /// variable IVY_SERVE_TOKEN or use --token-file instead. Both options win over the variable. With
-    /// the variable, the `export` lines that the server prints name it instead of the token, so set it
-    /// in the other terminal as well before you use them.
+    /// Every user of this machine can read it in the list of processes; to avoid that, set the
+    /// variable IVY_SERVE_TOKEN or use --token-file instead. Both options take precedence over the
+    /// variable. If the variable is used, the `export` lines that the server prints refer to it
+    /// instead of showing the token, so set it in the other terminal as well.
     #[arg(long, value_name = "TOKEN", value_parser = Unquoted)]
     token: Option<Token>,
 
-    /// The file with the token that is accepted; one line break at its end does not count
+    /// A file with the token to accept; one trailing line break is ignored
     #[arg(long, value_name = "FILE", conflicts_with = "token")]
     token_file: Option<PathBuf>,
 }
 
-/// The token, and how a shell names it.
+/// The token, and how to write it in a shell.
 #[derive(Debug)]
 pub(crate) struct GivenToken {
     pub(crate) token: Token,
-    /// The token itself where everybody can read it anyway, or else what expands to it.
+    /// The token itself if it is public anyway, else an expression that expands to it.
     pub(crate) in_shell: String,
 }
 
-/// There is no token that can be used. Never shows it.
+/// The token is invalid. Never shows it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadToken {
     #[error("cannot read the token in {}: {source}", file.display())]
@@ -52,7 +52,7 @@ pub(crate) enum BadToken {
 }
 
 impl TokenOptions {
-    /// The token: of the options, or else of the environment, or else the default.
+    /// Returns the token: from the options, else from the environment, else the default.
     pub(crate) fn resolve(&self) -> Result<GivenToken, BadToken> {
         if let Some(token) = &self.token {
             return Ok(GivenToken { token: token.clone(), in_shell: token.as_str().to_owned() });
@@ -64,7 +64,7 @@ impl TokenOptions {
             return given(&text, file.display().to_string(), in_shell);
         }
         match std::env::var_os(VARIABLE) {
-            // What is no UTF-8 is no token either.
+            // Invalid UTF-8 is not a valid token.
             Some(text) => {
                 given(text.to_str().unwrap_or(""), VARIABLE.to_owned(), format!("${VARIABLE}"))
             }
@@ -90,12 +90,12 @@ fn read(file: &Path) -> io::Result<String> {
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }
 
-/// A path as one word of a shell.
+/// Quotes a path as one word of a shell.
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
-/// Reads a token, and does not repeat in an error what may be one.
+/// Parses a token without repeating its text in an error.
 #[derive(Clone, Copy, Debug)]
 struct Unquoted;
 
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_one_word_of_a_shell() {
+    fn a_path_is_quoted_as_one_word_of_a_shell() {
         assert_eq!(quoted(Path::new("a b")), "'a b'");
         assert_eq!(quoted(Path::new("it's")), r"'it'\''s'");
     }

@@ -1,6 +1,6 @@
-//! `ivy keys`: files of keys, from the first key to the end of a rotation.
+//! `ivy keys`: keyset files, from the first key to the end of a rotation.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ivy_proto::QueueName;
 use ivy_proto::wire::crypto::{Binding, Entropy, KeyId, KeyStatus, Keyset, ivy2};
 
-/// A folder that is removed in the end.
+/// A folder that is removed when dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -49,19 +49,19 @@ fn start(command: &str, file: &Path, options: &[&str]) -> Child {
 
 fn run(command: &str, file: &Path, options: &[&str], input: &str) -> Output {
     let mut child = start(command, file, options);
-    // A command that does not ask for it may have ended already.
+    // A command that does not read its input may have ended already.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
 
-/// What a command printed that succeeded.
+/// The output of a command that succeeds.
 fn done(command: &str, file: &Path, options: &[&str], input: &str) -> String {
     let output = run(command, file, options, input);
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a command said that failed.
+/// The error of a command that fails.
 fn refused(command: &str, file: &Path, options: &[&str], input: &str) -> String {
     let output = run(command, file, options, input);
     assert_eq!(output.status.code(), Some(1), "{command}");
@@ -83,7 +83,7 @@ fn statuses(file: &Path) -> Vec<(String, KeyStatus)> {
 const FAST: [&str; 6] = ["--memory", "64", "--passes", "1", "--lanes", "1"];
 
 #[test]
-fn what_is_done_is_no_failure_though_nobody_reads_what_is_said() {
+fn a_command_succeeds_even_if_its_output_is_closed() {
     let folder = Folder::new();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -94,7 +94,7 @@ fn what_is_done_is_no_failure_though_nobody_reads_what_is_said() {
 }
 
 #[test]
-fn a_rotation_from_its_beginning_to_its_end() {
+fn a_complete_rotation() {
     let folder = Folder::new();
     let file = folder.file();
     let queue = QueueName::new("mail").unwrap();
@@ -109,7 +109,7 @@ fn a_rotation_from_its_beginning_to_its_end() {
     assert_eq!(keyset(&file).primary(), &id("2025"));
     done("rotate", &file, &[], "");
     assert_eq!(keyset(&file).primary(), &id("2026"));
-    assert!(opens(), "what is under way still opens");
+    assert!(opens(), "a message in flight still opens");
     assert!(refused("remove", &file, &["2025"], "").contains("must be disabled"));
     done("disable", &file, &["2025"], "");
     assert!(!opens());
@@ -119,7 +119,7 @@ fn a_rotation_from_its_beginning_to_its_end() {
 
 #[cfg(unix)]
 #[test]
-fn only_its_owner_may_read_a_keyset_file() {
+fn a_keyset_file_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = Folder::new();
@@ -143,7 +143,7 @@ fn a_changed_keyset_file_keeps_its_readers() {
     done("new", &file, &[], "");
     symlink("keys.json", &link).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
-    // Only root may give a file away; for others, owner and group stay what they are.
+    // Only root may change the owner; for others, owner and group stay the same.
     let _ = chown(&file, Some(12345), Some(54321));
     let access = || {
         let metadata = std::fs::metadata(&file).unwrap();
@@ -157,7 +157,7 @@ fn a_changed_keyset_file_keeps_its_readers() {
 }
 
 #[test]
-fn what_an_interrupted_change_left_is_named_and_what_to_do_about_it() {
+fn the_error_after_an_interrupted_change_names_the_file_to_remove() {
     let folder = Folder::new();
     let file = folder.file();
     done("new", &file, &[], "");
@@ -167,7 +167,7 @@ fn what_an_interrupted_change_left_is_named_and_what_to_do_about_it() {
 }
 
 #[test]
-fn a_change_waits_until_another_one_is_done() {
+fn a_change_waits_for_another_one() {
     let folder = Folder::new();
     let file = folder.file();
     done("new", &file, &[], "");
@@ -182,7 +182,7 @@ fn a_change_waits_until_another_one_is_done() {
 }
 
 #[test]
-fn of_changes_at_one_time_none_is_lost() {
+fn no_concurrent_change_is_lost() {
     let folder = Folder::new();
     let file = folder.file();
     done("new", &file, &[], "");
@@ -199,7 +199,7 @@ fn of_changes_at_one_time_none_is_lost() {
     }
     assert_eq!(added + refused, 33);
     assert_eq!(statuses(&file).len(), added);
-    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1, "nothing stays beside it");
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1, "no other file remains");
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn each_error_names_the_file_and_a_folder_is_reported_as_one() {
 }
 
 #[test]
-fn secrets_are_shown_only_when_asked_for() {
+fn secrets_are_shown_only_on_request() {
     use base64::Engine;
 
     let folder = Folder::new();
@@ -290,7 +290,7 @@ fn existing_keys_keep_their_ids() {
 }
 
 #[test]
-fn a_file_that_is_there_is_not_overwritten_and_one_that_is_no_keyset_not_changed() {
+fn an_existing_file_is_not_overwritten_and_an_invalid_one_not_changed() {
     let folder = Folder::new();
     let file = folder.file();
     done("new", &file, &["--kid", "k1"], "");
@@ -306,7 +306,7 @@ fn a_file_that_is_there_is_not_overwritten_and_one_that_is_no_keyset_not_changed
 }
 
 #[test]
-fn a_password_gives_a_key_that_can_be_checked_and_is_not_printed() {
+fn a_key_derived_from_a_password_can_be_checked_and_is_not_printed() {
     let folder = Folder::new();
     let file = folder.file();
     let named = |name| [&["--kid", name][..], &FAST].concat();

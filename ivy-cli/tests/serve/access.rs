@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Access control.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::server::{PROJECT, Server, TOKEN, raw_request};
 
 const REFUSED: (u16, &str) = (401, r#"{"msg":"Invalid project/token combination"}"#);
 
-/// The answer to a request for the list of queues of a project.
+/// The response to a request for the list of queues of a project.
 fn list(server: &Server, project: &str, query: &str, headers: &[&str]) -> crate::http::Response {
     let mut connection = server.connect();
     let target = format!("/3/projects/{project}/queues{query}");
@@ -15,7 +15,7 @@ fn list(server: &Server, project: &str, query: &str, headers: &[&str]) -> crate:
 }
 
 #[test]
-fn the_token_may_come_in_the_header_or_in_the_query() {
+fn the_token_may_be_in_the_header_or_in_the_query() {
     let server = Server::start();
     let header = format!("Authorization: OAuth {TOKEN}");
     let query = format!("?oauth={TOKEN}");
@@ -53,7 +53,7 @@ fn another_project_is_refused() {
 }
 
 #[test]
-fn a_token_in_the_body_lets_nobody_in() {
+fn a_token_in_the_body_is_ignored() {
     let server = Server::start();
     let mut connection = server.connect();
     let body = json!({"oauth": TOKEN, "messages": [{"body": "a"}]}).to_string();

@@ -1,4 +1,4 @@
-//! Requests that make no sense.
+//! Invalid requests.
 
 use serde_json::json;
 
@@ -35,7 +35,7 @@ fn malformed_json_is_a_bad_request_with_a_msg() {
 }
 
 #[test]
-fn a_place_that_does_not_exist_is_not_found() {
+fn a_missing_resource_is_not_found() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     for path in ["", "nonsense", "queues/q/nonsense", "queues/q/messages/1/touch/2"] {
@@ -95,7 +95,7 @@ fn the_response_to_a_wrong_verb_names_the_allowed_ones() {
 }
 
 #[test]
-fn a_name_that_cannot_be_one_is_a_bad_request() {
+fn an_invalid_name_is_a_bad_request() {
     let server = Server::start();
     let long = "x".repeat(256);
     for segment in ["%ff", "a%0d%0ab", "%00", &long] {
@@ -117,10 +117,10 @@ fn a_body_that_is_too_large_is_refused_and_the_connection_stays_usable() {
     assert_eq!(connection.read().status(), 200);
 }
 
-/// Of values that are a few bytes each, notes would take many times the room.
+/// The positions of values that are a few bytes each would take many times their memory.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_bad_body_of_very_many_values_takes_little_more_memory_than_itself() {
+fn an_invalid_body_of_very_many_values_takes_little_more_memory_than_its_size() {
     const SIZE: usize = 8 * 1024 * 1024;
     for (values, end, msg) in [
         ("{\"\":0},", b"x".as_slice(), "Too many values in the body"),

@@ -1,4 +1,4 @@
-//! How the program ends.
+//! Shutdown.
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::server::{Server, request};
 
 #[test]
-fn the_signals_that_end_programs_end_it_well() {
+fn termination_signals_stop_it_cleanly() {
     for signal in [Signal::INT, Signal::TERM] {
         let mut server = Server::start();
         server.post_bodies("q", &["a"]);
@@ -16,7 +16,7 @@ fn the_signals_that_end_programs_end_it_well() {
 }
 
 #[test]
-fn waiting_reserves_do_not_keep_it() {
+fn waiting_reserves_do_not_delay_its_end() {
     let mut server = Server::start();
     server.put("queues/q", json!({}));
     let mut polling: Vec<_> = (0..10).map(|_| server.connect()).collect();
@@ -25,7 +25,7 @@ fn waiting_reserves_do_not_keep_it() {
     }
     server.signal(Signal::TERM);
     for connection in &mut polling {
-        // One that is read too late is not answered at all.
+        // A request that is read too late gets no response at all.
         if let Ok(answer) = connection.try_read() {
             assert_eq!(answer.status_and_text(), (200, r#"{"messages":[]}"#));
         }
@@ -35,7 +35,7 @@ fn waiting_reserves_do_not_keep_it() {
 }
 
 #[test]
-fn idle_and_silent_connections_do_not_keep_it() {
+fn idle_and_silent_connections_do_not_delay_its_end() {
     let mut server = Server::start();
     let mut used = server.connect();
     used.send(request("GET", "queues", ""));

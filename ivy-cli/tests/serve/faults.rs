@@ -1,4 +1,4 @@
-//! Faults on demand.
+//! Injected faults.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,8 @@ fn post(server: &Server) -> std::io::Result<Response> {
     server.try_request("POST", "queues/q/messages", POST)
 }
 
-/// Posts messages under a fault that strikes every other time or so. Gives how many posts were
-/// answered as usual, how many were not, and how many messages are there in the end.
+/// Posts messages under a fault that hits about every other request. Returns how many posts
+/// succeeded, how many did not, and how many messages are stored in the end.
 fn outcome(fault: &str) -> (u64, u64, u64) {
     let server = Server::start_with(&["--fault", &format!("{fault},chance=0.5")]);
     let usual = |answer: &std::io::Result<Response>| {
@@ -23,7 +23,7 @@ fn outcome(fault: &str) -> (u64, u64, u64) {
             .is_ok_and(|answer| matches!(answer.status(), 200 | 201) && !answer.body.is_empty())
     };
     let answered = (0..40).filter(|_| usual(&post(&server))).count() as u64;
-    // The question is struck as well, now and then.
+    // This request is sometimes hit as well.
     let size = loop {
         let answer = server.try_request("GET", "queues/q", "");
         if usual(&answer) {
@@ -34,14 +34,14 @@ fn outcome(fault: &str) -> (u64, u64, u64) {
 }
 
 #[test]
-fn a_status_comes_without_the_work_being_done() {
+fn a_status_fault_does_not_execute_the_request() {
     let (answered, failed, stored) = outcome("status=503");
     assert!(answered > 0 && failed > 0, "{answered} {failed}");
     assert_eq!(stored, answered);
 }
 
 #[test]
-fn a_reply_is_dropped_after_the_work_was_done() {
+fn a_dropped_reply_follows_an_executed_request() {
     for fault in ["drop-reply", "partial-reply", "empty-reply"] {
         let (answered, failed, stored) = outcome(fault);
         assert!(answered > 0 && failed > 0, "{fault}: {answered} {failed}");
@@ -50,7 +50,7 @@ fn a_reply_is_dropped_after_the_work_was_done() {
 }
 
 #[test]
-fn a_proxy_answers_with_a_page() {
+fn a_proxy_status_has_an_html_page() {
     for status in [502, 503, 504] {
         let server = Server::start_with(&["--fault", &format!("status={status}")]);
         let answer = post(&server).unwrap();
@@ -61,7 +61,7 @@ fn a_proxy_answers_with_a_page() {
 }
 
 #[test]
-fn the_server_itself_answers_with_a_msg() {
+fn a_server_status_has_a_msg() {
     for (status, msg) in [(500, "Internal Server Error"), (429, "Too Many Requests")] {
         let server = Server::start_with(&["--fault", &format!("status={status}")]);
         let answer = post(&server).unwrap();
@@ -71,7 +71,7 @@ fn the_server_itself_answers_with_a_msg() {
 }
 
 #[test]
-fn a_dropped_reply_is_the_end_of_the_connection_without_a_byte() {
+fn a_dropped_reply_ends_the_connection_without_a_byte() {
     let server = Server::start_with(&["--fault", "drop-reply"]);
     let mut connection = server.connect();
     connection.send(request("POST", "queues/q/messages", POST));
@@ -100,7 +100,7 @@ fn an_empty_reply_has_its_status_and_no_body() {
 }
 
 #[test]
-fn null_takes_the_place_of_messages_and_of_nothing_else() {
+fn null_replaces_messages_and_nothing_else() {
     let server = Server::start_with(&["--fault", "null-messages"]);
     server.post_bodies("q", &["a", "b"]);
     for answer in [server.post("queues/q/reservations", json!({})), server.get("queues/q/messages")]
@@ -111,7 +111,7 @@ fn null_takes_the_place_of_messages_and_of_nothing_else() {
 }
 
 #[test]
-fn a_slow_reply_is_held_back() {
+fn a_slow_reply_is_delayed() {
     let server = Server::start_with(&["--fault", "slow,delay=300ms"]);
     let started = Instant::now();
     assert_eq!(post(&server).unwrap().status(), 201);
@@ -119,7 +119,7 @@ fn a_slow_reply_is_held_back() {
 }
 
 #[test]
-fn slow_goes_together_with_others() {
+fn slow_is_combined_with_others() {
     let server = Server::start_with(&["--fault", "slow,delay=300ms", "--fault", "status=503"]);
     let started = Instant::now();
     assert_eq!(post(&server).unwrap().status(), 503);
@@ -127,7 +127,7 @@ fn slow_goes_together_with_others() {
 }
 
 #[test]
-fn the_same_seed_strikes_the_same_requests() {
+fn the_same_seed_hits_the_same_requests() {
     let statuses = |seed: &str| {
         let options = ["--fault", "status=503,chance=0.5", "--fault-seed", seed];
         let server = Server::start_with(&options);

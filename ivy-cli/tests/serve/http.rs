@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Longer than any answer takes, so that a test that would hang fails instead.
+/// Longer than any response takes, so that a test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One connection.
@@ -14,10 +14,10 @@ pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
 }
 
-/// One answer.
+/// One response.
 #[derive(Debug)]
 pub(crate) struct Response {
-    /// The line with the status, and the headers, as they came.
+    /// The status line and the headers, as received.
     pub(crate) head: Vec<String>,
     pub(crate) body: Vec<u8>,
 }
@@ -34,7 +34,7 @@ impl Connection {
         self.try_send(bytes).unwrap();
     }
 
-    /// Sends what the server may not want to read to its end.
+    /// Sends bytes that the server may not read completely.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes.as_ref())
     }
@@ -44,7 +44,7 @@ impl Connection {
         self.stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
     }
 
-    /// Reads an answer, if there is one before the connection ends.
+    /// Reads a response, if there is one before the connection ends.
     pub(crate) fn try_read(&mut self) -> io::Result<Response> {
         let mut head = Vec::new();
         loop {
@@ -65,10 +65,10 @@ impl Connection {
     }
 
     pub(crate) fn read(&mut self) -> Response {
-        self.try_read().expect("an answer")
+        self.try_read().expect("a response")
     }
 
-    /// Reads what is left until the server ends the connection.
+    /// Reads the rest until the server ends the connection.
     pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         // A connection may also end with a reset.
@@ -101,7 +101,7 @@ impl Response {
         self.json()["msg"].as_str().unwrap().to_owned()
     }
 
-    /// The status and the text, which is what most tests are about.
+    /// The status and the body, which is what most tests check.
     pub(crate) fn status_and_text(&self) -> (u16, &str) {
         (self.status(), self.text())
     }

@@ -1,4 +1,4 @@
-//! Reserves that wait.
+//! Long polls.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ fn poll(server: &Server, body: &str) -> Connection {
 }
 
 #[test]
-fn a_waiting_reserve_brings_nothing_when_its_time_is_over() {
+fn a_waiting_reserve_returns_no_message_when_its_time_is_over() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     let started = std::time::Instant::now();
@@ -23,7 +23,7 @@ fn a_waiting_reserve_brings_nothing_when_its_time_is_over() {
 }
 
 #[test]
-fn a_waiting_reserve_brings_a_message_as_soon_as_it_is_posted() {
+fn a_waiting_reserve_returns_a_message_as_soon_as_it_is_posted() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     let mut polling = poll(&server, r#"{"wait":30,"n":10}"#);
@@ -32,7 +32,7 @@ fn a_waiting_reserve_brings_a_message_as_soon_as_it_is_posted() {
 }
 
 #[test]
-fn a_waiting_reserve_brings_a_message_that_is_released() {
+fn a_waiting_reserve_returns_a_released_message() {
     let server = Server::start();
     server.post_bodies("q", &["a"]);
     let (id, reservation) = server.reserve_one("q");
@@ -43,11 +43,11 @@ fn a_waiting_reserve_brings_a_message_that_is_released() {
 }
 
 #[test]
-fn a_waiting_reserve_hears_of_the_deletion_of_its_queue() {
+fn a_waiting_reserve_fails_if_its_queue_is_deleted() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     let mut polling = poll(&server, r#"{"wait":30}"#);
-    // The reserve may come before the deletion or after it: the answer is the same.
+    // The reserve may arrive before the deletion or after it: the response is the same.
     server.delete("queues/q", json!({}));
     assert_eq!(polling.read().status_and_text(), (404, r#"{"msg":"Queue not found"}"#));
 }
@@ -79,11 +79,11 @@ fn two_thousand_waiting_reserves_get_a_message_each() {
 }
 
 #[test]
-fn a_message_is_not_lost_to_clients_that_left_while_they_waited() {
+fn a_message_is_not_lost_to_clients_that_disconnected_while_waiting() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     for _ in 0..10 {
-        // Should the message reach one that has just left, it comes back after a second.
+        // If a client that has just disconnected gets the message, it returns after a second.
         drop(poll(&server, r#"{"wait":30,"timeout":1}"#));
     }
     server.post_bodies("q", &["a"]);
@@ -100,21 +100,21 @@ fn a_message_is_not_lost_to_clients_that_left_while_they_waited() {
 }
 
 #[test]
-fn a_client_that_closes_its_sending_side_while_it_waits_is_answered_at_once() {
+fn a_client_that_closes_its_sending_side_while_waiting_gets_a_response_at_once() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     let started = std::time::Instant::now();
     let mut polling = poll(&server, r#"{"wait":30}"#);
     polling.end_sending();
     assert_eq!(polling.read().status_and_text(), (200, r#"{"messages":[]}"#));
-    assert!(started.elapsed().as_secs() < 30, "not after its whole time");
+    assert!(started.elapsed().as_secs() < 30, "not after its full time");
     server.post_bodies("q", &["a"]);
-    assert_eq!(server.reserve("q", json!({})).len(), 1, "it took no message along");
+    assert_eq!(server.reserve("q", json!({})).len(), 1, "it reserved no message");
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
-fn the_end_of_a_waiting_client_is_noticed_behind_other_requests() {
+fn the_end_of_a_waiting_client_is_detected_behind_other_requests() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     let started = std::time::Instant::now();
@@ -124,7 +124,7 @@ fn the_end_of_a_waiting_client_is_noticed_behind_other_requests() {
     }
     polling.end_sending();
     assert_eq!(polling.read().status_and_text(), (200, r#"{"messages":[]}"#));
-    assert!(started.elapsed().as_secs() < 30, "not after its whole time");
+    assert!(started.elapsed().as_secs() < 30, "not after its full time");
     for _ in 0..3 {
         assert_eq!(polling.read().status(), 200);
     }

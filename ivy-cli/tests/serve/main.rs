@@ -1,6 +1,6 @@
-//! `ivy serve` as its clients see it: the program, on real sockets, byte by byte where it matters.
+//! `ivy serve` as its clients see it: the program, on real sockets, byte by byte if it matters.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod access;
 mod bad_requests;

@@ -1,4 +1,4 @@
-//! Messages: posted, looked at, deleted.
+//! Messages: post, peek, get, delete.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ const NO_RESERVATION: (u16, &str) = (400, r#"{"msg":"A reservation_id is require
 const TIMED_OUT: (u16, &str) = (403, r#"{"msg":"Reservation timed out"}"#);
 
 #[test]
-fn a_post_is_answered_with_ids_of_nineteen_digits_in_order() {
+fn a_post_returns_ids_of_nineteen_digits_in_order() {
     let server = Server::start();
     let answer = server
         .post("queues/q/messages", json!({"messages": [{"body": "a"}, {"body": "b", "delay": 0}]}));
@@ -34,7 +34,7 @@ fn bodies_of_any_text_come_back_unchanged() {
 }
 
 #[test]
-fn however_a_body_is_escaped_it_says_the_same() {
+fn escapes_do_not_change_a_body() {
     let server = Server::start();
     let bodies = r#"{"messages":[{"body":"\u00fcber \/ \ud83e\udd80"},{"\u0062ody":"\"\b\f\t"}]}"#;
     assert_eq!(server.request("POST", "queues/q/messages", bodies).status(), 201);
@@ -42,7 +42,7 @@ fn however_a_body_is_escaped_it_says_the_same() {
 }
 
 #[test]
-fn a_body_is_as_large_as_what_it_says_however_it_is_escaped() {
+fn the_size_of_a_body_is_that_of_its_unescaped_text() {
     let server = Server::start();
     let post = |length: usize| {
         let body = format!("{{\"messages\":[{{\"body\":\"{}\"}}]}}", "\\u0061".repeat(length));
@@ -62,7 +62,7 @@ fn a_hundred_messages_fit_in_a_post() {
 }
 
 #[test]
-fn what_clients_add_to_a_post_is_ignored() {
+fn unknown_keys_of_a_post_are_ignored() {
     let server = Server::start();
     let message = json!({
         "body": "a", "reserved_until": "0001-01-01T00:00:00Z", "timeout": 60, "expires_in": 60,
@@ -73,7 +73,7 @@ fn what_clients_add_to_a_post_is_ignored() {
 }
 
 #[test]
-fn a_post_that_is_not_one_is_a_bad_request_and_stores_nothing() {
+fn an_invalid_post_is_a_bad_request_and_stores_nothing() {
     let server = Server::start();
     for body in [
         json!({}),
@@ -101,7 +101,7 @@ fn a_post_that_is_not_one_is_a_bad_request_and_stores_nothing() {
 }
 
 #[test]
-fn a_message_of_the_largest_size_is_stored() {
+fn a_message_of_the_maximum_size_is_stored() {
     let server = Server::start();
     let body = "x".repeat(256 * 1024);
     server.post_bodies("q", &[&body]);
@@ -113,13 +113,13 @@ fn a_delayed_message_is_counted_at_once_and_ready_later() {
     let server = Server::start();
     server.post("queues/q/messages", json!({"messages": [{"body": "later", "delay": 1}]}));
     assert_eq!(server.size("q"), 1);
-    // Answered as soon as the message is ready, and never before.
+    // The response comes as soon as the message is ready, never earlier.
     let messages = server.reserve("q", json!({"wait": 30}));
     assert_eq!(messages[0]["body"], "later");
 }
 
 #[test]
-fn a_webhook_takes_whatever_text_as_one_message() {
+fn a_webhook_accepts_any_text_as_one_message() {
     let server = Server::start();
     for body in ["{\"not\": \"read\"", "plain", ""] {
         let answer = server.request("POST", "queues/q/webhook", body);
@@ -147,7 +147,7 @@ fn a_peek_shows_ready_messages_in_order_and_reserves_none() {
 }
 
 #[test]
-fn a_peek_takes_its_number_from_the_query_or_else_from_the_body() {
+fn a_peek_reads_its_count_from_the_query_or_else_from_the_body() {
     let server = Server::start();
     server.post_bodies("q", &["x"; 5]);
     for (query, body, count) in [
@@ -169,7 +169,7 @@ fn a_peek_takes_its_number_from_the_query_or_else_from_the_body() {
 }
 
 #[test]
-fn a_peek_at_an_empty_queue_shows_an_empty_list() {
+fn a_peek_at_an_empty_queue_returns_an_empty_list() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     assert_eq!(server.get("queues/q/messages").status_and_text(), (200, r#"{"messages":[]}"#));
@@ -183,13 +183,13 @@ fn a_message_is_found_by_its_id_reserved_or_not() {
     let told = |count| json!({"message": {"id": id, "body": "a", "reserved_count": count}});
     assert_eq!((server.get(&path).status(), server.get(&path).json()), (200, told(0)));
     server.reserve("q", json!({}));
-    assert_eq!(server.get(&path).json(), told(1), "and its reservation is not told");
+    assert_eq!(server.get(&path).json(), told(1), "and its reservation is not shown");
     server.request("DELETE", "queues/q/messages", "");
     assert_eq!(server.get(&path).status_and_text(), NOT_FOUND);
 }
 
 #[test]
-fn a_message_that_nobody_holds_is_deleted_without_a_reservation() {
+fn an_unreserved_message_is_deleted_without_a_reservation() {
     let server = Server::start();
     for body in ["", "{}", r#"{"reservation_id":""}"#, r#"{"reservation_id":null}"#] {
         let id = server.post_bodies("q", &["a"]).remove(0);
@@ -222,7 +222,7 @@ fn a_reserved_message_is_deleted_with_its_reservation_only() {
 }
 
 #[test]
-fn several_messages_are_deleted_by_objects_texts_or_numbers() {
+fn several_messages_are_deleted_by_objects_strings_or_numbers() {
     let server = Server::start();
     let ids = server.post_bodies("q", &["a", "b", "c", "d", "kept"]);
     let (reserved, reservation) = server.reserve_one("q");
@@ -253,7 +253,7 @@ fn several_messages_are_deleted_all_or_none() {
 }
 
 #[test]
-fn ids_that_name_no_message_never_clear_a_queue() {
+fn invalid_ids_never_clear_a_queue() {
     let server = Server::start();
     server.post_bodies("q", &["a"]);
     for ids in [
@@ -280,7 +280,7 @@ fn ids_that_name_no_message_never_clear_a_queue() {
 }
 
 #[test]
-fn without_ids_a_queue_is_cleared_of_reserved_messages_too() {
+fn a_delete_without_ids_clears_reserved_messages_too() {
     let server = Server::start();
     for body in ["", "{}", r#"{"oauth":"x"}"#] {
         server.post_bodies("q", &["a", "b"]);

@@ -1,13 +1,13 @@
-//! The program: what it prints, and what it refuses.
+//! The program: its output and its options.
 
 use std::net::TcpListener;
 
 use crate::server::{PROJECT, Server, TOKEN, ivy};
 
 #[test]
-fn it_prints_what_a_client_needs_in_its_environment() {
+fn it_prints_the_environment_of_a_client() {
     let mut server = Server::start();
-    let lines = server.read_until("Ctrl-C ends the server, and all its queues with it.");
+    let lines = server.read_until("Ctrl-C stops the server and discards its queues.");
     let exported: Vec<_> = lines.iter().filter_map(|line| line.strip_prefix("export ")).collect();
     let port = server.port;
     assert_eq!(
@@ -24,7 +24,7 @@ fn it_prints_what_a_client_needs_in_its_environment() {
     );
 }
 
-/// What the program prints for clients that gets its token so.
+/// The output for clients if the token is given in this way.
 fn exported(options: &[&str], variable: Option<&str>) -> (Server, Vec<String>) {
     let mut server = Server::start_by(|ivy| {
         ivy.args(options);
@@ -32,14 +32,14 @@ fn exported(options: &[&str], variable: Option<&str>) -> (Server, Vec<String>) {
             ivy.env("IVY_SERVE_TOKEN", token);
         }
     });
-    let lines = server.read_until("Ctrl-C ends the server, and all its queues with it.");
+    let lines = server.read_until("Ctrl-C stops the server and discards its queues.");
     let exported = lines.iter().filter_map(|line| line.strip_prefix("export "));
     let exported = exported.map(str::to_owned).collect();
     (server, exported)
 }
 
 #[test]
-fn the_token_may_come_from_the_environment_or_from_a_file_and_is_not_printed_then() {
+fn a_token_from_the_environment_or_a_file_is_not_printed() {
     let file = std::env::temp_dir().join(format!("ivy token's {}", std::process::id()));
     std::fs::write(&file, format!("{TOKEN}\n")).unwrap();
     let path = file.to_str().unwrap();
@@ -59,7 +59,7 @@ fn the_token_may_come_from_the_environment_or_from_a_file_and_is_not_printed_the
 }
 
 #[test]
-fn a_token_that_cannot_be_used_is_an_error_that_does_not_show_it() {
+fn the_error_about_an_invalid_token_does_not_show_it() {
     let file = std::env::temp_dir().join(format!("ivy-bad-token-{}", std::process::id()));
     std::fs::write(&file, "secret with spaces").unwrap();
     let path = file.to_str().unwrap();
@@ -88,12 +88,12 @@ fn its_help_says_who_can_read_the_token() {
     let output = ivy().args(["serve", "--help"]).env("IVY_SERVE_TOKEN", "secret").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(help.contains("list of processes") && help.contains("IVY_SERVE_TOKEN"), "{help}");
-    assert!(help.contains("win over the variable") && help.contains("other terminal"), "{help}");
+    assert!(help.contains("take precedence over the variable") && help.contains("other terminal"), "{help}");
     assert!(!help.contains("secret"), "{help}");
 }
 
 #[test]
-fn a_port_that_is_taken_is_an_error_with_the_address() {
+fn the_error_about_a_port_in_use_contains_the_address() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let output = ivy().args(["serve", "--port", &port.to_string()]).output().unwrap();
@@ -103,7 +103,7 @@ fn a_port_that_is_taken_is_an_error_with_the_address() {
 }
 
 #[test]
-fn options_that_make_no_sense_are_refused_with_the_reason() {
+fn invalid_options_are_refused_with_the_reason() {
     for (option, value, reason) in [
         ("--port", "70000", "70000"),
         ("--project", "a b", "letters, digits"),

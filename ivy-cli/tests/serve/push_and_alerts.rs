@@ -1,4 +1,4 @@
-//! Settings that are kept and told, and have no effect yet.
+//! Settings that are stored and returned, and have no effect.
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ fn subscribers_make_a_multicast_queue_and_all_of_its_push_settings_are_reported(
 }
 
 #[test]
-fn that_nothing_is_pushed_is_said_once() {
+fn that_nothing_is_pushed_is_logged_once() {
     let mut server = Server::start();
     server.put("queues/pull", json!({}));
     push_queue(&server);
@@ -42,7 +42,7 @@ fn that_nothing_is_pushed_is_said_once() {
     server.wait();
     assert_eq!(
         server.complaints(),
-        "ivy serve: push queues are kept and told, but nothing is pushed to subscribers\n"
+        "ivy serve: push queues are stored and returned, but nothing is pushed to subscribers\n"
     );
 }
 
@@ -100,7 +100,7 @@ fn a_push_queue_keeps_at_least_one_subscriber() {
 }
 
 #[test]
-fn what_does_not_suit_the_type_of_a_queue_is_a_bad_request() {
+fn settings_that_do_not_suit_the_type_of_a_queue_are_bad_requests() {
     let server = Server::start();
     push_queue(&server);
     server.put("queues/pull", json!({}));
@@ -154,7 +154,7 @@ fn the_subscribers_of_a_message_are_listed_as_not_yet_tried() {
 }
 
 #[test]
-fn of_unicast_and_pull_queues_no_subscriber_is_listed_before_it_was_tried() {
+fn unicast_and_pull_queues_list_no_untried_subscribers() {
     let server = Server::start();
     let push = json!({"subscribers": [{"name": "a", "url": "http://127.0.0.1/a"}]});
     server.put("queues/one", json!({"queue": {"type": "unicast", "push": push}}));
@@ -166,7 +166,7 @@ fn of_unicast_and_pull_queues_no_subscriber_is_listed_before_it_was_tried() {
 }
 
 #[test]
-fn a_reserve_hands_out_no_message_of_a_push_queue() {
+fn a_reserve_returns_no_message_of_a_push_queue() {
     let server = Server::start();
     push_queue(&server);
     server.post_bodies("q", &["a"]);
@@ -177,7 +177,7 @@ fn a_reserve_hands_out_no_message_of_a_push_queue() {
 }
 
 #[test]
-fn a_queue_created_anew_has_none_of_the_old_settings() {
+fn a_recreated_queue_has_none_of_the_old_settings() {
     let server = Server::start();
     push_queue(&server);
     server.delete("queues/q", json!({}));
@@ -221,13 +221,13 @@ fn alerts_are_added_replaced_and_deleted_by_id() {
 }
 
 #[test]
-fn alerts_can_be_given_with_the_settings_of_a_queue() {
+fn alerts_can_be_set_with_the_settings_of_a_queue() {
     let server = Server::start();
     let alert = json!({"type": "fixed", "trigger": 10, "queue": "x"});
     let answer = server.put("queues/q", json!({"queue": {"alerts": [alert]}}));
     assert_eq!(answer.json()["queue"]["alerts"][0]["trigger"], 10);
     let answer = server.patch("queues/q", json!({"queue": {"message_timeout": 90}}));
-    assert_eq!(answer.json()["queue"]["alerts"].as_array().unwrap().len(), 1, "others stay");
+    assert_eq!(answer.json()["queue"]["alerts"].as_array().unwrap().len(), 1, "others remain");
     let answer = server.patch("queues/q", json!({"queue": {"alerts": []}}));
     assert_eq!(answer.json()["queue"].get("alerts"), None);
 }
@@ -255,7 +255,7 @@ fn malformed_alerts_are_bad_requests() {
 }
 
 #[test]
-fn a_message_may_have_five_push_headers_of_limited_size_and_none_that_ironmq_sets_itself() {
+fn a_message_may_have_five_push_headers_of_limited_size_and_none_that_ironmq_sets() {
     let server = Server::start();
     let post = |headers: Value| {
         let message = json!({"body": "a", "push_headers": headers});

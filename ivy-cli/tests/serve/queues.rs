@@ -1,4 +1,4 @@
-//! Queues: created, told, changed, listed, deleted.
+//! Queues: create, info, update, list, delete.
 
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ fn a_put_on_an_existing_queue_merges() {
 }
 
 #[test]
-fn a_patch_changes_what_it_names_and_tells_sizes() {
+fn a_patch_changes_the_given_settings_and_returns_sizes() {
     let server = Server::start();
     server.put("queues/q", json!({"queue": {"message_timeout": 90}}));
     let answer = server.patch("queues/q", json!({"queue": {"message_expiration": 3600}}));
@@ -74,7 +74,7 @@ fn a_patch_creates_a_missing_queue_unless_strict() {
 }
 
 #[test]
-fn zero_settings_and_foreign_keys_change_nothing() {
+fn zero_settings_and_unknown_keys_change_nothing() {
     let server = Server::start();
     server.put("queues/q", json!({"queue": {"message_timeout": 90}}));
     let answer = server.put(
@@ -140,7 +140,7 @@ fn the_type_of_a_queue_cannot_be_changed() {
 }
 
 #[test]
-fn a_deleted_queue_is_gone_with_its_messages() {
+fn a_queue_is_deleted_with_its_messages() {
     let server = Server::start();
     server.post_bodies("q", &["a"]);
     let answer = server.delete("queues/q", json!({"oauth": "x"}));
@@ -152,7 +152,7 @@ fn a_deleted_queue_is_gone_with_its_messages() {
 }
 
 #[test]
-fn nothing_but_posts_and_settings_creates_a_queue() {
+fn only_posts_and_settings_create_a_queue() {
     let server = Server::start();
     let reserved = r#"{"reservation_id":"0123456789abcdef0123456789abcdef"}"#;
     for (verb, path, body) in [
@@ -179,7 +179,7 @@ fn nothing_but_posts_and_settings_creates_a_queue() {
 }
 
 #[test]
-fn a_list_has_names_only_in_ascending_order() {
+fn a_list_contains_names_only_in_ascending_order() {
     let server = Server::start();
     assert_eq!(server.get("queues").status_and_text(), (200, r#"{"queues":[]}"#));
     for name in ["b", "a", "B"] {
@@ -224,7 +224,7 @@ fn a_page_has_thirty_names_by_default_and_a_hundred_at_most() {
 }
 
 #[test]
-fn names_travel_as_one_percent_encoded_segment() {
+fn names_are_sent_as_one_percent_encoded_segment() {
     let server = Server::start();
     for (segment, name) in [
         ("two%20words", "two words"),
@@ -264,7 +264,7 @@ fn a_dead_letter_rule_is_reported_only_while_it_is_set() {
 }
 
 #[test]
-fn a_message_that_was_reserved_too_often_moves_to_the_dead_letters() {
+fn a_message_reserved_too_often_moves_to_the_dead_letter_queue() {
     let server = Server::start();
     let rule = json!({"queue_name": "dead", "max_reservations": 1});
     server.put("queues/q", json!({"queue": {"dead_letter": rule}}));

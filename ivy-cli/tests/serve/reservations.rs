@@ -1,4 +1,4 @@
-//! Messages held: reserved, touched, released.
+//! Reservations: reserve, touch, release.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ const NO_RESERVATION: (u16, &str) = (400, r#"{"msg":"A reservation_id is require
 const TIMED_OUT: (u16, &str) = (403, r#"{"msg":"Reservation timed out"}"#);
 
 #[test]
-fn a_reserve_hands_out_messages_in_order_with_a_reservation_each() {
+fn a_reserve_returns_messages_in_order_with_a_reservation_each() {
     let server = Server::start();
     let ids = server.post_bodies("q", &["a", "b", "c"]);
     let messages = server.reserve("q", json!({"n": 2}));
@@ -39,7 +39,7 @@ fn a_reserve_takes_one_message_by_default() {
 }
 
 #[test]
-fn a_reserve_that_finds_nothing_brings_an_empty_list() {
+fn a_reserve_of_an_empty_queue_returns_an_empty_list() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     let answer = server.request("POST", "queues/q/reservations", "{}");
@@ -87,7 +87,7 @@ fn short_reservations_are_granted_unless_strict() {
 }
 
 #[test]
-fn numbers_written_as_texts_are_accepted_unless_strict() {
+fn numbers_written_as_strings_are_accepted_unless_strict() {
     let body = json!({"n": "1", "timeout": "60", "wait": "0"});
     for (options, status) in [(&[][..], 200), (&["--strict"], 400)] {
         let server = Server::start_with(options);
@@ -97,7 +97,7 @@ fn numbers_written_as_texts_are_accepted_unless_strict() {
 }
 
 #[test]
-fn a_reservation_ends_after_its_timeout_and_the_message_comes_back() {
+fn a_reservation_ends_after_its_timeout_and_the_message_returns() {
     let server = Server::start();
     server.post_bodies("q", &["a"]);
     let first = server.reserve("q", json!({"timeout": 1}));
@@ -110,7 +110,7 @@ fn a_reservation_ends_after_its_timeout_and_the_message_comes_back() {
 }
 
 #[test]
-fn a_reserve_with_delete_takes_messages_for_good() {
+fn a_reserve_with_delete_removes_messages() {
     let server = Server::start();
     server.post_bodies("q", &["a"]);
     let messages = server.reserve("q", json!({"delete": true}));
@@ -143,7 +143,7 @@ fn a_touch_replaces_the_reservation() {
 }
 
 #[test]
-fn a_touch_needs_a_reservation_that_holds() {
+fn a_touch_needs_a_valid_reservation() {
     let server = Server::start();
     let id = server.post_bodies("q", &["a"]).remove(0);
     let path = format!("queues/q/messages/{id}/touch");
@@ -184,7 +184,7 @@ fn a_released_message_goes_behind_the_others_if_the_server_is_configured_so() {
 }
 
 #[test]
-fn a_message_released_with_a_delay_stays_away_for_that_time() {
+fn a_message_released_with_a_delay_is_ready_after_that_time() {
     let server = Server::start();
     server.post_bodies("q", &["a"]);
     let (id, reservation) = server.reserve_one("q");
@@ -198,7 +198,7 @@ fn a_message_released_with_a_delay_stays_away_for_that_time() {
 }
 
 #[test]
-fn a_release_needs_a_reservation_that_holds() {
+fn a_release_needs_a_valid_reservation() {
     let server = Server::start();
     let id = server.post_bodies("q", &["a"]).remove(0);
     let path = format!("queues/q/messages/{id}/release");

@@ -30,7 +30,7 @@ impl Server {
         })
     }
 
-    /// Starts it without a token, after this change.
+    /// Starts it without a token, after this change of the command.
     pub(crate) fn start_by(change: impl FnOnce(&mut Command)) -> Self {
         let mut command = ivy();
         command.args(["serve", "--port", "0", "--project", PROJECT]);
@@ -50,7 +50,7 @@ impl Server {
 
     /// Sends one request on a connection of its own.
     pub(crate) fn request(&self, verb: &str, path: &str, body: impl AsRef<[u8]>) -> Response {
-        self.try_request(verb, path, body).expect("an answer")
+        self.try_request(verb, path, body).expect("a response")
     }
 
     pub(crate) fn try_request(
@@ -84,7 +84,7 @@ impl Server {
         self.request("DELETE", path, body.to_string())
     }
 
-    /// Posts messages of these bodies and gives their ids.
+    /// Posts messages with these bodies and returns their ids.
     pub(crate) fn post_bodies(&self, queue: &str, bodies: &[&str]) -> Vec<String> {
         let messages: Vec<_> = bodies.iter().map(|body| json!({ "body": body })).collect();
         let answer =
@@ -94,21 +94,21 @@ impl Server {
         ids.iter().map(|id| id.as_str().unwrap().to_owned()).collect()
     }
 
-    /// Reserves messages and gives them as they were told.
+    /// Reserves messages and returns them as received.
     pub(crate) fn reserve(&self, queue: &str, request: Value) -> Vec<Value> {
         let answer = self.post(&format!("queues/{queue}/reservations"), request);
         assert_eq!(answer.status(), 200, "{}", answer.text());
         answer.json()["messages"].as_array().unwrap().clone()
     }
 
-    /// Reserves one message and gives its id and its reservation.
+    /// Reserves one message and returns its id and its reservation.
     pub(crate) fn reserve_one(&self, queue: &str) -> (String, String) {
         let messages = self.reserve(queue, json!({}));
         let text = |key: &str| messages[0][key].as_str().unwrap().to_owned();
         (text("id"), text("reservation_id"))
     }
 
-    /// The bodies of the messages that are ready.
+    /// The bodies of the ready messages.
     pub(crate) fn peek(&self, queue: &str) -> Vec<String> {
         bodies(&self.get(&format!("queues/{queue}/messages?n=100")).json()["messages"])
     }
@@ -121,7 +121,7 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// The most memory that the program has had so far, in bytes.
+    /// The peak memory of the program so far, in bytes.
     #[cfg(target_os = "linux")]
     pub(crate) fn most_memory(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -134,14 +134,14 @@ impl Server {
         self.child.wait().unwrap()
     }
 
-    /// What the program complained about, once it has ended.
+    /// The error output of the program, once it has ended.
     pub(crate) fn complaints(&mut self) -> String {
         let mut complaints = String::new();
         self.stderr.read_to_string(&mut complaints).unwrap();
         complaints
     }
 
-    /// What the program prints after its first line, up to and including a line.
+    /// The output of the program after its first line, up to and including a line.
     pub(crate) fn read_until(&mut self, last: &str) -> Vec<String> {
         let mut lines = Vec::new();
         while lines.last().is_none_or(|line| line != last) {
@@ -160,7 +160,7 @@ impl Drop for Server {
     }
 }
 
-/// The program, with nothing on its input.
+/// The program, with empty input.
 pub(crate) fn ivy() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ivy"));
     command.stdin(Stdio::null());
@@ -173,7 +173,7 @@ pub(crate) fn request(verb: &str, path: &str, body: impl AsRef<[u8]>) -> Vec<u8>
     raw_request(verb, &format!("/3/projects/{PROJECT}/{path}"), &[&authorization], body)
 }
 
-/// A request with these headers, besides those that say where its body ends.
+/// A request with these headers, in addition to those that delimit its body.
 pub(crate) fn raw_request(
     verb: &str,
     target: &str,

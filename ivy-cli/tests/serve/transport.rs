@@ -1,4 +1,4 @@
-//! HTTP itself, as real clients of IronMQ use it and depend on it.
+//! The HTTP details that real clients of IronMQ use and depend on.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ fn authorization() -> String {
     format!("Authorization: OAuth {TOKEN}")
 }
 
-/// The answer to a request for a queue with these headers and this body.
+/// The response to a request for a queue with these headers and this body.
 fn send(server: &Server, verb: &str, path: &str, headers: &[&str], body: &str) -> Response {
     let authorization = authorization();
     let mut all = vec![authorization.as_str()];
@@ -20,7 +20,7 @@ fn send(server: &Server, verb: &str, path: &str, headers: &[&str], body: &str) -
 }
 
 #[test]
-fn every_answer_has_exactly_the_headers_that_clients_rely_on() {
+fn every_response_has_exactly_the_headers_that_clients_rely_on() {
     let server = Server::start();
     for (verb, path, body) in [
         ("GET", "queues", ""),
@@ -43,7 +43,7 @@ fn every_answer_has_exactly_the_headers_that_clients_rely_on() {
 }
 
 #[test]
-fn answers_are_never_compressed() {
+fn responses_are_never_compressed() {
     let server = Server::start();
     let answer = send(&server, "GET", "queues", &["Accept-Encoding: gzip/deflate"], "");
     assert_eq!(answer.status_and_text(), (200, r#"{"queues":[]}"#));
@@ -55,7 +55,7 @@ fn a_connection_serves_one_request_after_another() {
     let mut connection = server.connect();
     connection.send(request("PUT", "queues/q", "{}"));
     assert_eq!(connection.read().status(), 200);
-    // An error does not end it, and neither does a refused token.
+    // Neither an error nor a refused token ends it.
     connection.send(request("GET", "queues/missing", "{}"));
     assert_eq!(connection.read().status(), 404);
     connection.send(raw_request("GET", &format!("/3/projects/{PROJECT}/queues"), &[], ""));
@@ -67,7 +67,7 @@ fn a_connection_serves_one_request_after_another() {
 }
 
 #[test]
-fn requests_sent_together_are_answered_in_order() {
+fn pipelined_requests_are_answered_in_order() {
     let server = Server::start();
     let mut connection = server.connect();
     let mut requests = request("PUT", "queues/q", "{}");
@@ -83,7 +83,7 @@ fn requests_sent_together_are_answered_in_order() {
 }
 
 #[test]
-fn a_connection_ends_when_the_client_wants_it_to() {
+fn a_connection_ends_on_request_of_the_client() {
     let server = Server::start();
     let mut connection = server.connect();
     let authorization = authorization();
@@ -142,7 +142,7 @@ fn a_client_that_expects_100_continue_gets_it() {
 }
 
 #[test]
-fn a_post_may_stand_for_another_verb() {
+fn a_post_may_override_its_verb() {
     let server = Server::start();
     let header = |verb: &str| format!("X-HTTP-Method-Override: {verb}");
     let patch = r#"{"queue":{"message_timeout":90}}"#;
@@ -157,12 +157,12 @@ fn a_post_may_stand_for_another_verb() {
 }
 
 #[test]
-fn only_a_post_can_stand_for_another_verb() {
+fn only_a_post_can_override_its_verb() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     let answer = send(&server, "GET", "queues/q", &["X-HTTP-Method-Override: DELETE"], "");
     assert_eq!(answer.json()["queue"]["name"], "q");
-    assert_eq!(server.get("queues/q").status(), 200, "it is still there");
+    assert_eq!(server.get("queues/q").status(), 200, "it still exists");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn too_many_or_too_long_headers_are_refused() {
 }
 
 #[test]
-fn a_client_that_sends_nothing_more_gets_its_answers() {
+fn a_client_that_closes_its_sending_side_gets_its_responses() {
     let server = Server::start_with(&["--fault", "slow,delay=200ms"]);
     let mut connection = server.connect();
     connection.send(request("PUT", "queues/q", "{}"));
@@ -192,7 +192,7 @@ fn a_client_that_sends_nothing_more_gets_its_answers() {
 }
 
 #[test]
-fn a_large_head_is_answered_at_once_and_its_connection_ends() {
+fn a_large_head_gets_a_response_at_once_and_its_connection_ends() {
     let server = Server::start();
     server.put("queues/q", json!({}));
     for (length, header) in [(60_000, Some("close")), (9000, Some("close")), (7000, None)] {
@@ -208,7 +208,7 @@ fn a_large_head_is_answered_at_once_and_its_connection_ends() {
 }
 
 #[test]
-fn what_is_not_http_ends_its_connection_and_nothing_else() {
+fn invalid_http_ends_its_own_connection_only() {
     let server = Server::start();
     for bytes in [
         b"hello\r\n\r\n".as_slice(),
@@ -228,7 +228,7 @@ fn what_is_not_http_ends_its_connection_and_nothing_else() {
 }
 
 #[test]
-fn a_client_that_leaves_in_the_middle_of_a_request_changes_nothing() {
+fn a_client_that_disconnects_in_the_middle_of_a_request_changes_nothing() {
     let server = Server::start();
     let whole = request("POST", "queues/q/messages", r#"{"messages":[{"body":"a"}]}"#);
     for cut in [1, 40, whole.len() - 1] {

@@ -1,28 +1,28 @@
-//! The reader: finds where the values of a JSON text are.
+//! The reader: finds the positions of all values in a JSON text.
 
 use super::{Kind, Node};
 
-/// Deeper values are refused, as by `serde_json`.
+/// The maximum depth, as in `serde_json`.
 const DEEPEST: usize = 127;
-/// More values and keys are refused: each takes far more room here than in the text. A hundred
-/// messages, or subscribers with their headers, have a hundredth of that.
+/// The maximum number of values and keys: each takes far more memory here than in the text. A
+/// hundred messages, or subscribers with their headers, have a hundredth of that.
 pub(super) const MOST_NODES: usize = 1 << 16;
-/// A number of so many digits, without a fraction or an exponent, is never too large.
+/// A number of at most this many digits, without a fraction or an exponent, is never too large.
 const SAFE_DIGITS: usize = 18;
 
-/// Why a text is not read. What is wrong with one that is no JSON, `serde_json` says better.
+/// Why a text is not accepted. For invalid JSON, `serde_json` provides the error text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Malformed,
     TooMany,
 }
 
-/// Reads a text from its start to its end, without recursion.
+/// Reads a whole text without recursion.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     place: usize,
     nodes: Vec<Node>,
-    /// The arrays and objects that have not ended, the innermost last.
+    /// The open arrays and objects, the innermost last.
     open: Vec<usize>,
 }
 
@@ -41,11 +41,11 @@ impl<'a> Reader<'a> {
     }
 
     fn values(&mut self) -> Option<()> {
-        // All places fit, then.
+        // All positions fit, then.
         u32::try_from(self.bytes.len()).ok()?;
         loop {
             self.value()?;
-            // What ends with this value, until there is another one beside it.
+            // Closes the arrays and objects that end here, until another value follows.
             loop {
                 let next = self.next_byte();
                 let Some(&innermost) = self.open.last() else {
@@ -61,8 +61,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a value, or of an array or object all that comes before its first value that has none
-    /// in it.
+    /// Reads a value; of an array or object, everything up to its first scalar or empty value.
     fn value(&mut self) -> Option<()> {
         loop {
             match self.next_byte()? {
@@ -112,7 +111,7 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// Reads a string behind its opening quote.
+    /// Reads a string after its opening quote.
     fn string(&mut self) -> Option<()> {
         let (start, mut place) = (self.place, self.place);
         let mut kind = Kind::Plain;
@@ -132,7 +131,7 @@ impl<'a> Reader<'a> {
                         _ => return None,
                     }
                 }
-                // Near the end of the text.
+                // Close to the end of the text.
                 byte if byte >= b' ' => place += 1,
                 _ => return None,
             }
@@ -141,7 +140,7 @@ impl<'a> Reader<'a> {
         self.push(kind, start, place)
     }
 
-    /// Reads a character in hexadecimal digits: of one unit, or of a pair.
+    /// Reads an escaped character in hexadecimal digits: one unit, or a surrogate pair.
     #[cold]
     fn character(&mut self) -> Option<()> {
         match self.unit()? {
@@ -189,7 +188,7 @@ impl<'a> Reader<'a> {
     fn push(&mut self, kind: Kind, start: usize, end: usize) -> Option<()> {
         let next = self.nodes.len() + 1;
         (next <= MOST_NODES).then_some(())?;
-        // Nothing is longer than the text.
+        // No position exceeds the length of the text.
         self.nodes.push(Node { kind, start: start as u32, end: end as u32, next: next as u32 });
         Some(())
     }
@@ -200,7 +199,7 @@ impl<'a> Reader<'a> {
         Some(byte)
     }
 
-    /// The next byte that is no space.
+    /// The next byte that is not whitespace.
     fn next_byte(&mut self) -> Option<u8> {
         let byte = self.peek_byte()?;
         self.place += 1;
@@ -217,15 +216,16 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many bytes from a place on stand for themselves in a string, as far as eight bytes at a time
-/// tell.
+/// The number of bytes from this position on that represent themselves in a string, checking eight
+/// bytes at a time.
 #[inline]
 fn plain(bytes: &[u8], place: usize) -> usize {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let mut end = place;
     while let Some(eight) = bytes.get(end..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*eight);
-        // The highest bit of each byte that is zero, or below a number: exact up to the first.
+        // The highest bit of each byte that is zero, or below a number: exact up to the first such
+        // byte.
         let zero = |word: u64| word.wrapping_sub(EACH) & !word;
         let control = word.wrapping_sub(EACH * u64::from(b' ')) & !word;
         let quote = zero(word ^ (EACH * u64::from(b'"')));

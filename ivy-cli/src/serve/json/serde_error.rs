@@ -1,17 +1,17 @@
-//! What `serde_json` says about a text, found without a tree of its values, which would take many
-//! times the room of the text.
+//! The errors of `serde_json` for a text, found without a tree of its values, which would take many
+//! times the memory of the text.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// What is wrong with a text, in the words of `serde_json`.
+/// The error of `serde_json` for a text, if it is invalid.
 pub(super) fn error(bytes: &[u8]) -> Option<serde_json::Error> {
     serde_json::from_slice::<Passed>(bytes).err()
 }
 
-/// A value that was read and let go. Unlike `IgnoredAny`, it is read as one that is wanted: its
-/// depth, its characters and the size of its numbers are checked.
+/// A value that is read and discarded. Unlike `IgnoredAny`, it validates depth, characters and the
+/// size of numbers.
 struct Passed;
 
 impl<'de> Deserialize<'de> for Passed {

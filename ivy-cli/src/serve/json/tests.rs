@@ -1,11 +1,11 @@
-//! JSON is read as by `serde_json`, or refused in its words.
+//! JSON is read as by `serde_json`, or refused with the same text.
 
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
 
-/// As `serde_json` would have read it.
+/// The value that `serde_json` would have read.
 fn value(json: Json<'_>) -> Value {
     match json {
         Json::Null => Value::Null,
@@ -20,7 +20,7 @@ fn value(json: Json<'_>) -> Value {
     }
 }
 
-/// Both read the same, or both refuse it with the same words.
+/// Both readers read the same, or both refuse it with the same text.
 fn agree(bytes: &[u8]) {
     let shown = String::from_utf8_lossy(bytes);
     match (Document::parse(bytes), serde_json::from_slice::<Value>(bytes)) {
@@ -41,7 +41,7 @@ fn every_kind_of_value_is_read() {
 }
 
 #[test]
-fn what_is_not_json_is_refused_in_the_words_of_serde_json() {
+fn invalid_json_is_refused_with_the_text_of_serde_json() {
     for json in [
         "",
         " ",
@@ -125,7 +125,7 @@ fn numbers_are_reported_as_they_are_written() {
 }
 
 #[test]
-fn it_may_be_as_deep_as_for_serde_json() {
+fn the_maximum_depth_is_that_of_serde_json() {
     for depth in [126, 127, 128, 129, 100_000] {
         for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"a\":", "}]")] {
             agree(format!("{}1{}", open.repeat(depth), close.repeat(depth)).as_bytes());
@@ -135,7 +135,7 @@ fn it_may_be_as_deep_as_for_serde_json() {
 }
 
 #[test]
-fn a_text_of_too_many_values_is_refused_before_all_of_them_are_noted() {
+fn a_text_of_too_many_values_is_refused_before_recording_all() {
     let ones = |count: usize| format!("[{}1]", "1,".repeat(count - 1));
     assert!(Document::parse(ones(reader::MOST_NODES - 1).as_bytes()).is_ok());
     for text in [ones(reader::MOST_NODES), ones(2_000_000), format!("{}x", ones(2_000_000))] {
@@ -145,7 +145,7 @@ fn a_text_of_too_many_values_is_refused_before_all_of_them_are_noted() {
 }
 
 #[test]
-fn texts_are_borrowed_unless_they_are_escaped() {
+fn strings_are_borrowed_unless_they_have_escapes() {
     let text = |json: &'static str| {
         let document: &Document<'_> =
             Box::leak(Box::new(Document::parse(json.as_bytes()).unwrap()));
@@ -160,7 +160,7 @@ fn texts_are_borrowed_unless_they_are_escaped() {
 }
 
 #[test]
-fn of_a_key_that_stands_there_twice_the_last_counts() {
+fn the_last_of_a_repeated_key_wins() {
     let document = Document::parse(br#"{"a":1,"b":[{"a":3}],"\u0061":2}"#).unwrap();
     let Json::Object(entries) = document.value() else { panic!() };
     assert!(matches!(entries.get("a"), Some(Json::Number("2"))));
@@ -219,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn texts_of_escapes_are_read_or_refused_as_by_serde_json(
+    fn strings_of_escapes_are_read_or_refused_as_by_serde_json(
         text in r#"(a|ä|"|\\|\\u|d8|dc|00|/|n|\x00){0,16}"#,
     ) {
         agree(format!("\"{text}\"").as_bytes());
