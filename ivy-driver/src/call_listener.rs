@@ -1,4 +1,4 @@
-//! The follower of a call.
+//! The listener of a call.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::call_progress::{CallProgress, CallState, Until};
 use crate::handler_waits::HandlerWaits;
 use crate::producer::{Producer, ProducerCommand};
 
-/// Follows one call.
+/// Listens to one call.
 #[derive(Debug)]
 pub(crate) struct CallListener<R> {
     pub(crate) task: TaskRef,

@@ -1,4 +1,4 @@
-//! The progress of a call, from the producer to its followers.
+//! The progress of a call, from the producer to its listeners.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -22,7 +22,7 @@ impl CallProgress {
         (CallProgress { call: Arc::clone(&call), until }, call)
     }
 
-    /// Reports that the call was sent, or failed. Returns whether its follower needs no more.
+    /// Reports that the call was sent, or failed. Returns whether its listener needs no more.
     pub(crate) fn sent(&self, result: Result<(), SendError>) -> bool {
         self.call.change(|history| {
             history.is_sent = result.is_ok();
@@ -37,7 +37,7 @@ impl CallProgress {
         self.call.change(|history| history.held = Some(held));
     }
 
-    /// Reports its result. Returns whether its follower needs no more: the result may arrive before
+    /// Reports its result. Returns whether its listener needs no more: the result may arrive before
     /// the reply to the post.
     pub(crate) fn resumed(&self, outcome: TaskOutcome) -> bool {
         self.call.change(|history| {
@@ -54,12 +54,12 @@ impl Drop for CallProgress {
     }
 }
 
-/// How long a call is followed.
+/// How long a call has a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
     /// Until it was sent.
     Sent,
-    /// Until its result has arrived, or the follower is gone.
+    /// Until its result has arrived, or the listener is gone.
     Result,
 }
 

@@ -94,7 +94,7 @@ impl Shared {
 
     /// Call it with the state locked, so that the worker receives changes in order.
     fn send(&self, input: Input) {
-        // A worker that has finished accepts no more mail.
+        // A worker that has finished accepts no more commands.
         let _ = self.worker.unbounded_send(input);
     }
 }

@@ -306,7 +306,7 @@ impl<R: Runtime> Ivy<R> {
     }
 }
 
-/// Creates the follower of a call.
+/// Creates the listener of a call.
 fn follow<R: Runtime>(
     producer: &Arc<Producer>,
     waits: Option<HandlerWaits>,

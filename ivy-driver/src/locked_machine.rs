@@ -218,7 +218,7 @@ impl<M: Machine> State<M> {
             match self.machine.poll() {
                 MachineStep::Response(id, answer) => self.answer(id, answer),
                 MachineStep::Wait(due) => {
-                    // An alarm that comes too early is harmless: its tick sets the next one.
+                    // A timer that fires too early is harmless: its tick sets the next one.
                     let is_earlier = due.is_some_and(|due| self.alarm.is_none_or(|at| due < at));
                     if is_earlier {
                         self.alarm = due;

@@ -72,7 +72,7 @@ impl Nudges {
                 listeners.send(&event);
                 drop(listeners);
                 told += weight(&event);
-                // Workers receive mail faster than that, so it does not accumulate.
+                // Workers receive events faster than that, so they do not accumulate.
                 let pause = PAUSE * (told / BURST);
                 told %= BURST;
                 if !pause.is_zero() {

@@ -32,13 +32,13 @@ pub(crate) struct Producer {
     process: Process,
 }
 
-/// A message to the producer.
+/// A command to the producer.
 #[derive(Debug)]
 pub(crate) enum ProducerCommand {
     Input(Input),
-    /// Calls, each with the progress that its followers watch.
+    /// Calls, each with the progress that its listeners watch.
     Calls(Vec<(Call, CallProgress)>),
-    /// The follower of this call is gone.
+    /// The listener of this call is gone.
     Dropped(TaskId),
 }
 
@@ -74,8 +74,8 @@ impl Producer {
         self.process.is_current()
     }
 
-    /// Sends mail. If the producer has ended, the mail is lost, and so is everything that waits for
-    /// it.
+    /// Sends a command. If the producer has ended, the command is lost, and so is everything that
+    /// waits for it.
     pub(crate) fn post(&self, command: ProducerCommand) {
         let _ = self.mailbox.unbounded_send(command);
     }
@@ -117,7 +117,7 @@ struct ProducerRole<R: Runtime> {
     _open: UnboundedSender<ProducerCommand>,
 }
 
-/// The follower of a call.
+/// The listener of a call.
 struct Follower {
     progress: CallProgress,
     reply: ReplyTo,

@@ -19,7 +19,7 @@ use rustc_hash::FxHashMap;
 use crate::clock::Clock;
 use crate::runtime::Runtime;
 
-/// How much mail, and how many completed operations, are taken in before the machine is polled.
+/// How many commands, and how many completed operations, are taken in before the machine is polled.
 /// Calls and replies that arrive together are sent on together.
 const BATCH: usize = 256;
 
@@ -34,16 +34,16 @@ const ANOTHER_KIND: &str = "the backend's answer is of another kind than the ope
 
 /// A machine together with the means to execute its effects.
 pub(crate) trait Role: Send + 'static {
-    /// An input of the machine, with the driver's data for it.
+    /// A command to the machine: an input, or something else that the driver handles.
     type Command: Send + 'static;
 
     /// Handles a change of the wall clock, or that the machine slept.
     fn set_clock(&mut self, wall: WallClock, now: Moment);
 
-    /// Handles a mail.
+    /// Handles a command.
     fn handle(&mut self, command: Self::Command, now: Moment);
 
-    /// How many bytes from outside a mail contains.
+    /// How many bytes from outside a command contains.
     fn size(_: &Self::Command) -> usize {
         0
     }
@@ -63,13 +63,13 @@ pub(crate) trait Role: Send + 'static {
 /// What to do after all effects are started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Wait until this moment or the next mail.
+    /// Wait until this moment or the next command.
     Wait(Option<Moment>),
     /// The machine has finished.
     Finished,
 }
 
-/// Runs a machine until it has finished, or no sender of mail is left.
+/// Runs a machine until it has finished, or no sender of commands is left.
 pub(crate) async fn pump<R: Runtime, P: Role>(
     mut role: P,
     mut mailbox: UnboundedReceiver<P::Command>,
@@ -86,9 +86,9 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            // Mail is handled before the results of operations: a worker that is paused does not
-            // run a message posted after the pause. So results are polled first and handled last;
-            // mail that arrives in between counts as in time.
+            // Commands are handled before the results of operations: a worker that is paused does
+            // not run a message posted after the pause. So results are polled first and handled
+            // last; commands that arrive in between count as in time.
             while came.len() < BATCH
                 && bytes < BATCH_BYTES
                 && let Poll::Ready(piece) = role.poll_in_flight(context)
@@ -118,7 +118,7 @@ pub(crate) async fn pump<R: Runtime, P: Role>(
             return;
         }
         let now = clock.now();
-        // Before the mail, which is judged by the new time.
+        // Before the commands, which are judged by the new time.
         if let Some(wall) = clock.follow_wall(now) {
             role.set_clock(wall, now);
         }
@@ -300,7 +300,7 @@ mod tests {
         running.await.unwrap();
     }
 
-    /// A role that records its inputs. Just before its operation completes, it is sent a mail.
+    /// A role that records its inputs. Just before its operation completes, it is sent a command.
     struct Keeper {
         in_flight: Option<u8>,
         mailbox: mpsc::UnboundedSender<u8>,
@@ -421,7 +421,7 @@ mod tests {
         running.await.unwrap();
     }
 
-    /// A role that records at each mail the clock changes since the last one.
+    /// A role that records at each command the clock changes since the last one.
     struct Stamper {
         clocks: Vec<u64>,
         told: mpsc::UnboundedSender<Vec<u64>>,

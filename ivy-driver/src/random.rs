@@ -28,7 +28,8 @@ impl TaskIds {
 /// Random bytes, for seeds and ids.
 pub(crate) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Cause> {
     let mut bytes = [0; LENGTH];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Cause::config(format!("the system provides no random numbers: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Cause::config(format!("the system provides no random numbers: {error}"))
+    })?;
     Ok(bytes)
 }

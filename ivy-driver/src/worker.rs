@@ -83,7 +83,7 @@ impl<R> Worker<R> {
     }
 
     fn post(&self, input: Input) {
-        // A worker that has finished accepts no more mail.
+        // A worker that has finished accepts no more commands.
         let _ = self.mailbox.unbounded_send(input);
     }
 }

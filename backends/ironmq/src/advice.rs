@@ -11,9 +11,9 @@ pub(crate) fn about(kind: FaultKind) -> Option<&'static str> {
         FaultKind::BadResponse => Some(
             "check that the address is that of an IronMQ v3 server and that no proxy responds instead of it",
         ),
-        FaultKind::Unauthorized => Some(
-            "check host, project id and token; credentials of older API versions do not work",
-        ),
+        FaultKind::Unauthorized => {
+            Some("check host, project id and token; credentials of older API versions do not work")
+        }
         _ => None,
     }
 }

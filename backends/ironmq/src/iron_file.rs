@@ -53,7 +53,10 @@ impl IronFile {
                     Some(Value::String(text)) => text.clone(),
                     Some(Value::Number(number)) => number.to_string(),
                     Some(_) => {
-                        return Err(ConfigError::BadValue { origin, expected: "a string or number" });
+                        return Err(ConfigError::BadValue {
+                            origin,
+                            expected: "a string or number",
+                        });
                     }
                 };
                 return Ok(Some(Found { value, origin }));

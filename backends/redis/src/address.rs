@@ -1,35 +1,35 @@
-//! Where a Redis server is found, and who we are to it.
+//! The address of a Redis server, with credentials.
 
 use ivy_proto::Secret;
 use ivy_proto::backend::{BackendUrl, UrlProblem, segment};
 use ivy_proto::config::ConfigError;
 use ivy_proto::text::number;
 
-/// The port that Redis listens on unless told otherwise, with and without TLS.
+/// The default port of Redis, with and without TLS.
 const REDIS_PORT: u16 = 6379;
 
-/// A Redis server, and who we are to it.
+/// The address of a Redis server, with credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisAddress {
     /// Whether the connection is encrypted.
     pub tls: bool,
-    /// The host: a name or an address, an IPv6 address in brackets.
+    /// The host: a name or an address; an IPv6 address is in brackets.
     pub host: String,
-    /// The port, 6379 unless given.
+    /// The port, 6379 by default.
     pub port: u16,
-    /// The user name, for servers that know several.
+    /// The user name, for servers with several users.
     pub user: Option<String>,
     /// The password.
     pub password: Option<Secret>,
-    /// The number of the database. Channels are the same in all of them.
+    /// The number of the database. Channels are shared by all databases.
     pub database: Option<u32>,
 }
 
 impl RedisAddress {
-    /// The server at this place.
+    /// Parses a URL.
     ///
     /// # Errors
-    /// [`ConfigError::BadUrl`] if a part of it does not name a Redis server.
+    /// [`ConfigError::BadUrl`] if a part of it is invalid.
     pub fn of(url: &BackendUrl) -> Result<Self, ConfigError> {
         parts(url).map_err(|problem| url.refuse(problem))
     }
@@ -40,7 +40,7 @@ impl RedisAddress {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The URL, with the password in it: a secret.
+    /// The URL including the password: a secret.
     #[must_use]
     pub fn expose(&self) -> String {
         let mut url = if self.tls { "rediss://" } else { "redis://" }.to_owned();
@@ -59,7 +59,7 @@ impl RedisAddress {
     }
 }
 
-/// There is a user name without a password, or the other part is empty.
+/// There is a user name without a password, or one of the two is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("credentials must be USER:PASSWORD@ or :PASSWORD@")]
 pub struct BadCredentials;
@@ -82,7 +82,7 @@ fn parts(url: &BackendUrl) -> Result<RedisAddress, UrlProblem> {
 }
 
 /// User and password. A user without a password is most likely a password without its colon, and
-/// would be shown where a password would not.
+/// would be shown as if it were not secret.
 fn credentials(url: &BackendUrl) -> Result<(Option<String>, Option<Secret>), UrlProblem> {
     let Some(user) = url.user() else { return Ok((None, None)) };
     let password = url.password().filter(|password| !password.expose().is_empty());

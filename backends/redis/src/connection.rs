@@ -1,4 +1,4 @@
-//! One connection to a server: what is said first on it, and then its answers one by one.
+//! One connection to a server: its handshake, and then its replies one by one.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::frame::{BadFrame, Frames, Limits};
 use crate::handshake::Handshake;
 use crate::refusal::{Broken, not_redis};
 
-/// What a server may answer unless more is expected: a notice of a mebibyte, or a description of itself,
-/// which lists its modules three arrays deep.
+/// The largest reply unless more is expected: a notice of a mebibyte, or a description of the
+/// server, which nests its modules three arrays deep.
 pub(crate) const USUAL: Limits = Limits {
     line: 1024,
     bulk: (1 << 20) + 1024,
@@ -20,52 +20,53 @@ pub(crate) const USUAL: Limits = Limits {
     frame: (1 << 20) + 64 * 1024,
 };
 
-/// The connection, without the connection.
+/// The protocol state of a connection, without the connection itself.
 #[derive(Debug)]
 pub(crate) struct RespConnection {
     address: Arc<RedisAddress>,
     frames: Frames,
-    /// Until all is said that is said first.
+    /// The handshake, until it is complete.
     handshake: Option<Handshake>,
 }
 
-/// What comes of what has arrived.
+/// The next step after bytes have arrived.
 #[derive(Debug)]
 pub(crate) enum ConnectionStep {
     /// Send this command.
     Send(Vec<u8>),
-    /// The server has accepted the greeting.
+    /// The server has accepted the handshake.
     Ready {
         /// Whether it accepted the password without the user name.
         ignores_user: bool,
     },
-    /// The server said this.
+    /// The server sent this value.
     Reply(Value),
-    /// Nothing more, until more arrives.
+    /// Nothing more until more bytes arrive.
     Wait,
 }
 
 impl RespConnection {
-    /// One that is being opened. `ignores_user`: the server accepted the password alone before.
+    /// The state of a connection that is being opened. `ignores_user`: the server accepted the
+    /// password alone before.
     pub(crate) fn new(address: Arc<RedisAddress>, ignores_user: bool) -> Self {
         let handshake = Some(Handshake::new(Arc::clone(&address), ignores_user));
         RespConnection { address, frames: Frames::new(), handshake }
     }
 
-    /// What is said as soon as the connection stands.
+    /// The command to send once the connection is open.
     pub(crate) fn first_command(&self) -> Vec<u8> {
         self.handshake.as_ref().and_then(Handshake::next_command).unwrap_or_default()
     }
 
-    /// Takes in what arrived.
+    /// Buffers bytes that arrived.
     pub(crate) fn received(&mut self, bytes: &[u8]) {
         self.frames.push(bytes);
     }
 
-    /// The next thing that comes of it, where the next answer is expected within these limits.
+    /// The next step, with the limits of the next reply.
     ///
     /// # Errors
-    /// If the connection is of no use any more.
+    /// If the connection is unusable.
     pub(crate) fn next_step(&mut self, expected: &Limits) -> Result<ConnectionStep, Broken> {
         let limits = if self.handshake.is_some() { &USUAL } else { expected };
         let frame = match self.frames.next(limits) {

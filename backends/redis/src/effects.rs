@@ -1,4 +1,4 @@
-//! What a session wants done, and what all its connections share.
+//! The effects of a session, and the state that its connections share.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use ivy_proto::event::Event;
 
 use crate::connection::RespConnection;
 
-/// The outputs of a session in their order, and how its connections are opened.
+/// The outputs of a session in order, and how its connections are opened.
 #[derive(Debug)]
 pub(crate) struct Effects {
     address: Arc<RedisAddress>,
     outputs: VecDeque<Output>,
     last_line: u64,
-    /// Whether the server accepted the password without the user name, which was reported.
+    /// Whether the server accepted the password without the user name, which is reported once.
     ignores_user: bool,
 }
 
@@ -46,7 +46,7 @@ impl Effects {
         self.push(Output::Close(connection_id));
     }
 
-    /// A server has accepted a greeting.
+    /// Records that a server has accepted a handshake.
     pub(crate) fn greeted(&mut self, ignores_user: bool) {
         if ignores_user && !self.ignores_user {
             self.push(Output::Event(Event::NotifierUserIgnored));

@@ -1,52 +1,52 @@
-//! Finds the ends of frames in what a server sends, and bounds them before anything is decoded.
+//! Finds the ends of frames in received bytes, and limits their size before they are decoded.
 
 use std::fmt;
 use std::ops::Range;
 
 use memchr::memmem;
 
-/// What a frame may be at most. A larger one is no answer to what was asked.
+/// The limits of a frame. A larger one does not match any request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// The bytes of a line, such as an error or a length.
     pub(crate) line: usize,
-    /// The bytes of one text.
+    /// The bytes of one string.
     pub(crate) bulk: usize,
     /// The elements of one array.
     pub(crate) array: usize,
-    /// The arrays within each other.
+    /// The nesting depth of arrays.
     pub(crate) depth: usize,
     /// The bytes of a whole frame.
     pub(crate) frame: usize,
 }
 
-/// The bytes of memory that are kept for the next frames. What one large frame took is given back.
+/// The capacity kept for the next frames. The memory of a larger frame is freed.
 const KEPT: usize = 64 * 1024;
 
-/// Bytes that arrive in pieces of any size, and the frames in them.
+/// A buffer of bytes that arrive in pieces of any size, and the frames in them.
 ///
-/// A length that a server announces is compared with the limits, and nothing is allocated by it.
+/// An announced length is compared with the limits and never used for an allocation.
 pub(crate) struct Frames {
     buffer: Vec<u8>,
-    /// Where the frame begins that is not whole yet.
+    /// The start of the incomplete frame.
     start: usize,
-    /// How far that frame was looked through, up to the beginning of an element.
+    /// The position up to which that frame was scanned, at the start of an element.
     at: usize,
-    /// How many elements are missing of each array that is open in it.
+    /// The number of missing elements for each array that is open in it.
     open: Vec<usize>,
 }
 
-/// These bytes are no frame, or one beyond the limits.
+/// These bytes are not a frame, or exceed the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadFrame {
-    /// No frame begins so: the server speaks another protocol.
-    #[error("the answer does not begin as one of Redis")]
+    /// No frame begins like this: the server uses another protocol.
+    #[error("the reply is not in the Redis protocol")]
     Unknown,
-    /// A length is no number, or an end is missing.
-    #[error("the answer is damaged")]
+    /// A length is not a number, or a line break is missing.
+    #[error("the reply is damaged")]
     Damaged,
-    /// It is too large.
-    #[error("the answer is larger than any to what was asked")]
+    /// It exceeds the limits.
+    #[error("the reply is larger than any valid one")]
     TooLarge,
 }
 
@@ -55,7 +55,7 @@ impl Frames {
         Frames { buffer: Vec::new(), start: 0, at: 0, open: Vec::new() }
     }
 
-    /// Takes in bytes as they arrived.
+    /// Appends bytes that arrived.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.start);
         if self.buffer.is_empty() {
@@ -66,12 +66,12 @@ impl Frames {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole frame, if it is there. It is bounded by these limits.
+    /// The next complete frame, if there is one, within these limits.
     pub(crate) fn next(&mut self, limits: &Limits) -> Result<Option<&[u8]>, BadFrame> {
         Ok(self.find(limits)?.map(|frame| &self.buffer[frame]))
     }
 
-    /// The first bytes of what is not decoded, to be shown if that is no frame.
+    /// The first bytes that are not decoded, to be shown if they are not a frame.
     pub(crate) fn first_bytes(&self) -> &[u8] {
         let unread = &self.buffer[self.start..];
         &unread[..unread.len().min(16)]
@@ -106,8 +106,7 @@ impl Frames {
         }
     }
 
-    /// The element that begins where the search stands, which is then behind it; nothing if it is
-    /// not whole yet.
+    /// Reads the element at the current position and moves behind it; `None` if it is incomplete.
     fn element(&mut self, limits: &Limits) -> Result<Option<Element>, BadFrame> {
         let &Limits { line, bulk, array, depth, .. } = limits;
         let unread = &self.buffer[self.at..];
@@ -151,13 +150,13 @@ impl fmt::Debug for Frames {
 }
 
 enum Element {
-    /// One without elements of its own.
+    /// An element without elements of its own.
     Leaf,
-    /// The beginning of an array of so many.
+    /// The beginning of an array of this many elements.
     Array(usize),
 }
 
-/// A length; nothing if it says that there is no value.
+/// A length; `None` if there is no value.
 fn length(text: &[u8]) -> Result<Option<usize>, BadFrame> {
     if text == b"-1" {
         return Ok(None);
@@ -166,7 +165,7 @@ fn length(text: &[u8]) -> Result<Option<usize>, BadFrame> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(BadFrame::Damaged);
     }
-    // What has too many digits is too large as well.
+    // A number with too many digits is too large as well.
     text.parse().map(Some).map_err(|_| BadFrame::TooLarge)
 }
 
@@ -178,7 +177,7 @@ mod tests {
 
     const LIMITS: Limits = Limits { line: 64, bulk: 1000, array: 100, depth: 3, frame: 2000 };
 
-    /// The frames in these pieces, up to what is wrong.
+    /// The frames in these pieces, up to the first error.
     fn frames<'a>(
         pieces: impl IntoIterator<Item = &'a [u8]>,
     ) -> (Vec<Vec<u8>>, Result<(), BadFrame>) {
@@ -213,7 +212,7 @@ mod tests {
     ];
 
     #[test]
-    fn frames_are_found_however_they_are_cut() {
+    fn frames_are_found_in_pieces_of_any_size() {
         let all = EACH.concat();
         assert_eq!(whole(&all), (EACH.map(<[u8]>::to_vec).to_vec(), Ok(())));
         for cut in 0..=all.len() {
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_announced_beyond_the_limits_is_refused_at_once() {
+    fn an_announced_length_beyond_the_limits_is_refused_at_once() {
         for announced in [
             &b"$1001\r\n"[..],
             b"$99999999999999999999999\r\n",
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_beyond_the_limits_is_refused() {
+    fn a_frame_that_grows_beyond_the_limits_is_refused() {
         assert_eq!(whole(&[b'+'; 64]).1, Err(BadFrame::TooLarge));
         let bulk = format!("$1000\r\n{}\r\n", "x".repeat(1000));
         assert_eq!(whole(bulk.as_bytes()).1, Ok(()));
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_within_arrays_end_at_the_limit() {
+    fn the_nesting_of_arrays_is_limited() {
         assert_eq!(whole(&b"*1\r\n".repeat(100_000)).1, Err(BadFrame::TooLarge));
     }
 
@@ -260,7 +259,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_frames_or_refused_and_never_kept_beyond_the_limit(
+        fn any_bytes_are_frames_or_refused_and_buffered_within_the_limit(
             bytes in prop::collection::vec(
                 prop_oneof![Just(b'*'), Just(b'$'), Just(b'\r'), Just(b'\n'), Just(b'1'), any::<u8>()],
                 0..400,

@@ -1,4 +1,4 @@
-//! What is said first on a connection to a Redis server.
+//! The handshake on a connection to a Redis server.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use ivy_proto::notify::NotifyFaultKind;
 
 use crate::refusal::{Broken, not_redis, refusal};
 
-/// What is said first on a connection: who we are, and which database is ours. Each command is
-/// sent when the one before it has been answered.
+/// The handshake: credentials and database. Each command is sent after the reply to the previous
+/// one.
 ///
-/// The user name in a URL may be a filler, as clients that know no users ignore it. Where the server
-/// does not accept the name and the password together, the password alone is tried, once. A server
-/// gives the same answer for a user that it does not know and for a password that is wrong.
+/// The user name in a URL may be a placeholder, because clients without users ignore it. If the
+/// server does not accept name and password together, the password alone is tried, once. A server
+/// sends the same reply for an unknown user and for a wrong password.
 pub(crate) struct Handshake {
     address: Arc<RedisAddress>,
     next: Step,
     /// Whether the user name is left out.
     ignores_user: bool,
-    /// Why the credentials were refused as they were tried first.
+    /// Why the credentials were refused at the first try.
     refused: Option<Broken>,
 }
 
@@ -27,14 +27,14 @@ pub(crate) struct Handshake {
 enum Step {
     Authenticate,
     Select,
-    /// Nothing has to be said, but a server that has no room for a connection says so only then.
+    /// No command is needed, but a server that is full reports that only in reply to one.
     Ping,
     Done,
 }
 
 impl Handshake {
-    /// The greeting of this server. `ignores_user`: the server accepted the password alone before,
-    /// which is tried first then.
+    /// The handshake with this server. `ignores_user`: the server accepted the password alone
+    /// before, so that is tried first.
     pub(crate) fn new(address: Arc<RedisAddress>, ignores_user: bool) -> Self {
         let next = match (&address.password, address.database.unwrap_or_default()) {
             (Some(_), _) => Step::Authenticate,
@@ -46,7 +46,8 @@ impl Handshake {
         Handshake { address, next, ignores_user, refused: None }
     }
 
-    /// The command to send, as it travels; nothing when all is said. Holds the password.
+    /// The encoded command to send next; `None` if the handshake is complete. Contains the
+    /// password.
     pub(crate) fn next_command(&self) -> Option<Vec<u8>> {
         let user = self.address.user.as_deref().filter(|_| !self.ignores_user);
         let password = self.address.password.as_ref().map(|password| password.expose());
@@ -68,10 +69,10 @@ impl Handshake {
         self.ignores_user && self.address.user.is_some()
     }
 
-    /// Takes in the answer to the command: its first line, without the line break.
+    /// Handles the reply to the command: its first line, without the line break.
     ///
     /// # Errors
-    /// The fault that the answer is. The connection is of no use then.
+    /// The fault that the reply reports. The connection is then unusable.
     pub(crate) fn on_reply(&mut self, line: &str) -> Result<(), Broken> {
         if line.starts_with('+') {
             self.next = match self.next {
@@ -87,7 +88,7 @@ impl Handshake {
         };
         let fault = refusal(said, &self.address, &[]);
         match self.next {
-            // The server is there, and that is all that was asked.
+            // The server responds, which is all that the ping had to show.
             Step::Ping if fault.kind == NotifyFaultKind::NoPermission => {
                 self.next = Step::Done;
                 Ok(())
@@ -97,7 +98,7 @@ impl Handshake {
                 self.refused = Some(fault);
                 Ok(())
             }
-            // What is wrong with the credentials is said of those that are configured.
+            // Errors about credentials are reported for the configured ones.
             _ if fault.kind == NotifyFaultKind::Unauthorized => {
                 Err(self.refused.take().unwrap_or(fault))
             }
@@ -110,7 +111,7 @@ impl Handshake {
         // The password alone is that of the user `default`.
         let is_another = self.address.user.as_deref().is_some_and(|user| user != "default");
         let is_refused = said.starts_with("WRONGPASS")
-            // Servers before version 6 know no users.
+            // Servers before version 6 have no users.
             || said.contains("wrong number of arguments for 'auth'");
         is_another && is_refused && self.refused.is_none()
     }
@@ -122,7 +123,7 @@ impl fmt::Debug for Handshake {
     }
 }
 
-/// A command as Redis reads it: an array of texts, each with its length in front.
+/// Encodes a command: an array of strings, each preceded by its length.
 fn command(parts: &[&str]) -> Vec<u8> {
     let mut command = format!("*{}\r\n", parts.len());
     for part in parts {
@@ -155,7 +156,7 @@ mod tests {
         })
     }
 
-    /// What is said to a server that answers each command with the next of these lines.
+    /// The commands sent to a server that replies to each with the next of these lines.
     fn said(address: &Arc<RedisAddress>, answers: &[&str]) -> Result<Vec<String>, NotifyFault> {
         let mut handshake = Handshake::new(Arc::clone(address), false);
         let mut said = Vec::new();
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_knows_no_users_is_given_the_password_alone() {
+    fn a_server_without_users_gets_the_password_alone() {
         let old = "-ERR wrong number of arguments for 'auth' command";
         let user = address(Some("ada"), Some(PASSWORD), None);
         assert_eq!(said(&user, &[old, "+OK"]).unwrap(), [AUTH_ADA, AUTH]);
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_alone_is_tried_once_where_the_server_knows_no_such_user() {
+    fn the_password_alone_is_tried_once_if_the_user_is_unknown() {
         let user = address(Some("ada"), Some(PASSWORD), Some(12));
         assert_eq!(said(&user, &[WRONG, "+OK", "+OK"]).unwrap(), [AUTH_ADA, AUTH, SELECT]);
         let fault = said(&user, &[WRONG, "-WRONGPASS the second time"]).unwrap_err();
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_of_the_default_user_is_tried_as_it_is() {
+    fn the_password_of_the_default_user_is_tried_once() {
         for user in [None, Some("default")] {
             let fault = said(&address(user, Some(PASSWORD), None), &[WRONG]).unwrap_err();
             assert_eq!(fault.kind(), NotifyFaultKind::Unauthorized);
@@ -221,13 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_accepted_the_password_alone_is_given_it_first() {
+    fn a_server_that_accepted_the_password_alone_gets_it_first() {
         let user = address(Some("ada"), Some(PASSWORD), None);
         let mut handshake = Handshake::new(Arc::clone(&user), true);
         assert_eq!(handshake.next_command().unwrap(), AUTH.as_bytes());
         handshake.on_reply("+OK").unwrap();
         assert!(handshake.next_command().is_none() && handshake.ignores_user());
-        // It has got users since.
+        // Users were added since.
         let mut handshake = Handshake::new(Arc::clone(&user), true);
         handshake.on_reply(WRONG).unwrap();
         assert_eq!(handshake.next_command().unwrap(), AUTH_ADA.as_bytes());
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_there_is_not_ignored() {
+    fn a_missing_user_name_is_not_reported_as_ignored() {
         let greeting_of = |user| {
             let address = address(user, Some(PASSWORD), None);
             let mut handshake = Handshake::new(Arc::clone(&address), false);
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_about_credentials_is_unauthorized() {
+    fn only_errors_about_credentials_are_unauthorized() {
         use NotifyFaultKind::{NoPermission, Refused, Unauthorized};
         let address = address(None, Some(PASSWORD), Some(12));
         for (answer, kind) in [
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_redis_is_shown_by_its_first_bytes() {
+    fn another_protocol_is_reported_with_its_first_bytes() {
         for (line, shown) in [("HTTP/1.1 400 Bad Request", "HTTP/1.1 400 Bad"), (":1", ":1")] {
             let fault = said(&address(None, Some(PASSWORD), None), &[line]).unwrap_err();
             assert_eq!(fault.kind(), NotifyFaultKind::Unreachable);

@@ -1,4 +1,4 @@
-//! Redis among the backends.
+//! The plug of Redis.
 
 use ivy_proto::backend::{BackendUrl, NotifierBackend, Plug, QueueBackend};
 use ivy_proto::config::{ConfigError, Environment, Found};
@@ -49,6 +49,6 @@ fn database(environment: &Environment<'_>) -> Result<Option<u32>, ConfigError> {
     let Some(Found { value, origin }) = environment.first(&["REDIS_DATABASE"]) else {
         return Ok(None);
     };
-    let expected = "the number of a database, in digits only";
+    let expected = "a database number in digits";
     number(&value).map(Some).ok_or(ConfigError::BadValue { origin, expected })
 }

@@ -1,24 +1,24 @@
-//! What a server is asked about itself.
+//! Queries a server about itself.
 
 use redis::{Cmd, Value};
 
 use crate::server::Server;
 
-/// What a server is asked.
+/// A query about the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ServerProbe {
-    /// `HELLO 2`: its role and mode. Every user may ask this, whatever the permissions, but only
-    /// servers since version 6 know it.
+    /// `HELLO 2`: role and mode. Every user may send it, regardless of permissions, but only
+    /// servers since version 6 support it.
     #[default]
     Hello,
-    /// `ROLE`: its role.
+    /// `ROLE`: the role.
     Role,
-    /// `PING`: nothing. For servers that answer neither of the above.
+    /// `PING`: nothing. For servers that support neither of the above.
     Ping,
 }
 
 impl ServerProbe {
-    /// The command that asks it.
+    /// The command of the query.
     pub(crate) fn command(self) -> Cmd {
         match self {
             ServerProbe::Hello => redis::cmd("HELLO").arg(2).take(),
@@ -27,7 +27,7 @@ impl ServerProbe {
         }
     }
 
-    /// What the answer says about the server; nothing if it refuses to say it.
+    /// The server's description in the reply; `None` if it refuses.
     pub(crate) fn read(self, answer: &Value) -> Option<Server> {
         let Value::Array(values) = answer else { return None };
         match self {
@@ -41,7 +41,7 @@ impl ServerProbe {
         }
     }
 
-    /// The question for a server that does not answer this one.
+    /// The fallback for a server that refuses this query.
     pub(crate) fn simpler(self) -> Self {
         match self {
             ServerProbe::Hello => ServerProbe::Role,
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn role_and_mode_are_read_from_the_answer() {
+    fn role_and_mode_are_read_from_the_reply() {
         let hello = "*14\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.2.4\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:5\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$7\r\nreplica\r\n$7\r\nmodules\r\n*0\r\n";
         let server = read(ServerProbe::Hello, hello).unwrap();
         assert!(server.is_misplaced() && server.counts_all_receivers());
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_refuses_a_question_says_nothing() {
+    fn a_refused_query_describes_nothing() {
         for said in ["-ERR unknown command\r\n", "-NOPERM no permissions\r\n", "+OK\r\n", ":1\r\n"]
         {
             for probe in [ServerProbe::Hello, ServerProbe::Role] {

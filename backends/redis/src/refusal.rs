@@ -1,4 +1,4 @@
-//! What the errors of a Redis server mean.
+//! Maps the errors of a Redis server to faults.
 
 use crate::address::RedisAddress;
 use ivy_proto::ChannelName;
@@ -7,9 +7,9 @@ use ivy_proto::text::shares_run;
 
 /// The longest text of a server that is kept, in characters.
 const LONGEST_QUOTE: usize = 256;
-/// How much is shown of what is not Redis, in characters.
+/// How much of another protocol's bytes is shown, in characters.
 const FIRST_BYTES: usize = 16;
-/// What Redis says of credentials under the code `ERR`, from its version 2 to 7.
+/// The error texts about credentials with the code `ERR`, of Redis 2 to 7.
 const ABOUT_CREDENTIALS: [&str; 4] = [
     "invalid username-password",
     "invalid password",
@@ -17,12 +17,12 @@ const ABOUT_CREDENTIALS: [&str; 4] = [
     "no password is set",
 ];
 
-/// Why a connection is of no use, or what was asked on it was refused. What that means depends on what
-/// travels there: notices or messages.
+/// Why a connection is unusable, or a command was refused. The meaning depends on the command: a
+/// publication or an operation of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Broken {
     pub(crate) kind: NotifyFaultKind,
-    /// Holds no secret.
+    /// Contains no secret.
     pub(crate) detail: String,
 }
 
@@ -32,17 +32,17 @@ impl From<Broken> for NotifyFault {
     }
 }
 
-/// What an error that Redis answered means: its text with the code in front, as in
-/// `LOADING Redis is loading the dataset in memory`.
+/// The fault for an error reply: its text including the code, as in `LOADING Redis is loading the
+/// dataset in memory`.
 ///
-/// Only what is about credentials is [`NotifyFaultKind::Unauthorized`], whatever the command was:
-/// a server that is loading, or serves others only, may take the same credentials later. A missing
-/// permission names what these channels need.
+/// Only errors about credentials are [`NotifyFaultKind::Unauthorized`], whatever the command was: a
+/// server that is loading, or is full, may accept the same credentials later. For a missing
+/// permission, the fault names the permissions that these channels need.
 pub(crate) fn refusal(said: &str, address: &RedisAddress, channels: &[ChannelName]) -> Broken {
     refusal_of(said, address, channels, "")
 }
 
-/// The same where something was to be published, of which the text may repeat a part: that is not shown.
+/// The same for a publication, parts of which the text may repeat: they are not shown.
 pub(crate) fn refusal_of(
     said: &str,
     address: &RedisAddress,
@@ -65,7 +65,7 @@ pub(crate) fn refusal_of(
     Broken { kind, detail }
 }
 
-/// What is shown of an error: its text, or the code alone where the text repeats a secret.
+/// The displayed part of an error: its text, or the code alone if the text repeats a secret.
 pub(crate) fn shown(said: &str, address: &RedisAddress, published: &str) -> String {
     let code = said.split(' ').next().unwrap_or_default();
     let is_code = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -78,12 +78,12 @@ pub(crate) fn shown(said: &str, address: &RedisAddress, published: &str) -> Stri
     }
 }
 
-/// What is wrong with a server that speaks another protocol, of which it says the first bytes.
+/// The fault of a server that uses another protocol, with its first bytes.
 pub(crate) fn not_redis(address: &RedisAddress, said: &str) -> Broken {
-    let mut detail = format!("{} does not answer as Redis does", address.server());
+    let mut detail = format!("{} does not use the Redis protocol", address.server());
     if is_shown(address, said) {
         let first: String = said.chars().take(FIRST_BYTES).collect();
-        detail.push_str(&format!(", but with {first:?}"));
+        detail.push_str(&format!("; it sent {first:?}"));
     }
     Broken { kind: NotifyFaultKind::Unreachable, detail }
 }
@@ -93,11 +93,11 @@ fn is_shown(address: &RedisAddress, said: &str) -> bool {
     !address.password.as_ref().is_some_and(|password| password.is_repeated_in(said))
 }
 
-/// The permissions that a user needs for these channels, as `ACL SETUSER` takes them.
+/// The permissions that a user needs for these channels, in the syntax of `ACL SETUSER`.
 fn needed(channels: &[ChannelName]) -> String {
     let mut needed = "; grant it".to_owned();
     for channel in channels {
-        // Reply channels are random: what is granted is a pattern.
+        // Reply channels have random names, so the rule is a pattern.
         let rule = match channel.reply_prefix() {
             Some(prefix) => format!(" &{prefix}.r.*"),
             None => format!(" &{}", channel.as_str()),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_a_part_of_what_was_published_is_not_shown() {
+    fn a_text_that_repeats_a_part_of_the_publication_is_not_shown() {
         let published = r#"{"id":"1","name":"my.task","result":["a secret of the program"]}"#;
         let said = |rest: &str| format!("ERR unknown command 'PUBLISH', with args {rest}");
         let shown = |said: &str| {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_permission_names_the_channels_that_are_needed() {
+    fn a_missing_permission_names_the_required_channels() {
         let channels =
             ["news.r.AAAAAAAAAAAAAAAAAAAAAA", "news"].map(|name| ChannelName::new(name).unwrap());
         let said = "NOPERM this user has no permissions to access one of the channels";

@@ -1,6 +1,6 @@
-//! What a Redis server says about itself.
+//! The description of a Redis server.
 
-/// What a server is at the moment of the answer. [`Server::default`] is one that does not say.
+/// The role and mode of a server at the time of its reply. [`Server::default`] is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Server {
     is_replica: bool,
@@ -35,8 +35,8 @@ impl Server {
         Server { is_replica: is_replica(role), ..Server::default() }
     }
 
-    /// Whether what is published here misses the subscribers of the primary: a replica delivers to
-    /// its own subscribers only, while a node of a cluster delivers to those of all nodes.
+    /// Whether publications here miss the subscribers of the primary: a replica delivers to its own
+    /// subscribers only, while a node of a cluster delivers to those of all nodes.
     pub(crate) fn is_misplaced(&self) -> bool {
         self.is_replica && self.mode != Mode::Cluster
     }
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_is_the_wrong_place_to_publish_unless_it_belongs_to_a_cluster() {
+    fn a_replica_is_misplaced_unless_it_belongs_to_a_cluster() {
         assert!(hello("standalone", "replica").is_misplaced());
         assert!(!hello("standalone", "master").is_misplaced());
         assert!(!hello("cluster", "replica").is_misplaced());

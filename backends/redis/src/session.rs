@@ -1,4 +1,4 @@
-//! Redis as a queue and as a notifier, as one session.
+//! Redis as a queue and as a notifier, in one session.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,13 +16,13 @@ use crate::queue::{Io, Operations, Prefix};
 use crate::requests::Requests;
 use crate::waits::Waits;
 
-/// A Redis server as a session. One connection carries the operations of the queue and what is published;
-/// each queue that waits for messages has one of its own while it waits, and so has each subscription.
+/// A Redis server as a session. One connection carries the operations of the queue and the
+/// publications; each waiting reserve has a connection of its own, and so has each subscription.
 ///
-/// A name may come to lead to another server while the old one lives on, as after a failover. So
-/// connections are replaced once a minute, for which the name is resolved again, and at once where the
-/// server has become a replica or nobody hears a result for which somebody waits; the latter at most once
-/// a minute.
+/// A name may resolve to another server while the old one lives on, as after a failover. So
+/// connections are replaced once a minute, resolving the name again, and immediately if the server
+/// has become a replica or a result with a waiting caller has no subscriber; the latter at most
+/// once a minute.
 pub struct RedisSession {
     effects: Effects,
     requests: Requests,
@@ -32,7 +32,7 @@ pub struct RedisSession {
 }
 
 impl RedisSession {
-    /// A session that has not connected, with the usual names of keys.
+    /// A session without connections, with the default key names.
     #[must_use]
     pub fn new(address: RedisAddress, start: SessionStart) -> Self {
         RedisSession::with_prefix(address, Prefix::default(), start)
@@ -106,13 +106,12 @@ impl RedisSession {
         });
     }
 
-    /// Does something with each subscription, and forgets those for which it returns that they have
-    /// ended.
+    /// Calls `act` with each subscription, and removes those for which it returns `false`.
     fn each_subscription(&mut self, mut act: impl FnMut(&mut Subscription, &mut Effects) -> bool) {
         self.subscriptions.retain(|_, subscription| act(subscription, &mut self.effects));
     }
 
-    /// Does something with the operations.
+    /// Calls `act` with the operations.
     fn operate(&mut self, now: Moment, act: impl FnOnce(&mut Operations, &mut Io<'_>)) {
         let RedisSession { effects, requests, waits, operations, .. } = self;
         act(operations, &mut Io { requests, waits, effects, now });

@@ -1,4 +1,4 @@
-//! The session against servers that are played by hand.
+//! The session against scripted servers.
 
 mod operations;
 mod publishing;
@@ -22,7 +22,7 @@ const PASSWORD: &str = "correct horse";
 const HELLO: &str =
     "*6\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$5\r\nproto\r\n:2\r\n";
 
-/// A session, and what it has wanted done so far.
+/// A session, and its effects so far.
 struct Scene {
     session: RedisSession,
     now: Moment,
@@ -114,7 +114,7 @@ impl Scene {
         self.hand_in(Input::Subscribe(CommandId(command_id), channels));
     }
 
-    /// The server says this on the last connection.
+    /// The server sends this on the last connection.
     fn say(&mut self, said: &str) {
         let connection_id = self.connection_id();
         self.say_on(connection_id, said);
@@ -124,14 +124,14 @@ impl Scene {
         self.hand_in(Input::Received(connection_id, said.as_bytes()));
     }
 
-    /// The last connection stands, and the server accepts the credentials.
+    /// The last connection opens, and the server accepts the credentials.
     fn accept(&mut self) {
         let connection_id = self.connection_id();
         self.hand_in(Input::Opened(connection_id));
         self.say("+OK\r\n");
     }
 
-    /// The same for one to publish on, which says what it is.
+    /// The same for the connection for requests, whose server describes itself.
     fn accept_publisher(&mut self) {
         self.accept();
         self.say(HELLO);
@@ -142,7 +142,7 @@ impl Scene {
         self.hand_in(Input::Closed(connection_id, LinkFault::new(kind, "it is broken")));
     }
 
-    /// Time passes, in the steps that the session asks for.
+    /// Time passes, in the steps that the session requests.
     fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while let Some(deadline) = self.deadline
@@ -163,7 +163,7 @@ impl Scene {
         &self.sent.last().unwrap().1
     }
 
-    /// What was sent on a line, from the first to the last.
+    /// Everything sent on a connection.
     fn sent_on(&self, connection_id: ConnectionId) -> String {
         self.sent
             .iter()
@@ -190,7 +190,7 @@ impl Scene {
     }
 }
 
-/// Answers as they travel: a text, and several in an array.
+/// Encoded replies: a string, and several in an array.
 fn text(text: &str) -> String {
     format!("${}\r\n{text}\r\n", text.len())
 }
@@ -200,7 +200,7 @@ fn array(texts: &[&str]) -> String {
     format!("*{}\r\n{elements}", texts.len())
 }
 
-/// A command as it travels.
+/// An encoded command.
 fn command(parts: &[&str]) -> String {
     let parts = parts.iter().map(|part| format!("${}\r\n{part}\r\n", part.len()));
     let parts: Vec<_> = parts.collect();

@@ -146,7 +146,9 @@ enum Problem {
     OtherPassword(KeyId),
     #[error("key {0} must be disabled before it is removed, so that a mistake can be undone")]
     StillEnabled(KeyId),
-    #[error("there is no other key to rotate to; add one first, and distribute the file to all programs")]
+    #[error(
+        "there is no other key to rotate to; add one first, and distribute the file to all programs"
+    )]
     NothingToRotateTo,
     #[error("the password is empty")]
     NoPassword,

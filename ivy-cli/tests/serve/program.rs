@@ -88,7 +88,10 @@ fn its_help_says_who_can_read_the_token() {
     let output = ivy().args(["serve", "--help"]).env("IVY_SERVE_TOKEN", "secret").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(help.contains("list of processes") && help.contains("IVY_SERVE_TOKEN"), "{help}");
-    assert!(help.contains("take precedence over the variable") && help.contains("other terminal"), "{help}");
+    assert!(
+        help.contains("take precedence over the variable") && help.contains("other terminal"),
+        "{help}"
+    );
     assert!(!help.contains("secret"), "{help}");
 }
 

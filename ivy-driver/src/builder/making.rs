@@ -1,4 +1,4 @@
-//! Makes the backends that a configuration names.
+//! Creates the backends of a configuration.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use crate::remote::{ExchangeQueue, SessionBackend, SessionQueue};
 use crate::runtime::Runtime;
 use crate::tls::OwnRoots;
 
-/// What a version of the core may know that this crate does not.
+/// A variant that the core knows and this crate does not.
 const NOT_BUILT_IN: &str = "this kind of backend is not built in";
 
-/// What may be missing beside a backend of the program's own.
-const NO_HTTP: &str = "the queue's server is reached over HTTP, and no client for that is compiled in: turn on the feature `http`";
-/// What backends are made with.
+/// The HTTP client may be missing if a custom backend needs it.
+const NO_HTTP: &str = "the queue is reached over HTTP, and no HTTP client is compiled in; turn on the feature `http`";
+/// What backends are created with.
 pub(super) struct Making<R> {
     clock: Clock<R>,
     roots: OwnRoots,
     events: EventSink,
-    /// The sessions of the queue, which may be the notifier too.
+    /// The sessions of the queue, which the notifier may share.
     of_queue: Option<(SessionFactory, SessionBackend<R>)>,
 }
 
@@ -59,7 +59,7 @@ impl<R: Runtime> Making<R> {
         })
     }
 
-    /// The notifier. One of the sessions that are the queue shares their connections.
+    /// The notifier. If its sessions are those of the queue, they share their connections.
     pub(super) fn notifier(&self, named: &NotifierConfig) -> Result<Arc<dyn Notifier>, Error<R>> {
         Ok(match named {
             NotifierConfig::Memory => Arc::new(MemoryNotifier::default()),

@@ -1,4 +1,4 @@
-//! The executor of a session: connections, time and mail.
+//! The executor of a session: connections, time and commands.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -25,15 +25,14 @@ use crate::tls::{Tls, is_tls};
 use super::stream::{self, BoxedStream};
 use super::subscription_channel::Writer;
 
-/// How many pieces of mail are taken in before anything is sent, so that commands are sent
-/// together.
+/// How many commands are taken in before anything is sent, so that they are sent together.
 const BATCH: usize = 256;
 /// Steps per poll before the executor yields.
 const TURN: usize = 64;
 /// The most bytes that one read returns.
 const PIECE: usize = 16 * 1024;
 
-/// A request to the session.
+/// A command to the session.
 pub(super) enum SessionCommand {
     Execute(CommandId, QueueOp, oneshot::Sender<Result<QueueReply, Fault>>),
     Publish(CommandId, Publication, oneshot::Sender<Result<u64, NotifyFault>>),
@@ -107,7 +106,7 @@ impl<R: Runtime> SessionExecutor<R> {
         }
     }
 
-    /// Runs until there is no sender of mail left.
+    /// Runs until no sender of commands is left.
     pub(super) async fn run(mut self) {
         let mut turns = TURN;
         loop {
@@ -128,7 +127,7 @@ impl<R: Runtime> SessionExecutor<R> {
         }
     }
 
-    /// Waits until an event has happened and passes it to the session: first mail, then timers,
+    /// Waits until an event has happened and passes it to the session: first commands, then timers,
     /// then received bytes. Returns whether more may follow.
     fn poll_next(
         &mut self,

@@ -46,7 +46,7 @@ struct Remote<R> {
 }
 
 impl<R: Runtime> SessionBackend<R> {
-    /// A backend whose sessions are made so. Nothing is opened yet.
+    /// A backend whose sessions are created by `make`. Nothing is opened yet.
     pub(crate) fn new(
         make: impl Fn(SessionStart) -> Box<dyn Session> + Send + Sync + 'static,
         tls: Option<Tls>,
@@ -65,7 +65,6 @@ impl<R: Runtime> SessionBackend<R> {
     }
 }
 
-/// The same backend.
 impl<R> Clone for SessionBackend<R> {
     fn clone(&self) -> Self {
         SessionBackend { remote: Arc::clone(&self.remote) }
@@ -165,9 +164,9 @@ impl<R: Runtime> Remote<R> {
         CommandId(self.last_command_id.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Sends something to the executor, which is started unless one runs. If the system gives no means
-    /// to run it, or its session cannot be made, the mail is dropped, and with it the other end of its
-    /// answer.
+    /// Sends a command to the executor, and starts one if none runs. If the system cannot run it,
+    /// or its session cannot be created, the command is dropped, and with it the sender of its
+    /// result.
     fn post(&self, command: SessionCommand) {
         let mut running = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
         let command = match &*running {
@@ -180,39 +179,39 @@ impl<R: Runtime> Remote<R> {
         let (mailbox, received) = mpsc::unbounded();
         let started = self.start(received);
         *running = match started {
-            // It has just been made, so it takes mail.
+            // It was just created, so it accepts commands.
             Ok(()) => mailbox.unbounded_send(command).is_ok().then_some(mailbox),
             Err(error) => {
-                tracing::error!(error, "the executor of a backend cannot be started");
+                tracing::error!(error, "cannot start the executor of a backend");
                 None
             }
         };
     }
 
-    /// Starts an executor, with a session of its own.
+    /// Starts an executor with a new session.
     fn start(&self, received: mpsc::UnboundedReceiver<SessionCommand>) -> Result<(), String> {
         let mut clock = self.clock;
         clock.follow_wall(clock.now());
         let random = random().map_err(|cause| cause.to_string())?;
         let start = SessionStart::new(random, clock.wall());
         let session = catch_unwind(AssertUnwindSafe(|| (self.make)(start)));
-        let session = session.map_err(|panic| format!("no session can be made: {}", of(panic)))?;
+        let session = session.map_err(|panic| format!("cannot create a session: {}", of(panic)))?;
         let (tls, events) = (self.tls.clone(), self.events.clone());
         let executor = SessionExecutor::<R>::new(session, received, tls, self.clock, events);
         R::spawn("ivy-session", executor.run()).map_err(|error| error.to_string())
     }
 
-    /// Nobody waits for this any more.
+    /// Cancels a command whose caller is gone.
     fn cancel(&self, command_id: CommandId) {
         let running = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mailbox) = &*running {
-            // An executor that has ended holds nothing to cancel.
+            // An executor that has ended has nothing to cancel.
             let _ = mailbox.unbounded_send(SessionCommand::Cancel(command_id));
         }
     }
 }
 
-/// Cancels what was asked, if it is dropped before the answer.
+/// Cancels the command if dropped before its result.
 struct CancelOnDrop<R: Runtime> {
     remote: Arc<Remote<R>>,
     command_id: CommandId,
@@ -227,7 +226,7 @@ impl<R: Runtime> Drop for CancelOnDrop<R> {
     }
 }
 
-/// A subscription, which ends when it is dropped.
+/// A subscription. Dropping it ends it.
 struct Subscription<R: Runtime> {
     heard: Reader,
     _asked: CancelOnDrop<R>,

@@ -28,7 +28,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     output
 }
 
-/// The parker, waker and alarms of a waiting thread.
+/// The parker, waker and timers of a waiting thread.
 pub(super) struct Waiter {
     parker: Parker,
     waker: Waker,
@@ -43,7 +43,7 @@ impl Waiter {
         Waiter { parker, waker, timers }
     }
 
-    /// The alarms whose time is kept while the thread waits.
+    /// The timers that the thread checks while it waits.
     pub(super) fn timers(&self) -> &Arc<SleepTimers> {
         &self.timers
     }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use parking::{Parker, Unparker};
 
 thread_local! {
-    /// The alarms of the futures that this thread polls. `None` while it polls none, so that
+    /// The timers of the futures that this thread polls. `None` while it polls none, so that
     /// nothing is left to drop when the thread ends; accessible until the very end of the thread.
     static KEEPER: ManuallyDrop<RefCell<Option<Arc<SleepTimers>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
@@ -34,7 +34,7 @@ struct State {
 /// The state of the thread that keeps the time.
 #[derive(Default)]
 enum Rest {
-    /// It will look at the alarms before it parks.
+    /// It will check the timers before it parks.
     #[default]
     Awake,
     /// It is parked until then, or indefinitely.
@@ -42,18 +42,18 @@ enum Rest {
 }
 
 impl SleepTimers {
-    /// Alarms whose time is kept by the thread that this unparks.
+    /// Timers checked by the thread that this unparks.
     pub(super) fn new(keeper: Unparker) -> Self {
         SleepTimers { keeper, state: Mutex::default() }
     }
 
-    /// Polls a future whose time these alarms keep.
+    /// Polls a future whose sleeps use these timers.
     pub(super) fn keep<T>(self: &Arc<Self>, poll: impl FnOnce() -> T) -> T {
         let _restored = Restored(KEEPER.with(|keeper| keeper.replace(Some(Arc::clone(self)))));
         poll()
     }
 
-    /// Parks until the thread is unparked or an alarm is due, and wakes all that are due.
+    /// Parks until the thread is unparked or a timer is due, and wakes all that are due.
     pub(super) fn rest(&self, parker: &Parker) {
         let until = {
             let mut state = self.state();
@@ -70,7 +70,7 @@ impl SleepTimers {
         self.ring();
     }
 
-    /// Wakes all whose alarm is due.
+    /// Wakes all whose timer is due.
     pub(super) fn ring(&self) {
         for sleeper in self.due() {
             sleeper.wake();
@@ -92,7 +92,7 @@ impl SleepTimers {
         due
     }
 
-    /// Sets an alarm, or replaces the waker of one that is set.
+    /// Sets a timer, or replaces the waker of one that is set.
     fn set(&self, until: Instant, id: Option<u64>, waker: Waker) -> u64 {
         let mut state = self.state();
         let id = id.unwrap_or_else(|| {
@@ -129,7 +129,7 @@ impl SleepTimers {
     }
 }
 
-/// Restores the previous keeper.
+/// Restores the previous timers.
 struct Restored(Option<Arc<SleepTimers>>);
 
 impl Drop for Restored {
@@ -142,7 +142,7 @@ impl Drop for Restored {
 /// the background.
 pub(super) struct Sleep {
     until: Instant,
-    /// Its alarm.
+    /// Its timer.
     set: Option<(Arc<SleepTimers>, u64)>,
 }
 

@@ -41,7 +41,9 @@ async fn the_quickstart_shows_a_result_and_a_dead_letter_and_ends() {
         let lines = without_configuration(adapter, "quickstart", &[]).success().await;
         assert!(lines.contains(&"5! = 120".to_owned()), "{lines:?}");
         assert!(
-            lines.iter().any(|line| line.starts_with("quickstart.dead contains quickstart.unlucky")),
+            lines
+                .iter()
+                .any(|line| line.starts_with("quickstart.dead contains quickstart.unlucky")),
             "{lines:?}"
         );
     }

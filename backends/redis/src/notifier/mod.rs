@@ -1,4 +1,4 @@
-//! Redis as a notifier: subscriptions, each over a connection of its own.
+//! Redis as a notifier: subscriptions, each on a connection of its own.
 
 mod subscribed_connection;
 mod subscription;

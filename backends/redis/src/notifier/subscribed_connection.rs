@@ -1,4 +1,4 @@
-//! One connection that is subscribed.
+//! One subscribed connection.
 
 use std::time::Duration;
 
@@ -13,27 +13,27 @@ use crate::connection::{ConnectionStep, RespConnection, USUAL};
 use crate::effects::Effects;
 use crate::refusal::refusal;
 
-/// The silence after which the server is asked whether it still stands: a connection that a firewall
-/// forgot stays silent, and so does one without notices.
+/// The silence after which the server is pinged: a connection that a firewall has dropped is
+/// silent, and so is one without notices.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// A connection that is opened, subscribes, and brings notices.
+/// A connection that is opened, subscribes, and delivers notices.
 #[derive(Debug)]
 pub(super) struct SubscribedConnection {
     connection_id: ConnectionId,
     connection: RespConnection,
     stage: Stage,
-    /// When this stage has lasted too long.
+    /// The deadline of this stage.
     until: Moment,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Not ready, or so many channels are not confirmed.
+    /// Not ready, or this many channels are not confirmed.
     Opening { unconfirmed: usize },
-    /// Notices may come.
+    /// Notices may arrive.
     Listening,
-    /// The server was asked whether it stands.
+    /// The server was pinged.
     Asked,
 }
 
@@ -56,8 +56,8 @@ impl SubscribedConnection {
         self.until
     }
 
-    /// What comes next of what has arrived, if anything: [`SubscriptionEvent::Lost`] if the connection is of no use
-    /// any more.
+    /// The next event from the received bytes, if any: [`SubscriptionEvent::Lost`] if the
+    /// connection is unusable.
     pub(super) fn next_event(
         &mut self,
         channels: &[ChannelName],
@@ -90,7 +90,7 @@ impl SubscribedConnection {
         }
     }
 
-    /// Time has passed: a fault if too much of it.
+    /// Handles the passage of time. Returns a fault if the deadline has passed.
     pub(super) fn tick(&mut self, effects: &mut Effects, now: Moment) -> Option<NotifyFault> {
         if now < self.until {
             return None;
@@ -102,8 +102,8 @@ impl SubscribedConnection {
                 self.until = now + COMMAND_LIMIT;
                 return None;
             }
-            Stage::Opening { .. } => (NotifyFaultKind::Unreachable, "it does not answer in time"),
-            Stage::Asked => (NotifyFaultKind::ConnectionLost, "it has fallen silent"),
+            Stage::Opening { .. } => (NotifyFaultKind::Unreachable, "it does not respond in time"),
+            Stage::Asked => (NotifyFaultKind::ConnectionLost, "it no longer responds"),
         };
         Some(self.connection.fault(kind, &late).into())
     }

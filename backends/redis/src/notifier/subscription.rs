@@ -9,14 +9,14 @@ use super::subscription_state::{Change, SubscriptionState};
 use crate::connection::RespConnection;
 use crate::effects::Effects;
 
-/// The connection of a subscription, and the one that is to replace it, as [`SubscriptionState`] decides.
+/// The connection of a subscription and its replacement, managed by [`SubscriptionState`].
 #[derive(Debug)]
 pub(crate) struct Subscription {
     command_id: CommandId,
     channels: Vec<ChannelName>,
     current: SubscribedConnection,
     replacement: Option<SubscribedConnection>,
-    /// As soon as it stands.
+    /// Set once the connection is subscribed.
     decision: Option<SubscriptionState>,
 }
 
@@ -42,7 +42,7 @@ impl Subscription {
         self.connections().map(SubscribedConnection::wait_until).chain(decision).min()
     }
 
-    /// The conversation on this line, if it is one of these.
+    /// The connection with this id, if it is one of these.
     pub(crate) fn connection(
         &mut self,
         connection_id: ConnectionId,
@@ -50,7 +50,8 @@ impl Subscription {
         self.find(connection_id).map(SubscribedConnection::connection)
     }
 
-    /// Takes in what has arrived on a line. Returns whether the subscription goes on, as all below do.
+    /// Handles bytes that arrived on a connection. Returns whether the subscription continues, as
+    /// all methods below do.
     pub(crate) fn advance(
         &mut self,
         connection_id: ConnectionId,
@@ -125,7 +126,7 @@ impl Subscription {
         }
     }
 
-    /// A connection is gone. Without a replacement that stands, the subscription ends.
+    /// A connection is lost. The subscription ends unless its replacement is ready.
     fn lost(
         &mut self,
         connection_id: ConnectionId,

@@ -6,16 +6,16 @@ use ivy_proto::Moment;
 
 use crate::RENEW_EVERY;
 
-/// How long a subscription is kept beside its replacement: what the server sent on it before the
-/// replacement stood may still be on its way.
+/// How long a subscription is kept after its replacement is ready: notices that the server sent on
+/// it before may still be in flight.
 const OVERLAP: Duration = Duration::from_secs(1);
 
 /// The state of a subscription that is replaced once a minute, without its connections.
 ///
-/// A subscriber that stays with a server to which the name no longer leads hears nothing, and a
-/// connection that is subscribed cannot ask what its server is. So another subscription is made, for
-/// which the name is resolved again, and the old one is dropped once the new one stands. In between
-/// both are read, and notices may arrive twice.
+/// A subscriber of a server that the name no longer resolves to receives nothing, and a subscribed
+/// connection cannot query the server's role. So a second subscription is created, for which the
+/// name is resolved again, and the old one is dropped once the new one is ready. In between both
+/// are read, and notices may arrive twice.
 ///
 /// ```text
 ///                     tick: Open                      subscribed
@@ -37,17 +37,18 @@ enum State {
     Overlapping { until: Moment },
 }
 
-/// What to do about a subscription.
+/// A change of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Open another one beside it, and report [`SubscriptionState::subscribed`] or [`SubscriptionState::failed`].
+    /// Open another one, and report [`SubscriptionState::subscribed`] or
+    /// [`SubscriptionState::failed`].
     Open,
-    /// Drop the old one: its replacement takes its place.
+    /// Drop the old one: its replacement is ready.
     DropOld,
 }
 
 impl SubscriptionState {
-    /// A subscription that stands since `now`.
+    /// A subscription that is ready since `now`.
     pub(crate) fn new(now: Moment) -> Self {
         SubscriptionState { state: State::Standing { until: now + RENEW_EVERY } }
     }
@@ -60,7 +61,7 @@ impl SubscriptionState {
         }
     }
 
-    /// Time has passed.
+    /// Handles the passage of time.
     pub(crate) fn tick(&mut self, now: Moment) -> Option<Change> {
         if self.wait_until().is_none_or(|until| now < until) {
             return None;
@@ -85,12 +86,12 @@ impl SubscriptionState {
         }
     }
 
-    /// The replacement could not be made, or is lost: the old subscription stays.
+    /// The replacement failed: the old subscription remains.
     pub(crate) fn failed(&mut self, now: Moment) {
         *self = SubscriptionState::new(now);
     }
 
-    /// The old subscription is lost. Returns whether its replacement can take its place.
+    /// The old subscription is lost. Returns whether its replacement is ready.
     pub(crate) fn old_lost(&mut self, now: Moment) -> bool {
         let is_replaced = matches!(self.state, State::Overlapping { .. });
         if is_replaced {
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_is_replaced_once_a_minute_and_dropped_after_its_replacement_stands() {
+    fn a_subscription_is_replaced_once_a_minute_and_dropped_after_its_replacement_is_ready() {
         let mut subscriber = SubscriptionState::new(after(0));
         assert_eq!(subscriber.tick(after(59)), None);
         assert_eq!(subscriber.wait_until(), Some(after(60)));
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_stays_where_no_replacement_can_be_made() {
+    fn a_subscription_remains_if_no_replacement_can_be_opened() {
         let mut subscriber = SubscriptionState::new(after(0));
         assert_eq!(subscriber.tick(after(60)), Some(Change::Open));
         subscriber.failed(after(65));
@@ -131,11 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn a_replacement_takes_the_place_of_a_subscription_that_is_lost() {
+    fn a_replacement_continues_a_lost_subscription() {
         let mut subscriber = SubscriptionState::new(after(0));
         assert!(!subscriber.old_lost(after(1)));
         subscriber.tick(after(60));
-        assert!(!subscriber.old_lost(after(60)), "the replacement does not stand yet");
+        assert!(!subscriber.old_lost(after(60)), "the replacement is not ready yet");
         subscriber.subscribed(after(60));
         assert!(subscriber.old_lost(after(60)));
         assert_eq!(subscriber.tick(after(119)), None);

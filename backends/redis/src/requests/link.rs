@@ -1,4 +1,4 @@
-//! A connection on which requests travel one behind the other.
+//! A connection with pipelined requests.
 
 use std::collections::VecDeque;
 
@@ -24,26 +24,26 @@ pub(super) struct Opening {
     pub(super) until: Moment,
 }
 
-/// A connection that takes requests.
+/// A connection that is ready for requests.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) connection_id: ConnectionId,
     pub(super) connection: RespConnection,
-    /// What was sent and is not answered, each with the moment by which it is to be.
+    /// The requests without a reply, each with the deadline of its reply.
     unanswered: VecDeque<(Sent, Moment)>,
 }
 
-/// What was sent on a connection.
+/// Something sent on a connection.
 #[derive(Debug)]
 pub(super) enum Sent {
     Publishing(Publishing, Generation),
-    /// A request, with the answers so far.
+    /// A request, with its replies so far.
     Request(Request, Vec<Value>),
     ServerProbe(ServerProbe),
 }
 
 impl Opening {
-    /// Opens a connection within this time, at most.
+    /// Opens a connection within this time.
     pub(super) fn start(limit: std::time::Duration, effects: &mut Effects, now: Moment) -> Self {
         let (connection_id, connection) = effects.open();
         Opening { connection_id, connection, until: now + limit.min(CONNECT_LIMIT) }
@@ -56,12 +56,12 @@ impl Opening {
 }
 
 impl Link {
-    /// Something was sent.
+    /// Records that something was sent.
     pub(super) fn sent(&mut self, sent: Sent, now: Moment) {
         self.unanswered.push_back((sent, now + COMMAND_LIMIT));
     }
 
-    /// What the next answer may be.
+    /// The limits of the next reply.
     pub(super) fn expected(&self) -> Limits {
         match self.unanswered.front() {
             Some((Sent::Request(request, _), _)) => request.limits,
@@ -69,7 +69,7 @@ impl Link {
         }
     }
 
-    /// By when the next answer is to come.
+    /// The deadline of the next reply.
     pub(super) fn wait_until(&self) -> Option<Moment> {
         self.unanswered.front().map(|(_, until)| *until)
     }
@@ -82,17 +82,17 @@ impl Link {
         self.unanswered.is_empty()
     }
 
-    /// What the next answer is one to.
+    /// The request that the next reply belongs to.
     pub(super) fn pop(&mut self) -> Option<Sent> {
         self.unanswered.pop_front().map(|(sent, _)| sent)
     }
 
-    /// Puts back what has not got all its answers.
+    /// Puts back a request that lacks replies.
     pub(super) fn push_back_first(&mut self, sent: Sent, now: Moment) {
         self.unanswered.push_front((sent, now + COMMAND_LIMIT));
     }
 
-    /// What gets no answer any more.
+    /// The requests that will get no reply.
     pub(super) fn into_unanswered(self) -> impl Iterator<Item = Sent> {
         self.unanswered.into_iter().map(|(sent, _)| sent)
     }

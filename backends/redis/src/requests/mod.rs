@@ -1,7 +1,7 @@
-//! The connection for whatever is answered at once: publications, and requests of a queue.
+//! The connection for everything with an immediate reply: publications, and requests of a queue.
 //!
-//! There is one that stands, perhaps one that is being opened, and those that were replaced while answers
-//! were on their way.
+//! There is one current connection, perhaps one that is being opened, and those that were replaced
+//! while replies were in flight.
 
 mod link;
 mod renewal;
@@ -25,7 +25,7 @@ use renewal::{Generation, Renewal, RenewalStep as Next};
 
 pub(crate) use request::{Answered, Request, RequestId, Unanswered};
 
-/// Sends requests in the order in which they came, as [`Renewal`] decides on the connections.
+/// Sends requests in order of arrival, on the connections that [`Renewal`] decides on.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     decision: Renewal,
@@ -43,12 +43,12 @@ enum Order {
     Request(Request),
 }
 
-/// Something to publish.
+/// A publication.
 #[derive(Debug)]
 struct Publishing {
     command_id: CommandId,
     publication: Publication,
-    /// Whether nobody heard it the first time.
+    /// Whether it had no subscriber the first time.
     is_repeated: bool,
 }
 
@@ -65,7 +65,7 @@ impl Requests {
         self.proceed(effects, now);
     }
 
-    /// Sends a request, which is answered once through [`next_answered`](Requests::next_answered).
+    /// Sends a request, which completes once through [`next_answered`](Requests::next_answered).
     pub(crate) fn send(&mut self, request: Request, effects: &mut Effects, now: Moment) {
         self.waiting.push_back(Order::Request(request));
         self.proceed(effects, now);
@@ -75,21 +75,21 @@ impl Requests {
         self.answered.pop_front()
     }
 
-    /// What was sent already is published all the same.
+    /// Cancels a publication. One that was already sent is still published.
     pub(crate) fn cancel_publishing(&mut self, command_id: CommandId) {
         self.waiting.retain(
             |order| !matches!(order, Order::Publishing(publishing) if publishing.command_id == command_id),
         );
     }
 
-    /// Returns whether it was not sent, and is not sent any more.
+    /// Cancels a request. Returns whether it was not sent, and will not be.
     pub(crate) fn cancel(&mut self, id: RequestId) -> bool {
         let before = self.waiting.len();
         self.waiting.retain(|order| !matches!(order, Order::Request(request) if request.id == id));
         self.waiting.len() < before
     }
 
-    /// The name of the server may lead to another one by now: the next request opens a connection.
+    /// The server's name may resolve to another one by now: the next request opens a connection.
     pub(crate) fn replace_connection(&mut self, effects: &mut Effects) {
         if let Some(link) = self.current.take() {
             self.replaced.push(link);
@@ -103,7 +103,7 @@ impl Requests {
         answers.chain(self.opening.as_ref().map(|opening| opening.until)).min()
     }
 
-    /// The conversation on this line, if it is one of these.
+    /// The connection with this id, if it is one of these.
     pub(crate) fn connection(
         &mut self,
         connection_id: ConnectionId,
@@ -111,7 +111,7 @@ impl Requests {
         self.conversing(connection_id).map(|(connection, _)| connection)
     }
 
-    /// Takes in what has arrived on a line.
+    /// Handles bytes that arrived on a connection.
     pub(crate) fn advance(
         &mut self,
         connection_id: ConnectionId,
@@ -159,7 +159,7 @@ impl Requests {
         if let Some(opening) = &self.opening
             && opening.until <= now
         {
-            let late = "it does not answer in time";
+            let late = "it does not respond in time";
             let broken = opening.connection.fault(NotifyFaultKind::Unreachable, &late);
             self.fail(opening.connection_id, &broken, effects, now);
         }
@@ -170,7 +170,7 @@ impl Requests {
             .collect();
         for connection_id in late {
             if let Some(connection) = self.connection(connection_id) {
-                let late = "it did not answer in time";
+                let late = "it did not respond in time";
                 let broken = connection.fault(NotifyFaultKind::ConnectionLost, &late);
                 self.fail(connection_id, &broken, effects, now);
             }
@@ -178,7 +178,7 @@ impl Requests {
         self.proceed(effects, now);
     }
 
-    /// Does what has to be done for what waits to be sent.
+    /// Does the next step for the requests that wait to be sent.
     fn proceed(&mut self, effects: &mut Effects, now: Moment) {
         while !self.waiting.is_empty() {
             let limit = match (self.decision.next_step(now), &mut self.current) {
@@ -211,7 +211,7 @@ impl Requests {
         }
     }
 
-    /// The connection that was being opened takes the place of the current one.
+    /// The connection that was being opened becomes the current one.
     fn opened(&mut self, effects: &mut Effects, now: Moment) {
         let Some(opening) = self.opening.take() else { return };
         self.replaced.extend(self.current.replace(opening.opened()));
@@ -268,7 +268,7 @@ impl Requests {
                 let published = publishing.publication.payload.as_str();
                 let broken = refusal_of(said.trim_end(), effects.address(), channels, published);
                 effects.push(Output::Published(publishing.command_id, Err(broken.into())));
-                // Another connection may lead to a server that takes it.
+                // Another connection may lead to a server that accepts it.
                 if self.current.as_ref().is_some_and(|link| link.connection_id == connection_id) {
                     self.replace_connection(effects);
                 }
@@ -292,16 +292,16 @@ impl Requests {
         !publishing.is_repeated && self.decision.on_no_receiver(generation, channel, now)
     }
 
-    /// An answer came that is none to what was asked: so are those that follow.
+    /// A reply arrived without a request: all further replies are suspect.
     fn unasked(&mut self, connection_id: ConnectionId, effects: &mut Effects, now: Moment) {
         if let Some(connection) = self.connection(connection_id) {
-            let unasked = "its answer is none to what it was asked";
+            let unasked = "its reply does not match the command";
             let broken = connection.fault(NotifyFaultKind::ConnectionLost, &unasked);
             self.fail(connection_id, &broken, effects, now);
         }
     }
 
-    /// Closes a connection that is of no use any more.
+    /// Closes an unusable connection.
     fn fail(
         &mut self,
         connection_id: ConnectionId,
@@ -313,7 +313,7 @@ impl Requests {
         self.lost(connection_id, broken, effects, now);
     }
 
-    /// A connection is gone.
+    /// A connection is lost.
     fn lost(
         &mut self,
         connection_id: ConnectionId,
@@ -378,7 +378,7 @@ impl Requests {
         }
     }
 
-    /// Closes the replaced connections on which nothing is to come any more.
+    /// Closes the replaced connections on which no reply is outstanding.
     fn close_what_is_done(&mut self, effects: &mut Effects) {
         self.replaced.retain(|link| {
             if link.is_idle() {
@@ -399,7 +399,7 @@ impl Requests {
             .find(|link| link.connection_id == connection_id)
     }
 
-    /// The conversation on a line, and what the next answer there may be.
+    /// A connection, and the limits of its next reply.
     fn conversing(&mut self, connection_id: ConnectionId) -> Option<(&mut RespConnection, Limits)> {
         if self.opening.as_ref().is_some_and(|opening| opening.connection_id == connection_id) {
             return self.opening.as_mut().map(|opening| (&mut opening.connection, USUAL));
@@ -410,7 +410,7 @@ impl Requests {
     }
 }
 
-/// Packs something behind the commands that are sent with it.
+/// Appends something to the commands that are sent with it.
 fn pack(order: Order, generation: Generation, commands: &mut Vec<u8>) -> Sent {
     match order {
         Order::Publishing(publishing) => {

@@ -8,52 +8,52 @@ use crate::RENEW_EVERY;
 use crate::probe::ServerProbe;
 use crate::server::Server;
 
-/// How long an unused connection is trusted to stand.
+/// How long an idle connection is used without a check.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
-/// How long the role of a server is trusted to last, however busy the connection is.
+/// How long the role of a server is assumed to be unchanged, even on a busy connection.
 const ROLE_LASTS: Duration = Duration::from_secs(10);
-/// How long opening a replacement may take while nothing is known against the connection that
-/// stands: requests wait meanwhile.
+/// How long opening a replacement may take while the current connection has no known problem:
+/// requests wait meanwhile.
 const SPARE_LIMIT: Duration = Duration::from_secs(1);
-/// How long opening a replacement may take when the connection is known to be misplaced.
+/// How long opening a replacement may take if the current server is known to be the wrong one.
 const REPLACEMENT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The state of the connection for requests, without the connection.
 ///
-/// A name may come to lead to another server while the old one lives on, as after a failover. What
-/// is published on the old one is then heard by nobody. The connection is replaced, by resolving
-/// the name again, when the server is a replica, when nobody hears a notice on a reply channel, and
-/// when it is a minute old; at most once a minute. Until the replacement stands, the connection
+/// A name may resolve to another server while the old one lives on, as after a failover.
+/// Publications on the old one then reach no subscriber. The connection is replaced, resolving the
+/// name again, if the server is a replica, if a notice on a reply channel has no subscriber, and
+/// when it is a minute old; at most once a minute. Until the replacement is ready, the connection
 /// stays in use.
 #[derive(Debug, Default)]
 pub(crate) struct Renewal {
     connection: Option<Connection>,
     generation: u64,
-    /// When the connection was last replaced, or was to be.
+    /// When the connection was last replaced, or should have been.
     renewed_at: Option<Moment>,
-    /// What a new connection is asked first.
+    /// The first query on a new connection.
     first_probe: ServerProbe,
 }
 
-/// Names one connection among those that followed each other.
+/// Identifies one of the successive connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Generation(u64);
 
-/// What to do before a request. Execute it, report how it went, and ask for the next step.
+/// The next step before a request. Execute it, report its result, and get the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RenewalStep {
     /// Open a connection and report [`Renewal::opened`]. If that fails, the request fails.
     Open,
-    /// Ask the server on the connection, and report [`Renewal::on_probe_reply`] or
-    /// [`Renewal::on_lost_before_probe_reply`].
+    /// Query the server on the connection, and report [`Renewal::answered`] or
+    /// [`Renewal::unanswered`].
     Ask(ServerProbe),
     /// Open another connection within `limit`, and report [`Renewal::opened`], after which it
-    /// takes the place of the old one, or [`Renewal::renewal_failed`].
+    /// replaces the old one, or [`Renewal::renewal_failed`].
     Renew {
         /// How long opening it may take.
         limit: Duration,
     },
-    /// Send it on the connection, which is this one.
+    /// Send the request on the connection, which is this one.
     Send(Generation),
 }
 
@@ -62,15 +62,15 @@ struct Connection {
     opened_at: Moment,
     used_at: Moment,
     probe: ServerProbe,
-    /// When the question was last answered.
+    /// When the last query completed.
     answered_at: Option<Moment>,
     server: Server,
-    /// Whether nobody heard a notice for which somebody waits.
+    /// Whether a notice with a waiting caller had no subscriber.
     had_no_receiver: bool,
 }
 
 impl Renewal {
-    /// The next step towards a publication.
+    /// The next step before a request.
     pub(crate) fn next_step(&mut self, now: Moment) -> RenewalStep {
         let may_renew = self.may_renew(now);
         let Some(connection) = &mut self.connection else { return RenewalStep::Open };
@@ -87,7 +87,7 @@ impl Renewal {
         RenewalStep::Send(Generation(self.generation))
     }
 
-    /// A connection stands, the first one or a replacement.
+    /// A connection is ready, the first one or a replacement.
     pub(crate) fn opened(&mut self, now: Moment) {
         if self.connection.is_some() {
             self.renewed_at = Some(now);
@@ -104,7 +104,7 @@ impl Renewal {
         });
     }
 
-    /// No replacement could be opened: the connection stays in use.
+    /// Opening the replacement failed: the connection stays in use.
     pub(crate) fn renewal_failed(&mut self, now: Moment) {
         self.renewed_at = Some(now);
         if let Some(connection) = &mut self.connection {
@@ -112,7 +112,7 @@ impl Renewal {
         }
     }
 
-    /// The server answered the question: what it says about itself, or nothing if it refused to.
+    /// The query completed: with the description of the server, or `None` if it refused.
     pub(crate) fn on_probe_reply(&mut self, server: Option<Server>, now: Moment) {
         let Some(connection) = &mut self.connection else { return };
         connection.used_at = now;
@@ -127,8 +127,8 @@ impl Renewal {
         }
     }
 
-    /// The connection was lost before the server answered the question. A server that ends new
-    /// connections because of it is not asked it again on the next one.
+    /// The connection was lost before the query completed. A server that closes new connections
+    /// because of the query does not get it again on the next one.
     pub(crate) fn on_lost_before_probe_reply(&mut self) {
         if let Some(connection) = self.connection.take()
             && connection.answered_at.is_none()
@@ -137,19 +137,19 @@ impl Renewal {
         }
     }
 
-    /// The current connection has failed, or its server refused something, and it is to be dropped.
+    /// The current connection has failed, or its server refused something; it must be dropped.
     pub(crate) fn lost(&mut self) {
         self.connection = None;
     }
 
-    /// Whether this is the connection to publish on. A failure on one that has been replaced does
-    /// not concern its successor.
+    /// Whether this is the current connection. A failure of a replaced one does not concern its
+    /// successor.
     pub(crate) fn is_current(&self, generation: Generation) -> bool {
         generation == Generation(self.generation)
     }
 
-    /// Nobody heard what was published on a channel. Returns whether to publish it again, once: on
-    /// a connection that takes the place of this one.
+    /// A publication had no subscriber. Returns whether to repeat it, once, on a connection that
+    /// replaces this one.
     pub(crate) fn on_no_receiver(
         &mut self,
         generation: Generation,
@@ -201,7 +201,7 @@ mod tests {
         ChannelName::new("news.r.AAAAAAAAAAAAAAAAAAAAAA").unwrap()
     }
 
-    /// A renewal whose connection is as old as the epoch, to a server that said this.
+    /// A renewal whose connection was opened at the epoch, to a server with this description.
     fn connected_to(server: Option<Server>) -> Renewal {
         let mut renewal = Renewal::default();
         renewal.opened(after(0));
@@ -209,7 +209,7 @@ mod tests {
         renewal
     }
 
-    /// The connection to publish on. Where the server is asked, it says this.
+    /// The connection to publish on. If the server is queried, this is its description.
     fn ready(renewal: &mut Renewal, server: Option<Server>, now: Moment) -> Generation {
         for _ in 0..4 {
             match renewal.next_step(now) {
@@ -218,7 +218,7 @@ mod tests {
                 RenewalStep::Open | RenewalStep::Renew { .. } => renewal.opened(now),
             }
         }
-        panic!("it never comes to publish: {renewal:?}")
+        panic!("it never publishes: {renewal:?}")
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_rested_is_checked_before_it_publishes() {
+    fn an_idle_connection_is_checked_before_it_publishes() {
         let mut renewal = connected_to(hello("standalone", "master"));
         ready(&mut renewal, None, after(0));
         let rested = after(1) + Duration::from_nanos(1);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_has_become_a_replica_is_left_at_the_next_check() {
+    fn a_server_that_has_become_a_replica_is_replaced_at_the_next_check() {
         let mut renewal = connected_to(hello("standalone", "master"));
         for second in 0..10 {
             assert!(matches!(renewal.next_step(after(second)), RenewalStep::Send(_)), "{second} s");
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_old_connection_is_replaced_and_kept_where_that_fails() {
+    fn a_minute_old_connection_is_replaced_and_kept_if_that_fails() {
         let primary = hello("standalone", "master");
         let mut renewal = connected_to(primary);
         let old = ready(&mut renewal, primary, after(0));
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_that_no_caller_heard_is_published_again_on_a_new_connection() {
+    fn a_notice_without_a_subscriber_is_published_again_on_a_new_connection() {
         let primary = hello("standalone", "master");
         let mut renewal = connected_to(primary);
         let old = ready(&mut renewal, primary, after(0));
@@ -300,8 +300,8 @@ mod tests {
         renewal.opened(after(0));
         let new = ready(&mut renewal, primary, after(0));
         assert_ne!(new, old);
-        assert!(!renewal.on_no_receiver(new, &reply(), after(0)), "the caller has gone");
-        assert!(renewal.on_no_receiver(old, &reply(), after(0)), "it was under way meanwhile");
+        assert!(!renewal.on_no_receiver(new, &reply(), after(0)), "the caller is gone");
+        assert!(renewal.on_no_receiver(old, &reply(), after(0)), "it was in flight meanwhile");
     }
 
     #[test]
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_needs_to_listen_on_the_shared_channel() {
+    fn the_shared_channel_needs_no_subscriber() {
         let primary = hello("standalone", "master");
         let mut renewal = connected_to(primary);
         let generation = ready(&mut renewal, primary, after(0));
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_refuses_to_say_what_it_is_is_only_checked_to_stand() {
+    fn a_server_that_refuses_queries_is_only_pinged() {
         let mut renewal = Renewal::default();
         renewal.opened(after(0));
         for probe in [ServerProbe::Hello, ServerProbe::Role] {
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_ends_connections_at_a_question_is_published_to_all_the_same() {
+    fn a_server_that_closes_connections_at_a_query_is_still_used() {
         let mut renewal = Renewal::default();
         let mut opened = 0;
         loop {

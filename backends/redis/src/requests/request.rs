@@ -1,38 +1,38 @@
-//! What is asked of a server, and what becomes of it.
+//! Requests to a server, and their results.
 
 use redis::Value;
 
 use crate::frame::Limits;
 use crate::refusal::Broken;
 
-/// Names one request among all of a session.
+/// Identifies a request within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RequestId(pub(crate) u64);
 
-/// Commands that are sent in one piece.
+/// Commands that are sent together.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) id: RequestId,
-    /// As they travel.
+    /// The encoded commands.
     pub(crate) commands: Vec<u8>,
-    /// How many answers come.
+    /// The number of replies.
     pub(crate) answers: usize,
-    /// What each answer may be at most.
+    /// The limits of each reply.
     pub(crate) limits: Limits,
 }
 
-/// What became of a request.
+/// A completed request.
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) id: RequestId,
-    /// The answers, errors among them, in the order of the commands.
+    /// The replies, including errors, in the order of the commands.
     pub(crate) answers: Result<Vec<Value>, Unanswered>,
 }
 
-/// Why there is no answer.
+/// Why there is no reply.
 #[derive(Clone, Debug)]
 pub(crate) struct Unanswered {
     pub(crate) broken: Broken,
-    /// Whether it may have been carried out all the same.
+    /// Whether it may have taken effect anyway.
     pub(crate) was_sent: bool,
 }

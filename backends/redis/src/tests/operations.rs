@@ -1,8 +1,8 @@
-//! Operations of a queue that are answered at once.
+//! Operations of a queue with immediate replies.
 
 use super::*;
 
-/// What a user is told who may not look at the server.
+/// The replies to the checks for a user without permission.
 pub(super) const UNCHECKED: &str = "-NOPERM no\r\n-NOPERM no\r\n-NOPERM no\r\n";
 const ID: &str = "-AbCdEfG0123456789";
 /// The end of a lease, in ms.
@@ -12,7 +12,7 @@ pub(super) fn mail() -> QueueName {
     QueueName::new("mail").unwrap()
 }
 
-/// One that has executed something, on a connection that stands.
+/// A session that has executed an operation, on an open connection.
 pub(super) fn standing() -> Scene {
     let mut scene = Scene::new();
     scene.execute(0, QueueOp::Clear { queue: mail() });
@@ -32,13 +32,13 @@ fn reserve(count: usize) -> QueueOp {
     QueueOp::Reserve { queue: mail(), count, lease, wait: Duration::ZERO }
 }
 
-/// The receipts that a reserve brings of so many messages.
+/// The receipts of a reserve of this many messages.
 fn reserved(scene: &mut Scene, count: usize) -> Vec<Receipt> {
     scene.execute(1, reserve(count));
     let element = format!("{ID}0000body");
     let mut answer = vec![element.as_str(); count];
     answer.push(END);
-    // The first reserve looks for messages without a lease, too.
+    // The first reserve also looks for messages without a lease.
     scene.say("*2\r\n$1\r\n0\r\n:0\r\n");
     scene.say(&array(&answer));
     match scene.last_executed() {
@@ -50,7 +50,7 @@ fn reserved(scene: &mut Scene, count: usize) -> Vec<Receipt> {
 }
 
 #[test]
-fn the_server_is_looked_at_before_the_first_operation() {
+fn the_server_is_checked_before_the_first_operation() {
     let mut scene = Scene::new();
     scene.execute(0, QueueOp::Clear { queue: mail() });
     scene.accept_publisher();
@@ -77,7 +77,7 @@ fn a_post_is_one_command_and_its_queue_is_listed_once_a_minute() {
 }
 
 #[test]
-fn operations_and_publications_travel_on_one_connection() {
+fn operations_and_publications_share_one_connection() {
     let mut scene = standing();
     scene.execute(1, post("hello"));
     scene.publish(2, "news");
@@ -98,7 +98,7 @@ fn a_body_that_is_too_large_is_not_sent() {
 }
 
 #[test]
-fn a_script_that_the_server_does_not_know_is_sent_with_its_text() {
+fn an_unknown_script_is_sent_with_its_source() {
     let mut scene = standing();
     scene.execute(1, reserve(1));
     assert!(scene.last_sent().contains("EVALSHA"));
@@ -111,7 +111,7 @@ fn a_script_that_the_server_does_not_know_is_sent_with_its_text() {
 }
 
 #[test]
-fn an_element_that_is_no_message_is_moved_to_the_dead_letter_queue() {
+fn an_element_that_is_not_a_message_is_moved_to_the_dead_letter_queue() {
     let mut scene = standing();
     scene.execute(1, reserve(2));
     scene.say("*2\r\n$1\r\n0\r\n:0\r\n");
@@ -127,7 +127,7 @@ fn an_element_that_is_no_message_is_moved_to_the_dead_letter_queue() {
 }
 
 #[test]
-fn a_lease_of_which_all_messages_are_deleted_goes_with_them() {
+fn a_lease_is_deleted_with_the_last_of_its_messages() {
     let mut scene = standing();
     let receipts = reserved(&mut scene, 2);
     let field =
@@ -144,7 +144,7 @@ fn a_lease_of_which_all_messages_are_deleted_goes_with_them() {
 }
 
 #[test]
-fn a_message_that_is_missing_was_deleted_before_or_its_lease_has_ended() {
+fn a_missing_message_was_deleted_or_its_lease_has_ended() {
     for (now, kind) in [("1764421234", FaultKind::NoMessage), ("1764421235", FaultKind::LeaseLost)]
     {
         let mut scene = standing();
@@ -157,7 +157,7 @@ fn a_message_that_is_missing_was_deleted_before_or_its_lease_has_ended() {
 }
 
 #[test]
-fn after_a_touch_without_an_answer_a_delete_and_a_release_name_both_reservations() {
+fn after_a_touch_without_a_reply_a_delete_and_a_release_name_both_reservations() {
     for is_cancelled in [false, true] {
         let mut scene = standing();
         let receipt = reserved(&mut scene, 1).remove(0);
@@ -185,13 +185,14 @@ fn after_a_touch_without_an_answer_a_delete_and_a_release_name_both_reservations
         let next = format!("{field}.1");
         let sent = scene.sent_on(scene.connection_id());
         assert!(sent.contains(&command(&["HDEL", "ivy1:{mail}:h", field, &next])), "{sent}");
-        // A release names the lease of each beside it: that of a touched message has its name.
+        // A release names the lease of each message as well: after a touch it has the name of the
+        // message.
         assert!(sent.contains(&text(&next).repeat(2)), "{sent}");
     }
 }
 
 #[test]
-fn a_touch_that_was_answered_leaves_one_reservation() {
+fn a_touch_with_a_reply_leaves_one_reservation() {
     let mut scene = standing();
     let receipt = reserved(&mut scene, 1).remove(0);
     let lease = Duration::from_secs(30);
@@ -205,7 +206,7 @@ fn a_touch_that_was_answered_leaves_one_reservation() {
 }
 
 #[test]
-fn a_server_that_has_become_a_replica_is_asked_for_by_its_name_again() {
+fn the_name_is_resolved_again_after_the_server_has_become_a_replica() {
     let mut scene = standing();
     scene.execute(1, post("hello"));
     scene.say("-READONLY You can't write\r\n-READONLY You can't write\r\n");
@@ -216,7 +217,7 @@ fn a_server_that_has_become_a_replica_is_asked_for_by_its_name_again() {
 }
 
 #[test]
-fn only_what_was_sent_may_have_been_done() {
+fn only_a_request_that_was_sent_may_have_taken_effect() {
     let mut scene = standing();
     scene.execute(1, post("hello"));
     scene.fail(LinkFaultKind::Ended);
@@ -227,7 +228,7 @@ fn only_what_was_sent_may_have_been_done() {
 }
 
 #[test]
-fn an_answer_that_does_not_come_is_lost_after_five_seconds() {
+fn a_missing_reply_is_lost_after_five_seconds() {
     let mut scene = standing();
     scene.execute(1, post("hello"));
     scene.pass(Duration::from_millis(4999));
@@ -238,21 +239,21 @@ fn an_answer_that_does_not_come_is_lost_after_five_seconds() {
 }
 
 #[test]
-fn what_a_cancelled_reserve_brings_is_released() {
+fn messages_of_a_cancelled_reserve_are_released() {
     let mut scene = standing();
     scene.execute(1, reserve(2));
     scene.hand_in(Input::Cancel(CommandId(1)));
     scene.say("*2\r\n$1\r\n0\r\n:0\r\n");
     let (one, two) = (format!("{ID}0000one"), format!("{ID}0000two"));
     scene.say(&array(&[&one, &two, END]));
-    assert_eq!(scene.executed.len(), 1, "nobody waits for it");
+    assert_eq!(scene.executed.len(), 1, "its caller is gone");
     let sent = scene.last_sent();
     let [first, second] = ["01\r\n", "00\r\n"].map(|place| sent.find(place).unwrap());
     assert!(first < second && sent.matches("EVALSHA").count() == 2, "{sent}");
 }
 
 #[test]
-fn an_answer_larger_than_any_to_what_was_asked_ends_the_connection() {
+fn a_reply_beyond_the_limits_ends_the_connection() {
     let mut scene = standing();
     scene.execute(1, reserve(100));
     scene.say("*2\r\n$1\r\n0\r\n:0\r\n");

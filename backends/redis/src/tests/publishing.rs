@@ -4,7 +4,7 @@ use super::*;
 
 const REPLY: &str = "news.r.AAAAAAAAAAAAAAAAAAAAAA";
 
-/// One that has published, on a connection that stands.
+/// A session that has published, on an open connection.
 fn standing() -> Scene {
     let mut scene = Scene::new();
     scene.publish(0, "news");
@@ -15,7 +15,7 @@ fn standing() -> Scene {
 }
 
 #[test]
-fn the_first_publication_opens_a_connection_and_follows_the_greeting() {
+fn the_first_publication_opens_a_connection_and_follows_the_handshake() {
     let mut scene = Scene::new();
     assert!(scene.opened.is_empty());
     scene.publish(1, "news");
@@ -32,7 +32,7 @@ fn the_first_publication_opens_a_connection_and_follows_the_greeting() {
 }
 
 #[test]
-fn publications_that_come_together_travel_together() {
+fn publications_that_arrive_together_are_sent_together() {
     let mut scene = Scene::new();
     (1..=3).for_each(|command_id| scene.publish(command_id, "news"));
     assert_eq!(scene.opened.len(), 1);
@@ -43,7 +43,7 @@ fn publications_that_come_together_travel_together() {
 }
 
 #[test]
-fn answers_may_come_in_any_pieces() {
+fn replies_may_arrive_in_any_pieces() {
     let answers = ":1\r\n-READONLY you write\r\n";
     for cut in 1..answers.len() {
         let mut scene = standing();
@@ -57,7 +57,7 @@ fn answers_may_come_in_any_pieces() {
 }
 
 #[test]
-fn a_refused_publication_is_reported_in_the_words_of_the_server_and_the_next_one_connects_anew() {
+fn a_refusal_contains_the_text_of_the_server_and_the_next_publication_reconnects() {
     let mut scene = standing();
     let old = scene.connection_id();
     scene.publish(1, "news");
@@ -69,7 +69,7 @@ fn a_refused_publication_is_reported_in_the_words_of_the_server_and_the_next_one
 }
 
 #[test]
-fn wrong_credentials_fail_what_waits_without_the_password() {
+fn wrong_credentials_fail_pending_publications_without_showing_the_password() {
     for answer in ["-WRONGPASS correct horse\r\n", "-NOAUTH a\r\n", "-ERR invalid password\r\n"] {
         let mut scene = Scene::new();
         scene.publish(1, "news");
@@ -83,7 +83,7 @@ fn wrong_credentials_fail_what_waits_without_the_password() {
 }
 
 #[test]
-fn a_server_without_room_is_reported_before_it_was_asked_anything() {
+fn a_full_server_is_reported_before_any_request() {
     let mut scene = Scene::new();
     scene.publish(1, "news");
     scene.hand_in(Input::Opened(scene.connection_id()));
@@ -121,7 +121,7 @@ fn a_connection_that_cannot_be_opened_has_published_nothing() {
 }
 
 #[test]
-fn a_connection_that_ends_before_the_answer_may_have_published() {
+fn a_connection_that_ends_before_the_reply_may_have_published() {
     let mut scene = standing();
     scene.publish(1, "news");
     scene.fail(LinkFaultKind::Ended);
@@ -133,7 +133,7 @@ fn a_connection_that_ends_before_the_answer_may_have_published() {
 }
 
 #[test]
-fn a_connection_that_ended_while_it_rested_costs_no_publication() {
+fn the_end_of_an_idle_connection_costs_no_publication() {
     let mut scene = standing();
     scene.fail(LinkFaultKind::Ended);
     scene.publish(1, "news");
@@ -143,7 +143,7 @@ fn a_connection_that_ended_while_it_rested_costs_no_publication() {
 }
 
 #[test]
-fn damaged_and_unasked_answers_end_the_connection() {
+fn damaged_and_unexpected_replies_end_the_connection() {
     for answer in [
         "?\r\n",
         ":x\r\n",
@@ -165,7 +165,7 @@ fn damaged_and_unasked_answers_end_the_connection() {
 }
 
 #[test]
-fn nothing_lasts_longer_than_it_may() {
+fn each_stage_has_a_time_limit() {
     let mut scene = Scene::new();
     scene.publish(1, "news");
     scene.pass(Duration::from_secs(5));
@@ -181,7 +181,7 @@ fn nothing_lasts_longer_than_it_may() {
 }
 
 #[test]
-fn a_connection_that_rested_is_asked_whether_it_stands() {
+fn an_idle_connection_is_checked() {
     let mut scene = standing();
     scene.pass(Duration::from_millis(1_001));
     scene.publish(1, "news");
@@ -192,7 +192,7 @@ fn a_connection_that_rested_is_asked_whether_it_stands() {
 }
 
 #[test]
-fn a_notice_that_no_caller_hears_is_published_once_more_elsewhere() {
+fn a_notice_without_a_subscriber_is_published_once_more_on_another_connection() {
     let mut scene = standing();
     scene.publish(1, REPLY);
     scene.say(":0\r\n");
@@ -205,7 +205,7 @@ fn a_notice_that_no_caller_hears_is_published_once_more_elsewhere() {
 }
 
 #[test]
-fn a_replaced_connection_stays_open_until_its_answers_have_come() {
+fn a_replaced_connection_stays_open_until_its_replies_have_arrived() {
     let mut scene = standing();
     let old = scene.connection_id();
     scene.pass(Duration::from_secs(60));
@@ -236,7 +236,7 @@ fn a_user_name_that_is_ignored_is_reported_once() {
 }
 
 #[test]
-fn what_is_cancelled_before_it_was_sent_is_not_sent() {
+fn a_publication_cancelled_in_time_is_not_sent() {
     let mut scene = Scene::new();
     scene.publish(1, "news");
     scene.publish(2, "other");
@@ -246,6 +246,6 @@ fn what_is_cancelled_before_it_was_sent_is_not_sent() {
 }
 
 #[test]
-fn what_it_prints_holds_no_credentials() {
+fn its_debug_output_contains_no_credentials() {
     assert_eq!(format!("{:?}", Scene::new().session), "RedisSession(redis.example:6379)");
 }

@@ -9,7 +9,7 @@ fn notice(text: &str) -> String {
     command(&["message", "b", text])
 }
 
-/// A subscription that stands.
+/// A session with a ready subscription.
 fn standing() -> Scene {
     let mut scene = Scene::new();
     scene.subscribe(1, &["a", "b"]);
@@ -24,7 +24,7 @@ fn standing() -> Scene {
 }
 
 impl Scene {
-    /// The notices that were heard since the last time.
+    /// The notices that arrived since the last call.
     fn notices(&mut self) -> Vec<String> {
         let text = |heard| match heard {
             (1, SubscriptionEvent::Notice { payload, .. }) => String::from_utf8(payload).unwrap(),
@@ -33,7 +33,7 @@ impl Scene {
         self.heard.drain(..).map(text).collect()
     }
 
-    /// Time passes, in which the server answers when it is asked whether it stands.
+    /// Time passes, in which the server replies to pings.
     fn pass_on(&mut self, connection_id: ConnectionId, time: Duration) {
         let until = self.now + time;
         while self.now < until {
@@ -48,7 +48,7 @@ impl Scene {
 }
 
 #[test]
-fn notices_come_with_their_channel() {
+fn notices_arrive_with_their_channel() {
     let mut scene = standing();
     scene.say(&notice("{}"));
     let Some((1, SubscriptionEvent::Notice { channel, payload })) = scene.heard.pop() else {
@@ -58,7 +58,7 @@ fn notices_come_with_their_channel() {
 }
 
 #[test]
-fn a_notice_may_come_in_any_pieces() {
+fn a_notice_may_arrive_in_any_pieces() {
     let said = notice("line\r\nline");
     for cut in 1..said.len() {
         let mut scene = standing();
@@ -70,7 +70,7 @@ fn a_notice_may_come_in_any_pieces() {
 }
 
 #[test]
-fn what_is_no_notice_is_skipped() {
+fn other_messages_are_skipped() {
     let mut scene = standing();
     for said in ["+OK\r\n", ":1\r\n", "*0\r\n", "*-1\r\n", "*1\r\n$7\r\nmessage\r\n", A] {
         scene.say(said);
@@ -79,7 +79,7 @@ fn what_is_no_notice_is_skipped() {
 }
 
 #[test]
-fn a_flood_before_a_subscription_is_confirmed_is_not_kept() {
+fn notices_before_the_confirmation_are_not_stored() {
     let mut scene = Scene::new();
     scene.subscribe(1, &["a", "b"]);
     scene.accept();
@@ -91,7 +91,7 @@ fn a_flood_before_a_subscription_is_confirmed_is_not_kept() {
 }
 
 #[test]
-fn a_missing_permission_is_reported_with_what_is_needed() {
+fn a_missing_permission_is_reported_with_the_required_ones() {
     let mut scene = Scene::new();
     scene.subscribe(1, &["news"]);
     scene.accept();
@@ -102,7 +102,7 @@ fn a_missing_permission_is_reported_with_what_is_needed() {
 }
 
 #[test]
-fn a_subscription_that_falls_silent_is_lost() {
+fn a_subscription_that_no_longer_responds_is_lost() {
     let mut scene = standing();
     scene.pass(Duration::from_millis(19_999));
     assert_ne!(scene.last_sent(), command(&["PING"]));
@@ -114,7 +114,7 @@ fn a_subscription_that_falls_silent_is_lost() {
 }
 
 #[test]
-fn a_server_that_answers_nothing_is_unreachable() {
+fn a_server_that_does_not_reply_is_unreachable() {
     let mut scene = Scene::new();
     scene.subscribe(1, &["a"]);
     scene.accept();
@@ -124,7 +124,7 @@ fn a_server_that_answers_nothing_is_unreachable() {
 }
 
 #[test]
-fn a_subscription_that_is_cancelled_closes_its_connections() {
+fn a_cancelled_subscription_closes_its_connections() {
     let mut scene = standing();
     scene.hand_in(Input::Cancel(CommandId(1)));
     assert_eq!((scene.closed == scene.opened, scene.deadline), (true, None));
@@ -152,7 +152,7 @@ fn a_subscription_is_replaced_once_a_minute_without_a_gap() {
 }
 
 #[test]
-fn a_subscription_stays_where_it_cannot_be_replaced() {
+fn a_subscription_remains_if_it_cannot_be_replaced() {
     let mut scene = standing();
     let old = scene.connection_id();
     scene.pass_on(old, Duration::from_secs(60));
@@ -164,7 +164,7 @@ fn a_subscription_stays_where_it_cannot_be_replaced() {
 }
 
 #[test]
-fn a_subscription_that_is_lost_ends_unless_its_replacement_stands() {
+fn a_lost_subscription_ends_unless_its_replacement_is_ready() {
     let mut scene = standing();
     let old = scene.connection_id();
     scene.pass_on(old, Duration::from_secs(60));

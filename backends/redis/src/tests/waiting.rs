@@ -12,8 +12,8 @@ fn reserve(wait: Duration) -> QueueOp {
     QueueOp::Reserve { queue: mail(), count: 10, lease: 60 * SECOND, wait }
 }
 
-/// One whose reserve has found nothing, and waits; a message is due after these ms, if they are any. It
-/// waits on the line that is returned.
+/// A session whose reserve has found nothing and waits, and the connection on which it waits; `due`
+/// is the time in ms until a message is due, if any.
 fn waiting(wait: Duration, due: &str) -> (Scene, ConnectionId) {
     let mut scene = standing();
     scene.execute(1, reserve(wait));
@@ -40,7 +40,7 @@ fn brings(scene: &Scene) -> usize {
 }
 
 #[test]
-fn a_wait_and_the_script_behind_it_are_sent_in_one_piece() {
+fn a_wait_and_its_script_are_sent_together() {
     let (scene, connection_id) = waiting(20 * SECOND, "");
     let sent = scene.last_sent();
     let begin = format!("{}{}", command(&["CLIENT", "ID"]), blmove("20.000"));
@@ -50,7 +50,7 @@ fn a_wait_and_the_script_behind_it_are_sent_in_one_piece() {
 }
 
 #[test]
-fn a_server_waits_until_something_is_due_and_for_half_a_minute_at_most() {
+fn a_server_waits_until_a_message_is_due_or_half_a_minute_at_most() {
     for (wait, due, seconds) in
         [(60, "", "30.000"), (5, "", "5.000"), (60, "2500", "2.500"), (60, "0", "0.010")]
     {
@@ -60,7 +60,7 @@ fn a_server_waits_until_something_is_due_and_for_half_a_minute_at_most() {
 }
 
 #[test]
-fn what_comes_is_brought_and_the_connection_serves_the_next_wait() {
+fn messages_are_returned_and_the_connection_serves_the_next_wait() {
     let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.say(&format!(":7\r\n{}{}", text("moved"), message()));
     assert_eq!(brings(&scene), 1);
@@ -73,7 +73,7 @@ fn what_comes_is_brought_and_the_connection_serves_the_next_wait() {
 }
 
 #[test]
-fn a_wait_goes_on_in_pieces_until_it_is_over() {
+fn a_wait_continues_in_pieces_until_it_is_over() {
     let (mut scene, connection_id) = waiting(40 * SECOND, "");
     scene.pass(30 * SECOND);
     scene.say(&format!(":7\r\n$-1\r\n{}", array(&[""])));
@@ -85,7 +85,7 @@ fn a_wait_goes_on_in_pieces_until_it_is_over() {
 }
 
 #[test]
-fn of_two_reserves_that_wait_each_has_its_connection() {
+fn each_waiting_reserve_has_its_own_connection() {
     let (mut scene, first) = waiting(20 * SECOND, "");
     scene.execute(2, reserve(20 * SECOND));
     let short = scene.opened[0];
@@ -97,7 +97,7 @@ fn of_two_reserves_that_wait_each_has_its_connection() {
 }
 
 #[test]
-fn a_script_that_the_server_does_not_know_is_sent_again_without_the_wait() {
+fn an_unknown_script_is_sent_again_without_the_wait() {
     let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.say(&format!(":7\r\n{}-NOSCRIPT No matching script.\r\n", text("moved")));
     assert!(scene.last_sent().starts_with("*15\r\n$4\r\nEVAL\r\n"), "{}", scene.last_sent());
@@ -107,14 +107,14 @@ fn a_script_that_the_server_does_not_know_is_sent_again_without_the_wait() {
 }
 
 #[test]
-fn a_wait_that_is_cancelled_is_ended_on_the_server_and_takes_nothing_with_it() {
+fn a_cancelled_wait_is_ended_on_the_server_and_loses_no_message() {
     let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.say(":7\r\n");
     scene.hand_in(Input::Cancel(CommandId(1)));
     assert_eq!(scene.last_sent(), command(&["CLIENT", "UNBLOCK", "7"]));
     let short = scene.opened[0];
     scene.say_on(short, ":1\r\n");
-    // It came at the same time.
+    // A message arrived at the same time.
     scene.say_on(connection_id, &format!("{}{}", text("moved"), message()));
     assert!(scene.last_sent().contains("EVALSHA"));
     assert_eq!(scene.sent.last().unwrap().0, short);
@@ -123,7 +123,7 @@ fn a_wait_that_is_cancelled_is_ended_on_the_server_and_takes_nothing_with_it() {
 }
 
 #[test]
-fn a_wait_that_is_cancelled_is_ended_as_soon_as_the_server_has_reported_which_one_it_is() {
+fn a_cancelled_wait_is_ended_once_the_client_id_is_known() {
     let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.hand_in(Input::Cancel(CommandId(1)));
     assert!(!scene.last_sent().contains("UNBLOCK"));
@@ -132,7 +132,7 @@ fn a_wait_that_is_cancelled_is_ended_as_soon_as_the_server_has_reported_which_on
 }
 
 #[test]
-fn a_wait_that_is_cancelled_before_its_connection_stands_is_not_sent() {
+fn a_wait_cancelled_before_its_connection_is_ready_is_not_sent() {
     let mut scene = standing();
     scene.execute(1, reserve(20 * SECOND));
     scene.say(&format!("{NOTHING_LOST}{}", array(&[""])));
@@ -142,7 +142,7 @@ fn a_wait_that_is_cancelled_before_its_connection_stands_is_not_sent() {
 }
 
 #[test]
-fn a_server_that_answers_no_wait_is_taken_to_be_gone_ten_seconds_later() {
+fn a_wait_without_a_reply_is_lost_ten_seconds_later() {
     let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.pass(30 * SECOND - Duration::from_millis(1));
     assert_eq!(scene.executed.len(), 1);
@@ -152,7 +152,7 @@ fn a_server_that_answers_no_wait_is_taken_to_be_gone_ten_seconds_later() {
 }
 
 #[test]
-fn a_full_server_that_waits_for_nobody_is_asked_again_after_a_second() {
+fn a_full_server_that_refuses_to_wait_is_asked_again_after_a_second() {
     let (mut scene, _) = waiting(20 * SECOND, "");
     scene.say(&format!(":7\r\n-OOM command not allowed\r\n{}", array(&[""])));
     let sent = scene.sent.len();
@@ -164,14 +164,14 @@ fn a_full_server_that_waits_for_nobody_is_asked_again_after_a_second() {
 }
 
 #[test]
-fn what_the_script_takes_is_brought_though_the_wait_was_refused() {
+fn messages_of_the_script_are_returned_even_if_the_wait_was_refused() {
     let (mut scene, _) = waiting(20 * SECOND, "");
     scene.say(&format!(":7\r\n-UNBLOCKED force unblock\r\n{}", message()));
     assert_eq!(brings(&scene), 1);
 }
 
 #[test]
-fn a_server_that_knows_no_such_wait_is_not_asked_again() {
+fn a_server_without_the_blocking_command_is_not_asked_again() {
     let (mut scene, _) = waiting(20 * SECOND, "");
     scene.say(&format!(":7\r\n-ERR unknown command 'BLMOVE'\r\n{}", array(&[""])));
     let fault = scene.last_executed().as_ref().unwrap_err();
@@ -180,7 +180,7 @@ fn a_server_that_knows_no_such_wait_is_not_asked_again() {
 }
 
 #[test]
-fn a_connection_to_a_server_that_has_become_a_replica_is_not_used_again() {
+fn a_connection_to_a_replica_is_not_reused() {
     let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.say(":7\r\n-READONLY You can't write\r\n-READONLY You can't write\r\n");
     assert_eq!(scene.last_executed().as_ref().unwrap_err().kind(), FaultKind::Unavailable);
@@ -188,7 +188,7 @@ fn a_connection_to_a_server_that_has_become_a_replica_is_not_used_again() {
 }
 
 #[test]
-fn a_connection_on_which_nothing_waits_is_closed_when_it_is_a_minute_old() {
+fn an_idle_connection_is_closed_when_it_is_a_minute_old() {
     let (mut scene, connection_id) = waiting(20 * SECOND, "");
     scene.say(&format!(":7\r\n$-1\r\n{}", message()));
     scene.pass(59 * SECOND);

@@ -1,6 +1,6 @@
 //! The connections on which reserves wait.
 //!
-//! Each is used by one at a time: what waits holds up all that follows on its connection.
+//! Each is used by one wait at a time: a blocking command delays everything behind it.
 
 mod waiter;
 
@@ -17,15 +17,15 @@ use crate::requests::{Answered, RequestId, Unanswered};
 
 use waiter::{Outcome, Waiter};
 
-/// A wait of a server, and the script that takes what has come.
+/// A blocking command, and the script that reserves what has arrived.
 #[derive(Debug)]
 pub(crate) struct Wait {
     pub(crate) id: RequestId,
-    /// Both commands, as they travel.
+    /// Both commands, encoded.
     pub(crate) commands: Vec<u8>,
-    /// The script again, for a server that does not know it by its name.
+    /// The script with its source, for a server that does not know its hash.
     pub(crate) script: Vec<u8>,
-    /// What the script's answer may be at most.
+    /// The limits of the script's reply.
     pub(crate) limits: Limits,
     /// How long the server waits.
     pub(crate) time: Duration,
@@ -39,7 +39,7 @@ pub(crate) struct Waits {
 }
 
 impl Waits {
-    /// Has a server wait. The answers to both commands come through
+    /// Starts a wait. The replies to both commands are returned by
     /// [`next_answered`](Waits::next_answered).
     pub(crate) fn send(&mut self, wait: Wait, effects: &mut Effects, now: Moment) {
         self.close_old(effects, now);
@@ -53,12 +53,12 @@ impl Waits {
         self.answered.pop_front()
     }
 
-    /// Nobody waits for this any more. Returns whether it was not sent, and is not sent any more.
+    /// Cancels a wait whose caller is gone. Returns whether it was not sent, and will not be.
     pub(crate) fn cancel(&mut self, id: RequestId) -> bool {
         self.waiters.iter_mut().any(|waiter| waiter.take_unsent(id))
     }
 
-    /// The number by which the server knows the connection on which this is waited for, if it told it.
+    /// The server's client id of the connection of this wait, if known.
     pub(crate) fn client(&self, id: RequestId) -> Option<i64> {
         self.waiters.iter().find(|waiter| waiter.carries(id))?.client()
     }
@@ -67,7 +67,7 @@ impl Waits {
         self.waiters.iter().map(Waiter::wait_until).min()
     }
 
-    /// The conversation on this line, if it is one of these.
+    /// The connection with this id, if it is one of these.
     pub(crate) fn connection(
         &mut self,
         connection_id: ConnectionId,
@@ -77,7 +77,7 @@ impl Waits {
         Some(waiter.connection())
     }
 
-    /// Takes in what has arrived on a line.
+    /// Handles bytes that arrived on a connection.
     pub(crate) fn advance(
         &mut self,
         connection_id: ConnectionId,
@@ -116,7 +116,8 @@ impl Waits {
         self.close_old(effects, now);
     }
 
-    /// Closes what nobody needs, or what is so old that the name may lead to another server.
+    /// Closes idle connections that are surplus, or so old that the name may resolve to another
+    /// server.
     fn close_old(&mut self, effects: &mut Effects, now: Moment) {
         self.waiters.retain(|waiter| {
             let is_old = waiter.is_free() && waiter.wait_until() <= now;
@@ -127,7 +128,7 @@ impl Waits {
         });
     }
 
-    /// A connection is gone.
+    /// A connection is lost.
     fn lost(&mut self, place: usize, why: impl FnOnce(&Waiter) -> Unanswered) {
         let waiter = self.waiters.swap_remove(place);
         let unanswered = why(&waiter);

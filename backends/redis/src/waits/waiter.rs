@@ -16,30 +16,30 @@ use crate::refusal::Broken;
 use crate::requests::{Answered, RequestId, Unanswered};
 use crate::{COMMAND_LIMIT, RENEW_EVERY};
 
-/// How much later than its wait a server may answer. After that, the connection is taken to be dead:
-/// nothing else shows a connection that a firewall forgot.
+/// How much later than its wait a reply may arrive. After that, the connection counts as dead:
+/// nothing else reveals a connection that a firewall has dropped.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The connection.
+/// A connection for waits.
 #[derive(Debug)]
 pub(super) struct Waiter {
     connection_id: ConnectionId,
     connection: RespConnection,
     stage: Stage,
     opened_at: Moment,
-    /// What the server calls this connection, as soon as it has told.
+    /// The server's client id of this connection, once known.
     client: Client,
-    /// Whether the server is a replica, so that the name may lead to another one.
+    /// Whether the server is a replica, so that the name may resolve to another one.
     is_misplaced: bool,
 }
 
 #[derive(Debug)]
 enum Stage {
-    /// It is being opened, perhaps for this.
+    /// It is being opened, perhaps for this wait.
     Opening { wait: Option<Wait>, until: Moment },
-    /// Nothing waits.
+    /// It is idle.
     Free,
-    /// The server waits. These answers have come.
+    /// The server waits. These replies have arrived.
     Waiting { wait: Wait, answers: Vec<Value>, until: Moment },
 }
 
@@ -47,14 +47,14 @@ enum Stage {
 enum Client {
     Unasked,
     Asked,
-    /// Nothing if the server does not tell.
+    /// `None` if the server does not report it.
     Known(Option<i64>),
 }
 
-/// What comes of what has arrived.
+/// The next result of the received bytes.
 pub(super) enum Outcome {
     Answered(Answered),
-    /// The connection is of no use any more.
+    /// The connection is unusable.
     Broken(Unanswered),
 }
 
@@ -94,7 +94,7 @@ impl Waiter {
         self.is_misplaced
     }
 
-    /// Until when it may stay as it is.
+    /// The deadline of its current state.
     pub(super) fn wait_until(&self) -> Moment {
         match &self.stage {
             Stage::Opening { until, .. } | Stage::Waiting { until, .. } => *until,
@@ -102,12 +102,12 @@ impl Waiter {
         }
     }
 
-    /// Whether it waits for this, or is opened for it.
+    /// Whether it serves this wait, or is being opened for it.
     pub(super) fn carries(&self, id: RequestId) -> bool {
         self.wait().is_some_and(|wait| wait.id == id)
     }
 
-    /// Sends what is waited for.
+    /// Sends a wait.
     pub(super) fn send(&mut self, mut wait: Wait, effects: &mut Effects, now: Moment) {
         let mut commands = Vec::new();
         if self.client == Client::Unasked {
@@ -120,7 +120,7 @@ impl Waiter {
         self.stage = Stage::Waiting { wait, answers: Vec::new(), until };
     }
 
-    /// Forgets what it was opened for. Returns whether it was this.
+    /// Removes the wait that it is being opened for. Returns whether it was this one.
     pub(super) fn take_unsent(&mut self, id: RequestId) -> bool {
         match &mut self.stage {
             Stage::Opening { wait, .. } => wait.take_if(|wait| wait.id == id).is_some(),
@@ -128,7 +128,7 @@ impl Waiter {
         }
     }
 
-    /// What comes next of what has arrived, if anything.
+    /// The next outcome from the received bytes, if any.
     pub(super) fn next_outcome(&mut self, effects: &mut Effects, now: Moment) -> Option<Outcome> {
         loop {
             let expected = match &self.stage {
@@ -162,16 +162,16 @@ impl Waiter {
         self.unanswered(self.connection.fault(kind, fault))
     }
 
-    /// Too much time has passed.
+    /// The deadline has passed.
     pub(super) fn late(&self) -> Unanswered {
         let kind = match &self.stage {
             Stage::Opening { .. } => NotifyFaultKind::Unreachable,
             Stage::Free | Stage::Waiting { .. } => NotifyFaultKind::ConnectionLost,
         };
-        self.unanswered(self.connection.fault(kind, &"it does not answer in time"))
+        self.unanswered(self.connection.fault(kind, &"it does not respond in time"))
     }
 
-    /// What gets no answer any more.
+    /// The wait that will get no reply.
     pub(super) fn into_wait(self) -> Option<RequestId> {
         self.wait().map(|wait| wait.id)
     }
@@ -210,7 +210,7 @@ impl Waiter {
             return None;
         }
         let Stage::Waiting { wait, answers, until } = &mut self.stage else {
-            let unasked = "its answer is none to what it was asked";
+            let unasked = "its reply does not match the command";
             let broken = self.connection.fault(NotifyFaultKind::ConnectionLost, &unasked);
             return Some(Outcome::Broken(self.unanswered(broken)));
         };
