@@ -30,7 +30,7 @@ pub trait Handlers<R: Runtime>: fmt::Debug + Default + Send + 'static {
 }
 
 /// Reports how a handler ended. If it is dropped without a report, the handler was cut off, or was
-/// not run at all if it had not [begun](Ended::begin).
+/// not run at all if it had not [begun](HandlerCompletion::begin).
 #[derive(Debug)]
 pub struct HandlerCompletion {
     job: JobId,

@@ -63,7 +63,7 @@ pub enum Submitted<R: Runtime, M: Machine> {
     Pending(PendingResponse<R, M>),
 }
 
-/// A machine behind a lock. See the [module](self).
+/// A machine behind a lock, run by its callers.
 pub struct LockedMachine<R, M: Machine> {
     clock: Clock<R>,
     state: Mutex<State<M>>,

@@ -20,7 +20,8 @@ use crate::tls::OwnRoots;
 const NOT_BUILT_IN: &str = "this kind of backend is not built in";
 
 /// The HTTP client may be missing if a custom backend needs it.
-const NO_HTTP: &str = "the queue is reached over HTTP, and no HTTP client is compiled in; turn on the feature `http`";
+const NO_HTTP: &str =
+    "the queue is reached over HTTP, and no HTTP client is compiled in; turn on the feature `http`";
 /// What backends are created with.
 pub(super) struct Making<R> {
     clock: Clock<R>,
