@@ -1,4 +1,4 @@
-//! What a producer is told when it is made.
+//! The configuration of a producer.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::wire::Codec;
 
 use super::subscription::reply_channel;
 
-/// How a producer works: what its queue backend can do, how bodies are written, and its limits.
-/// Every configuration that can be made works.
+/// The configuration of a producer: the backend's capabilities, the codec of message bodies, and
+/// limits. Every value that can be built is valid.
 ///
 /// ```
 /// use ivy_proto::ChannelName;
@@ -26,31 +26,31 @@ use super::subscription::reply_channel;
 pub struct ProducerConfig {
     /// What the queue backend can do.
     pub(super) capabilities: Capabilities,
-    /// How bodies are written.
+    /// How message bodies are encoded.
     pub(super) codec: Codec,
-    /// The channel that peers of the original share, and the prefix of reply channels. `None`:
-    /// there is no notifier, so no call can have a result.
+    /// The channel shared with peers of the original, which is also the prefix of reply channels.
+    /// `None` if there is no notifier; then no call can have a result.
     pub(super) notifier: Option<ChannelName>,
-    /// Whether messages must not be larger than a producer of the original would send. Encrypted
-    /// ones never are.
+    /// Whether to enforce the original's size limit. Bodies in the original's encrypted format are
+    /// always held to it.
     pub(super) node_compatible: bool,
-    /// Whether to listen to peers of the original.
+    /// Whether to subscribe to the shared channel, for results from workers of the original.
     pub(super) node_peers: bool,
-    /// The most calls that may wait to be sent, those in flight included.
+    /// The most calls that may wait to be sent, including those in flight.
     pub(super) outbox: usize,
-    /// The most calls whose results may be waited for.
+    /// The most calls that may wait for a result.
     pub(super) waiting: usize,
-    /// The most posts that may be in flight to one queue at a time.
+    /// The most posts in flight to one queue.
     pub(super) posts_in_flight: usize,
-    /// How long a call that wants a result waits for the notifier.
+    /// How long a call that wants a result waits for the subscription.
     pub(super) subscription_wait: Duration,
-    /// How often a call is sent at most.
+    /// The maximum number of tries to send a call.
     pub(super) tries: u32,
 }
 
 impl ProducerConfig {
-    /// A producer for a backend that can do this, whose bodies are written so. It has no notifier
-    /// yet.
+    /// A configuration for a backend with these capabilities, whose message bodies use this codec.
+    /// It has no notifier yet.
     #[must_use]
     pub fn new(capabilities: Capabilities, codec: Codec) -> Self {
         ProducerConfig {
@@ -67,60 +67,61 @@ impl ProducerConfig {
         }
     }
 
-    /// Listen for results, on this shared channel and on a reply channel under its name.
+    /// Subscribes to results, on this shared channel and on a reply channel under its name.
     ///
     /// # Errors
-    /// If the name leaves no room for that of a reply channel, which is 25 bytes longer.
+    /// Returns an error if the name is too long for the reply channel, which is 25 bytes longer.
     pub fn with_notifier(mut self, channel: ChannelName) -> Result<Self, InvalidName> {
         reply_channel(&channel, [0; 16])?;
         self.notifier = Some(channel);
         Ok(self)
     }
 
-    /// Refuse messages that are larger than a producer of the original would send. Encrypted ones
-    /// are always refused then, since they are in the original's own form. Default: no.
+    /// Refuses messages that are larger than a producer of the original would send. Bodies in the
+    /// original's encrypted format are always held to that limit. Default: no.
     #[must_use]
     pub fn with_node_compatible(mut self, compatible: bool) -> Self {
         self.node_compatible = compatible;
         self
     }
 
-    /// Listen on the shared channel too, where workers of the original answer. Default: yes.
+    /// Also subscribes to the shared channel, on which workers of the original publish results.
+    /// Default: yes.
     #[must_use]
     pub fn with_node_peers(mut self, peers: bool) -> Self {
         self.node_peers = peers;
         self
     }
 
-    /// Let so many calls wait to be sent, those in flight included. Default: 10,000.
+    /// Limits the calls that may wait to be sent, including those in flight. Default: 10,000.
     #[must_use]
     pub fn with_outbox(mut self, calls: usize) -> Self {
         self.outbox = calls;
         self
     }
 
-    /// Let the results of so many calls be waited for. Default: 100,000.
+    /// Limits the calls that may wait for a result. Default: 100,000.
     #[must_use]
     pub fn with_waiting(mut self, results: usize) -> Self {
         self.waiting = results;
         self
     }
 
-    /// Have so many posts in flight to each queue, at least one. Default: 8.
+    /// Limits the posts in flight to each queue, at least one. Default: 8.
     #[must_use]
     pub fn with_posts_in_flight(mut self, posts: usize) -> Self {
         self.posts_in_flight = posts.max(1);
         self
     }
 
-    /// Let calls that want a result wait so long for the notifier. Default: 10 s.
+    /// Limits how long calls that want a result wait for the subscription. Default: 10 s.
     #[must_use]
     pub fn with_subscription_wait(mut self, wait: Duration) -> Self {
         self.subscription_wait = wait;
         self
     }
 
-    /// Send a call so often before it is given up, at least once. Default: 5.
+    /// Limits the tries to send a call, at least one. Default: 5.
     #[must_use]
     pub fn with_tries(mut self, tries: u32) -> Self {
         self.tries = tries.max(1);
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_notifier_whose_reply_channels_have_no_name_is_refused() {
+    fn a_notifier_name_too_long_for_reply_channels_is_refused() {
         let config = || ProducerConfig::new(Capabilities::broker(), Codec::plain());
         let channel = |length| ChannelName::new(&"x".repeat(length)).unwrap();
         assert!(config().with_notifier(channel(230)).is_ok());

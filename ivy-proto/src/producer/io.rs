@@ -1,4 +1,4 @@
-//! What goes into a producer, and what comes out.
+//! The inputs and outputs of a producer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,24 +12,23 @@ use crate::task::{ForbiddenName, TaskHeld, TaskOutcome};
 use crate::time::{Deadline, WallClock};
 use crate::wire::{MAX_DEPTH, Options, RawJson};
 
-/// A task to be sent.
+/// A call: a task to send.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The scheduled task's id: sixteen random bytes, never used before.
+    /// The task's id: sixteen fresh random bytes.
     pub id: TaskId,
     /// The task.
     pub task: TaskName,
-    /// The physical queue: route or queue, with the priority's suffix.
+    /// The physical queue: the route or queue, with the suffix of the priority.
     pub queue: QueueName,
     /// The arguments: a JSON array.
     pub args: RawJson,
-    /// What the message says about itself: only what differs from the defaults. The producer adds the id,
-    /// the reply channel and the times.
+    /// The message's options that differ from the defaults. The producer adds the id, the reply
+    /// channel and the timestamps.
     pub options: Options,
-    /// How long after the call the task is not to be started any more, but for a minute's tolerance
-    /// between clocks.
+    /// How long after the call the task may still start, plus a minute's tolerance between clocks.
     pub expires_after: Option<Duration>,
-    /// How long the queue holds the message back.
+    /// How long the queue delays the message.
     pub delay: Duration,
     /// Who waits for the result.
     pub reply: ReplyTo,
@@ -42,14 +41,14 @@ pub enum ReplyTo {
     None,
     /// A result handle, until [`Input::Forget`].
     Handle,
-    /// A registered callback, which is given the arguments too.
+    /// A registered callback, which also receives the arguments.
     Callback,
     /// Both.
     HandleAndCallback,
 }
 
 impl ReplyTo {
-    /// Whether a handle waits for the result, until it is dropped.
+    /// Whether a handle waits for the result.
     #[must_use]
     pub fn has_handle(self) -> bool {
         matches!(self, ReplyTo::Handle | ReplyTo::HandleAndCallback)
@@ -62,81 +61,81 @@ impl ReplyTo {
     }
 }
 
-/// What can happen to a producer.
+/// An input of a producer.
 #[derive(Debug)]
 pub enum Input {
     /// Time has passed.
     Tick,
-    /// The clock on the wall was set, or moments stood still while the machine slept: see
-    /// [`WallClock::follow`]. Stamps of calls follow it from now on; timers do not.
+    /// The wall clock was set, or monotonic time stood still while the machine slept: see
+    /// [`WallClock::follow`]. Timestamps of calls follow the new wall clock, timers do not.
     Clock(WallClock),
-    /// Send these. Calls that come together travel together.
+    /// Send these calls. Calls of one input are batched.
     Calls(Vec<Call>),
-    /// The answer to an [`Output::Queue`].
+    /// The reply to an [`Output::Queue`].
     Queue(OpId, Result<QueueReply, Fault>),
-    /// The subscription of an [`Output::Subscribe`] stands.
+    /// The subscription of an [`Output::Subscribe`] is up.
     Subscribed,
-    /// The subscription could not be made, or has ended. Notices published before the next
+    /// The subscription failed or has ended. Notices published before the next
     /// [`Input::Subscribed`] are lost.
     SubscriptionLost(NotifyFault),
     /// A notice arrived.
     Notice {
         /// The channel that it arrived on.
         channel: ChannelName,
-        /// What it says, not yet looked at.
+        /// The unparsed payload.
         payload: Vec<u8>,
     },
-    /// The caller has dropped the handle. A registered callback still hears of the result.
+    /// The caller dropped the handle. A registered callback still receives the result.
     Forget(TaskId),
-    /// Finish: send what waits to be sent, accept nothing more.
+    /// Drain: send the waiting calls, and accept no more.
     Drain {
         /// How long that may take.
         limit: Duration,
     },
 }
 
-/// What a producer wants done.
+/// An output of a producer, to be executed by the driver.
 #[derive(Debug)]
 pub enum Output {
-    /// Ask the queue, and feed the answer back as [`Input::Queue`].
+    /// Send this request to the queue, and feed the reply back as [`Input::Queue`].
     Queue(OpId, QueueOp),
-    /// Drop whatever subscription there is, subscribe to these channels, and feed back
+    /// End the current subscription, if any, and subscribe to these channels. Feed back
     /// [`Input::Subscribed`] when all are acknowledged, then each notice.
     Subscribe(Vec<ChannelName>),
-    /// A call was sent, or was not: exactly one for each call, before its result.
+    /// Whether a call was sent: exactly one for each call, before its result.
     Sent(TaskId, Result<MessageId, SendError>),
-    /// A result has arrived: at most one for each call.
+    /// The result of a call: at most one for each call.
     Resumed {
         /// The task's id.
         id: TaskId,
         /// The task.
         task: TaskName,
-        /// How it ended.
+        /// The result.
         outcome: TaskOutcome,
-        /// The arguments, for the callback if there is one.
+        /// The arguments, if there is a callback.
         args: Option<RawJson>,
     },
-    /// A worker gave the task's message back, since it was not for that worker. Another one may still
-    /// run it: the wait goes on.
+    /// A worker released the task's message because it could not decide on it. Another worker may
+    /// still run it, so the caller continues to wait.
     Held {
         /// The task's id.
         id: TaskId,
         /// Why.
         held: Arc<TaskHeld>,
     },
-    /// Something happened that an application may want to know.
+    /// An event for the application.
     Event(Event),
-    /// Nothing is left to be done before this deadline or the next input.
+    /// Nothing to do before this deadline or the next input.
     Wait(Option<Deadline<Timer>>),
-    /// The producer has drained, and will do nothing any more.
+    /// The producer has drained and produces no further output.
     Finished,
 }
 
-/// Why a call was not sent, or not surely.
+/// Why a call was not sent, or may not have been.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// It was surely not stored: it may be called again.
+    /// It was not stored, so it can safely be called again.
     #[error("the task was not sent, after {tries} tries: {fault}")]
     NotSent {
         /// The last failure.
@@ -144,8 +143,8 @@ pub enum SendError {
         /// How often it was tried.
         tries: u32,
     },
-    /// It may have been stored: the answer was lost, and the task does not allow a second copy.
-    /// The result, if one comes, still arrives.
+    /// It may have been stored: the reply was lost, and the task does not allow a duplicate. If a
+    /// result arrives, it is still delivered.
     #[error("the task may or may not have been sent: {fault}")]
     Unknown {
         /// The last failure.
@@ -159,9 +158,9 @@ pub enum SendError {
         /// Why.
         fault: Fault,
     },
-    /// The message would be too large.
+    /// The message is too large.
     #[error(
-        "the task's message has {size} {unit} as it would be posted, and the limit is {limit}; send less, or send a reference to the data"
+        "the encoded task message has {size} {unit}, which exceeds the limit of {limit}; send less data, or a reference to it"
     )]
     TooLarge {
         /// Its size.
@@ -171,28 +170,26 @@ pub enum SendError {
         /// What is counted.
         unit: SizeUnit,
     },
-    /// The queue does not hold messages back for so long.
-    #[error(
-        "the task is to be delayed by {delay:?}, and the queue's limit is {limit:?}; call it later"
-    )]
+    /// The delay exceeds the queue's limit.
+    #[error("the task's delay of {delay:?} exceeds the queue's limit of {limit:?}; call it later")]
     DelayTooLong {
         /// The delay.
         delay: Duration,
-        /// The longest.
+        /// The longest delay.
         limit: Duration,
     },
-    /// The backend cannot have the task's queue.
+    /// The backend cannot represent the name of the task's queue.
     #[error(transparent)]
     NameNotForBackend(#[from] NameNotForBackend),
     /// The arguments are not a JSON array.
     #[error("the arguments of a task must be a JSON array")]
     ArgsNotAnArray,
-    /// No worker could read the arguments.
+    /// No worker could parse the arguments.
     #[error(
-        "an argument of the task is nested more than {MAX_DEPTH} levels deep, which is the limit; send flatter data, or a reference to it"
+        "an argument of the task is nested more than {MAX_DEPTH} levels deep; send flatter data, or a reference to it"
     )]
     TooDeep,
-    /// Too many calls wait to be sent. Here is the call, to be tried later.
+    /// Too many calls wait to be sent. Contains the call, to be tried later.
     #[error("too many calls wait to be sent (limit {limit}); wait for some of them and call again")]
     Full {
         /// The limit.
@@ -200,9 +197,9 @@ pub enum SendError {
         /// The call.
         call: Box<Call>,
     },
-    /// Too many handles wait for results. Here is the call, to be tried later.
+    /// Too many handles wait for results. Contains the call, to be tried later.
     #[error(
-        "the results of too many calls are waited for (limit {limit}); drop the handles of those that are no longer needed and call again"
+        "too many calls wait for their results (limit {limit}); drop the handles that are no longer needed and call again"
     )]
     TooManyHandles {
         /// The limit.
@@ -210,16 +207,16 @@ pub enum SendError {
         /// The call.
         call: Box<Call>,
     },
-    /// A result is wanted, and there is no notifier to bring it.
+    /// The call wants a result, but no notifier is configured.
     #[error(
-        "results need a notifier, and none is configured; set IVY_NOTIFIER_URL, or send without waiting"
+        "results need a notifier, but none is configured; set IVY_NOTIFIER_URL, or send without waiting"
     )]
     NoNotifier,
-    /// A result is wanted, and the notifier cannot be reached. Nothing was sent.
+    /// The call wants a result, but the notifier is unavailable. The call was not sent.
     #[error(
-        "nothing was sent, since the result could not come back: {}",
+        "the task was not sent because its result could not be received: {}",
         .fault.as_ref().map_or_else(
-            || "the notifier has not answered in time; check its address, and that it runs".to_owned(),
+            || "the notifier did not respond in time; check its address, and that it is running".to_owned(),
             ToString::to_string,
         )
     )]
@@ -227,23 +224,23 @@ pub enum SendError {
         /// The last failure, if there was one.
         fault: Option<NotifyFault>,
     },
-    /// No task may have this name.
+    /// The task's name is forbidden.
     #[error("the task's name is forbidden: {0}")]
     ForbiddenName(#[from] ForbiddenName),
-    /// An id was used twice.
-    #[error("the task id is in use; make a new one for each call")]
+    /// The id was used before.
+    #[error("the task id is in use; generate a new one for each call")]
     IdInUse,
     /// The producer is draining.
     #[error("the producer is shutting down and accepts no more calls")]
     Draining,
 }
 
-/// What a limit of size counts.
+/// The unit of a size limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SizeUnit {
     /// Bytes of UTF-8.
     Bytes,
-    /// UTF-16 units of the posted JSON, as the original counts.
+    /// UTF-16 code units of the posted JSON, as the original counts.
     Utf16Units,
 }
 
@@ -256,18 +253,18 @@ impl std::fmt::Display for SizeUnit {
     }
 }
 
-/// When a producer wants to be called again.
+/// What a producer's timer is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Timer {
-    /// When to send a queue's waiting calls again.
+    /// Send a queue's waiting calls again.
     Resend(QueueName),
-    /// When to send calls to a queue that have waited for others to travel with.
+    /// Send the calls of a queue that have waited to be batched.
     Merge(QueueName),
-    /// When the call that has waited longest for the subscription has waited long enough.
+    /// Fail this call, which has waited longest for the subscription.
     SubscriptionLimit(TaskId),
-    /// When to subscribe again.
+    /// Subscribe again.
     Subscribe,
-    /// When to stop trying to send while draining.
+    /// Stop sending while draining.
     DrainLimit,
 }

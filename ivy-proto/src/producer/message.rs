@@ -1,4 +1,4 @@
-//! A call as a message: written once, and measured before anything is sent.
+//! Encodes a call as a message, and checks its size before anything is sent.
 
 use std::time::Duration;
 
@@ -14,13 +14,14 @@ use super::config::ProducerConfig;
 use super::io::{Call, SendError, SizeUnit};
 use super::outbox::OutgoingMessage;
 
-/// What the counts of later messages (`attempt`, `lost`, `later`, `requeued`) and a `due` of more digits
-/// may add to a message, 85 bytes in all, also where it is encrypted: six cipher blocks in base64.
+/// The room for what later messages of the task add: counts (`attempt`, `lost`, `later`,
+/// `requeued`) and more digits of `due`, 85 bytes in all, which are six cipher blocks in base64 if
+/// encrypted.
 const ROOM_FOR_COUNTS: usize = 128;
-/// What a message costs in a post beside its body: `{"body":"","delay":604800},`.
+/// The size of a message in a post without its body: `{"body":"","delay":604800},`.
 const AROUND_A_BODY: usize = 27;
 
-/// When a call was made, and when it may and until when it must be started, in milliseconds since 1970.
+/// When a call was made, when it may start, and when it expires, in Unix milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
     pub(super) called: u64,
@@ -37,7 +38,7 @@ impl Times {
     }
 }
 
-/// Writes the call, and checks that a queue and its workers will take it.
+/// Encodes the call, and checks that its queue and its workers will accept it.
 pub(super) fn write(
     call: &Call,
     reply: Option<&ChannelName>,
@@ -50,14 +51,14 @@ pub(super) fn write(
     if call.delay > limit {
         return Err(SendError::DelayTooLong { delay: call.delay, limit });
     }
-    // Anything but an array would kill a worker of the original.
+    // Anything but an array would crash a worker of the original.
     if !call.args.as_str().starts_with('[') {
         return Err(SendError::ArgsNotAnArray);
     }
     if list_is_too_deep(&call.args) {
         return Err(SendError::TooDeep);
     }
-    // What may run again may be posted again.
+    // A task that may run again may be posted again.
     let repeatable = call.options.retry() != Some(false) && call.options.max_retries() != Some(0);
     let envelope = Envelope {
         name: call.task.clone(),
@@ -94,7 +95,7 @@ fn check_size(body: &Body, queue: &QueueName, config: &ProducerConfig) -> Result
     if size > limit {
         return Err(SendError::TooLarge { size, limit, unit: SizeUnit::Bytes });
     }
-    // Its workers may read what is in the original's own form.
+    // Workers of the original may read messages in this format.
     let form = config.codec.sends(queue);
     if config.node_compatible || matches!(form, BodyForm::Legacy | BodyForm::Bridge) {
         let (size, limit) = (posted_utf16_units(body), POSTED_UTF16_LIMIT);
@@ -105,10 +106,10 @@ fn check_size(body: &Body, queue: &QueueName, config: &ProducerConfig) -> Result
     Ok(())
 }
 
-/// How many bytes a body has as a JSON text, quotes not counted.
+/// The number of bytes of a body as a JSON string, without the quotes.
 fn encoded_size(body: &Body) -> usize {
     let bytes = body.as_str().as_bytes();
-    // Without branches and in sums of one byte, so that many bytes are looked at in one step.
+    // Branch-free sums of one byte, so that the compiler can vectorize the loop.
     let extra = |byte: &u8| {
         let is_short = matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c);
         u8::from(is_short) + 5 * u8::from(*byte < 0x20 && !is_short)
@@ -128,7 +129,7 @@ mod tests {
     use crate::wire::{Codec, RawJson};
 
     #[test]
-    fn there_is_room_for_the_largest_counts_in_every_form() {
+    fn the_largest_counts_fit_into_the_reserved_room_in_every_format() {
         let queue = QueueName::new("mail").unwrap();
         let both = both();
         let with = |change: &dyn Fn(&mut IvyOptions)| {
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_encoded_size_is_that_of_the_json_text() {
+    fn the_encoded_size_matches_the_json_string() {
         for text in ["", "plain", "\"\\\n\r\t\u{8}\u{c}\u{0}\u{1f}", "任务 🚀 \u{7f}"] {
             let json = serde_json::to_string(text).unwrap();
             assert_eq!(encoded_size(&Body::new(text)) + 2, json.len(), "{text:?}");

@@ -1,18 +1,18 @@
-//! The producer: sends calls, and brings each result back to its caller.
+//! The producer: sends calls, and delivers each result to its caller.
 //!
-//! Feed a [`Producer`] inputs in any number, and poll it in any rhythm: nothing is lost or
-//! reordered by polling late. [`Output::Wait`] means that no effect is pending: call again at its
-//! deadline, or with the next input. When time has been advanced to a deadline, the next one is
-//! strictly later.
+//! Report what happened with [`Producer::handle_input`], and execute what [`Producer::poll_output`]
+//! returns until it returns [`Output::Wait`]. Several inputs may precede a poll; polling late
+//! neither loses nor reorders outputs. When the deadline of a wait has passed, feed
+//! [`Input::Tick`]; the next deadline is strictly later.
 //!
 //! ```text
-//!  Input::Calls ─▶ written, measured ─▶ outbox, queue by queue, ─▶ Output::Queue
+//!  Input::Calls ─▶ encoded, measured ─▶ outbox, per queue, ──────▶ Output::Queue
 //!                     │      │          merged into batches            │
 //!                     │      │               ▲       ▲                 │
 //!                     │      │ wants a       │       │ to be sent      ▼
 //!                     │      │ result        │       │ again       Input::Queue
 //!                     │      ▼               │       │                 │
-//!                     │   waits until the ───╯       ╰─ rests ◀────────┤
+//!                     │   waits until the ───╯       ╰─ paused ◀───────┤
 //!                     │   subscription is up                           │
 //!                     ▼                                                ▼
 //!              Output::Sent(Err)                               Output::Sent(Ok or Err)
@@ -20,13 +20,14 @@
 //!  Output::Resumed ◀─ first Input::Notice with its id ◀─ pending ◀─────╯
 //! ```
 //!
-//! A queue's answer decides what happens to a post. What surely was not stored is sent again, with
-//! growing pauses; what may have been stored is sent again, under the same id, only if the task
-//! may be retried; what was refused is given up, a batch only after it was cut in halves down to
-//! the message that spoilt it. Everything is bounded: a call that finds no room is given back.
+//! The queue's reply decides what happens to a post. A message that was not stored is sent again
+//! with growing delays. A message that may have been stored is sent again, under the same id, only
+//! if the task allows retries. A refused message fails; a refused batch is split in halves until
+//! the invalid message is isolated. Everything is bounded: a call beyond a limit is returned in the
+//! error.
 //!
-//! The driver of a producer limits how long a caller waits for its result, since the wait
-//! changes nothing here. A caller that no longer waits is said by [`Input::Forget`].
+//! The driver limits how long a caller waits for its result; the wait changes nothing here. When a
+//! caller stops waiting, feed [`Input::Forget`].
 //!
 //! ```
 //! use std::time::Duration;
@@ -54,11 +55,11 @@
 //! let mut sent = 0;
 //! loop {
 //!     match producer.poll_output() {
-//!         // A real driver asks its queue. Here the queue accepts everything at once.
+//!         // A real driver sends the request to its queue. Here the queue accepts everything.
 //!         Output::Queue(op, QueueOp::Post { messages, .. }) => {
 //!             let ids = messages.items().iter().map(|_| MessageId::new("61"));
-//!             let answer = Ok(QueueReply::all_posted(ids));
-//!             producer.handle_input(Input::Queue(op, answer), Moment::EPOCH)?;
+//!             let reply = Ok(QueueReply::all_posted(ids));
+//!             producer.handle_input(Input::Queue(op, reply), Moment::EPOCH)?;
 //!         }
 //!         Output::Sent(_, result) => {
 //!             result?;
@@ -106,7 +107,7 @@ use outbox::{Outbox, PostLimits};
 use pending::Pending;
 use subscription::{Subscription, WaitingCall, reply_channel};
 
-/// The producer's side of ivy as a state machine. See the [module](self) for its contract.
+/// The producer's state machine. See the [module documentation](self) for how to drive it.
 #[derive(Debug)]
 pub struct Producer {
     config: ProducerConfig,
@@ -126,16 +127,16 @@ pub struct Producer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// Nothing more is accepted, and after this moment nothing more is sent.
+    /// Accepts no more calls, and sends nothing after this moment.
     Draining(Moment),
     Finished,
 }
 
 impl Producer {
-    /// A producer at [`Moment::EPOCH`], where `wall` shows the time of day.
+    /// Creates a producer at [`Moment::EPOCH`], with `wall` as the current wall clock.
     ///
-    /// The name of its reply channel, all jitter and the entropy that messages are sealed with
-    /// follow from `seed`: 32 bytes from a generator for cryptography, never used before.
+    /// `seed` must be 32 fresh bytes from a cryptographic random number generator. The reply
+    /// channel's name, jitter and sealing derive from it.
     #[must_use]
     pub fn new(config: ProducerConfig, seed: [u8; 32], wall: WallClock) -> Self {
         let (mut rng, entropy) = EntropyPool::split(seed);
@@ -166,11 +167,12 @@ impl Producer {
         }
     }
 
-    /// Takes an input that happened at `now`. A moment before that of an earlier input counts as
-    /// the same moment. What is due by then is done first.
+    /// Handles an input that happened at `now`, after the timers that are due by then. A `now` that
+    /// goes backwards is raised to the latest one seen.
     ///
     /// # Errors
-    /// If the driver has made a mistake. Then the input has changed nothing.
+    /// Returns an error if the driver breaks the contract, for instance by replying to an operation
+    /// twice. The producer is then unchanged.
     pub fn handle_input(&mut self, input: Input, now: Moment) -> Result<(), Misuse> {
         self.check(&input)?;
         self.now = self.now.max(now);
@@ -192,21 +194,22 @@ impl Producer {
         Ok(())
     }
 
-    /// What is to be done next.
-    #[must_use = "an output that is not carried out is lost"]
+    /// Returns the next thing to do. [`Output::Wait`] means that there is nothing to do before the
+    /// next input or the deadline.
+    #[must_use = "an output that is not executed is lost"]
     pub fn poll_output(&mut self) -> Output {
         self.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.timers.next()))
     }
 
-    /// Where a task stands whose result is waited for. Nothing is known of it before the queue has
-    /// accepted it, nor after its result has arrived or it was forgotten.
+    /// The status of a task whose caller waits for the result. `None` before the queue has accepted
+    /// it, and after its result has arrived or it was forgotten.
     #[must_use]
     pub fn status(&self, id: TaskId) -> Option<TaskStatus> {
         self.pending.status(id)
     }
 
-    /// Why a worker gave back the message of a task whose result is waited for, as was last heard. It is
-    /// still scheduled, and another worker may run it.
+    /// Why a worker last released the message of a task whose caller waits for the result. The task
+    /// is still scheduled, and another worker may run it.
     #[must_use]
     pub fn held(&self, id: TaskId) -> Option<&TaskHeld> {
         self.pending.held(id)
@@ -224,7 +227,7 @@ impl Producer {
         }
     }
 
-    /// Acts on a timer, which is stopped already, or will be.
+    /// Handles a due timer.
     fn act(&mut self, why: Timer) {
         match why {
             Timer::Resend(queue) => self.on_rested(&queue),
@@ -235,7 +238,6 @@ impl Producer {
         }
     }
 
-    /// From now on the clock on the wall is this one.
     fn set_clock(&mut self, wall: WallClock) {
         if !planted(Bug::IgnoreClock) {
             self.wall = wall;
@@ -251,13 +253,13 @@ impl Producer {
                 Err(error) => self.outputs.push_back(Output::Sent(id, Err(error))),
             }
         }
-        // Only now, so that calls which came together travel together.
+        // Post only after all calls were added, so that calls of one input are batched.
         for queue in queues {
             self.post(&queue);
         }
     }
 
-    /// Takes a call over. Gives its queue if it can be posted now.
+    /// Accepts a call. Returns its queue if it can be posted now.
     fn accept(&mut self, call: Call) -> Result<Option<QueueName>, SendError> {
         if self.phase != Phase::Running {
             return Err(SendError::Draining);
@@ -302,7 +304,7 @@ impl Producer {
         }
     }
 
-    /// The queue has the message.
+    /// The queue accepted the message.
     fn sent(&mut self, id: TaskId, message: MessageId) {
         if let Some(task) = self.pending.sent(id) {
             self.outputs.push_back(Output::Sent(id, Ok(message.clone())));
@@ -310,7 +312,7 @@ impl Producer {
         }
     }
 
-    /// The message will not be sent, or not again. Gives its task, unless the message turned out
+    /// The message will not be sent (again). Returns its task, unless the message is already known
     /// to be sent.
     fn not_sent(&mut self, id: TaskId, error: SendError) -> Option<TaskRef> {
         let may_be_stored = matches!(error, SendError::Unknown { .. });
@@ -321,7 +323,7 @@ impl Producer {
 
     fn on_drain(&mut self, limit: Duration) {
         let limit = match self.phase {
-            // The earlier limit counts, whichever was named last.
+            // The earlier limit applies.
             Phase::Draining(earlier) => earlier.min(self.now + limit),
             Phase::Running | Phase::Finished => self.now + limit,
         };
@@ -329,7 +331,6 @@ impl Producer {
         self.set_timer(Timer::DrainLimit, limit);
     }
 
-    /// Nothing more is sent.
     fn on_drain_limit(&mut self) {
         let (waiting, in_flight) = self.outbox.clear();
         let subscription = self.subscription.as_mut();
@@ -338,7 +339,7 @@ impl Producer {
             self.not_sent(call.outgoing.id, SendError::Draining);
         }
         let lost = Fault::new(FaultKind::AnswerLost)
-            .with_detail("the producer was shut down before the queue had answered");
+            .with_detail("the producer was shut down before the queue replied");
         for outgoing in waiting {
             if outgoing.may_be_stored {
                 self.fail_message(&outgoing, &lost);
@@ -363,7 +364,8 @@ impl Producer {
         }
     }
 
-    /// Sets a timer, always in the future, so that acting on one never makes another due at once.
+    /// Sets a timer, always in the future, so that handling a timer never makes another due
+    /// immediately.
     fn set_timer(&mut self, why: Timer, at: Moment) {
         let at = self.in_the_future(at);
         if at > self.now {

@@ -1,4 +1,4 @@
-//! Messages on their way to their queues: what waits, what is in flight, what rests.
+//! Messages that are not yet in their queues: waiting, in flight, or paused.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -8,32 +8,31 @@ use crate::name::QueueName;
 use crate::queue::{Body, NewMessage};
 use crate::time::Moment;
 
-/// What a post costs beside its messages: `{"messages":[]}`.
+/// The size of a post without its messages: `{"messages":[]}`.
 const AROUND_A_POST: usize = 15;
 
-/// How many queues are remembered with nothing to send, since posts to them have failed.
+/// How many failing queues without messages are remembered.
 const MOST_REMEMBERED: usize = 1000;
 
-/// How many rounds of posts must fail, one after the other, until a queue counts as degraded.
+/// After this many consecutive failed rounds of posts a queue counts as degraded.
 const ROUNDS_UNTIL_DEGRADED: u32 = 3;
 
-/// A message that is not yet in its queue.
 #[derive(Debug)]
 pub(super) struct OutgoingMessage {
     pub(super) id: TaskId,
     body: Body,
     delay: Duration,
     encoded: usize,
-    /// Whether it may be sent again though a copy may be in the queue already.
+    /// Whether it may be sent again although the queue may have a copy.
     pub(super) repeatable: bool,
-    /// How often it was sent, or could not be since its queue was down.
+    /// How often it was sent, or could not be sent because its queue was down.
     pub(super) tries: u32,
-    /// Whether an answer was lost, so that a copy may be in the queue.
+    /// Whether a reply was lost, so that the queue may have a copy.
     pub(super) may_be_stored: bool,
 }
 
 impl OutgoingMessage {
-    /// `encoded` is what it takes up in a post, in bytes.
+    /// `encoded` is its size in a post, in bytes.
     pub(super) fn new(
         id: TaskId,
         body: Body,
@@ -44,13 +43,13 @@ impl OutgoingMessage {
         OutgoingMessage { id, body, delay, encoded, repeatable, tries: 0, may_be_stored: false }
     }
 
-    /// The message as the queue is given it.
+    /// The message to post.
     pub(super) fn message(&self) -> NewMessage {
         NewMessage { body: self.body.clone(), delay: self.delay }
     }
 }
 
-/// A request to post messages, which waits for its answer.
+/// A post that waits for its reply.
 #[derive(Debug)]
 pub(super) struct PostInFlight {
     pub(super) queue: QueueName,
@@ -58,15 +57,15 @@ pub(super) struct PostInFlight {
     is_full: bool,
 }
 
-/// The messages of a request to come.
+/// The messages of the next post.
 #[derive(Debug)]
 pub(super) struct NextPost {
     pub(super) messages: Vec<OutgoingMessage>,
-    /// Whether the request takes no more.
+    /// Whether the post is full.
     pub(super) is_full: bool,
 }
 
-/// How large a post may be, and how many may be in flight to one queue.
+/// The limits of a post's size and of the posts in flight to one queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PostLimits {
     pub(super) messages: usize,
@@ -74,28 +73,27 @@ pub(super) struct PostLimits {
     pub(super) in_flight: usize,
 }
 
-/// The messages of one queue. While posts to it fail, it rests between one trial post and the
-/// next.
+/// The messages of one queue. While posts to it fail, it is paused between two trial posts.
 #[derive(Debug, Default)]
 struct QueueOutbox {
     waiting: VecDeque<OutgoingMessage>,
-    /// What those that wait take up in a post, in bytes.
+    /// The size of the waiting messages in a post, in bytes.
     waiting_bytes: usize,
     /// Halves of batches that were refused as a whole. They are not merged again.
     halves: VecDeque<Vec<OutgoingMessage>>,
     in_flight: usize,
     /// How many of the posts in flight are full.
     full_in_flight: usize,
-    /// The first that waits has waited for others to travel with for long enough.
+    /// The first waiting message has waited long enough to be batched.
     has_merged: bool,
-    /// How many rounds of posts have failed, one after the other.
+    /// The number of consecutive failed rounds of posts.
     failed_rounds: u32,
     resting_until: Option<Moment>,
 }
 
 impl QueueOutbox {
-    /// The next post, if it may go out now: not one of a few calls that others may join, unless
-    /// `alone` says that there is nothing to wait for.
+    /// The next post, if it may be sent now. A small post waits for more calls unless `alone`: no
+    /// other post is in flight.
     fn next_post(&mut self, limits: PostLimits, alone: bool) -> Option<NextPost> {
         let in_flight = if self.failed_rounds == 0 { limits.in_flight } else { 1 };
         if self.resting_until.is_some() || self.in_flight >= in_flight {
@@ -125,9 +123,9 @@ impl QueueOutbox {
         self.waiting.len() >= limits.messages || AROUND_A_POST + self.waiting_bytes > limits.bytes
     }
 
-    /// Whether a post that is not full may join those in flight at once: half of them may carry a
-    /// few calls each. Beside a full post none may, since more calls come then than could travel
-    /// each by itself.
+    /// Whether a small post may be sent immediately: at most half of the posts in flight may be
+    /// small. None may while a full post is in flight, because calls then arrive faster than they
+    /// could be sent one by one.
     fn may_post_a_few(&self, limits: PostLimits) -> bool {
         self.full_in_flight == 0 && self.in_flight < limits.in_flight.div_ceil(2)
     }
@@ -148,17 +146,17 @@ impl QueueOutbox {
         self.waiting.push_back(outgoing);
     }
 
-    /// Whether the first that waits may have waited long enough at some time to come.
+    /// Whether the merge timer of the waiting messages should run.
     fn may_merge(&self) -> bool {
         !self.waiting.is_empty() && !self.has_merged && self.failed_rounds == 0
     }
 
-    /// Whether forgetting the lane would change nothing.
+    /// Whether dropping this entry would lose nothing.
     fn is_idle(&self) -> bool {
         self.has_nothing_to_send() && self.failed_rounds == 0
     }
 
-    /// Whether nothing waits, is in flight, or ends a rest.
+    /// Whether nothing waits or is in flight, and no pause is active.
     fn has_nothing_to_send(&self) -> bool {
         self.waiting.is_empty()
             && self.halves.is_empty()
@@ -167,7 +165,6 @@ impl QueueOutbox {
     }
 }
 
-/// All messages that are not yet in their queues, queue by queue.
 #[derive(Debug)]
 pub(super) struct Outbox {
     limits: PostLimits,
@@ -180,12 +177,12 @@ impl Outbox {
         Outbox { limits, queues: BTreeMap::new(), posts: BTreeMap::new() }
     }
 
-    /// Puts a message behind all others of its queue.
+    /// Appends a message to its queue.
     pub(super) fn add(&mut self, queue: &QueueName, outgoing: OutgoingMessage) {
         self.queue_outbox(queue).put_last(outgoing);
     }
 
-    /// Puts messages that are to be sent again before all others of their queue, in their order.
+    /// Prepends messages that are to be sent again, in their order.
     pub(super) fn put_back(&mut self, queue: &QueueName, messages: Vec<OutgoingMessage>) {
         let queue_outbox = self.queue_outbox(queue);
         for outgoing in messages.into_iter().rev() {
@@ -193,7 +190,7 @@ impl Outbox {
         }
     }
 
-    /// Puts the halves of a refused batch before all other messages of their queue.
+    /// Splits a refused batch, and puts its halves before all other messages of the queue.
     pub(super) fn split(&mut self, queue: &QueueName, mut messages: Vec<OutgoingMessage>) {
         let second = messages.split_off(messages.len() / 2);
         let queue_outbox = self.queue_outbox(queue);
@@ -201,28 +198,27 @@ impl Outbox {
         queue_outbox.halves.push_front(messages);
     }
 
-    /// Whether a post to the queue is in flight.
     pub(super) fn is_posting(&self, queue: &QueueName) -> bool {
         self.queues.get(queue).is_some_and(|queue_outbox| queue_outbox.in_flight > 0)
     }
 
-    /// Whether calls to the queue wait that may have waited for others long enough some time.
+    /// Whether the merge timer of this queue should run.
     pub(super) fn may_merge(&self, queue: &QueueName) -> bool {
         self.queues.get(queue).is_some_and(QueueOutbox::may_merge)
     }
 
-    /// The calls that wait have waited for others long enough.
+    /// The merge timer has ended: the waiting calls may be posted.
     pub(super) fn merged(&mut self, queue: &QueueName) {
         self.queue_outbox(queue).has_merged = true;
     }
 
-    /// The next messages to be posted to a queue, if a post may go out now. They are to be given
-    /// to [`Outbox::posted`]. `alone` says that they need not wait for others to travel with.
+    /// The next messages to post to a queue, if a post may be sent now. Pass them to
+    /// [`Outbox::posted`]. `alone`: they need not wait to be batched.
     pub(super) fn next_post(&mut self, queue: &QueueName, alone: bool) -> Option<NextPost> {
         self.queues.get_mut(queue)?.next_post(self.limits, alone)
     }
 
-    /// Keeps what was posted until its answer comes.
+    /// Stores a sent post until its reply arrives.
     pub(super) fn posted(&mut self, op: OpId, queue: &QueueName, post: NextPost) {
         let NextPost { messages, is_full } = post;
         let queue_outbox = self.queue_outbox(queue);
@@ -235,7 +231,7 @@ impl Outbox {
         self.posts.contains_key(&op)
     }
 
-    /// The post whose answer has come.
+    /// Removes a post whose reply has arrived.
     pub(super) fn finish_post(&mut self, op: OpId) -> Option<PostInFlight> {
         let post = self.posts.remove(&op)?;
         let queue_outbox = self.queue_outbox(&post.queue);
@@ -245,7 +241,7 @@ impl Outbox {
         Some(post)
     }
 
-    /// A post to the queue was answered as it should be. Says whether the queue was degraded.
+    /// Records a successful post. Returns whether the queue was degraded.
     pub(super) fn succeeded(&mut self, queue: &QueueName) -> bool {
         let queue_outbox = self.queue_outbox(queue);
         let degraded = queue_outbox.failed_rounds >= ROUNDS_UNTIL_DEGRADED;
@@ -253,8 +249,7 @@ impl Outbox {
         degraded
     }
 
-    /// A post to the queue has failed. Of several that were in flight together only the first
-    /// counts: the others tell nothing new.
+    /// Records a failed post. Of several that were in flight together only the first counts.
     pub(super) fn failed(&mut self, queue: &QueueName) -> Option<FailedRound> {
         let queue_outbox = self.queue_outbox(queue);
         if queue_outbox.resting_until.is_some() {
@@ -267,14 +262,15 @@ impl Outbox {
         })
     }
 
-    /// Lets the queue rest until then, or longer if it was to rest longer. Gives the moment.
+    /// Pauses the queue until this moment, or later if it is already paused for longer. Returns the
+    /// moment.
     pub(super) fn rest(&mut self, queue: &QueueName, until: Moment) -> Moment {
         let queue_outbox = self.queue_outbox(queue);
         *queue_outbox.resting_until.insert(queue_outbox.resting_until.unwrap_or(until).max(until))
     }
 
-    /// The queue could not be reached at all, so that all its waiting messages could not be sent
-    /// either: counts a try of each, and takes out those that have used up theirs.
+    /// Counts a failed try for each waiting message, because the queue is unreachable. Removes and
+    /// returns those without tries left.
     pub(super) fn count_try_of_waiting(
         &mut self,
         queue: &QueueName,
@@ -296,13 +292,13 @@ impl Outbox {
         exhausted
     }
 
-    /// The queue has rested.
+    /// Ends the pause of the queue.
     pub(super) fn rested(&mut self, queue: &QueueName) {
         self.queue_outbox(queue).resting_until = None;
     }
 
-    /// Drops the queue's lane if nothing is left in it, or too many queues are remembered only since
-    /// posts to them have failed.
+    /// Drops the queue's entry if it is empty, or if it has only failures to remember and there are
+    /// too many of those.
     pub(super) fn tidy(&mut self, queue: &QueueName) {
         let crowded = self.queues.len() > MOST_REMEMBERED;
         let Some(queue_outbox) = self.queues.get(queue) else { return };
@@ -311,7 +307,7 @@ impl Outbox {
         }
     }
 
-    /// Takes out everything: first what waits, then what is in flight.
+    /// Removes everything: first the waiting messages, then those in flight.
     pub(super) fn clear(&mut self) -> (Vec<OutgoingMessage>, Vec<OutgoingMessage>) {
         let queues = std::mem::take(&mut self.queues).into_values();
         let waiting = queues
@@ -328,10 +324,10 @@ impl Outbox {
     }
 }
 
-/// A round of posts to a queue has failed.
+/// A failed round of posts to a queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FailedRound {
-    /// How many have failed now, one after the other.
+    /// The number of consecutive failed rounds.
     pub(super) number: u32,
     /// Whether the queue counts as degraded from this round on.
     pub(super) is_degraded_now: bool,
@@ -357,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_with_nothing_to_send_leaves_nothing_behind() {
+    fn a_healthy_queue_without_messages_is_forgotten() {
         let outbox = outbox_after(|outbox, queue| {
             outbox.succeeded(queue);
         });
@@ -365,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn of_queues_that_are_down_not_all_are_remembered_for_nothing_to_send() {
+    fn the_remembered_failing_queues_without_messages_are_bounded() {
         let mut outbox = Outbox::new(PostLimits { messages: 100, bytes: 1_000, in_flight: 8 });
         for number in 0..2 * MOST_REMEMBERED {
             let queue = QueueName::new(&format!("tenant-{number}")).unwrap();
@@ -379,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_is_down_is_remembered_with_nothing_to_send() {
+    fn a_failing_queue_without_messages_is_remembered() {
         let outbox = outbox_after(|outbox, queue| {
             outbox.failed(queue);
         });

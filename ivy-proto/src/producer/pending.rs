@@ -1,4 +1,4 @@
-//! The calls that are on their way, and those whose results are wanted.
+//! The calls that are not sent yet, or whose results are wanted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use super::io::{Call, ReplyTo};
 #[derive(Debug)]
 struct Entry {
     task: TaskRef,
-    /// Nothing while it is not certain that the queue has it.
+    /// `None` until the queue is known to have the message.
     status: Option<TaskStatus>,
     /// Whether its [`Output::Sent`](super::Output::Sent) is still to come.
     unsent: bool,
     has_handle: bool,
     /// The arguments for the registered callback, if there is one.
     callback: Option<RawJson>,
-    /// Why a worker gave its message back, as was last heard.
+    /// Why a worker last released its message.
     held: Option<Arc<TaskHeld>>,
-    /// Its place among all calls, by time.
+    /// The order of the calls.
     number: u64,
 }
 
@@ -34,29 +34,29 @@ impl Entry {
     }
 
     fn change(&mut self, change: TaskChange) {
-        // Whatever happens to a task shows that it was in the queue.
+        // Any change shows that the task was in the queue.
         let status = self.status.unwrap_or(TaskStatus::Scheduled);
         self.status = status.after(change).ok().or(self.status);
     }
 }
 
-/// The calls by their ids. An entry is kept until its call is sent and its result is no longer
-/// wanted or has come.
+/// The calls by id. An entry stays until its call is sent and its result has arrived or is no
+/// longer wanted.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     entries: SlabMap<TaskId, Entry>,
     unsent: usize,
     wanted: usize,
-    /// Calls with a callback and without a handle, the oldest first. Only a notice ends them, and it
-    /// may be lost, so that they give way to others.
+    /// Calls with a callback and without a handle, oldest first. Only a notice ends them, and it
+    /// may be lost, so they can be evicted.
     callbacks_only: BTreeSet<(u64, TaskId)>,
     calls: u64,
-    /// What was last heard of a call that waits for another worker. Whatever keeps one call from being
-    /// run keeps many, so it is mostly the same text, which is then kept once.
+    /// The latest reason why a call waits for another worker. Many calls usually have the same
+    /// reason, so they share it.
     last_held: Option<Arc<TaskHeld>>,
 }
 
-/// A call whose notice has come.
+/// A call whose notice has arrived.
 #[derive(Debug)]
 pub(super) struct Resolved {
     pub(super) task: TaskRef,
@@ -70,12 +70,10 @@ impl Pending {
         self.entries.contains(&id)
     }
 
-    /// How many calls are not sent yet.
     pub(super) fn unsent(&self) -> usize {
         self.unsent
     }
 
-    /// How many results are wanted.
     pub(super) fn wanted(&self) -> usize {
         self.wanted
     }
@@ -111,14 +109,14 @@ impl Pending {
         self.entries.insert(call.id, entry);
     }
 
-    /// The queue has the message. Nothing, if that was known.
+    /// The queue accepted the message. Returns `None` if that was known.
     pub(super) fn sent(&mut self, id: TaskId) -> Option<TaskRef> {
         let entry = self.entries.get_mut(&id).filter(|entry| entry.unsent)?;
         entry.status = Some(TaskStatus::Scheduled);
         self.settle(id)
     }
 
-    /// The message will not be sent, or not again. Nothing, if it turned out to be sent.
+    /// The message will not be sent (again). Returns `None` if it is known to be sent.
     pub(super) fn not_sent(&mut self, id: TaskId, may_be_stored: bool) -> Option<TaskRef> {
         let entry = self.entries.get(&id).filter(|entry| entry.unsent)?;
         if !may_be_stored && entry.is_wanted() {
@@ -127,7 +125,7 @@ impl Pending {
         self.settle(id)
     }
 
-    /// A notice has come for a call that was sent. The first one counts, and ends the entry.
+    /// A notice for a sent call has arrived. The first one counts, and ends the wait.
     pub(super) fn notice(&mut self, id: TaskId, change: TaskChange) -> Option<Resolved> {
         let entry = self.entries.get_mut(&id).filter(|entry| !entry.unsent)?;
         entry.change(change);
@@ -140,7 +138,7 @@ impl Pending {
         Some(resolved)
     }
 
-    /// A worker gave the message of a call back. Nothing, if its result is not wanted.
+    /// A worker released the message of a call. Returns `None` if its result is not wanted.
     pub(super) fn hold(&mut self, id: TaskId, held: TaskHeld) -> Option<Arc<TaskHeld>> {
         let entry = self.entries.get_mut(&id).filter(|entry| entry.is_wanted())?;
         let held = match self.last_held.take_if(|last| **last == held) {
@@ -152,12 +150,12 @@ impl Pending {
         Some(held)
     }
 
-    /// Why a worker gave the message of a call back, if one did.
+    /// Why a worker last released the message of a call.
     pub(super) fn held(&self, id: TaskId) -> Option<&TaskHeld> {
         self.entries.get(&id)?.held.as_deref()
     }
 
-    /// The caller has dropped its handle.
+    /// The caller dropped its handle.
     pub(super) fn forget(&mut self, id: TaskId) {
         let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.has_handle) else {
             return;
@@ -172,7 +170,7 @@ impl Pending {
         }
     }
 
-    /// Gives up the oldest call that only a callback waits for, to make room for another.
+    /// Evicts the oldest call that only a callback waits for.
     pub(super) fn evict_oldest_callback(&mut self) -> Option<TaskRef> {
         let (_, id) = *self.callbacks_only.first()?;
         let task = self.entries.get(&id)?.task.clone();
@@ -180,7 +178,6 @@ impl Pending {
         Some(task)
     }
 
-    /// Takes out everything.
     pub(super) fn clear(&mut self) {
         *self = Pending::default();
     }

@@ -1,4 +1,4 @@
-//! Results on their way back: the subscription, notices, and who waits for them.
+//! Receives results: the subscription, notices, and the calls that wait for them.
 
 use crate::event::{Event, Part, Trouble};
 use crate::id::TaskId;
@@ -44,20 +44,20 @@ impl Producer {
             fault.kind(),
             NotifyFaultKind::Unauthorized | NotifyFaultKind::NoPermission | NotifyFaultKind::Tls
         ) {
-            // Waiting would not help: a person must mend it.
+            // A person must fix it, so waiting would not help.
             self.fail_waiting_calls();
         }
         let rest = Backoff::NOTIFIER.delay(loss.failures_before, &mut self.rng);
         self.set_timer(Timer::Subscribe, self.now + rest);
     }
 
-    /// The subscription has rested after a failure.
+    /// The pause after a failed subscription has ended.
     pub(super) fn subscribe_again(&mut self) {
         let channels = self.subscription.as_mut().and_then(Subscription::ask_again);
         self.outputs.extend(channels.map(Output::Subscribe));
     }
 
-    /// The calls that have waited long enough for the subscription are given up.
+    /// Fails the calls that have waited too long for the subscription.
     pub(super) fn on_subscription_limit(&mut self) {
         while let Some(subscription) = &mut self.subscription
             && let Some(call) = subscription.pop_overdue(self.now)
@@ -68,7 +68,7 @@ impl Producer {
         self.watch_subscription_limit();
     }
 
-    /// All calls that wait for the subscription are given up.
+    /// Fails all calls that wait for the subscription.
     fn fail_waiting_calls(&mut self) {
         let Some(subscription) = &mut self.subscription else { return };
         let fault = subscription.fault().cloned();
@@ -95,7 +95,7 @@ impl Producer {
         }
     }
 
-    /// Takes a notice, if it is the first one for a call of ours.
+    /// Handles a notice. Returns `None` if it is not the first one for a pending call.
     fn take_notice(&mut self, channel: &ChannelName, payload: &[u8]) -> Option<()> {
         let shared = self.subscription.as_ref()?.shares(channel)?;
         let codec = &self.config.codec;
@@ -116,7 +116,6 @@ impl Producer {
         used.or(was_quicker_than_the_answer.then_some(()))
     }
 
-    /// The task has ended.
     fn resume(&mut self, id: TaskId, outcome: TaskOutcome) -> Option<()> {
         let change = match outcome {
             TaskOutcome::Done(_) | TaskOutcome::ResultTooLarge | TaskOutcome::ResultTooDeep => {
@@ -131,7 +130,7 @@ impl Producer {
         Some(())
     }
 
-    /// A worker gave the task's message back. Its caller goes on waiting.
+    /// A worker released the task's message. Its caller continues to wait.
     fn hold(&mut self, id: TaskId, error: TaskFailure) -> Option<()> {
         let task = self.pending.task(id)?.clone();
         let held = self.pending.hold(id, TaskHeld::of(task.queue.clone(), error))?;

@@ -1,4 +1,4 @@
-//! Posting, and what becomes of the posts: which are repeated, when, and which are given up.
+//! Posts messages, and decides which failed posts are repeated.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use super::Producer;
 use super::io::{Output, SendError, Timer};
 use super::outbox::{OutgoingMessage, PostInFlight};
 
-/// The longest that a call waits for others to travel with.
+/// The longest time that a call waits to be batched.
 const MERGE: Duration = Duration::from_millis(2);
 
-/// After the first two retries, a queue that is down is asked at most twice a second.
+/// After the first two retries, an unreachable queue is tried at most twice a second.
 const QUICK_RETRIES: u32 = 2;
 const SHORTEST_REST: Duration = Duration::from_millis(500);
 
 impl Producer {
-    /// Posts what waits for this queue, as far as posts may go out now.
+    /// Posts the waiting messages of this queue, as far as posts may be sent now.
     ///
-    /// Calls go out at once while few posts are in flight. Otherwise a few calls wait for others to
-    /// fill a post with, until all that is in flight is answered, or at the latest for [`MERGE`].
+    /// Calls are sent immediately while few posts are in flight. Otherwise a few calls wait to be
+    /// batched until no post is in flight, for [`MERGE`] at most.
     pub(super) fn post(&mut self, queue: &QueueName) {
         let alone = !self.outbox.is_posting(queue);
         let mut has_posted = false;
         while let Some(mut post) = self.outbox.next_post(queue, alone) {
             has_posted = true;
-            // A notice may have shown meanwhile that a message was stored.
+            // A notice may have proved meanwhile that a message was stored.
             post.messages.retain(|outgoing| self.pending.is_unsent(outgoing.id));
             let messages = post.messages.iter().map(OutgoingMessage::message).collect();
             let Some(messages) = Batch::new(messages) else {
@@ -50,19 +50,18 @@ impl Producer {
         if !self.outbox.may_merge(queue) {
             self.timers.stop(&timer);
         } else if has_posted || self.timers.at(&timer).is_none() {
-            // Those that wait now came after those that were posted.
+            // The remaining messages arrived after those just posted.
             self.set_timer(timer, self.now + MERGE);
         }
         self.outbox.tidy(queue);
     }
 
-    /// The queue's calls have waited for others to travel with for long enough.
+    /// The merge timer has ended.
     pub(super) fn on_merged(&mut self, queue: &QueueName) {
         self.outbox.merged(queue);
         self.post(queue);
     }
 
-    /// The answer to a post has come.
     pub(super) fn on_reply(&mut self, op: OpId, answer: Result<QueueReply, Fault>) {
         let Some(post) = self.outbox.finish_post(op) else { return };
         let queue = post.queue.clone();
@@ -73,21 +72,21 @@ impl Producer {
         self.post(&queue);
     }
 
-    /// The queue has rested.
+    /// The pause of the queue has ended.
     pub(super) fn on_rested(&mut self, queue: &QueueName) {
         self.outbox.rested(queue);
         self.post(queue);
     }
 
-    /// The queue says of each message what became of it. One that is refused keeps no other from
-    /// being sent.
+    /// Handles the entry of each message. A refused message does not prevent the others from being
+    /// sent.
     fn on_entries(
         &mut self,
         queue: &QueueName,
         messages: Vec<OutgoingMessage>,
         entries: Vec<Result<MessageId, Fault>>,
     ) {
-        // It works, whatever it says of some messages.
+        // A queue that replies works, even if it refuses some messages.
         self.queue_works(queue);
         let (mut failed, mut faults) = (Vec::new(), Vec::new());
         for (outgoing, entry) in messages.into_iter().zip(entries) {
@@ -124,7 +123,7 @@ impl Producer {
                 self.try_again(&queue, failed, Some(fault).filter(|_| effect == Effect::None));
             }
             Effect::Refused => {
-                // A queue that refuses is one that works.
+                // A queue that refuses messages works.
                 self.queue_works(&queue);
                 let one_may_spoil_all =
                     matches!(fault.kind(), FaultKind::Refused | FaultKind::TooLarge);
@@ -139,8 +138,8 @@ impl Producer {
         }
     }
 
-    /// Sends messages again that have failed, as far as they may be. Where the queue could not be
-    /// reached at all, `outage` says why: what waits could not be sent either.
+    /// Repeats failed messages, as far as they may be repeated. `outage` is the fault if the queue
+    /// was unreachable; then the waiting messages could not be sent either.
     fn try_again(
         &mut self,
         queue: &QueueName,
@@ -185,7 +184,7 @@ impl Producer {
         }
     }
 
-    /// The message will not be sent again.
+    /// Fails a message that will not be sent again.
     pub(super) fn fail_message(&mut self, outgoing: &OutgoingMessage, fault: &Fault) {
         let (fault, tries) = (fault.clone(), outgoing.tries);
         let error = if outgoing.may_be_stored {
@@ -207,7 +206,7 @@ impl Producer {
     }
 }
 
-/// What became of `count` posted messages.
+/// The result of each of `count` posted messages.
 fn posted(
     answer: Result<QueueReply, Fault>,
     count: usize,
@@ -226,7 +225,7 @@ fn posted(
             }
             entries(answered, count)
         }
-        // Refused as a misuse before it comes here.
+        // Unreachable: rejected as a misuse before.
         _ => Err(Fault::new(FaultKind::BadResponse)),
     }
 }

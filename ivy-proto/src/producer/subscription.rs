@@ -10,8 +10,8 @@ use crate::time::Moment;
 
 use super::outbox::OutgoingMessage;
 
-/// A subscription that breaks sooner than this after it was made counts as one more failure in a
-/// row: a server that accepts and then breaks is not asked without rest.
+/// A subscription that ends sooner than this counts as one more consecutive failure, so that a
+/// server that accepts and then disconnects is not retried without a pause.
 const STANDS_AFTER: Duration = Duration::from_secs(10);
 
 /// The reply channel of a producer: the shared channel's name and 128 random bits.
@@ -29,7 +29,7 @@ pub(super) fn reply_channel(
 ///   │ idle │ ────────────────▶ │ asked │ ────────────▶ │ up │
 ///   ╰──────╯                   ╰───────╯               ╰────╯
 ///                                 ▲ │ SubscriptionLost   │
-///                has rested       │ ▼                    │
+///                timer ends       │ ▼                    │
 ///                              ╭─────────╮               │
 ///                              │ resting │ ◀─────────────╯
 ///                              ╰─────────╯  SubscriptionLost
@@ -45,27 +45,26 @@ enum State {
 /// How a subscription was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Loss {
-    /// How often in a row it had failed before.
+    /// The number of consecutive failures before.
     pub(super) failures_before: u32,
-    /// Whether it was in order until now, so that the loss is news.
+    /// Whether it was not failing before, so that the loss is reported.
     pub(super) is_news: bool,
 }
 
-/// Where results arrive.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    /// Where peers of the original answer, if they are listened to.
+    /// The channel of peers of the original, if the producer listens to them.
     shared: Option<ChannelName>,
     reply: ChannelName,
     state: State,
-    /// How often in a row it could not be made or did not last.
+    /// How often in a row it failed or did not last.
     failures: u32,
     fault: Option<NotifyFault>,
     /// Calls that want a result, in the order of their limits.
     waiting: VecDeque<WaitingCall>,
 }
 
-/// A call that is not sent before its result can come back.
+/// A call that is not sent before its result can be received.
 #[derive(Debug)]
 pub(super) struct WaitingCall {
     pub(super) limit: Moment,
@@ -93,8 +92,8 @@ impl Subscription {
         matches!(self.state, State::Up { .. })
     }
 
-    /// Whether a channel of this subscription is the one that peers of the original share; nothing
-    /// if it is none of this subscription's.
+    /// Whether this is the channel shared with peers of the original. `None` if the subscription
+    /// does not include it.
     pub(super) fn shares(&self, channel: &ChannelName) -> Option<bool> {
         if *channel == self.reply {
             return Some(false);
@@ -102,17 +101,17 @@ impl Subscription {
         (Some(channel) == self.shared.as_ref()).then_some(true)
     }
 
-    /// The last failure, if it has not been made good since.
+    /// The last failure, unless a subscription has succeeded since.
     pub(super) fn fault(&self) -> Option<&NotifyFault> {
         self.fault.as_ref()
     }
 
-    /// The channels to subscribe to, if nobody has asked for them yet.
+    /// The channels to subscribe to, if this is the first request.
     pub(super) fn ask_first(&mut self) -> Option<Vec<ChannelName>> {
         if self.state == State::Idle { self.ask() } else { None }
     }
 
-    /// The channels to subscribe to again, after a rest.
+    /// The channels to subscribe to again after a pause.
     pub(super) fn ask_again(&mut self) -> Option<Vec<ChannelName>> {
         if self.state == State::Resting { self.ask() } else { None }
     }
@@ -122,8 +121,8 @@ impl Subscription {
         Some([&self.reply].into_iter().chain(&self.shared).cloned().collect())
     }
 
-    /// The subscription stands. Says whether it had failed before, or nothing if it was not asked
-    /// for.
+    /// The subscription is up. Returns whether it had failed before, or `None` if it was not
+    /// requested.
     pub(super) fn subscribed(&mut self, now: Moment) -> Option<bool> {
         if self.state != State::Asked {
             return None;
@@ -132,7 +131,7 @@ impl Subscription {
         Some(self.fault.take().is_some())
     }
 
-    /// The subscription is lost. Says how, or nothing if that was known.
+    /// The subscription is lost. Returns `None` if that was known.
     pub(super) fn lost(&mut self, fault: NotifyFault, now: Moment) -> Option<Loss> {
         match self.state {
             State::Idle | State::Resting => return None,
@@ -146,22 +145,21 @@ impl Subscription {
         Some(Loss { failures_before, is_news })
     }
 
-    /// Lets a call wait. Limits never decrease from one call to the next.
+    /// Adds a waiting call. Limits never decrease from one call to the next.
     pub(super) fn wait(&mut self, call: WaitingCall) {
         self.waiting.push_back(call);
     }
 
-    /// The call whose limit comes first.
     pub(super) fn first_waiting(&self) -> Option<&WaitingCall> {
         self.waiting.front()
     }
 
-    /// Takes out a call whose limit has passed.
+    /// Removes a call whose limit has passed.
     pub(super) fn pop_overdue(&mut self, now: Moment) -> Option<WaitingCall> {
         if self.waiting.front()?.limit > now { None } else { self.waiting.pop_front() }
     }
 
-    /// Takes out all waiting calls.
+    /// Removes all waiting calls.
     pub(super) fn take_waiting(&mut self) -> VecDeque<WaitingCall> {
         std::mem::take(&mut self.waiting)
     }

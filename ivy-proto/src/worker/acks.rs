@@ -1,11 +1,11 @@
-//! Deletes that gather for a while, so that many messages are acknowledged in one request.
+//! Collects deletes, so that one request acknowledges many messages.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::id::JobId;
 use crate::name::QueueName;
 
-/// Room for so many is made at once, where a batch may have as many.
+/// The initial capacity of a batch, unless its limit is smaller.
 const ROOM: usize = 100;
 
 /// The jobs whose messages are to be deleted, by queue.
@@ -17,23 +17,23 @@ pub(super) struct Acks {
 #[derive(Debug, Default)]
 struct PendingAcks {
     jobs: VecDeque<JobId>,
-    /// The queue failed: wait for the timer, however many have gathered.
+    /// The queue failed: wait for the timer, whatever the number of deletes.
     held_back: bool,
 }
 
 /// What to do after a job was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Added {
-    /// It is the first: start the linger.
+    /// Start the linger timer.
     First,
-    /// A batch is full: send it.
+    /// Send the full batch.
     Full,
     /// Nothing.
     Waits,
 }
 
 impl Acks {
-    /// Adds a job to what gathers for its queue.
+    /// Adds a job to its queue's batch.
     pub(super) fn add(&mut self, queue: &QueueName, job: JobId, max_batch: usize) -> Added {
         let coalescing = self.coalescing.entry(queue.clone()).or_default();
         if coalescing.jobs.is_empty() {
@@ -48,7 +48,7 @@ impl Acks {
         }
     }
 
-    /// Puts a batch back that could not be deleted yet, and holds the queue's deletes back.
+    /// Puts back deletes that must wait, and holds the queue's deletes until the timer ends.
     pub(super) fn put_back(&mut self, queue: &QueueName, jobs: Vec<JobId>) {
         let coalescing = self.coalescing.entry(queue.clone()).or_default();
         coalescing.held_back = true;
@@ -57,12 +57,12 @@ impl Acks {
         }
     }
 
-    /// Takes all that has gathered for a queue.
+    /// Takes the batch of a queue.
     pub(super) fn take(&mut self, queue: &QueueName) -> Vec<JobId> {
         self.coalescing.remove(queue).map(|coalescing| coalescing.jobs.into()).unwrap_or_default()
     }
 
-    /// The queues for which deletes gather.
+    /// The queues with a pending batch.
     pub(super) fn queues(&self) -> Vec<QueueName> {
         self.coalescing.keys().cloned().collect()
     }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_starts_the_linger_and_the_last_sends_the_batch() {
+    fn the_first_delete_starts_the_linger_and_a_full_batch_is_sent() {
         let (mut acks, mut ids) = (Acks::default(), IdGenerator::default());
         let added: Vec<Added> = (0..3).map(|_| acks.add(&queue(), ids.next_job(), 3)).collect();
         assert_eq!(added, [Added::First, Added::Waits, Added::Full]);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_was_put_back_comes_first_and_waits_for_the_timer() {
+    fn deletes_that_were_put_back_come_first_and_wait_for_the_timer() {
         let (mut acks, mut ids) = (Acks::default(), IdGenerator::default());
         let (old, new) = (ids.next_job(), ids.next_job());
         acks.put_back(&queue(), vec![old]);

@@ -1,4 +1,5 @@
-//! What to do with a message that was just reserved: decided from its bytes and counts alone.
+//! Decides what to do with a message that was just reserved, from its bytes and delivery count
+//! alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,20 +19,19 @@ use super::tasks::{ServedTask, Tasks};
 /// How far the clocks of producer and worker may differ before a deadline counts as passed.
 const CLOCK_TOLERANCE_MILLIS: u64 = 60_000;
 
-/// What a message is, and whether it can be run.
+/// The contents of a message, and whether it can be run.
 #[derive(Debug)]
 pub(super) struct Admission {
-    /// The task, if the message could be read.
+    /// The task, if the message could be parsed.
     pub(super) scheduled: Option<Arc<Scheduled>>,
-    /// Who waits for the task, if the message could not be read and still says so.
+    /// The caller, if the message could not be parsed but still names one.
     pub(super) caller: Option<Caller>,
-    /// What is known of its deliveries.
     pub(super) deliveries: Deliveries,
-    /// Tells the message from all others, where it is authenticated.
+    /// Identifies the message, if it is authenticated.
     pub(super) message_key: Option<MessageKey>,
-    /// Why it is not to be run, if so.
+    /// Why the message is not run, if it is rejected.
     pub(super) rejection: Option<Rejection>,
-    /// Whether a peer that has the key has sealed something that cannot be.
+    /// Whether a peer that holds the key sealed an invalid message.
     pub(super) peer_fault: bool,
 }
 
@@ -43,15 +43,15 @@ pub(super) struct Rejection {
     pub(super) fault: FaultSource,
 }
 
-/// What is at fault where a message is not run.
+/// What causes a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FaultSource {
     /// The message itself: no worker could run it.
     Message,
     /// This worker's keys, policy, clock or formats, or the message.
     Worker,
-    /// This worker is of another program, or of another version: its handler takes other arguments, or
-    /// there is none.
+    /// This worker belongs to another program or version: it has no handler for the task, or its
+    /// handler expects other arguments.
     Program,
 }
 
@@ -60,7 +60,7 @@ impl Rejection {
         Rejection { reason, message: message.to_owned(), fault: FaultSource::of(reason) }
     }
 
-    /// The arguments are not what the handler of this version takes.
+    /// The arguments do not match the handler of this version.
     pub(super) fn mismatch(message: String) -> Self {
         Rejection { reason: DeadLetterReason::BadArgs, message, fault: FaultSource::Program }
     }
@@ -79,8 +79,7 @@ impl FaultSource {
     fn of(reason: DeadLetterReason) -> Self {
         match reason {
             DeadLetterReason::UnknownTask => FaultSource::Program,
-            // A key or a policy that was set by mistake, or a clock that is wrong, makes every
-            // message unacceptable.
+            // A wrong key, policy or clock makes every message unacceptable.
             DeadLetterReason::ExpectedEncrypted
             | DeadLetterReason::Downgrade
             | DeadLetterReason::KeyDisabled
@@ -92,8 +91,8 @@ impl FaultSource {
     }
 }
 
-/// Reads a message and decides whether it can be run. Where the clock on the wall cannot be right,
-/// there is no `unix_millis`, and no deadline has passed.
+/// Parses a message and decides whether it can be run. If the wall clock is implausible,
+/// `unix_millis` is `None` and no deadline has passed.
 pub(super) fn examine(
     config: &WorkerConfig,
     tasks: &Tasks,
@@ -119,7 +118,7 @@ pub(super) fn examine(
             let count = count(id_from(queue, message));
             let mut admission = Admission::unreadable(count, bad.reason(), &bad.explanation());
             (admission.peer_fault, admission.caller) = (bad.is_peer_fault(), bad.caller().cloned());
-            // Its tag is right, so no other key opens it.
+            // Its tag is valid, so no other key opens it.
             if let Some(rejection) = admission.rejection.as_mut().filter(|_| bad.is_peer_fault()) {
                 rejection.fault = FaultSource::Message;
             }
@@ -215,7 +214,7 @@ fn reject(
     deliveries.are_too_many(config.max_deliveries).then(|| {
         let lost = deliveries.lost;
         let message = format!(
-            "{lost} deliveries of the message were lost, since their workers crashed or their leases \
+            "{lost} deliveries of the message were lost because their workers crashed or their leases \
              ended; the task may crash its workers",
         );
         Rejection::of(DeadLetterReason::TooManyDeliveries, &message)
@@ -226,19 +225,18 @@ fn rejection(reason: DeadLetterReason, message: &str) -> Option<Rejection> {
     Some(Rejection::of(reason, message))
 }
 
-/// Whether a message is older than its queue allows, or says that it was called later than now.
+/// Whether a message is older than its queue allows, or claims to have been created in the future.
 fn outdated(
     ivy: Option<&IvyOptions>,
     max_age: Duration,
     unix_millis: u64,
 ) -> Option<(DeadLetterReason, &'static str)> {
     let Some(called) = ivy.and_then(|ivy| ivy.called) else {
-        let rule =
-            "the message does not say when it was called, and its queue limits the age of messages";
+        let rule = "the message does not contain the time of its call, and its queue limits the age of messages";
         return Some((DeadLetterReason::Expired, rule));
     };
     if called > unix_millis.saturating_add(CLOCK_TOLERANCE_MILLIS) {
-        let rule = "the task was called later than now; the clock of its producer or of this worker is wrong";
+        let rule = "the task was called in the future; the clock of its producer or of this worker is wrong";
         return Some((DeadLetterReason::CalledInFuture, rule));
     }
     let max_age = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! The clock on the wall: followed when it is set, and when the machine has slept.
+//! Follows the wall clock when it is set or the machine has slept.
 
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use super::Worker;
 use super::io::Timer;
 
 impl Worker {
-    /// From now on the clock on the wall is this one.
     pub(super) fn set_clock(&mut self, wall: WallClock) {
         if planted(Bug::IgnoreClock) {
             return;
@@ -28,7 +27,8 @@ impl Worker {
         }
     }
 
-    /// Moves the end of a lease to where it is now, and its renewal as much forward as the clock.
+    /// Moves the end of a lease as the new clock requires, and its renewal forward as far as the
+    /// clock.
     fn follow_clock(&mut self, job: JobId, forward: Duration) {
         let Some(held) = self.jobs.get(&job) else { return };
         self.fx.timers.set(Timer::LeaseEnds(job), held.lease.until(self.fx.wall));

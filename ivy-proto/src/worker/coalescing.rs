@@ -1,49 +1,48 @@
-//! Slots that come free together are asked for together.
+//! Coalesces reserves.
 //!
-//! Handlers that began together and are quick end one after the other within a moment. If each slot
-//! were asked for as it comes free, each message would cost a request of its own. So what a quick
-//! handler has left is asked for when all handlers that began just now have ended, when it fills a
-//! request, or at the latest after [`LONGEST`]; and a few such slots wait as long for a larger poll
-//! in flight, so that what was asked for apart comes together again. Nor is a message fetched ahead
-//! for the next slot while most of the slots were taken just now. A slot that was free before, or
-//! that a slower handler has left, waits for nothing, and those that wait go along with it.
+//! Quick handlers that started together end shortly one after another. Polling for each slot as it
+//! becomes free would cost one request per message. So the slots of quick handlers are polled for
+//! together: when all recently started handlers have ended, when they fill a request, or after
+//! [`LONGEST`] at the latest. A few such slots also wait as long for a larger poll in flight, so
+//! that separate polls merge again. No message is prefetched for the next slot while most of the
+//! slots were taken recently. A slot that was free before, or that a slower handler left, is polled
+//! for immediately, together with the waiting ones.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::time::Moment;
 
-/// The longest that a free slot waits for others, and how long a handler may take to be quick.
+/// The longest wait of a free slot for others, and the longest run of a quick handler.
 const LONGEST: Duration = Duration::from_millis(2);
 
-/// What the slots of a worker are at a moment.
+/// The slots of a worker at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slots {
     /// Neither taken nor promised.
     pub(super) free: usize,
-    /// Promised to polls that will hardly wait for messages.
+    /// Promised to polls that are likely to return messages immediately.
     pub(super) coming: usize,
-    /// All there are.
     pub(super) all: usize,
-    /// How many a request can fill.
+    /// The most messages of one request.
     pub(super) batch: usize,
 }
 
-/// Who began just now, and what such handlers have left already.
+/// Recently started handlers, and the slots that such handlers left.
 #[derive(Debug, Default)]
 pub(super) struct ReserveCoalescing {
-    /// When handlers began that still run, and how many did then. Only those that may yet be quick.
+    /// The start times of handlers that may still be quick, with the number of those still running.
     began: VecDeque<(Moment, usize)>,
-    /// How many those are.
+    /// The number of these handlers.
     young: usize,
-    /// The most slots that are free because quick handlers have left them.
+    /// An upper bound on the free slots that quick handlers left.
     left: usize,
-    /// Since when the slots wait.
+    /// Since when the slots have waited.
     since: Option<Moment>,
 }
 
 impl ReserveCoalescing {
-    /// A handler has taken a slot.
+    /// A handler has started.
     pub(super) fn began(&mut self, now: Moment) {
         self.young += 1;
         self.left = self.left.saturating_sub(1);
@@ -53,7 +52,7 @@ impl ReserveCoalescing {
         }
     }
 
-    /// A handler has left its slot.
+    /// A handler has ended.
     pub(super) fn ended(&mut self, began: Moment, now: Moment) {
         if !is_young(began, now) {
             return;
@@ -65,13 +64,13 @@ impl ReserveCoalescing {
         }
     }
 
-    /// So many messages were asked for.
+    /// This many messages were requested.
     pub(super) fn reserved(&mut self, count: usize) {
         self.left = self.left.saturating_sub(count);
         self.since = None;
     }
 
-    /// Until when to ask for no more, if others are about to come free.
+    /// Until when to delay the next reserve, if more slots are about to become free.
     pub(super) fn holds_back_until(&mut self, slots: Slots, now: Moment) -> Option<Moment> {
         while let Some((began, handlers)) = self.began.front()
             && !is_young(*began, now)

@@ -1,4 +1,4 @@
-//! What a worker is told when it is made.
+//! The configuration of a worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,56 +12,56 @@ use crate::wire::Codec;
 use super::lease::UNTIMED;
 use super::replay_window::ReplayWindow;
 
-/// How many bytes of notices a worker keeps.
+/// The default bound on the bytes of unpublished notices.
 const NOTICE_BYTES: usize = 16 << 20;
-/// The most handlers that one worker may run at a time.
+/// The highest concurrency of one worker.
 const MOST_SLOTS: usize = 100_000;
 
-/// What a worker serves, and how. Made with [`WorkerConfig::new`], then narrowed by value; checked
-/// as a whole by [`Worker::new`](super::Worker::new).
+/// The configuration of a worker. Create it with [`WorkerConfig::new`] and refine it with the
+/// `with_` methods; [`Worker::new`](super::Worker::new) validates it as a whole.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WorkerConfig {
     /// What the queue backend can do.
     pub capabilities: Capabilities,
-    /// How the bodies of the queues are written and read.
+    /// How message bodies are encoded and decoded.
     pub codec: Codec,
-    /// The channel that peers of the original share, and the prefix of reply channels. `None`:
-    /// there is no notifier.
+    /// The channel shared with peers of the original, which is also the prefix of reply channels.
+    /// `None` if there is no notifier.
     pub notifier: Option<ChannelName>,
     /// The tasks that have a handler.
     pub tasks: BTreeMap<TaskName, TaskSettings>,
-    /// Routes that are served beside the tasks' queues.
+    /// Routes that are served in addition to the tasks' queues.
     pub routes: BTreeSet<QueueName>,
-    /// The share of each queue or route when several have messages; 1 if it is not named.
+    /// The relative share of each queue or route when several have messages; the default is 1.
     pub weights: BTreeMap<QueueName, u32>,
-    /// Priorities that are served beside those of the tasks.
+    /// Priorities that are served in addition to those of the tasks.
     pub priorities: BTreeSet<Priority>,
-    /// How many handlers may run at a time.
+    /// The most handlers that run at the same time.
     pub concurrency: usize,
-    /// How long a message is reserved before it must be touched.
+    /// How long a message is reserved before its lease must be renewed.
     pub lease: Duration,
-    /// Leases of single tasks; they win over the tasks' own `reserve_time`.
+    /// Leases of single tasks; they take precedence over the tasks' own `reserve_time`.
     pub reserve_times: BTreeMap<TaskName, Duration>,
-    /// How long a failed task waits for its next attempt.
+    /// The delay before a failed task's next attempt.
     pub backoff: Backoff,
-    /// After how many lost deliveries a message is moved to the dead-letter queue. A delivery is
-    /// lost when its worker crashes or its lease ends; renewals, failed attempts and releases on
-    /// purpose do not count. After half as many the message runs alone.
+    /// After this many lost deliveries a message is moved to the dead-letter queue. A delivery is
+    /// lost when its worker crashes or its lease ends; renewals, failed attempts and deliberate
+    /// releases do not count. After half as many the message runs alone.
     pub max_deliveries: u32,
-    /// Whether messages that this worker has done already are deleted without being run again, where
-    /// they are authenticated.
+    /// How long authenticated messages that this worker has completed are remembered, so that a
+    /// second delivery is deleted without running it again. `None`: they are not remembered.
     pub replay_window: Option<ReplayWindow>,
-    /// Whether a queue that does not exist yet is created, so that it can be waited on. Without
-    /// it, such a queue is asked again at growing intervals.
+    /// Whether a missing queue is created, so that it can be long-polled. Otherwise it is polled at
+    /// growing intervals.
     pub creates_queues: bool,
-    /// The most bytes of notices that wait to be published or for the answer of the notifier.
+    /// The most bytes of notices that wait to be published or are being published.
     pub notice_bytes: usize,
 }
 
 impl WorkerConfig {
-    /// A worker for a backend that can do this, whose bodies are written and read so. It serves no
-    /// task yet.
+    /// A configuration for a backend with these capabilities, whose message bodies use this codec.
+    /// It serves no task yet.
     #[must_use]
     pub fn new(capabilities: Capabilities, codec: Codec) -> Self {
         WorkerConfig {
@@ -83,112 +83,111 @@ impl WorkerConfig {
         }
     }
 
-    /// Publish results, on this shared channel and on reply channels under its name.
+    /// Publishes results, on this shared channel and on reply channels under its name.
     #[must_use]
     pub fn with_notifier(mut self, channel: ChannelName) -> Self {
         self.notifier = Some(channel);
         self
     }
 
-    /// Serve this task.
+    /// Serves this task.
     #[must_use]
     pub fn with_task(mut self, name: TaskName, settings: TaskSettings) -> Self {
         self.tasks.insert(name, settings);
         self
     }
 
-    /// Serve the tasks also on this route.
+    /// Serves the tasks on this route as well.
     #[must_use]
     pub fn with_route(mut self, route: QueueName) -> Self {
         self.routes.insert(route);
         self
     }
 
-    /// Give this queue or route a larger share than 1.
+    /// Sets the relative share of this queue or route; the default is 1.
     #[must_use]
     pub fn with_weight(mut self, queue: QueueName, weight: u32) -> Self {
         self.weights.insert(queue, weight);
         self
     }
 
-    /// Serve this priority too, though no registered task has it.
+    /// Serves this priority as well, even if no registered task has it.
     #[must_use]
     pub fn with_priority(mut self, priority: Priority) -> Self {
         self.priorities.insert(priority);
         self
     }
 
-    /// Run up to so many handlers at a time.
+    /// Runs up to this many handlers at the same time. Default: 10.
     #[must_use]
     pub fn with_concurrency(mut self, handlers: usize) -> Self {
         self.concurrency = handlers;
         self
     }
 
-    /// Reserve messages for so long before they must be touched.
+    /// Reserves messages for this long before their lease must be renewed. Default: 30 s.
     #[must_use]
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
     }
 
-    /// Reserve the messages of this task for so long.
+    /// Reserves the messages of this task for this long.
     #[must_use]
     pub fn with_reserve_time(mut self, task: TaskName, lease: Duration) -> Self {
         self.reserve_times.insert(task, lease);
         self
     }
 
-    /// Let failed tasks wait so for their next attempt.
+    /// Sets the delays before the next attempts of failed tasks.
     #[must_use]
     pub fn with_backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// Move messages to the dead-letter queue after so many lost deliveries.
+    /// Moves messages to the dead-letter queue after this many lost deliveries. Default: 10.
     #[must_use]
     pub fn with_max_deliveries(mut self, deliveries: u32) -> Self {
         self.max_deliveries = deliveries;
         self
     }
 
-    /// Delete messages that this worker has done already without running them again, as long as it
-    /// remembers them. Only authenticated messages can be told from each other.
+    /// Deletes messages that this worker has completed without running them again, as long as it
+    /// remembers them. Only authenticated messages can be recognized.
     #[must_use]
     pub fn with_replay_window(mut self, window: ReplayWindow) -> Self {
         self.replay_window = Some(window);
         self
     }
 
-    /// Leave it to others to create the queues.
+    /// Does not create missing queues.
     #[must_use]
     pub fn without_creating_queues(mut self) -> Self {
         self.creates_queues = false;
         self
     }
 
-    /// Keep up to so many bytes of notices while the notifier cannot be reached or does not answer,
-    /// half of them under way. Beyond that the oldest that waits is dropped; the newest is always
-    /// kept, also if it alone is larger. Default: 16 MiB.
+    /// Retains up to this many bytes of notices while the notifier is unreachable or slow; up to
+    /// half of them are in flight. Beyond that the oldest waiting notice is dropped. The newest is
+    /// always retained, even if it alone is larger. Default: 16 MiB.
     #[must_use]
     pub fn with_notice_bytes(mut self, bytes: usize) -> Self {
         self.notice_bytes = bytes;
         self
     }
 
-    /// The lease of this task's messages.
     pub(super) fn lease_of(&self, task: &TaskName, settings: &TaskSettings) -> Duration {
         self.reserve_times.get(task).copied().or(settings.reserve_time).unwrap_or(self.lease)
     }
 
-    /// All leases that are asked for.
+    /// All leases that the worker may request.
     pub(super) fn leases(&self) -> impl Iterator<Item = Duration> {
         let own = self.tasks.values().filter_map(|settings| settings.reserve_time);
         self.reserve_times.values().copied().chain(own).chain([self.lease])
     }
 
-    /// The same, as the backend has it: where leases are those of a connection, none ends by time.
+    /// Adapts the configuration to the backend: if leases are bound to a connection, none expires.
     pub(super) fn fitted(mut self) -> Self {
         if self.capabilities.lease == Lease::Connection {
             self.lease = UNTIMED;
@@ -200,7 +199,7 @@ impl WorkerConfig {
         self
     }
 
-    /// The physical queues to be served, most urgent first.
+    /// The physical queues to serve, most urgent first.
     pub(super) fn served(&self) -> Result<Vec<ServedQueue>, InvalidConfig> {
         let mut wanted: BTreeSet<(QueueName, Priority)> = BTreeSet::new();
         let mut priorities = self.priorities.clone();
@@ -245,7 +244,7 @@ impl WorkerConfig {
         let own = self.tasks.values().map(|settings| &settings.queue);
         for queue in own.chain(&self.routes) {
             self.capabilities.check_name(queue)?;
-            // The longest name that ivy makes of it, whatever priorities come.
+            // The longest name that ivy derives from it, whatever the priority.
             let longest = queue.with_priority(Priority::HIGHEST);
             self.capabilities.check_name(&longest.map_err(InvalidConfig::QueueName)?)?;
         }
@@ -272,7 +271,6 @@ impl WorkerConfig {
     }
 }
 
-/// A physical queue that a worker polls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServedQueue {
     pub(super) name: QueueName,
@@ -280,47 +278,49 @@ pub(super) struct ServedQueue {
     pub(super) weight: u32,
 }
 
-/// A worker's configuration breaks a rule.
+/// An invalid configuration of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidConfig {
     /// No task is registered.
     #[error("the worker has no task; register at least one handler before starting it")]
     NoTask,
-    /// Too few or too many handlers at a time.
+    /// The concurrency is out of range.
     #[error("concurrency must be from 1 to {MOST_SLOTS}, not {0}")]
     Concurrency(usize),
-    /// A message would be put aside before it had a chance.
-    #[error("max_deliveries must be at least 2, not {0}: one crash would put a message aside")]
+    /// A message would be dead-lettered after a single lost delivery.
+    #[error(
+        "max_deliveries must be at least 2, not {0}: a single crash would move a message to the dead-letter queue"
+    )]
     MaxDeliveries(u32),
-    /// The backend does not grant such a lease.
+    /// The backend does not support this lease.
     #[error("a lease (reserve time) must be from {shortest:?} to {longest:?}, not {lease:?}")]
     Lease {
-        /// The lease that was asked for.
+        /// The requested lease.
         lease: Duration,
-        /// The shortest that the backend grants.
+        /// The shortest lease that the backend grants.
         shortest: Duration,
-        /// The longest that the backend grants.
+        /// The longest lease that the backend grants.
         longest: Duration,
     },
-    /// A queue would get no share at all.
+    /// The weight of a queue is 0.
     #[error("the weight of queue {0} must be at least 1")]
     Weight(QueueName),
-    /// A lease is given for a task without a handler.
-    #[error("task {0} has a reserve time and no handler here; check its name")]
+    /// A lease is configured for a task without a handler.
+    #[error("task {0} has a reserve time but no handler in this worker; check its name")]
     ReserveTimeOfUnknownTask(TaskName),
-    /// A share is given to a queue that is not served.
-    #[error("queue {0} has a weight and is not served here; check its name, or name it as a route")]
+    /// A weight is configured for a queue that is not served.
+    #[error("queue {0} has a weight but is not served; check its name, or add it as a route")]
     WeightOfUnservedQueue(QueueName),
-    /// A queue's dead letters would be run again.
+    /// A served queue is the dead-letter queue of another one, so its dead letters would run again.
     #[error(
-        "queue {0} keeps the dead letters of another queue that is served too; serve one of them with another worker"
+        "queue {0} is the dead-letter queue of another served queue; serve one of them with another worker"
     )]
     ServesDeadLetters(QueueName),
-    /// The backend cannot have a queue that is served, or the queue of its dead letters.
+    /// The backend cannot represent the name of a served queue or of its dead-letter queue.
     #[error(transparent)]
     NameNotForBackend(#[from] NameNotForBackend),
-    /// A queue's name is too long with its suffix.
-    #[error("a queue's name cannot carry the suffix for priority or dead letters: {0}")]
+    /// A queue's name is too long with the suffix that ivy adds.
+    #[error("the name of a queue is too long for the suffix of its priority or dead letters: {0}")]
     QueueName(InvalidName),
 }

@@ -1,4 +1,4 @@
-//! Deletes, on their way in batches: which travel together, and what becomes of each.
+//! Sends deletes in batches, and handles the reply for each message.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use super::io::Timer;
 use super::job::{Job, Progress};
 use super::replies::may_succeed_later;
 
-/// How long a delete waits at least for a renewal that is under way.
+/// The shortest time that a delete waits for a touch in flight.
 const SHORTEST_LINGER: Duration = Duration::from_millis(50);
-/// What one delete takes in an encoded request, beside its two ids.
+/// The size of one encoded delete without its two ids.
 const DELETE_OVERHEAD: usize = 32;
 
 impl Worker {
@@ -32,8 +32,8 @@ impl Worker {
         }
     }
 
-    /// Sends the deletes that have gathered for a queue, less those whose receipt is about to be
-    /// replaced: these go with the next batch.
+    /// Sends the batch of deletes of a queue, except those whose receipt a touch is about to
+    /// replace: they join the next batch.
     pub(super) fn send_acks(&mut self, queue: &QueueName) {
         self.fx.timers.stop(&Timer::AckLinger(queue.clone()));
         let gathered = self.acks.take(queue);
@@ -79,7 +79,7 @@ impl Worker {
         self.fx.execute(OpPurpose::DeleteMany { queue: queue.clone(), jobs }, op);
     }
 
-    /// Asks for a message to be deleted alone.
+    /// Deletes a single message.
     pub(super) fn delete_at_once(&mut self, job: JobId) {
         if self.is_too_late(job) {
             return;
@@ -89,7 +89,7 @@ impl Worker {
         self.fx.execute(OpPurpose::Delete(job), QueueOp::Delete { queue, receipt });
     }
 
-    /// The queue says of each message of a batch what became of it.
+    /// Handles the reply to a batch, message by message.
     pub(super) fn take_acks(
         &mut self,
         queue: &QueueName,
@@ -115,8 +115,8 @@ impl Worker {
         self.delete_again(queue, again, first);
     }
 
-    /// A batch of deletes failed. If the queue refused it, one of them is to blame, and each is
-    /// tried alone.
+    /// Handles a failed batch. If the queue refused it, a single entry may be the cause, so each is
+    /// deleted alone.
     pub(super) fn acks_failed(&mut self, queue: &QueueName, jobs: Vec<JobId>, fault: &Fault) {
         if may_succeed_later(fault) {
             return self.delete_again(queue, jobs, fault);
@@ -126,7 +126,7 @@ impl Worker {
         }
     }
 
-    /// Gathers deletes again after a failure that may pass.
+    /// Puts deletes back into the batch after a transient failure.
     fn delete_again(&mut self, queue: &QueueName, jobs: Vec<JobId>, fault: &Fault) {
         let delay = self.queue_failed(queue, fault);
         let mut again = Vec::new();

@@ -1,4 +1,4 @@
-//! Draining: finish what was begun, give back the rest, end.
+//! Draining: finish running tasks, release all other messages, then end.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use super::io::{CancelReason, Output, Timer};
 use super::job::{Job, Stage};
 use super::{Mode, Worker};
 
-/// How long polls in flight may still bring an answer. What the queue reserves for a poll that was
-/// cancelled returns when its lease ends.
+/// How long polls in flight may still receive a reply. Messages that the queue reserves for a
+/// cancelled poll return when their leases end.
 const POLLS_MAY_END: Duration = Duration::from_secs(1);
-/// How long the last requests may take after the limit has passed.
+/// How long the last requests may take after the drain limit.
 const SETTLEMENT_GRACE: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Begins to drain, or shortens a drain that has begun.
+    /// Begins to drain, or shortens the drain in progress.
     pub(super) fn drain(&mut self, limit: Duration) {
         if self.is_draining() {
             let at = self.fx.now + limit;
@@ -53,7 +53,7 @@ impl Worker {
         self.notices.drain(&mut self.fx);
     }
 
-    /// Stops waiting for messages that would only be given back.
+    /// Cancels polls, whose messages would only be released.
     pub(super) fn cancel_polls(&mut self) {
         let polls: Vec<OpId> = self
             .fx
@@ -72,7 +72,7 @@ impl Worker {
         }
     }
 
-    /// The limit has passed: what still runs is stopped and given back.
+    /// The drain limit has passed: cancels the running handlers and releases their messages.
     pub(super) fn pass_drain_limit(&mut self) {
         self.mode = Mode::Draining { limit_passed: true };
         self.fx.set_timer(Timer::DrainEnd, SETTLEMENT_GRACE);
@@ -86,7 +86,7 @@ impl Worker {
         self.notices.drop_waiting(&mut self.fx);
     }
 
-    /// The time for last words is over: what is not settled returns when its lease ends.
+    /// The grace period is over: unsettled messages return when their leases end.
     pub(super) fn abandon_all(&mut self) {
         self.fx.in_flight.clear();
         for job in self.jobs.sorted_keys() {

@@ -1,4 +1,4 @@
-//! What the parts of a worker share: the present moment, chance, timers, and the way out.
+//! State shared by the parts of a worker: the current time, randomness, timers and outputs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -16,40 +16,40 @@ use crate::wire::crypto::EntropyPool;
 use super::io::{Output, Timer};
 use super::lease::Renewal;
 
-/// The shortest timer. A timer of zero would be due again within the same tick.
+/// The shortest timer; a timer of zero would be due again within the same tick.
 const SHORTEST_TIMER: Duration = Duration::from_millis(1);
 
-/// What an operation that is waiting for its answer is for.
+/// The purpose of an operation in flight.
 #[derive(Clone, Debug)]
 pub(super) enum OpPurpose {
-    /// Look for server-side rules before the first poll.
+    /// Look for dead-letter rules of the server before the first poll.
     Inspect(QueueName),
-    /// Create a queue that does not exist yet.
+    /// Create a missing queue.
     Create(QueueName),
     /// Reserve messages.
     Poll {
         queue: QueueName,
         count: usize,
-        /// How long the queue was asked to wait.
+        /// The requested long-poll time.
         wait: Duration,
         asked_at: Moment,
-        /// What the clock on the wall was then.
+        /// The wall clock at that time.
         wall: WallClock,
     },
     /// Renew a lease.
     Touch { job: JobId, renewal: Renewal },
     /// Post a successor or a dead-letter copy.
     Post(JobId),
-    /// Give a message back.
+    /// Release a message.
     Release(JobId),
-    /// Delete one message.
+    /// Delete a single message.
     Delete(JobId),
     /// Delete the messages of these jobs.
     DeleteMany { queue: QueueName, jobs: Vec<JobId> },
 }
 
 impl OpPurpose {
-    /// Whether the reply is one to this kind of operation.
+    /// Whether the reply has the type that this operation expects.
     pub(super) fn fits(&self, reply: &QueueReply) -> bool {
         match self {
             OpPurpose::Inspect(_) | OpPurpose::Create(_) => matches!(reply, QueueReply::Queue(_)),
@@ -77,7 +77,7 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    /// Chance and entropy from 32 random bytes.
+    /// Derives the random number generator and the entropy pool from 32 random bytes.
     pub(super) fn new(seed: [u8; 32], wall: WallClock) -> Self {
         let (rng, entropy) = EntropyPool::split(seed);
         Effects {
@@ -92,12 +92,11 @@ impl Effects {
         }
     }
 
-    /// Milliseconds since 1970, now.
+    /// The current Unix time in milliseconds.
     pub(super) fn unix_millis(&self) -> u64 {
         self.wall.unix_millis(self.now)
     }
 
-    /// Whether the clock on the wall can be right.
     pub(super) fn wall_is_plausible(&self) -> bool {
         self.wall.is_plausible(self.now)
     }
@@ -118,7 +117,7 @@ impl Effects {
         id
     }
 
-    /// Sets a timer so far from now.
+    /// Sets a timer relative to now.
     pub(super) fn set_timer(&mut self, why: Timer, after: Duration) {
         self.timers.set(why, self.now + after.max(SHORTEST_TIMER));
     }

@@ -1,8 +1,8 @@
-//! Frames of the original that fail to open, counted queue by queue.
+//! Counts, per queue, failed decryptions of frames in the original's format.
 //!
-//! Nothing authenticates them, so whoever can post and watch what becomes of a message can learn
-//! what is inside another one by trying, with thousands of tries. Beyond a few in a minute, the
-//! queue is left alone.
+//! These frames are not authenticated, so anyone who can post messages and observe what becomes of
+//! them can decrypt another message with thousands of tries. After a few failures in a minute, the
+//! queue is paused.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::name::QueueName;
 use crate::time::Moment;
 
-/// So many failures in a minute are taken for mistakes.
+/// Up to this many failures in a minute are considered mistakes.
 const MOST: u32 = 60;
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -18,7 +18,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(super) struct FailedOpenings(BTreeMap<QueueName, (Moment, u32)>);
 
 impl FailedOpenings {
-    /// Counts one. Says whether it is one too many; then it counts from zero again.
+    /// Counts a failure. Returns whether the limit is exceeded; then the count restarts.
     pub(super) fn record(&mut self, queue: &QueueName, now: Moment) -> bool {
         let (since, count) = self.0.entry(queue.clone()).or_insert((now, 0));
         if now.since(*since) >= MINUTE {

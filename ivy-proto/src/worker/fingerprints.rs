@@ -1,4 +1,4 @@
-//! What came under which id, remembered for a while, so that an id that a queue gives twice is told.
+//! Remembers the bodies of recent message ids, to detect a queue that uses an id twice.
 
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
@@ -10,10 +10,9 @@ use crate::id::MessageId;
 use crate::name::QueueName;
 use crate::queue::ReceivedBody;
 
-/// How many messages are remembered.
 const MOST: usize = 1024;
 
-/// Two numbers for each message, made of its queue and id and of its body.
+/// For each message a hash of its queue and id, and a hash of its body.
 #[derive(Debug, Default)]
 pub(super) struct Fingerprints {
     of: SortedHashMap<u64, u64>,
@@ -21,7 +20,7 @@ pub(super) struct Fingerprints {
 }
 
 impl Fingerprints {
-    /// Remembers a message. Says whether its id came before, with another body.
+    /// Records a message. Returns whether its id was seen with another body.
     pub(super) fn add(
         &mut self,
         queue: &QueueName,
@@ -67,21 +66,21 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_reused_when_it_comes_again_with_another_body() {
+    fn an_id_with_another_body_is_detected() {
         let mut seen = Fingerprints::default();
         let id = MessageId::new("7");
         assert!(!seen.add(&queue("a"), &id, &text("x")));
-        assert!(!seen.add(&queue("a"), &id, &text("x")), "delivered again");
-        assert!(!seen.add(&queue("b"), &id, &text("y")), "another queue has ids of its own");
+        assert!(!seen.add(&queue("a"), &id, &text("x")), "redelivered");
+        assert!(!seen.add(&queue("b"), &id, &text("y")), "ids are per queue");
         assert!(!seen.add(&queue("a"), &MessageId::new("8"), &text("y")));
         assert!(seen.add(&queue("a"), &id, &text("y")));
-        assert!(!seen.add(&queue("a"), &id, &text("y")), "the last body counts");
+        assert!(!seen.add(&queue("a"), &id, &text("y")), "compared with the last body");
         assert!(seen.add(&queue("a"), &id, &ReceivedBody::NotText(Body::new("y"))));
         assert!(seen.add(&queue("a"), &id, &ReceivedBody::Missing));
     }
 
     #[test]
-    fn the_oldest_message_is_forgotten_for_the_newest() {
+    fn the_oldest_message_is_evicted() {
         let mut seen = Fingerprints::default();
         for n in 0..=MOST {
             seen.add(&queue("a"), &MessageId::new(n.to_string()), &text("x"));

@@ -1,4 +1,4 @@
-//! Messages coming in: polls, admission, and the start of handlers.
+//! Receiving messages: polls, admission, and the start of handlers.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,11 +20,11 @@ use super::lease_renewal::handler_hold;
 use super::poller::Rest;
 use super::{Mode, Worker};
 
-/// How many messages more than it was asked for a queue may send.
+/// How many messages beyond the requested count are accepted from a queue.
 const MOST_SURPLUS: usize = 100;
 
 impl Worker {
-    /// Asks all queues that may be asked now.
+    /// Polls all queues that are due.
     pub(super) fn poll_queues(&mut self) {
         if self.mode != Mode::Running || self.has_too_many_settling() || self.suspects.any() {
             return;
@@ -50,8 +50,8 @@ impl Worker {
         }
     }
 
-    /// Whether to ask for more a moment later, so that the slots that are about to come free are
-    /// asked for together with those that are `free`.
+    /// Whether to delay the reserve briefly, so that slots which are about to become free are
+    /// covered by the same request.
     fn coalesces_reserves(&mut self, free: usize) -> bool {
         let slots = Slots {
             free: free.saturating_sub(self.poller.promised()),
@@ -67,7 +67,7 @@ impl Worker {
         until.is_some()
     }
 
-    /// Takes in what a reserve brought.
+    /// Handles the reply to a reserve.
     pub(super) fn take_in(
         &mut self,
         queue: &QueueName,
@@ -85,15 +85,15 @@ impl Worker {
             let why = if others_first { Rest::Others } else { Rest::Empty };
             self.rest_queue(queue, rest, why);
         }
-        // What a broken queue sends beyond all measure is left to its leases.
+        // The surplus of a broken queue is left to its leases.
         let mut messages = reserved.messages;
         let surplus = messages.split_off(messages.len().min(count.saturating_add(MOST_SURPLUS)));
         let count = reserved.unusable + surplus.len();
         if count > 0 {
             self.fx.event(Event::UnusableMessages { queue: queue.clone(), count });
         }
-        // A queue that did not wait may have granted the leases as early as it was asked; one that
-        // waited granted them just before it answered.
+        // A queue that did not wait may have granted the leases as early as the request; one that
+        // waited granted them just before its reply.
         let from = if wait.is_zero() { asked_at } else { self.fx.now };
         // The machine may have slept since the queue granted them.
         let granted = Renewal { length: self.config.lease, from, wall };
@@ -103,8 +103,8 @@ impl Worker {
         self.yield_if_due(queue);
     }
 
-    /// Lets a queue rest until a timer ends, or a nudge if it was merely empty. Of several reasons
-    /// to rest, such as those of polls that were in flight together, the longest counts.
+    /// Pauses a queue until a timer ends, or until a nudge if it was merely empty. If several
+    /// pauses overlap, as for polls that were in flight together, the longest applies.
     pub(super) fn rest_queue(&mut self, queue: &QueueName, rest: Duration, why: Rest) {
         let Some(served) = self.poller.queue(queue) else { return };
         served.rest(why);
@@ -113,7 +113,7 @@ impl Worker {
         self.fx.set_timer(timer, rest.max(set));
     }
 
-    /// Ends the rest of a queue that was empty.
+    /// Ends the pause of a queue that was empty.
     pub(super) fn nudge(&mut self, queue: QueueName) {
         if let Some(served) = self.poller.queue(&queue)
             && served.rests_for(Rest::Empty)
@@ -132,7 +132,7 @@ impl Worker {
         let deliveries = message.deliveries.upper_bound().unwrap_or(1);
         let (releases, counted) = (&self.releases, message.deliveries);
         let count = |task| match counted {
-            // This process has given it back, so it was not run here, and is in the count for that.
+            // This process released it without running it; the count includes that delivery.
             DeliveryCount::UpperBound(_) if releases.has(task) => DeliveryCount::FIRST,
             DeliveryCount::Redelivered(_) if releases.has(task) => {
                 DeliveryCount::Redelivered(false)
@@ -151,11 +151,12 @@ impl Worker {
         let admission =
             examine(&self.config, &self.tasks, queue, &id, &message.body, count, unix_millis);
         let doubtful = granted.is_doubtful(self.fx.now, self.fx.wall);
-        // Given back, it comes again at once with a lease that is new, unless another has it.
+        // Released, it is delivered again immediately with a new lease, unless another worker holds
+        // it.
         let granted = if doubtful { Renewal { wall: self.fx.wall, ..granted } } else { granted };
         let mut deliveries = admission.deliveries;
         if doubtful {
-            // If another has it, a copy would be one too many.
+            // If another worker holds it, a copy would be a duplicate.
             deliveries.keep_the_message();
         }
         let job = self.fx.counter.next_job();
@@ -199,7 +200,7 @@ impl Worker {
         }
     }
 
-    /// A message that this worker can run.
+    /// Accepts a message that this worker can run.
     fn accept(&mut self, job: JobId) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
         let (queue, now) = (held.queue.clone(), self.fx.now);
@@ -212,9 +213,10 @@ impl Worker {
         }
         let taken = self.slots_taken() + self.waiting_count();
         let room = taken < self.config.concurrency;
-        // Of those that are suspected, one waits for all queues.
+        // Of the suspects, only one waits, for all queues.
         let one_waits = self.waiting.contains_key(&queue) || self.suspects.waiting() > 0;
-        // What waits for a replacement to end had a slot when it came, which another may have taken.
+        // A message that waits for a replacement had a slot when it arrived; another may have taken
+        // it since.
         let too_many_wait = taken > self.config.concurrency + self.waiting.len();
         if !room && (one_waits || too_many_wait) {
             return self.release(job, Duration::ZERO, ReleaseReason::NoRoom);
@@ -231,8 +233,8 @@ impl Worker {
         self.waiting.entry(queue).or_default().push_back(job);
     }
 
-    /// Starts handlers while there are free slots and messages that wait for one; suspects when
-    /// nothing else runs or waits.
+    /// Starts waiting messages while there are free slots, and suspects when nothing else runs or
+    /// waits.
     pub(super) fn start_waiting(&mut self) {
         while !self.waiting.is_empty()
             && !self.suspects.one_runs()
@@ -241,7 +243,7 @@ impl Worker {
             let Some(job) = self.next_waiting() else { break };
             self.run(job);
         }
-        // A handler that runs on without a message may never end, and a crash costs it nothing.
+        // A handler without a message may never end, and a crash costs it nothing.
         while self.running == 0
             && self.slots_taken() < self.config.concurrency
             && self.waiting.is_empty()
@@ -252,8 +254,8 @@ impl Worker {
         }
     }
 
-    /// Takes the message that is to start next. While one is being replaced, none may that was
-    /// delivered before.
+    /// Takes the next message to start. While one is being replaced, no redelivered message may
+    /// start.
     fn next_waiting(&mut self) -> Option<JobId> {
         let (is_replacing, jobs) = (self.replacing.any(), &self.jobs);
         let may_start = |job: &JobId| {
@@ -309,7 +311,6 @@ impl Worker {
         }
     }
 
-    /// How many messages wait for a slot.
     pub(super) fn waiting_count(&self) -> usize {
         self.waiting.values().map(VecDeque::len).sum::<usize>() + self.suspects.waiting()
     }

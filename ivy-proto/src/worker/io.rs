@@ -1,4 +1,4 @@
-//! What goes into a worker, and what comes out.
+//! The inputs and outputs of a worker.
 
 use std::time::Duration;
 
@@ -12,46 +12,46 @@ use crate::time::{Deadline, Moment, WallClock};
 use crate::wire::crypto::MessageKey;
 use crate::wire::{RawJson, TraceParent, TraceState};
 
-/// What can happen to a worker.
+/// An input of a worker.
 #[derive(Debug)]
 pub enum Input {
     /// Time has passed.
     Tick,
-    /// The clock on the wall was set, or moments stood still while the machine slept: see
-    /// [`WallClock::follow`]. Deadlines and stamps follow it from now on, and timers do not. But a
-    /// lease ends by whichever of the two clocks says so first: where the wall clock leaps forward
-    /// beyond a lease's end, the lease counts as lost, since while the machine slept the queue may have
-    /// handed the message to another worker.
+    /// The wall clock was set, or monotonic time stood still while the machine slept: see
+    /// [`WallClock::follow`]. Deadlines and timestamps follow the new wall clock, timers do not. A
+    /// lease ends by whichever clock is first: if the wall clock leaps past the end of a lease, the
+    /// lease counts as lost, because the queue may have delivered the message to another worker
+    /// meanwhile.
     Clock(WallClock),
-    /// The answer to an [`Output::Queue`].
+    /// The reply to an [`Output::Queue`].
     Queue(OpId, Result<QueueReply, Fault>),
-    /// The answer to an [`Output::Publish`]: how many subscribers heard it.
+    /// The reply to an [`Output::Publish`]: the number of subscribers that received it.
     Published(OpId, Result<u64, NotifyFault>),
     /// The handler of an [`Output::Run`] has ended, by itself or after an [`Output::Cancel`].
     Job(JobId, JobOutcome),
-    /// The handler of this job waits for the result of this task; of several, for that of this one. What
-    /// it waited for before no longer counts. A job that has ended is ignored.
+    /// The handler of this job waits for the result of this task. Replaces an earlier wait of the
+    /// job. Ignored if the job has ended.
     Waits(JobId, TaskRef),
-    /// The handler of this job waits for no result any more.
+    /// The handler of this job no longer waits for a result.
     Resumes(JobId),
-    /// Something hints at new messages in this physical queue: a task was sent from this process, or
-    /// the backend reports it. If the queue rests since it was empty, it is asked at once; one that
-    /// failed rests as long as before.
+    /// There may be new messages in this physical queue: a task was sent from this process, or the
+    /// backend reported it. If the queue is paused because it was empty, it is polled immediately;
+    /// the pause after a failure is not shortened.
     Nudge(QueueName),
-    /// The leases of these receipts have ended: the backend has lost the connection that they were
-    /// bound to, for instance. Their handlers are told to stop, and nothing is asked with these
-    /// receipts any more.
+    /// The leases of these receipts have ended, for instance because the backend lost the
+    /// connection that they were bound to. Their handlers are cancelled, and the receipts are no
+    /// longer used.
     LeasesLost(Vec<Receipt>),
-    /// Reserve no more messages. What is held goes on.
+    /// Reserve no more messages. Held messages continue.
     Pause,
     /// Reserve messages again.
     Resume,
-    /// Hold notices back.
+    /// Stop publishing notices, and retain them.
     PauseNotifier,
-    /// Publish the notices that were held back, and new ones again.
+    /// Publish the retained notices, and new ones.
     ResumeNotifier,
-    /// Finish: reserve no more, let running handlers end, give back the rest. After `limit` the
-    /// running ones are cancelled and given back as well.
+    /// Drain: reserve no more, let running handlers end, release all other messages. After `limit`
+    /// the running handlers are cancelled and their messages are released as well.
     Drain {
         /// How long running handlers may take.
         limit: Duration,
@@ -63,122 +63,121 @@ pub enum Input {
 pub enum JobOutcome {
     /// It returned this value.
     Done(RawJson),
-    /// It returned a value that is nested deeper than [`MAX_DEPTH`](crate::wire::MAX_DEPTH). Its task
-    /// is done, and its caller is told why there is no result.
+    /// It returned a value nested deeper than [`MAX_DEPTH`](crate::wire::MAX_DEPTH). The task is
+    /// done, and the caller receives the reason instead of a result.
     ResultTooDeep,
     /// It returned an error.
     Failed(TaskError),
     /// It panicked.
     Panicked(String),
-    /// The arguments are not what it takes, so it was not run.
+    /// The handler does not accept the arguments, so it was not run.
     BadArgs(String),
-    /// The system gave no thread for it, so it was not run. Its message is given back, and the
+    /// The system could not start a thread, so it was not run. The message is released, and the
     /// attempt does not count.
     NotRun,
-    /// It was stopped because of an [`Output::Cancel`].
+    /// It was cancelled by an [`Output::Cancel`].
     Cancelled,
 }
 
-/// What a worker wants done.
+/// An output of a worker, to be executed by the driver.
 #[derive(Debug)]
 pub enum Output {
-    /// Ask the queue, and feed the answer back as [`Input::Queue`].
+    /// Send this request to the queue, and feed the reply back as [`Input::Queue`].
     Queue(OpId, QueueOp),
-    /// Stop waiting for this operation, and feed back a fault of kind
-    /// [`AnswerLost`](crate::queue::FaultKind::AnswerLost) in its place, or its answer if that was
-    /// quicker.
+    /// Cancel this request. Feed back a fault of kind
+    /// [`AnswerLost`](crate::queue::FaultKind::AnswerLost), or the reply if it arrived first.
     CancelQueue(OpId),
-    /// Publish a notice, and feed the answer back as [`Input::Published`].
+    /// Publish a notice, and feed the reply back as [`Input::Published`].
     Publish(OpId, Publication),
-    /// Run the handler registered under this task's name, and feed its end back as
-    /// [`Input::Job`].
+    /// Run the handler of this task, and feed its outcome back as [`Input::Job`].
     Run(Run),
-    /// Tell the handler of this job to stop. Its end must still be fed back as [`Input::Job`].
+    /// Cancel the handler of this job. Its outcome must still be fed back as [`Input::Job`].
     Cancel(JobId, CancelReason),
-    /// End what the handler of this job waits for, and each later wait of it, with an error: the worker
-    /// drains. If the handler fails then, its message is given back, and the attempt does not count.
+    /// End the wait of this job's handler for a result, and all its later ones, with an error,
+    /// because the worker drains. If the handler then fails, its message is released, and the
+    /// attempt does not count.
     Interrupt(JobId),
-    /// Something happened that an application may want to know.
+    /// An event for the application.
     Event(Event),
-    /// Nothing is left to be done before this deadline or the next input.
+    /// Nothing to do before this deadline or the next input.
     Wait(Option<Deadline<Timer>>),
-    /// The worker has drained: it holds no message and will do nothing any more.
+    /// The worker has drained. It holds no message and produces no further output.
     Finished,
 }
 
-/// A handler to be run.
+/// A handler to run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Names this run.
+    /// Identifies this run.
     pub job: JobId,
     /// The task.
     pub task: TaskName,
-    /// The scheduled task's id.
+    /// The task's id.
     pub id: TaskId,
-    /// The physical queue that it came from.
+    /// The physical queue of its message.
     pub queue: QueueName,
-    /// The message that carried it.
+    /// The id of its message.
     pub message: MessageId,
-    /// Tells this message from all others, where it is authenticated: the same at each delivery.
+    /// Identifies the message across deliveries, if it is authenticated.
     pub message_key: Option<MessageKey>,
     /// The arguments: a JSON array.
     pub args: RawJson,
     /// Which attempt this is, from 1.
     pub attempt: u32,
-    /// How many attempts there may be.
+    /// The maximum number of attempts.
     pub max_attempts: u32,
-    /// When the handler will be told to stop, if the task has a time limit.
+    /// When the handler will be cancelled, if the task has a time limit.
     pub deadline: Option<Moment>,
-    /// The caller's trace context.
+    /// The caller's trace context (W3C `traceparent`).
     pub trace: Option<TraceParent>,
-    /// What tracing systems have added to it.
+    /// The `tracestate` that belongs to it.
     pub tracestate: Option<TraceState>,
 }
 
-/// Why a handler is told to stop.
+/// Why a handler is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CancelReason {
-    /// The message may be running elsewhere now.
+    /// Its lease was lost; another worker may be running the message.
     LeaseLost,
-    /// It took longer than the task's time limit.
+    /// It exceeded the task's time limit.
     TimeLimit,
-    /// The worker is draining, and the limit for that has passed.
+    /// The drain limit of the worker has passed.
     Drain,
-    /// The queue lets no message be held for longer, however often its lease is renewed.
+    /// The queue limits how long a message may be held, even if its lease is renewed.
     LeaseLimit,
 }
 
-/// When a worker wants to be called again.
+/// What a worker's timer is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Timer {
-    /// When to begin: at once.
+    /// Start the worker: immediately.
     Start,
-    /// When to renew the lease of a message.
+    /// Renew the lease of a message.
     Touch(JobId),
-    /// When a message's lease ends.
+    /// The lease of a message ends.
     LeaseEnds(JobId),
-    /// When a handler has used up its task's time limit.
+    /// A handler reaches its task's time limit.
     TimeLimit(JobId),
-    /// When to stop the handler of a message that can be held for little longer.
+    /// Cancel the handler of a message whose maximum hold time is almost over.
     HoldEnds(JobId),
-    /// When to repeat a request that settles a message.
+    /// Retry the settlement of a message.
     Settle(JobId),
-    /// When to send the deletes that have gathered for a queue.
+    /// Send the batch of deletes of a queue.
     AckLinger(QueueName),
-    /// When to reserve from a queue again.
+    /// Poll a queue again.
     Poll(QueueName),
-    /// When to reserve for the slots that have gathered.
+    /// Reserve for the coalesced slots.
     Coalesced,
-    /// When to publish notices again.
+    /// Publish notices again.
     Publish,
-    /// When to report that all slots wait for tasks of this worker.
+    /// Report that all slots wait for tasks of this worker.
     Standstill,
-    /// When to cancel the polls that are in flight while draining.
+    /// Cancel the polls in flight while draining.
     DrainPolls,
-    /// When to cancel the handlers that still run while draining.
+    /// Cancel the running handlers while draining.
     DrainLimit,
-    /// When to end a drain even if the queue does not answer.
+    /// End the drain even if the queue does not reply.
     DrainEnd,
 }

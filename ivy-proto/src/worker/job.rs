@@ -1,13 +1,13 @@
-//! One message that the worker holds, from the reserve to its settlement.
+//! One held message, from its reservation to its settlement.
 //!
 //! ```text
 //!             slot free               handler ended
-//!  Waiting ──────────────► Running ──────────────────► Settling ──► gone
+//!  Waiting ──────────────► Running ──────────────────► Settling ──► removed
 //!     │                       │                            ▲  │
-//!     │ not ours to run       │ lease lost, drain limit    │  └ lease lost ──► gone
+//!     │ rejected              │ lease lost, drain limit    │  └ lease lost ──► removed
 //!     └───────────────────────┼────────────────────────────┘
-//!                             └► gone; the handler is cancelled, and its slot stays
-//!                                taken until it ends
+//!                             └► removed; the handler is cancelled and keeps its slot
+//!                                until it ends
 //! ```
 
 use std::sync::Arc;
@@ -35,31 +35,31 @@ pub(super) struct Job {
     pub(super) body: ReceivedBody,
     pub(super) deliveries: Deliveries,
     pub(super) lease: Lease,
-    /// The task, if the message could be read.
+    /// The task, if the message could be parsed.
     pub(super) scheduled: Option<Arc<Scheduled>>,
-    /// Who waits for the task, if the message could not be read and still says so.
+    /// The caller, if the message could not be parsed but still names one.
     pub(super) caller: Option<Caller>,
-    /// Tells the message from all others, where it is authenticated.
+    /// Identifies the message, if it is authenticated.
     pub(super) message_key: Option<MessageKey>,
     pub(super) stage: Stage,
 }
 
-/// The task that a message carries.
+/// The task that a message contains.
 #[derive(Clone, Debug)]
 pub(super) struct Scheduled {
     pub(super) task: TaskRef,
     pub(super) envelope: Envelope,
-    /// Which attempt this is, from 1.
+    /// The number of this attempt, from 1.
     pub(super) attempt: u32,
     pub(super) max_attempts: u32,
     pub(super) time_limit: Option<Duration>,
-    /// How long its message is to be reserved.
+    /// The lease of its message.
     pub(super) lease: Duration,
 }
 
 impl Scheduled {
-    /// The task once more, with this change of `options.ivy`. A message that came without them gets
-    /// the id that it had.
+    /// A copy of the task with this change to `options.ivy`. A message that came without these
+    /// options gets the id that it was known by.
     pub(super) fn copy(&self, change: impl FnOnce(&mut IvyOptions)) -> Envelope {
         let mut envelope = self.envelope.clone();
         let mut ivy = envelope.options.ivy().cloned().unwrap_or_else(|| {
@@ -73,7 +73,7 @@ impl Scheduled {
     }
 }
 
-/// A handler that was told to stop, since its message is not, or no longer, held for it.
+/// A handler that was cancelled and has not ended yet; its message is no longer held for it.
 #[derive(Debug)]
 pub(super) struct Orphan {
     pub(super) task: TaskRef,
@@ -82,18 +82,18 @@ pub(super) struct Orphan {
     pub(super) reason: CancelReason,
 }
 
-/// Where a held message stands.
+/// The stage of a held message.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// It waits for a slot.
+    /// Waits for a slot.
     Waiting,
     /// Its handler runs.
     Running {
         started_at: Moment,
-        /// The handler has used up its time, and was told to stop for this reason.
+        /// The handler exceeded its time and was cancelled for this reason.
         overdue: Option<CancelReason>,
     },
-    /// What has become of it is being told to the queue.
+    /// Its settlement is being sent to the queue.
     Settling(Settling),
 }
 
@@ -107,49 +107,49 @@ pub(super) struct Settling {
 /// How a message leaves the worker.
 #[derive(Clone, Debug)]
 pub(super) enum Settlement {
-    /// It is deleted: its task is done, or lives on elsewhere.
+    /// Delete it: its task is done, or a copy replaces it.
     Delete,
-    /// A copy with the next attempt's number is posted, then it is deleted.
+    /// Post a copy for the next attempt, then delete it.
     Successor { successor: Body, delay: Duration },
-    /// A copy is posted that carries how many of its deliveries were lost, then it is deleted.
+    /// Post a copy that carries the number of lost deliveries, then delete it.
     Replace { copy: Body, why: Replacement },
-    /// A copy is posted to the dead-letter queue, then it is deleted.
+    /// Post a copy to the dead-letter queue, then delete it.
     DeadLetter(DeadLettering),
-    /// It is given back. If it is not for this worker, `detail` says why.
+    /// Release it. `detail` says why if this worker cannot decide on it.
     Release { delay: Duration, reason: ReleaseReason, detail: Option<String> },
 }
 
 /// Why a message is replaced by a copy.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Replacement {
-    /// It was about to start, after so many of its deliveries were lost.
+    /// It is about to start after this many lost deliveries.
     Start { lost: u32 },
-    /// It is released on purpose.
+    /// It is released deliberately.
     Release { delay: Duration, reason: ReleaseReason },
 }
 
-/// Why and how a message is put aside.
+/// Why and how a message is moved to the dead-letter queue.
 #[derive(Clone, Debug)]
 pub(super) struct DeadLettering {
     pub(super) reason: DeadLetterReason,
-    /// For the caller: what went wrong.
+    /// The error text for the caller.
     pub(super) message: String,
-    /// How often the handler was run to an end.
+    /// How many attempts have ended.
     pub(super) attempts: u32,
-    /// Whether the envelope of a dead letter was too large, so that the bare original goes.
+    /// Whether the bare original is posted because its dead-letter envelope was refused.
     pub(super) bare: bool,
 }
 
-/// How far a settlement has come.
+/// The progress of a settlement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// To be asked for as soon as the receipt is not about to be replaced.
+    /// To be sent as soon as no touch is in flight, which would replace the receipt.
     Due,
-    /// Among the deletes that gather.
+    /// In the batch of deletes of its queue.
     Batched,
-    /// Asked for.
+    /// In flight.
     InFlight,
-    /// Failed; a timer will make it due again.
+    /// Failed; a timer makes it due again.
     Resting,
 }
 
@@ -161,7 +161,7 @@ impl Job {
         }
     }
 
-    /// The task, and what its message says of who waits for it, as far as the message could be read.
+    /// The task and its caller's options, as far as the message could be parsed.
     pub(super) fn task_and_caller(&self) -> Option<(TaskRef, Option<IvyOptions>)> {
         if let Some(scheduled) = &self.scheduled {
             let ivy = scheduled.envelope.options.ivy();
@@ -172,7 +172,7 @@ impl Job {
         Some((TaskRef { id, name, queue }, Some(caller.ivy())))
     }
 
-    /// The id of the task, or what stands for it in a message that cannot be read.
+    /// The id of the task, or one derived from the message if it cannot be parsed.
     pub(super) fn task_id(&self) -> TaskId {
         match &self.scheduled {
             Some(scheduled) => scheduled.task.id,
@@ -180,7 +180,7 @@ impl Job {
         }
     }
 
-    /// Whether a request that names the receipt is under way, so that a touch would spoil it.
+    /// Whether a request with the receipt is in flight; a touch would invalidate its receipt.
     pub(super) fn receipt_is_in_use(&self) -> bool {
         match &self.stage {
             Stage::Settling(Settling { settlement, progress }) => {
@@ -191,7 +191,7 @@ impl Job {
         }
     }
 
-    /// The dead letter that this job is to leave, and where, if it is to be put aside.
+    /// The dead-letter copy of this job and its queue, if it is to be dead-lettered.
     pub(super) fn dead_letter(
         &self,
         unix_millis: u64,
@@ -206,7 +206,7 @@ impl Job {
         };
         let queue = self.queue.dead_letters().ok()?;
         let original = self.original();
-        // Wrapping a dead letter again would let it grow with each round.
+        // Wrapping a dead letter again would make it grow with each round.
         if dead_lettering.bare
             || config.codec.open_dead_letter(&original, &queue).is_ok()
             || is_dead_letter(&original)
@@ -223,7 +223,7 @@ impl Job {
             at: unix_millis,
             body: original.clone(),
         };
-        // The error gives way before the reason does.
+        // If the envelope is too large, drop the error before the reason.
         for error in [Some(dead_lettering.message.clone()), None] {
             letter.error = error;
             let envelope = config.codec.seal_dead_letter(&letter, &queue, entropy);
@@ -234,7 +234,7 @@ impl Job {
         Some((queue, original))
     }
 
-    /// The body as it came.
+    /// The body as received.
     fn original(&self) -> Body {
         match &self.body {
             ReceivedBody::Text(body) | ReceivedBody::NotText(body) => body.clone(),
@@ -243,8 +243,8 @@ impl Job {
     }
 }
 
-/// The id of a task whose producer gave it none, or that cannot be read: the same at each delivery of its
-/// message.
+/// The id of a task whose message contains none or cannot be parsed: the same at each delivery of
+/// the message.
 pub(super) fn id_from(queue: &QueueName, message: &MessageId) -> TaskId {
     let mut hash = Sha256::new();
     hash.update(queue.as_str());

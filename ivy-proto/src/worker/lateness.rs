@@ -1,9 +1,9 @@
-//! Noticing that the worker is woken too late to keep its leases.
+//! Detects that the worker is woken too late to renew its leases.
 //!
-//! A driver wakes the machine when something is due. One whose threads are blocked, by a handler that
-//! computes or waits without giving way, does so too late: leases end unrenewed, and their tasks run
-//! twice, though nothing is wrong with the queue. Moments stand still while the system is suspended,
-//! and what is late while no message is held does no harm.
+//! The driver wakes the worker when a timer is due. If its threads are blocked, for instance by a
+//! handler that computes without yielding, it does so late: leases end unrenewed and their tasks
+//! run twice, although the queue works. The monotonic clock stands still while the system is
+//! suspended. Lateness while no message is held is harmless.
 
 use std::time::Duration;
 
@@ -12,26 +12,25 @@ use crate::time::Moment;
 
 use super::Worker;
 
-/// A fifth of a lease, at most so long, is too late: on a lease of which less is left, no handler is
-/// started.
+/// A wake-up is too late by a fifth of a lease, or by `LONGEST_MARGIN`: with less of the lease left,
+/// no handler starts.
 const MARGINS_IN_A_LEASE: u32 = 5;
 const LONGEST_MARGIN: Duration = Duration::from_secs(5);
-/// How often it is reported at most.
+/// The shortest time between two reports.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
-/// When it was last reported that the worker was woken too late.
 #[derive(Debug, Default)]
 pub(super) struct Lateness {
     reported_at: Option<Moment>,
 }
 
 impl Worker {
-    /// Looks whether something was due long before now. To be asked before what is due is done.
+    /// Reports if a timer was due long ago. Must run before the due timers are handled.
     pub(super) fn check_lateness(&mut self) {
         let now = self.fx.now;
         let Some(due) = self.fx.timers.first_moment() else { return };
         let late = now.since(due);
-        // What is held is looked through only if this may be too late for any lease.
+        // Look through the held messages only if this may be too late for some lease.
         let Some(shortest) = self.config.capabilities.lease.shortest() else { return };
         if late < margin(shortest) || !self.lateness.may_report(now) {
             return;
@@ -49,7 +48,7 @@ impl Lateness {
     }
 }
 
-/// How late is too late for a lease.
+/// The lateness from which a lease is endangered.
 fn margin(lease: Duration) -> Duration {
     (lease / MARGINS_IN_A_LEASE).min(LONGEST_MARGIN)
 }

@@ -9,26 +9,26 @@ use crate::retry::Backoff;
 use crate::rng::Rng;
 use crate::time::{Moment, WallClock};
 
-/// The length of a lease that is that of a connection: no clock ends it, however it is set.
+/// The length of a lease that is bound to a connection and never expires.
 pub(super) const UNTIMED: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// A reservation that is renewed in time.
+/// The lease of a held message.
 #[derive(Debug)]
 pub(super) struct Lease {
     receipt: Receipt,
-    /// How long each renewal lasts.
+    /// The length to request at the next touch.
     length: Duration,
-    /// What the queue granted last.
+    /// The latest confirmed grant.
     granted: Renewal,
-    /// The renewal that would end it soonest, of those that the queue may have made unheard.
+    /// Of the renewals that the queue may have granted without a reply, the one that ends first.
     unheard: Option<Renewal>,
     touch: Touch,
     failures: u32,
-    /// How often the queue was asked to renew it.
+    /// How often a renewal was requested.
     renewals: u32,
 }
 
-/// For how long a lease was granted, from when on, and what the clock on the wall was then.
+/// A granted lease: its length, when it began, and the wall clock at that time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Renewal {
     pub(super) length: Duration,
@@ -39,28 +39,27 @@ pub(super) struct Renewal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Touch {
     Resting,
-    /// Under way; `unsure` if the answer to the one before was lost, so that the receipt may be
-    /// worthless already.
+    /// In flight; `unsure` if the reply to the previous touch was lost, so the receipt may already
+    /// be invalid.
     InFlight {
         unsure: bool,
     },
-    /// To be sent again with the same receipt.
+    /// To be repeated with the same receipt.
     Again {
         unsure: bool,
     },
 }
 
-/// What a failed touch means.
+/// The consequence of a failed touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TouchFailure {
-    /// The message is not ours any more.
+    /// The lease is lost.
     Lost,
-    /// Try again after this time.
+    /// Retry after this time.
     Again(Duration),
 }
 
 impl Lease {
-    /// The lease that a reserve brought.
     pub(super) fn new(receipt: Receipt, granted: Renewal) -> Self {
         let (length, touch) = (granted.length, Touch::Resting);
         Lease { receipt, length, granted, unheard: None, touch, failures: 0, renewals: 0 }
@@ -70,7 +69,7 @@ impl Lease {
         &self.receipt
     }
 
-    /// When it ends, by whichever clock says so first.
+    /// When the lease ends, by whichever clock is first.
     pub(super) fn until(&self, wall: WallClock) -> Moment {
         self.granted.until(wall)
     }
@@ -79,31 +78,31 @@ impl Lease {
         self.length
     }
 
-    /// The most renewals that the queue can have made.
+    /// An upper bound on the renewals that the queue has made.
     pub(super) fn renewals(&self) -> u32 {
         self.renewals
     }
 
-    /// From the next touch on, renew for so long.
+    /// Sets the length to request from the next touch on.
     pub(super) fn set_length(&mut self, length: Duration) {
         self.length = length;
     }
 
-    /// Whether a touch is under way: then the receipt is about to be replaced.
+    /// Whether a touch is in flight, which will replace the receipt.
     pub(super) fn is_being_touched(&self) -> bool {
         matches!(self.touch, Touch::InFlight { .. })
     }
 
-    /// Whether enough is left to start a handler: a fifth of the lease as it was granted, at most
-    /// 5 s. A renewal may be for less than what is left, and then counts before it is heard of.
+    /// Whether enough of the lease is left to start a handler: a fifth of the granted length, at
+    /// most 5 s. An unconfirmed renewal may be shorter than what was left, so it counts too.
     pub(super) fn allows_start(&self, now: Moment, wall: WallClock) -> bool {
         planted(Bug::NoLeaseMargin)
             || (self.granted.allows_start(now, wall)
                 && self.unheard.is_none_or(|unheard| unheard.allows_start(now, wall)))
     }
 
-    /// When to renew it: after 60 % of its length, give or take 10 %, so that the touches of many
-    /// workers spread out. Earlier, if the clock on the wall has leapt forward since it was granted.
+    /// When to renew the lease: after 60 % ± 10 % of its length, so that the touches of many
+    /// workers spread out; earlier if the wall clock has leapt forward since the grant.
     pub(super) fn touch_at(&self, wall: WallClock, rng: &mut Rng) -> Moment {
         if self.length >= UNTIMED {
             return Moment::FOREVER;
@@ -112,7 +111,7 @@ impl Lease {
         self.granted.from + after.saturating_sub(wall.ahead_of(self.granted.wall))
     }
 
-    /// A renewal is asked for. Gives what it will be if the queue grants it at once.
+    /// Records that a touch is sent. Returns the renewal if the queue grants it immediately.
     pub(super) fn touch_sent(&mut self, now: Moment, wall: WallClock) -> Renewal {
         let renewal = Renewal { length: self.length, from: now, wall };
         if self.unheard.is_none_or(|unheard| renewal.until(wall) < unheard.until(wall)) {
@@ -124,7 +123,7 @@ impl Lease {
         renewal
     }
 
-    /// The queue renewed the lease, at the earliest when it was asked to.
+    /// Records a granted renewal. It counts from the time of its request.
     pub(super) fn touched(&mut self, receipt: Receipt, granted: Renewal) {
         self.receipt = receipt;
         self.granted = granted;
@@ -133,8 +132,8 @@ impl Lease {
         self.failures = 0;
     }
 
-    /// The touch failed. While the answer may have been lost, the old receipt is tried once more:
-    /// if the queue still takes it, nothing had happened.
+    /// Records a failed touch. If the reply may have been lost, the old receipt is tried once more:
+    /// if the queue still accepts it, the lost touch had no effect.
     pub(super) fn touch_failed(&mut self, fault: &Fault, rng: &mut Rng) -> TouchFailure {
         if matches!(fault.kind(), FaultKind::LeaseLost | FaultKind::NoMessage | FaultKind::NoQueue)
         {
@@ -147,7 +146,7 @@ impl Lease {
             self.unheard = None;
         }
         if unsure && !was_unsure {
-            // The sooner the queue is asked, the sooner it is known whether the message is ours.
+            // The sooner the retry, the sooner the worker knows whether it still holds the lease.
             return TouchFailure::Again(Duration::ZERO);
         }
         let delay = Backoff::REQUESTS.delay(self.failures, rng);
@@ -157,14 +156,14 @@ impl Lease {
 }
 
 impl Renewal {
-    /// Whether it seems too old to start a handler on by the clock on the wall alone, which may have
-    /// been set, or may be right about a machine that slept.
+    /// Whether only the wall clock says that too little is left to start a handler. It may have
+    /// been set, or the machine may have slept.
     pub(super) fn is_doubtful(self, now: Moment, wall: WallClock) -> bool {
         wall != self.wall && self.allows_start(now, self.wall) && !self.allows_start(now, wall)
     }
 
-    /// When it ends: after its length, by the moments, which may have stood still while the machine
-    /// slept, or by the clock on the wall, whichever says so first.
+    /// When the lease ends: its length after the grant, by the monotonic clock, which may have
+    /// stood still while the machine slept, or by the wall clock, whichever is first.
     fn until(self, wall: WallClock) -> Moment {
         if self.length >= UNTIMED {
             return Moment::FOREVER;
@@ -197,7 +196,7 @@ mod tests {
         Lease::new(receipt("a"), renewal(30, Moment::EPOCH))
     }
 
-    /// The clock on the wall, after it leapt forward by so much.
+    /// The wall clock after a leap forward.
     fn leapt(seconds: u64) -> WallClock {
         WallClock::new(Duration::from_secs(1_700_000_000 + seconds))
     }
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_answer_is_followed_at_once_by_one_more_try_with_the_old_receipt() {
+    fn a_lost_reply_is_followed_by_an_immediate_retry_with_the_old_receipt() {
         let mut lease = lease();
         let mut rng = Rng::from_number(1);
         let lost = Fault::new(FaultKind::AnswerLost);
@@ -235,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_lost_answer_is_followed_at_once() {
+    fn only_the_first_lost_reply_is_followed_by_an_immediate_retry() {
         let lost = Fault::new(FaultKind::AnswerLost);
         let unreachable = Fault::new(FaultKind::Unreachable);
         let faults = [(&lost, true), (&lost, false), (&unreachable, false), (&lost, false)];
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_touch_that_cannot_be_sent_is_repeated_later_and_later() {
+    fn retries_of_an_unsent_touch_back_off() {
         let unreachable = Fault::new(FaultKind::Unreachable);
         let (mut lease, mut rng) = (lease(), Rng::from_number(1));
         let waits: Vec<_> = (0..20)
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_margin_is_a_part_of_what_was_granted_not_of_what_is_asked_for_next() {
+    fn the_margin_depends_on_the_granted_length_and_not_on_the_requested_one() {
         let mut lease = Lease::new(receipt("a"), renewal(2, Moment::EPOCH));
         lease.set_length(Duration::from_secs(600));
         assert!(lease.allows_start(Moment::EPOCH, WALL));
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn no_handler_starts_when_a_shorter_renewal_that_was_not_heard_of_would_have_ended() {
+    fn an_unconfirmed_shorter_renewal_prevents_a_start_after_its_end() {
         let at = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
         let mut rng = Rng::from_number(1);
         let mut lease = lease();
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn of_renewals_that_were_not_heard_of_the_one_that_would_end_soonest_counts() {
+    fn the_unconfirmed_renewal_that_ends_first_counts() {
         let at = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
         let lost = Fault::new(FaultKind::AnswerLost);
         for lengths in [[25, 10], [10, 25]] {
@@ -308,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shorter_renewal_that_surely_was_not_made_takes_nothing_away() {
+    fn a_shorter_renewal_that_was_not_sent_changes_nothing() {
         let at = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
         let mut lease = lease();
         lease.set_length(Duration::from_secs(20));
@@ -325,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_by_the_clock_that_says_so_first() {
+    fn it_ends_by_whichever_clock_is_first() {
         let at = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
         assert_eq!(lease().until(leapt(10)), at(20));
         assert_eq!(lease().until(leapt(3600)), at(0));
@@ -337,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lease_of_a_connection_is_neither_renewed_nor_ended_by_a_clock_however_it_is_set() {
+    fn the_lease_of_a_connection_is_neither_renewed_nor_ended_by_a_clock() {
         let century = 100 * 365 * 86_400;
         let lease = Lease::new(receipt("a"), renewal(century, Moment::EPOCH));
         let wall = leapt(2 * century);
@@ -347,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renewal_that_was_asked_for_before_the_clock_leapt_is_as_old_as_the_clock_says() {
+    fn a_renewal_requested_before_a_clock_leap_ends_by_the_wall_clock() {
         let at = |seconds| Moment::after_epoch(Duration::from_secs(seconds));
         let mut lease = lease();
         let before = lease.touch_sent(at(10), WALL);

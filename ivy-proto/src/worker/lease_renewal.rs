@@ -1,4 +1,4 @@
-//! Holding messages: leases are renewed in time, and a lost one stops its handler.
+//! Renews the leases of held messages, and cancels the handlers of those that are lost.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,19 +14,20 @@ use super::io::{CancelReason, Output, Timer};
 use super::job::{Job, Orphan, Progress, Stage};
 use super::lease::{Renewal, TouchFailure};
 
-/// How long a handler may hold a message that the queue takes back after `longest`: two leases less, so
-/// that what becomes of it can still be told. At least three quarters, where leases are long.
+/// How long a handler may run if the queue ends each lease after `longest`, however often it is
+/// renewed: two leases less, or a quarter less if leases are long, to leave time for the
+/// settlement.
 pub(super) fn handler_hold(longest: Duration, lease: Duration) -> Duration {
     longest.saturating_sub(lease.saturating_mul(2).min(longest / 4))
 }
 
-/// How soon to look again whether a lease can be renewed.
+/// When to retry a touch while the receipt is in use.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Worker {
-    /// Whether the message is not ours any more though its queue would not say so: where a late receipt
-    /// is not refused, an answer that comes after the end of a lease proves nothing, and nothing may be
-    /// asked with its receipt. A worker that is woken late meets this before the lease's own timer.
+    /// If the lease has ended on a queue that does not refuse stale receipts, loses it and returns
+    /// `true`: there a late reply proves nothing, and the receipt must not be used. A worker that
+    /// wakes late gets here before the lease's own timer fires.
     pub(super) fn is_too_late(&mut self, job: JobId) -> bool {
         let is_over = |held: &Job| held.lease.until(self.fx.wall) <= self.fx.now;
         let is_late = !self.config.capabilities.refuses_stale_receipts
@@ -86,8 +87,8 @@ impl Worker {
         }
     }
 
-    /// The message is not ours any more: nothing is told to the queue about it, and its handler is
-    /// told to stop.
+    /// Stops holding a message whose lease is lost, and cancels its handler. Nothing more about it
+    /// is sent to the queue.
     pub(super) fn lose_lease(&mut self, job: JobId) {
         let Some(held) = self.jobs.get(&job) else { return };
         let event = Event::LeaseLost {
@@ -99,7 +100,6 @@ impl Worker {
         self.forget(job);
     }
 
-    /// The leases of these receipts have ended.
     pub(super) fn lose_leases(&mut self, receipts: Vec<Receipt>) {
         if planted(Bug::LeasesOutliveConnection) {
             return;
@@ -113,13 +113,13 @@ impl Worker {
         for job in jobs {
             self.lose_lease(job);
         }
-        // Messages that are on their way may be among them.
+        // Messages of reserves in flight may be among them.
         if self.poller.promised() > 0 {
             self.lost_before_arrival.extend(lost.difference(&known).cloned());
         }
     }
 
-    /// The queue takes the message back soon, however often its lease is renewed.
+    /// The maximum hold time of the queue is almost over.
     pub(super) fn end_hold(&mut self, job: JobId) {
         let Some(held) = self.jobs.get(&job) else { return };
         match held.stage {
@@ -129,7 +129,7 @@ impl Worker {
         }
     }
 
-    /// If the job's handler runs, tells it to stop and lets it keep its slot until it does.
+    /// Cancels the job's handler if it runs; the handler keeps its slot until it ends.
     pub(super) fn orphan(&mut self, job: JobId, reason: CancelReason) {
         let Some(held) = self.jobs.get(&job) else { return };
         if let (Stage::Running { started_at, .. }, Some(scheduled)) = (&held.stage, &held.scheduled)
@@ -148,7 +148,7 @@ impl Worker {
         }
     }
 
-    /// Stops holding a message.
+    /// Removes a job and its timers.
     pub(super) fn forget(&mut self, job: JobId) {
         let Some(held) = self.jobs.remove(&job) else { return };
         self.suspects.ended(job);
@@ -173,7 +173,7 @@ impl Worker {
         }
     }
 
-    /// A handler has used up its time. What it still returns counts only if it is a result.
+    /// Cancels a handler that exceeded its time. Its outcome still counts if it is a success.
     pub(super) fn stop_overdue(&mut self, job: JobId, reason: CancelReason) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
         if let Stage::Running { overdue, .. } = &mut held.stage {
@@ -182,7 +182,7 @@ impl Worker {
         }
     }
 
-    /// Goes on with a settlement that waited for a touch to end.
+    /// Continues a settlement that waited for a touch to end.
     fn settle_if_due(&mut self, job: JobId) {
         let due = self
             .jobs

@@ -1,15 +1,16 @@
-//! Leases that have ended before the message of which they are has arrived.
+//! Leases that ended before their message arrived.
 //!
-//! What a backend reports of its connection may overtake the answer to a reserve that came by it.
+//! A backend's report about its connection may overtake a reserve's reply that was received through
+//! it.
 
 use std::collections::BTreeSet;
 
 use crate::id::Receipt;
 
-/// How many are remembered. A lost lease that is forgotten costs a second run of its task.
+/// The most receipts that are remembered. Forgetting one costs a second run of its task.
 const MOST: usize = 10_000;
 
-/// Receipts that are worthless when they arrive.
+/// Receipts that are already invalid when they arrive.
 #[derive(Debug, Default)]
 pub(super) struct LostBeforeArrival(BTreeSet<Receipt>);
 
@@ -21,7 +22,7 @@ impl LostBeforeArrival {
         }
     }
 
-    /// Whether this receipt is one of them. Each arrives once.
+    /// Removes this receipt. Returns whether it was lost; each arrives once.
     pub(super) fn take(&mut self, receipt: &Receipt) -> bool {
         !self.0.is_empty() && self.0.remove(receipt)
     }
@@ -30,7 +31,6 @@ impl LostBeforeArrival {
         self.0.is_empty()
     }
 
-    /// Nothing is on its way any more.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

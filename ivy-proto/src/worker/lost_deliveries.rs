@@ -1,57 +1,57 @@
-//! How many deliveries of a message were lost, and when a message must be replaced so that this
-//! stays known.
+//! Counts the lost deliveries of a message, and decides when a message must be replaced to keep the
+//! count.
 //!
-//! A delivery ends with its handler, by a release on purpose, or it is lost: its worker crashed, or
-//! its lease ended. Only lost ones say that a task may crash its workers.
+//! A delivery ends with its handler or by a deliberate release, or it is lost: its worker crashed,
+//! or its lease ended. Only lost deliveries indicate that a task may crash its workers.
 //!
-//! Where the queue's counts are exact, the queue says how many were lost. Elsewhere its count is an
-//! upper bound, since it includes renewals and releases, or it is a flag: there was an earlier
-//! delivery. There the message carries the number, as `options.ivy.lost`, and a copy that carries
-//! another number replaces it:
+//! If the queue's counts are exact, they contain the lost deliveries. Otherwise the count is an
+//! upper bound, because it includes renewals and releases, or only a flag: there was an earlier
+//! delivery. Then the message carries the number as `options.ivy.lost`, and a copy with another
+//! number replaces it:
 //!
 //! * Just before a start that follows a lost delivery, by a copy with one more. The queue counts
-//!   the copy's deliveries from 1, so that it runs when it is delivered, and is replaced again only
+//!   the copy's deliveries from 1, so it runs when it is delivered, and is replaced again only
 //!   after that delivery was lost as well.
-//! * At a release on purpose, by a copy with the same number, so that the release is not taken for a
-//!   lost delivery.
+//! * At a deliberate release, by a copy with the same number, so that the release does not count as
+//!   a lost delivery.
 //!
 //! Most messages are delivered once and never carry a number: up to a small count they are started
-//! and released as they are. A flag says as little as a large count.
+//! and released unchanged. A flag has no such margin.
 
 use crate::planted::{Bug, planted};
 use crate::queue::DeliveryCount;
 
-/// Up to this count a message that carries no number is started as it is.
+/// Up to this count a message without a number starts unchanged.
 const STARTS_AS_IT_IS: u32 = 5;
 
-/// What is known of the deliveries of a message when it is delivered.
+/// The known facts about earlier deliveries of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Deliveries {
-    /// How many ended with a failed attempt, after which the message itself was released.
+    /// How many ended with a failed attempt and a release of the message itself.
     pub(super) failed: u32,
-    /// How many were lost, as far as is known.
+    /// How many were lost, as far as known.
     pub(super) lost: u32,
     /// Whether it may have been delivered before.
     pub(super) is_again: bool,
-    /// Whether the queue keeps them apart, and with them the failed attempts.
+    /// Whether the queue counts exactly, and so also counts the failed attempts.
     pub(super) are_exact: bool,
     record: Record,
 }
 
-/// Where the number of lost deliveries is kept.
+/// Where the number of lost deliveries is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Record {
-    /// Not in the message: the queue keeps it, or the message must stay as it is.
+    /// Not in the message: the queue counts, or the message must not be changed.
     Elsewhere,
     /// In the message.
     Message { count: u32, carries_it: bool },
-    /// In the message, on a queue that tells only whether it was delivered before.
+    /// In the message; the queue reports only whether it was delivered before.
     FlaggedMessage { is_again: bool },
 }
 
 impl Deliveries {
-    /// Of a message that carries a number of lost deliveries, or 0. Only where its task allows
-    /// retries may there be a copy of it.
+    /// Evaluates the queue's count and the number that the message carries, or 0. Only a task that
+    /// allows retries may be copied.
     pub(super) fn new(count: DeliveryCount, carried: u32, allows_retries: bool) -> Self {
         let carries_it = carried > 0;
         let (failed, lost, is_again, record) = match count {
@@ -66,7 +66,8 @@ impl Deliveries {
                 let record = Record::Message { count, carries_it };
                 (0, u32::from(record.follows_a_loss()), count > 1 || carries_it, record)
             }
-            // The queue's count must do: renewals included, it may be so many times larger.
+            // Only the queue's count is available; it includes renewals, so it may be this many
+            // times too large.
             DeliveryCount::UpperBound(count) => {
                 let count = count.get();
                 (0, (count - 1) / STARTS_AS_IT_IS, count > 1, Record::Elsewhere)
@@ -84,40 +85,39 @@ impl Deliveries {
         Deliveries { failed, lost: carried.saturating_add(lost), is_again, are_exact, record }
     }
 
-    /// From now on the message stays as it is.
+    /// Forbids replacing the message.
     pub(super) fn keep_the_message(&mut self) {
         self.record = Record::Elsewhere;
     }
 
-    /// Whether a copy with the number of lost deliveries must replace the message before its start.
+    /// Whether a copy with the number of lost deliveries must replace the message before it starts.
     pub(super) fn replace_before_start(self) -> bool {
         self.record.follows_a_loss()
     }
 
-    /// Whether a copy must replace the message when it is released on purpose, after it was renewed
-    /// so often.
+    /// Whether a copy must replace the message at a deliberate release after this many renewals.
     pub(super) fn replace_at_release(self, renewals: u32) -> bool {
         match self.record {
             Record::Elsewhere => false,
             Record::FlaggedMessage { .. } | Record::Message { carries_it: true, .. } => true,
-            // Released as it is, its next delivery would count more.
+            // If it were released unchanged, its next delivery would have a higher count.
             Record::Message { count, .. } => count.saturating_add(renewals) >= STARTS_AS_IT_IS,
         }
     }
 
-    /// Whether so many were lost that the task must be taken to crash its workers.
+    /// Whether so many were lost that the task is considered to crash its workers.
     pub(super) fn are_too_many(self, limit: u32) -> bool {
         self.lost >= limit
     }
 
-    /// Whether so many were lost that the task may be what crashes workers.
+    /// Whether so many were lost that the task may be crashing workers.
     pub(super) fn make_a_suspect(self, limit: u32) -> bool {
         self.lost >= limit / 2
     }
 }
 
 impl Record {
-    /// Whether the last delivery was lost, or may have been by the queue's count alone.
+    /// Whether the last delivery was lost, or may have been according to the queue's count.
     fn follows_a_loss(self) -> bool {
         match self {
             Record::Elsewhere => false,
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn exact_counts_are_believed() {
+    fn exact_counts_are_trusted() {
         let count = DeliveryCount::Exact { failed: 3, lost: 4 };
         let deliveries = Deliveries::new(count, 0, true);
         assert_eq!((deliveries.failed, deliveries.lost), (3, 4));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn up_to_a_count_of_five_a_message_starts_as_it_is_and_nothing_is_held_against_it() {
+    fn up_to_a_count_of_five_a_message_starts_unchanged_and_no_delivery_counts_as_lost() {
         for count in 1..=5 {
             let deliveries = Deliveries::new(counted(count), 0, true);
             assert!(!deliveries.replace_before_start(), "{count}");
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn however_large_the_queues_count_is_it_counts_as_one_lost_delivery() {
+    fn a_larger_count_of_the_queue_counts_as_one_lost_delivery() {
         for count in [6, 52, 100_000, u32::MAX] {
             let deliveries = Deliveries::new(counted(count), 0, true);
             assert!(deliveries.replace_before_start(), "{count}");
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_that_the_next_delivery_would_take_for_a_loss_replaces_the_message() {
+    fn a_release_that_would_look_like_a_loss_replaces_the_message() {
         let replaced = |count, carried, renewals| {
             Deliveries::new(counted(count), carried, true).replace_at_release(renewals)
         };
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_counts_as_one_lost_delivery_and_no_release_is_left_to_raise_it() {
+    fn a_flag_counts_as_one_lost_delivery_and_each_release_replaces_the_message() {
         let of = |is_again, carried, allows_retries| {
             Deliveries::new(DeliveryCount::Redelivered(is_again), carried, allows_retries)
         };
@@ -194,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn a_message_whose_task_allows_no_retries_stays_as_it_is_and_its_queues_count_must_do() {
+    fn without_retries_a_message_stays_unchanged_and_the_queues_count_decides() {
         let of = |count| Deliveries::new(counted(count), 0, false);
         assert!(!of(u32::MAX).replace_before_start() && !of(u32::MAX).replace_at_release(9));
         assert!(!of(50).are_too_many(10) && of(51).are_too_many(10));
     }
 
     #[test]
-    fn what_the_queue_does_not_say_is_held_against_nobody() {
+    fn an_unknown_count_means_no_lost_delivery() {
         let deliveries = Deliveries::new(DeliveryCount::Unknown, 0, true);
         assert_eq!((deliveries.lost, deliveries.is_again), (0, false));
         assert_eq!(DeliveryCount::from_reserved_count(Some(0)), DeliveryCount::Unknown);

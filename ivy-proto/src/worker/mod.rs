@@ -1,10 +1,10 @@
-//! The worker: reserves messages, has their tasks run, and settles each message exactly as its
-//! task ended.
+//! The worker: reserves messages, runs their tasks, and settles each message according to its
+//! task's outcome.
 //!
-//! Feed it what happens with [`Worker::handle_input`], in any number; take what it wants done with
-//! [`Worker::poll_output`], in any rhythm, until it says [`Output::Wait`]. Nothing is lost or
-//! reordered by polling late. When the time of a wait has come, feed [`Input::Tick`]; the next
-//! wait is strictly later.
+//! Report what happened with [`Worker::handle_input`], and execute what [`Worker::poll_output`]
+//! returns until it returns [`Output::Wait`]. Several inputs may precede a poll; polling late
+//! neither loses nor reorders outputs. When the deadline of a wait has passed, feed
+//! [`Input::Tick`]; the next deadline is strictly later.
 //!
 //! ```text
 //!               ┌────────── poller: which queue, how many ──────────┐
@@ -15,12 +15,13 @@
 //!               └────────────────────────────►└─ dead letter: Post copy, delete
 //! ```
 //!
-//! A message is deleted only after its handler returned, or after its successor or its dead-letter
-//! copy was accepted. Whatever goes wrong in between, its lease ends and it is delivered again.
+//! A message is deleted only after its handler returned, or after the queue accepted its successor
+//! or its dead-letter copy. If anything goes wrong in between, its lease ends and the message is
+//! delivered again.
 //!
 //! # Driving it
 //!
-//! A worker against the in-memory broker, without any adapter.
+//! A worker on the in-memory broker, without an adapter:
 //!
 //! ```
 //! use std::{collections::BTreeMap, time::Duration};
@@ -44,14 +45,14 @@
 //! let mut now = Moment::EPOCH;
 //! broker.handle_input(broker::Input::Request(RequestId(0), post.into()), now)?;
 //!
-//! let mut asked = BTreeMap::new();
+//! let mut ops = BTreeMap::new();
 //! let mut results = Vec::new();
 //! loop {
 //!     match worker.poll_output() {
-//!         Output::Queue(op, ask) => {
-//!             let id = RequestId(asked.len() as u64 + 1);
-//!             asked.insert(id, op);
-//!             broker.handle_input(broker::Input::Request(id, ask.into()), now)?;
+//!         Output::Queue(op, request) => {
+//!             let id = RequestId(ops.len() as u64 + 1);
+//!             ops.insert(id, op);
+//!             broker.handle_input(broker::Input::Request(id, request.into()), now)?;
 //!         }
 //!         Output::CancelQueue(op) => {
 //!             let lost = Fault::new(ivy_proto::queue::FaultKind::AnswerLost);
@@ -68,12 +69,12 @@
 //!         Output::Event(_) => {}
 //!         Output::Finished => break,
 //!         Output::Wait(deadline) => match broker.poll_output() {
-//!             broker::Output::Response(id, answer) => {
-//!                 let Some(op) = asked.get(&id) else { continue };
-//!                 let answer = answer.map(QueueReply::from).map_err(Fault::from);
-//!                 worker.handle_input(Input::Queue(*op, answer), now)?;
+//!             broker::Output::Response(id, reply) => {
+//!                 let Some(op) = ops.get(&id) else { continue };
+//!                 let reply = reply.map(QueueReply::from).map_err(Fault::from);
+//!                 worker.handle_input(Input::Queue(*op, reply), now)?;
 //!             }
-//!             // Nothing to do: let time pass.
+//!             // No reply is pending: let time pass.
 //!             broker::Output::Wait(_) => {
 //!                 now = deadline.map_or(now, |deadline| deadline.at);
 //!                 worker.handle_input(Input::Tick, now)?;
@@ -152,7 +153,7 @@ use replay_window::CompletedMessages;
 use suspects::Suspects;
 use tasks::Tasks;
 
-/// The worker's state machine.
+/// The worker's state machine. See the [module documentation](self) for how to drive it.
 #[derive(Debug)]
 pub struct Worker {
     config: WorkerConfig,
@@ -170,10 +171,11 @@ pub struct Worker {
     failed_openings: FailedOpenings,
     lost_before_arrival: LostBeforeArrival,
     releases: Releases,
-    /// How many handlers run for a message that is still held.
+    /// How many handlers run whose message is still held.
     running: usize,
     coalescing: ReserveCoalescing,
-    /// Handlers that run on without a message. They keep their slots until they end.
+    /// Handlers that still run although their message is no longer held. Each keeps its slot until
+    /// it ends.
     orphans: BTreeMap<JobId, Orphan>,
     acks: Acks,
     notices: Notices,
@@ -183,7 +185,7 @@ pub struct Worker {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    /// Nothing was fed yet.
+    /// No input yet.
     New,
     Running,
     Paused,
@@ -194,12 +196,12 @@ enum Mode {
 }
 
 impl Worker {
-    /// A worker with this configuration. `seed` is 32 bytes from a generator for
-    /// cryptography, never used before, for jitter and for sealing; `wall` tells what
-    /// the clock on the wall shows, for deadlines that travel, until [`Input::Clock`] tells otherwise.
+    /// Creates a worker. `seed` must be 32 fresh bytes from a cryptographic random number
+    /// generator; they seed jitter and sealing. `wall` is the current wall clock, for deadlines
+    /// that messages carry; [`Input::Clock`] updates it.
     ///
     /// # Errors
-    /// If the configuration breaks a rule.
+    /// Returns an error if the configuration breaks a rule.
     pub fn new(
         config: WorkerConfig,
         seed: [u8; 32],
@@ -239,11 +241,12 @@ impl Worker {
         })
     }
 
-    /// Takes in what happened at `now`. A moment before an earlier one counts as that one.
+    /// Handles what happened at `now`. A `now` that goes backwards is raised to the latest one
+    /// seen.
     ///
     /// # Errors
-    /// If the driver made a mistake, such as answering an operation twice. Then nothing was
-    /// changed.
+    /// Returns an error if the driver breaks the contract, for instance by replying to an operation
+    /// twice. The worker is then unchanged.
     pub fn handle_input(&mut self, input: Input, now: Moment) -> Result<(), Misuse> {
         self.check(&input)?;
         self.fx.now = self.fx.now.max(now);
@@ -281,14 +284,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes the next thing to be done. [`Output::Wait`] means that there is none.
-    #[must_use = "an output that is not carried out is lost"]
+    /// Returns the next thing to do. [`Output::Wait`] means that there is nothing to do before the
+    /// next input or the deadline.
+    #[must_use = "an output that is not executed is lost"]
     pub fn poll_output(&mut self) -> Output {
         self.fx.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.next_deadline()))
     }
 
-    /// How many messages are held now, how many of them wait, how many handlers run, and how much is
-    /// kept to be published.
+    /// What the worker currently holds: messages, handlers, and the bytes of unpublished notices.
     #[must_use]
     pub fn load(&self) -> Load {
         Load {
@@ -319,7 +322,6 @@ impl Worker {
         }
     }
 
-    /// Whether the handler of this job has not ended.
     fn has_running(&self, job: JobId) -> bool {
         let runs = |held: &Job| matches!(held.stage, Stage::Running { .. });
         self.orphans.contains_key(&job) || self.jobs.get(&job).is_some_and(runs)
@@ -344,7 +346,7 @@ impl Worker {
                         queue.wake();
                     }
                 }
-                // The queues are asked after each input.
+                // The queues are polled after each input.
                 Timer::Coalesced => {}
                 Timer::Publish => self.notices.rested(&mut self.fx),
                 Timer::Standstill => self.report_standstill(),
@@ -355,8 +357,9 @@ impl Worker {
         }
     }
 
-    /// Before the first poll, tells of leases that the queue need not grant, and looks for rules of
-    /// its server that would move messages without a reason.
+    /// Before the first poll, reports leases that are shorter than the backend's documented
+    /// minimum, and looks for dead-letter rules of the server, which would move messages without a
+    /// reason.
     fn start(&mut self) {
         if self.mode != Mode::New {
             return;
@@ -377,7 +380,7 @@ impl Worker {
         }
     }
 
-    /// How many slots handlers and messages that are about to start have.
+    /// How many slots are in use, by handlers and by messages about to start.
     fn slots_taken(&self) -> usize {
         self.running + self.orphans.len() + self.replacing.slots()
     }
@@ -387,19 +390,18 @@ impl Worker {
     }
 }
 
-/// What a worker is busy with.
+/// How busy a worker is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Load {
     /// Messages that are reserved and not yet settled.
     pub held: usize,
-    /// Those of them that wait for a handler that has not ended. With the handlers that run, they are
-    /// never more than the handlers that may run at a time and one for each physical queue.
+    /// How many of the held messages wait for a free slot. Waiting messages and running handlers
+    /// together never exceed the concurrency plus one for each physical queue.
     pub waiting: usize,
     /// Handlers that have not ended.
     pub running: usize,
-    /// The bytes of the notices that wait to be published, and of those whose publication has not
-    /// been answered.
+    /// The bytes of the notices that wait to be published or are being published.
     pub notice_bytes: usize,
 }
 

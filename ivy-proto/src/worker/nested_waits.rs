@@ -1,8 +1,6 @@
-//! Handlers that wait for the results of other tasks.
-//!
-//! Where every slot of a worker is taken by a handler that waits for a task which the worker would run
-//! itself, nothing moves until a wait ends: that is reported while it lasts. When the worker drains, it
-//! runs no more tasks, so each wait is ended, and a handler that fails then is given back.
+//! If every slot is taken by a handler that waits for a task of a queue this worker serves, nothing
+//! progresses until a wait ends; the worker reports this while it lasts. A draining worker runs no
+//! more tasks, so it ends the waits, and releases the messages of handlers that then fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,18 +12,18 @@ use crate::time::Moment;
 use super::io::{Output, Timer};
 use super::{Mode, Worker};
 
-/// How long a standstill lasts before it is reported: other workers may run what is waited for.
+/// How long a standstill lasts before it is reported; other workers may run the awaited tasks.
 const REPORT_AFTER: Duration = Duration::from_secs(5);
-/// How long until it may be reported again.
+/// The shortest time between two reports.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
-/// How many of the waits are named.
+/// How many waits a report names.
 const MOST_NAMED: usize = 3;
 
-/// What handlers wait for.
+/// The waits of the running handlers.
 #[derive(Debug, Default)]
 pub(super) struct NestedWaits {
     in_flight: BTreeMap<JobId, Wait>,
-    /// Those whose waits were ended.
+    /// Jobs whose waits were ended.
     interrupted: BTreeSet<JobId>,
     reported_at: Option<Moment>,
     is_watched: bool,
@@ -38,7 +36,7 @@ struct Wait {
 }
 
 impl NestedWaits {
-    /// A handler has ended. Says whether its waits were ended before.
+    /// Forgets a handler that has ended. Returns whether its waits had been ended.
     pub(super) fn handler_ended(&mut self, job: JobId) -> bool {
         self.in_flight.remove(&job);
         self.interrupted.remove(&job)
@@ -46,9 +44,8 @@ impl NestedWaits {
 }
 
 impl Worker {
-    /// A handler waits for the result of a task.
     pub(super) fn begin_wait(&mut self, job: JobId, waits_for: TaskRef) {
-        // What a handler has started elsewhere may wait for longer than the handler runs.
+        // A task that the handler spawned may wait longer than the handler runs.
         if !self.has_running(job) {
             return;
         }
@@ -59,12 +56,11 @@ impl Worker {
         }
     }
 
-    /// A handler waits no longer.
     pub(super) fn end_wait(&mut self, job: JobId) {
         self.waits.in_flight.remove(&job);
     }
 
-    /// The worker drains: ends the waits of its handlers.
+    /// Ends the waits of all handlers, because the worker drains.
     pub(super) fn interrupt_waits(&mut self) {
         for job in self.waits.in_flight.keys().copied().collect::<Vec<_>>() {
             self.interrupt(job);
@@ -77,14 +73,14 @@ impl Worker {
         }
     }
 
-    /// Sees to it that a standstill is reported in time.
+    /// Starts or stops the timer that reports a standstill.
     pub(super) fn watch_for_standstill(&mut self) {
         let report_at = self.standstill_since().map(|since| {
             let earliest = self.waits.reported_at.map(|reported| reported + REPORT_EVERY);
             earliest.unwrap_or_default().max(since + REPORT_AFTER)
         });
         match report_at {
-            // What is overdue is set once, so that inputs that follow do not put it off.
+            // An overdue report is set once, so that later inputs do not postpone it.
             Some(at) if at > self.fx.now || self.fx.timers.at(&Timer::Standstill).is_none() => {
                 self.fx.set_timer(Timer::Standstill, at.since(self.fx.now));
             }
@@ -95,12 +91,12 @@ impl Worker {
         self.waits.is_watched = report_at.is_some();
     }
 
-    /// Since when every slot has been taken by a handler that waits for a task of a queue which this
-    /// worker serves, if that is so.
+    /// Since when every slot has been taken by a handler that waits for a task of a queue this
+    /// worker serves, if that is the case.
     fn standstill_since(&self) -> Option<Moment> {
         let waits = &self.waits.in_flight;
         let taken = self.running + self.orphans.len();
-        // One that is suspected of killing workers runs alone.
+        // A suspect runs alone.
         let is_full = taken >= self.config.concurrency || self.suspects.one_runs();
         if waits.is_empty() || waits.len() < taken || !is_full || self.mode != Mode::Running {
             return None;
@@ -112,7 +108,6 @@ impl Worker {
         waits.values().map(|wait| wait.since).max()
     }
 
-    /// A standstill has lasted for long.
     pub(super) fn report_standstill(&mut self) {
         let Some(since) = self.standstill_since() else { return };
         self.waits.reported_at = Some(self.fx.now);

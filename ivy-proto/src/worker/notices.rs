@@ -1,4 +1,4 @@
-//! Notices on their way out: best effort, bounded, and never in the way of a message.
+//! Publishes notices: best effort, bounded, and never delaying a message.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use crate::time::Moment;
 use super::effects::Effects;
 use super::io::Timer;
 
-/// The most notices that wait or are under way; beyond it the oldest waiting one is dropped.
+/// The most notices that wait or are in flight; beyond it the oldest waiting one is dropped.
 const MOST_KEPT: usize = 1000;
-/// How long a notice is kept for a notifier that cannot be reached.
+/// How long a notice is retained while the notifier is unreachable.
 const KEPT_FOR: Duration = Duration::from_secs(60);
-/// After so many failures in a row the notifier counts as degraded.
+/// The notifier counts as degraded after this many consecutive failures.
 const DEGRADED_AFTER: u32 = 3;
 
-/// What a notice tells of its task.
+/// What a notice reports about its task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoticeKind {
     Success,
     Failure,
-    /// Its message was given back: its caller waits on, with or without the notice.
+    /// The message was released; its caller continues to wait, with or without the notice.
     Held,
 }
 
@@ -43,11 +43,12 @@ impl OutgoingNotice {
     }
 }
 
-/// At most half of what is kept, in number and in bytes, is under way at a time: a notifier that does
-/// not answer then leaves the other half to the newest notices.
+/// The notices that wait or are in flight. At most half of the limits, in number and in bytes, is
+/// in flight at a time, so that a notifier that does not reply leaves the other half to the newest
+/// notices.
 #[derive(Debug)]
 pub(super) struct Notices {
-    /// The most bytes that wait or are under way.
+    /// The most bytes that wait or are in flight.
     most_bytes: usize,
     waiting: VecDeque<(OutgoingNotice, Moment)>,
     waiting_bytes: usize,
@@ -55,14 +56,14 @@ pub(super) struct Notices {
     under_way_bytes: usize,
     paused: bool,
     failures: u32,
-    /// Whether the notifier failed, and is left alone until a timer ends.
+    /// Whether the notifier failed and is paused until a timer ends.
     resting: bool,
-    /// Whether it was told that there is no notifier.
+    /// Whether the missing notifier was reported.
     reported_missing: bool,
 }
 
 impl Notices {
-    /// Keeps notices of up to so many bytes in all.
+    /// `most_bytes` bounds the notices that wait or are in flight.
     pub(super) fn new(most_bytes: usize) -> Self {
         Notices {
             most_bytes,
@@ -81,13 +82,13 @@ impl Notices {
         self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
-    /// The bytes of all notices that wait or are under way.
+    /// The bytes of all notices that wait or are in flight.
     pub(super) fn bytes(&self) -> usize {
         self.waiting_bytes + self.under_way_bytes
     }
 
     pub(super) fn send(&mut self, notice: OutgoingNotice, fx: &mut Effects) {
-        // What ends no wait takes nobody's place.
+        // This kind ends no wait, so it displaces no other notice.
         if notice.kind == NoticeKind::Held && !self.has_room(notice.size()) {
             return dropped(notice, NoticeDropReason::Overflow, fx);
         }
@@ -101,7 +102,7 @@ impl Notices {
         self.flush(fx);
     }
 
-    /// A caller waits for a notice, and there is no notifier.
+    /// Reports that a caller waits for a notice although there is no notifier.
     pub(super) fn report_no_notifier(&mut self, task: TaskRef, fx: &mut Effects) {
         fx.event(Event::NoticeDropped { task, reason: NoticeDropReason::NoNotifier });
         if !std::mem::replace(&mut self.reported_missing, true) {
@@ -118,7 +119,7 @@ impl Notices {
         self.flush(fx);
     }
 
-    /// The time to leave the notifier alone is over.
+    /// The pause after a failure has ended.
     pub(super) fn rested(&mut self, fx: &mut Effects) {
         self.resting = false;
         self.flush(fx);
@@ -128,7 +129,7 @@ impl Notices {
         self.in_flight.contains(&op)
     }
 
-    /// A publication has ended.
+    /// Handles the result of a publication.
     pub(super) fn published(
         &mut self,
         op: OpId,
@@ -159,14 +160,14 @@ impl Notices {
         self.flush(fx);
     }
 
-    /// The worker drains: what waits is tried once more, now, or dropped.
+    /// The worker drains: waiting notices are tried once more immediately, or dropped.
     pub(super) fn drain(&mut self, fx: &mut Effects) {
         self.paused = false;
         fx.timers.stop(&Timer::Publish);
         self.rested(fx);
     }
 
-    /// The time for draining is over. What is under way may still be answered.
+    /// The drain limit has passed. Publications in flight may still end.
     pub(super) fn drop_waiting(&mut self, fx: &mut Effects) {
         fx.timers.stop(&Timer::Publish);
         while let Some((notice, _)) = self.take_first() {
@@ -186,7 +187,7 @@ impl Notices {
             let why = Trouble::Notifier(fault.clone());
             fx.event(Event::Degraded { part: Part::Notifier, why });
         }
-        // What may have been published is not published twice.
+        // A notice that may have been published is not published twice.
         if fault.surely_not_published() && fx.now.since(since) < KEPT_FOR {
             self.waiting_bytes += notice.size();
             self.waiting.push_front((notice, since));

@@ -1,4 +1,4 @@
-//! Telling callers how their tasks ended, or that they wait for another worker.
+//! Notifies callers of their tasks' results, or that the task waits for another worker.
 
 use crate::event::{Event, NoticeDropReason, TaskRef};
 use crate::id::MessageId;
@@ -12,19 +12,19 @@ use super::Worker;
 use super::job::{DeadLettering, Scheduled};
 use super::notices::{NoticeKind, OutgoingNotice};
 
-/// Who wants to hear of a task.
+/// The recipient of a task's notice.
 enum NoticeRecipient<'a> {
-    /// The caller, on its own channel.
+    /// The caller, on its own reply channel.
     Caller(ChannelName, &'a IvyOptions),
-    /// Peers of the original, on the channel that they share.
+    /// Peers of the original, on the shared channel.
     PeersOfTheOriginal,
-    /// The message asks for a channel that this worker does not publish to.
+    /// The message names a channel that this worker does not publish to.
     ForeignChannel,
     Nobody,
 }
 
 impl Worker {
-    /// Tells that a task is done, with this output unless that is nested too deep.
+    /// Notifies that a task is done. `output` is `None` if it is nested too deep.
     pub(super) fn notify_success(
         &mut self,
         message: &MessageId,
@@ -52,7 +52,7 @@ impl Worker {
                 self.send(task, channel, NoticeKind::Success, payload);
             }
             NoticeRecipient::PeersOfTheOriginal => {
-                // Its notices cannot say why a result is missing.
+                // These notices have no field for why a result is missing.
                 let output = output.cloned().unwrap_or_else(RawJson::null);
                 let notice = Notice::success_for_original(message, queue, envelope, &output);
                 self.send(task, shared, NoticeKind::Success, notice.to_payload());
@@ -62,7 +62,7 @@ impl Worker {
         }
     }
 
-    /// Tells that a task was put aside. Peers of the original are told of successes only.
+    /// Notifies that a task was dead-lettered. Peers of the original receive successes only.
     pub(super) fn notify_failure(
         &mut self,
         message: &MessageId,
@@ -80,7 +80,7 @@ impl Worker {
         });
     }
 
-    /// Tells that a task's message was given back, since it is not for this worker.
+    /// Notifies that this worker cannot decide on a task and released its message.
     pub(super) fn notify_held(
         &mut self,
         message: &MessageId,
@@ -93,7 +93,7 @@ impl Worker {
         });
     }
 
-    /// Sends a notice that is for a caller on its own channel alone.
+    /// Sends a notice that only the caller receives, on its own channel.
     fn notify_caller(
         &mut self,
         task: &TaskRef,
@@ -128,7 +128,7 @@ impl Worker {
         self.fx.event(Event::NoticeDropped { task, reason });
     }
 
-    /// There is no notifier. Only a caller that waits on a channel misses something.
+    /// Reports the missing notifier if the caller waits for a notice.
     fn report_no_notifier(&mut self, task: &TaskRef, ivy: Option<&IvyOptions>) {
         if ivy.is_some_and(|ivy| ivy.reply.is_some()) {
             self.notices.report_no_notifier(task.clone(), &mut self.fx);
@@ -153,9 +153,9 @@ fn recipient<'a>(shared: &ChannelName, ivy: Option<&'a IvyOptions>) -> NoticeRec
     }
 }
 
-/// Whether the channel is one that a producer of this prefix listens on alone. Whoever can post
-/// could otherwise make workers publish to the shared channel, where a task name that a peer of
-/// the original does not know ends its process.
+/// Whether the channel is a reply channel under this prefix. Otherwise a message could make workers
+/// publish to the shared channel, where an unknown task name ends the process of a peer of the
+/// original.
 fn is_reply_channel(channel: &str, prefix: &ChannelName) -> bool {
     ChannelName::reply_prefix_in(channel) == Some(prefix.as_str())
 }

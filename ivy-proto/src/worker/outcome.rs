@@ -1,4 +1,4 @@
-//! How a handler ended, and what becomes of its message.
+//! Handles the outcome of a handler: success, retry or dead letter.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use super::io::{CancelReason, JobOutcome, Timer};
 use super::job::{DeadLettering, Job, Orphan, Scheduled, Settlement, Stage};
 use super::poller::Rest;
 
-/// How long a queue and a message rest after the system gave no thread to run the message's handler
-/// in.
+/// How long a queue and a message are paused after the system could not start a thread for the
+/// message's handler.
 const NO_THREAD_REST: Duration = Duration::from_secs(1);
 
 impl Worker {
@@ -24,7 +24,7 @@ impl Worker {
         let was_interrupted = self.waits.handler_ended(job);
         self.lose_ended_lease(job);
         if let Some(orphan) = self.orphans.remove(&job) {
-            // Its message may be running elsewhere: what it returned does not count.
+            // Another worker may be running its message, so its result does not count.
             return self.orphan_ended(&orphan, outcome);
         }
         let Some(held) = self.jobs.get(&job) else { return };
@@ -52,13 +52,13 @@ impl Worker {
             JobOutcome::Failed(error) => error,
             JobOutcome::Panicked(message) => panicked(&message),
             JobOutcome::Cancelled if overdue == Some(CancelReason::LeaseLimit) => {
-                TaskError::new("the handler took longer than the queue lets a message be held")
+                TaskError::new("the handler exceeded the queue's limit for holding a message")
             }
             JobOutcome::Cancelled if overdue.is_some() => {
                 let limit = scheduled.time_limit.unwrap_or_default();
-                TaskError::new(format!("the handler took longer than its limit of {limit:?}"))
+                TaskError::new(format!("the handler exceeded its time limit of {limit:?}"))
             }
-            JobOutcome::Cancelled => TaskError::new("the handler was stopped"),
+            JobOutcome::Cancelled => TaskError::new("the handler was cancelled"),
         };
         if was_interrupted && overdue.is_none() {
             return self.release_interrupted(job, &scheduled, failure, took);
@@ -66,7 +66,7 @@ impl Worker {
         self.fail(job, &scheduled, failure, took);
     }
 
-    /// A driver that was held up reports an outcome before the machine has seen that the lease is over.
+    /// Loses an ended lease whose timer has not fired yet because the driver was delayed.
     fn lose_ended_lease(&mut self, job: JobId) {
         let ended = |held: &Job| held.lease.until(self.fx.wall) <= self.fx.now;
         if self.jobs.get(&job).is_some_and(ended) {
@@ -74,7 +74,7 @@ impl Worker {
         }
     }
 
-    /// The task is done, with this result unless that is nested too deep.
+    /// `result` is `None` if it is nested too deep.
     fn succeed(
         &mut self,
         job: JobId,
@@ -108,7 +108,7 @@ impl Worker {
         self.settle_as(job, settlement);
     }
 
-    /// The handler has failed after its wait for a result was ended, since the worker drains.
+    /// The handler failed after the draining worker ended its wait for a result.
     fn release_interrupted(
         &mut self,
         job: JobId,
@@ -120,7 +120,7 @@ impl Worker {
         self.release(job, Duration::ZERO, ReleaseReason::Drain);
     }
 
-    /// There was no thread for the handler, and hardly is one for the next message of the queue.
+    /// There was no thread for the handler, and there is unlikely to be one for the next message.
     fn release_not_run(&mut self, job: JobId) {
         let Some(queue) = self.jobs.get(&job).map(|held| held.queue.clone()) else { return };
         self.release(job, NO_THREAD_REST, ReleaseReason::NoThread);
@@ -140,7 +140,7 @@ impl Worker {
         let successor = successor(scheduled, self.fx.wall.unix_millis(self.fx.now + delay));
         let successor = self.config.codec.seal(&successor, queue, &mut self.fx.entropy);
         if successor.as_str().len() > self.config.capabilities.max_body {
-            // Given back instead, it would be tried for ever under the same number.
+            // Released instead, it would be retried indefinitely under the same attempt number.
             let message =
                 format!("{}; the next attempt's message would be too large", error.message());
             let settlement = Settlement::DeadLetter(DeadLettering {
@@ -168,15 +168,15 @@ impl Worker {
             JobOutcome::Panicked(message) => Some(panicked(&message)),
             JobOutcome::Cancelled => Some(match orphan.reason {
                 CancelReason::LeaseLost => {
-                    TaskError::new("the handler was stopped, since its message's lease was lost")
+                    TaskError::new("the handler was cancelled because its message's lease was lost")
                 }
-                CancelReason::Drain => {
-                    TaskError::new("the handler was stopped, since the worker does not wait longer")
-                }
-                CancelReason::LeaseLimit => TaskError::new(
-                    "the handler was stopped, since the queue lets no message be held for longer",
+                CancelReason::Drain => TaskError::new(
+                    "the handler was cancelled because the worker's drain limit passed",
                 ),
-                CancelReason::TimeLimit => TaskError::new("the handler took longer than its limit"),
+                CancelReason::LeaseLimit => TaskError::new(
+                    "the handler was cancelled because the queue's limit for holding a message was reached",
+                ),
+                CancelReason::TimeLimit => TaskError::new("the handler exceeded its time limit"),
             }),
         };
         self.fx.event(Event::TaskExecuted {
@@ -187,7 +187,7 @@ impl Worker {
         });
     }
 
-    /// The worker ends, and waits no longer for handlers that were told to stop.
+    /// The worker ends and no longer waits for cancelled handlers.
     pub(super) fn leave_orphans(&mut self) {
         for orphan in std::mem::take(&mut self.orphans).into_values() {
             self.orphan_ended(&orphan, JobOutcome::Cancelled);
@@ -199,8 +199,8 @@ fn panicked(message: &str) -> TaskError {
     TaskError::new(format!("the handler panicked: {message}"))
 }
 
-/// The message of the task's next attempt, which may start at this time, in milliseconds since 1970:
-/// the same, under the same id, one attempt further.
+/// The message of the task's next attempt: the same id, the next attempt number, due at this Unix
+/// time in milliseconds.
 fn successor(scheduled: &Scheduled, due: u64) -> Envelope {
     scheduled.copy(|ivy| {
         ivy.attempt = scheduled.attempt.saturating_add(1);

@@ -1,5 +1,5 @@
-//! Messages that this worker cannot run: given back where another worker may know better, else
-//! dead-lettered.
+//! Handles messages that this worker cannot run: releases them if another worker may run them,
+//! otherwise dead-letters them.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use super::job::{DeadLettering, Scheduled, Settlement};
 use super::poller::Rest;
 use super::unprocessable::{Consequence, REST, UnprocessableCause};
 
-/// After so many releases by this process a message is dead-lettered.
+/// After this many releases by this process a message is dead-lettered.
 const MOST_RELEASES: u32 = 10;
 
 impl Worker {
-    /// A message that this worker cannot run.
+    /// Releases or dead-letters a message that this worker cannot run.
     pub(super) fn reject(&mut self, job: JobId, rejection: Rejection) {
         let Some(held) = self.jobs.get(&job) else { return };
         let queue = held.queue.clone();
@@ -30,12 +30,12 @@ impl Worker {
         self.limit_failed_openings(&queue, rejection.reason);
         let consequence = self.count_unprocessable(job, &rejection);
         let released = self.releases.of(&queue, &message);
-        // What nobody else could run either is given back only where there is too much of it to be
-        // sure that not this worker is at fault.
+        // A message that no worker could run is released only if there are so many of them that
+        // this worker may be at fault.
         let may_wait = rejection.may_be_run_elsewhere()
             || consequence.longest_delay && rejection.fault == FaultSource::Worker;
         if consequence.kept || may_wait && released < most_releases(&rejection) {
-            // The longer they stay away, the more of what lies behind them is seen.
+            // The longer they are delayed, the sooner the messages behind them are reached.
             let round = if consequence.longest_delay { u32::MAX } else { released };
             if rejection.fault == FaultSource::Program {
                 self.note_foreign_message(&queue);
@@ -49,14 +49,14 @@ impl Worker {
         self.yield_if_due(&queue);
     }
 
-    /// Gives back a message that another worker, or this one later, may be able to run.
+    /// Releases a message that another worker, or this one later, may be able to run.
     fn release_undecided(&mut self, job: JobId, rejection: Rejection, delay: Duration) {
         let reason = ReleaseReason::Undecided(rejection.reason);
         let detail = Some(rejection.message);
         self.settle_as(job, Settlement::Release { delay, reason, detail });
     }
 
-    /// A handler took its arguments.
+    /// Records that a handler accepted its arguments.
     pub(super) fn handled(&mut self, scheduled: &Scheduled) {
         let (task, queue) = (&scheduled.task.name, &scheduled.task.queue);
         let Some(served) = self.poller.queue(queue) else { return };
@@ -72,7 +72,7 @@ impl Worker {
         }
     }
 
-    /// Why the message of this job is not to be tried now, if its task's name rests.
+    /// Why the message of this job is not tried now, if its task's name is paused.
     pub(super) fn resting_mismatch(&mut self, job: JobId) -> Option<Rejection> {
         let held = self.jobs.get(&job)?;
         let task = &held.scheduled.as_ref()?.task.name;
@@ -81,15 +81,14 @@ impl Worker {
         Some(Rejection::mismatch(mismatch.to_owned()))
     }
 
-    /// What the queue brought is for others. While the queue is left to them already, that is
-    /// nothing new.
+    /// Records a message of another program, unless the queue is paused already.
     fn note_foreign_message(&mut self, queue: &QueueName) {
         if let Some(served) = self.poller.queue(queue).filter(|served| !served.rests()) {
             served.unprocessable.saw_foreign_message(self.fx.now);
         }
     }
 
-    /// Leaves the queue to others if what it brought is for them, and this worker has no work.
+    /// Yields the queue to others if its messages are for them and this worker has no work.
     pub(super) fn yield_if_due(&mut self, queue: &QueueName) {
         let Some(served) = self.poller.queue(queue).filter(|served| !served.rests()) else {
             return;
@@ -100,7 +99,7 @@ impl Worker {
         }
     }
 
-    /// Counts a message that is not understood, and does what follows for its queue and its task.
+    /// Counts an unprocessable message, and pauses its queue if necessary.
     fn count_unprocessable(&mut self, job: JobId, rejection: &Rejection) -> Consequence {
         let Some(held) = self.jobs.get(&job) else { return Consequence::default() };
         let queue = held.queue.clone();
@@ -137,8 +136,8 @@ impl Worker {
         consequence
     }
 
-    /// Lets the queue rest where more frames that nothing authenticates fail to open than honest
-    /// peers send, unless honest ones are among them.
+    /// Pauses the queue if more unauthenticated frames fail to open than valid peers would send,
+    /// unless valid messages arrived lately.
     fn limit_failed_openings(&mut self, queue: &QueueName, reason: DeadLetterReason) {
         let now = self.fx.now;
         if reason != DeadLetterReason::Undecryptable || !self.failed_openings.record(queue, now) {
@@ -152,7 +151,7 @@ impl Worker {
     }
 }
 
-/// How often such a message is given back before it is dead-lettered.
+/// How often such a message is released before it is dead-lettered.
 fn most_releases(rejection: &Rejection) -> u32 {
     if rejection.fault == FaultSource::Program && planted(Bug::DeadLetterAtFirstMismatch) {
         return 0;

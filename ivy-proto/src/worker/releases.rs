@@ -1,8 +1,8 @@
-//! What this process has given back because it cannot be decided here.
+//! Counts the messages that this process has released because it could not decide on them.
 //!
-//! The server's count does not tell that: other workers' deliveries, releases and renewals are in it
-//! as well, so that a message could be dead-lettered before this worker, or any that knows it, had
-//! looked at it more than once.
+//! The server's count is not usable: it includes deliveries, releases and renewals of other
+//! workers, so a message could be dead-lettered before this worker, or any worker that knows it,
+//! had received it more than once.
 
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -11,18 +11,18 @@ use crate::hash_map::SortedHashMap;
 use crate::id::{MessageId, TaskId};
 use crate::name::QueueName;
 
-/// How many messages and tasks are remembered. One that is forgotten is counted from the start
-/// again, so it is released more often, never less.
+/// How many messages and tasks are remembered. A forgotten one is counted from the start again, so
+/// it is released more often, never less.
 const MOST: usize = 10_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Releases {
     messages: Counts<(QueueName, MessageId)>,
-    /// A copy that replaces a message has the id of its task, and not that of the message.
+    /// By task, because a copy that replaces a message has another message id.
     tasks: Counts<TaskId>,
 }
 
-/// The latest of these, with how often each came.
+/// The counts of the most recent keys.
 #[derive(Debug)]
 struct Counts<Key: Eq + Hash> {
     of: SortedHashMap<Key, u32>,
@@ -40,7 +40,7 @@ impl Releases {
         self.tasks.of(&task) > 0
     }
 
-    /// The message is released once more.
+    /// Records a release.
     pub(super) fn record(&mut self, queue: &QueueName, message: &MessageId, task: TaskId) {
         self.messages.record((queue.clone(), message.clone()));
         self.tasks.record(task);
@@ -86,19 +86,19 @@ mod tests {
     }
 
     #[test]
-    fn each_message_is_counted_by_itself() {
+    fn each_message_has_its_own_count() {
         let mut releases = Releases::default();
         let id = MessageId::new("7");
         for count in 0..12 {
             assert_eq!(releases.of(&queue("a"), &id), count);
             releases.record(&queue("a"), &id, task(1));
         }
-        assert_eq!(releases.of(&queue("b"), &id), 0, "another queue has ids of its own");
+        assert_eq!(releases.of(&queue("b"), &id), 0, "ids are per queue");
         assert_eq!(releases.of(&queue("a"), &MessageId::new("8")), 0);
     }
 
     #[test]
-    fn a_task_is_known_by_any_of_its_messages() {
+    fn a_task_is_found_by_any_of_its_messages() {
         let mut releases = Releases::default();
         assert!(!releases.has(task(1)));
         releases.record(&queue("a"), &MessageId::new("7"), task(1));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_message_is_forgotten_for_the_newest() {
+    fn the_oldest_message_is_evicted() {
         let mut releases = Releases::default();
         for number in 0..=MOST {
             releases.record(&queue("a"), &MessageId::new(number.to_string()), task(1));

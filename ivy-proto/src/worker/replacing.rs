@@ -1,9 +1,9 @@
-//! Replacing a message by a copy, so that the number of its lost deliveries stays known: see
+//! Replaces a message by a copy that carries the number of its lost deliveries: see
 //! [`lost_deliveries`](super::lost_deliveries).
 //!
-//! The copy is posted first and the message deleted second. A crash in between leaves both. So
-//! while a message is being replaced, none is started that was delivered before and may be what
-//! crashes this worker: two copies would become four.
+//! The copy is posted first and the message deleted second, so a crash in between leaves both.
+//! While a message is being replaced, no redelivered message is started, because it may crash this
+//! worker: two copies would become four.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,10 +15,9 @@ use crate::queue::Fault;
 use super::Worker;
 use super::job::{Replacement, Settlement};
 
-/// The messages that are being replaced.
 #[derive(Debug, Default)]
 pub(super) struct Replacing {
-    /// The one that is about to start. It keeps its slot.
+    /// The message that is about to start. It keeps its slot.
     start: Option<JobId>,
     releases: BTreeSet<JobId>,
 }
@@ -28,12 +27,12 @@ impl Replacing {
         self.start.is_some() || !self.releases.is_empty()
     }
 
-    /// How many slots they keep.
+    /// How many slots the replacements use.
     pub(super) fn slots(&self) -> usize {
         usize::from(self.start.is_some())
     }
 
-    /// This message is not being replaced any more.
+    /// The replacement of this job has ended.
     pub(super) fn ended(&mut self, job: JobId) {
         self.start.take_if(|start| *start == job);
         self.releases.remove(&job);
@@ -41,7 +40,8 @@ impl Replacing {
 }
 
 impl Worker {
-    /// Replaces a message that is about to start. If a copy does not fit, it is started itself.
+    /// Replaces a message that is about to start. If the copy is too large, starts the message
+    /// itself.
     pub(super) fn replace_before_start(&mut self, job: JobId) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
         let Some(scheduled) = &held.scheduled else { return };
@@ -57,8 +57,8 @@ impl Worker {
         self.settle_as(job, Settlement::Replace { copy, why });
     }
 
-    /// Replaces a message that is released on purpose, if its next delivery would otherwise be taken
-    /// to follow a lost one. Returns whether it does.
+    /// Replaces a message that is released deliberately, if its next delivery would otherwise look
+    /// like one after a lost delivery. Returns whether it does.
     pub(super) fn replace_at_release(
         &mut self,
         job: JobId,
@@ -82,7 +82,7 @@ impl Worker {
         true
     }
 
-    /// The copy was accepted.
+    /// The queue accepted the copy.
     pub(super) fn replaced(&mut self, job: JobId, why: Replacement) {
         let Some(held) = self.jobs.get(&job) else { return };
         let queue = held.queue.clone();
@@ -106,11 +106,11 @@ impl Worker {
             }
         }
         self.settle_as(job, Settlement::Delete);
-        // The sooner it is gone, the shorter there are two.
+        // Delete it soon to shorten the time in which both exist.
         self.send_acks(&queue);
     }
 
-    /// The queue refused the copy: the message itself is started, or released.
+    /// The queue refused the copy: starts or releases the message itself.
     pub(super) fn replacement_refused(&mut self, job: JobId, why: Replacement, fault: &Fault) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
         held.deliveries.keep_the_message();
@@ -127,8 +127,8 @@ impl Worker {
     }
 }
 
-/// Whether nothing has become of a message that is released for this reason, so that a copy of it may
-/// take its place: it was not refused, and its attempt has not ended.
+/// Whether a message released for this reason is unchanged, so that a copy may replace it: it was
+/// not rejected, and its attempt has not ended.
 fn stays_the_same(reason: ReleaseReason) -> bool {
     match reason {
         ReleaseReason::Drain

@@ -1,4 +1,4 @@
-//! Messages that were done, remembered for a while.
+//! Remembers recently completed messages.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use crate::time::Moment;
 use crate::wire::crypto::MessageKey;
 
-/// How many messages that were done a worker remembers, and for how long.
+/// How many completed messages a worker remembers, and for how long.
 ///
-/// A queue that delivers at least once replays by nature: this spares the second run where the
-/// first one's delete was lost, or where somebody has posted a copy. It is this worker's own memory,
-/// which others do not share and which a restart empties.
+/// At-least-once delivery may deliver a completed message again, for instance if its delete was
+/// lost or somebody posted a copy; this avoids the second run. The memory belongs to this worker
+/// alone: it is not shared, and a restart clears it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayWindow {
     /// The most messages. Default: 10,000.
     pub messages: usize,
-    /// The longest time. Default: 24 hours.
+    /// How long a message is remembered. Default: 24 hours.
     pub time: Duration,
 }
 

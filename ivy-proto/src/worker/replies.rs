@@ -1,4 +1,4 @@
-//! Answers of the queue, each led to what it was asked for.
+//! Dispatches the replies of the queue to the operations that they belong to.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::effects::OpPurpose;
 use super::io::Timer;
 use super::poller::{Health, Rest};
 
-/// How long a queue rests after it refused the credentials.
+/// How long a queue is paused after it refused the credentials.
 const UNAUTHORIZED_REST: Duration = Duration::from_secs(60);
 
 impl Worker {
@@ -43,7 +43,7 @@ impl Worker {
                 }
             }
             (OpPurpose::Create(queue), _) => {
-                // Another poll may have given it another reason to rest.
+                // Another poll may have paused it for another reason.
                 if self.fx.timers.at(&Timer::Poll(queue.clone())).is_none()
                     && let Some(served) = self.poller.queue(&queue)
                 {
@@ -75,7 +75,7 @@ impl Worker {
 
     fn on_fault(&mut self, purpose: OpPurpose, fault: &Fault) {
         match purpose {
-            // The first poll meets the same trouble and deals with it.
+            // The first poll meets and handles the same fault.
             OpPurpose::Inspect(_) => {}
             OpPurpose::Create(queue) => self.rest_failed_queue(&queue, fault),
             OpPurpose::Poll { queue, count, .. } => self.poll_failed(&queue, count, fault),
@@ -106,8 +106,7 @@ impl Worker {
             let op = QueueOp::CreateQueue { queue: queue.clone() };
             return self.fx.execute(OpPurpose::Create(queue.clone()), op);
         }
-        // To a worker a queue that does not exist is one without messages, which did not wait for
-        // one though it was asked to.
+        // A missing queue is treated as an empty one that replied without waiting.
         let waited = (self.config.capabilities.long_poll, Duration::ZERO);
         let rest = self
             .poller
@@ -124,7 +123,7 @@ impl Worker {
         self.rest_queue(queue, rest, Rest::Trouble);
     }
 
-    /// A request to this queue failed. Tells it, and gives the time until it may be repeated.
+    /// Reports a failed request to this queue, and returns the delay until it may be repeated.
     pub(super) fn queue_failed(&mut self, queue: &QueueName, fault: &Fault) -> Duration {
         self.fx.event(Event::QueueError { queue: queue.clone(), fault: fault.clone() });
         let at_least = match fault.kind() {
@@ -155,8 +154,8 @@ impl Worker {
     }
 }
 
-/// The answer to what was asked. About one message, what it says of that message is the answer, so
-/// that a message which is refused is a request that failed.
+/// The reply to an operation. For an operation on a single message the entry of that message
+/// decides, so a refused entry is a failed operation.
 fn reply_for(purpose: &OpPurpose, answer: Result<QueueReply, Fault>) -> Result<QueueReply, Fault> {
     Ok(match (purpose, answer?) {
         (OpPurpose::Post(_), QueueReply::Posted(answered))
@@ -179,12 +178,12 @@ fn reply_for(purpose: &OpPurpose, answer: Result<QueueReply, Fault>) -> Result<Q
     })
 }
 
-/// Whether the trouble will hardly pass by itself, so that it is told at once.
+/// Whether the fault is unlikely to pass by itself, so it is reported immediately.
 fn needs_a_person(fault: &Fault) -> bool {
     matches!(fault.kind(), FaultKind::Unauthorized | FaultKind::Redirected | FaultKind::Tls)
 }
 
-/// Whether repeating a request unchanged may help.
+/// Whether repeating the unchanged request may help.
 pub(super) fn may_succeed_later(fault: &Fault) -> bool {
     fault.effect() != Effect::Refused
         || matches!(fault.kind(), FaultKind::Unauthorized | FaultKind::Redirected)

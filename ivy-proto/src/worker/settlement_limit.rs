@@ -1,4 +1,4 @@
-//! How many messages may wait for their settlement, and which gives its place up when there are more.
+//! Limits how many messages may wait for their settlement, and releases some beyond the limit.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use super::job::{Replacement, Settlement};
 const MOST: usize = 1000;
 
 impl Worker {
-    /// Whether no more messages are to be reserved, since too many wait for their settlement.
+    /// Whether too many messages wait for their settlement, so that no more are reserved.
     pub(super) fn has_too_many_settling(&self) -> bool {
-        // Handlers may run on whose message is held no more.
+        // `running` may include handlers whose message is no longer held.
         self.jobs.len().saturating_sub(self.running + self.waiting_count()) >= MOST
     }
 
-    /// Releases a message whose copy could not be posted, if others need its place: as long as its
-    /// lease is renewed nothing else would end its settlement, and a worker that holds only such
-    /// messages would do none that it can. Returns whether it does.
+    /// Releases a message whose copy could not be posted, if the limit is reached. Its renewed
+    /// lease would otherwise keep the settlement going indefinitely, and a worker that holds only
+    /// such messages would process none. Returns whether it released the message.
     pub(super) fn release_for_others(&mut self, job: JobId, fault: &Fault) -> bool {
         if !self.has_too_many_settling() {
             return false;

@@ -1,7 +1,7 @@
-//! Settling: telling the queue what has become of a message.
+//! Settling: deletes, retries, dead-letters or releases each message.
 //!
-//! Copy first, delete second: a message is deleted only when it is done, or when what replaces it
-//! (its next attempt, its dead letter) was accepted.
+//! The copy is posted first and the message is deleted second: a message is deleted only when its
+//! task is done, or when the queue has accepted its successor or its dead-letter copy.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::job::{Progress, Replacement, Settlement, Settling, Stage};
 use super::replies::may_succeed_later;
 
 impl Worker {
-    /// From now on, the job is settled so.
+    /// Begins the settlement of a job.
     pub(super) fn settle_as(&mut self, job: JobId, settlement: Settlement) {
         if planted(Bug::DeleteBeforeCopy) && matches!(settlement, Settlement::DeadLetter(_)) {
             self.delete_at_once(job);
@@ -30,14 +30,14 @@ impl Worker {
         self.settle(job);
     }
 
-    /// Gives a message back.
+    /// Releases a message, or replaces it by a copy that is released.
     pub(super) fn release(&mut self, job: JobId, delay: Duration, reason: ReleaseReason) {
         if !self.replace_at_release(job, delay, reason) {
             self.settle_as(job, Settlement::Release { delay, reason, detail: None });
         }
     }
 
-    /// Asks for the next step of a job's settlement, unless its receipt is about to be replaced.
+    /// Sends the next step of a job's settlement, unless a touch is about to replace its receipt.
     pub(super) fn settle(&mut self, job: JobId) {
         if self.is_too_late(job) {
             return;
@@ -86,7 +86,7 @@ impl Worker {
         self.fx.execute(purpose, op);
     }
 
-    /// The successor, the copy in its place or the dead-letter copy was accepted.
+    /// The successor, the replacement or the dead-letter copy was accepted.
     pub(super) fn posted(&mut self, job: JobId) {
         let Some(held) = self.jobs.get_mut(&job) else { return };
         let scheduled = held.scheduled.clone();
@@ -127,7 +127,7 @@ impl Worker {
         let message = held.lease.receipt().message.clone();
         let Some(settling) = held.settling() else { return };
         if may_succeed_later(fault) {
-            // It may have been accepted; then there will be two copies under one id.
+            // It may have been accepted; then there are two copies with the same id.
             return self.rest_settlement(job, fault);
         }
         match &mut settling.settlement {
@@ -140,8 +140,8 @@ impl Worker {
                 let why = *why;
                 self.replacement_refused(job, why, fault);
             }
-            // A queue may accept less than it was said to, and some servers refuse what is too large
-            // like anything else.
+            // A queue may accept less than its documented limit, and some servers refuse an
+            // oversized message with a generic error.
             Settlement::DeadLetter(dead_lettering) if !dead_lettering.bare => {
                 dead_lettering.bare = true;
                 self.settle(job);
@@ -210,7 +210,7 @@ impl Worker {
 
     pub(super) fn delete_failed(&mut self, job: JobId, fault: &Fault) {
         match fault.kind() {
-            // Gone is what it should be.
+            // It was deleted already.
             FaultKind::NoMessage | FaultKind::NoQueue if !planted(Bug::RepeatDeleteOfGone) => {
                 self.deleted(job);
             }
@@ -219,7 +219,7 @@ impl Worker {
         }
     }
 
-    /// Lets a settlement rest after a failure, until it may be tried again or the lease ends.
+    /// Retries a settlement later, unless its lease ends first.
     fn rest_settlement(&mut self, job: JobId, fault: &Fault) {
         if self.release_for_others(job, fault) {
             return;

@@ -1,4 +1,4 @@
-//! A worker as a program describes it, in texts and numbers.
+//! Builds a worker's configuration from strings and numbers.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::task::{RegisterError, TaskSettings};
 use super::config::WorkerConfig;
 use super::replay_window::ReplayWindow;
 
-/// A [`WorkerConfig`] that is described step by step, as the builders of the adapters do it. The
-/// first thing that is wrong is kept, and told at the end.
+/// Builds a [`WorkerConfig`] step by step, for the builders of the adapters. The first error is
+/// stored and returned by [`finish`](WorkerSetup::finish).
 #[derive(Clone, Debug)]
 pub struct WorkerSetup {
     config: WorkerConfig,
@@ -18,31 +18,31 @@ pub struct WorkerSetup {
     error: Option<SetupError>,
 }
 
-/// What is wrong with the description of a worker.
+/// An error in the description of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// A text cannot be a name.
+    /// A string is not a valid name.
     #[error("the {of}: {error}")]
     Name {
-        /// What it was to name.
+        /// What the string was to name.
         of: &'static str,
-        /// Why it cannot.
+        /// Why it is invalid.
         error: InvalidName,
     },
     /// A number is not a priority.
-    #[error("a priority is 0 to 9, not {0}")]
+    #[error("a priority must be from 0 to 9, not {0}")]
     Priority(u8),
-    /// A handler was not registered.
+    /// A handler could not be registered.
     #[error(transparent)]
     Register(#[from] RegisterError),
-    /// Two queues are named for tasks that are registered by name.
+    /// Two queues are configured for tasks that are registered by name.
     #[error(
-        "one queue holds for all tasks that are registered by name, and {0} and {1} are named; declare the tasks as constants with queues of their own, or use two workers"
+        "all tasks that are registered by name share one queue, but {0} and {1} are configured; declare the tasks as constants with queues of their own, or use two workers"
     )]
     TwoQueues(QueueName, QueueName),
-    /// A task is registered by its name alone.
-    #[error("task {0} is registered by name, so its queue is not known; name it with .queue(..)")]
+    /// A task is registered by name, without a queue.
+    #[error("task {0} is registered by name, so its queue is unknown; set it with .queue(..)")]
     NoQueue(TaskName),
 }
 
@@ -53,14 +53,14 @@ impl WorkerSetup {
         WorkerSetup { config, queue: None, error: None }
     }
 
-    /// Takes in whether a handler was registered.
+    /// Records the result of registering a handler.
     pub fn registered(&mut self, result: Result<(), RegisterError>) {
         if let Err(error) = result {
             self.fail(error.into());
         }
     }
 
-    /// The queue of the tasks that are registered by name.
+    /// Sets the queue of the tasks that are registered by name.
     pub fn queue(&mut self, queue: &str) {
         let Some(queue) = self.name("queue", QueueName::new(queue)) else { return };
         match &self.queue {
@@ -129,11 +129,11 @@ impl WorkerSetup {
         self.config.max_deliveries = deliveries;
     }
 
-    /// The configuration of a worker of these tasks, which have their settings unless they are
-    /// registered by name.
+    /// Returns the configuration of a worker with these tasks. Settings are `None` for a task that
+    /// is registered by name.
     ///
     /// # Errors
-    /// If something in the description was wrong, or a task has no queue.
+    /// Returns the first error of the description, or an error if a task has no queue.
     pub fn finish<'a>(
         self,
         tasks: impl IntoIterator<Item = (&'a TaskName, Option<&'a TaskSettings>)>,
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_described_is_configured() {
+    fn each_setting_reaches_the_configuration() {
         let mut setup = setup();
         let minute = Duration::from_secs(60);
         setup.concurrency(3);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_thing_that_is_wrong_is_reported() {
+    fn the_first_error_is_returned() {
         let mut setup = setup();
         setup.priorities([1, 10]);
         setup.route("");
@@ -207,17 +207,17 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_wrong_is_reported_with_what_it_was_to_name() {
-        let told = |describe: fn(&mut WorkerSetup)| {
+    fn an_invalid_name_is_reported_with_what_it_names() {
+        let error_of = |describe: fn(&mut WorkerSetup)| {
             let mut setup = setup();
             describe(&mut setup);
             setup.finish([]).unwrap_err().to_string()
         };
-        assert!(told(|setup| setup.queue("")).starts_with("the queue:"));
-        assert!(told(|setup| setup.route("")).starts_with("the route:"));
-        assert!(told(|setup| setup.weight("", 1)).starts_with("the queue with a weight:"));
-        let told = told(|setup| setup.reserve_time("", Duration::ZERO));
-        assert!(told.starts_with("the task with a reserve time:"));
+        assert!(error_of(|setup| setup.queue("")).starts_with("the queue:"));
+        assert!(error_of(|setup| setup.route("")).starts_with("the route:"));
+        assert!(error_of(|setup| setup.weight("", 1)).starts_with("the queue with a weight:"));
+        let error = error_of(|setup| setup.reserve_time("", Duration::ZERO));
+        assert!(error.starts_with("the task with a reserve time:"));
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handler_that_was_not_registered_is_reported() {
+    fn a_failed_registration_is_returned() {
         let mut setup = setup();
         setup.registered(Ok(()));
         let taken = RegisterError::Taken(task("twice"));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_have_their_own_queue_or_else_that_of_the_worker() {
+    fn tasks_without_a_queue_use_the_queue_of_the_worker() {
         let own = TaskSettings::in_queue(QueueName::new("own").unwrap());
         let (known, by_name) = (task("known"), task("by.name"));
         let tasks = [(&known, Some(&own)), (&by_name, None)];

@@ -1,16 +1,16 @@
-//! Messages that were delivered so often without an outcome that they may be what kills workers.
+//! Messages with so many lost deliveries that they may be crashing workers.
 //!
-//! Each runs alone: nothing else is started or reserved meanwhile, so that a crash is counted
-//! against nobody but those that are suspected too. Among these the least often delivered comes
-//! first, and chance decides between equals: an innocent one is run before long, and only what
-//! really crashes is left to be put aside.
+//! Each runs alone: nothing else is started or reserved meanwhile, so a crash counts only against
+//! suspects. The one with the fewest lost deliveries runs first, and chance decides between equals.
+//! So an innocent message runs before long, and only one that really crashes its workers is moved
+//! to the dead-letter queue.
 
 use crate::id::JobId;
 use crate::rng::Rng;
 
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
-    /// Those that wait, with how often they were delivered.
+    /// The waiting suspects, with their lost deliveries.
     waiting: Vec<(JobId, u32)>,
     running: Option<JobId>,
 }
@@ -20,7 +20,7 @@ impl Suspects {
         self.waiting.push((job, deliveries));
     }
 
-    /// Whether there is any, waiting or running.
+    /// Whether any suspect waits or runs.
     pub(super) fn any(&self) -> bool {
         self.one_runs() || !self.waiting.is_empty()
     }
@@ -29,12 +29,11 @@ impl Suspects {
         self.running.is_some()
     }
 
-    /// How many wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Takes the one to be run next. It counts as running until it has ended.
+    /// Takes the suspect to run next. It counts as running until it has ended.
     pub(super) fn start(&mut self, rng: &mut Rng) -> Option<JobId> {
         let fewest = self.waiting.iter().map(|(_, deliveries)| *deliveries).min()?;
         let equals: Vec<usize> = (0..self.waiting.len())
@@ -47,13 +46,13 @@ impl Suspects {
         Some(job)
     }
 
-    /// This job has ended, or is not held any more.
+    /// The job has ended or is no longer held.
     pub(super) fn ended(&mut self, job: JobId) {
         self.waiting.retain(|(waiting, _)| *waiting != job);
         self.running.take_if(|running| *running == job);
     }
 
-    /// Takes all that wait.
+    /// Takes all waiting suspects.
     pub(super) fn take_waiting(&mut self) -> Vec<JobId> {
         std::mem::take(&mut self.waiting).into_iter().map(|(job, _)| job).collect()
     }
@@ -65,7 +64,7 @@ mod tests {
     use crate::id::IdGenerator;
 
     #[test]
-    fn the_least_often_delivered_comes_first() {
+    fn the_suspect_with_the_fewest_lost_deliveries_starts_first() {
         let (mut suspects, mut ids) = (Suspects::default(), IdGenerator::default());
         let (often, seldom) = (ids.next_job(), ids.next_job());
         suspects.add(often, 40);

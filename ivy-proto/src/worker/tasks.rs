@@ -1,4 +1,4 @@
-//! The tasks that have a handler, found as fast among many as among few.
+//! The served tasks, in a hash map for constant-time lookup.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::config::WorkerConfig;
 #[derive(Debug)]
 pub(super) struct Tasks(SortedHashMap<TaskName, ServedTask>);
 
-/// A task, and what its messages are treated by.
+/// A task and its settings.
 #[derive(Debug)]
 pub(super) struct ServedTask {
-    /// To be shared by all its messages.
+    /// Shared by all messages of the task.
     pub(super) name: TaskName,
     pub(super) settings: TaskSettings,
     pub(super) lease: Duration,

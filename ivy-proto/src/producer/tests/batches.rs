@@ -1,4 +1,4 @@
-//! How calls become posts.
+//! How calls are batched into posts.
 
 use std::time::Duration;
 
@@ -12,28 +12,28 @@ use crate::wire::{Codec, RawJson};
 const NOTHING: [usize; 0] = [];
 
 #[test]
-fn a_call_is_posted_at_once() {
+fn a_call_is_posted_immediately() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     assert_eq!(scenario.only_post().queue.as_str(), QUEUE);
 }
 
 #[test]
-fn calls_that_come_together_travel_together() {
+fn calls_of_one_input_are_batched() {
     let mut scenario = Scenario::new(config());
     scenario.feed(Input::Calls(calls(30)));
     assert_eq!(scenario.post_sizes(), [30]);
 }
 
 #[test]
-fn a_batch_holds_as_many_messages_as_the_queue_takes() {
+fn a_batch_contains_as_many_messages_as_the_queue_accepts() {
     let mut scenario = Scenario::new(config());
     scenario.feed(Input::Calls(calls(250)));
     assert_eq!(scenario.post_sizes(), [100, 100, 50]);
 }
 
 #[test]
-fn a_batch_holds_as_many_bytes_as_the_queue_takes() {
+fn a_batch_contains_as_many_bytes_as_the_queue_accepts() {
     let mut capabilities = Capabilities::broker();
     capabilities.max_request = 1_000;
     let mut scenario = Scenario::new(ProducerConfig::new(capabilities, Codec::plain()));
@@ -51,7 +51,7 @@ fn a_batch_holds_as_many_bytes_as_the_queue_takes() {
 }
 
 #[test]
-fn a_message_that_fills_more_than_a_request_travels_alone() {
+fn a_message_larger_than_a_request_is_posted_alone() {
     let mut capabilities = Capabilities::broker();
     capabilities.max_request = 100;
     let mut scenario = Scenario::new(ProducerConfig::new(capabilities, Codec::plain()));
@@ -60,7 +60,7 @@ fn a_message_that_fills_more_than_a_request_travels_alone() {
 }
 
 #[test]
-fn single_calls_go_out_at_once_until_half_of_the_posts_are_in_flight() {
+fn single_calls_are_posted_immediately_until_half_of_the_posts_are_in_flight() {
     let mut scenario = Scenario::new(config().with_posts_in_flight(4));
     for number in 1..=10 {
         scenario.call(call(number));
@@ -72,7 +72,7 @@ fn single_calls_go_out_at_once_until_half_of_the_posts_are_in_flight() {
 }
 
 #[test]
-fn a_call_waits_two_milliseconds_at_most_for_others_to_travel_with() {
+fn a_call_waits_two_milliseconds_at_most_to_be_batched() {
     let mut scenario = Scenario::new(config().with_posts_in_flight(4));
     for number in 1..=3 {
         scenario.call(call(number));
@@ -86,7 +86,7 @@ fn a_call_waits_two_milliseconds_at_most_for_others_to_travel_with() {
 }
 
 #[test]
-fn a_post_that_is_full_waits_for_nothing() {
+fn a_full_post_is_sent_immediately() {
     let mut scenario = Scenario::new(config().with_posts_in_flight(4));
     for number in 1..=102 {
         scenario.call(call(number));
@@ -95,7 +95,7 @@ fn a_post_that_is_full_waits_for_nothing() {
 }
 
 #[test]
-fn beside_a_full_post_calls_wait_for_others_or_its_answer() {
+fn while_a_full_post_is_in_flight_calls_wait_to_be_batched() {
     let mut scenario = Scenario::new(config());
     scenario.feed(Input::Calls(calls(100)));
     let full = scenario.only_post();
@@ -108,7 +108,7 @@ fn beside_a_full_post_calls_wait_for_others_or_its_answer() {
 }
 
 #[test]
-fn calls_merge_while_the_most_posts_are_in_flight() {
+fn calls_are_merged_while_no_more_posts_may_be_in_flight() {
     let mut scenario = Scenario::new(config().with_posts_in_flight(2));
     for number in 1..=2 {
         scenario.call(call(number));
@@ -151,7 +151,7 @@ fn calls_keep_their_order_in_their_queue() {
 }
 
 #[test]
-fn every_call_of_a_batch_learns_its_message() {
+fn each_call_of_a_batch_receives_its_message_id() {
     let mut scenario = Scenario::new(config());
     scenario.feed(Input::Calls(calls(3)));
     let post = scenario.only_post();
@@ -166,7 +166,7 @@ fn every_call_of_a_batch_learns_its_message() {
 }
 
 #[test]
-fn a_full_outbox_gives_the_call_back() {
+fn a_full_outbox_returns_the_call() {
     let mut scenario = Scenario::new(config().with_outbox(2));
     scenario.feed(Input::Calls(calls(3)));
     match scenario.send_errors().as_slice() {
@@ -176,7 +176,7 @@ fn a_full_outbox_gives_the_call_back() {
 }
 
 #[test]
-fn a_call_that_was_sent_makes_room_in_the_outbox() {
+fn a_sent_call_makes_room_in_the_outbox() {
     let mut scenario = Scenario::new(config().with_outbox(1));
     scenario.call(call(1));
     let post = scenario.only_post();

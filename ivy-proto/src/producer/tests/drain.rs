@@ -1,4 +1,4 @@
-//! How a producer finishes.
+//! How a producer drains.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn drain(scenario: &mut Scenario) {
 }
 
 #[test]
-fn a_producer_with_nothing_to_send_finishes_at_once() {
+fn a_producer_with_nothing_to_send_finishes_immediately() {
     let mut scenario = Scenario::sent(call_with_handle(1));
     drain(&mut scenario);
     assert!(scenario.has_finished());
@@ -22,7 +22,7 @@ fn a_producer_with_nothing_to_send_finishes_at_once() {
 }
 
 #[test]
-fn what_waits_is_sent_first() {
+fn waiting_calls_are_sent_first() {
     let mut scenario = Scenario::new(config().with_posts_in_flight(1));
     scenario.call(call(1));
     let post = scenario.only_post();
@@ -37,7 +37,7 @@ fn what_waits_is_sent_first() {
 }
 
 #[test]
-fn what_fails_is_tried_again_while_draining() {
+fn failed_posts_are_repeated_while_draining() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     drain(&mut scenario);
@@ -57,7 +57,7 @@ fn no_more_calls_are_accepted() {
 }
 
 #[test]
-fn at_the_limit_each_call_learns_what_is_known_of_it() {
+fn at_the_limit_each_call_receives_what_is_known_of_it() {
     let config = config_with_notifier().with_posts_in_flight(1);
     let mut scenario = Scenario::new(config);
     scenario.call(call(1));
@@ -76,7 +76,7 @@ fn at_the_limit_each_call_learns_what_is_known_of_it() {
 }
 
 #[test]
-fn the_earlier_of_two_limits_counts() {
+fn the_earlier_of_two_limits_applies() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     scenario.feed(Input::Drain { limit: Duration::from_secs(2) });
@@ -87,7 +87,7 @@ fn the_earlier_of_two_limits_counts() {
 }
 
 #[test]
-fn a_finished_producer_takes_no_input() {
+fn a_finished_producer_accepts_no_input() {
     let mut scenario = Scenario::new(config());
     drain(&mut scenario);
     assert_eq!(scenario.try_feed(Input::Tick), Err(Misuse::Finished));

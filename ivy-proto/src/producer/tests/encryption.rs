@@ -1,4 +1,4 @@
-//! Calls that are sealed, and notices that must be.
+//! Sealed calls and notices.
 
 use super::scenario::{Scenario, call, call_with_handle, id, notice};
 use crate::event::Event;
@@ -35,7 +35,7 @@ fn waiting(policy: Policy) -> Scenario {
     scenario
 }
 
-/// The notice of call 1 as a worker of a queue with this policy publishes it on a channel.
+/// The notice of call 1, sealed for this channel according to the policy.
 fn sealed(policy: Policy, channel: &ChannelName) -> Vec<u8> {
     let notice = Notice::parse(&notice(1, &done())).unwrap();
     let mut pool = EntropyPool::from_seed(&[3; 32]);
@@ -43,7 +43,7 @@ fn sealed(policy: Policy, channel: &ChannelName) -> Vec<u8> {
     body.as_str().as_bytes().to_vec()
 }
 
-/// Whether a notice that arrives so reaches the caller; else it was counted.
+/// Whether a notice reaches the caller; if not, it is reported as ignored.
 fn reaches(policy: Policy, channel: ChannelName, payload: Vec<u8>) -> bool {
     let mut scenario = waiting(policy);
     scenario.feed(Input::Notice { channel, payload });
@@ -53,7 +53,7 @@ fn reaches(policy: Policy, channel: ChannelName, payload: Vec<u8>) -> bool {
 }
 
 #[test]
-fn each_policy_writes_its_own_form() {
+fn each_policy_seals_in_its_own_format() {
     for (policy, start) in [
         (Policy::plain(), "{\"name\""),
         (Policy::legacy(), "$aes-256-cbc$"),
@@ -72,7 +72,7 @@ fn each_policy_writes_its_own_form() {
 }
 
 #[test]
-fn no_two_frames_share_an_iv_or_their_white_space() {
+fn no_two_frames_share_an_initialization_vector() {
     let mut scenario = Scenario::new(config(&codec(Policy::v2())));
     scenario.feed(Input::Calls(super::scenario::calls(50)));
     let bodies: Vec<_> = scenario.posts().into_iter().flat_map(|post| post.bodies).collect();
@@ -81,7 +81,7 @@ fn no_two_frames_share_an_iv_or_their_white_space() {
 }
 
 #[test]
-fn only_what_the_original_reads_is_held_to_its_limit() {
+fn only_formats_of_the_original_are_held_to_its_size_limit() {
     let args = RawJson::from_value(&["x".repeat(60_000)]).unwrap();
     for (policy, refused) in [(Policy::bridge(), true), (Policy::v2(), false)] {
         let mut scenario = Scenario::new(config(&codec(policy)));
@@ -91,7 +91,7 @@ fn only_what_the_original_reads_is_held_to_its_limit() {
 }
 
 #[test]
-fn the_time_of_the_call_is_reported_where_the_age_is_limited() {
+fn the_time_of_the_call_is_sent_if_the_age_is_limited() {
     let age = std::time::Duration::from_secs(3600);
     for policy in [Policy::v2(), Policy::v2().with_max_age(age)] {
         let codec = codec(policy);
@@ -105,7 +105,7 @@ fn the_time_of_the_call_is_reported_where_the_age_is_limited() {
 }
 
 #[test]
-fn r04_a_notice_reaches_the_caller_only_sealed_as_the_queue_demands() {
+fn r04_a_notice_reaches_the_caller_only_if_sealed_as_the_policy_requires() {
     let reply = waiting(Policy::v2()).reply_channel();
     let shared = ChannelName::new("ivy-notifier").unwrap();
     let steps = [Policy::plain(), Policy::legacy(), Policy::bridge(), Policy::v2()];
@@ -115,8 +115,8 @@ fn r04_a_notice_reaches_the_caller_only_sealed_as_the_queue_demands() {
             let payload = sealed(sent, &reply);
             assert_eq!(reaches(policy, reply.clone(), payload), expected, "{sent:?} {policy:?}");
         }
-        // A peer of the original answers in the open, on the channel that they share, and only
-        // where it can read the task.
+        // A peer of the original sends plaintext notices on the shared channel, if it can open the
+        // task.
         let expected = policy != Policy::v2();
         let payload = sealed(Policy::plain(), &shared);
         assert_eq!(reaches(policy, shared.clone(), payload), expected, "{policy:?}");
@@ -126,20 +126,20 @@ fn r04_a_notice_reaches_the_caller_only_sealed_as_the_queue_demands() {
 }
 
 #[test]
-fn that_a_message_was_released_is_accepted_only_sealed_as_the_queue_demands() {
+fn a_held_notice_is_accepted_only_if_sealed_as_the_policy_requires() {
     let (kind, message) = ("UnknownTask".to_owned(), "forged".to_owned());
     let held = TaskHeld { queue: call(1).queue, kind, message, attempts: 0 };
     for policy in [Policy::plain(), Policy::bridge(), Policy::v2()] {
         let mut scenario = waiting(policy);
         scenario.held_notice(1, &held);
-        let believed = policy == Policy::plain();
-        assert_eq!(scenario.producer().held(id(1)).is_some(), believed, "{policy:?}");
-        assert_eq!(scenario.events().contains(&Event::NoticeIgnored), !believed, "{policy:?}");
+        let accepted = policy == Policy::plain();
+        assert_eq!(scenario.producer().held(id(1)).is_some(), accepted, "{policy:?}");
+        assert_eq!(scenario.events().contains(&Event::NoticeIgnored), !accepted, "{policy:?}");
     }
 }
 
 #[test]
-fn r04_a_notice_or_task_of_another_place_is_passed_over() {
+fn r04_a_notice_for_another_channel_or_a_task_is_ignored() {
     let codec = codec(Policy::v2());
     let scenario = waiting(Policy::v2());
     let reply = scenario.reply_channel();
@@ -150,14 +150,14 @@ fn r04_a_notice_or_task_of_another_place_is_passed_over() {
         crate::wire::Envelope::parse(std::str::from_utf8(&notice(1, &done())).unwrap()).unwrap();
     let queue = crate::name::QueueName::new(reply.as_str()).unwrap();
     let task = codec.seal(&envelope, &queue, &mut pool).as_str().as_bytes().to_vec();
-    assert!(!reaches(Policy::v2(), reply.clone(), task), "a task is no notice");
+    assert!(!reaches(Policy::v2(), reply.clone(), task), "a task is not a notice");
     let mut flipped = sealed(Policy::v2(), &reply);
     *flipped.last_mut().unwrap() ^= 1;
     assert!(!reaches(Policy::v2(), reply, flipped));
 }
 
 #[test]
-fn a_notice_sealed_with_a_key_on_its_way_out_still_arrives() {
+fn a_notice_sealed_with_a_former_primary_key_still_arrives() {
     let ring = keyring();
     let encryption = Encryption::new().with_keyring(ring.clone()).with_password(Secret::new("p"));
     let codec = Codec::new(&encryption.with_policy(Policy::v2())).unwrap();
@@ -176,5 +176,8 @@ fn a_notice_sealed_with_a_key_on_its_way_out_still_arrives() {
     scenario.feed(Input::Notice { channel, payload });
     assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
     scenario.call(call(2));
-    assert!(scenario.only_post().bodies[0].starts_with("$ivy2$k2$"), "the new key seals at once");
+    assert!(
+        scenario.only_post().bodies[0].starts_with("$ivy2$k2$"),
+        "the new key seals immediately"
+    );
 }

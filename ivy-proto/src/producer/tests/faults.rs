@@ -1,4 +1,4 @@
-//! What becomes of posts that fail.
+//! How failed posts are handled.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn queue_part() -> Part {
 }
 
 #[test]
-fn what_was_not_sent_is_sent_again_after_a_rest() {
+fn an_unsent_message_is_sent_again_after_a_delay() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     let post = scenario.only_post();
@@ -29,7 +29,7 @@ fn what_was_not_sent_is_sent_again_after_a_rest() {
 }
 
 #[test]
-fn what_cannot_be_sent_fails_after_five_tries() {
+fn a_message_fails_after_five_tries() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     for _ in 0..4 {
@@ -44,7 +44,7 @@ fn what_cannot_be_sent_fails_after_five_tries() {
 }
 
 #[test]
-fn rests_are_random_and_grow_up_to_a_cap() {
+fn delays_are_random_and_grow_up_to_a_maximum() {
     let mut scenario = Scenario::new(config().with_tries(1_000));
     scenario.call(call(1));
     for round in 0..300 {
@@ -71,15 +71,15 @@ fn posts_that_fail_together_count_as_one_round() {
 }
 
 #[test]
-fn of_two_rests_the_longer_one_counts() {
-    let asks_for =
+fn of_two_delays_the_longer_one_applies() {
+    let retry_after =
         |seconds| fault(FaultKind::TooManyRequests).with_retry_after(Duration::from_secs(seconds));
     for seconds in [[20, 1], [1, 20]] {
         let mut scenario = Scenario::new(config());
         scenario.call(call(1));
         scenario.call(call(2));
         for (post, seconds) in scenario.posts().iter().zip(seconds) {
-            scenario.fail(post, asks_for(seconds));
+            scenario.fail(post, retry_after(seconds));
         }
         scenario.pass(Duration::from_secs(19));
         assert!(scenario.posts().is_empty());
@@ -99,7 +99,7 @@ fn a_batch_is_sent_again_in_its_order() {
 }
 
 #[test]
-fn the_queue_may_ask_for_a_longer_rest() {
+fn the_retry_after_of_the_queue_is_respected() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     let post = scenario.only_post();
@@ -112,7 +112,7 @@ fn the_queue_may_ask_for_a_longer_rest() {
 }
 
 #[test]
-fn no_queue_may_ask_for_more_than_a_minute() {
+fn the_retry_after_of_the_queue_is_limited_to_a_minute() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     let post = scenario.only_post();
@@ -123,7 +123,7 @@ fn no_queue_may_ask_for_more_than_a_minute() {
 }
 
 #[test]
-fn while_a_queue_is_down_one_post_at_a_time_tries_it() {
+fn an_unreachable_queue_is_tried_with_one_post_at_a_time() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     scenario.call(call(2));
@@ -140,7 +140,7 @@ fn while_a_queue_is_down_one_post_at_a_time_tries_it() {
 }
 
 #[test]
-fn a_queue_that_is_down_gets_at_most_two_requests_a_second() {
+fn an_unreachable_queue_receives_at_most_two_requests_a_second() {
     let mut scenario = Scenario::new(config());
     let (mut requests, minutes) = (0, 10);
     for second in 0..60 * minutes {
@@ -158,7 +158,7 @@ fn a_queue_that_is_down_gets_at_most_two_requests_a_second() {
 }
 
 #[test]
-fn calls_to_a_queue_that_is_down_fail_in_time() {
+fn calls_that_wait_for_an_unreachable_queue_fail_in_time() {
     let mut scenario = Scenario::new(config().with_posts_in_flight(1));
     scenario.call(call(1));
     let post = scenario.only_post();
@@ -179,7 +179,7 @@ fn calls_to_a_queue_that_is_down_fail_in_time() {
 }
 
 #[test]
-fn calls_that_wait_while_answers_are_lost_keep_all_their_tries() {
+fn lost_replies_cost_waiting_calls_no_tries() {
     let mut scenario = Scenario::new(config().with_posts_in_flight(1).with_tries(2));
     let mut first = calls(100);
     first.iter_mut().for_each(|call| call.options = Options::new().with_retry(false));
@@ -194,7 +194,7 @@ fn calls_that_wait_while_answers_are_lost_keep_all_their_tries() {
 }
 
 #[test]
-fn a_queue_that_stays_down_is_reported_once_and_so_is_its_return() {
+fn a_degraded_queue_and_its_recovery_are_reported_once() {
     let mut scenario = Scenario::new(config().with_tries(100));
     scenario.call(call(1));
     for _ in 0..10 {
@@ -209,18 +209,19 @@ fn a_queue_that_stays_down_is_reported_once_and_so_is_its_return() {
 }
 
 #[test]
-fn a_single_failure_is_not_reported_as_lasting_trouble() {
+fn a_single_failure_is_not_reported_as_degradation() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     scenario.fail_and_rest(FaultKind::Unreachable);
     let post = scenario.only_post();
     scenario.accept(&post);
-    let lasting = |event: &Event| matches!(event, Event::Degraded { .. } | Event::Recovered { .. });
-    assert!(!scenario.events().iter().any(lasting));
+    let is_health =
+        |event: &Event| matches!(event, Event::Degraded { .. } | Event::Recovered { .. });
+    assert!(!scenario.events().iter().any(is_health));
 }
 
 #[test]
-fn what_may_be_stored_is_sent_again_under_the_same_id_and_says_so() {
+fn a_message_that_may_be_stored_is_sent_again_under_the_same_id_and_reported() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     let post = scenario.only_post();
@@ -232,7 +233,7 @@ fn what_may_be_stored_is_sent_again_under_the_same_id_and_says_so() {
 }
 
 #[test]
-fn each_resend_says_so() {
+fn each_resend_is_reported() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     for _ in 0..4 {
@@ -264,7 +265,7 @@ fn a_task_without_retries_is_not_sent_twice() {
 }
 
 #[test]
-fn a_task_without_retries_that_surely_was_not_stored_is_sent_again() {
+fn a_task_without_retries_that_was_not_stored_is_sent_again() {
     let mut scenario = Scenario::new(config());
     scenario.call(call_once(1));
     scenario.fail_and_rest(FaultKind::Unreachable);
@@ -272,7 +273,7 @@ fn a_task_without_retries_that_surely_was_not_stored_is_sent_again() {
 }
 
 #[test]
-fn the_handle_of_a_call_of_unknown_fate_keeps_listening() {
+fn the_handle_of_a_call_with_an_unknown_result_still_receives_its_outcome() {
     let mut call = call_once(1);
     call.reply = ReplyTo::Handle;
     let mut scenario = Scenario::subscribed(config_with_notifier());
@@ -285,7 +286,7 @@ fn the_handle_of_a_call_of_unknown_fate_keeps_listening() {
 }
 
 #[test]
-fn after_a_lost_answer_a_call_is_never_called_not_sent() {
+fn after_a_lost_reply_a_call_is_never_reported_as_not_sent() {
     let mut scenario = Scenario::new(config().with_tries(2));
     for last in [FaultKind::Unreachable, FaultKind::Unauthorized] {
         scenario.call(call(1));
@@ -298,7 +299,7 @@ fn after_a_lost_answer_a_call_is_never_called_not_sent() {
 }
 
 #[test]
-fn an_answer_with_another_number_of_ids_is_unknown_for_all() {
+fn a_reply_with_another_number_of_ids_makes_all_calls_unknown() {
     for count in [0, 1, 3] {
         let mut scenario = Scenario::new(config());
         scenario.feed(Input::Calls(vec![call_once(1), call_once(2)]));
@@ -311,8 +312,8 @@ fn an_answer_with_another_number_of_ids_is_unknown_for_all() {
     }
 }
 
-/// Answers the only post so, message by message.
-fn answer_each(scenario: &mut Scenario, kinds: [Option<FaultKind>; 3]) {
+/// Replies to the only post, message by message.
+fn reply_each(scenario: &mut Scenario, kinds: [Option<FaultKind>; 3]) {
     let post = scenario.only_post();
     let entry = |kind: Option<FaultKind>| match kind {
         Some(kind) => Err(fault(kind)),
@@ -323,36 +324,36 @@ fn answer_each(scenario: &mut Scenario, kinds: [Option<FaultKind>; 3]) {
 }
 
 #[test]
-fn one_refused_message_keeps_no_other_from_being_sent() {
+fn one_refused_message_does_not_prevent_the_others_from_being_sent() {
     for kind in [FaultKind::Refused, FaultKind::TooLarge] {
         let mut scenario = Scenario::new(config());
         scenario.feed(Input::Calls(calls(3)));
-        answer_each(&mut scenario, [None, Some(kind), None]);
+        reply_each(&mut scenario, [None, Some(kind), None]);
         let sent = || Ok(MessageId::new("1"));
         let refused = Err(format!("Refused: {kind:?}"));
         let expected = [(id(1), sent()), (id(3), sent()), (id(2), refused)];
         assert_eq!(scenario.sent_results(), expected);
-        assert_eq!(scenario.post_sizes(), [0; 0], "nothing is tried again");
+        assert_eq!(scenario.post_sizes(), [0; 0], "no message is sent again");
     }
 }
 
 #[test]
-fn only_the_messages_that_may_be_there_or_were_not_taken_are_sent_again() {
+fn only_the_messages_that_may_be_stored_or_were_not_accepted_are_sent_again() {
     let mut scenario = Scenario::new(config());
     scenario.feed(Input::Calls(calls(3)));
     let kinds = [Some(FaultKind::ServerError), None, Some(FaultKind::TooManyRequests)];
-    answer_each(&mut scenario, kinds);
+    reply_each(&mut scenario, kinds);
     assert_eq!(scenario.sent_results(), [(id(2), Ok(MessageId::new("1")))]);
     assert!(matches!(scenario.reach_deadline(), Timer::Resend(_)));
     assert_eq!(scenario.post_sizes(), [2]);
 }
 
 #[test]
-fn a_message_that_may_be_there_is_not_sent_again_if_it_must_not_come_twice() {
+fn a_message_that_may_be_stored_is_not_sent_again_if_duplicates_are_not_allowed() {
     let mut scenario = Scenario::new(config());
     scenario.feed(Input::Calls(vec![call_once(1), call_once(2), call_once(3)]));
     let kinds = [Some(FaultKind::BadResponse), None, Some(FaultKind::TooManyRequests)];
-    answer_each(&mut scenario, kinds);
+    reply_each(&mut scenario, kinds);
     let unknown = Err("Unknown after 1".to_owned());
     let expected = [(id(2), Ok(MessageId::new("1"))), (id(1), unknown)];
     assert_eq!(scenario.sent_results(), expected);
@@ -361,7 +362,7 @@ fn a_message_that_may_be_there_is_not_sent_again_if_it_must_not_come_twice() {
 }
 
 #[test]
-fn what_is_refused_fails_at_once() {
+fn refused_messages_fail_immediately() {
     for kind in [FaultKind::Unauthorized, FaultKind::Redirected, FaultKind::NoQueue] {
         let mut scenario = Scenario::new(config());
         scenario.feed(Input::Calls(calls(2)));
@@ -373,17 +374,17 @@ fn what_is_refused_fails_at_once() {
 }
 
 #[test]
-fn a_refused_batch_is_cut_in_halves_down_to_the_message_that_spoils_it() {
+fn a_refused_batch_is_split_down_to_the_invalid_message() {
     for kind in [FaultKind::Refused, FaultKind::TooLarge] {
         let mut scenario = Scenario::new(config());
         let mut calls = calls(8);
-        calls[4].args = crate::wire::RawJson::parse("[\"spoils it\"]").unwrap();
+        calls[4].args = crate::wire::RawJson::parse("[\"invalid\"]").unwrap();
         scenario.feed(Input::Calls(calls));
         let mut sizes = Vec::new();
         let mut posts = scenario.posts();
         while let Some(post) = &posts.pop() {
             sizes.push(post.bodies.len());
-            if post.bodies.iter().any(|body| body.contains("spoils")) {
+            if post.bodies.iter().any(|body| body.contains("invalid")) {
                 scenario.fail(post, fault(kind));
             } else {
                 scenario.accept(post);
@@ -417,7 +418,7 @@ fn halves_of_a_batch_are_not_merged_again() {
 }
 
 #[test]
-fn an_answer_of_another_kind_is_a_misuse_and_changes_nothing() {
+fn a_reply_of_another_kind_is_a_misuse_and_changes_nothing() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     let post = scenario.only_post();
@@ -428,7 +429,7 @@ fn an_answer_of_another_kind_is_a_misuse_and_changes_nothing() {
 }
 
 #[test]
-fn a_second_answer_is_a_misuse() {
+fn a_second_reply_is_a_misuse() {
     let mut scenario = Scenario::new(config());
     scenario.call(call(1));
     let post = scenario.only_post();

@@ -1,4 +1,4 @@
-//! What holds whatever happens: random inputs in random order.
+//! Properties that are true for random inputs in random order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::wire::crypto::Policy;
 use crate::wire::crypto::samples::both;
 use crate::wire::{Codec, Options};
 
-/// What may happen next. Numbers that name something are taken modulo what there is.
+/// One step. Numbers that select something are taken modulo the number of choices.
 #[derive(Clone, Debug)]
 enum Step {
     Call { number: u8, queue: u8, reply: u8, retry: bool },
@@ -51,7 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Drives a producer through the steps, and checks every law on the way.
+/// Drives a producer through the steps, and checks every property after each.
 struct Run {
     producer: Producer,
     now: Moment,
@@ -138,7 +138,7 @@ impl Run {
                     self.check_freshness(&bodies);
                     self.posts.insert(op, bodies);
                 }
-                Output::Queue(_, other) => panic!("a producer has no use for {other:?}"),
+                Output::Queue(_, other) => panic!("a producer must not request {other:?}"),
                 Output::Sent(id, result) => {
                     *self.sent.entry(id).or_default() += 1;
                     assert!(self.sent[&id] <= self.called[&id], "sent more often than called");
@@ -170,12 +170,12 @@ impl Run {
         }
     }
 
-    /// No two calls are sealed alike, whatever they say: a frame that was accepted, or is under way,
-    /// is not sent again.
+    /// No two calls have the same sealed frame, whatever they contain: a frame that was accepted or
+    /// is in flight is not sent again.
     fn check_freshness(&self, bodies: &[String]) {
         let mut before: BTreeSet<&String> = self.posts.values().flatten().collect();
         for body in bodies.iter().filter(|body| body.starts_with('$')) {
-            assert!(before.insert(body), "a frame is sent twice at one time");
+            assert!(before.insert(body), "a frame is in flight twice");
             assert!(!self.accepted.contains(body), "a frame is sent again");
         }
     }
@@ -226,7 +226,10 @@ impl Run {
             Step::ClockGoesBack => {
                 let before = format!("{:?}", self.producer);
                 self.producer.handle_input(Input::Tick, Moment::EPOCH).unwrap();
-                assert!(format!("{:?}", self.producer) == before, "time went back");
+                assert!(
+                    format!("{:?}", self.producer) == before,
+                    "an earlier moment changed the producer"
+                );
             }
             Step::Drain { seconds } => {
                 self.feed(Input::Drain { limit: Duration::from_secs(seconds) });
@@ -257,12 +260,12 @@ impl Run {
         self.feed(Input::Queue(op, answer));
     }
 
-    /// Feeds a mistake of the driver at a later moment.
+    /// Feeds a contract violation of the driver at a later moment.
     fn misuse(&mut self, input: Input, expected: Misuse) {
         let before = format!("{:?}", self.producer);
         let later = self.now + Duration::from_secs(3600);
         assert_eq!(self.producer.handle_input(input, later), Err(expected));
-        assert!(format!("{:?}", self.producer) == before, "misuse changed something");
+        assert!(format!("{:?}", self.producer) == before, "misuse changed the producer");
     }
 
     fn step_all(&mut self, steps: &[Step]) {
@@ -296,7 +299,7 @@ fn run(seed: [u8; 32], steps: &[Step]) -> Run {
 
 proptest! {
     #[test]
-    fn whatever_happens_every_call_is_settled_once_and_within_the_bounds(
+    fn every_call_is_settled_once_and_all_bounds_are_respected(
         steps in vec(step(), 0..120),
         seed in any::<[u8; 32]>(),
     ) {
@@ -304,7 +307,7 @@ proptest! {
     }
 
     #[test]
-    fn no_operation_is_named_and_no_call_sealed_like_another(
+    fn no_operation_id_or_sealed_frame_is_used_twice(
         steps in vec(step(), 0..120),
         seed in any::<[u8; 32]>(),
     ) {
@@ -334,15 +337,15 @@ proptest! {
         let mut run = Run::new([1; 32]);
         run.step_all(&steps);
         if let Some(due) = run.due {
-            let told = run.trace.len();
+            let outputs = run.trace.len();
             run.feed_at(Input::Tick, Moment::from_nanos(due.as_nanos() - 1));
-            prop_assert_eq!(run.trace.len(), told + 1);
+            prop_assert_eq!(run.trace.len(), outputs + 1);
             prop_assert_eq!(run.due, Some(due));
         }
     }
 
     #[test]
-    fn when_all_goes_well_again_every_call_is_sent_and_nothing_is_left_to_do(
+    fn after_recovery_every_call_is_sent_and_no_work_remains(
         steps in vec(step(), 0..100),
     ) {
         let mut run = Run::new([1; 32]);
@@ -362,7 +365,7 @@ proptest! {
     }
 
     #[test]
-    fn while_the_queue_fails_it_is_asked_at_most_twice_a_second(
+    fn a_failing_queue_is_tried_at_most_twice_a_second(
         with in vec(prop_oneof![Just(4u8), Just(5u8), Just(7u8)], 1..20),
     ) {
         const MINUTE: Duration = Duration::from_secs(60);
@@ -383,7 +386,7 @@ proptest! {
     }
 
     #[test]
-    fn one_seed_gives_one_run(steps in vec(step(), 0..60), seed in any::<[u8; 32]>()) {
+    fn the_same_seed_and_inputs_produce_the_same_outputs(steps in vec(step(), 0..60), seed in any::<[u8; 32]>()) {
         prop_assert_eq!(run(seed, &steps).trace, run(seed, &steps).trace);
     }
 
@@ -405,7 +408,7 @@ proptest! {
 }
 
 #[test]
-fn the_end_of_the_clock_is_no_trap() {
+fn the_last_moment_of_the_clock_is_handled() {
     let mut run = Run::new([1; 32]);
     run.feed(Input::Calls(vec![Call { reply: ReplyTo::Handle, ..call(1) }, call(2)]));
     run.feed_at(Input::Tick, Moment::FOREVER);

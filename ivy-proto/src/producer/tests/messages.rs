@@ -1,4 +1,4 @@
-//! What a message says, and which calls are refused before anything is sent.
+//! The contents of messages, and calls that are refused before anything is sent.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn error_of(config: ProducerConfig, call: Call) -> Option<SendError> {
 }
 
 #[test]
-fn a_call_to_a_queue_that_the_backend_cannot_have_is_an_error() {
+fn a_call_to_a_queue_name_that_the_backend_does_not_allow_is_refused() {
     let mut capabilities = Capabilities::broker();
     capabilities.names = Some(NameRule::new(|queue| match queue.as_str().contains('.') {
         true => Err("it has a dot"),
@@ -35,13 +35,13 @@ fn a_call_to_a_queue_that_the_backend_cannot_have_is_an_error() {
     }));
     let mut scenario = Scenario::new(ProducerConfig::new(capabilities, Codec::plain()));
     scenario.call(call(1));
-    let told = "the queue's server cannot have a queue testpackage.dead, since it has a dot; choose another name";
+    let text = "the queue's server cannot have a queue testpackage.dead, since it has a dot; choose another name";
     let errors: Vec<_> = scenario.send_errors().iter().map(ToString::to_string).collect();
-    assert_eq!(errors, [told]);
+    assert_eq!(errors, [text]);
 }
 
 #[test]
-fn a_call_without_options_says_only_its_id() {
+fn a_call_without_options_contains_only_its_id() {
     let id = id(1);
     assert_eq!(
         body_of(call(1)),
@@ -52,7 +52,7 @@ fn a_call_without_options_says_only_its_id() {
 }
 
 #[test]
-fn all_options_stand_in_their_order() {
+fn all_options_appear_in_their_order() {
     let mut call = call_with_handle(1);
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let mut ivy = IvyOptions::new(call.id);
@@ -94,7 +94,7 @@ fn a_deadline_counts_from_the_moment_of_the_call() {
 }
 
 #[test]
-fn a_deadline_follows_the_clock_as_it_was_set_last() {
+fn a_deadline_follows_the_latest_clock() {
     let mut scenario = Scenario::new(config());
     let set = WallClock::new(Duration::from_secs(1_700_086_400));
     scenario.feed(Input::Clock(set));
@@ -105,12 +105,12 @@ fn a_deadline_follows_the_clock_as_it_was_set_last() {
 }
 
 #[test]
-fn how_long_a_caller_waits_does_not_become_a_deadline() {
+fn the_callers_time_limit_is_not_sent_as_a_deadline() {
     assert!(!body_of(call_with_handle(1)).contains("deadline"));
 }
 
 #[test]
-fn the_delay_is_the_queue_s_business() {
+fn the_delay_is_passed_to_the_queue_and_not_in_the_message() {
     let mut scenario = Scenario::new(config());
     scenario.call(Call { delay: Duration::from_secs(90), ..call(1) });
     let post = scenario.only_post();
@@ -119,7 +119,7 @@ fn the_delay_is_the_queue_s_business() {
 }
 
 #[test]
-fn a_call_is_due_when_its_delay_has_passed_by_the_clock_as_it_was_set_last() {
+fn a_call_is_due_when_its_delay_has_passed() {
     let mut scenario = Scenario::new(config());
     scenario.pass(Duration::from_secs(7));
     scenario.call(Call { delay: Duration::from_secs(90), ..call(1) });
@@ -127,7 +127,7 @@ fn a_call_is_due_when_its_delay_has_passed_by_the_clock_as_it_was_set_last() {
 }
 
 #[test]
-fn a_delay_beyond_the_queue_s_limit_is_refused() {
+fn a_delay_beyond_the_queues_limit_is_refused() {
     let week = Capabilities::broker().max_delay;
     assert!(error_of(config(), Call { delay: week, ..call(1) }).is_none());
     let error = error_of(config(), Call { delay: week + Duration::from_nanos(1), ..call(1) });
@@ -135,7 +135,7 @@ fn a_delay_beyond_the_queue_s_limit_is_refused() {
 }
 
 #[test]
-fn bodies_are_written_by_the_codec() {
+fn bodies_are_encoded_by_the_codec() {
     let codec = Codec::legacy(LegacyKey::new("pass").unwrap());
     let mut scenario = Scenario::new(ProducerConfig::new(Capabilities::broker(), codec.clone()));
     scenario.call(call(1));
@@ -145,7 +145,7 @@ fn bodies_are_written_by_the_codec() {
 }
 
 #[test]
-fn b22_names_that_kill_peers_of_the_original_are_refused() {
+fn b22_names_that_crash_peers_of_the_original_are_refused() {
     for name in ["__proto__", "constructor", "toString", "hasOwnProperty", "valueOf", "ivy.x"] {
         let task = TaskName::new(name).unwrap();
         let error = error_of(config(), Call { task, ..call(1) });
@@ -163,9 +163,9 @@ fn arguments_that_are_not_an_array_are_refused() {
 }
 
 #[test]
-fn arguments_that_no_worker_could_read_are_refused() {
+fn arguments_that_no_worker_could_parse_are_refused() {
     let nested = |open| RawJson::parse(&("[".repeat(open) + &"]".repeat(open))).unwrap();
-    // The list of arguments, and the argument itself, stand around its 125 levels.
+    // The list of arguments and the argument itself enclose its 125 levels.
     assert!(error_of(config(), Call { args: nested(127), ..call(1) }).is_none());
     let error = error_of(config(), Call { args: nested(128), ..call(1) });
     assert!(matches!(error, Some(SendError::TooDeep)));
@@ -176,20 +176,20 @@ fn call_of_text(text: &str) -> Call {
     Call { args: RawJson::from_value(&[text]).unwrap(), ..call(1) }
 }
 
-/// A call whose message has this many UTF-16 units as the original counts them, in the open.
+/// A plaintext call whose message has this many UTF-16 units, as the original counts them.
 fn call_of_units(units: usize) -> Call {
     let empty = posted_utf16_units(&Body::new(body_of(call_of_text(""))));
     call_of_text(&"x".repeat(units - empty))
 }
 
 #[test]
-fn b37_a_message_of_exactly_the_original_s_limit_is_sent() {
+fn b37_a_message_of_exactly_the_originals_limit_is_sent() {
     let call = call_of_units(POSTED_UTF16_LIMIT);
     assert!(error_of(config().with_node_compatible(true), call).is_none());
 }
 
 #[test]
-fn b38_a_message_of_one_unit_more_is_refused_before_anything_is_sent() {
+fn b38_a_message_one_unit_above_the_limit_is_refused_before_anything_is_sent() {
     let call = call_of_units(POSTED_UTF16_LIMIT + 1);
     match error_of(config().with_node_compatible(true), call) {
         Some(SendError::TooLarge { size: 65_537, limit: 65_536, unit: SizeUnit::Utf16Units }) => {}
@@ -203,19 +203,19 @@ fn a_message_that_no_peer_of_the_original_reads_may_be_larger() {
 }
 
 #[test]
-fn b39_the_limit_is_that_of_the_encrypted_message() {
+fn b39_the_size_limit_applies_to_the_encrypted_message() {
     let codec = Codec::legacy(LegacyKey::new("pass").unwrap());
     let config = ProducerConfig::new(Capabilities::broker(), codec);
     match error_of(config, call_of_units(POSTED_UTF16_LIMIT)) {
         Some(SendError::TooLarge { size, limit: 65_536, unit: SizeUnit::Utf16Units }) => {
-            assert!(size > 80_000, "base64 makes four of three, so it is not {size}");
+            assert!(size > 80_000, "base64 adds a third, but the size is {size}");
         }
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn b40_few_units_may_be_too_many_bytes_for_the_queue() {
+fn b40_a_message_within_the_limit_of_units_may_have_too_many_bytes_for_the_queue() {
     let call = || call_of_text(&"任".repeat(40_000));
     let with_max_body = |bytes| {
         let capabilities = Capabilities::broker().with_max_body(bytes);
@@ -231,21 +231,21 @@ fn b40_few_units_may_be_too_many_bytes_for_the_queue() {
 }
 
 #[test]
-fn every_task_leaves_room_for_the_counts_of_its_later_messages() {
+fn every_message_leaves_room_for_the_counts_of_later_ones() {
     for options in [Options::new(), Options::new().with_retry(false)] {
         let config =
             ProducerConfig::new(Capabilities::broker().with_max_body(1_000), Codec::plain());
         let mut call = call_of_text(&"x".repeat(1_000));
         call.options = options.clone();
         let Some(SendError::TooLarge { limit, .. }) = error_of(config, call) else {
-            panic!("it is too large");
+            panic!("the message is too large");
         };
         assert_eq!(limit, 1_000 - 128, "{options:?}");
     }
 }
 
 #[test]
-fn a_refused_call_spoils_no_other() {
+fn a_refused_call_does_not_affect_the_others() {
     let mut scenario = Scenario::new(config());
     let refused = Call { task: TaskName::new("toString").unwrap(), ..call(2) };
     scenario.feed(Input::Calls(vec![call(1), refused, call(3)]));
@@ -254,7 +254,7 @@ fn a_refused_call_spoils_no_other() {
 }
 
 #[test]
-fn errors_do_not_repeat_what_was_to_be_sent() {
+fn errors_do_not_contain_the_arguments() {
     let mut scenario = Scenario::new(config().with_outbox(0));
     scenario.call(call_of_text("hunter2"));
     let [error] = &scenario.send_errors()[..] else { panic!("one error") };

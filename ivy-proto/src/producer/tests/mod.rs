@@ -1,4 +1,4 @@
-//! What a producer does, one behaviour at a time.
+//! Scenarios of the producer's behaviour.
 
 mod batches;
 mod drain;

@@ -1,4 +1,4 @@
-//! How results come back.
+//! How results are received.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn a_notice_resumes_its_caller() {
 }
 
 #[test]
-fn a_callback_is_given_the_arguments_too() {
+fn a_callback_receives_the_arguments_too() {
     let mut scenario = Scenario::sent(call_with_callback(1));
     scenario.notice(1, &done());
     assert_eq!(scenario.resumed(), [(id(1), done(), Some("[5]".to_owned()))]);
@@ -49,7 +49,7 @@ fn the_first_notice_for_a_call_wins() {
 }
 
 #[test]
-fn a_worker_of_the_original_answers_on_the_shared_channel() {
+fn a_worker_of_the_original_publishes_results_on_the_shared_channel() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call_with_handle(1));
     let post = scenario.only_post();
@@ -65,16 +65,16 @@ fn a_worker_of_the_original_answers_on_the_shared_channel() {
 }
 
 #[test]
-fn a_notice_that_is_not_for_this_producer_is_counted_and_passed_over() {
+fn a_notice_for_another_producer_is_ignored_and_reported() {
     let reply = Scenario::sent(call_with_handle(1)).reply_channel();
     let other = ChannelName::new("other").unwrap();
     let large = vec![b' '; (1 << 20) + 1];
     for (what, channel, payload) in [
-        ("no JSON", &reply, b"\xff{".to_vec()),
+        ("not JSON", &reply, b"\xff{".to_vec()),
         ("empty", &reply, Vec::new()),
         ("too large", &reply, large),
         ("an id that was never issued", &reply, notice(2, &done())),
-        ("a channel that was not asked for", &other, notice(1, &done())),
+        ("a channel that is not subscribed", &other, notice(1, &done())),
     ] {
         let mut scenario = Scenario::sent(call_with_handle(1));
         scenario.feed(Input::Notice { channel: channel.clone(), payload });
@@ -84,7 +84,7 @@ fn a_notice_that_is_not_for_this_producer_is_counted_and_passed_over() {
 }
 
 #[test]
-fn a_notice_before_the_answer_to_the_post_shows_that_it_was_sent() {
+fn a_notice_before_the_reply_to_the_post_shows_that_the_call_was_sent() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call_with_handle(1));
     let post = scenario.only_post();
@@ -104,7 +104,7 @@ fn a_notice_before_the_answer_to_the_post_shows_that_it_was_sent() {
 }
 
 #[test]
-fn a_notice_ends_the_resending_of_a_lost_post() {
+fn a_notice_ends_the_repetition_of_a_post_whose_reply_was_lost() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call_with_handle(1));
     let post = scenario.only_post();
@@ -127,7 +127,7 @@ fn a_post_that_fails_after_its_notice_is_not_repeated() {
     assert!(scenario.only_sent().is_ok());
 }
 
-/// What a worker without a handler says.
+/// What a worker without a handler reports.
 fn unknown_task() -> TaskHeld {
     TaskHeld {
         queue: call(1).queue,
@@ -138,7 +138,7 @@ fn unknown_task() -> TaskHeld {
 }
 
 #[test]
-fn a_caller_whose_message_was_released_is_informed_and_waits_on() {
+fn the_caller_of_a_released_message_is_notified_and_continues_to_wait() {
     let mut scenario = Scenario::sent(call_with_handle(1));
     scenario.held_notice(1, &unknown_task());
     assert_eq!(scenario.held(), [(id(1), unknown_task())]);
@@ -146,14 +146,14 @@ fn a_caller_whose_message_was_released_is_informed_and_waits_on() {
     assert_eq!(scenario.events(), [informed]);
     assert!(scenario.resumed().is_empty());
     assert_eq!(scenario.producer().status(id(1)), Some(TaskStatus::Scheduled));
-    assert_eq!(scenario.producer().held(id(1)), Some(&unknown_task()), "until the result has come");
+    assert_eq!(scenario.producer().held(id(1)), Some(&unknown_task()), "until the result arrives");
     scenario.notice(1, &done());
     assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
     assert_eq!(scenario.producer().held(id(1)), None);
 }
 
 #[test]
-fn the_last_worker_that_released_a_message_is_the_one_that_is_reported() {
+fn the_latest_held_notice_is_returned() {
     let mut scenario = Scenario::sent(call_with_handle(1));
     let other = TaskHeld { kind: "BadArgs".to_owned(), ..unknown_task() };
     scenario.held_notice(1, &unknown_task());
@@ -162,7 +162,7 @@ fn the_last_worker_that_released_a_message_is_the_one_that_is_reported() {
 }
 
 #[test]
-fn a_peer_that_forges_that_a_message_was_released_takes_little_room_and_ends_no_wait() {
+fn forged_held_notices_take_little_room_and_end_no_wait() {
     let mut scenario = Scenario::sent(call_with_handle(1));
     let channel = scenario.reply_channel();
     for number in 0..100 {
@@ -174,7 +174,7 @@ fn a_peer_that_forges_that_a_message_was_released_takes_little_room_and_ends_no_
         }
     }
     let ignored = scenario.events().into_iter().filter(|event| *event == Event::NoticeIgnored);
-    assert_eq!(ignored.count(), 100, "those of a call that is not this producer's");
+    assert_eq!(ignored.count(), 100, "those for a call of another producer");
     assert_eq!(scenario.producer().held(id(1)).unwrap().message.len(), 1024);
     assert!(scenario.resumed().is_empty());
     scenario.notice(1, &done());
@@ -182,7 +182,7 @@ fn a_peer_that_forges_that_a_message_was_released_takes_little_room_and_ends_no_
 }
 
 #[test]
-fn a_message_that_was_released_before_the_answer_to_its_post_was_sent() {
+fn a_held_notice_before_the_reply_to_the_post_shows_that_the_call_was_sent() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call_with_handle(1));
     let post = scenario.only_post();
@@ -190,13 +190,13 @@ fn a_message_that_was_released_before_the_answer_to_its_post_was_sent() {
     assert!(scenario.only_sent().is_ok());
     scenario.fail(&post, fault(FaultKind::AnswerLost));
     scenario.pass(Duration::from_secs(10));
-    assert!(scenario.posts().is_empty(), "a second copy");
+    assert!(scenario.posts().is_empty(), "no duplicate is posted");
     scenario.notice(1, &done());
     assert_eq!(scenario.resumed(), [(id(1), done(), None)]);
 }
 
 #[test]
-fn a_callback_is_not_called_for_a_message_that_was_released() {
+fn a_held_notice_does_not_invoke_a_callback() {
     let mut scenario = Scenario::sent(call_with_callback(1));
     scenario.held_notice(1, &unknown_task());
     assert!(scenario.resumed().is_empty());
@@ -205,7 +205,7 @@ fn a_callback_is_not_called_for_a_message_that_was_released() {
 }
 
 #[test]
-fn an_outcome_that_this_version_does_not_know_ends_no_wait() {
+fn an_unknown_outcome_ends_no_wait() {
     let mut scenario = Scenario::sent(call_with_handle(1));
     let text = String::from_utf8(notice(1, &failed())).unwrap();
     let payload = text.replace(r#""outcome":"dead""#, r#""outcome":"postponed""#).into_bytes();
@@ -218,7 +218,7 @@ fn an_outcome_that_this_version_does_not_know_ends_no_wait() {
 }
 
 #[test]
-fn an_older_stamp_counts_as_the_latest_moment() {
+fn an_input_before_the_latest_moment_counts_from_that_moment() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call_with_handle(1));
     scenario.pass(Duration::from_secs(60));
@@ -237,7 +237,7 @@ fn a_dropped_handle_is_not_resumed() {
 }
 
 #[test]
-fn a_call_whose_handle_is_dropped_is_sent_all_the_same() {
+fn a_call_whose_handle_is_dropped_is_still_sent() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call_with_handle(1));
     let post = scenario.only_post();
@@ -262,7 +262,7 @@ fn an_early_notice_for_a_dropped_handle_shows_that_the_call_was_sent() {
 }
 
 #[test]
-fn a_callback_hears_the_result_without_a_handle() {
+fn a_callback_receives_the_result_without_a_handle() {
     let mut scenario = Scenario::sent(call_with_both(1));
     scenario.feed(Input::Forget(id(1)));
     scenario.notice(1, &done());
@@ -270,7 +270,7 @@ fn a_callback_hears_the_result_without_a_handle() {
 }
 
 #[test]
-fn with_too_many_waiting_handles_the_call_is_rejected() {
+fn with_too_many_waiting_handles_the_call_is_returned() {
     let config = config_with_notifier().with_waiting(1);
     let mut scenario = Scenario::subscribed(config);
     scenario.feed(Input::Calls(vec![call_with_handle(1), call_with_handle(2), call(3)]));
@@ -281,7 +281,7 @@ fn with_too_many_waiting_handles_the_call_is_rejected() {
 }
 
 #[test]
-fn a_dropped_handle_leaves_its_place_to_another_at_once() {
+fn a_dropped_handle_makes_room_immediately() {
     let config = config_with_notifier().with_waiting(1);
     let mut scenario = Scenario::subscribed(config);
     scenario.call(call_with_handle(1));
@@ -291,7 +291,7 @@ fn a_dropped_handle_leaves_its_place_to_another_at_once() {
 }
 
 #[test]
-fn a_handle_that_is_kept_does_not_give_way_to_a_callback() {
+fn a_handle_is_not_evicted_for_a_callback() {
     let config = config_with_notifier().with_waiting(1);
     let mut scenario = Scenario::subscribed(config);
     scenario.feed(Input::Calls(vec![call_with_both(1), call_with_callback(2)]));
@@ -300,15 +300,15 @@ fn a_handle_that_is_kept_does_not_give_way_to_a_callback() {
 }
 
 #[test]
-fn callbacks_whose_results_never_come_do_not_keep_calls_from_being_sent() {
+fn callbacks_whose_results_never_arrive_do_not_prevent_calls() {
     let config = config_with_notifier().with_waiting(2);
     let mut scenario = Scenario::subscribed(config);
     for number in 1..=5 {
         scenario.call(call_with_callback(number));
     }
     assert!(scenario.send_errors().is_empty());
-    let given_up = |number| Event::ResultGivenUp { task: task_ref(number), limit: 2 };
-    assert_eq!(scenario.events(), [given_up(1), given_up(2), given_up(3)]);
+    let evicted = |number| Event::ResultGivenUp { task: task_ref(number), limit: 2 };
+    assert_eq!(scenario.events(), [evicted(1), evicted(2), evicted(3)]);
 }
 
 #[test]
@@ -319,13 +319,13 @@ fn with_too_many_callbacks_the_oldest_without_a_handle_is_evicted() {
     scenario.feed(Input::Forget(id(2)));
     scenario.feed(Input::Forget(id(1)));
     scenario.call(call_with_both(3));
-    let given_up = Event::ResultGivenUp { task: task_ref(1), limit: 2 };
-    assert_eq!(scenario.events(), [given_up]);
+    let evicted = Event::ResultGivenUp { task: task_ref(1), limit: 2 };
+    assert_eq!(scenario.events(), [evicted]);
     assert!(scenario.send_errors().is_empty());
 }
 
 #[test]
-fn a_call_that_nobody_waits_for_leaves_nothing_behind() {
+fn a_sent_call_without_a_reply_is_forgotten() {
     let scenario = Scenario::sent(call(1));
     assert!(!scenario.producer().pending.contains(id(1)));
 }
@@ -338,7 +338,7 @@ fn an_id_that_is_in_use_is_refused() {
 }
 
 #[test]
-fn the_status_of_a_task_is_what_the_producer_knows_of_it() {
+fn the_status_is_known_between_the_queues_reply_and_the_result() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.call(call_with_handle(1));
     let post = scenario.only_post();
@@ -350,7 +350,7 @@ fn the_status_of_a_task_is_what_the_producer_knows_of_it() {
 }
 
 #[test]
-fn a_notice_for_one_call_of_a_batch_leaves_the_others_to_the_queue_s_answer() {
+fn a_notice_for_one_call_of_a_batch_leaves_the_others_to_the_queues_reply() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     scenario.feed(Input::Calls(vec![call_with_handle(1), call_with_handle(2)]));
     let post = scenario.only_post();

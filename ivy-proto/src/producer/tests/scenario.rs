@@ -1,4 +1,4 @@
-//! Puts a producer in any state, and reads what it wants done.
+//! A producer driven by hand: the test feeds inputs and inspects the outputs.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::task::{TaskFailure, TaskHeld, TaskOutcome};
 use crate::time::{Deadline, Moment, WallClock};
 use crate::wire::{Codec, IvyOptions, MissingResult, Notice, Options, RawJson};
 
-/// The queue of calls that do not say otherwise.
+/// The queue of all calls, unless a test sets another one.
 pub(super) const QUEUE: &str = "testpackage";
 
 /// A configuration without a notifier.
@@ -32,7 +32,7 @@ pub(super) fn id(number: u8) -> TaskId {
     TaskId::from_random([number; 16])
 }
 
-/// A call of `testpackage.factorial` with the argument 5 that nobody waits for.
+/// A call of `testpackage.factorial` with the argument 5, without a reply.
 pub(super) fn call(number: u8) -> Call {
     Call {
         id: id(number),
@@ -46,19 +46,19 @@ pub(super) fn call(number: u8) -> Call {
     }
 }
 
-/// The same, with a handle that waits for the result.
+/// Such a call with a handle that waits for the result.
 pub(super) fn call_with_handle(number: u8) -> Call {
     Call { reply: ReplyTo::Handle, ..call(number) }
 }
 
-/// The same, of a task that is not to be retried.
+/// Such a call of a task without retries.
 pub(super) fn call_once(number: u8) -> Call {
     let mut call = call(number);
     call.options = Options::new().with_retry(false);
     call
 }
 
-/// Calls of the numbers from 1 to `count` that nobody waits for.
+/// Calls with the numbers from 1 to `count`, without a reply.
 pub(super) fn calls(count: u8) -> Vec<Call> {
     (1..=count).map(call).collect()
 }
@@ -71,7 +71,7 @@ pub(super) fn notifier_gone() -> NotifyFault {
     NotifyFault::new(NotifyFaultKind::ConnectionLost)
 }
 
-/// A post that the producer wants sent.
+/// A post that the producer requests.
 #[derive(Debug)]
 pub(super) struct Sending {
     pub(super) op: OpId,
@@ -80,7 +80,7 @@ pub(super) struct Sending {
     pub(super) delays: Vec<Duration>,
 }
 
-/// A producer, its time, and what it has put out and nobody has looked at yet.
+/// A producer, its time, and its outputs that the test has not inspected yet.
 pub(super) struct Scenario {
     producer: Producer,
     now: Moment,
@@ -112,7 +112,7 @@ impl Scenario {
         scenario
     }
 
-    /// A producer that has sent this call, with a subscription that is up.
+    /// A producer that has sent this call, and whose subscription is up.
     pub(super) fn sent(call: Call) -> Self {
         let mut scenario = Scenario::subscribed(config_with_notifier());
         scenario.feed(Input::Calls(vec![call]));
@@ -151,12 +151,12 @@ impl Scenario {
         self.now
     }
 
-    /// Stamps the next inputs with the first moment of all.
+    /// The next inputs happen at the earliest moment.
     pub(super) fn set_clock_back(&mut self) {
         self.now = Moment::EPOCH;
     }
 
-    /// Lets so much time pass, deadline by deadline.
+    /// Lets time pass, stopping at each deadline.
     pub(super) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(Deadline { at, .. }) = self.deadline.clone()
@@ -172,7 +172,7 @@ impl Scenario {
         }
     }
 
-    /// Advances to the next deadline, and says what it was for.
+    /// Advances to the next deadline, and returns its timer.
     pub(super) fn reach_deadline(&mut self) -> Timer {
         let Deadline { at, why } = self.deadline.clone().expect("there is a deadline");
         self.now = at;
@@ -184,7 +184,7 @@ impl Scenario {
         self.deadline.clone()
     }
 
-    /// Takes the outputs for which `pick` gives something.
+    /// Takes the outputs for which `pick` returns a value.
     fn take<T>(&mut self, pick: impl Fn(&Output) -> Option<T>) -> Vec<T> {
         let (mut taken, mut left) = (Vec::new(), VecDeque::new());
         for output in self.outputs.drain(..) {
@@ -197,7 +197,7 @@ impl Scenario {
         taken
     }
 
-    /// Everything that was put out so far.
+    /// Takes all outputs so far.
     pub(super) fn outputs(&mut self) -> Vec<Output> {
         self.outputs.drain(..).collect()
     }
@@ -214,7 +214,7 @@ impl Scenario {
         })
     }
 
-    /// How many messages each post has.
+    /// The number of messages of each post.
     pub(super) fn post_sizes(&mut self) -> Vec<usize> {
         self.posts().iter().map(|post| post.bodies.len()).collect()
     }
@@ -234,14 +234,14 @@ impl Scenario {
         self.feed(Input::Queue(post.op, Err(fault)));
     }
 
-    /// Answers the next post with a fault, and goes to the moment of the next one.
+    /// Fails the next post, and advances to its repetition.
     pub(super) fn fail_and_rest(&mut self, kind: FaultKind) {
         let post = self.only_post();
         self.fail(&post, fault(kind));
         assert!(matches!(self.reach_deadline(), Timer::Resend(_)));
     }
 
-    /// Which calls were sent, and how.
+    /// The results of the sent calls.
     pub(super) fn sent_results(&mut self) -> Vec<(TaskId, Result<MessageId, String>)> {
         self.take(|output| match output {
             Output::Sent(id, result) => Some((*id, result.as_ref().cloned().map_err(kind))),
@@ -249,7 +249,7 @@ impl Scenario {
         })
     }
 
-    /// How the only call was sent.
+    /// The result of the only call.
     pub(super) fn only_sent(&mut self) -> Result<MessageId, String> {
         let mut sent = self.sent_results();
         assert_eq!(sent.len(), 1, "{sent:?}");
@@ -304,25 +304,25 @@ impl Scenario {
         !self.take(|output| matches!(output, Output::Finished).then_some(())).is_empty()
     }
 
-    /// The channel of its own on which the producer listens.
+    /// The producer's own reply channel.
     pub(super) fn reply_channel(&self) -> ChannelName {
         self.producer.subscription.as_ref().unwrap().reply_channel().clone()
     }
 
-    /// Tells the call of this number that a worker gave its message back.
+    /// Feeds a notice that a worker released the message of this call.
     pub(super) fn held_notice(&mut self, number: u8, held: &TaskHeld) {
         let channel = self.reply_channel();
         self.feed(Input::Notice { channel, payload: held_notice(number, held) });
     }
 
-    /// A notice with this outcome arrives on the reply channel.
+    /// Feeds a notice with this outcome on the reply channel.
     pub(super) fn notice(&mut self, number: u8, outcome: &TaskOutcome) {
         let channel = self.reply_channel();
         self.feed(Input::Notice { channel, payload: notice(number, outcome) });
     }
 }
 
-/// The notice that the message of the call of this number was given back, in the open.
+/// The plaintext notice that the message of this call was released.
 pub(super) fn held_notice(number: u8, held: &TaskHeld) -> Vec<u8> {
     let call = call(number);
     let ivy = IvyOptions::new(call.id);
@@ -330,7 +330,7 @@ pub(super) fn held_notice(number: u8, held: &TaskHeld) -> Vec<u8> {
     notice.to_payload().as_str().as_bytes().to_vec()
 }
 
-/// The notice for the call of this number, as our workers write it.
+/// The notice for this call, as a worker of ivy encodes it.
 pub(super) fn notice(number: u8, outcome: &TaskOutcome) -> Vec<u8> {
     let (message, call) = (MessageId::new("message"), call(number));
     let ivy = IvyOptions::new(call.id);
@@ -371,7 +371,7 @@ pub(super) fn task_ref(number: u8) -> TaskRef {
     TaskRef { id: call.id, name: call.task, queue: call.queue }
 }
 
-/// An error's kind, with how often it was tried where that counts.
+/// An error's kind, with the number of tries if it counts them.
 pub(super) fn kind(error: &SendError) -> String {
     match error {
         SendError::NotSent { tries, .. } => format!("NotSent after {tries}"),

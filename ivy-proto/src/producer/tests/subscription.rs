@@ -1,4 +1,4 @@
-//! How a producer subscribes, and what waits for it.
+//! How a producer subscribes, and the calls that wait for it.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn the_first_call_that_wants_a_result_subscribes_and_waits() {
 }
 
 #[test]
-fn without_node_peers_only_the_reply_channel_is_listened_to() {
+fn without_node_peers_only_the_reply_channel_is_subscribed() {
     let mut scenario = Scenario::new(config_with_notifier().with_node_peers(false));
     scenario.call(call_with_handle(1));
     let reply = scenario.reply_channel().as_str().to_owned();
@@ -35,7 +35,7 @@ fn without_node_peers_only_the_reply_channel_is_listened_to() {
 }
 
 #[test]
-fn the_reply_channel_is_the_prefix_and_22_characters_that_follow_from_the_seed() {
+fn the_reply_channel_is_the_prefix_and_22_characters_derived_from_the_seed() {
     let channel = Scenario::new(config_with_notifier()).reply_channel();
     let random = channel.as_str().strip_prefix("ivy-notifier.r.").unwrap();
     assert_eq!(random.len(), 22);
@@ -43,7 +43,7 @@ fn the_reply_channel_is_the_prefix_and_22_characters_that_follow_from_the_seed()
 }
 
 #[test]
-fn only_one_subscription_is_asked_for_and_those_who_waited_travel_together() {
+fn there_is_one_subscription_and_the_calls_that_waited_for_it_are_batched() {
     let mut scenario = Scenario::new(config_with_notifier());
     scenario.call(call_with_handle(1));
     scenario.call(call_with_handle(2));
@@ -53,7 +53,7 @@ fn only_one_subscription_is_asked_for_and_those_who_waited_travel_together() {
 }
 
 #[test]
-fn a_call_that_nobody_waits_for_does_not_wait_for_the_subscription() {
+fn a_call_without_a_reply_does_not_wait_for_the_subscription() {
     let mut scenario = Scenario::new(config_with_notifier());
     scenario.feed(Input::Calls(vec![call_with_handle(1), call(2)]));
     assert_eq!(scenario.post_sizes(), [1]);
@@ -76,7 +76,7 @@ fn without_a_subscription_in_time_nothing_is_sent() {
 }
 
 #[test]
-fn the_error_of_a_call_that_was_never_sent_names_the_last_failure() {
+fn the_error_of_a_call_that_waited_too_long_contains_the_last_failure() {
     let mut scenario = Scenario::new(config_with_notifier());
     scenario.call(call_with_handle(1));
     scenario.feed(Input::SubscriptionLost(notifier_gone()));
@@ -90,7 +90,7 @@ fn the_error_of_a_call_that_was_never_sent_names_the_last_failure() {
 }
 
 #[test]
-fn a_lost_subscription_is_made_again_forever_with_growing_rests() {
+fn a_lost_subscription_is_repeated_indefinitely_with_growing_delays() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     for round in 0..20 {
         let start = scenario.now();
@@ -103,7 +103,7 @@ fn a_lost_subscription_is_made_again_forever_with_growing_rests() {
 }
 
 #[test]
-fn losing_the_subscription_is_reported_once_and_so_is_its_return() {
+fn losing_the_subscription_and_its_recovery_are_reported_once() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     for _ in 0..5 {
         scenario.feed(Input::SubscriptionLost(notifier_gone()));
@@ -120,8 +120,8 @@ fn losing_the_subscription_is_reported_once_and_so_is_its_return() {
     assert_eq!(count(Event::NotifierError { fault: notifier_gone() }), 5);
 }
 
-/// A subscription that was lost ten times in a row, and stands again for so long.
-fn back_for(duration: Duration) -> Scenario {
+/// A subscription that was lost ten times in a row, and has been up again for this long.
+fn recovered_for(duration: Duration) -> Scenario {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     for _ in 0..10 {
         scenario.feed(Input::SubscriptionLost(notifier_gone()));
@@ -134,8 +134,8 @@ fn back_for(duration: Duration) -> Scenario {
 }
 
 #[test]
-fn after_it_has_stood_for_a_while_the_next_loss_is_like_the_first() {
-    let mut scenario = back_for(Duration::from_secs(10));
+fn after_ten_seconds_of_subscription_the_next_loss_counts_as_the_first() {
+    let mut scenario = recovered_for(Duration::from_secs(10));
     let start = scenario.now();
     scenario.feed(Input::SubscriptionLost(notifier_gone()));
     scenario.reach_deadline();
@@ -145,7 +145,7 @@ fn after_it_has_stood_for_a_while_the_next_loss_is_like_the_first() {
 }
 
 #[test]
-fn a_notifier_that_accepts_and_then_breaks_is_asked_more_and_more_seldom() {
+fn a_notifier_that_accepts_and_then_disconnects_is_tried_at_growing_intervals() {
     let mut scenario = Scenario::subscribed(config_with_notifier());
     let end = scenario.now() + Duration::from_secs(60);
     let mut rounds = 0;
@@ -157,10 +157,10 @@ fn a_notifier_that_accepts_and_then_breaks_is_asked_more_and_more_seldom() {
     }
     assert!(rounds < 40, "{rounds}");
     let events = scenario.events();
-    let told = |wanted: Event| events.iter().filter(|event| **event == wanted).count();
+    let count = |wanted: Event| events.iter().filter(|event| **event == wanted).count();
     let why = Trouble::Notifier(notifier_gone());
-    assert_eq!(told(Event::Degraded { part: Part::Notifier, why }), rounds);
-    assert_eq!(told(Event::Recovered { part: Part::Notifier }), rounds);
+    assert_eq!(count(Event::Degraded { part: Part::Notifier, why }), rounds);
+    assert_eq!(count(Event::Recovered { part: Part::Notifier }), rounds);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn results_are_still_awaited_after_a_gap() {
 }
 
 #[test]
-fn without_a_notifier_no_result_can_be_wanted() {
+fn without_a_notifier_a_call_that_wants_a_result_is_refused() {
     let mut scenario = Scenario::new(config());
     scenario.call(call_with_handle(1));
     assert_eq!(scenario.only_sent(), Err("NoNotifier".to_owned()));
@@ -204,7 +204,7 @@ fn without_a_notifier_no_result_can_be_wanted() {
 }
 
 #[test]
-fn unasked_news_of_a_subscription_change_nothing() {
+fn unrequested_changes_of_the_subscription_are_ignored() {
     for mut scenario in [Scenario::new(config()), Scenario::new(config_with_notifier())] {
         scenario.feed(Input::Subscribed);
         scenario.feed(Input::SubscriptionLost(notifier_gone()));

@@ -8,13 +8,13 @@ use crate::worker::io::Output;
 
 const KB: usize = 1_000;
 
-/// Notices that are published to a notifier which answers when it is told to.
+/// Notices and a notifier that replies when the test says so.
 struct Scenario {
     notices: Notices,
     fx: Effects,
-    /// What is under way, and the number of its task.
+    /// The publications in flight, with the numbers of their tasks.
     in_flight: VecDeque<(OpId, u8)>,
-    /// The tasks whose notices have given way.
+    /// The tasks whose notices were dropped.
     dropped: Vec<u8>,
 }
 
@@ -24,12 +24,12 @@ impl Scenario {
         Scenario { notices, fx, in_flight: VecDeque::new(), dropped: Vec::new() }
     }
 
-    /// The task of this number is done, and its notice is so large.
+    /// The task of this number is done, and its notice has this size.
     fn send(&mut self, number: u8, size: usize) {
-        self.tell(number, size, NoticeKind::Success);
+        self.send_kind(number, size, NoticeKind::Success);
     }
 
-    fn tell(&mut self, number: u8, size: usize, kind: NoticeKind) {
+    fn send_kind(&mut self, number: u8, size: usize, kind: NoticeKind) {
         let task = TaskRef {
             id: TaskId::from_random([number; 16]),
             name: TaskName::new("testpackage.factorial").unwrap(),
@@ -42,7 +42,7 @@ impl Scenario {
         self.take_outputs();
     }
 
-    /// The notifier answers the first that is under way.
+    /// The notifier replies to the first publication in flight.
     fn answer(&mut self, answer: Result<u64, NotifyFault>) {
         let (op, _) = self.in_flight.pop_front().unwrap();
         self.notices.published(op, answer, &mut self.fx);
@@ -73,19 +73,19 @@ impl Scenario {
 }
 
 #[test]
-fn a_notice_that_ends_no_wait_takes_no_place() {
+fn a_notice_that_ends_no_wait_displaces_no_other() {
     let mut scenario = Scenario::keeping(10 * KB);
     for number in 1..=10 {
         scenario.send(number, KB);
     }
-    scenario.tell(11, KB, NoticeKind::Held);
+    scenario.send_kind(11, KB, NoticeKind::Held);
     assert_eq!(scenario.dropped, [11]);
     scenario.send(12, KB);
     assert_eq!(scenario.dropped, [11, 6]);
 }
 
 #[test]
-fn beside_a_notifier_that_never_answers_the_oldest_that_waits_gives_way_to_the_newest() {
+fn if_the_notifier_never_replies_the_oldest_waiting_notice_is_dropped_for_the_newest() {
     let mut scenario = Scenario::keeping(10 * KB);
     for number in 1..=15 {
         scenario.send(number, KB);
@@ -96,7 +96,7 @@ fn beside_a_notifier_that_never_answers_the_oldest_that_waits_gives_way_to_the_n
 }
 
 #[test]
-fn what_waits_is_published_as_answers_come() {
+fn waiting_notices_are_published_as_replies_arrive() {
     let mut scenario = Scenario::keeping(4 * KB);
     for number in 1..=4 {
         scenario.send(number, KB);
@@ -114,7 +114,7 @@ fn what_waits_is_published_as_answers_come() {
 }
 
 #[test]
-fn a_notice_that_is_larger_than_all_that_is_kept_still_goes() {
+fn a_notice_larger_than_the_limit_is_still_published() {
     let mut scenario = Scenario::keeping(2 * KB);
     for number in 1..=3 {
         scenario.send(number, KB);
@@ -126,7 +126,7 @@ fn a_notice_that_is_larger_than_all_that_is_kept_still_goes() {
 }
 
 #[test]
-fn a_notice_that_is_to_be_tried_again_counts_as_one_that_waits() {
+fn a_notice_to_be_retried_counts_as_waiting() {
     let mut scenario = Scenario::keeping(4 * KB);
     scenario.send(1, KB);
     scenario.answer(Err(NotifyFault::new(NotifyFaultKind::Unreachable)));
@@ -138,7 +138,7 @@ fn a_notice_that_is_to_be_tried_again_counts_as_one_that_waits() {
 }
 
 #[test]
-fn the_number_is_limited_as_well() {
+fn the_number_of_notices_is_limited_as_well() {
     let mut scenario = Scenario::keeping(usize::MAX);
     for _ in 0..=MOST_KEPT {
         scenario.send(1, 1);

@@ -1,4 +1,4 @@
-//! How well a queue works: requests that fail.
+//! Tracks the failed requests of a queue.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::time::Moment;
 
 use super::queue::Queue;
 
-/// A queue that fails is asked at most twice a second.
+/// A failing queue is polled at most twice a second.
 const OUTAGE_INTERVAL: Duration = Duration::from_millis(500);
-/// After so many failures in a row a queue counts as degraded.
+/// A queue counts as degraded after this many consecutive failures.
 const DEGRADED_AFTER: u32 = 3;
 
-/// A change that is worth telling.
+/// A change of a queue's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker) enum Health {
     Unchanged,
@@ -22,15 +22,14 @@ pub(in crate::worker) enum Health {
 }
 
 impl Queue {
-    /// A request succeeded.
     pub(in crate::worker) fn succeeded(&mut self) -> Health {
         let was_degraded = self.failures >= DEGRADED_AFTER;
         self.failures = 0;
         if was_degraded { Health::Recovered } else { Health::Unchanged }
     }
 
-    /// A request failed. Gives when it may be repeated, together with what changed. Trouble that
-    /// needs a person counts as lasting at once.
+    /// Records a failed request. Returns the delay until it may be repeated, and the change in
+    /// health. A fault that a person must fix makes the queue degraded immediately.
     pub(in crate::worker) fn failed(
         &mut self,
         needs_a_person: bool,
@@ -44,7 +43,7 @@ impl Queue {
         if needs_a_person {
             self.failures = self.failures.max(DEGRADED_AFTER);
         }
-        // Each repetition takes the next place in a row of two a second, however many wait.
+        // Repetitions are spaced at two a second, however many wait.
         let earliest = self.not_before.max(now + OUTAGE_INTERVAL);
         let at = earliest.max(now + backoff.max(at_least));
         self.not_before = earliest + OUTAGE_INTERVAL;

@@ -1,12 +1,12 @@
-//! Which queue to ask, for how many messages, and how long to wait for them.
+//! Decides which queue to poll, for how many messages, and how long the poll may wait.
 //!
-//! A queue is *busy* while its last answer brought messages. The free slots are shared out among
-//! busy queues, the more urgent first, then by weight. An idle queue is asked to wait for a single
-//! message, so that no slot is promised to a queue that has nothing, and none is hoarded.
+//! A queue is *busy* while its last reply contained messages. Free slots are divided among the busy
+//! queues, the more urgent first, then by weight. An idle queue is long-polled for a single
+//! message, so that no slot is promised to an empty queue and none is hoarded.
 //!
-//! Where the slots are all taken, each queue still holds a message for the next one that is free,
-//! and how many of its messages are started follows from its weight: the queue that has come least
-//! far is next, and one that is ahead is not asked for more before its busy rivals have caught up.
+//! If all slots are taken, each queue still holds one message for the next free slot. How many
+//! messages of a queue start follows from its weight: the queue with the least progress is next,
+//! and a queue that is ahead is not polled before its busy rivals have caught up.
 
 mod health;
 mod queue;
@@ -33,7 +33,7 @@ pub(super) struct Poller {
     starts: u32,
 }
 
-/// A reserve to be sent.
+/// A reserve to send.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PlannedReserve {
     pub(super) queue: QueueName,
@@ -56,20 +56,20 @@ impl Poller {
         self.queues.iter_mut().find(|queue| &queue.served.name == name)
     }
 
-    /// How many slots are promised to what the polls in flight may bring.
+    /// How many slots are promised to the polls in flight.
     pub(super) fn promised(&self) -> usize {
         self.queues.iter().flat_map(|queue| &queue.asked).sum()
     }
 
-    /// How many of them will hardly wait for messages.
+    /// How many of them are promised to polls that are likely to return messages immediately.
     pub(super) fn coming(&self) -> usize {
         let overflowing = self.queues.iter().filter(|queue| queue.is_overflowing());
         overflowing.flat_map(|queue| &queue.asked).sum()
     }
 
-    /// What to ask next, given the slots that are neither taken nor promised to messages that are
-    /// held already. `holds` tells whether a queue has a message waiting for a slot: then it is
-    /// not asked for more.
+    /// Plans the next polls. `free` is the number of slots that are neither taken nor reserved for
+    /// held messages. A queue for which `holds` returns `true` has a message waiting for a slot and
+    /// is not polled.
     pub(super) fn plan(
         &mut self,
         free: usize,
@@ -92,8 +92,8 @@ impl Poller {
             if count == 0 {
                 continue;
             }
-            // A queue among others is asked to wait only for a single message: while it waits,
-            // the others may take the slots.
+            // One of several queues is long-polled only for a single message: while it waits, the
+            // others may use the slots.
             let is_first = alone && queue.asked.is_empty() || queue.is_idle();
             let wait = if is_first && queue.may_wait() { self.long_poll } else { Duration::ZERO };
             free = free.saturating_sub(count);

@@ -1,4 +1,4 @@
-//! A queue that is polled: what is asked of it, and what its answers tell.
+//! The state of one polled queue.
 
 use std::time::Duration;
 
@@ -10,52 +10,51 @@ use crate::worker::unprocessable::UnprocessableMessages;
 
 /// The most polls in flight for one queue.
 const POLLS_IN_FLIGHT: usize = 8;
-/// How far a start brings a queue of weight 1. All small weights divide it.
+/// The stride of weight 1. All small weights divide it.
 const ONE_STRIDE: u64 = 720_720 << 20;
-/// Where the backend does not wait: the first and the longest rest between two polls.
+/// The first and the longest pause between two polls, if the backend does not support long polls.
 const REST: Backoff = Backoff::new(Duration::from_millis(100), 2, Duration::from_secs(5));
-/// An answer that takes no longer has hardly waited for a message.
+/// A poll that takes no longer is unlikely to have waited for a message.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// A queue that is polled.
 #[derive(Debug)]
 pub(in crate::worker) struct Queue {
     pub(super) served: ServedQueue,
-    /// Whether the backend waits for messages if it is asked to.
+    /// Whether the backend supports long polls.
     can_wait: bool,
-    /// What each poll in flight asks for.
+    /// The count that each poll in flight requested.
     pub(super) asked: Vec<usize>,
     activity: Activity,
-    /// How far its starts have brought it, by its own strides: among equally urgent queues, the
-    /// one that has come least far is next.
+    /// The sum of the strides of its starts: among equally urgent queues, the one with the least
+    /// progress is next.
     pub(super) progress: u64,
     pub(super) resting: Option<Rest>,
-    /// It did not exist, was created, and has not answered a reserve since.
+    /// It was missing and created, and no reserve has succeeded since.
     was_created: bool,
     pub(super) failures: u32,
-    /// No request to this queue is repeated before this moment.
+    /// The earliest time for the next repetition of a failed request.
     pub(super) not_before: Moment,
     pub(in crate::worker) unprocessable: UnprocessableMessages,
 }
 
-/// What a queue's last answer brought.
+/// The result of a queue's last reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Activity {
-    /// Nothing, so many times in a row.
+    /// Empty, for this many further polls in a row.
     Idle(u32),
     Busy,
-    /// As much as was asked for, so that there may be more.
+    /// As many messages as requested, so there may be more.
     Overflowing,
 }
 
-/// Why a queue is not asked for messages now.
+/// Why a queue is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::worker) enum Rest {
-    /// It brought nothing.
+    /// It was empty.
     Empty,
-    /// It brought what is for other workers, and they are to come first.
+    /// Its messages are for other workers, which are to be served first.
     Others,
-    /// It failed, or brought what this worker does not understand.
+    /// It failed, or returned messages that this worker cannot process.
     Trouble,
 }
 
@@ -75,14 +74,14 @@ impl Queue {
         }
     }
 
-    /// Its place among the queues: most urgent first, but every eighth time the other way round.
-    /// Among equally urgent ones, that which is farthest behind its share comes first.
+    /// The sort key among all queues: most urgent first, or least urgent if `lowest_first`; among
+    /// equally urgent queues, the one with the least progress first.
     pub(super) fn rank(&self, lowest_first: bool) -> (i16, u64) {
         let urgency = i16::from(self.served.priority.number());
         (if lowest_first { urgency } else { -urgency }, self.progress)
     }
 
-    /// How far one start brings it: the less, the larger its weight.
+    /// The progress of one start, inversely proportional to the weight.
     pub(super) fn stride(&self) -> u64 {
         ONE_STRIDE / u64::from(self.served.weight.max(1))
     }
@@ -95,27 +94,26 @@ impl Queue {
         self.activity == Activity::Overflowing
     }
 
-    /// Whether a poll may wait for a message.
     pub(super) fn may_wait(&self) -> bool {
         !self.unprocessable.polls_without_waiting()
     }
 
-    /// Whether it seems to have messages that are only to be fetched.
+    /// Whether it is likely to have messages.
     pub(super) fn is_busy(&self) -> bool {
         !self.is_idle() && self.resting.is_none()
     }
 
-    /// Whether its share of so many free slots is any.
+    /// Whether it may be polled for a share of this many free slots.
     pub(super) fn wants_any(&self, free: usize) -> bool {
         self.asked.is_empty() || free > 0 && self.takes_more_polls()
     }
 
-    /// More polls at a time only where one was not enough.
+    /// Several polls at a time are useful only if the last one was not enough.
     fn takes_more_polls(&self) -> bool {
         self.is_overflowing() && self.asked.len() < POLLS_IN_FLIGHT
     }
 
-    /// How many messages to ask for; 0 for none.
+    /// How many messages to request; 0 if the queue is not to be polled.
     pub(super) fn share(&self, free: usize, (weight, all): (u32, u32), alone: bool) -> usize {
         let share = (free as u64 * u64::from(weight)).div_ceil(u64::from(all.max(1)));
         let share = usize::try_from(share).unwrap_or(usize::MAX);
@@ -127,8 +125,8 @@ impl Queue {
         }
     }
 
-    /// An answer came that brought so many messages, after this time. Gives the time to rest, if
-    /// the backend did not wait by itself.
+    /// Records a reply that contained `brought` messages after `took`. Returns the pause until the
+    /// next poll if the backend did not wait by itself.
     pub(in crate::worker) fn on_reply(
         &mut self,
         count: usize,
@@ -139,7 +137,7 @@ impl Queue {
         self.forget_poll(count);
         self.was_created = false;
         let (asked_to_wait, took) = waited;
-        // A message for which the backend has waited was the only one.
+        // If the backend waited for a message, it was the only one.
         let at_once = asked_to_wait.is_zero() || took < AT_ONCE;
         self.unprocessable.on_reply(brought >= count && at_once);
         if brought > 0 {
@@ -156,8 +154,8 @@ impl Queue {
         if let Some(rest) = self.unprocessable.rest_between_short_polls(rng) {
             return Some(rest);
         }
-        // After a burst the queue is asked once more, this time to wait. However many polls the
-        // burst had under way, they were not asked to, so their answers are no reason to rest.
+        // After a burst the queue is polled once more, this time with a wait. The polls of the
+        // burst did not request one, so their empty replies do not justify a pause.
         if did_wait || (asked_to_wait.is_zero() && (was_busy || self.can_wait)) {
             return None;
         }
@@ -165,8 +163,8 @@ impl Queue {
         Some(rng.between(ceiling / 2, ceiling))
     }
 
-    /// A poll failed, so that nothing is known of what the queue has. The others need not leave it
-    /// their turns.
+    /// Records a failed poll. Whether the queue has messages is unknown, so it does not count as
+    /// busy.
     pub(in crate::worker) fn on_failure(&mut self, count: usize) {
         self.forget_poll(count);
         if !self.is_idle() {
@@ -196,7 +194,8 @@ impl Queue {
         self.resting = None;
     }
 
-    /// The queue does not exist. Says whether to create it: not if that was of no use just now.
+    /// Records that the queue does not exist. Returns whether to create it: not if creating it did
+    /// not help just now.
     pub(in crate::worker) fn is_missing(&mut self) -> bool {
         self.was_created = !self.was_created;
         self.was_created

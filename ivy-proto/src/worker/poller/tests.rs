@@ -23,7 +23,7 @@ fn plan(poller: &mut Poller, free: usize) -> Vec<(String, usize, Duration)> {
     asks.into_iter().map(|ask| (ask.queue.as_str().to_owned(), ask.count, ask.wait)).collect()
 }
 
-/// Lets a queue's poll bring as much as it asked for.
+/// A poll of the queue returns as many messages as requested.
 fn fill(poller: &mut Poller, name: &str, count: usize) {
     let queue = poller.queue(&QueueName::new(name).unwrap()).unwrap();
     let waited = (LONG_POLL, Duration::ZERO);
@@ -36,27 +36,27 @@ fn starve(poller: &mut Poller, name: &str, count: usize, waited: Duration) -> Op
 }
 
 #[test]
-fn a_queue_alone_is_asked_for_all_that_is_free() {
+fn a_single_queue_is_polled_for_all_free_slots() {
     let mut poller = poller(vec![served("a", 0, 1)]);
     assert_eq!(plan(&mut poller, 10), [("a".to_owned(), 10, LONG_POLL)]);
     assert_eq!(plan(&mut poller, 10), []);
 }
 
 #[test]
-fn idle_queues_among_others_wait_for_a_single_message_each() {
+fn one_of_several_idle_queues_is_long_polled_for_a_single_message() {
     let mut poller = poller(vec![served("a", 0, 1), served("b", 0, 1)]);
     let asks = plan(&mut poller, 10);
     assert_eq!(asks, [("a".to_owned(), 1, LONG_POLL), ("b".to_owned(), 1, LONG_POLL)]);
 }
 
 #[test]
-fn a_queue_is_asked_for_one_message_though_no_slot_is_free() {
+fn a_queue_is_polled_for_one_message_even_if_no_slot_is_free() {
     let mut poller = poller(vec![served("a", 0, 1)]);
     assert_eq!(plan(&mut poller, 0), [("a".to_owned(), 1, LONG_POLL)]);
 }
 
 #[test]
-fn a_queue_whose_message_waits_for_a_slot_is_not_asked_for_more() {
+fn a_queue_whose_message_waits_for_a_slot_is_not_polled() {
     let mut poller = poller(vec![served("a", 0, 1)]);
     assert_eq!(poller.plan(0, |_| true), []);
 }
@@ -73,7 +73,7 @@ fn busy_queues_share_by_weight_without_waiting() {
 }
 
 #[test]
-fn urgent_queues_are_served_first_and_every_eighth_time_last() {
+fn urgent_queues_are_served_first_except_every_eighth_time() {
     let mut poller = poller(vec![served("a.p5", 5, 1), served("a", 0, 1)]);
     let starts: Vec<String> =
         (0..16).map(|_| poller.next_to_start(|_| true).unwrap().as_str().to_owned()).collect();
@@ -83,7 +83,7 @@ fn urgent_queues_are_served_first_and_every_eighth_time_last() {
 }
 
 #[test]
-fn equally_urgent_queues_start_by_weight_and_without_a_rival_a_queue_gains_nothing() {
+fn equally_urgent_queues_start_by_weight_and_a_queue_without_rivals_earns_no_credit() {
     let mut poller = poller(vec![served("a", 0, 1), served("b", 0, 3)]);
     let mut starts = |queues: &[&str]| {
         let next = poller.next_to_start(|name| queues.contains(&name.as_str())).unwrap();
@@ -98,7 +98,7 @@ fn equally_urgent_queues_start_by_weight_and_without_a_rival_a_queue_gains_nothi
 }
 
 #[test]
-fn an_overflowing_queue_is_asked_several_times_at_once() {
+fn an_overflowing_queue_is_polled_several_times_concurrently() {
     let mut poller = poller(vec![served("a", 0, 1)]);
     assert_eq!(plan(&mut poller, 1000), [("a".to_owned(), 100, LONG_POLL)]);
     assert_eq!(plan(&mut poller, 1000), []);
@@ -110,7 +110,7 @@ fn an_overflowing_queue_is_asked_several_times_at_once() {
 }
 
 #[test]
-fn the_polls_in_flight_never_promise_more_than_what_is_free() {
+fn polls_in_flight_never_promise_more_than_the_free_slots() {
     let mut poller = poller(vec![served("a", 0, 1)]);
     plan(&mut poller, 150);
     fill(&mut poller, "a", 100);
@@ -120,7 +120,7 @@ fn the_polls_in_flight_never_promise_more_than_what_is_free() {
 }
 
 #[test]
-fn a_backend_that_does_not_wait_is_asked_at_growing_intervals() {
+fn a_backend_without_long_polls_is_polled_at_growing_intervals() {
     let mut poller = poller(vec![served("a", 0, 1)]);
     let mut rests = Vec::new();
     for _ in 0..10 {
@@ -133,7 +133,7 @@ fn a_backend_that_does_not_wait_is_asked_at_growing_intervals() {
 }
 
 #[test]
-fn after_a_burst_the_queue_is_asked_at_once_to_wait() {
+fn after_a_burst_the_queue_is_long_polled_immediately() {
     let mut poller = poller(vec![served("a", 0, 1)]);
     plan(&mut poller, 100);
     fill(&mut poller, "a", 100);
@@ -147,14 +147,14 @@ fn after_a_burst_the_queue_is_asked_at_once_to_wait() {
 }
 
 #[test]
-fn a_backend_that_waited_is_asked_again_at_once() {
+fn a_backend_that_waited_is_polled_again_immediately() {
     let mut poller = poller(vec![served("a", 0, 1)]);
     plan(&mut poller, 10);
     assert_eq!(starve(&mut poller, "a", 10, LONG_POLL), None);
 }
 
 #[test]
-fn a_failing_queue_is_asked_at_most_twice_a_second_however_many_requests_wait() {
+fn requests_to_a_failing_queue_are_limited_to_two_a_second() {
     let mut poller = poller(vec![served("a", 0, 1)]);
     let mut rng = Rng::from_number(1);
     let queue = poller.queue(&QueueName::new("a").unwrap()).unwrap();
@@ -165,15 +165,15 @@ fn a_failing_queue_is_asked_at_most_twice_a_second_however_many_requests_wait() 
 }
 
 #[test]
-fn trouble_is_reported_once_and_its_end_too() {
+fn degradation_and_recovery_are_reported_once() {
     let mut poller = poller(vec![served("a", 0, 1)]);
     let mut rng = Rng::from_number(1);
     let queue = poller.queue(&QueueName::new("a").unwrap()).unwrap();
-    let told: Vec<Health> = (0..9)
+    let reported: Vec<Health> = (0..9)
         .map(|_| queue.failed(false, Duration::ZERO, Moment::EPOCH, &mut rng).1)
         .filter(|health| *health != Health::Unchanged)
         .collect();
-    assert_eq!(told, [Health::Degraded]);
+    assert_eq!(reported, [Health::Degraded]);
     assert_eq!(queue.succeeded(), Health::Recovered);
     assert_eq!(queue.succeeded(), Health::Unchanged);
 }

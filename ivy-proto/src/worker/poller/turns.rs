@@ -1,16 +1,16 @@
-//! Whose turn it is among queues that compete for slots.
+//! The order in which competing queues use the slots.
 
 use crate::name::QueueName;
 
 use super::Poller;
 use super::queue::Queue;
 
-/// How often the least urgent queue comes first, so that it never starves: every eighth time.
+/// Every eighth turn the least urgent queue comes first, so that it never starves.
 const LOWEST_FIRST_EVERY: u32 = 8;
 
 impl Poller {
-    /// The queue whose message is to be started next, among those that hold one: one of the most
-    /// urgent, which take turns by weight.
+    /// The queue whose message starts next, among those that hold one: one of the most urgent,
+    /// alternating by weight.
     pub(in crate::worker) fn next_to_start(
         &mut self,
         holds: impl Fn(&QueueName) -> bool,
@@ -21,7 +21,7 @@ impl Poller {
         self.starts = self.starts.wrapping_add(1);
         let is_rival = |queue: &Queue| queue.is_busy() || holds(&queue.served.name);
         let equals = |queue: &&mut Queue| queue.served.priority == urgency;
-        // Counted from the hindmost, so that the numbers stay small.
+        // Rebased on the slowest queue to avoid overflow.
         let rivals = self.queues.iter_mut().filter(equals).filter(|queue| is_rival(queue));
         let hindmost = rivals.map(|queue| queue.progress).min().unwrap_or_default();
         for queue in self.queues.iter_mut().filter(equals).filter(|queue| is_rival(queue)) {
@@ -35,15 +35,15 @@ impl Poller {
             .min_by_key(|queue| queue.progress)?;
         next.progress += next.stride();
         let (name, progress) = (next.served.name.clone(), next.progress);
-        // Who has nothing to be started gains nothing by it.
+        // A queue without messages gains no advantage.
         for queue in self.queues.iter_mut().filter(equals).filter(|queue| !is_rival(queue)) {
             queue.progress = progress;
         }
         Some(name)
     }
 
-    /// Whether a queue may be asked now: it does not rest, holds no message that waits for a slot
-    /// already, and is not so far ahead of its share that its next message is another's turn.
+    /// Whether a queue may be polled: it is not paused, holds no message that waits for a slot, and
+    /// is not so far ahead that a rival's message should start first.
     pub(super) fn may_be_asked(&self, index: usize, holds: &impl Fn(&QueueName) -> bool) -> bool {
         let Some(queue) = self.queues.get(index) else { return false };
         let mut rivals = self.queues.iter().filter(|other| {
@@ -58,8 +58,8 @@ impl Poller {
             })
     }
 
-    /// The weight of a queue, and the weights of all busy queues that are as urgent as it is and
-    /// still to be asked.
+    /// The weight of a queue, and the sum of the weights of the equally urgent busy queues that are
+    /// still to be polled.
     pub(super) fn shares(&self, index: usize, to_be_asked: &[usize]) -> (u32, u32) {
         let Some(queue) = self.queues.get(index) else { return (1, 1) };
         let rivals =
@@ -73,7 +73,6 @@ impl Poller {
     }
 }
 
-/// Whether at this turn the least urgent queue comes first.
 pub(super) fn lowest_comes_first(turn: u32) -> bool {
     turn % LOWEST_FIRST_EVERY == LOWEST_FIRST_EVERY - 1
 }

@@ -9,7 +9,7 @@ fn fault(kind: FaultKind) -> Fault {
     Fault::new(kind)
 }
 
-/// A worker whose handlers for so many messages have returned.
+/// A worker whose handlers for this many messages have returned.
 fn with_done(count: usize) -> Scenario {
     with_done_by(config(), count)
 }
@@ -25,7 +25,7 @@ fn with_done_by(config: WorkerConfig, count: usize) -> Scenario {
 }
 
 #[test]
-fn deletes_gather_for_fifty_milliseconds() {
+fn deletes_are_batched_for_fifty_milliseconds() {
     let mut worker = with_done(3);
     worker.advance(Duration::from_millis(49));
     assert!(worker.take_deletes().is_none());
@@ -34,13 +34,13 @@ fn deletes_gather_for_fifty_milliseconds() {
 }
 
 #[test]
-fn a_hundred_deletes_go_at_once() {
+fn a_hundred_deletes_are_sent_immediately() {
     let mut worker = with_done(100);
     assert_eq!(worker.take_deletes().unwrap().1.len(), 100);
 }
 
 #[test]
-fn a_finished_task_is_reported_when_its_message_is_deleted() {
+fn a_task_is_reported_as_acknowledged_when_its_message_is_deleted() {
     let mut worker = with_done(1);
     worker.advance(Duration::from_millis(50));
     assert!(!worker.has_event(|event| matches!(event, Event::Acknowledged { .. })));
@@ -64,11 +64,11 @@ fn a_refused_batch_is_deleted_one_by_one() {
     worker.faulty(third, FaultKind::LeaseLost);
     assert_eq!(worker.worker.load().held, 0);
     let lost = worker.events.iter().filter(|event| matches!(event, Event::LeaseLost { .. }));
-    assert_eq!(lost.count(), 1, "gone is done; another's is lost");
+    assert_eq!(lost.count(), 1, "a missing message is done; a lost lease is reported");
 }
 
 #[test]
-fn of_a_batch_each_message_is_settled_as_its_entry_says() {
+fn each_message_of_a_batch_is_settled_according_to_its_entry() {
     let mut worker = with_done(5);
     worker.advance(Duration::from_millis(50));
     let (batch, receipts) = worker.take_deletes().unwrap();
@@ -81,11 +81,15 @@ fn of_a_batch_each_message_is_settled_as_its_entry_says() {
     assert_eq!(count(|event| matches!(event, Event::LeaseLost { .. })), 1);
     assert_eq!(count(|event| matches!(event, Event::QueueError { .. })), 1);
     worker.advance(Duration::from_secs(1));
-    assert_eq!(worker.take_deletes().unwrap().1, receipts[3..4], "only what may be there still");
+    assert_eq!(
+        worker.take_deletes().unwrap().1,
+        receipts[3..4],
+        "only the message that may still exist"
+    );
 }
 
 #[test]
-fn an_answer_with_another_number_of_entries_is_unknown_for_all() {
+fn a_reply_with_another_number_of_entries_settles_no_message() {
     for count in [0, 2, 4] {
         let mut worker = with_done(3);
         worker.advance(Duration::from_millis(50));
@@ -109,7 +113,7 @@ fn a_batch_that_may_succeed_later_is_sent_again() {
 }
 
 #[test]
-fn deletes_that_cannot_be_sent_keep_their_leases() {
+fn messages_whose_deletes_cannot_be_sent_keep_their_leases() {
     let mut worker = with_done(1);
     let mut touches = 0;
     for _ in 0..120 {
@@ -127,8 +131,8 @@ fn deletes_that_cannot_be_sent_keep_their_leases() {
 }
 
 #[test]
-fn a_request_to_delete_is_not_larger_than_the_queue_takes() {
-    // The ids of each are 3 bytes, and 32 are for what is around them.
+fn a_delete_request_does_not_exceed_the_size_limit() {
+    // The ids of each message take 3 bytes, and 32 are the overhead.
     for (most, batches) in [(35, &[1, 1, 1][..]), (69, &[1, 1, 1]), (70, &[2, 1]), (105, &[3])] {
         let mut config = config();
         config.capabilities.max_request = most;

@@ -1,4 +1,4 @@
-//! What differs from backend to backend.
+//! Differences between backends.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn with(change: impl FnOnce(&mut Capabilities)) -> WorkerConfig {
     config
 }
 
-/// Leases last as long as their connection.
+/// Leases that last as long as their connection.
 fn of_connections() -> WorkerConfig {
     with(|capabilities| {
         capabilities.lease = Lease::Connection;
@@ -34,7 +34,7 @@ fn receipt_of(worker: &Scenario, run: &Run) -> Receipt {
 }
 
 #[test]
-fn the_lease_of_a_connection_is_neither_renewed_nor_ends_by_time() {
+fn a_lease_bound_to_a_connection_is_neither_renewed_nor_ends_by_time() {
     let settings = TaskSettings::in_queue(queue());
     let settings = TaskSettings { reserve_time: Some(LEASE), ..settings };
     let config = of_connections().with_lease(Duration::from_millis(1));
@@ -47,7 +47,7 @@ fn the_lease_of_a_connection_is_neither_renewed_nor_ends_by_time() {
 }
 
 #[test]
-fn deletes_wait_for_no_others_where_that_gains_nothing() {
+fn deletes_are_not_batched_without_a_linger() {
     let mut worker = started_with(of_connections().with_concurrency(2));
     let body = plain_body();
     worker.deliver(&[&body, &body]);
@@ -59,7 +59,7 @@ fn deletes_wait_for_no_others_where_that_gains_nothing() {
 }
 
 #[test]
-fn leases_that_the_backend_has_lost_cancel_their_handlers_and_settle_nothing() {
+fn leases_lost_by_the_backend_cancel_their_handlers_and_settle_nothing() {
     let mut worker = started_with(of_connections().with_concurrency(3));
     let body = plain_body();
     worker.deliver(&[&body, &body, &body]);
@@ -71,13 +71,13 @@ fn leases_that_the_backend_has_lost_cancel_their_handlers_and_settle_nothing() {
     assert_eq!(worker.cancelled_jobs, [(runs.job, CancelReason::LeaseLost)]);
     worker.posted(post);
     worker.end(&runs, JobOutcome::Cancelled);
-    assert!(worker.take_deletes().is_none(), "nothing is asked with what is lost");
+    assert!(worker.take_deletes().is_none(), "a lost receipt is not used");
     worker.done(&kept);
     assert_eq!(worker.take_deletes().unwrap().1, [receipt_of(&worker, &kept)]);
 }
 
 #[test]
-fn a_lease_that_is_lost_before_its_message_arrives_is_lost() {
+fn a_lease_that_ends_before_its_message_arrives_is_lost() {
     let mut worker = started_with(of_connections());
     let receipt = worker.numbered(1, "", 1).receipt;
     worker.feed(Input::LeasesLost(vec![receipt]));
@@ -90,7 +90,7 @@ fn a_lease_that_is_lost_before_its_message_arrives_is_lost() {
 }
 
 #[test]
-fn a_handler_is_cancelled_before_its_message_can_be_held_no_longer() {
+fn a_handler_is_cancelled_before_the_maximum_hold_time_of_its_message() {
     let mut worker = started_with(with(|capabilities| capabilities.longest_hold = Some(DAY)));
     let run = worker.running(&plain_body());
     worker.advance_renewing(DAY - 3 * LEASE);
@@ -98,13 +98,13 @@ fn a_handler_is_cancelled_before_its_message_can_be_held_no_longer() {
     worker.advance_renewing(LEASE);
     assert_eq!(worker.cancelled_jobs, [(run.job, CancelReason::LeaseLimit)]);
     worker.end(&run, JobOutcome::Cancelled);
-    let error = "the handler took longer than the queue lets a message be held";
+    let error = "the handler exceeded the queue's limit for holding a message";
     assert_eq!(worker.executed(), [Err(error.to_owned())]);
     assert!(worker.take_post().is_some(), "the attempt counts, and the next one is posted");
 }
 
 #[test]
-fn where_late_receipts_are_refused_a_late_answer_to_a_touch_keeps_the_lease() {
+fn if_stale_receipts_are_refused_a_late_reply_to_a_touch_keeps_the_lease() {
     let mut worker = started();
     worker.running(&plain_body());
     worker.advance(LEASE - Duration::from_secs(1));
@@ -115,7 +115,7 @@ fn where_late_receipts_are_refused_a_late_answer_to_a_touch_keeps_the_lease() {
 }
 
 #[test]
-fn where_late_receipts_are_taken_no_late_answer_keeps_a_lease_and_no_late_request_is_made() {
+fn if_stale_receipts_are_accepted_an_ended_lease_is_neither_revived_nor_used() {
     let config = || with(|capabilities| capabilities.refuses_stale_receipts = false);
     let mut worker = started_with(config());
     let run = worker.running(&plain_body());
@@ -134,7 +134,7 @@ fn where_late_receipts_are_taken_no_late_answer_keeps_a_lease_and_no_late_reques
 }
 
 #[test]
-fn a_failed_task_is_retried_as_the_backend_does_it() {
+fn a_failed_task_is_retried_as_the_backend_requires() {
     for retry in [Retry::Release, Retry::Successor] {
         let mut worker = started_with(with(|capabilities| capabilities.retry = retry));
         worker.deliver_exactly(&plain_body(), 2, 0);
@@ -155,7 +155,7 @@ fn without_a_count_of_failed_attempts_no_task_is_retried_by_a_release() {
 }
 
 #[test]
-fn a_queue_that_asks_for_a_long_rest_is_asked_again_after_a_minute() {
+fn a_retry_after_of_the_queue_is_limited_to_a_minute() {
     let mut worker = started();
     let (poll, _) = worker.take_poll().unwrap();
     let fault = crate::queue::Fault::new(FaultKind::Unavailable).with_retry_after(Duration::MAX);
@@ -165,7 +165,7 @@ fn a_queue_that_asks_for_a_long_rest_is_asked_again_after_a_minute() {
 }
 
 #[test]
-fn a_queue_that_cannot_be_asked_now_is_asked_when_it_says() {
+fn an_unavailable_queue_is_polled_after_its_retry_after() {
     let mut worker = started();
     let (poll, _) = worker.take_poll().unwrap();
     let rest = Duration::from_secs(7);
@@ -178,7 +178,7 @@ fn a_queue_that_cannot_be_asked_now_is_asked_when_it_says() {
 }
 
 #[test]
-fn no_worker_serves_a_queue_that_its_backend_cannot_have() {
+fn a_queue_name_that_the_backend_does_not_allow_is_refused() {
     fn rule(queue: &crate::QueueName) -> Result<(), &'static str> {
         let length = queue.as_str().len();
         if length > "testpackage.p9.dead".len() { Err("it is too long") } else { Ok(()) }
@@ -188,14 +188,14 @@ fn no_worker_serves_a_queue_that_its_backend_cannot_have() {
     assert!(start(ruled()).is_ok());
     let route = crate::QueueName::new("testpackage1").unwrap();
     let Err(InvalidConfig::NameNotForBackend(error)) = start(ruled().with_route(route)) else {
-        panic!("the name is taken")
+        panic!("the name is accepted")
     };
-    let told = "the queue's server cannot have a queue testpackage1.p9.dead, since it is too long; choose another name";
-    assert_eq!(error.to_string(), told);
+    let text = "the queue's server cannot have a queue testpackage1.p9.dead, since it is too long; choose another name";
+    assert_eq!(error.to_string(), text);
 }
 
 #[test]
-fn every_message_of_a_lost_connection_is_reported_once() {
+fn each_message_of_a_lost_connection_is_reported_once() {
     let mut worker = started_with(of_connections());
     let run = worker.running(&plain_body());
     let receipt = receipt_of(&worker, &run);

@@ -1,5 +1,5 @@
-//! The clock on the wall: deadlines and stamps follow it, timers do not, and a lease ends by
-//! whichever clock says so first.
+//! The wall clock: deadlines and timestamps follow it, timers do not, and a lease ends by whichever
+//! clock is first.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::worker::{CancelReason, Input};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A body whose task expires in an hour.
+/// A message whose task expires in an hour.
 fn expiring() -> String {
     let deadline = (UNIX_AT_START + Duration::from_secs(3_600)).as_millis();
     our_body(1, None).replace("\"id\"", &format!("\"deadline\":{deadline},\"id\""))
@@ -22,13 +22,13 @@ fn clock(unix_at_start: Duration) -> Input {
     Input::Clock(WallClock::new(unix_at_start))
 }
 
-/// The clock leaps forward.
+/// The wall clock leaps forward.
 fn leap(by: Duration) -> Input {
     clock(UNIX_AT_START + by)
 }
 
 impl Scenario {
-    /// Lets the queue do all that it is asked beside polls. Gives how many dead letters it got.
+    /// Lets the queue fulfil all requests except polls. Returns the number of dead letters.
     fn settle_what_is_not_run(&mut self) -> usize {
         let mut dead = 0;
         while let Some((post, _)) = self.take_post() {
@@ -47,7 +47,7 @@ impl Scenario {
 }
 
 #[test]
-fn a_deadline_is_judged_by_the_clock_as_it_was_set_last() {
+fn a_deadline_is_evaluated_by_the_latest_clock() {
     let mut worker = started_at(config(), UNIX_AT_START + DAY);
     worker.deliver(&[&expiring()]);
     let (post, (_, copy)) = worker.take_post().unwrap();
@@ -69,7 +69,7 @@ fn a_deadline_is_judged_by_the_clock_as_it_was_set_last() {
 }
 
 #[test]
-fn a_dead_letter_is_stamped_by_the_clock_as_it_was_set_last() {
+fn a_dead_letter_is_stamped_by_the_latest_clock() {
     let mut worker = started();
     worker.feed(clock(UNIX_AT_START - DAY));
     worker.deliver(&["not JSON"]);
@@ -79,7 +79,7 @@ fn a_dead_letter_is_stamped_by_the_clock_as_it_was_set_last() {
 }
 
 #[test]
-fn a_lease_that_a_clock_has_left_behind_is_lost_and_its_handler_is_told_to_stop() {
+fn a_clock_leap_beyond_the_end_of_a_lease_loses_it_and_cancels_its_handler() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     worker.feed(leap(Duration::from_secs(31)));
@@ -91,7 +91,7 @@ fn a_lease_that_a_clock_has_left_behind_is_lost_and_its_handler_is_told_to_stop(
 }
 
 #[test]
-fn a_lease_that_a_clock_has_shortened_is_renewed_so_much_earlier() {
+fn a_lease_shortened_by_a_clock_leap_is_renewed_earlier() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     worker.feed(leap(Duration::from_secs(25)));
@@ -99,7 +99,7 @@ fn a_lease_that_a_clock_has_shortened_is_renewed_so_much_earlier() {
     worker.advance(Duration::from_millis(1));
     let (op, _) = worker.take_touch().unwrap();
     worker.touched(op, "t1");
-    // Counted from the renewal on, by both clocks.
+    // From the renewal on, it counts by both clocks.
     worker.advance(Duration::from_secs(14));
     assert!(worker.take_touch().is_none() && worker.cancelled_jobs.is_empty());
     worker.done(&run);
@@ -108,7 +108,7 @@ fn a_lease_that_a_clock_has_shortened_is_renewed_so_much_earlier() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_changes_no_lease() {
+fn a_clock_set_back_changes_no_lease() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     worker.feed(clock(UNIX_AT_START - DAY));
@@ -119,7 +119,7 @@ fn a_clock_that_is_set_back_changes_no_lease() {
 }
 
 #[test]
-fn messages_that_were_asked_for_before_the_machine_slept_are_released_and_asked_for_again() {
+fn messages_requested_before_the_machine_slept_are_released_and_requested_again() {
     let mut worker = started();
     worker.feed(leap(DAY));
     worker.deliver(&[&plain_body()]);
@@ -132,7 +132,7 @@ fn messages_that_were_asked_for_before_the_machine_slept_are_released_and_asked_
 }
 
 #[test]
-fn a_worker_whose_clock_is_far_ahead_rests_and_says_so_and_does_not_empty_the_queue() {
+fn a_worker_whose_clock_is_far_ahead_is_paused_and_reported_and_does_not_empty_the_queue() {
     let mut worker = started_at(config(), UNIX_AT_START + DAY);
     let mut dead = 0;
     while let Some((poll, _)) = worker.take_poll() {
@@ -156,7 +156,7 @@ fn a_worker_whose_clock_is_far_ahead_rests_and_says_so_and_does_not_empty_the_qu
 }
 
 #[test]
-fn a_clock_that_is_set_to_what_cannot_be_right_is_reported() {
+fn an_implausible_clock_is_reported() {
     let mut worker = started();
     worker.feed(clock(Duration::ZERO));
     assert!(worker.has_event(|event| *event == Event::ClockImplausible));

@@ -1,4 +1,4 @@
-//! When free slots are asked for.
+//! When free slots are polled for.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_millis(2);
 
 const NOTHING: [usize; 0] = [];
 
-/// A worker of so many slots, each of which has just been taken.
+/// A worker with this many slots, all of which were just taken.
 fn full(slots: usize) -> Scenario {
     let mut worker = started_with(config().with_concurrency(slots));
     let body = plain_body();
@@ -30,7 +30,7 @@ fn polled(worker: &mut Scenario) -> Vec<usize> {
 }
 
 #[test]
-fn the_slots_of_handlers_that_began_and_end_together_are_asked_for_together() {
+fn slots_of_handlers_that_start_and_end_together_are_polled_for_together() {
     let mut worker = full(10);
     for _ in 0..10 {
         assert_eq!(polled(&mut worker), NOTHING);
@@ -40,7 +40,7 @@ fn the_slots_of_handlers_that_began_and_end_together_are_asked_for_together() {
 }
 
 #[test]
-fn a_slow_handler_holds_the_slots_of_quick_ones_back_for_two_milliseconds_at_most() {
+fn a_slow_handler_delays_the_poll_for_quick_ones_by_two_milliseconds_at_most() {
     let mut worker = full(10);
     for _ in 0..9 {
         end_one(&mut worker);
@@ -52,37 +52,37 @@ fn a_slow_handler_holds_the_slots_of_quick_ones_back_for_two_milliseconds_at_mos
 }
 
 #[test]
-fn among_slow_handlers_a_message_is_always_fetched_ahead() {
+fn among_slow_handlers_a_message_is_always_prefetched() {
     let mut worker = full(10);
     worker.run_on();
     let body = plain_body();
     for _ in 0..4 {
         worker.deliver(&[&body]);
         end_one(&mut worker);
-        assert_eq!(worker.runs.len(), 10, "what was fetched ahead runs at once");
+        assert_eq!(worker.runs.len(), 10, "the prefetched message runs immediately");
     }
     assert_eq!(polled(&mut worker), [1]);
 }
 
 #[test]
-fn the_slot_that_a_slow_handler_leaves_is_asked_for_at_once() {
+fn the_slot_of_a_slow_handler_is_polled_for_immediately() {
     let mut worker = full(3);
     worker.run_on();
-    assert_eq!(polled(&mut worker).len(), 1, "it brings nothing for now");
+    assert_eq!(polled(&mut worker).len(), 1, "it returns nothing for now");
     end_one(&mut worker);
     end_one(&mut worker);
     assert_eq!(polled(&mut worker), [1]);
 }
 
 #[test]
-fn a_slot_that_was_free_all_along_is_asked_for_at_once() {
+fn a_slot_that_was_free_before_is_polled_for_immediately() {
     let mut worker = started_with(config().with_concurrency(10));
     worker.deliver(&[&plain_body()]);
     assert_eq!(polled(&mut worker), [9]);
 }
 
 #[test]
-fn as_many_slots_as_a_request_fills_are_asked_for_at_once() {
+fn slots_that_fill_a_request_are_polled_for_immediately() {
     let mut config = config().with_concurrency(10);
     config.capabilities.batch.reserve = 5;
     let mut worker = started_with(config);
@@ -104,7 +104,7 @@ fn a_few_slots_of_quick_handlers_wait_as_long_for_a_larger_poll_in_flight() {
     let body = plain_body();
     worker.deliver(&[body.as_str(); 9]);
     let (small, count) = worker.take_poll().unwrap();
-    assert_eq!(count, 1, "what was free all along is asked for at once");
+    assert_eq!(count, 1, "a slot that was free before is polled for immediately");
     for _ in 0..9 {
         end_one(&mut worker);
     }
@@ -117,7 +117,7 @@ fn a_few_slots_of_quick_handlers_wait_as_long_for_a_larger_poll_in_flight() {
 }
 
 #[test]
-fn a_message_is_fetched_ahead_when_handlers_are_not_quick() {
+fn a_message_is_prefetched_if_handlers_are_not_quick() {
     let mut worker = full(1);
     assert_eq!(polled(&mut worker), NOTHING);
     worker.advance(LONGEST);
@@ -125,7 +125,7 @@ fn a_message_is_fetched_ahead_when_handlers_are_not_quick() {
 }
 
 #[test]
-fn a_worker_of_one_slot_asks_at_once_when_its_handler_ends() {
+fn a_worker_with_one_slot_polls_immediately_when_its_handler_ends() {
     let mut worker = full(1);
     end_one(&mut worker);
     assert_eq!(polled(&mut worker), [1]);
@@ -133,9 +133,8 @@ fn a_worker_of_one_slot_asks_at_once_when_its_handler_ends() {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// The oldest poll brings all that it asked for.
+    /// The oldest poll returns as many messages as requested.
     Deliver,
-    /// A handler ends.
     End(usize),
     Pass(Duration),
 }
@@ -150,7 +149,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn no_slot_is_free_for_longer_than_two_milliseconds_without_being_asked_for(
+    fn every_free_slot_is_polled_for_within_two_milliseconds(
         slots in 1..12usize,
         steps in vec(step(), 1..200),
     ) {

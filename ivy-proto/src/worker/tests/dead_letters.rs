@@ -8,7 +8,7 @@ use crate::task::{TaskError, TaskOutcome};
 use crate::wire::{DeadLetter, DeadLetterReason, Notice};
 use crate::worker::JobOutcome;
 
-/// Delivers a body that is put aside at once, and gives the dead letter.
+/// Delivers a body that is dead-lettered immediately, and returns the dead letter.
 fn dead_letter_of(body: &str) -> DeadLetter {
     let mut worker = started();
     worker.deliver(&[body]);
@@ -18,7 +18,7 @@ fn dead_letter_of(body: &str) -> DeadLetter {
 }
 
 #[test]
-fn what_cannot_be_read_is_dead_lettered_with_its_reason_and_its_original_bytes() {
+fn an_unparsable_message_is_dead_lettered_with_its_reason_and_its_original_bytes() {
     let letter = dead_letter_of("{\"name\":");
     assert_eq!(letter.reason, DeadLetterReason::BadJson);
     assert_eq!(letter.body, Body::new("{\"name\":"));
@@ -29,7 +29,7 @@ fn what_cannot_be_read_is_dead_lettered_with_its_reason_and_its_original_bytes()
 }
 
 #[test]
-fn the_copy_comes_first_and_the_delete_second() {
+fn the_copy_is_posted_first_and_the_message_deleted_second() {
     let mut worker = started();
     worker.deliver(&["nonsense"]);
     let (post, _) = worker.take_post().unwrap();
@@ -43,7 +43,7 @@ fn the_copy_comes_first_and_the_delete_second() {
 }
 
 #[test]
-fn a_copy_whose_answer_was_lost_is_posted_again() {
+fn a_copy_whose_reply_was_lost_is_posted_again() {
     let mut worker = started();
     worker.deliver(&["nonsense"]);
     let (post, _) = worker.take_post().unwrap();
@@ -54,7 +54,7 @@ fn a_copy_whose_answer_was_lost_is_posted_again() {
 }
 
 #[test]
-fn a_refused_copy_gives_the_message_back_with_the_longest_delay_and_never_deletes_it() {
+fn a_message_whose_copy_is_refused_is_released_with_the_longest_delay_and_never_deleted() {
     let mut worker = started();
     worker.deliver(&["nonsense"]);
     let (post, _) = worker.take_post().unwrap();
@@ -68,8 +68,8 @@ fn a_refused_copy_gives_the_message_back_with_the_longest_delay_and_never_delete
     assert!(worker.take_deletes().is_none());
 }
 
-/// What is posted to the dead-letter queue for a body that is no JSON, where bodies may have so many
-/// bytes.
+/// The body posted to the dead-letter queue for a body that is not JSON, with this limit of a
+/// body's size.
 fn posted_within(max_body: usize, body: &str) -> Body {
     let mut config = config();
     config.capabilities.max_body = max_body;
@@ -80,7 +80,7 @@ fn posted_within(max_body: usize, body: &str) -> Body {
 }
 
 #[test]
-fn where_the_envelope_is_too_large_its_error_gives_way_and_then_the_envelope() {
+fn from_an_envelope_that_is_too_large_first_the_error_is_dropped_and_then_the_envelope() {
     let body = "x".repeat(290);
     let whole = posted_within(10_000, &body);
     assert!(DeadLetter::parse(&whole).unwrap().error.is_some());
@@ -95,7 +95,7 @@ fn where_the_envelope_is_too_large_its_error_gives_way_and_then_the_envelope() {
 }
 
 #[test]
-fn a_dead_letter_says_what_its_caller_learns() {
+fn a_dead_letter_and_the_callers_notice_contain_the_same_error() {
     let mut worker = started();
     let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
     worker.end(&run, JobOutcome::Failed(TaskError::fatal("é".repeat(1000))));
@@ -110,7 +110,7 @@ fn a_dead_letter_says_what_its_caller_learns() {
 }
 
 #[test]
-fn a_body_above_the_limit_is_dead_lettered_unread() {
+fn a_body_above_the_size_limit_is_dead_lettered_unparsed() {
     let mut config = config();
     config.capabilities.max_body = 10;
     let mut worker = started_with(config);
@@ -134,7 +134,7 @@ fn a_dead_letter_on_a_served_queue_is_not_wrapped_again() {
 }
 
 #[test]
-fn a_message_that_was_lost_too_often_is_dead_lettered_without_being_run() {
+fn a_message_with_too_many_lost_deliveries_is_dead_lettered_without_being_run() {
     let mut worker = started();
     worker.deliver_counted(&[(&lost_body(10), 1)]);
     assert!(worker.runs.is_empty());
@@ -147,12 +147,12 @@ fn a_message_that_was_lost_too_often_is_dead_lettered_without_being_run() {
 }
 
 #[test]
-fn g12_where_the_clock_cannot_be_right_no_deadline_has_passed_and_that_is_reported() {
+fn g12_with_an_implausible_clock_no_deadline_passes_and_the_clock_is_reported() {
     let passed = our_body(1, None).replace("\"id\"", "\"deadline\":1,\"id\"");
     for (year, seconds) in [(1970, 0), (2106, 4_294_967_296)] {
         let mut scenario = started_at(config(), Duration::from_secs(seconds));
-        let told = scenario.events.iter().filter(|event| **event == Event::ClockImplausible);
-        assert_eq!(told.count(), 1, "{year}");
+        let reports = scenario.events.iter().filter(|event| **event == Event::ClockImplausible);
+        assert_eq!(reports.count(), 1, "{year}");
         let run = scenario.running(&passed);
         scenario.done(&run);
     }
@@ -163,7 +163,7 @@ fn g12_where_the_clock_cannot_be_right_no_deadline_has_passed_and_that_is_report
 }
 
 #[test]
-fn b47_what_comes_twice_is_run_twice_and_other_bytes_under_its_id_are_another_task() {
+fn b47_a_redelivered_message_runs_again_and_another_body_under_its_id_is_another_task() {
     let mut scenario = started();
     let five = plain_body();
     let six = five.replace("[5]", "[6]");
@@ -182,7 +182,7 @@ fn b47_what_comes_twice_is_run_twice_and_other_bytes_under_its_id_are_another_ta
 }
 
 #[test]
-fn a_deadline_counts_as_passed_a_minute_late_since_clocks_differ() {
+fn a_deadline_passes_a_minute_late_because_clocks_differ() {
     let at = |late: Duration| {
         let deadline = UNIX_AT_START.as_millis() - late.as_millis();
         let body = our_body(1, None).replace("\"id\"", &format!("\"deadline\":{deadline},\"id\""));
@@ -195,14 +195,14 @@ fn a_deadline_counts_as_passed_a_minute_late_since_clocks_differ() {
 }
 
 #[test]
-fn messages_that_may_have_killed_workers_are_run_one_at_a_time() {
+fn messages_that_may_have_crashed_workers_run_one_at_a_time() {
     let mut worker = started();
     let body = plain_body();
     let suspect = lost_body(5);
     worker.deliver_counted(&[(&suspect, 1), (&suspect, 1), (&body, 1)]);
-    assert_eq!(worker.runs.len(), 1, "the one without a past comes first");
+    assert_eq!(worker.runs.len(), 1, "the message without lost deliveries comes first");
     let poll = worker.take_poll();
-    assert!(poll.is_none(), "nothing is drawn into what may follow");
+    assert!(poll.is_none(), "a crash must not affect other messages");
     for _ in 0..3 {
         let run = worker.runs.pop_front().unwrap();
         assert!(worker.runs.is_empty());
@@ -212,7 +212,7 @@ fn messages_that_may_have_killed_workers_are_run_one_at_a_time() {
 }
 
 #[test]
-fn a_queue_that_sends_beyond_all_measure_is_not_answered_message_by_message() {
+fn the_surplus_of_a_queue_that_returns_far_too_many_messages_is_ignored() {
     let mut worker = started();
     let body = plain_body();
     let bodies = vec![body.as_str(); 5_000];

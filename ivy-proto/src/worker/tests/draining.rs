@@ -24,7 +24,7 @@ fn an_idle_worker_cancels_its_poll_after_a_second_and_ends() {
 }
 
 #[test]
-fn a_poll_that_takes_no_message_along_is_cancelled_at_once() {
+fn a_poll_that_cannot_lose_a_message_is_cancelled_immediately() {
     let capabilities = Capabilities::broker().with_reserves_taken_back();
     let mut worker = started_with(WorkerConfig { capabilities, ..config() });
     let (poll, _) = worker.take_poll().unwrap();
@@ -35,7 +35,7 @@ fn a_poll_that_takes_no_message_along_is_cancelled_at_once() {
 }
 
 #[test]
-fn what_a_late_poll_brings_is_released_at_once() {
+fn messages_of_a_late_poll_are_released_immediately() {
     let mut worker = started();
     drain(&mut worker);
     worker.deliver(&[&plain_body()]);
@@ -53,7 +53,7 @@ fn what_a_late_poll_brings_is_released_at_once() {
 }
 
 #[test]
-fn deletes_that_gather_when_the_drain_begins_are_sent_at_once() {
+fn pending_deletes_are_sent_when_the_drain_begins() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     worker.done(&run);
@@ -63,7 +63,7 @@ fn deletes_that_gather_when_the_drain_begins_are_sent_at_once() {
 }
 
 #[test]
-fn draining_waits_for_running_handlers_and_deletes_at_once() {
+fn draining_waits_for_running_handlers_and_deletes_immediately() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     let (poll, _) = worker.take_poll().unwrap();
@@ -99,16 +99,12 @@ fn at_the_limit_running_handlers_are_cancelled_and_their_messages_released() {
     let (op, _) = worker.take_release().unwrap();
     worker.answer(op, Ok(QueueReply::Released));
     assert!(worker.finished);
-    assert_eq!(
-        worker.executed(),
-        [Err(format!("{STOPPED}, since the worker does not wait longer"))]
-    );
+    let cancelled = "the handler was cancelled because the worker's drain limit passed";
+    assert_eq!(worker.executed(), [Err(cancelled.to_owned())]);
 }
 
-const STOPPED: &str = "the handler was stopped";
-
 #[test]
-fn a_handler_that_was_cancelled_is_reported_as_it_ended_and_once() {
+fn a_cancelled_handler_is_reported_once_with_its_own_outcome() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     drain(&mut worker);
@@ -121,7 +117,7 @@ fn a_handler_that_was_cancelled_is_reported_as_it_ended_and_once() {
 }
 
 #[test]
-fn a_drain_ends_a_second_after_its_limit_whatever_the_queue_does() {
+fn a_drain_ends_a_second_after_its_limit_even_if_the_queue_does_not_reply() {
     let mut worker = started();
     worker.running(&plain_body());
     drain(&mut worker);
@@ -130,7 +126,7 @@ fn a_drain_ends_a_second_after_its_limit_whatever_the_queue_does() {
 }
 
 #[test]
-fn draining_again_can_only_shorten_it() {
+fn a_second_drain_can_only_shorten_the_first() {
     let mut worker = started();
     worker.running(&plain_body());
     drain(&mut worker);
@@ -141,7 +137,7 @@ fn draining_again_can_only_shorten_it() {
 }
 
 #[test]
-fn a_failing_handler_still_gets_its_successor_while_draining() {
+fn a_handler_that_fails_during_a_drain_is_retried() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     drain(&mut worker);
@@ -150,7 +146,7 @@ fn a_failing_handler_still_gets_its_successor_while_draining() {
 }
 
 #[test]
-fn a_finished_worker_wants_nothing_and_takes_nothing() {
+fn a_finished_worker_has_no_deadline_and_accepts_no_input() {
     let mut worker = started();
     let (poll, _) = worker.take_poll().unwrap();
     drain(&mut worker);
@@ -161,7 +157,7 @@ fn a_finished_worker_wants_nothing_and_takes_nothing() {
 }
 
 #[test]
-fn a_worker_that_was_never_started_drains_at_once() {
+fn a_worker_that_was_never_started_drains_immediately() {
     use crate::time::{Moment, WallClock};
     let mut worker = crate::worker::Worker::new(config(), [0; 32], WallClock::default()).unwrap();
     worker.handle_input(Input::Drain { limit: LIMIT }, Moment::EPOCH).unwrap();

@@ -1,4 +1,4 @@
-//! Messages that are sealed, and what a worker writes itself.
+//! Sealed messages, and what a worker seals itself.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn worker(policy: Policy) -> Scenario {
     started_with(with_codec(&codec(policy)))
 }
 
-/// A body of this text as a queue with this policy carries it; each number gives another frame.
+/// A body of this text, sealed according to the codec's policy; each number gives another frame.
 fn sealed_by(codec: &Codec, text: &str, number: u8) -> String {
     let envelope = Envelope::parse(text).unwrap();
     let mut pool = EntropyPool::from_seed(&[number; 32]);
@@ -38,12 +38,12 @@ fn sealed(policy: Policy, text: &str) -> String {
     sealed_by(&codec(policy), text, 1)
 }
 
-/// Why a message of this body was put aside at once, or `None` if it was given back.
-fn put_aside(worker: &mut Scenario, body: &str) -> Option<DeadLetterReason> {
+/// Why a message of this body was dead-lettered immediately, or `None` if it was released.
+fn dead_letter_reason(worker: &mut Scenario, body: &str) -> Option<DeadLetterReason> {
     worker.deliver(&[body]);
     assert!(worker.runs.is_empty());
     let Some((post, _)) = worker.take_post() else {
-        worker.take_release().expect("it was given back");
+        worker.take_release().expect("it is released");
         return None;
     };
     worker.posted(post);
@@ -62,7 +62,7 @@ const STEPS: [Policy; 5] = [
 ];
 
 #[test]
-fn a_worker_runs_what_the_policy_accepts_and_dead_letters_downgrades() {
+fn a_worker_runs_accepted_formats_and_dead_letters_downgrades() {
     for policy in STEPS {
         for sent in STEPS {
             let mut worker = worker(policy);
@@ -78,10 +78,10 @@ fn a_worker_runs_what_the_policy_accepts_and_dead_letters_downgrades() {
                 (BodyForm::Bridge, BodyForm::Plain) if policy == Policy::bridge_from_legacy() => {
                     Some(DeadLetterReason::ExpectedEncrypted)
                 }
-                // A frame with a tag is one of the original where there is none to be verified.
+                // Without a key to verify its tag, a frame counts as one of the original.
                 _ => Some(DeadLetterReason::Downgrade),
             };
-            assert_eq!(put_aside(&mut worker, &body), expected, "{sent:?} {policy:?}");
+            assert_eq!(dead_letter_reason(&mut worker, &body), expected, "{sent:?} {policy:?}");
         }
     }
 }
@@ -105,7 +105,7 @@ fn c20_a_frame_of_another_queue_is_dead_lettered_in_the_end() {
 }
 
 #[test]
-fn dead_letters_are_sealed_where_what_is_sent_is_authenticated() {
+fn dead_letters_are_sealed_if_the_policy_authenticates_what_it_sends() {
     for policy in STEPS {
         let codec = codec(policy);
         let mut worker = started_with(with_codec(&codec));
@@ -117,32 +117,32 @@ fn dead_letters_are_sealed_where_what_is_sent_is_authenticated() {
         let letter = codec.open_dead_letter(&copy.body, &dead).unwrap();
         assert_eq!(letter.body.as_str(), body, "the original bytes");
         assert_eq!(letter.reason, DeadLetterReason::Fatal);
-        // The error is as secret as the arguments are.
-        let told = (policy != Policy::legacy()).then_some("no");
-        assert_eq!(letter.error.as_deref(), told, "{policy:?}");
+        // The error is as secret as the arguments.
+        let error = (policy != Policy::legacy()).then_some("no");
+        assert_eq!(letter.error.as_deref(), error, "{policy:?}");
         if policy.sends().is_authenticated() {
             let elsewhere = QueueName::new("other.dead").unwrap();
             assert!(codec.open_dead_letter(&copy.body, &elsewhere).is_err(), "bound to its queue");
-            assert!(codec.open(&copy.body, &dead).is_err(), "and no task");
+            assert!(codec.open(&copy.body, &dead).is_err(), "not openable as a task");
         }
     }
 }
 
-/// The dead letter that a worker leaves of a message, which it may give back often before.
+/// The dead letter of a message, after any number of releases.
 fn last_letter_of(worker: &mut Scenario, body: &str) -> Body {
     for delivery in 1..=50 {
         worker.deliver_again("1", body, delivery);
         if let Some((_, (_, copy))) = worker.take_post() {
             return copy.body;
         }
-        let (release, _) = worker.take_release().expect("it was given back");
+        let (release, _) = worker.take_release().expect("it is released");
         worker.answer(release, Ok(QueueReply::Released));
     }
-    panic!("it is given back for ever");
+    panic!("it is released indefinitely");
 }
 
 #[test]
-fn what_could_not_be_opened_can_be_opened_by_the_rightful_key_later() {
+fn the_rightful_key_opens_a_dead_letter_that_its_worker_could_not_open() {
     let rightful = codec(Policy::v2());
     let of_another = Keyring::new(Keyset::new(key_id("k1"), key_secret(200)));
     let other_key = Encryption::new().with_keyring(of_another).with_policy(Policy::v2());
@@ -164,7 +164,7 @@ fn what_could_not_be_opened_can_be_opened_by_the_rightful_key_later() {
 }
 
 #[test]
-fn a_sealed_dead_letter_that_comes_back_is_not_wrapped_again() {
+fn a_redelivered_sealed_dead_letter_is_not_wrapped_again() {
     let mut worker = worker(Policy::v2());
     let run = worker.running(&sealed(Policy::v2(), &our_body(1, None)));
     worker.end(&run, JobOutcome::Failed(TaskError::fatal("no")));
@@ -195,7 +195,7 @@ fn a_successor_is_sealed_anew_for_the_same_queue() {
 }
 
 #[test]
-fn notices_errors_included_are_sealed_for_the_reply_channel() {
+fn notices_including_errors_are_sealed_for_the_reply_channel() {
     let channel = ChannelName::new(REPLY_CHANNEL).unwrap();
     for policy in STEPS {
         let codec = codec(policy);
@@ -220,7 +220,7 @@ fn notices_errors_included_are_sealed_for_the_reply_channel() {
 }
 
 #[test]
-fn peers_of_the_original_are_answered_in_the_open() {
+fn peers_of_the_original_receive_plaintext_notices() {
     for policy in [Policy::legacy(), Policy::bridge_from_legacy()] {
         let mut worker = worker(policy);
         let run = worker.running(&sealed(Policy::legacy(), &plain_body()));
@@ -232,7 +232,7 @@ fn peers_of_the_original_are_answered_in_the_open() {
 }
 
 #[test]
-fn a_result_that_fits_only_unsealed_is_told_to_be_too_large() {
+fn a_result_that_is_too_large_once_sealed_is_reported_as_too_large() {
     let codec = codec(Policy::v2());
     let mut worker = started_with(with_codec(&codec));
     let run = worker.running(&sealed(Policy::v2(), &our_body(1, Some(REPLY_CHANNEL))));
@@ -245,7 +245,7 @@ fn a_result_that_fits_only_unsealed_is_told_to_be_too_large() {
 }
 
 #[test]
-fn a_key_that_is_not_known_yet_makes_a_message_wait_for_it() {
+fn a_message_sealed_with_an_unknown_key_waits_for_the_key() {
     let new_only = Keyring::new(Keyset::new(key_id("k3"), key_secret(3)));
     let sender = Codec::new(&Encryption::new().with_keyring(new_only)).unwrap();
     let body = sealed_by(&sender, &our_body(1, None), 1);
@@ -267,7 +267,7 @@ fn a_key_that_is_not_known_yet_makes_a_message_wait_for_it() {
 }
 
 #[test]
-fn a_peer_that_guesses_legacy_frames_does_not_stop_honest_ones() {
+fn many_invalid_frames_of_the_original_do_not_pause_a_queue_with_valid_ones() {
     let key = crate::wire::LegacyKey::new("another").unwrap();
     let mut worker = worker(Policy::legacy());
     let run = worker.running(&sealed(Policy::legacy(), &our_body(1, None)));
@@ -278,11 +278,11 @@ fn a_peer_that_guesses_legacy_frames_does_not_stop_honest_ones() {
         worker.answer(release, Ok(QueueReply::Released));
     }
     assert!(worker.has_event(|event| matches!(event, Event::OpeningsFailed { .. })));
-    assert!(worker.take_poll().is_some(), "the queue goes on");
+    assert!(worker.take_poll().is_some(), "the queue is not paused");
 }
 
 #[test]
-fn a_peer_that_guesses_legacy_frames_where_nothing_else_comes_is_slowed_down() {
+fn many_invalid_frames_of_the_original_pause_a_queue_without_valid_ones() {
     let key = crate::wire::LegacyKey::new("another").unwrap();
     let mut worker = worker(Policy::legacy());
     let mut tried = 0;
@@ -296,7 +296,7 @@ fn a_peer_that_guesses_legacy_frames_where_nothing_else_comes_is_slowed_down() {
         let (release, _) = worker.take_release().unwrap();
         worker.answer(release, Ok(QueueReply::Released));
     }
-    assert!(tried <= 61 * 60, "{tried} in an hour");
+    assert!(tried <= 61 * 60, "{tried} frames in an hour");
 }
 
 fn our_body_called(called: Option<u64>) -> String {
@@ -311,7 +311,7 @@ fn our_body_called(called: Option<u64>) -> String {
 fn c23_a_message_that_is_too_old_or_from_the_future_is_not_run() {
     let now = 1_700_000_000_000;
     let policy = Policy::v2().with_max_age(Duration::from_secs(3600));
-    for (called, runs, aside) in [
+    for (called, runs, reason) in [
         (Some(now), true, None),
         (Some(now - 3_600_000 - 60_000), true, None),
         (Some(now - 3_600_000 - 60_001), false, Some(DeadLetterReason::Expired)),
@@ -324,10 +324,10 @@ fn c23_a_message_that_is_too_old_or_from_the_future_is_not_run() {
         if runs {
             worker.running(&body);
         } else {
-            assert_eq!(put_aside(&mut worker, &body), aside, "{called:?}");
+            assert_eq!(dead_letter_reason(&mut worker, &body), reason, "{called:?}");
         }
-        let mut careless = self::worker(Policy::v2());
-        careless.running(&body);
+        let mut unlimited = self::worker(Policy::v2());
+        unlimited.running(&body);
     }
 }
 
@@ -341,7 +341,7 @@ fn c24_the_same_frame_is_run_again_unless_it_is_remembered() {
         let body = sealed(Policy::v2(), &our_body(1, None));
         let run = worker.running(&body);
         let key = run.message_key.expect("an authenticated message has a key");
-        // A failed one is no replay.
+        // A failed attempt is not remembered.
         worker.end(&run, JobOutcome::Failed("no".into()));
         let (_, (_, successor)) = worker.take_post().unwrap();
         let run = worker.running(&body);
@@ -353,12 +353,12 @@ fn c24_the_same_frame_is_run_again_unless_it_is_remembered() {
         assert_eq!(worker.runs.is_empty(), window.is_some());
         worker.runs.clear();
         let run = worker.running(successor.body.as_str());
-        assert_ne!(run.message_key, Some(key), "another for another message");
+        assert_ne!(run.message_key, Some(key), "another message has another key");
     }
 }
 
 #[test]
-fn messages_that_are_not_authenticated_have_no_key() {
+fn unauthenticated_messages_have_no_key() {
     for policy in [Policy::plain(), Policy::legacy()] {
         let run = worker(policy).running(&sealed(policy, &our_body(1, None)));
         assert_eq!(run.message_key, None);
@@ -366,7 +366,7 @@ fn messages_that_are_not_authenticated_have_no_key() {
 }
 
 #[test]
-fn a_body_too_large_to_be_sealed_as_a_dead_letter_goes_alone() {
+fn a_body_too_large_for_a_sealed_dead_letter_is_posted_bare() {
     let codec = codec(Policy::v2());
     let mut config = with_codec(&codec);
     config.capabilities.max_body = 600;

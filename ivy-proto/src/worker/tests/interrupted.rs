@@ -1,5 +1,5 @@
-//! Tasks that are interrupted: what counts against them, and what does not, on a queue whose counts
-//! are exact and on one that counts renewals.
+//! Interrupted tasks: which interruptions count against them, on a queue with exact counts and on
+//! one whose count includes renewals.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,13 +21,13 @@ const HOURS: Duration = Duration::from_secs(3 * 3600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Counts {
     Exact,
-    /// Renewals and releases are in the count.
+    /// The count includes renewals and releases.
     UpperBound,
 }
 
 const BOTH: [Counts; 2] = [Counts::Exact, Counts::UpperBound];
 
-/// One queue, and one worker after the other.
+/// One queue, and one worker after another.
 struct Fixture {
     counts: Counts,
     now: Moment,
@@ -61,7 +61,7 @@ impl Fixture {
         place
     }
 
-    /// Asks the broker for something that it answers at once.
+    /// Sends the broker a request to which it replies immediately.
     fn ask(&mut self, request: Request) -> Response {
         let id = RequestId(u64::MAX);
         self.broker.handle_input(broker::Input::Request(id, request), self.now).unwrap();
@@ -106,7 +106,7 @@ impl Fixture {
         self.settle();
     }
 
-    /// Carries out what worker and broker want, until both wait.
+    /// Executes the outputs of worker and broker until both wait.
     fn settle(&mut self) {
         loop {
             match self.worker.poll_output() {
@@ -168,13 +168,13 @@ impl Fixture {
         }
     }
 
-    /// The worker dies, and another one takes its place.
+    /// The worker crashes, and another one replaces it.
     fn crash(&mut self) {
         self.replace_worker();
         self.pass(2 * LEASE);
     }
 
-    /// The worker drains, and another one takes its place.
+    /// The worker drains, and another one replaces it.
     fn drain(&mut self) {
         self.feed(Input::Drain { limit: Duration::from_secs(1) });
         self.pass(Duration::from_secs(3));
@@ -184,7 +184,7 @@ impl Fixture {
     }
 
     fn replace_worker(&mut self) {
-        // Nobody waits for what the old one has asked.
+        // Nobody waits for the requests of the old worker.
         for id in std::mem::take(&mut self.asked).into_keys() {
             self.broker.handle_input(broker::Input::Abandon(id), self.now).unwrap();
         }
@@ -199,7 +199,7 @@ impl Fixture {
         !self.runs.is_empty()
     }
 
-    /// Ends the handler that runs.
+    /// Ends the running handler.
     fn end(&mut self, outcome: JobOutcome) {
         let run = self.runs.remove(0);
         self.feed(Input::Job(run.job, outcome));
@@ -235,13 +235,13 @@ fn done() -> JobOutcome {
     JobOutcome::Done(RawJson::parse("120").unwrap())
 }
 
-/// A body of ours, and one as the original writes it.
+/// A body of ivy, and one in the original's format.
 fn bodies() -> [String; 2] {
     [our_body(1, None), plain_body()]
 }
 
 #[test]
-fn a_task_of_any_number_of_renewals_that_was_interrupted_once_runs_again() {
+fn an_interrupted_task_runs_again_after_any_number_of_renewals() {
     for (counts, body) in BOTH.into_iter().flat_map(|counts| bodies().map(|body| (counts, body))) {
         let mut place = Fixture::new(counts, &body);
         place.pass(HOURS);
@@ -256,7 +256,7 @@ fn a_task_of_any_number_of_renewals_that_was_interrupted_once_runs_again() {
 }
 
 #[test]
-fn a_task_is_drained_any_number_of_times_and_nothing_is_held_against_it() {
+fn drains_of_any_number_do_not_count_against_a_task() {
     for (counts, body) in BOTH.into_iter().flat_map(|counts| bodies().map(|body| (counts, body))) {
         for renewing in [Duration::ZERO, 4 * LEASE] {
             let mut place = Fixture::new(counts, &body);
@@ -274,7 +274,7 @@ fn a_task_is_drained_any_number_of_times_and_nothing_is_held_against_it() {
 }
 
 #[test]
-fn a_drain_between_two_crashes_takes_nothing_away_and_adds_nothing() {
+fn a_drain_between_two_crashes_does_not_change_the_count() {
     for counts in BOTH {
         let mut place = Fixture::new(counts, &our_body(1, None));
         place.pass(HOURS);
@@ -293,7 +293,7 @@ fn a_drain_between_two_crashes_takes_nothing_away_and_adds_nothing() {
 }
 
 #[test]
-fn a_task_that_crashes_its_workers_is_moved_to_the_dead_letters() {
+fn a_task_that_crashes_its_workers_is_dead_lettered() {
     for (counts, most) in [(Counts::Exact, 10), (Counts::UpperBound, 15)] {
         for renewing in [Duration::ZERO, 10 * LEASE] {
             let mut place = Fixture::new(counts, &our_body(1, None));
@@ -313,7 +313,7 @@ fn a_task_that_crashes_its_workers_is_moved_to_the_dead_letters() {
 }
 
 #[test]
-fn a_failed_attempt_ends_the_deliveries_of_the_one_before() {
+fn a_failed_attempt_restarts_the_count_of_lost_deliveries() {
     let mut place = Fixture::new(Counts::UpperBound, &our_body(1, None));
     place.pass(HOURS);
     place.crash();
@@ -329,7 +329,7 @@ fn a_failed_attempt_ends_the_deliveries_of_the_one_before() {
 }
 
 #[test]
-fn attempts_and_lost_deliveries_are_counted_apart() {
+fn attempts_and_lost_deliveries_are_counted_separately() {
     for counts in BOTH {
         let mut place = Fixture::new(counts, &our_body(1, None));
         for attempt in 1..=11 {
@@ -346,7 +346,7 @@ fn attempts_and_lost_deliveries_are_counted_apart() {
         let reasons: Vec<_> = place.dead_letters().iter().map(|letter| letter.reason).collect();
         match counts {
             Counts::UpperBound => assert_eq!(reasons, [DeadLetterReason::RetriesExhausted]),
-            // The message is the same for all attempts, and so are its lost deliveries.
+            // All attempts use the same message, so they share its lost deliveries.
             Counts::Exact => assert!(reasons.is_empty()),
         }
     }

@@ -15,14 +15,14 @@ fn reports(worker: &Scenario) -> Vec<Duration> {
     late.collect()
 }
 
-/// Lets the worker's driver stand still for so long.
+/// Blocks the worker's driver for this long.
 fn stand_still(worker: &mut Scenario, time: Duration) {
     worker.now = worker.now + time;
     worker.feed(Input::Tick);
 }
 
 #[test]
-fn a_worker_that_is_woken_far_too_late_says_so_and_what_to_do() {
+fn a_late_wake_up_is_reported_with_its_remedy() {
     let mut worker = started();
     worker.running(&plain_body());
     stand_still(&mut worker, LEASE);
@@ -35,7 +35,7 @@ fn a_worker_that_is_woken_far_too_late_says_so_and_what_to_do() {
 }
 
 #[test]
-fn what_comes_with_the_end_of_a_block_does_not_hide_it() {
+fn an_outcome_reported_at_the_end_of_a_block_does_not_hide_the_lateness() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     worker.now = worker.now + LEASE;
@@ -44,7 +44,7 @@ fn what_comes_with_the_end_of_a_block_does_not_hide_it() {
 }
 
 #[test]
-fn a_worker_that_is_woken_in_time_or_hardly_late_says_nothing() {
+fn a_wake_up_that_is_in_time_or_hardly_late_is_not_reported() {
     let mut worker = started();
     worker.running(&plain_body());
     worker.advance_renewing(10 * LEASE);
@@ -57,7 +57,7 @@ fn a_worker_that_is_woken_in_time_or_hardly_late_says_nothing() {
 }
 
 #[test]
-fn a_worker_that_holds_no_message_is_not_late() {
+fn without_held_messages_lateness_is_not_reported() {
     let mut worker = started();
     worker.deliver(&[]);
     stand_still(&mut worker, 100 * LEASE);

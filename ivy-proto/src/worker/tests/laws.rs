@@ -1,4 +1,4 @@
-//! What holds for every list of inputs.
+//! Properties that are true for any sequence of inputs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::wire::{Codec, RawJson};
 use crate::worker::effects::OpPurpose;
 use crate::worker::{Input, JobOutcome, Load, Output, Timer, Worker, WorkerConfig};
 
-/// One thing that happens; numbers choose among what is possible at that time.
+/// One step; its numbers choose among the possibilities at that time.
 #[derive(Clone, Debug)]
 enum Step {
     Advance(u64),
@@ -58,7 +58,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Plays all parts by chance and checks the laws after each step.
+/// Plays the queue, the notifier and the handlers at random, and checks the properties after each
+/// step.
 struct World {
     worker: Worker,
     now: Moment,
@@ -71,20 +72,21 @@ struct World {
     answered: Option<OpId>,
     ended: Option<JobId>,
     trace: Vec<String>,
-    /// How many handlers were to be run, did not take their arguments, and were told to have ended.
+    /// The numbers of handlers to run, of those that did not accept their arguments, and of those
+    /// reported as ended.
     runs: usize,
     not_run: usize,
     executed: usize,
     fresh: Fresh,
 }
 
-/// What was used so far, and must not be used again.
+/// What has been used and must not be used again.
 #[derive(Default)]
 struct Fresh {
     ops: BTreeSet<OpId>,
     jobs: BTreeSet<JobId>,
-    /// Each sealed frame by its initialization vector, and the job whose post it is; a notice
-    /// belongs to none. It may be sent again as it is, for the same purpose.
+    /// Each sealed frame by its initialization vector, with the job that posted it; a notice
+    /// belongs to none. The same frame may be sent again for the same purpose.
     frames: BTreeMap<String, (String, Option<JobId>)>,
 }
 
@@ -95,7 +97,7 @@ impl Fresh {
 
     fn frame(&mut self, frame: &str, job: Option<JobId>) {
         let Some(content) = frame.strip_prefix("$ivy2$k1$") else { return };
-        // Of its 22 characters, the last one holds bits of what follows too.
+        // The last of its 22 characters also contains bits of the following bytes.
         let vector = content[..21].to_owned();
         let sealed = (frame.to_owned(), job);
         let first = self.frames.entry(vector).or_insert_with(|| sealed.clone());
@@ -110,7 +112,7 @@ impl World {
         World::with(config())
     }
 
-    /// A worker that takes everything and seals what it sends.
+    /// A worker that accepts all formats and seals what it sends.
     fn sealing() -> Self {
         let policy = Policy::new(BodyForm::V2, [BodyForm::Plain, BodyForm::V2]).unwrap();
         let codec = Codec::new(&both().with_policy(policy)).unwrap();
@@ -152,7 +154,8 @@ impl World {
             match output {
                 Output::Queue(id, op) => {
                     self.fresh.op(id);
-                    // What was asked for and given up at the same moment is for no job any more.
+                    // An operation that was requested and abandoned at the same moment belongs to
+                    // no job.
                     if let QueueOp::Post { messages, .. } = &op
                         && let Some(OpPurpose::Post(job)) = self.worker.fx.in_flight.get(&id)
                     {
@@ -182,7 +185,10 @@ impl World {
                 Output::Wait(deadline) => {
                     self.due = deadline.as_ref().map(|deadline| deadline.at);
                     if let Some(deadline) = deadline {
-                        assert!(deadline.at > self.now, "{deadline:?} is not later");
+                        assert!(
+                            deadline.at > self.now,
+                            "the deadline {deadline:?} is not in the future"
+                        );
                         assert!(!self.finished, "a finished worker has no timer");
                     }
                     break;
@@ -191,7 +197,7 @@ impl World {
         }
         assert!(self.running.len() <= SLOTS, "slots were exceeded");
         let load = self.worker.load();
-        assert!(load.running + load.waiting <= SLOTS + 1, "more is held than may be: {load:?}");
+        assert!(load.running + load.waiting <= SLOTS + 1, "too many messages are held: {load:?}");
     }
 
     fn take(&mut self, step: &Step) {
@@ -256,24 +262,27 @@ impl World {
             Step::Drain => self.feed(Input::Drain { limit: Duration::from_secs(5) }),
             Step::ClockBack if self.finished => {}
             Step::ClockBack => {
-                // What is due by now is done.
+                // Handle what is due by now.
                 self.feed(Input::Tick);
                 let before = format!("{:?}", self.worker);
                 self.worker.handle_input(Input::Tick, Moment::EPOCH).unwrap();
-                assert!(format!("{:?}", self.worker) == before, "time went back");
+                assert!(
+                    format!("{:?}", self.worker) == before,
+                    "an earlier moment changed the worker"
+                );
             }
         }
     }
 
-    /// Feeds a mistake of the driver at a later moment.
+    /// Feeds a contract violation of the driver at a later moment.
     fn misuse(&mut self, input: Input, expected: Misuse) {
         let before = format!("{:?}", self.worker);
         let later = self.now + Duration::from_secs(3600);
         assert_eq!(self.worker.handle_input(input, later), Err(expected));
-        assert!(format!("{:?}", self.worker) == before, "misuse changed something");
+        assert!(format!("{:?}", self.worker) == before, "misuse changed the worker");
     }
 
-    /// Everything goes well from now on, and no more messages come.
+    /// From now on everything succeeds, and no more messages arrive.
     fn calm(&mut self) {
         self.feed(Input::Resume);
         self.feed(Input::ResumeNotifier);
@@ -363,7 +372,7 @@ fn pick<T>(from: impl ExactSizeIterator<Item = T>, which: usize) -> Option<T> {
 
 proptest! {
     #[test]
-    fn slots_hold_deadlines_advance_and_answers_find_their_way_whatever_happens(
+    fn slots_are_respected_deadlines_advance_and_replies_are_dispatched(
         steps in prop::collection::vec(step(), 0..200),
     ) {
         let mut world = World::new();
@@ -373,7 +382,7 @@ proptest! {
     }
 
     #[test]
-    fn no_operation_no_job_and_no_vector_of_a_frame_is_used_twice(
+    fn no_operation_job_or_initialization_vector_is_used_twice(
         steps in prop::collection::vec(step(), 0..200),
     ) {
         let mut world = World::sealing();
@@ -384,7 +393,7 @@ proptest! {
     }
 
     #[test]
-    fn the_same_inputs_give_the_same_outputs(steps in prop::collection::vec(step(), 0..100)) {
+    fn the_same_inputs_produce_the_same_outputs(steps in prop::collection::vec(step(), 0..100)) {
         let (mut one, mut other) = (World::new(), World::new());
         for step in &steps {
             one.take(step);
@@ -423,15 +432,15 @@ proptest! {
         }
         if let Some(due) = world.due {
             world.now = Moment::from_nanos(due.as_nanos() - 1).max(world.now);
-            let told = world.trace.len();
+            let outputs = world.trace.len();
             world.feed(Input::Tick);
-            prop_assert_eq!(world.trace.len(), told + 1);
+            prop_assert_eq!(world.trace.len(), outputs + 1);
             prop_assert_eq!(world.due, Some(due));
         }
     }
 
     #[test]
-    fn when_all_goes_well_again_everything_held_is_settled_and_only_polls_remain(
+    fn after_recovery_every_held_message_is_settled_and_only_polls_remain(
         steps in prop::collection::vec(step(), 0..100),
     ) {
         let mut world = World::new();
@@ -449,7 +458,7 @@ proptest! {
     }
 
     #[test]
-    fn while_the_queue_fails_it_is_asked_at_most_twice_a_second(
+    fn a_failing_queue_is_polled_at_most_twice_a_second(
         kinds in prop::collection::vec(0..60u8, 1..20),
     ) {
         const MINUTE: Duration = Duration::from_secs(60);
@@ -471,7 +480,7 @@ proptest! {
     }
 
     #[test]
-    fn a_drain_ends_by_itself_soon_after_its_limit(steps in prop::collection::vec(step(), 0..100)) {
+    fn a_drain_ends_soon_after_its_limit(steps in prop::collection::vec(step(), 0..100)) {
         let mut world = World::new();
         for step in &steps {
             world.take(step);
@@ -480,6 +489,6 @@ proptest! {
         world.take(&Step::Advance(5_000));
         world.take(&Step::Advance(1_001));
         prop_assert!(world.finished);
-        prop_assert_eq!(world.executed + world.not_run, world.runs, "each run is told to end once");
+        prop_assert_eq!(world.executed + world.not_run, world.runs, "each run is reported once");
     }
 }

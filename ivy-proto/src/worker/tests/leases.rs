@@ -13,7 +13,7 @@ use crate::worker::{CancelReason, Input, JobOutcome, Output, Worker, WorkerConfi
 const LEASE: Duration = Duration::from_secs(30);
 
 #[test]
-fn a_long_task_is_kept_by_touches() {
+fn touches_keep_the_message_of_a_long_task() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     let receipts = worker.advance_renewing(Duration::from_secs(300));
@@ -57,12 +57,12 @@ fn a_handler_that_lost_its_message_keeps_its_slot_until_it_ends() {
     assert!(worker.runs.is_empty());
     worker.end(&run, JobOutcome::Cancelled);
     assert_eq!(worker.worker.load().running, 1);
-    let stopped = "the handler was stopped, since its message's lease was lost";
-    assert_eq!(worker.executed(), [Err(stopped.to_owned())]);
+    let cancelled = "the handler was cancelled because its message's lease was lost";
+    assert_eq!(worker.executed(), [Err(cancelled.to_owned())]);
 }
 
 #[test]
-fn a_lease_that_runs_out_unrenewed_is_lost() {
+fn an_expired_lease_is_lost() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     worker.advance(LEASE);
@@ -71,13 +71,13 @@ fn a_lease_that_runs_out_unrenewed_is_lost() {
 }
 
 #[test]
-fn an_outcome_that_is_reported_after_the_lease_has_ended_is_discarded() {
+fn an_outcome_reported_after_the_end_of_the_lease_is_discarded() {
     let failed = JobOutcome::Failed(TaskError::new("no luck"));
     for outcome in [JobOutcome::Done(RawJson::null()), failed] {
         let mut worker = started();
         worker.deliver(&[&our_body(1, Some(REPLY_CHANNEL))]);
         let run = worker.runs.pop_front().unwrap();
-        // Its driver stands still until then, and the outcome is the first that it reports.
+        // Its driver is blocked until then, and reports the outcome first.
         worker.now = worker.now + LEASE;
         worker.end(&run, outcome);
         assert!(worker.has_event(|event| matches!(event, Event::LeaseLost { .. })));
@@ -88,14 +88,14 @@ fn an_outcome_that_is_reported_after_the_lease_has_ended_is_discarded() {
 }
 
 #[test]
-fn a_receipt_that_rotates_while_the_task_ends_is_waited_for() {
+fn a_delete_waits_for_a_touch_in_flight() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     worker.advance(Duration::from_secs(21));
     let (touch, _) = worker.take_touch().unwrap();
     worker.done(&run);
     worker.advance(Duration::from_millis(200));
-    assert!(worker.take_deletes().is_none(), "the old receipt may be worthless");
+    assert!(worker.take_deletes().is_none(), "the old receipt may be invalid");
     worker.touched(touch, "t1");
     worker.advance(Duration::from_millis(50));
     let (_, receipts) = worker.take_deletes().unwrap();
@@ -103,7 +103,7 @@ fn a_receipt_that_rotates_while_the_task_ends_is_waited_for() {
 }
 
 #[test]
-fn a_receipt_that_rotates_while_the_message_is_released_is_waited_for() {
+fn a_release_waits_for_a_touch_in_flight() {
     let mut config = config();
     config.capabilities.retry = Retry::Release;
     let mut worker = started_with(config);
@@ -112,14 +112,14 @@ fn a_receipt_that_rotates_while_the_message_is_released_is_waited_for() {
     worker.advance(Duration::from_secs(21));
     let (touch, _) = worker.take_touch().unwrap();
     worker.fail(&run);
-    assert!(worker.take_release().is_none(), "the old receipt may be worthless");
+    assert!(worker.take_release().is_none(), "the old receipt may be invalid");
     worker.touched(touch, "t1");
     let (_, (receipt, _)) = worker.take_release_of().unwrap();
     assert_eq!(receipt.reservation.as_str(), "t1");
 }
 
 #[test]
-fn a_message_that_is_not_ours_any_more_is_released_once() {
+fn a_refused_release_of_a_lost_message_is_not_repeated() {
     for kind in [FaultKind::LeaseLost, FaultKind::NoMessage, FaultKind::NoQueue] {
         let mut worker = started();
         worker.deliver(&[r#"{"name":"nobody.knows","options":{},"args":[]}"#]);
@@ -133,7 +133,7 @@ fn a_message_that_is_not_ours_any_more_is_released_once() {
 }
 
 #[test]
-fn a_lost_touch_answer_is_followed_by_one_more_with_the_old_receipt() {
+fn a_touch_whose_reply_was_lost_is_repeated_with_the_old_receipt() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     worker.advance(Duration::from_secs(21));
@@ -149,7 +149,7 @@ fn a_lost_touch_answer_is_followed_by_one_more_with_the_old_receipt() {
 }
 
 #[test]
-fn a_task_of_its_own_reserve_time_is_touched_right_after_it_was_read() {
+fn a_task_with_its_own_reserve_time_is_touched_when_its_message_is_parsed() {
     let hour = Duration::from_secs(3600);
     let mut settings = TaskSettings::in_queue(queue());
     settings.reserve_time = Some(hour);
@@ -170,12 +170,12 @@ fn the_worker_may_override_a_tasks_reserve_time() {
 }
 
 #[test]
-fn a_lease_that_the_queue_need_not_grant_is_reported_at_the_start() {
+fn a_lease_below_the_documented_minimum_is_reported_at_the_start() {
     let minimum = Duration::from_secs(30);
-    let told = |documented: Duration, config: WorkerConfig| {
+    let reports = |minimum: Duration, config: WorkerConfig| {
         let mut config = config;
-        if let Lease::Timed { documented: told, .. } = &mut config.capabilities.lease {
-            *told = documented;
+        if let Lease::Timed { documented, .. } = &mut config.capabilities.lease {
+            *documented = minimum;
         }
         let mut worker = Worker::new(config, [7; 32], WallClock::default()).unwrap();
         worker.handle_input(Input::Tick, Moment::EPOCH).unwrap();
@@ -187,14 +187,14 @@ fn a_lease_that_the_queue_need_not_grant_is_reported_at_the_start() {
     };
     let short = Duration::from_secs(29);
     let with_reserve_time = config().with_reserve_time(TaskName::new(TASK).unwrap(), short);
-    assert_eq!(told(minimum, config()), 0);
-    assert_eq!(told(minimum, config().with_lease(short)), 1);
-    assert_eq!(told(minimum, with_reserve_time), 1);
-    assert_eq!(told(short, config().with_lease(short)), 0);
+    assert_eq!(reports(minimum, config()), 0);
+    assert_eq!(reports(minimum, config().with_lease(short)), 1);
+    assert_eq!(reports(minimum, with_reserve_time), 1);
+    assert_eq!(reports(short, config().with_lease(short)), 0);
 }
 
 #[test]
-fn no_handler_starts_on_the_rest_of_a_lease() {
+fn no_handler_starts_when_too_little_of_the_lease_is_left() {
     let mut worker = started_with(config().with_concurrency(1));
     let body = plain_body();
     let first = worker.running(&body);
@@ -215,7 +215,7 @@ fn no_handler_starts_on_the_rest_of_a_lease() {
 }
 
 #[test]
-fn a_handler_that_passes_its_time_limit_is_stopped_and_counts_as_a_failed_attempt() {
+fn a_handler_that_exceeds_its_time_limit_is_cancelled_and_counts_as_a_failed_attempt() {
     let mut settings = TaskSettings::in_queue(queue());
     settings.time_limit = Some(Duration::from_secs(5));
     let mut worker = started_with(config().with_task(TaskName::new(TASK).unwrap(), settings));
@@ -228,22 +228,23 @@ fn a_handler_that_passes_its_time_limit_is_stopped_and_counts_as_a_failed_attemp
 }
 
 #[test]
-fn a_waiting_message_whose_lease_is_lost_leaves_the_others_in_line() {
+fn a_waiting_message_whose_lease_is_lost_leaves_the_order_of_the_others() {
     let mut worker = started_with(config().with_concurrency(4));
     let body = plain_body();
     worker.deliver(&[&body, &body, &body, &body]);
     worker.run_on();
-    // As much as was asked for has come, so each free slot asks for more at once.
+    // The reserve returned as many messages as requested, so each free slot is polled for
+    // immediately.
     for _ in 0..3 {
         let run = worker.runs.pop_front().unwrap();
         worker.done(&run);
     }
-    // What may kill workers runs alone, as soon as nothing else does.
+    // A suspect runs alone, as soon as nothing else runs.
     worker.deliver_counted(&[(&lost_body(5), 1)]);
     let run = worker.runs.pop_front().unwrap();
     worker.done(&run);
     let alone = worker.runs.pop_front().unwrap();
-    // Two more come meanwhile, and wait.
+    // Two more arrive meanwhile, and wait.
     worker.deliver(&[&body, &body]);
     assert!(worker.runs.is_empty());
     worker.advance(Duration::from_secs(22));

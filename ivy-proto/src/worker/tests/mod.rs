@@ -1,4 +1,4 @@
-//! The worker's behaviour, one scenario each.
+//! Scenarios of the worker's behaviour.
 
 mod acks;
 mod backends;

@@ -24,7 +24,7 @@ fn reports(worker: &Scenario) -> usize {
     worker.events.iter().filter(|event| matches!(event, Event::SlotsWait { .. })).count()
 }
 
-/// A worker of two slots, each taken by a handler.
+/// A worker with two slots, each in use by a handler.
 fn full() -> (Scenario, [Run; 2]) {
     let mut worker = started_with(config().with_concurrency(2));
     worker.deliver(&[&plain_body(), &plain_body()]);
@@ -33,14 +33,14 @@ fn full() -> (Scenario, [Run; 2]) {
 }
 
 #[test]
-fn slots_that_all_wait_for_tasks_of_this_worker_are_reported_while_it_lasts() {
+fn slots_that_all_wait_for_tasks_of_this_worker_are_reported() {
     let (mut worker, runs) = full();
     waits(&mut worker, &runs[0], QUEUE);
     worker.advance(20 * SECOND);
-    assert_eq!(reports(&worker), 0, "a slot is left");
+    assert_eq!(reports(&worker), 0, "one slot does not wait");
     waits(&mut worker, &runs[1], QUEUE);
     worker.advance(SECOND * 5 - Duration::from_millis(1));
-    assert_eq!(reports(&worker), 0, "other workers may run what is waited for");
+    assert_eq!(reports(&worker), 0, "other workers may run the awaited tasks");
     worker.advance(Duration::from_millis(1));
     let event = worker.events.iter().find(|event| matches!(event, Event::SlotsWait { .. }));
     let event = event.unwrap();
@@ -60,7 +60,7 @@ fn a_standstill_is_reported_once_a_minute() {
 }
 
 #[test]
-fn a_slot_that_goes_on_ends_a_standstill() {
+fn a_resumed_handler_ends_a_standstill() {
     let (mut worker, runs) = full();
     for run in &runs {
         waits(&mut worker, run, QUEUE);
@@ -77,7 +77,7 @@ fn a_slot_that_goes_on_ends_a_standstill() {
 }
 
 #[test]
-fn handlers_that_wait_for_what_runs_elsewhere_are_no_standstill() {
+fn handlers_that_wait_for_tasks_of_other_workers_are_no_standstill() {
     let (mut worker, runs) = full();
     waits(&mut worker, &runs[0], QUEUE);
     waits(&mut worker, &runs[1], "elsewhere");
@@ -86,7 +86,7 @@ fn handlers_that_wait_for_what_runs_elsewhere_are_no_standstill() {
 }
 
 #[test]
-fn a_drain_ends_waits_and_what_fails_then_costs_no_attempt() {
+fn a_drain_ends_waits_and_a_failure_after_that_costs_no_attempt() {
     let (mut worker, runs) = full();
     waits(&mut worker, &runs[0], "elsewhere");
     worker.feed(Input::Drain { limit: 30 * SECOND });
@@ -95,13 +95,13 @@ fn a_drain_ends_waits_and_what_fails_then_costs_no_attempt() {
     let (_, delay) = worker.take_release().unwrap();
     assert_eq!(delay, Duration::ZERO);
     assert!(worker.take_post().is_none(), "no next attempt is posted");
-    // The other handler has not waited, and fails for reasons of its own.
+    // The other handler did not wait, so its failure is its own.
     worker.fail(&runs[1]);
     assert!(worker.take_post().is_some());
 }
 
 #[test]
-fn a_wait_that_begins_while_the_worker_drains_is_ended_at_once() {
+fn a_wait_that_begins_during_a_drain_is_ended_immediately() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     worker.feed(Input::Drain { limit: 30 * SECOND });
@@ -119,7 +119,7 @@ fn a_wait_that_begins_while_the_worker_drains_is_ended_at_once() {
 }
 
 #[test]
-fn a_handler_that_does_without_the_result_has_done_its_task() {
+fn a_handler_that_succeeds_without_the_result_has_done_its_task() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     waits(&mut worker, &run, QUEUE);
@@ -129,7 +129,7 @@ fn a_handler_that_does_without_the_result_has_done_its_task() {
 }
 
 #[test]
-fn what_waits_for_longer_than_its_handler_runs_is_ignored() {
+fn a_wait_after_the_end_of_its_handler_is_ignored() {
     let mut worker = started_with(config().with_concurrency(1));
     let run = worker.running(&plain_body());
     worker.done(&run);

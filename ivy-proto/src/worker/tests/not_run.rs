@@ -8,7 +8,7 @@ use crate::worker::{Input, JobOutcome};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_handler_that_found_no_thread_costs_no_attempt() {
+fn a_handler_without_a_thread_costs_no_attempt() {
     let mut worker = started();
     let run = worker.running(&our_body(3, None));
     worker.end(&run, JobOutcome::NotRun);
@@ -17,20 +17,20 @@ fn a_handler_that_found_no_thread_costs_no_attempt() {
     worker.answer(op, Ok(QueueReply::Released));
     assert!(worker.take_post().is_none(), "no next attempt is posted");
     assert!(worker.executed().is_empty());
-    let told = worker
+    let release = worker
         .events
         .iter()
         .find(|event| matches!(event, Event::Released { reason: ReleaseReason::NoThread, .. }));
-    assert_eq!(told.unwrap().level(), Level::Warn);
+    assert_eq!(release.unwrap().level(), Level::Warn);
 }
 
 #[test]
-fn a_worker_without_a_thread_asks_for_no_more_messages_for_a_while() {
+fn a_worker_without_a_thread_pauses_its_polls() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     worker.run_on();
     worker.end(&run, JobOutcome::NotRun);
-    // What is asked for already may bring a message more, and nothing is asked for after that.
+    // The poll in flight may return another message; no poll follows it.
     worker.deliver(&[]);
     worker.advance(SECOND - Duration::from_millis(1));
     assert!(worker.take_poll().is_none());
@@ -39,7 +39,7 @@ fn a_worker_without_a_thread_asks_for_no_more_messages_for_a_while() {
 }
 
 #[test]
-fn a_worker_that_drains_gives_back_what_found_no_thread() {
+fn a_draining_worker_releases_a_message_without_a_thread() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     worker.feed(Input::Drain { limit: 30 * SECOND });

@@ -12,7 +12,7 @@ fn unreachable() -> NotifyFault {
     NotifyFault::new(NotifyFaultKind::Unreachable)
 }
 
-/// The notice for a task of this body that ended so.
+/// The notice for a task of this body with this outcome.
 fn notice_for(body: &str, outcome: JobOutcome) -> Option<Publication> {
     let mut worker = started();
     let run = worker.running(body);
@@ -32,7 +32,7 @@ fn outcome_in(publication: &Publication) -> TaskOutcome {
 }
 
 #[test]
-fn a_result_goes_to_the_callers_channel() {
+fn a_result_is_published_on_the_callers_channel() {
     let publication = notice_for(&our_body(1, Some(REPLY_CHANNEL)), done()).unwrap();
     assert_eq!(publication.channel.as_str(), REPLY_CHANNEL);
     let expected = TaskOutcome::Done(RawJson::parse("120").unwrap());
@@ -40,7 +40,7 @@ fn a_result_goes_to_the_callers_channel() {
 }
 
 #[test]
-fn the_final_failure_goes_to_the_callers_channel() {
+fn the_final_failure_is_published_on_the_callers_channel() {
     let outcome = JobOutcome::Failed(TaskError::fatal("out of paper"));
     let publication = notice_for(&our_body(1, Some(REPLY_CHANNEL)), outcome).unwrap();
     let TaskOutcome::Failed(failure) = outcome_in(&publication) else { panic!("not a failure") };
@@ -54,24 +54,24 @@ fn for_another_worker() -> String {
     our_body(1, Some(REPLY_CHANNEL)).replace(TASK, "nobody.knows")
 }
 
-/// Delivers the message of this id, and lets it be given back.
+/// Delivers the message of this id and accepts its release.
 fn release(worker: &mut Scenario, id: &str, body: &str) {
-    // A poll that was asked long ago would bring a lease that has ended.
+    // The reply to an old poll would bring an expired lease.
     let (poll, _) = worker.take_poll().unwrap();
     worker.deliver_to(poll, &[]);
     worker.advance(Duration::from_secs(10));
     worker.deliver_again(id, body, 1);
     let (release, _) = worker.take_release().unwrap();
     worker.answer(release, Ok(QueueReply::Released));
-    // It leaves the queue to those that know the task for a while.
+    // Until then it yields the queue to workers that know the task.
     worker.advance(Duration::from_secs(600));
 }
 
 #[test]
-fn the_caller_of_a_task_for_another_worker_is_informed_once_it_was_released() {
+fn the_caller_of_a_task_for_another_worker_is_notified_after_its_release() {
     let mut worker = started();
     worker.deliver(&[&for_another_worker()]);
-    assert!(worker.take_publication().is_none(), "it is still here");
+    assert!(worker.take_publication().is_none(), "it is not released yet");
     let (release, _) = worker.take_release().unwrap();
     worker.answer(release, Ok(QueueReply::Released));
     let (op, publication) = worker.take_publication().unwrap();
@@ -86,23 +86,23 @@ fn the_caller_of_a_task_for_another_worker_is_informed_once_it_was_released() {
 }
 
 #[test]
-fn a_caller_is_informed_once_for_each_message_however_often_it_is_released() {
+fn a_caller_is_notified_once_for_each_message_however_often_it_is_released() {
     let mut worker = started();
     for _ in 0..3 {
         release(&mut worker, "7", &for_another_worker());
     }
     release(&mut worker, "8", &for_another_worker());
-    let told: Vec<_> = std::iter::from_fn(|| worker.take_publication())
+    let notified: Vec<_> = std::iter::from_fn(|| worker.take_publication())
         .map(|(_, publication)| {
             let notice = Notice::parse(publication.payload.as_str().as_bytes()).unwrap();
             notice.message().as_str().to_owned()
         })
         .collect();
-    assert_eq!(told, ["7", "8"]);
+    assert_eq!(notified, ["7", "8"]);
 }
 
 #[test]
-fn a_release_that_failed_sends_no_notice() {
+fn a_failed_release_notifies_nobody() {
     let mut worker = started();
     worker.deliver(&[&for_another_worker()]);
     let (release, _) = worker.take_release().unwrap();
@@ -111,7 +111,7 @@ fn a_release_that_failed_sends_no_notice() {
 }
 
 #[test]
-fn what_is_released_for_this_workers_own_reasons_sends_no_notice() {
+fn a_release_for_this_workers_own_reasons_notifies_nobody() {
     let mut worker = started();
     worker.feed(Input::Pause);
     worker.deliver(&[&our_body(1, Some(REPLY_CHANNEL))]);
@@ -121,7 +121,7 @@ fn what_is_released_for_this_workers_own_reasons_sends_no_notice() {
 }
 
 #[test]
-fn nobody_but_a_caller_on_a_channel_of_this_prefix_is_informed_of_a_task_for_another_worker() {
+fn only_a_caller_on_a_channel_of_this_prefix_is_notified_of_a_task_for_another_worker() {
     for body in [plain_body(), our_body(1, None), our_body(1, Some("ivy-notifier"))] {
         let mut worker = started();
         release(&mut worker, "7", &body.replace(TASK, "nobody.knows"));
@@ -130,13 +130,13 @@ fn nobody_but_a_caller_on_a_channel_of_this_prefix_is_informed_of_a_task_for_ano
 }
 
 #[test]
-fn an_attempt_that_will_be_retried_is_not_reported() {
+fn an_attempt_that_will_be_retried_is_not_notified() {
     let outcome = JobOutcome::Failed("no".into());
     assert_eq!(notice_for(&our_body(1, Some(REPLY_CHANNEL)), outcome), None);
 }
 
 #[test]
-fn a_failure_is_reported_only_after_the_dead_letter_was_accepted() {
+fn a_failure_is_notified_only_after_the_dead_letter_was_accepted() {
     let mut worker = started();
     let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
     worker.end(&run, JobOutcome::Failed(TaskError::fatal("no")));
@@ -145,8 +145,8 @@ fn a_failure_is_reported_only_after_the_dead_letter_was_accepted() {
     worker.posted(post);
     let (op, _) = worker.take_publication().unwrap();
     worker.published(op, Ok(1));
-    let told = |event: &Event| matches!(event, Event::ResultSent { succeeded: false, .. });
-    assert!(worker.has_event(told));
+    let is_result = |event: &Event| matches!(event, Event::ResultSent { succeeded: false, .. });
+    assert!(worker.has_event(is_result));
     assert!(
         worker
             .events
@@ -157,7 +157,7 @@ fn a_failure_is_reported_only_after_the_dead_letter_was_accepted() {
 }
 
 #[test]
-fn a_peer_of_the_original_is_answered_on_the_shared_channel_in_its_own_form() {
+fn a_peer_of_the_original_receives_its_result_on_the_shared_channel_in_its_own_format() {
     let publication = notice_for(&plain_body(), done()).unwrap();
     assert_eq!(publication.channel.as_str(), "ivy-notifier");
     let expected = format!(
@@ -167,13 +167,13 @@ fn a_peer_of_the_original_is_answered_on_the_shared_channel_in_its_own_form() {
 }
 
 #[test]
-fn a_peer_of_the_original_gets_no_notice_of_failures() {
+fn a_peer_of_the_original_is_not_notified_of_failures() {
     let outcome = JobOutcome::Failed(TaskError::fatal("no"));
     assert_eq!(notice_for(&plain_body(), outcome), None);
 }
 
 #[test]
-fn a_retried_task_of_a_peer_of_the_original_is_still_answered_in_its_form() {
+fn a_retried_task_of_a_peer_of_the_original_still_notifies_in_its_format() {
     let mut worker = started();
     let run = worker.running(&plain_body());
     worker.fail(&run);
@@ -186,12 +186,12 @@ fn a_retried_task_of_a_peer_of_the_original_is_still_answered_in_its_form() {
 }
 
 #[test]
-fn a_task_that_was_sent_without_waiting_reports_to_nobody() {
+fn a_task_sent_without_waiting_notifies_nobody() {
     assert_eq!(notice_for(&our_body(1, None), done()), None);
 }
 
 #[test]
-fn a_channel_that_is_not_of_this_workers_prefix_is_never_published_to() {
+fn a_channel_outside_this_workers_prefix_is_never_published_to() {
     for channel in ["ivy-notifier", "other.r.AAAAAAAAAAAAAAAAAAAAAA", "ivy-notifier.r.short"] {
         let mut worker = started();
         let run = worker.running(&our_body(1, Some(channel)));
@@ -226,7 +226,7 @@ fn a_result_nested_too_deep_is_reported_as_such_and_its_task_is_done() {
     }
 }
 
-/// The notice for a message that cannot be read, and all that happened.
+/// The notice for a message that cannot be parsed, and its scenario.
 fn notice_for_unreadable(config: WorkerConfig, body: &str) -> (Option<Publication>, Scenario) {
     let mut worker = started_with(config);
     worker.deliver(&[body]);
@@ -237,7 +237,7 @@ fn notice_for_unreadable(config: WorkerConfig, body: &str) -> (Option<Publicatio
 }
 
 #[test]
-fn a_caller_whose_message_cannot_be_read_learns_why_once_its_copy_was_accepted() {
+fn the_caller_of_an_unparsable_message_is_notified_once_its_copy_was_accepted() {
     let body = our_body(1, Some(REPLY_CHANNEL));
     let deep = format!("[{}{}]", "[".repeat(127), "]".repeat(127));
     for (args, kind) in [("{}", "BadArgs"), (deep.as_str(), "TooDeep"), ("[5", "BadJson")] {
@@ -261,7 +261,7 @@ fn a_caller_whose_message_cannot_be_read_learns_why_once_its_copy_was_accepted()
 }
 
 #[test]
-fn the_channel_of_a_message_that_cannot_be_read_is_checked_as_any_is() {
+fn the_channel_of_an_unparsable_message_is_checked_like_any_other() {
     for channel in ["ivy-notifier", "other.r.AAAAAAAAAAAAAAAAAAAAAA"] {
         let body = our_body(1, Some(channel)).replace("[5]", "{}");
         let (publication, worker) = notice_for_unreadable(config(), &body);
@@ -274,7 +274,7 @@ fn the_channel_of_a_message_that_cannot_be_read_is_checked_as_any_is() {
 }
 
 #[test]
-fn an_open_message_where_its_queue_demands_sealed_ones_gets_no_answer() {
+fn a_plaintext_message_in_an_encrypted_queue_notifies_nobody() {
     let mut config = config();
     config.codec = Codec::legacy(LegacyKey::new("pass").unwrap());
     let body = our_body(1, Some(REPLY_CHANNEL)).replace("[5]", "{}");
@@ -294,7 +294,7 @@ fn a_failing_notifier_never_delays_an_ack() {
 }
 
 #[test]
-fn a_notice_that_surely_was_not_published_is_tried_again() {
+fn a_notice_that_was_not_published_is_retried() {
     let mut worker = started();
     let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
     worker.done(&run);
@@ -342,7 +342,7 @@ fn an_unreachable_notifier_is_reported_once_and_costs_the_notice_after_a_minute(
 }
 
 #[test]
-fn a_worker_without_notifier_says_so_once_a_caller_misses_it() {
+fn a_missing_notifier_is_reported_once_a_caller_needs_it() {
     let mut config = config();
     config.notifier = None;
     let mut worker = started_with(config);
@@ -350,12 +350,12 @@ fn a_worker_without_notifier_says_so_once_a_caller_misses_it() {
         let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
         worker.done(&run);
     }
-    let told = Event::Degraded { part: Part::Notifier, why: Trouble::NoNotifier };
-    assert_eq!(worker.events.iter().filter(|event| **event == told).count(), 1);
+    let missing = Event::Degraded { part: Part::Notifier, why: Trouble::NoNotifier };
+    assert_eq!(worker.events.iter().filter(|event| **event == missing).count(), 1);
 }
 
 #[test]
-fn a_paused_notifier_holds_notices_back_until_it_is_resumed() {
+fn a_paused_notifier_retains_notices_until_it_is_resumed() {
     let mut worker = started();
     worker.feed(Input::PauseNotifier);
     let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));

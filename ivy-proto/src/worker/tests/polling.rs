@@ -11,7 +11,7 @@ fn empty() -> QueueReply {
 }
 
 #[test]
-fn a_new_worker_asks_for_as_many_messages_as_it_has_slots_and_waits_for_them() {
+fn a_new_worker_long_polls_for_as_many_messages_as_it_has_slots() {
     let mut worker = started();
     let (_, op) = worker.ops.pop_front().unwrap();
     let (lease, wait) = (Duration::from_secs(30), Duration::from_secs(30));
@@ -34,7 +34,7 @@ fn slots_are_never_exceeded() {
 }
 
 #[test]
-fn what_arrives_beyond_the_slots_is_held_once_and_the_rest_released() {
+fn one_message_beyond_the_slots_is_held_and_the_others_are_released() {
     let mut worker = started_with(config().with_concurrency(1));
     let body = plain_body();
     worker.deliver(&[&body, &body, &body]);
@@ -52,7 +52,7 @@ fn what_arrives_beyond_the_slots_is_held_once_and_the_rest_released() {
 }
 
 #[test]
-fn an_idle_worker_asks_at_most_four_times_a_minute() {
+fn an_idle_worker_polls_every_thirty_seconds() {
     let mut worker = started();
     let mut polls = 0;
     for _ in 0..6 {
@@ -66,7 +66,7 @@ fn an_idle_worker_asks_at_most_four_times_a_minute() {
 }
 
 #[test]
-fn a_queue_that_does_not_exist_is_created_and_then_waited_on() {
+fn a_missing_queue_is_created_and_then_polled() {
     let mut worker = started();
     let (poll, _) = worker.take_poll().unwrap();
     worker.faulty(poll, FaultKind::NoQueue);
@@ -78,7 +78,7 @@ fn a_queue_that_does_not_exist_is_created_and_then_waited_on() {
 }
 
 #[test]
-fn a_queue_that_must_not_be_created_is_asked_again_at_growing_intervals() {
+fn a_missing_queue_that_must_not_be_created_is_polled_at_growing_intervals() {
     let mut worker = started_with(config().without_creating_queues());
     let mut polls = 0;
     for _ in 0..600 {
@@ -92,7 +92,7 @@ fn a_queue_that_must_not_be_created_is_asked_again_at_growing_intervals() {
 }
 
 #[test]
-fn a_failing_queue_is_asked_at_most_twice_a_second_and_its_trouble_reported_once() {
+fn a_failing_queue_is_polled_at_most_twice_a_second_and_reported_once() {
     let mut worker = started();
     let mut polls = 0;
     for _ in 0..600 {
@@ -110,7 +110,7 @@ fn a_failing_queue_is_asked_at_most_twice_a_second_and_its_trouble_reported_once
 }
 
 #[test]
-fn a_queue_that_works_again_is_reported() {
+fn the_recovery_of_a_queue_is_reported() {
     let mut worker = started();
     for _ in 0..5 {
         let poll = loop {
@@ -132,7 +132,10 @@ fn refused_credentials_are_tried_once_a_minute() {
     let mut worker = started();
     let (poll, _) = worker.take_poll().unwrap();
     worker.faulty(poll, FaultKind::Unauthorized);
-    assert!(worker.has_event(|event| matches!(event, Event::Degraded { .. })), "told at once");
+    assert!(
+        worker.has_event(|event| matches!(event, Event::Degraded { .. })),
+        "reported immediately"
+    );
     worker.advance(Duration::from_secs(59));
     assert!(worker.take_poll().is_none());
     worker.advance(Duration::from_secs(2));
@@ -140,7 +143,7 @@ fn refused_credentials_are_tried_once_a_minute() {
 }
 
 #[test]
-fn a_nudge_ends_the_rest_of_an_empty_queue_and_not_that_of_a_failing_one() {
+fn a_nudge_ends_the_pause_of_an_empty_queue_but_not_of_a_failing_one() {
     let mut config = config();
     config.capabilities.long_poll = Duration::ZERO;
     let mut worker = started_with(config);
@@ -155,7 +158,7 @@ fn a_nudge_ends_the_rest_of_an_empty_queue_and_not_that_of_a_failing_one() {
 }
 
 #[test]
-fn of_the_rests_that_several_polls_in_flight_ask_for_the_longest_counts() {
+fn of_the_pauses_of_concurrent_polls_the_longest_applies() {
     let mut config = config().with_concurrency(3);
     config.capabilities.batch.reserve = 1;
     let mut worker = started_with(config);
@@ -173,7 +176,7 @@ fn of_the_rests_that_several_polls_in_flight_ask_for_the_longest_counts() {
 }
 
 #[test]
-fn a_queue_that_is_missing_though_it_was_just_created_is_given_time() {
+fn a_queue_missing_just_after_its_creation_is_polled_with_pauses() {
     let mut worker = started();
     let mut created = 0;
     for _ in 0..100 {
@@ -191,7 +194,7 @@ fn a_queue_that_is_missing_though_it_was_just_created_is_given_time() {
 }
 
 #[test]
-fn a_paused_worker_gives_back_what_its_last_poll_brings() {
+fn a_paused_worker_releases_the_messages_of_its_last_poll() {
     let mut worker = started();
     worker.feed(Input::Pause);
     worker.deliver(&[&plain_body()]);
@@ -203,11 +206,11 @@ fn a_paused_worker_gives_back_what_its_last_poll_brings() {
 }
 
 #[test]
-fn a_server_side_dead_letter_rule_is_reported_at_the_start() {
+fn a_dead_letter_rule_of_the_server_is_reported_at_the_start() {
     let mut worker = Worker::new(config(), [7; 32], WallClock::new(UNIX_AT_START)).unwrap();
     worker.handle_input(Input::Tick, crate::Moment::EPOCH).unwrap();
     let Output::Queue(op, QueueOp::GetQueue { queue }) = worker.poll_output() else {
-        panic!("the queue's settings were not asked for");
+        panic!("the queue's settings were not requested");
     };
     let mut info = QueueInfo::new(queue.clone());
     info.settings.dead_letter =
@@ -215,16 +218,16 @@ fn a_server_side_dead_letter_rule_is_reported_at_the_start() {
     worker
         .handle_input(Input::Queue(op, Ok(QueueReply::Queue(info))), crate::Moment::EPOCH)
         .unwrap();
-    let told = std::iter::from_fn(|| match worker.poll_output() {
+    let reported = std::iter::from_fn(|| match worker.poll_output() {
         Output::Wait(_) => None,
         output => Some(output),
     })
     .any(|output| matches!(output, Output::Event(Event::ServerSideDeadLetter { .. })));
-    assert!(told);
+    assert!(reported);
 }
 
 #[test]
-fn g06_g07_a_configuration_that_breaks_a_rule_is_refused_with_the_rule() {
+fn g06_g07_an_invalid_configuration_is_refused_with_the_broken_rule() {
     use crate::name::{QueueName, TaskName};
     let new = |config| Worker::new(config, [0; 32], WallClock::default()).map(|_| ());
     let dead = queue().dead_letters().unwrap();

@@ -17,7 +17,7 @@ fn with_retries(max_retries: u32) -> WorkerConfig {
     config().with_task(TaskName::new(TASK).unwrap(), settings)
 }
 
-/// Fails each attempt, after it took so long, until the message is put aside.
+/// Fails each attempt after this time, until the message is dead-lettered.
 fn attempts(config: WorkerConfig, body: &str, took: Duration) -> Vec<u32> {
     let mut worker = started_with(config);
     let mut body = body.to_owned();
@@ -45,24 +45,24 @@ fn n_retries_are_n_plus_one_attempts() {
 }
 
 #[test]
-fn heartbeats_do_not_change_the_number_of_attempts() {
+fn renewals_do_not_change_the_number_of_attempts() {
     assert_eq!(attempts(with_retries(2), &plain_body(), Duration::from_secs(120)), [1, 2, 3]);
 }
 
 #[test]
-fn the_messages_own_limit_wins() {
+fn the_messages_own_limit_takes_precedence() {
     let body = plain_body().replace("{}", "{\"maxRetries\":1}");
     assert_eq!(attempts(with_retries(5), &body, SHORT), [1, 2]);
 }
 
 #[test]
-fn a_task_that_is_not_to_be_retried_is_run_once() {
+fn a_task_without_retries_is_run_once() {
     let body = plain_body().replace("{}", "{\"retry\":false}");
     assert_eq!(attempts(with_retries(5), &body, SHORT), [1]);
 }
 
 #[test]
-fn without_any_limit_there_are_ten_retries() {
+fn by_default_there_are_ten_retries() {
     assert_eq!(attempts(config(), &plain_body(), SHORT).len(), 11);
 }
 
@@ -81,7 +81,7 @@ fn the_old_message_is_deleted_only_after_its_successor_was_accepted() {
 }
 
 #[test]
-fn the_events_tell_the_status_at_each_step() {
+fn the_events_report_the_status_at_each_step() {
     let mut worker = started();
     let run = worker.running(&our_body(1, Some(REPLY_CHANNEL)));
     worker.fail(&run);
@@ -91,12 +91,12 @@ fn the_events_tell_the_status_at_each_step() {
     worker.done(&run);
     let (op, _) = worker.take_publication().unwrap();
     worker.published(op, Ok(1));
-    let told: Vec<TaskStatus> = worker.events.iter().filter_map(Event::status).collect();
-    assert_eq!(told, [TaskStatus::Errored, TaskStatus::Scheduled, TaskStatus::Successful]);
+    let reported: Vec<TaskStatus> = worker.events.iter().filter_map(Event::status).collect();
+    assert_eq!(reported, [TaskStatus::Errored, TaskStatus::Scheduled, TaskStatus::Successful]);
 }
 
 #[test]
-fn a_successor_is_the_same_task_one_attempt_further() {
+fn a_successor_is_the_same_task_with_the_next_attempt() {
     let mut worker = started();
     let counts = "\"due\":5,\"lost\":1,\"later\":2,\"requeued\":3,\"id\"";
     let run = worker.running(&our_body(3, Some(REPLY_CHANNEL)).replace("\"id\"", counts));
@@ -114,7 +114,7 @@ fn a_successor_is_the_same_task_one_attempt_further() {
 }
 
 #[test]
-fn a_successor_is_posted_again_when_the_answer_was_lost() {
+fn a_successor_whose_reply_was_lost_is_posted_again() {
     let mut worker = started();
     let run = worker.running(&our_body(1, None));
     worker.fail(&run);
@@ -155,7 +155,7 @@ fn the_delay_grows_with_the_attempts() {
 }
 
 #[test]
-fn an_error_that_is_not_to_be_retried_dead_letters_the_task_at_once() {
+fn a_fatal_error_dead_letters_the_task_immediately() {
     let mut worker = started();
     let run = worker.running(&our_body(1, None));
     worker.end(&run, JobOutcome::Failed(TaskError::fatal("out of cheese")));
@@ -181,7 +181,7 @@ fn a_panic_is_a_failed_attempt_and_frees_the_slot() {
 }
 
 #[test]
-fn where_the_counts_are_exact_a_failed_task_is_released() {
+fn with_exact_counts_a_failed_task_is_released() {
     let mut config = with_retries(2);
     config.capabilities.retry = Retry::Release;
     let mut worker = started_with(config);
@@ -196,7 +196,7 @@ fn where_the_counts_are_exact_a_failed_task_is_released() {
             _ => None,
         });
         let (op, failed) = failed.unwrap();
-        assert!(failed, "the queue is told to count it");
+        assert!(failed, "the release counts as a failed attempt");
         worker.answer(op, Ok(QueueReply::Released));
     }
     worker.deliver_exactly(&body, 2, 0);
@@ -207,7 +207,7 @@ fn where_the_counts_are_exact_a_failed_task_is_released() {
 }
 
 #[test]
-fn a_task_whose_next_attempt_does_not_fit_is_dead_lettered_and_not_tried_forever() {
+fn a_task_whose_next_attempt_is_too_large_is_dead_lettered_and_not_retried_indefinitely() {
     let body = our_body(1, None);
     let mut config = config();
     config.capabilities.max_body = body.len();

@@ -1,4 +1,4 @@
-//! A worker in any state, driven by hand: the test plays queue, notifier, handlers and clock.
+//! A worker driven by hand: the test plays the queue, the notifier, the handlers and the clock.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::worker::{CancelReason, Input, JobOutcome, Output, Run, Worker, Worker
 
 pub(super) const TASK: &str = "testpackage.factorial";
 pub(super) const QUEUE: &str = "testpackage";
-/// What the clock on the wall shows at the epoch of these tests.
+/// The wall clock at the epoch of these tests.
 pub(super) const UNIX_AT_START: Duration = Duration::from_secs(1_700_000_000);
 
 pub(super) struct Scenario {
@@ -46,7 +46,7 @@ pub(super) fn config() -> WorkerConfig {
         .with_notifier(ChannelName::new("ivy-notifier").unwrap())
 }
 
-/// A worker that serves one task and has begun to poll.
+/// A worker that serves one task and has started to poll.
 pub(super) fn started() -> Scenario {
     started_with(config())
 }
@@ -57,7 +57,7 @@ pub(super) fn started_with(config: WorkerConfig) -> Scenario {
     scenario
 }
 
-/// The same, where the clock on the wall shows another time. What it has told so far is kept.
+/// Starts with this wall clock, and keeps the events of the start.
 pub(super) fn started_at(config: WorkerConfig, unix: Duration) -> Scenario {
     let worker = Worker::new(config, [7; 32], WallClock::new(unix)).unwrap();
     let mut scenario = Scenario {
@@ -110,13 +110,13 @@ impl Scenario {
         }
     }
 
-    /// Lets handlers run for so long that none of them counts as quick: then a message is fetched
-    /// ahead.
+    /// Lets handlers run for so long that none of them counts as quick, so that a message is
+    /// prefetched.
     pub(super) fn run_on(&mut self) {
         self.advance(Duration::from_millis(2));
     }
 
-    /// Lets time pass, stopping at each deadline on the way.
+    /// Lets time pass, stopping at each deadline.
     pub(super) fn advance(&mut self, by: Duration) {
         let end = self.now + by;
         loop {
@@ -133,8 +133,8 @@ impl Scenario {
         }
     }
 
-    /// Lets time pass while the queue renews the lease of the only message whenever it is asked.
-    /// Gives the receipts that it was asked with.
+    /// Lets time pass while the queue grants each renewal of the only message's lease. Returns the
+    /// receipts of the requests.
     pub(super) fn advance_renewing(&mut self, by: Duration) -> Vec<Receipt> {
         let end = self.now + by;
         let mut receipts = Vec::new();
@@ -199,13 +199,13 @@ impl Scenario {
         self.publications.pop_front()
     }
 
-    /// Answers the poll in flight with these bodies, each reserved so often.
+    /// Replies to the poll in flight with these bodies and their delivery counts.
     pub(super) fn deliver_counted(&mut self, bodies: &[(&str, u32)]) {
         let (op, _) = self.take_poll().unwrap();
         self.deliver_to(op, bodies);
     }
 
-    /// Answers the poll in flight with this body, from a queue whose counts are exact.
+    /// Replies to the poll in flight with this body, from a queue whose counts are exact.
     pub(super) fn deliver_exactly(&mut self, body: &str, failed: u32, lost: u32) {
         let (op, _) = self.take_poll().unwrap();
         let mut message = self.message(body, 1);
@@ -214,13 +214,13 @@ impl Scenario {
         self.answer(op, Ok(QueueReply::Reserved(reserved)));
     }
 
-    /// The same for this poll.
+    /// Replies to this poll with these bodies and their delivery counts.
     pub(super) fn deliver_to(&mut self, op: OpId, bodies: &[(&str, u32)]) {
         let messages = bodies.iter().map(|(body, count)| self.message(body, *count)).collect();
         self.answer(op, Ok(QueueReply::Reserved(Reserved { messages, unusable: 0 })));
     }
 
-    /// Answers the poll in flight with the message of this id, which may have come before.
+    /// Replies to the poll in flight with the message of this id, which may be a redelivery.
     pub(super) fn deliver_again(&mut self, id: &str, body: &str, count: u32) {
         let (op, _) = self.take_poll().unwrap();
         let mut message = self.message(body, count);
@@ -240,12 +240,12 @@ impl Scenario {
         panic!("the queue is not polled again");
     }
 
-    /// Delivers the message of this id until it was given back ten times, and once more.
+    /// Delivers the message of this id until it was released ten times, and once more.
     pub(super) fn release_ten_times(&mut self, id: &str, body: &str) {
         for _ in 0..10 {
             self.until_polled();
             self.deliver_again(id, body, 1);
-            let (release, _) = self.take_release().expect("it is given back");
+            let (release, _) = self.take_release().expect("it is released");
             self.answer(release, Ok(QueueReply::Released));
         }
         self.until_polled();
@@ -269,7 +269,7 @@ impl Scenario {
         self.numbered(self.messages, body, count)
     }
 
-    /// A message of this number, reserved so often.
+    /// A message of this number, with this delivery count.
     pub(super) fn numbered(&self, number: usize, body: &str, count: u32) -> ReservedMessage {
         ReservedMessage {
             receipt: Receipt {
@@ -317,7 +317,7 @@ impl Scenario {
         self.feed(Input::Published(op, answer));
     }
 
-    /// How the handlers have ended, as far as it was told.
+    /// The outcomes of the handlers, as far as reported.
     pub(super) fn executed(&self) -> Vec<Result<(), String>> {
         let ends = self.events.iter().filter_map(|event| match event {
             Event::TaskExecuted { error, .. } => Some(error.as_ref()),
@@ -331,17 +331,17 @@ impl Scenario {
     }
 }
 
-/// A body as the original writes it.
+/// A body in the original's format.
 pub(super) fn plain_body() -> String {
     format!("{{\"name\":\"{TASK}\",\"options\":{{}},\"args\":[5]}}")
 }
 
-/// The same body, of which so many deliveries were lost.
+/// A body with this number of lost deliveries.
 pub(super) fn lost_body(lost: u32) -> String {
     our_body(1, None).replace("\"v\":1,", &format!("\"v\":1,\"lost\":{lost},"))
 }
 
-/// A body of ours, in this attempt, answered on this channel.
+/// A body of ivy, with this attempt and reply channel.
 pub(super) fn our_body(attempt: u32, reply: Option<&str>) -> String {
     let mut ivy = IvyOptions::new(task_id());
     ivy.attempt = attempt;

@@ -1,5 +1,4 @@
-//! How queues with more messages than there are slots share a worker, over a network that takes
-//! its time.
+//! How queues with more messages than slots share a worker, over a slow network.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,14 +14,13 @@ use crate::time::{Moment, WallClock};
 use crate::wire::RawJson;
 use crate::worker::{Input, JobOutcome, Output, Worker, WorkerConfig};
 
-/// Queues that never run dry, unless their answers are lost, a network that takes its time, and
-/// handlers that do so too.
+/// Queues that always have messages, a slow network and slow handlers.
 struct World {
     worker: Worker,
     now: Moment,
     answer_after: Duration,
     handler_takes: Duration,
-    /// The queue whose answers are lost.
+    /// The queue whose replies are lost.
     silent: Option<QueueName>,
     due: BTreeMap<(Moment, u64), Due>,
     sequence: u64,
@@ -149,7 +147,7 @@ fn weighted(routes: &[(&str, u32)], slots: usize) -> WorkerConfig {
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 #[test]
-fn a_queue_gets_its_share_whatever_the_slots_the_network_and_the_handlers_are() {
+fn a_queue_gets_its_share_for_any_slots_network_and_handlers() {
     for (route, slots) in [("a", 1), ("a", 4), ("a", 10), ("z", 4), ("z", 10)] {
         for handler_takes in [MILLISECOND / 10, MILLISECOND * 10, MILLISECOND * 1000] {
             for answer_after in [MILLISECOND / 10, MILLISECOND * 20] {
@@ -187,7 +185,7 @@ fn sharing_leaves_no_slot_unused() {
 }
 
 #[test]
-fn a_queue_whose_answers_are_lost_holds_the_others_up_once_at_most() {
+fn a_queue_whose_replies_are_lost_delays_the_others_once_at_most() {
     let mut world = World::new(weighted(&[("a", 3)], 4), MILLISECOND, MILLISECOND * 100);
     world.run_for(MILLISECOND * 5_000);
     world.silent = Some(name("a"));

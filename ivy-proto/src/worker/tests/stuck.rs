@@ -1,4 +1,4 @@
-//! What never ends by itself keeps no place that other work needs.
+//! Work that never ends by itself does not block other work.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn refuse_posts(worker: &mut Scenario) {
 }
 
 #[test]
-fn messages_whose_copies_cannot_be_posted_give_way_to_others() {
+fn messages_whose_copies_cannot_be_posted_are_released_for_others() {
     let mut worker = started();
     for _ in 0..12 {
         let (poll, _) = worker.take_poll().expect("more messages are reserved");
@@ -25,15 +25,15 @@ fn messages_whose_copies_cannot_be_posted_give_way_to_others() {
         refuse_posts(&mut worker);
     }
     assert!(worker.worker.load().held <= 1000);
-    let gave_way = |event: &Event| {
+    let is_released = |event: &Event| {
         let reason = ReleaseReason::DeadLetterRefused;
         matches!(event, Event::Released { reason: why, .. } if *why == reason)
     };
-    assert!(worker.has_event(gave_way));
+    assert!(worker.has_event(is_released));
 }
 
 #[test]
-fn a_suspect_does_not_wait_for_a_handler_that_does_not_stop() {
+fn a_suspect_does_not_wait_for_a_cancelled_handler_that_does_not_end() {
     let mut worker = started();
     let never_ends = worker.running(&plain_body());
     worker.advance(Duration::from_secs(22));

@@ -1,4 +1,5 @@
-//! Messages that this worker cannot handle and others may: given back, and by whom they are met next.
+//! Messages that this worker cannot process but others may: when they are released, and which
+//! worker receives them next.
 
 use std::time::Duration;
 
@@ -16,14 +17,14 @@ const UNKNOWN: &str = r#"{"name":"nobody.knows","options":{},"args":[]}"#;
 const MISMATCH: &str = "argument 2 (u64) is missing";
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Takes the release that was asked for, and gives its delay in seconds.
-fn given_back(worker: &mut Scenario) -> u64 {
-    let (op, delay) = worker.take_release().expect("it is given back");
+/// Takes the requested release, and returns its delay in seconds.
+fn take_released(worker: &mut Scenario) -> u64 {
+    let (op, delay) = worker.take_release().expect("it is released");
     worker.answer(op, Ok(QueueReply::Released));
     delay.as_secs()
 }
 
-/// Delivers the message of this id to a handler that does not take its arguments.
+/// Delivers the message of this id to a handler that does not accept its arguments.
 fn mismatch(worker: &mut Scenario, id: &str) {
     worker.until_polled();
     worker.deliver_again(id, &plain_body(), 1);
@@ -31,7 +32,7 @@ fn mismatch(worker: &mut Scenario, id: &str) {
     worker.end(&run, JobOutcome::BadArgs(MISMATCH.to_owned()));
 }
 
-/// Runs a task that this worker knows to its end.
+/// Runs a task of this worker to its end.
 fn work(worker: &mut Scenario) {
     worker.until_polled();
     let run = worker.running(&plain_body());
@@ -42,13 +43,13 @@ fn work(worker: &mut Scenario) {
 }
 
 #[test]
-fn b24_an_unknown_task_is_released_for_longer_and_longer_ten_times_and_then_dead_lettered() {
+fn b24_an_unknown_task_is_released_ten_times_with_growing_delays_and_then_dead_lettered() {
     let mut worker = started();
     let mut delays = Vec::new();
     for _ in 0..10 {
         worker.until_polled();
         worker.deliver_again("1", UNKNOWN, 1);
-        delays.push(given_back(&mut worker));
+        delays.push(take_released(&mut worker));
     }
     assert_eq!(delays, [5, 10, 20, 40, 80, 160, 300, 300, 300, 300]);
     worker.until_polled();
@@ -68,20 +69,20 @@ fn a_format_that_is_not_built_in_is_released_ten_times_and_then_dead_lettered_un
 }
 
 #[test]
-fn what_others_have_done_with_a_message_counts_for_nothing() {
+fn deliveries_to_other_workers_do_not_count() {
     let mut worker = started();
     worker.deliver_again("1", UNKNOWN, 1_000);
-    assert_eq!(given_back(&mut worker), 5);
+    assert_eq!(take_released(&mut worker), 5);
 }
 
 #[test]
-fn arguments_that_this_version_does_not_take_are_released_ten_times_without_an_attempt() {
+fn mismatched_arguments_are_released_ten_times_without_an_attempt() {
     let mut worker = started();
     let mut delays = Vec::new();
     for _ in 0..10 {
         mismatch(&mut worker, "1");
         assert_eq!(worker.worker.load().running, 0, "its slot is free");
-        delays.push(given_back(&mut worker));
+        delays.push(take_released(&mut worker));
     }
     assert_eq!(delays, [5, 10, 20, 40, 80, 160, 300, 300, 300, 300]);
     mismatch(&mut worker, "1");
@@ -92,7 +93,7 @@ fn arguments_that_this_version_does_not_take_are_released_ten_times_without_an_a
 }
 
 #[test]
-fn releases_of_this_worker_are_not_taken_for_lost_deliveries() {
+fn releases_of_this_worker_do_not_count_as_lost_deliveries() {
     for body in [our_body(1, None), lost_body(3)] {
         let mut worker = started();
         for count in 1..=10 {
@@ -100,7 +101,7 @@ fn releases_of_this_worker_are_not_taken_for_lost_deliveries() {
             worker.deliver_again("1", &body, count);
             let run = worker.runs.pop_front().expect("it is tried, and not replaced");
             worker.end(&run, JobOutcome::BadArgs(MISMATCH.to_owned()));
-            given_back(&mut worker);
+            take_released(&mut worker);
         }
         worker.until_polled();
         worker.deliver_again("1", &body, 12);
@@ -112,42 +113,42 @@ fn releases_of_this_worker_are_not_taken_for_lost_deliveries() {
 }
 
 #[test]
-fn a_copy_of_a_task_that_this_worker_gave_back_is_tried_and_not_replaced() {
+fn a_copy_of_a_task_that_this_worker_released_is_tried_and_not_replaced() {
     let mut worker = started();
     worker.until_polled();
     worker.deliver_again("1", &lost_body(3), 1);
     let run = worker.runs.pop_front().unwrap();
     worker.end(&run, JobOutcome::BadArgs(MISMATCH.to_owned()));
-    given_back(&mut worker);
+    take_released(&mut worker);
     worker.until_polled();
-    // Renewed and given back by others, too.
+    // Other workers renewed and released it, too.
     worker.deliver_again("2", &lost_body(4), 7);
     assert_eq!(worker.runs.pop_front().unwrap().message.as_str(), "2");
 }
 
 #[test]
-fn a_mismatch_reports_its_task_and_what_does_not_fit() {
+fn a_mismatch_reports_its_task_and_the_reason() {
     let mut worker = started();
     mismatch(&mut worker, "1");
-    given_back(&mut worker);
+    take_released(&mut worker);
     let text = worker.events.last().unwrap().to_string();
     assert!(text.contains(TASK) && text.contains(MISMATCH), "{text}");
     assert_eq!(worker.events.last().unwrap().level(), crate::event::Level::Warn);
 }
 
 #[test]
-fn arguments_that_are_no_array_are_dead_lettered_at_once() {
+fn arguments_that_are_not_an_array_are_dead_lettered_immediately() {
     let mut worker = started();
     worker.deliver(&[&plain_body().replace("[5]", "{}")]);
     assert!(worker.take_post().is_some());
 }
 
 #[test]
-fn twenty_mismatches_in_a_row_let_their_task_rest_and_nothing_else() {
+fn twenty_mismatches_in_a_row_pause_their_task_and_nothing_else() {
     let mut worker = started();
     for number in 0..20 {
         mismatch(&mut worker, &number.to_string());
-        given_back(&mut worker);
+        take_released(&mut worker);
     }
     let part = Part::Task { task: TaskName::new(TASK).unwrap(), queue: queue() };
     let why = Trouble::Task { reason: DeadLetterReason::BadArgs, detail: MISMATCH.to_owned() };
@@ -157,70 +158,70 @@ fn twenty_mismatches_in_a_row_let_their_task_rest_and_nothing_else() {
     worker.until_polled();
     worker.deliver(&[&plain_body(), &plain_body(), UNKNOWN]);
     let tried = worker.runs.pop_front().unwrap();
-    assert!(worker.runs.is_empty(), "one a second is tried");
+    assert!(worker.runs.is_empty(), "one message a second is tried");
     worker.end(&tried, JobOutcome::BadArgs(MISMATCH.to_owned()));
-    assert_eq!(given_back(&mut worker), 300);
+    assert_eq!(take_released(&mut worker), 300);
     let reason = ReleaseReason::Undecided(DeadLetterReason::BadArgs);
-    let told = |event: &Event| {
+    let is_release = |event: &Event| {
         matches!(event, Event::Released { reason: why, detail: Some(detail), .. }
             if *why == reason && detail == MISMATCH)
     };
-    assert!(worker.has_event(told));
+    assert!(worker.has_event(is_release));
     worker.advance(MINUTE);
-    // The leases of what a look brings are as old as the look.
+    // The reply to an old poll would bring an expired lease.
     worker.deliver(&[]);
     work(&mut worker);
     assert!(worker.events.contains(&Event::Recovered { part }));
 }
 
 #[test]
-fn mismatches_beside_arguments_that_fit_do_not_let_their_task_rest() {
+fn mismatches_next_to_matching_arguments_do_not_pause_their_task() {
     let mut worker = started();
     work(&mut worker);
     for number in 100..200 {
         mismatch(&mut worker, &number.to_string());
-        given_back(&mut worker);
+        take_released(&mut worker);
     }
     work(&mut worker);
     assert!(!worker.has_event(|event| matches!(event, Event::Degraded { .. })));
 }
 
 #[test]
-fn of_a_name_that_rests_nothing_is_dead_lettered_however_often_it_comes() {
+fn no_message_of_a_paused_name_is_dead_lettered_however_often_it_is_delivered() {
     let mut worker = started();
     for round in 0..30 {
         for number in 0..20 {
             worker.until_polled();
             worker.deliver_again(&number.to_string(), UNKNOWN, round + 1);
-            given_back(&mut worker);
+            take_released(&mut worker);
         }
     }
     let degraded = worker.events.iter().filter(|event| matches!(event, Event::Degraded { .. }));
-    assert_eq!(degraded.count(), 1, "told once");
+    assert_eq!(degraded.count(), 1, "reported once");
 }
 
 #[test]
-fn one_message_that_comes_again_and_again_is_no_sign_that_the_worker_lacks_something() {
+fn one_message_delivered_again_and_again_does_not_degrade_its_queue() {
     let mut worker = started();
     worker.release_ten_times("1", UNKNOWN);
     assert!(!worker.has_event(|event| matches!(event, Event::Degraded { .. })));
 }
 
 #[test]
-fn a_worker_without_work_leaves_the_queue_to_others_after_a_task_of_theirs() {
+fn a_worker_without_work_yields_the_queue_after_a_task_of_another_program() {
     let mut worker = started();
     worker.deliver(&[UNKNOWN]);
-    given_back(&mut worker);
+    take_released(&mut worker);
     assert!(worker.take_poll().is_none());
     worker.advance(Duration::from_secs(5));
-    assert!(worker.take_poll().is_none(), "it is there again, and others come first");
+    assert!(worker.take_poll().is_none(), "it is available again, and other workers come first");
     worker.advance(Duration::from_secs(5));
-    let look = |op: &QueueOp| match op {
+    let wait_of_poll = |op: &QueueOp| match op {
         QueueOp::Reserve { wait, .. } => Some(*wait),
         _ => None,
     };
-    let (op, wait) = worker.take(look).unwrap();
-    assert_eq!(wait, Duration::ZERO, "it looks, and does not wait");
+    let (op, wait) = worker.take(wait_of_poll).unwrap();
+    assert_eq!(wait, Duration::ZERO, "it polls without waiting");
     worker.answer(op, Ok(QueueReply::Reserved(Reserved::default())));
     assert!(worker.take_poll().is_none());
     worker.advance(Duration::from_secs(5));
@@ -230,22 +231,22 @@ fn a_worker_without_work_leaves_the_queue_to_others_after_a_task_of_theirs() {
 }
 
 #[test]
-fn a_worker_with_work_of_its_own_stays_beside_tasks_of_others() {
+fn a_worker_with_work_does_not_yield_because_of_tasks_of_other_programs() {
     let mut worker = started();
     work(&mut worker);
     for _ in 0..100 {
         worker.deliver(&[UNKNOWN]);
-        given_back(&mut worker);
-        assert!(!worker.ops.is_empty(), "it is polled at once");
+        take_released(&mut worker);
+        assert!(!worker.ops.is_empty(), "it is polled immediately");
     }
     assert!(!worker.has_event(|event| matches!(event, Event::QueueShared { .. })));
 }
 
 #[test]
-fn work_that_came_with_tasks_of_others_ends_the_step_back() {
+fn work_that_arrives_with_tasks_of_other_programs_ends_the_yield() {
     let mut worker = started();
     worker.deliver(&[UNKNOWN, &plain_body()]);
-    given_back(&mut worker);
+    take_released(&mut worker);
     assert!(worker.take_poll().is_none());
     let run = worker.runs.pop_front().unwrap();
     worker.done(&run);
@@ -254,23 +255,23 @@ fn work_that_came_with_tasks_of_others_ends_the_step_back() {
 }
 
 #[test]
-fn many_that_are_not_understood_beside_work_stay_away_for_the_longest_time() {
+fn many_unprocessable_messages_next_to_work_are_delayed_for_longest() {
     let mut worker = started();
     work(&mut worker);
-    // Whoever posts them changes names and reasons.
+    // Their sender varies names and reasons.
     let delays: Vec<u64> = (0..50)
         .map(|number| {
-            let strange = UNKNOWN.replace("nobody", &format!("nobody{number}"));
+            let unknown = UNKNOWN.replace("nobody", &format!("nobody{number}"));
             let later = our_body(1, None).replace("\"v\":1", "\"v\":9");
-            worker.deliver(&[if number % 2 == 0 { &strange } else { &later }]);
-            given_back(&mut worker)
+            worker.deliver(&[if number % 2 == 0 { &unknown } else { &later }]);
+            take_released(&mut worker)
         })
         .collect();
     assert_eq!((delays[0], delays[49]), (5, 300));
-    assert!(!worker.ops.is_empty(), "the queue goes on");
+    assert!(!worker.ops.is_empty(), "the queue is not paused");
 }
 
-/// A queue whose messages are sealed with another key of the same name.
+/// A queue whose messages are sealed with another key of the same id.
 fn behind_another_key() -> (Scenario, Codec) {
     let codec = |secret| {
         let ring = Keyring::new(Keyset::new(key_id("k1"), key_secret(secret)));
@@ -288,32 +289,32 @@ fn sealed(codec: &Codec, number: u8) -> String {
 }
 
 #[test]
-fn a_worker_with_another_key_of_the_same_name_dead_letters_nothing_and_rests() {
+fn a_worker_with_another_key_of_the_same_id_dead_letters_nothing_and_is_paused() {
     let (mut worker, sender) = behind_another_key();
     for number in 0..20 {
         worker.deliver(&[&sealed(&sender, number)]);
-        given_back(&mut worker);
+        take_released(&mut worker);
     }
     let why = Trouble::Messages(DeadLetterReason::BadTag);
     let degraded = Event::Degraded { part: Part::Messages(queue()), why };
     assert!(worker.events.contains(&degraded));
-    assert!(worker.take_poll().is_none(), "the queue rests");
+    assert!(worker.take_poll().is_none(), "the queue is paused");
     for number in 20..60 {
         worker.until_polled();
         worker.deliver(&[&sealed(&sender, number)]);
-        assert_eq!(given_back(&mut worker), 300);
+        assert_eq!(take_released(&mut worker), 300);
     }
 }
 
 #[test]
-fn a_tag_that_fails_is_dead_lettered_after_ten_releases() {
+fn a_message_with_an_invalid_tag_is_dead_lettered_after_ten_releases() {
     let (mut worker, sender) = behind_another_key();
     worker.release_ten_times("1", &sealed(&sender, 1));
     assert!(worker.take_post().is_some());
 }
 
 #[test]
-fn tags_that_fail_beside_messages_that_open_do_not_let_the_queue_rest() {
+fn invalid_tags_next_to_valid_messages_do_not_pause_the_queue() {
     let (mut worker, sender) = behind_another_key();
     let own = Keyring::new(Keyset::new(key_id("k1"), key_secret(9)));
     let own = Codec::new(&Encryption::new().with_keyring(own)).unwrap();
@@ -321,24 +322,24 @@ fn tags_that_fail_beside_messages_that_open_do_not_let_the_queue_rest() {
     worker.done(&run);
     for number in 0..60 {
         worker.deliver(&[&sealed(&sender, number)]);
-        given_back(&mut worker);
-        assert!(!worker.ops.is_empty(), "the queue goes on");
+        take_released(&mut worker);
+        assert!(!worker.ops.is_empty(), "the queue is not paused");
     }
 }
 
 #[test]
-fn a_worker_with_a_key_too_many_does_not_empty_a_readable_queue() {
+fn a_worker_with_a_superfluous_key_does_not_empty_a_plaintext_queue() {
     let mut config = config();
     config.codec = Codec::legacy(LegacyKey::new("by mistake").unwrap());
     let mut worker = started_with(config);
-    let mut put_aside = 0;
+    let mut dead_lettered = 0;
     for _ in 0..40 {
         if worker.ops.is_empty() {
             worker.advance(Duration::from_secs(60));
         }
         worker.deliver(&[&plain_body()]);
         if let Some((post, _)) = worker.take_post() {
-            put_aside += 1;
+            dead_lettered += 1;
             worker.posted(post);
             worker.advance(Duration::from_millis(50));
             let (delete, _) = worker.take_deletes().unwrap();
@@ -348,16 +349,16 @@ fn a_worker_with_a_key_too_many_does_not_empty_a_readable_queue() {
             worker.answer(release, Ok(QueueReply::Released));
         }
     }
-    assert_eq!(put_aside, 19, "after twenty in a row, none any more");
+    assert_eq!(dead_lettered, 19, "none after twenty in a row");
 }
 
-/// Plays a queue with so many messages that nobody knows in front of a good one, and gives how long
-/// the good one waits.
+/// Plays a queue with this many messages of unknown tasks in front of a valid one, and returns how
+/// long the valid one waits.
 fn wait_behind(unknown: usize) -> Duration {
     let mut worker = started();
     let mut hidden: Vec<(Moment, usize)> = (0..unknown).map(|_| (Moment::EPOCH, 0)).collect();
     let started_at = worker.now;
-    let good = plain_body();
+    let valid = plain_body();
     loop {
         let now = worker.now;
         let Some((poll, count)) = worker.take_poll() else {
@@ -372,7 +373,7 @@ fn wait_behind(unknown: usize) -> Duration {
             }
         }
         if messages.len() < count {
-            messages.push(worker.numbered(unknown, &good, 1));
+            messages.push(worker.numbered(unknown, &valid, 1));
         }
         let reserved = Reserved { messages, unusable: 0 };
         worker.answer(poll, Ok(QueueReply::Reserved(reserved)));
@@ -390,7 +391,7 @@ fn wait_behind(unknown: usize) -> Duration {
 }
 
 #[test]
-fn a_good_message_is_reached_behind_however_many_that_nobody_knows() {
+fn a_valid_message_is_reached_behind_any_number_of_unknown_tasks() {
     for unknown in [19, 40, 130, 1000] {
         let waited = wait_behind(unknown);
         assert!(waited <= Duration::from_secs(420), "{waited:?} behind {unknown}");

@@ -1,5 +1,5 @@
-//! The worker against the broker, over a network that loses requests and answers, with workers
-//! that crash: nothing is lost, and nothing is deleted that was not done.
+//! The worker against the broker, over a network that loses requests and replies, with workers that
+//! crash: no task is lost, and no message is deleted before its task is done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,11 +18,11 @@ use crate::worker::{Input, JobOutcome, Output, Worker};
 
 const TASKS: u64 = 12;
 const SLOTS: usize = 3;
-/// How much of the time is full of faults, and how much without any follows.
+/// The time with faults, and the time without faults that follows it.
 const STORM: Duration = Duration::from_secs(120);
 const CALM: Duration = Duration::from_secs(1_800);
 
-/// What the network and the handlers do, in percent.
+/// The probabilities of faults of the network and the handlers, in percent.
 #[derive(Clone, Copy, Debug)]
 struct FaultRates {
     lose_request: u64,
@@ -54,7 +54,7 @@ struct World {
     worker: Worker,
     requests: BTreeMap<RequestId, (OpId, u64)>,
     requested: u64,
-    /// Which incarnation of the worker runs; answers to an earlier one are for nobody.
+    /// The number of the current worker; replies to an earlier one are dropped.
     incarnation: u64,
     due: BTreeMap<(Moment, u64), (u64, Due)>,
     sequence: u64,
@@ -136,7 +136,7 @@ impl World {
                     self.later(took, Due::End(run.job, outcome));
                 }
                 Output::Cancel(job, _) => {
-                    // A handler that hangs ends only when it is told to.
+                    // A hanging handler ends only when it is cancelled.
                     self.later(Duration::from_millis(1), Due::End(job, JobOutcome::Cancelled));
                 }
                 Output::Publish(op, _) => {
@@ -167,7 +167,7 @@ impl World {
         }
     }
 
-    /// A new worker takes the place of one that has died; its leases end by themselves.
+    /// A new worker replaces one that crashed; the leases of the old one end by themselves.
     fn crash(&mut self) {
         self.incarnation += 1;
         self.worker = worker(self.incarnation);
@@ -229,7 +229,9 @@ impl World {
                     return info.size.unwrap();
                 }
                 broker::Output::Response(..) => {}
-                broker::Output::Wait(_) => unreachable!("a queue's size is told at once"),
+                broker::Output::Wait(_) => {
+                    unreachable!("the broker reports a queue's size immediately")
+                }
             }
         }
     }
@@ -263,14 +265,14 @@ fn worker(seed: u64) -> Worker {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn every_task_is_done_or_dead_lettered_whatever_the_network_and_the_handlers_do(
+    fn every_task_is_done_or_dead_lettered_despite_network_and_handler_faults(
         (seed, fault_rates) in fault_rates(),
     ) {
         let mut world = World::new(seed, fault_rates);
         world.run_until(Moment::EPOCH + STORM);
         let calm = FaultRates { lose_request: 0, lose_answer: 0, fail: 0, hang: 0, crash: 0 };
         world.fault_rates = calm;
-        // Handlers that hang without a time limit would hold their slots for ever.
+        // Handlers that hang without a time limit would hold their slots indefinitely.
         world.crash();
         world.run_until(Moment::EPOCH + STORM + CALM);
 
@@ -280,7 +282,7 @@ proptest! {
             let name = format!("[\"task{number}\"]");
             prop_assert!(
                 world.done.contains(&name) || dead.contains(&name),
-                "{name} is neither done nor put aside"
+                "{name} is neither done nor dead-lettered"
             );
         }
     }

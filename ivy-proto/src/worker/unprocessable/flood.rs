@@ -1,8 +1,8 @@
-//! So many messages that are not understood in a short time that they must not come back soon.
+//! Detects many unprocessable messages within a short time, so that each is delayed for longest.
 //!
-//! Each of them costs a place in an answer and a request to give it back, each time that it comes.
-//! Whoever posts them may change reasons, names and ids with each one, so all of them count alike;
-//! messages that were handled count against them.
+//! Each such message costs a place in a reply and a release at every delivery. Their sender may
+//! vary reasons, names and ids, so all of them count alike; messages that were handled are
+//! subtracted.
 
 use std::time::Duration;
 
@@ -10,18 +10,17 @@ use crate::time::Moment;
 
 use super::MANY;
 
-/// How long one count lasts.
 const WINDOW: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(super) struct Flood {
     since: Moment,
-    /// How many more were not understood than were handled.
+    /// The number of unprocessable messages minus the number of handled ones.
     unhandled: usize,
 }
 
 impl Flood {
-    /// One more was not understood. Says whether there are too many.
+    /// Counts an unprocessable message. Returns whether there are too many.
     pub(super) fn record(&mut self, now: Moment) -> bool {
         if now.since(self.since) >= WINDOW {
             (self.since, self.unhandled) = (now, 0);
@@ -30,7 +29,6 @@ impl Flood {
         self.unhandled > MANY
     }
 
-    /// One was handled.
     pub(super) fn record_handled(&mut self) {
         self.unhandled = self.unhandled.saturating_sub(1);
     }
@@ -45,11 +43,11 @@ mod tests {
         let (mut flood, now) = (Flood::default(), Moment::EPOCH);
         assert!((0..20).all(|_| !flood.record(now)));
         assert!(flood.record(now));
-        assert!(!flood.record(now + WINDOW), "another minute, another count");
+        assert!(!flood.record(now + WINDOW), "a new window starts a new count");
     }
 
     #[test]
-    fn a_few_beside_much_that_is_handled_are_none() {
+    fn a_few_among_many_handled_messages_are_not_a_flood() {
         let (mut flood, now) = (Flood::default(), Moment::EPOCH);
         for _ in 0..1_000 {
             assert!(!flood.record(now));
@@ -58,15 +56,15 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_handled_now_and_then_does_not_hide_them() {
+    fn an_occasional_handled_message_does_not_hide_a_flood() {
         let (mut flood, now) = (Flood::default(), Moment::EPOCH);
-        let mut told = false;
+        let mut flooded = false;
         for number in 0..60 {
-            told |= flood.record(now);
+            flooded |= flood.record(now);
             if number % 19 == 18 {
                 flood.record_handled();
             }
         }
-        assert!(told);
+        assert!(flooded);
     }
 }

@@ -1,11 +1,11 @@
-//! Tasks by their names, as far as messages came that this worker has no handler for, or whose
-//! arguments its handler does not take.
+//! Counts, by task name, messages for which this worker has no handler or whose arguments its
+//! handler does not accept.
 //!
-//! Such a message is for another program, or for another version of this one. After many of them in a
-//! row the name rests: what comes under it is given back for the longest time without being tried,
-//! but for one message a second, and nothing of it is dead-lettered until something of it fits again.
-//! So what fits is soon found behind many messages of strangers that do not. A name of which something
-//! fitted lately does not rest: the handler is there, and it is the message that is odd.
+//! Such a message belongs to another program, or to another version of this one. After many of them
+//! in a row the name is paused: its messages are released untried with the longest delay, except
+//! one per second, and none is dead-lettered until one of them matches again. Valid messages behind
+//! many mismatched ones are thus found soon. A name that matched recently is not paused: the
+//! handler exists, so the mismatch is the message's fault.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,34 +16,34 @@ use crate::time::Moment;
 
 use super::{Consequence, MANY, REST, lately};
 
-/// How many names are remembered that this worker has never run. Whoever can post can invent names.
+/// The most remembered names that this worker has never run. Anyone who can post can invent names.
 const MOST_UNKNOWN: usize = 256;
-/// How often a message is tried while its name rests.
+/// The interval at which a message is tried while its name is paused.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Mismatches {
     of: BTreeMap<TaskName, TaskMismatch>,
-    /// How many of them have never fitted.
+    /// How many names have never matched.
     unknown: usize,
 }
 
 #[derive(Debug, Default)]
 struct TaskMismatch {
-    /// What did not fit, since something did; at most [`MANY`].
+    /// Mismatched messages since the last match; at most [`MANY`].
     mismatches: BTreeSet<MessageId>,
     fitted_at: Option<Moment>,
     rests_until: Option<Moment>,
-    /// When a message was tried last while it rests.
+    /// When a message was last tried during the pause.
     tried_at: Moment,
     degraded: bool,
     mismatch_at: Moment,
-    /// What did not fit when it began to rest.
+    /// The mismatch that started the pause.
     last_mismatch: String,
 }
 
 impl Mismatches {
-    /// A message of this task does not fit.
+    /// Records a message that this worker has no matching handler for.
     pub(super) fn mismatch(
         &mut self,
         task: &TaskName,
@@ -76,7 +76,7 @@ impl Mismatches {
         consequence
     }
 
-    /// A handler of this task took its arguments. Says whether the name was degraded.
+    /// Records that a handler accepted the arguments. Returns whether the name was degraded.
     pub(super) fn fits(&mut self, task: &TaskName, now: Moment) -> bool {
         let Some(name) = self.of.get_mut(task) else {
             let name = TaskMismatch { fitted_at: Some(now), ..TaskMismatch::default() };
@@ -91,7 +91,7 @@ impl Mismatches {
         std::mem::take(&mut name.degraded)
     }
 
-    /// If the name rests and the message is not to be tried: what did not fit last.
+    /// Returns the last mismatch if the name is paused and this message is not to be tried.
     pub(super) fn resting_mismatch(&mut self, task: &TaskName, now: Moment) -> Option<&str> {
         let name = self.of.get_mut(task).filter(|name| name.rests(now))?;
         if now.since(name.tried_at) >= BETWEEN_TRIES {
@@ -101,8 +101,8 @@ impl Mismatches {
         Some(&name.last_mismatch)
     }
 
-    /// Forgets a strange name if there are too many: one that does not rest before one that does,
-    /// then the one that was met longest ago.
+    /// Makes room for another name by removing the oldest one that never matched, preferably one
+    /// that is not degraded.
     fn make_room(&mut self) {
         if self.unknown < MOST_UNKNOWN {
             return;
@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn rests(mismatches: &mut Mismatches, of: &str, now: Moment) -> bool {
-        // The first may be the one that is tried.
+        // The first one may be tried.
         mismatches.resting_mismatch(&task(of), now);
         mismatches.resting_mismatch(&task(of), now) == Some("argument 2 is missing")
     }
@@ -153,19 +153,19 @@ mod tests {
     }
 
     #[test]
-    fn after_twenty_in_a_row_the_name_rests_and_no_other() {
+    fn after_twenty_in_a_row_the_name_is_paused_and_no_other() {
         let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
         assert_eq!(add_mismatches(&mut mismatches, "mail", 0..19, now), Consequence::default());
         let last = add_mismatches(&mut mismatches, "mail", 19..20, now);
         assert!(last.longest_delay && last.kept && last.degraded);
-        assert_eq!(last.rest, None, "the queue goes on");
+        assert_eq!(last.rest, None, "the queue is not paused");
         assert!(rests(&mut mismatches, "mail", now + 59 * SECOND));
         assert!(!rests(&mut mismatches, "other", now));
         assert_eq!(add_mismatches(&mut mismatches, "other", 0..5, now), Consequence::default());
     }
 
     #[test]
-    fn after_its_rest_it_is_tried_again_and_still_nothing_of_it_is_dead_lettered() {
+    fn after_the_pause_messages_are_tried_again_and_still_not_dead_lettered() {
         let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
         add_mismatches(&mut mismatches, "mail", 0..20, now);
         let later = now + 60 * SECOND;
@@ -173,11 +173,11 @@ mod tests {
         let again = add_mismatches(&mut mismatches, "mail", 20..39, later);
         assert_eq!((again.longest_delay, again.kept), (false, true));
         let last = add_mismatches(&mut mismatches, "mail", 39..40, later);
-        assert_eq!((last.longest_delay, last.degraded), (true, false), "told once");
+        assert_eq!((last.longest_delay, last.degraded), (true, false), "reported once");
     }
 
     #[test]
-    fn while_it_rests_one_message_a_second_is_tried() {
+    fn one_message_a_second_is_tried_during_the_pause() {
         let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
         add_mismatches(&mut mismatches, "mail", 0..20, now);
         let is_tried = |after: u64| {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_ends_the_rest() {
+    fn a_match_ends_the_pause() {
         let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
         add_mismatches(&mut mismatches, "mail", 0..20, now);
         assert!(mismatches.fits(&task("mail"), now), "it was degraded");
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_which_something_fitted_within_the_last_minute_does_not_rest() {
+    fn a_name_that_matched_within_the_last_minute_is_not_paused() {
         let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
         mismatches.fits(&task("mail"), now);
         assert_eq!(
@@ -211,12 +211,12 @@ mod tests {
     }
 
     #[test]
-    fn invented_names_take_bounded_room_and_drive_out_none_that_rests_or_is_run_here() {
+    fn invented_names_are_bounded_and_displace_neither_paused_nor_known_names() {
         let (mut mismatches, now) = (Mismatches::default(), Moment::EPOCH);
         mismatches.fits(&task("known"), now);
         add_mismatches(&mut mismatches, "resting", 0..20, now);
         for number in 0..10_000 {
-            add_mismatches(&mut mismatches, &format!("strange{number}"), 0..1, now + SECOND);
+            add_mismatches(&mut mismatches, &format!("invented{number}"), 0..1, now + SECOND);
         }
         assert!(mismatches.of.len() <= MOST_UNKNOWN + 1);
         assert!(rests(&mut mismatches, "resting", now + SECOND));

@@ -1,16 +1,18 @@
-//! What this worker understands of one physical queue, and what follows for what it does not.
+//! Tracks the messages of one physical queue that this worker cannot process, and how to react to
+//! them.
 //!
-//! A message that cannot be decided here is given back, for longer each time. Beyond that:
+//! A message that this worker cannot decide on is released, with a longer delay each time. Beyond
+//! that:
 //!
-//! | what is not understood | many of it in a row | why |
+//! | what cannot be processed | reaction to many in a row | why |
 //! | --- | --- | --- |
-//! | a task's name, or its arguments | the *name* rests, [`mismatches`] | another program or version knows it |
-//! | keys, policy, clock, format | the *queue* rests, [`streak`] | this worker's configuration may be wrong |
-//! | anything, beside work that is understood | longest delays, [`flood`] | honest work goes on |
-//! | a task, and this worker has nothing else to do | the worker [steps back](yielding) | the worker that knows it comes first |
+//! | a task's name, or its arguments | the *name* is paused, [`mismatches`] | another program or version knows it |
+//! | keys, policy, clock, format | the *queue* is paused, [`streak`] | this worker's configuration may be wrong |
+//! | anything, next to messages that can be processed | longest delays, [`flood`] | valid messages continue |
+//! | a task, and this worker has nothing else to do | the worker [yields](yielding) | the worker that knows it comes first |
 //!
-//! Nothing rests because of what anybody can post while the same kind of message is also understood:
-//! "understood lately" means within the last minute, [`LATELY`].
+//! Nobody can pause a queue or a name by posting messages while messages of the same kind are also
+//! processed: "lately" means within the last minute, [`LATELY`].
 
 mod flood;
 mod mismatches;
@@ -29,40 +31,40 @@ use mismatches::Mismatches;
 use streak::Streak;
 use yielding::Yielding;
 
-/// So many in a row that are not understood are a sign that this worker lacks something.
+/// This many unprocessable messages in a row suggest that this worker lacks something.
 const MANY: usize = 20;
-/// How long a name or a queue rests; in a backlog a queue rests for less at first.
+/// How long a name or a queue is paused; in a backlog the first pauses of a queue are shorter.
 pub(super) const REST: Duration = Duration::from_secs(60);
-/// How long ago something may have been understood to count as proof that it can be.
+/// How recent a processable message must be to prove that this worker can process its kind.
 const LATELY: Duration = Duration::from_secs(60);
 
-/// What a message that is not understood gives reason to doubt.
+/// What an unprocessable message calls into question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UnprocessableCause<'a> {
-    /// Whether this worker has the handler of this task, in the version that takes the arguments.
+    /// Whether this worker has a handler for this task that accepts the arguments.
     Task {
         task: &'a TaskName,
-        /// What does not fit.
+        /// Why the message does not match.
         mismatch: &'a str,
     },
     /// This worker's keys, policy, clock or formats.
     Queue,
 }
 
-/// What follows from a message that is not understood.
+/// The reaction to an unprocessable message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Consequence {
-    /// It is to stay away for the longest time.
+    /// Release it with the longest delay.
     pub(super) longest_delay: bool,
-    /// It must not be dead-lettered: the fault may be this worker's.
+    /// It must not be dead-lettered, because this worker may be at fault.
     pub(super) kept: bool,
     /// The queue, or the task's name, has just become degraded.
     pub(super) degraded: bool,
-    /// The queue is to rest for so long.
+    /// Pause the queue for this long.
     pub(super) rest: Option<Duration>,
 }
 
-/// What a worker understands of one physical queue.
+/// The unprocessable messages of one physical queue.
 #[derive(Debug, Default)]
 pub(super) struct UnprocessableMessages {
     understood_at: Option<Moment>,
@@ -70,27 +72,27 @@ pub(super) struct UnprocessableMessages {
     mismatches: Mismatches,
     flood: Flood,
     yielding: Yielding,
-    /// Whether the last answer brought as much as was asked for, at once.
+    /// Whether the last reply contained as many messages as requested, without a wait.
     backlog: bool,
     reported_sharing: bool,
 }
 
 impl UnprocessableMessages {
-    /// A message could be opened, and its task has a handler here. Says whether the queue was
-    /// degraded until now.
+    /// Records a message that could be opened and has a handler. Returns whether the queue was
+    /// degraded.
     pub(super) fn understood(&mut self, now: Moment) -> bool {
         self.understood_at = Some(now);
         self.streak.end()
     }
 
-    /// A handler took its arguments. Says whether its task's name was degraded until now.
+    /// Records that a handler accepted its arguments. Returns whether the task's name was degraded.
     pub(super) fn handled(&mut self, task: &TaskName, now: Moment) -> bool {
         self.flood.record_handled();
         self.yielding.worked(now);
         self.mismatches.fits(task, now)
     }
 
-    /// A message came that is not understood.
+    /// Records an unprocessable message.
     pub(super) fn not_understood(
         &mut self,
         message: &MessageId,
@@ -110,44 +112,44 @@ impl UnprocessableMessages {
         consequence
     }
 
-    /// If a message of this name is to be given back without being tried: what did not fit last.
+    /// Returns the last mismatch if a message of this name is to be released untried.
     pub(super) fn resting_mismatch(&mut self, task: &TaskName, now: Moment) -> Option<&str> {
         self.mismatches.resting_mismatch(task, now)
     }
 
-    /// Whether anything of the queue was understood within the last minute.
+    /// Whether a message of the queue could be processed within the last minute.
     pub(super) fn understood_lately(&self, now: Moment) -> bool {
         lately(self.understood_at, now)
     }
 
-    /// A message that is for others was released, while the queue was polled.
+    /// Records the release of a message of another program, while the queue is polled.
     pub(super) fn saw_foreign_message(&mut self, now: Moment) {
         self.yielding.saw_foreign_message(now);
     }
 
-    /// The queue has answered. `backlog` tells that it had as much as it was asked for, at once.
+    /// Records a reply. `backlog`: it contained as many messages as requested, without a wait.
     pub(super) fn on_reply(&mut self, backlog: bool) {
         self.backlog = backlog;
         self.yielding.on_reply(backlog);
     }
 
-    /// Whether to look for messages without waiting for one, since others are to come first.
+    /// Whether to poll without waiting, because other workers are to come first.
     pub(super) fn polls_without_waiting(&self) -> bool {
         self.yielding.polls_without_waiting()
     }
 
-    /// How long to rest after a look that brought nothing.
+    /// The pause after a short poll that returned nothing.
     pub(super) fn rest_between_short_polls(&self, rng: &mut Rng) -> Option<Duration> {
         self.yielding.rest_between_short_polls(rng)
     }
 
-    /// For how long to leave the queue to others, if it is time to step back. To be asked while the
-    /// queue is polled only.
+    /// How long to leave the queue to others, if the worker is to yield now. Call it only while the
+    /// queue is polled.
     pub(super) fn yields(&mut self, rng: &mut Rng) -> Option<Duration> {
         self.yielding.rest(rng)
     }
 
-    /// Whether to tell now, once, that another program uses the queue as well: where its tasks come,
+    /// Whether to report now, once, that another program uses the queue as well: its tasks arrive,
     /// and none of this worker's.
     pub(super) fn reports_sharing(&mut self, now: Moment) -> bool {
         let has_work = self.yielding.worked_lately(now);

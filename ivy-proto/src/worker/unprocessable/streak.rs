@@ -1,12 +1,13 @@
-//! Messages in a row that this worker's keys, policy, clock or formats do not let it handle.
+//! Counts consecutive messages that this worker's keys, policy, clock or formats cannot process.
 //!
-//! After many of them the queue rests: a worker that lacks a key would otherwise empty the queue into
-//! the dead-letter queue, or keep its messages from workers that have the key. While something of the
-//! queue is understood, the worker lacks nothing, and the queue does not rest.
+//! After many of them the queue is paused. Otherwise a worker that lacks a key would move all
+//! messages to the dead-letter queue, or keep them from workers that have the key. While other
+//! messages of the queue can be processed, the worker lacks nothing and the queue is not paused.
 //!
-//! Before anything is understood, a worker that lacks a key cannot be told from one that was started
-//! behind the messages of a stranger. So in a backlog the first rests are short and more messages are
-//! tried after each: work that lies behind a thousand of them is found within a minute.
+//! Before the first processable message, a worker that lacks a key cannot be distinguished from one
+//! that started behind the messages of another program. So in a backlog the first pauses are short,
+//! and more messages are tried after each: valid messages behind a thousand others are found within
+//! a minute.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,18 +19,18 @@ use super::{Consequence, MANY, REST};
 
 /// The most messages that are counted.
 const MOST: usize = 10_240;
-/// After each rest in a backlog so many times as many make the queue rest.
+/// The factor by which the limit grows after each pause in a backlog.
 const GROWTH: usize = 4;
-/// How long the queue rests in a backlog.
+/// How long the queue is paused in a backlog.
 const RESTS_IN_BACKLOG: Backoff = Backoff::new(Duration::from_secs(5), 2, REST);
 
 #[derive(Debug)]
 pub(super) struct Streak {
-    /// Each counts once, however often it is delivered.
+    /// Each message counts once, however often it is delivered.
     messages: BTreeSet<MessageId>,
-    /// How many of them make the queue rest.
+    /// How many of them pause the queue.
     limit: usize,
-    /// How often it rested in a backlog.
+    /// How often it was paused in a backlog.
     rests: u32,
     degraded: bool,
 }
@@ -41,8 +42,8 @@ impl Default for Streak {
 }
 
 impl Streak {
-    /// One more. `understood_lately` tells whether something of the queue was understood meanwhile,
-    /// and `backlog` whether more lies behind it.
+    /// Counts an unprocessable message. `understood_lately`: other messages of the queue could be
+    /// processed lately; `backlog`: more messages follow.
     pub(super) fn record(
         &mut self,
         message: &MessageId,
@@ -57,7 +58,7 @@ impl Streak {
         if full && !understood_lately {
             self.messages.clear();
             consequence.rest = Some(self.next_rest(backlog));
-            // Degraded again after its rest: rests again, without another line in the log.
+            // Degraded again after a pause: paused again without another event.
             consequence.degraded = !std::mem::replace(&mut self.degraded, true);
         }
         consequence.longest_delay = full || self.degraded;
@@ -75,7 +76,7 @@ impl Streak {
         rest
     }
 
-    /// A message was understood. Says whether the queue was degraded.
+    /// Ends the streak after a processable message. Returns whether the queue was degraded.
     pub(super) fn end(&mut self) -> bool {
         let ended = std::mem::take(self);
         ended.degraded
@@ -86,7 +87,7 @@ impl Streak {
 mod tests {
     use super::*;
 
-    /// How a queue is whose messages this worker does not understand.
+    /// The state of a queue whose messages this worker cannot process.
     #[derive(Clone, Copy)]
     struct Queue {
         understood_lately: bool,
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn twenty_in_a_row_make_the_queue_rest_and_keep_what_it_has() {
+    fn twenty_in_a_row_pause_the_queue_and_keep_its_messages() {
         let mut streak = Streak::default();
         assert_eq!(add(&mut streak, 0..19, TRICKLE), Consequence::default());
         let last = add(&mut streak, 19..20, TRICKLE);
@@ -119,17 +120,17 @@ mod tests {
     }
 
     #[test]
-    fn after_a_rest_that_changed_nothing_twenty_more_make_it_rest_again() {
+    fn twenty_more_after_a_pause_pause_the_queue_again() {
         let mut streak = Streak::default();
         add(&mut streak, 0..20, TRICKLE);
         let last = add(&mut streak, 20..39, TRICKLE);
         assert_eq!((last.rest, last.kept), (None, true));
         let last = add(&mut streak, 39..40, TRICKLE);
-        assert_eq!((last.rest, last.degraded), (Some(REST), false), "told once");
+        assert_eq!((last.rest, last.degraded), (Some(REST), false), "reported once");
     }
 
     #[test]
-    fn in_a_backlog_its_rests_grow_and_so_does_what_is_tried_between_them() {
+    fn in_a_backlog_the_pauses_and_the_number_of_tries_grow() {
         let mut streak = Streak::default();
         let (mut tried, mut rests) = (Vec::new(), Vec::new());
         for number in 0..10_000 {
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn while_something_is_understood_the_queue_goes_on_and_the_rest_stays_away_for_long() {
+    fn while_other_messages_are_processed_the_queue_continues_and_these_are_delayed() {
         let mut streak = Streak::default();
         let last = add(&mut streak, 0..100, UNDERSTOOD);
         let longest = Consequence { longest_delay: true, ..Consequence::default() };
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn one_message_counts_once_however_often_it_comes() {
+    fn one_message_counts_once_however_often_it_is_delivered() {
         let mut streak = Streak::default();
         for _ in 0..50 {
             assert_eq!(add(&mut streak, 7..8, TRICKLE), Consequence::default());

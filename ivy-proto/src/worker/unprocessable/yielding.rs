@@ -1,16 +1,16 @@
-//! When to leave a queue to others.
+//! Decides when to yield a queue to other workers.
 //!
-//! Where several programs, or several versions of one, share a queue, each message goes to whichever
-//! worker waits for it. A worker without work of its own always waits, and so takes most of what is
-//! not for it: among ten workers of which one knows a task, its messages would be released again and
-//! again. So a worker that meets tasks for others, and has had none of its own for a minute, steps
-//! back: it stops polling until what it released is there again, and then looks a few times whether a
-//! message is left, without waiting for one. Who waits gets each message first; what nobody waits for
-//! is still found. The worker steps back
+//! If several programs, or several versions of one, share a queue, each message goes to any worker
+//! that waits for it. A worker without work of its own always waits, so it receives most of the
+//! messages that it cannot process: if only one of ten workers knows a task, its messages would be
+//! released again and again. Therefore a worker that receives tasks of others, and has had none of
+//! its own for a minute, yields: it stops polling until the released messages are available again,
+//! and then polls a few times without waiting. Workers that wait receive each message first;
+//! messages for which no worker waits are still found. The worker yields
 //!
-//! * when what it met was all there was, since nothing lies behind it;
-//! * in a backlog after it has met as many as it may. That number grows each time, since work of its
-//!   own may lie behind what is for others.
+//! * when it has received everything, because nothing of its own is behind it;
+//! * in a backlog, after it has received its limit of such messages. The limit grows each time,
+//!   because its own messages may be behind them.
 
 use std::time::Duration;
 
@@ -19,28 +19,29 @@ use crate::time::Moment;
 
 use super::lately;
 
-/// How long to stop polling: at least until what was released first is there again.
+/// How long to stop polling: at least until the first released message is available again.
 const REST: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(10));
-/// How long to rest between two looks: no longer than where a backend does not wait at all.
+/// The pause between two short polls: at most as long as for a backend without long polls.
 const BETWEEN_SHORT_POLLS: (Duration, Duration) =
     (Duration::from_millis(2_500), Duration::from_secs(5));
-/// How often to look before waiting again: for a minute, in which nine others meet a message in turn.
+/// How many short polls precede the next long poll: they cover a minute, in which nine other
+/// workers can receive the message in turn.
 const SHORT_POLLS: u32 = 15;
-/// How many more messages for others may be met in a backlog each time.
+/// The factor by which the limit of other programs' messages in a backlog grows.
 const GROWTH: u32 = 4;
 const MOST_AT_ONCE: u32 = 16_384;
 
 #[derive(Debug)]
 pub(super) struct Yielding {
-    /// When a handler took its arguments last.
+    /// When a handler last accepted its arguments.
     worked_at: Option<Moment>,
-    /// How many messages for others were met since the worker stepped back last.
+    /// How many messages of other programs were received since the worker last yielded.
     foreign: u32,
-    /// How many of them it may meet in a backlog.
+    /// The limit of such messages in a backlog.
     most_foreign: u32,
-    /// Whether the last answer brought as much as was asked for, at once.
+    /// Whether the last reply contained as many messages as requested, without a wait.
     backlog: bool,
-    /// How often to look before waiting again.
+    /// How many short polls remain before the next long poll.
     short_polls: u32,
 }
 
@@ -51,7 +52,7 @@ impl Default for Yielding {
 }
 
 impl Yielding {
-    /// A handler took its arguments: this worker has work of its own.
+    /// Records that a handler accepted its arguments, so this worker has work of its own.
     pub(super) fn worked(&mut self, now: Moment) {
         *self = Yielding { worked_at: Some(now), ..Yielding::default() };
     }
@@ -60,14 +61,13 @@ impl Yielding {
         lately(self.worked_at, now)
     }
 
-    /// A message for others was released.
+    /// Records the release of a message of another program.
     pub(super) fn saw_foreign_message(&mut self, now: Moment) {
         if !self.worked_lately(now) {
             self.foreign = self.foreign.saturating_add(1);
         }
     }
 
-    /// The queue has answered.
     pub(super) fn on_reply(&mut self, backlog: bool) {
         self.backlog = backlog;
         if !backlog {
@@ -76,18 +76,18 @@ impl Yielding {
         }
     }
 
-    /// Whether the queue is only looked into, without waiting for a message.
+    /// Whether to poll without waiting.
     pub(super) fn polls_without_waiting(&self) -> bool {
         self.short_polls > 0
     }
 
-    /// How long to rest after a look that brought nothing.
+    /// The pause after a short poll that returned nothing.
     pub(super) fn rest_between_short_polls(&self, rng: &mut Rng) -> Option<Duration> {
         let (shortest, longest) = BETWEEN_SHORT_POLLS;
         self.polls_without_waiting().then(|| rng.between(shortest, longest))
     }
 
-    /// Steps back, if it is time. Gives how long to stop polling.
+    /// Yields if it is time. Returns how long to stop polling.
     pub(super) fn rest(&mut self, rng: &mut Rng) -> Option<Duration> {
         let goes_on = self.backlog && self.foreign < self.most_foreign;
         if self.foreign == 0 || goes_on {
@@ -111,7 +111,7 @@ mod tests {
         yielding.rest(&mut Rng::from_number(1))
     }
 
-    /// A message for others comes alone.
+    /// A single message of another program arrives.
     fn meet(yielding: &mut Yielding, now: Moment) -> Option<Duration> {
         yielding.on_reply(false);
         yielding.saw_foreign_message(now);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_without_work_stays_away_until_the_message_is_there_again_and_then_looks() {
+    fn an_idle_worker_yields_until_the_message_is_available_again_and_then_polls_without_waiting() {
         let (mut yielding, now) = (Yielding::default(), Moment::EPOCH);
         assert_eq!(rest(&mut yielding), None);
         assert!(!yielding.polls_without_waiting());
@@ -128,11 +128,11 @@ mod tests {
             assert!(yielding.polls_without_waiting());
             yielding.on_reply(false);
         }
-        assert!(!yielding.polls_without_waiting(), "nothing of others was there meanwhile");
+        assert!(!yielding.polls_without_waiting(), "no other message arrived meanwhile");
     }
 
     #[test]
-    fn a_worker_that_has_had_work_within_the_last_minute_stays() {
+    fn a_worker_with_work_within_the_last_minute_does_not_yield() {
         let (mut yielding, now) = (Yielding::default(), Moment::EPOCH);
         meet(&mut yielding, now);
         yielding.worked(now);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_a_backlog_for_others_is_reached_soon() {
+    fn messages_behind_a_backlog_of_other_programs_are_reached_soon() {
         let mut yielding = Yielding::default();
         let mut away = Duration::ZERO;
         for _ in 0..1_000 {
