@@ -8,7 +8,7 @@ use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::broker::{self, Broker, BrokerConfig, RequestId, Response};
 use ivy_proto::notify::{NotifyFault, Publication};
 use ivy_proto::{Moment, OpId, QueueName, Receipt, TaskId};
-use ivy_sim::redis::Redis;
+use ivy_sim::redis::PubSub;
 
 use crate::clock::Clock;
 use crate::coverage::Coverage;
@@ -90,7 +90,7 @@ pub(crate) struct World {
     pub(crate) connections: Connections,
     pub(crate) ironmq: IronMq,
     /// Who is subscribed, and on which of its subscriptions.
-    pub(crate) redis: Redis<(ProcessId, u32)>,
+    pub(crate) redis: PubSub<(ProcessId, u32)>,
     pub(crate) checker: LawChecker,
     pub(crate) rates: RequestRates,
     pub(crate) coverage: Coverage,
@@ -141,7 +141,7 @@ impl World {
             handed: RecentDeliveries::default(),
             connections: Connections::default(),
             ironmq: IronMq::new(&address, token),
-            redis: Redis::default(),
+            redis: PubSub::default(),
             checker,
             rates: RequestRates::default(),
             coverage: Coverage::default(),

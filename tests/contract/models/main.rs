@@ -4,3 +4,4 @@
 
 mod notifier;
 mod queue;
+mod redis;

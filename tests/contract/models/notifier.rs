@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::StreamExt;
 use ivy_proto::{ChannelName, Rng};
-use ivy_sim::redis::Redis;
+use ivy_sim::redis::PubSub;
 use ivy_test_kit::{PATIENCE, RedisServer};
 use tokio::time::{sleep, timeout};
 
@@ -45,7 +45,7 @@ fn drawn(seed: u64) -> Vec<Step> {
 }
 
 fn follow_on_model(script: &[Step]) -> Seen {
-    let mut redis = Redis::default();
+    let mut redis = PubSub::default();
     let mut seen = Seen::default();
     let name = |channel: usize| ChannelName::new(CHANNELS[channel]).expect("it is a name");
     for (number, step) in script.iter().enumerate() {

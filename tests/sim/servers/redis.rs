@@ -1,47 +1,21 @@
-//! The notifier: who is subscribed, and what goes to whom.
+//! A Redis server: its keys, its commands, the scripts of a queue, and its connections.
+//!
+//! [`Server`] takes in the bytes of connections and gives bytes back, at times that are handed in.
+//! Nothing in it waits. [`PubSub`] is the part that a notifier needs, without bytes.
 
-use std::collections::BTreeMap;
+mod commands;
+mod connection;
+mod pubsub;
+mod replica;
+mod resp;
+mod scripts;
+mod server;
+mod store;
+mod trouble;
 
-use ivy_proto::ChannelName;
-
-/// A Redis server's publish and subscribe. `L` says who listens on a connection.
-#[derive(Debug)]
-pub struct Redis<L> {
-    subscribers: BTreeMap<usize, Subscriber<L>>,
-}
-
-#[derive(Debug)]
-struct Subscriber<L> {
-    listener: L,
-    channels: Vec<ChannelName>,
-}
-
-impl<L> Default for Redis<L> {
-    fn default() -> Self {
-        Redis { subscribers: BTreeMap::new() }
-    }
-}
-
-impl<L: Copy> Redis<L> {
-    /// A connection subscribes, and drops what it had subscribed to before.
-    pub fn subscribe(&mut self, connection: usize, listener: L, channels: Vec<ChannelName>) {
-        self.subscribers.insert(connection, Subscriber { listener, channels });
-    }
-
-    /// A connection is gone, and with it who listened on it.
-    pub fn disconnect(&mut self, connection: usize) -> Option<L> {
-        self.subscribers.remove(&connection).map(|subscriber| subscriber.listener)
-    }
-
-    /// Who hears what is published on a channel.
-    pub fn listeners(&self, channel: &ChannelName) -> Vec<L> {
-        let subscribers = self.subscribers.values();
-        let listening = subscribers.filter(|subscriber| subscriber.channels.contains(channel));
-        listening.map(|subscriber| subscriber.listener).collect()
-    }
-
-    /// All connections that are subscribed.
-    pub fn connections(&self) -> Vec<usize> {
-        self.subscribers.keys().copied().collect()
-    }
-}
+pub use pubsub::PubSub;
+pub use resp::{BadCommand, Command, CommandReader, ReplyTo};
+pub use scripts::{MODELLED, Script};
+pub use server::{ClientId, Server, Written};
+pub use store::{Store, Value};
+pub use trouble::{Kind, Trouble};

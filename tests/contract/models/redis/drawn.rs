@@ -1,0 +1,262 @@
+//! Scripts that are drawn at random.
+
+use std::time::Duration;
+
+use ivy_proto::Rng;
+use ivy_sim::redis::{Command, Kind, Script};
+
+use super::lua;
+
+const STEPS: usize = 60;
+/// The keys of a queue, and two others.
+pub(super) const KEYS: [&str; 7] = ["q:r", "q:d", "q:l", "q:h", "q:p", "dead:r", "queues"];
+/// Stands for the number of the connection that waits.
+pub(super) const WAITER: &[u8] = b"WAITER";
+
+/// A step of a script.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// Commands that are sent in one piece.
+    Ask(Vec<Command>),
+    /// The same on another connection, on which they wait; and what is asked meanwhile.
+    Wait(Vec<Command>, Vec<Command>),
+    Pass(Duration),
+    Trouble(Option<Kind>),
+}
+
+pub(super) fn drawn(seed: u64) -> Vec<Step> {
+    let mut drawing = Drawing { rng: Rng::from_number(seed), messages: 0, reserves: 0 };
+    let mut steps: Vec<Step> = (0..STEPS).map(|_| drawing.step()).collect();
+    steps.push(Step::Trouble(None));
+    steps
+}
+
+struct Drawing {
+    rng: Rng,
+    messages: u64,
+    reserves: u64,
+}
+
+impl Drawing {
+    fn step(&mut self) -> Step {
+        match self.rng.up_to(19) {
+            0..=2 => Step::Ask(vec![self.push()]),
+            3 | 4 => Step::Ask(vec![self.post()]),
+            5..=8 => {
+                let commands = (0..=self.rng.up_to(1)).map(|_| self.reserve());
+                Step::Ask(commands.collect())
+            }
+            9 | 10 => Step::Ask(vec![self.touch()]),
+            11 => Step::Ask(vec![self.release()]),
+            12 => Step::Ask(self.delete()),
+            13 => Step::Ask(vec![self.look()]),
+            14 => Step::Ask(self.sizes()),
+            15 => self.wait(),
+            16 => Step::Ask(self.strange()),
+            17 | 18 => Step::Pass(Duration::from_secs(1_000 * (1 + self.rng.up_to(3)))),
+            _ => Step::Trouble(match self.rng.up_to(4) {
+                0 => Some(Kind::Full),
+                1 => Some(Kind::ReadOnly),
+                _ => None,
+            }),
+        }
+    }
+
+    fn element(&mut self) -> Vec<u8> {
+        self.messages += 1;
+        let counts = ["0000", "00fe", "ff00", "0109", "zz00"][self.rng.up_to(4) as usize];
+        format!("id-of-message-{:04}{counts}body", self.messages).into_bytes()
+    }
+
+    /// A name of a reserve that was made already, or is the next.
+    fn unique(&mut self) -> String {
+        format!("reserve{:07}", self.rng.up_to(self.reserves))
+    }
+
+    fn field(&mut self) -> (String, String) {
+        let (unique, place) = (self.unique(), self.rng.up_to(2));
+        match self.rng.up_to(3) {
+            0 => {
+                let field = format!("{unique}{place:02}.{}", 1 + self.rng.up_to(1));
+                (field.clone(), field)
+            }
+            1 => (format!("{unique}{place:02}"), format!("{unique}/1")),
+            _ => (format!("{unique}{place:02}"), String::new()),
+        }
+    }
+
+    fn seconds(&mut self) -> String {
+        (1_000_000 * (1 + self.rng.up_to(3))).to_string()
+    }
+
+    fn push(&mut self) -> Command {
+        let mut push = command(&["RPUSH", "q:r"]);
+        push.extend((0..=self.rng.up_to(3)).map(|_| self.element()));
+        push
+    }
+
+    fn post(&mut self) -> Command {
+        let (immediate, delayed) = (self.rng.up_to(2), self.rng.up_to(2));
+        let mut post = self.script(Script::Post, 4);
+        post.push(immediate.to_string().into_bytes());
+        post.extend((0..immediate).map(|_| self.element()));
+        for _ in 0..delayed {
+            post.push(self.seconds().into_bytes());
+            post.push(self.element());
+        }
+        post
+    }
+
+    fn reserve(&mut self) -> Command {
+        self.reserves += 1;
+        let unique = format!("reserve{:07}", self.reserves);
+        let last = ["0", "1", "2", "99"][self.rng.up_to(3) as usize];
+        let place = ["ready", "aside", "behind"][self.rng.up_to(2) as usize];
+        let sweep = ["0", "1"][self.rng.up_to(1) as usize];
+        let largest = if self.rng.up_to(9) == 0 { "10" } else { "1048576" };
+        let enough = if self.rng.up_to(9) == 0 { "40" } else { "4194304" };
+        let lease = self.seconds();
+        let mut reserve = self.script(Script::Reserve, 5);
+        reserve.extend(command(&[last, &lease, &unique, place, sweep, largest, enough]));
+        reserve
+    }
+
+    fn touch(&mut self) -> Command {
+        let (field, own) = self.field();
+        let next = match field.split_once('.') {
+            Some((name, touches)) => format!("{name}.{}", touches.parse::<u32>().unwrap_or(0) + 1),
+            None => format!("{field}.1"),
+        };
+        let lease = self.seconds();
+        let mut touch = self.script(Script::Touch, 4);
+        touch.extend(command(&[&field, &next, &lease, &own]));
+        touch
+    }
+
+    fn release(&mut self) -> Command {
+        let delay = if self.rng.up_to(1) == 0 { "0".to_owned() } else { self.seconds() };
+        let failed = ["0", "1"][self.rng.up_to(1) as usize];
+        let mut release = self.script(Script::Release, 4);
+        release.extend(command(&[&delay, failed]));
+        for _ in 0..=self.rng.up_to(1) {
+            let (field, own) = self.field();
+            release.extend(command(&[&field, &own]));
+        }
+        release
+    }
+
+    fn delete(&mut self) -> Vec<Command> {
+        let (mut fields, mut leases) = (command(&["HDEL", "q:h"]), command(&["ZREM", "q:l"]));
+        for _ in 0..=self.rng.up_to(2) {
+            let (field, own) = self.field();
+            fields.push(field.into_bytes());
+            leases.push(own.into_bytes());
+        }
+        vec![fields, leases]
+    }
+
+    fn look(&mut self) -> Command {
+        match self.rng.up_to(3) {
+            0 => {
+                let mut peek = self.script(Script::Peek, 4);
+                peek.extend(command(&["2", "1048576", "4194304"]));
+                peek
+            }
+            1 => {
+                let mut orphans = self.script(Script::Orphans, 4);
+                orphans.extend(command(&["0"]));
+                orphans
+            }
+            2 => {
+                let (field, own) = self.field();
+                let mut reject = self.script_over(Script::Reject, &[0, 1, 2, 3, 5]);
+                reject.extend(command(&[&field, &own, "id-of-the-reject-10000"]));
+                reject
+            }
+            _ => {
+                let id = format!("id-of-message-{:04}", self.rng.up_to(self.messages));
+                let place = ["1", "2", "3"][self.rng.up_to(2) as usize];
+                let mut get = self.script_over(Script::Get, &[0, 1, 3]);
+                get.extend(command(&[&id, place, "0"]));
+                get
+            }
+        }
+    }
+
+    fn sizes(&mut self) -> Vec<Command> {
+        let name = ["plain", "plain.p1", "other"][self.rng.up_to(2) as usize];
+        let after = ["-", "[plain", "(plain", "(other"][self.rng.up_to(3) as usize];
+        let mut commands = vec![
+            command(&["ZADD", "queues", "NX", "0", name]),
+            command(&["ZRANGEBYLEX", "queues", after, "+", "LIMIT", "0", "2"]),
+            command(&["ZSCORE", "queues", name]),
+            command(&["LLEN", "q:r"]),
+            command(&["LPOS", "q:r", "", "MAXLEN", "1"]),
+            command(&["ZCARD", "q:d"]),
+            command(&["HLEN", "q:h"]),
+        ];
+        if self.rng.up_to(3) == 0 {
+            commands.push(command(&["ZREM", "queues", name]));
+        }
+        commands
+    }
+
+    fn wait(&mut self) -> Step {
+        let ends = self.rng.up_to(2) > 0;
+        let time = if ends { "60" } else { "0.01" };
+        let commands =
+            vec![command(&["BLMOVE", "q:r", "q:p", "LEFT", "RIGHT", time]), self.reserve()];
+        let mut meanwhile = Vec::new();
+        if ends {
+            match self.rng.up_to(3) {
+                0 => meanwhile.push(self.push()),
+                1 => meanwhile.push(self.post()),
+                2 => meanwhile.push(self.reserve()),
+                _ => {}
+            }
+            // So that it ends in any case.
+            let mut unblock = command(&["CLIENT", "UNBLOCK"]);
+            unblock.push(WAITER.to_vec());
+            if self.rng.up_to(1) == 0 {
+                unblock.extend(command(&["ERROR"]));
+            }
+            meanwhile.push(unblock);
+        }
+        Step::Wait(commands, meanwhile)
+    }
+
+    /// What no program of ivy does.
+    fn strange(&mut self) -> Vec<Command> {
+        let key = KEYS[self.rng.up_to(4) as usize];
+        match self.rng.up_to(6) {
+            0 => vec![command(&["RPUSH", "q:r", "", "", "short"])],
+            1 => vec![command(&["LPUSH", "q:r", "", ""])],
+            2 => vec![command(&["RPUSH", "q:p", "", "id-of-somebody-00010000"])],
+            // As an eviction does.
+            3 => vec![command(&["UNLINK", "q:l"])],
+            4 => vec![command(&["UNLINK", key]), command(&["HSET", key, "a", "b"])],
+            5 => vec![command(&["UNLINK", key]), command(&["RPUSH", key, "a"])],
+            _ => vec![command(&["UNLINK", key]), command(&["ZADD", key, "7", "a"])],
+        }
+    }
+
+    /// A script over the first keys of the queue.
+    fn script(&mut self, script: Script, keys: usize) -> Command {
+        let keys: Vec<usize> = (0..keys).collect();
+        self.script_over(script, &keys)
+    }
+
+    fn script_over(&mut self, script: Script, keys: &[usize]) -> Command {
+        let mut run = match self.rng.up_to(3) {
+            0 => command(&["EVALSHA", &lua::sha1(script)]),
+            _ => command(&["EVAL", lua::text(script)]),
+        };
+        run.extend(command(&[&keys.len().to_string()]));
+        run.extend(keys.iter().map(|key| KEYS[*key].as_bytes().to_vec()));
+        run
+    }
+}
+
+pub(super) fn command(parts: &[&str]) -> Command {
+    parts.iter().map(|part| part.as_bytes().to_vec()).collect()
+}

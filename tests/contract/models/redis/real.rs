@@ -1,0 +1,215 @@
+//! A script on a real server.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use ivy_sim::redis::{Command, Kind};
+use redis::Value;
+
+use super::drawn::{KEYS, Step, WAITER, command};
+use super::seen;
+
+/// Moves all times back. A server whose memory is full lets a script go on that has written.
+const PASS: &str = "redis.call('UNLINK', 'nothing')
+for _, key in ipairs(KEYS) do
+    if redis.call('TYPE', key).ok == 'zset' then
+        local found = redis.call('ZRANGE', key, '0', '-1', 'WITHSCORES')
+        for i = 1, #found, 2 do
+            if tonumber(found[i + 1]) > 1e12 then
+                redis.call('ZADD', key, string.format('%.0f', found[i + 1] - ARGV[1]), found[i])
+            end
+        end
+    end
+end";
+
+pub(super) struct Real {
+    short: Client,
+    waiter: Client,
+    /// Is asked about the server itself.
+    operator: Client,
+    start: i64,
+    last: i64,
+}
+
+struct Client {
+    stream: TcpStream,
+    /// Keeps what it has read of further answers.
+    parser: redis::Parser,
+    number: String,
+}
+
+impl Real {
+    /// Begins with an empty server.
+    pub(super) fn connect(port: u16) -> Self {
+        let mut operator = Client::connect(port);
+        operator.obey(&["FLUSHALL"]);
+        operator.obey(&["SCRIPT", "FLUSH"]);
+        let (short, waiter) = (Client::connect(port), Client::connect(port));
+        let start = operator.now();
+        Real { short, waiter, operator, start, last: start }
+    }
+
+    /// When it began, in milliseconds.
+    pub(super) fn start(&self) -> i64 {
+        self.start
+    }
+
+    /// A time that is later than all before.
+    pub(super) fn next_moment(&mut self) -> i64 {
+        let mut now = self.operator.now();
+        while now <= self.last {
+            now = self.operator.now();
+        }
+        now
+    }
+
+    /// What each command of a step is answered.
+    pub(super) fn follow(&mut self, step: &Step, waits: bool) -> Vec<String> {
+        let mut seen = Vec::new();
+        match step {
+            Step::Ask(commands) => seen = self.short.ask(commands, "", self.start),
+            Step::Wait(commands, meanwhile) => {
+                self.waiter.send(commands, "");
+                if waits {
+                    self.wait_until_blocked(meanwhile.is_empty());
+                }
+                let read = if waits { 0 } else { commands.len() };
+                seen.extend((0..read).map(|_| self.waiter.read(self.start)));
+                let number = self.waiter.number.clone();
+                seen.extend(self.short.ask(meanwhile, &number, self.start));
+                seen.extend((read..commands.len()).map(|_| self.waiter.read(self.start)));
+            }
+            Step::Pass(time) => {
+                let mut pass = command(&["EVAL", PASS, &KEYS.len().to_string()]);
+                pass.extend(command(&KEYS));
+                pass.extend(command(&[&time.as_millis().to_string()]));
+                self.operator.obey(&["CONFIG", "SET", "replica-read-only", "no"]);
+                assert_eq!(self.operator.value(&pass), Value::Nil);
+                self.operator.obey(&["CONFIG", "SET", "replica-read-only", "yes"]);
+            }
+            Step::Trouble(kind) => {
+                let full = if *kind == Some(Kind::Full) { "1" } else { "0" };
+                self.operator.obey(&["CONFIG", "SET", "maxmemory", full]);
+                match kind {
+                    Some(Kind::ReadOnly) => self.operator.obey(&["REPLICAOF", "127.0.0.1", "1"]),
+                    _ => self.operator.obey(&["REPLICAOF", "NO", "ONE"]),
+                }
+            }
+        }
+        self.last = self.operator.now();
+        seen
+    }
+
+    /// The server waits for the waiter's list, unless that wait may have ended by itself.
+    fn wait_until_blocked(&mut self, may_be_over: bool) {
+        let id = self.waiter.number.clone();
+        let list = command(&["CLIENT", "LIST", "ID", &id]);
+        if may_be_over {
+            return;
+        }
+        loop {
+            let listed = self.operator.value(&list);
+            let Value::BulkString(listed) = listed else { panic!("clients: {listed:?}") };
+            if String::from_utf8_lossy(&listed).contains(" flags=b ") {
+                return;
+            }
+        }
+    }
+
+    /// What all keys hold.
+    pub(super) fn keys(&mut self) -> Vec<(&'static str, Vec<String>)> {
+        let keys = KEYS.map(|key| {
+            let kind = match self.operator.value(&command(&["TYPE", key])) {
+                Value::SimpleString(kind) => kind,
+                other => panic!("a type: {other:?}"),
+            };
+            let read = match kind.as_str() {
+                "none" => return (key, Vec::new()),
+                "list" => command(&["LRANGE", key, "0", "-1"]),
+                "hash" => command(&["HGETALL", key]),
+                "zset" => command(&["ZRANGE", key, "0", "-1", "WITHSCORES"]),
+                other => panic!("nobody made a {other}"),
+            };
+            let Value::Array(texts) = self.operator.value(&read) else { panic!("{key}") };
+            let is_score = |place: usize| kind == "zset" && place % 2 == 1;
+            let text = |(place, value): (usize, &Value)| match value {
+                Value::BulkString(text) if is_score(place) => {
+                    let score = String::from_utf8_lossy(text);
+                    seen::time(score.parse().expect("it is a whole number"), self.start)
+                }
+                Value::BulkString(text) => seen::text(text, self.start),
+                other => panic!("{key} holds {other:?}"),
+            };
+            (key, texts.iter().enumerate().map(text).collect())
+        });
+        keys.to_vec()
+    }
+}
+
+impl Client {
+    fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("it takes connections");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("it can be limited");
+        let parser = redis::Parser::new();
+        let mut client = Client { stream, parser, number: String::new() };
+        let Value::Int(number) = client.value(&command(&["CLIENT", "ID"])) else {
+            panic!("each connection has a number")
+        };
+        client.number = number.to_string();
+        client
+    }
+
+    fn send(&mut self, commands: &[Command], waiter: &str) {
+        let bytes = packed(commands, waiter);
+        self.stream.write_all(&bytes).expect("the connection stands");
+    }
+
+    fn read_value(&mut self) -> Value {
+        self.parser.parse_value(&mut self.stream).expect("it answers")
+    }
+
+    fn read(&mut self, start: i64) -> String {
+        seen::answer(&self.read_value(), start)
+    }
+
+    fn ask(&mut self, commands: &[Command], waiter: &str, start: i64) -> Vec<String> {
+        self.send(commands, waiter);
+        commands.iter().map(|_| self.read(start)).collect()
+    }
+
+    fn value(&mut self, asked: &Command) -> Value {
+        self.send(std::slice::from_ref(asked), "");
+        self.read_value()
+    }
+
+    fn obey(&mut self, parts: &[&str]) {
+        let said = self.value(&command(parts));
+        assert!(!matches!(said, Value::ServerError(_)), "{parts:?}: {said:?}");
+    }
+
+    /// The server's clock, in milliseconds.
+    fn now(&mut self) -> i64 {
+        let Value::Array(time) = self.value(&command(&["TIME"])) else { panic!("it has a clock") };
+        let number = |value: &Value| match value {
+            Value::BulkString(text) => String::from_utf8_lossy(text).parse().unwrap_or(0),
+            _ => 0,
+        };
+        number(&time[0]) * 1_000 + number(&time[1]) / 1_000
+    }
+}
+
+/// Commands as they travel. This number stands in the place of the waiter's.
+pub(super) fn packed(commands: &[Command], waiter: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for parts in commands {
+        bytes.extend(format!("*{}\r\n", parts.len()).into_bytes());
+        for part in parts {
+            let part = if part == WAITER { waiter.as_bytes() } else { part };
+            bytes.extend(format!("${}\r\n", part.len()).into_bytes());
+            bytes.extend_from_slice(part);
+            bytes.extend_from_slice(b"\r\n");
+        }
+    }
+    bytes
+}

@@ -1,0 +1,47 @@
+//! Answers and keys in a form in which those of the model and of a real server can be compared.
+
+use redis::Value;
+
+/// Times are compared in steps of so many milliseconds.
+const STEP: i64 = 1_000_000;
+/// A number from here on is a time.
+const TIMES: i64 = 1_000_000_000_000;
+
+/// An answer, in words.
+pub(super) fn answer(value: &Value, start: i64) -> String {
+    match value {
+        Value::Nil => "nil".to_owned(),
+        Value::Int(number) => number.to_string(),
+        Value::SimpleString(status) => format!("\"{status}\""),
+        Value::Okay => "\"OK\"".to_owned(),
+        Value::BulkString(bytes) => text(bytes, start),
+        Value::Array(values) => {
+            let values: Vec<String> = values.iter().map(|value| answer(value, start)).collect();
+            format!("[{}]", values.join(", "))
+        }
+        Value::ServerError(error) => {
+            let said = format!("-{} {}", error.code(), error.details().unwrap_or_default());
+            // What follows names the script and the line.
+            said.split(" script: ").next().unwrap_or_default().to_owned()
+        }
+        other => panic!("a server of this protocol does not answer {other:?}"),
+    }
+}
+
+/// A text. A number may be a time, or the rest of one.
+pub(super) fn text(bytes: &[u8], start: i64) -> String {
+    let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<i64>().ok());
+    match number {
+        Some(number) if number >= TIMES => time(number, start),
+        Some(number) if number >= 1_000 => format!("\"about {}\"", (number + STEP / 2) / STEP),
+        _ => format!("{:?}", String::from_utf8_lossy(bytes)),
+    }
+}
+
+/// A time, since the start.
+pub(super) fn time(at: i64, start: i64) -> String {
+    if at < TIMES {
+        return at.to_string();
+    }
+    format!("\"at {}\"", (at - start + STEP / 2).div_euclid(STEP))
+}

@@ -1,0 +1,136 @@
+//! What a script calls, one command after the other.
+
+use std::time::Duration;
+
+use crate::redis::commands::{self, Known};
+use crate::redis::resp::{Command, ReplyTo};
+use crate::redis::store::Store;
+use crate::redis::trouble::Trouble;
+
+/// An error that ends a script. What it has done before is not undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::redis) struct Raised(pub(in crate::redis) String);
+
+impl Raised {
+    /// The script has asked for what was not given.
+    pub(super) fn nil(what: &str) -> Self {
+        Raised(format!("ERR user_script:1: attempt to use a nil {what}"))
+    }
+}
+
+/// The commands of one script, on the keys of its server.
+pub(in crate::redis) struct Calls<'a> {
+    store: &'a mut Store,
+    now: Duration,
+    trouble: &'a Trouble,
+    /// How many commands succeed before one fails, if one does.
+    left: Option<u32>,
+    /// The commands that have changed keys, or may have.
+    written: Vec<Command>,
+}
+
+impl<'a> Calls<'a> {
+    pub(in crate::redis) fn new(
+        store: &'a mut Store,
+        now: Duration,
+        trouble: &'a Trouble,
+        fails_after: Option<u32>,
+    ) -> Self {
+        Calls { store, now, trouble, left: fails_after, written: Vec::new() }
+    }
+
+    /// The commands that were written.
+    pub(in crate::redis) fn into_written(self) -> Vec<Command> {
+        self.written
+    }
+
+    /// The server's clock, in milliseconds, as a script asks for it.
+    pub(super) fn now(&mut self) -> Result<i64, Raised> {
+        self.count_step()?;
+        Ok(i64::try_from(self.now.as_millis()).expect("it is in this age"))
+    }
+
+    /// Calls a command.
+    pub(super) fn call(
+        &mut self,
+        name: &str,
+        arguments: &[impl AsRef<[u8]>],
+    ) -> Result<ReplyTo, Raised> {
+        self.count_step()?;
+        let Some(known) = commands::known(name) else {
+            return Err(Raised("ERR Unknown Redis command called from script".to_owned()));
+        };
+        if !known.takes(arguments.len()) {
+            let said = "ERR Wrong number of args calling Redis command from script";
+            return Err(Raised(said.to_owned()));
+        }
+        self.check_allowed(&known)?;
+        let arguments: Vec<Vec<u8>> =
+            arguments.iter().map(|argument| argument.as_ref().to_vec()).collect();
+        match known.execute(self.store, &arguments) {
+            ReplyTo::Error(said) => Err(Raised(said)),
+            reply => {
+                if known.writes {
+                    let name = name.as_bytes().to_vec();
+                    self.written.push([name].into_iter().chain(arguments).collect());
+                }
+                Ok(reply)
+            }
+        }
+    }
+
+    /// The texts that a command answers.
+    pub(super) fn texts(
+        &mut self,
+        name: &str,
+        arguments: &[impl AsRef<[u8]>],
+    ) -> Result<Vec<Option<Vec<u8>>>, Raised> {
+        let ReplyTo::Array(replies) = self.call(name, arguments)? else { return Ok(Vec::new()) };
+        Ok(replies.into_iter().map(text).collect())
+    }
+
+    /// The text that a command answers.
+    pub(super) fn text(
+        &mut self,
+        name: &str,
+        arguments: &[impl AsRef<[u8]>],
+    ) -> Result<Option<Vec<u8>>, Raised> {
+        Ok(text(self.call(name, arguments)?))
+    }
+
+    /// The number that a command answers.
+    pub(super) fn number(
+        &mut self,
+        name: &str,
+        arguments: &[impl AsRef<[u8]>],
+    ) -> Result<i64, Raised> {
+        match self.call(name, arguments)? {
+            ReplyTo::Int(number) => Ok(number),
+            _ => Err(Raised::nil("number")),
+        }
+    }
+
+    fn count_step(&mut self) -> Result<(), Raised> {
+        let Some(left) = &mut self.left else { return Ok(()) };
+        let Some(fewer) = left.checked_sub(1) else {
+            let said = "ERR The user executing the script can't run this command or subcommand";
+            return Err(Raised(said.to_owned()));
+        };
+        *left = fewer;
+        Ok(())
+    }
+
+    /// A server that refuses commands refuses those of a script too. One whose memory is full lets a
+    /// script go on that has written.
+    fn check_allowed(&self, known: &Known) -> Result<(), Raised> {
+        let full = known.grows && self.written.is_empty();
+        match self.trouble.refusal(known.writes, full) {
+            Some(said) => Err(Raised(said.to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+fn text(reply: ReplyTo) -> Option<Vec<u8>> {
+    if let ReplyTo::Text(text) = reply { Some(text) } else { None }
+}

@@ -1,0 +1,47 @@
+//! `post.lua`, and `nudge.lua`, which others use too.
+
+use super::{Calls, Given, Queue, Raised};
+use crate::redis::resp::ReplyTo;
+
+pub(super) fn post(calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyTo, Raised> {
+    let queue = given.queue()?;
+    let now = calls.now()?;
+    let immediate = usize::try_from(given.number(1)?).map_err(|_| Raised::nil("count"))?;
+    calls.call("LLEN", &[queue.ready])?;
+    calls.call("ZCARD", &[queue.delayed])?;
+    if immediate > 0 {
+        let mut pushed = vec![queue.ready];
+        for number in 2..=immediate + 1 {
+            pushed.push(given.argument(number)?);
+        }
+        calls.call("RPUSH", &pushed)?;
+    }
+    let mut later = Vec::new();
+    for number in (immediate + 2..=given.arguments.len()).step_by(2) {
+        later.push((now + given.number(number)?, given.argument(number + 1)?.to_vec()));
+    }
+    let posted = immediate + later.len();
+    delay(calls, &queue, &later)?;
+    Ok(ReplyTo::count(posted))
+}
+
+/// Adds delayed messages, and a nudge where one of them is the first that is due.
+pub(super) fn delay(
+    calls: &mut Calls<'_>,
+    queue: &Queue<'_>,
+    later: &[(i64, Vec<u8>)],
+) -> Result<(), Raised> {
+    let mut added = vec![queue.delayed.to_vec()];
+    for (due, element) in later {
+        added.extend([due.to_string().into_bytes(), element.clone()]);
+    }
+    calls.call("ZADD", &added)?;
+    let soonest = calls.texts("ZRANGE", &[queue.delayed, b"0", b"0"])?;
+    let soonest = soonest.into_iter().next().flatten();
+    for (_, element) in later {
+        if Some(element) == soonest.as_ref() && calls.number("LLEN", &[queue.ready])? == 0 {
+            calls.call("LPUSH", &[queue.ready, b""])?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! `reserve.lua` and `peek.lua`, with `sweep.lua`, which makes ready what is due.
+
+use super::giving_back::put_back;
+use super::{Calls, Given, Queue, Raised};
+use crate::redis::resp::ReplyTo;
+
+/// The most messages that share a lease.
+const LARGEST_RESERVE: usize = 100;
+
+pub(super) fn reserve(calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyTo, Raised> {
+    let queue = given.queue()?;
+    let now = calls.now()?;
+    frees(calls, &queue)?;
+    let aside = given.key(5)?;
+    let (lease, unique) = (given.number(2)?, given.argument(3)?);
+    let place = given.argument(4)?;
+    let is_swept = given.argument(5)? == b"1";
+    let mut chosen = Chosen {
+        unique,
+        most: usize::try_from(given.number(1)?).map_err(|_| Raised::nil("count"))? + 1,
+        largest: usize::try_from(given.number(6)?).map_err(|_| Raised::nil("size"))?,
+        enough: usize::try_from(given.number(7)?).map_err(|_| Raised::nil("size"))?,
+        pairs: Vec::new(),
+        answer: Vec::new(),
+        bytes: 0,
+    };
+    let is_more_ready = is_swept && sweep(calls, &queue, now)?;
+    let (mut of_aside, mut of_ready) = (0, 0);
+    if place != b"ready" {
+        of_aside = chosen.choose(calls, aside)?;
+    }
+    let may_take_ready = place != b"behind" || !chosen.answer.is_empty() || is_more_ready;
+    if chosen.answer.len() < chosen.most && may_take_ready {
+        of_ready = chosen.choose(calls, queue.ready)?;
+    }
+    if chosen.answer.is_empty() && place == b"ready" {
+        of_aside = chosen.choose(calls, aside)?;
+    }
+    if chosen.answer.is_empty() && !is_swept && sweep(calls, &queue, now)? {
+        of_ready = chosen.choose(calls, queue.ready)?;
+    }
+    if chosen.answer.is_empty() {
+        trim(calls, aside, of_aside)?;
+        return nothing(calls, &queue, now);
+    }
+    let till = (now + lease).to_string();
+    let size = chosen.answer.len();
+    let mut held = vec![queue.held.to_vec()];
+    held.append(&mut chosen.pairs);
+    let name = [unique, b"/", size.to_string().as_bytes()].concat();
+    calls.call("HSET", &held)?;
+    calls.call("ZADD", &[queue.leases, till.as_bytes(), &name])?;
+    trim(calls, aside, of_aside)?;
+    trim(calls, queue.ready, of_ready)?;
+    chosen.answer.push(till.into_bytes());
+    Ok(ReplyTo::texts(chosen.answer))
+}
+
+pub(super) fn peek(calls: &mut Calls<'_>, given: &Given<'_>) -> Result<ReplyTo, Raised> {
+    let queue = given.queue()?;
+    let now = calls.now()?;
+    frees(calls, &queue)?;
+    sweep(calls, &queue, now)?;
+    let largest = usize::try_from(given.number(2)?).map_err(|_| Raised::nil("size"))?;
+    let enough = usize::try_from(given.number(3)?).map_err(|_| Raised::nil("size"))?;
+    let (mut answer, mut bytes) = (Vec::new(), 0);
+    for element in first(calls, queue.ready, given.argument(1)?)? {
+        if bytes >= enough {
+            break;
+        }
+        if !element.is_empty() && element.len() <= largest {
+            bytes += element.len();
+            answer.push(element);
+        }
+    }
+    Ok(ReplyTo::texts(answer))
+}
+
+/// What a reserve takes.
+struct Chosen<'a> {
+    unique: &'a [u8],
+    most: usize,
+    largest: usize,
+    enough: usize,
+    /// Fields, each with its element.
+    pairs: Vec<Vec<u8>>,
+    answer: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Chosen<'_> {
+    /// Chooses what comes first in a list. Returns how many of its elements that covers.
+    fn choose(&mut self, calls: &mut Calls<'_>, list: &[u8]) -> Result<usize, Raised> {
+        let last = (self.most - self.answer.len() - 1).to_string();
+        let found = first(calls, list, last.as_bytes())?;
+        let all = found.len();
+        for (place, element) in found.into_iter().enumerate() {
+            if element.is_empty() {
+                continue;
+            }
+            if self.bytes >= self.enough {
+                return Ok(place);
+            }
+            self.pairs.push(field(self.unique, self.answer.len()));
+            self.pairs.push(element.clone());
+            let shown = if element.len() > self.largest { Vec::new() } else { element };
+            self.bytes += shown.len();
+            self.answer.push(shown);
+        }
+        Ok(all)
+    }
+}
+
+/// A write that needs no memory, so that a server whose memory is full lets the script go on.
+pub(super) fn frees(calls: &mut Calls<'_>, queue: &Queue<'_>) -> Result<(), Raised> {
+    calls.call("ZREM", &[queue.leases, b""]).map(|_| ())
+}
+
+/// The field of the message at this place in a reserve.
+fn field(unique: &[u8], place: usize) -> Vec<u8> {
+    [unique, format!("{place:02}").as_bytes()].concat()
+}
+
+fn trim(calls: &mut Calls<'_>, list: &[u8], taken: usize) -> Result<(), Raised> {
+    if taken > 0 {
+        calls.call("LTRIM", &[list, taken.to_string().as_bytes(), b"-1"])?;
+    }
+    Ok(())
+}
+
+/// The milliseconds until something is due.
+fn nothing(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<ReplyTo, Raised> {
+    let mut soonest: Option<i64> = None;
+    for key in [queue.delayed, queue.leases] {
+        let found = calls.texts("ZRANGE", &[key, b"0", b"0", b"WITHSCORES"])?;
+        let score = found.into_iter().nth(1).flatten();
+        let score = score.and_then(|score| std::str::from_utf8(&score).ok()?.parse().ok());
+        soonest = [soonest, score].into_iter().flatten().min();
+    }
+    let rest = soonest.map_or_else(String::new, |soonest| (soonest - now).max(0).to_string());
+    Ok(ReplyTo::texts([rest]))
+}
+
+/// Makes ready what is due: up to 100 delayed messages, and what up to 10 ended leases held. Returns
+/// whether there was anything.
+fn sweep(calls: &mut Calls<'_>, queue: &Queue<'_>, now: i64) -> Result<bool, Raised> {
+    let delayed = due(calls, queue.delayed, now, b"100")?;
+    if !delayed.is_empty() {
+        for element in delayed.iter().rev() {
+            calls.call("LPUSH", &[queue.ready, element])?;
+        }
+        let mut removed = vec![queue.delayed];
+        removed.extend(delayed.iter().map(Vec::as_slice));
+        calls.call("ZREM", &removed)?;
+    }
+    let ended = due(calls, queue.leases, now, b"10")?;
+    for lease in &ended {
+        put_back(calls, queue, &fields_of(lease))?;
+        calls.call("ZREM", &[queue.leases, lease])?;
+    }
+    Ok(!delayed.is_empty() || !ended.is_empty())
+}
+
+/// The first members whose time has come.
+fn due(calls: &mut Calls<'_>, key: &[u8], now: i64, most: &[u8]) -> Result<Vec<Vec<u8>>, Raised> {
+    let stamp = now.to_string();
+    let range = [key, b"-inf", stamp.as_bytes(), b"LIMIT", b"0", most];
+    Ok(calls.texts("ZRANGEBYSCORE", &range)?.into_iter().flatten().collect())
+}
+
+/// The fields of a lease: those of a whole reserve, or that of one message that was touched.
+fn fields_of(lease: &[u8]) -> Vec<Vec<u8>> {
+    let Some((unique, size)) = shared(lease) else { return vec![lease.to_vec()] };
+    (0..size.min(LARGEST_RESERVE)).map(|place| field(unique, place)).collect()
+}
+
+/// The unique name of a reserve and its size, from 1 to 999, where a lease is one of a whole reserve.
+fn shared(lease: &[u8]) -> Option<(&[u8], usize)> {
+    let slash = lease.iter().rposition(|byte| *byte == b'/')?;
+    let size = &lease[slash + 1..];
+    let is_number = (1..=3).contains(&size.len()) && size.iter().all(u8::is_ascii_digit);
+    if !is_number || size[0] == b'0' {
+        return None;
+    }
+    Some((&lease[..slash], std::str::from_utf8(size).ok()?.parse().ok()?))
+}
+
+/// The first elements of a list, without the nudges in front, which are removed.
+fn first(calls: &mut Calls<'_>, list: &[u8], last: &[u8]) -> Result<Vec<Vec<u8>>, Raised> {
+    for _ in 0..10 {
+        let found = calls.texts("LRANGE", &[list, b"0", last])?;
+        let found: Vec<Vec<u8>> = found.into_iter().flatten().collect();
+        let nudges = found.iter().take_while(|element| element.is_empty()).count();
+        if nudges == 0 {
+            return Ok(found);
+        }
+        trim(calls, list, nudges)?;
+    }
+    Ok(Vec::new())
+}

@@ -1,0 +1,202 @@
+//! What a client asks, and what it is answered.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use sha1::{Digest, Sha1};
+
+use super::{ClientId, Server};
+use crate::redis::commands::{self, Known};
+use crate::redis::connection::Wait;
+use crate::redis::resp::{Command, ReplyTo};
+use crate::redis::scripts::{Calls, Given, Script};
+use crate::redis::trouble::Kind;
+
+const NO_SCRIPT: &str = "NOSCRIPT No matching script. Please use EVAL.";
+const TOO_MANY_KEYS: &str = "ERR Number of keys can't be greater than number of args";
+const NO_PASSWORD: &str = "ERR AUTH <password> called without any password configured for the \
+    default user. Are you sure your configuration is correct?";
+
+impl Server {
+    /// Executes a command. Gives no reply where the client waits.
+    pub(super) fn execute(
+        &mut self,
+        client: ClientId,
+        command: &Command,
+        now: Duration,
+    ) -> Option<ReplyTo> {
+        let (name, arguments) = command.split_first()?;
+        let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+        let is_loading = self.trouble.kind() == Some(Kind::Loading);
+        match (name.as_str(), arguments) {
+            ("HELLO", _) => Some(self.hello(client)),
+            ("AUTH", _) => Some(ReplyTo::error(NO_PASSWORD)),
+            ("SELECT", _) => Some(ReplyTo::Status("OK")),
+            ("CLIENT", [what, rest @ ..]) => Some(self.client(client, what, rest)),
+            _ if is_loading => self.trouble.refusal(false, false).map(ReplyTo::error),
+            ("PING", _) => Some(ReplyTo::Status("PONG")),
+            ("ROLE", _) => Some(ReplyTo::Array(vec![
+                ReplyTo::text(self.role()),
+                ReplyTo::Int(0),
+                ReplyTo::Array(vec![]),
+            ])),
+            ("TIME", _) => Some(commands::time(now)),
+            ("EVAL", [text, rest @ ..]) => {
+                let sha1 = sha1_of(text);
+                self.scripts.insert(sha1.clone());
+                Some(self.script(client, &sha1, rest, now))
+            }
+            ("EVALSHA", [sha1, rest @ ..]) => {
+                let sha1 = String::from_utf8_lossy(sha1).to_ascii_lowercase();
+                if !self.scripts.contains(&sha1) {
+                    return Some(ReplyTo::error(NO_SCRIPT));
+                }
+                Some(self.script(client, &sha1, rest, now))
+            }
+            ("BLMOVE", [from, to, left, right, time]) => {
+                let moves = [from, to, left, right].map(Clone::clone);
+                self.blmove(client, moves, time, now)
+            }
+            _ => Some(self.of_keys(client, &name, command)),
+        }
+    }
+
+    /// A command on keys, at once.
+    fn of_keys(&mut self, client: ClientId, name: &str, command: &Command) -> ReplyTo {
+        let arguments = &command[1..];
+        let Some(known) = commands::known(name) else { return unknown(command) };
+        if !known.takes(arguments.len()) {
+            let name = name.to_ascii_lowercase();
+            return ReplyTo::error(format!("ERR wrong number of arguments for '{name}' command"));
+        }
+        if let Some(said) = self.refusal(&known) {
+            return ReplyTo::error(said);
+        }
+        let reply = known.execute(&mut self.store, arguments);
+        // A move from an empty list changes nothing.
+        if known.writes && !matches!(reply, ReplyTo::Error(_) | ReplyTo::Nil) {
+            let named = [name.as_bytes().to_vec()].into_iter().chain(arguments.iter().cloned());
+            self.note(client, None, vec![named.collect()]);
+        }
+        reply
+    }
+
+    /// Moves the first element of a list, as soon as there is one.
+    fn blmove(
+        &mut self,
+        client: ClientId,
+        moves: [Vec<u8>; 4],
+        time: &[u8],
+        now: Duration,
+    ) -> Option<ReplyTo> {
+        let known = commands::known("LMOVE").expect("it is known");
+        if let Some(said) = self.refusal(&known) {
+            return Some(ReplyTo::error(said));
+        }
+        let seconds = std::str::from_utf8(time).ok().and_then(|time| time.parse::<f64>().ok());
+        let Some(seconds) = seconds else {
+            return Some(ReplyTo::error("ERR timeout is not a float or out of range"));
+        };
+        if seconds < 0.0 {
+            return Some(ReplyTo::error("ERR timeout is negative"));
+        }
+        let command = [b"LMOVE".to_vec()].into_iter().chain(moves.clone()).collect();
+        match self.of_keys(client, "LMOVE", &command) {
+            ReplyTo::Nil => {}
+            reply => return Some(reply),
+        }
+        let millis = (seconds * 1_000.0).ceil() as u64;
+        let until = (millis > 0).then(|| now + Duration::from_millis(millis));
+        let [from, to, ..] = moves;
+        self.wait(client, Wait { from, to, until });
+        None
+    }
+
+    fn script(
+        &mut self,
+        client: ClientId,
+        sha1: &str,
+        arguments: &[Vec<u8>],
+        now: Duration,
+    ) -> ReplyTo {
+        let script = Script::of_sha1(sha1);
+        let script = script.unwrap_or_else(|| panic!("no model does what the script {sha1} does"));
+        let keys = arguments.first().and_then(|count| std::str::from_utf8(count).ok());
+        let Some(keys) = keys.and_then(|count| count.parse::<usize>().ok()) else {
+            return ReplyTo::error("ERR value is not an integer or out of range");
+        };
+        let Some((keys, arguments)) = arguments[1..].split_at_checked(keys) else {
+            return ReplyTo::error(TOO_MANY_KEYS);
+        };
+        let fails_after = self.script_fails_after.take();
+        let mut calls = Calls::new(&mut self.store, now, &self.trouble, fails_after);
+        let result = script.run(&mut calls, &Given { keys, arguments });
+        let written = calls.into_written();
+        self.note(client, Some(script), written);
+        result.unwrap_or_else(|raised| {
+            ReplyTo::error(format!("{} script: {sha1}, on @user_script:1.", raised.0))
+        })
+    }
+
+    fn client(&mut self, client: ClientId, what: &[u8], rest: &[Vec<u8>]) -> ReplyTo {
+        match (what.to_ascii_uppercase().as_slice(), rest) {
+            (b"ID", []) => ReplyTo::Int(i64::try_from(client.0).expect("it is small")),
+            (b"SETNAME" | b"SETINFO", _) => ReplyTo::Status("OK"),
+            (b"UNBLOCK", [id, how @ ..]) => {
+                let id = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok());
+                let with_error = how.first().is_some_and(|how| how == b"ERROR");
+                let waited = id.is_some_and(|id| self.unblock(ClientId(id), with_error));
+                ReplyTo::Int(waited.into())
+            }
+            _ => ReplyTo::error("ERR syntax error"),
+        }
+    }
+
+    fn hello(&self, client: ClientId) -> ReplyTo {
+        let id = i64::try_from(client.0).expect("it is small");
+        ReplyTo::Array(vec![
+            ReplyTo::text("server"),
+            ReplyTo::text("redis"),
+            ReplyTo::text("version"),
+            ReplyTo::text("7.0.15"),
+            ReplyTo::text("proto"),
+            ReplyTo::Int(2),
+            ReplyTo::text("id"),
+            ReplyTo::Int(id),
+            ReplyTo::text("mode"),
+            ReplyTo::text("standalone"),
+            ReplyTo::text("role"),
+            ReplyTo::text(if self.is_replica() { "replica" } else { "master" }),
+            ReplyTo::text("modules"),
+            ReplyTo::Array(Vec::new()),
+        ])
+    }
+
+    fn role(&self) -> &'static str {
+        if self.is_replica() { "slave" } else { "master" }
+    }
+
+    fn is_replica(&self) -> bool {
+        self.trouble.kind() == Some(Kind::ReadOnly)
+    }
+
+    fn refusal(&self, known: &Known) -> Option<&'static str> {
+        self.trouble.refusal(known.writes, known.grows)
+    }
+}
+
+fn unknown(command: &Command) -> ReplyTo {
+    let name = String::from_utf8_lossy(&command[0]);
+    let mut said = format!("ERR unknown command '{name}', with args beginning with: ");
+    for argument in &command[1..] {
+        let _ = write!(said, "'{}' ", String::from_utf8_lossy(argument));
+    }
+    ReplyTo::error(said)
+}
+
+fn sha1_of(text: &[u8]) -> String {
+    Sha1::digest(text).iter().fold(String::new(), |mut name, byte| {
+        let _ = write!(name, "{byte:02x}");
+        name
+    })
+}

@@ -1,0 +1,223 @@
+//! Keys, and what they hold.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::commands;
+use super::resp::Command;
+
+/// What a key holds. One that holds nothing is no key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Texts in an order.
+    List(VecDeque<Vec<u8>>),
+    /// Fields, each with a text.
+    Hash(Hash),
+    /// Texts by scores.
+    SortedSet(SortedSet),
+}
+
+/// A key holds something of another kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WrongType;
+
+/// All keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Store {
+    keys: BTreeMap<Vec<u8>, Value>,
+}
+
+/// What a value of one kind needs to be found under a key.
+pub(super) trait Kept: Default {
+    fn of(value: &Value) -> Option<&Self>;
+    fn of_mut(value: &mut Value) -> Option<&mut Self>;
+    fn into_value(self) -> Value;
+    fn is_empty(&self) -> bool;
+}
+
+impl Store {
+    /// All keys, and what they hold.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Value)> {
+        self.keys.iter().map(|(key, value)| (key.as_slice(), value))
+    }
+
+    /// What a key holds.
+    #[must_use]
+    pub fn get(&self, key: &[u8]) -> Option<&Value> {
+        self.keys.get(key)
+    }
+
+    /// Drops a key, as an eviction does.
+    pub fn remove(&mut self, key: &[u8]) -> bool {
+        self.keys.remove(key).is_some()
+    }
+
+    /// Executes a command that was executed elsewhere.
+    ///
+    /// # Panics
+    /// If there is no such command.
+    pub fn apply(&mut self, command: &Command) {
+        let Some((name, arguments)) = command.split_first() else { return };
+        let known = std::str::from_utf8(name).ok().and_then(commands::known);
+        known.expect("it was executed before").execute(self, arguments);
+    }
+
+    /// What a key holds, if it holds anything of this kind.
+    pub(super) fn read<K: Kept>(&self, key: &[u8]) -> Result<Option<&K>, WrongType> {
+        self.keys.get(key).map(|value| K::of(value).ok_or(WrongType)).transpose()
+    }
+
+    /// Changes what a key holds, which is nothing at first.
+    pub(super) fn change<K: Kept, T>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut K) -> T,
+    ) -> Result<T, WrongType> {
+        if !self.keys.contains_key(key) {
+            let mut made = K::default();
+            let result = change(&mut made);
+            if !made.is_empty() {
+                self.keys.insert(key.to_vec(), made.into_value());
+            }
+            return Ok(result);
+        }
+        let kept = self.keys.get_mut(key).and_then(K::of_mut).ok_or(WrongType)?;
+        let result = change(kept);
+        if kept.is_empty() {
+            self.keys.remove(key);
+        }
+        Ok(result)
+    }
+}
+
+/// A hash whose fields have the order in which they were added, as in a small one of a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hash {
+    order: BTreeMap<u64, Vec<u8>>,
+    fields: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
+    added: u64,
+}
+
+impl Hash {
+    /// What a field holds.
+    #[must_use]
+    pub fn get(&self, field: &[u8]) -> Option<&Vec<u8>> {
+        self.fields.get(field).map(|(_, text)| text)
+    }
+
+    /// All fields, and what they hold.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.page(0).map(|(_, field, text)| (field, text))
+    }
+
+    /// How many fields there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// The fields from this number on, with their numbers.
+    pub(super) fn page(&self, from: u64) -> impl Iterator<Item = (u64, &[u8], &[u8])> {
+        self.order
+            .range(from..)
+            .map(|(number, field)| (*number, field.as_slice(), self.fields[field].1.as_slice()))
+    }
+
+    /// Returns whether the field is new.
+    pub(super) fn set(&mut self, field: &[u8], text: &[u8]) -> bool {
+        if let Some((_, kept)) = self.fields.get_mut(field) {
+            *kept = text.to_vec();
+            return false;
+        }
+        self.added += 1;
+        self.order.insert(self.added, field.to_vec());
+        self.fields.insert(field.to_vec(), (self.added, text.to_vec()));
+        true
+    }
+
+    /// Returns whether there was such a field.
+    pub(super) fn remove(&mut self, field: &[u8]) -> bool {
+        let Some((number, _)) = self.fields.remove(field) else { return false };
+        self.order.remove(&number);
+        true
+    }
+}
+
+/// A sorted set whose scores are whole numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SortedSet {
+    order: BTreeSet<(i64, Vec<u8>)>,
+    scores: BTreeMap<Vec<u8>, i64>,
+}
+
+impl SortedSet {
+    /// The score of a member.
+    #[must_use]
+    pub fn score(&self, member: &[u8]) -> Option<i64> {
+        self.scores.get(member).copied()
+    }
+
+    /// All members with their scores, the lowest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], i64)> {
+        self.order.iter().map(|(score, member)| (member.as_slice(), *score))
+    }
+
+    /// How many members there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.scores.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.scores.is_empty()
+    }
+
+    /// Returns whether the member is new.
+    pub(super) fn add(&mut self, member: &[u8], score: i64) -> bool {
+        let before = self.scores.insert(member.to_vec(), score);
+        if let Some(before) = before {
+            self.order.remove(&(before, member.to_vec()));
+        }
+        self.order.insert((score, member.to_vec()));
+        before.is_none()
+    }
+
+    /// Returns whether there was such a member.
+    pub(super) fn remove(&mut self, member: &[u8]) -> bool {
+        let Some(score) = self.scores.remove(member) else { return false };
+        self.order.remove(&(score, member.to_vec()))
+    }
+}
+
+macro_rules! kept {
+    ($kept:ty, $kind:ident) => {
+        impl Kept for $kept {
+            fn of(value: &Value) -> Option<&Self> {
+                if let Value::$kind(kept) = value { Some(kept) } else { None }
+            }
+
+            fn of_mut(value: &mut Value) -> Option<&mut Self> {
+                if let Value::$kind(kept) = value { Some(kept) } else { None }
+            }
+
+            fn into_value(self) -> Value {
+                Value::$kind(self)
+            }
+
+            fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+        }
+    };
+}
+
+kept!(VecDeque<Vec<u8>>, List);
+kept!(Hash, Hash);
+kept!(SortedSet, SortedSet);

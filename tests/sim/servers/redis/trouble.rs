@@ -1,0 +1,53 @@
+//! What a server refuses while something is wrong with it.
+
+/// What is wrong with a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It reads its data, and serves nobody.
+    Loading,
+    /// It has become a replica, and takes no writes.
+    ReadOnly,
+    /// Its memory is full.
+    Full,
+    /// It cannot write to its disk, and takes no writes.
+    NoDisk,
+}
+
+/// The trouble that a server is in.
+#[derive(Clone, Debug, Default)]
+pub struct Trouble {
+    kind: Option<Kind>,
+}
+
+const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+const READ_ONLY: &str = "READONLY You can't write against a read only replica.";
+const FULL: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+const NO_DISK: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable \
+    to persist to disk. Commands that may modify the data set are disabled, because this instance is \
+    configured to report errors during writes if RDB snapshotting fails \
+    (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
+
+impl Trouble {
+    /// This is wrong.
+    #[must_use]
+    pub fn of(kind: Kind) -> Self {
+        Trouble { kind: Some(kind) }
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        self.kind
+    }
+
+    /// What a command is refused with that writes, or makes keys larger.
+    pub(super) fn refusal(&self, writes: bool, grows: bool) -> Option<&'static str> {
+        match self.kind? {
+            Kind::Loading => Some(LOADING),
+            Kind::ReadOnly if writes => Some(READ_ONLY),
+            Kind::Full if grows => Some(FULL),
+            Kind::NoDisk if writes => Some(NO_DISK),
+            Kind::ReadOnly | Kind::Full | Kind::NoDisk => None,
+        }
+    }
+}
