@@ -1,13 +1,13 @@
-//! A producer, a worker and a queue, driven by hand from one plain loop: no adapter, no runtime, no
-//! thread, no socket and no clock. Time is a number that the loop moves on, so waiting takes none.
+//! A producer, a worker and a queue, driven by hand in one plain loop: no adapter, runtime, thread,
+//! socket or clock. Time is a number that the loop advances, so waiting takes no time.
 //!
 //! ```text
 //! cargo run -p ivy-proto --example by_hand
 //! ```
 //!
-//! With a real queue, [`Output::Queue`](worker::Output::Queue) becomes a request to its server, and the
-//! answer comes back whenever it comes; with a real clock, the loop sleeps until the earliest
-//! deadline or the next input.
+//! With a real queue, [`Output::Queue`](worker::Output::Queue) becomes a request to its server, and
+//! the reply arrives later; with a real clock, the loop sleeps until the earliest deadline or the
+//! next input.
 
 #![allow(clippy::print_stdout, reason = "an example shows what happens")]
 
@@ -26,7 +26,7 @@ use ivy_proto::{ChannelName, Moment, OpId, TaskError, TaskId, TaskName, WallCloc
 const FACTORIAL: Task<(u64,), u64> =
     Task::new("testpackage.factorial").queue("testpackage").max_retries(3);
 
-/// What the handler is told beside its arguments.
+/// The handler's context: the number of the attempt.
 struct Attempt(u32);
 
 fn factorial(Attempt(attempt): Attempt, n: u64) -> Result<u64, TaskError> {
@@ -36,7 +36,7 @@ fn factorial(Attempt(attempt): Attempt, n: u64) -> Result<u64, TaskError> {
     (1..=n).try_fold(1, u64::checked_mul).ok_or_else(|| TaskError::fatal("does not fit in 64 bits"))
 }
 
-/// Who asked the queue, and under which number.
+/// Which machine sent an operation, and its id.
 #[derive(Clone, Copy)]
 enum Requester {
     Producer(OpId),
@@ -79,10 +79,10 @@ impl World {
         })
     }
 
-    /// Does everything that can be done now, and tells when there is more to do.
+    /// Executes everything that can be done now, and returns when there is more to do.
     fn settle(&mut self) -> Result<Moment, Box<dyn Error>> {
         loop {
-            // In this order, the last round brings nothing but deadlines.
+            // In this order, the last round returns only deadlines.
             let deadlines = [self.poll_producer()?, self.poll_worker()?, self.poll_broker()?];
             if let [Some(producer), Some(worker), Some(broker)] = deadlines {
                 return Ok(producer.min(worker).min(broker));
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// Does the next thing that the producer wants; if it wants nothing now, tells when it does.
+    /// Executes the producer's next output; returns the time of its next deadline if it has none.
     fn poll_producer(&mut self) -> Result<Option<Moment>, Box<dyn Error>> {
         use producer::{Input, Output};
         match self.producer.poll_output() {
@@ -132,10 +132,10 @@ impl World {
             Output::Run(run) => {
                 self.tell(&format!("attempt {} of {}", run.attempt, run.max_attempts));
                 let job = self.handlers.job(&run.task, Attempt(run.attempt), run.args);
-                let outcome = job.ok_or("only tasks that have a handler are run")?();
+                let outcome = job.ok_or("only tasks with a handler are run")?();
                 self.worker.handle_input(Input::Job(run.job, outcome), self.now)?;
             }
-            // A handler runs to its end before anything else happens, so none is left to be told.
+            // A handler runs to its end before anything else happens, so there is none to notify.
             Output::Cancel(..) | Output::Interrupt(_) | Output::Event(_) => {}
             Output::Finished => self.drained = true,
             Output::Wait(deadline) => {
@@ -175,7 +175,7 @@ impl World {
         Ok(())
     }
 
-    /// Lets time pass until then.
+    /// Advances the time.
     fn pass_to(&mut self, moment: Moment) -> Result<(), Box<dyn Error>> {
         self.now = moment;
         self.broker.handle_input(broker::Input::Tick, moment)?;

@@ -1,6 +1,6 @@
-//! Looking at queues, and emptying them: what to ask a queue, and what its answers say.
+//! Administration: inspecting, listing and emptying queues.
 //!
-//! Each question is a function that gives the operation, and one that reads its reply.
+//! For each task, one function creates the operation and another one reads its reply.
 //!
 //! ```
 //! use ivy_proto::admin::{Listing, clear, cleared};
@@ -26,43 +26,44 @@ use crate::name::QueueName;
 use crate::queue::{Fault, FaultKind, PeekedMessage, QueueInfo, QueueOp, QueueReply};
 use crate::wire::{Codec, Content};
 
-/// The most messages that can be looked at in one request.
+/// The limit of messages per peek.
 const MOST_PEEKED: usize = 100;
-/// How many names are asked for at a time.
+/// The number of names requested per page.
 const PAGE: usize = 100;
-/// The most names that are listed: more may come from a server that has no end.
+/// The limit of listed names, in case a server sends pages without end.
 const MOST_NAMES: usize = 100_000;
 
-/// A message that was looked at.
+/// A peeked message.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Peeked {
     /// The message's id.
     pub message: MessageId,
-    /// How often it was reserved so far, if the queue tells.
+    /// The number of reservations so far, if the queue reports it.
     pub reserved_count: Option<u32>,
-    /// What it says.
+    /// The message body.
     pub content: Content,
 }
 
-/// Asks for the next messages of a physical queue, 1 to 100.
+/// Creates the request to peek at the next messages of a physical queue, 1 to 100.
 ///
 /// # Errors
-/// If the queue cannot have this name, or the number is out of its range.
+/// If the queue name is invalid, or the count is out of range.
 pub fn peek(queue: &str, count: usize) -> Result<QueueOp, Cause> {
     let queue = name(queue)?;
     if !(1..=MOST_PEEKED).contains(&count) {
-        let text =
-            format!("queue {queue}: 1 to {MOST_PEEKED} messages can be looked at, not {count}");
+        let text = format!(
+            "queue {queue}: the count of messages to peek at must be from 1 to {MOST_PEEKED}, not {count}"
+        );
         return Err(Cause::config(text));
     }
     Ok(QueueOp::Peek { queue, count })
 }
 
-/// The messages that were asked for from this physical queue.
+/// Reads the reply to [`peek`].
 ///
 /// # Errors
-/// If the reply is one to another question.
+/// If the reply is to another operation.
 pub fn peeked(reply: QueueReply, queue: &str, codec: &Codec) -> Result<Vec<Peeked>, Cause> {
     let QueueReply::Peeked(messages) = reply else { return Err(unfitting()) };
     let queue = name(queue)?;
@@ -74,39 +75,39 @@ pub fn peeked(reply: QueueReply, queue: &str, codec: &Codec) -> Result<Vec<Peeke
     Ok(messages.into_iter().map(read).collect())
 }
 
-/// Asks to delete all messages of a physical queue.
+/// Creates the request to delete all messages of a physical queue.
 ///
 /// # Errors
-/// If the queue cannot have this name.
+/// If the queue name is invalid.
 pub fn clear(queue: &str) -> Result<QueueOp, Cause> {
     Ok(QueueOp::Clear { queue: name(queue)? })
 }
 
-/// All messages were deleted.
+/// Reads the reply to [`clear`].
 ///
 /// # Errors
-/// If the reply is one to another question.
+/// If the reply is to another operation.
 pub fn cleared(reply: QueueReply) -> Result<(), Cause> {
     if matches!(reply, QueueReply::Cleared) { Ok(()) } else { Err(unfitting()) }
 }
 
-/// Asks for the settings and sizes of a physical queue.
+/// Creates the request for the settings and sizes of a physical queue.
 ///
 /// # Errors
-/// If the queue cannot have this name.
+/// If the queue name is invalid.
 pub fn info(queue: &str) -> Result<QueueOp, Cause> {
     Ok(QueueOp::GetQueue { queue: name(queue)? })
 }
 
-/// The settings and sizes that were asked for.
+/// Reads the reply to [`info`].
 ///
 /// # Errors
-/// If the reply is one to another question.
+/// If the reply is to another operation.
 pub fn informed(reply: QueueReply) -> Result<QueueInfo, Cause> {
     if let QueueReply::Queue(info) = reply { Ok(info) } else { Err(unfitting()) }
 }
 
-/// The names of all queues that begin alike, asked for page by page.
+/// Lists the names of all queues with a prefix, page by page.
 #[derive(Clone, Debug)]
 pub struct Listing {
     prefix: String,
@@ -115,42 +116,42 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Nothing is asked yet. An empty text is the beginning of all names.
+    /// Starts a listing. An empty prefix lists all queues.
     #[must_use]
     pub fn new(prefix: &str) -> Self {
         Listing { prefix: prefix.to_owned(), names: Vec::new(), complete: false }
     }
 
-    /// What to ask next; nothing when all names are here.
+    /// The next request; `None` when the listing is complete.
     #[must_use]
     pub fn next_page(&self) -> Option<QueueOp> {
         let (prefix, after) = (self.prefix.clone(), self.names.last().cloned());
         (!self.complete).then_some(QueueOp::ListQueues { prefix, after, count: PAGE })
     }
 
-    /// Takes in the reply.
+    /// Adds the names of a reply.
     ///
     /// # Errors
-    /// If it is one to another question, or there are more than 100,000 names.
+    /// If the reply is to another operation, or there are more than 100,000 names.
     pub fn take(&mut self, reply: QueueReply) -> Result<(), Cause> {
         let QueueReply::Queues(page) = reply else { return Err(unfitting()) };
         let last_page = page.len() < PAGE;
         let known = self.names.len();
         for name in page {
-            // A server that ignores what came before would give the first page for ever.
+            // A server that ignores the `previous` name would return the first page indefinitely.
             if self.names.last().is_none_or(|last| *last < name) {
                 self.names.push(name);
             }
         }
         self.complete = last_page || self.names.len() == known;
         if !self.complete && self.names.len() > MOST_NAMES {
-            let detail = format!("more than {MOST_NAMES} queues; ask for a longer beginning");
+            let detail = format!("more than {MOST_NAMES} queues; use a longer prefix");
             return Err(Fault::new(FaultKind::BadResponse).with_detail(detail).into());
         }
         Ok(())
     }
 
-    /// The names that came so far, in order.
+    /// The names so far, in order.
     #[must_use]
     pub fn into_names(self) -> Vec<QueueName> {
         self.names
@@ -161,7 +162,7 @@ fn name(queue: &str) -> Result<QueueName, Cause> {
     QueueName::new(queue).map_err(|error| Cause::config(format!("the queue's name: {error}")))
 }
 
-/// The backend answered a question that was not asked.
+/// The backend returned the reply to another operation.
 fn unfitting() -> Cause {
     Fault::new(FaultKind::BadResponse).into()
 }
@@ -171,7 +172,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    /// Lists the queues of a server that knows these, and tells how often it was asked.
+    /// Lists the queues of a server with these names. Returns the names and the number of requests.
     fn list(names: &[&str], paged: bool) -> (Vec<String>, usize) {
         let mut listing = Listing::new("");
         let mut asked = 0;
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_never_comes_to_an_end_is_not_asked_forever() {
+    fn a_listing_without_end_is_stopped() {
         let mut listing = Listing::new("");
         let mut number = 0;
         let error = loop {
@@ -219,14 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_does_not_page_is_not_asked_forever() {
+    fn a_server_without_paging_is_not_asked_indefinitely() {
         let names = many(100);
         let known: Vec<&str> = names.iter().map(String::as_str).collect();
         assert_eq!(list(&known, false), (names, 2));
     }
 
     #[test]
-    fn a_reply_to_another_question_is_a_fault() {
+    fn a_reply_to_another_operation_is_an_error() {
         let faults = [
             peeked(QueueReply::Cleared, "q", &Codec::plain()).unwrap_err(),
             cleared(QueueReply::Peeked(Vec::new())).unwrap_err(),
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_at_no_messages_or_too_many_is_not_asked_for() {
+    fn a_peek_at_no_messages_or_too_many_is_refused() {
         for count in [0, 101, usize::MAX] {
             let refused = peek("q", count).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::Config);
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_without_a_name_is_not_asked() {
+    fn an_empty_queue_name_is_refused() {
         for refused in [peek("", 1), clear(""), info("")] {
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::Config);
         }

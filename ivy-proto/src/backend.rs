@@ -1,17 +1,17 @@
-//! What a queue and a notifier must be able to do, whatever stands behind them.
+//! The interfaces of queue and notifier backends.
 //!
-//! A backend is what carries out the operations of [`queue`](crate::queue) and
-//! [`notify`](crate::notify): a client of a server, a store in a file, a list in memory. It names no
-//! runtime. There are these ways to write one:
+//! A backend executes the operations of [`queue`](crate::queue) and [`notify`](crate::notify): a
+//! client of a server, a store in a file, a list in memory. It depends on no runtime. There are
+//! several ways to write one:
 //!
 //! * An [`Exchange`] maps operations to HTTP requests, and responses to replies. It does no IO.
-//! * A [`Queue`] or [`Notifier`] does anything else: its operations are futures, and a subscription is a
-//!   stream. The builders of the adapters take one with `.queue(..)` and `.notifier(..)`.
+//! * A [`Queue`] or [`Notifier`] does anything else: its operations are futures, and a subscription
+//!   is a stream. Pass it to `.queue(..)` or `.notifier(..)` of an adapter's builder.
 //!
-//! A backend that converses with a server over connections is best written as a [`Session`], a machine
-//! without IO that runs over any runtime.
+//! A [`Session`] is best for a server with connections of its own protocol. It is a machine without
+//! IO that runs on any runtime.
 //!
-//! A [`Plug`] makes either of a URL, which a [`BackendUrl`] is once it was taken apart.
+//! A [`Plug`] creates any of them from a [`BackendUrl`].
 //!
 //! Not yet stable: methods with a default may be added.
 
@@ -47,65 +47,68 @@ use crate::name::{ChannelName, QueueName};
 use crate::notify::{NotifyFault, Publication};
 use crate::queue::{Capabilities, Fault, QueueOp, QueueReply};
 
-/// An operation under way.
+/// The future of an operation.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What a subscription brings, one after the other.
+/// The stream of a subscription.
 pub type BoxStream<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 
 /// A queue backend.
 ///
 /// # Contract
 ///
-/// * Each operation is answered by the reply that its [`QueueOp`] names, or by a [`Fault`] whose
-///   kind says whether it may have had an effect all the same.
-/// * A message that a reserve has brought is given to nobody else until its lease ends, and is ready
-///   again then. Only its [`Receipt`] touches, releases or deletes it.
-/// * Dropping the future of an operation cancels it. Whether it has had its effect is then unknown,
-///   unless [`takes_back_reserves`](Capabilities::takes_back_reserves) says otherwise.
-/// * An operation takes no longer than [`QueueOp::time_limit`].
-/// * A post creates a queue that is missing. A worker that is told that there is none
-///   ([`NoQueue`](crate::queue::FaultKind::NoQueue)) creates it with [`QueueOp::CreateQueue`]; a backend
-///   whose queues need not be created answers a reserve with no messages.
-/// * `Debug` shows no secret: that of an `Ivy` shows that of its queue.
+/// * Each operation completes with the reply that its [`QueueOp`] names, or with a [`Fault`] whose
+///   kind tells whether it may have had an effect.
+/// * A reserved message is delivered to nobody else until its lease ends, and is ready again then.
+///   Only its [`Receipt`] touches, releases or deletes it.
+/// * Dropping the future of an operation cancels it. Whether it has had an effect is then unknown,
+///   unless [`takes_back_reserves`](Capabilities::takes_back_reserves) is set.
+/// * An operation takes at most [`QueueOp::time_limit`].
+/// * A post creates a missing queue. A worker creates a missing queue with [`QueueOp::CreateQueue`]
+///   when a reserve fails with [`NoQueue`](crate::queue::FaultKind::NoQueue); a backend whose
+///   queues need not be created replies with no messages instead.
+/// * `Debug` shows no secret, because the `Debug` of an `Ivy` includes that of its queue.
 pub trait Queue: fmt::Debug + Send + Sync + 'static {
-    /// What the backend can do. The machines ask once, when they are made.
+    /// What the backend supports. Read once, when a machine is created.
     fn capabilities(&self) -> Capabilities;
 
-    /// Carries out an operation. Nothing happens before the future is polled.
+    /// Executes an operation. Nothing happens before the future is polled.
     fn execute(&self, op: QueueOp) -> BoxFuture<Result<QueueReply, Fault>>;
 
-    /// What the backend reports by itself, if it does. Asked for once, when the first worker starts,
-    /// and polled for as long as there may be workers, at some hundred thousand events a second at most.
+    /// The events that the backend reports by itself, if it does. Called once, when the first
+    /// worker starts, and polled for as long as there may be workers, at a few hundred thousand
+    /// events per second at most.
     fn watch(&self) -> Option<BoxStream<QueueEvent>> {
         None
     }
 }
 
-/// What a queue backend reports by itself.
+/// An event that a queue backend reports by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueueEvent {
-    /// There may be a message in this queue: a worker that rests since the queue was empty asks at once.
+    /// There may be a message in this queue: a worker that pauses after an empty reserve reserves
+    /// immediately.
     Wake(QueueName),
-    /// The leases of these receipts have ended before their time, with the connection that they were
-    /// bound to for instance. The messages may be with other workers already.
+    /// The leases of these receipts ended early, for example with the connection that they were
+    /// bound to. Other workers may have the messages already.
     LeasesLost(Vec<Receipt>),
 }
 
-/// A notifier backend: it carries results to their callers, at most once and best effort.
+/// A notifier backend: carries results to their callers, at most once and best effort.
 pub trait Notifier: fmt::Debug + Send + Sync + 'static {
-    /// Publishes, and returns how many subscribers were reached. It answers within some seconds also
-    /// where its server does not: a worker has a limited number of notices under way at a time.
+    /// Publishes, and returns the number of subscribers reached. It must complete within some
+    /// seconds even if its server does not respond, because a worker has a limited number of
+    /// notices in flight.
     fn publish(&self, publication: Publication) -> BoxFuture<Result<u64, NotifyFault>>;
 
-    /// Subscribes to these channels: first comes [`SubscriptionEvent::Subscribed`], then each notice, and the stream
-    /// ends after [`SubscriptionEvent::Lost`]. Nothing happens before it is polled, and dropping it ends the
-    /// subscription.
+    /// Subscribes to these channels. The stream yields [`SubscriptionEvent::Subscribed`], then each
+    /// notice, and ends after [`SubscriptionEvent::Lost`]. Nothing happens before it is polled, and
+    /// dropping it ends the subscription.
     fn subscribe(&self, channels: Vec<ChannelName>) -> BoxStream<SubscriptionEvent>;
 }
 
-/// What a subscription brings.
+/// An event of a subscription.
 #[derive(Debug)]
 pub enum SubscriptionEvent {
     /// All channels are subscribed to.
@@ -114,9 +117,9 @@ pub enum SubscriptionEvent {
     Notice {
         /// The channel that it arrived on.
         channel: ChannelName,
-        /// What was published.
+        /// The published bytes.
         payload: Vec<u8>,
     },
-    /// The subscription could not be made, or has ended.
+    /// The subscription failed or has ended.
     Lost(NotifyFault),
 }

@@ -1,18 +1,18 @@
-//! In which order, and when, the addresses of a host are tried.
+//! Decides when and in which order the addresses of a host are tried.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::time::Moment;
 
-/// How long connecting takes at most, TLS included, so that a host that does not answer is known to be
-/// unreachable before a request's own limit makes that a lost answer.
+/// The time limit for connecting, including TLS. It is shorter than a request's own limit, so that
+/// an unresponsive host counts as unreachable and not as a lost reply.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long after one address the next one is tried, while the former does not answer.
+/// The delay before the next address is tried while an attempt is still pending.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// A host as resolvers and TLS take it: an IPv6 address has brackets in a URL only.
+/// The host in the form that resolvers and TLS accept: an IPv6 address has brackets only in a URL.
 ///
 /// ```
 /// assert_eq!(ivy_proto::connect::without_brackets("[::1]"), "::1");
@@ -32,10 +32,10 @@ pub enum Family {
     V6,
 }
 
-/// A race between the addresses of a host, as RFC 8305 has it: one that does not answer delays the
-/// others by a quarter of a second, and one that fails not at all. Families alternate, since often
-/// all addresses of one are out of reach. The first connection wins, and all attempts share one
-/// limit.
+/// A race between the addresses of a host, as in RFC 8305: a pending attempt delays the next one by
+/// a quarter of a second, a failed one does not delay it. Address families alternate, because often
+/// all addresses of one family are unreachable. The first connection wins, and all attempts share
+/// one time limit.
 ///
 /// ```
 /// use ivy_proto::Moment;
@@ -51,32 +51,32 @@ pub enum Family {
 /// ```
 #[derive(Debug)]
 pub struct ConnectRace {
-    /// The addresses that were not tried yet.
+    /// The addresses not tried yet.
     waiting: VecDeque<usize>,
-    /// How many attempts are under way.
+    /// The number of attempts in flight.
     running: usize,
-    /// When the next address is tried; nothing if at once.
+    /// When to try the next address; `None` means immediately.
     next_at: Option<Moment>,
     until: Moment,
 }
 
-/// What to do next. Execute it, and ask again.
+/// The next step of the executor. Execute it, then call [`ConnectRace::next_step`] again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RaceStep {
-    /// Begin to connect to the address at this index. Report [`ConnectRace::failed`] if that fails.
+    /// Start to connect to the address at this index. Call [`ConnectRace::failed`] if that fails.
     /// Once it is connected, the race is over: abandon the other attempts.
     Start(usize),
     /// Wait for an attempt to end, at most until this moment.
     Wait(Moment),
     /// All attempts have failed.
     Failed,
-    /// The limit is over.
+    /// The time limit has passed.
     TimedOut,
 }
 
 impl ConnectRace {
-    /// A race between addresses of these families, in the order in which they were resolved, which
-    /// is over at `until`.
+    /// Starts a race between addresses of these families, in the order in which they were resolved.
+    /// It ends at `until`.
     #[must_use]
     pub fn new(families: impl IntoIterator<Item = Family>, until: Moment) -> Self {
         ConnectRace { waiting: alternating(families), running: 0, next_at: None, until }
@@ -100,14 +100,14 @@ impl ConnectRace {
         RaceStep::Wait(next_at.map_or(self.until, |at| at.min(self.until)))
     }
 
-    /// An attempt has failed: the next address is tried at once.
+    /// Reports that an attempt failed: the next address is tried immediately.
     pub fn failed(&mut self) {
         self.running = self.running.saturating_sub(1);
         self.next_at = None;
     }
 }
 
-/// The indices of the addresses, with the families in turns, that of the first address first.
+/// The indices of the addresses with alternating families, starting with the first address.
 fn alternating(families: impl IntoIterator<Item = Family>) -> VecDeque<usize> {
     let (mut first, mut second) = (VecDeque::new(), VecDeque::new());
     let mut first_family = None;
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_does_not_answer_delays_the_next_by_a_quarter_of_a_second() {
+    fn an_unresponsive_address_delays_the_next_by_a_quarter_of_a_second() {
         let mut race = race(&[V4, V4, V4]);
         for (index, start) in [(0, 0), (1, 250), (2, 500)] {
             assert_eq!(race.next_step(at(start)), RaceStep::Start(index));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_final_only_when_no_attempt_is_left() {
+    fn the_race_fails_only_when_no_attempt_is_left() {
         let mut race = race(&[V4, V4]);
         race.next_step(at(0));
         race.next_step(at(250));

@@ -1,4 +1,4 @@
-//! What can go wrong, as an application sees it: the texts and kinds that all adapters share.
+//! Errors as an application sees them: the texts and kinds that all adapters share.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,72 +10,71 @@ use crate::task::{InvalidCall, TaskFailure, TaskHeld, UnwritableArgs};
 use crate::text::TypeName;
 use crate::wire::MAX_DEPTH;
 
-/// What kind of error it is.
+/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// An address, key, name or setting is wrong.
     Config,
-    /// The task's arguments cannot be written as JSON, or are not a list.
+    /// The arguments cannot be written as JSON, or are not a list.
     BadArgs,
-    /// The task was surely not sent. It can be called again.
+    /// The task was certainly not sent. It can be called again.
     NotSent,
-    /// The task may or may not have been sent: an answer was lost, and no second copy is allowed, or
-    /// the tries have come to an end.
+    /// The task may or may not have been sent: a reply was lost, and the task must not be sent
+    /// twice or its retries are exhausted.
     Unknown,
-    /// The queue refused the task, or no task may have its name.
+    /// The queue refused the task, or the task's name is invalid.
     Refused,
     /// The task's message is too large.
     TooLarge,
-    /// An argument of the task is nested deeper than a worker could read it.
+    /// An argument of the task is nested more deeply than a worker can read.
     TooDeep,
-    /// Too many calls wait to be sent, or too many handles for results.
+    /// Too many calls wait to be sent, or too many handles wait for results.
     Full,
-    /// There is no notifier that could bring the result.
+    /// There is no notifier to receive the result.
     NoNotifier,
-    /// The notifier cannot be reached. Nothing was sent.
+    /// The notifier is unreachable. Nothing was sent.
     NotifierUnavailable,
-    /// No result has come in the given time. It may still come.
+    /// No result arrived in time. It may still arrive.
     TimedOut,
-    /// The task failed for good, and is kept in the dead-letter queue.
+    /// The task failed permanently. Its message is in the dead-letter queue.
     Failed,
-    /// The task is done, but its result was too large to be brought here.
+    /// The task is done, but its result was too large for a notice.
     ResultTooLarge,
-    /// The task is done, but its result is nested too deep to be brought here.
+    /// The task is done, but its result was nested too deeply for a notice.
     ResultTooDeep,
-    /// The task is done, but its result is not of the type that the task promises.
+    /// The task is done, but its result is not of the type that the task declares.
     BadResult,
     /// A request to the queue failed.
     Queue,
-    /// A handler waited for a result, and its worker drains.
+    /// A handler waited for a result while its worker was draining.
     Draining,
-    /// What carries ivy out has ended, or is in the process from which this one was forked.
+    /// The runtime or process of this instance has ended.
     Stopped,
 }
 
-/// Why something that an application asked for was not done, and what to do about it. Holds no
-/// secret and no payload.
+/// Why an operation failed, and what to do about it. Contains no secret and no payload.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Cause {
     /// An address, key, name or setting is wrong.
     #[error("{0}")]
     Config(Box<dyn Error + Send + Sync>),
-    /// The arguments have no form in JSON.
-    #[error("{0}; keep to values that JSON has")]
+    /// The arguments cannot be represented in JSON.
+    #[error("{0}; use only values that JSON can represent")]
     BadArgs(UnwritableArgs),
-    /// The call was not sent, or not surely.
+    /// The call was not sent, or possibly not sent.
     #[error("{0}")]
     Send(SendError),
-    /// No result has come.
+    /// No result arrived.
     #[error("no result within {after:?}; {}", why_none(.held.as_deref()))]
     TimedOut {
-        /// How long it was waited for.
+        /// How long the caller waited.
         after: Duration,
-        /// Why a worker gave the task's message back meanwhile, if one said so.
+        /// Why a worker released the task's message meanwhile, if one reported it.
         held: Option<Arc<TaskHeld>>,
     },
-    /// The task failed for good.
+    /// The task failed permanently.
     #[error("{0}")]
     Failed(TaskFailure),
     /// The result did not fit into a notice.
@@ -83,50 +82,48 @@ pub enum Cause {
         "the task is done, but its result does not fit into a notice of 1 MiB; return a reference to the data instead"
     )]
     ResultTooLarge,
-    /// The result was nested deeper than a value may be.
+    /// The result was nested more deeply than the limit.
     #[error(
-        "the task is done, but its result is nested more than {MAX_DEPTH} levels deep, which is the limit; return flatter data, or a reference to it"
+        "the task is done, but its result is nested more than {MAX_DEPTH} levels deep; return flatter data, or a reference to it"
     )]
     ResultTooDeep,
-    /// The result is not what the caller expects.
+    /// The result is not of the type that the caller expects.
     #[error(
-        "the task is done, but its result is not a {} (from its character {column}); check that producer and worker share one contract",
+        "the task is done, but its result is not a {} (at character {column}); check that producer and worker share one contract",
         TypeName(.expected)
     )]
     BadResult {
         /// The type that the caller expects.
         expected: &'static str,
-        /// Where in the result it is wrong, in bytes.
+        /// The offset of the mismatch in the result, in bytes.
         column: usize,
     },
     /// A request to the queue failed.
     #[error("{0}")]
     Queue(Fault),
-    /// What carries ivy out has ended.
-    #[error(
-        "ivy has stopped, since the runtime or the thread that it ran in has ended; make a new Ivy in the one that runs now"
-    )]
+    /// The runtime of this instance has ended.
+    #[error("ivy stopped because its runtime or thread ended; create a new Ivy in the current one")]
     Stopped,
-    /// The wait of a handler was ended, since its worker drains.
+    /// A handler's wait ended because its worker is draining.
     #[error(
-        "the worker drains, and its handlers wait for no result any more; return this error, and the task runs again elsewhere, without an attempt less"
+        "the worker is draining, so its handlers cannot wait for results; return this error, and the task runs again elsewhere without losing an attempt"
     )]
     Draining,
-    /// It was used in the process from which this one was forked.
+    /// The instance was used in the process from which this one was forked.
     #[error(
-        "this Ivy was used before the process was forked, and its threads and connections are those of the parent; make an Ivy in each child, or fork before its first use"
+        "this Ivy was used before the process was forked, so its threads and connections belong to the parent; create an Ivy in each child, or fork before its first use"
     )]
     Forked,
 }
 
 impl Cause {
-    /// A cause in the configuration.
+    /// Wraps a configuration error.
     #[must_use]
     pub fn config(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Cause::Config(error.into())
     }
 
-    /// What kind of error it is.
+    /// The kind of this error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -160,11 +157,11 @@ impl Cause {
     }
 }
 
-/// What is known of a result that has not come.
+/// Explains why there is no result yet.
 fn why_none(held: Option<&TaskHeld>) -> String {
     match held {
-        Some(held) => format!("{held}; the result may still come: wait again"),
-        None => "it may still come: wait again, and see whether a worker serves the queue, and uses the same notifier, channel name and keys, and in its log whether the task fails and is tried again".to_owned(),
+        Some(held) => format!("{held}; the result may still arrive: wait again"),
+        None => "it may still arrive: wait again, check that a worker serves the queue and uses the same notifier, channel name and keys, and look in its log whether the task fails and is retried".to_owned(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What happened: the stream that an application can watch, and the log is written from.
+//! Events: the stream that applications subscribe to and the log is written from.
 
 mod limit;
 mod text;
@@ -15,7 +15,7 @@ use crate::task::{TaskError, TaskHeld, TaskStatus};
 use crate::text::Escaped;
 use crate::wire::DeadLetterReason;
 
-/// A scheduled task, as events name it.
+/// A scheduled task, as named in events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskRef {
     /// The task's id.
@@ -26,71 +26,70 @@ pub struct TaskRef {
     pub queue: QueueName,
 }
 
-/// Something that happened in a producer or a worker. Holds no payload and no secret, but for what a
-/// handler says of its failure. Its `Display` text is for people, as it stands in the log.
+/// An event of a producer or a worker. It contains no payload and no secret, except in the error
+/// message of a handler. The `Display` text is the line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The queue has accepted a task.
+    /// The queue accepted a task.
     TaskSent {
         /// The task.
         task: TaskRef,
         /// Its message.
         message: MessageId,
     },
-    /// A post whose answer was lost is sent again, so that two copies may exist.
+    /// A task is posted again because the reply to its post was lost, so two copies may exist.
     Resent {
         /// The task.
         task: TaskRef,
-        /// How often it was sent before.
+        /// How often it was posted before.
         tries: u32,
     },
     /// A task could not be sent.
     SendFailed {
         /// The task.
         task: TaskRef,
-        /// Why.
+        /// The cause.
         fault: Fault,
     },
-    /// The worker has reserved a message.
+    /// The worker reserved a message.
     MessageRetrieved {
         /// The physical queue.
         queue: QueueName,
         /// The message.
         message: MessageId,
-        /// How often it was delivered so far, this time included: at most, since some queues count
-        /// renewals and releases too. 1 where the queue does not tell.
+        /// The number of deliveries so far, including this one. An upper bound, because some queues
+        /// count renewals and releases too. 1 if the queue does not report it.
         deliveries: u32,
     },
-    /// A handler has returned, or was stopped. Told once for each run, also if its message was lost
-    /// meanwhile, so that its outcome does not count. A handler that does not stop counts as
-    /// stopped when its worker ends.
+    /// A handler returned or was stopped. Reported once per run, even if the message was lost
+    /// meanwhile and the outcome does not count. A handler that does not stop counts as stopped
+    /// when its worker ends.
     TaskExecuted {
         /// The task.
         task: TaskRef,
-        /// Which attempt it was, from 1.
+        /// The number of the attempt, from 1.
         attempt: u32,
-        /// How long it took.
+        /// The duration of the run.
         took: Duration,
         /// The error, if it failed.
         error: Option<TaskError>,
     },
-    /// A failed task will be tried again.
+    /// A failed task will be retried.
     Retried {
         /// The task.
         task: TaskRef,
-        /// Which attempt comes next, from 2.
+        /// The number of the next attempt, from 2.
         attempt: u32,
-        /// How long the queue is asked to hold it back. A queue that counts in whole seconds rounds
-        /// up.
+        /// The delay requested from the queue. A queue that counts whole seconds rounds up.
         delay: Duration,
     },
-    /// A task that is delivered again is posted anew before it is run, with the number of its lost
-    /// deliveries, since the queue's count includes renewals.
+    /// A redelivered task is posted anew with the number of its lost deliveries before it runs,
+    /// because the queue's own count includes renewals.
     Replaced {
         /// The task.
         task: TaskRef,
-        /// How many deliveries of this attempt were lost.
+        /// The number of lost deliveries of this attempt.
         lost: u32,
     },
     /// A finished task's message was deleted.
@@ -98,174 +97,179 @@ pub enum Event {
         /// The task.
         task: TaskRef,
     },
-    /// A message was put aside in the dead-letter queue.
+    /// A message was moved to the dead-letter queue.
     DeadLettered {
-        /// The physical queue that it came from.
+        /// The physical queue that the message came from.
         queue: QueueName,
         /// The message.
         message: MessageId,
-        /// The task, where the message told it.
+        /// The task, if the message names it.
         task: Option<TaskRef>,
-        /// Why.
+        /// The cause.
         reason: DeadLetterReason,
-        /// What went wrong, in the words that the caller is told: of the handler, if it failed.
+        /// What went wrong, as reported to the caller. If the handler failed, this is its error
+        /// message.
         detail: String,
-        /// How often the handler was run to an end.
+        /// The number of runs that ended.
         attempts: u32,
-        /// How many of its deliveries were lost, as far as is known: their worker crashed, or their
-        /// lease ended. Renewals and releases on purpose do not count.
+        /// The known number of lost deliveries, whose worker crashed or whose lease ended. Renewals
+        /// and deliberate releases do not count.
         lost: u32,
     },
-    /// A message could not be put aside, and was given back with the longest delay.
+    /// A message could not be moved to the dead-letter queue and was released with the longest
+    /// delay.
     DeadLetterRefused {
-        /// The physical queue that it came from.
+        /// The physical queue that the message came from.
         queue: QueueName,
         /// The message.
         message: MessageId,
-        /// Why it was to be put aside.
+        /// Why it was to be dead-lettered.
         reason: DeadLetterReason,
-        /// Why the copy was refused.
+        /// Why the queue refused the copy.
         fault: Fault,
     },
-    /// A message that this worker cannot handle yet was given back.
+    /// A message was released because this worker cannot handle it now.
     Released {
         /// The physical queue.
         queue: QueueName,
         /// The message.
         message: MessageId,
-        /// The task, where the message told it.
+        /// The task, if the message names it.
         task: Option<TaskRef>,
-        /// Why.
+        /// The cause.
         reason: ReleaseReason,
-        /// What of it this worker cannot handle, in words that hold none of its arguments, if that is
-        /// why.
+        /// The part of the message that this worker cannot handle, without its arguments, if that
+        /// is the cause.
         detail: Option<String>,
-        /// How long the queue holds it back.
+        /// How long the queue withholds the message.
         delay: Duration,
     },
-    /// A message's reservation was lost: it may be running elsewhere now.
+    /// A lease was lost: the message may be running elsewhere.
     LeaseLost {
         /// The physical queue.
         queue: QueueName,
         /// The message.
         message: MessageId,
     },
-    /// The worker was woken so late, while it held messages, that their leases may have ended
-    /// unrenewed: something blocks the threads that it runs on. Reported once a minute at most.
+    /// The worker was woken so late that leases of its messages may have ended unrenewed: something
+    /// blocks its threads. Reported at most once a minute.
     WokenLate {
-        /// How late.
+        /// The lateness.
         late: Duration,
-        /// The shortest lease that it held.
+        /// The shortest lease that the worker held.
         lease: Duration,
-        /// How many messages it held.
+        /// The number of messages that the worker held.
         held: usize,
     },
-    /// Every slot of the worker is taken by a handler that waits for the result of a task which this
-    /// worker would run itself, so nothing moves until a wait ends. Reported after five seconds, and once
-    /// a minute at most.
+    /// Every slot of the worker is occupied by a handler that waits for the result of a task which
+    /// only this worker would run, so nothing progresses until a wait ends. Reported after five
+    /// seconds, and at most once a minute.
     SlotsWait {
-        /// How many slots are taken so.
+        /// The number of occupied slots.
         slots: usize,
-        /// Some of the waits, three at most.
+        /// At most three of the waits.
         waits: Vec<NestedWait>,
-        /// For how long all slots have been taken so.
+        /// How long all slots have been occupied.
         lasting: Duration,
     },
-    /// A message that this worker has done already came again, and was deleted without being run.
+    /// A message that this worker already completed was delivered again, and was deleted without
+    /// being run.
     Replayed {
         /// The physical queue.
         queue: QueueName,
         /// The message.
         message: MessageId,
     },
-    /// A peer that has the key has sealed something that cannot be: its program is at fault.
+    /// A peer holding the key sent an invalid sealed message. Its program needs a fix.
     PeerFault {
         /// The physical queue.
         queue: QueueName,
         /// The message.
         message: MessageId,
     },
-    /// More frames that are not authenticated have failed to open than honest peers send: the queue
-    /// is left alone for a while, so that nobody learns what is inside by trying.
+    /// More unauthenticated frames failed to open than valid peers send. The worker pauses the
+    /// queue, so that an attacker cannot use it as a decryption oracle.
     OpeningsFailed {
         /// The physical queue.
         queue: QueueName,
     },
-    /// The queue carries tasks of another program, and none of this worker's own within the last
-    /// minute. Told once for each queue. The worker leaves the queue to others for a while whenever
-    /// it meets such a task.
+    /// The queue carries tasks of another program, and had none of this worker's own within the
+    /// last minute. Reported once per queue. The worker yields the queue to other workers for a
+    /// while whenever it receives such a task.
     QueueShared {
         /// The physical queue.
         queue: QueueName,
         /// A task on it that this worker has no handler for.
         task: TaskName,
     },
-    /// Entries of a queue's answer without id or reservation were passed over.
+    /// Entries in a queue's reply had no id or reservation and were ignored.
     UnusableMessages {
         /// The physical queue.
         queue: QueueName,
-        /// How many.
+        /// The number of entries.
         count: usize,
     },
-    /// A message's id was seen before, on other bytes: the queue gave one id to two messages, or
-    /// somebody has changed one on its way. Both are handled, each for itself. The last 1024
-    /// messages are remembered.
+    /// The id of a message was seen before with other bytes: the queue assigned one id to two
+    /// messages, or a message was altered in flight. Both are handled independently. The worker
+    /// remembers the last 1024 messages.
     IdReused {
         /// The physical queue.
         queue: QueueName,
         /// The id.
         message: MessageId,
     },
-    /// An answer of the queue's server was not quite what it should be, and was believed. Told in
-    /// the events of the whole program only, not in those of one worker.
+    /// The queue's server sent an unexpected response, which was accepted. Appears only in the
+    /// events of the whole program, not in those of a worker.
     OddAnswer {
-        /// The physical queue, if the request was about one.
+        /// The physical queue, if the request concerned one.
         queue: Option<QueueName>,
-        /// What is odd about it.
+        /// What was unexpected.
         oddity: Oddity,
     },
     /// A notice was published.
     ResultSent {
         /// The task.
         task: TaskRef,
-        /// Whether it tells of a success.
+        /// Whether the notice reports a success.
         succeeded: bool,
-        /// How many subscribers heard it. Zero: the caller has gone, or listens elsewhere.
+        /// How many subscribers received it. Zero: the caller has disconnected or listens on
+        /// another notifier.
         receivers: u64,
     },
     /// A notice was not published.
     NoticeDropped {
         /// The task.
         task: TaskRef,
-        /// Why.
+        /// The cause.
         reason: NoticeDropReason,
     },
-    /// A notice that is not for this producer, or not readable, was passed over.
+    /// A notice was ignored because it is invalid or addressed to another producer.
     NoticeIgnored,
-    /// The registered callback no longer waits for the result of this task: it was the oldest that
-    /// only a callback waited for, and another call needed its place.
+    /// The registered callback no longer waits for the result of this task: it was the oldest
+    /// result that only a callback waited for, and another call needed the slot.
     ResultGivenUp {
         /// The task.
         task: TaskRef,
-        /// The most results that may be waited for.
+        /// The limit of pending results.
         limit: usize,
     },
-    /// A notice was published that a task's message was given back, since it was not for this worker.
+    /// A notice was published that the worker released a task's message because it cannot handle
+    /// it.
     HeldSent {
         /// The task.
         task: TaskRef,
-        /// How many subscribers heard it.
+        /// How many subscribers received it.
         receivers: u64,
     },
-    /// A worker gave a task's message back, since it was not for that worker, and its caller goes on
-    /// waiting.
+    /// A worker released a task's message because it cannot handle it. The caller continues to
+    /// wait.
     CallerInformed {
         /// The task.
         task: TaskRef,
-        /// Why.
+        /// The cause.
         held: TaskHeld,
     },
-    /// A result has reached its caller.
+    /// A result reached its caller.
     CallerResumed {
         /// The task.
         task: TaskRef,
@@ -276,54 +280,54 @@ pub enum Event {
     QueueError {
         /// The physical queue.
         queue: QueueName,
-        /// Why.
+        /// The cause.
         fault: Fault,
     },
     /// The notifier failed.
     NotifierError {
-        /// Why.
+        /// The cause.
         fault: NotifyFault,
     },
-    /// The notifier does not know the user in its URL, and accepted the password alone.
+    /// The notifier rejected the user name in its URL and accepted the password alone.
     NotifierUserIgnored,
-    /// Something has been failing for a while; it is tried again for ever.
+    /// A part keeps failing. It is retried indefinitely.
     Degraded {
-        /// What.
+        /// The part that fails.
         part: Part,
-        /// Why, as far as its last failure tells.
+        /// The cause of the last failure.
         why: Trouble,
     },
-    /// What was failing works again.
+    /// A degraded part works again.
     Recovered {
-        /// What.
+        /// The part that recovered.
         part: Part,
     },
     /// Messages are reserved for a shorter time than the queue's documentation allows.
     ShortLease {
-        /// The shortest time for which they are.
+        /// The shortest lease observed.
         lease: Duration,
-        /// The shortest that is documented.
+        /// The shortest lease documented.
         documented: Duration,
     },
-    /// The clock of this machine shows a time that cannot be right, so that no task's deadline is
-    /// taken to have passed; set the clock.
+    /// The clock of this machine shows an implausible time, so no task's deadline is enforced until
+    /// the clock is set.
     ClockImplausible,
-    /// The clock of this machine was set, or the machine slept. Deadlines are judged by it as it is
-    /// now; a lease that it has left behind counts as lost.
+    /// The clock of this machine was set, or the machine slept. Deadlines follow the new time.
+    /// Leases that ended by it count as lost.
     ClockSet {
-        /// Whether it leapt forward.
+        /// Whether it jumped forward.
         forward: bool,
-        /// How far.
+        /// The size of the jump.
         by: Duration,
     },
-    /// Something about the queue's server endangers messages, or has damaged some: what, and what to do
-    /// about it, in the words of the queue's backend. Told in the events of the whole program only, not
-    /// in those of one worker.
+    /// A problem of the queue's server endangers messages, or has damaged some. Appears only in the
+    /// events of the whole program, not in those of a worker.
     QueueServerWarning {
-        /// The words. They hold no secret.
+        /// The problem and what to do about it, as the queue's backend describes it. Contains no
+        /// secret.
         warning: String,
     },
-    /// The queue's server would move messages by itself, without a reason.
+    /// The queue's server has its own dead-letter rule, which records no reason.
     ServerSideDeadLetter {
         /// The physical queue.
         queue: QueueName,
@@ -335,7 +339,7 @@ pub enum Event {
 pub struct NestedWait {
     /// The task whose handler waits.
     pub task: TaskRef,
-    /// The task that it waits for.
+    /// The task it waits for.
     pub waits_for: TaskRef,
 }
 
@@ -345,23 +349,23 @@ pub struct NestedWait {
 pub enum Part {
     /// Requests to this queue fail.
     Queue(QueueName),
-    /// One message after the other on this queue cannot be handled: the worker may lack a key. It
-    /// rests, and puts nothing aside meanwhile.
+    /// Many messages in a row on this queue cannot be handled: the worker may lack a key. It pauses
+    /// the queue and dead-letters nothing meanwhile.
     Messages(QueueName),
-    /// One message after the other of this task cannot be handled: the worker may lack its handler, or
-    /// have one of another version. The others of the queue are handled as before. Messages of the
-    /// task are given back for the longest time, and none of them is dead-lettered.
+    /// Many messages in a row of this task cannot be handled: the worker may lack its handler, or
+    /// have one of another version. Messages of the task are released with the longest delay, and
+    /// none is dead-lettered. Other messages of the queue are handled as usual.
     Task {
         /// The task's name.
         task: TaskName,
         /// The physical queue.
         queue: QueueName,
     },
-    /// The notifier cannot be reached.
+    /// The notifier is unreachable.
     Notifier,
 }
 
-/// Why something is degraded.
+/// Why a part is degraded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Trouble {
@@ -371,54 +375,54 @@ pub enum Trouble {
     /// The notifier fails.
     #[error("{0}")]
     Notifier(NotifyFault),
-    /// There is no notifier, and a caller waits for a result.
+    /// A caller waits for a result, and there is no notifier.
     #[error("a caller waits for a result, and this worker has no notifier; set IVY_NOTIFIER_URL")]
     NoNotifier,
     /// Messages cannot be handled here.
-    #[error("many of them in a row cannot be handled here ({}); {}", .0, what_to_check(*.0))]
+    #[error("many in a row cannot be handled here ({}); {}", .0, what_to_check(*.0))]
     Messages(DeadLetterReason),
     /// Messages of a task cannot be handled here.
     #[error(
-        "many of them in a row cannot be handled here ({reason}): {}; they are given back for a worker of the version that can", Escaped(.detail)
+        "many in a row cannot be handled here ({reason}): {}; they are released for a worker of a matching version", Escaped(.detail)
     )]
     Task {
-        /// Why.
+        /// The cause.
         reason: DeadLetterReason,
-        /// What does not fit.
+        /// The mismatch.
         detail: String,
     },
 }
 
-/// What to look at where one message after the other is not accepted for this reason.
+/// The remedy to suggest when many messages in a row fail for this reason.
 fn what_to_check(reason: DeadLetterReason) -> &'static str {
     if reason.follows_from_the_time() {
-        "the clock of this machine may be wrong, or those of the callers; check and set them"
+        "the clock of this machine or of the callers may be wrong; check and set them"
     } else {
         "check this worker's handlers and encryption key"
     }
 }
 
-/// Why a message was given back.
+/// Why a message was released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReleaseReason {
     /// Another worker may be able to handle it.
     Undecided(DeadLetterReason),
-    /// The handler failed, and will be tried again.
+    /// The handler failed, and the task will be retried.
     Retry,
     /// The worker is draining.
     Drain,
     /// The worker is paused.
     Paused,
-    /// Too little was left of its lease to start its handler.
+    /// Its remaining lease was too short to start the handler.
     LeaseTooShort,
-    /// The queue answered with more messages than there is room for.
+    /// The queue returned more messages than there was room for.
     NoRoom,
-    /// Its successor could not be posted.
+    /// The queue refused the message of its next attempt.
     SuccessorRefused,
-    /// It could not be put aside.
+    /// The queue refused its dead-letter copy.
     DeadLetterRefused,
-    /// The system gave no thread to run its handler in. The attempt does not count.
+    /// The system provided no thread to run the handler. The attempt does not count.
     NoThread,
 }
 
@@ -426,31 +430,32 @@ pub enum ReleaseReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoticeDropReason {
-    /// The message asks for a channel that is not one of this worker's prefix.
+    /// The message names a channel outside this worker's prefix.
     ForeignChannel,
     /// The notifier was unreachable for too long, or refused.
     NotifierFailed,
-    /// It was the oldest of more notices than are kept.
+    /// The buffer of notices was full, and this was the oldest.
     Overflow,
     /// The worker has no notifier.
     NoNotifier,
 }
 
-/// How loud an event is in the log.
+/// The log level of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// A state change.
     Debug,
-    /// Something that somebody should look at.
+    /// A condition that an operator should look at.
     Warn,
 }
 
 impl Event {
-    /// The status that the task has by this event, where it changes it: so whoever watches can tell
-    /// where each task stands, in the words of [`TaskStatus`].
+    /// The status that the task has after this event, if the event changes it. A subscriber can
+    /// track each task's [`TaskStatus`] with it.
     ///
-    /// A worker's events tell of its side, a producer's of the two ends. A handler's start is not
-    /// told, as its end is: until then a retrieved task is running.
+    /// A worker's events cover the worker's side, a producer's events cover the call and its end.
+    /// There is no event for the start of a handler: a retrieved task counts as running until it
+    /// ends.
     ///
     /// ```
     /// use ivy_proto::event::{Event, TaskRef};
@@ -487,9 +492,9 @@ impl Event {
         }
     }
 
-    /// How loud the event is in the log: warn for lasting trouble, and for what is put aside or
-    /// waits for a worker that has its key or its handler; debug for everything else. How many
-    /// warnings that are alike are written is decided by a [`LogLimit`].
+    /// The log level: warn for lasting trouble and for messages that are dead-lettered or wait for
+    /// a worker with the right key or handler; debug for everything else. A [`LogLimit`] decides
+    /// how many similar warnings are written.
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
@@ -524,7 +529,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_whose_key_is_missing_is_logged_as_a_warning_and_a_retry_is_not() {
+    fn a_missing_key_is_a_warning_and_a_retry_is_not() {
         let released = |reason| {
             let queue = QueueName::new("testpackage").unwrap();
             let (message, delay) = (MessageId::new("7"), Duration::from_secs(5));

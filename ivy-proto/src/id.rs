@@ -1,4 +1,4 @@
-//! The identifiers of ivy: each a type of its own, so that none can stand in for another.
+//! The identifiers of ivy, each a type of its own, so that they cannot be confused.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Identifies a scheduled task from the call to its result, across retries and resends.
 ///
-/// 128 random bits, written as 22 characters of base64url. It travels in `options.ivy.id`.
+/// 128 random bits, written as 22 characters of base64url. Sent in `options.ivy.id`.
 ///
 /// ```
 /// use ivy_proto::TaskId;
@@ -24,7 +24,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub struct TaskId([u8; 16]);
 
 impl TaskId {
-    /// The id made of sixteen random bytes.
+    /// Creates the id from sixteen random bytes.
     #[must_use]
     pub const fn from_random(bytes: [u8; 16]) -> Self {
         TaskId(bytes)
@@ -33,7 +33,7 @@ impl TaskId {
     /// The length of its text.
     pub(crate) const ENCODED: usize = 22;
 
-    /// Its text, written into this room.
+    /// Writes the text into `room`.
     pub(crate) fn encoded(self, room: &mut [u8; TaskId::ENCODED]) -> &str {
         URL_SAFE_NO_PAD.encode_slice(self.0, room).expect("16 bytes are 22 characters");
         std::str::from_utf8(room).expect("base64 is ASCII")
@@ -64,37 +64,37 @@ impl FromStr for TaskId {
         if text.len() != TaskId::ENCODED {
             return Err(InvalidTaskId);
         }
-        // The decoder wants room for whole groups of three bytes.
+        // The decoder requires room for whole groups of three bytes.
         let mut room = [0; 18];
         URL_SAFE_NO_PAD.decode_slice(text, &mut room).map_err(|_| InvalidTaskId)?;
         room.first_chunk().map(|bytes| TaskId(*bytes)).ok_or(InvalidTaskId)
     }
 }
 
-/// Identifies a message in its queue. The queue chooses it.
+/// Identifies a message in its queue. Assigned by the queue.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(IdText);
 
-/// Identifies one reservation of a message. The queue chooses it, and replaces it at each touch.
+/// Identifies one reservation of a message. Assigned by the queue, and replaced by each touch.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReservationId(IdText);
 
 macro_rules! text_id {
     ($name:ident) => {
         impl $name {
-            /// The id with this text.
+            /// Creates an id from its text.
             #[must_use]
             pub fn new(text: impl AsRef<str>) -> Self {
                 $name(IdText::new(text.as_ref()))
             }
 
-            /// The id's text, as the queue wrote it.
+            /// The id's text, as the queue sent it.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                std::str::from_utf8(self.as_bytes()).expect("it was made of a text")
+                std::str::from_utf8(self.as_bytes()).expect("created from a str")
             }
 
-            /// The bytes of that text.
+            /// The bytes of the text.
             #[must_use]
             pub fn as_bytes(&self) -> &[u8] {
                 self.0.as_bytes()
@@ -118,8 +118,8 @@ macro_rules! text_id {
 text_id!(MessageId);
 text_id!(ReservationId);
 
-/// The text of an id. A message brings two, and most servers' are short, so they are kept in place
-/// instead of being allocated.
+/// The text of an id. Each message has two, and those of most servers are short, so short ones are
+/// stored inline without an allocation.
 #[derive(Clone)]
 enum IdText {
     Short { length: u8, bytes: [u8; IdText::SHORT] },
@@ -127,8 +127,8 @@ enum IdText {
 }
 
 impl IdText {
-    /// The length of 128 bits in hexadecimal, as reservations of the [`broker`](crate::broker) have.
-    /// Its messages have shorter ids.
+    /// The length of 128 bits in hexadecimal, the form of the [`broker`](crate::broker)'s
+    /// reservations. Its message ids are shorter.
     const SHORT: usize = 32;
 
     fn new(text: &str) -> Self {
@@ -176,10 +176,10 @@ impl Hash for IdText {
     }
 }
 
-/// What proves that a message is reserved by its holder: needed to delete, touch or release it.
+/// Proof that a message is reserved: required to delete, touch or release it.
 ///
-/// Only a reservation gives one, and each touch replaces it, so a message that was never reserved
-/// cannot be deleted by mistake.
+/// Only a reservation returns a receipt, and each touch replaces it, so a message that was never
+/// reserved cannot be deleted by mistake.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Receipt {
     /// The reserved message.
@@ -188,15 +188,15 @@ pub struct Receipt {
     pub reservation: ReservationId,
 }
 
-/// Names a command that a machine gave, so that its answer finds the way back.
+/// Identifies an operation that a machine requested, to match its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OpId(u64);
 
-/// Names one run of a handler in one worker.
+/// Identifies one run of a handler in a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(u64);
 
-/// Hands out numbered ids, each once.
+/// Generates consecutive ids.
 #[derive(Debug, Default)]
 pub(crate) struct IdGenerator(u64);
 
@@ -223,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ids_are_compared_as_their_texts_are(one in "[ab\0ä]{0,40}", other in "[ab\0ä]{0,40}") {
+        fn ids_compare_like_their_texts(one in "[ab\0ä]{0,40}", other in "[ab\0ä]{0,40}") {
             let ids = [&one, &other].map(MessageId::new);
             prop_assert_eq!([ids[0].as_str(), ids[1].as_str()], [&*one, &*other]);
             prop_assert_eq!(ids[0].cmp(&ids[1]), one.cmp(&other));

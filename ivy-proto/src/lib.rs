@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_can_be_handed_to_another_thread_and_shared() {
+    fn public_types_are_send_and_sync() {
         fn check<T: Send + Sync + 'static>() {}
         check::<broker::Broker>();
         check::<producer::Producer>();

@@ -1,25 +1,25 @@
-//! The driver's own mistakes.
+//! Errors of the driver.
 
 use crate::broker::RequestId;
 use crate::id::{JobId, OpId};
 
-/// A machine was driven wrongly. Nothing was changed; the driver has a bug.
+/// The driver broke the contract of a machine. Nothing was changed; the driver has a bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// No such operation is waiting for an answer.
-    #[error("operation {0:?} is not waiting for an answer")]
+    /// No such operation waits for a reply.
+    #[error("operation {0:?} is not waiting for a reply")]
     UnknownOp(OpId),
-    /// The answer does not fit the operation.
-    #[error("the answer to operation {0:?} is one to another kind of operation")]
+    /// The reply is of another kind than the operation.
+    #[error("the reply to operation {0:?} is of another kind than the operation")]
     WrongReply(OpId),
     /// No such job is running.
     #[error("job {0:?} is not running")]
     UnknownJob(JobId),
-    /// A request of this id is still waiting for its answer.
-    #[error("request {0:?} is still waiting for its answer, so its id cannot be used again")]
+    /// A request with this id is still waiting for its reply.
+    #[error("request {0:?} is still waiting for its reply, so its id cannot be reused")]
     RequestInUse(RequestId),
     /// The machine has finished.
-    #[error("the machine has finished and takes no more input")]
+    #[error("the machine has finished and accepts no more input")]
     Finished,
 }

@@ -1,4 +1,4 @@
-//! Names: of queues, tasks and notification channels, each checked once, when it is made.
+//! Names of queues, tasks and notification channels, validated on creation.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -9,7 +9,7 @@ use crate::text::{Escaped, is_plain, is_printable};
 /// The longest name, in bytes.
 const LONGEST: usize = 255;
 
-/// Why a text cannot be a name. Says what is wrong with it, never repeats it.
+/// Why a text is not a valid name. Describes the problem without repeating the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidName {
@@ -19,12 +19,12 @@ pub enum InvalidName {
     /// The text is longer than 255 bytes.
     #[error("a name must be at most 255 bytes long, and this one has {0}")]
     TooLong(usize),
-    /// The text holds a control character, or one that changes the direction of writing.
-    #[error("a name must not hold control characters; there is one at byte {0}")]
+    /// The text contains a control character, or one that changes the direction of writing.
+    #[error("a name must not contain control characters; there is one at byte {0}")]
     ControlCharacter(usize),
 }
 
-/// Whether a text can be a name.
+/// Whether a text is a valid name.
 pub(crate) fn is_name(text: &str) -> bool {
     check(text).is_ok()
 }
@@ -52,10 +52,10 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks the text and makes it a name.
+            /// Validates the text.
             ///
             /// # Errors
-            /// If the text is empty, longer than 255 bytes, or holds a control character.
+            /// If the text is empty, longer than 255 bytes, or contains a control character.
             pub fn new(text: &str) -> Result<Self, InvalidName> {
                 check(text)?;
                 Ok($name(text.into()))
@@ -99,13 +99,13 @@ macro_rules! name {
 name! {
     /// Names a queue inside a queue backend.
     ///
-    /// The queue that a message is really posted to is the *physical* queue: the task's route, or
-    /// else its queue, with a suffix for priorities above 0 (see [`QueueName::with_priority`]).
+    /// Messages are posted to the *physical* queue: the task's route, or else its queue, with a
+    /// suffix for priorities above 0 (see [`QueueName::with_priority`]).
     QueueName
 }
 
 name! {
-    /// Names a task, the same on the producer and on the worker.
+    /// Names a task. Producer and worker use the same name.
     TaskName
 }
 
@@ -114,46 +114,45 @@ name! {
     ChannelName
 }
 
-/// How many characters of base64url name a reply channel below its prefix.
+/// The number of base64url characters that follow the prefix in the name of a reply channel.
 const REPLY_NAME: usize = 22;
 
 impl ChannelName {
-    /// Whether a producer listens here alone, as the form of the name says: `<prefix>.r.` and 22
-    /// characters of base64url.
+    /// Whether this is the private channel of one producer, `<prefix>.r.` and 22 characters of
+    /// base64url.
     #[must_use]
     pub fn is_reply_channel(&self) -> bool {
         self.reply_prefix().is_some()
     }
 
-    /// The prefix of the name of a reply channel; nothing for another channel.
+    /// The prefix of a reply channel; `None` for another channel.
     #[must_use]
     pub fn reply_prefix(&self) -> Option<&str> {
         ChannelName::reply_prefix_in(&self.0)
     }
 
-    /// The same of a text that need not be the name of a channel.
+    /// Like [`reply_prefix`](Self::reply_prefix), for a text that need not be a valid channel name.
     pub(crate) fn reply_prefix_in(text: &str) -> Option<&str> {
         let (prefix, name) = text.split_at_checked(text.len().checked_sub(REPLY_NAME)?)?;
         let of_base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         prefix.strip_suffix(".r.").filter(|_| name.bytes().all(of_base64url))
     }
 
-    /// The name that this text is, which is shared and not copied.
+    /// Creates the name without copying the text.
     pub(crate) fn shared(text: Arc<str>) -> Result<Self, InvalidName> {
         check(&text)?;
         Ok(ChannelName(text))
     }
 
-    /// The name's text, shared and not copied.
+    /// The name's text, shared rather than copied.
     pub(crate) fn to_shared(&self) -> Arc<str> {
         self.0.clone()
     }
 }
 
 impl QueueName {
-    /// The name of the physical queue for messages of this priority: the name itself for
-    /// priority 0, which is the queue that peers of the original use, else with `.p1` to `.p9`
-    /// behind it.
+    /// The physical queue for messages of this priority: the name itself for priority 0, which
+    /// peers of the original use, and with the suffix `.p1` to `.p9` for the others.
     ///
     /// # Errors
     /// If the name with its suffix is too long.
@@ -164,8 +163,8 @@ impl QueueName {
         QueueName::new(&format!("{}.p{}", self.0, priority.number()))
     }
 
-    /// The queue that keeps this queue's dead letters: its name with `.dead` behind it. They stay as
-    /// long as that queue keeps messages.
+    /// The dead-letter queue of this queue: its name with the suffix `.dead`. Dead letters are
+    /// retained as long as that queue retains messages.
     ///
     /// # Errors
     /// If the name with its suffix is too long.
@@ -174,17 +173,17 @@ impl QueueName {
     }
 }
 
-/// How urgent a message is, 0 to 9. Larger is first; 0 is the default.
+/// The priority of a message, 0 to 9. A larger number goes first; 0 is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Priority(u8);
 
 impl Priority {
-    /// Priority 0: the default, and the only one that peers of the original know.
+    /// Priority 0: the default, and the only one that peers of the original support.
     pub const NORMAL: Priority = Priority(0);
-    /// Priority 9: before all others.
+    /// Priority 9, the highest.
     pub const HIGHEST: Priority = Priority(9);
 
-    /// The priority of this number, if it is at most 9.
+    /// The priority with this number, if it is at most 9.
     #[must_use]
     pub const fn new(number: u8) -> Option<Priority> {
         if number <= 9 { Some(Priority(number)) } else { None }

@@ -1,63 +1,63 @@
-//! Bugs planted on purpose, so that the tests which must find such bugs can be seen to find them.
+//! Deliberate bugs, to show that the tests which must find such bugs do find them.
 //!
-//! An ordinary build has none: [`planted`] is `false` at compile time. Built with
-//! `--cfg ivy_planted`, the one that was chosen for the thread is there.
+//! An ordinary build has none: [`planted`] is `false` at compile time. A build with
+//! `--cfg ivy_planted` has the bug that was chosen for the thread.
 
-// Only a build that plants bugs has anybody who could reach them.
+// Nothing uses these items unless a build plants bugs.
 #![allow(unreachable_pub)]
 
-/// A mistake that breaks a clause of the promise.
+/// A bug that breaks a clause of the promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
     /// A message is deleted before its handler has returned.
     AckBeforeHandler,
-    /// The broker takes any reservation for the right one.
+    /// The broker accepts any reservation.
     IgnoreReservation,
-    /// A message is deleted before its dead-letter copy was accepted.
+    /// A message is deleted before the queue accepted its dead-letter copy.
     DeleteBeforeCopy,
-    /// A post that may have been stored is repeated though its task is not to be repeated.
+    /// A post that may have been stored is repeated, although its task must not run twice.
     RetryUnknownSilently,
     /// Handlers are started on leases that are about to end.
     NoLeaseMargin,
-    /// The outbox takes any number of calls.
+    /// The outbox accepts any number of calls.
     UnboundedOutbox,
-    /// A result that only a callback waits for keeps its place until its notice comes.
+    /// A result that only a callback waits for keeps its slot until its notice arrives.
     TableFreedOnlyByNotice,
-    /// Any number of bytes of notices may wait.
+    /// The bytes of waiting notices are unlimited.
     UnboundedNoticeBytes,
-    /// Calls are dropped when the server asks to slow down.
+    /// Calls are dropped when the server responds "too many requests".
     DropWhenThrottled,
-    /// A worker that drains forgets the messages that wait.
+    /// A draining worker does not release the messages that wait.
     ForgetReleaseOnDrain,
-    /// A task whose handler panicked is taken for done.
+    /// A task whose handler panicked counts as done.
     AckOnPanic,
-    /// Where the queue counts renewals, each counts as a lost delivery.
+    /// If the queue counts renewals, each counts as a lost delivery.
     CountRenewals,
-    /// Deleting a message that is gone counts as a failure, and is repeated.
+    /// Deleting a message that no longer exists counts as a failure, and is repeated.
     RepeatDeleteOfGone,
-    /// A message that does not fit this version of its task is dead-lettered at once.
+    /// A message that does not match this version of its task is dead-lettered at once.
     DeadLetterAtFirstMismatch,
-    /// All frames are sealed with one initialization vector.
+    /// All frames are sealed with the same initialization vector.
     ReuseIv,
-    /// Frames are opened without a look at their tags.
+    /// Frames are opened without checking their tags.
     SkipMac,
-    /// The clock on the wall is not followed when it is set.
+    /// A change of the wall clock is ignored.
     IgnoreClock,
-    /// An answer to a touch keeps a lease that has ended, though the queue refuses no late receipt.
+    /// A reply to a touch keeps a lease that has ended, although the queue refuses no late receipt.
     LateTouchRevives,
-    /// The leases of a connection that has ended are kept.
+    /// Leases survive the connection that they are bound to.
     LeasesOutliveConnection,
-    /// One message that is refused fails its whole batch.
+    /// One refused message fails its whole batch.
     RefusedEntryFailsBatch,
-    /// A message of which the answer to a batch says nothing is taken for done.
+    /// A message that is missing in the reply to a batch counts as done.
     MissingEntryIsDone,
-    /// The message of the next attempt is due when that of the attempt before it was.
+    /// The message of the next attempt is due when that of the previous attempt was.
     SuccessorKeepsDue,
 }
 
 #[cfg(ivy_planted)]
 impl Bug {
-    /// Those that the worlds of the simulator can show.
+    /// The bugs that the simulator can find.
     pub const ALL: [Bug; 22] = [
         Bug::AckBeforeHandler,
         Bug::IgnoreReservation,
@@ -99,7 +99,7 @@ thread_local! {
     static CHOSEN: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
 }
 
-/// Chooses the bug that this thread's machines have from now on, or none.
+/// Chooses the bug, or none, of this thread's machines from now on.
 #[cfg(ivy_planted)]
 pub fn choose(bug: Option<Bug>) {
     CHOSEN.set(bug);

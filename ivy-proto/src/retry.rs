@@ -1,17 +1,17 @@
-//! How long to wait before trying again.
+//! Backoff between retries.
 
 use std::time::Duration;
 
 use crate::rng::Rng;
 
-/// The longest wait that a queue may ask for.
+/// The longest wait that a queue may request.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Exponential backoff with full jitter: the wait before try `k` is a random time between zero
 /// and `base * factor^k`, at most `cap`.
 ///
-/// Full jitter spreads the tries of many workers over the whole interval; waiting a fixed time
-/// would bring them all back at the same moment.
+/// Full jitter spreads the retries of many workers over the whole interval. With a fixed wait, they
+/// would all return at the same moment.
 ///
 /// ```
 /// use ivy_proto::{Backoff, Rng};
@@ -35,7 +35,7 @@ pub struct Backoff {
 impl Backoff {
     /// Failed attempts of a task: 1 s, doubled, at most 300 s.
     pub const ATTEMPTS: Backoff = Backoff::new(Duration::from_secs(1), 2, Duration::from_secs(300));
-    /// Messages that this worker cannot handle yet: 5 s, doubled, at most 300 s.
+    /// Messages that this worker cannot handle now: 5 s, doubled, at most 300 s.
     pub const UNDECIDED: Backoff =
         Backoff::new(Duration::from_secs(5), 2, Duration::from_secs(300));
     /// Requests to a queue that failed: 0.1 s, times four, at most 6.4 s.
@@ -45,21 +45,20 @@ impl Backoff {
     pub const NOTIFIER: Backoff =
         Backoff::new(Duration::from_millis(100), 2, Duration::from_secs(10));
 
-    /// A backoff that starts at `base`, grows by `factor` with each try and stops growing at
-    /// `cap`.
+    /// A backoff that starts at `base`, grows by `factor` with each try, and stops at `cap`.
     #[must_use]
     pub const fn new(base: Duration, factor: u32, cap: Duration) -> Self {
         Backoff { base, factor, cap }
     }
 
-    /// The longest wait before try `k`, where the first retry has `k` = 0.
+    /// The longest wait before try `k`. The first retry has `k` = 0.
     #[must_use]
     pub fn ceiling(&self, k: u32) -> Duration {
         let grown = self.factor.checked_pow(k).and_then(|factor| self.base.checked_mul(factor));
         grown.unwrap_or(self.cap).min(self.cap)
     }
 
-    /// A random wait before try `k`, where the first retry has `k` = 0.
+    /// A random wait before try `k`. The first retry has `k` = 0.
     pub fn delay(&self, k: u32, rng: &mut Rng) -> Duration {
         rng.between(Duration::ZERO, self.ceiling(k))
     }

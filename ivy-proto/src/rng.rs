@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// A pseudo-random generator for jitter and simulation, xoshiro256++ by Blackman and Vigna.
 ///
-/// The same seed gives the same numbers, so a machine's run can be replayed. It is not for keys:
-/// those are made from entropy that the driver hands in.
+/// The same seed gives the same numbers, so a machine's run can be replayed. Not for keys: those
+/// are derived from entropy that the driver provides.
 #[derive(Clone)]
 pub struct Rng {
     state: [u64; 4],
@@ -18,7 +18,7 @@ impl std::fmt::Debug for Rng {
 }
 
 impl Rng {
-    /// A generator whose numbers follow from `seed` alone.
+    /// A generator whose numbers depend on `seed` alone.
     #[must_use]
     pub fn from_seed(seed: [u8; 32]) -> Self {
         let mut state = [0; 4];
@@ -26,14 +26,15 @@ impl Rng {
         for (word, bytes) in state.iter_mut().zip(seed.chunks_exact(8)) {
             let mut eight = [0; 8];
             eight.copy_from_slice(bytes);
-            // Mixing keeps an all-zero seed, which xoshiro cannot leave, and alike seeds apart.
+            // Mixing keeps similar seeds apart, and replaces an all-zero seed, which xoshiro cannot
+            // leave.
             mix = split_mix(mix ^ u64::from_le_bytes(eight));
             *word = mix;
         }
         Rng { state }
     }
 
-    /// A generator for one small number, for tests and simulation.
+    /// A generator from a small number, for tests and simulation.
     #[must_use]
     pub fn from_number(number: u64) -> Self {
         let mut seed = [0; 32];
@@ -50,7 +51,7 @@ impl Rng {
         number
     }
 
-    /// A number from 0 to `bound`, both included, each equally likely.
+    /// A uniformly distributed number from 0 to `bound`, inclusive.
     pub fn up_to(&mut self, bound: u64) -> u64 {
         let Some(range) = bound.checked_add(1) else { return self.next_u64() };
         // Numbers above the last whole multiple of the range would favour small results.
@@ -63,7 +64,7 @@ impl Rng {
         }
     }
 
-    /// A duration from `low` to `high`, both included; `low` if they are the wrong way round.
+    /// A duration from `low` to `high`, inclusive; `low` if `high` is smaller.
     pub fn between(&mut self, low: Duration, high: Duration) -> Duration {
         let span = u64::try_from(high.saturating_sub(low).as_nanos()).unwrap_or(u64::MAX);
         low.saturating_add(Duration::from_nanos(self.up_to(span)))
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_the_wrong_way_round_gives_its_low_end() {
+    fn an_inverted_range_gives_its_low_end() {
         let (low, high) = (Duration::from_secs(2), Duration::from_secs(1));
         assert_eq!(Rng::from_number(1).between(low, high), low);
     }

@@ -1,4 +1,4 @@
-//! Texts that must not be seen.
+//! Secret texts.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::text::holds_run_of;
 
-/// A token or password. Its memory is overwritten when it is dropped, and its `Debug` never shows
-/// it; there is no `Display`.
+/// A token or password. Its memory is overwritten on drop, and `Debug` does not show it. There is
+/// no `Display`.
 ///
 /// ```
 /// use ivy_proto::Secret;
@@ -19,7 +19,7 @@ use crate::text::holds_run_of;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-// Written by hand, since the derive would be two more crates in every program.
+// Written by hand, because the derive would add two crates to every program.
 impl Drop for Secret {
     fn drop(&mut self) {
         self.0.zeroize();
@@ -29,23 +29,23 @@ impl Drop for Secret {
 impl ZeroizeOnDrop for Secret {}
 
 impl Secret {
-    /// Takes the text into keeping.
+    /// Wraps the text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Secret(text.into())
     }
 
-    /// The text, to be handed to whoever needs it, and to nobody else.
+    /// The text. Pass it only to code that needs it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether a text holds a part of the secret that is worth hiding, as the answer of a server may
-    /// that repeats what it was sent.
+    /// Whether a text contains a recognisable part of the secret. A server's response may repeat
+    /// what it was sent.
     #[must_use]
     pub fn is_repeated_in(&self, text: &str) -> bool {
-        // Servers write line breaks and the like as spaces.
+        // Servers write control characters, such as line breaks, as spaces.
         let spaced = Zeroizing::new(self.0.replace(char::is_control, " "));
         holds_run_of(text, &self.0) || holds_run_of(text, &spaced)
     }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_recognised_though_its_line_breaks_are_written_as_spaces() {
+    fn a_secret_is_recognised_if_its_line_breaks_are_written_as_spaces() {
         let secret = Secret::new("hunter\n2");
         assert!(secret.is_repeated_in("ERR unknown command, with args 'hunter 2'"));
         assert!(secret.is_repeated_in("ERR unknown command, with args 'hunter\n2'"));

@@ -1,4 +1,4 @@
-//! Values by their keys, where values are large and many.
+//! A map for many large values.
 
 use std::fmt;
 use std::hash::Hash;
@@ -7,15 +7,15 @@ use slab::Slab;
 
 use crate::hash_map::SortedHashMap;
 
-/// Like a [`SortedHashMap`], but what is looked through for a key is small, however large the values are, and
-/// a value that comes takes the place of the one that left last: so those that come and go lie in a
-/// few places, though thousands of others stay.
+/// Like a [`SortedHashMap`], but the hash table stores only small indices, and a new value reuses
+/// the slot that was freed last. So short-lived values stay in a few slots, even if thousands of
+/// others stay.
 pub(crate) struct SlabMap<Key: Eq + Hash, Value> {
     places: SortedHashMap<Key, usize>,
     entries: Slab<(Key, Value)>,
 }
 
-/// So much free room does not matter.
+/// Free capacity up to this number is kept.
 const FEW: usize = 1024;
 
 impl<Key: Eq + Hash + Copy, Value> SlabMap<Key, Value> {
@@ -35,7 +35,7 @@ impl<Key: Eq + Hash + Copy, Value> SlabMap<Key, Value> {
         self.places.sorted_keys()
     }
 
-    /// All values, in no order.
+    /// All values, in arbitrary order.
     pub(crate) fn values(&self) -> impl Iterator<Item = &Value> {
         self.entries.iter().map(|(_, (_, value))| value)
     }
@@ -61,7 +61,7 @@ impl<Key: Eq + Hash + Copy, Value> SlabMap<Key, Value> {
 
     pub(crate) fn remove(&mut self, key: &Key) -> Option<Value> {
         let (_, value) = self.entries.try_remove(self.places.remove(key)?)?;
-        // What a burst has left behind is given back.
+        // Frees the capacity that a burst has left.
         if self.len() < self.entries.capacity() / 8 && self.entries.capacity() > FEW {
             let places = &mut self.places;
             self.entries.compact(|(key, _), _, to| {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_keeps_no_room_for_what_has_left() {
+    fn the_capacity_of_removed_values_is_freed() {
         let mut slab_map = SlabMap::default();
         for key in 0..100_000 {
             slab_map.insert(key, key + 1);

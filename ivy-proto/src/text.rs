@@ -1,26 +1,25 @@
-//! Text from outside: made safe to print, and searched for secrets.
+//! Untrusted text: escaped for printing, and searched for secrets.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The longest foreign text that is printed; the rest is cut.
+/// The limit of untrusted text that is printed, in characters.
 const LONGEST: usize = 256;
-/// How much of a secret must stand in a text for the text to give it away, in characters. A secret
-/// that is shorter counts as a whole.
+/// How many consecutive characters of a secret reveal it. A shorter secret counts as a whole.
 const RECOGNISED: usize = 10;
 
-/// The longest text of an error that travels, in bytes.
+/// The longest error text that is sent, in bytes.
 const LONGEST_ERROR: usize = 1024;
 
-/// What travels of the text of an error: its beginning, up to 1 KiB, to a border between characters.
+/// Truncates an error text to 1 KiB, at a character boundary, for sending.
 pub(crate) fn brief(text: &str) -> &str {
     let longest = text.len().min(LONGEST_ERROR);
     let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     &text[..end]
 }
 
-/// Prints a number of things: its singular, or its plural.
+/// Prints a count with a singular or plural noun.
 pub(crate) struct Counted<Number>(
     pub(crate) Number,
     pub(crate) &'static str,
@@ -34,7 +33,7 @@ impl<Number: fmt::Display + PartialEq + From<u8>> fmt::Display for Counted<Numbe
     }
 }
 
-/// Prints a time to a tenth of a second.
+/// Prints a duration to a tenth of a second.
 pub(crate) struct Tenths(pub(crate) Duration);
 
 impl fmt::Display for Tenths {
@@ -43,7 +42,7 @@ impl fmt::Display for Tenths {
     }
 }
 
-/// Prints the name of a type without the modules that it is in.
+/// Prints the name of a type without its modules.
 pub(crate) struct TypeName(pub(crate) &'static str);
 
 impl fmt::Display for TypeName {
@@ -54,7 +53,7 @@ impl fmt::Display for TypeName {
     }
 }
 
-/// Prints foreign text with control and direction-changing characters escaped, cut to 256
+/// Prints untrusted text with control and direction-changing characters escaped, truncated to 256
 /// characters, so that a name cannot forge a log line.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a str);
@@ -75,36 +74,36 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Whether a character can be printed without changing how the text around it is read.
+/// Whether a character can be printed without changing how the text around it is displayed.
 #[must_use]
 pub fn is_plain(character: char) -> bool {
     !character.is_control()
         && !matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Whether all characters of a text are such.
+/// Whether all characters of a text are [plain](is_plain).
 #[must_use]
 pub fn is_printable(text: &str) -> bool {
-    // Almost all are. Without an early end, many bytes are looked at in one step.
+    // Almost all texts are ASCII. Without an early exit, the check is vectorized.
     text.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'))
         || text.chars().all(is_plain)
 }
 
-/// A number that is written in digits only: `1e3`, `0x10`, `+1` and `10s` are typing errors.
+/// Parses a number of digits only: `1e3`, `0x10`, `+1` and `10s` are rejected as typing errors.
 #[must_use]
 pub fn number<T: FromStr>(text: &str) -> Option<T> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits)
 }
 
-/// Whether a text holds a part of a secret that is worth hiding: ten characters of it in a row, or all
-/// of a shorter one.
+/// Whether a text contains a recognisable part of a secret: ten consecutive characters, or all of a
+/// shorter secret.
 #[must_use]
 pub fn holds_run_of(text: &str, secret: &str) -> bool {
     runs(secret, run_length(secret)).any(|run| text.contains(run))
 }
 
-/// The same, for a short text and a secret that may be very long.
+/// Like [`holds_run_of`], for a short text and a possibly very long secret.
 #[must_use]
 pub fn shares_run(text: &str, secret: &str) -> bool {
     runs(text, run_length(secret)).any(|run| secret.contains(run))
@@ -114,7 +113,7 @@ fn run_length(secret: &str) -> usize {
     secret.chars().take(RECOGNISED).count()
 }
 
-/// All runs of so many characters; none of zero.
+/// All runs of `length` characters; none for zero.
 fn runs(text: &str, length: usize) -> impl Iterator<Item = &str> {
     let starts = text.char_indices().map(|(at, _)| at);
     let ends = starts.clone().chain([text.len()]).skip(length);
@@ -126,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_of_an_error_is_cut_between_characters() {
+    fn an_error_text_is_truncated_between_characters() {
         assert_eq!(brief("short"), "short");
         assert_eq!(brief(&format!("x{}", "\u{e9}".repeat(600))).len(), 1023);
     }
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn escape_sequences_and_direction_marks_are_shown_not_obeyed() {
+    fn escape_sequences_and_direction_marks_are_escaped() {
         assert_eq!(Escaped("\u{1b}[31m\u{202e}x").to_string(), "\\u{1b}[31m\\u{202e}x");
     }
 

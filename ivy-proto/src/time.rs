@@ -6,8 +6,8 @@ use std::time::Duration;
 
 /// A point in time: nanoseconds since an epoch that the driver chooses, usually its own start.
 ///
-/// The core never reads a clock. A driver stamps each input with a moment of a monotonic clock;
-/// a simulator stamps it with a moment of its own invention.
+/// The core never reads a clock. A driver stamps each input with a moment of a monotonic clock, a
+/// simulator with a moment of virtual time.
 ///
 /// ```
 /// use ivy_proto::Moment;
@@ -24,7 +24,7 @@ pub struct Moment(u64);
 impl Moment {
     /// The epoch of the driver's clock.
     pub const EPOCH: Moment = Moment(0);
-    /// The end of the clock, about 584 years after its epoch. Sums stop here.
+    /// The end of the clock, about 584 years after its epoch. Sums saturate here.
     pub const FOREVER: Moment = Moment(u64::MAX);
 
     /// The moment `nanos` nanoseconds after the epoch.
@@ -45,7 +45,7 @@ impl Moment {
         self.0
     }
 
-    /// How long ago `earlier` was; zero if it is not earlier.
+    /// The time since `earlier`; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Moment) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -67,16 +67,15 @@ impl fmt::Debug for Moment {
     }
 }
 
-/// The wall clock, derived from moments: what the clock on the wall showed at the epoch, plus the
-/// time since.
+/// The wall clock, derived from moments: its time at the epoch, plus the time since.
 ///
-/// Only stamps that travel (deadlines, dead-letter times) are wall-clock times. Everything that a
-/// machine waits for is a [`Moment`], so a wall clock that jumps changes no timer, but for the ends
-/// of leases: see [`worker::Input::Clock`](crate::worker::Input::Clock).
+/// Only timestamps in messages (deadlines, dead-letter times) are wall-clock times. A machine's
+/// timers are [`Moment`]s, so a wall clock that jumps affects no timer except the ends of leases:
+/// see [`worker::Input::Clock`](crate::worker::Input::Clock).
 ///
-/// The clock on the wall may be set, and moments may stand still while the machine sleeps. So a
-/// driver compares the two whenever it wakes, and feeds a new one of these where they have come
-/// apart: see [`WallClock::follow`].
+/// The system's clock may be set, and moments may stand still while the machine sleeps. A driver
+/// therefore compares the two whenever it wakes, and feeds a new `WallClock` if they have diverged:
+/// see [`WallClock::follow`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WallClock {
     unix_at_epoch: Duration,
@@ -90,8 +89,9 @@ impl WallClock {
         WallClock { unix_at_epoch }
     }
 
-    /// The same clock as it is now, if it was set or moments stood still: if it shows `unix` (time
-    /// since 1970-01-01T00:00:00Z) at `moment`, and this is more than 100 ms off.
+    /// A corrected clock, if the clock was set or moments stood still: if the system's clock shows
+    /// `unix` (time since 1970-01-01T00:00:00Z) at `moment`, and this clock is more than 100 ms
+    /// off.
     ///
     /// ```
     /// use std::time::Duration;
@@ -108,13 +108,13 @@ impl WallClock {
     /// ```
     #[must_use]
     pub fn follow(&self, unix: Duration, moment: Moment) -> Option<WallClock> {
-        // A clock that shows so little that it cannot have run so long is wrong anyway.
+        // A clock that shows less than the time since the epoch of the moments is wrong anyway.
         let now = WallClock::new(unix.saturating_sub(moment.since(Moment::EPOCH)));
         let apart = now.unix_at_epoch.abs_diff(self.unix_at_epoch);
         (apart > CLOCKS_APART).then_some(now)
     }
 
-    /// How much further this clock is than another one at the same moment; zero if it is behind.
+    /// How far this clock is ahead of another one; zero if it is behind.
     #[must_use]
     pub fn ahead_of(&self, other: WallClock) -> Duration {
         self.unix_at_epoch.saturating_sub(other.unix_at_epoch)
@@ -127,8 +127,8 @@ impl WallClock {
         u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether what it shows at `moment` can be the time of day: a year from 2020 to 2099. A machine
-    /// whose clock was never set shows another one.
+    /// Whether the time at `moment` is plausible: in a year from 2020 to 2099. A clock that was
+    /// never set shows another one.
     #[must_use]
     pub fn is_plausible(&self, moment: Moment) -> bool {
         const YEAR_2020: u64 = 1_577_836_800_000;
@@ -137,15 +137,15 @@ impl WallClock {
     }
 }
 
-/// How far the clock on the wall and the moments may come apart before that is noticed.
+/// How far the wall clock and the moments may diverge before the clock is corrected.
 const CLOCKS_APART: Duration = Duration::from_millis(100);
 
-/// When a machine wants to be called again, and why.
+/// When a machine needs its next call, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline<Timer> {
     /// The moment at which [`Tick`](crate::worker::Input::Tick) is due.
     pub at: Moment,
-    /// What will happen then.
+    /// What is due then.
     pub why: Timer,
 }
 
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_runs_a_little_otherwise_is_not_followed_and_one_that_was_set_is() {
+    fn drift_is_ignored_and_a_set_clock_is_followed() {
         let clock = WallClock::new(Duration::from_secs(1_000));
         let moment = Moment::after_epoch(Duration::from_secs(10));
         let shown = |millis| clock.follow(Duration::from_millis(millis), moment);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_to_before_its_epoch_is_followed_once() {
+    fn a_clock_set_to_before_its_epoch_is_followed_once() {
         let clock = WallClock::new(Duration::from_secs(1_000));
         let moment = Moment::after_epoch(Duration::from_secs(10));
         let set = clock.follow(Duration::from_secs(5), moment).unwrap();

@@ -1,4 +1,4 @@
-//! The timers of a machine: at most one per key, the earliest first.
+//! The timers of a machine: at most one per key, earliest first.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,7 +7,7 @@ use std::hash::Hash;
 use crate::hash_map::SortedHashMap;
 use crate::time::{Deadline, Moment};
 
-/// Timers by key. A machine's keys are one documented enum of "when to ...".
+/// Timers by key. The keys of a machine are one documented enum.
 #[derive(Debug)]
 pub(crate) struct Timers<Key: Eq + Hash> {
     agenda: Deadlines<Key>,
@@ -40,8 +40,8 @@ impl<Key: Ord + Hash + Clone> Timers<Key> {
         self.by_key.get(key).copied()
     }
 
-    /// Takes one timer that is due. It is stopped before the caller acts on it, so an action
-    /// that fails cannot be due again at once.
+    /// Removes and returns one timer that is due. It is removed before the caller acts on it, so an
+    /// action that fails cannot be due again immediately.
     pub(crate) fn pop_due(&mut self, now: Moment) -> Option<Key> {
         let (at, key) = self.agenda.first()?;
         if *at > now {
@@ -73,25 +73,24 @@ impl<Key: Ord + Hash + Clone> Timers<Key> {
     }
 }
 
-/// Keys by the moments at which they are due, the earliest first. When each is due in truth, if it
-/// still is, its owner knows.
+/// A priority queue of keys by due time. Entries may be stale; the owner's map decides.
 #[derive(Debug)]
 pub(crate) struct Deadlines<Key> {
-    /// The earliest on top, which is due as it says. Among the others are some that are not due any
-    /// more, or at another moment: most are never waited for, and none is looked for to be taken out.
+    /// The entry on top is current. Others may be stale, because the heap cannot remove an entry by
+    /// its key.
     heap: BinaryHeap<Reverse<(Moment, Key)>>,
 }
 
-/// So many that are not due any more do not matter.
+/// Stale entries up to this number are kept.
 const FEW: usize = 1024;
 
 impl<Key: Ord> Deadlines<Key> {
-    /// Adds a key, which is due then. To be followed by [`Deadlines::tidy`].
+    /// Adds a key that is due at `at`. Call [`Deadlines::tidy`] afterwards.
     pub(crate) fn add(&mut self, at: Moment, key: Key) {
         self.heap.push(Reverse((at, key)));
     }
 
-    /// The earliest.
+    /// The earliest entry.
     pub(crate) fn first(&self) -> Option<&(Moment, Key)> {
         self.heap.peek().map(|Reverse(first)| first)
     }
@@ -100,8 +99,8 @@ impl<Key: Ord> Deadlines<Key> {
         self.heap.clear();
     }
 
-    /// After a change to when a key is due, takes out what is not due any more: on top always, and
-    /// elsewhere before it is most of all. So many keys are due, each when `due` tells.
+    /// Removes stale entries: always from the top, and everywhere once they are the majority.
+    /// `count` is the number of current keys, and `due` returns when a key is due.
     pub(crate) fn tidy(
         &mut self,
         changed: &Key,
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn timers_that_were_stopped_take_no_room_for_long() {
+    fn stopped_timers_are_removed_from_memory() {
         let mut timers = Timers::new();
         timers.set(0, Moment::from_nanos(1));
         for key in 1..10_000 {
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn due_timers_come_in_the_order_of_their_moments() {
+    fn due_timers_are_returned_in_order() {
         let mut timers = Timers::new();
         timers.set("b", Moment::from_nanos(2));
         timers.set("a", Moment::from_nanos(3));

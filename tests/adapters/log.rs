@@ -89,7 +89,7 @@ fn spans_name_their_task_and_only_what_matters_is_loud() {
         "{warnings:?}"
     );
     let quiet = log.lines("DEBUG").join("\n");
-    for moment in ["was sent", "was reserved", "failed at", "was published", "knows that"] {
+    for moment in ["was sent", "was reserved", "failed at", "was published", "has the failure"] {
         assert!(quiet.contains(moment), "{moment}: {quiet}");
     }
     assert!(!log.lines("").join("\n").contains("4321"), "arguments are not logged");

@@ -130,7 +130,7 @@ fn a_keyset_file_is_readable_by_its_owner_only() {
     done("add", &file, &[], "");
     assert_eq!(mode(), 0o600);
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(refused("list", &file, &[], "").contains("make it 600"));
+    assert!(refused("list", &file, &[], "").contains("change it to 600"));
 }
 
 #[cfg(unix)]

@@ -280,7 +280,7 @@ async fn a_caller_whose_message_was_released_waits_on_and_the_timeout_reports_wh
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     let text = error.to_string();
     let expected =
-        "no result within 60s; a worker of queue test gave the message back: UnknownTask: ";
+        "no result within 60s; a worker of queue test released the message: UnknownTask: ";
     assert!(text.contains(expected) && text.contains("; check that a worker"), "{text}");
     assert_eq!(handle.held().unwrap().kind, "UnknownTask");
     let knowing = ivy.worker().register(&UNKNOWN, |n: u64| async move { Ok::<_, TaskError>(n) });

@@ -1,4 +1,4 @@
-//! Backends that speak HTTP: operations as requests, and responses as replies.
+//! Backends on HTTP servers: operations as requests, responses as replies.
 
 use std::any::Any;
 use std::fmt;
@@ -9,45 +9,45 @@ use http::{Request, Response};
 
 use crate::queue::{Capabilities, Fault, FaultKind, Oddity, QueueOp, QueueReply};
 
-/// How long a request takes at most where nothing else is said.
+/// The default time limit of a request.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// How long a response is at most where nothing else is said, in bytes.
+/// The default limit of a response body, in bytes.
 const RESPONSE_LIMIT: usize = 64 * 1024;
 
-/// The most requests of an [`Exchange`] for one operation.
+/// The limit of requests of an [`Exchange`] per operation.
 pub const MOST_REQUESTS: usize = 4;
 
-/// A queue backend on an HTTP server: one request and its response for each operation, or several one
-/// after the other.
+/// A queue backend on an HTTP server: one request and response per operation, or several in
+/// sequence.
 ///
-/// An exchange does no IO and keeps no state; what it needs to know of an operation is handed to it each
-/// time. The driver sends what [`ask`](Exchange::ask) returns, hands the response to
-/// [`read`](Exchange::read), and goes on until the operation is [`Done`](Step::Done). It sends at most
-/// [`MOST_REQUESTS`] requests for one operation, follows no redirect, and
-/// reports what it could not send or read as a [`Fault`] of its own:
+/// An exchange does no IO and has no state; each call receives the operation. The driver sends the
+/// request that [`ask`](Exchange::ask) returns, passes the response to [`read`](Exchange::read),
+/// and continues until the operation is [`Done`](Step::Done). It sends at most [`MOST_REQUESTS`]
+/// requests per operation, follows no redirect, and reports a request that failed or a response
+/// that it could not receive as a [`Fault`] of its own:
 /// [`Unreachable`](crate::queue::FaultKind::Unreachable), [`Tls`](crate::queue::FaultKind::Tls) or
 /// [`AnswerLost`](crate::queue::FaultKind::AnswerLost).
 pub trait Exchange: Any + fmt::Debug + Send + Sync {
-    /// What the backend can do. The machines ask once, when they are made.
+    /// What the backend supports. Read once, when a machine is created.
     fn capabilities(&self) -> Capabilities;
 
-    /// Whether requests are encrypted: whether their URLs begin with `https://`.
+    /// Whether requests are encrypted, that is, whether their URLs begin with `https://`.
     fn is_secure(&self) -> bool;
 
-    /// What a person can do about a fault of this kind, where this server needs to be told of in other
-    /// words than any. For the faults that the driver reports; those of the exchange carry their own.
+    /// Advice for a fault of this kind, if this server needs other advice than the default. Used
+    /// for faults that the driver reports; those of the exchange contain their own.
     fn advice(&self, kind: FaultKind) -> Option<&'static str> {
         let _ = kind;
         None
     }
 
-    /// The first request of an operation, or its outcome where none is needed: an operation that the
-    /// server does not have fails before anything is sent. `unix_time` is the time since
-    /// 1970-01-01T00:00:00Z, for requests that are signed.
+    /// The first request of an operation, or its outcome if no request is needed: an unsupported
+    /// operation fails before anything is sent. `unix_time` is the time since 1970-01-01T00:00:00Z,
+    /// for signed requests.
     fn ask(&self, op: &QueueOp, unix_time: Duration) -> Step;
 
-    /// Reads the response to the request with this [`stage`](HttpRequest::stage). Calls `note` for each
-    /// [`Oddity`] that the response is accepted in spite of.
+    /// Reads the response to the request with this [`stage`](HttpRequest::stage). Calls `note` for
+    /// each [`Oddity`] in a response that is accepted.
     fn read(
         &self,
         op: &QueueOp,
@@ -58,43 +58,43 @@ pub trait Exchange: Any + fmt::Debug + Send + Sync {
     ) -> Step;
 }
 
-/// What is to be done next for an operation.
+/// The next step of an operation.
 #[derive(Debug)]
 #[must_use]
 pub enum Step {
     /// The operation has ended.
     Done(Result<QueueReply, Fault>),
-    /// Send this request, and hand its response to [`Exchange::read`].
+    /// Send this request, and pass its response to [`Exchange::read`].
     Ask(HttpRequest),
 }
 
-/// A request, and what is expected of its response.
+/// A request, and the limits of its response.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HttpRequest {
-    /// What is sent.
+    /// The request to send.
     pub request: Request<Bytes>,
-    /// How long it may take until the response is there as a whole, connecting included. Default: 10 s.
+    /// The time limit for the complete response, including connecting. Default: 10 s.
     pub time_limit: Duration,
-    /// The most bytes of the response's body. A longer one is not read to its end, and counts as lost.
-    /// Default: 64 KiB.
+    /// The limit of the response body, in bytes. A longer one is not read to its end, and counts as
+    /// lost. Default: 64 KiB.
     pub response_limit: usize,
-    /// What the request is for. Default: [`RequestKind::Other`].
+    /// The purpose of the request. Default: [`RequestKind::Other`].
     pub kind: RequestKind,
-    /// Which request of its operation it is, handed to [`Exchange::read`] with the response. Default: 0.
+    /// The position of the request in its operation, passed to [`Exchange::read`] with the
+    /// response. Default: 0.
     pub stage: u8,
 }
 
-/// What a request is for, as far as it matters to the client that sends it: requests of one kind must
-/// not delay those of another.
+/// The purpose of a request. The client must not let requests of one kind delay those of another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestKind {
-    /// It asks for messages, and its server waits until there are some. There is one for each queue
-    /// that a worker serves.
+    /// A long poll: the server waits until there are messages. One for each queue that a worker
+    /// serves.
     LongPoll,
-    /// It renews or ends a lease, and comes too late once the lease has ended. There may be one for
-    /// each message that a worker holds, all at the same time.
+    /// Renews or ends a lease, and is useless once the lease has ended. Up to one for each message
+    /// that a worker holds, all at the same time.
     Lease,
     /// Anything else.
     #[default]
@@ -102,7 +102,7 @@ pub enum RequestKind {
 }
 
 impl HttpRequest {
-    /// This request, with the default limits.
+    /// A request with the default limits.
     #[must_use]
     pub fn new(request: Request<Bytes>) -> Self {
         HttpRequest {
@@ -114,34 +114,34 @@ impl HttpRequest {
         }
     }
 
-    /// The same, with the time limit and the kind of a request that does this operation.
+    /// Sets the time limit and kind for this operation.
     #[must_use]
     pub fn of(self, op: &QueueOp) -> Self {
         self.with_time_limit(op.time_limit()).with_kind(RequestKind::of(op))
     }
 
-    /// The same, with another time limit.
+    /// Sets the time limit.
     #[must_use]
     pub fn with_time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// The same, with another limit for the response's body, in bytes.
+    /// Sets the limit of the response body, in bytes.
     #[must_use]
     pub fn with_response_limit(mut self, bytes: usize) -> Self {
         self.response_limit = bytes;
         self
     }
 
-    /// The same, for another purpose.
+    /// Sets the kind.
     #[must_use]
     pub fn with_kind(mut self, kind: RequestKind) -> Self {
         self.kind = kind;
         self
     }
 
-    /// The same, as another request of its operation.
+    /// Sets the stage.
     #[must_use]
     pub fn with_stage(mut self, stage: u8) -> Self {
         self.stage = stage;
@@ -150,7 +150,7 @@ impl HttpRequest {
 }
 
 impl RequestKind {
-    /// The kind of a request that does this operation.
+    /// The kind of a request that executes this operation.
     #[must_use]
     pub fn of(op: &QueueOp) -> Self {
         match op {

@@ -1,12 +1,12 @@
-//! Hosts, as they stand in URLs.
+//! Hosts in URLs.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 use std::fmt;
 
-/// The longest host name, as the domain name system has it.
+/// The longest host name that the DNS allows.
 const LONGEST: usize = 253;
 
-/// A host: a name or an address. Printed as in a URL, an IPv6 address in brackets.
+/// A host: a name or an address. Displayed as in a URL: an IPv6 address has brackets.
 ///
 /// ```
 /// use ivy_proto::backend::Host;
@@ -26,15 +26,15 @@ pub enum Host {
 }
 
 impl Host {
-    /// The host that a text names. A name consists of ASCII letters, digits, `-`, `_` and dots, and is not
-    /// a number; an international name is given in its ASCII form, which begins with `xn--`.
+    /// Parses a host. A name consists of ASCII letters, digits, `-`, `_` and dots, and is not a
+    /// number; an international name must be in its ASCII form, which begins with `xn--`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(address) = text.strip_prefix('[') {
             return address.strip_suffix(']')?.parse().ok().map(Host::V6);
         }
         let labels = text.strip_suffix('.').unwrap_or(text).split('.');
-        // What ends in a number is an IPv4 address, and no other form of one.
+        // A host that ends in a number must be an IPv4 address in its usual form.
         if labels.clone().next_back().is_some_and(is_number) {
             return text.parse().ok().map(Host::V4);
         }
@@ -42,7 +42,7 @@ impl Host {
         is_name.then(|| Host::Name(text.to_ascii_lowercase()))
     }
 
-    /// Whether it is this machine.
+    /// Whether this is the local machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self {
@@ -53,7 +53,7 @@ impl Host {
     }
 }
 
-/// Whether a part of a name is a number to those who take `127.1` or `0x7f.1` for an address.
+/// Whether a label is a number to parsers that accept `127.1` or `0x7f.1` as an address.
 fn is_number(label: &str) -> bool {
     let hexadecimal = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
     match hexadecimal {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_a_name_or_an_address_in_one_form() {
+    fn a_host_is_a_name_or_an_address_in_its_usual_form() {
         for (text, written) in [
             ("MQ.Example", "mq.example"),
             ("my_host-1.", "my_host-1."),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_may_read_as_another_host_is_none() {
+    fn ambiguous_hosts_are_refused() {
         for text in
             ["127.1", "0x7f.1", "2130706433", "0x7f000001", "1.2.3.256", "1.2.3.4.", "01.2.3.4"]
         {

@@ -1,4 +1,4 @@
-//! How a program finds a backend by the scheme of a URL.
+//! Backends by the scheme of a URL.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::{Exchange, Notifier, Queue, Session, SessionStart};
 use crate::config::{ConfigError, Environment};
 use crate::queue::Capabilities;
 
-/// A queue that a [`Plug`] has made.
+/// A queue created by a [`Plug`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueBackend {
     implementation: QueueImpl,
@@ -16,25 +16,25 @@ pub struct QueueBackend {
     warnings: Vec<String>,
 }
 
-/// What stands behind a queue. Two are equal if they are the same one.
+/// The implementation of a queue. Two are equal if they are the same instance.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum QueueImpl {
-    /// Requests and responses.
+    /// HTTP requests and responses.
     Exchange(Arc<dyn Exchange>),
-    /// Connections, over which a session converses.
+    /// A session over connections.
     Session(SessionFactory, Box<Capabilities>),
-    /// Anything else.
+    /// Any other implementation.
     Queue(Arc<dyn Queue>),
 }
 
 impl QueueBackend {
-    /// A queue that is reached by requests and responses.
+    /// A queue on an HTTP server.
     pub fn exchange(exchange: impl Exchange) -> Self {
         QueueBackend::new(QueueImpl::Exchange(Arc::new(exchange)))
     }
 
-    /// A queue that is a session over connections, which are encrypted if they are secure. Each executor
+    /// A queue that is a session over connections, which are encrypted if `secure`. Each executor
     /// drives a session of its own.
     pub fn session<S: Session>(
         capabilities: Capabilities,
@@ -54,15 +54,15 @@ impl QueueBackend {
         QueueBackend { implementation, is_notifier: false, warnings: Vec::new() }
     }
 
-    /// The same, whose sessions carry notices too. Where no other notifier is named, they are the
-    /// notifier, and share their connections with it.
+    /// Declares that its sessions carry notices too. If no other notifier is configured, they are the
+    /// notifier, and both share their connections.
     #[must_use]
     pub fn and_notifier(mut self) -> Self {
         self.is_notifier = true;
         self
     }
 
-    /// The notifier that its sessions are, if they are one.
+    /// The notifier that consists of its sessions, if they carry notices.
     #[must_use]
     pub fn notifier(&self) -> Option<NotifierBackend> {
         match &self.implementation {
@@ -73,21 +73,20 @@ impl QueueBackend {
         }
     }
 
-    /// The same, with something that a person should know about its configuration. It must show no
-    /// secret.
+    /// Adds a warning about the configuration. It must contain no secret.
     #[must_use]
     pub fn with_warning(mut self, warning: impl Into<String>) -> Self {
         self.warnings.push(warning.into());
         self
     }
 
-    /// What stands behind it.
+    /// The implementation.
     #[must_use]
     pub fn implementation(&self) -> &QueueImpl {
         &self.implementation
     }
 
-    /// What a person should know about its configuration.
+    /// The warnings about the configuration.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -107,7 +106,7 @@ impl PartialEq for QueueImpl {
 
 impl Eq for QueueImpl {}
 
-/// What makes the sessions of one backend. Two are equal if they are the same one.
+/// Creates the sessions of one backend. Two are equal if they are the same instance.
 #[derive(Clone)]
 pub struct SessionFactory {
     make: Arc<dyn Fn(SessionStart) -> Box<dyn Session> + Send + Sync>,
@@ -122,7 +121,7 @@ impl SessionFactory {
         SessionFactory { make: Arc::new(move |start| Box::new(make(start))), is_secure }
     }
 
-    /// A session that has not connected.
+    /// Creates a session that has not connected.
     #[must_use]
     pub fn make(&self, start: SessionStart) -> Box<dyn Session> {
         (self.make)(start)
@@ -149,29 +148,29 @@ impl fmt::Debug for SessionFactory {
     }
 }
 
-/// A notifier that a [`Plug`] has made.
+/// A notifier created by a [`Plug`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotifierBackend {
     implementation: NotifierImpl,
 }
 
-/// What stands behind a notifier. Two are equal if they are the same one.
+/// The implementation of a notifier. Two are equal if they are the same instance.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum NotifierImpl {
-    /// Anything that carries notices.
+    /// A [`Notifier`].
     Notifier(Arc<dyn Notifier>),
-    /// Connections, over which a session converses.
+    /// A session over connections.
     Session(SessionFactory),
 }
 
 impl NotifierBackend {
-    /// A notifier.
+    /// A notifier that implements [`Notifier`].
     pub fn notifier(notifier: impl Notifier) -> Self {
         NotifierBackend { implementation: NotifierImpl::Notifier(Arc::new(notifier)) }
     }
 
-    /// A notifier that is a session over connections, which are encrypted if they are secure. Each
+    /// A notifier that is a session over connections, which are encrypted if `secure`. Each
     /// executor drives a session of its own.
     pub fn session<S: Session>(
         is_secure: bool,
@@ -182,7 +181,7 @@ impl NotifierBackend {
         }
     }
 
-    /// What stands behind it.
+    /// The implementation.
     #[must_use]
     pub fn implementation(&self) -> &NotifierImpl {
         &self.implementation
@@ -201,15 +200,16 @@ impl PartialEq for NotifierImpl {
 
 impl Eq for NotifierImpl {}
 
-/// Makes a queue of its URL and of what it looks up.
+/// Creates a queue from its URL and the environment.
 pub type MakeQueue = fn(&BackendUrl, &Environment<'_>) -> Result<QueueBackend, ConfigError>;
-/// Makes a notifier likewise.
+/// Creates a notifier from its URL and the environment.
 pub type MakeNotifier = fn(&BackendUrl, &Environment<'_>) -> Result<NotifierBackend, ConfigError>;
-/// Makes a queue of what it looks up alone, if it finds anything.
+/// Creates a queue from the environment alone, if it is configured there.
 pub type FindQueue = fn(&Environment<'_>) -> Result<Option<QueueBackend>, ConfigError>;
 
-/// A kind of backend: the schemes of its URLs, and what makes a queue or a notifier of one. The builders
-/// of the adapters take one with `.backend(..)`; those that ivy brings are there already.
+/// A kind of backend: the schemes of its URLs, and the functions that create a queue or a notifier.
+/// Pass it to `.backend(..)` of an adapter's builder; the backends included in ivy are already
+/// known.
 ///
 /// ```
 /// use ivy_proto::backend::{BackendUrl, Plug, QueueBackend, UrlProblem};
@@ -244,7 +244,7 @@ pub struct Plug {
 }
 
 impl Plug {
-    /// A kind of backend of this name, whose URLs begin with these schemes, in lower case. It makes
+    /// A kind of backend with this name, whose URLs have these schemes, in lower case. It creates
     /// nothing yet.
     #[must_use]
     pub const fn new(name: &'static str, schemes: &'static [&'static str]) -> Self {
@@ -259,44 +259,44 @@ impl Plug {
         }
     }
 
-    /// The same, whose URLs may have these keys in their query. A URL with another key is refused, so
-    /// that none can be misspelt.
+    /// Sets the keys that the query of a URL may have. A URL with another key is refused, so that a
+    /// typing error is found.
     #[must_use]
     pub const fn with_query(mut self, keys: &'static [&'static str]) -> Self {
         self.keys = keys;
         self
     }
 
-    /// The same, as a queue whose URLs look like `form`.
+    /// Makes it a queue whose URLs look like `form`.
     #[must_use]
     pub const fn with_queue(mut self, form: &'static str, make: MakeQueue) -> Self {
         self.queue = Some((form, make));
         self
     }
 
-    /// The same, as a queue that is found without a URL, where the program is told to do what `hint` says:
-    /// `set THE_VARIABLE`.
+    /// Makes it a queue that is found without a URL. `hint` is the advice for a program without a
+    /// queue: `set THE_VARIABLE`.
     #[must_use]
     pub const fn with_queue_without_url(mut self, hint: &'static str, find: FindQueue) -> Self {
         self.found_queue = Some((hint, find));
         self
     }
 
-    /// The same, as a notifier whose URLs look like `form`.
+    /// Makes it a notifier whose URLs look like `form`.
     #[must_use]
     pub const fn with_notifier(mut self, form: &'static str, make: MakeNotifier) -> Self {
         self.notifier = Some((form, make));
         self
     }
 
-    /// The same, whose notifier is the one of this variable where no other is named.
+    /// Makes the URL in this variable the default notifier.
     #[must_use]
     pub const fn with_notifier_variable(mut self, name: &'static str) -> Self {
         self.notifier_variable = Some(name);
         self
     }
 
-    /// The name, for people.
+    /// The name, for error texts.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name

@@ -1,79 +1,79 @@
-//! What can be wrong with a backend's configuration.
+//! Errors in the configuration of a backend.
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// What is wrong with a URL, and what to write instead. Holds nothing of the URL itself.
+/// What is wrong with a URL, and what to write instead. Contains no part of the URL itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlProblem {
-    /// There is nothing.
+    /// The URL is empty.
     #[error("it is empty")]
     Empty,
-    /// It has more than 64 KiB.
+    /// The URL is longer than 64 KiB.
     #[error("it is longer than 64 KiB")]
     TooLong,
-    /// It does not begin with a scheme.
+    /// The URL does not begin with a scheme.
     #[error("it must begin with one of {accepted}")]
     NoScheme {
-        /// The beginnings that are understood.
+        /// The accepted prefixes.
         accepted: String,
     },
-    /// It begins with a scheme that is not understood here.
+    /// The scheme is unknown.
     #[error("its scheme is not known here; it must begin with one of {accepted}")]
     UnknownScheme {
-        /// The beginnings that are understood.
+        /// The accepted prefixes.
         accepted: String,
     },
-    /// It begins with a scheme that an optional part of ivy brings, which is not compiled in.
+    /// The scheme belongs to an optional part of ivy that is not compiled in.
     #[error(
         "its scheme needs the feature `{feature}`, which is not compiled in; turn it on, or begin with one of {accepted}"
     )]
     MissingFeature {
         /// The feature of the adapter's crate.
         feature: &'static str,
-        /// The beginnings that are understood.
+        /// The accepted prefixes.
         accepted: String,
     },
-    /// The scheme is that of a backend that can be a notifier only.
+    /// The backend of the scheme can only be a notifier.
     #[error(
-        "its backend cannot be a queue, only a notifier; the URL of a queue must begin with one of {accepted}"
+        "its backend can only be a notifier, not a queue; the URL of a queue must begin with one of {accepted}"
     )]
     NotAQueue {
-        /// The beginnings that are understood.
+        /// The accepted prefixes.
         accepted: String,
     },
-    /// The scheme is that of a backend that can be a queue only.
+    /// The backend of the scheme can only be a queue.
     #[error(
-        "its backend cannot be a notifier, only a queue; the URL of a notifier must begin with one of {accepted}"
+        "its backend can only be a queue, not a notifier; the URL of a notifier must begin with one of {accepted}"
     )]
     NotANotifier {
-        /// The beginnings that are understood.
+        /// The accepted prefixes.
         accepted: String,
     },
-    /// It holds a space or a control character.
+    /// The URL contains a space or a control character.
     #[error("a space or control character must be percent-encoded, a space as %20")]
     Space,
-    /// A `%` is not followed by two hexadecimal digits, or what is encoded is no UTF-8.
+    /// A `%` is not followed by two hexadecimal digits, or the decoded bytes are not UTF-8.
     #[error("each % must begin a percent-encoded UTF-8 character; write % itself as %25")]
     Escape,
-    /// There is an `@` behind the host.
+    /// There is an `@` after the host.
     #[error(
         "a / ? or # in the credentials must be written as %2F, %3F or %23, and an @ in the path as %40"
     )]
     MisplacedAt,
-    /// It holds a query, or a key that is not known.
-    #[error("no query is understood; leave out the ? and what follows it")]
+    /// The URL has a query, but this backend accepts none.
+    #[error("a query is not supported; remove the ? and what follows it")]
     Query,
-    /// It holds a key that is none of these.
-    #[error("of a query, only these keys are understood: {known}")]
+    /// The query contains an unknown key.
+    #[error("the query may only contain these keys: {known}")]
     UnknownKey {
-        /// The keys.
+        /// The known keys.
         known: String,
     },
-    /// It holds a fragment.
-    #[error("no fragment is understood; leave out the # and what follows it")]
+    /// The URL has a fragment.
+    #[error("a fragment is not supported; remove the # and what follows it")]
     Fragment,
     /// The port is not a number from 1 to 65535.
     #[error("the port must be a number from 1 to 65535")]
@@ -83,32 +83,32 @@ pub enum UrlProblem {
         "the host must be a name, an IPv4 address, or an IPv6 address in brackets; an international name is written in its ASCII form, as xn--..."
     )]
     Host,
-    /// There is no host where one is needed.
+    /// The host is missing.
     #[error("the host is missing")]
     NoHost,
-    /// There is something behind the scheme.
-    #[error("nothing follows memory://")]
+    /// Something follows the scheme of a URL that is only a scheme.
+    #[error("nothing may follow memory://")]
     NotBare,
-    /// Something that only the backend knows.
+    /// An error that the backend reports.
     #[error("{0}")]
     Backend(BackendError),
 }
 
 impl UrlProblem {
-    /// What the backend finds wrong.
+    /// Wraps an error of the backend.
     #[must_use]
     pub fn backend(error: impl Error + Send + Sync + 'static) -> Self {
         UrlProblem::Backend(BackendError::new(error))
     }
 }
 
-/// What a backend finds wrong with its configuration, in its own words. It must show no secret. Two of
-/// them are equal if they say the same.
+/// An error that a backend reports about its configuration. It must contain no secret. Two are
+/// equal if their texts are equal.
 #[derive(Clone)]
 pub struct BackendError(Arc<dyn Error + Send + Sync>);
 
 impl BackendError {
-    /// This error.
+    /// Wraps the backend's error.
     #[must_use]
     pub fn new(error: impl Error + Send + Sync + 'static) -> Self {
         BackendError(Arc::new(error))

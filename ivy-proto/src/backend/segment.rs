@@ -1,4 +1,5 @@
-//! Texts as parts of a URL: each encoded once, so that none can climb out of its place, and decoded.
+//! Percent-encoding of parts of a URL. Each text is encoded once, so that it cannot escape its
+//! segment.
 
 use std::borrow::Cow;
 
@@ -7,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A text as one segment of a path, or as another part of a URL.
+/// Encodes a text as one segment of a path, or as another part of a URL.
 ///
 /// ```
 /// assert_eq!(ivy_proto::backend::segment("a/b"), "a%2Fb");
@@ -16,14 +17,14 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 #[must_use]
 pub fn segment(text: &str) -> Cow<'_, str> {
     match text {
-        // These two mean "here" and "one up" to everyone who reads the path.
+        // URL parsers resolve these two as relative segments.
         "." => Cow::Borrowed("%2E"),
         ".." => Cow::Borrowed("%2E%2E"),
         _ => utf8_percent_encode(text, RESERVED).into(),
     }
 }
 
-/// The text that a part of a URL stands for. Nothing if a `%` begins no escape, or the text is no UTF-8.
+/// Decodes a part of a URL. `None` if a `%` begins no escape, or the text is not UTF-8.
 pub(super) fn decoded(part: &str) -> Option<String> {
     let mut escapes = part.split('%').skip(1);
     let is_hex = |escape: &str| {

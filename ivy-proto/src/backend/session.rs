@@ -1,4 +1,4 @@
-//! Backends that converse over connections, as machines without IO.
+//! Backends with connections, as machines without IO.
 
 use std::any::Any;
 use std::fmt;
@@ -11,68 +11,69 @@ use crate::time::{Moment, WallClock};
 
 use super::SubscriptionEvent;
 
-/// A backend that converses over connections of its own: what is asked of it goes in together with the
-/// bytes that arrive, and what is to be sent comes out together with the answers.
+/// A backend with connections of its own: commands and received bytes go in, bytes to send and
+/// replies come out.
 ///
-/// A session decides when connections are opened, checked, replaced and closed, and how long anything
-/// may take. An executor does that: it opens them, writes while it reads, and hands in what happened.
-/// After each input it takes outputs until [`Output::Wait`]. The executor of `ivy-driver` runs a
-/// session over any runtime; tests drive one by hand.
+/// A session decides when connections are opened, checked, replaced and closed, and how long
+/// anything may take. An executor carries this out: it opens connections, reads and writes
+/// concurrently, and feeds what happened. After each input it polls outputs until [`Output::Wait`].
+/// The executor of `ivy-driver` runs a session on any runtime; tests drive one by hand.
 ///
 /// # Contract
 ///
-/// * Each [`CommandId`] of an operation or a publication is answered once, unless it is cancelled first.
-/// * A subscription is heard of until [`SubscriptionEvent::Lost`] or its cancellation.
-/// * A [`ConnectionId`] is opened once. After [`Output::Close`] or [`Input::Closed`] it is not mentioned again
-///   by either side.
+/// * Each [`CommandId`] of an operation or a publication is answered exactly once, unless it is
+///   cancelled first.
+/// * A subscription yields events until [`SubscriptionEvent::Lost`] or its cancellation.
+/// * A [`ConnectionId`] is opened once. After [`Output::Close`] or [`Input::Closed`], neither side
+///   mentions it again.
 pub trait Session: Any + fmt::Debug + Send {
-    /// Takes in what has happened.
+    /// Handles an input.
     fn handle_input(&mut self, input: Input<'_>, now: Moment);
 
-    /// The next thing to do.
+    /// The next output.
     fn poll_output(&mut self) -> Output;
 }
 
-/// What a new session is given, beside its inputs.
+/// The parameters of a new session, in addition to its inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionStart {
-    /// Random bytes, which no other session has.
+    /// Random bytes, unique to this session.
     pub random: [u8; 16],
-    /// The wall clock as it is now.
+    /// The current wall clock.
     pub wall: WallClock,
 }
 
 impl SessionStart {
-    /// What a session is given whose random bytes are these.
+    /// The parameters of a session with these random bytes.
     #[must_use]
     pub const fn new(random: [u8; 16], wall: WallClock) -> Self {
         SessionStart { random, wall }
     }
 }
 
-/// Names one thing that was asked of a session. The executor numbers them, and uses no number twice.
+/// Identifies a command. The executor numbers the commands and never reuses a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(pub u64);
 
-/// Names one connection of a session, among all that it ever opens.
+/// Identifies a connection of a session. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
-/// What a session hears.
+/// An input of a session.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// Nothing but that time has passed.
+    /// Time has passed.
     Tick,
     /// Execute an operation.
     Execute(CommandId, QueueOp),
-    /// Publish.
+    /// Publish a notice.
     Publish(CommandId, Publication),
-    /// Subscribe to these channels, until the ticket is cancelled.
+    /// Subscribe to these channels, until the command is cancelled.
     Subscribe(CommandId, Vec<ChannelName>),
-    /// Nobody waits for this any more: neither for its answer nor for what a subscription brings.
+    /// Cancel a command: nobody waits for its reply or its events any more.
     Cancel(CommandId),
-    /// The connection stands, TLS included.
+    /// The connection is established, including TLS.
     Opened(ConnectionId),
     /// These bytes arrived.
     Received(ConnectionId, &'a [u8]),
@@ -80,31 +81,32 @@ pub enum Input<'a> {
     Closed(ConnectionId, LinkFault),
 }
 
-/// What a session wants done.
+/// An output of a session.
 #[derive(Debug)]
 pub enum Output {
     /// Open a connection, and report [`Input::Opened`] or [`Input::Closed`].
     Open(ConnectionId, Endpoint),
-    /// Send these bytes, after those of the line that were to be sent before.
+    /// Send these bytes on the connection, after those of earlier outputs.
     Send(ConnectionId, Vec<u8>),
-    /// Close the connection, or open it no more.
+    /// Close the connection, or stop opening it.
     Close(ConnectionId),
-    /// The answer to an operation.
+    /// The reply to an operation.
     Executed(CommandId, Result<QueueReply, Fault>),
-    /// How many subscribers a publication has reached.
+    /// The number of subscribers that a publication reached.
     Published(CommandId, Result<u64, NotifyFault>),
-    /// What a subscription brings. While it is not taken, the line that brought it is not read.
+    /// An event of a subscription. Until it is consumed, nothing more is read from its connection.
     SubscriptionEvent(CommandId, SubscriptionEvent),
-    /// Something that an operator may want to know.
+    /// An event for the operator.
     Event(Event),
-    /// Nothing, until the next input. A moment: hand in [`Input::Tick`] by then.
+    /// Nothing to do until the next input. Feed [`Input::Tick`] at this moment at the latest, if
+    /// there is one.
     Wait(Option<Moment>),
 }
 
-/// The other end of a connection.
+/// The remote end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The host: a name or an address, an IPv6 address in brackets.
+    /// A name or an address; an IPv6 address has brackets.
     pub host: String,
     /// The port.
     pub port: u16,
@@ -112,7 +114,7 @@ pub struct Endpoint {
     pub tls: bool,
 }
 
-/// Why there is no connection.
+/// Why a connection failed or ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct LinkFault {
@@ -120,26 +122,26 @@ pub struct LinkFault {
     detail: String,
 }
 
-/// What kind of failure it was.
+/// The kind of a [`LinkFault`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LinkFaultKind {
-    /// The host has no address, or none of them answered.
+    /// The host has no address, or none of its addresses responded.
     Unreachable,
-    /// No secure connection could be made.
+    /// The TLS handshake failed.
     Tls,
-    /// The connection stood, and has ended.
+    /// The connection was established, and has ended.
     Ended,
 }
 
 impl LinkFault {
-    /// A failure of this kind, in the words of the system.
+    /// A failure of this kind, with the system's error text.
     #[must_use]
     pub fn new(kind: LinkFaultKind, detail: impl Into<String>) -> Self {
         LinkFault { kind, detail: detail.into() }
     }
 
-    /// What kind of failure it was.
+    /// The kind of failure.
     #[must_use]
     pub fn kind(&self) -> LinkFaultKind {
         self.kind

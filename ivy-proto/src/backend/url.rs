@@ -1,6 +1,6 @@
-//! The URLs of backends: one grammar, of which each backend takes its part.
+//! The URLs of backends: one grammar for all, of which each backend uses a part.
 //!
-//! `scheme://[user[:password]@][host[:port]][/segment...][?key=value[&...]]`, where user, password,
+//! `scheme://[user[:password]@][host[:port]][/segment...][?key=value[&...]]`. User, password,
 //! segments, keys and values are percent-encoded.
 
 use std::fmt;
@@ -15,8 +15,8 @@ use crate::text::number;
 /// The longest URL, in bytes.
 const LONGEST: usize = 64 * 1024;
 
-/// A URL of a backend, taken apart. Its `Debug` shows host and port alone: a secret may stand in any
-/// other place.
+/// A parsed URL of a backend. `Debug` shows only host and port, because any other part may contain
+/// a secret.
 ///
 /// ```
 /// use ivy_proto::backend::BackendUrl;
@@ -45,16 +45,16 @@ pub struct BackendUrl {
 }
 
 impl BackendUrl {
-    /// Takes a URL apart that stands here. The password may hold a raw `:` or `@`.
+    /// Parses a URL that was found at `origin`. The password may contain a raw `:` or `@`.
     ///
     /// # Errors
-    /// [`ConfigError::BadUrl`] if it is none.
+    /// [`ConfigError::BadUrl`] if the URL is invalid.
     pub fn parse(text: &str, origin: Origin) -> Result<Self, ConfigError> {
         parse(text, origin)
             .map_err(|problem| ConfigError::BadUrl { origin, error: BadUrl::new(None, problem) })
     }
 
-    /// Where the URL stands.
+    /// Where the URL was found.
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.origin
@@ -66,13 +66,13 @@ impl BackendUrl {
         &self.scheme
     }
 
-    /// What stands before the `@`, up to a colon: a user, or a token.
+    /// The part before the `@`, up to a colon: a user, or a token.
     #[must_use]
     pub fn user(&self) -> Option<&Secret> {
         self.user.as_ref()
     }
 
-    /// What stands between that colon and the `@`. Empty where nothing does; nothing without a colon.
+    /// The part between that colon and the `@`. `None` without a colon.
     #[must_use]
     pub fn password(&self) -> Option<&Secret> {
         self.password.as_ref()
@@ -90,7 +90,7 @@ impl BackendUrl {
         self.port
     }
 
-    /// The segments of the path. A single slash is no path.
+    /// The segments of the path. Empty for a single slash.
     #[must_use]
     pub fn segments(&self) -> &[String] {
         &self.segments
@@ -107,21 +107,20 @@ impl BackendUrl {
         self.query.iter().map(|(key, _)| key.as_str())
     }
 
-    /// Whether there is nothing but the scheme.
+    /// Whether the URL consists of only the scheme.
     #[must_use]
     pub fn is_bare(&self) -> bool {
         self.user.is_none() && self.host.is_none() && !self.has_path && self.query.is_empty()
     }
 
-    /// The error of a backend that takes this scheme: what is wrong with the URL. It shows of the URL its
-    /// scheme alone.
+    /// Creates the error of a backend that refuses the URL. It shows only the scheme of the URL.
     #[must_use]
     pub fn refuse(&self, problem: UrlProblem) -> ConfigError {
         let error = BadUrl::new(Some(self.scheme.clone()), problem);
         ConfigError::BadUrl { origin: self.origin, error }
     }
 
-    /// The URL, with its secrets.
+    /// The URL, including its secrets.
     #[must_use]
     pub fn expose(&self) -> String {
         let mut url = format!("{}://", self.scheme);
@@ -229,7 +228,7 @@ fn host_and_port(url: &str) -> Result<(Option<Host>, Option<u16>), UrlProblem> {
     if url.is_empty() {
         return Ok((None, None));
     }
-    // The colons of an IPv6 address stand inside of its brackets.
+    // The colons of an IPv6 address are inside of its brackets.
     let (host, port) = match url.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (url, None),

@@ -1,19 +1,19 @@
-//! A sorted set for keys that mostly come in their order, and mostly leave in it.
+//! A sorted set for keys that are mostly inserted and removed in ascending order.
 
 use std::collections::{BTreeSet, VecDeque};
 
-/// The places of ready messages come in ascending order but for a few. In a line these cost the same
-/// however many there are.
+/// Positions of ready messages are mostly inserted in ascending order. For them, a deque makes the
+/// cost independent of the number of keys.
 #[derive(Debug)]
 pub(super) struct AscendingSet<Key> {
     line: VecDeque<Key>,
-    /// Keys that have left the line's middle. Its ends are never among them.
+    /// Keys removed from the middle of the line. The ends of the line are never among them.
     gone: BTreeSet<Key>,
-    /// Keys that came too late for the line.
+    /// Keys that were inserted out of order.
     others: BTreeSet<Key>,
 }
 
-/// Up to this length, room that a line does not need is kept.
+/// Unused capacity of the line is kept up to this length.
 const SHORT: usize = 256;
 
 impl<Key: Ord + Copy> AscendingSet<Key> {
@@ -21,7 +21,7 @@ impl<Key: Ord + Copy> AscendingSet<Key> {
         self.line.is_empty() && self.others.is_empty()
     }
 
-    /// Takes in a key that is not there.
+    /// Inserts a key, which must not be present.
     pub(super) fn insert(&mut self, key: Key) {
         if self.line.back().is_none_or(|last| *last < key) {
             self.line.push_back(key);
@@ -30,7 +30,7 @@ impl<Key: Ord + Copy> AscendingSet<Key> {
         }
     }
 
-    /// Takes out a key, if it is there.
+    /// Removes a key, if it is present.
     pub(super) fn remove(&mut self, key: &Key) {
         if self.line.front() == Some(key) {
             self.line.pop_front();
@@ -50,7 +50,7 @@ impl<Key: Ord + Copy> AscendingSet<Key> {
         candidates.into_iter().flatten().min().copied()
     }
 
-    /// All keys in their order.
+    /// All keys in ascending order.
     pub(super) fn iter(&self) -> impl Iterator<Item = Key> {
         let in_line = self.line.iter().filter(|key| !self.gone.contains(*key));
         let (mut line, mut others) = (in_line.peekable(), self.others.iter().peekable());
@@ -84,7 +84,7 @@ impl<Key: Ord + Copy> AscendingSet<Key> {
     }
 }
 
-/// Gives back most of the room that a line has left.
+/// Frees most of the unused capacity of a line.
 pub(super) fn shrink<T>(line: &mut VecDeque<T>) {
     if line.len() < line.capacity() / 4 && line.capacity() > SHORT {
         line.shrink_to(2 * line.len());
@@ -106,7 +106,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_sorted_set(steps in vec((any::<bool>(), 0_u8..40), 0..300)) {
+        fn it_behaves_like_a_sorted_set(steps in vec((any::<bool>(), 0_u8..40), 0..300)) {
             let (mut ascending, mut set) = (AscendingSet::default(), BTreeSet::new());
             for (insert, key) in steps {
                 if insert && set.insert(key) {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_come_and_leave_in_order_leave_no_room_taken() {
+    fn removed_keys_do_not_occupy_memory() {
         let mut ascending = AscendingSet::default();
         for key in 0..100_000 {
             ascending.insert(key);

@@ -1,5 +1,5 @@
-//! The broker as a queue backend: what a machine wants becomes a request, and the broker's answer a
-//! reply, with counts that are exact.
+//! The broker as a queue backend: converts operations to requests, and responses to replies with
+//! exact delivery counts.
 
 use crate::id::Receipt;
 use crate::queue::{
@@ -52,7 +52,7 @@ impl From<QueueOp> for Request {
     }
 }
 
-/// The reply to a request that a [`QueueOp`] was made into.
+/// The reply to a request that was converted from a [`QueueOp`].
 impl From<Response> for QueueReply {
     fn from(answer: Response) -> Self {
         match answer {

@@ -1,4 +1,4 @@
-//! What a broker accepts.
+//! The configuration and limits of a broker.
 
 use std::time::Duration;
 
@@ -6,52 +6,52 @@ use crate::queue::{Body, Capabilities, NewMessage};
 
 use super::request::Refusal;
 
-/// The ranges of what can be asked for.
+/// The limits of requests.
 const RANGES: Capabilities = Capabilities::broker();
 /// The shortest lease that a strict broker grants.
 const STRICT_MIN_LEASE: Duration = Duration::from_secs(30);
 /// The longest lease.
 const MAX_LEASE: Duration = Duration::from_secs(86_400);
-/// The longest time that a message is kept.
+/// The longest retention of a message.
 const MAX_EXPIRATION: Duration = Duration::from_secs(2_592_000);
 /// The longest page of a list of queues.
 const MAX_PAGE: usize = 100;
 
-/// How a broker behaves where queue servers, or their documentation and their behaviour, differ.
+/// The behaviour of a broker in cases where queue servers differ from each other or from their
+/// documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BrokerConfig {
-    /// The largest body, in bytes. 256 KiB.
+    /// The largest body, in bytes. Default: 256 KiB.
     pub max_body: usize,
     /// Whether to refuse what a server may refuse: leases below 30 s, and settings for a queue that
-    /// does not exist. Otherwise leases may be as short as one likes, and a
-    /// [`PatchQueue`](super::Request::PatchQueue) creates the queue. Off.
+    /// does not exist. If not, leases have no lower limit, and a
+    /// [`PatchQueue`](super::Request::PatchQueue) creates the queue. Default: off.
     pub strict: bool,
-    /// Where a message goes that was given back. To the front.
+    /// The position of a message that returns to the queue. Default: front.
     pub requeue: Requeue,
-    /// In which form bodies are handed in and out. As they are.
+    /// The encoding of bodies in requests and responses. Default: text.
     pub bodies: BodyEncoding,
 }
 
-/// In which form the bodies of messages come to a broker, and leave it. It matters only for what
-/// counts as their length.
+/// The encoding of message bodies. It affects only how their length is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyEncoding {
-    /// As they are.
+    /// Plain text.
     #[default]
     Text,
-    /// As they stand in JSON, between the quotes of a string. So a server that reads and writes JSON
-    /// can pass them on as they came.
+    /// Escaped as in a JSON string, without the quotes. A server that reads and writes JSON can
+    /// then pass bodies on unchanged.
     Json,
 }
 
-/// Where a message goes that was reserved and comes back, released or with its lease ended.
+/// The position of a message that returns to the queue because it was released or its lease ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Requeue {
-    /// To the place that it had: before all messages that were posted after it.
+    /// Its old position: before all messages that were posted after it.
     #[default]
     Front,
-    /// Behind all messages.
+    /// After all other messages.
     Back,
 }
 
@@ -67,28 +67,28 @@ impl Default for BrokerConfig {
 }
 
 impl BrokerConfig {
-    /// The same, with another limit for one body.
+    /// Sets the limit of a body.
     #[must_use]
     pub fn with_max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// The same, refusing what a server may refuse or not.
+    /// Sets whether the broker is strict.
     #[must_use]
     pub fn with_strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
     }
 
-    /// The same, with another place for messages that were given back.
+    /// Sets the position of returning messages.
     #[must_use]
     pub fn with_requeue(mut self, requeue: Requeue) -> Self {
         self.requeue = requeue;
         self
     }
 
-    /// The same, with bodies in another form.
+    /// Sets the encoding of bodies.
     #[must_use]
     pub fn with_bodies(mut self, form: BodyEncoding) -> Self {
         self.bodies = form;
@@ -102,13 +102,13 @@ impl BrokerConfig {
 
     fn check_body(&self, body: &Body) -> Result<(), Refusal> {
         let written = body.as_str();
-        // No text is shorter in JSON.
+        // A JSON text is never shorter than the text it encodes.
         let is_small = written.len() <= self.max_body
             || (self.bodies == BodyEncoding::Json && length_in_json(written) <= self.max_body);
         if is_small { Ok(()) } else { Err(Refusal::TooLarge) }
     }
 
-    /// A lease that was asked for, or nothing if none was: zero means that it was not given.
+    /// The requested lease; `None` if it was not given or zero.
     pub(super) fn lease(&self, asked: Option<Duration>) -> Result<Option<Duration>, Refusal> {
         let Some(lease) = asked.filter(|lease| !lease.is_zero()) else { return Ok(None) };
         if self.strict && lease < STRICT_MIN_LEASE {
@@ -121,13 +121,13 @@ impl BrokerConfig {
     }
 }
 
-/// The length of the text that stands so in JSON.
+/// The length of a text that is escaped as in a JSON string.
 fn length_in_json(written: &str) -> usize {
     let text: Result<String, _> = serde_json::from_str(&format!("\"{written}\""));
     text.map_or(written.len(), |text| text.len())
 }
 
-/// How many messages a reserve or a peek is about: zero means that it was not given.
+/// The count of a reserve or peek; the default if it is zero.
 pub(super) fn count(asked: usize) -> Result<usize, Refusal> {
     if asked > RANGES.batch.reserve {
         return Err(Refusal::Invalid("n must be from 1 to 100"));
@@ -157,7 +157,7 @@ pub(super) fn check_delay(delay: Duration) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// How long messages are kept, or nothing if that was not asked: zero means that it was not given.
+/// The requested retention; `None` if it was not given or zero.
 pub(super) fn expiration(asked: Option<Duration>) -> Result<Option<Duration>, Refusal> {
     let Some(expiration) = asked.filter(|expiration| !expiration.is_zero()) else {
         return Ok(None);
@@ -168,7 +168,7 @@ pub(super) fn expiration(asked: Option<Duration>) -> Result<Option<Duration>, Re
     Ok(Some(expiration))
 }
 
-/// How many names a list may have. Too many are not refused: fewer come back.
+/// The length of a page of names. Values out of range are clamped, not refused.
 pub(super) fn page(asked: usize) -> usize {
     asked.clamp(1, MAX_PAGE)
 }

@@ -1,13 +1,13 @@
-//! The rule by which a queue gets rid of messages that were reserved too often.
+//! The server-side dead-letter rule of a queue.
 
 use crate::name::QueueName;
 use crate::queue::DeadLetterSetting;
 
 use super::request::Refusal;
 
-/// After how many reservations a message is moved if the rule does not say.
+/// The default number of reservations after which a message is moved.
 const DEFAULT_RESERVATIONS: u32 = 10;
-/// The most reservations that a rule may allow.
+/// The highest number of reservations that a rule may allow.
 const MAX_RESERVATIONS: u32 = 1_000;
 
 /// Where a queue moves messages that were reserved too often.
@@ -18,7 +18,7 @@ pub(super) struct DeadLetterRule {
 }
 
 impl DeadLetterRule {
-    /// What a rule becomes by a request: another rule, or none.
+    /// The rule after a request: another rule, or none.
     pub(super) fn merged(
         rule: Option<&DeadLetterRule>,
         asked: &DeadLetterSetting,
@@ -39,7 +39,7 @@ impl DeadLetterRule {
         Ok(Some(DeadLetterRule { queue: queue.clone(), max_reservations }))
     }
 
-    /// Whether the next reserve moves a message that was reserved so often.
+    /// Whether the next reserve moves a message with this count.
     pub(super) fn applies_to(&self, reserved_count: u32) -> bool {
         reserved_count >= self.max_reservations
     }

@@ -1,4 +1,4 @@
-//! The machine: what each request does, and what follows from it.
+//! The state machine: the effect of each request and timer.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -17,7 +17,7 @@ use super::request::{Delivery, Input, Output, Refusal, Request, RequestId, Respo
 use super::store::DeliveryEnd;
 use super::waiters::{ReserveParams, Waiter, WaiterId};
 
-/// The last moment that an input can have, so that a deadline at the end of the clock never comes.
+/// The last moment of an input, so that a deadline at the end of the clock is never due.
 const LAST_MOMENT: Moment = Moment::from_nanos(Moment::FOREVER.as_nanos() - 1);
 
 /// An in-memory broker: see the [module](super).
@@ -26,9 +26,9 @@ pub struct Broker {
     rng: Rng,
     now: Moment,
     queues: Queues,
-    /// The queues that have deadlines, by the earliest of each.
+    /// The queues with a deadline, by their earliest one.
     agenda: BTreeSet<(Moment, QueueName)>,
-    /// The reserves that wait, and where.
+    /// The waiting reserves, and their positions.
     waiting: BTreeMap<RequestId, (QueueName, WaiterId)>,
     /// Queues that have both a ready message and a waiting reserve.
     woken: BTreeSet<QueueName>,
@@ -48,7 +48,7 @@ impl fmt::Debug for Broker {
 }
 
 impl Broker {
-    /// A broker without queues. The ids of its reservations follow from `seed`.
+    /// A broker without queues. Its reservation ids are derived from `seed`.
     #[must_use]
     pub fn new(config: BrokerConfig, seed: [u8; 32]) -> Self {
         Broker {
@@ -64,12 +64,12 @@ impl Broker {
         }
     }
 
-    /// Takes notice of what happened. A stamp earlier than one before counts as that one.
+    /// Handles an input. A stamp earlier than a previous one counts as that one.
     ///
     /// Each request is answered exactly once, unless it is abandoned while it waits.
     ///
     /// # Errors
-    /// [`Misuse::RequestInUse`] if a reserve of the same id is waiting. Nothing was changed.
+    /// [`Misuse::RequestInUse`] if a reserve with the same id is waiting. Nothing was changed.
     pub fn handle_input(&mut self, input: Input, now: Moment) -> Result<(), Misuse> {
         if let Input::Request(id, _) = &input
             && self.waiting.contains_key(id)
@@ -85,7 +85,7 @@ impl Broker {
         Ok(())
     }
 
-    /// What is to be done next. Runs no logic: everything was decided when the input came.
+    /// The next output. Only drains what [`handle_input`](Broker::handle_input) has decided.
     #[must_use = "an output that is not carried out is lost"]
     pub fn poll_output(&mut self) -> Output {
         match self.answers.pop_front() {
@@ -100,9 +100,9 @@ impl Broker {
         (deadline.at != Moment::FOREVER).then_some(deadline)
     }
 
-    /// Does what was due by now: old messages go, hidden ones become ready and are handed to those
-    /// who wait, and who has waited long enough is answered. In this order, so that nobody is
-    /// given an expired message, or nothing while there is something.
+    /// Executes everything that is due: expires messages, makes hidden ones ready and delivers them
+    /// to waiters, then ends waits. This order ensures that no expired message is delivered, and
+    /// that no wait ends empty while a message is ready.
     fn catch_up(&mut self, now: Moment) {
         self.now = now.clamp(self.now, LAST_MOMENT);
         let due: Vec<QueueName> = std::iter::from_fn(|| self.pop_due()).collect();
@@ -145,7 +145,7 @@ impl Broker {
         }
     }
 
-    /// Does what is asked. No answer yet: the request waits. A refused one has changed nothing.
+    /// Executes a request. Returns `None` if it waits. A refused request has changed nothing.
     fn perform(&mut self, id: RequestId, request: Request) -> Result<Option<Response>, Refusal> {
         let answer = match request {
             Request::Post { queue, messages } => Response::Posted(self.post(&queue, messages)?),
@@ -239,7 +239,7 @@ impl Broker {
         Ok(ids)
     }
 
-    /// Posts each message that is not refused. The queue is created also if all are.
+    /// Posts each valid message. Creates the queue even if all messages are refused.
     fn post_each(
         &mut self,
         queue: &QueueName,
@@ -259,8 +259,8 @@ impl Broker {
         Ok(entries)
     }
 
-    /// Hands out ready messages, and moves those that were reserved too often to the queue for
-    /// dead letters, where somebody may wait for them.
+    /// Delivers ready messages, and moves those that were reserved too often to the dead-letter
+    /// queue, which may have waiters.
     fn reserve(
         &mut self,
         name: &QueueName,
@@ -288,7 +288,7 @@ impl Broker {
     }
 
     fn abandon(&mut self, id: RequestId) {
-        // Not waiting: it was answered before its asker left.
+        // Not waiting: it was answered before it was abandoned.
         let Some((name, place)) = self.waiting.get(&id).cloned() else { return };
         self.leave_line(&name, place, id);
         self.note_changes(&name);
@@ -306,13 +306,13 @@ impl Broker {
         Ok(())
     }
 
-    /// Hands ready messages to those who wait. The dead letters of one queue may serve those who
-    /// wait at another, and so on; it ends, since dead letters never go round in a circle.
+    /// Delivers ready messages to waiters. Dead letters of one queue may serve waiters of another,
+    /// and so on. This ends, because dead-letter rules cannot form a cycle.
     fn serve_waiters(&mut self) {
         while let Some(name) = self.woken.pop_first() {
             while let Some((place, waiter)) = self.next_to_serve(&name) {
                 match self.reserve(&name, &waiter.want) {
-                    // All ready ones were dead letters: the waiter keeps its place.
+                    // All ready messages were dead letters: the waiter keeps its position.
                     Ok(deliveries) if deliveries.is_empty() => break,
                     answer => {
                         self.leave_line(&name, place, waiter.request);
@@ -336,7 +336,7 @@ impl Broker {
         }
     }
 
-    /// After a change to a queue: puts it into the agenda and among the woken ones, as it now is.
+    /// Updates the agenda and the woken queues after a change to a queue.
     fn note_changes(&mut self, name: &QueueName) {
         let Ok(queue) = self.queues.find_mut(name) else { return };
         if queue.can_serve() {

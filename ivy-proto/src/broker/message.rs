@@ -1,4 +1,4 @@
-//! A message as the broker keeps it.
+//! A message as the broker stores it.
 
 use crate::id::{MessageId, ReservationId};
 use crate::queue::Body;
@@ -7,20 +7,20 @@ use crate::time::Moment;
 
 use super::request::MessageView;
 
-/// Added to a message's number to make its id, so that all ids have 19 digits.
+/// Added to a message's number to form its id, so that all ids have 19 digits.
 const FIRST_ID: u64 = 1_000_000_000_000_000_000;
 /// The length of an id.
 const ID_DIGITS: usize = 19;
 /// The length of a reservation's id: 128 bits in hexadecimal.
 const RESERVATION_DIGITS: usize = 32;
 
-/// A message's number, counted over all queues. Its id is made of it, so that the id need not be
-/// kept.
+/// A message's number, counted across all queues. The id is derived from it, so that it need not be
+/// stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Sequence(u64);
 
 impl Sequence {
-    /// The number before the first message's.
+    /// The number before the first message.
     pub(super) const START: Sequence = Sequence(0);
 
     pub(super) fn next(self) -> Sequence {
@@ -31,7 +31,7 @@ impl Sequence {
         MessageId::new(itoa::Buffer::new().format(FIRST_ID + self.0))
     }
 
-    /// The number of this id, if it is one that this broker could have given.
+    /// The number of an id, if this broker can have assigned it.
     pub(super) fn from_id(id: &MessageId) -> Option<Sequence> {
         let digits: &[u8; ID_DIGITS] = id.as_bytes().try_into().ok()?;
         let mut number = 0;
@@ -40,13 +40,13 @@ impl Sequence {
             if digit > 9 {
                 return None;
             }
-            // So many digits fit.
+            // Cannot overflow, because the number of digits is fixed.
             number = number * 10 + u64::from(digit);
         }
         number.checked_sub(FIRST_ID).map(Sequence)
     }
 
-    /// How many numbers lie between it and an earlier one, which it is too.
+    /// The distance from an earlier or equal number.
     pub(super) fn since(self, earlier: Sequence) -> Option<usize> {
         self.0.checked_sub(earlier.0)?.try_into().ok()
     }
@@ -79,25 +79,25 @@ impl Reservation {
     }
 }
 
-/// The digit for a number below sixteen. Without a table or a branch, so that the compiler makes
-/// many at once.
+/// The hexadecimal digit of a number below sixteen. Without table and branch, so that the compiler
+/// can vectorize it.
 fn hexadecimal(number: u8) -> u8 {
     number + b'0' + u8::from(number > 9) * (b'a' - b'9' - 1)
 }
 
-/// Whether a message can be had, and if not, until when.
+/// Whether a message can be reserved, and if not, until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// The next reserve may take it.
+    /// The next reserve can take it.
     Ready,
-    /// Nobody can have it yet.
+    /// Delayed, and not available yet.
     Delayed { until: Moment },
-    /// Somebody has it.
+    /// Reserved by a consumer.
     Reserved { until: Moment, by: Reservation },
 }
 
 impl State {
-    /// When the message becomes ready by itself.
+    /// When the message becomes ready again by itself.
     pub(super) fn returns(self) -> Option<Moment> {
         match self {
             State::Ready => None,
@@ -106,25 +106,25 @@ impl State {
     }
 }
 
-/// A message. A million of them may wait, so it holds nothing that can be worked out.
+/// A stored message. There may be millions, so it contains nothing that can be computed.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) body: Body,
     pub(super) state: State,
-    /// Its place among the ready messages, kept while it is away from them.
+    /// Its position among the ready messages, kept while it is delayed or reserved.
     pub(super) position: u64,
     pub(super) expires: Moment,
     pub(super) counts: Counts,
 }
 
-/// How often what happened to a message.
+/// Counts of what happened to a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// It was reserved or touched.
+    /// The number of reservations and touches.
     pub(super) reserved: u32,
-    /// It was released with a failed attempt. At the largest number it stays.
+    /// The number of releases with a failed attempt. Saturates.
     pub(super) failed: u16,
-    /// Its lease ended. At the largest number it stays.
+    /// The number of leases that ended. Saturates.
     pub(super) lost: u16,
 }
 
@@ -143,12 +143,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_kept_in_few_bytes() {
+    fn a_stored_message_is_small() {
         assert!(size_of::<Stored>() <= 72, "{} bytes", size_of::<Stored>());
     }
 
     #[test]
-    fn a_number_is_found_again_by_its_id() {
+    fn an_id_converts_back_to_its_number() {
         let number = Sequence::START.next().next();
         assert_eq!(number.to_id().as_str(), "1000000000000000002");
         assert_eq!(Sequence::from_id(&number.to_id()), Some(number));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_text_of_a_reservation_itself_is_its_id() {
+    fn only_the_exact_text_matches_a_reservation() {
         let mut rng = Rng::from_number(1);
         let (one, other) = (Reservation::random(&mut rng), Reservation::random(&mut rng));
         assert!(one.is(&one.to_id()));

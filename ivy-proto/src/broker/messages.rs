@@ -1,4 +1,4 @@
-//! The messages of one queue by their numbers, and by the moments at which they expire.
+//! The messages of one queue, indexed by number and by expiry.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -9,29 +9,29 @@ use super::message::{Sequence, Stored};
 
 /// The messages of one queue.
 ///
-/// They mostly come in the order of their numbers and of their ends, and mostly leave in it. So
-/// they stand in a line, in which a message is found by its number without a search, and the first
-/// is the one that expires next.
+/// Messages mostly arrive in the order of their numbers and expiries, and mostly leave in that
+/// order. They are stored in a deque, in which a message is found by its number without a search,
+/// and the first message expires next.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
-    /// By number; and none expires before another in front of it. The ends of the line are no gaps.
+    /// Sorted by number, and also by expiry. The first and the last slot are never gaps.
     line: VecDeque<Slot>,
-    /// How many have left the line's middle.
+    /// The number of gaps inside of the line.
     gaps: usize,
-    /// Those that have a smaller number, or expire earlier, than one that came before.
+    /// Messages with a smaller number or an earlier expiry than an earlier message.
     others: BTreeMap<Sequence, Stored>,
-    /// The others by the moments at which they expire.
+    /// The expiries of `others`.
     expiries: BTreeSet<(Moment, Sequence)>,
 }
 
 #[derive(Debug)]
 struct Slot {
     sequence: Sequence,
-    /// Nothing: it is a gap, that of a message which has left.
+    /// `None` is a gap, left by a removed message.
     stored: Option<Stored>,
 }
 
-/// Where a message stands, as long as no other one comes and the line is not tidied.
+/// The location of a message. Valid until a message is inserted or the line is tidied.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Location {
     ConnectionId(usize),
@@ -57,7 +57,7 @@ impl Messages {
         }
     }
 
-    /// Takes in a message whose number is not there.
+    /// Inserts a message whose number is not present.
     pub(super) fn insert(&mut self, sequence: Sequence, stored: Stored) {
         let is_next = self.line.back().is_none_or(|last| {
             let expires = last.stored.as_ref().map(|last| last.expires);
@@ -78,7 +78,7 @@ impl Messages {
         Some(stored)
     }
 
-    /// A message, and where it stands.
+    /// A message and its location.
     pub(super) fn find(&self, sequence: Sequence) -> Option<(Location, &Stored)> {
         match self.place(sequence) {
             Some(place) => {
@@ -88,8 +88,8 @@ impl Messages {
         }
     }
 
-    /// Takes out the message that stands there, if it still does. Of several, each is taken, and then
-    /// the line is tidied.
+    /// Removes the message at a location, if it is still there. To remove several, call this for
+    /// each and then [`tidy`](Messages::tidy).
     pub(super) fn take(&mut self, place: Location) -> Option<(Sequence, Stored)> {
         match place {
             Location::ConnectionId(place) => {
@@ -106,7 +106,7 @@ impl Messages {
         }
     }
 
-    /// The moment at which a message expires next, and which one.
+    /// The earliest expiry, and its message.
     pub(super) fn first_expiry(&self) -> Option<(Moment, Sequence)> {
         let first = self.line.front();
         let first = first.and_then(|slot| Some((slot.stored.as_ref()?.expires, slot.sequence)));
@@ -117,11 +117,11 @@ impl Messages {
         *self = Messages::default();
     }
 
-    /// Where in the line the message of this number is.
+    /// The position of the message with this number in the line.
     fn place(&self, sequence: Sequence) -> Option<usize> {
         let from_first = sequence.since(self.line.front()?.sequence)?;
-        // Where numbers have no gaps, as in the only queue of a broker, they tell the place: those
-        // behind it tell it even if one that has stayed long is first.
+        // If numbers have no gaps, as in the only queue of a broker, the position is the distance
+        // from an end. Counting from the last slot works even if an old message is still first.
         let place = if self.is_at(from_first, sequence) {
             from_first
         } else {
@@ -139,7 +139,7 @@ impl Messages {
         self.line.get(place).is_some_and(|slot| slot.sequence == sequence)
     }
 
-    /// Takes the gaps off the line's ends, and out of it before they are most of it.
+    /// Removes the gaps at the ends of the line, and all others before they outnumber the messages.
     pub(super) fn tidy(&mut self) {
         let is_gap = |slot: &Slot| slot.stored.is_none();
         while self.line.front().is_some_and(is_gap) {
@@ -185,10 +185,10 @@ mod tests {
         stored.map(|stored| stored.expires)
     }
 
-    /// A message comes, or leaves.
+    /// A message is inserted or removed.
     #[derive(Clone, Copy, Debug)]
     enum Step {
-        /// The one after all that ever came, by so much older in the end.
+        /// The next number, with an expiry that is later by this much.
         Next(u64),
         Insert(u64, u64),
         Remove(u64),
@@ -207,7 +207,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_map_that_knows_what_expires_first(steps in steps()) {
+        fn it_behaves_like_a_map_with_expiries(steps in steps()) {
             let (mut messages, mut map) = (Messages::default(), BTreeMap::new());
             let (mut last, mut end) = (0, 0);
             for step in steps {
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_stays_keeps_no_room_for_those_that_have_left() {
+    fn a_message_that_stays_does_not_keep_the_memory_of_removed_ones() {
         let mut messages = Messages::default();
         let mut sequence = Sequence::START;
         for count in 0..100_000 {

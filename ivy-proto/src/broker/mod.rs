@@ -1,8 +1,8 @@
 //! An in-memory broker of message queues with timed leases, as a state machine without IO.
 //!
-//! One engine with three uses: the memory backend of every adapter, the engine behind the local
-//! server, `ivy serve`, and the broker of a simulation. It has no clock, no threads and no
-//! randomness of its own, so the same seed and the same inputs give the same answers.
+//! One engine with three uses: the memory backend of every adapter, the local server `ivy serve`,
+//! and the broker of simulations. It has no clock, threads or randomness of its own: the same seed
+//! and inputs produce the same outputs.
 //!
 //! # The life of a message
 //!
@@ -12,7 +12,7 @@
 //!      ──────────────► │ READY │                                    │ RESERVED │ ◄─┐ touch: count + 1,
 //!                      └───────┘ ◄───────────────────────────────── └──────────┘ ──┘ new reservation
 //!                          ▲       lease ends, or release, to the     │  │
-//!               delay ends │       place that it had                  │  │
+//!               delay ends │       old position                       │  │
 //!        post          ┌─────────┐                                    │  │
 //!      ──────────────► │ DELAYED │ ◄──────────────────────────────────┘  └──► gone: delete with the
 //!        with a delay  └─────────┘   release with a delay                     reservation
@@ -22,18 +22,18 @@
 //!      any   ──► gone: clear, deletion of the queue, or its age
 //! ```
 //!
-//! * Ready messages are handed out in the order in which they came to the queue, and each keeps
-//!   its place while it is away: what is given back is first again.
-//! * Beside its count of reserves and touches, a message has two counts that are exact: of leases
+//! * Ready messages are delivered in the order of their arrival, and a message keeps its position
+//!   while it is reserved: a released message is first again.
+//! * In addition to the count of reserves and touches, a message has two exact counts: of leases
 //!   that ended, and of releases with a failed attempt.
-//! * A reservation is worthless once it was replaced by a touch, its lease ended, or the message
-//!   was given back.
-//! * A message's age counts from its post, whatever state it is in.
-//! * A reserve that finds nothing may wait. Those who wait are served in the order in which they
-//!   came, each with what there is, as soon as there is any.
-//! * Only posts and settings create a queue. Everything else on a missing queue is refused.
-//! * A queue may be one whose messages are not reserved, since they reach their readers in another
-//!   way. A reserve finds nothing there.
+//! * A reservation becomes invalid when a touch replaces it, its lease ends, or the message is
+//!   released.
+//! * A message's age counts from its post, whatever its state.
+//! * A reserve that finds no message may wait. Waiters are served in the order of their arrival, as
+//!   soon as there is a message, each with the messages that are available.
+//! * Only posts and settings create a queue. All other requests to a missing queue are refused.
+//! * The messages of a queue may be unreservable, if they are delivered in another way. A reserve
+//!   finds nothing there.
 //!
 //! # Driving it
 //!
@@ -47,17 +47,17 @@
 //! let queue = QueueName::new("mail")?;
 //! let second = Duration::from_secs(1);
 //!
-//! // A message that can be had in three seconds.
+//! // A message that is ready in three seconds.
 //! let message = NewMessage { body: Body::new("hello"), delay: 3 * second };
 //! let post = Request::Post { queue: queue.clone(), messages: vec![message] };
 //! broker.handle_input(Input::Request(RequestId(1), post), Moment::EPOCH)?;
 //!
-//! // Somebody who waits for it.
+//! // A consumer that waits for it.
 //! let reserve =
 //!     Request::Reserve { queue, count: 1, timeout: None, wait: 10 * second, delete: false };
 //! broker.handle_input(Input::Request(RequestId(2), reserve), Moment::EPOCH)?;
 //!
-//! // The loop of every driver: do what the broker wants, and sleep until it wants more.
+//! // The loop of every driver: execute the outputs, and sleep until the next deadline.
 //! let mut now = Moment::EPOCH;
 //! let mut answers = Vec::new();
 //! while answers.len() < 2 {

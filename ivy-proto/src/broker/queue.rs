@@ -1,4 +1,4 @@
-//! One queue: its settings, its messages, and who waits for them.
+//! One queue: its settings, messages and waiters.
 
 use std::time::Duration;
 
@@ -24,11 +24,11 @@ pub(super) struct Queue {
     pub(super) waiters: Waiters,
     store: Store,
     total_messages: u64,
-    /// The moment at which the machine has it in its agenda.
+    /// The moment of its entry in the machine's agenda.
     pub(super) scheduled: Option<Moment>,
 }
 
-/// What a reserve found.
+/// The result of a reserve.
 #[derive(Debug, Default)]
 pub(super) struct ReserveResult {
     pub(super) deliveries: Vec<Delivery>,
@@ -51,8 +51,7 @@ impl Queue {
         self.add(sequence, message.body, Counts::default(), state, now);
     }
 
-    /// Takes in a message that another queue got rid of. It keeps its id and its counts, and its
-    /// age starts anew.
+    /// Inserts a dead letter of another queue. It keeps its id and counts, and its age restarts.
     pub(super) fn add_dead_letter(&mut self, sequence: Sequence, dead: Stored, now: Moment) {
         self.add(sequence, dead.body, dead.counts, State::Ready, now);
     }
@@ -63,7 +62,7 @@ impl Queue {
         self.store.insert(sequence, body, counts, state, expires);
     }
 
-    /// Hands out ready messages, where they can be reserved, and sorts out those that were reserved
+    /// Reserves ready messages, if the queue is reservable, and removes those that were reserved
     /// too often.
     pub(super) fn take(
         &mut self,
@@ -111,7 +110,7 @@ impl Queue {
 
     /// Deletes all these messages, or none if one of them cannot be deleted.
     pub(super) fn delete(&mut self, targets: &[Target]) -> Result<(), Refusal> {
-        // Each is looked for once: its place holds until the first one is removed.
+        // The locations stay valid until the first message is removed.
         let mut places = Vec::with_capacity(targets.len());
         for target in targets {
             places.push(self.deletable(target)?);
@@ -120,7 +119,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Deletes each message that can be deleted.
+    /// Deletes each message that can be deleted, and returns one result per target.
     pub(super) fn delete_each(&mut self, targets: &[Target]) -> Vec<Result<(), Refusal>> {
         let delete = |target| {
             let place = self.deletable(target)?;
@@ -163,7 +162,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Throws away what has expired, then makes ready what was hidden until now.
+    /// Removes expired messages, then makes ready what is due.
     pub(super) fn catch_up(&mut self, now: Moment, requeue: Requeue) {
         self.store.expire(now);
         self.store.return_due(now, requeue);
@@ -174,12 +173,12 @@ impl Queue {
         self.settings.reservable && self.store.has_ready() && !self.waiters.is_empty()
     }
 
-    /// When something becomes due.
+    /// When the next deadline is due.
     pub(super) fn next_moment(&self) -> Option<Moment> {
         self.store.next_moment().into_iter().chain(self.waiters.next_end()).min()
     }
 
-    /// What becomes due at that moment.
+    /// The next deadline.
     pub(super) fn next_deadline(&self) -> Option<Deadline<Timer>> {
         let wait_ends = self.waiters.next_end().map(|at| Deadline { at, why: Timer::WaitEnds });
         let deadlines = self.store.next_deadline().into_iter().chain(wait_ends);
@@ -194,14 +193,14 @@ impl Queue {
         found.ok_or(Refusal::MessageNotFound)
     }
 
-    /// The message, if the target names the reservation that holds it.
+    /// The message, if the target names its current reservation.
     fn reserved(&self, target: &Target) -> Result<Sequence, Refusal> {
         let (sequence, _, state) = self.find(target)?;
         check_holder(state, target)?;
         Ok(sequence)
     }
 
-    /// The message, if it is held by nobody or by the reservation that the target names.
+    /// The message, if it is not reserved, or the target names its current reservation.
     fn deletable(&self, target: &Target) -> Result<Location, Refusal> {
         let (_, place, state) = self.find(target)?;
         if target.reservation.is_some() || matches!(state, State::Reserved { .. }) {
@@ -211,7 +210,7 @@ impl Queue {
     }
 }
 
-/// Refuses a target that does not name the reservation that holds its message.
+/// Refuses a target that does not name the current reservation of its message.
 fn check_holder(state: State, target: &Target) -> Result<(), Refusal> {
     match (&target.reservation, state) {
         (None, _) => Err(Refusal::ReservationRequired),

@@ -1,4 +1,4 @@
-//! All queues by name: how they come into being, change and are listed.
+//! All queues by name: creation, settings and listing.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -38,8 +38,7 @@ impl Queues {
         self.0.remove(name).ok_or(Refusal::QueueNotFound)
     }
 
-    /// Creates a queue, or changes what is given of its settings. Where its dead letters are to go
-    /// becomes a queue as well.
+    /// Creates a queue, or changes the given settings. Creates its dead-letter queue as well.
     pub(super) fn put(
         &mut self,
         name: &QueueName,
@@ -72,8 +71,8 @@ impl Queues {
             .collect()
     }
 
-    /// Refuses a rule by which messages would go round in a circle: two waiting reserves would
-    /// pass a message to and fro for ever. Without circles, every message comes to rest.
+    /// Refuses a rule that would form a cycle: two waiting reserves would pass a message back and
+    /// forth indefinitely.
     fn check_no_cycle(&self, from: &QueueName, rule: &DeadLetterRule) -> Result<(), Refusal> {
         let mut rule = Some(rule);
         while let Some(DeadLetterRule { queue, .. }) = rule {

@@ -1,7 +1,7 @@
-//! What can be asked of the broker, and what it answers.
+//! Requests and responses of the broker.
 //!
-//! Richer than [`QueueOp`](crate::queue::QueueOp): a server must be able to hear what a careful
-//! client never says, such as a delete without a reservation.
+//! Requests are richer than [`QueueOp`](crate::queue::QueueOp): a server must accept requests that
+//! a careful client never sends, such as a delete without a reservation.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::id::{MessageId, Receipt, ReservationId};
 use crate::name::QueueName;
 use crate::queue::{Body, NewMessage, QueueInfo, QueueSettings};
 
-/// A request to the broker. What is `None` was not given.
+/// A request to the broker. `None` means not given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Create a queue, or merge these settings into an existing one.
@@ -24,10 +24,10 @@ pub enum Request {
     PatchQueue {
         /// The queue.
         queue: QueueName,
-        /// What is to change.
+        /// The settings to change.
         settings: QueueSettings,
     },
-    /// Tell a queue's settings and sizes.
+    /// Return a queue's settings and sizes.
     GetQueue {
         /// The queue.
         queue: QueueName,
@@ -39,56 +39,55 @@ pub enum Request {
     },
     /// List queues in ascending order of their names.
     ListQueues {
-        /// Only names that begin so.
+        /// Only names with this prefix.
         prefix: String,
-        /// Only names after this text. Empty: from the start.
+        /// Only names after this text. Empty: from the beginning.
         previous: String,
-        /// The most names: 1 to 100, and what is beyond that counts as the nearest of them.
+        /// The limit of names, clamped to 1 to 100.
         per_page: usize,
     },
     /// Put messages on a queue, creating it if it is missing.
     Post {
         /// The queue.
         queue: QueueName,
-        /// The messages, in order: 1 to 100, each delayed for at most 604,800 seconds.
+        /// The messages, in order: 1 to 100, each with a delay of at most 604,800 seconds.
         messages: Vec<NewMessage>,
     },
-    /// Put messages on a queue as [`Post`](Request::Post) does, each that can be, whatever becomes of
-    /// the others.
+    /// Like [`Post`](Request::Post), but posts each valid message even if others are refused.
     PostEach {
         /// The queue.
         queue: QueueName,
         /// The messages, in order: 1 to 100.
         messages: Vec<NewMessage>,
     },
-    /// Take messages for the time of a lease.
+    /// Reserve messages.
     Reserve {
         /// The queue.
         queue: QueueName,
-        /// The most messages, up to 100. Zero counts as not given: one.
+        /// The limit of messages, up to 100. Zero means the default: one.
         count: usize,
-        /// The lease, up to a day; else the queue's `message_timeout`. Zero counts as not given.
+        /// The lease, up to a day. Default: the queue's `message_timeout`. Zero means the default.
         timeout: Option<Duration>,
         /// How long to wait while no message is ready, up to 30 seconds.
         wait: Duration,
-        /// Delete the messages at once instead of leasing them.
+        /// Delete the messages immediately instead of leasing them.
         delete: bool,
     },
-    /// Look at one message, in whatever state.
+    /// Return one message, in any state.
     GetMessage {
         /// The queue.
         queue: QueueName,
         /// The message.
         message: MessageId,
     },
-    /// Look at the next ready messages.
+    /// Return the next ready messages.
     Peek {
         /// The queue.
         queue: QueueName,
-        /// The most messages, up to 100. Zero counts as not given: one.
+        /// The limit of messages, up to 100. Zero means the default: one.
         count: usize,
     },
-    /// Delete a message: with its reservation if it is reserved, else without one.
+    /// Delete a message: with its reservation if it is reserved, without one otherwise.
     Delete {
         /// The queue.
         queue: QueueName,
@@ -99,10 +98,10 @@ pub enum Request {
     DeleteMany {
         /// The queue.
         queue: QueueName,
-        /// The messages: 1 to 100. The first one that cannot be deleted decides the refusal.
+        /// The messages: 1 to 100. The first one that cannot be deleted determines the refusal.
         targets: Vec<Target>,
     },
-    /// Delete several messages, each that can be deleted, whatever becomes of the others.
+    /// Delete several messages: each that can be deleted, even if others cannot.
     DeleteEach {
         /// The queue.
         queue: QueueName,
@@ -120,11 +119,11 @@ pub enum Request {
         queue: QueueName,
         /// The message.
         target: Target,
-        /// The new lease, from now on, up to a day; else the queue's `message_timeout`. Zero counts
-        /// as not given.
+        /// The new lease, from now on, up to a day. Default: the queue's `message_timeout`. Zero
+        /// means the default.
         timeout: Option<Duration>,
     },
-    /// Give a message back, to the place that it had.
+    /// Release a message to its old position.
     Release {
         /// The queue.
         queue: QueueName,
@@ -132,13 +131,13 @@ pub enum Request {
         target: Target,
         /// How long it stays invisible, up to 604,800 seconds.
         delay: Duration,
-        /// Whether an attempt has failed, which is counted apart.
+        /// Whether an attempt failed, which is counted separately.
         failed: bool,
     },
 }
 
 impl Request {
-    /// The queue that the request is about, if it is about one.
+    /// The queue of the request, if it concerns one.
     #[must_use]
     pub fn queue(&self) -> Option<&QueueName> {
         match self {
@@ -162,71 +161,71 @@ impl Request {
     }
 }
 
-/// A message that a request is about.
+/// The message that a request refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The message.
     pub message: MessageId,
-    /// The reservation that the asker claims to hold.
+    /// The reservation that the client claims to hold.
     pub reservation: Option<ReservationId>,
 }
 
-/// The broker's answer.
+/// A response of the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Response {
-    /// The messages are on the queue, under these ids.
+    /// The ids of the posted messages.
     Posted(Vec<MessageId>),
-    /// What became of each message, in the order of the request.
+    /// The outcome of each message, in the order of the request.
     PostedEach(Vec<Result<MessageId, Refusal>>),
-    /// These messages were reserved, or with `delete` taken off the queue.
+    /// The messages that were reserved or, with `delete`, removed.
     Reserved(Vec<Delivery>),
     /// The message.
     Message(MessageView),
     /// The next ready messages.
     Peeked(Vec<MessageView>),
-    /// The messages are deleted.
+    /// The messages were deleted.
     Deleted,
-    /// What became of each message, in the order of the request.
+    /// The outcome of each message, in the order of the request.
     DeletedEach(Vec<Result<(), Refusal>>),
-    /// All messages are deleted.
+    /// All messages were deleted.
     Cleared,
-    /// The reservation is renewed; this receipt replaces the old one.
+    /// The reservation was renewed; this receipt replaces the old one.
     Touched(Receipt),
-    /// The message was given back.
+    /// The message was released.
     Released,
     /// The queue's settings and sizes.
     Queue(QueueInfo),
-    /// The queue is deleted.
+    /// The queue was deleted.
     QueueDeleted,
     /// Names of queues.
     Queues(Vec<QueueName>),
 }
 
-/// A message handed out by a reserve.
+/// A message that a reserve returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// The message.
     pub message: MessageId,
-    /// The reservation that now holds it.
+    /// The current reservation.
     pub reservation: ReservationId,
-    /// What it says.
+    /// The message body.
     pub body: Body,
-    /// How often it was reserved or touched, this time included.
+    /// The number of reservations and touches, including this one.
     pub reserved_count: u32,
-    /// How often it was released with a failed attempt.
+    /// The number of releases with a failed attempt.
     pub failed: u32,
-    /// How often its lease ended.
+    /// The number of leases that ended.
     pub lost: u32,
 }
 
-/// A message that was looked at.
+/// A message that was returned without reserving it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageView {
     /// The message.
     pub message: MessageId,
-    /// What it says.
+    /// The message body.
     pub body: Body,
-    /// How often it was reserved or touched so far.
+    /// The number of reservations and touches so far.
     pub reserved_count: u32,
 }
 
@@ -240,16 +239,16 @@ pub enum Refusal {
     /// The message does not exist.
     #[error("Message not found")]
     MessageNotFound,
-    /// The message is reserved, and the request names no reservation.
+    /// The message is reserved, but the request names no reservation.
     #[error("A reservation_id is required")]
     ReservationRequired,
-    /// The named reservation is not the one that holds the message now.
+    /// The named reservation is not the current one of the message.
     #[error("Reservation timed out")]
     ReservationTimedOut,
-    /// Whether an existing queue lets its messages be reserved cannot be changed.
+    /// Whether a queue is reservable cannot be changed.
     #[error("Queue type cannot be changed")]
     KindIsFixed,
-    /// A value is out of its range, or does not fit the queue's kind.
+    /// A value is out of range, or invalid for the queue's kind.
     #[error("{0}")]
     Invalid(&'static str),
     /// A message is larger than the broker accepts.
@@ -257,32 +256,32 @@ pub enum Refusal {
     TooLarge,
 }
 
-/// Names a request, so that its answer finds the way back to the asker.
+/// Identifies a request, to match its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// What can happen to the broker.
+/// An input of the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Time has passed.
     Tick,
-    /// Somebody asks.
+    /// A client's request.
     Request(RequestId, Request),
-    /// The asker has gone: if its request still waits, do not answer it any more. What was reserved
-    /// for it already stays reserved.
+    /// The client disconnected: if its request still waits, it is not answered. What it has already
+    /// reserved stays reserved.
     Abandon(RequestId),
 }
 
-/// What the broker wants done.
+/// An output of the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Answer this request.
+    /// The response to a request.
     Response(RequestId, Result<Response, Refusal>),
-    /// Nothing is left to be done before this deadline or the next input.
+    /// Nothing to do until this deadline or the next input.
     Wait(Option<crate::time::Deadline<Timer>>),
 }
 
-/// When the broker wants to be called again.
+/// Why the broker needs its next call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Timer {
@@ -290,7 +289,7 @@ pub enum Timer {
     LeaseEnds,
     /// When a delayed message becomes ready.
     DelayEnds,
-    /// When a message is thrown away because of its age.
+    /// When a message is removed because of its age.
     MessageExpires,
     /// When a waiting reserve is answered empty.
     WaitEnds,

@@ -1,4 +1,4 @@
-//! When the delayed and the reserved messages become ready by themselves.
+//! The moments at which delayed and reserved messages become ready again.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -7,26 +7,26 @@ use crate::time::Moment;
 use super::ascending_set::shrink;
 use super::message::Sequence;
 
-/// When a message returns, and which one.
+/// The moment at which a message returns, and the message.
 pub(super) type Return = (Moment, Sequence);
 
-/// The moments at which messages return, the earliest first.
+/// The moments at which messages return, earliest first.
 ///
-/// Most moments come in ascending order, since the leases of a queue are mostly equally long, and so
-/// they stand in a line. A lease that ends early, or is renewed, would have to be looked for in it.
-/// It stays instead until it is first, or until such leases are most of the line. So whoever asks
-/// must be able to say whether a message still returns at a moment.
+/// Most moments are added in ascending order, because the leases of a queue mostly have the same
+/// length, so they are stored in a deque. Removing the entry of a lease that ends early or is
+/// renewed would require a search. Instead, stale entries stay until they are first or outnumber
+/// the others, so the caller must be able to tell whether an entry is current.
 #[derive(Debug, Default)]
 pub(super) struct ReturnTimes {
-    /// Ascending. The first one still returns; of the others some do no more.
+    /// Ascending. The first entry is current; others may be stale.
     line: VecDeque<Return>,
-    /// Those that came too late for the line.
+    /// Entries that were added out of order.
     others: BTreeSet<Return>,
-    /// How many messages return.
+    /// The number of messages that return.
     count: usize,
 }
 
-/// So many that do not return do not matter.
+/// Stale entries up to this number are kept.
 const FEW: usize = 64;
 
 impl ReturnTimes {
@@ -44,14 +44,14 @@ impl ReturnTimes {
         }
     }
 
-    /// Takes out a return that was taken in, and that `is_current` does not know any more.
+    /// Removes an entry that `is_current` no longer accepts.
     pub(super) fn remove(&mut self, old: Return, is_current: impl Fn(Return) -> bool) {
         self.remove_without_tidying(old);
         self.tidy(is_current);
     }
 
-    /// Takes out a return that was taken in. Of several, each is struck out, and then all are tidied
-    /// away.
+    /// Removes an entry without tidying, for removing several before one
+    /// [`tidy`](ReturnTimes::tidy).
     pub(super) fn remove_without_tidying(&mut self, old: Return) {
         self.count -= 1;
         if !self.others.is_empty() {
@@ -59,7 +59,7 @@ impl ReturnTimes {
         }
     }
 
-    /// Tidies away what was struck out, which `is_current` does not know any more.
+    /// Removes stale entries, those that `is_current` no longer accepts.
     pub(super) fn tidy(&mut self, is_current: impl Fn(Return) -> bool) {
         while self.line.front().is_some_and(|first| !is_current(*first)) {
             self.line.pop_front();
@@ -88,7 +88,7 @@ mod tests {
         (0..number).fold(Sequence::START, |sequence, _| sequence.next())
     }
 
-    /// The returns, and at which moment each message really returns.
+    /// The return times, and a map of the actual ones.
     #[derive(Default)]
     struct Pair {
         returns: ReturnTimes,
@@ -114,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_first_is_the_earliest_that_still_returns(
+        fn the_first_entry_is_the_earliest_current_one(
             steps in vec((0_u64..20, prop::option::of(0_u64..30)), 0..300),
         ) {
             let mut pair = Pair::default();
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn leases_that_were_renewed_take_no_room_for_long() {
+    fn renewed_leases_are_removed_from_memory() {
         let mut pair = Pair::default();
         pair.set(number(1), Some(Moment::EPOCH));
         for at in 1..100_000 {

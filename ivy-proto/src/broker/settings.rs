@@ -1,4 +1,4 @@
-//! The settings of a queue, complete and within their ranges.
+//! The complete, validated settings of a queue.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::request::Refusal;
 /// The settings of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
-    /// Whether messages are handed out to those who reserve.
+    /// Whether messages can be reserved.
     pub(super) reservable: bool,
     pub(super) message_timeout: Duration,
     pub(super) message_expiration: Duration,
@@ -30,14 +30,13 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The settings of a new queue for which these are asked.
+    /// The settings of a new queue.
     pub(super) fn new(asked: &QueueSettings, config: &BrokerConfig) -> Result<Self, Refusal> {
         let reservable = asked.reservable.unwrap_or(true);
         Settings { reservable, ..Settings::default() }.merged(asked, config)
     }
 
-    /// These settings with what is asked for in the place of what was. What is not asked for
-    /// stays.
+    /// Replaces the given settings. Others stay unchanged.
     pub(super) fn merged(
         &self,
         asked: &QueueSettings,
@@ -62,7 +61,7 @@ impl Settings {
         })
     }
 
-    /// The settings as they are told: every one given, and the dead-letter rule if there is one.
+    /// The settings as reported: each one, and the dead-letter rule if there is one.
     pub(super) fn reported(&self) -> QueueSettings {
         QueueSettings {
             reservable: Some(self.reservable),

@@ -1,4 +1,4 @@
-//! The messages of one queue, and the orders in which they are looked for.
+//! The messages of one queue, with their indexes.
 
 use crate::queue::Body;
 use crate::time::{Deadline, Moment};
@@ -10,23 +10,23 @@ use super::messages::{Location, Messages};
 use super::request::Timer;
 use super::return_times::ReturnTimes;
 
-/// The messages of one queue. Every operation finds its message by number, by place or by moment,
-/// so none of them looks at the messages one by one.
+/// The messages of one queue. Every operation finds its message by number, location or moment, so
+/// none of them scans the messages.
 #[derive(Debug, Default)]
 pub(super) struct Store {
     messages: Messages,
-    /// The ready ones by their places.
+    /// The ready messages by position.
     ready: AscendingSet<(u64, Sequence)>,
-    /// The delayed and the reserved ones by the moment at which they become ready.
+    /// The delayed and reserved messages by the moment at which they become ready.
     returns: ReturnTimes,
-    /// The last place that was given.
+    /// The last assigned position.
     last_position: u64,
 }
 
-/// How a delivery ended that left its message on the queue.
+/// How a delivery ended without removing its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeliveryEnd {
-    /// The message was released on purpose.
+    /// The message was released deliberately.
     Released,
     /// It was released with a failed attempt.
     Failed,
@@ -53,12 +53,12 @@ impl Store {
         Some((sequence, self.messages.get(sequence)?))
     }
 
-    /// The ready messages, the next one first.
+    /// The ready messages, in order.
     pub(super) fn ready(&self) -> impl Iterator<Item = (Sequence, &Stored)> {
         self.ready.iter().filter_map(|(_, sequence)| Some((sequence, self.messages.get(sequence)?)))
     }
 
-    /// Puts a message behind all others.
+    /// Adds a message after all others.
     pub(super) fn insert(
         &mut self,
         sequence: Sequence,
@@ -79,12 +79,12 @@ impl Store {
         Some(stored)
     }
 
-    /// A message, and where it stands, as long as nothing changes.
+    /// A message and its location, valid until the next change.
     pub(super) fn find(&self, sequence: Sequence) -> Option<(Location, &Stored)> {
         self.messages.find(sequence)
     }
 
-    /// Removes the messages that stand at these places. A place may be named twice.
+    /// Removes the messages at these locations, which may contain duplicates.
     pub(super) fn remove_all(&mut self, places: &[Location]) {
         for place in places {
             self.take(*place);
@@ -92,8 +92,8 @@ impl Store {
         self.tidy();
     }
 
-    /// Removes the message that stands at this place, if it still does. The places of others hold
-    /// until the store is tidied.
+    /// Removes the message at this location, if it is still there. Other locations stay valid until
+    /// the store is tidied.
     pub(super) fn take(&mut self, place: Location) {
         let Some((sequence, stored)) = self.messages.take(place) else { return };
         match stored.state.returns() {
@@ -102,7 +102,7 @@ impl Store {
         }
     }
 
-    /// After messages were taken.
+    /// Tidies the store after calls of [`take`](Store::take).
     pub(super) fn tidy(&mut self) {
         self.messages.tidy();
         self.returns.tidy(|(at, sequence)| returns_at(&self.messages, sequence) == Some(at));
@@ -114,7 +114,7 @@ impl Store {
         self.returns.clear();
     }
 
-    /// Reserves a message, or renews its reservation, and counts that.
+    /// Reserves a message or renews its reservation, and counts it.
     pub(super) fn reserve(&mut self, sequence: Sequence, state: State) {
         self.change(sequence, |stored| {
             stored.counts.reserved = stored.counts.reserved.saturating_add(1);
@@ -122,8 +122,7 @@ impl Store {
         });
     }
 
-    /// Gives a reserved message its place back, or a new one, to take when it is ready again, and
-    /// counts how its delivery ended.
+    /// Returns a reserved message to its old or a new position, and counts how its delivery ended.
     pub(super) fn release(
         &mut self,
         sequence: Sequence,
@@ -147,7 +146,7 @@ impl Store {
         });
     }
 
-    /// Throws away what has expired.
+    /// Removes expired messages.
     pub(super) fn expire(&mut self, now: Moment) {
         while let Some((at, sequence)) = self.messages.first_expiry()
             && at <= now
@@ -156,7 +155,7 @@ impl Store {
         }
     }
 
-    /// Makes ready what was hidden until now.
+    /// Makes messages ready whose delay or lease has ended.
     pub(super) fn return_due(&mut self, now: Moment, requeue: Requeue) {
         while let Some((at, sequence)) = self.returns.first()
             && at <= now
@@ -170,14 +169,14 @@ impl Store {
         }
     }
 
-    /// When a message becomes ready or expires next.
+    /// When the next message becomes ready or expires.
     pub(super) fn next_moment(&self) -> Option<Moment> {
         let returns = self.returns.first().map(|(at, _)| at);
         let expires = self.messages.first_expiry().map(|(at, _)| at);
         returns.into_iter().chain(expires).min()
     }
 
-    /// What happens at that moment.
+    /// The next deadline.
     pub(super) fn next_deadline(&self) -> Option<Deadline<Timer>> {
         let returns = self.returns.first().map(|(at, sequence)| {
             let reserved = matches!(
@@ -212,7 +211,7 @@ impl Store {
         }
     }
 
-    /// A message is not in that state any more, or gone.
+    /// Updates the indexes when a message leaves a state or the queue.
     fn leave(&mut self, sequence: Sequence, before: State, position: u64) {
         match before.returns() {
             None => self.ready.remove(&(position, sequence)),
@@ -223,7 +222,7 @@ impl Store {
     }
 }
 
-/// When a message becomes ready by itself, if it does.
+/// When a message becomes ready by itself.
 fn returns_at(messages: &Messages, sequence: Sequence) -> Option<Moment> {
     messages.get(sequence)?.state.returns()
 }

@@ -1,4 +1,4 @@
-//! Reserves that wait for a message.
+//! Waiting reserves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,18 +7,18 @@ use crate::time::Moment;
 
 use super::request::RequestId;
 
-/// What a reserve asks for.
+/// The parameters of a reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReserveParams {
-    /// The most messages.
+    /// The limit of messages.
     pub(super) count: usize,
-    /// The lease; else the queue's own, as it is when the messages are handed out.
+    /// The lease. Default: the queue's `message_timeout` at the time of delivery.
     pub(super) lease: Option<Duration>,
-    /// Whether to delete instead of leasing.
+    /// Whether to delete the messages instead of leasing them.
     pub(super) delete: bool,
 }
 
-/// A reserve that waits.
+/// A waiting reserve.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiter {
     pub(super) request: RequestId,
@@ -26,11 +26,11 @@ pub(super) struct Waiter {
     pub(super) until: Moment,
 }
 
-/// A waiter's place in the line.
+/// A waiter's position in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct WaiterId(u64);
 
-/// The line of one queue: who came first is served first.
+/// The waiters of one queue, served first come, first served.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     line: BTreeMap<WaiterId, Waiter>,
@@ -51,7 +51,7 @@ impl Waiters {
         place
     }
 
-    /// Who is served next.
+    /// The next waiter to serve.
     pub(super) fn first(&self) -> Option<(WaiterId, Waiter)> {
         self.line.first_key_value().map(|(place, waiter)| (*place, *waiter))
     }
@@ -62,7 +62,7 @@ impl Waiters {
         }
     }
 
-    /// Takes one who has waited long enough out of the line.
+    /// Removes a waiter whose wait has ended.
     pub(super) fn pop_ended(&mut self, now: Moment) -> Option<Waiter> {
         let (at, place) = *self.ends.first()?;
         if at > now {
@@ -72,12 +72,12 @@ impl Waiters {
         self.line.remove(&place)
     }
 
-    /// When one will have waited long enough.
+    /// When the next wait ends.
     pub(super) fn next_end(&self) -> Option<Moment> {
         self.ends.first().map(|(at, _)| *at)
     }
 
-    /// All of them, the first one first.
+    /// All waiters, in order.
     pub(super) fn into_all(self) -> impl Iterator<Item = Waiter> {
         self.line.into_values()
     }

@@ -1,4 +1,4 @@
-//! Which backend a URL belongs to.
+//! Selects the backend of a URL.
 
 use super::bad_url::BadUrl;
 use super::environment::{Environment, Found};
@@ -6,21 +6,21 @@ use super::error::ConfigError;
 use super::{NotifierConfig, QueueConfig};
 use crate::backend::{BackendError, BackendUrl, NotifierImpl, Plug, QueueImpl, UrlProblem};
 
-/// The scheme of what is in the memory of the process.
+/// The scheme of the in-memory backend.
 const MEMORY: &str = "memory";
-/// The schemes of web addresses, which are put here by mistake and may be shown.
+/// The schemes of web addresses, which users often enter by mistake. They may be shown.
 const WEB: [&str; 2] = ["http", "https"];
 
-/// The backends that a configuration can name.
+/// The backends that a configuration can use.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Backends {
     plugs: Vec<Plug>,
     features: &'static [(&'static str, &'static str)],
-    /// Why no connection can be encrypted, if none can.
+    /// Why TLS is unavailable, if it is.
     no_tls: Option<BackendError>,
 }
 
-/// What a URL is to name.
+/// The role of a URL's backend.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Queue,
@@ -28,25 +28,25 @@ enum Kind {
 }
 
 impl Backends {
-    /// Adds a backend. It takes its schemes from those that were added before.
+    /// Adds a backend. It replaces earlier backends with the same schemes.
     pub(super) fn add(&mut self, plug: Plug) {
         self.plugs.insert(0, plug);
     }
 
-    /// Says which feature brings each scheme.
+    /// Sets the feature that provides each scheme.
     pub(super) fn set_features(&mut self, features: &'static [(&'static str, &'static str)]) {
         self.features = features;
     }
 
-    /// Says why no connection can be encrypted.
+    /// Sets the reason why TLS is unavailable.
     pub(super) fn set_no_tls(&mut self, why: BackendError) {
         self.no_tls = Some(why);
     }
 
-    /// Whether URLs can have all schemes of the backends that were added.
+    /// Checks that the schemes of the added backends are valid in URLs.
     ///
     /// # Errors
-    /// If not.
+    /// If a scheme is invalid.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let schemes = self
             .plugs
@@ -60,7 +60,7 @@ impl Backends {
         Ok(())
     }
 
-    /// The queue that a URL names, or that is found without one, with the place that the URL is.
+    /// The queue that a URL specifies, or that is found without one, and the URL.
     pub(super) fn queue(
         &self,
         url: Option<Found>,
@@ -101,7 +101,7 @@ impl Backends {
         Err(ConfigError::NoQueue { ways: format!("set IVY_QUEUE_URL to {forms}{hints}") })
     }
 
-    /// The notifier that a URL names.
+    /// The notifier that a URL specifies.
     pub(super) fn notifier(
         &self,
         url: Found,
@@ -112,7 +112,7 @@ impl Backends {
         notifier.ok_or_else(|| self.refusal(&url, Kind::Notifier))
     }
 
-    /// The notifier at a place, if there can be one.
+    /// The notifier at a URL, if its backend can be one.
     pub(super) fn notifier_at(
         &self,
         url: &BackendUrl,
@@ -141,12 +141,12 @@ impl Backends {
         }
     }
 
-    /// The variables that name a notifier where nothing else does.
+    /// The variables that specify a notifier if nothing else does.
     pub(super) fn notifier_variables(&self) -> Vec<&'static str> {
         self.plugs.iter().filter_map(|plug| plug.notifier_variable).collect()
     }
 
-    /// Takes a URL apart, and checks what no backend needs to.
+    /// Parses a URL, and checks what is common to all backends.
     fn url(&self, Found { value, origin }: Found, kind: Kind) -> Result<BackendUrl, ConfigError> {
         let url =
             BackendUrl::parse(&value, origin).map_err(|error| self.shown(error, &value, kind))?;
@@ -171,7 +171,7 @@ impl Backends {
         self.plugs.iter().find(|plug| plug.schemes().contains(&url.scheme()))
     }
 
-    /// Why no backend takes the place as what it is to be.
+    /// The error if no backend supports the URL in this role.
     fn refusal(&self, url: &BackendUrl, kind: Kind) -> ConfigError {
         let accepted = self.accepted(kind);
         let feature = self.features.iter().find(|(scheme, _)| *scheme == url.scheme());
@@ -189,7 +189,7 @@ impl Backends {
         ConfigError::BadUrl { origin: url.origin(), error: BadUrl::new(scheme, problem) }
     }
 
-    /// The error about a URL that cannot be taken apart, with what is known here.
+    /// The error about a URL that cannot be parsed, with the accepted schemes.
     fn shown(&self, error: ConfigError, text: &str, kind: Kind) -> ConfigError {
         let ConfigError::BadUrl { origin, error } = error else { return error };
         let problem = match error.problem() {
@@ -201,7 +201,7 @@ impl Backends {
         ConfigError::BadUrl { origin, error: BadUrl::new(scheme, problem) }
     }
 
-    /// Anything else in front of `://` may be a secret.
+    /// Any other text before `://` may be a secret.
     fn is_shown(&self, scheme: &str) -> bool {
         scheme == MEMORY
             || WEB.contains(&scheme)
@@ -209,7 +209,7 @@ impl Backends {
             || self.features.iter().any(|(known, _)| *known == scheme)
     }
 
-    /// The beginnings that are understood: those of the newest backend last, and the memory.
+    /// The accepted prefixes: the newest backend last, followed by the in-memory one.
     fn accepted(&self, kind: Kind) -> String {
         let plugs = self.plugs.iter().rev().filter(|plug| match kind {
             Kind::Queue => plug.queue.is_some(),
@@ -220,7 +220,7 @@ impl Backends {
     }
 }
 
-/// Whether a URL can begin with this, as RFC 3986 (3.1) has it, in lower case.
+/// Whether the text is a lower-case URL scheme (RFC 3986, 3.1).
 fn is_scheme(text: &str) -> bool {
     let others =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);

@@ -1,19 +1,19 @@
-//! URLs that are not understood.
+//! Invalid URLs.
 
 use std::fmt;
 
 use crate::backend::UrlProblem;
 
-/// A URL is not understood. Tells what is wrong with it, and of the URL itself at most its scheme: a
-/// token or a password may stand in any other place by mistake.
+/// A URL is invalid. Describes the problem, and shows at most the scheme of the URL: a token or a
+/// password may be in any other part by mistake.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the URL{} is not understood: {problem}", Scheme(.scheme))]
+#[error("the URL{} is invalid: {problem}", Scheme(.scheme))]
 pub struct BadUrl {
     scheme: Option<String>,
     problem: UrlProblem,
 }
 
-/// The beginning of a URL, if it may be shown.
+/// The scheme of a URL, if it may be shown.
 struct Scheme<'a>(&'a Option<String>);
 
 impl fmt::Display for Scheme<'_> {
@@ -23,14 +23,13 @@ impl fmt::Display for Scheme<'_> {
 }
 
 impl BadUrl {
-    /// What is wrong with it.
+    /// What is wrong with the URL.
     #[must_use]
     pub fn problem(&self) -> &UrlProblem {
         &self.problem
     }
 
-    /// Shows the scheme where one is given: only one that is known, since anything else in front of
-    /// `://` may be a secret too.
+    /// `scheme` must be a known one, because any other text before `://` may be a secret.
     pub(crate) fn new(scheme: Option<String>, problem: UrlProblem) -> Self {
         BadUrl { scheme, problem }
     }

@@ -1,9 +1,9 @@
-//! Where configuration is looked up.
+//! Access to the environment of the program.
 
 use std::fmt;
 
-/// The look-ups of a program: its environment variables and its files. The core reads neither
-/// itself; whoever has an environment hands it in.
+/// The environment variables and files of a program. The core reads neither itself; the caller
+/// provides functions that do.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
@@ -12,8 +12,9 @@ pub struct Environment<'a> {
 }
 
 impl<'a> Environment<'a> {
-    /// An environment of these look-ups: a variable's value by its name, and a file's content by
-    /// its path. The paths are the one in `IVY_KEYSET` and those that a backend looks at.
+    /// Creates an environment. `variable` returns a variable's value by its name, and `file`
+    /// returns a file's content by its path. The paths are the one in `IVY_KEYSET` and those that a
+    /// backend reads.
     #[must_use]
     pub fn new(
         variable: &'a dyn Fn(&str) -> Option<String>,
@@ -22,14 +23,14 @@ impl<'a> Environment<'a> {
         Environment { variable, file, mode: &|_| None }
     }
 
-    /// With this look-up of a file's permissions by its path, on systems of the Unix kind. Without
-    /// it, whoever may read a keyset file is not looked at.
+    /// Adds `mode`, which returns a file's permissions by its path, on Unix systems. Without it, the
+    /// permissions of a keyset file are not checked.
     #[must_use]
     pub fn with_modes(self, mode: &'a dyn Fn(&str) -> Option<u32>) -> Self {
         Environment { mode, ..self }
     }
 
-    /// An environment in which nothing is found.
+    /// An environment without variables and files.
     #[must_use]
     pub fn empty() -> Environment<'static> {
         Environment { variable: &|_| None, file: &|_| None, mode: &|_| None }
@@ -67,12 +68,12 @@ impl fmt::Debug for Environment<'_> {
     }
 }
 
-/// A value, and where it stands, so that an error can name the place. It may be a secret, which its
-/// `Debug` does not show.
+/// A value, and its origin, so that an error can name it. The value may be a secret, so `Debug`
+/// does not show it.
 pub struct Found {
     /// The value.
     pub value: String,
-    /// Where it stands.
+    /// Where it was found.
     pub origin: Origin,
 }
 
@@ -82,11 +83,11 @@ impl fmt::Debug for Found {
     }
 }
 
-/// Where a part of the configuration was found.
+/// The origin of a part of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
-    /// The program gave it.
+    /// An argument of the program.
     Argument(&'static str),
     /// An environment variable.
     Variable(&'static str),

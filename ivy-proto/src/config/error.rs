@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration.
+//! Errors in a configuration.
 
 use std::fmt;
 
@@ -9,46 +9,46 @@ use crate::name::InvalidName;
 use crate::text::Escaped;
 use crate::wire::crypto::{BadKeyset, InvalidEncryption};
 
-/// The configuration cannot be used. Names the part, says what is wrong with it and what to write
-/// instead; never shows a token, a password or a key.
+/// The configuration is invalid. Names the part, the problem and what to write instead; never
+/// contains a token, a password or a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A URL is not understood.
+    /// A URL is invalid.
     #[error("{origin}: {error}")]
     BadUrl {
-        /// Where it stands.
+        /// Where it was found.
         origin: Origin,
         /// What is wrong with it.
         error: BadUrl,
     },
-    /// A channel name cannot be one.
+    /// A channel name is invalid.
     #[error("{origin}: {error}")]
     BadChannel {
-        /// Where it stands.
+        /// Where it was found.
         origin: Origin,
         /// What is wrong with it.
         error: InvalidName,
     },
-    /// A value is not what it must be.
+    /// A value is invalid.
     #[error("{origin}: it must be {expected}")]
     BadValue {
-        /// Where it stands.
+        /// Where it was found.
         origin: Origin,
-        /// What it must be.
+        /// What is required.
         expected: &'static str,
     },
-    /// A configuration file is not understood.
+    /// A configuration file is invalid.
     #[error("{path}: it must be {expected}")]
     BadFile {
         /// The file, with `~` for the home directory.
         path: &'static str,
-        /// What it must be.
+        /// What is required.
         expected: &'static str,
     },
-    /// A backend of the program's own takes a scheme that no URL can have, or that is ivy's own.
+    /// A backend of the program claims an invalid scheme or `memory`.
     #[error(
-        "the backend {backend} cannot take the scheme {scheme:?}: a scheme is a lower-case letter and then lower-case letters, digits, +, - or ., and not memory"
+        "the backend {backend} cannot use the scheme {scheme:?}: a scheme is a lower-case letter followed by lower-case letters, digits, +, - or ., and must not be memory"
     )]
     BadScheme {
         /// The name of the backend.
@@ -56,55 +56,55 @@ pub enum ConfigError {
         /// The scheme.
         scheme: &'static str,
     },
-    /// Something that only a backend knows.
+    /// An error that a backend reports.
     #[error("{error}")]
     Backend {
-        /// What the backend says.
+        /// The backend's error.
         error: BackendError,
     },
-    /// Nothing says which queue to use.
+    /// No queue is configured.
     #[error("no queue is configured: {ways}")]
     NoQueue {
-        /// What to do about it.
+        /// How to configure one.
         ways: String,
     },
-    /// A keyset cannot be used.
+    /// A keyset is invalid.
     #[error("{origin}: {}{error}", PathPrefix(.path))]
     BadKeyset {
-        /// Where it stands, or where its path stands.
+        /// Where the keyset or its path was found.
         origin: Origin,
-        /// The path of its file, if it is in one. A path that does not look like one is left out:
-        /// it may be a secret that was set there by mistake.
+        /// The path of its file, if it is in a file. `None` if the value does not look like a path,
+        /// because it may be a secret that was set by mistake.
         path: Option<String>,
         /// What is wrong with it.
         error: BadKeyset,
     },
-    /// What is to be encrypted, and how, cannot be done with the keys that there are.
+    /// An encryption policy requires keys that are missing.
     #[error("{error}")]
     BadEncryption {
         /// What is missing.
         error: InvalidEncryption,
     },
-    /// The encryption password is empty or white space only. Nothing is sent in the clear by
-    /// mistake.
+    /// The encryption password is empty or white space. Refused, so that nothing is sent
+    /// unencrypted by mistake.
     #[error(
-        "{origin}: the encryption password is blank; set a real one, or remove it to send messages in the clear"
+        "{origin}: the encryption password is blank; set a real one, or remove it to send messages unencrypted"
     )]
     BlankPassword {
-        /// Where it stands.
+        /// Where it was found.
         origin: Origin,
     },
 }
 
 impl ConfigError {
-    /// What a backend finds wrong. Its text must name the place and show no secret.
+    /// Wraps an error of a backend. Its text must name the origin and contain no secret.
     #[must_use]
     pub fn backend(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         ConfigError::Backend { error: BackendError::new(error) }
     }
 }
 
-/// The path of a file, as the beginning of what is told about it.
+/// The path of a file, as a prefix of the message.
 struct PathPrefix<'a>(&'a Option<String>);
 
 impl fmt::Display for PathPrefix<'_> {

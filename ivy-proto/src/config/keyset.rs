@@ -1,4 +1,4 @@
-//! The keyset: in a file, or as it is in the variable.
+//! The keyset: in a file, or inline in the variable.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -9,12 +9,12 @@ use super::error::ConfigError;
 use crate::secret::Secret;
 use crate::wire::crypto::{BadKeyset, Encryption, Keyring, Keyset};
 
-/// The variable with the path of a keyset file, or with the keyset itself.
+/// The variable with the path of a keyset file, or the keyset itself.
 const VARIABLE: &str = "IVY_KEYSET";
-/// How many bytes a secret has at least, whatever it is for.
+/// The shortest secret, in bytes.
 const SHORTEST_SECRET: usize = 16;
 
-/// A keyset that was read from a file, so that it can be read again.
+/// The file of a keyset, to be reloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeysetFile {
     path: String,
@@ -22,17 +22,17 @@ pub struct KeysetFile {
 }
 
 impl KeysetFile {
-    /// Reads the file again and puts its keys in force.
+    /// Reads the file again and activates its keys.
     ///
     /// # Errors
-    /// If the file cannot be read or used. Then the old keys stay in force.
+    /// If the file cannot be read or is invalid. The old keys stay active.
     pub fn reload(&self, environment: &Environment<'_>) -> Result<(), ConfigError> {
         self.keyring.replace(read_file(&self.path, environment)?);
         Ok(())
     }
 }
 
-/// The encryption with its keys, and the file that they were found in.
+/// Adds the keys to the encryption, and returns the file that they were read from.
 pub(super) fn complete(
     given: Encryption,
     environment: &Environment<'_>,
@@ -70,8 +70,8 @@ fn bad(path: Option<String>, error: BadKeyset) -> ConfigError {
     ConfigError::BadKeyset { origin: Origin::Variable(VARIABLE), path, error }
 }
 
-/// Whether a text that leads to no file can be shown: a password or the secret of a key may have
-/// been set in the place of a path by mistake.
+/// Whether a text can be shown as the path of a missing file: a password or the secret of a key may
+/// have been set instead of a path by mistake.
 fn looks_like_a_path(text: &str) -> bool {
     let begins_as_one = ["/", "./", "../", "~/"].iter().any(|start| text.starts_with(start));
     let may_be_base64 = STANDARD_NO_PAD

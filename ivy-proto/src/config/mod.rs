@@ -1,18 +1,17 @@
-//! Configuration: from what the program gives, from URLs, and from look-ups in its environment.
+//! Configuration, from the program's arguments, URLs and environment.
 //!
-//! What is asked | first found of
+//! value | first found of
 //! --- | ---
-//! queue | given; `IVY_QUEUE_URL`; what a backend finds without a URL
-//! notifier | given; `IVY_NOTIFIER_URL`; the queue's own server if it can be one; what the variable of a backend names; none
-//! channel prefix | given; `IVY_NOTIFICATION_CHANNEL_NAME`; `ivy-notifier`
-//! encryption password | given; `MESSAGES_ENCRYPTION_KEY`; none
-//! keyset | given; `IVY_KEYSET`: the path of a keyset file, or its JSON, which begins with `{`; none
+//! queue | argument; `IVY_QUEUE_URL`; a queue that a backend finds without a URL
+//! notifier | argument; `IVY_NOTIFIER_URL`; the queue's own server if it can be one; the URL in a backend's variable; none
+//! channel prefix | argument; `IVY_NOTIFICATION_CHANNEL_NAME`; `ivy-notifier`
+//! encryption password | argument; `MESSAGES_ENCRYPTION_KEY`; none
+//! keyset | argument; `IVY_KEYSET`: the path of a keyset file, or its JSON, which begins with `{`; none
 //!
-//! A variable that is set and cannot be used is an error, also if it is empty: it is never passed
-//! over in silence.
+//! A variable that is set to an invalid value is an error, even if the value is empty: it is never
+//! ignored.
 //!
-//! Which URLs are understood depends on the backends that the configuration is told of; `memory://` is
-//! always one.
+//! The accepted URL schemes depend on the registered backends. `memory://` is always accepted.
 //!
 //! ```
 //! use ivy_proto::config::{Config, Environment, NotifierConfig, QueueConfig};
@@ -45,64 +44,65 @@ use crate::secret::Secret;
 use crate::wire::Codec;
 use crate::wire::crypto::{Encryption, InvalidEncryption};
 
-/// The shared channel of the original, and the prefix of reply channels.
+/// The shared channel of the original, and the default prefix of reply channels.
 const DEFAULT_CHANNEL: &str = "ivy-notifier";
 
-/// Where tasks are queued.
+/// The queue of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueueConfig {
     /// In the memory of this process.
     Memory,
-    /// Where a backend says.
+    /// The queue of a backend.
     Backend(QueueBackend),
 }
 
-/// Where results travel from workers to callers.
+/// The notifier of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotifierConfig {
     /// In the memory of this process.
     Memory,
-    /// Where a backend says.
+    /// The notifier of a backend.
     Backend(NotifierBackend),
 }
 
-/// A configuration that can be used.
+/// A valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where tasks are queued. Nothing, if the program brings a queue of its own.
+    /// The queue. `None` if the program provides its own.
     pub queue: Option<QueueConfig>,
-    /// Where results travel, if anywhere. Nothing as well, if the program brings a notifier of its own.
+    /// The notifier, if there is one. `None` also if the program provides its own.
     pub notifier: Option<NotifierConfig>,
     /// The shared notification channel, and the prefix of reply channels.
     pub channel: ChannelName,
-    /// Which keys there are, and which queue sends and accepts what.
+    /// The keys, and the encryption policy of each queue.
     pub encryption: Encryption,
-    /// The file that the keyset was read from, if it was.
+    /// The file of the keyset, if it was read from one.
     pub keyset_file: Option<KeysetFile>,
-    /// What can be used and is dubious all the same.
+    /// What is valid but dubious.
     pub warnings: Vec<Warning>,
 }
 
 impl Config {
-    /// A configuration of which nothing is given yet.
+    /// A builder without values.
     #[must_use]
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::default()
     }
 
-    /// How messages are written and read.
+    /// The codec of messages.
     ///
     /// # Errors
-    /// If a policy asks for keys that there are not, which none that was resolved does.
+    /// If a policy requires keys that are missing, which cannot happen after
+    /// [`resolve`](ConfigBuilder::resolve).
     pub fn codec(&self) -> Result<Codec, InvalidEncryption> {
         Codec::new(&self.encryption)
     }
 }
 
-/// What a program itself says about its configuration; the rest is looked up.
+/// The configuration that a program specifies itself. The rest is looked up in the environment.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigBuilder {
     backends: Backends,
@@ -112,8 +112,8 @@ pub struct ConfigBuilder {
     encryption: Encryption,
 }
 
-/// What a program gives as a URL, which may hold a secret, or in parts, or as a backend of its own, of
-/// which nothing needs to be known here.
+/// How a program specifies a backend: as a URL, which may contain a secret, in parts, or as its own
+/// implementation.
 #[derive(Clone, Debug)]
 enum BackendChoice<T> {
     Url(Secret),
@@ -122,30 +122,30 @@ enum BackendChoice<T> {
 }
 
 impl ConfigBuilder {
-    /// Understands the URLs of this backend too. Of two that take the same scheme, the one that is added
-    /// last does. A scheme that no URL can have is refused by [`resolve`](ConfigBuilder::resolve).
+    /// Adds a backend, selected by the schemes of its URLs. If two have the same scheme, the last
+    /// one is used. An invalid scheme is refused by [`resolve`](ConfigBuilder::resolve).
     #[must_use]
     pub fn backend(mut self, plug: Plug) -> Self {
         self.backends.add(plug);
         self
     }
 
-    /// Says for each of these schemes which feature of the adapter's crate brings it, for the error about
-    /// a scheme that no backend takes.
+    /// Sets which feature of the adapter's crate provides each scheme, for the error about an
+    /// unknown scheme.
     #[must_use]
     pub fn features(mut self, features: &'static [(&'static str, &'static str)]) -> Self {
         self.backends.set_features(features);
         self
     }
 
-    /// Refuses URLs that ask for TLS, since no connection can be encrypted for this reason.
+    /// Refuses URLs that require TLS, for this reason.
     #[must_use]
     pub fn without_tls(mut self, why: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.backends.set_no_tls(BackendError::new(why));
         self
     }
 
-    /// Takes the queue from this URL.
+    /// Uses the queue at this URL.
     #[must_use]
     pub fn queue_url(mut self, url: impl Into<String>) -> Self {
         self.queue = Some(BackendChoice::Url(Secret::new(url)));
@@ -159,14 +159,14 @@ impl ConfigBuilder {
         self
     }
 
-    /// Looks for no queue, since the program brings its own.
+    /// Disables the look-up of a queue, because the program provides its own.
     #[must_use]
     pub fn own_queue(mut self) -> Self {
         self.queue = Some(BackendChoice::Own);
         self
     }
 
-    /// Takes the notifier from this URL.
+    /// Uses the notifier at this URL.
     #[must_use]
     pub fn notifier_url(mut self, url: impl Into<String>) -> Self {
         self.notifier = Some(BackendChoice::Url(Secret::new(url)));
@@ -180,14 +180,14 @@ impl ConfigBuilder {
         self
     }
 
-    /// Looks for no notifier, since the program brings its own.
+    /// Disables the look-up of a notifier, because the program provides its own.
     #[must_use]
     pub fn own_notifier(mut self) -> Self {
         self.notifier = Some(BackendChoice::Own);
         self
     }
 
-    /// Uses this name for the shared notification channel and as the prefix of reply channels.
+    /// Sets the shared notification channel, which is also the prefix of reply channels.
     #[must_use]
     pub fn channel(mut self, channel: impl Into<String>) -> Self {
         self.channel = Some(channel.into());
@@ -201,7 +201,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Encrypts messages so. Keys that it leaves out are looked up.
+    /// Sets the encryption. Missing keys are looked up.
     #[must_use]
     pub fn encryption(mut self, encryption: Encryption) -> Self {
         self.encryption = encryption;
@@ -211,7 +211,7 @@ impl ConfigBuilder {
     /// Completes the configuration from the environment.
     ///
     /// # Errors
-    /// If something that was given or found cannot be used, or if nothing says which queue to use.
+    /// If a given or found value is invalid, or if no queue is configured.
     pub fn resolve(self, environment: &Environment<'_>) -> Result<Config, ConfigError> {
         self.backends.check()?;
         let (queue, queue_url) = queue(self.queue, &self.backends, environment)?;
@@ -292,13 +292,13 @@ fn channel(
         None => environment.first(&["IVY_NOTIFICATION_CHANNEL_NAME"]),
     };
     let Some(Found { value, origin }) = found else {
-        return Ok(ChannelName::new(DEFAULT_CHANNEL).expect("it is short and plain"));
+        return Ok(ChannelName::new(DEFAULT_CHANNEL).expect("a valid channel name"));
     };
     ChannelName::new(&value).map_err(|error| ConfigError::BadChannel { origin, error })
 }
 
-/// The encryption with its password. The original takes an empty one for none; whoever set the
-/// variable meant something else.
+/// Adds the password to the encryption. The original treats an empty password as none, but setting
+/// the variable to it is probably a mistake.
 fn with_password(
     given: Encryption,
     environment: &Environment<'_>,

@@ -1,24 +1,24 @@
-//! What can be used and is dubious all the same.
+//! Warnings about a valid configuration.
 
 use super::QueueConfig;
 use crate::wire::crypto::Encryption;
 
-/// Something that a person should know about the configuration. The core prints nothing; whoever
-/// resolves the configuration says it once.
+/// A warning about the configuration. The core prints nothing; the caller of `resolve` must log it
+/// once.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Warning {
-    /// What a backend says of its configuration.
+    /// A warning that a backend reports.
     #[error("{0}")]
     Backend(String),
-    /// The original's encryption takes the low byte of each UTF-16 unit of the password only, so
-    /// that many passwords are the same.
+    /// The original's encryption uses only the low byte of each UTF-16 unit of the password, so
+    /// many passwords are equivalent.
     #[error(
-        "of the characters above U+00FF in the encryption password only a part counts; use others"
+        "only a part of each character above U+00FF in the encryption password is used; choose other characters"
     )]
     LossyPassword,
-    /// Nobody else could read the messages anyway.
-    #[error("messages are encrypted though the queue is in the memory of this process")]
+    /// Encryption is useless in memory.
+    #[error("messages are encrypted although the queue is in the memory of this process")]
     NeedlessEncryption,
 }
 

@@ -1,9 +1,10 @@
-//! How many lines of the log one cause may fill.
+//! Limits how many lines of the log one cause can fill.
 //!
-//! Whoever can post to a queue decides how often its workers warn. So of warnings that are alike, the
-//! first ten of each minute are written one by one, and the rest as one line with their number when
-//! the minute is over. A part that fails and recovers again and again is reported as recovered only
-//! once that has lasted for ten seconds. Events are not limited, only lines of the log.
+//! Anyone who can post to a queue decides how often its workers warn. Of similar warnings, the
+//! first ten of each minute are therefore written one by one, and the rest as one line with their
+//! count at the end of the minute. A part that fails and recovers repeatedly is reported as
+//! recovered once the recovery has lasted ten seconds. Only lines of the log are limited, not
+//! events.
 
 mod bursts;
 mod recoveries;
@@ -18,7 +19,7 @@ use recoveries::Recoveries;
 
 /// Decides which warnings are written to the log, and when.
 ///
-/// It keeps no clock: ask [`due`](LogLimit::due) at [`next_due`](LogLimit::next_due) at the latest,
+/// It has no clock: call [`due`](LogLimit::due) at [`next_due`](LogLimit::next_due) at the latest,
 /// and [`flush`](LogLimit::flush) before the log ends.
 ///
 /// ```
@@ -43,11 +44,11 @@ use recoveries::Recoveries;
 pub struct LogLimit {
     bursts: Bursts,
     recoveries: Recoveries,
-    /// What gave way to something newer before its time.
+    /// Lines of evicted entries.
     early: Vec<LogLine>,
 }
 
-/// A line that is written later than its event, or in place of many.
+/// A line that is written later than its event, or instead of many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
     event: Event,
@@ -55,7 +56,7 @@ pub struct LogLine {
 }
 
 impl LogLimit {
-    /// Whether a line is written for this event now. One that is not is counted, or written later.
+    /// Whether to write a line for this event now. Other events are counted or written later.
     /// Events of [`Level::Debug`] are not limited.
     pub fn admits(&mut self, event: &Event, now: Moment) -> bool {
         if event.level() == Level::Debug {
@@ -71,7 +72,7 @@ impl LogLimit {
         }
     }
 
-    /// The lines that are to be written by now.
+    /// The lines to write now.
     #[must_use = "a line that is not written is lost"]
     pub fn due(&mut self, now: Moment) -> Vec<LogLine> {
         let mut lines = std::mem::take(&mut self.early);
@@ -80,7 +81,7 @@ impl LogLimit {
         lines
     }
 
-    /// When to ask for lines that are due. Nothing if there will be none.
+    /// When to call [`due`](LogLimit::due) next. `None` if no line is pending.
     #[must_use]
     pub fn next_due(&self) -> Option<Moment> {
         if !self.early.is_empty() {
@@ -89,7 +90,7 @@ impl LogLimit {
         self.bursts.next_end().into_iter().chain(self.recoveries.next_lasted()).min()
     }
 
-    /// The numbers of what was left out so far, without waiting for the end of the minute.
+    /// The counts of lines left out so far, without waiting for the end of the minute.
     #[must_use = "a line that is not written is lost"]
     pub fn flush(&mut self) -> Vec<LogLine> {
         let mut lines = std::mem::take(&mut self.early);

@@ -1,4 +1,5 @@
-//! Events in words, for the log: what happened, to which task and queue, why, and what to do next.
+//! The texts of events in the log: what happened, to which task and queue, why, and what to do
+//! next.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -22,7 +23,7 @@ impl Display for Event {
         match self {
             Event::TaskSent { task, message } => write!(f, "{task} was sent as message {message}"),
             Event::Resent { task, tries } => {
-                write!(f, "{task} is sent again after {tries} tries, so there may be two copies")
+                write!(f, "{task} is sent again after {tries} tries, so two copies may exist")
             }
             Event::SendFailed { task, fault } => write!(f, "{task} could not be sent: {fault}"),
             Event::MessageRetrieved { queue, message, deliveries: 1 } => {
@@ -39,11 +40,11 @@ impl Display for Event {
                 write!(f, "{task} failed at attempt {attempt}, after {took:?}: {error}")
             }
             Event::Retried { task, attempt, delay } => {
-                write!(f, "{task} will be tried again in {delay:?}, as attempt {attempt}")
+                write!(f, "{task} will be retried in {delay:?}, as attempt {attempt}")
             }
             Event::Replaced { task, lost } => {
                 let lost = Counted(*lost, "delivery was", "deliveries were");
-                write!(f, "{task}: {lost} lost; it is posted anew with this number, to be run then")
+                write!(f, "{task}: {lost} lost; it is posted anew with this number and then run")
             }
             Event::Acknowledged { task } => write!(f, "{task}: its message was deleted"),
             Event::DeadLettered { queue, message, task, reason, detail, attempts, lost } => {
@@ -54,11 +55,11 @@ impl Display for Event {
             }
             Event::DeadLetterRefused { queue, message, reason, fault } => {
                 let mail = MessageInQueue(message, queue);
-                write!(f, "{mail} could not be put aside ({reason}), and was given back: {fault}")
+                write!(f, "{mail} could not be moved to the dead-letter queue ({reason}), and was released: {fault}")
             }
             Event::Released { queue, message, task, reason, detail, delay } => {
                 about(f, task.as_ref(), message, queue)?;
-                write!(f, " was given back for {delay:?}: {reason}")?;
+                write!(f, " was released for {delay:?}: {reason}")?;
                 match (reason, detail) {
                     (ReleaseReason::Undecided(DeadLetterReason::BadArgs), Some(misfit)) => {
                         write!(f, ": {}", Escaped(misfit))
@@ -68,17 +69,17 @@ impl Display for Event {
             }
             Event::LeaseLost { queue, message } => {
                 let mail = MessageInQueue(message, queue);
-                write!(f, "{mail}: its reservation was lost, and it may be running elsewhere now")
+                write!(f, "{mail}: its lease was lost, and it may be running elsewhere")
             }
             Event::WokenLate { late, lease, held } => write!(
                 f,
-                "the worker was woken {} late, so the leases of the {held} messages that it holds ({lease:?} and more) may have ended, and their tasks may run twice: something blocks its threads; move what blocks to spawn_blocking, give the runtime more threads, or use a longer lease",
+                "the worker was woken {} late, so the leases of its {held} messages ({lease:?} and more) may have ended, and their tasks may run twice: something blocks its threads; move blocking code to spawn_blocking, give the runtime more threads, or use a longer lease",
                 Tenths(*late)
             ),
             Event::SlotsWait { slots, waits, lasting } => {
                 write!(
                     f,
-                    "handlers that wait for tasks which this worker would run itself have taken {} for {}: ",
+                    "handlers that wait for tasks which this worker would run itself have occupied {} for {}: ",
                     Slots(*slots),
                     Tenths(*lasting)
                 )?;
@@ -90,69 +91,69 @@ impl Display for Event {
                     write!(f, ", and {} more", slots - waits.len())?;
                 }
                 f.write_str(
-                    "; give the tasks that are waited for a queue and a worker of their own, or raise this worker's concurrency",
+                    "; give the awaited tasks a queue and a worker of their own, or raise this worker's concurrency",
                 )
             }
             Event::Replayed { queue, message } => {
                 let mail = MessageInQueue(message, queue);
-                write!(f, "{mail} was done here already, and is deleted without being run")
+                write!(f, "{mail} was already completed here, and is deleted without being run")
             }
             Event::PeerFault { queue, message } => write!(
                 f,
-                "{}: a program that has the key has sealed what cannot be; it is at fault",
+                "{}: a peer holding the key sent an invalid sealed message; fix that program",
                 MessageInQueue(message, queue)
             ),
             Event::OpeningsFailed { queue } => write!(
                 f,
-                "queue {queue} is left alone for a while: more frames fail to open than honest peers send; check the keys, and who may post"
+                "queue {queue} is paused: more frames fail to open than valid peers send; check the keys, and who may post"
             ),
             Event::QueueShared { queue, task } => write!(
                 f,
-                "queue {queue} carries tasks of another program, such as {task}, and this worker leaves it to others now and then; give each program a queue of its own, or register the task here"
+                "queue {queue} carries tasks of another program, such as {task}, so this worker yields it to others at times; give each program a queue of its own, or register the task here"
             ),
             Event::UnusableMessages { queue, count } => {
-                write!(f, "queue {queue}: {count} messages without id or reservation passed over")
+                write!(f, "queue {queue}: {count} messages without id or reservation were ignored")
             }
             Event::IdReused { queue, message } => {
                 let mail = MessageInQueue(message, queue);
-                write!(f, "{mail}: its id was seen before, on other bytes; both are handled")
+                write!(f, "{mail}: its id was seen before with other bytes; both are handled")
             }
             Event::OddAnswer { queue: Some(queue), oddity } => write!(f, "queue {queue}: {oddity}"),
             Event::OddAnswer { queue: None, oddity } => write!(f, "{oddity}"),
             Event::ResultSent { task, succeeded, receivers } => {
                 let what = if *succeeded { "result" } else { "failure" };
-                write!(f, "{task}: its {what} was published, and {receivers} heard it")
+                write!(f, "{task}: its {what} was published, and {receivers} received it")
             }
             Event::HeldSent { task, receivers } => write!(
                 f,
-                "{task}: that it waits for another worker was published, and {receivers} heard it"
+                "{task}: a notice that it waits for another worker was published, and {receivers} received it"
             ),
             Event::CallerInformed { task, held } => {
                 write!(f, "{task} waits for another worker: {held}")
             }
             Event::NoticeDropped { task, reason } => {
-                write!(f, "{task}: a notice to its caller was not published: {reason}")
+                write!(f, "{task}: a notice to its caller was dropped: {reason}")
             }
             Event::NoticeIgnored => {
-                f.write_str("a notice that is not for this producer, or not readable, passed over")
+                f.write_str("a notice was ignored, because it is invalid or addressed to another producer")
             }
             Event::ResultGivenUp { task, limit } => write!(
                 f,
-                "{task}: its result has not arrived, and the registered callback no longer waits for it, since the results of {limit} calls are waited for; check that a worker serves the queue, and uses the same notifier and channel name"
+                "{task}: its result has not arrived, and the registered callback no longer waits for it, because the limit of {limit} pending results is reached; check that a worker serves the queue, and uses the same notifier and channel name"
             ),
             Event::CallerResumed { task, succeeded: true } => {
                 write!(f, "{task}: its caller has the result")
             }
             Event::CallerResumed { task, succeeded: false } => {
-                write!(f, "{task}: its caller knows that it failed")
+                write!(f, "{task}: its caller has the failure")
             }
             Event::QueueError { queue, fault } => write!(f, "queue {queue}: {fault}"),
             Event::NotifierError { fault } => write!(f, "{fault}"),
             Event::Degraded { part: part @ (Part::Messages(_) | Part::Task { .. }), why } => {
-                write!(f, "{part} rest for a while: {why}")
+                write!(f, "{part} are paused: {why}")
             }
             Event::Degraded { part, why } => {
-                write!(f, "{part} has been failing, and is tried again for ever: {why}")
+                write!(f, "{part} keeps failing, and is retried indefinitely: {why}")
             }
             Event::Recovered { part: part @ (Part::Messages(_) | Part::Task { .. }) } => {
                 write!(f, "{part} can be handled again")
@@ -160,24 +161,24 @@ impl Display for Event {
             Event::Recovered { part } => write!(f, "{part} works again"),
             Event::ShortLease { lease, documented } => write!(
                 f,
-                "messages are reserved for {lease:?}, and the queue's documentation asks for at least {documented:?}"
+                "messages are reserved for {lease:?}, but the queue's documentation requires at least {documented:?}"
             ),
             Event::NotifierUserIgnored => f.write_str(
-                "the notifier does not accept the user name in its URL, and accepted the password alone; remove the user name from the URL",
+                "the notifier rejected the user name in its URL, and accepted the password alone; remove the user name from the URL",
             ),
             Event::ClockImplausible => f.write_str(
-                "the clock of this machine cannot be right, so no task's deadline is taken to have passed; set the clock",
+                "the clock of this machine shows an implausible time, so no task's deadline is enforced; set the clock",
             ),
             Event::ClockSet { forward, by } => {
                 let way = if *forward { "forward" } else { "back" };
-                write!(f, "the clock of this machine has leapt {way} by {by:?}, and is followed")
+                write!(f, "the clock of this machine jumped {way} by {by:?}; deadlines follow it")
             }
             Event::QueueServerWarning { warning } => {
                 write!(f, "the queue's server: {}", Escaped(warning))
             }
             Event::ServerSideDeadLetter { queue } => write!(
                 f,
-                "queue {queue}: its server would move messages by itself, without a reason; take its dead-letter setting away"
+                "queue {queue}: the server has its own dead-letter rule, which records no reason; remove it"
             ),
         }
     }
@@ -198,15 +199,15 @@ impl Display for ReleaseReason {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             ReleaseReason::Undecided(reason) => return undecided(f, *reason),
-            ReleaseReason::Retry => "it failed, and will be tried again",
+            ReleaseReason::Retry => "it failed, and will be retried",
             ReleaseReason::Drain => "the worker is draining",
             ReleaseReason::Paused => "the worker is paused",
-            ReleaseReason::LeaseTooShort => "too little was left of its lease to start its handler",
-            ReleaseReason::NoRoom => "the queue gave more messages than there is room for",
+            ReleaseReason::LeaseTooShort => "its remaining lease was too short to start its handler",
+            ReleaseReason::NoRoom => "the queue returned more messages than there was room for",
             ReleaseReason::SuccessorRefused => "the queue refused the message of its next attempt",
-            ReleaseReason::DeadLetterRefused => "the queue refused its copy for the dead letters",
+            ReleaseReason::DeadLetterRefused => "the queue refused its dead-letter copy",
             ReleaseReason::NoThread => {
-                "the system gave no thread to run its handler in; raise its limit of threads, or lower the worker's concurrency"
+                "the system provided no thread to run its handler; raise the system's thread limit, or lower the worker's concurrency"
             }
         })
     }
@@ -216,11 +217,11 @@ impl Display for NoticeDropReason {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             NoticeDropReason::ForeignChannel => {
-                "it waits on a channel that does not begin as this worker's; set IVY_NOTIFICATION_CHANNEL_NAME alike on both sides"
+                "its channel has another prefix than this worker's; set IVY_NOTIFICATION_CHANNEL_NAME to the same value on both sides"
             }
             NoticeDropReason::NotifierFailed => "the notifier was unreachable for too long, or refused",
             NoticeDropReason::Overflow => {
-                "too many notices wait to be published; check that the notifier is up and answers"
+                "too many notices wait to be published; check that the notifier is up and responds"
             }
             NoticeDropReason::NoNotifier => "this worker has no notifier; set IVY_NOTIFIER_URL",
         })
@@ -230,8 +231,8 @@ impl Display for NoticeDropReason {
 impl Display for Oddity {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Oddity::ContentType => "an answer was believed that is not told to be JSON",
-            Oddity::NoMessages => "an answer without a list of messages was taken for an empty one",
+            Oddity::ContentType => "accepted a response whose Content-Type is not JSON",
+            Oddity::NoMessages => "accepted a response without a list of messages as an empty one",
         })
     }
 }
@@ -258,7 +259,7 @@ impl Display for Slots {
     }
 }
 
-/// What a message has behind it when it is moved to the dead-letter queue.
+/// The history of a message that moved to the dead-letter queue.
 struct DeliveryHistory {
     attempts: u32,
     lost: u32,
@@ -277,7 +278,7 @@ impl Display for DeliveryHistory {
     }
 }
 
-/// Names the task, or only the message of one that is not known.
+/// Writes the task, or the message if its task is unknown.
 fn about(
     f: &mut Formatter<'_>,
     task: Option<&TaskRef>,
@@ -290,39 +291,39 @@ fn about(
     }
 }
 
-/// Why it may be handled elsewhere, or later, and what would help.
+/// Why another worker, or a later time, may handle it, and what to do.
 fn undecided(f: &mut Formatter<'_>, reason: DeadLetterReason) -> fmt::Result {
     let (why, help) = match reason {
         DeadLetterReason::UnknownTask => {
             ("this worker has no handler of that name", "register one, or serve another queue")
         }
         DeadLetterReason::BadArgs => {
-            return f.write_str("its arguments are not what this worker's handler takes (BadArgs), and it waits for a version that takes them");
+            return f.write_str("its arguments are not what this worker's handler accepts (BadArgs); it waits for a worker whose version accepts them");
         }
         DeadLetterReason::NoKey => {
-            ("it is encrypted", "set IVY_KEYSET or MESSAGES_ENCRYPTION_KEY, as its sender has it")
+            ("it is encrypted", "set IVY_KEYSET or MESSAGES_ENCRYPTION_KEY to its sender's value")
         }
         DeadLetterReason::UnknownKey => {
-            ("its key is not in this worker's keyset", "hand the newest keyset to all programs")
+            ("its key is not in this worker's keyset", "give all programs the newest keyset")
         }
         DeadLetterReason::Undecryptable => {
-            ("this worker's key does not open it", "check that its sender has the same")
+            ("this worker's key does not open it", "check that its sender has the same key")
         }
         DeadLetterReason::BadTag => (
             "it was altered, or sealed with another key of the same name",
             "check that all programs have the same keyset",
         ),
         DeadLetterReason::CalledInFuture => {
-            ("by this machine's clock it is yet to be called", "check the clocks")
+            ("by this machine's clock it was called in the future", "check the clocks")
         }
         DeadLetterReason::Deadline | DeadLetterReason::Expired => {
             ("by this machine's clock it is too late to start it", "check the clocks")
         }
         DeadLetterReason::UnsupportedVersion => {
-            ("it is of a version that is not known here", "upgrade this worker")
+            ("its message version is not supported here", "upgrade this worker")
         }
         DeadLetterReason::UnsupportedFormat => (
-            "it is in a format that this worker was not built with",
+            "its format is not supported by this build of the worker",
             "serve its queue with a worker that reads MessagePack and Protocol Buffers",
         ),
         other => return write!(f, "it cannot be handled here ({other}); check this worker's keys"),
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_was_released_tells_why_and_what_to_do() {
+    fn a_released_message_reports_why_and_what_to_do() {
         let event = Event::Released {
             queue: queue(),
             message: MessageId::new("61"),
@@ -361,12 +362,12 @@ mod tests {
         };
         assert_eq!(
             event.to_string(),
-            "task shop.pay (BwcHBwcHBwcHBwcHBwcHBw on queue shop) was given back for 5s: this worker has no handler of that name (UnknownTask); register one, or serve another queue"
+            "task shop.pay (BwcHBwcHBwcHBwcHBwcHBw on queue shop) was released for 5s: this worker has no handler of that name (UnknownTask); register one, or serve another queue"
         );
     }
 
     #[test]
-    fn a_message_whose_task_is_not_known_is_named_by_itself() {
+    fn a_message_of_an_unknown_task_is_named_by_its_id() {
         let event = Event::DeadLettered {
             queue: queue(),
             message: MessageId::new("61"),
@@ -383,11 +384,11 @@ mod tests {
     }
 
     #[test]
-    fn lasting_trouble_tells_what_to_do() {
+    fn lasting_trouble_reports_what_to_do() {
         let why = Trouble::Queue(Fault::new(FaultKind::Unauthorized));
         let event = Event::Degraded { part: Part::Queue(queue()), why };
         let text = event.to_string();
-        let start = "queue shop has been failing, and is tried again for ever: the queue's server refused the credentials; ";
+        let start = "queue shop keeps failing, and is retried indefinitely: the queue's server refused the credentials; ";
         assert!(text.starts_with(start), "{text}");
     }
 }

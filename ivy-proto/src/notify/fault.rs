@@ -1,8 +1,8 @@
-//! How asking a notifier can fail.
+//! Failures of notifier requests.
 
 use crate::text::Escaped;
 
-/// Publishing or subscribing failed. Never holds a password or a payload.
+/// Publishing or subscribing failed. Never contains a password or a payload.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}{}", if .detail.is_empty() { String::new() } else { format!(": {}", Escaped(.detail)) })]
 pub struct NotifyFault {
@@ -10,53 +10,52 @@ pub struct NotifyFault {
     detail: String,
 }
 
-/// What kind of failure it was.
+/// The kind of a [`NotifyFault`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotifyFaultKind {
-    /// There is no connection: nothing was published.
+    /// There was no connection: nothing was published.
     #[error("cannot reach the notifier; check its address, and that it runs")]
     Unreachable,
-    /// No secure connection could be made.
+    /// The TLS handshake failed.
     #[error("cannot make a secure connection to the notifier; check host name and certificate")]
     Tls,
-    /// The connection ended before the answer: it may have been published.
+    /// The connection ended before the reply arrived: the notice may have been published.
     #[error("the connection to the notifier was lost")]
     ConnectionLost,
     /// The user name or password is wrong or missing.
     #[error("the notifier refused the credentials; check user name and password")]
     Unauthorized,
-    /// The user is known, and lacks a permission.
+    /// The user lacks a permission.
     #[error("the notifier's user lacks a permission")]
     NoPermission,
-    /// The notifier answered with an error.
+    /// The notifier returned an error.
     #[error("the notifier refused the request")]
     Refused,
 }
 
 impl NotifyFault {
-    /// A fault of this kind without further detail.
+    /// A fault of this kind without details.
     #[must_use]
     pub fn new(kind: NotifyFaultKind) -> Self {
         NotifyFault { kind, detail: String::new() }
     }
 
-    /// The same, with what the notifier or the system said. It is escaped and cut when printed,
-    /// and must not hold a secret.
+    /// Adds the error text of the notifier or the system. It is escaped and truncated when printed,
+    /// and must not contain a secret.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
         self
     }
 
-    /// What kind of failure it was.
+    /// The kind of failure.
     #[must_use]
     pub fn kind(&self) -> NotifyFaultKind {
         self.kind
     }
 
-    /// Whether it is certain that nothing was published, so that it may be tried again without
-    /// publishing twice.
+    /// Whether it is certain that nothing was published, so that a retry cannot publish twice.
     #[must_use]
     pub fn surely_not_published(&self) -> bool {
         match self.kind {

@@ -1,7 +1,8 @@
-//! Notifiers: what can be asked of one, as plain data.
+//! Notifiers: their operations, as plain data.
 //!
 //! A notifier carries results from workers to callers, at most once and best effort: a subscriber
-//! that is not connected misses what is published. Nothing that must not be lost travels here.
+//! that is not connected misses what is published. Data that must not be lost is never sent this
+//! way.
 
 mod fault;
 
@@ -15,6 +16,6 @@ use crate::queue::Body;
 pub struct Publication {
     /// The channel.
     pub channel: ChannelName,
-    /// What is published.
+    /// The published text.
     pub payload: Body,
 }

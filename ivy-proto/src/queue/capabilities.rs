@@ -1,4 +1,4 @@
-//! What a queue backend can do.
+//! Capabilities of queue backends.
 
 use std::fmt;
 use std::panic::catch_unwind;
@@ -7,59 +7,60 @@ use std::time::Duration;
 use crate::name::QueueName;
 use crate::task::discard_panic;
 
-/// What a queue backend can do, told to the machines when they are made.
+/// What a queue backend supports. Passed to the machines when they are created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// The longest time that a reserve may wait for a message. Zero: it answers at once.
+    /// The longest wait of a reserve for a message. Zero: a reserve returns immediately.
     pub long_poll: Duration,
-    /// The most messages in one request.
+    /// The limits of messages per request.
     pub batch: BatchLimits,
-    /// The largest body, in bytes.
+    /// The longest body, in bytes.
     pub max_body: usize,
-    /// The largest request, in bytes, that one batch may become.
+    /// The largest request of one batch, in bytes.
     pub max_request: usize,
     /// What ends the lease of a message that is neither settled nor renewed.
     pub lease: Lease,
-    /// The longest time that a message can be held from its reserve on, however often its lease is
-    /// renewed. Before it ends, the handler is cancelled. `None`: there is no such limit.
+    /// The longest time that a message can be held after its reserve, however often its lease is
+    /// renewed. The handler is cancelled before it ends. `None`: unlimited.
     pub longest_hold: Option<Duration>,
-    /// How long a delete waits for others to travel with. Zero: it does not.
+    /// How long a delete waits for others to share its request. Zero: it does not wait.
     pub ack_linger: Duration,
-    /// How a failed task comes to its next attempt.
+    /// How a failed task is retried.
     pub retry: Retry,
-    /// Whether a receipt is refused once its lease has ended. Where it is not, only the worker's own
-    /// clock keeps it from settling what another one runs.
+    /// Whether a receipt is refused once its lease has ended. If not, only the worker's own clock
+    /// prevents it from settling a message that another worker runs.
     pub refuses_stale_receipts: bool,
-    /// Which of ivy's names of queues the backend cannot have. `None`: it takes them all.
+    /// Which queue names the backend refuses. `None`: it accepts all valid names.
     pub names: Option<NameRule>,
     /// The longest delay of a message.
     pub max_delay: Duration,
-    /// Whether a reserve that is given up takes no message with it, however late that is. Elsewhere,
-    /// what it was about to bring returns when its lease ends.
+    /// Whether a cancelled reserve never takes a message, however late it is cancelled. If not, a
+    /// message that it was about to return is ready again when its lease ends.
     pub takes_back_reserves: bool,
 }
 
 /// What ends a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lease {
-    /// Time: a worker asks for a length, and renews the lease before it ends.
+    /// Time: a worker requests a duration, and renews the lease before it ends.
     Timed {
-        /// The shortest that the backend grants.
+        /// The shortest duration that the backend grants.
         shortest: Duration,
-        /// The longest.
+        /// The longest duration that the backend grants.
         longest: Duration,
-        /// The shortest that its documentation allows. A shorter one is used all the same, with a
+        /// The shortest duration that its documentation allows. A shorter one is used with a
         /// warning.
         documented: Duration,
     },
-    /// The connection that the message came by. No time is asked for and nothing is renewed. When the
-    /// connection ends, the backend reports [`LeasesLost`](crate::backend::QueueEvent::LeasesLost).
+    /// The connection that delivered the message. A reserve specifies no duration, and leases are
+    /// not renewed. When the connection ends, the backend reports
+    /// [`LeasesLost`](crate::backend::QueueEvent::LeasesLost).
     Connection,
 }
 
 impl Lease {
-    /// The shortest that can be asked for, if leases are times.
+    /// The shortest duration of a lease, if leases are timed.
     #[must_use]
     pub fn shortest(self) -> Option<Duration> {
         match self {
@@ -69,23 +70,23 @@ impl Lease {
     }
 }
 
-/// How a failed task comes to its next attempt.
+/// How a failed task is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// Its message is released. Only where the queue counts failed attempts
+    /// Its message is released. Only if the queue counts failed attempts
     /// [exactly](super::DeliveryCount::Exact).
     Release,
-    /// A copy with the next attempt's number is posted, and the message deleted.
+    /// A copy with the number of the next attempt is posted, and the message is deleted.
     Successor,
 }
 
-/// Says whether a backend can have a queue of this name, and if not, why: a text that goes on after
-/// "since". A name is refused as well if the rule panics.
+/// Checks whether a backend accepts a queue name. The error is a text that continues a sentence
+/// after "because". A rule that panics refuses the name.
 #[derive(Clone, Copy)]
 pub struct NameRule(fn(&QueueName) -> Result<(), &'static str>);
 
 impl NameRule {
-    /// The rule that this function checks.
+    /// A rule that calls this function.
     #[must_use]
     pub const fn new(rule: fn(&QueueName) -> Result<(), &'static str>) -> Self {
         NameRule(rule)
@@ -115,20 +116,20 @@ impl fmt::Debug for NameRule {
 
 /// A backend cannot have a queue of this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the queue's server cannot have a queue {queue}, since {why}; choose another name")]
+#[error("the queue's server cannot have a queue {queue}, because {why}; choose another name")]
 pub struct NameNotForBackend {
     /// The name.
     pub queue: QueueName,
-    /// Why it cannot.
+    /// The reason.
     pub why: &'static str,
 }
 
-/// What a backend says that it can do is not possible.
+/// The capabilities that a backend reports are impossible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the queue's backend has impossible capabilities: {0}; mend the backend")]
+#[error("the queue's backend has impossible capabilities: {0}; fix the backend")]
 pub struct BadCapabilities(&'static str);
 
-/// The most messages in one request, by what it does with them.
+/// The limits of messages per request, by operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchLimits {
@@ -141,7 +142,7 @@ pub struct BatchLimits {
 }
 
 impl BatchLimits {
-    /// The same number for all.
+    /// The same limit for all operations.
     #[must_use]
     pub const fn same(messages: usize) -> Self {
         BatchLimits { post: messages, reserve: messages, delete: messages }
@@ -149,7 +150,7 @@ impl BatchLimits {
 }
 
 impl Capabilities {
-    /// What the in-memory [`broker`](crate::broker) can do.
+    /// The capabilities of the in-memory [`broker`](crate::broker).
     #[must_use]
     pub const fn broker() -> Self {
         let shortest = Duration::from_secs(1);
@@ -173,34 +174,34 @@ impl Capabilities {
         }
     }
 
-    /// Whether they can be those of a backend: no batch and no body is limited to nothing, no lease is
-    /// shorter than the shortest, and a message can be held for a second at least.
+    /// Checks that the capabilities are possible: each limit is at least one, the longest lease is
+    /// not below the shortest, and a message can be held for at least a second.
     ///
     /// # Errors
-    /// If not.
+    /// If they are impossible.
     pub fn check(&self) -> Result<(), BadCapabilities> {
         let BatchLimits { post, reserve, delete } = self.batch;
         if post == 0 || reserve == 0 || delete == 0 {
-            return Err(BadCapabilities("a batch has room for nothing"));
+            return Err(BadCapabilities("the limit of a batch is zero"));
         }
         if self.max_body == 0 || self.max_request == 0 {
-            return Err(BadCapabilities("a message may have no bytes"));
+            return Err(BadCapabilities("the limit of a body is zero"));
         }
         if let Lease::Timed { shortest, longest, .. } = self.lease
             && (longest.is_zero() || shortest > longest)
         {
-            return Err(BadCapabilities("the longest lease is none, or shorter than the shortest"));
+            return Err(BadCapabilities("the longest lease is zero, or shorter than the shortest"));
         }
         if self.longest_hold.is_some_and(|hold| hold < Duration::from_secs(1)) {
-            return Err(BadCapabilities("a message can be held for less than a second"));
+            return Err(BadCapabilities("the longest hold is less than a second"));
         }
         Ok(())
     }
 
-    /// Whether the backend can have a queue of this name, and one for its dead letters.
+    /// Checks that the backend accepts a queue of this name, and its dead-letter queue.
     ///
     /// # Errors
-    /// If not.
+    /// If it refuses one of them.
     pub fn check_name(&self, queue: &QueueName) -> Result<(), NameNotForBackend> {
         let Some(rule) = self.names else { return Ok(()) };
         let dead = queue.dead_letters().ok();
@@ -210,28 +211,28 @@ impl Capabilities {
         Ok(())
     }
 
-    /// The same, with another limit for one body.
+    /// Sets the limit of a body.
     #[must_use]
     pub const fn with_max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// The same, for a backend where a failed task comes to its next attempt in this way.
+    /// Sets how a failed task is retried.
     #[must_use]
     pub const fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// The same, for a backend where a reserve that is given up takes no message with it.
+    /// Declares that a cancelled reserve never takes a message.
     #[must_use]
     pub const fn with_reserves_taken_back(mut self) -> Self {
         self.takes_back_reserves = true;
         self
     }
 
-    /// The same, for a backend that answers a reserve at once.
+    /// Declares that a reserve returns immediately.
     #[must_use]
     pub const fn without_long_poll(mut self) -> Self {
         self.long_poll = Duration::ZERO;
@@ -250,7 +251,7 @@ mod tests {
             _ => panic!("out of cheese"),
         });
         let capabilities = Capabilities { names: Some(rule), ..Capabilities::broker() };
-        // That of its dead letters is checked as well.
+        // The name of the dead-letter queue is checked as well.
         let refused = capabilities.check_name(&QueueName::new("mail").unwrap()).unwrap_err();
         assert_eq!(refused.queue.as_str(), "mail.dead");
         assert!(refused.to_string().contains("the backend panicked"), "{refused}");

@@ -1,12 +1,12 @@
-//! Answers that say of each entry of a batch what became of it.
+//! Replies with one entry per item of a batch.
 
 use super::fault::{Fault, FaultKind};
 
-/// The entries of an answer to a request about so many.
+/// Checks that the reply has one entry for each of `asked` items.
 ///
 /// # Errors
-/// If there are more or fewer: nobody can say then which belongs to what, so it is unknown of each
-/// what became of it.
+/// If the number differs: the entries cannot be assigned to the items then, so the outcome of each
+/// item is unknown.
 pub(crate) fn entries<T>(
     answered: Vec<Result<T, Fault>>,
     asked: usize,
@@ -14,17 +14,17 @@ pub(crate) fn entries<T>(
     if answered.len() == asked {
         return Ok(answered);
     }
-    let detail = format!("{} entries for {asked} that were asked for", answered.len());
+    let detail = format!("{} entries for a request of {asked}", answered.len());
     Err(Fault::new(FaultKind::BadResponse).with_detail(detail))
 }
 
-/// The only entry of an answer to a request about one.
+/// The only entry of the reply to a request of one item.
 pub(crate) fn only_entry<T>(answered: Vec<Result<T, Fault>>) -> Result<T, Fault> {
     let only = entries(answered, 1)?.pop();
     only.unwrap_or_else(|| Err(Fault::new(FaultKind::BadResponse)))
 }
 
-/// These faults, each of those that are alike once: many messages meet the same.
+/// The faults without duplicates, because many messages often fail alike.
 pub(crate) fn different(faults: &[Fault]) -> Vec<&Fault> {
     let mut different: Vec<&Fault> = Vec::new();
     for fault in faults {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_an_answer_with_another_number_of_entries_nothing_is_known() {
+    fn a_reply_with_another_number_of_entries_is_an_unknown_outcome() {
         for answered in [vec![], vec![Ok(()), Ok(())]] {
             assert_eq!(only_entry(answered).map_err(|fault| fault.effect()), Err(Effect::Unknown));
         }

@@ -1,4 +1,4 @@
-//! Messages as a queue carries them: a body that is opaque text, and how it is held.
+//! Messages of a queue: a body that is opaque text, and the reservation.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::id::{MessageId, Receipt};
 
-/// The text of a message. Cheap to clone; its `Debug` shows the length only.
+/// The text of a message. Cheap to clone; `Debug` shows only the length.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Body(Arc<str>);
 
@@ -34,58 +34,60 @@ impl fmt::Debug for Body {
 /// A message to be posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewMessage {
-    /// What it says.
+    /// The message body.
     pub body: Body,
-    /// How long it stays invisible after it was posted. Rounded up where the queue counts in whole seconds.
+    /// How long the message stays invisible after it was posted. Rounded up by queues that count
+    /// whole seconds.
     pub delay: Duration,
 }
 
-/// A body as it came from the queue.
+/// A body as the queue returned it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReceivedBody {
-    /// A text, as it should be.
+    /// A text, as expected.
     Text(Body),
-    /// Something else, kept as it was written: another JSON value, or a text that is not Unicode.
+    /// Another JSON value, or a text that is not Unicode, in its original form.
     NotText(Body),
-    /// There was none, or `null`.
+    /// The body was missing or `null`.
     Missing,
 }
 
-/// A message that is reserved for us until its lease ends.
+/// A message that is reserved until its lease ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReservedMessage {
-    /// Proves the reservation.
+    /// The proof of the reservation.
     pub receipt: Receipt,
-    /// What it says.
+    /// The message body.
     pub body: ReceivedBody,
-    /// What the queue knows of its deliveries.
+    /// How often the message was delivered, as far as the queue reports it.
     pub deliveries: DeliveryCount,
 }
 
-/// What a queue knows of the deliveries of a message.
+/// What a queue reports about the deliveries of a message.
 ///
-/// A delivery ends in one of three ways: its handler ended; or the message was released on purpose,
-/// by a drain for instance; or it was *lost*, since its worker crashed or its lease ended. Only lost
-/// deliveries say that a task may crash its workers.
+/// A delivery ends in one of three ways: its handler ended; the message was released deliberately,
+/// for example by a drain; or it was *lost*, because its worker crashed or its lease ended. Only
+/// lost deliveries indicate a task that crashes its workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeliveryCount {
-    /// The queue counts how earlier deliveries ended. Neither renewals nor releases on purpose are
-    /// counted. Only on such a queue can a failed task be retried by
+    /// The queue counts how earlier deliveries ended. Renewals and deliberate releases are not
+    /// counted. Only such a queue allows to retry a failed task by
     /// [releasing](super::Retry::Release) its message.
     Exact {
-        /// How many ended with a failed attempt: [`QueueOp::Release`](super::QueueOp::Release) said so.
+        /// The number of failed attempts, as reported by
+        /// [`QueueOp::Release`](super::QueueOp::Release).
         failed: u32,
-        /// How many were lost.
+        /// The number of lost deliveries.
         lost: u32,
     },
-    /// The queue counts deliveries, this one included, together with what is none: each renewal, or
-    /// each release.
+    /// The queue counts deliveries, including this one, and also renewals or releases.
     UpperBound(NonZeroU32),
-    /// The queue tells only whether there was an earlier delivery, however it ended. A task that allows
-    /// no retries, whose message is never replaced, is then never taken to crash its workers.
+    /// The queue reports only whether there was an earlier delivery, however it ended. A task
+    /// without retries, whose message is never replaced, then never counts as one that crashes its
+    /// workers.
     Redelivered(bool),
-    /// The queue does not say.
+    /// The queue reports nothing.
     Unknown,
 }
 
@@ -93,14 +95,14 @@ impl DeliveryCount {
     /// The first delivery, on a queue that counts more than deliveries.
     pub(crate) const FIRST: DeliveryCount = DeliveryCount::UpperBound(NonZeroU32::MIN);
 
-    /// The count of a queue that counts more than deliveries. Without one, or if it is zero although
-    /// the message is delivered right now, nothing is known.
+    /// The count of a queue that counts more than deliveries. Unknown if it is missing, or zero
+    /// although the message is being delivered.
     #[must_use]
     pub fn from_reserved_count(count: Option<u32>) -> Self {
         count.and_then(NonZeroU32::new).map_or(DeliveryCount::Unknown, DeliveryCount::UpperBound)
     }
 
-    /// The most deliveries that there can have been, this one included, if anything is known.
+    /// An upper bound of the deliveries, including this one, if known.
     #[must_use]
     pub fn upper_bound(self) -> Option<u32> {
         match self {
@@ -114,13 +116,13 @@ impl DeliveryCount {
     }
 }
 
-/// A message that was looked at without being reserved.
+/// A message that was peeked at without reserving it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeekedMessage {
     /// The message's id.
     pub id: MessageId,
-    /// What it says.
+    /// The message body.
     pub body: ReceivedBody,
-    /// How often it was reserved so far, if the queue tells.
+    /// The number of reservations so far, if the queue reports it.
     pub reserved_count: Option<u32>,
 }

@@ -1,8 +1,7 @@
-//! Queues: what can be asked of one, as plain data.
+//! Queues: their operations, as plain data.
 //!
-//! A machine says what it wants with a [`QueueOp`]. A backend does it, over whatever protocol it
-//! speaks, and answers with a [`QueueReply`] or a [`Fault`]. What a backend can do, it says once,
-//! with its [`Capabilities`].
+//! A machine requests a [`QueueOp`]. A backend executes it, over any protocol, and returns a
+//! [`QueueReply`] or a [`Fault`]. It describes what it supports by its [`Capabilities`].
 
 mod capabilities;
 mod entries;

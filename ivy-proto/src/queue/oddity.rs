@@ -1,11 +1,11 @@
-//! What an answer is believed in spite of.
+//! Deviations of a response that are tolerated.
 
-/// Something about an answer that no server of this protocol should do, and that does no harm: the
-/// answer is believed, and the oddity told.
+/// A harmless deviation of a response from the protocol: the response is accepted, and the oddity
+/// reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Oddity {
-    /// It is the JSON that was expected, under another content type or none.
+    /// It is the expected JSON, but its content type is another one or missing.
     ContentType,
     /// The list of messages is missing, or `null`, as servers before 3.1.10 wrote an empty one.
     NoMessages,

@@ -1,4 +1,4 @@
-//! What can be asked of a queue.
+//! Operations of a queue.
 
 use std::time::Duration;
 
@@ -7,114 +7,119 @@ use crate::name::QueueName;
 
 use super::message::NewMessage;
 
-/// How much longer than its own waiting time a request may take.
+/// How much longer than its own wait a request may take.
 const REQUEST_GRACE: Duration = Duration::from_secs(10);
 
 /// A request to a queue backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueOp {
-    /// Put messages on a queue, creating it if it is missing. Answer: [`QueueReply::Posted`](super::QueueReply::Posted).
+    /// Put messages on a queue, creating it if it is missing. Reply:
+    /// [`QueueReply::Posted`](super::QueueReply::Posted).
     Post {
         /// The queue.
         queue: QueueName,
         /// The messages, in order.
         messages: Batch<NewMessage>,
     },
-    /// Take messages for the time of a lease. Answer: [`QueueReply::Reserved`](super::QueueReply::Reserved).
+    /// Reserve messages. Reply: [`QueueReply::Reserved`](super::QueueReply::Reserved).
     Reserve {
         /// The queue.
         queue: QueueName,
-        /// The most messages to take.
+        /// The limit of messages.
         count: usize,
-        /// How long they are ours. Where leases are those of a
-        /// [connection](super::Lease::Connection), it says nothing.
+        /// The lease. Ignored if leases are bound to a [connection](super::Lease::Connection).
         lease: Duration,
-        /// How long to wait while there is none. Zero: do not wait.
+        /// How long to wait if there is no message. Zero: do not wait.
         wait: Duration,
     },
-    /// Look at one message. Answer: [`QueueReply::Message`](super::QueueReply::Message).
+    /// Peek at one message. Reply: [`QueueReply::Message`](super::QueueReply::Message).
     Get {
         /// The queue.
         queue: QueueName,
         /// The message.
         message: MessageId,
     },
-    /// Look at the next messages without reserving them. Answer: [`QueueReply::Peeked`](super::QueueReply::Peeked).
+    /// Peek at the next messages without reserving them. Reply:
+    /// [`QueueReply::Peeked`](super::QueueReply::Peeked).
     Peek {
         /// The queue.
         queue: QueueName,
-        /// The most messages to look at.
+        /// The limit of messages.
         count: usize,
     },
-    /// Delete one reserved message. Answer: [`QueueReply::Deleted`](super::QueueReply::Deleted).
+    /// Delete one reserved message. Reply: [`QueueReply::Deleted`](super::QueueReply::Deleted).
     Delete {
         /// The queue.
         queue: QueueName,
         /// The message and its reservation.
         receipt: Receipt,
     },
-    /// Delete several reserved messages. Answer: [`QueueReply::Deleted`](super::QueueReply::Deleted).
+    /// Delete several reserved messages. Reply:
+    /// [`QueueReply::Deleted`](super::QueueReply::Deleted).
     DeleteMany {
         /// The queue.
         queue: QueueName,
-        /// The messages and their reservations. Never empty: some servers clear the queue then.
+        /// The messages and their reservations. Never empty, because some servers would clear the
+        /// queue.
         receipts: Batch<Receipt>,
     },
-    /// Renew a lease. Answer: [`QueueReply::Touched`](super::QueueReply::Touched).
+    /// Renew a lease. Reply: [`QueueReply::Touched`](super::QueueReply::Touched).
     Touch {
         /// The queue.
         queue: QueueName,
         /// The message and its reservation.
         receipt: Receipt,
-        /// How long it is ours from now on.
+        /// The new lease, from now on.
         lease: Duration,
     },
-    /// Give a message back. Answer: [`QueueReply::Released`](super::QueueReply::Released).
+    /// Release a message. Reply: [`QueueReply::Released`](super::QueueReply::Released).
     Release {
         /// The queue.
         queue: QueueName,
         /// The message and its reservation.
         receipt: Receipt,
-        /// How long it stays invisible. Rounded up where the queue counts in whole seconds.
+        /// How long it stays invisible. Rounded up by queues that count whole seconds.
         delay: Duration,
-        /// Whether an attempt of its task has failed. Counted where the queue's counts are
+        /// Whether an attempt of its task failed. Counted if the queue's counts are
         /// [exact](super::DeliveryCount::Exact).
         failed: bool,
     },
-    /// Delete all messages of a queue, reserved ones included. Answer: [`QueueReply::Cleared`](super::QueueReply::Cleared).
+    /// Delete all messages of a queue, including reserved ones. Reply:
+    /// [`QueueReply::Cleared`](super::QueueReply::Cleared).
     Clear {
         /// The queue.
         queue: QueueName,
     },
-    /// Ask for a queue's settings and sizes. Answer: [`QueueReply::Queue`](super::QueueReply::Queue).
+    /// Return a queue's settings and sizes. Reply: [`QueueReply::Queue`](super::QueueReply::Queue).
     GetQueue {
         /// The queue.
         queue: QueueName,
     },
-    /// Create a queue with the server's own settings, unless it exists. Answer:
+    /// Create a queue with the server's own settings, unless it exists. Reply:
     /// [`QueueReply::Queue`](super::QueueReply::Queue).
     CreateQueue {
         /// The queue.
         queue: QueueName,
     },
-    /// Delete a queue with all its messages. Answer: [`QueueReply::QueueDeleted`](super::QueueReply::QueueDeleted).
+    /// Delete a queue with all its messages. Reply:
+    /// [`QueueReply::QueueDeleted`](super::QueueReply::QueueDeleted).
     DeleteQueue {
         /// The queue.
         queue: QueueName,
     },
-    /// List queues by name. Answer: [`QueueReply::Queues`](super::QueueReply::Queues).
+    /// List queues by name. Reply: [`QueueReply::Queues`](super::QueueReply::Queues).
     ListQueues {
-        /// Only queues whose names begin so. Empty: all.
+        /// Only queues whose names have this prefix. Empty: all.
         prefix: String,
-        /// Only queues whose names come after this one.
+        /// Only queues whose names sort after this one.
         after: Option<QueueName>,
-        /// The most names, 1 to 100.
+        /// The limit of names, 1 to 100.
         count: usize,
     },
 }
 
 impl QueueOp {
-    /// The queue that the request is about, if it is about one.
+    /// The queue of the operation, if it concerns one.
     #[must_use]
     pub fn queue(&self) -> Option<&QueueName> {
         match self {
@@ -134,7 +139,7 @@ impl QueueOp {
         }
     }
 
-    /// What it asks a queue to do, as a verb and its object.
+    /// The operation as a verb and its object.
     pub(super) fn what(&self) -> &'static str {
         match self {
             QueueOp::Post { .. } => "post messages",
@@ -153,8 +158,8 @@ impl QueueOp {
         }
     }
 
-    /// How long a driver lets the whole request take, connecting and reading included, before it
-    /// gives up with [`FaultKind::AnswerLost`](super::FaultKind::AnswerLost).
+    /// The time limit of the whole request, including connecting and reading. After it, the driver
+    /// fails the operation with [`FaultKind::AnswerLost`](super::FaultKind::AnswerLost).
     #[must_use]
     pub fn time_limit(&self) -> Duration {
         match self {
@@ -164,30 +169,30 @@ impl QueueOp {
     }
 }
 
-/// One or more things that travel in one request.
+/// One or more items of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch<T>(Vec<T>);
 
 impl<T> Batch<T> {
-    /// A batch of these, or nothing if there are none.
+    /// A batch of these items, or `None` if there are none.
     #[must_use]
     pub fn new(items: Vec<T>) -> Option<Self> {
         if items.is_empty() { None } else { Some(Batch(items)) }
     }
 
-    /// A batch of one.
+    /// A batch of one item.
     #[must_use]
     pub fn one(item: T) -> Self {
         Batch(vec![item])
     }
 
-    /// What is in it, in order.
+    /// The items, in order.
     #[must_use]
     pub fn items(&self) -> &[T] {
         &self.0
     }
 
-    /// What is in it, in order.
+    /// The items, in order.
     #[must_use]
     pub fn into_items(self) -> Vec<T> {
         self.0

@@ -1,4 +1,4 @@
-//! What a queue answers.
+//! Replies of a queue.
 
 use crate::id::{MessageId, Receipt};
 use crate::name::QueueName;
@@ -8,57 +8,59 @@ use super::message::{PeekedMessage, ReceivedBody, ReservedMessage};
 use super::op::QueueOp;
 use super::settings::QueueInfo;
 
-/// A queue backend's answer to a [`QueueOp`](super::QueueOp).
+/// A queue backend's reply to a [`QueueOp`](super::QueueOp).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueReply {
-    /// What became of each message, in the order of the request: its id on the queue, or why it is
-    /// not there. One of which the server says nothing may be there: its fault has the effect
-    /// [`Unknown`](super::Effect::Unknown).
+    /// The outcome of each message, in the order of the request: its id on the queue, or why it was
+    /// not posted. A message that the server's response omits may have been posted: its fault has
+    /// the effect [`Unknown`](super::Effect::Unknown).
     Posted(Vec<Result<MessageId, Fault>>),
-    /// These messages are ours for the time of the lease.
+    /// The reserved messages.
     Reserved(Reserved),
-    /// The message that was asked for.
+    /// The requested message.
     Message(PeekedMessage),
     /// The next messages.
     Peeked(Vec<PeekedMessage>),
-    /// What became of each message, in the order of the request: it is deleted, or why not. One of
-    /// which the server says nothing may be: its fault has the effect
+    /// The outcome of each message, in the order of the request. A message that the server's
+    /// response omits may have been deleted: its fault has the effect
     /// [`Unknown`](super::Effect::Unknown).
     Deleted(Vec<Result<(), Fault>>),
-    /// The lease is renewed; this receipt replaces the old one, which is worthless now.
+    /// The lease was renewed; this receipt replaces the old one, which is invalid now.
     Touched(Receipt),
-    /// The message is given back.
+    /// The message was released.
     Released,
     /// The queue is empty.
     Cleared,
-    /// The queue's settings and, where the backend tells, its sizes.
+    /// The queue's settings and, if the backend reports them, its sizes.
     Queue(QueueInfo),
-    /// The queue is deleted.
+    /// The queue was deleted.
     QueueDeleted,
     /// Names of queues, in ascending order.
     Queues(Vec<QueueName>),
 }
 
 impl QueueReply {
-    /// All messages of a [`QueueOp::Post`](super::QueueOp::Post) are on the queue, under these ids.
+    /// The reply that all messages of a [`QueueOp::Post`](super::QueueOp::Post) were posted, with
+    /// these ids.
     #[must_use]
     pub fn all_posted(ids: impl IntoIterator<Item = MessageId>) -> Self {
         QueueReply::Posted(ids.into_iter().map(Ok).collect())
     }
 
-    /// All messages of a [`QueueOp::DeleteMany`](super::QueueOp::DeleteMany), so many, are deleted.
+    /// The reply that all `count` messages of a [`QueueOp::DeleteMany`](super::QueueOp::DeleteMany)
+    /// were deleted.
     #[must_use]
     pub fn all_deleted(count: usize) -> Self {
         QueueReply::Deleted(vec![Ok(()); count])
     }
 }
 
-/// Whether an answer is of the kind that an operation asks for.
+/// Whether a reply is of the kind that an operation expects.
 pub type Answers = fn(&QueueReply) -> bool;
 
 impl QueueReply {
-    /// What tells whether an answer is of the kind that this operation asks for. A backend is not to be
-    /// believed that answers something else.
+    /// Returns the check whether a reply is of the kind that this operation expects. A backend that
+    /// returns another kind must not be trusted.
     #[must_use]
     pub fn of(op: &QueueOp) -> Answers {
         match op {
@@ -81,18 +83,18 @@ impl QueueReply {
     }
 }
 
-/// What a reserve brought.
+/// The result of a reserve.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reserved {
     /// The messages.
     pub messages: Vec<ReservedMessage>,
-    /// How many entries had no id or no reservation, so that nothing can be done about them. They
-    /// return to the queue when their leases end.
+    /// The number of entries without id or reservation, which cannot be handled. They return to the
+    /// queue when their leases end.
     pub unusable: usize,
 }
 
 impl Reserved {
-    /// How many bytes the messages' bodies have together.
+    /// The total length of the messages' bodies, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let bytes = |message: &ReservedMessage| match &message.body {

@@ -1,36 +1,36 @@
-//! Settings and sizes of a queue.
+//! Settings and sizes of queues.
 
 use std::time::Duration;
 
 use crate::name::QueueName;
 
-/// Settings of a queue; what is `None` is not given.
+/// Settings of a queue. `None` means not specified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueSettings {
-    /// Whether its messages can be reserved. Not where the server itself delivers them to
-    /// subscribers. Cannot be changed later.
+    /// Whether messages can be reserved. `false` if the server itself delivers them to subscribers.
+    /// Cannot be changed later.
     pub reservable: Option<bool>,
-    /// The lease of reservations that name none. Whole seconds.
+    /// The default lease, for reservations that specify none. Whole seconds.
     pub message_timeout: Option<Duration>,
-    /// How long messages are kept. Whole seconds.
+    /// How long messages are retained. Whole seconds.
     pub message_expiration: Option<Duration>,
-    /// Where the queue itself moves messages that were reserved too often. ivy never sets it: the
-    /// server would move them without a reason.
+    /// The server-side dead-letter rule. ivy never sets one, because the server records no reason.
     pub dead_letter: Option<DeadLetterSetting>,
 }
 
-/// A server-side dead-letter rule. In a request to the [`broker`](crate::broker), one without a queue
-/// and without a number switches the rule off; one with only one of them changes that one.
+/// A server-side dead-letter rule. In a request to the [`broker`](crate::broker), a rule without
+/// queue and count removes the rule, and a rule with only one of them changes that one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterSetting {
-    /// Where messages go.
+    /// The queue that messages are moved to.
     pub queue: Option<QueueName>,
-    /// After how many reservations, 1 to 1000; 10 where a new rule does not say.
+    /// The number of reservations after which a message is moved, 1 to 1000. Default of a new rule:
+    /// ten.
     pub max_reservations: Option<u32>,
 }
 
-/// What a queue backend tells of a queue.
+/// What a queue backend reports about a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueInfo {
@@ -38,14 +38,14 @@ pub struct QueueInfo {
     pub name: QueueName,
     /// Its settings.
     pub settings: QueueSettings,
-    /// Messages on it now, reserved and delayed ones included.
+    /// The current number of messages, including reserved and delayed ones.
     pub size: Option<u64>,
-    /// Messages ever posted to it.
+    /// The number of messages ever posted.
     pub total_messages: Option<u64>,
 }
 
 impl QueueInfo {
-    /// What is told of the queue of this name, so far nothing.
+    /// An info that contains only the name.
     #[must_use]
     pub fn new(name: QueueName) -> Self {
         QueueInfo { name, settings: QueueSettings::default(), size: None, total_messages: None }

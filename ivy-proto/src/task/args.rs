@@ -1,4 +1,4 @@
-//! Arguments: a tuple in Rust, a positional JSON array on the wire.
+//! Task arguments: a tuple in Rust, a positional JSON array in messages.
 
 use std::any::type_name;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::text::{Counted, TypeName};
 use crate::wire::{MAX_DEPTH, RawJson, Unwritable};
 
-/// The most arguments of a task.
+/// The limit of arguments per task.
 const MOST: usize = 8;
 
 /// A tuple of arguments that a producer can write.
@@ -20,49 +20,49 @@ const MOST: usize = 8;
     note = "one argument is a tuple too: write `(x,)`"
 )]
 pub trait ToArgs: sealed::Tuple {
-    /// The arguments as a JSON array.
+    /// Serializes the arguments as a JSON array.
     ///
     /// # Errors
-    /// If one of them cannot be written as JSON, such as a map whose keys are not texts, or a float
-    /// that is NaN or infinite; or if one is nested deeper than
+    /// If an argument cannot be written as JSON, such as a map whose keys are not strings, or a
+    /// float that is NaN or infinite; or if one is nested more deeply than
     /// [`MAX_DEPTH`](crate::wire::MAX_DEPTH).
     fn to_args(&self) -> Result<RawJson, UnwritableArgs>;
 }
 
 /// A tuple of arguments that a worker can read.
 ///
-/// Trailing arguments that are an `Option` may be missing; all others must be there, and none may
-/// be left over. Numbers are checked: what does not fit its type exactly is refused, not rounded,
-/// except by `f32` and `f64`. A float arrives with the bits that it was sent with. JSON has one
-/// `null`: `Some(())` and `Some(None)` are written as it, and arrive as `None`.
+/// Trailing arguments of type `Option` may be missing. Otherwise the number of arguments must
+/// match. Numbers are checked: one that does not fit its type exactly is refused, not rounded,
+/// except by `f32` and `f64`. A float is received with the bits that it was sent with. JSON has
+/// only one `null`: `Some(())` and `Some(None)` are written as `null`, and are received as `None`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read as the arguments of a task",
     label = "must be a tuple of up to eight values that implement `DeserializeOwned`"
 )]
 pub trait FromArgs: sealed::Tuple + Sized {
-    /// Reads the arguments from a JSON array.
+    /// Deserializes the arguments from a JSON array.
     ///
     /// # Errors
-    /// If there are too few or too many, or one is not what the task takes.
+    /// If there are too few or too many, or one has the wrong type.
     fn from_args(args: &RawJson) -> Result<Self, BadArgs>;
 }
 
 mod sealed {
     #[diagnostic::on_unimplemented(
-        message = "the arguments of a task are a tuple of up to eight values, and `{Self}` is none",
+        message = "the arguments of a task must be a tuple of up to eight values, which `{Self}` is not",
         note = "one argument is a tuple too: write `(x,)`"
     )]
     pub trait Tuple {}
 }
 
-/// The arguments of a call were not written as JSON.
+/// The arguments of a call cannot be written as JSON.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnwritableArgs {
-    /// One is nested deeper than a worker could read it.
+    /// An argument is nested more deeply than a worker can read.
     #[error("an argument is nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
-    /// One has no form in JSON.
+    /// An argument cannot be represented in JSON.
     #[error("the arguments cannot be written as JSON: {0}")]
     NotJson(#[source] serde_json::Error),
 }
@@ -76,38 +76,38 @@ impl From<Unwritable> for UnwritableArgs {
     }
 }
 
-/// The arguments of a message are not what its task takes. Says which one, and never repeats what
-/// it holds.
+/// The arguments of a message do not match its task. Names the argument, but never contains its
+/// value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadArgs {
-    /// They are not an array.
+    /// The arguments are not an array.
     #[error("the arguments are not a JSON array")]
     NotAnArray,
-    /// There are more than the task takes.
-    #[error("the task takes {}, and the message has {given}", Counted(*.takes, "argument", "arguments"))]
+    /// There are more arguments than parameters.
+    #[error("the task takes {}, but the message has {given}", Counted(*.takes, "argument", "arguments"))]
     TooMany {
-        /// How many the task takes.
+        /// The number of parameters.
         takes: usize,
-        /// How many there are.
+        /// The number of arguments.
         given: usize,
     },
-    /// One is missing, and it is not an `Option`.
+    /// An argument is missing, and its type is not an `Option`.
     #[error("argument {position} ({}) is missing", TypeName(.expected))]
     Missing {
-        /// Which one, from 1.
+        /// The position, from 1.
         position: usize,
         /// Its type.
         expected: &'static str,
     },
-    /// One is not of its type.
-    #[error("argument {position} is not a {} (from its character {column})", TypeName(.expected))]
+    /// An argument has the wrong type.
+    #[error("argument {position} is not a {} (at character {column})", TypeName(.expected))]
     Mismatch {
-        /// Which one, from 1.
+        /// The position, from 1.
         position: usize,
-        /// Its type.
+        /// The type of the parameter.
         expected: &'static str,
-        /// Where in the argument it is wrong, in bytes.
+        /// The offset of the mismatch in the argument, in bytes.
         column: usize,
     },
 }
@@ -156,14 +156,14 @@ tuple!(6: A B C D E F);
 tuple!(7: A B C D E F G);
 tuple!(8: A B C D E F G H);
 
-/// The elements of the array, each as its text, if there are no more than the task takes.
+/// Splits the array into the texts of its elements, if there are at most `takes`.
 fn split(args: &RawJson, takes: usize) -> Result<[Option<&RawValue>; MOST], BadArgs> {
     let mut json = serde_json::Deserializer::from_str(args.as_str());
     let (elements, given) = json.deserialize_seq(Elements).map_err(|_| BadArgs::NotAnArray)?;
     if given > takes { Err(BadArgs::TooMany { takes, given }) } else { Ok(elements) }
 }
 
-/// Keeps as many elements as any task takes, and counts all.
+/// Collects as many elements as a task can have, and counts all.
 struct Elements;
 
 impl<'de> Visitor<'de> for Elements {
@@ -182,7 +182,7 @@ impl<'de> Visitor<'de> for Elements {
             }
         }
         let read = elements.iter().flatten().count();
-        // What is left over is counted, not kept: there may be very many.
+        // Extra elements are counted without storing them: there may be very many.
         let mut left_over = 0;
         while array.next_element::<IgnoredAny>()?.is_some() {
             left_over += 1;
@@ -191,14 +191,14 @@ impl<'de> Visitor<'de> for Elements {
     }
 }
 
-/// Reads the next argument.
+/// Deserializes the next argument.
 fn read<'a, T: DeserializeOwned>(
     elements: &mut impl Iterator<Item = (usize, Option<&'a RawValue>)>,
 ) -> Result<T, BadArgs> {
     let (index, element) = elements.next().unwrap_or_default();
     let (position, expected) = (index + 1, type_name::<T>());
     match element {
-        // The error of serde is dropped, since it repeats what it read.
+        // The error of serde is dropped, because it repeats the input.
         Some(element) => serde_json::from_str(element.get()).map_err(|error| BadArgs::Mismatch {
             position,
             expected,
@@ -208,7 +208,7 @@ fn read<'a, T: DeserializeOwned>(
     }
 }
 
-/// An argument that is not there: an `Option` is then `None`, and nothing else can be read.
+/// The deserializer of a missing argument: only an `Option` can be read from it, as `None`.
 struct Missing;
 
 impl<'de> Deserializer<'de> for Missing {
@@ -239,21 +239,21 @@ mod tests {
     }
 
     #[test]
-    fn arguments_travel_as_an_array_even_if_there_are_none() {
+    fn arguments_are_written_as_an_array_even_if_there_are_none() {
         assert_eq!(().to_args().unwrap().as_str(), "[]");
         assert_eq!((5,).to_args().unwrap().as_str(), "[5]");
         assert_eq!(("a", [1, 2], None::<u8>).to_args().unwrap().as_str(), r#"["a",[1,2],null]"#);
     }
 
     #[test]
-    fn arguments_come_back_as_they_were_sent() {
+    fn arguments_are_received_as_they_were_sent() {
         let args = (1u8, -2i64, "three".to_owned(), Some(4.5), vec![5, 6], true, 'h', [8u128]);
         let json = args.to_args().unwrap();
         assert_eq!(FromArgs::from_args(&json), Ok(args));
     }
 
     #[test]
-    fn what_is_written_as_null_comes_back_as_none() {
+    fn a_value_written_as_null_is_received_as_none() {
         let json = (Some(()), Some(None::<u8>), Some(Some(1)), "end").to_args().unwrap();
         assert_eq!(json.as_str(), r#"[null,null,1,"end"]"#);
         type Args = (Option<()>, Option<Option<u8>>, Option<Option<u8>>, String);
@@ -261,19 +261,19 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_cannot_be_json_are_an_error() {
+    fn arguments_that_json_cannot_represent_are_an_error() {
         assert!((BTreeMap::from([((1, 2), 3)]),).to_args().is_err());
     }
 
     #[test]
-    fn a_float_that_is_no_number_is_an_error_of_the_caller_and_not_a_null_at_the_worker() {
+    fn nan_and_infinity_are_errors_of_the_caller_and_not_a_null_at_the_worker() {
         assert!((f64::NAN,).to_args().is_err());
         assert!((1, vec![Some(f32::INFINITY)]).to_args().is_err());
         assert_eq!((1.5, None::<f64>, "null").to_args().unwrap().as_str(), r#"[1.5,null,"null"]"#);
     }
 
     #[test]
-    fn an_argument_is_written_as_deep_as_it_can_be_read() {
+    fn arguments_can_be_written_as_deep_as_they_can_be_read() {
         let nested = |levels| {
             let innermost = serde_json::json!([]);
             (0..levels).fold(innermost, |inside, _| serde_json::json!([inside]))
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn b33_arguments_left_over_are_counted_and_refused() {
+    fn b33_extra_arguments_are_counted_and_refused() {
         assert_eq!(parse::<()>("[1]"), Err(BadArgs::TooMany { takes: 0, given: 1 }));
         assert_eq!(parse::<(u8,)>("[1,2,3]"), Err(BadArgs::TooMany { takes: 1, given: 3 }));
         let many = format!("[0{}]", ",0".repeat(10_000));
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_rust_value_can_hold_is_refused() {
+    fn json_that_no_rust_value_can_represent_is_refused() {
         assert!(parse::<(f64,)>("[1e400]").is_err());
         assert!(parse::<(String,)>(r#"["\ud800"]"#).is_err());
     }
@@ -328,11 +328,11 @@ mod tests {
     #[test]
     fn an_error_names_the_position_and_not_the_content() {
         let error = parse::<(u64, u64)>(r#"[1,"hunter2"]"#).unwrap_err().to_string();
-        assert_eq!(error, "argument 2 is not a u64 (from its character 9)");
+        assert_eq!(error, "argument 2 is not a u64 (at character 9)");
     }
 
     #[test]
-    fn deep_nesting_does_not_exhaust_the_stack() {
+    fn deep_nesting_does_not_overflow_the_stack() {
         let deep = format!("[{}{}]", "[".repeat(100_000), "]".repeat(100_000));
         assert!(parse::<(serde_json::Value,)>(&deep).is_err());
     }

@@ -1,4 +1,4 @@
-//! One call of a task: what it can say beyond its task, and what the producer takes.
+//! A call of a task: its options, and the call that the producer accepts.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use super::args::{ToArgs, UnwritableArgs};
 use super::definition::Task;
 use super::settings::{InvalidTask, TaskSettings};
 
-/// What a single call says beyond its task: when it is to run, and how it differs from what the
-/// task says of itself. Checked when the call is made.
+/// The options of a single call: when it runs, and how it differs from its task's settings. Checked
+/// when the call is made.
 ///
 /// ```
 /// use ivy_proto::task::CallOptions;
@@ -33,77 +33,78 @@ pub struct CallOptions {
 }
 
 impl CallOptions {
-    /// A call that is as its task says.
+    /// Options that change nothing.
     #[must_use]
     pub fn new() -> Self {
         CallOptions::default()
     }
 
-    /// Lets the queue hold the task back for so long. A queue that counts in whole seconds rounds up.
+    /// Delays the task by this time. A queue that counts whole seconds rounds up.
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// How urgent it is, 0 to 9. Larger is first. Only workers that know the priority, from their
-    /// tasks or by name, serve it.
+    /// Sets the priority, 0 to 9. A larger number goes first. Only workers that serve this
+    /// priority, because of their tasks or by name, run the task.
     #[must_use]
     pub fn priority(mut self, number: u8) -> Self {
         self.priority = Some(number);
         self
     }
 
-    /// Sends it to this queue instead of the task's own. Only workers that name the route serve
-    /// it.
+    /// Sends the task to this queue instead of its own. Only workers that serve this route by name
+    /// run it.
     #[must_use]
     pub fn route(mut self, route: impl Into<String>) -> Self {
         self.route = Some(route.into());
         self
     }
 
-    /// Whether it is tried again after a failure, and may be sent twice when the queue's answer is
-    /// lost.
+    /// Sets whether the task is retried after a failure, and may be sent twice if the queue's reply
+    /// is lost.
     #[must_use]
     pub fn retry(mut self, retry: bool) -> Self {
         self.retry = Some(retry);
         self
     }
 
-    /// How often it is tried again after a failure, 0 to 100.
+    /// Sets the number of retries after a failure, 0 to 100.
     #[must_use]
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.max_retries = Some(retries);
         self
     }
 
-    /// After what time from now on it is not to be started any more: it is put aside then, for the
-    /// reason [`Deadline`](crate::wire::DeadLetterReason::Deadline). Caller and worker may have clocks
-    /// that differ, so a worker lets another minute pass; a shorter time than that says little. Both
-    /// follow the clock of their machine when it is set. A worker that finds one task after another
-    /// too late, and nothing else, rests instead, since its own clock may be wrong.
+    /// Sets the time after which the task must not be started any more. It is then moved to the
+    /// dead-letter queue with the reason [`Deadline`](crate::wire::DeadLetterReason::Deadline). The
+    /// clocks of caller and worker may differ, so a worker adds a tolerance of one minute, and
+    /// shorter times are not precise. Both follow the clock of their machine when it is set. A
+    /// worker that receives many expired tasks in a row and nothing else pauses instead, because
+    /// its own clock may be wrong.
     #[must_use]
     pub fn expires_after(mut self, time: Duration) -> Self {
         self.expires_after = Some(time);
         self
     }
 
-    /// The trace context to carry along.
+    /// Adds a trace context.
     #[must_use]
     pub fn trace(mut self, trace: TraceParent) -> Self {
         self.trace = Some(trace);
         self
     }
 
-    /// What tracing systems add to the trace context. Without [`trace`](CallOptions::trace) it is not
-    /// sent.
+    /// Adds the state of tracing systems to the trace context. Ignored without
+    /// [`trace`](CallOptions::trace).
     #[must_use]
     pub fn tracestate(mut self, state: TraceState) -> Self {
         self.tracestate = Some(state);
         self
     }
 
-    /// The settings of this call, if its task has these.
+    /// The settings of this call, given those of its task.
     fn settings(&self, mut settings: TaskSettings) -> Result<TaskSettings, InvalidOption> {
         if let Some(number) = self.priority {
             settings.priority = Priority::new(number).ok_or(InvalidOption::Priority(number))?;
@@ -123,14 +124,14 @@ impl CallOptions {
 }
 
 impl<Args: ToArgs, Output> Task<Args, Output> {
-    /// One call of this task as the [`producer`](crate::producer) takes it. For those who drive a producer
+    /// Creates a call for the [`producer`](crate::producer). For programs that drive a producer
     /// themselves: an application calls tasks through its adapter, as in `ivy.call(&TASK, args)`.
     ///
-    /// The id is sixteen random bytes, never used before.
+    /// The id consists of sixteen random bytes, never used before.
     ///
     /// # Errors
-    /// If the task cannot be used as it is written, an option is out of its range, or the
-    /// arguments cannot be written as JSON.
+    /// If the task is invalid, an option is out of range, or the arguments cannot be written as
+    /// JSON.
     pub fn to_call(
         &self,
         id: TaskId,
@@ -142,7 +143,7 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
         let out_of_range = |why| InvalidCall::Option { task: task.clone(), why };
         let settings = options.settings(own.clone()).map_err(out_of_range)?;
         let mut said = settings.message_options();
-        // Also a default, where it overrides what workers know of the task.
+        // A default is written too if it overrides the task's settings that workers know.
         if settings.retry != own.retry {
             said = said.with_retry(settings.retry);
         }
@@ -174,14 +175,14 @@ impl<Args: ToArgs, Output> Task<Args, Output> {
     }
 }
 
-/// Why a task cannot be called so.
+/// Why a task cannot be called with these options and arguments.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCall {
-    /// The task cannot be used as it is written.
+    /// The task is invalid.
     #[error(transparent)]
     Task(#[from] InvalidTask),
-    /// An option of the call is out of its range.
+    /// An option of the call is out of range.
     #[error("call of task {task}: {why}")]
     Option {
         /// The task.
@@ -189,30 +190,30 @@ pub enum InvalidCall {
         /// What is wrong.
         why: InvalidOption,
     },
-    /// The arguments have no form in JSON.
+    /// The arguments cannot be written as JSON.
     #[error("call of task {task}: {why}")]
     Args {
         /// The task.
         task: TaskName,
-        /// Where it was to be sent.
+        /// The queue of the call.
         queue: QueueName,
         /// What is wrong.
         why: UnwritableArgs,
     },
 }
 
-/// Which option of a call is out of its range.
+/// The option of a call that is out of range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidOption {
-    /// There is no such priority.
-    #[error("a priority is 0 to 9, not {0}")]
+    /// The priority is above 9.
+    #[error("the priority must be from 0 to 9, not {0}")]
     Priority(u8),
     /// Too many retries.
-    #[error("a task has at most {MAX_RETRIES} retries, not {0}")]
+    #[error("the number of retries must be at most {MAX_RETRIES}, not {0}")]
     MaxRetries(u32),
-    /// The route is not the name of a queue, or too long with the priority's suffix.
-    #[error("its queue or route is not valid: {0}")]
+    /// The route is not a valid queue name, or too long with the priority's suffix.
+    #[error("its queue or route is invalid: {0}")]
     Queue(InvalidName),
 }
 
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_may_return_to_the_default_that_its_task_has_left() {
+    fn a_call_can_restore_a_default_that_its_task_overrides() {
         const ONCE: Task<(u64,), u64> = Task::new("test.once").retry(false).max_retries(3);
         let options = CallOptions::new().retry(true).max_retries(10);
         let call =
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_without_options_is_as_its_task_says() {
+    fn a_call_without_options_uses_its_tasks_settings() {
         let call = call(&CallOptions::new()).unwrap();
         assert_eq!((call.task.as_str(), call.queue.as_str()), ("test.double", "test"));
         assert_eq!(call.args.as_str(), "[7]");
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn options_win_over_the_task() {
+    fn options_override_the_task() {
         let options = CallOptions::new()
             .delay(Duration::from_secs(5))
             .route("fast")
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_out_of_its_range_is_refused() {
+    fn an_option_out_of_range_is_refused() {
         let refused = |options| call(&options).unwrap_err();
         let refused = |options: CallOptions| match refused(options) {
             InvalidCall::Option { task, why } if task.as_str() == "test.double" => why,

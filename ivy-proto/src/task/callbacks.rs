@@ -1,4 +1,4 @@
-//! Functions that are called with the results of tasks, by the names of the tasks.
+//! Callbacks for the results of tasks, by task name.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,8 +15,8 @@ use super::definition::Task;
 use super::outcome::TaskOutcome;
 use super::settings::InvalidTask;
 
-/// The callbacks of a program, as the original registers them: each is given the arguments and the
-/// result of every task of its name. Cheap to clone; clones share what is registered.
+/// The callbacks of a program, as in the original: each is called with the arguments and the result
+/// of every task of its name. Cheap to clone; clones share the registrations.
 ///
 /// ```
 /// use ivy_proto::task::{Callbacks, Task, TaskOutcome};
@@ -41,10 +41,10 @@ pub struct Callbacks(Arc<Mutex<BTreeMap<TaskName, Callback>>>);
 type Callback = Arc<dyn Fn(&RawJson, &TaskOutcome) -> Result<(), BadArgs> + Send + Sync>;
 
 impl Callbacks {
-    /// Registers the callback of a task. It takes the place of an earlier one.
+    /// Registers the callback of a task, and replaces an earlier one.
     ///
     /// # Errors
-    /// If the task cannot be used as it is written.
+    /// If the task is invalid.
     pub fn insert<Args, Output>(
         &self,
         task: &Task<Args, Output>,
@@ -60,7 +60,7 @@ impl Callbacks {
             Ok(())
         };
         let earlier = self.entries().insert(name, Arc::new(callback));
-        // Its drop is the program's code, which may use these callbacks.
+        // Dropped without the lock: the destructor is user code, which may use these callbacks.
         drop(earlier);
         Ok(())
     }
@@ -71,8 +71,8 @@ impl Callbacks {
         self.entries().contains_key(task)
     }
 
-    /// A task's callback, ready to be called with this result wherever it may take its time; nothing
-    /// if the task has none. It fails if the arguments are not those of the task.
+    /// Prepares a call of a task's callback with this result; `None` if the task has no callback.
+    /// The returned closure may take its time. It fails if the arguments do not match the task.
     pub fn ready(
         &self,
         task: &TaskName,
@@ -85,7 +85,7 @@ impl Callbacks {
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<TaskName, Callback>> {
-        // No code that can panic runs while the lock is held.
+        // A poisoned lock is harmless: no code that can panic runs while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_callback_that_is_replaced_may_use_the_callbacks_as_it_is_dropped() {
+    fn a_replaced_callback_may_use_the_callbacks_while_it_is_dropped() {
         struct Asks(Callbacks);
         impl Drop for Asks {
             fn drop(&mut self) {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_callback_is_given_arguments_and_result_as_values() {
+    fn a_callback_receives_arguments_and_result_as_values() {
         let (callbacks, (heard, calls)) = (Callbacks::default(), mpsc::channel());
         let callback = move |(n,), result: Result<u64, Cause>| {
             heard.send((n, result.map_err(|error| error.kind()))).unwrap();
@@ -149,16 +149,16 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_are_not_those_of_the_task_call_nothing() {
+    fn mismatched_arguments_do_not_call_the_callback() {
         let callbacks = Callbacks::default();
-        callbacks.insert(&DOUBLE, |_, _| panic!("it is called")).unwrap();
+        callbacks.insert(&DOUBLE, |_, _| panic!("it must not be called")).unwrap();
         let outcome = TaskOutcome::Done(json("2"));
         let ready = callbacks.ready(&double(), json("[\"one\"]"), &outcome).unwrap();
         assert!(ready().is_err());
     }
 
     #[test]
-    fn a_later_callback_takes_the_place_of_an_earlier_one() {
+    fn a_later_callback_replaces_an_earlier_one() {
         let (callbacks, (heard, calls)) = (Callbacks::default(), mpsc::channel());
         let later = heard.clone();
         callbacks.insert(&DOUBLE, move |_, _| heard.send("earlier").unwrap()).unwrap();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_no_task_may_be_has_no_callback() {
+    fn an_invalid_task_cannot_have_a_callback() {
         let forbidden: Task<(), ()> = Task::new("toString");
         assert!(Callbacks::default().insert(&forbidden, |(), _| {}).is_err());
     }

@@ -1,4 +1,4 @@
-//! The contract of a task, as a constant.
+//! The definition of a task, as a constant.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,15 +9,15 @@ use crate::wire::{DEFAULT_MAX_RETRIES, MAX_RETRIES};
 
 use super::settings::{InvalidTask, TaskSettings};
 
-/// The queue of a task that names none, as in the original.
+/// The default queue of a task, as in the original.
 pub(crate) const DEFAULT_QUEUE: &str = "ivy";
 
-/// A task: its name, what it takes and returns, and how its messages are treated.
+/// A task: its name, its argument and result types, and how its messages are treated.
 ///
-/// Producer and worker share it as a constant; neither needs the other's code. `Args` is a tuple
-/// of up to eight arguments, which travel as a JSON array, and `Output` travels as JSON too. JSON has
-/// one `null`: `Some(())` and `Some(None)` are written as it, and come back as `None`, in arguments
-/// and in results. Where the difference counts, use an enum of your own.
+/// Producer and worker share it as a constant; neither needs the other's code. `Args` is a tuple of
+/// up to eight arguments, sent as a JSON array. `Output` is sent as JSON too. JSON has only one
+/// `null`: in arguments and results, `Some(())` and `Some(None)` are written as `null`, and
+/// received as `None`. If the difference matters, use your own enum.
 ///
 /// ```
 /// use ivy_proto::task::Task;
@@ -31,7 +31,7 @@ pub(crate) const DEFAULT_QUEUE: &str = "ivy";
 /// # Ok::<(), ivy_proto::task::InvalidTask>(())
 /// ```
 ///
-/// In a constant, a number that is out of range is an error of the compiler:
+/// In a constant, a number out of range is a compile error:
 ///
 /// ```compile_fail
 /// use ivy_proto::task::Task;
@@ -48,14 +48,14 @@ pub struct Task<Args, Output> {
     max_retries: u32,
     reserve_time: Option<Duration>,
     time_limit: Option<Duration>,
-    // As a function type it is `Send`, `Sync` and `'static` whatever the two are.
+    // A function type is `Send`, `Sync` and `'static` whatever `Args` and `Output` are.
     signature: PhantomData<fn(Args) -> Output>,
 }
 
 impl<Args, Output> Task<Args, Output> {
-    /// A task of this name, in queue `ivy`, with ten retries.
+    /// A task with this name, in queue `ivy`, with ten retries.
     ///
-    /// The name is the same on producer and worker, and unique among all tasks:
+    /// The name must be the same on producer and worker, and unique among all tasks:
     /// `package.module.function` is a good pattern. Names that begin with `ivy.` are reserved.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
@@ -72,99 +72,98 @@ impl<Args, Output> Task<Args, Output> {
         }
     }
 
-    /// The queue that the task belongs to. Give each program a queue of its own: where several share
-    /// one, each worker also gets the tasks of the others, and has to release them.
+    /// Sets the queue of the task. Use one queue per program: if several programs share a queue,
+    /// each worker also receives the tasks of the others, and has to release them.
     #[must_use]
     pub const fn queue(mut self, queue: &'static str) -> Self {
         self.queue = queue;
         self
     }
 
-    /// The queue that the task's messages go to instead of its own. Only workers that name the
-    /// route serve it.
+    /// Sends the task's messages to this queue instead of its own. Only workers that serve the
+    /// route by name run it.
     #[must_use]
     pub const fn route(mut self, route: &'static str) -> Self {
         self.route = Some(route);
         self
     }
 
-    /// How urgent the task is, 0 to 9. Larger is first.
+    /// Sets the priority of the task, 0 to 9. A larger number goes first.
     ///
     /// # Panics
-    /// If the number is above 9; in a constant, the compiler says so.
+    /// If the number is above 9. In a constant, this is a compile error.
     #[must_use]
     pub const fn priority(mut self, number: u8) -> Self {
         match Priority::new(number) {
             Some(priority) => self.priority = priority,
-            None => panic!("the priority of a task is 0 to 9"),
+            None => panic!("the priority of a task must be from 0 to 9"),
         }
         self
     }
 
-    /// Whether the task is tried again after a failure, and may be sent twice when the queue's
-    /// answer is lost.
+    /// Sets whether the task is retried after a failure, and may be sent twice if the queue's reply
+    /// is lost.
     #[must_use]
     pub const fn retry(mut self, retry: bool) -> Self {
         self.retry = retry;
         self
     }
 
-    /// How often the task is tried again after a failure, 0 to 100: N retries are N + 1 attempts.
+    /// Sets the number of retries after a failure, 0 to 100: N retries are N + 1 attempts.
     ///
     /// # Panics
-    /// If the number is above 100; in a constant, the compiler says so.
+    /// If the number is above 100. In a constant, this is a compile error.
     #[must_use]
     pub const fn max_retries(mut self, retries: u32) -> Self {
-        assert!(retries <= MAX_RETRIES, "a task has at most 100 retries");
+        assert!(retries <= MAX_RETRIES, "a task can have at most 100 retries");
         self.max_retries = retries;
         self
     }
 
-    /// How long a worker reserves the task's messages at a time, 1 s to 24 h. A reservation is
-    /// renewed while the handler runs; a longer one costs fewer renewals, and a longer wait after
-    /// a crash.
+    /// Sets the lease of the task's messages, 1 s to 24 h. It is renewed while the handler runs. A
+    /// longer lease needs fewer renewals, but delays the next attempt after a crash.
     ///
-    /// A task that may run longer than twenty reservations of its worker (ten minutes, unless the
-    /// worker says otherwise) must say so here: some queues count each renewal as a delivery, and
-    /// a message that was delivered fifty times without an outcome is moved to the dead-letter queue.
+    /// A task that may run longer than twenty leases of its worker (ten minutes by default) must
+    /// set a longer lease here: some queues count each renewal as a delivery, and a message that
+    /// was delivered fifty times without an outcome is moved to the dead-letter queue.
     ///
     /// # Panics
-    /// If the time is shorter or longer; in a constant, the compiler says so.
+    /// If the time is out of range. In a constant, this is a compile error.
     #[must_use]
     pub const fn reserve_time(mut self, time: Duration) -> Self {
         assert!(
             time.as_secs() >= 1 && time.as_nanos() <= Duration::from_secs(86_400).as_nanos(),
-            "a message is reserved for 1 s to 24 h"
+            "the reserve time must be from 1 s to 24 h"
         );
         self.reserve_time = Some(time);
         self
     }
 
-    /// How long the task's handler may take before it is stopped, which counts as a failed
-    /// attempt. A handler that is a plain function can only be told to stop: if it returns all the
-    /// same, what it returns counts.
+    /// Sets the time limit of the task's handler. A handler that exceeds it is stopped, which
+    /// counts as a failed attempt. A plain function can only be asked to stop: if it returns
+    /// nevertheless, its result counts.
     #[must_use]
     pub const fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
         self
     }
 
-    /// The task's name, as it is written.
+    /// The task's name, unchecked.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The task's settings, with all names checked.
+    /// The task's settings, with validated names.
     ///
     /// # Errors
-    /// If the task's name is not a [`TaskName`](crate::TaskName) or is reserved, or if its queue
-    /// or route is not a [`QueueName`].
+    /// If the task's name is not a valid [`TaskName`](crate::TaskName) or is reserved, or if its
+    /// queue or route is not a valid [`QueueName`].
     pub fn settings(&self) -> Result<TaskSettings, InvalidTask> {
         self.checked().map(|(_, settings)| settings)
     }
 
-    /// The task's name and settings, checked.
+    /// The task's name and settings, validated.
     pub(super) fn checked(&self) -> Result<(TaskName, TaskSettings), InvalidTask> {
         let task = InvalidTask::check_name(self.name)?;
         let queue = QueueName::new(self.queue)
@@ -190,7 +189,7 @@ impl<Args, Output> Task<Args, Output> {
     }
 }
 
-// Not derived: a derive would ask the same of `Args` and `Output`.
+// Not derived: a derive would add bounds on `Args` and `Output`.
 impl<Args, Output> Clone for Task<Args, Output> {
     fn clone(&self) -> Self {
         *self
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_names_no_queue_is_in_queue_ivy() {
+    fn the_default_queue_is_ivy() {
         assert_eq!(Task::<(), ()>::new("a").settings().unwrap().queue.as_str(), "ivy");
     }
 
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_name_must_have_room_for_the_suffix_of_the_priority() {
+    fn a_queue_name_must_leave_room_for_the_priority_suffix() {
         const NAME: &str = match std::str::from_utf8(&[b'q'; 254]) {
             Ok(name) => name,
             Err(_) => panic!("it is ASCII"),
@@ -269,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_can_be_shared_whatever_it_takes() {
+    fn a_task_is_send_and_sync_whatever_its_types() {
         fn shareable<T: Send + Sync + Copy + 'static>(_: T) {}
         shareable(Task::<(std::rc::Rc<u8>,), *const u8>::new("a"));
     }

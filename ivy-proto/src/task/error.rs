@@ -1,4 +1,4 @@
-//! How a task fails.
+//! The error of a failed task.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use crate::text::Escaped;
 
 /// The error of a task's handler: a message for the caller, and whether a retry may help.
 ///
-/// Handlers return `Result<Output, E>` with `E: Into<TaskError>`. Texts and boxed errors convert
-/// by themselves, so `?` works in a handler whose error is
-/// `Box<dyn std::error::Error + Send + Sync>`. An error type of your own converts with
-/// `impl From<YourError> for TaskError`.
+/// Handlers return `Result<Output, E>` with `E: Into<TaskError>`. Strings and boxed errors convert
+/// automatically, so `?` works in a handler whose error is
+/// `Box<dyn std::error::Error + Send + Sync>`. Implement `From<YourError> for TaskError` to use
+/// your own error type.
 ///
 /// ```
 /// use ivy_proto::TaskError;
@@ -27,20 +27,19 @@ pub struct TaskError {
 }
 
 impl TaskError {
-    /// An error after which the task is tried again, if it has retries left.
+    /// An error after which the task is retried, if it has retries left.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         TaskError { message: message.into(), fatal: false }
     }
 
-    /// An error after which the task is not tried again.
+    /// An error after which the task is not retried.
     #[must_use]
     pub fn fatal(message: impl Into<String>) -> Self {
         TaskError { message: message.into(), fatal: true }
     }
 
-    /// An error after which the task is tried again, with the message of another error and of
-    /// what caused it.
+    /// A retryable error with the message of another error and its sources.
     #[must_use]
     pub fn from_error(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut message = error.to_string();
@@ -53,13 +52,13 @@ impl TaskError {
         TaskError::new(message)
     }
 
-    /// What went wrong. It travels to the caller, cut to 1 KiB.
+    /// The error message. It is sent to the caller, truncated to 1 KiB.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whether the task is not to be tried again.
+    /// Whether retries are ruled out.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         self.fatal
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_of_an_error_holds_its_causes() {
+    fn the_message_of_an_error_includes_its_sources() {
         #[derive(Debug, thiserror::Error)]
         #[error("cannot read the file")]
         struct Outer(#[source] std::io::Error);

@@ -1,4 +1,4 @@
-//! Floats arrive with the bits that they were sent with, wherever typed values are read.
+//! Tests that typed values are read with the bits of every float that was sent.
 
 use std::pin::Pin;
 use std::sync::mpsc;
@@ -15,7 +15,8 @@ type Eight = (f64, f64, f64, f64, f64, f64, f64, f64);
 
 const ECHO: Task<(f64, f32), (f64, f32)> = Task::new("floats.echo");
 
-/// What a reader that is off by one unit gets wrong, and the ends of the range.
+/// Values that a reader with an error of one unit in the last place reads wrong, and the limits of
+/// the range.
 const KNOWN: [f64; 11] = [
     117.633_313_941_400_17,
     0.921_568_632_125_863_4,
@@ -66,7 +67,7 @@ fn a_million_floats_of_random_bits_arrive_as_results() {
 }
 
 #[test]
-fn the_handler_and_the_callback_of_a_task_are_given_its_floats() {
+fn handlers_and_callbacks_receive_exact_floats() {
     let (mut registry, callbacks) = (Registry::<()>::default(), Callbacks::default());
     registry.register(&ECHO, |a: f64, b: f32| async move { Ok::<_, TaskError>((a, b)) }).unwrap();
     let (sender, heard) = mpsc::channel();
@@ -84,7 +85,7 @@ fn the_handler_and_the_callback_of_a_task_are_given_its_floats() {
         let Poll::Ready(JobOutcome::Done(result)) =
             Pin::new(&mut job).poll(&mut Context::from_waker(waker))
         else {
-            panic!("the handler returns its arguments at once");
+            panic!("the handler is ready immediately");
         };
         callbacks.ready(&echo, args, &TaskOutcome::Done(result)).unwrap()().unwrap();
         let (args, result): ((f64, f32), (f64, f32)) = heard.try_recv().unwrap();

@@ -1,15 +1,14 @@
-//! Handlers: plain functions, async or not, that run a task.
+//! Handlers: plain or async functions that run a task.
 
 use super::TaskError;
 use super::args::FromArgs;
 
-/// A function that runs a task: an `async fn` or closure with one parameter for each of the
-/// task's arguments, whose parameters are owned values. If the first parameter is the worker's
-/// context, it is given that as well.
+/// A function that runs a task: an `async fn` or closure with one owned parameter per argument of
+/// the task. If the first parameter is the worker's context, the handler receives it as well.
 ///
-/// It returns `Result<Output, E>`, where `E` converts into a [`TaskError`]. Nothing has to
-/// implement this trait: functions of up to eight arguments do. `Marker` keeps the two forms
-/// apart, and is inferred; a context that could itself be read from JSON would make that
+/// It returns `Result<Output, E>`, where `E` converts into a [`TaskError`]. Do not implement this
+/// trait: functions of up to eight arguments already do. `Marker` distinguishes handlers with and
+/// without context, and is inferred; a context type that can itself be deserialized would be
 /// ambiguous.
 ///
 /// ```
@@ -29,7 +28,7 @@ use super::args::FromArgs;
 /// # Ok::<(), ivy_proto::task::RegisterError>(())
 /// ```
 ///
-/// A function of other parameters is refused by the compiler:
+/// A function with other parameters is a compile error:
 ///
 /// ```compile_fail
 /// use ivy_proto::task::{Registry, Task};
@@ -52,8 +51,8 @@ pub trait Handler<Ctx, Args, Output, Marker>: Send + Sync + 'static {
     fn call(&self, ctx: Ctx, args: Args) -> impl Future<Output = Result<Output, TaskError>> + Send;
 }
 
-/// A function that runs a task in a thread, for adapters without futures: as a [`Handler`] is, but
-/// a plain `fn` or closure, which may block.
+/// A function that runs a task in a thread, for adapters without futures: like a [`Handler`], but a
+/// plain `fn` or closure, which may block.
 ///
 /// ```
 /// use ivy_proto::task::{BlockingRegistry, Task};
@@ -70,7 +69,7 @@ pub trait Handler<Ctx, Args, Output, Marker>: Send + Sync + 'static {
 /// # Ok::<(), ivy_proto::task::RegisterError>(())
 /// ```
 ///
-/// A function of other parameters is refused by the compiler:
+/// A function with other parameters is a compile error:
 ///
 /// ```compile_fail
 /// use ivy_proto::task::{BlockingRegistry, Task};
@@ -92,11 +91,11 @@ pub trait BlockingHandler<Ctx, Args, Output, Marker>: Send + Sync + 'static {
     /// Runs the task once.
     ///
     /// # Errors
-    /// Whatever the function says.
+    /// The error of the function.
     fn call(&self, ctx: Ctx, args: Args) -> Result<Output, TaskError>;
 }
 
-/// Marks handlers that take the task's arguments only.
+/// Marks handlers that take only the task's arguments.
 #[derive(Debug)]
 pub enum WithoutCtx {}
 
@@ -114,7 +113,7 @@ macro_rules! handlers {
             Error: Into<TaskError>,
             ($($argument,)*): FromArgs,
         {
-            #[allow(non_snake_case, reason = "the names of the types serve for the values too")]
+            #[allow(non_snake_case, reason = "the type parameters also name the values")]
             fn call(
                 &self,
                 _: Ctx,
@@ -133,7 +132,7 @@ macro_rules! handlers {
             Error: Into<TaskError>,
             ($($argument,)*): FromArgs,
         {
-            #[allow(non_snake_case, reason = "the names of the types serve for the values too")]
+            #[allow(non_snake_case, reason = "the type parameters also name the values")]
             fn call(
                 &self,
                 ctx: Ctx,
@@ -151,7 +150,7 @@ macro_rules! handlers {
             Error: Into<TaskError>,
             ($($argument,)*): FromArgs,
         {
-            #[allow(non_snake_case, reason = "the names of the types serve for the values too")]
+            #[allow(non_snake_case, reason = "the type parameters also name the values")]
             fn call(
                 &self,
                 _: Ctx,
@@ -168,7 +167,7 @@ macro_rules! handlers {
             Error: Into<TaskError>,
             ($($argument,)*): FromArgs,
         {
-            #[allow(non_snake_case, reason = "the names of the types serve for the values too")]
+            #[allow(non_snake_case, reason = "the type parameters also name the values")]
             fn call(
                 &self,
                 ctx: Ctx,

@@ -6,37 +6,37 @@ use crate::wire::DeadLetterReason;
 
 use super::TaskFailure;
 
-/// Why a worker gave a task's message back to its queue without running it. The message was not for
-/// that worker; another one may still run it.
+/// Why a worker released a task's message without running it. The worker cannot handle the message,
+/// but another one may.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a worker of queue {queue} gave the message back: {}: {}; {}", Escaped(.kind), Escaped(.message), advice(.kind))]
+#[error("a worker of queue {queue} released the message: {}: {}; {}", Escaped(.kind), Escaped(.message), advice(.kind))]
 pub struct TaskHeld {
     /// The physical queue.
     pub queue: QueueName,
-    /// The name of a [`DeadLetterReason`], or of one that a newer worker knows.
+    /// The name of a [`DeadLetterReason`], or of one that only newer workers know.
     pub kind: String,
-    /// What the worker said, at most 1 KiB.
+    /// The worker's message, at most 1 KiB.
     pub message: String,
-    /// How often the handler was run to an end before, by other workers.
+    /// The number of runs that ended before, on other workers.
     pub attempts: u32,
 }
 
 impl TaskHeld {
-    /// What a notice tells with these fields.
+    /// Creates it from the fields of a notice.
     pub(crate) fn of(queue: QueueName, error: TaskFailure) -> Self {
         let TaskFailure { kind, message, attempts } = error;
         TaskHeld { queue, kind, message, attempts }
     }
 }
 
-/// What would help.
+/// Advice for a reason.
 fn advice(kind: &str) -> &'static str {
     match kind.parse() {
         Ok(DeadLetterReason::UnknownTask) => {
-            "check that a worker that has a handler for this task serves the queue"
+            "check that a worker with a handler for this task serves the queue"
         }
         Ok(DeadLetterReason::BadArgs) => {
-            "check that a worker of the version that takes these arguments serves the queue"
+            "check that a worker whose version accepts these arguments serves the queue"
         }
         Ok(DeadLetterReason::CalledInFuture) => "check the clocks of both machines",
         _ => "check the version and the keys of the workers that serve the queue",
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_names_queue_reason_and_what_to_do() {
+    fn the_text_names_queue_reason_and_advice() {
         let held = TaskHeld {
             queue: QueueName::new("shop").unwrap(),
             kind: "UnknownTask".to_owned(),
@@ -57,7 +57,7 @@ mod tests {
         };
         assert_eq!(
             held.to_string(),
-            "a worker of queue shop gave the message back: UnknownTask: no handler of\\nthat name; check that a worker that has a handler for this task serves the queue"
+            "a worker of queue shop released the message: UnknownTask: no handler of\\nthat name; check that a worker with a handler for this task serves the queue"
         );
     }
 

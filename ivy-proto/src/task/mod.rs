@@ -1,16 +1,16 @@
 //! Tasks: the contract that producer and worker share.
 //!
-//! * [`Task`] is that contract as a constant, [`TaskSettings`] what it says, checked.
-//! * [`Handler`] is a function that runs a task, and [`Registry`] keeps a worker's handlers. Both
-//!   are `std` futures, which any runtime can poll. [`BlockingHandler`] and [`BlockingRegistry`]
-//!   are the same for threads.
-//! * [`Callbacks`] are functions that are called with the results of tasks.
-//! * [`TaskStatus`] tells where a scheduled task stands, [`TaskOutcome`] how it ended, and
-//!   [`TaskHeld`] why it waits for another worker.
+//! * [`Task`] is the contract as a constant, [`TaskSettings`] its validated settings.
+//! * [`Handler`] is a function that runs a task, and [`Registry`] contains a worker's handlers, as
+//!   `std` futures that any runtime can poll. [`BlockingHandler`] and [`BlockingRegistry`] are the
+//!   same for threads.
+//! * [`Callbacks`] are called with the results of tasks.
+//! * [`TaskStatus`] is the state of a scheduled task, [`TaskOutcome`] its result, and [`TaskHeld`]
+//!   why it waits for another worker.
 //!
-//! Some names no task may have: the properties of every JavaScript object (`toString`,
-//! `constructor`, ...), since a worker of the original that meets one deletes the message without
-//! running anything, and everything that begins with `ivy.`.
+//! Some task names are refused: the properties of every JavaScript object (`toString`,
+//! `constructor`, ...), because a worker of the original deletes a message with such a name without
+//! running anything, and names that begin with `ivy.`.
 
 mod args;
 mod call;

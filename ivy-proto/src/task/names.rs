@@ -1,9 +1,10 @@
-//! Names that no task may have.
+//! Task names that are refused.
 
 use crate::name::TaskName;
 
-/// What every JavaScript object inherits. A worker of the original looks a task up as a property
-/// of an object; it finds these without a registration, deletes the message, and runs nothing.
+/// The properties that every JavaScript object inherits. A worker of the original looks up a task
+/// as a property of an object. It finds these without a registration, deletes the message, and runs
+/// nothing.
 const PROPERTIES_OF_EVERY_OBJECT: [&str; 12] = [
     "__defineGetter__",
     "__defineSetter__",
@@ -19,25 +20,25 @@ const PROPERTIES_OF_EVERY_OBJECT: [&str; 12] = [
     "valueOf",
 ];
 
-/// Messages of ivy itself, such as dead letters, have names that begin so.
+/// The prefix of ivy's own messages, such as dead letters.
 const OUR_OWN: &str = "ivy.";
 
-/// The name is a proper one, but no task may have it.
+/// The name is valid, but reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ForbiddenName {
-    /// It is a property of every JavaScript object.
+    /// The name is a property of every JavaScript object.
     #[error(
         "it is a property of every JavaScript object, and workers of the original would delete such a task without running it; choose another name"
     )]
     PropertyOfEveryObject,
-    /// It begins with `ivy.`.
-    #[error("names that begin with `ivy.` are kept for ivy itself; choose another name")]
+    /// The name begins with `ivy.`.
+    #[error("names that begin with `ivy.` are reserved for ivy itself; choose another name")]
     ReservedPrefix,
 }
 
 impl ForbiddenName {
-    /// Checks that a task may have this name.
+    /// Checks that the name is not reserved.
     pub(crate) fn check(name: &TaskName) -> Result<(), ForbiddenName> {
         if PROPERTIES_OF_EVERY_OBJECT.contains(&name.as_str()) {
             return Err(ForbiddenName::PropertyOfEveryObject);

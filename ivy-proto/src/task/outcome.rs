@@ -1,4 +1,4 @@
-//! What a caller learns of a task in the end.
+//! The outcome of a task, as reported to its caller.
 
 use std::any::type_name;
 
@@ -8,29 +8,28 @@ use crate::error::Cause;
 use crate::text::{Counted, Escaped};
 use crate::wire::RawJson;
 
-/// How a task ended, as told by a notice.
+/// The outcome of a task, as reported by a notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TaskOutcome {
     /// The handler returned this value.
     Done(RawJson),
-    /// The handler returned a value that was too large for a notice. The task is done all the
-    /// same.
+    /// The handler returned a value that was too large for a notice. The task is done.
     ResultTooLarge,
-    /// The handler returned a value that is nested deeper than [`MAX_DEPTH`](crate::wire::MAX_DEPTH).
-    /// The task is done all the same.
+    /// The handler returned a value that is nested more deeply than
+    /// [`MAX_DEPTH`](crate::wire::MAX_DEPTH). The task is done.
     ResultTooDeep,
-    /// The task was put aside in the dead-letter queue.
+    /// The task was moved to the dead-letter queue.
     Failed(TaskFailure),
 }
 
 impl TaskOutcome {
-    /// The value that the task's handler returned.
+    /// Deserializes the value that the handler returned.
     ///
     /// # Errors
-    /// If the task failed, or its value is not here, or is not of this type.
+    /// If the task failed, or its value was not sent, or is of another type.
     pub fn value<Output: DeserializeOwned>(&self) -> Result<Output, Cause> {
         match self {
-            // What the parser says is left out: it repeats what it found.
+            // The parser's message is left out, because it repeats its input.
             TaskOutcome::Done(value) => serde_json::from_str(value.as_str()).map_err(|error| {
                 Cause::BadResult { expected: type_name::<Output>(), column: error.column() }
             }),
@@ -41,16 +40,16 @@ impl TaskOutcome {
     }
 }
 
-/// Why a task was put aside.
+/// Why a task was moved to the dead-letter queue.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the task failed after {} ({}): {}; its message is kept in the dead-letter queue", Counted(*.attempts, "attempt", "attempts"), Escaped(.kind), Escaped(.message))]
+#[error("the task failed after {} ({}): {}; its message is in the dead-letter queue", Counted(*.attempts, "attempt", "attempts"), Escaped(.kind), Escaped(.message))]
 pub struct TaskFailure {
-    /// The name of a [`DeadLetterReason`](crate::wire::DeadLetterReason), or of one that a newer
-    /// worker knows.
+    /// The name of a [`DeadLetterReason`](crate::wire::DeadLetterReason), or of one that only newer
+    /// workers know.
     pub kind: String,
-    /// What the worker said, at most 1 KiB.
+    /// The worker's message, at most 1 KiB.
     pub message: String,
-    /// How often the handler was run to an end.
+    /// The number of runs that ended.
     pub attempts: u32,
 }
 
@@ -60,7 +59,7 @@ mod tests {
     use crate::error::ErrorKind;
 
     #[test]
-    fn a_value_of_another_type_is_distinguished_from_a_failure() {
+    fn a_value_of_another_type_is_not_a_failure() {
         let done = TaskOutcome::Done(RawJson::parse("120").unwrap());
         assert_eq!(done.value::<u64>().unwrap(), 120);
         assert_eq!(done.value::<String>().unwrap_err().kind(), ErrorKind::BadResult);
@@ -71,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_is_written_as_null_comes_back_as_none() {
+    fn a_result_written_as_null_is_received_as_none() {
         for value in [RawJson::from_value(&Some(())), RawJson::from_value(&Some(None::<()>))] {
             let done = TaskOutcome::Done(value.unwrap());
             assert_eq!(done.value::<Option<Option<()>>>().unwrap(), None);

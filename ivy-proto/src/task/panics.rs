@@ -1,4 +1,4 @@
-//! Panics of a program's own code, once they are caught.
+//! Panics of user code, after they were caught.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::worker::JobOutcome;
 
 impl JobOutcome {
-    /// The outcome of a handler whose panic was caught: [`Panicked`](JobOutcome::Panicked), with the
-    /// text that it panicked with.
+    /// The outcome of a handler whose panic was caught: [`Panicked`](JobOutcome::Panicked), with
+    /// the panic message.
     #[must_use]
     pub fn of_panic(payload: Box<dyn Any + Send>) -> Self {
         let message = if let Some(message) = payload.downcast_ref::<&str>() {
@@ -24,8 +24,8 @@ impl JobOutcome {
 
 /// Drops the payload of a panic that was caught.
 ///
-/// A payload may have a destructor, which may panic as well. That panic is caught here, and its own
-/// payload is leaked, since it might panic in the same way.
+/// A payload may have a destructor that panics as well. That panic is caught here, and its own
+/// payload is leaked, because it might panic too.
 pub fn discard_panic(payload: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(again);
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_that_is_a_text_is_the_message() {
+    fn a_text_payload_is_the_message() {
         let message = |payload: Box<dyn Any + Send>| match JobOutcome::of_panic(payload) {
             JobOutcome::Panicked(message) => message,
             other => panic!("{other:?}"),
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_whose_destructor_panics_is_a_panic_like_any_other() {
+    fn a_panicking_destructor_of_a_payload_is_caught() {
         struct PanicsOnDrop;
         impl Drop for PanicsOnDrop {
             fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! The handlers of a worker, by the names of their tasks.
+//! The handlers of a worker, by task name.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -20,14 +20,14 @@ use super::definition::Task;
 use super::handler::{BlockingHandler, Handler};
 use super::settings::{InvalidTask, TaskSettings};
 
-/// What names a task when its handler is registered: its [`Task`], or a text.
+/// Specifies the task of a handler: its [`Task`], or its name as a text.
 ///
-/// A text leaves the types to the handler and the settings to the worker.
+/// With a text, the types are inferred from the handler, and the settings are the worker's.
 pub trait TaskSpec<Args, Output> {
-    /// The task's name and, if they are known, its settings.
+    /// The task's name and, if known, its settings.
     ///
     /// # Errors
-    /// If the task cannot be used as it is written.
+    /// If the task is invalid.
     fn resolve(&self) -> Result<(TaskName, Option<TaskSettings>), InvalidTask>;
 }
 
@@ -48,24 +48,24 @@ impl<Args, Output> TaskSpec<Args, Output> for &str {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegisterError {
-    /// The task cannot be used as it is written.
+    /// The task is invalid.
     #[error(transparent)]
     Invalid(#[from] InvalidTask),
-    /// A handler is registered under this name already.
-    #[error("task {0} has a handler already; names are unique over all queues")]
+    /// The task already has a handler.
+    #[error("task {0} already has a handler; names are unique across all queues")]
     Taken(TaskName),
 }
 
-/// The handlers of a worker. `Ctx` is the context that it gives them.
+/// The handlers of a worker. `Ctx` is the context that they receive.
 ///
-/// The machines know tasks by their names only; this is where a name becomes a function, and JSON
-/// becomes values. Every way in which that can fail is a [`JobOutcome`].
+/// The machines identify tasks by name; the registry maps a name to a function, and JSON to values.
+/// Every way in which that can fail is a [`JobOutcome`].
 pub struct Registry<Ctx> {
     entries: Entries<dyn Fn(Ctx, RawJson) -> JobFuture + Send + Sync>,
 }
 
 impl<Ctx: Send + 'static> Registry<Ctx> {
-    /// No handlers.
+    /// An empty registry.
     #[must_use]
     pub fn new() -> Self {
         Registry { entries: Entries::new() }
@@ -74,7 +74,7 @@ impl<Ctx: Send + 'static> Registry<Ctx> {
     /// Registers the handler of a task.
     ///
     /// # Errors
-    /// If the task's name, queue or route cannot be used, or the name has a handler already.
+    /// If the task's name, queue or route is invalid, or the name already has a handler.
     pub fn register<Args, Output, Marker>(
         &mut self,
         task: impl TaskSpec<Args, Output>,
@@ -87,8 +87,8 @@ impl<Ctx: Send + 'static> Registry<Ctx> {
         let handler = Arc::new(handler);
         let run = move |ctx, args: RawJson| {
             let handler = Arc::clone(&handler);
-            // Everything that is not ours (reading, running, writing) happens inside the future,
-            // where a panic is caught.
+            // Deserialization, the handler and serialization are user code, so they run inside of
+            // the future, which catches panics.
             JobFuture::new(async move {
                 let running = match Args::from_args(&args) {
                     Ok(args) => handler.call(ctx, args),
@@ -100,13 +100,13 @@ impl<Ctx: Send + 'static> Registry<Ctx> {
         self.entries.insert(task.resolve()?, Arc::new(run))
     }
 
-    /// Runs the handler of a task, or nothing if it has none.
+    /// Runs the handler of a task; `None` if it has none.
     #[must_use]
     pub fn run(&self, task: &TaskName, ctx: Ctx, args: RawJson) -> Option<JobFuture> {
         self.entries.get(task).map(|run| run(ctx, args))
     }
 
-    /// The tasks that have a handler, with their settings unless they are registered by name only.
+    /// The tasks with a handler, and their settings unless they were registered by name only.
     pub fn tasks(&self) -> impl Iterator<Item = (&TaskName, Option<&TaskSettings>)> {
         self.entries.tasks()
     }
@@ -124,13 +124,13 @@ impl<Ctx> fmt::Debug for Registry<Ctx> {
     }
 }
 
-/// The handlers of a worker that runs them in threads: what [`Registry`] is for futures.
+/// The handlers of a worker that runs them in threads; see [`Registry`].
 pub struct BlockingRegistry<Ctx> {
     entries: Entries<dyn Fn(Ctx, RawJson) -> JobOutcome + Send + Sync>,
 }
 
 impl<Ctx: Send + 'static> BlockingRegistry<Ctx> {
-    /// No handlers.
+    /// An empty registry.
     #[must_use]
     pub fn new() -> Self {
         BlockingRegistry { entries: Entries::new() }
@@ -139,7 +139,7 @@ impl<Ctx: Send + 'static> BlockingRegistry<Ctx> {
     /// Registers the handler of a task.
     ///
     /// # Errors
-    /// If the task's name, queue or route cannot be used, or the name has a handler already.
+    /// If the task's name, queue or route is invalid, or the name already has a handler.
     pub fn register<Args, Output, Marker>(
         &mut self,
         task: impl TaskSpec<Args, Output>,
@@ -156,7 +156,7 @@ impl<Ctx: Send + 'static> BlockingRegistry<Ctx> {
         self.entries.insert(task.resolve()?, Arc::new(run))
     }
 
-    /// What runs the handler of a task, or nothing if it has none.
+    /// A closure that runs the handler of a task; `None` if it has none.
     #[must_use]
     pub fn job(
         &self,
@@ -165,12 +165,12 @@ impl<Ctx: Send + 'static> BlockingRegistry<Ctx> {
         args: RawJson,
     ) -> Option<impl FnOnce() -> JobOutcome + Send + use<Ctx>> {
         let run = Arc::clone(self.entries.get(task)?);
-        // What a handler that panicked leaves behind is its own.
+        // Unwind safety is the concern of the handler, which owns its state.
         let run = move || catch_unwind(AssertUnwindSafe(|| run(ctx, args)));
         Some(|| run().unwrap_or_else(JobOutcome::of_panic))
     }
 
-    /// The tasks that have a handler, with their settings unless they are registered by name only.
+    /// The tasks with a handler, and their settings unless they were registered by name only.
     pub fn tasks(&self) -> impl Iterator<Item = (&TaskName, Option<&TaskSettings>)> {
         self.entries.tasks()
     }
@@ -188,7 +188,7 @@ impl<Ctx> fmt::Debug for BlockingRegistry<Ctx> {
     }
 }
 
-/// What runs each task, and its settings if they are known.
+/// The runner of each task, and the task's settings if known.
 struct Entries<Run: ?Sized>(BTreeMap<TaskName, (Option<TaskSettings>, Arc<Run>)>);
 
 impl<Run: ?Sized> Entries<Run> {
@@ -225,7 +225,7 @@ impl<Run: ?Sized> fmt::Debug for Entries<Run> {
     }
 }
 
-/// A handler that runs. Gives its outcome, also when the handler panics.
+/// The future of a running handler. Returns its outcome, even if the handler panics.
 pub struct JobFuture(Pin<Box<dyn Future<Output = JobOutcome> + Send>>);
 
 impl JobFuture {
@@ -238,7 +238,7 @@ impl Future for JobFuture {
     type Output = JobOutcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<JobOutcome> {
-        // After a panic the future is not polled again, so no broken state of it is seen.
+        // After a panic the future is never polled again, so no broken state is observed.
         catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context)))
             .unwrap_or_else(|payload| Poll::Ready(JobOutcome::of_panic(payload)))
     }
@@ -250,12 +250,12 @@ impl fmt::Debug for JobFuture {
     }
 }
 
-/// What a handler's result means to the worker.
+/// Converts a handler's result to an outcome.
 fn outcome<Output: Serialize>(result: Result<Output, TaskError>) -> JobOutcome {
     match result.map(|output| RawJson::from_value(&output)) {
         Ok(Ok(output)) => JobOutcome::Done(output),
         Ok(Err(Unwritable::TooDeep)) => JobOutcome::ResultTooDeep,
-        // The task's code is at fault, so another attempt would do its work again for nothing.
+        // Fatal, because another attempt would repeat the work and fail in the same way.
         Ok(Err(error)) => JobOutcome::Failed(TaskError::fatal(format!(
             "the result cannot be written as JSON: {error}"
         ))),
@@ -275,7 +275,7 @@ mod tests {
         (1..=n).try_fold(1, u64::checked_mul).ok_or_else(|| TaskError::fatal("too large"))
     }
 
-    /// What the worker gives to handlers that ask for it.
+    /// The context in these tests.
     struct Worker(&'static str);
 
     /// Runs a task whose handler never waits.
@@ -284,7 +284,7 @@ mod tests {
         let mut job = registry.run(&task, Worker("context"), args).unwrap();
         match Pin::new(&mut job).poll(&mut Context::from_waker(std::task::Waker::noop())) {
             Poll::Ready(outcome) => outcome,
-            Poll::Pending => panic!("the handler waits"),
+            Poll::Pending => panic!("the handler must not wait"),
         }
     }
 
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_types_of_a_closure_come_from_its_task() {
+    fn the_types_of_a_closure_are_inferred_from_its_task() {
         let mut registry = Registry::new();
         registry.register(&FACTORIAL, |n| async move { factorial(n).await }).unwrap();
         assert_eq!(done(run(&registry, "testpackage.factorial", "[3]")), "6");
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn two_handlers_under_one_name_are_refused() {
+    fn a_second_handler_of_one_name_is_refused() {
         let mut registry = Registry::<Worker>::new();
         registry.register(&FACTORIAL, factorial).unwrap();
         let again = registry.register(&FACTORIAL, factorial).unwrap_err();
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_do_not_fit_are_not_run() {
+    fn mismatched_arguments_are_not_run() {
         let mut registry = Registry::new();
         registry.register(&FACTORIAL, factorial).unwrap();
         for args in ["[]", "[1,2]", "[\"5\"]", "{}"] {
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_stays_what_it_is() {
+    fn an_error_remains_unchanged() {
         let mut registry = Registry::new();
         registry.register(&FACTORIAL, factorial).unwrap();
         match run(&registry, "testpackage.factorial", "[21]") {
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_cannot_be_written_is_not_tried_again() {
+    fn a_result_that_cannot_be_serialized_is_not_retried() {
         let mut registry = Registry::new();
         let handler = || async { Ok::<_, TaskError>(BTreeMap::from([((1, 2), 3)])) };
         registry.register("map", handler).unwrap();
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_is_nested_too_deep_is_an_outcome_of_its_own() {
+    fn a_result_nested_too_deeply_is_a_separate_outcome() {
         let nested = |levels: usize| async move {
             let innermost = serde_json::json!([]);
             Ok::<_, TaskError>((0..levels).fold(innermost, |inside, _| serde_json::json!([inside])))
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn the_types_of_a_plain_closure_come_from_its_task() {
+    fn the_types_of_a_plain_closure_are_inferred_from_its_task() {
         let mut registry = BlockingRegistry::new();
         registry.register(&FACTORIAL, |n| u64::checked_mul(n, 2).ok_or("too large")).unwrap();
         assert_eq!(done(run_here(&registry, "testpackage.factorial", "[3]")), "6");

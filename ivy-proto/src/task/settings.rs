@@ -1,4 +1,4 @@
-//! The checked settings of a task.
+//! The validated settings of a task.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use crate::wire::{DEFAULT_MAX_RETRIES, Options};
 
 use super::names::ForbiddenName;
 
-/// How a task's messages are sent and its failures are treated: what a
-/// [`Task`](super::Task) says, checked.
+/// How a task's messages are sent, and how its failures are treated: the validated settings of a
+/// [`Task`](super::Task).
 ///
 /// ```
 /// use ivy_proto::task::TaskSettings;
@@ -22,24 +22,24 @@ use super::names::ForbiddenName;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TaskSettings {
-    /// The queue that the task belongs to.
+    /// The queue of the task.
     pub queue: QueueName,
-    /// The queue that its messages go to instead, if there is a route.
+    /// The queue that its messages are sent to instead, if there is a route.
     pub route: Option<QueueName>,
-    /// How urgent it is.
+    /// The priority.
     pub priority: Priority,
-    /// Whether it is tried again after a failure. Default: yes.
+    /// Whether it is retried after a failure. Default: yes.
     pub retry: bool,
-    /// How often it is tried again at most, 0 to 100. Default: 10.
+    /// The number of retries, 0 to 100. Default: 10.
     pub max_retries: u32,
-    /// How long a worker reserves its messages at a time, if not as long as other tasks'.
+    /// The lease of its messages, if it differs from the worker's.
     pub reserve_time: Option<Duration>,
-    /// How long its handler may take before it is stopped, if there is a limit.
+    /// The time limit of its handler, if there is one.
     pub time_limit: Option<Duration>,
 }
 
 impl TaskSettings {
-    /// The defaults, for a task of this queue that is known by its name only.
+    /// The defaults for a task of this queue of which only the name is known.
     #[must_use]
     pub const fn in_queue(queue: QueueName) -> Self {
         TaskSettings {
@@ -53,8 +53,8 @@ impl TaskSettings {
         }
     }
 
-    /// The queue that its messages are posted to: the route, or else the queue, with the
-    /// priority's suffix.
+    /// The queue that its messages are posted to: the route, or else the queue, with the priority's
+    /// suffix.
     ///
     /// # Errors
     /// If the name with its suffix is too long.
@@ -62,13 +62,13 @@ impl TaskSettings {
         self.route.as_ref().unwrap_or(&self.queue).with_priority(self.priority)
     }
 
-    /// How many retries a failed task has: none, if it is not to be tried again.
+    /// The number of retries of a failed task: zero if `retry` is off.
     #[must_use]
     pub const fn retries(&self) -> u32 {
         if self.retry { self.max_retries } else { 0 }
     }
 
-    /// What the task's messages say about it: only what differs from the defaults.
+    /// The options in the task's messages: only those that differ from the defaults.
     #[must_use]
     pub fn message_options(&self) -> Options {
         let mut options = Options::new().with_priority(self.priority);
@@ -85,24 +85,24 @@ impl TaskSettings {
     }
 }
 
-/// Why a task cannot be used as it is written.
+/// Why a task is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidTask {
-    /// The task's name is not a name.
-    #[error("the name of a task is not valid: {0}")]
+    /// The task's name is invalid.
+    #[error("the name of a task is invalid: {0}")]
     Name(#[source] InvalidName),
-    /// The task's name is one that no task may have.
+    /// The task's name is reserved.
     #[error("a task cannot be named {name}: {why}")]
     Forbidden {
         /// The name.
         name: TaskName,
-        /// Why no task may have it.
+        /// Why it is reserved.
         #[source]
         why: ForbiddenName,
     },
-    /// The queue's name is not a name, or too long with the priority's suffix.
-    #[error("the queue of task {task} is not valid: {why}")]
+    /// The queue's name is invalid, or too long with the priority's suffix.
+    #[error("the queue of task {task} is invalid: {why}")]
     Queue {
         /// The task.
         task: TaskName,
@@ -110,8 +110,8 @@ pub enum InvalidTask {
         #[source]
         why: InvalidName,
     },
-    /// The route's name is not a name.
-    #[error("the route of task {task} is not valid: {why}")]
+    /// The route's name is invalid.
+    #[error("the route of task {task} is invalid: {why}")]
     Route {
         /// The task.
         task: TaskName,
@@ -122,7 +122,7 @@ pub enum InvalidTask {
 }
 
 impl InvalidTask {
-    /// The checked name of a task.
+    /// Validates the name of a task.
     pub(crate) fn check_name(name: &str) -> Result<TaskName, InvalidTask> {
         let name = TaskName::new(name).map_err(InvalidTask::Name)?;
         match ForbiddenName::check(&name) {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_takes_the_place_of_the_queue() {
+    fn a_route_replaces_the_queue() {
         let mut settings = settings();
         settings.route = Some(QueueName::new("route1").unwrap());
         assert_eq!(settings.physical_queue().unwrap().as_str(), "route1");

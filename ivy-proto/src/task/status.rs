@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The state of a scheduled task, as far as whoever looks at it knows.
+/// The state of a scheduled task, as far as the observer knows.
 ///
 /// ```text
 ///                     Started              Succeeded                Resumed
@@ -28,13 +28,13 @@ use std::fmt;
 ///         Resumed
 /// ```
 ///
-/// A worker sees the upper row up to `successful`, `errored` and `dead-lettered`. A producer sees
-/// the two ends: the task is scheduled when the queue has accepted it, and the next it hears is a
-/// notice, which resumes its caller whatever happened in between. `done` and `lost` are known to
-/// the producer only.
+/// A worker observes the upper row up to `successful`, `errored` and `dead-lettered`. A producer
+/// observes the two ends: the task is scheduled when the queue accepts it, and the next thing it
+/// receives is a notice, which resumes the caller whatever happened in between. Only the producer
+/// knows `done` and `lost`.
 ///
-/// Applications see statuses in events, by [`Event::status`](crate::event::Event::status). Callers
-/// see them in what their handles bring: a result is `done`, the error
+/// Applications see statuses in events, with [`Event::status`](crate::event::Event::status).
+/// Callers see them in the results of their handles: a value is `done`, the error
 /// [`Failed`](crate::ErrorKind::Failed) is `dead-lettered`, and
 /// [`TimedOut`](crate::ErrorKind::TimedOut) is `lost`.
 ///
@@ -51,39 +51,39 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskStatus {
-    /// Placed in the queue, and not, or no longer, with a worker.
+    /// In the queue, and not reserved by a worker.
     Scheduled,
-    /// With a worker that runs its handler.
+    /// A worker runs its handler.
     Running,
-    /// The handler failed, and what comes of it is not yet settled.
+    /// The handler failed, and the next step is not settled yet.
     Errored,
-    /// The handler is done, and the notifier has taken the result.
+    /// The handler is done, and the notifier accepted the result.
     Successful,
     /// The producer has the result.
     Done,
-    /// Put aside in the dead-letter queue.
+    /// In the dead-letter queue.
     DeadLettered,
-    /// No result came in the time that its caller waited. The task itself may be in any state, and
-    /// a late result still counts.
+    /// No result arrived while the caller waited. The task may be in any state, and a late result
+    /// still counts.
     Lost,
 }
 
-/// What happens to a scheduled task.
+/// A change of a scheduled task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskChange {
     /// A worker starts its handler.
     Started,
     /// The handler returned an error, panicked or was stopped at its time limit.
     Failed,
-    /// It is back in its queue: to be tried again, or because its worker gave it back or died.
+    /// It is back in its queue: for a retry, or because its worker released it or crashed.
     Returned,
-    /// The handler returned a value, and the notifier has taken it.
+    /// The handler returned a value, and the notifier accepted it.
     Succeeded,
-    /// Its copy is in the dead-letter queue.
+    /// Its copy was posted to the dead-letter queue.
     DeadLettered,
-    /// The notice of its success has reached the producer.
+    /// The notice of its success reached the producer.
     Resumed,
-    /// The producer has waited long enough.
+    /// The producer stopped waiting.
     TimedOut,
 }
 
@@ -99,10 +99,10 @@ impl TaskStatus {
         TaskStatus::Lost,
     ];
 
-    /// The status after a change. Every legal transition stands here.
+    /// The status after a change. Defines all legal transitions.
     ///
     /// # Errors
-    /// If a task in this status cannot change so.
+    /// If the change is illegal in this status.
     pub const fn after(self, change: TaskChange) -> Result<TaskStatus, IllegalChange> {
         use TaskChange as Change;
         use TaskStatus::{DeadLettered, Done, Errored, Lost, Running, Scheduled, Successful};
@@ -118,7 +118,7 @@ impl TaskStatus {
         })
     }
 
-    /// Whether nothing more will happen to the task.
+    /// Whether no further change is possible.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, TaskStatus::Done | TaskStatus::DeadLettered)
@@ -145,7 +145,7 @@ impl fmt::Display for TaskStatus {
     }
 }
 
-/// A task cannot change so from the status that it is in.
+/// A change that is illegal in the current status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a task that is {status} cannot change by {change:?}")]
 pub struct IllegalChange {
@@ -170,7 +170,7 @@ mod tests {
     ];
 
     #[test]
-    fn the_machine_is_the_one_of_the_picture() {
+    fn the_transitions_match_the_diagram() {
         let legal: Vec<String> = TaskStatus::ALL
             .into_iter()
             .flat_map(|status| CHANGES.map(|change| (status, change)))
@@ -183,17 +183,17 @@ mod tests {
             legal,
             [
                 "scheduled Started running",
-                "scheduled DeadLettereddead-lettered",
+                "scheduled DeadLettered dead-lettered",
                 "scheduled Resumed done",
-                "scheduled TimedOutlost",
+                "scheduled TimedOut lost",
                 "running Failed errored",
                 "running Returned scheduled",
                 "running Succeeded successful",
-                "running DeadLettereddead-lettered",
+                "running DeadLettered dead-lettered",
                 "errored Returned scheduled",
-                "errored DeadLettereddead-lettered",
+                "errored DeadLettered dead-lettered",
                 "successful Resumed done",
-                "lost DeadLettereddead-lettered",
+                "lost DeadLettered dead-lettered",
                 "lost Resumed done",
             ]
         );

@@ -1,4 +1,4 @@
-//! Why a body could not be read.
+//! Errors of reading a message body.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use crate::name::TaskName;
 use crate::wire::crypto::KeyId;
 use crate::wire::{Caller, DeadLetterReason};
 
-/// A message body that cannot become a task.
+/// A message body that cannot be read.
 ///
-/// It tells the kind of the trouble, its place, and the task where that much was readable. Of the body
-/// it repeats the task's name and the id of a key, and nothing else.
+/// Contains the reason, the offset, and the task if its name was readable. It repeats nothing of
+/// the body except the task's name and the id of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadBody {
     reason: DeadLetterReason,
@@ -19,12 +19,12 @@ pub struct BadBody {
     caller: Option<Box<Caller>>,
 }
 
-/// What is said about the trouble beyond its kind.
+/// Details beyond the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Detail {
     Fixed(&'static str),
-    /// How many bytes the name of the frame's kind has. The name itself is not kept: a text that is no
-    /// frame at all, but begins with `$`, seems to have one.
+    /// The length of the name of the frame's kind. The name itself is dropped, because any text
+    /// that begins with `$` seems to have one.
     UnknownKind(usize),
     Key(&'static str, KeyId),
     PeerFault,
@@ -55,60 +55,60 @@ impl BadBody {
         }
     }
 
-    /// A frame that is authentic and broken inside. Its reason is that of one that is not authentic.
+    /// An authentic frame with invalid content. Its reason is that of an unauthentic one.
     pub(super) fn peer_fault() -> Self {
         let reason = DeadLetterReason::BadTag;
         BadBody { reason, detail: Detail::PeerFault, at: None, task: None, caller: None }
     }
 
-    /// The same, at this byte of the text that was read.
+    /// Sets the offset in the text that was read.
     pub(super) fn at(mut self, offset: usize) -> Self {
         self.at = Some(offset);
         self
     }
 
-    /// The same, where the text that was read starts at byte `start` of a larger one.
+    /// Shifts the offset, for a text that starts at byte `start` of a larger one.
     pub(super) fn within(mut self, start: usize) -> Self {
         self.at = Some(start + self.at.unwrap_or(0));
         self
     }
 
-    /// The same, in the message of this task.
+    /// Sets the task of the message.
     pub(super) fn of(mut self, task: &TaskName) -> Self {
         self.task = Some(task.clone());
         self
     }
 
-    /// The same, sent by this caller, if one can be made out.
+    /// Sets the caller, if it is known.
     pub(super) fn called_by(mut self, caller: Option<Caller>) -> Self {
         self.caller = caller.map(Box::new);
         self
     }
 
-    /// Who waits for the task, if that could be read.
+    /// The waiting caller, if it could be read.
     pub(crate) fn caller(&self) -> Option<&Caller> {
         self.caller.as_deref()
     }
 
-    /// The kind of the trouble.
+    /// The reason.
     #[must_use]
     pub fn reason(&self) -> DeadLetterReason {
         self.reason
     }
 
-    /// Whether a peer that has the key has sealed something that cannot be: not an attack, but a
-    /// fault in its program.
+    /// Whether a peer holding the key sent invalid content: not an attack, but a bug in its
+    /// program.
     #[must_use]
     pub fn is_peer_fault(&self) -> bool {
         self.detail == Detail::PeerFault
     }
 
-    /// What is wrong, without the kind, for texts that name it already.
+    /// The problem without the reason, for texts that already name it.
     pub(crate) fn explanation(&self) -> String {
         Explanation(self).to_string()
     }
 
-    /// The byte of the body, opened if it was a frame, where the trouble was noticed.
+    /// The offset of the problem in the body, which is the opened one if it was a frame.
     #[must_use]
     pub fn offset(&self) -> Option<usize> {
         self.at
@@ -129,7 +129,7 @@ impl fmt::Display for BadBody {
 
 impl std::error::Error for BadBody {}
 
-/// What is wrong with a body, without the kind of the trouble.
+/// Displays the problem without the reason.
 struct Explanation<'a>(&'a BadBody);
 
 impl fmt::Display for Explanation<'_> {
@@ -142,7 +142,7 @@ impl fmt::Display for Explanation<'_> {
             }
             Detail::Key(text, key) => write!(f, "{text} (key {key})")?,
             Detail::PeerFault => f.write_str(
-                "the frame is authentic and its content has no padding; the program that sealed it is at fault",
+                "the frame is authentic, but its content has no padding; fix the program that sealed it",
             )?,
         }
         if let Some(offset) = bad.at {
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_tells_kind_place_and_task() {
+    fn the_text_contains_reason_offset_and_task() {
         let bad = BadBody::new(DeadLetterReason::BadOptions, "`retry` must be true or false")
             .at(3)
             .within(10)

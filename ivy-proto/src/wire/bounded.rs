@@ -1,4 +1,4 @@
-//! Values written as JSON, and refused while they are written if they are nested too deep.
+//! JSON serialization with a nesting limit.
 
 use std::cell::Cell;
 use std::io;
@@ -8,19 +8,19 @@ use serde_json::ser::Formatter;
 
 use super::scan::measure;
 
-/// Room for the JSON of most values.
+/// The initial capacity, enough for most values.
 const ROOM: usize = 128;
 
 /// Why a value was not written.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// More levels of arrays and objects would have been open at once than allowed.
+    /// The value is nested more deeply than allowed.
     TooDeep,
     Other(serde_json::Error),
 }
 
-/// Writes a value as JSON with at most so many levels of arrays and objects open at once. The first
-/// level beyond ends the writing, so a value of any depth costs no more stack than the limit.
+/// Writes a value as JSON with at most `most_open` nested levels of arrays and objects. The first
+/// level beyond the limit stops the writing, so the stack usage is bounded for values of any depth.
 pub(super) fn to_string<T: Serialize + ?Sized>(
     value: &T,
     most_open: usize,
@@ -29,7 +29,7 @@ pub(super) fn to_string<T: Serialize + ?Sized>(
     let mut text = Vec::with_capacity(ROOM);
     let levels = Levels { left: most_open, too_deep: &too_deep };
     let written = value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, levels));
-    // Told even if the value's own code has dropped the error.
+    // Checked even if the value's own code has discarded the error.
     if too_deep.get() {
         return Err(Failure::TooDeep);
     }
@@ -37,7 +37,7 @@ pub(super) fn to_string<T: Serialize + ?Sized>(
     String::from_utf8(text).map_err(|error| Failure::Other(serde::ser::Error::custom(error)))
 }
 
-/// Writes JSON without spaces, as `serde_json` does, and counts the levels that are open.
+/// Writes compact JSON, like `serde_json`, and counts the open levels.
 struct Levels<'a> {
     /// How many more levels may be opened.
     left: usize,
@@ -83,7 +83,7 @@ impl Formatter for Levels<'_> {
         writer.write_all(b"}")
     }
 
-    /// What is JSON already is measured instead.
+    /// Raw JSON fragments are measured instead.
     fn write_raw_fragment<W: ?Sized + io::Write>(
         &mut self,
         writer: &mut W,
@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    /// A list in a list in a list.
+    /// A list that contains a list, and so on.
     struct Nested(usize);
 
     impl Serialize for Nested {
@@ -132,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn as_many_levels_as_allowed_are_written_and_no_more() {
+    fn the_allowed_number_of_levels_is_written_and_no_more() {
         assert_eq!(to_string(&Nested(3), 3).unwrap(), "[[[]]]");
         assert!(is_too_deep(&Nested(4), 3));
         assert!(is_too_deep(&[0; 0], 0) && to_string(&5, 0).is_ok());
     }
 
     #[test]
-    fn levels_are_counted_in_all_shapes_and_closed_when_they_end() {
+    fn levels_of_all_shapes_are_counted_while_they_are_open() {
         let tree = Tree::Struct {
             below: Box::new(Tree::Tuple(
                 1,
@@ -156,21 +156,21 @@ mod tests {
     }
 
     #[test]
-    fn json_that_is_put_in_as_it_is_counts_too() {
+    fn raw_json_fragments_count_too() {
         let raw = RawValue::from_string("[[[]]]".to_owned()).unwrap();
         assert_eq!(to_string(&(1, &raw), 4).unwrap(), "[1,[[[]]]]");
         assert!(is_too_deep(&(1, &raw), 3));
     }
 
     #[test]
-    fn depth_costs_no_stack() {
+    fn deep_nesting_does_not_overflow_the_stack() {
         let small_stack = std::thread::Builder::new().stack_size(256 * 1024);
         let refused = small_stack.spawn(|| is_too_deep(&Nested(1_000_000), 127)).unwrap();
         assert!(refused.join().unwrap());
     }
 
     #[test]
-    fn a_level_too_many_is_reported_even_if_the_value_does_not_heed_it() {
+    fn an_excess_level_is_an_error_even_if_the_value_ignores_it() {
         struct Careless;
         impl Serialize for Careless {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

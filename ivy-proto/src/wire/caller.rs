@@ -1,4 +1,4 @@
-//! Who called a task, as far as a message says that cannot be read as a whole.
+//! Finds the caller of a message that cannot be read as a whole.
 
 use std::sync::Arc;
 
@@ -8,15 +8,14 @@ use crate::wire::IvyOptions;
 use crate::wire::ivy_options::VERSION;
 use crate::wire::object::{Object, Tree, Value};
 
-/// The name of a task whose message does not name one.
+/// The task name to use if the message has none.
 const UNNAMED: &str = "(unnamed)";
 
-/// The caller of a task who waits on a channel, and the task, from a message that may be broken
-/// anywhere else.
+/// The waiting caller and the task of a message that may be broken in any other part.
 ///
-/// Whenever [`Envelope::parse`](crate::wire::Envelope::parse) succeeds, this says the same. Otherwise
-/// it takes what stands before the text ceases to be JSON. What stands twice is not taken, since one
-/// of the two is wrong, and nothing is taken from another version of `options.ivy`.
+/// If [`Envelope::parse`](crate::wire::Envelope::parse) succeeds, the result is the same.
+/// Otherwise, only the text before the first JSON error is read. Duplicate keys are ignored,
+/// because one of the two is wrong, and so are other versions of `options.ivy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) task: TaskName,
@@ -40,7 +39,7 @@ impl Caller {
         Some(Caller { task: task.or_else(|| TaskName::new(UNNAMED).ok())?, id, reply })
     }
 
-    /// What the caller's notice repeats of the message.
+    /// The fields of the message that a notice to the caller repeats.
     pub(crate) fn ivy(&self) -> IvyOptions {
         let mut ivy = IvyOptions::new(self.id);
         ivy.reply = Some(Arc::clone(&self.reply));
@@ -48,7 +47,7 @@ impl Caller {
     }
 }
 
-/// The value of a key that stands once.
+/// The value of a key, unless the key is duplicated.
 fn only<'t>(object: Object<'t>, key: &str) -> Option<Value<'t>> {
     let mut found = object.fields().filter(|field| field.key() == Some(key));
     let first = found.next()?;
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_a_usable_reply_channel_has_no_caller() {
+    fn a_caller_that_does_not_wait_or_is_ambiguous_is_not_found() {
         for (part, other) in [
             ("\"reply\":\"c\"", "\"reply\":null"),
             ("\"reply\":\"c\"", "\"reply\":\"\\ud800\""),
@@ -116,7 +115,7 @@ mod tests {
         }
     }
 
-    /// The message with some places deleted, doubled or changed, and perhaps cut.
+    /// The message with some parts deleted, duplicated or changed, and possibly truncated.
     fn edited() -> impl Strategy<Value = String> {
         let piece = prop::sample::select(vec![
             "",
@@ -158,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn where_the_message_is_read_the_caller_is_the_one_that_it_names(text in edited()) {
+        fn the_caller_of_a_valid_message_is_the_one_it_names(text in edited()) {
             let found = Caller::find(&text);
             if let Ok(envelope) = Envelope::parse(&text) {
                 let named = envelope.options.ivy().and_then(|ivy| {

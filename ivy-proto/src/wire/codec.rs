@@ -1,4 +1,4 @@
-//! How the bodies of queues are written and read.
+//! Reading and writing message bodies.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::wire::{
     NOTICE_CAP, Notice, NoticeSummary,
 };
 
-/// The largest body that is read unless [`Codec::with_max_body`] says otherwise, in bytes.
+/// The default limit of a body that is read, in bytes. See [`Codec::with_max_body`].
 pub const DEFAULT_MAX_BODY: usize = 256 * 1024;
 
-/// How an envelope becomes text, before any encryption.
+/// The serialization of an envelope, before any encryption.
 ///
-/// JSON is the one that peers of the original know. Another would be a frame with a tag of its
-/// own inside the body grammar, since bodies are text.
+/// Peers of the original know only JSON. Another format would be a tagged frame within the body
+/// grammar, because bodies are text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
@@ -37,14 +37,14 @@ impl Format {
         }
     }
 
-    /// Reads an envelope in whatever format it is: the text itself tells.
+    /// Reads an envelope in any format, which is recognised by the text.
     fn read(text: &str) -> Result<Envelope, BadBody> {
         Envelope::parse(text)
     }
 }
 
-/// How bodies, notices and dead letters are written and read: in the open or encrypted, as the
-/// policy of their queue says.
+/// Reads and writes bodies, notices and dead letters: in plaintext or encrypted, according to the
+/// policy of their queue.
 ///
 /// ```
 /// use ivy_proto::QueueName;
@@ -53,7 +53,7 @@ impl Format {
 ///
 /// let codec = Codec::legacy(LegacyKey::new("secret")?);
 /// let mail = QueueName::new("mail")?;
-/// // 32 bytes from the operating system, in a real program.
+/// // In a real program, 32 bytes from the operating system.
 /// let mut pool = EntropyPool::from_seed(&[7; 32]);
 /// let envelope = Envelope::parse(r#"{"name":"mail.send","options":{},"args":["🚀"]}"#)?;
 /// let body = codec.seal(&envelope, &mail, &mut pool);
@@ -68,33 +68,33 @@ pub struct Codec {
     max_body: usize,
 }
 
-/// What was in a body. Its `Debug` does not show arguments.
+/// The content of a body. `Debug` does not show arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Opened {
     /// The task's message.
     pub envelope: Envelope,
-    /// Tells this message from all others, where it is authenticated.
+    /// Identifies this message, if it is authenticated.
     pub message_key: Option<MessageKey>,
 }
 
 impl Codec {
-    /// Bodies in the open.
+    /// A codec of plaintext bodies.
     #[must_use]
     pub fn plain() -> Self {
         Codec::of(QueuePolicies::plain())
     }
 
-    /// Bodies encrypted as the original does it.
+    /// A codec of bodies that are encrypted as by the original.
     #[must_use]
     pub fn legacy(key: LegacyKey) -> Self {
         Codec::of(QueuePolicies::legacy(key))
     }
 
-    /// Bodies as this says, queue by queue.
+    /// A codec with an encryption policy per queue.
     ///
     /// # Errors
-    /// If a policy asks for keys that there are not.
+    /// If a policy requires keys that are missing.
     pub fn new(encryption: &Encryption) -> Result<Self, InvalidEncryption> {
         QueuePolicies::of(encryption).map(Codec::of)
     }
@@ -103,27 +103,26 @@ impl Codec {
         Codec { format: Format::default(), locks: Arc::new(locks), max_body: DEFAULT_MAX_BODY }
     }
 
-    /// The same, reading bodies of at most so many bytes.
+    /// Sets the limit of a body that is read, in bytes.
     #[must_use]
     pub fn with_max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// What this physical queue sends and accepts.
+    /// The policy of this physical queue.
     #[must_use]
     pub fn policy(&self, queue: &QueueName) -> Policy {
         self.locks.queue(queue).policy
     }
 
-    /// How bodies are written for this physical queue.
+    /// The form in which bodies for this physical queue are written.
     #[must_use]
     pub fn sends(&self, queue: &QueueName) -> BodyForm {
         self.policy(queue).sends()
     }
 
-    /// Writes an envelope for this physical queue. The size of the result is for the caller to
-    /// check.
+    /// Writes an envelope for this physical queue. The caller must check the size of the result.
     #[must_use]
     pub fn seal(&self, envelope: &Envelope, queue: &QueueName, pool: &mut EntropyPool) -> Body {
         let text = self.format.write(envelope);
@@ -133,7 +132,7 @@ impl Codec {
     /// Reads the body of a message that was received from this physical queue.
     ///
     /// # Errors
-    /// As [`Codec::open`]; also if there is no body, or it is not a text.
+    /// Like [`Codec::open`]; also if there is no body, or it is not a text.
     pub fn open_received(&self, body: &ReceivedBody, queue: &QueueName) -> Result<Opened, BadBody> {
         match body {
             ReceivedBody::Text(body) => self.open_with_key(body, queue),
@@ -147,7 +146,7 @@ impl Codec {
     /// Reads a body of this physical queue.
     ///
     /// # Errors
-    /// If it is not an envelope, in a form that the queue accepts.
+    /// If it is not an envelope, or not in a form that the queue accepts.
     pub fn open(&self, body: &Body, queue: &QueueName) -> Result<Envelope, BadBody> {
         self.open_with_key(body, queue).map(|opened| opened.envelope)
     }
@@ -160,13 +159,13 @@ impl Codec {
         Ok(Opened { envelope, message_key: inside.message_key })
     }
 
-    /// Writes a dead letter for the physical queue that keeps it: sealed if what that queue sends
-    /// is authenticated. Otherwise the envelope is in the open, and the body inside it as it was; then
-    /// the error is left out unless what the queue sends is in the open too.
+    /// Writes a dead letter for its physical queue. It is sealed if that queue sends authenticated
+    /// bodies. Otherwise the envelope is plaintext and contains the body unchanged, and the error
+    /// is omitted unless the queue sends plaintext too.
     ///
-    /// A letter whose body was [not opened](DeadLetterReason::is_unopened) stays in the open and has no
-    /// error, whatever the queue sends: the keys here may not be those of its sender, who must be able
-    /// to read it.
+    /// A dead letter whose body was [not opened](DeadLetterReason::is_unopened) stays plaintext and
+    /// has no error, whatever the queue sends: the keys here may differ from those of its sender,
+    /// who must be able to read it.
     #[must_use]
     pub fn seal_dead_letter(
         &self,
@@ -187,14 +186,14 @@ impl Codec {
         Body::new(lock.seal(&Binding::dead_letter(queue), text, pool))
     }
 
-    /// Reads a dead letter from the physical queue that keeps it, in the open or sealed in any form
-    /// that there are keys for: it may be older than the queue's policy, or its body may not have been
-    /// opened. Nothing authenticates what one in the open says, its reason and its queue included; what
-    /// the message inside is worth is decided when that is opened, by the policy of its queue.
+    /// Reads a dead letter from its physical queue, in plaintext or sealed in any form that there
+    /// are keys for: it may be older than the queue's policy, or its body may not have been opened.
+    /// A plaintext dead letter is not authenticated, including its reason and queue; the message
+    /// inside is checked when it is opened, by the policy of its queue.
     ///
     /// # Errors
-    /// If it is none, or does not open. It may be an original body: one that was too large to be
-    /// wrapped is put aside alone.
+    /// If it is not a dead letter, or does not open. It may be an original body: one that was too
+    /// large to be wrapped is dead-lettered unchanged.
     pub fn open_dead_letter(
         &self,
         body: &Body,
@@ -208,8 +207,8 @@ impl Codec {
         DeadLetter::parse(&Body::new(inside.text.as_str()))
     }
 
-    /// Writes the notice of a task of this physical queue for a reply channel: in the form in which
-    /// the queue's bodies are sent. The size of the result is for the caller to check.
+    /// Writes the notice of a task of this physical queue for a reply channel, in the form of the
+    /// queue's bodies. The caller must check the size of the result.
     #[must_use]
     pub fn seal_notice(
         &self,
@@ -222,8 +221,8 @@ impl Codec {
         Body::new(lock.seal(&Binding::notice(channel), notice.to_text(), pool))
     }
 
-    /// Reads what was published on a channel, in whatever form it is. Whether the form will do is
-    /// known only when the notice has told its task: see [`Codec::accepts_notice`].
+    /// Reads a notice from a channel, in any form. Whether the form is acceptable is known only
+    /// after the notice has named its task: see [`Codec::accepts_notice`].
     ///
     /// # Errors
     /// If it is not a notice, or does not open.
@@ -235,7 +234,7 @@ impl Codec {
         self.open_published(payload, channel, Notice::parse)
     }
 
-    /// The same, for those who only want to know how the task ended.
+    /// Like [`open_notice`](Codec::open_notice), but reads only how the task ended.
     pub(crate) fn open_notice_summary(
         &self,
         payload: &[u8],
@@ -261,9 +260,9 @@ impl Codec {
         Ok((parse(inside.text.as_str().as_bytes())?, inside.form))
     }
 
-    /// Whether a notice of a task of this physical queue may come in this form: on a reply channel
-    /// in any that the queue accepts; on the channel that peers of the original share in the open,
-    /// as long as they can read what the queue sends.
+    /// Whether a notice of a task of this physical queue is accepted in this form: on a reply
+    /// channel in any form that the queue accepts; on the original's shared channel in plaintext,
+    /// provided that peers of the original can read what the queue sends.
     #[must_use]
     pub fn accepts_notice(&self, form: BodyForm, queue: &QueueName, shared: bool) -> bool {
         let policy = self.policy(queue);
@@ -287,18 +286,18 @@ impl Codec {
     }
 }
 
-/// Reads what stood in a body.
+/// Reads the content of a body.
 fn read_inside(inside: &OpenedBody<'_>) -> Result<Envelope, BadBody> {
     let text = inside.text.as_str();
     if inside.form == BodyForm::V2 && is_other_format(text.as_bytes()) {
         return Err(unsupported_format());
     }
     if inside.form != BodyForm::Plain && text.starts_with('$') {
-        let rule = "the body is a frame within a frame; it is opened once only";
+        let rule = "the body is a frame within a frame, which is not supported";
         return Err(BadBody::new(DeadLetterReason::BadJson, rule));
     }
     Format::read(text).map_err(|bad| match bad.reason() {
-        // A wrong key that happens to give valid padding ends here.
+        // The wrong key can produce valid padding by chance; then the content is not JSON.
         DeadLetterReason::BadJson if inside.form == BodyForm::Legacy => undecryptable(),
         _ => bad.called_by(Caller::find(text)),
     })
@@ -350,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_frame_is_reported_without_a_key() {
+    fn a_broken_frame_is_reported_even_without_a_key() {
         for (text, expected) in [
             ("$aes-256-cbc$", DeadLetterReason::BadFrame),
             ("$aes-256-cbc$!!!!", DeadLetterReason::BadBase64),
@@ -373,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_over_the_limit_is_not_looked_into() {
+    fn a_body_over_the_limit_is_not_read() {
         let body = seal(&Codec::plain(), &envelope());
         let exact = Codec::plain().with_max_body(body.as_str().len());
         assert!(exact.open(&body, &queue()).is_ok());
@@ -382,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_padding_text_and_json_inside_a_frame_give_one_error() {
+    fn wrong_padding_text_and_json_inside_a_frame_are_the_same_error() {
         let key = LegacyKey::new("pass").unwrap();
         let errors = [
             "$aes-256-cbc$xvwD1x+Glz/gIHXGctxHwA==".to_owned(),
@@ -397,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn another_format_is_refused_where_the_queue_demands_encryption() {
+    fn another_format_is_refused_if_the_queue_requires_encryption() {
         assert_eq!(reason(&legacy(), "$mp1$kw"), DeadLetterReason::ExpectedEncrypted);
     }
 
@@ -415,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_opened_once_only() {
+    fn a_nested_frame_is_not_opened() {
         let key = LegacyKey::new("pass").unwrap();
         let twice = key.encrypt(seal(&legacy(), &envelope()).as_str());
         assert_eq!(reason(&legacy(), &twice), DeadLetterReason::BadJson);

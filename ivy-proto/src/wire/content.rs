@@ -1,28 +1,28 @@
-//! What a message says, for those who look at a queue.
+//! The content of a message, for queue inspection.
 
 use crate::name::QueueName;
 use crate::queue::ReceivedBody;
 use crate::wire::{BadBody, Codec, DeadLetter, Envelope};
 
-/// What a message says, for those who look at a queue. Its `Debug` does not show arguments.
+/// The content of a message, for queue inspection. `Debug` does not show arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Content {
-    /// A task that waits to be run.
+    /// A task that waits to run.
     Task(Envelope),
-    /// A message that was put aside, and the task in it, if that can be read.
+    /// A dead letter, and its task if that can be read.
     DeadLetter {
-        /// Why, when and from where.
+        /// The dead letter.
         letter: DeadLetter,
         /// The task.
         task: Result<Envelope, BadBody>,
     },
-    /// Something that cannot be read here.
+    /// A body that cannot be read here.
     Unreadable(BadBody),
 }
 
 impl Content {
-    /// Reads a body as it came from this physical queue, which may be one of dead letters.
+    /// Reads a body from this physical queue, which may be a dead-letter queue.
     #[must_use]
     pub fn read(body: &ReceivedBody, queue: &QueueName, codec: &Codec) -> Self {
         if let ReceivedBody::Text(text) = body
@@ -31,7 +31,7 @@ impl Content {
             let task = codec.open(&letter.body, &letter.queue);
             return Content::DeadLetter { letter, task };
         }
-        // A body that was put aside alone is bound to the queue that it was in.
+        // A body that was dead-lettered without an envelope is still bound to its original queue.
         let live = queue.as_str().strip_suffix(".dead").and_then(|name| QueueName::new(name).ok());
         let origin = live.as_ref().unwrap_or(queue);
         match codec.open_received(body, origin) {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_dead_letters_and_everything_else_are_distinguished() {
+    fn tasks_dead_letters_and_other_messages_are_distinguished() {
         let task = r#"{"name":"mail.send","options":{},"args":["secret"]}"#;
         assert!(matches!(read(task), Content::Task(_)));
         let put_aside = letter(Body::new(task)).to_body();
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_dead_letter_opens_also_when_the_policy_has_moved_on() {
+    fn a_sealed_dead_letter_opens_after_the_policy_has_changed() {
         let codec = |policy| Codec::new(&both().with_policy(policy)).unwrap();
         let mut pool = EntropyPool::from_seed(&[1; 32]);
         let letter = letter(Body::new("x"));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_in_the_open_is_read_on_a_queue_that_seals_and_its_task_by_the_policy() {
+    fn a_plaintext_dead_letter_is_read_on_a_sealing_queue_and_its_task_by_the_policy() {
         let codec = Codec::new(&both().with_policy(Policy::v2())).unwrap();
         let plain = Body::new(r#"{"name":"t","options":{},"args":[]}"#);
         let mut letter = letter(plain);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_in_a_log_holds_no_arguments() {
+    fn debug_shows_no_arguments() {
         let task = read(r#"{"name":"mail.send","options":{},"args":["secret"]}"#);
         assert!(!format!("{task:?}").contains("secret"));
     }

@@ -1,4 +1,4 @@
-//! Dead letters: messages that were put aside, with the reason.
+//! Dead letters: messages in a dead-letter queue, with their reason.
 
 use crate::id::MessageId;
 use crate::name::{QueueName, TaskName};
@@ -12,38 +12,37 @@ use crate::wire::{BadBody, DeadLetterReason, Envelope, Options, RawJson};
 /// The task name of a dead letter's envelope.
 const NAME: &str = "ivy.dead-letter";
 
-/// The version that is read and written here.
+/// The version that is read and written.
 const VERSION: u64 = 1;
 
-/// A message that was put aside. In the dead-letter queue it is
+/// A message that was moved to the dead-letter queue. Its body there is
 /// `{"name":"ivy.dead-letter","options":{},"args":[{"v":1,"queue":..,"id":..,"reason":..,"error":..,"attempts":..,"deliveries":..,"at":..,"body":..}]}`.
 ///
-/// Queue and id together tell copies of one message. It stays as long as the dead-letter queue keeps
-/// messages.
+/// Copies of one message have the same queue and id. A dead letter is retained as long as its queue
+/// retains messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The physical queue that the message was in.
+    /// The physical queue of the original message.
     pub queue: QueueName,
-    /// The message's id there.
+    /// The message's id in that queue.
     pub id: MessageId,
-    /// Why it was put aside.
+    /// Why it was dead-lettered.
     pub reason: DeadLetterReason,
-    /// What went wrong, in the words that its caller is told. It is cut to 1 KiB when it is written or
-    /// read.
+    /// The error, as reported to the caller. Truncated to 1 KiB when it is written or read.
     pub error: Option<String>,
-    /// How often its handler was run to an end.
+    /// The number of runs that ended.
     pub attempts: u32,
-    /// How often its last attempt was delivered: the deliveries that were lost, since their worker
+    /// The number of deliveries of the last attempt: those that were lost because their worker
     /// crashed or their lease ended, and the last one.
     pub deliveries: u32,
-    /// When it was put aside, in milliseconds since 1970.
+    /// When it was dead-lettered, in milliseconds since 1970.
     pub at: u64,
-    /// Its body, unchanged; empty if it had none.
+    /// The original body, unchanged; empty if there was none.
     pub body: Body,
 }
 
 impl DeadLetter {
-    /// The body that goes into the dead-letter queue.
+    /// The body to post to the dead-letter queue.
     #[must_use]
     pub fn to_body(&self) -> Body {
         let mut letter = ObjectWriter::new();
@@ -60,9 +59,9 @@ impl DeadLetter {
         letter.text("body", self.body.as_str());
         let args = format!("[{}]", letter.finish());
         let envelope = Envelope {
-            name: TaskName::new(NAME).expect("it has 1 to 255 printable bytes"),
+            name: TaskName::new(NAME).expect("a valid task name"),
             options: Options::new(),
-            args: RawJson::parse(&args).expect("what an ObjectWriter wrote is JSON"),
+            args: RawJson::parse(&args).expect("ObjectWriter writes valid JSON"),
         };
         Body::new(envelope.to_text())
     }
@@ -70,8 +69,8 @@ impl DeadLetter {
     /// Reads a body of a dead-letter queue.
     ///
     /// # Errors
-    /// If it is not a dead letter. It may be an original body: one that was too large to be
-    /// wrapped is put aside alone.
+    /// If it is not a dead letter. It may be an original body: one that was too large to be wrapped
+    /// is dead-lettered unchanged.
     pub fn parse(body: &Body) -> Result<DeadLetter, BadDeadLetter> {
         let envelope = Envelope::parse(body.as_str())?;
         if envelope.name.as_str() != NAME {
@@ -107,28 +106,27 @@ impl DeadLetter {
     }
 }
 
-/// Whether a body is a dead letter already, and so must not be wrapped into another. Its task name
-/// decides.
+/// Whether a body is already a dead letter, by its task name, and must not be wrapped again.
 #[must_use]
 pub fn is_dead_letter(body: &Body) -> bool {
     Envelope::parse(body.as_str()).is_ok_and(|envelope| envelope.name.as_str() == NAME)
 }
 
-/// A body that is not a dead letter. It tells what is wrong, and never repeats the body.
+/// A body that is not a dead letter. Describes the problem without repeating the body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadDeadLetter {
-    /// It is not an envelope.
+    /// The body is not an envelope.
     #[error("not a dead letter, and not a task either: {0}")]
     NotAnEnvelope(#[from] BadBody),
-    /// It is the envelope of some task.
+    /// The body is the message of a task.
     #[error("not a dead letter, but the message of a task")]
     NotADeadLetter,
-    /// It is a dead letter of a version that is not known here.
-    #[error("a dead letter of version {0}, which is not known here; use a newer ivy")]
+    /// The version is not supported.
+    #[error("a dead letter of version {0}, which is not supported here; use a newer ivy")]
     UnsupportedVersion(u64),
-    /// This field is missing, or is not as it must be.
-    #[error("a dead letter whose field is missing or wrong: {0}")]
+    /// This field is missing or invalid.
+    #[error("a dead letter with a missing or invalid field: {0}")]
     Field(&'static str),
 }
 
@@ -167,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_dead_letter_is_refused() {
+    fn other_bodies_are_refused() {
         let good = letter("x").to_body();
         let reread = |from: &str, to: &str| {
             DeadLetter::parse(&Body::new(good.as_str().replacen(from, to, 1))).unwrap_err()
@@ -183,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_is_kept_up_to_a_kibibyte() {
+    fn the_error_is_truncated_to_a_kibibyte() {
         let told = |error: &str| {
             let letter = DeadLetter { error: Some(error.to_owned()), ..letter("x") };
             DeadLetter::parse(&letter.to_body()).unwrap().error.unwrap()
@@ -193,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_somebody_else_wrote_is_cut_too() {
+    fn an_error_of_another_program_is_truncated_too() {
         let good = letter("x").to_body();
         let long = format!("\"error\":\"{}\",\"at\":", "x".repeat(5000));
         let body = Body::new(good.as_str().replacen("\"at\":", &long, 1));

@@ -1,22 +1,23 @@
-//! Values that are nested too deep, told without building them.
+//! Checks for values that are nested too deeply, without parsing them.
 
 use super::raw::RawJson;
 use super::scan::measure;
 use super::shape::{OPEN_IN_LIST, OPEN_IN_VALUE};
 
-/// Whether a list of values, as JSON, holds one that is nested too deep.
+/// Whether a JSON list contains a value that is nested too deeply.
 pub(crate) fn list_is_too_deep(list: &RawJson) -> bool {
     is_deeper(list, OPEN_IN_LIST)
 }
 
-/// Whether a value, as JSON, is nested too deep.
+/// Whether a JSON value is nested too deeply.
 pub(crate) fn value_is_too_deep(value: &RawJson) -> bool {
     is_deeper(value, OPEN_IN_VALUE)
 }
 
 fn is_deeper(json: &RawJson, most_open: usize) -> bool {
     let json = json.as_str();
-    // Counting costs far less than measuring, and is enough for almost all values.
+    // Counting brackets costs far less than measuring the depth, and suffices for almost all
+    // values.
     let opens = json.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
     opens > most_open && measure(json).depth > most_open
 }
@@ -44,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_many_parts_is_not_taken_for_a_deep_one() {
+    fn a_value_with_many_parts_is_not_deep() {
         let flat = format!("[{}[]]", "[{}],".repeat(1_000));
         assert!(!value_is_too_deep(&RawJson::parse(&flat).unwrap()));
         let text = RawJson::parse(&format!("\"{}\"", "[{".repeat(1_000))).unwrap();

@@ -1,4 +1,4 @@
-//! The envelope: what a message says when it is open.
+//! The envelope: the content of a message.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use crate::wire::shape::{MAX_ARGS, Shape};
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, DeadLetterReason, IvyOptions, Options, RawJson};
 
-/// Room for name and options when an envelope is written. Longer ones only take longer.
+/// The initial capacity for name and options. Longer ones only cost a reallocation.
 const ROOM: usize = 192;
 
-/// A task to be run, as a message carries it: `{"name":..,"options":..,"args":..}`.
+/// A task to run, as a message contains it: `{"name":..,"options":..,"args":..}`.
 ///
-/// Strict where the original is lax: a name is a text, a key stands once, and names and options
-/// are within their limits. Lax where peers differ: absent options are none, and other keys of
-/// the envelope are passed over.
+/// Parsing is stricter than the original: the name must be a text, keys must be unique, and names
+/// and options must be within their limits. It tolerates differences between peers: options may be
+/// absent, and other keys are ignored.
 ///
 /// ```
 /// use ivy_proto::wire::Envelope;
@@ -34,15 +34,15 @@ pub struct Envelope {
     pub name: TaskName,
     /// The message's options.
     pub options: Options,
-    /// The arguments: a JSON array, since anything else kills a worker of the original.
+    /// The arguments: a JSON array, because anything else crashes a worker of the original.
     pub args: RawJson,
 }
 
 impl Envelope {
-    /// Reads the JSON of an envelope.
+    /// Parses the JSON of an envelope.
     ///
     /// # Errors
-    /// If it is not one, with the reason to put the message aside for.
+    /// If it is invalid, with the reason for dead-lettering the message.
     pub fn parse(text: &str) -> Result<Envelope, BadBody> {
         FirstAttempt::read(text)
             .and_then(first_attempt)
@@ -69,7 +69,7 @@ impl Envelope {
     }
 }
 
-/// The envelope of a first attempt, if its arguments are within their limits.
+/// The envelope of a first attempt, if its arguments are within the limits.
 fn first_attempt(read: FirstAttempt<'_>) -> Option<Envelope> {
     check_args(read.args.shape).ok()?;
     let mut ivy = IvyOptions::new(read.id);
@@ -91,8 +91,7 @@ fn bad_object(error: BadObject) -> BadBody {
             BadBody::new(DeadLetterReason::NotAnObject, "the body is JSON, but not an object")
         }
         BadObject::DuplicateKey(at) => {
-            BadBody::new(DeadLetterReason::DuplicateKey, "a key of the envelope stands twice")
-                .at(at)
+            BadBody::new(DeadLetterReason::DuplicateKey, "the envelope has a duplicate key").at(at)
         }
     }
 }
@@ -139,20 +138,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_original_writes_is_read_and_written_back() {
+    fn an_envelope_of_the_original_is_read_and_written_unchanged() {
         let text = r#"{"name":"test","options":{"retry":true,"maxRetries":10},"args":[1,"two",{"three":3},null,true,[4.5]]}"#;
         assert_eq!(Envelope::parse(text).unwrap().to_text(), text);
     }
 
     #[test]
-    fn keys_may_come_in_any_order_and_more_of_them() {
+    fn keys_are_unordered_and_unknown_ones_ignored() {
         let text = r#" {"args":[ ],"extra":{},"name":"\u0074"} "#;
         let envelope = Envelope::parse(text).unwrap();
         assert_eq!(envelope.to_text(), r#"{"name":"t","options":{},"args":[ ]}"#);
     }
 
     #[test]
-    fn an_error_names_the_task_and_the_place_in_the_whole_body() {
+    fn an_error_contains_the_task_and_the_offset_in_the_body() {
         let text = r#"{"name":"t","options":{"ivy":{"v":1,"id":5}},"args":[]}"#;
         let bad = Envelope::parse(text).unwrap_err();
         assert_eq!(bad.task().unwrap().as_str(), "t");

@@ -1,11 +1,11 @@
-//! Texts as they stand in JSON between quotes, written and read.
+//! JSON string escapes.
 //!
-//! Bodies are JSON themselves, so that every few bytes are a quote. They go eight at a time whether
-//! there is one among them or not.
+//! Bodies contain JSON themselves, so quotes are frequent. Eight bytes are processed per step,
+//! whether they contain a quote or not.
 
 use super::unescaped_run::unescaped_of;
 
-/// Writes a text as `serde_json` does, without its quotes.
+/// Writes a text as `serde_json` does, without the quotes.
 pub fn push_escaped(out: &mut Vec<u8>, text: &[u8]) {
     let mut left = text;
     while let Some((step, behind)) = left.split_first_chunk() {
@@ -23,8 +23,7 @@ pub fn push_escaped(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// The text that stands so in JSON. Nothing if it does not stand so in any, or holds half a surrogate
-/// pair.
+/// Reads an escaped text. `None` if an escape is invalid or a surrogate pair is incomplete.
 #[must_use]
 pub fn unescaped(written: &str) -> Option<String> {
     let mut out = Vec::with_capacity(written.len());
@@ -51,7 +50,7 @@ pub fn unescaped(written: &str) -> Option<String> {
     }
 }
 
-/// Writes as many of these bytes as stand for themselves before one that does not, and counts them.
+/// Writes the leading bytes that need no escape, and returns their number.
 #[inline]
 fn push_plain(out: &mut Vec<u8>, step: [u8; 8]) -> usize {
     let plain = unescaped_of(step);
@@ -87,7 +86,7 @@ fn push_control(out: &mut Vec<u8>, byte: u8) {
     out.extend_from_slice(&[b'\\', letter]);
 }
 
-/// Reads what follows a backslash, and gives what follows that.
+/// Reads the escape after a backslash, and returns the rest.
 #[inline]
 fn read_escape<'a>(out: &mut Vec<u8>, written: &'a [u8]) -> Option<&'a [u8]> {
     let (letter, behind) = written.split_first()?;
@@ -108,7 +107,7 @@ fn read_escape<'a>(out: &mut Vec<u8>, written: &'a [u8]) -> Option<&'a [u8]> {
     Some(behind)
 }
 
-/// Reads a character in hexadecimal digits: of one unit, or of a pair.
+/// Reads the hexadecimal digits of a character: of one UTF-16 unit, or of a pair.
 #[cold]
 fn read_character(written: &[u8]) -> Option<(char, &[u8])> {
     let (unit, behind) = read_unit(written)?;
@@ -139,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_is_written_as_by_serde_json_and_read_back(text in text()) {
+        fn texts_are_written_as_by_serde_json_and_read_back(text in text()) {
             let mut out = vec![b'"'];
             push_escaped(&mut out, text.as_bytes());
             out.push(b'"');
@@ -149,7 +148,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_read_or_refused_as_by_serde_json(
+        fn texts_are_read_or_refused_as_by_serde_json(
             written in r#"(a|\u{e4}|"|\n|\\["\\/bfnrtux]|\\u(00e4|d83e|DD80|12|ffff|0000)){0,12}a{0,9}"#,
         ) {
             let read: Option<String> = serde_json::from_str(&format!("\"{written}\"")).ok();

@@ -1,4 +1,4 @@
-//! Floats that JSON has no words for.
+//! Rejects floats that JSON cannot represent.
 
 use std::fmt::Display;
 
@@ -6,13 +6,13 @@ use serde::ser::{self, Serialize, Serializer};
 
 type Checked = Result<(), serde_json::Error>;
 
-/// Refuses a value that holds NaN or an infinity, for which `serde_json` writes `null`: who reads
-/// it would take it for a value that is absent, or for none at all.
+/// Refuses a value that contains NaN or an infinity. `serde_json` writes them as `null`, which a
+/// reader takes for an absent value.
 pub(super) fn check<T: Serialize + ?Sized>(value: &T) -> Checked {
     value.serialize(Finite)
 }
 
-/// Writes nothing, and looks at all floats.
+/// A serializer that writes nothing and checks all floats.
 #[derive(Clone, Copy)]
 struct Finite;
 
@@ -78,7 +78,7 @@ impl Serializer for Finite {
         if float.is_finite() {
             return Ok(());
         }
-        Err(ser::Error::custom("it holds a float that is NaN or infinite"))
+        Err(ser::Error::custom("it contains a float that is NaN or infinite"))
     }
 
     fn serialize_none(self) -> Checked {
@@ -193,7 +193,7 @@ mod tests {
     struct Pair(i128, Option<f64>);
 
     #[test]
-    fn a_float_that_is_no_number_is_found_wherever_it_stands() {
+    fn nan_and_infinity_are_found_anywhere() {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             assert!(check(&bad).is_err());
             assert!(check(&Some(bad)).is_err());
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_fine() {
+    fn all_other_values_are_accepted() {
         let map = BTreeMap::from([(1_u64, Some(1.5)), (2, None)]);
         let scalars = (i128::MAX, u128::MAX, 'c', -0.0, f64::MAX, f32::MIN_POSITIVE, ());
         let shapes = [Shape::Unit, Shape::One(1.0), Shape::Two(1, 2.0), Shape::Named { size: 0.0 }];

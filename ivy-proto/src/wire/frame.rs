@@ -1,35 +1,35 @@
-//! The grammar of bodies: JSON as it is, or a frame `$tag$content`.
+//! The grammar of bodies: plain JSON, or a frame `$tag$content`.
 
 use crate::wire::{BadBody, DeadLetterReason};
 
-/// What a body is, by its first characters.
+/// The kind of a body, by its first characters.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FrameKind<'a> {
-    /// An envelope in the open.
+    /// A plaintext envelope.
     Open(&'a str),
-    /// A frame of the original's cipher, with its base64. What follows a third `$` is passed over,
-    /// as the original does, unless it is a tag.
+    /// A frame of the original's cipher, with its base64. Text after a third `$` is ignored, as in
+    /// the original, unless it is an authentication tag.
     Legacy(&'a str),
-    /// A frame of the original's cipher with a tag behind it.
+    /// A frame of the original's cipher, followed by an authentication tag.
     Bridge {
-        /// Its base64.
+        /// The base64 of the frame.
         base64: &'a str,
-        /// What the tag authenticates: all that stands before it.
+        /// The authenticated text: everything before the tag.
         signed: &'a str,
-        /// What follows `$h1`.
+        /// The text after `$h1`.
         suffix: &'a str,
     },
-    /// A frame of version 2, with what follows its tag.
+    /// A frame of version 2, with the text after its tag.
     V2(&'a str),
-    /// An envelope in the open, in a format that is not JSON.
+    /// A plaintext envelope in a format other than JSON.
     OtherFormat,
 }
 
-/// The tag of the original's frames. The original takes any cipher that its crypto library knows;
-/// exactly this one is accepted here.
+/// The tag of the original's frames. The original accepts any cipher of its crypto library; only
+/// this one is accepted here.
 pub(super) const LEGACY_TAG: &str = "aes-256-cbc";
 
-/// What begins the suffix of a frame with a tag, behind its `$`.
+/// The beginning of the suffix that contains an authentication tag, after its `$`.
 pub(super) const BRIDGE_SUFFIX: &str = "h1";
 
 /// The tag of frames of version 2.
@@ -64,18 +64,18 @@ pub(super) fn split(text: &str) -> Result<FrameKind<'_>, BadBody> {
     if is_numbered(tag, &["ivy"]) {
         return Err(BadBody::new(
             DeadLetterReason::UnsupportedVersion,
-            "the frame is of a version that is not known here; upgrade this worker",
+            "the frame's version is not supported here; upgrade this worker",
         ));
     }
     Err(BadBody::unknown_kind(tag))
 }
 
-/// What the tags of MessagePack and Protocol Buffers begin with, before their version.
+/// The tags of MessagePack and Protocol Buffers, without their version.
 const FORMATS: [&str; 2] = ["mp", "pb"];
 
-/// Whether an opened text begins with the tag of a format.
+/// Whether an opened text begins with the tag of another format.
 pub(super) fn is_other_format(opened: &[u8]) -> bool {
-    // No version has so many digits that its tag is longer.
+    // No version has enough digits for a longer tag.
     let start = &opened[..opened.len().min(12)];
     let mut parts = start.split(|byte| *byte == b'$');
     let (Some(b""), Some(tag), Some(_)) = (parts.next(), parts.next(), parts.next()) else {
@@ -84,7 +84,7 @@ pub(super) fn is_other_format(opened: &[u8]) -> bool {
     std::str::from_utf8(tag).is_ok_and(|tag| is_numbered(tag, &FORMATS))
 }
 
-/// A message in a format that is not built in. It may be in place where another worker can read it.
+/// The format is not built in. Another worker may support it.
 pub(super) fn unsupported_format() -> BadBody {
     BadBody::new(
         DeadLetterReason::UnsupportedFormat,
@@ -93,7 +93,7 @@ pub(super) fn unsupported_format() -> BadBody {
     )
 }
 
-/// Whether a tag is one of these kinds and a number.
+/// Whether a tag is one of these kinds followed by a number.
 fn is_numbered(tag: &str, kinds: &[&str]) -> bool {
     kinds
         .iter()
@@ -106,13 +106,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_first_dollar_makes_a_frame() {
+    fn a_frame_begins_with_a_dollar_sign() {
         assert_eq!(split(" $aes-256-cbc$AA=="), Ok(FrameKind::Open(" $aes-256-cbc$AA==")));
         assert_eq!(split("$aes-256-cbc$AA=="), Ok(FrameKind::Legacy("AA==")));
     }
 
     #[test]
-    fn what_follows_a_third_dollar_is_passed_over() {
+    fn text_after_a_third_dollar_sign_is_ignored() {
         for rest in ["", "x", "h2$k$tag", "h10", "h"] {
             let text = format!("$aes-256-cbc$AA==${rest}");
             assert_eq!(split(&text), Ok(FrameKind::Legacy("AA==")), "{text}");
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_behind_the_frame_is_found_with_what_it_authenticates() {
+    fn an_authentication_tag_is_found_with_the_text_it_covers() {
         for (rest, suffix) in [("h1", ""), ("h1$", "$"), ("h1$k$tag", "$k$tag")] {
             let text = format!("$aes-256-cbc$AA==${rest}");
             let signed = "$aes-256-cbc$AA==";

@@ -1,4 +1,4 @@
-//! What ivy adds to a message, under `options.ivy`.
+//! ivy's own fields of a message, in `options.ivy`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,54 +8,55 @@ use crate::wire::object::{BadObject, Field, Object, Value};
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, DeadLetterReason, RawJson, TraceParent, TraceState};
 
-/// The version of `options.ivy` that is read and written here.
+/// The version of `options.ivy` that is read and written.
 pub(super) const VERSION: u64 = 1;
 
-/// The most keys of `options`, or of `options.ivy`, that are not known here.
+/// The limit of unknown keys in `options` and in `options.ivy`.
 pub const MAX_UNKNOWN_OPTIONS: usize = 1_000;
 
-/// The fields under `options.ivy`, which peers of the original pass over and echo back.
+/// The fields of `options.ivy`, which peers of the original ignore and echo.
 ///
-/// On the wire: `{"v":1,"id","reply","attempt","due","lost","later","requeued","deadline","iat","trace","tracestate","node"}`. Only `v` and `id` are
-/// always there. Keys that are not known here are kept, behind the known ones.
+/// On the wire:
+/// `{"v":1,"id","reply","attempt","due","lost","later","requeued","deadline","iat","trace","tracestate","node"}`.
+/// Only `v` and `id` are required. Unknown keys are preserved, after the known ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IvyOptions {
     /// The scheduled task's id, the same in all its messages and notices.
     pub id: TaskId,
-    /// The channel on which the caller waits for the outcome. Not checked here: a worker
-    /// publishes only to channels of its own configured prefix.
+    /// The channel on which the caller waits for the outcome. Not checked here: a worker publishes
+    /// only to channels with its own configured prefix.
     pub reply: Option<Arc<str>>,
-    /// Which attempt the message asks for, from 1. The first is not written.
+    /// The number of the attempt, from 1. Omitted for the first one.
     pub attempt: u32,
-    /// When this attempt may start, in milliseconds since 1970, by the clock of the process that posted the
-    /// message: what it was delayed by is in it. A message that is released keeps that of its first
-    /// attempt. Without it, waits and ages are unknown.
+    /// When this attempt may start, in milliseconds since 1970, by the clock of the process that
+    /// posted the message; includes the delay. A released message keeps the value of its first
+    /// delivery. If missing, waiting times and ages are unknown.
     pub due: Option<u64>,
-    /// How many deliveries of this attempt were lost: the worker crashed, or its lease ended. Written
-    /// where the queue does not count them apart, and not if there were none.
+    /// The number of lost deliveries of this attempt: the worker crashed, or its lease ended.
+    /// Written if the queue does not count them separately; omitted if zero.
     pub lost: u32,
-    /// How often the task was put off by its handler. It says nothing of failures.
+    /// How often the handler postponed the task. Unrelated to failures.
     pub later: u32,
-    /// How often the task was put back from the dead letters.
+    /// How often the task was requeued from the dead letters.
     pub requeued: u32,
-    /// When the task is not to be started any more, in milliseconds since 1970.
+    /// The deadline for starting the task, in milliseconds since 1970.
     pub deadline: Option<u64>,
-    /// When the task was called, in milliseconds since 1970, if its queue limits the age of messages.
+    /// When the task was called, in milliseconds since 1970, if its queue limits the age of
+    /// messages.
     pub called: Option<u64>,
-    /// The caller's trace context. One that cannot be read counts as none, as the W3C
-    /// recommendation for it asks.
+    /// The caller's trace context. An invalid one is ignored, as the W3C recommendation requires.
     pub trace: Option<TraceParent>,
-    /// What tracing systems add to the trace context. Without a trace context it says nothing, and is
-    /// neither written nor read. One that cannot be read counts as none.
+    /// The state that tracing systems add to the trace context. Neither written nor read without a
+    /// trace context. An invalid one is ignored.
     pub tracestate: Option<TraceState>,
-    /// Whether the task came from a peer of the original, which waits on the shared channel: set
-    /// when a message that had no `options.ivy` is followed by one for the next attempt.
+    /// Whether the task was sent by a peer of the original, which waits on the shared channel. Set
+    /// in the message of the next attempt if the previous message had no `options.ivy`.
     pub node: bool,
     unknown: Vec<Unknown>,
 }
 
-/// An entry that is carried along. The key is kept as it was written, quotes included.
+/// An unknown entry. The key is preserved as it was written, including quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Unknown {
     raw_key: RawJson,
@@ -63,7 +64,7 @@ struct Unknown {
 }
 
 impl IvyOptions {
-    /// The options of a first attempt that nobody waits for.
+    /// The options of a first attempt without a waiting caller.
     #[must_use]
     pub fn new(id: TaskId) -> Self {
         IvyOptions {
@@ -86,7 +87,7 @@ impl IvyOptions {
     pub(super) fn parse(value: Value<'_>) -> Result<Self, BadBody> {
         let object = value.object().map_err(|error| match error {
             BadObject::DuplicateKey(at) => {
-                BadBody::new(DeadLetterReason::DuplicateKey, "a key of `options.ivy` stands twice")
+                BadBody::new(DeadLetterReason::DuplicateKey, "`options.ivy` has a duplicate key")
                     .at(at)
             }
             BadObject::NotJson(_) | BadObject::NotAnObject => {
@@ -111,7 +112,7 @@ impl IvyOptions {
         })
     }
 
-    /// The bytes of all fields that have no limit of their own.
+    /// The length of all fields that have no limit of their own, in bytes.
     pub(super) fn size(&self) -> usize {
         let entry = |entry: &Unknown| entry.raw_key.as_str().len() + entry.value.as_str().len() + 2;
         let reply = self.reply.as_ref().map_or(0, |reply| reply.len());
@@ -119,7 +120,7 @@ impl IvyOptions {
         reply + tracestate + self.unknown.iter().map(entry).sum::<usize>()
     }
 
-    /// Writes the entries, less the unknown ones whose keys are in `except`.
+    /// Writes the entries, except unknown ones whose keys are in `except`.
     pub(super) fn write(&self, out: &mut ObjectWriter, except: &[&str]) {
         out.number("v", VERSION);
         out.plain_text("id", self.id.encoded(&mut [0; TaskId::ENCODED]));
@@ -165,7 +166,7 @@ impl IvyOptions {
     }
 }
 
-/// The known fields, as they stand in an object.
+/// The known fields of an object.
 pub(super) struct KnownFields<'t> {
     pub(super) id: TaskId,
     reply: Option<Cow<'t, str>>,
@@ -188,7 +189,7 @@ impl<'t> KnownFields<'t> {
             Some(_) => {
                 return Err(BadBody::new(
                     DeadLetterReason::UnsupportedVersion,
-                    "`options.ivy` is of a version that is not known here; upgrade this worker",
+                    "the version of `options.ivy` is not supported here; upgrade this worker",
                 ));
             }
             None => return Err(bad("`options.ivy.v` is missing")),
@@ -263,7 +264,7 @@ impl From<Field<'_>> for Unknown {
     }
 }
 
-/// The value of a known key, which is a text or, like an absent one, `null`.
+/// The value of a known key: a text, or `None` if it is absent or `null`.
 pub(super) fn text_field<'a>(
     object: Object<'a>,
     key: &str,
@@ -276,7 +277,7 @@ pub(super) fn text_field<'a>(
     }
 }
 
-/// The value of a known key, which is one of this type or, like an absent one, `null`.
+/// The value of a known key: of this type, or `None` if it is absent or `null`.
 pub(super) fn field<T: serde::de::DeserializeOwned>(
     object: Object<'_>,
     key: &str,

@@ -1,9 +1,9 @@
 //! The original's cipher: `$aes-256-cbc$` and base64.
 //!
-//! Key and IV come from the password alone, by SHA-512 and OpenSSL's `EVP_BytesToKey` with MD5,
-//! and nothing authenticates a frame. That keeps casual readers out and no more: equal beginnings
-//! give equal ciphertext, and whoever can post can replay and cut. It is here to talk to peers of
-//! the original.
+//! Key and IV are derived from the password alone, by SHA-512 and OpenSSL's `EVP_BytesToKey` with
+//! MD5, and frames are not authenticated. This only keeps out casual readers: equal beginnings
+//! produce equal ciphertext, and anyone who can post can replay and truncate frames. It exists for
+//! compatibility with peers of the original.
 
 use std::fmt;
 
@@ -21,28 +21,28 @@ use crate::wire::{BadBody, DeadLetterReason, Plaintext};
 
 const BLOCK: usize = 16;
 
-/// The key that the original makes of a password (its `encryptionKey`). Wiped when dropped; its
-/// `Debug` shows nothing.
+/// The key that the original derives from a password (its `encryptionKey`). Wiped on drop; `Debug`
+/// shows nothing.
 pub struct LegacyKey {
     key: Zeroizing<[u8; 32]>,
     iv: Zeroizing<[u8; BLOCK]>,
     lossy: bool,
 }
 
-/// The password is empty or only white space.
+/// The password is empty or white space.
 ///
-/// The original takes an empty one for "no encryption", so it is never silently accepted here.
+/// The original treats an empty one as "no encryption", so it is an error here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the encryption key is empty or only white space; give a real one, or none at all to send in the open"
+    "the encryption key is empty or only white space; set a real one, or none at all to send messages unencrypted"
 )]
 pub struct InvalidKey;
 
 impl LegacyKey {
-    /// The key for this password.
+    /// Derives the key of this password.
     ///
     /// # Errors
-    /// If it is empty or only white space.
+    /// If the password is empty or white space.
     pub fn new(password: &str) -> Result<Self, InvalidKey> {
         if password.trim().is_empty() {
             return Err(InvalidKey);
@@ -51,8 +51,8 @@ impl LegacyKey {
     }
 
     fn derive(password: &str) -> Self {
-        // The original hands the password over as a "binary" string: of each UTF-16 unit, the
-        // low byte is taken.
+        // The original passes the password as a "binary" string: only the low byte of each UTF-16
+        // unit is used.
         let low_bytes: Zeroizing<Vec<u8>> =
             Zeroizing::new(password.encode_utf16().map(|unit| unit.to_le_bytes()[0]).collect());
         let secret = Zeroizing::new(<[u8; 64]>::from(Sha512::digest(low_bytes.as_slice())));
@@ -65,15 +65,14 @@ impl LegacyKey {
         LegacyKey { key, iv, lossy: password.chars().any(|character| character > '\u{ff}') }
     }
 
-    /// Whether the password holds characters above U+00FF. Only the low byte of each counts, so
-    /// that other passwords give the same key: worth a warning.
+    /// Whether the password contains characters above U+00FF. Only the low byte of each is used, so
+    /// other passwords have the same key: worth a warning.
     #[must_use]
     pub fn lossy(&self) -> bool {
         self.lossy
     }
 
-    /// The frame around this text, byte for byte as the original makes it. The same text gives
-    /// the same frame.
+    /// Encrypts a text, byte for byte as the original does. The same text produces the same frame.
     #[must_use]
     pub fn encrypt(&self, text: &str) -> String {
         let cipher = cbc::Encryptor::<Aes256>::new((&*self.key).into(), (&*self.iv).into());
@@ -83,12 +82,12 @@ impl LegacyKey {
         frame
     }
 
-    /// The text inside a frame.
+    /// Decrypts a frame.
     ///
     /// # Errors
-    /// If the text is not such a frame, or does not open with this key. Whether the padding or
-    /// the text inside was wrong is not told, since nothing authenticates the frame: the
-    /// difference would help to guess what is inside.
+    /// If the text is not such a frame, or does not open with this key. Wrong padding and wrong
+    /// content are the same error, because frames are not authenticated: the difference would be a
+    /// decryption oracle.
     pub fn decrypt(&self, frame: &str) -> Result<Plaintext, BadBody> {
         match split(frame)? {
             FrameKind::Legacy(base64) | FrameKind::Bridge { base64, .. } => {
@@ -124,7 +123,7 @@ fn md5_of(parts: &[&[u8]]) -> Zeroizing<[u8; BLOCK]> {
     Zeroizing::new(hash.finalize().into())
 }
 
-/// The one error for all that can be wrong inside a frame of the original.
+/// The single error for all invalid content of a frame of the original.
 pub(super) fn undecryptable() -> BadBody {
     BadBody::new(
         DeadLetterReason::Undecryptable,
@@ -132,12 +131,12 @@ pub(super) fn undecryptable() -> BadBody {
     )
 }
 
-/// What a frame of the original carries: one or more whole cipher blocks.
+/// The content of a frame of the original: one or more cipher blocks.
 pub(super) struct Ciphertext(Vec<u8>);
 
 impl Ciphertext {
-    /// Only the standard alphabet with its padding is accepted, as the original writes it. That
-    /// the original also reads other spellings is not copied: one message has one form.
+    /// Accepts only the standard alphabet with padding, as the original writes it. The original
+    /// also reads other spellings, but one message must have one form.
     pub(super) fn decode(base64: &str) -> Result<Self, BadBody> {
         let bytes = STANDARD.decode(base64).map_err(|_| {
             BadBody::new(DeadLetterReason::BadBase64, "the frame's content is not padded base64")
@@ -150,15 +149,15 @@ impl Ciphertext {
     }
 }
 
-/// How many spaces to put in front of a text so that the original reads its frame undamaged.
+/// How many spaces to prepend to a text so that the original reads its frame undamaged.
 ///
-/// The original decodes the last cipher block apart from those before it, and so destroys a
-/// character that lies across the border. JSON may start with white space.
+/// The original decodes the last cipher block separately, which destroys a character that crosses
+/// its boundary. JSON may start with white space.
 pub(super) fn leading_spaces(text: &str) -> usize {
     (0..BLOCK)
         .find(|spaces| {
             let length = text.len() + spaces;
-            // A border inside the added spaces is as harmless as one between characters.
+            // A boundary inside the added spaces is as harmless as one between characters.
             let border = (length - length % BLOCK).saturating_sub(*spaces);
             text.is_char_boundary(border)
         })
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_the_one_that_openssl_derives() {
+    fn the_key_equals_the_one_of_openssl() {
         let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
         assert_eq!(
             hex(key().key.as_slice()),
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_known_answer_of_the_original_is_met_both_ways() {
+    fn a_known_frame_of_the_original_is_written_and_read() {
         let frame = "$aes-256-cbc$DWKO1589bRhzNrgivtoXyw==";
         assert_eq!(key().encrypt("Hello Crypto"), frame);
         assert_eq!(key().decrypt(frame).unwrap().as_str(), "Hello Crypto");
@@ -198,13 +197,13 @@ mod tests {
     }
 
     #[test]
-    fn characters_above_latin_1_are_reported() {
+    fn characters_above_latin_1_are_detected() {
         assert!(!LegacyKey::new("héslöÿ").unwrap().lossy());
         assert!(LegacyKey::new("ž").unwrap().lossy());
     }
 
     #[test]
-    fn no_character_lies_across_the_last_border_after_the_spaces() {
+    fn with_the_spaces_no_character_crosses_the_last_boundary() {
         for length in 0..40 {
             for character in ["é", "任", "🚀"] {
                 let text = format!("{}{}", "x".repeat(length), character.repeat(12));

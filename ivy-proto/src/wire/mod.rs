@@ -1,12 +1,12 @@
-//! Bytes to values and back: message bodies, frames, notices, dead letters.
+//! Serialization of message bodies, frames, notices and dead letters.
 //!
-//! A message's body is text. It is either the JSON of an [`Envelope`], or a frame `$tag$...` whose
-//! opened content is such JSON; a frame within a frame is refused. A [`Codec`] reads and writes
-//! one queue's bodies. Whatever cannot be read becomes a [`BadBody`] with the
-//! [`DeadLetterReason`] to put the message aside for.
+//! A message body is a text: either the JSON of an [`Envelope`], or a frame `$tag$...` whose opened
+//! content is such JSON; a frame within a frame is refused. A [`Codec`] reads and writes the bodies
+//! of queues. A body that cannot be read is a [`BadBody`] with the [`DeadLetterReason`] for its
+//! message.
 //!
-//! Arguments, results and unknown options stay text ([`RawJson`]) on their way through, so that
-//! no number is rounded and no strange string is lost, until a handler's own types read them.
+//! Arguments, results and unknown options remain text ([`RawJson`]) until a handler's own types
+//! read them, so that numbers are not rounded and unusual strings are not lost.
 
 mod bad_body;
 mod bounded;
@@ -58,8 +58,7 @@ pub use size::{POSTED_UTF16_LIMIT, posted_utf16_units};
 pub use trace::TraceParent;
 pub use trace_state::TraceState;
 
-/// JSON as text, read and written without building values of it: for the bodies and answers of which
-/// there are many.
+/// JSON as text, read and written without building values, for frequent bodies and responses.
 pub mod json {
     pub use super::escapes::{push_escaped, unescaped};
     pub use super::scan::Scanner;

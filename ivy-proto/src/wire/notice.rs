@@ -1,4 +1,4 @@
-//! Notices: how a worker tells how a task ended, or that it gave its message back.
+//! Notices: a worker's report of how a task ended, or that its message was released.
 
 mod missing_result;
 
@@ -20,19 +20,19 @@ use crate::wire::{BadBody, Envelope, IvyOptions, RawJson};
 
 pub use missing_result::MissingResult;
 
-/// The largest notice that is written or read, in bytes.
+/// The limit of a notice, in bytes.
 pub const NOTICE_CAP: usize = 1024 * 1024;
 
-/// Room for the keys of a notice and those fields of its `options.ivy` that have a limit.
+/// Enough for the keys of a notice and those fields of its `options.ivy` that have a limit.
 const ROOM: usize = 512;
 
-/// How a task ended, or that its message was given back for another worker:
+/// Reports how a task ended, or that its message was released for another worker:
 /// `{"id":..,"name":..,"args":..,"options":..,"result":..,"notify":true,"queue":..}`.
 ///
-/// `id` is the message's id in its queue. `result` is an array of what the handler returned, since
-/// the original's handlers call back with any number of values. On a reply channel `args` is empty
-/// and `options.ivy` is that of the message with `outcome` and `error` added; towards a peer of
-/// the original `args` and `options` are those of the message, untouched.
+/// `id` is the message's id in its queue. `result` is an array with the handler's return value,
+/// because the original's handlers call back with any number of values. On a reply channel, `args`
+/// is empty and `options.ivy` is that of the message with `outcome` and `error` added; for a peer
+/// of the original, `args` and `options` are those of the message, unchanged.
 #[derive(Clone, Debug)]
 pub struct Notice {
     id: MessageId,
@@ -45,25 +45,25 @@ pub struct Notice {
 
 #[derive(Clone, Debug)]
 enum NoticeOptions {
-    /// On a reply channel: nothing but `options.ivy`, with how the task ended.
+    /// On a reply channel: only `options.ivy`, with how the task ended.
     ReplyTo { ivy: IvyOptions, no_result: Option<NoResult> },
-    /// Those of the message, or as they were read, and what they say.
+    /// The options of the message, or as they were read, and their meaning.
     Written(RawJson, Option<NoticeIvyOptions>),
 }
 
 #[derive(Clone, Debug)]
 enum NoticeResult {
-    /// What the handler returned, which travels in an array.
+    /// The handler's return value, which is sent in an array.
     Output(RawJson),
-    /// That array.
+    /// The complete array.
     Written(RawJson),
 }
 
-/// What `options.ivy` of a notice says.
+/// The meaning of `options.ivy` of a notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct NoticeIvyOptions {
     id: TaskId,
-    /// Nothing if the task succeeded and its result is here.
+    /// `None` if the task succeeded and its result is included.
     no_result: Option<NoResult>,
 }
 
@@ -71,21 +71,21 @@ struct NoticeIvyOptions {
 enum NoResult {
     Missing(MissingResult),
     Failed(TaskFailure),
-    /// The task has not ended: why its message was given back.
+    /// The task has not ended: why its message was released.
     Held(TaskFailure),
 }
 
-/// What a notice says of its task.
+/// What a notice reports about its task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TaskUpdate {
     Ended(TaskOutcome),
-    /// Why its message was given back.
+    /// Why its message was released.
     Held(TaskFailure),
 }
 
 impl Notice {
     /// The notice of a success, for a reply channel. If the output makes it larger than
-    /// [`NOTICE_CAP`], it tells that instead.
+    /// [`NOTICE_CAP`], it reports that instead.
     #[must_use]
     pub fn success(
         message: &MessageId,
@@ -115,8 +115,8 @@ impl Notice {
         Notice::reply(message, queue, name, ivy, NoticeResult::none(), no_result)
     }
 
-    /// The notice of a task that was put aside, for a reply channel. The failure's texts are cut
-    /// to 1 KiB each.
+    /// The notice of a task that was dead-lettered, for a reply channel. The failure's texts are
+    /// truncated to 1 KiB each.
     #[must_use]
     pub fn failure(
         message: &MessageId,
@@ -130,8 +130,8 @@ impl Notice {
         Notice::reply(message, queue, name, ivy, NoticeResult::none(), no_result)
     }
 
-    /// The notice of a task whose message was given back for another worker, for a reply channel. The
-    /// task has not ended by it. Its texts are cut to 1 KiB each.
+    /// The notice that a task's message was released for another worker, for a reply channel. The
+    /// task has not ended. Its texts are truncated to 1 KiB each.
     #[must_use]
     pub fn held(message: &MessageId, name: &TaskName, ivy: &IvyOptions, held: &TaskHeld) -> Notice {
         let TaskHeld { queue, kind, message: text, attempts } = held;
@@ -141,8 +141,8 @@ impl Notice {
 
     /// The notice of a success as a worker of the original writes it, for the shared channel.
     ///
-    /// Its reader calls back with `args`, so those must arrive: a result that would make the
-    /// notice larger than [`NOTICE_CAP`] is left out.
+    /// Its reader calls back with `args`, so those are required: a result that would make the
+    /// notice larger than [`NOTICE_CAP`] is omitted.
     #[must_use]
     pub fn success_for_original(
         message: &MessageId,
@@ -186,11 +186,11 @@ impl Notice {
         }
     }
 
-    /// Reads a notice.
+    /// Parses a notice.
     ///
     /// # Errors
-    /// If it is not one. Then it is counted and passed over: whoever reaches the notifier can
-    /// publish anything.
+    /// If it is not a notice. It is then counted and ignored, because any client of the notifier
+    /// can publish anything.
     pub fn parse(payload: &[u8]) -> Result<Notice, BadNotice> {
         read(text_of(payload)?, |fields| {
             Ok(Notice {
@@ -222,7 +222,7 @@ impl Notice {
         out.finish()
     }
 
-    /// What it holds, in bytes: without keys and short fields, and before texts are escaped.
+    /// The length of its content, in bytes, without keys and short fields, and before escaping.
     fn size(&self) -> usize {
         let json =
             [self.args.as_str().len(), self.options.size(), self.result.json().as_str().len()];
@@ -231,7 +231,8 @@ impl Notice {
     }
 
     fn fits(&self) -> bool {
-        // Escaped, a byte takes six. What fits even so need not be written to know it.
+        // An escaped byte takes at most six. A notice that fits even then need not be serialized to
+        // measure it.
         ROOM + 6 * self.size() <= NOTICE_CAP || self.to_text().len() <= NOTICE_CAP
     }
 
@@ -244,7 +245,7 @@ impl Notice {
         }
     }
 
-    /// How the task ended. A worker of the original tells of successes only. Nothing if it has not
+    /// How the task ended. A worker of the original reports only successes. `None` if it has not
     /// ended: see [`Notice::given_back`].
     #[must_use]
     pub fn outcome(&self) -> Option<TaskOutcome> {
@@ -254,7 +255,7 @@ impl Notice {
         }
     }
 
-    /// Why the task's message was given back, if that is what the notice tells.
+    /// Why the task's message was released, if the notice reports that.
     #[must_use]
     pub fn given_back(&self) -> Option<TaskHeld> {
         match self.task_update() {
@@ -270,7 +271,7 @@ impl Notice {
         })
     }
 
-    /// Whether the task succeeded, be its result here or not.
+    /// Whether the task succeeded, with or without its result.
     #[must_use]
     pub fn is_success(&self) -> bool {
         !matches!(self.options.no_result(), Some(NoResult::Failed(_) | NoResult::Held(_)))
@@ -302,7 +303,7 @@ impl Notice {
 }
 
 impl PartialEq for Notice {
-    /// All that a notice tells follows from its text.
+    /// A notice is defined by its text.
     fn eq(&self, other: &Self) -> bool {
         self.to_text() == other.to_text()
     }
@@ -311,7 +312,7 @@ impl PartialEq for Notice {
 impl Eq for Notice {}
 
 impl NoticeOptions {
-    /// What is told instead of a result, if so.
+    /// What the notice reports instead of a result.
     fn no_result(&self) -> Option<&NoResult> {
         match self {
             NoticeOptions::ReplyTo { no_result, .. } => no_result.as_ref(),
@@ -376,7 +377,7 @@ impl NoticeResult {
         }
     }
 
-    /// Writes the array that travels: nothing at all for `null`.
+    /// Writes the array: empty for `null`.
     fn write(&self, out: &mut ObjectWriter) {
         let json = self.json().as_str();
         match self {
@@ -387,7 +388,7 @@ impl NoticeResult {
     }
 }
 
-/// What the producer of a task wants to know of its notice, which is less than there is in it.
+/// The part of a notice that the producer of its task needs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NoticeSummary {
     pub(crate) task: Option<TaskId>,
@@ -396,7 +397,7 @@ pub(crate) struct NoticeSummary {
 }
 
 impl NoticeSummary {
-    /// Reads a notice, and takes exactly what [`Notice::parse`] takes.
+    /// Parses a notice, and accepts exactly what [`Notice::parse`] accepts.
     pub(crate) fn parse(payload: &[u8]) -> Result<NoticeSummary, BadNotice> {
         let text = text_of(payload)?;
         match Success::read(text) {
@@ -425,31 +426,31 @@ impl NoticeSummary {
     }
 }
 
-/// A payload that is not a notice. It tells what is wrong, and never repeats the payload.
+/// A payload that is not a notice. Describes the problem without repeating the payload.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadNotice {
-    /// It is larger than [`NOTICE_CAP`].
+    /// The payload is larger than [`NOTICE_CAP`].
     #[error("the notice has {0} bytes, more than the limit of {NOTICE_CAP}")]
     TooLarge(usize),
-    /// It is not UTF-8.
+    /// The payload is not UTF-8.
     #[error("the notice is not UTF-8")]
     NotUtf8,
-    /// It is not JSON.
+    /// The payload is not JSON.
     #[error("the notice is not JSON (at byte {0})")]
     NotJson(usize),
-    /// It is a frame that does not open.
+    /// The payload is a frame that does not open.
     #[error("the notice does not open: {0}")]
     Frame(#[from] BadBody),
-    /// It is JSON, but not an object.
+    /// The payload is JSON, but not an object.
     #[error("the notice is JSON, but not an object")]
     NotAnObject,
-    /// This field is missing, or is not as it must be.
-    #[error("the notice's field is missing or wrong: {0}")]
+    /// This field is missing or invalid.
+    #[error("the notice has a missing or invalid field: {0}")]
     Field(&'static str),
 }
 
-/// What stands in a notice.
+/// The fields of a notice.
 struct Fields<'t> {
     id: Cow<'t, str>,
     name: Cow<'t, str>,
@@ -467,7 +468,7 @@ fn text_of(payload: &[u8]) -> Result<&str, BadNotice> {
     std::str::from_utf8(payload).map_err(|_| BadNotice::NotUtf8)
 }
 
-/// Reads a text, and makes something of its fields.
+/// Parses a text, and converts its fields.
 fn read<T>(
     text: &str,
     make: impl FnOnce(Fields<'_>) -> Result<T, BadNotice>,
@@ -475,7 +476,7 @@ fn read<T>(
     let bad = |error| match error {
         BadObject::NotJson(at) => BadNotice::NotJson(at),
         BadObject::NotAnObject => BadNotice::NotAnObject,
-        BadObject::DuplicateKey(_) => BadNotice::Field("a key, which stands twice"),
+        BadObject::DuplicateKey(_) => BadNotice::Field("a duplicate key"),
     };
     let tree = Tree::parse(text).map_err(bad)?;
     let object = tree.root().map_err(bad)?;
@@ -494,7 +495,7 @@ fn read<T>(
     })
 }
 
-/// Reads the name of a task or of a queue.
+/// Reads the name of a task or a queue.
 fn name<'t>(object: Object<'t>, key: &'static str) -> Result<Cow<'t, str>, BadNotice> {
     let name = object.get(key).and_then(Value::as_str);
     name.filter(|name| is_name(name)).ok_or(BadNotice::Field(key))
@@ -508,14 +509,14 @@ fn container<'t>(
     object.get(key).filter(|value| value.text().starts_with(open)).ok_or(BadNotice::Field(key))
 }
 
-/// Reads a message's id. Some queues number their messages, and a number may have more digits than
-/// any number type.
+/// Reads a message's id. Some queues number their messages, and such a number may exceed any number
+/// type.
 fn read_id(value: Value<'_>) -> Option<Cow<'_, str>> {
     let is_number = value.text().starts_with(|first: char| first.is_ascii_digit());
     if is_number { Some(value.text().into()) } else { value.as_str() }
 }
 
-/// Reads `options.ivy`. One that a task of somebody else carries is none of our business.
+/// Reads `options.ivy`. Anything else under this key, in a task of another program, is ignored.
 fn read_verdict(options: Value<'_>) -> Result<Option<NoticeIvyOptions>, BadNotice> {
     let Ok(options) = options.object() else { return Ok(None) };
     let Some(ivy) = options.get("ivy") else { return Ok(None) };
@@ -535,7 +536,7 @@ fn read_verdict(options: Value<'_>) -> Result<Option<NoticeIvyOptions>, BadNotic
         }
         Some("dead") => Some(NoResult::Failed(error()?)),
         Some("held") => Some(NoResult::Held(error()?)),
-        // What a newer worker tells by it is not known here, and does not end a wait.
+        // An unknown outcome, of a newer worker, does not end a wait.
         Some(_) => return Err(BadNotice::Field("outcome")),
     };
     Ok(Some(NoticeIvyOptions { id: ivy.id, no_result }))
@@ -547,7 +548,7 @@ fn read_error(fields: Object<'_>) -> Option<TaskFailure> {
     Some(self::error(&text("kind")?, &text("message")?, error.read("attempts")?))
 }
 
-/// What is told in a notice's `error`.
+/// Reads a notice's `error`.
 fn error(kind: &str, message: &str, attempts: u32) -> TaskFailure {
     TaskFailure { kind: brief(kind).to_owned(), message: brief(message).to_owned(), attempts }
 }
@@ -570,7 +571,8 @@ fn tidings_of(no_result: Option<NoResult>, output: impl FnOnce() -> TaskOutcome)
     })
 }
 
-/// What a handler returned, or the original's handler called back with.
+/// The outcome with the return value of a handler, or the values that the original's handler called
+/// back with.
 fn output_of(result: &str, shape: Shape) -> TaskOutcome {
     if shape.is_too_deep() {
         return TaskOutcome::ResultTooDeep;

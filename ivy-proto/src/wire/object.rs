@@ -1,4 +1,4 @@
-//! JSON objects as they were written: the keys in their order, the values as text.
+//! JSON objects in their original form: ordered keys, and values as text.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -8,21 +8,21 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use super::scan::Scanner;
 use super::shape::Shape;
 
-/// So deep are objects in objects read: a notice has `options`, in it `ivy`, and in it `error`.
-/// What is deeper is kept as text only.
+/// How many levels of objects are parsed: a notice contains `options`, which contains `ivy`, which
+/// contains `error`. Deeper objects are kept as text only.
 const LEVELS: usize = 4;
 
-/// Room for the entries of almost all messages and notices.
+/// The initial capacity, enough for almost all messages and notices.
 const ROOM: usize = 12;
 
-/// With so few entries, comparing each with each costs less than to sort them.
+/// Up to this number of entries, comparing each pair of keys is cheaper than sorting.
 const FEW: usize = 16;
 
-/// A JSON object and the objects in it, read in one pass. Other values are not looked into, so
-/// neither their depth nor the size of their numbers matters.
+/// A JSON object and its nested objects, parsed in one pass. Other values are not parsed, so their
+/// depth and the size of their numbers do not matter.
 pub(super) struct Tree<'a> {
     text: &'a str,
-    /// Behind each entry whose value is an object, those of that object.
+    /// An entry whose value is an object is followed by the entries of that object.
     entries: Vec<Entry<'a>>,
 }
 
@@ -30,41 +30,41 @@ struct Entry<'a> {
     key: Key<'a>,
     text: &'a str,
     kind: Kind,
-    /// How many of the entries that follow are inside its value.
+    /// The number of following entries that belong to its value.
     inside: usize,
 }
 
 enum Key<'a> {
-    /// Written without escapes, as almost all are.
+    /// Written without escapes, like almost all keys.
     Plain(&'a str),
     Escaped(Box<EscapedKey<'a>>),
 }
 
 struct EscapedKey<'a> {
     spelling: &'a str,
-    /// Nothing if it holds half a surrogate pair.
+    /// `None` if it contains an incomplete surrogate pair.
     text: Option<String>,
 }
 
-/// What kind of value an entry has.
+/// The kind of a value.
 #[derive(Clone, Copy)]
 enum Kind {
     Object,
     Array(Shape),
     /// A string without escapes.
     Plain,
-    /// Another one without parts, or an object that is too deep to be read.
+    /// Another scalar, or an object that is too deep to be parsed.
     Other,
 }
 
-/// One of the objects of a tree. Its keys differ from each other.
+/// An object of a tree. Its keys are unique.
 #[derive(Clone, Copy)]
 pub(super) struct Object<'t> {
     text: &'t str,
     entries: &'t [Entry<'t>],
 }
 
-/// A key of an object, and its value.
+/// A key and its value.
 #[derive(Clone, Copy)]
 pub(super) struct Field<'t> {
     key: &'t Key<'t>,
@@ -79,7 +79,7 @@ pub(super) struct Value<'t> {
     inside: &'t [Entry<'t>],
 }
 
-/// Why a text is not such an object, and the byte where that was noticed.
+/// Why a text is not a valid object, and the offset of the problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BadObject {
     NotJson(usize),
@@ -88,7 +88,7 @@ pub(super) enum BadObject {
 }
 
 impl<'a> Tree<'a> {
-    /// Reads a text that is to be one object.
+    /// Parses a text that must be one object.
     pub(super) fn parse(text: &'a str) -> Result<Self, BadObject> {
         match read(text) {
             Some(entries) => Ok(Tree { text, entries }),
@@ -99,14 +99,14 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Reads as much of a text as is the start of an object. What it ends within has no text itself.
+    /// Parses as much of a text as is the start of an object. A truncated value has no text.
     pub(super) fn parse_start(text: &'a str) -> Self {
         let mut reader = Reader::new(text);
         let _ = reader.object(0, 1);
         Tree { text, entries: reader.entries }
     }
 
-    /// The object as far as it was read, though keys may stand twice in it.
+    /// The object as far as it was parsed. Its keys may be duplicated.
     pub(super) fn root_as_read(&self) -> Object<'_> {
         Object { text: self.text, entries: &self.entries }
     }
@@ -140,7 +140,8 @@ impl<'t> Object<'t> {
         self.fields().enumerate().find(stands_before).map(|(_, field)| field)
     }
 
-    /// Whether the keys differ by the sums of their first and last bytes alone, as all of ours do.
+    /// A fast check that is conclusive for all keys of ivy: whether the sums of the keys' first and
+    /// last bytes differ.
     fn keys_surely_differ(self) -> bool {
         let mut sums = 0_u64;
         self.fields().all(|field| {
@@ -153,7 +154,7 @@ impl<'t> Object<'t> {
         })
     }
 
-    /// The keys and values of this object, less those of objects in it.
+    /// The entries of this object, without those of nested objects.
     pub(super) fn fields(self) -> impl Iterator<Item = Field<'t>> {
         let mut left = self.entries;
         std::iter::from_fn(move || {
@@ -171,25 +172,25 @@ impl<'t> Object<'t> {
         self.fields().find(|field| field.key() == Some(key)).map(|field| field.value)
     }
 
-    /// The value of a key, if it is there and of this type.
+    /// The value of a key, if it is present and of this type.
     pub(super) fn read<T: DeserializeOwned>(self, key: &str) -> Option<T> {
         self.get(key).and_then(Value::read)
     }
 
-    /// Where a value of this object starts in the object's text.
+    /// The offset of a value in the object's text.
     pub(super) fn offset(self, value: Value<'_>) -> usize {
         offset_in(self.text, value.text)
     }
 }
 
 impl<'t> Field<'t> {
-    /// The key, unless it holds half a surrogate pair.
+    /// The key, unless it contains an incomplete surrogate pair.
     pub(super) fn key(self) -> Option<&'t str> {
         self.identity().ok()
     }
 
-    /// What two keys must not have in common. One with half a surrogate pair has no text to
-    /// compare; then its spelling decides.
+    /// The identity of a key for finding duplicates: its text, or its spelling if it has none
+    /// because of an incomplete surrogate pair.
     fn identity(self) -> Result<&'t str, &'t str> {
         match self.key {
             Key::Plain(key) => Ok(key),
@@ -197,7 +198,7 @@ impl<'t> Field<'t> {
         }
     }
 
-    /// The key as it is written, with quotes and escapes.
+    /// The key as it was written, with quotes and escapes.
     pub(super) fn raw_key(self) -> Cow<'t, str> {
         match self.key {
             Key::Plain(key) => Cow::Owned(format!("\"{key}\"")),
@@ -238,13 +239,13 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// The value as an object as far as it was read, though keys may stand twice in it.
+    /// The value as an object as far as it was parsed. Its keys may be duplicated.
     pub(super) fn object_as_read(self) -> Option<Object<'t>> {
         let is_object = matches!(self.kind, Kind::Object);
         is_object.then_some(Object { text: self.text, entries: self.inside })
     }
 
-    /// The value as a string, if it is one. It is copied only if it has escapes.
+    /// The value as a string, if it is one. Copied only if it contains escapes.
     pub(super) fn as_str(self) -> Option<Cow<'t, str>> {
         match self.kind {
             Kind::Plain => Some(Cow::Borrowed(unquoted(self.text))),
@@ -253,7 +254,7 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// The value as this type, if it is of it.
+    /// The value as this type, if it matches.
     pub(super) fn read<T: DeserializeOwned>(self) -> Option<T> {
         serde_json::from_str(self.text).ok()
     }
@@ -266,31 +267,31 @@ impl<'a> Key<'a> {
     }
 }
 
-/// What stands between the quotes of a string.
+/// The content between the quotes of a string.
 fn unquoted(string: &str) -> &str {
     string.get(1..string.len() - 1).unwrap_or_default()
 }
 
-/// Where `part`, a piece of `text`, starts in it.
+/// The offset of `part` in `text`, of which it is a slice.
 fn offset_in(text: &str, part: &str) -> usize {
     (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize)
 }
 
-/// The byte where `serde_json` noticed an error: it tells a line and a column.
+/// The byte offset of a `serde_json` error, which reports line and column.
 pub(super) fn offset_of_error(text: &str, error: &serde_json::Error) -> usize {
     let lines_before = error.line().saturating_sub(1);
     let line_start: usize = text.split_inclusive('\n').take(lines_before).map(str::len).sum();
     (line_start + error.column().saturating_sub(1)).min(text.len())
 }
 
-/// The entries of a text that is one object, and nothing if it is none.
+/// The entries of a text that is one object; `None` for other texts.
 fn read(text: &str) -> Option<Vec<Entry<'_>>> {
     let mut reader = Reader::new(text);
     let end = reader.object(0, 1)?;
     (reader.scanner.token(end) == text.len()).then_some(reader.entries)
 }
 
-/// Reads entries. Like those of a [`Scanner`], its functions take a place and give the one behind.
+/// Reads entries. Like those of a [`Scanner`], its methods take a position and return the next one.
 struct Reader<'a> {
     text: &'a str,
     scanner: Scanner<'a>,
@@ -333,7 +334,8 @@ impl<'a> Reader<'a> {
                 let end = self.object(start, level + 1);
                 let inside = self.entries.len() - place - 1;
                 let entry = self.entries.get_mut(place)?;
-                // Before it is known to end: what was read of it counts in the start of a text.
+                // Set before the end of the object is known, because a truncated object counts in
+                // the start of a text.
                 (entry.kind, entry.inside) = (Kind::Object, inside);
                 (end?, Kind::Object)
             }
@@ -363,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn values_keep_their_text_and_keys_their_order() {
+    fn values_and_key_order_are_preserved() {
         let tree = Tree::parse(r#" {"b": 1e400 ,"\u0061":[ "\ud800" ]} "#).unwrap();
         let object = tree.root().unwrap();
         let fields: Vec<_> =
@@ -374,14 +376,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_found_in_any_spelling() {
+    fn duplicate_keys_are_found_in_any_spelling() {
         assert_eq!(failure(r#"{"a":1,"\u0061":2}"#), BadObject::DuplicateKey(7));
         assert_eq!(failure(r#"{"\ud800":1,"\ud800":2}"#), BadObject::DuplicateKey(12));
         assert!(Tree::parse(r#"{"\ud800":1,"\ud801":2}"#).unwrap().root().is_ok());
     }
 
     #[test]
-    fn objects_in_objects_are_read_with_them_and_their_keys_compared_apart() {
+    fn nested_objects_are_parsed_and_their_keys_compared_separately() {
         let tree = Tree::parse(r#"{"a":{"b":{"a":1}, "c":2 },"b":{},"x":{"y":1,"y":2}}"#).unwrap();
         let root = tree.root().unwrap();
         assert_eq!(root.fields().count(), 3);
@@ -395,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_distinguished_from_what_is_no_object() {
+    fn invalid_json_and_other_values_are_distinguished() {
         for text in ["null", "5", "\"x\"", "true", "[1]", " [] "] {
             assert_eq!(failure(text), BadObject::NotAnObject, "{text:?}");
         }
@@ -405,13 +407,13 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_placed_by_bytes_across_lines() {
+    fn an_error_offset_counts_bytes_across_lines() {
         assert_eq!(failure("{\"é\":1,\n\n x}"), BadObject::NotJson(11));
         assert_eq!(failure("{\"a\":1"), BadObject::NotJson(5));
     }
 
     #[test]
-    fn depth_costs_no_stack() {
+    fn deep_nesting_does_not_overflow_the_stack() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(Tree::parse(&deep).is_ok());
         let deep = format!("{}{{{}", "{\"a\":".repeat(100_000), "}".repeat(100_001));

@@ -8,18 +8,18 @@ use crate::wire::object::{BadObject, Tree, Value};
 use crate::wire::write::ObjectWriter;
 use crate::wire::{BadBody, DeadLetterReason, IvyOptions, RawJson};
 
-/// The most retries that a message may ask for.
+/// The limit of retries that a message may specify.
 pub const MAX_RETRIES: u32 = 100;
 
-/// How often a failed task is tried again when neither its message nor the worker says.
+/// The number of retries if neither the message nor the worker specifies it.
 pub(crate) const DEFAULT_MAX_RETRIES: u32 = 10;
 
 /// The options of a message: a JSON object.
 ///
-/// The known options are checked when they are read; `null` counts as not given. All others, such
-/// as those that an application of the original registered its task with, are carried along as
-/// they were written. A producer sets only what differs from what workers assume: `retry` true,
-/// `maxRetries` 10, `priority` 0.
+/// Known options are validated when they are read; `null` counts as absent. All others, such as
+/// those that an application of the original registered its task with, are preserved. A producer
+/// sets only options that differ from the workers' defaults: `retry` true, `maxRetries` 10,
+/// `priority` 0.
 ///
 /// ```
 /// use ivy_proto::Priority;
@@ -32,8 +32,8 @@ pub(crate) const DEFAULT_MAX_RETRIES: u32 = 10;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The text that was read, which holds the unknown options too. Without one there are none but
-    /// the fields below.
+    /// The text that was read, including unknown options. `None` if there are only the fields
+    /// below.
     read: Option<RawJson>,
     retry: Option<bool>,
     max_retries: Option<u32>,
@@ -62,8 +62,7 @@ impl Options {
         }
         let object = value.object().map_err(|error| match error {
             BadObject::DuplicateKey(at) => {
-                BadBody::new(DeadLetterReason::DuplicateKey, "a key of `options` stands twice")
-                    .at(at)
+                BadBody::new(DeadLetterReason::DuplicateKey, "`options` has a duplicate key").at(at)
             }
             BadObject::NotJson(_) | BadObject::NotAnObject => {
                 bad("`options` must be an object").at(0)
@@ -98,80 +97,79 @@ impl Options {
         })
     }
 
-    /// Whether a failed task is tried again, if the message says.
+    /// Whether a failed task is retried, if specified.
     #[must_use]
     pub fn retry(&self) -> Option<bool> {
         self.retry
     }
 
-    /// How often a failed task is tried again, 0 to 100, if the message says.
+    /// The number of retries, 0 to 100, if specified.
     #[must_use]
     pub fn max_retries(&self) -> Option<u32> {
         self.max_retries
     }
 
-    /// The message's priority, if it says.
+    /// The message's priority, if specified.
     #[must_use]
     pub fn priority(&self) -> Option<Priority> {
         self.priority
     }
 
-    /// The queue that the task was sent to in place of its own, if the message says.
+    /// The queue that the task was sent to instead of its own, if specified.
     #[must_use]
     pub fn route(&self) -> Option<&str> {
         self.route.as_deref()
     }
 
-    /// What ivy adds, unless the message comes from a peer of the original.
+    /// ivy's own fields, unless the message was sent by a peer of the original.
     #[must_use]
     pub fn ivy(&self) -> Option<&IvyOptions> {
         self.ivy.as_ref()
     }
 
-    /// The same, saying whether a failed task is tried again.
+    /// Sets whether a failed task is retried.
     #[must_use]
     pub fn with_retry(mut self, retry: bool) -> Self {
         self.retry = Some(retry);
         self.written_again("retry")
     }
 
-    /// The same, saying how often a failed task is tried again: at most 100, and a larger number
-    /// counts as 100.
+    /// Sets the number of retries. Limited to 100.
     #[must_use]
     pub fn with_max_retries(mut self, retries: u32) -> Self {
         self.max_retries = Some(retries.min(MAX_RETRIES));
         self.written_again("maxRetries")
     }
 
-    /// The same, with this priority.
+    /// Sets the priority.
     #[must_use]
     pub fn with_priority(mut self, priority: Priority) -> Self {
         self.priority = (priority != Priority::NORMAL).then_some(priority);
         self.written_again("priority")
     }
 
-    /// The same, saying which queue the task was sent to in place of its own.
+    /// Sets the queue that the task was sent to instead of its own.
     #[must_use]
     pub fn with_route(mut self, route: &str) -> Self {
         self.route = Some(route.to_owned());
         self.written_again("route")
     }
 
-    /// The same, with these fields under `ivy` in place of those that may be there.
+    /// Sets ivy's own fields.
     #[must_use]
     pub fn with_ivy(mut self, ivy: IvyOptions) -> Self {
         self.ivy = Some(ivy);
         self.written_again("ivy")
     }
 
-    /// Brings the text that was read up to date with a field, and leaves all else in it as it is.
+    /// Updates one field in the text that was read, and leaves everything else unchanged.
     fn written_again(mut self, key: &'static str) -> Self {
         let Some(read) = self.read.take() else { return self };
         let mine = rank(Some(key));
         let mut out = ObjectWriter::new();
-        let tree = Tree::parse(read.as_str()).expect("options are an object");
+        let tree = Tree::parse(read.as_str()).expect("valid options");
         let mut is_due = true;
-        for field in tree.root().expect("whose keys differ").fields() {
+        for field in tree.root().expect("unique keys").fields() {
             let place = rank(field.key());
             if place >= mine && std::mem::take(&mut is_due) {
                 self.write_known(key, &mut out);
@@ -218,7 +216,7 @@ impl Options {
         }
     }
 
-    /// Writes the entry `options`: those that were read, as they were written.
+    /// Writes the entry `options`. Options that were read are written unchanged.
     pub(super) fn write(&self, out: &mut ObjectWriter) {
         match &self.read {
             Some(read) => out.json("options", read.as_str()),
@@ -230,7 +228,7 @@ impl Options {
         }
     }
 
-    /// The options as JSON: those that were read, as they were written.
+    /// The options as JSON. Options that were read are unchanged.
     #[must_use]
     pub fn to_json(&self) -> RawJson {
         if let Some(read) = &self.read {
@@ -245,7 +243,7 @@ impl Options {
 }
 
 impl PartialEq for Options {
-    /// All fields follow from the text.
+    /// All fields are derived from the text.
     fn eq(&self, other: &Self) -> bool {
         self.to_json() == other.to_json()
     }
@@ -267,7 +265,7 @@ mod tests {
     const ID: &str = "BwcHBwcHBwcHBwcHBwcHBw";
 
     #[test]
-    fn known_options_are_read_and_all_are_kept_as_written() {
+    fn known_options_are_read_and_all_are_preserved() {
         let text = format!(
             r#"{{ "x" : 1e400, "retry":false,"maxRetries":0,"priority":9,"route":"\u0061","ivy":{{"v":1,"id":"{ID}","y":[]}} }}"#
         );
@@ -281,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_out_of_its_range_is_refused() {
+    fn an_option_out_of_range_is_refused() {
         for text in [
             r#"{"retry":1}"#,
             r#"{"retry":"true"}"#,
@@ -306,20 +304,20 @@ mod tests {
     }
 
     #[test]
-    fn null_counts_as_not_given() {
+    fn null_counts_as_absent() {
         assert_eq!(parse("null").unwrap(), Options::new());
         let options = parse(r#"{"retry":null,"route":null,"ivy":null}"#).unwrap();
         assert_eq!((options.retry(), options.route(), options.ivy()), (None, None, None));
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_refused() {
+    fn a_duplicate_key_is_refused() {
         let bad = parse(r#"{"x":1,"x":2}"#).unwrap_err();
         assert_eq!((bad.reason(), bad.offset()), (DeadLetterReason::DuplicateKey, Some(7)));
     }
 
     #[test]
-    fn unknown_keys_are_limited_in_number_only() {
+    fn only_the_number_of_unknown_keys_is_limited() {
         let many = |count: usize| {
             let entries: Vec<_> = (0..count).map(|n| format!("\"{n}\":{n}")).collect();
             parse(&format!("{{\"retry\":false,{}}}", entries.join(",")))
@@ -330,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_written_in_one_order_whatever_the_order_of_the_calls() {
+    fn options_are_written_in_a_fixed_order() {
         let ivy = IvyOptions::new(TaskId::from_random([7; 16]));
         let options = Options::new()
             .with_ivy(ivy)
@@ -348,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_replaces_what_was_in_its_place() {
+    fn a_set_option_replaces_the_old_one_in_place() {
         let options = parse(r#"{"x":0,"retry":false,"maxRetries":3,"priority":9}"#)
             .unwrap()
             .with_retry(true)
@@ -360,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn ivy_is_replaced_in_its_place() {
+    fn ivy_is_replaced_in_place() {
         let before = format!(r#"{{"a":"\u0031","ivy":{{"v":1,"id":"{ID}"}},"b":2}}"#);
         let options = parse(&before).unwrap();
         let mut ivy = options.ivy().unwrap().clone();
@@ -383,13 +381,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_trace_context_counts_as_none() {
+    fn an_invalid_trace_context_is_ignored() {
         let options = parse(&format!(r#"{{"ivy":{{"v":1,"id":"{ID}","trace":"cc-x"}}}}"#)).unwrap();
         assert_eq!(options.ivy().unwrap().trace, None);
     }
 
     #[test]
-    fn a_trace_state_without_a_trace_context_or_one_that_cannot_be_read_counts_as_none() {
+    fn a_trace_state_that_is_invalid_or_without_a_trace_context_is_ignored() {
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let state = |trace: &str, state: &str| {
             let text = format!(
@@ -406,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_not_looked_into() {
+    fn another_version_is_not_read() {
         let bad = parse(r#"{"ivy":{"v":2,"id":5}}"#).unwrap_err();
         assert_eq!(bad.reason(), DeadLetterReason::UnsupportedVersion);
         assert_eq!(bad.offset(), Some(7));

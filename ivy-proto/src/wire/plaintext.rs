@@ -1,11 +1,11 @@
-//! Texts that are not to be read by everybody: they are wiped from memory when they are dropped.
+//! Secret texts that are wiped from memory on drop.
 
 use std::fmt;
 use std::ops::Deref;
 
 use zeroize::{Zeroize, Zeroizing};
 
-/// A text that was sealed, or is about to be. Wiped when dropped; its `Debug` shows the length only.
+/// A text before it is sealed or after it was opened. Wiped on drop; `Debug` shows only the length.
 #[derive(PartialEq, Eq)]
 pub struct Plaintext(String);
 
@@ -14,7 +14,7 @@ impl Plaintext {
         Plaintext(text)
     }
 
-    /// The bytes as a text, in the same place. What is no text is wiped here.
+    /// Converts the bytes to a text without copying them. Bytes that are not UTF-8 are wiped.
     pub(super) fn of_bytes(mut bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
         match String::from_utf8(std::mem::take(&mut *bytes)) {
             Ok(text) => Some(Plaintext(text)),
@@ -25,7 +25,7 @@ impl Plaintext {
         }
     }
 
-    /// The text, which nobody wipes any more.
+    /// The text, which is not wiped any more.
     pub(super) fn into_open(mut self) -> String {
         std::mem::take(&mut self.0)
     }
@@ -57,10 +57,10 @@ impl Drop for Plaintext {
     }
 }
 
-/// Wipes sixteen bytes at a time, where `zeroize` by itself takes one after the other: of a large
-/// text, that would be an eighth of what it takes to open it.
+/// Wipes sixteen bytes per step, because byte by byte, `zeroize` would take an eighth of the time
+/// needed to open a large text.
 fn wipe(mut bytes: Vec<u8>) {
-    // What lies behind its end may have been a part of it.
+    // The spare capacity may contain parts of the text.
     bytes.resize(bytes.capacity(), 0);
     let (start, middle, end) = bytemuck::pod_align_to_mut::<u8, u128>(&mut bytes);
     start.zeroize();
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_that_are_no_text_give_none() {
+    fn bytes_that_are_not_utf8_are_not_a_plaintext() {
         let bytes = |bytes: &[u8]| Plaintext::of_bytes(Zeroizing::new(bytes.to_vec()));
         assert_eq!(bytes(b"caf\xc3\xa9").unwrap().as_str(), "café");
         assert!(bytes(b"caf\xc3").is_none());

@@ -1,4 +1,4 @@
-//! JSON kept as it was written.
+//! JSON in its original form.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,21 +11,20 @@ use super::finite;
 use super::object::Value;
 use super::shape::{MAX_DEPTH, OPEN_IN_LIST, OPEN_IN_VALUE};
 
-/// Why a value was not written as JSON.
+/// Why a value cannot be written as JSON.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unwritable {
-    /// It is nested deeper than [`MAX_DEPTH`], and could not be read again.
+    /// It is nested more deeply than [`MAX_DEPTH`], and could not be read again.
     #[error("it is nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
-    /// It has no form in JSON.
+    /// JSON cannot represent it.
     #[error("{0}")]
     NotJson(#[source] serde_json::Error),
 }
 
-/// One JSON value as its text. Numbers keep their digits and strings their escapes, however large
-/// or strange, until the handler's own type decides. Cheap to clone; its `Debug` shows the length
-/// only.
+/// The text of one JSON value. Numbers keep their digits and strings their escapes until the
+/// handler's own type reads them. Cheap to clone; `Debug` shows only the length.
 #[derive(Clone)]
 pub struct RawJson(Arc<str>);
 
@@ -33,21 +32,21 @@ impl RawJson {
     /// Checks that the text is one JSON value.
     ///
     /// # Errors
-    /// If it is not.
+    /// If the text is not one JSON value.
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str::<&RawValue>(text).map(RawJson::from)
     }
 
-    /// The JSON of a Rust value.
+    /// Serializes a Rust value.
     ///
     /// # Errors
-    /// If the value cannot be written as JSON, such as a map whose keys are not texts, or a float
-    /// that is NaN or infinite; or if it is nested deeper than [`MAX_DEPTH`], however deep that is.
+    /// If JSON cannot represent the value, such as a map whose keys are not strings, or a float
+    /// that is NaN or infinite; or if it is nested more deeply than [`MAX_DEPTH`].
     pub fn from_value<T: Serialize + ?Sized>(value: &T) -> Result<Self, Unwritable> {
         Self::bounded(value, OPEN_IN_VALUE)
     }
 
-    /// The JSON of a list of values, each of which may be nested as deep as [`MAX_DEPTH`].
+    /// Serializes a list of values, each of which may be nested as deeply as [`MAX_DEPTH`].
     pub(crate) fn from_list<T: Serialize + ?Sized>(list: &T) -> Result<Self, Unwritable> {
         Self::bounded(list, OPEN_IN_LIST)
     }
@@ -57,7 +56,7 @@ impl RawJson {
             Failure::TooDeep => Unwritable::TooDeep,
             Failure::Other(error) => Unwritable::NotJson(error),
         })?;
-        // Such a float is written as `null`, so most values need no second look.
+        // NaN and infinities are written as `null`, so most values need no second check.
         if text.contains("null") {
             finite::check(value).map_err(Unwritable::NotJson)?;
         }
@@ -69,7 +68,7 @@ impl RawJson {
         RawJson::written("null")
     }
 
-    /// A text that was just written as JSON.
+    /// Wraps a text that was just serialized.
     pub(crate) fn written(text: impl Into<Arc<str>>) -> Self {
         let json = RawJson(text.into());
         debug_assert!(RawJson::parse(json.as_str()).is_ok_and(|parsed| parsed == json));

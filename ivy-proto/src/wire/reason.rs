@@ -1,6 +1,6 @@
-//! Why a message was put aside.
+//! Why a message was moved to the dead-letter queue.
 
-/// Why a message was moved to the dead-letter queue. Its name stands in the dead-letter envelope
+/// Why a message was moved to the dead-letter queue. The name of the reason is in the dead letter
 /// and, as the kind of the error, in the notice to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -11,13 +11,13 @@ pub enum DeadLetterReason {
     BadJson,
     /// The body is JSON, but not an object.
     NotAnObject,
-    /// A key of the envelope or of its options stands twice.
+    /// The envelope or its options contain a duplicate key.
     DuplicateKey,
-    /// The task's name is missing, not a text, or not a name.
+    /// The task's name is missing, not a text, or invalid.
     BadName,
-    /// The options are not an object, or one of them is out of its range.
+    /// The options are not an object, or one of them is out of range.
     BadOptions,
-    /// The arguments are not an array, too many, or not what the handler takes.
+    /// The arguments are not an array, too many, or do not match the handler.
     BadArgs,
     /// The body is not UTF-8.
     BadUtf8,
@@ -25,44 +25,44 @@ pub enum DeadLetterReason {
     TooDeep,
     /// The body is too large.
     TooLarge,
-    /// The body is a frame without the parts that its tag asks for.
+    /// The body is a frame without the parts that its tag requires.
     BadFrame,
-    /// The frame names a cipher that is not accepted.
+    /// The frame names a cipher that is not supported.
     UnknownCipher,
     /// The frame's content is not base64.
     BadBase64,
-    /// The body is a frame, and there is no key to open it with.
+    /// The body is a frame, and there is no key to open it.
     NoKey,
-    /// The frame does not open with the key that there is.
+    /// The frame does not open with the worker's key.
     Undecryptable,
-    /// The frame is not authentic: altered, moved from elsewhere, or sealed with another key.
+    /// The frame is not authentic: altered, moved, or sealed with another key.
     BadTag,
-    /// The frame names a key that is not known here.
+    /// The frame names an unknown key.
     UnknownKey,
-    /// The frame names a key that is not to be used any more.
+    /// The frame names a key that is disabled.
     KeyDisabled,
-    /// The body is less protected than the queue demands.
+    /// The body is less protected than the queue requires.
     Downgrade,
-    /// The task was called longer ago than the queue allows, or it is not known when.
+    /// The task was called longer ago than the queue allows, or at an unknown time.
     Expired,
-    /// The task was called later than now: a clock is wrong.
+    /// The task was called in the future: a clock is wrong.
     CalledInFuture,
-    /// The body is readable to anybody where only encrypted ones are accepted.
+    /// The body is not encrypted, but the queue requires encryption.
     ExpectedEncrypted,
-    /// The body, or its `options.ivy`, is of a version that is not known here.
+    /// The version of the body, or of its `options.ivy`, is not supported.
     UnsupportedVersion,
-    /// The body is in a format that this worker was not built with.
+    /// The format of the body is not supported by this build of the worker.
     UnsupportedFormat,
-    /// No handler is registered under the task's name.
+    /// No handler is registered for the task.
     UnknownTask,
-    /// The task's deadline had passed before it could be started.
+    /// The task's deadline passed before it was started.
     Deadline,
-    /// Too many deliveries of the message were lost, since workers crashed or leases ended: its task
-    /// may be what crashes them.
+    /// Too many deliveries of the message were lost because workers crashed or leases ended: the
+    /// task may crash its workers.
     TooManyDeliveries,
-    /// The task failed, and all its retries as well.
+    /// The task failed, and so did all its retries.
     RetriesExhausted,
-    /// The task failed with an error that is not to be retried.
+    /// The task failed with an error that must not be retried.
     Fatal,
 }
 
@@ -136,7 +136,7 @@ impl DeadLetterReason {
         }
     }
 
-    /// Whether a wrong clock, of this machine or of the caller's, gives this reason too.
+    /// Whether a wrong clock, of this machine or of the caller, can cause this reason too.
     pub(crate) const fn follows_from_the_time(self) -> bool {
         matches!(
             self,
@@ -147,7 +147,7 @@ impl DeadLetterReason {
     }
 
     /// Whether another worker, or this one after its next deployment, may be able to handle such a
-    /// message: then it is released for a while before it is put aside.
+    /// message: then it is released with a delay before it is dead-lettered.
     #[must_use]
     pub const fn may_be_decided_elsewhere(self) -> bool {
         matches!(
@@ -163,9 +163,9 @@ impl DeadLetterReason {
         )
     }
 
-    /// Whether a worker has put a body with this fault aside without having opened it, so that nothing
-    /// shows that its keys are those of the body's sender. What such a worker seals, the sender's keys
-    /// may not open.
+    /// Whether a worker dead-letters a body with this fault without having opened it, so that
+    /// nothing proves that its keys are those of the body's sender. The sender may be unable to
+    /// open what such a worker seals.
     #[must_use]
     pub const fn is_unopened(self) -> bool {
         matches!(
@@ -204,7 +204,7 @@ impl std::str::FromStr for DeadLetterReason {
     }
 }
 
-/// The text names no reason that is known here.
+/// The text is not the name of a known reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a reason for a dead letter that is known here")]
+#[error("not a known reason for a dead letter")]
 pub struct UnknownReason;

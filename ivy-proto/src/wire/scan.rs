@@ -1,13 +1,13 @@
-//! JSON passed over in one pass, without building anything of it.
+//! A JSON scanner that skips values in one pass, without building them.
 
 use super::shape::Shape;
 use super::unescaped_run::unescaped_run;
 
-/// A text that is read from left to right: each function is told a place, and gives the one behind
-/// what it has passed over, or nothing if something else stands there.
+/// Scans a text from left to right. Each method takes a position, and returns the position after
+/// what it skipped, or `None` if the text at the position does not match.
 ///
-/// It accepts exactly what `serde_json` passes over, so that neither depth, nor the size of numbers,
-/// nor halves of surrogate pairs matter.
+/// It accepts exactly what `serde_json` skips, so depth, the size of numbers and incomplete
+/// surrogate pairs do not matter.
 #[derive(Clone, Copy, Debug)]
 pub struct Scanner<'a>(&'a [u8]);
 
@@ -18,7 +18,7 @@ impl<'a> Scanner<'a> {
         Scanner(text.as_bytes())
     }
 
-    /// The place of the first byte that is not white space.
+    /// The position of the next byte that is not white space.
     #[inline]
     #[must_use]
     pub fn token(self, mut at: usize) -> usize {
@@ -28,13 +28,13 @@ impl<'a> Scanner<'a> {
         at
     }
 
-    /// Passes over this byte.
+    /// Skips this byte.
     #[inline]
     pub(super) fn skip(self, at: usize, byte: u8) -> Option<usize> {
         (self.byte(at) == Some(byte)).then_some(at + 1)
     }
 
-    /// Passes over white space and this byte.
+    /// Skips white space and this byte.
     #[inline]
     #[must_use]
     pub fn take(self, at: usize, token: u8) -> Option<usize> {
@@ -46,12 +46,12 @@ impl<'a> Scanner<'a> {
         self.0.get(at).copied()
     }
 
-    /// Passes over a string.
+    /// Skips a string.
     pub(super) fn string(self, at: usize) -> Option<usize> {
         self.plain_string(at).or_else(|| self.any_string(at))
     }
 
-    /// Passes over a string without escapes.
+    /// Skips a string without escapes.
     #[inline]
     #[must_use]
     pub fn plain_string(self, at: usize) -> Option<usize> {
@@ -72,7 +72,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes over a value of any kind.
+    /// Skips any value.
     #[inline]
     #[must_use]
     pub fn pass(self, at: usize) -> Option<usize> {
@@ -82,12 +82,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes over a value of any kind, and measures it.
+    /// Skips any value, and measures it.
     pub(super) fn value(self, at: usize) -> Option<(usize, Shape)> {
         let mut nest = Nest::default();
         let mut at = at;
         loop {
-            // Here a value begins.
+            // A value begins at this position.
             nest.count();
             at = self.token(at);
             match self.byte(at)? {
@@ -102,7 +102,7 @@ impl<'a> Scanner<'a> {
                 }
                 _ => at = self.scalar(at)?,
             }
-            // Here it has ended, or its end is next; and so may those be that it stands in.
+            // The value has ended, or its end is next. The same may apply to its containers.
             loop {
                 let Some(container) = nest.innermost() else { return Some((at, nest.shape)) };
                 at = self.token(at);
@@ -120,7 +120,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes over a value without parts.
+    /// Skips a scalar value.
     #[inline]
     pub(super) fn scalar(self, at: usize) -> Option<usize> {
         match self.byte(at)? {
@@ -132,7 +132,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes over what stands before a value in such a container.
+    /// Skips the text before an element of such a container.
     #[inline]
     fn element(self, at: usize, container: Container) -> Option<usize> {
         match container {
@@ -141,7 +141,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes over what follows a backslash.
+    /// Skips the rest of an escape, after its backslash.
     fn escape(self, at: usize) -> Option<usize> {
         match self.byte(at)? {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 1),
@@ -166,7 +166,7 @@ impl<'a> Scanner<'a> {
         Some(at)
     }
 
-    /// Passes over one digit or more.
+    /// Skips one or more digits.
     fn digits(self, start: usize) -> Option<usize> {
         let mut at = start;
         while self.byte(at).is_some_and(|byte| byte.is_ascii_digit()) {
@@ -195,14 +195,14 @@ impl Container {
     }
 }
 
-/// The containers that are open at the place that is read, one bit each: set for an object.
+/// The open containers at the current position, one bit each: set for an object.
 #[derive(Default)]
 struct Nest {
     depth: usize,
     shape: Shape,
-    /// The innermost in the lowest bit.
+    /// The innermost container is the lowest bit.
     inner: u64,
-    /// Those further out, in whole words.
+    /// The containers further out, in whole words.
     outer: Vec<u64>,
 }
 
@@ -237,7 +237,7 @@ impl Nest {
     }
 }
 
-/// Measures a text that is known to be JSON.
+/// Measures a text that is known to be valid JSON.
 pub(super) fn measure(json: &str) -> Shape {
     Scanner::new(json).value(0).map(|(_, shape)| shape).unwrap_or_default()
 }
@@ -249,7 +249,7 @@ mod tests {
 
     use super::*;
 
-    /// Pieces of JSON in any order, which is JSON at times and nearly so mostly.
+    /// Pieces of JSON in any order: sometimes valid JSON, mostly almost valid.
     fn pieces() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             prop::sample::select(vec![
@@ -298,7 +298,7 @@ mod tests {
         prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
     }
 
-    /// The same around values, so that more of it is JSON.
+    /// Pieces around values, so that the result is more often valid.
     fn nested() -> impl Strategy<Value = String> {
         let leaf = prop_oneof![
             Just(String::new()),
@@ -333,13 +333,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_accepts_what_serde_accepts(text in prop_oneof![pieces(), nested()]) {
+        fn it_accepts_what_serde_json_accepts(text in prop_oneof![pieces(), nested()]) {
             as_serde_does(&text);
         }
     }
 
     #[test]
-    fn depth_costs_no_stack_and_brackets_must_match_at_any_depth() {
+    fn deep_nesting_does_not_overflow_the_stack_and_brackets_must_match() {
         for depth in [1, 63, 64, 65, 127, 128, 129, 1_000, 100_001] {
             for (open, close) in [("[", "]"), ("{\"\":", "}")] {
                 let inner = format!("{}[]{}", open.repeat(depth - 1), close.repeat(depth - 1));

@@ -1,12 +1,12 @@
-//! The size of a body as the original counts it.
+//! The size of a body, as the original measures it.
 
 use crate::queue::Body;
 
 /// The largest message that the original sends, in the units of [`posted_utf16_units`].
 pub const POSTED_UTF16_LIMIT: usize = 65_536;
 
-/// The size of a body by the original's own formula: the length of `JSON.stringify({body})`,
-/// which JavaScript counts in UTF-16 units. To be taken of the final body, encrypted or not.
+/// The size of a body by the original's formula: the length of `JSON.stringify({body})`, which
+/// JavaScript counts in UTF-16 units. Use it on the final body, after any encryption.
 ///
 /// ```
 /// use ivy_proto::queue::Body;
@@ -21,7 +21,7 @@ pub fn posted_utf16_units(body: &Body) -> usize {
     body.as_str().chars().map(units).sum::<usize>() + wrapping
 }
 
-/// How many units `JSON.stringify` writes for a character.
+/// The number of units that `JSON.stringify` writes for a character.
 fn units(character: char) -> usize {
     match character {
         '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,

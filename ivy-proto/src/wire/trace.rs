@@ -2,21 +2,22 @@
 
 use std::fmt;
 
-/// A W3C `traceparent` of version 00: four fields of lower-case hexadecimal digits, joined by dashes.
+/// A W3C `traceparent` of version 00: four fields of lower-case hexadecimal digits, joined by
+/// dashes.
 ///
 /// ```
 /// use ivy_proto::wire::TraceParent;
 ///
 /// let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 /// assert_eq!(TraceParent::parse(text).unwrap().as_str(), text);
-/// // Of a later version, what version 00 defines is kept.
+/// // Only the part that version 00 defines is read of a later version.
 /// let later = "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more";
 /// assert_eq!(TraceParent::parse(later).unwrap().as_str(), text);
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct TraceParent(String);
 
-/// How many digits the version, the trace id, the parent id and the flags have.
+/// The number of digits of version, trace id, parent id and flags.
 const DIGITS: [usize; 4] = [2, 32, 16, 2];
 /// The length of version 00, and of the part of a later version that is read.
 const LENGTH: usize = 55;
@@ -24,10 +25,10 @@ const LENGTH: usize = 55;
 const DEFINED_FLAGS: u8 = 0b11;
 
 impl TraceParent {
-    /// The trace context in this text, if it is one.
+    /// Parses a trace context; `None` if it is invalid.
     ///
-    /// As the W3C recommendation demands, version `ff` and ids of zeros alone are not valid. A later
-    /// version is read by its first four fields and becomes one of version 00.
+    /// As the W3C recommendation requires, version `ff` and all-zero ids are invalid. Of a later
+    /// version, the first four fields are read, and the result is of version 00.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (known, more) = text.split_at_checked(LENGTH)?;
@@ -77,7 +78,7 @@ mod tests {
     const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     #[test]
-    fn only_the_form_of_the_standard_is_a_trace_context() {
+    fn only_the_standard_form_is_valid() {
         assert_eq!(TraceParent::parse(GOOD).unwrap().as_str(), GOOD);
         for bad in [
             "",
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_version_is_read_by_its_first_four_fields() {
+    fn the_first_four_fields_of_a_later_version_are_read() {
         for version in ["01", "cc", "fe"] {
             for more in ["", "-", "-what-the-future-holds"] {
                 let later = format!("{version}{}{more}", &GOOD[2..]);
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_that_only_a_later_version_defines_are_dropped() {
+    fn flags_of_later_versions_are_dropped() {
         let flags = |text: &str| TraceParent::parse(text).unwrap().as_str()[53..].to_owned();
         assert_eq!(flags(&GOOD.replace("-01", "-ff")), "ff");
         assert_eq!(flags(&GOOD.replace("-01", "-ff").replace("00-", "01-")), "03");

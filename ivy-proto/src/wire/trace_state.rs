@@ -1,13 +1,13 @@
-//! What tracing systems add to a trace context.
+//! The state that tracing systems add to a trace context.
 
 use std::fmt;
 
-/// A W3C `tracestate`: what tracing systems add to a [`TraceParent`](crate::wire::TraceParent), as
-/// `key=value` members joined by commas, the latest first.
+/// A W3C `tracestate`: the state that tracing systems add to a
+/// [`TraceParent`](crate::wire::TraceParent), as `key=value` members joined by commas, latest
+/// first.
 ///
-/// It has at most 32 members and [`TraceState::MAX_LENGTH`] characters. What exceeds that is dropped,
-/// member by member, as the W3C recommendation asks: those of more than 128 characters first, then the
-/// last ones.
+/// It has at most 32 members and [`TraceState::MAX_LENGTH`] characters. Excess members are dropped
+/// as the W3C recommendation requires: those of more than 128 characters first, then the last ones.
 ///
 /// ```
 /// use ivy_proto::wire::TraceState;
@@ -22,14 +22,14 @@ pub struct TraceState(String);
 const MAX_MEMBERS: usize = 32;
 const MAX_KEY: usize = 256;
 const MAX_VALUE: usize = 256;
-/// Members above this length are the first to be dropped.
+/// Members above this length are dropped first.
 const LONG: usize = 128;
 
 impl TraceState {
-    /// The most characters that are kept, all of them ASCII.
+    /// The limit in characters, which are all ASCII.
     pub const MAX_LENGTH: usize = 512;
 
-    /// The state in this text. One that is not valid, has a key twice or has no members counts as none.
+    /// Parses a state. `None` if it is invalid, has a duplicate key or no members.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut members: Vec<&str> = Vec::new();
@@ -57,7 +57,7 @@ impl TraceState {
     }
 }
 
-/// The key of a member, if that is valid.
+/// The key of a member, if it is valid.
 fn valid_key(member: &str) -> Option<&str> {
     let (key, value) = member.split_once('=')?;
     let key_character =
@@ -85,12 +85,12 @@ mod tests {
     }
 
     #[test]
-    fn members_are_kept_in_their_order_without_the_white_space_around_them() {
+    fn members_are_trimmed_and_keep_their_order() {
         assert_eq!(parsed("a=1,,\tb@c= x \"\\ ,\t0d*/_-=~").unwrap(), "a=1,b@c= x \"\\,0d*/_-=~");
     }
 
     #[test]
-    fn what_is_not_valid_counts_as_none() {
+    fn an_invalid_state_is_ignored() {
         let long = format!("{}=1", "k".repeat(257));
         let wide = format!("k={}", "v".repeat(257));
         for text in [
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_state_that_is_too_long_long_members_are_dropped_first_and_then_the_last_ones() {
+    fn a_state_that_is_too_long_loses_long_members_first_and_then_the_last_ones() {
         let long = format!("long={}", "x".repeat(130));
         let short = |key: &str| format!("{key}={}", "x".repeat(118));
         let [a, b, c, d] = ["a", "b", "c", "d"].map(short);

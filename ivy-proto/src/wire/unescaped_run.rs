@@ -1,6 +1,6 @@
-//! Where a text needs no escapes to be a JSON string.
+//! Finds bytes that need no escape in a JSON string.
 
-/// How many of the first bytes stand in a JSON string as they are: those before the first quote,
+/// The number of leading bytes that need no escape in a JSON string: those before the first quote,
 /// backslash or control character.
 pub(crate) fn unescaped_run(bytes: &[u8]) -> usize {
     let (mut run, mut left) = (0, bytes);
@@ -13,7 +13,7 @@ pub(crate) fn unescaped_run(bytes: &[u8]) -> usize {
         left = behind;
     }
     match bytes.last_chunk() {
-        // Together with some that were looked at, which are plain.
+        // The last step may overlap bytes that were already checked; those are plain.
         Some(step) => {
             let special = specials(u64::from_le_bytes(*step));
             let plain = if special == 0 { 8 } else { special.trailing_zeros() as usize / 8 };
@@ -23,19 +23,19 @@ pub(crate) fn unescaped_run(bytes: &[u8]) -> usize {
     }
 }
 
-/// The same, of eight bytes in one step.
+/// The same for eight bytes in one step.
 #[inline]
 pub(super) fn unescaped_of(bytes: [u8; 8]) -> usize {
     specials(u64::from_le_bytes(bytes)).trailing_zeros() as usize / 8
 }
 
-/// Whether a byte stands in a JSON string as it is.
+/// Whether a byte needs no escape in a JSON string.
 fn is_plain(byte: u8) -> bool {
     byte >= 0x20 && byte != b'"' && byte != b'\\'
 }
 
-/// Sets the highest bit of each byte that is not plain. Bytes above the first such one may be
-/// marked too without being one: a borrow of the subtractions goes upwards.
+/// Sets the highest bit of each byte that is not plain. Bytes above the first such byte may be
+/// marked wrongly, because the borrow of a subtraction propagates upwards.
 fn specials(bytes: u64) -> u64 {
     let controls = bytes.wrapping_sub(in_each(0x20)) & !bytes;
     let is = |byte| {

@@ -1,11 +1,11 @@
-//! Writing JSON objects whose values are text already.
+//! Writes JSON objects whose values are already text.
 
 use super::unescaped_run::unescaped_run;
 
-/// Writes an object entry by entry, without white space, as `JSON.stringify` does.
+/// Writes an object entry by entry, without white space, like `JSON.stringify`.
 pub(super) struct ObjectWriter {
     out: String,
-    /// Whether the object that is being written has no entry yet.
+    /// Whether the current object has no entries yet.
     is_empty: bool,
 }
 
@@ -14,14 +14,14 @@ impl ObjectWriter {
         ObjectWriter::with_room(0)
     }
 
-    /// With room for so many bytes, so that the text need not move while it grows.
+    /// Allocates this capacity, so that the text need not move while it grows.
     pub(super) fn with_room(bytes: usize) -> Self {
         let mut out = String::with_capacity(bytes);
         out.push('{');
         ObjectWriter { out, is_empty: true }
     }
 
-    /// An entry whose key is written as it is, quotes included, and whose value is JSON.
+    /// Writes an entry with a key as it is, including quotes, and a JSON value.
     pub(super) fn entry(&mut self, raw_key: &str, value: &str) {
         self.separate();
         self.out.push_str(raw_key);
@@ -29,14 +29,14 @@ impl ObjectWriter {
         self.out.push_str(value);
     }
 
-    /// An entry whose value is JSON.
+    /// Writes an entry with a JSON value.
     #[inline(always)]
     pub(super) fn json(&mut self, key: &'static str, value: &str) {
         self.key(key);
         self.out.push_str(value);
     }
 
-    /// An entry whose value is an array of one value, which is JSON.
+    /// Writes an entry with an array of one JSON value.
     pub(super) fn array_of_one(&mut self, key: &'static str, value: &str) {
         self.key(key);
         self.out.push('[');
@@ -44,14 +44,14 @@ impl ObjectWriter {
         self.out.push(']');
     }
 
-    /// An entry whose value is a text that needs no escapes.
+    /// Writes an entry with a text that needs no escapes.
     #[inline(always)]
     pub(super) fn plain_text(&mut self, key: &'static str, text: &str) {
         self.key(key);
         self.quoted(text);
     }
 
-    /// An entry whose value is a text.
+    /// Writes an entry with a text.
     #[inline(always)]
     pub(super) fn text(&mut self, key: &'static str, text: &str) {
         self.key(key);
@@ -64,7 +64,7 @@ impl ObjectWriter {
         self.out.push_str(itoa::Buffer::new().format(number.into()));
     }
 
-    /// An entry whose value is an object, with the entries that `fill` writes.
+    /// Writes an entry with an object whose entries `fill` writes.
     #[inline(always)]
     pub(super) fn object(&mut self, key: &'static str, fill: impl FnOnce(&mut ObjectWriter)) {
         self.key(key);
@@ -75,7 +75,7 @@ impl ObjectWriter {
         self.is_empty = false;
     }
 
-    /// Always inlined, as are those who call it: of a key whose length is known, a copy is a few stores.
+    /// Always inlined, like its callers: for a key of known length, the copy is a few stores.
     #[inline(always)]
     fn key(&mut self, key: &'static str) {
         self.separate();

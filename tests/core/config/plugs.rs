@@ -135,7 +135,7 @@ fn a_scheme_that_is_not_compiled_in_is_answered_with_its_feature_and_the_others(
     let queue = environment().resolve(builder().queue_url("shelf://u:SECRET@a")).unwrap_err();
     assert_eq!(
         queue.to_string(),
-        "the given queue URL: the URL shelf://... is not understood: its scheme needs the feature \
+        "the given queue URL: the URL shelf://... is invalid: its scheme needs the feature \
          `furniture`, which is not compiled in; turn it on, or begin with one of memory://"
     );
     let notifier = builder().queue_url("memory://").notifier_url("shelf://a");
@@ -151,16 +151,16 @@ fn a_backend_that_cannot_be_what_its_url_is_to_name_is_refused_with_those_that_c
     let queue = environment().resolve(queue).unwrap_err();
     assert_eq!(
         queue.to_string(),
-        "the given queue URL: the URL bell://... is not understood: its backend cannot be a queue, only \
-         a notifier; the URL of a queue must begin with one of ironmq://, ironmq+http://, redis://, \
+        "the given queue URL: the URL bell://... is invalid: its backend can only be a notifier, not a \
+         queue; the URL of a queue must begin with one of ironmq://, ironmq+http://, redis://, \
          rediss://, memory://"
     );
     let notifier = builder().queue_url("memory://").notifier_url("ironmq://SECRET@a/p");
     let notifier = environment().resolve(notifier).unwrap_err();
     assert_eq!(
         notifier.to_string(),
-        "the given notifier URL: the URL ironmq://... is not understood: its backend cannot be a \
-         notifier, only a queue; the URL of a notifier must begin with one of redis://, rediss://, \
+        "the given notifier URL: the URL ironmq://... is invalid: its backend can only be a \
+         queue, not a notifier; the URL of a notifier must begin with one of redis://, rediss://, \
          memory://"
     );
 }
@@ -178,7 +178,7 @@ fn a_backend_with_a_scheme_that_no_url_can_have_is_refused() {
         let expected = ConfigError::BadScheme { backend: "shelf", scheme: scheme[0] };
         assert_eq!(error, expected, "{scheme:?}");
         assert!(
-            error.to_string().starts_with("the backend shelf cannot take the scheme"),
+            error.to_string().starts_with("the backend shelf cannot use the scheme"),
             "{error}"
         );
     }
@@ -194,11 +194,11 @@ fn a_url_that_asks_for_tls_where_there_is_none_is_named_with_what_is_to_be_done(
     };
     assert_eq!(
         refused("ironmq://SECRET@a/p", "memory://").unwrap(),
-        "the given queue URL: the URL ironmq://... is not understood: turn on the feature `ring`"
+        "the given queue URL: the URL ironmq://... is invalid: turn on the feature `ring`"
     );
     assert_eq!(
         refused("memory://", "rediss://:SECRET@a").unwrap(),
-        "the given notifier URL: the URL rediss://... is not understood: turn on the feature `ring`"
+        "the given notifier URL: the URL rediss://... is invalid: turn on the feature `ring`"
     );
     assert_eq!(refused("ironmq+http://SECRET@a/p", "redis://a"), None);
 }

@@ -1,4 +1,4 @@
-//! Whatever is asked, in whatever order: the broker answers as the reference does.
+//! The broker agrees with the reference on any sequence of requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use crate::broker::{
 use crate::queue::{DeadLetterSetting, QueueSettings};
 use crate::{MessageId, Moment, QueueName, ReservationId};
 
-/// What somebody does next.
+/// A step of a test.
 #[derive(Clone, Debug)]
 enum Step {
     /// Lets time pass, without looking at deadlines.
     Pass(Duration),
     /// Lets time pass up to the next deadline.
     PassToDeadline,
-    /// Asks something that names no message.
+    /// Sends a request without a target.
     Ask(Request),
-    /// Asks something about a message.
+    /// Sends a request with a target.
     About(QueueName, Verb, Pick),
-    /// All or none, or each that can be.
+    /// All or none, or each that can be deleted.
     DeleteMany(QueueName, Vec<Pick>, bool),
-    /// Leaves one of the requests so far.
+    /// Abandons one of the previous requests.
     Abandon(usize),
 }
 
@@ -39,21 +39,21 @@ enum Verb {
     Release(Duration, bool),
 }
 
-/// Chooses a message that was handed out before, and perhaps its reservation or another one's.
+/// Chooses a message that was delivered before, and its reservation, another one's, or none.
 #[derive(Clone, Debug)]
 struct Pick {
     message: usize,
     reservation: Option<usize>,
 }
 
-/// One reservation, as the broker and as the reference names it.
+/// One reservation, by its name in the broker and in the reference.
 struct Held {
     message: MessageId,
     broker: ReservationId,
     reference: ReservationId,
 }
 
-/// The broker and the reference, fed alike.
+/// The broker and the reference, with the same inputs.
 struct Pair {
     broker: Broker,
     reference: Reference,
@@ -119,7 +119,7 @@ impl Pair {
         self.compare();
     }
 
-    /// Compares all that can be asked without changing anything.
+    /// Compares everything that can be read without a change.
     fn compare_all(&mut self) {
         for queue in ["a", "b", "c"].map(name) {
             let mut requests = vec![
@@ -136,12 +136,12 @@ impl Pair {
         }
     }
 
-    /// One target in the names of the broker and in those of the reference.
+    /// A target, by its names in the broker and in the reference.
     fn targets(&self, pick: &Pick) -> (Target, Target) {
         let held = |index: usize| self.held.get(index % self.held.len().max(1));
         match pick.reservation.and_then(held) {
             Some(reservation) => {
-                // Mostly the message that belongs to it.
+                // Usually the message of that reservation.
                 let message = match pick.message {
                     0 => &self.posted[0],
                     _ => &reservation.message,
@@ -174,18 +174,18 @@ impl Pair {
         assert_eq!(
             broker.keys().collect::<Vec<_>>(),
             reference.keys().collect::<Vec<_>>(),
-            "the same requests are answered"
+            "both answered the same requests"
         );
         for ((id, broker), (_, reference)) in broker.into_iter().zip(reference) {
             self.learn(&broker, &reference);
-            assert_eq!(nameless(broker), nameless(reference), "the answer to {id:?}");
+            assert_eq!(nameless(broker), nameless(reference), "the response to {id:?}");
         }
         let deadlines = self.reference.deadlines();
         let next = deadlines.iter().map(|(at, _)| *at).min();
         assert_eq!(deadline.map(|deadline| deadline.at), next);
         if let Some(deadline) = deadline {
             assert!(deadlines.contains(&(deadline.at, deadline.why)), "{deadline:?}");
-            assert!(deadline.at > self.now, "a deadline is later than what is past");
+            assert!(deadline.at > self.now, "a deadline must be in the future");
         }
     }
 
@@ -225,7 +225,7 @@ impl Verb {
     }
 }
 
-/// The answer without what the two name differently: reservations, and the words of a refusal.
+/// The response without what the two name differently: reservations, and the texts of refusals.
 fn nameless(answer: Result<Response, Refusal>) -> Result<Response, Refusal> {
     let none = || ReservationId::new("");
     match answer {
@@ -247,7 +247,7 @@ fn queue() -> impl Strategy<Value = QueueName> + Clone {
     prop_oneof![4 => Just("a"), 2 => Just("b"), 1 => Just("c")].prop_map(name)
 }
 
-/// A few durations, so that many things happen at the same moment.
+/// Few distinct durations, so that many events coincide.
 fn seconds() -> impl Strategy<Value = Duration> + Clone {
     (1u64..6).prop_map(Duration::from_secs)
 }
@@ -326,7 +326,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_broker_answers_as_the_reference_does(steps in vec(step(), 1..120)) {
+    fn the_broker_agrees_with_the_reference(steps in vec(step(), 1..120)) {
         let mut pair = Pair::new();
         for step in steps {
             pair.step(step);

@@ -8,7 +8,7 @@ use crate::queue::{
     Batch, DeliveryCount, Fault, FaultKind, QueueOp, QueueReply, ReceivedBody, ReservedMessage,
 };
 
-/// Does what a backend does.
+/// Executes an operation as a backend does.
 fn execute(scenario: &mut Scenario, op: QueueOp) -> Result<QueueReply, Fault> {
     scenario.ask(Request::from(op)).map(QueueReply::from).map_err(Fault::from)
 }
@@ -29,7 +29,7 @@ fn reserve_one(scenario: &mut Scenario) -> ReservedMessage {
 }
 
 #[test]
-fn a_message_goes_through_its_life_by_operations() {
+fn operations_cover_the_life_of_a_message() {
     let mut scenario = Scenario::new();
     let Ok(QueueReply::Posted(ids)) = execute(&mut scenario, post("a")) else { panic!("ids") };
     let message = reserve_one(&mut scenario);
@@ -61,7 +61,7 @@ fn the_receipt_of_a_touch_deletes_the_message() {
 }
 
 #[test]
-fn a_message_can_be_looked_at_by_operations() {
+fn operations_can_peek_at_a_message() {
     let mut scenario = Scenario::new();
     let message = scenario.post("a");
     let get = QueueOp::Get { queue: q(), message };
@@ -89,7 +89,7 @@ fn queues_are_administered_by_operations() {
 }
 
 #[test]
-fn a_body_that_is_too_large_is_distinguished() {
+fn a_body_that_is_too_large_has_its_own_fault() {
     let mut scenario = Scenario::new();
     let body = "x".repeat(256 * 1024 + 1);
     let Ok(QueueReply::Posted(entries)) = execute(&mut scenario, post(&body)) else {

@@ -1,4 +1,4 @@
-//! Messages that the queue itself moves away.
+//! The server-side dead-letter rule.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn with_rule(max_reservations: u32) -> Scenario {
     scenario
 }
 
-/// Reserves from the queue and gives back what came.
+/// Reserves from the queue and releases the messages.
 fn fail(scenario: &mut Scenario) -> usize {
     let deliveries = scenario.reserve(10);
     for delivery in &deliveries {
@@ -29,7 +29,7 @@ fn fail(scenario: &mut Scenario) -> usize {
 }
 
 #[test]
-fn a_message_is_handed_out_as_often_as_the_rule_allows_and_then_moved() {
+fn a_message_is_moved_after_the_allowed_number_of_reservations() {
     let mut scenario = with_rule(3);
     scenario.post("a");
     let handed_out: Vec<usize> = (0..4).map(|_| fail(&mut scenario)).collect();
@@ -72,7 +72,7 @@ fn a_move_shrinks_one_queue_and_grows_the_other() {
 }
 
 #[test]
-fn a_reserve_goes_on_with_the_messages_behind_a_dead_one() {
+fn a_reserve_continues_after_a_dead_letter() {
     let mut scenario = with_rule(1);
     scenario.post("dead");
     fail(&mut scenario);
@@ -102,7 +102,7 @@ fn a_touch_counts_but_does_not_move() {
 }
 
 #[test]
-fn a_moved_message_starts_a_new_age_by_the_rules_of_its_new_queue() {
+fn the_age_of_a_moved_message_restarts_in_its_new_queue() {
     let mut scenario = with_rule(1);
     let target =
         QueueSettings { message_expiration: Some(100 * SECOND), ..QueueSettings::default() };
@@ -118,13 +118,13 @@ fn a_moved_message_starts_a_new_age_by_the_rules_of_its_new_queue() {
 }
 
 #[test]
-fn the_queue_for_dead_letters_is_created_with_the_rule() {
+fn the_dead_letter_queue_is_created_with_the_rule() {
     let mut scenario = with_rule(1);
     assert!(scenario.peek(&name("dead")).is_empty());
 }
 
 #[test]
-fn the_queue_for_dead_letters_is_created_anew_if_it_was_deleted() {
+fn the_dead_letter_queue_is_recreated_if_it_was_deleted() {
     let mut scenario = with_rule(1);
     scenario.ask(Request::DeleteQueue { queue: name("dead") }).unwrap();
     scenario.post("a");
@@ -134,7 +134,7 @@ fn the_queue_for_dead_letters_is_created_anew_if_it_was_deleted() {
 }
 
 #[test]
-fn a_rule_applies_to_messages_that_were_there_before_it() {
+fn a_rule_applies_to_existing_messages() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     fail(&mut scenario);
@@ -144,7 +144,7 @@ fn a_rule_applies_to_messages_that_were_there_before_it() {
 }
 
 #[test]
-fn a_rule_without_a_number_allows_ten_reservations() {
+fn a_rule_defaults_to_ten_reservations() {
     let mut scenario = Scenario::new();
     scenario.ask(rule("q", Some("dead"), None)).unwrap();
     scenario.post("a");
@@ -181,7 +181,7 @@ fn a_rule_without_a_queue_or_with_a_number_out_of_range_is_refused() {
 }
 
 #[test]
-fn dead_letters_must_not_go_round_in_a_cycle() {
+fn dead_letter_rules_must_not_form_a_cycle() {
     let mut scenario = Scenario::new();
     scenario.ask(rule("a", Some("b"), None)).unwrap();
     scenario.ask(rule("b", Some("c"), None)).unwrap();
@@ -192,7 +192,7 @@ fn dead_letters_must_not_go_round_in_a_cycle() {
 }
 
 #[test]
-fn a_queue_without_reserves_can_have_no_rule() {
+fn an_unreservable_queue_cannot_have_a_rule() {
     let mut scenario = Scenario::new();
     let settings = QueueSettings { reservable: Some(false), ..QueueSettings::default() };
     scenario.ask(put(settings)).unwrap();
@@ -201,7 +201,7 @@ fn a_queue_without_reserves_can_have_no_rule() {
 }
 
 #[test]
-fn a_reserve_that_waits_for_dead_letters_is_served_by_a_move() {
+fn a_reserve_waiting_for_dead_letters_is_served_by_a_move() {
     let mut scenario = with_rule(1);
     let waiter = scenario.start(Request::Reserve {
         queue: name("dead"),
@@ -218,7 +218,7 @@ fn a_reserve_that_waits_for_dead_letters_is_served_by_a_move() {
 }
 
 #[test]
-fn a_waiting_reserve_keeps_its_place_when_only_dead_letters_come() {
+fn a_waiter_keeps_its_position_if_only_dead_letters_arrive() {
     let mut scenario = with_rule(1);
     scenario.post("dead");
     let held = scenario.reserve_one();
@@ -232,7 +232,7 @@ fn a_waiting_reserve_keeps_its_place_when_only_dead_letters_come() {
 }
 
 #[test]
-fn dead_letters_run_down_a_long_line_of_queues_to_waiting_reserves() {
+fn dead_letters_pass_a_chain_of_queues_to_a_waiter() {
     let mut scenario = Scenario::new();
     let line: Vec<String> = (0..1000).map(|number| format!("q{number:04}")).collect();
     for pair in line.windows(2) {

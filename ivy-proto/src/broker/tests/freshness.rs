@@ -1,4 +1,4 @@
-//! What is given to one is never given to another.
+//! Ids are never reused.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,12 @@ use super::scenario::name;
 use crate::broker::{Broker, Input, Request, RequestId, Response, Target};
 use crate::{MessageId, ReservationId};
 
-/// All ids that a broker has given, none of them twice.
+/// All ids that a broker assigned, without duplicates.
 #[derive(Default)]
 struct UsedIds {
     messages: BTreeSet<MessageId>,
     reservations: BTreeSet<ReservationId>,
-    /// The last message that was reserved, so that it can be touched.
+    /// The last reserved message, to be touched.
     held: Option<Target>,
 }
 
@@ -45,7 +45,7 @@ impl UsedIds {
 
 proptest! {
     #[test]
-    fn no_id_of_a_message_or_a_reservation_is_given_twice(
+    fn ids_of_messages_and_reservations_are_unique(
         config in config(),
         inputs in vec((input(), stamp(), any::<bool>()), 1..120),
     ) {

@@ -1,4 +1,4 @@
-//! What holds whatever happens.
+//! Properties of the broker for any inputs.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn queue() -> impl Strategy<Value = QueueName> {
     select(vec!["a", "b", "dead"]).prop_map(name)
 }
 
-/// Durations that make sense, are just out of range, or are absurd.
+/// Durations that are valid, just out of range, or absurd.
 fn duration() -> impl Strategy<Value = Duration> {
     prop_oneof![
         6 => (0u64..5).prop_map(Duration::from_secs),
@@ -40,7 +40,7 @@ fn count() -> impl Strategy<Value = usize> {
     prop_oneof![6 => 0usize..5, 1 => select(vec![100, 101, usize::MAX])]
 }
 
-/// Messages that exist, once the broker has posted some, and texts that are no ids.
+/// Messages that exist once the broker has posted some, and texts that are not ids.
 fn message() -> impl Strategy<Value = MessageId> {
     prop_oneof![
         5 => (1u64..20).prop_map(|number| (1_000_000_000_000_000_000 + number).to_string()),
@@ -50,7 +50,7 @@ fn message() -> impl Strategy<Value = MessageId> {
     .prop_map(MessageId::new)
 }
 
-/// A message, and a reservation that nobody was given, or none.
+/// A message with a reservation that was never assigned, or none.
 fn target() -> impl Strategy<Value = Target> {
     let reservation = prop_oneof![3 => Just(None), 1 => "[0-9a-f]{32}".prop_map(Some), 1 => ".{0,40}".prop_map(Some)];
     (message(), reservation).prop_map(|(message, reservation)| Target {
@@ -119,7 +119,7 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
     ]
 }
 
-/// Stamps at the beginning and at the end of the clock, not in order.
+/// Unordered stamps at the beginning and the end of the clock.
 pub(super) fn stamp() -> impl Strategy<Value = Moment> {
     prop_oneof![
         20 => (0u64..20).prop_map(|seconds| Moment::after_epoch(Duration::from_secs(seconds))),
@@ -137,7 +137,7 @@ pub(super) fn config() -> impl Strategy<Value = BrokerConfig> {
 
 pub(super) type Answered = (RequestId, Result<Response, Refusal>);
 
-/// The answers that are ready, and what comes after them.
+/// The pending responses, and the output after them.
 pub(super) fn drain(broker: &mut Broker) -> (Vec<Answered>, Output) {
     let mut answers = Vec::new();
     loop {
@@ -148,7 +148,7 @@ pub(super) fn drain(broker: &mut Broker) -> (Vec<Answered>, Output) {
     }
 }
 
-/// All that can be seen of a broker without changing it.
+/// Everything that can be read from a broker without changing it.
 fn seen(broker: &mut Broker, now: Moment) -> Vec<Result<Response, Refusal>> {
     let mut requests = Vec::new();
     for queue in ["a", "b", "dead"].map(name) {
@@ -168,14 +168,14 @@ fn seen(broker: &mut Broker, now: Moment) -> Vec<Result<Response, Refusal>> {
 
 proptest! {
     #[test]
-    fn the_next_deadline_is_later_than_the_time_that_has_passed(
+    fn the_next_deadline_is_always_in_the_future(
         config in config(),
         inputs in vec((input(), stamp()), 1..80),
     ) {
         let mut broker = Broker::new(config, [1; 32]);
         let mut now = Moment::EPOCH;
         for (input, stamp) in inputs {
-            // What is misuse changes nothing, the time included.
+            // Misuse changes nothing, not even the time.
             if broker.handle_input(input, stamp).is_ok() {
                 now = now.max(stamp);
             }
@@ -234,7 +234,7 @@ proptest! {
     }
 
     #[test]
-    fn polling_late_loses_and_reorders_nothing(inputs in vec((input(), stamp()), 1..80)) {
+    fn late_polling_loses_and_reorders_nothing(inputs in vec((input(), stamp()), 1..80)) {
         let mut polled = Broker::new(BrokerConfig::default(), [9; 32]);
         let mut left_alone = Broker::new(BrokerConfig::default(), [9; 32]);
         let mut answers = Vec::new();
@@ -247,7 +247,7 @@ proptest! {
     }
 
     #[test]
-    fn misuse_and_a_clock_that_goes_back_change_nothing(
+    fn misuse_and_a_clock_set_back_change_nothing(
         config in config(),
         inputs in vec((input(), stamp()), 1..60),
     ) {
@@ -268,7 +268,7 @@ proptest! {
             let before = (seen(&mut broker, now), drain(&mut broker).1);
             broker.handle_input(Input::Tick, Moment::EPOCH).unwrap();
             prop_assert_eq!(&(seen(&mut broker, now), drain(&mut broker).1), &before);
-            // A request that waits under this id, if the queue exists and is empty.
+            // A request that waits with this id, if the queue exists and is empty.
             let id = RequestId(u64::MAX - 1);
             broker.handle_input(Input::Request(id, waits.clone()), now).unwrap();
             if drain(&mut broker).0.is_empty() {
@@ -283,7 +283,7 @@ proptest! {
     }
 
     #[test]
-    fn before_its_deadline_a_tick_does_nothing(
+    fn a_tick_before_the_deadline_does_nothing(
         config in config(),
         inputs in vec((input(), stamp()), 1..60),
     ) {
@@ -300,7 +300,7 @@ proptest! {
     }
 
     #[test]
-    fn a_posted_message_is_reserved_or_still_there_and_a_waiting_reserve_gets_it(
+    fn posted_messages_are_delivered_or_still_queued_and_waiters_are_served(
         posts in vec((1usize..4, 0u64..5), 1..10),
         takes in 0usize..20,
     ) {
@@ -334,9 +334,9 @@ proptest! {
                 }
             };
             let Some((_, Ok(Response::Reserved(deliveries)))) = answers.into_iter().next() else {
-                panic!("a reserve is answered")
+                panic!("a reserve must be answered")
             };
-            // Who waits gets the next message as long as there is one.
+            // A waiter receives the next message as long as there is one.
             prop_assert_eq!(deliveries.len(), usize::from(had < posted));
             had += deliveries.len();
         }
@@ -391,7 +391,7 @@ proptest! {
                 delete: false,
             };
             let Ok(Response::Reserved(deliveries)) = ask(&mut broker, reserve, now) else {
-                panic!("a reserve is answered")
+                panic!("a reserve must be answered")
             };
             let target = |delivery: &Delivery| Target {
                 message: delivery.message.clone(),

@@ -7,7 +7,7 @@ use crate::broker::{BrokerConfig, Refusal, Request, Requeue, Response, Target};
 use crate::{MessageId, ReservationId};
 
 #[test]
-fn messages_are_handed_out_in_the_order_of_their_posts() {
+fn messages_are_delivered_in_the_order_of_their_posts() {
     let mut scenario = Scenario::new();
     for body in ["a", "b", "c"] {
         scenario.post(body);
@@ -81,7 +81,7 @@ fn a_released_message_is_first_again() {
 }
 
 #[test]
-fn messages_that_come_back_keep_their_order_among_themselves() {
+fn returning_messages_keep_their_order() {
     let mut scenario = Scenario::new();
     for body in ["a", "b", "c"] {
         scenario.post(body);
@@ -95,7 +95,7 @@ fn messages_that_come_back_keep_their_order_among_themselves() {
 }
 
 #[test]
-fn what_comes_back_goes_behind_all_others_where_that_is_configured() {
+fn returning_messages_go_to_the_back_if_configured() {
     let mut scenario = Scenario::with(BrokerConfig::default().with_requeue(Requeue::Back));
     for body in ["released", "timed out", "b"] {
         scenario.post(body);
@@ -107,7 +107,7 @@ fn what_comes_back_goes_behind_all_others_where_that_is_configured() {
 }
 
 #[test]
-fn a_released_message_can_be_held_back_for_a_while() {
+fn a_released_message_can_be_delayed() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     let delivery = scenario.reserve_one();
@@ -129,7 +129,7 @@ fn a_delayed_message_becomes_ready_at_the_end_of_its_delay() {
 }
 
 #[test]
-fn a_delayed_message_takes_the_place_of_its_post() {
+fn a_delayed_message_keeps_the_position_of_its_post() {
     let mut scenario = Scenario::new();
     scenario.post_delayed("a", 5 * SECOND);
     scenario.post("b");
@@ -165,7 +165,7 @@ fn a_touch_raises_the_count_of_reservations() {
 }
 
 #[test]
-fn a_touch_counts_its_lease_from_now_and_not_from_the_old_end() {
+fn a_touched_lease_starts_now_and_not_at_the_old_end() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     let delivery = scenario.reserve_one();
@@ -178,7 +178,7 @@ fn a_touch_counts_its_lease_from_now_and_not_from_the_old_end() {
 }
 
 #[test]
-fn a_touch_without_a_lease_takes_that_of_the_queue_and_not_that_of_the_reserve() {
+fn a_touch_without_a_lease_uses_that_of_the_queue_and_not_that_of_the_reserve() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     let delivery = scenario
@@ -218,7 +218,7 @@ fn a_reservation_ends_with_a_release() {
 }
 
 #[test]
-fn touch_and_release_need_a_reservation() {
+fn touch_and_release_require_a_reservation() {
     let mut scenario = Scenario::new();
     let target = unheld(&scenario.post("a"));
     let requests = [
@@ -242,7 +242,7 @@ fn a_reserved_message_is_not_deleted_without_its_reservation() {
 }
 
 #[test]
-fn a_reservation_id_in_upper_case_is_another() {
+fn reservation_ids_are_case_sensitive() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     let delivery = scenario.reserve_one();
@@ -266,7 +266,7 @@ fn ready_and_delayed_messages_are_deleted_without_a_reservation() {
 }
 
 #[test]
-fn an_id_that_the_broker_cannot_have_given_is_not_found() {
+fn an_id_that_the_broker_cannot_have_assigned_is_not_found() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     let strange = ["", "1", "+100000000000000001", "99999999999999999999", "0000000000000000001"];
@@ -277,7 +277,7 @@ fn an_id_that_the_broker_cannot_have_given_is_not_found() {
 }
 
 #[test]
-fn several_messages_are_deleted_at_once() {
+fn several_messages_are_deleted_in_one_request() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     let reserved = held(&scenario.reserve_one());
@@ -301,7 +301,7 @@ fn several_messages_are_deleted_all_or_none() {
 }
 
 #[test]
-fn of_several_messages_each_is_deleted_that_can_be() {
+fn delete_each_deletes_every_message_that_it_can() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     let mine = held(&scenario.reserve_one());
@@ -321,7 +321,7 @@ fn of_several_messages_each_is_deleted_that_can_be() {
 }
 
 #[test]
-fn of_several_messages_each_is_posted_that_is_not_refused() {
+fn post_each_posts_every_message_that_is_not_refused() {
     let mut scenario = Scenario::with(BrokerConfig::default().with_max_body(3));
     let messages = ["one", "large", "two"].map(|text| new_message(text, Duration::ZERO)).into();
     let answer = scenario.ask(Request::PostEach { queue: q(), messages });
@@ -332,7 +332,7 @@ fn of_several_messages_each_is_posted_that_is_not_refused() {
 }
 
 #[test]
-fn the_first_bad_element_of_a_batch_decides_the_refusal() {
+fn the_first_invalid_item_of_a_batch_determines_the_refusal() {
     let mut scenario = Scenario::new();
     let reserved = unheld(&scenario.post("a"));
     scenario.reserve_one();
@@ -343,7 +343,7 @@ fn the_first_bad_element_of_a_batch_decides_the_refusal() {
 }
 
 #[test]
-fn a_reserve_can_delete_at_once() {
+fn a_reserve_can_delete_immediately() {
     let mut scenario = Scenario::new();
     let id = scenario.post("a");
     let taken = scenario.take(Request::Reserve {

@@ -1,4 +1,4 @@
-//! The broker's behaviour, one at a time, in virtual time.
+//! Tests of the broker in virtual time.
 
 mod agreement;
 mod backend;

@@ -64,7 +64,7 @@ fn a_patch_creates_a_missing_queue_unless_the_broker_is_strict() {
 }
 
 #[test]
-fn put_and_patch_change_only_what_is_given() {
+fn put_and_patch_change_only_given_settings() {
     let requests: [fn(QueueSettings) -> Request; 2] = [put, patch];
     for request in requests {
         let mut scenario = Scenario::new();
@@ -90,7 +90,7 @@ fn settings_of_zero_count_as_not_given() {
 }
 
 #[test]
-fn whether_messages_can_be_reserved_is_fixed() {
+fn whether_a_queue_is_reservable_is_fixed() {
     let mut scenario = Scenario::new();
     scenario.ask(put(reservable(false))).unwrap();
     assert!(scenario.ask(put(reservable(false))).is_ok());
@@ -99,7 +99,7 @@ fn whether_messages_can_be_reserved_is_fixed() {
 }
 
 #[test]
-fn messages_that_cannot_be_reserved_are_not_handed_out() {
+fn messages_of_an_unreservable_queue_are_not_delivered() {
     let mut scenario = Scenario::new();
     scenario.ask(put(reservable(false))).unwrap();
     scenario.post("a");
@@ -108,7 +108,7 @@ fn messages_that_cannot_be_reserved_are_not_handed_out() {
 }
 
 #[test]
-fn a_reserve_that_waits_where_nothing_can_be_reserved_waits_its_whole_time() {
+fn a_reserve_on_an_unreservable_queue_waits_its_whole_time() {
     let mut scenario = Scenario::new();
     scenario.ask(put(reservable(false))).unwrap();
     let waiter = scenario.start(waiting_reserve(1, 10 * SECOND));
@@ -140,7 +140,7 @@ fn the_total_never_falls() {
 }
 
 #[test]
-fn a_message_expires_in_whatever_state_by_its_age_since_the_post() {
+fn a_message_expires_in_any_state_by_its_age_since_the_post() {
     let mut scenario = Scenario::new();
     scenario.ask(put(keeping(100 * SECOND))).unwrap();
     scenario.post("reserved");
@@ -163,7 +163,7 @@ fn a_message_expires_in_whatever_state_by_its_age_since_the_post() {
 }
 
 #[test]
-fn a_message_that_comes_back_at_the_end_of_its_age_is_not_given_to_anybody() {
+fn a_message_that_returns_when_it_expires_is_not_delivered() {
     let mut scenario = Scenario::new();
     scenario.ask(put(keeping(10 * SECOND))).unwrap();
     scenario.post_delayed("a", 10 * SECOND);
@@ -173,7 +173,7 @@ fn a_message_that_comes_back_at_the_end_of_its_age_is_not_given_to_anybody() {
 }
 
 #[test]
-fn another_age_applies_to_later_posts_only() {
+fn a_new_expiration_applies_to_later_posts_only() {
     let mut scenario = Scenario::new();
     scenario.ask(put(keeping(10 * SECOND))).unwrap();
     scenario.post("before");
@@ -184,7 +184,7 @@ fn another_age_applies_to_later_posts_only() {
 }
 
 #[test]
-fn another_lease_applies_to_the_next_reserve() {
+fn a_new_lease_applies_to_the_next_reserve() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     scenario.ask(patch(leasing(5 * SECOND))).unwrap();
@@ -208,7 +208,7 @@ fn a_cleared_queue_has_no_messages_in_any_state() {
 }
 
 #[test]
-fn a_deleted_queue_is_gone_with_its_messages_and_settings() {
+fn a_deleted_queue_loses_its_messages_and_settings() {
     let mut scenario = Scenario::new();
     scenario.ask(put(leasing(5 * SECOND))).unwrap();
     scenario.post("a");
@@ -235,7 +235,7 @@ fn listed(prefix: &str, previous: &str, per_page: usize) -> Vec<String> {
 }
 
 #[test]
-fn queues_are_listed_in_the_order_of_their_bytes() {
+fn queues_are_listed_in_byte_order() {
     assert_eq!(listed("", "", 30), ["Z", "a", "ab", "abc", "b", "é"]);
 }
 
@@ -256,7 +256,7 @@ fn a_list_can_be_limited_to_a_prefix() {
 }
 
 #[test]
-fn a_page_has_one_to_a_hundred_names_whatever_is_asked() {
+fn the_page_size_is_clamped() {
     let mut scenario = Scenario::new();
     for number in 0..101 {
         let settings = QueueSettings::default();

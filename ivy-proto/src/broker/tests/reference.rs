@@ -1,6 +1,6 @@
-//! A broker that is too simple to be wrong: lists, and loops over all of them.
+//! A reference broker, too simple to be wrong: lists, and loops over them.
 //!
-//! Its reservations have names of its own, since it does not know the broker's random ones.
+//! Its reservations have names of their own, because it does not know the broker's random ones.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ pub(super) struct Reference {
 }
 
 impl Reference {
-    /// The answers since the last time.
+    /// The responses since the last call.
     pub(super) fn answers(&mut self) -> Vec<(RequestId, Result<Response, Refusal>)> {
         std::mem::take(&mut self.answers)
     }
@@ -90,7 +90,7 @@ impl Reference {
         self.serve();
     }
 
-    /// Everything that is going to happen by itself, unordered.
+    /// All deadlines, unordered.
     pub(super) fn deadlines(&self) -> Vec<(Moment, Timer)> {
         let mut deadlines = Vec::new();
         for message in self.queues.iter().flat_map(|queue| &queue.messages) {
@@ -289,7 +289,7 @@ impl Reference {
         taken
     }
 
-    /// Serves all waiters of a queue before those of the next, in the order of the queues' names.
+    /// Serves all waiters of a queue before those of the next, in the order of queue names.
     fn serve(&mut self) {
         while let Some(name) = self.queues_to_serve().into_iter().min() {
             while self.queues_to_serve().contains(&name) {

@@ -1,4 +1,4 @@
-//! Values out of their ranges.
+//! Values out of range.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn is_invalid(scenario: &mut Scenario, request: Request) -> bool {
 }
 
 #[test]
-fn what_is_out_of_range_is_refused_and_the_limit_itself_is_not() {
+fn values_out_of_range_are_refused_and_the_limits_are_not() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     let post = |delay| Request::Post { queue: q(), messages: vec![new_message("a", delay)] };
@@ -58,7 +58,7 @@ fn a_wait_is_at_most_thirty_seconds() {
 }
 
 #[test]
-fn touch_and_release_hold_to_the_same_ranges() {
+fn touch_and_release_have_the_same_ranges() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     let delivery = scenario.reserve_one();
@@ -68,7 +68,7 @@ fn touch_and_release_hold_to_the_same_ranges() {
 }
 
 #[test]
-fn a_count_of_zero_and_a_lease_of_zero_count_as_not_given() {
+fn a_zero_count_or_lease_counts_as_not_given() {
     let mut scenario = Scenario::new();
     scenario.post("a");
     scenario.post("b");
@@ -95,7 +95,7 @@ fn a_strict_broker_grants_no_lease_below_thirty_seconds() {
 }
 
 #[test]
-fn a_batch_has_one_to_a_hundred_elements() {
+fn a_batch_has_one_to_a_hundred_items() {
     let mut scenario = Scenario::new();
     let post = |count| Request::Post {
         queue: q(),
@@ -112,7 +112,7 @@ fn a_batch_has_one_to_a_hundred_elements() {
 }
 
 #[test]
-fn a_body_in_json_counts_as_long_as_what_it_says() {
+fn the_length_of_a_json_body_is_that_of_its_text() {
     let config = BrokerConfig::default().with_max_body(4).with_bodies(BodyEncoding::Json);
     let mut scenario = Scenario::with(config);
     let mut post = |body| {
@@ -128,7 +128,7 @@ fn a_body_in_json_counts_as_long_as_what_it_says() {
 }
 
 #[test]
-fn one_bad_message_refuses_the_whole_post_and_creates_nothing() {
+fn one_invalid_message_refuses_the_whole_post_and_creates_nothing() {
     let mut scenario = Scenario::with(BrokerConfig::default().with_max_body(4));
     for (bad, refusal) in [
         (new_message("12345", Duration::ZERO), Refusal::TooLarge),

@@ -1,4 +1,4 @@
-//! A broker with a clock of its own.
+//! A broker with virtual time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::{MessageId, Moment, QueueName};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-/// The queue that a scenario is about, where it does not say.
+/// The default queue of a scenario.
 pub(super) fn q() -> QueueName {
     name("q")
 }
@@ -24,12 +24,12 @@ pub(super) fn new_message(body: &str, delay: Duration) -> NewMessage {
     NewMessage { body: Body::new(body), delay }
 }
 
-/// The target of one who holds this delivery.
+/// The target of a consumer that holds this delivery.
 pub(super) fn held(delivery: &Delivery) -> Target {
     Target { message: delivery.message.clone(), reservation: Some(delivery.reservation.clone()) }
 }
 
-/// The target of one who knows the id only.
+/// A target without a reservation.
 pub(super) fn unheld(message: &MessageId) -> Target {
     Target { message: message.clone(), reservation: None }
 }
@@ -62,7 +62,7 @@ pub(super) fn bodies(deliveries: &[Delivery]) -> Vec<&str> {
     deliveries.iter().map(|delivery| delivery.body.as_str()).collect()
 }
 
-/// A broker, the time, and the answers so far.
+/// A broker, the time, and the responses so far.
 pub(super) struct Scenario {
     pub(super) broker: Broker,
     pub(super) now: Moment,
@@ -84,13 +84,13 @@ impl Scenario {
         }
     }
 
-    /// Asks something that is answered at once.
+    /// Sends a request that is answered immediately.
     pub(super) fn ask(&mut self, request: Request) -> Result<Response, Refusal> {
         let id = self.start(request);
-        self.answers.remove(&id).expect("an answer at once").1
+        self.answers.remove(&id).expect("an immediate response").1
     }
 
-    /// Asks something that may have to wait.
+    /// Sends a request that may have to wait.
     pub(super) fn start(&mut self, request: Request) -> RequestId {
         self.requests += 1;
         let id = RequestId(self.requests);
@@ -102,7 +102,7 @@ impl Scenario {
         self.feed(Input::Abandon(id));
     }
 
-    /// The answer to a request, if there is one yet, and how long after the start it came.
+    /// The response to a request, if there is one, and how long after the start it was sent.
     pub(super) fn answer(
         &mut self,
         id: RequestId,
@@ -111,21 +111,21 @@ impl Scenario {
         Some((at.since(Moment::EPOCH), answer))
     }
 
-    /// The messages that a waiting reserve was given, if it was answered, and after how long.
+    /// The messages that a waiting reserve received, if it was answered, and after how long.
     pub(super) fn given(&mut self, id: RequestId) -> Option<(Duration, Vec<Delivery>)> {
         match self.answer(id)? {
             (at, Ok(Response::Reserved(deliveries))) => Some((at, deliveries)),
-            other => panic!("not the answer to a reserve: {other:?}"),
+            other => panic!("not the response to a reserve: {other:?}"),
         }
     }
 
-    /// Lets time pass as a good driver does: from deadline to deadline.
+    /// Lets time pass as a prompt driver does: from deadline to deadline.
     pub(super) fn pass(&mut self, duration: Duration) {
         let end = self.now + duration;
         while let Some(at) = self.drain()
             && at <= end
         {
-            assert!(at > self.now, "the broker wants to be called again at once");
+            assert!(at > self.now, "the broker must not request another call immediately");
             self.now = at;
             self.feed(Input::Tick);
         }
@@ -133,7 +133,7 @@ impl Scenario {
         self.feed(Input::Tick);
     }
 
-    /// Lets time pass as a driver does that was kept from its work.
+    /// Lets time pass as a delayed driver does: in one step.
     pub(super) fn jump(&mut self, duration: Duration) {
         self.now = self.now + duration;
         self.feed(Input::Tick);
@@ -147,7 +147,7 @@ impl Scenario {
         let request = Request::Post { queue: q(), messages: vec![new_message(body, delay)] };
         match self.ask(request) {
             Ok(Response::Posted(mut ids)) => ids.remove(0),
-            other => panic!("not the answer to a post: {other:?}"),
+            other => panic!("not the response to a post: {other:?}"),
         }
     }
 
@@ -158,14 +158,14 @@ impl Scenario {
     /// Reserves the one message that is ready.
     pub(super) fn reserve_one(&mut self) -> Delivery {
         let mut deliveries = self.reserve(2);
-        assert_eq!(deliveries.len(), 1, "exactly one message is ready");
+        assert_eq!(deliveries.len(), 1, "exactly one ready message");
         deliveries.remove(0)
     }
 
     pub(super) fn take(&mut self, request: Request) -> Vec<Delivery> {
         match self.ask(request) {
             Ok(Response::Reserved(deliveries)) => deliveries,
-            other => panic!("not the answer to a reserve: {other:?}"),
+            other => panic!("not the response to a reserve: {other:?}"),
         }
     }
 
@@ -174,14 +174,14 @@ impl Scenario {
             Ok(Response::Peeked(views)) => {
                 views.iter().map(|view| view.body.as_str().to_owned()).collect()
             }
-            other => panic!("not the answer to a peek: {other:?}"),
+            other => panic!("not the response to a peek: {other:?}"),
         }
     }
 
     pub(super) fn info(&mut self, queue: &QueueName) -> QueueInfo {
         match self.ask(Request::GetQueue { queue: queue.clone() }) {
             Ok(Response::Queue(info)) => info,
-            other => panic!("not the answer to a get: {other:?}"),
+            other => panic!("not the response to a get: {other:?}"),
         }
     }
 
@@ -194,7 +194,7 @@ impl Scenario {
         self.drain();
     }
 
-    /// Takes the answers, and tells when the broker wants to be called again.
+    /// Collects the responses, and returns when the broker needs its next call.
     fn drain(&mut self) -> Option<Moment> {
         loop {
             match self.broker.poll_output() {

@@ -1,4 +1,4 @@
-//! Reserves that wait.
+//! Waiting reserves.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ fn a_waiting_reserve_is_answered_by_a_release() {
 }
 
 #[test]
-fn a_waiting_reserve_is_answered_empty_when_its_time_is_over() {
+fn a_waiting_reserve_is_answered_empty_when_its_wait_ends() {
     let mut scenario = with_queue();
     let waiter = scenario.start(waiting_reserve(1, 3 * SECOND));
     scenario.pass(10 * SECOND);
@@ -64,7 +64,7 @@ fn a_waiting_reserve_is_answered_empty_when_its_time_is_over() {
 }
 
 #[test]
-fn a_message_that_becomes_ready_at_the_end_of_the_wait_is_still_given() {
+fn a_message_that_becomes_ready_at_the_end_of_the_wait_is_delivered() {
     let mut scenario = with_queue();
     scenario.post_delayed("a", 3 * SECOND);
     let waiter = scenario.start(waiting_reserve(1, 3 * SECOND));
@@ -73,7 +73,7 @@ fn a_message_that_becomes_ready_at_the_end_of_the_wait_is_still_given() {
 }
 
 #[test]
-fn a_waiting_reserve_takes_the_first_that_comes_and_does_not_wait_for_more() {
+fn a_waiting_reserve_takes_the_first_message_without_waiting_for_more() {
     let mut scenario = with_queue();
     let waiter = scenario.start(waiting_reserve(10, 20 * SECOND));
     scenario.post("a");
@@ -83,7 +83,7 @@ fn a_waiting_reserve_takes_the_first_that_comes_and_does_not_wait_for_more() {
 }
 
 #[test]
-fn waiting_reserves_are_served_in_order() {
+fn waiters_are_served_in_order() {
     let mut scenario = with_queue();
     let waiters: Vec<RequestId> =
         (0..3).map(|_| scenario.start(waiting_reserve(1, 20 * SECOND))).collect();
@@ -94,7 +94,7 @@ fn waiting_reserves_are_served_in_order() {
 }
 
 #[test]
-fn one_post_of_several_messages_serves_several_waiting_reserves() {
+fn one_post_of_several_messages_serves_several_waiters() {
     let mut scenario = with_queue();
     let waiters: Vec<RequestId> =
         (0..3).map(|_| scenario.start(waiting_reserve(2, 20 * SECOND))).collect();
@@ -107,7 +107,7 @@ fn one_post_of_several_messages_serves_several_waiting_reserves() {
 }
 
 #[test]
-fn the_lease_of_a_reserve_that_waited_counts_from_its_response() {
+fn the_lease_of_a_waiter_starts_at_the_response() {
     let mut scenario = with_queue();
     scenario.start(waiting_reserve(1, 20 * SECOND));
     scenario.pass(15 * SECOND);
@@ -119,7 +119,7 @@ fn the_lease_of_a_reserve_that_waited_counts_from_its_response() {
 }
 
 #[test]
-fn a_reserve_that_waits_can_delete_what_it_gets() {
+fn a_waiting_reserve_can_delete_its_messages() {
     let mut scenario = with_queue();
     let waiter = scenario.start(Request::Reserve {
         queue: q(),
@@ -140,7 +140,7 @@ fn a_reserve_on_a_missing_queue_does_not_wait() {
 }
 
 #[test]
-fn waiting_reserves_end_when_their_queue_is_deleted() {
+fn waiters_are_answered_when_their_queue_is_deleted() {
     let mut scenario = with_queue();
     let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
     assert_eq!(scenario.ask(Request::DeleteQueue { queue: q() }), Ok(Response::QueueDeleted));
@@ -148,7 +148,7 @@ fn waiting_reserves_end_when_their_queue_is_deleted() {
 }
 
 #[test]
-fn a_cleared_queue_keeps_its_waiting_reserves() {
+fn a_cleared_queue_keeps_its_waiters() {
     let mut scenario = with_queue();
     scenario.post_delayed("a", 5 * SECOND);
     let waiter = scenario.start(waiting_reserve(1, 20 * SECOND));
@@ -158,7 +158,7 @@ fn a_cleared_queue_keeps_its_waiting_reserves() {
 }
 
 #[test]
-fn an_abandoned_reserve_gets_no_message_and_no_response() {
+fn an_abandoned_wait_gets_no_message_and_no_response() {
     let mut scenario = with_queue();
     let gone = scenario.start(waiting_reserve(1, 20 * SECOND));
     let still_there = scenario.start(waiting_reserve(1, 20 * SECOND));
@@ -170,7 +170,7 @@ fn an_abandoned_reserve_gets_no_message_and_no_response() {
 }
 
 #[test]
-fn what_was_already_reserved_stays_reserved_when_its_client_leaves() {
+fn reserved_messages_stay_reserved_when_their_client_leaves() {
     let mut scenario = with_queue();
     scenario.post("a");
     let id = scenario.start(reserve(1));
@@ -179,7 +179,7 @@ fn what_was_already_reserved_stays_reserved_when_its_client_leaves() {
 }
 
 #[test]
-fn the_id_of_a_waiting_reserve_cannot_be_used_again() {
+fn the_id_of_a_waiting_reserve_cannot_be_reused() {
     let mut scenario = with_queue();
     let id = scenario.start(waiting_reserve(1, 20 * SECOND));
     let second = Input::Request(id, Request::Clear { queue: q() });
@@ -190,7 +190,7 @@ fn the_id_of_a_waiting_reserve_cannot_be_used_again() {
 }
 
 #[test]
-fn a_late_tick_gives_what_became_ready_and_grants_the_lease_from_then() {
+fn a_late_tick_delivers_ready_messages_with_leases_from_then() {
     let mut scenario = with_queue();
     scenario.post_delayed("a", 3 * SECOND);
     let waiter = scenario.start(waiting_reserve(1, 10 * SECOND));

@@ -1,4 +1,4 @@
-//! Warnings that are alike, counted minute by minute.
+//! Counts similar warnings per minute.
 
 use std::collections::VecDeque;
 use std::mem::{Discriminant, discriminant};
@@ -11,13 +11,13 @@ use crate::wire::DeadLetterReason;
 
 use super::LogLine;
 
-/// So many lines of a kind are written one by one in each minute.
+/// The number of lines of a kind that are written one by one in each minute.
 const ONE_BY_ONE: u32 = 10;
 const MINUTE: Duration = Duration::from_secs(60);
-/// The most kinds that are counted at a time; the oldest gives way.
+/// The limit of kinds that are counted; the oldest is evicted.
 const MOST: usize = 256;
 
-/// The minutes of all kinds that were seen lately, in the order in which they began.
+/// The current minute of each recent kind, ordered by start.
 #[derive(Debug, Default)]
 pub(super) struct Bursts(VecDeque<Minute>);
 
@@ -26,11 +26,11 @@ struct Minute {
     began: Moment,
     written: u32,
     left_out: u64,
-    /// One of its events: the first of those that were left out, once there is one.
+    /// An event of the kind: the first that was left out, if any was.
     like: Event,
 }
 
-/// What makes warnings alike: the kind of the event, the queue and the reason.
+/// Warnings are similar if event kind, queue and reason are equal.
 type Kind<'a> = (Discriminant<Event>, Option<&'a QueueName>, Option<DeadLetterReason>);
 
 impl Bursts {
@@ -61,7 +61,7 @@ impl Bursts {
         lines.extend(self.0.drain(..over).filter_map(|mut minute| minute.line()));
     }
 
-    /// When the first minute ends in which something was left out.
+    /// When the first minute ends in which a line was left out.
     pub(super) fn next_end(&self) -> Option<Moment> {
         self.0.iter().find(|minute| minute.left_out > 0).map(Minute::ends)
     }
@@ -76,7 +76,7 @@ impl Minute {
         self.began + MINUTE
     }
 
-    /// The line for what was left out, which then counts as written.
+    /// The line for the events that were left out, which then count as written.
     fn line(&mut self) -> Option<LogLine> {
         let left_out = std::mem::take(&mut self.left_out);
         (left_out > 0).then(|| LogLine { event: self.like.clone(), left_out })
@@ -127,14 +127,14 @@ mod tests {
         Moment::after_epoch(Duration::from_secs(number))
     }
 
-    /// How many of so many messages of a stranger are written one by one.
+    /// Returns how many of `messages` invalid messages are written one by one.
     fn written(limit: &mut LogLimit, messages: u32, now: Moment) -> usize {
         let events = (0..messages).map(|n| dead_lettered("shop", DeadLetterReason::BadJson, n));
         events.filter(|event| limit.admits(event, now)).count()
     }
 
     #[test]
-    fn of_each_minute_ten_lines_and_the_number_of_the_rest_are_written() {
+    fn each_minute_writes_ten_lines_and_the_count_of_the_rest() {
         let mut limit = LogLimit::default();
         for minute in 0..3 {
             let now = second(60 * minute);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seldom_is_written_as_it_comes() {
+    fn rare_warnings_are_written_immediately() {
         let mut limit = LogLimit::default();
         for number in 0..100 {
             let event = dead_lettered("shop", DeadLetterReason::BadJson, number);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn each_queue_and_each_reason_is_counted_alone() {
+    fn each_queue_and_each_reason_is_counted_separately() {
         let mut limit = LogLimit::default();
         assert_eq!(written(&mut limit, 100, second(0)), 10);
         for other in [
@@ -176,18 +176,18 @@ mod tests {
     }
 
     #[test]
-    fn the_number_is_reported_when_the_log_ends_before_the_minute() {
+    fn the_count_is_written_if_the_log_ends_before_the_minute() {
         let mut limit = LogLimit::default();
         written(&mut limit, 15, second(0));
         let lines = limit.flush();
         assert_eq!(lines.len(), 1);
         assert!(lines[0].to_string().starts_with("5 more within a minute"), "{}", lines[0]);
-        assert!(limit.flush().is_empty(), "what was told is not told again");
-        assert_eq!(written(&mut limit, 1, second(30)), 0, "the minute goes on");
+        assert!(limit.flush().is_empty(), "a flushed count is not written again");
+        assert_eq!(written(&mut limit, 1, second(30)), 0, "the minute continues");
     }
 
     #[test]
-    fn more_kinds_than_are_kept_cost_no_line_that_was_left_out() {
+    fn evicting_a_kind_writes_its_count() {
         let mut limit = LogLimit::default();
         written(&mut limit, 15, second(0));
         for number in 0..u32::try_from(MOST).unwrap() {

@@ -1,4 +1,4 @@
-//! Parts that fail and recover again and again.
+//! Delays the reports of parts that fail and recover repeatedly.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use super::LogLine;
 
 /// How long a repeated recovery must last before it is written.
 const LASTS: Duration = Duration::from_secs(10);
-/// A recovery within this time after another one is repeated.
+/// A recovery within this time after another one counts as repeated.
 const REPEATED_WITHIN: Duration = Duration::from_secs(60);
-/// The most parts that are remembered; the oldest gives way.
+/// The limit of remembered parts; the oldest is evicted.
 const MOST: usize = 256;
 
-/// The last recovery of each part, in the order of their times.
+/// The last recovery of each part, ordered by time.
 #[derive(Debug, Default)]
 pub(super) struct Recoveries(VecDeque<Recovery>);
 
@@ -23,7 +23,7 @@ pub(super) struct Recoveries(VecDeque<Recovery>);
 struct Recovery {
     part: Part,
     at: Moment,
-    /// Whether its line is still to be written.
+    /// Whether its line is still pending.
     waits: bool,
 }
 
@@ -47,7 +47,7 @@ impl Recoveries {
         }
     }
 
-    /// Gives the recoveries that have lasted long enough.
+    /// Appends the recoveries that have lasted long enough.
     pub(super) fn lasted(&mut self, now: Moment, lines: &mut Vec<LogLine>) {
         let lasted = self.0.iter_mut().filter(|recovery| recovery.waits);
         lines.extend(lasted.take_while(|recovery| recovery.at + LASTS <= now).map(Recovery::line));
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_recovery_is_written_at_once() {
+    fn a_first_recovery_is_written_immediately() {
         let mut limit = LogLimit::default();
         assert!(limit.admits(&degraded(), second(0)));
         assert!(limit.admits(&recovered(), second(1)));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_fails_and_recovers_each_second_fills_no_log() {
+    fn a_part_that_fails_and_recovers_each_second_does_not_fill_the_log() {
         let mut limit = LogLimit::default();
         let mut lines = 0;
         for now in (0..600).map(second) {
@@ -119,12 +119,12 @@ mod tests {
             lines += usize::from(limit.admits(&recovered(), now));
             lines += limit.due(now).len();
         }
-        // Of each minute ten failures and the number of the others; and one recovery.
+        // Per minute: ten failures and the count of the others. In addition, one recovery.
         assert!(lines <= 10 * 11 + 1, "{lines}");
     }
 
     #[test]
-    fn recoveries_that_lie_far_apart_are_not_repeated() {
+    fn recoveries_far_apart_are_not_repeated() {
         let mut limit = LogLimit::default();
         for minute in 0..5 {
             assert!(limit.admits(&degraded(), second(61 * minute)));

@@ -35,7 +35,7 @@ fn a_call_to_a_queue_name_that_the_backend_does_not_allow_is_refused() {
     }));
     let mut scenario = Scenario::new(ProducerConfig::new(capabilities, Codec::plain()));
     scenario.call(call(1));
-    let text = "the queue's server cannot have a queue testpackage.dead, since it has a dot; choose another name";
+    let text = "the queue's server cannot have a queue testpackage.dead, because it has a dot; choose another name";
     let errors: Vec<_> = scenario.send_errors().iter().map(ToString::to_string).collect();
     assert_eq!(errors, [text]);
 }

@@ -1,9 +1,9 @@
-//! What a frame is bound to.
+//! The context that a frame is bound to.
 
 use super::key_id::KeyId;
 use crate::name::{ChannelName, QueueName};
 
-/// What a frame is for.
+/// The purpose of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// A task's message.
@@ -15,7 +15,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// The purpose's name inside the authenticated data.
+    /// The purpose's name in the authenticated data.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -26,8 +26,8 @@ impl Purpose {
     }
 }
 
-/// What a frame is for, and the one place where it opens. Both are authenticated with it, and do
-/// not stand in it.
+/// The purpose of a frame, and the one place where it opens. Both are authenticated with the frame
+/// without being part of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding<'a> {
     purpose: Purpose,
@@ -47,14 +47,14 @@ impl<'a> Binding<'a> {
         Binding { purpose: Purpose::Notice, scope: channel.as_str() }
     }
 
-    /// A dead letter in this physical queue, which is that of the dead letters.
+    /// A dead letter in this physical dead-letter queue.
     #[must_use]
     pub fn dead_letter(queue: &'a QueueName) -> Self {
         Binding { purpose: Purpose::DeadLetter, scope: queue.as_str() }
     }
 
-    /// The authenticated data: a kind of frame, the key's id, purpose and scope, each with its
-    /// length, so that no two bindings give the same.
+    /// The authenticated data: frame kind, key id, purpose and scope, each prefixed by its length,
+    /// so that different bindings produce different data.
     pub(super) fn authenticated(&self, kind: &str, key: &KeyId) -> Vec<u8> {
         let parts = [key.as_str(), self.purpose.as_str(), self.scope];
         let length = kind.len() + 1 + parts.iter().map(|part| 2 + part.len()).sum::<usize>();
@@ -62,7 +62,7 @@ impl<'a> Binding<'a> {
         data.extend_from_slice(kind.as_bytes());
         data.push(0);
         for part in parts {
-            // All three are names, of 255 bytes at most.
+            // All three are names of at most 255 bytes.
             let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
             data.extend_from_slice(&length.to_be_bytes());
             data.extend_from_slice(part.as_bytes());

@@ -1,9 +1,9 @@
 //! The bridge frame: the original's frame, `$h1$`, key id, `$` and a tag.
 //!
-//! Peers of the original read it, since they pass over what follows a third `$`. White space in
-//! front of the JSON hides their fixed IV: equal beginnings give different ciphertext. The tag
-//! protects readers that insist on it, and only these: whoever can post can cut it off.
-//! Confidentiality still hangs on the original's password.
+//! Peers of the original can read it, because they ignore text after a third `$`. White space
+//! before the JSON hides their fixed IV: equal beginnings produce different ciphertext. The tag
+//! protects only readers that require it, because anyone who can post can cut it off.
+//! Confidentiality still depends on the original's password.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,11 +21,11 @@ use crate::wire::frame::{BRIDGE_SUFFIX, FrameKind, split};
 use crate::wire::legacy::{Ciphertext, leading_spaces};
 use crate::wire::{BadBody, DeadLetterReason, LegacyKey};
 
-/// What the authenticated data begins with.
+/// The beginning of the authenticated data.
 const KIND: &str = "ivy-h1";
-/// The white space of JSON: two bits choose one.
+/// The white space characters of JSON: two bits select one.
 const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
-/// A whole number of cipher blocks, so that it does not shift what follows.
+/// A whole number of cipher blocks, so that the following text is not shifted.
 const WHITE_CHARACTERS: usize = 64;
 
 /// Seals a text with the original's password and the primary key.
@@ -52,11 +52,11 @@ pub fn seal(
     frame
 }
 
-/// Opens a frame, its tag first. The text may begin with white space.
+/// Opens a frame after verifying its tag. The text may begin with white space.
 ///
 /// # Errors
 /// If it is not such a frame, its key is not in the keyset, it is not authentic in this place, or
-/// the password is another one.
+/// the password differs.
 pub fn open(
     password: &LegacyKey,
     keyset: &Keyset,
@@ -73,7 +73,7 @@ pub fn open(
     }
 }
 
-/// Verifies the tag in what follows `$h1`.
+/// Verifies the tag after `$h1`.
 pub(crate) fn verify(
     keyset: &Keyset,
     binding: &Binding<'_>,
@@ -91,7 +91,7 @@ pub(crate) fn verify(
 
 fn parse_suffix(suffix: &str) -> Option<(KeyId, Vec<u8>)> {
     let (key, base64) = suffix.strip_prefix('$')?.split_once('$')?;
-    // A tag of another length is none; nothing longer is decoded.
+    // A tag of another length is invalid, and is not decoded.
     let tag = (base64.len() == (TAG * 4).div_ceil(3)).then(|| URL_SAFE_NO_PAD.decode(base64).ok());
     Some((KeyId::new(key).ok()?, tag??))
 }
@@ -101,7 +101,7 @@ fn tag(key: &Key, binding: &Binding<'_>, signed: &str) -> [u8; TAG] {
     first(key.keys.bridge.clone().chain_update(place).chain_update(signed))
 }
 
-/// Each two bits of the entropy, the low ones of a byte first, as a character of white space.
+/// Converts each two bits of the entropy to a white space character, low bits of a byte first.
 fn white_space(entropy: &Entropy) -> impl Iterator<Item = char> {
     entropy
         .bytes()

@@ -11,14 +11,14 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 pub(super) const BLOCK: usize = 16;
-/// The tag is always as long as this: a shorter one would be easier to guess.
+/// The fixed length of a tag: a shorter one would be easier to guess.
 pub(super) const TAG: usize = 32;
 
-/// HMAC-SHA-512, with its key taken in.
+/// HMAC-SHA-512, initialized with its key.
 pub(super) type HmacSha512 = Hmac<Sha512>;
 
-/// Encryption and authentication under one key: encrypted first, then authenticated together with
-/// data that travels beside it or not at all. The key is taken in once, and wiped when dropped.
+/// Authenticated encryption: the text is encrypted, then authenticated together with associated
+/// data. The key is expanded once, and wiped on drop.
 ///
 /// ```
 /// use ivy_proto::wire::crypto::CbcHmac;
@@ -35,25 +35,25 @@ pub struct CbcHmac {
     cipher: Aes256,
 }
 
-/// It does not open under this key, or not in this place: one error, whatever was wrong.
+/// The frame does not open with this key in this place. A single error, whatever was wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not authentic: it was altered, moved, or sealed with another key")]
 pub struct Unauthentic;
 
-/// What was authenticated and has no padding all the same: the peer that sealed it is at fault.
+/// The ciphertext is authentic, but has no padding: a bug of the peer that sealed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BadPadding;
 
 impl CbcHmac {
-    /// Takes the key in: 32 bytes for authentication, 32 for encryption.
+    /// Expands the key: 32 bytes for authentication, 32 for encryption.
     #[must_use]
     pub fn new(key: &[u8; 64]) -> Self {
         let (mac, cipher) = key.split_at(32);
-        CbcHmac { mac: hmac(mac), cipher: Aes256::new_from_slice(cipher).expect("it has 32 bytes") }
+        CbcHmac { mac: hmac(mac), cipher: Aes256::new_from_slice(cipher).expect("32 bytes") }
     }
 
-    /// The ciphertext and, behind it, the tag of 32 bytes. An IV must not be predictable, and not
-    /// be used twice.
+    /// Returns the ciphertext, followed by the tag of 32 bytes. An IV must be unpredictable, and
+    /// must not be reused.
     #[must_use]
     pub fn seal(&self, iv: &[u8; BLOCK], aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::new();
@@ -61,10 +61,10 @@ impl CbcHmac {
         sealed
     }
 
-    /// The plaintext.
+    /// Returns the plaintext.
     ///
     /// # Errors
-    /// If anything is not as it was sealed. What is inside is not looked at then.
+    /// If anything was altered. Nothing is decrypted then.
     pub fn open(
         &self,
         iv: &[u8; BLOCK],
@@ -79,8 +79,8 @@ impl CbcHmac {
         Ok(buffer)
     }
 
-    /// Appends what [`CbcHmac::seal`] gives. The plaintext is encrypted where it will stay, and
-    /// there is room for it before it comes, so that no copy of it is left behind.
+    /// Appends the result of [`CbcHmac::seal`]. The plaintext is encrypted in place, and the
+    /// capacity is reserved before it is written, so that no copy of it is left behind.
     pub(super) fn seal_into(
         &self,
         out: &mut Vec<u8>,
@@ -96,14 +96,13 @@ impl CbcHmac {
         let encryptor = cbc::Encryptor::<Aes256>::inner_iv_init(self.cipher.clone(), iv.into());
         encryptor
             .encrypt_padded::<Pkcs7>(&mut out[start..], plaintext.len())
-            .expect("there is room for the padding");
+            .expect("capacity includes the padding");
         let tag = self.tag(iv, aad, &out[start..]);
         out.extend_from_slice(&tag);
     }
 
     /// # Errors
-    /// If the tag is not that of this text under this key. The time that takes does not depend on
-    /// where they differ.
+    /// If the tag does not match the text and key. The comparison takes constant time.
     pub(super) fn authenticate(
         &self,
         iv: &[u8; BLOCK],
@@ -114,7 +113,7 @@ impl CbcHmac {
         if same_tag(tag, &self.tag(iv, aad, ciphertext)) { Ok(()) } else { Err(Unauthentic) }
     }
 
-    /// Decrypts what was authenticated, in its place. Gives how much of it is plaintext.
+    /// Decrypts authenticated ciphertext in place, and returns the length of the plaintext.
     pub(super) fn decrypt(
         &self,
         iv: &[u8; BLOCK],
@@ -137,14 +136,14 @@ impl CbcHmac {
     }
 }
 
-/// How long ciphertext and tag are together.
+/// The length of ciphertext and tag.
 pub(super) fn sealed_len(plaintext: usize) -> usize {
     (plaintext / BLOCK + 1) * BLOCK + TAG
 }
 
-/// HMAC-SHA-512 under this key.
+/// HMAC-SHA-512 with this key.
 pub(super) fn hmac(key: &[u8]) -> HmacSha512 {
-    HmacSha512::new_from_slice(key).expect("HMAC takes keys of any length")
+    HmacSha512::new_from_slice(key).expect("HMAC accepts keys of any length")
 }
 
 /// The first bytes of an authentication code.
@@ -155,8 +154,7 @@ pub(super) fn first<const N: usize>(mac: HmacSha512) -> [u8; N] {
     bytes
 }
 
-/// Whether a tag from outside is the right one: all of it, in a time that does not depend on where
-/// they differ.
+/// Compares a received tag with the correct one, in constant time.
 pub(super) fn same_tag(tag: &[u8], right: &[u8; TAG]) -> bool {
     tag.len() == TAG && bool::from(tag.ct_eq(right))
 }

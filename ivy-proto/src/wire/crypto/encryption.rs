@@ -1,4 +1,4 @@
-//! Which queue sends and accepts what, and with which keys.
+//! Encryption keys, and the policies of queues.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::wire::frame::{FrameKind, split, unsupported_format};
 use crate::wire::legacy::{Ciphertext, leading_spaces};
 use crate::wire::{BadBody, DeadLetterReason, LegacyKey, Plaintext};
 
-/// Which keys there are, and which queue sends and accepts what.
+/// Which keys exist, and what each queue sends and accepts.
 ///
-/// A queue without a policy of its own follows the policy for all, and this is, unless it is given,
-/// the safe one for the keys that there are:
+/// A queue without a policy of its own uses the default policy. Unless that is set, it is the safe
+/// one for the given keys:
 ///
-/// given | policy
+/// keys | default policy
 /// --- | ---
-/// nothing | [`Policy::unescaped_run`]
+/// none | [`Policy::plain`]
 /// a password | [`Policy::legacy`]
 /// a keyring | [`Policy::v2`]
-/// both | [`Policy::bridge`]: peers of the original can read, and nothing of theirs is accepted
+/// both | [`Policy::bridge`]: peers of the original can read what is sent, but their messages are refused
 ///
 /// ```
 /// use ivy_proto::wire::Codec;
@@ -53,25 +53,25 @@ pub struct Encryption {
     queues: BTreeMap<QueueName, Policy>,
 }
 
-/// What was asked for cannot be done with the keys that there are.
+/// The policies require keys that are missing or invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidEncryption {
-    /// The password is empty or only white space.
+    /// The password is empty or white space.
     #[error(
         "the encryption password is empty or only white space; give a real one, or none at all"
     )]
     BlankPassword,
-    /// A policy asks for the original's frames, and there is no password.
-    #[error("{} sends or accepts legacy or bridge frames, and there is no password; set MESSAGES_ENCRYPTION_KEY", of(.queue))]
+    /// A policy uses the original's frames, and there is no password.
+    #[error("{} sends or accepts legacy or bridge frames, but there is no password; set MESSAGES_ENCRYPTION_KEY", of(.queue))]
     NoPassword {
-        /// The queue, or nothing for the policy of all.
+        /// The queue; `None` for the default policy.
         queue: Option<QueueName>,
     },
-    /// A policy asks for authenticated frames, and there is no keyset.
-    #[error("{} sends v2 or bridge frames, or accepts nothing else, and there is no keyset; set IVY_KEYSET", of(.queue))]
+    /// A policy uses authenticated frames, and there is no keyset.
+    #[error("{} sends v2 or bridge frames, or accepts nothing else, but there is no keyset; set IVY_KEYSET", of(.queue))]
     NoKeyset {
-        /// The queue, or nothing for the policy of all.
+        /// The queue; `None` for the default policy.
         queue: Option<QueueName>,
     },
 }
@@ -84,35 +84,35 @@ fn of(queue: &Option<QueueName>) -> String {
 }
 
 impl Encryption {
-    /// No keys yet: everything in the open.
+    /// No keys yet: everything is plaintext.
     #[must_use]
     pub fn new() -> Self {
         Encryption::default()
     }
 
-    /// With the original's password.
+    /// Sets the original's password.
     #[must_use]
     pub fn with_password(mut self, password: Secret) -> Self {
         self.password = Some(password);
         self
     }
 
-    /// With the keys of this ring. Whoever holds a clone of it can put other keys in force.
+    /// Sets the keyring. The owner of a clone can replace its keys.
     #[must_use]
     pub fn with_keyring(mut self, keyring: Keyring) -> Self {
         self.keyring = Some(keyring);
         self
     }
 
-    /// With this policy for all queues that have none of their own.
+    /// Sets the default policy.
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = Some(policy);
         self
     }
 
-    /// With this policy for a queue or route, at all its priorities, and for its dead letters. The
-    /// name of one physical queue, such as `mail.p1`, is for that one only.
+    /// Sets the policy of a queue or route, with all its priorities and its dead letters. The name
+    /// of one physical queue, such as `mail.p1`, applies only to that one.
     #[must_use]
     pub fn with_queue(mut self, queue: QueueName, policy: Policy) -> Self {
         self.queues.insert(queue, policy);
@@ -131,7 +131,7 @@ impl Encryption {
         self.keyring.as_ref()
     }
 
-    /// The policy of the queues that have none of their own.
+    /// The default policy.
     #[must_use]
     pub fn policy(&self) -> Policy {
         self.policy.unwrap_or(match (&self.password, &self.keyring) {
@@ -143,7 +143,7 @@ impl Encryption {
     }
 }
 
-/// The keys, and for each queue what it sends and accepts: all that is asked for can be done.
+/// The keys, and the validated policy of each queue.
 #[derive(Debug)]
 pub(crate) struct QueuePolicies {
     password: Option<Arc<LegacyKey>>,
@@ -167,7 +167,7 @@ enum Seal {
     V2(Keyring),
 }
 
-/// What stood in a body.
+/// The content of a body.
 pub(crate) struct OpenedBody<'a> {
     pub(crate) text: Text<'a>,
     pub(crate) form: BodyForm,
@@ -189,7 +189,7 @@ impl Text<'_> {
 }
 
 impl QueuePolicy {
-    /// Writes a text as this queue sends it.
+    /// Seals a text as this queue sends it.
     pub(crate) fn seal(
         &self,
         binding: &Binding<'_>,
@@ -247,8 +247,8 @@ impl QueuePolicies {
         Ok(QueuePolicies { password, keyring, all, queues })
     }
 
-    /// What holds for a physical queue: what was said of it, or of the queue whose priority or dead
-    /// letters it keeps, or of all.
+    /// The policy of a physical queue: its own, that of the queue whose priority or dead letters it
+    /// is, or the default.
     pub(crate) fn queue(&self, queue: &QueueName) -> &QueuePolicy {
         if self.queues.is_empty() {
             return &self.all;
@@ -259,7 +259,7 @@ impl QueuePolicies {
         names.into_iter().find_map(|name| self.queues.get(name)).unwrap_or(&self.all)
     }
 
-    /// Reads what a policy accepts.
+    /// Opens a body that the policy accepts.
     pub(crate) fn open<'a>(
         &self,
         policy: Policy,
@@ -288,7 +288,7 @@ impl QueuePolicies {
                         let text = Text::Opened(password.open(ciphertext)?);
                         Ok(OpenedBody { text, form: BodyForm::Bridge, message_key: Some(key) })
                     }
-                    // As a peer of the original does, which passes the tag over.
+                    // Peers of the original ignore the tag as well.
                     _ => self.open_legacy(policy, ciphertext),
                 }
             }
@@ -307,7 +307,7 @@ impl QueuePolicies {
         }
     }
 
-    /// Reads whatever there are keys for.
+    /// Opens any body that there are keys for.
     pub(crate) fn open_any<'a>(
         &self,
         binding: &Binding<'_>,
@@ -346,7 +346,7 @@ fn queue_policy(
     if (accepts(BodyForm::Legacy) || accepts(BodyForm::Bridge)) && password.is_none() {
         return Err(Missing::Password);
     }
-    // Without a keyset, the tags of bridge frames are passed over where legacy ones will do.
+    // Without a keyset, the tags of bridge frames are ignored if legacy frames are accepted too.
     let insists_on_tags = accepts(BodyForm::Bridge) && !accepts(BodyForm::Legacy);
     if (insists_on_tags || accepts(BodyForm::V2)) && keyring.is_none() {
         return Err(Missing::Keyset);
@@ -362,7 +362,7 @@ fn queue_policy(
     Ok(QueuePolicy { policy, seal })
 }
 
-/// A name without the suffix of its priority.
+/// The name without its priority suffix.
 fn queue_of_priority(name: &str) -> &str {
     match name.rsplit_once(".p") {
         Some((queue, digit)) if digit.len() == 1 && ("1"..="9").contains(&digit) => queue,
@@ -372,17 +372,17 @@ fn queue_of_priority(name: &str) -> &str {
 
 fn not_protected(policy: Policy) -> BadBody {
     if policy.is_authenticated_only() {
-        let rule = "the body is less protected than this queue demands; whoever can post could have written it";
+        let rule = "the body is less protected than this queue requires; anyone who can post could have written it";
         return BadBody::new(DeadLetterReason::Downgrade, rule);
     }
-    let rule = "the body is not encrypted, and this queue accepts encrypted ones only";
+    let rule = "the body is not encrypted, but this queue accepts only encrypted ones";
     BadBody::new(DeadLetterReason::ExpectedEncrypted, rule)
 }
 
 fn no_key() -> BadBody {
     BadBody::new(
         DeadLetterReason::NoKey,
-        "the body is encrypted, and there is no key for it; give this worker the sender's password or keyset, and a policy that accepts it",
+        "the body is encrypted, but there is no key for it; give this worker the sender's password or keyset, and a policy that accepts it",
     )
 }
 

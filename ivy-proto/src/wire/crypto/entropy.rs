@@ -1,4 +1,4 @@
-//! Randomness for sealing, handed in from outside and used once.
+//! Randomness for sealing, provided by the caller and used once.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use zeroize::Zeroizing;
 use super::cbc_hmac::{first, hmac};
 use crate::rng::Rng;
 
-/// Sixteen random bytes for one frame. Sealing takes them, so that none is used twice.
+/// Sixteen random bytes for one frame. Sealing consumes them, so that none are reused.
 pub struct Entropy(Zeroizing<[u8; 16]>);
 
 impl Entropy {
-    /// Takes sixteen bytes from a generator for cryptography, such as that of the operating system.
+    /// Wraps sixteen bytes of a cryptographic generator, such as that of the operating system.
     #[must_use]
     pub fn new(bytes: [u8; 16]) -> Self {
         Entropy(Zeroizing::new(bytes))
@@ -25,10 +25,10 @@ impl Entropy {
 
 /// Entropy for any number of frames, from 32 random bytes.
 ///
-/// Each draw replaces the pool's key by one that follows from it and does not lead back to it, so
-/// the pool never runs out, never repeats, and tells nothing of what it gave before. Two pools of
-/// one seed give the same: a seed is for one pool only. Even then a frame tells no more than
-/// whether two messages are equal, since its IV also depends on the message.
+/// Each draw replaces the pool's key by one that is derived from it irreversibly, so the pool never
+/// runs out, never repeats, and does not reveal earlier values. Pools with the same seed are equal:
+/// use a seed for one pool only. Even with a reused seed, frames reveal only whether two messages
+/// are equal, because an IV also depends on the message.
 pub struct EntropyPool {
     key: Zeroizing<[u8; 32]>,
 }
@@ -41,8 +41,8 @@ impl EntropyPool {
         EntropyPool { key: Zeroizing::new(first(code)) }
     }
 
-    /// The pool of a machine and its generator for jitter. What the generator gives can be seen
-    /// from outside; nothing of the pool follows from it.
+    /// The pool of a machine and its generator for jitter. The generator's values are observable;
+    /// they reveal nothing about the pool.
     pub(crate) fn split(seed: [u8; 32]) -> (Rng, EntropyPool) {
         let seed = Zeroizing::new(seed);
         let jitter = first(hmac(&*seed).chain_update(b"ivy jitter"));

@@ -1,8 +1,8 @@
 //! The strict frame: `$ivy2$` key id `$` base64url of IV, ciphertext and tag.
 //!
-//! The number fixes the whole suite, A256CBC-HS512 of RFC 7518: a frame names no algorithm, so that
-//! none can be talked down. The IV is derived from fresh entropy, the place and the message
-//! together; entropy that repeats shows no more than that two messages are equal.
+//! The version fixes the whole suite, A256CBC-HS512 of RFC 7518: a frame names no algorithm, so
+//! that it cannot be downgraded. The IV is derived from fresh entropy, the binding and the message;
+//! repeated entropy reveals only whether two messages are equal.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -29,7 +29,7 @@ use crate::wire::{BadBody, DeadLetterReason, Plaintext};
 ///     r#"{"primary":"k1","keys":[{"kid":"k1","status":"enabled","secret":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}]}"#,
 /// )?;
 /// let (mail, other) = (QueueName::new("mail")?, QueueName::new("other")?);
-/// // Sixteen bytes from the operating system, in a real program.
+/// // In a real program, sixteen bytes from the operating system.
 /// let frame = ivy2::seal(&keyset, Entropy::new([7; 16]), &Binding::task(&mail), "Hello");
 /// assert!(frame.starts_with("$ivy2$k1$"));
 /// assert_eq!(ivy2::open(&keyset, &Binding::task(&mail), &frame)?.text.as_str(), "Hello");
@@ -56,7 +56,7 @@ pub fn seal(keyset: &Keyset, entropy: Entropy, binding: &Binding<'_>, text: &str
 ///
 /// # Errors
 /// If it is not such a frame, its key is not in the keyset, or it is not authentic in this place:
-/// altered, moved, or sealed with another key. Nothing is decrypted before it was authenticated.
+/// altered, moved, or sealed with another key. Nothing is decrypted before it is authenticated.
 pub fn open(keyset: &Keyset, binding: &Binding<'_>, frame: &str) -> Result<OpenedFrame, BadBody> {
     let content = frame.strip_prefix('$').and_then(|rest| rest.strip_prefix(V2_TAG));
     let content = content.and_then(|rest| rest.strip_prefix('$'));
@@ -79,7 +79,7 @@ fn iv(key: &Key, entropy: &Entropy, aad: &[u8], text: &[u8]) -> [u8; BLOCK] {
     )
 }
 
-/// What follows `$ivy2$`, whole and of possible lengths.
+/// The validated parts after `$ivy2$`.
 pub(crate) struct Parts {
     key: KeyId,
     /// IV, ciphertext and tag.
@@ -92,7 +92,7 @@ impl Parts {
             .split_once('$')
             .filter(|(_, base64)| !base64.contains('$'))
             .ok_or_else(|| bad_frame("the frame must have a key id and one content"))?;
-        let key = KeyId::new(key).map_err(|_| bad_frame("the frame's key id cannot be one"))?;
+        let key = KeyId::new(key).map_err(|_| bad_frame("the frame's key id is invalid"))?;
         let raw = URL_SAFE_NO_PAD.decode(base64).map_err(|_| {
             let rule = "the frame's content is not base64url without padding";
             BadBody::new(DeadLetterReason::BadBase64, rule)
@@ -122,11 +122,11 @@ impl Parts {
         let message_key = MessageKey::new(*iv);
         raw.copy_within(BLOCK..BLOCK + length, 0);
         raw.truncate(length);
-        // In a sealed frame, what follows a format's tag is bytes.
+        // In a sealed frame, the content of another format is binary.
         let is_other_format = is_other_format(&raw);
         let text = Plaintext::of_bytes(raw).ok_or_else(|| match is_other_format {
             true => unsupported_format(),
-            false => BadBody::new(DeadLetterReason::BadUtf8, "what the frame carries is not UTF-8"),
+            false => BadBody::new(DeadLetterReason::BadUtf8, "the frame's content is not UTF-8"),
         })?;
         Ok(OpenedFrame { text, message_key })
     }
@@ -136,7 +136,7 @@ fn bad_frame(rule: &'static str) -> BadBody {
     BadBody::new(DeadLetterReason::BadFrame, rule)
 }
 
-/// The one error for all that can be wrong once a frame's key was found.
+/// The single error for everything that can be wrong after a frame's key was found.
 pub(super) fn unauthentic() -> BadBody {
     let rule = "the frame is not authentic here; it was altered, moved, or sealed with another key";
     BadBody::new(DeadLetterReason::BadTag, rule)

@@ -1,23 +1,23 @@
-//! Names of keys.
+//! Key ids.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The longest name of a key, in bytes.
+/// The longest key id, in bytes.
 const LONGEST: usize = 16;
 
-/// Names a key in a keyset, and in each frame that it seals: 1 to 16 of `A-Z a-z 0-9 . _ -`. It is
-/// no secret.
+/// Identifies a key in a keyset, and in each frame that it seals: 1 to 16 of `A-Z a-z 0-9 . _ -`.
+/// Not secret.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(Box<str>);
 
-/// The text cannot name a key.
+/// The text is not a valid key id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a key id has 1 to 16 characters of A-Z, a-z, 0-9, '.', '_' and '-'")]
+#[error("a key id must have 1 to 16 characters of A-Z, a-z, 0-9, '.', '_' and '-'")]
 pub struct InvalidKeyId;
 
 impl KeyId {
-    /// Checks the text and makes it a key id.
+    /// Validates the text.
     ///
     /// # Errors
     /// If it is not 1 to 16 characters of the alphabet.

@@ -1,11 +1,11 @@
-//! The keyset in force.
+//! The active keyset.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::keyset::{BadKeyset, Keyset};
 
-/// Holds the keyset in force, so that it can be replaced while messages are under way. Clones
-/// share it. Each message is sealed or opened with the keyset that is in force then.
+/// The active keyset, which can be replaced while messages are in flight. Clones share it. Each
+/// message is sealed or opened with the keyset that is active then.
 ///
 /// ```
 /// use ivy_proto::wire::crypto::{Keyring, Keyset};
@@ -20,38 +20,38 @@ use super::keyset::{BadKeyset, Keyset};
 pub struct Keyring(Arc<Mutex<Arc<Keyset>>>);
 
 impl Keyring {
-    /// Puts this keyset in force.
+    /// Activates this keyset.
     #[must_use]
     pub fn new(keyset: Keyset) -> Self {
         Keyring(Arc::new(Mutex::new(Arc::new(keyset))))
     }
 
-    /// The keyset in force.
+    /// The active keyset.
     #[must_use]
     pub fn current(&self) -> Arc<Keyset> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts another keyset in force.
+    /// Activates another keyset.
     pub fn replace(&self, keyset: Keyset) {
         let keyset = Arc::new(keyset);
-        // The old one is dropped, and wiped, after the lock was given back.
+        // The old one is dropped, and wiped, after the lock was released.
         let old =
             std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), keyset);
         drop(old);
     }
 
-    /// Reads a keyset and puts it in force.
+    /// Parses a keyset and activates it.
     ///
     /// # Errors
-    /// If it cannot be used. Then the old one stays in force.
+    /// If it is invalid. The old one stays active.
     pub fn reload(&self, json: &str) -> Result<(), BadKeyset> {
         self.replace(Keyset::parse(json)?);
         Ok(())
     }
 }
 
-/// Two are equal if they are one.
+/// Two are equal if they are the same instance.
 impl PartialEq for Keyring {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -1,4 +1,4 @@
-//! Secrets, and the keys that are made of them.
+//! Key secrets, and the keys that are derived from them.
 
 use std::fmt;
 
@@ -12,30 +12,30 @@ use super::cbc_hmac::{CbcHmac, HmacSha512, hmac};
 use super::key_id::KeyId;
 use crate::wire::Plaintext;
 
-/// The secret of a key: 32 to 64 random bytes. Wiped when dropped; its `Debug` shows nothing.
+/// The secret of a key: 32 to 64 random bytes. Wiped on drop; `Debug` shows nothing.
 ///
-/// A password is not such a secret: derive one from it with a function that is made for that, as
-/// `ivy keys derive` does. Never make one of the password of the original's encryption: whoever
-/// finds that out would have this key too.
+/// A password is not such a secret: derive one with a password-hashing function, as
+/// `ivy keys derive` does. Never derive one from the password of the original's encryption: anyone
+/// who finds that out would have this key too.
 pub struct KeySecret(Zeroizing<Vec<u8>>);
 
-/// The bytes cannot be a key's secret.
+/// The bytes are not a valid secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSecret {
-    /// It is too short or too long.
-    #[error("a key's secret has 32 to 64 bytes, and this one has {0}")]
+    /// Too short or too long.
+    #[error("a key's secret must have 32 to 64 bytes, but this one has {0}")]
     Length(usize),
-    /// It is nothing but zeros.
+    /// All bytes are zero.
     #[error("the key's secret is all zeros")]
     Zeros,
-    /// It is not written as base64 with padding.
+    /// Not base64 with padding.
     #[error("the key's secret is not base64 with its padding")]
     NotBase64,
 }
 
 impl KeySecret {
-    /// Takes the bytes into keeping.
+    /// Wraps the bytes.
     ///
     /// # Errors
     /// If they are fewer than 32, more than 64, or all zero.
@@ -49,7 +49,7 @@ impl KeySecret {
         Ok(KeySecret(bytes))
     }
 
-    /// The bytes, to be handed to whoever needs them, and to nobody else.
+    /// The bytes. Pass them only to code that needs them.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -62,21 +62,21 @@ impl fmt::Debug for KeySecret {
     }
 }
 
-/// How a secret was derived from a password: by Argon2id (RFC 9106) with this salt and these
-/// costs, so that it can be derived again. Nothing of it is secret.
+/// How a secret was derived from a password: by Argon2id (RFC 9106) with this salt and these costs,
+/// so that it can be derived again. Not secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Derivation {
     /// The salt.
     pub salt: [u8; 16],
-    /// How much memory it takes, in KiB.
+    /// The memory cost, in KiB.
     pub memory_kib: u32,
-    /// How often it goes over the memory.
+    /// The number of passes.
     pub passes: u32,
-    /// In how many lanes.
+    /// The number of lanes.
     pub lanes: u32,
 }
 
-/// The keys that are made of a secret, ready to be used: making them costs more than using them.
+/// The keys that are derived from a secret, kept because deriving them costs more than using them.
 pub(super) struct Keys {
     pub(super) cipher: CbcHmac,
     /// For the IV.
@@ -91,16 +91,16 @@ impl Keys {
         let info = format!("ivy2 keys {id}");
         Hkdf::<Sha512>::new(None, secret.expose())
             .expand(info.as_bytes(), &mut *bytes)
-            .expect("HKDF gives up to 255 times 64 bytes");
+            .expect("HKDF outputs up to 255 times 64 bytes");
         let (cipher, rest) = bytes.split_first_chunk().expect("64 of 128 bytes");
         let (iv, bridge) = rest.split_at(32);
         Keys { cipher: CbcHmac::new(cipher), iv: hmac(iv), bridge: hmac(bridge) }
     }
 }
 
-/// Tells the messages of a queue apart: the same whenever the same message is delivered again, also
-/// if somebody who cannot seal has posted a copy of it; another for each message that was sealed.
-/// A handler can use it to notice that it has done this already.
+/// Identifies a message of a queue: the same for each delivery of the message, even if an attacker
+/// without the key posts a copy, and different for each sealed message. A handler can use it to
+/// detect repetitions.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageKey([u8; 16]);
 
@@ -128,11 +128,11 @@ impl fmt::Debug for MessageKey {
     }
 }
 
-/// What was inside a frame. Its `Debug` shows the length only.
+/// The content of a frame. `Debug` shows only the length.
 pub struct OpenedFrame {
-    /// The text. Wiped when dropped.
+    /// The text. Wiped on drop.
     pub text: Plaintext,
-    /// Tells this message from all others.
+    /// Identifies this message.
     pub message_key: MessageKey,
 }
 

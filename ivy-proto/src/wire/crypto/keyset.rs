@@ -1,4 +1,4 @@
-//! Keysets: the keys of a deployment, and what each may be used for.
+//! Keysets: the keys of a deployment, and their statuses.
 
 use std::fmt;
 
@@ -9,17 +9,17 @@ use crate::wire::{BadBody, DeadLetterReason};
 /// What a key may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyStatus {
-    /// It opens, and seals if it is the primary one.
+    /// Opens frames, and seals them if it is the primary key.
     Enabled,
-    /// It opens what it has sealed, and cannot become the primary one: not yet known everywhere, or
-    /// on its way out.
+    /// Opens frames, and cannot become the primary key: not yet deployed everywhere, or being
+    /// phased out.
     DecryptOnly,
-    /// It opens nothing any more.
+    /// Opens nothing any more.
     Disabled,
 }
 
 impl KeyStatus {
-    /// The status as a keyset file writes it.
+    /// The status's name in a keyset file.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ impl KeyStatus {
 /// let (old, new) = (KeyId::new("2025")?, KeyId::new("2026")?);
 /// let mut keyset = Keyset::new(old.clone(), secret(1)?);
 /// keyset.add(new.clone(), KeyStatus::DecryptOnly, secret(2)?)?;
-/// // When all peers know the new key, it is the one that seals.
+/// // Once all peers have the new key, it becomes the primary one.
 /// keyset.set_status(&new, KeyStatus::Enabled)?;
 /// keyset.set_primary(&new)?;
 /// keyset.set_status(&old, KeyStatus::DecryptOnly)?;
@@ -66,15 +66,15 @@ pub(super) struct Key {
     pub(super) keys: Keys,
 }
 
-/// A keyset cannot be used, or not changed so. Tells what is wrong and with which key, and never a
+/// A keyset or a change of it is invalid. Names the problem and the key, and never contains a
 /// secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadKeyset {
-    /// It is not the JSON of a keyset.
+    /// The text is not the JSON of a keyset.
     #[error("the keyset must be {0}")]
     Malformed(&'static str),
-    /// It has a field that no keyset has.
+    /// It has an unknown field.
     #[error("the keyset has an unknown field at byte {0}; is it misspelt?")]
     UnknownField(usize),
     /// It has no primary key.
@@ -83,24 +83,24 @@ pub enum BadKeyset {
     /// It has more than one primary key.
     #[error("the keyset names more than one primary key")]
     TwoPrimaries,
-    /// Its primary key, or the one to be changed, is not in it.
+    /// The primary key, or the key to be changed, is not in the keyset.
     #[error("the keyset has no key {0}")]
     NoSuchKey(KeyId),
-    /// Its primary key may not seal.
+    /// The primary key is not enabled.
     #[error("key {0} is the primary one, so it must be enabled")]
     PrimaryNotEnabled(KeyId),
-    /// Two keys have one name.
-    #[error("the keyset has two keys {0}; which one opens a frame must be certain")]
+    /// Two keys have the same id.
+    #[error("the keyset has two keys {0}; each id must be unique")]
     DuplicateKey(KeyId),
-    /// A key has no name that can be used.
+    /// A key has no valid id.
     #[error(
         "key number {0} of the keyset must have a `kid` of 1 to 16 characters of A-Z, a-z, 0-9, '.', '_' and '-'"
     )]
     BadKeyId(usize),
-    /// A key has no status that is known.
+    /// A key has no valid status.
     #[error("key {0} must have the `status` enabled, decrypt_only or disabled")]
     BadStatus(KeyId),
-    /// A key has no secret that can be used.
+    /// A key has no valid secret.
     #[error("key {id}: {error}")]
     BadSecret {
         /// The key.
@@ -108,23 +108,23 @@ pub enum BadKeyset {
         /// What is wrong with its secret.
         error: InvalidSecret,
     },
-    /// How a key was derived is not understood.
+    /// The derivation of a key is invalid.
     #[error(
         "key {0}: `argon2id` must have a salt of 16 bytes in base64 and the whole numbers m, t and p"
     )]
     BadDerivation(KeyId),
-    /// The primary key was to be removed.
-    #[error("key {0} is the primary one; make another one primary first")]
+    /// The primary key cannot be removed.
+    #[error("key {0} is the primary one; make another key primary first")]
     RemovesPrimary(KeyId),
     /// The file cannot be read.
     #[error("the keyset file cannot be read; check its path and its owner")]
     Unreadable,
-    /// It is a folder.
+    /// The path is a folder.
     #[error("it is a folder; name the keyset file in it")]
     Folder,
-    /// More than the file's owner and group may read it.
+    /// Others than the file's owner and group may access it.
     #[error(
-        "everybody on this machine may read or write the keyset file (mode {mode:o}); make it 600"
+        "everyone on this machine may read or write the keyset file (mode {mode:o}); change it to 600"
     )]
     Exposed {
         /// Its permissions.
@@ -133,14 +133,14 @@ pub enum BadKeyset {
 }
 
 impl Keyset {
-    /// A keyset of one key, which seals.
+    /// A keyset with one key, which seals.
     #[must_use]
     pub fn new(id: KeyId, secret: KeySecret) -> Self {
         let primary = id.clone();
         Keyset { primary, keys: vec![Key::new(id, KeyStatus::Enabled, secret, None)] }
     }
 
-    /// A keyset of one key that was derived from a password.
+    /// A keyset with one key that was derived from a password.
     #[must_use]
     pub fn new_derived(id: KeyId, secret: KeySecret, derivation: Derivation) -> Self {
         let primary = id.clone();
@@ -149,8 +149,8 @@ impl Keyset {
     }
 
     /// # Errors
-    /// If it is a folder, or if others than the owner and the group of the file may read or write it.
-    /// `mode` is what Unix tells of a file.
+    /// If it is a folder, or if others than the owner and the group of the file may read or write
+    /// it. `mode` is the file mode of Unix.
     pub fn check_mode(mode: u32) -> Result<(), BadKeyset> {
         if mode & 0o170_000 == 0o040_000 {
             return Err(BadKeyset::Folder);
@@ -191,7 +191,7 @@ impl Keyset {
         self.keys.iter().find(|key| key.id == *id).and_then(|key| key.derivation)
     }
 
-    /// The secret of a key, to be handed to whoever needs it, and to nobody else.
+    /// The secret of a key. Pass it only to code that needs it.
     #[must_use]
     pub fn secret(&self, id: &KeyId) -> Option<&KeySecret> {
         self.keys.iter().find(|key| key.id == *id).map(|key| &key.secret)
@@ -200,7 +200,7 @@ impl Keyset {
     /// Adds a key.
     ///
     /// # Errors
-    /// If there is one of this name.
+    /// If a key with this id exists.
     pub fn add(
         &mut self,
         id: KeyId,
@@ -213,7 +213,7 @@ impl Keyset {
     /// Adds a key that was derived from a password.
     ///
     /// # Errors
-    /// If there is one of this name.
+    /// If a key with this id exists.
     pub fn add_derived(
         &mut self,
         id: KeyId,
@@ -232,7 +232,7 @@ impl Keyset {
         Ok(())
     }
 
-    /// Makes a key the one that seals.
+    /// Makes this key the primary one, which seals.
     ///
     /// # Errors
     /// If there is no such key, or it is not enabled.
@@ -244,7 +244,7 @@ impl Keyset {
         Ok(())
     }
 
-    /// Says what a key may be used for.
+    /// Sets the status of a key.
     ///
     /// # Errors
     /// If there is no such key, or if it is the primary one, which must be enabled.
@@ -256,7 +256,7 @@ impl Keyset {
         Ok(())
     }
 
-    /// Forgets a key. What it has sealed does not open any more.
+    /// Removes a key. Frames that it sealed do not open any more.
     ///
     /// # Errors
     /// If there is no such key, or if it is the primary one.
@@ -286,10 +286,10 @@ impl Keyset {
         self.keys.iter().find(is_primary).expect("a keyset has its primary key")
     }
 
-    /// The key that opens a frame which names it.
+    /// The key that opens a frame with this key id.
     pub(super) fn opening(&self, id: &KeyId) -> Result<&Key, BadBody> {
         let Some(key) = self.keys.iter().find(|key| key.id == *id) else {
-            let rule = "the keyset of this worker has no such key; is it of an older state?";
+            let rule = "the keyset of this worker has no such key; is the keyset outdated?";
             return Err(BadBody::with_key(DeadLetterReason::UnknownKey, rule, id));
         };
         if key.status == KeyStatus::Disabled {

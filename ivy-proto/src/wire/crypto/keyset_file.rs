@@ -14,14 +14,14 @@ use crate::wire::object::{BadObject, Field, Object, Tree, Value};
 const SHAPE: &str = "a JSON object with `primary` and a list of `keys`";
 const ENTRY: &str = "a JSON object with a list of `keys`, each an object with `kid`, `status` and `secret`, none of them twice";
 
-/// The largest keyset that is read, in bytes: some hundreds of keys.
+/// The largest keyset that is read, in bytes: a few hundred keys.
 const LARGEST: usize = 256 * 1024;
 
 impl Keyset {
-    /// Reads a keyset.
+    /// Parses a keyset.
     ///
     /// # Errors
-    /// If it is not one, or could not be used.
+    /// If it is invalid.
     pub fn parse(json: &str) -> Result<Keyset, BadKeyset> {
         if json.len() > LARGEST {
             return Err(BadKeyset::Malformed("at most 256 KiB"));
@@ -51,10 +51,10 @@ impl Keyset {
         Keyset::of(primary.ok_or(BadKeyset::NoPrimary)?, keys)
     }
 
-    /// The keyset's JSON, secrets included. Wiped when dropped.
+    /// The keyset's JSON, including secrets. Wiped on drop.
     #[must_use]
     pub fn to_json(&self) -> Zeroizing<String> {
-        // Room for everything, so that growing leaves no copies behind.
+        // Enough capacity for everything, because a reallocation would leave copies behind.
         let mut out = Zeroizing::new(String::with_capacity(64 + 320 * self.entries().len()));
         out.push_str("{\n  \"primary\": \"");
         out.push_str(self.primary().as_str());

@@ -1,16 +1,17 @@
-//! What protects messages: keys, frames, and which of them a queue sends and accepts.
+//! Protection of messages: keys, frames, and the policies of queues.
 //!
 //! frame | text | protects
 //! --- | --- | ---
 //! [legacy](crate::wire::LegacyKey) | `$aes-256-cbc$...` | against casual readers, as the original does
-//! [`bridge`] | `$aes-256-cbc$...$h1$kid$tag` | the same, and nobody can alter or move it unnoticed; peers of the original read it
-//! [`ivy2`] | `$ivy2$kid$...` | against readers, alteration, and moving it elsewhere
+//! [`bridge`] | `$aes-256-cbc$...$h1$kid$tag` | the same, and against undetected alteration and moving; peers of the original can read it
+//! [`ivy2`] | `$ivy2$kid$...` | against readers, alteration and moving
 //!
-//! Keys stand in a [`Keyset`], which a [`Keyring`] holds so that it can be replaced while messages
-//! are under way. An [`Encryption`] says which queue uses what. Nothing here makes randomness: it comes in as [`Entropy`], each piece for one message.
+//! Keys belong to a [`Keyset`], which a [`Keyring`] holds so that it can be replaced while messages
+//! are in flight. An [`Encryption`] specifies which queue uses what. Randomness comes from the
+//! caller as [`Entropy`], one for each message.
 //!
-//! A frame is bound to its [`Purpose`] and its place, see [`Binding`]: moved to another queue, or
-//! published as a notice, it does not open.
+//! A frame is bound to its [`Purpose`] and its place, see [`Binding`]: if it is moved to another
+//! queue, or published as a notice, it does not open.
 
 mod binding;
 pub mod bridge;

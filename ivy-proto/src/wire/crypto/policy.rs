@@ -7,20 +7,20 @@ use std::time::Duration;
 /// How a body is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BodyForm {
-    /// Not at all: JSON in the open.
+    /// Plaintext JSON.
     Plain,
-    /// By the original's frame.
+    /// The original's frame.
     Legacy,
-    /// By the original's frame with a tag behind it: [`bridge`](super::bridge).
+    /// The original's frame followed by a tag: [`bridge`](super::bridge).
     Bridge,
-    /// By the strict frame: [`ivy2`](super::ivy2).
+    /// The strict frame: [`ivy2`](super::ivy2).
     V2,
 }
 
 impl BodyForm {
     const ALL: [BodyForm; 4] = [BodyForm::Plain, BodyForm::Legacy, BodyForm::Bridge, BodyForm::V2];
 
-    /// The form's name in a configuration.
+    /// The form's name in configurations.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -31,13 +31,13 @@ impl BodyForm {
         }
     }
 
-    /// Whether a frame of this form cannot be altered or moved.
+    /// Whether a frame of this form cannot be altered or moved undetected.
     #[must_use]
     pub const fn is_authenticated(self) -> bool {
         matches!(self, BodyForm::Bridge | BodyForm::V2)
     }
 
-    /// Whether peers of the original read it.
+    /// Whether peers of the original can read it.
     #[must_use]
     pub const fn is_read_by_original(self) -> bool {
         !matches!(self, BodyForm::V2)
@@ -65,10 +65,10 @@ impl FromStr for BodyForm {
     }
 }
 
-/// What a queue sends, and what it accepts. A frame that is accepted by nobody is put aside as a
-/// downgrade, never run.
+/// What a queue sends and accepts. A body in a form that the queue does not accept is dead-lettered
+/// as a downgrade, and never run.
 ///
-/// Take one of the steps of a migration from peers of the original, each as a whole on all peers
+/// Use one of the steps of a migration from peers of the original. Complete each step on all peers
 /// before the next:
 ///
 /// step | sends | accepts | when
@@ -77,7 +77,7 @@ impl FromStr for BodyForm {
 /// [`Policy::bridge_from_legacy`] | bridge | legacy, bridge | all ivy peers have the keyset
 /// [`Policy::bridge`] | bridge | bridge, v2 | no peer of the original sends any more
 /// `Policy::new(V2, [Bridge, V2])` | v2 | bridge, v2 | no peer of the original receives any more
-/// [`Policy::v2`] | v2 | v2 | nothing else is left in the queue
+/// [`Policy::v2`] | v2 | v2 | the queue contains only v2 frames
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     sends: BodyForm,
@@ -85,15 +85,15 @@ pub struct Policy {
     max_age: Option<Duration>,
 }
 
-/// A policy cannot be followed.
+/// A policy is contradictory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPolicy {
-    /// A worker would not accept what its peers, and it itself for a next attempt, send.
-    #[error("the queue sends {0} and does not accept it; accept it too")]
+    /// Workers would not accept what their peers send, or their own messages of next attempts.
+    #[error("the queue sends {0} but does not accept it; accept it too")]
     SendsWhatIsNotAccepted(BodyForm),
-    /// No form has this name.
-    #[error("a message is sent as plain, legacy, bridge or v2")]
+    /// The text is not the name of a form.
+    #[error("a message form must be plain, legacy, bridge or v2")]
     UnknownForm,
 }
 
@@ -101,7 +101,7 @@ impl Policy {
     /// A policy that sends one form and accepts these.
     ///
     /// # Errors
-    /// If what is sent is not accepted.
+    /// If it does not accept what it sends.
     pub fn new(
         sends: BodyForm,
         accepts: impl IntoIterator<Item = BodyForm>,
@@ -127,25 +127,25 @@ impl Policy {
         Policy { sends, accepts: set, max_age: None }
     }
 
-    /// Everything in the open.
+    /// Everything in plaintext.
     #[must_use]
     pub const fn plain() -> Self {
         Policy::of(BodyForm::Plain, &[BodyForm::Plain])
     }
 
-    /// As the original does it; a tag behind a frame is verified where there is a keyset.
+    /// Like the original; tags of bridge frames are verified if there is a keyset.
     #[must_use]
     pub const fn legacy() -> Self {
         Policy::of(BodyForm::Legacy, &[BodyForm::Legacy, BodyForm::Bridge])
     }
 
-    /// Sends bridge frames, and accepts those of peers of the original too.
+    /// Sends bridge frames, and also accepts legacy frames of peers of the original.
     #[must_use]
     pub const fn bridge_from_legacy() -> Self {
         Policy::of(BodyForm::Bridge, &[BodyForm::Legacy, BodyForm::Bridge])
     }
 
-    /// Sends bridge frames, and accepts nothing that is not authenticated.
+    /// Sends bridge frames, and accepts only authenticated frames.
     #[must_use]
     pub const fn bridge() -> Self {
         Policy::of(BodyForm::Bridge, &[BodyForm::Bridge, BodyForm::V2])
@@ -162,35 +162,34 @@ impl Policy {
         Policy::of(BodyForm::V2, &[BodyForm::V2])
     }
 
-    /// The same, putting messages aside that were called longer ago than this, delays and retries
-    /// included, or that do not tell when they were called. It keeps old messages from being
-    /// posted again, and is worth as much as the clocks of the peers: a minute's difference is
-    /// allowed. Default: any age.
+    /// Dead-letters messages that were called longer ago than this, including delays and retries,
+    /// or at an unknown time. This prevents the replay of old messages, as far as the clocks of the
+    /// peers are right: a minute's difference is tolerated. Default: any age.
     #[must_use]
     pub const fn with_max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
     }
 
-    /// What is sent.
+    /// The form that is sent.
     #[must_use]
     pub const fn sends(self) -> BodyForm {
         self.sends
     }
 
-    /// Whether this is accepted.
+    /// Whether this form is accepted.
     #[must_use]
     pub fn accepts(self, form: BodyForm) -> bool {
         self.accepts & form.bit() != 0
     }
 
-    /// How old a message may be.
+    /// The age limit of messages, if there is one.
     #[must_use]
     pub const fn max_age(self) -> Option<Duration> {
         self.max_age
     }
 
-    /// Whether nothing is accepted that could have been altered or moved.
+    /// Whether only authenticated forms are accepted.
     pub(crate) fn is_authenticated_only(self) -> bool {
         !self.accepts(BodyForm::Plain) && !self.accepts(BodyForm::Legacy)
     }
@@ -212,14 +211,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sent_must_be_accepted() {
+    fn the_sent_form_must_be_accepted() {
         let refused = InvalidPolicy::SendsWhatIsNotAccepted(BodyForm::V2);
         assert_eq!(Policy::new(BodyForm::V2, [BodyForm::Bridge]), Err(refused));
         assert_eq!(Policy::new(BodyForm::V2, [BodyForm::V2]), Ok(Policy::v2()));
     }
 
     #[test]
-    fn each_step_of_a_migration_reads_what_the_one_before_and_the_one_after_send() {
+    fn each_migration_step_reads_the_forms_of_its_neighbours() {
         let steps = [
             Policy::legacy(),
             Policy::bridge_from_legacy(),

@@ -13,7 +13,7 @@ pub(crate) fn key_secret(byte: u8) -> KeySecret {
     KeySecret::new(Zeroizing::new(vec![byte; 32])).unwrap()
 }
 
-/// A ring of the keys `k1` and `k2`, of which the first one seals.
+/// A ring with the keys `k1` and `k2`, of which the first one seals.
 pub(crate) fn keyring() -> Keyring {
     let mut keyset = Keyset::new(key_id("k1"), key_secret(1));
     keyset.add(key_id("k2"), KeyStatus::DecryptOnly, key_secret(2)).unwrap();

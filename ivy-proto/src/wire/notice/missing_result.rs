@@ -1,19 +1,19 @@
-//! Results that no notice carries.
+//! Results that are not included in notices.
 
 /// Why the result of a task that succeeded is not in its notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingResult {
-    /// It does not fit.
+    /// It does not fit into a notice.
     TooLarge,
-    /// It is nested deeper than a value may be.
+    /// It is nested more deeply than the limit.
     TooDeep,
 }
 
 impl MissingResult {
     const ALL: [MissingResult; 2] = [MissingResult::TooLarge, MissingResult::TooDeep];
 
-    /// The error kind that stands for it in a notice.
+    /// The kind of the error in the notice.
     pub(super) fn kind(self) -> &'static str {
         match self {
             MissingResult::TooLarge => "ResultTooLarge",
@@ -25,7 +25,7 @@ impl MissingResult {
         MissingResult::ALL.into_iter().find(|missing| missing.kind() == kind)
     }
 
-    /// What the notice says to people.
+    /// The message of the error in the notice.
     pub(super) fn message(self) -> &'static str {
         match self {
             MissingResult::TooLarge => "the result does not fit into a notice",

@@ -65,7 +65,7 @@ fn a_success_for_a_peer_of_the_original_echoes_the_message() {
 }
 
 #[test]
-fn a_failure_tells_kind_message_and_attempts() {
+fn a_failure_contains_kind_message_and_attempts() {
     let failure = TaskFailure { kind: "Fatal".to_owned(), message: "é".repeat(600), attempts: 3 };
     let notice = Notice::failure(&message(), &queue(), &name(), &ivy(), &failure);
     let payload = notice.to_payload();
@@ -77,7 +77,7 @@ fn a_failure_tells_kind_message_and_attempts() {
 }
 
 #[test]
-fn a_message_that_was_released_is_reported_with_its_reason_and_is_no_outcome() {
+fn a_released_message_is_reported_with_its_reason_and_is_not_an_outcome() {
     let held = TaskHeld {
         queue: queue(),
         kind: "UnknownTask".to_owned(),
@@ -97,7 +97,7 @@ fn a_message_that_was_released_is_reported_with_its_reason_and_is_no_outcome() {
 }
 
 #[test]
-fn the_texts_of_a_message_that_was_released_are_cut() {
+fn the_texts_of_a_released_message_are_truncated() {
     let long = "x".repeat(5000);
     let held = TaskHeld { queue: queue(), kind: long.clone(), message: long, attempts: 0 };
     let told = reread(&Notice::held(&message(), &name(), &ivy(), &held)).given_back().unwrap();
@@ -105,7 +105,7 @@ fn the_texts_of_a_message_that_was_released_are_cut() {
 }
 
 #[test]
-fn a_result_that_does_not_fit_is_reported_as_such() {
+fn a_result_that_does_not_fit_is_reported() {
     let size = |text: usize| json(&format!("\"{}\"", "x".repeat(text)));
     let fits = Notice::success(&message(), &queue(), &name(), &ivy(), &size(0));
     let room = NOTICE_CAP - fits.to_payload().as_str().len();
@@ -116,7 +116,7 @@ fn a_result_that_does_not_fit_is_reported_as_such() {
     assert_eq!(reread(&over).outcome().unwrap(), TaskOutcome::ResultTooLarge);
 }
 
-/// Fields as long as they can be, and texts of which each byte takes six.
+/// Fields of maximum length, and texts of which each byte takes six when escaped.
 fn longest() -> (MessageId, QueueName, TaskName, IvyOptions) {
     let mut ivy = ivy();
     ivy.reply = Some("\u{1}".repeat(10_000).into());
@@ -132,7 +132,7 @@ fn longest() -> (MessageId, QueueName, TaskName, IvyOptions) {
 }
 
 #[test]
-fn the_longest_fields_fit_into_the_room_that_is_kept_for_them() {
+fn the_longest_fields_fit_into_their_reserved_room() {
     let (message, queue, name, ivy) = longest();
     let text = "\u{1}".repeat(1024);
     let failure = TaskFailure { kind: text.clone(), message: text.clone(), attempts: u32::MAX };
@@ -158,7 +158,7 @@ fn the_longest_fields_fit_into_the_room_that_is_kept_for_them() {
 }
 
 #[test]
-fn the_largest_result_beside_the_longest_fields_is_published_and_a_larger_one_is_not() {
+fn the_largest_result_with_the_longest_fields_is_published_and_a_larger_one_is_not() {
     let (message, queue, name, ivy) = longest();
     let with = |text: usize| {
         let output = json(&format!("\"{}\"", "x".repeat(text)));
@@ -171,7 +171,7 @@ fn the_largest_result_beside_the_longest_fields_is_published_and_a_larger_one_is
 }
 
 #[test]
-fn towards_a_peer_of_the_original_a_result_that_does_not_fit_is_left_out() {
+fn for_a_peer_of_the_original_a_result_that_does_not_fit_is_omitted() {
     let envelope = Envelope::parse(r#"{"name":"t","options":{},"args":[5]}"#).unwrap();
     let output = json(&format!("\"{}\"", "x".repeat(NOTICE_CAP)));
     let notice = Notice::success_for_original(&message(), &queue(), &envelope, &output);
@@ -180,7 +180,7 @@ fn towards_a_peer_of_the_original_a_result_that_does_not_fit_is_left_out() {
 }
 
 #[test]
-fn a_result_is_nothing_one_value_or_the_list_of_several() {
+fn a_result_is_absent_one_value_or_a_list_of_several() {
     assert_eq!(done("[]"), TaskOutcome::Done(json("null")));
     assert_eq!(done("[ 1e400 ]"), TaskOutcome::Done(json("1e400")));
     assert_eq!(done("[[]]"), TaskOutcome::Done(json("[]")));
@@ -188,21 +188,21 @@ fn a_result_is_nothing_one_value_or_the_list_of_several() {
 }
 
 #[test]
-fn a_result_is_read_as_deep_as_it_may_be_and_no_deeper() {
+fn a_result_is_read_up_to_the_depth_limit() {
     let nested = |open: usize| "[".repeat(open) + &"]".repeat(open);
     assert_eq!(done(&nested(127)), TaskOutcome::Done(json(&nested(126))));
     assert_eq!(done(&nested(128)), TaskOutcome::ResultTooDeep);
 }
 
 #[test]
-fn unit_travels_as_an_empty_list() {
+fn unit_is_written_as_an_empty_list() {
     let notice = Notice::success(&message(), &queue(), &name(), &ivy(), &json("null"));
     assert!(notice.to_payload().as_str().contains(r#""result":[]"#));
     assert_eq!(reread(&notice).outcome().unwrap(), TaskOutcome::Done(json("null")));
 }
 
 #[test]
-fn an_outcome_that_the_sender_put_into_its_message_is_replaced() {
+fn an_outcome_in_the_senders_message_is_replaced() {
     let text = format!(r#"{{"v":1,"id":"{ID}","\u006futcome":"dead","error":5,"keep":6}}"#);
     let text = format!(r#"{{"name":"t","options":{{"ivy":{text}}},"args":[]}}"#);
     let envelope = Envelope::parse(&text).unwrap();
@@ -213,7 +213,7 @@ fn an_outcome_that_the_sender_put_into_its_message_is_replaced() {
 }
 
 #[test]
-fn what_a_worker_of_the_original_publishes_is_read() {
+fn notices_of_the_original_are_read() {
     let text = format!(
         r#"{{"id":"42","name":"t","args":[5],"options":{{"retry":true,"ivy":{{"v":1,"id":"{ID}","reply":"c"}},"reservation_id":"r"}},"result":[120,"x"],"notify":true,"queue":"q"}}"#
     );
@@ -232,7 +232,7 @@ fn a_number_as_message_id_keeps_its_digits() {
 }
 
 #[test]
-fn what_is_no_notice_is_refused() {
+fn other_payloads_are_refused() {
     let good =
         r#"{"id":"1","name":"t","args":[],"options":{},"result":[],"notify":true,"queue":"q"}"#;
     for (from, to, error) in [
@@ -254,7 +254,7 @@ fn what_is_no_notice_is_refused() {
 }
 
 #[test]
-fn an_outcome_that_is_not_known_is_refused() {
+fn an_unknown_outcome_is_refused() {
     let with = |fields: &str| {
         let text = format!(
             r#"{{"id":"1","name":"t","args":[],"options":{{"ivy":{{"v":1,"id":"{ID}",{fields}}}}},"result":[],"notify":true,"queue":"q"}}"#

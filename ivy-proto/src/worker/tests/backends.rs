@@ -190,7 +190,7 @@ fn a_queue_name_that_the_backend_does_not_allow_is_refused() {
     let Err(InvalidConfig::NameNotForBackend(error)) = start(ruled().with_route(route)) else {
         panic!("the name is accepted")
     };
-    let text = "the queue's server cannot have a queue testpackage1.p9.dead, since it is too long; choose another name";
+    let text = "the queue's server cannot have a queue testpackage1.p9.dead, because it is too long; choose another name";
     assert_eq!(error.to_string(), text);
 }
 

@@ -10,13 +10,13 @@ fn error(encryption: &Encryption) -> InvalidEncryption {
 }
 
 #[test]
-fn the_policy_that_is_not_given_is_the_safe_one_for_the_keys_that_there_are() {
+fn the_default_policy_is_the_safe_one_for_the_given_keys() {
     let password = || Encryption::new().with_password(Secret::new("pass"));
     assert_eq!(Encryption::new().policy(), Policy::plain());
     assert_eq!(password().policy(), Policy::legacy());
     assert_eq!(Encryption::new().with_keyring(keyring()).policy(), Policy::v2());
     assert_eq!(both().policy(), Policy::bridge());
-    assert!(!both().policy().accepts(BodyForm::Legacy), "only where it is named");
+    assert!(!both().policy().accepts(BodyForm::Legacy), "only if the policy is set explicitly");
     for encryption in [Encryption::new(), password(), both()] {
         assert!(QueuePolicies::of(&encryption).is_ok(), "{encryption:?}");
     }
@@ -43,7 +43,7 @@ fn a_policy_without_its_keys_is_refused() {
 }
 
 #[test]
-fn a_queue_s_policy_holds_for_its_priorities_and_dead_letters() {
+fn a_queues_policy_applies_to_its_priorities_and_dead_letters() {
     let encryption = both()
         .with_policy(Policy::plain())
         .with_queue(queue("mail"), Policy::v2())

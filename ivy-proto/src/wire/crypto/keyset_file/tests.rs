@@ -35,7 +35,7 @@ fn a_keyset_is_written_and_read_back() {
 }
 
 #[test]
-fn c26_each_thing_that_can_be_wrong_is_reported_by_its_own_error() {
+fn c26_each_problem_has_its_own_error() {
     let good = || entry("a", "enabled", ONE);
     assert_eq!(error(&format!(r#"{{"keys":[{}]}}"#, good())), BadKeyset::NoPrimary);
     assert_eq!(error(&keyset("null", &[good()])), BadKeyset::NoPrimary);
@@ -76,7 +76,7 @@ fn c26_a_secret_must_be_32_to_64_bytes_that_are_not_all_zero() {
 }
 
 #[test]
-fn what_is_no_keyset_is_refused() {
+fn other_texts_are_refused() {
     for text in ["", "null", "[]", "{", "{\"primary\":\"a\"}", "{\"primary\":\"a\",\"keys\":{}}"] {
         assert!(matches!(error(text), BadKeyset::Malformed(_)), "{text}");
     }
@@ -87,7 +87,7 @@ fn what_is_no_keyset_is_refused() {
 }
 
 #[test]
-fn a_keyset_cannot_be_changed_into_one_that_could_not_be_loaded() {
+fn a_keyset_cannot_be_changed_into_an_invalid_one() {
     let text = keyset("\"a\"", &[entry("a", "enabled", ONE), entry("b", "decrypt_only", TWO)]);
     let mut keyset = Keyset::parse(&text).unwrap();
     let secret = || KeySecret::new(Zeroizing::new(vec![3; 32])).unwrap();
@@ -110,7 +110,7 @@ fn a_keyset_cannot_be_changed_into_one_that_could_not_be_loaded() {
 }
 
 #[test]
-fn c26_a_file_that_everybody_may_read_or_write_is_refused() {
+fn c26_a_file_that_others_may_read_or_write_is_refused() {
     for mode in [0o600, 0o400, 0o640, 0o100_600, 0o440] {
         assert_eq!(Keyset::check_mode(mode), Ok(()), "{mode:o}");
     }
