@@ -1,4 +1,4 @@
-//! What cannot work is told when it is made, and shows no secret.
+//! Invalid configurations are refused when a value is built, without showing secrets.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ fn ivy() -> Ivy {
 }
 
 fn assert_config<T>(result: Result<T, Error>) {
-    let error = result.err().expect("it is refused");
+    let error = result.err().expect("the configuration is refused");
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
 }
 
 #[test]
-fn what_is_shared_between_threads_can_be() {
+fn shared_types_are_send_and_sync() {
     fn sendable<T: Send + 'static>() {}
     fn shareable<T: Send + Sync + 'static>() {}
     shareable::<Ivy>();
@@ -37,7 +37,7 @@ fn what_is_shared_between_threads_can_be() {
 }
 
 #[test]
-fn addresses_that_are_not_understood_are_refused_without_showing_secrets() {
+fn invalid_addresses_are_refused_without_showing_secrets() {
     for url in
         ["", "hunter2", "ironmq://hunter2@", "redis://x:hunter2@y", "ironmq://hunter2@h/p?x=y"]
     {
@@ -52,7 +52,7 @@ fn addresses_that_are_not_understood_are_refused_without_showing_secrets() {
 }
 
 #[test]
-fn a_worker_that_makes_no_sense_does_not_start() {
+fn a_worker_with_invalid_settings_does_not_start() {
     let ivy = ivy();
     let double = || handler!(|n: u64| Ok::<u64, TaskError>(2 * n));
     let good = || ivy.worker().register(&DOUBLE, double());

@@ -1,4 +1,4 @@
-//! What is logged: spans that name their task, and events as loud as they are important.
+//! Logging: spans name their task, and the level of an event matches its importance.
 
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use crate::adapter::{Ivy, Task, TaskError, handler, wait};
 
 const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
 
-/// Keeps each span and event as a line.
+/// Records each span and event as a line.
 #[derive(Clone, Default)]
 struct Log {
     lines: Arc<Mutex<Vec<String>>>,
@@ -64,9 +64,9 @@ impl Subscriber for Log {
 }
 
 #[test]
-fn spans_name_their_task_and_only_what_matters_is_loud() {
+fn spans_name_their_task_and_only_problems_are_warnings() {
     let log = Log::default();
-    // Of the whole process, since an adapter may work in threads of its own.
+    // For the whole process, because an adapter may run in threads of its own.
     tracing::subscriber::set_global_default(log.clone()).unwrap();
     let ivy = Ivy::builder().queue_url("memory://").notifier_url("memory://").build().unwrap();
     let handler = handler!(|n: u64| match n {

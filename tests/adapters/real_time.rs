@@ -1,4 +1,4 @@
-//! How long tests wait that cannot pause their clock.
+//! The waiting times of tests that cannot pause their clock.
 
 use std::time::{Duration, Instant};
 

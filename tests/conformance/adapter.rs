@@ -1,9 +1,9 @@
-/// Makes a [`Harness`](crate::harness::Harness) of an adapter, given its crate. All adapters have
-/// the same names; where they differ, the module that uses this macro helps with
+/// Implements [`Harness`](crate::harness::Harness) for an adapter, given its crate. All adapters
+/// use the same names; for the differences, the module that invokes this macro provides
 ///
-/// * `wait`, which takes what a method gives, and gives its result when it is there;
-/// * `forward`, which hands the adapter's `Events` on to a channel;
-/// * `cancelled_within`, which waits until a `Ctx` is cancelled, and says whether it was.
+/// * `wait`, which takes what a method returns and waits for its result;
+/// * `forward`, which forwards the adapter's `Events` to a channel;
+/// * `cancelled_within`, which waits until a `Ctx` is cancelled and returns whether it was.
 macro_rules! adapter {
     ($ivy:ident, $name:literal) => {
         const _: () = {
@@ -276,7 +276,7 @@ macro_rules! adapter {
     };
 }
 
-/// The same for an adapter whose methods are futures, which its module knows how to `poll`.
+/// The same for an adapter whose methods are futures, which its module can `poll`.
 macro_rules! adapter_of_futures {
     ($ivy:ident, $name:literal) => {
         crate::adapter::adapter!($ivy, $name);

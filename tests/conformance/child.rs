@@ -1,4 +1,4 @@
-//! A worker in a process of its own, which can be killed: this program, started once more.
+//! A worker in a process of its own, which can be killed: this program, started a second time.
 
 use std::io::{Write, stdout};
 use std::process::ExitCode;
@@ -11,16 +11,16 @@ use crate::harness::{Builder, Harness, HarnessConfig};
 use crate::runtime::runtime;
 use crate::tasks::DOUBLE;
 
-/// Names the adapter that the child is to use.
+/// Names the adapter that the child uses.
 const ADAPTER: &str = "IVY_CONFORMANCE_ADAPTER";
 const QUEUE: &str = "IVY_CONFORMANCE_QUEUE";
 const NOTIFIER: &str = "IVY_CONFORMANCE_NOTIFIER";
 const NAME: &str = "IVY_CONFORMANCE_NAME";
 
-/// What the child says when its handler has begun.
+/// What the child prints when its handler has begun.
 pub(crate) const BEGUN: &str = "begun";
 
-/// Starts a worker that takes tasks `DOUBLE` from the scenario's queue, and never ends one.
+/// Starts a worker that serves the `DOUBLE` tasks of the scenario's queue and never finishes one.
 pub(crate) fn start<H: Harness>(fixture: &Fixture<H>) -> Process {
     let HarnessConfig { queue, notifier, .. } = fixture.place();
     let variables =
@@ -35,7 +35,7 @@ pub(crate) fn start<H: Harness>(fixture: &Fixture<H>) -> Process {
     )
 }
 
-/// Is such a worker, if this process is a child that was started for this adapter.
+/// Runs such a worker if this process is a child that was started for this adapter.
 pub(crate) fn serve<H: Harness>() -> Option<ExitCode> {
     let variable = |name| env::var(name).expect("the parent sets it");
     if env::var(ADAPTER).ok()? != H::ADAPTER {
@@ -51,7 +51,7 @@ pub(crate) fn serve<H: Harness>() -> Option<ExitCode> {
         root_certificates: None,
         node_peers: true,
     };
-    let ivy = H::connect(&place).expect("the place is one");
+    let ivy = H::connect(&place).expect("the place is valid");
     let never_ending = |_, (_,)| {
         writeln!(stdout(), "{BEGUN}").expect("the parent listens");
         loop {
@@ -59,7 +59,7 @@ pub(crate) fn serve<H: Harness>() -> Option<ExitCode> {
         }
     };
     let worker = ivy.worker().lease(LEASE).register(&DOUBLE.queue(name), never_ending);
-    let _worker = worker.start().expect("a good task");
+    let _worker = worker.start().expect("a valid task");
     loop {
         thread::park();
     }

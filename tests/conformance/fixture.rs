@@ -14,20 +14,19 @@ use crate::runtime::wait;
 use crate::servers::Servers;
 use crate::watch::Watch;
 
-/// The lease of all workers: a crash or a lost lease is over soon.
+/// The lease of all workers: short, so that a crash or a lost lease costs little time.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
-/// How long failed tasks wait: so short that whatever they wait longer is the queue's rounding.
+/// The backoff of failed tasks: so short that any longer delay is the queue's rounding.
 pub(crate) const BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(20), 2, Duration::from_millis(200));
 
-/// The worker of an adapter.
 pub(crate) type WorkerOf<H> = <<H as Harness>::Builder as Builder>::Worker;
 
-/// Where one scenario plays: an ivy of its own, on a queue and a channel of its own, on servers
-/// that others use at the same time.
+/// The setting of one scenario: its own ivy, with its own queue and channel, on servers that others
+/// use at the same time.
 pub(crate) struct Fixture<H> {
-    /// The scenario's queue and channel.
+    /// The name of the scenario's queue and channel.
     pub(crate) name: &'static str,
     pub(crate) ivy: H,
     pair: &'static Pair,
@@ -46,7 +45,7 @@ impl<H: Harness> Fixture<H> {
             root_certificates: None,
             node_peers: true,
         };
-        let ivy = H::connect(&place).expect("the place is one");
+        let ivy = H::connect(&place).expect("the place is valid");
         Fixture { name, ivy, pair, servers, place }
     }
 
@@ -55,44 +54,44 @@ impl<H: Harness> Fixture<H> {
         task.queue(self.name)
     }
 
-    /// The stage with another ivy, at a place that differs from the usual one, or as another process
-    /// has it at the same place.
+    /// The fixture with another ivy, connected to a changed place, or to the same place as another
+    /// process would.
     pub(crate) fn at(&self, change: impl FnOnce(&mut HarnessConfig)) -> Self {
         let mut place = self.place.clone();
         change(&mut place);
-        let ivy = H::connect(&place).expect("the place is one");
+        let ivy = H::connect(&place).expect("the place is valid");
         Fixture { ivy, place, servers: Arc::clone(&self.servers), ..*self }
     }
 
-    /// The stage with another ivy, whose requests to the queue go through a proxy, which lets things
-    /// go wrong.
+    /// The fixture with another ivy, whose requests to the queue go through a proxy that can inject
+    /// faults.
     pub(crate) fn behind_proxy(&self) -> (Self, FaultyProxy) {
         let proxy = wait(FaultyProxy::start(self.ironmq().port()));
         let fixture = self.at(|place| place.queue = self.ironmq().url_at(proxy.port()));
         (fixture, proxy)
     }
 
-    /// Where the stage's ivy is connected to.
+    /// What the fixture's ivy is connected to.
     pub(crate) fn place(&self) -> &HarnessConfig {
         &self.place
     }
 
-    /// A worker of the stage's ivy, with short times, for more settings and handlers.
+    /// A builder of a worker of the fixture's ivy with short times, for more settings and handlers.
     pub(crate) fn worker(&self) -> H::Builder {
         self.ivy.worker().lease(LEASE).backoff(BACKOFF).drain_limit(Duration::from_secs(1))
     }
 
-    /// A worker that serves the one task, and doubles.
+    /// A worker that serves only this task, which doubles.
     pub(crate) fn doubling(&self, task: &Task<(u64,), u64>) -> WorkerOf<H> {
-        self.worker().register(task, |_, (n,)| Ok(2 * n)).start().expect("a good task")
+        self.worker().register(task, |_, (n,)| Ok(2 * n)).start().expect("a valid task")
     }
 
-    /// What happens in the scenario's ivy from now on.
+    /// The events of the scenario's ivy from now on.
     pub(crate) fn watch(&self) -> Watch {
         Watch::new(self.ivy.events())
     }
 
-    /// How many messages a queue holds, in whatever state.
+    /// How many messages a queue contains, in any state.
     pub(crate) fn size(&self, queue: &str) -> u64 {
         match &self.pair.queue.outside {
             Some(outside) => (outside.size)(&self.servers, queue),
@@ -100,7 +99,7 @@ impl<H: Harness> Fixture<H> {
         }
     }
 
-    /// Waits until everything on the scenario's queue is done, and nothing was put aside.
+    /// Waits until every message of the scenario's queue is done and none was dead-lettered.
     pub(crate) fn until_empty(&self) {
         eventually_eq(0, || self.size(self.name));
         assert_eq!(self.dead_letters(), []);
@@ -114,7 +113,7 @@ impl<H: Harness> Fixture<H> {
         }
     }
 
-    /// What the scenario's dead-letter queue keeps.
+    /// The contents of the scenario's dead-letter queue.
     pub(crate) fn dead_letters(&self) -> Vec<DeadLetter> {
         let queue = format!("{}.dead", self.name);
         if self.size(&queue) == 0 {
@@ -133,18 +132,22 @@ impl<H: Harness> Fixture<H> {
         letters.collect()
     }
 
-    /// The bodies of the messages that wait in a queue, as they stand there.
+    /// The bodies of a queue's ready messages, unparsed.
     pub(crate) fn bodies(&self, queue: &str) -> Vec<String> {
         (self.outside().peek)(&self.servers, queue)
     }
 
-    /// Posts a message as somebody else writes it.
+    /// Posts a message as another program would.
     pub(crate) fn post(&self, body: &str) {
         (self.outside().post)(&self.servers, self.name, body);
     }
 
     fn outside(&self) -> &'static Outside {
-        self.pair.queue.outside.as_ref().expect("the scenario is left out where nobody reaches it")
+        self.pair
+            .queue
+            .outside
+            .as_ref()
+            .expect("the scenario is left out if only ivy reaches the queue")
     }
 
     pub(crate) fn ironmq(&self) -> &IvyServer {

@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 
 use crate::harness::Harness;
 
-/// An adapter whose methods are futures. Each method drops its future after so many polls, and gives
-/// what the future gave if it was done by then.
+/// An adapter whose methods are futures. Each method polls its future at most this many times, then
+/// drops it, and returns the output if the future was ready by then.
 pub(crate) trait Futures: Harness {
     fn call_for<Args: ToArgs + Send, Output: 'static>(
         &self,
@@ -30,7 +30,7 @@ pub(crate) trait Futures: Harness {
     ) -> Option<Result<Output, Self::Error>>;
 }
 
-/// Polls a future so many times, each time when it is woken, and drops it.
+/// Polls a future this many times, each time when it is woken, and drops it.
 pub(crate) fn poll<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);

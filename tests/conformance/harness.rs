@@ -1,4 +1,4 @@
-//! What the scenarios ask of an adapter: its public interface, as one that blocks.
+//! What the scenarios need from an adapter: its public interface, in blocking form.
 
 use std::fmt;
 use std::future::Future;
@@ -18,10 +18,10 @@ use ivy_proto::{Backoff, Cause, ErrorKind, MessageId, QueueName, TaskId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// An adapter: its `Ivy`, driven from threads that block. Each method is the one of that name,
-/// whatever runtime it is awaited on.
+/// An adapter: its `Ivy`, driven from threads that block. Each method is the one of the same name,
+/// awaited on the adapter's runtime.
 pub(crate) trait Harness: Clone + fmt::Debug + Send + Sync + 'static {
-    /// The adapter's name among the tests.
+    /// The adapter's name in the names of tests.
     const ADAPTER: &'static str;
 
     type Error: Failure;
@@ -86,24 +86,23 @@ pub(crate) trait Harness: Clone + fmt::Debug + Send + Sync + 'static {
     fn peek(&self, queue: &str) -> Result<Vec<Content>, Self::Error>;
     fn clear(&self, queue: &str) -> Result<(), Self::Error>;
 
-    /// What happens from now on, in the order in which it happens.
+    /// The events from now on, in order.
     fn events(&self) -> Receiver<Event>;
 }
 
-/// Where a [`Harness`] is to be connected to.
+/// What a [`Harness`] connects to.
 #[derive(Clone, Debug)]
 pub(crate) struct HarnessConfig {
     pub(crate) queue: String,
     pub(crate) notifier: String,
     pub(crate) channel: String,
     pub(crate) encryption_key: Option<String>,
-    /// Which keys there are, and what the queues send and accept.
+    /// The keys, and what the queues send and accept.
     pub(crate) encryption: Option<Encryption>,
     pub(crate) root_certificates: Option<Vec<u8>>,
     pub(crate) node_peers: bool,
 }
 
-/// An adapter's `Error`.
 pub(crate) trait Failure: std::error::Error + Send + Sync + 'static {
     fn kind(&self) -> ErrorKind;
     fn cause(&self) -> &Cause;
@@ -112,7 +111,6 @@ pub(crate) trait Failure: std::error::Error + Send + Sync + 'static {
     fn queue(&self) -> Option<&QueueName>;
 }
 
-/// An adapter's `Handle`.
 pub(crate) trait Handle<Output>: fmt::Debug + Send + Sync {
     type Error;
 
@@ -123,7 +121,6 @@ pub(crate) trait Handle<Output>: fmt::Debug + Send + Sync {
         Output: DeserializeOwned;
 }
 
-/// An adapter's `WorkerBuilder`.
 pub(crate) trait Builder: Sized {
     type Error;
     type Worker: Worker;
@@ -150,7 +147,6 @@ pub(crate) trait Builder: Sized {
     fn start(self) -> Result<Self::Worker, Self::Error>;
 }
 
-/// An adapter's `Worker`.
 pub(crate) trait Worker: fmt::Debug + Send + Sync + 'static {
     fn pause(&self);
     fn resume(&self);
@@ -159,7 +155,7 @@ pub(crate) trait Worker: fmt::Debug + Send + Sync + 'static {
     fn drain(&self, limit: Duration);
 }
 
-/// What a handler of a scenario learns about its task: the adapter's `Ctx`.
+/// What a scenario's handler knows about its task: the adapter's `Ctx`.
 pub(crate) struct Job {
     pub(crate) task_id: TaskId,
     pub(crate) message_id: MessageId,
@@ -176,27 +172,26 @@ pub(crate) struct Job {
 type CallFn = dyn Fn(&Task<(u64,), u64>, u64) -> Result<u64, TaskError> + Send;
 
 impl Job {
-    /// Waits until the handler is told to stop, at most so long. Says whether it was.
+    /// Waits this long for the handler to be cancelled. Returns whether it was.
     pub(crate) fn is_cancelled_within(&self, limit: Duration) -> bool {
         (self.cancelled_within)(limit)
     }
 }
 
-/// A handler of a scenario: a function that may block, as each adapter can run it.
+/// A scenario's handler: a function that may block, in the form that each adapter can run.
 pub(crate) struct ScenarioHandler<Function>(pub(crate) Arc<Function>);
 
 /// Marks the handlers of scenarios.
 pub(crate) enum ScenarioMarker {}
 
-/// An adapter's `Ctx`.
 pub(crate) trait Context: Send + 'static {
     fn job(self) -> Job;
 }
 
-/// The `Ctx` of an adapter whose handlers are futures. What a scenario does is done in a thread, so
+/// The `Ctx` of an adapter whose handlers are futures. Scenarios run their work in a thread, so
 /// that it may block.
 pub(crate) trait AsyncContext: Context {
-    /// Does this in a thread, and gives what it gives, or its panic.
+    /// Runs this in a thread and returns its result or its panic.
     fn in_thread<T: Send + 'static>(
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = thread::Result<T>> + Send;

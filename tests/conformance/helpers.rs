@@ -11,10 +11,10 @@ use ivy_test_kit::PATIENCE;
 use crate::harness::Job;
 use crate::leak_search;
 
-/// What handlers panic with that are to panic.
+/// The panic message of handlers that panic on purpose.
 pub(crate) const EXPECTED_PANIC: &str = "this handler panics on purpose";
 
-/// What handlers panic with that are to panic once more, as this is dropped.
+/// The panic message of handlers whose panic payload panics when it is dropped.
 pub(crate) struct PanicsOnDrop;
 
 impl Drop for PanicsOnDrop {
@@ -23,7 +23,8 @@ impl Drop for PanicsOnDrop {
     }
 }
 
-/// Keeps panics that are part of a scenario out of the output, and searches all.
+/// Keeps panics that are part of a scenario out of the output, and searches all of them for
+/// secrets.
 pub(crate) fn expect_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -37,19 +38,19 @@ pub(crate) fn expect_panics() {
     }));
 }
 
-/// How often something is looked at that nobody tells.
+/// How often a condition is polled that no event reports.
 const GLANCE: Duration = Duration::from_millis(10);
 
-/// Waits until something is so that nobody tells.
+/// Waits until a condition is true that no event reports.
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
-        assert!(started.elapsed() < PATIENCE, "not so in time: {what}");
+        assert!(started.elapsed() < PATIENCE, "not true in time: {what}");
         thread::sleep(GLANCE);
     }
 }
 
-/// Waits until a number that nobody tells is this one.
+/// Waits until a number has this value.
 pub(crate) fn eventually_eq<T: PartialEq + Debug>(expected: T, mut number: impl FnMut() -> T) {
     let started = Instant::now();
     loop {
@@ -57,12 +58,12 @@ pub(crate) fn eventually_eq<T: PartialEq + Debug>(expected: T, mut number: impl 
         if number == expected {
             return;
         }
-        assert!(started.elapsed() < PATIENCE, "{number:?} in the end, and not {expected:?}");
+        assert!(started.elapsed() < PATIENCE, "{number:?} instead of {expected:?}");
         thread::sleep(GLANCE);
     }
 }
 
-/// What handlers have written down, in the order in which they did.
+/// What handlers recorded, in order.
 #[derive(Debug)]
 pub(crate) struct Journal<T>(Arc<Mutex<Vec<T>>>);
 
@@ -94,7 +95,7 @@ impl<T: Clone> Journal<T> {
     }
 }
 
-/// Holds handlers back until it is opened, and knows how many there are.
+/// Blocks handlers until it is opened, and counts them.
 #[derive(Clone, Default)]
 pub(crate) struct Gate(Arc<(Mutex<GateCounts>, Condvar)>);
 
@@ -123,29 +124,29 @@ impl Gate {
             counts.inside -= 1;
             counts.cancelled += usize::from(is_cancelled);
         });
-        if is_cancelled { Err(TaskError::new("told to stop")) } else { Ok(()) }
+        if is_cancelled { Err(TaskError::new("cancelled")) } else { Ok(()) }
     }
 
     pub(crate) fn open(&self) {
         self.change(|counts| counts.is_open = true);
     }
 
-    /// Waits until so many handlers have come to the gate, counted from the beginning.
+    /// Waits until this many handlers have reached the gate in total.
     pub(crate) fn wait_for(&self, handlers: usize) {
         self.wait(|counts| counts.begun >= handlers);
     }
 
-    /// Waits until so many handlers were told to stop, counted from the beginning.
+    /// Waits until this many handlers were cancelled in total.
     pub(crate) fn wait_for_cancelled(&self, handlers: usize) {
         self.wait(|counts| counts.cancelled >= handlers);
     }
 
-    /// How many handlers have come to the gate.
+    /// How many handlers have reached the gate.
     pub(crate) fn begun(&self) -> usize {
         self.counts().begun
     }
 
-    /// How many handlers were between coming and going at a time.
+    /// The largest number of handlers that were inside at a time.
     pub(crate) fn most_at_a_time(&self) -> usize {
         self.counts().most
     }
@@ -162,6 +163,6 @@ impl Gate {
     fn wait(&self, is_so: impl Fn(&GateCounts) -> bool) {
         let waited = self.0.1.wait_timeout_while(self.counts(), PATIENCE, |counts| !is_so(counts));
         let (counts, waited) = waited.expect("no holder of the lock panics");
-        assert!(!waited.timed_out(), "the handlers did not come so far: {:?}", *counts);
+        assert!(!waited.timed_out(), "too few handlers came: {:?}", *counts);
     }
 }

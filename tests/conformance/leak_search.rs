@@ -1,5 +1,5 @@
-//! All that an adapter shows, searched for the secrets that scenarios use: what it logs at every
-//! level, its errors, its values as they are debugged, and panics.
+//! Searches all that an adapter shows for the secrets that scenarios use: its log at every level,
+//! its errors, the `Debug` output of its values, and panics.
 
 use std::any::type_name;
 use std::error::Error;
@@ -14,25 +14,25 @@ use tracing::{Metadata, Subscriber, span};
 
 static RECORD: Record = Record::new();
 
-/// What every whole run searches.
+/// What every complete run searches.
 const KINDS: [&str; 6] = ["event", "log", "span", "error", "value", "panic"];
 
-/// Listens to what is logged from now on in this process.
+/// Searches what this process logs from now on.
 pub(crate) fn listen() {
     tracing::subscriber::set_global_default(Log::default()).expect("nobody else listens");
 }
 
-/// A value that a scenario was given.
+/// Searches a value that a scenario received.
 pub(crate) fn value<T: Debug + ?Sized>(value: &T) {
     RECORD.search("value", type_name::<T>(), &format!("{value:?} {value:#?}"));
 }
 
-/// An event that a scenario has watched.
+/// Searches an event.
 pub(crate) fn event<T: Debug>(event: &T) {
     RECORD.search("event", type_name::<T>(), &format!("{event:?}"));
 }
 
-/// An error that a scenario was given, and what caused it.
+/// Searches an error and its sources.
 pub(crate) fn error<E: Error + 'static>(error: &E) {
     let mut next: Option<&dyn Error> = Some(error);
     while let Some(error) = next {
@@ -48,13 +48,13 @@ pub(crate) fn panic(panic: &PanicHookInfo<'_>) {
     RECORD.search("panic", &place, text.unwrap_or_default());
 }
 
-/// What the search of a run has found. A whole run must have searched everything.
+/// What the search of a run has found. A complete run must have searched everything.
 pub(crate) fn verdict(run: &Conclusion) -> Result<String, String> {
     let is_whole = run.num_filtered_out == 0 && run.num_passed > 0;
     RECORD.verdict(if is_whole { &KINDS } else { &[] })
 }
 
-/// Searches what ivy logs, with the fields of its spans, and keeps nothing.
+/// Searches what ivy logs, including the fields of its spans, and stores nothing.
 #[derive(Debug, Default)]
 struct Log {
     spans: AtomicU64,
@@ -73,7 +73,7 @@ impl Subscriber for Log {
     fn record(&self, _: &span::Id, values: &span::Record<'_>) {
         let mut line = Line::default();
         values.record(&mut line.visitor());
-        RECORD.search("span", "filled in later", &line.0);
+        RECORD.search("span", "recorded later", &line.0);
     }
 
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}

@@ -1,12 +1,12 @@
-//! One suite for all adapters: each scenario is written once, and run on real sockets by each adapter
-//! over one pair of servers, and by one adapter over each pair of a queue and a notifier.
+//! One suite for all adapters. Each scenario is written once and run on real sockets: by each
+//! adapter over one pair of servers, and by one adapter over every pair of a queue and a notifier.
 //!
-//! A scenario is a function that knows its adapter as a [`Harness`] only. Its name says what is so;
-//! those of one pair run at the same time on the same servers, each on a queue and a channel
-//! of its own. They assert what happens, how often and in which order, and never how fast: what has
-//! to happen is waited for so long that a slow machine is no failure.
+//! A scenario is a function that knows its adapter only as a [`Harness`]. Its name states the
+//! behaviour. The scenarios of one pair run concurrently on the same servers, each with its own
+//! queue and channel. They assert what happens, how often and in which order, never how fast: their
+//! timeouts are long enough for a slow machine.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod adapter;
 mod child;
@@ -37,7 +37,7 @@ use crate::pairs::{Coverage, PAIRS, Pair};
 use crate::scenarios::{Scenario, scenarios, scenarios_of_futures};
 use crate::servers::Servers;
 
-/// How many scenarios run at a time, if the command line does not say. They mostly wait.
+/// How many scenarios run at a time if the command line does not specify it. They mostly wait.
 const AT_A_TIME: usize = 16;
 
 fn main() -> ExitCode {
@@ -95,7 +95,7 @@ fn trial<H: Harness>(
     let Scenario { part, name, run, .. } = *scenario;
     let full_name = format!("{}::{}::{part}::{name}", H::ADAPTER, pair.name);
     if let Some(reason) = scenario.left_out(coverage, pair) {
-        // It stays in the list, so that everybody sees what is not tested, and why.
+        // It stays in the list, so that the output shows what is not tested and why.
         let explain = move || Err(format!("left out: {reason}").into());
         return Trial::test(full_name, explain).with_kind(reason).with_ignored_flag(true);
     }

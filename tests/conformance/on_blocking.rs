@@ -1,4 +1,4 @@
-//! `ivy-blocking`, which blocks by itself.
+//! `ivy-blocking`, which needs no runtime.
 
 use std::sync::mpsc::Sender;
 use std::thread;

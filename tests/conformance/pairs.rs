@@ -1,8 +1,8 @@
-//! What the scenarios are run over: pairs of a queue and a notifier, and what makes no sense with some
-//! of them.
+//! What the scenarios run over: pairs of a queue and a notifier, and the reasons to leave some
+//! scenarios out of some pairs.
 //!
-//! A backend is a line of data here, and a pair another. A new backend needs one pair, not one with
-//! each that was there before.
+//! A backend is a line of data here, and so is a pair. A new backend needs one pair, not one with
+//! each existing backend.
 
 use crate::runtime::wait;
 use crate::servers::Servers;
@@ -10,43 +10,41 @@ use crate::servers::Servers;
 /// A queue and a notifier.
 #[derive(Debug)]
 pub(crate) struct Pair {
-    /// Its name among the tests.
+    /// Its name in the names of tests.
     pub(crate) name: &'static str,
     pub(crate) queue: Queue,
     pub(crate) notifier: Notifier,
-    /// Whether all adapters run over it. Over the others one does: what differs between adapters is
-    /// how they reach servers, and how they run what is decided elsewhere.
+    /// Whether all adapters run over it. One adapter runs over the others: adapters differ only in
+    /// how they reach servers and run effects.
     for_all_adapters: bool,
 }
 
-/// A queue's backend.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    /// Starts its server if it has one, and says where it is.
+    /// Starts its server, if it has one, and returns its address.
     pub(crate) start: fn(&Servers) -> String,
-    /// How others reach it. Who has none is reached by its own ivy only, with no network in between.
+    /// How to reach it without ivy. None if only its own ivy can reach it, with no network in
+    /// between.
     pub(crate) outside: Option<Outside>,
 }
 
-/// A queue as it is reached past ivy, by its name.
+/// Access to a queue without ivy, by the queue's name.
 #[derive(Debug)]
 pub(crate) struct Outside {
-    /// How many messages it holds, in whatever state.
+    /// How many messages it contains, in any state.
     pub(crate) size: fn(&Servers, &str) -> u64,
-    /// How many were ever posted to it.
+    /// How many messages were ever posted to it.
     pub(crate) posted: fn(&Servers, &str) -> u64,
-    /// The bodies of those that wait.
+    /// The bodies of its ready messages.
     pub(crate) peek: fn(&Servers, &str) -> Vec<String>,
-    /// Posts a body.
     pub(crate) post: fn(&Servers, &str, &str),
 }
 
-/// A notifier's backend.
 #[derive(Debug)]
 pub(crate) struct Notifier {
-    /// Starts its server if it has one, and says where it is.
+    /// Starts its server, if it has one, and returns its address.
     pub(crate) start: fn(&Servers) -> String,
-    /// Whether its own ivy alone reaches it, so that it cannot break.
+    /// Whether only its own ivy can reach it, so that it cannot fail.
     pub(crate) private: bool,
 }
 
@@ -72,9 +70,9 @@ fn in_memory(_: &Servers) -> String {
     "memory://".to_owned()
 }
 
-/// Where scenarios run that bring a notifier of their own.
+/// For scenarios that bring a notifier of their own.
 const OWN_NOTIFIER: &str = "memory_and_redis";
-/// Where scenarios run that bring a queue of their own.
+/// For scenarios that bring a queue of their own.
 const OWN_QUEUE: &str = "ironmq_and_memory";
 
 pub(crate) static PAIRS: [Pair; 4] = [
@@ -92,9 +90,9 @@ pub(crate) static PAIRS: [Pair; 4] = [
 /// Which pairs an adapter runs over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Coverage {
-    /// Over all: what it shows of the backends holds for the others as well.
+    /// All: what this adapter shows of the backends is true for the other adapters as well.
     AllPairs,
-    /// Over those that all adapters run over; elsewhere only what the adapter itself does.
+    /// Those that all adapters run over; on the others, only what the adapter does by itself.
     OwnPart,
 }
 
@@ -105,7 +103,7 @@ impl Coverage {
         match self {
             Coverage::AllPairs => None,
             Coverage::OwnPart if pair.for_all_adapters || of_adapter => None,
-            Coverage::OwnPart => Some("what these backends do is shown over another adapter"),
+            Coverage::OwnPart => Some("these backends are tested over another adapter"),
         }
     }
 }
@@ -115,7 +113,7 @@ impl Coverage {
 pub(crate) struct Exception {
     pub(crate) holds: fn(&Pair) -> bool,
     pub(crate) reason: &'static str,
-    /// Whether the scenario brings a server of its own. Then it is about the adapter's client.
+    /// Whether the scenario brings a server of its own. Then it tests the adapter's client.
     pub(crate) own_server: bool,
 }
 
@@ -123,18 +121,18 @@ const fn exception(holds: fn(&Pair) -> bool, reason: &'static str) -> Exception 
     Exception { holds, reason, own_server: false }
 }
 
-/// For scenarios in which the queue is touched past ivy, or what is in it is read byte by byte.
+/// For scenarios that use the queue without ivy or compare its contents byte by byte.
 pub(crate) const PRIVATE_QUEUE: Exception =
-    exception(|pair| pair.queue.outside.is_none(), "nobody but its own ivy reaches a memory queue");
+    exception(|pair| pair.queue.outside.is_none(), "only its own ivy reaches a memory queue");
 
-/// For scenarios in which requests to the queue or their answers get lost.
+/// For scenarios in which requests to the queue or their responses are lost.
 pub(crate) const NO_NETWORK: Exception =
-    exception(|pair| pair.queue.outside.is_none(), "no network lies before a memory queue");
+    exception(|pair| pair.queue.outside.is_none(), "a memory queue is not behind a network");
 
-/// For scenarios in which others publish or listen, or the notifier breaks.
+/// For scenarios in which others publish or subscribe, or the notifier fails.
 pub(crate) const PRIVATE_NOTIFIER: Exception = exception(
     |pair| pair.notifier.private,
-    "nobody but its own ivy reaches a memory notifier, and it cannot break",
+    "only its own ivy reaches a memory notifier, and it cannot fail",
 );
 
 /// For scenarios in which results travel from one ivy to another.

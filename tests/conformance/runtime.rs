@@ -10,7 +10,7 @@ pub(crate) fn runtime() -> &'static Runtime {
     RUNTIME.get_or_init(|| Runtime::new().expect("the system has threads"))
 }
 
-/// Waits in this thread.
+/// Blocks this thread on a future.
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     runtime().block_on(future)
 }

@@ -7,7 +7,7 @@ use ivy_test_kit::PATIENCE;
 
 use crate::leak_search;
 
-/// Watches what happens in an ivy.
+/// Watches an ivy's events.
 pub(crate) struct Watch {
     events: Receiver<Event>,
     seen: Vec<Event>,
@@ -18,13 +18,13 @@ impl Watch {
         Watch { events, seen: Vec::new() }
     }
 
-    /// Waits for an event that this function picks, among those that were not waited for yet.
+    /// Waits for an event that this function selects, among those that no earlier call returned.
     pub(crate) fn until<T>(&mut self, pick: impl Fn(&Event) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(event) = self.events.recv_timeout(left) else {
-                panic!("the event that was waited for did not come, but: {:#?}", self.seen)
+                panic!("the expected event did not come; seen: {:#?}", self.seen)
             };
             leak_search::event(&event);
             let picked = pick(&event);
@@ -35,13 +35,13 @@ impl Watch {
         }
     }
 
-    /// All events so far that this function picks.
+    /// All events so far that this function selects.
     pub(crate) fn all<T>(&mut self, pick: impl Fn(&Event) -> Option<T>) -> Vec<T> {
         self.seen.extend(self.events.try_iter().inspect(leak_search::event));
         self.seen.iter().filter_map(pick).collect()
     }
 
-    /// The tasks whose callers were given their results, up to this one, which is waited for.
+    /// The tasks whose callers received their results, up to this one, which is waited for.
     pub(crate) fn resumed_until(&mut self, last: TaskId) -> Vec<TaskId> {
         let resumed = |event: &Event| match event {
             Event::CallerResumed { task, .. } => Some(task.id),

@@ -1,5 +1,5 @@
-//! The queue in memory, as a backend that takes a receipt whose lease has ended for the one that holds
-//! its message now, as SQS may.
+//! The queue in memory, as a backend that accepts a receipt whose lease has ended instead of the
+//! one that holds its message now, as SQS may.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use ivy_proto::backend::{BoxFuture, Queue};
 use ivy_proto::queue::{Batch, Capabilities, Fault, QueueOp, QueueReply};
 use ivy_proto::{MessageId, Receipt};
 
-/// A queue whose receipts are never too late.
+/// A queue whose receipts never expire.
 #[derive(Clone, Debug)]
 pub(crate) struct LateReceipts {
     queue: Arc<dyn Queue>,

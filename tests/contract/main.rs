@@ -1,11 +1,12 @@
 //! What every backend must do, at the level of [`Queue`](ivy_proto::backend::Queue) and
-//! [`Notifier`](ivy_proto::backend::Notifier): each case is written once and run against each backend.
+//! [`Notifier`](ivy_proto::backend::Notifier): each case is written once and run against each
+//! backend.
 //!
-//! A case knows its backend by the [`Capabilities`](ivy_proto::queue::Capabilities) alone. It works on a
-//! queue of its own, and runs in virtual time where the backend is in this process. A new backend is a
-//! line in [`backends`]; before it serves a worker, it passes.
+//! A case knows its backend only by its [`Capabilities`](ivy_proto::queue::Capabilities). It uses a
+//! queue of its own, and runs in virtual time if the backend is in this process. A new backend is a
+//! line in [`backends`]; it must pass before it serves a worker.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod backends;
 mod late_receipts;
@@ -20,7 +21,7 @@ use libtest_mimic::{Arguments, Trial};
 
 use crate::backends::{Backend, Servers};
 
-/// How many cases run at a time, if the command line does not say. They mostly wait.
+/// How many cases run at a time if the command line does not specify it. They mostly wait.
 const AT_A_TIME: usize = 16;
 
 fn main() -> ExitCode {
@@ -48,7 +49,7 @@ pub(crate) struct Case<Fixture> {
     pub(crate) run: fn(Fixture) -> BoxFuture<()>,
 }
 
-/// A test for each case, named after its backend and itself. The servers end with the last of them.
+/// A test for each case, named after its backend and itself. The servers end with the last test.
 fn trials_of<B: ?Sized + 'static, Fixture: 'static>(
     backend: Backend<B>,
     servers: &Arc<Servers>,

@@ -13,21 +13,21 @@ use tokio::time::{sleep, timeout};
 
 crate::cases! { Fixture:
     a_notice_reaches_the_subscriber_of_its_channel,
-    a_notice_comes_as_it_was_published,
-    a_notice_of_a_mebibyte_comes_whole,
-    notices_come_in_the_order_in_which_they_were_published,
-    notices_of_all_channels_of_a_subscription_come_with_their_names,
-    nothing_of_other_channels_comes,
+    a_notice_arrives_as_it_was_published,
+    a_notice_of_a_mebibyte_arrives_whole,
+    notices_arrive_in_the_order_in_which_they_were_published,
+    notices_arrive_with_the_name_of_their_channel,
+    nothing_of_other_channels_arrives,
     each_subscriber_of_a_channel_is_reached,
-    a_notice_that_nobody_hears_is_published_all_the_same,
-    what_was_published_before_a_subscription_does_not_come,
+    a_notice_without_a_subscriber_is_published_all_the_same,
+    a_notice_from_before_the_subscription_does_not_arrive,
     a_subscription_that_is_dropped_is_not_reached_any_more,
     a_channel_can_be_subscribed_to_again,
-    a_subscription_stands_while_nothing_is_published,
+    a_subscription_stays_up_while_nothing_is_published,
     many_may_publish_at_a_time,
 }
 
-/// A notifier, and channels that nobody else uses.
+/// A notifier, and channels that no other case uses.
 pub(crate) struct Fixture {
     notifier: Arc<dyn Notifier>,
     case: &'static str,
@@ -42,7 +42,7 @@ impl Fixture {
         ChannelName::new(&format!("{}.{name}", self.case)).unwrap()
     }
 
-    /// A subscription that stands.
+    /// A confirmed subscription.
     async fn subscribe(&self, names: &[&str]) -> Subscriber {
         let channels = names.iter().map(|name| self.channel(name)).collect();
         let mut heard = self.notifier.subscribe(channels);
@@ -51,7 +51,7 @@ impl Fixture {
         Subscriber(heard)
     }
 
-    /// Publishes, and returns how many heard it.
+    /// Publishes, and returns how many subscribers received it.
     async fn publish(&self, name: &str, text: &str) -> u64 {
         let publication = Publication { channel: self.channel(name), payload: Body::new(text) };
         self.notifier.publish(publication).await.unwrap()
@@ -61,7 +61,7 @@ impl Fixture {
 struct Subscriber(BoxStream<SubscriptionEvent>);
 
 impl Subscriber {
-    /// The next notice: its channel, and what was published.
+    /// The next notice: its channel and its payload.
     async fn notice(&mut self) -> (ChannelName, String) {
         match timeout(PATIENCE, self.0.next()).await.expect("a notice comes in time") {
             Some(SubscriptionEvent::Notice { channel, payload }) => {
@@ -82,7 +82,7 @@ async fn a_notice_reaches_the_subscriber_of_its_channel(fixture: Fixture) {
     assert_eq!(subscriber.notice().await, (fixture.channel("a"), "hello".to_owned()));
 }
 
-async fn a_notice_comes_as_it_was_published(fixture: Fixture) {
+async fn a_notice_arrives_as_it_was_published(fixture: Fixture) {
     let mut subscriber = fixture.subscribe(&["a"]).await;
     for text in ["", " ", "{\"a\":[1]}", "\r\n+OK\r\n", "\0\u{1}", "\u{e9}\u{4efb}\u{1f33f}"] {
         fixture.publish("a", text).await;
@@ -90,14 +90,14 @@ async fn a_notice_comes_as_it_was_published(fixture: Fixture) {
     }
 }
 
-async fn a_notice_of_a_mebibyte_comes_whole(fixture: Fixture) {
+async fn a_notice_of_a_mebibyte_arrives_whole(fixture: Fixture) {
     let mut subscriber = fixture.subscribe(&["a"]).await;
     let text = "0123456789abcdef".repeat(1 << 16);
     fixture.publish("a", &text).await;
     assert!(subscriber.text().await == text);
 }
 
-async fn notices_come_in_the_order_in_which_they_were_published(fixture: Fixture) {
+async fn notices_arrive_in_the_order_in_which_they_were_published(fixture: Fixture) {
     let mut subscriber = fixture.subscribe(&["a"]).await;
     for number in 0..100 {
         fixture.publish("a", &number.to_string()).await;
@@ -107,7 +107,7 @@ async fn notices_come_in_the_order_in_which_they_were_published(fixture: Fixture
     }
 }
 
-async fn notices_of_all_channels_of_a_subscription_come_with_their_names(fixture: Fixture) {
+async fn notices_arrive_with_the_name_of_their_channel(fixture: Fixture) {
     let mut subscriber = fixture.subscribe(&["a", "b"]).await;
     fixture.publish("b", "one").await;
     fixture.publish("a", "two").await;
@@ -115,7 +115,7 @@ async fn notices_of_all_channels_of_a_subscription_come_with_their_names(fixture
     assert_eq!(subscriber.notice().await, (fixture.channel("a"), "two".to_owned()));
 }
 
-async fn nothing_of_other_channels_comes(fixture: Fixture) {
+async fn nothing_of_other_channels_arrives(fixture: Fixture) {
     let mut subscriber = fixture.subscribe(&["a"]).await;
     for other in ["a.b", "A", "*", "b"] {
         assert_eq!(fixture.publish(other, "not for a").await, 0, "{other}");
@@ -131,11 +131,11 @@ async fn each_subscriber_of_a_channel_is_reached(fixture: Fixture) {
     assert_eq!((first.text().await, second.text().await), ("hello".into(), "hello".into()));
 }
 
-async fn a_notice_that_nobody_hears_is_published_all_the_same(fixture: Fixture) {
+async fn a_notice_without_a_subscriber_is_published_all_the_same(fixture: Fixture) {
     assert_eq!(fixture.publish("a", "hello").await, 0);
 }
 
-async fn what_was_published_before_a_subscription_does_not_come(fixture: Fixture) {
+async fn a_notice_from_before_the_subscription_does_not_arrive(fixture: Fixture) {
     fixture.publish("a", "before").await;
     let mut subscriber = fixture.subscribe(&["a"]).await;
     fixture.publish("a", "after").await;
@@ -159,7 +159,7 @@ async fn a_channel_can_be_subscribed_to_again(fixture: Fixture) {
     assert_eq!(again.text().await, "hello");
 }
 
-async fn a_subscription_stands_while_nothing_is_published(fixture: Fixture) {
+async fn a_subscription_stays_up_while_nothing_is_published(fixture: Fixture) {
     let mut subscriber = fixture.subscribe(&["a"]).await;
     sleep(Duration::from_secs(2)).await;
     fixture.publish("a", "hello").await;

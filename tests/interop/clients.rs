@@ -1,4 +1,4 @@
-//! Clients that know nothing of this ivy, against `ivy serve`.
+//! Clients of other projects, against `ivy serve`.
 
 use ivy_test_kit::{IvyServer, node_script, python_script};
 use serde_json::json;
@@ -6,21 +6,21 @@ use serde_json::json;
 use crate::fixture::{Fixture, assert_alive, node_call};
 
 #[tokio::test]
-async fn the_official_node_client_finds_an_ironmq() {
+async fn the_official_node_client_works_with_ivy_serve() {
     let server = IvyServer::start().await;
     let held = node_script("client.js").envs(server.env()).start().success().await;
     assert!(!held.is_empty());
 }
 
 #[tokio::test]
-async fn the_official_python_client_finds_an_ironmq() {
+async fn the_official_python_client_works_with_ivy_serve() {
     let server = IvyServer::start().await;
     let held = python_script("client.py").envs(server.env()).start().success().await;
     assert!(!held.is_empty());
 }
 
 #[tokio::test]
-async fn the_node_original_works_with_itself() {
+async fn the_node_original_works_over_ivy_serve() {
     for fixture in Fixture::both().await {
         let mut worker =
             fixture.node_worker("numbers", json!({ "number.factorial": "factorial" })).await;

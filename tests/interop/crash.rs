@@ -52,7 +52,7 @@ async fn no_task_of_a_thousand_is_lost_when_their_worker_is_killed_again_and_aga
     }
     let _last = start_worker(&fixture);
 
-    // A result that was on its way out of a killed process is lost, its task is not.
+    // A result that a killed process was publishing is lost; its task is not.
     let mut without_result = BTreeSet::new();
     fixture.until_size("crash", 0).await;
     for (n, handle) in (0..TASKS).zip(handles) {

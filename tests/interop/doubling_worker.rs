@@ -1,5 +1,5 @@
-//! A worker for tests that kill it: it writes down in Redis which of its tasks it has run, and
-//! reserves them for a short time only.
+//! A worker for tests that kill it: it records in Redis which of its tasks it has run, and has a
+//! short lease.
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A queue server that refuses, and loses answers to work that it has done.
+//! A queue server that refuses requests, and loses responses to work that it has done.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn every_call_gets_its_result_from_a_server_that_fails_one_request_in_five
     ];
     let fixture = Fixture::with(&faults).await;
     let ivy = fixture.ivy();
-    // What the server reserved in an answer that it lost comes back after the lease.
+    // Messages reserved by a lost response are delivered again after the lease.
     let worker = ivy.worker().register(&DOUBLE, double).lease(Duration::from_secs(2));
     let _worker = worker.start().await.unwrap();
     for handle in ivy.call_many(&DOUBLE, (0..100).map(|n| (n,))).await {

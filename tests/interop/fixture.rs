@@ -6,7 +6,7 @@ use ivy_tokio::{Event, Events, Ivy, Secret};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-/// The servers of one test, and the way to start peers that meet on them.
+/// The servers of one test, and methods that start peers on them.
 #[derive(Debug)]
 pub(crate) struct Fixture {
     pub(crate) ironmq: IvyServer,
@@ -18,22 +18,23 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// Servers of its own for a test whose messages travel in plain text.
+    /// New servers for a test whose messages are not encrypted.
     pub(crate) async fn plain() -> Self {
         Self::with(&[]).await
     }
 
-    /// Servers of its own for a test whose messages travel encrypted.
+    /// New servers for a test whose messages are encrypted.
     pub(crate) async fn encrypted() -> Self {
         Fixture { password: Some("correct horse battery staple"), ..Self::plain().await }
     }
 
-    /// As [`encrypted`](Fixture::encrypted); ours send bridge frames, and accept those of the original.
+    /// As [`encrypted`](Fixture::encrypted); ivy sends bridge frames and accepts those of the
+    /// original.
     pub(crate) async fn bridging() -> Self {
         Fixture { bridging: true, ..Self::encrypted().await }
     }
 
-    /// One of each: for what must not depend on encryption.
+    /// One of each, for behaviour that must not depend on encryption.
     pub(crate) async fn both() -> [Self; 2] {
         [Self::plain().await, Self::encrypted().await]
     }
@@ -49,7 +50,7 @@ impl Fixture {
         }
     }
 
-    /// As [`plain`](Fixture::plain), with a Redis that wants a password and a channel of another name.
+    /// As [`plain`](Fixture::plain), with a Redis that requires a password, and another channel name.
     pub(crate) async fn with_other_notifier() -> Self {
         Fixture {
             redis: RedisServer::start_with_password("wanted").await,
@@ -58,7 +59,7 @@ impl Fixture {
         }
     }
 
-    /// An ivy of ours.
+    /// A new ivy on these servers.
     pub(crate) fn ivy(&self) -> Ivy {
         let mut builder = Ivy::builder()
             .queue_url(&self.ironmq.url())
@@ -74,21 +75,21 @@ impl Fixture {
                 .with_policy(Policy::bridge_from_legacy());
             builder = builder.encryption(encryption);
         }
-        builder.build().expect("the addresses of the stage are good")
+        builder.build().expect("the addresses of the fixture are valid")
     }
 
-    /// A producer on the Node original that has registered these tasks, name to options, and hears
-    /// results.
+    /// A producer of the Node original that has registered these tasks (name to options) and
+    /// receives results.
     pub(crate) async fn node_producer(&self, queue: &str, tasks: Value) -> Process {
         self.node("producer.js", &json!({ "queue": queue, "tasks": tasks })).await
     }
 
-    /// A worker on the Node original that serves these tasks, name to behaviour.
+    /// A worker of the Node original that serves these tasks (name to behaviour).
     pub(crate) async fn node_worker(&self, queue: &str, tasks: Value) -> Process {
         self.node("worker.js", &json!({ "queue": queue, "tasks": tasks })).await
     }
 
-    /// The same, whose tasks are registered without a callback, so that it sends no results.
+    /// The same, with tasks registered without a callback, so that it publishes no results.
     pub(crate) async fn silent_node_worker(&self, queue: &str, tasks: Value) -> Process {
         let names: Vec<&String> = tasks.as_object().expect("names and behaviours").keys().collect();
         self.node("worker.js", &json!({ "queue": queue, "tasks": tasks, "silent": names })).await
@@ -101,14 +102,14 @@ impl Fixture {
             .env("REDIS_URL", &self.redis.url())
             .env("IVY_NOTIFICATION_CHANNEL_NAME", self.channel)
             .env("MESSAGES_ENCRYPTION_KEY", self.password.unwrap_or_default())
-            // The original polls once a second unless told otherwise.
+            // The original polls once a second by default.
             .env("IRONMQ_CONSUME_INTERVAL", "20")
             .start();
         peer.event("ready").await;
         peer
     }
 
-    /// Waits until a queue holds so many messages.
+    /// Waits until a queue contains this many messages.
     pub(crate) async fn until_size(&self, queue: &str, size: u64) {
         let waited = async {
             while self.ironmq.size(queue).await != size {
@@ -121,7 +122,7 @@ impl Fixture {
     }
 }
 
-/// The keys of ours.
+/// The encryption keys of ivy.
 pub(crate) fn keyset() -> Keyset {
     let secret = KeySecret::new(Zeroizing::new((1..=32).collect())).expect("a secret");
     Keyset::new(KeyId::new("k1").expect("an id"), secret)
@@ -133,13 +134,13 @@ pub(crate) async fn node_call(producer: &mut Process, name: &str, args: Value) {
     producer.event("sent").await;
 }
 
-/// Shows that a Node peer lives and still takes commands.
+/// Checks that a Node peer is up and still accepts commands.
 pub(crate) async fn assert_alive(peer: &mut Process) {
     peer.send(&json!({ "do": "ping" })).await;
     peer.event("pong").await;
 }
 
-/// Waits for an event of ours that this function picks.
+/// Waits for an event of ivy that this function selects.
 pub(crate) async fn until<T>(events: &mut Events, pick: impl Fn(&Event) -> Option<T>) -> T {
     let mut seen = Vec::new();
     let waited = async {
@@ -153,12 +154,12 @@ pub(crate) async fn until<T>(events: &mut Events, pick: impl Fn(&Event) -> Optio
     };
     match tokio::time::timeout(PATIENCE, waited).await {
         Ok(found) => found,
-        Err(_) => panic!("the event that was waited for did not come, but: {seen:#?}"),
+        Err(_) => panic!("the expected event did not come; seen: {seen:#?}"),
     }
 }
 
 /// Texts with characters of two, three and four bytes at each position in a cipher's block of
-/// sixteen, so that each of them straddles two blocks in some, the last two included.
+/// sixteen, so that each of them straddles two blocks in some text, including the last two blocks.
 pub(crate) fn texts_across_blocks() -> impl Iterator<Item = String> {
     (0..16).map(|shift| format!("{}žluťoučký 馬 🐴", "x".repeat(shift)))
 }

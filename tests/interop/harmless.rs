@@ -1,4 +1,4 @@
-//! Whatever we do on the servers of Node peers, none of them dies of it.
+//! Whatever ivy does on the servers of Node peers, no peer crashes.
 
 use ivy_test_kit::{Notices, PATIENCE};
 use ivy_tokio::event::{NoticeDropReason, ReleaseReason};
@@ -22,7 +22,7 @@ async fn break_down(_: u64) -> Result<u64, TaskError> {
 }
 
 async fn panic(_: u64) -> Result<u64, TaskError> {
-    panic!("a handler of the test")
+    panic!("a handler that panics on purpose")
 }
 
 async fn factorial(n: u64) -> Result<u64, TaskError> {
@@ -30,11 +30,11 @@ async fn factorial(n: u64) -> Result<u64, TaskError> {
 }
 
 #[tokio::test]
-async fn a_node_producer_outlives_everything_that_we_do_beside_it() {
+async fn a_node_producer_survives_everything_ivy_does() {
     for fixture in Fixture::both().await {
         let mut shared = Notices::listen(&fixture.redis, "ivy-notifier").await;
-        // It dies of a result whose task it does not know, and hears only the first: so it can hear
-        // its own below only if there was none before.
+        // It crashes on a result whose task it does not know, and reads only the first result: so
+        // it can receive its own below only if there was none before.
         let mut producer =
             fixture.node_producer("numbers", json!({ "number.factorial": {} })).await;
         let ivy = fixture.ivy();
@@ -57,7 +57,7 @@ async fn a_node_producer_outlives_everything_that_we_do_beside_it() {
 }
 
 #[tokio::test]
-async fn a_node_producer_outlives_messages_that_our_worker_cannot_handle() {
+async fn a_node_producer_survives_messages_that_our_worker_cannot_handle() {
     let fixture = Fixture::plain().await;
     let mut shared = Notices::listen(&fixture.redis, "ivy-notifier").await;
     let mut producer = fixture.node_producer("numbers", json!({ "number.factorial": {} })).await;
@@ -75,7 +75,7 @@ async fn a_node_producer_outlives_messages_that_our_worker_cannot_handle() {
         matches!(event, Event::Released { reason: ReleaseReason::Undecided(_), .. }).then_some(())
     })
     .await;
-    // A reply channel that would make our worker speak to everybody.
+    // A reply channel that would make our worker publish to all clients.
     let options =
         json!({ "ivy": { "v": 1, "id": "AAAAAAAAAAAAAAAAAAAAAA", "reply": "ivy-notifier" } });
     let body = json!({ "name": "ours.double", "options": options, "args": [1] });
@@ -94,7 +94,7 @@ async fn a_node_producer_outlives_messages_that_our_worker_cannot_handle() {
 }
 
 #[tokio::test]
-async fn a_node_worker_outlives_everything_that_we_do_beside_it() {
+async fn a_node_worker_survives_everything_ivy_does() {
     for fixture in Fixture::both().await {
         let mut node = fixture.node_worker("node", json!({ "node.factorial": "factorial" })).await;
         let ivy = fixture.ivy();

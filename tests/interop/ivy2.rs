@@ -1,4 +1,5 @@
-//! A peer in another language that reads and writes `$ivy2$` frames: Node, with its own crypto alone.
+//! A peer in another language that reads and writes `$ivy2$` frames: Node, using only its own
+//! crypto module.
 
 use ivy_test_kit::{Process, node_script};
 use ivy_tokio::QueueName;
@@ -51,7 +52,7 @@ async fn the_recorded_frames_are_read_and_written_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn each_reads_what_the_other_has_sealed() {
+async fn each_opens_frames_that_the_other_sealed() {
     let queue = QueueName::new("texts").unwrap();
     let binding = Binding::task(&queue);
     let mut peer = Peer::start().await;

@@ -1,4 +1,4 @@
-//! ivy among real peers: the Node original, the official IronMQ clients, a real Redis.
+//! ivy with real peers: the Node original, the official IronMQ clients, a real Redis.
 
 mod clients;
 mod crash;

@@ -1,4 +1,4 @@
-//! A producer on the Node original, a worker of ours.
+//! A producer of the Node original and an ivy worker.
 
 use ivy_test_kit::Notices;
 use ivy_tokio::{Task, TaskError};
@@ -50,7 +50,7 @@ async fn its_callback_is_called_when_our_worker_has_run_the_task() {
 }
 
 #[tokio::test]
-async fn it_meets_our_worker_on_another_channel_of_a_redis_with_a_password() {
+async fn it_works_over_another_channel_of_a_redis_with_a_password() {
     let fixture = Fixture::with_other_notifier().await;
     let mut notices = Notices::listen(&fixture.redis, "*").await;
     let _worker = fixture.ivy().worker().register(&FACTORIAL, factorial).start().await.unwrap();
@@ -61,7 +61,7 @@ async fn it_meets_our_worker_on_another_channel_of_a_redis_with_a_password() {
 }
 
 #[tokio::test]
-async fn it_hears_exactly_the_fields_that_the_original_writes() {
+async fn it_receives_exactly_the_fields_that_the_original_writes() {
     let fixture = Fixture::plain().await;
     let mut notices = Notices::listen(&fixture.redis, "*").await;
     let _worker = fixture.ivy().worker().register(&FACTORIAL, factorial).start().await.unwrap();
@@ -118,7 +118,7 @@ async fn each_of_several_producers_gets_its_callback() {
     for fixture in Fixture::both().await {
         let _worker = fixture.ivy().worker().register(&FACTORIAL, factorial).start().await.unwrap();
         for n in 1..=4 {
-            // The original hears one result after it subscribed: each call wants a new process.
+            // The original receives one result after it subscribed: each call needs a new process.
             let mut producer =
                 fixture.node_producer("numbers", json!({ "number.factorial": {} })).await;
             node_call(&mut producer, "number.factorial", json!([n])).await;
@@ -129,7 +129,7 @@ async fn each_of_several_producers_gets_its_callback() {
 }
 
 #[tokio::test]
-async fn a_failure_is_kept_and_not_told_to_producers_that_cannot_bear_it() {
+async fn a_failure_is_dead_lettered_and_not_published_to_producers_that_would_crash() {
     for fixture in Fixture::both().await {
         let mut notices = Notices::listen(&fixture.redis, "*").await;
         let worker =

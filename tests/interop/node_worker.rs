@@ -1,4 +1,4 @@
-//! A producer of ours, a worker on the Node original.
+//! An ivy producer and a worker of the Node original.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn our_caller_gets_its_typed_result() {
 }
 
 #[tokio::test]
-async fn our_caller_meets_it_on_another_channel_of_a_redis_with_a_password() {
+async fn our_caller_works_over_another_channel_of_a_redis_with_a_password() {
     let fixture = Fixture::with_other_notifier().await;
     let _worker = fixture.node_worker("numbers", json!({ "number.factorial": "factorial" })).await;
     let handle = fixture.ivy().call(&FACTORIAL, (5,)).await.unwrap();
@@ -37,7 +37,7 @@ async fn our_caller_meets_it_on_another_channel_of_a_redis_with_a_password() {
 }
 
 #[tokio::test]
-async fn several_results_and_none_come_back_as_what_they_are() {
+async fn several_results_and_none_arrive_as_they_were_sent() {
     for fixture in Fixture::both().await {
         let ivy = fixture.ivy();
         let _texts = fixture.node_worker("texts", json!({ "text.show": "echo" })).await;
@@ -100,7 +100,7 @@ async fn each_of_many_callers_gets_its_own_result() {
 }
 
 #[tokio::test]
-async fn a_failure_that_the_original_keeps_to_itself_ends_in_a_timeout() {
+async fn a_failure_that_the_original_does_not_publish_ends_in_a_timeout() {
     let fixture = Fixture::plain().await;
     let mut worker = fixture.node_worker("numbers", json!({ "number.fail": "fail" })).await;
     let handle = fixture.ivy().call(&FAIL, (1,)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Applications: what they schedule, and what they do with what they are told.
+//! Applications: what they schedule, and how they react to results.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use crate::host::ProcessInput;
 use crate::task::{Plan, ProcessId, SendResult, Sender, Task, args};
 use crate::world::{Due, World};
 
-/// How long after its call a task with a deadline is to be started at the latest.
+/// How long after its call a task with a deadline must start at the latest.
 const EXPIRES_AFTER: Duration = Duration::from_secs(20);
 
 impl World {
-    /// Draws up what is to be scheduled in this run, by whom and when.
+    /// Plans what is scheduled in this run, by which host and when.
     pub(crate) fn schedule_tasks(&mut self) {
         let setup = self.setup.clone();
         let fault_seconds = setup.fault_seconds * 1_000;
         let originals = setup.original_producers;
         let mut number = 0;
         while number < setup.tasks {
-            // Some come alone, some together.
+            // Some are scheduled alone, some together.
             let rng = self.injector.nature(0);
             let together = one_of(rng, &[1, 1, 3, 8]).min(setup.tasks - number);
             let at = Moment::EPOCH + Duration::from_millis(rng.up_to(fault_seconds * 8 / 10));
@@ -47,7 +47,7 @@ impl World {
         }
     }
 
-    /// A task like others. Gives its number.
+    /// Adds an ordinary task. Returns its number.
     pub(crate) fn draw_up(&mut self, sender: Sender) -> usize {
         let number = self.checker.tasks.len();
         let setup = &self.setup;
@@ -103,7 +103,7 @@ impl World {
         number
     }
 
-    /// These tasks are to be scheduled now at this host.
+    /// Schedules these tasks now at this host.
     pub(crate) fn call(&mut self, host: usize, tasks: Vec<usize>) {
         let who = self.hosts[host].who;
         if self.hosts[host].is_up() {
@@ -120,7 +120,7 @@ impl World {
         self.event_queue.add(self.now, Due::Calls(0, vec![task]));
     }
 
-    /// The calls that a producer is given for these tasks.
+    /// The calls of these tasks, as a producer receives them.
     pub(crate) fn calls_of(&mut self, who: ProcessId, tasks: Vec<usize>) -> Vec<Call> {
         self.uncalled -= tasks.len();
         let now = self.now;
@@ -146,7 +146,7 @@ impl World {
                 id: task.id,
                 task: kind.name.clone(),
                 queue: task.queue.clone().unwrap_or_else(|| kind.queue.clone()),
-                args: RawJson::parse(&args(number)).expect("it is JSON"),
+                args: RawJson::parse(&args(number)).expect("the arguments are valid JSON"),
                 options,
                 expires_after: task.has_deadline.then_some(EXPIRES_AFTER),
                 delay: Duration::from_secs(task.delay),
@@ -156,7 +156,7 @@ impl World {
         calls.collect()
     }
 
-    /// A producer tells what became of a call.
+    /// A producer reports the outcome of a call.
     pub(crate) fn sent(
         &mut self,
         who: ProcessId,
@@ -164,10 +164,12 @@ impl World {
         result: Result<MessageId, SendError>,
     ) {
         let Some(number) = self.ids.get(&id).copied() else {
-            return self.checker.broken("S3", || format!("nobody called {id}"));
+            return self
+                .checker
+                .broken("S3", || format!("an outcome of {id}, which was not called"));
         };
         if !self.hosts[who.host].calls.remove(&id) {
-            self.checker.broken("S3", || format!("task {number} was told of twice"));
+            self.checker.broken("S3", || format!("task {number} was reported twice"));
         }
         let answers_mixed_up = self.setup.has(Class::Answers);
         let records = self.checker.tasks[number].records;
@@ -175,7 +177,8 @@ impl World {
             Ok(message) => {
                 let known = self.checker.task_of_message(&message) == Some(number);
                 if records == 0 || !(known || answers_mixed_up) {
-                    self.checker.broken("S3", || format!("task {number} was told to be {message}"));
+                    self.checker
+                        .broken("S3", || format!("task {number} was reported as {message}"));
                 }
                 self.checker.tasks[number].sent_at = Some(self.now);
                 SendResult::Sent
@@ -192,7 +195,9 @@ impl World {
             }
             Err(error) => {
                 if records > 0 {
-                    self.checker.broken("S3", || format!("task {number} is stored; told: {error}"));
+                    self.checker.broken("S3", || {
+                        format!("task {number} is stored, and was reported as: {error}")
+                    });
                 }
                 self.hosts[who.host].handles.remove(&id);
                 SendResult::NotStored
@@ -205,12 +210,13 @@ impl World {
         }
     }
 
-    /// A call was refused since too many handles wait: so many there must be. A result that only a
-    /// callback waits for may never come, and keeps nobody out.
+    /// A call was refused because too many handles wait, so there must be that many. A result that
+    /// only a callback waits for may never come, and does not count.
     fn check_handles(&mut self, who: ProcessId, limit: usize) {
         let kept = self.hosts[who.host].handles.len();
         if kept < limit {
-            self.checker.broken("S7", || format!("{who:?} keeps {kept} handles, and no more fit"));
+            self.checker
+                .broken("S7", || format!("{who:?} holds {kept} handles and refuses another"));
         }
     }
 
@@ -224,19 +230,20 @@ impl World {
         self.later(wait, Due::ProcessInput(who, ProcessInput::WaitEnds(id)));
     }
 
-    /// The caller has waited long enough. It waits again, or drops its handle.
+    /// The caller's wait has timed out. It waits again, or drops its handle.
     pub(crate) fn wait_ended(&mut self, who: ProcessId, id: TaskId) {
         if self.hosts[who.host].handles.contains(&id) {
             self.wait_for(who, id);
         }
     }
 
-    /// A caller hears that its task waits for another worker. The task must wait still, or have waited.
+    /// A caller receives a notice that its task was released for another worker. This must be or
+    /// have been true.
     pub(crate) fn held(&mut self, id: TaskId) {
         let number = self.ids.get(&id).copied();
         let task = number.map(|number| &self.checker.tasks[number]);
         if task.is_none_or(|task| task.reply == ReplyTo::None || !task.given_back) {
-            self.checker.broken("S10", || format!("{id} was not given back"));
+            self.checker.broken("S10", || format!("{id} was not released"));
         }
     }
 
@@ -249,7 +256,9 @@ impl World {
         with_args: bool,
     ) {
         let Some(number) = self.ids.get(&id).copied() else {
-            return self.checker.broken("S10", || format!("a result for {id}, called by nobody"));
+            return self
+                .checker
+                .broken("S10", || format!("a result for {id}, which was not called"));
         };
         self.hosts[who.host].handles.remove(&id);
         let task = &mut self.checker.tasks[number];
@@ -270,11 +279,11 @@ impl World {
         }
     }
 
-    /// A producer has finished: every call must have been told of.
+    /// A producer has finished: it must have reported the outcome of every call.
     pub(crate) fn end_calls(&mut self, who: ProcessId) {
         if let Some(id) = self.hosts[who.host].calls.first() {
             let number = self.ids.get(id);
-            self.checker.broken("S3", || format!("nobody told what became of task {number:?}"));
+            self.checker.broken("S3", || format!("no outcome of task {number:?} was reported"));
         }
     }
 }

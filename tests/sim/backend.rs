@@ -1,40 +1,42 @@
-//! The kinds of queue servers that the broker stands for.
+//! The kinds of queue servers that the broker simulates.
 
 use std::time::Duration;
 
 use ivy_proto::queue::{Capabilities, Lease, Retry};
 use serde::{Deserialize, Serialize};
 
-/// What a kind of queue server does in a way of its own.
+/// The specific behaviour of a kind of queue server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Backend {
-    /// It counts renewals with the deliveries, and does a batch as a whole or not at all, as IronMQ.
-    /// The only one of which the bytes are known.
+    /// Counts renewals together with deliveries, and executes a batch as a whole or not at all,
+    /// like IronMQ. The only kind that is also simulated as bytes.
     #[default]
     CountsRenewals,
-    /// It counts how deliveries end, and failed tasks are released, as in memory, on Redis and SQLite.
+    /// Counts how deliveries end, and failed tasks are released, like the memory queue, Redis and
+    /// SQLite.
     Exact,
-    /// The same, where failed tasks are succeeded all the same.
+    /// The same, except that failed tasks get a successor.
     ExactSucceeding,
-    /// It takes late receipts, and counts deliveries without renewals, as SQS.
+    /// Accepts late receipts, and counts deliveries without renewals, like SQS.
     LateReceipts,
-    /// Leases are those of connections, and it counts deliveries, released ones included, as quorum
-    /// queues of RabbitMQ.
+    /// Leases belong to connections, and it counts deliveries, including released ones, like
+    /// RabbitMQ's quorum queues.
     Connections,
-    /// The same, where it tells only whether there was an earlier delivery, as classic queues do.
+    /// The same, except that it reports only whether there was an earlier delivery, like classic
+    /// queues.
     ConnectionsWithFlag,
 }
 
-/// What a server says of the deliveries of a message.
+/// What a server reports of a message's deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counts {
-    /// How many there were, and renewals, this one included.
+    /// The number of deliveries and renewals, including this one.
     DeliveriesAndRenewals,
-    /// How many there were, this one included.
+    /// The number of deliveries, including this one.
     Deliveries,
-    /// How they ended.
+    /// How the deliveries ended.
     Ends,
-    /// Whether there was one before.
+    /// Whether there was an earlier delivery.
     Flag,
 }
 
@@ -62,7 +64,7 @@ impl Backend {
         self.counts() == Counts::Ends
     }
 
-    /// Whether leases end with the connection of their worker, and never by time.
+    /// Whether leases end with their worker's connection, and never by time.
     pub(crate) fn leases_by_connection(self) -> bool {
         matches!(self, Backend::Connections | Backend::ConnectionsWithFlag)
     }
@@ -72,17 +74,17 @@ impl Backend {
         self != Backend::LateReceipts
     }
 
-    /// Whether it answers for each message of a batch.
+    /// Whether it replies for each message of a batch.
     pub(crate) fn answers_by_entry(self) -> bool {
         self != Backend::CountsRenewals
     }
 
-    /// Whether requests and answers can travel as bytes.
+    /// Whether requests and responses can travel as bytes.
     pub(crate) fn has_bytes(self) -> bool {
         self == Backend::CountsRenewals
     }
 
-    /// What it tells the machines of itself.
+    /// The capabilities that it reports to the machines.
     pub(crate) fn capabilities(self) -> Capabilities {
         let retry = if self == Backend::Exact { Retry::Release } else { Retry::Successor };
         let mut capabilities = Capabilities::broker().with_retry(retry);

@@ -1,37 +1,37 @@
-//! Every choice there is, one run after the other.
+//! Every possible sequence of choices, one run after the other.
 //!
-//! A run asks `choose(n)` wherever it could go on in `n` ways. [`Choices::next`] goes to the next
-//! run that has not been made, until all have been made: an odometer whose places are the
-//! questions that the run asks.
+//! A run calls `choose(n)` wherever it could continue in `n` ways. [`Choices::next`] selects the
+//! next run that has not been made, until all have been made: an odometer whose digits are the
+//! choices of the run.
 
 use crate::fault::{Fault, Opportunity};
 
-/// The way through one run.
+/// The choices of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Choices {
-    /// What was chosen, of how many.
+    /// What was chosen, out of how many.
     path: Vec<(u32, u32)>,
     asked: usize,
 }
 
 impl Choices {
-    /// One of `of` ways: the first when this question is asked for the first time.
+    /// One of `of` ways: the first way when this choice is made for the first time.
     pub(crate) fn choose(&mut self, of: u32) -> u32 {
         if self.asked == self.path.len() {
             self.path.push((0, of));
         }
         let (chosen, before) = self.path[self.asked];
-        assert_eq!(before, of, "the same way leads to the same questions");
+        assert_eq!(before, of, "equal choices lead to equal further choices");
         self.asked += 1;
         chosen
     }
 
-    /// How many questions were asked since the last way began.
+    /// How many choices were made in this run so far.
     pub(crate) fn asked(&self) -> usize {
         self.asked
     }
 
-    /// Goes to the next way. Says whether there is one.
+    /// Advances to the next run. Returns whether there is one.
     pub(crate) fn next(&mut self) -> bool {
         self.path.truncate(self.asked);
         self.asked = 0;
@@ -45,8 +45,8 @@ impl Choices {
     }
 }
 
-/// Chooses faults: at each opportunity none or one of those that are offered, until there were so
-/// many.
+/// Chooses faults: at each opportunity none or one of the offered ones, up to a maximum number of
+/// faults.
 #[derive(Debug)]
 pub(crate) struct Chooser {
     pub(crate) choices: Choices,
@@ -75,7 +75,7 @@ impl Chooser {
 }
 
 #[test]
-fn every_way_is_gone_once() {
+fn every_sequence_of_choices_comes_once() {
     let mut choices = Choices::default();
     let mut ways = Vec::new();
     loop {

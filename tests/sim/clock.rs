@@ -1,4 +1,4 @@
-//! A host's clocks, which are not the true time.
+//! A host's clocks, which differ from the true time.
 
 mod wall;
 
@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use ivy_proto::Moment;
 
-/// A monotonic clock that started with its process, may run fast or slow, stall and leap.
+/// A monotonic clock that started with its process, and may run fast or slow, stall and leap.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
-    /// When it showed `local`, in true time.
+    /// The true time at which it showed `local`.
     base: Moment,
     local: Moment,
-    /// How many thousandths of a true second its second counts.
+    /// How many thousandths of a true second its second takes.
     speed: u64,
 }
 
@@ -29,7 +29,7 @@ impl Clock {
         Clock::new(Moment::EPOCH, HONEST)
     }
 
-    /// What it shows.
+    /// Its time now.
     pub(crate) fn show(&self, now: Moment) -> Moment {
         let passed = now.since(self.base);
         if self.speed == HONEST {
@@ -38,7 +38,7 @@ impl Clock {
         self.local + Duration::from_nanos(scale(passed, self.speed, HONEST))
     }
 
-    /// The first true moment at which it shows at least this.
+    /// The first true time at which it shows at least this.
     pub(crate) fn when(&self, shown: Moment) -> Moment {
         let to_pass = shown.since(self.local);
         if self.speed == HONEST {
@@ -47,18 +47,18 @@ impl Clock {
         self.base + Duration::from_nanos(scale(to_pass, HONEST, self.speed).saturating_add(1))
     }
 
-    /// Whether it runs, and as fast as time itself.
+    /// Whether it runs, and as fast as true time.
     pub(crate) fn is_true(&self, now: Moment) -> bool {
         self.speed == HONEST && self.base <= now
     }
 
-    /// It stands still from now on for so long.
+    /// Stops it for this long.
     pub(crate) fn stall(&mut self, now: Moment, time: Duration) {
         self.local = self.show(now);
         self.base = now + time;
     }
 
-    /// It leaps forward.
+    /// Advances it by this much.
     pub(crate) fn leap(&mut self, now: Moment, by: Duration) {
         self.local = self.show(now) + by;
         self.base = now.max(self.base);

@@ -1,12 +1,12 @@
-//! What is due, in the order in which it is due.
+//! A queue of future events, ordered by time.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use ivy_proto::Moment;
 
-/// Things that are due at moments of true time. What is due at one moment comes in the order in
-/// which it was put here.
+/// Events with the true time at which they are due. Events with the same time come in the order in
+/// which they were added.
 pub(crate) struct EventQueue<What> {
     heap: BinaryHeap<Entry<What>>,
     entries: u64,
@@ -48,7 +48,7 @@ impl<What> PartialOrd for Entry<What> {
 }
 
 impl<What> Ord for Entry<What> {
-    /// The earliest is the greatest, as a heap gives the greatest first.
+    /// Reversed, because a `BinaryHeap` returns its greatest element first.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.number).cmp(&(self.at, self.number))
     }

@@ -1,8 +1,8 @@
-//! Every fault, and every pair of faults, at every step of one task's life: nothing is sampled.
+//! Every fault, and every pair of faults, at every step of one task's life, without sampling.
 //!
-//! One producer, one worker, one message. Each step of a machine may be the one before which its
-//! process dies, in the midst of which, or after which; or the one after which it stands still for
-//! longer than the lease lasts, or is told to finish. Each request may be lost, or its answer.
+//! One producer, one worker, one message. At each step of a machine its process may die before,
+//! during or after it, or afterwards stall for longer than the lease or be requested to finish.
+//! Each request or its response may be lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,16 +22,16 @@ use crate::run::{Case, run};
 use crate::setup::Setup;
 use crate::task::Plan;
 
-/// The lease and how long the handler takes, so that each lease is renewed once at least.
+/// The lease and the handler's duration, so that each lease is renewed at least once.
 const LEASE: u64 = 5;
 const HANDLER_MILLIS: u64 = 4_000;
 
-/// What came of all runs of a world.
+/// The outcome of all runs of a world.
 struct Sum {
     coverage: Coverage,
-    /// Runs by how many faults came in them.
+    /// Runs by their number of faults.
     by_faults: BTreeMap<usize, u64>,
-    /// Runs in which each fault came.
+    /// Runs in which each fault occurred.
     by_fault: BTreeMap<Fault, u64>,
     /// Steps and requests of the run without faults.
     opportunities: usize,
@@ -50,14 +50,14 @@ fn a_task_that_fails_once_survives_each_fault_and_each_pair_of_faults() {
 }
 
 #[test]
-fn a_task_that_is_dead_lettered_survives_each_fault_and_each_pair_of_faults() {
+fn a_dead_lettered_task_survives_each_fault_and_each_pair_of_faults() {
     let sum = try_all(&small_world(Plan::FailsForGood));
     assert_not_vacuous(&sum);
-    assert!(sum.coverage.dead > sum.coverage.runs, "each run puts it aside once at least");
+    assert!(sum.coverage.dead > sum.coverage.runs, "each run dead-letters it at least once");
 }
 
 #[test]
-fn where_leases_are_those_of_connections_a_task_survives_each_fault_and_each_pair_of_faults() {
+fn a_task_leased_by_a_connection_survives_each_fault_and_each_pair_of_faults() {
     for backend in [Backend::Connections, Backend::ConnectionsWithFlag] {
         let sum = try_all(&Setup { backend, ..small_world(Plan::FailsFirst(1)) });
         assert_not_vacuous(&sum);
@@ -74,7 +74,7 @@ fn small_world(plan: Plan) -> Setup {
     }
 }
 
-/// Runs this world with no fault, with each one, and with each pair.
+/// Runs this world without a fault, with each fault, and with each pair.
 fn try_all(setup: &Setup) -> Sum {
     let mut sum = Sum {
         coverage: Coverage::default(),
@@ -93,7 +93,7 @@ fn try_all(setup: &Setup) -> Sum {
             let file = write("exhaustive.json", &Regression::of(&case, breach).to_json());
             panic!("{breach}; {file}, steps: {steps}");
         }
-        let Source::Chosen(chooser) = outcome.source else { panic!("the source is kept") };
+        let Source::Chosen(chooser) = outcome.source else { panic!("the source does not change") };
         choices = chooser.choices;
         if sum.coverage.runs == 0 {
             sum.opportunities = choices.asked();
@@ -113,7 +113,7 @@ fn try_all(setup: &Setup) -> Sum {
     }
 }
 
-/// The faults that may come, each with what its details follow from.
+/// The faults that may occur, each with the number that determines its details.
 fn offered() -> Vec<(Opportunity, Vec<(Fault, u64)>)> {
     let longer_than_the_lease = Duration::from_secs(3 * LEASE);
     let pause = detail(|rng| {
@@ -142,15 +142,17 @@ fn offered() -> Vec<(Opportunity, Vec<(Fault, u64)>)> {
     ]
 }
 
-/// The first number from which such a detail follows.
+/// The smallest number that determines such a detail.
 fn detail(is_it: impl Fn(&mut Rng) -> bool) -> u64 {
-    (0..10_000).find(|number| is_it(&mut Rng::from_number(*number))).expect("one of so many has it")
+    (0..10_000)
+        .find(|number| is_it(&mut Rng::from_number(*number)))
+        .expect("one of the numbers has this detail")
 }
 
 fn assert_not_vacuous(sum: &Sum) {
     assert_all_listed(&sum.coverage.pairs);
     let runs = |faults| sum.by_faults.get(&faults).copied().unwrap_or(0);
-    assert_eq!(runs(0), 1, "one run is without faults");
+    assert_eq!(runs(0), 1, "exactly one run has no fault");
     assert!(sum.opportunities >= 20, "{} opportunities", sum.opportunities);
     let singles = sum.opportunities as u64 * 3;
     assert!(runs(1) >= singles, "{} single faults", runs(1));
@@ -158,7 +160,7 @@ fn assert_not_vacuous(sum: &Sum) {
     for (opportunity, faults) in offered() {
         for (fault, _) in faults {
             let came = sum.by_fault.get(&fault).copied().unwrap_or(0);
-            assert!(came > singles, "{fault:?} of {opportunity:?} came {came} times");
+            assert!(came > singles, "{fault:?} of {opportunity:?} occurred {came} times");
         }
     }
     let least = sum.coverage.runs;

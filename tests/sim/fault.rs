@@ -1,23 +1,23 @@
-//! What can go wrong, in fifteen classes, and at which opportunities.
+//! The faults, in sixteen classes, and the opportunities at which they occur.
 
 use serde::{Deserialize, Serialize};
 
-/// A class of faults. A run has each of them switched on or off.
+/// A class of faults. Each is enabled or disabled for a whole run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Class {
     /// F1: requests are lost, delayed, sent twice.
     Requests,
-    /// F2: answers are lost, late, or those of an earlier request.
+    /// F2: responses are lost, late, or belong to an earlier request.
     Answers,
-    /// F3: servers and proxies refuse, fail, redirect, cannot be reached.
+    /// F3: servers and proxies refuse, fail, redirect, are unreachable.
     Statuses,
-    /// F4: bodies of answers are cut, spoiled or endless.
+    /// F4: bodies of responses are truncated, damaged or endless.
     Bytes,
-    /// F5: leases end early, touches fail, workers stand still while they renew.
+    /// F5: leases end early, touches fail, workers stall while they renew.
     Leases,
-    /// F6: processes crash and pause between any two steps.
+    /// F6: processes crash and stall between any two steps.
     Crashes,
-    /// F7: handlers panic, hang, return late, take the process with them.
+    /// F7: handlers panic, hang, return late, end their process.
     Handlers,
     /// F8: the notifier loses connections and notices, refuses, fails over.
     Notifier,
@@ -25,15 +25,16 @@ pub(crate) enum Class {
     Clocks,
     /// F10: the broker delivers twice, too much, out of order, with wrong counts.
     Deliveries,
-    /// F11: messages that nobody can read.
+    /// F11: messages that no worker can parse.
     Payloads,
-    /// F12: a worker with a wrong key, or without one; keys that are replaced under way.
+    /// F12: a worker with a wrong key, or without one; keys that are replaced while messages are in
+    /// flight.
     Keys,
     /// F13: drains, in any number, and kills.
     Shutdowns,
     /// F14: floods of notices, full dead-letter queues.
     Floods,
-    /// F15: every limit at its smallest, and a driver that carries out little at a time.
+    /// F15: every limit at its minimum, and a driver that carries out little at a time.
     Limits,
     /// F16: workers of an older version, or of another program, on the same queue.
     Deployments,
@@ -60,22 +61,22 @@ impl Class {
     ];
 }
 
-/// An opportunity for faults: the dice are thrown once at each.
+/// An opportunity for faults: one random decision is made at each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Opportunity {
-    /// A machine asks the queue for anything.
+    /// A machine sends any request to the queue.
     Request,
-    /// It asks for messages.
+    /// It reserves messages.
     Reserve,
     /// It renews a lease.
     Touch,
-    /// It puts a message aside.
+    /// It dead-letters a message.
     DeadLetter,
-    /// It posts or deletes several, at a server that answers for each.
+    /// It posts or deletes several, at a server that replies for each.
     Batch,
-    /// The broker hands out messages.
+    /// The broker delivers messages.
     Delivery,
-    /// A machine has taken an input.
+    /// A machine has handled an input.
     Step,
     /// A handler starts.
     Handler,
@@ -100,102 +101,101 @@ impl Opportunity {
     ];
 }
 
-/// Something that goes wrong. Where it needs to be known how, that follows from a random number
-/// that comes with it.
+/// A fault. Its details, if it has any, are determined by a random number that accompanies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Fault {
-    /// The request never arrives, and nobody is told.
+    /// The request never arrives, without an error.
     RequestLost,
-    /// The request arrives late, maybe after its sender has given up.
+    /// The request arrives late, possibly after its sender's timeout.
     RequestDelayed,
     /// The same request arrives twice.
     RequestTwice,
-    /// It is done, and the answer never arrives.
+    /// The request is executed, and the response never arrives.
     AnswerLost,
-    /// It is done, and the answer arrives late, maybe too late.
+    /// The request is executed, and the response arrives late, possibly too late.
     AnswerLate,
-    /// It is done, and the answer to an earlier request arrives in its place.
+    /// The request is executed, and the response to an earlier request arrives instead.
     AnswerOfEarlier,
-    /// No address, no connection.
+    /// Name resolution or the connection fails.
     Unreachable,
-    /// No secure connection.
+    /// The TLS handshake fails.
     NotSecure,
-    /// Nothing is done, and a status says so.
+    /// Nothing is executed, and a status reports that.
     Refused,
-    /// A server failed before it did anything.
+    /// A server failed before it executed anything.
     FailedBefore,
-    /// A server failed after it had done it.
+    /// A server failed after it executed the request.
     FailedAfter,
-    /// A proxy answers in the server's place: a page, an error, a redirect.
+    /// A proxy responds instead of the server: a page, an error, a redirect.
     Imposter,
-    /// It is done, and the answer's body is cut.
+    /// The request is executed, and the response's body is truncated.
     BodyCut,
-    /// It is done, and the answer's body is spoiled.
+    /// The request is executed, and the response's body is damaged.
     BodySpoiled,
-    /// It is done, and the body comes so slowly, or is so long, that its reader gives up.
+    /// The request is executed, and the body is so slow or so long that its reader cancels.
     BodyEndless,
     /// A touch fails at the server.
     TouchFails,
-    /// The worker stands still from when it asks for the renewal until after the lease would have
-    /// ended without it.
+    /// The worker stalls from when it sends the renewal until after the lease would have ended
+    /// without it.
     PausesWhileRenewing,
-    /// The dead-letter queue takes nothing.
+    /// The dead-letter queue accepts nothing.
     DeadLettersFull,
     /// One message of a batch is refused, or fails.
     EntryRefused,
-    /// Nothing is done with one message of a batch, and nothing is said of it.
+    /// One message of a batch is not executed, and the reply omits it.
     EntryMissing,
-    /// A message is handed out though somebody holds it, under the same reservation.
+    /// A message is delivered although it is reserved, under the same reservation.
     DeliveredTwice,
-    /// A message is handed out again just after it was deleted.
+    /// A message is delivered again just after it was deleted.
     DeliveredAfterDelete,
     /// The count of reservations is wrong.
     CountWrong,
-    /// Messages come in another order.
+    /// Messages are delivered in another order.
     Shuffled,
-    /// Fewer messages come than there are.
+    /// Fewer messages are delivered than exist.
     Fewer,
-    /// More messages come than were asked for.
+    /// More messages are delivered than were requested.
     More,
-    /// The process dies after it took in something and before it did anything about it.
+    /// The process dies after it received an input and before it acted on it.
     CrashBefore,
-    /// The process dies in the middle of what it does.
+    /// The process dies while it carries out its effects.
     CrashMidway,
-    /// The process dies after it did all it wanted.
+    /// The process dies after it carried out all its effects.
     CrashAfter,
-    /// The process stands still for a while.
+    /// The process stalls for some time.
     Pause,
-    /// The clock stands still for a while.
+    /// The clock stops for some time.
     ClockStalls,
     /// The clock leaps forward.
     ClockLeaps,
-    /// The machine is told to finish.
+    /// The machine is requested to finish.
     Drain,
-    /// It is told to finish, and then again, sooner.
+    /// It is requested to finish, and then again, sooner.
     DrainTwice,
-    /// It is told to rest, to go on, or to ask at once.
+    /// It is requested to pause, to resume, or to poll immediately.
     OperatorActs,
-    /// The process does a part of what its machine wants, and the rest a little later.
+    /// The process carries out a part of its effects, and the rest a little later.
     YieldsEarly,
     /// The handler panics.
     Panics,
-    /// The system gives no thread for the handler, so it is not run.
+    /// The system cannot create a thread for the handler, so it is not run.
     NoThread,
-    /// It waits for the result of another task for a while, or until its wait is ended.
+    /// It waits for the result of another task for some time, or until its wait is ended.
     Waits,
-    /// It never returns, unless it is told to.
+    /// It never returns unless it is cancelled.
     Hangs,
-    /// It never returns, whatever it is told.
+    /// It never returns, even if it is cancelled.
     HangsForGood,
-    /// It goes on though it was told to stop, and returns then.
+    /// It continues although it was cancelled, and returns then.
     Stubborn,
-    /// It outlives the lease.
+    /// It runs longer than the lease.
     Slow,
-    /// It takes the process with it.
+    /// It ends the process.
     Aborts,
     /// It schedules a task itself.
     CallsBack,
-    /// It returns more than a notice can hold, or what is nested too deep for one.
+    /// Its result is too large or too deeply nested for a notice.
     ReturnsHuge,
     /// A notice is not published: no connection.
     PublishUnreachable,
@@ -203,11 +203,11 @@ pub(crate) enum Fault {
     PublishRefused,
     /// A notice is not published: credentials.
     PublishUnauthorized,
-    /// The connection ends before the answer to a publish comes.
+    /// The connection ends before the reply to a publication arrives.
     PublishCut,
-    /// The notifier fails over to a server that has not heard of the notice.
+    /// The notifier fails over to a server that has not received the notice.
     PublishForgotten,
-    /// A subscriber is thrown out.
+    /// A subscriber is disconnected.
     SubscriberKicked,
     /// The subscription is refused.
     SubscribeRefused,
@@ -216,7 +216,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// Whether it may keep a process from settling its messages in time.
+    /// Whether it may prevent a process from settling its messages in time.
     pub(crate) fn delays_settling(self) -> bool {
         let entry = FAULTS.iter().find(|entry| entry.fault == self);
         let opportunity = entry.map(|entry| entry.opportunity);
@@ -229,7 +229,7 @@ impl Fault {
     }
 }
 
-/// Where a fault belongs, and how often it comes compared to others on the same menu.
+/// The class of a fault, and its weight compared to others on the same menu.
 pub(crate) struct Entry {
     pub(crate) opportunity: Opportunity,
     pub(crate) fault: Fault,

@@ -1,8 +1,8 @@
-//! Chance: one stream of random numbers for each component.
+//! Random choices: each component has its own streams of random numbers.
 //!
-//! Each component draws from two streams of its own, one for what is natural (how long something
-//! takes) and one for faults. So a draw more in one place does not shift the others. Each fault
-//! that comes is a decision; a list of decisions can be thrown again in place of the dice.
+//! Each component draws from two streams, one for natural variation (how long something takes) and
+//! one for faults. So one more draw does not change the draws of other components. Each fault that
+//! occurs is a decision; a list of decisions can replace the random ones.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::choices::Chooser;
 use crate::fault::{Class, FAULTS, Fault, Opportunity};
 
-/// Thrown numbers are below this.
+/// Random numbers are below this.
 const PARTS: u32 = 1 << 20;
 
 /// A fault at an opportunity, with a source for its details.
@@ -22,18 +22,18 @@ pub(crate) struct InjectedFault {
     pub(crate) detail: Rng,
 }
 
-/// That a fault comes: to whom, and at the how manyeth opportunity of its kind.
+/// A fault, where it occurs, and at which opportunity of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Decision {
     pub(crate) host: usize,
     pub(crate) opportunity: Opportunity,
     pub(crate) nth: u32,
     pub(crate) fault: Fault,
-    /// What its details follow from.
+    /// The number that determines its details.
     pub(crate) detail: u64,
 }
 
-/// How often faults come: of so many opportunities of each kind, one has a fault.
+/// How often faults occur: at one of this many opportunities of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FaultRates {
     pub(crate) one_request_in: u32,
@@ -44,9 +44,9 @@ pub(crate) struct FaultRates {
 
 /// Where faults come from.
 pub(crate) enum Source {
-    /// Chance.
+    /// Random.
     Drawn,
-    /// They were decided before.
+    /// Decided in advance.
     Listed(BTreeMap<(usize, Opportunity, u32), (Fault, u64)>),
     /// All possibilities, one run after the other.
     Chosen(Chooser),
@@ -59,7 +59,7 @@ struct Stream {
     opportunities: [u32; Opportunity::ALL.len()],
 }
 
-/// What is to be thrown at a menu: below each bound comes its fault.
+/// The thresholds of a menu: a number below a threshold selects its fault.
 #[derive(Default)]
 struct Odds {
     bounds: Vec<(u32, Fault)>,
@@ -70,9 +70,9 @@ pub(crate) struct FaultInjector {
     streams: Vec<Stream>,
     odds: [Odds; Opportunity::ALL.len()],
     pub(crate) source: Source,
-    /// The faults that came.
+    /// The faults that occurred.
     pub(crate) decisions: Vec<Decision>,
-    /// Once the storm is over there are no faults.
+    /// Whether faults occur at all: there are none after the fault phase.
     quiet_phase: bool,
 }
 
@@ -106,17 +106,17 @@ impl FaultInjector {
         }
     }
 
-    /// No faults from now on.
+    /// Ends the faults.
     pub(crate) fn stop_faults(&mut self) {
         self.quiet_phase = true;
     }
 
-    /// What is natural for this component.
+    /// The stream of natural variation of this component.
     pub(crate) fn nature(&mut self, who: usize) -> &mut Rng {
         &mut self.streams[who].nature
     }
 
-    /// Whether something goes wrong at this opportunity.
+    /// Decides whether a fault occurs at this opportunity.
     pub(crate) fn throw(&mut self, who: usize, opportunity: Opportunity) -> Option<InjectedFault> {
         if self.quiet_phase {
             return None;
@@ -171,7 +171,7 @@ impl Odds {
     }
 }
 
-/// A stream of random numbers: one of many that follow from one seed.
+/// A stream of random numbers: one of many that a seed determines.
 pub(crate) fn stream_of(seed: u64, number: u64) -> Rng {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -179,7 +179,7 @@ pub(crate) fn stream_of(seed: u64, number: u64) -> Rng {
     Rng::from_seed(bytes)
 }
 
-/// Whether something happens that happens once in so many times.
+/// Whether an event occurs that has this probability.
 pub(crate) fn one_in(rng: &mut Rng, times: u64) -> bool {
     rng.up_to(times.saturating_sub(1)) == 0
 }

@@ -1,5 +1,4 @@
-//! Messages that no worker here understands, as fast as somebody likes to post them, beside honest
-//! work.
+//! Floods of messages that no worker here can process, next to valid work.
 
 use std::time::Duration;
 
@@ -10,28 +9,28 @@ use serde::{Deserialize, Serialize};
 use crate::task::{Plan, Sender, Task};
 use crate::world::{Due, World};
 
-/// When the first burst comes if honest work is to have been done before.
+/// When the first burst comes if valid work must have been done before.
 const AFTER_WORK: Duration = Duration::from_secs(10);
 
-/// So many messages of a kind, again and again while the storm lasts.
+/// Bursts of this many messages of a kind, repeated during the fault phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Flood {
     pub(crate) junk: Junk,
     pub(crate) burst: usize,
     pub(crate) every_millis: u64,
-    /// Whether the first burst is there when the worker starts, which has understood nothing by then,
-    /// and may be at fault for all that it knows.
+    /// Whether the first burst is present when the worker starts, which has handled nothing by then
+    /// and cannot know that the fault is not its own.
     pub(crate) from_the_start: bool,
 }
 
-/// What is not understood about them. Where the queue is encrypted, what is in the open is not
-/// accepted at all; where it is not, there is no key for a frame.
+/// Why they cannot be processed. In an encrypted queue, plaintext is not accepted at all; in
+/// others, there is no key for a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Junk {
     UnknownTask,
     /// Each of a name of its own.
     UnknownTasks,
-    /// Arguments that the handler of a task that is served does not take.
+    /// Arguments that the handler of a served task refuses.
     Misfits,
     LaterVersions,
     UnknownKeys,
@@ -53,7 +52,7 @@ impl Junk {
         Junk::Mixed,
     ];
 
-    /// The body of the message of this number.
+    /// The body of the message with this number.
     fn body(self, number: usize, id: TaskId) -> String {
         let of = |name: &str, options: &str| {
             format!("{{\"name\":\"{name}\",\"options\":{{{options}}},\"args\":[\"#{number}#\"]}}")
@@ -82,7 +81,7 @@ impl Flood {
 }
 
 impl World {
-    /// A burst comes, and after a while the next one.
+    /// A burst arrives; schedules the next one.
     pub(crate) fn pour(&mut self) {
         let Some(flood) = self.setup.flood.filter(|_| self.quiet_phase.is_none()) else { return };
         let queue = self.kinds[0].queue.clone();
@@ -100,7 +99,7 @@ impl World {
         self.later(Duration::from_millis(flood.every_millis), Due::Flood);
     }
 
-    /// A message of a stranger, told by its number or by its body.
+    /// A message of another program, identified by its number or its body.
     fn draw_up_junk(&mut self, junk: Junk) -> String {
         let number = self.checker.tasks.len();
         let id = TaskId::from_random(self.injector.nature(0).sixteen_bytes());
@@ -113,7 +112,7 @@ impl World {
         body
     }
 
-    /// Honest work has kept at least half of its rate: by now all of it would be done without the
+    /// Valid work has kept at least half of its rate: by now all of it would be done without the
     /// flood.
     pub(crate) fn check_progress(&mut self) {
         let honest = self.checker.tasks.iter();
@@ -124,7 +123,7 @@ impl World {
         if 2 * done < count || dead > 0 {
             let flood = self.setup.flood;
             self.checker.broken("L6", || {
-                format!("beside {flood:?}, {done} of {count} honest tasks are done, {dead} dead")
+                format!("beside {flood:?}, {done} of {count} valid tasks are done, {dead} dead")
             });
         }
     }

@@ -1,5 +1,5 @@
-//! S13, for sealed frames: what was altered or moved on its way never opens, and no two texts are
-//! sealed under one initialization vector.
+//! S13, for sealed frames: an altered or moved frame never opens, and no two texts are sealed under
+//! one initialization vector.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const ALTERED: usize = 4;
 const IV: usize = 16;
 
 #[test]
-fn frames_that_were_altered_or_moved_never_open() {
+fn altered_or_moved_frames_never_open() {
     let mut altered = 0;
     for seed in 0..500 {
         altered += try_frames(seed).unwrap_or_else(|breach| panic!("seed {seed}: {breach}"));
@@ -27,16 +27,17 @@ fn frames_that_were_altered_or_moved_never_open() {
     assert!(altered > 10_000, "{altered} altered frames");
 }
 
-/// Seals texts, alters and moves the frames, and tries to open them. Gives how many it tried.
+/// Seals texts, alters and moves the frames, and tries to open them. Returns the number of
+/// attempts.
 pub(crate) fn try_frames(seed: u64) -> Result<usize, Breach> {
     let mut rng = stream_of(seed, FRAMES);
     let keyset = keyset(&mut rng);
-    let queues = ["plain", "limited"].map(|name| QueueName::new(name).expect("it is a name"));
+    let queues = ["plain", "limited"].map(|name| QueueName::new(name).expect("the name is valid"));
     let mut ivs = BTreeMap::new();
     let mut random = rng.sixteen_bytes();
     let mut tried = 0;
     for number in 0..SEALED {
-        // The source of entropy may fail, and repeat itself.
+        // The source of entropy may fail and repeat itself.
         if !one_in(&mut rng, 4) {
             random = rng.sixteen_bytes();
         }
@@ -73,13 +74,13 @@ fn keyset(rng: &mut Rng) -> Keyset {
     let secret = [rng.sixteen_bytes(), rng.sixteen_bytes()].concat();
     let secret = base64::engine::general_purpose::STANDARD.encode(secret);
     let key = format!("{{\"kid\":\"k1\",\"status\":\"enabled\",\"secret\":\"{secret}\"}}");
-    Keyset::parse(&format!("{{\"primary\":\"k1\",\"keys\":[{key}]}}")).expect("it is a keyset")
+    Keyset::parse(&format!("{{\"primary\":\"k1\",\"keys\":[{key}]}}")).expect("the keyset is valid")
 }
 
 /// A frame's head, and its bytes.
 fn taken_apart(frame: &str) -> (&str, Vec<u8>) {
-    let (head, content) = frame.split_at(frame.rfind('$').expect("it is a frame") + 1);
-    (head, URL_SAFE_NO_PAD.decode(content).expect("it is base64"))
+    let (head, content) = frame.split_at(frame.rfind('$').expect("a frame has a head") + 1);
+    (head, URL_SAFE_NO_PAD.decode(content).expect("the content is base64"))
 }
 
 fn broken(what: String) -> Breach {

@@ -17,7 +17,9 @@ impl World {
     pub(crate) fn run_handler(&mut self, who: ProcessId, run: Run) {
         self.check_margin(who, &run);
         let Some(number) = self.checker.run(who, &run) else {
-            return self.checker.broken("S2", || format!("{who:?} runs what nobody scheduled"));
+            return self
+                .checker
+                .broken("S2", || format!("{who:?} runs a task that was not scheduled"));
         };
         let broker_is_punctual = self.setup.broker_speed == 1_000;
         self.checker.begins(who, &run, self.now, broker_is_punctual);
@@ -94,13 +96,13 @@ impl World {
             return None;
         }
         let outcome = ended.end.outcome(ended.task);
-        // What fails once its wait was ended has not failed by itself.
+        // A handler that fails after its wait was ended has not failed by itself.
         let counts = !ended.interrupted || ended.told_to_stop;
         self.checker.ended(who, job, &outcome, counts, self.now);
         Some((outcome, ended.told_to_stop))
     }
 
-    /// A handler is told to stop.
+    /// A handler is cancelled.
     pub(crate) fn stop_handler(&mut self, who: ProcessId, id: JobId) {
         let time = Duration::from_millis(1 + self.injector.nature(who.host).up_to(200));
         let Some(job) = self.hosts[who.host].jobs.get_mut(&id) else { return };
@@ -113,8 +115,8 @@ impl World {
         }
     }
 
-    /// A handler waits for the result of another task of this worker, or goes on. Says what its worker
-    /// is told, if it has not ended.
+    /// A handler waits for the result of another task of this worker, or continues. Returns the
+    /// input for its worker, if the handler has not ended.
     pub(crate) fn wait_or_go_on(
         &mut self,
         who: ProcessId,
@@ -135,7 +137,7 @@ impl World {
         Some(worker::Input::Waits(id, waits_for))
     }
 
-    /// What a handler waits for is ended: it fails soon.
+    /// A handler's wait is ended: it fails soon.
     pub(crate) fn interrupt_handler(&mut self, who: ProcessId, id: JobId) {
         if self.hosts[who.host].worker_state != WorkerState::Draining {
             self.checker.broken("S16", || format!("{who:?} ends a wait and does not drain"));
@@ -151,12 +153,12 @@ impl World {
         }
     }
 
-    /// Where no slot is left, as its worker says, all handlers wait.
+    /// If the worker reports that no slot is left, all handlers must wait.
     pub(crate) fn check_standstill(&mut self, who: ProcessId, event: &Event) {
         let host = &self.hosts[who.host];
         let goes_on = host.jobs.values().any(|job| !job.waits);
         if matches!(event, Event::SlotsWait { .. }) && goes_on && !host.yields {
-            self.checker.broken("S16", || format!("{who:?} has a handler that goes on: {event}"));
+            self.checker.broken("S16", || format!("{who:?} has a handler that runs: {event}"));
         }
     }
 

@@ -15,38 +15,38 @@ use crate::clock::{Clock, HostWallClock};
 use crate::pairs::{Kind, SubscriptionState, WorkerState};
 use crate::task::ProcessId;
 
-/// A process, or the place where one was.
+/// A host and its process, if one runs.
 pub(crate) struct Host {
     pub(crate) who: ProcessId,
     pub(crate) machine: Machine,
     pub(crate) clock: Clock,
     pub(crate) wall: HostWallClock,
-    /// Whether its clock was true and it never stood still, in this life.
+    /// Whether its clock was correct and it never stalled, in this life.
     pub(crate) honest: bool,
-    /// It stands still until then.
+    /// It stalls until then.
     pub(crate) paused_until: Moment,
-    /// When its machine is to be told that time has passed.
+    /// When the next tick is due.
     pub(crate) tick_at: Option<Moment>,
     /// Operations that its machine waits for.
     pub(crate) asked: BTreeMap<OpId, PendingOp>,
     pub(crate) jobs: BTreeMap<JobId, Job>,
-    /// Calls whose fate its producer has not told yet.
+    /// Calls whose outcome its producer has not reported yet.
     pub(crate) calls: BTreeSet<TaskId>,
-    /// Handles that its application keeps and whose results have not come.
+    /// Handles that its application holds and whose results have not arrived.
     pub(crate) handles: BTreeSet<TaskId>,
-    /// Notices that its machine publishes and that have not been answered, with their sizes.
+    /// Notices that its machine publishes and that have no reply yet, with their sizes.
     pub(crate) publishing: BTreeMap<OpId, usize>,
-    /// Which of its connections to the queue's server is the current one.
+    /// The number of its current connection to the queue's server.
     pub(crate) line: u32,
-    /// Which subscription is the current one.
+    /// The number of its current subscription.
     pub(crate) subscription: u32,
     /// By when it must have finished, by its own clock.
     pub(crate) must_finish: Option<Moment>,
     /// When the limit of its drain passes, by its own clock.
     pub(crate) drain_limit: Option<Moment>,
-    /// Whether anything befell it in this life that may keep it from settling its messages.
+    /// Whether a fault in this life may prevent it from settling its messages.
     pub(crate) suffered: bool,
-    /// It has yet to carry out what its machine wanted before.
+    /// It has not carried out all of its machine's effects yet.
     pub(crate) yields: bool,
     pub(crate) worker_state: WorkerState,
     pub(crate) subscription_state: SubscriptionState,
@@ -56,15 +56,15 @@ pub(crate) struct Host {
 pub(crate) struct PendingOp {
     pub(crate) kind: Kind,
     pub(crate) queue: QueueName,
-    /// The one message that it is to delete.
+    /// The one message that it deletes.
     pub(crate) deletes: Option<Receipt>,
-    /// The message that it is to give back.
+    /// The message that it releases.
     pub(crate) releases: Option<MessageId>,
-    /// The receipt whose lease it is to renew, and when it ends then, by its own clock.
+    /// The receipt whose lease it renews, and when the renewed lease ends, by its own clock.
     pub(crate) renews: Option<(Receipt, Moment)>,
-    /// What the clock on the wall was to its machine when it asked.
+    /// The machine's wall clock when it sent the request.
     pub(crate) wall: WallClock,
-    /// Whether the answer is on its way.
+    /// Whether the reply is in flight.
     pub(crate) is_answered: bool,
 }
 
@@ -76,19 +76,19 @@ pub(crate) enum Machine {
     Down,
 }
 
-/// A handler that runs.
+/// A running handler.
 pub(crate) struct Job {
     pub(crate) task: usize,
-    /// How it will end, if it is not stopped.
+    /// How it will end unless it is cancelled.
     pub(crate) end: End,
-    /// Whether it ends when it is told to stop.
+    /// Whether it ends when it is cancelled.
     pub(crate) obeys: bool,
     /// Only the end that was planned last counts.
     pub(crate) plan: u32,
     pub(crate) told_to_stop: bool,
     /// Whether it waits for the result of another task.
     pub(crate) waits: bool,
-    /// Its waits were ended, since its worker drains.
+    /// Its waits were ended, because its worker drains.
     pub(crate) interrupted: bool,
 }
 
@@ -109,20 +109,20 @@ pub(crate) enum End {
     Aborted,
 }
 
-/// What a process gets to hear.
+/// An input of a process.
 pub(crate) enum ProcessInput {
     Tick,
-    /// Nothing new: it goes on with what its machine wants.
+    /// Nothing new: it continues to carry out its machine's effects.
     GoOn,
-    /// The answer to an operation; for messages, when they were granted.
+    /// The reply to an operation; for messages, when they were granted.
     Response(OpId, Result<QueueReply, Fault>, Moment),
-    /// Its connection to the queue's server has ended, the how manyeth it was.
+    /// Its connection to the queue's server has ended; the connection's number.
     ConnectionEnds(u32),
     Published(OpId, Result<u64, NotifyFault>),
     JobEnds(JobId, u32),
     /// A handler waits for the result of another task.
     Waits(JobId),
-    /// It goes on.
+    /// It continues.
     Resumes(JobId),
     Subscribed(u32),
     SubscriptionLost(u32, NotifyFault),
@@ -132,7 +132,7 @@ pub(crate) enum ProcessInput {
     Forget(TaskId),
     OperatorAction(OperatorAction),
     Drain(Duration),
-    /// To a worker of the original.
+    /// For a worker of the original.
     Original(crate::original::OriginalInput),
 }
 
@@ -176,13 +176,13 @@ impl Host {
         !matches!(self.machine, Machine::Down)
     }
 
-    /// The process is gone, with all that was in its memory.
+    /// The process has died, with everything in its memory.
     pub(crate) fn die(&mut self) {
         let who = ProcessId { host: self.who.host, life: self.who.life + 1 };
         *self = Host { who, ..Host::down(self.who.host) };
     }
 
-    /// How its machine stands, as its driver sees it.
+    /// The state of its machine, as its driver sees it.
     pub(crate) fn state(&self, now: Moment) -> &'static str {
         match &self.machine {
             Machine::Worker(_) => {
@@ -211,7 +211,7 @@ impl Host {
 }
 
 impl ProcessInput {
-    /// What it is, for those that tell no more by themselves.
+    /// The state's kind, for processes whose state shows nothing more.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             ProcessInput::Tick => "tick",
@@ -242,7 +242,8 @@ impl ProcessInput {
 
 impl End {
     pub(crate) fn outcome(self, task: usize) -> JobOutcome {
-        let json = |text: &str| ivy_proto::wire::RawJson::parse(text).expect("it is JSON");
+        let json =
+            |text: &str| ivy_proto::wire::RawJson::parse(text).expect("the result is valid JSON");
         match self {
             End::Done => JobOutcome::Done(json(&task.to_string())),
             End::Huge => JobOutcome::Done(json(&format!("\"{}\"", "x".repeat(1_100_000)))),

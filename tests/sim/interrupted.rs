@@ -1,4 +1,4 @@
-//! Tasks that crash their workers, and long ones that are interrupted, at each kind of server.
+//! Tasks that crash their workers, and long tasks that are interrupted, at each kind of server.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::setup::Setup;
 use crate::task::{Plan, Task};
 use crate::world::World;
 
-/// Lost deliveries that need not be counted where the queue counts more than those.
+/// Lost deliveries that may go uncounted if the queue's count includes other events.
 fn not_counted(backend: Backend) -> u32 {
     match backend.counts() {
         Counts::DeliveriesAndRenewals | Counts::Deliveries => 5,
@@ -18,7 +18,7 @@ fn not_counted(backend: Backend) -> u32 {
     }
 }
 
-/// The tasks of a world in which nothing goes wrong but what its tasks do.
+/// The tasks of a world without faults except those that the tasks cause.
 fn tasks_after(setup: Setup) -> Vec<Task> {
     let what = format!("{setup:?}");
     let mut world = World::new(setup);
@@ -41,11 +41,10 @@ fn killers(backend: Backend, max_deliveries: u32, handler_millis: u64) -> Setup 
 }
 
 #[test]
-fn a_task_that_crashes_its_workers_ends_in_the_dead_letter_queue_and_is_lost_a_bounded_number_of_times()
- {
+fn a_task_that_crashes_its_workers_is_dead_lettered_after_a_bounded_number_of_losses() {
     for backend in Backend::ALL {
         for max_deliveries in [2, 3, 10] {
-            // At once, and after many renewals.
+            // Immediately, and after many renewals.
             for handler_millis in [0, 20_000] {
                 let setup = killers(backend, max_deliveries, handler_millis);
                 let killer = &tasks_after(setup)[0];
@@ -59,7 +58,7 @@ fn a_task_that_crashes_its_workers_ends_in_the_dead_letter_queue_and_is_lost_a_b
 }
 
 #[test]
-fn of_several_that_crash_their_workers_each_ends_in_the_dead_letter_queue() {
+fn each_of_several_tasks_that_crash_their_workers_is_dead_lettered() {
     for backend in Backend::ALL {
         for seed in 0..20 {
             let setup = killers(backend, 10, 3_000);

@@ -1,4 +1,4 @@
-//! F12: keys that differ from host to host, and that are replaced while messages are under way.
+//! F12: keys that differ between hosts, and that are replaced while messages are in flight.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,14 +14,15 @@ use crate::setup::{PASSWORD, Setup, WRONG_PASSWORD};
 
 /// The stream of the times at which keys are replaced.
 const KEYS: u64 = 1 << 33;
-/// How far a rotation has come when the old key only opens.
+/// The stage of a rotation at which the old key only opens.
 const ROTATED: u64 = 3;
-/// And when it does not even do that: too early, where its messages are still under way.
+/// The stage at which the old key does not even open: too early if its messages are still in
+/// flight.
 const DISABLED: u64 = 4;
 
-/// What each host knows of the keys.
+/// The keys of each host.
 pub(crate) struct Keys {
-    /// Of those that have every key.
+    /// Of the hosts that have every key.
     reader: Codec,
     hosts: Vec<Host>,
     turns: VecDeque<Turn>,
@@ -32,7 +33,7 @@ struct Host {
     ring: Option<Keyring>,
 }
 
-/// A host is given the keyset of this stage, or one that it cannot read.
+/// Gives a host the keyset of this stage, or an invalid one.
 struct Turn {
     at: Moment,
     host: usize,
@@ -66,7 +67,7 @@ impl Keys {
         Keys { reader: reader(setup), hosts, turns }
     }
 
-    /// How bodies are written and read by those that have every key.
+    /// The codec of hosts that have every key.
     pub(crate) fn reader(&self) -> &Codec {
         &self.reader
     }
@@ -75,18 +76,21 @@ impl Keys {
         self.hosts[host].codec.clone()
     }
 
-    /// Hands out the keysets that are due.
+    /// Distributes the keysets that are due.
     pub(crate) fn turn(&mut self, now: Moment) {
         while self.turns.front().is_some_and(|turn| turn.at <= now)
             && let Some(turn) = self.turns.pop_front()
         {
             let Some(ring) = &self.hosts[turn.host].ring else { continue };
-            assert!(ring.reload("{\"primary\":\"new\",\"keys\":[]}").is_err(), "it is broken");
+            assert!(
+                ring.reload("{\"primary\":\"new\",\"keys\":[]}").is_err(),
+                "an invalid keyset is refused"
+            );
             ring.replace(keyset(turn.stage));
         }
     }
 
-    /// Ends a rotation: everybody knows the new key, and that the old one only opens.
+    /// Ends a rotation: every host has the new key, and the old one only opens.
     pub(crate) fn settle(&mut self) {
         self.turns.clear();
         for ring in self.hosts.iter().filter_map(|host| host.ring.as_ref()) {
@@ -115,32 +119,32 @@ fn reader(setup: &Setup) -> Codec {
 
 fn codec(policy: Policy, ring: Keyring) -> Codec {
     let encryption = Encryption::new().with_keyring(ring).with_password(Secret::new(PASSWORD));
-    Codec::new(&encryption.with_policy(policy)).expect("there are all keys")
+    Codec::new(&encryption.with_policy(policy)).expect("all keys exist")
 }
 
-/// The keyset at a stage of the rotation: the new key is added, becomes the primary one, the old one
-/// only opens, and is disabled.
+/// The keyset at a stage of the rotation: the new key is added, becomes the primary one, the old
+/// one only opens, and is disabled.
 fn keyset(stage: u64) -> Keyset {
     let id = |text| KeyId::new(text).expect("an id");
     let secret = |byte| KeySecret::new(Zeroizing::new(vec![byte; 32])).expect("a secret");
     let (old, new) = (id("old"), id("new"));
     let mut keyset = Keyset::new(old.clone(), secret(1));
     if stage >= 1 {
-        keyset.add(new.clone(), KeyStatus::DecryptOnly, secret(2)).expect("it is new");
+        keyset.add(new.clone(), KeyStatus::DecryptOnly, secret(2)).expect("the key is new");
     }
     if stage >= 2 {
-        keyset.set_status(&new, KeyStatus::Enabled).expect("it is there");
-        keyset.set_primary(&new).expect("it is enabled");
+        keyset.set_status(&new, KeyStatus::Enabled).expect("the key exists");
+        keyset.set_primary(&new).expect("the key is enabled");
     }
     if stage >= ROTATED {
         let status = if stage >= DISABLED { KeyStatus::Disabled } else { KeyStatus::DecryptOnly };
-        keyset.set_status(&old, status).expect("it is not the primary one");
+        keyset.set_status(&old, status).expect("the key is not the primary one");
     }
     keyset
 }
 
-/// When each host gets each keyset: in order, and so much apart that one host may seal with a key
-/// that another does not know yet. In some runs, the first worker loses the old key too early.
+/// When each host gets each keyset: in order, and so far apart that one host may seal with a key
+/// that another does not have yet. In some runs, the first worker loses the old key too early.
 fn turns(setup: &Setup, hosts: usize) -> VecDeque<Turn> {
     let mut rng = stream_of(setup.seed, KEYS);
     let fault_seconds = Duration::from_secs(setup.fault_seconds);

@@ -1,7 +1,7 @@
-//! The ghost ledger: what really became of every message, known to nobody in the run.
+//! The law checker: records the true state of every message, hidden from all components of the run.
 //!
-//! It hears what the broker does, not what anybody is told. Each entry is checked against the
-//! promise as it is made.
+//! It records what the broker did, not what it reported. Each entry is checked against the laws
+//! when it is made.
 
 mod blame;
 mod connections;
@@ -25,14 +25,14 @@ use crate::backend::{Backend, Counts};
 use crate::network::Line;
 use crate::task::{AttemptInfo, Cause, ProcessId, SendResult, Task, number_in};
 
-/// So often a process gives a message back that it cannot run before it puts it aside.
+/// How often a process releases a message that it cannot run before it dead-letters it.
 pub(crate) const RELEASES: u32 = 10;
-/// Up to this count a message is started and released as it is.
+/// Up to this count a message is started and released unchanged.
 const STARTS_AS_IT_IS: u32 = 5;
-/// The number before the first message's, in the broker's ids.
+/// Added to a message's index to get its id at the broker.
 const FIRST_ID: u64 = 1_000_000_000_000_000_000;
 
-/// A law that was broken, and how.
+/// A broken law, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Breach {
     pub(crate) law: &'static str,
@@ -45,10 +45,10 @@ impl fmt::Display for Breach {
     }
 }
 
-/// A message that the broker once had.
+/// A message that the broker had at any time.
 #[derive(Debug)]
 struct Message {
-    /// None for one that cannot be told.
+    /// None if it cannot be identified.
     task: Option<usize>,
     alive: bool,
     holder: Option<Holder>,
@@ -61,20 +61,21 @@ struct Message {
     says: AttemptInfo,
     /// How often a handler was started for it.
     runs: u32,
-    /// How often each worker gave it back.
+    /// How often each worker released it.
     released_by: BTreeMap<ProcessId, u32>,
-    /// Workers that were told that it is given back, rightly or by the answer to another request.
+    /// Workers that were informed that it was released, correctly or by the reply to another
+    /// request.
     given_back_by: Vec<ProcessId>,
-    /// Workers that may delete it, since its task is done, or a copy of it was accepted.
+    /// Workers that may delete it, because its task is done or a copy of it was accepted.
     done_by: Vec<ProcessId>,
     copied_by: Vec<ProcessId>,
 }
 
-/// Who has a message, as the broker sees it.
+/// Who holds a message, as the broker sees it.
 #[derive(Clone, Debug)]
 struct Holder {
     who: ProcessId,
-    /// The connection that it came by.
+    /// The connection that it was delivered on.
     line: Line,
     reservation: ReservationId,
     /// By the broker's clock.
@@ -82,7 +83,7 @@ struct Holder {
     length: Duration,
 }
 
-/// A message in the hands of a worker, as the worker sees it.
+/// A message that a worker holds, as the worker sees it.
 #[derive(Clone, Copy, Debug)]
 struct Grant {
     until: Moment,
@@ -97,7 +98,7 @@ struct Started {
     message: usize,
     task: usize,
     attempt: u32,
-    /// Its message was lost or given back meanwhile: what it returns does not count.
+    /// Its message was lost or released meanwhile: its outcome does not count.
     orphaned: bool,
 }
 
@@ -105,20 +106,20 @@ pub(crate) struct LawChecker {
     pub(crate) tasks: Vec<Task>,
     codec: Codec,
     queues: Vec<QueueName>,
-    /// Bodies of strangers that do not tell their task.
+    /// Bodies of other programs' messages that do not identify their task.
     strays: BTreeMap<String, usize>,
     messages: Vec<Message>,
     grants: BTreeMap<(ProcessId, usize), Grant>,
-    /// When a message came to a process for the first time.
+    /// When a message first arrived at a process.
     first_arrived: BTreeMap<(ProcessId, usize), Moment>,
     started: BTreeMap<(ProcessId, JobId), Started>,
-    /// When a process started a handler for a task last.
+    /// When a process last started a handler for a task.
     began: BTreeMap<(ProcessId, usize), Moment>,
-    /// Copies for the next attempt that a worker had accepted and has not deleted the original of.
+    /// Copies for the next attempt whose original the worker has not deleted yet.
     successors: BTreeMap<(ProcessId, usize), u32>,
     /// When handlers returned whose messages have not been deleted yet.
     done_at: BTreeMap<(ProcessId, usize), Moment>,
-    /// Which hosts are workers of ours.
+    /// Which hosts are ivy workers.
     pub(crate) workers: std::ops::Range<usize>,
     pub(crate) max_deliveries: u32,
     pub(crate) backend: Backend,
@@ -153,7 +154,7 @@ impl LawChecker {
         }
     }
 
-    /// A law is broken. Only the first breach counts: what follows may be its consequence.
+    /// Records a broken law. Only the first breach counts: later ones may be its consequences.
     pub(crate) fn broken(&mut self, law: &'static str, what: impl FnOnce() -> String) {
         if self.breach.is_none() {
             self.breach = Some(Breach { law, what: what() });
@@ -164,7 +165,7 @@ impl LawChecker {
         self.breach.as_ref()
     }
 
-    /// Remembers the body of a stray message, which does not tell its task.
+    /// Remembers the body of another program's message that does not identify its task.
     pub(crate) fn know_stray(&mut self, body: &str, task: usize) {
         self.strays.insert(body.to_owned(), task);
     }
@@ -193,7 +194,7 @@ impl LawChecker {
         self.task_of(letter.body.as_str())
     }
 
-    /// What a dead letter says, sealed or in the open.
+    /// The dead letter in this body, sealed or plaintext.
     fn dead_letter(&self, body: &Body) -> Option<DeadLetter> {
         let mut dead = self.queues.iter().filter_map(|queue| queue.dead_letters().ok());
         dead.find_map(|queue| self.codec.open_dead_letter(body, &queue).ok())
@@ -205,7 +206,7 @@ impl LawChecker {
 
     // What the broker did.
 
-    /// Messages were posted. `again` tells that it was the network that repeated the request.
+    /// Messages were posted. `again` is true if the network repeated the request.
     pub(crate) fn posted(
         &mut self,
         who: ProcessId,
@@ -218,7 +219,7 @@ impl LawChecker {
         for (message, id) in messages.iter().zip(ids) {
             let task = self.task_of(message.body.as_str());
             if index(id) != Some(self.messages.len()) {
-                self.broken("S3", || format!("the broker gave {id} out of order"));
+                self.broken("S3", || format!("the broker assigned {id} out of order"));
                 return;
             }
             let says = self.said_by(&message.body);
@@ -239,7 +240,7 @@ impl LawChecker {
                 copied_by: Vec::new(),
             });
             let Some(number) = task else {
-                self.broken("S1", || format!("a message {id} of no task came from {who:?}"));
+                self.broken("S1", || format!("{who:?} posted {id}, which belongs to no task"));
                 return;
             };
             if !in_dead_queue {
@@ -261,7 +262,7 @@ impl LawChecker {
         }
     }
 
-    /// A message came from the sender of its task.
+    /// A message of the task's sender was accepted.
     fn accepted(&mut self, number: usize, again: bool) {
         let task = &mut self.tasks[number];
         task.live += 1;
@@ -278,10 +279,12 @@ impl LawChecker {
             self.broken("S3", || format!("task {number}: copy {copies} after {unknown} unknown"));
         }
         if once && copies > 1 {
-            self.broken("S3", || format!("task {number} is not to be repeated, and was"));
+            self.broken("S3", || format!("task {number} must not be repeated, and was"));
         }
         if told == Some(SendResult::NotStored) {
-            self.broken("S3", || format!("task {number} was told not to be stored, and is"));
+            self.broken("S3", || {
+                format!("task {number} was reported as not stored, and is stored")
+            });
         }
     }
 
@@ -301,12 +304,12 @@ impl LawChecker {
                 }
                 self.check_reason(who, number, &letter);
             }
-            // The bare original: which message it was is not told.
+            // The bare original, which does not identify its message.
             None => *self.successors.entry((who, number)).or_default() += 1,
         }
     }
 
-    /// Messages were handed out.
+    /// Messages were delivered.
     pub(crate) fn reserved(
         &mut self,
         line: Line,
@@ -335,10 +338,12 @@ impl LawChecker {
                 }
             }
             if before.is_some_and(|before| before.until > broker_now) {
-                self.broken("S4", || format!("{} was handed out twice", delivery.message));
+                self.broken("S4", || format!("{} was delivered twice", delivery.message));
             }
             if !alive {
-                self.broken("S4", || format!("{} was handed out when gone", delivery.message));
+                self.broken("S4", || {
+                    format!("{} was delivered after its deletion", delivery.message)
+                });
             }
         }
     }
@@ -350,7 +355,7 @@ impl LawChecker {
         DeliveryCount::Exact { failed, lost }
     }
 
-    /// Messages arrived at who asked for them.
+    /// Messages arrived at the worker that reserved them.
     pub(crate) fn arrived(
         &mut self,
         who: ProcessId,
@@ -363,7 +368,7 @@ impl LawChecker {
             self.first_arrived.entry((who, at)).or_insert(now);
             let until = self.messages.get(at).and_then(|message| message.holder.as_ref());
             let Some(holder) = until.filter(|h| h.reservation == receipt.reservation) else {
-                // Its lease had ended before the news of it arrived.
+                // Its lease had ended before the delivery arrived.
                 self.grants.remove(&(who, at));
                 continue;
             };
@@ -395,7 +400,7 @@ impl LawChecker {
         }
     }
 
-    /// A worker hears that a message is given back, which need not be so.
+    /// A worker is informed that a message was released, which may be wrong.
     pub(crate) fn believes_given_back(&mut self, who: ProcessId, message: &MessageId) {
         let Some(message) = index(message).and_then(|at| self.messages.get_mut(at)) else { return };
         message.given_back_by.push(who);
@@ -404,7 +409,7 @@ impl LawChecker {
         }
     }
 
-    /// A queue that holds messages of this kind of task and is not the one that they were sent to.
+    /// A queue that holds messages of this kind of task although they were sent to another one.
     pub(crate) fn strayed(&self, kind: usize, own: &QueueName) -> Option<&QueueName> {
         let of_kind = |message: &&Message| {
             message.task.is_some_and(|task| self.tasks[task].kind == kind)
@@ -415,8 +420,8 @@ impl LawChecker {
         self.messages.iter().find(of_kind).map(|message| &message.queue)
     }
 
-    /// A worker gave a message back. Where the broker has handed one reservation to two workers, it need
-    /// not be the one that was meant to have it.
+    /// A worker released a message. If the broker delivered one reservation to two workers, it may
+    /// be the other one.
     pub(crate) fn released(
         &mut self,
         who: ProcessId,
@@ -435,7 +440,8 @@ impl LawChecker {
         self.released_unchanged(at);
     }
 
-    /// A message was released as it is. Its next delivery may look like one that follows a lost one.
+    /// A message was released unchanged. Its next delivery may look like one that follows a lost
+    /// delivery.
     fn released_unchanged(&mut self, at: usize) {
         let message = &self.messages[at];
         let flag = self.backend.counts() == Counts::Flag;
@@ -449,7 +455,7 @@ impl LawChecker {
     /// A message was deleted.
     pub(crate) fn deleted(&mut self, who: ProcessId, receipt: &Receipt, broker_now: Moment) {
         let Some(at) = index(&receipt.message) else { return };
-        // The same message may stand twice in one batch, after the broker handed it out twice.
+        // One batch may contain the same message twice, after the broker delivered it twice.
         if self.messages.get(at).is_some_and(|message| !message.alive) {
             return;
         }
@@ -466,7 +472,9 @@ impl LawChecker {
             Some(left) => *left -= 1,
             None => {
                 let message = &receipt.message;
-                self.broken("S2", || format!("task {number}: {message} was deleted, not done"));
+                self.broken("S2", || {
+                    format!("task {number}: {message} was deleted before it was done")
+                });
             }
         }
         let task = &mut self.tasks[number];
@@ -489,12 +497,12 @@ impl LawChecker {
     }
 }
 
-/// The id of the message at this place.
+/// The id of the message with this index.
 fn id_of(at: usize) -> MessageId {
     MessageId::new((FIRST_ID + 1 + at as u64).to_string())
 }
 
-/// The place of a message.
+/// The index of a message.
 fn index(id: &MessageId) -> Option<usize> {
     let number = id.as_str().parse::<u64>().ok()?.checked_sub(FIRST_ID + 1)?;
     usize::try_from(number).ok()

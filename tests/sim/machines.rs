@@ -1,4 +1,4 @@
-//! Driving the machines: each input is fed, each output carried out, as an adapter would do it.
+//! Drives the machines: feeds each input and carries out each output, as an adapter does.
 
 mod outputs;
 mod process_faults;
@@ -24,7 +24,7 @@ use crate::task::{Cause, ProcessId};
 use crate::world::{World, seed_bytes};
 
 impl World {
-    /// A process is started, if none runs here.
+    /// Starts a process, if none runs here.
     pub(crate) fn start(&mut self, host: usize) {
         if self.hosts[host].is_up() || self.is_out_of_service(host) {
             return;
@@ -62,7 +62,7 @@ impl World {
         }
         if self.checker.workers.contains(&host) {
             let config = self.worker_config(host);
-            let worker = Worker::new(config, seed, wall).expect("the settings keep the rules");
+            let worker = Worker::new(config, seed, wall).expect("the settings are valid");
             return Machine::Worker(Box::new(worker));
         }
         if host < setup.hosts() - setup.original_workers {
@@ -72,7 +72,7 @@ impl World {
         }
     }
 
-    /// The clock on the wall of a process that starts.
+    /// The wall clock of a process that starts.
     fn wall(&mut self, host: usize) -> HostWallClock {
         if !self.setup.has(Class::Clocks) || self.quiet_phase.is_some() {
             return HostWallClock::right(self.now);
@@ -88,7 +88,7 @@ impl World {
             .with_waiting(setup.waiting)
             .with_posts_in_flight(setup.posts_in_flight);
         if setup.notifier {
-            config.with_notifier(shared_channel()).expect("it is short")
+            config.with_notifier(shared_channel()).expect("the name is short")
         } else {
             config
         }
@@ -110,7 +110,7 @@ impl World {
         if setup.notifier { config.with_notifier(shared_channel()) } else { config }
     }
 
-    /// A process is told something, and does what follows from it.
+    /// Feeds a process an input and carries out the outputs.
     pub(crate) fn feed(&mut self, who: ProcessId, heard: ProcessInput) {
         let host = &mut self.hosts[who.host];
         if let ProcessInput::Tick = heard {
@@ -193,7 +193,7 @@ impl World {
             }
             ProcessInput::OperatorAction(OperatorAction::Nudge) => {
                 let served = self.kinds.first().map(|kind| kind.queue.clone());
-                worker::Input::Nudge(served.expect("there is a kind of task"))
+                worker::Input::Nudge(served.expect("there is at least one kind of task"))
             }
             ProcessInput::Drain(limit) => {
                 self.watch_drain(who, limit, Duration::from_secs(1));
@@ -219,7 +219,7 @@ impl World {
         };
         host.worker_state = state;
         match worker.handle_input(input, local) {
-            // Whoever comes late may not have seen yet that it has finished.
+            // A process that is late may not have seen yet that it has finished.
             Err(Misuse::Finished) if host.yields || followed => {}
             Err(misuse) => {
                 return self.checker.broken("S11", || format!("{who:?}: {misuse}"));
@@ -299,8 +299,8 @@ impl World {
             _ => Vec::new(),
         };
         match producer.handle_input(input, local) {
-            // Whoever comes late may not have seen yet that it has finished. Callers learn that it has
-            // stopped.
+            // A process that is late may not have seen yet that it has finished. Callers learn that
+            // it has stopped.
             Err(Misuse::Finished) if host.yields || followed => {
                 for id in called {
                     host.calls.remove(&id);
@@ -329,7 +329,7 @@ impl World {
         host.drain_limit = Some(host.drain_limit.unwrap_or(limit).min(limit));
     }
 
-    /// What the world learns from what a producer hears.
+    /// What the world learns from a producer's input.
     fn learn(&mut self, input: &producer::Input, who: ProcessId) {
         if let producer::Input::Queue(op, answer) = input {
             let tasks = self.posts.remove(&(who, *op)).unwrap_or_default();
@@ -347,7 +347,7 @@ impl World {
         }
     }
 
-    /// Remembers which tasks a producer posts.
+    /// Records which tasks a producer posts.
     pub(crate) fn note_post(&mut self, who: ProcessId, op_id: OpId, op: &QueueOp) {
         if who.host < self.setup.producers
             && let QueueOp::Post { messages, .. } = op

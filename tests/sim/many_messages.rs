@@ -1,4 +1,4 @@
-//! Large numbers: a hundred thousand messages in a queue, and a notifier that takes nothing.
+//! Large numbers: a hundred thousand messages in a queue, and a notifier that accepts nothing.
 
 use crate::run::Case;
 use crate::setup::Setup;
@@ -23,16 +23,16 @@ fn a_hundred_thousand_messages_are_done_by_a_worker_that_holds_few_at_a_time() {
     let outcome = Case { setup, decisions: None, in_words: false }.run();
     assert_eq!(outcome.breach, None);
     let coverage = &outcome.coverage;
-    // One more shows at the end that all is well.
+    // One more shows at the end that everything works.
     assert!(coverage.executions > MESSAGES as u64, "{} executions", coverage.executions);
     let most = CONCURRENCY + HELD_BESIDE_RUNNING;
     assert_eq!(coverage.dead, 0);
-    // The worker is replaced once, and what it held runs again.
+    // The worker is replaced once, and the messages that it held run again.
     assert!(coverage.duplicates <= most as u64, "{} duplicates", coverage.duplicates);
     assert!(coverage.most_held <= most, "{} messages were held at a time", coverage.most_held);
-    assert!(coverage.most_held >= CONCURRENCY, "so many handlers ran at a time");
+    assert!(coverage.most_held >= CONCURRENCY, "all slots were used at a time");
 }
 
-/// What may wait for a slot, and what is done and gathers until it is deleted: about 60 handlers
-/// end within the 120 ms for which a delete may linger and travel.
+/// Messages that may wait for a slot, and finished ones that accumulate until they are deleted:
+/// about 60 handlers end within the 120 ms for which a delete may be delayed and in flight.
 const HELD_BESIDE_RUNNING: usize = 250;

@@ -1,4 +1,4 @@
-//! Between the machines and the broker: requests travel, or do not.
+//! The network between the machines and the broker.
 
 mod answers;
 mod connections;
@@ -29,7 +29,7 @@ use crate::pairs::Kind;
 use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
-/// A request under way, or waiting at the broker.
+/// A request in flight, or waiting at the broker.
 pub(crate) struct RequestInTransit {
     pub(crate) who: ProcessId,
     /// The connection on which it was sent.
@@ -49,7 +49,7 @@ impl RequestInTransit {
         matches!(self.requester, Requester::Machine(asked) if asked == op)
     }
 
-    /// Whether it waits at the broker, and its answer will arrive.
+    /// Whether it waits at the broker, and its reply will arrive.
     pub(crate) fn is_healthy(&self) -> bool {
         self.arrived
             && matches!(self.fate, Fate::Arrives)
@@ -57,22 +57,22 @@ impl RequestInTransit {
     }
 }
 
-/// For whom an answer is.
+/// Who receives a reply.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Requester {
     Machine(OpId),
     Original(OriginalRequest),
-    /// Somebody who does not wait for it.
+    /// A client that does not wait for it.
     Stranger,
-    /// It is the second time that the network delivers the same request.
+    /// The network delivers the same request a second time.
     Nobody,
 }
 
-/// What becomes of the answer to a request that was done.
+/// What happens to the reply to an executed request.
 #[derive(Clone, Debug)]
 enum Fate {
     Arrives,
-    /// It never does; the asker notices at once, or when its patience ends.
+    /// It never arrives; the requester notices immediately, or at its timeout.
     Lost {
         at_once: bool,
     },
@@ -85,7 +85,7 @@ enum Fate {
 }
 
 impl World {
-    /// A machine asks the queue.
+    /// A machine sends a request to the queue.
     pub(crate) fn ask(&mut self, who: ProcessId, op_id: OpId, op: QueueOp) {
         let Some(queue) = op.queue().cloned() else { return };
         self.check_rate(who, &op, &queue);
@@ -127,7 +127,7 @@ impl World {
         }
     }
 
-    /// A peer of the original asks the queue.
+    /// A peer of the original sends a request to the queue.
     pub(crate) fn ask_for_original(
         &mut self,
         who: ProcessId,
@@ -137,9 +137,9 @@ impl World {
         self.send(who, Requester::Original(question), op, Duration::ZERO, Fate::Arrives);
     }
 
-    /// Somebody else asks the queue.
+    /// Another program sends a request to the queue.
     pub(crate) fn ask_for_stranger(&mut self, op: QueueOp) {
-        // The place after the last host.
+        // The index after the last host.
         let stranger = ProcessId { host: self.hosts.len(), life: 0 };
         self.send(stranger, Requester::Stranger, op, Duration::ZERO, Fate::Arrives);
     }
@@ -218,7 +218,7 @@ impl World {
             }
             Fault::PausesWhileRenewing => {
                 if let QueueOp::Touch { lease, .. } = &op {
-                    // Half of a lease is left at most when it is renewed.
+                    // At most half of a lease is left when it is renewed.
                     let rest = lease.mul_f64(0.52 + rng.up_to(40) as f64 / 100.0);
                     self.stand_still(who, rest);
                 }
@@ -233,14 +233,14 @@ impl World {
         self.send(who, requester, op, delay, fate);
     }
 
-    /// An operation fails without an answer.
+    /// An operation fails without a reply.
     pub(crate) fn fail(&mut self, who: ProcessId, op: OpId, after: Duration, fault: QueueFault) {
         self.is_answered(who, op);
         let heard = ProcessInput::Response(op, Err(fault), Moment::EPOCH);
         self.later(after, Due::ProcessInput(who, heard));
     }
 
-    /// An operation is answered by somebody in front of the broker, which never hears of it.
+    /// A proxy in front of the broker replies; the broker never receives the request.
     pub(crate) fn reject(
         &mut self,
         who: ProcessId,
@@ -305,7 +305,8 @@ impl World {
         self.feed_broker(broker::Input::Request(id, request));
     }
 
-    /// The process that asked has gone, or has hung up: what waits at the broker waits for nobody.
+    /// The process that sent the request has died or disconnected: its waiting requests are
+    /// abandoned.
     pub(crate) fn hang_up(&mut self, who: ProcessId, only: Option<OpId>) {
         let waiting = self.requests.iter().filter(|(_, sent)| {
             sent.who == who
@@ -324,7 +325,7 @@ impl World {
     }
 }
 
-/// The request to a server that does batches as a whole, or not at all.
+/// The request, for a server that executes a batch as a whole or not at all.
 fn all_or_none(op: QueueOp) -> broker::Request {
     match broker::Request::from(op) {
         broker::Request::PostEach { queue, messages } => broker::Request::Post { queue, messages },

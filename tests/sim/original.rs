@@ -1,5 +1,5 @@
 //! Peers of the original, as they really behave: one message a second, reserved for 10,000 s,
-//! deleted whatever becomes of its task, and a message that cannot be read ends the process.
+//! deleted whatever its task's outcome, and a message that cannot be parsed ends the process.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::setup::shared_channel;
 use crate::task::{Plan, ProcessId, args, number_in};
 use crate::world::{Due, World};
 
-/// It means milliseconds, and IronMQ reads seconds.
+/// It means milliseconds, but IronMQ reads seconds.
 const LEASE: Duration = Duration::from_secs(10_000);
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a peer of the original asked.
+/// A request of a peer of the original.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum OriginalRequest {
     Post,
@@ -28,7 +28,7 @@ pub(crate) enum OriginalRequest {
     Delete,
 }
 
-/// What it gets to hear.
+/// An input of such a peer.
 pub(crate) enum OriginalInput {
     Poll,
     Response(OriginalRequest, Result<Response, Refusal>),
@@ -36,7 +36,7 @@ pub(crate) enum OriginalInput {
     Ran(Box<Delivery>),
 }
 
-/// A message as the original reads it.
+/// A message as the original parses it.
 #[derive(Deserialize)]
 struct Message<'a> {
     name: String,
@@ -46,7 +46,7 @@ struct Message<'a> {
     args: Vec<&'a RawValue>,
 }
 
-/// A notice as the original reads it.
+/// A notice as the original parses it.
 #[derive(Deserialize)]
 struct Notice {
     name: String,
@@ -85,7 +85,7 @@ impl World {
         }
     }
 
-    /// It reads a message, and does not survive one that it cannot read or has no handler for.
+    /// It parses a message, and crashes if it cannot parse it or has no handler for it.
     fn begin(&mut self, who: ProcessId, delivery: Delivery) {
         let message: Option<Message<'_>> = serde_json::from_str(delivery.body.as_str()).ok();
         let known = message.is_some_and(|message| message.name == self.kinds[0].name.as_str());
@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    /// A handler has called back. The message is deleted whatever it said.
+    /// A handler has called back. The message is deleted whatever the outcome.
     fn end(&mut self, who: ProcessId, delivery: &Delivery) {
         let Some(number) = self.checker.task_of_message(&delivery.message) else { return };
         let done = matches!(self.checker.tasks[number].plan, Plan::Succeeds | Plan::FailsFirst(_));
@@ -134,12 +134,12 @@ impl World {
         }
     }
 
-    /// A notice of a task that it does not know ends a producer of the original.
+    /// A notice of a task that it does not know crashes a producer of the original.
     fn check_as_original(&mut self, who: ProcessId, payload: &Body) {
         let notice: Result<Notice, _> = serde_json::from_str(payload.as_str());
         let known = notice
             .is_ok_and(|notice| self.kinds.iter().any(|kind| kind.name.as_str() == notice.name));
-        // Noise is not of our making.
+        // Noise does not come from ivy.
         if !known && number_in(payload.as_str()).is_some() {
             self.checker.broken("S10", || format!("a notice killed the original at {who:?}"));
         }
@@ -153,10 +153,11 @@ impl World {
 /// A notice as the original writes it: the options echoed, with the reservation leaking into them.
 fn notice(delivery: &Delivery, number: usize, queue: &str) -> Body {
     let message: Message<'_> =
-        serde_json::from_str(delivery.body.as_str()).expect("it was read before");
+        serde_json::from_str(delivery.body.as_str()).expect("it was parsed before");
     let mut options = message.options;
     let reservation = format!("\"{}\"", delivery.reservation.as_str());
-    let reservation: Box<RawValue> = RawValue::from_string(reservation).expect("it is JSON");
+    let reservation: Box<RawValue> =
+        RawValue::from_string(reservation).expect("the reservation is valid JSON");
     options.insert("reservation_id".to_owned(), &reservation);
     let text = serde_json::json!({
         "id": delivery.message.as_str(),

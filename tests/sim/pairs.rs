@@ -1,8 +1,8 @@
-//! S11: which inputs came to which machine in which state.
+//! S11: which inputs each machine received in which state.
 //!
-//! States are told as a driver sees them, from what it fed and was asked to do, so that the table
-//! does not rest on what a machine thinks of itself. An answer's kind tells the rest: what was
-//! asked for, and whether it was granted, refused, or never known.
+//! States are those that a driver sees from the inputs it fed and the outputs it carried out, so
+//! that the table does not depend on the machine's own view. The kind of a reply contains the rest:
+//! the operation, and whether it was granted, refused, or has an unknown outcome.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ mod table;
 
 pub(crate) use table::{assert_all_listed, assert_all_seen};
 
-/// A machine in a state, and what came to it.
+/// A machine in a state, and its input.
 pub(crate) type Pair = (&'static str, &'static str);
 
-/// How often each pair was seen.
+/// How often each pair occurred.
 pub(crate) type Pairs = BTreeMap<Pair, u64>;
 
-/// How a worker stands, as its driver sees it.
+/// The state of a worker, as its driver sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WorkerState {
     New,
@@ -31,7 +31,7 @@ pub(crate) enum WorkerState {
     SettlementGrace,
 }
 
-/// How a producer's subscription stands, as its driver sees it.
+/// The state of a producer's subscription, as its driver sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SubscriptionState {
     Idle,
@@ -67,7 +67,7 @@ impl SubscriptionState {
     }
 }
 
-/// What was asked of a queue.
+/// An operation of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Post,
@@ -91,12 +91,12 @@ impl Kind {
             QueueOp::DeleteMany { .. } => Kind::DeleteMany,
             QueueOp::GetQueue { .. } => Kind::GetQueue,
             QueueOp::CreateQueue { .. } => Kind::CreateQueue,
-            other => panic!("no machine asks {other:?}"),
+            other => panic!("no machine requests {other:?}"),
         }
     }
 }
 
-/// An answer to what was asked: granted, gone, surely not done, perhaps done, or refused.
+/// A reply to an operation: granted, gone, certainly not done, possibly done, or refused.
 pub(crate) fn answer_name(kind: Kind, answer: &Result<QueueReply, Fault>) -> &'static str {
     let gone = |fault: &Fault| {
         matches!(fault.kind(), FaultKind::NoMessage | FaultKind::NoQueue | FaultKind::LeaseLost)
@@ -135,7 +135,7 @@ pub(crate) fn answer_name(kind: Kind, answer: &Result<QueueReply, Fault>) -> &'s
     row[column]
 }
 
-/// How a handler ended; or that it ended after it had been told to stop.
+/// How a handler ended, or that it ended after it had been cancelled.
 pub(crate) fn job_name(outcome: &JobOutcome, told_to_stop: bool) -> &'static str {
     match (outcome, told_to_stop) {
         (JobOutcome::Done(_) | JobOutcome::ResultTooDeep, false) => "job done",
@@ -153,7 +153,7 @@ pub(crate) fn job_name(outcome: &JobOutcome, told_to_stop: bool) -> &'static str
     }
 }
 
-/// What the broker was asked, and, as its state shows in that, what it answered.
+/// A request of the broker and its outcome, as the broker's state shows it.
 pub(crate) fn broker_pair(op: &QueueOp, answer: &Result<Response, Refusal>) -> Pair {
     let state = match op {
         QueueOp::Post { .. } => "broker, post",
@@ -180,7 +180,7 @@ pub(crate) fn broker_pair(op: &QueueOp, answer: &Result<Response, Refusal>) -> P
     (state, answer)
 }
 
-/// What else the broker hears.
+/// Other inputs of the broker.
 pub(crate) fn broker_input(input: &broker::Input) -> Option<Pair> {
     match input {
         broker::Input::Tick => Some(("broker", "tick")),

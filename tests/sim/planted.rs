@@ -1,4 +1,4 @@
-//! A simulator that finds nothing proves nothing: each planted bug is found.
+//! Each planted bug is found: a simulator that finds no bug proves nothing.
 //!
 //! Built only with `--cfg ivy_planted`: see `tests/run`.
 
@@ -11,10 +11,10 @@ use crate::replay::{shrink, write};
 use crate::run::{Case, run_seeds};
 use crate::setup::Profile;
 
-/// Within so many seeds each bug must be found.
+/// Each bug must be found within this many seeds.
 const SEEDS: u64 = 10_000;
 
-/// The laws that a bug may be found by: one of these is broken first.
+/// The laws that a bug may break first.
 fn laws(bug: Bug) -> &'static [&'static str] {
     match bug {
         Bug::AckBeforeHandler | Bug::DeleteBeforeCopy | Bug::AckOnPanic => &["S2"],
@@ -23,7 +23,7 @@ fn laws(bug: Bug) -> &'static [&'static str] {
         Bug::NoLeaseMargin => &["S6"],
         Bug::CountRenewals => &["L2"],
         Bug::UnboundedOutbox | Bug::TableFreedOnlyByNotice | Bug::UnboundedNoticeBytes => &["S7"],
-        // A call that is dropped does not make its queue rest either.
+        // The queue does not pause after a dropped call either.
         Bug::DropWhenThrottled => &["L1", "L3", "S8"],
         Bug::ForgetReleaseOnDrain => &["S9"],
         Bug::RepeatDeleteOfGone => &["S8"],
@@ -59,7 +59,7 @@ fn find_in_frames(bug: Bug) -> Option<(u64, Breach)> {
     found
 }
 
-/// Writes down the smallest case that shows the bug, in `target/sim`.
+/// Writes the smallest case that shows the bug to `target/sim`.
 fn keep(bug: Bug, seed: u64, breach: &Breach) {
     if breach.law == "S13" {
         return;
@@ -76,17 +76,17 @@ fn keep(bug: Bug, seed: u64, breach: &Breach) {
 }
 
 #[test]
-fn a_case_kept_from_a_planted_bug_still_shows_it() {
+fn a_recorded_case_of_a_planted_bug_still_shows_it() {
     let mut shown = 0;
     for (name, regression) in regressions::all() {
         let Some(of) = &regression.bug else { continue };
         let bug = Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == *of);
-        choose(Some(bug.unwrap_or_else(|| panic!("{name}: there is no bug {of}"))));
+        choose(Some(bug.unwrap_or_else(|| panic!("{name}: unknown bug {of}"))));
         let breach = regression.case().run().breach;
         choose(None);
         let law = breach.map(|breach| breach.law);
         assert_eq!(law, Some(regression.law.as_str()), "{name}");
         shown += 1;
     }
-    assert!(shown > 0, "no case is kept");
+    assert!(shown > 0, "no case is recorded");
 }

@@ -1,4 +1,4 @@
-//! Between the machines and the notifier.
+//! The network between the machines and the notifier.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl World {
         self.soon(who, ProcessInput::Published(op, Err(NotifyFault::new(kind))));
     }
 
-    /// A notice goes to the notifier. Without an operation, nobody hears what became of it.
+    /// A notice travels to the notifier. Without an operation, its outcome is not reported.
     pub(crate) fn send_notice(
         &mut self,
         who: ProcessId,
@@ -65,7 +65,7 @@ impl World {
         self.later(latency, Due::Publish { who, op, publication, forgotten });
     }
 
-    /// A notice has arrived at the notifier, and goes to all who listen.
+    /// A notice has arrived at the notifier, and travels to all subscribers.
     pub(crate) fn fan_out(
         &mut self,
         who: ProcessId,
@@ -93,7 +93,7 @@ impl World {
         }
     }
 
-    /// Somebody publishes what nobody can use.
+    /// Another program publishes an invalid notice.
     fn send_noise(&mut self, listener: ProcessId, number: u32, channel: &ChannelName) {
         let noises = [
             "",
@@ -108,12 +108,12 @@ impl World {
         }
     }
 
-    /// What a worker publishes must be true, and must not harm a peer of the original.
+    /// A published notice must be true, and must not crash a peer of the original.
     fn check_notice(&mut self, who: ProcessId, publication: &Publication) {
         let payload = publication.payload.as_str().as_bytes();
         let opened = self.keys.reader().open_notice(payload, &publication.channel);
         let Ok((notice, form)) = opened else {
-            return self.checker.broken("S10", || "a notice that cannot be read".to_owned());
+            return self.checker.broken("S10", || "a notice that cannot be parsed".to_owned());
         };
         let message = notice.message();
         let is_true = match notice.outcome() {
@@ -124,24 +124,25 @@ impl World {
             None => self.checker.may_tell_held(who, message),
         };
         if !is_true {
-            self.checker.broken("S10", || format!("{who:?} tells what is not so of {message}"));
+            self.checker
+                .broken("S10", || format!("{who:?} reports an untrue outcome of {message}"));
         }
         let channel = publication.channel.as_str();
         if channel != SHARED && form != self.keys.reader().sends(&self.kinds[0].queue) {
-            self.checker.broken("S10", || format!("{message} was told of as {form}"));
+            self.checker.broken("S10", || format!("{message} was reported as {form}"));
         }
         let task = self.checker.task_of_message(message);
         let from_producer =
             task.is_some_and(|task| matches!(self.checker.tasks[task].sender, Sender::Producer(_)));
         if channel == SHARED && (from_producer || !notice.is_success()) {
-            self.checker.broken("S10", || format!("{message} was told of on the shared channel"));
+            self.checker.broken("S10", || format!("{message} was reported on the shared channel"));
         }
         if !channel.starts_with(SHARED) {
-            self.checker.broken("S10", || format!("{message} was told of on {channel}"));
+            self.checker.broken("S10", || format!("{message} was reported on {channel}"));
         }
     }
 
-    /// A producer of the original hears what others publish.
+    /// Starts a producer of the original, which receives what others publish.
     pub(crate) fn start_original_producer(&mut self, who: ProcessId) {
         self.redis.subscribe(who.host, (who, 0), vec![shared_channel()]);
     }

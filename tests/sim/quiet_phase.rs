@@ -1,5 +1,5 @@
-//! After the storm: no more faults, one healthy worker. Whatever was accepted must come to its
-//! end now, and all must be quiet afterwards.
+//! The phase after the faults: no more faults, one healthy worker. Every accepted task must reach
+//! its end now, and all must be quiet afterwards.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,34 +15,34 @@ use crate::setup::Profile;
 use crate::task::{Plan, ProcessId, Sender, Task};
 use crate::world::{Due, World};
 
-/// While others cannot be handled, a healthy task must come by now and then: without one, a worker
-/// cannot know that the fault is not its own.
+/// While messages cannot be handled, a healthy task must come from time to time: without one, a
+/// worker cannot know that the fault is not its own.
 const PROBE_INTERVAL: Duration = Duration::from_secs(100);
-/// How soon a healthy task must be done when nothing else is to be done: the longest for which a queue
-/// is left to others, and some time to travel.
+/// How soon a healthy task must be done when there is no other work: the longest time for which a
+/// queue is left to other workers, and some time in transit.
 const PROMPT: Duration = Duration::from_secs(11);
 
-/// How far the calm has come.
+/// The progress of this phase.
 pub(crate) struct QuietPhase {
-    /// Everything must have come to its end by then.
+    /// Everything must have reached its end by then.
     until: Moment,
     probes: Vec<(usize, Moment)>,
-    /// Everything is settled, and the machines are told to finish.
+    /// Everything is settled, and the machines are requested to finish.
     pub(crate) finishing: bool,
     /// How many have finished.
     pub(crate) finished: usize,
     last: Option<usize>,
     last_is_done: bool,
-    /// The task that was found unsettled last.
+    /// The unsettled task that was found last.
     looks_at: usize,
 }
 
 impl World {
-    /// The storm is over.
+    /// Ends the fault phase.
     pub(crate) fn stop_faults(&mut self) {
         self.injector.stop_faults();
         let now = self.now;
-        self.trace.note(now, None, || "the storm is over".to_owned());
+        self.trace.note(now, None, || "the fault phase is over".to_owned());
         match self.setup.profile() {
             Profile::Flood => self.check_progress(),
             Profile::Shared => self.check_waits(),
@@ -71,13 +71,13 @@ impl World {
         self.event_queue.add(now, Due::Probe);
     }
 
-    /// Whether no process is to be started here: after the storm one worker is enough.
+    /// Whether no process may start here: after the fault phase one worker is enough.
     pub(crate) fn is_out_of_service(&self, host: usize) -> bool {
         let worker = self.checker.workers.start;
         self.quiet_phase.is_some() && host != worker && host >= self.setup.producers
     }
 
-    /// A process dies for good.
+    /// A process dies and is not restarted.
     pub(crate) fn kill(&mut self, host: usize) {
         let who = self.hosts[host].who;
         self.hang_up(who, None);
@@ -86,14 +86,15 @@ impl World {
         self.hosts[host].die();
     }
 
-    /// A healthy task is scheduled.
+    /// Schedules a healthy task.
     pub(crate) fn probe(&mut self) {
         if self.quiet_phase.as_ref().is_none_or(|quiet_phase| quiet_phase.last.is_some()) {
             return;
         }
-        // Each task in turn: of a name that no handler understands nothing is dead-lettered. A copy that
-        // was posted to another queue, since a response was taken for that to another request, is followed
-        // there in every second round, for names rest queue by queue.
+        // The kinds of tasks take turns, because a worker dead-letters nothing of a name until it
+        // has handled a message of that name. Every second round uses the queue to which a copy was
+        // posted when a response to another request was mistaken for its own, because names are
+        // paused per queue.
         let probes = self.quiet_phase.as_ref().map_or(0, |quiet_phase| quiet_phase.probes.len());
         let (round, kind) = (probes / self.kinds.len(), probes % self.kinds.len());
         let number = self.schedule_probe(kind);
@@ -125,10 +126,10 @@ impl World {
         number
     }
 
-    /// Whether the run has come to its end.
+    /// Whether the run has reached its end.
     pub(crate) fn is_over(&mut self) -> bool {
         let Some(quiet_phase) = &self.quiet_phase else { return false };
-        // Of a name that rests nothing is put aside, so a flood has no end of its own.
+        // Messages of a paused name are not dead-lettered, so a flood has no end of its own.
         if self.setup.flood.is_some() {
             return true;
         }
@@ -157,7 +158,7 @@ impl World {
             && self.requests_settled()
     }
 
-    /// Looks from where it found an unsettled one last.
+    /// Starts at the task that was unsettled last time.
     fn tasks_are_settled(&mut self) -> bool {
         let tasks = &self.checker.tasks;
         let Some(quiet_phase) = &mut self.quiet_phase else { return false };
@@ -167,13 +168,13 @@ impl World {
         unsettled.is_none()
     }
 
-    /// Whether no request is left from the storm: one that was sent badly, or by a process that is
-    /// gone, may still take a message away.
+    /// Whether no request of the fault phase is left: one that was damaged, or whose process has
+    /// died, may still reserve a message.
     fn requests_settled(&self) -> bool {
         self.requests.values().all(|sent| sent.is_healthy() && self.host(sent.who).is_some())
     }
 
-    /// Everything is settled: a last task must be done at once.
+    /// Everything is settled: schedules a last task, which must be done immediately.
     fn send_last_probe(&mut self) {
         let number = self.schedule_probe(0);
         let now = self.now;
@@ -183,7 +184,8 @@ impl World {
         }
     }
 
-    /// The last task is done: it must have been prompt. What is told of it gets time to arrive.
+    /// The last task is done: checks that this was prompt, and leaves time for its notice to
+    /// arrive.
     fn check_last(&mut self, last: usize) {
         let Some(quiet_phase) =
             self.quiet_phase.as_mut().filter(|quiet_phase| !quiet_phase.last_is_done)
@@ -199,7 +201,7 @@ impl World {
         self.later(Duration::from_millis(200), Due::Finish);
     }
 
-    /// All is done: the machines must be quiet, and are told to finish.
+    /// All is done: checks that the machines are quiet, and requests them to finish.
     pub(crate) fn finish(&mut self) {
         let now = self.now;
         let worker = self.hosts[self.checker.workers.start].who;
@@ -219,7 +221,7 @@ impl World {
         }
     }
 
-    /// The broker has as many messages as the ledger says.
+    /// Checks that the broker has as many messages as the law checker expects.
     fn check_sizes(&mut self) {
         let queues = self.kinds.iter().map(|kind| kind.queue.clone());
         let dead = self.kinds.iter().filter_map(|kind| kind.queue.dead_letters().ok());
@@ -228,12 +230,13 @@ impl World {
             let size = self.size_of(&queue);
             let should_be = self.checker.size_of(&queue);
             if size != should_be {
-                self.checker.broken("S1", || format!("{queue} has {size} messages of {should_be}"));
+                self.checker
+                    .broken("S1", || format!("{queue} has {size} messages instead of {should_be}"));
             }
         }
     }
 
-    /// When nothing is to be done, only the next poll may be waited for.
+    /// When there is no work, machines may wait only for the next poll.
     fn check_quiet(&mut self, who: ProcessId) {
         if let Machine::Worker(worker) = &mut self.hosts[who.host].machine {
             let output = worker.poll_output();
@@ -259,17 +262,18 @@ impl World {
         }
     }
 
-    /// How long everything may take to come to its end.
+    /// How long everything may take to reach its end.
     fn patience(&self) -> Duration {
         let setup = &self.setup;
         let second = Duration::from_secs(1);
         let originals = setup.original_workers > 0;
-        // Hidden by a lease, by the longest delay, or by a peer that is gone.
+        // Hidden by a lease, by the longest delay, or by a peer that has died.
         let hidden = longest_hidden(originals) + (2 * setup.lease()).max(300 * second);
-        // A message that cannot be handled is released with growing delays, by each process anew.
+        // A message that cannot be handled is released with growing delays, which start anew in
+        // each process.
         let undecided = (RELEASES + 1) * 300 * second;
-        // One after the other, in the worst case. A storm may leave many copies of one task, and one that
-        // does not fit is released each time that it was run.
+        // Sequentially, in the worst case. The fault phase may leave many copies of one task, and a
+        // copy that does not fit is released each time it was run.
         let runs = |task: &Task| match task.plan {
             Plan::BadArgs => task.live.max(1) * (RELEASES + 1),
             _ => task.live.max(1) * 3,
@@ -282,7 +286,7 @@ impl World {
     fn report_unsettled(&mut self) {
         let unsettled = self.checker.tasks.iter().enumerate().find(|(_, task)| !task.is_settled());
         let what = match unsettled {
-            Some((number, task)) => format!("task {number} has not come to its end: {task:?}"),
+            Some((number, task)) => format!("task {number} has not reached its end: {task:?}"),
             None => format!("calls without an end: {} uncalled", self.uncalled),
         };
         self.checker.broken("L1", || what);

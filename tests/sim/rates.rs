@@ -1,4 +1,5 @@
-//! S8: how often each process asks a queue, and that it does not ask in vain.
+//! S8: the rate at which each process sends requests to a queue, and that none of them is
+//! pointless.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -13,25 +14,25 @@ use crate::setup::Gone;
 use crate::task::{Cause, ProcessId};
 use crate::world::World;
 
-/// The first quick repetitions are over when a server has been gone for so long.
+/// The first quick retries are over when a server has been down for this long.
 const SETTLED_AFTER: Duration = Duration::from_secs(12);
-/// Requests are counted over so long a time.
+/// The window in which requests are counted.
 const WINDOW: Duration = Duration::from_secs(10);
-/// So many may be made in it: two a second, and one at each end.
+/// This many may be made in it: two a second, and one at each end.
 const MOST_IN_WINDOW: usize = 22;
 
-/// What the world knows of how often each process asked.
+/// What the world knows of the request rate of each process.
 #[derive(Default)]
 pub(crate) struct RequestRates {
     asked: BTreeMap<(ProcessId, QueueName), VecDeque<Moment>>,
-    /// Before these moments, by their own clocks, processes were told not to ask.
+    /// The times, by their own clocks, before which processes must not send a request.
     not_before: BTreeMap<(ProcessId, QueueName, Kind), Moment>,
-    /// Deletes that were answered with a message that is gone.
+    /// Deletes whose reply was that the message does not exist.
     gone: BTreeSet<(ProcessId, MessageId, ReservationId)>,
 }
 
 impl World {
-    /// A machine is about to ask.
+    /// A machine is about to send a request.
     pub(crate) fn check_rate(&mut self, who: ProcessId, op: &QueueOp, queue: &QueueName) {
         let kind = Kind::of(op);
         if let QueueOp::Delete { receipt, .. } = op
@@ -39,7 +40,7 @@ impl World {
             && !self.checker.may_come_twice(&receipt.message)
         {
             let message = &receipt.message;
-            self.checker.broken("S8", || format!("{message} is gone, and is deleted again"));
+            self.checker.broken("S8", || format!("{message} was deleted, and is deleted again"));
         }
         if matches!(kind, Kind::Reserve | Kind::Post) {
             let key = (who, queue.clone(), kind);
@@ -49,20 +50,21 @@ impl World {
             {
                 let not_before = *not_before;
                 self.checker.broken("S8", || {
-                    format!("{who:?} asks {kind:?} at {local:?}, and was to wait to {not_before:?}")
+                    format!("{who:?} requests {kind:?} at {local:?}, and had to wait until {not_before:?}")
                 });
             }
         }
     }
 
-    /// What a process learns from an answer about when it may ask again.
+    /// What a process learns from a reply about when it may send the next request.
     pub(crate) fn learn_rate(&mut self, who: ProcessId, asked: &PendingOp, fault: &QueueFault) {
         if fault.kind() == FaultKind::NoMessage
             && let Some(receipt) = &asked.deletes
         {
             self.rates.gone.insert(key_of(who, receipt));
         }
-        // Workers post what must not be late for a message that they hold, each on its own.
+        // Workers post messages that they must not delay while they hold the original, each
+        // separately.
         let minds = match self.hosts[who.host].machine {
             Machine::Worker(_) => asked.kind == Kind::Reserve,
             Machine::Producer(_) => asked.kind == Kind::Post,
@@ -78,7 +80,7 @@ impl World {
         }
     }
 
-    /// Whether the queue's server is gone. Then the request fails, and is counted.
+    /// Whether the queue's server is down. Then the request fails, and is counted.
     pub(crate) fn fails_in_outage(&mut self, who: ProcessId, op_id: OpId, op: &QueueOp) -> bool {
         let Some(outage) = self.setup.outage.filter(|_| self.quiet_phase.is_none()) else {
             return false;
@@ -126,11 +128,11 @@ impl World {
             asked.pop_front();
         }
         let count = asked.len();
-        // Each message that is held is renewed once on its own before it is known that the server
-        // is gone.
+        // Each held message is renewed once on its own before the worker knows that the server is
+        // down.
         if count > MOST_IN_WINDOW + held {
             self.checker.broken("S8", || {
-                format!("{who:?}, holding {held}, asked {queue} {count} times in {WINDOW:?}")
+                format!("{who:?}, holding {held}, sent {queue} {count} requests in {WINDOW:?}")
             });
         }
     }

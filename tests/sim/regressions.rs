@@ -1,5 +1,5 @@
-//! Cases that once failed, kept as lists of decisions so that a change of the code does not change
-//! the case, and run for ever.
+//! Cases that failed once, recorded as lists of decisions so that a change of the code does not
+//! change the case. They run with every test run.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,13 +8,13 @@ use crate::laws::Breach;
 use crate::run::Case;
 use crate::setup::Setup;
 
-/// A case, and what is expected of it.
+/// A case, and its expected outcome.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Regression {
-    /// What went wrong here once.
+    /// What went wrong.
     pub(crate) about: String,
-    /// The planted bug that shows here, if it was one.
+    /// The planted bug that it shows, if it was one.
     #[serde(default)]
     pub(crate) bug: Option<String>,
     /// The law that was broken.
@@ -40,17 +40,17 @@ impl Regression {
     }
 
     pub(crate) fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("it is plain data") + "\n"
+        serde_json::to_string_pretty(self).expect("the regression can be serialized") + "\n"
     }
 }
 
 /// All of them, by the names of their files.
 pub(crate) fn all() -> Vec<(String, Regression)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions");
-    let files = std::fs::read_dir(folder).expect("the folder is there");
+    let files = std::fs::read_dir(folder).expect("the directory exists");
     let mut all: Vec<(String, Regression)> = files
         .map(|file| {
-            let path = file.expect("the folder can be read").path();
+            let path = file.expect("the directory can be read").path();
             let text = std::fs::read_to_string(&path).expect("the file can be read");
             let regression = serde_json::from_str(&text)
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -62,13 +62,13 @@ pub(crate) fn all() -> Vec<(String, Regression)> {
 }
 
 #[test]
-fn what_once_failed_does_not_fail_again() {
+fn a_recorded_failure_does_not_fail_again() {
     for (name, regression) in all() {
         let outcome = regression.case().run();
         let about = &regression.about;
         assert_eq!(outcome.breach, None, "{name}, once: {about}");
-        assert!(outcome.coverage.executions > 0, "{name}: nothing was executed");
+        assert!(outcome.coverage.executions > 0, "{name}: no handler was run");
         let came = outcome.decisions.len();
-        assert!(came > 0 || regression.decisions.is_empty(), "{name}: none of its faults came");
+        assert!(came > 0 || regression.decisions.is_empty(), "{name}: none of its faults occurred");
     }
 }

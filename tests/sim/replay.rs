@@ -1,5 +1,5 @@
-//! A failure, told so that it can be looked into: one line that runs it again, its steps in words,
-//! and the fewest faults that still lead to it.
+//! The report of a failure: a line that reruns it, its steps in words, and the fewest faults that
+//! still lead to it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,10 +9,10 @@ use crate::regressions::Regression;
 use crate::run::Case;
 use crate::setup::{Profile, Setup};
 
-/// The most runs that are made to find fewer faults.
+/// The maximum number of runs to find fewer faults.
 const MOST_TRIALS: usize = 3_000;
 
-/// Tells of a seed that failed, in `target/sim`, and gives the lines to print.
+/// Writes the report of a failed seed to `target/sim`, and returns the lines to print.
 pub(crate) fn tell(seed: u64, profile: Profile, breach: &Breach) -> String {
     let case = Case { in_words: true, ..Case::from_seed(seed, profile) };
     let outcome = case.run();
@@ -44,7 +44,7 @@ pub(crate) fn shrink(case: &Case, law: &str) -> Case {
     };
     loop {
         let before = least.clone();
-        // Many at a time first, then one by one.
+        // First many at a time, then one by one.
         let count = least.decisions.as_ref().map_or(0, Vec::len);
         let mut size = count.div_ceil(2);
         while size > 0 {
@@ -96,15 +96,15 @@ fn smaller_worlds(setup: &Setup) -> Vec<Setup> {
     worlds
 }
 
-/// Writes a file into `target/sim`, and says where.
+/// Writes a file to `target/sim`, and returns its path.
 pub(crate) fn write(name: &str, text: &str) -> String {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/sim"));
-    std::fs::create_dir_all(&folder).expect("a folder can be made");
-    std::fs::write(folder.join(name), text).expect("a file can be written");
+    std::fs::create_dir_all(&folder).expect("the directory can be created");
+    std::fs::write(folder.join(name), text).expect("the file can be written");
     format!("target/sim/{name}")
 }
 
-/// The commit that is tried, if this is a repository.
+/// The current commit, if this is a repository.
 pub(crate) fn commit() -> String {
     let output =
         Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "HEAD"]).output();

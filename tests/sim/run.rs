@@ -1,4 +1,4 @@
-//! Running cases: one, or a range of seeds on all cores.
+//! Runs cases: one, or a range of seeds on all cores.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -13,8 +13,8 @@ use crate::setup::{Profile, Setup};
 use crate::trace::Trace;
 use crate::world::World;
 
-/// Of so many seeds one is run twice, which must come out alike, and one is told in words, which
-/// must not hold what nobody may read.
+/// One of this many seeds is run twice, which must give the same run, and one is traced in words,
+/// which must not contain secrets.
 const REPEATED_ONE_IN: u64 = 1_000;
 const TOLD_ONE_IN: u64 = 100;
 
@@ -23,7 +23,7 @@ pub(crate) struct Outcome {
     pub(crate) breach: Option<Breach>,
     pub(crate) coverage: Coverage,
     pub(crate) trace: Trace,
-    /// The faults that came.
+    /// The faults that occurred.
     pub(crate) decisions: Vec<Decision>,
     pub(crate) source: Source,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) setup: Setup,
-    /// Its faults, if they are decided; else they are drawn.
+    /// Its faults, if they were decided in advance; otherwise they are random.
     pub(crate) decisions: Option<Vec<Decision>>,
     pub(crate) in_words: bool,
 }
@@ -42,7 +42,7 @@ impl Case {
         Case { setup: Setup::from_seed(seed, profile), decisions: None, in_words: false }
     }
 
-    /// Runs it to its end. A panic breaks the promise too.
+    /// Runs it to its end. A panic breaks a law, too.
     pub(crate) fn run(&self) -> Outcome {
         let source = match &self.decisions {
             Some(decisions) => Source::listed(decisions),
@@ -51,7 +51,7 @@ impl Case {
         run(&self.setup, source, self.in_words)
     }
 
-    /// Runs it, now and then twice, now and then with words.
+    /// Runs it, sometimes twice, sometimes traced in words.
     fn run_and_check(&self, seed: u64) -> Outcome {
         let case = Case { in_words: seed.is_multiple_of(TOLD_ONE_IN), ..self.clone() };
         let mut outcome = case.run();
@@ -99,7 +99,7 @@ impl World {
     }
 }
 
-/// What a range of seeds brought.
+/// The outcome of a range of seeds.
 #[derive(Default)]
 pub(crate) struct Report {
     pub(crate) coverage: Coverage,
@@ -107,7 +107,7 @@ pub(crate) struct Report {
     pub(crate) failure: Option<(u64, Breach)>,
 }
 
-/// Runs these seeds on all cores, until one fails. Each core begins by doing `prepare`.
+/// Runs these seeds on all cores, until one fails. Each thread first calls `prepare`.
 pub(crate) fn run_seeds(
     seeds: std::ops::Range<u64>,
     profile: Profile,

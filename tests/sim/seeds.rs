@@ -1,4 +1,4 @@
-//! Many worlds, each from a seed: no law is broken in any, and together they leave nothing out.
+//! Many worlds, each from a seed: no law is broken in any, and together they cover everything.
 
 use std::ops::Range;
 
@@ -9,16 +9,17 @@ use crate::replay::{commit, tell};
 use crate::run::{Case, run_seeds};
 use crate::setup::Profile;
 
-/// How many seeds an ordinary run of the tests tries. `tests/run` tries more.
+/// How many seeds an ordinary test run uses. `tests/run` uses more.
 const RUNS: u64 = 2_000;
-/// How many worlds have a flood of strangers' messages, and how many a queue of several programs.
+/// How many worlds have a flood of invalid messages, and how many a queue that several programs
+/// share.
 const FLOODS: u64 = 100;
 const SHARED_QUEUES: u64 = 100;
-/// Fewer seeds than this need not show everything that can happen.
+/// Fewer seeds than this need not cover everything that can happen.
 const WORTH_COUNTING: u64 = 2_000;
-/// So many seeds show every pair of state and input.
+/// This many seeds cover every pair of state and input.
 const SHOWS_ALL_PAIRS: u64 = 40_000;
-/// How many of the seeds that follow from the commit are apart from those that are always tried.
+/// How many seeds derived from the commit are independent of those that are always run.
 const FRESH_SEEDS_BEGIN: u64 = 1 << 48;
 
 /// A number from the environment, decimal or `0x...`.
@@ -46,7 +47,7 @@ fn no_law_is_broken_on_any_of_many_seeds() {
     }
 }
 
-/// `IVY_SIM_FRESH` seeds that follow from the commit, so that each commit is tried on others.
+/// `IVY_SIM_FRESH` seeds derived from the commit, so that each commit is tested with other seeds.
 #[test]
 fn no_law_is_broken_on_seeds_of_this_commit() {
     let hash = commit();
@@ -56,32 +57,32 @@ fn no_law_is_broken_on_seeds_of_this_commit() {
 }
 
 #[test]
-fn a_server_that_is_gone_for_a_while_is_not_overloaded_by_retries() {
+fn a_server_that_is_down_receives_few_requests() {
     let coverage = run_all(0..number("IVY_SIM_OUTAGES").unwrap_or(300), Profile::Outage);
-    assert!(coverage.outage_requests > 0, "nobody asked while the server was gone");
+    assert!(coverage.outage_requests > 0, "no request was sent while the server was down");
 }
 
-/// Whatever strangers post that nobody understands, honest work goes on beside it.
+/// Whatever other programs post that no worker can process, valid work continues.
 #[test]
-fn honest_work_keeps_half_of_its_rate_beside_a_flood_that_nobody_understands() {
+fn valid_work_keeps_half_of_its_rate_during_a_flood_of_unknown_messages() {
     let coverage = run_all(0..FLOODS, Profile::Flood);
-    assert!(coverage.seen().contains_key("Released"), "no flood came");
+    assert!(coverage.seen().contains_key("Released"), "no flood occurred");
 }
 
-/// Programs that share a queue, and of which one only knows the task.
+/// Programs that share a queue, of which only one knows the task.
 #[test]
-fn among_idle_workers_that_do_not_know_a_task_it_soon_meets_the_one_that_does() {
+fn a_task_soon_reaches_the_worker_that_knows_it_among_idle_ones_that_do_not() {
     let coverage = run_all(0..SHARED_QUEUES, Profile::Shared);
-    assert!(coverage.seen().contains_key("QueueShared"), "nobody told of it");
+    assert!(coverage.seen().contains_key("QueueShared"), "no process reported it");
 }
 
-/// Runs `IVY_SIM_SEED` in a world of `IVY_SIM_PROFILE` again, and tells its steps.
+/// Runs `IVY_SIM_SEED` in a world of `IVY_SIM_PROFILE` again, and prints its steps.
 #[test]
 fn replay_of_a_seed_gives_the_same_run() {
     let seed = number("IVY_SIM_SEED").unwrap_or(1);
     let name = std::env::var("IVY_SIM_PROFILE").unwrap_or_else(|_| "swarm".to_owned());
     let profile = Profile::ALL.into_iter().find(|profile| profile.name() == name);
-    let profile = profile.unwrap_or_else(|| panic!("there is no profile {name}"));
+    let profile = profile.unwrap_or_else(|| panic!("unknown profile {name}"));
     let outcome = Case::from_seed(seed, profile).run();
     if let Some(breach) = &outcome.breach {
         panic!("{}", tell(seed, profile, breach));
@@ -109,7 +110,7 @@ fn run_all(seeds: Range<u64>, profile: Profile) -> Coverage {
         panic!("{}", tell(seed, profile, &breach));
     }
     assert_all_listed(&coverage.pairs);
-    assert!(coverage.executions > 0, "runs in which nothing is executed prove nothing");
+    assert!(coverage.executions > 0, "no handler was run, so the runs prove nothing");
     coverage
 }
 
@@ -126,7 +127,7 @@ fn assert_nothing_is_missing(coverage: &Coverage) {
     assert!(never.is_empty(), "faults that never happened: {never:?}");
 }
 
-/// What must be told in any set of runs that is worth its name.
+/// The events that any set of runs must contain if it is large enough.
 const EVENTS: [&str; 25] = [
     "TaskSent",
     "Resent",

@@ -1,4 +1,4 @@
-//! What a run consists of: everything that is settled before it begins.
+//! The settings of a run: everything that is decided before it begins.
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ use crate::task::Plan;
 
 /// The stream of the settings, far from those of the components.
 const SETTINGS: u64 = 1 << 32;
-/// The channel that all share.
+/// The shared channel.
 pub(crate) const SHARED: &str = "ivy-notifier";
-/// What the clocks on the walls show when a run begins, unless they are wrong.
+/// What wall clocks show when a run begins, unless they are wrong.
 pub(crate) const UNIX_AT_START: Duration = Duration::from_secs(1_700_000_000);
 
-/// Passwords and tokens, which must never be told.
+/// Passwords and tokens, which must never appear in output.
 pub(crate) const TOKEN: &str = "token-8c4f2a";
 pub(crate) const PASSWORD: &str = "password-5d1b90";
 pub(crate) const WRONG_PASSWORD: &str = "password-e37716";
 pub(crate) const SECRETS: [&str; 3] = [TOKEN, PASSWORD, WRONG_PASSWORD];
 
-/// Kinds of servers, as often as they come where nothing asks for another.
+/// Kinds of servers, in the proportions in which they occur if nothing requires another.
 const OFTEN_WITH_RENEWALS: [Backend; 5] = [
     Backend::CountsRenewals,
     Backend::CountsRenewals,
@@ -35,17 +35,17 @@ const OFTEN_WITH_RENEWALS: [Backend; 5] = [
     Backend::ConnectionsWithFlag,
 ];
 
-/// What kind of world a run is.
+/// The kind of world of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Profile {
-    /// Each class of faults is switched on or off by the seed.
+    /// The seed enables or disables each class of faults.
     Swarm,
-    /// Nothing goes wrong but that the queue's server is gone for a while.
+    /// No faults except that the queue's server is down for some time.
     Outage,
-    /// Nothing goes wrong but that strangers post what nobody understands.
+    /// No faults except that other programs post messages that no worker can process.
     Flood,
-    /// Nothing goes wrong but that most workers are of another program.
+    /// No faults except that most workers belong to another program.
     Shared,
 }
 
@@ -63,17 +63,17 @@ impl Profile {
     }
 }
 
-/// How a server that is gone shows it.
+/// How requests to a server that is down fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Gone {
     Unreachable,
-    /// A proxy answers in its place.
+    /// A proxy responds instead of it.
     Unavailable,
-    /// A proxy answers in its place, and tells when to come back.
+    /// A proxy responds instead of it, with a `Retry-After`.
     TooManyRequests,
 }
 
-/// The queue's server is gone for a while, in seconds.
+/// A period during which the queue's server is down, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outage {
     pub(crate) from: u64,
@@ -81,31 +81,31 @@ pub(crate) struct Outage {
     pub(crate) how: Gone,
 }
 
-/// The settings of a run. They follow from its seed, and stand written out in a regression, so
-/// that a change of the code does not change the case.
+/// The settings of a run. They follow from its seed, and are written out in a regression, so that a
+/// change of the code does not change the case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Setup {
     pub(crate) seed: u64,
     pub(crate) classes: Vec<Class>,
     pub(crate) fault_rates: FaultRates,
-    /// How long faults come, in seconds.
+    /// How long faults occur, in seconds.
     pub(crate) fault_seconds: u64,
     pub(crate) producers: usize,
     pub(crate) workers: usize,
     pub(crate) original_producers: usize,
     pub(crate) original_workers: usize,
-    /// How many of the registered tasks, and with them queues, there are.
+    /// How many of the registered tasks, and with them queues, exist.
     pub(crate) kinds: usize,
     /// How many tasks are scheduled by producers.
     pub(crate) tasks: usize,
-    /// How many messages come that are not of this project.
+    /// How many messages other programs post.
     pub(crate) strays: usize,
-    /// Whether requests and answers travel as bytes.
+    /// Whether requests and responses travel as bytes.
     pub(crate) bytes: bool,
     pub(crate) encrypted: bool,
     pub(crate) long_poll: bool,
-    /// The kind of server that the broker stands for.
+    /// The kind of server that the broker simulates.
     pub(crate) backend: Backend,
     pub(crate) notifier: bool,
     pub(crate) lease: u64,
@@ -115,26 +115,26 @@ pub(crate) struct Setup {
     pub(crate) outbox: usize,
     pub(crate) waiting: usize,
     pub(crate) posts_in_flight: usize,
-    /// How many bytes of notices a worker keeps: at least two of any here.
+    /// How many bytes of notices a worker stores: at least two of any here.
     pub(crate) notice_bytes: usize,
-    /// The longest that a handler takes by nature, in milliseconds.
+    /// The longest that a handler takes without faults, in milliseconds.
     pub(crate) handler_millis: u64,
     /// The speed of the broker's clock, in thousandths.
     pub(crate) broker_speed: u64,
     pub(crate) outage: Option<Outage>,
-    /// How many of the workers, the last ones, are of an older version.
+    /// How many of the workers, the last ones, have an older version.
     pub(crate) old_workers: usize,
-    /// How many of the workers, the last ones, are of another program.
+    /// How many of the workers, the last ones, belong to another program.
     pub(crate) ignorant_workers: usize,
     /// Whether the waits of tasks are measured.
     pub(crate) measured: bool,
     pub(crate) flood: Option<Flood>,
-    /// What each task does, if that is settled.
+    /// What each task does, if that is given.
     pub(crate) plan: Option<Plan>,
 }
 
 impl Default for Setup {
-    /// One producer, one worker, one task, and nothing goes wrong.
+    /// One producer, one worker, one task, and no faults.
     fn default() -> Setup {
         Setup {
             seed: 0,
@@ -189,13 +189,13 @@ impl Setup {
         }
     }
 
-    /// Honest work that one worker does with ease, and strangers.
+    /// Valid work that one worker does with ease, and messages of other programs.
     fn with_flood(seed: u64) -> Setup {
         let mut rng = stream_of(seed, SETTINGS + 2);
         let concurrency = one_of(&mut rng, &[1, 2, 4, 10]);
         let from_the_start = one_in(&mut rng, 3);
         let (burst, every_millis) = if from_the_start {
-            // One burst that is there when the worker starts, and none later.
+            // One burst that is present when the worker starts, and none later.
             (1_000, 1_000_000)
         } else if concurrency >= 4 {
             one_of(&mut rng, &[(20, 5_000), (100, 5_000), (20, 1_000), (100, 1_000)])
@@ -203,7 +203,7 @@ impl Setup {
             one_of(&mut rng, &[(20, 5_000), (100, 5_000), (20, 1_000)])
         };
         let junk = match one_of(&mut rng, &Junk::ALL) {
-            // A worker that nothing has proved right yet opens few of these in a minute.
+            // A worker that has not handled any message yet tries few of these in a minute.
             Junk::LegacyFrames | Junk::Mixed if from_the_start => Junk::UnknownKeys,
             junk => junk,
         };
@@ -308,7 +308,7 @@ impl Setup {
         let takes_late_receipts = one_in(&mut rng, 5);
         setup.backend = match setup.backend {
             Backend::Exact if one_in(&mut rng, 3) => Backend::ExactSucceeding,
-            // Peers of the original speak to IronMQ alone.
+            // Peers of the original support only IronMQ.
             Backend::CountsRenewals if setup.original_producers > 0 => Backend::CountsRenewals,
             Backend::CountsRenewals if takes_late_receipts => Backend::LateReceipts,
             Backend::CountsRenewals => one_of(&mut rng, &OFTEN_WITH_RENEWALS),
@@ -323,7 +323,7 @@ impl Setup {
         setup
     }
 
-    /// What is looked at when the storm is over.
+    /// What is checked after the fault phase.
     pub(crate) fn profile(&self) -> Profile {
         match (&self.outage, &self.flood) {
             (Some(_), _) => Profile::Outage,
@@ -333,7 +333,7 @@ impl Setup {
         }
     }
 
-    /// Whether requests and answers travel as bytes.
+    /// Whether requests and responses travel as bytes.
     pub(crate) fn travels_as_bytes(&self) -> bool {
         self.bytes && self.backend.has_bytes()
     }
@@ -378,9 +378,9 @@ pub(crate) struct Kind {
 }
 
 /// The registered tasks: a plain one, an urgent one in the same queue, and one in a queue of its
-/// own with a time limit and a lease of its own.
+/// own with its own time limit and lease.
 pub(crate) fn kinds(setup: &Setup) -> Vec<Kind> {
-    let queue = |name| QueueName::new(name).expect("it is a name");
+    let queue = |name| QueueName::new(name).expect("the name is valid");
     let mut plain = TaskSettings::in_queue(queue("plain"));
     plain.max_retries = 2;
     let mut urgent = TaskSettings::in_queue(queue("plain"));
@@ -391,13 +391,13 @@ pub(crate) fn kinds(setup: &Setup) -> Vec<Kind> {
     limited.reserve_time = Some(Duration::from_secs(20));
     let all = [("sim.plain", plain), ("sim.limited", limited), ("sim.urgent", urgent)];
     let kinds = all.into_iter().take(setup.kinds).map(|(name, settings)| Kind {
-        name: TaskName::new(name).expect("it is a name"),
-        queue: settings.physical_queue().expect("it is short"),
+        name: TaskName::new(name).expect("the name is valid"),
+        queue: settings.physical_queue().expect("the name is short"),
         settings,
     });
     kinds.collect()
 }
 
 pub(crate) fn shared_channel() -> ChannelName {
-    ChannelName::new(SHARED).expect("it is a name")
+    ChannelName::new(SHARED).expect("the name is valid")
 }

@@ -13,19 +13,19 @@ use crate::world::World;
 const LONGEST_MEDIAN: Duration = Duration::from_secs(60);
 
 impl World {
-    /// Whether the worker of this host is of another program, which uses the first queue too.
+    /// Whether the worker of this host belongs to another program, which uses the first queue too.
     pub(crate) fn is_ignorant(&self, host: usize) -> bool {
         self.is_among_last(host, self.setup.ignorant_workers)
     }
 
-    /// Whether the worker of this host is of an older version, whose handlers do not take the
-    /// arguments of newer calls.
+    /// Whether the worker of this host has an older version, whose handlers refuse the arguments of
+    /// newer calls.
     pub(crate) fn is_old(&self, host: usize) -> bool {
         self.is_among_last(host, self.setup.old_workers)
     }
 
-    /// Whether a host is one of so many last workers. The first worker, which stays when the storm
-    /// is over, never is.
+    /// Whether a host is one of this many last workers. The first worker, which stays after the
+    /// fault phase, never is.
     fn is_among_last(&self, host: usize, count: usize) -> bool {
         let workers = &self.checker.workers;
         host > workers.start && host < workers.end && workers.end - host <= count
@@ -34,7 +34,7 @@ impl World {
     /// Gives a worker its tasks.
     pub(crate) fn with_tasks(&self, host: usize, mut config: WorkerConfig) -> WorkerConfig {
         if self.is_ignorant(host) {
-            let name = TaskName::new("other.program").expect("it is a name");
+            let name = TaskName::new("other.program").expect("the name is valid");
             let queue = self.kinds[0].settings.queue.clone();
             return config.with_task(name, TaskSettings::in_queue(queue));
         }
@@ -44,7 +44,7 @@ impl World {
         config
     }
 
-    /// The worker that knows the task got most of its messages soon, and none died.
+    /// The worker that knows the task got most of its messages soon, and none was dead-lettered.
     pub(crate) fn check_waits(&mut self) {
         let tasks = self.checker.tasks.iter();
         let tasks = tasks.filter(|task| matches!(task.sender, Sender::Producer(_)));
@@ -60,7 +60,7 @@ impl World {
         if median > LONGEST_MEDIAN || dead > 0 {
             let ignorant = self.setup.ignorant_workers;
             self.checker.broken("L7", || {
-                format!("beside {ignorant} ignorant workers, {dead} died; waits: {waits:?}")
+                format!("with {ignorant} workers that do not know the task, {dead} died; waits: {waits:?}")
             });
         }
     }

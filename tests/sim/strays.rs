@@ -1,4 +1,4 @@
-//! Messages that somebody else put into our queues.
+//! Messages that other programs put into ivy's queues.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::task::{Plan, Sender, Task};
 use crate::world::{Due, World};
 
 impl World {
-    /// A message that nobody of this project wrote comes at this moment.
+    /// A message of another program arrives now.
     pub(crate) fn schedule_stray(&mut self, at: Moment) {
         let number = self.checker.tasks.len();
         let rng = self.injector.nature(0);
@@ -49,7 +49,7 @@ impl World {
             ivy(",\"due\":1e300"),
             ivy(",\"due\":18446744073709551615,\"later\":4294967295"),
             ivy("").replace("\"v\":1", "\"v\":2"),
-            // These do not tell their number.
+            // These do not contain their number.
             "$rc4$AAAA".to_owned(),
             "$mp1$kw".to_owned(),
             "$aes-256-cbc$".to_owned(),
@@ -62,10 +62,10 @@ impl World {
             which = 0;
         }
         let kind = rng.up_to(self.kinds.len() as u64 - 1) as usize;
-        // Most break one rule; a few are proper messages with a strange wish.
+        // Most break one rule; a few are valid messages with an unusual option.
         task.max_attempts = self.kinds[0].settings.max_retries + 1;
         task.kind = kind;
-        // What runs fails at first, so that it has a successor.
+        // A task that runs fails at first, so that it gets a successor.
         task.plan = Plan::FailsFirst(1);
         self.checker.tasks.push(task);
         self.checker.know_stray(&texts[which], number);

@@ -1,4 +1,4 @@
-//! A scheduled task as the simulator knows it: what was meant to happen, and what did.
+//! A scheduled task as the simulator knows it: what should happen, and what did.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use ivy_proto::producer::ReplyTo;
 use ivy_proto::{Moment, QueueName, TaskId};
 use serde::{Deserialize, Serialize};
 
-/// One life of one process: its host, and the how manyeth it is.
+/// One life of one process: its host and a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ProcessId {
     pub(crate) host: usize,
@@ -17,11 +17,11 @@ pub(crate) struct ProcessId {
 /// Who scheduled a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sender {
-    /// A producer of ours.
+    /// An ivy producer.
     Producer(usize),
     /// A producer of the original.
     Original(usize),
-    /// Somebody else, who writes what he likes.
+    /// Another program, which may write anything.
     Stranger,
 }
 
@@ -29,17 +29,17 @@ pub(crate) enum Sender {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Plan {
     Succeeds,
-    /// It fails so many times first.
+    /// It first fails this many times.
     FailsFirst(u32),
     Fails,
     FailsForGood,
-    /// It does not take the arguments.
+    /// It refuses the arguments.
     BadArgs,
-    /// It takes the process with it.
+    /// It ends the process.
     Kills,
 }
 
-/// What a message says of the attempt that it asks for.
+/// The options of a message about its attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AttemptInfo {
     pub(crate) attempt: u32,
@@ -50,42 +50,42 @@ pub(crate) struct AttemptInfo {
     pub(crate) requeued: u32,
 }
 
-/// What was told to the caller.
+/// What was reported to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SendResult {
     Sent,
-    /// Surely not stored: not sent, or refused.
+    /// Certainly not stored: not sent, or refused.
     NotStored,
     Unknown,
 }
 
-/// Why a task may be run more often than it should, or put aside though it is healthy.
+/// Why a task may be run more often than it should, or dead-lettered although it is healthy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u16)]
 pub(crate) enum Cause {
-    /// A request about it was lost, delayed, or refused.
+    /// A request for it was lost, delayed, or refused.
     Request = 1,
-    /// The answer to a request about it was lost.
+    /// The reply to a request for it was lost.
     Response = 1 << 1,
-    /// A request about it arrived twice.
+    /// A request for it arrived twice.
     Twice = 1 << 2,
     /// The process that held it died.
     Crash = 1 << 3,
-    /// The process that held it stood still.
+    /// The process that held it stalled.
     Pause = 1 << 4,
     /// The clocks of its holder and the broker disagreed.
     Clock = 1 << 5,
-    /// The broker handed it out when it should not have.
+    /// The broker delivered it although it should not have.
     Delivery = 1 << 6,
     /// Its handler misbehaved.
     Handler = 1 << 7,
-    /// It was given back by a worker that was told to finish.
+    /// It was released by a worker that was requested to finish.
     Shutdown = 1 << 8,
     /// It was sent again.
     Resent = 1 << 9,
-    /// A worker of the original had it.
+    /// A worker of the original held it.
     Original = 1 << 10,
-    /// The connection by which it was leased ended, or that of a request about it.
+    /// The connection by which it was leased ended, or that of a request for it.
     Connection = 1 << 11,
 }
 
@@ -130,53 +130,52 @@ impl fmt::Debug for Causes {
     }
 }
 
-/// A scheduled task.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
     pub(crate) id: TaskId,
     pub(crate) kind: usize,
-    /// Where it is called instead of in the queue of its kind.
+    /// Where it is called, if not in the queue of its kind.
     pub(crate) queue: Option<QueueName>,
     pub(crate) sender: Sender,
     pub(crate) plan: Plan,
     pub(crate) reply: ReplyTo,
-    /// Whether a second copy is forbidden: it is not to be retried.
+    /// Whether a second copy is forbidden because it must not be retried.
     pub(crate) once: bool,
     pub(crate) max_attempts: u32,
     pub(crate) has_deadline: bool,
-    /// Whether its arguments are those of the newer version, which older workers do not take.
+    /// Whether its arguments are those of the newer version, which older workers refuse.
     pub(crate) is_newer: bool,
-    /// When its deadline truly is, if its caller's clock was right.
+    /// Its true deadline, if its caller's clock was correct.
     pub(crate) deadline: Option<Moment>,
-    /// How long the queue is to hold it back, in seconds.
+    /// How long the queue must delay it, in seconds.
     pub(crate) delay: u64,
     /// How long its handler takes, in milliseconds.
     pub(crate) takes: u64,
 
-    /// When its producer was given the call last.
+    /// When its producer last received the call.
     pub(crate) called: Option<Moment>,
-    /// When its messages say that each attempt is due, and whether the clock of who said it was right.
+    /// When each attempt is due by its messages, and whether the clock of their writer was correct.
     dues: BTreeMap<(u32, Option<u64>), bool>,
-    /// How often its first message says that it was put off and put back.
+    /// How often it was deferred and returned, by its first message.
     counts: Option<(u32, u32)>,
     /// Messages accepted from its sender.
     pub(crate) records: u32,
     /// How often the network doubled a post of it.
     pub(crate) doubled: u32,
-    /// How often its sender was told that it is unknown whether a post was stored.
+    /// How often its sender learned that the outcome of a post is unknown.
     pub(crate) unknown: u32,
     /// Messages of it that are in work queues.
     pub(crate) live: u32,
     /// Messages of it in dead-letter queues.
     pub(crate) dead: u32,
-    /// How often a handler returned, and its worker was still entitled to count it.
+    /// How often a handler returned while its worker was still entitled to count it.
     pub(crate) finished: u32,
-    /// Whether a worker of the original has deleted it, whatever became of it.
+    /// Whether a worker of the original has deleted it, whatever its outcome.
     pub(crate) dropped_by_original: bool,
-    /// Whether one of its messages was given back by a worker of ours.
+    /// Whether an ivy worker released one of its messages.
     pub(crate) given_back: bool,
     pub(crate) told: Option<SendResult>,
-    /// When its sender was told that it is stored, and when a handler returned for it first.
+    /// When its sender learned that it is stored, and when a handler first returned for it.
     pub(crate) sent_at: Option<Moment>,
     pub(crate) finished_at: Option<Moment>,
     pub(crate) resumed: bool,
@@ -185,8 +184,8 @@ pub(crate) struct Task {
     pub(crate) failed: u128,
     pub(crate) runs: u32,
     pub(crate) duplicates: u32,
-    /// By attempt: how many deliveries were lost, and how many messages were released as they are
-    /// though their next delivery looks like one that follows a lost one.
+    /// By attempt: how many deliveries were lost, and how many messages were released unchanged
+    /// although their next delivery looks like one that follows a lost delivery.
     pub(crate) lost: BTreeMap<u32, u32>,
     pub(crate) kept: BTreeMap<u32, u32>,
     pub(crate) causes: Causes,
@@ -233,23 +232,23 @@ impl Task {
         }
     }
 
-    /// Whether it has come to its end: nothing more needs to happen to it.
+    /// Whether it has reached its end: nothing more needs to happen to it.
     pub(crate) fn is_settled(&self) -> bool {
         self.live == 0 && (self.records == 0 || self.has_ended())
     }
 
-    /// One of its messages says this.
+    /// Records the options of one of its messages.
     pub(crate) fn record(&mut self, says: AttemptInfo, clock_is_right: bool) {
         self.dues.entry((says.attempt, says.due)).or_insert(clock_is_right);
         self.counts.get_or_insert((says.later, says.requeued));
     }
 
-    /// Whether an earlier message says that this attempt is due then.
+    /// Whether an earlier message has the same due time for this attempt.
     pub(crate) fn has_recorded(&self, says: AttemptInfo) -> bool {
         self.dues.contains_key(&(says.attempt, says.due))
     }
 
-    /// Whether who said so first had a clock that was right.
+    /// Whether its first writer had a correct clock.
     pub(crate) fn has_recorded_rightly(&self, says: AttemptInfo) -> bool {
         self.dues.get(&(says.attempt, says.due)) == Some(&true)
     }
@@ -263,7 +262,7 @@ impl Task {
         self.counts.is_none_or(|counts| counts == (says.later, says.requeued))
     }
 
-    /// How many deliveries of an attempt were lost, or must seem to have been.
+    /// How many deliveries of an attempt were lost, or look lost.
     pub(crate) fn may_seem_lost(&self, attempt: u32) -> u32 {
         [&self.lost, &self.kept].iter().filter_map(|counts| counts.get(&attempt)).sum()
     }
@@ -273,12 +272,12 @@ impl Task {
     }
 }
 
-/// The arguments of the task of this number. The marks let its messages be told in any wrapping.
+/// The arguments of the task with this number. The marks identify its messages in any wrapping.
 pub(crate) fn args(number: usize) -> String {
     format!("[\"#{number}#\"]")
 }
 
-/// The number of the task whose arguments stand somewhere in this text.
+/// The number of the task whose arguments appear in this text.
 pub(crate) fn number_in(text: &str) -> Option<usize> {
     let (_, rest) = text.split_once('#')?;
     let (digits, _) = rest.split_once('#')?;

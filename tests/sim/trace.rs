@@ -1,4 +1,4 @@
-//! What happened, as a number that tells two runs apart, and in words if somebody wants to read.
+//! The history of a run, as a hash that distinguishes runs, and in words if requested.
 
 use ivy_proto::Moment;
 use serde_json::json;
@@ -26,24 +26,24 @@ enum What {
 }
 
 impl Trace {
-    /// Keeps the words too, from now on.
+    /// Records the words too, from now on.
     pub(crate) fn keep_words(&mut self) {
         self.lines.get_or_insert_default();
     }
 
-    /// Takes a number into the hash.
+    /// Adds a number to the hash.
     pub(crate) fn mix(&mut self, number: u64) {
         self.hash = (self.hash.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
-    /// Takes into the hash what came to whom.
+    /// Adds an input and its receiver to the hash.
     pub(crate) fn mix_name(&mut self, who: ProcessId, name: &str) {
         let sum =
             name.bytes().fold(who.host as u64, |sum, byte| sum.wrapping_mul(31) ^ u64::from(byte));
         self.mix(sum);
     }
 
-    /// Something happens to somebody, or to all.
+    /// An event of one process, or of all.
     pub(crate) fn note(
         &mut self,
         at: Moment,
@@ -55,7 +55,7 @@ impl Trace {
         }
     }
 
-    /// A fault comes to somebody.
+    /// A fault of a process.
     pub(crate) fn decide(&mut self, at: Moment, actor: Option<ProcessId>, decision: &Decision) {
         self.mix(u64::from(decision.nth) << 8 ^ decision.fault as u64);
         if let Some(lines) = &mut self.lines {
@@ -63,7 +63,7 @@ impl Trace {
         }
     }
 
-    /// What nobody may read and stands in the words all the same.
+    /// A secret that the words contain although they must not.
     pub(crate) fn secrets(&self) -> Option<Breach> {
         let lines = self.lines.iter().flatten();
         let mut words = lines.filter_map(|line| match &line.what {
@@ -73,7 +73,10 @@ impl Trace {
         let told = words.find(|words| {
             number_in(words).is_some() || SECRETS.iter().any(|secret| words.contains(secret))
         })?;
-        Some(Breach { law: "S12", what: format!("a secret or an argument was told: {told}") })
+        Some(Breach {
+            law: "S12",
+            what: format!("the output contains a secret or an argument: {told}"),
+        })
     }
 
     pub(crate) fn hash(&self) -> u64 {

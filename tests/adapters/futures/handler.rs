@@ -1,4 +1,4 @@
-/// A handler that is a future, with clones of what it uses from outside.
+/// A handler that is a future, with clones of what it captures.
 macro_rules! handler {
     (|$($arg:ident: $type:ty),*| $body:expr) => {
         |$($arg: $type),*| async move { $body }

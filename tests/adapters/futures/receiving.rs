@@ -1,4 +1,4 @@
-//! How the tests that are written once for all adapters receive, where methods are futures.
+//! How the tests that all adapters share receive events, for adapters whose methods are futures.
 
 use async_channel::Receiver;
 
@@ -11,17 +11,17 @@ pub(crate) fn next_event(events: &mut Events) -> Option<Event> {
     timeout(SOON, events.next()).expect("an event or the end comes")
 }
 
-/// What comes soon.
+/// The next value, which must come soon.
 pub(crate) fn recv<T>(receiver: &Receiver<T>) -> T {
     timeout(SOON, receiver.recv()).expect("it comes").unwrap()
 }
 
-/// What comes to a handler, whose future is dropped if it is stopped.
+/// The next value, received in a handler, whose future is dropped if it is cancelled.
 pub(crate) async fn recv_in_handler<T>(_: &Ctx, receiver: &Receiver<T>) -> Result<T, TaskError> {
     receiver.recv().await.map_err(|error| TaskError::from_error(&error))
 }
 
-/// The output of what a handler waits for.
+/// The output of a future that a handler awaits.
 macro_rules! awaited {
     ($future:expr) => {
         $future.await

@@ -1,4 +1,4 @@
-//! What only adapters show whose methods and handlers are futures: these can be sent between threads, and
+//! Tests only for adapters whose methods and handlers are futures: these are `Send`, and can be
 //! dropped at any time.
 
 use std::future::{Future, pending};
@@ -26,7 +26,7 @@ fn futures_can_be_sent_between_threads() {
 }
 
 #[test]
-fn a_wait_that_was_dropped_loses_nothing() {
+fn a_dropped_wait_loses_nothing() {
     let ivy = ivy();
     let handle = wait(ivy.call(&DOUBLE, (1,))).unwrap();
     for _ in 0..3 {
@@ -46,7 +46,7 @@ fn a_dropped_wait_does_not_end_the_next_one_early() {
     });
     sleep(MOMENT / 2);
     drop(first);
-    // The first wait's end falls into this pause.
+    // The first wait would have ended during this pause.
     sleep(MOMENT);
     let begun = now();
     assert_eq!(wait(handle.result(MOMENT)).unwrap_err().kind(), ErrorKind::TimedOut);
@@ -72,7 +72,7 @@ fn a_call_that_is_dropped_at_any_point_harms_no_other() {
 }
 
 #[test]
-fn a_handler_that_exceeds_its_time_limit_is_stopped_and_reported() {
+fn a_handler_that_exceeds_its_time_limit_is_cancelled() {
     let ivy = ivy();
     let (stopped, was_stopped) = async_channel::unbounded();
     let limited = handler!([stopped], |ctx: Ctx| {

@@ -1,4 +1,4 @@
-//! What becomes of calls: results, callbacks, delays.
+//! Calls: results, callbacks, delays.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::receiving::{awaited, recv};
 use crate::time::{MOMENT, assert_lasted, now};
 
 #[test]
-fn a_call_comes_back_with_its_typed_result() {
+fn a_call_returns_its_typed_result() {
     let ivy = ivy();
     let _worker = doubling(&ivy);
     let handle = wait(ivy.call(&DOUBLE, (21,))).unwrap();
     assert_eq!(wait(handle.result(SOON)).unwrap(), 42);
-    assert_eq!(wait(handle.result(SOON)).unwrap(), 42, "it can be asked for again");
+    assert_eq!(wait(handle.result(SOON)).unwrap(), 42, "the result can be requested again");
 }
 
 #[test]
-fn many_calls_come_back_in_the_order_of_their_arguments() {
+fn many_calls_return_in_the_order_of_their_arguments() {
     let ivy = ivy();
     let _worker = doubling(&ivy);
     let calls = wait(ivy.call_many(&DOUBLE, (0..500).map(|n| (n,))));
@@ -51,7 +51,7 @@ fn a_result_can_be_waited_for_again_after_a_timeout() {
 }
 
 #[test]
-fn a_result_that_came_while_nobody_waited_is_kept() {
+fn a_result_that_arrives_while_nothing_waits_for_it_is_stored() {
     let ivy = ivy();
     let mut events = ivy.events();
     let handle = wait(ivy.call(&DOUBLE, (1,))).unwrap();
@@ -73,7 +73,7 @@ fn a_dropped_handle_forgets_the_result_and_not_the_task() {
 }
 
 #[test]
-fn what_is_sent_without_waiting_is_run() {
+fn a_send_runs_its_task() {
     let ivy = ivy();
     let mut events = ivy.events();
     let id = wait(ivy.send(&DOUBLE, (1,))).unwrap();

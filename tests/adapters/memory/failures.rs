@@ -7,7 +7,7 @@ use super::{DOUBLE, FAIL, SOON, doubling, ivy, worker};
 use crate::adapter::{Ctx, ErrorKind, Task, TaskError, handler, wait};
 
 #[test]
-fn a_task_that_fails_for_good_is_reported_with_its_attempts() {
+fn a_final_failure_contains_its_attempts() {
     let ivy = ivy();
     let runs = Arc::new(AtomicU32::new(0));
     let fail = handler!([runs], |ctx: Ctx| {
@@ -29,7 +29,7 @@ fn a_task_that_fails_for_good_is_reported_with_its_attempts() {
 }
 
 #[test]
-fn a_fatal_error_is_not_tried_again() {
+fn a_fatal_error_is_not_retried() {
     let ivy = ivy();
     let _worker = doubling(&ivy);
     let handle = wait(ivy.call(&DOUBLE, (u64::MAX,))).unwrap();
@@ -53,7 +53,7 @@ fn a_panic_is_a_failed_attempt_and_leaves_its_slot_free() {
 }
 
 #[test]
-fn a_result_of_another_type_is_distinguished_from_a_failure() {
+fn a_result_of_another_type_is_no_failure_of_the_task() {
     let ivy = ivy();
     let as_text = handler!(|n: u64| Ok::<_, TaskError>(format!("{n}")));
     let worker = ivy.worker().register("test.double", as_text).queue("test");

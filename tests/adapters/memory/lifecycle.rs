@@ -11,7 +11,7 @@ use crate::receiving::{next_event, recv};
 use crate::time::{MOMENT, later, now, sleep};
 
 #[test]
-fn a_paused_worker_takes_nothing_until_it_is_resumed() {
+fn a_paused_worker_accepts_nothing_until_it_is_resumed() {
     const COUNT: Task<(), u32> = Task::new("test.count").queue("test");
     let ivy = ivy();
     let runs = Arc::new(AtomicU32::new(0));
@@ -21,7 +21,7 @@ fn a_paused_worker_takes_nothing_until_it_is_resumed() {
     assert_eq!(wait(wait(ivy.call(&COUNT, ())).unwrap().result(SOON)).unwrap(), 1);
     worker.pause();
     let handle = wait(ivy.call(&COUNT, ())).unwrap();
-    // A poll that was under way may still bring a message, which is released.
+    // A poll in flight may still return a message, which is released.
     assert!(wait(handle.result(MOMENT)).is_err());
     assert_eq!(runs.load(Ordering::SeqCst), 1);
     worker.resume();
@@ -70,7 +70,7 @@ fn an_idle_worker_drains_without_waiting_for_its_polls() {
 }
 
 #[test]
-fn after_the_limit_of_a_drain_handlers_are_stopped_and_their_messages_released() {
+fn after_the_limit_of_a_drain_handlers_are_cancelled_and_their_messages_released() {
     let ivy = ivy();
     let (slow, worker) = Slow::start(&ivy);
     wait(ivy.send(&SLOW, ())).unwrap();
@@ -97,17 +97,17 @@ fn a_dropped_worker_drains_in_the_background() {
     wait(handle.result(SOON)).unwrap();
     assert!(slow.has_ended());
     let after = wait(ivy.call(&DOUBLE, (1,))).unwrap();
-    assert!(wait(after.result(MOMENT)).is_err(), "it takes no more tasks");
+    assert!(wait(after.result(MOMENT)).is_err(), "it accepts no more tasks");
 }
 
 #[test]
-fn everything_ends_when_nobody_holds_it_any_more() {
+fn everything_ends_when_its_last_owner_is_dropped() {
     let ivy = ivy();
     let worker = doubling(&ivy);
     let mut events = ivy.events();
     wait(wait(ivy.call(&DOUBLE, (1,))).unwrap().result(SOON)).unwrap();
     drop((ivy, worker));
-    // The stream ends with the last part of ivy that could report anything.
+    // The stream ends with the last part of ivy that could report an event.
     let count = std::iter::from_fn(|| next_event(&mut events)).count();
     assert!(count > 0);
 }

@@ -19,14 +19,14 @@ use crate::receiving::{awaited, next_event, recv_in_handler};
 pub(crate) const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
 const FAIL: Task<(), u64> = Task::new("test.fail").queue("test").max_retries(2);
 pub(crate) const SLOW: Task<(), ()> = Task::new("test.slow").queue("test");
-/// Longer than anything takes that must happen, on a busy machine too.
+/// Longer than anything takes that must happen, even on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) fn ivy() -> Ivy {
     Ivy::builder().queue_url("memory://").notifier_url("memory://").build().unwrap()
 }
 
-/// A worker that doubles, for more settings and handlers.
+/// A builder of a worker that doubles, for more settings and handlers.
 pub(crate) fn worker(ivy: &Ivy) -> WorkerBuilder {
     let double = handler!(|n: u64| n.checked_mul(2).ok_or_else(|| TaskError::fatal("too large")));
     let backoff = Backoff::new(Duration::from_millis(50), 2, Duration::from_secs(1));
@@ -37,7 +37,7 @@ pub(crate) fn doubling(ivy: &Ivy) -> Worker {
     wait(worker(ivy).start()).unwrap()
 }
 
-/// The next event that is wanted.
+/// The next event that matches.
 fn wait_for(events: &mut Events, wanted: impl Fn(&Event) -> bool) -> Event {
     loop {
         let event = next_event(events).expect("the event comes before the stream ends");
@@ -47,11 +47,11 @@ fn wait_for(events: &mut Events, wanted: impl Fn(&Event) -> bool) -> Event {
     }
 }
 
-/// A worker with one slot, whose task `SLOW` says when it begins, and ends when it is told to.
+/// A worker with one slot, whose task `SLOW` signals when it begins, and ends on request.
 struct Slow {
     begun: Receiver<()>,
     end: Sender<()>,
-    /// Whether the task came to its end.
+    /// Whether the task ran to its end.
     ended: Arc<AtomicBool>,
 }
 

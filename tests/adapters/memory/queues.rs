@@ -1,4 +1,4 @@
-//! Which queues are served, how they are looked at, and what is reported on the way.
+//! Which queues are served, how they are inspected, and which events are emitted.
 
 use super::{DOUBLE, SOON, doubling, ivy, worker};
 use crate::adapter::{CallOptions, Content, ErrorKind, QueueName, wait};
@@ -24,7 +24,7 @@ fn routes_and_priorities_are_served_by_workers_that_name_them() {
 }
 
 #[test]
-fn peeking_shows_what_waits_and_clearing_removes_it() {
+fn peeking_shows_waiting_messages_and_clearing_removes_them() {
     let ivy = ivy();
     let id = wait(ivy.send(&DOUBLE, (7,))).unwrap();
     let admin = ivy.admin();
@@ -38,7 +38,7 @@ fn peeking_shows_what_waits_and_clearing_removes_it() {
 }
 
 #[test]
-fn a_look_at_a_queue_that_fails_names_the_queue() {
+fn a_failed_peek_names_the_queue() {
     let admin = ivy().admin();
     let error = wait(admin.info("nonesuch")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Queue);
@@ -51,7 +51,7 @@ fn a_look_at_a_queue_that_fails_names_the_queue() {
 }
 
 #[test]
-fn what_happens_can_be_watched_from_the_call_to_the_result() {
+fn events_cover_a_task_from_the_call_to_the_result() {
     let ivy = ivy();
     let mut events = ivy.events();
     let worker = doubling(&ivy);

@@ -1,5 +1,5 @@
-//! Recorded answers that come in pieces, through the HTTP clients of the three adapters: however the
-//! bytes of an answer are told apart on their way, it is the same answer.
+//! Recorded responses that arrive in pieces, through the HTTP clients of the three adapters:
+//! however the bytes are split, the response is the same.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use ivy_proto::Rng;
 use ivy_proto::backend::{Exchange, Step};
 use ivy_test_kit::{ScriptedHttp, ScriptedResponse, Then, cut_at_two};
 
-/// At how many pairs of places each answer is cut, for each client. All pairs are too many.
+/// At how many pairs of positions each response is cut, for each client. All pairs are too many.
 const PAIRS: usize = 40;
 
-/// The answer with its length told in front, and in chunks.
+/// The response, once with a Content-Length and once chunked.
 fn as_http(status: u16, body: &str) -> [Vec<u8>; 2] {
     let head = format!("HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\n");
     let (start, end) = body.split_at(body.len() / 2);
@@ -29,7 +29,7 @@ fn as_http(status: u16, body: &str) -> [Vec<u8>; 2] {
     .map(String::into_bytes)
 }
 
-async fn each_recorded_answer_survives_its_pieces(client: Option<Box<dyn HttpClient>>) {
+async fn each_recorded_response_survives_being_split(client: Option<Box<dyn HttpClient>>) {
     let client = client.unwrap();
     let server = ScriptedHttp::start();
     let address = Address::new(Scheme::Http, "127.0.0.1", PROJECT).unwrap();
@@ -53,16 +53,16 @@ async fn each_recorded_answer_survives_its_pieces(client: Option<Box<dyn HttpCli
 }
 
 #[tokio::test]
-async fn pieces_make_the_same_answer_with_tokio() {
-    each_recorded_answer_survives_its_pieces(ivy_tokio::Tokio::http(None)).await;
+async fn a_response_in_pieces_is_the_same_with_tokio() {
+    each_recorded_response_survives_being_split(ivy_tokio::Tokio::http(None)).await;
 }
 
 #[tokio::test]
-async fn pieces_make_the_same_answer_with_async_std() {
-    each_recorded_answer_survives_its_pieces(ivy_async_std::AsyncStd::http(None)).await;
+async fn a_response_in_pieces_is_the_same_with_async_std() {
+    each_recorded_response_survives_being_split(ivy_async_std::AsyncStd::http(None)).await;
 }
 
 #[tokio::test]
-async fn pieces_make_the_same_answer_with_threads() {
-    each_recorded_answer_survives_its_pieces(ivy_blocking::Runtime::http(None)).await;
+async fn a_response_in_pieces_is_the_same_with_threads() {
+    each_recorded_response_survives_being_split(ivy_blocking::Runtime::http(None)).await;
 }

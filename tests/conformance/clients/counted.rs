@@ -1,4 +1,4 @@
-//! How many requests it takes, counted before a real `ivy serve`.
+//! The number of requests that ivy sends, counted at a real `ivy serve`.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use ivy_tokio::Ivy;
 const MESSAGES: u64 = 10_000;
 const QUEUE: &str = "counted";
 const COUNT: Task<(u64,), ()> = Task::new("count").queue(QUEUE);
-/// Only a broken worker takes so long.
+/// Only a broken worker takes this long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// ivy's clock stands still while this is there, so that no count depends on how fast the machine is.
+/// Stops ivy's clock while it exists, so that no count depends on the machine's speed.
 struct StoppedClock {
     _end: mpsc::Sender<()>,
 }
@@ -23,14 +23,14 @@ impl StoppedClock {
     fn stop() -> Self {
         let (end, ended) = mpsc::channel();
         tokio::time::pause();
-        // As long as work blocks somewhere, tokio does not put its paused clock forward.
+        // While blocking work runs, tokio does not advance its paused clock.
         tokio::task::spawn_blocking(move || ended.recv());
         StoppedClock { _end: end }
     }
 }
 
 #[tokio::test]
-async fn ten_thousand_single_calls_are_posted_and_worked_off_in_full_requests() {
+async fn ten_thousand_single_calls_are_posted_and_processed_in_full_requests() {
     let server = IvyServer::start().await;
     let proxy = FaultyProxy::start(server.port()).await;
     let _stopped = StoppedClock::stop();
@@ -44,11 +44,11 @@ async fn ten_thousand_single_calls_are_posted_and_worked_off_in_full_requests() 
     let handler = async |_: u64| -> Result<(), TaskError> { Ok(()) };
     let worker = ivy.worker().register(&COUNT, handler).concurrency(100);
     let _worker = worker.start().await.unwrap();
-    // It starts at a moment of the clock, which tokio takes for the next millisecond.
+    // It starts at an instant that tokio rounds up to the next millisecond.
     tokio::time::advance(Duration::from_millis(2)).await;
     let started = Instant::now();
     while server.size(QUEUE).await > 0 {
-        assert!(started.elapsed() < PATIENCE, "{} messages are left", server.size(QUEUE).await);
+        assert!(started.elapsed() < PATIENCE, "{} messages remain", server.size(QUEUE).await);
     }
     let (reserves, deletes) = (proxy.seen(RequestKind::Reserve), proxy.seen(RequestKind::Delete));
     assert!(reserves + deletes <= 210, "{reserves} reserves and {deletes} deletes");

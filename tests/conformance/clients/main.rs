@@ -1,7 +1,7 @@
-//! The adapters' clients of servers: answers and notices that come in pieces, and how many requests it
-//! takes.
+//! The adapters' clients of servers: responses and notices that arrive in pieces, and the number of
+//! requests sent.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod answers;
 mod counted;

@@ -1,5 +1,5 @@
-//! Recorded notices that come in pieces, through the Redis clients of the three adapters: however the
-//! bytes of a notice are told apart on their way, it is the same notice.
+//! Recorded notices that arrive in pieces, through the Redis clients of the three adapters: however
+//! the bytes are split, the notice is the same.
 
 use futures_util::StreamExt;
 use ivy_core_tests::recorded::NOTICES;
@@ -7,15 +7,15 @@ use ivy_driver::{Ivy, Runtime, SubscriptionEvent};
 use ivy_proto::{ChannelName, Rng};
 use ivy_test_kit::{ScriptedRedis, cut_at_two};
 
-/// At how many pairs of places each notice is cut, for each client. All pairs are too many.
+/// At how many pairs of positions each notice is cut, for each client. All pairs are too many.
 const PAIRS: usize = 100;
 
-async fn each_recorded_notice_survives_its_pieces<R: Runtime>() {
+async fn each_recorded_notice_survives_being_split<R: Runtime>() {
     let redis = ScriptedRedis::start();
     let url = redis.url("pass");
     let ivy =
         Ivy::<R>::builder().queue_url("memory://").notifier_url(url.as_str()).build().unwrap();
-    let client = ivy.notifier().expect("it was given");
+    let client = ivy.notifier().expect("a notifier is configured");
     let channel = ChannelName::new("ivy-notifier").unwrap();
     let mut rng = Rng::from_number(22);
     for notice in NOTICES {
@@ -38,16 +38,16 @@ async fn each_recorded_notice_survives_its_pieces<R: Runtime>() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pieces_make_the_same_notice_with_tokio() {
-    each_recorded_notice_survives_its_pieces::<ivy_tokio::Tokio>().await;
+async fn a_notice_in_pieces_is_the_same_with_tokio() {
+    each_recorded_notice_survives_being_split::<ivy_tokio::Tokio>().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pieces_make_the_same_notice_with_async_std() {
-    each_recorded_notice_survives_its_pieces::<ivy_async_std::AsyncStd>().await;
+async fn a_notice_in_pieces_is_the_same_with_async_std() {
+    each_recorded_notice_survives_being_split::<ivy_async_std::AsyncStd>().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pieces_make_the_same_notice_with_threads() {
-    each_recorded_notice_survives_its_pieces::<ivy_blocking::Runtime>().await;
+async fn a_notice_in_pieces_is_the_same_with_threads() {
+    each_recorded_notice_survives_being_split::<ivy_blocking::Runtime>().await;
 }

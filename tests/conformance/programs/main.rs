@@ -1,11 +1,11 @@
-//! The example programs of the core and of each adapter, run as a newcomer runs them.
+//! The example programs of the core and of each adapter, run as a new user runs them.
 
 use ivy_test_kit::{IvyServer, Process, RedisServer, example};
 
-/// What the names of an adapter's examples begin with. Each adapter has them, and they are alike.
+/// The prefix of an adapter's examples. Each adapter has the same examples.
 const ADAPTERS: [&str; 3] = ["", "async_std_", "blocking_"];
 
-/// A queue server and a Redis, and an adapter's example programs that meet on them.
+/// A queue server, a Redis, and an adapter's example programs that use both.
 struct Fixture {
     adapter: &'static str,
     ironmq: IvyServer,
@@ -23,7 +23,6 @@ impl Fixture {
         Process::spawn(name, example(&format!("{}{name}", self.adapter)).as_os_str(), args, env)
     }
 
-    /// A worker that has begun to serve.
     async fn worker(&self, args: &[&str]) -> Process {
         let mut worker = self.run("worker", args);
         worker.line().await;
@@ -50,7 +49,7 @@ async fn the_quickstart_shows_a_result_and_a_dead_letter_and_ends() {
 }
 
 #[tokio::test]
-async fn a_queue_of_the_programs_own_carries_its_tasks() {
+async fn tasks_travel_over_a_custom_queue_backend() {
     let lines = without_configuration("", "own_queue", &[]).success().await;
     assert_eq!(lines, ["2 * 21 = 42"]);
 }
@@ -66,7 +65,7 @@ async fn the_producer_prints_what_the_worker_computed_in_the_order_of_its_argume
 }
 
 #[tokio::test]
-async fn producer_and_worker_meet_on_the_queue_that_both_name() {
+async fn producer_and_worker_share_the_queue_that_both_name() {
     for adapter in ADAPTERS {
         let fixture = Fixture::start(adapter).await;
         let _elsewhere = fixture.worker(&["--queue", "elsewhere"]).await;
@@ -80,7 +79,7 @@ async fn producer_and_worker_meet_on_the_queue_that_both_name() {
 }
 
 #[tokio::test]
-async fn the_worker_ends_with_success_when_it_is_told_to() {
+async fn the_worker_exits_successfully_on_a_signal() {
     for adapter in ADAPTERS {
         let fixture = Fixture::start(adapter).await;
         for signal in ["INT", "TERM", "HUP"] {
@@ -103,7 +102,7 @@ async fn a_result_that_cannot_be_computed_is_an_error_of_the_producer() {
 }
 
 #[tokio::test]
-async fn a_result_that_does_not_come_is_an_error_of_the_producer() {
+async fn a_missing_result_is_an_error_of_the_producer() {
     for adapter in ADAPTERS {
         let fixture = Fixture::start(adapter).await;
         let mut producer = fixture.run("producer", &["--timeout", "1", "5"]);
@@ -124,7 +123,7 @@ async fn a_missing_configuration_is_an_error_that_says_what_to_set() {
 }
 
 #[tokio::test]
-async fn bad_usage_is_distinguished() {
+async fn bad_usage_has_its_own_exit_status() {
     for adapter in ADAPTERS {
         for (name, args) in [
             ("producer", ["five"].as_slice()),
@@ -141,7 +140,7 @@ async fn bad_usage_is_distinguished() {
 }
 
 #[tokio::test]
-async fn the_machines_driven_by_hand_bring_a_result_through_a_retry() {
+async fn the_machines_driven_by_hand_return_a_result_after_a_retry() {
     let lines = without_configuration("", "by_hand", &[]).success().await;
     assert!(lines.iter().any(|line| line.ends_with("attempt 2 of 4")), "{lines:?}");
     assert!(lines.last().is_some_and(|line| line.ends_with("6! = 720")), "{lines:?}");

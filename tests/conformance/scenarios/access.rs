@@ -1,4 +1,4 @@
-//! Whom the notifier's server lets in, and what it permits.
+//! The notifier's authentication and permissions.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -20,8 +20,8 @@ fn works<H: Harness>(fixture: &Fixture<H>) {
     assert_eq!(handle.result(PATIENCE).unwrap(), 2);
 }
 
-/// A URL whose user name the server does not know, as clients that know no users ignore it.
-pub(crate) fn a_filler_in_the_place_of_the_user_name_is_ignored<H: Harness>(fixture: &Fixture<H>) {
+/// The server does not know the URL's user name. Clients without support for users ignore it.
+pub(crate) fn a_placeholder_user_name_is_ignored<H: Harness>(fixture: &Fixture<H>) {
     let redis = wait(RedisServer::start_with_password(PASSWORD));
     for user in ["", "default", "filler"] {
         let url = format!("redis://{user}:{PASSWORD}@127.0.0.1:{}", redis.port());
@@ -38,7 +38,8 @@ pub(crate) fn a_filler_in_the_place_of_the_user_name_is_ignored<H: Harness>(fixt
     }
 }
 
-/// A user who may not use the reply channels is told so at the call, and what is needed.
+/// A user without permission for the reply channels gets an error at the call that names the needed
+/// permission.
 pub(crate) fn a_missing_permission_names_the_channels_that_are_needed<H: Harness>(
     fixture: &Fixture<H>,
 ) {
@@ -60,8 +61,7 @@ pub(crate) fn a_missing_permission_names_the_channels_that_are_needed<H: Harness
     works(&permitted);
 }
 
-/// What a server says that has no room for another connection.
-pub(crate) fn a_server_without_room_for_a_connection_says_so<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn a_server_without_a_free_connection_is_reported<H: Harness>(fixture: &Fixture<H>) {
     let redis = wait(RedisServer::start());
     let mut only = TcpStream::connect(("127.0.0.1", redis.port())).unwrap();
     only.write_all(b"PING\r\n").unwrap();
@@ -78,8 +78,9 @@ pub(crate) fn a_server_without_room_for_a_connection_says_so<H: Harness>(fixture
     assert!(fault.to_string().contains("max number of clients reached"), "{fault}");
 }
 
-/// A program that needs no peers of the Node package does not listen where they answer.
-pub(crate) fn a_program_without_node_peers_listens_on_its_own_channel_only<H: Harness>(
+/// A program that needs no peers of the Node package does not subscribe to their shared reply
+/// channel.
+pub(crate) fn a_program_without_node_peers_subscribes_to_its_own_channel_only<H: Harness>(
     fixture: &Fixture<H>,
 ) {
     let redis = ScriptedRedis::start();

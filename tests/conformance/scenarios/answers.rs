@@ -1,5 +1,5 @@
-//! A queue server that sends what is hardly HTTP: never a success that it did not prove. The letters
-//! in front are the rows of the catalogue of bad input.
+//! A queue server that sends damaged HTTP: no damaged response counts as a success. The prefixes in
+//! the names are the rows of the catalogue of bad input.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,10 +12,11 @@ use crate::fixture::Fixture;
 use crate::harness::{Failure, Harness};
 use crate::tasks::DOUBLE_ONCE;
 
-/// How often each answer is hurt.
+/// How often each response is damaged.
 const POINTS: usize = 20;
 
-/// What an application asks of a server, and an answer's body that is a success.
+/// The operations that an application requests of a server, each with the body of a successful
+/// response.
 const ASKED: [(Ask, &str); 4] = [
     (Ask::Send, r#"{"ids":["6000653546228216707"],"msg":"Messages put on queue."}"#),
     (Ask::Clear, r#"{"msg":"Cleared"}"#),
@@ -38,7 +39,7 @@ fn scripted<H: Harness>(fixture: &Fixture<H>) -> (ScriptedHttp, Fixture<H>) {
     (server, fixture)
 }
 
-/// Asks, and says how that ended.
+/// Runs the operation and returns how it ended.
 fn ask<H: Harness>(fixture: &Fixture<H>, ask: Ask) -> Result<(), ErrorKind> {
     let ended = match ask {
         Ask::Send => fixture.ivy.send(&DOUBLE_ONCE.queue(fresh_queue()), (1,)).map(drop),
@@ -49,13 +50,13 @@ fn ask<H: Harness>(fixture: &Fixture<H>, ask: Ask) -> Result<(), ErrorKind> {
     ended.map_err(|error| error.kind())
 }
 
-/// A queue that has not failed yet, so that nothing rests before it is posted to.
+/// A queue that has not failed yet, so that the next post is not delayed.
 fn fresh_queue() -> &'static str {
     static MADE: AtomicUsize = AtomicUsize::new(0);
     format!("queue-{}", MADE.fetch_add(1, Ordering::Relaxed)).leak()
 }
 
-/// The same answer, told in several ways.
+/// The same response in several encodings.
 fn answers(body: &str) -> Vec<Vec<u8>> {
     let length = body.len();
     let (head, tail) = body.split_at(length / 2);
@@ -98,8 +99,9 @@ fn broken_off(bytes: Vec<u8>) -> ScriptedResponse {
     ScriptedResponse { pieces: vec![bytes], then: Then::HangUp }
 }
 
-/// Fifty answers, each cut at twenty places: none is a success, and what was to be sent may have been.
-pub(crate) fn h16_a_cut_answer_is_never_a_success<H: Harness>(fixture: &Fixture<H>) {
+/// Fifty responses, each cut at twenty positions: none is a success, and what was to be sent may
+/// have been.
+pub(crate) fn h16_a_truncated_response_is_never_a_success<H: Harness>(fixture: &Fixture<H>) {
     let (server, fixture) = scripted(fixture);
     let mut rng = Rng::from_number(16);
     let mut seen = 0;
@@ -109,7 +111,7 @@ pub(crate) fn h16_a_cut_answer_is_never_a_success<H: Harness>(fixture: &Fixture<
             let text = String::from_utf8_lossy(&answer);
             assert_eq!(ask(&fixture, what), Ok(()), "{what:?} {text}");
             seen += 1;
-            // Once the last chunk has come, the empty line after it adds nothing.
+            // After the last chunk, the final empty line is optional.
             let most = answer.len() - b"\r\n".len();
             for _ in 0..POINTS {
                 let cut = &answer[..below(&mut rng, most)];
@@ -124,9 +126,9 @@ pub(crate) fn h16_a_cut_answer_is_never_a_success<H: Harness>(fixture: &Fixture<
     assert!(seen >= 50, "{seen} answers");
 }
 
-/// The same answers, damaged: whatever that makes of them, it is an answer or an error, and the next
-/// request is answered as if nothing had been.
-pub(crate) fn h13_a_damaged_answer_spoils_no_other<H: Harness>(fixture: &Fixture<H>) {
+/// The same responses, damaged: whatever the damage does, the outcome is a reply or an error, and
+/// the next request is not affected.
+pub(crate) fn h13_a_damaged_response_affects_no_other_request<H: Harness>(fixture: &Fixture<H>) {
     let (server, fixture) = scripted(fixture);
     let mut rng = Rng::from_number(13);
     for (what, body) in ASKED {
@@ -145,16 +147,16 @@ pub(crate) fn h13_a_damaged_answer_spoils_no_other<H: Harness>(fixture: &Fixture
                 let _ = ask(&fixture, what);
             }
             server.answer(whole(answer));
-            // A connection that was closed behind an answer that passed may just be taken again,
-            // and what is asked on it is lost.
+            // A connection that the server closed after an accepted response may be reused in the
+            // same moment; that request is then lost.
             let _ = ask(&fixture, what);
             assert_eq!(ask(&fixture, what), Ok(()), "{what:?}");
         }
     }
 }
 
-/// Lengths that disagree, chunks that are none, heads without end and what is not HTTP at all.
-pub(crate) fn h12_h13_h14_h24_h25_what_is_not_http_is_an_error<H: Harness>(fixture: &Fixture<H>) {
+/// Lengths that disagree, invalid chunks, heads without an end, and bytes that are not HTTP at all.
+pub(crate) fn h12_h13_h14_h24_h25_invalid_http_is_an_error<H: Harness>(fixture: &Fixture<H>) {
     let (server, fixture) = scripted(fixture);
     let body = r#"{"msg":"Cleared"}"#;
     let sized = |headers: &str| format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n{body}").into_bytes();
@@ -197,8 +199,10 @@ pub(crate) fn h12_h13_h14_h24_h25_what_is_not_http_is_an_error<H: Harness>(fixtu
     assert_eq!(ask(&fixture, Ask::Clear), Ok(()));
 }
 
-/// What old servers and careless proxies do is believed, and told.
-pub(crate) fn h02_h03_an_odd_answer_is_believed_and_reported<H: Harness>(fixture: &Fixture<H>) {
+/// Deviations of old servers and careless proxies are accepted and reported.
+pub(crate) fn h02_h03_an_unusual_response_is_accepted_and_reported<H: Harness>(
+    fixture: &Fixture<H>,
+) {
     let (server, fixture) = scripted(fixture);
     let mut watch = fixture.watch();
     let answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}";
@@ -213,8 +217,8 @@ pub(crate) fn h02_h03_an_odd_answer_is_believed_and_reported<H: Harness>(fixture
     }
 }
 
-/// However the bytes of an answer are told apart on their way, it is the same answer.
-pub(crate) fn pieces_of_an_answer_make_the_same_answer<H: Harness>(fixture: &Fixture<H>) {
+/// However the bytes of a response are split, the response is the same.
+pub(crate) fn a_response_in_pieces_is_the_same_response<H: Harness>(fixture: &Fixture<H>) {
     let (server, fixture) = scripted(fixture);
     let sized = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"msg\":\"x\"}";
     let chunked =
@@ -232,8 +236,8 @@ pub(crate) fn pieces_of_an_answer_make_the_same_answer<H: Harness>(fixture: &Fix
     }
 }
 
-/// An answer that never ends is given up, and its connection is not used again.
-pub(crate) fn h15_h26_an_endless_answer_is_cancelled<H: Harness>(fixture: &Fixture<H>) {
+/// A response that never ends is cancelled, and its connection is not reused.
+pub(crate) fn h15_h26_an_endless_response_is_cancelled<H: Harness>(fixture: &Fixture<H>) {
     let (server, fixture) = scripted(fixture);
     let endless = b"HTTP/1.1 200 OK\r\nContent-Length: 17000\r\n\r\n".to_vec();
     server.answer(ScriptedResponse { pieces: vec![endless], then: Then::Drip });

@@ -1,4 +1,4 @@
-//! Calls and their results, as long as nothing breaks.
+//! Calls and their results while nothing fails.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ use crate::harness::{Builder, Failure, Handle, Harness, Job};
 use crate::helpers::{Journal, PanicsOnDrop, eventually, eventually_eq};
 use crate::tasks::{DOUBLE, DOUBLE_TO_TEXT, ECHO, ECHO_VALUE, FLOATS, LETTERS, NESTED};
 
-/// The result of a call is the value that the handler returned, and can be asked for again.
-pub(crate) fn a_call_comes_back_with_its_typed_result<H: Harness>(fixture: &Fixture<H>) {
+/// The result of a call is the value that the handler returned; it can be requested repeatedly.
+pub(crate) fn a_call_returns_its_typed_result<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let _worker = fixture.doubling(&double);
     let handle = fixture.ivy.call(&double, (21,)).unwrap();
@@ -25,9 +25,8 @@ pub(crate) fn a_call_comes_back_with_its_typed_result<H: Harness>(fixture: &Fixt
     fixture.until_empty();
 }
 
-/// Calls that are made together come back in the order of their arguments, and each task is run
-/// exactly once.
-pub(crate) fn each_of_many_calls_comes_back_with_its_own_result<H: Harness>(fixture: &Fixture<H>) {
+/// Concurrent calls return in the order of their arguments, and each task runs exactly once.
+pub(crate) fn each_of_many_calls_returns_its_own_result<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let executed = Journal::new();
     let journal = executed.clone();
@@ -44,8 +43,8 @@ pub(crate) fn each_of_many_calls_comes_back_with_its_own_result<H: Harness>(fixt
     assert_eq!(executed.len(), 200);
 }
 
-/// A result that the caller's type cannot hold is told apart from a failure of the task.
-pub(crate) fn a_result_of_another_type_is_distinguished<H: Harness>(fixture: &Fixture<H>) {
+/// A result that does not fit the caller's type is a different error from a failure of the task.
+pub(crate) fn a_result_of_another_type_is_an_error_of_its_own<H: Harness>(fixture: &Fixture<H>) {
     let served = fixture.own(DOUBLE_TO_TEXT);
     let handler = |_, (_,)| Ok(RESULT.text().to_owned());
     let _worker = fixture.worker().register(&served, handler).start().unwrap();
@@ -54,7 +53,8 @@ pub(crate) fn a_result_of_another_type_is_distinguished<H: Harness>(fixture: &Fi
     fixture.until_empty();
 }
 
-/// A result that no notice may carry is told to the caller, and the task is done all the same.
+/// If a result is too large for a notice, the caller gets an error and the task is done all the
+/// same.
 pub(crate) fn a_result_that_is_too_large_is_reported<H: Harness>(fixture: &Fixture<H>) {
     let letters = fixture.own(LETTERS);
     let handler = |_, (length,)| Ok("x".repeat(length));
@@ -64,8 +64,8 @@ pub(crate) fn a_result_that_is_too_large_is_reported<H: Harness>(fixture: &Fixtu
     fixture.until_empty();
 }
 
-/// A value that is nested as deep as it may be comes back. One level more is refused at the call,
-/// and told to the caller where a handler returns it: nothing is accepted that nobody can read.
+/// A value of the deepest allowed nesting comes back. One level more is refused at the call, and
+/// reported to the caller if a handler returns it: nothing is accepted that no peer can parse.
 pub(crate) fn a_value_comes_back_or_is_refused_whatever_its_depth<H: Harness>(
     fixture: &Fixture<H>,
 ) {
@@ -96,13 +96,12 @@ pub(crate) fn a_value_comes_back_or_is_refused_whatever_its_depth<H: Harness>(
     fixture.until_empty();
 }
 
-/// Lists in lists.
 fn nested(levels: usize) -> Value {
     (0..levels).fold(json!([]), |inside, _| json!([inside]))
 }
 
-/// Arguments and results of any length and language arrive undamaged, encrypted as well.
-pub(crate) fn encrypted_calls_come_back<H: Harness>(fixture: &Fixture<H>) {
+/// Arguments and results of any length and language arrive undamaged, also encrypted.
+pub(crate) fn encrypted_calls_return_their_results<H: Harness>(fixture: &Fixture<H>) {
     let fixture =
         fixture.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
     let echo = fixture.own(ECHO);
@@ -115,8 +114,8 @@ pub(crate) fn encrypted_calls_come_back<H: Harness>(fixture: &Fixture<H>) {
     fixture.until_empty();
 }
 
-/// An encrypted message shows neither its task nor its arguments.
-pub(crate) fn an_encrypted_message_shows_nothing<H: Harness>(fixture: &Fixture<H>) {
+/// An encrypted message shows neither its task's name nor its arguments.
+pub(crate) fn an_encrypted_message_shows_nothing_of_its_task<H: Harness>(fixture: &Fixture<H>) {
     let fixture =
         fixture.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));
     fixture.ivy.send(&fixture.own(ECHO), (ARGUMENT.text().to_owned(),)).unwrap();
@@ -125,8 +124,8 @@ pub(crate) fn an_encrypted_message_shows_nothing<H: Harness>(fixture: &Fixture<H
     assert!(find_leaks(&bodies[0]).is_empty() && !bodies[0].contains("echo"), "{bodies:?}");
 }
 
-/// A wait that has ended loses nothing: the result can be had whenever it comes.
-pub(crate) fn a_result_that_comes_after_the_wait_can_still_be_had<H: Harness>(
+/// A wait that timed out loses nothing: the result can be fetched whenever it arrives.
+pub(crate) fn a_result_that_arrives_after_the_timeout_can_still_be_fetched<H: Harness>(
     fixture: &Fixture<H>,
 ) {
     let double = fixture.own(DOUBLE);
@@ -139,7 +138,7 @@ pub(crate) fn a_result_that_comes_after_the_wait_can_still_be_had<H: Harness>(
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
 }
 
-/// Who drops the handle forgets the result, and not the task.
+/// Dropping the handle forgets the result, not the task.
 pub(crate) fn a_dropped_handle_forgets_the_result_and_not_the_task<H: Harness>(
     fixture: &Fixture<H>,
 ) {
@@ -148,14 +147,13 @@ pub(crate) fn a_dropped_handle_forgets_the_result_and_not_the_task<H: Harness>(
     drop(fixture.ivy.call(&double, (1,)).unwrap());
     let _worker = fixture.doubling(&double);
     watch.until(|event| matches!(event, Event::Acknowledged { .. }).then_some(()));
-    // Whatever still comes for the first comes before what comes for the second.
+    // Anything that still arrives for the first arrives before the second's result.
     let handle = fixture.ivy.call(&double, (2,)).unwrap();
     handle.result(PATIENCE).unwrap();
     assert_eq!(watch.resumed_until(handle.id()), [handle.id()]);
 }
 
-/// What is sent without waiting is run.
-pub(crate) fn what_is_sent_without_waiting_is_run<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn a_send_runs_its_task<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let executed = Journal::new();
     let journal = executed.clone();
@@ -186,7 +184,7 @@ pub(crate) fn a_callback_gets_arguments_and_results<H: Harness>(fixture: &Fixtur
     assert_eq!(entries, [(1, Some(2)), (2, Some(4))]);
 }
 
-/// The handler, the caller and the callback are given the floats that were sent, bit by bit.
+/// The handler, the caller and the callback receive the floats that were sent, bit by bit.
 pub(crate) fn floats_keep_all_their_bits<H: Harness>(fixture: &Fixture<H>) {
     let sent = vec![
         117.633_313_941_400_17,
@@ -219,8 +217,8 @@ pub(crate) fn floats_keep_all_their_bits<H: Harness>(fixture: &Fixture<H>) {
     assert_eq!(called_back.entries(), [[bits(&sent), bits(&sent)]]);
 }
 
-/// A registered callback that panics is called for the next result all the same.
-pub(crate) fn a_callback_that_panics_harms_no_other<H: Harness>(fixture: &Fixture<H>) {
+/// A registered callback that panics is still called for the next result.
+pub(crate) fn a_panic_in_a_callback_harms_no_other_result<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let results = Journal::new();
     let journal = results.clone();
@@ -236,7 +234,6 @@ pub(crate) fn a_callback_that_panics_harms_no_other<H: Harness>(fixture: &Fixtur
     eventually_eq(20, || results.len());
 }
 
-/// A delayed task is not run before its delay is over.
 pub(crate) fn a_delayed_task_is_not_run_early<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let _worker = fixture.doubling(&double);
@@ -256,12 +253,12 @@ pub(crate) fn a_call_that_is_too_large_is_not_sent<H: Harness>(fixture: &Fixture
     assert_eq!(fixture.posted(fixture.name), 0);
 }
 
-/// When too many calls wait to be sent, the next one is given back, and none of those accepted is
-/// lost.
-pub(crate) fn a_full_outbox_gives_calls_back<H: Harness>(fixture: &Fixture<H>) {
+/// When too many calls wait to be sent, the next one is returned to the caller, and none of the
+/// accepted ones is lost.
+pub(crate) fn a_full_outbox_returns_calls<H: Harness>(fixture: &Fixture<H>) {
     const OUTBOX: usize = 10_000;
     let double = fixture.own(DOUBLE);
-    // They all wait for the subscription, which the first of them asks for.
+    // They all wait for the subscription, which the first of them requests.
     let handles = fixture.ivy.call_many(&double, (0..OUTBOX as u64 + 1).map(|n| (n,)));
     let given_back: Vec<_> = handles.iter().filter_map(|call| call.as_ref().err()).collect();
     assert_eq!(given_back.len(), 1);
@@ -303,8 +300,9 @@ pub(crate) fn two_producers_get_only_their_own_results<H: Harness>(fixture: &Fix
     }
 }
 
-/// A trace context travels from the caller to the handler, with what tracing systems added to it.
-pub(crate) fn the_caller_s_trace_context_reaches_the_handler<H: Harness>(fixture: &Fixture<H>) {
+/// A trace context travels from the caller to the handler, including the entries of tracing
+/// systems.
+pub(crate) fn the_callers_trace_context_reaches_the_handler<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let seen = Journal::new();
     let journal = seen.clone();

@@ -1,4 +1,4 @@
-//! Futures that are dropped before they are done.
+//! Futures that are dropped before they are ready.
 
 use ivy_test_kit::PATIENCE;
 
@@ -7,16 +7,16 @@ use crate::futures::Futures;
 use crate::harness::Handle;
 use crate::tasks::DOUBLE;
 
-/// How often to try for a call that waits.
+/// How often to retry until a call has to wait.
 const TRIES: usize = 20;
 
 /// A call may be dropped at every point at which it waits: its task is sent or it is not, and no
 /// other call is harmed.
-pub(crate) fn a_call_may_be_dropped_wherever_it_waits<H: Futures>(fixture: &Fixture<H>) {
+pub(crate) fn a_call_may_be_dropped_at_every_await_point<H: Futures>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let _worker = fixture.doubling(&double);
     let mut called = 0;
-    // A runtime of several threads may have sent a call before it waits for the first time.
+    // A multi-threaded runtime may have sent a call before the call first waits.
     let has_waited = (0..TRIES).any(|_| {
         let mut polls = 0;
         let handle = loop {
@@ -29,19 +29,21 @@ pub(crate) fn a_call_may_be_dropped_wherever_it_waits<H: Futures>(fixture: &Fixt
         assert_eq!(handle.result(PATIENCE).unwrap(), 42);
         polls > 1
     });
-    assert!(has_waited, "a call that never waits is none that was dropped while it waits");
+    assert!(has_waited, "the call never waited, so it was not dropped while waiting");
     assert_eq!(fixture.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap(), 2);
     fixture.until_empty();
     assert!(fixture.posted(fixture.name) <= called + 1);
 }
 
-/// A wait for a result may be dropped at every point at which it waits: the result can be waited for
+/// A wait for a result may be dropped at every point at which it waits: the result can be awaited
 /// again.
-pub(crate) fn a_wait_may_be_dropped_wherever_it_waits<H: Futures>(fixture: &Fixture<H>) {
+pub(crate) fn a_wait_for_a_result_may_be_dropped_at_every_await_point<H: Futures>(
+    fixture: &Fixture<H>,
+) {
     let double = fixture.own(DOUBLE);
     let handle = fixture.ivy.call(&double, (21,)).unwrap();
     for polls in [0, 1, 1] {
-        assert!(H::result_for(polls, &handle, PATIENCE).is_none(), "nobody serves the task yet");
+        assert!(H::result_for(polls, &handle, PATIENCE).is_none(), "no worker serves the task yet");
     }
     let _worker = fixture.doubling(&double);
     let result = (2..).find_map(|polls| H::result_for(polls, &handle, PATIENCE));

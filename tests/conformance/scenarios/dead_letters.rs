@@ -1,4 +1,4 @@
-//! Messages that nobody can handle.
+//! Messages that no worker can handle.
 
 use ivy_proto::event::{Event, ReleaseReason};
 use ivy_proto::task::TaskError;
@@ -13,9 +13,9 @@ use crate::helpers::{Journal, eventually_eq};
 use crate::runtime::wait;
 use crate::tasks::{DOUBLE, DOUBLE_OF_TEXT, ECHO, FAIL};
 
-/// A task that failed for good is kept with the reason, the counts and its message, and nowhere
-/// else.
-pub(crate) fn a_task_that_failed_for_good_is_kept<H: Harness>(fixture: &Fixture<H>) {
+/// A task that has finally failed is stored only in the dead-letter queue, with the reason, the
+/// counts and its message.
+pub(crate) fn a_finally_failed_task_is_dead_lettered<H: Harness>(fixture: &Fixture<H>) {
     let fail = fixture.own(FAIL);
     let handler = |_, ()| Err(TaskError::new("no luck"));
     let _worker = fixture.worker().register(&fail, handler).start().unwrap();
@@ -30,9 +30,9 @@ pub(crate) fn a_task_that_failed_for_good_is_kept<H: Harness>(fixture: &Fixture<
     eventually_eq(0, || fixture.size(fixture.name));
 }
 
-/// Arguments that this version's handler does not take are given back until they meet a version
-/// that takes them.
-pub(crate) fn arguments_of_another_version_wait_for_it<H: Harness>(fixture: &Fixture<H>) {
+/// A task whose arguments this version's handler cannot parse is released until a worker of another
+/// version accepts it.
+pub(crate) fn arguments_of_another_version_wait_for_its_worker<H: Harness>(fixture: &Fixture<H>) {
     let newer = fixture.own(DOUBLE_OF_TEXT);
     let mut watch = fixture.watch();
     let older = fixture.doubling(&fixture.own(DOUBLE));
@@ -52,8 +52,9 @@ pub(crate) fn arguments_of_another_version_wait_for_it<H: Harness>(fixture: &Fix
     fixture.until_empty();
 }
 
-/// What cannot be read is put aside byte for byte, and those behind it are handled.
-pub(crate) fn what_cannot_be_read_is_dead_lettered_unchanged<H: Harness>(fixture: &Fixture<H>) {
+/// A message that cannot be parsed is dead-lettered byte for byte, and the messages behind it are
+/// handled.
+pub(crate) fn an_invalid_message_is_dead_lettered_unchanged<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let bodies = [
         ("no JSON { žluťoučký 馬 🐴\t\\", DeadLetterReason::BadJson),
@@ -78,9 +79,9 @@ pub(crate) fn what_cannot_be_read_is_dead_lettered_unchanged<H: Harness>(fixture
     eventually_eq(0, || fixture.size(fixture.name));
 }
 
-/// A message of which too many deliveries were lost may be what kills its workers: it is put aside
-/// without being run once more.
-pub(crate) fn what_may_kill_workers_is_dead_lettered<H: Harness>(fixture: &Fixture<H>) {
+/// A message of which too many deliveries were lost may be what kills its workers: it is
+/// dead-lettered without another run.
+pub(crate) fn a_message_that_may_kill_workers_is_dead_lettered<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let options = json!({ "ivy": { "v": 1, "id": "AAAAAAAAAAAAAAAAAAAAAA", "lost": 2 } });
     fixture.post(&json!({ "name": double.name(), "options": options, "args": [666] }).to_string());
@@ -98,9 +99,9 @@ pub(crate) fn what_may_kill_workers_is_dead_lettered<H: Harness>(fixture: &Fixtu
     assert_eq!(executed.entries(), [21]);
 }
 
-/// A long task whose lease was renewed many times and that is interrupted once is run again, however
-/// much the queue has counted.
-pub(crate) fn many_renewals_are_not_held_against_a_task<H: Harness>(fixture: &Fixture<H>) {
+/// A long task whose lease was renewed many times and that is interrupted once is run again,
+/// however high the queue's count of reservations is.
+pub(crate) fn lease_renewals_do_not_count_against_a_task<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let handle = fixture.ivy.call(&double, (21,)).unwrap();
     wait(fixture.ironmq().deliver_without_delete(fixture.name, 60));
@@ -110,7 +111,7 @@ pub(crate) fn many_renewals_are_not_held_against_a_task<H: Harness>(fixture: &Fi
     assert_eq!(fixture.dead_letters().len(), 0);
 }
 
-/// A task whose deadline has passed is put aside without being run.
+/// A task whose deadline has passed is dead-lettered without being run.
 pub(crate) fn a_task_past_its_deadline_is_dead_lettered<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let options = json!({ "ivy": { "v": 1, "id": "AAAAAAAAAAAAAAAAAAAAAA", "deadline": 1 } });
@@ -128,8 +129,8 @@ pub(crate) fn a_task_past_its_deadline_is_dead_lettered<H: Harness>(fixture: &Fi
     assert_eq!(executed.len(), 0);
 }
 
-/// A task that the worker does not know is given back until it meets a worker that does, and is
-/// never deleted.
+/// A task that the worker does not know is released until a worker that knows it reserves it, and
+/// is never deleted.
 pub(crate) fn an_unknown_task_waits_for_a_worker_that_knows_it<H: Harness>(fixture: &Fixture<H>) {
     let (double, echo) = (fixture.own(DOUBLE), fixture.own(ECHO));
     let mut watch = fixture.watch();
@@ -152,8 +153,7 @@ pub(crate) fn an_unknown_task_waits_for_a_worker_that_knows_it<H: Harness>(fixtu
     fixture.until_empty();
 }
 
-/// A message that the worker has no key for is given back, for one that has.
-pub(crate) fn a_message_without_its_key_is_kept<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn a_message_whose_key_is_missing_is_released<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let sealed =
         fixture.at(|place| place.encryption_key = Some(ENCRYPTION_PASSWORD.text().to_owned()));

@@ -1,4 +1,4 @@
-//! Messages that are sealed, as the policy of their queue says.
+//! Sealed messages, under each policy of their queue.
 
 use ivy_proto::event::{Event, ReleaseReason};
 use ivy_proto::task::{CallOptions, TaskError};
@@ -26,7 +26,7 @@ fn secret(text: &str) -> KeySecret {
     KeySecret::new(Zeroizing::new(bytes)).unwrap()
 }
 
-/// A ring whose key of this name seals, and whose others open.
+/// A keyring that seals with the key of this name and opens with the others as well.
 fn ring(primary: &str, others: &[&str]) -> Keyring {
     let mut keyset = Keyset::new(id(primary), secret(primary));
     for other in others {
@@ -54,9 +54,9 @@ fn steps() -> [Policy; 6] {
     ]
 }
 
-/// One worker serves queues of every policy: on each of them a task is run, its result comes back,
-/// and so does the error of one that fails.
-pub(crate) fn each_policy_carries_tasks_results_and_errors<H: Harness>(fixture: &Fixture<H>) {
+/// One worker serves queues of every policy. On each of them a task runs, its result arrives, and
+/// so does the error of a task that fails.
+pub(crate) fn tasks_results_and_errors_travel_under_each_policy<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let route = |number: usize| format!("{}-{number}", fixture.name);
     let mut encryption = Encryption::new()
@@ -82,7 +82,7 @@ pub(crate) fn each_policy_carries_tasks_results_and_errors<H: Harness>(fixture: 
     }
 }
 
-/// Neither the message nor what is put aside shows anything of a task, and both open again.
+/// Neither the message nor its dead letter shows anything of a task, and both can be opened again.
 pub(crate) fn a_sealed_queue_shows_nothing<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let fixture = fixture.at(sealing(&ring("k1", &[]), Policy::v2()));
@@ -106,8 +106,8 @@ pub(crate) fn a_sealed_queue_shows_nothing<H: Harness>(fixture: &Fixture<H>) {
     assert_eq!(task.args.as_str(), "[2718281828]");
 }
 
-/// What is less protected than the queue demands, and what was moved from another queue, is kept
-/// and never run.
+/// A message that is less protected than its queue demands is dead-lettered, a frame that was moved
+/// from another queue is released, and neither is run.
 pub(crate) fn downgrades_are_dead_lettered_and_moved_frames_are_released<H: Harness>(
     fixture: &Fixture<H>,
 ) {
@@ -144,7 +144,8 @@ pub(crate) fn downgrades_are_dead_lettered_and_moved_frames_are_released<H: Harn
         })
         .collect();
     assert_eq!(reasons, [DeadLetterReason::Downgrade; 2]);
-    // Its key may be one of another deployment under the same id, so another worker may open it.
+    // Its key may belong to another deployment that uses the same id, so another worker may open
+    // it.
     let failed_tag = ReleaseReason::Undecided(DeadLetterReason::BadTag);
     watch.until(|event| {
         matches!(event, Event::Released { reason, .. } if *reason == failed_tag).then_some(())
@@ -152,9 +153,9 @@ pub(crate) fn downgrades_are_dead_lettered_and_moved_frames_are_released<H: Harn
     assert_eq!(executed.entries(), [4]);
 }
 
-/// Keys are replaced one program after the other while tasks are under way, and a reload that fails
-/// changes nothing: every result arrives.
-pub(crate) fn a_rotation_under_way_loses_nothing<H: Harness>(fixture: &Fixture<H>) {
+/// Keys are replaced in one program after the other while tasks are in flight, and a reload that
+/// fails changes nothing: every result arrives.
+pub(crate) fn a_key_rotation_loses_no_result<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let (producer_keys, worker_keys) = (ring("old", &[]), ring("old", &[]));
     let producer = fixture.at(sealing(&producer_keys, Policy::v2()));

@@ -1,4 +1,4 @@
-//! The name of the notifier comes to lead to another server, while the old one lives on.
+//! The notifier's name resolves to another server while the old one stays up.
 
 use ivy_test_kit::{PATIENCE, RedisServer, Relay};
 
@@ -7,8 +7,8 @@ use crate::harness::{Handle, Harness};
 use crate::runtime::wait;
 use crate::tasks::DOUBLE;
 
-/// After a failover the old server lives on, as a replica of the new one or by itself. A worker that
-/// published on it publishes on the new one then, so that callers who come later get their results.
+/// After a failover the old server stays up, as a replica of the new one or on its own. A worker
+/// that published on the old one switches to the new one, so that later callers get their results.
 pub(crate) fn results_arrive_after_the_notifier_has_failed_over<H: Harness>(fixture: &Fixture<H>) {
     for old_becomes_replica in [true, false] {
         let (old, new) = (wait(RedisServer::start()), wait(RedisServer::start()));

@@ -1,4 +1,4 @@
-//! A network and a queue server that fail.
+//! Failures of the network and of the queue server.
 
 use std::thread;
 
@@ -11,11 +11,11 @@ use crate::harness::{Builder, Failure, Handle, Harness, Job};
 use crate::helpers::{Journal, eventually};
 use crate::tasks::{DOUBLE, DOUBLE_ONCE};
 
-/// What a worker and a producer ask a queue for all day.
+/// The operations that a worker and a producer use all the time.
 const USUAL: [RequestKind; 3] = [RequestKind::Post, RequestKind::Reserve, RequestKind::Delete];
 
-/// A storm of 503 loses nothing: calls and workers wait it out, and tell its end.
-pub(crate) fn a_storm_of_503_is_waited_out<H: Harness>(fixture: &Fixture<H>) {
+/// Many 503 responses lose nothing: calls and workers wait until they end and report the end.
+pub(crate) fn many_503_responses_lose_nothing<H: Harness>(fixture: &Fixture<H>) {
     let (behind, proxy) = fixture.behind_proxy();
     proxy.inject(RequestKind::Reserve, 4, ProxyFault::Status(503));
     let mut watch = behind.watch();
@@ -27,45 +27,47 @@ pub(crate) fn a_storm_of_503_is_waited_out<H: Harness>(fixture: &Fixture<H>) {
     });
 }
 
-/// Answers that are not those of a queue lose nothing, whatever was done before them.
-pub(crate) fn malformed_answers_lose_nothing<H: Harness>(fixture: &Fixture<H>) {
+/// Responses that no queue sends lose nothing, whatever the server did before them.
+pub(crate) fn malformed_responses_lose_nothing<H: Harness>(fixture: &Fixture<H>) {
     for answer in ["<html>hello</html>", r#"{"messages":[{"id":"1","#, "null", ""] {
         let (behind, proxy) = fixture.behind_proxy();
         every_task_ends_despite(&behind, fixture, &proxy, &ProxyFault::Answer(answer));
     }
 }
 
-/// A connection that breaks in the middle of an answer loses nothing.
-pub(crate) fn a_reset_in_the_middle_of_an_answer_loses_nothing<H: Harness>(fixture: &Fixture<H>) {
+/// A connection that breaks in the middle of a response loses nothing.
+pub(crate) fn a_reset_in_the_middle_of_a_response_loses_nothing<H: Harness>(fixture: &Fixture<H>) {
     let (behind, proxy) = fixture.behind_proxy();
     every_task_ends_despite(&behind, fixture, &proxy, &ProxyFault::CutAnswer);
 }
 
-/// A connection that breaks after the work was done loses nothing.
-pub(crate) fn lost_answers_lose_nothing<H: Harness>(fixture: &Fixture<H>) {
+/// A connection that breaks after the server did its work loses nothing.
+pub(crate) fn lost_responses_lose_nothing<H: Harness>(fixture: &Fixture<H>) {
     let (behind, proxy) = fixture.behind_proxy();
     every_task_ends_despite(&behind, fixture, &proxy, &ProxyFault::LoseAnswer);
 }
 
-/// Where a task allows no retries, a call whose answer was lost is told to be unknown: there is one
-/// copy, and the error keeps a handle that still gets the result.
-pub(crate) fn a_lost_answer_is_unknown_without_retries<H: Harness>(fixture: &Fixture<H>) {
+/// If a task allows no retries, the outcome of a call whose response was lost is unknown: there is
+/// one copy, and the error contains a handle that still gets the result.
+pub(crate) fn a_lost_response_is_an_unknown_outcome_without_retries<H: Harness>(
+    fixture: &Fixture<H>,
+) {
     let (behind, proxy) = fixture.behind_proxy();
     let once = fixture.own(DOUBLE_ONCE);
     proxy.inject(RequestKind::Post, 1, ProxyFault::LoseAnswer);
     let error = behind.ivy.call(&once, (21,)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unknown);
     assert_eq!(fixture.posted(fixture.name), 1);
-    let handle = H::into_handle(error, &once).expect("a handle that still listens");
+    let handle = H::into_handle(error, &once).expect("a handle that still gets results");
     let _worker = behind.doubling(&once);
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
     fixture.until_empty();
     assert_eq!(fixture.posted(fixture.name), 1);
 }
 
-/// Where a task allows retries, a call whose answer was lost is sent again under the same id, which
-/// is told; the caller gets one result.
-pub(crate) fn a_lost_answer_is_resent_with_retries<H: Harness>(fixture: &Fixture<H>) {
+/// If a task allows retries, a call whose response was lost is sent again under the same id, with
+/// an event; the caller gets one result.
+pub(crate) fn a_lost_response_is_resent_with_retries<H: Harness>(fixture: &Fixture<H>) {
     let (behind, proxy) = fixture.behind_proxy();
     let double = fixture.own(DOUBLE);
     let executed = Journal::new();
@@ -93,8 +95,11 @@ pub(crate) fn a_lost_answer_is_resent_with_retries<H: Harness>(fixture: &Fixture
     assert_eq!(watch.resumed_until(next.id()), [handle.id(), next.id()]);
 }
 
-/// A result may be quicker than the queue's answer to the call, and is kept until the caller asks.
-pub(crate) fn a_result_that_is_quicker_than_the_answer_is_kept<H: Harness>(fixture: &Fixture<H>) {
+/// A result may arrive before the queue's response to the call; it is stored until the caller
+/// requests it.
+pub(crate) fn a_result_that_arrives_before_the_response_is_stored<H: Harness>(
+    fixture: &Fixture<H>,
+) {
     let (behind, proxy) = fixture.behind_proxy();
     let double = fixture.own(DOUBLE);
     let _worker = behind.doubling(&double);
@@ -108,8 +113,8 @@ pub(crate) fn a_result_that_is_quicker_than_the_answer_is_kept<H: Harness>(fixtu
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
 }
 
-/// Calls that are made together travel together, and so do the deletes of tasks that end together.
-pub(crate) fn requests_travel_together<H: Harness>(fixture: &Fixture<H>) {
+/// Concurrent calls share requests, and so do the deletes of tasks that end together.
+pub(crate) fn concurrent_calls_and_deletes_share_requests<H: Harness>(fixture: &Fixture<H>) {
     let (behind, proxy) = fixture.behind_proxy();
     let double = fixture.own(DOUBLE);
     let _worker = behind.doubling(&double);
@@ -122,16 +127,16 @@ pub(crate) fn requests_travel_together<H: Harness>(fixture: &Fixture<H>) {
     assert!(proxy.seen(RequestKind::Delete) < 100, "{}", proxy.seen(RequestKind::Delete));
 }
 
-/// A call to a server that is not there is told to be surely not sent.
-pub(crate) fn a_call_to_a_server_that_is_not_there_is_not_sent<H: Harness>(fixture: &Fixture<H>) {
+/// The error of a call to an unreachable server states that it was certainly not sent.
+pub(crate) fn a_call_to_an_unreachable_server_is_not_sent<H: Harness>(fixture: &Fixture<H>) {
     let port = ClosedPort::take();
     let lost = fixture.at(|place| place.queue = fixture.ironmq().url_at(port.number()));
     let error = lost.ivy.call(&fixture.own(DOUBLE), (1,)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotSent);
 }
 
-/// Credentials that the server refuses are told at once, without the token.
-pub(crate) fn refused_credentials_are_reported<H: Harness>(fixture: &Fixture<H>) {
+/// Refused credentials are reported immediately, without the token.
+pub(crate) fn refused_credentials_are_reported_immediately<H: Harness>(fixture: &Fixture<H>) {
     let secret = "a-token-of-somebody-else";
     let stranger = fixture.at(|place| {
         let (_, address) = place.queue.split_once('@').unwrap();
@@ -142,8 +147,8 @@ pub(crate) fn refused_credentials_are_reported<H: Harness>(fixture: &Fixture<H>)
     assert!(!format!("{error} {error:?} {:?}", stranger.ivy).contains(secret), "{error:?}");
 }
 
-/// Lets the same happen twice to each usual request while tasks are called and run through the
-/// proxy: all of them come back with their results, and the queue is empty in the end.
+/// Injects the same fault twice into each usual request while tasks are called and run through the
+/// proxy: all of them return their results, and the queue is empty in the end.
 fn every_task_ends_despite<H: Harness>(
     behind: &Fixture<H>,
     fixture: &Fixture<H>,
@@ -161,7 +166,5 @@ fn every_task_ends_despite<H: Harness>(
         assert_eq!(handle.unwrap().result(PATIENCE).unwrap(), 2 * n, "despite {mishap:?}");
     }
     fixture.until_empty();
-    eventually("everything that was to go wrong has", || {
-        USUAL.iter().all(|kind| proxy.planned(*kind) == 0)
-    });
+    eventually("all faults were injected", || USUAL.iter().all(|kind| proxy.planned(*kind) == 0));
 }

@@ -1,4 +1,4 @@
-//! Reservations: kept while a handler runs, and lost.
+//! Leases: renewed while a handler runs, and lost.
 
 use std::thread;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::helpers::{Gate, Journal, eventually};
 use crate::runtime::wait;
 use crate::tasks::DOUBLE;
 
-/// A task that takes longer than its lease is kept by heartbeats: no other worker gets it.
-pub(crate) fn a_long_task_is_kept_by_heartbeats<H: Harness>(fixture: &Fixture<H>) {
+/// A task that takes longer than its lease is renewed: no other worker gets it.
+pub(crate) fn a_long_task_keeps_its_lease<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let executed = Journal::new();
     let start = || {
@@ -31,8 +31,8 @@ pub(crate) fn a_long_task_is_kept_by_heartbeats<H: Harness>(fixture: &Fixture<H>
     assert_eq!(executed.entries(), [false]);
 }
 
-/// However many renewals a server leaves unanswered, none of them waits for another.
-pub(crate) fn renewals_wait_for_no_other_request<H: Harness>(fixture: &Fixture<H>) {
+/// However many renewals a server leaves unanswered, none of them delays another.
+pub(crate) fn no_request_delays_a_renewal<H: Harness>(fixture: &Fixture<H>) {
     const HANDLERS: usize = 40;
     let (behind, proxy) = fixture.behind_proxy();
     let double = fixture.own(DOUBLE);
@@ -50,8 +50,8 @@ pub(crate) fn renewals_wait_for_no_other_request<H: Harness>(fixture: &Fixture<H
     gate.open();
 }
 
-/// A handler may end while the renewal of its reservation is under way: its message is then deleted
-/// with the new reservation.
+/// A handler may end while the renewal of its lease is in flight: its message is then deleted with
+/// the new receipt.
 pub(crate) fn a_task_may_end_while_its_receipt_is_replaced<H: Harness>(fixture: &Fixture<H>) {
     let (behind, proxy) = fixture.behind_proxy();
     let double = fixture.own(DOUBLE);
@@ -61,10 +61,10 @@ pub(crate) fn a_task_may_end_while_its_receipt_is_replaced<H: Harness>(fixture: 
     let _worker = behind.worker().register(&double, handler).start().unwrap();
     let held = proxy.hold_answers(RequestKind::Touch);
     let handle = behind.ivy.call(&double, (21,)).unwrap();
-    eventually("the renewal is under way", || proxy.seen(RequestKind::Touch) > 0);
+    eventually("the renewal is in flight", || proxy.seen(RequestKind::Touch) > 0);
     gate.open();
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
-    // A delete with the old reservation would come now.
+    // A delete with the old receipt would arrive now.
     thread::sleep(Duration::from_millis(300));
     assert_eq!(proxy.seen(RequestKind::Delete), 0);
     drop(held);
@@ -72,8 +72,8 @@ pub(crate) fn a_task_may_end_while_its_receipt_is_replaced<H: Harness>(fixture: 
     assert_eq!(gate.begun(), 1);
 }
 
-/// A worker that has lost a reservation tells its handler to stop, whose outcome no longer counts,
-/// and leaves the message to whom it belongs now.
+/// A worker that has lost a lease cancels its handler, ignores the handler's outcome, and leaves
+/// the message to its new owner.
 pub(crate) fn a_lost_lease_cancels_the_handler_and_deletes_nothing<H: Harness>(
     fixture: &Fixture<H>,
 ) {
@@ -102,7 +102,7 @@ pub(crate) fn a_lost_lease_cancels_the_handler_and_deletes_nothing<H: Harness>(
     assert_eq!(proxy.seen(RequestKind::Delete), 0);
 }
 
-/// A worker that is killed costs one lease and no task, and its end does not count as an attempt.
+/// A killed worker costs one lease and no task, and its end does not count as an attempt.
 pub(crate) fn a_killed_worker_costs_a_lease_and_no_task<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let handle = fixture.ivy.call(&double, (21,)).unwrap();
@@ -123,8 +123,9 @@ pub(crate) fn a_killed_worker_costs_a_lease_and_no_task<H: Harness>(fixture: &Fi
     assert_eq!(attempts.entries(), [1]);
 }
 
-/// When the message of a running task is gone, its handler is told to stop, and its place is free.
-pub(crate) fn a_cleared_queue_cancels_what_runs<H: Harness>(fixture: &Fixture<H>) {
+/// When the message of a running task is deleted, its handler is cancelled and its slot becomes
+/// free.
+pub(crate) fn clearing_a_queue_cancels_running_handlers<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let gate = Gate::default();
     let closed = gate.clone();
@@ -140,7 +141,7 @@ pub(crate) fn a_cleared_queue_cancels_what_runs<H: Harness>(fixture: &Fixture<H>
     assert_eq!(fixture.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
 }
 
-/// Never do more handlers run at a time than the worker was given places.
+/// Never more handlers run at a time than the worker has slots.
 pub(crate) fn slots_are_never_exceeded<H: Harness>(fixture: &Fixture<H>) {
     const SLOTS: usize = 3;
     let double = fixture.own(DOUBLE);
@@ -154,7 +155,7 @@ pub(crate) fn slots_are_never_exceeded<H: Harness>(fixture: &Fixture<H>) {
     let worker = fixture.worker().concurrency(SLOTS).register(&double, handler);
     let _worker = worker.start().unwrap();
     gate.wait_for(SLOTS);
-    // A fourth would come now.
+    // A fourth would start now.
     thread::sleep(Duration::from_millis(300));
     assert_eq!(gate.begun(), SLOTS);
     gate.open();

@@ -12,10 +12,10 @@ use crate::harness::{Builder, Failure, Handle, Harness, Job, Worker};
 use crate::helpers::{Gate, Journal};
 use crate::tasks::{DOUBLE, QUADRUPLE};
 
-/// How long it is watched that nothing happens.
+/// How long a test watches that nothing happens.
 const WHILE: Duration = Duration::from_millis(500);
 
-/// Two handlers under one name are a mistake that is told at the start.
+/// Two handlers under one name are an error at the start.
 pub(crate) fn g10_two_tasks_under_one_name_are_refused<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let worker =
@@ -23,7 +23,7 @@ pub(crate) fn g10_two_tasks_under_one_name_are_refused<H: Harness>(fixture: &Fix
     assert_eq!(worker.start().unwrap_err().kind(), ErrorKind::Config);
 }
 
-/// A task may be registered by its name alone, with the queue said beside it.
+/// A task may be registered by its name alone, with the queue given separately.
 pub(crate) fn a_task_is_registered_by_name<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let handler = |_: Job, (n,): (u64,)| Ok(2 * n);
@@ -32,8 +32,9 @@ pub(crate) fn a_task_is_registered_by_name<H: Harness>(fixture: &Fixture<H>) {
     assert_eq!(fixture.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
 }
 
-/// A paused worker takes nothing until it is resumed.
-pub(crate) fn a_paused_worker_takes_nothing_until_it_is_resumed<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn a_paused_worker_accepts_nothing_until_it_is_resumed<H: Harness>(
+    fixture: &Fixture<H>,
+) {
     let double = fixture.own(DOUBLE);
     let worker = fixture.doubling(&double);
     fixture.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap();
@@ -45,7 +46,6 @@ pub(crate) fn a_paused_worker_takes_nothing_until_it_is_resumed<H: Harness>(fixt
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
 }
 
-/// A paused notifier holds results back, and not tasks.
 pub(crate) fn a_paused_notifier_holds_results_back_and_not_tasks<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let mut watch = fixture.watch();
@@ -58,8 +58,7 @@ pub(crate) fn a_paused_notifier_holds_results_back_and_not_tasks<H: Harness>(fix
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
 }
 
-/// A worker that is drained waits for its handlers, settles their messages and publishes their
-/// results.
+/// A drained worker waits for its handlers, settles their messages and publishes their results.
 pub(crate) fn drain_waits_for_handlers<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let (gate, ended) = (Gate::default(), Journal::new());
@@ -85,9 +84,11 @@ pub(crate) fn drain_waits_for_handlers<H: Harness>(fixture: &Fixture<H>) {
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
 }
 
-/// What a drain cuts off at its limit, and what it finds not begun, is given back at once and run
-/// by another worker. What was cut off does not count as an attempt.
-pub(crate) fn what_a_drain_gives_back_is_run_elsewhere<H: Harness>(fixture: &Fixture<H>) {
+/// Handlers that a drain stops at its limit, and messages that have not begun, are released
+/// immediately and run by another worker. The stopped run does not count as an attempt.
+pub(crate) fn tasks_that_a_drain_releases_are_run_by_another_worker<H: Harness>(
+    fixture: &Fixture<H>,
+) {
     let double = fixture.own(DOUBLE);
     let (gate, attempts) = (Gate::default(), Journal::new());
     let start = || {
@@ -123,7 +124,7 @@ pub(crate) fn what_a_drain_gives_back_is_run_elsewhere<H: Harness>(fixture: &Fix
     assert_eq!(attempts.entries(), [1; 7]);
 }
 
-/// A worker that is dropped takes nothing more, and lets its handlers finish.
+/// A dropped worker accepts nothing more and lets its handlers finish.
 pub(crate) fn a_dropped_worker_lets_its_handlers_finish<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let gate = Gate::default();
@@ -140,8 +141,8 @@ pub(crate) fn a_dropped_worker_lets_its_handlers_finish<H: Harness>(fixture: &Fi
     assert_eq!(gate.begun(), 1);
 }
 
-/// Handlers that wait for tasks which only their own worker would run are told of, and do not delay
-/// its drain. They are run again by another worker, and the attempt does not count.
+/// Handlers that wait for tasks that only their own worker could run are reported and do not delay
+/// its drain. Another worker runs them again, and the attempt does not count.
 pub(crate) fn slots_that_wait_for_each_other_are_reported_and_released<H: Harness>(
     fixture: &Fixture<H>,
 ) {

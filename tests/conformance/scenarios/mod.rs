@@ -21,7 +21,8 @@ use crate::futures::Futures;
 use crate::harness::Harness;
 use crate::pairs::{Coverage, Exception, Pair};
 
-/// Something that every adapter must do, over the pairs that it covers but those excepted.
+/// A behaviour that every adapter must show, over the pairs that it covers except the excluded
+/// ones.
 pub(crate) struct Scenario<H> {
     pub(crate) part: &'static str,
     pub(crate) name: &'static str,
@@ -48,7 +49,7 @@ impl<H> Clone for Scenario<H> {
     }
 }
 
-/// Lists scenarios, module by module: each the name of a function, and what it cannot be run over.
+/// Lists scenarios by module: each a function's name and the reason it cannot run over some pairs.
 macro_rules! conformance {
     (
         $(#[$docs:meta])*
@@ -69,81 +70,81 @@ macro_rules! conformance {
 }
 
 conformance! {
-    /// What every adapter must do.
+    /// The scenarios of every adapter.
     scenarios<Harness>, of the adapter itself: false,
     calls {
-        a_call_comes_back_with_its_typed_result;
-        each_of_many_calls_comes_back_with_its_own_result;
-        a_result_of_another_type_is_distinguished;
+        a_call_returns_its_typed_result;
+        each_of_many_calls_returns_its_own_result;
+        a_result_of_another_type_is_an_error_of_its_own;
         a_result_that_is_too_large_is_reported;
         a_value_comes_back_or_is_refused_whatever_its_depth;
-        encrypted_calls_come_back;
-        an_encrypted_message_shows_nothing except PRIVATE_QUEUE;
-        a_result_that_comes_after_the_wait_can_still_be_had;
+        encrypted_calls_return_their_results;
+        an_encrypted_message_shows_nothing_of_its_task except PRIVATE_QUEUE;
+        a_result_that_arrives_after_the_timeout_can_still_be_fetched;
         a_dropped_handle_forgets_the_result_and_not_the_task;
-        what_is_sent_without_waiting_is_run;
+        a_send_runs_its_task;
         a_callback_gets_arguments_and_results;
         floats_keep_all_their_bits;
-        the_caller_s_trace_context_reaches_the_handler;
-        a_callback_that_panics_harms_no_other;
+        the_callers_trace_context_reaches_the_handler;
+        a_panic_in_a_callback_harms_no_other_result;
         a_delayed_task_is_not_run_early;
         a_call_that_is_too_large_is_not_sent;
-        a_full_outbox_gives_calls_back;
+        a_full_outbox_returns_calls;
         two_producers_get_only_their_own_results except ONE_PROCESS;
     }
     retries {
-        a_failing_task_is_tried_again_later_and_later;
-        a_task_that_recovers_comes_back_with_its_result;
+        a_failing_task_is_retried_with_growing_delays;
+        a_task_that_recovers_returns_its_result;
         heartbeats_are_not_counted_as_attempts;
-        a_fatal_error_is_not_tried_again;
+        a_fatal_error_is_not_retried;
         a_call_may_forbid_retries;
         a_panic_is_a_failed_attempt_and_leaves_its_slot_free;
         a_panic_that_panics_again_is_reported_as_a_panic;
         a_handler_over_its_time_limit_is_stopped;
     }
     dead_letters {
-        a_task_that_failed_for_good_is_kept;
-        arguments_of_another_version_wait_for_it;
-        what_cannot_be_read_is_dead_lettered_unchanged except PRIVATE_QUEUE;
-        what_may_kill_workers_is_dead_lettered except PRIVATE_QUEUE;
-        many_renewals_are_not_held_against_a_task except PRIVATE_QUEUE;
+        a_finally_failed_task_is_dead_lettered;
+        arguments_of_another_version_wait_for_its_worker;
+        an_invalid_message_is_dead_lettered_unchanged except PRIVATE_QUEUE;
+        a_message_that_may_kill_workers_is_dead_lettered except PRIVATE_QUEUE;
+        lease_renewals_do_not_count_against_a_task except PRIVATE_QUEUE;
         a_task_past_its_deadline_is_dead_lettered except PRIVATE_QUEUE;
         an_unknown_task_waits_for_a_worker_that_knows_it;
-        a_message_without_its_key_is_kept except PRIVATE_QUEUE;
+        a_message_whose_key_is_missing_is_released except PRIVATE_QUEUE;
     }
     encryption {
-        each_policy_carries_tasks_results_and_errors;
+        tasks_results_and_errors_travel_under_each_policy;
         a_sealed_queue_shows_nothing except PRIVATE_QUEUE;
         downgrades_are_dead_lettered_and_moved_frames_are_released except PRIVATE_QUEUE;
-        a_rotation_under_way_loses_nothing except ONE_PROCESS;
+        a_key_rotation_loses_no_result except ONE_PROCESS;
         a_message_waits_for_its_key except ONE_PROCESS;
     }
     leases {
-        a_long_task_is_kept_by_heartbeats;
-        renewals_wait_for_no_other_request except NO_NETWORK;
+        a_long_task_keeps_its_lease;
+        no_request_delays_a_renewal except NO_NETWORK;
         a_task_may_end_while_its_receipt_is_replaced except NO_NETWORK;
         a_lost_lease_cancels_the_handler_and_deletes_nothing except NO_NETWORK;
         a_killed_worker_costs_a_lease_and_no_task except ONE_PROCESS;
-        a_cleared_queue_cancels_what_runs;
+        clearing_a_queue_cancels_running_handlers;
         slots_are_never_exceeded;
     }
     faults {
-        a_storm_of_503_is_waited_out except NO_NETWORK;
-        malformed_answers_lose_nothing except NO_NETWORK;
-        a_reset_in_the_middle_of_an_answer_loses_nothing except NO_NETWORK;
-        lost_answers_lose_nothing except NO_NETWORK;
-        a_lost_answer_is_unknown_without_retries except NO_NETWORK;
-        a_lost_answer_is_resent_with_retries except NO_NETWORK;
-        a_result_that_is_quicker_than_the_answer_is_kept except NO_NETWORK;
-        requests_travel_together except NO_NETWORK;
-        a_call_to_a_server_that_is_not_there_is_not_sent except NO_NETWORK;
-        refused_credentials_are_reported except NO_NETWORK;
+        many_503_responses_lose_nothing except NO_NETWORK;
+        malformed_responses_lose_nothing except NO_NETWORK;
+        a_reset_in_the_middle_of_a_response_loses_nothing except NO_NETWORK;
+        lost_responses_lose_nothing except NO_NETWORK;
+        a_lost_response_is_an_unknown_outcome_without_retries except NO_NETWORK;
+        a_lost_response_is_resent_with_retries except NO_NETWORK;
+        a_result_that_arrives_before_the_response_is_stored except NO_NETWORK;
+        concurrent_calls_and_deletes_share_requests except NO_NETWORK;
+        a_call_to_an_unreachable_server_is_not_sent except NO_NETWORK;
+        refused_credentials_are_reported_immediately except NO_NETWORK;
     }
     notices {
-        a_message_that_node_wrote_is_run except PRIVATE_QUEUE;
-        a_caller_on_node_is_answered_as_node_does except PRIVATE_QUEUE except PRIVATE_NOTIFIER;
-        no_message_makes_a_worker_speak_to_all except PRIVATE_QUEUE;
-        strange_and_repeated_notices_are_passed_over except PRIVATE_NOTIFIER;
+        a_message_of_a_node_producer_is_run except PRIVATE_QUEUE;
+        a_node_caller_gets_its_reply_in_the_format_of_node except PRIVATE_QUEUE except PRIVATE_NOTIFIER;
+        no_message_makes_a_worker_publish_to_all except PRIVATE_QUEUE;
+        invalid_and_repeated_notices_are_ignored except PRIVATE_NOTIFIER;
         redis_may_be_killed_while_tasks_run except PRIVATE_NOTIFIER;
         the_first_result_after_a_restart_arrives except PRIVATE_NOTIFIER;
         without_its_notifier_a_call_is_not_sent except PRIVATE_NOTIFIER;
@@ -151,10 +152,10 @@ conformance! {
     lifecycle {
         g10_two_tasks_under_one_name_are_refused;
         a_task_is_registered_by_name;
-        a_paused_worker_takes_nothing_until_it_is_resumed;
+        a_paused_worker_accepts_nothing_until_it_is_resumed;
         a_paused_notifier_holds_results_back_and_not_tasks;
         drain_waits_for_handlers;
-        what_a_drain_gives_back_is_run_elsewhere;
+        tasks_that_a_drain_releases_are_run_by_another_worker;
         a_dropped_worker_lets_its_handlers_finish;
         a_handler_can_call_another_task;
         slots_that_wait_for_each_other_are_reported_and_released;
@@ -164,35 +165,35 @@ conformance! {
         a_priority_waits_for_a_worker_that_names_it;
         a_route_waits_for_a_worker_that_names_it;
         queues_get_their_shares_by_weight;
-        queues_get_their_shares_where_places_are_filled_together;
+        queues_get_their_shares_when_slots_are_filled_together;
     }
     answers {
-        h16_a_cut_answer_is_never_a_success except OTHER_THAN_IRONMQ;
-        h13_a_damaged_answer_spoils_no_other except OTHER_THAN_IRONMQ;
-        h12_h13_h14_h24_h25_what_is_not_http_is_an_error except OTHER_THAN_IRONMQ;
-        h02_h03_an_odd_answer_is_believed_and_reported except OTHER_THAN_IRONMQ;
-        pieces_of_an_answer_make_the_same_answer except OTHER_THAN_IRONMQ;
-        h15_h26_an_endless_answer_is_cancelled except OTHER_THAN_IRONMQ;
+        h16_a_truncated_response_is_never_a_success except OTHER_THAN_IRONMQ;
+        h13_a_damaged_response_affects_no_other_request except OTHER_THAN_IRONMQ;
+        h12_h13_h14_h24_h25_invalid_http_is_an_error except OTHER_THAN_IRONMQ;
+        h02_h03_an_unusual_response_is_accepted_and_reported except OTHER_THAN_IRONMQ;
+        a_response_in_pieces_is_the_same_response except OTHER_THAN_IRONMQ;
+        h15_h26_an_endless_response_is_cancelled except OTHER_THAN_IRONMQ;
     }
     redis {
-        r01_to_r03_strange_payloads_are_counted except OTHER_THAN_REDIS;
+        r01_to_r03_invalid_payloads_are_counted except OTHER_THAN_REDIS;
         r04_a_forged_notice_ends_no_task except OTHER_THAN_REDIS;
-        r05_messages_of_other_channels_are_passed_over except OTHER_THAN_REDIS;
+        r05_messages_of_other_channels_are_ignored except OTHER_THAN_REDIS;
         r06_damaged_bytes_cost_a_subscription_at_most except OTHER_THAN_REDIS;
-        r06_damaged_answers_cost_a_notice_at_most except OTHER_THAN_REDIS;
+        r06_damaged_replies_cost_a_notice_at_most except OTHER_THAN_REDIS;
         r07_refused_subscriptions_are_reported except OTHER_THAN_REDIS;
-        r07_refused_publications_are_reported_and_repeated except OTHER_THAN_REDIS;
+        r07_refused_publications_are_reported_and_retried except OTHER_THAN_REDIS;
         r08_a_lost_publication_is_not_repeated except OTHER_THAN_REDIS;
-        r09_a_notice_that_nobody_hears_is_counted except OTHER_THAN_REDIS;
-        r10_a_subscriber_that_is_cut_off_comes_back except OTHER_THAN_REDIS;
+        r09_a_notice_without_a_subscriber_is_counted except OTHER_THAN_REDIS;
+        r10_a_disconnected_subscriber_subscribes_again except OTHER_THAN_REDIS;
         r11_a_subscription_may_be_confirmed_twice except OTHER_THAN_REDIS;
         r13_names_with_a_nul_are_refused except OTHER_THAN_REDIS;
     }
     access {
-        a_filler_in_the_place_of_the_user_name_is_ignored except OTHER_THAN_REDIS;
+        a_placeholder_user_name_is_ignored except OTHER_THAN_REDIS;
         a_missing_permission_names_the_channels_that_are_needed except OTHER_THAN_REDIS;
-        a_server_without_room_for_a_connection_says_so except OTHER_THAN_REDIS;
-        a_program_without_node_peers_listens_on_its_own_channel_only except OTHER_THAN_REDIS;
+        a_server_without_a_free_connection_is_reported except OTHER_THAN_REDIS;
+        a_program_without_node_peers_subscribes_to_its_own_channel_only except OTHER_THAN_REDIS;
     }
     failover {
         results_arrive_after_the_notifier_has_failed_over except ONE_PROCESS;
@@ -206,10 +207,10 @@ conformance! {
 }
 
 conformance! {
-    /// What an adapter must do beside that whose methods are futures.
+    /// The additional scenarios of adapters whose methods are futures.
     scenarios_of_futures<Futures>, of the adapter itself: true,
     cancellation {
-        a_call_may_be_dropped_wherever_it_waits;
-        a_wait_may_be_dropped_wherever_it_waits;
+        a_call_may_be_dropped_at_every_await_point;
+        a_wait_for_a_result_may_be_dropped_at_every_await_point;
     }
 }

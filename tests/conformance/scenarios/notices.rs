@@ -1,4 +1,4 @@
-//! The notifier: what others say there, and what happens when it breaks.
+//! The notifier: what other programs publish, and what happens when it fails.
 
 use std::thread;
 use std::time::Duration;
@@ -14,8 +14,7 @@ use crate::helpers::{Journal, eventually_eq};
 use crate::runtime::wait;
 use crate::tasks::DOUBLE;
 
-/// The message of a 0.2.2 producer is run and deleted as one of ours.
-pub(crate) fn a_message_that_node_wrote_is_run<H: Harness>(fixture: &Fixture<H>) {
+pub(crate) fn a_message_of_a_node_producer_is_run<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let executed = Journal::new();
     let journal = executed.clone();
@@ -29,8 +28,8 @@ pub(crate) fn a_message_that_node_wrote_is_run<H: Harness>(fixture: &Fixture<H>)
     fixture.until_empty();
 }
 
-/// A 0.2.2 producer is answered on the channel that all share, in the fields that it reads.
-pub(crate) fn a_caller_on_node_is_answered_as_node_does<H: Harness>(fixture: &Fixture<H>) {
+/// A 0.2.2 producer receives its reply on the shared channel, in the fields that it reads.
+pub(crate) fn a_node_caller_gets_its_reply_in_the_format_of_node<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let mut notices = wait(Notices::listen(fixture.redis(), fixture.name));
     let _worker = fixture.doubling(&double);
@@ -47,8 +46,9 @@ pub(crate) fn a_caller_on_node_is_answered_as_node_does<H: Harness>(fixture: &Fi
     assert_eq!(notice, expected);
 }
 
-/// Whoever can post a message cannot make workers speak on other channels than those of our callers.
-pub(crate) fn no_message_makes_a_worker_speak_to_all<H: Harness>(fixture: &Fixture<H>) {
+/// A client that can post messages cannot make workers publish on channels other than our callers'
+/// reply channels.
+pub(crate) fn no_message_makes_a_worker_publish_to_all<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let mut watch = fixture.watch();
     let _worker = fixture.doubling(&double);
@@ -63,9 +63,8 @@ pub(crate) fn no_message_makes_a_worker_speak_to_all<H: Harness>(fixture: &Fixtu
     fixture.until_empty();
 }
 
-/// A notice that comes twice resumes its caller once, and whatever else is said on its channel is
-/// passed over.
-pub(crate) fn strange_and_repeated_notices_are_passed_over<H: Harness>(fixture: &Fixture<H>) {
+/// A duplicate notice resumes its caller once, and anything else on its channel is ignored.
+pub(crate) fn invalid_and_repeated_notices_are_ignored<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let mut notices = wait(Notices::listen(fixture.redis(), &format!("{}.r.*", fixture.name)));
     let mut watch = fixture.watch();
@@ -84,8 +83,8 @@ pub(crate) fn strange_and_repeated_notices_are_passed_over<H: Harness>(fixture: 
     assert_eq!(watch.resumed_until(second.id()), [first.id(), second.id()]);
 }
 
-/// When Redis is killed while tasks run, none of them is lost; when it is back, results come again,
-/// and nothing has to be started anew.
+/// Killing Redis while tasks run loses none of them; when it is back, results arrive again and
+/// nothing has to be restarted.
 pub(crate) fn redis_may_be_killed_while_tasks_run<H: Harness>(fixture: &Fixture<H>) {
     const TASKS: u64 = 100;
     let mut redis = wait(RedisServer::start());
@@ -111,7 +110,8 @@ pub(crate) fn redis_may_be_killed_while_tasks_run<H: Harness>(fixture: &Fixture<
     assert_eq!(numbers, (0..TASKS).collect::<Vec<_>>());
     wait(redis.restart());
 
-    // What was published to nobody is gone; a result that did come is the right one.
+    // Notices that were published without a subscriber are lost; a result that arrives is the right
+    // one.
     for (n, handle) in (0..TASKS).zip(handles) {
         match handle.unwrap().result(Duration::from_millis(1)) {
             Ok(result) => assert_eq!(result, 2 * n),
@@ -122,8 +122,8 @@ pub(crate) fn redis_may_be_killed_while_tasks_run<H: Harness>(fixture: &Fixture<
     assert_eq!(fixture.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
 }
 
-/// The first result of a worker that did nothing while Redis was started anew arrives: a connection
-/// that has rested is not trusted to stand.
+/// The first result of a worker that was idle during a Redis restart arrives: an idle connection is
+/// checked before use.
 pub(crate) fn the_first_result_after_a_restart_arrives<H: Harness>(fixture: &Fixture<H>) {
     let mut redis = wait(RedisServer::start());
     let fixture = fixture.at(|place| place.notifier = redis.url());
@@ -133,13 +133,13 @@ pub(crate) fn the_first_result_after_a_restart_arrives<H: Harness>(fixture: &Fix
     assert_eq!(fixture.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap(), 2);
     wait(redis.restart());
     watch.until(recovered);
-    // Longer than a connection is trusted to stand without a look.
+    // Longer than a connection is used without a check.
     thread::sleep(Duration::from_millis(1_100));
     assert_eq!(fixture.ivy.call(&double, (2,)).unwrap().result(PATIENCE).unwrap(), 4);
 }
 
-/// While the notifier cannot be reached, a call whose result could not come back is not sent, and
-/// what wants no result is sent and run.
+/// While the notifier is unreachable, a call whose result could not return is not sent, and a send,
+/// which wants no result, is sent and run.
 pub(crate) fn without_its_notifier_a_call_is_not_sent<H: Harness>(fixture: &Fixture<H>) {
     let port = ClosedPort::take();
     let fixture =

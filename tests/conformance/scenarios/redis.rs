@@ -1,5 +1,5 @@
-//! A Redis server that answers as it likes: nothing that it says ends a worker, loses a task or shows
-//! a password. The letters in front are the rows of the catalogue of bad input.
+//! A Redis server that replies arbitrarily: no reply ends a worker, loses a task or shows a
+//! password. The prefixes in the names are the rows of the catalogue of bad input.
 
 use std::time::Duration;
 
@@ -17,10 +17,11 @@ use crate::watch::Watch;
 
 const PASSWORD: &str = "Zq7Secret7Zq";
 
-/// The largest notice that is read, and one byte.
+/// One byte more than the largest notice that is parsed.
 const TOO_LARGE: usize = 1024 * 1024 + 1;
 
-/// What a server may say when it takes no commands, and whether a person must mend it.
+/// The error replies of a server that accepts no commands, and whether an operator must fix the
+/// cause.
 const ERRORS: [(&str, bool); 9] = [
     ("NOAUTH Authentication required.", true),
     ("WRONGPASS invalid username-password pair Zq7Secret7Zq", true),
@@ -44,18 +45,18 @@ fn works<H: Harness>(fixture: &Fixture<H>, n: u64) {
     assert_eq!(handle.result(PATIENCE).unwrap(), 2 * n);
 }
 
-/// The channel on which only this ivy listens.
+/// The channel that only this ivy subscribes to.
 fn reply_channel(redis: &ScriptedRedis) -> String {
     let subscribed = redis.received("SUBSCRIBE");
     let own = subscribed.iter().flatten().find(|channel| channel.contains(".r."));
-    own.expect("it listens on a channel of its own").clone()
+    own.expect("it has a reply channel of its own").clone()
 }
 
 fn recovered(event: &Event) -> Option<()> {
     matches!(event, Event::Recovered { part: Part::Notifier }).then_some(())
 }
 
-/// The next fault of the notifier, which shows no password.
+/// The next fault of the notifier; checks that it shows no password.
 fn fault(watch: &mut Watch) -> NotifyFaultKind {
     watch.until(|event| match event {
         Event::NotifierError { fault } => {
@@ -67,8 +68,8 @@ fn fault(watch: &mut Watch) -> NotifyFaultKind {
     })
 }
 
-/// Whatever is published that is no notice for a call of ours is counted and passed over.
-pub(crate) fn r01_to_r03_strange_payloads_are_counted<H: Harness>(fixture: &Fixture<H>) {
+/// A published payload that is no notice for a call of ours is counted and ignored.
+pub(crate) fn r01_to_r03_invalid_payloads_are_counted<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
@@ -108,7 +109,7 @@ pub(crate) fn r01_to_r03_strange_payloads_are_counted<H: Harness>(fixture: &Fixt
     works(&fixture, 2);
 }
 
-/// Who reaches the notifier can forge a result, as it is documented, but never ends a task by it.
+/// A peer that reaches the notifier can forge a result, as documented, but never end a task by it.
 pub(crate) fn r04_a_forged_notice_ends_no_task<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let double = fixture.own(DOUBLE);
@@ -125,8 +126,8 @@ pub(crate) fn r04_a_forged_notice_ends_no_task<H: Harness>(fixture: &Fixture<H>)
     fixture.until_empty();
 }
 
-/// Messages of channels and patterns that were not asked for are passed over.
-pub(crate) fn r05_messages_of_other_channels_are_passed_over<H: Harness>(fixture: &Fixture<H>) {
+/// Messages of channels and patterns without a subscription are ignored.
+pub(crate) fn r05_messages_of_other_channels_are_ignored<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
     works(&fixture, 1);
@@ -137,7 +138,7 @@ pub(crate) fn r05_messages_of_other_channels_are_passed_over<H: Harness>(fixture
     assert_eq!(redis.received("SUBSCRIBE").len(), 1);
 }
 
-/// What is not Redis's protocol on a subscription ends it at most; there is a new one then.
+/// Invalid protocol on a subscription ends at most that subscription; a new one follows.
 pub(crate) fn r06_damaged_bytes_cost_a_subscription_at_most<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
@@ -157,7 +158,7 @@ pub(crate) fn r06_damaged_bytes_cost_a_subscription_at_most<H: Harness>(fixture:
     ];
     for (n, bytes) in (1..).zip(damaged) {
         redis.push(bytes);
-        // Some would be the beginning of something if more came.
+        // Some would be the beginning of a valid message if more came.
         redis.disconnect_subscribers();
         watch.until(recovered);
         works(&fixture, n);
@@ -165,15 +166,15 @@ pub(crate) fn r06_damaged_bytes_cost_a_subscription_at_most<H: Harness>(fixture:
     for bytes in [&b":1\r\n"[..], b"+OK\r\n", b"-ERR inline\r\n", b"*0\r\n", b"*-1\r\n", b"$-1\r\n"]
     {
         redis.push(bytes);
-        eventually("a result comes again", || {
+        eventually("results arrive again", || {
             let handle = fixture.ivy.call(&fixture.own(DOUBLE), (21,));
             handle.is_ok_and(|handle| handle.result(Duration::from_secs(1)).is_ok())
         });
     }
 }
 
-/// Damaged answers to a publication cost its notice at most, and no task.
-pub(crate) fn r06_damaged_answers_cost_a_notice_at_most<H: Harness>(fixture: &Fixture<H>) {
+/// A damaged reply to a publication costs at most its notice, and no task.
+pub(crate) fn r06_damaged_replies_cost_a_notice_at_most<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
@@ -186,14 +187,14 @@ pub(crate) fn r06_damaged_answers_cost_a_notice_at_most<H: Harness>(fixture: &Fi
         assert_eq!(fault(&mut watch), NotifyFaultKind::ConnectionLost, "{bytes:?}");
         fixture.until_empty();
     }
-    eventually("a result comes again", || {
+    eventually("results arrive again", || {
         let handle = fixture.ivy.call(&fixture.own(DOUBLE), (21,)).unwrap();
         handle.result(Duration::from_secs(1)).is_ok()
     });
 }
 
-/// What a server says in the place of a subscription is told, without the password; what will pass
-/// is waited for, and what a person must mend is told to the caller at once.
+/// A server's refusal of a subscription is reported without the password. A temporary one is waited
+/// for; one that an operator must fix is reported to the caller immediately.
 pub(crate) fn r07_refused_subscriptions_are_reported<H: Harness>(fixture: &Fixture<H>) {
     for (said, needs_a_person) in ERRORS {
         for command in ["AUTH", "SUBSCRIBE"] {
@@ -215,9 +216,9 @@ pub(crate) fn r07_refused_subscriptions_are_reported<H: Harness>(fixture: &Fixtu
     }
 }
 
-/// What a server says in the place of a publication is told, without the password. Nothing was
-/// published, so it is tried again, and the result arrives.
-pub(crate) fn r07_refused_publications_are_reported_and_repeated<H: Harness>(fixture: &Fixture<H>) {
+/// A server's refusal of a publication is reported without the password. Nothing was published, so
+/// it is retried, and the result arrives.
+pub(crate) fn r07_refused_publications_are_reported_and_retried<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
@@ -231,8 +232,8 @@ pub(crate) fn r07_refused_publications_are_reported_and_repeated<H: Harness>(fix
     }
 }
 
-/// A connection that ends while a notice is published may have published it: it is dropped, counted,
-/// and not published twice. Its task is done all the same.
+/// A connection that ends while a notice is published may have published it: the notice is dropped
+/// and counted, not published twice. Its task is done all the same.
 pub(crate) fn r08_a_lost_publication_is_not_repeated<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
@@ -251,8 +252,9 @@ pub(crate) fn r08_a_lost_publication_is_not_repeated<H: Harness>(fixture: &Fixtu
     assert_eq!(error.kind(), ErrorKind::TimedOut);
 }
 
-/// A notice that nobody hears, on a new connection either, is counted, and no error.
-pub(crate) fn r09_a_notice_that_nobody_hears_is_counted<H: Harness>(fixture: &Fixture<H>) {
+/// A notice that has no subscriber, even when published again on a new connection, is counted and
+/// is no error.
+pub(crate) fn r09_a_notice_without_a_subscriber_is_counted<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
@@ -271,8 +273,8 @@ pub(crate) fn r09_a_notice_that_nobody_hears_is_counted<H: Harness>(fixture: &Fi
     assert!(redis.has_answered_all());
 }
 
-/// Who is cut off by the server subscribes again, and this is told.
-pub(crate) fn r10_a_subscriber_that_is_cut_off_comes_back<H: Harness>(fixture: &Fixture<H>) {
+/// A subscriber that the server disconnects subscribes again and reports this.
+pub(crate) fn r10_a_disconnected_subscriber_subscribes_again<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let _worker = fixture.doubling(&fixture.own(DOUBLE));
     let mut watch = fixture.watch();
@@ -286,7 +288,8 @@ pub(crate) fn r10_a_subscriber_that_is_cut_off_comes_back<H: Harness>(fixture: &
     }
 }
 
-/// A subscription that is confirmed twice, or brings messages before it is, is one subscription.
+/// A subscription that is confirmed twice, or receives messages before its confirmation, is one
+/// subscription.
 pub(crate) fn r11_a_subscription_may_be_confirmed_twice<H: Harness>(fixture: &Fixture<H>) {
     let early = b"*3\r\n$7\r\nmessage\r\n$5\r\nother\r\n$2\r\n{}\r\n".to_vec();
     let twice = b"*3\r\n$9\r\nsubscribe\r\n$5\r\nother\r\n:1\r\n".to_vec();
@@ -302,7 +305,6 @@ pub(crate) fn r11_a_subscription_may_be_confirmed_twice<H: Harness>(fixture: &Fi
     }
 }
 
-/// Names with a NUL are refused before anything is sent.
 pub(crate) fn r13_names_with_a_nul_are_refused<H: Harness>(fixture: &Fixture<H>) {
     let (redis, fixture) = scripted(fixture);
     let place = HarnessConfig { channel: "a\0b".to_owned(), ..fixture.place().clone() };

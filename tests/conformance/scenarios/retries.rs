@@ -1,4 +1,4 @@
-//! What becomes of tasks that fail.
+//! Tasks that fail.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::helpers::{EXPECTED_PANIC, Gate, Journal, PanicsOnDrop, eventually_eq}
 use crate::tasks::{DOUBLE, FAIL, LIMITED};
 use crate::watch::Watch;
 
-/// N retries are N + 1 attempts of one task, each told which it is, with delays that may grow from
-/// one to the next, up to the longest. Then the task is put aside, and its caller told.
-pub(crate) fn a_failing_task_is_tried_again_later_and_later<H: Harness>(fixture: &Fixture<H>) {
+/// N retries are N + 1 attempts of one task, each with its number, with delays that may grow up to
+/// the longest. Then the task is dead-lettered and its caller gets the error.
+pub(crate) fn a_failing_task_is_retried_with_growing_delays<H: Harness>(fixture: &Fixture<H>) {
     let fail = fixture.own(FAIL);
     let mut watch = fixture.watch();
     let attempts: Journal<(TaskId, u32, u32)> = Journal::new();
@@ -44,8 +44,8 @@ pub(crate) fn a_failing_task_is_tried_again_later_and_later<H: Harness>(fixture:
     }
 }
 
-/// A task that fails first and succeeds then is one task to its caller, under one id.
-pub(crate) fn a_task_that_recovers_comes_back_with_its_result<H: Harness>(fixture: &Fixture<H>) {
+/// A task that fails first and then succeeds is one task to its caller, under one id.
+pub(crate) fn a_task_that_recovers_returns_its_result<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let mut watch = fixture.watch();
     let attempts: Journal<TaskId> = Journal::new();
@@ -63,8 +63,8 @@ pub(crate) fn a_task_that_recovers_comes_back_with_its_result<H: Harness>(fixtur
     assert_eq!(numbers, [2, 3]);
 }
 
-/// However often the reservation is renewed while a handler runs, N retries are N + 1 executions:
-/// renewals raise the count that IronMQ keeps.
+/// However often the lease is renewed while a handler runs, N retries are N + 1 executions,
+/// although IronMQ counts each renewal as a reservation.
 pub(crate) fn heartbeats_are_not_counted_as_attempts<H: Harness>(fixture: &Fixture<H>) {
     let fail = fixture.own(FAIL);
     let executed = Journal::new();
@@ -79,8 +79,8 @@ pub(crate) fn heartbeats_are_not_counted_as_attempts<H: Harness>(fixture: &Fixtu
     assert_eq!(executed.entries(), [(1, false), (2, false), (3, false)]);
 }
 
-/// An error that says so ends the task at once.
-pub(crate) fn a_fatal_error_is_not_tried_again<H: Harness>(fixture: &Fixture<H>) {
+/// A fatal error ends the task immediately.
+pub(crate) fn a_fatal_error_is_not_retried<H: Harness>(fixture: &Fixture<H>) {
     let fail = fixture.own(FAIL);
     let messages = Journal::new();
     let journal = messages.clone();
@@ -98,7 +98,7 @@ pub(crate) fn a_fatal_error_is_not_tried_again<H: Harness>(fixture: &Fixture<H>)
     assert_eq!(letters[0].reason, DeadLetterReason::Fatal);
 }
 
-/// A call may allow other retries than its task does.
+/// A call may allow fewer retries than its task.
 pub(crate) fn a_call_may_forbid_retries<H: Harness>(fixture: &Fixture<H>) {
     let fail = fixture.own(FAIL);
     let handler = |_, ()| Err(TaskError::new("no luck"));
@@ -107,7 +107,7 @@ pub(crate) fn a_call_may_forbid_retries<H: Harness>(fixture: &Fixture<H>) {
     assert_eq!(handle.result(PATIENCE).unwrap_err().failure().unwrap().attempts, 1);
 }
 
-/// A handler that panics has failed, and harms neither its worker nor the place that it took.
+/// A panic in a handler is a failed attempt and harms neither its worker nor its slot.
 pub(crate) fn a_panic_is_a_failed_attempt_and_leaves_its_slot_free<H: Harness>(
     fixture: &Fixture<H>,
 ) {
@@ -126,7 +126,7 @@ pub(crate) fn a_panic_is_a_failed_attempt_and_leaves_its_slot_free<H: Harness>(
     assert_eq!(fixture.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap(), 2);
 }
 
-/// A panic whose payload panics as it is dropped is told as any other.
+/// A panic whose payload panics when it is dropped is reported like any other.
 pub(crate) fn a_panic_that_panics_again_is_reported_as_a_panic<H: Harness>(fixture: &Fixture<H>) {
     let (fail, double) = (fixture.own(FAIL), fixture.own(DOUBLE));
     let _worker = fixture
@@ -143,7 +143,7 @@ pub(crate) fn a_panic_that_panics_again_is_reported_as_a_panic<H: Harness>(fixtu
     assert_eq!(fixture.ivy.call(&double, (1,)).unwrap().result(PATIENCE).unwrap(), 2);
 }
 
-/// A handler that takes longer than its task may is told to stop, and has failed.
+/// A handler that exceeds its task's time limit is cancelled, and its attempt has failed.
 pub(crate) fn a_handler_over_its_time_limit_is_stopped<H: Harness>(fixture: &Fixture<H>) {
     let limited = fixture.own(LIMITED);
     let gate = Gate::default();
@@ -156,8 +156,8 @@ pub(crate) fn a_handler_over_its_time_limit_is_stopped<H: Harness>(fixture: &Fix
     assert_eq!(gate.begun(), 1);
 }
 
-/// Waits until so many retries were told. Gives them by attempt: a quick attempt may have ended
-/// before the queue has answered that it is to be made, and so before it is told.
+/// Waits until this many retries were reported and returns them by attempt: a quick attempt may end
+/// before the queue has confirmed its message, and so before its report.
 fn retries(watch: &mut Watch, count: usize) -> Vec<(TaskId, u32, Duration)> {
     let retry = |event: &Event| match event {
         Event::Retried { task, attempt, delay } => Some((task.id, *attempt, *delay)),

@@ -1,4 +1,4 @@
-//! Which messages go where, and which of them come first.
+//! Which queue a message goes to, and which message runs first.
 
 use std::sync::{Mutex, mpsc};
 
@@ -12,7 +12,7 @@ use crate::harness::{Builder, Handle, Harness, Job};
 use crate::helpers::{Gate, Journal, eventually, eventually_eq};
 use crate::tasks::DOUBLE;
 
-/// Of the messages that wait for a free place, the more urgent is run first.
+/// Of the messages that wait for a free slot, the more urgent runs first.
 pub(crate) fn the_more_urgent_task_is_run_first<H: Harness>(fixture: &Fixture<H>) {
     const FIRST: u64 = 0;
     const URGENT: u64 = 1;
@@ -43,7 +43,7 @@ pub(crate) fn the_more_urgent_task_is_run_first<H: Harness>(fixture: &Fixture<H>
     assert_eq!(executed.entries(), [FIRST, URGENT, NORMAL]);
 }
 
-/// A priority is served by those workers only that name it, by themselves or with a task.
+/// A priority is served only by workers that name it, for themselves or for a task.
 pub(crate) fn a_priority_waits_for_a_worker_that_names_it<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let _unaware = fixture.doubling(&double);
@@ -56,7 +56,7 @@ pub(crate) fn a_priority_waits_for_a_worker_that_names_it<H: Harness>(fixture: &
     assert_eq!(handle.result(PATIENCE).unwrap(), 42);
 }
 
-/// A route is served by those workers only that name it, with all their tasks.
+/// A route is served only by workers that name it, with all their tasks.
 pub(crate) fn a_route_waits_for_a_worker_that_names_it<H: Harness>(fixture: &Fixture<H>) {
     let double = fixture.own(DOUBLE);
     let route = format!("{}.route", fixture.name);
@@ -77,8 +77,8 @@ pub(crate) fn a_route_waits_for_a_worker_that_names_it<H: Harness>(fixture: &Fix
     assert_eq!(queues.entries()[0].as_str(), route);
 }
 
-/// Of equally urgent queues that have messages for the next free place, the heavier gets it more
-/// often, as often as their weights say.
+/// Equally urgent queues with messages for the next free slot get it in proportion to their
+/// weights.
 pub(crate) fn queues_get_their_shares_by_weight<H: Harness>(fixture: &Fixture<H>) {
     const TURNS: usize = 8;
     let double = fixture.own(DOUBLE);
@@ -98,7 +98,7 @@ pub(crate) fn queues_get_their_shares_by_weight<H: Harness>(fixture: &Fixture<H>
     };
     let worker = fixture.worker().concurrency(1).route(&heavy).weight(&heavy, 3);
     let _worker = worker.register(&double, handler).start().unwrap();
-    // The first comes from whichever queue is quicker, so it is none of the turns.
+    // The first comes from whichever queue is quicker, so it is not counted.
     for turn in 1..=TURNS {
         eventually_eq(turn, || queues.len());
         eventually("both queues have a message to start", || {
@@ -121,8 +121,8 @@ pub(crate) fn queues_get_their_shares_by_weight<H: Harness>(fixture: &Fixture<H>
     assert_eq!(turns.iter().filter(|queue| queue.as_str() == heavy).count(), TURNS * 3 / 4);
 }
 
-/// Also where many places become free at the same time, which each queue could fill alone.
-pub(crate) fn queues_get_their_shares_where_places_are_filled_together<H: Harness>(
+/// The same when many slots become free at the same time and each queue could fill them alone.
+pub(crate) fn queues_get_their_shares_when_slots_are_filled_together<H: Harness>(
     fixture: &Fixture<H>,
 ) {
     const PLACES: usize = 4;
@@ -151,7 +151,7 @@ pub(crate) fn queues_get_their_shares_where_places_are_filled_together<H: Harnes
         }
     }
     let of_heavy = queues.entries().iter().take(STARTS).filter(|q| q.as_str() == heavy).count();
-    // Up to a round may be under way when the shares are put right.
+    // Up to one round may be in flight when the shares are corrected.
     let exact = STARTS * 3 / 4;
-    assert!(of_heavy.abs_diff(exact) <= PLACES, "{of_heavy} of {STARTS} starts, and not {exact}");
+    assert!(of_heavy.abs_diff(exact) <= PLACES, "{of_heavy} of {STARTS} starts instead of {exact}");
 }

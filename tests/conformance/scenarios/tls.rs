@@ -1,4 +1,4 @@
-//! Connections over TLS: good ones, and those that must not be made.
+//! Connections over TLS: valid ones, and those that must be refused.
 
 use std::thread;
 
@@ -13,12 +13,11 @@ use crate::harness::{Failure, Handle, Harness, HarnessConfig};
 use crate::runtime::wait;
 use crate::tasks::DOUBLE;
 
-/// Certificates that are not to be trusted, and what the client is told of them, if not the
-/// authority.
+/// Certificates that must not be trusted, each with the reason that the error names.
 const BAD: [Certificate; 3] =
     [Certificate::OfAnotherHost, Certificate::Expired, Certificate::SelfSigned];
 
-/// A queue is reached over TLS by whoever trusts its authority.
+/// A queue is reached over TLS by a client that trusts its authority.
 pub(crate) fn a_queue_over_tls_works<H: Harness>(fixture: &Fixture<H>) {
     let authority = Authority::new();
     let (fixture, _front) = queue_over_tls(fixture, &authority, Certificate::Good, |_| {});
@@ -27,7 +26,7 @@ pub(crate) fn a_queue_over_tls_works<H: Harness>(fixture: &Fixture<H>) {
     assert_eq!(fixture.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
 }
 
-/// A queue whose certificate cannot be trusted is not talked to, which is told as what it is.
+/// Nothing is sent to a queue whose certificate cannot be trusted, and the error names the reason.
 pub(crate) fn h27_a_queue_that_cannot_be_trusted_is_refused<H: Harness>(fixture: &Fixture<H>) {
     let authority = Authority::new();
     let refused = |fixture: &Fixture<H>, why: &str| {
@@ -44,7 +43,7 @@ pub(crate) fn h27_a_queue_that_cannot_be_trusted_is_refused<H: Harness>(fixture:
     refused(&fixture, "of an unknown authority");
 }
 
-/// A notifier is reached over TLS by whoever trusts its authority.
+/// A notifier is reached over TLS by a client that trusts its authority.
 pub(crate) fn a_notifier_over_tls_works<H: Harness>(fixture: &Fixture<H>) {
     let authority = Authority::new();
     let (fixture, _front) = notifier_over_tls(fixture, &authority, Certificate::Good, |_| {});
@@ -53,8 +52,8 @@ pub(crate) fn a_notifier_over_tls_works<H: Harness>(fixture: &Fixture<H>) {
     assert_eq!(fixture.ivy.call(&double, (21,)).unwrap().result(PATIENCE).unwrap(), 42);
 }
 
-/// A notifier whose certificate cannot be trusted is not talked to, which is told as what it is;
-/// nothing is sent.
+/// Nothing is sent to a notifier whose certificate cannot be trusted, and the error names the
+/// reason.
 pub(crate) fn a_notifier_that_cannot_be_trusted_is_refused<H: Harness>(fixture: &Fixture<H>) {
     let authority = Authority::new();
     let refused = |(fixture, _front): (Fixture<H>, TlsFront), why: String| {
@@ -66,7 +65,7 @@ pub(crate) fn a_notifier_that_cannot_be_trusted_is_refused<H: Harness>(fixture: 
         assert_eq!(fault.kind(), NotifyFaultKind::Tls, "{why}: {error}");
         assert_eq!(fixture.posted(fixture.name), 0, "{why}");
     };
-    // Each call waits for its subscription until it is given up.
+    // Each call waits for its subscription until its timeout.
     thread::scope(|scope| {
         for certificate in BAD {
             let place = notifier_over_tls(fixture, &authority, certificate, |_| {});

@@ -1,6 +1,6 @@
 //! The async-std adapter under smol, on real sockets.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use ivy_async_std::{Ivy, Task, TaskError};
 use ivy_test_kit::{IvyServer, PATIENCE, RedisServer};
@@ -9,13 +9,13 @@ use tokio::runtime::{Handle, Runtime};
 const DOUBLE: Task<(u64,), u64> = Task::new("test.double").queue("test");
 
 async fn double(n: u64) -> Result<u64, TaskError> {
-    assert!(Handle::try_current().is_err(), "a handler runs in no runtime of tokio's");
+    assert!(Handle::try_current().is_err(), "a handler does not run in a tokio runtime");
     Ok(smol::spawn(async move { 2 * n }).await)
 }
 
 #[test]
 fn tasks_and_results_travel_over_ironmq_and_redis() {
-    // Only the servers are watched by tokio.
+    // Only the servers need tokio.
     let servers = Runtime::new().unwrap();
     let (ironmq, redis) =
         servers.block_on(async { (IvyServer::start().await, RedisServer::start().await) });

@@ -1,5 +1,6 @@
-//! Scripts for queues. Reservations are named by when they were granted, so that a script can use
-//! one that has been replaced or has ended.
+//! Compares the model of the queue with a real server: both follow the same random scripts. A
+//! script names a reservation by the order in which it was granted, so that it can use one that was
+//! replaced or has ended.
 
 use std::time::Duration;
 
@@ -14,11 +15,11 @@ use ivy_proto::{MessageId, Moment, QueueName, Receipt, Rng};
 use ivy_sim::wire;
 use ivy_test_kit::IvyServer;
 
-/// How many scripts are drawn, and how long each is.
+/// How many scripts are generated, and how long each is.
 const SCRIPTS: u64 = 60;
 const STEPS: usize = 40;
 
-/// A step of a script. Receipts are told by their places among all that were granted.
+/// A step of a script. Receipts are given as indexes into all that were granted.
 #[derive(Clone, Debug)]
 enum Step {
     Post(usize, u64),
@@ -30,12 +31,11 @@ enum Step {
     Look,
 }
 
-/// What came of a step, without the names that each server chooses by itself.
+/// The outcome of a step, without the ids that each server chooses by itself.
 #[derive(Debug, PartialEq)]
 enum Seen {
     Posted(usize),
-    /// Which message, by its place among all that were posted, how often it was reserved, and
-    /// what it says.
+    /// A message: its index among all that were posted, how often it was reserved, and its body.
     Reserved(Vec<(usize, DeliveryCount, String)>),
     Touched,
     Released,
@@ -54,11 +54,11 @@ struct Following {
 
 impl Following {
     fn new(queue: &str) -> Following {
-        let queue = QueueName::new(queue).expect("it is a name");
+        let queue = QueueName::new(queue).expect("the name is valid");
         Following { queue, posted: Vec::new(), granted: Vec::new(), seen: Vec::new() }
     }
 
-    /// What a step asks, unless it needs what is not there.
+    /// The operation of a step, unless it needs a message or receipt that does not exist.
     fn op(&self, step: &Step) -> Option<QueueOp> {
         let queue = self.queue.clone();
         let second = Duration::from_secs;
@@ -109,7 +109,7 @@ impl Following {
                     let id = message.receipt.message.clone();
                     self.granted.push(message.receipt);
                     let place = self.posted.iter().position(|posted| *posted == id);
-                    let place = place.expect("only what was posted is handed out");
+                    let place = place.expect("only posted messages are reserved");
                     (place, message.deliveries, format!("{:?}", message.body))
                 });
                 Seen::Reserved(messages.collect())
@@ -121,14 +121,14 @@ impl Following {
             Ok(QueueReply::Released) => Seen::Released,
             Ok(QueueReply::Deleted(_)) => Seen::Deleted,
             Ok(QueueReply::Queue(info)) => Seen::Size(info.size),
-            Ok(other) => panic!("nobody asked for {other:?}"),
+            Ok(other) => panic!("unexpected reply {other:?}"),
             Err(fault) => Seen::Failed(fault.kind()),
         };
         self.seen.push(seen);
     }
 }
 
-/// The simulator's broker, asked as the simulator asks it: as bytes, in virtual time.
+/// The simulator's broker, used as the simulator uses it: bytes, in virtual time.
 struct Model {
     ironmq: IronMq,
     broker: Broker,
@@ -138,8 +138,9 @@ struct Model {
 
 impl Model {
     fn new() -> Model {
-        let address = Address::new(Scheme::Http, "mq.example", "sim").expect("it is an address");
-        let token = Token::new("token").expect("it is a token");
+        let address =
+            Address::new(Scheme::Http, "mq.example", "sim").expect("the address is valid");
+        let token = Token::new("token").expect("the token is valid");
         Model {
             ironmq: IronMq::new(&address, token),
             broker: Broker::new(BrokerConfig::default(), [7; 32]),
@@ -167,11 +168,11 @@ impl Model {
         loop {
             match self.broker.poll_output() {
                 broker::Output::Response(answered, answer) => {
-                    assert_eq!(answered, id, "one asks at a time");
+                    assert_eq!(answered, id, "one request at a time");
                     return wire::http_response(&answer);
                 }
                 broker::Output::Wait(deadline) => {
-                    self.now = deadline.expect("whoever waits is answered in the end").at;
+                    self.now = deadline.expect("each wait ends").at;
                     self.broker.handle_input(broker::Input::Tick, self.now).expect("time passes");
                 }
             }
@@ -190,7 +191,7 @@ async fn follow_on_server(server: &IvyServer, script: &[Step], queue: &str) -> V
     following.seen
 }
 
-/// A script in which nothing depends on how much time passes.
+/// A script that does not depend on how much time passes.
 fn drawn(seed: u64) -> Vec<Step> {
     let mut rng = Rng::from_number(seed);
     let mut places = 0;
@@ -218,7 +219,7 @@ fn drawn(seed: u64) -> Vec<Step> {
     steps.collect()
 }
 
-/// A script in which time passes: leases end, and delayed messages come.
+/// A script in which time passes: leases end, and delayed messages become ready.
 fn with_time() -> Vec<Step> {
     vec![
         Step::Reserve { count: 1, lease: 60, wait: 0 },
@@ -226,7 +227,7 @@ fn with_time() -> Vec<Step> {
         Step::Post(1, 0),
         Step::Reserve { count: 1, lease: 1, wait: 0 },
         Step::Reserve { count: 1, lease: 60, wait: 0 },
-        // The lease ends while somebody waits.
+        // The lease ends while a reserve waits.
         Step::Reserve { count: 1, lease: 60, wait: 20 },
         Step::Touch(0, 60),
         Step::Release(0, 0),
@@ -244,7 +245,7 @@ fn with_time() -> Vec<Step> {
         Step::Look,
         Step::Reserve { count: 5, lease: 60, wait: 0 },
         Step::Reserve { count: 5, lease: 60, wait: 20 },
-        // Nothing comes, and whoever waits is told so.
+        // Nothing arrives, and the waiting reserve returns empty.
         Step::Reserve { count: 5, lease: 60, wait: 1 },
         Step::DeleteMany(vec![4]),
         Step::Look,
@@ -252,7 +253,7 @@ fn with_time() -> Vec<Step> {
 }
 
 #[tokio::test]
-async fn the_model_of_the_queue_does_what_a_real_server_does() {
+async fn the_model_of_the_queue_behaves_as_a_real_server() {
     let server = IvyServer::start().await;
     let mut model = Model::new();
     let mut kinds = std::collections::BTreeSet::new();
@@ -279,7 +280,7 @@ async fn the_model_of_the_queue_does_what_a_real_server_does() {
         "size",
         "touched",
     ];
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), all, "the scripts show all there is");
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), all, "the scripts cover every kind of step");
 }
 
 fn kind(seen: &Seen) -> &'static str {

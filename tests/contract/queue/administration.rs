@@ -1,4 +1,4 @@
-//! What operators ask of a queue.
+//! The operations of operators.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use ivy_proto::queue::{Fault, FaultKind, QueueOp, QueueReply};
 
 use super::fixture::Fixture;
 
-pub(super) async fn a_message_that_is_looked_at_stays_where_it_is(fixture: Fixture) {
+pub(super) async fn a_peek_leaves_the_message_in_its_queue(fixture: Fixture) {
     fixture.post("one").await;
     fixture.post("two").await;
     assert_eq!(fixture.peek().await, ["one", "two"]);
     assert_eq!(fixture.peek().await, ["one", "two"]);
     assert_eq!(fixture.reserve(10).await.len(), 2);
-    assert!(fixture.peek().await.is_empty(), "what is reserved is not ready");
+    assert!(fixture.peek().await.is_empty(), "a reserved message is not ready");
 }
 
-pub(super) async fn a_look_changes_no_count(fixture: Fixture) {
+pub(super) async fn a_peek_changes_no_count(fixture: Fixture) {
     fixture.post("hello").await;
     for _ in 0..3 {
         fixture.peek().await;
@@ -23,7 +23,7 @@ pub(super) async fn a_look_changes_no_count(fixture: Fixture) {
     assert_eq!(fixture.reserve_one().await.deliveries.upper_bound().unwrap_or(1), 1);
 }
 
-pub(super) async fn a_clear_takes_reserved_messages_along(fixture: Fixture) {
+pub(super) async fn a_clear_deletes_reserved_messages_too(fixture: Fixture) {
     fixture.post("one").await;
     fixture.reserve_one().await;
     fixture.post("two").await;
@@ -34,7 +34,7 @@ pub(super) async fn a_clear_takes_reserved_messages_along(fixture: Fixture) {
     assert_eq!(fixture.peek().await, ["three"]);
 }
 
-pub(super) async fn the_size_counts_what_is_reserved_and_delayed_too(fixture: Fixture) {
+pub(super) async fn the_size_includes_reserved_and_delayed_messages(fixture: Fixture) {
     fixture.post("one").await;
     fixture.reserve_one().await;
     fixture.post("two").await;
@@ -46,7 +46,7 @@ pub(super) async fn a_queue_that_does_not_exist_is_reported_as_that(fixture: Fix
     assert_eq!(fixture.size().await, Err(FaultKind::NoQueue));
 }
 
-pub(super) async fn queues_are_listed_in_their_order(fixture: Fixture) {
+pub(super) async fn queues_are_listed_in_order(fixture: Fixture) {
     let prefix = "listed.".to_owned();
     for name in ["listed.b", "listed.a", "listed.c", "other"] {
         fixture.on(name).post("hello").await;
@@ -62,7 +62,7 @@ pub(super) async fn queues_are_listed_in_their_order(fixture: Fixture) {
     }
 }
 
-/// Whether a backend says that it cannot do this at all.
+/// Whether a backend reports that it does not support this operation.
 fn is_unsupported(fault: &Fault) -> bool {
     matches!(fault.kind(), FaultKind::Unsupported { .. })
 }

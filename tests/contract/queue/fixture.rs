@@ -1,4 +1,4 @@
-//! A queue, and short ways to ask it.
+//! A queue and short methods for its operations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use ivy_proto::{MessageId, QueueName, Receipt};
 use ivy_test_kit::PATIENCE;
 use tokio::time::{Instant, sleep};
 
-/// A queue that nobody else uses.
+/// A queue that no other case uses.
 #[derive(Clone)]
 pub(crate) struct Fixture {
     pub(super) backend: Arc<dyn Queue>,
@@ -22,13 +22,13 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new(backend: Arc<dyn Queue>, case: &'static str) -> Self {
-        // Long enough to do something in it, and short enough to wait for its end.
+        // Long enough for a few operations, and short enough to wait for its end.
         let lease = backend.capabilities().lease.shortest().unwrap_or_default();
         let lease = lease.max(Duration::from_secs(2));
         Fixture { backend, queue: QueueName::new(&format!("contract.{case}")).unwrap(), lease }
     }
 
-    /// The same on another queue.
+    /// The same, on another queue.
     pub(super) fn on(&self, queue: &str) -> Fixture {
         Fixture { queue: QueueName::new(queue).unwrap(), ..self.clone() }
     }
@@ -37,19 +37,20 @@ impl Fixture {
         self.backend.capabilities()
     }
 
-    /// Whether leases are times, which end and can be renewed.
+    /// Whether leases are times that end and can be renewed.
     pub(super) fn has_timed_leases(&self) -> bool {
         matches!(self.capabilities().lease, Lease::Timed { .. })
     }
 
-    /// A receipt was named that holds nothing any more. It is refused, or, where the backend takes late
-    /// ones, it may be.
+    /// The operation used a receipt that no longer holds its message. It is refused, except that a
+    /// backend that accepts late receipts may accept it.
     pub(super) fn assert_worthless<T: std::fmt::Debug>(&self, result: Result<T, FaultKind>) {
         let may_be_taken = !self.capabilities().refuses_stale_receipts;
         assert!(is_refused(&result) || (may_be_taken && result.is_ok()), "{result:?}");
     }
 
-    /// Deletes a message by the receipt that holds it, unless a late one was taken for it.
+    /// Deletes a message by the receipt that holds it, unless the backend accepted a late receipt
+    /// for it.
     pub(super) async fn delete_held(&self, receipt: &Receipt) {
         let deleted = self.delete(receipt).await;
         let was_taken = !self.capabilities().refuses_stale_receipts && is_refused(&deleted);
@@ -72,7 +73,7 @@ impl Fixture {
     pub(super) async fn post_all(&self, messages: Batch<NewMessage>) -> Vec<MessageId> {
         match self.ask(QueueOp::Post { queue: self.queue.clone(), messages }).await {
             Ok(QueueReply::Posted(entries)) => {
-                entries.into_iter().collect::<Result<_, _>>().expect("each is posted")
+                entries.into_iter().collect::<Result<_, _>>().expect("each message is posted")
             }
             other => panic!("{other:?}"),
         }
@@ -82,7 +83,7 @@ impl Fixture {
         self.reserve_within(count, Duration::ZERO).await
     }
 
-    /// A reserve that waits. One of a queue that does not exist brings nothing either.
+    /// A reserve that waits. On a queue that does not exist it returns nothing, too.
     pub(super) async fn reserve_within(
         &self,
         count: usize,
@@ -99,21 +100,21 @@ impl Fixture {
         }
     }
 
-    /// The message that is there.
+    /// Reserves the message that is ready.
     pub(super) async fn reserve_one(&self) -> ReservedMessage {
         let mut messages = self.reserve(1).await;
-        assert_eq!(messages.len(), 1, "a message is there");
+        assert_eq!(messages.len(), 1, "one message is ready");
         messages.remove(0)
     }
 
-    /// The message that will be there, and how long that took.
+    /// Waits for the message that becomes ready. Returns how long that took.
     pub(super) async fn reserve_soon(&self) -> (ReservedMessage, Duration) {
         let since = Instant::now();
         loop {
             if let Some(message) = self.reserve(1).await.pop() {
                 return (message, since.elapsed());
             }
-            assert!(since.elapsed() < PATIENCE, "the message does not come");
+            assert!(since.elapsed() < PATIENCE, "the message did not arrive in time");
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -172,13 +173,13 @@ impl Fixture {
         }
     }
 
-    /// Deletes several at a time. A backend answers for each, or refuses them all.
+    /// Deletes several messages at once. A backend replies for each, or refuses them all.
     pub(super) async fn delete_many(
         &self,
         receipts: Vec<Receipt>,
     ) -> Result<Vec<Result<(), FaultKind>>, FaultKind> {
         let (queue, count) = (self.queue.clone(), receipts.len());
-        let receipts = Batch::new(receipts).expect("there are some");
+        let receipts = Batch::new(receipts).expect("the batch is not empty");
         match self.ask(QueueOp::DeleteMany { queue, receipts }).await {
             Ok(QueueReply::Deleted(entries)) if entries.len() == count => {
                 let kind = |entry: Result<(), Fault>| entry.map_err(|fault| fault.kind());
@@ -207,7 +208,6 @@ impl Fixture {
     }
 }
 
-/// The text of a body.
 pub(super) fn text(body: &ReceivedBody) -> String {
     match body {
         ReceivedBody::Text(body) => body.as_str().to_owned(),
@@ -215,7 +215,7 @@ pub(super) fn text(body: &ReceivedBody) -> String {
     }
 }
 
-/// Whether a receipt is refused as one whose message is not, or no longer, held by it.
+/// Whether a receipt is refused because its message is not held by it, or not any longer.
 fn is_refused<T>(result: &Result<T, FaultKind>) -> bool {
     matches!(result, Err(FaultKind::LeaseLost | FaultKind::NoMessage))
 }
@@ -223,5 +223,5 @@ fn is_refused<T>(result: &Result<T, FaultKind>) -> bool {
 /// A batch of messages without a delay.
 pub(super) fn batch(texts: impl IntoIterator<Item = String>) -> Batch<NewMessage> {
     let message = |text| NewMessage { body: Body::new(text), delay: Duration::ZERO };
-    Batch::new(texts.into_iter().map(message).collect()).expect("there are some")
+    Batch::new(texts.into_iter().map(message).collect()).expect("the batch is not empty")
 }

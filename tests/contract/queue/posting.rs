@@ -1,4 +1,4 @@
-//! What is posted comes, as it was, once it is due.
+//! Posted messages arrive unchanged, once they are due.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use ivy_proto::queue::{Effect, QueueOp, QueueReply};
 
 use super::fixture::{Fixture, batch, text};
 
-pub(super) async fn a_message_comes_as_it_was_posted(fixture: Fixture) {
+pub(super) async fn a_message_arrives_as_it_was_posted(fixture: Fixture) {
     for posted in [
         "{\"name\":\"a\",\"options\":{},\"args\":[]}",
         "$tag$QUJD",
@@ -23,14 +23,14 @@ pub(super) async fn a_message_comes_as_it_was_posted(fixture: Fixture) {
     }
 }
 
-pub(super) async fn a_body_of_the_largest_size_is_taken(fixture: Fixture) {
+pub(super) async fn a_body_of_the_largest_size_is_accepted(fixture: Fixture) {
     let posted = "x".repeat(fixture.capabilities().max_body);
     fixture.post(&posted).await;
     assert!(text(&fixture.reserve_one().await.body) == posted);
 }
 
-/// A backend that cannot say which one it refuses posts none.
-pub(super) async fn one_message_that_is_refused_costs_no_other(fixture: Fixture) {
+/// A backend that cannot report which message it refuses posts none.
+pub(super) async fn one_refused_message_costs_no_other(fixture: Fixture) {
     let large = "x".repeat(fixture.capabilities().max_body + 1);
     let texts = ["one".to_owned(), large, "two".to_owned()];
     let queue = fixture.queue.clone();
@@ -38,7 +38,7 @@ pub(super) async fn one_message_that_is_refused_costs_no_other(fixture: Fixture)
         Ok(QueueReply::Posted(entries)) => {
             assert_eq!(entries.len(), 3);
             assert!(entries[0].is_ok() && entries[2].is_ok());
-            // It may take more than it says.
+            // It may accept more than it announces.
             let posted = entries.iter().flatten().count();
             assert_eq!(fixture.reserve(3).await.len(), posted);
         }
@@ -50,7 +50,7 @@ pub(super) async fn one_message_that_is_refused_costs_no_other(fixture: Fixture)
     }
 }
 
-pub(super) async fn a_batch_is_posted_in_its_order_under_ids_of_its_own(fixture: Fixture) {
+pub(super) async fn a_batch_is_posted_in_order_with_an_id_for_each_message(fixture: Fixture) {
     let texts: Vec<String> =
         (0..fixture.capabilities().batch.post).map(|number| number.to_string()).collect();
     let ids = fixture.post_all(batch(texts.clone())).await;
@@ -65,7 +65,7 @@ pub(super) async fn a_batch_is_posted_in_its_order_under_ids_of_its_own(fixture:
     assert!(found.into_iter().eq(0..texts.len()));
 }
 
-pub(super) async fn messages_come_in_the_order_in_which_they_were_posted(fixture: Fixture) {
+pub(super) async fn messages_arrive_in_the_order_in_which_they_were_posted(fixture: Fixture) {
     let all = ["one", "two", "three", "four"];
     for text in all {
         fixture.post(text).await;
@@ -80,8 +80,8 @@ pub(super) async fn a_post_creates_its_queue(fixture: Fixture) {
     assert_eq!(fixture.size().await, Ok(Some(1)));
 }
 
-pub(super) async fn queues_are_apart(fixture: Fixture) {
-    let other = fixture.on("contract.queues_are_apart.2");
+pub(super) async fn queues_are_independent(fixture: Fixture) {
+    let other = fixture.on("contract.queues_are_independent.2");
     fixture.post("hello").await;
     other.post("you").await;
     assert_eq!(text(&other.reserve_one().await.body), "you");
@@ -89,7 +89,7 @@ pub(super) async fn queues_are_apart(fixture: Fixture) {
     assert_eq!(text(&fixture.reserve_one().await.body), "hello");
 }
 
-pub(super) async fn a_name_may_hold_whatever_a_name_may_hold(fixture: Fixture) {
+pub(super) async fn a_name_may_contain_every_allowed_character(fixture: Fixture) {
     for name in ["a b", "a/b", "a?b#c", "100%", "%2F", "{a}{}", "..", "a:b|c", "\u{e9}\u{4efb}"] {
         let odd = fixture.on(&format!("contract.{name}"));
         odd.post(name).await;
@@ -97,13 +97,13 @@ pub(super) async fn a_name_may_hold_whatever_a_name_may_hold(fixture: Fixture) {
     }
 }
 
-pub(super) async fn the_longest_name_is_taken(fixture: Fixture) {
+pub(super) async fn the_longest_name_is_accepted(fixture: Fixture) {
     let long = fixture.on(&"n".repeat(255));
     long.post("hello").await;
     assert_eq!(text(&long.reserve_one().await.body), "hello");
 }
 
-pub(super) async fn a_delayed_message_is_not_there_before_its_time(fixture: Fixture) {
+pub(super) async fn a_delayed_message_is_not_ready_before_its_time(fixture: Fixture) {
     fixture.post_later("later", Duration::from_secs(2)).await;
     assert!(fixture.reserve(1).await.is_empty());
     let (message, waited) = fixture.reserve_soon().await;
@@ -112,7 +112,7 @@ pub(super) async fn a_delayed_message_is_not_there_before_its_time(fixture: Fixt
     assert!(waited > Duration::from_secs(1), "{waited:?}");
 }
 
-pub(super) async fn a_delay_holds_nothing_else_up(fixture: Fixture) {
+pub(super) async fn a_delayed_message_delays_no_other(fixture: Fixture) {
     fixture.post_later("later", Duration::from_secs(60)).await;
     fixture.post("now").await;
     assert_eq!(text(&fixture.reserve_one().await.body), "now");

@@ -1,4 +1,4 @@
-//! A reserve that waits. Where the queue does not wait, nothing is asked here.
+//! A reserve that waits. These cases do nothing if the queue does not support waiting.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use tokio::time::{Instant, sleep};
 
 use super::fixture::{Fixture, text};
 
-/// Much shorter than what a case waits for, and long enough to be waiting by then.
+/// Much shorter than what a case waits for, and long enough for the reserve to be waiting by then.
 const MOMENT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(20);
 
-/// What a reserve brings that waits while something else happens.
+/// What a waiting reserve returns while something else happens.
 async fn while_waiting(
     fixture: &Fixture,
     happens: impl Future<Output = ()>,
@@ -39,7 +39,7 @@ async fn empty(fixture: &Fixture) {
     fixture.delete(&held(fixture).await.receipt).await.unwrap();
 }
 
-pub(super) async fn a_reserve_that_waits_is_answered_when_a_message_is_posted(fixture: Fixture) {
+pub(super) async fn a_waiting_reserve_returns_when_a_message_is_posted(fixture: Fixture) {
     empty(&fixture).await;
     let posts = async {
         fixture.post("now").await;
@@ -49,7 +49,7 @@ pub(super) async fn a_reserve_that_waits_is_answered_when_a_message_is_posted(fi
     }
 }
 
-pub(super) async fn a_reserve_that_waits_is_answered_when_a_delay_ends(fixture: Fixture) {
+pub(super) async fn a_waiting_reserve_returns_when_a_delay_ends(fixture: Fixture) {
     empty(&fixture).await;
     fixture.post_later("later", Duration::from_secs(2)).await;
     if let Some(messages) = while_waiting(&fixture, async {}).await {
@@ -57,7 +57,7 @@ pub(super) async fn a_reserve_that_waits_is_answered_when_a_delay_ends(fixture: 
     }
 }
 
-pub(super) async fn a_reserve_that_waits_is_answered_when_a_lease_ends(fixture: Fixture) {
+pub(super) async fn a_waiting_reserve_returns_when_a_lease_ends(fixture: Fixture) {
     if !fixture.has_timed_leases() {
         return;
     }
@@ -67,7 +67,7 @@ pub(super) async fn a_reserve_that_waits_is_answered_when_a_lease_ends(fixture: 
     }
 }
 
-pub(super) async fn a_reserve_that_waits_is_answered_when_a_message_is_released(fixture: Fixture) {
+pub(super) async fn a_waiting_reserve_returns_when_a_message_is_released(fixture: Fixture) {
     let message = held(&fixture).await;
     let releases = async { fixture.release(&message.receipt).await.unwrap() };
     if let Some(messages) = while_waiting(&fixture, releases).await {
@@ -75,7 +75,7 @@ pub(super) async fn a_reserve_that_waits_is_answered_when_a_message_is_released(
     }
 }
 
-pub(super) async fn a_reserve_waits_no_longer_than_it_was_asked_to(fixture: Fixture) {
+pub(super) async fn a_reserve_waits_no_longer_than_requested(fixture: Fixture) {
     empty(&fixture).await;
     if fixture.capabilities().long_poll.is_zero() {
         return;
@@ -85,7 +85,7 @@ pub(super) async fn a_reserve_waits_no_longer_than_it_was_asked_to(fixture: Fixt
     assert!(since.elapsed() >= Duration::from_millis(1900), "{:?}", since.elapsed());
 }
 
-pub(super) async fn a_reserve_that_waits_holds_no_other_operation_up(fixture: Fixture) {
+pub(super) async fn a_waiting_reserve_delays_no_other_operation(fixture: Fixture) {
     empty(&fixture).await;
     let others = async {
         let other = fixture.on("contract.held_up");
@@ -98,7 +98,7 @@ pub(super) async fn a_reserve_that_waits_holds_no_other_operation_up(fixture: Fi
     }
 }
 
-pub(super) async fn of_many_that_wait_one_gets_the_message(fixture: Fixture) {
+pub(super) async fn one_of_many_waiting_reserves_gets_the_message(fixture: Fixture) {
     empty(&fixture).await;
     if fixture.capabilities().long_poll.is_zero() {
         return;
@@ -110,11 +110,11 @@ pub(super) async fn of_many_that_wait_one_gets_the_message(fixture: Fixture) {
     };
     let waiting = join_all((0..5).map(|_| fixture.reserve_within(1, wait)));
     let (reserved, ()) = join(waiting, posts).await;
-    // Within the waits, the lease of the one that got it may end.
+    // During the waits, the lease of the one that got it may end.
     assert_eq!(reserved.iter().filter(|messages| !messages.is_empty()).count(), 1);
 }
 
-pub(super) async fn a_cancelled_reserve_keeps_no_message(fixture: Fixture) {
+pub(super) async fn a_cancelled_reserve_holds_no_message(fixture: Fixture) {
     empty(&fixture).await;
     let capabilities = fixture.capabilities();
     if capabilities.long_poll.is_zero() {
@@ -130,7 +130,7 @@ pub(super) async fn a_cancelled_reserve_keeps_no_message(fixture: Fixture) {
     if capabilities.takes_back_reserves {
         assert_eq!(text(&fixture.reserve_one().await.body), "now");
     } else {
-        // Whoever was gone already may have taken it along, for one lease.
+        // A cancelled reserve may still have reserved it, for one lease.
         assert_eq!(text(&fixture.reserve_soon().await.0.body), "now");
     }
 }

@@ -1,4 +1,4 @@
-//! Whatever may stand in a URL or a variable.
+//! Arbitrary URLs and variables.
 
 use ivy_core_tests::fuzz::config_url;
 use ivy_ironmq::{IronMqUrl, Scheme, Token};
@@ -49,7 +49,7 @@ fn notifier() -> impl Strategy<Value = RedisAddress> {
     })
 }
 
-/// Texts that are nearly URLs.
+/// Texts that resemble URLs.
 fn nearly_url() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -60,12 +60,12 @@ fn nearly_url() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn a_queue_url_reads_back_as_what_was_written(url in queue_url()) {
+    fn a_queue_url_round_trips(url in queue_url()) {
         prop_assert_eq!(IronMqUrl::of(&place(&url.expose())), Ok(url));
     }
 
     #[test]
-    fn a_notifier_url_reads_back_as_what_was_written(notifier in notifier()) {
+    fn a_notifier_url_round_trips(notifier in notifier()) {
         prop_assert_eq!(RedisAddress::of(&place(&notifier.expose())), Ok(notifier));
     }
 
@@ -75,8 +75,8 @@ proptest! {
     }
 
     #[test]
-    fn no_environment_is_a_crash(values in prop::collection::vec(nearly_url(), 8), file in any::<Vec<u8>>()) {
-        // Which variable gets which text does not matter, as long as it stays the same.
+    fn no_environment_causes_a_panic(values in prop::collection::vec(nearly_url(), 8), file in any::<Vec<u8>>()) {
+        // The assignment of texts to variables is arbitrary but fixed.
         let variable = |name: &str| {
             let index = name.bytes().map(usize::from).sum::<usize>() % 12;
             values.get(index).cloned()

@@ -1,4 +1,4 @@
-//! The project where IronMQ's clients look for it.
+//! The project, in the places where IronMQ's clients look for it.
 
 use ivy_ironmq::{Address, BadConfig, BadToken, InvalidAddress, Scheme};
 use ivy_proto::config::{ConfigError, Origin};
@@ -16,7 +16,7 @@ fn token_and_project_are_enough() {
     assert_eq!((address, token.expose()), (expected, "t"));
 }
 
-/// Each variable in turn, with all weaker ones and a file beside it, must be the one that is read.
+/// Sets each variable in turn, with all weaker ones and a file present: the strongest must be used.
 fn assert_order(names: &[&str], read: impl Fn(&FakeEnvironment) -> String) {
     for first in 0..names.len() {
         let file = r#"{"token":"file","project_id":"file"}"#;
@@ -38,7 +38,7 @@ fn each_variable_yields_to_the_ones_before_it() {
 }
 
 #[test]
-fn files_come_after_variables_and_the_nearer_one_first() {
+fn variables_win_over_files_and_the_nearer_file_wins() {
     let near = r#"{"token":"near"}"#;
     let far = r#"{"token":"far","project_id":"far"}"#;
     let environment = environment()
@@ -52,7 +52,7 @@ fn files_come_after_variables_and_the_nearer_one_first() {
 }
 
 #[test]
-fn without_a_home_there_is_no_file_in_it() {
+fn without_a_home_directory_no_file_is_read_from_it() {
     for home in [None, Some("")] {
         let mut environment =
             environment().with_file("/.iron.json", r#"{"token":"t","project_id":"p"}"#);
@@ -64,7 +64,7 @@ fn without_a_home_there_is_no_file_in_it() {
 }
 
 #[test]
-fn what_a_file_says_under_iron_mq_wins_over_its_root() {
+fn the_section_iron_mq_of_a_file_wins_over_its_root() {
     let file = r#"{
         "token": "root", "project_id": "root", "host": "root.example",
         "iron_mq": { "token": "mq", "port": 8080, "unknown": [{}] },
@@ -77,7 +77,7 @@ fn what_a_file_says_under_iron_mq_wins_over_its_root() {
 }
 
 #[test]
-fn the_scheme_may_be_called_protocol_and_the_port_be_a_text() {
+fn the_scheme_may_be_called_protocol_and_the_port_may_be_a_string() {
     for file in [
         r#"{"token":"t","project_id":"p","scheme":"HTTP","port":"8080"}"#,
         r#"{"token":"t","project_id":"p","protocol":"http","port":8080}"#,
@@ -99,7 +99,7 @@ fn host_and_port_can_be_set() {
 }
 
 #[test]
-fn what_a_url_leaves_out_is_looked_up() {
+fn missing_parts_of_a_url_are_looked_up() {
     let environment = both()
         .with("IRON_MQ_HOST", "env.example")
         .with("IRON_MQ_PORT", "1234")
@@ -123,7 +123,7 @@ fn what_a_url_leaves_out_is_looked_up() {
 }
 
 #[test]
-fn one_part_without_the_other_is_reported() {
+fn a_token_without_a_project_or_a_project_without_a_token_is_an_error() {
     for (environment, expected) in [
         (environment().with("IRON_MQ_TOKEN", "t"), BadConfig::NoProject),
         (environment().with("IRONMQ_PROJECT", "p"), BadConfig::NoToken),
@@ -137,7 +137,7 @@ fn one_part_without_the_other_is_reported() {
 }
 
 #[test]
-fn g04_a_token_may_end_in_one_line_break_and_hold_nothing_invisible() {
+fn g04_a_token_may_end_in_one_line_break_and_contain_nothing_invisible() {
     let token = |text: &str| both().with("IRON_MQ_TOKEN", text);
     for text in ["abc", "abc\n", "abc\r\n"] {
         assert_eq!(token(text).project().1.expose(), "abc");
@@ -151,7 +151,7 @@ fn g04_a_token_may_end_in_one_line_break_and_hold_nothing_invisible() {
 }
 
 #[test]
-fn a_bad_part_is_an_error_that_names_its_place_and_not_passed_over() {
+fn an_invalid_part_is_an_error_that_names_its_place() {
     let in_file = |key| Origin::File { path: "./iron.json", key };
     let host = InvalidAddress::Host;
     let cases = [
@@ -207,7 +207,7 @@ fn a_bad_part_is_an_error_that_names_its_place_and_not_passed_over() {
 }
 
 #[test]
-fn a_file_that_is_no_json_object_is_reported_by_its_path() {
+fn the_error_about_a_file_that_is_no_json_object_contains_its_path() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     for content in ["", "null", "[]", "token: t", "{\"token\":\"t\"", "\u{feff}{}", &deep] {
         let error = both().with_file("./iron.json", content).error();

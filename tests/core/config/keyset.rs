@@ -30,7 +30,7 @@ fn sends(environment: &FakeEnvironment) -> BodyForm {
     codec.sends(&QueueName::new("mail").unwrap())
 }
 
-/// What is wrong with the file at this path, or with the variable itself.
+/// The error about the file at this path, or about the variable itself.
 fn bad(path: Option<&str>, error: BadKeyset) -> ConfigError {
     let path = path.map(str::to_owned);
     ConfigError::BadKeyset { origin: Origin::Variable(NAME), path, error }
@@ -54,7 +54,7 @@ fn a_given_keyring_wins_over_the_variable() {
 }
 
 #[test]
-fn the_keys_decide_what_is_sent_unless_a_policy_does() {
+fn the_keys_decide_what_is_sent_unless_there_is_a_policy() {
     let keyset = on_ironmq().with(NAME, &json("a"));
     let both = keyset.clone().with("MESSAGES_ENCRYPTION_KEY", "pass");
     assert_eq!(sends(&keyset), BodyForm::V2);
@@ -82,7 +82,7 @@ fn c26_a_keyset_that_cannot_be_used_is_an_error() {
 }
 
 #[test]
-fn g09_a_field_that_no_keyset_has_is_refused_and_its_place_reported() {
+fn g09_an_unknown_field_is_refused_and_the_error_names_its_place() {
     for (misspelt, right) in [("\"primarykey\":", "\"primary\":"), ("\"secrets\":", "\"secret\":")]
     {
         let json = json("a").replacen(right, misspelt, 1);
@@ -106,7 +106,7 @@ fn c26_an_error_names_the_file() {
 }
 
 #[test]
-fn g03_a_secret_that_was_set_in_the_place_of_a_path_is_not_shown() {
+fn g03_a_secret_that_was_set_instead_of_a_path_is_not_shown() {
     for secret in [
         "correct horse",
         "correct/horse",
@@ -119,7 +119,7 @@ fn g03_a_secret_that_was_set_in_the_place_of_a_path_is_not_shown() {
 }
 
 #[test]
-fn c26_a_file_is_read_again_and_the_old_keys_stay_if_it_cannot_be_used() {
+fn c26_a_reload_keeps_the_old_keys_if_the_file_cannot_be_used() {
     let environment = |content: &str| on_ironmq().with(NAME, PATH).with_file(PATH, content);
     let config = environment(&json("a")).config().unwrap();
     let file = config.keyset_file.clone().unwrap();

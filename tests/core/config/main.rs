@@ -1,6 +1,6 @@
-//! Configuration: where each part comes from, what is refused, and that no secret is shown.
+//! Configuration: the source of each part, what is refused, and that no secret is shown.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod generated;
 mod iron;

@@ -76,7 +76,7 @@ fn rows() -> Vec<(&'static str, UrlProblem)> {
 }
 
 #[test]
-fn g02_passwords_are_read_right_or_refused() {
+fn g02_passwords_are_parsed_correctly_or_refused() {
     for (url, password) in PASSWORDS {
         assert_eq!(redis(url).password.unwrap().expose(), *password, "{url}");
         assert_eq!(redis(url).host, "host", "{url}");
@@ -84,7 +84,7 @@ fn g02_passwords_are_read_right_or_refused() {
 }
 
 #[test]
-fn what_is_no_url_of_a_notifier_is_refused() {
+fn an_invalid_notifier_url_is_refused() {
     for (url, expected) in rows() {
         let error = on_ironmq().resolve(builder().notifier_url(url)).unwrap_err();
         assert_eq!(problem(&error), expected, "{url:?}");
@@ -108,7 +108,7 @@ fn the_notifier_is_looked_up_in_order() {
     assert_eq!(notifier(&in_memory), Some(NotifierConfig::Memory));
     let original = on_ironmq().with("REDIS_URL", "redis://original");
     assert_eq!(host(&original), "original");
-    // What is nearer to the queue than a variable of Redis's own clients.
+    // Sources that are stronger than a variable of Redis's own clients.
     let beside = in_memory.with("REDIS_URL", "redis://original");
     assert_eq!(notifier(&beside), Some(NotifierConfig::Memory));
     let ours = original.with("IVY_NOTIFIER_URL", "redis://ours");
@@ -120,7 +120,7 @@ fn the_notifier_is_looked_up_in_order() {
 }
 
 #[test]
-fn a_bad_url_is_not_passed_over() {
+fn an_invalid_url_is_not_ignored() {
     let environment = on_ironmq().with("IVY_NOTIFIER_URL", "").with("REDIS_URL", "redis://h");
     let ConfigError::BadUrl { origin, error } = environment.error() else {
         panic!("another error")
@@ -132,7 +132,7 @@ fn a_bad_url_is_not_passed_over() {
 }
 
 #[test]
-fn the_database_of_the_original_counts_where_the_url_names_none() {
+fn the_database_variable_of_the_original_applies_if_the_url_names_none() {
     let database = |url: &str| {
         let environment = on_ironmq().with("REDIS_URL", url).with("REDIS_DATABASE", "2");
         redis_of(environment.config().unwrap()).database

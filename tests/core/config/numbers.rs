@@ -1,4 +1,4 @@
-//! Numbers in variables: digits only, since a typing error must not become another number.
+//! Numbers in variables: digits only, so that a typing error cannot become another number.
 
 use ivy_proto::config::{ConfigError, Origin};
 

@@ -36,7 +36,7 @@ fn messages_are_encrypted_if_there_is_a_password() {
 }
 
 #[test]
-fn a_password_counts_as_it_is_written() {
+fn a_password_is_used_as_it_is_written() {
     for text in [" x ", "x\n", "\u{e4}"] {
         let config = on_ironmq().with(NAME, text).config().unwrap();
         assert_eq!(password(&config), Some(text));
@@ -45,7 +45,7 @@ fn a_password_counts_as_it_is_written() {
 }
 
 #[test]
-fn g08_a_blank_password_does_not_silently_send_in_the_clear() {
+fn g08_a_blank_password_does_not_silently_send_unencrypted() {
     for text in ["", " ", "\n", "\t \r\n", "\u{a0}"] {
         let origin = Origin::Variable(NAME);
         assert_eq!(on_ironmq().with(NAME, text).error(), ConfigError::BlankPassword { origin });

@@ -1,4 +1,4 @@
-//! Backends of a program's own, found by the schemes of their URLs.
+//! Custom backends, selected by the schemes of their URLs.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use ivy_proto::queue::{Capabilities, Fault, QueueOp, QueueReply};
 
 use crate::support::*;
 
-/// A shelf, which does nothing but remember how it was named.
+/// A shelf, which only records its name.
 #[derive(Debug)]
 struct TestBackend(#[expect(dead_code, reason = "its Debug shows it")] String);
 
@@ -23,17 +23,17 @@ impl Queue for TestBackend {
     }
 
     fn execute(&self, _: QueueOp) -> BoxFuture<Result<QueueReply, Fault>> {
-        unimplemented!("no test asks it")
+        unimplemented!("no test calls it")
     }
 }
 
 impl Notifier for TestBackend {
     fn publish(&self, _: Publication) -> BoxFuture<Result<u64, NotifyFault>> {
-        unimplemented!("no test asks it")
+        unimplemented!("no test calls it")
     }
 
     fn subscribe(&self, _: Vec<ChannelName>) -> BoxStream<SubscriptionEvent> {
-        unimplemented!("no test asks it")
+        unimplemented!("no test calls it")
     }
 }
 
@@ -70,7 +70,7 @@ fn shown(config: &Config) -> String {
 }
 
 #[test]
-fn a_queue_is_made_of_its_url_by_the_backend_that_takes_the_scheme() {
+fn a_queue_is_created_by_the_backend_of_its_urls_scheme() {
     let config = Config::builder().backend(TEST_BACKEND).queue_url("shelf://Tall?depth=3");
     let config = environment().resolve(config).unwrap();
     assert_eq!(shown(&config), r#"TestBackend("tall Some(\"3\")")"#);
@@ -79,7 +79,7 @@ fn a_queue_is_made_of_its_url_by_the_backend_that_takes_the_scheme() {
 }
 
 #[test]
-fn a_queue_is_found_without_a_url_and_its_absence_is_reported() {
+fn a_queue_is_found_without_a_url_and_the_error_names_where_to_set_it() {
     let plugs = || Config::builder().backend(TEST_BACKEND);
     let config = environment().with("SHELF", "low").resolve(plugs()).unwrap();
     assert_eq!(shown(&config), r#"TestBackend("low")"#);
@@ -106,7 +106,7 @@ fn only_the_keys_that_a_backend_declares_reach_it() {
 }
 
 #[test]
-fn the_server_of_the_queue_is_the_notifier_where_it_can_be_one() {
+fn the_server_of_the_queue_is_the_notifier_if_it_can_be_one() {
     let both = TEST_BACKEND.with_notifier("shelf://NAME", notifier);
     let builder = || {
         let builder = Config::builder().backend(both).backend(ivy_redis::plug());
@@ -122,14 +122,14 @@ fn the_server_of_the_queue_is_the_notifier_where_it_can_be_one() {
 }
 
 #[test]
-fn of_two_backends_the_last_takes_a_scheme() {
+fn the_last_of_two_backends_with_the_same_scheme_is_used() {
     let mine = Plug::new("mine", &["ironmq"]).with_queue("ironmq://NAME", queue);
     let config = environment().resolve(builder().backend(mine).queue_url("ironmq://tall")).unwrap();
     assert!(shown(&config).contains("tall"));
 }
 
 #[test]
-fn a_scheme_that_is_not_compiled_in_is_answered_with_its_feature_and_the_others() {
+fn the_error_about_a_scheme_that_is_not_compiled_in_names_its_feature_and_the_others() {
     let features = &[("shelf", "furniture")];
     let builder = || Config::builder().features(features);
     let queue = environment().resolve(builder().queue_url("shelf://u:SECRET@a")).unwrap_err();
@@ -144,7 +144,7 @@ fn a_scheme_that_is_not_compiled_in_is_answered_with_its_feature_and_the_others(
 }
 
 #[test]
-fn a_backend_that_cannot_be_what_its_url_is_to_name_is_refused_with_those_that_can() {
+fn a_backend_of_the_wrong_kind_is_refused_and_the_error_names_the_right_ones() {
     let bell = Plug::new("Bell", &["bell"])
         .with_notifier("bell://HOST", |place, _| Err(place.refuse(UrlProblem::NoHost)));
     let queue = builder().backend(bell).queue_url("bell://:SECRET@a");
@@ -166,7 +166,7 @@ fn a_backend_that_cannot_be_what_its_url_is_to_name_is_refused_with_those_that_c
 }
 
 #[test]
-fn a_backend_with_a_scheme_that_no_url_can_have_is_refused() {
+fn a_backend_with_an_invalid_scheme_is_refused() {
     let refused = |schemes: &'static [&'static str]| {
         let plug = Plug::new("shelf", schemes).with_queue("shelf://NAME", queue);
         environment().resolve(builder().backend(plug).queue_url("memory://")).err()
@@ -186,7 +186,7 @@ fn a_backend_with_a_scheme_that_no_url_can_have_is_refused() {
 }
 
 #[test]
-fn a_url_that_asks_for_tls_where_there_is_none_is_named_with_what_is_to_be_done() {
+fn the_error_about_a_tls_url_without_tls_says_what_to_do() {
     let refused = |queue: &str, notifier: &str| {
         let why = io::Error::other("turn on the feature `ring`");
         let builder = builder().without_tls(why).queue_url(queue).notifier_url(notifier);

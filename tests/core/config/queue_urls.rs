@@ -16,7 +16,7 @@ fn parsed(url: &str) -> IronMqUrl {
 }
 
 #[test]
-fn a_whole_url_says_everything() {
+fn a_complete_url_names_every_part() {
     let url = parsed("ironmq+http://t%3Ak@mq.example:8080/a%2Fb/c/project");
     assert_eq!(url.scheme, Scheme::Http);
     assert_eq!(url.token.unwrap().expose(), "t:k");
@@ -104,7 +104,7 @@ fn rows() -> Vec<(&'static str, UrlProblem)> {
 }
 
 #[test]
-fn g01_what_is_no_url_of_a_queue_is_refused() {
+fn g01_an_invalid_queue_url_is_refused() {
     for (url, expected) in rows() {
         assert_eq!(problem(&refused(url)), expected, "{url:?}");
     }
@@ -125,7 +125,7 @@ fn all_these_urls_are_seeds_of_the_fuzz_target() {
 }
 
 #[test]
-fn an_unknown_scheme_is_answered_with_the_known_ones() {
+fn the_error_about_an_unknown_scheme_names_the_known_ones() {
     let text = refused("irommq://t@h/p").to_string();
     assert!(text.contains("ironmq://, ironmq+http://, redis://, rediss://, memory://"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! No token and no password is seen in anything that is printed.
+//! No token and no password appears in printed text.
 
 use std::fmt::{Debug, Display};
 
@@ -19,7 +19,7 @@ fn hidden<T: Debug>(value: &T) {
     assert_hidden(&format!("{value:?} {value:#?}"));
 }
 
-/// Neither the error nor what caused it.
+/// Neither the error nor its sources.
 fn hidden_error<E: std::error::Error + Display>(error: &E) {
     hidden(error);
     assert_hidden(&error.to_string());
@@ -30,7 +30,7 @@ fn hidden_error<E: std::error::Error + Display>(error: &E) {
     }
 }
 
-/// What is wrong with a URL as a queue, and as a notifier.
+/// The errors about a URL as a queue and as a notifier.
 fn errors(url: &str) -> Vec<ConfigError> {
     let queue = environment().resolve(builder().queue_url(url));
     let notifier = environment().resolve(builder().queue_url("memory://").notifier_url(url));
@@ -97,7 +97,7 @@ fn g03_errors_about_bad_urls_hide_the_secrets_in_them() {
 }
 
 #[test]
-fn a_secret_that_stands_in_a_wrong_place_is_in_no_error() {
+fn a_secret_in_the_wrong_place_is_in_no_error() {
     for url in [
         "ironmq://SECRET",
         "ironmq+http://SECRET",

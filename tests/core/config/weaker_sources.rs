@@ -11,7 +11,7 @@ const TOKEN: Origin = Origin::Variable("IRON_MQ_TOKEN");
 const HOST: Origin = Origin::Variable("IRON_MQ_HOST");
 const GIVEN: Origin = Origin::Argument("queue URL");
 
-/// Token and project in the environment, and this file in the current folder.
+/// Token and project in the environment, and this file in the current directory.
 fn token_beside(file: &str) -> FakeEnvironment {
     environment().with("IRON_MQ_TOKEN", "t").with("IRON_MQ_PROJECT_ID", "p").with_file(NEAR, file)
 }
@@ -30,7 +30,7 @@ fn refused(
     ConfigError::backend(BadConfig::WeakerSource { origin, what, stronger, variable })
 }
 
-/// Where the token of a program goes that gives this URL.
+/// Which server receives the token of a program that gives this URL.
 fn server(environment: &FakeEnvironment, url: &str) -> Result<String, ConfigError> {
     let config = environment.resolve(builder().queue_url(url))?;
     Ok(ironmq(config).0.to_string())
@@ -45,7 +45,7 @@ fn a_file_does_not_decide_where_a_token_of_the_environment_goes() {
         (r#"{"port":8080}"#, refused(NEAR, "port", token, "IRON_MQ_PORT")),
         (r#"{"scheme":"http"}"#, refused(NEAR, "scheme", token, "IRON_MQ_SCHEME")),
         (r#"{"protocol":"HTTP"}"#, refused(NEAR, "protocol", token, "IRON_MQ_SCHEME")),
-        // A token beside it does not count: it is not the one that is sent.
+        // A token in the same file does not count: it is not the one that is sent.
         (
             r#"{"token":"other","project_id":"p","host":"evil.example"}"#,
             refused(NEAR, "host", token, "IRON_MQ_HOST"),
@@ -63,7 +63,7 @@ fn a_file_does_not_decide_where_a_token_of_the_environment_goes() {
 }
 
 #[test]
-fn the_error_says_what_was_not_taken_and_what_to_do() {
+fn the_error_names_the_ignored_part_and_says_what_to_do() {
     let text = token_beside(r#"{"host":"evil.example"}"#).error().to_string();
     for part in ["\"host\" in ./iron.json", "token of IRON_MQ_TOKEN", "set IRON_MQ_HOST"] {
         assert!(text.contains(part), "{text}");
@@ -72,7 +72,7 @@ fn the_error_says_what_was_not_taken_and_what_to_do() {
 }
 
 #[test]
-fn the_file_at_home_does_not_decide_where_a_token_of_the_current_folder_goes() {
+fn a_file_in_the_home_directory_does_not_decide_where_a_token_of_the_current_directory_goes() {
     let near = r#"{"token":"near","project_id":"p"}"#;
     let environment =
         with_home_file(environment().with_file(NEAR, near), r#"{"host":"h.example"}"#);
@@ -81,7 +81,7 @@ fn the_file_at_home_does_not_decide_where_a_token_of_the_current_folder_goes() {
 }
 
 #[test]
-fn a_server_may_have_a_token_of_the_same_or_of_a_weaker_source() {
+fn a_server_may_have_a_token_of_the_same_or_a_weaker_source() {
     let whole = r#"{"token":"t","project_id":"p","host":"h.example","port":8080,"scheme":"http"}"#;
     let expected = "http://h.example:8080/3/projects/p";
     for environment in [
@@ -110,21 +110,21 @@ fn a_server_may_have_a_token_of_the_same_or_of_a_weaker_source() {
 }
 
 #[test]
-fn a_project_may_stand_in_a_weaker_source_than_the_token() {
+fn a_project_may_come_from_a_weaker_source_than_the_token() {
     let environment =
         environment().with("IRON_MQ_TOKEN", "t").with_file(NEAR, r#"{"project_id":"p"}"#);
     assert_eq!(environment.project().0.project(), "p");
 }
 
 #[test]
-fn a_file_that_says_what_holds_anyway_is_no_error() {
+fn a_file_that_repeats_the_effective_value_is_no_error() {
     let file = r#"{"host":"mq-aws-us-east-1-1.iron.io","port":443,"scheme":"https"}"#;
     let (address, _) = token_beside(file).project();
     assert_eq!(address.to_string(), "https://mq-aws-us-east-1-1.iron.io/3/projects/p");
 }
 
 #[test]
-fn nothing_weaker_turns_tls_off() {
+fn no_weaker_source_turns_tls_off() {
     let whole = r#"{"token":"t","project_id":"p","host":"h.example","scheme":"http"}"#;
     let environment = environment().with_file(NEAR, whole);
     let expected = refused(NEAR, "scheme", ("scheme", GIVEN), "IRON_MQ_SCHEME");
@@ -133,7 +133,7 @@ fn nothing_weaker_turns_tls_off() {
 }
 
 #[test]
-fn a_host_is_not_joined_with_port_and_scheme_of_a_weaker_source() {
+fn a_host_is_not_combined_with_the_port_and_scheme_of_a_weaker_source() {
     let at_host = || environment().with("IRON_MQ_HOST", "h.example");
     let file = |rest: &str| format!(r#"{{"token":"t","project_id":"p",{rest}}}"#);
     for (rest, key, variable) in [
@@ -147,7 +147,7 @@ fn a_host_is_not_joined_with_port_and_scheme_of_a_weaker_source() {
 }
 
 #[test]
-fn port_and_scheme_of_a_file_that_names_another_host_are_those_of_that_host() {
+fn port_and_scheme_of_a_file_apply_only_to_the_host_that_it_names() {
     let file = r#"{"token":"t","project_id":"p","host":"localhost","port":8080,"scheme":"http"}"#;
     let (address, _) =
         environment().with("IRON_MQ_HOST", "h.example").with_file(NEAR, file).project();

@@ -1,6 +1,6 @@
-//! The fuzz targets on their seeds, and on bytes made by chance.
+//! The fuzz targets on their seeds and on random bytes.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::collections::BTreeSet;
 use std::fs;

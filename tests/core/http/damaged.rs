@@ -1,4 +1,4 @@
-//! Recorded answers, cut and damaged: never a success that was not proved, and no crash.
+//! Recorded responses, truncated and damaged: never an unproven success, and no panic.
 
 use ivy_core_tests::recorded::{self, Recorded};
 use ivy_proto::Rng;
@@ -6,10 +6,10 @@ use ivy_proto::queue::Effect;
 
 use crate::support::*;
 
-/// How often each answer is hurt.
+/// How often each response is damaged.
 const POINTS: usize = 20;
 
-/// The recorded answers as they are, spread over lines, and with something unknown in front.
+/// The recorded responses as they are, pretty-printed, and with an unknown field in front.
 fn answers() -> Vec<Recorded> {
     let mut answers = Vec::new();
     for recorded in recorded::answers() {
@@ -32,12 +32,12 @@ fn below(rng: &mut Rng, limit: usize) -> usize {
 }
 
 #[test]
-fn there_are_fifty_answers_to_hurt() {
+fn there_are_fifty_responses_to_damage() {
     assert!(answers().len() >= 50);
 }
 
 #[test]
-fn an_answer_cut_at_any_byte_is_never_a_success() {
+fn a_response_truncated_at_any_byte_is_never_a_success() {
     for Recorded { op, status, body, .. } in answers() {
         for end in 0..body.len() {
             let cut = &body.as_bytes()[..end];
@@ -48,7 +48,7 @@ fn an_answer_cut_at_any_byte_is_never_a_success() {
 }
 
 #[test]
-fn a_damaged_answer_proves_nothing_that_it_does_not_show() {
+fn a_damaged_response_proves_only_what_it_contains() {
     let mut rng = Rng::from_number(14);
     for Recorded { op, status, body, .. } in answers() {
         for _ in 0..POINTS {

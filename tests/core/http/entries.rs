@@ -1,4 +1,4 @@
-//! Messages inside an answer: one bad entry must not spoil the others, and none may vanish
+//! Messages inside a response: one invalid entry must not affect the others, and none may vanish
 //! uncounted.
 
 use ivy_proto::queue::{Body, DeliveryCount, PeekedMessage, QueueReply, ReceivedBody};
@@ -9,7 +9,7 @@ use crate::support::*;
 const GOOD: &str = r#"{"id":"2","body":"good","reserved_count":1,"reservation_id":"r2"}"#;
 
 #[test]
-fn a_good_message_has_receipt_body_and_count() {
+fn a_valid_message_has_receipt_body_and_count() {
     let reserved = reserved(&format!(r#"{{"messages":[{GOOD}]}}"#));
     let [message] = &reserved.messages[..] else { panic!("{reserved:?}") };
     assert_eq!(message.receipt.message, MessageId::new("2"));
@@ -20,7 +20,7 @@ fn a_good_message_has_receipt_body_and_count() {
 }
 
 #[test]
-fn h09_an_entry_without_id_or_reservation_is_counted_and_spoils_no_other() {
+fn h09_an_entry_without_id_or_reservation_is_counted_and_affects_no_other() {
     for bad in [
         "{}",
         "null",
@@ -54,7 +54,7 @@ fn h09_an_entry_without_id_or_reservation_is_counted_and_spoils_no_other() {
 }
 
 #[test]
-fn what_is_far_more_than_was_asked_for_is_counted_and_not_kept() {
+fn far_more_messages_than_requested_are_counted_and_not_stored() {
     let message = |n: usize| format!(r#"{{"id":"{n}","body":"b","reservation_id":"r{n}"}}"#);
     let many: Vec<String> = (0..500).map(message).collect();
     let answer = format!(r#"{{"messages":[{}]}}"#, many.join(","));
@@ -73,7 +73,7 @@ fn body_of(json: &str) -> ReceivedBody {
 }
 
 #[test]
-fn a_body_that_is_no_text_is_kept_as_it_was_written() {
+fn a_body_that_is_no_string_is_kept_as_its_json_text() {
     for json in ["5", "1e400", "true", r#"{"a": [1, 2]}"#, "[]", r#""\ud800""#, r#""\udc00\ud800""#]
     {
         assert_eq!(body_of(json), ReceivedBody::NotText(Body::new(json)), "{json}");
@@ -102,7 +102,7 @@ fn a_body_is_unescaped_once() {
 }
 
 #[test]
-fn a_body_of_any_size_is_handed_on() {
+fn a_body_of_any_size_is_returned() {
     let text = "x".repeat(3 * 1024 * 1024);
     assert_eq!(body_of(&format!("\"{text}\"")), ReceivedBody::Text(Body::new(text)));
     let escapes = r"\u0000".repeat(64 * 1024);
@@ -152,7 +152,7 @@ fn h06_ids_keep_every_digit() {
 }
 
 #[test]
-fn h07_ids_with_strange_characters_come_back_as_they_are() {
+fn h07_ids_with_special_characters_are_unchanged() {
     for id in ["a/b", "..", "%2f", "a?b#c", "a b", "\u{e4}"] {
         let body = format!(r#"{{"messages":[{{"id":"{id}","reservation_id":"{id}","body":""}}]}}"#);
         assert_eq!(reserved(&body).messages[0].receipt.message.as_str(), id);
@@ -167,14 +167,14 @@ fn one_reservation_twice_in_a_batch_is_one_message() {
 }
 
 #[test]
-fn h10_more_messages_than_were_asked_for_are_all_handed_on() {
+fn h10_more_messages_than_requested_are_all_returned() {
     let entries: Vec<String> =
         (0..25).map(|n| format!(r#"{{"id":"{n}","reservation_id":"r{n}","body":"b"}}"#)).collect();
     assert_eq!(reserved(&format!(r#"{{"messages":[{}]}}"#, entries.join(","))).messages.len(), 25);
 }
 
 #[test]
-fn a_message_can_be_looked_at_without_a_reservation() {
+fn a_message_can_be_peeked_without_a_reservation() {
     let entry = r#"{"id":"6000653546228216707","body":"b","reserved_count":0}"#;
     let expected = PeekedMessage {
         id: MessageId::new("6000653546228216707"),

@@ -1,4 +1,4 @@
-//! Whatever may be answered and whatever may be asked for.
+//! Arbitrary responses and requests.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use crate::support::*;
 
-/// JSON values with the keys of the protocol, in places where they belong and where they do not.
+/// JSON values with the keys of the protocol, in valid and invalid places.
 fn json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
@@ -60,7 +60,7 @@ fn answer_body() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..64),
         json().prop_map(String::into_bytes),
-        // As an object, and with the end torn off now and then.
+        // As an object, and sometimes truncated.
         (json(), 0..3usize).prop_map(|(value, torn)| {
             let mut body = format!("{{\"messages\":[{value}],\"msg\":\"ok\"}}").into_bytes();
             body.truncate(body.len() - torn);
@@ -128,7 +128,7 @@ fn message() -> impl Strategy<Value = NewMessage> {
         .prop_map(|(body, delay)| NewMessage { body: Body::new(body), delay })
 }
 
-/// Operations, each with the segments and query values that its URL must hold.
+/// Operations, each with the segments and query values that its URL must contain.
 fn op() -> impl Strategy<Value = (QueueOp, Vec<String>)> {
     let queues = |queue: &QueueName| vec!["queues".to_owned(), queue.as_str().to_owned()];
     let messages = move |queue: &QueueName, rest: &[&str]| {
@@ -192,7 +192,7 @@ fn address() -> impl Strategy<Value = (Address, Vec<String>)> {
 
 proptest! {
     #[test]
-    fn no_answer_is_a_crash_or_an_unproved_success(
+    fn no_response_is_a_panic_or_an_unproven_success(
         status in prop_oneof![Just(200u16), Just(201), 100..1000u16],
         headers in headers(),
         body in answer_body(),
@@ -207,7 +207,7 @@ proptest! {
     }
 
     #[test]
-    fn h07_each_part_of_a_path_reads_back_as_what_it_names(
+    fn h07_each_part_of_a_path_decodes_to_its_name(
         (op, op_segments) in op(),
         (address, mut segments) in address(),
     ) {
@@ -224,7 +224,7 @@ proptest! {
     }
 
     #[test]
-    fn a_posted_body_reads_back_as_it_was(messages in prop::collection::vec(message(), 1..4)) {
+    fn a_posted_body_round_trips(messages in prop::collection::vec(message(), 1..4)) {
         let bodies: Vec<String> = messages.iter().map(|m| m.body.as_str().to_owned()).collect();
         let op = QueueOp::Post { queue: queue(), messages: Batch::new(messages).unwrap() };
         let sent: serde_json::Value = serde_json::from_slice(dialect().encode(&op).body()).unwrap();

@@ -1,6 +1,6 @@
-//! The IronMQ dialect: exact requests, and what becomes of good, bad and damaged answers.
+//! The IronMQ dialect: exact requests, and the outcome of valid, invalid and damaged responses.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod damaged;
 mod effects;
@@ -11,7 +11,7 @@ mod requests;
 mod shapes;
 mod statuses;
 
-/// Operations and answers that the tests share, also with the fuzz targets.
+/// Operations and responses that the tests share, also with the fuzz targets.
 mod support {
     pub(crate) use ivy_core_tests::fuzz::dialect::*;
 }

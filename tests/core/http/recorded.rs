@@ -1,4 +1,4 @@
-//! Recorded answers of an IronMQ server, and what they mean.
+//! Recorded responses of an IronMQ server, and what they mean.
 
 use ivy_core_tests::check_seeds;
 use ivy_core_tests::recorded::{Recorded, answers};
@@ -9,7 +9,7 @@ use crate::shapes::STRANGE;
 use crate::support::*;
 
 #[test]
-fn recorded_and_strange_answers_are_seeds_of_the_fuzz_target() {
+fn recorded_and_unusual_responses_are_seeds_of_the_fuzz_target() {
     let head = |status: u16| format!("{status}\ncontent-type:application/json\n\n");
     let recorded = answers().into_iter().map(|answer| head(answer.status) + &answer.body);
     let strange = STRANGE.iter().map(|body| head(200) + body);
@@ -26,20 +26,20 @@ fn recorded_and_strange_answers_are_seeds_of_the_fuzz_target() {
 }
 
 #[test]
-fn recorded_answers_are_understood() {
+fn recorded_responses_are_decoded() {
     for Recorded { op, status, body, reply } in answers() {
         assert_eq!(decode(&op, status, &body), Ok(reply), "{body}");
     }
 }
 
 #[test]
-fn settings_that_are_not_understood_count_as_missing() {
+fn invalid_settings_count_as_missing() {
     let body = r#"{"queue":{"name":"mail","type":"stream","message_timeout":"60","message_expiration":-1,"size":1.5,"total_messages":null,"dead_letter":{"queue_name":""},"alerts":[{}]}}"#;
     assert_eq!(decode(&get_queue(), 200, body), Ok(QueueReply::Queue(QueueInfo::new(queue()))));
 }
 
 #[test]
-fn a_dead_letter_rule_with_an_unusable_name_is_still_reported() {
+fn a_dead_letter_rule_with_an_invalid_name_is_still_reported() {
     let body =
         r#"{"queue":{"name":"mail","dead_letter":{"queue_name":"a\u0000","max_reservations":3}}}"#;
     let Ok(QueueReply::Queue(info)) = decode(&get_queue(), 200, body) else { panic!("no queue") };
@@ -48,7 +48,7 @@ fn a_dead_letter_rule_with_an_unusable_name_is_still_reported() {
 }
 
 #[test]
-fn names_of_queues_that_cannot_be_used_are_left_out() {
+fn invalid_queue_names_are_left_out() {
     let body =
         r#"{"queues":[{"name":"a"},{"name":""},{"name":"a\u0000"},{},5,{"name":5},{"name":"b"}]}"#;
     let names = ["a", "b"].map(|name| QueueName::new(name).unwrap());

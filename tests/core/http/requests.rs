@@ -14,7 +14,7 @@ fn sent(op: &QueueOp) -> (String, String, String) {
     let request = dialect().encode(op);
     let url = request.uri().to_string();
     let base = format!("https://mq.example/3/projects/{PROJECT}");
-    let path = url.strip_prefix(&base).unwrap_or_else(|| panic!("{url} is elsewhere"));
+    let path = url.strip_prefix(&base).unwrap_or_else(|| panic!("{url} is outside of the project"));
     let body = String::from_utf8(request.body().to_vec()).unwrap();
     (request.method().to_string(), path.to_owned(), body)
 }
@@ -32,7 +32,7 @@ fn other_receipt() -> Receipt {
 }
 
 #[test]
-fn a_post_holds_its_messages_in_order() {
+fn a_post_contains_its_messages_in_order() {
     let messages =
         vec![message("{\"name\":\"a\"}", Duration::ZERO), message("b", Duration::from_secs(60))];
     let op = QueueOp::Post { queue: queue(), messages: Batch::new(messages).unwrap() };
@@ -41,27 +41,27 @@ fn a_post_holds_its_messages_in_order() {
 }
 
 #[test]
-fn a_reserve_asks_for_number_lease_and_wait() {
+fn a_reserve_contains_number_lease_and_wait() {
     let body = r#"{"n":10,"timeout":30,"wait":30}"#;
     check(&reserve(10), "POST", "/queues/mail/reservations", body);
 }
 
 #[test]
-fn a_reserve_that_does_not_wait_says_nothing_about_waiting() {
+fn a_reserve_without_a_wait_has_no_field_for_it() {
     let (lease, wait) = (Duration::from_secs(60), Duration::ZERO);
     let op = QueueOp::Reserve { queue: queue(), count: 1, lease, wait };
     check(&op, "POST", "/queues/mail/reservations", r#"{"n":1,"timeout":60}"#);
 }
 
 #[test]
-fn looking_needs_no_body() {
+fn a_peek_has_no_body() {
     check(&get(), "GET", "/queues/mail/messages/6000653546228216707", "");
     check(&peek(), "GET", "/queues/mail/messages?n=10", "");
     check(&get_queue(), "GET", "/queues/mail", "");
 }
 
 #[test]
-fn what_is_done_to_a_reserved_message_proves_the_reservation() {
+fn operations_on_a_reserved_message_contain_the_reservation() {
     let path = "/queues/mail/messages/6000653546228216707";
     let rid = r#""reservation_id":"b42dd6bc2a2a4a2d95ab4b0d65ab2f9b""#;
     check(&delete(), "DELETE", path, &format!("{{{rid}}}"));
@@ -97,7 +97,7 @@ fn queues_are_created_and_deleted_under_their_name() {
 }
 
 #[test]
-fn a_list_can_begin_anywhere_and_hold_one_prefix() {
+fn a_list_may_have_a_start_and_a_prefix() {
     check(&list_queues(), "GET", "/queues?per_page=30", "");
     let op = QueueOp::ListQueues {
         prefix: "a&b=".to_owned(),
@@ -123,7 +123,7 @@ fn durations_are_rounded_up_to_whole_seconds_and_kept_within_the_limits() {
 }
 
 #[test]
-fn one_to_a_hundred_messages_can_be_asked_for() {
+fn one_to_a_hundred_messages_can_be_requested() {
     for (count, sent_count) in [(0, 1), (1, 1), (100, 100), (usize::MAX, 100)] {
         assert!(sent(&reserve(count)).2.starts_with(&format!("{{\"n\":{sent_count},")));
         let op = QueueOp::Peek { queue: queue(), count };
@@ -132,7 +132,7 @@ fn one_to_a_hundred_messages_can_be_asked_for() {
 }
 
 #[test]
-fn names_and_ids_cannot_climb_out_of_their_segment() {
+fn names_and_ids_cannot_leave_their_path_segment() {
     for (name, segment) in [
         ("a/b", "a%2Fb"),
         ("a?b#c", "a%3Fb%23c"),
@@ -166,7 +166,7 @@ fn header<'a>(request: &'a Request<bytes::Bytes>, name: &str) -> Option<&'a str>
 }
 
 #[test]
-fn every_request_says_who_asks_and_what_is_understood() {
+fn every_request_has_the_token_and_the_accepted_types() {
     for op in all_ops() {
         let request = dialect().encode(&op);
         assert_eq!(header(&request, "authorization"), Some(&*format!("OAuth {TOKEN}")));
@@ -199,7 +199,7 @@ fn a_server_behind_a_path_and_another_port_is_reached() {
 }
 
 #[test]
-fn an_answer_may_be_as_large_as_what_was_asked_for() {
+fn the_limit_of_a_response_fits_the_requested_messages() {
     let frame = 64 * 1024;
     let ironmq = dialect().with_max_body(1000);
     for (op, limit) in [
@@ -216,7 +216,7 @@ fn an_answer_may_be_as_large_as_what_was_asked_for() {
 }
 
 #[test]
-fn a_request_has_ten_seconds_more_than_it_may_wait() {
+fn the_timeout_of_a_request_is_its_wait_plus_ten_seconds() {
     assert_eq!(reserve(1).time_limit(), Duration::from_secs(40));
     assert_eq!(delete().time_limit(), Duration::from_secs(10));
 }

@@ -1,10 +1,10 @@
-//! Answers of another shape than the protocol's, though the status says success.
+//! Responses of another shape than the protocol's, although the status means success.
 
 use ivy_proto::queue::{Effect, FaultKind, Oddity, QueueOp, QueueReply, Reserved};
 
 use crate::support::*;
 
-/// What a server, a proxy or a stranger may answer in the place of JSON that was expected.
+/// What a server, a proxy or another program may send instead of the expected JSON.
 pub(crate) const STRANGE: &[&str] = &[
     "",
     " ",
@@ -25,7 +25,7 @@ pub(crate) const STRANGE: &[&str] = &[
 ];
 
 #[test]
-fn h25_what_is_not_a_json_object_is_no_answer() {
+fn h25_a_response_that_is_no_json_object_is_malformed() {
     for op in all_ops() {
         for body in STRANGE {
             let fault = fault(&op, 200, body);
@@ -37,7 +37,7 @@ fn h25_what_is_not_a_json_object_is_no_answer() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_no_answer() {
+fn a_response_that_is_not_utf8_is_malformed() {
     for op in all_ops() {
         let body = b"{\"msg\":\"\xff\",\"messages\":[]}".to_vec();
         let fault = dialect().decode(&op, answer(200, body)).unwrap_err();
@@ -46,7 +46,7 @@ fn bytes_that_are_no_text_are_no_answer() {
 }
 
 #[test]
-fn h01_a_login_page_is_reported_by_its_type_and_never_repeated() {
+fn h01_a_login_page_is_reported_by_its_type_and_never_quoted() {
     let page = "<html>LOGIN-PAGE</html>";
     let headers = [("content-type", "text/html; charset=utf-8")];
     let fault = dialect().decode(&reserve(1), answer_with(200, &headers, page)).unwrap_err();
@@ -56,7 +56,7 @@ fn h01_a_login_page_is_reported_by_its_type_and_never_repeated() {
 }
 
 #[test]
-fn an_answer_that_tells_its_length_in_two_ways_is_rejected() {
+fn a_response_with_two_lengths_is_refused() {
     let headers = [("transfer-encoding", "chunked"), ("content-length", "15")];
     for alone in headers {
         let answer = answer_with(200, &[alone], r#"{"messages":[]}"#);
@@ -67,7 +67,7 @@ fn an_answer_that_tells_its_length_in_two_ways_is_rejected() {
     assert_eq!(fault.kind(), FaultKind::BadResponse);
 }
 
-/// What is odd about an answer that is believed; nothing, if it is not believed.
+/// The oddities of an accepted response; `None` if it is not accepted.
 fn oddities(op: &QueueOp, headers: &[(&str, &str)], body: &str) -> Option<Vec<Oddity>> {
     let mut oddities = Vec::new();
     let answer = answer_with(200, headers, body.to_owned());
@@ -93,11 +93,11 @@ fn h02_json_under_another_content_type_is_accepted_and_noted() {
             assert_eq!(oddities(&op, &headers, body), Some(expected), "{content_type:?} {op:?}");
         }
     }
-    assert_eq!(oddities(&delete(), &[], "{}"), None, "what is not believed is a fault");
+    assert_eq!(oddities(&delete(), &[], "{}"), None, "a response that is not accepted is a fault");
 }
 
 #[test]
-fn h23_an_answer_in_an_encoding_that_was_not_asked_for_is_refused() {
+fn h23_a_response_in_an_encoding_that_was_not_requested_is_refused() {
     for (encoding, accepted) in [
         ("identity", true),
         ("Identity", true),
@@ -112,7 +112,7 @@ fn h23_an_answer_in_an_encoding_that_was_not_asked_for_is_refused() {
 }
 
 #[test]
-fn h03_a_server_without_messages_may_leave_them_out_or_write_null_and_that_is_noted() {
+fn h03_an_empty_reserve_may_omit_the_messages_or_contain_null_and_that_is_noted() {
     for (body, is_odd) in [
         ("{}", true),
         (r#"{"messages":null}"#, true),
@@ -130,7 +130,7 @@ fn h03_a_server_without_messages_may_leave_them_out_or_write_null_and_that_is_no
 }
 
 #[test]
-fn h03_an_answer_without_content_acknowledges_nothing() {
+fn h03_a_response_without_content_acknowledges_nothing() {
     for body in ["", "null", "[]", "{}"] {
         for status in [200, 201, 204] {
             let fault = fault(&post(&["a"]), status, body);
@@ -143,7 +143,7 @@ fn h03_an_answer_without_content_acknowledges_nothing() {
 }
 
 #[test]
-fn messages_of_another_type_are_no_answer() {
+fn messages_of_another_type_are_malformed() {
     for body in [r#"{"messages":{}}"#, r#"{"messages":"none"}"#, r#"{"messages":0}"#] {
         assert_eq!(kind(&reserve(1), 200, body), FaultKind::BadResponse, "{body}");
     }
@@ -168,12 +168,12 @@ fn h04_an_error_text_under_a_status_of_success_is_no_success() {
 }
 
 #[test]
-fn nothing_counts_as_done_without_a_response_of_the_server() {
+fn nothing_counts_as_done_without_an_acknowledgement() {
     for op in [delete(), delete_many(), release(), clear(), delete_queue()] {
         for body in ["{}", r#"{"msg":null}"#, r#"{"msg":1}"#, r#"{"ok":true}"#] {
             assert_eq!(kind(&op, 200, body), FaultKind::BadResponse, "{op:?}: {body}");
         }
-        // The words themselves differ from server to server.
+        // The texts differ from server to server.
         assert!(decode(&op, 200, r#"{"msg":"Weg damit"}"#).is_ok());
     }
 }
@@ -208,7 +208,7 @@ fn h05_a_post_is_only_acknowledged_by_one_id_for_each_message() {
 }
 
 #[test]
-fn an_answer_about_something_else_is_not_the_one_that_is_waited_for() {
+fn a_response_to_another_operation_is_refused() {
     let late = r#"{"message":{"id":"1","body":"x","reserved_count":0}}"#;
     assert_eq!(kind(&get(), 200, late), FaultKind::BadResponse);
     let late = r#"{"queue":{"name":"other","size":1}}"#;
@@ -227,7 +227,7 @@ fn a_touch_without_a_new_reservation_is_no_success() {
 }
 
 #[test]
-fn a_success_that_is_not_the_protocols_is_rejected() {
+fn a_success_that_is_not_in_the_protocol_is_refused() {
     for status in [100, 202, 203, 204, 206, 299, 600, 999] {
         for op in all_ops() {
             let kind = kind(&op, status, r#"{"msg":"Deleted","ids":["1"],"messages":[]}"#);
@@ -248,11 +248,11 @@ fn unknown_fields_of_any_depth_are_skipped() {
 }
 
 #[test]
-fn h29_an_answer_of_any_depth_is_refused_without_a_crash() {
+fn h29_a_response_of_any_depth_is_refused_without_a_stack_overflow() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"messages\":", "}]")] {
         let body = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
         for op in all_ops() {
-            // An object without any known key is an answer to a reserve, so it may be a success.
+            // An object without any known key is a reply to a reserve, so it may be a success.
             let _ = decode(&op, 200, &body);
             let _ = decode(&op, 500, &body);
         }

@@ -1,4 +1,4 @@
-//! Answers that say no, by status and operation.
+//! Error responses, by status and operation.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn h18_wrong_credentials_are_reported_for_every_operation() {
 }
 
 #[test]
-fn h19_a_forbidden_deed_on_a_reserved_message_means_that_the_lease_is_lost() {
+fn h19_a_forbidden_operation_on_a_reserved_message_means_that_the_lease_is_lost() {
     use FaultKind::{LeaseLost, Refused, Unauthorized};
     let cases = [
         (delete(), LeaseLost),
@@ -40,14 +40,14 @@ fn h19_a_forbidden_deed_on_a_reserved_message_means_that_the_lease_is_lost() {
         (delete_queue(), Unauthorized),
         (list_queues(), Unauthorized),
     ];
-    // The words differ, and must not matter.
+    // The texts differ, and must not matter.
     for body in [r#"{"msg":"Reservation timed out"}"#, r#"{"msg":"Nope"}"#, "", "<html>"] {
         kinds(403, body, &cases);
     }
 }
 
 #[test]
-fn h20_what_is_missing_depends_on_what_was_asked() {
+fn h20_what_is_missing_depends_on_the_operation() {
     use FaultKind::{NoMessage, NoQueue, Refused};
     let cases = [
         (delete(), NoMessage),
@@ -67,7 +67,7 @@ fn h20_what_is_missing_depends_on_what_was_asked() {
     for body in [r#"{"msg":"Message not found"}"#, r#"{"msg":"Not found"}"#, "", "<html>"] {
         kinds(404, body, &cases);
     }
-    // One look at a message can miss either; only the words tell.
+    // A peek of one message can miss either; only the text tells them apart.
     assert_eq!(kind(&get(), 404, r#"{"msg":"Queue not found"}"#), NoQueue);
     assert_eq!(kind(&delete(), 404, r#"{"msg":"Queue not found"}"#), NoMessage);
 }
@@ -96,7 +96,7 @@ fn h22_other_statuses_are_reported_by_their_class() {
 }
 
 #[test]
-fn g11_only_the_servers_own_word_is_repeated_and_cut() {
+fn g11_only_the_servers_own_message_is_quoted_and_truncated() {
     let said = |body: &str| fault(&reserve(1), 503, body).to_string();
     assert!(said(r#"{"msg":"down for lunch","trace":"SECRET"}"#).contains("down for lunch"));
     for body in [
@@ -134,7 +134,7 @@ fn a_server_that_repeats_the_token_or_a_body_is_not_quoted() {
 }
 
 #[test]
-fn no_header_of_an_answer_gives_the_token_back() {
+fn no_header_of_a_response_shows_the_token() {
     let host = format!("https://{}.example/", TOKEN.to_lowercase());
     let content_type = format!("text/{TOKEN}");
     for answer in [
@@ -170,7 +170,7 @@ fn refused_with(status: u16, headers: &[(&str, &str)]) -> Fault {
 }
 
 #[test]
-fn h21_the_server_may_say_when_to_ask_again_up_to_a_minute() {
+fn h21_the_server_may_delay_the_next_request_by_up_to_a_minute() {
     for (text, seconds) in [
         ("0", Some(0)),
         ("7", Some(7)),
@@ -193,7 +193,7 @@ fn h21_the_server_may_say_when_to_ask_again_up_to_a_minute() {
 }
 
 #[test]
-fn a_date_to_ask_again_is_measured_by_the_servers_own_clock() {
+fn a_date_in_retry_after_is_relative_to_the_servers_own_clock() {
     let date = "Sun, 06 Nov 1994 08:49:37 GMT";
     for (retry_after, seconds) in [
         ("Sun, 06 Nov 1994 08:49:57 GMT", Some(20)),
@@ -209,9 +209,9 @@ fn a_date_to_ask_again_is_measured_by_the_servers_own_clock() {
     assert_eq!(refused_with(503, &[("date", "today"), ("retry-after", date)]).retry_after(), None);
 }
 
-/// The row asks for an error of the clock's where requests are signed for a time. Ours are not.
+/// The row requires a clock error if requests are signed with a time. These requests are not.
 #[test]
-fn h28_no_request_tells_a_time_and_no_date_of_a_server_makes_an_answer_wrong() {
+fn h28_no_request_contains_a_time_and_no_date_of_a_server_invalidates_a_response() {
     for op in all_ops() {
         assert_eq!(dialect().encode(&op).headers().get("date"), None, "{op:?}");
     }
@@ -227,7 +227,7 @@ fn h28_no_request_tells_a_time_and_no_date_of_a_server_makes_an_answer_wrong() {
 }
 
 #[test]
-fn other_refusals_do_not_say_when_to_ask_again() {
+fn other_refusals_do_not_delay_the_next_request() {
     for status in [400, 401, 404, 413, 301] {
         assert_eq!(refused_with(status, &[("retry-after", "5")]).retry_after(), None);
     }

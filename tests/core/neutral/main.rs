@@ -1,13 +1,13 @@
-//! The core names no server: what is true of one alone belongs to the crate of its backend.
+//! The core names no server: what is specific to one server belongs to the crate of its backend.
 //!
-//! PROTOCOL.md may name them. It describes what peers find on their own servers.
+//! PROTOCOL.md may name servers, because it describes what peers find on them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Parts of names of servers, of their protocols and of their variables, in lower case.
+/// Parts of the names of servers, their protocols and their variables, in lower case.
 const NAMES: [&str; 14] = [
     "ironmq",
     "iron.io",
@@ -34,7 +34,7 @@ fn lines_with_names(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(text.lines()).filter(move |(_, line)| names_one(line))
 }
 
-/// All files below a folder.
+/// All files below a directory.
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -55,7 +55,7 @@ fn the_core_names_no_server() {
     for folder in ["src", "examples"] {
         files.extend(files_below(&core.join(folder)));
     }
-    assert!(files.len() > 150, "only {} files were looked at", files.len());
+    assert!(files.len() > 150, "only {} files were searched", files.len());
     let mut named = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap();

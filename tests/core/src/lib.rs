@@ -1,6 +1,6 @@
-//! What the tests of the core share: the fuzz targets, what they begin with, and recorded bytes.
+//! What the tests of the core share: the fuzz targets, their seeds, and recorded bytes.
 //!
-//! It depends on the core alone, as do the tests beside it.
+//! It depends only on the core, as do the tests next to it.
 
 pub mod fuzz;
 pub mod recorded;

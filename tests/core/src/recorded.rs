@@ -1,6 +1,7 @@
-//! Answers as an IronMQ server gives them, and notices as workers write them, with what they mean.
+//! Responses as an IronMQ server sends them, and notices as workers write them, with what they
+//! mean.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
 
 use crate::fuzz::dialect::*;
 
-/// Notices as the original and our workers write them.
+/// Notices as the original and ivy's workers write them.
 pub const NOTICES: [&str; 6] = [
     r#"{"id":"6000653546228216707","name":"testpackage.factorial","args":[5],"options":{"retry":true,"maxRetries":3},"result":[120],"notify":true,"queue":"testpackage"}"#,
     r#"{"id":"6","name":"mail.send","args":[],"options":{"ivy":{"v":1,"id":"BwcHBwcHBwcHBwcHBwcHBw","outcome":"ok"}},"result":["\ud83d\ude80 \u4efb\u52a1"],"notify":true,"queue":"mail"}"#,
@@ -22,16 +23,16 @@ pub const NOTICES: [&str; 6] = [
     r#"{"id":7,"name":"t","args":[[],{}],"options":{},"result":[1,2],"notify":true,"queue":"q"}"#,
 ];
 
-/// An operation, the answer to it, and what that says.
+/// An operation, a response to it, and its meaning.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     /// The operation.
     pub op: QueueOp,
-    /// The status of the answer.
+    /// The status of the response.
     pub status: u16,
     /// Its body.
     pub body: String,
-    /// What it says.
+    /// Its meaning.
     pub reply: QueueReply,
 }
 
@@ -87,7 +88,7 @@ fn push_queue() -> QueueInfo {
     info
 }
 
-/// One or more answers to each kind of operation.
+/// One or more responses to each kind of operation.
 pub fn answers() -> Vec<Recorded> {
     let rid = "b42dd6bc2a2a4a2d95ab4b0d65ab2f9b";
     let two = Reserved {

@@ -37,7 +37,7 @@ pub(crate) fn hex(text: &str) -> Vec<u8> {
 }
 
 fn array<const N: usize>(text: &str) -> [u8; N] {
-    hex(text).try_into().expect("of this length")
+    hex(text).try_into().expect("the length fits")
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn the_vectors_of_wycheproof() {
 }
 
 #[test]
-fn a_shorter_tag_is_none() {
+fn a_shorter_tag_is_refused() {
     let cipher = CbcHmac::new(&[1; 64]);
     let sealed = cipher.seal(&[2; 16], b"", b"text");
     let (ciphertext, tag) = sealed.split_at(sealed.len() - 32);

@@ -1,5 +1,5 @@
-//! What a message says of its attempt, with any value: when it is due, and how often its task was lost,
-//! put off and put back.
+//! The options of a message that describe its attempt, with any value: when it is due, and how
+//! often its task was lost, deferred and returned.
 
 use ivy_core_tests::{check_seeds, fuzz};
 use ivy_proto::MessageId;
@@ -12,7 +12,7 @@ use crate::inputs::{json, queue};
 
 const ID: &str = "BwcHBwcHBwcHBwcHBwcHBw";
 
-/// The most that each key may be.
+/// The largest value of each key.
 const KEYS: [(&str, u64); 4] = [
     ("due", u64::MAX),
     ("lost", u32::MAX as u64),
@@ -20,7 +20,7 @@ const KEYS: [(&str, u64); 4] = [
     ("requeued", u32::MAX as u64),
 ];
 
-/// Values that are no number of milliseconds and no count.
+/// Values that are neither a number of milliseconds nor a count.
 const ABSURD: [&str; 16] = [
     "-1",
     "-0",
@@ -40,7 +40,7 @@ const ABSURD: [&str; 16] = [
     "[[[[[[[[1]]]]]]]]",
 ];
 
-/// A message in a format that is reserved, in the open.
+/// An unencrypted message in a format that is reserved.
 const FORMATS: [&str; 4] = ["$mp1$", "$mp1$k6R0ZXN0gJGheA", "$pb1$CgR0ZXN0", "$pb23$\u{4efb}"];
 
 fn with(key: &str, value: &str) -> String {
@@ -78,7 +78,7 @@ fn kept(body: &str) -> String {
 }
 
 #[test]
-fn a_value_of_another_kind_is_refused_and_its_place_reported() {
+fn a_value_of_another_type_is_refused_and_the_error_names_its_place() {
     for (key, _) in KEYS {
         for value in ABSURD {
             let body = with(key, value);
@@ -95,7 +95,7 @@ fn a_value_of_another_kind_is_refused_and_its_place_reported() {
 }
 
 #[test]
-fn a_number_that_is_too_large_is_refused_and_the_largest_is_read() {
+fn a_number_that_is_too_large_is_refused_and_the_largest_is_accepted() {
     for (key, most) in KEYS {
         let body = with(key, &most.to_string());
         let envelope = read(&body).unwrap();
@@ -107,7 +107,7 @@ fn a_number_that_is_too_large_is_refused_and_the_largest_is_read() {
 }
 
 #[test]
-fn null_says_nothing_and_is_kept() {
+fn null_means_absent_and_is_preserved() {
     for (key, _) in KEYS {
         let body = with(key, "null");
         let envelope = read(&body).unwrap();
@@ -117,7 +117,7 @@ fn null_says_nothing_and_is_kept() {
 }
 
 #[test]
-fn a_format_that_is_not_built_in_is_distinguished_from_what_nobody_knows() {
+fn a_format_that_is_not_built_in_has_another_reason_than_an_unknown_one() {
     for body in FORMATS {
         assert_eq!(read(body).unwrap_err().reason(), UnsupportedFormat, "{body}");
         assert_eq!(kept(body), body);
@@ -140,7 +140,7 @@ fn all_these_bodies_are_seeds_of_the_fuzz_target() {
 
 proptest! {
     #[test]
-    fn any_value_is_read_or_refused_and_none_is_changed(
+    fn any_value_is_accepted_unchanged_or_refused(
         key in prop::sample::select(&KEYS),
         value in prop_oneof![json(), "-?[0-9]{1,40}", any::<u64>().prop_map(|n| n.to_string())],
     ) {

@@ -1,5 +1,5 @@
-//! Malformed and strange message bodies: one row for each kind of trouble, each with the outcome
-//! that is required. Rows that a worker, a producer or a handler decides are tested with those.
+//! Malformed and unusual message bodies: one row for each kind of trouble, each with the required
+//! outcome. Rows that a worker, a producer or a handler decides are tested with those.
 
 use ivy_core_tests::check_seeds;
 use ivy_proto::queue::{Body, ReceivedBody};
@@ -15,10 +15,10 @@ use ivy_proto::{MessageId, QueueName};
 
 use crate::inputs::queue;
 
-/// The row's number, what it is about, the bodies, and why they are put aside.
+/// The row's number, its subject, the bodies, and the reason of their dead letters.
 type Refused = (&'static str, &'static str, Vec<String>, DeadLetterReason);
 
-/// The row's number, what it is about, and the bodies that are read.
+/// The row's number, its subject, and the bodies that are accepted.
 type Accepted = (&'static str, &'static str, Vec<String>);
 
 fn read(body: &str) -> Result<Envelope, DeadLetterReason> {
@@ -60,7 +60,7 @@ fn refused() -> Vec<Refused> {
         ),
         (
             "B04",
-            "a key that stands twice",
+            "a duplicate key",
             all(
                 whole,
                 [
@@ -92,7 +92,7 @@ fn refused() -> Vec<Refused> {
         ),
         (
             "B14",
-            "something behind the envelope",
+            "trailing data after the envelope",
             all(|tail| format!("{good}{tail}"), [" x", "{}", "\0", "]", ","]),
             BadJson,
         ),
@@ -110,7 +110,7 @@ fn refused() -> Vec<Refused> {
         ),
         (
             "B17",
-            "JSON of a laxer kind",
+            "extensions of JSON",
             all(
                 whole,
                 [
@@ -179,7 +179,7 @@ fn refused() -> Vec<Refused> {
         ),
         (
             "B29",
-            "fields of ivy in a version that is not known",
+            "fields of ivy in an unknown version",
             all(with_options, [r#"{"ivy":{"v":2}}"#, r#"{"ivy":{"v":0,"id":5}}"#]),
             UnsupportedVersion,
         ),
@@ -213,14 +213,14 @@ fn refused() -> Vec<Refused> {
             ),
             BadJson,
         ),
-        ("B45", "a frame where there is no key", vec![FRAME.to_owned()], NoKey),
+        ("B45", "a frame without a key", vec![FRAME.to_owned()], NoKey),
     ]
 }
 
 const FRAME: &str = "$aes-256-cbc$RSJ8h/sW75DX4Dvt2jAB/eWHi2og9UrmDBveefqx77wV9ADoulmFuK1UDJtApDZe";
 
 #[test]
-fn what_cannot_be_a_task_is_dead_lettered_with_its_reason() {
+fn an_invalid_body_is_dead_lettered_with_its_reason() {
     for (row, about, bodies, reason) in refused() {
         for body in bodies {
             let start: String = body.chars().take(80).collect();
@@ -233,11 +233,7 @@ fn accepted() -> Vec<Accepted> {
     let many_options: Vec<_> = (0..MAX_UNKNOWN_OPTIONS).map(|n| format!("\"{n}\":0")).collect();
     vec![
         ("B03", "nesting up to the limit", vec![with_args(&nested(127))]),
-        (
-            "B05",
-            "keys that stand twice inside the arguments",
-            all(with_args, [r#"[{"a":1,"a":2}]"#]),
-        ),
+        ("B05", "duplicate keys inside the arguments", all(with_args, [r#"[{"a":1,"a":2}]"#])),
         ("B06", "a number above all floats", all(with_args, ["[1e400,-1e400]"])),
         (
             "B07",
@@ -262,7 +258,7 @@ fn accepted() -> Vec<Accepted> {
         ),
         (
             "B29",
-            "options that are not known",
+            "unknown options",
             [format!("{{{}}}", many_options.join(","))]
                 .iter()
                 .map(String::as_str)
@@ -298,7 +294,7 @@ fn accepted() -> Vec<Accepted> {
 }
 
 #[test]
-fn what_is_strange_but_clear_passes_unchanged() {
+fn an_unusual_but_valid_body_passes_unchanged() {
     for (row, about, bodies) in accepted() {
         for body in bodies {
             let start: String = body.chars().take(80).collect();
@@ -325,7 +321,7 @@ fn b01_a_missing_body_is_an_empty_one() {
 }
 
 #[test]
-fn b03_depth_costs_no_stack() {
+fn b03_deep_nesting_does_not_overflow_the_stack() {
     let bodies =
         [with_args(&nested(100_000)), with_options(&format!("{{\"x\":{}}}", nested(100_000)))];
     let small_stack = std::thread::Builder::new().stack_size(64 * 1024);
@@ -354,7 +350,7 @@ fn b25_absent_options_are_none_and_are_written_as_an_object() {
 }
 
 #[test]
-fn b34_further_keys_of_the_envelope_are_passed_over() {
+fn b34_further_keys_of_the_envelope_are_ignored() {
     let envelope = read(r#"{"x":[1e400],"name":"t","options":{},"args":[],"\ud800":1}"#).unwrap();
     assert_eq!(envelope.to_text(), r#"{"name":"t","options":{},"args":[]}"#);
 }
@@ -370,7 +366,7 @@ fn b43_objects_of_very_many_keys_pass() {
 }
 
 #[test]
-fn b46_where_bodies_are_encrypted_an_open_one_is_refused() {
+fn b46_a_plaintext_body_is_refused_if_bodies_are_encrypted() {
     let codec = Codec::legacy(LegacyKey::new("pass").unwrap());
     for body in [with_args("[]"), "<xml/>".to_owned(), " ".to_owned(), format!(" {FRAME}")] {
         let bad = codec.open(&Body::new(body), &queue()).unwrap_err();

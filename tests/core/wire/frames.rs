@@ -61,7 +61,7 @@ fn recorded_frames_are_written_and_read_byte_for_byte() {
 }
 
 #[test]
-fn recorded_frames_of_passwords_that_protect_nothing_stay_closed() {
+fn recorded_frames_of_blank_passwords_are_refused() {
     let mut seen = 0;
     for vector in good().iter().filter(|vector| vector.password.trim().is_empty()) {
         assert_eq!(LegacyKey::new(&vector.password).err(), Some(InvalidKey), "{}", vector.id);
@@ -71,7 +71,7 @@ fn recorded_frames_of_passwords_that_protect_nothing_stay_closed() {
 }
 
 #[test]
-fn the_damage_that_the_original_does_is_known_and_avoided() {
+fn the_damage_that_the_original_causes_is_known_and_avoided() {
     let mut damaged = 0;
     for vector in good().iter().filter(|vector| !vector.password.trim().is_empty()) {
         let key = key(&vector.password);
@@ -86,8 +86,8 @@ fn the_damage_that_the_original_does_is_known_and_avoided() {
     assert!(damaged > 0, "no vector shows the damage");
 }
 
-/// Each recorded malformed frame, and what becomes of it: nothing, if it is read all the same. All
-/// that can go wrong inside a frame is told as one reason.
+/// Each recorded malformed frame with its reason; `None` if it can be opened all the same. All
+/// errors inside a frame have one reason.
 const BAD: [(&str, Option<DeadLetterReason>); 31] = [
     ("empty-frame", Some(EmptyBody)),
     ("one-dollar", Some(BadFrame)),
@@ -119,7 +119,7 @@ const BAD: [(&str, Option<DeadLetterReason>); 31] = [
     ("inner-frame", Some(BadJson)),
     ("wrong-key", Some(Undecryptable)),
     ("plaintext-json", Some(ExpectedEncrypted)),
-    // Until a policy asks for the authentication code that may ride there, it is passed over.
+    // It may carry an authentication code, which is ignored unless a policy requires it.
     ("suffix-field", None),
 ];
 
@@ -184,7 +184,7 @@ fn c02_an_unknown_cipher_is_described_by_the_length_of_its_name() {
 }
 
 #[test]
-fn c05_what_stands_before_the_first_dollar_makes_it_no_frame() {
+fn c05_a_text_before_the_first_dollar_is_no_frame() {
     let body = format!("x$aes-256-cbc${SEALED}");
     assert_eq!(reason(&body), ExpectedEncrypted);
     let bad = Codec::plain().open(&Body::new(body), &queue()).unwrap_err();
@@ -216,7 +216,7 @@ fn c07_the_ciphertext_is_a_number_of_whole_blocks() {
 }
 
 #[test]
-fn c08_all_that_is_wrong_inside_a_frame_is_one_error() {
+fn c08_all_errors_inside_a_frame_have_one_reason() {
     let key = key("pass");
     let swapped = "$aes-256-cbc$5YeLaiD1SuYMG9558pHvvEUifIf7Fu+Q1+A77dowAf0V9ADoulmFuK1UDJtApDZe";
     let frames = [
@@ -277,7 +277,7 @@ fn c10_empty_passwords_are_refused_and_lossy_ones_are_reported() {
 }
 
 #[test]
-fn b12_text_that_is_no_utf8_inside_a_frame_is_refused_and_not_guessed() {
+fn b12_invalid_utf8_inside_a_frame_is_refused() {
     let vectors: Vec<Bad> =
         serde_json::from_str(include_str!("vectors/legacy-frames-bad.json")).unwrap();
     for id in ["invalid-utf8", "overlong-utf8"] {

@@ -1,4 +1,4 @@
-//! What holds for all input.
+//! Properties of all input.
 
 use ivy_core_tests::fuzz;
 use ivy_proto::queue::Body;
@@ -25,37 +25,37 @@ fn read_everywhere(bytes: &[u8]) {
 
 fn options_of(text: &str) -> Options {
     let body = format!(r#"{{"name":"t","options":{text},"args":[]}}"#);
-    Envelope::parse(&body).expect("the generators make options").options
+    Envelope::parse(&body).expect("the generators produce valid options").options
 }
 
 proptest! {
     #[test]
-    fn an_envelope_is_read_as_it_was_written(envelope in envelope()) {
+    fn an_envelope_round_trips(envelope in envelope()) {
         prop_assert_eq!(Envelope::parse(&envelope.to_text()), Ok(envelope));
     }
 
     #[test]
-    fn an_envelope_of_anybody_is_written_in_one_form(text in envelope_text()) {
-        let envelope = Envelope::parse(&text).expect("the generators make envelopes");
+    fn an_envelope_of_any_program_has_one_canonical_form(text in envelope_text()) {
+        let envelope = Envelope::parse(&text).expect("the generators produce valid envelopes");
         let canonical = envelope.to_text();
-        let again = Envelope::parse(&canonical).expect("what is written is read");
+        let again = Envelope::parse(&canonical).expect("written text can be parsed");
         prop_assert_eq!(again.to_text(), canonical);
         prop_assert_eq!(again, envelope);
     }
 
     #[test]
-    fn options_are_read_as_they_were_written(options in built_options()) {
+    fn options_round_trip(options in built_options()) {
         prop_assert_eq!(options_of(options.to_json().as_str()), options);
     }
 
     #[test]
-    fn options_of_anybody_are_echoed_untouched(text in options_text()) {
+    fn options_of_any_program_are_echoed_unchanged(text in options_text()) {
         let echo = options_of(&text).to_json();
         prop_assert_eq!(echo.as_str(), text);
     }
 
     #[test]
-    fn fields_of_ivy_are_read_as_they_were_written(ivy in ivy_options(), text in options_text()) {
+    fn fields_of_ivy_round_trip(ivy in ivy_options(), text in options_text()) {
         let options = options_of(&text).with_ivy(ivy.clone());
         prop_assert_eq!(options.ivy(), Some(&ivy));
         prop_assert_eq!(options_of(options.to_json().as_str()), options);
@@ -75,7 +75,7 @@ proptest! {
     }
 
     #[test]
-    fn a_notice_is_read_as_it_was_written(notice in notice()) {
+    fn a_notice_round_trips(notice in notice()) {
         let read = Notice::parse(notice.to_payload().as_str().as_bytes());
         prop_assert_eq!(read.as_ref().map(Notice::outcome), Ok(notice.outcome()));
         prop_assert_eq!(read.as_ref().map(Notice::given_back), Ok(notice.given_back()));
@@ -83,14 +83,14 @@ proptest! {
     }
 
     #[test]
-    fn a_dead_letter_is_read_as_it_was_written(letter in dead_letter()) {
+    fn a_dead_letter_round_trips(letter in dead_letter()) {
         let body = letter.to_body();
         prop_assert!(is_dead_letter(&body));
         prop_assert_eq!(DeadLetter::parse(&body), Ok(letter));
     }
 
     #[test]
-    fn a_sealed_envelope_opens_and_the_original_reads_it_undamaged(
+    fn a_sealed_envelope_opens_and_the_original_decrypts_it_undamaged(
         envelope in envelope(),
         password in password(),
     ) {
@@ -102,10 +102,10 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_decrypted_as_it_was_encrypted(text: String, password in password()) {
+    fn encryption_round_trips_any_text(text: String, password in password()) {
         let key = key(&password);
         let frame = key.encrypt(&text);
-        let read = key.decrypt(&frame).expect("it was made with this key");
+        let read = key.decrypt(&frame).expect("the frame was encrypted with this key");
         prop_assert_eq!(read.as_str(), text);
         prop_assert_eq!(key.encrypt(&read), frame);
     }
@@ -117,7 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn the_size_is_that_of_the_stringified_message(text: String) {
+    fn the_size_counts_the_stringified_message(text: String) {
         let stringified = serde_json::json!({ "body": text }).to_string();
         prop_assert_eq!(posted_utf16_units(&Body::new(text)), stringified.encode_utf16().count());
     }
@@ -155,10 +155,10 @@ proptest! {
     }
 
     #[test]
-    fn arguments_pass_through_untouched(name in task_name(), args in json_array()) {
+    fn arguments_pass_through_unchanged(name in task_name(), args in json_array()) {
         let name = serde_json::to_string(name.as_str()).expect("a text is JSON");
         let text = format!(r#"{{"name":{name},"options":{{}},"args":{args}}}"#);
-        let envelope = Envelope::parse(&text).expect("the generators make envelopes");
+        let envelope = Envelope::parse(&text).expect("the generators produce valid envelopes");
         prop_assert_eq!(envelope.to_text(), text);
     }
 }

@@ -1,4 +1,4 @@
-//! Generated input: well-formed things of every kind, and how to damage them.
+//! Generators of well-formed input of every kind, and of damage to it.
 
 use std::collections::BTreeSet;
 
@@ -12,18 +12,18 @@ use ivy_proto::wire::{
 use ivy_proto::{MessageId, Priority, QueueName, TaskId, TaskName};
 use proptest::prelude::*;
 
-/// A queue, where it does not matter which.
+/// A queue, for tests that do not depend on which.
 pub(crate) fn queue() -> QueueName {
     QueueName::new("ivy").expect("a name")
 }
 
-/// Entropy, where it does not matter which.
+/// Entropy, for tests that do not depend on which.
 pub(crate) fn pool() -> EntropyPool {
     EntropyPool::from_seed(&[1; 32])
 }
 
-/// The text of a JSON value, in every spelling that JSON allows: digits without end, halves of
-/// surrogate pairs, keys that stand twice.
+/// The text of a JSON value, in every spelling that JSON allows: any number of digits, lone
+/// surrogates, duplicate keys.
 pub(crate) fn json() -> BoxedStrategy<String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
@@ -67,7 +67,7 @@ fn space() -> impl Strategy<Value = String> {
 }
 
 pub(crate) fn raw(text: &str) -> RawJson {
-    RawJson::parse(text).expect("the generators make JSON")
+    RawJson::parse(text).expect("the generators produce valid JSON")
 }
 
 pub(crate) fn task_name() -> impl Strategy<Value = TaskName> {
@@ -121,7 +121,7 @@ pub(crate) fn ivy_options() -> impl Strategy<Value = IvyOptions> {
     )
 }
 
-/// Options as a producer makes them.
+/// Options as a producer writes them.
 pub(crate) fn built_options() -> impl Strategy<Value = Options> {
     (
         prop::option::of(any::<bool>()),
@@ -151,7 +151,8 @@ pub(crate) fn built_options() -> impl Strategy<Value = Options> {
         })
 }
 
-/// The text of options as anybody may write them: known keys in any order, unknown ones between.
+/// The text of options as any program may write them: known keys in any order, unknown ones
+/// between.
 pub(crate) fn options_text() -> impl Strategy<Value = String> {
     let ivy = (built_ivy_entries(), unknown_entries())
         .prop_flat_map(|(known, unknown)| Just([known, unknown].concat()).prop_shuffle())
@@ -216,7 +217,7 @@ const KNOWN: [&str; 20] = [
     "error",
 ];
 
-/// Entries with keys that mean nothing here and differ from each other.
+/// Entries with distinct keys that mean nothing here.
 fn unknown_entries() -> impl Strategy<Value = Vec<(String, String)>> {
     prop::collection::vec((json_string(), json()), 0..3).prop_map(|entries| {
         let mut seen = BTreeSet::new();
@@ -235,7 +236,7 @@ fn object(entries: &[(String, String)]) -> String {
     format!("{{{}}}", entries.join(" ,"))
 }
 
-/// An envelope's text as anybody may write it.
+/// An envelope's text as any program may write it.
 pub(crate) fn envelope_text() -> impl Strategy<Value = String> {
     (task_name(), options_text(), json_array(), json(), space())
         .prop_flat_map(|(name, options, args, extra, space)| {
@@ -251,7 +252,7 @@ pub(crate) fn envelope_text() -> impl Strategy<Value = String> {
         .prop_map(|(entries, space)| format!("{space}{}{space}", object(&entries)))
 }
 
-/// An envelope as a producer makes it.
+/// An envelope as a producer writes it.
 pub(crate) fn envelope() -> impl Strategy<Value = Envelope> {
     (task_name(), built_options(), json_array()).prop_map(|(name, options, args)| Envelope {
         name,
@@ -307,7 +308,7 @@ pub(crate) fn password() -> impl Strategy<Value = String> {
     ".{1,12}".prop_filter("only white space", |text| !text.trim().is_empty())
 }
 
-/// One thing that can happen to bytes on their way.
+/// One kind of damage to bytes in transit.
 #[derive(Clone, Debug)]
 pub(crate) enum Damage {
     Flip(prop::sample::Index, u8),

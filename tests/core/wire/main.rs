@@ -1,8 +1,8 @@
 //! The wire layer against tables of malformed input, recorded frames and generated input.
 //!
-//! The generated tests run 256 cases each; `PROPTEST_CASES=1000000` runs more.
+//! The generated tests run 256 cases each; set `PROPTEST_CASES` for more.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod aead;
 mod attempts;

@@ -1,13 +1,13 @@
-//! How the original reads a frame.
+//! How the original decrypts a frame.
 
 use ivy_proto::wire::LegacyKey;
 
 const BLOCK: usize = 16;
 
-/// What the original makes of a frame: it decodes the last cipher block apart from those before
-/// it, which destroys a character that lies across the border.
+/// The text that the original decrypts from a frame: it decodes the last cipher block separately,
+/// which destroys a character that lies across the border.
 pub(crate) fn reads(key: &LegacyKey, frame: &str) -> String {
-    let text = key.decrypt(frame).expect("the frame was made with this key");
+    let text = key.decrypt(frame).expect("the frame was encrypted with this key");
     let (before, last) = text.as_bytes().split_at(text.len() - text.len() % BLOCK);
     String::from_utf8_lossy(before).into_owned() + &String::from_utf8_lossy(last)
 }

@@ -1,10 +1,10 @@
-//! Notices as workers write them, and what others publish in their place.
+//! Notices as workers write them, and other payloads on their channels.
 
 use ivy_core_tests::check_seeds;
 use ivy_core_tests::recorded::NOTICES;
 use ivy_proto::wire::Notice;
 
-/// R01 and R02: what is no notice, or of another shape.
+/// R01 and R02: payloads that are no notice, or have another shape.
 const STRANGE: [&str; 16] = [
     "",
     " ",
@@ -25,14 +25,14 @@ const STRANGE: [&str; 16] = [
 ];
 
 #[test]
-fn recorded_notices_are_read() {
+fn recorded_notices_are_parsed() {
     for text in NOTICES {
         assert!(Notice::parse(text.as_bytes()).is_ok(), "{text}");
     }
 }
 
 #[test]
-fn r01_r02_what_is_no_notice_is_distinguished() {
+fn r01_r02_other_payloads_are_distinguished_from_notices() {
     for text in STRANGE {
         assert!(Notice::parse(text.as_bytes()).is_err(), "{text}");
     }
@@ -42,7 +42,7 @@ fn r01_r02_what_is_no_notice_is_distinguished() {
 }
 
 #[test]
-fn a_notice_cut_at_any_byte_is_none() {
+fn a_notice_truncated_at_any_byte_is_refused() {
     for text in NOTICES {
         for end in 0..text.len() {
             assert!(Notice::parse(&text.as_bytes()[..end]).is_err(), "{}", &text[..end]);

@@ -1,4 +1,4 @@
-//! What a queue's policy refuses, whatever keys there are.
+//! What a queue's policy refuses, whatever keys exist.
 
 use ivy_proto::Secret;
 use ivy_proto::queue::Body;
@@ -34,10 +34,10 @@ fn each_policy_opens_what_it_sends() {
 }
 
 #[test]
-fn c14_a_frame_of_the_original_without_a_tag_is_a_downgrade_where_a_tag_is_required() {
+fn c14_a_frame_of_the_original_without_a_tag_is_a_downgrade_if_a_tag_is_required() {
     let frame = sealed(Policy::legacy());
     assert_eq!(reason(Policy::bridge(), &frame), DeadLetterReason::Downgrade);
-    // What is left of a bridge frame without its tag is one.
+    // This is what a bridge frame becomes without its tag.
     let bridge = sealed(Policy::bridge());
     let (stripped, _) = bridge.as_str().split_once("$h1$").unwrap();
     assert_eq!(reason(Policy::bridge(), &Body::new(stripped)), DeadLetterReason::Downgrade);
@@ -45,7 +45,7 @@ fn c14_a_frame_of_the_original_without_a_tag_is_a_downgrade_where_a_tag_is_requi
 }
 
 #[test]
-fn c15_anything_weaker_is_a_downgrade_where_only_version_2_is_accepted() {
+fn c15_anything_weaker_is_a_downgrade_if_only_version_2_is_accepted() {
     for weaker in [Policy::plain(), Policy::legacy(), Policy::bridge()] {
         let reason = reason(Policy::v2(), &sealed(weaker));
         assert_eq!(reason, DeadLetterReason::Downgrade, "{weaker:?}");

@@ -1,4 +1,4 @@
-//! The examples of PROTOCOL.md: each is what it says.
+//! The examples of PROTOCOL.md are correct.
 
 use ivy_proto::QueueName;
 use ivy_proto::queue::Body;
@@ -7,7 +7,7 @@ use ivy_proto::wire::{DeadLetter, Envelope, LegacyKey, Notice};
 
 const PROTOCOL: &str = include_str!("../../../ivy-proto/PROTOCOL.md");
 
-/// The examples of this kind, at least so many.
+/// The examples of this kind; there must be at least this many.
 fn examples(kind: &str, at_least: usize) -> Vec<&'static str> {
     let fence = format!("```{kind}\n");
     let examples: Vec<_> = PROTOCOL
@@ -24,14 +24,14 @@ fn keyset() -> Keyset {
 }
 
 #[test]
-fn tasks_are_read_and_written_again() {
+fn tasks_round_trip() {
     for example in examples("json task", 2) {
         assert_eq!(Envelope::parse(example).unwrap().to_text(), example);
     }
 }
 
 #[test]
-fn notices_are_read_and_written_again() {
+fn notices_round_trip() {
     for example in examples("json notice", 2) {
         let notice = Notice::parse(example.as_bytes()).unwrap();
         assert_eq!(notice.to_payload().as_str(), example);
@@ -40,7 +40,7 @@ fn notices_are_read_and_written_again() {
 }
 
 #[test]
-fn dead_letters_are_read_and_written_again() {
+fn dead_letters_round_trip() {
     for example in examples("json dead-letter", 1) {
         let letter = DeadLetter::parse(&Body::new(example)).unwrap();
         assert_eq!(letter.to_body().as_str(), example);
@@ -49,7 +49,7 @@ fn dead_letters_are_read_and_written_again() {
 }
 
 #[test]
-fn frames_carry_the_text_beside_them() {
+fn frames_contain_the_text_next_to_them() {
     let queue = QueueName::new("ivy").unwrap();
     let binding = Binding::task(&queue);
     for example in examples("text ivy2", 1) {

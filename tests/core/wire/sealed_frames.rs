@@ -1,4 +1,4 @@
-//! The frames that are authenticated: recorded ones byte for byte, and every way to damage one.
+//! Authenticated frames: recorded ones byte for byte, and every way to damage one.
 
 use ivy_core_tests::check_seeds;
 use ivy_proto::wire::DeadLetterReason::{
@@ -65,7 +65,7 @@ fn secret(bytes: &[u8]) -> KeySecret {
 }
 
 fn id(text: &str) -> KeyId {
-    KeyId::new(text).expect("a key id")
+    KeyId::new(text).expect("a valid key id")
 }
 
 fn keyset() -> Keyset {
@@ -76,7 +76,7 @@ fn entropy(hex_digits: &str) -> Entropy {
     Entropy::new(hex(hex_digits).try_into().expect("16 bytes"))
 }
 
-/// Does something with the binding that a vector names.
+/// Calls this with the binding that a vector names.
 fn bound<T>(purpose: &str, scope: &str, act: impl FnOnce(&Binding<'_>) -> T) -> T {
     let queue = QueueName::new(scope).expect("a name");
     match purpose {
@@ -166,7 +166,7 @@ fn c19_no_bit_of_a_frame_can_be_flipped() {
         for at in 0..frame.len() * 8 {
             let mut bytes = frame.clone().into_bytes();
             bytes[at / 8] ^= 1 << (at % 8);
-            // A text that is no Unicode does not even come so far.
+            // Invalid UTF-8 fails earlier.
             if let Ok(text) = String::from_utf8(bytes) {
                 assert!(!is_open(&text), "bit {at}: {text}");
                 flipped += 1;
@@ -177,7 +177,7 @@ fn c19_no_bit_of_a_frame_can_be_flipped() {
 }
 
 #[test]
-fn c19_a_flipped_bit_of_the_bytes_inside_is_never_distinguished_from_another() {
+fn c19_all_flipped_bits_of_the_content_give_the_same_error() {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -199,7 +199,7 @@ fn c19_a_flipped_bit_of_the_bytes_inside_is_never_distinguished_from_another() {
 }
 
 #[test]
-fn no_truncation_of_a_frame_opens() {
+fn no_truncated_frame_opens() {
     for frame in [seal("Hello, a little longer"), seal_bridge("Hello")] {
         for length in 0..frame.len() {
             let cut = &frame[..length];
@@ -221,7 +221,7 @@ fn c16_a_frame_with_another_number_of_fields() {
 }
 
 #[test]
-fn c17_a_frame_of_an_impossible_length_is_reported_before_its_key_is_looked_for() {
+fn c17_a_frame_of_an_impossible_length_is_refused_before_its_key_is_looked_up() {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -262,7 +262,7 @@ fn c06_only_one_spelling_of_the_content_is_accepted() {
 }
 
 #[test]
-fn c20_a_frame_opens_for_its_purpose_and_in_its_place_only() {
+fn c20_a_frame_opens_only_for_its_purpose_and_in_its_place() {
     let places = ["ivy", "ivy.p1", "ivy.dead", "Ivy", "iv", "ivy "];
     for purpose in ["task", "note", "dead"] {
         for scope in places {
@@ -298,7 +298,7 @@ fn a_bridge_frame_and_a_frame_of_version_2_do_not_share_a_tag() {
 }
 
 #[test]
-fn c21_unknown_and_disabled_keys_and_names_that_no_key_has() {
+fn c21_unknown_and_disabled_keys_and_invalid_key_names() {
     let frame = seal("Hello");
     let content = frame.strip_prefix("$ivy2$k1$").unwrap();
     let unknown = open(&format!("$ivy2$k2${content}")).unwrap_err();
@@ -382,7 +382,7 @@ fn a_bridge_frame_is_decrypted_only_after_its_tag_was_verified() {
 }
 
 #[test]
-fn white_space_hides_equal_beginnings() {
+fn padding_hides_equal_beginnings() {
     let sealed = |entropy| {
         in_queue(|b| {
             bridge::seal(&password(), &keyset(), Entropy::new(entropy), b, "{\"name\":\"t\"")
@@ -394,7 +394,7 @@ fn white_space_hides_equal_beginnings() {
 }
 
 #[test]
-fn entropy_that_repeats_tells_only_whether_two_messages_are_equal() {
+fn repeated_entropy_reveals_only_whether_two_messages_are_equal() {
     let (one, same, other) = (seal("{\"a\":1}"), seal("{\"a\":1}"), seal("{\"a\":2}"));
     assert_eq!(one, same);
     let start = "$ivy2$k1$".len();
@@ -402,7 +402,7 @@ fn entropy_that_repeats_tells_only_whether_two_messages_are_equal() {
 }
 
 #[test]
-fn c25_an_authentic_frame_that_is_broken_inside_is_the_fault_of_a_peer() {
+fn c25_an_authentic_frame_with_invalid_content_is_an_error_of_the_peer() {
     use aes::Aes256;
     use aes::cipher::block_padding::NoPadding;
     use aes::cipher::{BlockModeEncrypt, KeyIvInit};
@@ -451,7 +451,7 @@ fn c25_an_authentic_frame_that_is_broken_inside_is_the_fault_of_a_peer() {
 }
 
 #[test]
-fn nothing_of_keys_and_texts_is_shown() {
+fn debug_shows_neither_keys_nor_texts() {
     let frame = seal("hunter2");
     let opened = open(&frame).unwrap();
     let shown = format!("{opened:?} {:?} {:?}", keyset(), Entropy::new([7; 16]));

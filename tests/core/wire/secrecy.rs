@@ -41,7 +41,7 @@ fn notice() -> String {
     )
 }
 
-/// All that reading this body can show.
+/// Everything that parsing this body can show.
 fn shown_of_body(text: &str) -> String {
     let body = Body::new(text);
     let key = LegacyKey::new(MARKER).expect("a password");
@@ -58,7 +58,7 @@ fn shown_of_body(text: &str) -> String {
 }
 
 #[test]
-fn what_is_read_shows_no_content() {
+fn a_parsed_message_shows_no_content() {
     let letter = DeadLetter {
         queue: QueueName::new("q").unwrap(),
         id: MessageId::new("1"),
@@ -88,10 +88,10 @@ fn a_refused_password_is_not_shown() {
 }
 
 proptest! {
-    /// The name of a task and that of an unknown cipher may be shown, so neither holds the marker
-    /// and damage that moves the marker into one of them proves nothing.
+    /// The name of a task and that of an unknown cipher may be shown, so neither contains the
+    /// marker, and damage that moves the marker into one of them proves nothing.
     #[test]
-    fn what_cannot_be_read_shows_no_content(damages in damages()) {
+    fn an_invalid_message_shows_no_content(damages in damages()) {
         let text = String::from_utf8_lossy(&damaged(&body(), &damages)).into_owned();
         if !text.starts_with('$') {
             let named = Envelope::parse(&text)
@@ -105,7 +105,7 @@ proptest! {
     }
 
     #[test]
-    fn a_notice_that_cannot_be_read_shows_no_content(damages in damages()) {
+    fn an_invalid_notice_shows_no_content(damages in damages()) {
         let shown = shown(Notice::parse(&damaged(&notice(), &damages)).map(|_| ()));
         prop_assert!(!shown.contains(MARKER), "{}", shown);
     }

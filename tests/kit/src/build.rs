@@ -12,21 +12,21 @@ pub fn binary(name: &str) -> PathBuf {
     built().join(name)
 }
 
-/// The example program `name` of this build. No two packages have examples of one name.
+/// The example program `name` of this build. No two packages have examples of the same name.
 pub fn example(name: &str) -> PathBuf {
     built().join("examples").join(name)
 }
 
-/// The folder of this build's programs, brought up to date once.
+/// The directory of this build's programs, brought up to date once.
 ///
-/// Cargo builds a package's programs for that package's own tests only. `tests/run` has built them
-/// all already and says so in `IVY_TEST_BUILT`.
+/// Cargo builds a package's programs only for that package's own tests. `tests/run` has already
+/// built them all and sets `IVY_TEST_BUILT`.
 fn built() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let test = env::current_exe().expect("a test knows its own path");
         let folder =
-            test.ancestors().nth(2).expect("a test lies in TARGET/PROFILE/deps").to_path_buf();
+            test.ancestors().nth(2).expect("a test is in TARGET/PROFILE/deps").to_path_buf();
         if env::var_os("IVY_TEST_BUILT").is_none() {
             build(&folder);
         }
@@ -39,17 +39,17 @@ fn build(folder: &Path) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
     };
-    // The whole workspace, so that the dependencies keep the features they were built with.
+    // The whole workspace, so that the dependencies keep the features that they were built with.
     let output = Command::new(env!("CARGO"))
         .args(["build", "--locked", "--workspace", "--bins", "--examples", "--profile", profile])
         .arg("--target-dir")
-        .arg(folder.parent().expect("a profile's folder lies in the target folder"))
+        .arg(folder.parent().expect("the profile's directory has a parent"))
         .current_dir(project())
         .output()
         .expect("cargo runs");
     assert!(
         output.status.success(),
-        "the programs under test do not build:\n{}",
+        "building the programs under test failed:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
 }

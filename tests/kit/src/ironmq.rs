@@ -12,7 +12,7 @@ use crate::secrets::QUEUE_TOKEN;
 
 const PROJECT: &str = "5f0c2a8e9b1d4c7e8a6f0b3d";
 
-/// The lines in which the server says, to be copied, how it is reached.
+/// The lines in which the server prints, for copying, how to reach it.
 const GREETING: [&str; 2] = ["export IVY_QUEUE_URL=", "export IRON_MQ_TOKEN="];
 
 /// `ivy serve`: the IronMQ server of this build, on a free port.
@@ -38,7 +38,7 @@ impl IvyServer {
         let line = process.line().await;
         let port =
             line.strip_prefix("listening on http://127.0.0.1:").and_then(|port| port.parse().ok());
-        let Some(port) = port else { process.fail("did not say first where it listens") };
+        let Some(port) = port else { process.fail("did not first print where it listens") };
         IvyServer { port, process }
     }
 
@@ -48,29 +48,29 @@ impl IvyServer {
         self.port
     }
 
-    /// Its address as a queue URL of ivy, token included.
+    /// Its address as a queue URL of ivy, including the token.
     #[must_use]
     pub fn url(&self) -> String {
         self.url_at(self.port)
     }
 
-    /// The same for another port of this machine, from which its requests are forwarded.
+    /// The URL of another port of this machine that forwards requests to the server.
     #[must_use]
     pub fn url_at(&self, port: u16) -> String {
         format!("ironmq+http://{}@127.0.0.1:{port}/{PROJECT}", QUEUE_TOKEN.text())
     }
 
-    /// The same over TLS, for a port at which the certificate of this host is shown.
+    /// The URL of a port that serves TLS with the certificate of this host.
     #[must_use]
     pub fn tls_url_at(&self, host: &str, port: u16) -> String {
         format!("ironmq://{}@{host}:{port}/{PROJECT}", QUEUE_TOKEN.text())
     }
 
-    /// The environment that leads the official clients, and the Node original, to it.
+    /// The environment variables by which the official clients and the Node original find it.
     #[must_use]
     pub fn env(&self) -> Vec<(String, String)> {
         let port = self.port.to_string();
-        // The clients for Node and for Python disagree on the name of the scheme.
+        // The clients for Node and for Python use different names for the scheme.
         [
             ("IRON_MQ_SCHEME", "http"),
             ("IRON_MQ_PROTOCOL", "http"),
@@ -83,12 +83,12 @@ impl IvyServer {
         .to_vec()
     }
 
-    /// How many messages a queue holds, in whatever state; none where it does not exist.
+    /// How many messages a queue contains, in any state; zero if it does not exist.
     pub async fn size(&self, queue: &str) -> u64 {
         self.number(queue, "size").await
     }
 
-    /// How many messages were ever posted to a queue; none where it does not exist.
+    /// How many messages were ever posted to a queue; zero if it does not exist.
     pub async fn posted(&self, queue: &str) -> u64 {
         self.number(queue, "total_messages").await
     }
@@ -112,8 +112,8 @@ impl IvyServer {
         }
     }
 
-    /// Reserves the next message of a queue and gives it back, so many times, as workers do that end
-    /// in its middle.
+    /// Reserves the next message of a queue and releases it, this many times, as workers do that
+    /// end while they run it.
     pub async fn deliver_without_delete(&self, queue: &str, times: usize) {
         for _ in 0..times {
             let path = format!("queues/{queue}/reservations");
@@ -131,7 +131,7 @@ impl IvyServer {
         }
     }
 
-    /// The bodies of up to a hundred ready messages of a queue, which stay where they are.
+    /// The bodies of up to a hundred ready messages of a queue, which stay in it.
     pub async fn peek(&self, queue: &str) -> Vec<String> {
         let (_, answer) =
             self.request("GET", &format!("queues/{queue}/messages?n=100"), None).await;
@@ -139,31 +139,33 @@ impl IvyServer {
         messages.iter().filter_map(|message| Some(message["body"].as_str()?.to_owned())).collect()
     }
 
-    /// Sends one request and gives the status and the body of its answer.
+    /// Sends one request and returns the response's status and body.
     ///
-    /// By hand and not through ivy's own client: what shows that both are right must not be either.
+    /// Written by hand instead of with ivy's own client, so that an error in the client cannot hide
+    /// an error in the server.
     async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let body = body.map(Value::to_string).unwrap_or_default();
         let (status, body) =
             self.send(method, &format!("/3/projects/{PROJECT}/{path}"), &body).await;
-        (status, serde_json::from_str(&body).expect("an answer is JSON"))
+        (status, serde_json::from_str(&body).expect("a response is JSON"))
     }
 
-    /// Sends a request of ivy's own, and gives its answer as it came.
+    /// Sends a request that ivy wrote, and returns the raw response.
     pub async fn exchange(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
-        let body = std::str::from_utf8(request.body()).expect("ivy writes texts");
+        let body = std::str::from_utf8(request.body()).expect("ivy's requests are text");
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let (status, body) = self.send(request.method().as_str(), path, body).await;
         let mut response = http::Response::new(Bytes::from(body));
-        *response.status_mut() = http::StatusCode::from_u16(status).expect("it is a status");
+        *response.status_mut() = http::StatusCode::from_u16(status).expect("the status is valid");
         response
     }
 
-    /// Ivy's own way to write requests to it and to read its answers.
+    /// Ivy's own codec for IronMQ requests and responses.
     #[must_use]
     pub fn dialect(&self) -> IronMq {
-        let address = Address::new(Scheme::Http, "127.0.0.1", PROJECT).expect("it is an address");
-        IronMq::new(&address, Token::new(QUEUE_TOKEN.text()).expect("it is a token"))
+        let address =
+            Address::new(Scheme::Http, "127.0.0.1", PROJECT).expect("the address is valid");
+        IronMq::new(&address, Token::new(QUEUE_TOKEN.text()).expect("the token is valid"))
     }
 
     async fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
@@ -178,12 +180,12 @@ impl IvyServer {
         stream.write_all(request.as_bytes()).await.expect("ivy serve reads a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("ivy serve answers");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a response has a head");
         let status = head
             .split(' ')
             .nth(1)
             .and_then(|status| status.parse().ok())
-            .expect("an answer has a status");
+            .expect("a response has a status");
         (status, body.to_owned())
     }
 }

@@ -1,7 +1,8 @@
-//! The real parts that ivy's tests run against: Redis, `ivy serve`, and peers in other languages.
+//! The real programs that ivy's tests run against: Redis, `ivy serve`, and peers in other
+//! languages.
 //!
-//! A helper that cannot do its part panics and says why, with what the program it runs has printed:
-//! in a test that is the failure. Everything that is started is killed when its value is dropped.
+//! A helper that fails panics with the reason and the output of its program, which fails the test.
+//! Everything that is started is killed when its value is dropped.
 
 mod build;
 mod ironmq;
@@ -33,5 +34,5 @@ pub use scripted_http::{ScriptedHttp, ScriptedResponse, Then};
 pub use scripted_redis::{ScriptedRedis, ScriptedReply};
 pub use tls::{Authority, Certificate, TLS_HOST, TlsFront};
 
-/// How long a test waits for what must happen: so long that a slow machine is no failure.
+/// How long a test waits for what must happen: long enough for a slow machine.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

@@ -5,28 +5,28 @@ use tokio::time::timeout;
 
 use crate::{PATIENCE, RedisServer};
 
-/// A listener on the channels of a Redis server: sees what ivy and its peers publish.
+/// A subscriber of a Redis server's channels: receives what ivy and its peers publish.
 #[derive(Debug)]
 pub struct Notices {
     received: mpsc::UnboundedReceiver<Notice>,
 }
 
-/// A message that was published.
+/// A published message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
     /// The channel it was published to.
     pub channel: String,
-    /// Its text, read as JSON; null if it is none.
+    /// Its payload, parsed as JSON; null if it is none.
     pub content: Value,
 }
 
 impl Notices {
-    /// Listens to all channels whose names match a pattern, `*` standing for any text.
+    /// Subscribes to all channels whose names match a pattern, in which `*` matches any text.
     pub async fn listen(server: &RedisServer, pattern: &str) -> Self {
-        let client = redis::Client::open(server.url()).expect("the server's address is one");
+        let client = redis::Client::open(server.url()).expect("the server's address is valid");
         let mut subscription =
-            client.get_async_pubsub().await.expect("the server takes connections");
-        subscription.psubscribe(pattern).await.expect("the server takes subscriptions");
+            client.get_async_pubsub().await.expect("the server accepts connections");
+        subscription.psubscribe(pattern).await.expect("the server accepts subscriptions");
         let (sender, received) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             let mut messages = subscription.on_message();
@@ -44,7 +44,7 @@ impl Notices {
         Notices { received }
     }
 
-    /// The next message, waited for.
+    /// Waits for the next message.
     pub async fn next(&mut self) -> Notice {
         timeout(PATIENCE, self.received.recv())
             .await
@@ -52,9 +52,9 @@ impl Notices {
             .expect("the server lives")
     }
 
-    /// What was published meanwhile, without waiting for more.
+    /// What was published so far, without waiting for more.
     ///
-    /// A message published before this call may still be on its way: wait first for something that
+    /// A message published before this call may still be in flight: first wait for something that
     /// happens after it.
     pub fn so_far(&mut self) -> Vec<Notice> {
         std::iter::from_fn(|| self.received.try_recv().ok()).collect()

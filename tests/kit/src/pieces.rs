@@ -1,4 +1,4 @@
-//! Bytes that travel in pieces.
+//! Bytes that are sent in pieces.
 
 use std::io::{self, Write};
 use std::thread;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ivy_proto::Rng;
 
-/// How long pieces are apart, so that they do not travel together.
+/// The pause between pieces, so that they do not arrive together.
 const BETWEEN_PIECES: Duration = Duration::from_micros(500);
 
-/// The bytes, cut at two places by chance.
+/// The bytes, cut at two random positions.
 #[must_use]
 pub fn cut_at_two(bytes: &[u8], rng: &mut Rng) -> Vec<Vec<u8>> {
     let mut place = || usize::try_from(rng.up_to(bytes.len() as u64)).unwrap_or_default();
@@ -19,7 +19,7 @@ pub fn cut_at_two(bytes: &[u8], rng: &mut Rng) -> Vec<Vec<u8>> {
     [first, middle, last].map(<[u8]>::to_vec).to_vec()
 }
 
-/// Sends one piece after the other. Pieces without bytes are left out.
+/// Sends one piece after the other. Empty pieces are left out.
 pub(crate) fn send_pieces(mut stream: impl Write, pieces: &[Vec<u8>]) -> io::Result<()> {
     let pieces = pieces.iter().filter(|piece| !piece.is_empty());
     for (number, piece) in pieces.enumerate() {

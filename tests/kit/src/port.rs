@@ -4,7 +4,7 @@ use tokio::net::TcpSocket;
 
 /// A port of the loopback interface that nothing listens on.
 ///
-/// Another program may take it before the caller does: whoever can, binds port 0 instead.
+/// Another program may bind it before the caller does: bind port 0 instead if possible.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind(ANY_PORT)
         .and_then(|listener| listener.local_addr())
@@ -12,16 +12,15 @@ pub(crate) fn free_port() -> u16 {
         .port()
 }
 
-/// A port on which nothing listens and, as long as this lives, nothing will: connections to it are
-/// refused.
+/// A port on which nothing listens as long as this exists: connections to it are refused.
 #[derive(Debug)]
 pub struct ClosedPort(TcpSocket);
 
 impl ClosedPort {
-    /// Takes a port.
+    /// Reserves a port.
     #[must_use]
     pub fn take() -> Self {
-        let socket = TcpSocket::new_v4().expect("the system has sockets");
+        let socket = TcpSocket::new_v4().expect("a socket can be created");
         socket.bind(ANY_PORT.into()).expect("the loopback interface has a free port");
         ClosedPort(socket)
     }

@@ -18,9 +18,9 @@ use crate::secrets::{Leak, find_leaks};
 
 /// A program that a test runs. It is killed when this is dropped.
 ///
-/// It sees no environment but `PATH` and what it is given, so that nothing of the machine's
-/// configuration reaches it. All it prints is kept, and shown when it fails. Whether it has printed a
-/// [marker secret](crate::secrets) is seen when this is dropped, and fails the test.
+/// Its environment contains only `PATH` and the given variables, so that the machine's
+/// configuration does not affect it. All of its output is recorded and shown when it fails.
+/// Dropping this fails the test if the program has printed a [marker secret](crate::secrets).
 pub struct Process {
     name: String,
     child: Child,
@@ -72,7 +72,7 @@ impl Process {
         }
     }
 
-    /// The same, which may print secrets in lines that begin so.
+    /// The same, except that lines with these prefixes may contain secrets.
     pub(crate) fn telling(mut self, beginnings: &'static [&'static str]) -> Self {
         self.told_on_purpose = beginnings;
         self
@@ -82,13 +82,14 @@ impl Process {
     pub async fn line(&mut self) -> String {
         match timeout(PATIENCE, self.lines.recv()).await {
             Ok(Some(line)) => line,
-            Ok(None) => self.fail("ended before the line that was waited for"),
-            Err(_) => self.fail("did not print the line that was waited for"),
+            Ok(None) => self.fail("ended before the expected line"),
+            Err(_) => self.fail("did not print the expected line"),
         }
     }
 
-    /// The first event of this kind (its `event`) that was not asked for yet. An event is a line of
-    /// the standard output that is a JSON object; the others are kept until they are asked for.
+    /// The first event of this kind (its `event`) that no call has returned yet. An event is a line
+    /// of the standard output that is a JSON object; the others are stored until they are
+    /// requested.
     pub async fn event(&mut self, kind: &str) -> Value {
         if let Some(position) = self.unasked.iter().position(|event| event["event"] == kind) {
             return self.unasked.remove(position);
@@ -104,24 +105,24 @@ impl Process {
 
     /// Writes a line to its standard input.
     pub async fn send(&mut self, line: &Value) {
-        let input = self.input.as_mut().expect("the input is open until it is closed");
+        let input = self.input.as_mut().expect("the input is still open");
         let text = format!("{line}\n");
         if let Err(error) = input.write_all(text.as_bytes()).await {
-            self.fail(&format!("took no input: {error}"));
+            self.fail(&format!("accepted no input: {error}"));
         }
     }
 
-    /// Ends its standard input.
+    /// Closes its standard input.
     pub fn close_input(&mut self) {
         self.input = None;
     }
 
-    /// Its exit status, waited for. All it printed is in the log then.
+    /// Waits for its exit status. All of its output is in the log then.
     pub async fn exit(&mut self) -> ExitStatus {
         let ended = async {
             let status = self.child.wait().await.expect("a child can be waited for");
             for reader in &mut self.readers {
-                // Neither a reader's end nor its error says more than the status does.
+                // An error or panic of a reader adds nothing to the status.
                 if !reader.is_finished() {
                     let _ = reader.await;
                 }
@@ -134,8 +135,7 @@ impl Process {
         }
     }
 
-    /// Waits until it has ended, which must be with success. Gives all the lines of its standard
-    /// output that were not read yet.
+    /// Waits until it has ended successfully. Returns all unread lines of its standard output.
     pub async fn success(&mut self) -> Vec<String> {
         let status = self.exit().await;
         let mut rest = Vec::new();
@@ -148,21 +148,25 @@ impl Process {
         rest
     }
 
-    /// Whether it has not ended.
+    /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Kills it, as `kill -9` does, and waits until it is gone.
+    /// Kills it, as `kill -9` does, and waits for its end.
     pub async fn kill(&mut self) {
         self.child.kill().await.expect("a child can be killed");
     }
 
-    /// Sends it a signal: `INT`, as Ctrl-C does, or another by its name.
+    /// Sends it a signal: `INT`, as Ctrl-C does, or another one by its name.
     pub fn signal(&self, signal: &str) {
-        let id = self.child.id().expect("only a running program is sent a signal").to_string();
+        let id = self.child.id().expect("the program is running").to_string();
         let status = std::process::Command::new("kill").args(["-s", signal, &id]).status();
-        assert!(status.is_ok_and(|status| status.success()), "{}: no signal reaches it", self.name);
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "{}: the signal was not sent",
+            self.name
+        );
     }
 
     /// Everything it has printed.
@@ -170,7 +174,7 @@ impl Process {
         self.log.text()
     }
 
-    /// Fails the test: what happened, and what the program had printed.
+    /// Fails the test with this reason and the program's output.
     pub fn fail(&self, what: &str) -> ! {
         panic!("{} {what}. It printed:\n{}", self.name, self.log())
     }
@@ -180,7 +184,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         let leaks = self.log.leaks(self.told_on_purpose);
         if !leaks.is_empty() && !thread::panicking() {
-            panic!("{} has printed secrets: {leaks:?}", self.name);
+            panic!("{} printed secrets: {leaks:?}", self.name);
         }
     }
 }
@@ -194,7 +198,7 @@ impl fmt::Debug for Process {
     }
 }
 
-/// What a program printed, both streams in the order of their lines.
+/// The output of a program: the lines of both streams in order.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<String>>);
 
@@ -233,14 +237,14 @@ async fn read(
         bytes.clear();
         log.add(&line);
         if let Some(lines) = &lines {
-            // A test may have stopped to listen; the log still wants the rest.
+            // The test may no longer read the lines; the log still needs them.
             let _ = lines.send(line);
         }
     }
     Ok(())
 }
 
-/// Tries until it succeeds, a little later each time. The last failure is the test's.
+/// Retries with growing delays until it succeeds. The last failure fails the test.
 pub(crate) async fn retry<T, E: fmt::Display>(
     what: &str,
     mut attempt: impl AsyncFnMut() -> Result<T, E>,
@@ -283,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_sent_arrives_on_the_input() {
+    async fn a_sent_line_arrives_on_the_input() {
         let mut process = shell("cat");
         process.send(&json!({"event": "echoed"})).await;
         process.event("echoed").await;
@@ -292,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_environment_of_the_test_stays_outside() {
+    async fn the_environment_of_the_test_is_not_inherited() {
         let mut process =
             Process::spawn("env", OsStr::new("env"), [""; 0], [("A".to_owned(), "b".to_owned())]);
         let lines = process.success().await;
@@ -315,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_reported_on_purpose_is_no_failure() {
+    async fn a_secret_that_was_printed_on_purpose_is_no_failure() {
         let mut process = shell(&format!("echo token={}", QUEUE_TOKEN.text())).telling(&["token="]);
         process.success().await;
     }

@@ -1,4 +1,4 @@
-//! A proxy before a queue server, which lets chosen requests go wrong.
+//! A proxy in front of a queue server that can inject faults into chosen requests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,52 +11,52 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// A proxy before an IronMQ server. It forwards requests one by one and knows what each of them
-/// asks for, so that a test can let the next ones of a kind go wrong.
+/// A proxy in front of an IronMQ server. It forwards requests one by one and knows the operation of
+/// each, so that a test can inject faults into the next requests of a kind.
 pub struct FaultyProxy {
     port: u16,
     script: Arc<Script>,
     listening: JoinHandle<()>,
 }
 
-/// What a request asks for.
+/// The operation of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RequestKind {
-    /// To post messages.
+    /// Posts messages.
     Post,
-    /// To reserve messages.
+    /// Reserves messages.
     Reserve,
-    /// To renew a reservation.
+    /// Renews a lease.
     Touch,
-    /// To give a message back.
+    /// Releases a message.
     Release,
-    /// To delete messages.
+    /// Deletes messages.
     Delete,
     /// Anything else.
     Other,
 }
 
-/// What goes wrong with a request.
+/// A fault of a request.
 #[derive(Clone, Debug)]
 pub enum ProxyFault {
-    /// It is not forwarded, and answered with this status and a page, as a gateway does it.
+    /// It is not forwarded; the response is this status with an HTML page, as from a gateway.
     Status(u16),
-    /// It is forwarded, and the connection closed instead of an answer.
+    /// It is forwarded, and the connection closes without a response.
     LoseAnswer,
-    /// It is forwarded, and the connection closed in the middle of the answer.
+    /// It is forwarded, and the connection closes in the middle of the response.
     CutAnswer,
-    /// It is forwarded, and answered with this text as if that were the body.
+    /// It is forwarded, and the response's body is replaced by this text.
     Answer(&'static str),
 }
 
-/// Keeps answers back until it is dropped.
+/// Holds responses back until it is dropped.
 #[derive(Debug)]
 pub struct HeldResponses {
     _end: watch::Sender<()>,
 }
 
 impl FaultyProxy {
-    /// Starts a proxy before the server on this port.
+    /// Starts a proxy in front of the server on this port.
     pub async fn start(server: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.expect("the loopback interface has a free port");
@@ -64,7 +64,7 @@ impl FaultyProxy {
         let script = Arc::new(Script::default());
         let of_connections = Arc::clone(&script);
         let listening = tokio::spawn(async move {
-            // A connection ends with its client or its server, or here.
+            // A connection ends with its client, with its server, or by a fault.
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 let script = Arc::clone(&of_connections);
@@ -80,14 +80,14 @@ impl FaultyProxy {
         self.port
     }
 
-    /// Lets this happen to each of the next so many requests of a kind.
+    /// Injects this fault into each of the next `count` requests of a kind.
     pub fn inject(&self, kind: RequestKind, times: usize, mishap: ProxyFault) {
         let mut plans = self.script.plans();
         plans.entry(kind).or_default().mishaps.extend(std::iter::repeat_n(mishap, times));
     }
 
-    /// Keeps the answers to requests of a kind back, those of requests under way included, until
-    /// what this gives is dropped.
+    /// Holds the responses to requests of a kind back, including those in flight, until the
+    /// returned value is dropped.
     #[must_use]
     pub fn hold_answers(&self, kind: RequestKind) -> HeldResponses {
         let (end, held) = watch::channel(());
@@ -95,13 +95,13 @@ impl FaultyProxy {
         HeldResponses { _end: end }
     }
 
-    /// How many requests of a kind have come so far.
+    /// How many requests of a kind have arrived so far.
     #[must_use]
     pub fn seen(&self, kind: RequestKind) -> usize {
         self.script.plans().get(&kind).map_or(0, |plan| plan.seen)
     }
 
-    /// How many of the mishaps that were planned for a kind have not happened yet.
+    /// How many planned faults of a kind have not happened yet.
     #[must_use]
     pub fn planned(&self, kind: RequestKind) -> usize {
         self.script.plans().get(&kind).map_or(0, |plan| plan.mishaps.len())
@@ -135,7 +135,7 @@ impl Script {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a request, and gives what is to go wrong with it.
+    /// Counts a request and returns its fault, if one is planned.
     fn next(&self, kind: RequestKind) -> Option<ProxyFault> {
         let mut plans = self.plans();
         let plan = plans.entry(kind).or_default();
@@ -146,13 +146,13 @@ impl Script {
     async fn until_answers_go(&self, kind: RequestKind) {
         let held = self.plans().get(&kind).and_then(|plan| plan.held.clone());
         if let Some(mut held) = held {
-            // Nothing is ever sent: this ends when the other end is dropped.
+            // Nothing is ever sent: this ends when the sender is dropped.
             let _ = held.changed().await;
         }
     }
 }
 
-/// Forwards one connection's requests, until either side ends it or one of them goes wrong so.
+/// Forwards one connection's requests until either side closes it or a fault ends it.
 async fn forward(mut client: TcpStream, server: u16, script: &Script) -> io::Result<()> {
     let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await?;
     let (mut from_client, mut from_server) = (Vec::new(), Vec::new());
@@ -168,10 +168,10 @@ async fn forward(mut client: TcpStream, server: u16, script: &Script) -> io::Res
         server.write_all(&request).await?;
         let answer = tokio::select! {
             answer = read_message(&mut server, &mut from_server) => answer?,
-            // A client that gives a request up closes the connection, and so must we.
+            // A client that cancels a request closes the connection; so must the proxy.
             more = client.read_buf(&mut from_client) => match more? {
                 0 => None,
-                _ => return Err(io::Error::other("a second request before the first answer")),
+                _ => return Err(io::Error::other("a second request before the first response")),
             },
         };
         let Some(answer) = answer else { return Ok(()) };
@@ -196,8 +196,8 @@ fn with_body(head: &str, body: &str) -> String {
     format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// Reads a message of HTTP, head and body; nothing if the connection ends before one begins. What
-/// is read beyond it stays in `read`.
+/// Reads an HTTP message, head and body; `None` if the connection ends before one begins. Bytes
+/// beyond it stay in `read`.
 async fn read_message(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
     loop {
         if let Some(length) = message_length(read)?
@@ -216,7 +216,7 @@ async fn read_message(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<
     }
 }
 
-/// How long a message is, as soon as its head is there.
+/// The length of a message, as soon as its head is complete.
 fn message_length(read: &[u8]) -> io::Result<Option<usize>> {
     let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(None);
@@ -227,13 +227,13 @@ fn message_length(read: &[u8]) -> io::Result<Option<usize>> {
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     };
     if field("transfer-encoding").is_some() {
-        return Err(io::Error::other("a body without a length is not understood here"));
+        return Err(io::Error::other("this proxy does not support a body without Content-Length"));
     }
     let length = field("content-length").map_or(Ok(0), str::parse);
     Ok(Some(end + 4 + length.map_err(io::Error::other)?))
 }
 
-/// What a request asks for, from its first line.
+/// The operation of a request, by its first line.
 fn kind_of(request: &[u8]) -> RequestKind {
     let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
@@ -255,7 +255,7 @@ fn kind_of(request: &[u8]) -> RequestKind {
 mod tests {
     use super::*;
 
-    /// A client of a proxy before a server that answers everything with `[1,2,3]`.
+    /// A client of a proxy in front of a server whose every response is `[1,2,3]`.
     async fn client() -> (TcpStream, FaultyProxy) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_spoiled_goes_through() {
+    async fn requests_without_a_fault_are_forwarded() {
         let (mut client, proxy) = client().await;
         proxy.inject(RequestKind::Touch, 1, ProxyFault::LoseAnswer);
         for _ in 0..2 {
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_mishap_happens_as_often_as_planned() {
+    async fn each_fault_happens_as_often_as_planned() {
         let (mut client, proxy) = client().await;
         proxy.inject(RequestKind::Post, 1, ProxyFault::Status(503));
         proxy.inject(RequestKind::Post, 1, ProxyFault::Answer("what?"));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_are_lost_whole_or_in_part() {
+    async fn responses_are_lost_whole_or_in_part() {
         let (mut first, proxy) = client().await;
         proxy.inject(RequestKind::Post, 1, ProxyFault::LoseAnswer);
         assert_eq!(post(&mut first).await.unwrap(), None);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_are_held_until_they_are_let_go() {
+    async fn responses_are_held_back_until_the_hold_is_dropped() {
         let (mut client, proxy) = client().await;
         let held = proxy.hold_answers(RequestKind::Post);
         let answer = tokio::spawn(async move { post(&mut client).await });
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_told_apart() {
+    fn requests_are_distinguished_by_operation() {
         for (line, kind) in [
             ("POST /3/projects/p/queues/q/messages HTTP/1.1", RequestKind::Post),
             ("POST /3/projects/p/queues/q/reservations HTTP/1.1", RequestKind::Reserve),

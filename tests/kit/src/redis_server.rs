@@ -9,7 +9,7 @@ use crate::port::free_port;
 use crate::process::{Process, retry};
 use crate::{PATIENCE, tools};
 
-/// A real Redis server on a free port, which keeps nothing on disk.
+/// A real Redis server on a free port, which stores nothing on disk.
 pub struct RedisServer {
     port: u16,
     password: Option<String>,
@@ -22,7 +22,7 @@ impl RedisServer {
         Self::start_on_free_port(None).await
     }
 
-    /// Starts a server that wants this password.
+    /// Starts a server that requires this password.
     pub async fn start_with_password(password: &str) -> Self {
         Self::start_on_free_port(Some(password.to_owned())).await
     }
@@ -34,7 +34,7 @@ impl RedisServer {
             if becomes_ready(&mut process, port).await {
                 return RedisServer { port, password, process };
             }
-            // Another program was quicker to take the port: the next one, then.
+            // Another program bound the port first: try the next one.
             assert!(
                 process.log().contains("Address already in use"),
                 "redis-server:\n{}",
@@ -43,13 +43,13 @@ impl RedisServer {
         }
     }
 
-    /// Its address, password included.
+    /// Its address, including the password.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://{}127.0.0.1:{}", self.user_info(), self.port)
     }
 
-    /// The same over TLS, for a port at which the certificate of this host is shown.
+    /// The URL of a port that serves TLS with the certificate of this host.
     #[must_use]
     pub fn tls_url_at(&self, host: &str, port: u16) -> String {
         format!("rediss://{}{host}:{port}", self.user_info())
@@ -66,12 +66,12 @@ impl RedisServer {
         self.port
     }
 
-    /// Publishes a text to a channel, as anybody can.
+    /// Publishes a payload to a channel.
     pub async fn publish(&self, channel: &str, text: &str) {
         self.command(redis::cmd("PUBLISH").arg(channel).arg(text)).await;
     }
 
-    /// Becomes a replica of another server without a password, or a primary again.
+    /// Makes it a replica of another server without a password, or a primary again.
     pub async fn replicate(&self, primary: Option<&RedisServer>) {
         let mut command = redis::cmd("REPLICAOF");
         match primary {
@@ -81,7 +81,7 @@ impl RedisServer {
         self.command(&command).await;
     }
 
-    /// Makes or changes a user by rules as `ACL SETUSER` takes them, and lets it in.
+    /// Creates or changes a user by `ACL SETUSER` rules, and enables it.
     pub async fn set_user(&self, user: &str, rules: &[&str]) {
         self.command(redis::cmd("ACL").arg("SETUSER").arg(user).arg("on").arg(rules)).await;
     }
@@ -91,18 +91,18 @@ impl RedisServer {
         self.command(redis::cmd("CONFIG").arg("SET").arg(parameter).arg(value)).await;
     }
 
-    /// Carries out a command of an operator.
+    /// Runs an operator's command.
     async fn command(&self, command: &redis::Cmd) {
-        let client = redis::Client::open(self.url()).expect("the server's address is one");
-        // The client's own limits are for those in a hurry.
+        let client = redis::Client::open(self.url()).expect("the server's address is valid");
+        // The client's default timeouts are too short for a slow machine.
         let config = redis::AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));
         let mut connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await
-            .expect("the server takes connections");
-        command.query_async::<()>(&mut connection).await.expect("the server obeys");
+            .expect("the server accepts connections");
+        command.query_async::<()>(&mut connection).await.expect("the command succeeds");
     }
 
     /// Kills it, as `kill -9` does.
@@ -110,14 +110,14 @@ impl RedisServer {
         self.process.kill().await;
     }
 
-    /// Starts it again on the same port, empty, after it was killed; kills it first where it lives.
+    /// Starts it again on the same port, empty; kills it first if it is running.
     pub async fn restart(&mut self) {
         if self.process.is_running() {
             self.kill_hard().await;
         }
         self.process = spawn(self.port, self.password.as_deref());
         if !becomes_ready(&mut self.process, self.port).await {
-            self.process.fail("did not come back");
+            self.process.fail("did not start again");
         }
     }
 }
@@ -137,9 +137,9 @@ fn spawn(port: u16, password: Option<&str>) -> Process {
     Process::spawn("redis-server", tools::redis_server().as_os_str(), args, [])
 }
 
-/// Waits for the answer to a ping, or for the end of the process.
+/// Waits for the reply to a ping, or for the end of the process.
 async fn becomes_ready(process: &mut Process, port: u16) -> bool {
-    retry("redis-server does not answer", async || match (process.is_running(), ping(port).await) {
+    retry("redis-server does not reply", async || match (process.is_running(), ping(port).await) {
         (true, Ok(())) => Ok(true),
         (false, _) => Ok(false),
         (true, Err(error)) => Err(error),
@@ -152,10 +152,10 @@ async fn ping(port: u16) -> std::io::Result<()> {
     stream.write_all(b"PING\r\n").await?;
     let mut answer = [0; 7];
     stream.read_exact(&mut answer).await?;
-    // A server that wants a password refuses even the ping, and lives.
+    // A server that requires a password refuses even the ping, but is up.
     match &answer {
         b"+PONG\r\n" | b"-NOAUTH" => Ok(()),
-        _ => Err(std::io::Error::other("not the answer to a ping")),
+        _ => Err(std::io::Error::other("not the reply to a ping")),
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_killed_server_comes_back_on_its_port() {
+    async fn a_killed_server_restarts_on_its_port() {
         let mut server = RedisServer::start().await;
         server.kill_hard().await;
         assert!(ping(server.port()).await.is_err());
@@ -173,12 +173,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_password_is_wanted() {
+    async fn a_password_is_required() {
         let server = RedisServer::start_with_password("secret").await;
-        let client = redis::Client::open(server.url()).expect("a good address");
+        let client = redis::Client::open(server.url()).expect("the address is valid");
         assert!(client.get_multiplexed_async_connection().await.is_ok());
         let stranger = redis::Client::open(format!("redis://127.0.0.1:{}", server.port()))
-            .expect("a good address");
+            .expect("the address is valid");
         let mut connection =
             stranger.get_multiplexed_async_connection().await.expect("a connection");
         assert!(redis::cmd("PING").query_async::<()>(&mut connection).await.is_err());

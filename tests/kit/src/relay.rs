@@ -1,4 +1,4 @@
-//! A name of a server that can come to lead to another one.
+//! A server name whose target can change.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// Relays each connection to the port that is the target when it is made. Connections that stand
-/// stay where they are when the target changes, as those to a name whose address changes do.
+/// Relays each new connection to the current target port. Existing connections keep their target,
+/// like connections to a name whose address changes.
 pub struct Relay {
     port: u16,
     target: Arc<AtomicU16>,

@@ -1,4 +1,4 @@
-//! Peers in other languages: the scripts beside the tests.
+//! Peers in other languages: the scripts next to the tests.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -55,7 +55,7 @@ impl Script {
     /// Starts it.
     #[must_use = "the script is killed when its process is dropped"]
     pub fn start(self) -> Process {
-        // What the programs of others print is not searched.
+        // The output of other projects' programs is not searched for secrets.
         Process::spawn(&self.name, OsStr::new(self.interpreter), self.args, self.env).telling(&[""])
     }
 }

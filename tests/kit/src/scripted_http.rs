@@ -1,4 +1,4 @@
-//! An HTTP server by rote, which answers whatever is asked with the bytes that a test gives it.
+//! A scripted HTTP server: each response is the bytes that a test specifies.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::pieces::send_pieces;
 
-/// A server that answers every request with the same bytes, until it is given others.
+/// A server whose every response is the same bytes, until they are replaced.
 pub struct ScriptedHttp {
     port: u16,
     state: Arc<State>,
@@ -23,7 +23,7 @@ struct State {
     reply: Mutex<ScriptedResponse>,
 }
 
-/// The bytes of an answer, and what happens behind them.
+/// The bytes of a response, and what follows them.
 #[derive(Clone, Debug, Default)]
 pub struct ScriptedResponse {
     /// What is sent, one piece after the other.
@@ -32,15 +32,15 @@ pub struct ScriptedResponse {
     pub then: Then,
 }
 
-/// What follows an answer's bytes.
+/// What follows a response's bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Then {
-    /// The next request.
+    /// The server reads the next request.
     #[default]
     Listen,
-    /// The end of the connection.
+    /// The connection ends.
     HangUp,
-    /// One more byte now and then, without end.
+    /// One more byte from time to time, without end.
     Drip,
 }
 
@@ -60,7 +60,7 @@ impl ScriptedHttp {
                 }
                 shared.connections.fetch_add(1, Ordering::SeqCst);
                 let state = Arc::clone(&shared);
-                // A connection ends with its client, or as the reply says.
+                // A connection ends with its client, or as the response specifies.
                 thread::spawn(move || converse(&stream, &state));
             }
         });
@@ -73,7 +73,7 @@ impl ScriptedHttp {
         self.port
     }
 
-    /// From now on, answers so.
+    /// Sets the response from now on.
     pub fn answer(&self, reply: ScriptedResponse) {
         *self.state.reply.lock().unwrap_or_else(PoisonError::into_inner) = reply;
     }
@@ -88,7 +88,7 @@ impl ScriptedHttp {
 impl Drop for ScriptedHttp {
     fn drop(&mut self) {
         self.state.ended.store(true, Ordering::SeqCst);
-        // Wakes the listener, so that it sees the end.
+        // Wakes the listener, so that it ends.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
     }
 }
@@ -122,7 +122,7 @@ fn converse(stream: &TcpStream, state: &State) {
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-/// Reads a request to its end.
+/// Reads a complete request.
 fn read_request(stream: &mut impl BufRead) -> io::Result<()> {
     let mut length = 0;
     loop {

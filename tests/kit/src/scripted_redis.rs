@@ -1,4 +1,4 @@
-//! A Redis server by rote, which answers what a test tells it to, byte by byte.
+//! A scripted Redis server, whose replies a test can replace byte by byte.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,22 +10,22 @@ use std::thread;
 
 use crate::pieces::send_pieces;
 
-/// The longest command that is understood, in bytes.
+/// The longest command that is accepted, in bytes.
 const LONGEST_COMMAND: usize = 4 * 1024 * 1024;
 
-/// A server that knows `PING`, `HELLO`, `AUTH`, `SELECT`, `SUBSCRIBE` and `PUBLISH` as Redis does, until
-/// a test has another answer to the next command of a kind.
+/// A server that implements `PING`, `HELLO`, `AUTH`, `SELECT`, `SUBSCRIBE` and `PUBLISH` as Redis
+/// does, unless a test has set another reply to the next command of a kind.
 pub struct ScriptedRedis {
     port: u16,
     state: Arc<State>,
 }
 
-/// What is answered in the place of Redis's own answer.
+/// What is sent instead of Redis's own reply.
 #[derive(Clone, Debug)]
 pub enum ScriptedReply {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// These bytes, and then what Redis answers.
+    /// These bytes, and then Redis's own reply.
     Before(Vec<u8>),
     /// Nothing: the connection ends.
     HangUp,
@@ -37,7 +37,7 @@ pub enum ScriptedReply {
 struct State {
     ended: AtomicBool,
     script: Mutex<VecDeque<(&'static str, ScriptedReply)>>,
-    /// The connections that are subscribed, each with its channels.
+    /// The subscribed connections, each with its channels.
     subscribers: Mutex<Vec<(TcpStream, Vec<String>)>>,
     said: Mutex<Vec<Vec<String>>>,
 }
@@ -57,44 +57,44 @@ impl ScriptedRedis {
                     return;
                 }
                 let state = Arc::clone(&shared);
-                // A connection ends with its client, or as the script says.
+                // A connection ends with its client, or as the script specifies.
                 thread::spawn(move || converse(stream, &state));
             }
         });
         ScriptedRedis { port, state }
     }
 
-    /// Its address, with a password.
+    /// Its address, including a password.
     #[must_use]
     pub fn url(&self, password: &str) -> String {
         format!("redis://:{password}@127.0.0.1:{}", self.port)
     }
 
-    /// Has another answer to the next command of this name.
+    /// Sets the reply to the next command of this name.
     pub fn answer_next(&self, command: &'static str, answer: ScriptedReply) {
         lock(&self.state.script).push_back((command, answer));
     }
 
-    /// Whether all answers of the script were given.
+    /// Whether all scripted replies were sent.
     #[must_use]
     pub fn has_answered_all(&self) -> bool {
         lock(&self.state.script).is_empty()
     }
 
-    /// Sends these bytes to all who are subscribed.
+    /// Sends these bytes to all subscribers.
     pub fn push(&self, bytes: &[u8]) {
         for (stream, _) in lock(&self.state.subscribers).iter_mut() {
-            // Who has gone does not hear it.
+            // A subscriber that has disconnected does not receive it.
             let _ = stream.write_all(bytes);
         }
     }
 
-    /// Publishes a payload to a channel, as anybody can.
+    /// Publishes a payload to a channel, as any client can.
     pub fn publish(&self, channel: &str, payload: &[u8]) {
         deliver(&self.state, channel, payload, |message| vec![message.to_vec()]);
     }
 
-    /// The same, the bytes of the message told apart so, and sent one piece after the other.
+    /// The same, with the message's bytes cut into pieces that are sent one after the other.
     pub fn publish_in_pieces(
         &self,
         channel: &str,
@@ -104,14 +104,14 @@ impl ScriptedRedis {
         deliver(&self.state, channel, payload, cut);
     }
 
-    /// Ends the connections of all who are subscribed.
+    /// Ends the connections of all subscribers.
     pub fn disconnect_subscribers(&self) {
         for (stream, _) in lock(&self.state.subscribers).drain(..) {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
     }
 
-    /// The commands of this name that came so far, each with its arguments.
+    /// The arguments of each command of this name that has arrived so far.
     #[must_use]
     pub fn received(&self, command: &str) -> Vec<Vec<String>> {
         let said = lock(&self.state.said);
@@ -123,7 +123,7 @@ impl Drop for ScriptedRedis {
     fn drop(&mut self) {
         self.state.ended.store(true, Ordering::SeqCst);
         self.disconnect_subscribers();
-        // Wakes the listener, so that it sees the end.
+        // Wakes the listener, so that it ends.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
     }
 }
@@ -186,7 +186,7 @@ fn answer_as_redis(
             .write_all(b"*4\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"),
         "SUBSCRIBE" => {
             let channels = words[1..].to_vec();
-            // Held meanwhile, so that what is published after the confirmation is delivered.
+            // Locked meanwhile, so that messages published after the confirmation are delivered.
             let mut subscribers = lock(&state.subscribers);
             for (number, channel) in (1..).zip(&channels) {
                 let length = channel.len();
@@ -206,7 +206,7 @@ fn answer_as_redis(
     }
 }
 
-/// Sends a payload to those who listen on a channel, and says how many that are.
+/// Sends a payload to a channel's subscribers, and returns how many there are.
 fn deliver(
     state: &State,
     channel: &str,
@@ -224,7 +224,7 @@ fn deliver(
     listening.filter_map(|(stream, _)| send_pieces(stream, &pieces).ok()).count()
 }
 
-/// A command as clients send it: an array of texts, each with its length in front.
+/// Reads a command as clients send it: an array of bulk strings.
 fn read_command(stream: &mut impl BufRead) -> io::Result<Vec<String>> {
     let count = read_number(stream, '*')?;
     (0..count)

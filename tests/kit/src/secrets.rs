@@ -1,5 +1,5 @@
-//! Marker secrets, which tests use as tokens, passwords, keys, arguments and results, and the search
-//! for them in all that is printed.
+//! Marker secrets, which tests use as tokens, passwords, keys, arguments and results, and the
+//! search for them in all output.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,12 +13,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The token of the queue servers.
 pub static QUEUE_TOKEN: Marker = Marker::new("the queue token", "MarkerToken4Vd8QzLm");
-/// A password of Redis, which is written otherwise in a URL.
+/// A Redis password that is percent-encoded in a URL.
 pub static REDIS_PASSWORD: Marker = Marker::new("the Redis password", "MarkerRedis/7Kd+2XwPass");
-/// A password that messages are encrypted with.
+/// The password that messages are encrypted with.
 pub static ENCRYPTION_PASSWORD: Marker =
     Marker::new("the encryption password", "Marker \"Sesame\" 5Hq 탑lu큐");
-/// What the secrets of keysets begin with: text of 22 bytes.
+/// The prefix of keyset secrets: 22 bytes of text.
 pub static KEYSET_SECRET: Marker = Marker::new("the secret of a key", "MarkerKeysetSecret9Wn3");
 /// An argument of a task.
 pub static ARGUMENT: Marker = Marker::new("an argument", "Marker \"Argument\" 6Jt 탑lu큐");
@@ -28,7 +28,7 @@ pub static RESULT: Marker = Marker::new("a result", "Marker \"Result\" 3Bx 탑lu�
 static ALL: [&Marker; 6] =
     [&QUEUE_TOKEN, &REDIS_PASSWORD, &ENCRYPTION_PASSWORD, &KEYSET_SECRET, &ARGUMENT, &RESULT];
 
-/// How many leaks are kept. The first ones say enough.
+/// How many leaks are stored. The first ones are enough to find the cause.
 const KEPT: usize = 20;
 
 /// A text that must not be printed anywhere, and whether a test has used it.
@@ -51,7 +51,7 @@ impl Marker {
     }
 }
 
-/// A marker that stands in a text: which, and in what form. It does not repeat the marker.
+/// A marker that a text contains: its name and its form. It does not repeat the marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leak {
     secret: &'static str,
@@ -64,7 +64,7 @@ impl fmt::Display for Leak {
     }
 }
 
-/// Looks for each marker in each form in which a program may print it.
+/// Searches for each marker in each form in which a program may print it.
 #[must_use]
 pub fn find_leaks(text: &str) -> Vec<Leak> {
     static SEARCH: LazyLock<(AhoCorasick, Vec<Leak>)> = LazyLock::new(|| {
@@ -74,13 +74,13 @@ pub fn find_leaks(text: &str) -> Vec<Leak> {
         });
         let (texts, leaks): (Vec<_>, _) = forms.unzip();
         let search = AhoCorasick::builder().ascii_case_insensitive(true).build(texts);
-        (search.expect("so few texts can be searched for"), leaks)
+        (search.expect("the search can be built"), leaks)
     });
     let (search, leaks) = &*SEARCH;
     search.find_iter(text).map(|found| leaks[found.pattern().as_usize()]).collect()
 }
 
-/// The forms of a secret, in which case does not matter.
+/// The forms of a secret; the search ignores case.
 fn forms(secret: &str) -> Vec<(&'static str, String)> {
     let bytes = secret.as_bytes();
     let each = |write: fn(u8) -> String| bytes.iter().copied().map(write).collect::<Vec<_>>();
@@ -106,14 +106,14 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
     forms
 }
 
-/// The letters in base64 that depend on these bytes alone, where others stand before and after them.
+/// The base64 letters that depend on these bytes alone, if other bytes precede and follow them.
 fn base64_after(before: usize, bytes: &[u8], base64: &impl Engine) -> String {
     let text = base64.encode([&[0; 2][..before], bytes].concat());
     text[(before * 8).div_ceil(6)..(before + bytes.len()) * 8 / 6].to_owned()
 }
 
-/// What was searched so far: how much of each kind, and the first leaks. It does not grow with what
-/// is searched.
+/// What was searched so far: how much of each kind, and the first leaks. Its size does not grow
+/// with the searched text.
 #[derive(Debug, Default)]
 pub struct Record(Mutex<Searched>);
 
@@ -124,7 +124,7 @@ struct Searched {
 }
 
 impl Record {
-    /// A record of nothing yet.
+    /// An empty record.
     #[must_use]
     pub const fn new() -> Self {
         Record(Mutex::new(Searched { kinds: BTreeMap::new(), leaks: Vec::new() }))
@@ -134,7 +134,7 @@ impl Record {
         self.0.lock().expect("no holder of the lock panics")
     }
 
-    /// Searches something that was printed. What is found is kept together with the place.
+    /// Searches something that was printed. Leaks are stored with their place.
     pub fn search(&self, kind: &'static str, place: &str, text: &str) {
         let leaks = find_leaks(text);
         let mut searched = self.lock();
@@ -147,22 +147,23 @@ impl Record {
         }
     }
 
-    /// Says what was searched.
+    /// Returns what was searched.
     ///
     /// # Errors
-    /// What was found; or, if any `kinds` are demanded, that one of them was never searched or a
-    /// marker never used: such a search proves nothing.
+    ///
+    /// The leaks; or, if any `kinds` are required, that one of them was never searched or a marker
+    /// never used: such a search proves nothing.
     pub fn verdict(&self, kinds: &[&'static str]) -> Result<String, String> {
         let searched = self.lock();
         if !searched.leaks.is_empty() {
             return Err(format!("secrets were printed:\n{}", searched.leaks.join("\n")));
         }
         if let Some(kind) = kinds.iter().find(|kind| !searched.kinds.contains_key(*kind)) {
-            return Err(format!("no secret was searched for in any {kind}"));
+            return Err(format!("no {kind} was searched"));
         }
         let unused = ALL.iter().find(|marker| !marker.is_used.load(Ordering::Relaxed));
         match unused {
-            Some(marker) if !kinds.is_empty() => Err(format!("nothing has used {}", marker.name)),
+            Some(marker) if !kinds.is_empty() => Err(format!("no test has used {}", marker.name)),
             _ => Ok(format!("no secret was printed; searched: {:?}", searched.kinds)),
         }
     }
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_is_told() {
+    fn the_form_is_reported() {
         let secret = REDIS_PASSWORD.text;
         let form = |text: &str| find_leaks(text).iter().map(|leak| leak.form).collect::<Vec<_>>();
         assert_eq!(form(&format!("{secret:?}")), ["plain"]);
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_seen_wherever_the_secret_begins() {
+    fn base64_is_found_at_every_offset_of_the_secret() {
         for marker in ALL {
             for before in ["", "x", "xy", "xyz"] {
                 let text = format!("{before}{}{before}", marker.text);
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_does_not_show_it() {
+    fn a_leak_does_not_repeat_the_secret() {
         for marker in ALL {
             let leak = find_leaks(marker.text)[0];
             assert_eq!(find_leaks(&format!("{leak} {leak:?}")), []);

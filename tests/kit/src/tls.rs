@@ -1,4 +1,4 @@
-//! TLS in front of servers that have none, with certificates good and bad.
+//! TLS in front of servers that have none, with valid and invalid certificates.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -14,30 +14,30 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-/// The name that servers are reached by whose certificate is good.
+/// The name of servers whose certificate is valid.
 pub const TLS_HOST: &str = "localhost";
 
-/// An authority that nobody knows, and that signs certificates for servers.
+/// A certificate authority that no system trusts, and that signs certificates for servers.
 #[derive(Debug)]
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
-/// What a server shows to whoever connects.
+/// The certificate that a server presents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certificate {
-    /// One for [`TLS_HOST`], signed by the authority.
+    /// For [`TLS_HOST`], signed by the authority.
     Good,
-    /// One for another host, signed by the authority.
+    /// For another host, signed by the authority.
     OfAnotherHost,
-    /// One that was good once.
+    /// Expired.
     Expired,
-    /// One for [`TLS_HOST`] that nobody else has signed.
+    /// For [`TLS_HOST`], self-signed.
     SelfSigned,
 }
 
-/// A server over TLS, which hands what it decrypts to a server without, and back. It ends when this
-/// is dropped.
+/// A TLS server that forwards the decrypted bytes to a server without TLS, and back. It ends when
+/// this is dropped.
 #[derive(Debug)]
 pub struct TlsFront {
     port: u16,
@@ -45,7 +45,7 @@ pub struct TlsFront {
 }
 
 impl Authority {
-    /// Founds an authority.
+    /// Creates an authority.
     #[must_use]
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
@@ -55,20 +55,20 @@ impl Authority {
         Authority { issuer: issuer.expect("good parameters") }
     }
 
-    /// Its own certificate in PEM form, for those who are to trust it.
+    /// Its own certificate in PEM form, for clients that should trust it.
     #[must_use]
     pub fn root(&self) -> String {
         self.issuer.pem()
     }
 
-    /// Starts a server over TLS in front of the server on this port.
+    /// Starts a TLS server in front of the server on this port.
     pub async fn front(&self, certificate: Certificate, server: u16) -> TlsFront {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.expect("the loopback interface has a free port");
         let port = listener.local_addr().expect("a listener has an address").port();
         let acceptor = TlsAcceptor::from(Arc::new(self.configuration(certificate)));
         let listening = tokio::spawn(async move {
-            // A connection ends with its client or its server, or here.
+            // A connection ends with its client, with its server, or here.
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
@@ -87,7 +87,7 @@ impl Authority {
             Certificate::OfAnotherHost => "elsewhere.example",
             _ => TLS_HOST,
         };
-        let mut params = CertificateParams::new([host.to_owned()]).expect("a good name");
+        let mut params = CertificateParams::new([host.to_owned()]).expect("a valid name");
         if certificate == Certificate::Expired {
             params.not_before = date_time_ymd(2001, 1, 1);
             params.not_after = date_time_ymd(2002, 1, 1);
@@ -100,10 +100,10 @@ impl Authority {
         let chain = vec![signed.expect("good parameters").der().clone()];
         ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .expect("ring can speak all versions of TLS that rustls can")
+            .expect("ring supports all TLS versions of rustls")
             .with_no_client_auth()
             .with_single_cert(chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into())
-            .expect("the key is that of the certificate")
+            .expect("the key belongs to the certificate")
     }
 }
 
@@ -128,5 +128,5 @@ impl Drop for TlsFront {
 }
 
 fn key() -> KeyPair {
-    KeyPair::generate().expect("the system has random numbers")
+    KeyPair::generate().expect("a key pair can be generated")
 }

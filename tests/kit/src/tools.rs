@@ -1,27 +1,27 @@
-//! Where the programs and packages of others lie. `tests/run` installs them.
+//! Where external programs and packages are. `tests/run` installs them.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// The folder of the whole project.
+/// The project's root directory.
 pub(crate) fn project() -> PathBuf {
     let kit = Path::new(env!("CARGO_MANIFEST_DIR"));
-    kit.ancestors().nth(2).expect("the tests lie in the project").to_path_buf()
+    kit.ancestors().nth(2).expect("the tests are in the project").to_path_buf()
 }
 
-/// The program `redis-server`: of the environment, the system, or the project's own tools.
+/// The program `redis-server`: from the environment, the system, or the project's own tools.
 pub(crate) fn redis_server() -> PathBuf {
     given("IVY_TEST_REDIS_SERVER")
         .or_else(|| on_path("redis-server"))
         .unwrap_or_else(|| installed("redis/redis-server"))
 }
 
-/// The folder of the installed Node packages.
+/// The directory of the installed Node packages.
 pub(crate) fn node_modules() -> PathBuf {
     given("IVY_TEST_NODE_MODULES").unwrap_or_else(|| installed("node/node_modules"))
 }
 
-/// The folder of the installed Python packages.
+/// The directory of the installed Python packages.
 pub(crate) fn python_packages() -> PathBuf {
     given("IVY_TEST_PYTHONPATH").unwrap_or_else(|| installed("python"))
 }

@@ -1,4 +1,4 @@
-//! The clock on a host's wall, which may be wrong for a while and is set right then.
+//! A host's wall clock, which may be wrong for some time and is then corrected.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use ivy_proto::{Moment, Rng, WallClock};
 use crate::fault_injection::one_of;
 use crate::setup::UNIX_AT_START;
 
-/// A clock on the wall, and what the machine of its host was told of it last.
+/// A wall clock, and its last reading that the machine of its host has received.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HostWallClock {
     wrong: Option<Wrong>,
     known: WallClock,
 }
 
-/// A time during which the clock on the wall is wrong.
+/// A period during which the wall clock is wrong.
 #[derive(Clone, Copy, Debug)]
 struct Wrong {
     from: Moment,
@@ -31,13 +31,13 @@ enum Shows {
 }
 
 impl HostWallClock {
-    /// A clock that is right.
+    /// A correct clock.
     pub(crate) fn right(started: Moment) -> HostWallClock {
         HostWallClock::of(None, started)
     }
 
-    /// A clock that may be wrong from the start of its process or later, and is set right within so
-    /// many seconds.
+    /// A clock that may be wrong from the start of its process or later, and is corrected within
+    /// this many seconds.
     pub(crate) fn perhaps_wrong(started: Moment, within: u64, rng: &mut Rng) -> HostWallClock {
         let shows = match one_of(rng, &[0, 0, 1, 2, 3, 4]) {
             0 => return HostWallClock::right(started),
@@ -58,19 +58,19 @@ impl HostWallClock {
         wall
     }
 
-    /// What the machine is told at its start.
+    /// What the machine receives at its start.
     pub(crate) fn known(&self) -> WallClock {
         self.known
     }
 
-    /// What the machine is to be told, `local` being what its other clock shows.
+    /// What the machine must receive when its other clock shows `local`.
     pub(crate) fn follow(&mut self, now: Moment, local: Moment) -> Option<WallClock> {
         let known = self.known.follow(self.show(now), local)?;
         self.known = known;
         Some(known)
     }
 
-    /// Whether it has been right all the time from `since` on.
+    /// Whether it has been correct all the time since `since`.
     pub(crate) fn is_right(&self, since: Moment, now: Moment) -> bool {
         self.wrong.is_none_or(|wrong| wrong.to <= since || now < wrong.from)
     }

@@ -1,4 +1,4 @@
-//! Who is to blame: what befell a host, a request or a message is remembered with its tasks.
+//! Causes: what happened to a host, a request or a message is recorded for its tasks.
 
 use ivy_proto::MessageId;
 use ivy_proto::queue::QueueOp;
@@ -7,7 +7,7 @@ use super::LawChecker;
 use crate::task::Cause;
 
 impl LawChecker {
-    /// Something befell a host: all tasks in its hands may suffer.
+    /// A fault hit a host: all tasks that it holds may be affected.
     pub(crate) fn blame_held(&mut self, host: usize, cause: Cause) {
         for message in &self.messages {
             if let (Some(holder), Some(task)) = (&message.holder, message.task)
@@ -18,7 +18,7 @@ impl LawChecker {
         }
     }
 
-    /// Something befell a request: the tasks that it is about may suffer.
+    /// A fault hit a request: the tasks of its messages may be affected.
     pub(crate) fn blame_request(&mut self, op: &QueueOp, cause: Cause) {
         match op {
             QueueOp::Post { messages, .. } => {

@@ -1,4 +1,4 @@
-//! Messages that are held on connections, and what becomes of them when a connection ends.
+//! Messages that are leased by a connection, and what happens to them when the connection ends.
 
 use ivy_proto::{MessageId, QueueName, Receipt};
 
@@ -6,14 +6,14 @@ use super::{LawChecker, id_of, index};
 use crate::network::Line;
 use crate::task::ProcessId;
 
-/// A message that somebody holds.
+/// A message that is held.
 pub(crate) struct HeldMessage {
     pub(crate) queue: QueueName,
     pub(crate) receipt: Receipt,
 }
 
 impl LawChecker {
-    /// What is held on a connection.
+    /// The messages that are held on a connection.
     pub(crate) fn held_on(&self, line: Line) -> Vec<HeldMessage> {
         let held = self.messages.iter().enumerate().filter_map(|(at, message)| {
             let holder = message.holder.as_ref().filter(|holder| holder.line == line)?;
@@ -23,7 +23,7 @@ impl LawChecker {
         held.collect()
     }
 
-    /// A connection has ended: each delivery of what was held on it is lost.
+    /// A connection has ended: each delivery held on it is lost.
     pub(crate) fn lose_held(&mut self, line: Line) -> Vec<HeldMessage> {
         let held = self.held_on(line);
         for HeldMessage { receipt, .. } in &held {
@@ -42,8 +42,8 @@ impl LawChecker {
         held
     }
 
-    /// A message is returned that came on this connection for a request that was cancelled, if it is
-    /// still held under this receipt.
+    /// Returns a message to its queue that arrived on this connection for a cancelled request, if
+    /// it is still held under this receipt.
     pub(crate) fn take_back(&mut self, line: Line, receipt: &Receipt) -> Option<HeldMessage> {
         let at = index(&receipt.message)?;
         let message = self.messages.get_mut(at)?;
@@ -58,7 +58,7 @@ impl LawChecker {
         Some(HeldMessage { queue, receipt: receipt.clone() })
     }
 
-    /// A message whose lease has ended with its connection, and whose handler was not told to stop.
+    /// A message whose lease has ended with its connection, and whose handler was not cancelled.
     pub(crate) fn still_runs(&self, who: ProcessId, lost: &[Receipt]) -> Option<MessageId> {
         let lost = lost.iter().map(|receipt| &receipt.message);
         let mut lost = lost.filter(|message| !self.may_come_twice(message));

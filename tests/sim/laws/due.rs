@@ -1,4 +1,5 @@
-//! When a message says that its attempt may start, and how often its task was put off and put back.
+//! When a message's attempt may start, as its options state it, and how often its task was deferred
+//! and returned.
 
 use std::time::Duration;
 
@@ -11,14 +12,15 @@ use super::{LawChecker, index};
 use crate::setup::UNIX_AT_START;
 use crate::task::{AttemptInfo, ProcessId};
 
-/// How far the clock of a machine and the one on its wall may be apart before the machine is told,
-/// and what is lost where times are cut to milliseconds.
+/// How far a machine's clock and its wall clock may differ before the machine is informed, and what
+/// is lost because times are truncated to milliseconds.
 const CLOCKS_APART: u64 = 102;
-/// How much sooner than its delay says a message may be delivered: queues count in seconds.
+/// How much sooner than its delay a message may be delivered: queues count in seconds.
 const EARLY: u64 = 1_000;
 
 impl LawChecker {
-    /// What a message says. One that cannot be read asks for a first attempt.
+    /// The options of a message about its attempt. A message that cannot be parsed has those of a
+    /// first attempt.
     pub(super) fn said_by(&self, body: &Body) -> AttemptInfo {
         let opened = self.queues.iter().find_map(|queue| self.codec.open(body, queue).ok());
         let ivy = opened.as_ref().and_then(|envelope| envelope.options.ivy());
@@ -32,8 +34,8 @@ impl LawChecker {
         }
     }
 
-    /// The task of a message that a process posts, and since when the process may have written it: the
-    /// call, or the start of the handler whose attempt it follows.
+    /// The task of a message that a process posts, and the earliest time at which the process may
+    /// have written it: the call, or the start of the handler whose attempt it follows.
     pub(crate) fn written_since(
         &self,
         who: ProcessId,
@@ -47,8 +49,8 @@ impl LawChecker {
         Some((number, since))
     }
 
-    /// A process posts a message, which it has written at some time since the given one. With that comes
-    /// whether the clock of the process has been right all the time.
+    /// A process posts a message that it wrote at or after the given time, which comes with whether
+    /// the clock of the process has been correct since.
     pub(crate) fn check_due(
         &mut self,
         who: ProcessId,
@@ -60,10 +62,10 @@ impl LawChecker {
         let says = self.said_by(&message.body);
         let task = &self.tasks[number];
         if !task.keeps_counts(says) {
-            self.broken("S17", || format!("task {number} was put off or put back: {says:?}"));
+            self.broken("S17", || format!("task {number} was deferred or returned: {says:?}"));
         }
         let task = &self.tasks[number];
-        // The same message again, or a copy in its place.
+        // The same message again, or its copy.
         if task.has_recorded(says) {
             return;
         }
@@ -84,8 +86,8 @@ impl LawChecker {
         self.tasks[number].record(says, is_right);
     }
 
-    /// A handler starts. Where the broker's clock is as fast as that of who posted the message, and that
-    /// one was right, it does not start before it is due.
+    /// A handler starts. If the broker's clock is as fast as the poster's, and the poster's was
+    /// correct, it does not start before it is due.
     pub(crate) fn begins(
         &mut self,
         who: ProcessId,

@@ -1,4 +1,4 @@
-//! What can be looked up in the ledger.
+//! Queries of the law checker.
 
 use ivy_proto::{MessageId, Moment, QueueName, ReservationId};
 
@@ -6,14 +6,14 @@ use super::{LawChecker, index};
 use crate::task::{Cause, ProcessId};
 
 impl LawChecker {
-    /// How many messages there should be in a queue.
+    /// How many messages a queue should contain.
     pub(crate) fn size_of(&self, queue: &QueueName) -> u64 {
         let there = self.messages.iter().filter(|message| message.alive);
         there.filter(|message| message.queue == *queue).count() as u64
     }
 
-    /// A message that has arrived at this process and is reserved for it, if there is one whose
-    /// broker did as it should.
+    /// A message that has arrived at this process and is reserved for it, if there is one that the
+    /// broker delivered correctly.
     pub(crate) fn kept(&self, who: ProcessId, broker_now: Moment) -> Option<String> {
         let kept = self.messages.iter().enumerate().find(|(at, message)| {
             let holder = message.holder.as_ref().filter(|holder| holder.who == who);
@@ -27,24 +27,24 @@ impl LawChecker {
         kept.map(|(_, message)| format!("{message:?}"))
     }
 
-    /// The reservation that holds a message now, if one does.
+    /// The reservation that holds a message now, if any.
     pub(crate) fn holding(&self, id: &MessageId, broker_now: Moment) -> Option<ReservationId> {
         let holder = self.messages.get(index(id)?)?.holder.as_ref()?;
         (holder.until > broker_now).then(|| holder.reservation.clone())
     }
 
-    /// How often a message was delivered, this time included.
+    /// How often a message was delivered, including this time.
     pub(crate) fn deliveries_of(&self, id: &MessageId) -> u32 {
         let message = index(id).and_then(|at| self.messages.get(at));
         message.map_or(1, |message| message.counted)
     }
 
-    /// When a message came to this process for the first time.
+    /// When a message first arrived at this process.
     pub(crate) fn first_arrived(&self, who: ProcessId, id: &MessageId) -> Option<Moment> {
         self.first_arrived.get(&(who, index(id)?)).copied()
     }
 
-    /// Whether the broker handed this message out when it should not have.
+    /// Whether the broker delivered this message although it should not have.
     pub(crate) fn may_come_twice(&self, id: &MessageId) -> bool {
         let task = self.task_of_message(id);
         task.is_none_or(|task| self.tasks[task].causes.has(Cause::Delivery))

@@ -1,4 +1,4 @@
-//! What workers did, as far as the ledger hears of it.
+//! What workers did, as far as the law checker learns of it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use ivy_proto::{JobId, MessageId, Moment};
 use super::{LawChecker, RELEASES, Started, index};
 use crate::task::{Cause, Plan, ProcessId, Sender};
 
-/// A delete waits for others to travel with, and for a renewal that is under way.
+/// A delete may be delayed to share a request, and by a renewal in flight.
 const LONGEST_ACK: Duration = Duration::from_millis(400);
 
 impl LawChecker {
@@ -36,7 +36,7 @@ impl LawChecker {
             if task.causes.is_empty() {
                 let attempt = run.attempt;
                 self.broken("S5", || {
-                    format!("task {number}: attempt {attempt} ran twice, and nothing had happened")
+                    format!("task {number}: attempt {attempt} ran twice, without a cause")
                 });
             }
         }
@@ -52,8 +52,8 @@ impl LawChecker {
         Some(number)
     }
 
-    /// How much less than its margin the lease of a message really lasts, as seen by who holds it.
-    /// The worker cannot know how old the news of its lease was when it came.
+    /// By how much the true lease of a message is shorter than its holder expects. The worker
+    /// cannot know how long its delivery was in flight.
     pub(crate) fn lease_lacks(
         &self,
         who: ProcessId,
@@ -62,7 +62,7 @@ impl LawChecker {
     ) -> Option<Duration> {
         let at = index(message)?;
         let task = self.messages.get(at)?.task?;
-        // What was handed out by mistake has no lease.
+        // A message that was delivered by mistake has no lease.
         if self.tasks[task].causes.has(Cause::Delivery) {
             return None;
         }
@@ -72,7 +72,7 @@ impl LawChecker {
         margin.checked_sub(seems).filter(|lack| !lack.is_zero())
     }
 
-    /// A handler was told to stop, since its message is not held any more.
+    /// A handler was cancelled, because its message is no longer held.
     pub(crate) fn orphaned(&mut self, who: ProcessId, job: JobId, cause: Option<Cause>) {
         let Some(started) = self.started.get_mut(&(who, job)) else { return };
         started.orphaned = true;
@@ -82,7 +82,7 @@ impl LawChecker {
         }
     }
 
-    /// A handler ended, and its worker is told.
+    /// A handler ended, and its worker is informed.
     pub(crate) fn ended(
         &mut self,
         who: ProcessId,
@@ -103,7 +103,7 @@ impl LawChecker {
                 self.messages[started.message].done_by.push(who);
                 self.done_at.insert((who, started.message), now);
             }
-            // It was not run, and no attempt counts.
+            // It was not run, and the attempt does not count.
             JobOutcome::BadArgs(_) | JobOutcome::NotRun => {
                 task.started &= !(1u128 << started.attempt.min(127));
             }
@@ -112,8 +112,8 @@ impl LawChecker {
         }
     }
 
-    /// A worker asks for messages to be deleted. Those whose handlers have returned were not to
-    /// wait for anything else, such as a notice.
+    /// A worker requests to delete messages. Those whose handlers have returned must not have
+    /// waited for anything else, such as a notice.
     pub(crate) fn deletes_asked(
         &mut self,
         who: ProcessId,
@@ -134,7 +134,9 @@ impl LawChecker {
             let again = self.may_come_twice(&receipt.message);
             if waited > LONGEST_ACK && !suffered && !again {
                 let message = &receipt.message;
-                self.broken("S10", || format!("{message} was done, and kept for {waited:?}"));
+                self.broken("S10", || {
+                    format!("{message} was done, and not deleted for {waited:?}")
+                });
             }
         }
     }
@@ -147,7 +149,7 @@ impl LawChecker {
         task.causes.add(Cause::Original);
     }
 
-    /// Whether a worker may tell that the task of this message is done, or that it was put aside.
+    /// Whether a worker may report that the task of this message is done or dead-lettered.
     pub(crate) fn may_tell(&self, who: ProcessId, message: &MessageId, succeeded: bool) -> bool {
         let Some(message) = index(message).and_then(|at| self.messages.get(at)) else {
             return false;
@@ -157,14 +159,14 @@ impl LawChecker {
         by.contains(&who) || (!succeeded && bare())
     }
 
-    /// Whether a worker may tell that this message waits for another worker: it has given it back. A
-    /// notice that surely was not published is published again.
+    /// Whether a worker may report that this message waits for another worker: it must have
+    /// released it. A notice that was certainly not published may be published again.
     pub(crate) fn may_tell_held(&self, who: ProcessId, message: &MessageId) -> bool {
         let message = index(message).and_then(|at| self.messages.get(at));
         message.is_some_and(|message| message.given_back_by.contains(&who))
     }
 
-    /// Why a task was put aside must be true.
+    /// The reason of a dead letter must be true.
     pub(super) fn check_reason(&mut self, who: ProcessId, number: usize, letter: &DeadLetter) {
         let task = &self.tasks[number];
         let message = index(&letter.id).and_then(|at| self.messages.get(at));
@@ -195,7 +197,7 @@ impl LawChecker {
                 had_its_chance && (self.wrong_keys || task.sender == Sender::Stranger)
             }
             DeadLetterReason::KeyDisabled => self.wrong_keys || task.sender == Sender::Stranger,
-            // A message that came out of another queue than it was put into.
+            // A message that was delivered from another queue than it was posted to.
             DeadLetterReason::BadTag => {
                 let moved = task.causes.has(Cause::Delivery) || task.causes.has(Cause::Response);
                 had_its_chance && (moved || task.sender == Sender::Stranger)
@@ -212,7 +214,7 @@ impl LawChecker {
             let task = task.clone();
             self.broken("L2", || {
                 format!(
-                    "task {number} was put aside as {reason} after {attempts} attempts, \
+                    "task {number} was dead-lettered as {reason} after {attempts} attempts, \
                      {counted} counted: {task:?}"
                 )
             });

@@ -1,4 +1,4 @@
-//! What the machines want done, and how it is done.
+//! Carries out the outputs of the machines.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use crate::pairs::SubscriptionState;
 use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
-/// When a process dies in the midst of carrying out what its machine wants.
+/// When a process dies while it carries out its machine's outputs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Death {
-    /// After so many outputs.
+    /// After this many outputs.
     after: u32,
 }
 
 impl World {
-    /// Carries out what a machine wants. Says whether its process is still there afterwards.
+    /// Carries out the outputs of a machine. Returns whether its process still runs.
     pub(super) fn execute_outputs(&mut self, who: ProcessId, hit: Option<&InjectedFault>) -> bool {
         let yields_after = hit.filter(|hit| hit.fault == Fault::YieldsEarly);
         let yields_after = yields_after.map(|hit| hit.detail.clone().up_to(2) as u32);
@@ -78,7 +78,7 @@ impl World {
                 self.check_standstill(who, &event);
             }
             worker::Output::Queue(op, ask) => {
-                self.trace.note(now, who, || format!("asks {op:?} {ask:?}"));
+                self.trace.note(now, who, || format!("requests {op:?} {ask:?}"));
                 self.trace.mix(now.as_nanos());
                 self.ask(who, op, ask);
             }
@@ -97,7 +97,7 @@ impl World {
             }
             worker::Output::Cancel(job, reason) => {
                 self.trace.note(now, who, || format!("cancels {job:?}: {reason:?}"));
-                // That a lease was lost is no cause: something must have led to it.
+                // A lost lease is not a cause in itself: something must have led to it.
                 if reason != CancelReason::TimeLimit {
                     let cause = (reason == CancelReason::Drain).then_some(Cause::Shutdown);
                     self.checker.orphaned(who, job, cause);
@@ -109,10 +109,10 @@ impl World {
         true
     }
 
-    /// A worker that is woken in time does not say that it is not.
+    /// A worker that is polled in time does not report that it was late.
     fn check_lateness(&mut self, who: ProcessId, event: &Event) {
         if matches!(event, Event::WokenLate { .. }) && self.hosts[who.host].honest {
-            self.checker.broken("S15", || format!("{who:?} was woken in time: {event}"));
+            self.checker.broken("S15", || format!("{who:?} was polled in time: {event}"));
         }
     }
 
@@ -128,7 +128,7 @@ impl World {
                 self.coverage.event(&event);
             }
             producer::Output::Queue(op, ask) => {
-                self.trace.note(now, who, || format!("asks {op:?} {ask:?}"));
+                self.trace.note(now, who, || format!("requests {op:?} {ask:?}"));
                 self.trace.mix(now.as_nanos());
                 self.note_post(who, op, &ask);
                 self.ask(who, op, ask);
@@ -143,7 +143,7 @@ impl World {
                 self.resumed(who, id, &outcome, args.is_some());
             }
             producer::Output::Held { id, held } => {
-                self.trace.note(now, who, || format!("hears that {id} was given back: {held}"));
+                self.trace.note(now, who, || format!("learns that {id} was released: {held}"));
                 self.held(id);
             }
             producer::Output::Finished => self.finished(who),
@@ -160,7 +160,7 @@ impl World {
             host.yields = false;
             return;
         };
-        // Whoever comes late to ask finds what was due meanwhile.
+        // A process that polls late finds what became due meanwhile.
         if deadline <= local && !host.yields {
             let what = format!("{who:?} waits for {deadline:?} and it is {local:?}");
             return self.checker.broken("S7", || what);
@@ -206,13 +206,15 @@ impl World {
         };
         let suffered = self.hosts[who.host].suffered;
         if let Some(message) = self.checker.kept(who, self.broker_now()).filter(|_| !suffered) {
-            self.checker.broken("S9", || format!("{who:?} has finished, and still has {message}"));
+            self.checker
+                .broken("S9", || format!("{who:?} has finished, and still holds {message}"));
         }
         if !rest || !misuse || held > 0 {
             self.checker.broken("S9", || format!("{who:?} has finished and is not quiet"));
         }
         if late {
-            self.checker.broken("L3", || format!("{who:?} has finished too late, or unasked"));
+            self.checker
+                .broken("L3", || format!("{who:?} has finished too late, or without a request"));
         }
         self.end_calls(who);
         match &mut self.quiet_phase {
@@ -224,16 +226,17 @@ impl World {
         }
     }
 
-    /// No more calls wait to be sent than the outbox holds.
+    /// No more calls wait to be sent than the outbox can hold.
     pub(super) fn check_outbox(&mut self, who: ProcessId) {
         let host = &self.hosts[who.host];
         let (unsent, most) = (host.calls.len(), self.setup.outbox);
         if unsent > most && !host.yields {
-            self.checker.broken("S7", || format!("{who:?} keeps {unsent} calls of {most}"));
+            self.checker
+                .broken("S7", || format!("{who:?} stores {unsent} calls, the limit is {most}"));
         }
     }
 
-    /// The process does the rest of what its machine wants a little later.
+    /// The process carries out its remaining outputs a little later.
     fn yield_early(&mut self, who: ProcessId) {
         self.checker.blame_held(who.host, Cause::Pause);
         let host = &mut self.hosts[who.host];
@@ -249,7 +252,9 @@ impl World {
         self.coverage.most_held = self.coverage.most_held.max(load.held);
         let most = self.setup.concurrency;
         if load.running > most {
-            self.checker.broken("S7", || format!("{who:?} runs {} of {most}", load.running));
+            self.checker.broken("S7", || {
+                format!("{who:?} runs {} handlers, the limit is {most}", load.running)
+            });
         }
         // One more may wait in each physical queue.
         let most = most + self.kinds.len();
@@ -260,9 +265,11 @@ impl World {
         let most = self.setup.notice_bytes;
         if load.notice_bytes > most {
             let bytes = load.notice_bytes;
-            self.checker.broken("S7", || format!("{who:?} keeps {bytes} of {most} in notices"));
+            self.checker.broken("S7", || {
+                format!("{who:?} stores {bytes} bytes of notices, the limit is {most}")
+            });
         }
-        // Half of them stay with the machine, so that the newest have room.
+        // The machine keeps half of them, so that the newest have room.
         let host = &self.hosts[who.host];
         let in_flight: usize = host.publishing.values().sum();
         if in_flight > most / 2 && host.publishing.len() > 1 {

@@ -1,4 +1,4 @@
-//! What befalls processes: they die, stand still, lose their clocks, are told to finish.
+//! Faults of processes: they die, stall, lose their clocks, are requested to finish.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::host::{Machine, OperatorAction, ProcessInput};
 use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
-/// How long a process may stand still, in milliseconds.
+/// How long a process may stall, in milliseconds.
 pub(crate) const PAUSES: [u64; 6] = [10, 300, 2_000, 15_000, 60_000, 400_000];
 
 impl World {
-    /// Something happens to a process beside what it does.
+    /// A fault hits a process after its step.
     pub(super) fn apply_fault(&mut self, who: ProcessId, hit: Option<InjectedFault>) {
         let Some(InjectedFault { fault, detail: mut rng }) = hit else { return };
         let now = self.now;
@@ -31,7 +31,7 @@ impl World {
                 let host = &mut self.hosts[who.host];
                 host.honest = false;
                 match fault {
-                    // A clock that stalls for an hour stalls its process as well.
+                    // A clock that stops for an hour stalls its process as well.
                     Fault::ClockStalls => host.clock.stall(now, time.min(Duration::from_secs(40))),
                     _ => host.clock.leap(now, time),
                 }
@@ -63,7 +63,7 @@ impl World {
         }
     }
 
-    /// A process stands still for so long.
+    /// A process stalls for this long.
     pub(crate) fn stand_still(&mut self, who: ProcessId, time: Duration) {
         self.checker.blame_held(who.host, Cause::Pause);
         let host = &mut self.hosts[who.host];
@@ -93,7 +93,7 @@ impl World {
         }
     }
 
-    /// A process dies, and another takes its place after a while.
+    /// A process dies and is restarted after some time.
     pub(crate) fn crash(&mut self, host: usize) {
         let who = self.hosts[host].who;
         let now = self.now;

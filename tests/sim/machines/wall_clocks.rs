@@ -1,4 +1,4 @@
-//! Machines are told when the clock on their wall was set, and judge deadlines by it.
+//! Machines are informed when their wall clock was set, and judge deadlines by it.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::network::receipts;
 use crate::task::{Cause, ProcessId};
 use crate::world::World;
 
-/// How much later than its deadline a task may still be started, less what clocks may be apart
-/// without being told.
+/// How much later than its deadline a task may still start, without the difference between clocks
+/// that is not reported.
 const TOLERANCE: Duration = Duration::from_secs(59);
 
 impl World {
-    /// As a driver does whenever it wakes: tells the machine if the clock on the wall was set. Says
-    /// whether it was: then the machine may have finished before it hears what woke it.
+    /// Like a driver when it wakes: informs the machine if the wall clock was set. Returns whether
+    /// it was; the machine may then have finished before it handles the input that woke it.
     pub(super) fn follow_wall(&mut self, who: ProcessId) -> bool {
         let now = self.now;
         let host = &mut self.hosts[who.host];
@@ -30,15 +30,15 @@ impl World {
             Machine::Producer(machine) => machine.handle_input(producer::Input::Clock(wall), local),
             _ => Ok(()),
         };
-        // Whoever comes late may not have seen yet that it has finished.
+        // A process that is late may not have seen yet that it has finished.
         if let Err(misuse) = told
             && !(misuse == Misuse::Finished && host.yields)
         {
             self.checker.broken("S11", || format!("{who:?}: {misuse}"));
         }
         self.coverage.pair((state, "clock"));
-        self.trace.note(now, who, || format!("hears of {wall:?}"));
-        // What it holds may count as lost now.
+        self.trace.note(now, who, || format!("receives {wall:?}"));
+        // Messages that it holds may count as lost now.
         if !wall.ahead_of(before).is_zero() {
             let host = &mut self.hosts[who.host];
             (host.honest, host.suffered) = (false, true);
@@ -47,7 +47,7 @@ impl World {
         true
     }
 
-    /// Messages that were asked for before the clock on the wall leapt forward count as old.
+    /// Messages that were requested before the wall clock leapt forward count as old.
     pub(super) fn blame_old_news(
         &mut self,
         who: ProcessId,
@@ -61,7 +61,7 @@ impl World {
         }
     }
 
-    /// A worker whose clock is right puts no task aside for its deadline that has not passed.
+    /// A worker whose clock is correct dead-letters no task for a deadline that has not passed.
     pub(super) fn check_deadline(&mut self, who: ProcessId, event: &Event) {
         let Event::DeadLettered { message, reason: DeadLetterReason::Deadline, .. } = event else {
             return;
@@ -74,7 +74,7 @@ impl World {
         }
     }
 
-    /// What a process posts says when it may start, by the clock on its wall.
+    /// A message that a process posts states when it may start, by its wall clock.
     pub(crate) fn check_due(&mut self, who: ProcessId, op: &QueueOp) {
         let QueueOp::Post { queue, messages } = op else { return };
         if queue.as_str().ends_with(".dead") {
@@ -91,8 +91,8 @@ impl World {
         }
     }
 
-    /// When a task's deadline truly is, where its caller's clock was right, and when its message came
-    /// here first.
+    /// The true deadline of a task whose caller's clock was correct, and when its message first
+    /// arrived here.
     fn deadline_and_arrival(
         &self,
         who: ProcessId,

@@ -1,4 +1,4 @@
-//! Answers on their way back, and what the ledger learns from them.
+//! Replies in transit, and what the law checker learns from them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,20 +22,20 @@ use crate::pairs::broker_pair;
 use crate::task::{Cause, ProcessId};
 use crate::world::{Due, World};
 
-/// How many deliveries the broker remembers, to hand them out when it should not.
+/// How many deliveries the broker remembers, to repeat them by mistake.
 const REMEMBERED: usize = 8;
 
-/// What the broker handed out lately, and what was deleted lately.
+/// What the broker delivered recently, and what was deleted recently.
 #[derive(Default)]
 pub(crate) struct RecentDeliveries {
     held: VecDeque<Delivery>,
     deleted: VecDeque<Delivery>,
-    /// The last answer on each host's connection.
+    /// The last reply on each host's connection.
     earlier: std::collections::BTreeMap<usize, Response<Bytes>>,
 }
 
 impl World {
-    /// The broker has answered.
+    /// The broker has replied.
     pub(crate) fn answered(
         &mut self,
         id: RequestId,
@@ -96,7 +96,7 @@ impl World {
             Fate::LeftOut(left_out) => left_out.with_fault(self.read(sent, &answer)),
         };
         if let Fate::OfEarlier = sent.fate {
-            // An answer to a touch does not say whose lease was renewed.
+            // A reply to a touch does not contain whose lease was renewed.
             if let QueueOp::Touch { receipt, .. } = &sent.op {
                 self.checker.blame_message(&receipt.message, Cause::Delivery);
             }
@@ -110,7 +110,7 @@ impl World {
             .add(at, Due::ProcessInput(sent.who, ProcessInput::Response(op, reply, self.now)));
     }
 
-    /// What the asker makes of the answer.
+    /// How the requester interprets the reply.
     fn read(
         &mut self,
         sent: &RequestInTransit,
@@ -138,7 +138,7 @@ impl World {
         let mut response = wire::http_response(answer);
         let earlier = self.handed.earlier.insert(sent.who.host, response.clone());
         match sent.fate {
-            // Only an answer that says yes is dangerous.
+            // Only a success is dangerous.
             Fate::OfEarlier => {
                 let earlier = earlier.filter(|earlier| earlier.status().is_success());
                 response = earlier.unwrap_or(response);
@@ -163,7 +163,7 @@ impl World {
         reply
     }
 
-    /// What the server says of the deliveries of a message, where the broker counts so many.
+    /// What the server reports of the deliveries of a message, given the broker's counts.
     fn count_of(&self, message: &MessageId, counted: DeliveryCount) -> DeliveryCount {
         let deliveries = self.checker.deliveries_of(message);
         match self.setup.backend.counts() {
@@ -174,7 +174,7 @@ impl World {
         }
     }
 
-    /// Writes into the ledger what the broker did.
+    /// Records in the law checker what the broker did.
     fn write_down(
         &mut self,
         sent: &RequestInTransit,
@@ -239,7 +239,7 @@ impl World {
         }
     }
 
-    /// What is wrong with a process when it is handed a message.
+    /// What is wrong with a process when it receives a message.
     fn causes_at(&self, who: ProcessId) -> [Option<Cause>; 3] {
         let Some(host) = self.host(who) else { return [Some(Cause::Crash), None, None] };
         let clocks = host.clock.is_true(self.now) && self.broker_clock.is_true(self.now);
@@ -252,7 +252,7 @@ impl World {
         ]
     }
 
-    /// How long a lease is that was asked for: as bytes, leases are whole seconds.
+    /// How long a requested lease is: on the wire, leases are whole seconds.
     fn granted(&self, who: ProcessId, lease: Duration) -> Duration {
         if self.leases_by_connection(who) {
             return LEASE;
@@ -263,7 +263,7 @@ impl World {
         lease
     }
 
-    /// The broker hands out something else than it should.
+    /// The broker delivers something else than it should.
     fn spoil_delivery(&mut self, sent: &RequestInTransit, deliveries: &mut Vec<Delivery>) {
         if deliveries.is_empty() || !matches!(sent.requester, Requester::Machine(_)) {
             return;
@@ -299,7 +299,7 @@ impl RecentDeliveries {
     }
 }
 
-/// The messages of a reply, if it brings any.
+/// The messages of a reply, if it contains any.
 fn reserved(reply: &mut Result<QueueReply, QueueFault>) -> &mut [ReservedMessage] {
     match reply {
         Ok(QueueReply::Reserved(reserved)) => &mut reserved.messages,
@@ -307,7 +307,7 @@ fn reserved(reply: &mut Result<QueueReply, QueueFault>) -> &mut [ReservedMessage
     }
 }
 
-/// The receipts of a reply, if it brings messages.
+/// The receipts of a reply, if it contains messages.
 pub(crate) fn receipts(
     reply: &Result<QueueReply, QueueFault>,
 ) -> impl Iterator<Item = ivy_proto::Receipt> + '_ {

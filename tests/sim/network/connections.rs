@@ -1,6 +1,6 @@
-//! Workers whose leases are those of their connections: what loses a request or an answer ends the
-//! connection, and with it every lease that came by it. The server and the worker see that at times
-//! of their own.
+//! Workers whose leases belong to their connections: a fault that loses a request or a reply ends
+//! the connection, and with it every lease granted on it. The server and the worker notice that at
+//! different times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,32 +19,32 @@ use crate::world::{Due, World};
 
 /// The broker knows leases that end by time. This one outlives every connection.
 pub(super) const LEASE: Duration = Duration::from_secs(86_400);
-/// How long a connection may live on after it was hit, in milliseconds.
+/// How long a connection may stay up after a fault hit it, in milliseconds.
 const LIVES_ON: [u64; 5] = [0, 20, 500, 5_000, 20_000];
 
-/// One connection of a process: the how manyeth it is.
+/// A connection of a process: its number.
 pub(crate) type Line = (ProcessId, u32);
 
-/// What became of connections.
+/// The state of connections.
 #[derive(Default)]
 pub(crate) struct Connections {
     /// They end soon, or have ended.
     hit: BTreeSet<Line>,
-    /// The server has seen that they ended.
+    /// The server has noticed that they ended.
     ended: BTreeSet<Line>,
-    /// Leases that the server ended of which their worker has not heard yet.
+    /// Leases that the server ended and that their worker has not heard of yet.
     unheard: BTreeMap<Line, Vec<Receipt>>,
-    /// Leases of which their worker has heard that they ended.
+    /// Leases that the worker knows to have ended.
     heard: BTreeSet<(ProcessId, Receipt)>,
 }
 
 impl World {
-    /// Whether the leases of this process are those of its connection.
+    /// Whether the leases of this process belong to its connection.
     pub(super) fn leases_by_connection(&self, who: ProcessId) -> bool {
         self.setup.backend.leases_by_connection() && self.checker.workers.contains(&who.host)
     }
 
-    /// Whether what was hit is the connection, since the fault loses or repeats what travels on it.
+    /// Whether the fault hits the connection, because it loses or repeats what travels on it.
     pub(super) fn ends_connection(&self, who: ProcessId, fault: Fault) -> bool {
         let loses = matches!(
             fault,
@@ -76,7 +76,7 @@ impl World {
         self.later(worker_hears, Due::ProcessInput(who, ProcessInput::ConnectionEnds(line.1)));
     }
 
-    /// A process is gone, and its connection with it.
+    /// A process has died, and its connection with it.
     pub(crate) fn close_connection(&mut self, who: ProcessId) {
         if self.leases_by_connection(who) {
             let line = self.hosts[who.host].line;
@@ -85,18 +85,18 @@ impl World {
         }
     }
 
-    /// Whether the answer to a request on this connection is lost with it.
+    /// Whether the reply to a request on this connection is lost with it.
     pub(super) fn is_lost_with_its_connection(&mut self, line: Line) -> bool {
         self.connections.hit.contains(&line) && self.injector.nature(line.0.host).up_to(1) == 0
     }
 
-    /// Whether a request arrives on a connection that has ended: then nobody hears of it.
+    /// Whether a request arrives on a connection that has ended: then it is ignored.
     pub(super) fn arrives_nowhere(&self, line: Line) -> bool {
         self.connections.ended.contains(&line)
     }
 
-    /// The server sees that a connection has ended: nothing that was asked on it waits any more, and
-    /// whatever was held on it is ready for others.
+    /// The server notices that a connection has ended: nothing that was requested on it waits any
+    /// longer, and every message held on it is ready for others.
     pub(crate) fn connection_ends(&mut self, who: ProcessId, number: u32) {
         if !self.connections.ended.insert((who, number)) {
             return;
@@ -120,8 +120,8 @@ impl World {
         }
     }
 
-    /// A worker hears that its connection has ended: which leases ended with it. What it asked on it and
-    /// was not answered stays unanswered.
+    /// A worker learns that its connection has ended, and which leases ended with it. Its pending
+    /// requests on the connection stay without a reply.
     pub(crate) fn hear_of_ended_connection(&mut self, who: ProcessId, number: u32) -> Vec<Receipt> {
         let line = (who, number);
         let held = self.checker.held_on(line).into_iter().map(|held| held.receipt);
@@ -151,24 +151,25 @@ impl World {
         }
     }
 
-    /// Whether a worker was told that the lease of this receipt has ended.
+    /// Whether a worker was informed that the lease of this receipt has ended.
     pub(super) fn knows_to_be_lost(&self, who: ProcessId, receipt: &Receipt) -> bool {
         self.connections.heard.contains(&(who, receipt.clone()))
     }
 
-    /// A worker that has heard that leases have ended has stopped their handlers, and asks nothing with
-    /// them from now on. What it wanted before it heard so is asked all the same.
+    /// A worker that was informed that leases have ended has cancelled their handlers, and sends no
+    /// further requests with them. Requests from before are sent all the same.
     pub(crate) fn check_stopped(&mut self, who: ProcessId, lost: &[Receipt]) {
         self.connections.heard.extend(lost.iter().map(|receipt| (who, receipt.clone())));
         if self.hosts[who.host].yields {
             return;
         }
         if let Some(message) = self.checker.still_runs(who, lost) {
-            self.checker.broken("S4", || format!("{who:?} goes on with {message}, which it lost"));
+            self.checker
+                .broken("S4", || format!("{who:?} continues with {message}, which it lost"));
         }
     }
 
-    /// A request is cancelled: it takes no message along.
+    /// A request is cancelled: it reserves no message.
     pub(crate) fn withdraw(&mut self, who: ProcessId, op: OpId) {
         let is_this =
             |(_, sent): &(&RequestId, &super::RequestInTransit)| sent.who == who && sent.is_of(op);
@@ -179,7 +180,7 @@ impl World {
         }
     }
 
-    /// Messages came for a request that was cancelled: they go back to the queue.
+    /// Messages were delivered for a cancelled request: they return to the queue.
     pub(crate) fn take_back(&mut self, who: ProcessId, answer: &Result<QueueReply, QueueFault>) {
         if !self.leases_by_connection(who) {
             return;
@@ -200,7 +201,7 @@ impl World {
         self.feed_broker(broker::Input::Request(RequestId(self.asked), request));
     }
 
-    /// An answer is on its way to who asked.
+    /// A reply is in flight to its requester.
     pub(super) fn is_answered(&mut self, who: ProcessId, op: OpId) {
         if self.host(who).is_some()
             && let Some(asked) = self.hosts[who.host].asked.get_mut(&op)

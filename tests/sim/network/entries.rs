@@ -1,5 +1,4 @@
-//! Servers that say of each message of a batch what became of it: they may refuse one, or say nothing of
-//! one.
+//! Servers that reply for each message of a batch: they may refuse one, or omit one.
 
 use std::time::Duration;
 
@@ -13,16 +12,16 @@ use crate::host::ProcessInput;
 use crate::task::{Cause, ProcessId};
 use crate::world::World;
 
-/// A message of a batch that the server does nothing with.
+/// A message of a batch that the server does not execute.
 #[derive(Clone, Debug)]
 pub(super) struct LeftOut {
     place: usize,
-    /// What is said of it, if anything.
+    /// The reply for it, if any.
     fault: Option<QueueFault>,
 }
 
 impl LeftOut {
-    /// The reply to the whole batch, made of that to the rest.
+    /// The reply to the whole batch, built from the reply to the rest.
     pub(super) fn with_fault(
         &self,
         reply: Result<QueueReply, QueueFault>,
@@ -43,7 +42,7 @@ impl LeftOut {
 }
 
 impl World {
-    /// Does a batch without one of its messages.
+    /// Executes a batch without one of its messages.
     pub(super) fn leave_one_out(
         &mut self,
         who: ProcessId,
@@ -83,7 +82,7 @@ impl World {
     }
 }
 
-/// Of how many messages a batch is.
+/// The number of messages of a batch.
 pub(super) fn batch_size(op: &QueueOp) -> usize {
     match op {
         QueueOp::Post { messages, .. } => messages.items().len(),

@@ -1,4 +1,4 @@
-//! What servers and proxies answer when they do not do what they were asked.
+//! Responses of servers and proxies that did not execute the request.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
@@ -6,7 +6,7 @@ use ivy_sim::wire;
 
 use crate::fault_injection::one_of;
 
-/// A status that says that nothing was done.
+/// A status that states that nothing was executed.
 pub(super) fn refusal(rng: &mut ivy_proto::Rng) -> Response<Bytes> {
     let status = one_of(rng, &[400, 401, 403, 404, 409, 413, 429, 429]);
     let mut response = wire::response(status, Bytes::from_static(b"{\"msg\":\"no\"}"));
@@ -14,7 +14,7 @@ pub(super) fn refusal(rng: &mut ivy_proto::Rng) -> Response<Bytes> {
     response
 }
 
-/// A status that does not say what was done.
+/// A status that does not state whether the request was executed.
 pub(super) fn failure(rng: &mut ivy_proto::Rng) -> Response<Bytes> {
     let status = one_of(rng, &[408, 500, 502, 503, 504]);
     let mut response = wire::response(status, Bytes::from_static(b"<html>"));
@@ -33,7 +33,7 @@ fn add_retry_after(response: &mut Response<Bytes>, rng: &mut ivy_proto::Rng) {
     }
 }
 
-/// What a proxy answers in the server's place.
+/// The response of a proxy instead of the server.
 pub(super) fn imposter(rng: &mut ivy_proto::Rng) -> Response<Bytes> {
     let (status, body) = one_of(
         rng,

@@ -1,5 +1,5 @@
-//! A server that takes a receipt whose lease has ended for the one that holds the message now, as SQS
-//! may do: only the worker's own clock keeps a late worker from harming another.
+//! A server that accepts a receipt whose lease has ended instead of the one that holds the message
+//! now, as SQS may do: only the worker's own clock keeps a late worker from harming another.
 
 use ivy_proto::broker::{Request, Target};
 use ivy_proto::queue::{Fault, QueueOp, QueueReply};
@@ -11,7 +11,7 @@ use crate::task::{Cause, ProcessId};
 use crate::world::World;
 
 impl World {
-    /// The request as such a server understands it.
+    /// The request as such a server interprets it.
     pub(super) fn take_stale_receipts(&mut self, mut request: Request) -> Request {
         let now = self.broker_now();
         match &mut request {
@@ -37,8 +37,8 @@ impl World {
         }
     }
 
-    /// A worker asks nothing with a receipt whose lease has ended by its own clock, where the server would
-    /// take it, or with a connection that it knows to have ended.
+    /// A worker sends no request with a receipt whose lease has ended by its own clock if the
+    /// server would accept it, nor with a connection that it knows to have ended.
     pub(super) fn check_receipts(&mut self, who: ProcessId, op: &QueueOp) {
         let host = &self.hosts[who.host];
         if host.yields {
@@ -59,12 +59,13 @@ impl World {
                 && !self.checker.may_come_twice(&receipt.message)
             {
                 let message = &receipt.message;
-                self.checker.broken("S4", || format!("{who:?} asked for {message} too late"));
+                self.checker
+                    .broken("S4", || format!("{who:?} used the receipt of {message} too late"));
             }
         }
     }
 
-    /// When leases end at the latest, as their worker can know it.
+    /// The latest end of leases, as their worker can know it.
     pub(crate) fn note_leases(
         &mut self,
         who: ProcessId,
@@ -82,7 +83,7 @@ impl World {
         if let (Ok(QueueReply::Touched(renewed)), Some((receipt, ends))) = (answer, &asked.renews)
             && let Some(before) = self.lease_ends.remove(&(who, receipt.clone()))
         {
-            // An answer that comes after the end of the lease proves nothing.
+            // A reply that arrives after the end of the lease proves nothing.
             let ends = if local < before { before.max(*ends) } else { before };
             self.lease_ends.insert((who, renewed.clone()), ends);
         }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{Pair, Pairs};
 
-/// A state, and what can come to it.
+/// A state, and the inputs that can occur in it.
 type Row = (&'static str, &'static [&'static str]);
 
-/// Each state with what comes to it in any set of runs that is large enough.
+/// Each state with the inputs that occur in any set of runs that is large enough.
 const COMMON: &[Row] = &[
     ("broker", &["abandon", "tick"]),
     ("broker, delete", &["done", "no message", "not the holder"]),
@@ -221,7 +221,7 @@ const COMMON: &[Row] = &[
             "job done",
             "job failed",
             "job panicked",
-            // A worker that is new holds nothing that could be lost.
+            // A new worker holds nothing that could be lost.
             "leases lost",
             "look gone",
             "look not done",
@@ -262,10 +262,10 @@ const COMMON: &[Row] = &[
     ),
 ];
 
-/// What can come as well, and so seldom that a set of runs need not show it.
+/// Inputs that can occur as well, but so seldom that a set of runs need not contain them.
 const SELDOM: &[Row] = &[
-    // After the answer of an earlier request (F2), a worker takes a message for one of a queue that
-    // is not made yet.
+    // After the response to an earlier request (F2), a worker mistakes a message for one of a queue
+    // that does not exist yet.
     ("broker, delete", &["no queue"]),
     ("broker, delete many", &["no queue"]),
     ("broker, release", &["no queue"]),
@@ -294,7 +294,7 @@ const SELDOM: &[Row] = &[
             "subscription lost",
         ],
     ),
-    // What the subscription brought before it was lost may be heard after that.
+    // Inputs of the subscription from before its loss may arrive after the loss.
     ("producer, subscription lost", &["clock", "notice", "post not done", "post refused"]),
     (
         "producer, subscription lost, draining",
@@ -384,12 +384,13 @@ const SELDOM: &[Row] = &[
             "touch refused",
         ],
     ),
-    // Handlers seldom find no thread, and more seldom one that was told to stop meanwhile.
+    // Handlers seldom find no thread, and even more seldom one that was cancelled meanwhile.
     ("worker, draining", &["job not run", "stopped job not run"]),
     ("worker, past its drain's limit", &["job not run", "stopped job not run"]),
     ("worker, paused", &["job not run", "stopped job not run"]),
     ("worker, running", &["job not run", "resume", "stopped job not run"]),
-    // A connection seldom ends while its worker holds messages and does anything but run.
+    // A connection seldom ends while its worker holds messages and is in any other state than
+    // running.
     ("worker, draining", &["leases lost"]),
     ("worker, past its drain's limit", &["leases lost"]),
     ("worker, paused", &["leases lost"]),
@@ -404,17 +405,20 @@ fn pairs_of(rows: &[Row]) -> BTreeSet<Pair> {
     rows.iter().flat_map(|(state, inputs)| inputs.iter().map(|input| (*state, *input))).collect()
 }
 
-/// Nothing came that is not in the table.
+/// No pair occurred that is not in the table.
 pub(crate) fn assert_all_listed(seen: &Pairs) {
     let mut listed = pairs_of(COMMON);
     listed.extend(pairs_of(SELDOM));
     let unlisted: Vec<&Pair> = seen.keys().filter(|pair| !listed.contains(*pair)).collect();
-    assert!(unlisted.is_empty(), "pairs of state and input that are not listed: {unlisted:?}");
+    assert!(
+        unlisted.is_empty(),
+        "pairs of state and input that are not in the table: {unlisted:?}"
+    );
 }
 
-/// Everything came that is common.
+/// Every common pair occurred.
 pub(crate) fn assert_all_seen(seen: &Pairs) {
     let missing: Vec<Pair> =
         pairs_of(COMMON).into_iter().filter(|pair| !seen.contains_key(pair)).collect();
-    assert!(missing.is_empty(), "pairs of state and input that never came: {missing:?}");
+    assert!(missing.is_empty(), "pairs of state and input that never occurred: {missing:?}");
 }

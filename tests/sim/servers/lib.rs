@@ -1,6 +1,6 @@
 //! The simulator's models of servers.
 //!
-//! They are a library for the sake of the tests that compare them with the real servers.
+//! They are a library so that tests can compare them with the real servers.
 
 pub mod redis;
 pub mod wire;

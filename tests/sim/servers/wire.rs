@@ -1,4 +1,4 @@
-//! IronMQ's HTTP as bytes, from the server's side: what a request asks, and how it is answered.
+//! IronMQ's HTTP as bytes, from the server's side: decodes requests and encodes responses.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::json;
 
-/// What a request of ivy's own asks. Anything else is a mistake of the one who wrote it.
+/// Decodes a request of ivy. Anything else is an error of its sender.
 pub fn parse(request: &Request<Bytes>) -> broker::Request {
     let path = request.uri().path();
-    let (_, path) = path.split_once("/queues/").expect("only queues are asked about");
+    let (_, path) = path.split_once("/queues/").expect("requests concern queues only");
     let parts: Vec<&str> = path.split('/').collect();
-    let queue = QueueName::new(&decoded(parts[0])).expect("it was a name before");
+    let queue = QueueName::new(&decoded(parts[0])).expect("the name is valid");
     let body = request.body();
     match (request.method(), &parts[1..]) {
         (&Method::POST, ["messages"]) => {
@@ -63,11 +63,11 @@ pub fn parse(request: &Request<Bytes>) -> broker::Request {
         (&Method::PUT, []) => {
             broker::Request::PutQueue { queue, settings: QueueSettings::default() }
         }
-        (method, parts) => panic!("a machine asked {method} {parts:?}"),
+        (method, parts) => panic!("unexpected request {method} {parts:?}"),
     }
 }
 
-/// The broker's answer as the server of IronMQ would have sent it.
+/// The broker's reply as an IronMQ server would send it.
 pub fn http_response(answer: &Result<broker::Response, Refusal>) -> Response<Bytes> {
     let (status, body) = match answer {
         Ok(answer) => response_body(answer),
@@ -84,10 +84,10 @@ pub fn http_response(answer: &Result<broker::Response, Refusal>) -> Response<Byt
     response(status, body.into())
 }
 
-/// An answer with this status and body.
+/// A response with this status and body.
 pub fn response(status: u16, body: Bytes) -> Response<Bytes> {
     let mut response = Response::new(body);
-    *response.status_mut() = http::StatusCode::from_u16(status).expect("it is a status");
+    *response.status_mut() = http::StatusCode::from_u16(status).expect("the status is valid");
     response
 }
 
@@ -103,13 +103,14 @@ fn response_body(answer: &broker::Response) -> (u16, String) {
         broker::Response::DeletedEach(entries) if entries.iter().all(Result::is_ok) => {
             response_body(&broker::Response::Deleted)
         }
-        // There are no bytes for it.
+        // It has no representation in bytes.
         broker::Response::PostedEach(_) | broker::Response::DeletedEach(_) => (500, String::new()),
         broker::Response::Reserved(deliveries) => {
             let mut text = "{\"messages\":[".to_owned();
             for (position, delivery) in deliveries.iter().enumerate() {
                 let comma = if position == 0 { "" } else { "," };
-                let body = serde_json::to_string(delivery.body.as_str()).expect("it is a text");
+                let body =
+                    serde_json::to_string(delivery.body.as_str()).expect("a body is a string");
                 text.push_str(&format!(
                     "{comma}{{\"id\":\"{}\",\"body\":{body},\"reserved_count\":{},\
                      \"reservation_id\":\"{}\"}}",
@@ -131,16 +132,16 @@ fn response_body(answer: &broker::Response) -> (u16, String) {
         }
         broker::Response::Deleted => (200, r#"{"msg":"Deleted"}"#.to_owned()),
         broker::Response::Released => (200, r#"{"msg":"Released"}"#.to_owned()),
-        other => panic!("nobody asked for {other:?}"),
+        other => panic!("unexpected reply {other:?}"),
     }
 }
 
 fn decoded(segment: &str) -> String {
-    percent_decode_str(segment).decode_utf8().expect("names are texts").into_owned()
+    percent_decode_str(segment).decode_utf8().expect("names are UTF-8").into_owned()
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> T {
-    serde_json::from_slice(body).expect("ivy writes proper JSON")
+    serde_json::from_slice(body).expect("ivy writes valid JSON")
 }
 
 #[derive(Deserialize)]

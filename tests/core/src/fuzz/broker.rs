@@ -1,4 +1,4 @@
-//! Requests to the broker at any time: what it says must agree with itself.
+//! Requests to the broker at any time: its replies must be consistent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use ivy_proto::broker::{
 use ivy_proto::queue::{Body, DeadLetterSetting, NewMessage, QueueSettings};
 use ivy_proto::{MessageId, Moment, QueueName, ReservationId};
 
-/// What can happen next. Numbers that name something are taken modulo what there is.
+/// The next input. Numbers that name something are taken modulo the number of candidates.
 #[derive(Arbitrary, Debug)]
 enum Step {
     Pass { millis: u16 },
@@ -33,7 +33,7 @@ enum Ask {
     Configure { queue: u8, dead_letters: Option<u8>, most: u8 },
 }
 
-/// Somebody's claim to hold a message.
+/// A client's claim to hold a message.
 #[derive(Arbitrary, Debug)]
 struct Claim {
     queue: u8,
@@ -43,10 +43,10 @@ struct Claim {
 
 /// Lists of requests, stamps and abandoned requests.
 ///
-/// Held to: a message is with one holder at a time, and only that one can delete, renew or release
-/// it (S4); none appears or vanishes without an answer that says so (S1); each request is answered
-/// once, deadlines are strictly later (S7), misuse changes nothing, and a broker that is polled at
-/// the end says the same as one that is polled at once (S14).
+/// Checks that a message has one holder at a time, and only that one can delete, renew or release
+/// it (S4); none appears or vanishes without a reply that reports it (S1); each request gets one
+/// reply, deadlines are strictly later (S7), misuse changes nothing, and a broker that is polled at
+/// the end produces the same output as one that is polled after each input (S14).
 pub fn broker_inputs(input: &[u8]) {
     let mut input = Unstructured::new(input);
     let mut world = World::new();
@@ -60,7 +60,7 @@ pub fn broker_inputs(input: &[u8]) {
     world.end();
 }
 
-/// So few that no message expires, and that each list is tried quickly.
+/// So few that no message expires, and that each list runs quickly.
 const MOST_STEPS: usize = 300;
 
 const QUEUES: [&str; 3] = ["a", "b", "dead"];
@@ -70,14 +70,14 @@ struct World {
     /// The same, polled only at the end.
     unpolled: Broker,
     now: Moment,
-    /// Requests that wait for their answers.
+    /// Requests without a reply so far.
     open: BTreeMap<RequestId, Request>,
     answers: Vec<(RequestId, Result<Response, Refusal>)>,
-    /// The messages that are there, with who holds each until when.
+    /// The messages that exist, with who holds each until when.
     messages: BTreeMap<MessageId, Option<(ReservationId, Moment)>>,
-    /// What a queue held that is about to be emptied.
+    /// The contents of a queue that is about to be cleared.
     doomed: BTreeSet<MessageId>,
-    /// All that ever was.
+    /// All messages that ever existed.
     known: Vec<(MessageId, Option<ReservationId>)>,
 }
 
@@ -185,7 +185,7 @@ impl World {
         }
     }
 
-    /// A message that was there once, and a reservation of it or of another.
+    /// A message that once existed, and a reservation of it or of another.
     fn target(&self, claim: &Claim) -> (QueueName, Target) {
         let known = |number: u8| self.known.get(usize::from(number) % self.known.len().max(1));
         let message = known(claim.message).map(|(message, _)| message.clone());
@@ -223,7 +223,7 @@ impl World {
     }
 
     fn check(&mut self, id: RequestId, answer: &Result<Response, Refusal>) {
-        let request = self.open.remove(&id).expect("only an open request is answered");
+        let request = self.open.remove(&id).expect("only an open request gets a reply");
         let Ok(answer) = answer else { return };
         match (request, answer) {
             (Request::Post { messages, .. }, Response::Posted(ids)) => {
@@ -276,11 +276,11 @@ impl World {
                 self.messages.retain(|message, _| !self.doomed.contains(message));
             }
             (Request::PutQueue { .. }, Response::Queue(_)) => {}
-            (request, answer) => panic!("{answer:?} is no answer to {request:?}"),
+            (request, answer) => panic!("{answer:?} is no reply to {request:?}"),
         }
     }
 
-    /// Who holds the message now.
+    /// The message's current holder.
     fn holder(&self, message: &MessageId) -> Option<&ReservationId> {
         let held = self.messages.get(message)?.as_ref();
         held.filter(|(_, until)| *until > self.now).map(|(reservation, _)| reservation)
@@ -292,7 +292,7 @@ impl World {
     }
 
     fn delivered(&mut self, delivery: &Delivery, until: Moment, delete: bool) {
-        assert!(self.messages.contains_key(&delivery.message), "a message that is not there");
+        assert!(self.messages.contains_key(&delivery.message), "a message that does not exist");
         assert_eq!(self.holder(&delivery.message), None, "a message has two holders");
         if delete {
             self.messages.remove(&delivery.message);
@@ -303,16 +303,16 @@ impl World {
 
     fn deleted(&mut self, target: &Target) {
         assert_eq!(self.holder(&target.message), target.reservation.as_ref());
-        assert!(self.messages.remove(&target.message).is_some(), "it was not there");
+        assert!(self.messages.remove(&target.message).is_some(), "the message did not exist");
     }
 
-    /// The messages that this queue has.
+    /// The messages of this queue.
     fn found_in(&mut self, queue: &QueueName) -> BTreeSet<MessageId> {
         let mut found = BTreeSet::new();
         for message in self.messages.keys().cloned() {
             let request = Request::GetMessage { queue: queue.clone(), message };
             let input = Input::Request(RequestId(u64::MAX), request);
-            self.broker.handle_input(input, self.now).expect("no such request waits");
+            self.broker.handle_input(input, self.now).expect("no request with this id waits");
             if let Output::Response(_, Ok(Response::Message(view))) = self.broker.poll_output() {
                 found.insert(view.message);
             }

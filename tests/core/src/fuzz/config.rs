@@ -1,14 +1,14 @@
-//! URLs of queues and notifiers: what is understood has one form, and no secret is shown.
+//! URLs of queues and notifiers: each valid one has one canonical form, and no secret is shown.
 
 use ivy_ironmq::IronMqUrl;
 use ivy_proto::backend::BackendUrl;
 use ivy_proto::config::{Config, ConfigError, Environment, Origin};
 use ivy_redis::RedisAddress;
 
-/// Part of no URL's other parts.
+/// Occurs in no other part of a URL.
 const SECRET: &str = "Zq7Secret7Zq";
 
-/// A URL, or nearly one.
+/// A URL, or almost one.
 pub fn config_url(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     if let Ok(place) = parse(&text) {
@@ -23,7 +23,7 @@ pub fn config_url(input: &[u8]) {
             );
         }
     }
-    // The same with a secret, right behind the scheme and where passwords stand.
+    // The same with a secret, directly after the scheme and in place of a password.
     if text.contains(SECRET) {
         return;
     }
@@ -39,7 +39,7 @@ pub fn config_url(input: &[u8]) {
     }
 }
 
-/// What is not understood is shown nowhere: a secret may stand in any place of it.
+/// An invalid URL is not shown at all: a secret may be in any part of it.
 fn hides_secret(text: &str) {
     for error in [parse(text).err(), queue(text).err(), notifier(text).err()].into_iter().flatten()
     {

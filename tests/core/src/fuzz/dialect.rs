@@ -1,6 +1,6 @@
-//! The IronMQ dialect of the tests: operations, answers, and what an answer must prove.
+//! The IronMQ dialect of the tests: operations, responses, and what a response must prove.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use ivy_ironmq::{Address, IronMq, Scheme, Token};
 use ivy_proto::queue::{Batch, Body, Fault, FaultKind, NewMessage, QueueOp, QueueReply, Reserved};
 use ivy_proto::{MessageId, QueueName, Receipt, ReservationId};
 
-/// The token of every dialect here; it must be seen in no text.
+/// The token of every dialect here; it must appear in no text.
 pub const TOKEN: &str = "MarkerToken7Zq";
 /// The project of every dialect here.
 pub const PROJECT: &str = "5e3a6f0c1b2d4e5f6a7b8c9d";
@@ -21,12 +21,12 @@ pub fn dialect() -> IronMq {
     IronMq::new(&address, Token::new(TOKEN).unwrap())
 }
 
-/// The queue that all operations are about.
+/// The queue of all operations.
 pub fn queue() -> QueueName {
     QueueName::new("mail").unwrap()
 }
 
-/// The receipt of the message that operations on one message are about.
+/// The receipt for operations on one message.
 pub fn receipt() -> Receipt {
     Receipt {
         message: MessageId::new("6000653546228216707"),
@@ -41,18 +41,18 @@ pub fn post(bodies: &[&str]) -> QueueOp {
     QueueOp::Post { queue: queue(), messages: Batch::new(messages.collect()).unwrap() }
 }
 
-/// A reserve of so many messages.
+/// A reserve of this many messages.
 pub fn reserve(count: usize) -> QueueOp {
     let (lease, wait) = (Duration::from_secs(30), Duration::from_secs(30));
     QueueOp::Reserve { queue: queue(), count, lease, wait }
 }
 
-/// A look at one message.
+/// A peek of one message.
 pub fn get() -> QueueOp {
     QueueOp::Get { queue: queue(), message: receipt().message }
 }
 
-/// A look at the next messages.
+/// A peek of the next messages.
 pub fn peek() -> QueueOp {
     QueueOp::Peek { queue: queue(), count: 10 }
 }
@@ -67,7 +67,7 @@ pub fn delete_many() -> QueueOp {
     QueueOp::DeleteMany { queue: queue(), receipts: Batch::one(receipt()) }
 }
 
-/// A renewal.
+/// A touch.
 pub fn touch() -> QueueOp {
     QueueOp::Touch { queue: queue(), receipt: receipt(), lease: Duration::from_secs(30) }
 }
@@ -78,12 +78,12 @@ pub fn release() -> QueueOp {
     QueueOp::Release { queue: queue(), receipt: receipt(), delay, failed: false }
 }
 
-/// The removal of all messages.
+/// A clear.
 pub fn clear() -> QueueOp {
     QueueOp::Clear { queue: queue() }
 }
 
-/// A question about the queue.
+/// A request for the queue's information.
 pub fn get_queue() -> QueueOp {
     QueueOp::GetQueue { queue: queue() }
 }
@@ -93,7 +93,7 @@ pub fn create_queue() -> QueueOp {
     QueueOp::CreateQueue { queue: queue() }
 }
 
-/// The removal of the queue.
+/// The deletion of the queue.
 pub fn delete_queue() -> QueueOp {
     QueueOp::DeleteQueue { queue: queue() }
 }
@@ -122,12 +122,12 @@ pub fn all_ops() -> Vec<QueueOp> {
     ]
 }
 
-/// An answer of JSON with this status.
+/// A JSON response with this status.
 pub fn answer(status: u16, body: impl Into<Bytes>) -> Response<Bytes> {
     answer_with(status, &[("content-type", "application/json")], body)
 }
 
-/// An answer with this status and these headers.
+/// A response with this status and these headers.
 pub fn answer_with(
     status: u16,
     headers: &[(&str, &str)],
@@ -140,27 +140,27 @@ pub fn answer_with(
     answer.body(body.into()).unwrap()
 }
 
-/// What an answer to the operation says.
+/// Decodes a response to the operation, which must be valid.
 pub fn decode(op: &QueueOp, status: u16, body: &str) -> Result<QueueReply, Fault> {
     dialect().decode(op, answer(status, body.to_owned()))
 }
 
-/// The fault that the answer must be.
+/// The fault that the response must be.
 pub fn fault(op: &QueueOp, status: u16, body: &str) -> Fault {
     decode(op, status, body).unwrap_err()
 }
 
-/// The kind of fault that the answer must be.
+/// The kind of fault that the response must be.
 pub fn kind(op: &QueueOp, status: u16, body: &str) -> FaultKind {
     fault(op, status, body).kind()
 }
 
-/// What a reserve of ten brings with this answer.
+/// The messages that a reserve of ten returns for this response.
 pub fn reserved(body: &str) -> Reserved {
     reserved_of(10, body)
 }
 
-/// What a reserve of so many brings with this answer.
+/// The messages that a reserve of this many returns for this response.
 pub fn reserved_of(count: usize, body: &str) -> Reserved {
     match decode(&reserve(count), 200, body) {
         Ok(QueueReply::Reserved(reserved)) => reserved,
@@ -168,7 +168,7 @@ pub fn reserved_of(count: usize, body: &str) -> Reserved {
     }
 }
 
-/// A success of an operation that needs something to go on with holds it.
+/// A successful reply contains what the caller needs next: ids, receipts, messages.
 pub fn assert_proved(op: &QueueOp, reply: &QueueReply) {
     match (op, reply) {
         (QueueOp::Post { messages, .. }, QueueReply::Posted(ids)) => {
@@ -203,6 +203,6 @@ pub fn assert_proved(op: &QueueOp, reply: &QueueReply) {
         | (QueueOp::Clear { .. }, QueueReply::Cleared)
         | (QueueOp::DeleteQueue { .. }, QueueReply::QueueDeleted)
         | (QueueOp::ListQueues { .. }, QueueReply::Queues(_)) => {}
-        _ => panic!("{reply:?} is no answer to {op:?}"),
+        _ => panic!("{reply:?} is no reply to {op:?}"),
     }
 }

@@ -1,15 +1,15 @@
-//! Answers of an IronMQ server, or of whoever answers in its place.
+//! Responses of an IronMQ server, or of anything that responds instead of it.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use super::dialect::{TOKEN, all_ops, assert_proved, dialect};
 
-/// A fault's text is short, whatever was answered.
+/// A fault's text is short, whatever the response contains.
 const LONGEST_FAULT: usize = 8192;
 
-/// A status in three digits, lines of headers, an empty line and the body. What lacks this head is
-/// the body of a success.
+/// A three-digit status, header lines, an empty line and the body. Input without this head is the
+/// body of a success.
 pub fn ironmq_response(input: &[u8]) {
     let answer = read_head(input).unwrap_or_else(|| Response::new(Bytes::copy_from_slice(input)));
     let succeeded = matches!(answer.status().as_u16(), 200 | 201);

@@ -1,7 +1,7 @@
 //! What the fuzz targets do with their input, one function for each target.
 //!
-//! Each takes any bytes and panics where a law is broken. The targets in `fuzz/` only call them, as
-//! do the tests that replay the seeds; so they use nothing but the core and each other.
+//! Each accepts any bytes and panics if a law is broken. The targets in `fuzz/` only call them, as
+//! do the tests that replay the seeds; therefore they use only the core and each other.
 
 mod broker;
 mod config;
@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use ivy_proto::queue::{Fault, FaultKind};
 
-/// A fault of any kind, after which the queue may want to be left alone for some seconds.
+/// A fault of any kind, after which the queue may request a pause of some seconds.
 fn any_fault(kind: u8, retry_after: Option<u16>) -> Fault {
     const KINDS: [FaultKind; 13] = [
         FaultKind::Unreachable,
@@ -51,13 +51,13 @@ fn any_fault(kind: u8, retry_after: Option<u16>) -> Fault {
     }
 }
 
-/// The one of this number, counted round and round.
+/// The element with this number, modulo their count.
 fn pick<T>(mut from: impl ExactSizeIterator<Item = T>, which: u8) -> Option<T> {
     let length = from.len().max(1);
     from.nth(usize::from(which) % length)
 }
 
-/// An error's text is short, whatever was read: a name at most, escaped and cut.
+/// An error's text is short, whatever the input: it contains at most a name, escaped and truncated.
 const LONGEST_ERROR: usize = 2000;
 
 fn is_short(error: &impl Error) {

@@ -1,4 +1,4 @@
-//! A producer between callers, a queue, a notifier and a clock that do as they like.
+//! A producer between arbitrary callers, an arbitrary queue, notifier and clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use ivy_proto::{
 
 use super::{any_fault, pick};
 
-/// What can happen next. Numbers that name something are taken modulo what there is.
+/// The next input. Numbers that name something are taken modulo the number of candidates.
 #[derive(Arbitrary, Debug)]
 enum Step {
     Call { calls: Vec<NewCall> },
@@ -44,7 +44,7 @@ struct NewCall {
     long: bool,
 }
 
-/// How the queue answers a post.
+/// How the queue replies to a post.
 #[derive(Arbitrary, Debug)]
 enum How {
     Accepted,
@@ -52,13 +52,13 @@ enum How {
     Fault { kind: u8, retry_after: Option<u16> },
 }
 
-/// Lists of inputs, the driver's mistakes among them.
+/// Lists of inputs, including mistakes of the driver.
 ///
-/// Held to: each call has one end, and it is what the queue's answers say; no message is posted a
-/// second time unless its first surely was not stored, or may run again (S3); results come at most
-/// once and only to those who want them; bounds and deadlines (S7), the end (S9), misuse and a
-/// clock that goes back change nothing, and a producer that is polled at the end wants the same as
-/// one that is polled at once (S14).
+/// Checks that each call has one end, which matches the queue's replies; no message is posted a
+/// second time unless the first was certainly not stored or may run again (S3); results are
+/// delivered at most once, and only to callers that want them; bounds and deadlines (S7), the end
+/// (S9), misuse and a clock that goes back change nothing, and a producer that is polled at the end
+/// has the same effects as one that is polled after each input (S14).
 pub fn producer_inputs(input: &[u8]) {
     let mut input = Unstructured::new(input);
     let mut world = World::new();
@@ -83,17 +83,17 @@ struct Known {
     queue: QueueName,
     repeatable: bool,
     wants_result: bool,
-    /// How often it was handed in.
+    /// How often it was passed to the producer.
     calls: u32,
     sent: u32,
     posts: u32,
     in_flight: bool,
-    /// The answers to its posts, and whether a notice came for it.
+    /// The replies to its posts, and whether a notice arrived for it.
     stored: bool,
     may_be_stored: bool,
     refused: bool,
     has_notice: bool,
-    /// Whether one of them told that its message was given back, and whether one told how it ended.
+    /// Whether a notice reported that its message was released, and whether one reported its end.
     held: bool,
     ended: bool,
     resumed: bool,
@@ -279,7 +279,7 @@ impl World {
     fn notice(&mut self, id: TaskId, good: bool, shared: bool) {
         let Some(channel) = self.channel(shared) else { return };
         let Some(known) = self.calls.get_mut(&id) else { return };
-        // Nobody can tell of a task that no worker has seen.
+        // No notice can exist for a task that no worker has seen.
         if known.posts == 0 {
             return;
         }
@@ -365,7 +365,7 @@ impl World {
                 ids.iter().for_each(|id| self.posted(*id, &queue));
                 self.posts.insert(op, ids);
             }
-            Output::Queue(_, other) => panic!("a producer has no use for {other:?}"),
+            Output::Queue(_, other) => panic!("unexpected operation of a producer: {other:?}"),
             Output::Subscribe(channels) => self.reply_channel = channels.first().cloned(),
             Output::Sent(id, result) => self.sent(id, result),
             Output::Resumed { id, .. } => {
@@ -387,8 +387,11 @@ impl World {
         let known = self.calls.get_mut(&id).expect("a call");
         assert_eq!(known.queue, *queue);
         assert!(!known.in_flight && !known.stored && !known.has_notice, "a second copy");
-        assert!(known.sent < known.calls, "posted after it was said to be sent or not");
-        assert!(known.repeatable || !known.may_be_stored, "what may not run again is sent again");
+        assert!(known.sent < known.calls, "posted after it was reported as sent or not");
+        assert!(
+            known.repeatable || !known.may_be_stored,
+            "a call that may not run again is sent again"
+        );
         known.posts += 1;
         known.in_flight = true;
     }
@@ -400,7 +403,7 @@ impl World {
         let (stored, unsure) =
             (known.stored || known.has_notice, known.may_be_stored || known.in_flight);
         match result {
-            Ok(_) => assert!(stored, "sent without an answer"),
+            Ok(_) => assert!(stored, "sent without a reply"),
             Err(SendError::Unknown { .. }) => assert!(unsure && !stored),
             Err(SendError::NotSent { tries, .. }) => {
                 assert!(!unsure && !stored && tries <= TRIES);
@@ -414,7 +417,7 @@ impl World {
         }
     }
 
-    /// However it stands, a drain ends it in time, each call has one end, and then it stays ended.
+    /// Whatever its state, a drain ends it in time, each call has one end, and then it stays ended.
     fn end(mut self) {
         self.feed(|| Input::Drain { limit: LIMIT });
         if !self.finished {

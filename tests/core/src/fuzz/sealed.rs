@@ -1,4 +1,4 @@
-//! Frames that are authenticated, and keysets.
+//! Authenticated frames, and keysets.
 
 use std::sync::LazyLock;
 
@@ -20,8 +20,8 @@ fn queue() -> QueueName {
     QueueName::new("ivy").expect("a name")
 }
 
-/// A frame of version 2 as the input, and one that is damaged and moved as the input says: neither
-/// opens, unless nothing was changed.
+/// A version 2 frame given by the input, and a copy that is damaged and moved as the input says:
+/// the copy does not open unless nothing was changed.
 pub fn v2_frame(input: &[u8]) {
     let open = |binding: &Binding<'_>, frame: &str| {
         ivy2::open(&KEYSET, binding, frame).map(|opened| opened.text.to_string())
@@ -33,13 +33,13 @@ pub fn v2_frame(input: &[u8]) {
     );
 }
 
-/// The same for a bridge frame, which a peer of the original reads as well.
+/// The same for a bridge frame, which a peer of the original can decrypt as well.
 pub fn bridge_frame(input: &[u8]) {
     let password = LegacyKey::new("pass").expect("a password");
     let open = |binding: &Binding<'_>, frame: &str| {
         let opened = bridge::open(&password, &KEYSET, binding, frame)?;
         let read = password.decrypt(frame)?;
-        assert_eq!(*opened.text, *read, "a peer of the original reads something else");
+        assert_eq!(*opened.text, *read, "a peer of the original decrypts another text");
         Ok(opened.text.trim_start().to_owned())
     };
     try_all(
@@ -85,13 +85,13 @@ fn try_all(
     assert!(open(&here, cut).is_err(), "a cut frame opens");
 }
 
-/// The text of a keyset: what can be used is written in one form, and no secret is shown.
+/// The text of a keyset: a valid one has one canonical form, and no secret is shown.
 pub fn keyset(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     match Keyset::parse(&text) {
         Ok(keyset) => {
             let json = keyset.to_json();
-            let again = Keyset::parse(&json).expect("what is written is read");
+            let again = Keyset::parse(&json).expect("written text can be parsed");
             assert_eq!(*again.to_json(), *json);
             assert_eq!(again.primary(), keyset.primary());
             let shown = format!("{keyset:?}");

@@ -1,4 +1,4 @@
-//! Bodies, frames and notices: whatever is read is written and read again unchanged.
+//! Bodies, frames and notices: whatever can be parsed is written and parsed again unchanged.
 
 use std::sync::LazyLock;
 
@@ -27,7 +27,7 @@ fn key() -> LegacyKey {
     LegacyKey::new("pass").expect("a password")
 }
 
-/// A message's body, read by all that reads bodies.
+/// A message's body, parsed by everything that parses bodies.
 pub fn body(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let body = Body::new(&*text);
@@ -44,7 +44,7 @@ pub fn body(input: &[u8]) {
     }
     if let Ok(envelope) = Envelope::parse(&text) {
         let canonical = envelope.to_text();
-        let again = Envelope::parse(&canonical).expect("what is written is read");
+        let again = Envelope::parse(&canonical).expect("written text can be parsed");
         assert_eq!(again.to_text(), canonical);
         read_args(&envelope.args);
         assert_eq!(again, envelope);
@@ -58,7 +58,7 @@ pub fn body(input: &[u8]) {
     }
 }
 
-/// Numbers are never rounded to another integer, nor to infinity.
+/// Numbers are never rounded to another integer or to infinity.
 fn read_args(args: &RawJson) {
     if let Ok((number,)) = <(u64,)>::from_args(args) {
         let digits = args.as_str().trim_start_matches(['[', ' ', '\t', '\r', '\n']);
@@ -84,7 +84,7 @@ pub fn legacy_frame(input: &[u8]) {
     assert_eq!(key.decrypt(&frame).map(|opened| opened.to_string()).as_deref(), Ok(&*text));
     for frame in [&*text, &*frame] {
         let opened = LEGACY.open(&Body::new(frame), &queue());
-        assert!(opened.is_err() || frame.starts_with('$'), "what is in the open is refused");
+        assert!(opened.is_err() || frame.starts_with('$'), "plaintext is refused");
         if let Ok(envelope) = opened {
             assert_eq!(
                 LEGACY.open(&LEGACY.seal(&envelope, &queue(), &mut pool()), &queue()),
@@ -101,7 +101,7 @@ pub fn notice(input: &[u8]) {
         Ok(notice) => {
             let payload = notice.to_payload();
             let again =
-                Notice::parse(payload.as_str().as_bytes()).expect("what is written is read");
+                Notice::parse(payload.as_str().as_bytes()).expect("written text can be parsed");
             assert_eq!(again.to_payload(), payload);
             assert_eq!((again.outcome(), again.task_id()), (notice.outcome(), notice.task_id()));
             assert_eq!(again.given_back(), notice.given_back());

@@ -1,4 +1,4 @@
-//! A worker between a queue, handlers, a notifier and a clock that do as they like.
+//! A worker between arbitrary handlers, an arbitrary queue, notifier and clock.
 
 mod deliveries;
 
@@ -21,7 +21,7 @@ use ivy_proto::{
 use super::{any_fault, pick};
 use deliveries::{Deliveries, QueuedMessage};
 
-/// What can happen next. Numbers that name something are taken modulo what there is.
+/// The next input. Numbers that name something are taken modulo the number of candidates.
 #[derive(Arbitrary, Debug)]
 enum Step {
     Pass { millis: u16 },
@@ -41,7 +41,7 @@ enum Step {
     EndTwice,
 }
 
-/// How the queue answers.
+/// How the queue replies.
 #[derive(Arbitrary, Debug)]
 enum How {
     Fault { kind: u8, retry_after: Option<u16> },
@@ -55,13 +55,13 @@ struct Setup {
     notifier: bool,
 }
 
-/// Lists of inputs, the driver's mistakes among them.
+/// Lists of inputs, including mistakes of the driver.
 ///
-/// Held to: nothing is deleted before its handler returned or its copy was accepted (S2), each
-/// request names the newest receipt of a message and none is under way with it (S4), no handler
-/// starts late or twice on a lease (S5, S6), slots and deadlines (S7), the end (S9), notices after
-/// what they tell (S10), misuse and a clock that goes back change nothing, and a worker that is
-/// polled at the end wants the same as one that is polled at once (S14).
+/// Checks that nothing is deleted before its handler returned or its copy was accepted (S2); each
+/// request uses the newest receipt of a message, with none in flight for it (S4); no handler starts
+/// late or twice on a lease (S5, S6); slots and deadlines (S7); the end (S9); notices follow what
+/// they report (S10); misuse and a clock that goes back change nothing; and a worker that is polled
+/// at the end has the same effects as one that is polled after each input (S14).
 pub fn worker_inputs(input: &[u8]) {
     let mut input = Unstructured::new(input);
     let Ok(setup) = Setup::arbitrary(&mut input) else { return };
@@ -77,7 +77,7 @@ pub fn worker_inputs(input: &[u8]) {
 
 const SLOTS: usize = 3;
 const LEASE: Duration = Duration::from_secs(10);
-/// How long after its limit a drain may last.
+/// How long a drain may last after its limit.
 const SETTLEMENT_GRACE: Duration = Duration::from_secs(1);
 
 struct World {
@@ -89,7 +89,7 @@ struct World {
     asked: BTreeMap<OpId, QueueOp>,
     answered: Option<OpId>,
     publishing: Vec<OpId>,
-    /// The handlers that run, each for a message.
+    /// The running handlers, each with its message.
     running: BTreeMap<JobId, MessageId>,
     ended: Option<JobId>,
     finished: bool,
@@ -210,7 +210,7 @@ impl World {
     fn clock_back(&mut self, millis: u16) {
         let back = u64::from(millis) * 1_000_000;
         let earlier = Moment::from_nanos(self.now.as_nanos().saturating_sub(back));
-        // What is due by now is done.
+        // Everything that is due by now is done.
         self.feed(|| Input::Tick);
         if self.finished {
             return;
@@ -248,7 +248,7 @@ impl World {
         }
         assert!(self.due.is_none_or(|due| due > self.now && !self.finished));
         assert!(self.running.len() <= SLOTS, "more handlers than slots");
-        // One that has finished waits no longer for handlers that were told to stop.
+        // A finished worker does not wait for handlers that were cancelled.
         let running = if self.finished { 0 } else { self.running.len() };
         assert_eq!(self.worker.load().running, running);
     }
@@ -306,7 +306,7 @@ impl World {
             QueueOp::GetQueue { queue } | QueueOp::CreateQueue { queue } => {
                 QueueReply::Queue(QueueInfo::new(queue.clone()))
             }
-            other => panic!("a worker has no use for {other:?}"),
+            other => panic!("unexpected operation of a worker: {other:?}"),
         }
     }
 
@@ -329,7 +329,7 @@ impl World {
         self.feed(|| Input::Job(job, outcome()));
     }
 
-    /// However it stands, a drain ends it in time, and then it stays ended.
+    /// Whatever its state, a drain ends it in time, and then it stays ended.
     fn end(mut self) {
         self.feed(|| Input::Drain { limit: LEASE });
         if !self.finished {

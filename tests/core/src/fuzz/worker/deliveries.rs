@@ -1,4 +1,4 @@
-//! What really became of each message that a worker was given.
+//! The true state of each message that a worker received.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,24 +12,24 @@ use ivy_proto::task::TaskOutcome;
 use ivy_proto::wire::{DeadLetter, Envelope, Notice};
 use ivy_proto::{MessageId, Moment, OpId, QueueName, Receipt, ReservationId};
 
-/// What the clock on the wall shows at the epoch.
+/// The wall clock at the epoch.
 pub(super) const UNIX_AT_START: Duration = Duration::from_secs(1_700_000_000);
 
 /// A message that a queue delivers.
 #[derive(Arbitrary, Debug)]
 pub(super) struct QueuedMessage {
-    /// One that was delivered before, now once more.
+    /// One that was delivered before, delivered again.
     again: Option<u8>,
     content: Content,
     count: Option<u8>,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Arbitrary, Debug)]
 enum Content {
     Fast,
     Slow,
-    /// As our producers write it.
+    /// As ivy's producers write it.
     Ours {
         attempt: u8,
         lost: u8,
@@ -63,7 +63,7 @@ struct Grant {
     reservation: ReservationId,
     until: Moment,
     length: Duration,
-    /// The request under way that names the receipt.
+    /// The request in flight that uses the receipt.
     in_use: Option<OpId>,
 }
 
@@ -71,22 +71,23 @@ struct Grant {
 pub(super) struct Deliveries {
     exact_counts: bool,
     messages: BTreeMap<MessageId, Delivered>,
-    /// Which delivery a reservation belongs to.
+    /// The delivery of each reservation.
     reservations: BTreeMap<ReservationId, usize>,
     grants: Vec<Grant>,
-    /// When each request was sent, and how long a lease it asks for.
+    /// When each request was sent, and the lease that it requests.
     requests: BTreeMap<OpId, Moment>,
-    /// Deliveries whose answer is about to be taken in.
+    /// Deliveries whose reply is about to be handled.
     arriving: Vec<usize>,
 }
 
 impl Deliveries {
-    /// Of a queue that tells how deliveries ended, or one that counts them in one with renewals.
+    /// For a queue that reports how deliveries ended, or one that counts them together with
+    /// renewals.
     pub(super) fn new(exact_counts: bool) -> Self {
         Deliveries { exact_counts, ..Deliveries::default() }
     }
 
-    /// Makes a message, and a reservation of it.
+    /// Creates a message and a reservation of it.
     pub(super) fn deliver(&mut self, queue: &QueueName, queued: &QueuedMessage) -> ReservedMessage {
         let known = queued.again.and_then(|number| {
             let number = usize::from(number) % self.messages.len().max(1);
@@ -116,7 +117,7 @@ impl Deliveries {
             length: Duration::ZERO,
             in_use: None,
         });
-        let delivered = self.messages.get_mut(&message).expect("it was put there");
+        let delivered = self.messages.get_mut(&message).expect("the message exists");
         delivered.deliveries += 1;
         ReservedMessage {
             receipt: Receipt { message, reservation },
@@ -154,7 +155,7 @@ impl Deliveries {
         }
     }
 
-    /// A request names a receipt: the newest, while no other does.
+    /// A request uses a receipt: it must be the newest, with no other request in flight for it.
     fn used(&mut self, op: OpId, receipt: &Receipt) {
         let grant = self.reservations.get(&receipt.reservation).expect("a receipt of the queue");
         let grant = &mut self.grants[*grant];
@@ -169,7 +170,7 @@ impl Deliveries {
         assert!(delivered.done || delivered.copied, "an unfinished message is deleted");
     }
 
-    /// Notes what an answer says before the worker hears of it.
+    /// Records what a reply means before the worker receives it.
     pub(super) fn answered(
         &mut self,
         op: OpId,
@@ -177,7 +178,7 @@ impl Deliveries {
         answer: &Result<QueueReply, Fault>,
         now: Moment,
     ) {
-        let asked_at = self.requests.remove(&op).expect("it was asked");
+        let asked_at = self.requests.remove(&op).expect("the request was sent");
         for grant in self.grants.iter_mut().filter(|grant| grant.in_use == Some(op)) {
             grant.in_use = None;
         }
@@ -204,7 +205,7 @@ impl Deliveries {
         }
     }
 
-    /// A successor or a dead letter was accepted: whose?
+    /// Finds whose successor or dead letter was accepted.
     fn copied(&mut self, queue: &QueueName, copy: &Body) {
         if queue.as_str().ends_with(".dead")
             && let Ok(queued) = DeadLetter::parse(copy)
@@ -237,7 +238,7 @@ impl Deliveries {
         }
     }
 
-    /// A handler starts: once for each delivery, with enough left of the lease.
+    /// A handler starts: once for each delivery, with enough of the lease left.
     pub(super) fn started(&mut self, message: &MessageId, now: Moment) {
         let delivered = self.messages.get_mut(message).expect("it was delivered");
         delivered.starts += 1;
@@ -252,14 +253,14 @@ impl Deliveries {
         self.messages.get_mut(message).expect("it was delivered").done = true;
     }
 
-    /// A notice tells what is so already.
+    /// A notice reports only what is already true.
     pub(super) fn published(&self, publication: &Publication) {
         let notice = Notice::parse(publication.payload.as_str().as_bytes()).expect("a notice");
         let delivered = &self.messages[notice.message()];
         match notice.outcome() {
-            Some(TaskOutcome::Failed(_)) => assert!(delivered.copied, "not put aside yet"),
+            Some(TaskOutcome::Failed(_)) => assert!(delivered.copied, "not dead-lettered yet"),
             Some(_) => assert!(delivered.done, "not done yet"),
-            None => assert!(delivered.released, "not given back yet"),
+            None => assert!(delivered.released, "not released yet"),
         }
     }
 }
