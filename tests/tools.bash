@@ -1,8 +1,7 @@
-# What the scripts beside this one need beside Rust, for `source`.
+# To be sourced by the scripts next to it: installs what they need in addition to Rust.
 #
-# It is installed into target/tools the first time and found there afterwards. Only the interpreters
-# themselves (node, npm, python3, pip) come from the system; they are installed from Debian's packages
-# where this runs as root, and asked for otherwise.
+# Tools are installed into target/tools once. Only the interpreters (node, npm, python3, pip) come from
+# the system; as root on Debian, missing ones are installed from Debian's packages.
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -27,7 +26,7 @@ need_cargo() {
     echo "cargo: $(cargo --version)"
 }
 
-# node, npm and python3 with pip: from the system.
+# node, npm and python3 with pip, from the system.
 need_interpreters() {
     local packages=()
     have node --version || packages+=(nodejs)
@@ -43,13 +42,13 @@ need_interpreters() {
         DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"
     fi
     echo "node: $(node --version), python: $(python3 --version)"
-    # The original encrypts with a function that Node 22 removed.
+    # The original uses an encryption function that Node 22 removed.
     have node -e 'process.exit(require("crypto").createCipher ? 0 : 1)' || fail \
         "This node ($(node --version)) is too new for the Node original of ivy, which needs crypto.createCipher." \
-        "Put a node of version 12 to 21 first on PATH and try again."
+        "Put node 12 to 21 first on PATH and try again."
 }
 
-# redis-server: the system's, or Debian's package unpacked below target/tools.
+# redis-server: the system's, or Debian's package, unpacked into target/tools.
 need_redis_server() {
     local own=$tools/redis/redis-server
     if have redis-server --version; then
@@ -69,8 +68,8 @@ unpack_redis_server() {
     local dir=$tools/redis packages
     rm -rf "$dir"
     mkdir -p "$dir/packages" "$dir/system"
-    # The package with those of its dependencies that the system lacks. Debian's redis-server is a link
-    # to a program of redis-tools, which is unpacked beside it even where the system has redis-tools.
+    # The package and its missing dependencies. Debian's redis-server is a link to a program of
+    # redis-tools, which is therefore unpacked even if the system has it.
     packages=$(apt-get install --simulate --no-install-recommends redis-server |
         awk '$1 == "Inst" { print $2 } END { print "redis-tools" }' | sort -u)
     # shellcheck disable=SC2086 # a list of names
@@ -90,7 +89,7 @@ EOF
         "Install it (on Debian: apt-get install redis-server) and try again."
 }
 
-# Makes apt know the packages: a fresh machine has no list of them.
+# Updates apt's package lists if these packages are unknown, as on a fresh machine.
 apt_lists_for() {
     if ! have apt-get install --simulate "$@"; then
         ((EUID == 0)) || fail "apt-get does not know how to install: $*." \
@@ -105,7 +104,7 @@ need_node_packages() {
     export IVY_TEST_NODE_MODULES=$tools/node/node_modules
 }
 
-# What the package.json of a folder asks for, installed into another folder.
+# Installs the packages of one directory's package.json into another directory.
 need_npm_packages() {
     local source=$1 dir=$2
     local inputs=("$source/package.json" "$source/package-lock.json" "$source/.npmrc")
@@ -115,7 +114,7 @@ need_npm_packages() {
         cp "${inputs[@]}" "$dir"
         (cd "$dir" && npm ci --loglevel=error) || fail \
             "npm could not install the packages of ${source#"$root"/}." \
-            "They are needed: give npm a way to its registry and try again."
+            "Give npm access to its registry and try again."
         mark_current "$dir" "${inputs[@]}"
     fi
     echo "node packages: $dir/node_modules"
@@ -130,14 +129,14 @@ need_python_packages() {
         python3 -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore \
             --no-deps --target "$dir" --requirement "$requirements" || fail \
             "pip could not install the packages of tests/interop-python/requirements.txt." \
-            "The tests need them: give pip a way to its index and try again."
+            "The tests need them: give pip access to its index and try again."
         mark_current "$dir" "$requirements"
     fi
     export IVY_TEST_PYTHONPATH=$dir
     echo "python packages: $IVY_TEST_PYTHONPATH"
 }
 
-# Whether a folder was filled from these very inputs, by these interpreters.
+# Whether a directory was installed from exactly these inputs, by these interpreters.
 is_current() {
     [[ -f $1/.inputs ]] && [[ $(inputs_of "${@:2}") == "$(<"$1/.inputs")" ]]
 }

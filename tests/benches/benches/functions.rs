@@ -1,4 +1,4 @@
-//! Ivy's functions one by one, and the raw parts beside them: `cargo bench -p ivy-benches`.
+//! Ivy's functions one by one, next to their limits: `cargo bench -p ivy-benches`.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ivy_benches::Load;
@@ -21,7 +21,7 @@ fn functions(criterion: &mut Criterion) {
     ] {
         let mut group = criterion.benchmark_group(group);
         for name in loads {
-            let mut load = Load::find(name).expect("a load of this name");
+            let mut load = Load::find(name).expect("the load exists");
             group.throughput(Throughput::Elements((load.step)().operations));
             group.bench_function(*name, |bencher| bencher.iter(|| (load.step)()));
         }

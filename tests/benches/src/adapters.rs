@@ -1,4 +1,4 @@
-//! The adapters with everything in memory, and the channels that are under them.
+//! The adapters with everything in memory, and the channels that they use.
 
 use std::sync::mpsc;
 
@@ -7,10 +7,10 @@ use crate::load::Load;
 use crate::runtime;
 use crate::wire::Wire;
 
-/// In the adapter of threads, each handler has one, and there is one core.
+/// In the threads adapter each handler has a thread, and there is one core.
 const THREADS: usize = 4;
 
-/// Calls with their results, so many outstanding at a time.
+/// Calls with their results, this many outstanding at a time.
 pub(crate) fn ivy(adapter: &str, outstanding: u64) -> Option<Load> {
     let concurrency = match adapter {
         "blocking" => THREADS,
@@ -23,7 +23,7 @@ pub(crate) fn ivy(adapter: &str, outstanding: u64) -> Option<Load> {
     }))
 }
 
-/// Messages through a channel and notices back through another, so many outstanding at a time.
+/// Messages through a channel and notices back through another, this many outstanding at a time.
 pub(crate) fn limit(adapter: &str, outstanding: u64) -> Option<Load> {
     match adapter {
         "tokio" => Some(tokio_channels(outstanding)),

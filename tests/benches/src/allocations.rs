@@ -1,10 +1,10 @@
-//! Counts allocations: a program of its own, since to count them costs time.
+//! Counts allocations. A program of its own, because counting them costs time.
 #![allow(clippy::print_stdout)]
 
 use allocation_counter::measure;
 use ivy_benches::{Holding, Load, Store, Waiting};
 
-/// As many as are kept to see what one of them takes.
+/// How many are stored to measure the memory of one.
 const MANY: usize = 10_000;
 
 fn main() {
@@ -12,10 +12,10 @@ fn main() {
     println!("|---|---|---|");
     for name in std::env::args().skip(1) {
         let Some(mut load) = Load::find(&name) else {
-            eprintln!("there is no load {name}");
+            eprintln!("unknown load {name}");
             continue;
         };
-        // What is kept at first, such as room in a table, is not counted.
+        // One-time allocations, such as room in a table, are not counted.
         for _ in 0..3 {
             (load.step)();
         }
@@ -40,7 +40,7 @@ fn main() {
     });
 }
 
-/// Prints what is still allocated after `make`, which keeps `MANY` of something.
+/// Prints what is still allocated after `make`, which stores `MANY` of something.
 fn kept(what: &str, make: impl FnOnce()) {
     let bytes = measure(make).bytes_current;
     println!("| {what} | {} |", bytes / MANY as i64);

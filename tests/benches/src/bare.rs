@@ -1,4 +1,4 @@
-//! The limits of `ivy serve`: hyper servers that answer the same requests with the same bodies.
+//! The limits of `ivy serve`: hyper servers that send the same responses to the same requests.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -19,31 +19,32 @@ use tokio::net::TcpListener;
 
 use crate::samples;
 
-/// The queue to which posts may have any number of messages, where nothing is parsed.
+/// The queue whose posts may contain any number of messages, without parsing.
 pub(crate) const ANY_COUNT: &str = "any";
-/// What each message of a post begins with.
+/// The prefix of each message of a post.
 const BODY: &[u8] = br#"{"body":"#;
 
-/// What a server does with a body beside reading it.
+/// What a server does with a body in addition to reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Nothing: the answers lie ready.
+    /// Nothing: the responses are prebuilt.
     Bytes,
-    /// It is parsed, what it holds is kept in texts of its own, and the answer is written.
+    /// It parses the body, copies its contents, and writes the response.
     Json,
 }
 
 /// Serves until the process ends.
 ///
 /// # Panics
-/// If the system gives no port.
+///
+/// If no port can be bound.
 pub fn serve(depth: Depth) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
     runtime.block_on(async {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port can be bound");
         let address = listener.local_addr().expect("it is bound");
-        writeln!(std::io::stdout(), "listening on http://{address}").expect("somebody reads");
+        writeln!(std::io::stdout(), "listening on http://{address}").expect("stdout is open");
         let texts = Arc::new([Texts::new(1), Texts::new(100)]);
         loop {
             let (stream, _) = listener.accept().await.expect("a connection");
@@ -55,7 +56,7 @@ pub fn serve(depth: Depth) {
     });
 }
 
-/// The answers about so many messages.
+/// The responses for this many messages.
 struct Texts {
     posted: Bytes,
     reserved: Bytes,
@@ -74,7 +75,7 @@ async fn answer(
     texts: Arc<[Texts; 2]>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.expect("a whole body").to_bytes();
+    let body = body.collect().await.expect("the body is complete").to_bytes();
     // As in `/3/projects/P/queues/q100/messages`.
     let mut segments = head.uri.path().split('/').skip(5);
     let queue = segments.next();
@@ -193,5 +194,5 @@ fn deleted() -> Bytes {
 }
 
 fn json(answer: &impl Serialize) -> Bytes {
-    serde_json::to_vec(answer).expect("it can be written").into()
+    serde_json::to_vec(answer).expect("the response can be serialized").into()
 }

@@ -1,4 +1,4 @@
-//! A program of each adapter that calls a task, works it off itself, and waits for the results.
+//! A program of each adapter that calls a task, runs it itself, and waits for the results.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -14,7 +14,7 @@ use crate::wire::{QUEUE, TASK};
 const DOUBLE: Task<(u64,), u64> = Task::new(TASK).queue(QUEUE);
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where calls and results go.
+/// The queue and notifier of calls and results.
 #[derive(Clone, Copy)]
 pub(crate) struct Urls<'a> {
     pub(crate) queue: &'a str,
@@ -24,10 +24,10 @@ pub(crate) struct Urls<'a> {
 /// Everything in memory.
 pub(crate) const MEMORY: Urls<'static> = Urls { queue: "memory://", notifier: None };
 
-/// What calls so many tasks at the same time, and waits until all results are there.
+/// Calls this many tasks at the same time, and waits for all results.
 pub(crate) type Calls = Box<dyn FnMut(u64)>;
 
-/// A program on this adapter, whose worker has so many slots and does `double`.
+/// A program on this adapter, whose worker has this many slots and serves `double`.
 pub(crate) fn program(
     adapter: &str,
     urls: Urls<'_>,
@@ -52,7 +52,7 @@ pub(crate) trait Executor: 'static {
     /// Runs a future, and what it has spawned, until it ends.
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T;
 
-    /// Runs a future beside others.
+    /// Runs a future concurrently with others.
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static);
 }
 
@@ -66,7 +66,7 @@ impl Executor for tokio::runtime::Runtime {
     }
 }
 
-/// The executor of async-std, of which there is one in a process.
+/// The executor of async-std, of which there is one per process.
 pub(crate) struct AsyncStd;
 
 impl Executor for AsyncStd {
@@ -93,14 +93,14 @@ fn of_futures<R: AsyncRuntime>(
     let (ivy, worker) = executor.block_on(async {
         let ivy = build(builder, urls);
         let worker = ivy.worker().register(&DOUBLE, handler).concurrency(concurrency);
-        let worker = worker.start().await.expect("a good worker");
+        let worker = worker.start().await.expect("a valid worker");
         (ivy, worker)
     });
     Box::new(move |calls| {
         let _ = &worker;
         executor.block_on(async {
             for handle in ivy.call_many(&DOUBLE, (0..calls).map(|n| (n,))).await {
-                let handle = handle.expect("it is accepted");
+                let handle = handle.expect("the call is accepted");
                 black_box(handle.result(PATIENCE).await.expect("a result"));
             }
         });
@@ -115,11 +115,11 @@ fn of_threads(
     let ivy = build(ivy_blocking::Ivy::builder(), urls);
     let handler = move |n: u64| -> Result<u64, TaskError> { Ok(double(n)) };
     let worker = ivy.worker().register(&DOUBLE, handler).concurrency(concurrency);
-    let worker = worker.start().expect("a good worker");
+    let worker = worker.start().expect("a valid worker");
     Box::new(move |calls| {
         let _ = &worker;
         for handle in ivy.call_many(&DOUBLE, (0..calls).map(|n| (n,))) {
-            let handle = handle.expect("it is accepted");
+            let handle = handle.expect("the call is accepted");
             black_box(handle.result(PATIENCE).expect("a result"));
         }
     })

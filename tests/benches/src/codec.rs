@@ -1,4 +1,4 @@
-//! Bodies: parsed and written, by ivy and by `serde_json` alone; and arguments, read as values.
+//! Bodies: parsed and written, by ivy and by `serde_json` alone; and arguments, deserialized.
 
 use std::hint::black_box;
 
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::load::{Load, repeated};
 use crate::samples;
 
-/// A message of one of the two sizes, and how often it is treated in one step.
+/// A message of one of the two sizes, and how many operations make a step.
 pub(crate) fn sample(size: &str) -> Option<(String, u64)> {
     match size {
         "small" => Some((samples::SMALL.to_owned(), 100)),
@@ -23,21 +23,22 @@ pub(crate) fn sample(size: &str) -> Option<(String, u64)> {
 pub(crate) fn ivy_codec(size: &str) -> Option<Load> {
     let (text, times) = sample(size)?;
     Some(repeated(times, move || {
-        let envelope = Envelope::parse(black_box(&text)).expect("a good message");
+        let envelope = Envelope::parse(black_box(&text)).expect("a valid message");
         black_box(envelope.to_text());
     }))
 }
 
-/// The same with `serde_json` alone, which looks into nothing that it need not.
+/// The same with `serde_json` alone, which leaves the arguments unparsed.
 pub(crate) fn limit_codec(size: &str) -> Option<Load> {
     let (text, times) = sample(size)?;
     Some(repeated(times, move || {
-        let message: Message<'_> = serde_json::from_str(black_box(&text)).expect("a good message");
-        black_box(serde_json::to_string(&message).expect("it can be written"));
+        let message: Message<'_> = serde_json::from_str(black_box(&text)).expect("a valid message");
+        black_box(serde_json::to_string(&message).expect("the message can be serialized"));
     }))
 }
 
-/// Reads an argument that is a list of floats: prices of two decimals, or all digits that a float has.
+/// Reads an argument that is a list of floats: prices of two decimals, or floats with all their
+/// digits.
 pub(crate) fn float_arguments(digits: &str) -> Option<Load> {
     let number = |n: u32| match digits {
         "two" => Some(f64::from(n) / 100.0),
@@ -45,9 +46,9 @@ pub(crate) fn float_arguments(digits: &str) -> Option<Load> {
         _ => None,
     };
     let numbers: Vec<f64> = (1..=1000).map(number).collect::<Option<_>>()?;
-    let args = RawJson::from_value(&(numbers,)).expect("floats can be written");
+    let args = RawJson::from_value(&(numbers,)).expect("floats can be serialized");
     Some(Load::of(move || {
-        let read = <(Vec<f64>,)>::from_args(black_box(&args)).expect("they are floats");
+        let read = <(Vec<f64>,)>::from_args(black_box(&args)).expect("the arguments are floats");
         black_box(read).0.len() as u64
     }))
 }

@@ -1,4 +1,4 @@
-//! Many connections to `ivy serve`: what a message costs among them, and what those take that wait.
+//! Many connections to `ivy serve`: the cost of a message, and of waiting long polls.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -9,19 +9,19 @@ use crate::samples;
 use crate::serve::{connect, exchange, queue, receive, request};
 use crate::server::Server;
 
-/// How many messages make one step.
+/// How many messages make a step.
 const ROUND: u64 = 50;
-/// When a server has done nothing for so long, it has nothing to do.
+/// A server that has used no processor time for this long is idle.
 const QUIET: Duration = Duration::from_millis(500);
-/// As many messages as a request can have.
+/// The maximum number of messages of a request.
 const BATCH: usize = 100;
 
-/// A message posted and taken by one connection, while there are so many.
+/// A message posted and reserved by one connection, with this many connections open.
 pub(crate) fn one_asks(connections: usize) -> Option<Load> {
     asked(connections, 1)
 }
 
-/// Messages posted and taken by so many connections in turn.
+/// Messages posted and reserved by this many connections in turn.
 pub(crate) fn all_ask(connections: usize) -> Option<Load> {
     asked(connections, connections)
 }
@@ -51,23 +51,23 @@ fn asked(connections: usize, asking: usize) -> Option<Load> {
     (connections > 0).then(|| Load { servers: vec![server], ..Load::timed(step) })
 }
 
-/// What waiting takes.
+/// The cost of waiting.
 #[derive(Clone, Copy, Debug)]
 pub struct Waited {
-    /// The memory of each one who waits, in bytes.
+    /// The memory of each waiting long poll, in bytes.
     pub bytes: f64,
-    /// How long the server has worked while they did.
+    /// The server's processor time while they waited.
     pub worked: Duration,
 }
 
-/// Lets so many long polls wait at `ivy serve` at the same time, and watches them for so long.
+/// Runs this many long polls at `ivy serve` at the same time, and watches them for this long.
 #[must_use]
 pub fn waiting_polls(polls: usize, time: Duration) -> Waited {
     let server = Server::ivy();
     let queue = queue("waiting");
     let mut answer = Vec::new();
     let mut other = connect(server.port());
-    // The queue must be there, and empty.
+    // The queue must exist, and be empty.
     exchange(&mut other, &request("POST", &queue, "messages", &messages(1)), &mut answer);
     exchange(&mut other, &request("DELETE", &queue, "messages", "{}"), &mut answer);
     wait_until_quiet(&server);
@@ -75,14 +75,14 @@ pub fn waiting_polls(polls: usize, time: Duration) -> Waited {
     let poll = request("POST", &queue, "reservations", r#"{"wait":30,"delete":true}"#);
     let mut streams: Vec<TcpStream> = (0..polls).map(|_| connect(server.port())).collect();
     for stream in &mut streams {
-        std::io::Write::write_all(stream, &poll).expect("the server reads");
+        std::io::Write::write_all(stream, &poll).expect("the server reads requests");
     }
     wait_until_quiet(&server);
     let bytes = memory(server.pid()).saturating_sub(before) as f64 / polls as f64;
     let earlier = worked(server.pid());
     std::thread::sleep(time);
     let worked = worked(server.pid()) - earlier;
-    // They all have waited if each gets one of as many messages.
+    // They all have waited if each receives one of as many messages.
     for first in (0..polls).step_by(BATCH) {
         let some = messages(BATCH.min(polls - first));
         exchange(&mut other, &request("POST", &queue, "messages", &some), &mut answer);
@@ -94,7 +94,7 @@ pub fn waiting_polls(polls: usize, time: Duration) -> Waited {
     Waited { bytes, worked }
 }
 
-/// The body of a post of so many.
+/// The body of a post of this many messages.
 fn messages(count: usize) -> String {
     let body = serde_json::to_string(samples::SMALL).expect("a text");
     format!("{{\"messages\":[{}]}}", vec![format!("{{\"body\":{body}}}"); count].join(","))

@@ -1,13 +1,13 @@
-//! Who uses the processor: the run itself, or others beside it.
+//! Who uses the processor: the run itself, or other programs.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-/// The unit in which Linux tells the times of processes, whatever its kernel counts in.
+/// The unit of Linux's process times, whatever the kernel counts in.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What the cores of a run have done so far, in the system's ticks.
+/// The work of a run's cores so far, in the system's ticks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     total: u64,
@@ -16,7 +16,7 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// What was used of these cores by all, and by this process and these others.
+    /// How much of these cores all programs have used, and how much this process and these others.
     pub(crate) fn now(cores: &BTreeSet<usize>, processes: &[u32]) -> Usage {
         let (mut total, mut busy) = (0, 0);
         for line in read("/proc/stat").lines() {
@@ -36,29 +36,29 @@ impl Usage {
         Usage { total, busy, own: own("self") + others.sum::<u64>() }
     }
 
-    /// The part of the cores' time since `earlier` that others took, the host included.
+    /// The part of the cores' time since `earlier` that other programs used, including the host.
     pub(crate) fn foreign_since(self, earlier: Usage) -> f64 {
         let foreign = (self.busy - earlier.busy).saturating_sub(self.own - earlier.own);
         foreign as f64 / (self.total - earlier.total).max(1) as f64
     }
 
-    /// How long this process and its servers have worked since `earlier`, in seconds.
+    /// The processor time of this process and its servers since `earlier`, in seconds.
     pub(crate) fn worked_since(self, earlier: Usage) -> f64 {
         (self.own - earlier.own) as f64 / TICKS_PER_SECOND
     }
 }
 
-/// How long a process has worked so far.
+/// The processor time of a process so far.
 pub(crate) fn worked(process: u32) -> Duration {
     Duration::from_secs_f64(own(&process.to_string()) as f64 / TICKS_PER_SECOND)
 }
 
-/// The memory that a process has of its own, in bytes.
+/// The private memory of a process, in bytes.
 pub(crate) fn memory(process: u32) -> u64 {
     let status = read(&format!("/proc/{process}/status"));
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
-    let kilobytes: u64 = kilobytes.expect("the system tells the memory of a process");
+    let kilobytes: u64 = kilobytes.expect("the system reports the memory of a process");
     1024 * kilobytes
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn cores_of(processes: &[u32]) -> BTreeSet<usize> {
 fn allowed(process: &str) -> Vec<usize> {
     let status = read(&format!("/proc/{process}/status"));
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-    let list = list.expect("the system tells the cores of a process").trim();
+    let list = list.expect("the system reports the cores of a process").trim();
     let number = |text: &str| text.parse::<usize>().expect("cores are numbers");
     list.split(',')
         .flat_map(|range| match range.split_once('-') {
@@ -84,18 +84,18 @@ fn allowed(process: &str) -> Vec<usize> {
 /// The ticks that a process has used.
 fn own(process: &str) -> u64 {
     let stat = read(&format!("/proc/{process}/stat"));
-    // The name, in brackets, may hold anything.
+    // The name, in brackets, may contain anything.
     let (_, fields) = stat.rsplit_once(')').expect("a process has a name");
     fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
 }
 
-/// How much memory a process has now, in bytes.
+/// The memory of a process, in bytes.
 pub(crate) fn resident(process: &str) -> u64 {
     let status = read(&format!("/proc/{process}/status"));
     let kilobytes = status.lines().find_map(|line| {
         line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
     });
-    kilobytes.expect("the system tells the memory of a process") * 1024
+    kilobytes.expect("the system reports the memory of a process") * 1024
 }
 
 /// How long the threads of a process have run.

@@ -1,5 +1,4 @@
-//! Frames: sealed and opened. By ivy, and by the cipher, the MAC and base64 alone, with keys that are
-//! kept.
+//! Frames: sealed and opened, by ivy, and by the cipher, the MAC and base64 alone with cached keys.
 
 use std::hint::black_box;
 
@@ -18,10 +17,10 @@ use crate::codec::sample;
 use crate::load::{Load, repeated};
 use crate::machines::queue;
 
-/// What makes frames of texts, and texts of frames.
+/// Seals and opens frames.
 trait Frames: 'static {
     fn seal(&mut self, text: &str) -> String;
-    /// Gives the length of what was opened.
+    /// Returns the length of the opened text.
     fn open(&self, frame: &str) -> usize;
 }
 
@@ -57,7 +56,7 @@ fn frames(who: &str, frame: &str) -> Option<Box<dyn Frames>> {
 }
 
 fn password() -> LegacyKey {
-    LegacyKey::new("a password").expect("a good one")
+    LegacyKey::new("a password").expect("a valid password")
 }
 
 impl Frames for LegacyKey {
@@ -66,7 +65,7 @@ impl Frames for LegacyKey {
     }
 
     fn open(&self, frame: &str) -> usize {
-        self.decrypt(frame).expect("it was sealed with this key").len()
+        self.decrypt(frame).expect("the frame was sealed with this key").len()
     }
 }
 
@@ -79,7 +78,7 @@ struct Keys {
 
 impl Keys {
     fn new() -> Self {
-        let id = KeyId::new("k1").expect("a good id");
+        let id = KeyId::new("k1").expect("a valid id");
         let secret = KeySecret::new(vec![3; 32].into()).expect("long enough");
         let entropy = EntropyPool::from_seed(&[4; 32]);
         Keys { keyset: Keyset::new(id, secret), queue: queue(), entropy }
@@ -100,7 +99,7 @@ impl Frames for Bridge {
     fn open(&self, frame: &str) -> usize {
         let Keys { keyset, queue, .. } = &self.keys;
         let opened = bridge::open(&self.password, keyset, &Binding::task(queue), frame);
-        opened.expect("it was sealed with this key").text.len()
+        opened.expect("the frame was sealed with this key").text.len()
     }
 }
 
@@ -115,7 +114,7 @@ impl Frames for Ivy2 {
     fn open(&self, frame: &str) -> usize {
         let Keys { keyset, queue, .. } = &self.0;
         let opened = ivy2::open(keyset, &Binding::task(queue), frame);
-        opened.expect("it was sealed with this key").text.len()
+        opened.expect("the frame was sealed with this key").text.len()
     }
 }
 
@@ -123,14 +122,14 @@ const KEY: [u8; 32] = [7; 32];
 const IV: [u8; 16] = [9; 16];
 const TAG: usize = 32;
 const WHITE: usize = 64;
-/// What is authenticated beside the text, of the length that ivy's frames have there.
+/// The associated data, of the same length as in ivy's frames.
 const BESIDE: [u8; 32] = [1; 32];
 
 fn mac() -> Hmac<Sha512> {
-    Hmac::new_from_slice(&KEY).expect("a key of any length")
+    Hmac::new_from_slice(&KEY).expect("HMAC accepts keys of any length")
 }
 
-/// The cipher; where it has one, a MAC that gives the IV; where it has one, a MAC over all.
+/// The cipher; the MAC that gives the IV, if any; the MAC over everything, if any.
 struct Parts {
     iv: Option<Hmac<Sha512>>,
     tag: Option<Hmac<Sha512>>,
@@ -139,18 +138,20 @@ struct Parts {
 impl Parts {
     fn tag(mac: &Hmac<Sha512>, of: &[u8]) -> [u8; TAG] {
         let tag = mac.clone().chain_update(BESIDE).chain_update(of).finalize().into_bytes();
-        *tag.first_chunk().expect("a longer one")
+        *tag.first_chunk().expect("the tag is longer")
     }
 }
 
 impl Frames for Parts {
     fn seal(&mut self, text: &str) -> String {
-        // The bridge frame begins with white space, so that its fixed IV shows nothing.
+        // The bridge frame begins with white space, so that its fixed IV reveals nothing.
         let white = if self.tag.is_some() && self.iv.is_none() { WHITE } else { 0 };
         let padded = (white > 0).then(|| " ".repeat(white) + text);
         let text = padded.as_deref().unwrap_or(text);
         let iv = match &self.iv {
-            Some(mac) => *Parts::tag(mac, text.as_bytes()).first_chunk().expect("a longer one"),
+            Some(mac) => {
+                *Parts::tag(mac, text.as_bytes()).first_chunk().expect("the tag is longer")
+            }
             None => IV,
         };
         let mut sealed = if self.iv.is_some() { iv.to_vec() } else { Vec::new() };
@@ -178,7 +179,7 @@ impl Frames for Parts {
     fn open(&self, frame: &str) -> usize {
         let (mut sealed, iv) = match (&self.tag, &self.iv) {
             (Some(mac), Some(_)) => {
-                let mut sealed = URL_SAFE_NO_PAD.decode(frame).expect("it is base64");
+                let mut sealed = URL_SAFE_NO_PAD.decode(frame).expect("the frame is base64");
                 let tag = sealed.split_off(sealed.len() - TAG);
                 assert_eq!(tag, Parts::tag(mac, &sealed));
                 let ciphertext = sealed.split_off(IV.len());
@@ -186,16 +187,16 @@ impl Frames for Parts {
                 (ciphertext, iv)
             }
             (Some(mac), None) => {
-                let (base64, tag) = frame.rsplit_once('$').expect("it ends with a tag");
-                let tag = URL_SAFE_NO_PAD.decode(tag).expect("it is base64");
+                let (base64, tag) = frame.rsplit_once('$').expect("the frame ends with a tag");
+                let tag = URL_SAFE_NO_PAD.decode(tag).expect("the tag is base64");
                 assert_eq!(tag, Parts::tag(mac, base64.as_bytes()));
-                (STANDARD.decode(base64).expect("it is base64"), IV)
+                (STANDARD.decode(base64).expect("the frame is base64"), IV)
             }
-            _ => (STANDARD.decode(frame).expect("it is base64"), IV),
+            _ => (STANDARD.decode(frame).expect("the frame is base64"), IV),
         };
         let opened = cbc::Decryptor::<Aes256>::new(&KEY.into(), &iv.into())
             .decrypt_padded::<Pkcs7>(&mut sealed)
-            .expect("it was encrypted with this key");
-        std::str::from_utf8(opened).expect("it is a text").len()
+            .expect("the frame was encrypted with this key");
+        std::str::from_utf8(opened).expect("the text is UTF-8").len()
     }
 }

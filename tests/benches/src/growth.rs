@@ -1,4 +1,4 @@
-//! What one task costs while there are many of something: it must not grow with their number.
+//! The cost of one task while there are many of something: it must not grow with their number.
 
 use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;
@@ -24,10 +24,10 @@ use crate::load::Load;
 use crate::machines::{Calls, id, queue};
 use crate::samples;
 
-/// As many messages as a request can have.
+/// The maximum number of messages of a request.
 const BATCH: usize = 100;
 
-/// A broker that answers at once.
+/// A broker that replies immediately.
 #[derive(Debug)]
 pub struct Store {
     broker: Broker,
@@ -36,7 +36,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// A queue of so many messages.
+    /// A queue of this many messages.
     #[must_use]
     pub fn with(depth: usize) -> Self {
         let broker = Broker::new(BrokerConfig::default(), [1; 32]);
@@ -55,9 +55,9 @@ impl Store {
         self.now = self.now + Duration::from_micros(1);
         self.broker
             .handle_input(Input::Request(RequestId(1), request), self.now)
-            .expect("no request waits");
+            .expect("the request id is new");
         let Output::Response(_, answer) = self.broker.poll_output() else { panic!("no answer") };
-        answer.expect("nothing is refused")
+        answer.expect("the broker refuses nothing")
     }
 
     fn post(&mut self, count: usize) {
@@ -92,7 +92,7 @@ impl Store {
     }
 }
 
-/// A hundred messages posted, reserved and deleted, in a queue that always has so many more.
+/// A hundred messages posted, reserved and deleted, in a queue that always contains this many more.
 pub(crate) fn broker_cycle(depth: usize) -> Load {
     let mut store = Store::with(depth);
     Load::of(move || {
@@ -103,7 +103,7 @@ pub(crate) fn broker_cycle(depth: usize) -> Load {
     })
 }
 
-/// A hundred messages touched, of so many that are reserved.
+/// A hundred messages touched, of this many that are reserved.
 pub(crate) fn broker_touch(depth: usize) -> Load {
     let mut store = Store::with(depth);
     let mut targets = Vec::with_capacity(depth);
@@ -121,28 +121,28 @@ pub(crate) fn broker_touch(depth: usize) -> Load {
     })
 }
 
-/// What a broker must keep of a message beside its body: its number, its reservation, its place and
-/// three moments.
+/// What a broker must store of a message in addition to its body: its number, its reservation, its
+/// place and three instants.
 type Record = [u64; 8];
 const RECORD: Record = [7; 8];
 
-/// The memory that `broker_cycle` goes through, alone: bodies and records that come to a line, and
-/// leave it again.
+/// The memory accesses of `broker_cycle` alone: bodies and records that enter a queue and leave it
+/// again.
 pub(crate) fn bare_cycle(depth: usize) -> Load {
     let message = || (Body::new(samples::SMALL), RECORD);
     let mut line: VecDeque<(Body, Record)> = (0..depth).map(|_| message()).collect();
     Load::of(move || {
         line.extend((0..BATCH).map(|_| message()));
         for (body, record) in line.drain(..BATCH) {
-            // As an answer is written.
+            // Like the serialization of a response.
             black_box((body.as_str().to_owned(), record));
         }
         BATCH as u64
     })
 }
 
-/// The memory that `broker_touch` goes through, alone: a receipt, a record, and a place in a line,
-/// each of as many.
+/// The memory accesses of `broker_touch` alone: a receipt, a record, and a place in a queue, as
+/// many of each.
 pub(crate) fn bare_touch(depth: usize) -> Load {
     let mut receipts: Vec<[u64; 10]> = vec![[7; 10]; depth];
     let mut records: Vec<Record> = vec![RECORD; depth];
@@ -159,7 +159,7 @@ pub(crate) fn bare_touch(depth: usize) -> Load {
     })
 }
 
-/// A producer that answers for queue and notifier itself.
+/// A producer, with immediate replies of queue and notifier.
 #[derive(Debug)]
 pub struct Waiting {
     producer: Producer,
@@ -169,13 +169,13 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// A producer that waits for so many results.
+    /// A producer that waits for this many results.
     #[must_use]
     pub fn with(results: usize) -> Self {
         let config = ProducerConfig::new(Capabilities::broker(), Codec::plain())
             .with_waiting(results + BATCH)
-            .with_notifier(ChannelName::new("ivy").expect("a good name"))
-            .expect("a good name");
+            .with_notifier(ChannelName::new("ivy").expect("a valid name"))
+            .expect("a valid name");
         let producer = Producer::new(config, [1; 32], WallClock::default());
         let mut waiting = Waiting { producer, calls: Calls::new(), sent: 0, reply: None };
         let mut left = results;
@@ -187,7 +187,7 @@ impl Waiting {
         waiting
     }
 
-    /// Calls so many tasks, and gives the bodies of their messages.
+    /// Calls this many tasks, and returns the bodies of their messages.
     fn call(&mut self, count: usize) -> Vec<Body> {
         let calls = (0..count).map(|_| self.calls.make()).collect();
         self.tell(producer::Input::Calls(calls));
@@ -205,7 +205,7 @@ impl Waiting {
                     self.tell(producer::Input::Queue(op, Ok(QueueReply::Posted(posted))));
                 }
                 producer::Output::Sent(_, sent) => {
-                    sent.expect("it is accepted");
+                    sent.expect("the call is accepted");
                 }
                 producer::Output::Wait(_) => return bodies,
                 _ => {}
@@ -213,9 +213,9 @@ impl Waiting {
         }
     }
 
-    /// The results of these messages come back.
+    /// The results of these messages arrive.
     fn resume(&mut self, bodies: &[Body]) {
-        let channel = self.reply.clone().expect("it has subscribed");
+        let channel = self.reply.clone().expect("the producer has subscribed");
         for body in bodies {
             let payload = notice_of(body);
             self.tell(producer::Input::Notice { channel: channel.clone(), payload });
@@ -234,13 +234,14 @@ impl Waiting {
     }
 
     fn tell(&mut self, input: producer::Input) {
-        self.producer.handle_input(input, Moment::EPOCH).expect("the driver makes no mistake");
+        self.producer.handle_input(input, Moment::EPOCH).expect("the input is valid");
     }
 }
 
-/// The notice of a task's success, made of its message.
+/// The notice of a task's success, built from its message.
 fn notice_of(body: &Body) -> Vec<u8> {
-    let (_, options) = body.as_str().split_once(r#""ivy":"#).expect("it has options of ivy");
+    let (_, options) =
+        body.as_str().split_once(r#""ivy":"#).expect("the message has ivy's options");
     let (ivy, _) = options.split_once('}').expect("the options end");
     format!(
         r#"{{"id":"1","name":"t","args":[],"options":{{"ivy":{ivy},"outcome":"ok"}}}},"result":[10],"notify":true,"queue":"q"}}"#
@@ -248,7 +249,7 @@ fn notice_of(body: &Body) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A hundred calls and their results, while so many others wait for theirs.
+/// A hundred calls and their results, while this many others wait for theirs.
 pub(crate) fn producer(waiting: usize) -> Load {
     let mut waiting = Waiting::with(waiting);
     Load::of(move || {
@@ -258,10 +259,9 @@ pub(crate) fn producer(waiting: usize) -> Load {
     })
 }
 
-/// The memory that `producer` goes through, alone: records that come under an id, are found by it, and
-/// leave again.
+/// The memory accesses of `producer` alone: records that are inserted by id, found and removed.
 pub(crate) fn bare_producer(waiting: usize) -> Load {
-    // As large as what a producer keeps of a result.
+    // As large as what a producer stores for a result.
     const KEPT: [u64; 40] = [7; 40];
     let waiting = waiting as u128;
     let mut records: HashMap<TaskId, Box<[u64; 40]>> =
@@ -278,7 +278,7 @@ pub(crate) fn bare_producer(waiting: usize) -> Load {
     })
 }
 
-/// A worker that is its own queue.
+/// A worker, with immediate replies of its queue.
 #[derive(Debug)]
 pub struct Holding {
     worker: Worker,
@@ -289,17 +289,18 @@ pub struct Holding {
 }
 
 impl Holding {
-    /// A worker of so many tasks, with room for so many running handlers.
+    /// A worker of this many tasks, with this many slots.
     #[must_use]
     pub fn with(tasks: usize, concurrency: usize) -> Self {
         let mut config =
             WorkerConfig::new(Capabilities::broker(), Codec::plain()).with_concurrency(concurrency);
         for number in 0..tasks {
-            let name = TaskName::new(&format!("testpackage.task{number}")).expect("a good name");
+            let name = TaskName::new(&format!("testpackage.task{number}")).expect("a valid name");
             config = config.with_task(name, TaskSettings::in_queue(queue()));
         }
-        let mut worker = Worker::new(config, [2; 32], WallClock::default()).expect("a good config");
-        worker.handle_input(worker::Input::Tick, Moment::EPOCH).expect("a good driver");
+        let mut worker =
+            Worker::new(config, [2; 32], WallClock::default()).expect("a valid config");
+        worker.handle_input(worker::Input::Tick, Moment::EPOCH).expect("the input is valid");
         let tasks = tasks as u64;
         let mut holding =
             Holding { worker, tasks, messages: 0, reserves: VecDeque::new(), now: Moment::EPOCH };
@@ -307,8 +308,8 @@ impl Holding {
         holding
     }
 
-    /// Gives the worker so many messages at a time, until it has taken `count`; each handler ends
-    /// at once, or never.
+    /// Delivers this many messages at a time to the worker, until it has received `count`; each
+    /// handler ends immediately, or never.
     pub fn take(&mut self, count: usize, ends: bool) {
         let mut left = count;
         while left > 0 {
@@ -365,20 +366,20 @@ impl Holding {
     }
 
     fn tell(&mut self, input: worker::Input) {
-        self.worker.handle_input(input, self.now).expect("the driver makes no mistake");
+        self.worker.handle_input(input, self.now).expect("the input is valid");
     }
 
-    /// Lets time pass until the worker wants something.
+    /// Advances the time until the worker has an output.
     fn sleep(&mut self) {
         let worker::Output::Wait(Some(deadline)) = self.worker.poll_output() else {
-            panic!("the worker does nothing any more");
+            panic!("the worker has no deadline");
         };
         self.now = deadline.at;
         self.tell(worker::Input::Tick);
     }
 }
 
-/// A hundred messages taken, run and deleted, by a worker of so many tasks.
+/// A hundred messages reserved, run and deleted, by a worker of this many tasks.
 pub(crate) fn worker(tasks: usize) -> Load {
     let mut holding = Holding::with(tasks, BATCH);
     Load::of(move || {
@@ -387,7 +388,7 @@ pub(crate) fn worker(tasks: usize) -> Load {
     })
 }
 
-/// The memory that `worker` goes through, alone: a message, and what is registered under its task.
+/// The memory accesses of `worker` alone: a message, and what is registered for its task.
 pub(crate) fn bare_worker(tasks: usize) -> Load {
     let names: Vec<String> = (0..tasks).map(task_name).collect();
     let bodies: Vec<Body> = names.iter().map(|name| message_to(name)).collect();
@@ -398,7 +399,7 @@ pub(crate) fn bare_worker(tasks: usize) -> Load {
         for _ in 0..BATCH {
             messages += 1;
             let text = any_of(&bodies, messages).as_str().to_owned();
-            let name = text.split('"').nth(3).expect("it names its task");
+            let name = text.split('"').nth(3).expect("the message names its task");
             black_box(registered[name]);
         }
         BATCH as u64
@@ -413,7 +414,7 @@ fn message_to(task: &str) -> Body {
     Body::new(format!(r#"{{"name":"{task}","options":{{}},"args":[5]}}"#))
 }
 
-/// One after the other, in no order.
+/// The numbers in a scattered order.
 fn any_of(bodies: &[Body], count: u64) -> &Body {
     let number = usize::try_from(count.wrapping_mul(7919)).unwrap_or(0);
     &bodies[number % bodies.len()]

@@ -1,4 +1,4 @@
-//! The HTTP clients under ivy, asking a queue server without it.
+//! The HTTP clients that ivy uses, sending requests to a queue server without ivy.
 
 use std::error::Error;
 use std::future::Future;
@@ -18,7 +18,7 @@ use tokio_util::compat::FuturesAsyncReadCompatExt;
 
 use crate::server::{PROJECT, TOKEN};
 
-/// How long an unused connection is kept, as ivy does.
+/// How long an unused connection is kept open, as in ivy.
 const IDLE_LIMIT: Duration = Duration::from_secs(50);
 
 /// The client of one queue.
@@ -28,7 +28,7 @@ pub(crate) struct Http<C = TokioClient> {
     queue: String,
 }
 
-/// What sends requests.
+/// Sends requests.
 pub(crate) trait SendsRequests: Send + Sync + 'static {
     fn send(
         &self,
@@ -56,10 +56,10 @@ impl SendsRequests for AsyncStdConnection {
         mut request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, Unanswered> {
         // A pool would do this.
-        let path = request.uri().path().parse().expect("the path of an address");
+        let path = request.uri().path().parse().expect("the path is valid");
         let address = std::mem::replace(request.uri_mut(), path);
-        let host = address.authority().expect("a whole address").as_str();
-        request.headers_mut().insert(HOST, host.parse().expect("a good host"));
+        let host = address.authority().expect("the address has an authority").as_str();
+        request.headers_mut().insert(HOST, host.parse().expect("a valid host"));
         Ok(self.0.lock().await.send_request(request).await?)
     }
 }
@@ -74,7 +74,7 @@ impl Http {
     }
 
     pub(crate) async fn delete(&self, of: &str, body: String) -> Bytes {
-        self.ask(Method::DELETE, of, body).await.expect("the server answers")
+        self.ask(Method::DELETE, of, body).await.expect("the server responds")
     }
 }
 
@@ -82,9 +82,10 @@ impl Http<AsyncStdConnection> {
     pub(crate) async fn connect(port: u16, queue: &str) -> Self {
         let stream = async_std::net::TcpStream::connect(("127.0.0.1", port)).await;
         let stream = stream.expect("the server listens");
-        stream.set_nodelay(true).expect("it is TCP");
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream.compat())).await.expect("HTTP needs no answer");
+        stream.set_nodelay(true).expect("the connection is TCP");
+        let (sender, connection) = http1::handshake(TokioIo::new(stream.compat()))
+            .await
+            .expect("an HTTP handshake cannot fail");
         async_std::task::spawn(connection);
         Http { client: AsyncStdConnection(Mutex::new(sender)), queue: address(port, queue) }
     }
@@ -92,7 +93,7 @@ impl Http<AsyncStdConnection> {
 
 impl<C: SendsRequests> Http<C> {
     pub(crate) async fn post(&self, of: &str, body: String) -> Bytes {
-        self.try_post(of, body).await.expect("the server answers")
+        self.try_post(of, body).await.expect("the server responds")
     }
 
     pub(crate) async fn try_post(&self, of: &str, body: String) -> Result<Bytes, Unanswered> {
@@ -106,7 +107,7 @@ impl<C: SendsRequests> Http<C> {
             .header("authorization", format!("OAuth {TOKEN}"))
             .header("content-type", "application/json")
             .body(Full::new(body.into()))
-            .expect("a good request");
+            .expect("a valid request");
         let answer = self.client.send(request).await?;
         Ok(answer.into_body().collect().await?.to_bytes())
     }

@@ -1,4 +1,4 @@
-//! What is taken while nothing is to be done.
+//! The cost of an idle worker.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::server::Server;
 use crate::wire::{QUEUE, TASK};
 
 const DOUBLE: Task<(u64,), u64> = Task::new(TASK).queue(QUEUE);
-/// How long something new is given to settle down.
+/// How long a new worker may take to become idle.
 const SETTLES: Duration = Duration::from_secs(1);
 
-/// What was taken.
+/// What was used.
 #[derive(Clone, Copy, Debug)]
 pub struct Idle {
-    /// The processor time in a second.
+    /// The processor time per second.
     pub per_second: Duration,
     /// The memory, in bytes.
     pub resident: u64,
@@ -56,7 +56,7 @@ pub fn worker(backend: &str, time: Duration) -> Option<Idle> {
         let ivy = builder.build().expect("good addresses");
         let handler = async |n: u64| -> Result<u64, TaskError> { Ok(n * 2) };
         let worker = ivy.worker().register(&DOUBLE, handler).start().await;
-        let _worker = worker.expect("a good worker");
+        let _worker = worker.expect("a valid worker");
         watch("self", time).await
     }))
 }

@@ -1,6 +1,7 @@
-//! Ivy's benchmarks: what it does, measured beside the raw parts that it is made of.
+//! Ivy's benchmarks, which compare ivy with the raw parts that it uses.
 //!
-//! `README.md` in this folder says what is measured and how, and has the figures of the last run.
+//! `README.md` in this directory describes what is measured and how, and contains the figures of
+//! the last run.
 
 mod adapters;
 mod bare;

@@ -1,15 +1,15 @@
-//! What is not compared in pairs of short runs.
+//! Measurements that are not pairs of short runs.
 #![allow(clippy::print_stdout)]
 
 use std::time::Duration;
 
 use ivy_benches::{Figures, Placement, pinned};
 
-/// The most a worker may take, in those of its limit.
+/// The maximum memory of a worker, as a multiple of its limit's.
 const MEMORY_GATE: f64 = 2.0;
-/// The most that memory may grow.
+/// The maximum growth of memory.
 const GROWTH_GATE: f64 = 1.1;
-/// The latest that a first task may start, in round trips without ivy.
+/// The latest start of a first task, in round trips without ivy.
 const PAUSE_GATE: f64 = 3.0;
 
 fn verdict(held: bool) -> &'static str {
@@ -20,7 +20,7 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-/// The memory of a worker after so many tasks.
+/// The memory of a worker after this many tasks.
 pub(crate) fn memory(tasks: &[u64]) {
     let counts: Vec<String> = tasks.iter().map(u64::to_string).collect();
     let after = |load| {
@@ -49,7 +49,7 @@ pub(crate) fn memory(tasks: &[u64]) {
     row("the same, and its own after the first", *first, growth, GROWTH_GATE);
 }
 
-/// What idle workers take.
+/// The cost of idle workers.
 pub(crate) fn idle(seconds: f64) {
     println!("| idle for {seconds} s | processor time in a second | memory |");
     println!("|---|---|---|");
@@ -66,15 +66,15 @@ pub(crate) fn idle(seconds: f64) {
     }
 }
 
-/// How soon the first task after a pause starts: the median, beside the 99th percentile of round
-/// trips without ivy and without a pause. And what these trips take after the same pause.
+/// How soon the first task after a pause starts: the median, next to the 99th percentile of round
+/// trips without ivy and without a pause; and the duration of these trips after the same pause.
 pub(crate) fn pause(seconds: f64, times: usize) {
     let text = pinned(Placement::Same, &["run", "round-trip/limit/tokio", "1.5"]);
     let floor: Figures = text.parse().expect("a run prints figures");
     let options = ["--seconds", &seconds.to_string(), "--times", &times.to_string()];
     let firsts = |what| {
         let args = [&[what][..], &options].concat();
-        median(numbers(&pinned(Placement::Same, &args))).expect("there is a pause")
+        median(numbers(&pinned(Placement::Same, &args))).expect("there is at least one pause")
     };
     let (ivy, limit) = (firsts("first-tasks"), firsts("first-trips"));
     let [ivy, limit] = [ivy, limit].map(|nanos| nanos as f64 / 1e3);

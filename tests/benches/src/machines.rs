@@ -1,4 +1,4 @@
-//! Producer, broker and worker in one loop, without an adapter: what a task costs ivy itself.
+//! Producer, broker and worker in one loop, without an adapter: the cost of a task in ivy itself.
 
 use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;
@@ -15,18 +15,18 @@ use ivy_proto::{ChannelName, Moment, OpId, QueueName, TaskId, TaskName, WallCloc
 use crate::load::{Load, repeated};
 use crate::wire::{QUEUE, TASK, Wire};
 
-/// Calls with results, of which so many are outstanding at a time.
+/// Calls with results, this many outstanding at a time.
 pub(crate) fn ivy(outstanding: usize) -> Load {
     let mut world = World::new(outstanding);
     Load::of(move || world.round(outstanding))
 }
 
-/// The three machines, and what is between them.
+/// The three machines, and what is in transit between them.
 struct World {
     producer: Producer,
     worker: Worker,
     broker: Broker,
-    /// What each machine has not been told yet.
+    /// The inputs that each machine has not received yet.
     producer_mail: VecDeque<producer::Input>,
     worker_mail: VecDeque<worker::Input>,
     asked: HashMap<RequestId, Requester>,
@@ -36,10 +36,10 @@ struct World {
     now: Moment,
 }
 
-/// How much a machine is told at a time.
+/// How many inputs a machine receives at a time.
 const MAIL: usize = 256;
 
-/// Who waits for an answer of the broker.
+/// Who waits for a reply of the broker.
 #[derive(Clone, Copy)]
 enum Requester {
     Producer(OpId),
@@ -47,12 +47,12 @@ enum Requester {
 }
 
 impl World {
-    /// A world whose worker runs so many handlers at a time.
+    /// A world whose worker runs this many handlers at a time.
     fn new(concurrency: usize) -> Self {
-        let channel = ChannelName::new("ivy").expect("a good name");
+        let channel = ChannelName::new("ivy").expect("a valid name");
         let config = ProducerConfig::new(Capabilities::broker(), Codec::plain())
             .with_notifier(channel.clone())
-            .expect("a good name");
+            .expect("a valid name");
         let producer = Producer::new(config, [1; 32], clock());
         let calls = Calls::new();
         let settings = TaskSettings::in_queue(calls.queue.clone());
@@ -60,7 +60,7 @@ impl World {
             .with_notifier(channel)
             .with_task(calls.task.clone(), settings)
             .with_concurrency(concurrency);
-        let worker = Worker::new(config, [2; 32], clock()).expect("a good config");
+        let worker = Worker::new(config, [2; 32], clock()).expect("a valid config");
         let broker = Broker::new(BrokerConfig::default(), [3; 32]);
         World {
             producer,
@@ -76,7 +76,7 @@ impl World {
         }
     }
 
-    /// Calls so many tasks and waits for all their results.
+    /// Calls this many tasks and waits for all their results.
     fn round(&mut self, calls: usize) -> u64 {
         let before = self.results;
         let mut left = calls;
@@ -95,12 +95,12 @@ impl World {
         self.results - before
     }
 
-    /// Does what is to be done now, as an adapter does it: each machine is told what has come for it,
-    /// and then asked until it wants nothing more. Says whether there was anything.
+    /// Drives the machines as an adapter does: each machine receives its inputs and is then polled
+    /// until it has no more outputs. Returns whether there were any inputs.
     fn act(&mut self) -> bool {
         let mut active = false;
         for input in self.producer_mail.drain(..MAIL.min(self.producer_mail.len())) {
-            self.producer.handle_input(input, self.now).expect("the driver makes no mistake");
+            self.producer.handle_input(input, self.now).expect("the input is valid");
             active = true;
         }
         while self.poll_producer() {
@@ -110,7 +110,7 @@ impl World {
             active = true;
         }
         for input in self.worker_mail.drain(..MAIL.min(self.worker_mail.len())) {
-            self.worker.handle_input(input, self.now).expect("the driver makes no mistake");
+            self.worker.handle_input(input, self.now).expect("the input is valid");
             active = true;
         }
         while self.poll_worker() {
@@ -182,7 +182,7 @@ impl World {
         self.asked.insert(id, requester);
         self.broker
             .handle_input(broker::Input::Request(id, ask.into()), self.now)
-            .expect("each request has an id of its own");
+            .expect("each request has its own id");
     }
 
     fn tell_producer(&mut self, input: producer::Input) {
@@ -193,7 +193,7 @@ impl World {
         self.worker_mail.push_back(input);
     }
 
-    /// Lets time pass until one of the machines wants something.
+    /// Advances the time until one of the machines has an output.
     fn sleep(&mut self) {
         let producer::Output::Wait(producer) = self.producer.poll_output() else { return };
         let worker::Output::Wait(worker) = self.worker.poll_output() else { return };
@@ -206,15 +206,15 @@ impl World {
         self.now = deadlines.into_iter().flatten().min().expect("somebody waits");
         self.tell_producer(producer::Input::Tick);
         self.tell_worker(worker::Input::Tick);
-        self.broker.handle_input(broker::Input::Tick, self.now).expect("a tick is no request");
+        self.broker.handle_input(broker::Input::Tick, self.now).expect("a tick is valid");
     }
 }
 
 pub(crate) fn queue() -> QueueName {
-    QueueName::new(QUEUE).expect("a good name")
+    QueueName::new(QUEUE).expect("a valid name")
 }
 
-/// Calls of one task that want their results, with ids that look random.
+/// Calls of one task whose results are wanted, with ids that look random.
 #[derive(Debug)]
 pub(crate) struct Calls {
     task: TaskName,
@@ -224,7 +224,7 @@ pub(crate) struct Calls {
 
 impl Calls {
     pub(crate) fn new() -> Self {
-        let task = TaskName::new(TASK).expect("a good name");
+        let task = TaskName::new(TASK).expect("a valid name");
         Calls { task, queue: queue(), made: 0 }
     }
 
@@ -243,14 +243,14 @@ impl Calls {
     }
 }
 
-/// Ids in no order, each once: multiplied by an odd number.
+/// Unique ids in a scattered order: multiplied by an odd number.
 pub(crate) fn id(number: u128) -> TaskId {
     TaskId::from_random(
         number.wrapping_mul(0x2545_f491_4f6c_dd1d_9e37_79b9_7f4a_7c15).to_le_bytes(),
     )
 }
 
-/// The codec alone: for each task a message written and read, and a notice written and read.
+/// The codec alone: for each task a message written and parsed, and a notice written and parsed.
 pub(crate) fn limit() -> Load {
     let wire = Wire::new();
     repeated(100, move || {
@@ -259,7 +259,7 @@ pub(crate) fn limit() -> Load {
     })
 }
 
-/// The clock on the wall, at a time whose stamps have as many digits as today's.
+/// The wall clock, at a time whose stamps have as many digits as today's.
 fn clock() -> WallClock {
     WallClock::new(Duration::from_secs(1_700_000_000))
 }

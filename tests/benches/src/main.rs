@@ -1,4 +1,4 @@
-//! The benchmarks' program: `bench --help` says what it can do.
+//! The benchmark program: `bench --help` lists its commands.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use ivy_benches::{Depth, Effort, Load};
 mod long;
 mod table;
 
-/// Measure ivy beside the raw parts that it is made of
+/// Compare ivy with the raw parts that it uses
 #[derive(Debug, Parser)]
 struct Options {
     #[command(subcommand)]
@@ -20,26 +20,26 @@ struct Options {
 enum What {
     /// Compare ivy with its limits, in pairs of runs
     Compare {
-        /// Only those whose line begins so, like `S3`
+        /// Only the lines with one of these prefixes, like `S3`
         of: Vec<String>,
         #[command(flatten)]
         effort: EffortOptions,
     },
-    /// Compare ivy with programs of others that do the same, in pairs of runs
+    /// Compare ivy with other programs that do the same, in pairs of runs
     Peers {
-        /// Only those whose line begins so, like `M1`
+        /// Only the lines with one of these prefixes, like `M1`
         of: Vec<String>,
         #[command(flatten)]
         effort: EffortOptions,
     },
-    /// Compare what a task costs among more and more with what it costs among few
+    /// Compare the cost of a task among increasing numbers with its cost among few
     Growth {
-        /// Only those whose line holds this
+        /// Only the lines that contain one of these texts
         of: Vec<String>,
         #[command(flatten)]
         effort: EffortOptions,
     },
-    /// Count instructions for an operation of these loads, which needs valgrind
+    /// Count the instructions per operation of these loads; needs valgrind
     Instructions {
         /// The loads
         loads: Vec<String>,
@@ -47,9 +47,9 @@ enum What {
         #[arg(long)]
         servers: bool,
     },
-    /// Tell what long polls take while they wait at `ivy serve`
+    /// Report the cost of waiting long polls at `ivy serve`
     Waiting {
-        /// How many wait
+        /// How many long polls wait
         #[arg(long, default_value_t = 2000)]
         polls: usize,
         /// For how many seconds they are watched
@@ -58,46 +58,47 @@ enum What {
     },
     /// Compare the memory of a worker of 100 slots after many tasks with that of its limit
     Memory {
-        /// After how many tasks to look
+        /// After how many tasks to measure
         #[arg(long, num_args = 2, default_values_t = [100_000, 1_000_000])]
         tasks: Vec<u64>,
     },
-    /// Measure what is taken while nothing is to be done
+    /// Measure the cost of idle workers
     Idle {
-        /// For how many seconds to look at each
+        /// For how many seconds to measure each
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
     },
     /// Measure how soon the first task after a pause starts
     Pause(PauseOptions),
-    /// Keep everything busy for long, and see whether memory grows
+    /// Run under full load for a long time, and check whether memory grows
     Soak {
         /// How many minutes
         #[arg(long, default_value_t = 10)]
         minutes: u32,
     },
-    /// Run one load, and print its rate, its latencies, and how much others took of its cores
+    /// Run one load, and print its rate, its latencies, and how much of its cores other programs
+    /// used
     Run {
         /// The load
         load: String,
         /// For how many seconds
         seconds: f64,
     },
-    /// Do so many steps of a load, and print how many operations that were
+    /// Run this many steps of a load, and print the number of operations
     Repeat {
         /// The load
         load: String,
         /// How many steps
         steps: u64,
     },
-    /// Run one load, and print the memory of this process after so many operations each
+    /// Run one load, and print the memory of this process after each of these numbers of operations
     Resident {
         /// The load
         load: String,
         /// After how many operations
         operations: Vec<u64>,
     },
-    /// Print what an idle worker takes: nanoseconds in a second, and bytes
+    /// Print the cost of an idle worker: nanoseconds per second, and bytes
     IdleWorker {
         /// `memory`, `ironmq` or `with-redis`
         backend: String,
@@ -106,11 +107,11 @@ enum What {
     },
     /// Print how soon the first tasks after pauses start, in nanoseconds
     FirstTasks(PauseOptions),
-    /// Print how long the first round trips without ivy take after pauses, in nanoseconds
+    /// Print the duration of the first round trips without ivy after pauses, in nanoseconds
     FirstTrips(PauseOptions),
     /// A bare HTTP server, for the comparison with `ivy serve`
     ServeBytes,
-    /// A bare HTTP server that reads and writes JSON, for the comparison with `ivy serve`
+    /// A bare HTTP server that parses and writes JSON, for the comparison with `ivy serve`
     ServeJson,
 }
 
@@ -200,6 +201,6 @@ impl PauseOptions {
 }
 
 fn unknown(load: &str) -> ExitCode {
-    eprintln!("there is no load {load}");
+    eprintln!("unknown load {load}");
     ExitCode::FAILURE
 }

@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 use crate::cpu::{Usage, cores_of};
 use crate::load::Load;
 
-/// What a run has shown.
+/// The figures of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figures {
-    /// Operations in a second.
+    /// Operations per second.
     pub rate: f64,
-    /// Operations in a second of work, servers included and waiting left out. It counts all work,
-    /// also that which the rate leaves out.
+    /// Operations per second of processor time, including servers and excluding waits. It includes
+    /// work that the rate excludes.
     pub work_rate: f64,
-    /// Half of the steps took less per operation, in microseconds.
+    /// The median time of an operation, in microseconds.
     pub p50: f64,
-    /// All but a hundredth of the steps took less per operation, in microseconds.
+    /// The 99th percentile of the time of an operation, in microseconds.
     pub p99: f64,
-    /// The part of the cores' time that others took.
+    /// The part of the cores' time that other programs used.
     pub foreign: f64,
 }
 
-/// Runs a load for so long, after a tenth of it to warm up.
+/// Runs a load for this long, after a tenth of it to warm up.
 #[must_use]
 pub fn measure(load: &mut Load, time: Duration) -> Figures {
     let started = Instant::now();
@@ -50,7 +50,7 @@ pub fn measure(load: &mut Load, time: Duration) -> Figures {
     Figures { rate, work_rate, p50: quantile(0.5), p99: quantile(0.99), foreign }
 }
 
-// As one program prints it and another reads it.
+// One program prints this format and another parses it.
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Figures { rate, work_rate, p50, p99, foreign } = self;
@@ -72,6 +72,6 @@ impl FromStr for Figures {
     }
 }
 
-/// The text is not what a run prints.
+/// The text is not the output of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoFigures;

@@ -1,4 +1,4 @@
-//! Runs in pairs, ivy and its limit by turns, so that both have the same minutes.
+//! Runs in pairs, alternately ivy and its limit, so that both run under the same conditions.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -7,22 +7,22 @@ use crate::measure::Figures;
 use crate::server::{SERVER_CORES, program};
 use crate::targets::Placement;
 
-/// Above this part of the cores' time taken by others, a pair does not count.
+/// A pair does not count if other programs used more than this part of the cores' time.
 const FOREIGN: f64 = 0.12;
-/// With fewer pairs, nothing is known.
+/// The minimum number of pairs for a result.
 const FEWEST: usize = 3;
 
-/// What the pairs of two loads have shown.
+/// The results of the pairs of two loads.
 #[derive(Clone, Debug)]
 pub struct Score {
-    /// Those that count.
+    /// The pairs that count.
     pub pairs: Vec<[Figures; 2]>,
-    /// How many do not, since others took too much of the cores.
+    /// How many do not, because other programs used too much of the cores.
     pub dropped: usize,
 }
 
 impl Score {
-    /// The median over the pairs of what a comparison of two runs gives, unless too few count.
+    /// The median over the pairs of the comparison of two runs, unless too few count.
     pub fn median(&self, compare: impl Fn([Figures; 2]) -> f64) -> Option<f64> {
         if self.pairs.len() < FEWEST {
             return None;
@@ -48,7 +48,7 @@ pub struct Effort {
     pub busy: bool,
 }
 
-/// Runs two loads by turns: A B, B A, A B and so on.
+/// Runs two loads alternately: A B, B A, A B and so on.
 #[must_use]
 pub fn score(loads: [&str; 2], placement: Placement, effort: Effort) -> Score {
     let Effort { pairs, time, busy } = effort;
@@ -61,7 +61,7 @@ pub fn score(loads: [&str; 2], placement: Placement, effort: Effort) -> Score {
             let second = run(loads[1], placement, time);
             [run(loads[0], placement, time), second]
         };
-        // Work is what the system has counted for the process, whoever else was there.
+        // Work is the process's own time, independent of other programs.
         let counts = busy || placement == Placement::Alone;
         if !counts && figures.iter().any(|figures| figures.foreign > FOREIGN) {
             score.dropped += 1;
@@ -78,9 +78,10 @@ fn run(load: &str, placement: Placement, time: Duration) -> Figures {
     text.parse().unwrap_or_else(|_| panic!("the run of {load} printed no figures: {text}"))
 }
 
-/// Runs this program with these arguments on the cores of this placement, and gives what it printed.
+/// Runs this program with these arguments on the cores of this placement, and returns its output.
 ///
 /// # Panics
+///
 /// If the run fails.
 #[must_use]
 pub fn pinned(placement: Placement, args: &[&str]) -> String {
@@ -97,7 +98,7 @@ pub fn pinned(placement: Placement, args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The cores of client and server. The last ones: the first often has interrupts to serve.
+/// The cores of client and server. The last ones, because the first often serves interrupts.
 fn cores(placement: Placement) -> (String, String) {
     let many = std::thread::available_parallelism().map_or(1, usize::from);
     let last = many - 1;

@@ -11,10 +11,11 @@ use crate::server::Server;
 use crate::wire::{QUEUE, TASK};
 
 const START: Task<(u64,), ()> = Task::new(TASK).queue(QUEUE);
-/// How long each of so many first round trips without ivy took after pauses of this length: the
+/// The duration of each of this many first round trips without ivy after pauses of this length: the
 /// machine itself is slower then.
 ///
 /// # Panics
+///
 /// If the servers do not start.
 #[must_use]
 pub fn first_trips(pause: Duration, times: usize) -> Vec<Duration> {
@@ -30,10 +31,11 @@ pub fn first_trips(pause: Duration, times: usize) -> Vec<Duration> {
     (0..times).map(after_pause).collect()
 }
 
-/// How long each of so many first tasks took after pauses of this length, from the call to the start
-/// of its handler.
+/// The time from the call to the start of the handler for each of this many first tasks after
+/// pauses of this length.
 ///
 /// # Panics
+///
 /// If the servers do not start.
 #[must_use]
 pub fn first_tasks(pause: Duration, times: usize) -> Vec<Duration> {
@@ -48,14 +50,15 @@ pub fn first_tasks(pause: Duration, times: usize) -> Vec<Duration> {
         let builder = ivy_tokio::Ivy::builder().queue_url(&queue.ironmq_url());
         let ivy = builder.notifier_url(&redis.redis_url()).build().expect("good addresses");
         let worker = ivy.worker().register(&START, handler).start().await;
-        let _worker = worker.expect("a good worker");
+        let _worker = worker.expect("a valid worker");
         let mut took = Vec::new();
         for _ in 0..times {
             tokio::time::sleep(pause).await;
             let called = Instant::now();
-            let handle = ivy.call(&START, (1,)).await.expect("it is accepted");
+            let handle = ivy.call(&START, (1,)).await.expect("the call is accepted");
             handle.result(Duration::from_secs(60)).await.expect("a result");
-            let started = started.lock().expect("nobody panics").expect("the handler has run");
+            let started =
+                started.lock().expect("no holder of the lock panics").expect("the handler has run");
             took.push(started - called);
         }
         took

@@ -1,5 +1,5 @@
-//! The way of a result from its publication to its caller, over Redis. By ivy, and by the client
-//! under it.
+//! The way of a result from its publication to its caller, over Redis, by ivy and by its client
+//! alone.
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,7 @@ pub(crate) fn ivy(adapter: &str) -> Option<Load> {
     }))
 }
 
-/// From before `PUBLISH` until the notice is read.
+/// From before `PUBLISH` until the notice is received.
 pub(crate) fn limit(adapter: &str) -> Option<Load> {
     match adapter {
         "tokio" => Some(client_of_futures(runtime())),
@@ -51,7 +51,8 @@ impl LastEnd {
     }
 
     fn step(&self) -> Step {
-        let ended = self.0.lock().expect("nobody panics").take().expect("a handler has run");
+        let ended =
+            self.0.lock().expect("no holder of the lock panics").take().expect("a handler has run");
         Step { operations: 1, took: ended.elapsed() }
     }
 }
@@ -72,7 +73,7 @@ fn publish(notice: String) -> redis::Cmd {
 
 fn client_of_futures(executor: impl Executor) -> Load {
     let (redis, wire) = (Server::redis(), Wire::new());
-    let client = redis::Client::open(redis.redis_url()).expect("a good address");
+    let client = redis::Client::open(redis.redis_url()).expect("a valid address");
     let (mut connection, mut heard) = executor.block_on(async {
         let mut subscriber = client.get_async_pubsub().await.expect("Redis listens");
         subscriber.subscribe(CHANNEL).await.expect("Redis subscribes");
@@ -99,7 +100,7 @@ fn client_of_futures(executor: impl Executor) -> Load {
 
 fn blocking_client() -> Load {
     let (redis, wire) = (Server::redis(), Wire::new());
-    let client = redis::Client::open(redis.redis_url()).expect("a good address");
+    let client = redis::Client::open(redis.redis_url()).expect("a valid address");
     let mut connection = client.get_connection().expect("Redis listens");
     let mut listening = client.get_connection().expect("Redis listens");
     let (told, heard) = mpsc::channel();
@@ -108,7 +109,7 @@ fn blocking_client() -> Load {
         let mut subscriber = listening.as_pubsub();
         subscriber.subscribe(CHANNEL).expect("Redis subscribes");
         while told.send(Instant::now()).is_ok() {
-            // When the server has gone, the run has ended.
+            // If the server has disconnected, the run has ended.
             let Ok(notice) = subscriber.get_message() else { return };
             wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
         }
@@ -118,7 +119,7 @@ fn blocking_client() -> Load {
         let publish = publish(notice(&wire));
         let started = Instant::now();
         let _: u64 = publish.query(&mut connection).expect("Redis publishes");
-        let heard = heard.recv().expect("the thread hears");
+        let heard = heard.recv().expect("the thread receives");
         Step { operations: 1, took: heard - started }
     })
 }

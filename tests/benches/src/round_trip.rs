@@ -1,4 +1,4 @@
-//! Calls and their results, over `ivy serve` and Redis. By ivy, and by the clients under it.
+//! Calls and their results, over `ivy serve` and Redis, by ivy and by its clients alone.
 
 use std::hint::black_box;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::wire::{QUEUE, Wire};
 const CHANNEL: &str = "results";
 const RESERVE: &str = r#"{"n":1,"timeout":60,"wait":30}"#;
 
-/// A producer and a worker of this adapter, so many calls at a time.
+/// A producer and a worker of this adapter, this many calls at a time.
 pub(crate) fn ivy(adapter: &str, calls: u64) -> Option<Load> {
     let (queue, redis) = (Server::ivy(), Server::redis());
     let urls = Urls { queue: &queue.ironmq_url(), notifier: Some(&redis.redis_url()) };
@@ -31,8 +31,8 @@ pub(crate) fn ivy(adapter: &str, calls: u64) -> Option<Load> {
     Some(Load { servers: vec![queue, redis], ..Load::of(step) })
 }
 
-/// The exchanges of one call by the clients alone: a post, the answer to a long poll, a publication, and
-/// the message that the subscriber hears. Nothing is deleted.
+/// The exchanges of one call by the clients alone: a post, the response to a long poll, a
+/// publication, and the message that the subscriber receives. Nothing is deleted.
 pub(crate) fn limit(adapter: &str) -> Option<Load> {
     match adapter {
         "tokio" => Some(limit_of_futures(Trips::on_tokio)),
@@ -54,7 +54,7 @@ fn limit_of_futures<E: Executor, C: SendsRequests>(
     Load { servers: vec![queue, redis], ..Load::of(step) }
 }
 
-/// What makes round trips without ivy.
+/// Makes round trips without ivy.
 pub(crate) struct Trips<E = tokio::runtime::Runtime, C = TokioClient> {
     executor: E,
     http: Http<C>,
@@ -68,7 +68,7 @@ impl Trips {
         Trips::new(runtime(), http.clone(), http, redis)
     }
 
-    /// Lets the worker wait for so long.
+    /// How long the worker's poll waits.
     pub(crate) fn pause(&self, length: Duration) {
         self.executor.block_on(async { tokio::time::sleep(length).await });
     }
@@ -84,7 +84,7 @@ impl Trips<AsyncStd, AsyncStdConnection> {
 impl<E: Executor, C: SendsRequests> Trips<E, C> {
     fn new(executor: E, http: Http<C>, of_worker: Http<C>, redis: &Server) -> Self {
         let wire = Wire::new();
-        let client = redis::Client::open(redis.redis_url()).expect("a good address");
+        let client = redis::Client::open(redis.redis_url()).expect("a valid address");
         let (mut heard, publisher) = executor.block_on(async {
             let mut subscriber = client.get_async_pubsub().await.expect("Redis listens");
             subscriber.subscribe(CHANNEL).await.expect("Redis subscribes");
@@ -109,7 +109,7 @@ impl<E: Executor, C: SendsRequests> Trips<E, C> {
 
 async fn work(http: Http<impl SendsRequests>, mut redis: redis::aio::MultiplexedConnection) {
     let wire = Wire::new();
-    // When the servers have gone, the run has ended.
+    // If the servers have disconnected, the run has ended.
     while let Ok(answer) = http.try_post("reservations", RESERVE.to_owned()).await {
         let reserved: Reserved<'_> = serde_json::from_slice(&answer).expect("reservations");
         for message in reserved.messages {
@@ -120,10 +120,10 @@ async fn work(http: Http<impl SendsRequests>, mut redis: redis::aio::Multiplexed
     }
 }
 
-/// The caller, a worker, and who listens have a thread each.
+/// The caller, a worker, and the subscriber have a thread each.
 fn limit_of_threads() -> Load {
     let (queue, redis) = (Server::ivy(), Server::redis());
-    let client = redis::Client::open(redis.redis_url()).expect("a good address");
+    let client = redis::Client::open(redis.redis_url()).expect("a valid address");
     let mut listening = client.get_connection().expect("Redis listens");
     let (told, heard) = mpsc::channel();
     std::thread::spawn(move || {
@@ -131,7 +131,7 @@ fn limit_of_threads() -> Load {
         let mut subscriber = listening.as_pubsub();
         subscriber.subscribe(CHANNEL).expect("Redis subscribes");
         while told.send(()).is_ok() {
-            // When the servers have gone, the run has ended.
+            // If the servers have disconnected, the run has ended.
             let Ok(notice) = subscriber.get_message() else { return };
             wire.read(std::str::from_utf8(notice.get_payload_bytes()).expect("a text"));
         }
@@ -141,13 +141,13 @@ fn limit_of_threads() -> Load {
     let http = BlockingHttp::new(queue.port(), QUEUE);
     let wire = Wire::new();
     // The first post creates the queue.
-    http.post("messages", &post(&wire)).expect("the server answers");
+    http.post("messages", &post(&wire)).expect("the server responds");
     let worker = http.clone();
     std::thread::spawn(move || work_in_thread(&worker, connection));
-    heard.recv().expect("the thread hears");
+    heard.recv().expect("the thread receives");
     let step = move || {
-        http.post("messages", &post(&wire)).expect("the server answers");
-        heard.recv().expect("the thread hears");
+        http.post("messages", &post(&wire)).expect("the server responds");
+        heard.recv().expect("the thread receives");
         1
     };
     Load { servers: vec![queue, redis], ..Load::of(step) }
@@ -155,7 +155,7 @@ fn limit_of_threads() -> Load {
 
 fn work_in_thread(http: &BlockingHttp, mut redis: redis::Connection) {
     let wire = Wire::new();
-    // When the servers have gone, the run has ended.
+    // If the servers have disconnected, the run has ended.
     while let Ok(answer) = http.post("reservations", RESERVE) {
         let reserved: Reserved<'_> = serde_json::from_slice(&answer).expect("reservations");
         for message in reserved.messages {

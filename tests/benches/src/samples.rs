@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// Of the size that most tasks have: 84 bytes.
+/// As large as most messages: 84 bytes.
 pub(crate) const SMALL: &str =
     r#"{"name":"testpackage.factorial","options":{"retry":true,"maxRetries":10},"args":[5]}"#;
 
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_samples_have_the_sizes_that_are_reported() {
+    fn the_samples_have_their_documented_sizes() {
         assert_eq!(SMALL.len(), 84);
         assert!((55_000..65_000).contains(&objects().len()), "{}", objects().len());
     }

@@ -1,4 +1,4 @@
-//! Messages sent over HTTP without waiting for results. By ivy, and by the client under it.
+//! Messages sent over HTTP without waiting for results, by ivy and by its client alone.
 
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
@@ -11,7 +11,7 @@ use crate::runtime;
 use crate::server::Server;
 use crate::wire::{QUEUE, TASK, Wire};
 
-/// As many as a producer takes over at a time.
+/// How many messages a producer accepts at a time.
 const MANY: u64 = 10_000;
 const BATCH: u64 = 100;
 const POSTS_IN_FLIGHT: usize = 8;
@@ -19,7 +19,7 @@ const CALLERS: u64 = 64;
 /// How often each caller sends in one step.
 const EACH: u64 = 50;
 
-/// Sent one by one, all at the same time, to a server that only answers.
+/// Sent one by one, all at the same time, to a server that only responds.
 pub(crate) fn ivy_many() -> Load {
     const ANYWHERE: Task<(u64,), ()> = Task::new(TASK).queue(ANY_COUNT);
     let server = Server::own("serve-bytes");
@@ -33,7 +33,7 @@ pub(crate) fn ivy_many() -> Load {
     Load { servers: vec![server], ..Load::of(step) }
 }
 
-/// The same messages in full requests, of which eight are under way.
+/// The same messages in full requests, eight in flight.
 pub(crate) fn limit_many() -> Load {
     let server = Server::own("serve-bytes");
     let runtime = runtime();
@@ -47,7 +47,7 @@ pub(crate) fn limit_many() -> Load {
     Load { servers: vec![server], ..Load::of(step) }
 }
 
-/// Callers that send again when they have sent.
+/// Callers that send again when their send has completed.
 pub(crate) fn ivy_callers() -> Load {
     const SEND: Task<(u64,), ()> = Task::new(TASK).queue(QUEUE);
     let server = Server::ivy();
@@ -56,7 +56,7 @@ pub(crate) fn ivy_callers() -> Load {
     let step = move || {
         let caller = async |_| {
             for n in 0..EACH {
-                ivy.send(&SEND, (n,)).await.expect("it is accepted");
+                ivy.send(&SEND, (n,)).await.expect("the send is accepted");
             }
         };
         runtime.block_on(join_all((0..CALLERS).map(caller)));
@@ -65,7 +65,7 @@ pub(crate) fn ivy_callers() -> Load {
     Load { servers: vec![server], ..Load::of(step) }
 }
 
-/// The same by a request for each message.
+/// The same with a request for each message.
 pub(crate) fn limit_callers() -> Load {
     let server = Server::ivy();
     let runtime = runtime();
@@ -82,7 +82,7 @@ pub(crate) fn limit_callers() -> Load {
     Load { servers: vec![server], ..Load::of(step) }
 }
 
-/// A post of so many messages.
+/// A post of this many messages.
 fn post(wire: &Wire, messages: u64) -> String {
     let message = |_| {
         let body = serde_json::to_string(&wire.message()).expect("a text");
@@ -94,5 +94,5 @@ fn post(wire: &Wire, messages: u64) -> String {
 fn connect(runtime: &tokio::runtime::Runtime, server: &Server) -> ivy_tokio::Ivy {
     let _inside = runtime.enter();
     let ivy = ivy_tokio::Ivy::builder().queue_url(&server.ironmq_url()).build();
-    ivy.expect("a good address")
+    ivy.expect("a valid address")
 }

@@ -1,4 +1,4 @@
-//! `ivy serve` and the bare servers beside it, asked by one client over one connection.
+//! `ivy serve` and the bare servers, used by one client over one connection.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -8,7 +8,7 @@ use crate::load::{Load, Step};
 use crate::samples;
 use crate::server::{PROJECT, Server, TOKEN};
 
-/// How many requests make one step.
+/// How many requests make a step.
 const ROUND: usize = 20;
 
 /// `verb` is what is measured: `post`, `reserve` or `delete`, of one message or of a hundred.
@@ -36,7 +36,7 @@ enum Verb {
     Delete,
 }
 
-/// A client by hand: the less it does, the more the server shows.
+/// A handwritten client: the less it does, the more the server shows.
 struct Client {
     stream: TcpStream,
     answer: Vec<u8>,
@@ -61,7 +61,7 @@ impl Client {
         Client { stream, answer, post, reserve, clear, queue }
     }
 
-    /// Posts, reserves and deletes the same messages, as far as is needed to measure one of it.
+    /// Posts, reserves and deletes the same messages, as far as the measured request needs it.
     fn round(&mut self, verb: Verb) -> Step {
         let mut took = [Duration::ZERO; 3];
         let mut receipts = Vec::new();
@@ -104,7 +104,7 @@ impl Client {
     }
 }
 
-/// The ids and reservations in an answer, in the form in which a delete names them.
+/// The ids and reservations in a response, as a delete contains them.
 fn receipts_of(answer: &str) -> String {
     let field = |text: &str, key: &str| {
         let (_, value) = text.split_once(key)?;
@@ -112,7 +112,7 @@ fn receipts_of(answer: &str) -> String {
     };
     let receipts = answer.split("{\"id\":\"").skip(1).map(|message| {
         let id = message.split('"').next().expect("an id ends");
-        let reservation = field(message, "\"reservation_id\":\"").expect("it is reserved");
+        let reservation = field(message, "\"reservation_id\":\"").expect("the message is reserved");
         format!("{{\"id\":\"{id}\",\"reservation_id\":\"{reservation}\"}}")
     });
     receipts.collect::<Vec<_>>().join(",")
@@ -120,7 +120,7 @@ fn receipts_of(answer: &str) -> String {
 
 pub(crate) fn connect(port: u16) -> TcpStream {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server listens");
-    stream.set_nodelay(true).expect("it is TCP");
+    stream.set_nodelay(true).expect("the connection is TCP");
     stream
 }
 
@@ -138,18 +138,18 @@ pub(crate) fn request(verb: &str, queue: &str, of: &str, body: &str) -> Vec<u8> 
     .into_bytes()
 }
 
-/// Sends a request and reads its whole answer.
+/// Sends a request and reads its whole response.
 pub(crate) fn exchange(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) {
-    stream.write_all(request).expect("the server reads");
+    stream.write_all(request).expect("the server reads requests");
     receive(stream, answer);
 }
 
-/// Reads a whole answer.
+/// Reads a whole response.
 pub(crate) fn receive(stream: &mut TcpStream, answer: &mut Vec<u8>) {
     answer.clear();
     let mut piece = [0; 64 * 1024];
     loop {
-        let length = stream.read(&mut piece).expect("the server answers");
+        let length = stream.read(&mut piece).expect("the server responds");
         assert_ne!(length, 0, "the server closed the connection");
         answer.extend_from_slice(&piece[..length]);
         if is_whole(answer) {
@@ -162,13 +162,14 @@ pub(crate) fn receive(stream: &mut TcpStream, answer: &mut Vec<u8>) {
 fn is_whole(answer: &[u8]) -> bool {
     let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else { return false };
     let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
-    let (_, length) = text.split_once("content-length: ").expect("the length is told");
+    let (_, length) =
+        text.split_once("content-length: ").expect("the response has a Content-Length");
     let length: usize =
         length.lines().next().and_then(|length| length.parse().ok()).expect("a number");
     answer.len() >= head + 4 + length
 }
 
 fn body_of(answer: &[u8]) -> &str {
-    let text = std::str::from_utf8(answer).expect("the answer is a text");
+    let text = std::str::from_utf8(answer).expect("the response is UTF-8");
     text.split_once("\r\n\r\n").expect("a head and a body").1
 }

@@ -1,4 +1,4 @@
-//! Full load for long: what grows then, grows without end.
+//! Full load for a long time: whatever grows then, grows without bound.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use crate::load::Load;
 use crate::server::Server;
 
 /// Calls a thousand tasks at a time and waits for their results, over `ivy serve` and Redis. After
-/// each minute gives `tell` how many tasks that were, and the memory of this process and of its
+/// each minute passes `tell` the number of tasks, and the memory of this process and of its
 /// servers, in bytes.
 pub fn soak(minutes: u32, mut tell: impl FnMut(u64, Vec<u64>)) {
-    let mut load = Load::find("round-trip/ivy/tokio/1000").expect("it is there");
+    let mut load = Load::find("round-trip/ivy/tokio/1000").expect("the load exists");
     let mut processes = vec!["self".to_owned()];
     processes.extend(load.servers.iter().map(Server::pid).map(|pid| pid.to_string()));
     for _ in 0..minutes {

@@ -9,7 +9,7 @@ use ivy_benches::{
     POLLS_WORK, Placement, SERVER_COUNTER, Score, Waited, score, waiting_polls,
 };
 
-/// Each measure with ivy's figure and the other's, their ratio, and whether it is held.
+/// Each measure with ivy's figure and the other's, their ratio, and whether it meets its gate.
 pub(crate) fn compare(
     beside: &str,
     measures: impl Iterator<Item = Measure>,
@@ -36,7 +36,7 @@ fn verdict(measure: &Measure, score: &Score) -> String {
     }
 }
 
-/// What each load costs among more and more, beside the same among few.
+/// What each load costs among increasing numbers, compared with its cost among few.
 pub(crate) fn growth(of: &[String], effort: Effort) {
     println!("| what | how many | so many | few | ratio | gate | | pairs |");
     println!("|---|---|---|---|---|---|---|---|");
@@ -70,7 +70,7 @@ fn work(score: &Score, gate: f64) -> String {
     )
 }
 
-/// The medians of both quantiles: half of the operations took less, and all but a hundredth.
+/// The medians of both quantiles: the 50th and the 99th percentile.
 fn latency(score: &Score, gates: [f64; 2]) -> String {
     let quantiles: [fn(&Figures) -> f64; 2] = [|figures| figures.p50, |figures| figures.p99];
     let ratios = quantiles.map(|of| score.median(|[ivy, limit]| of(&ivy) / of(&limit)));
@@ -110,7 +110,7 @@ fn rate_text(rate: f64) -> String {
     }
 }
 
-/// How long one of so many a second takes.
+/// The time of one operation at this many per second.
 fn time_text(rate: f64) -> String {
     match 1e9 / rate {
         nanos @ 1e5.. => format!("{:.0} us", nanos / 1e3),
@@ -118,8 +118,8 @@ fn time_text(rate: f64) -> String {
     }
 }
 
-/// The instructions for an operation of each load, or of its servers, counted by valgrind: those of
-/// a long run less those of a short one.
+/// The instructions per operation of each load, or of its servers, counted by valgrind: those of a
+/// long run minus those of a short one.
 pub(crate) fn instructions(loads: &[String], servers: bool) {
     println!("| load | instructions for an operation |");
     println!("|---|---|");
@@ -130,7 +130,7 @@ pub(crate) fn instructions(loads: &[String], servers: bool) {
     }
 }
 
-/// The instructions and the operations of so many steps.
+/// The instructions and the operations of this many steps.
 fn counted(load: &str, steps: u64, servers: bool) -> (u64, u64) {
     let program = std::env::current_exe().expect("a program knows its own path");
     let mut command = if servers {
@@ -156,7 +156,7 @@ fn counted(load: &str, steps: u64, servers: bool) -> (u64, u64) {
     }
 }
 
-/// What a reserve takes that waits, among so many of them, and what they cost meanwhile.
+/// The memory and the processor time of waiting reserves.
 pub(crate) fn waiting(count: usize, time: Duration) {
     let Waited { bytes, worked } = waiting_polls(count, time);
     println!("| what | for each | gate | |");

@@ -1,4 +1,4 @@
-//! Messages and notices, of the bytes that ivy makes of them, written and read by `serde_json` alone.
+//! Messages and notices, with the bytes that ivy writes, written and parsed by `serde_json` alone.
 
 use std::hint::black_box;
 
@@ -10,7 +10,7 @@ pub(crate) const TASK: &str = "testpackage.factorial";
 /// Its queue.
 pub(crate) const QUEUE: &str = "testpackage";
 
-/// What is sent to and fro.
+/// The message and the notice.
 pub(crate) struct Wire {
     message: Message<'static>,
     notice: Notice<'static>,
@@ -18,7 +18,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new() -> Self {
-        let json = |text| serde_json::from_str(text).expect("it is JSON");
+        let json = |text| serde_json::from_str(text).expect("the text is valid JSON");
         Wire {
             message: Message {
                 name: TASK,
@@ -39,18 +39,18 @@ impl Wire {
 
     /// Writes a message.
     pub(crate) fn message(&self) -> String {
-        serde_json::to_string(black_box(&self.message)).expect("it can be written")
+        serde_json::to_string(black_box(&self.message)).expect("the message can be serialized")
     }
 
-    /// Reads a message, runs its task, and writes its notice.
+    /// Parses a message, runs its task, and writes its notice.
     pub(crate) fn work(&self, message: &str) -> String {
         let message: Message<'_> = serde_json::from_str(black_box(message)).expect("a message");
         let (n,): (u64,) = serde_json::from_str(message.args.get()).expect("a number");
         black_box(n * 2);
-        serde_json::to_string(black_box(&self.notice)).expect("it can be written")
+        serde_json::to_string(black_box(&self.notice)).expect("the notice can be serialized")
     }
 
-    /// Reads a notice.
+    /// Parses a notice.
     pub(crate) fn read(&self, notice: &str) {
         let notice: Notice<'_> = serde_json::from_str(black_box(notice)).expect("a notice");
         black_box(notice);

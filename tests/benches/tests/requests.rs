@@ -1,8 +1,8 @@
-//! How many requests ivy makes, counted in virtual time: exact on any machine.
+//! The number of requests that ivy makes, counted in virtual time: exact on any machine.
 //!
-//! Producer, worker and broker, with a network between them that takes its time.
+//! Producer, worker and broker, with a network between them that has a latency.
 
-#![allow(clippy::unwrap_used, reason = "what goes wrong on the way fails the test")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -17,9 +17,9 @@ use ivy_proto::worker::{self, JobOutcome, Worker, WorkerConfig};
 use ivy_proto::{Moment, OpId, QueueName, TaskId, TaskName, WallClock};
 
 const MESSAGES: u32 = 10_000;
-/// How long a request and its answer are on their way together.
+/// The round-trip time of a request.
 const ROUND_TRIP: Duration = Duration::from_millis(25);
-/// What a request takes at most.
+/// The maximum duration of a request.
 const BATCH: f64 = 100.0;
 
 #[test]
@@ -31,7 +31,7 @@ fn ten_thousand_single_calls_are_posted_in_full_batches() {
 }
 
 #[test]
-fn posts_overlap_so_that_eight_are_under_way_at_a_time() {
+fn eight_posts_are_in_flight_at_a_time() {
     let mut world = World::new(ROUND_TRIP);
     let took = world.send_all();
     let rate = f64::from(MESSAGES) / took.as_secs_f64();
@@ -59,7 +59,7 @@ fn deletes_overlap_with_reserves() {
 }
 
 #[test]
-fn an_idle_worker_asks_at_most_four_times_a_minute() {
+fn an_idle_worker_sends_at_most_four_requests_a_minute() {
     let mut world = World::new(ROUND_TRIP);
     world.send_all();
     world.drain_all(100);
@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// Sends all messages by single calls, as 10,000 callers do, and tells how long it took.
+    /// Sends all messages by single calls, as 10,000 callers do, and returns how long it took.
     fn send_all(&mut self) -> Duration {
         let started = self.now;
         for number in 0..MESSAGES {
@@ -137,7 +137,7 @@ impl World {
         self.now.since(started)
     }
 
-    /// Starts a worker, lets it delete all messages, and tells how long it took.
+    /// Starts a worker, lets it delete all messages, and returns how long it took.
     fn drain_all(&mut self, concurrency: usize) -> Duration {
         let started = self.now;
         let settings = TaskSettings::in_queue(QueueName::new("testpackage").unwrap());
@@ -164,13 +164,15 @@ impl World {
         }
     }
 
-    /// Lets time pass until something happens, at most until then.
+    /// Advances the time to the next event, but not beyond this instant.
     fn let_time_pass(&mut self, end: Moment) {
         let arrives = self.on_the_way.peek().map(|Reverse((at, _))| *at);
         let deadlines = [arrives, self.producer_deadline(), self.worker_deadline(), Some(end)];
         let broker = match self.broker.poll_output() {
             broker::Output::Wait(deadline) => deadline.map(|deadline| deadline.at),
-            broker::Output::Response(..) => unreachable!("it was polled to its end"),
+            broker::Output::Response(..) => {
+                unreachable!("the broker was polled until it had no output")
+            }
         };
         self.now = deadlines.into_iter().flatten().chain(broker).min().unwrap();
         while let Some(Reverse((at, parcel))) = self.on_the_way.peek().copied()
@@ -261,14 +263,14 @@ impl World {
     fn producer_deadline(&mut self) -> Option<Moment> {
         match self.producer.poll_output() {
             producer::Output::Wait(deadline) => deadline.map(|deadline| deadline.at),
-            _ => unreachable!("it was polled to its end"),
+            _ => unreachable!("the machine was polled until it had no output"),
         }
     }
 
     fn worker_deadline(&mut self) -> Option<Moment> {
         match self.worker.as_mut()?.poll_output() {
             worker::Output::Wait(deadline) => deadline.map(|deadline| deadline.at),
-            _ => unreachable!("it was polled to its end"),
+            _ => unreachable!("the machine was polled until it had no output"),
         }
     }
 
