@@ -1,7 +1,7 @@
 'use strict';
-// Takes the official IronMQ client for Node through its verbs, all but those that tell of pushed
-// messages, against the server that the environment names (IRON_MQ_*). Prints one JSON line for each
-// check that held and exits with an error at the first that did not.
+// Calls the methods of the official IronMQ client for Node, except those about the status of pushed
+// messages, against the server that the environment specifies (IRON_MQ_*). Prints one JSON line for
+// each check that passes and exits with an error at the first that fails.
 
 const assert = require('assert');
 
@@ -9,8 +9,8 @@ const { Client } = require('iron_mq');
 
 const mq = new Client();
 
-// The client calls some callbacks twice, the second time with what the first returned; a promise
-// takes the first.
+// The client calls some callbacks twice, the second time with the first call's return value; a promise
+// uses only the first call.
 function call(target, verb, ...args) {
   return new Promise((resolve, reject) => {
     target[verb](...args, (error, answer) => (error ? reject(error) : resolve(answer)));
@@ -18,7 +18,7 @@ function call(target, verb, ...args) {
 }
 
 const checks = {
-  async 'create_queue answers with the settings it was given'() {
+  async 'create_queue returns the given settings'() {
     const { queue } = await call(mq, 'create_queue', 'node-settings', { message_timeout: 77, message_expiration: 3600 });
     assert.strictEqual(queue.name, 'node-settings');
     assert.strictEqual(queue.type, 'pull');
@@ -26,13 +26,13 @@ const checks = {
     assert.strictEqual(queue.message_expiration, 3600);
   },
 
-  async 'create_queue without settings takes the defaults'() {
+  async 'create_queue without settings uses the defaults'() {
     const { queue } = await call(mq, 'create_queue', 'node-defaults', undefined);
     assert.strictEqual(queue.message_timeout, 60);
     assert.strictEqual(queue.message_expiration, 604800);
   },
 
-  async 'update_queue and update change one setting and keep the rest'() {
+  async 'update_queue and update change one setting and preserve the rest'() {
     const first = await call(mq, 'update_queue', 'node-settings', { message_timeout: 88 });
     assert.strictEqual(first.queue.message_timeout, 88);
     assert.strictEqual(first.queue.message_expiration, 3600);
@@ -76,7 +76,7 @@ const checks = {
     assert.strictEqual((await call(queue, 'info')).size, 1);
   },
 
-  async 'a body of any text comes back unchanged'() {
+  async 'a body of any text is returned unchanged'() {
     const queue = mq.queue('node-text');
     const bodies = ['', ' ', 'žluťoučký kůň 馬 🐴', '{"a":"\\u0000\\ud800"}', '"quoted" \\ / \n\t'];
     await call(queue, 'post', bodies);
@@ -105,7 +105,7 @@ const checks = {
     assert.strictEqual((await waiting).body, 'awaited');
   },
 
-  async 'reserve with delete takes a message for good'() {
+  async 'reserve with delete removes the message'() {
     const queue = mq.queue('node-pop');
     const id = await call(queue, 'post', 'popped');
     assert.strictEqual((await call(queue, 'reserve', { delete: true })).id, id);
@@ -156,7 +156,7 @@ const checks = {
     assert.strictEqual((await call(queue, 'info')).size, 0);
   },
 
-  async 'msg_touch answers with a new reservation id and ends the old one'() {
+  async 'msg_touch returns a new reservation id and ends the old one'() {
     const queue = mq.queue('node-touch');
     const id = await call(queue, 'post', 'touched');
     const held = await call(queue, 'reserve', { timeout: 60 });

@@ -1,16 +1,16 @@
 'use strict';
-// Reads and writes `$ivy2$` frames with nothing but Node's own crypto. Take the two functions over
-// into a peer of yours: PROTOCOL.md tells what they do.
+// Opens and seals `$ivy2$` frames using only Node's own crypto module. Copy the two functions into a
+// peer of yours: PROTOCOL.md specifies what they do.
 
 const crypto = require('crypto');
 
-// The keys of a key id, from its secret of 32 to 64 bytes. Keep them: deriving takes time.
+// The keys of a key id, from its secret of 32 to 64 bytes. Cache them: deriving is slow.
 function keysOf(kid, secret) {
   const bytes = Buffer.from(crypto.hkdfSync('sha512', secret, '', `ivy2 keys ${kid}`, 128));
   return { mac: bytes.subarray(0, 32), enc: bytes.subarray(32, 64), ivk: bytes.subarray(64, 96) };
 }
 
-// What is authenticated beside the text: what the frame is for ('task', 'note' or 'dead'), and the
+// The associated data: the purpose of the frame ('task', 'note' or 'dead'), and the
 // queue or channel that it is in.
 function placeOf(kid, purpose, scope) {
   const parts = [kid, purpose, scope].map((text) => {
@@ -39,14 +39,14 @@ function open(secrets, purpose, scope, frame) {
   if (raw.length < 64 || raw.length % 16 !== 0) throw new Error('not whole blocks');
   const keys = keysOf(kid, secrets[kid]);
   const [sealed, tag] = [raw.subarray(0, -32), raw.subarray(-32)];
-  // First the tag, all of it; only then is anything decrypted.
+  // Verify the whole tag before decrypting anything.
   if (!crypto.timingSafeEqual(tag, tagOf(keys, placeOf(kid, purpose, scope), sealed))) throw new Error('not authentic');
   const decipher = crypto.createDecipheriv('aes-256-cbc', keys.enc, sealed.subarray(0, 16));
-  // Joined before it becomes text: a character may lie across two pieces.
+  // Join the bytes before decoding: a character may lie across two pieces.
   return Buffer.concat([decipher.update(sealed.subarray(16)), decipher.final()]).toString('utf8');
 }
 
-// The frame of a text. `entropy` is 16 random bytes, which are never used twice.
+// The frame of a text. `entropy` is 16 random bytes, which must never be used twice.
 function seal(secrets, kid, purpose, scope, text, entropy = crypto.randomBytes(16)) {
   const keys = keysOf(kid, secrets[kid]);
   const aad = placeOf(kid, purpose, scope);
@@ -61,7 +61,7 @@ function seal(secrets, kid, purpose, scope, text, entropy = crypto.randomBytes(1
 
 module.exports = { open, seal };
 
-// Driven by JSON lines, for the tests: each line asks to open or to seal, and is answered by one.
+// For the tests, driven by JSON lines: each input line requests to open or seal, and gets one output line.
 if (require.main === module) {
   require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
     const { secrets, purpose, scope, frame, kid, text, entropy } = JSON.parse(line);

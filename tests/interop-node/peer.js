@@ -1,8 +1,8 @@
 'use strict';
-// What the scripts that run the Node original have in common.
+// Shared code of the scripts that run the Node original.
 //
 // A script is driven by JSON lines: it reads commands from its standard input, writes events to its
-// standard output, and ends when the input ends. Whatever else the original writes is its log.
+// standard output, and ends when the input ends. All other output of the original is its log.
 
 const readline = require('readline');
 
@@ -28,7 +28,7 @@ function queueOptions(queueName) {
   return options;
 }
 
-// The original finds a registered function by its source text, so each task gets a text of its own.
+// The original finds a registered function by its source text, so each task needs a unique text.
 function functionOf(name, body) {
   return new Function('body', `return function () { ${JSON.stringify(name)}; return body.apply(this, arguments); }`)(body);
 }
@@ -38,7 +38,7 @@ function run(step) {
   return new Promise((resolve, reject) => step((error) => (error ? reject(error) : resolve())));
 }
 
-// Reads commands until the input ends. `ping` shows that the process lives and works.
+// Reads commands until the input ends. `ping` checks that the process is up and responsive.
 function serve(commands) {
   const input = readline.createInterface({ input: process.stdin });
   input.on('line', (line) => {

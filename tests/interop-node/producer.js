@@ -1,13 +1,13 @@
 'use strict';
-// A producer on the Node original.
+// A producer of the Node original.
 //
 //   node producer.js '{"queue": Q, "tasks": {NAME: OPTIONS, ..}}'
 //
 // Events:   ready | sent (name) | refused (name, error) | callback (name, args) | scheduled (tasks) | pong
 // Commands: call (name, args) | scheduled | ping
 //
-// The original hears the first result after it subscribed and no other, so one process is good for
-// one callback. It dies of a result whose task it has not registered.
+// The original receives only the first result after it subscribed, so one process can handle only one
+// callback. It crashes on a result whose task it has not registered.
 
 const { ivy, emit, queueOptions, functionOf, run, serve } = require('./peer');
 

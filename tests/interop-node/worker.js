@@ -1,5 +1,5 @@
 'use strict';
-// A worker on the Node original.
+// A worker of the Node original.
 //
 //   node worker.js '{"queue": Q, "tasks": {NAME: BEHAVIOUR, ..}, "silent": [NAME, ..]}'
 //
@@ -37,7 +37,7 @@ const setup = JSON.parse(process.argv[2]);
 
 for (const [name, behaviour] of Object.entries(setup.tasks)) {
   const silent = (setup.silent || []).includes(name);
-  // Not `null`: the original would take that for its options.
+  // Not `null`: the original would treat that as its options.
   const onResult = silent ? undefined : () => {};
   ivy.registerTask(functionOf(name, behaviours[behaviour]), onResult, { name, queue: setup.queue });
 }
@@ -46,7 +46,7 @@ ivy.on('taskExecuted', (error, { name, args, result }) =>
   emit({ event: 'executed', name, args, result, ...(error && { error: error.message }) }));
 
 async function main() {
-  // The notifier first: the first result would find none otherwise.
+  // The notifier first: otherwise the first result would have none.
   await run((done) => ivy.startNotificationProducer({ type: 'redis' }, done));
   await run((done) => ivy.listen(queueOptions(setup.queue), done));
   serve({});

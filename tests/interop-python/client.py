@@ -1,6 +1,6 @@
-"""Takes the official IronMQ client for Python through its verbs, all but those that tell of pushed
-messages, against the server that the environment names (IRON_MQ_*). Prints one JSON line for each
-check that held and exits with an error at the first that did not."""
+"""Calls the methods of the official IronMQ client for Python, except those about the status of pushed
+messages, against the server that the environment specifies (IRON_MQ_*). Prints one JSON line for
+each check that passes and exits with an error at the first that fails."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ import urllib.parse
 import requests
 from iron_mq import IronMQ
 
-# The client's list of queues calls a function that lives here since Python 3.
+# The client calls `urllib.urlencode`, which Python 3 has moved.
 urllib.urlencode = urllib.parse.urlencode
 
 mq = IronMQ()
@@ -19,13 +19,13 @@ CHECKS = []
 
 
 def check(function):
-    """Registers a check; its doc string says what it shows."""
+    """Registers a check; its docstring describes it."""
     CHECKS.append(function)
     return function
 
 
 def refuses(status, call, *args, **kwargs):
-    """The server must refuse the call with this status and a text; gives the text."""
+    """Asserts that the server refuses the call with this status and a message; returns the message."""
     try:
         call(*args, **kwargs)
     except requests.HTTPError as error:
@@ -40,7 +40,7 @@ def bodies(answer):
 
 @check
 def create():
-    """create_queue answers with the settings it was given"""
+    """create_queue returns the given settings"""
     queue = mq.create_queue("python-settings", {"message_timeout": 77, "message_expiration": 3600})
     assert queue["name"] == "python-settings", queue
     assert queue["type"] == "pull", queue
@@ -50,7 +50,7 @@ def create():
 
 @check
 def create_with_defaults():
-    """create_queue without settings takes the defaults"""
+    """create_queue without settings uses the defaults"""
     queue = mq.create_queue("python-defaults")
     assert queue["message_timeout"] == 60, queue
     assert queue["message_expiration"] == 604800, queue
@@ -58,7 +58,7 @@ def create_with_defaults():
 
 @check
 def update():
-    """update_queue and update change one setting and keep the rest"""
+    """update_queue and update change one setting and preserve the rest"""
     queue = mq.update_queue("python-settings", {"message_timeout": 88})
     assert (queue["message_timeout"], queue["message_expiration"]) == (88, 3600), queue
     queue = mq.queue("python-settings").update({"message_expiration": 7200})
@@ -90,7 +90,7 @@ def info():
 
 @check
 def post():
-    """post takes texts and objects and answers with ids in order"""
+    """post accepts texts and objects and returns ids in order"""
     queue = mq.queue("python-post")
     answer = queue.post("text", {"body": "object"})
     assert answer["msg"] == "Messages put on queue.", answer
@@ -111,7 +111,7 @@ def delayed():
 
 @check
 def any_text():
-    """a body of any text comes back unchanged"""
+    """a body of any text is returned unchanged"""
     queue = mq.queue("python-text")
     texts = ["", " ", "žluťoučký kůň 馬 🐴", '{"a":"\\u0000\\ud800"}', '"quoted" \\ / \n\t']
     queue.post(*texts)
@@ -120,7 +120,7 @@ def any_text():
 
 @check
 def reserve():
-    """reserve and get hand out messages in order, each once"""
+    """reserve and get return messages in order, each once"""
     queue = mq.queue("python-reserve")
     ids = queue.post("1", "2", "3", "4")["ids"]
     first = queue.reserve(timeout=60)["messages"]
@@ -148,7 +148,7 @@ def long_poll():
 
 @check
 def pop():
-    """reserve with delete takes a message for good"""
+    """reserve with delete removes the message"""
     queue = mq.queue("python-pop")
     (id,) = queue.post("popped")["ids"]
     assert bodies(queue.reserve(delete=True)) == ["popped"]
@@ -202,7 +202,7 @@ def delete_held():
 
 @check
 def delete_multiple():
-    """delete_multiple removes by ids and by what reserve answered"""
+    """delete_multiple removes by ids and by the messages of a reserve"""
     queue = mq.queue("python-delete-many")
     ids = queue.post("1", "2")["ids"]
     assert queue.delete_multiple(ids=ids) == {"msg": "Deleted"}
@@ -213,7 +213,7 @@ def delete_multiple():
 
 @check
 def touch():
-    """touch answers with a new reservation id and ends the old one"""
+    """touch returns a new reservation id and ends the old one"""
     queue = mq.queue("python-touch")
     queue.post("touched")
     (message,) = queue.reserve(timeout=60)["messages"]
@@ -227,7 +227,7 @@ def touch():
 
 @check
 def release():
-    """release returns a message to the front, at once or later"""
+    """release returns a message to the front, immediately or later"""
     queue = mq.queue("python-release")
     queue.post("first", "second")
     (held,) = queue.reserve()["messages"]
@@ -240,7 +240,7 @@ def release():
 
 @check
 def clear():
-    """clear empties a queue, held messages too"""
+    """clear empties a queue, including held messages"""
     queue = mq.queue("python-clear")
     queue.post("1", "2", "3")
     queue.reserve()
@@ -261,7 +261,7 @@ def delete_queue():
 
 @check
 def dead_letter():
-    """a dead-letter queue takes what was reserved too often"""
+    """messages that were reserved too often go to the dead-letter queue"""
     rule = {"queue_name": "python-poison-dead", "max_reservations": 1}
     assert mq.create_queue("python-poison", {"dead_letter": rule})["dead_letter"] == rule
     queue = mq.queue("python-poison")
@@ -274,7 +274,7 @@ def dead_letter():
 
 @check
 def alerts():
-    """add_alerts and update_alerts are stored and given back"""
+    """add_alerts and update_alerts are stored and returned"""
     alert = {"type": "fixed", "trigger": 10, "direction": "asc", "queue": "python-alarm", "snooze": 0}
     queue = mq.queue("python-alerts")
     mq.create_queue("python-alerts")

@@ -1,5 +1,5 @@
 'use strict';
-// BullMQ works off tasks until the input ends.
+// A BullMQ worker, which runs tasks until its input ends.
 //
 //   node bullmq-work.js REDIS_URL
 

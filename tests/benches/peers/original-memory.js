@@ -3,7 +3,7 @@
 //
 //   node original-memory.js CALLS
 
-// It looks for tasks and for results so often, in milliseconds. By default it does so every 10.
+// The interval at which it polls for tasks and results, in milliseconds. The default is 10.
 process.env.MEMORY_QUEUE_CONSUME_INTERVAL = '1';
 process.env.MEMORY_NOTIFIER_CONSUME_INTERVAL = '1';
 

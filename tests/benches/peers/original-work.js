@@ -1,6 +1,6 @@
 'use strict';
-// The Node original of ivy works off tasks over HTTP, set to what it does best: a hundred tasks are
-// asked for every 10 ms.
+// The Node original of ivy runs tasks over HTTP, in its best configuration: it requests a hundred
+// tasks every 10 ms.
 //
 //   node original-work.js QUEUE
 
@@ -11,14 +11,14 @@ const { queue } = require('ivy/lib/queues');
 const { TASK, serve } = require('./steps');
 
 const BATCH = 100;
-// Tasks of a step. The server always has more, and the original would ask for them without end.
+// Tasks per step. The server always has more, and the original would request them without end.
 const ROUND = 1000;
 
 const queueName = process.argv[2];
 const settings = { ...queueOptions(queueName), messageSize: BATCH };
 ivy.registerTask(functionOf(TASK.name, (...args) => args.pop()(null)), { name: TASK.name, queue: queueName });
 
-// Tells when requests of the original have been answered, of which it says nothing itself.
+// Observes the responses to the original's requests, which it does not report itself.
 const underWay = { reserve: 0, del: 0 };
 let answered = { reserve() {}, del() {} };
 
@@ -26,7 +26,7 @@ function watch(client, request) {
   const send = client[request];
   client[request] = function (...args) {
     const callback = args.pop();
-    // The client calls back twice for a deletion.
+    // The client calls back twice for a delete.
     let isAnswered = false;
     underWay[request] += 1;
     return send.call(this, ...args, (error, body) => {
@@ -40,7 +40,7 @@ function watch(client, request) {
   };
 }
 
-// Takes tasks until there are enough, and then until all that were taken are deleted.
+// Runs tasks until there are enough, then waits until all of them are deleted.
 function round() {
   return new Promise((resolve) => {
     let deleted = 0;

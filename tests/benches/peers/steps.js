@@ -1,19 +1,19 @@
 'use strict';
-// What the scripts here have in common.
+// Shared code of the scripts in this directory.
 //
-// A script does one step for each line that it reads, and prints how many operations that were and
-// how many microseconds they took. It ends when its input ends.
+// A script runs one step for each line that it reads, and prints the number of operations and the
+// microseconds that they took. It ends when its input ends.
 
 const readline = require('readline');
 
-// For so many milliseconds, code that is compiled while it runs is given time for that.
+// How long to warm up in milliseconds, for the just-in-time compiler.
 const WARM_UP = 1000;
 
-// What is sent, the same that ivy's own loads send. All of it is 84 bytes.
+// The message, the same as in ivy's own loads: 84 bytes.
 const QUEUE = 'testpackage';
 const TASK = { name: 'testpackage.factorial', options: { retry: true, maxRetries: 10 }, args: [5] };
 
-// Does steps: `step()` promises how many operations it has done.
+// Runs steps: `step()` returns a promise of the number of operations.
 async function serve(step) {
   const started = performance.now();
   while (performance.now() - started < WARM_UP) await step();

@@ -38,7 +38,7 @@ fn verdict(measure: &Measure, score: &Score) -> String {
 
 /// What each load costs among increasing numbers, compared with its cost among few.
 pub(crate) fn growth(of: &[String], effort: Effort) {
-    println!("| what | how many | so many | few | ratio | gate | | pairs |");
+    println!("| what | how many | many | few | ratio | gate | | pairs |");
     println!("|---|---|---|---|---|---|---|---|");
     for Growth { what, few, load, counts } in GROWTH {
         if of.is_empty() || of.iter().any(|part| what.contains(part.as_str())) {
