@@ -19,7 +19,7 @@ const KINDS: [&str; 6] = ["event", "log", "span", "error", "value", "panic"];
 
 /// Searches what this process logs from now on.
 pub(crate) fn listen() {
-    tracing::subscriber::set_global_default(Log::default()).expect("nobody else listens");
+    tracing::subscriber::set_global_default(Log::default()).expect("no other subscriber is set");
 }
 
 /// Searches a value that a scenario received.

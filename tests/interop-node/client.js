@@ -58,7 +58,7 @@ const checks = {
     assert.strictEqual(info.total_messages, 2);
   },
 
-  async 'post takes a text, an object and a list, and answers with ids'() {
+  async 'post accepts a text, an object and a list, and returns ids'() {
     const queue = mq.queue('node-post');
     const text = await call(queue, 'post', 'text');
     const object = await call(queue, 'post', { body: 'object' });
@@ -69,7 +69,7 @@ const checks = {
     assert.strictEqual(new Set([text, object, ...list]).size, 4);
   },
 
-  async 'post makes a missing queue, and a delayed message stays hidden'() {
+  async 'post creates a missing queue, and a delayed message stays hidden'() {
     const queue = mq.queue('node-delayed');
     await call(queue, 'post', { body: 'later', delay: 3600 });
     assert.strictEqual(await call(queue, 'reserve', {}), undefined);
@@ -130,7 +130,7 @@ const checks = {
     assert.deepStrictEqual(await call(queue, 'msg_get', id), { id, body: 'found', reserved_count: 0 });
   },
 
-  async 'del removes a message that nobody holds without a reservation id'() {
+  async 'del removes an unreserved message without a reservation id'() {
     const queue = mq.queue('node-del-free');
     const id = await call(queue, 'post', 'free');
     assert.deepStrictEqual(await call(queue, 'del', id, {}), { msg: 'Deleted' });
@@ -167,7 +167,7 @@ const checks = {
     await call(queue, 'del', id, { reservation_id: touched.reservation_id });
   },
 
-  async 'msg_release returns a message to the front, at once or later'() {
+  async 'msg_release returns a message to the front, immediately or later'() {
     const queue = mq.queue('node-release');
     const [id] = await call(queue, 'post', ['first', 'second']);
     const held = await call(queue, 'reserve', {});
@@ -179,7 +179,7 @@ const checks = {
     assert.strictEqual((await call(queue, 'reserve', {})).body, 'second');
   },
 
-  async 'clear empties a queue, held messages too'() {
+  async 'clear empties a queue, including held messages'() {
     const queue = mq.queue('node-clear');
     await call(queue, 'post', ['1', '2', '3']);
     await call(queue, 'reserve', {});
@@ -198,7 +198,7 @@ const checks = {
     await assert.rejects(call(queue, 'clear'), /Queue not found/);
   },
 
-  async 'a dead-letter queue takes what was reserved too often'() {
+  async 'messages that were reserved too often go to the dead-letter queue'() {
     await call(mq, 'create_queue', 'node-poison', {
       dead_letter: { queue_name: 'node-poison-dead', max_reservations: 1 },
     });

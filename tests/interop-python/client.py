@@ -181,7 +181,7 @@ def by_id():
 
 @check
 def delete():
-    """delete removes a message that nobody holds without a reservation id"""
+    """delete removes an unreserved message without a reservation id"""
     queue = mq.queue("python-delete")
     first, second = queue.post("1", "2")["ids"]
     assert queue.delete(first) == {"msg": "Deleted"}

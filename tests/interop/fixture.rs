@@ -145,7 +145,7 @@ pub(crate) async fn until<T>(events: &mut Events, pick: impl Fn(&Event) -> Optio
     let mut seen = Vec::new();
     let waited = async {
         loop {
-            let event = events.next().await.expect("ivy lives");
+            let event = events.next().await.expect("ivy runs");
             if let Some(found) = pick(&event) {
                 return found;
             }

@@ -159,9 +159,9 @@ pub(crate) enum Fault {
     More,
     /// The process dies after it received an input and before it acted on it.
     CrashBefore,
-    /// The process dies while it carries out its effects.
+    /// The process dies while it carries out its outputs.
     CrashMidway,
-    /// The process dies after it carried out all its effects.
+    /// The process dies after it carried out all its outputs.
     CrashAfter,
     /// The process stalls for some time.
     Pause,
@@ -175,7 +175,7 @@ pub(crate) enum Fault {
     DrainTwice,
     /// It is requested to pause, to resume, or to poll immediately.
     OperatorActs,
-    /// The process carries out a part of its effects, and the rest a little later.
+    /// The process carries out a part of its outputs, and the rest a little later.
     YieldsEarly,
     /// The handler panics.
     Panics,

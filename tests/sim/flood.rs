@@ -123,7 +123,7 @@ impl World {
         if 2 * done < count || dead > 0 {
             let flood = self.setup.flood;
             self.checker.broken("L6", || {
-                format!("beside {flood:?}, {done} of {count} valid tasks are done, {dead} dead")
+                format!("during {flood:?}, {done} of {count} valid tasks are done, {dead} dead")
             });
         }
     }

@@ -46,7 +46,7 @@ pub(crate) struct Host {
     pub(crate) drain_limit: Option<Moment>,
     /// Whether a fault in this life may prevent it from settling its messages.
     pub(crate) suffered: bool,
-    /// It has not carried out all of its machine's effects yet.
+    /// It has not carried out all of its machine's outputs yet.
     pub(crate) yields: bool,
     pub(crate) worker_state: WorkerState,
     pub(crate) subscription_state: SubscriptionState,
@@ -112,7 +112,7 @@ pub(crate) enum End {
 /// An input of a process.
 pub(crate) enum ProcessInput {
     Tick,
-    /// Nothing new: it continues to carry out its machine's effects.
+    /// Nothing new: it continues to carry out its machine's outputs.
     GoOn,
     /// The reply to an operation; for messages, when they were granted.
     Response(OpId, Result<QueueReply, Fault>, Moment),

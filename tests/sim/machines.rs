@@ -205,7 +205,7 @@ impl World {
         let hit = self.throw(who.host, Opportunity::Step);
         self.trace.mix_name(who, came);
         let now = self.now;
-        self.trace.note(now, who, || format!("hears {input:?}"));
+        self.trace.note(now, who, || format!("receives {input:?}"));
         let followed = self.follow_wall(who);
         let host = &mut self.hosts[who.host];
         let local = host.clock.show(now);
@@ -281,7 +281,7 @@ impl World {
         let hit = self.throw(who.host, Opportunity::Step);
         self.trace.mix_name(who, came);
         let now = self.now;
-        self.trace.note(now, who, || format!("hears {input:?}"));
+        self.trace.note(now, who, || format!("receives {input:?}"));
         self.learn(&input, who);
         let followed = self.follow_wall(who);
         let host = &mut self.hosts[who.host];

@@ -67,7 +67,7 @@ fn a_dropped_handle_forgets_the_result_and_not_the_task() {
     drop(wait(ivy.call(&DOUBLE, (1,))).unwrap());
     let _worker = doubling(&ivy);
     wait_for(&mut events, |event| {
-        assert!(!matches!(event, Event::CallerResumed { .. }), "nobody waits");
+        assert!(!matches!(event, Event::CallerResumed { .. }), "no caller waits");
         matches!(event, Event::Acknowledged { .. })
     });
 }

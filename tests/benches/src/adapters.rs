@@ -49,10 +49,10 @@ fn tokio_channels(outstanding: u64) -> Load {
     Load::of(move || {
         runtime.block_on(async {
             for _ in 0..outstanding {
-                messages.send(wire.message()).expect("somebody works");
+                messages.send(wire.message()).expect("the worker runs");
             }
             for _ in 0..outstanding {
-                wire.read(&results.recv().await.expect("somebody works"));
+                wire.read(&results.recv().await.expect("the worker runs"));
             }
         });
         outstanding
@@ -74,10 +74,10 @@ fn async_std_channels(outstanding: u64) -> Load {
     Load::of(move || {
         async_std::task::block_on(async {
             for _ in 0..outstanding {
-                messages.send(wire.message()).await.expect("somebody works");
+                messages.send(wire.message()).await.expect("the worker runs");
             }
             for _ in 0..outstanding {
-                wire.read(&results.recv().await.expect("somebody works"));
+                wire.read(&results.recv().await.expect("the worker runs"));
             }
         });
         outstanding
@@ -98,10 +98,10 @@ fn thread_channels(outstanding: u64) -> Load {
     let wire = Wire::new();
     Load::of(move || {
         for _ in 0..outstanding {
-            messages.send(wire.message()).expect("somebody works");
+            messages.send(wire.message()).expect("the worker runs");
         }
         for _ in 0..outstanding {
-            wire.read(&results.recv().expect("somebody works"));
+            wire.read(&results.recv().expect("the worker runs"));
         }
         outstanding
     })

@@ -29,10 +29,10 @@ fn main() {
         println!("| {name} | {:.1} | {:.0} |", per(counted.count_total), per(counted.bytes_total));
     }
     println!();
-    println!("| what is kept | bytes for each |");
+    println!("| what is stored | bytes for each |");
     println!("|---|---|");
     kept("a queued message of 84 B in the broker", || drop_later(Store::with(MANY)));
-    kept("a result that is waited for", || drop_later(Waiting::with(MANY)));
+    kept("an awaited result", || drop_later(Waiting::with(MANY)));
     kept("a held message of 84 B in the worker", || {
         let mut holding = Holding::with(1, MANY);
         holding.take(MANY, false);

@@ -183,7 +183,7 @@ impl Frames for Parts {
                 let tag = sealed.split_off(sealed.len() - TAG);
                 assert_eq!(tag, Parts::tag(mac, &sealed));
                 let ciphertext = sealed.split_off(IV.len());
-                let iv: [u8; 16] = sealed.try_into().expect("so long");
+                let iv: [u8; 16] = sealed.try_into().expect("the length fits");
                 (ciphertext, iv)
             }
             (Some(mac), None) => {

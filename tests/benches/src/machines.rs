@@ -203,7 +203,7 @@ impl World {
             worker.map(|deadline| deadline.at),
             broker.map(|deadline| deadline.at),
         ];
-        self.now = deadlines.into_iter().flatten().min().expect("somebody waits");
+        self.now = deadlines.into_iter().flatten().min().expect("a machine has a deadline");
         self.tell_producer(producer::Input::Tick);
         self.tell_worker(worker::Input::Tick);
         self.broker.handle_input(broker::Input::Tick, self.now).expect("a tick is valid");

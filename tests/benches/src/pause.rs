@@ -43,7 +43,7 @@ pub fn first_tasks(pause: Duration, times: usize) -> Vec<Duration> {
     let started = Arc::new(Mutex::new(None));
     let starts = Arc::clone(&started);
     let handler = move |_: u64| {
-        *starts.lock().expect("nobody panics") = Some(Instant::now());
+        *starts.lock().expect("no holder of the lock panics") = Some(Instant::now());
         async { Ok::<(), TaskError>(()) }
     };
     runtime.block_on(async {

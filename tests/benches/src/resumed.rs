@@ -47,7 +47,7 @@ struct LastEnd(Arc<Mutex<Option<Instant>>>);
 
 impl LastEnd {
     fn now(&self) {
-        *self.0.lock().expect("nobody panics") = Some(Instant::now());
+        *self.0.lock().expect("no holder of the lock panics") = Some(Instant::now());
     }
 
     fn step(&self) -> Step {

@@ -64,7 +64,7 @@ pub(crate) fn a_result_that_is_too_large_is_reported<H: Harness>(fixture: &Fixtu
     fixture.until_empty();
 }
 
-/// A value of the deepest allowed nesting comes back. One level more is refused at the call, and
+/// A value of the deepest allowed nesting is returned. One level more is refused at the call, and
 /// reported to the caller if a handler returns it: nothing is accepted that no peer can parse.
 pub(crate) fn a_value_comes_back_or_is_refused_whatever_its_depth<H: Harness>(
     fixture: &Fixture<H>,

@@ -49,7 +49,7 @@ impl Notices {
         timeout(PATIENCE, self.received.recv())
             .await
             .expect("a notice in time")
-            .expect("the server lives")
+            .expect("the server is up")
     }
 
     /// What was published so far, without waiting for more.

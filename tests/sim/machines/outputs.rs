@@ -71,7 +71,7 @@ impl World {
                 return false;
             }
             worker::Output::Event(event) => {
-                self.trace.note(now, who, || format!("tells {event:?}"));
+                self.trace.note(now, who, || format!("reports {event:?}"));
                 self.coverage.event(&event);
                 self.check_lateness(who, &event);
                 self.check_deadline(who, &event);
@@ -124,7 +124,7 @@ impl World {
                 return false;
             }
             producer::Output::Event(event) => {
-                self.trace.note(now, who, || format!("tells {event:?}"));
+                self.trace.note(now, who, || format!("reports {event:?}"));
                 self.coverage.event(&event);
             }
             producer::Output::Queue(op, ask) => {
@@ -274,7 +274,7 @@ impl World {
         let in_flight: usize = host.publishing.values().sum();
         if in_flight > most / 2 && host.publishing.len() > 1 {
             self.checker
-                .broken("S7", || format!("{who:?} publishes {in_flight} of {most} at once"));
+                .broken("S7", || format!("{who:?} publishes {in_flight} notices at a time, the limit is {most}"));
         }
         if let Some(by) = self.hosts[who.host].must_finish {
             let host = &self.hosts[who.host];

@@ -32,7 +32,7 @@ pub(crate) struct Connections {
     hit: BTreeSet<Line>,
     /// The server has noticed that they ended.
     ended: BTreeSet<Line>,
-    /// Leases that the server ended and that their worker has not heard of yet.
+    /// Leases that the server ended and that their worker does not know of yet.
     unheard: BTreeMap<Line, Vec<Receipt>>,
     /// Leases that the worker knows to have ended.
     heard: BTreeSet<(ProcessId, Receipt)>,
