@@ -1,4 +1,4 @@
-//! The backends that the cases are run against.
+//! The backends that the cases run against.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,7 +16,7 @@ mod own_queue;
 /// A backend.
 pub(crate) struct Backend<B: ?Sized> {
     pub(crate) name: &'static str,
-    /// Whether it is in this process, where time can be paused.
+    /// Whether it is in this process, so that time can be paused.
     pub(crate) in_virtual_time: bool,
     pub(crate) open: fn(&Servers) -> Arc<B>,
 }
@@ -83,14 +83,16 @@ pub(crate) fn notifiers() -> [Backend<dyn Notifier>; 2] {
 }
 
 fn notifier(url: &str) -> Arc<dyn Notifier> {
-    ivy(Ivy::builder().queue_url("memory://").notifier_url(url)).notifier().expect("it was given")
+    ivy(Ivy::builder().queue_url("memory://").notifier_url(url))
+        .notifier()
+        .expect("a notifier is configured")
 }
 
 fn ivy(builder: IvyBuilder) -> Ivy {
     builder.build().unwrap()
 }
 
-/// The runtime that reads what the servers print.
+/// The runtime that reads the output of the servers.
 fn wait<F: Future>(future: F) -> F::Output {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Runtime::new().unwrap()).block_on(future)

@@ -1,5 +1,5 @@
-//! What happened over many runs, so that a set of runs in which something never happened is seen
-//! to prove nothing about it.
+//! What happened over many runs, to detect sets of runs that prove nothing about something because
+//! it never happened.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(crate) struct Coverage {
     pub(crate) virtual_seconds: u64,
     /// The most messages that one worker held at a time.
     pub(crate) most_held: usize,
-    /// Requests that were made while the server was gone.
+    /// Requests that were sent while the server was down.
     pub(crate) outage_requests: u64,
     pub(crate) pairs: Pairs,
     faults: BTreeMap<Fault, u64>,

@@ -1,5 +1,5 @@
-//! The world of a run: processes, the broker, the notifier and what is between them, in virtual
-//! time that jumps from one event to the next.
+//! The world of a run: processes, the broker, the notifier and the network between them, in virtual
+//! time that advances from one event to the next.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,22 +25,22 @@ use crate::setup::{Kind, Setup, TOKEN, kinds};
 use crate::task::ProcessId;
 use crate::trace::Trace;
 
-/// So many events at one moment are no progress any more.
+/// This many events at one instant mean that there is no progress any more.
 const MOST_AT_ONCE: u32 = 20_000;
 
-/// A run of so many events, and so many more for each of its tasks, goes round in circles.
+/// A run of this many events, and this many more for each of its tasks, is in an endless loop.
 const MOST_EVENTS: u64 = 1_000_000;
 const MOST_EVENTS_FOR_A_TASK: u64 = 100;
 
-/// What is due.
+/// A scheduled event.
 pub(crate) enum Due {
-    /// A process gets to hear something, if it is still that process.
+    /// A process receives an input, if it is still that process.
     ProcessInput(ProcessId, ProcessInput),
     /// A request arrives at the broker.
     Request(RequestId),
-    /// The broker sees that who waits for this request is gone.
+    /// The broker notices that the client that waits for this request has disconnected.
     Abandon(RequestId),
-    /// It sees that a connection has ended.
+    /// It notices that a connection has ended.
     ConnectionEnds(ProcessId, u32),
     BrokerTick,
     /// A notice arrives at the notifier.
@@ -56,19 +56,19 @@ pub(crate) enum Due {
         number: u32,
         channels: Vec<ivy_proto::ChannelName>,
     },
-    /// A process is started where there is none.
+    /// A process is started if none runs there.
     Start(usize),
-    /// Somebody schedules these tasks at this host.
+    /// An application schedules these tasks at this host.
     Calls(usize, Vec<usize>),
-    /// A stray message is posted.
+    /// A message of another program is posted.
     Stray(usize),
-    /// Strangers post a burst of messages that nobody understands.
+    /// Other programs post a burst of messages that no worker can process.
     Flood,
-    /// The storm is over.
+    /// The fault phase ends.
     QuietPhase,
-    /// A task is sent to see whether all is well.
+    /// A healthy task is scheduled to check that workers make progress.
     Probe,
-    /// Everything has come to its end.
+    /// Everything has reached its end.
     Finish,
 }
 
@@ -85,11 +85,11 @@ pub(crate) struct World {
     pub(crate) broker_tick: Option<Moment>,
     pub(crate) requests: BTreeMap<RequestId, RequestInTransit>,
     pub(crate) asked: u64,
-    /// What the broker handed out and what was deleted lately.
+    /// What the broker delivered and what was deleted recently.
     pub(crate) handed: RecentDeliveries,
     pub(crate) connections: Connections,
     pub(crate) ironmq: IronMq,
-    /// Who is subscribed, and on which of its subscriptions.
+    /// Who is subscribed, and with which of its subscriptions.
     pub(crate) redis: PubSub<(ProcessId, u32)>,
     pub(crate) checker: LawChecker,
     pub(crate) rates: RequestRates,
@@ -98,14 +98,14 @@ pub(crate) struct World {
     pub(crate) quiet_phase: Option<crate::quiet_phase::QuietPhase>,
     /// The numbers of tasks by their ids.
     pub(crate) ids: BTreeMap<TaskId, usize>,
-    /// The bodies of stray messages that are still to come.
+    /// The bodies of other programs' messages that have not been posted yet.
     pub(crate) stray_bodies: BTreeMap<usize, String>,
-    /// Which tasks each post under way is about.
+    /// The tasks of each post in flight.
     pub(crate) posts: BTreeMap<(ProcessId, OpId), Vec<usize>>,
-    /// When the leases of workers end at the latest, by their own clocks. One may hold a message twice,
-    /// where it has not heard that its first lease is over.
+    /// The latest end of workers' leases, by their own clocks. A worker may hold a message twice if
+    /// it does not know that its first lease has ended.
     pub(crate) lease_ends: BTreeMap<(ProcessId, Receipt), Moment>,
-    /// How many tasks nobody has scheduled yet.
+    /// How many tasks have not been scheduled yet.
     pub(crate) uncalled: usize,
     at_once: u32,
 }
@@ -113,7 +113,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(setup: Setup) -> World {
         let hosts: Vec<Host> = (0..setup.hosts()).map(Host::down).collect();
-        // After the hosts' streams come the broker's.
+        // After the hosts' streams comes the broker's.
         let injector =
             FaultInjector::new(setup.seed, hosts.len() + 1, &setup.classes, setup.fault_rates);
         let workers = setup.producers..setup.producers + setup.workers;
@@ -124,8 +124,9 @@ impl World {
         checker.max_deliveries = setup.max_deliveries;
         checker.backend = setup.backend;
         checker.wrong_keys = setup.has(Class::Keys);
-        let address = Address::new(Scheme::Http, "mq.example", "sim").expect("it is an address");
-        let token = Token::new(TOKEN).expect("it is a token");
+        let address =
+            Address::new(Scheme::Http, "mq.example", "sim").expect("the address is valid");
+        let token = Token::new(TOKEN).expect("the token is valid");
         let mut world = World {
             kinds,
             keys,
@@ -167,18 +168,18 @@ impl World {
         world
     }
 
-    /// Lets the next thing happen. Says whether there was one and no law was broken.
+    /// Runs the next event. Returns whether there was one and no law was broken.
     pub(crate) fn step(&mut self) -> bool {
         let Some((at, due)) = self.event_queue.pop() else { return false };
         self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
         self.now = self.now.max(at);
         if self.at_once > MOST_AT_ONCE + self.setup.tasks as u32 {
-            self.checker.broken("S7", || "events without end at one moment".to_owned());
+            self.checker.broken("S7", || "endless events at one instant".to_owned());
         }
         self.coverage.events += 1;
         let most = MOST_EVENTS + MOST_EVENTS_FOR_A_TASK * self.setup.tasks as u64;
         if self.coverage.events > most {
-            self.checker.broken("S7", || "events without end".to_owned());
+            self.checker.broken("S7", || "endless events".to_owned());
         }
         self.trace.mix(self.now.as_nanos());
         self.keys.turn(self.now);
@@ -191,7 +192,7 @@ impl World {
             Due::ProcessInput(who, heard) => self.handle(who, heard),
             Due::Request(id) => self.arrive(id),
             Due::Abandon(id) => {
-                // A request that is still under way arrives all the same.
+                // A request in flight arrives all the same.
                 if self.requests.get(&id).is_some_and(|sent| sent.arrived) {
                     self.requests.remove(&id);
                     self.feed_broker(broker::Input::Abandon(id));
@@ -224,12 +225,12 @@ impl World {
         }
     }
 
-    /// A process hears something, now or when it does not stand still any more.
+    /// Passes an input to a process, now or when it no longer stalls.
     fn handle(&mut self, who: ProcessId, heard: ProcessInput) {
         let host = &self.hosts[who.host];
         if host.who != who || !host.is_up() {
             if let ProcessInput::Calls(tasks) = heard {
-                // The one who schedules tries again.
+                // The application tries again.
                 self.later(Duration::from_secs(1), Due::Calls(who.host, tasks));
             }
             return;
@@ -247,7 +248,7 @@ impl World {
         self.feed(who, heard);
     }
 
-    /// Something wants to be told to the broker.
+    /// Passes an input to the broker.
     pub(crate) fn feed_broker(&mut self, input: broker::Input) {
         let now = self.broker_clock.show(self.now);
         if let Some(pair) = broker_input(&input) {
@@ -275,13 +276,13 @@ impl World {
         }
     }
 
-    /// How many messages the broker has in a queue.
+    /// How many messages a queue contains at the broker.
     pub(crate) fn size_of(&mut self, queue: &QueueName) -> u64 {
         let now = self.broker_now();
         let look = RequestId(u64::MAX);
         let request = broker::Request::GetQueue { queue: queue.clone() };
         if self.broker.handle_input(broker::Input::Request(look, request), now).is_err() {
-            self.checker.broken("S11", || "the broker was asked wrongly".to_owned());
+            self.checker.broken("S11", || "the broker refused an input".to_owned());
         }
         let mut size = 0;
         while let broker::Output::Response(id, answer) = self.broker.poll_output() {
@@ -297,7 +298,7 @@ impl World {
         self.broker_clock.show(self.now)
     }
 
-    /// How long a message between two components is under way.
+    /// How long a message between two components is in flight.
     pub(crate) fn latency(&mut self, who: usize) -> Duration {
         Duration::from_micros(500 + self.injector.nature(who).up_to(20_000))
     }
@@ -320,7 +321,7 @@ impl World {
         }
     }
 
-    /// Whether something goes wrong here; if so, it is counted.
+    /// Whether a fault occurs here; if so, it is counted.
     pub(crate) fn throw(&mut self, who: usize, opportunity: Opportunity) -> Option<InjectedFault> {
         let hit = self.injector.throw(who, opportunity)?;
         self.coverage.fault(hit.fault);

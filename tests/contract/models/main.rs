@@ -1,6 +1,6 @@
-//! The models against the real parts: the same scripts give the same traces on the simulator's
-//! broker and on a real `ivy serve` over HTTP, and on the simulator's notifier and a real Redis.
-//! Otherwise the model would be the bug.
+//! The models compared with the real servers: the same scripts must give the same traces on the
+//! simulator's broker and on a real `ivy serve` over HTTP, and on the simulator's notifier and a
+//! real Redis.
 
 mod notifier;
 mod queue;

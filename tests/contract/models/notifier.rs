@@ -1,4 +1,4 @@
-//! Scripts for notifiers: who hears what, and how many heard it.
+//! Scripts for notifiers: who receives what, and how many received it.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,13 @@ const CHANNELS: [&str; 3] = ["ivy-notifier", "ivy-notifier.r.a", "ivy-notifier.r
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A client connects anew and subscribes to these channels.
+    /// A client reconnects and subscribes to these channels.
     Subscribe(usize, Vec<usize>),
     Disconnect(usize),
     Publish(usize),
 }
 
-/// How many heard each publication, and what each client heard, in order.
+/// How many clients received each publication, and what each client received, in order.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
     receivers: Vec<u64>,
@@ -47,7 +47,7 @@ fn drawn(seed: u64) -> Vec<Step> {
 fn follow_on_model(script: &[Step]) -> Seen {
     let mut redis = PubSub::default();
     let mut seen = Seen::default();
-    let name = |channel: usize| ChannelName::new(CHANNELS[channel]).expect("it is a name");
+    let name = |channel: usize| ChannelName::new(CHANNELS[channel]).expect("the name is valid");
     for (number, step) in script.iter().enumerate() {
         match step {
             Step::Subscribe(client, channels) => {
@@ -70,9 +70,9 @@ fn follow_on_model(script: &[Step]) -> Seen {
 }
 
 async fn follow_on_redis(server: &RedisServer, script: &[Step]) -> Seen {
-    let client = redis::Client::open(server.url()).expect("the server's address is one");
+    let client = redis::Client::open(server.url()).expect("the server's address is valid");
     let mut connection =
-        client.get_multiplexed_async_connection().await.expect("the server takes connections");
+        client.get_multiplexed_async_connection().await.expect("the server accepts connections");
     let mut clients: [Option<redis::aio::PubSub>; CLIENTS] = Default::default();
     let mut seen = Seen::default();
     for (number, step) in script.iter().enumerate() {
@@ -80,7 +80,7 @@ async fn follow_on_redis(server: &RedisServer, script: &[Step]) -> Seen {
             Step::Subscribe(place, channels) => {
                 leave(&mut connection, &mut clients[*place]).await;
                 let mut subscription =
-                    client.get_async_pubsub().await.expect("the server takes connections");
+                    client.get_async_pubsub().await.expect("the server accepts connections");
                 for channel in channels {
                     subscription.subscribe(CHANNELS[*channel]).await.expect("a subscription");
                 }
@@ -95,14 +95,15 @@ async fn follow_on_redis(server: &RedisServer, script: &[Step]) -> Seen {
                     .await
                     .expect("the server publishes");
                 seen.receivers.push(receivers);
-                // Nobody else hears it: that each hears what it should shows in the count.
+                // The count shows that no other client received it, because each one receives what
+                // it should.
                 let mut heard = 0;
                 for (place, subscription) in clients.iter_mut().enumerate() {
                     let Some(subscription) = subscription else { continue };
                     let mut messages = subscription.on_message();
                     let wait = if heard < receivers { PATIENCE / 600 } else { Default::default() };
                     if let Ok(Some(message)) = timeout(wait, messages.next()).await {
-                        let text: String = message.get_payload().expect("it is a text");
+                        let text: String = message.get_payload().expect("the payload is a string");
                         let channel = message.get_channel_name();
                         seen.heard[place].push(format!("{channel} {text}"));
                         heard += 1;
@@ -114,7 +115,7 @@ async fn follow_on_redis(server: &RedisServer, script: &[Step]) -> Seen {
     seen
 }
 
-/// A client disconnects, and the server sees it.
+/// A client disconnects, and the server notices.
 async fn leave(
     connection: &mut redis::aio::MultiplexedConnection,
     subscription: &mut Option<redis::aio::PubSub>,
@@ -135,12 +136,12 @@ async fn subscribers(connection: &mut redis::aio::MultiplexedConnection) -> usiz
         .arg("pubsub")
         .query_async::<String>(connection)
         .await
-        .expect("the server tells its clients");
+        .expect("the server lists its clients");
     clients.lines().count()
 }
 
 #[tokio::test]
-async fn the_model_of_the_notifier_does_what_a_real_redis_does() {
+async fn the_model_of_the_notifier_behaves_as_a_real_redis() {
     let server = RedisServer::start().await;
     let mut receivers = BTreeSet::new();
     for seed in 0..5 {
@@ -149,5 +150,5 @@ async fn the_model_of_the_notifier_does_what_a_real_redis_does() {
         receivers.extend(model.receivers.clone());
         assert_eq!(model, follow_on_redis(&server, &script).await, "script {seed}: {script:?}");
     }
-    assert!(receivers.len() > 2, "heard by nobody, by one, by several: {receivers:?}");
+    assert!(receivers.len() > 2, "received by none, by one, by several: {receivers:?}");
 }

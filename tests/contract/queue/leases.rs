@@ -1,4 +1,4 @@
-//! A reserved message is one worker's, until its lease ends or it is settled.
+//! A reserved message belongs to one worker until its lease ends or it is settled.
 
 use std::collections::BTreeSet;
 
@@ -9,27 +9,27 @@ use tokio::time::sleep;
 
 use super::fixture::{Fixture, batch, text};
 
-pub(super) async fn a_reserve_brings_no_more_than_it_asks_for(fixture: Fixture) {
+pub(super) async fn a_reserve_returns_no_more_than_requested(fixture: Fixture) {
     fixture.post_all(batch((0..5).map(|number| number.to_string()))).await;
     assert_eq!(fixture.reserve(2).await.len(), 2);
     assert_eq!(fixture.reserve(100).await.len(), 3);
 }
 
-pub(super) async fn a_reserve_of_an_empty_queue_brings_nothing(fixture: Fixture) {
-    assert!(fixture.reserve(1).await.is_empty(), "it does not exist");
+pub(super) async fn a_reserve_of_an_empty_queue_returns_nothing(fixture: Fixture) {
+    assert!(fixture.reserve(1).await.is_empty(), "the queue does not exist");
     fixture.post("hello").await;
     fixture.delete(&fixture.reserve_one().await.receipt).await.unwrap();
     assert!(fixture.reserve(1).await.is_empty());
 }
 
-pub(super) async fn a_reserved_message_is_given_to_nobody_else(fixture: Fixture) {
+pub(super) async fn a_reserved_message_is_delivered_to_no_other_worker(fixture: Fixture) {
     fixture.post("hello").await;
     fixture.reserve_one().await;
     assert!(fixture.reserve(1).await.is_empty());
     assert_eq!(fixture.size().await, Ok(Some(1)));
 }
 
-pub(super) async fn reserves_at_a_time_share_no_message(fixture: Fixture) {
+pub(super) async fn concurrent_reserves_share_no_message(fixture: Fixture) {
     fixture.post_all(batch((0..50).map(|number| number.to_string()))).await;
     let reserved = join_all((0..10).map(|_| fixture.reserve(10))).await;
     let all: Vec<MessageId> =
@@ -38,7 +38,7 @@ pub(super) async fn reserves_at_a_time_share_no_message(fixture: Fixture) {
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 50);
 }
 
-pub(super) async fn a_message_whose_lease_has_ended_is_given_again(fixture: Fixture) {
+pub(super) async fn a_message_whose_lease_has_ended_is_delivered_again(fixture: Fixture) {
     if !fixture.has_timed_leases() {
         return;
     }
@@ -50,7 +50,7 @@ pub(super) async fn a_message_whose_lease_has_ended_is_given_again(fixture: Fixt
     assert!(waited > fixture.lease / 2, "{waited:?}");
 }
 
-pub(super) async fn a_deleted_message_does_not_come_again(fixture: Fixture) {
+pub(super) async fn a_deleted_message_is_not_delivered_again(fixture: Fixture) {
     fixture.post("hello").await;
     fixture.delete(&fixture.reserve_one().await.receipt).await.unwrap();
     sleep(fixture.lease * 2).await;
@@ -65,9 +65,9 @@ pub(super) async fn many_are_deleted_at_a_time(fixture: Fixture) {
     assert_eq!(fixture.size().await, Ok(Some(0)));
 }
 
-/// A backend that cannot say which one it refuses deletes none, or takes one that was deleted before for
-/// deleted.
-pub(super) async fn of_many_one_that_is_gone_costs_no_other(fixture: Fixture) {
+/// A backend that cannot report which receipt it refuses deletes none, or treats a message that was
+/// deleted before as deleted.
+pub(super) async fn one_missing_message_of_many_costs_no_other(fixture: Fixture) {
     fixture.post_all(batch((0..3).map(|number| number.to_string()))).await;
     let receipts: Vec<Receipt> =
         fixture.reserve(3).await.into_iter().map(|message| message.receipt).collect();
@@ -93,7 +93,7 @@ pub(super) async fn a_receipt_whose_lease_has_ended_deletes_nothing(fixture: Fix
     }
     fixture.post("hello").await;
     let first = fixture.reserve_one().await.receipt;
-    // Until somebody looks, a server may not have noticed that the lease has ended.
+    // Until the next operation, a server may not have noticed that the lease has ended.
     let (second, _) = fixture.reserve_soon().await;
     fixture.assert_worthless(fixture.delete(&first).await);
     fixture.delete_held(&second.receipt).await;
@@ -109,12 +109,12 @@ pub(super) async fn a_receipt_of_a_message_that_was_reserved_again_does_nothing(
     fixture.assert_worthless(fixture.touch(&first).await);
     fixture.assert_worthless(fixture.release(&first).await);
     if fixture.capabilities().refuses_stale_receipts {
-        assert!(fixture.reserve(1).await.is_empty(), "it is still the second one's");
+        assert!(fixture.reserve(1).await.is_empty(), "the second worker still holds it");
     }
     fixture.delete_held(&second.receipt).await;
 }
 
-pub(super) async fn a_deleted_message_is_gone_for_its_receipt(fixture: Fixture) {
+pub(super) async fn the_receipt_of_a_deleted_message_is_refused(fixture: Fixture) {
     fixture.post("hello").await;
     let receipt = fixture.reserve_one().await.receipt;
     fixture.delete(&receipt).await.unwrap();
@@ -123,7 +123,7 @@ pub(super) async fn a_deleted_message_is_gone_for_its_receipt(fixture: Fixture) 
     fixture.assert_worthless(fixture.release(&receipt).await);
 }
 
-pub(super) async fn a_touch_lengthens_the_lease(fixture: Fixture) {
+pub(super) async fn a_touch_extends_the_lease(fixture: Fixture) {
     if !fixture.has_timed_leases() {
         return;
     }
@@ -137,7 +137,7 @@ pub(super) async fn a_touch_lengthens_the_lease(fixture: Fixture) {
     fixture.delete(&receipt).await.unwrap();
 }
 
-pub(super) async fn a_touch_may_be_repeated_by_its_new_receipt(fixture: Fixture) {
+pub(super) async fn a_touch_may_be_repeated_with_its_new_receipt(fixture: Fixture) {
     if !fixture.has_timed_leases() {
         return;
     }
@@ -150,7 +150,7 @@ pub(super) async fn a_touch_may_be_repeated_by_its_new_receipt(fixture: Fixture)
     assert_eq!(text(&fixture.reserve_one().await.body), "hello");
 }
 
-pub(super) async fn a_receipt_that_was_replaced_deletes_nothing(fixture: Fixture) {
+pub(super) async fn a_replaced_receipt_deletes_nothing(fixture: Fixture) {
     if !fixture.has_timed_leases() {
         return;
     }
@@ -161,13 +161,13 @@ pub(super) async fn a_receipt_that_was_replaced_deletes_nothing(fixture: Fixture
     fixture.delete_held(&second).await;
 }
 
-pub(super) async fn a_released_message_is_given_again_at_once(fixture: Fixture) {
+pub(super) async fn a_released_message_is_delivered_again_immediately(fixture: Fixture) {
     let id = fixture.post("hello").await;
     fixture.release(&fixture.reserve_one().await.receipt).await.unwrap();
     assert_eq!(fixture.reserve_one().await.receipt.message, id);
 }
 
-pub(super) async fn a_message_that_is_released_with_a_delay_comes_after_it(fixture: Fixture) {
+pub(super) async fn a_message_released_with_a_delay_is_delivered_after_the_delay(fixture: Fixture) {
     fixture.post("hello").await;
     let receipt = fixture.reserve_one().await.receipt;
     fixture.release_for(&receipt, std::time::Duration::from_secs(2)).await.unwrap();
@@ -176,7 +176,7 @@ pub(super) async fn a_message_that_is_released_with_a_delay_comes_after_it(fixtu
     assert!(waited > std::time::Duration::from_secs(1), "{waited:?}");
 }
 
-pub(super) async fn a_released_message_is_gone_for_its_receipt(fixture: Fixture) {
+pub(super) async fn the_receipt_of_a_released_message_is_refused(fixture: Fixture) {
     fixture.post("hello").await;
     let receipt = fixture.reserve_one().await.receipt;
     fixture.release(&receipt).await.unwrap();
@@ -187,7 +187,7 @@ pub(super) async fn a_released_message_is_gone_for_its_receipt(fixture: Fixture)
     }
 }
 
-pub(super) async fn a_message_that_was_never_there_cannot_be_settled(fixture: Fixture) {
+pub(super) async fn a_message_that_never_existed_cannot_be_settled(fixture: Fixture) {
     fixture.post("hello").await;
     let reservation = ReservationId::new("1");
     let receipt = Receipt { message: MessageId::new("1"), reservation };
@@ -199,7 +199,8 @@ pub(super) async fn a_message_that_was_never_there_cannot_be_settled(fixture: Fi
     assert_eq!(fixture.reserve(1).await.len(), 1);
 }
 
-/// A count that is exact says how each earlier delivery ended, any other is at least that of all of them.
+/// An exact count contains how each earlier delivery ended; any other count is at least the number
+/// of all of them.
 pub(super) async fn the_count_of_deliveries_misses_none(fixture: Fixture) {
     fixture.post("hello").await;
     for (delivery, failed) in [(1, false), (2, true), (3, true)] {
@@ -227,7 +228,7 @@ pub(super) async fn a_lease_that_ended_is_counted_as_lost(fixture: Fixture) {
     }
 }
 
-pub(super) async fn a_renewal_is_not_counted_where_the_count_is_exact(fixture: Fixture) {
+pub(super) async fn a_renewal_is_not_counted_if_the_count_is_exact(fixture: Fixture) {
     if !fixture.has_timed_leases() {
         return;
     }

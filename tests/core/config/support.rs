@@ -1,4 +1,4 @@
-//! Environments of tables.
+//! Environments for tables.
 
 use std::any::Any;
 
@@ -44,12 +44,12 @@ impl FakeEnvironment {
         act(&Environment::new(&variable, &file).with_modes(&mode))
     }
 
-    /// The configuration of a program that gives nothing itself.
+    /// The configuration of a program that specifies nothing itself.
     pub(crate) fn config(&self) -> Result<Config, ConfigError> {
         self.resolve(builder())
     }
 
-    /// The IronMQ project that is configured.
+    /// The configured IronMQ project.
     pub(crate) fn project(&self) -> (Address, Token) {
         ironmq(self.config().unwrap())
     }
@@ -95,7 +95,7 @@ pub(crate) fn place(url: &str) -> BackendUrl {
     BackendUrl::parse(url, Origin::Argument("URL")).unwrap()
 }
 
-/// What is wrong with a URL.
+/// The problem of a URL.
 pub(crate) fn problem(error: &ConfigError) -> UrlProblem {
     match error {
         ConfigError::BadUrl { error, .. } => error.problem().clone(),
@@ -103,7 +103,7 @@ pub(crate) fn problem(error: &ConfigError) -> UrlProblem {
     }
 }
 
-/// What IronMQ finds wrong with its configuration.
+/// IronMQ's error about its configuration.
 pub(crate) fn bad(error: &ConfigError) -> BadConfig {
     match error {
         ConfigError::Backend { error } => error.get().downcast_ref::<BadConfig>().unwrap().clone(),

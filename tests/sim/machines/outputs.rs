@@ -273,8 +273,9 @@ impl World {
         let host = &self.hosts[who.host];
         let in_flight: usize = host.publishing.values().sum();
         if in_flight > most / 2 && host.publishing.len() > 1 {
-            self.checker
-                .broken("S7", || format!("{who:?} publishes {in_flight} notices at a time, the limit is {most}"));
+            self.checker.broken("S7", || {
+                format!("{who:?} publishes {in_flight} notices at a time, the limit is {most}")
+            });
         }
         if let Some(by) = self.hosts[who.host].must_finish {
             let host = &self.hosts[who.host];

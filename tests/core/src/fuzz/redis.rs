@@ -1,4 +1,4 @@
-//! A conversation with a Redis, or with whatever answers in its place.
+//! A session with a Redis server, or with anything that replies instead of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use ivy_redis::{RedisAddress, RedisSession};
 
 use super::{is_short, pick};
 
-/// What can happen next. Numbers that name something are taken modulo what there is.
+/// The next input. Numbers that name something are taken modulo the number of candidates.
 #[derive(Arbitrary, Debug)]
 enum Step {
     Publish {
@@ -31,7 +31,7 @@ enum Step {
     Opened {
         which: u8,
     },
-    /// The server answers all that was sent, and its answers come in pieces of so many bytes.
+    /// The server replies to everything that was sent, in pieces of this many bytes.
     Answers {
         which: u8,
         piece: u8,
@@ -54,11 +54,12 @@ enum Step {
     },
 }
 
-/// Publications and subscriptions beside a server that answers, says anything else, or goes.
+/// Publications and subscriptions at a server that replies, sends anything else, or disconnects.
 ///
-/// Held to: a publication is answered at most once, and a subscription that was cancelled or lost hears
-/// nothing more; each line is opened once, and nothing is sent on one that is not open; what is heard was
-/// received; deadlines are strictly later; texts are short and hold no password.
+/// Checks that a publication gets at most one reply, and a cancelled or lost subscription receives
+/// nothing more; each connection is opened once, and nothing is sent on one that is not open; what
+/// is delivered was received; deadlines are strictly later; texts are short and contain no
+/// password.
 pub fn redis_session(input: &[u8]) {
     let mut input = Unstructured::new(input);
     let mut world = World::new();
@@ -90,7 +91,7 @@ struct World {
     heard: usize,
 }
 
-/// The other end of a line.
+/// The other end of a connection.
 #[derive(Default)]
 struct Server {
     is_open: bool,
@@ -142,7 +143,7 @@ impl World {
                 let tickets: Vec<CommandId> =
                     self.publishing.iter().chain(&self.subscribed).copied().collect();
                 if let Some(ticket) = pick(tickets.into_iter(), which) {
-                    // What was sent already may still be answered.
+                    // What was sent before may still get a reply.
                     self.subscribed.remove(&ticket);
                     self.feed(Input::Cancel(ticket));
                 }
@@ -181,7 +182,7 @@ impl World {
                     let kinds =
                         [LinkFaultKind::Unreachable, LinkFaultKind::Tls, LinkFaultKind::Ended];
                     let kind = kinds[usize::from(kind) % kinds.len()];
-                    self.feed(Input::Closed(line, LinkFault::new(kind, "it has gone")));
+                    self.feed(Input::Closed(line, LinkFault::new(kind, "it has disconnected")));
                 }
             }
             Step::Pass { millis } => {
@@ -202,7 +203,7 @@ impl World {
         pick(lines.into_iter(), which)
     }
 
-    /// What has come on a line that was closed meanwhile is not handed in.
+    /// Bytes of a connection that was closed meanwhile are not passed on.
     fn receive(&mut self, line: ConnectionId, bytes: &[u8]) {
         if self.lines.contains_key(&line) && !bytes.is_empty() {
             self.received += bytes.len();
@@ -220,37 +221,37 @@ impl World {
         panic!("the session never waits");
     }
 
-    /// Whether the session waits.
+    /// Whether the session has no deadline.
     fn poll(&mut self) -> bool {
         match self.session.poll_output() {
             Output::Open(line, endpoint) => {
                 assert_eq!((endpoint.host.as_str(), endpoint.port), ("localhost", 6379));
-                assert!(self.known.insert(line), "a line is opened twice");
+                assert!(self.known.insert(line), "a connection is opened twice");
                 self.lines.insert(line, Server::default());
             }
             Output::Send(line, bytes) => {
-                let server = self.lines.get_mut(&line).expect("a line that is there");
-                assert!(server.is_open, "something is sent before the line is open");
+                let server = self.lines.get_mut(&line).expect("the connection exists");
+                assert!(server.is_open, "something is sent before the connection is open");
                 server.sent.extend(bytes);
             }
             Output::Close(line) => {
-                assert!(self.lines.remove(&line).is_some(), "a line is closed twice");
+                assert!(self.lines.remove(&line).is_some(), "a connection is closed twice");
             }
             Output::Published(ticket, outcome) => {
-                assert!(self.publishing.remove(&ticket), "nobody waits for this answer");
+                assert!(self.publishing.remove(&ticket), "no publication waits for this reply");
                 if let Err(fault) = outcome {
                     holds_no_password(&format!("{fault:?}"));
                     is_short(&fault);
                 }
             }
             Output::SubscriptionEvent(ticket, heard) => {
-                assert!(self.subscribed.contains(&ticket), "nobody has subscribed");
+                assert!(self.subscribed.contains(&ticket), "there is no such subscription");
                 match heard {
                     SubscriptionEvent::Subscribed => {}
                     SubscriptionEvent::Notice { payload, .. } => {
                         self.heard += payload.len();
                         let most = self.received * self.tickets as usize;
-                        assert!(self.heard <= most, "more is heard than was received");
+                        assert!(self.heard <= most, "more is delivered than was received");
                     }
                     SubscriptionEvent::Lost(fault) => {
                         self.subscribed.remove(&ticket);
@@ -260,7 +261,7 @@ impl World {
                 }
             }
             Output::Event(event) => holds_no_password(&format!("{event:?} {event}")),
-            Output::Executed(..) => panic!("nothing was asked of a queue"),
+            Output::Executed(..) => panic!("no queue operation was requested"),
             Output::Wait(deadline) => {
                 assert!(deadline.is_none_or(|at| at > self.now), "a deadline has passed");
                 return true;
@@ -274,7 +275,7 @@ fn holds_no_password(text: &str) {
     assert!(!text.contains(PASSWORD), "a password is shown: {text}");
 }
 
-/// What a Redis answers to these commands.
+/// The replies of a Redis server to these commands.
 fn answers(sent: &str) -> String {
     let mut words = sent.split("\r\n");
     let mut answers = String::new();
