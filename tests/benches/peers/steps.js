@@ -13,12 +13,17 @@ const WARM_UP = 1000;
 const QUEUE = 'testpackage';
 const TASK = { name: 'testpackage.factorial', options: { retry: true, maxRetries: 10 }, args: [5] };
 
-// Runs steps: `step()` returns a promise of the number of operations.
-async function serve(step) {
+// Runs steps: `step()` returns a promise of the number of operations. The time of `prepare()`, which runs before
+// each step, is not measured.
+async function serve(step, prepare = async () => {}) {
   const started = performance.now();
-  while (performance.now() - started < WARM_UP) await step();
+  while (performance.now() - started < WARM_UP) {
+    await prepare();
+    await step();
+  }
   console.log('ready');
   for await (const _ of readline.createInterface({ input: process.stdin })) {
+    await prepare();
     const started = performance.now();
     const operations = await step();
     console.log(`${operations} ${(performance.now() - started) * 1000}`);

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::server::{Process, Server};
 use crate::{
-    adapters, codec, connections, frames, growth, machines, peers, resumed, round_trip, sending,
-    serve, working,
+    adapters, codec, connections, frames, growth, machines, peers, redis_queue, resumed,
+    round_trip, sending, serve, working,
 };
 
 /// Work that is repeated as often as somebody measures it.
@@ -58,6 +58,10 @@ impl Load {
             ["serve", "turns", count] => connections::all_ask(count.parse().ok()?),
             ["original", what] => peers::original(what),
             ["bullmq", "call"] => Some(peers::bullmq_call()),
+            ["bullmq", "drain"] => Some(peers::bullmq_drain()),
+            ["bee-queue", what] => peers::bee_queue(what),
+            ["apalis", what] => peers::apalis(what),
+            ["redis", ref rest @ ..] => redis_queue::load(rest),
             ["serve", server, verb, count] => serve::load(server, verb, count.parse().ok()?),
             _ => None,
         }

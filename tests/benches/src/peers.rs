@@ -1,7 +1,7 @@
-//! Programs of others that do what ivy does: the Node scripts in `peers`, driven step by step.
+//! Programs of others that do what ivy does: those in `peers`, driven step by step.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -44,7 +44,48 @@ pub(crate) fn bullmq_call() -> Load {
     Load { servers: vec![redis], peers, ..Load::timed(step) }
 }
 
-/// A script that is ready to be asked for steps.
+/// Bee-Queue sends jobs, works them off, or calls one and waits for its result.
+pub(crate) fn bee_queue(what: &str) -> Option<Load> {
+    matches!(what, "send" | "work" | "call").then(|| {
+        let redis = Server::redis();
+        let peer = Peer::start("bee-queue.js", &[what, &redis.redis_url()], None);
+        Load { servers: vec![redis], ..peer.load() }
+    })
+}
+
+/// BullMQ works off jobs that wait.
+pub(crate) fn bullmq_drain() -> Load {
+    let redis = Server::redis();
+    let peer = Peer::start("bullmq-drain.js", &[&redis.redis_url()], None);
+    Load { servers: vec![redis], ..peer.load() }
+}
+
+/// apalis with Redis sends tasks, or works off those that wait.
+pub(crate) fn apalis(what: &str) -> Option<Load> {
+    matches!(what, "send" | "work").then(|| {
+        let redis = Server::redis();
+        let program = tools().join("apalis/release/apalis-peer");
+        let mut command = Command::new(installed(&program));
+        command.args([what, &redis.redis_url()]);
+        Load { servers: vec![redis], ..Peer::of(command, "apalis-peer").load() }
+    })
+}
+
+/// Where the programs of others are installed.
+fn tools() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools")
+}
+
+fn installed(path: &Path) -> &Path {
+    assert!(
+        path.exists(),
+        "{} is missing: run `tests/benches/run`, which installs it",
+        path.display()
+    );
+    path
+}
+
+/// A program that is ready to be asked for steps.
 struct Peer {
     process: Process,
     lines: Lines,
@@ -53,18 +94,12 @@ struct Peer {
 impl Peer {
     /// Starts a script on the cores of this process. The Node original finds its queues at `server`.
     fn start(script: &str, args: &[&str], server: Option<&Server>) -> Peer {
-        let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let packages = benches.join("../../target/tools/peers/node_modules");
-        assert!(
-            packages.exists(),
-            "{} is missing: run `tests/benches/run`, which installs it",
-            packages.display()
-        );
+        let packages = tools().join("peers/node_modules");
         let mut command = Command::new("node");
         command
-            .arg(benches.join("peers").join(script))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script))
             .args(args)
-            .env("NODE_PATH", packages)
+            .env("NODE_PATH", installed(&packages))
             // The original uses what Node discourages.
             .env("NODE_NO_WARNINGS", "1");
         if let Some(server) = server {
@@ -73,12 +108,17 @@ impl Peer {
                 .envs([("IRON_MQ_TOKEN", TOKEN), ("IRON_MQ_PROJECT_ID", PROJECT)])
                 .env("IRON_MQ_PORT", server.port().to_string());
         }
+        Peer::of(command, script)
+    }
+
+    /// Starts a program, and waits until it is ready.
+    fn of(mut command: Command, name: &str) -> Peer {
         let process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut process = process.expect("node runs");
+        let mut process = process.unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let input = process.stdin.take().expect("its input was asked for");
         let output = process.stdout.take().expect("its output was asked for");
         let mut lines = Lines { input, output: BufReader::new(output) };
-        assert_eq!(lines.read(), "ready", "{script} says when it is ready");
+        assert_eq!(lines.read(), "ready", "{name} says when it is ready");
         Peer { process: Process(process), lines }
     }
 

@@ -51,7 +51,7 @@ impl Server {
         let port = free_port();
         let text = port.to_string();
         let args = ["--port", &text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-        let process = pinned(&program, &args).stdout(Stdio::null()).spawn();
+        let process = counted_or_pinned(&program, &args).stdout(Stdio::null()).spawn();
         let server = Server { process: Process(process.expect("redis-server runs")), port };
         let started = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {

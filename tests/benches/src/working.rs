@@ -3,14 +3,13 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::join_all;
 use ivy_proto::task::{Task, TaskError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::sync::Notify;
 
+use crate::count::Count;
 use crate::http::Http;
 use crate::load::Load;
 use crate::runtime;
@@ -45,29 +44,6 @@ pub(crate) fn ivy(concurrency: usize) -> Load {
         ROUND
     };
     Load { servers: vec![server], ..Load::of(step) }
-}
-
-/// How many tasks have run, for somebody who waits for more.
-#[derive(Default)]
-struct Count {
-    run: AtomicU64,
-    wanted: AtomicU64,
-    reached: Notify,
-}
-
-impl Count {
-    fn one_more(&self) {
-        let run = self.run.fetch_add(1, Ordering::Relaxed) + 1;
-        if run == self.wanted.load(Ordering::Relaxed) {
-            self.reached.notify_one();
-        }
-    }
-
-    /// There is one thread, so nothing runs while this is set up.
-    async fn reaches_another(&self, many: u64) {
-        self.wanted.store(self.run.load(Ordering::Relaxed) + many, Ordering::Relaxed);
-        self.reached.notified().await;
-    }
 }
 
 /// So many loops that each reserve, read and delete a hundred.

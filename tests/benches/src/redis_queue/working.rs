@@ -1,0 +1,107 @@
+//! Tasks that do nothing, with results that are published: reserved and deleted by the hundred.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use ivy_proto::task::{Task, TaskError};
+use redis::Pipeline;
+use redis::aio::MultiplexedConnection;
+
+use crate::count::Count;
+use crate::load::{Load, Step};
+use crate::runtime;
+use crate::server::Server;
+use crate::wire::{QUEUE, TASK, Wire};
+
+use super::bare::{self, BATCH, Reserves, delete};
+use super::filled::{Filled, WAITING};
+
+const DOUBLE: Task<(u64,), u64> = Task::new(TASK).queue(QUEUE);
+const LOOPS: u8 = 4;
+
+/// A worker of so many slots.
+pub(super) fn ivy(concurrency: usize) -> Load {
+    let redis = Server::redis();
+    let mut filled = Filled::new(&redis);
+    let runtime = runtime();
+    let count = Arc::new(Count::default());
+    let counting = Arc::clone(&count);
+    let handler = move |n: u64| {
+        counting.one_more();
+        async move { Ok::<u64, TaskError>(n * 2) }
+    };
+    let worker = {
+        let _inside = runtime.enter();
+        let ivy = ivy_tokio::Ivy::builder().queue_url(&redis.redis_url()).build();
+        let ivy = ivy.expect("a good address");
+        ivy.worker().register(&DOUBLE, handler).concurrency(concurrency)
+    };
+    let worker = runtime.block_on(worker.start()).expect("a good worker");
+    worker.pause();
+    let step = move || {
+        filled.fill();
+        let started = Instant::now();
+        worker.resume();
+        runtime.block_on(count.reaches_another(WAITING as u64));
+        let took = started.elapsed();
+        runtime.block_on(async {
+            while filled.is_reserved() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        worker.pause();
+        Step { operations: WAITING as u64, took }
+    };
+    Load { servers: vec![redis], ..Load::timed(step) }
+}
+
+/// Four loops that each reserve a hundred, read them, write and publish their results, and delete them.
+pub(super) fn limit() -> Load {
+    let redis = Server::redis();
+    let mut filled = Filled::new(&redis);
+    let runtime = runtime();
+    let client = redis::Client::open(redis.redis_url()).expect("a good address");
+    let (connection, script) = runtime.block_on(async {
+        let connection = client.get_multiplexed_async_connection().await;
+        let mut connection = connection.expect("Redis listens");
+        let script = Reserves::load().query_async::<String>(&mut connection).await;
+        (connection, script.expect("Redis answers"))
+    });
+    let mut loops: Vec<_> = (0..LOOPS).map(|n| Reserves::new(script.clone(), n)).collect();
+    let wire = Wire::new();
+    let step = move || {
+        filled.fill();
+        let started = Instant::now();
+        let workers = loops.iter_mut().map(|reserves| work(reserves, &wire, connection.clone()));
+        let done: usize = runtime.block_on(join_all(workers)).into_iter().sum();
+        assert_eq!(done, WAITING, "all messages were there");
+        Step { operations: WAITING as u64, took: started.elapsed() }
+    };
+    Load { servers: vec![redis], ..Load::timed(step) }
+}
+
+/// Works until the queue is empty. Returns how many messages that were.
+async fn work(
+    reserves: &mut Reserves,
+    wire: &Wire,
+    mut connection: MultiplexedConnection,
+) -> usize {
+    let mut done = 0;
+    loop {
+        let (name, reserve) = reserves.reserve(BATCH);
+        let messages: Vec<Vec<u8>> =
+            reserve.query_async(&mut connection).await.expect("Redis answers");
+        if messages.is_empty() {
+            return done;
+        }
+        let mut pipeline = Pipeline::new();
+        for message in &messages {
+            let notice = wire.work(bare::body(message));
+            pipeline.cmd("PUBLISH").arg("ivy.r.AAAAAAAAAAAAAAAAAAAAAA").arg(notice).ignore();
+        }
+        delete(&mut pipeline, &name, messages.len());
+        pipeline.exec_async(&mut connection).await.expect("Redis answers");
+        done += messages.len();
+    }
+}
