@@ -1,4 +1,4 @@
-//! What is dubious about a server that is to keep messages.
+//! Checks whether a server is suitable for storing messages.
 
 use redis::Value;
 
@@ -6,10 +6,11 @@ use super::command::Command;
 use super::keys::Prefix;
 use ivy_proto::text::number;
 
-/// The share of its memory, in hundredths, above which a server is nearly full.
+/// The memory usage, in percent, above which a server is nearly full.
 const NEARLY_FULL: u64 = 80;
 
-/// Asks a server what it is and how it keeps its data. A user may lack the permission to ask any of it.
+/// Queries the server's state and its persistence settings. A user may lack the permission for any
+/// of them.
 pub(crate) fn commands(prefix: &Prefix) -> Vec<Command> {
     vec![
         Command::new("INFO"),
@@ -18,8 +19,8 @@ pub(crate) fn commands(prefix: &Prefix) -> Vec<Command> {
     ]
 }
 
-/// What a person should know about the server, with what to do about it. What it did not answer is not
-/// checked.
+/// The risks of the server, each with what to do about it. Settings that the server does not return
+/// are not checked.
 pub(crate) fn warnings(answers: &[Value]) -> Vec<String> {
     let info = answers.first().and_then(text).unwrap_or_default();
     let saves = answers.get(1).and_then(saves);
@@ -32,10 +33,10 @@ pub(crate) fn warnings(answers: &[Value]) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |text: String| warnings.push(text);
     if let Some(version) = field("redis_version").filter(|version| is_before_6_2(version)) {
-        warn(format!("Redis {version} cannot be a queue; use version 6.2 or later"));
+        warn(format!("Redis {version} is not supported as a queue; use version 6.2 or later"));
     }
     if field("role") == Some("slave") {
-        warn("the server is a replica, which takes no messages; name the primary".to_owned());
+        warn("the server is a replica, which accepts no messages; use the primary".to_owned());
     }
     match field("maxmemory_policy") {
         Some(policy) if policy.starts_with("allkeys") => warn(format!(
@@ -46,7 +47,7 @@ pub(crate) fn warnings(answers: &[Value]) -> Vec<String> {
     }
     if field("aof_enabled") == Some("0") && saves == Some(false) {
         warn(
-            "the server keeps nothing on disk: all messages are lost when it restarts; \
+            "the server stores nothing on disk: all messages are lost when it restarts; \
              set appendonly yes"
                 .to_owned(),
         );
@@ -56,8 +57,8 @@ pub(crate) fn warnings(answers: &[Value]) -> Vec<String> {
     {
         if field(name).is_some_and(|status| status != "ok") {
             warn(format!(
-                "the server cannot write {what}, and may take no messages because of it; \
-                 look at its disk and its log"
+                "the server cannot write {what} and may therefore refuse messages; \
+                 check its disk and its log file"
             ));
         }
     }
@@ -65,15 +66,15 @@ pub(crate) fn warnings(answers: &[Value]) -> Vec<String> {
         let share = used.saturating_mul(100) / most;
         if share > NEARLY_FULL {
             warn(format!(
-                "the memory of the server is full to {share} %, and a full one takes no messages; \
+                "the memory of the server is {share} % full, and a full server accepts no messages; \
                  run more workers, or raise maxmemory"
             ));
         }
     }
     if has_other_format {
         warn(
-            "there are queues of a later format of ivy on this server, which this program does not \
-             serve; run workers of the later version too"
+            "this server contains queues in a later format of ivy, which this program does not \
+             serve; run workers of the later version as well"
                 .to_owned(),
         );
     }
@@ -85,7 +86,7 @@ fn is_before_6_2(version: &str) -> bool {
     parts.next().zip(parts.next()).is_some_and(|version| version < (6, 2))
 }
 
-/// Whether snapshots are made.
+/// Whether snapshots are enabled.
 fn saves(answer: &Value) -> Option<bool> {
     let Value::Array(pair) = answer else { return None };
     pair.get(1).and_then(text).map(|save| !save.is_empty())
@@ -111,17 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_keeps_messages_is_not_warned_of() {
+    fn a_suitable_server_causes_no_warning() {
         assert_eq!(warned(GOOD, "", 0), [""; 0]);
         let only_snapshots = GOOD.replace("aof_enabled:1", "aof_enabled:0");
         assert_eq!(warned(&only_snapshots, "3600 1", 0), [""; 0]);
     }
 
     #[test]
-    fn each_thing_that_endangers_messages_is_reported_with_what_to_do() {
+    fn each_risk_for_messages_is_reported_with_what_to_do() {
         for (good, bad, told) in [
             ("7.0.15", "6.0.16", "6.2 or later"),
-            ("role:master", "role:slave", "name the primary"),
+            ("role:master", "role:slave", "use the primary"),
             ("noeviction", "allkeys-lru", "noeviction"),
             ("aof_enabled:1", "aof_enabled:0", "appendonly yes"),
             ("write_status:ok", "write_status:err", "its log"),
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_does_not_tell_is_not_checked() {
+    fn settings_that_a_server_does_not_return_are_not_checked() {
         let refused = redis::parse_redis_value(b"-NOPERM no permissions\r\n").unwrap();
         assert_eq!(warnings(&[refused.clone(), refused.clone(), refused]), [""; 0]);
         assert_eq!(warnings(&[]), [""; 0]);

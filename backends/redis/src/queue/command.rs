@@ -1,9 +1,8 @@
-//! Commands as they travel.
+//! Encodes commands.
 
 use super::scripts::Script;
 
-/// A command, without the name of what is run where that is a script: a server that does not know the
-/// script by its name is given its text.
+/// A command. A script is first run by its hash; a server that does not know it gets its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Command {
     script: Option<Script>,
@@ -11,12 +10,12 @@ pub(crate) struct Command {
     arguments: Vec<u8>,
 }
 
-/// How a script is named.
+/// How a script is identified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
     /// By its SHA-1, which the server may not know.
     Name,
-    /// By its text.
+    /// By its source.
     Text,
 }
 
@@ -26,7 +25,7 @@ impl Command {
         Command { script: None, count: 0, arguments: Vec::new() }.arg(name)
     }
 
-    /// A script over these keys.
+    /// A command that runs a script with these keys.
     pub(crate) fn script<'a>(
         script: Script,
         keys: impl IntoIterator<Item = &'a String, IntoIter: ExactSizeIterator>,
@@ -36,19 +35,19 @@ impl Command {
         command.arg(keys.len().to_string()).args(keys)
     }
 
-    /// The same with one argument more.
+    /// Appends an argument.
     #[must_use]
     pub(crate) fn arg(self, argument: impl AsRef<[u8]>) -> Self {
         self.joined(&[argument.as_ref()])
     }
 
-    /// The same with more arguments.
+    /// Appends arguments.
     #[must_use]
     pub(crate) fn args(self, arguments: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
         arguments.into_iter().fold(self, Command::arg)
     }
 
-    /// The same with one argument more, which consists of these parts.
+    /// Appends an argument that consists of these parts.
     #[must_use]
     pub(crate) fn joined(mut self, parts: &[&[u8]]) -> Self {
         let length: usize = parts.iter().map(|part| part.len()).sum();
@@ -66,7 +65,7 @@ impl Command {
         self.script.is_some()
     }
 
-    /// Writes it as it travels.
+    /// Encodes the command.
     pub(crate) fn write(&self, by: By, to: &mut Vec<u8>) {
         let named = self.script.map(|script| match by {
             By::Name => ["EVALSHA", script.name()],
@@ -83,7 +82,7 @@ impl Command {
     }
 }
 
-/// A kind and a length, as everything in the protocol begins.
+/// Writes a type and a length, the beginning of every value in the protocol.
 fn begin(to: &mut Vec<u8>, kind: u8, length: usize) {
     to.push(kind);
     to.extend_from_slice(length.to_string().as_bytes());
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_an_array_of_texts() {
+    fn a_command_is_an_array_of_strings() {
         let command = Command::new("RPUSH").arg("key").joined(&[b"ab", b"", b"c"]).arg("");
         let text = "*4\r\n$5\r\nRPUSH\r\n$3\r\nkey\r\n$3\r\nabc\r\n$0\r\n\r\n";
         assert_eq!(written(&command, By::Name), text);
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_is_run_by_its_name_or_by_its_text() {
+    fn a_script_is_run_by_its_hash_or_by_its_source() {
         let command = Command::script(Script::Get, &["a".to_owned(), "b".to_owned()]).arg("x");
         let rest = "$1\r\n2\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nx\r\n";
         let named = format!("*6\r\n$7\r\nEVALSHA\r\n$40\r\n{}\r\n{rest}", Script::Get.name());

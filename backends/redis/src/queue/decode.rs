@@ -1,4 +1,4 @@
-//! What a server's answers say about the operations of a queue.
+//! Decodes the replies to the operations of a queue.
 
 use std::time::Duration;
 
@@ -15,23 +15,23 @@ use super::receipt::{Reservation, Unique};
 use super::refusal::refusal;
 use crate::address::RedisAddress;
 
-/// The most elements that are looked through for an id.
+/// The most elements that are searched for an id.
 const MOST_SEARCHED: u64 = 10_000;
 
-/// What a reserve brought.
+/// The result of a reserve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Brought {
     /// These messages.
     Messages {
         reserved: Reserved,
-        /// Reservations of elements that are no messages, or too large for one.
+        /// Reservations of elements that are not messages, or are too large for one.
         strangers: Vec<Reservation>,
     },
     /// Nothing. A message is due, or a lease ends, after this time, as far as the queue knows.
     Nothing(Option<Duration>),
 }
 
-/// Reads answers; faults name this server.
+/// Decodes replies; faults name this server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decoder<'a> {
     pub(crate) address: &'a RedisAddress,
@@ -59,16 +59,17 @@ impl Decoder<'_> {
         Ok(Brought::Messages { reserved, strangers })
     }
 
-    /// Reads whether everything was posted.
+    /// Decodes the reply to a post: whether everything was posted.
     pub(crate) fn post(&self, answer: Value) -> Result<(), Fault> {
         self.count(answer).map(|_| ())
     }
 
-    /// Reads what became of each of these, of which nothing stands in the place of a receipt that no
-    /// Redis gave.
+    /// Decodes the result for each of these receipts; `None` stands for a receipt that Redis did
+    /// not issue.
     ///
-    /// A message that is not there was deleted before, unless its lease has ended: another worker may have
-    /// it then. How many of those there are is known, and not which: where one is missing, each message
+    /// A missing message was already deleted, unless its lease has ended: then another worker may
+    /// have it. The replies contain how many are missing, not which: if one is missing, each
+    /// message whose lease has ended counts as lost.
     /// whose lease has ended counts as lost.
     pub(crate) fn delete(
         &self,
@@ -120,7 +121,7 @@ impl Decoder<'_> {
         Ok(QueueReply::Peeked(messages.map(|element| peeked(&element)).collect()))
     }
 
-    /// Reads what a search has found, or where it goes on.
+    /// Decodes the result of a search, or where it continues.
     pub(crate) fn search(
         &self,
         search: &Search,
@@ -134,7 +135,7 @@ impl Decoder<'_> {
         let seen = search.seen.saturating_add(self.number(seen)?);
         if seen > MOST_SEARCHED {
             let fault = Fault::new(FaultKind::Refused);
-            return Err(fault.with_detail("there are too many messages to look through"));
+            return Err(fault.with_detail("there are too many messages to search"));
         }
         let from = String::from_utf8(from.clone()).map_err(|_| odd())?;
         let place = if from == "0" { search.place + 1 } else { search.place };
@@ -148,7 +149,7 @@ impl Decoder<'_> {
         self.count(answer).map(|_| QueueReply::Cleared)
     }
 
-    /// Reads whether a queue was deleted: its keys, and its place in the list.
+    /// Decodes whether a queue was deleted: its keys, and its entry in the list.
     pub(crate) fn delete_queue(&self, answers: Vec<Value>) -> Result<QueueReply, Fault> {
         let mut was_there = false;
         for answer in answers {
@@ -174,14 +175,14 @@ impl Decoder<'_> {
         Ok(QueueReply::Queue(info))
     }
 
-    /// Reads names of queues. Another program may have listed what is none: that is left out.
+    /// Decodes names of queues. Invalid names, listed by other programs, are omitted.
     pub(crate) fn names(&self, answer: Value) -> Result<QueueReply, Fault> {
         let names = self.texts(answer)?;
         let names = names.iter().filter_map(|name| std::str::from_utf8(name).ok());
         Ok(QueueReply::Queues(names.filter_map(|name| QueueName::new(name).ok()).collect()))
     }
 
-    /// Reads where a search for orphans goes on, if it does, and how many it has put back.
+    /// Decodes where a search for orphans continues, if it does, and how many it has put back.
     pub(crate) fn orphans(&self, answer: Value) -> Result<(Option<String>, u64), Fault> {
         let Value::Array(answer) = self.accepted(answer)? else { return Err(odd()) };
         let answer: Result<[Value; 2], _> = answer.try_into();
@@ -190,7 +191,7 @@ impl Decoder<'_> {
         Ok((Some(cursor).filter(|cursor| cursor != "0"), self.count(count)?))
     }
 
-    /// The answer, unless it is an error.
+    /// The reply, unless it is an error.
     pub(crate) fn accepted(&self, answer: Value) -> Result<Value, Fault> {
         match error(&answer) {
             Some(said) => Err(refusal(&said, self.address)),
@@ -228,7 +229,7 @@ impl Decoder<'_> {
         ivy_proto::text::number(text).ok_or_else(odd)
     }
 
-    /// Reads the server's clock, in ms.
+    /// Decodes the server's clock, in ms.
     fn time(&self, answer: Value) -> Result<u64, Fault> {
         let texts = self.texts(answer)?;
         let [seconds, micros] = texts.as_slice() else { return Err(odd()) };
@@ -237,16 +238,16 @@ impl Decoder<'_> {
     }
 }
 
-/// What a server said if it refused something.
+/// The text of an error reply.
 pub(crate) fn error(answer: &Value) -> Option<String> {
     let Value::ServerError(error) = answer else { return None };
     let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
     Some(said.trim_end().to_owned())
 }
 
-/// An answer is none to what was asked.
+/// The reply does not match the command.
 pub(crate) fn odd() -> Fault {
-    Fault::new(FaultKind::BadResponse).with_detail("its answer has another shape")
+    Fault::new(FaultKind::BadResponse).with_detail("its reply has an unexpected shape")
 }
 
 fn lost() -> Fault {

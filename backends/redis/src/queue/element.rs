@@ -1,8 +1,8 @@
-//! Messages as they stand in a queue: an id, two counts, and the body.
+//! Messages as stored in a queue: an id, two counts, and the body.
 
 /// The length of an id.
 pub(crate) const ID: usize = 18;
-/// What stands in front of the body.
+/// The length of everything before the body.
 const HEADER: usize = ID + 4;
 /// The counts of a message that was never reserved.
 pub(crate) const NO_COUNTS: &str = "0000";
@@ -15,17 +15,17 @@ pub(crate) struct Element<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// How the earlier deliveries of a message ended. Each count stops at 255.
+/// How the earlier deliveries of a message ended. Each count saturates at 255.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// With a failed attempt.
+    /// By a failed attempt.
     pub(crate) failed: u8,
-    /// With the end of the lease.
+    /// By the end of the lease.
     pub(crate) lost: u8,
 }
 
 impl<'a> Element<'a> {
-    /// The message that these bytes are. Nothing if a stranger wrote them.
+    /// Parses a message. `None` if another program wrote these bytes.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (header, body) = bytes.split_at_checked(HEADER)?;
         let (id, counts) = std::str::from_utf8(header).ok()?.split_at_checked(ID)?;
@@ -42,7 +42,7 @@ impl<'a> Element<'a> {
     }
 }
 
-/// A message that was never reserved, as it is posted.
+/// A new message, as it is posted.
 pub(crate) fn posted(id: &str, body: &str) -> Vec<u8> {
     [id, NO_COUNTS, body].concat().into_bytes()
 }
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_wrote_is_no_message() {
+    fn elements_of_other_programs_are_not_messages() {
         for bytes in [
             &b""[..],
             b"hello",
@@ -81,7 +81,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_counts_and_any_body_are_read_as_they_were_written(
+        fn any_counts_and_any_body_are_read_as_written(
             failed: u8,
             lost: u8,
             body in prop::collection::vec(any::<u8>(), 0..50),

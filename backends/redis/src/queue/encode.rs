@@ -1,4 +1,4 @@
-//! What is sent to a server for each operation of a queue.
+//! Encodes the operations of a queue as commands.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,12 +14,14 @@ use super::receipt::{Reservation, Unique, shared_lease};
 use super::scripts::Script;
 use crate::frame::Limits;
 
-/// The largest element that is taken from a server, in bytes. Others may post more than ivy does.
+/// The largest element that is accepted from a server, in bytes. Other programs may post larger
+/// messages than ivy does.
 pub(crate) const LARGEST_ELEMENT: usize = 1 << 20;
-/// After so many bytes an answer brings no further message: a server serves nobody else meanwhile.
+/// Once a reply has this many bytes, it contains no further message: the server is blocked while it
+/// builds one.
 pub(crate) const ENOUGH: usize = 4 << 20;
 
-/// What an answer that holds messages may be at most.
+/// The limits of a reply with messages.
 pub(crate) const MESSAGES: Limits = Limits {
     line: 1024,
     bulk: LARGEST_ELEMENT + 1024,
@@ -28,7 +30,7 @@ pub(crate) const MESSAGES: Limits = Limits {
     frame: ENOUGH + LARGEST_ELEMENT + 64 * 1024,
 };
 
-/// What a reserve asks for.
+/// The parameters of a reserve.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reserve {
     /// Its unique name.
@@ -37,18 +39,18 @@ pub(crate) struct Reserve {
     pub(crate) count: usize,
     pub(crate) lease: Duration,
     pub(crate) from: From,
-    /// Whether what is due is made ready first. It is anyway where nothing else is ready.
+    /// Whether due messages are made ready first. They are in any case if nothing else is ready.
     pub(crate) sweep: bool,
 }
 
-/// Where a reserve looks for messages.
+/// Where a reserve takes messages from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum From {
-    /// Among those that are ready, and where none is, among those that were moved aside for a wait.
+    /// From the ready list, and if that is empty, from the messages moved aside for a wait.
     Ready,
-    /// The same, in the other order.
+    /// The same, in reverse order.
     Aside,
-    /// Behind a wait: what was moved aside for it, and with that what is ready.
+    /// After a wait: the message moved aside for it, and with that the ready ones.
     Behind,
 }
 
@@ -70,22 +72,22 @@ impl Reserve {
     }
 }
 
-/// Waits for a message, which a script that follows takes. The time is not zero, which would be for
-/// ever.
+/// Waits for a message, which the script that follows reserves. The time is not zero, which would
+/// mean no limit.
 pub(crate) fn wait(keys: &Keys, time: Duration) -> Command {
     let seconds = time.max(Duration::from_millis(10)).as_secs_f64();
     let command = Command::new("BLMOVE").arg(keys.ready()).arg(keys.aside());
     command.arg("LEFT").arg("RIGHT").arg(format!("{seconds:.3}"))
 }
 
-/// The elements of a post, and what becomes of each: its id, or why it is not sent.
+/// The elements of a post, and the result for each: its id, or why it is not sent.
 pub(crate) struct Post {
     pub(crate) entries: Vec<Result<MessageId, Fault>>,
-    /// Nothing if none is sent.
+    /// `None` if no element is sent.
     pub(crate) command: Option<Command>,
 }
 
-/// Posts these messages under the ids that are made for them.
+/// Posts these messages under new ids.
 pub(crate) fn post(
     keys: &Keys,
     messages: &Batch<NewMessage>,
@@ -127,13 +129,13 @@ pub(crate) fn post(
     Post { entries, command }
 }
 
-/// Lists a queue that is posted to, unless it is listed.
+/// Lists a queue that receives a post, unless it is listed.
 pub(crate) fn list(prefix: &Prefix, queue: &QueueName) -> Command {
     Command::new("ZADD").arg(prefix.queues()).arg("NX").arg("0").arg(queue.as_str())
 }
 
-/// A message that is to be deleted or released: its reservation, and the next one where a touch has had
-/// no answer, so that it may hold the message by now.
+/// A message to delete or release: its reservation, and the next one if a touch got no reply,
+/// because either may hold the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Holder {
     pub(crate) reservation: Reservation,
@@ -146,8 +148,8 @@ impl Holder {
     }
 }
 
-/// Deletes these messages. The answers: how many there were, perhaps what became of their leases, and
-/// last the time.
+/// Deletes these messages. The replies: how many existed, possibly the results for their leases,
+/// and last the time.
 pub(crate) fn delete(keys: &Keys, holders: &[&Holder]) -> Vec<Command> {
     let reservations = || holders.iter().flat_map(|holder| holder.reservations());
     let fields = reservations().map(Reservation::field);
@@ -160,8 +162,8 @@ pub(crate) fn delete(keys: &Keys, holders: &[&Holder]) -> Vec<Command> {
     commands
 }
 
-/// The leases of which nothing is left without these reservations. One that only a part of them shares
-/// stays until it ends.
+/// The leases that become empty with the deletion of these reservations. A lease shared by others
+/// as well stays until it ends.
 fn ended_leases<'a>(reservations: impl Iterator<Item = &'a Reservation>) -> Vec<String> {
     let mut leases = Vec::new();
     let mut shared: BTreeMap<(Unique, usize), usize> = BTreeMap::new();
@@ -185,7 +187,7 @@ pub(crate) fn touch(keys: &Keys, reservation: &Reservation, lease: Duration) -> 
         .arg(reservation.own_lease().unwrap_or_default())
 }
 
-/// Gives a message back.
+/// Releases a message.
 pub(crate) fn release(keys: &Keys, holder: &Holder, delay: Duration, failed: bool) -> Command {
     let command = Command::script(Script::Release, &keys.of_scripts());
     let command = command.arg(millis(delay)).arg(flag(failed));
@@ -194,7 +196,8 @@ pub(crate) fn release(keys: &Keys, holder: &Holder, delay: Duration, failed: boo
     })
 }
 
-/// Moves an element that is no message to the dead-letter queue, as the body of a message with this id.
+/// Moves an element that is not a message to the dead-letter queue, as the body of a message with
+/// this id.
 pub(crate) fn reject(keys: &Keys, dead: &Keys, reservation: &Reservation, id: &str) -> Command {
     let [ready, delayed, leases, held] = keys.of_scripts();
     Command::script(Script::Reject, &[ready, delayed, leases, held, dead.ready()])
@@ -203,12 +206,12 @@ pub(crate) fn reject(keys: &Keys, dead: &Keys, reservation: &Reservation, id: &s
         .arg(element::posted(id, ""))
 }
 
-/// Looks for messages that are reserved without a lease, from here on.
+/// Searches for messages that are reserved without a lease, from this cursor on.
 pub(crate) fn orphans(keys: &Keys, cursor: &str) -> Command {
     Command::script(Script::Orphans, &keys.of_scripts()).arg(cursor)
 }
 
-/// Looks at the next messages.
+/// Returns the next messages.
 pub(crate) fn peek(keys: &Keys, count: usize) -> Command {
     Command::script(Script::Peek, &keys.of_scripts())
         .arg((count.clamp(1, 100) - 1).to_string())
@@ -216,15 +219,15 @@ pub(crate) fn peek(keys: &Keys, count: usize) -> Command {
         .arg(ENOUGH.to_string())
 }
 
-/// Where a message is looked for by its id: one key after the other, a page at a time.
+/// A search for a message by its id: one key after the other, a page at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Search {
     pub(crate) message: MessageId,
     /// The number of the key, from 1.
     pub(crate) place: u8,
-    /// Where to go on in it.
+    /// Where to continue in it.
     pub(crate) from: String,
-    /// How many messages were looked at.
+    /// How many messages were searched.
     pub(crate) seen: u64,
 }
 
@@ -249,13 +252,13 @@ pub(crate) fn clear(keys: &Keys) -> Command {
     Command::new("UNLINK").args(keys.of_scripts()).arg(keys.aside())
 }
 
-/// Takes a queue off the list.
+/// Removes a queue from the list.
 pub(crate) fn unlist(prefix: &Prefix, queue: &QueueName) -> Command {
     Command::new("ZREM").arg(prefix.queues()).arg(queue.as_str())
 }
 
-/// Asks whether a queue is listed, and how large it is: the messages that are ready, whether the first of
-/// them is a nudge and none, and those that are put aside, delayed and reserved.
+/// Returns whether a queue is listed, and its sizes: the ready messages, whether the first of them
+/// is a nudge instead of a message, and the messages moved aside, delayed and reserved.
 pub(crate) fn sizes(prefix: &Prefix, queue: &QueueName, keys: &Keys) -> [Command; 6] {
     [
         Command::new("ZSCORE").arg(prefix.queues()).arg(queue.as_str()),
@@ -280,7 +283,7 @@ pub(crate) fn names(
         (None, "") => b"-".to_vec(),
         (None, begin) => [b"[", begin.as_bytes()].concat(),
     };
-    // No text holds such a byte, so it comes behind all that begin so.
+    // No string contains this byte, so it sorts behind all names with this prefix.
     let to =
         if begin.is_empty() { b"+".to_vec() } else { [b"(", begin.as_bytes(), b"\xff"].concat() };
     let command = Command::new("ZRANGEBYLEX").arg(prefix.queues()).arg(from).arg(to);
@@ -292,7 +295,7 @@ pub(crate) fn unblock(client: i64) -> Command {
     Command::new("CLIENT").arg("UNBLOCK").arg(client.to_string())
 }
 
-/// The reservations of these receipts, in their order. Nothing in the place of one that no Redis gave.
+/// The reservations of these receipts, in order. `None` for one that Redis did not issue.
 pub(crate) fn reservations(receipts: &[Receipt]) -> Vec<Option<Reservation>> {
     receipts.iter().map(|receipt| Reservation::parse(&receipt.reservation)).collect()
 }

@@ -1,4 +1,4 @@
-//! Commands and their answers, with the scripts again that a server did not know.
+//! Commands and their replies, including the scripts that must be sent again with their source.
 
 use redis::Value;
 
@@ -6,13 +6,13 @@ use super::command::{By, Command};
 use super::decode::error;
 use super::refusal::is_unknown_script;
 
-/// Commands of which each is to be answered. A script that the server does not know by its name has done
-/// nothing, so it is sent once more with its text, alone.
+/// Commands that each get a reply. A script whose hash the server does not know has had no effect,
+/// so it is sent again alone, with its source.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     commands: Vec<Command>,
     answers: Vec<Value>,
-    /// The places of the commands that are sent once more.
+    /// The positions of the commands to send again.
     again: Vec<usize>,
 }
 
@@ -22,7 +22,7 @@ impl Exchange {
         Exchange { commands, answers: Vec::new(), again: Vec::new() }
     }
 
-    /// What is to be sent now, and how many answers come.
+    /// The bytes to send now, and the number of replies.
     pub(crate) fn packed(&self) -> (Vec<u8>, usize) {
         let mut packed = Vec::new();
         if self.again.is_empty() {
@@ -35,8 +35,8 @@ impl Exchange {
         (packed, self.again.len())
     }
 
-    /// Takes in the answers to what was sent. Returns all of them in the order of the commands, or
-    /// nothing if something is to be sent once more.
+    /// Handles the replies. Returns all of them in the order of the commands, or `None` if
+    /// something must be sent again.
     pub(crate) fn answered(&mut self, answers: Vec<Value>) -> Option<Vec<Value>> {
         if self.again.is_empty() {
             self.answers = answers;
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_that_is_not_known_is_sent_once_more_with_its_text_and_nothing_else_is() {
+    fn only_an_unknown_script_is_sent_again_with_its_source() {
         let mut exchange = exchange();
         assert_eq!(exchange.packed().1, 3);
         assert_eq!(exchange.answered(vec![Value::Int(1), noscript(), Value::Int(3)]), None);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_even_by_its_text_is_an_error() {
+    fn an_unknown_script_is_an_error_if_its_source_was_sent() {
         let mut exchange = exchange();
         assert_eq!(exchange.answered(vec![Value::Int(1), noscript(), noscript()]), None);
         let answers = exchange.answered(vec![noscript(), Value::Int(3)]).unwrap();

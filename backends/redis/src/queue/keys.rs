@@ -1,25 +1,25 @@
-//! The names of the keys that hold a queue.
+//! The names of the keys of a queue.
 
 use ivy_proto::QueueName;
 use ivy_proto::backend::UrlProblem;
 
-/// The format of what the keys hold, which stands in their names: programs of different formats do not
-/// meet.
+/// The format of the stored data. It is part of the key names, so that programs with different
+/// formats do not interfere.
 const FORMAT: u8 = 1;
-/// What names begin with unless the URL says otherwise.
+/// The default prefix.
 const PREFIX: &str = "ivy";
 /// The longest prefix, in bytes.
 const LONGEST_PREFIX: usize = 64;
 
-/// What the names of all keys begin with.
+/// The prefix of all key names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Prefix {
     prefix: String,
-    /// With the format.
+    /// Including the format.
     begin: String,
 }
 
-/// The text cannot be what the names of keys begin with.
+/// The text is not a valid prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the prefix must be 1 to 64 ASCII letters, digits or any of - _ . :")]
 pub struct BadPrefix;
@@ -31,7 +31,7 @@ impl Default for Prefix {
 }
 
 impl Prefix {
-    /// The prefix that a URL names, or the usual one.
+    /// The prefix of a URL, or the default one.
     pub(crate) fn of(named: Option<&str>) -> Result<Self, UrlProblem> {
         let Some(prefix) = named else { return Ok(Prefix::default()) };
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
@@ -42,12 +42,12 @@ impl Prefix {
         Ok(Prefix { prefix: prefix.to_owned(), begin: format!("{prefix}{FORMAT}") })
     }
 
-    /// The key that holds the names of all queues.
+    /// The key that contains the names of all queues.
     pub(crate) fn queues(&self) -> String {
         format!("{}:queues", self.begin)
     }
 
-    /// The same key of the format that may come after this one.
+    /// The same key in the next format.
     pub(crate) fn queues_of_next_format(&self) -> String {
         format!("{}{}:queues", self.prefix, FORMAT + 1)
     }
@@ -57,7 +57,7 @@ impl Prefix {
         let mut base = format!("{}:{{", self.begin);
         for character in queue.as_str().chars() {
             match character {
-                // An empty pair of braces would put the keys of one queue into different slots.
+                // Empty braces would put the keys of one queue into different slots.
                 '%' => base.push_str("%25"),
                 '{' => base.push_str("%7B"),
                 '}' => base.push_str("%7D"),
@@ -69,18 +69,18 @@ impl Prefix {
     }
 }
 
-/// The keys of one queue. What stands between the braces is the same in all of them, so that a cluster
-/// keeps them in one slot.
+/// The keys of one queue. The text between the braces is the same in all of them, so that a cluster
+/// stores them in one slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Keys(String);
 
 impl Keys {
-    /// A list: the messages that are ready, the first one at its head.
+    /// A list: the ready messages, the first one at its head.
     pub(crate) fn ready(&self) -> String {
         self.key('r')
     }
 
-    /// A sorted set: the messages that are delayed, by the time at which they are due.
+    /// A sorted set: the delayed messages, by due time.
     pub(crate) fn delayed(&self) -> String {
         self.key('d')
     }
@@ -90,17 +90,17 @@ impl Keys {
         self.key('l')
     }
 
-    /// A hash: the messages that are reserved, by their reservations.
+    /// A hash: the reserved messages, by reservation.
     pub(crate) fn held(&self) -> String {
         self.key('h')
     }
 
-    /// A list: what a waiting reserve was given, until its script takes it.
+    /// A list: the message given to a waiting reserve, until its script reserves it.
     pub(crate) fn aside(&self) -> String {
         self.key('p')
     }
 
-    /// The keys that scripts begin with, in their order.
+    /// The first keys of all scripts, in order.
     pub(crate) fn of_scripts(&self) -> [String; 4] {
         [self.ready(), self.delayed(), self.leases(), self.held()]
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_queue_stands_between_braces_of_which_it_has_none() {
+    fn the_name_of_a_queue_is_in_braces_and_contains_none() {
         assert_eq!(ready("mail.p1"), "ivy1:{mail.p1}:r");
         assert_eq!(ready("{a}{}"), "ivy1:{%7Ba%7D%7B%7D}:r");
         assert_eq!(ready("100%"), "ivy1:{100%25}:r");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_holds_nothing_that_would_change_the_slot() {
+    fn a_prefix_contains_no_character_that_would_change_the_slot() {
         assert_eq!(Prefix::of(Some("shop:eu")).unwrap().queues(), "shop:eu1:queues");
         for refused in ["", "{", "a}", "a b", "a*", "\u{e9}", &"x".repeat(65)] {
             assert!(Prefix::of(Some(refused)).is_err(), "{refused}");

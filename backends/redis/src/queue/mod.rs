@@ -1,7 +1,6 @@
-//! Redis as a queue: what its keys hold, what is sent for each operation, what the answers mean, and which
-//! operations are under way.
+//! Redis as a queue: its keys, its commands and replies, and the operations in flight.
 //!
-//! Everything but [`Operations`] is a function of its arguments.
+//! Everything except [`Operations`] is a pure function.
 
 mod checks;
 mod command;
@@ -35,7 +34,7 @@ const MAX_BODY: usize = 256 * 1024;
 const MAX_REQUEST: usize = 1 << 20;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
-/// What a queue over Redis can do.
+/// The capabilities of a queue over Redis.
 pub(crate) fn capabilities() -> Capabilities {
     let shortest = Duration::from_secs(1);
     let mut capabilities =

@@ -1,15 +1,16 @@
-//! Names that nobody else gives: of messages, and of reserves.
+//! Unique names of messages and of reserves.
 
 use super::element::ID;
 use super::receipt::{UNIQUE, Unique};
 
-/// The characters of base64url, in the order of ASCII: numbers that are written so sort as texts do.
+/// The characters of base64url in ASCII order, so that encoded numbers sort as numbers.
 const DIGITS: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
-/// The characters of the time in an id, which are 48 bits of milliseconds.
+/// The number of characters of the time in an id: 48 bits of milliseconds.
 const TIME: usize = 8;
 
-/// Gives names to messages and to reserves. They hold random bits of the client: a counter of the server
-/// can go back, after a restart or a failover, and would give a name again that somebody still holds.
+/// Generates names of messages and of reserves. They contain random bits of the client: a counter
+/// on the server could go back after a restart or a failover, and repeat a name that is still in
+/// use.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     of_messages: u64,
@@ -19,14 +20,14 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Names that follow from these random bytes, which no other session may have.
+    /// Names derived from these random bytes, which must be unique per session.
     pub(crate) fn new(random: [u8; 16]) -> Self {
         let random = u128::from_le_bytes(random);
         let low = |bits: u128| (random >> bits) as u64;
         Names { of_messages: low(0), of_reserves: low(64), messages: 0, reserves: 0 }
     }
 
-    /// A new id of a message, which sorts by the time: 8 characters of it, 6 of the nonce, 4 of a counter.
+    /// A new message id, which sorts by time: 8 characters of time, 6 of the nonce, 4 of a counter.
     pub(crate) fn message(&mut self, unix_millis: u64) -> String {
         self.messages += 1;
         let mut id = String::with_capacity(ID);
@@ -42,11 +43,11 @@ impl Names {
         let mut unique = String::with_capacity(UNIQUE);
         push(&mut unique, self.of_reserves, 8);
         push(&mut unique, self.reserves, 6);
-        Unique::parse(&unique).expect("it has this length, in ASCII")
+        Unique::parse(&unique).expect("it has this length and is ASCII")
     }
 }
 
-/// Writes the lowest bits of a number, 6 for each digit.
+/// Writes the lowest bits of a number, 6 per digit.
 fn push(text: &mut String, number: u64, digits: usize) {
     for place in (0..digits).rev() {
         let digit = (number >> (6 * place)) & 63;
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_messages_sort_by_the_time_and_then_by_the_counter() {
+    fn message_ids_sort_by_time_and_then_by_counter() {
         let mut names = Names::new([7; 16]);
         let millis = 1_764_421_234_567;
         let ids: Vec<String> =
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_is_given_twice() {
+    fn no_name_is_repeated() {
         let mut seen = BTreeSet::new();
         for random in [[1; 16], [2; 16]] {
             let mut names = Names::new(random);

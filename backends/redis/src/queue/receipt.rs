@@ -1,4 +1,4 @@
-//! Reservations, as receipts carry them.
+//! Reservations, as encoded in receipts.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use ivy_proto::ReservationId;
 /// The length of the unique name of a reserve.
 pub(crate) const UNIQUE: usize = 14;
 
-/// The unique name of one reserve, which may bring up to 100 messages.
+/// The unique name of one reserve, which may return up to 100 messages.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Unique([u8; UNIQUE]);
 
 impl Unique {
-    /// The name that these characters are. Nothing if they are not as many as they must be, in ASCII.
+    /// Parses a name. `None` if it has the wrong length or is not ASCII.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         text.is_ascii().then_some(())?;
         text.as_bytes().try_into().ok().map(Unique)
@@ -31,27 +31,27 @@ impl fmt::Debug for Unique {
 
 /// The reservation of one message.
 ///
-/// The server knows it by its field: the unique name of the reserve, two digits for the place in it, and
-/// after K touches `.K`. The receipt carries what this program has to know beside that: when the lease
-/// ends, and how many messages share the lease.
+/// The server identifies it by its field: the unique name of the reserve, two digits for the
+/// position in it, and `.K` after K touches. The receipt also contains what the client must know:
+/// when the lease ends, and how many messages share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reservation {
     unique: Unique,
     place: u8,
     touches: u32,
-    /// How many messages the reserve brought. Only until it is touched.
+    /// How many messages the reserve returned. Valid until it is touched.
     size: u8,
     /// When the lease ends, in ms of the server's clock.
     end: u64,
 }
 
 impl Reservation {
-    /// Those of a reserve that brought so many.
+    /// The reservations of a reserve that returned `size` messages.
     pub(crate) fn all(unique: Unique, size: u8, end: u64) -> impl Iterator<Item = Self> {
         (0..size).map(move |place| Reservation { unique, place, touches: 0, size, end })
     }
 
-    /// The reservation that a receipt holds. Nothing if no reserve of a Redis gave it.
+    /// Parses the reservation in a receipt. `None` if Redis did not issue it.
     pub(crate) fn parse(id: &ReservationId) -> Option<Self> {
         let (field, rest) = id.as_str().split_once('@')?;
         let (unique, behind) = field.split_at_checked(UNIQUE)?;
@@ -75,7 +75,7 @@ impl Reservation {
         Some(reservation)
     }
 
-    /// What the receipt holds: at most 32 bytes, up to the 999th touch.
+    /// The encoded reservation: at most 32 bytes, up to the 999th touch.
     pub(crate) fn id(&self) -> ReservationId {
         let mut text = self.field();
         text.push_str(&format!("@{:x}", self.end));
@@ -85,7 +85,7 @@ impl Reservation {
         ReservationId::new(text)
     }
 
-    /// The field that holds the message.
+    /// The field that contains the message.
     pub(crate) fn field(&self) -> String {
         let Reservation { unique, place, touches, .. } = self;
         match touches {
@@ -94,7 +94,7 @@ impl Reservation {
         }
     }
 
-    /// The reservation that a touch makes of this one.
+    /// The reservation that replaces this one after a touch.
     pub(crate) fn touched(&self, end: u64) -> Self {
         Reservation { touches: self.touches.saturating_add(1), size: 1, end, ..self.clone() }
     }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receipt_tells_the_field_the_end_and_who_shares_the_lease() {
+    fn a_receipt_contains_the_field_the_end_and_the_size_of_the_lease() {
         let all = reserved(100);
         let last = Reservation::parse(&all[99].id()).unwrap();
         assert_eq!(last, all[99]);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_reserve_gave_is_none() {
+    fn an_invalid_receipt_is_refused() {
         for text in [
             "",
             "1",

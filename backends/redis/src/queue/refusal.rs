@@ -1,4 +1,4 @@
-//! What the errors of a server mean for a queue.
+//! Maps the errors of a server to faults of a queue.
 
 use std::time::Duration;
 
@@ -8,26 +8,26 @@ use ivy_proto::queue::{Fault, FaultKind};
 use crate::address::RedisAddress;
 use crate::refusal::{Broken, shown};
 
-/// After how long a server is asked again that takes no requests now.
+/// How long to pause before a server that is temporarily unavailable is asked again.
 const REST: Duration = Duration::from_secs(1);
 
-const FULL: &str = "the memory of the server is full: let workers empty the queue, or give it more";
+const FULL: &str = "the memory of the server is full: let workers empty the queue, or add memory";
 const DISK: &str =
-    "the server cannot write to its disk: mend that, or its setting stop-writes-on-bgsave-error";
-const STARTS: &str = "it is tried again: the server reads its data, or waits for another one";
+    "the server cannot write to its disk: fix that, or change its setting stop-writes-on-bgsave-error";
+const STARTS: &str = "it is retried: the server is loading its data, or waits for another server";
 const READ_ONLY: &str =
-    "it is tried again over a new connection; if this lasts, the address leads to a replica";
-const BUSY: &str = "a script of somebody runs for too long: see SCRIPT KILL";
+    "it is retried over a new connection; if this persists, the address leads to a replica";
+const BUSY: &str = "another script has been running for too long: see SCRIPT KILL";
 const REPLICAS: &str = "too few replicas are connected: see the setting min-replicas-to-write";
-const GRANT: &str = "grant the user what the documentation of ivy-redis lists";
-const OTHER_KIND: &str = "a key of the queue holds something else: choose another queue name, or another prefix with ?prefix=";
-const VERSION: &str = "a queue needs Redis 6.2 or a server that is compatible with it";
+const GRANT: &str = "grant the user the permissions that the documentation of ivy-redis lists";
+const OTHER_KIND: &str = "a key of the queue contains other data: choose another queue name, or another prefix with ?prefix=";
+const VERSION: &str = "a queue needs Redis 6.2 or later, or a compatible server";
 const CLUSTER: &str =
-    "a cluster cannot be a queue: name a server that is none, or the cluster's proxy";
-const PARTIAL: &str = "it can be tried again; a message may then come twice";
+    "a cluster is not supported as a queue: use a standalone server, or a proxy of the cluster";
+const PARTIAL: &str = "it can be retried; a message may then be delivered twice";
 
-/// What an error means that was answered to a command of a queue, a script or not: its text with the code
-/// in front.
+/// The fault for an error reply to a command of a queue, a script or not: its text including the
+/// code.
 pub(crate) fn refusal(said: &str, address: &RedisAddress) -> Fault {
     let (kind, advice) = meaning(said);
     let mut fault = Fault::new(kind).with_detail(shown(without_arguments(said), address, ""));
@@ -37,17 +37,18 @@ pub(crate) fn refusal(said: &str, address: &RedisAddress) -> Fault {
     if kind == FaultKind::Unavailable { fault.with_retry_after(REST) } else { fault }
 }
 
-/// Whether the error says that the server has become a replica, so that the name may lead to another one.
+/// Whether the error means that the server has become a replica, so that the name may resolve to
+/// another one.
 pub(crate) fn is_read_only(said: &str) -> bool {
     code(said) == "READONLY"
 }
 
-/// Whether the error says that the server does not know a script by its name, so that nothing was done.
+/// Whether the error means that the server does not know a script's hash, so that it had no effect.
 pub(crate) fn is_unknown_script(said: &str) -> bool {
     said.starts_with("NOSCRIPT")
 }
 
-/// What a connection that is of no use means for an operation, which was sent on it or not.
+/// The fault of an operation whose connection is unusable, depending on whether it was sent.
 pub(crate) fn broken(broken: &Broken, was_sent: bool, address: &RedisAddress) -> Fault {
     let detail = || broken.detail.clone();
     match broken.kind {
@@ -87,8 +88,8 @@ fn meaning(said: &str) -> (FaultKind, Option<&'static str>) {
     }
 }
 
-/// The code of an error. Servers before version 7 put that of a command inside of a script into the text:
-/// `ERR Error running script (..): @user_script:12: -OOM command not allowed`.
+/// The code of an error. Servers before version 7 include the code of a command inside a script in
+/// the text: `ERR Error running script (..): @user_script:12: -OOM command not allowed`.
 fn code(said: &str) -> &str {
     let mut words = said.split(' ');
     let first = words.next().unwrap_or_default();
@@ -104,7 +105,7 @@ fn is_from_a_script(said: &str) -> bool {
     said.contains("Error running script") || said.contains("user_script")
 }
 
-/// An error about a command may repeat what was sent with it.
+/// The text of an error about a command may repeat its arguments.
 fn without_arguments(said: &str) -> &str {
     said.split(", with args").next().unwrap_or(said)
 }
@@ -150,10 +151,10 @@ mod tests {
             ("READONLY You can't write against a read only replica.", Unavailable, "replica"),
             ("READONLY You can't write script: 5f, on @user_script:10.", Unavailable, "replica"),
             ("NOREPLICAS Not enough good replicas to write.", Unavailable, "min-replicas"),
-            ("LOADING Redis is loading the dataset in memory", Unavailable, "reads its data"),
-            ("MASTERDOWN Link with MASTER is down", Unavailable, "reads its data"),
-            ("CLUSTERDOWN The cluster is down", Unavailable, "reads its data"),
-            ("TRYAGAIN Multiple keys request during rehashing", Unavailable, "reads its data"),
+            ("LOADING Redis is loading the dataset in memory", Unavailable, "loading its data"),
+            ("MASTERDOWN Link with MASTER is down", Unavailable, "loading its data"),
+            ("CLUSTERDOWN The cluster is down", Unavailable, "loading its data"),
+            ("TRYAGAIN Multiple keys request during rehashing", Unavailable, "loading its data"),
             ("BUSY Redis is busy running a script.", Unavailable, "SCRIPT KILL"),
             ("NOAUTH Authentication required.", Unauthorized, "credentials"),
             ("WRONGPASS invalid username-password pair", Unauthorized, "credentials"),
@@ -188,14 +189,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_and_the_password_are_not_repeated() {
+    fn arguments_and_the_password_are_not_repeated() {
         let said = "ERR unknown command 'RPUSH', with args beginning with: 'the body'";
         assert!(!refusal(said, &address()).to_string().contains("body"));
         assert!(!refusal("ERR bad correct horse", &address()).to_string().contains("horse"));
     }
 
     #[test]
-    fn a_lost_connection_leaves_open_only_what_was_sent() {
+    fn a_lost_connection_affects_only_requests_that_were_sent() {
         let lost = Broken { kind: NotifyFaultKind::ConnectionLost, detail: "gone".to_owned() };
         assert_eq!(broken(&lost, true, &address()).kind(), FaultKind::AnswerLost);
         assert_eq!(broken(&lost, false, &address()).kind(), FaultKind::Unreachable);

@@ -1,31 +1,31 @@
-//! The scripts that Redis runs for a queue, and the names that it knows them by.
+//! The Lua scripts of a queue, and their hashes.
 
 use std::sync::LazyLock;
 
 use sha1::{Digest, Sha1};
 
-/// A script. Its text says what it takes and what it answers.
+/// A script. Its source documents its arguments and its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Script {
     /// Posts messages of which some are delayed.
     Post,
     /// Reserves messages.
     Reserve,
-    /// Shows the next messages.
+    /// Returns the next messages without reserving them.
     Peek,
     /// Renews a lease.
     Touch,
-    /// Gives a message back.
+    /// Releases a message.
     Release,
-    /// Moves an element that is no message to the dead-letter queue.
+    /// Moves an element that is not a message to the dead-letter queue.
     Reject,
-    /// Puts back what is reserved without a lease.
+    /// Puts back messages that are reserved without a lease.
     Orphans,
-    /// Looks for a message by its id.
+    /// Searches for a message by its id.
     Get,
 }
 
-/// A file of the folder beside this one.
+/// A file of the folder `lua`.
 macro_rules! lua {
     ($($name:literal),*) => { concat!($(include_str!(concat!("lua/", $name, ".lua"))),*) };
 }
@@ -45,12 +45,12 @@ const TEXTS: [&str; 8] = [POST, RESERVE, PEEK, TOUCH, RELEASE, REJECT, ORPHANS, 
 static HASHES: LazyLock<[String; 8]> = LazyLock::new(|| TEXTS.map(sha1_of));
 
 impl Script {
-    /// What Redis runs.
+    /// The source.
     pub(crate) fn text(self) -> &'static str {
         TEXTS[self as usize]
     }
 
-    /// The name of the text: its SHA-1 in hexadecimal.
+    /// The SHA-1 of the source, in hexadecimal.
     pub(crate) fn name(self) -> &'static str {
         &HASHES[self as usize]
     }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_script_stands_at_its_place() {
+    fn each_script_has_its_source() {
         for (script, text) in [
             (Script::Post, POST),
             (Script::Reserve, RESERVE),
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn no_line_is_longer_than_the_pages_and_no_script_begins_with_options() {
         for text in TEXTS {
-            // Servers before version 7 do not know them.
+            // Servers before version 7 do not support them.
             assert!(!text.starts_with("#!"));
             assert!(text.lines().all(|line| line.len() <= 120));
         }

@@ -1,4 +1,4 @@
-//! Touches that have had no answer.
+//! Touches without a reply.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use ivy_proto::Moment;
 use super::encode::Holder;
 use super::receipt::Reservation;
 
-/// How many are remembered, at most. The one that is forgotten first is the next to end.
+/// The most that are remembered. The one with the earliest end is dropped first.
 const MOST: usize = 10_000;
 
-/// The reservations that were to be touched, and of which nobody knows whether they were. Each is
+/// The reservations whose touch was sent but got no reply, so that its effect is unknown. Each is
 /// remembered until its lease has ended in any case.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OpenTouches {
@@ -18,7 +18,7 @@ pub(crate) struct OpenTouches {
 }
 
 impl OpenTouches {
-    /// A touch of this reservation is sent. Its effect has ended by then.
+    /// Records that a touch of this reservation is sent. `until` is when its effect has ended.
     pub(crate) fn sent(&mut self, reservation: &Reservation, until: Moment, now: Moment) {
         if self.until.len() >= MOST {
             self.until.retain(|_, until| *until > now);
@@ -32,12 +32,12 @@ impl OpenTouches {
         self.until.insert(reservation.field(), until);
     }
 
-    /// It was answered.
+    /// Records that the touch got a reply.
     pub(crate) fn answered(&mut self, reservation: &Reservation) {
         self.until.remove(&reservation.field());
     }
 
-    /// Who may hold the message of this reservation.
+    /// The reservations that may hold the message of this one.
     pub(crate) fn holder(&self, reservation: Reservation) -> Holder {
         let is_open = !self.until.is_empty() && self.until.contains_key(&reservation.field());
         let next = is_open.then(|| reservation.touched(reservation.end()));
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_may_have_either_reservation_while_a_touch_is_not_answered() {
+    fn a_message_may_have_either_reservation_while_a_touch_has_no_reply() {
         let mut open = OpenTouches::default();
         assert_eq!(open.holder(reservation()).next, None);
         open.sent(&reservation(), Moment::EPOCH + Duration::from_secs(1), Moment::EPOCH);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_remembered_than_there_is_room_for() {
+    fn the_number_of_remembered_touches_is_limited() {
         let mut open = OpenTouches::default();
         let mut touched = reservation();
         for second in 0..MOST as u64 + 10 {

@@ -1,4 +1,4 @@
-//! What keeps the queues of a server in order, beside what is asked for: when it is due, and what is sent.
+//! The maintenance of the queues of a server: when it is due, and what is sent for it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,27 +11,27 @@ use super::encode;
 use super::keys::{Keys, Prefix};
 use super::receipt::Reservation;
 
-/// How often a queue that is posted to is listed: somebody may have deleted it meanwhile.
+/// How often a queue that receives posts is listed: its entry may have been deleted meanwhile.
 const LIST_EVERY: Duration = Duration::from_secs(60);
-/// How often what is due is made ready while there are other messages.
+/// How often due messages are made ready while others are ready.
 const SWEEP_EVERY: Duration = Duration::from_millis(50);
-/// How often a worker looks for messages that are reserved without a lease.
+/// How often a worker searches for messages that are reserved without a lease.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
 
-/// Something that nobody waits for.
+/// A task that no caller waits for.
 #[derive(Debug)]
 pub(crate) enum Task {
-    /// The server is looked at, once.
+    /// Check the server, once.
     Checks,
-    /// Messages without a lease are put back; so many were so far.
+    /// Put back messages without a lease; `found` were put back so far.
     Orphans { queue: QueueName, keys: Keys, found: u64 },
-    /// An element that is no message is moved to the dead-letter queue.
+    /// Move an element that is not a message to the dead-letter queue.
     Reject { queue: QueueName },
-    /// Messages that nobody wants any more are given back.
+    /// Release messages without a caller.
     GiveBack,
 }
 
-/// When what was done last.
+/// When each task was last done.
 #[derive(Debug, Default)]
 pub(crate) struct Upkeep {
     has_begun: bool,
@@ -41,13 +41,13 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    /// What is asked before the first operation.
+    /// The commands before the first operation.
     pub(crate) fn at_start(&mut self, prefix: &Prefix) -> Option<(Task, Vec<Command>)> {
         let is_first = !std::mem::replace(&mut self.has_begun, true);
         is_first.then(|| (Task::Checks, checks::commands(prefix)))
     }
 
-    /// What is sent before a post to this queue.
+    /// The commands before a post to this queue.
     pub(crate) fn list(
         &mut self,
         prefix: &Prefix,
@@ -57,17 +57,17 @@ impl Upkeep {
         is_due(&mut self.listed, queue, LIST_EVERY, now).then(|| encode::list(prefix, queue))
     }
 
-    /// This queue is deleted: the next post lists it again.
+    /// Records that this queue is deleted: the next post lists it again.
     pub(crate) fn unlisted(&mut self, queue: &QueueName) {
         self.listed.remove(queue);
     }
 
-    /// Whether a reserve is to make ready what is due, even where others are ready.
+    /// Whether a reserve must make due messages ready, even if others are ready.
     pub(crate) fn is_sweep_due(&mut self, queue: &QueueName, now: Moment) -> bool {
         is_due(&mut self.swept, queue, SWEEP_EVERY, now)
     }
 
-    /// What is sent beside a reserve.
+    /// The commands that accompany a reserve.
     pub(crate) fn of_worker(
         &mut self,
         queue: &QueueName,
@@ -80,7 +80,7 @@ impl Upkeep {
         })
     }
 
-    /// Moves an element that is no message to the dead-letter queue, where there can be one.
+    /// Moves an element that is not a message to the dead-letter queue, if the queue has one.
     pub(crate) fn reject(
         &self,
         prefix: &Prefix,
@@ -95,11 +95,11 @@ impl Upkeep {
     }
 }
 
-/// So many queues are remembered of which nothing is due; beyond that, those are forgotten of which something
-/// is due again. Names of queues may be made of data.
+/// How many queues are remembered while their tasks are not due; beyond that, queues whose task is
+/// due again are forgotten. Names of queues may be generated from data.
 const REMEMBERED: usize = 1000;
 
-/// Whether something is due again for a queue, which then counts as done.
+/// Whether a task is due for a queue. If so, it counts as done.
 fn is_due(
     done: &mut BTreeMap<QueueName, Moment>,
     queue: &QueueName,
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn queues_that_are_not_used_any_more_are_forgotten() {
+    fn unused_queues_are_forgotten() {
         let mut upkeep = Upkeep::default();
         for number in 0..3 * REMEMBERED as u64 {
             let queue = QueueName::new(&format!("of.{number}")).unwrap();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_is_looked_at_once() {
+    fn the_server_is_checked_once() {
         let prefix = Prefix::of(None).unwrap();
         let mut upkeep = Upkeep::default();
         assert!(upkeep.at_start(&prefix).is_some());

@@ -1,5 +1,5 @@
 
--- The element with one more in the count that begins at this place. A count stops at ff.
+-- The element with the count at this position incremented. A count saturates at ff.
 local function one_more(element, at)
   local count = tonumber(match(sub(element, at, at + 1), '^%x%x$') or 'ff', 16)
   if count == 255 then return element end

@@ -1,4 +1,4 @@
 
--- A write that needs no memory comes first: a server whose memory is full lets a script go on that has
+-- A write that needs no memory comes first: a server whose memory is full lets a script continue once it has
 -- written, so that workers can empty it.
 call('ZREM', leases, '')

@@ -1,7 +1,6 @@
--- KEYS: ready, delayed, held. ARGV: the id of a message; where to look, as the number of the key; where to go
--- on there.
--- Answer: the element if it was found, or else an empty text; where to go on, or 0 at the end; how many
--- elements were looked at.
+-- KEYS: ready, delayed, held. ARGV: the message id; the number of the key to search; where to continue in it.
+-- Reply: the element if it was found, else an empty string; where to continue, 0 at the end; how many
+-- elements were searched.
 local id, place, from = ARGV[1], ARGV[2], ARGV[3]
 local found, following, step = nil, '0', 1
 if place == '1' then
@@ -11,7 +10,7 @@ else
   local page = redis.call(place == '2' and 'ZSCAN' or 'HSCAN', KEYS[tonumber(place)], from, 'COUNT', '100')
   following, found, step = page[1], page[2], 2
 end
--- A set gives the element first, a hash second.
+-- A sorted set returns the element first, a hash second.
 for i = place == '3' and 2 or 1, #found, step do
   if string.sub(found[i], 1, #id) == id then return { found[i], '0', '0' } end
 end

@@ -1,6 +1,6 @@
 
--- Adds delayed messages: pairs of a due time and an element. Where one of them is the first that is due, a
--- nudge wakes one of those who wait, which learns the new time. Nobody waits while there is a message.
+-- Adds delayed messages: pairs of due time and element. If one of them becomes the first that is due, a nudge
+-- wakes one of the waiting reserves, which learns the new time. No reserve waits while there is a message.
 local function delay(pairs_of_set)
   call('ZADD', delayed, unpack(pairs_of_set))
   local soonest = call('ZRANGE', delayed, '0', '0')[1]

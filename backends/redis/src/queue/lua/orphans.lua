@@ -1,7 +1,7 @@
 
--- ARGV: where to go on in the reservations; 0 at the beginning. Puts back those that have no lease, as when
--- the leases alone were evicted.
--- Answer: where to go on, 0 at the end; and how many were put back.
+-- ARGV: where to continue in the reservations, 0 at the beginning. Puts back those without a lease, as when
+-- only the leases were evicted.
+-- Reply: where to continue, 0 at the end; and how many were put back.
 local page = call('HSCAN', held, ARGV[1], 'COUNT', '100')
 local has_lease, orphans = {}, {}
 

@@ -1,6 +1,6 @@
 
--- ARGV: the most messages less one; the largest element that is sent; how many bytes are enough.
--- Answer: the elements, of which one that is too large is left out.
+-- ARGV: the most messages less one; the largest element to return; the number of bytes that are enough.
+-- Reply: the elements, without those that are too large.
 sweep()
 local found, answer, bytes = first(ready, ARGV[1]), {}, 0
 for i = 1, #found do

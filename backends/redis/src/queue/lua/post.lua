@@ -1,8 +1,8 @@
 
--- ARGV: how many elements have no delay; these; then a delay in ms and an element, once or more often.
--- Answer: how many there were.
+-- ARGV: how many elements have no delay; these elements; then pairs of a delay in ms and an element.
+-- Reply: how many there were.
 local immediate = tonumber(ARGV[1])
--- A key of another kind is found before anything is written: all are posted or none.
+-- A key of another type is detected before anything is written: all are posted or none.
 call('LLEN', ready)
 call('ZCARD', delayed)
 if immediate > 0 then call('RPUSH', ready, unpack(ARGV, 2, immediate + 1)) end

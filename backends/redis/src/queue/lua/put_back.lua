@@ -1,9 +1,10 @@
 
--- Two digits for each place in a reserve.
+-- Two digits for each position in a reserve.
 local digits = '0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849'
   .. '5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899'
 
--- Puts what these fields hold back to the head of the queue, in their order, with one lost delivery more.
+-- Puts the messages of these fields back to the head of the queue, in order, and counts a lost delivery for
+-- each.
 local function put_back(fields)
   local elements = call('HMGET', held, unpack(fields))
   for i = #fields, 1, -1 do

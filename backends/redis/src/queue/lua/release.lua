@@ -1,7 +1,7 @@
 
--- ARGV: the delay in ms; 1 if an attempt has failed; then a field of the message and the lease that it has
--- to itself, or an empty text, once or twice: the message may have either field.
--- Answer: whether the message was held, as 1 or 0.
+-- ARGV: the delay in ms; 1 if an attempt has failed; then, once or twice, a field of the message and its own
+-- lease, or an empty string: the message may have either field.
+-- Reply: 1 if the message was reserved, else 0.
 for i = 3, #ARGV, 2 do
   local element = call('HGET', held, ARGV[i])
   if element then

@@ -1,17 +1,17 @@
 
--- KEYS[5]: the list to which a waiting reserve moves a message before this script takes it.
--- ARGV: the most messages less one; the lease in ms; the unique name of this reserve; where to look, which is
--- "ready", "aside" to look there first, or "behind" for a script behind a wait; 1 if what is due is to be made
--- ready first; the largest element that is sent; and how many bytes are enough.
--- Answer: the elements, and the end of the lease. An element that is too large is empty in the answer. Or
--- nothing but the ms until a message is due, or an empty text where none is.
+-- KEYS[5]: the list to which a waiting reserve moves a message before this script reserves it.
+-- ARGV: the most messages less one; the lease in ms; the unique name of this reserve; where to look: "ready",
+-- "aside" to look there first, or "behind" for a script after a wait; 1 to make due messages ready first; the
+-- largest element to return; and the number of bytes that are enough.
+-- Reply: the elements, and the end of the lease. An element that is too large is empty in the reply. If there
+-- are none: the ms until a message is due, or an empty string if none is.
 local aside = KEYS[5]
 local last, lease, unique, where = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local largest, enough = tonumber(ARGV[6]), tonumber(ARGV[7])
 local most = last + 1
 local pairs_of_hash, answer, taken, bytes = {}, {}, 0, 0
 
--- Chooses what comes first in a list. Gives how many of its elements that covers.
+-- Selects the first elements of a list. Returns how many of its elements that covers.
 local function choose(list)
   local found = first(list, taken == 0 and last or tostring(most - taken - 1))
   for i = 1, #found do
@@ -33,7 +33,7 @@ local is_swept = ARGV[5] == '1'
 local is_more_ready = is_swept and sweep()
 local of_aside, of_ready = 0, 0
 if where ~= 'ready' then of_aside = choose(aside) end
--- A wait that was cancelled, so that nothing was moved aside, takes nothing from those who come after it.
+-- A cancelled wait that moved nothing aside must not take messages from those that come after it.
 if taken < most and (where ~= 'behind' or taken > 0 or is_more_ready) then of_ready = choose(ready) end
 if taken == 0 and where == 'ready' then of_aside = choose(aside) end
 if taken == 0 and not is_swept and sweep() then of_ready = choose(ready) end

@@ -1,5 +1,5 @@
 
--- The fields of a lease: those of a whole reserve, or that of one message that was touched.
+-- The fields of a lease: those of a whole reserve, or that of one touched message.
 local function fields_of(lease)
   local unique, size = match(lease, '^(.*)/([1-9]%d?%d?)$')
   if not unique then return { lease } end
@@ -8,8 +8,9 @@ local function fields_of(lease)
   return fields
 end
 
--- Makes ready what is due: delayed messages, and those whose leases have ended. What is written to its new
--- place before it leaves the old one is not lost when a command fails. Gives whether there was anything.
+-- Makes due messages ready: delayed ones, and those whose leases have ended. Each is written to its new place
+-- before it is removed from the old one, so that none is lost if a command fails. Returns whether there were
+-- any.
 local function sweep()
   local stamp = format('%.0f', now)
   local due = call('ZRANGEBYSCORE', delayed, '-inf', stamp, 'LIMIT', '0', '100')
@@ -25,7 +26,7 @@ local function sweep()
   return #due > 0 or #ended > 0
 end
 
--- The first elements of a list. A nudge, an empty element that wakes whoever waits, is none.
+-- The first elements of a list. A nudge, an empty element that wakes a waiting reserve, is not a message.
 local function first(list, last)
   for _ = 1, 10 do
     local found = call('LRANGE', list, '0', last)

@@ -1,8 +1,7 @@
 
--- ARGV: the field of the message; the one that follows it; the lease in ms; the lease that the field has to
--- itself, or an empty text.
--- Answer: the end of the lease, or an empty text where the message is not held any more. Since the next
--- field follows from this one, a touch whose answer was lost can be repeated.
+-- ARGV: the field of the message; the next field; the lease in ms; the field's own lease, or an empty string.
+-- Reply: the end of the lease, or an empty string if the message is no longer reserved. The next field is
+-- derived from this one, so a touch whose reply was lost can be repeated.
 local field, following, lease, own = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local element = call('HGET', held, field)
 if not element and call('HEXISTS', held, following) == 0 then return '' end

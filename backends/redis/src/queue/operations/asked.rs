@@ -1,4 +1,4 @@
-//! What was asked of a server for an operation, and how its answers are read.
+//! Requests to a server for an operation, and how to decode their replies.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::queue::encode::{self, Holder, Post, Search};
 use crate::queue::keys::Keys;
 use crate::queue::receipt::Reservation;
 
-/// How much longer than a lease a touch of it is remembered that had no answer: the request may have been
-/// on its way for so long.
+/// How long, beyond the lease, a touch without a reply is remembered: its request may have been in
+/// flight for that long.
 const TOUCH_MARGIN: Duration = Duration::from_secs(60);
 
-/// What is needed to read the answers.
+/// The data needed to decode the replies.
 #[derive(Debug)]
 pub(super) enum Asked {
     Post(Vec<Result<MessageId, Fault>>),
@@ -35,7 +35,7 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    /// What each answer may be at most.
+    /// The limits of each reply.
     pub(super) fn limits(&self) -> Limits {
         match self {
             Asked::Peek | Asked::Search(..) => encode::MESSAGES,
@@ -45,7 +45,7 @@ impl Asked {
 }
 
 impl Operations {
-    /// The commands of an operation that is no reserve, or its answer.
+    /// The commands of an operation other than a reserve, or its immediate result.
     pub(super) fn ask(
         &mut self,
         op: QueueOp,
@@ -130,14 +130,14 @@ impl Operations {
         Ok((Asked::Delete(asked), commands))
     }
 
-    /// An operation was cancelled before it was sent, or could not be sent.
+    /// Handles that an operation was cancelled before it was sent, or could not be sent.
     pub(super) fn was_not_sent(&mut self, asked: &Asked) {
         if let Asked::Touch(_, reservation) = asked {
             self.touches.answered(reservation);
         }
     }
 
-    /// Reads the answers to an operation.
+    /// Decodes the replies to an operation.
     pub(super) fn read(
         &mut self,
         asked: Asked,
@@ -180,12 +180,12 @@ impl Operations {
     }
 }
 
-/// The answer to the only command.
+/// The reply to the only command.
 pub(super) fn only(mut answers: Vec<Value>) -> Value {
     answers.pop().unwrap_or(Value::Nil)
 }
 
-/// The reservation of a receipt. One that no Redis gave holds nothing.
+/// The reservation of a receipt. One that Redis did not issue is invalid.
 fn held_by(receipt: &Receipt) -> Result<Reservation, AtOnce> {
     let lost = || Box::new(Err(Fault::new(FaultKind::LeaseLost)));
     Reservation::parse(&receipt.reservation).ok_or_else(lost)

@@ -1,4 +1,4 @@
-//! What keeps the queues in order, and for which nobody waits.
+//! Maintenance of the queues, which no caller waits for.
 
 use ivy_proto::backend::Output;
 use ivy_proto::event::Event;
@@ -15,14 +15,14 @@ use crate::queue::exchange::Exchange;
 use crate::queue::upkeep::Task;
 
 impl Operations {
-    /// Sends what a task asks for.
+    /// Sends the commands of a maintenance task.
     pub(super) fn keep_up(&mut self, task: Task, commands: Vec<Command>, io: &mut Io<'_>) {
         let exchange = Exchange::new(commands);
         let id = self.send(&exchange, USUAL, io);
         self.in_flight.insert(id, InFlight::Upkeep { task, exchange });
     }
 
-    /// A task has got its answers.
+    /// Handles the replies to a maintenance task.
     pub(super) fn kept_up(&mut self, task: Task, answers: Vec<Value>, io: &mut Io<'_>) {
         let decoder = Decoder { address: io.effects.address() };
         match task {
@@ -56,7 +56,7 @@ impl Operations {
                 match answers.into_iter().next_back().map(|answer| decoder.release(answer)) {
                     Some(Ok(_)) => warn(
                         format!(
-                            "queue {queue}: an element that is no message of ivy, or larger than \
+                            "queue {queue}: an element that is not a message of ivy, or is larger than \
                              1 MiB, was moved to the dead-letter queue; find out which program \
                              writes to the keys of the queue"
                         ),
@@ -80,7 +80,7 @@ fn warn(warning: String, io: &mut Io<'_>) {
     io.effects.push(Output::Event(Event::QueueServerWarning { warning }));
 }
 
-/// It is tried again when it is due again, or when the lease ends.
+/// It is retried when it is due again, or when the lease ends.
 fn unkept(fault: &Fault) {
-    tracing::debug!(%fault, "a queue was not kept in order");
+    tracing::debug!(%fault, "the maintenance of a queue failed");
 }

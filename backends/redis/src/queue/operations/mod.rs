@@ -1,4 +1,4 @@
-//! The operations that are under way.
+//! The operations in flight.
 
 mod asked;
 mod keeping;
@@ -28,7 +28,7 @@ use crate::waits::Waits;
 use asked::Asked;
 use reserving::{Reserving, Resting};
 
-/// What operations act on.
+/// The environment of operations.
 pub(crate) struct Io<'a> {
     pub(crate) requests: &'a mut Requests,
     pub(crate) waits: &'a mut Waits,
@@ -36,7 +36,7 @@ pub(crate) struct Io<'a> {
     pub(crate) now: Moment,
 }
 
-/// Operations, each of which is one request or several, one after the other.
+/// Operations, each of which is one request or several in sequence.
 #[derive(Debug)]
 pub(crate) struct Operations {
     prefix: Prefix,
@@ -46,27 +46,27 @@ pub(crate) struct Operations {
     upkeep: Upkeep,
     last_id: u64,
     in_flight: BTreeMap<RequestId, InFlight>,
-    /// Reserves that wait for a moment until they ask again.
+    /// Reserves that pause before they retry.
     resting: VecDeque<Resting>,
-    /// Waits that nobody wants any more, and that the server is to end as soon as it can be told.
+    /// Waits without a caller, which the server must end once their client id is known.
     unwanted: Vec<RequestId>,
 }
 
-/// What a request is sent for.
+/// The purpose of a request.
 #[derive(Debug)]
 enum InFlight {
-    /// An operation, for which nobody may wait any more.
+    /// An operation, whose caller may be gone.
     Operation { command_id: Option<CommandId>, asked: Asked, exchange: Exchange },
-    /// A reserve that is answered at once.
+    /// A reserve that completes immediately.
     Reserve { reserving: Reserving, exchange: Exchange },
     /// A reserve for which the server waits.
     Wait { reserving: Reserving },
-    /// What keeps a queue in order, for which nobody waits.
+    /// Maintenance, which no caller waits for.
     Upkeep { task: super::upkeep::Task, exchange: Exchange },
 }
 
 impl Operations {
-    /// None yet. No other session may have these random bytes.
+    /// No operations yet. The random bytes must be unique per session.
     pub(crate) fn new(prefix: Prefix, random: [u8; 16], wall: WallClock) -> Self {
         Operations {
             prefix,
@@ -81,7 +81,7 @@ impl Operations {
         }
     }
 
-    /// Begins an operation.
+    /// Starts an operation.
     pub(crate) fn execute(&mut self, command_id: CommandId, op: QueueOp, io: &mut Io<'_>) {
         if let Some((task, commands)) = self.upkeep.at_start(&self.prefix) {
             self.keep_up(task, commands, io);
@@ -108,7 +108,7 @@ impl Operations {
         }
     }
 
-    /// Nobody waits for this any more.
+    /// Cancels an operation whose caller is gone.
     pub(crate) fn cancel(&mut self, command_id: CommandId, io: &mut Io<'_>) {
         self.resting.retain(|resting| resting.reserving.command_id != Some(command_id));
         let is_this = |in_flight: &InFlight| in_flight.command_id() == Some(command_id);
@@ -132,7 +132,7 @@ impl Operations {
         }
     }
 
-    /// Takes in everything that was answered, and does what is due.
+    /// Handles all replies, and does what is due.
     pub(crate) fn proceed(&mut self, io: &mut Io<'_>) {
         self.resume(io);
         self.unblock(io);
@@ -191,7 +191,7 @@ impl Operations {
         }
     }
 
-    /// An operation has got its answers: it is over, unless it goes on with another request.
+    /// Handles the replies to an operation: it is complete, or continues with another request.
     fn replied(
         &mut self,
         command_id: Option<CommandId>,
@@ -223,7 +223,7 @@ impl Operations {
         }
     }
 
-    /// Ends the waits on the server that nobody wants any more.
+    /// Ends the waits on the server that have no caller any more.
     fn unblock(&mut self, io: &mut Io<'_>) {
         if self.unwanted.is_empty() {
             return;
@@ -239,7 +239,7 @@ impl Operations {
         }
     }
 
-    /// Sends what an exchange wants sent.
+    /// Sends the pending commands of an exchange.
     fn send(&mut self, exchange: &Exchange, limits: Limits, io: &mut Io<'_>) -> RequestId {
         let id = self.next_id();
         let (commands, answers) = exchange.packed();
@@ -282,5 +282,5 @@ impl InFlight {
     }
 }
 
-/// What an operation is answered with before anything is sent.
+/// The result of an operation that needs no request.
 type AtOnce = Box<Result<QueueReply, Fault>>;

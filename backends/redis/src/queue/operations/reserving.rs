@@ -1,4 +1,4 @@
-//! Reserves, which may wait.
+//! Reserves, including long polls.
 
 use std::time::Duration;
 
@@ -17,29 +17,29 @@ use crate::queue::receipt::{Reservation, Unique};
 use crate::requests::RequestId;
 use crate::waits::Wait;
 
-/// The longest that a server is asked to wait.
+/// The longest single wait of a server.
 const LONGEST_PIECE: Duration = Duration::from_secs(30);
-/// What is left of a wait is over when it is shorter.
+/// The remaining time below which a wait is over.
 const SHORTEST_PIECE: Duration = Duration::from_millis(10);
-/// After how long a server is asked to wait again that has refused it.
+/// How long to pause after a server has refused to wait.
 const REST: Duration = Duration::from_secs(1);
 
-/// A reserve, which may be one script after the other.
+/// A reserve, which may run several scripts in sequence.
 #[derive(Debug)]
 pub(super) struct Reserving {
-    /// Nothing if nobody waits for it any more.
+    /// `None` if its caller is gone.
     pub(super) command_id: Option<CommandId>,
     pub(super) queue: QueueName,
     pub(super) keys: Keys,
     pub(super) count: usize,
     pub(super) lease: Duration,
-    /// How long it may wait.
+    /// The end of its wait.
     pub(super) until: Moment,
-    /// The unique name of the script that is under way.
+    /// The unique name of the script in flight.
     pub(super) unique: Option<Unique>,
 }
 
-/// A reserve that asks again at a moment.
+/// A reserve that pauses until a moment.
 #[derive(Debug)]
 pub(super) struct Resting {
     pub(super) until: Moment,
@@ -47,7 +47,7 @@ pub(super) struct Resting {
 }
 
 impl Operations {
-    /// Takes what is there.
+    /// Reserves the available messages.
     pub(super) fn reserve(&mut self, mut reserving: Reserving, io: &mut Io<'_>) {
         let task = self.upkeep.of_worker(&reserving.queue, &reserving.keys, io.now);
         if let Some((task, commands)) = task {
@@ -62,7 +62,7 @@ impl Operations {
         self.in_flight.insert(id, InFlight::Reserve { reserving, exchange });
     }
 
-    /// The script that looks once.
+    /// The script of a single attempt.
     fn script(&mut self, reserving: &mut Reserving, from: From, sweep: bool) -> Reserve {
         let unique = self.names.reserve();
         reserving.unique = Some(unique);
@@ -70,7 +70,7 @@ impl Operations {
         Reserve { unique, count, lease, from, sweep }
     }
 
-    /// What was there has come.
+    /// Handles the result of an attempt.
     pub(super) fn reserved(&mut self, reserving: Reserving, answers: Vec<Value>, io: &mut Io<'_>) {
         match brought(&reserving, super::asked::only(answers), io) {
             Ok(Brought::Nothing(due)) => self.wait(reserving, due, io),
@@ -81,7 +81,8 @@ impl Operations {
         }
     }
 
-    /// A wait of the server is over: whether something came, and what the script behind it took.
+    /// Handles the end of a server's wait: whether a message arrived, and what the script after it
+    /// reserved.
     pub(super) fn waited(&mut self, reserving: Reserving, answers: Vec<Value>, io: &mut Io<'_>) {
         let Ok([wait, script]) = <[Value; 2]>::try_from(answers) else {
             return end(&reserving, Err(odd()), io);
@@ -92,7 +93,8 @@ impl Operations {
                 self.bring(reserving, reserved, &strangers, io);
             }
             (Ok(Brought::Nothing(due)), None) => self.wait(reserving, due, io),
-            // A server whose memory is full, for instance, waits for nobody, and is emptied all the same.
+            // For instance, a server whose memory is full refuses to wait, but its queues can still
+            // be emptied.
             (Ok(Brought::Nothing(_)), Some(fault)) if is_passing(&fault) => {
                 self.resting.push_back(Resting { until: io.now + REST, reserving });
             }
@@ -102,8 +104,8 @@ impl Operations {
         }
     }
 
-    /// Has the server wait for a piece of what is left, at most until it knows a message to be due. A
-    /// lease that begins meanwhile ends after that, if it is no shorter than the piece.
+    /// Makes the server wait for a part of the remaining time, at most until it knows a message to
+    /// be due. A lease that begins meanwhile ends later, unless it is shorter than that part.
     fn wait(&mut self, mut reserving: Reserving, due: Option<Duration>, io: &mut Io<'_>) {
         let left = reserving.until.since(io.now);
         if reserving.command_id.is_none() || left < SHORTEST_PIECE {
@@ -122,7 +124,7 @@ impl Operations {
         io.waits.send(wait, io.effects, io.now);
     }
 
-    /// Asks again for those that have rested.
+    /// Retries the reserves whose pause is over.
     pub(super) fn resume(&mut self, io: &mut Io<'_>) {
         while let Some(place) = self.resting.iter().position(|resting| resting.until <= io.now) {
             if let Some(resting) = self.resting.remove(place) {
@@ -131,7 +133,7 @@ impl Operations {
         }
     }
 
-    /// Hands over what a reserve has brought. Where nobody waits for it any more, it is given back.
+    /// Returns the result of a reserve. If its caller is gone, the messages are released.
     fn bring(
         &mut self,
         reserving: Reserving,
@@ -158,7 +160,7 @@ impl Operations {
         let receipts: Vec<Receipt> =
             reserved.messages.iter().map(|message| message.receipt.clone()).collect();
         let reservations = encode::reservations(&receipts);
-        // The last one first: each is put in front of the others.
+        // In reverse order, because each is put in front of the others.
         let release = |reservation: Reservation| {
             let holder = encode::Holder { reservation, next: None };
             encode::release(&reserving.keys, &holder, Duration::ZERO, false)
@@ -175,7 +177,7 @@ fn brought(reserving: &Reserving, answer: Value, io: &Io<'_>) -> Result<Brought,
     Decoder { address: io.effects.address() }.reserve(unique, answer)
 }
 
-/// Whether a fault of a wait is of a kind that may be over soon.
+/// Whether a fault of a wait is temporary.
 fn is_passing(fault: &Fault) -> bool {
     matches!(fault.kind(), FaultKind::Unavailable)
 }
