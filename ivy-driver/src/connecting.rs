@@ -60,7 +60,7 @@ fn no_address() -> io::Error {
 
 /// The error of a connect attempt that exceeds its limit.
 pub(crate) fn out_of_time() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "no address of the host answered in time")
+    io::Error::new(io::ErrorKind::TimedOut, "no address of the host accepted a connection in time")
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const TURN: usize = 4;
 
 /// Describes a reply that does not match its operation.
-const ANOTHER_KIND: &str = "the backend's answer is of another kind than the operation asks for";
+const ANOTHER_KIND: &str = "the backend's reply does not match the operation";
 
 /// A machine together with the means to execute its effects.
 pub(crate) trait Role: Send + 'static {
@@ -386,7 +386,7 @@ mod tests {
         }
     }
 
-    /// A role that always has work until it is told to end.
+    /// A role that always has work until it is stopped.
     struct Restless {
         is_ended: bool,
     }

@@ -66,7 +66,7 @@ async fn accept(
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
     // The default limit of headers is a hundred; setting one costs an allocation per request.
     http.max_buf_size(MAX_HEAD).title_case_headers(true);
-    // A client that has closed its sending side still gets its response. That is noticed where a
+    // A client that has closed its sending side still gets its response. That is detected while a
     // response is pending.
     http.half_close(true);
     let mut refusing = false;

@@ -12,8 +12,7 @@ use crate::refusal::{Broken, shown};
 const REST: Duration = Duration::from_secs(1);
 
 const FULL: &str = "the memory of the server is full: let workers empty the queue, or add memory";
-const DISK: &str =
-    "the server cannot write to its disk: fix that, or change its setting stop-writes-on-bgsave-error";
+const DISK: &str = "the server cannot write to its disk: fix that, or change its setting stop-writes-on-bgsave-error";
 const STARTS: &str = "it is retried: the server is loading its data, or waits for another server";
 const READ_ONLY: &str =
     "it is retried over a new connection; if this persists, the address leads to a replica";
