@@ -73,7 +73,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
 fn stop_signal() -> Result<Receiver<()>, ctrlc::Error> {
     let (stop, told) = mpsc::channel();
     ctrlc::set_handler(move || {
-        // The receiver is gone once the worker drains.
+        // A later signal has no effect: the worker is already draining.
         let _ = stop.send(());
     })?;
     Ok(told)

@@ -3,7 +3,6 @@
 //! A fork copies the memory of a process and one of its threads. A child that inherits a producer
 //! or worker already in use has its memory without its threads: it would wait indefinitely, or
 //! write to connections that its parent uses too.
-//! connections that its parent uses too.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

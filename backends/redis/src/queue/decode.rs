@@ -70,7 +70,6 @@ impl Decoder<'_> {
     /// A missing message was already deleted, unless its lease has ended: then another worker may
     /// have it. The replies contain how many are missing, not which: if one is missing, each
     /// message whose lease has ended counts as lost.
-    /// whose lease has ended counts as lost.
     pub(crate) fn delete(
         &self,
         asked: &[Option<Holder>],
