@@ -29,7 +29,7 @@
 //!
 //! Producer, worker and the in-memory broker are machines of [`ivy_proto`]: they decide everything
 //! and do no IO. Each has a mailbox and a pump in this crate: a future that feeds the machine with
-//! its inputs, polls the effects that it wants, and executes them. The pump itself polls the
+//! its inputs, polls its outputs, and executes them. The pump itself polls the
 //! operations on queue and notifier; only handlers and callbacks run elsewhere. On threads, the
 //! thread that wakes a pump also runs it, unless it is executing code of the program.
 

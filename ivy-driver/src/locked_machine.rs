@@ -37,11 +37,11 @@ pub trait Machine: Send + 'static {
     /// Handles the timers that are due.
     fn tick(&mut self, now: Moment);
 
-    /// Returns the next effect.
+    /// Returns the next output.
     fn poll(&mut self) -> MachineStep<Self::Response>;
 }
 
-/// The next effect of a machine.
+/// The next output of a machine.
 #[derive(Debug)]
 pub enum MachineStep<Response> {
     /// Respond to this request.

@@ -1,4 +1,4 @@
-//! The pump: feeds a machine with inputs and executes its effects.
+//! The pump: feeds a machine with inputs and executes its outputs.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -32,7 +32,7 @@ const TURN: usize = 4;
 /// Describes a reply that does not match its operation.
 const ANOTHER_KIND: &str = "the backend's reply does not match the operation";
 
-/// A machine together with the means to execute its effects.
+/// A machine together with the means to execute its outputs.
 pub(crate) trait Role: Send + 'static {
     /// A command to the machine: an input, or something else that the driver handles.
     type Command: Send + 'static;
@@ -51,7 +51,7 @@ pub(crate) trait Role: Send + 'static {
     /// Handles the passage of time.
     fn tick(&mut self, now: Moment);
 
-    /// Starts all effects that the machine wants.
+    /// Starts to execute all outputs of the machine.
     fn execute_outputs(&mut self) -> Next;
 
     /// Polls the operations in flight and returns what has completed.
@@ -60,7 +60,7 @@ pub(crate) trait Role: Send + 'static {
     }
 }
 
-/// What to do after all effects are started.
+/// What to do after all outputs are started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Wait until this moment or the next command.

@@ -44,7 +44,7 @@ pub trait HttpClient: fmt::Debug + Send + Sync + 'static {
     fn send(&self, request: HttpRequest) -> BoxFuture<'static, Result<Response<Bytes>, Fault>>;
 }
 
-/// Executes the effects of producers and workers: an async runtime, or threads.
+/// Executes the outputs of producers and workers: an async runtime, or threads.
 pub trait Runtime: Clients + Sized {
     /// Signals cancellation to a handler.
     type CancellationToken: Clone + fmt::Debug + Default + Send + Sync + 'static;

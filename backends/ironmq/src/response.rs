@@ -38,7 +38,7 @@ pub(crate) enum BadResponse {
 }
 
 impl BadResponse {
-    /// The same flaw, without a content type that must not be shown.
+    /// The same error without the content type, if that must not be shown.
     pub(crate) fn redacted(self, redaction: &Redaction<'_>) -> Self {
         match self {
             BadResponse::NotExpected(content_type) => {

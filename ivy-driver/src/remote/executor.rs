@@ -208,7 +208,7 @@ impl<R: Runtime> SessionExecutor<R> {
     }
 
     /// Passes an input to the session, received from a connection if `from` is given, and executes
-    /// its effects.
+    /// its outputs.
     fn hand_in(&mut self, input: Input<'_>, from: Option<ConnectionId>) {
         self.session.handle_input(input, self.clock.now());
         loop {
